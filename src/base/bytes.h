@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Small helpers on kama_bytes: compare, cut, quote for people.
+ * Thread-safety: pure functions. Errors: none.
+ */
+#pragma once
+
+#include <kamacache/kamacache.h>
+#include <stdbool.h>
+
+#define KM_LIT(s) kama_bytes_make("" s, sizeof(s) - 1)
+
+/* Same length and same bytes. */
+static inline bool km_bytes_eq(kama_bytes a, kama_bytes b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+/* Order of memcmp, the shorter first when one is a prefix of the other. */
+int km_bytes_cmp(kama_bytes a, kama_bytes b);
+
+static inline bool km_bytes_starts(kama_bytes b, kama_bytes prefix)
+{
+    return b.len >= prefix.len &&
+           (prefix.len == 0 || memcmp(b.data, prefix.data, prefix.len) == 0);
+}
+
+/* b without its first n bytes; n <= b.len. */
+static inline kama_bytes km_bytes_skip(kama_bytes b, size_t n)
+{
+    return kama_bytes_make((const char *)b.data + n, b.len - n);
+}
+
+/* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms)? */
+bool km_bytes_is_utf8(kama_bytes b);
+
+/* Writes b for a person or a log: printable ASCII as it is, `"` and `\` with
+ * a backslash, everything else as \n \r \t or \xNN; cut with "..." when it
+ * does not fit. Always NUL-terminated; cap >= 4. Returns buf. */
+const char *km_bytes_quote(kama_bytes b, char *buf, size_t cap);
+
+/* Does name match the glob pattern (* ? [a-z] [^a-z] \x, as Redis)? Linear in
+ * |pattern| x |name| at worst; no recursion. */
+bool km_bytes_glob(kama_bytes pattern, kama_bytes name);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mutex and condition on the monotonic clock. Locks have a rank: a thread
+ * takes them in rising rank only; debug builds (KAMA_DEBUG) assert it. No lock
+ * is held across a callback of the user.
+ */
+#pragma once
+
+#include "base/clock.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+
+/* The order in which locks nest. */
+enum km_lock_rank {
+    KM_RANK_NODE = 1, /* node's registry of groups */
+    KM_RANK_GROUP,    /* group life cycle, load queue */
+    KM_RANK_FLIGHT,   /* one shard of a flight table */
+    KM_RANK_STORE,    /* one shard of a store */
+    KM_RANK_WAITER,   /* one blocked caller */
+    KM_RANK_POOL,     /* pool queue */
+    KM_RANK_TIMER,    /* deadlines */
+    KM_RANK_MAILBOX,  /* loop mailbox */
+    KM_RANK_METRIC,   /* registry of cells */
+    KM_RANK_LOG,      /* log ring */
+    KM_RANK_COUNT
+};
+
+struct km_mutex {
+    pthread_mutex_t native;
+    enum km_lock_rank rank;
+};
+
+struct km_cond {
+    pthread_cond_t native;
+};
+
+/* false: the system has no resources for it. */
+bool km_mutex_init(struct km_mutex *mutex, enum km_lock_rank rank);
+void km_mutex_fini(struct km_mutex *mutex);
+
+#ifdef KAMA_DEBUG
+void km_mutex_lock(struct km_mutex *mutex);
+void km_mutex_unlock(struct km_mutex *mutex);
+#else
+static inline void km_mutex_lock(struct km_mutex *mutex)
+{
+    (void)pthread_mutex_lock(&mutex->native);
+}
+static inline void km_mutex_unlock(struct km_mutex *mutex)
+{
+    (void)pthread_mutex_unlock(&mutex->native);
+}
+#endif
+
+bool km_cond_init(struct km_cond *cond);
+void km_cond_fini(struct km_cond *cond);
+void km_cond_wait(struct km_cond *cond, struct km_mutex *mutex);
+/* false when deadline (CLOCK_MONOTONIC, KM_NS_NEVER: none) has passed. */
+bool km_cond_wait_until(struct km_cond *cond, struct km_mutex *mutex,
+                        km_ns deadline);
+void km_cond_signal(struct km_cond *cond);
+void km_cond_broadcast(struct km_cond *cond);
