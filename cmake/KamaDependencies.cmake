@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+# What the library needs, and what turns optional parts on.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(KM_UV REQUIRED IMPORTED_TARGET libuv>=1.44)
+pkg_check_modules(KM_NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2>=1.52)
+pkg_check_modules(KM_XXHASH REQUIRED IMPORTED_TARGET libxxhash>=0.8)
+
+pkg_check_modules(KM_SQLITE IMPORTED_TARGET sqlite3)
+pkg_check_modules(KM_CURL IMPORTED_TARGET libcurl)
+pkg_check_modules(KM_CMOCKA IMPORTED_TARGET cmocka)
+
+find_program(KM_PROTOC protoc)
+find_path(KM_GRPC_PROTO_DIR grpc/health/v1/health.proto
+  PATHS /usr/share/grpc-proto)
