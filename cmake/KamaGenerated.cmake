@@ -5,10 +5,11 @@
 set(KM_GENERATED_DIR ${CMAKE_BINARY_DIR}/generated)
 file(MAKE_DIRECTORY ${KM_GENERATED_DIR})
 
-# Runs on each build (the second output never exists) and leaves the header
-# untouched when nothing in it changed.
+# Runs on each build (its output never exists) and leaves the header untouched
+# when nothing in it changed; as a byproduct it then rebuilds nothing.
 add_custom_command(
-  OUTPUT ${KM_GENERATED_DIR}/kamacache_build.h km_build_info_always
+  OUTPUT km_build_info_always
+  BYPRODUCTS ${KM_GENERATED_DIR}/kamacache_build.h
   COMMAND ${CMAKE_COMMAND}
     -D OUT=${KM_GENERATED_DIR}/kamacache_build.h
     -D IN=${CMAKE_SOURCE_DIR}/cmake/kamacache_build.h.in
@@ -22,7 +23,7 @@ add_custom_command(
   COMMENT "Checking kamacache_build.h"
   VERBATIM)
 set_source_files_properties(km_build_info_always PROPERTIES SYMBOLIC ON)
-add_custom_target(km_build_info DEPENDS ${KM_GENERATED_DIR}/kamacache_build.h)
+add_custom_target(km_build_info DEPENDS km_build_info_always)
 add_custom_target(km_generated DEPENDS km_build_info)
 
 file(GLOB_RECURSE KM_PROTO_FILES CONFIGURE_DEPENDS
