@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A group seen from inside: what node/ needs beyond the public calls.
+ *
+ * A get that cannot be answered from memory is parked as data (struct
+ * km_get_op, in the caller's memory): no thread waits for it. Its flight
+ * belongs to the group and goes on when the op leaves.
+ *
+ * Thread-safety: any thread. Callbacks (op->done) run on a pool thread or the
+ * deadline thread, without a lock held, never from inside km_group_get_start.
+ * Errors: as kama_get.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "base/histogram.h"
+#include "base/list.h"
+#include "base/metric.h"
+#include "base/pool.h"
+
+#include <kamacache/kamacache.h>
+
+/* What a group gets from who makes it. */
+struct km_group_env {
+    const struct km_clock *clock; /* NULL: the system's */
+    struct km_pool *pool;         /* borrowed; NULL: own, at the first _async */
+    uint64_t seed;                /* of the table hash; 0: random */
+    uint64_t max_value_bytes_max; /* 0: KM_VALUE_BYTES_LOCAL_MAX */
+};
+
+/* As kama_group_new; with a pool, every load runs on it and
+ * km_pool_allow(pool, loader_concurrency) is called. */
+KAMA_NODISCARD kama_status km_group_new(const kama_group_options *options,
+                                        const struct km_group_env *env,
+                                        kama_group **ret_group);
+
+/* As kama_group_free, for any group. Waiters get KAMA_ERR_CANCELLED first;
+ * then it waits for loaders that run on the pool. */
+void km_group_free(kama_group *group);
+
+uint64_t km_group_max_value_bytes(const kama_group *group);
+
+/* Durations of loads. Valid as long as the group. */
+const struct km_histogram *km_group_load_histogram(const kama_group *group);
+
+/* One parked get. The fields before the line are the owner's. */
+struct km_get_op {
+    /* Exactly once, unless km_group_get_cancel returned true. value: the
+     * callee's to unref; NULL unless status is KAMA_OK. sentence: borrowed,
+     * "" or what the loader said. */
+    void (*done)(struct km_get_op *op, kama_status status, kama_value *value,
+                 const char *sentence);
+    /* ---- the group's ---- */
+    struct km_list node;
+    struct km_timer timer;
+    void *flight;
+    kama_group *group;
+    int state;
+};
+
+/* Looks key up; a hit, a negative hit or an error is the return value, op is
+ * not used then. KAMA_DEFERRED: parked, op (and nothing else, key is copied)
+ * must stay valid until done has run or the op was cancelled. ctx->deadline_ms
+ * is kept by the group. Requires a pool. Never blocks, never runs a loader on
+ * the calling thread. */
+KAMA_NODISCARD kama_status km_group_get_start(kama_group *group,
+                                              struct km_get_op *op,
+                                              kama_bytes key,
+                                              const kama_ctx *ctx,
+                                              kama_value **ret_value);
+
+/* true: the op has left, done will never run, its memory is the caller's.
+ * false: done has run or is about to run. */
+bool km_group_get_cancel(struct km_get_op *op);
