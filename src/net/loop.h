@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A libuv loop on a thread of its own, with a mailbox for other threads and
+ * timers for those on it.
+ *
+ * Mail is the only way in: an intrusive node in the sender's memory, run on
+ * the loop's thread in the order of posting. A burst of posts costs one
+ * wake-up. Timers are intrusive too; one uv timer serves the earliest.
+ *
+ * Thread-safety: km_loop_post any thread; new, start, join, free setup;
+ * everything else loop thread. Errors: KAMA_ERR_NO_MEMORY, KAMA_ERR_THREADS.
+ * libuv aborts when its own allocations fail: loops are made in start-up only.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <stdbool.h>
+
+struct km_loop;
+struct uv_loop_s;
+
+struct km_mail {
+    struct km_mail *next;
+    void (*run)(struct km_mail *mail);
+};
+
+struct km_loop_timer {
+    struct km_loop_timer *next; /* the loop's own links */
+    struct km_loop_timer *prev;
+    struct km_loop_timer *child;
+    km_ns at; /* 0: not armed */
+    void (*fire)(struct km_loop_timer *timer);
+};
+
+KAMA_NODISCARD kama_status km_loop_new(const kama_allocator *mem,
+                                       const struct km_clock *clock,
+                                       unsigned index,
+                                       struct km_loop **ret_loop);
+/* Starts the thread (name kama-loop-N, signals blocked). */
+KAMA_NODISCARD kama_status km_loop_start(struct km_loop *loop);
+/* Asks the loop to end once every handle on it is closed. Any thread. */
+void km_loop_stop(struct km_loop *loop);
+/* Waits for the thread. Mail that was posted before is run. */
+void km_loop_join(struct km_loop *loop);
+/* After join, or when never started. NULL is a no-op. */
+void km_loop_free(struct km_loop *loop);
+
+/* Runs mail->run on the loop, soon. mail is the loop's until run begins. Never
+ * fails, never blocks. Any thread, the loop's own too. */
+void km_loop_post(struct km_loop *loop, struct km_mail *mail);
+
+bool km_loop_is_inside(const struct km_loop *loop);
+unsigned km_loop_index(const struct km_loop *loop);
+const kama_allocator *km_loop_mem(const struct km_loop *loop);
+
+/* The monotonic time at which this turn of the loop began. */
+km_ns km_loop_now(const struct km_loop *loop);
+
+/* The libuv loop, for net/ and rpc/. */
+struct uv_loop_s *km_loop_uv(struct km_loop *loop);
+
+/* Arms or moves a timer; fire runs on the loop at or a little after `at`. */
+void km_loop_timer_arm(struct km_loop *loop, struct km_loop_timer *timer,
+                       km_ns at);
+void km_loop_timer_disarm(struct km_loop *loop, struct km_loop_timer *timer);
+
+/* Runs hook->run once at the end of this turn, before the loop sleeps: what
+ * was asked for several times in a turn is done once (writes). Loop thread. */
+void km_loop_at_end_of_turn(struct km_loop *loop, struct km_mail *hook);

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A gRPC server: a table of methods, a listener, connections spread over
+ * loops. The handler of a method runs on the connection's loop and never
+ * blocks; an answer that comes later is sent from a mail to that loop.
+ *
+ * Life of a call: on_message (and on_half_close) .. km_rpc_finish by the
+ * handler, or on_cancel when the other side, the deadline or the connection
+ * ended it first: after either no further callback comes. The call object and
+ * its state stay valid while they are held (km_rpc_call_hold), for handlers
+ * with something on its way; every function below is a no-op on an ended call.
+ *
+ * Thread-safety: loop thread (the call's), except new, listen, free: setup,
+ * and drain, stats: any thread.
+ */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/metric.h"
+#include "net/loop.h"
+
+struct km_rpc_call;
+struct km_rpc_server;
+
+enum km_rpc_kind { KM_RPC_UNARY, KM_RPC_SERVER_STREAM, KM_RPC_BIDI_STREAM };
+
+/* One row per method. */
+struct km_rpc_method {
+    const char *path; /* "/kama.v1.KamaCacheService/Get" */
+    enum km_rpc_kind kind;
+    size_t state_bytes; /* zeroed state per call, km_rpc_call_state */
+    /* The message (unary, server stream: exactly one, delivered after its
+     * END_STREAM), or the next (bidi). Borrowed until return. */
+    void (*on_message)(struct km_rpc_call *call, kama_bytes message);
+    /* bidi: the client will send no more. NULL: nothing to do. */
+    void (*on_half_close)(struct km_rpc_call *call);
+    /* streams: what was queued has gone below the low-water mark. May be
+     * NULL. */
+    void (*on_writable)(struct km_rpc_call *call);
+    /* The call is over without km_rpc_finish. May be NULL. */
+    void (*on_cancel)(struct km_rpc_call *call, kama_status why);
+};
+
+struct km_rpc_server_options {
+    const kama_allocator *mem;
+    const struct km_clock *clock;
+    struct km_loop **loops; /* borrowed, running or about to */
+    unsigned loop_count;
+    const struct km_rpc_method *methods; /* static */
+    size_t method_count;
+    void *arg; /* km_rpc_call_arg */
+    uint64_t max_message_bytes;
+    unsigned max_connections;
+    const char *http1_hint; /* the sentence that an HTTP/1.1 client gets */
+};
+
+KAMA_NODISCARD kama_status
+km_rpc_server_new(const struct km_rpc_server_options *options,
+                  struct km_rpc_server **ret_server);
+
+/* Raises the cap for messages (a group with larger values was added). */
+void km_rpc_server_allow_message(struct km_rpc_server *server, uint64_t bytes);
+
+/* Listens on loop 0 (before it runs, or from setup while it runs). */
+KAMA_NODISCARD kama_status km_rpc_server_listen(struct km_rpc_server *server,
+                                                const char *address);
+/* With the port it got; NULL before listen. */
+const char *km_rpc_server_address(const struct km_rpc_server *server);
+
+/* Stops accepting, GOAWAY on every connection (first with the highest stream
+ * id, then the real one), lets running calls end for at most timeout_ms, then
+ * cuts off. done runs once, on a loop thread; cut counts calls cut off. */
+typedef void (*km_rpc_drained_fn)(void *arg, unsigned cut);
+void km_rpc_server_drain(struct km_rpc_server *server, int64_t timeout_ms,
+                         km_rpc_drained_fn done, void *arg);
+
+/* After drain's done, and after the loops were joined. NULL is a no-op. */
+void km_rpc_server_free(struct km_rpc_server *server);
+
+/* Rows of the server's metrics (KM_RPC_M_), readable from any thread. */
+enum {
+    KM_RPC_M_CONNECTIONS, /* gauge */
+    KM_RPC_M_ACCEPTED,
+    KM_RPC_M_REFUSED_CONNECTIONS, /* over max_connections */
+    KM_RPC_M_CALLS,
+    KM_RPC_M_CALLS_RUNNING, /* gauge */
+    KM_RPC_M_CALLS_FAILED,  /* ended with another status than OK */
+    KM_RPC_M_CANCELLED,
+    KM_RPC_M_ABUSE_CLOSED, /* a limit of limits.h was passed */
+    KM_RPC_M_FOREIGN,      /* not HTTP/2 or not gRPC */
+    KM_RPC_M_COUNT
+};
+extern const struct km_metric km_rpc_metrics[KM_RPC_M_COUNT];
+struct km_metric_set *km_rpc_server_metrics(struct km_rpc_server *server);
+
+/* -- inside a handler --------------------------------------------------- */
+
+void *km_rpc_call_state(struct km_rpc_call *call);
+/* From state back to its call. */
+struct km_rpc_call *km_rpc_call_of_state(void *state);
+void *km_rpc_call_arg(struct km_rpc_call *call);
+struct km_loop *km_rpc_call_loop(struct km_rpc_call *call);
+/* KM_NS_NEVER when the client gave no grpc-timeout. The deadline itself is
+ * kept by the server: on_cancel with KAMA_ERR_TIMEOUT. */
+km_ns km_rpc_call_deadline(const struct km_rpc_call *call);
+/* ms left for kama_ctx.deadline_ms; 0: none given. */
+int64_t km_rpc_call_deadline_ms(const struct km_rpc_call *call);
+/* A request metadata value; data NULL when absent. Only traceparent and
+ * names asked for at km_rpc_call_of headers are kept; see server.c. */
+kama_bytes km_rpc_call_metadata(const struct km_rpc_call *call,
+                                const char *name);
+bool km_rpc_call_ended(const struct km_rpc_call *call);
+void km_rpc_call_hold(struct km_rpc_call *call);
+void km_rpc_call_release(struct km_rpc_call *call);
+
+/* Queues one message: head is copied, body's bytes follow it without a copy
+ * (a reference is taken; NULL: none). Errors: KAMA_ERR_NO_MEMORY,
+ * KAMA_ERR_TOO_LARGE, KAMA_ERR_CLOSED (call ended); the call is then still to
+ * be finished. */
+KAMA_NODISCARD kama_status km_rpc_send(struct km_rpc_call *call,
+                                       kama_bytes head, kama_value *body);
+/* streams: is there room, or should the handler wait for on_writable? */
+bool km_rpc_writable(const struct km_rpc_call *call);
+
+/* Ends the call: trailers with grpc-status, kama-status and, for an error,
+ * grpc-message (percent-encoded; text NULL: kama_strerror). */
+void km_rpc_finish(struct km_rpc_call *call, kama_status status,
+                   const char *text);
+
+/* km_rpc_send and km_rpc_finish(KAMA_OK); without memory it finishes with
+ * that error. */
+void km_rpc_reply(struct km_rpc_call *call, kama_bytes head, kama_value *body);
