@@ -30,10 +30,19 @@ install(FILES
   ${CMAKE_BINARY_DIR}/KamaCacheConfigVersion.cmake
   DESTINATION ${package_dir})
 
+# The pkg-config files are made at install time: `cmake --install --prefix`
+# may still change the prefix.
+cmake_path(ABSOLUTE_PATH CMAKE_INSTALL_LIBDIR
+  BASE_DIRECTORY "\${prefix}" OUTPUT_VARIABLE KM_PC_LIBDIR)
+cmake_path(ABSOLUTE_PATH CMAKE_INSTALL_INCLUDEDIR
+  BASE_DIRECTORY "\${prefix}" OUTPUT_VARIABLE KM_PC_INCLUDEDIR)
+set(KM_PC_PREFIX @CMAKE_INSTALL_PREFIX@)
 foreach(pc kamacache kamacache-core)
   configure_file(${CMAKE_SOURCE_DIR}/cmake/${pc}.pc.in
-    ${CMAKE_BINARY_DIR}/${pc}.pc @ONLY)
-  install(FILES ${CMAKE_BINARY_DIR}/${pc}.pc
+    ${CMAKE_BINARY_DIR}/cmake/${pc}.pc.in @ONLY)
+  install(CODE "configure_file(\"${CMAKE_BINARY_DIR}/cmake/${pc}.pc.in\"
+    \"${CMAKE_BINARY_DIR}/cmake/${pc}.pc\" @ONLY)")
+  install(FILES ${CMAKE_BINARY_DIR}/cmake/${pc}.pc
     DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endforeach()
 

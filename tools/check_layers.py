@@ -1,0 +1,196 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Checks who includes whom in src/ and include/.
+
+    check_layers.py [ROOT]
+
+Each folder of src/ has a level. A file may include headers of its own folder
+and of lower levels; the tables below name the exceptions. Every violation is
+printed as file:line, and any violation makes the exit status 1.
+"""
+import os
+import re
+import sys
+
+LEVELS = {
+    "base": 0,
+    "store": 1, "net": 1, "wire": 1,
+    "rpc": 2, "group": 2,
+    "membership": 3, "peers": 3, "sync": 3, "admin": 3,
+    "node": 4,
+}
+PUBLIC = "include/kamacache"
+
+# The core knows no network, although net and wire are below group.
+ALLOWED = {
+    "group": {"base", "store"},
+}
+# Folders that are reachable from these others only.
+ONLY_FROM = {
+    ("net", "wire"): {"rpc", "node"},
+}
+# Units outside the levels: (path prefix, what of ours they may include).
+UNITS = (
+    ("src/loaders/", {"kamacache/loader.h"}),
+    ("src/apps/kamacached/", {PUBLIC}),
+    ("src/apps/kamacache-cli/", {PUBLIC, "rpc", "wire", "base"}),
+    ("include/kamacache/", {PUBLIC}),
+)
+# Headers of third parties and of libc that only some folders may use.
+SYSTEM = {
+    re.compile(r"^uv\.h$"): {"net", "rpc", "node"},
+    re.compile(r"^nghttp2/"): {"wire", "rpc", "node"},
+    re.compile(r"^sys/socket\.h$|^netinet/|^arpa/inet\.h$|^netdb\.h$"):
+        {"net", "rpc", "node", "apps", "loaders"},
+}
+GENERATED = {"kamacache_build.h", "descriptor_set.h"}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+
+class Tree:
+    """The files of src/ and include/, and where an include leads."""
+
+    def __init__(self, root):
+        self.root = root
+        self.files = sorted(self._walk("src")) + sorted(self._walk("include"))
+
+    def _walk(self, top):
+        for folder, _, names in os.walk(os.path.join(self.root, top)):
+            for name in names:
+                if name.endswith((".c", ".h")):
+                    path = os.path.join(folder, name)
+                    yield os.path.relpath(path, self.root)
+
+    def includes(self, path):
+        """(line number, style, name) of each #include of a file."""
+        with open(os.path.join(self.root, path), encoding="utf-8") as source:
+            for number, line in enumerate(source, 1):
+                found = INCLUDE.match(line)
+                if found:
+                    yield number, found.group(1), found.group(2)
+
+    def resolve(self, path, style, name):
+        """The path in the tree that an include means, or None."""
+        candidates = [os.path.join("src", name), os.path.join("include", name)]
+        if style == '"':
+            beside = os.path.join(os.path.dirname(path), name)
+            candidates.insert(0, os.path.normpath(beside))
+        for candidate in candidates:
+            if os.path.isfile(os.path.join(self.root, candidate)):
+                return candidate
+        return None
+
+
+def folder_of(path):
+    parts = path.split(os.sep)
+    return parts[1] if parts[0] == "src" and len(parts) > 2 else None
+
+
+def is_public(path):
+    return path.startswith(PUBLIC + os.sep)
+
+
+def unit_of(path):
+    """(own folder, allowed things) of a file outside the levels."""
+    for prefix, allowed in UNITS:
+        if path.startswith(prefix):
+            return prefix, allowed
+    return None
+
+
+def unit_error(unit, target):
+    prefix, allowed = unit
+    if target.startswith(prefix) or folder_of(target) in allowed:
+        return None
+    public_name = os.path.relpath(target, "include")
+    if is_public(target) and (PUBLIC in allowed or public_name in allowed):
+        return None
+    return f"{prefix} may include only {', '.join(sorted(allowed))} of ours"
+
+
+def level_error(folder, target):
+    if is_public(target):
+        return None
+    other = folder_of(target)
+    if other == folder:
+        return None
+    if other not in LEVELS:
+        return f"{folder} may not include {target}"
+    if LEVELS[other] == LEVELS[folder]:
+        return f"{folder} and {other} are of one level ({LEVELS[folder]})"
+    if LEVELS[other] > LEVELS[folder]:
+        return (f"{folder} (level {LEVELS[folder]}) may not include "
+                f"{other} (level {LEVELS[other]})")
+    if folder in ALLOWED and other not in ALLOWED[folder]:
+        return f"{folder} may include only {', '.join(sorted(ALLOWED[folder]))}"
+    return None
+
+
+def system_error(folder, name):
+    for pattern, folders in SYSTEM.items():
+        if pattern.match(name) and folder in LEVELS and folder not in folders:
+            return f"only {', '.join(sorted(folders))} may use <{name}>"
+    return None
+
+
+def include_error(tree, path, style, name):
+    target = tree.resolve(path, style, name)
+    folder = folder_of(path)
+    if target is None:
+        if style == '"' and name not in GENERATED:
+            return f'"{name}" is not in the tree'
+        return system_error(folder, name)
+    unit = unit_of(path)
+    if unit is not None:
+        return unit_error(unit, target)
+    if folder not in LEVELS:
+        return f"{path} is in no known layer"
+    return level_error(folder, target)
+
+
+def pair_errors(tree):
+    """Folders that include two siblings which only few may join."""
+    joined = {}
+    for path in tree.files:
+        for number, style, name in tree.includes(path):
+            target = tree.resolve(path, style, name)
+            if target is not None:
+                key = (folder_of(path), folder_of(target))
+                joined.setdefault(key, f"{path}:{number}")
+    for pair, allowed in ONLY_FROM.items():
+        for folder in LEVELS:
+            places = [joined.get((folder, other)) for other in pair]
+            if folder in allowed or folder in pair or None in places:
+                continue
+            yield (f"{places[0]}: {folder} uses both {' and '.join(pair)} "
+                   f"({places[1]}); only {', '.join(sorted(allowed))} may")
+
+
+def check(root):
+    tree = Tree(root)
+    errors = []
+    count = 0
+    for path in tree.files:
+        for number, style, name in tree.includes(path):
+            count += 1
+            error = include_error(tree, path, style, name)
+            if error:
+                errors.append(f"{path}:{number}: {error}")
+    errors.extend(pair_errors(tree))
+    return errors, count, len(tree.files)
+
+
+def main():
+    default = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    errors, includes, files = check(sys.argv[1] if len(sys.argv) > 1
+                                    else default)
+    for error in errors:
+        print(error)
+    print(f"layers: {len(errors)} violations in {includes} includes "
+          f"of {files} files")
+    return 1 if errors or files == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
