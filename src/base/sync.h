@@ -61,3 +61,8 @@ bool km_cond_wait_until(struct km_cond *cond, struct km_mutex *mutex,
                         km_ns deadline);
 void km_cond_signal(struct km_cond *cond);
 void km_cond_broadcast(struct km_cond *cond);
+
+/* Starts a joinable thread with every signal blocked and a stack of 512 KiB;
+ * name is cut at 15 bytes. false: the system has no resources for it. */
+bool km_thread_start(pthread_t *ret_thread, const char *name,
+                     void *(*run)(void *), void *arg);

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* Comparing, checking, quoting and matching slices of bytes. */
+#include "base/bytes.h"
+
+#include "base/assert.h"
+
+int km_bytes_cmp(kama_bytes a, kama_bytes b)
+{
+    size_t common = a.len < b.len ? a.len : b.len;
+    int order = common > 0 ? memcmp(a.data, b.data, common) : 0;
+    if (order != 0 || a.len == b.len) {
+        return order;
+    }
+    return a.len < b.len ? -1 : 1;
+}
+
+/* -- UTF-8 --------------------------------------------------------------- */
+
+/* How many continuation bytes follow lead, and the range of the first. */
+static bool utf8_lead(uint8_t lead, size_t *ret_more, uint8_t *ret_low,
+                      uint8_t *ret_high)
+{
+    *ret_low = 0x80;
+    *ret_high = 0xbf;
+    if (lead >= 0xc2 && lead <= 0xdf) {
+        *ret_more = 1;
+    } else if (lead >= 0xe0 && lead <= 0xef) {
+        *ret_more = 2;
+        *ret_low = lead == 0xe0 ? 0xa0 : 0x80;  /* overlong */
+        *ret_high = lead == 0xed ? 0x9f : 0xbf; /* surrogates */
+    } else if (lead >= 0xf0 && lead <= 0xf4) {
+        *ret_more = 3;
+        *ret_low = lead == 0xf0 ? 0x90 : 0x80;  /* overlong */
+        *ret_high = lead == 0xf4 ? 0x8f : 0xbf; /* past U+10FFFF */
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Bytes of the character at p, 0 when it is malformed. */
+static size_t utf8_char(const uint8_t *p, size_t len)
+{
+    size_t more;
+    uint8_t low;
+    uint8_t high;
+    if (p[0] < 0x80) {
+        return 1;
+    }
+    if (!utf8_lead(p[0], &more, &low, &high) || len <= more || p[1] < low ||
+        p[1] > high) {
+        return 0;
+    }
+    for (size_t i = 2; i <= more; i++) {
+        if (p[i] < 0x80 || p[i] > 0xbf) {
+            return 0;
+        }
+    }
+    return more + 1;
+}
+
+bool km_bytes_is_utf8(kama_bytes b)
+{
+    const uint8_t *p = b.data;
+    size_t at = 0;
+    while (at < b.len) {
+        size_t n = utf8_char(p + at, b.len - at);
+        if (n == 0) {
+            return false;
+        }
+        at += n;
+    }
+    return true;
+}
+
+/* -- quoting ------------------------------------------------------------- */
+
+/* The letter of a two-character escape, 0 for none. */
+static char short_escape(uint8_t c)
+{
+    switch (c) {
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\t':
+        return 't';
+    case '"':
+    case '\\':
+        return (char)c;
+    default:
+        return 0;
+    }
+}
+
+/* Writes c as it is shown, at most 4 characters; returns how many. */
+static size_t quote_byte(uint8_t c, char out[4])
+{
+    static const char digits[] = "0123456789abcdef";
+    char letter = short_escape(c);
+    if (letter != 0) {
+        out[0] = '\\';
+        out[1] = letter;
+        return 2;
+    }
+    if (c >= 0x20 && c < 0x7f) {
+        out[0] = (char)c;
+        return 1;
+    }
+    out[0] = '\\';
+    out[1] = 'x';
+    out[2] = digits[c >> 4];
+    out[3] = digits[c & 15];
+    return 4;
+}
+
+const char *km_bytes_quote(kama_bytes b, char *buf, size_t cap)
+{
+    KM_ASSERT(cap >= 4);
+    const uint8_t *p = b.data;
+    size_t room = cap - 1;
+    size_t len = 0;
+    size_t cut = 0; /* the last place that has room for "..." */
+    for (size_t i = 0; i < b.len; i++) {
+        char unit[4];
+        size_t n = quote_byte(p[i], unit);
+        if (len + n > room) {
+            memcpy(buf + cut, "...", 4);
+            return buf;
+        }
+        memcpy(buf + len, unit, n);
+        len += n;
+        if (len + 3 <= room) {
+            cut = len;
+        }
+    }
+    buf[len] = '\0';
+    return buf;
+}
+
+/* -- glob ---------------------------------------------------------------- */
+
+/* One character of a class, a backslash taken off; moves *at behind it. */
+static uint8_t class_char(const uint8_t *p, size_t len, size_t *at)
+{
+    if (p[*at] == '\\' && *at + 1 < len) {
+        (*at)++;
+    }
+    return p[(*at)++];
+}
+
+/* Is c in the class whose first byte after `[` is p[*at]? Moves *at behind
+ * the `]`, or to the end of a class that has none. */
+static bool class_match(const uint8_t *p, size_t len, size_t *at, uint8_t c)
+{
+    bool negated = *at < len && p[*at] == '^';
+    bool found = false;
+    *at += negated ? 1 : 0;
+    while (*at < len && p[*at] != ']') {
+        uint8_t low = class_char(p, len, at);
+        uint8_t high = low;
+        if (*at + 1 < len && p[*at] == '-' && p[*at + 1] != ']') {
+            (*at)++;
+            high = class_char(p, len, at);
+        }
+        if (low > high) {
+            uint8_t swapped = low;
+            low = high;
+            high = swapped;
+        }
+        found = found || (c >= low && c <= high);
+    }
+    *at += *at < len ? 1 : 0;
+    return found != negated;
+}
+
+/* Does the one-character element at p[*at] match c? Moves *at behind it. */
+static bool element_match(const uint8_t *p, size_t len, size_t *at, uint8_t c)
+{
+    uint8_t element = p[(*at)++];
+    if (element == '?') {
+        return true;
+    }
+    if (element == '[') {
+        return class_match(p, len, at, c);
+    }
+    if (element == '\\' && *at < len) {
+        element = p[(*at)++];
+    }
+    return element == c;
+}
+
+/*
+ * Only the last star needs to be tried again: what an earlier one could take
+ * in addition, the last one can take as well. So one place to go back to is
+ * enough, and no stack.
+ */
+bool km_bytes_glob(kama_bytes pattern, kama_bytes name)
+{
+    const uint8_t *p = pattern.data;
+    const uint8_t *s = name.data;
+    size_t at = 0;
+    size_t i = 0;
+    bool has_star = false;
+    size_t star_at = 0; /* behind the last star */
+    size_t star_i = 0;  /* where what it does not take begins */
+    while (i < name.len) {
+        if (at < pattern.len && p[at] == '*') {
+            has_star = true;
+            star_at = ++at;
+            star_i = i;
+        } else if (at < pattern.len &&
+                   element_match(p, pattern.len, &at, s[i])) {
+            i++;
+        } else if (has_star) {
+            at = star_at;
+            i = ++star_i;
+        } else {
+            return false;
+        }
+    }
+    while (at < pattern.len && p[at] == '*') {
+        at++;
+    }
+    return at == pattern.len;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* The default allocator, copies, and the allocator that tests count with. */
+#include "base/mem.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+static void *default_alloc(void *arg, size_t size)
+{
+    (void)arg;
+    return malloc(size);
+}
+
+static void *default_resize(void *arg, void *p, size_t size)
+{
+    (void)arg;
+    return realloc(p, size);
+}
+
+static void default_release(void *arg, void *p)
+{
+    (void)arg;
+    free(p);
+}
+
+static const kama_allocator default_allocator = {
+    .alloc = default_alloc,
+    .resize = default_resize,
+    .release = default_release,
+};
+
+const kama_allocator *km_mem_default(void)
+{
+    return &default_allocator;
+}
+
+const kama_allocator *km_mem_or_default(const kama_allocator *a)
+{
+    return a != NULL ? a : &default_allocator;
+}
+
+void *km_mem_zalloc(const kama_allocator *a, size_t count, size_t size)
+{
+    size_t total;
+    if (__builtin_mul_overflow(count, size, &total)) {
+        return NULL;
+    }
+    void *p = km_mem_alloc(a, total);
+    if (p != NULL) {
+        memset(p, 0, total);
+    }
+    return p;
+}
+
+char *km_mem_strndup(const kama_allocator *a, const char *s, size_t n)
+{
+    if (n == SIZE_MAX) {
+        return NULL;
+    }
+    char *copy = km_mem_alloc(a, n + 1);
+    if (copy == NULL) {
+        return NULL;
+    }
+    if (n > 0) {
+        memcpy(copy, s, n);
+    }
+    copy[n] = '\0';
+    return copy;
+}
+
+char *km_mem_strdup(const kama_allocator *a, const char *s)
+{
+    return km_mem_strndup(a, s, strlen(s));
+}
+
+/* -- the probe ----------------------------------------------------------- */
+
+static bool probe_fails(struct km_mem_probe *probe)
+{
+    long long n = atomic_fetch_add(&probe->allocs, 1) + 1;
+    long long fail_at = atomic_load(&probe->fail_at);
+    if (fail_at == 0) {
+        return false;
+    }
+    return n == fail_at || (n > fail_at && atomic_load(&probe->sticky));
+}
+
+static void *probe_alloc(void *arg, size_t size)
+{
+    struct km_mem_probe *probe = arg;
+    void *p = probe_fails(probe) ? NULL : malloc(size);
+    if (p != NULL) {
+        atomic_fetch_add(&probe->live_blocks, 1);
+    }
+    return p;
+}
+
+static void *probe_resize(void *arg, void *p, size_t size)
+{
+    struct km_mem_probe *probe = arg;
+    void *moved = probe_fails(probe) ? NULL : realloc(p, size);
+    if (moved != NULL && p == NULL) {
+        atomic_fetch_add(&probe->live_blocks, 1);
+    }
+    return moved;
+}
+
+static void probe_release(void *arg, void *p)
+{
+    struct km_mem_probe *probe = arg;
+    atomic_fetch_sub(&probe->live_blocks, 1);
+    free(p);
+}
+
+void km_mem_probe_init(struct km_mem_probe *probe)
+{
+    probe->allocator = (kama_allocator){
+        .alloc = probe_alloc,
+        .resize = probe_resize,
+        .release = probe_release,
+        .arg = probe,
+    };
+    atomic_init(&probe->live_blocks, 0);
+    atomic_init(&probe->allocs, 0);
+    atomic_init(&probe->fail_at, 0);
+    atomic_init(&probe->sticky, false);
+}

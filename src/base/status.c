@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/* The status table as data, and the thread's last error sentence. */
+#include "base/status.h"
+
+#include "base/limits.h"
+
+#include <stdio.h>
+
+struct status_row {
+    kama_status status;
+    int grpc;
+    int http;
+    const char *name;
+    const char *text;
+};
+
+static const struct status_row status_rows[] = {
+#define STATUS_ROW(name, value, grpc, http, text)                              \
+    {name, grpc, http, #name, text},
+    KAMA_STATUS_MAP(STATUS_ROW)
+#undef STATUS_ROW
+};
+
+#define STATUS_COUNT (sizeof status_rows / sizeof status_rows[0])
+
+/* By gRPC code: the status that says no more than the code does. */
+static const kama_status grpc_rows[] = {
+    KAMA_OK,                  /* OK */
+    KAMA_ERR_CANCELLED,       /* CANCELLED */
+    KAMA_ERR_INTERNAL,        /* UNKNOWN */
+    KAMA_ERR_INVALID,         /* INVALID_ARGUMENT */
+    KAMA_ERR_TIMEOUT,         /* DEADLINE_EXCEEDED */
+    KAMA_MISS,                /* NOT_FOUND */
+    KAMA_ERR_EXISTS,          /* ALREADY_EXISTS */
+    KAMA_ERR_PERMISSION,      /* PERMISSION_DENIED */
+    KAMA_ERR_OVERLOADED,      /* RESOURCE_EXHAUSTED */
+    KAMA_ERR_STATE,           /* FAILED_PRECONDITION */
+    KAMA_ERR_TRY_AGAIN,       /* ABORTED */
+    KAMA_ERR_INVALID,         /* OUT_OF_RANGE */
+    KAMA_ERR_UNSUPPORTED,     /* UNIMPLEMENTED */
+    KAMA_ERR_INTERNAL,        /* INTERNAL */
+    KAMA_ERR_NOT_READY,       /* UNAVAILABLE */
+    KAMA_ERR_INTERNAL,        /* DATA_LOSS */
+    KAMA_ERR_UNAUTHENTICATED, /* UNAUTHENTICATED */
+};
+
+#define GRPC_COUNT ((int)(sizeof grpc_rows / sizeof grpc_rows[0]))
+
+static _Thread_local char last_error[KM_ERROR_BYTES_MAX];
+
+static const struct status_row *find_row(kama_status status)
+{
+    for (size_t i = 0; i < STATUS_COUNT; i++) {
+        if (status_rows[i].status == status) {
+            return &status_rows[i];
+        }
+    }
+    return NULL;
+}
+
+const char *kama_strerror(kama_status status)
+{
+    const struct status_row *row = find_row(status);
+    return row != NULL ? row->text : "unknown status";
+}
+
+const char *kama_status_name(kama_status status)
+{
+    const struct status_row *row = find_row(status);
+    return row != NULL ? row->name : "KAMA_ERR_UNKNOWN";
+}
+
+int km_status_grpc(kama_status status)
+{
+    const struct status_row *row = find_row(status);
+    return row != NULL ? row->grpc : km_status_grpc(KAMA_ERR_INTERNAL);
+}
+
+int km_status_http(kama_status status)
+{
+    const struct status_row *row = find_row(status);
+    return row != NULL ? row->http : km_status_http(KAMA_ERR_INTERNAL);
+}
+
+bool km_status_from_name(kama_bytes name, kama_status *ret_status)
+{
+    for (size_t i = 0; i < STATUS_COUNT; i++) {
+        const char *row_name = status_rows[i].name;
+        if (strlen(row_name) == name.len &&
+            memcmp(row_name, name.data, name.len) == 0) {
+            *ret_status = status_rows[i].status;
+            return true;
+        }
+    }
+    return false;
+}
+
+kama_status km_status_from_grpc(int code)
+{
+    return code >= 0 && code < GRPC_COUNT ? grpc_rows[code] : KAMA_ERR_INTERNAL;
+}
+
+kama_status km_fail(kama_status status, const char *fmt, ...)
+{
+    /* An argument may be the sentence itself, so it is not written yet. */
+    char sentence[KM_ERROR_BYTES_MAX];
+    va_list args;
+    va_start(args, fmt);
+    int len = vsnprintf(sentence, sizeof sentence, fmt, args);
+    va_end(args);
+    if (len < 0) {
+        sentence[0] = '\0';
+    }
+    memcpy(last_error, sentence, strlen(sentence) + 1);
+    return status;
+}
+
+const char *km_last_error(void)
+{
+    return last_error;
+}
+
+void km_last_error_clear(void)
+{
+    last_error[0] = '\0';
+}
+
+void kama_last_error(char *buf, size_t cap)
+{
+    if (cap == 0) {
+        return;
+    }
+    size_t len = strlen(last_error);
+    if (len > cap - 1) {
+        len = cap - 1;
+    }
+    memcpy(buf, last_error, len);
+    buf[len] = '\0';
+}
+
+const char *kama_version(void)
+{
+    return KAMA_VERSION_STRING;
+}

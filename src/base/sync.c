@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* Mutexes, conditions and threads, each a thin cover of pthreads. */
+#include "base/sync.h"
+
+#include "base/assert.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+bool km_mutex_init(struct km_mutex *mutex, enum km_lock_rank rank)
+{
+    KM_ASSERT(rank > 0 && rank < KM_RANK_COUNT);
+    mutex->rank = rank;
+    return pthread_mutex_init(&mutex->native, NULL) == 0;
+}
+
+void km_mutex_fini(struct km_mutex *mutex)
+{
+    int failed = pthread_mutex_destroy(&mutex->native);
+    KM_ASSERT(!failed); /* a locked mutex ends */
+}
+
+#ifdef KAMA_DEBUG
+_Static_assert(KM_RANK_COUNT <= 32, "a bit per rank");
+
+/* The ranks that this thread holds, a bit each. */
+static _Thread_local uint32_t held_ranks;
+
+void km_mutex_lock(struct km_mutex *mutex)
+{
+    KM_ASSERT(held_ranks >> mutex->rank == 0); /* ranks rise */
+    int failed = pthread_mutex_lock(&mutex->native);
+    KM_ASSERT(!failed);
+    held_ranks |= 1u << mutex->rank;
+}
+
+void km_mutex_unlock(struct km_mutex *mutex)
+{
+    KM_ASSERT((held_ranks >> mutex->rank & 1) != 0);
+    held_ranks &= ~(1u << mutex->rank);
+    int failed = pthread_mutex_unlock(&mutex->native);
+    KM_ASSERT(!failed);
+}
+#endif
+
+bool km_cond_init(struct km_cond *cond)
+{
+    pthread_condattr_t attr;
+    if (pthread_condattr_init(&attr) != 0) {
+        return false;
+    }
+    bool done = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0 &&
+                pthread_cond_init(&cond->native, &attr) == 0;
+    (void)pthread_condattr_destroy(&attr);
+    return done;
+}
+
+void km_cond_fini(struct km_cond *cond)
+{
+    (void)pthread_cond_destroy(&cond->native);
+}
+
+void km_cond_wait(struct km_cond *cond, struct km_mutex *mutex)
+{
+    (void)pthread_cond_wait(&cond->native, &mutex->native);
+}
+
+bool km_cond_wait_until(struct km_cond *cond, struct km_mutex *mutex,
+                        km_ns deadline)
+{
+    if (deadline == KM_NS_NEVER) {
+        km_cond_wait(cond, mutex);
+        return true;
+    }
+    struct timespec at = {
+        .tv_sec = (time_t)(deadline / KM_NS_PER_S),
+        .tv_nsec = (long)(deadline % KM_NS_PER_S),
+    };
+    return pthread_cond_timedwait(&cond->native, &mutex->native, &at) !=
+           ETIMEDOUT;
+}
+
+void km_cond_signal(struct km_cond *cond)
+{
+    (void)pthread_cond_signal(&cond->native);
+}
+
+void km_cond_broadcast(struct km_cond *cond)
+{
+    (void)pthread_cond_broadcast(&cond->native);
+}
+
+/* -- threads ------------------------------------------------------------- */
+
+#define THREAD_STACK_BYTES (512u << 10) /* enough for sqlite and curl */
+
+/* A thread inherits the mask of its creator. Signals that a thread's own
+ * fault raises stay open: the kernel would end the process without a word. */
+static bool create_masked(pthread_t *thread, const pthread_attr_t *attr,
+                          void *(*run)(void *), void *arg)
+{
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    (void)sigdelset(&all, SIGSEGV);
+    (void)sigdelset(&all, SIGBUS);
+    (void)sigdelset(&all, SIGFPE);
+    (void)sigdelset(&all, SIGILL);
+    (void)sigdelset(&all, SIGABRT);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool created = pthread_create(thread, attr, run, arg) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return created;
+}
+
+bool km_thread_start(pthread_t *ret_thread, const char *name,
+                     void *(*run)(void *), void *arg)
+{
+    pthread_t thread;
+    pthread_attr_t attr;
+    if (pthread_attr_init(&attr) != 0) {
+        return false;
+    }
+    bool created = pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES) == 0 &&
+                   create_masked(&thread, &attr, run, arg);
+    (void)pthread_attr_destroy(&attr);
+    if (!created) {
+        return false;
+    }
+    char short_name[16]; /* what the kernel keeps */
+    size_t len = strnlen(name, sizeof short_name - 1);
+    memcpy(short_name, name, len);
+    short_name[len] = '\0';
+    (void)pthread_setname_np(thread, short_name);
+    *ret_thread = thread;
+    return true;
+}
