@@ -18,7 +18,7 @@ build() {
         return 1
     }
     rm -f "build-$1.log"
-    cmake --build --preset "$1" -j "$jobs"
+    cmake --build --preset "$1" -j "$jobs" -- --quiet
 }
 
 # ThreadSanitizer of gcc 12 does not start under the address randomisation

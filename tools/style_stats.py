@@ -68,7 +68,8 @@ def find_functions(path, code, raw):
             start = number
         elif line == "}" and start is not None:
             first = start
-            while first > 0 and code[first - 1].strip():
+            while first > 0 and not code[first - 1].endswith(("}", ";")) \
+                    and code[first - 1].strip():
                 first -= 1
             body = "\n".join(raw[first:number + 1])
             yield Function(f"{path}:{first + 1}", number - first + 1,

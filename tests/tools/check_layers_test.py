@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-# ctest: timeout=60
+# ctest: labels=nosan timeout=60
 """The layer checker finds what it has to find, and nothing in a good tree."""
 import os
 import subprocess

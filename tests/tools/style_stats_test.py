@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-# ctest: timeout=60
+# ctest: labels=nosan timeout=60
 """The style statistic counts right and fails on what breaks a rule."""
 import os
 import subprocess
