@@ -101,7 +101,8 @@ def find_unbraced(path, code):
 
 def find_prototypes(path, code, raw):
     """(place, documented) of each prototype and inline of a header. A
-    comment documents the prototypes that follow it without a blank line."""
+    comment documents the prototypes and function types that follow it without
+    a blank line."""
     documented = False
     number = 0
     while number < len(code):
@@ -113,7 +114,7 @@ def find_prototypes(path, code, raw):
         elif PROTOTYPE_START.match(line):
             yield f"{path}:{number + 1}", documented
             number = statement_end(code, number)
-        elif line[0] not in " {}":
+        elif line[0] not in " {}" and not line.startswith("typedef"):
             documented = False
         number += 1
 
