@@ -29,7 +29,8 @@ struct km_timer {
     void (*fire)(struct km_timer *timer);
 };
 
-/* threads_max 1..KM_POOL_THREADS_MAX. */
+/* threads_max 1..KM_POOL_THREADS_MAX; name is cut at 15 bytes. Timers go by
+ * clock, which runs at the pace of the machine's. */
 KAMA_NODISCARD kama_status km_pool_new(const kama_allocator *mem,
                                        const struct km_clock *clock,
                                        const char *name, unsigned threads_max,
@@ -37,6 +38,9 @@ KAMA_NODISCARD kama_status km_pool_new(const kama_allocator *mem,
 
 /* Runs every queued job, joins all threads; armed timers never fire. */
 void km_pool_free(struct km_pool *pool);
+
+/* How long a thread stays without work; 10000 at first. setup. */
+void km_pool_set_idle_ms(struct km_pool *pool, int64_t idle_ms);
 
 /* Lets more threads exist; capped at KM_POOL_THREADS_MAX. */
 void km_pool_allow(struct km_pool *pool, unsigned more);

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* One thread that sleeps until the wheel's next slot. fire runs without the
+ * lock; `firing` names its timer meanwhile, which is what disarm waits for. */
+#include "base/deadline.h"
+
+#include "base/assert.h"
+#include "base/status.h"
+
+bool km_deadlines_init(struct km_deadlines *d, const struct km_clock *clock,
+                       const char *name)
+{
+    memset(d, 0, sizeof *d);
+    d->clock = clock;
+    d->name = name;
+    km_wheel_init(&d->wheel, km_clock_mono(clock));
+    if (!km_mutex_init(&d->lock, KM_RANK_TIMER)) {
+        return false;
+    }
+    if (!km_cond_init(&d->wake)) {
+        goto fail_wake;
+    }
+    if (!km_cond_init(&d->fired)) {
+        goto fail_fired;
+    }
+    return true;
+fail_fired:
+    km_cond_fini(&d->wake);
+fail_wake:
+    km_mutex_fini(&d->lock);
+    return false;
+}
+
+void km_deadlines_fini(struct km_deadlines *d)
+{
+    KM_ASSERT(d->closed && !d->joinable);
+    km_cond_fini(&d->fired);
+    km_cond_fini(&d->wake);
+    km_mutex_fini(&d->lock);
+}
+
+static void fire_locked(struct km_deadlines *d, struct km_timer *timer)
+{
+    d->firing = timer;
+    km_mutex_unlock(&d->lock);
+    timer->fire(timer); /* the timer's memory may be gone after this */
+    km_mutex_lock(&d->lock);
+    d->firing = NULL;
+    if (d->disarming > 0) {
+        km_cond_broadcast(&d->fired);
+    }
+}
+
+/* Sleeps for the given span; false when it has passed. The span is measured
+ * on the machine's clock, whichever clock the timers use. */
+static bool sleep_locked(struct km_deadlines *d, km_ns until, km_ns span)
+{
+    km_ns now = km_clock_mono(km_clock_system());
+    d->wake_at = until;
+    bool woken = km_cond_wait_until(&d->wake, &d->lock, now + span);
+    d->wake_at = 0;
+    return woken;
+}
+
+/* Sleeps until something is to be done; false when the thread is to leave. */
+static bool rest_locked(struct km_deadlines *d, km_ns now)
+{
+    km_ns next = km_wheel_next(&d->wheel);
+    if (next != KM_NS_NEVER) {
+        (void)sleep_locked(d, next, next > now ? next - now : 0);
+        return true;
+    }
+    return sleep_locked(d, KM_NS_NEVER, d->idle_ns) ||
+           km_wheel_next(&d->wheel) != KM_NS_NEVER;
+}
+
+static void *run_deadlines(void *arg)
+{
+    struct km_deadlines *d = arg;
+    bool stays = true;
+    km_mutex_lock(&d->lock);
+    while (stays && !d->closed) {
+        km_ns now = km_clock_mono(d->clock);
+        struct km_timer *timer = km_wheel_pop(&d->wheel, now);
+        if (timer != NULL) {
+            fire_locked(d, timer);
+        } else {
+            stays = rest_locked(d, now);
+        }
+    }
+    d->alive = false;
+    km_mutex_unlock(&d->lock);
+    return NULL;
+}
+
+/* A thread that has left does nothing more under the lock, so that joining it
+ * with the lock held ends at once. */
+static bool start_locked(struct km_deadlines *d)
+{
+    if (d->alive) {
+        return true;
+    }
+    if (d->joinable) {
+        (void)pthread_join(d->thread, NULL);
+    }
+    d->joinable = km_thread_start(&d->thread, d->name, run_deadlines, d);
+    d->alive = d->joinable;
+    return d->alive;
+}
+
+static kama_status arm_locked(struct km_deadlines *d, struct km_timer *timer,
+                              km_ns at)
+{
+    if (d->closed) {
+        return km_fail(KAMA_ERR_CLOSED, "the pool is closed");
+    }
+    if (!start_locked(d)) {
+        return km_fail(KAMA_ERR_THREADS, "cannot start the deadline thread");
+    }
+    km_wheel_remove(timer);
+    km_wheel_add(&d->wheel, timer, at);
+    if (at < d->wake_at) {
+        km_cond_signal(&d->wake);
+    }
+    return KAMA_OK;
+}
+
+kama_status km_deadlines_arm(struct km_deadlines *d, struct km_timer *timer,
+                             km_ns at)
+{
+    km_mutex_lock(&d->lock);
+    kama_status status = arm_locked(d, timer, at);
+    km_mutex_unlock(&d->lock);
+    return status;
+}
+
+void km_deadlines_disarm(struct km_deadlines *d, struct km_timer *timer)
+{
+    km_mutex_lock(&d->lock);
+    km_wheel_remove(timer);
+    while (d->firing == timer) {
+        KM_ASSERT(!pthread_equal(d->thread, pthread_self()));
+        d->disarming++;
+        km_cond_wait(&d->fired, &d->lock);
+        d->disarming--;
+        km_wheel_remove(timer); /* fire may have armed it again */
+    }
+    km_mutex_unlock(&d->lock);
+}
+
+void km_deadlines_stop(struct km_deadlines *d)
+{
+    km_mutex_lock(&d->lock);
+    d->closed = true;
+    bool joinable = d->joinable;
+    d->joinable = false;
+    km_cond_signal(&d->wake);
+    km_mutex_unlock(&d->lock);
+    if (joinable) {
+        (void)pthread_join(d->thread, NULL);
+    }
+}
+
+bool km_deadlines_is_inside(struct km_deadlines *d)
+{
+    km_mutex_lock(&d->lock);
+    bool inside = d->alive && pthread_equal(d->thread, pthread_self());
+    km_mutex_unlock(&d->lock);
+    return inside;
+}
+
+unsigned km_deadlines_threads(struct km_deadlines *d)
+{
+    km_mutex_lock(&d->lock);
+    unsigned threads = d->alive ? 1 : 0;
+    km_mutex_unlock(&d->lock);
+    return threads;
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Workers behind one lock and one condition. A worker that leaves puts itself
+ * on `left`, and whoever starts the next one, or frees the pool, joins it: a
+ * thread is never detached, so none outlives the pool. The deadlines have a
+ * lock of their own (deadline.c).
+ */
+#include "base/pool.h"
+
+#include "base/assert.h"
+#include "base/deadline.h"
+#include "base/limits.h"
+#include "base/status.h"
+
+#define IDLE_NS_DEFAULT (10 * KM_NS_PER_S)
+#define IDLE_NS_MAX (KM_NS_NEVER / 4) /* so that now + idle is a time */
+#define NAME_BYTES 16                 /* what the kernel keeps */
+
+struct worker {
+    struct km_list node; /* in workers or left */
+    struct km_pool *pool;
+    pthread_t thread;
+};
+
+struct km_pool {
+    const kama_allocator *mem;
+    char name[NAME_BYTES];
+    km_ns idle_ns; /* without a job, then a worker leaves */
+    struct km_deadlines deadlines;
+    struct km_mutex lock;
+    struct km_cond wake;    /* the rest: under lock */
+    struct km_list jobs;    /* first in, first out */
+    struct km_list workers; /* alive */
+    struct km_list left;    /* to be joined */
+    size_t job_count;
+    unsigned worker_count;
+    unsigned idle_count; /* workers that wait for a job */
+    unsigned threads_max;
+    bool closed;
+};
+
+static struct worker *worker_of(struct km_list *node)
+{
+    return KM_CONTAINER_OF(node, struct worker, node);
+}
+
+/* -- life ---------------------------------------------------------------- */
+
+static struct km_pool *make_pool(const kama_allocator *mem, const char *name,
+                                 unsigned threads_max)
+{
+    struct km_pool *pool = km_mem_zalloc(mem, 1, sizeof *pool);
+    if (pool == NULL) {
+        return NULL;
+    }
+    pool->mem = mem;
+    pool->threads_max = threads_max;
+    memcpy(pool->name, name, strnlen(name, NAME_BYTES - 1));
+    km_list_init(&pool->jobs);
+    km_list_init(&pool->workers);
+    km_list_init(&pool->left);
+    return pool;
+}
+
+static bool init_sync(struct km_pool *pool, const struct km_clock *clock)
+{
+    if (!km_mutex_init(&pool->lock, KM_RANK_POOL)) {
+        return false;
+    }
+    if (!km_cond_init(&pool->wake)) {
+        goto fail_wake;
+    }
+    if (!km_deadlines_init(&pool->deadlines, clock, pool->name)) {
+        goto fail_deadlines;
+    }
+    return true;
+fail_deadlines:
+    km_cond_fini(&pool->wake);
+fail_wake:
+    km_mutex_fini(&pool->lock);
+    return false;
+}
+
+kama_status km_pool_new(const kama_allocator *mem, const struct km_clock *clock,
+                        const char *name, unsigned threads_max,
+                        struct km_pool **ret_pool)
+{
+    if (threads_max < 1 || threads_max > KM_POOL_THREADS_MAX) {
+        return km_fail(KAMA_ERR_INVALID, "threads: %u is not in 1..%d",
+                       threads_max, KM_POOL_THREADS_MAX);
+    }
+    mem = km_mem_or_default(mem);
+    struct km_pool *pool = make_pool(mem, name, threads_max);
+    if (pool == NULL) {
+        return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a pool");
+    }
+    if (!init_sync(pool, clock)) {
+        km_mem_free(mem, pool);
+        return km_fail(KAMA_ERR_THREADS, "no resources for a pool");
+    }
+    km_pool_set_idle_ms(pool, (int64_t)(IDLE_NS_DEFAULT / KM_NS_PER_MS));
+    *ret_pool = pool;
+    return KAMA_OK;
+}
+
+void km_pool_set_idle_ms(struct km_pool *pool, int64_t idle_ms)
+{
+    km_ns idle_ns = km_ns_after_ms(0, idle_ms);
+    pool->idle_ns = idle_ns < IDLE_NS_MAX ? idle_ns : IDLE_NS_MAX;
+    pool->deadlines.idle_ns = pool->idle_ns;
+}
+
+/* Workers on `left` do nothing more under the lock: joining ends at once. */
+static void join_left_locked(struct km_pool *pool)
+{
+    struct km_list *node;
+    while ((node = km_list_pop_front(&pool->left)) != NULL) {
+        (void)pthread_join(worker_of(node)->thread, NULL);
+        km_mem_free(pool->mem, worker_of(node));
+    }
+}
+
+/* Waits until every worker has left. */
+static void drain(struct km_pool *pool)
+{
+    km_mutex_lock(&pool->lock);
+    pool->closed = true;
+    km_cond_broadcast(&pool->wake);
+    while (pool->worker_count > 0) {
+        km_cond_wait(&pool->wake, &pool->lock);
+    }
+    KM_ASSERT(pool->job_count == 0);
+    join_left_locked(pool);
+    km_mutex_unlock(&pool->lock);
+}
+
+void km_pool_free(struct km_pool *pool)
+{
+    if (pool == NULL) {
+        return;
+    }
+    km_deadlines_stop(&pool->deadlines);
+    drain(pool);
+    km_deadlines_fini(&pool->deadlines);
+    km_cond_fini(&pool->wake);
+    km_mutex_fini(&pool->lock);
+    km_mem_free(pool->mem, pool);
+}
+
+void km_pool_allow(struct km_pool *pool, unsigned more)
+{
+    km_mutex_lock(&pool->lock);
+    unsigned room = KM_POOL_THREADS_MAX - pool->threads_max;
+    pool->threads_max += more < room ? more : room;
+    km_mutex_unlock(&pool->lock);
+}
+
+/* -- workers ------------------------------------------------------------- */
+
+/* The next job; NULL when the worker is to leave. */
+static struct km_job *next_job_locked(struct km_pool *pool)
+{
+    km_ns now = km_clock_mono(km_clock_system());
+    bool waited_enough = false;
+    while (km_list_empty(&pool->jobs)) {
+        if (pool->closed || waited_enough) {
+            return NULL;
+        }
+        pool->idle_count++;
+        waited_enough =
+            !km_cond_wait_until(&pool->wake, &pool->lock, now + pool->idle_ns);
+        pool->idle_count--;
+    }
+    pool->job_count--;
+    struct km_list *node = km_list_pop_front(&pool->jobs);
+    return KM_CONTAINER_OF(node, struct km_job, node);
+}
+
+static void *run_worker(void *arg)
+{
+    struct worker *worker = arg;
+    struct km_pool *pool = worker->pool;
+    struct km_job *job;
+    km_mutex_lock(&pool->lock);
+    while ((job = next_job_locked(pool)) != NULL) {
+        km_mutex_unlock(&pool->lock);
+        job->run(job); /* the job's memory may be gone after this */
+        km_mutex_lock(&pool->lock);
+    }
+    km_list_remove(&worker->node);
+    km_list_push_back(&pool->left, &worker->node);
+    pool->worker_count--;
+    if (pool->closed && pool->worker_count == 0) {
+        km_cond_broadcast(&pool->wake);
+    }
+    km_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+static kama_status start_worker_locked(struct km_pool *pool)
+{
+    join_left_locked(pool);
+    struct worker *worker = km_mem_alloc(pool->mem, sizeof *worker);
+    if (worker == NULL) {
+        return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a thread");
+    }
+    worker->pool = pool;
+    if (!km_thread_start(&worker->thread, pool->name, run_worker, worker)) {
+        km_mem_free(pool->mem, worker);
+        return km_fail(KAMA_ERR_THREADS, "cannot start a thread of %s",
+                       pool->name);
+    }
+    km_list_push_back(&pool->workers, &worker->node);
+    pool->worker_count++;
+    return KAMA_OK;
+}
+
+/*
+ * The thread is started with the lock held: were it released meanwhile, two
+ * callers could each count on the other's thread, and both fail.
+ */
+static kama_status submit_locked(struct km_pool *pool, struct km_job *job)
+{
+    if (pool->closed) {
+        return km_fail(KAMA_ERR_CLOSED, "the pool is closed");
+    }
+    bool wants_worker = pool->job_count >= pool->idle_count &&
+                        pool->worker_count < pool->threads_max;
+    kama_status status = wants_worker ? start_worker_locked(pool) : KAMA_OK;
+    if (status != KAMA_OK && pool->worker_count == 0) {
+        return status;
+    }
+    km_list_push_back(&pool->jobs, &job->node);
+    pool->job_count++;
+    km_cond_signal(&pool->wake);
+    return KAMA_OK;
+}
+
+kama_status km_pool_submit(struct km_pool *pool, struct km_job *job)
+{
+    km_mutex_lock(&pool->lock);
+    kama_status status = submit_locked(pool, job);
+    km_mutex_unlock(&pool->lock);
+    return status;
+}
+
+/* -- deadlines ----------------------------------------------------------- */
+
+kama_status km_pool_arm(struct km_pool *pool, struct km_timer *timer, km_ns at)
+{
+    return km_deadlines_arm(&pool->deadlines, timer, at);
+}
+
+void km_pool_disarm(struct km_pool *pool, struct km_timer *timer)
+{
+    km_deadlines_disarm(&pool->deadlines, timer);
+}
+
+/* -- questions ----------------------------------------------------------- */
+
+static bool is_worker_locked(struct km_pool *pool)
+{
+    struct km_list *node;
+    struct km_list *next;
+    KM_LIST_FOREACH(node, next, &pool->workers) {
+        if (pthread_equal(worker_of(node)->thread, pthread_self())) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool km_pool_is_inside(const struct km_pool *pool)
+{
+    struct km_pool *own = (struct km_pool *)pool; /* to lock it */
+    km_mutex_lock(&own->lock);
+    bool inside = is_worker_locked(own);
+    km_mutex_unlock(&own->lock);
+    return inside || km_deadlines_is_inside(&own->deadlines);
+}
+
+unsigned km_pool_threads(struct km_pool *pool)
+{
+    km_mutex_lock(&pool->lock);
+    unsigned threads = pool->worker_count;
+    km_mutex_unlock(&pool->lock);
+    return threads + km_deadlines_threads(&pool->deadlines);
+}
