@@ -4,7 +4,16 @@
  * variable, the --help line and the line of the documentation.
  *
  * A module declares its rows as an X-macro, makes the struct from it and a
- * `const struct km_option[]` with KM_OPTION_ROW, and walks that here.
+ * `const struct km_option[]`, and walks that here:
+ *
+ *     #define DAEMON_OPTIONS(X)                                          \
+ *         X(limits, HEADING, NULL, NULL, 0, 0, "Limits")                 \
+ *         X(max_connections, UINT, "N", "10000", 1, 1000000, "At most.") \
+ *     struct daemon_options { DAEMON_OPTIONS(KM_OPTION_FIELD) };
+ *     #define KM_OPTION_STRUCT struct daemon_options
+ *     static const struct km_option rows[] = {DAEMON_OPTIONS(KM_OPTION_ROW)};
+ *
+ * A row's name is its field's: - and _ are the same in names, and shown as -.
  * Strings are borrowed from the source (argv, environ), lists are counted.
  * Thread-safety: one owner, setup. Errors: KAMA_ERR_INVALID, and
  * KAMA_ERR_UNSUPPORTED for rows of a later version; km_last_error names flag,
@@ -23,8 +32,30 @@ enum km_option_kind {
     KM_OPTION_DURATION, /* int64_t ms: "250ms" "5s" "3m" "1h"; bare = ms */
     KM_OPTION_STRING,   /* const char * */
     KM_OPTION_LIST,     /* struct km_option_list: repeatable */
-    KM_OPTION_LATER     /* known, and refused: not in this version */
+    KM_OPTION_LATER,    /* known, and refused: not in this version */
+    KM_OPTION_HEADING   /* no option: help is a heading in --help */
 };
+
+/* Columns of a row: field, KIND, arg, fallback, min, max, help. */
+#define KM_OPTION_FIELD(field, kind, arg, fallback, min, max, help)            \
+    KM_OPTION_TYPE_##kind field;
+#define KM_OPTION_ROW(field, kind, arg, fallback, min, max, help)              \
+    {#field,                                                                   \
+     KM_OPTION_##kind,                                                         \
+     offsetof(KM_OPTION_STRUCT, field),                                        \
+     arg,                                                                      \
+     fallback,                                                                 \
+     min,                                                                      \
+     max,                                                                      \
+     help},
+#define KM_OPTION_TYPE_BOOL uint32_t
+#define KM_OPTION_TYPE_UINT uint64_t
+#define KM_OPTION_TYPE_BYTES uint64_t
+#define KM_OPTION_TYPE_DURATION int64_t
+#define KM_OPTION_TYPE_STRING const char *
+#define KM_OPTION_TYPE_LIST struct km_option_list
+#define KM_OPTION_TYPE_LATER unsigned char
+#define KM_OPTION_TYPE_HEADING unsigned char
 
 #define KM_OPTION_LIST_MAX 1024
 
@@ -36,12 +67,12 @@ struct km_option_list {
 struct km_option {
     const char *name; /* "max-connections": flag, env, file */
     enum km_option_kind kind;
-    size_t offset; /* in the options struct */
+    size_t offset;        /* in the options struct */
     const char *arg;      /* "ADDR", NULL for bool */
     const char *fallback; /* default as text, NULL: none */
-    uint64_t min;
-    uint64_t max;
-    const char *help; /* one sentence */
+    uint64_t min;         /* of UINT, BYTES, DURATION (ms) */
+    uint64_t max;         /* 0: no bound */
+    const char *help;     /* one sentence */
 };
 
 /* Where a value came from, for --print-config. */
@@ -57,39 +88,57 @@ struct km_options {
     size_t row_count;
     void *target;                   /* the struct */
     enum km_option_origin *origins; /* one per row */
+    const kama_allocator *mem;
+    struct km_option_copy *copies; /* texts that have no other owner */
 };
 
-/* Writes every default. */
+/* Writes every default (a fallback that does not parse is asserted). The
+ * memory comes from the default allocator, or from mem. */
+KAMA_NODISCARD kama_status km_options_init_with(struct km_options *o,
+                                                const kama_allocator *mem,
+                                                const struct km_option *rows,
+                                                size_t row_count, void *target);
 KAMA_NODISCARD kama_status km_options_init(struct km_options *o,
                                            const struct km_option *rows,
                                            size_t row_count, void *target);
+/* Also frees the lists in target, and leaves them empty. */
 void km_options_fini(struct km_options *o);
 
 /* Sets row `name` from text. A list row appends; the first value of a higher
- * origin replaces those of a lower one. */
+ * origin replaces those of a lower one; a value of a lower origin is checked
+ * and not kept. */
 KAMA_NODISCARD kama_status km_options_set(struct km_options *o,
                                           const char *name, const char *value,
                                           enum km_option_origin origin);
 
-/* Reads PREFIX_NAME (upper case, - as _) for each row; a list row takes one
- * value per line (\n). getenv-like lookup is handed in. */
+/* Reads PREFIX_NAME (upper case, - as _) of the environment for each row; a
+ * list row takes one value per line (\n). */
 KAMA_NODISCARD kama_status km_options_from_env(struct km_options *o,
                                                const char *prefix);
 
-/* Reads --name=value, --name value, --bool, --no-bool; `--` ends. Arguments
- * that are no options are moved to the front of argv; *ret_rest counts them.
- * An unknown flag is an error with the nearest name ("did you mean"). */
+/* Reads --name=value, --name value, --bool, --no-bool, and -h for --help; `--`
+ * ends. argv[0] is the program's name and stays; arguments that are no options
+ * (`-` alone is none) are moved to argv[1..*ret_rest], and *ret_rest counts
+ * them. An unknown flag is an error with the nearest name ("did you mean");
+ * after an error the values before it are set and argv is as it was. */
 KAMA_NODISCARD kama_status km_options_from_argv(struct km_options *o, int argc,
                                                 char **argv, int *ret_rest);
 
-/* Help lines of every row that is not LATER, <= 80 columns, to f. */
+/* Help lines of every row that is not LATER, under its heading, <= 80
+ * columns, to out. */
 struct km_buf;
 KAMA_NODISCARD kama_status km_options_help(const struct km_options *o,
                                            struct km_buf *out);
 
-/* "name = value  # origin" per row, to out. */
+/* "name = value  # origin" per row (per value of a list), to out. */
 KAMA_NODISCARD kama_status km_options_print(const struct km_options *o,
                                             struct km_buf *out);
+
+/* A Markdown table of the rows for the documentation, per heading: flag,
+ * environment variable, default, sentence. */
+KAMA_NODISCARD kama_status km_options_document(const struct km_options *o,
+                                               const char *prefix,
+                                               struct km_buf *out);
 
 /* The row of that name (- and _ are the same), or NULL. */
 const struct km_option *km_option_find(const struct km_option *rows,
@@ -99,7 +148,8 @@ const struct km_option *km_option_find(const struct km_option *rows,
 const char *km_option_nearest(const struct km_option *rows, size_t row_count,
                               kama_bytes name);
 
-/* Parsers of one value. Errors: KAMA_ERR_INVALID with a sentence. */
+/* Parsers of one value: "64m"; "250ms", "5s", "3m", "1h", bare = ms; decimal
+ * digits. Errors: KAMA_ERR_INVALID with a sentence. */
 KAMA_NODISCARD kama_status km_parse_bytes(const char *text,
                                           uint64_t *ret_bytes);
 KAMA_NODISCARD kama_status km_parse_duration_ms(const char *text,
