@@ -33,6 +33,9 @@ struct km_session_ops {
     kama_status (*tick)(struct km_session *s, km_ns now);
     /* The connection is gone; free the session. Last call. */
     void (*close)(struct km_session *s);
+    /* May more be read now? false while too much waits to be written; asked
+     * before each read and after each write. NULL: always. */
+    bool (*wants_read)(struct km_session *s);
 };
 
 /* Embedded first in each protocol's state. */

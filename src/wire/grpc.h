@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What gRPC adds to HTTP/2 (PROTOCOL-HTTP2): message framing, grpc-timeout,
+ * grpc-message's percent-encoding, status trailers, code mappings. Pure
+ * functions and one incremental reader; no descriptor, thread or clock.
+ *
+ * Thread-safety: pure, or one owner. Cost: O(bytes), a copy only for messages
+ * that arrive in pieces.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "wire/h2.h"
+
+#define KM_GRPC_PREFIX_BYTES 5
+
+/* The five bytes before a message that is not compressed. */
+static inline void km_grpc_prefix_write(uint8_t *prefix, uint32_t message_bytes)
+{
+    prefix[0] = 0;
+    prefix[1] = (uint8_t)(message_bytes >> 24);
+    prefix[2] = (uint8_t)(message_bytes >> 16);
+    prefix[3] = (uint8_t)(message_bytes >> 8);
+    prefix[4] = (uint8_t)message_bytes;
+}
+
+/* Cuts a stream of DATA into messages. A message that lies whole in a chunk is
+ * a view of it; one in pieces is collected in one contiguous buffer, which
+ * grows with what has arrived, never ahead of it by more than double. */
+struct km_grpc_reader {
+    struct km_buf buf;
+    uint64_t message_bytes_max;
+    uint32_t message_bytes; /* of the message begun, once the prefix is in */
+    uint8_t prefix[KM_GRPC_PREFIX_BYTES];
+    uint8_t prefix_bytes; /* in so far */
+    bool delivered;       /* buf holds a message given out */
+};
+
+void km_grpc_reader_init(struct km_grpc_reader *reader,
+                         const kama_allocator *mem, uint64_t message_bytes_max);
+void km_grpc_reader_fini(struct km_grpc_reader *reader);
+
+/* Takes bytes off the front of *chunk up to the end of one message.
+ * KAMA_OK: *ret_message is a view of chunk or reader, valid until the chunk is
+ * gone or the next call. KAMA_MISS: the chunk is used up, no message is
+ * complete.
+ * Errors: KAMA_ERR_UNSUPPORTED (the compressed flag), KAMA_ERR_PROTOCOL
+ * (another flag), KAMA_ERR_TOO_LARGE, KAMA_ERR_NO_MEMORY; the reader is of no
+ * more use then. */
+KAMA_NODISCARD kama_status km_grpc_reader_next(struct km_grpc_reader *reader,
+                                               kama_bytes *chunk,
+                                               kama_bytes *ret_message);
+
+/* Is a message begun and not complete (an error at the end of the stream)? */
+bool km_grpc_reader_partial(const struct km_grpc_reader *reader);
+
+/* Bytes of memory it holds. */
+size_t km_grpc_reader_held(const struct km_grpc_reader *reader);
+
+/* grpc-timeout: 1..8 digits and one of H M S m u n; at most
+ * KM_RPC_TIMEOUT_MS_MAX comes out. Errors: KAMA_ERR_INVALID. */
+KAMA_NODISCARD kama_status km_grpc_timeout_parse(kama_bytes text,
+                                                 km_ns *ret_timeout);
+/* The shortest unit that fits 8 digits, rounded up; "0n" at least. */
+#define KM_GRPC_TIMEOUT_CHARS 16
+const char *km_grpc_timeout_format(km_ns timeout, char *buf);
+
+/* Percent-encodes text for grpc-message: what is not 0x20..0x7e, and `%`, as
+ * %XX; cut where it no longer fits, never inside an escape. Returns the
+ * length. */
+size_t km_grpc_message_encode(kama_bytes text, char *buf, size_t cap);
+/* Undoes it, leaving broken escapes as they are; NUL-terminated, cut at cap;
+ * cap >= 1. Returns the length. */
+size_t km_grpc_message_decode(kama_bytes text, char *buf, size_t cap);
+
+/* grpc-status: decimal; numbers that are no code become UNKNOWN (2).
+ * Errors: KAMA_ERR_INVALID (not a number). */
+KAMA_NODISCARD kama_status km_grpc_code_parse(kama_bytes text, int *ret_code);
+
+/* The code for an HTTP status other than 200, and for a stream that was reset
+ * without a grpc-status. */
+int km_grpc_code_from_http(int http_status);
+int km_grpc_code_from_h2(uint32_t error_code);
+
+/* "application/grpc", alone or with a suffix +x or parameters ;x? */
+bool km_grpc_content_type_ok(kama_bytes content_type);
+
+/* The trailers of a call: grpc-status and, for another status than KAMA_OK,
+ * kama-status and grpc-message. Valid as long as the struct, its text is
+ * copied. */
+struct km_grpc_trailers {
+    struct km_h2_field fields[3];
+    size_t count;
+    char code[4];
+    char message[768]; /* encoded */
+};
+
+/* text NULL: kama_strerror(status). */
+void km_grpc_trailers_init(struct km_grpc_trailers *trailers,
+                           kama_status status, const char *text);

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One HTTP/2 connection, either side, on nghttp2: bytes in, callbacks out;
+ * calls in, bytes out. No descriptor, no thread, no clock: it is a km_session
+ * (km_h2_session) that net drives, and time comes in with feed and tick.
+ *
+ *   feed(bytes) --> on_open on_header.. on_headers on_data.. on_end --> owner
+ *   take() <-- km_h2_request/respond, km_h2_send.., km_h2_end <------- owner
+ *
+ * After any call that makes something to send the owner wakes the connection
+ * (km_conn_wake); inside a callback that is not needed.
+ *
+ * Flow control: every byte given to on_data is to be given back, once, with
+ * km_h2_consume; that opens the windows again. Output waits in the streams'
+ * queues: bodies as references, copied when the windows and the wire have
+ * room.
+ *
+ * Abuse: rates of limits.h (resets, pings, settings, priorities, window
+ * updates, empty frames, resets that we must send); past one of them: GOAWAY
+ * with ENHANCE_YOUR_CALM and the end.
+ *
+ * Callbacks run inside feed, take, tick or close. In them everything may be
+ * called except closing the connection.
+ *
+ * Memory: about 13 KiB per idle connection, of which nghttp2 takes most.
+ * Thread-safety: loop thread. Errors: KAMA_ERR_NO_MEMORY, KAMA_ERR_CLOSED.
+ */
+#pragma once
+
+#include "base/session.h"
+
+struct km_h2;
+struct km_h2_shared;
+
+enum km_h2_role { KM_H2_SERVER, KM_H2_CLIENT };
+
+/* Error codes of RFC 9113 that owners use. */
+enum {
+    KM_H2_NO_ERROR = 0x0,
+    KM_H2_PROTOCOL_ERROR = 0x1,
+    KM_H2_INTERNAL_ERROR = 0x2,
+    KM_H2_REFUSED_STREAM = 0x7,
+    KM_H2_CANCEL = 0x8,
+    KM_H2_ENHANCE_YOUR_CALM = 0xb
+};
+
+/* Why a connection ended, or is about to. */
+enum km_h2_why {
+    KM_H2_WHY_NONE,     /* it lives, or the other side ended it in order */
+    KM_H2_WHY_ABUSE,    /* a rate of limits.h was passed */
+    KM_H2_WHY_FOREIGN,  /* server: the first bytes are not HTTP/2 */
+    KM_H2_WHY_PREFACE,  /* no preface and SETTINGS in KM_H2_PREFACE_MS */
+    KM_H2_WHY_PROTOCOL, /* the other side broke the protocol */
+    KM_H2_WHY_MEMORY    /* out of memory */
+};
+
+/* How long the bytes of a field live, and whether HPACK should keep it. */
+enum {
+    KM_H2_FIELD_STATIC = 1u << 0,  /* for ever: not copied */
+    KM_H2_FIELD_NO_INDEX = 1u << 1 /* unlikely to come again */
+};
+
+struct km_h2_field {
+    kama_bytes name; /* lower case */
+    kama_bytes value;
+    unsigned flags; /* KM_H2_FIELD_ */
+};
+
+/* Most fields of one header list that we send. */
+#define KM_H2_FIELDS_MAX 64
+
+/* What the owner sees of a stream. Valid from on_open or km_h2_request until
+ * on_close returns. */
+struct km_h2_stream {
+    struct km_h2 *h2;
+    void *user; /* the owner's */
+    int32_t id; /* client: -1 before it is sent */
+};
+
+enum km_h2_headers {
+    KM_H2_HEADERS_FIRST,   /* a request's, or a final response's */
+    KM_H2_HEADERS_INTERIM, /* client: 1xx */
+    KM_H2_HEADERS_TRAILERS
+};
+
+/* What the owner of a connection is told. Members may be NULL unless marked
+ * required. */
+struct km_h2_ops {
+    /* server, required: a request begins. The owner sets stream->user. An
+     * error refuses the stream (REFUSED_STREAM), nothing else comes of it. */
+    kama_status (*on_open)(void *arg, struct km_h2_stream *stream);
+    /* required: one field, borrowed until return. Lists larger than
+     * KM_H2_HEADER_LIST_BYTES_MAX are cut; on_headers says so. */
+    void (*on_header)(void *arg, struct km_h2_stream *stream, kama_bytes name,
+                      kama_bytes value);
+    /* required: the list is complete. too_large: it was cut. */
+    void (*on_headers)(void *arg, struct km_h2_stream *stream,
+                       enum km_h2_headers kind, bool too_large);
+    /* required: bytes of the body, borrowed until the callback returns; last:
+     * on_end follows before feed returns, the bytes are valid until then. */
+    void (*on_data)(void *arg, struct km_h2_stream *stream, kama_bytes chunk,
+                    bool last);
+    /* required: the other side will send no more on this stream. */
+    void (*on_end)(void *arg, struct km_h2_stream *stream);
+    /* The stream's queue fell below KM_H2_LOW_WATER_BYTES. */
+    void (*on_writable)(void *arg, struct km_h2_stream *stream);
+    /* required: the stream is over; error_code of RFC 9113. Exactly once for
+     * each stream opened; its last sign. */
+    void (*on_close)(void *arg, struct km_h2_stream *stream,
+                     uint32_t error_code);
+    /* The other side's SETTINGS arrived for the first time. */
+    void (*on_settings)(void *arg);
+    /* The other side takes no new streams; those above last_stream_id are
+     * closed with REFUSED_STREAM. grpc-go's last_stream_id 1 is a normal
+     * end. */
+    void (*on_goaway)(void *arg, int32_t last_stream_id, uint32_t error_code);
+    /* required: the connection is gone, after on_close of every stream; h2 is
+     * freed after return. */
+    void (*on_gone)(void *arg, enum km_h2_why why);
+};
+
+/* A stream whose queue is below this is writable. */
+#define KM_H2_LOW_WATER_BYTES (64u << 10)
+
+struct km_h2_options {
+    const kama_allocator *mem;
+    struct km_h2_shared *shared; /* borrowed; outlives the connection */
+    enum km_h2_role role;
+    const struct km_h2_ops *ops; /* borrowed, static */
+    void *arg;
+    const char *http1_hint; /* server: body of the 400 for HTTP/1; borrowed */
+};
+
+/* What the connections of one loop share: nghttp2's callbacks and options,
+ * free blocks and output buffers. cache_bytes bounds the free blocks kept
+ * (0: none, every allocation reaches mem, for tests). Loop thread or setup. */
+KAMA_NODISCARD kama_status km_h2_shared_new(const kama_allocator *mem,
+                                            size_t cache_bytes,
+                                            struct km_h2_shared **ret_shared);
+/* After the last connection. NULL is a no-op. */
+void km_h2_shared_free(struct km_h2_shared *shared);
+
+/* A connection at its start; our SETTINGS wait in take. */
+KAMA_NODISCARD kama_status km_h2_new(const struct km_h2_options *options,
+                                     km_ns now, struct km_h2 **ret_h2);
+
+/* The connection as net drives it. Its close frees h2. */
+struct km_session *km_h2_session(struct km_h2 *h2);
+
+/* client: opens a stream. fields are copied unless static; end: no body. */
+KAMA_NODISCARD kama_status km_h2_request(struct km_h2 *h2,
+                                         const struct km_h2_field *fields,
+                                         size_t count, bool end, void *user,
+                                         struct km_h2_stream **ret_stream);
+
+/* server: the response's headers, once per stream, before any body. end: no
+ * body and no trailers. */
+KAMA_NODISCARD kama_status km_h2_respond(struct km_h2_stream *stream,
+                                         const struct km_h2_field *fields,
+                                         size_t count, bool end);
+
+/* Queues head (copied) and body's bytes (a reference is taken; NULL: none) as
+ * DATA. Not after km_h2_end. */
+KAMA_NODISCARD kama_status km_h2_send(struct km_h2_stream *stream,
+                                      kama_bytes head, kama_value *body);
+
+/* Ends our side behind what is queued: with trailers, or, with count 0, with
+ * END_STREAM on the last DATA. When a server has ended before the client has,
+ * RST_STREAM(NO_ERROR) follows. Not after km_h2_end. */
+KAMA_NODISCARD kama_status km_h2_end(struct km_h2_stream *stream,
+                                     const struct km_h2_field *trailers,
+                                     size_t count);
+
+/* Drops what is queued and resets the stream; on_close follows, from a later
+ * take. Idempotent. */
+void km_h2_reset(struct km_h2_stream *stream, uint32_t error_code);
+
+/* Gives n bytes of on_data back to the windows. */
+void km_h2_consume(struct km_h2_stream *stream, size_t n);
+
+/* Bytes queued on the stream, not yet taken. */
+size_t km_h2_queued(const struct km_h2_stream *stream);
+
+/* Has the other side ended its half? */
+bool km_h2_remote_ended(const struct km_h2_stream *stream);
+
+/* The other side's limit of concurrent streams; client, after on_settings. */
+uint32_t km_h2_remote_streams_max(const struct km_h2 *h2);
+
+/* Streams open now. */
+unsigned km_h2_stream_count(const struct km_h2 *h2);
+
+/* server, drain in two steps: a GOAWAY with the highest stream id ... */
+void km_h2_goaway_notice(struct km_h2 *h2);
+/* ... then, a round trip or a moment later, the real one: no new streams, and
+ * the connection ends (alive is false) when those open are over. Either
+ * side. */
+void km_h2_goaway(struct km_h2 *h2);
+
+/* May requests be opened (no GOAWAY in either direction)? */
+bool km_h2_accepts(const struct km_h2 *h2);
+
+/* Why it ended or is about to. */
+enum km_h2_why km_h2_why(const struct km_h2 *h2);
