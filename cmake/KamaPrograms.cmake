@@ -20,8 +20,9 @@ endfunction()
 km_add_program(kamacached)
 km_add_program(kamacache-cli ${CMAKE_SOURCE_DIR}/src)
 
-# Loader plug-ins: src/loaders/<name>.c or src/loaders/<name>/*.c. They
-# include the public headers only and link nothing of ours.
+# Loader plug-ins: src/loaders/<name>.c or src/loaders/<name>/*.c, each with
+# a copy of src/loaders/common/. They include the public headers only and link
+# nothing of ours.
 set(KM_LOADER_LINKS_sqlite PkgConfig::KM_SQLITE)
 set(KM_LOADER_LINKS_http PkgConfig::KM_CURL)
 
@@ -44,8 +45,9 @@ function(km_add_loader name)
     message(FATAL_ERROR "KAMA_LOADER_${upper} is on, but its library "
       "was not found")
   endif()
+  file(GLOB common CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/loaders/common/*.c)
   set(target loader_${name})
-  add_library(${target} MODULE ${sources})
+  add_library(${target} MODULE ${sources} ${common})
   set_target_properties(${target} PROPERTIES
     PREFIX "" OUTPUT_NAME ${name} SUFFIX .so
     LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/kamacache/loaders)

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* A stack of idle handles under a mutex. */
+#include "spares.h"
+
+#include <stdlib.h>
+
+bool km_spares_init(struct km_spares *spares, size_t cap)
+{
+    void **items = calloc(cap > 0 ? cap : 1, sizeof *items);
+    if (items == NULL) {
+        return false;
+    }
+    if (pthread_mutex_init(&spares->mutex, NULL) != 0) {
+        free(items);
+        return false;
+    }
+    spares->items = items;
+    spares->count = 0;
+    spares->cap = cap;
+    return true;
+}
+
+void km_spares_fini(struct km_spares *spares, void (*close)(void *item))
+{
+    while (spares->count > 0) {
+        close(spares->items[--spares->count]);
+    }
+    free(spares->items);
+    spares->items = NULL;
+    pthread_mutex_destroy(&spares->mutex);
+}
+
+void *km_spares_take(struct km_spares *spares)
+{
+    void *item = NULL;
+    pthread_mutex_lock(&spares->mutex);
+    if (spares->count > 0) {
+        item = spares->items[--spares->count];
+    }
+    pthread_mutex_unlock(&spares->mutex);
+    return item;
+}
+
+bool km_spares_give(struct km_spares *spares, void *item)
+{
+    bool room = false;
+    pthread_mutex_lock(&spares->mutex);
+    if (spares->count < spares->cap) {
+        spares->items[spares->count++] = item;
+        room = true;
+    }
+    pthread_mutex_unlock(&spares->mutex);
+    return room;
+}

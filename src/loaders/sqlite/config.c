@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* PATH?query=SQL. */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char QUERY[] = "?query=";
+static const char BIND[] = "?bind=";
+static const char TEXT_THEN_QUERY[] = "text&query=";
+static const char BLOB_THEN_QUERY[] = "blob&query=";
+
+/* The text after prefix, or NULL when it does not begin so. */
+static const char *skip(const char *text, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    return strncmp(text, prefix, len) == 0 ? text + len : NULL;
+}
+
+/* The SQL behind the bind option; NULL: not one of its values. */
+static const char *parse_bind(const char *value, bool *ret_blob)
+{
+    const char *sql = skip(value, BLOB_THEN_QUERY);
+    if (sql != NULL) {
+        *ret_blob = true;
+        return sql;
+    }
+    sql = skip(value, TEXT_THEN_QUERY);
+    if (sql != NULL) {
+        *ret_blob = false;
+    }
+    return sql;
+}
+
+static const char *fill(const char *text, size_t path_len, const char *sql,
+                        bool blob, struct km_sqlite_config *ret_config)
+{
+    if (path_len == 0) {
+        return "there is no path before '?'";
+    }
+    if (*sql == '\0') {
+        return "there is no SQL after 'query='";
+    }
+    struct km_sqlite_config config = {
+        .path = strndup(text, path_len),
+        .sql = strdup(sql),
+        .bind_blob = blob,
+    };
+    if (config.path == NULL || config.sql == NULL) {
+        km_sqlite_config_fini(&config);
+        return "out of memory";
+    }
+    *ret_config = config;
+    return NULL;
+}
+
+const char *km_sqlite_config_parse(const char *text,
+                                   struct km_sqlite_config *ret_config)
+{
+    const char *query = strstr(text, QUERY);
+    const char *bind = strstr(text, BIND);
+    if (bind == NULL || (query != NULL && query < bind)) {
+        if (query == NULL) {
+            return "it is not PATH?query=SQL";
+        }
+        return fill(text, (size_t)(query - text), query + strlen(QUERY), false,
+                    ret_config);
+    }
+    bool blob = false;
+    const char *sql = parse_bind(bind + strlen(BIND), &blob);
+    if (sql == NULL) {
+        return "after '?bind=' it needs text&query=SQL or blob&query=SQL";
+    }
+    return fill(text, (size_t)(bind - text), sql, blob, ret_config);
+}
+
+void km_sqlite_config_fini(struct km_sqlite_config *config)
+{
+    free(config->path);
+    free(config->sql);
+    config->path = NULL;
+    config->sql = NULL;
+}

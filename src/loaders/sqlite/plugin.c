@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The sqlite loader: a value is the first column of the first row that a
+ * query returns for the key.
+ *
+ * Every load at a time has a connection and a prepared statement of its own,
+ * made when it is first needed and kept for later loads. open makes the first
+ * one, so that a wrong file or query is an error at the start.
+ */
+#include "../common/call.h"
+#include "../common/spares.h"
+#include "connection.h"
+
+#include <kamacache/loader.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SENTENCE_BYTES = 256 };
+
+struct sqlite_loader {
+    const kama_loader_host *host;
+    struct km_sqlite_config config;
+    struct km_spares spares; /* of struct km_sqlite_connection */
+    uint64_t max_value_bytes;
+};
+
+static void close_connection(void *item)
+{
+    km_sqlite_connection_free(item);
+}
+
+/* -- one load ----------------------------------------------------------- */
+
+static kama_status connect_anew(const struct sqlite_loader *loader,
+                                const struct km_call *call,
+                                struct km_sqlite_connection **ret_connection)
+{
+    char error[SENTENCE_BYTES] = "";
+    struct km_sqlite_open options = {
+        .config = &loader->config,
+        .max_value_bytes = loader->max_value_bytes,
+        .deadline_ms = call->deadline_ms,
+        .error = error,
+        .error_cap = sizeof error,
+    };
+    kama_status status = km_sqlite_connection_new(&options, ret_connection);
+    if (status == KAMA_ERR_INVALID) {
+        status = KAMA_ERR_LOADER;
+    }
+    return status == KAMA_OK ? status : km_call_fail(call, status, "%s", error);
+}
+
+/* A connection to the file that has the name now, armed for this load. */
+static kama_status take_connection(struct sqlite_loader *loader,
+                                   const struct km_call *call,
+                                   struct km_sqlite_connection **ret_connection)
+{
+    struct km_sqlite_connection *connection;
+    while ((connection = km_spares_take(&loader->spares)) != NULL) {
+        if (km_sqlite_connection_is_fresh(connection, loader->config.path)) {
+            km_sqlite_connection_arm(connection, call->deadline_ms);
+            *ret_connection = connection;
+            return KAMA_OK;
+        }
+        km_sqlite_connection_free(connection);
+    }
+    return connect_anew(loader, call, ret_connection);
+}
+
+static void give_connection(struct sqlite_loader *loader,
+                            struct km_sqlite_connection *connection)
+{
+    if (!km_spares_give(&loader->spares, connection)) {
+        km_sqlite_connection_free(connection);
+    }
+}
+
+static kama_status fail_query(const struct sqlite_loader *loader,
+                              const struct km_call *call, sqlite3 *db)
+{
+    int rc = sqlite3_errcode(db);
+    switch (rc) {
+    case SQLITE_INTERRUPT:
+        return km_call_timeout(call, loader->config.path);
+    case SQLITE_BUSY:
+        return km_call_fail(call, KAMA_ERR_TIMEOUT, "%s: %s",
+                            loader->config.path, sqlite3_errmsg(db));
+    case SQLITE_TOOBIG:
+        return km_call_too_large(call, loader->max_value_bytes);
+    case SQLITE_NOMEM:
+        return KAMA_ERR_NO_MEMORY;
+    default:
+        return km_call_fail(call, KAMA_ERR_LOADER, "%s: %s",
+                            loader->config.path, sqlite3_errmsg(db));
+    }
+}
+
+static int bind_key(const struct sqlite_loader *loader, sqlite3_stmt *query,
+                    kama_bytes key)
+{
+    if (loader->config.bind_blob) {
+        return sqlite3_bind_blob64(query, 1, key.data, key.len, SQLITE_STATIC);
+    }
+    return sqlite3_bind_text64(query, 1, key.data, key.len, SQLITE_STATIC,
+                               SQLITE_UTF8);
+}
+
+/* The bytes of the first column; data is NULL when there was no memory. */
+static kama_bytes column_bytes(sqlite3_stmt *query)
+{
+    kama_bytes bytes;
+    if (sqlite3_column_type(query, 0) == SQLITE_BLOB) {
+        bytes.data = sqlite3_column_blob(query, 0);
+        bytes.len = (size_t)sqlite3_column_bytes(query, 0);
+        if (bytes.len == 0) {
+            bytes.data = "";
+        }
+        return bytes;
+    }
+    bytes.data = sqlite3_column_text(query, 0);
+    bytes.len = (size_t)sqlite3_column_bytes(query, 0);
+    return bytes;
+}
+
+/* 0, "the group's", when the query has no such column or it is NULL. */
+static int64_t column_ttl_ms(sqlite3_stmt *query)
+{
+    return km_sqlite_query_has_ttl(query) ? sqlite3_column_int64(query, 1) : 0;
+}
+
+static kama_status deliver(const struct sqlite_loader *loader,
+                           const struct km_call *call, sqlite3_stmt *query)
+{
+    if (sqlite3_column_type(query, 0) == SQLITE_NULL) {
+        return KAMA_MISS;
+    }
+    int64_t ttl_ms = column_ttl_ms(query);
+    if (ttl_ms < KAMA_TTL_FOREVER) {
+        return km_call_fail(call, KAMA_ERR_LOADER, "ttl_ms is %lld",
+                            (long long)ttl_ms);
+    }
+    kama_bytes value = column_bytes(query);
+    if (value.data == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    if (value.len > loader->max_value_bytes) {
+        return km_call_too_large(call, loader->max_value_bytes);
+    }
+    return km_call_set(call, value, ttl_ms);
+}
+
+static kama_status run_query(const struct sqlite_loader *loader,
+                             const struct km_call *call,
+                             struct km_sqlite_connection *connection)
+{
+    sqlite3_stmt *query = connection->query;
+    kama_status status;
+    int rc = bind_key(loader, query, call->req->key);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(query);
+    }
+    if (rc == SQLITE_ROW) {
+        status = deliver(loader, call, query);
+    } else if (rc == SQLITE_DONE) {
+        status = KAMA_MISS;
+    } else {
+        status = fail_query(loader, call, connection->db);
+    }
+    /* Ends the read transaction, so that writers may checkpoint. */
+    sqlite3_reset(query);
+    sqlite3_clear_bindings(query);
+    return status;
+}
+
+static kama_status load(void *arg, const kama_load *req, kama_sink *out)
+{
+    struct sqlite_loader *loader = arg;
+    struct km_call call;
+    km_call_init(&call, loader->host, req, out);
+    struct km_sqlite_connection *connection;
+    kama_status status = take_connection(loader, &call, &connection);
+    if (status != KAMA_OK) {
+        return status;
+    }
+    status = run_query(loader, &call, connection);
+    if (status == KAMA_ERR_LOADER) {
+        km_sqlite_connection_free(connection);
+    } else {
+        give_connection(loader, connection);
+    }
+    return status;
+}
+
+/* -- setup -------------------------------------------------------------- */
+
+/* Proves the file and the query with a first connection. */
+static kama_status connect_first(struct sqlite_loader *loader,
+                                 const kama_loader_config *config, char *error,
+                                 size_t cap)
+{
+    struct km_sqlite_open options = {
+        .config = &loader->config,
+        .max_value_bytes = loader->max_value_bytes,
+        .deadline_ms = km_call_now_ms() + config->timeout_ms,
+        .error = error,
+        .error_cap = cap,
+    };
+    struct km_sqlite_connection *connection;
+    kama_status status = km_sqlite_connection_new(&options, &connection);
+    if (status == KAMA_OK) {
+        give_connection(loader, connection);
+    }
+    return status;
+}
+
+static void close_loader(void *arg)
+{
+    struct sqlite_loader *loader = arg;
+    km_spares_fini(&loader->spares, close_connection);
+    km_sqlite_config_fini(&loader->config);
+    free(loader);
+}
+
+static kama_status make(const kama_loader_host *host,
+                        const kama_loader_config *config,
+                        struct km_sqlite_config parsed,
+                        struct sqlite_loader **ret_loader)
+{
+    struct sqlite_loader *loader = calloc(1, sizeof *loader);
+    if (loader == NULL ||
+        !km_spares_init(&loader->spares, config->concurrency)) {
+        free(loader);
+        return KAMA_ERR_NO_MEMORY;
+    }
+    loader->host = host;
+    loader->config = parsed;
+    loader->max_value_bytes = config->max_value_bytes;
+    *ret_loader = loader;
+    return KAMA_OK;
+}
+
+static kama_status open_loader(const kama_loader_host *host,
+                               const kama_loader_config *config, char *error,
+                               size_t cap, void **ret_loader)
+{
+    kama_status status = km_open_check(host, config, error, cap);
+    if (status != KAMA_OK) {
+        return status;
+    }
+    if (sqlite3_threadsafe() == 0) {
+        return km_open_fail(error, cap, KAMA_ERR_UNSUPPORTED,
+                            "this SQLite was built for a single thread");
+    }
+    struct km_sqlite_config parsed;
+    const char *wrong = km_sqlite_config_parse(config->config, &parsed);
+    if (wrong != NULL) {
+        return km_open_fail(error, cap, KAMA_ERR_INVALID, "\"%s\": %s",
+                            config->config, wrong);
+    }
+    struct sqlite_loader *loader;
+    status = make(host, config, parsed, &loader);
+    if (status != KAMA_OK) {
+        km_sqlite_config_fini(&parsed);
+        return km_open_fail(error, cap, status, "out of memory");
+    }
+    status = connect_first(loader, config, error, cap);
+    if (status != KAMA_OK) {
+        close_loader(loader);
+        return status;
+    }
+    *ret_loader = loader;
+    return KAMA_OK;
+}
+
+static const char HELP[] =
+    "sqlite:PATH?query=SQL\n"
+    "sqlite:PATH?bind=blob&query=SQL\n"
+    "  The value is the first column of the first row; no row or NULL: no "
+    "such\n"
+    "  key. The key is ?1, as TEXT or BLOB. A second column ttl_ms is the\n"
+    "  value's time to live.\n"
+    "  sqlite:/srv/app.db?query=SELECT value FROM t WHERE key=?1\n";
+
+static const kama_loader_plugin_info INFO = {
+    .struct_size = sizeof INFO,
+    .abi_version = KAMA_LOADER_ABI_VERSION,
+    .name = "sqlite",
+    .version = KAMA_VERSION_STRING,
+    .help = HELP,
+    .open = open_loader,
+    .load = load,
+    .close = close_loader,
+};
+
+const kama_loader_plugin_info *kama_loader_plugin(void)
+{
+    return &INFO;
+}
