@@ -38,16 +38,16 @@ static bool utf8_lead(uint8_t lead, size_t *ret_more, uint8_t *ret_low,
     return true;
 }
 
-/* Bytes of the character at p, 0 when it is malformed. */
-static size_t utf8_char(const uint8_t *p, size_t len)
+size_t km_bytes_utf8_char(kama_bytes b)
 {
+    const uint8_t *p = b.data;
     size_t more;
     uint8_t low;
     uint8_t high;
-    if (p[0] < 0x80) {
-        return 1;
+    if (b.len == 0 || p[0] < 0x80) {
+        return b.len > 0 ? 1 : 0;
     }
-    if (!utf8_lead(p[0], &more, &low, &high) || len <= more || p[1] < low ||
+    if (!utf8_lead(p[0], &more, &low, &high) || b.len <= more || p[1] < low ||
         p[1] > high) {
         return 0;
     }
@@ -61,14 +61,12 @@ static size_t utf8_char(const uint8_t *p, size_t len)
 
 bool km_bytes_is_utf8(kama_bytes b)
 {
-    const uint8_t *p = b.data;
-    size_t at = 0;
-    while (at < b.len) {
-        size_t n = utf8_char(p + at, b.len - at);
+    while (b.len > 0) {
+        size_t n = km_bytes_utf8_char(b);
         if (n == 0) {
             return false;
         }
-        at += n;
+        b = km_bytes_skip(b, n);
     }
     return true;
 }
@@ -93,24 +91,23 @@ static char short_escape(uint8_t c)
     }
 }
 
-/* Writes c as it is shown, at most 4 characters; returns how many. */
-static size_t quote_byte(uint8_t c, char out[4])
+size_t km_bytes_quote_byte(uint8_t c, char ret_shown[4])
 {
     static const char digits[] = "0123456789abcdef";
     char letter = short_escape(c);
     if (letter != 0) {
-        out[0] = '\\';
-        out[1] = letter;
+        ret_shown[0] = '\\';
+        ret_shown[1] = letter;
         return 2;
     }
     if (c >= 0x20 && c < 0x7f) {
-        out[0] = (char)c;
+        ret_shown[0] = (char)c;
         return 1;
     }
-    out[0] = '\\';
-    out[1] = 'x';
-    out[2] = digits[c >> 4];
-    out[3] = digits[c & 15];
+    ret_shown[0] = '\\';
+    ret_shown[1] = 'x';
+    ret_shown[2] = digits[c >> 4];
+    ret_shown[3] = digits[c & 15];
     return 4;
 }
 
@@ -123,7 +120,7 @@ const char *km_bytes_quote(kama_bytes b, char *buf, size_t cap)
     size_t cut = 0; /* the last place that has room for "..." */
     for (size_t i = 0; i < b.len; i++) {
         char unit[4];
-        size_t n = quote_byte(p[i], unit);
+        size_t n = km_bytes_quote_byte(p[i], unit);
         if (len + n > room) {
             memcpy(buf + cut, "...", 4);
             return buf;

@@ -34,6 +34,13 @@ static inline kama_bytes km_bytes_skip(kama_bytes b, size_t n)
 /* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms)? */
 bool km_bytes_is_utf8(kama_bytes b);
 
+/* How many bytes the UTF-8 character at the start of b takes; 0: malformed or
+ * nothing there. */
+size_t km_bytes_utf8_char(kama_bytes b);
+
+/* Writes c as km_bytes_quote shows it, without NUL; returns the length. */
+size_t km_bytes_quote_byte(uint8_t c, char ret_shown[4]);
+
 /* Writes b for a person or a log: printable ASCII as it is, `"` and `\` with
  * a backslash, everything else as \n \r \t or \xNN; cut with "..." when it
  * does not fit. Always NUL-terminated; cap >= 4. Returns buf. */

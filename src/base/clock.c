@@ -40,6 +40,11 @@ const struct km_clock *km_clock_system(void)
     return &clock;
 }
 
+uint64_t km_clock_wall_us(void)
+{
+    return read_clock(CLOCK_REALTIME) / 1000;
+}
+
 km_ns km_ns_after_ms(km_ns now, int64_t ms)
 {
     km_ns span;

@@ -16,9 +16,9 @@ typedef uint64_t km_ns;
 #define KM_NS_NEVER UINT64_MAX
 
 struct km_clock {
-    km_ns (*mono)(void *arg);        /* exact */
-    km_ns (*coarse)(void *arg);      /* same origin, up to 10 ms behind */
-    uint64_t (*wall_ms)(void *arg);  /* since 1970, UTC */
+    km_ns (*mono)(void *arg);       /* exact */
+    km_ns (*coarse)(void *arg);     /* same origin, up to 10 ms behind */
+    uint64_t (*wall_ms)(void *arg); /* since 1970, UTC */
     void *arg;
 };
 
@@ -34,6 +34,9 @@ static inline km_ns km_clock_coarse(const struct km_clock *clock)
 {
     return clock->coarse(clock->arg);
 }
+
+/* Microseconds since 1970, UTC, for the time of a log line. */
+uint64_t km_clock_wall_us(void);
 
 /* now + ms, saturating at KM_NS_NEVER; ms < 0 counts as 0. */
 km_ns km_ns_after_ms(km_ns now, int64_t ms);

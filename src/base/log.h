@@ -73,11 +73,10 @@ void km_log_write(struct km_log_site *site, enum km_log_level level,
         KM_LOG_AT(&km_log_site_, KM_LOG_##lvl, component, __VA_ARGS__);        \
     } while (0)
 #define KM_LOG_AT(site, level, component, msg, ...)                            \
-    km_log_write(site, level, component, msg,                                  \
-                 (const struct km_field[]){{"", 0, 0, {NULL, 0}},              \
-                                           __VA_ARGS__} +                      \
-                     1,                                                        \
-                 sizeof((const struct km_field[]){{"", 0, 0, {NULL, 0}},       \
-                                                  __VA_ARGS__}) /              \
-                         sizeof(struct km_field) -                             \
-                     1)
+    km_log_write(                                                              \
+        site, level, component, msg,                                           \
+        (const struct km_field[]){{"", 0, 0, {NULL, 0}}, __VA_ARGS__} + 1,     \
+        sizeof(                                                                \
+            (const struct km_field[]){{"", 0, 0, {NULL, 0}}, __VA_ARGS__}) /   \
+                sizeof(struct km_field) -                                      \
+            1)

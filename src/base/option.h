@@ -58,6 +58,7 @@ enum km_option_kind {
 #define KM_OPTION_TYPE_HEADING unsigned char
 
 #define KM_OPTION_LIST_MAX 1024
+#define KM_OPTION_NAME_BYTES_MAX 63 /* names of rows are shorter */
 
 struct km_option_list {
     const char **items; /* allocated; km_options_fini */
@@ -119,8 +120,8 @@ KAMA_NODISCARD kama_status km_options_from_env(struct km_options *o,
 /* Reads --name=value, --name value, --bool, --no-bool, and -h for --help; `--`
  * ends. argv[0] is the program's name and stays; arguments that are no options
  * (`-` alone is none) are moved to argv[1..*ret_rest], and *ret_rest counts
- * them. An unknown flag is an error with the nearest name ("did you mean");
- * after an error the values before it are set and argv is as it was. */
+ * them. An unknown flag is an error with the nearest name ("did you mean").
+ * After an error the values before it are set, and argv may be permuted. */
 KAMA_NODISCARD kama_status km_options_from_argv(struct km_options *o, int argc,
                                                 char **argv, int *ret_rest);
 
@@ -144,7 +145,8 @@ KAMA_NODISCARD kama_status km_options_document(const struct km_options *o,
 const struct km_option *km_option_find(const struct km_option *rows,
                                        size_t row_count, kama_bytes name);
 
-/* The name of rows that is nearest to name (edit distance <= 2), or NULL. */
+/* The name of rows, as its row spells it, that is nearest to name (edit
+ * distance <= 2), or NULL. */
 const char *km_option_nearest(const struct km_option *rows, size_t row_count,
                               kama_bytes name);
 

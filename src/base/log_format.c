@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A value is escaped unit by unit; a unit is what one byte, or one UTF-8
+ * character of a text, becomes. Text keeps its UTF-8; of KM_FIELD_BYTES, all
+ * that is not printable ASCII becomes \xNN, and JSON gets that very text.
+ */
+#include "base/log_format.h"
+
+#include "base/bytes.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#define UNIT_BYTES_MAX 8
+#define TAIL_BYTES 32 /* what closes a line that was cut */
+
+struct line {
+    char *buf;
+    size_t len;
+    size_t room; /* without the tail */
+    bool json;
+    bool cut;
+};
+
+bool km_log_level_parse(const char *name, enum km_log_level *ret_level)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    for (unsigned level = 0; level < 4; level++) {
+        if (strcmp(name, names[level]) == 0) {
+            *ret_level = (enum km_log_level)level;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool km_log_format_parse(const char *name, enum km_log_format *ret_format)
+{
+    if (strcmp(name, "text") == 0) {
+        *ret_format = KM_LOG_TEXT;
+        return true;
+    }
+    if (strcmp(name, "json") == 0) {
+        *ret_format = KM_LOG_JSON;
+        return true;
+    }
+    return false;
+}
+
+/* -- units --------------------------------------------------------------- */
+
+/* Puts a backslash in front of what a JSON string may not hold as it is. */
+static size_t json_escape(const char *text, size_t len, char *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == '"' || text[i] == '\\') {
+            out[n++] = '\\';
+        }
+        out[n++] = text[i];
+    }
+    return n;
+}
+
+/* Bytes of the UTF-8 character at the start of rest that is shown as it is;
+ * 0: none. U+0080 to U+009F steer terminals. */
+static size_t plain_utf8(kama_bytes rest)
+{
+    const uint8_t *p = rest.data;
+    size_t n = p[0] >= 0x80 ? km_bytes_utf8_char(rest) : 0;
+    return n == 2 && p[0] == 0xc2 && p[1] < 0xa0 ? 0 : n;
+}
+
+/* The unit at the start of rest; *ret_taken bytes of rest are in it. */
+static size_t encode_unit(bool json, bool text, kama_bytes rest,
+                          char out[UNIT_BYTES_MAX], size_t *ret_taken)
+{
+    char shown[4];
+    uint8_t c = *(const uint8_t *)rest.data;
+    size_t n = text ? plain_utf8(rest) : 0;
+    if (n > 0) {
+        memcpy(out, rest.data, n);
+        *ret_taken = n;
+        return n;
+    }
+    *ret_taken = 1;
+    n = km_bytes_quote_byte(c, shown);
+    if (!json) {
+        memcpy(out, shown, n);
+        return n;
+    }
+    if (!text) {
+        return json_escape(shown, n, out);
+    }
+    if (n < 4) {
+        memcpy(out, shown, n); /* \n \r \t \" \\ mean the same in JSON */
+        return n;
+    }
+    if (c < 0x80) {
+        return (size_t)snprintf(out, UNIT_BYTES_MAX, "\\u%04x", c);
+    }
+    return json_escape(shown, n, out);
+}
+
+/* -- values -------------------------------------------------------------- */
+
+static bool add(struct line *line, const char *text, size_t len)
+{
+    if (len > line->room - line->len) {
+        return false;
+    }
+    memcpy(line->buf + line->len, text, len);
+    line->len += len;
+    return true;
+}
+
+static bool add_str(struct line *line, const char *text)
+{
+    return add(line, text, strlen(text));
+}
+
+/* The value between quotes, which have room already; cut with "...". */
+static void add_units(struct line *line, bool text, kama_bytes value,
+                      size_t end)
+{
+    size_t cut = line->len; /* the last place with room for "..." */
+    while (value.len > 0) {
+        char unit[UNIT_BYTES_MAX];
+        size_t taken;
+        size_t n = encode_unit(line->json, text, value, unit, &taken);
+        if (line->len + n > end) {
+            memcpy(line->buf + cut, "...", 3);
+            line->len = cut + 3;
+            return;
+        }
+        memcpy(line->buf + line->len, unit, n);
+        line->len += n;
+        cut = line->len + 3 <= end ? line->len : cut;
+        value = km_bytes_skip(value, taken);
+    }
+}
+
+static bool add_quoted(struct line *line, bool text, kama_bytes value)
+{
+    size_t left = line->room - line->len;
+    if (left < 5) { /* quotes and "..." */
+        return false;
+    }
+    size_t room =
+        left - 2 < KM_LOG_VALUE_BYTES_MAX ? left - 2 : KM_LOG_VALUE_BYTES_MAX;
+    line->buf[line->len++] = '"';
+    add_units(line, text, value, line->len + room);
+    line->buf[line->len++] = '"';
+    return true;
+}
+
+/* May the value stand in logfmt without quotes? */
+static bool is_bare(kama_bytes value)
+{
+    const uint8_t *p = value.data;
+    if (value.len == 0 || value.len > KM_LOG_VALUE_BYTES_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < value.len; i++) {
+        if (p[i] <= ' ' || p[i] >= 0x7f || p[i] == '"' || p[i] == '=' ||
+            p[i] == '\\') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool add_value(struct line *line, const struct km_field *field)
+{
+    char digits[24];
+    if (field->kind == KM_FIELD_INT) {
+        (void)snprintf(digits, sizeof digits, "%" PRId64, field->number);
+        return add_str(line, digits);
+    }
+    bool text = field->kind == KM_FIELD_STR;
+    if (text && !line->json && is_bare(field->bytes)) {
+        return add(line, field->bytes.data, field->bytes.len);
+    }
+    return add_quoted(line, text, field->bytes);
+}
+
+/* A field that does not fit leaves no trace but `cut`. */
+static void add_field(struct line *line, const struct km_field *field)
+{
+    size_t start = line->len;
+    bool added;
+    if (line->json) {
+        added = add_str(line, start == 0 ? "{\"" : ",\"") &&
+                add_str(line, field->name) && add_str(line, "\":");
+    } else {
+        added = add_str(line, start == 0 ? "" : " ") &&
+                add_str(line, field->name) && add_str(line, "=");
+    }
+    if (!added || !add_value(line, field)) {
+        line->len = start;
+        line->cut = true;
+    }
+}
+
+/* -- the line ------------------------------------------------------------ */
+
+static void add_time(struct line *line, uint64_t wall_us)
+{
+    char text[64];
+    struct tm utc;
+    time_t seconds = (time_t)(wall_us / 1000000);
+    (void)gmtime_r(&seconds, &utc);
+    size_t len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+    (void)snprintf(text + len, sizeof text - len, ".%06uZ",
+                   (unsigned)(wall_us % 1000000));
+    struct km_field field = km_f_str("ts", text);
+    add_field(line, &field);
+}
+
+size_t km_log_format(enum km_log_format format,
+                     const struct km_log_event *event,
+                     char buf[KM_LOG_LINE_BYTES_MAX])
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    const struct km_field head[] = {
+        km_f_str("level", levels[event->level]),
+        km_f_str("component", event->component),
+        km_f_str("msg", event->msg),
+    };
+    struct line line = {.buf = buf,
+                        .room = KM_LOG_LINE_BYTES_MAX - TAIL_BYTES,
+                        .json = format == KM_LOG_JSON};
+    add_time(&line, event->wall_us);
+    for (size_t i = 0; i < sizeof head / sizeof head[0]; i++) {
+        add_field(&line, &head[i]);
+    }
+    if (event->held_back > 0) {
+        struct km_field held = km_f_int("held_back", event->held_back);
+        add_field(&line, &held);
+    }
+    for (size_t i = 0; i < event->field_count; i++) {
+        add_field(&line, &event->fields[i]);
+    }
+    line.room = KM_LOG_LINE_BYTES_MAX;
+    if (line.cut) {
+        (void)add_str(&line, line.json ? ",\"cut\":true" : " cut=true");
+    }
+    (void)add_str(&line, line.json ? "}\n" : "\n");
+    return line.len;
+}

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/* Rows by name, and the one function through which every value goes
+ * (km_options_set), whatever its source. */
+#include "base/option.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/option_text.h"
+#include "base/status.h"
+
+/* -- rows by name -------------------------------------------------------- */
+
+static char canonical(char c)
+{
+    return c == '-' ? '_' : c;
+}
+
+static bool same_name(const char *row_name, kama_bytes name)
+{
+    const char *p = name.data;
+    if (strlen(row_name) != name.len) {
+        return false;
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        if (canonical(row_name[i]) != canonical(p[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+const struct km_option *km_option_find(const struct km_option *rows,
+                                       size_t row_count, kama_bytes name)
+{
+    for (size_t i = 0; i < row_count; i++) {
+        if (rows[i].kind != KM_OPTION_HEADING &&
+            same_name(rows[i].name, name)) {
+            return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+/* Levenshtein's distance of a and b, one row of the table at a time. */
+static unsigned edit_distance(const char *a, size_t a_len, const char *b,
+                              size_t b_len)
+{
+    unsigned costs[KM_OPTION_NAME_BYTES_MAX + 1];
+    KM_ASSERT(b_len <= KM_OPTION_NAME_BYTES_MAX);
+    for (unsigned j = 0; j <= b_len; j++) {
+        costs[j] = j;
+    }
+    for (size_t i = 0; i < a_len; i++) {
+        unsigned diagonal = costs[0]++;
+        for (size_t j = 0; j < b_len; j++) {
+            bool same = canonical(a[i]) == canonical(b[j]);
+            unsigned change = diagonal + (same ? 0 : 1);
+            unsigned less = costs[j] < costs[j + 1] ? costs[j] : costs[j + 1];
+            diagonal = costs[j + 1];
+            costs[j + 1] = less + 1 < change ? less + 1 : change;
+        }
+    }
+    return costs[b_len];
+}
+
+const char *km_option_nearest(const struct km_option *rows, size_t row_count,
+                              kama_bytes name)
+{
+    const char *nearest = NULL;
+    unsigned best = 3;
+    for (size_t i = 0; i < row_count; i++) {
+        size_t len = strlen(rows[i].name);
+        if (rows[i].kind >= KM_OPTION_LATER || name.len > len + 2) {
+            continue;
+        }
+        unsigned distance =
+            edit_distance(name.data, name.len, rows[i].name, len);
+        if (distance < best && distance < len) {
+            best = distance;
+            nearest = rows[i].name;
+        }
+    }
+    return nearest;
+}
+
+/* -- one value ----------------------------------------------------------- */
+
+union value {
+    uint32_t flag;
+    uint64_t number;
+    int64_t ms;
+    const char *text;
+};
+
+static kama_status parse_bool(const char *text, uint32_t *ret_flag)
+{
+    static const char *const words[2][4] = {
+        {"false", "0", "no", "off"},
+        {"true", "1", "yes", "on"},
+    };
+    for (uint32_t flag = 0; flag < 2; flag++) {
+        for (size_t i = 0; i < 4; i++) {
+            if (strcmp(text, words[flag][i]) == 0) {
+                *ret_flag = flag;
+                return KAMA_OK;
+            }
+        }
+    }
+    char shown[64];
+    return km_fail(KAMA_ERR_INVALID, "\"%s\" is not true or false",
+                   km_bytes_quote(KAMA_STR(text), shown, sizeof shown));
+}
+
+static kama_status check_range(const struct km_option *row, const char *text,
+                               uint64_t number)
+{
+    char low[KM_OPTION_NUMBER_BYTES];
+    char high[KM_OPTION_NUMBER_BYTES];
+    if (number >= row->min && (row->max == 0 || number <= row->max)) {
+        return KAMA_OK;
+    }
+    km_option_format_number(row->kind, row->min, low);
+    km_option_format_number(row->kind, row->max, high);
+    if (row->max == 0) {
+        return km_fail(KAMA_ERR_INVALID, "%s is less than %s", text, low);
+    }
+    return km_fail(KAMA_ERR_INVALID, "%s is not in %s..%s", text, low, high);
+}
+
+static kama_status parse_bytes_row(const struct km_option *row,
+                                   const char *text, uint64_t *ret_number)
+{
+    uint64_t number;
+    kama_status status = km_parse_bytes(text, &number);
+    if (status == KAMA_OK) {
+        status = check_range(row, text, number);
+    }
+    if (status == KAMA_OK) {
+        *ret_number = number;
+    }
+    return status;
+}
+
+static kama_status parse_duration_row(const struct km_option *row,
+                                      const char *text, int64_t *ret_ms)
+{
+    int64_t ms;
+    kama_status status = km_parse_duration_ms(text, &ms);
+    if (status == KAMA_OK) {
+        status = check_range(row, text, (uint64_t)ms);
+    }
+    if (status == KAMA_OK) {
+        *ret_ms = ms;
+    }
+    return status;
+}
+
+static kama_status parse_value(const struct km_option *row, const char *text,
+                               union value *ret_value)
+{
+    switch (row->kind) {
+    case KM_OPTION_BOOL:
+        return parse_bool(text, &ret_value->flag);
+    case KM_OPTION_UINT:
+        return km_parse_uint(text, row->min,
+                             row->max != 0 ? row->max : UINT64_MAX,
+                             &ret_value->number);
+    case KM_OPTION_BYTES:
+        return parse_bytes_row(row, text, &ret_value->number);
+    case KM_OPTION_DURATION:
+        return parse_duration_row(row, text, &ret_value->ms);
+    case KM_OPTION_STRING:
+    case KM_OPTION_LIST:
+        ret_value->text = text;
+        return KAMA_OK;
+    case KM_OPTION_LATER:
+    case KM_OPTION_HEADING:
+        break;
+    }
+    return km_fail(KAMA_ERR_UNSUPPORTED, "not in this version");
+}
+
+/* -- storing ------------------------------------------------------------- */
+
+/* The array has room for the power of two that is not below count. */
+static kama_status list_append(struct km_options *o,
+                               struct km_option_list *list, bool replace,
+                               const char *text)
+{
+    size_t count = replace ? 0 : list->count;
+    if (count == KM_OPTION_LIST_MAX) {
+        return km_fail(KAMA_ERR_TOO_LARGE, "more than %d values",
+                       KM_OPTION_LIST_MAX);
+    }
+    bool full = list->items == NULL ||
+                (list->count == count && (count & (count - 1)) == 0);
+    if (full) {
+        size_t cap = count > 0 ? count * 2 : 1;
+        const char **items =
+            km_mem_resize(o->mem, (void *)list->items, cap * sizeof *items);
+        if (items == NULL) {
+            return km_fail(KAMA_ERR_NO_MEMORY, "no memory for options");
+        }
+        list->items = items;
+    }
+    list->items[count] = text;
+    list->count = count + 1;
+    return KAMA_OK;
+}
+
+static kama_status store_value(struct km_options *o,
+                               const struct km_option *row,
+                               enum km_option_origin origin, union value value)
+{
+    enum km_option_origin *current = &o->origins[row - o->rows];
+    void *field = km_option_field(o, row);
+    kama_status status = KAMA_OK;
+    if (origin < *current) {
+        return KAMA_OK;
+    }
+    if (row->kind == KM_OPTION_LIST) {
+        status = list_append(o, field, origin > *current, value.text);
+    } else if (row->kind == KM_OPTION_BOOL) {
+        *(uint32_t *)field = value.flag;
+    } else if (row->kind == KM_OPTION_DURATION) {
+        *(int64_t *)field = value.ms;
+    } else if (row->kind == KM_OPTION_STRING) {
+        *(const char **)field = value.text;
+    } else {
+        *(uint64_t *)field = value.number;
+    }
+    if (status == KAMA_OK) {
+        *current = origin;
+    }
+    return status;
+}
+
+kama_status km_options_set(struct km_options *o, const char *name,
+                           const char *text, enum km_option_origin origin)
+{
+    char shown[KM_OPTION_SHOWN_BYTES];
+    union value value;
+    const char *dashes = origin == KM_ORIGIN_FLAG ? "--" : "";
+    const struct km_option *row =
+        km_option_find(o->rows, o->row_count, KAMA_STR(name));
+    if (row == NULL) {
+        return km_option_unknown(o, KAMA_STR(name), dashes);
+    }
+    kama_status status = parse_value(row, text, &value);
+    if (status == KAMA_OK) {
+        status = store_value(o, row, origin, value);
+    }
+    if (status != KAMA_OK) {
+        km_option_show_name(row->name, shown);
+        return km_fail(status, "%s%s: %s", dashes, shown, km_last_error());
+    }
+    return KAMA_OK;
+}
+
+/* -- life ---------------------------------------------------------------- */
+
+static void clear_field(struct km_options *o, const struct km_option *row)
+{
+    static const size_t sizes[] = {
+        [KM_OPTION_BOOL] = sizeof(uint32_t),
+        [KM_OPTION_UINT] = sizeof(uint64_t),
+        [KM_OPTION_BYTES] = sizeof(uint64_t),
+        [KM_OPTION_DURATION] = sizeof(int64_t),
+        [KM_OPTION_STRING] = sizeof(const char *),
+        [KM_OPTION_LIST] = sizeof(struct km_option_list),
+        [KM_OPTION_LATER] = 0,
+        [KM_OPTION_HEADING] = 0,
+    };
+    memset(km_option_field(o, row), 0, sizes[row->kind]);
+}
+
+static kama_status set_fallback(struct km_options *o,
+                                const struct km_option *row)
+{
+    KM_ASSERT(strlen(row->name) <= KM_OPTION_NAME_BYTES_MAX);
+    if (row->fallback == NULL || row->kind >= KM_OPTION_LATER) {
+        return KAMA_OK;
+    }
+    kama_status status =
+        km_options_set(o, row->name, row->fallback, KM_ORIGIN_DEFAULT);
+    KM_ASSERT(status == KAMA_OK || status == KAMA_ERR_NO_MEMORY);
+    return status;
+}
+
+kama_status km_options_init_with(struct km_options *o,
+                                 const kama_allocator *mem,
+                                 const struct km_option *rows, size_t row_count,
+                                 void *target)
+{
+    *o = (struct km_options){
+        .rows = rows,
+        .row_count = row_count,
+        .target = target,
+        .mem = km_mem_or_default(mem),
+    };
+    o->origins = km_mem_zalloc(o->mem, row_count + 1, sizeof *o->origins);
+    if (o->origins == NULL) {
+        return km_fail(KAMA_ERR_NO_MEMORY, "no memory for options");
+    }
+    kama_status status = KAMA_OK;
+    for (size_t i = 0; i < row_count; i++) {
+        clear_field(o, &rows[i]);
+    }
+    for (size_t i = 0; i < row_count && status == KAMA_OK; i++) {
+        status = set_fallback(o, &rows[i]);
+    }
+    if (status != KAMA_OK) {
+        km_options_fini(o);
+    }
+    return status;
+}
+
+kama_status km_options_init(struct km_options *o, const struct km_option *rows,
+                            size_t row_count, void *target)
+{
+    return km_options_init_with(o, NULL, rows, row_count, target);
+}
+
+void km_options_fini(struct km_options *o)
+{
+    for (size_t i = 0; i < o->row_count; i++) {
+        if (o->rows[i].kind == KM_OPTION_LIST && o->origins != NULL) {
+            struct km_option_list *list = km_option_field(o, &o->rows[i]);
+            km_mem_free(o->mem, (void *)list->items);
+            *list = (struct km_option_list){NULL, 0};
+        }
+    }
+    while (o->copies != NULL) {
+        struct km_option_copy *copy = o->copies;
+        o->copies = copy->next;
+        km_mem_free(o->mem, copy);
+    }
+    if (o->origins != NULL) {
+        km_mem_free(o->mem, o->origins);
+    }
+    memset(o, 0, sizeof *o);
+}

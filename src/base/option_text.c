@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* Names, numbers and sentences of options. */
+#include "base/option_text.h"
+
+#include "base/status.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+void km_option_show_name(const char *name,
+                         char ret_shown[KM_OPTION_SHOWN_BYTES])
+{
+    size_t len = strnlen(name, KM_OPTION_SHOWN_BYTES - 1);
+    for (size_t i = 0; i < len; i++) {
+        ret_shown[i] = name[i] == '_' ? '-' : name[i];
+    }
+    ret_shown[len] = '\0';
+}
+
+void km_option_env_name(const char *prefix, const char *name, size_t cap,
+                        char *ret_name)
+{
+    (void)snprintf(ret_name, cap, "%s_%s", prefix, name);
+    for (char *c = ret_name; *c != '\0'; c++) {
+        *c = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+    }
+}
+
+/* The greatest unit that divides number; factors rise. */
+static void format_scaled(uint64_t number, const uint64_t *factors,
+                          const char *const *suffixes,
+                          char ret_text[KM_OPTION_NUMBER_BYTES])
+{
+    size_t unit = 0;
+    while (factors[unit + 1] != 0 && number != 0 &&
+           number % factors[unit + 1] == 0) {
+        unit++;
+    }
+    (void)snprintf(ret_text, KM_OPTION_NUMBER_BYTES, "%" PRIu64 "%s",
+                   number / factors[unit], suffixes[unit]);
+}
+
+void km_option_format_number(enum km_option_kind kind, uint64_t number,
+                             char ret_text[KM_OPTION_NUMBER_BYTES])
+{
+    static const uint64_t sizes[] = {1, 1u << 10, 1u << 20, 1u << 30, 0};
+    static const char *const size_names[] = {"", "k", "m", "g"};
+    static const uint64_t spans[] = {1, 1000, 60000, 3600000, 0};
+    static const char *const span_names[] = {"ms", "s", "m", "h"};
+    if (kind == KM_OPTION_BYTES) {
+        format_scaled(number, sizes, size_names, ret_text);
+    } else if (kind == KM_OPTION_DURATION) {
+        format_scaled(number, spans, span_names, ret_text);
+    } else {
+        (void)snprintf(ret_text, KM_OPTION_NUMBER_BYTES, "%" PRIu64, number);
+    }
+}
+
+kama_status km_option_unknown(const struct km_options *o, kama_bytes name,
+                              const char *dashes)
+{
+    char quoted[64];
+    char shown[KM_OPTION_SHOWN_BYTES];
+    const char *nearest = km_option_nearest(o->rows, o->row_count, name);
+    (void)km_bytes_quote(name, quoted, sizeof quoted);
+    if (nearest == NULL) {
+        return km_fail(KAMA_ERR_INVALID, "%s%s: unknown option", dashes,
+                       quoted);
+    }
+    km_option_show_name(nearest, shown);
+    return km_fail(KAMA_ERR_INVALID, "%s%s: unknown option, did you mean %s%s?",
+                   dashes, quoted, dashes, shown);
+}
