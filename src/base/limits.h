@@ -52,7 +52,8 @@
 #define KM_H2_PING_PER_S 100
 #define KM_H2_SETTINGS_PER_S 50
 #define KM_H2_PRIORITY_PER_S 100
-#define KM_H2_WINDOW_UPDATE_PER_S 1000   /* plus 10 per frame sent */
+#define KM_H2_WINDOW_UPDATE_PER_S 1000   /* beyond those per frame */
+#define KM_H2_WINDOW_UPDATES_PER_FRAME 10 /* that we sent */
 #define KM_H2_EMPTY_DATA_PER_STREAM 10   /* without END_STREAM */
 #define KM_H2_READ_BYTES_PER_TURN (64u << 10)
 #define KM_NET_ACCEPTS_PER_TURN 16

@@ -44,6 +44,9 @@ enum {
     KM_H2_ENHANCE_YOUR_CALM = 0xb
 };
 
+/* In on_close: the stream ended with its connection, without a word. */
+#define KM_H2_LOST UINT32_MAX
+
 /* Why a connection ended, or is about to. */
 enum km_h2_why {
     KM_H2_WHY_NONE,     /* it lives, or the other side ended it in order */

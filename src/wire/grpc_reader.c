@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cuts DATA into gRPC messages: views of the chunk where a message lies whole
+ * in it, one contiguous buffer otherwise, so that a flood of one-byte frames
+ * costs no memory beyond its bytes.
+ */
+#include "wire/grpc.h"
+
+void km_grpc_reader_init(struct km_grpc_reader *reader,
+                         const kama_allocator *mem, uint64_t message_bytes_max)
+{
+    *reader = (struct km_grpc_reader){.message_bytes_max = message_bytes_max};
+    km_buf_init(&reader->buf, mem, SIZE_MAX);
+}
+
+void km_grpc_reader_fini(struct km_grpc_reader *reader)
+{
+    km_buf_fini(&reader->buf);
+    *reader = (struct km_grpc_reader){0};
+}
+
+bool km_grpc_reader_partial(const struct km_grpc_reader *reader)
+{
+    return reader->prefix_bytes != 0;
+}
+
+size_t km_grpc_reader_held(const struct km_grpc_reader *reader)
+{
+    return reader->buf.cap;
+}
+
+static kama_status check_flag(uint8_t flag)
+{
+    if (flag == 0) {
+        return KAMA_OK;
+    }
+    return flag == 1 ? KAMA_ERR_UNSUPPORTED : KAMA_ERR_PROTOCOL;
+}
+
+/* Completes the prefix as far as the chunk goes; the flag is judged as soon
+ * as it is there. */
+static kama_status take_prefix(struct km_grpc_reader *reader, kama_bytes *chunk)
+{
+    size_t want = KM_GRPC_PREFIX_BYTES - (size_t)reader->prefix_bytes;
+    size_t n = chunk->len < want ? chunk->len : want;
+    if (n > 0) {
+        memcpy(reader->prefix + reader->prefix_bytes, chunk->data, n);
+        reader->prefix_bytes = (uint8_t)(reader->prefix_bytes + n);
+        *chunk = km_bytes_skip(*chunk, n);
+    }
+    if (reader->prefix_bytes > 0) {
+        kama_status status = check_flag(reader->prefix[0]);
+        if (status != KAMA_OK) {
+            return status;
+        }
+    }
+    if (reader->prefix_bytes < KM_GRPC_PREFIX_BYTES) {
+        return KAMA_MISS;
+    }
+    const uint8_t *p = reader->prefix;
+    reader->message_bytes = (uint32_t)p[1] << 24 | (uint32_t)p[2] << 16 |
+                            (uint32_t)p[3] << 8 | p[4];
+    return reader->message_bytes <= reader->message_bytes_max
+               ? KAMA_OK
+               : KAMA_ERR_TOO_LARGE;
+}
+
+/* The message is whole: a view of len bytes at data. */
+static kama_status deliver(struct km_grpc_reader *reader, const void *data,
+                           kama_bytes *ret_message)
+{
+    *ret_message = kama_bytes_make(data, reader->message_bytes);
+    reader->prefix_bytes = 0;
+    return KAMA_OK;
+}
+
+/* What was given out last is not needed any more. */
+static void drop_delivered(struct km_grpc_reader *reader)
+{
+    if (reader->delivered) {
+        reader->delivered = false;
+        km_buf_reset(&reader->buf, 0);
+    }
+}
+
+kama_status km_grpc_reader_next(struct km_grpc_reader *reader,
+                                kama_bytes *chunk, kama_bytes *ret_message)
+{
+    drop_delivered(reader);
+    if (reader->prefix_bytes < KM_GRPC_PREFIX_BYTES) {
+        kama_status status = take_prefix(reader, chunk);
+        if (status != KAMA_OK) {
+            return status;
+        }
+    }
+    size_t want = reader->message_bytes - reader->buf.len;
+    if (reader->buf.len == 0 && chunk->len >= want) {
+        const void *data = chunk->data;
+        *chunk = km_bytes_skip(*chunk, want);
+        return deliver(reader, data, ret_message);
+    }
+    size_t n = chunk->len < want ? chunk->len : want;
+    if (n > 0) {
+        kama_status status = km_buf_append(&reader->buf, chunk->data, n);
+        if (status != KAMA_OK) {
+            return status;
+        }
+        *chunk = km_bytes_skip(*chunk, n);
+    }
+    if (n < want) {
+        return KAMA_MISS;
+    }
+    reader->delivered = true;
+    return deliver(reader, reader->buf.data, ret_message);
+}

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of an HTTP/2 connection and its face to net: a km_session.
+ *
+ * A server holds everything back until the first bytes tell that the other
+ * side speaks HTTP/2: what an HTTP/1 client gets must not begin with SETTINGS.
+ */
+#include "wire/h2_internal.h"
+
+#include "base/assert.h"
+
+#include <stdio.h>
+
+static struct km_h2 *h2_of(struct km_session *session)
+{
+    return (struct km_h2 *)(void *)session;
+}
+
+struct km_session *km_h2_session(struct km_h2 *h2)
+{
+    return &h2->session;
+}
+
+/* -- what nghttp2 says --------------------------------------------------- */
+
+static kama_status fail(struct km_h2 *h2, enum km_h2_why why,
+                        kama_status status)
+{
+    if (h2->why == KM_H2_WHY_NONE) {
+        h2->why = why;
+    }
+    return status;
+}
+
+/* A negative number of nghttp2, from feed or take. */
+static kama_status fail_ng(struct km_h2 *h2, ssize_t error)
+{
+    if (error == NGHTTP2_ERR_NOMEM) {
+        return fail(h2, KM_H2_WHY_MEMORY, KAMA_ERR_NO_MEMORY);
+    }
+    if (error == NGHTTP2_ERR_FLOODED) {
+        return fail(h2, KM_H2_WHY_ABUSE, KAMA_ERR_PROTOCOL);
+    }
+    return fail(h2, KM_H2_WHY_PROTOCOL, KAMA_ERR_PROTOCOL);
+}
+
+int km_h2_abuse(struct km_h2 *h2)
+{
+    if (h2->why == KM_H2_WHY_NONE) {
+        h2->why = KM_H2_WHY_ABUSE;
+    }
+    int rv =
+        nghttp2_session_terminate_session(h2->ng, NGHTTP2_ENHANCE_YOUR_CALM);
+    return rv == NGHTTP2_ERR_NOMEM ? rv : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+/* -- output buffer ------------------------------------------------------- */
+
+static void put_out(struct km_h2 *h2)
+{
+    if (h2->out != NULL) {
+        km_h2_shared_out_put(h2->shared, h2->out);
+        h2->out = NULL;
+    }
+    h2->out_bytes = 0;
+}
+
+static kama_status need_out(struct km_h2 *h2)
+{
+    if (h2->out == NULL) {
+        h2->out = km_h2_shared_out_get(h2->shared);
+    }
+    return h2->out != NULL ? KAMA_OK
+                           : fail(h2, KM_H2_WHY_MEMORY, KAMA_ERR_NO_MEMORY);
+}
+
+/* -- input --------------------------------------------------------------- */
+
+static kama_status answer_http1(struct km_h2 *h2)
+{
+    if (h2->http1_hint == NULL || need_out(h2) != KAMA_OK) {
+        return KAMA_ERR_CLOSED;
+    }
+    int n = snprintf((char *)h2->out, KM_H2_OUT_CAP,
+                     "HTTP/1.1 400 Bad Request\r\n"
+                     "Content-Type: text/plain; charset=utf-8\r\n"
+                     "Content-Length: %zu\r\n"
+                     "Connection: close\r\n\r\n%s\n",
+                     strlen(h2->http1_hint) + 1, h2->http1_hint);
+    h2->out_bytes = n < (int)KM_H2_OUT_CAP ? (size_t)n : 0;
+    return KAMA_ERR_CLOSED;
+}
+
+static kama_status feed_ng(struct km_h2 *h2, kama_bytes chunk)
+{
+    ssize_t n = nghttp2_session_mem_recv(h2->ng, chunk.data, chunk.len);
+    if (n < 0) {
+        return fail_ng(h2, n);
+    }
+    return h2->why == KM_H2_WHY_ABUSE ? KAMA_ERR_PROTOCOL : KAMA_OK;
+}
+
+/* Not known yet what they speak: KAMA_OK, with the rest in *chunk, once it is
+ * HTTP/2. KAMA_MISS: more bytes are needed. */
+static kama_status feed_sniff(struct km_h2 *h2, kama_bytes *chunk)
+{
+    switch (km_h2_sniff_feed(&h2->sniff, chunk)) {
+    case KM_H2_SPEECH_UNKNOWN:
+        return KAMA_MISS;
+    case KM_H2_SPEECH_HTTP2:
+        return feed_ng(h2,
+                       kama_bytes_make(h2->sniff.bytes, KM_H2_PREFACE_BYTES));
+    case KM_H2_SPEECH_HTTP1:
+        h2->foreign = true;
+        (void)fail(h2, KM_H2_WHY_FOREIGN, KAMA_ERR_CLOSED);
+        return answer_http1(h2);
+    default:
+        h2->foreign = true;
+        return fail(h2, KM_H2_WHY_FOREIGN, KAMA_ERR_CLOSED);
+    }
+}
+
+static kama_status feed(struct km_session *session, const uint8_t *data,
+                        size_t len, km_ns now)
+{
+    struct km_h2 *h2 = h2_of(session);
+    kama_bytes chunk = kama_bytes_make(data, len);
+    h2->now = now;
+    if (h2->foreign) {
+        return KAMA_ERR_CLOSED;
+    }
+    if (h2->role == KM_H2_SERVER && h2->sniff.speech == KM_H2_SPEECH_UNKNOWN) {
+        kama_status status = feed_sniff(h2, &chunk);
+        if (status != KAMA_OK) {
+            return status == KAMA_MISS ? KAMA_OK : status;
+        }
+    }
+    return chunk.len > 0 ? feed_ng(h2, chunk) : KAMA_OK;
+}
+
+static void eof(struct km_session *session)
+{
+    h2_of(session)->eof = true;
+}
+
+/* -- output -------------------------------------------------------------- */
+
+static bool holds_output(const struct km_h2 *h2)
+{
+    return h2->role == KM_H2_SERVER && h2->sniff.speech == KM_H2_SPEECH_UNKNOWN;
+}
+
+/* Adds frames behind out_bytes until it is full or there are none. */
+static kama_status collect_frames(struct km_h2 *h2)
+{
+    while (h2->out_bytes < KM_H2_OUT_BYTES) {
+        const uint8_t *data;
+        ssize_t n = nghttp2_session_mem_send(h2->ng, &data);
+        if (n < 0) {
+            return fail_ng(h2, n);
+        }
+        if (n == 0) {
+            break;
+        }
+        if ((size_t)n > KM_H2_OUT_CAP - h2->out_bytes) {
+            return KAMA_ERR_INTERNAL;
+        }
+        memcpy(h2->out + h2->out_bytes, data, (size_t)n);
+        h2->out_bytes += (size_t)n;
+    }
+    return KAMA_OK;
+}
+
+/* The HTTP/1 answer, prepared by feed, goes out once. */
+static kama_status take_foreign(struct km_h2 *h2, kama_bytes *ret_bytes)
+{
+    *ret_bytes = kama_bytes_make(h2->out, h2->out_bytes);
+    h2->out_bytes = 0;
+    return KAMA_OK;
+}
+
+static kama_status take(struct km_session *session, kama_bytes *ret_bytes)
+{
+    struct km_h2 *h2 = h2_of(session);
+    if (h2->foreign) {
+        return take_foreign(h2, ret_bytes);
+    }
+    h2->out_bytes = 0;
+    *ret_bytes = kama_bytes_make(NULL, 0);
+    if (holds_output(h2)) {
+        return KAMA_OK;
+    }
+    if (!nghttp2_session_want_write(h2->ng)) {
+        put_out(h2);
+        return KAMA_OK;
+    }
+    kama_status status = need_out(h2);
+    if (status != KAMA_OK) {
+        return status;
+    }
+    status = collect_frames(h2);
+    if (status != KAMA_OK) {
+        return status;
+    }
+    if (!km_list_empty(&h2->writable)) {
+        km_h2_notify_writable(h2);
+        status = collect_frames(h2);
+    }
+    *ret_bytes = kama_bytes_make(h2->out, h2->out_bytes);
+    if (h2->out_bytes == 0) {
+        put_out(h2);
+    }
+    return status;
+}
+
+static bool alive(struct km_session *session)
+{
+    const struct km_h2 *h2 = h2_of(session);
+    if (h2->foreign) {
+        return h2->out_bytes > 0;
+    }
+    return !h2->eof && (nghttp2_session_want_read(h2->ng) != 0 ||
+                        nghttp2_session_want_write(h2->ng) != 0);
+}
+
+/* Reading stops while what was taken is not written and much more waits. When
+ * only the other side's windows hold the output back, reading goes on: it
+ * brings the updates. */
+static bool wants_read(struct km_session *session)
+{
+    const struct km_h2 *h2 = h2_of(session);
+    return h2->out_bytes == 0 || h2->queued_bytes < KM_H2_OUTBOUND_BYTES_MAX;
+}
+
+/* -- time ---------------------------------------------------------------- */
+
+/* A server whose client lets much output wait behind closed windows. */
+static km_ns stall_until(const struct km_h2 *h2)
+{
+    if (h2->role != KM_H2_SERVER ||
+        h2->queued_bytes < KM_H2_OUTBOUND_BYTES_MAX) {
+        return KM_NS_NEVER;
+    }
+    return km_ns_after_ms(h2->progress_at, KM_H2_WRITE_STALL_MS);
+}
+
+static km_ns deadline(struct km_session *session)
+{
+    const struct km_h2 *h2 = h2_of(session);
+    km_ns stall = stall_until(h2);
+    return stall < h2->preface_until ? stall : h2->preface_until;
+}
+
+static kama_status tick(struct km_session *session, km_ns now)
+{
+    struct km_h2 *h2 = h2_of(session);
+    h2->now = now;
+    if (now >= h2->preface_until) {
+        return fail(h2, KM_H2_WHY_PREFACE, KAMA_ERR_TIMEOUT);
+    }
+    if (now >= stall_until(h2)) {
+        return fail(h2, KM_H2_WHY_ABUSE, KAMA_ERR_TIMEOUT);
+    }
+    return KAMA_OK;
+}
+
+/* -- life ---------------------------------------------------------------- */
+
+static void close_streams(struct km_h2 *h2)
+{
+    struct km_list *node;
+    while ((node = km_list_first(&h2->streams)) != NULL) {
+        struct km_h2_inner *stream =
+            KM_CONTAINER_OF(node, struct km_h2_inner, node);
+        h2->ops->on_close(h2->arg, &stream->pub, KM_H2_LOST);
+        km_h2_inner_free(stream);
+    }
+}
+
+static void free_h2(struct km_h2 *h2)
+{
+    nghttp2_session_del(h2->ng);
+    put_out(h2);
+    km_mem_free(h2->mem, h2);
+}
+
+static void close_session(struct km_session *session)
+{
+    struct km_h2 *h2 = h2_of(session);
+    close_streams(h2);
+    h2->ops->on_gone(h2->arg, h2->why);
+    free_h2(h2);
+}
+
+static const struct km_session_ops session_ops = {
+    .name = "h2",
+    .feed = feed,
+    .take = take,
+    .alive = alive,
+    .eof = eof,
+    .deadline = deadline,
+    .tick = tick,
+    .close = close_session,
+    .wants_read = wants_read,
+};
+
+static const nghttp2_settings_entry server_settings[] = {
+    {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+    {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, KM_H2_STREAMS_MAX},
+    {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, KM_H2_STREAM_WINDOW_BYTES},
+    {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, KM_H2_HEADER_LIST_BYTES_MAX},
+    {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+};
+
+static const nghttp2_settings_entry client_settings[] = {
+    {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+    {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, KM_H2_STREAM_WINDOW_BYTES},
+    {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, KM_H2_HEADER_LIST_BYTES_MAX},
+    {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+};
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static bool start_ng(struct km_h2 *h2)
+{
+    struct km_h2_shared *shared = h2->shared;
+    bool server = h2->role == KM_H2_SERVER;
+    int rv = server
+                 ? nghttp2_session_server_new3(&h2->ng, shared->callbacks, h2,
+                                               shared->option, &shared->ng_mem)
+                 : nghttp2_session_client_new3(&h2->ng, shared->callbacks, h2,
+                                               shared->option, &shared->ng_mem);
+    if (rv != 0) {
+        h2->ng = NULL;
+        return false;
+    }
+    rv = server ? nghttp2_submit_settings(h2->ng, NGHTTP2_FLAG_NONE,
+                                          server_settings,
+                                          COUNT_OF(server_settings))
+                : nghttp2_submit_settings(h2->ng, NGHTTP2_FLAG_NONE,
+                                          client_settings,
+                                          COUNT_OF(client_settings));
+    return rv == 0 &&
+           nghttp2_session_set_local_window_size(
+               h2->ng, NGHTTP2_FLAG_NONE, 0, (int32_t)KM_H2_WINDOW_BYTES) == 0;
+}
+
+kama_status km_h2_new(const struct km_h2_options *options, km_ns now,
+                      struct km_h2 **ret_h2)
+{
+    const kama_allocator *mem = km_mem_or_default(options->mem);
+    struct km_h2 *h2 = km_mem_zalloc(mem, 1, sizeof *h2);
+    if (h2 == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    h2->session.ops = &session_ops;
+    h2->mem = mem;
+    h2->ops = options->ops;
+    h2->arg = options->arg;
+    h2->shared = options->shared;
+    h2->role = options->role;
+    h2->http1_hint = options->http1_hint;
+    h2->now = now;
+    h2->preface_until = km_ns_after_ms(now, KM_H2_PREFACE_MS);
+    km_list_init(&h2->streams);
+    km_list_init(&h2->writable);
+    if (!start_ng(h2)) {
+        free_h2(h2);
+        return KAMA_ERR_NO_MEMORY;
+    }
+    *ret_h2 = h2;
+    return KAMA_OK;
+}
+
+/* -- the end, in order --------------------------------------------------- */
+
+void km_h2_goaway_notice(struct km_h2 *h2)
+{
+    if (!h2->goaway_sent) {
+        (void)nghttp2_submit_shutdown_notice(h2->ng);
+    }
+}
+
+void km_h2_goaway(struct km_h2 *h2)
+{
+    if (h2->goaway_sent) {
+        return;
+    }
+    h2->goaway_sent = true;
+    (void)nghttp2_submit_goaway(h2->ng, NGHTTP2_FLAG_NONE,
+                                nghttp2_session_get_last_proc_stream_id(h2->ng),
+                                NGHTTP2_NO_ERROR, NULL, 0);
+}
+
+/* -- questions ----------------------------------------------------------- */
+
+bool km_h2_accepts(const struct km_h2 *h2)
+{
+    return !h2->goaway_seen && !h2->goaway_sent && !h2->eof &&
+           h2->why == KM_H2_WHY_NONE &&
+           nghttp2_session_check_request_allowed(h2->ng) != 0;
+}
+
+enum km_h2_why km_h2_why(const struct km_h2 *h2)
+{
+    return h2->why;
+}
+
+unsigned km_h2_stream_count(const struct km_h2 *h2)
+{
+    return h2->stream_count;
+}
+
+uint32_t km_h2_remote_streams_max(const struct km_h2 *h2)
+{
+    return nghttp2_session_get_remote_settings(
+        h2->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}

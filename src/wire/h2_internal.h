@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inside of an HTTP/2 connection, shared by the h2 files: h2.c (life and
+ * session), h2_recv.c (nghttp2's callbacks for input), h2_send.c (output),
+ * h2_shared.c (memory, callbacks, options).
+ * Thread-safety: loop thread.
+ */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/limits.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "wire/h2.h"
+#include "wire/h2_rate.h"
+#include "wire/h2_sniff.h"
+
+#include <nghttp2/nghttp2.h>
+
+/* take stops adding frames here; one more frame always fits behind it. */
+#define KM_H2_OUT_BYTES (64u << 10)
+#define KM_H2_OUT_CAP (KM_H2_OUT_BYTES + (20u << 10))
+
+/* A header list this large is not even walked: the stream is reset. */
+#define KM_H2_HEADER_LIST_BYTES_HARD (64u << 10)
+
+/* One queued message: head bytes behind the struct, then body's. */
+struct km_h2_segment {
+    struct km_h2_segment *next;
+    kama_value *body;
+    kama_bytes body_bytes;
+    size_t head_bytes;
+    size_t taken;
+};
+
+struct km_h2_inner {
+    struct km_h2_stream pub; /* first */
+    struct km_list node;     /* in km_h2.streams */
+    struct km_list writable; /* in km_h2.writable, while to be notified */
+    struct km_h2_segment *first;
+    struct km_h2_segment *last;
+    size_t queued_bytes;
+    nghttp2_nv *trailers; /* one block with their bytes */
+    size_t trailer_count;
+    uint32_t header_bytes; /* of the list being received */
+    uint8_t empty_data;    /* DATA frames without a byte and END_STREAM */
+    bool interim;          /* client: the list being received is 1xx */
+    bool headers_seen;     /* the first (final) list was complete */
+    bool remote_ended;
+    bool started;  /* headers were submitted */
+    bool ended;    /* km_h2_end was called, or headers ended it */
+    bool deferred; /* nghttp2 waits for km_h2_send or km_h2_end */
+    bool reset;    /* RST_STREAM was submitted */
+};
+
+struct km_h2 {
+    struct km_session session; /* first */
+    nghttp2_session *ng;
+    const struct km_h2_ops *ops;
+    void *arg;
+    const kama_allocator *mem;
+    struct km_h2_shared *shared;
+    const char *http1_hint;
+    enum km_h2_role role;
+    enum km_h2_why why;
+    bool settings_seen;  /* the other side's first SETTINGS */
+    bool goaway_seen;    /* the other side's GOAWAY */
+    bool goaway_sent;    /* ours, the real one, is submitted */
+    bool foreign;        /* not HTTP/2: nghttp2 is not asked any more */
+    bool eof;            /* nothing more comes */
+    bool data_ends;      /* the DATA frame being received has END_STREAM */
+    uint32_t data_left;  /* of its payload; 0 when it is padded */
+    km_ns now;           /* as last told */
+    km_ns preface_until; /* KM_NS_NEVER once it is in */
+    km_ns progress_at;   /* when DATA was last taken, or began to wait */
+    struct km_list streams;
+    struct km_list writable;
+    unsigned stream_count;
+    size_t queued_bytes;     /* of all streams */
+    struct km_h2_inner *hot; /* the stream last looked up */
+    uint8_t *out;            /* KM_H2_OUT_CAP, only while in use */
+    size_t out_bytes;
+    struct km_h2_rates rates;
+    struct km_h2_sniff sniff;
+};
+
+/* Free blocks by size, output buffers, and what nghttp2 wants per session. */
+#define KM_H2_CLASS_BYTES 16
+#define KM_H2_CLASSES 40
+#define KM_H2_OUT_SPARES 2
+
+struct km_h2_shared {
+    const kama_allocator *mem;
+    nghttp2_session_callbacks *callbacks;
+    nghttp2_option *option;
+    nghttp2_mem ng_mem;
+    size_t cache_bytes_max;
+    size_t cache_bytes;
+    void *free_blocks[KM_H2_CLASSES];
+    uint8_t *outs[KM_H2_OUT_SPARES];
+    unsigned out_count;
+};
+
+/* Memory of one loop: from the free blocks, else from the allocator. */
+void *km_h2_shared_alloc(struct km_h2_shared *shared, size_t size);
+void km_h2_shared_release(struct km_h2_shared *shared, void *p);
+
+/* An output buffer of KM_H2_OUT_CAP bytes; NULL without memory. */
+uint8_t *km_h2_shared_out_get(struct km_h2_shared *shared);
+void km_h2_shared_out_put(struct km_h2_shared *shared, uint8_t *out);
+
+/* Registers the callbacks of h2_recv.c, and those of h2_send.c. */
+void km_h2_recv_register(nghttp2_session_callbacks *callbacks);
+void km_h2_send_register(nghttp2_session_callbacks *callbacks);
+
+/* A stream in the connection's list, before nghttp2 or the owner know it;
+ * NULL without memory. */
+struct km_h2_inner *km_h2_inner_new(struct km_h2 *h2, int32_t id);
+/* Frees its queue and itself; the owner was told. */
+void km_h2_inner_free(struct km_h2_inner *stream);
+/* Drops what is queued. */
+void km_h2_inner_drop(struct km_h2_inner *stream);
+
+/* The stream of that id, or NULL. */
+struct km_h2_inner *km_h2_inner_find(struct km_h2 *h2, int32_t id);
+
+/* Tells the owner of streams that fell below the low-water mark. */
+void km_h2_notify_writable(struct km_h2 *h2);
+
+/* GOAWAY(ENHANCE_YOUR_CALM); a value for a callback of nghttp2 to return. */
+int km_h2_abuse(struct km_h2 *h2);
+
+static inline struct km_h2_inner *km_h2_inner_of(struct km_h2_stream *stream)
+{
+    return (struct km_h2_inner *)(void *)stream;
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What arrived: nghttp2's callbacks for input, the owner's callbacks, and the
+ * rates of frames that cost the sender nothing.
+ */
+#include "wire/h2_internal.h"
+
+#include "base/assert.h"
+
+struct km_h2_inner *km_h2_inner_find(struct km_h2 *h2, int32_t id)
+{
+    if (h2->hot != NULL && h2->hot->pub.id == id) {
+        return h2->hot;
+    }
+    struct km_h2_inner *stream =
+        nghttp2_session_get_stream_user_data(h2->ng, id);
+    if (stream != NULL) {
+        h2->hot = stream;
+    }
+    return stream;
+}
+
+/* -- rates --------------------------------------------------------------- */
+
+/* false: the frame passes a rate. */
+static bool frame_permitted(struct km_h2 *h2, const nghttp2_frame_hd *hd)
+{
+    struct km_h2_rates *rates = &h2->rates;
+    bool ack = (hd->flags & NGHTTP2_FLAG_ACK) != 0;
+    switch (hd->type) {
+    case NGHTTP2_DATA:
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_CONTINUATION:
+    case NGHTTP2_PUSH_PROMISE:
+    case NGHTTP2_GOAWAY:
+        return true;
+    case NGHTTP2_RST_STREAM:
+        return h2->role == KM_H2_CLIENT ||
+               km_h2_rate_take(rates, KM_H2_RATE_RESET, h2->now);
+    case NGHTTP2_PING:
+        return ack || km_h2_rate_take(rates, KM_H2_RATE_PING, h2->now);
+    case NGHTTP2_SETTINGS:
+        return ack || km_h2_rate_take(rates, KM_H2_RATE_SETTINGS, h2->now);
+    case NGHTTP2_WINDOW_UPDATE:
+        return km_h2_rate_take_window(rates, h2->now);
+    default:
+        return km_h2_rate_take(rates, KM_H2_RATE_PRIORITY, h2->now);
+    }
+}
+
+static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd,
+                          void *arg)
+{
+    (void)ng;
+    struct km_h2 *h2 = arg;
+    if (!frame_permitted(h2, hd)) {
+        return km_h2_abuse(h2);
+    }
+    if (hd->type == NGHTTP2_DATA) {
+        h2->data_ends = (hd->flags & NGHTTP2_FLAG_END_STREAM) != 0;
+        bool padded = (hd->flags & NGHTTP2_FLAG_PADDED) != 0;
+        h2->data_left = padded ? 0 : (uint32_t)hd->length;
+    } else if (hd->type == NGHTTP2_GOAWAY) {
+        h2->goaway_seen = true;
+    }
+    return 0;
+}
+
+/* -- streams and headers ------------------------------------------------- */
+
+static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame,
+                            void *arg)
+{
+    struct km_h2 *h2 = arg;
+    int32_t id = frame->hd.stream_id;
+    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+        struct km_h2_inner *stream = km_h2_inner_find(h2, id);
+        if (stream != NULL) {
+            stream->header_bytes = 0;
+        }
+        return 0;
+    }
+    struct km_h2_inner *stream = km_h2_inner_new(h2, id);
+    if (stream == NULL) {
+        return NGHTTP2_ERR_NOMEM;
+    }
+    if (h2->ops->on_open(h2->arg, &stream->pub) != KAMA_OK) {
+        km_h2_inner_free(stream);
+        return nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id,
+                                         NGHTTP2_REFUSED_STREAM);
+    }
+    (void)nghttp2_session_set_stream_user_data(ng, id, stream);
+    h2->hot = stream;
+    return 0;
+}
+
+/* 1xx responses come before the final one. */
+static void note_interim(struct km_h2_inner *stream, const uint8_t *name,
+                         size_t name_len, const uint8_t *value)
+{
+    static const kama_bytes status = {":status", 7};
+    if (km_bytes_eq(kama_bytes_make(name, name_len), status)) {
+        stream->interim = value[0] == '1';
+    }
+}
+
+static int on_header(nghttp2_session *ng, const nghttp2_frame *frame,
+                     const uint8_t *name, size_t name_len, const uint8_t *value,
+                     size_t value_len, uint8_t flags, void *arg)
+{
+    (void)ng;
+    (void)flags;
+    struct km_h2 *h2 = arg;
+    struct km_h2_inner *stream = km_h2_inner_find(h2, frame->hd.stream_id);
+    if (stream == NULL || stream->reset) {
+        return 0;
+    }
+    stream->header_bytes += (uint32_t)(name_len + value_len + 32);
+    if (h2->role == KM_H2_CLIENT && !stream->headers_seen) {
+        note_interim(stream, name, name_len, value);
+    }
+    if (stream->header_bytes > KM_H2_HEADER_LIST_BYTES_HARD) {
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+    if (stream->header_bytes <= KM_H2_HEADER_LIST_BYTES_MAX) {
+        h2->ops->on_header(h2->arg, &stream->pub,
+                           kama_bytes_make(name, name_len),
+                           kama_bytes_make(value, value_len));
+    }
+    return 0;
+}
+
+static void end_remote(struct km_h2 *h2, struct km_h2_inner *stream)
+{
+    if (!stream->remote_ended) {
+        stream->remote_ended = true;
+        h2->ops->on_end(h2->arg, &stream->pub);
+    }
+}
+
+static enum km_h2_headers headers_kind(const struct km_h2_inner *stream)
+{
+    if (stream->headers_seen) {
+        return KM_H2_HEADERS_TRAILERS;
+    }
+    return stream->interim ? KM_H2_HEADERS_INTERIM : KM_H2_HEADERS_FIRST;
+}
+
+static void recv_headers(struct km_h2 *h2, struct km_h2_inner *stream,
+                         bool ends)
+{
+    enum km_h2_headers kind = headers_kind(stream);
+    bool too_large = stream->header_bytes > KM_H2_HEADER_LIST_BYTES_MAX;
+    if (kind == KM_H2_HEADERS_FIRST) {
+        stream->headers_seen = true;
+    }
+    h2->ops->on_headers(h2->arg, &stream->pub, kind, too_large);
+    if (ends) {
+        end_remote(h2, stream);
+    }
+}
+
+/* -- body ---------------------------------------------------------------- */
+
+static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id,
+                         const uint8_t *data, size_t len, void *arg)
+{
+    (void)flags;
+    struct km_h2 *h2 = arg;
+    bool last = h2->data_ends && h2->data_left == len;
+    h2->data_left -= len < h2->data_left ? (uint32_t)len : h2->data_left;
+    struct km_h2_inner *stream = km_h2_inner_find(h2, id);
+    if (stream == NULL || stream->reset) {
+        return nghttp2_session_consume_connection(ng, len) == NGHTTP2_ERR_NOMEM
+                   ? NGHTTP2_ERR_NOMEM
+                   : 0;
+    }
+    h2->ops->on_data(h2->arg, &stream->pub, kama_bytes_make(data, len), last);
+    return 0;
+}
+
+void km_h2_consume(struct km_h2_stream *pub, size_t n)
+{
+    if (n > 0) {
+        (void)nghttp2_session_consume(pub->h2->ng, pub->id, n);
+    }
+}
+
+/* A frame without a byte that does not end the stream carries nothing. */
+static int recv_data(struct km_h2 *h2, struct km_h2_inner *stream,
+                     const nghttp2_data *data)
+{
+    if ((data->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+        end_remote(h2, stream);
+        return 0;
+    }
+    if (data->hd.length > data->padlen) {
+        return 0;
+    }
+    stream->empty_data++;
+    return stream->empty_data > KM_H2_EMPTY_DATA_PER_STREAM ? km_h2_abuse(h2)
+                                                            : 0;
+}
+
+/* -- connection ---------------------------------------------------------- */
+
+static void recv_settings(struct km_h2 *h2, const nghttp2_frame *frame)
+{
+    if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 || h2->settings_seen) {
+        return;
+    }
+    h2->settings_seen = true;
+    h2->preface_until = KM_NS_NEVER;
+    if (h2->ops->on_settings != NULL) {
+        h2->ops->on_settings(h2->arg);
+    }
+}
+
+static void recv_goaway(struct km_h2 *h2, const nghttp2_goaway *goaway)
+{
+    if (h2->ops->on_goaway != NULL) {
+        h2->ops->on_goaway(h2->arg, goaway->last_stream_id, goaway->error_code);
+    }
+}
+
+static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame,
+                         void *arg)
+{
+    (void)ng;
+    struct km_h2 *h2 = arg;
+    if (frame->hd.type == NGHTTP2_SETTINGS) {
+        recv_settings(h2, frame);
+        return 0;
+    }
+    if (frame->hd.type == NGHTTP2_GOAWAY) {
+        recv_goaway(h2, &frame->goaway);
+        return 0;
+    }
+    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) {
+        return 0;
+    }
+    struct km_h2_inner *stream = km_h2_inner_find(h2, frame->hd.stream_id);
+    if (stream == NULL || stream->reset) {
+        return 0;
+    }
+    if (frame->hd.type == NGHTTP2_DATA) {
+        return recv_data(h2, stream, &frame->data);
+    }
+    recv_headers(h2, stream, (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0);
+    return 0;
+}
+
+static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error_code,
+                           void *arg)
+{
+    (void)ng;
+    struct km_h2 *h2 = arg;
+    struct km_h2_inner *stream = km_h2_inner_find(h2, id);
+    if (stream != NULL) {
+        h2->ops->on_close(h2->arg, &stream->pub, error_code);
+        km_h2_inner_free(stream);
+    }
+    return 0;
+}
+
+void km_h2_recv_register(nghttp2_session_callbacks *callbacks)
+{
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks,
+                                                          on_begin_frame);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks,
+                                                            on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks,
+                                                              on_data_chunk);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks,
+                                                         on_frame_recv);
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks,
+                                                           on_stream_close);
+}

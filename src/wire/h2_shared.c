@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the connections of one loop share. A call costs nghttp2 some twenty
+ * small blocks; they come from lists of free blocks by size (16-byte steps),
+ * without a lock, and go back there. Each block has a header of 16 bytes with
+ * its class; larger blocks pass through to the allocator.
+ */
+#include "wire/h2_internal.h"
+
+#include "base/assert.h"
+
+#define BLOCK_HEADER_BYTES 16
+#define CLASS_LARGE KM_H2_CLASSES
+
+struct block {
+    size_t class;
+    struct block *next; /* while free */
+};
+_Static_assert(sizeof(struct block) <= BLOCK_HEADER_BYTES, "block header");
+
+static size_t class_of(size_t size)
+{
+    size_t class = (size + KM_H2_CLASS_BYTES - 1) / KM_H2_CLASS_BYTES;
+    return class < KM_H2_CLASSES ? class : CLASS_LARGE;
+}
+
+static struct block *block_of(void *p)
+{
+    return (struct block *)(void *)((char *)p - BLOCK_HEADER_BYTES);
+}
+
+static void *block_payload(struct block *block)
+{
+    return (char *)block + BLOCK_HEADER_BYTES;
+}
+
+void *km_h2_shared_alloc(struct km_h2_shared *shared, size_t size)
+{
+    size_t class = class_of(size);
+    if (class != CLASS_LARGE) {
+        size = class * KM_H2_CLASS_BYTES;
+        struct block *block = shared->free_blocks[class];
+        if (block != NULL) {
+            shared->free_blocks[class] = block->next;
+            shared->cache_bytes -= size + BLOCK_HEADER_BYTES;
+            return block_payload(block);
+        }
+    }
+    if (size > SIZE_MAX - BLOCK_HEADER_BYTES) {
+        return NULL;
+    }
+    struct block *block = km_mem_alloc(shared->mem, size + BLOCK_HEADER_BYTES);
+    if (block == NULL) {
+        return NULL;
+    }
+    block->class = class;
+    return block_payload(block);
+}
+
+void km_h2_shared_release(struct km_h2_shared *shared, void *p)
+{
+    if (p == NULL) {
+        return;
+    }
+    struct block *block = block_of(p);
+    size_t bytes = block->class * KM_H2_CLASS_BYTES + BLOCK_HEADER_BYTES;
+    if (block->class == CLASS_LARGE ||
+        shared->cache_bytes + bytes > shared->cache_bytes_max) {
+        km_mem_free(shared->mem, block);
+        return;
+    }
+    block->next = shared->free_blocks[block->class];
+    shared->free_blocks[block->class] = block;
+    shared->cache_bytes += bytes;
+}
+
+/* -- nghttp2_mem --------------------------------------------------------- */
+
+static void *ng_malloc(size_t size, void *arg)
+{
+    return km_h2_shared_alloc(arg, size);
+}
+
+static void ng_free(void *p, void *arg)
+{
+    km_h2_shared_release(arg, p);
+}
+
+static void *ng_calloc(size_t count, size_t size, void *arg)
+{
+    size_t total;
+    if (__builtin_mul_overflow(count, size, &total)) {
+        return NULL;
+    }
+    void *p = km_h2_shared_alloc(arg, total);
+    if (p != NULL) {
+        memset(p, 0, total);
+    }
+    return p;
+}
+
+static void *resize_large(struct km_h2_shared *shared, struct block *block,
+                          size_t size)
+{
+    if (size > SIZE_MAX - BLOCK_HEADER_BYTES) {
+        return NULL;
+    }
+    block = km_mem_resize(shared->mem, block, size + BLOCK_HEADER_BYTES);
+    return block != NULL ? block_payload(block) : NULL;
+}
+
+static void *ng_realloc(void *p, size_t size, void *arg)
+{
+    if (p == NULL) {
+        return km_h2_shared_alloc(arg, size);
+    }
+    struct block *block = block_of(p);
+    size_t class = class_of(size);
+    if (block->class == CLASS_LARGE) {
+        /* It stays large even when it shrinks: its size is not kept. */
+        return resize_large(arg, block, size);
+    }
+    if (class <= block->class) {
+        return p;
+    }
+    void *grown = km_h2_shared_alloc(arg, size);
+    if (grown != NULL) {
+        memcpy(grown, p, block->class * KM_H2_CLASS_BYTES);
+        km_h2_shared_release(arg, p);
+    }
+    return grown;
+}
+
+/* -- output buffers ------------------------------------------------------ */
+
+uint8_t *km_h2_shared_out_get(struct km_h2_shared *shared)
+{
+    if (shared->out_count > 0) {
+        return shared->outs[--shared->out_count];
+    }
+    return km_mem_alloc(shared->mem, KM_H2_OUT_CAP);
+}
+
+void km_h2_shared_out_put(struct km_h2_shared *shared, uint8_t *out)
+{
+    if (shared->out_count < KM_H2_OUT_SPARES && shared->cache_bytes_max > 0) {
+        shared->outs[shared->out_count++] = out;
+        return;
+    }
+    km_mem_free(shared->mem, out);
+}
+
+/* -- life ---------------------------------------------------------------- */
+
+static void set_options(nghttp2_option *option)
+{
+    nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_option_set_stream_reset_rate_limit(option, 5000, 1000);
+    nghttp2_option_set_max_outbound_ack(option, 1000);
+    nghttp2_option_set_max_settings(option, 32);
+    nghttp2_option_set_max_continuations(option, 8);
+    nghttp2_option_set_max_reserved_remote_streams(option, 0);
+    nghttp2_option_set_no_closed_streams(option, 1);
+}
+
+kama_status km_h2_shared_new(const kama_allocator *mem, size_t cache_bytes,
+                             struct km_h2_shared **ret_shared)
+{
+    mem = km_mem_or_default(mem);
+    struct km_h2_shared *shared = km_mem_zalloc(mem, 1, sizeof *shared);
+    if (shared == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    shared->mem = mem;
+    shared->cache_bytes_max = cache_bytes;
+    shared->ng_mem = (nghttp2_mem){.mem_user_data = shared,
+                                   .malloc = ng_malloc,
+                                   .free = ng_free,
+                                   .calloc = ng_calloc,
+                                   .realloc = ng_realloc};
+    if (nghttp2_session_callbacks_new(&shared->callbacks) != 0 ||
+        nghttp2_option_new(&shared->option) != 0) {
+        km_h2_shared_free(shared);
+        return KAMA_ERR_NO_MEMORY;
+    }
+    set_options(shared->option);
+    km_h2_recv_register(shared->callbacks);
+    km_h2_send_register(shared->callbacks);
+    *ret_shared = shared;
+    return KAMA_OK;
+}
+
+void km_h2_shared_free(struct km_h2_shared *shared)
+{
+    if (shared == NULL) {
+        return;
+    }
+    for (size_t class = 0; class < KM_H2_CLASSES; class ++) {
+        struct block *block = shared->free_blocks[class];
+        while (block != NULL) {
+            struct block *next = block->next;
+            km_mem_free(shared->mem, block);
+            block = next;
+        }
+    }
+    while (shared->out_count > 0) {
+        km_mem_free(shared->mem, shared->outs[--shared->out_count]);
+    }
+    nghttp2_session_callbacks_del(shared->callbacks);
+    if (shared->option != NULL) {
+        nghttp2_option_del(shared->option);
+    }
+    km_mem_free(shared->mem, shared);
+}
