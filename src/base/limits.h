@@ -59,6 +59,12 @@
 #define KM_NET_ACCEPTS_PER_TURN 16
 #define KM_RPC_MESSAGE_BYTES_MIN (4u << 20) /* cap: at least this */
 #define KM_RPC_MESSAGE_SLACK_BYTES (64u << 10) /* over max_value_bytes */
+#define KM_RPC_HELD_BYTES_CONN (8u << 20) /* messages in pieces; then windows */
+#define KM_RPC_HELD_BYTES_LOOP (256u << 20) /* stay closed; then refused */
+#define KM_RPC_REFUSED_BYTES_MAX (64u << 10) /* read before a refusal */
+#define KM_RPC_CALLS_SPARE_MAX 512           /* per loop */
+#define KM_RPC_H2_CACHE_BYTES (512u << 10)   /* free blocks, per loop */
+#define KM_RPC_GOAWAY_GAP_MS 100 /* between the two GOAWAYs of a drain */
 #define KM_RPC_TIMEOUT_MS_MAX (24LL * 3600 * 1000)
 #define KM_RPC_DECODE_DEPTH_MAX 16
 

@@ -21,8 +21,9 @@ struct km_session_ops {
      * end) closes the connection after pending bytes were written. */
     kama_status (*feed)(struct km_session *s, const uint8_t *data, size_t len,
                         km_ns now);
-    /* The next bytes to write, valid until the next call on the session;
-     * len 0: none now. Called again after each full write. An error closes. */
+    /* The next bytes to write, valid until the next take or close; len 0: none
+     * now. Called again after each full write. An error closes, after the
+     * bytes, if any, were written. */
     kama_status (*take)(struct km_session *s, kama_bytes *ret_bytes);
     /* false: nothing more is to be read or written, close when flushed. */
     bool (*alive)(struct km_session *s);

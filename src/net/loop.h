@@ -52,6 +52,9 @@ void km_loop_free(struct km_loop *loop);
 void km_loop_post(struct km_loop *loop, struct km_mail *mail);
 
 bool km_loop_is_inside(const struct km_loop *loop);
+/* Did km_loop_start succeed (mail is run from now on)? Any thread that may
+ * call start or runs after it. */
+bool km_loop_is_started(const struct km_loop *loop);
 unsigned km_loop_index(const struct km_loop *loop);
 const kama_allocator *km_loop_mem(const struct km_loop *loop);
 
