@@ -44,6 +44,12 @@ static kama_status fail_ng(struct km_h2 *h2, ssize_t error)
     return fail(h2, KM_H2_WHY_PROTOCOL, KAMA_ERR_PROTOCOL);
 }
 
+void km_h2_break(struct km_h2 *h2)
+{
+    (void)fail(h2, KM_H2_WHY_MEMORY, KAMA_ERR_NO_MEMORY);
+    h2->eof = true;
+}
+
 int km_h2_abuse(struct km_h2 *h2)
 {
     if (h2->why == KM_H2_WHY_NONE) {
@@ -376,8 +382,9 @@ kama_status km_h2_new(const struct km_h2_options *options, km_ns now,
 
 void km_h2_goaway_notice(struct km_h2 *h2)
 {
-    if (!h2->goaway_sent) {
-        (void)nghttp2_submit_shutdown_notice(h2->ng);
+    if (!h2->goaway_sent &&
+        nghttp2_submit_shutdown_notice(h2->ng) == NGHTTP2_ERR_NOMEM) {
+        km_h2_break(h2);
     }
 }
 
@@ -387,9 +394,11 @@ void km_h2_goaway(struct km_h2 *h2)
         return;
     }
     h2->goaway_sent = true;
-    (void)nghttp2_submit_goaway(h2->ng, NGHTTP2_FLAG_NONE,
-                                nghttp2_session_get_last_proc_stream_id(h2->ng),
-                                NGHTTP2_NO_ERROR, NULL, 0);
+    int32_t last = nghttp2_session_get_last_proc_stream_id(h2->ng);
+    if (nghttp2_submit_goaway(h2->ng, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR,
+                              NULL, 0) == NGHTTP2_ERR_NOMEM) {
+        km_h2_break(h2);
+    }
 }
 
 /* -- questions ----------------------------------------------------------- */

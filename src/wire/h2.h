@@ -178,8 +178,12 @@ KAMA_NODISCARD kama_status km_h2_end(struct km_h2_stream *stream,
  * take. Idempotent. */
 void km_h2_reset(struct km_h2_stream *stream, uint32_t error_code);
 
-/* Gives n bytes of on_data back to the windows. */
+/* Gives n bytes of on_data back to both windows ... */
 void km_h2_consume(struct km_h2_stream *stream, size_t n);
+/* ... or to the connection's now and to the stream's later, so that one
+ * stream waits and the others do not. */
+void km_h2_consume_connection(struct km_h2_stream *stream, size_t n);
+void km_h2_consume_stream(struct km_h2_stream *stream, size_t n);
 
 /* Bytes queued on the stream, not yet taken. */
 size_t km_h2_queued(const struct km_h2_stream *stream);

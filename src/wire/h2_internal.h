@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The inside of an HTTP/2 connection, shared by the h2 files: h2.c (life and
- * session), h2_recv.c (nghttp2's callbacks for input), h2_send.c (output),
- * h2_shared.c (memory, callbacks, options).
+ * session), h2_recv.c (nghttp2's callbacks for input), h2_send.c (the owner's
+ * calls), h2_queue.c (what waits in the streams), h2_shared.c (memory,
+ * callbacks, options).
  * Thread-safety: loop thread.
  */
 #pragma once
@@ -46,6 +47,7 @@ struct km_h2_inner {
     uint8_t empty_data;    /* DATA frames without a byte and END_STREAM */
     bool interim;          /* client: the list being received is 1xx */
     bool headers_seen;     /* the first (final) list was complete */
+    bool last_data;        /* the last byte of its body has arrived */
     bool remote_ended;
     bool started;  /* headers were submitted */
     bool ended;    /* km_h2_end was called, or headers ended it */
@@ -67,7 +69,7 @@ struct km_h2 {
     bool goaway_seen;    /* the other side's GOAWAY */
     bool goaway_sent;    /* ours, the real one, is submitted */
     bool foreign;        /* not HTTP/2: nghttp2 is not asked any more */
-    bool eof;            /* nothing more comes */
+    bool eof;            /* nothing more comes, or it is to end */
     bool data_ends;      /* the DATA frame being received has END_STREAM */
     uint32_t data_left;  /* of its payload; 0 when it is padded */
     km_ns now;           /* as last told */
@@ -109,8 +111,24 @@ void km_h2_shared_release(struct km_h2_shared *shared, void *p);
 uint8_t *km_h2_shared_out_get(struct km_h2_shared *shared);
 void km_h2_shared_out_put(struct km_h2_shared *shared, uint8_t *out);
 
-/* Registers the callbacks of h2_recv.c, and those of h2_send.c. */
+/* A kama_status for a result of nghttp2's submit functions. */
+kama_status km_h2_status_of(int result);
+
+/* Asks nghttp2 to ask again for the stream's DATA, when it waits. */
+kama_status km_h2_queue_resume(struct km_h2_inner *stream);
+
+/* nghttp2's read callback, for a data provider whose source is the stream. */
+ssize_t km_h2_queue_read(nghttp2_session *ng, int32_t id, uint8_t *buf,
+                         size_t room, uint32_t *data_flags,
+                         nghttp2_data_source *source, void *arg);
+
+/* Fields as nghttp2 takes them, borrowing their bytes. */
+void km_h2_nv_from_fields(nghttp2_nv *nv, const struct km_h2_field *fields,
+                          size_t count);
+
+/* Registers the callbacks of h2_recv.c, h2_queue.c and h2_send.c. */
 void km_h2_recv_register(nghttp2_session_callbacks *callbacks);
+void km_h2_queue_register(nghttp2_session_callbacks *callbacks);
 void km_h2_send_register(nghttp2_session_callbacks *callbacks);
 
 /* A stream in the connection's list, before nghttp2 or the owner know it;
@@ -126,6 +144,9 @@ struct km_h2_inner *km_h2_inner_find(struct km_h2 *h2, int32_t id);
 
 /* Tells the owner of streams that fell below the low-water mark. */
 void km_h2_notify_writable(struct km_h2 *h2);
+
+/* Without memory for a frame that must be sent: the connection is to end. */
+void km_h2_break(struct km_h2 *h2);
 
 /* GOAWAY(ENHANCE_YOUR_CALM); a value for a callback of nghttp2 to return. */
 int km_h2_abuse(struct km_h2 *h2);

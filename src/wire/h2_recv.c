@@ -171,19 +171,37 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id,
     h2->data_left -= len < h2->data_left ? (uint32_t)len : h2->data_left;
     struct km_h2_inner *stream = km_h2_inner_find(h2, id);
     if (stream == NULL || stream->reset) {
-        return nghttp2_session_consume_connection(ng, len) == NGHTTP2_ERR_NOMEM
-                   ? NGHTTP2_ERR_NOMEM
-                   : 0;
+        int rv = nghttp2_session_consume_connection(ng, len);
+        return rv == NGHTTP2_ERR_NOMEM ? rv : 0;
     }
+    stream->last_data = last;
     h2->ops->on_data(h2->arg, &stream->pub, kama_bytes_make(data, len), last);
     return 0;
 }
 
+void km_h2_consume_connection(struct km_h2_stream *pub, size_t n)
+{
+    if (nghttp2_session_consume_connection(pub->h2->ng, n) ==
+        NGHTTP2_ERR_NOMEM) {
+        km_h2_break(pub->h2);
+    }
+}
+
+void km_h2_consume_stream(struct km_h2_stream *pub, size_t n)
+{
+    if (km_h2_inner_of(pub)->last_data) {
+        return; /* nothing more comes: its window does not matter */
+    }
+    if (nghttp2_session_consume_stream(pub->h2->ng, pub->id, n) ==
+        NGHTTP2_ERR_NOMEM) {
+        km_h2_break(pub->h2);
+    }
+}
+
 void km_h2_consume(struct km_h2_stream *pub, size_t n)
 {
-    if (n > 0) {
-        (void)nghttp2_session_consume(pub->h2->ng, pub->id, n);
-    }
+    km_h2_consume_connection(pub, n);
+    km_h2_consume_stream(pub, n);
 }
 
 /* A frame without a byte that does not end the stream carries nothing. */

@@ -185,6 +185,7 @@ kama_status km_h2_shared_new(const kama_allocator *mem, size_t cache_bytes,
     }
     set_options(shared->option);
     km_h2_recv_register(shared->callbacks);
+    km_h2_queue_register(shared->callbacks);
     km_h2_send_register(shared->callbacks);
     *ret_shared = shared;
     return KAMA_OK;

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What waits in a stream: a queue of messages (head copied, body a reference).
+ * nghttp2 asks for its bytes when windows and wire have room, and they go
+ * straight behind their frame header into the output buffer. Trailers wait
+ * behind the queue, so that a whole answer leaves as HEADERS, DATA, HEADERS in
+ * one write.
+ */
+#include "wire/h2_internal.h"
+
+#include "base/assert.h"
+
+/* Bodies up to this size are copied when queued: cheaper than two changes of
+ * a reference count that other threads share. */
+#define BODY_COPY_BYTES 1024
+
+/* -- streams ------------------------------------------------------------- */
+
+struct km_h2_inner *km_h2_inner_new(struct km_h2 *h2, int32_t id)
+{
+    struct km_h2_inner *stream = km_h2_shared_alloc(h2->shared, sizeof *stream);
+    if (stream == NULL) {
+        return NULL;
+    }
+    *stream = (struct km_h2_inner){.pub = {.h2 = h2, .id = id}};
+    km_list_push_back(&h2->streams, &stream->node);
+    km_list_init(&stream->writable);
+    h2->stream_count++;
+    return stream;
+}
+
+static void free_segment(struct km_h2 *h2, struct km_h2_segment *segment)
+{
+    kama_value_unref(segment->body);
+    km_h2_shared_release(h2->shared, segment);
+}
+
+void km_h2_inner_drop(struct km_h2_inner *stream)
+{
+    struct km_h2 *h2 = stream->pub.h2;
+    while (stream->first != NULL) {
+        struct km_h2_segment *segment = stream->first;
+        stream->first = segment->next;
+        free_segment(h2, segment);
+    }
+    stream->last = NULL;
+    h2->queued_bytes -= stream->queued_bytes;
+    stream->queued_bytes = 0;
+    km_h2_shared_release(h2->shared, stream->trailers);
+    stream->trailers = NULL;
+    km_list_remove(&stream->writable);
+}
+
+void km_h2_inner_free(struct km_h2_inner *stream)
+{
+    struct km_h2 *h2 = stream->pub.h2;
+    km_h2_inner_drop(stream);
+    km_list_remove(&stream->node);
+    KM_ASSERT(h2->stream_count > 0);
+    h2->stream_count--;
+    if (h2->hot == stream) {
+        h2->hot = NULL;
+    }
+    km_h2_shared_release(h2->shared, stream);
+}
+
+/* -- messages in -------------------------------------------------------- */
+
+/* nghttp2 asked before there was anything. */
+kama_status km_h2_queue_resume(struct km_h2_inner *stream)
+{
+    if (!stream->deferred) {
+        return KAMA_OK;
+    }
+    int rv = nghttp2_session_resume_data(stream->pub.h2->ng, stream->pub.id);
+    stream->deferred = rv != 0;
+    return km_h2_status_of(rv);
+}
+
+static struct km_h2_segment *new_segment(struct km_h2 *h2, kama_bytes head,
+                                         kama_value *body)
+{
+    kama_bytes bytes =
+        body != NULL ? kama_value_bytes(body) : kama_bytes_make(NULL, 0);
+    bool copy = bytes.len <= BODY_COPY_BYTES;
+    size_t copied = head.len + (copy ? bytes.len : 0);
+    struct km_h2_segment *segment =
+        km_h2_shared_alloc(h2->shared, sizeof *segment + copied);
+    if (segment == NULL) {
+        return NULL;
+    }
+    *segment = (struct km_h2_segment){.head_bytes = copied};
+    uint8_t *to = (uint8_t *)(segment + 1);
+    if (head.len > 0) {
+        memcpy(to, head.data, head.len);
+    }
+    if (!copy) {
+        segment->body = kama_value_ref(body);
+        segment->body_bytes = bytes;
+    } else if (bytes.len > 0) {
+        memcpy(to + head.len, bytes.data, bytes.len);
+    }
+    return segment;
+}
+
+static void push_segment(struct km_h2_inner *stream,
+                         struct km_h2_segment *segment)
+{
+    struct km_h2 *h2 = stream->pub.h2;
+    size_t bytes = segment->head_bytes + segment->body_bytes.len;
+    if (stream->last != NULL) {
+        stream->last->next = segment;
+    } else {
+        stream->first = segment;
+    }
+    stream->last = segment;
+    stream->queued_bytes += bytes;
+    if (h2->queued_bytes < KM_H2_OUTBOUND_BYTES_MAX) {
+        h2->progress_at = h2->now;
+    }
+    h2->queued_bytes += bytes;
+}
+
+kama_status km_h2_send(struct km_h2_stream *pub, kama_bytes head,
+                       kama_value *body)
+{
+    struct km_h2_inner *stream = km_h2_inner_of(pub);
+    KM_ASSERT(stream->started && !stream->ended);
+    if (stream->reset) {
+        return KAMA_ERR_CLOSED;
+    }
+    struct km_h2_segment *segment = new_segment(pub->h2, head, body);
+    if (segment == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    push_segment(stream, segment);
+    if (segment->head_bytes + segment->body_bytes.len == 0) {
+        return KAMA_OK;
+    }
+    return km_h2_queue_resume(stream);
+}
+
+size_t km_h2_queued(const struct km_h2_stream *pub)
+{
+    return ((const struct km_h2_inner *)(const void *)pub)->queued_bytes;
+}
+
+/* -- nghttp2 asks for DATA ----------------------------------------------- */
+
+ssize_t km_h2_queue_read(nghttp2_session *ng, int32_t id, uint8_t *buf,
+                         size_t room, uint32_t *data_flags,
+                         nghttp2_data_source *source, void *arg)
+{
+    (void)buf;
+    (void)arg;
+    struct km_h2_inner *stream = source->ptr;
+    if (stream->queued_bytes == 0 && !stream->ended) {
+        stream->deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    size_t n = stream->queued_bytes < room ? stream->queued_bytes : room;
+    *data_flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (n < stream->queued_bytes || !stream->ended) {
+        return (ssize_t)n;
+    }
+    *data_flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (stream->trailer_count > 0) {
+        *data_flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        if (nghttp2_submit_trailer(ng, id, stream->trailers,
+                                   stream->trailer_count) != 0) {
+            return NGHTTP2_ERR_CALLBACK_FAILURE;
+        }
+    }
+    return (ssize_t)n;
+}
+
+/* Copies the next bytes of segment, at most len; how many it were. */
+static size_t take_segment(struct km_h2_segment *segment, uint8_t *to,
+                           size_t len)
+{
+    const uint8_t *head = (const uint8_t *)(segment + 1);
+    size_t at = segment->taken;
+    kama_bytes from =
+        at < segment->head_bytes
+            ? kama_bytes_make(head + at, segment->head_bytes - at)
+            : km_bytes_skip(segment->body_bytes, at - segment->head_bytes);
+    size_t n = from.len < len ? from.len : len;
+    if (n > 0) {
+        memcpy(to, from.data, n);
+    }
+    segment->taken += n;
+    return n;
+}
+
+static bool segment_done(const struct km_h2_segment *segment)
+{
+    return segment->taken == segment->head_bytes + segment->body_bytes.len;
+}
+
+static void take_queue(struct km_h2_inner *stream, uint8_t *to, size_t len)
+{
+    struct km_h2 *h2 = stream->pub.h2;
+    bool was_full = stream->queued_bytes >= KM_H2_LOW_WATER_BYTES;
+    KM_ASSERT(len <= stream->queued_bytes);
+    stream->queued_bytes -= len;
+    h2->queued_bytes -= len;
+    while (len > 0) {
+        struct km_h2_segment *segment = stream->first;
+        size_t n = take_segment(segment, to, len);
+        to += n;
+        len -= n;
+        if (segment_done(segment)) {
+            stream->first = segment->next;
+            free_segment(h2, segment);
+        }
+    }
+    if (stream->first == NULL) {
+        stream->last = NULL;
+    }
+    h2->progress_at = h2->now;
+    if (was_full && stream->queued_bytes < KM_H2_LOW_WATER_BYTES &&
+        !stream->ended && km_list_empty(&stream->writable)) {
+        km_list_push_back(&h2->writable, &stream->writable);
+    }
+}
+
+#define FRAME_HEADER_BYTES 9
+
+/* Frame header and payload go where the frames before them went. */
+static int send_data(nghttp2_session *ng, nghttp2_frame *frame,
+                     const uint8_t *frame_header, size_t len,
+                     nghttp2_data_source *source, void *arg)
+{
+    (void)ng;
+    (void)frame;
+    struct km_h2 *h2 = arg;
+    size_t room = KM_H2_OUT_CAP - h2->out_bytes;
+    if (FRAME_HEADER_BYTES + len > room) {
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+    uint8_t *to = h2->out + h2->out_bytes;
+    memcpy(to, frame_header, FRAME_HEADER_BYTES);
+    take_queue(source->ptr, to + FRAME_HEADER_BYTES, len);
+    h2->out_bytes += FRAME_HEADER_BYTES + len;
+    return 0;
+}
+
+void km_h2_notify_writable(struct km_h2 *h2)
+{
+    struct km_list *node;
+    while ((node = km_list_pop_front(&h2->writable)) != NULL) {
+        struct km_h2_inner *stream =
+            KM_CONTAINER_OF(node, struct km_h2_inner, writable);
+        if (h2->ops->on_writable != NULL) {
+            h2->ops->on_writable(h2->arg, &stream->pub);
+        }
+    }
+}
+
+void km_h2_queue_register(nghttp2_session_callbacks *callbacks)
+{
+    nghttp2_session_callbacks_set_send_data_callback(callbacks, send_data);
+}
