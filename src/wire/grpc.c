@@ -215,3 +215,16 @@ void km_grpc_trailers_init(struct km_grpc_trailers *trailers,
         KM_LIT("grpc-message"), kama_bytes_make(trailers->message, message_len),
         KM_H2_FIELD_NO_INDEX};
 }
+
+kama_status km_grpc_send(struct km_h2_stream *stream, kama_bytes head,
+                         kama_value *body)
+{
+    size_t bytes = head.len + (body != NULL ? kama_value_bytes(body).len : 0);
+    if (bytes > UINT32_MAX) {
+        return KAMA_ERR_TOO_LARGE;
+    }
+    uint8_t prefix[KM_GRPC_PREFIX_BYTES];
+    km_grpc_prefix_write(prefix, (uint32_t)bytes);
+    return km_h2_send_parts(stream, kama_bytes_make(prefix, sizeof prefix),
+                            head, body);
+}

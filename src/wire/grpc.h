@@ -26,6 +26,11 @@ static inline void km_grpc_prefix_write(uint8_t *prefix, uint32_t message_bytes)
     prefix[4] = (uint8_t)message_bytes;
 }
 
+/* Queues one message on a stream: prefix, head (copied) and body (referenced,
+ * NULL: none). Errors: those of km_h2_send, KAMA_ERR_TOO_LARGE. */
+KAMA_NODISCARD kama_status km_grpc_send(struct km_h2_stream *stream,
+                                        kama_bytes head, kama_value *body);
+
 /* Cuts a stream of DATA into messages. A message that lies whole in a chunk is
  * a view of it; one in pieces is collected in one contiguous buffer, which
  * grows with what has arrived, never ahead of it by more than double. */
@@ -52,6 +57,11 @@ void km_grpc_reader_fini(struct km_grpc_reader *reader);
 KAMA_NODISCARD kama_status km_grpc_reader_next(struct km_grpc_reader *reader,
                                                kama_bytes *chunk,
                                                kama_bytes *ret_message);
+
+/* Makes the message given out last outlive its chunk: copied unless it is the
+ * reader's own. *message is replaced. Errors: KAMA_ERR_NO_MEMORY. */
+KAMA_NODISCARD kama_status km_grpc_reader_keep(struct km_grpc_reader *reader,
+                                               kama_bytes *message);
 
 /* Is a message begun and not complete (an error at the end of the stream)? */
 bool km_grpc_reader_partial(const struct km_grpc_reader *reader);

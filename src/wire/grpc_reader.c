@@ -113,3 +113,18 @@ kama_status km_grpc_reader_next(struct km_grpc_reader *reader,
     reader->delivered = true;
     return deliver(reader, reader->buf.data, ret_message);
 }
+
+kama_status km_grpc_reader_keep(struct km_grpc_reader *reader,
+                                kama_bytes *message)
+{
+    if (reader->delivered || message->len == 0) {
+        return KAMA_OK;
+    }
+    kama_status status =
+        km_buf_append(&reader->buf, message->data, message->len);
+    if (status == KAMA_OK) {
+        reader->delivered = true;
+        *message = km_buf_bytes(&reader->buf);
+    }
+    return status;
+}

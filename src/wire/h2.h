@@ -162,10 +162,17 @@ KAMA_NODISCARD kama_status km_h2_respond(struct km_h2_stream *stream,
                                          const struct km_h2_field *fields,
                                          size_t count, bool end);
 
-/* Queues head (copied) and body's bytes (a reference is taken; NULL: none) as
- * DATA. Not after km_h2_end. */
-KAMA_NODISCARD kama_status km_h2_send(struct km_h2_stream *stream,
-                                      kama_bytes head, kama_value *body);
+/* Queues prefix and head (copied) and body's bytes (a reference is taken, or
+ * few bytes are copied; NULL: none) as DATA. Not after km_h2_end. */
+KAMA_NODISCARD kama_status km_h2_send_parts(struct km_h2_stream *stream,
+                                            kama_bytes prefix, kama_bytes head,
+                                            kama_value *body);
+static inline KAMA_NODISCARD kama_status km_h2_send(struct km_h2_stream *stream,
+                                                    kama_bytes head,
+                                                    kama_value *body)
+{
+    return km_h2_send_parts(stream, kama_bytes_make(NULL, 0), head, body);
+}
 
 /* Ends our side behind what is queued: with trailers, or, with count 0, with
  * END_STREAM on the last DATA. When a server has ended before the client has,

@@ -77,28 +77,34 @@ kama_status km_h2_queue_resume(struct km_h2_inner *stream)
     return km_h2_status_of(rv);
 }
 
-static struct km_h2_segment *new_segment(struct km_h2 *h2, kama_bytes head,
-                                         kama_value *body)
+static uint8_t *put(uint8_t *to, kama_bytes bytes)
+{
+    if (bytes.len > 0) {
+        memcpy(to, bytes.data, bytes.len);
+    }
+    return to + bytes.len;
+}
+
+static struct km_h2_segment *new_segment(struct km_h2 *h2, kama_bytes prefix,
+                                         kama_bytes head, kama_value *body)
 {
     kama_bytes bytes =
         body != NULL ? kama_value_bytes(body) : kama_bytes_make(NULL, 0);
     bool copy = bytes.len <= BODY_COPY_BYTES;
-    size_t copied = head.len + (copy ? bytes.len : 0);
+    size_t copied = prefix.len + head.len + (copy ? bytes.len : 0);
     struct km_h2_segment *segment =
         km_h2_shared_alloc(h2->shared, sizeof *segment + copied);
     if (segment == NULL) {
         return NULL;
     }
     *segment = (struct km_h2_segment){.head_bytes = copied};
-    uint8_t *to = (uint8_t *)(segment + 1);
-    if (head.len > 0) {
-        memcpy(to, head.data, head.len);
-    }
-    if (!copy) {
+    uint8_t *to = put((uint8_t *)(segment + 1), prefix);
+    to = put(to, head);
+    if (copy) {
+        (void)put(to, bytes);
+    } else {
         segment->body = kama_value_ref(body);
         segment->body_bytes = bytes;
-    } else if (bytes.len > 0) {
-        memcpy(to + head.len, bytes.data, bytes.len);
     }
     return segment;
 }
@@ -121,15 +127,15 @@ static void push_segment(struct km_h2_inner *stream,
     h2->queued_bytes += bytes;
 }
 
-kama_status km_h2_send(struct km_h2_stream *pub, kama_bytes head,
-                       kama_value *body)
+kama_status km_h2_send_parts(struct km_h2_stream *pub, kama_bytes prefix,
+                             kama_bytes head, kama_value *body)
 {
     struct km_h2_inner *stream = km_h2_inner_of(pub);
     KM_ASSERT(stream->started && !stream->ended);
     if (stream->reset) {
         return KAMA_ERR_CLOSED;
     }
-    struct km_h2_segment *segment = new_segment(pub->h2, head, body);
+    struct km_h2_segment *segment = new_segment(pub->h2, prefix, head, body);
     if (segment == NULL) {
         return KAMA_ERR_NO_MEMORY;
     }
