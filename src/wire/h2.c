@@ -225,6 +225,9 @@ static bool alive(struct km_session *session)
     if (h2->foreign) {
         return h2->out_bytes > 0;
     }
+    if (h2->goaway_sent && holds_output(h2)) {
+        return false; /* it cannot even be told */
+    }
     return !h2->eof && (nghttp2_session_want_read(h2->ng) != 0 ||
                         nghttp2_session_want_write(h2->ng) != 0);
 }

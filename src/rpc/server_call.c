@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One call, from its headers to its end.
+ *
+ * What cannot be given to a handler is refused, but only once its body is in
+ * (or has passed KM_RPC_REFUSED_BYTES_MAX): clients lose an answer that is
+ * followed by a reset while they still send.
+ *
+ * A message that lies whole in one chunk is given to the handler where it
+ * lies. One in pieces is collected; what a connection may have collected is
+ * bounded by KM_RPC_HELD_BYTES_CONN: beyond it streams get no more window,
+ * except one, so that there is always one that goes on.
+ */
+#include "rpc/server_internal.h"
+
+#include "base/status.h"
+
+/* -- memory -------------------------------------------------------------- */
+
+static struct km_rpc_call *alloc_call(struct km_rpc_home *home)
+{
+    struct km_rpc_call *call = home->spare_calls;
+    if (call != NULL) {
+        home->spare_calls = call->next_spare;
+        home->spare_call_count--;
+        return call;
+    }
+    return km_mem_alloc(home->server->mem, home->server->call_bytes);
+}
+
+static void free_call(struct km_rpc_call *call)
+{
+    struct km_rpc_home *home = call->home;
+    call->magic = 0;
+    if (home->spare_call_count < KM_RPC_CALLS_SPARE_MAX) {
+        call->next_spare = home->spare_calls;
+        home->spare_calls = call;
+        home->spare_call_count++;
+        return;
+    }
+    km_mem_free(home->server->mem, call);
+}
+
+struct km_rpc_call *km_rpc_call_new(struct km_rpc_conn *conn,
+                                    struct km_h2_stream *stream)
+{
+    struct km_rpc_home *home = conn->home;
+    struct km_rpc_server *server = home->server;
+    struct km_rpc_call *call = alloc_call(home);
+    if (call == NULL) {
+        return NULL;
+    }
+    memset(call, 0, server->call_bytes);
+    call->magic = KM_RPC_CALL_MAGIC;
+    call->refs = 1;
+    call->home = home;
+    call->conn = conn;
+    call->stream = stream;
+    call->deadline = KM_NS_NEVER;
+    km_list_push_back(&conn->calls, &call->node);
+    km_list_init(&call->unarmed);
+    km_list_init(&call->stalled);
+    km_grpc_reader_init(
+        &call->reader, server->mem,
+        atomic_load_explicit(&server->max_message_bytes, memory_order_relaxed));
+    km_rpc_count(server, KM_RPC_M_CALLS);
+    km_rpc_count(server, KM_RPC_M_CALLS_RUNNING);
+    return call;
+}
+
+void km_rpc_call_hold(struct km_rpc_call *call)
+{
+    KM_ASSERT(call->magic == KM_RPC_CALL_MAGIC);
+    call->refs++;
+}
+
+void km_rpc_call_release(struct km_rpc_call *call)
+{
+    KM_ASSERT(call->magic == KM_RPC_CALL_MAGIC && call->refs > 0);
+    if (--call->refs == 0) {
+        free_call(call);
+    }
+}
+
+/* -- headers ------------------------------------------------------------- */
+
+static bool is(kama_bytes bytes, const char *text, size_t len)
+{
+    return bytes.len == len && memcmp(bytes.data, text, len) == 0;
+}
+#define IS(bytes, text) is(bytes, text, sizeof(text) - 1)
+
+static void keep_timeout(struct km_rpc_call *call, kama_bytes value)
+{
+    km_ns timeout;
+    if (km_grpc_timeout_parse(value, &timeout) != KAMA_OK) {
+        call->bad_timeout = true;
+        return;
+    }
+    call->deadline = km_loop_now(call->home->loop) + timeout;
+}
+
+static void keep_traceparent(struct km_rpc_call *call, kama_bytes value)
+{
+    if (value.len <= sizeof call->traceparent) {
+        memcpy(call->traceparent, value.data, value.len);
+        call->traceparent_bytes = (uint8_t)value.len;
+    }
+}
+
+void km_rpc_call_header(struct km_rpc_call *call, kama_bytes name,
+                        kama_bytes value)
+{
+    switch (name.len) {
+    case 5:
+        if (IS(name, ":path")) {
+            call->path_seen = true;
+            call->method =
+                km_rpc_methods_find(&call->home->server->methods, value);
+        }
+        break;
+    case 7:
+        if (IS(name, ":method")) {
+            call->is_post = IS(value, "POST");
+        }
+        break;
+    case 11:
+        if (IS(name, "traceparent")) {
+            keep_traceparent(call, value);
+        }
+        break;
+    case 12:
+        if (IS(name, "content-type")) {
+            call->is_grpc = km_grpc_content_type_ok(value);
+        } else if (IS(name, "grpc-timeout")) {
+            keep_timeout(call, value);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_deadline(struct km_loop_timer *timer)
+{
+    struct km_rpc_call *call =
+        KM_CONTAINER_OF(timer, struct km_rpc_call, timer);
+    km_rpc_call_cancel(call, KAMA_ERR_TIMEOUT);
+}
+
+/* Calls that were answered within the turn need no timer; the others do. */
+static void on_turn_end(struct km_mail *mail)
+{
+    struct km_rpc_home *home = KM_CONTAINER_OF(mail, struct km_rpc_home, turn);
+    home->turn_asked = false;
+    struct km_list *node;
+    while ((node = km_list_pop_front(&home->unarmed)) != NULL) {
+        struct km_rpc_call *call =
+            KM_CONTAINER_OF(node, struct km_rpc_call, unarmed);
+        call->timer.fire = on_deadline;
+        km_loop_timer_arm(home->loop, &call->timer, call->deadline);
+    }
+}
+
+static void expect_deadline(struct km_rpc_call *call)
+{
+    struct km_rpc_home *home = call->home;
+    km_list_push_back(&home->unarmed, &call->unarmed);
+    if (!home->turn_asked) {
+        home->turn_asked = true;
+        home->turn.run = on_turn_end;
+        km_loop_at_end_of_turn(home->loop, &home->turn);
+    }
+}
+
+static void refuse(struct km_rpc_call *call, kama_status status,
+                   const char *text)
+{
+    if (call->refusal == KM_RPC_ACCEPTED) {
+        call->refusal = KM_RPC_REFUSED;
+        call->refusal_status = status;
+        call->refusal_text = text;
+    }
+}
+
+void km_rpc_call_begin(struct km_rpc_call *call, bool too_large)
+{
+    if (too_large) {
+        refuse(call, KAMA_ERR_TOO_LARGE, "the metadata is too large");
+    } else if (!call->is_grpc) {
+        call->refusal = KM_RPC_REFUSED_TYPE;
+    } else if (!call->is_post) {
+        call->refusal = KM_RPC_REFUSED_METHOD;
+    } else if (call->method == NULL) {
+        refuse(call, KAMA_ERR_UNSUPPORTED, "no such method");
+    } else if (call->bad_timeout) {
+        refuse(call, KAMA_ERR_INVALID, "grpc-timeout is malformed");
+    }
+    if (call->refusal == KM_RPC_ACCEPTED && call->deadline != KM_NS_NEVER) {
+        expect_deadline(call);
+    }
+}
+
+/* -- windows ------------------------------------------------------------- */
+
+/* Lets the streams go on that memory has room for; one always. */
+static void unstall(struct km_rpc_conn *conn)
+{
+    while (!km_list_empty(&conn->stalled) &&
+           (conn->held_bytes <= KM_RPC_HELD_BYTES_CONN ||
+            conn->favoured == NULL)) {
+        struct km_rpc_call *call = KM_CONTAINER_OF(
+            km_list_pop_front(&conn->stalled), struct km_rpc_call, stalled);
+        if (conn->held_bytes > KM_RPC_HELD_BYTES_CONN) {
+            conn->favoured = call;
+        }
+        km_h2_consume_stream(call->stream, call->window_bytes);
+        call->window_bytes = 0;
+    }
+}
+
+/* Opens the windows by n bytes of a message that goes on. */
+static void consume(struct km_rpc_call *call, size_t n)
+{
+    struct km_rpc_conn *conn = call->conn;
+    km_h2_consume_connection(call->stream, n);
+    if (conn->held_bytes > KM_RPC_HELD_BYTES_CONN) {
+        if (conn->favoured == NULL) {
+            conn->favoured = call;
+        }
+        if (conn->favoured != call) {
+            call->window_bytes += n;
+            if (km_list_empty(&call->stalled)) {
+                km_list_push_back(&conn->stalled, &call->stalled);
+            }
+            return;
+        }
+    }
+    km_h2_consume_stream(call->stream, n);
+}
+
+/* Counts what the reader holds now. */
+static void count_held(struct km_rpc_call *call)
+{
+    size_t held = km_grpc_reader_held(&call->reader);
+    if (held == call->held_bytes) {
+        return;
+    }
+    call->conn->held_bytes += held - call->held_bytes;
+    call->home->held_bytes += held - call->held_bytes;
+    call->held_bytes = held;
+}
+
+void km_rpc_call_drop_request(struct km_rpc_call *call)
+{
+    struct km_rpc_conn *conn = call->conn;
+    call->has_message = false;
+    km_grpc_reader_fini(&call->reader);
+    count_held(call);
+    km_list_remove(&call->stalled);
+    call->window_bytes = 0;
+    if (conn->favoured == call) {
+        conn->favoured = NULL;
+    }
+    unstall(conn);
+}
+
+/* -- body ---------------------------------------------------------------- */
+
+static void give_message(struct km_rpc_call *call, kama_bytes message)
+{
+    call->known = true;
+    call->in_message = true;
+    call->method->on_message(call, message);
+    call->in_message = false;
+    if (call->ended || call->method->kind != KM_RPC_BIDI_STREAM) {
+        km_rpc_call_drop_request(call);
+    }
+}
+
+/* A unary message waits until END_STREAM says that it is the only one. */
+static void keep_message(struct km_rpc_call *call, kama_bytes message,
+                         bool last)
+{
+    if (call->has_message) {
+        refuse(call, KAMA_ERR_UNSUPPORTED, "more than one message");
+        return;
+    }
+    if (!last && km_grpc_reader_keep(&call->reader, &message) != KAMA_OK) {
+        refuse(call, KAMA_ERR_NO_MEMORY, NULL);
+        return;
+    }
+    call->message = message;
+    call->has_message = true;
+}
+
+static const char *read_error_text(kama_status status)
+{
+    switch (status) {
+    case KAMA_ERR_UNSUPPORTED:
+        return "compressed messages are not supported";
+    case KAMA_ERR_PROTOCOL:
+        return "a message begins with a flag that is neither 0 nor 1";
+    case KAMA_ERR_TOO_LARGE:
+        return "the message is larger than the limit";
+    default:
+        return NULL;
+    }
+}
+
+static void read_messages(struct km_rpc_call *call, kama_bytes chunk, bool last)
+{
+    bool unary = call->method->kind != KM_RPC_BIDI_STREAM;
+    while (chunk.len > 0 && !call->ended && call->refusal == KM_RPC_ACCEPTED) {
+        if (unary && call->has_message) {
+            refuse(call, KAMA_ERR_UNSUPPORTED, "more than one message");
+            return;
+        }
+        kama_bytes message;
+        kama_status status =
+            km_grpc_reader_next(&call->reader, &chunk, &message);
+        if (status == KAMA_MISS) {
+            return;
+        }
+        if (status != KAMA_OK) {
+            refuse(call, status, read_error_text(status));
+        } else if (unary) {
+            keep_message(call, message, last);
+        } else {
+            give_message(call, message);
+        }
+    }
+}
+
+/* Throws the bytes away; past a bound the answer does not wait any longer. */
+static void discard(struct km_rpc_call *call, size_t n)
+{
+    km_h2_consume(call->stream, n);
+    if (call->ended) {
+        return;
+    }
+    call->refused_bytes += n;
+    if (call->refused_bytes > KM_RPC_REFUSED_BYTES_MAX) {
+        km_rpc_call_refuse(call);
+    }
+}
+
+void km_rpc_call_data(struct km_rpc_call *call, kama_bytes chunk, bool last)
+{
+    if (call->ended || call->refusal != KM_RPC_ACCEPTED) {
+        discard(call, chunk.len);
+        return;
+    }
+    read_messages(call, chunk, last);
+    if (call->ended || call->refusal != KM_RPC_ACCEPTED) {
+        km_rpc_call_drop_request(call);
+        discard(call, chunk.len);
+        return;
+    }
+    count_held(call);
+    if (call->home->held_bytes > KM_RPC_HELD_BYTES_LOOP) {
+        refuse(call, KAMA_ERR_OVERLOADED, "too much is being received");
+        km_rpc_call_drop_request(call);
+    }
+    consume(call, chunk.len);
+}
+
+/* Everything that a unary call needs is there, or it never will be. */
+static void serve_unary(struct km_rpc_call *call)
+{
+    if (call->has_message) {
+        give_message(call, call->message);
+        return;
+    }
+    if (km_grpc_reader_partial(&call->reader)) {
+        refuse(call, KAMA_ERR_PROTOCOL, "the message is cut off");
+    } else {
+        refuse(call, KAMA_ERR_UNSUPPORTED, "there is no message");
+    }
+    km_rpc_call_refuse(call);
+}
+
+static void serve_half_close(struct km_rpc_call *call)
+{
+    if (km_grpc_reader_partial(&call->reader)) {
+        refuse(call, KAMA_ERR_PROTOCOL, "the message is cut off");
+        km_rpc_call_refuse(call);
+    } else if (call->method->on_half_close != NULL) {
+        call->known = true;
+        call->method->on_half_close(call);
+    }
+}
+
+void km_rpc_call_half_closed(struct km_rpc_call *call)
+{
+    if (call->ended) {
+        return;
+    }
+    if (call->refusal != KM_RPC_ACCEPTED) {
+        km_rpc_call_refuse(call);
+    } else if (call->method->kind == KM_RPC_BIDI_STREAM) {
+        serve_half_close(call);
+    } else {
+        serve_unary(call);
+    }
+}
+
+/* -- the end ------------------------------------------------------------- */
+
+void km_rpc_call_end(struct km_rpc_call *call, kama_status status)
+{
+    struct km_rpc_server *server = call->home->server;
+    KM_ASSERT(!call->ended && call->conn != NULL);
+    call->ended = true;
+    km_list_remove(&call->node);
+    km_list_remove(&call->unarmed);
+    if (call->timer.at != 0) {
+        km_loop_timer_disarm(call->home->loop, &call->timer);
+    }
+    if (!call->in_message) {
+        km_rpc_call_drop_request(call);
+    }
+    km_metric_sub(server->metrics, KM_RPC_M_CALLS_RUNNING, 1);
+    if (status != KAMA_OK) {
+        km_rpc_count(server, KM_RPC_M_CALLS_FAILED);
+    }
+}
+
+/* The handler hears of it once, when it had seen the call. */
+static void tell_cancelled(struct km_rpc_call *call, kama_status why)
+{
+    if (call->known && call->method->on_cancel != NULL) {
+        call->method->on_cancel(call, why);
+    }
+}
+
+void km_rpc_call_cancel(struct km_rpc_call *call, kama_status why)
+{
+    km_rpc_call_hold(call);
+    refuse(call, why, NULL);
+    km_rpc_call_refuse(call);
+    tell_cancelled(call, why);
+    km_rpc_call_release(call);
+}
+
+void km_rpc_call_closed(struct km_rpc_call *call, uint32_t error_code)
+{
+    bool cancelled = !call->ended;
+    kama_status why =
+        error_code == KM_H2_LOST ? KAMA_ERR_DISCONNECTED : KAMA_ERR_CANCELLED;
+    if (cancelled) {
+        km_rpc_count(call->home->server, KM_RPC_M_CANCELLED);
+        km_rpc_call_end(call, why);
+    }
+    call->conn = NULL;
+    call->stream = NULL;
+    if (cancelled) {
+        tell_cancelled(call, why);
+    }
+    km_rpc_call_release(call);
+}

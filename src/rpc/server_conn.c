@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* One connection of a server: HTTP/2 events become calls. */
+#include "rpc/server_internal.h"
+
+#include <unistd.h>
+
+static struct km_rpc_call *call_of(struct km_h2_stream *stream)
+{
+    struct km_rpc_call *call = stream->user;
+    KM_ASSERT(call->magic == KM_RPC_CALL_MAGIC);
+    return call;
+}
+
+/* -- HTTP/2 events ------------------------------------------------------- */
+
+static kama_status on_open(void *arg, struct km_h2_stream *stream)
+{
+    stream->user = km_rpc_call_new(arg, stream);
+    return stream->user != NULL ? KAMA_OK : KAMA_ERR_NO_MEMORY;
+}
+
+static void on_header(void *arg, struct km_h2_stream *stream, kama_bytes name,
+                      kama_bytes value)
+{
+    (void)arg;
+    km_rpc_call_header(call_of(stream), name, value);
+}
+
+static void on_headers(void *arg, struct km_h2_stream *stream,
+                       enum km_h2_headers kind, bool too_large)
+{
+    (void)arg;
+    if (kind == KM_H2_HEADERS_FIRST) {
+        km_rpc_call_begin(call_of(stream), too_large);
+    }
+}
+
+static void on_data(void *arg, struct km_h2_stream *stream, kama_bytes chunk,
+                    bool last)
+{
+    (void)arg;
+    km_rpc_call_data(call_of(stream), chunk, last);
+}
+
+static void on_end(void *arg, struct km_h2_stream *stream)
+{
+    (void)arg;
+    km_rpc_call_half_closed(call_of(stream));
+}
+
+static void on_writable(void *arg, struct km_h2_stream *stream)
+{
+    (void)arg;
+    struct km_rpc_call *call = call_of(stream);
+    if (!call->ended && call->known && call->method->on_writable != NULL) {
+        call->method->on_writable(call);
+    }
+}
+
+static void on_close(void *arg, struct km_h2_stream *stream,
+                     uint32_t error_code)
+{
+    (void)arg;
+    km_rpc_call_closed(call_of(stream), error_code);
+}
+
+static void on_gone(void *arg, enum km_h2_why why)
+{
+    struct km_rpc_conn *conn = arg;
+    conn->h2 = NULL;
+    if (why == KM_H2_WHY_ABUSE) {
+        km_rpc_count(conn->home->server, KM_RPC_M_ABUSE_CLOSED);
+    } else if (why == KM_H2_WHY_FOREIGN) {
+        km_rpc_count(conn->home->server, KM_RPC_M_FOREIGN);
+    }
+}
+
+static const struct km_h2_ops h2_ops = {
+    .on_open = on_open,
+    .on_header = on_header,
+    .on_headers = on_headers,
+    .on_data = on_data,
+    .on_end = on_end,
+    .on_writable = on_writable,
+    .on_close = on_close,
+    .on_gone = on_gone,
+};
+
+/* -- life ---------------------------------------------------------------- */
+
+/* Undoes what the accepting loop counted. */
+static void uncount(struct km_rpc_home *home)
+{
+    atomic_fetch_sub(&home->connections, 1);
+    atomic_fetch_sub(&home->server->connections, 1);
+    km_metric_sub(home->server->metrics, KM_RPC_M_CONNECTIONS, 1);
+}
+
+static void free_conn(struct km_rpc_conn *conn)
+{
+    struct km_rpc_home *home = conn->home;
+    KM_ASSERT(km_list_empty(&conn->calls) && conn->held_bytes == 0);
+    km_list_remove(&conn->node);
+    km_mem_free(home->server->mem, conn);
+    uncount(home);
+    km_rpc_home_conn_gone(home);
+}
+
+static void on_closed(struct km_conn_owner *owner, struct km_conn *conn,
+                      kama_status why)
+{
+    (void)conn;
+    (void)why;
+    free_conn((struct km_rpc_conn *)(void *)owner);
+}
+
+static kama_status open_h2(struct km_rpc_conn *conn)
+{
+    struct km_rpc_home *home = conn->home;
+    const struct km_h2_options options = {
+        .mem = home->server->mem,
+        .shared = home->shared,
+        .role = KM_H2_SERVER,
+        .ops = &h2_ops,
+        .arg = conn,
+        .http1_hint = home->server->options.http1_hint,
+    };
+    return km_h2_new(&options, km_loop_now(home->loop), &conn->h2);
+}
+
+static struct km_rpc_conn *new_conn(struct km_rpc_home *home)
+{
+    struct km_rpc_conn *conn =
+        km_mem_zalloc(home->server->mem, 1, sizeof *conn);
+    if (conn == NULL) {
+        return NULL;
+    }
+    conn->owner.on_closed = on_closed;
+    conn->home = home;
+    km_list_push_back(&home->conns, &conn->node);
+    km_list_init(&conn->calls);
+    km_list_init(&conn->stalled);
+    return conn;
+}
+
+void km_rpc_conn_adopt(struct km_rpc_home *home, int fd)
+{
+    struct km_rpc_conn *conn = home->draining ? NULL : new_conn(home);
+    if (conn == NULL) {
+        close(fd);
+        uncount(home);
+        return;
+    }
+    if (open_h2(conn) != KAMA_OK) {
+        close(fd);
+        free_conn(conn);
+        return;
+    }
+    struct km_session *session = km_h2_session(conn->h2);
+    if (km_conn_open(home->loop, fd, session, &conn->owner, &conn->conn) !=
+        KAMA_OK) {
+        session->ops->close(session);
+        free_conn(conn);
+    }
+}
+
+void km_rpc_conn_wake(struct km_rpc_conn *conn)
+{
+    if (conn->conn != NULL) {
+        km_conn_wake(conn->conn);
+    }
+}
+
+unsigned km_rpc_conn_cut(struct km_rpc_conn *conn)
+{
+    unsigned n = 0;
+    struct km_list *node;
+    while ((node = km_list_first(&conn->calls)) != NULL) {
+        km_rpc_call_cancel(KM_CONTAINER_OF(node, struct km_rpc_call, node),
+                           KAMA_ERR_CLOSED);
+        n++;
+    }
+    return n;
+}

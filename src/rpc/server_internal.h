@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inside of the gRPC server: server.c (life, listening, dealing out
+ * connections), server_drain.c, server_conn.c (one connection: HTTP/2 events
+ * to calls), server_call.c (one call from its headers to its end),
+ * server_reply.c (what handlers call), server_method.c (the method table).
+ *
+ * Everything of a connection and its calls belongs to one loop (its home);
+ * between loops there is only mail, and counters.
+ */
+#pragma once
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/list.h"
+#include "net/conn.h"
+#include "net/listener.h"
+#include "rpc/server.h"
+#include "wire/grpc.h"
+#include "wire/h2.h"
+
+struct km_rpc_conn;
+struct km_rpc_home;
+
+/* -- methods ------------------------------------------------------------- */
+
+/* An open-addressing table, built once: a hit costs one hash and one compare.
+ */
+struct km_rpc_methods {
+    const struct km_rpc_method **slots;
+    size_t mask; /* slot count - 1 */
+    uint64_t seed;
+};
+
+KAMA_NODISCARD kama_status
+km_rpc_methods_init(struct km_rpc_methods *table, const kama_allocator *mem,
+                    const struct km_rpc_method *methods, size_t count);
+void km_rpc_methods_fini(struct km_rpc_methods *table,
+                         const kama_allocator *mem);
+/* NULL: no such method. */
+const struct km_rpc_method *km_rpc_methods_find(
+    const struct km_rpc_methods *table, kama_bytes path);
+
+/* -- server and homes ---------------------------------------------------- */
+
+/* What a server has on one loop. */
+struct km_rpc_home {
+    struct km_rpc_server *server;
+    struct km_loop *loop;
+    struct km_h2_shared *shared;
+    struct km_list conns;
+    struct km_list unarmed; /* calls whose deadline no timer keeps yet */
+    struct km_mail turn;    /* arms them at the end of the turn */
+    bool turn_asked;
+    struct km_rpc_call *spare_calls; /* by ->next_spare */
+    unsigned spare_call_count;
+    size_t held_bytes;       /* request messages in pieces */
+    atomic_uint connections; /* dealt to it; read by the accepting loop */
+    /* drain */
+    struct km_mail drain_mail;
+    struct km_loop_timer drain_timer;
+    km_ns drain_until;
+    bool draining;
+    bool goaway_sent; /* the second step */
+    bool drained;
+};
+
+struct km_rpc_server {
+    struct km_rpc_server_options options;
+    const kama_allocator *mem;
+    struct km_rpc_methods methods;
+    struct km_metric_set *metrics;
+    size_t call_bytes; /* of any call, with its state */
+    _Atomic uint64_t max_message_bytes;
+    atomic_uint connections;
+    struct km_listener *listener;
+    char address[64];
+    struct km_rpc_home *homes; /* one per loop */
+    /* drain */
+    struct km_mail drain_mail;
+    struct km_mail done_mail;
+    atomic_bool drain_asked;
+    int64_t drain_timeout_ms;
+    atomic_uint homes_left;
+    atomic_uint cut;
+    km_rpc_drained_fn done;
+    void *done_arg;
+};
+
+static inline void km_rpc_count(struct km_rpc_server *server, unsigned row)
+{
+    km_metric_add(server->metrics, row, 1);
+}
+
+/* -- connections --------------------------------------------------------- */
+
+struct km_rpc_conn {
+    struct km_conn_owner owner; /* first */
+    struct km_rpc_home *home;
+    struct km_h2 *h2; /* NULL once it is gone */
+    struct km_conn *conn;
+    struct km_list node;          /* in home->conns */
+    struct km_list calls;         /* running ones */
+    struct km_list stalled;       /* calls whose windows stay closed */
+    struct km_rpc_call *favoured; /* the one that goes on when all stall */
+    size_t held_bytes;            /* request messages in pieces */
+};
+
+/* Takes fd; counts the connection. Loop thread of home. */
+void km_rpc_conn_adopt(struct km_rpc_home *home, int fd);
+/* Something waits to be sent. */
+void km_rpc_conn_wake(struct km_rpc_conn *conn);
+/* Ends every running call with KAMA_ERR_CLOSED; how many they were. */
+unsigned km_rpc_conn_cut(struct km_rpc_conn *conn);
+
+/* A connection of home is gone: the drain may be over. */
+void km_rpc_home_conn_gone(struct km_rpc_home *home);
+/* Begins the drain of what a home has; its mail. */
+void km_rpc_home_drain(struct km_mail *mail);
+
+/* -- calls --------------------------------------------------------------- */
+
+#define KM_RPC_CALL_MAGIC 0x6b63616cu
+#define KM_RPC_TRACEPARENT_BYTES 64
+
+/* Why a call is not given to a handler; answered once its body is in. */
+enum km_rpc_refusal {
+    KM_RPC_ACCEPTED,
+    KM_RPC_REFUSED,       /* with status and text */
+    KM_RPC_REFUSED_TYPE,  /* 415 */
+    KM_RPC_REFUSED_METHOD /* 405 */
+};
+
+struct km_rpc_call {
+    uint32_t magic;
+    uint32_t refs; /* the stream's, and holds */
+    struct km_rpc_home *home;
+    struct km_rpc_conn *conn;    /* NULL once the stream is gone */
+    struct km_h2_stream *stream; /* as conn */
+    const struct km_rpc_method *method;
+    struct km_rpc_call *next_spare;
+    struct km_list node;    /* in conn->calls while it runs */
+    struct km_list unarmed; /* in home->unarmed */
+    struct km_list stalled; /* in conn->stalled */
+    struct km_loop_timer timer;
+    km_ns deadline;
+    struct km_grpc_reader reader;
+    kama_bytes message;   /* unary: complete, waits for END_STREAM */
+    size_t held_bytes;    /* of reader, as counted */
+    size_t window_bytes;  /* not given back to the stream */
+    size_t refused_bytes; /* read and thrown away */
+    enum km_rpc_refusal refusal;
+    kama_status refusal_status;
+    const char *refusal_text; /* static */
+    bool path_seen;
+    bool is_post;
+    bool is_grpc;
+    bool bad_timeout;
+    bool has_message; /* message is set */
+    bool known;       /* the handler has seen it */
+    bool in_message;  /* on_message runs: its bytes must stay */
+    bool started;     /* response headers are queued */
+    bool ended;       /* finished, cancelled or refused */
+    uint8_t traceparent_bytes;
+    char traceparent[KM_RPC_TRACEPARENT_BYTES];
+};
+
+/* Of the zeroed state behind the struct. */
+#define KM_RPC_STATE_OFFSET ((sizeof(struct km_rpc_call) + 15) & ~(size_t)15)
+
+/* A call at its first header, with the stream's reference; NULL without
+ * memory. */
+struct km_rpc_call *km_rpc_call_new(struct km_rpc_conn *conn,
+                                    struct km_h2_stream *stream);
+void km_rpc_call_header(struct km_rpc_call *call, kama_bytes name,
+                        kama_bytes value);
+/* The header list is complete. */
+void km_rpc_call_begin(struct km_rpc_call *call, bool too_large);
+void km_rpc_call_data(struct km_rpc_call *call, kama_bytes chunk, bool last);
+void km_rpc_call_half_closed(struct km_rpc_call *call);
+/* The stream is gone; gives back its reference. */
+void km_rpc_call_closed(struct km_rpc_call *call, uint32_t error_code);
+/* Tells the handler, then the client. */
+void km_rpc_call_cancel(struct km_rpc_call *call, kama_status why);
+/* The call runs no more; status decides how it is counted. */
+void km_rpc_call_end(struct km_rpc_call *call, kama_status status);
+/* Answers what is not given to a handler. */
+void km_rpc_call_refuse(struct km_rpc_call *call);
+/* Gives back the memory of its request. */
+void km_rpc_call_drop_request(struct km_rpc_call *call);

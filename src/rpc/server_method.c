@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* From a path to its row. */
+#include "rpc/server_internal.h"
+
+#include "base/hash.h"
+
+static size_t slot_count(size_t method_count)
+{
+    size_t n = 8;
+    while (n < 4 * method_count) {
+        n *= 2;
+    }
+    return n;
+}
+
+static void insert(struct km_rpc_methods *table,
+                   const struct km_rpc_method *method)
+{
+    size_t i = km_hash(kama_bytes_str(method->path), table->seed);
+    while (table->slots[i & table->mask] != NULL) {
+        i++;
+    }
+    table->slots[i & table->mask] = method;
+}
+
+kama_status km_rpc_methods_init(struct km_rpc_methods *table,
+                                const kama_allocator *mem,
+                                const struct km_rpc_method *methods,
+                                size_t count)
+{
+    size_t slots = slot_count(count);
+    table->slots = km_mem_zalloc(mem, slots, sizeof(*table->slots));
+    if (table->slots == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    table->mask = slots - 1;
+    table->seed = km_hash_random_seed();
+    for (size_t i = 0; i < count; i++) {
+        insert(table, &methods[i]);
+    }
+    return KAMA_OK;
+}
+
+void km_rpc_methods_fini(struct km_rpc_methods *table,
+                         const kama_allocator *mem)
+{
+    km_mem_free(mem, (void *)table->slots);
+    *table = (struct km_rpc_methods){0};
+}
+
+const struct km_rpc_method *km_rpc_methods_find(
+    const struct km_rpc_methods *table, kama_bytes path)
+{
+    const struct km_rpc_method *method;
+    size_t i = km_hash(path, table->seed);
+    for (; (method = table->slots[i & table->mask]) != NULL; i++) {
+        if (km_bytes_eq(path, kama_bytes_str(method->path))) {
+            return method;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What handlers call, and the answers that no handler gives. Every function is
+ * a no-op on a call that has ended.
+ */
+#include "rpc/server_internal.h"
+
+#include "base/status.h"
+
+static const struct km_h2_field ok_headers[] = {
+    {{":status", 7}, {"200", 3}, KM_H2_FIELD_STATIC},
+    {{"content-type", 12}, {"application/grpc", 16}, KM_H2_FIELD_STATIC},
+};
+#define OK_HEADERS (sizeof ok_headers / sizeof ok_headers[0])
+
+static const struct km_h2_field ok_trailers[] = {
+    {{"grpc-status", 11}, {"0", 1}, KM_H2_FIELD_STATIC},
+};
+
+static const struct km_h2_field accept_encoding = {
+    {"grpc-accept-encoding", 20}, {"identity", 8}, KM_H2_FIELD_STATIC};
+
+/* -- questions ----------------------------------------------------------- */
+
+void *km_rpc_call_state(struct km_rpc_call *call)
+{
+    return (char *)call + KM_RPC_STATE_OFFSET;
+}
+
+struct km_rpc_call *km_rpc_call_of_state(void *state)
+{
+    struct km_rpc_call *call =
+        (struct km_rpc_call *)(void *)((char *)state - KM_RPC_STATE_OFFSET);
+    KM_ASSERT(call->magic == KM_RPC_CALL_MAGIC);
+    return call;
+}
+
+void *km_rpc_call_arg(struct km_rpc_call *call)
+{
+    return call->home->server->options.arg;
+}
+
+struct km_loop *km_rpc_call_loop(struct km_rpc_call *call)
+{
+    return call->home->loop;
+}
+
+km_ns km_rpc_call_deadline(const struct km_rpc_call *call)
+{
+    return call->deadline;
+}
+
+int64_t km_rpc_call_deadline_ms(const struct km_rpc_call *call)
+{
+    if (call->deadline == KM_NS_NEVER) {
+        return 0;
+    }
+    km_ns now = km_clock_mono(call->home->server->options.clock);
+    if (now >= call->deadline) {
+        return 1;
+    }
+    return (int64_t)((call->deadline - now + KM_NS_PER_MS - 1) / KM_NS_PER_MS);
+}
+
+kama_bytes km_rpc_call_metadata(const struct km_rpc_call *call,
+                                const char *name)
+{
+    if (call->traceparent_bytes == 0 || strcmp(name, "traceparent") != 0) {
+        return kama_bytes_make(NULL, 0);
+    }
+    return kama_bytes_make(call->traceparent, call->traceparent_bytes);
+}
+
+bool km_rpc_call_ended(const struct km_rpc_call *call)
+{
+    return call->ended;
+}
+
+bool km_rpc_writable(const struct km_rpc_call *call)
+{
+    return !call->ended && km_h2_queued(call->stream) < KM_H2_LOW_WATER_BYTES;
+}
+
+/* -- messages and the end ------------------------------------------------ */
+
+static kama_status start(struct km_rpc_call *call)
+{
+    if (call->started) {
+        return KAMA_OK;
+    }
+    kama_status status =
+        km_h2_respond(call->stream, ok_headers, OK_HEADERS, false);
+    call->started = status == KAMA_OK;
+    return status;
+}
+
+kama_status km_rpc_send(struct km_rpc_call *call, kama_bytes head,
+                        kama_value *body)
+{
+    if (call->ended) {
+        return KAMA_ERR_CLOSED;
+    }
+    kama_status status = start(call);
+    if (status == KAMA_OK) {
+        status = km_grpc_send(call->stream, head, body);
+    }
+    km_rpc_conn_wake(call->conn);
+    return status;
+}
+
+/* No message was sent: status and text fit into the headers. */
+static kama_status send_trailers_only(struct km_rpc_call *call,
+                                      const struct km_grpc_trailers *trailers,
+                                      bool unsupported)
+{
+    struct km_h2_field fields[OK_HEADERS + 4];
+    size_t n = OK_HEADERS;
+    memcpy(fields, ok_headers, sizeof ok_headers);
+    memcpy(fields + n, trailers->fields, trailers->count * sizeof fields[0]);
+    n += trailers->count;
+    if (unsupported) {
+        fields[n++] = accept_encoding;
+    }
+    call->started = true;
+    return km_h2_respond(call->stream, fields, n, true);
+}
+
+static kama_status send_end(struct km_rpc_call *call, kama_status status,
+                            const char *text)
+{
+    if (call->started && status == KAMA_OK) {
+        return km_h2_end(call->stream, ok_trailers, 1);
+    }
+    struct km_grpc_trailers trailers;
+    km_grpc_trailers_init(&trailers, status, text);
+    if (!call->started) {
+        return send_trailers_only(call, &trailers,
+                                  status == KAMA_ERR_UNSUPPORTED);
+    }
+    return km_h2_end(call->stream, trailers.fields, trailers.count);
+}
+
+void km_rpc_finish(struct km_rpc_call *call, kama_status status,
+                   const char *text)
+{
+    if (call->ended) {
+        return;
+    }
+    struct km_rpc_conn *conn = call->conn;
+    km_rpc_call_end(call, status);
+    if (send_end(call, status, text) != KAMA_OK) {
+        km_h2_reset(call->stream, KM_H2_INTERNAL_ERROR);
+    }
+    km_rpc_conn_wake(conn);
+}
+
+void km_rpc_reply(struct km_rpc_call *call, kama_bytes head, kama_value *body)
+{
+    kama_status status = km_rpc_send(call, head, body);
+    km_rpc_finish(call, status, NULL);
+}
+
+/* -- refusals ------------------------------------------------------------ */
+
+/* An answer for people, in HTTP's own terms. */
+static kama_status send_page(struct km_rpc_call *call, const char *code,
+                             const char *text)
+{
+    const struct km_h2_field fields[] = {
+        {{":status", 7}, {code, 3}, KM_H2_FIELD_STATIC},
+        {{"content-type", 12},
+         KM_LIT("text/plain; charset=utf-8"),
+         KM_H2_FIELD_STATIC},
+        {KM_LIT("allow"), KM_LIT("POST"), KM_H2_FIELD_STATIC},
+    };
+    kama_status status = km_h2_respond(call->stream, fields, 3, false);
+    if (status == KAMA_OK) {
+        status = km_h2_send(call->stream, kama_bytes_str(text), NULL);
+    }
+    return status == KAMA_OK ? km_h2_end(call->stream, NULL, 0) : status;
+}
+
+static void refuse_foreign(struct km_rpc_call *call)
+{
+    struct km_rpc_conn *conn = call->conn;
+    enum km_rpc_refusal refusal = call->refusal;
+    km_rpc_count(call->home->server, KM_RPC_M_FOREIGN);
+    km_rpc_call_end(call, KAMA_ERR_UNSUPPORTED);
+    kama_status status =
+        refusal == KM_RPC_REFUSED_TYPE
+            ? send_page(call, "415",
+                        "this port speaks gRPC: the content-type must be "
+                        "application/grpc\n")
+            : send_page(call, "405",
+                        "this port speaks gRPC: the method must be POST\n");
+    if (status != KAMA_OK) {
+        km_h2_reset(call->stream, KM_H2_INTERNAL_ERROR);
+    }
+    km_rpc_conn_wake(conn);
+}
+
+void km_rpc_call_refuse(struct km_rpc_call *call)
+{
+    if (call->refusal == KM_RPC_REFUSED) {
+        km_rpc_finish(call, call->refusal_status, call->refusal_text);
+    } else {
+        refuse_foreign(call);
+    }
+}
