@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* Splitting a command into words, and putting the key into them. */
+#include "command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char SLOT[] = "{key}";
+enum { SLOT_LEN = sizeof SLOT - 1 };
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* Copies one word from *text to *word, NUL included, and moves both on.
+ * NULL, or what is wrong. */
+static const char *take_word(const char **text, char **word)
+{
+    const char *in = *text;
+    char *out = *word;
+    bool quoted = false;
+    for (; *in != '\0' && (quoted || !is_blank(*in)); in++) {
+        if (*in == '"') {
+            quoted = !quoted;
+            continue;
+        }
+        if (*in == '\\' && *++in == '\0') {
+            return "it ends in a backslash";
+        }
+        *out++ = *in;
+    }
+    *out++ = '\0';
+    *text = in;
+    *word = out;
+    return quoted ? "a double quote is not closed" : NULL;
+}
+
+/* The words one behind the other in block, which has room for text. */
+static const char *split(const char *text, char *block,
+                         struct km_command *command)
+{
+    char *end = block;
+    for (;;) {
+        while (is_blank(*text)) {
+            text++;
+        }
+        if (*text == '\0') {
+            break;
+        }
+        command->words[command->count++] = end;
+        const char *wrong = take_word(&text, &end);
+        if (wrong != NULL) {
+            return wrong;
+        }
+    }
+    command->text_bytes = (size_t)(end - block);
+    return NULL;
+}
+
+static size_t count_slots(const char *word)
+{
+    size_t count = 0;
+    while ((word = strstr(word, SLOT)) != NULL) {
+        word += SLOT_LEN;
+        count++;
+    }
+    return count;
+}
+
+static const char *check(struct km_command *command)
+{
+    if (command->count == 0) {
+        return "it names no program";
+    }
+    if (strchr(command->words[0], '/') == NULL) {
+        return "the program is not a path; PATH is not searched";
+    }
+    if (count_slots(command->words[0]) > 0) {
+        return "the program itself cannot contain {key}";
+    }
+    for (size_t i = 1; i < command->count; i++) {
+        command->slots += count_slots(command->words[i]);
+    }
+    return NULL;
+}
+
+const char *km_command_new(const char *text, struct km_command *ret_command)
+{
+    /* A word is a character and a blank at least; behind the pointers there
+     * is room for the text. */
+    size_t len = strlen(text);
+    size_t pointers = len / 2 + 2;
+    struct km_command command = {0};
+    command.words = calloc(1, pointers * sizeof(char *) + len + 1);
+    if (command.words == NULL) {
+        return "out of memory";
+    }
+    const char *wrong =
+        split(text, (char *)(command.words + pointers), &command);
+    if (wrong == NULL) {
+        wrong = check(&command);
+    }
+    if (wrong != NULL) {
+        km_command_fini(&command);
+        return wrong;
+    }
+    *ret_command = command;
+    return NULL;
+}
+
+void km_command_fini(struct km_command *command)
+{
+    free(command->words);
+    memset(command, 0, sizeof *command);
+}
+
+/* Copies word to out with key in its slots. Returns the end of the copy. */
+static char *fill_word(const char *word, kama_bytes key, char *out)
+{
+    const char *slot;
+    while ((slot = strstr(word, SLOT)) != NULL) {
+        memcpy(out, word, (size_t)(slot - word));
+        out += slot - word;
+        memcpy(out, key.data, key.len);
+        out += key.len;
+        word = slot + SLOT_LEN;
+    }
+    size_t rest = strlen(word) + 1;
+    memcpy(out, word, rest);
+    return out + rest;
+}
+
+char **km_command_arguments(const struct km_command *command, kama_bytes key)
+{
+    size_t pointers_bytes = (command->count + 1) * sizeof(char *);
+    char **arguments =
+        malloc(pointers_bytes + command->text_bytes + command->slots * key.len);
+    if (arguments == NULL) {
+        return NULL;
+    }
+    char *out = (char *)arguments + pointers_bytes;
+    for (size_t i = 0; i < command->count; i++) {
+        arguments[i] = out;
+        out = fill_word(command->words[i], key, out);
+    }
+    arguments[command->count] = NULL;
+    return arguments;
+}

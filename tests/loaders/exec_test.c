@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT */
+/* The exec plug-in with real programs: what they get, what counts as a value,
+ * and that nothing of them is left, however they end. */
+#include "helpers/plugin_host.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static char folder[64];
+static char script[128];
+static int descriptors_before;
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/kama-exec-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    snprintf(script, sizeof script, "%s/load", folder);
+    descriptors_before = host_count_descriptors();
+    return 0;
+}
+
+/* No test leaves a descriptor or a process. */
+static int tear_down(void **state)
+{
+    (void)state;
+    assert_int_equal(host_count_descriptors(), descriptors_before);
+    assert_false(host_has_children());
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+static void write_script(const char *body)
+{
+    FILE *out = fopen(script, "w");
+    assert_non_null(out);
+    fprintf(out, "#!/bin/sh\n%s\n", body);
+    assert_int_equal(fclose(out), 0);
+    assert_int_equal(chmod(script, 0755), 0);
+}
+
+/* Opens the script with these arguments behind it. */
+static void open_script(struct host_plugin *plugin, const char *body,
+                        const char *arguments,
+                        void (*change)(kama_loader_config *config))
+{
+    char config[512];
+    write_script(body);
+    snprintf(config, sizeof config, "%s %s", script, arguments);
+    host_open(plugin, "exec", config, change);
+    if (plugin->status != KAMA_OK) {
+        fail_msg("%s", plugin->error);
+    }
+}
+
+static void expect_script_value(const char *body, const char *arguments,
+                                const char *value)
+{
+    struct host_plugin plugin;
+    open_script(&plugin, body, arguments, NULL);
+    host_expect_value(&plugin, KAMA_STR("tom"), kama_bytes_str(value), 0);
+    host_close(&plugin);
+}
+
+static void expect_script_status(const char *body, kama_status status,
+                                 const char *sentence)
+{
+    struct host_plugin plugin;
+    open_script(&plugin, body, "", NULL);
+    host_expect_status(&plugin, KAMA_STR("tom"), status, sentence);
+    host_close(&plugin);
+}
+
+/* The key comes on standard input, every byte of it, and nothing else. */
+static void test_key_on_stdin(void **state)
+{
+    (void)state;
+    struct host_plugin plugin;
+    host_open(&plugin, "exec", "/bin/cat", NULL);
+    assert_int_equal(plugin.status, KAMA_OK);
+    host_expect_value(&plugin, KAMA_STR("tom"), KAMA_STR("tom"), 0);
+    host_expect_value(&plugin, KAMA_BYTES("-\0\n\xff", 4),
+                      KAMA_BYTES("-\0\n\xff", 4), 0);
+    char longest[4096];
+    memset(longest, 'k', sizeof longest);
+    kama_bytes key = kama_bytes_make(longest, sizeof longest);
+    host_expect_value(&plugin, key, key, 0);
+    host_close(&plugin);
+}
+
+/* {key} in arguments is the key, as often as it occurs; words and quotes. */
+static void test_arguments(void **state)
+{
+    (void)state;
+    static const char PRINT[] = "for a; do printf '<%s>' \"$a\"; done";
+    expect_script_value(PRINT, "", "");
+    expect_script_value(PRINT, "{key}", "<tom>");
+    expect_script_value(PRINT, "--id={key}:{key} x", "<--id=tom:tom><x>");
+    expect_script_value(PRINT, "a\\ b  \"c  d\"\t\"\" \"q\\\"\\\\\" $HOME *",
+                        "<a b><c  d><><q\"\\><$HOME><*>");
+    expect_script_value(PRINT, "{ke {key {{key}}", "<{ke><{key><{tom}>");
+}
+
+/* What is in the key is never syntax. */
+static void test_key_is_not_syntax(void **state)
+{
+    (void)state;
+    struct host_plugin plugin;
+    open_script(&plugin, "printf '<%s>' \"$@\"", "-- {key}", NULL);
+    static const char KEY[] = "$(id) \"; {key} -x `ls`\n\\";
+    char value[64];
+    snprintf(value, sizeof value, "<--><%s>", KEY);
+    host_expect_value(&plugin, KAMA_STR(KEY), KAMA_STR(value), 0);
+    host_expect_status(&plugin, KAMA_BYTES("a\0b", 3), KAMA_ERR_LOADER, "NUL");
+    host_close(&plugin);
+}
+
+/* A program may leave its input unread. */
+static void test_unread_input(void **state)
+{
+    (void)state;
+    expect_script_value("exec <&-; printf hi", "", "hi");
+    expect_script_value("exit 0", "", "");
+}
+
+/* 4 is a miss; others are errors that show the first line of stderr. */
+static void test_exit_codes(void **state)
+{
+    (void)state;
+    expect_script_status("exit 4", KAMA_MISS, NULL);
+    expect_script_status("echo partial; exit 4", KAMA_MISS, NULL);
+    expect_script_status("exit 1", KAMA_ERR_LOADER, "load: exit code 1");
+    expect_script_status("echo 'no host'; exit 255", KAMA_ERR_LOADER,
+                         "exit code 255");
+    expect_script_status("printf 'no \\033[1mhost\\nmore' >&2; exit 3",
+                         KAMA_ERR_LOADER, "exit code 3: no \\x1b[1mhost");
+    expect_script_status("kill -SEGV $$", KAMA_ERR_LOADER, "died of signal 11");
+    expect_script_status("kill -KILL $$", KAMA_ERR_LOADER, "died of signal 9");
+}
+
+/* Standard error is not the value, and much of it does not block. */
+static void test_much_stderr(void **state)
+{
+    (void)state;
+    expect_script_value("head -c 300000 /dev/zero >&2; printf value", "",
+                        "value");
+    expect_script_status("head -c 300000 /dev/zero >&2; exit 9",
+                         KAMA_ERR_LOADER, "exit code 9: \\x00");
+}
+
+/* A program that vanished or cannot be executed is an error of the load. */
+static void test_cannot_start(void **state)
+{
+    (void)state;
+    struct host_plugin plugin;
+    open_script(&plugin, "exit 0", "", NULL);
+    assert_int_equal(unlink(script), 0);
+    host_expect_status(&plugin, KAMA_STR("tom"), KAMA_ERR_LOADER,
+                       "cannot start: No such file");
+    FILE *out = fopen(script, "w");
+    assert_non_null(out);
+    fputs("#!/nowhere/shell\n", out);
+    fclose(out);
+    assert_int_equal(chmod(script, 0755), 0);
+    host_expect_status(&plugin, KAMA_STR("tom"), KAMA_ERR_LOADER,
+                       "cannot start");
+    host_close(&plugin);
+}
+
+/* What can be known at the start is an error there. */
+static void test_refused_at_the_start(void **state)
+{
+    (void)state;
+    host_expect_refused("exec", "", "no program");
+    host_expect_refused("exec", "  \t", "no program");
+    host_expect_refused("exec", "cat", "not a path");
+    host_expect_refused("exec", "/bin/{key}", "cannot contain {key}");
+    host_expect_refused("exec", "/bin/cat \"open", "not closed");
+    host_expect_refused("exec", "/bin/cat end\\", "backslash");
+    host_expect_refused("exec", "/nowhere/cat", "No such file");
+    host_expect_refused("exec", "/tmp", "not a program");
+    host_expect_refused("exec", "/etc/passwd", "not a program");
+}
+
+static void allow_1000_bytes(kama_loader_config *config)
+{
+    config->max_value_bytes = 1000;
+}
+
+/* The limit is a value; one byte more ends the program. */
+static void test_output_limit(void **state)
+{
+    (void)state;
+    static const char zeros[1000];
+    struct host_plugin plugin;
+    open_script(&plugin, "head -c 1000 /dev/zero", "", allow_1000_bytes);
+    host_expect_value(&plugin, KAMA_STR("k"), KAMA_BYTES(zeros, 1000), 0);
+    host_close(&plugin);
+    open_script(&plugin, "head -c 1001 /dev/zero", "", allow_1000_bytes);
+    host_expect_status(&plugin, KAMA_STR("k"), KAMA_ERR_TOO_LARGE, "1000");
+    host_close(&plugin);
+    open_script(&plugin, "exec cat /dev/zero", "", NULL);
+    host_expect_status(&plugin, KAMA_STR("k"), KAMA_ERR_TOO_LARGE, "1048576");
+    host_close(&plugin);
+}
+
+static void expect_timeout(const char *body)
+{
+    struct host_plugin plugin;
+    struct host_result result;
+    open_script(&plugin, body, "", NULL);
+    host_load(&plugin, KAMA_STR("tom"), 200, &result);
+    if (result.status != KAMA_ERR_TIMEOUT) {
+        fail_msg("status %d: %s", result.status, result.sentence);
+    }
+    assert_in_range(result.took_ms, 199, 3000);
+    host_result_fini(&result);
+    host_close(&plugin);
+}
+
+/* At the deadline a program is killed, whatever it is doing. */
+static void test_deadline(void **state)
+{
+    (void)state;
+    expect_timeout("sleep 60");
+    expect_timeout("exec sleep 60");
+    expect_timeout("trap '' TERM INT HUP; while :; do sleep 1; done");
+    expect_timeout("exec >&- 2>&-; sleep 60");
+    expect_timeout("exec cat /dev/zero >&2");
+    expect_timeout("printf value; sleep 60");
+}
+
+static void wait_until_gone(pid_t pid)
+{
+    for (int i = 0; i < 5000 && kill(pid, 0) == 0; i++) {
+        struct timespec pause = {.tv_nsec = 1000000};
+        nanosleep(&pause, NULL);
+    }
+    assert_int_not_equal(kill(pid, 0), 0);
+}
+
+/* Whatever the program started goes with it; that it holds the output open
+ * delays nothing. */
+static void test_descendants(void **state)
+{
+    (void)state;
+    struct host_plugin plugin;
+    struct host_result result;
+    open_script(&plugin, "sleep 60 & echo $!", "", NULL);
+    host_load(&plugin, KAMA_STR("tom"), 20000, &result);
+    assert_int_equal(result.status, KAMA_OK);
+    assert_in_range(result.took_ms, 0, 10000);
+    wait_until_gone((pid_t)atoi(result.value));
+    host_result_fini(&result);
+    host_close(&plugin);
+}
+
+/* The program sees default signal handling, no blocked signal, no descriptor
+ * but the three, though this thread blocks and ignores signals. */
+static void test_clean_environment(void **state)
+{
+    (void)state;
+    sigset_t all;
+    sigset_t old;
+    sigfillset(&all);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, &all, &old), 0);
+    void (*old_pipe)(int) = signal(SIGPIPE, SIG_IGN);
+    int leak = open("/dev/null", O_RDONLY);
+    assert_true(leak >= 0);
+    /* The last 7 digits are signals 1..28; libc keeps 32 and 33 for itself. */
+    expect_script_value("sed -nE 's/^Sig(Blk|Ign):.*(.{7})$/\\1\\2/p'"
+                        " /proc/self/status | tr '\\n' ' ';"
+                        " cd /proc/self/fd; for f in *; do"
+                        " case $(readlink /proc/$$/fd/$f) in"
+                        " /dev/null) printf '<%s>' $f ;; esac; done",
+                        "", "Blk0000000 Ign0000000 ");
+    close(leak);
+    signal(SIGPIPE, old_pipe);
+    assert_int_equal(pthread_sigmask(SIG_SETMASK, &old, NULL), 0);
+}
+
+/* A host without standard descriptors: the pipes take their numbers, and
+ * still end up in the right places. */
+static void test_closed_standard_descriptors(void **state)
+{
+    (void)state;
+    struct host_plugin plugin;
+    struct host_result result;
+    open_script(&plugin, "cat; printf oops >&2", "", NULL);
+    int saved[3];
+    for (int i = 0; i < 3; i++) {
+        saved[i] = fcntl(i, F_DUPFD_CLOEXEC, 10);
+        close(i);
+    }
+    host_load(&plugin, KAMA_STR("tom"), 5000, &result);
+    for (int i = 0; i < 3; i++) {
+        dup2(saved[i], i);
+        close(saved[i]);
+    }
+    assert_int_equal(result.status, KAMA_OK);
+    assert_string_equal(result.value, "tom");
+    host_result_fini(&result);
+    host_close(&plugin);
+}
+
+struct runner {
+    const struct host_plugin *plugin;
+    char key[16];
+    int good;
+    char wrong[300];
+};
+
+static void *run_many(void *arg)
+{
+    struct runner *runner = arg;
+    for (int i = 0; i < 8; i++) {
+        struct host_result result;
+        host_load(runner->plugin, kama_bytes_str(runner->key), 60000, &result);
+        if (result.status == KAMA_OK &&
+            strcmp(result.value, runner->key) == 0) {
+            runner->good++;
+        } else {
+            snprintf(runner->wrong, sizeof runner->wrong, "%d: %s",
+                     result.status, result.sentence);
+        }
+        host_result_fini(&result);
+    }
+    return NULL;
+}
+
+/* Programs of 16 threads do not hold each other's pipes open: each sees the
+ * end of its input at once. */
+static void test_many_threads(void **state)
+{
+    (void)state;
+    struct host_plugin plugin;
+    host_open(&plugin, "exec", "/bin/cat", NULL);
+    assert_int_equal(plugin.status, KAMA_OK);
+    pthread_t threads[16];
+    struct runner runners[16];
+    memset(runners, 0, sizeof runners);
+    for (int i = 0; i < 16; i++) {
+        runners[i].plugin = &plugin;
+        snprintf(runners[i].key, sizeof runners[i].key, "key %d", i);
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, run_many, &runners[i]), 0);
+    }
+    for (int i = 0; i < 16; i++) {
+        pthread_join(threads[i], NULL);
+        assert_string_equal(runners[i].wrong, "");
+        assert_int_equal(runners[i].good, 8);
+    }
+    host_close(&plugin);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_key_on_stdin),
+        TEST(test_arguments),
+        TEST(test_key_is_not_syntax),
+        TEST(test_unread_input),
+        TEST(test_exit_codes),
+        TEST(test_much_stderr),
+        TEST(test_cannot_start),
+        TEST(test_refused_at_the_start),
+        TEST(test_output_limit),
+        TEST(test_deadline),
+        TEST(test_descendants),
+        TEST(test_clean_environment),
+        TEST(test_closed_standard_descriptors),
+        TEST(test_many_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
