@@ -114,11 +114,7 @@ static int fill_actions(const struct run *run,
             return error;
         }
     }
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
     return posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
-#else
-    return 0;
-#endif
 }
 
 /* A group of its own, default signal handling, no signal blocked: pool
