@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/* Comparing, UTF-8, quoting, glob; the last against fnmatch. */
+#include "base/bytes.h"
+
+#include "base/clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <fnmatch.h>
+#include <string.h>
+#include <cmocka.h>
+
+/* Order of memcmp; a prefix comes first; empty slices may have no data. */
+static void test_order(void **state)
+{
+    (void)state;
+    kama_bytes none = kama_bytes_make(NULL, 0);
+    assert_int_equal(km_bytes_cmp(none, none), 0);
+    assert_true(km_bytes_cmp(none, KM_LIT("a")) < 0);
+    assert_true(km_bytes_cmp(KM_LIT("ab"), KM_LIT("a")) > 0);
+    assert_true(km_bytes_cmp(KM_LIT("a\0b"), KM_LIT("a\0c")) < 0);
+    assert_true(km_bytes_cmp(KM_LIT("\xff"), KM_LIT("a")) > 0);
+    assert_true(km_bytes_eq(none, KM_LIT("")));
+    assert_false(km_bytes_eq(KM_LIT("a\0b"), KM_LIT("a\0c")));
+    assert_true(km_bytes_starts(KM_LIT("abc"), none));
+    assert_true(km_bytes_starts(KM_LIT("abc"), KM_LIT("abc")));
+    assert_false(km_bytes_starts(KM_LIT("ab"), KM_LIT("abc")));
+    assert_true(km_bytes_eq(km_bytes_skip(KM_LIT("abc"), 3), none));
+}
+
+/* -- UTF-8 --------------------------------------------------------------- */
+
+/* The borders of RFC 3629: first and last character of each length. */
+static void test_utf8_well_formed(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "",
+        "abc",
+        "\x7f",
+        "\xc2\x80",
+        "\xdf\xbf",
+        "\xe0\xa0\x80",
+        "\xed\x9f\xbf",
+        "\xee\x80\x80",
+        "\xef\xbf\xbf",
+        "\xf0\x90\x80\x80",
+        "\xf4\x8f\xbf\xbf",
+        "中文 é",
+    };
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_true(km_bytes_is_utf8(KAMA_STR(good[i])));
+    }
+    assert_true(km_bytes_is_utf8(KM_LIT("a\0b")));
+    assert_true(km_bytes_is_utf8(kama_bytes_make(NULL, 0)));
+    assert_int_equal(km_bytes_utf8_char(kama_bytes_make(NULL, 0)), 0);
+}
+
+/* Overlong forms, surrogates, past U+10FFFF, stray and missing bytes. */
+static void test_utf8_malformed(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "\x80",
+        "\xbf",
+        "\xc0\x80",
+        "\xc1\xbf",
+        "\xc2",
+        "\xc2\x41",
+        "\xe0\x9f\xbf",
+        "\xed\xa0\x80",
+        "\xed\xbf\xbf",
+        "\xe1\x80",
+        "\xe1\x80\xc0",
+        "\xf0\x8f\xbf\xbf",
+        "\xf4\x90\x80\x80",
+        "\xf1\x80\x80",
+        "\xf5\x80\x80\x80",
+        "\xff",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char framed[16];
+        (void)snprintf(framed, sizeof framed, "a%s", bad[i]);
+        assert_false(km_bytes_is_utf8(KAMA_STR(bad[i])));
+        assert_false(km_bytes_is_utf8(KAMA_STR(framed)));
+    }
+}
+
+/* -- quoting ------------------------------------------------------------- */
+
+static void check_quote(kama_bytes bytes, size_t cap, const char *expected)
+{
+    char buf[64];
+    memset(buf, 'Z', sizeof buf);
+    assert_ptr_equal(km_bytes_quote(bytes, buf, cap), buf);
+    assert_string_equal(buf, expected);
+    assert_int_equal(buf[cap], 'Z');
+}
+
+/* Escapes; the cut never falls into one. */
+static void test_quote(void **state)
+{
+    (void)state;
+    check_quote(KM_LIT("plain ~"), 32, "plain ~");
+    check_quote(KM_LIT("\"\\\n\r\t"), 32, "\\\"\\\\\\n\\r\\t");
+    check_quote(KM_LIT("\0\x7f\xff"), 32, "\\x00\\x7f\\xff");
+    check_quote(kama_bytes_make(NULL, 0), 4, "");
+    check_quote(KM_LIT("abc"), 4, "abc");
+    check_quote(KM_LIT("abcd"), 4, "...");
+    check_quote(KM_LIT("abcd"), 5, "abcd");
+    check_quote(KM_LIT("abcde"), 5, "a...");
+    check_quote(KM_LIT("a\xff\xff"), 9, "a\\xff...");
+    check_quote(KM_LIT("a\xff\xff"), 8, "a...");
+    check_quote(KM_LIT("a\xff\xff"), 10, "a\\xff\\xff");
+}
+
+/* -- glob ---------------------------------------------------------------- */
+
+static bool glob(const char *pattern, const char *name)
+{
+    return km_bytes_glob(KAMA_STR(pattern), KAMA_STR(name));
+}
+
+/* Each kind of element; what Redis does with classes that are odd. */
+static void test_glob_elements(void **state)
+{
+    (void)state;
+    assert_true(glob("", ""));
+    assert_false(glob("", "a"));
+    assert_true(glob("*", ""));
+    assert_true(glob("a*c", "abbc"));
+    assert_false(glob("a?c", "ac"));
+    assert_true(glob("a[b-d]e", "ace"));
+    assert_true(glob("a[d-b]e", "ace"));
+    assert_false(glob("a[^b-d]e", "ace"));
+    assert_true(glob("[a\\]]", "]"));
+    assert_true(glob("\\*", "*"));
+    assert_false(glob("\\*", "a"));
+    assert_true(glob("a\\", "a\\"));
+    assert_true(glob("[abc", "b"));
+    assert_false(glob("[]", "]"));
+    assert_true(glob("[a-]", "-"));
+    assert_true(glob("[^", "x"));
+    assert_false(glob("[", "x"));
+    assert_true(km_bytes_glob(KM_LIT("a\0*"), KM_LIT("a\0b")));
+    assert_true(
+        km_bytes_glob(kama_bytes_make(NULL, 0), kama_bytes_make(NULL, 0)));
+}
+
+/* A random string of the letters; returns its length. */
+static size_t random_text(unsigned *seed, const char *letters, char *out,
+                          size_t max)
+{
+    size_t len = (size_t)rand_r(seed) % (max + 1);
+    for (size_t i = 0; i < len; i++) {
+        out[i] = letters[(size_t)rand_r(seed) % strlen(letters)];
+    }
+    out[len] = '\0';
+    return len;
+}
+
+/* Elements that mean the same to fnmatch. */
+static void random_pattern(unsigned *seed, char *out)
+{
+    static const char *const parts[] = {"a",    "b",     "c",   "*",  "?",
+                                        "[ab]", "[a-c]", "\\a", "\\*"};
+    out[0] = '\0';
+    for (int n = rand_r(seed) % 8; n > 0; n--) {
+        strcat(out, parts[(size_t)rand_r(seed) % 9]);
+    }
+}
+
+/* Random patterns and names: the same answer as fnmatch. */
+static void test_glob_like_fnmatch(void **state)
+{
+    (void)state;
+    unsigned seed = (unsigned)km_clock_mono(km_clock_system());
+    unsigned first = seed;
+    int matches = 0;
+    for (int i = 0; i < 100000; i++) {
+        char pattern[64];
+        char name[16];
+        random_pattern(&seed, pattern);
+        (void)random_text(&seed, "abc*", name, 8);
+        bool expected = fnmatch(pattern, name, 0) == 0;
+        if (glob(pattern, name) != expected) {
+            fail_msg("seed %u: glob(%s, %s) is not %d", first, pattern, name,
+                     expected);
+        }
+        matches += expected ? 1 : 0;
+    }
+    assert_true(matches > 1000);
+}
+
+/* Any bytes as pattern: an answer, no read past the end (ASan sees it). */
+static void test_glob_garbage(void **state)
+{
+    (void)state;
+    unsigned seed = 7;
+    for (int i = 0; i < 100000; i++) {
+        char text[16];
+        size_t len = random_text(&seed, "[]^-\\*?ab", text, 12);
+        char *exact = malloc(len + 1);
+        memcpy(exact, text, len);
+        char *end = realloc(exact, len > 0 ? len : 1);
+        (void)km_bytes_glob(kama_bytes_make(end, len), KM_LIT("aab-]"));
+        free(end);
+    }
+}
+
+/* 1 KiB of stars and letters against 4 KiB that almost match: milliseconds,
+ * where a matcher that recurses would take longer than the universe has. */
+static void test_glob_is_not_exponential(void **state)
+{
+    (void)state;
+    char pattern[1025];
+    char name[4097];
+    for (size_t i = 0; i < 1024; i++) {
+        pattern[i] = i % 2 == 0 ? '*' : 'a';
+    }
+    pattern[1024] = '\0';
+    memset(name, 'a', 4096);
+    name[4096] = '\0';
+    assert_true(glob(pattern, name));
+    pattern[1023] = 'b';
+    km_ns start = km_clock_mono(km_clock_system());
+    assert_false(glob(pattern, name));
+    assert_true(km_clock_mono(km_clock_system()) - start < 5 * KM_NS_PER_S);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_utf8_well_formed),
+        cmocka_unit_test(test_utf8_malformed),
+        cmocka_unit_test(test_quote),
+        cmocka_unit_test(test_glob_elements),
+        cmocka_unit_test(test_glob_like_fnmatch),
+        cmocka_unit_test(test_glob_garbage),
+        cmocka_unit_test(test_glob_is_not_exponential),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* XXH3 as published, and seeds that differ. */
+#include "base/hash.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+/* The published value of the empty input; each byte and the seed count. */
+static void test_hash(void **state)
+{
+    (void)state;
+    assert_true(km_hash(kama_bytes_make(NULL, 0), 0) == 0x2d06800538d394c2u);
+    uint64_t base = km_hash(KAMA_STR("key"), 1);
+    assert_true(base == km_hash(kama_bytes_make("keys", 3), 1));
+    assert_true(base != km_hash(KAMA_STR("kez"), 1));
+    assert_true(base != km_hash(KAMA_STR("key"), 2));
+    assert_true(base != km_hash(kama_bytes_make("key", 4), 1));
+}
+
+/* Every length up to 1000 reads its bytes and no more (ASan sees it). */
+static void test_lengths(void **state)
+{
+    (void)state;
+    uint64_t last = 0;
+    for (size_t len = 1; len <= 1000; len++) {
+        char *exact = calloc(1, len);
+        uint64_t hash = km_hash(kama_bytes_make(exact, len), 9);
+        free(exact);
+        assert_true(hash != last);
+        last = hash;
+    }
+}
+
+/* Two seeds are not the same. */
+static void test_seed(void **state)
+{
+    (void)state;
+    assert_true(km_hash_random_seed() != km_hash_random_seed());
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_seed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
