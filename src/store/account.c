@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* The account of a store: who used how much, and who frees it. */
+#include "store/account.h"
+
+#include "base/assert.h"
+
+struct km_account *km_account_new(const kama_allocator *mem,
+                                  const struct km_clock *clock,
+                                  uint64_t max_bytes, size_t base_bytes)
+{
+    KM_ASSERT(base_bytes > 0);
+    struct km_account *a = km_mem_zalloc(mem, 1, sizeof *a);
+    if (a == NULL) {
+        return NULL;
+    }
+    a->mem = *mem;
+    a->clock = *clock;
+    a->max_bytes = max_bytes;
+    atomic_init(&a->used_bytes, base_bytes);
+    atomic_init(&a->pinned_bytes, 0);
+    return a;
+}
+
+void km_account_discharge(struct km_account *a, size_t n)
+{
+    uint64_t before =
+        atomic_fetch_sub_explicit(&a->used_bytes, n, memory_order_acq_rel);
+    KM_ASSERT(before >= n);
+    if (before == n) {
+        kama_allocator mem = a->mem;
+        km_mem_free(&mem, a);
+    }
+}
+
+void *km_account_alloc(struct km_account *a, size_t n)
+{
+    void *p = km_mem_alloc(&a->mem, n);
+    if (p != NULL) {
+        km_account_charge(a, km_account_block_bytes(n));
+    }
+    return p;
+}
+
+void km_account_release(struct km_account *a, void *p, size_t n)
+{
+    if (p != NULL) {
+        km_mem_free(&a->mem, p);
+        km_account_discharge(a, km_account_block_bytes(n));
+    }
+}

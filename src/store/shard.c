@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A shard: lookups, mutations and bounded housekeeping, all under its lock.
+ * An item is in the index and in a queue, or in neither: what leaves goes to
+ * the caller's list, linked by the link it had in its queue.
+ */
+#include "store/shard.h"
+
+#include "base/hash.h"
+
+#define SWEEP_EVERY 4u       /* additions per step of the sweep */
+#define RECLAIM_PER_STEP 16u /* dead items per mutation */
+#define RECLAIM_CHUNKS_PER_STEP 2u
+#define EVICT_PER_STEP 32u /* items per time under the lock */
+
+bool km_shard_init(struct km_shard *shard, const struct km_policy_ops *ops,
+                   struct km_account *account, uint64_t seed)
+{
+    memset(shard, 0, sizeof *shard);
+    if (!km_mutex_init(&shard->mutex, KM_RANK_STORE)) {
+        return false;
+    }
+    shard->account = account;
+    km_index_init(&shard->index, account, seed);
+    km_policy_init(&shard->policy, ops, account);
+    km_list_init(&shard->dead);
+    return true;
+}
+
+void km_shard_fini(struct km_shard *shard)
+{
+    KM_ASSERT(shard->fill_count == 0);
+    km_policy_drain(&shard->policy, &shard->dead);
+    km_shard_drop_list(&shard->dead);
+    km_index_fini(&shard->index);
+    km_index_dig(&shard->grave, shard->account, UINT32_MAX);
+    km_policy_fini(&shard->policy);
+    km_mutex_fini(&shard->mutex);
+}
+
+void km_shard_drop_list(struct km_list *list)
+{
+    struct km_list *link;
+    while ((link = km_list_pop_front(list)) != NULL) {
+        km_item_drop(km_item_of(link));
+    }
+}
+
+static uint64_t item_hash(const struct km_shard *shard, const kama_value *item)
+{
+    return km_hash(km_item_key_bytes(item), shard->index.seed);
+}
+
+static uint64_t payload(const kama_value *item)
+{
+    return (uint64_t)item->key_len + item->value_len;
+}
+
+static void count_in(struct km_shard *shard, const kama_value *item)
+{
+    shard->counts.payload_bytes += payload(item);
+    shard->expiring += (item->flags & KM_ITEM_EXPIRES) != 0;
+}
+
+static void count_out(struct km_shard *shard, const kama_value *item)
+{
+    KM_ASSERT(shard->counts.payload_bytes >= payload(item));
+    shard->counts.payload_bytes -= payload(item);
+    shard->expiring -= (item->flags & KM_ITEM_EXPIRES) != 0;
+}
+
+/* Out of the index and the counts; the caller has taken it out of its queue. */
+static void unlink_item(struct km_shard *shard, kama_value *item, uint64_t hash,
+                        uint64_t *slot, struct km_list *gone)
+{
+    km_index_remove(&shard->index, hash, slot);
+    count_out(shard, item);
+    km_list_push_back(gone, &item->link);
+}
+
+static void take_out(struct km_shard *shard, uint64_t hash, uint64_t *slot,
+                     struct km_list *gone)
+{
+    kama_value *item = km_slot_item(*slot);
+    km_policy_remove(&shard->policy, item);
+    unlink_item(shard, item, hash, slot, gone);
+}
+
+void km_shard_expire_locked(struct km_shard *shard, uint64_t hash,
+                            uint64_t *slot, struct km_list *gone)
+{
+    take_out(shard, hash, slot, gone);
+    shard->counts.expirations++;
+}
+
+kama_status km_shard_put_locked(struct km_shard *shard, uint64_t hash,
+                                kama_value *item, struct km_list *gone)
+{
+    uint64_t *slot =
+        km_index_find(&shard->index, hash, km_item_key_bytes(item));
+    if (slot == NULL) {
+        kama_status st = km_index_add(&shard->index, hash, item);
+        if (st != KAMA_OK) {
+            return st;
+        }
+        shard->policy.ops->add(&shard->policy, item, hash);
+    } else {
+        kama_value *old = km_slot_item(*slot);
+        *slot = km_index_tag(hash) << 48 | (uint64_t)(uintptr_t)item;
+        shard->policy.ops->replace(&shard->policy, old, item);
+        count_out(shard, old);
+        km_list_push_back(gone, &old->link);
+    }
+    count_in(shard, item);
+    return KAMA_OK;
+}
+
+bool km_shard_del_locked(struct km_shard *shard, uint64_t hash, kama_bytes key,
+                         struct km_list *gone)
+{
+    uint64_t *slot = km_index_find(&shard->index, hash, key);
+    if (slot == NULL) {
+        return false;
+    }
+    const kama_value *item = km_slot_item(*slot);
+    bool live = !km_item_expired(item) && (item->flags & KM_ITEM_NEGATIVE) == 0;
+    take_out(shard, hash, slot, gone);
+    return live;
+}
+
+void km_shard_clear_locked(struct km_shard *shard)
+{
+    km_index_bury(&shard->index, &shard->grave);
+    km_policy_drain(&shard->policy, &shard->dead);
+    shard->counts.payload_bytes = 0;
+    shard->expiring = 0;
+}
+
+/* Some of what a clear left; returns the bytes of the items. */
+static uint64_t reclaim(struct km_shard *shard, struct km_list *gone)
+{
+    uint64_t bytes = 0;
+    km_index_dig(&shard->grave, shard->account, RECLAIM_CHUNKS_PER_STEP);
+    for (unsigned n = 0; n < RECLAIM_PER_STEP; n++) {
+        struct km_list *link = km_list_pop_front(&shard->dead);
+        if (link == NULL) {
+            break;
+        }
+        bytes += km_item_block_bytes(km_item_of(link));
+        km_list_push_back(gone, link);
+    }
+    return bytes;
+}
+
+/* Evicts the next victim; returns its bytes, 0 when there is none. */
+static uint64_t evict_one(struct km_shard *shard, struct km_list *gone)
+{
+    kama_value *item = shard->policy.ops->victim(&shard->policy);
+    if (item == NULL) {
+        return 0;
+    }
+    uint64_t hash = item_hash(shard, item);
+    uint64_t *slot =
+        km_index_find(&shard->index, hash, km_item_key_bytes(item));
+    KM_ASSERT(slot != NULL && km_slot_item(*slot) == item);
+    if (km_item_expired(item)) {
+        shard->counts.expirations++;
+    } else {
+        shard->policy.ops->evicted(&shard->policy, item, hash);
+        shard->counts.evictions++;
+    }
+    unlink_item(shard, item, hash, slot, gone);
+    return km_item_block_bytes(item);
+}
+
+uint64_t km_shard_evict_locked(struct km_shard *shard, uint64_t bytes,
+                               struct km_list *gone)
+{
+    uint64_t done = reclaim(shard, gone);
+    for (unsigned n = 0; n < EVICT_PER_STEP && done < bytes; n++) {
+        uint64_t got = evict_one(shard, gone);
+        if (got == 0) {
+            break;
+        }
+        done += got;
+    }
+    return done;
+}
+
+/* What a step of the sweep found in one bucket. */
+struct sweep {
+    kama_value *expired[KM_LINE_SLOTS * 2];
+    unsigned count;
+};
+
+static void sweep_visit(void *arg, kama_value *item)
+{
+    struct sweep *sweep = arg;
+    if (sweep->count < KM_LINE_SLOTS * 2 && km_item_expired(item)) {
+        sweep->expired[sweep->count++] = item;
+    }
+}
+
+static void sweep_bucket(struct km_shard *shard, struct km_list *gone)
+{
+    struct sweep sweep = {.count = 0};
+    unsigned bits =
+        km_index_visit(&shard->index, shard->sweep_rev, sweep_visit, &sweep);
+    for (unsigned i = 0; i < sweep.count; i++) {
+        uint64_t hash = item_hash(shard, sweep.expired[i]);
+        uint64_t *slot = km_index_find(&shard->index, hash,
+                                       km_item_key_bytes(sweep.expired[i]));
+        km_shard_expire_locked(shard, hash, slot, gone);
+    }
+    uint64_t size = bits == 0 ? 0 : (uint64_t)1 << (64 - bits);
+    shard->sweep_rev = (shard->sweep_rev | (size - 1)) + 1;
+}
+
+void km_shard_step_locked(struct km_shard *shard, struct km_list *gone)
+{
+    if (shard->grave.dirs != NULL || !km_list_empty(&shard->dead)) {
+        (void)reclaim(shard, gone);
+    }
+    if (shard->expiring == 0) {
+        return;
+    }
+    if (shard->sweep_wait > 0) {
+        shard->sweep_wait--;
+        return;
+    }
+    shard->sweep_wait = SWEEP_EVERY - 1;
+    sweep_bucket(shard, gone);
+}
+
+static struct km_fill **fill_chain(struct km_shard *shard, uint64_t hash)
+{
+    return &shard->fills[(hash >> 20) % KM_SHARD_FILL_CHAINS];
+}
+
+void km_shard_fill_add_locked(struct km_shard *shard, struct km_fill *fill)
+{
+    struct km_fill **chain = fill_chain(shard, fill->hash);
+    fill->next = *chain;
+    *chain = fill;
+    fill->pending = true;
+    shard->fill_count++;
+}
+
+void km_shard_fill_remove_locked(struct km_shard *shard, struct km_fill *fill)
+{
+    struct km_fill **at = fill_chain(shard, fill->hash);
+    while (*at != fill) {
+        KM_ASSERT(*at != NULL);
+        at = &(*at)->next;
+    }
+    *at = fill->next;
+    fill->pending = false;
+    shard->fill_count--;
+}
+
+static void overtake(struct km_fill *fill)
+{
+    atomic_store_explicit(&fill->overtaken, true, memory_order_release);
+}
+
+void km_shard_overtake_locked(struct km_shard *shard, uint64_t hash,
+                              kama_bytes key)
+{
+    if (shard->fill_count == 0) {
+        return;
+    }
+    struct km_fill *fill = *fill_chain(shard, hash);
+    for (; fill != NULL; fill = fill->next) {
+        if (fill->hash == hash && fill->key.len == key.len &&
+            memcmp(fill->key.data, key.data, key.len) == 0) {
+            overtake(fill);
+        }
+    }
+}
+
+void km_shard_overtake_all_locked(struct km_shard *shard)
+{
+    for (unsigned i = 0; i < KM_SHARD_FILL_CHAINS; i++) {
+        for (struct km_fill *f = shard->fills[i]; f != NULL; f = f->next) {
+            overtake(f);
+        }
+    }
+}
+
+/* Sums over one bucket, for the check. */
+struct check_sums {
+    uint64_t payload;
+    uint64_t expiring;
+};
+
+static void check_visit(void *arg, kama_value *item)
+{
+    struct check_sums *sums = arg;
+    sums->payload += payload(item);
+    sums->expiring += (item->flags & KM_ITEM_EXPIRES) != 0;
+    KM_ASSERT(km_item_refs(item) >= 1);
+    KM_ASSERT(item->link.next != &item->link);
+}
+
+static void check_items(struct km_shard *shard)
+{
+    struct check_sums sums = {0, 0};
+    uint64_t rev = 0;
+    do {
+        unsigned bits = km_index_visit(&shard->index, rev, check_visit, &sums);
+        rev += bits == 0 ? 0 : (uint64_t)1 << (64 - bits);
+    } while (rev != 0);
+    KM_ASSERT(sums.payload == shard->counts.payload_bytes);
+    KM_ASSERT(sums.expiring == shard->expiring);
+}
+
+void km_shard_check(struct km_shard *shard)
+{
+    km_mutex_lock(&shard->mutex);
+    km_index_check(&shard->index);
+    km_policy_check(&shard->policy);
+    KM_ASSERT(shard->policy.queues[0].count + shard->policy.queues[1].count ==
+              shard->index.entry_count);
+    check_items(shard);
+    km_mutex_unlock(&shard->mutex);
+}

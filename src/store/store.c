@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+/* The store: which shard, room for what comes, reading and writing. */
+#include "store/store.h"
+
+#include "base/hash.h"
+#include "base/limits.h"
+#include "base/status.h"
+#include "store/store_internal.h"
+
+/* Up to this length a value is copied under the lock of its shard. */
+#define COPY_LOCKED_BYTES_MAX 4096u
+#define BYTES_PER_SHARD_MIN (1u << 20)
+#define SHARD_BITS_MAX 6u
+
+static unsigned shard_bits(uint64_t max_bytes)
+{
+    unsigned bits = 0;
+    while (bits < SHARD_BITS_MAX &&
+           (max_bytes >> (bits + 1)) >= BYTES_PER_SHARD_MIN) {
+        bits++;
+    }
+    return bits;
+}
+
+/* The store with its shards behind it, on lines of its own. */
+static size_t store_bytes(unsigned shard_count)
+{
+    return sizeof(struct km_store) + _Alignof(struct km_shard) +
+           shard_count * sizeof(struct km_shard);
+}
+
+static struct km_shard *shards_behind(struct km_store *store)
+{
+    uintptr_t at = (uintptr_t)(store + 1) + _Alignof(struct km_shard) - 1;
+    return (struct km_shard *)(at &
+                               ~(uintptr_t)(_Alignof(struct km_shard) - 1));
+}
+
+static void shards_fini(struct km_store *store, unsigned count)
+{
+    while (count > 0) {
+        km_shard_fini(&store->shards[--count]);
+    }
+}
+
+static bool shards_init(struct km_store *store,
+                        const struct km_store_options *options)
+{
+    store->shards = shards_behind(store);
+    for (unsigned i = 0; i < store->shard_count; i++) {
+        if (!km_shard_init(&store->shards[i], options->policy, store->account,
+                           options->seed)) {
+            shards_fini(store, i);
+            return false;
+        }
+    }
+    return true;
+}
+
+kama_status km_store_new(const struct km_store_options *options,
+                         struct km_store **ret_store)
+{
+    unsigned bits = shard_bits(options->max_bytes);
+    size_t bytes = store_bytes(1u << bits);
+    struct km_store *store = km_mem_zalloc(options->mem, 1, bytes);
+    if (store == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    store->shard_bits = bits;
+    store->shard_count = 1u << bits;
+    store->seed = options->seed;
+    store->base_bytes = km_account_block_bytes(bytes) +
+                        km_account_block_bytes(sizeof *store->account);
+    store->account = km_account_new(options->mem, options->clock,
+                                    options->max_bytes, store->base_bytes);
+    if (store->account == NULL) {
+        goto fail_account;
+    }
+    if (!shards_init(store, options)) {
+        goto fail_shards;
+    }
+    *ret_store = store;
+    return KAMA_OK;
+
+fail_shards:
+    km_account_discharge(store->account, store->base_bytes);
+fail_account:
+    km_mem_free(options->mem, store);
+    return KAMA_ERR_NO_MEMORY;
+}
+
+void km_store_free(struct km_store *store)
+{
+    if (store == NULL) {
+        return;
+    }
+    shards_fini(store, store->shard_count);
+    struct km_account *account = store->account;
+    kama_allocator mem = account->mem;
+    size_t base_bytes = store->base_bytes;
+    km_mem_free(&mem, store);
+    km_account_discharge(account, base_bytes);
+}
+
+uint64_t km_store_hash(const struct km_store *store, kama_bytes key)
+{
+    return km_hash(key, store->seed);
+}
+
+kama_value *km_store_item_new(struct km_store *store,
+                              const struct km_item_spec *spec)
+{
+    return km_item_new(store->account, spec);
+}
+
+/* What a lookup found, with a reference. */
+static kama_status found(kama_value *item, kama_value **ret_value)
+{
+    if (item == NULL) {
+        return KAMA_WOULD_LOAD;
+    }
+    if ((item->flags & KM_ITEM_NEGATIVE) != 0) {
+        return KAMA_MISS;
+    }
+    *ret_value = kama_value_ref(item);
+    return KAMA_OK;
+}
+
+kama_status km_store_get(struct km_store *store, uint64_t hash, kama_bytes key,
+                         kama_value **ret_value)
+{
+    struct km_shard *shard = km_store_shard(store, hash);
+    struct km_list gone;
+    km_list_init(&gone);
+    km_mutex_lock(&shard->mutex);
+    kama_status st =
+        found(km_shard_get_locked(shard, hash, key, &gone), ret_value);
+    km_mutex_unlock(&shard->mutex);
+    km_shard_drop_list(&gone);
+    return st;
+}
+
+static kama_status copy_slow(struct km_store *store, uint64_t hash,
+                             kama_bytes key, void *buf, size_t cap,
+                             size_t *ret_len)
+{
+    kama_value *value;
+    kama_status st = km_store_get(store, hash, key, &value);
+    if (st != KAMA_OK) {
+        return st;
+    }
+    kama_bytes bytes = kama_value_bytes(value);
+    if (bytes.len <= cap) {
+        memcpy(buf, bytes.data, bytes.len);
+    } else {
+        st = KAMA_ERR_TOO_SMALL;
+    }
+    *ret_len = bytes.len;
+    kama_value_unref(value);
+    return st;
+}
+
+kama_status km_store_copy(struct km_store *store, uint64_t hash, kama_bytes key,
+                          void *buf, size_t cap, size_t *ret_len)
+{
+    struct km_shard *shard = km_store_shard(store, hash);
+    km_mutex_lock(&shard->mutex);
+    uint64_t *slot = km_index_find(&shard->index, hash, key);
+    kama_value *item = slot != NULL ? km_slot_item(*slot) : NULL;
+    if (KM_LIKELY(item != NULL && (item->flags & KM_ITEM_NEGATIVE) == 0 &&
+                  item->value_len <= COPY_LOCKED_BYTES_MAX &&
+                  item->value_len <= cap && !km_item_expired(item))) {
+        km_shard_hit_locked(shard, item);
+        kama_bytes bytes = km_item_value_bytes(item);
+        memcpy(buf, bytes.data, bytes.len);
+        *ret_len = bytes.len;
+        km_mutex_unlock(&shard->mutex);
+        return KAMA_OK;
+    }
+    km_mutex_unlock(&shard->mutex);
+    return item == NULL ? KAMA_WOULD_LOAD
+                        : copy_slow(store, hash, key, buf, cap, ret_len);
+}
+
+/* Is the part of a shard at least 3/4 of the average? */
+static bool has_its_part(const struct km_store *store,
+                         const struct km_shard *shard)
+{
+    uint64_t used = km_account_used(store->account);
+    uint64_t pinned = km_account_pinned(store->account);
+    uint64_t items = used > pinned ? used - pinned : 0;
+    return km_shard_bytes_locked(shard) >= items / store->shard_count / 4 * 3;
+}
+
+/* Evicts from shard; not from one that has little, unless `any`. */
+static uint64_t evict_from(struct km_store *store, struct km_shard *shard,
+                           uint64_t bytes, bool any)
+{
+    struct km_list gone;
+    uint64_t done = 0;
+    km_list_init(&gone);
+    km_mutex_lock(&shard->mutex);
+    if (any || has_its_part(store, shard)) {
+        done = km_shard_evict_locked(shard, bytes, &gone);
+    }
+    km_mutex_unlock(&shard->mutex);
+    km_shard_drop_list(&gone);
+    return done;
+}
+
+/* Evicts from the next shard after the hand that has something; 0: none. */
+static uint64_t evict_elsewhere(struct km_store *store, uint64_t bytes)
+{
+    for (unsigned i = 0; i < store->shard_count * 2; i++) {
+        unsigned hand = atomic_fetch_add_explicit(&store->evict_hand, 1,
+                                                  memory_order_relaxed);
+        uint64_t done =
+            evict_from(store, &store->shards[hand % store->shard_count], bytes,
+                       i >= store->shard_count);
+        if (done > 0) {
+            return done;
+        }
+    }
+    return 0;
+}
+
+bool km_store_make_room(struct km_store *store, uint64_t hash,
+                        uint64_t more_bytes)
+{
+    struct km_account *account = store->account;
+    uint64_t used = km_account_used(account);
+    if (KM_LIKELY(used <= account->max_bytes)) {
+        return true;
+    }
+    if (km_account_pinned(account) + more_bytes + store->base_bytes >
+        account->max_bytes) {
+        return false;
+    }
+    while (used > account->max_bytes) {
+        uint64_t excess = used - account->max_bytes;
+        if (evict_from(store, km_store_shard(store, hash), excess, false) ==
+                0 &&
+            evict_elsewhere(store, excess) == 0) {
+            return km_account_used(account) <= account->max_bytes;
+        }
+        used = km_account_used(account);
+    }
+    return true;
+}
+
+kama_status km_store_put(struct km_store *store, uint64_t hash,
+                         kama_value *item)
+{
+    struct km_shard *shard = km_store_shard(store, hash);
+    struct km_list gone;
+    if (!km_store_make_room(store, hash, km_item_block_bytes(item))) {
+        km_item_drop(item);
+        return km_fail(KAMA_ERR_NO_MEMORY,
+                       "max_bytes: values that are referenced fill the group");
+    }
+    km_list_init(&gone);
+    km_mutex_lock(&shard->mutex);
+    kama_status st = km_shard_put_locked(shard, hash, item, &gone);
+    if (st == KAMA_OK) {
+        km_shard_overtake_locked(shard, hash, km_item_key_bytes(item));
+        km_shard_step_locked(shard, &gone);
+    }
+    km_mutex_unlock(&shard->mutex);
+    km_shard_drop_list(&gone);
+    if (st != KAMA_OK) {
+        km_item_drop(item);
+    }
+    return st;
+}
+
+bool km_store_del(struct km_store *store, uint64_t hash, kama_bytes key)
+{
+    struct km_shard *shard = km_store_shard(store, hash);
+    struct km_list gone;
+    km_list_init(&gone);
+    km_mutex_lock(&shard->mutex);
+    bool live = km_shard_del_locked(shard, hash, key, &gone);
+    km_shard_overtake_locked(shard, hash, key);
+    km_shard_step_locked(shard, &gone);
+    km_mutex_unlock(&shard->mutex);
+    km_shard_drop_list(&gone);
+    return live;
+}
+
+void km_store_clear(struct km_store *store)
+{
+    for (unsigned i = 0; i < store->shard_count; i++) {
+        struct km_shard *shard = &store->shards[i];
+        km_mutex_lock(&shard->mutex);
+        km_shard_clear_locked(shard);
+        km_shard_overtake_all_locked(shard);
+        km_mutex_unlock(&shard->mutex);
+    }
+}
+
+kama_status km_store_fill_begin(struct km_store *store, struct km_fill *fill,
+                                uint64_t hash, kama_bytes key,
+                                kama_value **ret_value)
+{
+    struct km_shard *shard = km_store_shard(store, hash);
+    struct km_list gone;
+    km_list_init(&gone);
+    fill->key = key;
+    fill->hash = hash;
+    fill->pending = false;
+    atomic_init(&fill->overtaken, false);
+    km_mutex_lock(&shard->mutex);
+    kama_status st =
+        found(km_shard_get_locked(shard, hash, key, &gone), ret_value);
+    if (st == KAMA_WOULD_LOAD) {
+        km_shard_fill_add_locked(shard, fill);
+    }
+    km_mutex_unlock(&shard->mutex);
+    km_shard_drop_list(&gone);
+    return st;
+}
+
+bool km_store_fill_commit(struct km_store *store, struct km_fill *fill,
+                          kama_value *item)
+{
+    struct km_shard *shard = km_store_shard(store, fill->hash);
+    struct km_list gone;
+    bool kept = false;
+    km_list_init(&gone);
+    km_mutex_lock(&shard->mutex);
+    KM_ASSERT(fill->pending);
+    km_shard_fill_remove_locked(shard, fill);
+    if (!km_fill_overtaken(fill) &&
+        km_shard_put_locked(shard, fill->hash, item, &gone) == KAMA_OK) {
+        kept = true;
+        (void)kama_value_ref(item);
+        km_item_unpin(item);
+        km_shard_step_locked(shard, &gone);
+    }
+    km_mutex_unlock(&shard->mutex);
+    km_shard_drop_list(&gone);
+    return kept;
+}
+
+void km_store_fill_cancel(struct km_store *store, struct km_fill *fill)
+{
+    struct km_shard *shard = km_store_shard(store, fill->hash);
+    km_mutex_lock(&shard->mutex);
+    if (fill->pending) {
+        km_shard_fill_remove_locked(shard, fill);
+    }
+    km_mutex_unlock(&shard->mutex);
+}
+
+void km_store_stats_get(struct km_store *store, struct km_store_stats *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    for (unsigned i = 0; i < store->shard_count; i++) {
+        struct km_shard *shard = &store->shards[i];
+        km_mutex_lock(&shard->mutex);
+        ret->hits += shard->counts.hits;
+        ret->negative_hits += shard->counts.negative_hits;
+        ret->evictions += shard->counts.evictions;
+        ret->expirations += shard->counts.expirations;
+        ret->payload_bytes += shard->counts.payload_bytes;
+        ret->entries += shard->index.entry_count;
+        km_mutex_unlock(&shard->mutex);
+    }
+    ret->used_bytes = km_account_used(store->account);
+    ret->pinned_bytes = km_account_pinned(store->account);
+    ret->max_bytes = store->account->max_bytes;
+}
+
+void km_store_check(struct km_store *store)
+{
+    uint64_t items = 0;
+    for (unsigned i = 0; i < store->shard_count; i++) {
+        km_shard_check(&store->shards[i]);
+        km_mutex_lock(&store->shards[i].mutex);
+        items += km_policy_bytes(&store->shards[i].policy);
+        km_mutex_unlock(&store->shards[i].mutex);
+    }
+    KM_ASSERT(items + store->base_bytes <= km_account_used(store->account));
+    KM_ASSERT(km_account_pinned(store->account) <=
+              km_account_used(store->account));
+}

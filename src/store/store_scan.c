@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The scan. Every entry has a position that never changes: the number of its
+ * shard, then the other bits of its hash in reverse order. A bucket of the
+ * index, whatever the size of the table, holds one interval of positions, so
+ * the cursor is simply the position where to go on: growing cuts intervals in
+ * two, shrinking joins them, neither moves an entry over the cursor.
+ */
+#include "base/hash.h"
+#include "store/store.h"
+#include "store/store_internal.h"
+
+#define BUCKETS_PER_CALL 4096u
+
+static uint64_t position(const struct km_store *store, uint64_t hash)
+{
+    unsigned bits = store->shard_bits;
+    uint64_t shard = bits == 0 ? 0 : hash >> (64 - bits) << (64 - bits);
+    return shard | km_index_reverse(hash) >> bits;
+}
+
+uint64_t km_store_position(const struct km_store *store, const kama_value *item)
+{
+    return position(store, km_hash(km_item_key_bytes(item), store->seed));
+}
+
+/* The entries of one bucket from `from` on: the room lowest, sorted. */
+struct collect {
+    const struct km_store *store;
+    uint64_t from;
+    kama_value **items;
+    size_t room;
+    size_t count;
+    bool full; /* there were more */
+};
+
+static void collect_item(void *arg, kama_value *item)
+{
+    struct collect *c = arg;
+    uint64_t at = km_store_position(c->store, item);
+    if (at < c->from || (item->flags & KM_ITEM_NEGATIVE) != 0 ||
+        km_item_expired(item)) {
+        return;
+    }
+    size_t i = c->count;
+    while (i > 0 && km_store_position(c->store, c->items[i - 1]) > at) {
+        i--;
+    }
+    if (i == c->room) {
+        c->full = true;
+        return;
+    }
+    if (c->count == c->room) {
+        c->full = true;
+        c->count--;
+    }
+    memmove(&c->items[i + 1], &c->items[i],
+            (c->count - i) * sizeof(kama_value *));
+    c->items[i] = item;
+    c->count++;
+}
+
+/* Collects one bucket; returns the position behind what was looked at. */
+static uint64_t scan_bucket(const struct km_store *store,
+                            struct km_shard *shard, struct collect *c)
+{
+    unsigned shift = store->shard_bits;
+    unsigned bits =
+        km_index_visit(&shard->index, c->from << shift, collect_item, c);
+    for (size_t i = 0; i < c->count; i++) {
+        (void)kama_value_ref(c->items[i]);
+    }
+    if (c->full) {
+        return km_store_position(store, c->items[c->count - 1]) + 1;
+    }
+    uint64_t size = bits + shift == 0 ? 0 : (uint64_t)1 << (64 - bits - shift);
+    return (c->from | (size - 1)) + 1;
+}
+
+size_t km_store_scan(struct km_store *store, uint64_t *cursor,
+                     kama_value **ret_items, size_t n)
+{
+    size_t done = 0;
+    uint64_t at = *cursor;
+    for (unsigned i = 0; i < BUCKETS_PER_CALL && done < n; i++) {
+        unsigned shift = store->shard_bits;
+        uint64_t s = shift == 0 ? 0 : at >> (64 - shift);
+        struct km_shard *shard = &store->shards[s];
+        struct collect c = {.store = store,
+                            .from = at,
+                            .items = ret_items + done,
+                            .room = n - done};
+        km_mutex_lock(&shard->mutex);
+        at = scan_bucket(store, shard, &c);
+        km_mutex_unlock(&shard->mutex);
+        done += c.count;
+        if (at == 0) {
+            break;
+        }
+    }
+    *cursor = at;
+    return done;
+}
