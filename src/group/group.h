@@ -17,6 +17,7 @@
 #include "base/list.h"
 #include "base/metric.h"
 #include "base/pool.h"
+#include "group/flight.h"
 
 #include <kamacache/kamacache.h>
 
@@ -51,11 +52,11 @@ struct km_get_op {
     void (*done)(struct km_get_op *op, kama_status status, kama_value *value,
                  const char *sentence);
     /* ---- the group's ---- */
-    struct km_list node;
-    struct km_timer timer;
-    void *flight;
+    struct km_flight_waiter waiter;
+    struct km_timer timer; /* armed only when earlier than the flight's */
     kama_group *group;
-    int state;
+    km_ns deadline;
+    bool timed; /* timer was armed */
 };
 
 /* Looks key up; a hit, a negative hit or an error is the return value, op is

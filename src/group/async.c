@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kama_get_async: an op and a job in one allocation. Whatever the answer and
+ * whoever has it, the callback runs as a job of the pool. The group counts the
+ * call as inside until its callback has returned.
+ */
+#include "base/limits.h"
+#include "base/status.h"
+#include "group/group_internal.h"
+
+struct async_get {
+    struct km_get_op op;
+    struct km_job job;
+    kama_group *group;
+    kama_get_cb cb;
+    void *arg;
+    kama_status status;
+    kama_value *value;
+    char sentence[KM_ERROR_BYTES_MAX];
+};
+
+static void run_callback(struct km_job *job)
+{
+    struct async_get *get = KM_CONTAINER_OF(job, struct async_get, job);
+    kama_group *group = get->group;
+    if ((int)get->status < 0) {
+        (void)km_fail(get->status, "%s", get->sentence);
+    }
+    get->cb(get->arg, get->status, get->value);
+    km_mem_free(&group->mem, get);
+    km_group_leave(group);
+}
+
+static kama_status submit(struct async_get *get, kama_status status,
+                          kama_value *value, const char *sentence)
+{
+    get->status = status;
+    get->value = value;
+    size_t n = strnlen(sentence, sizeof get->sentence - 1);
+    memcpy(get->sentence, sentence, n);
+    get->sentence[n] = '\0';
+    get->job.run = run_callback;
+    return km_pool_submit(km_group_pool(get->group), &get->job);
+}
+
+/* A pool that has no thread and gets none must not swallow an answer. */
+static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
+                    const char *sentence)
+{
+    struct async_get *get = KM_CONTAINER_OF(op, struct async_get, op);
+    if (submit(get, status, value, sentence) != KAMA_OK) {
+        run_callback(&get->job);
+    }
+}
+
+/* Errors that the call returns instead of handing them to the callback. */
+static bool is_refusal(kama_status status)
+{
+    return status == KAMA_ERR_INVALID || status == KAMA_ERR_TOO_LARGE ||
+           status == KAMA_ERR_NO_MEMORY || status == KAMA_ERR_THREADS ||
+           status == KAMA_ERR_OVERLOADED || status == KAMA_ERR_CLOSED;
+}
+
+static kama_status start(struct async_get *get, kama_bytes key,
+                         const kama_ctx *ctx)
+{
+    kama_value *value = NULL;
+    kama_status st = km_group_get_start(get->group, &get->op, key, ctx, &value);
+    if (st == KAMA_DEFERRED) {
+        return KAMA_OK;
+    }
+    if (is_refusal(st)) {
+        return st;
+    }
+    kama_status submitted =
+        submit(get, st, value, (int)st < 0 ? km_last_error() : "");
+    if (submitted != KAMA_OK) {
+        kama_value_unref(value);
+    }
+    return submitted;
+}
+
+kama_status kama_get_async(kama_group *group, kama_bytes key,
+                           const kama_ctx *ctx, kama_get_cb cb, void *arg)
+{
+    struct km_pool *pool;
+    if (!km_group_enter(group)) {
+        return km_fail(KAMA_ERR_CLOSED, "the group is closed");
+    }
+    struct async_get *get = NULL;
+    kama_status st = km_group_need_pool(group, &pool);
+    if (st == KAMA_OK) {
+        get = km_mem_zalloc(&group->mem, 1, sizeof *get);
+        st = get != NULL ? KAMA_OK
+                         : km_fail(KAMA_ERR_NO_MEMORY, "no memory for a get");
+    }
+    if (st == KAMA_OK) {
+        get->op.done = on_done;
+        get->group = group;
+        get->cb = cb;
+        get->arg = arg;
+        st = start(get, key, ctx);
+    }
+    if (st != KAMA_OK) {
+        km_mem_free(&group->mem, get);
+        km_group_leave(group);
+    }
+    return st;
+}

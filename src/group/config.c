@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* Options checked, field by field: an error names the field and its limit. */
+#include "base/bytes.h"
+#include "base/limits.h"
+#include "base/status.h"
+#include "group/group_internal.h"
+#include "store/policy.h"
+
+#include <inttypes.h>
+
+static kama_status check_name(const char *name)
+{
+    size_t len = name == NULL ? 0 : strlen(name);
+    if (len == 0) {
+        return km_fail(KAMA_ERR_INVALID, "name: is empty");
+    }
+    if (len > KM_GROUP_NAME_BYTES_MAX) {
+        return km_fail(KAMA_ERR_TOO_LARGE, "name: %zu bytes, at most %d", len,
+                       KM_GROUP_NAME_BYTES_MAX);
+    }
+    if (!km_bytes_is_utf8(kama_bytes_str(name))) {
+        return km_fail(KAMA_ERR_INVALID, "name: is not UTF-8");
+    }
+    return KAMA_OK;
+}
+
+/* What max_value_bytes is, and whether max_bytes has room for four. */
+static kama_status check_sizes(const kama_group_options *o,
+                               uint64_t value_bytes_max,
+                               struct km_group_config *config)
+{
+    uint64_t value = o->max_value_bytes;
+    if (o->max_bytes < KM_GROUP_BYTES_MIN) {
+        return km_fail(KAMA_ERR_INVALID, "max_bytes: %" PRIu64 " is below %u",
+                       o->max_bytes, KM_GROUP_BYTES_MIN);
+    }
+    uint64_t quarter = o->max_bytes / KM_GROUP_VALUES_MIN;
+    if (value == 0) {
+        value =
+            quarter < KM_VALUE_BYTES_DEFAULT ? quarter : KM_VALUE_BYTES_DEFAULT;
+        value = value < value_bytes_max ? value : value_bytes_max;
+    }
+    if (value > value_bytes_max) {
+        return km_fail(KAMA_ERR_TOO_LARGE,
+                       "max_value_bytes: %" PRIu64 " is over %" PRIu64, value,
+                       value_bytes_max);
+    }
+    if (value > quarter) {
+        return km_fail(KAMA_ERR_INVALID,
+                       "max_value_bytes: %" PRIu64 " needs max_bytes of %d "
+                       "times that, which is %" PRIu64,
+                       value, KM_GROUP_VALUES_MIN, o->max_bytes);
+    }
+    config->max_bytes = o->max_bytes;
+    config->max_value_bytes = value;
+    return KAMA_OK;
+}
+
+static kama_status check_range(const char *field, int64_t value, int64_t min,
+                               int64_t max)
+{
+    return value >= min && value <= max
+               ? KAMA_OK
+               : km_fail(KAMA_ERR_INVALID,
+                         "%s: %" PRId64 " is not in %" PRId64 "..%" PRId64,
+                         field, value, min, max);
+}
+
+static kama_status check_times(const kama_group_options *o,
+                               struct km_group_config *config)
+{
+    bool for_ever = o->ttl_ms == 0 || o->ttl_ms == KAMA_TTL_FOREVER;
+    kama_status st =
+        for_ever ? KAMA_OK : check_range("ttl_ms", o->ttl_ms, 0, INT64_MAX);
+    if (st == KAMA_OK) {
+        st = check_range("negative_ttl_ms", o->negative_ttl_ms, 0, INT64_MAX);
+    }
+    if (st == KAMA_OK) {
+        st = check_range("ttl_jitter", o->ttl_jitter, 0,
+                         KM_TTL_JITTER_PERCENT_MAX);
+    }
+    if (st == KAMA_OK) {
+        st = check_range("loader_timeout_ms", o->loader_timeout_ms, 1,
+                         KM_LOADER_TIMEOUT_MS_MAX);
+    }
+    config->ttl_ms = for_ever ? KAMA_TTL_FOREVER : o->ttl_ms;
+    config->negative_ttl_ms = o->negative_ttl_ms;
+    config->ttl_jitter = o->ttl_jitter;
+    config->loader_timeout_ms = o->loader_timeout_ms;
+    return st;
+}
+
+static kama_status check_threads(const kama_group_options *o,
+                                 struct km_group_config *config)
+{
+    kama_status st = check_range("loader_concurrency", o->loader_concurrency, 1,
+                                 KM_LOADER_CONCURRENCY_MAX);
+    if (st == KAMA_OK) {
+        st = check_range("async_threads", o->async_threads, 1,
+                         KM_ASYNC_THREADS_MAX);
+    }
+    config->loader_concurrency = o->loader_concurrency;
+    config->async_threads = o->async_threads;
+    return st;
+}
+
+static kama_status check_rest(const kama_group_options *o,
+                              struct km_group_config *config)
+{
+    config->policy = km_policy_find(o->policy != NULL ? o->policy : "");
+    if (config->policy == NULL) {
+        return km_fail(KAMA_ERR_INVALID,
+                       "policy: %.64s is neither s3fifo nor lru",
+                       o->policy != NULL ? o->policy : "NULL");
+    }
+    config->loader = o->loader;
+    config->loader_arg = o->loader_arg;
+    config->loader_free = o->loader_free;
+    return KAMA_OK;
+}
+
+kama_status km_group_config_init(const kama_group_options *options,
+                                 uint64_t value_bytes_max,
+                                 struct km_group_config *ret,
+                                 const char **ret_name,
+                                 const kama_allocator **ret_mem)
+{
+    kama_group_options own;
+    struct km_group_config config;
+    kama_group_options_init(&own);
+    memset(&config, 0, sizeof config);
+    kama_status st = km_struct_read(&own, sizeof own, options, "group options");
+    if (st == KAMA_OK) {
+        st = check_name(own.name);
+    }
+    if (st == KAMA_OK) {
+        st = check_sizes(&own, value_bytes_max, &config);
+    }
+    if (st == KAMA_OK) {
+        st = check_times(&own, &config);
+    }
+    if (st == KAMA_OK) {
+        st = check_threads(&own, &config);
+    }
+    if (st == KAMA_OK) {
+        st = check_rest(&own, &config);
+    }
+    if (st == KAMA_OK) {
+        *ret = config;
+        *ret_name = own.name;
+        *ret_mem = km_mem_or_default(own.allocator);
+    }
+    return st;
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* kamacache/flight.h on the engine of flight.h: calls that hold a key and a
+ * result of the application's types. The leader is the calling thread. */
+#include "group/flight.h"
+
+#include "base/assert.h"
+#include "base/status.h"
+
+#include <kamacache/flight.h>
+#include <stdalign.h>
+
+struct kama_flight_engine {
+    const kama_flight_type *type;
+    struct km_flight flight;
+};
+
+/* On its leader's heap; the key is on its stack. */
+struct engine_call {
+    struct km_flight_call call;
+    const kama_flight_type *type;
+    const void *key;
+    kama_status status;
+    alignas(max_align_t) unsigned char result[];
+};
+
+struct engine_waiter {
+    struct km_flight_sync sync;
+    void *ret_result;
+    kama_status status;
+};
+
+static struct engine_call *engine_call_of(const struct km_flight_call *call)
+{
+    return KM_CONTAINER_OF(call, struct engine_call, call);
+}
+
+static bool engine_equal(const struct km_flight_call *call, const void *key)
+{
+    const struct engine_call *c = engine_call_of(call);
+    return c->type->equal(c->key, key) != 0;
+}
+
+static const struct km_flight_ops engine_ops = {.equal = engine_equal};
+
+kama_status kama_flight_engine_new(const kama_flight_type *type,
+                                   kama_flight_engine **ret_engine)
+{
+    if (type->struct_size < sizeof *type) {
+        return km_fail(KAMA_ERR_INVALID, "flight type: struct_size is %u",
+                       type->struct_size);
+    }
+    kama_flight_engine *engine =
+        km_mem_zalloc(km_mem_default(), 1, sizeof *engine);
+    if (engine == NULL) {
+        return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a flight");
+    }
+    engine->type = type;
+    kama_status st = km_flight_init(&engine->flight, &engine_ops);
+    if (st != KAMA_OK) {
+        km_mem_free(km_mem_default(), engine);
+        return km_fail(st, "no resources for a flight");
+    }
+    *ret_engine = engine;
+    return KAMA_OK;
+}
+
+void kama_flight_engine_free(kama_flight_engine *engine)
+{
+    if (engine != NULL) {
+        km_flight_fini(&engine->flight);
+        km_mem_free(km_mem_default(), engine);
+    }
+}
+
+/* Hands a result over; to who does not want it, it is given back. */
+static void hand_over(const kama_flight_type *type, const void *result,
+                      void *ret_result)
+{
+    if (ret_result != NULL) {
+        type->assign(ret_result, result);
+    } else if (type->unref != NULL) {
+        type->unref(result);
+    }
+}
+
+static void engine_wake(struct km_flight_waiter *waiter,
+                        struct km_flight_call *call)
+{
+    struct engine_waiter *w =
+        KM_CONTAINER_OF(waiter, struct engine_waiter, sync.waiter);
+    const struct engine_call *c = engine_call_of(call);
+    w->status = c->status;
+    if (c->status == KAMA_OK) {
+        if (c->type->ref != NULL) {
+            c->type->ref(c->result);
+        }
+        hand_over(c->type, c->result, w->ret_result);
+    }
+    km_flight_sync_done(&w->sync);
+}
+
+static kama_status engine_wait(kama_flight_engine *engine,
+                               struct engine_waiter *w, int64_t timeout_ms,
+                               int *ret_shared)
+{
+    km_ns span = timeout_ms > 0 ? km_ns_after_ms(0, timeout_ms) : KM_NS_NEVER;
+    if (!km_flight_sync_wait(&w->sync, span)) {
+        if (km_flight_leave(&engine->flight, &w->sync.waiter)) {
+            return km_fail(KAMA_ERR_TIMEOUT, "flight: no result within %lld ms",
+                           (long long)timeout_ms);
+        }
+        (void)km_flight_sync_wait(&w->sync, KM_NS_NEVER);
+    }
+    if (w->status == KAMA_OK && ret_shared != NULL) {
+        *ret_shared = 1;
+    }
+    return w->status;
+}
+
+/* What a leader brings along. */
+struct engine_work {
+    kama_status (*run)(void *call, const void *key, void *ret_result);
+    void *arg;
+};
+
+static kama_status engine_lead(kama_flight_engine *engine,
+                               struct engine_call *call,
+                               const struct engine_work *work, void *ret_result,
+                               int *ret_shared)
+{
+    call->status = work->run(work->arg, call->key, call->result);
+    (void)km_flight_end(&engine->flight, &call->call, NULL, NULL);
+    int shared = call->call.shared ? 1 : 0;
+    km_flight_wake(&engine->flight, &call->call);
+    kama_status st = call->status;
+    if (st == KAMA_OK) {
+        hand_over(engine->type, call->result, ret_result);
+        if (ret_shared != NULL) {
+            *ret_shared = shared;
+        }
+    }
+    return st;
+}
+
+static struct engine_call *engine_call_new(const kama_flight_type *type,
+                                           uint64_t hash, const void *key)
+{
+    struct engine_call *call =
+        km_mem_zalloc(km_mem_default(), 1, sizeof *call + type->result_size);
+    if (call != NULL) {
+        call->call.hash = hash;
+        call->call.leader = km_flight_self();
+        call->type = type;
+        call->key = key;
+    }
+    return call;
+}
+
+kama_status kama_flight_engine_do(
+    kama_flight_engine *engine, uint64_t hash, const void *key,
+    kama_status (*run)(void *call, const void *key, void *ret_result),
+    void *call, int64_t timeout_ms, void *ret_result, int *ret_shared)
+{
+    struct engine_waiter w = {.ret_result = ret_result};
+    const struct engine_work work = {run, call};
+    kama_status st = KAMA_ERR_NO_MEMORY;
+    if (!km_flight_sync_init(&w.sync, engine_wake)) {
+        return km_fail(st, "no resources to wait");
+    }
+    struct engine_call *fresh = NULL;
+    enum km_flight_role role =
+        km_flight_join(&engine->flight, hash, key, &w.sync.waiter, NULL, &st);
+    if (role == KM_FLIGHT_NOBODY) {
+        fresh = engine_call_new(engine->type, hash, key);
+        role = fresh == NULL
+                   ? KM_FLIGHT_ANSWER
+                   : km_flight_join(&engine->flight, hash, key, &w.sync.waiter,
+                                    &fresh->call, &st);
+    }
+    if (role == KM_FLIGHT_LEADS) {
+        st = engine_lead(engine, fresh, &work, ret_result, ret_shared);
+    } else if (role == KM_FLIGHT_PARKED) {
+        st = engine_wait(engine, &w, timeout_ms, ret_shared);
+    } else {
+        (void)km_fail(st, "flight: %s", kama_strerror(st));
+    }
+    km_mem_free(km_mem_default(), fresh);
+    km_flight_sync_fini(&w.sync);
+    return st;
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of a group: made, entered and left, freed. */
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/limits.h"
+#include "base/status.h"
+#include "group/load.h"
+#include "store/policy.h"
+
+static const struct km_metric metric_rows[] = {
+#define METRIC_ROW(row, name, unit, help) {name, KM_METRIC_COUNTER, unit, help},
+    KM_GROUP_METRIC_MAP(METRIC_ROW)
+#undef METRIC_ROW
+};
+
+static bool init_locks(kama_group *group)
+{
+    if (!km_mutex_init(&group->lock, KM_RANK_GROUP)) {
+        return false;
+    }
+    if (!km_cond_init(&group->idle)) {
+        km_mutex_fini(&group->lock);
+        return false;
+    }
+    return true;
+}
+
+static kama_status make_store(kama_group *group, uint64_t seed)
+{
+    struct km_store_options options = {
+        .mem = &group->mem,
+        .clock = group->clock,
+        .policy = group->config.policy,
+        .max_bytes = group->config.max_bytes,
+        .seed = seed != 0 ? seed : km_hash_random_seed()};
+    return km_store_new(&options, &group->store);
+}
+
+/* The parts that may fail; undone in reverse order. */
+static kama_status make_parts(kama_group *group, const char *name,
+                              uint64_t seed)
+{
+    kama_status st = KAMA_ERR_NO_MEMORY;
+    group->name = km_mem_strdup(&group->mem, name);
+    if (group->name == NULL) {
+        return st;
+    }
+    if (!init_locks(group)) {
+        goto fail_locks;
+    }
+    st = km_flight_init(&group->flight, &km_load_flight_ops);
+    if (st != KAMA_OK) {
+        goto fail_flight;
+    }
+    st = km_metric_set_new(&group->mem, metric_rows, KM_GROUP_METRIC_COUNT,
+                           &group->metrics);
+    if (st != KAMA_OK) {
+        goto fail_metrics;
+    }
+    st = make_store(group, seed);
+    if (st != KAMA_OK) {
+        goto fail_store;
+    }
+    return KAMA_OK;
+
+fail_store:
+    km_metric_set_free(group->metrics);
+fail_metrics:
+    km_flight_fini(&group->flight);
+fail_flight:
+    km_cond_fini(&group->idle);
+    km_mutex_fini(&group->lock);
+fail_locks:
+    km_mem_free(&group->mem, group->name);
+    return st;
+}
+
+static kama_group *make_group(const kama_allocator *mem,
+                              const struct km_group_config *config,
+                              const struct km_group_env *env)
+{
+    kama_group *group = km_mem_zalloc(mem, 1, sizeof *group);
+    if (group == NULL) {
+        return NULL;
+    }
+    group->mem = *mem;
+    group->config = *config;
+    group->clock = env->clock != NULL ? env->clock : km_clock_system();
+    atomic_init(&group->pool, env->pool);
+    atomic_init(&group->refs, 1);
+    km_list_init(&group->queue);
+    km_list_init(&group->loads);
+    km_histogram_init(&group->load_times);
+    return group;
+}
+
+kama_status km_group_new(const kama_group_options *options,
+                         const struct km_group_env *env, kama_group **ret_group)
+{
+    struct km_group_config config;
+    const char *name;
+    const kama_allocator *mem;
+    uint64_t value_bytes_max = env->max_value_bytes_max != 0
+                                   ? env->max_value_bytes_max
+                                   : KM_VALUE_BYTES_LOCAL_MAX;
+    kama_status st =
+        km_group_config_init(options, value_bytes_max, &config, &name, &mem);
+    if (st != KAMA_OK) {
+        return st;
+    }
+    kama_group *group = make_group(mem, &config, env);
+    st =
+        group == NULL ? KAMA_ERR_NO_MEMORY : make_parts(group, name, env->seed);
+    if (st != KAMA_OK) {
+        km_mem_free(mem, group);
+        return km_fail(st, "group %.100s: no memory", name);
+    }
+    if (env->pool != NULL && config.loader != NULL) {
+        km_pool_allow(env->pool, config.loader_concurrency);
+    }
+    *ret_group = group;
+    return KAMA_OK;
+}
+
+kama_status kama_group_new(const kama_group_options *options,
+                           kama_group **ret_group)
+{
+    const struct km_group_env env = {NULL, NULL, 0, 0};
+    return km_group_new(options, &env, ret_group);
+}
+
+void km_group_ref(kama_group *group)
+{
+    atomic_fetch_add_explicit(&group->refs, 1, memory_order_relaxed);
+}
+
+void km_group_unref(kama_group *group)
+{
+    if (atomic_fetch_sub_explicit(&group->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    if (group->config.loader_free != NULL) {
+        group->config.loader_free(group->config.loader_arg);
+    }
+    kama_allocator mem = group->mem;
+    km_metric_set_free(group->metrics);
+    km_flight_fini(&group->flight);
+    km_cond_fini(&group->idle);
+    km_mutex_fini(&group->lock);
+    km_mem_free(&mem, group->name);
+    km_mem_free(&mem, group);
+}
+
+bool km_group_enter(kama_group *group)
+{
+    km_mutex_lock(&group->lock);
+    bool open = !group->closed;
+    group->inside += open;
+    km_mutex_unlock(&group->lock);
+    return open;
+}
+
+void km_group_leave(kama_group *group)
+{
+    km_mutex_lock(&group->lock);
+    KM_ASSERT(group->inside > 0);
+    group->inside--;
+    if (group->closed && group->inside == 0) {
+        km_cond_broadcast(&group->idle);
+    }
+    km_mutex_unlock(&group->lock);
+}
+
+static void await_empty(kama_group *group)
+{
+    km_mutex_lock(&group->lock);
+    while (group->inside > 0) {
+        km_cond_wait(&group->idle, &group->lock);
+    }
+    km_mutex_unlock(&group->lock);
+}
+
+void km_group_free(kama_group *group)
+{
+    if (group == NULL) {
+        return;
+    }
+    km_mutex_lock(&group->lock);
+    KM_ASSERT(!group->closed);
+    group->closed = true;
+    km_mutex_unlock(&group->lock);
+    km_load_cancel_all(group);
+    await_empty(group);
+    if (group->owns_pool) {
+        km_pool_free(km_group_pool(group));
+    }
+    km_store_free(group->store);
+    km_group_unref(group);
+}
+
+void kama_group_free(kama_group *group)
+{
+    km_group_free(group);
+}
+
+/* One thread more than loads run at a time: callbacks are not held up by
+ * loaders that hang. */
+static kama_status make_pool_locked(kama_group *group)
+{
+    struct km_pool *pool;
+    kama_status st = km_pool_new(&group->mem, group->clock, "kama-group",
+                                 group->config.async_threads + 1, &pool);
+    if (st == KAMA_OK) {
+        group->owns_pool = true;
+        if (group->config.loader_concurrency > group->config.async_threads) {
+            group->config.loader_concurrency = group->config.async_threads;
+        }
+        atomic_store_explicit(&group->pool, pool, memory_order_release);
+    }
+    return st;
+}
+
+kama_status km_group_need_pool(kama_group *group, struct km_pool **ret_pool)
+{
+    kama_status st = KAMA_OK;
+    km_mutex_lock(&group->lock);
+    if (km_group_pool(group) == NULL) {
+        st = make_pool_locked(group);
+    }
+    km_mutex_unlock(&group->lock);
+    if (st == KAMA_OK) {
+        *ret_pool = km_group_pool(group);
+    }
+    return st;
+}
+
+const char *kama_group_name(const kama_group *group)
+{
+    return group->name;
+}
+
+uint64_t km_group_max_value_bytes(const kama_group *group)
+{
+    return group->config.max_value_bytes;
+}
+
+const struct km_histogram *km_group_load_histogram(const kama_group *group)
+{
+    return &group->load_times;
+}

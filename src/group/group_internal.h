@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inside of a group, for the files of this folder.
+ *
+ * Life: km_group_free closes the group, ends every load, waits until nobody is
+ * `inside` (blocked callers, loads on the pool, callbacks), frees the store,
+ * and gives its reference back. A deferred load holds one, too: what it needs
+ * to be finished later, and loader_arg, live until then.
+ *
+ * Lock order: group lock, then flight, then store; the pool's after them.
+ */
+#pragma once
+
+#include "base/sync.h"
+#include "group/flight.h"
+#include "group/group.h"
+#include "group/metrics.h"
+#include "store/store.h"
+
+/* What a group was told, checked and completed. */
+struct km_group_config {
+    uint64_t max_bytes;
+    uint64_t max_value_bytes;
+    int64_t ttl_ms; /* KAMA_TTL_FOREVER or > 0 */
+    int64_t negative_ttl_ms;
+    uint32_t ttl_jitter;
+    kama_loader_fn loader;
+    void *loader_arg;
+    void (*loader_free)(void *arg);
+    int64_t loader_timeout_ms;
+    uint32_t loader_concurrency;
+    uint32_t async_threads;
+    const struct km_policy_ops *policy;
+};
+
+struct kama_group {
+    struct km_store *store;
+    struct km_group_config config;
+    kama_allocator mem;
+    const struct km_clock *clock;
+    char *name;
+    struct km_metric_set *metrics;
+    struct km_flight flight;
+    struct km_histogram load_times;
+    _Atomic(struct km_pool *) pool; /* NULL: loads run on their callers */
+    bool owns_pool;
+    atomic_uint refs;
+
+    struct km_mutex lock; /* the rest: under it */
+    struct km_cond idle;
+    bool closed;
+    unsigned inside;
+    unsigned running;     /* loads that hold a slot */
+    unsigned queued;      /* loads that wait for one */
+    struct km_list queue; /* of these, first in, first out */
+    struct km_list loads; /* every load that has not ended */
+    unsigned load_count;  /* of these */
+};
+
+static inline struct km_pool *km_group_pool(kama_group *group)
+{
+    return atomic_load_explicit(&group->pool, memory_order_acquire);
+}
+
+static inline void km_group_count(kama_group *group, enum km_group_metric row)
+{
+    km_metric_add(group->metrics, row, 1);
+}
+
+static inline km_ns km_group_now(const kama_group *group)
+{
+    return km_clock_mono(group->clock);
+}
+
+/* One more who must be gone before the group is freed. false: closed. */
+KAMA_NODISCARD bool km_group_enter(kama_group *group);
+void km_group_leave(kama_group *group);
+
+/* Counted references to the struct, not to what the group remembers. */
+void km_group_ref(kama_group *group);
+void km_group_unref(kama_group *group);
+
+/* The pool, made if there is none. */
+KAMA_NODISCARD kama_status km_group_need_pool(kama_group *group,
+                                              struct km_pool **ret_pool);
+
+/* Is the key's length within the limits? */
+KAMA_NODISCARD kama_status km_group_check_key(kama_bytes key);
+
+/* A call's context, checked and completed. */
+struct km_group_call {
+    uint32_t flags;
+    int64_t deadline_ms; /* > 0 */
+};
+
+/* ctx may be NULL. Errors: KAMA_ERR_INVALID. */
+KAMA_NODISCARD kama_status km_group_call_init(const kama_group *group,
+                                              const kama_ctx *ctx,
+                                              struct km_group_call *ret_call);
+
+/* The time at which an entry expires that is stored now: ttl_ms as in
+ * kama_set_options, jittered by hash; 0: never. Errors: KAMA_ERR_INVALID. */
+KAMA_NODISCARD kama_status km_group_expiry(const kama_group *group,
+                                           int64_t ttl_ms, uint64_t hash,
+                                           km_ns *ret_expires_at);
+
+/* KAMA_ERR_TOO_LARGE when value is over the group's limit, KAMA_ERR_INVALID
+ * for bytes at NULL. */
+KAMA_NODISCARD kama_status km_group_check_value(const kama_group *group,
+                                                kama_bytes value);
+
+/* The answer for a key that is not in memory and is not to be loaded; counts
+ * the miss. */
+kama_status km_group_absent(kama_group *group);
+
+/* kama_get of a key that the store did not have, with a deadline. */
+kama_status km_group_get_slow(kama_group *group, kama_bytes key, uint64_t hash,
+                              km_ns deadline, kama_value **ret_value);
+
+/* Checks options, which may be of an older or newer size. name is borrowed
+ * from them. Errors: KAMA_ERR_INVALID, KAMA_ERR_TOO_LARGE. */
+KAMA_NODISCARD kama_status
+km_group_config_init(const kama_group_options *options,
+                     uint64_t value_bytes_max, struct km_group_config *ret,
+                     const char **ret_name, const kama_allocator **ret_mem);
+
+/* Copies a public struct of any age into one of ours that holds the defaults:
+ * size bytes, of which from->struct_size are the caller's. Errors:
+ * KAMA_ERR_INVALID (not initialised, or newer with something set). */
+KAMA_NODISCARD kama_status km_struct_read(void *to, size_t size,
+                                          const void *from, const char *what);

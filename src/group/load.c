@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Loads: made, run, ended.
+ *
+ * Why the result is settled under the flight's lock: were the value stored
+ * first and the call unlinked later, a del in between would remove the value,
+ * and a get after that del would still join the call and receive it. Were the
+ * call unlinked first, a get in between would start a second load.
+ */
+#include "group/load.h"
+
+#include "base/assert.h"
+#include "base/status.h"
+
+#include <stdio.h>
+
+static bool load_equal(const struct km_flight_call *call, const void *key)
+{
+    const struct km_load *load = km_load_of(call);
+    const struct km_load_key *wanted = key;
+    return load->key_len == wanted->key.len &&
+           memcmp(load->key, wanted->key.data, load->key_len) == 0;
+}
+
+/* A load that was overtaken answers only those who came before the mutation;
+ * an overdue one answers nobody new. */
+static bool load_joinable(const struct km_flight_call *call, const void *key)
+{
+    const struct km_load_key *wanted = key;
+    return !km_fill_overtaken(&km_load_of(call)->fill) &&
+           wanted->now < call->deadline;
+}
+
+/* The fill is registered under the lock under which the call can be found: no
+ * mutation passes between the two. */
+static kama_status load_begin(struct km_flight_call *call, bool *ret_go)
+{
+    struct km_load *load = km_load_of(call);
+    kama_status st = km_store_fill_begin(
+        load->group->store, &load->fill, call->hash,
+        kama_bytes_make(load->key, load->key_len), &load->result.value);
+    *ret_go = st == KAMA_WOULD_LOAD;
+    return *ret_go ? KAMA_OK : st;
+}
+
+/* Who is parked may bring a timer of its own. */
+static kama_status load_park(struct km_flight_call *call,
+                             struct km_flight_waiter *waiter)
+{
+    return km_get_op_park(km_load_of(call), waiter);
+}
+
+static void load_ref(struct km_flight_call *call)
+{
+    km_load_ref(km_load_of(call));
+}
+
+const struct km_flight_ops km_load_flight_ops = {.equal = load_equal,
+                                                 .joinable = load_joinable,
+                                                 .begin = load_begin,
+                                                 .park = load_park,
+                                                 .ref = load_ref};
+
+struct km_load *km_load_new(kama_group *group, kama_bytes key, uint64_t hash,
+                            km_ns now, bool on_pool)
+{
+    struct km_load *load = km_mem_alloc(&group->mem, sizeof *load + key.len);
+    if (load == NULL) {
+        return NULL;
+    }
+    memset(load, 0, sizeof *load);
+    load->call.hash = hash;
+    load->call.deadline = km_ns_after_ms(now, group->config.loader_timeout_ms);
+    load->call.leader = on_pool ? 0 : km_flight_self();
+    load->call.leader_parks = on_pool;
+    load->on_pool = on_pool;
+    load->group = group;
+    load->sink.load = load;
+    load->deferred.load = load;
+    atomic_init(&load->refs, 1);
+    km_list_init(&load->in_loads);
+    km_list_init(&load->in_queue);
+    load->key_len = key.len;
+    memcpy(load->key, key.data, key.len);
+    km_group_ref(group);
+    return load;
+}
+
+void km_load_ref(struct km_load *load)
+{
+    atomic_fetch_add_explicit(&load->refs, 1, memory_order_relaxed);
+}
+
+void km_load_unref(struct km_load *load)
+{
+    if (atomic_fetch_sub_explicit(&load->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    kama_group *group = load->group;
+    kama_value_unref(load->sink.item);
+    kama_value_unref(load->result.value);
+    km_mem_free(&group->mem, load);
+    km_group_unref(group);
+}
+
+/* -- the end ------------------------------------------------------------- */
+
+/* What is settled under the flight's lock. */
+struct settlement {
+    kama_status status;
+    kama_value *value;  /* the answer; borrowed */
+    kama_value *stored; /* what the store is to keep; borrowed */
+    const char *sentence;
+};
+
+static void count_end(struct km_load *load, kama_status status)
+{
+    kama_group *group = load->group;
+    km_ns started_at = atomic_load(&load->started_at);
+    if (started_at == 0) {
+        return;
+    }
+    km_ns took = km_group_now(group) - started_at;
+    km_metric_add(group->metrics, KM_GROUP_LOAD_NS, took);
+    km_histogram_record(&group->load_times, took);
+    if (status == KAMA_MISS) {
+        km_group_count(group, KM_GROUP_LOADS_MISSED);
+    } else if (status != KAMA_OK) {
+        km_group_count(group, KM_GROUP_LOADS_FAILED);
+    }
+}
+
+static void write_sentence(struct km_load *load, const struct settlement *s)
+{
+    if (s->sentence[0] != '\0') {
+        (void)snprintf(load->sentence, sizeof load->sentence, "%s",
+                       s->sentence);
+    } else if ((int)s->status < 0) {
+        (void)snprintf(load->sentence, sizeof load->sentence,
+                       "group %.100s: load: %s", load->group->name,
+                       kama_strerror(s->status));
+    }
+}
+
+static void settle(struct km_flight_call *call, void *arg)
+{
+    struct km_load *load = km_load_of(call);
+    struct km_store *store = load->group->store;
+    const struct settlement *s = arg;
+    if (s->stored == NULL) {
+        km_store_fill_cancel(store, &load->fill);
+    } else if (!km_store_fill_commit(store, &load->fill, s->stored) &&
+               km_fill_overtaken(&load->fill)) {
+        km_group_count(load->group, KM_GROUP_OVERTAKEN);
+    }
+    load->result.status = s->status;
+    load->result.value = s->value == NULL ? NULL : kama_value_ref(s->value);
+    write_sentence(load, s);
+    count_end(load, s->status);
+}
+
+static void disarm(struct km_load *load)
+{
+    if (!atomic_load(&load->timer_armed)) {
+        return;
+    }
+    km_pool_disarm(km_group_pool(load->group), &load->timer);
+    if (atomic_exchange(&load->timer_armed, false)) {
+        km_load_unref(load);
+    }
+}
+
+static void end(struct km_load *load, struct settlement *s)
+{
+    struct km_flight *flight = &load->group->flight;
+    if (km_flight_end(flight, &load->call, settle, s)) {
+        km_load_forget(load);
+        km_flight_wake(flight, &load->call);
+        disarm(load);
+    }
+}
+
+void km_load_fail(struct km_load *load, kama_status status,
+                  const char *sentence)
+{
+    struct settlement s = {.status = status, .sentence = sentence};
+    end(load, &s);
+}
+
+/* What callers are told of a loader's answer. */
+static kama_status map_status(kama_status status, const kama_value *item)
+{
+    switch (status) {
+    case KAMA_OK:
+        return item != NULL ? KAMA_OK : KAMA_ERR_LOADER;
+    case KAMA_MISS:
+    case KAMA_ERR_TIMEOUT:
+    case KAMA_ERR_TOO_LARGE:
+    case KAMA_ERR_NO_MEMORY:
+    case KAMA_ERR_OVERLOADED:
+    case KAMA_ERR_CANCELLED:
+        return status;
+    default:
+        return KAMA_ERR_LOADER;
+    }
+}
+
+/* The item that says "does not exist", pinned; NULL when that is not to be
+ * remembered, or without memory. */
+static kama_value *negative_item(struct km_load *load)
+{
+    int64_t ttl_ms = load->group->config.negative_ttl_ms;
+    if (ttl_ms == 0) {
+        return NULL;
+    }
+    struct km_item_spec spec = {
+        .key = kama_bytes_make(load->key, load->key_len),
+        .negative = true,
+        .expires_at = km_ns_after_ms(km_group_now(load->group), ttl_ms)};
+    kama_value *item = km_store_item_new(load->group->store, &spec);
+    if (item != NULL) {
+        km_item_pin(item);
+    }
+    return item;
+}
+
+void km_load_complete(struct km_load *load, kama_status status,
+                      kama_value *item, const char *sentence)
+{
+    kama_group *group = load->group;
+    struct settlement s = {.sentence = sentence};
+    bool late = km_group_now(group) >= load->call.deadline;
+    s.status = late ? KAMA_ERR_TIMEOUT : map_status(status, item);
+    s.value = s.status == KAMA_OK ? item : NULL;
+    kama_value *negative = s.status == KAMA_MISS ? negative_item(load) : NULL;
+    s.stored = negative != NULL ? negative : s.value;
+    if (s.stored != NULL &&
+        !km_store_make_room(group->store, load->call.hash, 0)) {
+        s.stored = NULL;
+    }
+    end(load, &s);
+    kama_value_unref(negative);
+    kama_value_unref(item);
+}
+
+void km_load_cancel_all(kama_group *group)
+{
+    for (;;) {
+        km_mutex_lock(&group->lock);
+        struct km_list *node = km_list_first(&group->loads);
+        struct km_load *load =
+            node == NULL ? NULL
+                         : KM_CONTAINER_OF(node, struct km_load, in_loads);
+        if (load != NULL) {
+            km_load_ref(load);
+        }
+        km_mutex_unlock(&group->lock);
+        if (load == NULL) {
+            return;
+        }
+        km_load_fail(load, KAMA_ERR_CANCELLED, "the group was freed");
+        km_load_forget(load);
+        km_load_unref(load);
+    }
+}
+
+/* -- running ------------------------------------------------------------- */
+
+static kama_status call_loader(struct km_load *load)
+{
+    const struct km_group_config *config = &load->group->config;
+    km_ns now = km_group_now(load->group);
+    km_ns left = load->call.deadline > now ? load->call.deadline - now : 0;
+    load->request.struct_size = sizeof load->request;
+    load->request.group = kama_bytes_str(load->group->name);
+    load->request.key = kama_bytes_make(load->key, load->key_len);
+    load->request.deadline_ms =
+        (int64_t)((left + KM_NS_PER_MS - 1) / KM_NS_PER_MS);
+    atomic_store(&load->started_at, now);
+    km_group_count(load->group, KM_GROUP_LOADS);
+    return config->loader(config->loader_arg, &load->request, &load->sink);
+}
+
+static void run(struct km_load *load)
+{
+    struct km_flight *flight = &load->group->flight;
+    kama_status st = KAMA_OK;
+    km_load_mark_running(load, true);
+    km_flight_lead(flight, &load->call, km_flight_self());
+    if (!km_flight_ended(flight, &load->call)) {
+        st = call_loader(load);
+        km_flight_lead(flight, &load->call, 0);
+        if (st != KAMA_DEFERRED || !load->was_deferred) {
+            kama_value *item = load->sink.item;
+            load->sink.item = NULL;
+            if (st == KAMA_OK && item == NULL) {
+                st = load->sink.failed;
+            }
+            km_load_complete(load, st, item, load->sink.sentence);
+        }
+    }
+    km_load_mark_running(load, false);
+    if (km_flight_ended(flight, &load->call)) {
+        km_load_release_slot(load);
+    }
+}
+
+static void run_job(struct km_job *job)
+{
+    struct km_load *load = KM_CONTAINER_OF(job, struct km_load, job);
+    kama_group *group = load->group;
+    run(load);
+    km_load_unref(load);
+    km_group_leave(group);
+}
+
+static void fire(struct km_timer *timer)
+{
+    struct km_load *load = KM_CONTAINER_OF(timer, struct km_load, timer);
+    if (atomic_exchange(&load->timer_armed, false)) {
+        km_load_fail(load, KAMA_ERR_TIMEOUT, "");
+        km_load_unref(load);
+    }
+}
+
+static kama_status arm(struct km_load *load, struct km_pool *pool)
+{
+    load->timer.fire = fire;
+    km_load_ref(load);
+    atomic_store(&load->timer_armed, true);
+    kama_status st = km_pool_arm(pool, &load->timer, load->call.deadline);
+    if (st != KAMA_OK) {
+        atomic_store(&load->timer_armed, false);
+        km_load_unref(load);
+    }
+    return st;
+}
+
+kama_status km_load_submit(struct km_load *load, struct km_pool *pool)
+{
+    load->job.run = run_job;
+    return km_pool_submit(pool, &load->job);
+}
+
+kama_status km_load_start(struct km_load *load, struct km_pool *pool)
+{
+    bool queued = false;
+    kama_group *group = load->group;
+    kama_status st = km_load_take_slot(load, NULL, &queued);
+    if (st != KAMA_OK) {
+        km_load_unref(load);
+        return st;
+    }
+    st = arm(load, pool);
+    if (st == KAMA_OK && !queued) {
+        st = km_load_submit(load, pool);
+    }
+    if (st != KAMA_OK && !queued) {
+        km_load_release_slot(load);
+        km_load_unref(load);
+        km_group_leave(group);
+    }
+    return st;
+}
+
+kama_status km_load_run_here(struct km_load *load, km_ns deadline)
+{
+    struct km_cond turn;
+    bool queued = false;
+    bool own = deadline < load->call.deadline;
+    if (!km_cond_init(&turn)) {
+        km_load_fail(load, KAMA_ERR_NO_MEMORY, "");
+        km_load_unref(load);
+        return KAMA_ERR_NO_MEMORY;
+    }
+    kama_status st = km_load_take_slot(load, &turn, &queued);
+    if (st == KAMA_OK && queued) {
+        st = km_load_await_slot(load, own ? deadline : load->call.deadline);
+    }
+    if (st == KAMA_OK) {
+        run(load);
+    } else {
+        km_load_fail(
+            load, own && st == KAMA_ERR_TIMEOUT ? KAMA_ERR_TRY_AGAIN : st, "");
+        km_load_release_slot(load);
+    }
+    km_cond_fini(&turn);
+    km_load_unref(load);
+    return st;
+}

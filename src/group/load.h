@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One load: the flight that others join, the fill that mutations overtake, the
+ * slot it waits for, and what the loader says.
+ *
+ *   new -> join leads -> start (or wait for a slot) -> run -> complete -> end
+ *
+ * It ends exactly once: with the loader's result, or earlier with an error
+ * (timeout, group freed). What comes later is dropped.
+ *
+ * References: the one who runs it (from new until the loader has returned, or
+ * until it was taken out of the queue), a deferred result, the armed timer,
+ * and who ends it from outside. The last one frees it.
+ * Slots: at most loader_concurrency loads at a time, the others queue. A load
+ * on a thread of the pool holds its slot until the loader has returned, also
+ * after a timeout: the slot stands for the thread. A deferred one, which holds
+ * no thread, gives it back when it ends.
+ * Thread-safety: any thread.
+ */
+#pragma once
+
+#include "base/limits.h"
+#include "group/group_internal.h"
+
+struct km_load;
+
+struct kama_sink {
+    struct km_load *load;
+    kama_value *item;   /* what was set last, with a reference; pinned */
+    kama_status failed; /* why the last set failed */
+    char sentence[KM_ERROR_BYTES_MAX];
+};
+
+struct kama_deferred {
+    struct km_load *load;
+};
+
+/* What a load ended with. value: a reference. */
+struct km_load_result {
+    kama_status status;
+    kama_value *value;
+};
+
+struct km_load {
+    struct km_flight_call call;
+    kama_group *group;
+    atomic_uint refs;
+    _Atomic km_ns started_at; /* 0: the loader was not called */
+    struct km_fill fill;
+    struct kama_sink sink;
+    struct kama_deferred deferred;
+    kama_load request;
+    bool was_deferred; /* kama_load_defer was called */
+    atomic_bool timer_armed;
+    struct km_timer timer;
+    struct km_job job;
+
+    struct km_load_result result; /* once it has ended */
+    char sentence[KM_ERROR_BYTES_MAX];
+
+    struct km_list in_loads; /* this and below: the group's lock */
+    struct km_list in_queue;
+    struct km_cond *turn; /* of a caller that waits for a slot; else NULL */
+    bool queued;
+    bool has_slot;
+    bool on_pool;     /* it runs there; constant */
+    bool on_thread;   /* the loader is running */
+    uintptr_t runner; /* on this thread */
+
+    size_t key_len;
+    uint8_t key[];
+};
+
+/* What a joiner asks for. */
+struct km_load_key {
+    kama_bytes key;
+    km_ns now;
+};
+
+extern const struct km_flight_ops km_load_flight_ops;
+
+/* A load of key with the one reference of who runs it; NULL without memory.
+ * With a pool it is to run there. */
+struct km_load *km_load_new(kama_group *group, kama_bytes key, uint64_t hash,
+                            km_ns now, bool on_pool);
+void km_load_ref(struct km_load *load);
+void km_load_unref(struct km_load *load);
+
+static inline struct km_load *km_load_of(const struct km_flight_call *call)
+{
+    return KM_CONTAINER_OF(call, struct km_load, call);
+}
+
+/* Starts a leading load on the pool, or queues it for that. Takes the
+ * runner's reference, success or failure; on failure the flight has not
+ * ended yet. */
+KAMA_NODISCARD kama_status km_load_start(struct km_load *load,
+                                         struct km_pool *pool);
+
+/* Runs a leading load on the calling thread, after waiting for a slot until
+ * deadline at most. Takes the runner's reference. An error: it could not be
+ * started and has ended. KAMA_OK: the loader has returned; the load has ended,
+ * or it was deferred. */
+KAMA_NODISCARD kama_status km_load_run_here(struct km_load *load,
+                                            km_ns deadline);
+
+/* Ends the load with an error, if it has not ended; wakes who waits. */
+void km_load_fail(struct km_load *load, kama_status status,
+                  const char *sentence);
+
+/* Ends the load with what the loader said: item (a pinned reference, taken;
+ * NULL: none) with KAMA_OK, and a sentence that may be empty. */
+void km_load_complete(struct km_load *load, kama_status status,
+                      kama_value *item, const char *sentence);
+
+/* Makes the item of a result. value is copied; options may be NULL. Errors:
+ * TOO_LARGE, INVALID, NO_MEMORY. */
+KAMA_NODISCARD kama_status km_load_make_item(struct km_load *load,
+                                             kama_bytes value,
+                                             const kama_sink_options *options,
+                                             kama_value **ret_item);
+
+/* Ends every load of the group with KAMA_ERR_CANCELLED. */
+void km_load_cancel_all(kama_group *group);
+
+/* -- load_queue.c: slots; these take the group's lock -- */
+
+/* Registers a load that leads and takes a slot for it, or queues it. turn:
+ * signalled when a queued load got its slot; NULL: it is submitted to the
+ * pool then. A load from inside a loader on the calling thread shares that
+ * one's slot. Errors: CLOSED, OVERLOADED. */
+KAMA_NODISCARD kama_status km_load_take_slot(struct km_load *load,
+                                             struct km_cond *turn,
+                                             bool *ret_queued);
+
+/* Waits for the slot of a queued load until deadline: KAMA_OK, TIMEOUT,
+ * CANCELLED (it has ended). */
+KAMA_NODISCARD kama_status km_load_await_slot(struct km_load *load,
+                                              km_ns deadline);
+
+/* Gives the slot back, if there is one, and starts who is next. */
+void km_load_release_slot(struct km_load *load);
+
+/* Takes a load that has ended out of the lists; gives its slot back when no
+ * thread of the pool runs it. */
+void km_load_forget(struct km_load *load);
+
+/* The loader is running on the calling thread; or not any more. */
+void km_load_mark_running(struct km_load *load, bool running);
+
+/* Submits a load that has a slot to the pool. */
+KAMA_NODISCARD kama_status km_load_submit(struct km_load *load,
+                                          struct km_pool *pool);
+
+/* -- get_op.c -- */
+
+/* A waiter is parked on load: a parked op arms its timer when its own deadline
+ * is earlier than the load's. Under the flight's lock. */
+KAMA_NODISCARD kama_status km_get_op_park(struct km_load *load,
+                                          struct km_flight_waiter *waiter);

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slots for loads. A load is registered (in group->loads) from its start to
+ * its end. It has a slot, or stands in the queue, or neither: a load from
+ * inside a loader on the same thread has none, its thread holds one already.
+ */
+#include "group/load.h"
+
+#include "base/assert.h"
+#include "base/status.h"
+
+static bool registered_locked(const struct km_load *load)
+{
+    return !km_list_empty(&load->in_loads);
+}
+
+/* Does the calling thread run a loader of this group? */
+static bool nested_locked(const kama_group *group)
+{
+    uintptr_t self = km_flight_self();
+    struct km_list *node;
+    struct km_list *tmp;
+    KM_LIST_FOREACH(node, tmp, &group->loads) {
+        if (KM_CONTAINER_OF(node, struct km_load, in_loads)->runner == self) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void give_slot_locked(struct km_load *load)
+{
+    load->has_slot = true;
+    load->group->running++;
+}
+
+static kama_status take_slot_locked(struct km_load *load, struct km_cond *turn,
+                                    bool *ret_queued)
+{
+    kama_group *group = load->group;
+    if (group->closed) {
+        return km_fail(KAMA_ERR_CLOSED, "the group is closed");
+    }
+    if (group->running < group->config.loader_concurrency) {
+        give_slot_locked(load);
+    } else if (turn == NULL || !nested_locked(group)) {
+        if (group->queued >= KM_LOADER_QUEUE_MAX) {
+            return km_fail(KAMA_ERR_OVERLOADED,
+                           "group %s: %u loads wait for a slot", group->name,
+                           group->queued);
+        }
+        load->turn = turn;
+        load->queued = true;
+        group->queued++;
+        km_list_push_back(&group->queue, &load->in_queue);
+    }
+    km_list_push_back(&group->loads, &load->in_loads);
+    group->load_count++;
+    *ret_queued = load->queued;
+    return KAMA_OK;
+}
+
+kama_status km_load_take_slot(struct km_load *load, struct km_cond *turn,
+                              bool *ret_queued)
+{
+    kama_group *group = load->group;
+    km_mutex_lock(&group->lock);
+    kama_status st = take_slot_locked(load, turn, ret_queued);
+    if (st == KAMA_OK && turn == NULL) {
+        group->inside++;
+    }
+    km_mutex_unlock(&group->lock);
+    return st;
+}
+
+static void dequeue_locked(struct km_load *load)
+{
+    km_list_remove(&load->in_queue);
+    load->queued = false;
+    load->group->queued--;
+}
+
+kama_status km_load_await_slot(struct km_load *load, km_ns deadline)
+{
+    kama_group *group = load->group;
+    km_ns now = km_group_now(group);
+    km_ns until = km_clock_mono(km_clock_system()) +
+                  (deadline > now ? deadline - now : 0);
+    bool in_time = true;
+    km_mutex_lock(&group->lock);
+    while (load->queued && in_time) {
+        in_time = km_cond_wait_until(load->turn, &group->lock, until);
+    }
+    kama_status st = load->has_slot ? KAMA_OK : KAMA_ERR_CANCELLED;
+    if (load->queued) {
+        dequeue_locked(load);
+        st = KAMA_ERR_TIMEOUT;
+    }
+    km_mutex_unlock(&group->lock);
+    return st;
+}
+
+/* Gives the free slot to the first in the queue. Returns a load that is to be
+ * submitted to the pool; its runner's reference is the caller's. */
+static struct km_load *next_locked(kama_group *group)
+{
+    struct km_list *node = km_list_first(&group->queue);
+    if (node == NULL || group->running >= group->config.loader_concurrency) {
+        return NULL;
+    }
+    struct km_load *next = KM_CONTAINER_OF(node, struct km_load, in_queue);
+    dequeue_locked(next);
+    give_slot_locked(next);
+    if (next->turn != NULL) {
+        km_cond_signal(next->turn);
+        return NULL;
+    }
+    return next;
+}
+
+static struct km_load *release_locked(struct km_load *load)
+{
+    if (!load->has_slot) {
+        return NULL;
+    }
+    KM_ASSERT(load->group->running > 0);
+    load->has_slot = false;
+    load->group->running--;
+    return next_locked(load->group);
+}
+
+/* A queued load that got a slot goes to the pool; when the pool refuses it
+ * ends, and the slot goes on to the one after it. */
+static void submit_next(struct km_load *load)
+{
+    while (load != NULL) {
+        kama_group *group = load->group;
+        if (km_load_submit(load, km_group_pool(group)) == KAMA_OK) {
+            return;
+        }
+        km_mutex_lock(&group->lock);
+        struct km_load *next = release_locked(load);
+        km_mutex_unlock(&group->lock);
+        km_load_fail(load, KAMA_ERR_OVERLOADED, km_last_error());
+        km_load_unref(load);
+        km_group_leave(group);
+        load = next;
+    }
+}
+
+void km_load_release_slot(struct km_load *load)
+{
+    km_mutex_lock(&load->group->lock);
+    struct km_load *next = release_locked(load);
+    km_mutex_unlock(&load->group->lock);
+    submit_next(next);
+}
+
+void km_load_forget(struct km_load *load)
+{
+    kama_group *group = load->group;
+    struct km_load *next = NULL;
+    bool orphaned = false;
+    km_mutex_lock(&group->lock);
+    if (registered_locked(load)) {
+        km_list_remove(&load->in_loads);
+        group->load_count--;
+    }
+    if (load->queued) {
+        dequeue_locked(load);
+        orphaned = load->turn == NULL;
+        if (load->turn != NULL) {
+            km_cond_signal(load->turn);
+        }
+    }
+    if (!load->on_thread || !load->on_pool) {
+        next = release_locked(load);
+    }
+    km_mutex_unlock(&group->lock);
+    submit_next(next);
+    if (orphaned) {
+        km_load_unref(load);
+        km_group_leave(group);
+    }
+}
+
+void km_load_mark_running(struct km_load *load, bool running)
+{
+    km_mutex_lock(&load->group->lock);
+    load->on_thread = running;
+    load->runner = running ? km_flight_self() : 0;
+    km_mutex_unlock(&load->group->lock);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* The scan: entries are referenced in small batches, then shown to the
+ * callback without any lock. */
+#include "base/bytes.h"
+#include "base/limits.h"
+#include "base/status.h"
+#include "group/group_internal.h"
+
+#define BATCH 64
+
+/* One call of kama_scan. */
+struct scan {
+    kama_group *group;
+    kama_bytes glob;
+    kama_scan_cb cb;
+    void *arg;
+    bool stopped;
+};
+
+static void show(struct scan *scan, const kama_value *item)
+{
+    kama_entry entry = {.struct_size = sizeof entry,
+                        .key = km_item_key_bytes(item),
+                        .value_bytes = item->value_len,
+                        .version = kama_value_version(item),
+                        .ttl_ms = kama_value_ttl_ms(item)};
+    if (scan->glob.len == 0 || km_bytes_glob(scan->glob, entry.key)) {
+        scan->stopped = scan->cb(scan->arg, &entry) != 0;
+    }
+}
+
+/* Shows n entries; when the callback stops, *cursor is the next one's place.
+ */
+static void show_batch(struct scan *scan, kama_value **items, size_t n,
+                       uint64_t *cursor)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!scan->stopped) {
+            show(scan, items[i]);
+            if (scan->stopped && i + 1 < n) {
+                *cursor = km_store_position(scan->group->store, items[i + 1]);
+            }
+        }
+        kama_value_unref(items[i]);
+    }
+}
+
+kama_status kama_scan(kama_group *group, uint64_t *cursor, kama_bytes glob,
+                      kama_scan_cb cb, void *arg)
+{
+    struct scan scan = {.group = group, .glob = glob, .cb = cb, .arg = arg};
+    kama_value *items[BATCH];
+    uint64_t at = *cursor;
+    if (glob.len > KM_GLOB_BYTES_MAX) {
+        return km_fail(KAMA_ERR_INVALID, "glob: %zu bytes, at most %d",
+                       glob.len, KM_GLOB_BYTES_MAX);
+    }
+    for (size_t seen = 0; seen < KM_SCAN_ENTRIES_PER_CALL && !scan.stopped;) {
+        size_t n = km_store_scan(group->store, &at, items, BATCH);
+        show_batch(&scan, items, n, &at);
+        seen += n;
+        if (at == 0 || n < BATCH) {
+            break;
+        }
+    }
+    *cursor = at;
+    return KAMA_OK;
+}
