@@ -35,19 +35,13 @@ static kama_status fail(struct km_h2 *h2, enum km_h2_why why,
 /* A negative number of nghttp2, from feed or take. */
 static kama_status fail_ng(struct km_h2 *h2, ssize_t error)
 {
-    if (error == NGHTTP2_ERR_NOMEM) {
+    if (error == NGHTTP2_ERR_NOMEM || h2->no_memory) {
         return fail(h2, KM_H2_WHY_MEMORY, KAMA_ERR_NO_MEMORY);
     }
     if (error == NGHTTP2_ERR_FLOODED) {
         return fail(h2, KM_H2_WHY_ABUSE, KAMA_ERR_PROTOCOL);
     }
     return fail(h2, KM_H2_WHY_PROTOCOL, KAMA_ERR_PROTOCOL);
-}
-
-void km_h2_break(struct km_h2 *h2)
-{
-    (void)fail(h2, KM_H2_WHY_MEMORY, KAMA_ERR_NO_MEMORY);
-    h2->eof = true;
 }
 
 int km_h2_abuse(struct km_h2 *h2)
@@ -132,8 +126,8 @@ static kama_status feed(struct km_session *session, const uint8_t *data,
     struct km_h2 *h2 = h2_of(session);
     kama_bytes chunk = kama_bytes_make(data, len);
     h2->now = now;
-    if (h2->foreign) {
-        return KAMA_ERR_CLOSED;
+    if (h2->foreign || h2->no_memory) {
+        return h2->foreign ? KAMA_ERR_CLOSED : fail_ng(h2, NGHTTP2_ERR_NOMEM);
     }
     if (h2->role == KM_H2_SERVER && h2->sniff.speech == KM_H2_SPEECH_UNKNOWN) {
         kama_status status = feed_sniff(h2, &chunk);
@@ -193,6 +187,9 @@ static kama_status take(struct km_session *session, kama_bytes *ret_bytes)
     }
     h2->out_bytes = 0;
     *ret_bytes = kama_bytes_make(NULL, 0);
+    if (h2->no_memory) {
+        return fail_ng(h2, NGHTTP2_ERR_NOMEM);
+    }
     if (holds_output(h2)) {
         return KAMA_OK;
     }
@@ -228,8 +225,9 @@ static bool alive(struct km_session *session)
     if (h2->goaway_sent && holds_output(h2)) {
         return false; /* it cannot even be told */
     }
-    return !h2->eof && (nghttp2_session_want_read(h2->ng) != 0 ||
-                        nghttp2_session_want_write(h2->ng) != 0);
+    return !h2->eof && !h2->no_memory &&
+           (nghttp2_session_want_read(h2->ng) != 0 ||
+            nghttp2_session_want_write(h2->ng) != 0);
 }
 
 /* Reading stops while what was taken is not written and much more waits. When
@@ -289,6 +287,7 @@ static void close_streams(struct km_h2 *h2)
 static void free_h2(struct km_h2 *h2)
 {
     nghttp2_session_del(h2->ng);
+    km_h2_shared_flush(h2);
     put_out(h2);
     km_mem_free(h2->mem, h2);
 }
@@ -333,12 +332,12 @@ static const nghttp2_settings_entry client_settings[] = {
 static bool start_ng(struct km_h2 *h2)
 {
     struct km_h2_shared *shared = h2->shared;
+    nghttp2_mem mem = km_h2_shared_ng_mem(h2);
     bool server = h2->role == KM_H2_SERVER;
-    int rv = server
-                 ? nghttp2_session_server_new3(&h2->ng, shared->callbacks, h2,
-                                               shared->option, &shared->ng_mem)
-                 : nghttp2_session_client_new3(&h2->ng, shared->callbacks, h2,
-                                               shared->option, &shared->ng_mem);
+    int rv = server ? nghttp2_session_server_new3(&h2->ng, shared->callbacks,
+                                                  h2, shared->option, &mem)
+                    : nghttp2_session_client_new3(&h2->ng, shared->callbacks,
+                                                  h2, shared->option, &mem);
     if (rv != 0) {
         h2->ng = NULL;
         return false;
@@ -385,9 +384,8 @@ kama_status km_h2_new(const struct km_h2_options *options, km_ns now,
 
 void km_h2_goaway_notice(struct km_h2 *h2)
 {
-    if (!h2->goaway_sent &&
-        nghttp2_submit_shutdown_notice(h2->ng) == NGHTTP2_ERR_NOMEM) {
-        km_h2_break(h2);
+    if (!h2->goaway_sent) {
+        (void)nghttp2_submit_shutdown_notice(h2->ng);
     }
 }
 
@@ -398,17 +396,15 @@ void km_h2_goaway(struct km_h2 *h2)
     }
     h2->goaway_sent = true;
     int32_t last = nghttp2_session_get_last_proc_stream_id(h2->ng);
-    if (nghttp2_submit_goaway(h2->ng, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR,
-                              NULL, 0) == NGHTTP2_ERR_NOMEM) {
-        km_h2_break(h2);
-    }
+    (void)nghttp2_submit_goaway(h2->ng, NGHTTP2_FLAG_NONE, last,
+                                NGHTTP2_NO_ERROR, NULL, 0);
 }
 
 /* -- questions ----------------------------------------------------------- */
 
 bool km_h2_accepts(const struct km_h2 *h2)
 {
-    return !h2->goaway_seen && !h2->goaway_sent && !h2->eof &&
+    return !h2->goaway_seen && !h2->goaway_sent && !h2->eof && !h2->no_memory &&
            h2->why == KM_H2_WHY_NONE &&
            nghttp2_session_check_request_allowed(h2->ng) != 0;
 }

@@ -69,7 +69,8 @@ struct km_h2 {
     bool goaway_seen;    /* the other side's GOAWAY */
     bool goaway_sent;    /* ours, the real one, is submitted */
     bool foreign;        /* not HTTP/2: nghttp2 is not asked any more */
-    bool eof;            /* nothing more comes, or it is to end */
+    bool eof;            /* nothing more comes */
+    bool no_memory;      /* nghttp2 got none: it may not be used any more */
     bool data_ends;      /* the DATA frame being received has END_STREAM */
     uint32_t data_left;  /* of its payload; 0 when it is padded */
     km_ns now;           /* as last told */
@@ -82,6 +83,7 @@ struct km_h2 {
     struct km_h2_inner *hot; /* the stream last looked up */
     uint8_t *out;            /* KM_H2_OUT_CAP, only while in use */
     size_t out_bytes;
+    void *quarantine; /* blocks that nghttp2 freed after no_memory */
     struct km_h2_rates rates;
     struct km_h2_sniff sniff;
 };
@@ -95,7 +97,6 @@ struct km_h2_shared {
     const kama_allocator *mem;
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
-    nghttp2_mem ng_mem;
     size_t cache_bytes_max;
     size_t cache_bytes;
     void *free_blocks[KM_H2_CLASSES];
@@ -106,6 +107,11 @@ struct km_h2_shared {
 /* Memory of one loop: from the free blocks, else from the allocator. */
 void *km_h2_shared_alloc(struct km_h2_shared *shared, size_t size);
 void km_h2_shared_release(struct km_h2_shared *shared, void *p);
+
+/* What nghttp2 allocates with, for one connection; after its session was
+ * deleted, km_h2_shared_flush. */
+nghttp2_mem km_h2_shared_ng_mem(struct km_h2 *h2);
+void km_h2_shared_flush(struct km_h2 *h2);
 
 /* An output buffer of KM_H2_OUT_CAP bytes; NULL without memory. */
 uint8_t *km_h2_shared_out_get(struct km_h2_shared *shared);
@@ -144,9 +150,6 @@ struct km_h2_inner *km_h2_inner_find(struct km_h2 *h2, int32_t id);
 
 /* Tells the owner of streams that fell below the low-water mark. */
 void km_h2_notify_writable(struct km_h2 *h2);
-
-/* Without memory for a frame that must be sent: the connection is to end. */
-void km_h2_break(struct km_h2 *h2);
 
 /* GOAWAY(ENHANCE_YOUR_CALM); a value for a callback of nghttp2 to return. */
 int km_h2_abuse(struct km_h2 *h2);

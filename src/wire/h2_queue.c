@@ -232,7 +232,8 @@ static void take_queue(struct km_h2_inner *stream, uint8_t *to, size_t len)
 
 #define FRAME_HEADER_BYTES 9
 
-/* Frame header and payload go where the frames before them went. */
+/* Frame header and payload go where the frames before them went. nghttp2
+ * calls this for frame after frame without coming back: stop it when full. */
 static int send_data(nghttp2_session *ng, nghttp2_frame *frame,
                      const uint8_t *frame_header, size_t len,
                      nghttp2_data_source *source, void *arg)
@@ -240,6 +241,9 @@ static int send_data(nghttp2_session *ng, nghttp2_frame *frame,
     (void)ng;
     (void)frame;
     struct km_h2 *h2 = arg;
+    if (h2->out_bytes >= KM_H2_OUT_BYTES) {
+        return NGHTTP2_ERR_WOULDBLOCK;
+    }
     size_t room = KM_H2_OUT_CAP - h2->out_bytes;
     if (FRAME_HEADER_BYTES + len > room) {
         return NGHTTP2_ERR_CALLBACK_FAILURE;

@@ -16,8 +16,8 @@ enum km_h2_rate {
     KM_H2_RATE_RESET_SENT, /* RST_STREAM that we had to send */
     KM_H2_RATE_PING,
     KM_H2_RATE_SETTINGS,
-    KM_H2_RATE_PRIORITY, /* and frames of unknown types */
-    KM_H2_RATE_WINDOW,   /* WINDOW_UPDATE beyond its credit */
+    KM_H2_RATE_PRIORITY,
+    KM_H2_RATE_WINDOW, /* WINDOW_UPDATE beyond its credit */
     KM_H2_RATE_COUNT
 };
 

@@ -81,11 +81,10 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame,
         return 0;
     }
     struct km_h2_inner *stream = km_h2_inner_new(h2, id);
-    if (stream == NULL) {
-        return NGHTTP2_ERR_NOMEM;
-    }
-    if (h2->ops->on_open(h2->arg, &stream->pub) != KAMA_OK) {
-        km_h2_inner_free(stream);
+    if (stream == NULL || h2->ops->on_open(h2->arg, &stream->pub) != KAMA_OK) {
+        if (stream != NULL) {
+            km_h2_inner_free(stream);
+        }
         return nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id,
                                          NGHTTP2_REFUSED_STREAM);
     }
@@ -171,8 +170,8 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id,
     h2->data_left -= len < h2->data_left ? (uint32_t)len : h2->data_left;
     struct km_h2_inner *stream = km_h2_inner_find(h2, id);
     if (stream == NULL || stream->reset) {
-        int rv = nghttp2_session_consume_connection(ng, len);
-        return rv == NGHTTP2_ERR_NOMEM ? rv : 0;
+        (void)nghttp2_session_consume_connection(ng, len);
+        return h2->no_memory ? NGHTTP2_ERR_NOMEM : 0;
     }
     stream->last_data = last;
     h2->ops->on_data(h2->arg, &stream->pub, kama_bytes_make(data, len), last);
@@ -181,21 +180,14 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id,
 
 void km_h2_consume_connection(struct km_h2_stream *pub, size_t n)
 {
-    if (nghttp2_session_consume_connection(pub->h2->ng, n) ==
-        NGHTTP2_ERR_NOMEM) {
-        km_h2_break(pub->h2);
-    }
+    (void)nghttp2_session_consume_connection(pub->h2->ng, n);
 }
 
 void km_h2_consume_stream(struct km_h2_stream *pub, size_t n)
 {
-    if (km_h2_inner_of(pub)->last_data) {
-        return; /* nothing more comes: its window does not matter */
-    }
-    if (nghttp2_session_consume_stream(pub->h2->ng, pub->id, n) ==
-        NGHTTP2_ERR_NOMEM) {
-        km_h2_break(pub->h2);
-    }
+    if (!km_h2_inner_of(pub)->last_data) {
+        (void)nghttp2_session_consume_stream(pub->h2->ng, pub->id, n);
+    } /* else nothing more comes: its window does not matter */
 }
 
 void km_h2_consume(struct km_h2_stream *pub, size_t n)

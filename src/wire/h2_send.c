@@ -251,10 +251,8 @@ void km_h2_reset(struct km_h2_stream *pub, uint32_t error_code)
     stream->reset = true;
     stream->ended = true;
     km_h2_inner_drop(stream);
-    if (nghttp2_submit_rst_stream(pub->h2->ng, NGHTTP2_FLAG_NONE, pub->id,
-                                  error_code) != 0) {
-        km_h2_break(pub->h2);
-    }
+    (void)nghttp2_submit_rst_stream(pub->h2->ng, NGHTTP2_FLAG_NONE, pub->id,
+                                    error_code);
 }
 
 bool km_h2_remote_ended(const struct km_h2_stream *pub)

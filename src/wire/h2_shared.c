@@ -76,27 +76,67 @@ void km_h2_shared_release(struct km_h2_shared *shared, void *p)
 
 /* -- nghttp2_mem --------------------------------------------------------- */
 
+/*
+ * When an allocation fails in the middle of nghttp2, some of its structures
+ * keep a pointer to what its unwinding frees (a stream to its DATA item, when
+ * the queue of streams cannot grow), and nghttp2_session_del frees that again.
+ * So from the first failure on a connection is lost, and what nghttp2 frees
+ * stays allocated, marked, until its session is gone.
+ */
+#define CLASS_QUARANTINED SIZE_MAX
+
+static void *ng_result(struct km_h2 *h2, void *p)
+{
+    if (p == NULL) {
+        h2->no_memory = true;
+    }
+    return p;
+}
+
 static void *ng_malloc(size_t size, void *arg)
 {
-    return km_h2_shared_alloc(arg, size);
+    struct km_h2 *h2 = arg;
+    return ng_result(h2, km_h2_shared_alloc(h2->shared, size));
 }
 
 static void ng_free(void *p, void *arg)
 {
-    km_h2_shared_release(arg, p);
+    struct km_h2 *h2 = arg;
+    if (KM_LIKELY(!h2->no_memory) || p == NULL) {
+        km_h2_shared_release(h2->shared, p);
+        return;
+    }
+    struct block *block = block_of(p);
+    if (block->class != CLASS_QUARANTINED) {
+        block->class = CLASS_QUARANTINED;
+        block->next = h2->quarantine;
+        h2->quarantine = block;
+    }
+}
+
+void km_h2_shared_flush(struct km_h2 *h2)
+{
+    struct block *block = h2->quarantine;
+    h2->quarantine = NULL;
+    while (block != NULL) {
+        struct block *next = block->next;
+        km_mem_free(h2->shared->mem, block);
+        block = next;
+    }
 }
 
 static void *ng_calloc(size_t count, size_t size, void *arg)
 {
+    struct km_h2 *h2 = arg;
     size_t total;
     if (__builtin_mul_overflow(count, size, &total)) {
         return NULL;
     }
-    void *p = km_h2_shared_alloc(arg, total);
+    void *p = km_h2_shared_alloc(h2->shared, total);
     if (p != NULL) {
         memset(p, 0, total);
     }
-    return p;
+    return ng_result(h2, p);
 }
 
 static void *resize_large(struct km_h2_shared *shared, struct block *block,
@@ -111,24 +151,33 @@ static void *resize_large(struct km_h2_shared *shared, struct block *block,
 
 static void *ng_realloc(void *p, size_t size, void *arg)
 {
+    struct km_h2 *h2 = arg;
     if (p == NULL) {
-        return km_h2_shared_alloc(arg, size);
+        return ng_malloc(size, arg);
     }
     struct block *block = block_of(p);
-    size_t class = class_of(size);
     if (block->class == CLASS_LARGE) {
         /* It stays large even when it shrinks: its size is not kept. */
-        return resize_large(arg, block, size);
+        return ng_result(h2, resize_large(h2->shared, block, size));
     }
-    if (class <= block->class) {
+    if (class_of(size) <= block->class) {
         return p;
     }
-    void *grown = km_h2_shared_alloc(arg, size);
+    void *grown = ng_malloc(size, arg);
     if (grown != NULL) {
         memcpy(grown, p, block->class * KM_H2_CLASS_BYTES);
-        km_h2_shared_release(arg, p);
+        ng_free(p, arg);
     }
     return grown;
+}
+
+nghttp2_mem km_h2_shared_ng_mem(struct km_h2 *h2)
+{
+    return (nghttp2_mem){.mem_user_data = h2,
+                         .malloc = ng_malloc,
+                         .free = ng_free,
+                         .calloc = ng_calloc,
+                         .realloc = ng_realloc};
 }
 
 /* -- output buffers ------------------------------------------------------ */
@@ -173,11 +222,6 @@ kama_status km_h2_shared_new(const kama_allocator *mem, size_t cache_bytes,
     }
     shared->mem = mem;
     shared->cache_bytes_max = cache_bytes;
-    shared->ng_mem = (nghttp2_mem){.mem_user_data = shared,
-                                   .malloc = ng_malloc,
-                                   .free = ng_free,
-                                   .calloc = ng_calloc,
-                                   .realloc = ng_realloc};
     if (nghttp2_session_callbacks_new(&shared->callbacks) != 0 ||
         nghttp2_option_new(&shared->option) != 0) {
         km_h2_shared_free(shared);

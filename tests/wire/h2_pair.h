@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "base/bytes.h"
 #include "wire/h2.h"
 
 #include <setjmp.h>
@@ -78,6 +79,9 @@ static inline void seen_init(struct side *side, struct seen *seen,
                              struct km_h2_stream *stream)
 {
     (void)side;
+    km_buf_fini(&seen->headers);
+    km_buf_fini(&seen->trailers);
+    km_buf_fini(&seen->body);
     *seen = (struct seen){.stream = stream};
     km_buf_init(&seen->headers, NULL, SIZE_MAX);
     km_buf_init(&seen->trailers, NULL, SIZE_MAX);
