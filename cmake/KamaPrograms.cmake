@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # kamacached, kamacache-cli and the loader plug-ins.
 
-# The daemon sees the public headers only; the client sees the gRPC client
-# half as well.
+# The daemon uses the public headers, and base/ for options and log; the client
+# uses the gRPC client half as well.
 function(km_add_program folder)
   file(GLOB sources CONFIGURE_DEPENDS
     ${CMAKE_SOURCE_DIR}/src/apps/${folder}/*.c)
@@ -17,7 +17,7 @@ function(km_add_program folder)
   install(TARGETS ${folder} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()
 
-km_add_program(kamacached)
+km_add_program(kamacached ${CMAKE_SOURCE_DIR}/src)
 km_add_program(kamacache-cli ${CMAKE_SOURCE_DIR}/src)
 
 # Loader plug-ins: src/loaders/<name>.c or src/loaders/<name>/*.c, each with

@@ -32,7 +32,7 @@ ONLY_FROM = {
 # Units outside the levels: (path prefix, what of ours they may include).
 UNITS = (
     ("src/loaders/", {"kamacache/loader.h"}),
-    ("src/apps/kamacached/", {PUBLIC}),
+    ("src/apps/kamacached/", {PUBLIC, "base"}),
     ("src/apps/kamacache-cli/", {PUBLIC, "rpc", "wire", "base"}),
     ("include/kamacache/", {PUBLIC}),
 )
