@@ -37,6 +37,9 @@ kama_status km_call_set(const struct km_call *call, kama_bytes value,
         .struct_size = sizeof options,
         .ttl_ms = ttl_ms,
     };
+    if (value.len == 0) {
+        value.data = "";
+    }
     return call->host->sink_set(call->out, value, &options);
 }
 

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The http loader: a value is the body that a URL with the key in it answers.
+ *
+ * Every load at a time has a client handle of its own, made when it is first
+ * needed and kept, with its connection, for later loads.
+ */
+#include "../common/call.h"
+#include "../common/spares.h"
+#include "template.h"
+#include "transfer.h"
+
+#include <kamacache/loader.h>
+
+#include <pthread.h>
+#include <stdlib.h>
+
+struct http_loader {
+    const kama_loader_host *host;
+    struct km_template template;
+    struct km_spares spares; /* of struct km_transfer */
+    uint64_t max_value_bytes;
+};
+
+static void close_transfer(void *item)
+{
+    km_transfer_free(item);
+}
+
+/* -- one load ----------------------------------------------------------- */
+
+/* A load that ended before its response did. */
+static kama_status answer_broken(const struct http_loader *loader,
+                                 const struct km_call *call,
+                                 const struct km_transfer *transfer)
+{
+    if (transfer->body_result == KM_BLOB_FULL) {
+        return km_call_too_large(call, loader->max_value_bytes);
+    }
+    if (transfer->body_result == KM_BLOB_NO_MEMORY ||
+        transfer->result == CURLE_OUT_OF_MEMORY) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    if (transfer->result == CURLE_OPERATION_TIMEDOUT) {
+        return km_call_timeout(call, loader->template.origin);
+    }
+    return km_call_fail(
+        call, KAMA_ERR_LOADER, "%s: %s", loader->template.origin,
+        transfer->error[0] != '\0' ? transfer->error
+                                   : curl_easy_strerror(transfer->result));
+}
+
+/* Whether the status line alone is the answer, so that it does not matter
+ * how the body ended. */
+static bool is_final(const struct km_transfer *transfer)
+{
+    return transfer->result == CURLE_OK ||
+           (transfer->result == CURLE_WRITE_ERROR && transfer->status != 200);
+}
+
+static kama_status answer(const struct http_loader *loader,
+                          const struct km_call *call,
+                          const struct km_transfer *transfer)
+{
+    if (!is_final(transfer)) {
+        return answer_broken(loader, call, transfer);
+    }
+    switch (transfer->status) {
+    case 200:
+        return km_call_set(
+            call, kama_bytes_make(transfer->body.data, transfer->body.len),
+            km_freshness_ttl_ms(&transfer->freshness));
+    case 404:
+    case 410:
+        return KAMA_MISS;
+    default:
+        return km_call_fail(call, KAMA_ERR_LOADER, "%s: HTTP status %ld",
+                            loader->template.origin, transfer->status);
+    }
+}
+
+static struct km_transfer *take_transfer(struct http_loader *loader)
+{
+    struct km_transfer *transfer = km_spares_take(&loader->spares);
+    return transfer != NULL ? transfer
+                            : km_transfer_new(loader->max_value_bytes);
+}
+
+static void give_transfer(struct http_loader *loader,
+                          struct km_transfer *transfer)
+{
+    km_transfer_clear(transfer);
+    if (!km_spares_give(&loader->spares, transfer)) {
+        km_transfer_free(transfer);
+    }
+}
+
+static kama_status fetch(struct http_loader *loader, const struct km_call *call,
+                         const char *url)
+{
+    int64_t left_ms = km_call_left_ms(call);
+    if (left_ms <= 0) {
+        return km_call_timeout(call, loader->template.origin);
+    }
+    struct km_transfer *transfer = take_transfer(loader);
+    if (transfer == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    km_transfer_run(transfer, url, left_ms);
+    kama_status status = answer(loader, call, transfer);
+    give_transfer(loader, transfer);
+    return status;
+}
+
+static kama_status load(void *arg, const kama_load *req, kama_sink *out)
+{
+    struct http_loader *loader = arg;
+    struct km_call call;
+    km_call_init(&call, loader->host, req, out);
+    char *url = km_template_url(&loader->template, req->key);
+    if (url == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    kama_status status = fetch(loader, &call, url);
+    free(url);
+    return status;
+}
+
+/* -- setup -------------------------------------------------------------- */
+
+/* libcurl's own state, one per process and for ever: plug-ins are never
+ * unloaded. */
+static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+static CURLcode curl_result;
+
+static void init_curl(void)
+{
+    curl_result = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static void close_loader(void *arg)
+{
+    struct http_loader *loader = arg;
+    km_spares_fini(&loader->spares, close_transfer);
+    km_template_fini(&loader->template);
+    free(loader);
+}
+
+static struct http_loader *make(const kama_loader_host *host,
+                                const kama_loader_config *config)
+{
+    struct http_loader *loader = calloc(1, sizeof *loader);
+    if (loader == NULL ||
+        !km_spares_init(&loader->spares, config->concurrency)) {
+        free(loader);
+        return NULL;
+    }
+    loader->host = host;
+    loader->max_value_bytes = config->max_value_bytes;
+    return loader;
+}
+
+static kama_status open_loader(const kama_loader_host *host,
+                               const kama_loader_config *config, char *error,
+                               size_t cap, void **ret_loader)
+{
+    kama_status status = km_open_check(host, config, error, cap);
+    if (status != KAMA_OK) {
+        return status;
+    }
+    struct km_template template;
+    const char *wrong = km_template_new(config->config, &template);
+    if (wrong != NULL) {
+        return km_open_fail(error, cap, KAMA_ERR_INVALID, "\"%s\": %s",
+                            config->config, wrong);
+    }
+    pthread_once(&curl_once, init_curl);
+    struct http_loader *loader =
+        curl_result == CURLE_OK ? make(host, config) : NULL;
+    if (loader == NULL) {
+        km_template_fini(&template);
+        return km_open_fail(error, cap, KAMA_ERR_NO_MEMORY, "out of memory");
+    }
+    loader->template = template;
+    *ret_loader = loader;
+    return KAMA_OK;
+}
+
+static const char HELP[] =
+    "http://HOST/PATH/{key}\n"
+    "http:https://HOST/PATH/{key}\n"
+    "  The value is the body of a response 200; 404 and 410: no such key.\n"
+    "  Cache-Control gives its time to live. {key} is the key,\n"
+    "  percent-encoded, in the path or the query.\n";
+
+static const kama_loader_plugin_info INFO = {
+    .struct_size = sizeof INFO,
+    .abi_version = KAMA_LOADER_ABI_VERSION,
+    .name = "http",
+    .version = KAMA_VERSION_STRING,
+    .help = HELP,
+    .open = open_loader,
+    .load = load,
+    .close = close_loader,
+};
+
+const kama_loader_plugin_info *kama_loader_plugin(void)
+{
+    return &INFO;
+}

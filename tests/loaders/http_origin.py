@@ -1,0 +1,160 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""The origin that the http loader is tested against: a server that answers
+well or badly as the path says. Prints its port, ends with its input.
+
+    /echo/...       the request target as it came
+    /headers/TEXT   TEXT (percent-encoded) among the headers
+    /status/N       HTTP status N
+    /body/N         N zero bytes
+    /connections    how many connections there were
+    /redirect/N     N redirects, then a value
+    /ACTION         one of ACTIONS
+"""
+import os
+import socket
+import sys
+import threading
+import urllib.parse
+
+accepted = []
+
+
+def response(body, status="200 OK", headers=""):
+    return (f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}"
+            "\r\n").encode("latin-1") + body
+
+
+def answer_chunked(conn):
+    conn.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for piece in (b"one ", b"two ", b"three"):
+        conn.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+    conn.sendall(b"0\r\n\r\n")
+
+
+def answer_until_close(conn):
+    conn.sendall(b"HTTP/1.0 200 OK\r\n\r\nuntil the end")
+    return "close"
+
+
+def answer_early_end(conn):
+    conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart")
+    return "close"
+
+
+def answer_bad_chunk(conn):
+    conn.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                 b"zz\r\nnot hexadecimal")
+    return "close"
+
+
+def answer_garbage(conn):
+    conn.sendall(bytes(range(256)) * 16)
+    return "close"
+
+
+def answer_nothing(_):
+    return "close"
+
+
+def answer_hang(conn):
+    conn.recv(1)
+    return "close"
+
+
+def answer_drip(conn):
+    conn.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    conn.settimeout(0.02)
+    while True:
+        conn.sendall(b"x")
+        try:
+            conn.recv(1)
+            return "close"
+        except socket.timeout:
+            pass
+
+
+def answer_endless(conn):
+    conn.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        conn.sendall(b"\0" * 65536)
+
+
+def answer_big_404(conn):
+    conn.sendall(response(b"\0" * 1000000, "404 Not Found"))
+
+
+def answer_continue(conn):
+    conn.sendall(b"HTTP/1.1 103 Early Hints\r\nCache-Control: max-age=9\r\n"
+                 b"\r\n" + response(b"after hints"))
+
+
+def answer_away(conn):
+    conn.sendall(response(b"", "302 Found",
+                          "Location: file:///etc/passwd\r\n"))
+
+
+ACTIONS = {name[len("answer_"):]: function
+           for name, function in list(globals().items())
+           if name.startswith("answer_")}
+
+
+def answer(conn, target):
+    _, action, *rest = target.split("/", 2)
+    text = rest[0] if rest else ""
+    if action in ACTIONS:
+        return ACTIONS[action](conn)
+    if action == "headers":
+        header = urllib.parse.unquote(text, "latin-1")
+        conn.sendall(response(b"value", headers=header + "\r\n"))
+    elif action == "status":
+        conn.sendall(response(b"no value", f"{text} Status"))
+    elif action == "body":
+        conn.sendall(response(b"\0" * int(text)))
+    elif action == "connections":
+        conn.sendall(response(str(len(accepted)).encode()))
+    elif action == "redirect" and text != "0":
+        where = f"Location: /redirect/{int(text) - 1}\r\n"
+        conn.sendall(response(b"not this", "302 Found",
+                              where + "Cache-Control: max-age=9\r\n"))
+    else:
+        conn.sendall(response(target.encode("latin-1")))
+    return None
+
+
+def serve(conn):
+    received = b""
+    try:
+        while True:
+            while b"\r\n\r\n" not in received:
+                data = conn.recv(65536)
+                if not data:
+                    return
+                received += data
+            head, received = received.split(b"\r\n\r\n", 1)
+            target = head.split(b" ")[1].decode("latin-1")
+            if answer(conn, target) == "close":
+                return
+    except OSError:
+        pass
+    finally:
+        conn.close()
+
+
+def accept(listener):
+    while True:
+        conn, address = listener.accept()
+        accepted.append(address)
+        threading.Thread(target=serve, args=(conn,), daemon=True).start()
+
+
+def main():
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    threading.Thread(target=accept, args=(listener,), daemon=True).start()
+    print(listener.getsockname()[1], flush=True)
+    sys.stdin.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

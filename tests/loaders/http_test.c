@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: MIT */
+/* The http plug-in against a server that answers well and badly: what is a
+ * value, how long it lives, and that no server holds a load past its time. */
+#include "helpers/plugin_host.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static pid_t server;
+static int server_input;
+static int port;
+static char config_text[256];
+
+static int read_port(int fd)
+{
+    char line[16] = "";
+    size_t len = 0;
+    while (len < sizeof line - 1 && read(fd, line + len, 1) == 1 &&
+           line[len] != '\n') {
+        len++;
+    }
+    return atoi(line);
+}
+
+/* Starts http_origin.py; it ends when its input does. */
+static int start_server(void **state)
+{
+    (void)state;
+    unsetenv("http_proxy");
+    unsetenv("all_proxy");
+    const char *tree = getenv("KAMA_SOURCE_DIR");
+    char file[4096];
+    snprintf(file, sizeof file, "%s/tests/loaders/http_origin.py",
+             tree != NULL ? tree : ".");
+    char *arguments[] = {"/usr/bin/python3", file, NULL};
+    int in[2];
+    int out[2];
+    assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, in[0], 0);
+    posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+    assert_int_equal(
+        posix_spawn(&server, arguments[0], &actions, NULL, arguments, environ),
+        0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(in[0]);
+    close(out[1]);
+    server_input = in[1];
+    port = read_port(out[0]);
+    close(out[0]);
+    assert_true(port > 0);
+    return 0;
+}
+
+static int stop_server(void **state)
+{
+    (void)state;
+    close(server_input);
+    int status = -1;
+    assert_int_equal(waitpid(server, &status, 0), server);
+    assert_int_equal(status, 0);
+    return 0;
+}
+
+static const char *config(const char *path)
+{
+    snprintf(config_text, sizeof config_text, "http://127.0.0.1:%d%s", port,
+             path);
+    return config_text;
+}
+
+static void open_path(struct host_plugin *plugin, const char *path)
+{
+    host_open(plugin, "http", config(path), NULL);
+    if (plugin->status != KAMA_OK) {
+        fail_msg("%s", plugin->error);
+    }
+}
+
+static void expect_echo(const char *path, kama_bytes key, const char *target)
+{
+    struct host_plugin plugin;
+    open_path(&plugin, path);
+    host_expect_value(&plugin, key, kama_bytes_str(target), 0);
+    host_close(&plugin);
+}
+
+/* The key is percent-encoded, in path and query, as often as it occurs, and
+ * is never a path of its own. */
+static void test_key_in_url(void **state)
+{
+    (void)state;
+    expect_echo("/echo/{key}", KAMA_STR("tom"), "/echo/tom");
+    expect_echo("/echo/{key}?id={key}&x=%20", KAMA_STR("a b"),
+                "/echo/a%20b?id=a%20b&x=%20");
+    expect_echo("/echo/{key}", KAMA_STR("aZ09-._~"), "/echo/aZ09-._~");
+    expect_echo("/echo/{key}", KAMA_BYTES("\0\xff/?#%&+{key}\r\n", 15),
+                "/echo/%00%FF%2F%3F%23%25%26%2B%7Bkey%7D%0D%0A");
+    expect_echo("/echo/{key}/x", KAMA_STR(".."), "/echo/%2E%2E/x");
+    expect_echo("/echo/{key}/x", KAMA_STR("."), "/echo/%2E/x");
+    expect_echo("/echo/{key}/x", KAMA_STR("..."), "/echo/.../x");
+    expect_echo("/echo/../{key}", KAMA_STR("../b"), "/echo/../..%2Fb");
+}
+
+/* The longest key, every byte of it encoded. */
+static void test_longest_key(void **state)
+{
+    (void)state;
+    char key[4096];
+    char target[6 + 3 * sizeof key + 1] = "/echo/";
+    memset(key, '/', sizeof key);
+    for (size_t i = 0; i < sizeof key; i++) {
+        memcpy(target + 6 + 3 * i, "%2F", 4);
+    }
+    expect_echo("/echo/{key}", KAMA_BYTES(key, sizeof key), target);
+}
+
+/* The option reads loader="http://...": the plug-in gets what follows its
+ * own name. */
+static void test_short_form(void **state)
+{
+    (void)state;
+    char text[64];
+    snprintf(text, sizeof text, "//127.0.0.1:%d/echo/{key}", port);
+    struct host_plugin plugin;
+    host_open(&plugin, "http", text, NULL);
+    assert_int_equal(plugin.status, KAMA_OK);
+    host_expect_value(&plugin, KAMA_STR("k"), KAMA_STR("/echo/k"), 0);
+    host_close(&plugin);
+}
+
+/* What can be known at the start is an error there. */
+static void test_refused_at_the_start(void **state)
+{
+    (void)state;
+    host_expect_refused("http", "", "not a URL");
+    host_expect_refused("http", "host/{key}", "not a URL");
+    host_expect_refused("http", "file:///etc/{key}", "not a URL");
+    host_expect_refused("http", "ftp://host/{key}", "not a URL");
+    host_expect_refused("http", "http:///{key}", "no host");
+    host_expect_refused("http", "http://host/", "no {key}");
+    host_expect_refused("http", "http://{key}/", "no {key}");
+    host_expect_refused("http", "http://{key}.x/{key}", "choose the host");
+    host_expect_refused("http", "http://host/{key}#x", "#");
+    host_expect_refused("http", "http://host/{key} x", "blank");
+}
+
+/* 200 is a value, 404 and 410 are a miss, all others are errors. */
+static void test_statuses(void **state)
+{
+    (void)state;
+    struct host_plugin plugin;
+    open_path(&plugin, "/status/{key}");
+    host_expect_value(&plugin, KAMA_STR("200"), KAMA_STR("no value"), 0);
+    host_expect_status(&plugin, KAMA_STR("404"), KAMA_MISS, NULL);
+    host_expect_status(&plugin, KAMA_STR("410"), KAMA_MISS, NULL);
+    static const char *const others[] = {"201", "206", "300", "400", "401",
+                                         "403", "429", "500", "503"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        char sentence[32];
+        snprintf(sentence, sizeof sentence, "HTTP status %s", others[i]);
+        host_expect_status(&plugin, kama_bytes_str(others[i]), KAMA_ERR_LOADER,
+                           sentence);
+    }
+    host_close(&plugin);
+}
+
+/* A response header and the time to live that it gives. */
+static const struct {
+    const char *header;
+    int64_t ttl_ms;
+} FRESHNESS[] = {
+    {"X-Other: max-age=5", 0},
+    {"Cache-Control: public", 0},
+    {"Cache-Control: max-age=5", 5000},
+    {"cache-control:MAX-AGE=\"5\" , public", 5000},
+    {"Cache-Control: max-age=5, s-maxage=9", 9000},
+    {"Cache-Control: s-maxage=2\r\nCache-Control: max-age=5", 2000},
+    {"Cache-Control: max-age=7, max-age=6", 6000},
+    {"Cache-Control: max-age=60\r\nAge: 20", 40000},
+    {"Age: 60\r\nCache-Control: max-age=60", 1},
+    {"Age: nonsense\r\nCache-Control: max-age=60", 60000},
+    {"Cache-Control: max-age=0", 1},
+    {"Cache-Control: max-age=-5", 1},
+    {"Cache-Control: max-age", 1},
+    {"Cache-Control: no-store", 1},
+    {"Cache-Control: no-cache, max-age=5", 1},
+    {"Cache-Control: max-age=5, private", 1},
+    {"Cache-Control: max-age=99999999999999999999999", 2147483648000},
+    {"Cache-Control: ,, =, \"", 0},
+    {"Expires: Thu, 01 Jan 1970 00:00:00 GMT", 0},
+};
+
+/* Cache-Control gives the time to live, Age is taken off. */
+static void test_freshness(void **state)
+{
+    (void)state;
+    struct host_plugin plugin;
+    open_path(&plugin, "/headers/{key}");
+    for (size_t i = 0; i < sizeof FRESHNESS / sizeof FRESHNESS[0]; i++) {
+        print_message("%s\n", FRESHNESS[i].header);
+        host_expect_value(&plugin, kama_bytes_str(FRESHNESS[i].header),
+                          KAMA_STR("value"), FRESHNESS[i].ttl_ms);
+    }
+    host_close(&plugin);
+}
+
+/* Chunks, a body until the connection ends, responses before the response. */
+static void test_body_forms(void **state)
+{
+    (void)state;
+    struct host_plugin plugin;
+    open_path(&plugin, "/{key}");
+    host_expect_value(&plugin, KAMA_STR("chunked"), KAMA_STR("one two three"),
+                      0);
+    host_expect_value(&plugin, KAMA_STR("until_close"),
+                      KAMA_STR("until the end"), 0);
+    host_expect_value(&plugin, KAMA_STR("continue"), KAMA_STR("after hints"),
+                      0);
+    host_close(&plugin);
+    open_path(&plugin, "/body/{key}");
+    host_expect_value(&plugin, KAMA_STR("0"), KAMA_STR(""), 0);
+    host_close(&plugin);
+}
+
+/* Three redirects are followed, a fourth is not, and never to a file. The
+ * headers of a redirect say nothing about the value. */
+static void test_redirects(void **state)
+{
+    (void)state;
+    struct host_plugin plugin;
+    open_path(&plugin, "/redirect/{key}");
+    host_expect_value(&plugin, KAMA_STR("3"), KAMA_STR("/redirect/0"), 0);
+    host_expect_status(&plugin, KAMA_STR("4"), KAMA_ERR_LOADER, "redirects");
+    host_close(&plugin);
+    open_path(&plugin, "/{key}");
+    host_expect_status(&plugin, KAMA_STR("away"), KAMA_ERR_LOADER, "file");
+    host_close(&plugin);
+}
+
+/* Half a response is no value. */
+static void test_broken_responses(void **state)
+{
+    (void)state;
+    struct host_plugin plugin;
+    open_path(&plugin, "/{key}");
+    host_expect_status(&plugin, KAMA_STR("early_end"), KAMA_ERR_LOADER, NULL);
+    host_expect_status(&plugin, KAMA_STR("bad_chunk"), KAMA_ERR_LOADER, NULL);
+    host_expect_status(&plugin, KAMA_STR("garbage"), KAMA_ERR_LOADER, NULL);
+    host_expect_status(&plugin, KAMA_STR("nothing"), KAMA_ERR_LOADER, NULL);
+    host_expect_status(&plugin, KAMA_STR("big_404"), KAMA_MISS, NULL);
+    host_expect_value(&plugin, KAMA_STR("ok"), KAMA_STR("/ok"), 0);
+    host_close(&plugin);
+}
+
+static void expect_timeout(const char *action)
+{
+    struct host_plugin plugin;
+    struct host_result result;
+    open_path(&plugin, "/{key}");
+    host_load(&plugin, kama_bytes_str(action), 200, &result);
+    if (result.status != KAMA_ERR_TIMEOUT) {
+        fail_msg("status %d: %s", result.status, result.sentence);
+    }
+    assert_in_range(result.took_ms, 150, 3000);
+    host_result_fini(&result);
+    host_expect_value(&plugin, KAMA_STR("ok"), KAMA_STR("/ok"), 0);
+    host_close(&plugin);
+}
+
+/* A server that hangs, or goes on in drops, is left at the deadline. */
+static void test_deadline(void **state)
+{
+    (void)state;
+    expect_timeout("hang");
+    expect_timeout("drip");
+}
+
+/* Nobody listens: said at once, without what is secret in the URL. */
+static void test_refused_connection(void **state)
+{
+    (void)state;
+    struct host_plugin plugin;
+    struct host_result result;
+    host_open(&plugin, "http", "http://me:secret@127.0.0.1:1/{key}", NULL);
+    assert_int_equal(plugin.status, KAMA_OK);
+    host_load(&plugin, KAMA_STR("k"), 5000, &result);
+    assert_int_equal(result.status, KAMA_ERR_LOADER);
+    assert_non_null(strstr(result.sentence, "http://127.0.0.1:1: "));
+    assert_null(strstr(result.sentence, "secret"));
+    host_result_fini(&result);
+    host_close(&plugin);
+}
+
+static void allow_1000_bytes(kama_loader_config *config)
+{
+    config->max_value_bytes = 1000;
+}
+
+/* The limit is a value, one more byte is not, and an endless body is cut. */
+static void test_value_limit(void **state)
+{
+    (void)state;
+    static const char zeros[1000];
+    struct host_plugin plugin;
+    host_open(&plugin, "http", config("/body/{key}"), allow_1000_bytes);
+    host_expect_value(&plugin, KAMA_STR("1000"), KAMA_BYTES(zeros, 1000), 0);
+    host_expect_status(&plugin, KAMA_STR("1001"), KAMA_ERR_TOO_LARGE, "1000");
+    host_close(&plugin);
+    open_path(&plugin, "/{key}");
+    host_expect_status(&plugin, KAMA_STR("endless"), KAMA_ERR_TOO_LARGE, NULL);
+    host_close(&plugin);
+}
+
+static int ask_connections(const struct host_plugin *plugin)
+{
+    struct host_result result;
+    host_load(plugin, KAMA_STR("connections"), 5000, &result);
+    assert_int_equal(result.status, KAMA_OK);
+    int count = atoi(result.value);
+    host_result_fini(&result);
+    return count;
+}
+
+/* Loads one after the other use one connection, misses too. */
+static void test_keep_alive(void **state)
+{
+    (void)state;
+    struct host_plugin plugin;
+    open_path(&plugin, "/{key}");
+    int before = ask_connections(&plugin);
+    for (int i = 0; i < 5; i++) {
+        host_expect_value(&plugin, KAMA_STR("ok"), KAMA_STR("/ok"), 0);
+    }
+    assert_int_equal(ask_connections(&plugin), before);
+    host_close(&plugin);
+}
+
+struct runner {
+    const struct host_plugin *plugin;
+    int number;
+    int good;
+    char wrong[300];
+};
+
+static void *run_many(void *arg)
+{
+    struct runner *runner = arg;
+    char key[32];
+    char value[48];
+    for (int i = 0; i < 20; i++) {
+        struct host_result result;
+        snprintf(key, sizeof key, "k%d-%d", runner->number, i);
+        snprintf(value, sizeof value, "/%s", key);
+        host_load(runner->plugin, kama_bytes_str(key), 60000, &result);
+        if (result.status == KAMA_OK && strcmp(result.value, value) == 0) {
+            runner->good++;
+        } else {
+            snprintf(runner->wrong, sizeof runner->wrong, "%d: %s",
+                     result.status, result.sentence);
+        }
+        host_result_fini(&result);
+    }
+    return NULL;
+}
+
+/* 16 loads at a time each get their own answer over at most 16 connections,
+ * and close gives every descriptor back. */
+static void test_many_threads(void **state)
+{
+    (void)state;
+    int descriptors = host_count_descriptors();
+    struct host_plugin plugin;
+    open_path(&plugin, "/{key}");
+    int before = ask_connections(&plugin);
+    pthread_t threads[16];
+    struct runner runners[16];
+    memset(runners, 0, sizeof runners);
+    for (int i = 0; i < 16; i++) {
+        runners[i].plugin = &plugin;
+        runners[i].number = i;
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, run_many, &runners[i]), 0);
+    }
+    for (int i = 0; i < 16; i++) {
+        pthread_join(threads[i], NULL);
+        assert_string_equal(runners[i].wrong, "");
+        assert_int_equal(runners[i].good, 20);
+    }
+    assert_in_range(ask_connections(&plugin) - before, 0, 16);
+    host_close(&plugin);
+    assert_int_equal(host_count_descriptors(), descriptors);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_key_in_url),
+        cmocka_unit_test(test_longest_key),
+        cmocka_unit_test(test_short_form),
+        cmocka_unit_test(test_refused_at_the_start),
+        cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_freshness),
+        cmocka_unit_test(test_body_forms),
+        cmocka_unit_test(test_redirects),
+        cmocka_unit_test(test_broken_responses),
+        cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_refused_connection),
+        cmocka_unit_test(test_value_limit),
+        cmocka_unit_test(test_keep_alive),
+        cmocka_unit_test(test_many_threads),
+    };
+    return cmocka_run_group_tests(tests, start_server, stop_server);
+}
