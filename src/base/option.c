@@ -250,11 +250,11 @@ kama_status km_options_set(struct km_options *o, const char *name,
     if (status == KAMA_OK) {
         status = store_value(o, row, origin, value);
     }
-    if (status != KAMA_OK) {
-        km_option_show_name(row->name, shown);
-        return km_fail(status, "%s%s: %s", dashes, shown, km_last_error());
+    if (status == KAMA_OK || origin == KM_ORIGIN_ENV) {
+        return status; /* km_options_from_env names the variable */
     }
-    return KAMA_OK;
+    km_option_show_name(row->name, shown);
+    return km_fail(status, "%s%s: %s", dashes, shown, km_last_error());
 }
 
 /* -- life ---------------------------------------------------------------- */
