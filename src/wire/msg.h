@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The messages of proto/ and of the standard gRPC services, as structs and
+ * tables for wire/pb.h. What the fields mean is said in the .proto files.
+ *
+ * km_msg_v1_*  kama.v1        km_msg_health_*   grpc.health.v1
+ * km_msg_*     kama.v2        km_msg_reflect_*  grpc.reflection.v1 and v1alpha
+ * km_msg_desc_*  the parts of google.protobuf's descriptors that name symbols
+ *
+ * A field whose value is sent without a copy (GetResponse.value) is written
+ * with km_pb_write_prefix and has a number here.
+ */
+#pragma once
+
+#include "wire/pb.h"
+
+/* -- kama.v1 ------------------------------------------------------------- */
+
+/* GetRequest, SetRequest and DeleteRequest are prefixes of one another. Keys
+ * may be any bytes, and so may v1's "string key". */
+#define KM_MSG_V1_REQUEST(X, M)                                                \
+    X(M, 1, BYTES, group, _)                                                   \
+    X(M, 2, BYTES, key, _)                                                     \
+    X(M, 3, BYTES, value, _)
+KM_PB_DECLARE(km_msg_v1_request, KM_MSG_V1_REQUEST);
+
+#define KM_MSG_V1_GET_RESPONSE(X, M) X(M, 1, BYTES, value, _)
+KM_PB_DECLARE(km_msg_v1_get_response, KM_MSG_V1_GET_RESPONSE);
+#define KM_MSG_V1_VALUE 1
+
+#define KM_MSG_V1_DELETE_RESPONSE(X, M) X(M, 1, BOOL, value, _)
+KM_PB_DECLARE(km_msg_v1_delete_response, KM_MSG_V1_DELETE_RESPONSE);
+
+/* -- kama.v2: one key ---------------------------------------------------- */
+
+#define KM_MSG_GET_REQUEST(X, M)                                               \
+    X(M, 1, BYTES, group, _)                                                   \
+    X(M, 2, BYTES, key, _)                                                     \
+    X(M, 3, BOOL, no_load, _)                                                  \
+    X(M, 4, BOOL, local_only, _)
+KM_PB_DECLARE(km_msg_get_request, KM_MSG_GET_REQUEST);
+
+/* GetResponse.value and MGetItem.value. */
+#define KM_MSG_VALUE 15
+
+#define KM_MSG_GET_RESPONSE(X, M)                                              \
+    X(M, 1, BOOL, found, _)                                                    \
+    X(M, 2, SINT64, ttl_ms, _)                                                 \
+    X(M, 3, UINT64, version, _)                                                \
+    X(M, 4, INT32, source, _)                                                  \
+    X(M, 5, BYTES, etag, _)                                                    \
+    X(M, 15, BYTES, value, _)
+KM_PB_DECLARE(km_msg_get_response, KM_MSG_GET_RESPONSE);
+
+#define KM_MSG_SET_REQUEST(X, M)                                               \
+    X(M, 1, BYTES, group, _)                                                   \
+    X(M, 2, BYTES, key, _)                                                     \
+    X(M, 3, BYTES, value, _)                                                   \
+    X(M, 4, SINT64, ttl_ms, _)                                                 \
+    X(M, 5, INT32, condition, _)                                               \
+    X(M, 6, BYTES, if_match, _)                                                \
+    X(M, 7, INT32, ack, _)
+KM_PB_DECLARE(km_msg_set_request, KM_MSG_SET_REQUEST);
+
+#define KM_MSG_DELETE_REQUEST(X, M)                                            \
+    X(M, 1, BYTES, group, _)                                                   \
+    X(M, 2, BYTES, key, _)                                                     \
+    X(M, 3, BYTES, if_match, _)                                                \
+    X(M, 4, INT32, ack, _)
+KM_PB_DECLARE(km_msg_delete_request, KM_MSG_DELETE_REQUEST);
+
+#define KM_MSG_DELETE_RESPONSE(X, M) X(M, 1, BOOL, removed, _)
+KM_PB_DECLARE(km_msg_delete_response, KM_MSG_DELETE_RESPONSE);
+
+/* -- kama.v2: many keys -------------------------------------------------- */
+
+#define KM_MSG_MGET_REQUEST(X, M)                                              \
+    X(M, 1, BYTES, group, _)                                                   \
+    X(M, 2, LIST, keys, _)                                                     \
+    X(M, 3, BOOL, no_load, _)                                                  \
+    X(M, 4, BOOL, local_only, _)
+KM_PB_DECLARE(km_msg_mget_request, KM_MSG_MGET_REQUEST);
+#define KM_MSG_MGET_KEY 2 /* MGetRequest.keys */
+
+/* status: a kama_status. */
+#define KM_MSG_MGET_ITEM(X, M)                                                 \
+    X(M, 1, INT32, status, _)                                                  \
+    X(M, 2, SINT64, ttl_ms, _)                                                 \
+    X(M, 3, UINT64, version, _)                                                \
+    X(M, 4, INT32, source, _)                                                  \
+    X(M, 5, BYTES, etag, _)                                                    \
+    X(M, 15, BYTES, value, _)
+KM_PB_DECLARE(km_msg_mget_item, KM_MSG_MGET_ITEM);
+
+#define KM_MSG_MGET_RESPONSE(X, M) X(M, 1, LIST, items, _)
+KM_PB_DECLARE(km_msg_mget_response, KM_MSG_MGET_RESPONSE);
+#define KM_MSG_MGET_ITEMS 1
+
+#define KM_MSG_CLEAR_REQUEST(X, M)                                             \
+    X(M, 1, BYTES, group, _)                                                   \
+    X(M, 2, INT32, ack, _)
+KM_PB_DECLARE(km_msg_clear_request, KM_MSG_CLEAR_REQUEST);
+
+#define KM_MSG_SCAN_REQUEST(X, M)                                              \
+    X(M, 1, BYTES, group, _)                                                   \
+    X(M, 2, BYTES, glob, _)                                                    \
+    X(M, 3, UINT64, limit, _)
+KM_PB_DECLARE(km_msg_scan_request, KM_MSG_SCAN_REQUEST);
+
+#define KM_MSG_SCAN_ENTRY(X, M)                                                \
+    X(M, 1, BYTES, key, _)                                                     \
+    X(M, 2, UINT64, value_bytes, _)                                            \
+    X(M, 3, UINT64, version, _)                                                \
+    X(M, 4, SINT64, ttl_ms, _)
+KM_PB_DECLARE(km_msg_scan_entry, KM_MSG_SCAN_ENTRY);
+
+#define KM_MSG_SCAN_RESPONSE(X, M) X(M, 1, LIST, entries, _)
+KM_PB_DECLARE(km_msg_scan_response, KM_MSG_SCAN_RESPONSE);
+#define KM_MSG_SCAN_ENTRIES 1
+
+/* -- kama.v2: looking in ------------------------------------------------- */
+
+#define KM_MSG_PING_REQUEST(X, M) X(M, 1, BYTES, payload, _)
+KM_PB_DECLARE(km_msg_ping_request, KM_MSG_PING_REQUEST);
+
+#define KM_MSG_PING_RESPONSE(X, M)                                             \
+    X(M, 1, BYTES, payload, _)                                                 \
+    X(M, 2, BYTES, service, _)                                                 \
+    X(M, 3, BYTES, version, _)                                                 \
+    X(M, 4, UINT64, uptime_ms, _)                                              \
+    X(M, 5, BYTES, member_id, _)                                               \
+    X(M, 6, BYTES, address, _)
+KM_PB_DECLARE(km_msg_ping_response, KM_MSG_PING_RESPONSE);
+
+#define KM_MSG_STATS_REQUEST(X, M) X(M, 1, BYTES, group, _)
+KM_PB_DECLARE(km_msg_stats_request, KM_MSG_STATS_REQUEST);
+
+#define KM_MSG_LATENCY(X, M)                                                   \
+    X(M, 1, UINT64, count, _)                                                  \
+    X(M, 2, UINT64, sum_ns, _)                                                 \
+    X(M, 3, UINT64, p50_ns, _)                                                 \
+    X(M, 4, UINT64, p90_ns, _)                                                 \
+    X(M, 5, UINT64, p99_ns, _)                                                 \
+    X(M, 6, UINT64, p999_ns, _)                                                \
+    X(M, 7, UINT64, max_ns, _)
+KM_PB_DECLARE(km_msg_latency, KM_MSG_LATENCY);
+
+/* The counters have the names and the order of kama_group_stats. */
+#define KM_MSG_GROUP_STATS(X, M)                                               \
+    X(M, 1, BYTES, name, _)                                                    \
+    X(M, 2, UINT64, gets, _)                                                   \
+    X(M, 3, UINT64, hits, _)                                                   \
+    X(M, 4, UINT64, negative_hits, _)                                          \
+    X(M, 5, UINT64, misses, _)                                                 \
+    X(M, 6, UINT64, loads, _)                                                  \
+    X(M, 7, UINT64, loads_coalesced, _)                                        \
+    X(M, 8, UINT64, loads_missed, _)                                           \
+    X(M, 9, UINT64, loads_failed, _)                                           \
+    X(M, 10, UINT64, loads_overtaken, _)                                       \
+    X(M, 11, UINT64, load_ns, _)                                               \
+    X(M, 12, UINT64, loads_running, _)                                         \
+    X(M, 13, UINT64, sets, _)                                                  \
+    X(M, 14, UINT64, dels, _)                                                  \
+    X(M, 15, UINT64, clears, _)                                                \
+    X(M, 16, UINT64, evictions, _)                                             \
+    X(M, 17, UINT64, expirations, _)                                           \
+    X(M, 18, UINT64, entries, _)                                               \
+    X(M, 19, UINT64, bytes, _)                                                 \
+    X(M, 20, UINT64, value_bytes, _)                                           \
+    X(M, 21, UINT64, pinned_bytes, _)                                          \
+    X(M, 22, UINT64, max_bytes, _)                                             \
+    X(M, 23, MESSAGE, load_latency, km_msg_latency)
+KM_PB_DECLARE(km_msg_group_stats, KM_MSG_GROUP_STATS);
+
+#define KM_MSG_METRIC(X, M)                                                    \
+    X(M, 1, BYTES, name, _)                                                    \
+    X(M, 2, BOOL, gauge, _)                                                    \
+    X(M, 3, BYTES, unit, _)                                                    \
+    X(M, 4, UINT64, value, _)
+KM_PB_DECLARE(km_msg_metric, KM_MSG_METRIC);
+
+#define KM_MSG_STATS_RESPONSE(X, M)                                            \
+    X(M, 1, LIST, groups, _)                                                   \
+    X(M, 2, LIST, node, _)
+KM_PB_DECLARE(km_msg_stats_response, KM_MSG_STATS_RESPONSE);
+#define KM_MSG_STATS_GROUPS 1
+#define KM_MSG_STATS_NODE 2
+
+#define KM_MSG_GROUP_INFO(X, M)                                                \
+    X(M, 1, BYTES, name, _)                                                    \
+    X(M, 2, UINT64, max_bytes, _)                                              \
+    X(M, 3, UINT64, max_value_bytes, _)                                        \
+    X(M, 4, SINT64, ttl_ms, _)                                                 \
+    X(M, 5, SINT64, negative_ttl_ms, _)                                        \
+    X(M, 6, BOOL, has_loader, _)                                               \
+    X(M, 7, SINT64, loader_timeout_ms, _)                                      \
+    X(M, 8, UINT32, loader_concurrency, _)                                     \
+    X(M, 9, BYTES, policy, _)                                                  \
+    X(M, 10, BYTES, sync, _)                                                   \
+    X(M, 11, UINT64, entries, _)                                               \
+    X(M, 12, UINT64, bytes, _)                                                 \
+    X(M, 13, LIST, options, _)
+KM_PB_DECLARE(km_msg_group_info, KM_MSG_GROUP_INFO);
+
+#define KM_MSG_GROUP_OPTION(X, M)                                              \
+    X(M, 1, BYTES, name, _)                                                    \
+    X(M, 2, BYTES, value, _)
+KM_PB_DECLARE(km_msg_group_option, KM_MSG_GROUP_OPTION);
+#define KM_MSG_GROUP_OPTIONS 13
+
+#define KM_MSG_GROUPS_RESPONSE(X, M) X(M, 1, LIST, groups, _)
+KM_PB_DECLARE(km_msg_groups_response, KM_MSG_GROUPS_RESPONSE);
+#define KM_MSG_GROUPS_GROUPS 1
+
+/* -- grpc.health.v1 ------------------------------------------------------ */
+
+#define KM_MSG_HEALTH_REQUEST(X, M) X(M, 1, BYTES, service, _)
+KM_PB_DECLARE(km_msg_health_request, KM_MSG_HEALTH_REQUEST);
+
+enum km_msg_health {
+    KM_MSG_HEALTH_SERVING = 1,
+    KM_MSG_HEALTH_NOT_SERVING = 2,
+    KM_MSG_HEALTH_SERVICE_UNKNOWN = 3
+};
+#define KM_MSG_HEALTH_RESPONSE(X, M) X(M, 1, INT32, status, _)
+KM_PB_DECLARE(km_msg_health_response, KM_MSG_HEALTH_RESPONSE);
+
+/* -- grpc.reflection.v1, v1alpha ----------------------------------------- */
+
+/* Of the one-of, the field whose data is not NULL and lies last is set. */
+#define KM_MSG_REFLECT_REQUEST(X, M)                                           \
+    X(M, 1, BYTES, host, _)                                                    \
+    X(M, 3, BYTES, file_by_filename, _)                                        \
+    X(M, 4, BYTES, file_containing_symbol, _)                                  \
+    X(M, 5, BYTES, file_containing_extension, _)                               \
+    X(M, 6, BYTES, all_extension_numbers_of_type, _)                           \
+    X(M, 7, BYTES, list_services, _)
+KM_PB_DECLARE(km_msg_reflect_request, KM_MSG_REFLECT_REQUEST);
+
+#define KM_MSG_REFLECT_ERROR(X, M)                                             \
+    X(M, 1, INT32, error_code, _)                                              \
+    X(M, 2, BYTES, error_message, _)
+KM_PB_DECLARE(km_msg_reflect_error, KM_MSG_REFLECT_ERROR);
+
+/* ServiceResponse */
+#define KM_MSG_REFLECT_SERVICE(X, M) X(M, 1, BYTES, name, _)
+KM_PB_DECLARE(km_msg_reflect_service, KM_MSG_REFLECT_SERVICE);
+
+/* FileDescriptorResponse and ListServiceResponse: field 1, repeated. */
+#define KM_MSG_REFLECT_ELEMENT 1
+
+#define KM_MSG_REFLECT_RESPONSE(X, M)                                          \
+    X(M, 1, BYTES, valid_host, _)                                              \
+    X(M, 2, BYTES, original_request, _)                                        \
+    X(M, 4, BYTES, file_descriptor_response, _)                                \
+    X(M, 6, BYTES, list_services_response, _)                                  \
+    X(M, 7, MESSAGE, error_response, km_msg_reflect_error)
+KM_PB_DECLARE(km_msg_reflect_response, KM_MSG_REFLECT_RESPONSE);
+
+/* -- google.protobuf descriptors ----------------------------------------- */
+
+#define KM_MSG_DESC_SET(X, M) X(M, 1, LIST, files, _)
+KM_PB_DECLARE(km_msg_desc_set, KM_MSG_DESC_SET);
+
+#define KM_MSG_DESC_FILE(X, M)                                                 \
+    X(M, 1, BYTES, name, _)                                                    \
+    X(M, 2, BYTES, package, _)                                                 \
+    X(M, 4, LIST, messages, _)                                                 \
+    X(M, 5, LIST, enums, _)                                                    \
+    X(M, 6, LIST, services, _)
+KM_PB_DECLARE(km_msg_desc_file, KM_MSG_DESC_FILE);
+
+/* DescriptorProto */
+#define KM_MSG_DESC_MESSAGE(X, M)                                              \
+    X(M, 1, BYTES, name, _)                                                    \
+    X(M, 2, LIST, fields, _)                                                   \
+    X(M, 3, LIST, messages, _)                                                 \
+    X(M, 4, LIST, enums, _)
+KM_PB_DECLARE(km_msg_desc_message, KM_MSG_DESC_MESSAGE);
+
+/* ServiceDescriptorProto (methods) and EnumDescriptorProto (values) */
+#define KM_MSG_DESC_OWNER(X, M)                                                \
+    X(M, 1, BYTES, name, _)                                                    \
+    X(M, 2, LIST, members, _)
+KM_PB_DECLARE(km_msg_desc_owner, KM_MSG_DESC_OWNER);
+
+/* Any descriptor's name: field 1. */
+#define KM_MSG_DESC_NAMED(X, M) X(M, 1, BYTES, name, _)
+KM_PB_DECLARE(km_msg_desc_named, KM_MSG_DESC_NAMED);
