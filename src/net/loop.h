@@ -42,9 +42,11 @@ KAMA_NODISCARD kama_status km_loop_new(const kama_allocator *mem,
 KAMA_NODISCARD kama_status km_loop_start(struct km_loop *loop);
 /* Asks the loop to end once every handle on it is closed. Any thread. */
 void km_loop_stop(struct km_loop *loop);
-/* Waits for the thread. Mail that was posted before is run. */
+/* Waits for the thread. Mail that was posted before is run, at the latest by
+ * the calling thread. */
 void km_loop_join(struct km_loop *loop);
-/* After join, or when never started. NULL is a no-op. */
+/* After join, or when never started; nobody may be posting any more. NULL is
+ * a no-op. */
 void km_loop_free(struct km_loop *loop);
 
 /* Runs mail->run on the loop, soon. mail is the loop's until run begins. Never
@@ -64,11 +66,15 @@ km_ns km_loop_now(const struct km_loop *loop);
 /* The libuv loop, for net/ and rpc/. */
 struct uv_loop_s *km_loop_uv(struct km_loop *loop);
 
-/* Arms or moves a timer; fire runs on the loop at or a little after `at`. */
+/* Arms or moves a timer; fire runs on the loop at or a little after `at` (1 to
+ * 3 ms), never from inside. An armed timer keeps no loop alive. Cost: O(1) to
+ * arm, O(log n) amortised to fire or disarm; no call of the system. */
 void km_loop_timer_arm(struct km_loop *loop, struct km_loop_timer *timer,
                        km_ns at);
 void km_loop_timer_disarm(struct km_loop *loop, struct km_loop_timer *timer);
 
 /* Runs hook->run once at the end of this turn, before the loop sleeps: what
- * was asked for several times in a turn is done once (writes). Loop thread. */
+ * was asked for several times in a turn is done once (writes). hook->next is
+ * NULL when it is not queued; queueing a queued hook is a no-op. Loop thread,
+ * or setup before the loop runs. */
 void km_loop_at_end_of_turn(struct km_loop *loop, struct km_mail *hook);

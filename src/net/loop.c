@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of a loop, its mailbox and the end of its turns.
+ *
+ * The mailbox is a stack that producers push on and the loop takes whole and
+ * turns around; only the push on an empty stack wakes the loop. A turn ends in
+ * the prepare handle, which libuv runs after everything that makes work and
+ * before it sleeps.
+ */
+#include "net/loop_internal.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/status.h"
+#include "base/sync.h"
+#include "net/timer_heap.h"
+
+#include <stdio.h>
+
+kama_status km_net_fail(kama_status status, const char *what, int error)
+{
+    char reason[128];
+    uv_strerror_r(uv_translate_sys_error(error), reason, sizeof reason);
+    return km_fail(status, "%s: %s", what, reason);
+}
+
+/* -- mailbox ------------------------------------------------------------- */
+
+void km_loop_post(struct km_loop *loop, struct km_mail *mail)
+{
+    struct km_mail *newest =
+        atomic_load_explicit(&loop->mailbox, memory_order_relaxed);
+    do {
+        mail->next = newest;
+    } while (!atomic_compare_exchange_weak_explicit(&loop->mailbox, &newest,
+                                                    mail, memory_order_release,
+                                                    memory_order_relaxed));
+    if (newest == NULL) {
+        (void)uv_async_send(&loop->async);
+    }
+}
+
+static struct km_mail *reverse(struct km_mail *mail)
+{
+    struct km_mail *oldest = NULL;
+    while (mail != NULL) {
+        struct km_mail *next = mail->next;
+        mail->next = oldest;
+        oldest = mail;
+        mail = next;
+    }
+    return oldest;
+}
+
+/* What is posted meanwhile waits for the next turn. */
+static bool run_mail(struct km_loop *loop)
+{
+    struct km_mail *mail = reverse(
+        atomic_exchange_explicit(&loop->mailbox, NULL, memory_order_acquire));
+    bool any = mail != NULL;
+    while (mail != NULL) {
+        struct km_mail *next = mail->next;
+        mail->next = NULL;
+        mail->run(mail);
+        mail = next;
+    }
+    return any;
+}
+
+static void on_async(uv_async_t *async)
+{
+    (void)run_mail(async->data);
+}
+
+/* -- the end of a turn --------------------------------------------------- */
+
+void km_loop_at_end_of_turn(struct km_loop *loop, struct km_mail *hook)
+{
+    if (hook->next != NULL) {
+        return;
+    }
+    hook->next = &loop->hook_end;
+    if (loop->hooks == &loop->hook_end) {
+        loop->hooks = hook;
+    } else {
+        loop->hooks_last->next = hook;
+    }
+    loop->hooks_last = hook;
+}
+
+/* Hooks that others ask for meanwhile run too: no sleep is between. */
+static void run_hooks(struct km_loop *loop)
+{
+    while (loop->hooks != &loop->hook_end) {
+        struct km_mail *hook = loop->hooks;
+        loop->hooks = hook->next;
+        hook->next = NULL;
+        hook->run(hook);
+    }
+}
+
+/* -- timers -------------------------------------------------------------- */
+
+void km_loop_timer_arm(struct km_loop *loop, struct km_loop_timer *timer,
+                       km_ns at)
+{
+    if (at <= loop->fired_until) {
+        at = loop->fired_until + 1;
+    }
+    if (timer->at == at) {
+        return;
+    }
+    km_loop_timer_disarm(loop, timer);
+    timer->at = at;
+    km_timer_heap_push(&loop->timers, timer);
+}
+
+void km_loop_timer_disarm(struct km_loop *loop, struct km_loop_timer *timer)
+{
+    if (timer->at != 0) {
+        km_timer_heap_remove(&loop->timers, timer);
+        timer->at = 0;
+    }
+}
+
+static void on_timer(uv_timer_t *uv)
+{
+    struct km_loop *loop = uv->data;
+    loop->timer_at = KM_NS_NEVER;
+    loop->now = km_clock_mono(loop->clock);
+    loop->fired_until = loop->now;
+    while (loop->timers != NULL && loop->timers->at <= loop->fired_until) {
+        struct km_loop_timer *timer = loop->timers;
+        km_timer_heap_remove(&loop->timers, timer);
+        timer->at = 0;
+        timer->fire(timer);
+    }
+}
+
+/* Only an earlier time is told to libuv: most timers are disarmed long before
+ * they fire, and a wake-up for nothing now and then is cheaper. Milliseconds
+ * are rounded up, and one more makes up for libuv's own rounding down. */
+static void set_timer(struct km_loop *loop)
+{
+    if (loop->timers == NULL || loop->timers->at >= loop->timer_at) {
+        return;
+    }
+    loop->timer_at = loop->timers->at;
+    km_ns now = km_clock_mono(loop->clock);
+    km_ns wait = loop->timer_at > now ? loop->timer_at - now : 0;
+    uint64_t wait_ms = wait == 0 ? 0 : wait / KM_NS_PER_MS + 2;
+    (void)uv_timer_start(&loop->timer, on_timer, wait_ms, 0);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct km_loop *loop = prepare->data;
+    run_hooks(loop);
+    set_timer(loop);
+    loop->now = 0;
+}
+
+/* -- small questions ----------------------------------------------------- */
+
+static uintptr_t self(void)
+{
+    return (uintptr_t)pthread_self();
+}
+
+bool km_loop_is_inside(const struct km_loop *loop)
+{
+    return atomic_load_explicit(&loop->inside, memory_order_relaxed) == self();
+}
+
+bool km_loop_is_started(const struct km_loop *loop)
+{
+    return atomic_load(&loop->started);
+}
+
+unsigned km_loop_index(const struct km_loop *loop)
+{
+    return loop->index;
+}
+
+const kama_allocator *km_loop_mem(const struct km_loop *loop)
+{
+    return loop->mem;
+}
+
+km_ns km_loop_now(const struct km_loop *loop)
+{
+    if (loop->now == 0) {
+        ((struct km_loop *)loop)->now = km_clock_mono(loop->clock);
+    }
+    return loop->now;
+}
+
+struct uv_loop_s *km_loop_uv(struct km_loop *loop)
+{
+    return &loop->uv;
+}
+
+/* -- life ---------------------------------------------------------------- */
+
+static void settle_life(struct km_loop *loop)
+{
+    if (loop->stopping && loop->holds == 0) {
+        uv_unref((uv_handle_t *)&loop->async);
+    } else {
+        uv_ref((uv_handle_t *)&loop->async);
+    }
+}
+
+void km_loop_hold(struct km_loop *loop)
+{
+    loop->holds++;
+    settle_life(loop);
+}
+
+void km_loop_release(struct km_loop *loop)
+{
+    KM_ASSERT(loop->holds > 0);
+    loop->holds--;
+    settle_life(loop);
+}
+
+static void on_stop(struct km_mail *mail)
+{
+    struct km_loop *loop = KM_CONTAINER_OF(mail, struct km_loop, stop_mail);
+    loop->stopping = true;
+    settle_life(loop);
+}
+
+static void init_handles(struct km_loop *loop)
+{
+    int failed = uv_prepare_init(&loop->uv, &loop->prepare);
+    failed |= uv_prepare_start(&loop->prepare, on_prepare);
+    failed |= uv_timer_init(&loop->uv, &loop->timer);
+    KM_ASSERT(!failed); /* these take no resources */
+    uv_unref((uv_handle_t *)&loop->prepare);
+    uv_unref((uv_handle_t *)&loop->timer);
+    loop->async.data = loop;
+    loop->prepare.data = loop;
+    loop->timer.data = loop;
+}
+
+static kama_status init_uv(struct km_loop *loop)
+{
+    int error = uv_loop_init(&loop->uv);
+    if (error != 0) {
+        return km_net_fail(KAMA_ERR_IO, "event loop", -error);
+    }
+    error = uv_async_init(&loop->uv, &loop->async, on_async);
+    if (error != 0) {
+        (void)uv_loop_close(&loop->uv);
+        return km_net_fail(KAMA_ERR_IO, "event loop", -error);
+    }
+    init_handles(loop);
+    return KAMA_OK;
+}
+
+static void init_fields(struct km_loop *loop)
+{
+    loop->timer_at = KM_NS_NEVER;
+    loop->hooks = &loop->hook_end;
+    loop->stop_mail.run = on_stop;
+}
+
+kama_status km_loop_new(const kama_allocator *mem, const struct km_clock *clock,
+                        unsigned index, struct km_loop **ret_loop)
+{
+    mem = km_mem_or_default(mem);
+    struct km_loop *loop = km_mem_zalloc(mem, 1, sizeof *loop);
+    if (loop == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    loop->mem = mem;
+    loop->clock = clock != NULL ? clock : km_clock_system();
+    loop->index = index;
+    init_fields(loop);
+    kama_status status = KAMA_ERR_NO_MEMORY;
+    loop->read_buf = km_mem_alloc(mem, KM_H2_READ_BYTES_PER_TURN);
+    if (loop->read_buf == NULL) {
+        goto fail_read_buf;
+    }
+    status = init_uv(loop);
+    if (status != KAMA_OK) {
+        goto fail_uv;
+    }
+    *ret_loop = loop;
+    return KAMA_OK;
+
+fail_uv:
+    km_mem_free(mem, loop->read_buf);
+fail_read_buf:
+    km_mem_free(mem, loop);
+    return status;
+}
+
+static void run_as(struct km_loop *loop, uv_run_mode mode)
+{
+    atomic_store(&loop->inside, self());
+    (void)uv_run(&loop->uv, mode);
+    atomic_store(&loop->inside, 0);
+}
+
+static void *run_thread(void *arg)
+{
+    run_as(arg, UV_RUN_DEFAULT);
+    return NULL;
+}
+
+kama_status km_loop_start(struct km_loop *loop)
+{
+    char name[16];
+    (void)snprintf(name, sizeof name, "kama-loop-%u", loop->index % 1000);
+    KM_ASSERT(!loop->joinable);
+    atomic_store(&loop->started, true);
+    if (!km_thread_start(&loop->thread, name, run_thread, loop)) {
+        atomic_store(&loop->started, false);
+        return km_fail(KAMA_ERR_THREADS, "cannot start the thread %s", name);
+    }
+    loop->joinable = true;
+    return KAMA_OK;
+}
+
+void km_loop_stop(struct km_loop *loop)
+{
+    if (!atomic_exchange(&loop->stop_asked, true)) {
+        km_loop_post(loop, &loop->stop_mail);
+    }
+}
+
+/* Mail that came when the thread had ended, and what it has brought about. */
+static void run_rest(struct km_loop *loop)
+{
+    atomic_store(&loop->inside, self());
+    while (run_mail(loop) || loop->hooks != &loop->hook_end) {
+        run_hooks(loop);
+    }
+    run_as(loop, UV_RUN_NOWAIT);
+}
+
+void km_loop_join(struct km_loop *loop)
+{
+    if (!loop->joinable) {
+        return;
+    }
+    int failed = pthread_join(loop->thread, NULL);
+    KM_ASSERT(!failed);
+    loop->joinable = false;
+    run_rest(loop);
+}
+
+void km_loop_free(struct km_loop *loop)
+{
+    if (loop == NULL) {
+        return;
+    }
+    KM_ASSERT(!loop->joinable);
+    run_rest(loop);
+    KM_ASSERT(loop->holds == 0); /* something on it was not closed */
+    uv_close((uv_handle_t *)&loop->async, NULL);
+    uv_close((uv_handle_t *)&loop->prepare, NULL);
+    uv_close((uv_handle_t *)&loop->timer, NULL);
+    (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
+    int busy = uv_loop_close(&loop->uv);
+    KM_ASSERT(busy == 0);
+    km_mem_free(loop->mem, loop->read_buf);
+    km_mem_free(loop->mem, loop);
+}
