@@ -150,10 +150,10 @@ static kama_status copy_slow(struct km_store *store, uint64_t hash,
         return st;
     }
     kama_bytes bytes = kama_value_bytes(value);
-    if (bytes.len <= cap) {
-        memcpy(buf, bytes.data, bytes.len);
-    } else {
+    if (bytes.len > cap) {
         st = KAMA_ERR_TOO_SMALL;
+    } else if (bytes.len > 0) {
+        memcpy(buf, bytes.data, bytes.len);
     }
     *ret_len = bytes.len;
     kama_value_unref(value);
@@ -169,7 +169,8 @@ kama_status km_store_copy(struct km_store *store, uint64_t hash, kama_bytes key,
     kama_value *item = slot != NULL ? km_slot_item(*slot) : NULL;
     if (KM_LIKELY(item != NULL && (item->flags & KM_ITEM_NEGATIVE) == 0 &&
                   item->value_len <= COPY_LOCKED_BYTES_MAX &&
-                  item->value_len <= cap && !km_item_expired(item))) {
+                  item->value_len <= cap && buf != NULL &&
+                  !km_item_expired(item))) {
         km_shard_hit_locked(shard, item);
         kama_bytes bytes = km_item_value_bytes(item);
         memcpy(buf, bytes.data, bytes.len);
