@@ -38,8 +38,10 @@ static void send_notices(struct km_rpc_home *home)
     KM_LIST_FOREACH(node, tmp, &home->conns) {
         struct km_rpc_conn *conn =
             KM_CONTAINER_OF(node, struct km_rpc_conn, node);
-        km_h2_goaway_notice(conn->h2);
-        km_rpc_conn_wake(conn);
+        if (conn->h2 != NULL) {
+            km_h2_goaway_notice(conn->h2);
+            km_rpc_conn_wake(conn);
+        }
     }
 }
 
@@ -50,8 +52,10 @@ static void send_goaways(struct km_rpc_home *home)
     KM_LIST_FOREACH(node, tmp, &home->conns) {
         struct km_rpc_conn *conn =
             KM_CONTAINER_OF(node, struct km_rpc_conn, node);
-        km_h2_goaway(conn->h2);
-        km_rpc_conn_wake(conn);
+        if (conn->h2 != NULL) {
+            km_h2_goaway(conn->h2);
+            km_rpc_conn_wake(conn);
+        }
     }
 }
 
@@ -64,7 +68,9 @@ static void cut_off(struct km_rpc_home *home)
         struct km_rpc_conn *conn =
             KM_CONTAINER_OF(node, struct km_rpc_conn, node);
         cut += km_rpc_conn_cut(conn);
-        km_conn_close(conn->conn, CUT_GRACE_MS);
+        if (conn->h2 != NULL) {
+            km_conn_close(conn->conn, CUT_GRACE_MS);
+        }
     }
     atomic_fetch_add(&home->server->cut, cut);
 }
