@@ -19,6 +19,9 @@ endfunction()
 
 km_add_program(kamacached ${CMAKE_SOURCE_DIR}/src)
 km_add_program(kamacache-cli ${CMAKE_SOURCE_DIR}/src)
+if(TARGET kamacache-cli)
+  target_link_libraries(kamacache-cli PRIVATE PkgConfig::KM_JANSSON)
+endif()
 
 # Loader plug-ins: src/loaders/<name>.c or src/loaders/<name>/*.c, each with
 # a copy of src/loaders/common/. They include the public headers only and link
