@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* Who leaves first, and what is remembered of it. */
+#include "store/store_fixture.h"
+
+#define MIB (1u << 20)
+
+static void put_number(struct fixture *f, unsigned n)
+{
+    char key[32], value[1000] = {0};
+    assert_int_equal(put(f, number_key(key, n), KAMA_BYTES(value, 1000)),
+                     KAMA_OK);
+}
+
+static bool has_number(struct fixture *f, unsigned n)
+{
+    char key[32];
+    return has(f, number_key(key, n));
+}
+
+/* The least recently used one leaves. */
+static void test_lru_order(void **state)
+{
+    struct fixture *f = fixture_new(MIB, &km_policy_lru);
+    unsigned n = 0;
+    (void)state;
+    while (stats(f).evictions == 0) {
+        put_number(f, n++);
+    }
+    assert_false(has_number(f, 0));
+    assert_true(has_number(f, 1)); /* now the youngest */
+    for (unsigned i = 0; i < 5; i++) {
+        put_number(f, n++);
+    }
+    assert_true(has_number(f, 1));
+    assert_false(has_number(f, 2));
+    fixture_free(f, 0);
+}
+
+/* A scan of keys that are never asked again does not displace what is. */
+static void test_s3fifo_resists_a_scan(void **state)
+{
+    struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
+    unsigned kept = 0;
+    (void)state;
+    for (unsigned round = 0; round < 4; round++) {
+        for (unsigned i = 0; i < 300; i++) {
+            if (!has_number(f, i)) {
+                put_number(f, i);
+            }
+        }
+    }
+    for (unsigned i = 0; i < 20000; i++) {
+        put_number(f, 100000 + i);
+    }
+    for (unsigned i = 0; i < 300; i++) {
+        kept += has_number(f, i);
+    }
+    assert_true(kept > 250);
+    km_store_check(f->store);
+    fixture_free(f, 0);
+}
+
+/* A key that comes back soon after it left the small queue enters the main
+ * queue: a second scan cannot evict it. */
+static void test_s3fifo_ghost_returns_to_main(void **state)
+{
+    struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
+    unsigned n = 100;
+    (void)state;
+    while (stats(f).evictions < 2000) {
+        put_number(f, n++);
+    }
+    put_number(f, 7);
+    while (has_number(f, 7)) { /* hit once: not promoted */
+        for (unsigned i = 0; i < 200; i++) {
+            put_number(f, n++);
+        }
+    }
+    put_number(f, 7);
+    for (unsigned i = 0; i < 300; i++) {
+        put_number(f, n++);
+    }
+    assert_true(has_number(f, 7));
+    fixture_free(f, 0);
+}
+
+/* A ghost is known until a window of others has passed, then not. */
+static void test_ghost_window(void **state)
+{
+    struct km_mem_probe probe;
+    struct km_ghost ghost;
+    unsigned strangers = 0;
+    (void)state;
+    km_mem_probe_init(&probe);
+    struct km_account *account =
+        km_account_new(&probe.allocator, km_clock_system(), MIB, 1);
+    km_ghost_init(&ghost, account);
+    assert_false(km_ghost_take(&ghost, 1));
+    for (uint64_t i = 1; i <= 10000; i++) {
+        km_ghost_add(&ghost, i * 0x9e3779b97f4a7c15u, 1000);
+    }
+    assert_false(km_ghost_take(&ghost, 5000 * 0x9e3779b97f4a7c15u));
+    for (uint64_t i = 9200; i <= 10000; i++) {
+        assert_true(km_ghost_take(&ghost, i * 0x9e3779b97f4a7c15u));
+        assert_false(km_ghost_take(&ghost, i * 0x9e3779b97f4a7c15u));
+    }
+    for (uint64_t i = 1; i <= 10000; i++) {
+        strangers += km_ghost_take(&ghost, i * 0xc2b2ae3d27d4eb4fu);
+    }
+    assert_true(strangers < 20);
+    km_ghost_fini(&ghost);
+    assert_int_equal(km_account_used(account), 1);
+    km_account_discharge(account, 1);
+    assert_int_equal(atomic_load(&probe.live_blocks), 0);
+}
+
+/* The window grows without losing what is young; without memory ghosts are
+ * forgotten, nothing else. */
+static void test_ghost_grows(void **state)
+{
+    struct km_mem_probe probe;
+    struct km_ghost ghost;
+    unsigned known = 0;
+    (void)state;
+    km_mem_probe_init(&probe);
+    struct km_account *account =
+        km_account_new(&probe.allocator, km_clock_system(), MIB, 1);
+    km_ghost_init(&ghost, account);
+    atomic_store(&probe.fail_at, 2);
+    km_ghost_add(&ghost, 77, 10);
+    assert_false(km_ghost_take(&ghost, 77));
+    for (uint64_t i = 1; i <= 5000; i++) {
+        km_ghost_add(&ghost, i * 0x9e3779b97f4a7c15u, i < 100 ? 100 : i);
+    }
+    for (uint64_t i = 4000; i <= 5000; i++) {
+        known += km_ghost_take(&ghost, i * 0x9e3779b97f4a7c15u);
+    }
+    assert_true(known > 950);
+    km_ghost_fini(&ghost);
+    km_account_discharge(account, 1);
+    assert_int_equal(atomic_load(&probe.live_blocks), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lru_order),
+        cmocka_unit_test(test_s3fifo_resists_a_scan),
+        cmocka_unit_test(test_s3fifo_ghost_returns_to_main),
+        cmocka_unit_test(test_ghost_window),
+        cmocka_unit_test(test_ghost_grows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
