@@ -27,4 +27,4 @@ _Noreturn void km_assert_fail(const char *file, int line, const char *what);
 
 /* From a pointer to a member back to the struct that embeds it. */
 #define KM_CONTAINER_OF(ptr, type, member)                                     \
-    ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))

@@ -40,11 +40,11 @@
 /* -- HTTP/2 and gRPC: above what honest clients were measured to send ---- */
 #define KM_H2_HEADER_LIST_BYTES_MAX 8192
 #define KM_H2_STREAMS_MAX 1000
-#define KM_H2_WINDOW_BYTES (1u << 20)       /* connection, receiving */
+#define KM_H2_WINDOW_BYTES (1u << 20)          /* connection, receiving */
 #define KM_H2_STREAM_WINDOW_BYTES (256u << 10) /* stream, receiving */
-#define KM_H2_OUTBOUND_BYTES_MAX (1u << 20) /* then reading stops */
-#define KM_H2_WRITE_STALL_MS 10000          /* no progress: closed */
-#define KM_H2_PREFACE_MS 10000              /* preface and SETTINGS in */
+#define KM_H2_OUTBOUND_BYTES_MAX (1u << 20)    /* then reading stops */
+#define KM_H2_WRITE_STALL_MS 10000             /* no progress: closed */
+#define KM_H2_PREFACE_MS 10000                 /* preface and SETTINGS in */
 #define KM_H2_RESET_BURST 2000
 #define KM_H2_RESET_PER_S 500
 #define KM_H2_RESET_SENT_PER_10S 200 /* for errors of the other side */
@@ -52,15 +52,15 @@
 #define KM_H2_PING_PER_S 100
 #define KM_H2_SETTINGS_PER_S 50
 #define KM_H2_PRIORITY_PER_S 100
-#define KM_H2_WINDOW_UPDATE_PER_S 1000   /* beyond those per frame */
+#define KM_H2_WINDOW_UPDATE_PER_S 1000    /* beyond those per frame */
 #define KM_H2_WINDOW_UPDATES_PER_FRAME 10 /* that we sent */
-#define KM_H2_EMPTY_DATA_PER_STREAM 10   /* without END_STREAM */
+#define KM_H2_EMPTY_DATA_PER_STREAM 10    /* without END_STREAM */
 #define KM_H2_READ_BYTES_PER_TURN (64u << 10)
 #define KM_NET_ACCEPTS_PER_TURN 16
-#define KM_RPC_MESSAGE_BYTES_MIN (4u << 20) /* cap: at least this */
+#define KM_RPC_MESSAGE_BYTES_MIN (4u << 20)    /* cap: at least this */
 #define KM_RPC_MESSAGE_SLACK_BYTES (64u << 10) /* over max_value_bytes */
 #define KM_RPC_HELD_BYTES_CONN (8u << 20) /* messages in pieces; then windows */
-#define KM_RPC_HELD_BYTES_LOOP (256u << 20) /* stay closed; then refused */
+#define KM_RPC_HELD_BYTES_LOOP (256u << 20)  /* stay closed; then refused */
 #define KM_RPC_REFUSED_BYTES_MAX (64u << 10) /* read before a refusal */
 #define KM_RPC_CALLS_SPARE_MAX 512           /* per loop */
 #define KM_RPC_H2_CACHE_BYTES (512u << 10)   /* free blocks, per loop */

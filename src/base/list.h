@@ -14,6 +14,7 @@ struct km_list {
     struct km_list *prev;
 };
 
+/* Makes head an empty list, or node one that is in no list. */
 static inline void km_list_init(struct km_list *head)
 {
     head->next = head;

@@ -21,14 +21,18 @@
 enum km_log_level { KM_LOG_DEBUG, KM_LOG_INFO, KM_LOG_WARN, KM_LOG_ERROR };
 enum km_log_format { KM_LOG_TEXT, KM_LOG_JSON };
 
+/* "debug", "info", "warn", "error"; false: another name. */
 bool km_log_level_parse(const char *name, enum km_log_level *ret_level);
+/* "text", "json"; false: another name. */
 bool km_log_format_parse(const char *name, enum km_log_format *ret_format);
 
-/* Starts the writer thread on fd (borrowed). */
+/* Starts the writer thread on fd (borrowed). Errors: KAMA_ERR_STATE (started
+ * already), KAMA_ERR_NO_MEMORY, KAMA_ERR_THREADS. */
 KAMA_NODISCARD kama_status km_log_start(int fd, enum km_log_level level,
                                         enum km_log_format format);
 /* Writes what is queued (at most 1 s), joins the thread. */
 void km_log_stop(void);
+/* Lines lost so far: the ring or the descriptor did not take them. */
 uint64_t km_log_dropped(void);
 
 /* State of one call site; zeroed, static. */
@@ -62,6 +66,8 @@ static inline struct km_field km_f_bytes(const char *name, kama_bytes value)
     return (struct km_field){name, KM_FIELD_BYTES, 0, value};
 }
 
+/* Writes one event; everything is borrowed. Never blocks: before
+ * km_log_start a line that stderr does not take at once is lost. */
 void km_log_write(struct km_log_site *site, enum km_log_level level,
                   const char *component, const char *msg,
                   const struct km_field *fields, size_t field_count);

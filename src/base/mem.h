@@ -19,6 +19,7 @@ const kama_allocator *km_mem_default(void);
 /* a, or the default for NULL. */
 const kama_allocator *km_mem_or_default(const kama_allocator *a);
 
+/* size bytes; NULL without memory. */
 static inline void *km_mem_alloc(const kama_allocator *a, size_t size)
 {
     return a->alloc(a->arg, size);
@@ -27,6 +28,7 @@ static inline void *km_mem_alloc(const kama_allocator *a, size_t size)
 /* Zeroed; NULL also when count * size overflows. */
 void *km_mem_zalloc(const kama_allocator *a, size_t count, size_t size);
 
+/* As realloc: NULL without memory, and p as it was. */
 static inline void *km_mem_resize(const kama_allocator *a, void *p, size_t size)
 {
     return a->resize(a->arg, p, size);
@@ -42,6 +44,7 @@ static inline void km_mem_free(const kama_allocator *a, void *p)
 
 /* A NUL-terminated copy of n bytes; NULL without memory. */
 char *km_mem_strndup(const kama_allocator *a, const char *s, size_t n);
+/* As km_mem_strndup, of a whole string. */
 char *km_mem_strdup(const kama_allocator *a, const char *s);
 
 /* Counts and fails on purpose. Embeds the allocator to hand out. */

@@ -28,11 +28,13 @@ KAMA_NODISCARD kama_status km_metric_set_new(const kama_allocator *mem,
                                              const struct km_metric *rows,
                                              size_t row_count,
                                              struct km_metric_set **ret_set);
+/* NULL is a no-op. */
 void km_metric_set_free(struct km_metric_set *set);
 
 /* The calling thread's block of counters: `cell[row]`. Stable per thread. */
 _Atomic uint64_t *km_metric_cell(struct km_metric_set *set);
 
+/* Adds n to row for the calling thread. */
 static inline void km_metric_add(struct km_metric_set *set, unsigned row,
                                  uint64_t n)
 {

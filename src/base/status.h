@@ -29,9 +29,9 @@ static inline bool km_status_is_connection(kama_status status)
 
 /* Keeps the sentence (cut at 255 bytes) as this thread's last error and
  * returns status: `return km_fail(KAMA_ERR_INVALID, "ttl_ms: %d", x);` */
-kama_status km_fail(kama_status status, const char *fmt, ...)
-    KAMA_PRINTF(2, 3);
+kama_status km_fail(kama_status status, const char *fmt, ...) KAMA_PRINTF(2, 3);
 
 /* The sentence itself, "" for none. Valid until this thread's next km_fail. */
 const char *km_last_error(void);
+/* Forgets the sentence. */
 void km_last_error_clear(void);

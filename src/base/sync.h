@@ -37,6 +37,7 @@ struct km_cond {
 
 /* false: the system has no resources for it. */
 bool km_mutex_init(struct km_mutex *mutex, enum km_lock_rank rank);
+/* The mutex is not locked. */
 void km_mutex_fini(struct km_mutex *mutex);
 
 #ifdef KAMA_DEBUG
@@ -53,13 +54,18 @@ static inline void km_mutex_unlock(struct km_mutex *mutex)
 }
 #endif
 
+/* On CLOCK_MONOTONIC; false: the system has no resources for it. */
 bool km_cond_init(struct km_cond *cond);
+/* Nobody waits. */
 void km_cond_fini(struct km_cond *cond);
+/* Releases mutex, waits, takes it again; may return for no reason. */
 void km_cond_wait(struct km_cond *cond, struct km_mutex *mutex);
 /* false when deadline (CLOCK_MONOTONIC, KM_NS_NEVER: none) has passed. */
 bool km_cond_wait_until(struct km_cond *cond, struct km_mutex *mutex,
                         km_ns deadline);
+/* Wakes one that waits. */
 void km_cond_signal(struct km_cond *cond);
+/* Wakes all that wait. */
 void km_cond_broadcast(struct km_cond *cond);
 
 /* Starts a joinable thread with every signal blocked and a stack of 512 KiB;
