@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include <kamacache/kamacache.h>
+#include <kamacache/loader.h>
 
 #include <stdbool.h>
 

@@ -12,7 +12,7 @@
 
 #include "../common/blob.h"
 
-#include <kamacache/kamacache.h>
+#include <kamacache/loader.h>
 
 enum { KM_PROCESS_STDERR_BYTES = 200 };
 

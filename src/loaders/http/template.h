@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include <kamacache/kamacache.h>
+#include <kamacache/loader.h>
 
 struct km_template {
     char *url;    /* owned; with its slots */

@@ -10,7 +10,7 @@
 #include "../common/blob.h"
 #include "freshness.h"
 
-#include <kamacache/kamacache.h>
+#include <kamacache/loader.h>
 
 #include <curl/curl.h>
 
