@@ -30,6 +30,11 @@ if(KAMA_WERROR)
   add_compile_options(-Werror)
 endif()
 
+# Lock ranks and the costly assertions, in debug and sanitizer builds.
+if(CMAKE_BUILD_TYPE STREQUAL "Debug")
+  add_compile_definitions(KAMA_DEBUG)
+endif()
+
 # Assertions print paths relative to the tree, the same on every machine.
 add_compile_options(-fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)
 
