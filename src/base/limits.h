@@ -68,6 +68,12 @@
 #define KM_RPC_TIMEOUT_MS_MAX (24LL * 3600 * 1000)
 #define KM_RPC_DECODE_DEPTH_MAX 16
 
+/* -- services ------------------------------------------------------------ */
+#define KM_PING_PAYLOAD_BYTES_MAX 1024
+#define KM_MGET_PARALLEL 64 /* keys of one MGet that wait for loads */
+#define KM_MGET_KEYS_PER_TURN 1024 /* of one MGet, then others have a turn */
+#define KM_SCAN_MESSAGE_BYTES (32u << 10) /* then a ScanResponse is sent */
+
 /* -- nodes --------------------------------------------------------------- */
 #define KM_NODE_THREADS_MAX 64
 #define KM_NODE_CONNECTIONS_DEFAULT 10000

@@ -2,6 +2,9 @@
 /* The tables of msg.h. */
 #include "wire/msg.h"
 
+static const struct km_pb_field no_fields[1];
+const struct km_pb_message km_msg_empty_pb = {no_fields, 0, 0};
+
 KM_PB_DEFINE(km_msg_v1_request, KM_MSG_V1_REQUEST)
 KM_PB_DEFINE(km_msg_v1_get_response, KM_MSG_V1_GET_RESPONSE)
 KM_PB_DEFINE(km_msg_v1_delete_response, KM_MSG_V1_DELETE_RESPONSE)

@@ -14,6 +14,9 @@
 
 #include "wire/pb.h"
 
+/* A message without fields: decodes into nothing. */
+extern const struct km_pb_message km_msg_empty_pb;
+
 /* -- kama.v1 ------------------------------------------------------------- */
 
 /* GetRequest, SetRequest and DeleteRequest are prefixes of one another. Keys

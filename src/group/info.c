@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* A copy of what never changes after km_group_new. */
+#include "group/info.h"
+
+#include "group/group_internal.h"
+#include "store/policy.h"
+
+void km_group_info_get(const kama_group *group, struct km_group_info *ret_info)
+{
+    const struct km_group_config *config = &group->config;
+    *ret_info = (struct km_group_info){
+        .max_bytes = config->max_bytes,
+        .max_value_bytes = config->max_value_bytes,
+        .ttl_ms = config->ttl_ms,
+        .negative_ttl_ms = config->negative_ttl_ms,
+        .ttl_jitter = config->ttl_jitter,
+        .has_loader = config->loader != NULL,
+        .loader_timeout_ms = config->loader_timeout_ms,
+        .loader_concurrency = config->loader_concurrency,
+        .policy = config->policy->name,
+    };
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the services share: finding the group, a get that may be parked, calls
+ * that last as long as the node, and the handlers themselves (their contract
+ * is struct km_rpc_method's).
+ *
+ * States are zeroed by the server for each call of any method: what is large
+ * is allocated when it is needed.
+ * Thread-safety: loop thread.
+ */
+#pragma once
+
+#include "group/group.h"
+#include "node/services.h"
+
+/* -- helpers ------------------------------------------------------------- */
+
+struct km_service_env *km_service_env_of(struct km_rpc_call *call);
+
+/* The group of that name ("" is "default"). NULL: the call was finished. */
+kama_group *km_service_find_group(struct km_rpc_call *call, kama_bytes name);
+
+/* Finishes the call with an error and the sentence of this thread's
+ * km_last_error, if there is one. */
+void km_service_fail(struct km_rpc_call *call, kama_status status);
+
+/* The message is malformed: finishes the call. */
+void km_service_fail_malformed(struct km_rpc_call *call);
+
+struct km_buf;
+/* Replies with what buf holds, or with status when it is an error; takes
+ * buf. */
+void km_service_reply_buf(struct km_rpc_call *call, struct km_buf *buf,
+                          kama_status status);
+
+/* One get of a pool thread's is on its way to a loop, or has arrived. */
+void km_service_park(struct km_service_env *env);
+void km_service_unpark(struct km_service_env *env);
+
+/* -- one get ------------------------------------------------------------- */
+
+/* How a get ended: value is set with KAMA_OK; text may be NULL. */
+struct km_service_got {
+    kama_status status;
+    kama_value *value;
+    const char *text;
+    bool loaded; /* it was parked */
+};
+
+/* Writes the answer, which is borrowed, and finishes the call. */
+typedef void (*km_service_reply_fn)(struct km_rpc_call *call,
+                                    const struct km_service_got *got);
+
+/* State of a call that gets one key. */
+struct km_service_get {
+    struct km_get_op op;
+    struct km_mail mail;
+    struct km_service_env *env;
+    km_service_reply_fn reply;
+    kama_status status;
+    kama_value *value;
+    char *text;  /* owned */
+    bool parked; /* mail will come, and the call is held */
+};
+
+/* Gets key of group and replies, now or later. flags: as kama_ctx. */
+void km_service_get_start(struct km_rpc_call *call, kama_group *group,
+                          kama_bytes key, uint32_t flags,
+                          km_service_reply_fn reply);
+void km_service_get_cancelled(struct km_rpc_call *call, kama_status why);
+
+/* -- calls that last ----------------------------------------------------- */
+
+/* First in the state of a call that would go on for ever. notify runs on the
+ * call's loop whenever serving or closing has changed; it must not be used
+ * after leave. */
+struct km_service_lasting {
+    struct km_list node;
+    struct km_mail mail;
+    struct km_service_env *env;
+    void (*notify)(struct km_rpc_call *call);
+    bool joined;
+    bool posted; /* mail is on its way; under env->lock */
+};
+
+void km_service_lasting_join(struct km_rpc_call *call,
+                             void (*notify)(struct km_rpc_call *call));
+void km_service_lasting_leave(struct km_rpc_call *call);
+
+/* Is the node serving; is it closing? */
+bool km_service_is_serving(struct km_service_env *env);
+bool km_service_is_closing(struct km_service_env *env);
+
+/* -- states -------------------------------------------------------------- */
+
+struct km_service_mget;
+struct km_service_scan;
+
+struct km_service_mget_state {
+    struct km_service_mget *mget; /* NULL: nothing is on its way */
+};
+
+struct km_service_scan_state {
+    struct km_service_scan *scan; /* NULL: over */
+};
+
+struct km_service_watch {
+    struct km_service_lasting lasting;
+    int sent;   /* the status sent last; 0: none */
+    bool known; /* the service */
+};
+
+struct km_service_reflect {
+    struct km_service_lasting lasting;
+};
+
+/* -- handlers ------------------------------------------------------------ */
+
+#define KM_SERVICE_HANDLER(name)                                               \
+    void km_service_##name(struct km_rpc_call *call, kama_bytes message)
+
+KM_SERVICE_HANDLER(v1_get);
+KM_SERVICE_HANDLER(v1_set);
+KM_SERVICE_HANDLER(v1_delete);
+
+KM_SERVICE_HANDLER(v2_get);
+KM_SERVICE_HANDLER(v2_set);
+KM_SERVICE_HANDLER(v2_delete);
+KM_SERVICE_HANDLER(v2_clear);
+KM_SERVICE_HANDLER(v2_ping);
+KM_SERVICE_HANDLER(v2_stats);
+KM_SERVICE_HANDLER(v2_groups);
+
+KM_SERVICE_HANDLER(v2_mget);
+void km_service_mget_cancelled(struct km_rpc_call *call, kama_status why);
+
+KM_SERVICE_HANDLER(v2_scan);
+void km_service_scan_writable(struct km_rpc_call *call);
+void km_service_scan_cancelled(struct km_rpc_call *call, kama_status why);
+
+KM_SERVICE_HANDLER(health_check);
+KM_SERVICE_HANDLER(health_watch);
+void km_service_watch_writable(struct km_rpc_call *call);
+void km_service_lasting_cancelled(struct km_rpc_call *call, kama_status why);
+
+KM_SERVICE_HANDLER(reflect);
+void km_service_reflect_half_closed(struct km_rpc_call *call);

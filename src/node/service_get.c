@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One get for one call.
+ *
+ * A hit is answered at once. Else the get is parked in the call's state: done
+ * runs on a pool thread and only posts mail; the loop answers. The call is
+ * held until that mail has run, or until the get could be called off.
+ */
+#include "node/service.h"
+
+#include "base/assert.h"
+#include "base/status.h"
+
+static void on_answer(struct km_mail *mail)
+{
+    struct km_service_get *get =
+        KM_CONTAINER_OF(mail, struct km_service_get, mail);
+    struct km_rpc_call *call = km_rpc_call_of_state(get);
+    struct km_service_got got = {.status = get->status,
+                                 .value = get->value,
+                                 .text = get->text,
+                                 .loaded = true};
+    get->parked = false;
+    if (!km_rpc_call_ended(call)) {
+        get->reply(call, &got);
+    }
+    kama_value_unref(get->value);
+    km_mem_free(get->env->mem, get->text);
+    km_rpc_call_release(call);
+}
+
+/* Pool thread. After the post the state may be gone. */
+static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
+                    const char *sentence)
+{
+    struct km_service_get *get = KM_CONTAINER_OF(op, struct km_service_get, op);
+    struct km_service_env *env = get->env;
+    struct km_loop *loop = km_rpc_call_loop(km_rpc_call_of_state(get));
+    get->status = status;
+    get->value = value;
+    if (status < 0 && sentence[0] != '\0') {
+        get->text = km_mem_strdup(env->mem, sentence);
+    }
+    get->mail.run = on_answer;
+    km_loop_post(loop, &get->mail);
+    km_service_unpark(env);
+}
+
+void km_service_get_cancelled(struct km_rpc_call *call, kama_status why)
+{
+    (void)why;
+    struct km_service_get *get = km_rpc_call_state(call);
+    if (get->parked && km_group_get_cancel(&get->op)) {
+        get->parked = false;
+        km_service_unpark(get->env);
+        km_rpc_call_release(call);
+    }
+}
+
+static void park(struct km_service_get *get, struct km_rpc_call *call)
+{
+    get->parked = true;
+    km_service_park(get->env);
+    km_rpc_call_hold(call);
+}
+
+static void answer(struct km_rpc_call *call, kama_status status,
+                   kama_value *value, km_service_reply_fn reply)
+{
+    struct km_service_got got = {.status = status, .value = value};
+    if (status < 0) {
+        km_service_fail(call, status);
+        return;
+    }
+    reply(call, &got);
+    kama_value_unref(value);
+}
+
+void km_service_get_start(struct km_rpc_call *call, kama_group *group,
+                          kama_bytes key, uint32_t flags,
+                          km_service_reply_fn reply)
+{
+    struct km_service_get *get = km_rpc_call_state(call);
+    kama_value *value = NULL;
+    kama_ctx ctx;
+    kama_ctx_init(&ctx);
+    ctx.flags = flags;
+    ctx.deadline_ms = km_rpc_call_deadline_ms(call);
+    get->env = km_service_env_of(call);
+    get->reply = reply;
+    get->op.done = on_done;
+    km_last_error_clear();
+    kama_status st = km_group_get_start(group, &get->op, key, &ctx, &value);
+    if (st == KAMA_DEFERRED) {
+        park(get, call);
+        return;
+    }
+    answer(call, st, value, reply);
+}

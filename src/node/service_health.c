@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * grpc.health.v1.Health. Known are "" (the node), each gRPC service, and the
+ * name of the node's own service. A watch ends with the node: NOT_SERVING,
+ * then UNAVAILABLE, so that it does not hold up the drain.
+ */
+#include "base/status.h"
+#include "node/service.h"
+#include "wire/msg.h"
+
+#include <stdio.h>
+
+/* Does service name the part of path between the slashes? */
+static bool is_service_of(const char *path, kama_bytes service)
+{
+    const char *begin = path + 1;
+    const char *end = strchr(begin, '/');
+    return km_bytes_eq(service, kama_bytes_make(begin, (size_t)(end - begin)));
+}
+
+static bool is_known(const struct km_service_env *env, kama_bytes service)
+{
+    if (service.len == 0 || km_bytes_eq(service, KAMA_STR(env->service))) {
+        return true;
+    }
+    for (size_t i = 0; i < km_service_count; i++) {
+        if (is_service_of(km_services[i].path, service)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int status_now(struct km_service_env *env)
+{
+    return km_service_is_serving(env) ? KM_MSG_HEALTH_SERVING
+                                      : KM_MSG_HEALTH_NOT_SERVING;
+}
+
+static kama_bytes encode(int status, uint8_t out[static 16])
+{
+    struct km_msg_health_response response = {.status = status};
+    uint8_t *end = km_pb_write(&km_msg_health_response_pb, &response, out);
+    return kama_bytes_make(out, (size_t)(end - out));
+}
+
+static void fail_unknown(struct km_rpc_call *call, kama_bytes service)
+{
+    char shown[80];
+    char text[128];
+    km_bytes_quote(service, shown, sizeof shown);
+    (void)snprintf(text, sizeof text, "no service \"%s\"", shown);
+    km_rpc_finish(call, KAMA_MISS, text);
+}
+
+void km_service_health_check(struct km_rpc_call *call, kama_bytes message)
+{
+    struct km_service_env *env = km_service_env_of(call);
+    struct km_msg_health_request request;
+    uint8_t out[16];
+    if (km_pb_decode(&km_msg_health_request_pb, message, &request) != KAMA_OK) {
+        km_service_fail_malformed(call);
+    } else if (!is_known(env, request.service)) {
+        fail_unknown(call, request.service);
+    } else {
+        km_rpc_reply(call, encode(status_now(env), out), NULL);
+    }
+}
+
+/* -- Watch --------------------------------------------------------------- */
+
+/* Sends the status if it is news; later, if there is no room now. */
+static void send_news(struct km_rpc_call *call)
+{
+    struct km_service_watch *watch = km_rpc_call_state(call);
+    struct km_service_env *env = watch->lasting.env;
+    int status = watch->known ? status_now(env) : KM_MSG_HEALTH_SERVICE_UNKNOWN;
+    uint8_t out[16];
+    if (status == watch->sent || !km_rpc_writable(call)) {
+        return;
+    }
+    kama_status st = km_rpc_send(call, encode(status, out), NULL);
+    if (st != KAMA_OK) {
+        km_rpc_finish(call, st, NULL);
+        km_service_lasting_leave(call);
+        return;
+    }
+    watch->sent = status;
+}
+
+static void on_change(struct km_rpc_call *call)
+{
+    struct km_service_watch *watch = km_rpc_call_state(call);
+    struct km_service_env *env = watch->lasting.env;
+    send_news(call);
+    if (watch->lasting.joined && km_service_is_closing(env)) {
+        km_rpc_finish(call, KAMA_ERR_CLOSED, "the node shuts down");
+        km_service_lasting_leave(call);
+    }
+}
+
+void km_service_watch_writable(struct km_rpc_call *call)
+{
+    struct km_service_watch *watch = km_rpc_call_state(call);
+    if (watch->lasting.joined) {
+        send_news(call);
+    }
+}
+
+void km_service_health_watch(struct km_rpc_call *call, kama_bytes message)
+{
+    struct km_service_watch *watch = km_rpc_call_state(call);
+    struct km_msg_health_request request;
+    if (km_pb_decode(&km_msg_health_request_pb, message, &request) != KAMA_OK) {
+        km_service_fail_malformed(call);
+        return;
+    }
+    watch->known = is_known(km_service_env_of(call), request.service);
+    km_service_lasting_join(call, on_change);
+    on_change(call);
+}

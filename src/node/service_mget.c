@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kama.v2.Cache/MGet: gets of many keys, one answer.
+ *
+ * Hits are collected at once, KM_MGET_KEYS_PER_TURN in a turn of the loop.
+ * Others are parked, at most KM_MGET_PARALLEL at a time, each in a slot of its
+ * own; an answer that arrives makes room for the next key. The keys lie in the
+ * request; when the handler must return before the last one was asked for, the
+ * rest of the request is copied.
+ *
+ * Memory: 16 bytes per key, and values by reference up to the size of the
+ * answer: an item beyond that is given back at once and says TOO_LARGE.
+ */
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/status.h"
+#include "node/service.h"
+#include "wire/msg.h"
+
+#include <stdio.h>
+
+enum { SOURCE_LOCAL = 1, SOURCE_LOADER = 3 };
+
+/* An item without its value: tag, length, and the fields at their longest. */
+#define ITEM_HEAD_BYTES 64
+/* An item that is only a status. */
+#define ITEM_BYTES_MIN 16
+
+struct answer {
+    kama_value *value;
+    int32_t status;
+    bool loaded;
+};
+
+/* One parked get. */
+struct slot {
+    struct km_list node; /* in mget->running or mget->spare */
+    struct km_get_op op;
+    struct km_mail mail;
+    struct km_service_mget *mget;
+    uint32_t index;
+    kama_status status;
+    kama_value *value;
+};
+
+struct km_service_mget {
+    struct km_rpc_call *call; /* held */
+    struct km_service_env *env;
+    kama_group *group;
+    kama_ctx ctx;
+    struct km_pb_list keys; /* those not asked for yet */
+    uint8_t *copy;          /* what keys lie in; NULL: still the request */
+    struct km_list running;
+    struct km_list spare;
+    struct km_mail turn;
+    bool turn_posted;
+    uint32_t running_count;
+    uint32_t next; /* index of the first of keys */
+    uint64_t reply_bytes;
+    uint64_t reply_bytes_max;
+    uint32_t count;
+    struct answer answers[];
+};
+
+/* -- memory -------------------------------------------------------------- */
+
+static void free_slots(struct km_service_mget *mget, struct km_list *list)
+{
+    struct km_list *node;
+    while ((node = km_list_pop_front(list)) != NULL) {
+        km_mem_free(mget->env->mem, KM_CONTAINER_OF(node, struct slot, node));
+    }
+}
+
+/* Gives back everything, and the call. */
+static void mget_free(struct km_service_mget *mget)
+{
+    struct km_rpc_call *call = mget->call;
+    const kama_allocator *mem = mget->env->mem;
+    struct km_service_mget_state *state = km_rpc_call_state(call);
+    KM_ASSERT(mget->running_count == 0 && !mget->turn_posted);
+    for (uint32_t i = 0; i < mget->count; i++) {
+        kama_value_unref(mget->answers[i].value);
+    }
+    free_slots(mget, &mget->spare);
+    km_mem_free(mem, mget->copy);
+    km_mem_free(mem, mget);
+    state->mget = NULL;
+    km_rpc_call_release(call);
+}
+
+static void free_if_idle(struct km_service_mget *mget)
+{
+    if (mget->running_count == 0 && !mget->turn_posted) {
+        mget_free(mget);
+    }
+}
+
+static struct slot *take_slot(struct km_service_mget *mget)
+{
+    struct km_list *node = km_list_pop_front(&mget->spare);
+    if (node != NULL) {
+        return KM_CONTAINER_OF(node, struct slot, node);
+    }
+    struct slot *slot = km_mem_zalloc(mget->env->mem, 1, sizeof *slot);
+    if (slot != NULL) {
+        slot->mget = mget;
+        km_list_init(&slot->node);
+    }
+    return slot;
+}
+
+/* The slot's get runs no more. */
+static void put_slot(struct km_service_mget *mget, struct slot *slot)
+{
+    km_list_remove(&slot->node);
+    km_list_push_back(&mget->spare, &slot->node);
+    mget->running_count--;
+}
+
+/* The keys outlive the handler's message from here on. */
+static bool keep_keys(struct km_service_mget *mget)
+{
+    size_t len = (size_t)(mget->keys.end - mget->keys.at);
+    if (mget->copy != NULL || len == 0) {
+        return true;
+    }
+    mget->copy = km_mem_alloc(mget->env->mem, len);
+    if (mget->copy == NULL) {
+        return false;
+    }
+    memcpy(mget->copy, mget->keys.at, len);
+    mget->keys.at = mget->copy;
+    mget->keys.end = mget->copy + len;
+    return true;
+}
+
+/* -- the answer ---------------------------------------------------------- */
+
+/* Takes value. */
+static void set_answer(struct km_service_mget *mget, uint32_t index,
+                       kama_status status, kama_value *value, bool loaded)
+{
+    struct answer *answer = &mget->answers[index];
+    answer->status = status;
+    answer->loaded = loaded;
+    if (status != KAMA_OK) {
+        return;
+    }
+    uint64_t bytes = kama_value_bytes(value).len + ITEM_HEAD_BYTES;
+    if (bytes > mget->reply_bytes_max - mget->reply_bytes) {
+        answer->status = KAMA_ERR_TOO_LARGE;
+        kama_value_unref(value);
+        return;
+    }
+    mget->reply_bytes += bytes;
+    answer->value = value;
+}
+
+static kama_status append_answer(struct km_buf *buf,
+                                 const struct answer *answer)
+{
+    struct km_msg_mget_item item = {.status = answer->status};
+    if (answer->value != NULL) {
+        item.ttl_ms = kama_value_ttl_ms(answer->value);
+        item.version = kama_value_version(answer->value);
+        item.source = answer->loaded ? SOURCE_LOADER : SOURCE_LOCAL;
+        item.value = kama_value_bytes(answer->value);
+    }
+    return km_pb_append_element(buf, KM_MSG_MGET_ITEMS, &km_msg_mget_item_pb,
+                                &item);
+}
+
+static void reply(struct km_service_mget *mget)
+{
+    struct km_buf buf;
+    km_buf_init(&buf, mget->env->mem, SIZE_MAX);
+    kama_status st = km_buf_reserve(&buf, (size_t)mget->reply_bytes);
+    for (uint32_t i = 0; i < mget->count && st == KAMA_OK; i++) {
+        st = append_answer(&buf, &mget->answers[i]);
+        kama_value_unref(mget->answers[i].value);
+        mget->answers[i].value = NULL;
+    }
+    km_service_reply_buf(mget->call, &buf, st);
+}
+
+/* -- asking -------------------------------------------------------------- */
+
+static void on_answer(struct km_mail *mail);
+
+/* Pool thread. After the post the slot may be gone. */
+static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
+                    const char *sentence)
+{
+    (void)sentence;
+    struct slot *slot = KM_CONTAINER_OF(op, struct slot, op);
+    struct km_service_env *env = slot->mget->env;
+    slot->status = status;
+    slot->value = value;
+    slot->mail.run = on_answer;
+    km_loop_post(km_rpc_call_loop(slot->mget->call), &slot->mail);
+    km_service_unpark(env);
+}
+
+static void ask(struct km_service_mget *mget, struct slot *slot, kama_bytes key)
+{
+    kama_value *value = NULL;
+    uint32_t index = mget->next++;
+    slot->op.done = on_done;
+    slot->index = index;
+    kama_status st =
+        km_group_get_start(mget->group, &slot->op, key, &mget->ctx, &value);
+    if (st != KAMA_DEFERRED) {
+        km_list_push_back(&mget->spare, &slot->node);
+        set_answer(mget, index, st, value, false);
+        return;
+    }
+    km_list_push_back(&mget->running, &slot->node);
+    mget->running_count++;
+    km_service_park(mget->env);
+}
+
+/* Asks for keys until none is left (KAMA_OK), too many wait (KAMA_DEFERRED) or
+ * others should have a turn (KAMA_ERR_TRY_AGAIN). */
+static kama_status ask_some(struct km_service_mget *mget)
+{
+    kama_bytes key;
+    for (unsigned i = 0; mget->next < mget->count; i++) {
+        if (mget->running_count == KM_MGET_PARALLEL) {
+            return KAMA_DEFERRED;
+        }
+        if (i == KM_MGET_KEYS_PER_TURN) {
+            return KAMA_ERR_TRY_AGAIN;
+        }
+        struct slot *slot = take_slot(mget);
+        if (slot == NULL) {
+            return KAMA_ERR_NO_MEMORY;
+        }
+        bool more = km_pb_next(&mget->keys, &key);
+        KM_ASSERT(more);
+        ask(mget, slot, key);
+    }
+    return KAMA_OK;
+}
+
+/* Calls off what can be called off; the rest frees mget when it arrives. */
+static void call_off(struct km_service_mget *mget)
+{
+    struct km_list *node;
+    struct km_list *tmp;
+    KM_LIST_FOREACH(node, tmp, &mget->running) {
+        struct slot *slot = KM_CONTAINER_OF(node, struct slot, node);
+        if (km_group_get_cancel(&slot->op)) {
+            put_slot(mget, slot);
+            km_service_unpark(mget->env);
+        }
+    }
+    free_if_idle(mget);
+}
+
+static void finish(struct km_service_mget *mget, kama_status status)
+{
+    km_rpc_finish(mget->call, status, NULL);
+    call_off(mget);
+}
+
+static void advance(struct km_service_mget *mget)
+{
+    if (mget->turn_posted) {
+        return;
+    }
+    kama_status st = ask_some(mget);
+    if (st == KAMA_OK && mget->running_count == 0) {
+        reply(mget);
+        mget_free(mget);
+        return;
+    }
+    bool waits = st == KAMA_DEFERRED || st == KAMA_ERR_TRY_AGAIN;
+    if (waits && !keep_keys(mget)) {
+        st = KAMA_ERR_NO_MEMORY;
+    }
+    if (st == KAMA_ERR_NO_MEMORY) {
+        finish(mget, st);
+    } else if (st == KAMA_ERR_TRY_AGAIN) {
+        mget->turn_posted = true;
+        km_loop_post(km_rpc_call_loop(mget->call), &mget->turn);
+    }
+}
+
+static void on_turn(struct km_mail *mail)
+{
+    struct km_service_mget *mget =
+        KM_CONTAINER_OF(mail, struct km_service_mget, turn);
+    mget->turn_posted = false;
+    if (km_rpc_call_ended(mget->call)) {
+        free_if_idle(mget);
+        return;
+    }
+    advance(mget);
+}
+
+static void on_answer(struct km_mail *mail)
+{
+    struct slot *slot = KM_CONTAINER_OF(mail, struct slot, mail);
+    struct km_service_mget *mget = slot->mget;
+    put_slot(mget, slot);
+    if (km_rpc_call_ended(mget->call)) {
+        kama_value_unref(slot->value);
+        free_if_idle(mget);
+        return;
+    }
+    set_answer(mget, slot->index, slot->status, slot->value, true);
+    advance(mget);
+}
+
+/* -- the call ------------------------------------------------------------ */
+
+static struct km_service_mget *mget_new(struct km_rpc_call *call,
+                                        kama_group *group,
+                                        const struct km_msg_mget_request *r)
+{
+    struct km_service_env *env = km_service_env_of(call);
+    struct km_service_mget *mget = km_mem_zalloc(
+        env->mem, 1, sizeof *mget + r->keys.count * sizeof(struct answer));
+    if (mget == NULL) {
+        return NULL;
+    }
+    uint64_t max = km_group_max_value_bytes(group) + KM_RPC_MESSAGE_SLACK_BYTES;
+    mget->call = call;
+    mget->env = env;
+    mget->group = group;
+    mget->keys = r->keys;
+    mget->count = r->keys.count;
+    mget->reply_bytes = (uint64_t)r->keys.count * ITEM_BYTES_MIN;
+    mget->reply_bytes_max =
+        max > KM_RPC_MESSAGE_BYTES_MIN ? max : KM_RPC_MESSAGE_BYTES_MIN;
+    mget->turn.run = on_turn;
+    km_list_init(&mget->running);
+    km_list_init(&mget->spare);
+    kama_ctx_init(&mget->ctx);
+    mget->ctx.deadline_ms = km_rpc_call_deadline_ms(call);
+    mget->ctx.flags =
+        (r->no_load ? KAMA_NO_LOAD : 0) | (r->local_only ? KAMA_LOCAL_ONLY : 0);
+    return mget;
+}
+
+static void fail_too_many(struct km_rpc_call *call, uint32_t count)
+{
+    char text[64];
+    (void)snprintf(text, sizeof text, "keys: %u, at most %d", count,
+                   KM_MGET_KEYS_MAX);
+    km_rpc_finish(call, KAMA_ERR_TOO_LARGE, text);
+}
+
+void km_service_v2_mget(struct km_rpc_call *call, kama_bytes message)
+{
+    struct km_msg_mget_request request;
+    if (km_pb_decode(&km_msg_mget_request_pb, message, &request) != KAMA_OK) {
+        km_service_fail_malformed(call);
+        return;
+    }
+    kama_group *group = km_service_find_group(call, request.group);
+    if (group == NULL) {
+        return;
+    }
+    if (request.keys.count > KM_MGET_KEYS_MAX) {
+        fail_too_many(call, request.keys.count);
+        return;
+    }
+    struct km_service_mget *mget = mget_new(call, group, &request);
+    if (mget == NULL) {
+        km_rpc_finish(call, KAMA_ERR_NO_MEMORY, NULL);
+        return;
+    }
+    struct km_service_mget_state *state = km_rpc_call_state(call);
+    state->mget = mget;
+    km_rpc_call_hold(call);
+    advance(mget);
+}
+
+void km_service_mget_cancelled(struct km_rpc_call *call, kama_status why)
+{
+    (void)why;
+    struct km_service_mget_state *state = km_rpc_call_state(call);
+    if (state->mget != NULL) {
+        call_off(state->mget);
+    }
+}

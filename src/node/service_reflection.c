@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * grpc.reflection.v1 and v1alpha (the same messages): what services, messages
+ * and methods there are, from the FileDescriptorSet that the build embeds.
+ *
+ * The set is walked anew for each question: it is some 10 KB, and a file whose
+ * package does not fit is skipped. No memory but for the answer.
+ */
+#include "descriptor_set.h"
+
+#include "base/status.h"
+#include "node/service.h"
+#include "wire/msg.h"
+
+enum { CODE_INVALID_ARGUMENT = 3, CODE_NOT_FOUND = 5, CODE_UNIMPLEMENTED = 12 };
+
+/* -- walking the set ----------------------------------------------------- */
+
+static struct km_pb_list all_files(void)
+{
+    struct km_msg_desc_set set;
+    kama_bytes bytes =
+        kama_bytes_make(km_descriptor_set, sizeof km_descriptor_set);
+    if (km_pb_decode(&km_msg_desc_set_pb, bytes, &set) != KAMA_OK) {
+        return (struct km_pb_list){0};
+    }
+    return set.files;
+}
+
+/* Takes prefix and the dot behind it off the front of name. */
+static bool strip_prefix(kama_bytes *name, kama_bytes prefix)
+{
+    if (prefix.len == 0) {
+        return true;
+    }
+    if (name->len <= prefix.len || !km_bytes_starts(*name, prefix) ||
+        ((const char *)name->data)[prefix.len] != '.') {
+        return false;
+    }
+    *name = km_bytes_skip(*name, prefix.len + 1);
+    return true;
+}
+
+/* Is symbol the name of owner, or owner.member of one of its members? */
+static bool is_in_owner(kama_bytes owner, kama_bytes symbol)
+{
+    struct km_msg_desc_owner desc;
+    if (km_pb_decode(&km_msg_desc_owner_pb, owner, &desc) != KAMA_OK) {
+        return false;
+    }
+    if (km_bytes_eq(symbol, desc.name)) {
+        return true;
+    }
+    kama_bytes element;
+    struct km_msg_desc_named member;
+    if (!strip_prefix(&symbol, desc.name)) {
+        return false;
+    }
+    while (km_pb_next(&desc.members, &element)) {
+        if (km_pb_decode(&km_msg_desc_named_pb, element, &member) == KAMA_OK &&
+            km_bytes_eq(symbol, member.name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_in_owners(struct km_pb_list owners, kama_bytes symbol)
+{
+    kama_bytes owner;
+    while (km_pb_next(&owners, &owner)) {
+        if (is_in_owner(owner, symbol)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Messages, their fields, and what is nested in them: one level deeper per
+ * turn, along the only message whose name fits. */
+static bool is_in_messages(struct km_pb_list messages, kama_bytes symbol)
+{
+    kama_bytes element;
+    struct km_msg_desc_message message;
+    while (km_pb_next(&messages, &element)) {
+        if (km_pb_decode(&km_msg_desc_message_pb, element, &message) !=
+            KAMA_OK) {
+            return false;
+        }
+        if (is_in_owner(element, symbol)) {
+            return true;
+        }
+        kama_bytes inner = symbol;
+        if (strip_prefix(&inner, message.name)) {
+            if (is_in_owners(message.enums, inner)) {
+                return true;
+            }
+            symbol = inner;
+            messages = message.messages;
+        }
+    }
+    return false;
+}
+
+static bool is_in_file(const struct km_msg_desc_file *file, kama_bytes symbol)
+{
+    return strip_prefix(&symbol, file->package) &&
+           (is_in_owners(file->services, symbol) ||
+            is_in_messages(file->messages, symbol) ||
+            is_in_owners(file->enums, symbol));
+}
+
+static bool is_named(const struct km_msg_desc_file *file, kama_bytes name)
+{
+    return km_bytes_eq(file->name, name);
+}
+
+/* The first file that matches; false: there is none. */
+static bool find_file(bool (*matches)(const struct km_msg_desc_file *file,
+                                      kama_bytes what),
+                      kama_bytes what, kama_bytes *ret_file)
+{
+    struct km_pb_list files = all_files();
+    kama_bytes bytes;
+    struct km_msg_desc_file file;
+    while (km_pb_next(&files, &bytes)) {
+        if (km_pb_decode(&km_msg_desc_file_pb, bytes, &file) == KAMA_OK &&
+            matches(&file, what)) {
+            *ret_file = bytes;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* -- answers ------------------------------------------------------------- */
+
+static void set_error(struct km_msg_reflect_response *response, int code,
+                      const char *text)
+{
+    response->error_response.error_code = code;
+    response->error_response.error_message = KAMA_STR(text);
+}
+
+static kama_status append_service(struct km_buf *list,
+                                  const struct km_msg_desc_file *file,
+                                  kama_bytes service)
+{
+    struct km_msg_desc_owner desc;
+    char name[256];
+    kama_status st = km_pb_decode(&km_msg_desc_owner_pb, service, &desc);
+    size_t len = file->package.len + 1 + desc.name.len;
+    if (st != KAMA_OK || len > sizeof name) {
+        return KAMA_ERR_INTERNAL;
+    }
+    memcpy(name, file->package.data, file->package.len);
+    name[file->package.len] = '.';
+    memcpy(name + file->package.len + 1, desc.name.data, desc.name.len);
+    struct km_msg_reflect_service message = {.name =
+                                                 kama_bytes_make(name, len)};
+    return km_pb_append_element(list, KM_MSG_REFLECT_ELEMENT,
+                                &km_msg_reflect_service_pb, &message);
+}
+
+static kama_status list_services(struct km_buf *list)
+{
+    struct km_pb_list files = all_files();
+    kama_bytes bytes;
+    struct km_msg_desc_file file;
+    kama_status st = KAMA_OK;
+    while (st == KAMA_OK && km_pb_next(&files, &bytes)) {
+        kama_bytes service;
+        st = km_pb_decode(&km_msg_desc_file_pb, bytes, &file);
+        while (st == KAMA_OK && km_pb_next(&file.services, &service)) {
+            st = append_service(list, &file, service);
+        }
+    }
+    return st;
+}
+
+/* The field of the one-of that was set last; what: its value. */
+static const kama_bytes *last_set(const struct km_msg_reflect_request *r)
+{
+    const kama_bytes *const fields[] = {
+        &r->file_by_filename,
+        &r->file_containing_symbol,
+        &r->file_containing_extension,
+        &r->all_extension_numbers_of_type,
+        &r->list_services,
+    };
+    const kama_bytes *last = NULL;
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        if (fields[i]->data != NULL &&
+            (last == NULL || fields[i]->data > last->data)) {
+            last = fields[i];
+        }
+    }
+    return last;
+}
+
+/* Fills *response; list is memory for its lists. */
+static kama_status answer(const struct km_msg_reflect_request *request,
+                          struct km_buf *list,
+                          struct km_msg_reflect_response *response)
+{
+    kama_status st = KAMA_OK;
+    kama_bytes file;
+    const kama_bytes *what = last_set(request);
+    if (what == NULL) {
+        set_error(response, CODE_INVALID_ARGUMENT, "no question");
+    } else if (what == &request->list_services) {
+        st = list_services(list);
+        response->list_services_response = km_buf_bytes(list);
+    } else if (what == &request->file_by_filename ||
+               what == &request->file_containing_symbol) {
+        if (find_file(what == &request->file_by_filename ? is_named
+                                                         : is_in_file,
+                      *what, &file)) {
+            st = km_pb_append_bytes(list, KM_MSG_REFLECT_ELEMENT, file);
+            response->file_descriptor_response = km_buf_bytes(list);
+        } else {
+            set_error(response, CODE_NOT_FOUND, "not found");
+        }
+    } else if (what == &request->file_containing_extension) {
+        set_error(response, CODE_NOT_FOUND, "there are no extensions");
+    } else {
+        set_error(response, CODE_UNIMPLEMENTED, "there are no extensions");
+    }
+    return st;
+}
+
+static kama_status send_answer(struct km_rpc_call *call, kama_bytes message,
+                               const struct km_msg_reflect_request *request)
+{
+    struct km_buf list;
+    struct km_buf reply;
+    struct km_msg_reflect_response response = {
+        .valid_host = request->host,
+        .original_request = message,
+    };
+    const kama_allocator *mem = km_service_env_of(call)->mem;
+    km_buf_init(&list, mem, SIZE_MAX);
+    km_buf_init(&reply, mem, SIZE_MAX);
+    kama_status st = answer(request, &list, &response);
+    if (st == KAMA_OK) {
+        st = km_pb_append(&reply, &km_msg_reflect_response_pb, &response);
+    }
+    if (st == KAMA_OK) {
+        st = km_rpc_send(call, km_buf_bytes(&reply), NULL);
+    }
+    km_buf_fini(&reply);
+    km_buf_fini(&list);
+    return st;
+}
+
+/* -- the stream ---------------------------------------------------------- */
+
+static void end(struct km_rpc_call *call, kama_status status, const char *text)
+{
+    km_rpc_finish(call, status, text);
+    km_service_lasting_leave(call);
+}
+
+static void on_change(struct km_rpc_call *call)
+{
+    struct km_service_reflect *reflect = km_rpc_call_state(call);
+    if (km_service_is_closing(reflect->lasting.env)) {
+        end(call, KAMA_ERR_CLOSED, "the node shuts down");
+    }
+}
+
+void km_service_reflect(struct km_rpc_call *call, kama_bytes message)
+{
+    struct km_service_reflect *reflect = km_rpc_call_state(call);
+    struct km_msg_reflect_request request;
+    if (!reflect->lasting.joined) {
+        km_service_lasting_join(call, on_change);
+    }
+    if (!km_rpc_writable(call)) {
+        end(call, KAMA_ERR_OVERLOADED, "answers are not being read");
+        return;
+    }
+    kama_status st =
+        km_pb_decode(&km_msg_reflect_request_pb, message, &request);
+    if (st == KAMA_OK) {
+        st = send_answer(call, message, &request);
+    }
+    if (st != KAMA_OK) {
+        end(call, st, NULL);
+    }
+}
+
+void km_service_reflect_half_closed(struct km_rpc_call *call)
+{
+    end(call, KAMA_OK, NULL);
+}

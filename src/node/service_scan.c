@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kama.v2.Cache/Scan: one step of kama_scan per turn of the loop, each sends
+ * at most one message. When the client does not read, the next step waits for
+ * on_writable; the cursor is all that is kept.
+ */
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/status.h"
+#include "node/service.h"
+#include "wire/msg.h"
+
+struct km_service_scan {
+    struct km_rpc_call *call; /* held while mail is on its way */
+    const kama_allocator *mem;
+    kama_group *group;
+    struct km_buf buf; /* the message that is being filled */
+    kama_status status;
+    uint64_t cursor;
+    uint64_t left; /* entries; 0: the limit is reached */
+    struct km_mail turn;
+    bool turn_posted;
+    size_t glob_bytes;
+    uint8_t glob[]; /* copied: the request does not last */
+};
+
+static void scan_free(struct km_service_scan *scan)
+{
+    struct km_service_scan_state *state = km_rpc_call_state(scan->call);
+    km_buf_fini(&scan->buf);
+    state->scan = NULL;
+    km_mem_free(scan->mem, scan);
+}
+
+static int on_entry(void *arg, const kama_entry *entry)
+{
+    struct km_service_scan *scan = arg;
+    struct km_msg_scan_entry message = {
+        .key = entry->key,
+        .value_bytes = entry->value_bytes,
+        .version = entry->version,
+        .ttl_ms = entry->ttl_ms,
+    };
+    scan->status = km_pb_append_element(&scan->buf, KM_MSG_SCAN_ENTRIES,
+                                        &km_msg_scan_entry_pb, &message);
+    if (scan->status != KAMA_OK) {
+        return 1;
+    }
+    scan->left--;
+    return scan->left == 0 || scan->buf.len >= KM_SCAN_MESSAGE_BYTES;
+}
+
+/* One step: visits entries and sends what it found. */
+static kama_status step(struct km_service_scan *scan)
+{
+    kama_bytes glob = kama_bytes_make(scan->glob, scan->glob_bytes);
+    kama_status st =
+        kama_scan(scan->group, &scan->cursor, glob, on_entry, scan);
+    if (st == KAMA_OK) {
+        st = scan->status;
+    }
+    if (st == KAMA_OK && scan->buf.len > 0) {
+        st = km_rpc_send(scan->call, km_buf_bytes(&scan->buf), NULL);
+        km_buf_reset(&scan->buf, 2 * KM_SCAN_MESSAGE_BYTES);
+    }
+    return st;
+}
+
+static void post_turn(struct km_service_scan *scan)
+{
+    scan->turn_posted = true;
+    km_rpc_call_hold(scan->call);
+    km_loop_post(km_rpc_call_loop(scan->call), &scan->turn);
+}
+
+static void advance(struct km_service_scan *scan)
+{
+    struct km_rpc_call *call = scan->call;
+    km_last_error_clear();
+    kama_status st = step(scan);
+    if (st != KAMA_OK) {
+        km_service_fail(call, st);
+        scan_free(scan);
+    } else if (scan->cursor == 0 || scan->left == 0) {
+        km_rpc_finish(call, KAMA_OK, NULL);
+        scan_free(scan);
+    } else if (km_rpc_writable(call)) {
+        post_turn(scan);
+    }
+}
+
+static void on_turn(struct km_mail *mail)
+{
+    struct km_service_scan *scan =
+        KM_CONTAINER_OF(mail, struct km_service_scan, turn);
+    struct km_rpc_call *call = scan->call;
+    scan->turn_posted = false;
+    if (km_rpc_call_ended(call)) {
+        scan_free(scan);
+    } else {
+        advance(scan);
+    }
+    km_rpc_call_release(call);
+}
+
+void km_service_scan_writable(struct km_rpc_call *call)
+{
+    struct km_service_scan_state *state = km_rpc_call_state(call);
+    if (state->scan != NULL && !state->scan->turn_posted) {
+        post_turn(state->scan);
+    }
+}
+
+void km_service_scan_cancelled(struct km_rpc_call *call, kama_status why)
+{
+    (void)why;
+    struct km_service_scan_state *state = km_rpc_call_state(call);
+    if (state->scan != NULL && !state->scan->turn_posted) {
+        scan_free(state->scan);
+    }
+}
+
+static struct km_service_scan *scan_new(struct km_rpc_call *call,
+                                        kama_group *group,
+                                        const struct km_msg_scan_request *r)
+{
+    const kama_allocator *mem = km_service_env_of(call)->mem;
+    struct km_service_scan *scan =
+        km_mem_zalloc(mem, 1, sizeof *scan + r->glob.len);
+    if (scan == NULL) {
+        return NULL;
+    }
+    scan->call = call;
+    scan->mem = mem;
+    scan->group = group;
+    scan->left = r->limit != 0 ? r->limit : UINT64_MAX;
+    scan->turn.run = on_turn;
+    km_buf_init(&scan->buf, mem, SIZE_MAX);
+    scan->glob_bytes = r->glob.len;
+    if (r->glob.len > 0) {
+        memcpy(scan->glob, r->glob.data, r->glob.len);
+    }
+    return scan;
+}
+
+void km_service_v2_scan(struct km_rpc_call *call, kama_bytes message)
+{
+    struct km_msg_scan_request request;
+    if (km_pb_decode(&km_msg_scan_request_pb, message, &request) != KAMA_OK) {
+        km_service_fail_malformed(call);
+        return;
+    }
+    kama_group *group = km_service_find_group(call, request.group);
+    if (group == NULL) {
+        return;
+    }
+    if (request.glob.len > KM_GLOB_BYTES_MAX) {
+        (void)km_fail(KAMA_ERR_INVALID, "glob: %zu bytes, at most %d",
+                      request.glob.len, KM_GLOB_BYTES_MAX);
+        km_service_fail(call, KAMA_ERR_INVALID);
+        return;
+    }
+    struct km_service_scan *scan = scan_new(call, group, &request);
+    if (scan == NULL) {
+        km_rpc_finish(call, KAMA_ERR_NO_MEMORY, NULL);
+        return;
+    }
+    struct km_service_scan_state *state = km_rpc_call_state(call);
+    state->scan = scan;
+    advance(scan);
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* kama.v2.Cache, looking in: Stats and Groups. */
+#include "group/info.h"
+#include "node/service.h"
+#include "wire/msg.h"
+
+#include <stdio.h>
+
+/* -- Stats --------------------------------------------------------------- */
+
+static void read_latency(const struct km_histogram *h,
+                         struct km_msg_latency *latency)
+{
+    latency->count = km_histogram_count(h);
+    if (latency->count == 0) {
+        return;
+    }
+    latency->sum_ns = km_histogram_sum_ns(h);
+    latency->p50_ns = km_histogram_quantile(h, 0.5);
+    latency->p90_ns = km_histogram_quantile(h, 0.9);
+    latency->p99_ns = km_histogram_quantile(h, 0.99);
+    latency->p999_ns = km_histogram_quantile(h, 0.999);
+    latency->max_ns = km_histogram_quantile(h, 1.0);
+}
+
+static kama_status append_group_stats(struct km_buf *buf, kama_group *group)
+{
+    kama_group_stats stats;
+    kama_group_stats_get(group, &stats);
+    struct km_msg_group_stats message = {
+        .name = KAMA_STR(kama_group_name(group)),
+        .gets = stats.gets,
+        .hits = stats.hits,
+        .negative_hits = stats.negative_hits,
+        .misses = stats.misses,
+        .loads = stats.loads,
+        .loads_coalesced = stats.loads_coalesced,
+        .loads_missed = stats.loads_missed,
+        .loads_failed = stats.loads_failed,
+        .loads_overtaken = stats.loads_overtaken,
+        .load_ns = stats.load_ns,
+        .loads_running = stats.loads_running,
+        .sets = stats.sets,
+        .dels = stats.dels,
+        .clears = stats.clears,
+        .evictions = stats.evictions,
+        .expirations = stats.expirations,
+        .entries = stats.entries,
+        .bytes = stats.bytes,
+        .value_bytes = stats.value_bytes,
+        .pinned_bytes = stats.pinned_bytes,
+        .max_bytes = stats.max_bytes,
+    };
+    read_latency(km_group_load_histogram(group), &message.load_latency);
+    return km_pb_append_element(buf, KM_MSG_STATS_GROUPS,
+                                &km_msg_group_stats_pb, &message);
+}
+
+static kama_status append_server_metrics(struct km_buf *buf,
+                                         struct km_rpc_server *server)
+{
+    const struct km_metric_set *set = km_rpc_server_metrics(server);
+    for (unsigned i = 0; i < KM_RPC_M_COUNT; i++) {
+        const struct km_metric *row = &km_rpc_metrics[i];
+        struct km_msg_metric message = {
+            .name = KAMA_STR(row->name),
+            .gauge = row->kind == KM_METRIC_GAUGE,
+            .unit = KAMA_STR(row->unit),
+            .value = km_metric_read(set, i),
+        };
+        kama_status st = km_pb_append_element(buf, KM_MSG_STATS_NODE,
+                                              &km_msg_metric_pb, &message);
+        if (st != KAMA_OK) {
+            return st;
+        }
+    }
+    return KAMA_OK;
+}
+
+static kama_status append_all_stats(struct km_buf *buf,
+                                    const struct km_service_env *env)
+{
+    unsigned count = km_registry_count(env->registry);
+    for (unsigned i = 0; i < count; i++) {
+        kama_status st =
+            append_group_stats(buf, km_registry_at(env->registry, i));
+        if (st != KAMA_OK) {
+            return st;
+        }
+    }
+    return env->server != NULL ? append_server_metrics(buf, env->server)
+                               : KAMA_OK;
+}
+
+void km_service_v2_stats(struct km_rpc_call *call, kama_bytes message)
+{
+    const struct km_service_env *env = km_service_env_of(call);
+    struct km_msg_stats_request request;
+    if (km_pb_decode(&km_msg_stats_request_pb, message, &request) != KAMA_OK) {
+        km_service_fail_malformed(call);
+        return;
+    }
+    kama_group *group = NULL;
+    if (request.group.len > 0) {
+        group = km_service_find_group(call, request.group);
+        if (group == NULL) {
+            return;
+        }
+    }
+    struct km_buf buf;
+    km_buf_init(&buf, env->mem, SIZE_MAX);
+    kama_status st = group != NULL ? append_group_stats(&buf, group)
+                                   : append_all_stats(&buf, env);
+    km_service_reply_buf(call, &buf, st);
+}
+
+/* -- Groups -------------------------------------------------------------- */
+
+/* Options that have no field of their own, when they are set. */
+static kama_status append_options(struct km_buf *options,
+                                  const struct km_group_info *info)
+{
+    char value[16];
+    if (info->ttl_jitter == 0) {
+        return KAMA_OK;
+    }
+    (void)snprintf(value, sizeof value, "%u", info->ttl_jitter);
+    struct km_msg_group_option option = {.name = KM_LIT("ttl_jitter"),
+                                         .value = KAMA_STR(value)};
+    return km_pb_append_element(options, KM_MSG_GROUP_OPTIONS,
+                                &km_msg_group_option_pb, &option);
+}
+
+/* Lists are written from encoded elements. */
+static kama_status append_info(struct km_buf *buf, kama_group *group,
+                               const struct km_group_info *info,
+                               const struct km_buf *options)
+{
+    kama_group_stats stats;
+    kama_group_stats_get(group, &stats);
+    struct km_msg_group_info message = {
+        .name = KAMA_STR(kama_group_name(group)),
+        .max_bytes = info->max_bytes,
+        .max_value_bytes = info->max_value_bytes,
+        .ttl_ms = info->ttl_ms,
+        .negative_ttl_ms = info->negative_ttl_ms,
+        .has_loader = info->has_loader,
+        .loader_timeout_ms = info->loader_timeout_ms,
+        .loader_concurrency = info->loader_concurrency,
+        .policy = KAMA_STR(info->policy),
+        .entries = stats.entries,
+        .bytes = stats.bytes,
+    };
+    if (options->len > 0) {
+        message.options = (struct km_pb_list){
+            .at = options->data,
+            .end = options->data + options->len,
+            .number = KM_MSG_GROUP_OPTIONS,
+        };
+    }
+    return km_pb_append_element(buf, KM_MSG_GROUPS_GROUPS,
+                                &km_msg_group_info_pb, &message);
+}
+
+static kama_status append_group(struct km_buf *buf, kama_group *group)
+{
+    struct km_group_info info;
+    struct km_buf options;
+    km_group_info_get(group, &info);
+    km_buf_init(&options, buf->mem, SIZE_MAX);
+    kama_status st = append_options(&options, &info);
+    if (st == KAMA_OK) {
+        st = append_info(buf, group, &info, &options);
+    }
+    km_buf_fini(&options);
+    return st;
+}
+
+void km_service_v2_groups(struct km_rpc_call *call, kama_bytes message)
+{
+    const struct km_service_env *env = km_service_env_of(call);
+    char nothing; /* the request has no fields */
+    if (km_pb_decode(&km_msg_empty_pb, message, &nothing) != KAMA_OK) {
+        km_service_fail_malformed(call);
+        return;
+    }
+    struct km_buf buf;
+    km_buf_init(&buf, env->mem, SIZE_MAX);
+    kama_status st = KAMA_OK;
+    unsigned count = km_registry_count(env->registry);
+    for (unsigned i = 0; i < count && st == KAMA_OK; i++) {
+        st = append_group(&buf, km_registry_at(env->registry, i));
+    }
+    km_service_reply_buf(call, &buf, st);
+}

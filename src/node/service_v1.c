@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kama.v1.KamaCacheService: a miss is an error, Set answers empty, Delete says
+ * whether there was something. Keys are any bytes.
+ */
+#include "base/status.h"
+#include "node/service.h"
+#include "wire/msg.h"
+
+static void reply_get(struct km_rpc_call *call,
+                      const struct km_service_got *got)
+{
+    uint8_t head[KM_PB_PREFIX_BYTES_MAX];
+    if (got->status != KAMA_OK) {
+        km_rpc_finish(call, got->status, got->text);
+        return;
+    }
+    size_t len = kama_value_bytes(got->value).len;
+    uint8_t *end = km_pb_write_prefix(head, KM_MSG_V1_VALUE, len);
+    km_rpc_reply(call, kama_bytes_make(head, (size_t)(end - head)),
+                 len > 0 ? got->value : NULL);
+}
+
+/* The request and its group; NULL: the call was finished. */
+static kama_group *read_request(struct km_rpc_call *call, kama_bytes message,
+                                struct km_msg_v1_request *request)
+{
+    if (km_pb_decode(&km_msg_v1_request_pb, message, request) != KAMA_OK) {
+        km_service_fail_malformed(call);
+        return NULL;
+    }
+    return km_service_find_group(call, request->group);
+}
+
+void km_service_v1_get(struct km_rpc_call *call, kama_bytes message)
+{
+    struct km_msg_v1_request request;
+    kama_group *group = read_request(call, message, &request);
+    if (group != NULL) {
+        km_service_get_start(call, group, request.key, 0, reply_get);
+    }
+}
+
+void km_service_v1_set(struct km_rpc_call *call, kama_bytes message)
+{
+    struct km_msg_v1_request request;
+    kama_group *group = read_request(call, message, &request);
+    if (group == NULL) {
+        return;
+    }
+    km_last_error_clear();
+    kama_status st = kama_set(group, request.key, request.value, NULL);
+    if (st != KAMA_OK) {
+        km_service_fail(call, st);
+        return;
+    }
+    km_rpc_reply(call, kama_bytes_make(NULL, 0), NULL);
+}
+
+void km_service_v1_delete(struct km_rpc_call *call, kama_bytes message)
+{
+    struct km_msg_v1_request request;
+    kama_group *group = read_request(call, message, &request);
+    if (group == NULL) {
+        return;
+    }
+    km_last_error_clear();
+    kama_status st = kama_del(group, request.key, NULL);
+    if (st < 0) {
+        km_service_fail(call, st);
+        return;
+    }
+    uint8_t reply[8];
+    struct km_msg_v1_delete_response response = {.value = st == KAMA_OK};
+    uint8_t *end = km_pb_write(&km_msg_v1_delete_response_pb, &response, reply);
+    km_rpc_reply(call, kama_bytes_make(reply, (size_t)(end - reply)), NULL);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kama.v2.Cache: one key, a whole group, and Ping. What belongs to a later
+ * version (conditions, acknowledgements) is refused, never ignored: who asks
+ * for it relies on it.
+ */
+#include "base/limits.h"
+#include "base/status.h"
+#include "node/service.h"
+#include "wire/msg.h"
+
+#include <stdio.h>
+
+enum { SOURCE_LOCAL = 1, SOURCE_LOADER = 3 };
+enum { ACK_GROUP = 0, ACK_ASYNC = 1 };
+
+/* found, ttl_ms, version, source and the prefix of value. */
+#define GET_HEAD_BYTES_MAX (2 + 11 + 11 + 2 + KM_PB_PREFIX_BYTES_MAX)
+
+static const kama_bytes nothing = {NULL, 0};
+
+/* -- Get ----------------------------------------------------------------- */
+
+static void reply_get(struct km_rpc_call *call,
+                      const struct km_service_got *got)
+{
+    uint8_t head[GET_HEAD_BYTES_MAX];
+    if (got->status == KAMA_MISS) {
+        km_rpc_reply(call, nothing, NULL);
+        return;
+    }
+    if (got->status != KAMA_OK) {
+        km_rpc_finish(call, got->status, got->text);
+        return;
+    }
+    struct km_msg_get_response response = {
+        .found = true,
+        .ttl_ms = kama_value_ttl_ms(got->value),
+        .version = kama_value_version(got->value),
+        .source = got->loaded ? SOURCE_LOADER : SOURCE_LOCAL,
+    };
+    size_t len = kama_value_bytes(got->value).len;
+    uint8_t *end = km_pb_write(&km_msg_get_response_pb, &response, head);
+    end = km_pb_write_prefix(end, KM_MSG_VALUE, len);
+    km_rpc_reply(call, kama_bytes_make(head, (size_t)(end - head)),
+                 len > 0 ? got->value : NULL);
+}
+
+void km_service_v2_get(struct km_rpc_call *call, kama_bytes message)
+{
+    struct km_msg_get_request request;
+    if (km_pb_decode(&km_msg_get_request_pb, message, &request) != KAMA_OK) {
+        km_service_fail_malformed(call);
+        return;
+    }
+    kama_group *group = km_service_find_group(call, request.group);
+    if (group == NULL) {
+        return;
+    }
+    uint32_t flags = (request.no_load ? KAMA_NO_LOAD : 0) |
+                     (request.local_only ? KAMA_LOCAL_ONLY : 0);
+    km_service_get_start(call, group, request.key, flags, reply_get);
+}
+
+/* -- Set, Delete, Clear -------------------------------------------------- */
+
+/* true: the call was finished, because it asks for something of a later
+ * version. */
+static bool refuse_later(struct km_rpc_call *call, bool condition, int32_t ack)
+{
+    if (condition) {
+        km_rpc_finish(call, KAMA_ERR_UNSUPPORTED,
+                      "conditions are not in this version");
+        return true;
+    }
+    if (ack != ACK_GROUP && ack != ACK_ASYNC) {
+        km_rpc_finish(call, KAMA_ERR_UNSUPPORTED,
+                      "acknowledgements are not in this version");
+        return true;
+    }
+    return false;
+}
+
+void km_service_v2_set(struct km_rpc_call *call, kama_bytes message)
+{
+    struct km_msg_set_request request;
+    if (km_pb_decode(&km_msg_set_request_pb, message, &request) != KAMA_OK) {
+        km_service_fail_malformed(call);
+        return;
+    }
+    kama_group *group = km_service_find_group(call, request.group);
+    if (group == NULL ||
+        refuse_later(call, request.condition != 0 || request.if_match.len > 0,
+                     request.ack)) {
+        return;
+    }
+    kama_set_options options;
+    kama_set_options_init(&options);
+    options.ttl_ms = request.ttl_ms;
+    km_last_error_clear();
+    kama_status st = kama_set(group, request.key, request.value, &options);
+    if (st != KAMA_OK) {
+        km_service_fail(call, st);
+        return;
+    }
+    km_rpc_reply(call, nothing, NULL);
+}
+
+void km_service_v2_delete(struct km_rpc_call *call, kama_bytes message)
+{
+    struct km_msg_delete_request request;
+    if (km_pb_decode(&km_msg_delete_request_pb, message, &request) != KAMA_OK) {
+        km_service_fail_malformed(call);
+        return;
+    }
+    kama_group *group = km_service_find_group(call, request.group);
+    if (group == NULL ||
+        refuse_later(call, request.if_match.len > 0, request.ack)) {
+        return;
+    }
+    km_last_error_clear();
+    kama_status st = kama_del(group, request.key, NULL);
+    if (st < 0) {
+        km_service_fail(call, st);
+        return;
+    }
+    uint8_t reply[8];
+    struct km_msg_delete_response response = {.removed = st == KAMA_OK};
+    uint8_t *end = km_pb_write(&km_msg_delete_response_pb, &response, reply);
+    km_rpc_reply(call, kama_bytes_make(reply, (size_t)(end - reply)), NULL);
+}
+
+void km_service_v2_clear(struct km_rpc_call *call, kama_bytes message)
+{
+    struct km_msg_clear_request request;
+    if (km_pb_decode(&km_msg_clear_request_pb, message, &request) != KAMA_OK) {
+        km_service_fail_malformed(call);
+        return;
+    }
+    kama_group *group = km_service_find_group(call, request.group);
+    if (group == NULL || refuse_later(call, false, request.ack)) {
+        return;
+    }
+    km_last_error_clear();
+    kama_status st = kama_group_clear(group);
+    if (st != KAMA_OK) {
+        km_service_fail(call, st);
+        return;
+    }
+    km_rpc_reply(call, nothing, NULL);
+}
+
+/* -- Ping ---------------------------------------------------------------- */
+
+static uint64_t uptime_ms(struct km_service_env *env)
+{
+    km_ns now = km_clock_mono(env->clock);
+    km_mutex_lock(&env->lock);
+    km_ns since = env->serving_since;
+    km_mutex_unlock(&env->lock);
+    return since == 0 || now < since ? 0 : (now - since) / KM_NS_PER_MS;
+}
+
+void km_service_v2_ping(struct km_rpc_call *call, kama_bytes message)
+{
+    struct km_service_env *env = km_service_env_of(call);
+    struct km_msg_ping_request request;
+    if (km_pb_decode(&km_msg_ping_request_pb, message, &request) != KAMA_OK) {
+        km_service_fail_malformed(call);
+        return;
+    }
+    if (request.payload.len > KM_PING_PAYLOAD_BYTES_MAX) {
+        char text[64];
+        (void)snprintf(text, sizeof text, "payload: %zu bytes, at most %d",
+                       request.payload.len, KM_PING_PAYLOAD_BYTES_MAX);
+        km_rpc_finish(call, KAMA_ERR_TOO_LARGE, text);
+        return;
+    }
+    const char *address =
+        env->server != NULL ? km_rpc_server_address(env->server) : NULL;
+    struct km_msg_ping_response response = {
+        .payload = request.payload,
+        .service = KAMA_STR(env->service),
+        .version = KAMA_STR(kama_version()),
+        .uptime_ms = uptime_ms(env),
+        .address = KAMA_STR(address != NULL ? address : ""),
+    };
+    struct km_buf buf;
+    km_buf_init(&buf, env->mem, SIZE_MAX);
+    kama_status st = km_pb_append(&buf, &km_msg_ping_response_pb, &response);
+    km_service_reply_buf(call, &buf, st);
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of methods, and what the services know of the node. */
+#include "node/services.h"
+
+#include "base/assert.h"
+#include "base/status.h"
+#include "node/service.h"
+
+#define V1 "/kama.v1.KamaCacheService/"
+#define V2 "/kama.v2.Cache/"
+#define HEALTH "/grpc.health.v1.Health/"
+#define REFLECT "/grpc.reflection.v1.ServerReflection/"
+#define REFLECT_ALPHA "/grpc.reflection.v1alpha.ServerReflection/"
+
+#define UNARY(method, handler)                                                 \
+    {                                                                          \
+        .path = method, .kind = KM_RPC_UNARY, .on_message = handler            \
+    }
+#define GET(method, handler)                                                   \
+    {                                                                          \
+        .path = method, .kind = KM_RPC_UNARY,                                  \
+        .state_bytes = sizeof(struct km_service_get), .on_message = handler,   \
+        .on_cancel = km_service_get_cancelled                                  \
+    }
+#define REFLECTION(method)                                                     \
+    {                                                                          \
+        .path = method, .kind = KM_RPC_BIDI_STREAM,                            \
+        .state_bytes = sizeof(struct km_service_reflect),                      \
+        .on_message = km_service_reflect,                                      \
+        .on_half_close = km_service_reflect_half_closed,                       \
+        .on_cancel = km_service_lasting_cancelled                              \
+    }
+
+const struct km_rpc_method km_services[] = {
+    GET(V1 "Get", km_service_v1_get),
+    UNARY(V1 "Set", km_service_v1_set),
+    UNARY(V1 "Delete", km_service_v1_delete),
+    GET(V2 "Get", km_service_v2_get),
+    UNARY(V2 "Set", km_service_v2_set),
+    UNARY(V2 "Delete", km_service_v2_delete),
+    UNARY(V2 "Clear", km_service_v2_clear),
+    UNARY(V2 "Ping", km_service_v2_ping),
+    UNARY(V2 "Stats", km_service_v2_stats),
+    UNARY(V2 "Groups", km_service_v2_groups),
+    {.path = V2 "MGet",
+     .kind = KM_RPC_UNARY,
+     .state_bytes = sizeof(struct km_service_mget_state),
+     .on_message = km_service_v2_mget,
+     .on_cancel = km_service_mget_cancelled},
+    {.path = V2 "Scan",
+     .kind = KM_RPC_SERVER_STREAM,
+     .state_bytes = sizeof(struct km_service_scan_state),
+     .on_message = km_service_v2_scan,
+     .on_writable = km_service_scan_writable,
+     .on_cancel = km_service_scan_cancelled},
+    UNARY(HEALTH "Check", km_service_health_check),
+    {.path = HEALTH "Watch",
+     .kind = KM_RPC_SERVER_STREAM,
+     .state_bytes = sizeof(struct km_service_watch),
+     .on_message = km_service_health_watch,
+     .on_writable = km_service_watch_writable,
+     .on_cancel = km_service_lasting_cancelled},
+    REFLECTION(REFLECT "ServerReflectionInfo"),
+    REFLECTION(REFLECT_ALPHA "ServerReflectionInfo"),
+};
+const size_t km_service_count = sizeof km_services / sizeof km_services[0];
+
+/* -- life ---------------------------------------------------------------- */
+
+kama_status km_service_env_init(struct km_service_env *env,
+                                const kama_allocator *mem,
+                                const struct km_clock *clock,
+                                const struct km_registry *registry,
+                                const char *service)
+{
+    *env = (struct km_service_env){
+        .mem = mem, .clock = clock, .registry = registry, .service = service};
+    km_list_init(&env->lasting);
+    if (!km_mutex_init(&env->lock, KM_RANK_NODE)) {
+        return km_fail(KAMA_ERR_THREADS, "no resources for a lock");
+    }
+    if (!km_cond_init(&env->settled)) {
+        km_mutex_fini(&env->lock);
+        return km_fail(KAMA_ERR_THREADS, "no resources for a lock");
+    }
+    return KAMA_OK;
+}
+
+void km_service_env_fini(struct km_service_env *env)
+{
+    KM_ASSERT(env->parked == 0 && km_list_empty(&env->lasting));
+    km_cond_fini(&env->settled);
+    km_mutex_fini(&env->lock);
+    memset(env, 0, sizeof *env);
+}
+
+void km_service_env_open(struct km_service_env *env,
+                         struct km_rpc_server *server)
+{
+    env->server = server;
+}
+
+/* -- states of the node -------------------------------------------------- */
+
+/* Mail to each of the calls, on its own loop. */
+static void notify_locked(struct km_service_env *env)
+{
+    struct km_list *node;
+    struct km_list *tmp;
+    KM_LIST_FOREACH(node, tmp, &env->lasting) {
+        struct km_service_lasting *lasting =
+            KM_CONTAINER_OF(node, struct km_service_lasting, node);
+        if (!lasting->posted) {
+            lasting->posted = true;
+            km_loop_post(km_rpc_call_loop(km_rpc_call_of_state(lasting)),
+                         &lasting->mail);
+        }
+    }
+}
+
+void km_service_env_ready(struct km_service_env *env)
+{
+    km_ns now = km_clock_mono(env->clock);
+    km_mutex_lock(&env->lock);
+    env->serving = true;
+    env->serving_since = now;
+    notify_locked(env);
+    km_mutex_unlock(&env->lock);
+}
+
+void km_service_env_close(struct km_service_env *env)
+{
+    km_mutex_lock(&env->lock);
+    env->serving = false;
+    env->closing = true;
+    notify_locked(env);
+    km_mutex_unlock(&env->lock);
+}
+
+bool km_service_is_serving(struct km_service_env *env)
+{
+    km_mutex_lock(&env->lock);
+    bool serving = env->serving;
+    km_mutex_unlock(&env->lock);
+    return serving;
+}
+
+bool km_service_is_closing(struct km_service_env *env)
+{
+    km_mutex_lock(&env->lock);
+    bool closing = env->closing;
+    km_mutex_unlock(&env->lock);
+    return closing;
+}
+
+/* -- parked gets --------------------------------------------------------- */
+
+/* A get whose call was cut off may still be about to be answered: its mail
+ * must find a loop. Counted only on the way through a pool thread. */
+void km_service_park(struct km_service_env *env)
+{
+    km_mutex_lock(&env->lock);
+    env->parked++;
+    km_mutex_unlock(&env->lock);
+}
+
+void km_service_unpark(struct km_service_env *env)
+{
+    km_mutex_lock(&env->lock);
+    env->parked--;
+    if (env->parked == 0 && env->closing) {
+        km_cond_broadcast(&env->settled);
+    }
+    km_mutex_unlock(&env->lock);
+}
+
+void km_service_env_settle(struct km_service_env *env)
+{
+    km_mutex_lock(&env->lock);
+    while (env->parked != 0) {
+        km_cond_wait(&env->settled, &env->lock);
+    }
+    km_mutex_unlock(&env->lock);
+}
+
+/* -- calls that last ----------------------------------------------------- */
+
+static void on_notify(struct km_mail *mail)
+{
+    struct km_service_lasting *lasting =
+        KM_CONTAINER_OF(mail, struct km_service_lasting, mail);
+    struct km_rpc_call *call = km_rpc_call_of_state(lasting);
+    km_mutex_lock(&lasting->env->lock);
+    lasting->posted = false;
+    km_mutex_unlock(&lasting->env->lock);
+    if (!lasting->joined) {
+        km_rpc_call_release(call);
+        return;
+    }
+    lasting->notify(call);
+}
+
+void km_service_lasting_join(struct km_rpc_call *call,
+                             void (*notify)(struct km_rpc_call *call))
+{
+    struct km_service_lasting *lasting = km_rpc_call_state(call);
+    lasting->env = km_service_env_of(call);
+    lasting->notify = notify;
+    lasting->mail.run = on_notify;
+    lasting->joined = true;
+    km_rpc_call_hold(call);
+    km_mutex_lock(&lasting->env->lock);
+    km_list_push_back(&lasting->env->lasting, &lasting->node);
+    km_mutex_unlock(&lasting->env->lock);
+}
+
+void km_service_lasting_leave(struct km_rpc_call *call)
+{
+    struct km_service_lasting *lasting = km_rpc_call_state(call);
+    if (!lasting->joined) {
+        return;
+    }
+    lasting->joined = false;
+    km_mutex_lock(&lasting->env->lock);
+    km_list_remove(&lasting->node);
+    bool posted = lasting->posted;
+    km_mutex_unlock(&lasting->env->lock);
+    if (!posted) {
+        km_rpc_call_release(call);
+    }
+}
+
+void km_service_lasting_cancelled(struct km_rpc_call *call, kama_status why)
+{
+    (void)why;
+    km_service_lasting_leave(call);
+}
