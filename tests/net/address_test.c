@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* Addresses: what is accepted, what is refused, how they are written. */
+#include "net/address.h"
+
+#include "base/status.h"
+#include "net/listener.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char *normal(const char *text)
+{
+    static char shown[KM_ADDRESS_TEXT_BYTES];
+    struct sockaddr_storage addr;
+    if (km_address_parse(text, &addr) != KAMA_OK) {
+        return NULL;
+    }
+    return km_address_format(&addr, shown);
+}
+
+/* Every form, in and out. */
+static void test_forms(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"127.0.0.1:8001", "127.0.0.1:8001"},   {"0.0.0.0:0", "0.0.0.0:0"},
+        {"localhost:65535", "127.0.0.1:65535"}, {"[::1]:8001", "[::1]:8001"},
+        {"[0:0::0:1]:08001", "[::1]:8001"},     {":8001", "[::]:8001"},
+        {"[::ffff:10.0.0.1]:5", "10.0.0.1:5"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *shown = normal(rows[i][0]);
+        assert_non_null(shown);
+        assert_string_equal(shown, rows[i][1]);
+    }
+}
+
+/* What is no address, each with a sentence that quotes it. */
+static void test_refused(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "",
+        "localhost",
+        "127.0.0.1",
+        "127.0.0.1:",
+        ":",
+        "a:65536",
+        "a:-1",
+        "a:1x",
+        "a: 1",
+        "::1:8001",
+        "[::1:8001",
+        "::1]:8001",
+        "[]:1",
+        "[::1]8001",
+        "[::1]:8001:1",
+        "[zz]:1",
+        "a:99999999999999",
+        "no such host.:1",
+        "a:123456",
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        km_last_error_clear();
+        assert_null(normal(rows[i]));
+        assert_non_null(strstr(km_last_error(), rows[i]));
+    }
+}
+
+/* A host at the limit of its buffer and one past it. */
+static void test_host_limit(void **state)
+{
+    (void)state;
+    char text[KM_ADDRESS_HOST_BYTES + 8];
+    struct km_address address;
+    memset(text, 'a', KM_ADDRESS_HOST_BYTES - 1);
+    strcpy(text + KM_ADDRESS_HOST_BYTES - 1, ":1");
+    assert_int_equal(km_address_split(text, &address), KAMA_OK);
+    assert_int_equal(strlen(address.host), KM_ADDRESS_HOST_BYTES - 1);
+    memset(text, 'a', KM_ADDRESS_HOST_BYTES);
+    strcpy(text + KM_ADDRESS_HOST_BYTES, ":1");
+    assert_int_equal(km_address_split(text, &address), KAMA_ERR_INVALID);
+}
+
+/* 127/8, ::1 and 127/8 inside IPv6, nothing else. */
+static void test_loopback(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool loopback;
+    } rows[] = {
+        {"127.0.0.1:1", true},
+        {"127.9.9.9:1", true},
+        {"[::1]:1", true},
+        {"localhost:1", true},
+        {"10.0.0.1:1", false},
+        {"0.0.0.0:1", false},
+        {":1", false},
+        {"[::2]:1", false},
+        {"128.0.0.1:1", false},
+        {"[::ffff:127.0.0.1]:1", true},
+        {"[::ffff:10.0.0.1]:1", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct sockaddr_storage addr;
+        assert_int_equal(km_address_parse(rows[i].text, &addr), KAMA_OK);
+        assert_int_equal(km_address_is_loopback(&addr), rows[i].loopback);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_host_limit),
+        cmocka_unit_test(test_loopback),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
