@@ -16,6 +16,15 @@
 
 enum { DEADLINE_MS = 5000 };
 
+void (*host_around_call)(bool begins);
+
+static void around_call(bool begins)
+{
+    if (host_around_call != NULL) {
+        host_around_call(begins);
+    }
+}
+
 /* The host's own completion of the opaque type. */
 struct kama_sink {
     struct host_result *result;
@@ -126,8 +135,10 @@ void host_open(struct host_plugin *plugin, const char *name,
     if (change != NULL) {
         change(&plugin->config);
     }
+    around_call(true);
     plugin->status = plugin->info->open(&HOST, &plugin->config, plugin->error,
                                         sizeof plugin->error, &plugin->loader);
+    around_call(false);
     /* The text may go once open has returned. */
     plugin->config.config = NULL;
 }
@@ -154,7 +165,9 @@ void host_load(const struct host_plugin *plugin, kama_bytes key,
         .deadline_ms = deadline_ms,
     };
     int64_t start_ms = now_ms();
+    around_call(true);
     ret_result->status = plugin->info->load(plugin->loader, &req, &sink);
+    around_call(false);
     ret_result->took_ms = now_ms() - start_ms;
 }
 

@@ -29,6 +29,9 @@ struct host_result {
     int64_t took_ms;
 };
 
+/* Called around every call of open and load, when set. */
+extern void (*host_around_call)(bool begins);
+
 /* Opens the plug-in of that name with 16 loads at a time, a timeout of 5 s
  * and values up to 1 MiB; change: NULL, or sets other things before. */
 void host_open(struct host_plugin *plugin, const char *name,

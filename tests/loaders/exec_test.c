@@ -18,6 +18,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "loaders/failing_malloc.h"
+
 static char folder[64];
 static char script[128];
 static int descriptors_before;
@@ -366,6 +368,13 @@ static void test_many_threads(void **state)
     host_close(&plugin);
 }
 
+/* The n-th allocation fails, for every n: an error, and nothing leaks. */
+static void test_allocation_failures(void **state)
+{
+    (void)state;
+    expect_allocation_failures("exec", "/bin/cat", KAMA_STR("tom"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -385,6 +394,7 @@ int main(void)
         TEST(test_clean_environment),
         TEST(test_closed_standard_descriptors),
         TEST(test_many_threads),
+        TEST(test_allocation_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

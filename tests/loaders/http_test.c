@@ -18,6 +18,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "loaders/failing_malloc.h"
+
 static pid_t server;
 static int server_input;
 static int port;
@@ -406,6 +408,13 @@ static void test_many_threads(void **state)
     assert_int_equal(host_count_descriptors(), descriptors);
 }
 
+/* The n-th allocation fails, for every n: an error, and nothing leaks. */
+static void test_allocation_failures(void **state)
+{
+    (void)state;
+    expect_allocation_failures("http", config("/body/{key}"), KAMA_STR("1"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -423,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_value_limit),
         cmocka_unit_test(test_keep_alive),
         cmocka_unit_test(test_many_threads),
+        cmocka_unit_test(test_allocation_failures),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }

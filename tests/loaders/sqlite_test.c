@@ -15,6 +15,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "loaders/failing_malloc.h"
+
 static char folder[64];
 static char path[128];
 static char config_text[512];
@@ -362,6 +364,15 @@ static void test_many_threads(void **state)
     assert_int_equal(host_count_descriptors(), before);
 }
 
+/* The n-th allocation fails, for every n: an error, and nothing leaks. */
+static void test_allocation_failures(void **state)
+{
+    (void)state;
+    expect_allocation_failures("sqlite",
+                               config("query=SELECT value FROM t WHERE key=?1"),
+                               KAMA_STR("tom"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -380,6 +391,7 @@ int main(void)
         TEST(test_replaced_file),
         TEST(test_wal),
         TEST(test_many_threads),
+        TEST(test_allocation_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
