@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""A group whose origin is a web server: values, misses, Cache-Control, and a
+server that is slow, sick, too generous or gone."""
+import threading
+import unittest
+
+from kamatest import Client, Daemon, HttpOrigin, group, main, wait_until
+
+release = threading.Event()
+
+
+def answer(path):
+    if path == "/hang":
+        release.wait(60)
+    if path == "/kept":
+        return 200, b"k", {"Cache-Control": "max-age=60"}
+    if path == "/unkept":
+        return 200, b"u", {"Cache-Control": "no-store"}
+    if path == "/huge":
+        return 200, b"x" * 3000
+    if path[1:].isdigit():
+        return int(path[1:]), b"no value"
+    return 200, path.encode()
+
+
+class HttpTest(unittest.TestCase):
+    def setUp(self):
+        release.clear()
+        self.origin = HttpOrigin(answer)
+        self.addCleanup(self.origin.__exit__)
+        self.addCleanup(release.set)
+
+    def asked(self, path):
+        return self.origin.requests.count(path)
+
+    def test_values_and_errors(self):
+        text = self.origin.group("g", max_value_bytes="2000")
+        with Daemon("--group", text) as node, Client(node) as client:
+            self.assertEqual(client.get(b"a b/\0\xff", "g"),
+                             b"/a%20b%2F%00%FF")
+            for key in (b"404", b"410"):
+                self.assertEqual(client.error(key, "g")[0], "KAMA_MISS")
+            for key in (b"500", b"403"):
+                status, sentence = client.error(key, "g")
+                self.assertEqual(status, "KAMA_ERR_LOADER")
+                self.assertIn("HTTP status " + key.decode(), sentence)
+            self.assertEqual(client.error(b"huge", "g")[0],
+                             "KAMA_ERR_TOO_LARGE")
+
+    def test_cache_control(self):
+        text = self.origin.group("g", ttl="30ms")
+        with Daemon("--group", text) as node, Client(node) as client:
+            for key in (b"kept", b"unkept", b"plain"):
+                client.get(key, "g")
+
+            def asked_again(key):
+                client.get(key, "g")
+                return self.asked("/" + key.decode()) > 1
+            wait_until(lambda: asked_again(b"unkept"))
+            wait_until(lambda: asked_again(b"plain"))
+            client.get(b"kept", "g")
+            self.assertEqual(self.asked("/kept"), 1)
+
+    def test_slow_origin(self):
+        text = self.origin.group("g", loader_timeout="200ms")
+        with Daemon("--group", text) as node, Client(node) as client:
+            self.assertEqual(client.error(b"hang", "g")[0],
+                             "KAMA_ERR_TIMEOUT")
+            self.assertEqual(client.get(b"next", "g"), b"/next")
+            release.set()
+            self.assertEqual(client.get(b"hang", "g"), b"/hang")
+
+    def test_nobody_listens(self):
+        text = group("g", loader="http://name:secret@127.0.0.1:1/{key}")
+        with Daemon("--group", text) as node, Client(node) as client:
+            status, sentence = client.error(b"k", "g")
+            self.assertEqual(status, "KAMA_ERR_LOADER")
+            self.assertIn("http://127.0.0.1:1", sentence)
+            self.assertNotIn("secret", sentence)
+
+
+if __name__ == "__main__":
+    main()
