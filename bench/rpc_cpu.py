@@ -127,8 +127,7 @@ def main():
                           options.pairs, {"nghttpd": 1.0, "grpc++": 0.25})
             compare("unary Get, depth 1 (reported)",
                     Load(1, 1, options.seconds, request), servers,
-                    max(1, options.pairs // 5),
-                    {"nghttpd": 1.0, "grpc++": 0.25})
+                    max(1, options.pairs // 5), {"nghttpd": 1.0})
         finally:
             for process, _ in servers.values():
                 measure.stop(process)
