@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* kamacached: from the command line to what it asks for. */
+#include "base/status.h"
+#include "group_spec.h"
+#include "kamacache_build.h"
+#include "options.h"
+#include "process.h"
+#include "serve.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+/* Writes all of out; a reader that is gone is none of our errors. */
+static int print(const struct km_buf *out, kama_status status)
+{
+    if (status != KAMA_OK) {
+        fprintf(stderr, "kamacached: %s\n", kama_strerror(status));
+        return EXIT_NOT_STARTED;
+    }
+    fwrite(out->data, 1, out->len, stdout);
+    return fflush(stdout) == 0 ? EXIT_STOPPED : EXIT_NOT_STARTED;
+}
+
+static int print_with(const struct daemon_options *options,
+                      kama_status (*write)(const struct daemon_options *,
+                                           struct km_buf *))
+{
+    struct km_buf out;
+    km_buf_init(&out, km_mem_default(), SIZE_MAX);
+    int code = print(&out, write(options, &out));
+    km_buf_fini(&out);
+    return code;
+}
+
+static int print_version(bool verbose)
+{
+    printf("kamacached %s\n", kama_version());
+    if (verbose) {
+        printf("revision: %s\ncompiler: %s\nbuild: %s\nfeatures: %s\n"
+               "loaders: %s\n",
+               KM_BUILD_GIT_REV, KM_BUILD_COMPILER, KM_BUILD_TYPE,
+               KM_BUILD_FEATURES, KM_BUILD_LOADER_DIR);
+    }
+    return fflush(stdout) == 0 ? EXIT_STOPPED : EXIT_NOT_STARTED;
+}
+
+/* Takes the flag out of argv; false: it is not there. */
+static bool take_flag(int *argc, char **argv, const char *flag)
+{
+    for (int i = 1; i < *argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], flag) == 0) {
+            for (; i < *argc; i++) {
+                argv[i] = argv[i + 1];
+            }
+            (*argc)--;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Their texts are argv or copies of the environment: ours to write. */
+static void hide_passwords(const struct daemon_options *options)
+{
+    for (size_t i = 0; i < options->group.count; i++) {
+        group_spec_hide_passwords((char *)(uintptr_t)options->group.items[i]);
+    }
+}
+
+static int run(const struct daemon_options *options, bool verbose,
+               km_ns started_at)
+{
+    if (options->help != 0) {
+        return print_with(options, daemon_options_help);
+    }
+    if (options->version != 0) {
+        return print_version(verbose);
+    }
+    if (options->print_config != 0) {
+        hide_passwords(options);
+        return print_with(options, daemon_options_print);
+    }
+    return options->check_config != 0 ? serve_check(options)
+                                      : serve(options, started_at);
+}
+
+/* -v means something only beside --version. */
+static bool is_verbose(int *argc, char **argv)
+{
+    for (int i = 1; i < *argc; i++) {
+        if (strcmp(argv[i], "--version") == 0) {
+            return take_flag(argc, argv, "-v");
+        }
+    }
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    km_ns started_at = km_clock_mono(km_clock_system());
+    struct daemon_options options;
+    process_init();
+    bool verbose = is_verbose(&argc, argv);
+    bool markdown = take_flag(&argc, argv, "--help=markdown");
+    kama_status status = daemon_options_init(&options, argc, argv);
+    int code;
+    if (markdown && status == KAMA_OK) {
+        code = print_with(&options, daemon_options_document);
+    } else if (status == KAMA_OK) {
+        code = run(&options, verbose, started_at);
+    } else {
+        fprintf(stderr, "kamacached: %s\nTry 'kamacached --help'.\n",
+                km_last_error());
+        code = EXIT_SETTINGS;
+    }
+    daemon_options_fini(&options);
+    return code;
+}

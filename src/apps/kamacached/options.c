@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* The option rows at work, and the texts around the lists that they make. */
+#include "options.h"
+
+#include "base/status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ENV_PREFIX "KAMACACHE"
+#define COUNT(rows) (sizeof(rows) / sizeof(rows)[0])
+
+#define KM_OPTION_STRUCT struct daemon_options
+static const struct km_option rows[] = {DAEMON_SETTINGS(KM_OPTION_ROW)
+                                            DAEMON_ACTIONS(KM_OPTION_ROW)};
+static const struct km_option settings[] = {DAEMON_SETTINGS(KM_OPTION_ROW)};
+
+/* -- reading ------------------------------------------------------------- */
+
+static kama_status check_words(struct daemon_options *options)
+{
+    if (!km_log_level_parse(options->log_level, &options->level)) {
+        return km_fail(KAMA_ERR_INVALID,
+                       "--log-level: not debug, info, warn or error");
+    }
+    if (!km_log_format_parse(options->log_format, &options->format)) {
+        return km_fail(KAMA_ERR_INVALID, "--log-format: not text or json");
+    }
+    return KAMA_OK;
+}
+
+static kama_status read_environment(struct daemon_options *options)
+{
+    struct km_options *table = &options->table;
+    table->row_count = COUNT(settings);
+    kama_status status = km_options_from_env(table, ENV_PREFIX);
+    table->row_count = COUNT(rows);
+    return status;
+}
+
+kama_status daemon_options_init(struct daemon_options *options, int argc,
+                                char **argv)
+{
+    int rest = 0;
+    memset(options, 0, sizeof *options);
+    kama_status status =
+        km_options_init(&options->table, rows, COUNT(rows), options);
+    if (status == KAMA_OK) {
+        status = km_options_from_argv(&options->table, argc, argv, &rest);
+    }
+    if (status != KAMA_OK || options->help != 0 || options->version != 0) {
+        return status; /* these two work in any environment */
+    }
+    if (rest > 0) {
+        return km_fail(KAMA_ERR_INVALID, "%.100s: no such argument", argv[1]);
+    }
+    status = read_environment(options);
+    return status == KAMA_OK ? check_words(options) : status;
+}
+
+void daemon_options_fini(struct daemon_options *options)
+{
+    km_options_fini(&options->table);
+}
+
+/* KAMACACHE_LOG_LEVEL of log_level. */
+static void variable_name(const char *name, char *variable, size_t cap)
+{
+    size_t n = (size_t)snprintf(variable, cap, ENV_PREFIX "_");
+    for (; *name != '\0' && n + 1 < cap; name++) {
+        bool lower = *name >= 'a' && *name <= 'z';
+        variable[n++] = lower ? (char)(*name - 'a' + 'A') : *name;
+    }
+    variable[n] = '\0';
+}
+
+void daemon_options_variables(const struct daemon_options *options,
+                              void (*seen)(const char *name))
+{
+    char variable[96];
+    for (size_t i = 0; i < COUNT(settings); i++) {
+        if (options->table.origins[i] == KM_ORIGIN_ENV) {
+            variable_name(rows[i].name, variable, sizeof variable);
+            seen(variable);
+        }
+    }
+}
+
+/* -- writing ------------------------------------------------------------- */
+
+static const char help_head[] =
+    "Usage: kamacached [OPTION...]\n"
+    "\n"
+    "Serves groups of a read-through cache over gRPC, in the foreground.\n"
+    "\n";
+
+static const char help_tail[] =
+    "\n"
+    "Keys of a group: max_bytes max_value_bytes ttl ttl_jitter negative_ttl\n"
+    "policy loader loader_timeout loader_concurrency. A VALUE with , or "
+    "blanks\n"
+    "is written in \"...\", where \\ takes the next character as it is:\n"
+    "  --group 'users:max_bytes=1g,ttl=5m'\n"
+    "  --group 'u:loader=\"sqlite:/db?query=SELECT v FROM t WHERE k=?1\"'\n"
+    "\n"
+    "Each setting also has an environment variable, KAMACACHE_LISTEN for\n"
+    "--listen; flags win. KAMACACHE_GROUP takes one group per line.\n"
+    "\n"
+    "Signals: SIGTERM and SIGINT drain and stop, the second one at once.\n"
+    "Exit status: 0 stopped, 1 could not start, 2 bad settings,\n"
+    "130 or 143 stopped by a second signal.\n";
+
+kama_status daemon_options_help(const struct daemon_options *options,
+                                struct km_buf *out)
+{
+    kama_status status = km_buf_append_str(out, help_head);
+    if (status == KAMA_OK) {
+        status = km_options_help(&options->table, out);
+    }
+    return status == KAMA_OK ? km_buf_append_str(out, help_tail) : status;
+}
+
+static kama_status append_actions(struct km_buf *out)
+{
+    kama_status status = km_buf_append_str(out, "\n## Instead of serving\n\n"
+                                                "| flag | what it does |\n"
+                                                "| --- | --- |\n");
+    for (size_t i = COUNT(settings); i < COUNT(rows); i++) {
+        if (rows[i].kind != KM_OPTION_BOOL || status != KAMA_OK) {
+            continue;
+        }
+        char shown[KM_OPTION_NAME_BYTES_MAX + 1];
+        snprintf(shown, sizeof shown, "%s", rows[i].name);
+        for (char *p = shown; *p != '\0'; p++) {
+            *p = *p == '_' ? '-' : *p;
+        }
+        status = km_buf_printf(out, "| `--%s` | %s |\n", shown, rows[i].help);
+    }
+    return status;
+}
+
+kama_status daemon_options_document(const struct daemon_options *options,
+                                    struct km_buf *out)
+{
+    struct km_options view = options->table;
+    view.row_count = COUNT(settings);
+    kama_status status = km_options_document(&view, ENV_PREFIX, out);
+    return status == KAMA_OK ? append_actions(out) : status;
+}
+
+kama_status daemon_options_print(const struct daemon_options *options,
+                                 struct km_buf *out)
+{
+    struct km_options view = options->table;
+    view.row_count = COUNT(settings);
+    return km_options_print(&view, out);
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* dlopen, the host's function table, and the loader of one group. */
+#include "plugin.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "kamacache_build.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* -- where --------------------------------------------------------------- */
+
+static bool is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/* The folder that the program's file is in; "" when that is not known. */
+static void program_folder(char *folder, size_t cap)
+{
+    ssize_t n = readlink("/proc/self/exe", folder, cap - 1);
+    folder[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(folder, '/');
+    if (slash != NULL) {
+        *slash = '\0';
+    }
+}
+
+void plugin_folder(const char *dir, char *ret_folder, size_t cap)
+{
+    char program[PATH_MAX];
+    if (dir != NULL) {
+        snprintf(ret_folder, cap, "%s", dir);
+        return;
+    }
+    program_folder(program, sizeof program);
+    snprintf(ret_folder, cap, "%s/../lib/kamacache/loaders", program);
+    if (!is_folder(ret_folder)) {
+        snprintf(ret_folder, cap, "%s", KM_BUILD_LOADER_DIR);
+    }
+}
+
+/* -- the host ------------------------------------------------------------ */
+
+static void write_log(int level, const char *loader, const char *message)
+{
+    static struct km_log_site site;
+    int known = level < KM_LOG_DEBUG   ? KM_LOG_DEBUG
+                : level > KM_LOG_ERROR ? KM_LOG_ERROR
+                                       : level;
+    KM_LOG_AT(&site, (enum km_log_level)known, "loader", message,
+              km_f_str("loader", loader));
+}
+
+static const kama_loader_host host = {
+    .struct_size = sizeof host,
+    .abi_version = KAMA_LOADER_ABI_VERSION,
+    .sink_set = kama_sink_set,
+    .sink_error = kama_sink_error,
+    .load_defer = kama_load_defer,
+    .load_finish = kama_load_finish,
+    .log = write_log,
+};
+
+/* -- the shared object --------------------------------------------------- */
+
+typedef const kama_loader_plugin_info *(*describe_fn)(void);
+
+/* dlerror's text without the path that it may begin with. */
+static const char *dl_reason(const char *path)
+{
+    const char *text = dlerror();
+    size_t n = strlen(path);
+    if (text == NULL) {
+        return "unknown error";
+    }
+    return strncmp(text, path, n) == 0 && text[n] == ':' ? text + n + 2 : text;
+}
+
+static kama_status check_info(const kama_loader_plugin_info *info,
+                              const char *path)
+{
+    if (info == NULL || info->struct_size < sizeof *info ||
+        info->open == NULL || info->load == NULL || info->close == NULL) {
+        return km_fail(KAMA_ERR_UNSUPPORTED,
+                       "%s: its description is not complete", path);
+    }
+    if (info->abi_version != KAMA_LOADER_ABI_VERSION) {
+        return km_fail(KAMA_ERR_UNSUPPORTED,
+                       "%s: made for loader ABI %u, this program has %u", path,
+                       info->abi_version, KAMA_LOADER_ABI_VERSION);
+    }
+    return KAMA_OK;
+}
+
+static kama_status open_object(const char *path,
+                               const kama_loader_plugin_info **ret_info)
+{
+    void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (object == NULL) {
+        return km_fail(KAMA_ERR_IO, "%s: %s", path, dl_reason(path));
+    }
+    describe_fn describe;
+    void *symbol = dlsym(object, "kama_loader_plugin");
+    if (symbol == NULL) {
+        return km_fail(KAMA_ERR_UNSUPPORTED,
+                       "%s: is no loader plug-in (no kama_loader_plugin)",
+                       path);
+    }
+    memcpy(&describe, &symbol, sizeof describe);
+    const kama_loader_plugin_info *info = describe();
+    kama_status status = check_info(info, path);
+    if (status == KAMA_OK) {
+        *ret_info = info;
+    }
+    return status;
+}
+
+/* -- the loader of a group ----------------------------------------------- */
+
+/* NAME of NAME:CONFIG. */
+static kama_status split(const char *loader,
+                         char ret_name[PLUGIN_NAME_BYTES_MAX + 1],
+                         const char **ret_config)
+{
+    size_t n = strcspn(loader, ":");
+    size_t known = strspn(loader, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+    if (n == 0 || n > PLUGIN_NAME_BYTES_MAX || known < n) {
+        return km_fail(KAMA_ERR_INVALID,
+                       "\"%.64s\" is not NAME:CONFIG, as sqlite:... is",
+                       loader);
+    }
+    memcpy(ret_name, loader, n);
+    ret_name[n] = '\0';
+    *ret_config = loader[n] == ':' ? loader + n + 1 : "";
+    return KAMA_OK;
+}
+
+static uint64_t max_value_bytes(const kama_group_options *options)
+{
+    uint64_t part = options->max_bytes / KM_GROUP_VALUES_MIN;
+    if (options->max_value_bytes != 0) {
+        return options->max_value_bytes;
+    }
+    return part < KM_VALUE_BYTES_DEFAULT ? part : KM_VALUE_BYTES_DEFAULT;
+}
+
+static kama_status open_loader(struct group_spec *spec,
+                               const kama_loader_plugin_info *info,
+                               const char *config_text)
+{
+    char sentence[KM_ERROR_BYTES_MAX] = "";
+    void *loader = NULL;
+    kama_loader_config config = {
+        .struct_size = sizeof config,
+        .concurrency = spec->options.loader_concurrency,
+        .config = config_text,
+        .group = spec->name,
+        .timeout_ms = spec->options.loader_timeout_ms,
+        .max_value_bytes = max_value_bytes(&spec->options),
+    };
+    kama_status status =
+        info->open(&host, &config, sentence, sizeof sentence, &loader);
+    if (status != KAMA_OK) {
+        return km_fail(status, "%s",
+                       sentence[0] != '\0' ? sentence : kama_strerror(status));
+    }
+    spec->options.loader = info->load;
+    spec->options.loader_arg = loader;
+    spec->options.loader_free = info->close;
+    return KAMA_OK;
+}
+
+kama_status plugin_open(struct group_spec *spec, const char *folder,
+                        const kama_loader_plugin_info **ret_info)
+{
+    char name[PLUGIN_NAME_BYTES_MAX + 1] = "";
+    char path[PATH_MAX];
+    const char *config = NULL;
+    const kama_loader_plugin_info *info = NULL;
+    kama_status status = split(spec->loader, name, &config);
+    if (status == KAMA_OK) {
+        snprintf(path, sizeof path, "%s/%s.so", folder, name);
+        status = open_object(path, &info);
+    }
+    if (status == KAMA_OK) {
+        status = open_loader(spec, info, config);
+    }
+    if (status != KAMA_OK) {
+        return km_fail(status, "group %.64s: loader %s: %s", spec->name, name,
+                       km_last_error());
+    }
+    *ret_info = info;
+    return KAMA_OK;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The daemon as a process: descriptors, memory, signals.
+ *
+ * Signals: blocked in every thread from the start; the main thread takes them
+ * one by one with process_wait. After the first SIGTERM or SIGINT a second one
+ * ends the process at once, with 128 + its number.
+ * Thread-safety: main thread.
+ */
+#pragma once
+
+/* Before any other thread exists. Opens /dev/null in the place of descriptors
+ * 0 to 2 that are closed (a socket that got number 2 would receive the log),
+ * blocks signals, ignores SIGPIPE, raises RLIMIT_NOFILE to its hard limit,
+ * keeps the C library's heap from spreading over many arenas. */
+void process_init(void);
+
+/* Waits for SIGTERM or SIGINT; calls hangup for each SIGHUP before. From then
+ * on a second one is deadly. Returns the signal's name. */
+const char *process_wait(void (*hangup)(void));

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+#include "serve.h"
+
+#include "base/status.h"
+#include "group_spec.h"
+#include "kamacache_build.h"
+#include "notify.h"
+#include "plugin.h"
+#include "process.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define COMPONENT "kamacached"
+
+/* -- what it says -------------------------------------------------------- */
+
+/* Lines at the start come in numbers that a call site's limit is not made
+ * for: each of them is a site of its own. */
+static void say_group(const struct group_spec *spec, const char *loader)
+{
+    struct km_log_site site = {0};
+    const kama_group_options *o = &spec->options;
+    KM_LOG_AT(&site, KM_LOG_INFO, COMPONENT, "group",
+              km_f_str("name", spec->name),
+              km_f_int("max_bytes", (int64_t)o->max_bytes),
+              km_f_int("ttl_ms", o->ttl_ms), km_f_str("policy", o->policy),
+              km_f_str("loader", loader));
+}
+
+static void say_loader(const struct group_spec *spec, const char *folder,
+                       const kama_loader_plugin_info *info)
+{
+    struct km_log_site site = {0};
+    KM_LOG_AT(&site, KM_LOG_INFO, COMPONENT, "loader",
+              km_f_str("name", info->name), km_f_str("version", info->version),
+              km_f_str("folder", folder), km_f_str("group", spec->name));
+}
+
+static void say_variable(const char *name)
+{
+    struct km_log_site site = {0};
+    KM_LOG_AT(&site, KM_LOG_INFO, COMPONENT, "recognized environment variable",
+              km_f_str("name", name));
+}
+
+static void say_hangup(void)
+{
+    KM_LOG(INFO, COMPONENT, "nothing to reload", km_f_str("signal", "SIGHUP"));
+}
+
+/* Events that have a line of their own here are not repeated. */
+static void on_event(void *arg, const kama_node_event *event)
+{
+    (void)arg;
+    if (event->level >= KM_LOG_WARN) {
+        KM_LOG(WARN, "node", event->message, km_f_str("event", event->name));
+    }
+}
+
+/* -- the node ------------------------------------------------------------ */
+
+static kama_status make_node(const struct daemon_options *options,
+                             kama_node **ret_node)
+{
+    kama_node_options node;
+    kama_node_options_init(&node);
+    node.listen = options->listen;
+    node.threads = (uint32_t)options->threads;
+    node.max_connections = (uint32_t)options->max_connections;
+    node.insecure = options->insecure;
+    node.start_timeout_ms = options->start_timeout;
+    node.drain_timeout_ms = options->drain_timeout;
+    node.event = on_event;
+    return kama_node_new(&node, ret_node);
+}
+
+static kama_status add_group(kama_node *node, struct group_spec *spec,
+                             const char *folder)
+{
+    kama_group *group;
+    const kama_loader_plugin_info *info = NULL;
+    if (spec->loader != NULL) {
+        kama_status status = plugin_open(spec, folder, &info);
+        if (status != KAMA_OK) {
+            return status;
+        }
+        say_loader(spec, folder, info);
+    }
+    kama_status status = kama_node_add_group(node, &spec->options, &group);
+    if (status == KAMA_OK) {
+        say_group(spec, info != NULL ? info->name : "none");
+    } else if (info != NULL) {
+        info->close(spec->options.loader_arg);
+    }
+    return status;
+}
+
+static kama_status add_groups(kama_node *node,
+                              const struct daemon_options *options)
+{
+    static const char *const fallback[] = {"default"};
+    char folder[PATH_MAX];
+    const struct km_option_list *list = &options->group;
+    const char *const *items = list->count > 0 ? list->items : fallback;
+    size_t count = list->count > 0 ? list->count : 1;
+    plugin_folder(options->loader_path, folder, sizeof folder);
+    kama_status status = KAMA_OK;
+    for (size_t i = 0; i < count && status == KAMA_OK; i++) {
+        struct group_spec spec;
+        status = group_spec_init(&spec, items[i]);
+        if (status == KAMA_OK) {
+            status = add_group(node, &spec, folder);
+            group_spec_fini(&spec);
+        }
+    }
+    return status;
+}
+
+/* A node with its groups, not started. */
+static kama_status prepare(const struct daemon_options *options,
+                           kama_node **ret_node)
+{
+    kama_node *node;
+    kama_status status = make_node(options, &node);
+    if (status != KAMA_OK) {
+        return status;
+    }
+    status = add_groups(node, options);
+    if (status != KAMA_OK) {
+        kama_node_free(node);
+        return status;
+    }
+    *ret_node = node;
+    return KAMA_OK;
+}
+
+/* -- serving ------------------------------------------------------------- */
+
+static void say_ready(const kama_node *node, km_ns started_at)
+{
+    km_ns took = km_clock_mono(km_clock_system()) - started_at;
+    KM_LOG(INFO, COMPONENT, "listening",
+           km_f_str("addr", kama_node_address(node)));
+    KM_LOG(INFO, COMPONENT, "ready",
+           km_f_int("start_ms", (int64_t)(took / KM_NS_PER_MS)));
+}
+
+static void stop(kama_node *node, const struct daemon_options *options,
+                 const char *signal_name)
+{
+    KM_LOG(INFO, COMPONENT, "draining", km_f_str("signal", signal_name),
+           km_f_int("timeout_ms", options->drain_timeout));
+    notify_send("STOPPING=1");
+    kama_status status = kama_node_stop(node);
+    KM_LOG(INFO, COMPONENT, "stopped",
+           km_f_str("drain", status == KAMA_OK ? "complete" : "cut off"));
+}
+
+static void say_failure(kama_status status)
+{
+    const char *hint = status == KAMA_ERR_ADDR_IN_USE
+                           ? "choose another address with --listen or "
+                             "KAMACACHE_LISTEN"
+                           : kama_strerror(status);
+    KM_LOG(ERROR, COMPONENT, "cannot start",
+           km_f_str("reason", km_last_error()), km_f_str("hint", hint));
+}
+
+static int run(kama_node *node, const struct daemon_options *options,
+               km_ns started_at)
+{
+    kama_status status = kama_node_start(node);
+    if (status != KAMA_OK) {
+        say_failure(status);
+        return EXIT_NOT_STARTED;
+    }
+    say_ready(node, started_at);
+    notify_send("READY=1");
+    stop(node, options, process_wait(say_hangup));
+    return EXIT_STOPPED;
+}
+
+static int serve_logged(const struct daemon_options *options, km_ns started_at)
+{
+    kama_node *node;
+    KM_LOG(INFO, COMPONENT, "starting", km_f_str("version", KM_BUILD_VERSION),
+           km_f_str("revision", KM_BUILD_GIT_REV),
+           km_f_str("build", KM_BUILD_TYPE), km_f_int("pid", getpid()));
+    daemon_options_variables(options, say_variable);
+    kama_status status = prepare(options, &node);
+    if (status != KAMA_OK) {
+        KM_LOG(ERROR, COMPONENT, "bad settings",
+               km_f_str("reason", km_last_error()));
+        return EXIT_SETTINGS;
+    }
+    int code = run(node, options, started_at);
+    kama_node_free(node);
+    return code;
+}
+
+int serve(const struct daemon_options *options, km_ns started_at)
+{
+    kama_status status =
+        km_log_start(STDERR_FILENO, options->level, options->format);
+    if (status != KAMA_OK) {
+        fprintf(stderr, "kamacached: %s\n", km_last_error());
+        return EXIT_NOT_STARTED;
+    }
+    int code = serve_logged(options, started_at);
+    km_log_stop();
+    return code;
+}
+
+int serve_check(const struct daemon_options *options)
+{
+    kama_node *node;
+    kama_status status = prepare(options, &node);
+    if (status != KAMA_OK) {
+        fprintf(stderr, "kamacached: %s\n", km_last_error());
+        return EXIT_SETTINGS;
+    }
+    kama_node_free(node);
+    puts("the settings are good");
+    return EXIT_STOPPED;
+}

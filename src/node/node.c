@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/* The public face of a node: its states, and the groups it gets. */
+#include "node/node.h"
+
+#include "base/assert.h"
+#include "base/status.h"
+#include "group/group.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+/* Of the pool before groups ask for more: callbacks of asynchronous calls. */
+#define POOL_THREADS KM_ASYNC_THREADS_DEFAULT
+
+void km_node_say(const kama_node *node, int level, const char *name,
+                 const char *fmt, ...)
+{
+    char message[KM_ERROR_BYTES_MAX];
+    if (node->config.event == NULL) {
+        return;
+    }
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(message, sizeof message, fmt, args);
+    va_end(args);
+    kama_node_event event = {
+        .struct_size = sizeof event,
+        .level = level,
+        .name = name,
+        .message = message,
+    };
+    node->config.event(node->config.event_arg, &event);
+}
+
+/* -- life ---------------------------------------------------------------- */
+
+static kama_status init_parts(kama_node *node)
+{
+    if (!km_mutex_init(&node->lock, KM_RANK_NODE)) {
+        return km_fail(KAMA_ERR_THREADS, "no resources for a lock");
+    }
+    if (!km_cond_init(&node->drained_cond)) {
+        km_mutex_fini(&node->lock);
+        return km_fail(KAMA_ERR_THREADS, "no resources for a lock");
+    }
+    kama_status status = km_registry_init(&node->registry, &node->mem);
+    if (status != KAMA_OK) {
+        goto fail_registry;
+    }
+    status = km_pool_new(&node->mem, node->clock, "kama-pool", POOL_THREADS,
+                         &node->pool);
+    if (status != KAMA_OK) {
+        goto fail_pool;
+    }
+    status = km_service_env_init(&node->services, &node->mem, node->clock,
+                                 &node->registry, node->config.service);
+    if (status != KAMA_OK) {
+        goto fail_services;
+    }
+    return KAMA_OK;
+
+fail_services:
+    km_pool_free(node->pool);
+fail_pool:
+    km_registry_fini(&node->registry);
+fail_registry:
+    km_cond_fini(&node->drained_cond);
+    km_mutex_fini(&node->lock);
+    return status;
+}
+
+kama_status kama_node_new(const kama_node_options *options,
+                          kama_node **ret_node)
+{
+    struct km_node_config config;
+    kama_allocator mem;
+    kama_status status = km_node_config_init(options, &config, &mem);
+    if (status != KAMA_OK) {
+        return status;
+    }
+    kama_node *node = km_mem_zalloc(&mem, 1, sizeof *node);
+    if (node == NULL) {
+        km_node_config_fini(&config, &mem);
+        return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a node");
+    }
+    node->mem = mem;
+    node->config = config;
+    node->clock = km_clock_system();
+    status = init_parts(node);
+    if (status != KAMA_OK) {
+        km_node_config_fini(&node->config, &mem);
+        km_mem_free(&mem, node);
+        return status;
+    }
+    *ret_node = node;
+    return KAMA_OK;
+}
+
+void kama_node_free(kama_node *node)
+{
+    if (node == NULL) {
+        return;
+    }
+    if (node->state == KM_NODE_RUNNING) {
+        kama_status status = kama_node_stop(node);
+        KM_ASSERT(status == KAMA_OK || status == KAMA_ERR_TIMEOUT);
+    }
+    KM_ASSERT(node->state == KM_NODE_NEW || node->state == KM_NODE_STOPPED);
+    km_registry_fini(&node->registry);
+    km_pool_free(node->pool);
+    km_service_env_fini(&node->services);
+    km_cond_fini(&node->drained_cond);
+    km_mutex_fini(&node->lock);
+    kama_allocator mem = node->mem;
+    km_node_config_fini(&node->config, &mem);
+    km_mem_free(&mem, node);
+}
+
+/* -- start and stop ------------------------------------------------------ */
+
+/* from -> to, when the node is in from. */
+static bool move(kama_node *node, enum km_node_state from,
+                 enum km_node_state to)
+{
+    km_mutex_lock(&node->lock);
+    bool moved = node->state == from;
+    if (moved) {
+        node->state = to;
+    }
+    km_mutex_unlock(&node->lock);
+    return moved;
+}
+
+static void allow_group(struct km_rpc_server *server, const kama_group *group)
+{
+    km_rpc_server_allow_message(server, km_group_max_value_bytes(group) +
+                                            KM_RPC_MESSAGE_SLACK_BYTES);
+}
+
+/* From here on kama_node_add_group finds the server itself. */
+static void publish(kama_node *node, struct km_rpc_server *server)
+{
+    km_mutex_lock(&node->lock);
+    node->server = server;
+    node->state = KM_NODE_RUNNING;
+    for (unsigned i = 0; i < km_registry_count(&node->registry); i++) {
+        allow_group(server, km_registry_at(&node->registry, i));
+    }
+    km_mutex_unlock(&node->lock);
+}
+
+kama_status kama_node_start(kama_node *node)
+{
+    struct km_rpc_server *server;
+    if (!move(node, KM_NODE_NEW, KM_NODE_STARTING)) {
+        return km_fail(KAMA_ERR_STATE, "a node starts once");
+    }
+    kama_status status = km_node_open(node, &server);
+    if (status != KAMA_OK) {
+        (void)move(node, KM_NODE_STARTING, KM_NODE_NEW);
+        return status;
+    }
+    publish(node, server);
+    km_node_say(node, KM_NODE_INFO, "listen", "listening on %s", node->address);
+    km_service_env_ready(&node->services);
+    km_node_say(node, KM_NODE_INFO, "ready", "%u groups on %u loops",
+                km_registry_count(&node->registry), node->loop_count);
+    return KAMA_OK;
+}
+
+static bool is_own_thread(const kama_node *node)
+{
+    for (unsigned i = 0; i < node->loop_count; i++) {
+        if (km_loop_is_inside(node->loops[i])) {
+            return true;
+        }
+    }
+    return km_pool_is_inside(node->pool);
+}
+
+/* Takes the server away from kama_node_add_group; NULL: it does not run. */
+static struct km_rpc_server *begin_drain(kama_node *node)
+{
+    km_mutex_lock(&node->lock);
+    struct km_rpc_server *server = node->server;
+    if (server != NULL) {
+        node->server = NULL;
+        node->state = KM_NODE_DRAINING;
+    }
+    km_mutex_unlock(&node->lock);
+    return server;
+}
+
+kama_status kama_node_stop(kama_node *node)
+{
+    if (is_own_thread(node)) {
+        return km_fail(KAMA_ERR_WOULD_DEADLOCK,
+                       "a node is not stopped from its own threads");
+    }
+    struct km_rpc_server *server = begin_drain(node);
+    if (server == NULL) {
+        return km_fail(KAMA_ERR_STATE, "the node does not run");
+    }
+    km_node_say(node, KM_NODE_INFO, "drain", "draining for at most %lld ms",
+                (long long)node->config.drain_timeout_ms);
+    unsigned cut = km_node_close(node, server, node->config.drain_timeout_ms);
+    (void)move(node, KM_NODE_DRAINING, KM_NODE_STOPPED);
+    if (cut > 0) {
+        km_node_say(node, KM_NODE_WARN, "cut", "%u calls were cut off", cut);
+    }
+    km_node_say(node, KM_NODE_INFO, "stopped", "stopped");
+    return cut == 0 ? KAMA_OK
+                    : km_fail(KAMA_ERR_TIMEOUT, "%u calls were cut off", cut);
+}
+
+/* Valid from the successful start on, without a lock: it never changes. */
+const char *kama_node_address(const kama_node *node)
+{
+    return node->address[0] != '\0' ? node->address : NULL;
+}
+
+/* -- groups -------------------------------------------------------------- */
+
+static kama_status may_add(const kama_node *node,
+                           const kama_group_options *options)
+{
+    if (node->state == KM_NODE_DRAINING || node->state == KM_NODE_STOPPED) {
+        return km_fail(KAMA_ERR_CLOSED, "the node is stopped");
+    }
+    if (km_registry_count(&node->registry) == KM_GROUPS_MAX) {
+        return km_fail(KAMA_ERR_TOO_LARGE, "a node has at most %d groups",
+                       KM_GROUPS_MAX);
+    }
+    if (options->name != NULL &&
+        km_registry_find(&node->registry, KAMA_STR(options->name)) != NULL) {
+        return km_fail(KAMA_ERR_EXISTS, "group %.64s: exists already",
+                       options->name);
+    }
+    return KAMA_OK;
+}
+
+static kama_status add_locked(kama_node *node,
+                              const kama_group_options *options,
+                              kama_group **ret_group)
+{
+    struct km_group_env env = {.clock = node->clock, .pool = node->pool};
+    kama_status status = may_add(node, options);
+    if (status == KAMA_OK) {
+        status = km_group_new(options, &env, ret_group);
+    }
+    if (status != KAMA_OK) {
+        return status;
+    }
+    km_registry_add(&node->registry, *ret_group);
+    if (node->server != NULL) {
+        allow_group(node->server, *ret_group);
+    }
+    return KAMA_OK;
+}
+
+kama_status kama_node_add_group(kama_node *node,
+                                const kama_group_options *options,
+                                kama_group **ret_group)
+{
+    kama_group *group;
+    km_mutex_lock(&node->lock);
+    kama_status status = add_locked(node, options, &group);
+    km_mutex_unlock(&node->lock);
+    if (status != KAMA_OK) {
+        return status;
+    }
+    km_node_say(node, KM_NODE_INFO, "group", "group %s",
+                kama_group_name(group));
+    if (ret_group != NULL) {
+        *ret_group = group;
+    }
+    return KAMA_OK;
+}
+
+kama_group *kama_node_group(kama_node *node, const char *name)
+{
+    return km_registry_find(&node->registry, KAMA_STR(name));
+}

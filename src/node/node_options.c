@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* kama_node_options: defaults, and what a node makes of them. */
+#include "node/node.h"
+
+#include "base/status.h"
+#include "group/group_internal.h"
+#include "net/listener.h"
+
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#define START_TIMEOUT_MS 10000
+#define DRAIN_TIMEOUT_MS 15000
+#define TIMEOUT_MS_MAX (3600LL * 1000)
+
+static const kama_node_options defaults = {
+    .struct_size = sizeof(kama_node_options),
+    .listen = "127.0.0.1:8001",
+    .service = "kama-cache",
+    .start_timeout_ms = START_TIMEOUT_MS,
+    .drain_timeout_ms = DRAIN_TIMEOUT_MS,
+};
+
+void kama_node_options_init_sized(kama_node_options *options,
+                                  size_t struct_size)
+{
+    size_t n = struct_size < sizeof defaults ? struct_size : sizeof defaults;
+    memset(options, 0, struct_size);
+    memcpy(options, &defaults, n);
+    options->struct_size = (uint32_t)struct_size;
+}
+
+/* -- what the machine gives ---------------------------------------------- */
+
+static unsigned core_count(void)
+{
+    cpu_set_t cores;
+    if (sched_getaffinity(0, sizeof cores, &cores) != 0) {
+        return 1;
+    }
+    unsigned n = (unsigned)CPU_COUNT(&cores);
+    return n < KM_NODE_THREADS_MAX ? n : KM_NODE_THREADS_MAX;
+}
+
+static unsigned connections_default(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+        limit.rlim_cur >= KM_NODE_CONNECTIONS_DEFAULT + KM_NODE_FD_RESERVE) {
+        return KM_NODE_CONNECTIONS_DEFAULT;
+    }
+    return limit.rlim_cur > KM_NODE_FD_RESERVE
+               ? (unsigned)limit.rlim_cur - KM_NODE_FD_RESERVE
+               : 1;
+}
+
+/* -- checks -------------------------------------------------------------- */
+
+static kama_status check_later(const kama_node_options *options)
+{
+    if (options->etcd != NULL) {
+        return km_fail(KAMA_ERR_UNSUPPORTED, "etcd: not in this version");
+    }
+    if (options->peers != NULL) {
+        return km_fail(KAMA_ERR_UNSUPPORTED, "peers: not in this version");
+    }
+    return KAMA_OK;
+}
+
+static kama_status check_listen(const kama_node_options *options)
+{
+    struct sockaddr_storage addr;
+    if (options->listen == NULL) {
+        return km_fail(KAMA_ERR_INVALID, "listen: an address is needed");
+    }
+    kama_status status = km_address_parse(options->listen, &addr);
+    if (status != KAMA_OK) {
+        return status;
+    }
+    if (options->insecure == 0 && !km_address_is_loopback(&addr)) {
+        return km_fail(KAMA_ERR_PERMISSION,
+                       "listen: %s is reachable from other machines, and this "
+                       "version neither encrypts nor asks who calls; insecure "
+                       "permits it",
+                       options->listen);
+    }
+    return KAMA_OK;
+}
+
+static kama_status check_timeout(const char *name, int64_t ms)
+{
+    if (ms < 0 || ms > TIMEOUT_MS_MAX) {
+        return km_fail(KAMA_ERR_INVALID, "%s: not in 0..%lld", name,
+                       TIMEOUT_MS_MAX);
+    }
+    return KAMA_OK;
+}
+
+static kama_status check_numbers(const kama_node_options *options)
+{
+    if (options->threads > KM_NODE_THREADS_MAX) {
+        return km_fail(KAMA_ERR_TOO_LARGE, "threads: at most %d",
+                       KM_NODE_THREADS_MAX);
+    }
+    kama_status status =
+        check_timeout("start_timeout_ms", options->start_timeout_ms);
+    return status == KAMA_OK
+               ? check_timeout("drain_timeout_ms", options->drain_timeout_ms)
+               : status;
+}
+
+static kama_status check(const kama_node_options *options)
+{
+    kama_status status = check_later(options);
+    if (status == KAMA_OK) {
+        status = check_numbers(options);
+    }
+    return status == KAMA_OK ? check_listen(options) : status;
+}
+
+/* -- the copy ------------------------------------------------------------ */
+
+static kama_status copy_texts(struct km_node_config *config,
+                              const kama_node_options *options,
+                              const kama_allocator *mem)
+{
+    const char *service =
+        options->service != NULL ? options->service : defaults.service;
+    config->listen = km_mem_strdup(mem, options->listen);
+    config->service = km_mem_strdup(mem, service);
+    if (config->listen == NULL || config->service == NULL) {
+        km_node_config_fini(config, mem);
+        return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a node");
+    }
+    return KAMA_OK;
+}
+
+kama_status km_node_config_init(const kama_node_options *options,
+                                struct km_node_config *ret_config,
+                                kama_allocator *ret_mem)
+{
+    kama_node_options known = defaults;
+    kama_status status =
+        km_struct_read(&known, sizeof known, options, "kama_node_options");
+    if (status == KAMA_OK) {
+        status = check(&known);
+    }
+    if (status != KAMA_OK) {
+        return status;
+    }
+    struct km_node_config config = {
+        .threads = known.threads != 0 ? known.threads : core_count(),
+        .max_connections = known.max_connections != 0 ? known.max_connections
+                                                      : connections_default(),
+        .start_timeout_ms = known.start_timeout_ms,
+        .drain_timeout_ms = known.drain_timeout_ms,
+        .event = known.event,
+        .event_arg = known.event_arg,
+    };
+    kama_allocator mem = *km_mem_or_default(known.allocator);
+    status = copy_texts(&config, &known, &mem);
+    if (status == KAMA_OK) {
+        *ret_config = config;
+        *ret_mem = mem;
+    }
+    return status;
+}
+
+void km_node_config_fini(struct km_node_config *config,
+                         const kama_allocator *mem)
+{
+    km_mem_free(mem, config->listen);
+    km_mem_free(mem, config->service);
+    config->listen = NULL;
+    config->service = NULL;
+}

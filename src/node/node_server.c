@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The part of a node that exists from start to stop: loops, gRPC server and
+ * listener.
+ *
+ * The loops run before the server listens: whatever fails, what is open is
+ * closed by the thread that it belongs to.
+ */
+#include "node/node.h"
+
+#include "base/status.h"
+
+#include <stdio.h>
+
+#define HTTP1_HINT                                                             \
+    "This port speaks gRPC (HTTP/2 without upgrade); this version has no "     \
+    "admin port for HTTP/1.1."
+
+/* -- loops --------------------------------------------------------------- */
+
+static void stop_loops(kama_node *node)
+{
+    for (unsigned i = 0; i < node->loop_count; i++) {
+        km_loop_stop(node->loops[i]);
+    }
+    for (unsigned i = 0; i < node->loop_count; i++) {
+        km_loop_join(node->loops[i]);
+    }
+}
+
+static void free_loops(kama_node *node)
+{
+    for (unsigned i = 0; i < node->loop_count; i++) {
+        km_loop_free(node->loops[i]);
+    }
+    node->loop_count = 0;
+    km_mem_free(&node->mem, node->loops);
+    node->loops = NULL;
+}
+
+static kama_status start_loop(kama_node *node, unsigned index)
+{
+    struct km_loop *loop;
+    kama_status status = km_loop_new(&node->mem, node->clock, index, &loop);
+    if (status != KAMA_OK) {
+        return status;
+    }
+    status = km_loop_start(loop);
+    if (status != KAMA_OK) {
+        km_loop_free(loop);
+        return status;
+    }
+    node->loops[node->loop_count++] = loop;
+    return KAMA_OK;
+}
+
+static kama_status start_loops(kama_node *node)
+{
+    unsigned count = node->config.threads;
+    node->loops = km_mem_zalloc(&node->mem, count, sizeof(struct km_loop *));
+    if (node->loops == NULL) {
+        return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a node");
+    }
+    kama_status status = KAMA_OK;
+    for (unsigned i = 0; i < count && status == KAMA_OK; i++) {
+        status = start_loop(node, i);
+    }
+    if (status != KAMA_OK) {
+        stop_loops(node);
+        free_loops(node);
+    }
+    return status;
+}
+
+/* -- server -------------------------------------------------------------- */
+
+static kama_status make_server(kama_node *node,
+                               struct km_rpc_server **ret_server)
+{
+    struct km_rpc_server_options options = {
+        .mem = &node->mem,
+        .clock = node->clock,
+        .loops = node->loops,
+        .loop_count = node->loop_count,
+        .methods = km_services,
+        .method_count = km_service_count,
+        .arg = &node->services,
+        .max_message_bytes = KM_RPC_MESSAGE_BYTES_MIN,
+        .max_connections = node->config.max_connections,
+        .http1_hint = HTTP1_HINT,
+    };
+    return km_rpc_server_new(&options, ret_server);
+}
+
+kama_status km_node_open(kama_node *node, struct km_rpc_server **ret_server)
+{
+    struct km_rpc_server *server = NULL;
+    kama_status status = start_loops(node);
+    if (status != KAMA_OK) {
+        return status;
+    }
+    status = make_server(node, &server);
+    if (status == KAMA_OK) {
+        km_service_env_open(&node->services, server);
+        status = km_rpc_server_listen(server, node->config.listen);
+    }
+    if (status != KAMA_OK) {
+        km_service_env_open(&node->services, NULL);
+        stop_loops(node);
+        km_rpc_server_free(server);
+        free_loops(node);
+        return status;
+    }
+    snprintf(node->address, sizeof node->address, "%s",
+             km_rpc_server_address(server));
+    *ret_server = server;
+    return KAMA_OK;
+}
+
+/* -- the end ------------------------------------------------------------- */
+
+static void on_drained(void *arg, unsigned cut)
+{
+    kama_node *node = arg;
+    km_mutex_lock(&node->lock);
+    node->drained = true;
+    node->cut = cut;
+    km_cond_signal(&node->drained_cond);
+    km_mutex_unlock(&node->lock);
+}
+
+static unsigned wait_drained(kama_node *node)
+{
+    km_mutex_lock(&node->lock);
+    while (!node->drained) {
+        km_cond_wait(&node->drained_cond, &node->lock);
+    }
+    unsigned cut = node->cut;
+    km_mutex_unlock(&node->lock);
+    return cut;
+}
+
+unsigned km_node_close(kama_node *node, struct km_rpc_server *server,
+                       int64_t timeout_ms)
+{
+    km_service_env_close(&node->services);
+    km_rpc_server_drain(server, timeout_ms, on_drained, node);
+    unsigned cut = wait_drained(node);
+    km_service_env_settle(&node->services);
+    stop_loops(node);
+    km_rpc_server_free(server);
+    free_loops(node);
+    return cut;
+}
