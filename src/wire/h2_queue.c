@@ -241,6 +241,11 @@ static int send_data(nghttp2_session *ng, nghttp2_frame *frame,
     (void)ng;
     (void)frame;
     struct km_h2 *h2 = arg;
+    struct km_h2_inner *stream = source->ptr;
+    if (stream->reset) {
+        /* Its queue was dropped between the question and now. */
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
     if (h2->out_bytes >= KM_H2_OUT_BYTES) {
         return NGHTTP2_ERR_WOULDBLOCK;
     }
@@ -250,7 +255,7 @@ static int send_data(nghttp2_session *ng, nghttp2_frame *frame,
     }
     uint8_t *to = h2->out + h2->out_bytes;
     memcpy(to, frame_header, FRAME_HEADER_BYTES);
-    take_queue(source->ptr, to + FRAME_HEADER_BYTES, len);
+    take_queue(stream, to + FRAME_HEADER_BYTES, len);
     h2->out_bytes += FRAME_HEADER_BYTES + len;
     return 0;
 }

@@ -323,6 +323,31 @@ static void test_cancel_unsent(void **state)
     pair_fini(&pair);
 }
 
+/* Reset while a frame waits for the buffer to be taken: its bytes are gone, no
+ * one is asked for them. */
+static void test_reset_under_way(void **state)
+{
+    (void)state;
+    struct pair pair;
+    start(&pair, 0);
+    pair.serve = NULL;
+    struct seen *seen = send_request(&pair, "x");
+    pair_run(&pair);
+    struct km_h2_stream *stream = pair.server.seen[0].stream;
+    assert_int_equal(km_h2_respond(stream, ok_headers, 2, false), KAMA_OK);
+    send_large(stream, LARGE_BYTES);
+    assert_true(pair_move(&pair, &pair.server, &pair.client));
+    km_h2_reset(stream, KM_H2_CANCEL);
+    pair_run(&pair);
+    assert_true(seen->closed);
+    assert_int_equal(seen->error_code, KM_H2_CANCEL);
+    struct seen *again = send_request(&pair, "y");
+    pair.serve = serve_echo;
+    pair_run(&pair);
+    assert_echoed(again, "y");
+    pair_fini(&pair);
+}
+
 static void test_server_reset(void **state)
 {
     (void)state;
@@ -626,6 +651,7 @@ int main(void)
         cmocka_unit_test(test_copied_trailers),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_cancel_unsent),
+        cmocka_unit_test(test_reset_under_way),
         cmocka_unit_test(test_server_reset),
         cmocka_unit_test(test_early_answer),
         cmocka_unit_test(test_refused),
