@@ -8,13 +8,18 @@
  *   /t/Park    unary: waits until world_release, then answers "late"
  *   /t/Count   server stream: messages 0.. of 10,000 bytes, as many as asked
  *   /t/Chat    bidi: each message back; "bye" ends the call at once
+ * Handlers run on loop threads, where cmocka's assertions do not work:
+ * KM_ASSERT.
  */
 #pragma once
 
 #include "rpc/wire_client.h"
 
+#include "base/assert.h"
 #include "base/sync.h"
 #include "rpc/server.h"
+
+#include <sched.h>
 
 #define WORLD_LOOPS_MAX 4
 #define WORLD_PARKED_MAX 64
@@ -73,7 +78,7 @@ static inline void world_count(struct world *world, unsigned *counter)
 static inline void on_any_cancel(struct km_rpc_call *call, kama_status why)
 {
     struct world *world = world_of(call);
-    assert_true(km_rpc_call_ended(call));
+    KM_ASSERT(km_rpc_call_ended(call));
     km_mutex_lock(&world->mutex);
     world->cancelled_why = why;
     km_mutex_unlock(&world->mutex);
@@ -89,21 +94,21 @@ static inline void on_where(struct km_rpc_call *call, kama_bytes message)
 {
     (void)message;
     const uint8_t index = (uint8_t)km_loop_index(km_rpc_call_loop(call));
-    assert_true(km_loop_is_inside(km_rpc_call_loop(call)));
+    KM_ASSERT(km_loop_is_inside(km_rpc_call_loop(call)));
     km_rpc_reply(call, kama_bytes_make(&index, 1), NULL);
 }
 
 static inline void on_trace(struct km_rpc_call *call, kama_bytes message)
 {
     (void)message;
-    assert_null(km_rpc_call_metadata(call, "authorization").data);
+    KM_ASSERT(km_rpc_call_metadata(call, "authorization").data == NULL);
     km_rpc_reply(call, km_rpc_call_metadata(call, "traceparent"), NULL);
 }
 
 static inline void on_fail(struct km_rpc_call *call, kama_bytes message)
 {
     char number[8] = {0};
-    assert_true(message.len < sizeof number);
+    KM_ASSERT(message.len < sizeof number);
     memcpy(number, message.data, message.len);
     km_rpc_finish(call, (kama_status)atoi(number), "100% \xe7\xbc\x93\n");
 }
@@ -128,12 +133,12 @@ static inline void on_park(struct km_rpc_call *call, kama_bytes message)
     (void)message;
     struct world *world = world_of(call);
     struct parked *parked = km_rpc_call_state(call);
-    assert_int_equal(parked->zero, 0);
+    KM_ASSERT(parked->zero == 0);
     parked->zero = 1;
     parked->mail.run = on_released;
     km_rpc_call_hold(call);
     km_mutex_lock(&world->mutex);
-    assert_true(world->parked_count < WORLD_PARKED_MAX);
+    KM_ASSERT(world->parked_count < WORLD_PARKED_MAX);
     world->parked[world->parked_count] = parked;
     km_mutex_unlock(&world->mutex);
     world_count(world, &world->parked_count);
@@ -168,9 +173,12 @@ static inline void count_on(struct km_rpc_call *call)
         }
         memset(message, (int)counting->next, sizeof message);
         counting->next++;
-        assert_int_equal(
-            km_rpc_send(call, kama_bytes_make(message, COUNT_BYTES), NULL),
-            KAMA_OK);
+        kama_status status =
+            km_rpc_send(call, kama_bytes_make(message, COUNT_BYTES), NULL);
+        if (status != KAMA_OK) {
+            km_rpc_finish(call, status, NULL);
+            return;
+        }
     }
     km_rpc_finish(call, KAMA_OK, NULL);
 }
@@ -178,7 +186,7 @@ static inline void count_on(struct km_rpc_call *call)
 static inline void on_count(struct km_rpc_call *call, kama_bytes message)
 {
     char number[8] = {0};
-    assert_true(message.len < sizeof number);
+    KM_ASSERT(message.len < sizeof number);
     memcpy(number, message.data, message.len);
     struct counting *counting = km_rpc_call_state(call);
     counting->end = (uint32_t)atoi(number);
@@ -187,10 +195,10 @@ static inline void on_count(struct km_rpc_call *call, kama_bytes message)
 
 static inline void on_chat(struct km_rpc_call *call, kama_bytes message)
 {
-    assert_int_equal(km_rpc_send(call, message, NULL), KAMA_OK);
-    if (km_bytes_eq(message, KM_LIT("bye"))) {
-        km_rpc_finish(call, KAMA_OK, NULL);
-        assert_int_equal(km_rpc_send(call, message, NULL), KAMA_ERR_CLOSED);
+    kama_status status = km_rpc_send(call, message, NULL);
+    if (status != KAMA_OK || km_bytes_eq(message, KM_LIT("bye"))) {
+        km_rpc_finish(call, status, NULL);
+        KM_ASSERT(km_rpc_send(call, message, NULL) == KAMA_ERR_CLOSED);
     }
 }
 
@@ -308,6 +316,21 @@ static inline void world_wait_drained(struct world *world)
 static inline uint64_t world_metric(const struct world *world, unsigned row)
 {
     return km_metric_read(km_rpc_server_metrics(world->server), row);
+}
+
+/* Waits until the row has reached n: what a client sees may come before it is
+ * counted. */
+static inline void world_wait_metric(const struct world *world, unsigned row,
+                                     uint64_t n)
+{
+    km_ns until = world_patience();
+    while (world_metric(world, row) != n) {
+        if (km_clock_mono(km_clock_system()) > until) {
+            fail_msg("row %u is %llu", row,
+                     (unsigned long long)world_metric(world, row));
+        }
+        sched_yield();
+    }
 }
 
 static inline void world_free(struct world *world)

@@ -229,7 +229,7 @@ static void test_cancel(void **state)
     world_wait(&world, &world.cancelled, 2);
     assert_int_equal(world.cancelled_why, KAMA_ERR_DISCONNECTED);
     world_release(&world);
-    assert_int_equal(world_metric(&world, KM_RPC_M_CANCELLED), 2);
+    world_wait_metric(&world, KM_RPC_M_CANCELLED, 2);
     world_fini(&world);
 }
 
@@ -382,7 +382,7 @@ static void test_max_connections(void **state)
     char byte;
     assert_int_equal(wire_read(fd, &byte, 1), 0);
     close(fd);
-    assert_int_equal(world_metric(&world, KM_RPC_M_REFUSED_CONNECTIONS), 1);
+    world_wait_metric(&world, KM_RPC_M_REFUSED_CONNECTIONS, 1);
     check_echo(&clients[0], 1);
     for (int i = 0; i < 2; i++) {
         wire_client_close(&clients[i]);
