@@ -100,12 +100,14 @@ kama_status km_load_await_slot(struct km_load *load, km_ns deadline)
     return st;
 }
 
-/* Gives the free slot to the first in the queue. Returns a load that is to be
+/* Gives the free slot to the first in the queue; not in a closed group, whose
+ * queue is about to be cancelled. Returns a load that is to be
  * submitted to the pool; its runner's reference is the caller's. */
 static struct km_load *next_locked(kama_group *group)
 {
     struct km_list *node = km_list_first(&group->queue);
-    if (node == NULL || group->running >= group->config.loader_concurrency) {
+    if (node == NULL || group->closed ||
+        group->running >= group->config.loader_concurrency) {
         return NULL;
     }
     struct km_load *next = KM_CONTAINER_OF(node, struct km_load, in_queue);
