@@ -43,6 +43,7 @@ static unsigned core_count(void)
     return n < KM_NODE_THREADS_MAX ? n : KM_NODE_THREADS_MAX;
 }
 
+/* Some descriptors are kept for files and origins, of few at least half. */
 static unsigned connections_default(void)
 {
     struct rlimit limit;
@@ -50,9 +51,9 @@ static unsigned connections_default(void)
         limit.rlim_cur >= KM_NODE_CONNECTIONS_DEFAULT + KM_NODE_FD_RESERVE) {
         return KM_NODE_CONNECTIONS_DEFAULT;
     }
-    return limit.rlim_cur > KM_NODE_FD_RESERVE
-               ? (unsigned)limit.rlim_cur - KM_NODE_FD_RESERVE
-               : 1;
+    unsigned all = (unsigned)limit.rlim_cur;
+    return all >= 2 * KM_NODE_FD_RESERVE ? all - KM_NODE_FD_RESERVE
+                                         : all / 2 + 1;
 }
 
 /* -- checks -------------------------------------------------------------- */

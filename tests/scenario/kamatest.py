@@ -102,7 +102,7 @@ class Daemon:
                 raise
 
     def _read(self, stream):
-        for raw in stream:
+        for raw in iter(stream.readline, b""):
             text = raw.decode("utf-8", "backslashreplace").rstrip("\n")
             with self._news:
                 self.raw.append(text)
@@ -110,6 +110,7 @@ class Daemon:
                     with contextlib.suppress(ValueError):
                         self.lines.append(json.loads(text))
                 self._news.notify_all()
+        stream.close()
         with self._news:
             self._ended = True
             self._news.notify_all()
@@ -282,6 +283,12 @@ class Client:
         self._set(message((1, group.encode()), (2, key), (3, value)),
                   timeout=timeout * SLOWDOWN, wait_for_ready=wait_for_ready)
 
+    def set_future(self, key, value, group="default", timeout=10):
+        """The call, not awaited."""
+        return self._set.future(
+            message((1, group.encode()), (2, key), (3, value)),
+            timeout=timeout * SLOWDOWN)
+
     def delete(self, key, group="default", timeout=10):
         reply = self._del(message((1, group.encode()), (2, key)),
                           timeout=timeout * SLOWDOWN)
@@ -294,6 +301,11 @@ class Client:
         except grpc.RpcError as error:
             return kama_status(error), error.details()
         raise AssertionError("got %r" % value)
+
+    def stats(self, group="default"):
+        """The counters of a group, as kama.v2 knows them."""
+        reply = v2(self.channel, "Stats", pb2().StatsRequest(group=group))
+        return reply.groups[0]
 
     def close(self):
         self.channel.close()

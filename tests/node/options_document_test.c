@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* docs/OPTIONS.md has a line for each key of a group, as its row says. With
+ * KAMA_PRINT set, the lines are printed for it. */
+#include "group/options.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char *read_document(void)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/docs/OPTIONS.md",
+             getenv("KAMA_SOURCE_DIR"));
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    char *text = calloc(1, 1 << 16);
+    assert_non_null(text);
+    assert_true(fread(text, 1, (1 << 16) - 1, file) > 0);
+    fclose(file);
+    return text;
+}
+
+static void make_line(const struct km_option *row, char *line, size_t cap)
+{
+    bool has_default = row->fallback != NULL;
+    snprintf(line, cap, "| `%s=%s` | %s%s%s | %s |\n", row->name, row->arg,
+             has_default ? "`" : "", has_default ? row->fallback : "",
+             has_default ? "`" : "", row->help);
+}
+
+static void test_group_keys(void **state)
+{
+    (void)state;
+    char line[512];
+    char *text = read_document();
+    for (size_t i = 0; i < km_group_option_row_count; i++) {
+        const struct km_option *row = &km_group_option_rows[i];
+        if (row->kind == KM_OPTION_LATER) {
+            continue;
+        }
+        make_line(row, line, sizeof line);
+        if (getenv("KAMA_PRINT") != NULL) {
+            fputs(line, stdout);
+        } else if (strstr(text, line) == NULL) {
+            fail_msg("docs/OPTIONS.md lacks: %s", line);
+        }
+    }
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_group_keys),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

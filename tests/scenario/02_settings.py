@@ -1,0 +1,155 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+# ctest: timeout=60
+"""The command line and the environment: what is accepted, refused, printed."""
+import re
+import unittest
+
+import kamatest
+from kamatest import Daemon, Client, run
+
+LATER = ("config advertise admin cluster service etcd etcd-user "
+         "etcd-password-file etcd-ca etcd-cert etcd-key peers labels weight "
+         "tls-cert tls-key tls-ca auth-token-file memory-limit "
+         "require-discovery").split()
+
+
+class Settings(unittest.TestCase):
+    def refused(self, *arguments, says, env=None):
+        result = run("--check-config", *arguments, env=env)
+        self.assertEqual((result.returncode, result.stdout), (2, ""),
+                         result.stderr)
+        self.assertIn(says, result.stderr)
+        self.assertIn("kamacached: ", result.stderr)
+
+    def accepted(self, *arguments, env=None):
+        result = run("--check-config", *arguments, env=env)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stdout, "the settings are good\n")
+
+    def test_help(self):
+        result = run("--help")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        for flag in ("listen group threads loader-path max-connections "
+                     "start-timeout drain-timeout log-level log-format "
+                     "insecure check-config print-config version help").split():
+            self.assertIn("--" + flag, result.stdout)
+        for line in result.stdout.splitlines():
+            self.assertLessEqual(len(line), 80)
+        self.assertNotIn("--etcd", result.stdout)
+        self.assertEqual(run("-h").stdout, result.stdout)
+
+    def test_version(self):
+        short, long = run("--version"), run("--version", "-v")
+        self.assertRegex(short.stdout, r"^kamacached \d+\.\d+\.\d+\n$")
+        self.assertEqual((short.returncode, long.returncode), (0, 0))
+        self.assertTrue(long.stdout.startswith(short.stdout))
+        for word in ("revision: ", "compiler: ", "build: ", "features: "):
+            self.assertIn("\n" + word, long.stdout)
+        # An image's own KAMACACHE_VERSION is none of our settings.
+        self.accepted(env={"KAMACACHE_VERSION": "0.1.0"})
+
+    def test_unknown(self):
+        self.refused("--lisen=:0", says="did you mean --listen?")
+        self.refused("--nonsense", says="--nonsense: unknown option")
+        self.refused("-v", says="-v: unknown option")
+        self.refused("extra", says="extra")
+        self.refused("--listen", says="needs a value")
+        self.refused("--threads=65", says='"65" is not a number in 0..64')
+        self.refused("--threads=two", says="--threads")
+        self.refused("--drain-timeout=5x", says="--drain-timeout")
+        self.refused("--log-level=loud", says="--log-level")
+        self.refused("--log-format=xml", says="--log-format")
+
+    def test_later(self):
+        """Flags of a later version are known, and refused."""
+        for flag in LATER:
+            self.refused("--%s=x" % flag, says="--%s: not in this version"
+                         % flag)
+            variable = "KAMACACHE_" + flag.upper().replace("-", "_")
+            self.refused(env={variable: "x"}, says="not in this version")
+
+    def test_listen(self):
+        self.refused("--listen=nonsense", says="nonsense")
+        self.refused("--listen=0.0.0.0:0", says="insecure")
+        self.accepted("--listen=0.0.0.0:0", "--insecure")
+        self.accepted("--listen=[::1]:0")
+
+    def test_groups(self):
+        self.accepted("--group", "a:max_bytes=1g,ttl=5m,policy=lru",
+                      "--group", "b", "--group", '"c:d":ttl="5s"')
+        self.refused("--group", "", says="a name is needed")
+        self.refused("--group", "a:max_byte=1g", says="did you mean max_bytes?")
+        self.refused("--group", "a:ttl", says="is not KEY=VALUE")
+        self.refused("--group", "a:", says="is not KEY=VALUE")
+        self.refused("--group", "a:ttl=5s,", says="is not KEY=VALUE")
+        self.refused("--group", "a:ttl=5s,ttl=6s", says="ttl: given twice")
+        self.refused("--group", 'a:ttl="5s', says="a quote is not closed")
+        self.refused("--group", 'a:ttl="5s"x', says="follows a closing quote")
+        self.refused("--group", "a:loader=exec:/bin/echo x", says="blanks")
+        self.refused("--group", "a:sync=all", says="not in this version")
+        self.refused("--group", "a", "--group", "a", says="exists already")
+        self.refused("--group", "a:max_bytes=1m,max_value_bytes=1m",
+                     says="max_value_bytes")
+
+    def test_loaders(self):
+        self.refused("--group", "a:loader=nosuch:x", says="nosuch.so")
+        self.refused("--group", "a:loader=../x:y", says="is not NAME:CONFIG")
+        self.refused("--group", 'a:loader="sqlite:/nonexistent/db?query=x"',
+                     says="group a: loader sqlite: ")
+        self.refused("--loader-path=/nonexistent", "--group",
+                     "a:loader=exec:/bin/true", says="/nonexistent/exec.so")
+        # A shared object that is something else.
+        with kamatest.Folder() as folder:
+            folder.file("text.so", "this is no shared object")
+            self.refused("--loader-path", folder.path, "--group",
+                         "a:loader=text:x", says="text.so")
+
+    def test_print_config(self):
+        """Each value, and where it comes from; no password."""
+        result = run("--print-config", "--threads=3", "--group",
+                     'g:loader="http://user:secret@host/{key}"',
+                     env={"KAMACACHE_DRAIN_TIMEOUT": "7s",
+                          "KAMACACHE_THREADS": "5"})
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        lines = result.stdout.splitlines()
+        self.assertIn('listen = "127.0.0.1:8001"  # default', lines)
+        self.assertIn("threads = 3  # flag", lines)
+        self.assertIn("drain-timeout = 7s  # environment", lines)
+        self.assertIn("//user:***@host/", result.stdout)
+        self.assertNotIn("secret", result.stdout)
+
+    def test_environment(self):
+        """Variables count, flags win, lines are groups."""
+        env = {"KAMACACHE_GROUP": "one\ntwo:ttl=5s\n",
+               "KAMACACHE_LOG_LEVEL": "debug"}
+        with Daemon(env=env) as node, Client(node) as client:
+            client.set(b"k", b"v", group="two")
+            names = [line["name"] for line in node.lines
+                     if line["msg"] == "recognized environment variable"]
+            self.assertEqual(names, ["KAMACACHE_GROUP", "KAMACACHE_LOG_LEVEL"])
+        with Daemon("--group=three", env=env) as node, \
+                Client(node) as client:
+            self.assertEqual(client.error(b"k", group="two")[0],
+                             "KAMA_ERR_NO_GROUP")
+        self.refused(env={"KAMACACHE_THREADS": "many"},
+                     says="KAMACACHE_THREADS")
+
+    def test_document(self):
+        """docs/OPTIONS.md says what the rows say."""
+        table = run("--help=markdown").stdout
+        with open(kamatest.SOURCE + "/docs/OPTIONS.md",
+                  encoding="utf-8") as document:
+            text = document.read()
+        self.assertIn(table, text)
+        # A unit test compares the keys of groups; --help lists them too.
+        keys = re.findall(r"^\| `(\w+)=", text, re.M)
+        self.assertIn("max_bytes", keys)
+        usage = run("--help").stdout
+        for key in keys:
+            if key != "async_threads":  # of no use on a node
+                self.assertIn(" " + key, usage.replace("\n", " "))
+
+
+if __name__ == "__main__":
+    kamatest.main()

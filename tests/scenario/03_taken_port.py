@@ -1,0 +1,36 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+# ctest: timeout=60
+"""A second daemon on the same port does not start, and says why; the first
+one does not notice."""
+import unittest
+
+import kamatest
+from kamatest import Daemon, Client
+
+
+class TakenPort(unittest.TestCase):
+    def test_taken(self):
+        with Daemon() as first, Client(first) as client:
+            client.set(b"k", b"v")
+            second = Daemon(listen=first.address, ready=False)
+            self.assertEqual(second.wait(), 1)
+            line = second.wait_line("cannot start")
+            self.assertIn(first.address, line["reason"])
+            self.assertIn("--listen", line["hint"])
+            errors = [x for x in second.lines if x["level"] == "error"]
+            self.assertEqual(errors, [line])
+            self.assertEqual(client.get(b"k"), b"v")
+
+    def test_restart_at_once(self):
+        """The port of a daemon that just stopped, with connections that linger,
+        is free."""
+        with Daemon() as first, Client(first) as client:
+            client.set(b"k", b"v")
+            address = first.address
+        with Daemon(listen=address) as second, Client(second) as client:
+            client.set(b"k", b"v")
+
+
+if __name__ == "__main__":
+    kamatest.main()
