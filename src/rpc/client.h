@@ -11,9 +11,11 @@
 
 struct km_client;
 
-/* Nothing is connected yet. */
+/* Nothing is connected yet. Errors: KAMA_ERR_INVALID (address),
+ * KAMA_ERR_NO_MEMORY, KAMA_ERR_THREADS, KAMA_ERR_IO. */
 KAMA_NODISCARD kama_status km_client_new(
     const struct km_channel_options *options, struct km_client **ret_client);
+/* NULL is a no-op. */
 void km_client_free(struct km_client *client);
 
 struct km_client_request {
@@ -23,7 +25,8 @@ struct km_client_request {
     bool wait_for_ready; /* KAMA_ERR_UNREACHABLE only after the deadline */
 };
 
-/* One unary call; the reply is appended to ret_reply. */
+/* One unary call; the reply is appended to ret_reply, which is unchanged after
+ * an error. Not from the client's own callbacks (KAMA_ERR_WOULD_DEADLOCK). */
 KAMA_NODISCARD kama_status km_client_unary(
     struct km_client *client, const struct km_client_request *request,
     struct km_buf *ret_reply);

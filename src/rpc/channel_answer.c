@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a server answers, and what is made of it when it is not what gRPC
+ * says: whatever arrives, the call ends once, with a code and a sentence.
+ */
+#include "rpc/channel_internal.h"
+
+#include "base/limits.h"
+#include "base/status.h"
+
+#include <stdio.h>
+
+#define CODE_UNKNOWN 2
+#define CODE_INTERNAL 13
+
+static bool is(kama_bytes name, const char *text)
+{
+    return km_bytes_eq(name, kama_bytes_str(text));
+}
+
+/* The server broke the protocol. */
+static void fail(struct km_client_call *call, int code, const char *text)
+{
+    km_client_call_end(call, KAMA_ERR_PROTOCOL, code, text);
+}
+
+/* -- headers and trailers ------------------------------------------------ */
+
+static int parse_http_status(kama_bytes value)
+{
+    int status = 0;
+    for (size_t i = 0; i < value.len && i < 3; i++) {
+        char c = ((const char *)value.data)[i];
+        status = c >= '0' && c <= '9' ? status * 10 + (c - '0') : 0;
+    }
+    return status;
+}
+
+static void note_code(struct km_client_call *call, kama_bytes value)
+{
+    call->has_code = true;
+    if (km_grpc_code_parse(value, &call->code) != KAMA_OK) {
+        call->code = CODE_UNKNOWN;
+    }
+}
+
+void km_client_answer_header(struct km_client_call *call, kama_bytes name,
+                             kama_bytes value)
+{
+    if (is(name, ":status")) {
+        call->http_status = parse_http_status(value);
+    } else if (is(name, "content-type")) {
+        call->grpc_content = km_grpc_content_type_ok(value);
+    } else if (is(name, "grpc-status")) {
+        note_code(call, value);
+    } else if (is(name, "grpc-message")) {
+        (void)km_grpc_message_decode(value, call->text, sizeof call->text);
+    } else if (is(name, "kama-status")) {
+        (void)km_status_from_name(value, &call->kama);
+    }
+}
+
+static void end_http(struct km_client_call *call)
+{
+    char text[64];
+    int code = km_grpc_code_from_http(call->http_status);
+    (void)snprintf(text, sizeof text, "the server answered HTTP status %d",
+                   call->http_status);
+    km_client_call_end(call, km_status_from_grpc(code), code, text);
+}
+
+/* The code, and what our own servers say beside it. */
+static void end_with_code(struct km_client_call *call)
+{
+    kama_status status = km_status_from_grpc(call->code);
+    if (call->code != 0 && call->kama != KAMA_OK) {
+        status = call->kama;
+    }
+    km_client_call_end(call, status, call->code,
+                       call->text[0] != '\0' ? call->text : NULL);
+}
+
+static void judge_first(struct km_client_call *call)
+{
+    call->answered = true;
+    km_buf_reset(&call->request, 0);
+    if (call->http_status != 200) {
+        if (call->has_code && call->code != 0) {
+            end_with_code(call);
+        } else {
+            end_http(call);
+        }
+    } else if (!call->grpc_content && !call->has_code) {
+        fail(call, CODE_UNKNOWN, "the answer's content-type is not gRPC's");
+    }
+}
+
+void km_client_answer_headers(struct km_client_call *call,
+                              enum km_h2_headers kind, bool too_large)
+{
+    char text[64];
+    if (kind == KM_H2_HEADERS_INTERIM) {
+        return;
+    }
+    if (too_large) {
+        (void)snprintf(text, sizeof text, "headers over %d bytes",
+                       KM_H2_HEADER_LIST_BYTES_MAX);
+        km_client_call_end(call, KAMA_ERR_TOO_LARGE, -1, text);
+    } else if (kind == KM_H2_HEADERS_FIRST) {
+        judge_first(call);
+    }
+}
+
+/* -- messages ------------------------------------------------------------ */
+
+static void end_bad_message(struct km_client_call *call, kama_status status)
+{
+    char text[96];
+    switch (status) {
+    case KAMA_ERR_TOO_LARGE:
+        (void)snprintf(text, sizeof text, "a message over %llu bytes",
+                       (unsigned long long)call->channel->max_message_bytes);
+        km_client_call_end(call, status, -1, text);
+        return;
+    case KAMA_ERR_UNSUPPORTED:
+        fail(call, CODE_INTERNAL, "a compressed message");
+        return;
+    case KAMA_ERR_PROTOCOL:
+        fail(call, CODE_INTERNAL, "not a gRPC message");
+        return;
+    default:
+        km_client_call_end(call, status, -1, NULL);
+        return;
+    }
+}
+
+void km_client_answer_data(struct km_client_call *call, kama_bytes chunk)
+{
+    while (call->state == KM_CALL_RUNNING) {
+        kama_bytes message;
+        kama_status status =
+            km_grpc_reader_next(&call->reader, &chunk, &message);
+        if (status == KAMA_MISS) {
+            return;
+        }
+        if (status != KAMA_OK) {
+            end_bad_message(call, status);
+            return;
+        }
+        call->messages++;
+        if (call->unary && call->messages > 1) {
+            fail(call, CODE_INTERNAL, "more than one message");
+            return;
+        }
+        call->ops->on_message(call->arg, message);
+    }
+}
+
+/* -- ends ---------------------------------------------------------------- */
+
+void km_client_answer_end(struct km_client_call *call)
+{
+    if (!call->has_code) {
+        fail(call, CODE_UNKNOWN, "the answer has no grpc-status");
+    } else if (call->code != 0) {
+        end_with_code(call);
+    } else if (km_grpc_reader_partial(&call->reader)) {
+        fail(call, CODE_INTERNAL, "the last message is cut off");
+    } else if (call->unary && call->messages != 1) {
+        fail(call, CODE_INTERNAL, "no message");
+    } else {
+        km_client_call_end(call, KAMA_OK, 0, "");
+    }
+}
+
+static void end_lost(struct km_client_call *call)
+{
+    if (km_h2_why(call->link->h2) == KM_H2_WHY_MEMORY) {
+        km_client_call_end(call, KAMA_ERR_NO_MEMORY, -1, NULL);
+    } else {
+        km_client_call_end(call, KAMA_ERR_DISCONNECTED, -1, NULL);
+    }
+}
+
+/* A server that gives up at the deadline says CANCEL, maybe before our own
+ * timer has fired. */
+static bool is_late(const struct km_client_call *call)
+{
+    return km_clock_mono(call->channel->clock) >= call->deadline;
+}
+
+void km_client_answer_lost(struct km_client_call *call, uint32_t error_code)
+{
+    char text[80];
+    if (error_code == KM_H2_REFUSED_STREAM && km_client_call_requeue(call)) {
+        return;
+    }
+    if (error_code == KM_H2_LOST) {
+        end_lost(call);
+        return;
+    }
+    if (error_code == KM_H2_CANCEL && is_late(call)) {
+        km_client_call_end(call, KAMA_ERR_TIMEOUT, -1, NULL);
+        return;
+    }
+    int code = km_grpc_code_from_h2(error_code);
+    (void)snprintf(text, sizeof text,
+                   "the stream was reset with HTTP/2 error %u",
+                   (unsigned)error_code);
+    km_client_call_end(call, km_status_from_grpc(code), code, text);
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One connection of a channel, from the attempt to the last byte. It is ready
+ * when SETTINGS have arrived: a server that accepts connections and says
+ * nothing, or something else, is one that cannot be reached.
+ *
+ * After a GOAWAY it lives on until its calls have ended, while new calls go to
+ * another one.
+ */
+#include "rpc/channel_internal.h"
+
+#define CLOSE_GRACE_MS 200
+
+static struct km_client_call *call_of(struct km_h2_stream *stream)
+{
+    struct km_client_call *call = stream->user;
+    KM_ASSERT(call == NULL || call->magic == KM_CLIENT_CALL_MAGIC);
+    return call; /* NULL: the call has ended */
+}
+
+/* No new calls here. */
+static void retire(struct km_channel_link *link)
+{
+    link->retired = true;
+    if (link->channel->link == link) {
+        link->channel->link = NULL;
+        km_channel_wake(link->channel);
+    }
+}
+
+/* -- HTTP/2 events ------------------------------------------------------- */
+
+static void on_header(void *arg, struct km_h2_stream *stream, kama_bytes name,
+                      kama_bytes value)
+{
+    (void)arg;
+    struct km_client_call *call = call_of(stream);
+    if (call != NULL) {
+        km_client_answer_header(call, name, value);
+    }
+}
+
+static void on_headers(void *arg, struct km_h2_stream *stream,
+                       enum km_h2_headers kind, bool too_large)
+{
+    (void)arg;
+    struct km_client_call *call = call_of(stream);
+    if (call != NULL) {
+        km_client_answer_headers(call, kind, too_large);
+    }
+}
+
+static void on_data(void *arg, struct km_h2_stream *stream, kama_bytes chunk,
+                    bool last)
+{
+    (void)arg;
+    (void)last;
+    struct km_client_call *call = call_of(stream);
+    if (call != NULL) {
+        km_client_answer_data(call, chunk);
+    }
+    km_h2_consume(stream, chunk.len);
+}
+
+static void on_end(void *arg, struct km_h2_stream *stream)
+{
+    (void)arg;
+    struct km_client_call *call = call_of(stream);
+    if (call != NULL) {
+        km_client_answer_end(call);
+    }
+}
+
+static void on_close(void *arg, struct km_h2_stream *stream,
+                     uint32_t error_code)
+{
+    struct km_channel_link *link = arg;
+    struct km_client_call *call = call_of(stream);
+    if (call != NULL) {
+        stream->user = NULL;
+        call->stream = NULL;
+        km_client_answer_lost(call, error_code);
+    }
+    km_channel_wake(link->channel); /* a slot is free */
+}
+
+static void on_settings(void *arg)
+{
+    struct km_channel_link *link = arg;
+    link->ready = true;
+    if (link->channel->link == link) {
+        km_channel_ready(link->channel);
+    }
+}
+
+static void on_goaway(void *arg, int32_t last_stream_id, uint32_t error_code)
+{
+    (void)last_stream_id;
+    (void)error_code;
+    retire(arg);
+}
+
+static const char *reason_of(const struct km_channel_link *link,
+                             enum km_h2_why why)
+{
+    if (link->timed_out) {
+        return "connected, but there was no answer in time";
+    }
+    switch (why) {
+    case KM_H2_WHY_PROTOCOL:
+    case KM_H2_WHY_ABUSE:
+        return "the other side does not speak HTTP/2 as gRPC needs it";
+    case KM_H2_WHY_MEMORY:
+        return "out of memory";
+    default:
+        return "the connection was closed before it was ready";
+    }
+}
+
+static void on_gone(void *arg, enum km_h2_why why)
+{
+    struct km_channel_link *link = arg;
+    struct km_channel *channel = link->channel;
+    bool attempt_failed = !link->ready && link->conn != NULL;
+    link->h2 = NULL;
+    retire(link);
+    if (attempt_failed && !channel->closing) {
+        km_channel_failed(channel,
+                          why == KM_H2_WHY_MEMORY ? KAMA_ERR_NO_MEMORY
+                                                  : KAMA_ERR_UNREACHABLE,
+                          reason_of(link, why));
+    }
+}
+
+static const struct km_h2_ops h2_ops = {
+    .on_header = on_header,
+    .on_headers = on_headers,
+    .on_data = on_data,
+    .on_end = on_end,
+    .on_close = on_close,
+    .on_settings = on_settings,
+    .on_goaway = on_goaway,
+    .on_gone = on_gone,
+};
+
+/* -- life ---------------------------------------------------------------- */
+
+static void free_link(struct km_channel_link *link)
+{
+    KM_ASSERT(km_list_empty(&link->calls) && link->h2 == NULL);
+    km_list_remove(&link->node);
+    km_channel_wake(link->channel);
+    km_mem_free(link->channel->mem, link);
+}
+
+static void on_closed(struct km_conn_owner *owner, struct km_conn *conn,
+                      kama_status why)
+{
+    (void)conn;
+    (void)why;
+    free_link((struct km_channel_link *)(void *)owner);
+}
+
+/* After a failure the session, and with it h2, is gone already. */
+static void on_connected(void *arg, kama_status status, struct km_conn *conn,
+                         const char *sentence)
+{
+    struct km_channel_link *link = arg;
+    struct km_channel *channel = link->channel;
+    link->connect = NULL;
+    link->conn = conn;
+    if (status != KAMA_OK) {
+        free_link(link);
+        if (!channel->closing) {
+            km_channel_failed(channel, status, sentence);
+        }
+    } else if (channel->closing) {
+        km_channel_link_close(link);
+    }
+}
+
+static struct km_channel_link *new_link(struct km_channel *channel)
+{
+    struct km_channel_link *link = km_mem_zalloc(channel->mem, 1, sizeof *link);
+    if (link != NULL) {
+        link->owner.on_closed = on_closed;
+        link->channel = channel;
+        km_list_init(&link->calls);
+        km_list_push_back(&channel->links, &link->node);
+    }
+    return link;
+}
+
+kama_status km_channel_link_open(struct km_channel *channel)
+{
+    struct km_channel_link *link = new_link(channel);
+    if (link == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    const struct km_h2_options options = {.mem = channel->mem,
+                                          .shared = channel->shared,
+                                          .role = KM_H2_CLIENT,
+                                          .ops = &h2_ops,
+                                          .arg = link};
+    km_ns now = km_loop_now(channel->loop);
+    kama_status status = km_h2_new(&options, now, &link->h2);
+    if (status != KAMA_OK) {
+        free_link(link);
+        return status;
+    }
+    struct km_session *session = km_h2_session(link->h2);
+    channel->link = link;
+    status = km_connect_start(channel->loop, channel->address,
+                              km_ns_after_ms(now, channel->connect_timeout_ms),
+                              session, &link->owner, on_connected, link,
+                              &link->connect);
+    if (status != KAMA_OK) {
+        session->ops->close(session);
+        free_link(link);
+    }
+    return status;
+}
+
+bool km_channel_link_accepts(const struct km_channel_link *link)
+{
+    return link->ready && !link->retired && km_h2_accepts(link->h2) &&
+           km_h2_stream_count(link->h2) < km_h2_remote_streams_max(link->h2);
+}
+
+void km_channel_link_wake(struct km_channel_link *link)
+{
+    if (link->conn != NULL) {
+        km_conn_wake(link->conn);
+    }
+}
+
+void km_channel_link_close(struct km_channel_link *link)
+{
+    retire(link);
+    if (link->connect != NULL) {
+        km_connect_cancel(link->connect);
+        link->connect = NULL;
+    } else if (link->h2 != NULL) {
+        km_h2_goaway(link->h2);
+        km_conn_close(link->conn, CLOSE_GRACE_MS);
+    }
+}
+
+void km_channel_link_time_out(struct km_channel_link *link)
+{
+    if (!link->ready && link->conn != NULL) {
+        link->timed_out = true;
+        km_conn_close(link->conn, 0);
+    }
+}
