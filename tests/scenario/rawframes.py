@@ -17,12 +17,30 @@ END_HEADERS = 4
 PADDED = 8
 PROTOCOL_ERROR = 1
 FLOW_CONTROL_ERROR = 3
+REFUSED_STREAM = 7
 CALM = 11
 
 
 def frame(kind, flags=0, stream=0, payload=b""):
     return struct.pack(">I", len(payload))[1:] + \
         struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def literal(name, value, first=0):
+    """A field that leaves the table alone (first 0x40: that enters it)."""
+    def text(data):
+        if len(data) < 127:
+            return bytes([len(data)]) + data
+        rest = len(data) - 127
+        return bytes([127, rest & 127 | 128, rest >> 7]) + data
+    return bytes([first]) + text(name) + text(value)
+
+
+def plain_block(path=b"/x"):
+    """A request's header block that does not touch the table."""
+    return b"".join(literal(name, value) for name, value in (
+        (b":method", b"POST"), (b":scheme", b"http"), (b":path", path),
+        (b":authority", b"here"), (b"content-type", b"application/grpc")))
 
 
 def rst(stream, code=8):
