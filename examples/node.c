@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * On a node: the same group, served over gRPC. Starts on a free port, uses the
+ * group locally, and stops.
+ */
+#include <kamacache/kamacache.h>
+#include <stdio.h>
+
+static kama_status load_user(void *arg, const kama_load *req, kama_sink *out)
+{
+    char row[64];
+    (void)arg;
+    int n = snprintf(row, sizeof row, "user %.*s", (int)req->key.len,
+                     (const char *)req->key.data);
+    return kama_sink_set(out, KAMA_BYTES(row, (size_t)n), NULL);
+}
+
+static int failed(const char *what, kama_status st)
+{
+    char sentence[256];
+    kama_last_error(sentence, sizeof sentence);
+    fprintf(stderr, "%s: %s (%s)\n", what, kama_strerror(st), sentence);
+    return 1;
+}
+
+static int use(kama_group *users)
+{
+    char buf[64];
+    size_t len;
+    kama_status st =
+        kama_get_copy(users, KAMA_STR("tom"), NULL, buf, sizeof buf, &len);
+    if (st != KAMA_OK) {
+        return failed("kama_get_copy", st);
+    }
+    printf("%.*s\n", (int)len, buf);
+    st = kama_del(users, KAMA_STR("tom"), NULL);
+    return st == KAMA_OK ? 0 : failed("kama_del", st);
+}
+
+static int run(kama_node *node)
+{
+    kama_group_options group_opts;
+    kama_group_options_init(&group_opts);
+    group_opts.name = "users";
+    group_opts.loader = load_user;
+
+    kama_group *users;
+    kama_status st = kama_node_add_group(node, &group_opts, &users);
+    if (st != KAMA_OK) {
+        return failed("kama_node_add_group", st);
+    }
+    st = kama_node_start(node);
+    if (st != KAMA_OK) {
+        return failed("kama_node_start", st);
+    }
+    printf("serving on %s\n", kama_node_address(node));
+    int rc = use(users);
+    st = kama_node_stop(node);
+    return st == KAMA_OK ? rc : failed("kama_node_stop", st);
+}
+
+int main(void)
+{
+    kama_node_options opts;
+    kama_node_options_init(&opts);
+    opts.listen = "127.0.0.1:0";
+    opts.etcd = NULL;
+
+    kama_node *node;
+    kama_status st = kama_node_new(&opts, &node);
+    if (st != KAMA_OK) {
+        return failed("kama_node_new", st);
+    }
+    int rc = run(node);
+    kama_node_free(node);
+    return rc;
+}
