@@ -209,7 +209,6 @@ static void set_options(nghttp2_option *option)
     nghttp2_option_set_max_settings(option, 32);
     nghttp2_option_set_max_continuations(option, 8);
     nghttp2_option_set_max_reserved_remote_streams(option, 0);
-    nghttp2_option_set_no_closed_streams(option, 1);
 }
 
 kama_status km_h2_shared_new(const kama_allocator *mem, size_t cache_bytes,
