@@ -64,7 +64,7 @@ class Drain(unittest.TestCase):
             with gated_origin(gate) as origin:
                 node = Daemon("--group", origin.group("g"))
                 with Client(node) as client:
-                    client.get_future(b"k", "g")
+                    call = client.get_future(b"k", "g")
                     kamatest.wait_until(lambda: origin.requests)
                     node.signal()
                     node.wait_line("draining")
@@ -72,7 +72,23 @@ class Drain(unittest.TestCase):
                     node.signal(number)
                     self.assertEqual(node.wait(), status)
                     self.assertLess(time.monotonic() - begin, 2 * SLOWDOWN)
+                    call.cancel()
+                    call.cancel()
                     gate.set()
+
+    def test_load_that_hangs(self):
+        """A load that nobody waits for any more does not hold the exit."""
+        gate = threading.Event()
+        with gated_origin(gate) as origin, \
+                Daemon("--group", origin.group("g", loader_timeout="1h")) \
+                as node, Client(node) as client:
+            call = client.get_future(b"k", "g")
+            kamatest.wait_until(lambda: origin.requests)
+            call.cancel()
+            node.signal()
+            self.assertEqual(node.wait(10), 0)
+            node.wait_line("loads are abandoned")
+            gate.set()
 
     def test_load_through_a_restart(self):
         """Callers that wait for a ready server lose no call when a daemon

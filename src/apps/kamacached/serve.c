@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "serve.h"
 
+#include "base/limits.h"
 #include "base/status.h"
 #include "group_spec.h"
 #include "kamacache_build.h"
@@ -61,6 +62,12 @@ static void on_event(void *arg, const kama_node_event *event)
 
 /* -- the node ------------------------------------------------------------ */
 
+struct server {
+    kama_node *node;
+    kama_group *groups[KM_GROUPS_MAX];
+    size_t group_count;
+};
+
 static kama_status make_node(const struct daemon_options *options,
                              kama_node **ret_node)
 {
@@ -76,7 +83,7 @@ static kama_status make_node(const struct daemon_options *options,
     return kama_node_new(&node, ret_node);
 }
 
-static kama_status add_group(kama_node *node, struct group_spec *spec,
+static kama_status add_group(struct server *server, struct group_spec *spec,
                              const char *folder)
 {
     kama_group *group;
@@ -88,8 +95,10 @@ static kama_status add_group(kama_node *node, struct group_spec *spec,
         }
         say_loader(spec, folder, info);
     }
-    kama_status status = kama_node_add_group(node, &spec->options, &group);
+    kama_status status =
+        kama_node_add_group(server->node, &spec->options, &group);
     if (status == KAMA_OK) {
+        server->groups[server->group_count++] = group;
         say_group(spec, info != NULL ? info->name : "none");
     } else if (info != NULL) {
         info->close(spec->options.loader_arg);
@@ -97,7 +106,7 @@ static kama_status add_group(kama_node *node, struct group_spec *spec,
     return status;
 }
 
-static kama_status add_groups(kama_node *node,
+static kama_status add_groups(struct server *server,
                               const struct daemon_options *options)
 {
     static const char *const fallback[] = {"default"};
@@ -111,7 +120,7 @@ static kama_status add_groups(kama_node *node,
         struct group_spec spec;
         status = group_spec_init(&spec, items[i]);
         if (status == KAMA_OK) {
-            status = add_group(node, &spec, folder);
+            status = add_group(server, &spec, folder);
             group_spec_fini(&spec);
         }
     }
@@ -120,20 +129,42 @@ static kama_status add_groups(kama_node *node,
 
 /* A node with its groups, not started. */
 static kama_status prepare(const struct daemon_options *options,
-                           kama_node **ret_node)
+                           struct server *server)
 {
-    kama_node *node;
-    kama_status status = make_node(options, &node);
+    server->group_count = 0;
+    kama_status status = make_node(options, &server->node);
     if (status != KAMA_OK) {
         return status;
     }
-    status = add_groups(node, options);
+    status = add_groups(server, options);
     if (status != KAMA_OK) {
-        kama_node_free(node);
-        return status;
+        kama_node_free(server->node);
     }
-    *ret_node = node;
-    return KAMA_OK;
+    return status;
+}
+
+static bool has_running_loads(const struct server *server)
+{
+    for (size_t i = 0; i < server->group_count; i++) {
+        kama_group_stats stats;
+        kama_group_stats_get(server->groups[i], &stats);
+        if (stats.loads_running > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A loader that hangs must not hold the end of the process, and freeing its
+ * group would wait for it; the kernel frees what is left. */
+static void finish(struct server *server, int code)
+{
+    if (code == EXIT_STOPPED && has_running_loads(server)) {
+        KM_LOG(WARN, COMPONENT, "loads are abandoned");
+        km_log_stop();
+        _exit(code);
+    }
+    kama_node_free(server->node);
 }
 
 /* -- serving ------------------------------------------------------------- */
@@ -184,19 +215,19 @@ static int run(kama_node *node, const struct daemon_options *options,
 
 static int serve_logged(const struct daemon_options *options, km_ns started_at)
 {
-    kama_node *node;
+    struct server server;
     KM_LOG(INFO, COMPONENT, "starting", km_f_str("version", KM_BUILD_VERSION),
            km_f_str("revision", KM_BUILD_GIT_REV),
            km_f_str("build", KM_BUILD_TYPE), km_f_int("pid", getpid()));
     daemon_options_variables(options, say_variable);
-    kama_status status = prepare(options, &node);
+    kama_status status = prepare(options, &server);
     if (status != KAMA_OK) {
         KM_LOG(ERROR, COMPONENT, "bad settings",
                km_f_str("reason", km_last_error()));
         return EXIT_SETTINGS;
     }
-    int code = run(node, options, started_at);
-    kama_node_free(node);
+    int code = run(server.node, options, started_at);
+    finish(&server, code);
     return code;
 }
 
@@ -215,13 +246,13 @@ int serve(const struct daemon_options *options, km_ns started_at)
 
 int serve_check(const struct daemon_options *options)
 {
-    kama_node *node;
-    kama_status status = prepare(options, &node);
+    struct server server;
+    kama_status status = prepare(options, &server);
     if (status != KAMA_OK) {
         fprintf(stderr, "kamacached: %s\n", km_last_error());
         return EXIT_SETTINGS;
     }
-    kama_node_free(node);
+    kama_node_free(server.node);
     puts("the settings are good");
     return EXIT_STOPPED;
 }
