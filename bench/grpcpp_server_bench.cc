@@ -13,9 +13,11 @@
 
 #include "kama/v1/kama.grpc.pb.h"
 
-namespace {
+namespace
+{
 
-class Service final : public kama::v1::KamaCacheService::CallbackService {
+class Service final : public kama::v1::KamaCacheService::CallbackService
+{
   public:
     explicit Service(size_t value_bytes)
     {

@@ -282,11 +282,11 @@ typedef struct kama_group_options {
     int64_t negative_ttl_ms;  /* 0: "does not exist" is not remembered */
     kama_loader_fn loader;    /* NULL: a miss is a miss */
     void *loader_arg;
-    void (*loader_free)(void *arg); /* NULL, or run once after the last load */
-    int64_t loader_timeout_ms;      /* 5000 */
-    uint32_t loader_concurrency;    /* loads at a time; 64 */
-    uint32_t async_threads;         /* pool of a group without node; 2 */
-    const char *policy;             /* "s3fifo" (default), "lru" */
+    void (*loader_free)(void *arg);  /* NULL, or run once after the last load */
+    int64_t loader_timeout_ms;       /* 5000 */
+    uint32_t loader_concurrency;     /* loads at a time; 64 */
+    uint32_t async_threads;          /* pool of a group without node; 2 */
+    const char *policy;              /* "s3fifo" (default), "lru" */
     const kama_allocator *allocator; /* NULL: malloc */
 } kama_group_options;
 
@@ -334,9 +334,11 @@ KAMA_API KAMA_NODISCARD kama_status kama_get(kama_group *group, kama_bytes key,
 /* As kama_get, and copies the value into buf: nothing to give back. No NUL is
  * added. KAMA_ERR_TOO_SMALL: *ret_len is the length needed; buf NULL with
  * cap 0 asks for it. The fastest hit. */
-KAMA_API KAMA_NODISCARD kama_status
-kama_get_copy(kama_group *group, kama_bytes key, const kama_ctx *ctx,
-              void *buf, size_t cap, size_t *ret_len);
+KAMA_API KAMA_NODISCARD kama_status kama_get_copy(kama_group *group,
+                                                  kama_bytes key,
+                                                  const kama_ctx *ctx,
+                                                  void *buf, size_t cap,
+                                                  size_t *ret_len);
 
 /* Looks into memory only; never blocks, never loads, never calls back.
  * KAMA_OK; KAMA_MISS: known to be absent (negative entry, or a group without
@@ -354,9 +356,10 @@ typedef struct kama_item {
 /* kama_get for n keys; item i answers key i. Returns KAMA_OK when every item
  * was answered (each with its own status); an error means that no item was
  * written. n at most 65536. */
-KAMA_API KAMA_NODISCARD kama_status
-kama_mget(kama_group *group, const kama_bytes *keys, size_t n,
-          const kama_ctx *ctx, kama_item *ret_items);
+KAMA_API KAMA_NODISCARD kama_status kama_mget(kama_group *group,
+                                              const kama_bytes *keys, size_t n,
+                                              const kama_ctx *ctx,
+                                              kama_item *ret_items);
 
 /* Gives back every value of n items and clears them. */
 KAMA_API void kama_items_unref(kama_item *items, size_t n);
@@ -414,9 +417,8 @@ typedef int (*kama_scan_cb)(void *arg, const kama_entry *entry);
  * visits a bounded number of entries. Errors: KAMA_ERR_INVALID (cursor,
  * glob over 1024 bytes), KAMA_ERR_NO_MEMORY. */
 KAMA_API KAMA_NODISCARD kama_status kama_scan(kama_group *group,
-                                              uint64_t *cursor,
-                                              kama_bytes glob, kama_scan_cb cb,
-                                              void *arg);
+                                              uint64_t *cursor, kama_bytes glob,
+                                              kama_scan_cb cb, void *arg);
 
 /* Counters since the group was made, and sizes now. */
 typedef struct kama_group_stats {
@@ -468,14 +470,17 @@ typedef void (*kama_mget_cb)(void *arg, kama_status status,
 /* kama_get whose answer comes to cb. An error returned here means that cb is
  * not called: KAMA_ERR_INVALID, TOO_LARGE, NO_MEMORY, THREADS, OVERLOADED,
  * CLOSED. The first such call starts the group's pool. */
-KAMA_API KAMA_NODISCARD kama_status
-kama_get_async(kama_group *group, kama_bytes key, const kama_ctx *ctx,
-               kama_get_cb cb, void *arg);
+KAMA_API KAMA_NODISCARD kama_status kama_get_async(kama_group *group,
+                                                   kama_bytes key,
+                                                   const kama_ctx *ctx,
+                                                   kama_get_cb cb, void *arg);
 
 /* kama_mget whose answer comes to cb, when every key is answered. */
-KAMA_API KAMA_NODISCARD kama_status
-kama_mget_async(kama_group *group, const kama_bytes *keys, size_t n,
-                const kama_ctx *ctx, kama_mget_cb cb, void *arg);
+KAMA_API KAMA_NODISCARD kama_status kama_mget_async(kama_group *group,
+                                                    const kama_bytes *keys,
+                                                    size_t n,
+                                                    const kama_ctx *ctx,
+                                                    kama_mget_cb cb, void *arg);
 
 /* -- nodes -------------------------------------------------------------- */
 
@@ -524,9 +529,8 @@ kama_node_new(const kama_node_options *options, kama_node **ret_node);
 /* Adds a group, before or after the start. It is owned by the node and lives
  * until kama_node_free. Errors: as kama_group_new, KAMA_ERR_EXISTS,
  * KAMA_ERR_TOO_LARGE (1024 groups), KAMA_ERR_CLOSED. Any thread. */
-KAMA_API KAMA_NODISCARD kama_status
-kama_node_add_group(kama_node *node, const kama_group_options *options,
-                    kama_group **ret_group);
+KAMA_API KAMA_NODISCARD kama_status kama_node_add_group(
+    kama_node *node, const kama_group_options *options, kama_group **ret_group);
 
 /* The group of that name, borrowed; NULL when there is none. */
 KAMA_API kama_group *kama_node_group(kama_node *node, const char *name);
