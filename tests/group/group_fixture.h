@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/sync.h"
