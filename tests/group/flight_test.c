@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kamacache/flight.h as an application uses it: leader and waiters, failing
+ * and re-entrant leaders, deadlines, counted results. Types: a struct as key,
+ * a pointer and a plain number as results.
+ */
+#include "group/group_fixture.h"
+
+#include <kamacache/flight.h>
+
+struct place {
+    int x, y;
+};
+
+static uint64_t place_hash(struct place p)
+{
+    return (uint64_t)(unsigned)p.x * 0x9e3779b97f4a7c15u + (unsigned)p.y;
+}
+
+static int place_equal(struct place a, struct place b)
+{
+    return a.x == b.x && a.y == b.y;
+}
+
+KAMA_FLIGHT_DEFINE(sum_flight, struct place, long, place_hash, place_equal)
+
+/* A result that counts its references. */
+struct counted {
+    atomic_int refs;
+};
+
+static void counted_ref(struct counted *c)
+{
+    atomic_fetch_add(&c->refs, 1);
+}
+
+static void counted_unref(struct counted *c)
+{
+    atomic_fetch_sub(&c->refs, 1);
+}
+
+KAMA_FLIGHT_DEFINE_REF(counted_flight, struct place, struct counted *,
+                       place_hash, place_equal, counted_ref, counted_unref)
+
+struct work {
+    struct gate gate;
+    atomic_uint calls;
+    kama_status status;
+    struct sum_flight *flight;
+    kama_status inner;
+    struct counted *counted;
+};
+
+static kama_status add(void *arg, struct place p, long *ret_sum)
+{
+    struct work *w = arg;
+    atomic_fetch_add(&w->calls, 1);
+    gate_pass(&w->gate);
+    *ret_sum = (long)p.x + p.y;
+    return w->status;
+}
+
+static void work_init(struct work *w, bool open)
+{
+    memset(w, 0, sizeof *w);
+    gate_init(&w->gate, open);
+}
+
+struct visitor {
+    pthread_t thread;
+    struct sum_flight *flight;
+    struct work *work;
+    struct place place;
+    int64_t timeout_ms;
+    kama_status status;
+    long sum;
+    int shared;
+};
+
+static void *visit(void *arg)
+{
+    struct visitor *v = arg;
+    v->status = sum_flight_do(v->flight, v->place, add, v->work, v->timeout_ms,
+                              &v->sum, &v->shared);
+    return NULL;
+}
+
+static void visitor_start(struct visitor *v, struct sum_flight *flight,
+                          struct work *w, int x, int64_t timeout_ms)
+{
+    *v = (struct visitor){.flight = flight,
+                          .work = w,
+                          .place = {x, 1},
+                          .timeout_ms = timeout_ms,
+                          .sum = -1,
+                          .shared = -1};
+    assert_int_equal(pthread_create(&v->thread, NULL, visit, v), 0);
+}
+
+/* Alone: runs, not shared, and runs again: nothing is remembered. */
+static void test_alone(void **state)
+{
+    struct sum_flight flight;
+    struct work w;
+    long sum = 0;
+    int shared = -1;
+    (void)state;
+    work_init(&w, true);
+    assert_int_equal(sum_flight_init(&flight), KAMA_OK);
+    for (unsigned i = 1; i < 3; i++) {
+        assert_int_equal(sum_flight_do(&flight, (struct place){2, 3}, add, &w,
+                                       0, &sum, &shared),
+                         KAMA_OK);
+        assert_int_equal(sum, 5);
+        assert_int_equal(shared, 0);
+        assert_int_equal(atomic_load(&w.calls), i);
+    }
+    assert_int_equal(
+        sum_flight_do(&flight, (struct place){2, 3}, add, &w, 0, NULL, NULL),
+        KAMA_OK);
+    sum_flight_fini(&flight);
+    assert_null(flight.engine);
+}
+
+/* One works, one leaves in time, the others share; another key runs beside. */
+static void test_shared(void **state)
+{
+    enum { CROWD = 50 };
+    struct sum_flight flight;
+    struct work w;
+    struct visitor leader, hasty, other;
+    static struct visitor crowd[CROWD];
+    (void)state;
+    work_init(&w, false);
+    assert_int_equal(sum_flight_init(&flight), KAMA_OK);
+    visitor_start(&leader, &flight, &w, 7, 0);
+    gate_await(&w.gate, 1);
+    visitor_start(&hasty, &flight, &w, 7, 10);
+    for (int i = 0; i < CROWD; i++) {
+        visitor_start(&crowd[i], &flight, &w, 7, 0);
+    }
+    visitor_start(&other, &flight, &w, 8, 0);
+    gate_await(&w.gate, 2);
+    (void)pthread_join(hasty.thread, NULL);
+    assert_int_equal(hasty.status, KAMA_ERR_TIMEOUT);
+    assert_int_equal(hasty.sum, -1);
+    gate_set(&w.gate, true);
+    (void)pthread_join(leader.thread, NULL);
+    (void)pthread_join(other.thread, NULL);
+    assert_int_equal(leader.sum, 8);
+    assert_int_equal(other.sum, 9);
+    for (int i = 0; i < CROWD; i++) {
+        (void)pthread_join(crowd[i].thread, NULL);
+        assert_int_equal(crowd[i].status, KAMA_OK);
+        assert_int_equal(crowd[i].sum, 8);
+    }
+    sum_flight_fini(&flight);
+}
+
+/* The leader's error is everybody's; results are not written. */
+static void test_failing_leader(void **state)
+{
+    struct sum_flight flight;
+    struct work w;
+    struct visitor leader, follower;
+    (void)state;
+    work_init(&w, false);
+    w.status = KAMA_ERR_IO;
+    assert_int_equal(sum_flight_init(&flight), KAMA_OK);
+    visitor_start(&leader, &flight, &w, 1, 0);
+    gate_await(&w.gate, 1);
+    visitor_start(&follower, &flight, &w, 1, 0);
+    gate_set(&w.gate, true);
+    (void)pthread_join(leader.thread, NULL);
+    (void)pthread_join(follower.thread, NULL);
+    assert_int_equal(leader.status, KAMA_ERR_IO);
+    assert_int_equal(follower.status, KAMA_ERR_IO);
+    assert_int_equal(leader.sum, -1);
+    assert_int_equal(follower.sum, -1);
+    sum_flight_fini(&flight);
+}
+
+static kama_status call_again(void *arg, struct place p, long *ret_sum)
+{
+    struct work *w = arg;
+    w->inner = sum_flight_do(w->flight, p, add, w, 0, ret_sum, NULL);
+    p.x++;
+    return sum_flight_do(w->flight, p, add, w, 0, ret_sum, NULL);
+}
+
+/* The own key from inside is a typed error, another one is fine. */
+static void test_reentrance(void **state)
+{
+    struct sum_flight flight;
+    struct work w;
+    long sum = 0;
+    (void)state;
+    work_init(&w, true);
+    assert_int_equal(sum_flight_init(&flight), KAMA_OK);
+    w.flight = &flight;
+    assert_int_equal(sum_flight_do(&flight, (struct place){1, 1}, call_again,
+                                   &w, 0, &sum, NULL),
+                     KAMA_OK);
+    assert_int_equal(w.inner, KAMA_ERR_REENTRANT);
+    assert_int_equal(sum, 3);
+    sum_flight_fini(&flight);
+}
+
+static kama_status count_up(void *arg, struct place p, struct counted **ret)
+{
+    struct work *w = arg;
+    (void)p;
+    gate_pass(&w->gate);
+    atomic_store(&w->counted->refs, 1);
+    *ret = w->counted;
+    return KAMA_OK;
+}
+
+struct taker {
+    pthread_t thread;
+    struct counted_flight *flight;
+    struct work *work;
+    bool wants;
+    struct counted *got;
+};
+
+static void *take(void *arg)
+{
+    struct taker *t = arg;
+    kama_status st =
+        counted_flight_do(t->flight, (struct place){1, 1}, count_up, t->work, 0,
+                          t->wants ? &t->got : NULL, NULL);
+    assert_int_equal(st, KAMA_OK);
+    return NULL;
+}
+
+/* One reference per caller that takes the result, none for who does not. */
+static void test_counted_results(void **state)
+{
+    struct counted_flight flight;
+    struct counted counted;
+    struct work w;
+    struct taker takers[4] = {
+        {.wants = true}, {.wants = true}, {.wants = true}, {.wants = false}};
+    (void)state;
+    work_init(&w, false);
+    w.counted = &counted;
+    assert_int_equal(counted_flight_init(&flight), KAMA_OK);
+    for (int i = 0; i < 4; i++) {
+        takers[i].flight = &flight;
+        takers[i].work = &w;
+        assert_int_equal(
+            pthread_create(&takers[i].thread, NULL, take, &takers[i]), 0);
+        gate_await(&w.gate, 1);
+    }
+    gate_set(&w.gate, true);
+    int held = 0;
+    for (int i = 0; i < 4; i++) {
+        (void)pthread_join(takers[i].thread, NULL);
+        held += takers[i].got != NULL;
+    }
+    assert_int_equal(held, 3);
+    /* A taker that came after the first flight made a second result. */
+    assert_true(atomic_load(&counted.refs) <= 3);
+    counted_flight_fini(&flight);
+}
+
+/* Many threads, few keys: the sanitizers are the judges. */
+static void *roam(void *arg)
+{
+    struct visitor *v = arg;
+    for (int i = 0; i < 3000; i++) {
+        struct place p = {i % 5, 1};
+        long sum = 0;
+        kama_status st =
+            sum_flight_do(v->flight, p, add, v->work, i % 7 == 0, &sum, NULL);
+        assert_true(st == KAMA_OK || st == KAMA_ERR_TIMEOUT);
+        assert_true(st != KAMA_OK || sum == p.x + 1);
+    }
+    return NULL;
+}
+
+static void test_mix(void **state)
+{
+    struct sum_flight flight;
+    struct work w;
+    struct visitor visitors[6];
+    (void)state;
+    work_init(&w, true);
+    assert_int_equal(sum_flight_init(&flight), KAMA_OK);
+    for (int i = 0; i < 6; i++) {
+        visitors[i].flight = &flight;
+        visitors[i].work = &w;
+        assert_int_equal(
+            pthread_create(&visitors[i].thread, NULL, roam, &visitors[i]), 0);
+    }
+    for (int i = 0; i < 6; i++) {
+        (void)pthread_join(visitors[i].thread, NULL);
+    }
+    sum_flight_fini(&flight);
+}
+
+/* -- the engine: waiters as data -- */
+
+static bool same_key(const struct km_flight_call *call, const void *key)
+{
+    (void)call;
+    (void)key;
+    return true;
+}
+
+static const struct km_flight_ops plain_ops = {.equal = same_key};
+
+static void wake_nobody(struct km_flight_waiter *waiter,
+                        struct km_flight_call *call)
+{
+    (void)call;
+    waiter->call_deadline = 99;
+}
+
+/* At the limit of waiters, and one past it. */
+static void test_waiters_max(void **state)
+{
+    struct km_flight flight;
+    struct km_flight_call call = {.hash = 1};
+    kama_status st = KAMA_OK;
+    struct km_flight_waiter *waiters =
+        test_calloc(KM_FLIGHT_WAITERS_MAX + 1, sizeof *waiters);
+    (void)state;
+    assert_int_equal(km_flight_init(&flight, &plain_ops), KAMA_OK);
+    assert_int_equal(km_flight_join(&flight, 1, "", NULL, NULL, &st),
+                     KM_FLIGHT_NOBODY);
+    assert_int_equal(km_flight_join(&flight, 1, "", NULL, &call, &st),
+                     KM_FLIGHT_LEADS);
+    assert_int_equal(km_flight_join(&flight, 1, "", NULL, NULL, &st),
+                     KM_FLIGHT_ANSWER);
+    assert_int_equal(st, KAMA_ERR_WOULD_DEADLOCK);
+    for (unsigned i = 0; i <= KM_FLIGHT_WAITERS_MAX; i++) {
+        waiters[i].wake = wake_nobody;
+        assert_int_equal(km_flight_join(&flight, 1, "", &waiters[i], NULL, &st),
+                         i < KM_FLIGHT_WAITERS_MAX ? KM_FLIGHT_PARKED
+                                                   : KM_FLIGHT_ANSWER);
+    }
+    assert_int_equal(st, KAMA_ERR_BUSY);
+    assert_true(km_flight_leave(&flight, &waiters[3]));
+    assert_false(km_flight_leave(&flight, &waiters[3]));
+    assert_true(km_flight_leave_call(&flight, &call, &waiters[4]));
+    assert_true(km_flight_end(&flight, &call, NULL, NULL));
+    assert_false(km_flight_end(&flight, &call, NULL, NULL));
+    km_flight_wake(&flight, &call);
+    assert_int_equal(waiters[0].call_deadline, 99);
+    assert_int_equal(waiters[3].call_deadline, 0);
+    assert_int_equal(waiters[4].call_deadline, 0);
+    assert_int_equal(waiters[KM_FLIGHT_WAITERS_MAX - 1].call_deadline, 99);
+    km_flight_fini(&flight);
+    test_free(waiters);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_shared),
+        cmocka_unit_test(test_failing_leader),
+        cmocka_unit_test(test_reentrance),
+        cmocka_unit_test(test_counted_results),
+        cmocka_unit_test(test_mix),
+        cmocka_unit_test(test_waiters_max),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Options: by name, at their limits and one past, what contradicts; and
+ * structs of programs that are older or newer than the library.
+ */
+#include "group/group_fixture.h"
+#include "group/options.h"
+
+#include <stdlib.h>
+
+static kama_status try_new(const kama_group_options *options)
+{
+    kama_group *group = NULL;
+    kama_status st = kama_group_new(options, &group);
+    if (st == KAMA_OK) {
+        kama_group_free(group);
+    }
+    return st;
+}
+
+static kama_status set(kama_group_options *o, const char *name,
+                       const char *value)
+{
+    return kama_group_options_set(o, name, value);
+}
+
+static void expect_sentence(const char *part)
+{
+    char sentence[256];
+    kama_last_error(sentence, sizeof sentence);
+    if (strstr(sentence, part) == NULL) {
+        fail_msg("\"%s\" does not say \"%s\"", sentence, part);
+    }
+}
+
+static void test_by_name(void **state)
+{
+    kama_group_options o;
+    (void)state;
+    kama_group_options_init(&o);
+    assert_int_equal(set(&o, "max_bytes", "1g"), KAMA_OK);
+    assert_int_equal(o.max_bytes, 1u << 30);
+    assert_int_equal(set(&o, "max_value_bytes", "2m"), KAMA_OK);
+    assert_int_equal(o.max_value_bytes, 2u << 20);
+    assert_int_equal(set(&o, "ttl", "5s"), KAMA_OK);
+    assert_int_equal(o.ttl_ms, 5000);
+    assert_int_equal(set(&o, "negative_ttl", "250ms"), KAMA_OK);
+    assert_int_equal(o.negative_ttl_ms, 250);
+    assert_int_equal(set(&o, "ttl_jitter", "10"), KAMA_OK);
+    assert_int_equal(o.ttl_jitter, 10);
+    assert_int_equal(set(&o, "policy", "lru"), KAMA_OK);
+    assert_string_equal(o.policy, "lru");
+    assert_int_equal(set(&o, "loader_timeout", "1m"), KAMA_OK);
+    assert_int_equal(o.loader_timeout_ms, 60000);
+    assert_int_equal(set(&o, "loader_concurrency", "8"), KAMA_OK);
+    assert_int_equal(o.loader_concurrency, 8);
+    assert_int_equal(set(&o, "async_threads", "3"), KAMA_OK);
+    assert_int_equal(o.async_threads, 3);
+    assert_int_equal(o.struct_size, sizeof o);
+    assert_int_equal(try_new(&o), KAMA_OK);
+}
+
+static void test_names_that_are_none(void **state)
+{
+    kama_group_options o;
+    (void)state;
+    kama_group_options_init(&o);
+    assert_int_equal(set(&o, "max_byte", "1g"), KAMA_ERR_INVALID);
+    expect_sentence("max_bytes");
+    assert_int_equal(set(&o, "colour", "red"), KAMA_ERR_INVALID);
+    expect_sentence("colour");
+    assert_int_equal(set(&o, "loader", "x"), KAMA_ERR_INVALID);
+    assert_int_equal(set(&o, "stale_if_error", "5s"), KAMA_ERR_UNSUPPORTED);
+    expect_sentence("stale_if_error");
+    assert_int_equal(set(&o, "sync", "all"), KAMA_ERR_UNSUPPORTED);
+    assert_int_equal(set(&o, "max_bytes", "many"), KAMA_ERR_INVALID);
+    assert_int_equal(set(&o, "max_bytes", "1"), KAMA_ERR_INVALID);
+    assert_int_equal(set(&o, "ttl", "-5s"), KAMA_ERR_INVALID);
+    assert_int_equal(set(&o, "ttl_jitter", "51"), KAMA_ERR_INVALID);
+    assert_int_equal(set(&o, "ttl_jitter", "50"), KAMA_OK);
+    assert_int_equal(set(&o, "loader_concurrency", "0"), KAMA_ERR_INVALID);
+    assert_int_equal(set(&o, "loader_concurrency", "1025"), KAMA_ERR_INVALID);
+    assert_int_equal(set(&o, "loader_concurrency", "1024"), KAMA_OK);
+    assert_int_equal(o.max_bytes, KM_GROUP_BYTES_DEFAULT);
+}
+
+/* Fields at the limit and one past it; the sentence names the field. */
+static void test_limits(void **state)
+{
+    kama_group_options o;
+    char name[KM_GROUP_NAME_BYTES_MAX + 2];
+    (void)state;
+#define EXPECT(field, ok, bad, status)                                         \
+    do {                                                                       \
+        kama_group_options_init(&o);                                           \
+        o.field = (ok);                                                        \
+        assert_int_equal(try_new(&o), KAMA_OK);                                \
+        o.field = (bad);                                                       \
+        assert_int_equal(try_new(&o), (status));                               \
+        expect_sentence(#field);                                               \
+    } while (0)
+    EXPECT(max_bytes, KM_GROUP_BYTES_MIN, KM_GROUP_BYTES_MIN - 1,
+           KAMA_ERR_INVALID);
+    EXPECT(ttl_jitter, 50, 51, KAMA_ERR_INVALID);
+    EXPECT(ttl_ms, INT64_MAX, -2, KAMA_ERR_INVALID);
+    EXPECT(ttl_ms, KAMA_TTL_FOREVER, INT64_MIN, KAMA_ERR_INVALID);
+    EXPECT(negative_ttl_ms, INT64_MAX, -1, KAMA_ERR_INVALID);
+    EXPECT(loader_timeout_ms, 1, 0, KAMA_ERR_INVALID);
+    EXPECT(loader_timeout_ms, KM_LOADER_TIMEOUT_MS_MAX,
+           KM_LOADER_TIMEOUT_MS_MAX + 1, KAMA_ERR_INVALID);
+    EXPECT(loader_concurrency, KM_LOADER_CONCURRENCY_MAX,
+           KM_LOADER_CONCURRENCY_MAX + 1, KAMA_ERR_INVALID);
+    EXPECT(async_threads, KM_ASYNC_THREADS_MAX, KM_ASYNC_THREADS_MAX + 1,
+           KAMA_ERR_INVALID);
+    EXPECT(policy, "lru", "fifo", KAMA_ERR_INVALID);
+    EXPECT(policy, "s3fifo", NULL, KAMA_ERR_INVALID);
+    EXPECT(name, "\xe7\x94\xa8\xe6\x88\xb7", "\xff", KAMA_ERR_INVALID);
+    EXPECT(name, "x", "", KAMA_ERR_INVALID);
+#undef EXPECT
+    memset(name, 'n', sizeof name);
+    name[KM_GROUP_NAME_BYTES_MAX + 1] = '\0';
+    kama_group_options_init(&o);
+    o.name = name;
+    assert_int_equal(try_new(&o), KAMA_ERR_TOO_LARGE);
+    o.name = name + 1;
+    assert_int_equal(try_new(&o), KAMA_OK);
+}
+
+/* max_bytes has room for four of the largest value; unset, the largest value
+ * follows from max_bytes. */
+static void test_value_limit(void **state)
+{
+    kama_group_options o;
+    kama_group *group;
+    (void)state;
+    kama_group_options_init(&o);
+    o.max_bytes = 4u << 20;
+    o.max_value_bytes = (1u << 20) + 1;
+    assert_int_equal(try_new(&o), KAMA_ERR_INVALID);
+    o.max_value_bytes = 1u << 20;
+    assert_int_equal(try_new(&o), KAMA_OK);
+    o.max_bytes = (uint64_t)1 << 40;
+    o.max_value_bytes = KM_VALUE_BYTES_LOCAL_MAX;
+    assert_int_equal(try_new(&o), KAMA_OK);
+    o.max_value_bytes = KM_VALUE_BYTES_LOCAL_MAX + 1;
+    assert_int_equal(try_new(&o), KAMA_ERR_TOO_LARGE);
+    o.max_value_bytes = 0;
+    o.max_bytes = 1u << 20;
+    assert_int_equal(kama_group_new(&o, &group), KAMA_OK);
+    assert_int_equal(km_group_max_value_bytes(group), 1u << 18);
+    kama_group_free(group);
+    kama_group_free(NULL);
+}
+
+/* -- structs of another age -- */
+
+/* kama_group_options as it was when it ended at ttl_ms. */
+struct old_options {
+    uint32_t struct_size;
+    uint32_t ttl_jitter;
+    const char *name;
+    uint64_t max_bytes;
+    uint64_t max_value_bytes;
+    int64_t ttl_ms;
+    uint64_t canary;
+};
+
+struct old_stats {
+    uint32_t struct_size;
+    uint32_t reserved;
+    uint64_t gets;
+    uint64_t hits;
+    uint64_t canary;
+};
+
+/* An older program: nothing is written past its structs, new fields have
+ * their defaults. */
+static void test_older_program(void **state)
+{
+    struct old_options old = {.canary = 0xabcdef};
+    struct old_stats stats = {.canary = 0xabcdef};
+    kama_group_options *o = (kama_group_options *)(void *)&old;
+    kama_group *group;
+    (void)state;
+    kama_group_options_init_sized(o, offsetof(struct old_options, canary));
+    assert_int_equal(old.canary, 0xabcdef);
+    assert_int_equal(old.max_bytes, KM_GROUP_BYTES_DEFAULT);
+    assert_int_equal(kama_group_options_set(o, "ttl", "5s"), KAMA_OK);
+    assert_int_equal(kama_group_options_set(o, "negative_ttl", "5s"),
+                     KAMA_ERR_UNSUPPORTED);
+    assert_int_equal(old.canary, 0xabcdef);
+    assert_int_equal(kama_group_new(o, &group), KAMA_OK);
+    kama_group_stats_get_sized(group, (kama_group_stats *)(void *)&stats,
+                               offsetof(struct old_stats, canary));
+    assert_int_equal(stats.struct_size, offsetof(struct old_stats, canary));
+    assert_int_equal(stats.canary, 0xabcdef);
+    kama_group_free(group);
+}
+
+/* A newer program: what we do not know must be zero. */
+static void test_newer_program(void **state)
+{
+    struct {
+        kama_group_options options;
+        uint64_t later;
+    } o;
+    struct {
+        kama_ctx ctx;
+        uint64_t later;
+    } c;
+    kama_group *group;
+    kama_value *value;
+    (void)state;
+    kama_group_options_init_sized(&o.options, sizeof o);
+    assert_int_equal(o.later, 0);
+    assert_int_equal(kama_group_new(&o.options, &group), KAMA_OK);
+    kama_ctx_init_sized(&c.ctx, sizeof c);
+    assert_int_equal(kama_get(group, KAMA_STR("k"), &c.ctx, &value), KAMA_MISS);
+    c.later = 1;
+    assert_int_equal(kama_get(group, KAMA_STR("k"), &c.ctx, &value),
+                     KAMA_ERR_INVALID);
+    kama_group_free(group);
+    o.later = 1;
+    assert_int_equal(kama_group_new(&o.options, &group), KAMA_ERR_INVALID);
+    o.options.struct_size = 0;
+    assert_int_equal(kama_group_new(&o.options, &group), KAMA_ERR_INVALID);
+    expect_sentence("initialised");
+}
+
+static void test_inits(void **state)
+{
+    kama_ctx ctx;
+    kama_sink_options sink;
+    kama_set_options set_options;
+    (void)state;
+    memset(&ctx, 0xff, sizeof ctx);
+    kama_ctx_init(&ctx);
+    assert_int_equal(ctx.struct_size, sizeof ctx);
+    assert_int_equal(ctx.flags | ctx.deadline_ms | ctx.origin, 0);
+    kama_sink_options_init(&sink);
+    assert_int_equal(sink.struct_size, sizeof sink);
+    kama_set_options_init(&set_options);
+    assert_int_equal(set_options.struct_size, sizeof set_options);
+    assert_null(set_options.ctx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_by_name),
+        cmocka_unit_test(test_names_that_are_none),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_value_limit),
+        cmocka_unit_test(test_older_program),
+        cmocka_unit_test(test_newer_program),
+        cmocka_unit_test(test_inits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* kama_scan: globs, bounded calls, callbacks that stop and that use the
+ * group. */
+#include "group/group_fixture.h"
+
+enum { KEYS = 5000 };
+
+struct scan {
+    kama_group *group;
+    unsigned seen;
+    unsigned calls;
+    unsigned stop_every; /* 0: never */
+    bool mutates;
+};
+
+static int on_entry(void *arg, const kama_entry *entry)
+{
+    struct scan *s = arg;
+    assert_int_equal(entry->struct_size, sizeof *entry);
+    assert_int_equal(entry->value_bytes, 5);
+    s->seen++;
+    if (s->mutates) {
+        assert_int_equal(kama_del(s->group, entry->key, NULL), KAMA_OK);
+    }
+    return s->stop_every != 0 && s->seen % s->stop_every == 0;
+}
+
+static void fill(kama_group *group)
+{
+    char key[32];
+    for (unsigned i = 0; i < KEYS; i++) {
+        (void)snprintf(key, sizeof key, "%s:%u", i % 5 == 0 ? "five" : "key",
+                       i);
+        assert_int_equal(
+            kama_set(group, kama_bytes_str(key), KAMA_STR("value"), NULL),
+            KAMA_OK);
+    }
+}
+
+static void scan_all(struct scan *s, const char *glob)
+{
+    uint64_t cursor = 0;
+    do {
+        unsigned before = s->seen;
+        assert_int_equal(
+            kama_scan(s->group, &cursor, kama_bytes_str(glob), on_entry, s),
+            KAMA_OK);
+        assert_true(s->seen - before <= KM_SCAN_ENTRIES_PER_CALL + 64);
+        s->calls++;
+    } while (cursor != 0);
+}
+
+static void test_scan(void **state)
+{
+    struct fixture *f = fixture_open(fixture_new());
+    (void)state;
+    fill(f->group);
+    static const struct {
+        const char *glob;
+        unsigned count;
+        unsigned stop_every;
+    } cases[] = {{"", KEYS, 0},         {"*", KEYS, 0}, {"five:*", 1000, 0},
+                 {"key:1", 1, 0},       {"no*", 0, 0},  {"", KEYS, 1},
+                 {"[fk]*:???", 900, 0}, {"", KEYS, 7}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct scan s = {.group = f->group, .stop_every = cases[i].stop_every};
+        scan_all(&s, cases[i].glob);
+        assert_int_equal(s.seen, cases[i].count);
+        assert_true(s.calls >= KEYS / (KM_SCAN_ENTRIES_PER_CALL + 64));
+    }
+    fixture_free(f);
+}
+
+/* The callback may change the group; no lock is held. */
+static void test_mutating_callback(void **state)
+{
+    struct fixture *f = fixture_open(fixture_new());
+    struct scan s = {.group = f->group, .mutates = true};
+    (void)state;
+    fill(f->group);
+    scan_all(&s, "*");
+    assert_int_equal(s.seen, KEYS);
+    assert_int_equal(stats(f).entries, 0);
+    fixture_free(f);
+}
+
+/* The glob at its limit, and one past it. */
+static void test_limits(void **state)
+{
+    struct fixture *f = fixture_open(fixture_new());
+    static char glob[KM_GLOB_BYTES_MAX + 1];
+    struct scan s = {.group = f->group};
+    uint64_t cursor = 0;
+    (void)state;
+    memset(glob, '*', sizeof glob);
+    assert_int_equal(kama_scan(f->group, &cursor,
+                               KAMA_BYTES(glob, KM_GLOB_BYTES_MAX), on_entry,
+                               &s),
+                     KAMA_OK);
+    assert_int_equal(kama_scan(f->group, &cursor,
+                               KAMA_BYTES(glob, KM_GLOB_BYTES_MAX + 1),
+                               on_entry, &s),
+                     KAMA_ERR_INVALID);
+    fixture_free(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_scan),
+        cmocka_unit_test(test_mutating_callback),
+        cmocka_unit_test(test_limits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
