@@ -32,6 +32,8 @@ const struct km_metric km_rpc_metrics[KM_RPC_M_COUNT] = {
                                "the protocol."},
     [KM_RPC_M_FOREIGN] = {"foreign_requests", KM_METRIC_COUNTER, "",
                           "Connections and requests that are not gRPC."},
+    [KM_RPC_M_HELD_BYTES] = {"request_held", KM_METRIC_GAUGE, "bytes",
+                             "Memory of requests that came in pieces."},
 };
 
 /* -- life ---------------------------------------------------------------- */
@@ -98,6 +100,9 @@ kama_status km_rpc_server_new(const struct km_rpc_server_options *options,
     server->options = *options;
     server->mem = mem;
     server->call_bytes = call_bytes(options);
+    if (options->held_bytes_max == 0) {
+        server->options.held_bytes_max = KM_RPC_HELD_BYTES_LOOP;
+    }
     km_rpc_server_allow_message(server, options->max_message_bytes);
     km_rpc_server_allow_message(server, KM_RPC_MESSAGE_BYTES_MIN);
     kama_status status = km_metric_set_new(mem, km_rpc_metrics, KM_RPC_M_COUNT,

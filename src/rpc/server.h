@@ -50,6 +50,7 @@ struct km_rpc_server_options {
     size_t method_count;
     void *arg; /* km_rpc_call_arg */
     uint64_t max_message_bytes;
+    uint64_t held_bytes_max; /* requests in pieces, per loop; 0: the limit */
     unsigned max_connections;
     const char *http1_hint; /* the sentence that an HTTP/1.1 client gets */
 };
@@ -88,6 +89,7 @@ enum {
     KM_RPC_M_CANCELLED,
     KM_RPC_M_ABUSE_CLOSED, /* a limit of limits.h was passed */
     KM_RPC_M_FOREIGN,      /* not HTTP/2 or not gRPC */
+    KM_RPC_M_HELD_BYTES,   /* gauge: of requests that came in pieces */
     KM_RPC_M_COUNT
 };
 extern const struct km_metric km_rpc_metrics[KM_RPC_M_COUNT];

@@ -246,8 +246,10 @@ static void count_held(struct km_rpc_call *call)
     if (held == call->held_bytes) {
         return;
     }
-    call->conn->held_bytes += held - call->held_bytes;
-    call->home->held_bytes += held - call->held_bytes;
+    size_t more = held - call->held_bytes; /* or less, modulo 2^64 */
+    call->conn->held_bytes += more;
+    call->home->held_bytes += more;
+    km_metric_add(call->home->server->metrics, KM_RPC_M_HELD_BYTES, more);
     call->held_bytes = held;
 }
 
@@ -358,7 +360,7 @@ void km_rpc_call_data(struct km_rpc_call *call, kama_bytes chunk, bool last)
         return;
     }
     count_held(call);
-    if (call->home->held_bytes > KM_RPC_HELD_BYTES_LOOP) {
+    if (call->home->held_bytes > call->home->server->options.held_bytes_max) {
         refuse(call, KAMA_ERR_OVERLOADED, "too much is being received");
         km_rpc_call_drop_request(call);
     }

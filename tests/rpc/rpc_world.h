@@ -240,6 +240,7 @@ struct world_options {
     const kama_allocator *mem;
     unsigned loops; /* 0: 1 */
     unsigned max_connections;
+    uint64_t held_bytes_max;
 };
 
 static inline kama_status world_open_server(struct world *world,
@@ -253,7 +254,7 @@ static inline kama_status world_open_server(struct world *world,
         .methods = world_methods,
         .method_count = sizeof world_methods / sizeof world_methods[0],
         .arg = world,
-        .max_message_bytes = 0,
+        .held_bytes_max = options->held_bytes_max,
         .max_connections = options->max_connections,
         .http1_hint = WORLD_HINT,
     };
@@ -357,6 +358,7 @@ static inline void world_fini(struct world *world)
     if (world->server != NULL) {
         assert_int_equal(world_metric(world, KM_RPC_M_CONNECTIONS), 0);
         assert_int_equal(world_metric(world, KM_RPC_M_CALLS_RUNNING), 0);
+        assert_int_equal(world_metric(world, KM_RPC_M_HELD_BYTES), 0);
     }
     world_free(world);
 }

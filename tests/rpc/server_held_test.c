@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests that come in pieces: how much of them a server holds. */
+#include "rpc/rpc_world.h"
+
+#include "base/limits.h"
+
+#define REQUESTS 40
+#define REQUEST_BYTES (1u << 20)
+
+struct pieces {
+    struct world world;
+    struct wire_client client;
+    struct seen *seen[REQUESTS];
+    uint8_t *data;
+};
+
+/* Opens requests of 1 MiB and sends all but the last byte of each, as far as
+ * the windows let it. */
+static void pieces_init(struct pieces *p, uint64_t held_bytes_max)
+{
+    assert_int_equal(
+        world_init(&p->world,
+                   &(struct world_options){.held_bytes_max = held_bytes_max}),
+        KAMA_OK);
+    wire_client_open(&p->client, p->world.address);
+    p->data = malloc(REQUEST_BYTES);
+    for (size_t i = 0; i < REQUEST_BYTES; i++) {
+        p->data[i] = (uint8_t)(i * 31 + i / 251);
+    }
+    uint8_t prefix[KM_GRPC_PREFIX_BYTES];
+    km_grpc_prefix_write(prefix, REQUEST_BYTES);
+    for (int i = 0; i < REQUESTS; i++) {
+        p->seen[i] =
+            wire_begin(&p->client, &(struct wire_request){.path = "/t/Echo"});
+        wire_body(p->seen[i], kama_bytes_make(prefix, sizeof prefix));
+        wire_body(p->seen[i], kama_bytes_make(p->data, REQUEST_BYTES - 1));
+    }
+}
+
+static void pieces_finish(struct pieces *p, int i)
+{
+    wire_body(p->seen[i], kama_bytes_make(p->data + REQUEST_BYTES - 1, 1));
+    wire_end(p->seen[i]);
+}
+
+static void pieces_fini(struct pieces *p)
+{
+    free(p->data);
+    wire_client_close(&p->client);
+    world_fini(&p->world);
+}
+
+/* The client's streams that still wait for a window. */
+static unsigned waiting(const struct pieces *p)
+{
+    unsigned n = 0;
+    for (int i = 0; i < REQUESTS; i++) {
+        n += p->seen[i]->stream != NULL && km_h2_queued(p->seen[i]->stream) > 0;
+    }
+    return n;
+}
+
+/* Sends all that the windows permit: the answer to a later call says that
+ * everything before it was read. */
+static void settle(struct pieces *p)
+{
+    for (int i = 0; i < 3; i++) {
+        struct seen *seen = wire_call(&p->client, "/t/Echo", KM_LIT("now"));
+        assert_status(seen, KAMA_OK);
+    }
+}
+
+/* More than a connection may hold: windows keep most of it with the client,
+ * memory stays bounded, and yet every request comes through. */
+static void test_windows_hold_back(void **state)
+{
+    (void)state;
+    struct pieces p;
+    pieces_init(&p, 0);
+    settle(&p);
+    assert_true(waiting(&p) > REQUESTS / 2);
+    const uint64_t held = world_metric(&p.world, KM_RPC_M_HELD_BYTES);
+    assert_true(held > KM_RPC_HELD_BYTES_CONN);
+    /* Buffers grow by doubling: twice a window each, at most. */
+    assert_true(held < KM_RPC_HELD_BYTES_CONN + 2 * REQUEST_BYTES +
+                           REQUESTS * 2 * KM_H2_STREAM_WINDOW_BYTES);
+    for (int i = 0; i < REQUESTS; i++) {
+        pieces_finish(&p, i);
+    }
+    for (int i = 0; i < REQUESTS; i++) {
+        wire_wait(&p.client, p.seen[i]);
+        assert_status(p.seen[i], KAMA_OK);
+        assert_message(p.seen[i], kama_bytes_make(p.data, REQUEST_BYTES));
+    }
+    pieces_fini(&p);
+}
+
+/* A client that goes away in the middle gives all of it back. */
+static void test_given_up(void **state)
+{
+    (void)state;
+    struct pieces p;
+    pieces_init(&p, 0);
+    settle(&p);
+    for (int i = 0; i < REQUESTS; i++) {
+        km_h2_reset(p.seen[i]->stream, KM_H2_CANCEL);
+    }
+    settle(&p);
+    world_wait_metric(&p.world, KM_RPC_M_HELD_BYTES, 0);
+    pieces_fini(&p);
+}
+
+/* More than a loop may hold: requests past it are refused, those before it
+ * come through. */
+static void test_loop_is_full(void **state)
+{
+    (void)state;
+    struct pieces p;
+    pieces_init(&p, 4 * REQUEST_BYTES);
+    unsigned refused = 0;
+    for (int i = 0; i < REQUESTS; i++) {
+        pieces_finish(&p, i);
+    }
+    for (int i = 0; i < REQUESTS; i++) {
+        wire_wait(&p.client, p.seen[i]);
+        if (wire_has(&p.seen[i]->headers, "kama-status: KAMA_ERR_OVERLOADED")) {
+            assert_status(p.seen[i], KAMA_ERR_OVERLOADED);
+            refused++;
+        } else {
+            assert_status(p.seen[i], KAMA_OK);
+        }
+    }
+    assert_in_range(refused, 1, REQUESTS - 1);
+    pieces_fini(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_windows_hold_back),
+        cmocka_unit_test(test_given_up),
+        cmocka_unit_test(test_loop_is_full),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
