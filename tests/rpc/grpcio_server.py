@@ -1,36 +1,40 @@
-#SPDX - License - Identifier : MIT
-""
-    "A gRPC server on grpcio for the tests of the C channel: grpcio_server.py
-    PORT.Prints the port(0
-                         : there is no grpc module) and
-    serves until its standard input ends; then it drains for at most 5 s.
+# SPDX-License-Identifier: MIT
+"""A gRPC server on grpcio for the tests of the C channel: grpcio_server.py
+PORT. Prints the port (0: there is no grpc module) and serves until its
+standard input ends; then it drains for at most 5 s. A line "COUNTER N" on the
+standard input is answered when that counter has come to N.
 
 Messages are bytes. Methods of /test.S/: Echo, Fail (CODE:TEXT), Kama
-(CODE:NAME), Meta, Big (N), Hang, Cancelled, Slow (unary);
-Count(N), Zero,
-    Two(server streams, Zero and Two are called as if they were unary);
-Chat(bidi).""
-           "
-    import sys import threading import time from concurrent import futures
+(CODE:NAME), Meta, Big (N), Hang, Cancelled (N), Slow (unary); Count (N), Zero,
+Two (server streams, Zero and Two are called as if they were unary); Chat
+(bidi).
+"""
+import sys
+import threading
+import time
+from concurrent import futures
 
-try : import grpc except ImportError:
+try:
+    import grpc
+except ImportError:
     print(0, flush=True)
     sys.exit(0)
 
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 LOCK = threading.Condition()
 COUNTS = {"hanging": 0, "cancelled": 0}
+ENDING = threading.Event()
 
 
-def count(name, by=1):
-    """Changes a counter and wakes those who wait for it."""
+def count(name):
+    """Counts, and wakes those who wait for it."""
     with LOCK:
-        COUNTS[name] += by
+        COUNTS[name] += 1
         LOCK.notify_all()
 
 
 def wait_for(name, least):
-    """Waits until a counter is large enough."""
+    """Waits until a counter is large enough; returns it."""
     with LOCK:
         LOCK.wait_for(lambda: COUNTS[name] >= least, 20)
         return COUNTS[name]
@@ -56,8 +60,8 @@ def meta(request, context):
     del request
     left = context.time_remaining()
     lines = ["%s=%s" % (k, v) for k, v in context.invocation_metadata()]
-    lines.append("left=%s" % ("none" if left is None or left > 1e6
-                              else "%d" % round(left)))
+    lines.append("left=none" if left is None or left > 1e6
+                 else "left=%d" % round(left))
     return "\n".join(lines).encode()
 
 
@@ -67,6 +71,7 @@ def big(request, context):
 
 
 def hang(request, context):
+    """Waits until the call is over for the client."""
     del request
     done = threading.Event()
     context.add_callback(done.set)
@@ -97,9 +102,8 @@ def stream(request, context):
 
 
 def zero(request, context):
-    del request, context
-    return
-    yield
+    del context
+    yield from request[:0]
 
 
 def two(request, context):
@@ -116,7 +120,6 @@ def chat(requests, context):
             return
 
 
-ENDING = threading.Event()
 HANDLERS = {
     "Echo": grpc.unary_unary_rpc_method_handler(echo),
     "Fail": grpc.unary_unary_rpc_method_handler(fail),
