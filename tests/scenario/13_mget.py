@@ -1,0 +1,129 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+# ctest: timeout=90
+"""MGet: every key its own answer, loads side by side, limits, and a client
+that leaves."""
+import time
+import unittest
+
+import grpc
+
+import kamatest
+from kamatest import CHANNEL_OPTIONS, Client, Daemon, Folder, pb2, v2
+
+
+class MGet(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Folder()
+        cls.addClassCleanup(cls.folder.__exit__)
+        script = cls.folder.script("origin", """
+            case $1 in
+                fail*) exit 1 ;;
+                none*) exit 4 ;;
+                slow*) sleep 0.3; printf slept ;;
+                hang*) exec sleep 60 ;;
+                *) printf 'loaded %s' "$1" ;;
+            esac""")
+        cls.node = Daemon(
+            "--group", "default:max_bytes=128m",
+            "--group", kamatest.group("loads", loader="exec:%s {key}" % script),
+            "--group", kamatest.group("hangs", loader="exec:%s {key}" % script,
+                                      loader_timeout="1s"))
+        cls.addClassCleanup(cls.node.stop)
+        cls.channel = grpc.insecure_channel(cls.node.address,
+                                            options=CHANNEL_OPTIONS)
+        cls.addClassCleanup(cls.channel.close)
+
+    def mget(self, keys, **fields):
+        return v2(self.channel, "MGet", pb2().MGetRequest(keys=keys,
+                                                          **fields)).items
+
+    def failure(self, keys, **fields):
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.mget(keys, **fields)
+        error = caught.exception
+        return error.code().name, kamatest.kama_status(error), error.details()
+
+    def test_mixed(self):
+        """Order is that of the keys; one error is no error of the others."""
+        c = pb2()
+        with Client(self.node) as client:
+            client.set(b"here", b"kept", group="loads")
+            client.set(b"empty", b"", group="loads")
+        items = self.mget([b"none", b"here", b"fail", b"a", b"", b"empty",
+                           b"here", b"k" * 4097], group="loads")
+        self.assertEqual(
+            [(item.status, item.value) for item in items],
+            [(c.KAMA_MISS, b""), (c.KAMA_OK, b"kept"),
+             (c.KAMA_ERR_LOADER, b""), (c.KAMA_OK, b"loaded a"),
+             (c.KAMA_ERR_INVALID, b""), (c.KAMA_OK, b""),
+             (c.KAMA_OK, b"kept"), (c.KAMA_ERR_TOO_LARGE, b"")])
+        self.assertEqual((items[1].source, items[3].source),
+                         (c.SOURCE_LOCAL, c.SOURCE_LOADER))
+        self.assertEqual(items[1].ttl_ms, -1)
+
+    def test_none(self):
+        self.assertEqual(len(self.mget([])), 0)
+
+    def test_no_load(self):
+        c = pb2()
+        items = self.mget([b"unseen"], group="loads", no_load=True)
+        self.assertEqual(items[0].status, c.KAMA_WOULD_LOAD)
+
+    def test_loads_run_side_by_side(self):
+        """More keys than may wait at a time; each is loaded once, also a key
+        that is there twice."""
+        keys = [b"slow%d" % (i % 75) for i in range(150)]
+        begin = time.monotonic()
+        items = self.mget(keys, group="loads")
+        self.assertEqual({item.value for item in items}, {b"slept"})
+        self.assertLess(time.monotonic() - begin, 5 * kamatest.SLOWDOWN)
+        stats = v2(self.channel, "Stats", pb2().StatsRequest(group="loads"))
+        self.assertEqual(stats.groups[0].loads_running, 0)
+
+    def test_many(self):
+        """The most keys that one call may name, and one more."""
+        with Client(self.node) as client:
+            client.set(b"x", b"y")
+        items = self.mget([b"x", b"z"] * 32768)
+        self.assertEqual(len(items), 65536)
+        self.assertTrue(all(item.value == b"y" for item in items[::2]))
+        self.assertTrue(all(item.status == pb2().KAMA_MISS
+                            for item in items[1::2]))
+        code, _, text = self.failure([b"x"] * 65537)
+        self.assertEqual(code, "RESOURCE_EXHAUSTED")
+        self.assertIn("65536", text)
+
+    def test_answer_is_bounded(self):
+        """What would make the answer too large is left out, and says so."""
+        c = pb2()
+        with Client(self.node) as client:
+            for i in range(8):
+                client.set(b"big%d" % i, bytes([i]) * (1 << 20))
+        items = self.mget([b"big%d" % i for i in range(8)] + [b"none"])
+        self.assertEqual([item.status for item in items],
+                         [c.KAMA_OK] * 3 + [c.KAMA_ERR_TOO_LARGE] * 5 +
+                         [c.KAMA_MISS])
+        self.assertEqual(items[2].value, b"\2" * (1 << 20))
+
+    def test_deadline_and_cancel(self):
+        """Who leaves takes nothing along: the loads run out by themselves."""
+        stub = self.channel.unary_unary("/kama.v2.Cache/MGet")
+        request = pb2().MGetRequest(group="hangs", keys=[
+            b"hang%d" % i for i in range(100)]).SerializeToString()
+        with self.assertRaises(grpc.RpcError) as caught:
+            stub(request, timeout=0.2)
+        self.assertEqual(caught.exception.code(),
+                         grpc.StatusCode.DEADLINE_EXCEEDED)
+        call = stub.future(request, timeout=30)
+        call.cancel()
+        kamatest.wait_until(lambda: self.running() == 1, 20)
+
+    def running(self):
+        reply = v2(self.channel, "Stats", pb2().StatsRequest())
+        return next(m.value for m in reply.node if m.name == "calls_running")
+
+
+if __name__ == "__main__":
+    kamatest.main()

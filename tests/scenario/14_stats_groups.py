@@ -1,0 +1,89 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+# ctest: timeout=60
+"""Stats counts what was done; Groups says how groups are configured."""
+import unittest
+
+import grpc
+
+import kamatest
+from kamatest import CHANNEL_OPTIONS, Client, Daemon, Folder, pb2, v2
+
+
+class StatsAndGroups(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = Folder()
+        cls.addClassCleanup(folder.__exit__)
+        script = folder.script("origin",
+                               "[ $1 = none ] && exit 4; printf loaded")
+        cls.node = Daemon(
+            "--group", "default", "--group", kamatest.group(
+                "loads", loader="exec:%s {key}" % script, ttl="90s", ttl_jitter=10,
+                negative_ttl="2s", max_bytes="8m", policy="lru",
+                loader_timeout="7s", loader_concurrency=9))
+        cls.addClassCleanup(cls.node.stop)
+        cls.channel = grpc.insecure_channel(cls.node.address,
+                                            options=CHANNEL_OPTIONS)
+        cls.addClassCleanup(cls.channel.close)
+
+    def stats(self, **fields):
+        return v2(self.channel, "Stats", pb2().StatsRequest(**fields))
+
+    def test_counts(self):
+        with Client(self.node) as client:
+            client.set(b"a", b"12345", group="loads")
+            for _ in range(3):
+                client.get(b"a", group="loads")
+            client.get(b"b", group="loads")
+            for _ in range(2):
+                client.error(b"none", group="loads")
+            client.delete(b"a", group="loads")
+        reply = self.stats(group="loads")
+        self.assertEqual(len(reply.node), 0)
+        s, = reply.groups
+        self.assertEqual(
+            (s.name, s.gets, s.hits, s.negative_hits, s.misses, s.loads,
+             s.loads_missed, s.sets, s.dels, s.entries),
+            ("loads", 6, 3, 1, 2, 2, 1, 1, 1, s.entries))
+        self.assertEqual(s.load_latency.count, 2)
+        self.assertGreater(s.load_latency.p50_ns, 0)
+        self.assertGreaterEqual(s.load_latency.max_ns, s.load_latency.p99_ns)
+        self.assertGreaterEqual(s.load_latency.sum_ns * 1.01, s.load_ns)
+        self.assertEqual(s.max_bytes, 8 << 20)
+        self.assertGreater(s.bytes, 0)
+
+    def test_node(self):
+        reply = self.stats()
+        self.assertEqual([g.name for g in reply.groups], ["default", "loads"])
+        metrics = {m.name: m for m in reply.node}
+        self.assertTrue(metrics["connections"].gauge)
+        self.assertGreaterEqual(metrics["connections"].value, 1)
+        self.assertFalse(metrics["calls"].gauge)
+        more = {m.name: m.value for m in self.stats().node}
+        self.assertGreater(more["calls"], metrics["calls"].value)
+
+    def test_no_group(self):
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.stats(group="nowhere")
+        self.assertEqual(kamatest.kama_status(caught.exception),
+                         "KAMA_ERR_NO_GROUP")
+
+    def test_groups(self):
+        default, loads = v2(self.channel, "Groups",
+                            pb2().GroupsRequest()).groups
+        self.assertEqual(
+            (default.name, default.max_bytes, default.max_value_bytes,
+             default.ttl_ms, default.has_loader, default.policy),
+            ("default", 64 << 20, 1 << 20, -1, False, "s3fifo"))
+        self.assertEqual(
+            (loads.name, loads.max_bytes, loads.ttl_ms, loads.negative_ttl_ms,
+             loads.has_loader, loads.loader_timeout_ms,
+             loads.loader_concurrency, loads.policy),
+            ("loads", 8 << 20, 90000, 2000, True, 7000, 9, "lru"))
+        self.assertEqual([(o.name, o.value) for o in loads.options],
+                         [("ttl_jitter", "10")])
+
+
+if __name__ == "__main__":
+    kamatest.main()
