@@ -4,21 +4,28 @@
 
 #include "base/bytes.h"
 
+#include <string.h>
+
 static const char preface[KM_H2_PREFACE_BYTES + 1] =
     "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-#define METHOD_BYTES_MIN 3
-#define METHOD_BYTES_MAX 16
+/* The methods of RFC 9110 and PATCH: what a person's tools send. */
+static const char *const methods[] = {"GET ",     "HEAD ",  "POST ",
+                                      "PUT ",     "PATCH ", "DELETE ",
+                                      "OPTIONS ", "TRACE ", "CONNECT "};
 
-/* Judges bytes that are no preface: upper-case letters and a blank. */
+/* Judges bytes that are no preface: the beginning of a request line? */
 static enum km_h2_speech judge_foreign(const struct km_h2_sniff *sniff)
 {
-    uint8_t last = sniff->bytes[sniff->count - 1];
-    if (last >= 'A' && last <= 'Z' && sniff->count <= METHOD_BYTES_MAX) {
-        return KM_H2_SPEECH_UNKNOWN;
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        size_t len = strlen(methods[i]);
+        if (sniff->count > len ||
+            memcmp(sniff->bytes, methods[i], sniff->count) != 0) {
+            continue;
+        }
+        return sniff->count == len ? KM_H2_SPEECH_HTTP1 : KM_H2_SPEECH_UNKNOWN;
     }
-    return last == ' ' && sniff->count > METHOD_BYTES_MIN ? KM_H2_SPEECH_HTTP1
-                                                          : KM_H2_SPEECH_OTHER;
+    return KM_H2_SPEECH_OTHER;
 }
 
 static enum km_h2_speech judge(const struct km_h2_sniff *sniff)

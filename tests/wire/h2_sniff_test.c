@@ -42,10 +42,12 @@ static void test_speeches(void **state)
     assert_speech("GET / HTTP/1.1\r\n\r\n", KM_H2_SPEECH_HTTP1);
     assert_speech("POST /x HTTP/1.0\r\n", KM_H2_SPEECH_HTTP1);
     assert_speech("PUT / HTTP/1.1\r\n", KM_H2_SPEECH_HTTP1);
-    assert_speech("PROPFIND / HTTP/1.1\r\n", KM_H2_SPEECH_HTTP1);
+    assert_speech("OPTIONS * HTTP/1.1\r\n", KM_H2_SPEECH_HTTP1);
     assert_speech("PRI", KM_H2_SPEECH_UNKNOWN);
     assert_speech("GET", KM_H2_SPEECH_UNKNOWN);
     assert_speech("get / HTTP/1.1\r\n", KM_H2_SPEECH_OTHER);
+    assert_speech("INVALID CONNECTION PREFACE\r\n", KM_H2_SPEECH_OTHER);
+    assert_speech("POSTS / HTTP/1.1\r\n", KM_H2_SPEECH_OTHER);
     assert_speech("\x16\x03\x01\x02", KM_H2_SPEECH_OTHER);
     assert_speech("*1\r\n$4\r\nPING\r\n", KM_H2_SPEECH_OTHER);
     assert_speech("A B", KM_H2_SPEECH_OTHER);
