@@ -192,7 +192,7 @@ void group_spec_hide_passwords(char *text)
     char *at = text;
     while ((at = strstr(at, "//")) != NULL) {
         at += 2;
-        char *end = at + strcspn(at, "/?#, \"");
+        char *end = at + strcspn(at, "/?# \"");
         char *colon = memchr(at, ':', (size_t)(end - at));
         char *host = NULL;
         for (char *p = at; p < end; p++) {
