@@ -128,6 +128,65 @@ static void test_windows_apart(void **state)
     pair_fini(&pair);
 }
 
+/* A value of a group, and nothing else that refers to it. */
+static kama_value *make_value(size_t bytes)
+{
+    kama_group_options options;
+    kama_group_options_init(&options);
+    options.name = "values";
+    kama_group *group;
+    assert_int_equal(kama_group_new(&options, &group), KAMA_OK);
+    uint8_t *data = malloc(bytes > 0 ? bytes : 1);
+    for (size_t i = 0; i < bytes; i++) {
+        data[i] = large_byte(i);
+    }
+    kama_value *value;
+    assert_int_equal(
+        kama_set(group, KAMA_STR("k"), kama_bytes_make(data, bytes), NULL),
+        KAMA_OK);
+    assert_int_equal(kama_get(group, KAMA_STR("k"), NULL, &value), KAMA_OK);
+    free(data);
+    kama_group_free(group);
+    return value;
+}
+
+/* A value follows the head, copied or referenced: it lives as long as it
+ * waits, and no longer. */
+static void check_value(size_t bytes, bool lost)
+{
+    struct pair pair;
+    start(&pair, 0);
+    pair.serve = NULL;
+    struct seen *seen = send_request(&pair, "x");
+    pair_run(&pair);
+    struct km_h2_stream *stream = pair.server.seen[0].stream;
+    kama_value *value = make_value(bytes);
+    assert_int_equal(km_h2_respond(stream, ok_headers, 2, false), KAMA_OK);
+    assert_int_equal(
+        km_h2_send_parts(stream, KM_LIT("pre"), KM_LIT("head"), value),
+        KAMA_OK);
+    kama_value_unref(value);
+    assert_int_equal(km_h2_queued(stream), 7 + bytes);
+    assert_int_equal(km_h2_end(stream, ok_trailers, 1), KAMA_OK);
+    if (!lost) {
+        pair_run(&pair);
+        assert_memory_equal(seen->body.data, "prehead", 7);
+        km_buf_consume(&seen->body, 7);
+        assert_large(&seen->body, bytes);
+    }
+    pair_fini(&pair);
+}
+
+static void test_value_body(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 1024, 1025, 100000, 1 << 20};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        check_value(sizes[i], false);
+        check_value(sizes[i], true);
+    }
+}
+
 /* A request and a response without bodies, trailers without a body. */
 static void serve_trailers_only(struct pair *pair, struct seen *seen)
 {
@@ -259,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_large_body),
         cmocka_unit_test(test_writable),
         cmocka_unit_test(test_windows_apart),
+        cmocka_unit_test(test_value_body),
         cmocka_unit_test(test_no_bodies),
         cmocka_unit_test(test_late_body),
         cmocka_unit_test(test_copied_trailers),
