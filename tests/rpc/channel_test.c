@@ -17,9 +17,6 @@ static struct caller caller;
 static int begin(void **state)
 {
     (void)state;
-    if (!python_start(&server, 0)) {
-        skip();
-    }
     caller_begin(&caller, server.address);
     return 0;
 }
@@ -505,6 +502,10 @@ static void test_no_memory(void **state)
 
 int main(void)
 {
+    if (!python_start(&server, 0)) {
+        (void)puts("skipped: python has no grpc module");
+        return 0;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unary),
         cmocka_unit_test(test_large),
