@@ -31,9 +31,10 @@ static bool frame_permitted(struct km_h2 *h2, const nghttp2_frame_hd *hd)
     case NGHTTP2_DATA:
     case NGHTTP2_HEADERS:
     case NGHTTP2_CONTINUATION:
-    case NGHTTP2_PUSH_PROMISE:
     case NGHTTP2_GOAWAY:
         return true;
+    case NGHTTP2_PUSH_PROMISE:
+        return h2->role == KM_H2_SERVER; /* nghttp2 refuses it there */
     case NGHTTP2_RST_STREAM:
         return h2->role == KM_H2_CLIENT ||
                km_h2_rate_take(rates, KM_H2_RATE_RESET, h2->now);
