@@ -16,6 +16,7 @@
  *
  * with   uint64_t hash_fn(key_type key)
  *        int equal_fn(key_type a, key_type b)      not 0: the same key
+ * (pure functions: equal_fn runs under a lock).
  *
  * name_do runs fn on the calling thread (the leader) when nobody works on key,
  * else waits for who does. Every caller gets fn's status and, with KAMA_OK, a

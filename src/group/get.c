@@ -24,6 +24,7 @@ struct get {
     uint64_t hash;
     km_ns deadline;
     struct km_pool *pool;
+    bool counted; /* as a miss, once */
     struct get_waiter waiter;
 };
 
@@ -43,6 +44,14 @@ static void get_wake(struct km_flight_waiter *waiter,
         KM_CONTAINER_OF(waiter, struct get_waiter, sync.waiter);
     copy_result(w, km_load_of(call));
     km_flight_sync_done(&w->sync);
+}
+
+static void count_miss(struct get *get)
+{
+    if (!get->counted) {
+        get->counted = true;
+        km_group_count(get->group, KM_GROUP_MISSES);
+    }
 }
 
 /* The result that was copied, as the answer of a call. */
@@ -137,7 +146,7 @@ static kama_status start(struct get *get, kama_value **ret_value)
                        &get->waiter.sync.waiter, &load->call, &st);
     if (role == KM_FLIGHT_LEADS) {
         km_load_ref(load);
-        km_group_count(group, KM_GROUP_MISSES);
+        count_miss(get);
         st = get->pool != NULL ? lead_on_pool(get, load, ret_value)
                                : lead_here(get, load, ret_value);
         km_load_unref(load);
@@ -151,7 +160,7 @@ static kama_status start(struct get *get, kama_value **ret_value)
     if (role != KM_FLIGHT_PARKED) {
         return st;
     }
-    km_group_count(group, KM_GROUP_MISSES);
+    count_miss(get);
     km_group_count(group, KM_GROUP_COALESCED);
     return await(get, ret_value);
 }
@@ -168,7 +177,7 @@ static kama_status join(struct get *get, kama_value **ret_value)
     if (role == KM_FLIGHT_NOBODY && !inside) {
         return start(get, ret_value);
     }
-    km_group_count(group, KM_GROUP_MISSES);
+    count_miss(get);
     if (role == KM_FLIGHT_PARKED) {
         km_group_count(group, KM_GROUP_COALESCED);
         return await(get, ret_value);

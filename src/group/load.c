@@ -243,25 +243,44 @@ void km_load_complete(struct km_load *load, kama_status status,
     kama_value_unref(item);
 }
 
-void km_load_cancel_all(kama_group *group)
+/* A reference to the oldest load, when it is overdue; NULL: it is not. Loads
+ * have the same time each, so that the oldest is the first to be. */
+static struct km_load *oldest_overdue(kama_group *group, km_ns now)
 {
-    for (;;) {
-        km_mutex_lock(&group->lock);
-        struct km_list *node = km_list_first(&group->loads);
-        struct km_load *load =
-            node == NULL ? NULL
-                         : KM_CONTAINER_OF(node, struct km_load, in_loads);
-        if (load != NULL) {
+    struct km_load *load = NULL;
+    km_mutex_lock(&group->lock);
+    struct km_list *node = km_list_first(&group->loads);
+    if (node != NULL) {
+        load = KM_CONTAINER_OF(node, struct km_load, in_loads);
+        if (now < load->call.deadline) {
+            load = NULL;
+        } else {
             km_load_ref(load);
         }
-        km_mutex_unlock(&group->lock);
-        if (load == NULL) {
-            return;
-        }
-        km_load_fail(load, KAMA_ERR_CANCELLED, "the group was freed");
+    }
+    km_mutex_unlock(&group->lock);
+    return load;
+}
+
+static void fail_older(kama_group *group, km_ns now, kama_status status,
+                       const char *sentence)
+{
+    struct km_load *load;
+    while ((load = oldest_overdue(group, now)) != NULL) {
+        km_load_fail(load, status, sentence);
         km_load_forget(load);
         km_load_unref(load);
     }
+}
+
+void km_load_fail_overdue(kama_group *group, km_ns now)
+{
+    fail_older(group, now, KAMA_ERR_TIMEOUT, "");
+}
+
+void km_load_cancel_all(kama_group *group)
+{
+    fail_older(group, KM_NS_NEVER, KAMA_ERR_CANCELLED, "the group was freed");
 }
 
 /* -- running ------------------------------------------------------------- */
@@ -368,6 +387,7 @@ kama_status km_load_run_here(struct km_load *load, km_ns deadline)
     struct km_cond turn;
     bool queued = false;
     bool own = deadline < load->call.deadline;
+    km_load_fail_overdue(load->group, km_group_now(load->group));
     if (!km_cond_init(&turn)) {
         km_load_fail(load, KAMA_ERR_NO_MEMORY, "");
         km_load_unref(load);

@@ -120,6 +120,10 @@ KAMA_NODISCARD kama_status km_load_make_item(struct km_load *load,
                                              const kama_sink_options *options,
                                              kama_value **ret_item);
 
+/* Ends the loads of the group that are overdue; a group without a pool has
+ * no timer for those that nobody waits for. */
+void km_load_fail_overdue(kama_group *group, km_ns now);
+
 /* Ends every load of the group with KAMA_ERR_CANCELLED. */
 void km_load_cancel_all(kama_group *group);
 

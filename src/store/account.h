@@ -39,11 +39,13 @@ static inline size_t km_account_block_bytes(size_t n)
     return block < 32 ? 32 : block;
 }
 
+/* Everything in use now. */
 static inline uint64_t km_account_used(const struct km_account *a)
 {
     return atomic_load_explicit(&a->used_bytes, memory_order_relaxed);
 }
 
+/* The part of it in items that are in no store. */
 static inline uint64_t km_account_pinned(const struct km_account *a)
 {
     return atomic_load_explicit(&a->pinned_bytes, memory_order_relaxed);

@@ -30,7 +30,9 @@ struct km_ghost {
     uint16_t before_stamp; /* when `before` was left */
 };
 
+/* Empty, without memory. */
 void km_ghost_init(struct km_ghost *ghost, struct km_account *account);
+/* Frees the tables. */
 void km_ghost_fini(struct km_ghost *ghost);
 
 /* Remembers hash among the last `window` (>= 1) ones. */

@@ -63,6 +63,7 @@ static inline struct km_line *km_index_line(const struct km_index *index,
     return &index->chunks[b / KM_CHUNK_LINES][b % KM_CHUNK_LINES];
 }
 
+/* The bucket of a hash. */
 static inline uint32_t km_index_bucket(const struct km_index *index,
                                        uint64_t hash)
 {
@@ -70,11 +71,13 @@ static inline uint32_t km_index_bucket(const struct km_index *index,
     return b < index->bucket_count ? b : b & index->mask_low;
 }
 
+/* The bits of a hash that a slot keeps. */
 static inline uint64_t km_index_tag(uint64_t hash)
 {
     return (hash >> 40) & 0xffff;
 }
 
+/* The item of a slot in use. */
 static inline kama_value *km_slot_item(uint64_t slot)
 {
     return (kama_value *)(uintptr_t)(slot & KM_SLOT_ADDRESS);

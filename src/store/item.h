@@ -54,36 +54,41 @@ struct km_item_spec {
 kama_value *km_item_new(struct km_account *account,
                         const struct km_item_spec *spec);
 
-/* Counts an item that is in no store as pinned; unpin before a store takes
- * it. */
+/* Counts an item that is in no store as pinned. */
 void km_item_pin(kama_value *item);
+/* Before a store takes a pinned item. */
 void km_item_unpin(kama_value *item);
 
 /* Gives back the reference of a store (or of who made it, before pinning).
  * When others still hold the item it is pinned from now on. */
 void km_item_drop(kama_value *item);
 
+/* The bytes of the optional fields before the key. */
 static inline size_t km_item_extra(uint8_t flags)
 {
     return ((flags & KM_ITEM_EXPIRES) != 0 ? 8u : 0u) +
            ((flags & KM_ITEM_VERSIONED) != 0 ? 8u : 0u);
 }
 
+/* Where the key begins. */
 static inline const uint8_t *km_item_key(const kama_value *item)
 {
     return item->data + km_item_extra(item->flags);
 }
 
+/* The key, borrowed. */
 static inline kama_bytes km_item_key_bytes(const kama_value *item)
 {
     return kama_bytes_make(km_item_key(item), item->key_len);
 }
 
+/* The value, borrowed. */
 static inline kama_bytes km_item_value_bytes(const kama_value *item)
 {
     return kama_bytes_make(km_item_key(item) + item->key_len, item->value_len);
 }
 
+/* Is key its key? */
 static inline bool km_item_has_key(const kama_value *item, kama_bytes key)
 {
     return item->key_len == key.len &&
@@ -118,26 +123,31 @@ static inline bool km_item_expired(const kama_value *item)
     return (item->flags & KM_ITEM_EXPIRES) != 0 && km_item_expired_slow(item);
 }
 
+/* Hits that count, 0..3. */
 static inline unsigned km_item_freq(const kama_value *item)
 {
     return item->state & 3u;
 }
 
+/* freq 0..3. */
 static inline void km_item_set_freq(kama_value *item, unsigned freq)
 {
     item->state = (uint8_t)((item->state & ~3u) | freq);
 }
 
+/* The queue that it hangs in, as the policy numbers them. */
 static inline unsigned km_item_queue(const kama_value *item)
 {
     return (item->state >> 2) & 3u;
 }
 
+/* queue 0..3. */
 static inline void km_item_set_queue(kama_value *item, unsigned queue)
 {
     item->state = (uint8_t)((item->state & ~12u) | (queue << 2));
 }
 
+/* The item of a queue link. */
 static inline kama_value *km_item_of(struct km_list *link)
 {
     return KM_CONTAINER_OF(link, kama_value, link);

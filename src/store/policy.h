@@ -49,6 +49,7 @@ extern const struct km_policy_ops km_policy_lru;
 /* The policy of that name, or NULL. */
 const struct km_policy_ops *km_policy_find(const char *name);
 
+/* Empty queues. ops is borrowed and static. */
 void km_policy_init(struct km_policy *policy, const struct km_policy_ops *ops,
                     struct km_account *account);
 

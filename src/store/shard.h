@@ -109,12 +109,15 @@ static inline uint64_t km_shard_bytes_locked(const struct km_shard *shard)
 /* A bounded step of housekeeping: expired entries, and what a clear left. */
 void km_shard_step_locked(struct km_shard *shard, struct km_list *gone);
 
+/* Registers a fill. */
 void km_shard_fill_add_locked(struct km_shard *shard, struct km_fill *fill);
+/* Takes a registered fill out. */
 void km_shard_fill_remove_locked(struct km_shard *shard, struct km_fill *fill);
 
 /* Marks the fills of key overtaken. */
 void km_shard_overtake_locked(struct km_shard *shard, uint64_t hash,
                               kama_bytes key);
+/* Marks every fill overtaken. */
 void km_shard_overtake_all_locked(struct km_shard *shard);
 
 /* Gives back the shard's reference of every item in list. No lock. */

@@ -31,6 +31,7 @@ struct km_store_options {
     uint64_t seed;      /* of the hash */
 };
 
+/* An empty store. Errors: KAMA_ERR_NO_MEMORY. */
 KAMA_NODISCARD kama_status km_store_new(const struct km_store_options *options,
                                         struct km_store **ret_store);
 
@@ -117,6 +118,7 @@ struct km_store_stats {
     uint64_t max_bytes;
 };
 
+/* Sums over the shards, each read under its lock. */
 void km_store_stats_get(struct km_store *store, struct km_store_stats *ret);
 
 /* Walks every invariant. Asserts. O(n). */

@@ -250,6 +250,7 @@ static void test_deadline_in_the_queue(void **state)
     assert_int_equal(caller_join(&busy), KAMA_OK);
     assert_int_equal(caller_join(&patient), KAMA_OK);
     assert_string_equal(patient.text, "value of k");
+    assert_int_equal(stats(f).gets, 3);
     fixture_free(f);
 }
 
@@ -341,6 +342,29 @@ static void test_deferred_overdue(void **state)
                      KAMA_WOULD_LOAD);
     kama_load_finish(atomic_load(&f->script.deferred), KAMA_ERR_IO,
                      KAMA_STR(""), NULL);
+    fixture_free(f);
+}
+
+/* An overdue load that nobody waits for does not keep its slot from others. */
+static void test_deferred_abandoned(void **state)
+{
+    struct fixture *f = fixture_new();
+    struct caller caller;
+    (void)state;
+    f->options.loader_timeout_ms = 200;
+    f->options.loader_concurrency = 1;
+    fixture_open(f);
+    f->script.defer = true;
+    caller_start(&caller, f->group, "k", 5);
+    assert_int_equal(caller_join(&caller), KAMA_ERR_TIMEOUT);
+    kama_deferred *late = atomic_load(&f->script.deferred);
+    int64_t from = now_ms();
+    AWAIT(now_ms() > from + 210);
+    f->script.defer = false;
+    assert_int_equal(get_text(f->group, "other", NULL, "value of other"),
+                     KAMA_OK);
+    kama_load_finish(late, KAMA_OK, KAMA_STR("late"), NULL);
+    assert_int_equal(stats(f).loads_failed, 1);
     fixture_free(f);
 }
 
@@ -493,6 +517,7 @@ int main(void)
         cmocka_unit_test(test_deferred),
         cmocka_unit_test(test_deferred_finished_early),
         cmocka_unit_test(test_deferred_overdue),
+        cmocka_unit_test(test_deferred_abandoned),
         cmocka_unit_test(test_deferred_outlives_group),
         cmocka_unit_test(test_free_cancels_waiters),
         cmocka_unit_test(test_mix),
