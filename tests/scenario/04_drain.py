@@ -67,12 +67,14 @@ class Drain(unittest.TestCase):
                     call = client.get_future(b"k", "g")
                     kamatest.wait_until(lambda: origin.requests)
                     node.signal()
+                    node.signal(number)  # so soon, it is taken for the first
                     node.wait_line("draining")
+                    time.sleep(0.1)
+                    self.assertTrue(node.alive())
                     begin = time.monotonic()
                     node.signal(number)
                     self.assertEqual(node.wait(), status)
                     self.assertLess(time.monotonic() - begin, 2 * SLOWDOWN)
-                    call.cancel()
                     call.cancel()
                     gate.set()
 

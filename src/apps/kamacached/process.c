@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "process.h"
 
+#include "base/clock.h"
+
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -15,6 +17,10 @@
 /* Larger blocks are mappings of their own, whatever came before: what an
  * evicted value leaves goes back to the system. */
 #define MMAP_BYTES (256 * 1024)
+
+/* Supervisors signal a process and then its group (timeout of coreutils does):
+ * what follows the first signal so soon is not a second one. */
+#define SAME_SIGNAL_MS 50
 
 static void open_standard_descriptors(void)
 {
@@ -58,9 +64,15 @@ void process_init(void)
     (void)mallopt(M_TRIM_THRESHOLD, 2 * MMAP_BYTES);
 }
 
+/* When the first of the deadly signals came. */
+static km_ns first_signal_at;
+
 static void end_at_once(int number)
 {
-    _exit(128 + number);
+    km_ns now = km_clock_mono(km_clock_system());
+    if (now - first_signal_at >= SAME_SIGNAL_MS * KM_NS_PER_MS) {
+        _exit(128 + number);
+    }
 }
 
 /* The second signal has to end a drain that hangs: it is handled in the main
@@ -84,6 +96,7 @@ const char *process_wait(void (*hangup)(void))
     while (sigwait(&set, &number) == 0 && number == SIGHUP) {
         hangup();
     }
+    first_signal_at = km_clock_mono(km_clock_system());
     arm_second_signal();
     return number == SIGINT ? "SIGINT" : "SIGTERM";
 }

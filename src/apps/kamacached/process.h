@@ -4,7 +4,8 @@
  *
  * Signals: blocked in every thread from the start; the main thread takes them
  * one by one with process_wait. After the first SIGTERM or SIGINT a second one
- * ends the process at once, with 128 + its number.
+ * ends the process at once, with 128 + its number; one that comes within
+ * 50 ms is taken for the first.
  * Thread-safety: main thread.
  */
 #pragma once
