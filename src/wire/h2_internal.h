@@ -49,10 +49,11 @@ struct km_h2_inner {
     bool headers_seen;     /* the first (final) list was complete */
     bool last_data;        /* the last byte of its body has arrived */
     bool remote_ended;
-    bool started;  /* headers were submitted */
-    bool ended;    /* km_h2_end was called, or headers ended it */
-    bool deferred; /* nghttp2 waits for km_h2_send or km_h2_end */
-    bool reset;    /* RST_STREAM was submitted */
+    bool started;     /* headers were submitted */
+    bool ended;       /* km_h2_end was called, or headers ended it */
+    bool takes_turns; /* it was large once */
+    bool deferred;    /* nghttp2 waits for km_h2_send or km_h2_end */
+    bool reset;       /* RST_STREAM was submitted */
 };
 
 struct km_h2 {

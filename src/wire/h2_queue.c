@@ -109,6 +109,24 @@ static struct km_h2_segment *new_segment(struct km_h2 *h2, kama_bytes prefix,
     return segment;
 }
 
+/* From here on a stream's frames alternate with those of others. */
+#define LARGE_BYTES (16u << 10)
+
+/* nghttp2 sends one response after the other (RFC 9218: not incremental),
+ * which is the cheapest way for small ones; a large one must not make others
+ * wait. */
+static void take_turns(struct km_h2_inner *stream)
+{
+    struct km_h2 *h2 = stream->pub.h2;
+    stream->takes_turns = true;
+    if (h2->role == KM_H2_SERVER) {
+        nghttp2_extpri turns = {.urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY,
+                                .inc = 1};
+        (void)nghttp2_session_change_extpri_stream_priority(
+            h2->ng, stream->pub.id, &turns, 1);
+    }
+}
+
 static void push_segment(struct km_h2_inner *stream,
                          struct km_h2_segment *segment)
 {
@@ -140,6 +158,9 @@ kama_status km_h2_send_parts(struct km_h2_stream *pub, kama_bytes prefix,
         return KAMA_ERR_NO_MEMORY;
     }
     push_segment(stream, segment);
+    if (stream->queued_bytes > LARGE_BYTES && !stream->takes_turns) {
+        take_turns(stream);
+    }
     if (segment->head_bytes + segment->body_bytes.len == 0) {
         return KAMA_OK;
     }

@@ -128,6 +128,38 @@ static void test_windows_apart(void **state)
     pair_fini(&pair);
 }
 
+/* Takes from the server once: what leaves with one write. */
+static void answer_both(struct pair *pair, size_t first, size_t second)
+{
+    struct seen *served = pair->server.seen;
+    for (int i = 0; i < 2; i++) {
+        struct km_h2_stream *stream = served[i].stream;
+        assert_int_equal(km_h2_respond(stream, ok_headers, 2, false), KAMA_OK);
+        send_large(stream, i == 0 ? first : second);
+        assert_int_equal(km_h2_end(stream, ok_trailers, 1), KAMA_OK);
+    }
+    assert_true(pair_move(pair, &pair->server, &pair->client));
+}
+
+/* A small answer does not wait for a large one that was there before. */
+static void test_small_passes_large(void **state)
+{
+    (void)state;
+    struct pair pair;
+    start(&pair, 0);
+    pair.serve = NULL;
+    struct seen *large = send_request(&pair, "x");
+    struct seen *small = send_request(&pair, "y");
+    pair_run(&pair);
+    answer_both(&pair, KM_H2_STREAM_WINDOW_BYTES, 100);
+    assert_true(small->closed);
+    assert_true(large->body.len > 0);
+    assert_false(large->closed);
+    pair_run(&pair);
+    assert_large(&large->body, KM_H2_STREAM_WINDOW_BYTES);
+    pair_fini(&pair);
+}
+
 /* A value of a group, and nothing else that refers to it. */
 static kama_value *make_value(size_t bytes)
 {
@@ -318,6 +350,7 @@ int main(void)
         cmocka_unit_test(test_large_body),
         cmocka_unit_test(test_writable),
         cmocka_unit_test(test_windows_apart),
+        cmocka_unit_test(test_small_passes_large),
         cmocka_unit_test(test_value_body),
         cmocka_unit_test(test_no_bodies),
         cmocka_unit_test(test_late_body),
