@@ -160,6 +160,26 @@ static void test_small_passes_large(void **state)
     pair_fini(&pair);
 }
 
+/* Neither does a small request. */
+static void test_small_request_passes(void **state)
+{
+    (void)state;
+    struct pair pair;
+    start(&pair, 0);
+    pair_run(&pair);
+    struct seen *large = NULL;
+    assert_int_equal(pair_request(&pair, false, &large), KAMA_OK);
+    send_large(large->stream, KM_H2_STREAM_WINDOW_BYTES);
+    assert_int_equal(km_h2_end(large->stream, NULL, 0), KAMA_OK);
+    (void)send_request(&pair, "small");
+    assert_true(pair_move(&pair, &pair.client, &pair.server));
+    assert_true(pair.server.seen[1].ended);
+    assert_false(pair.server.seen[0].ended);
+    pair_run(&pair);
+    assert_true(large->closed);
+    pair_fini(&pair);
+}
+
 /* A value of a group, and nothing else that refers to it. */
 static kama_value *make_value(size_t bytes)
 {
@@ -351,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_writable),
         cmocka_unit_test(test_windows_apart),
         cmocka_unit_test(test_small_passes_large),
+        cmocka_unit_test(test_small_request_passes),
         cmocka_unit_test(test_value_body),
         cmocka_unit_test(test_no_bodies),
         cmocka_unit_test(test_late_body),
