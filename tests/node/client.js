@@ -24,7 +24,11 @@ function load() {
       'grpc/reflection/v1/reflection.proto'],
     {
       includeDirs: [path.join(ROOT, 'proto'), '/usr/share/grpc-proto'],
-      keepCase: true, longs: Number, enums: String, defaults: true, oneofs: true,
+      keepCase: true,
+      longs: Number,
+      enums: String,
+      defaults: true,
+      oneofs: true,
     });
   return grpc.loadPackageDefinition(definition);
 }
@@ -68,7 +72,8 @@ async function failure(promise) {
 
 async function testV1(address) {
   const client = connect(packages.kama.v1.KamaCacheService, address);
-  await call(client, 'Set', { group: 'default', key: 'Tom', value: bytes('630') });
+  await call(client, 'Set',
+    { group: 'default', key: 'Tom', value: bytes('630') });
   const reply = await call(client, 'Get', { group: 'default', key: 'Tom' });
   assert.deepEqual(reply.value, Buffer.from('630'));
   const big = Buffer.alloc(1 << 20, 7);
@@ -121,7 +126,8 @@ async function testScan(client) {
   }
   await Promise.all(sets);
   const keys = new Set();
-  for await (const reply of client.Scan({ group: 'many', glob: bytes('key:*') })) {
+  const scan = client.Scan({ group: 'many', glob: bytes('key:*') });
+  for await (const reply of scan) {
     reply.entries.forEach((entry) => keys.add(String(entry.key)));
   }
   assert.equal(keys.size, 2000);
