@@ -342,8 +342,9 @@ static void fire(struct km_timer *timer)
     }
 }
 
-static kama_status arm(struct km_load *load, struct km_pool *pool)
+kama_status km_load_arm(struct km_load *load)
 {
+    struct km_pool *pool = km_group_pool(load->group);
     load->timer.fire = fire;
     km_load_ref(load);
     atomic_store(&load->timer_armed, true);
@@ -370,11 +371,10 @@ kama_status km_load_start(struct km_load *load, struct km_pool *pool)
         km_load_unref(load);
         return st;
     }
-    st = arm(load, pool);
-    if (st == KAMA_OK && !queued) {
+    if (!queued) {
         st = km_load_submit(load, pool);
     }
-    if (st != KAMA_OK && !queued) {
+    if (st != KAMA_OK) {
         km_load_release_slot(load);
         km_load_unref(load);
         km_group_leave(group);

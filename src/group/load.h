@@ -132,7 +132,8 @@ void km_load_cancel_all(kama_group *group);
 /* Registers a load that leads and takes a slot for it, or queues it. turn:
  * signalled when a queued load got its slot; NULL: it is submitted to the
  * pool then. A load from inside a loader on the calling thread shares that
- * one's slot. Errors: CLOSED, OVERLOADED. */
+ * one's slot. With a pool its timer is armed. Errors: CLOSED, OVERLOADED,
+ * TIMEOUT (it has ended already), and those of the pool. */
 KAMA_NODISCARD kama_status km_load_take_slot(struct km_load *load,
                                              struct km_cond *turn,
                                              bool *ret_queued);
@@ -141,6 +142,10 @@ KAMA_NODISCARD kama_status km_load_take_slot(struct km_load *load,
  * CANCELLED (it has ended). */
 KAMA_NODISCARD kama_status km_load_await_slot(struct km_load *load,
                                               km_ns deadline);
+
+/* Arms the load's timer on the pool; it holds a reference. Under the group's
+ * lock, before the load is registered: whoever ends it later finds it armed. */
+KAMA_NODISCARD kama_status km_load_arm(struct km_load *load);
 
 /* Gives the slot back, if there is one, and starts who is next. */
 void km_load_release_slot(struct km_load *load);

@@ -34,21 +34,38 @@ static void give_slot_locked(struct km_load *load)
     load->group->running++;
 }
 
-static kama_status take_slot_locked(struct km_load *load, struct km_cond *turn,
-                                    bool *ret_queued)
+/* May the load be registered at all? */
+static kama_status admit_locked(struct km_load *load)
 {
     kama_group *group = load->group;
     if (group->closed) {
         return km_fail(KAMA_ERR_CLOSED, "the group is closed");
     }
-    if (group->running < group->config.loader_concurrency) {
+    if (km_flight_ended(&group->flight, &load->call)) {
+        return km_fail(KAMA_ERR_TIMEOUT, "group %.100s: no answer in time",
+                       group->name);
+    }
+    return load->on_pool ? km_load_arm(load) : KAMA_OK;
+}
+
+static kama_status take_slot_locked(struct km_load *load, struct km_cond *turn,
+                                    bool *ret_queued)
+{
+    kama_group *group = load->group;
+    bool full = group->running >= group->config.loader_concurrency;
+    bool queues = full && (turn == NULL || !nested_locked(group));
+    if (queues && group->queued >= KM_LOADER_QUEUE_MAX) {
+        return km_fail(KAMA_ERR_OVERLOADED,
+                       "group %.100s: %u loads wait for a slot", group->name,
+                       group->queued);
+    }
+    kama_status st = admit_locked(load);
+    if (st != KAMA_OK) {
+        return st;
+    }
+    if (!full) {
         give_slot_locked(load);
-    } else if (turn == NULL || !nested_locked(group)) {
-        if (group->queued >= KM_LOADER_QUEUE_MAX) {
-            return km_fail(KAMA_ERR_OVERLOADED,
-                           "group %s: %u loads wait for a slot", group->name,
-                           group->queued);
-        }
+    } else if (queues) {
         load->turn = turn;
         load->queued = true;
         group->queued++;
@@ -56,7 +73,7 @@ static kama_status take_slot_locked(struct km_load *load, struct km_cond *turn,
     }
     km_list_push_back(&group->loads, &load->in_loads);
     group->load_count++;
-    *ret_queued = load->queued;
+    *ret_queued = queues;
     return KAMA_OK;
 }
 
