@@ -4,12 +4,10 @@
 #include "rpc/channel.h"
 
 #include "rpc/channel_kit.h"
-#include "rpc/client.h"
 
 #include "helpers/failmalloc.h"
 
 #include "base/limits.h"
-#include "base/status.h"
 
 static struct python server;
 static struct caller caller;
@@ -413,60 +411,6 @@ static void test_close(void **state)
     outcome_fini(&running);
 }
 
-/* -- the blocking client ---------------------------------------------------- */
-
-static kama_status count_message(void *arg, kama_bytes message)
-{
-    unsigned *count = arg;
-    (void)message;
-    return ++*count == 10 ? KAMA_ERR_STATE : KAMA_OK;
-}
-
-static void test_client(void **state)
-{
-    (void)state;
-    const struct km_channel_options options = {.address = server.address};
-    struct km_client *client = NULL;
-    struct km_buf reply;
-    km_buf_init(&reply, km_mem_default(), SIZE_MAX);
-    assert_int_equal(km_buf_append_str(&reply, ">"), KAMA_OK);
-    assert_int_equal(km_client_new(&options, &client), KAMA_OK);
-    struct km_client_request request = {
-        .path = "/test.S/Echo", .message = KM_LIT("hi"), .timeout_ms = 20000};
-    assert_int_equal(km_client_unary(client, &request, &reply), KAMA_OK);
-    assert_int_equal(reply.len, 3);
-    assert_memory_equal(reply.data, ">hi", 3);
-
-    request.path = "/test.S/Two";
-    assert_int_equal(km_client_unary(client, &request, &reply),
-                     KAMA_ERR_PROTOCOL);
-    assert_int_equal(reply.len, 3);
-    request.path = "/test.S/Fail";
-    request.message = KM_LIT("5:none such");
-    assert_int_equal(km_client_unary(client, &request, &reply), KAMA_MISS);
-    assert_string_equal(km_last_error(), "none such");
-    assert_int_equal(reply.len, 3);
-
-    unsigned count = 0;
-    request.path = "/test.S/Count";
-    request.message = KM_LIT("9");
-    assert_int_equal(km_client_stream(client, &request, count_message, &count),
-                     KAMA_OK);
-    assert_int_equal(count, 9);
-    count = 0;
-    request.message = KM_LIT("1000");
-    assert_int_equal(km_client_stream(client, &request, count_message, &count),
-                     KAMA_ERR_STATE);
-    assert_int_equal(count, 10);
-    request.path = "/test.S/Hang";
-    request.timeout_ms = 100;
-    assert_int_equal(km_client_unary(client, &request, &reply),
-                     KAMA_ERR_TIMEOUT);
-    km_client_free(client);
-    km_client_free(NULL);
-    km_buf_fini(&reply);
-}
-
 /* -- memory ------------------------------------------------------------------ */
 
 static kama_status one_call(const kama_allocator *mem, void *arg)
@@ -524,7 +468,6 @@ int main(void)
         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_wait_in_vain),
         cmocka_unit_test(test_close),
-        cmocka_unit_test(test_client),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, begin, end);

@@ -162,6 +162,61 @@ static void test_stream(void **state)
     world_fini(&world);
 }
 
+static kama_status refuse_tenth(void *arg, kama_bytes message)
+{
+    unsigned *count = arg;
+    (void)message;
+    return ++*count == 10 ? KAMA_ERR_STATE : KAMA_OK;
+}
+
+/* What the callback says ends the stream, and is the result. */
+static void test_refused_message(void **state)
+{
+    (void)state;
+    struct world world;
+    unsigned count = 0;
+    world_start(&world);
+    struct km_client *client = begin_client(world.address);
+    const struct km_client_request request = {.path = "/t/Count",
+                                              .message = KM_LIT("1000")};
+    assert_int_equal(km_client_stream(client, &request, refuse_tenth, &count),
+                     KAMA_ERR_STATE);
+    assert_int_equal(count, 10);
+    world_wait(&world, &world.cancelled, 1);
+    km_client_free(client);
+    world_fini(&world);
+}
+
+/* Replies are appended; after an error the buffer is as it was, also when it
+ * is the buffer that is too small. */
+static void test_reply(void **state)
+{
+    (void)state;
+    struct world world;
+    struct km_buf reply;
+    world_start(&world);
+    struct km_client *client = begin_client(world.address);
+    km_buf_init(&reply, km_mem_default(), 4);
+    struct km_client_request request = {.path = "/t/Echo",
+                                        .message = KM_LIT("ab")};
+    assert_int_equal(km_client_unary(client, &request, &reply), KAMA_OK);
+    assert_int_equal(km_client_unary(client, &request, &reply), KAMA_OK);
+    assert_int_equal(km_client_unary(client, &request, &reply),
+                     KAMA_ERR_TOO_LARGE);
+    request.path = "/t/Park";
+    request.timeout_ms = 50;
+    assert_int_equal(km_client_unary(client, &request, &reply),
+                     KAMA_ERR_TIMEOUT);
+    assert_int_equal(reply.len, 4);
+    assert_memory_equal(reply.data, "abab", 4);
+    km_buf_fini(&reply);
+    world_wait(&world, &world.cancelled, 1);
+    world_release(&world);
+    km_client_free(client);
+    km_client_free(NULL);
+    world_fini(&world);
+}
+
 /* -- a server that is replaced ------------------------------------------------ */
 
 /* The server drains, and another begins on its address. */
@@ -252,6 +307,8 @@ int main(void)
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_statuses),
         cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_refused_message),
+        cmocka_unit_test(test_reply),
         cmocka_unit_test(test_rolling_restart),
         cmocka_unit_test(test_unreachable),
     };
