@@ -1,39 +1,145 @@
 /* SPDX-License-Identifier: MIT */
-/* Unary calls of the commands: encode, send, decode. */
+/* Unary calls of the commands: encode, send, decode; and the health check. */
 #include "cli.h"
-#include "quote.h"
 
 #include "base/status.h"
-#include "wire/pb.h"
+#include "wire/msg.h"
 
-kama_status cli_call(struct cli *cli, const struct cli_call *call,
-                     struct km_buf *reply, void *ret_message)
+#include <time.h>
+
+#define WAIT_STEP_MS 50 /* between checks of a node that does not serve yet */
+
+kama_status cli_decode(const struct km_pb_message *table, kama_bytes bytes,
+                       void *message)
 {
-    struct km_buf request;
-    km_buf_init(&request, cli->mem, SIZE_MAX);
-    kama_status st = km_pb_append(&request, call->request_table, call->request);
-    if (st == KAMA_OK) {
-        const struct km_client_request unary = {
-            .path = call->path,
-            .message = km_buf_bytes(&request),
-            .timeout_ms = cli->timeout_ms,
-            .wait_for_ready = cli->wait,
-        };
-        st = km_client_unary(cli->client, &unary, reply);
+    if (km_pb_decode(table, bytes, message) == KAMA_OK) {
+        return KAMA_OK;
     }
-    km_buf_fini(&request);
-    if (st == KAMA_OK && call->reply_table != NULL) {
-        st = km_pb_decode(call->reply_table, km_buf_bytes(reply), ret_message);
-    }
-    return st;
+    return km_fail(KAMA_ERR_PROTOCOL, "the answer is not what was asked for");
 }
 
-bool cli_argument(const struct cli *cli, const char *text, struct km_buf *buf)
+kama_status cli_each(struct km_pb_list list, const struct km_pb_message *table,
+                     void *message, cli_visit_fn visit, void *arg)
 {
-    km_buf_init(buf, cli->mem, SIZE_MAX);
-    kama_status st = cli_quote_parse(text, buf);
-    if (st != KAMA_OK) {
-        (void)cli_usage_error("%s: %s", text, km_last_error());
+    kama_status status = KAMA_OK;
+    kama_bytes element;
+    while (status == KAMA_OK && km_pb_next(&list, &element)) {
+        status = cli_decode(table, element, message);
+        if (status == KAMA_OK) {
+            status = visit(arg, message);
+        }
     }
-    return st == KAMA_OK;
+    return status;
+}
+
+static kama_status send_call(struct cli *cli, const struct cli_call *call,
+                             const struct km_client_request *request,
+                             struct km_buf *buf)
+{
+    kama_status status = km_client_unary(cli->client, request, buf);
+    if (status == KAMA_OK && call->reply_table != NULL) {
+        status = cli_decode(call->reply_table, km_buf_bytes(buf), call->reply);
+    }
+    return status;
+}
+
+kama_status cli_call(struct cli *cli, const struct cli_call *call,
+                     struct km_buf *buf)
+{
+    struct km_client_request request = {
+        .path = call->path,
+        .message = call->encoded,
+        .timeout_ms = cli->options.timeout,
+    };
+    if (call->request_table == NULL) {
+        return send_call(cli, call, &request, buf);
+    }
+    struct km_buf encoded;
+    km_buf_init(&encoded, km_mem_default(), SIZE_MAX);
+    kama_status status =
+        km_pb_append(&encoded, call->request_table, call->request);
+    if (status == KAMA_OK) {
+        request.message = km_buf_bytes(&encoded);
+        status = send_call(cli, call, &request, buf);
+    }
+    km_buf_fini(&encoded);
+    return status;
+}
+
+enum cli_exit cli_ask(struct cli *cli, const struct cli_call *call,
+                      cli_print_fn print, const void *arg)
+{
+    struct km_buf buf;
+    km_buf_init(&buf, km_mem_default(), SIZE_MAX);
+    kama_status status = cli_call(cli, call, &buf);
+    enum cli_exit code =
+        status == KAMA_OK ? print(cli, arg) : cli_failed(cli, status);
+    km_buf_fini(&buf);
+    return code;
+}
+
+/* -- health -------------------------------------------------------------- */
+
+kama_status cli_health(struct cli *cli, int64_t timeout_ms, bool wait_for_ready,
+                       bool *ret_serving)
+{
+    const struct km_client_request request = {
+        .path = "/grpc.health.v1.Health/Check",
+        .timeout_ms = timeout_ms,
+        .wait_for_ready = wait_for_ready,
+    };
+    struct km_msg_health_response response;
+    const struct cli_call call = {.reply_table = &km_msg_health_response_pb,
+                                  .reply = &response};
+    struct km_buf buf;
+    km_buf_init(&buf, km_mem_default(), SIZE_MAX);
+    kama_status status = send_call(cli, &call, &request, &buf);
+    km_buf_fini(&buf);
+    if (status == KAMA_OK) {
+        *ret_serving = response.status == KM_MSG_HEALTH_SERVING;
+    }
+    return status;
+}
+
+/* May a node that answers so serve later? */
+static bool may_come(kama_status status)
+{
+    return status == KAMA_OK || status == KAMA_ERR_TIMEOUT ||
+           status == KAMA_ERR_OVERLOADED ||
+           cli_exit_of(status) == CLI_EXIT_UNREACHABLE;
+}
+
+/* KAMA_OK: it serves, or knows no health check but answers. */
+static kama_status wait_until(struct cli *cli, km_ns end)
+{
+    static const struct timespec step = {0, WAIT_STEP_MS * KM_NS_PER_MS};
+    for (;;) {
+        bool serving = false;
+        km_ns now = km_clock_mono(km_clock_system());
+        if (now >= end) {
+            return KAMA_ERR_TIMEOUT;
+        }
+        int64_t left_ms = (int64_t)((end - now) / KM_NS_PER_MS) + 1;
+        kama_status status = cli_health(cli, left_ms, true, &serving);
+        if (serving || status == KAMA_ERR_UNSUPPORTED) {
+            return KAMA_OK;
+        }
+        if (!may_come(status)) {
+            return status;
+        }
+        nanosleep(&step, NULL);
+    }
+}
+
+enum cli_exit cli_wait(struct cli *cli)
+{
+    int64_t wait_ms = (int64_t)cli->options.wait * 1000;
+    km_ns end = km_ns_after_ms(km_clock_mono(km_clock_system()), wait_ms);
+    kama_status status = wait_until(cli, end);
+    if (status == KAMA_ERR_TIMEOUT) {
+        status = km_fail(KAMA_ERR_UNREACHABLE,
+                         "no node serves after %llu s of waiting",
+                         (unsigned long long)cli->options.wait);
+    }
+    return status == KAMA_OK ? CLI_EXIT_OK : cli_failed(cli, status);
 }

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every command of the client gets: where to, how to print, a client.
+ * What every command of the client gets: where to, how to print, a client; and
+ * how it asks, fails and ends. A command prints to stdout and does not look
+ * whether that worked: cli_close_output does, once.
  * Thread-safety: main thread. Errors: exit codes (CLI_EXIT_).
  */
 #pragma once
 
 #include "base/buf.h"
 #include "base/bytes.h"
+#include "options.h"
 #include "rpc/client.h"
+#include "wire/pb.h"
 
 #include <stdio.h>
 
@@ -22,29 +26,31 @@ enum cli_exit {
 };
 
 enum cli_mode {
-    CLI_MODE_PEOPLE, /* quoted where it has to be */
+    CLI_MODE_PEOPLE, /* a terminal: quoted where it has to be */
+    CLI_MODE_PIPE,   /* values as they are, keys quoted, a line each */
     CLI_MODE_RAW,    /* bytes as they are */
     CLI_MODE_JSON    /* one JSON value */
 };
 
 struct cli {
-    const kama_allocator *mem;
-    const char *endpoint;
-    const char *group;
+    const struct cli_command *command;
+    struct cli_options options;
     enum cli_mode mode;
-    bool raw_given;     /* --raw: exact bytes, no newline behind a value */
-    bool wait;          /* for the server to be there */
-    int64_t timeout_ms; /* of a call; with wait the whole waiting */
+    kama_bytes group;
     struct km_client *client;
 };
 
+/* -- commands ------------------------------------------------------------ */
+
 struct cli_command {
     const char *name;
-    const char *usage; /* "KEY VALUE [--ttl=DURATION]" */
-    const char *help;  /* one sentence */
+    const char *args;   /* "KEY [VALUE]"; NULL: none */
+    const char *option; /* its own, "ttl"; NULL: none */
+    const char *help;   /* a sentence or two, lines of up to 74 columns */
     int args_min;
     int args_max; /* -1: any number */
-    enum cli_exit (*run)(struct cli *cli, int argc, char **argv);
+    /* args are unquoted, count of them as min and max permit. */
+    enum cli_exit (*run)(struct cli *cli, const kama_bytes *args, int count);
 };
 
 extern const struct cli_command cli_commands[];
@@ -52,30 +58,63 @@ extern const size_t cli_command_count;
 
 /* The command of that name, or NULL. */
 const struct cli_command *cli_command_find(const char *name);
+/* The name nearest to it, or NULL. */
+const char *cli_command_nearest(const char *name);
 
-/* Prints "kamacache-cli: what: sentence" to stderr and maps status to the
- * exit code. */
-enum cli_exit cli_failed(const struct cli *cli, const char *what,
-                         kama_status status);
-/* A usage error of a command. */
-enum cli_exit cli_usage_error(const char *fmt, ...) KAMA_PRINTF(1, 2);
+/* -- asking -------------------------------------------------------------- */
 
-/* The request in message's table, sent; the reply decoded into ret_message,
- * whose bytes lie in reply (the caller's, initialised). */
-struct km_pb_message;
+/* A unary call. */
 struct cli_call {
     const char *path;
-    const struct km_pb_message *request_table;
+    const struct km_pb_message *request_table; /* NULL: encoded is sent */
     const void *request;
+    kama_bytes encoded;
     const struct km_pb_message *reply_table; /* NULL: not looked at */
+    void *reply; /* borrows the buffer of the call until that ends */
 };
+
+/* Sends it and decodes the reply, whose bytes lie in buf (the caller's,
+ * initialised). */
 KAMA_NODISCARD kama_status cli_call(struct cli *cli,
                                     const struct cli_call *call,
-                                    struct km_buf *reply, void *ret_message);
+                                    struct km_buf *buf);
 
-/* Unquotes an argument into buf (initialised by this, to be finished by the
- * caller in any case). A usage error is printed; false then. */
-bool cli_argument(const struct cli *cli, const char *text, struct km_buf *buf);
+/* cli_call, then print(cli, arg) while the reply lasts, or cli_failed. */
+typedef enum cli_exit (*cli_print_fn)(struct cli *cli, const void *arg);
+enum cli_exit cli_ask(struct cli *cli, const struct cli_call *call,
+                      cli_print_fn print, const void *arg);
 
-/* Writes to stdout; false (and a sentence on stderr) when that failed. */
-bool cli_write(const void *data, size_t len);
+/* km_pb_decode of what the node sent: an error is the node's
+ * (KAMA_ERR_PROTOCOL, with a sentence). */
+KAMA_NODISCARD kama_status cli_decode(const struct km_pb_message *table,
+                                      kama_bytes bytes, void *message);
+
+/* Decodes each element of list into message and visits it, up to the first
+ * error. */
+typedef kama_status (*cli_visit_fn)(void *arg, const void *message);
+KAMA_NODISCARD kama_status cli_each(struct km_pb_list list,
+                                    const struct km_pb_message *table,
+                                    void *message, cli_visit_fn visit,
+                                    void *arg);
+
+/* One grpc.health.v1 Check of the whole node. */
+KAMA_NODISCARD kama_status cli_health(struct cli *cli, int64_t timeout_ms,
+                                      bool wait_for_ready, bool *ret_serving);
+
+/* --wait: until the node serves, or UNREACHABLE (said). */
+enum cli_exit cli_wait(struct cli *cli);
+
+/* -- ending -------------------------------------------------------------- */
+
+enum cli_exit cli_exit_of(kama_status status);
+
+/* Prints "kamacache-cli: COMMAND: sentence (STATUS)" to stderr, and what to do
+ * next; the exit code of status. */
+enum cli_exit cli_failed(const struct cli *cli, kama_status status);
+
+/* A usage error; what is printed of arguments is escaped. */
+enum cli_exit cli_usage_error(const char *fmt, ...) KAMA_PRINTF(1, 2);
+
+/* code, or OTHER and a sentence when stdout could not be written. A reader
+ * that has gone away needs no sentence. */
+enum cli_exit cli_close_output(enum cli_exit code);

@@ -2,217 +2,202 @@
 /* clear, keys, groups: what concerns a group. */
 #include "commands.h"
 #include "print.h"
+#include "quote.h"
 
-#include "base/limits.h"
-#include "base/option.h"
 #include "base/status.h"
 #include "wire/msg.h"
 
 #include <inttypes.h>
 
-enum cli_exit cli_cmd_clear(struct cli *cli, int argc, char **argv)
+static enum cli_exit print_cleared(struct cli *cli, const void *arg)
 {
-    (void)argc;
-    (void)argv;
-    const struct km_msg_clear_request request = {.group = KAMA_STR(cli->group)};
-    const struct cli_call call = {"/kama.v2.Cache/Clear",
-                                  &km_msg_clear_request_pb, &request, NULL};
-    struct km_buf reply;
-    km_buf_init(&reply, cli->mem, SIZE_MAX);
-    kama_status st = cli_call(cli, &call, &reply, NULL);
-    km_buf_fini(&reply);
-    if (st != KAMA_OK) {
-        return cli_failed(cli, cli->group, st);
-    }
-    if (cli->mode == CLI_MODE_JSON) {
-        return cli_printed(cli_print_json(json_pack("{s:b}", "ok", 1)));
-    }
-    return cli_printed(cli->mode != CLI_MODE_PEOPLE || cli_write("OK\n", 3));
+    (void)arg;
+    return cli_print_ok(cli);
+}
+
+enum cli_exit cli_cmd_clear(struct cli *cli, const kama_bytes *args, int count)
+{
+    (void)args;
+    (void)count;
+    const struct km_msg_clear_request request = {.group = cli->group};
+    const struct cli_call call = {.path = "/kama.v2.Cache/Clear",
+                                  .request_table = &km_msg_clear_request_pb,
+                                  .request = &request};
+    return cli_ask(cli, &call, print_cleared, NULL);
 }
 
 /* -- keys ---------------------------------------------------------------- */
 
-/* Keys are printed as they come; the loop thread is the only one to print
- * while the stream runs. */
+/* Keys are printed as they come, by the loop thread: the other one waits. */
 struct keys_output {
     const struct cli *cli;
-    uint64_t printed;
+    bool begun; /* with --json: the bracket is open */
 };
 
-static bool print_entry_json(struct keys_output *out,
-                             const struct km_msg_scan_entry *entry)
+static json_t *entry_json(const struct km_msg_scan_entry *entry)
 {
-    const char *before = out->printed == 0 ? "[" : ",";
     json_t *object = json_object();
-    bool made =
-        object != NULL && cli_json_set_bytes(object, "key", entry->key) &&
-        json_object_set_new(object, "value_bytes",
-                            json_integer((json_int_t)entry->value_bytes)) ==
-            0 &&
-        json_object_set_new(object, "ttl_ms", json_integer(entry->ttl_ms)) == 0;
-    if (!made) {
-        json_decref(object);
-        object = NULL;
+    bool made = cli_json_set_bytes(object, "key", entry->key) &&
+                cli_json_set(object, "value_bytes",
+                             cli_json_uint(entry->value_bytes)) &&
+                cli_json_set(object, "ttl_ms", json_integer(entry->ttl_ms));
+    return cli_json_made(object, made);
+}
+
+static kama_status print_entry(void *arg, const void *message)
+{
+    struct keys_output *out = arg;
+    const struct km_msg_scan_entry *entry = message;
+    if (out->cli->mode != CLI_MODE_JSON) {
+        cli_print_key(out->cli, entry->key);
+    } else {
+        json_t *object = entry_json(entry);
+        if (object == NULL) {
+            return KAMA_ERR_NO_MEMORY;
+        }
+        putchar(out->begun ? ',' : '[');
+        out->begun = true;
+        if (cli_print_json(object) != CLI_EXIT_OK) {
+            return KAMA_ERR_IO;
+        }
     }
-    return cli_write(before, 1) && cli_print_json(object);
+    return ferror(stdout) ? KAMA_ERR_IO : KAMA_OK;
 }
 
 static kama_status on_keys(void *arg, kama_bytes message)
 {
-    struct keys_output *out = arg;
     struct km_msg_scan_response response;
-    kama_status st = km_pb_decode(&km_msg_scan_response_pb, message, &response);
-    kama_bytes element;
-    while (st == KAMA_OK && km_pb_next(&response.entries, &element)) {
-        struct km_msg_scan_entry entry;
-        st = km_pb_decode(&km_msg_scan_entry_pb, element, &entry);
-        bool printed =
-            st == KAMA_OK && (out->cli->mode == CLI_MODE_JSON
-                                  ? print_entry_json(out, &entry)
-                                  : cli_print_key(out->cli, entry.key));
-        if (st == KAMA_OK && !printed) {
-            st = KAMA_ERR_IO;
-        }
-        out->printed++;
-    }
-    return st;
+    struct km_msg_scan_entry entry;
+    kama_status status =
+        cli_decode(&km_msg_scan_response_pb, message, &response);
+    return status == KAMA_OK ? cli_each(response.entries, &km_msg_scan_entry_pb,
+                                        &entry, print_entry, arg)
+                             : status;
 }
 
+/* A pager may hold the stream up for long, so that no time limit is set for
+ * it unless one is asked for. */
 static kama_status stream_keys(struct cli *cli,
                                const struct km_msg_scan_request *request,
                                struct keys_output *out)
 {
-    struct km_buf message;
-    km_buf_init(&message, cli->mem, SIZE_MAX);
-    kama_status st = km_pb_append(&message, &km_msg_scan_request_pb, request);
-    if (st == KAMA_OK) {
+    struct km_buf encoded;
+    km_buf_init(&encoded, km_mem_default(), SIZE_MAX);
+    kama_status status =
+        km_pb_append(&encoded, &km_msg_scan_request_pb, request);
+    if (status == KAMA_OK) {
         const struct km_client_request call = {
             .path = "/kama.v2.Cache/Scan",
-            .message = km_buf_bytes(&message),
-            .timeout_ms = cli->timeout_ms,
-            .wait_for_ready = cli->wait,
+            .message = km_buf_bytes(&encoded),
+            .timeout_ms = cli->options.has_timeout ? cli->options.timeout : 0,
         };
-        st = km_client_stream(cli->client, &call, on_keys, out);
+        status = km_client_stream(cli->client, &call, on_keys, out);
     }
-    km_buf_fini(&message);
-    return st;
+    km_buf_fini(&encoded);
+    return status;
 }
 
-static enum cli_exit print_keys(struct cli *cli, kama_bytes glob,
-                                uint64_t limit)
+enum cli_exit cli_cmd_keys(struct cli *cli, const kama_bytes *args, int count)
 {
     const struct km_msg_scan_request request = {
-        .group = KAMA_STR(cli->group), .glob = glob, .limit = limit};
-    struct keys_output out = {cli, 0};
-    kama_status st = stream_keys(cli, &request, &out);
-    if (st != KAMA_OK) {
-        return cli_failed(cli, cli->group, st);
+        .group = cli->group,
+        .glob = count == 1 ? args[0] : (kama_bytes){NULL, 0},
+        .limit = cli->options.limit};
+    struct keys_output out = {.cli = cli};
+    kama_status status = stream_keys(cli, &request, &out);
+    bool json = cli->mode == CLI_MODE_JSON;
+    if (json && (out.begun || status == KAMA_OK)) {
+        puts(out.begun ? "]" : "[]"); /* closed after an error, too */
     }
-    if (cli->mode != CLI_MODE_JSON) {
-        return CLI_EXIT_OK;
+    if (status == KAMA_ERR_IO && ferror(stdout)) {
+        return CLI_EXIT_OTHER; /* cli_close_output says it */
     }
-    return cli_printed(out.printed == 0 ? cli_write("[]\n", 3)
-                                        : cli_write("]\n", 2));
-}
-
-enum cli_exit cli_cmd_keys(struct cli *cli, int argc, char **argv)
-{
-    const char *limit_text;
-    uint64_t limit = 0;
-    if (!cli_take_option(&argc, argv, "limit", &limit_text) ||
-        !cli_take_end(&argc, argv)) {
-        return CLI_EXIT_USAGE;
-    }
-    if (argc > 1) {
-        return cli_usage_error("usage: keys [GLOB] [--limit=N]");
-    }
-    if (limit_text != NULL &&
-        km_parse_uint(limit_text, 1, UINT64_MAX, &limit) != KAMA_OK) {
-        return cli_usage_error("--limit: %s", km_last_error());
-    }
-    struct km_buf glob;
-    bool parsed = cli_argument(cli, argc == 1 ? argv[0] : "", &glob);
-    enum cli_exit code =
-        parsed ? print_keys(cli, km_buf_bytes(&glob), limit) : CLI_EXIT_USAGE;
-    km_buf_fini(&glob);
-    return code;
+    return status == KAMA_OK ? CLI_EXIT_OK : cli_failed(cli, status);
 }
 
 /* -- groups -------------------------------------------------------------- */
 
+static kama_status add_option(void *arg, const void *message)
+{
+    const struct km_msg_group_option *option = message;
+    char name[KM_OPTION_NAME_BYTES_MAX + 1];
+    km_bytes_quote(option->name, name, sizeof name);
+    return cli_json_set_bytes(arg, name, option->value) ? KAMA_OK
+                                                        : KAMA_ERR_NO_MEMORY;
+}
+
+static bool set_options(json_t *object, struct km_pb_list options)
+{
+    struct km_msg_group_option option;
+    json_t *set = json_object();
+    return cli_json_set(object, "options", set) &&
+           cli_each(options, &km_msg_group_option_pb, &option, add_option,
+                    set) == KAMA_OK;
+}
+
 static json_t *group_json(const struct km_msg_group_info *info)
 {
-    json_t *object = json_pack(
-        "{s:I,s:I,s:I,s:I,s:b,s:I,s:I,s:I,s:I}", "max_bytes",
-        (json_int_t)info->max_bytes, "max_value_bytes",
-        (json_int_t)info->max_value_bytes, "ttl_ms", (json_int_t)info->ttl_ms,
-        "negative_ttl_ms", (json_int_t)info->negative_ttl_ms, "has_loader",
-        info->has_loader, "loader_timeout_ms",
-        (json_int_t)info->loader_timeout_ms, "loader_concurrency",
-        (json_int_t)info->loader_concurrency, "entries",
-        (json_int_t)info->entries, "bytes", (json_int_t)info->bytes);
-    if (object == NULL || !cli_json_set_bytes(object, "name", info->name) ||
-        !cli_json_set_bytes(object, "policy", info->policy)) {
-        json_decref(object);
-        return NULL;
-    }
-    return object;
+    json_t *o = json_object();
+    bool made = cli_json_set_bytes(o, "name", info->name) &&
+                cli_json_set(o, "max_bytes", cli_json_uint(info->max_bytes)) &&
+                cli_json_set(o, "max_value_bytes",
+                             cli_json_uint(info->max_value_bytes)) &&
+                cli_json_set(o, "ttl_ms", json_integer(info->ttl_ms)) &&
+                cli_json_set(o, "negative_ttl_ms",
+                             json_integer(info->negative_ttl_ms)) &&
+                cli_json_set(o, "has_loader", json_boolean(info->has_loader)) &&
+                cli_json_set(o, "loader_timeout_ms",
+                             json_integer(info->loader_timeout_ms)) &&
+                cli_json_set(o, "loader_concurrency",
+                             cli_json_uint(info->loader_concurrency)) &&
+                cli_json_set_bytes(o, "policy", info->policy) &&
+                cli_json_set(o, "entries", cli_json_uint(info->entries)) &&
+                cli_json_set(o, "bytes", cli_json_uint(info->bytes)) &&
+                set_options(o, info->options);
+    return cli_json_made(o, made);
 }
 
-static bool print_group(const struct cli *cli,
-                        const struct km_msg_group_info *info)
+static kama_status add_group(void *arg, const void *message)
 {
-    char name[KM_GROUP_NAME_BYTES_MAX * 4 + 4];
-    (void)cli;
-    return printf("%-20s %12" PRIu64 " entries %14" PRIu64 " of %" PRIu64
-                  " bytes  %.*s%s\n",
-                  km_bytes_quote(info->name, name, sizeof name), info->entries,
-                  info->bytes, info->max_bytes, (int)info->policy.len,
-                  info->policy.len == 0 ? "" : (const char *)info->policy.data,
-                  info->has_loader ? "  loader" : "") > 0;
+    return json_array_append_new(arg, group_json(message)) == 0
+               ? KAMA_OK
+               : KAMA_ERR_NO_MEMORY;
 }
 
-static enum cli_exit print_groups(const struct cli *cli,
-                                  struct km_pb_list groups)
+static kama_status print_group(void *arg, const void *message)
 {
-    json_t *array = cli->mode == CLI_MODE_JSON ? json_array() : NULL;
-    kama_bytes element;
-    bool printed = true;
-    while (printed && km_pb_next(&groups, &element)) {
-        struct km_msg_group_info info;
-        if (km_pb_decode(&km_msg_group_info_pb, element, &info) != KAMA_OK) {
-            printed = false;
-        } else if (array != NULL) {
-            printed = json_array_append_new(array, group_json(&info)) == 0;
-        } else {
-            printed = print_group(cli, &info);
-        }
-    }
-    if (array != NULL) {
-        printed = cli_print_json(array) && printed;
-    }
-    return cli_printed(printed);
+    const struct km_msg_group_info *info = message;
+    (void)arg;
+    cli_quote_write(stdout, info->name);
+    printf("  %" PRIu64 " entries, %" PRIu64 " of %" PRIu64 " bytes, ",
+           info->entries, info->bytes, info->max_bytes);
+    cli_quote_write(stdout, info->policy);
+    puts(info->has_loader ? ", loader" : "");
+    return KAMA_OK;
 }
 
-enum cli_exit cli_cmd_groups(struct cli *cli, int argc, char **argv)
+static enum cli_exit print_groups(struct cli *cli, const void *arg)
 {
-    (void)argc;
-    (void)argv;
-    const struct km_client_request call = {
-        .path = "/kama.v2.Cache/Groups",
-        .timeout_ms = cli->timeout_ms,
-        .wait_for_ready = cli->wait,
-    };
-    struct km_msg_groups_response response;
-    struct km_buf reply;
-    km_buf_init(&reply, cli->mem, SIZE_MAX);
-    kama_status st = km_client_unary(cli->client, &call, &reply);
-    if (st == KAMA_OK) {
-        st = km_pb_decode(&km_msg_groups_response_pb, km_buf_bytes(&reply),
-                          &response);
+    const struct km_msg_groups_response *response = arg;
+    struct km_msg_group_info info;
+    bool json = cli->mode == CLI_MODE_JSON;
+    json_t *array = json ? json_array() : NULL;
+    kama_status status = cli_each(response->groups, &km_msg_group_info_pb,
+                                  &info, json ? add_group : print_group, array);
+    if (status != KAMA_OK) {
+        json_decref(array);
+        return cli_failed(cli, status);
     }
-    enum cli_exit code = st == KAMA_OK ? print_groups(cli, response.groups)
-                                       : cli_failed(cli, "groups", st);
-    km_buf_fini(&reply);
-    return code;
+    return json ? cli_print_json(array) : CLI_EXIT_OK;
+}
+
+enum cli_exit cli_cmd_groups(struct cli *cli, const kama_bytes *args, int count)
+{
+    (void)args;
+    (void)count;
+    struct km_msg_groups_response response = {0};
+    const struct cli_call call = {.path = "/kama.v2.Cache/Groups",
+                                  .reply_table = &km_msg_groups_response_pb,
+                                  .reply = &response};
+    return cli_ask(cli, &call, print_groups, &response);
 }

@@ -7,126 +7,114 @@
 #include "base/status.h"
 #include "wire/msg.h"
 
-/* Writes group and keys as an MGetRequest. false: a usage error was printed,
- * or there was no memory. */
-static bool encode_request(struct cli *cli, int argc, char **argv,
-                           struct km_buf *out)
-{
-    if (km_pb_append_bytes(out, 1, KAMA_STR(cli->group)) != KAMA_OK) {
-        return false;
-    }
-    for (int i = 0; i < argc; i++) {
-        struct km_buf key;
-        bool added = cli_argument(cli, argv[i], &key) &&
-                     km_pb_append_bytes(out, KM_MSG_MGET_KEY,
-                                        km_buf_bytes(&key)) == KAMA_OK;
-        km_buf_fini(&key);
-        if (!added) {
-            return false;
-        }
-    }
-    return true;
-}
+struct items {
+    struct cli *cli;
+    const kama_bytes *keys;
+    int count;
+    struct km_msg_mget_response response;
+    json_t *array; /* with --json */
+    int at;        /* the key of the item that comes next */
+    enum cli_exit code;
+};
 
-static json_t *item_json(const char *argument,
-                         const struct km_msg_mget_item *item)
+static json_t *item_json(kama_bytes key, const struct km_msg_mget_item *item)
 {
+    const char *name = kama_status_name((kama_status)item->status);
     json_t *object = json_object();
-    struct km_buf key;
-    km_buf_init(&key, km_mem_default(), SIZE_MAX);
-    bool made =
-        object != NULL && cli_quote_parse(argument, &key) == KAMA_OK &&
-        cli_json_set_bytes(object, "key", km_buf_bytes(&key)) &&
-        json_object_set_new(
-            object, "status",
-            json_string(kama_status_name((kama_status)item->status))) == 0;
-    km_buf_fini(&key);
+    bool made = cli_json_set_bytes(object, "key", key) &&
+                cli_json_set(object, "status", json_string(name));
     if (made && item->status == KAMA_OK) {
         made = cli_json_set_bytes(object, "value", item->value) &&
-               json_object_set_new(object, "ttl_ms",
-                                   json_integer(item->ttl_ms)) == 0;
+               cli_json_set(object, "ttl_ms", json_integer(item->ttl_ms)) &&
+               cli_json_set(object, "version", cli_json_uint(item->version));
     }
-    if (!made) {
-        json_decref(object);
-        return NULL;
-    }
-    return object;
+    return cli_json_made(object, made);
 }
 
-static bool print_item(const struct cli *cli, const char *argument,
+/* "KEY: VALUE", "KEY: (miss)", "KEY: (KAMA_ERR_...)": what is in brackets is
+ * no value, as values that begin so are quoted. --raw: the value. */
+static void print_item(const struct cli *cli, kama_bytes key,
                        const struct km_msg_mget_item *item)
 {
+    if (cli->mode == CLI_MODE_RAW) {
+        cli_print_key(cli, item->value);
+        return;
+    }
+    cli_quote_write(stdout, key);
+    fputs(": ", stdout);
     if (item->status == KAMA_OK) {
-        return printf("%s: ", argument) > 0 &&
-               cli_print_value(cli, item->value) &&
-               (!cli->raw_given || cli_write("\n", 1));
+        cli_quote_write(stdout, item->value);
+    } else {
+        printf("(%s)", item->status == KAMA_MISS
+                           ? "miss"
+                           : kama_status_name((kama_status)item->status));
     }
-    return printf("%s: (%s)\n", argument,
-                  item->status == KAMA_MISS
-                      ? "miss"
-                      : kama_status_name((kama_status)item->status)) > 0;
+    putchar('\n');
 }
 
-/* MISS when a key is missing, OTHER when one failed. */
-static enum cli_exit worse(enum cli_exit code, int32_t status)
+static kama_status visit_item(void *arg, const void *message)
 {
-    if (status == KAMA_OK || code == CLI_EXIT_OTHER) {
-        return code;
+    struct items *items = arg;
+    const struct km_msg_mget_item *item = message;
+    if (items->at == items->count) {
+        return km_fail(KAMA_ERR_PROTOCOL, "more answers than keys");
     }
-    return status == KAMA_MISS ? CLI_EXIT_MISS : CLI_EXIT_OTHER;
+    kama_bytes key = items->keys[items->at++];
+    enum cli_exit code = cli_exit_of((kama_status)item->status);
+    items->code = code > items->code ? code : items->code;
+    if (items->array == NULL) {
+        print_item(items->cli, key, item);
+        return KAMA_OK;
+    }
+    return json_array_append_new(items->array, item_json(key, item)) == 0
+               ? KAMA_OK
+               : KAMA_ERR_NO_MEMORY;
 }
 
-static enum cli_exit print_items(const struct cli *cli, int argc, char **argv,
-                                 struct km_pb_list items)
+static enum cli_exit print_items(struct cli *cli, const void *arg)
 {
-    json_t *array = cli->mode == CLI_MODE_JSON ? json_array() : NULL;
-    enum cli_exit code = CLI_EXIT_OK;
-    bool printed = true;
-    kama_bytes element;
-    for (int i = 0; i < argc && printed && km_pb_next(&items, &element); i++) {
-        struct km_msg_mget_item item;
-        printed = km_pb_decode(&km_msg_mget_item_pb, element, &item) == KAMA_OK;
-        if (printed && array != NULL) {
-            printed =
-                json_array_append_new(array, item_json(argv[i], &item)) == 0;
-        } else if (printed) {
-            printed = print_item(cli, argv[i], &item);
-        }
-        code = printed ? worse(code, item.status) : CLI_EXIT_OTHER;
+    struct items items = *(const struct items *)arg;
+    struct km_msg_mget_item item;
+    items.array = cli->mode == CLI_MODE_JSON ? json_array() : NULL;
+    kama_status status = cli_each(items.response.items, &km_msg_mget_item_pb,
+                                  &item, visit_item, &items);
+    if (status == KAMA_OK && items.at < items.count) {
+        status = km_fail(KAMA_ERR_PROTOCOL, "fewer answers than keys");
     }
-    if (array != NULL && !cli_print_json(array)) {
+    if (status != KAMA_OK) {
+        json_decref(items.array);
+        return cli_failed(cli, status);
+    }
+    if (cli->mode == CLI_MODE_JSON &&
+        cli_print_json(items.array) != CLI_EXIT_OK) {
         return CLI_EXIT_OTHER;
     }
-    return code;
+    return items.code;
 }
 
-enum cli_exit cli_cmd_mget(struct cli *cli, int argc, char **argv)
+static kama_status encode(const struct cli *cli, const kama_bytes *keys,
+                          int count, struct km_buf *out)
 {
-    struct km_buf request;
-    struct km_buf reply;
-    if (!cli_take_end(&argc, argv)) {
-        return CLI_EXIT_USAGE;
+    kama_status status = km_pb_append_bytes(out, 1, cli->group);
+    for (int i = 0; i < count && status == KAMA_OK; i++) {
+        status = km_pb_append_bytes(out, KM_MSG_MGET_KEY, keys[i]);
     }
-    km_buf_init(&request, cli->mem, SIZE_MAX);
-    km_buf_init(&reply, cli->mem, SIZE_MAX);
-    enum cli_exit code = CLI_EXIT_USAGE;
-    if (encode_request(cli, argc, argv, &request)) {
-        const struct km_client_request call = {
-            .path = "/kama.v2.Cache/MGet",
-            .message = km_buf_bytes(&request),
-            .timeout_ms = cli->timeout_ms,
-            .wait_for_ready = cli->wait,
-        };
-        struct km_msg_mget_response response;
-        kama_status st = km_client_unary(cli->client, &call, &reply);
-        if (st == KAMA_OK) {
-            st = km_pb_decode(&km_msg_mget_response_pb, km_buf_bytes(&reply),
-                              &response);
-        }
-        code = st == KAMA_OK ? print_items(cli, argc, argv, response.items)
-                             : cli_failed(cli, "mget", st);
-    }
-    km_buf_fini(&reply);
-    km_buf_fini(&request);
+    return status;
+}
+
+enum cli_exit cli_cmd_mget(struct cli *cli, const kama_bytes *args, int count)
+{
+    struct items items = {.cli = cli, .keys = args, .count = count};
+    struct km_buf encoded;
+    km_buf_init(&encoded, km_mem_default(), SIZE_MAX);
+    kama_status status = encode(cli, args, count, &encoded);
+    const struct cli_call call = {.path = "/kama.v2.Cache/MGet",
+                                  .encoded = km_buf_bytes(&encoded),
+                                  .reply_table = &km_msg_mget_response_pb,
+                                  .reply = &items.response};
+    enum cli_exit code = status == KAMA_OK
+                             ? cli_ask(cli, &call, print_items, &items)
+                             : cli_failed(cli, status);
+    km_buf_fini(&encoded);
     return code;
 }

@@ -2,12 +2,14 @@
 /* stats, ping: what concerns the node. */
 #include "commands.h"
 #include "print.h"
+#include "quote.h"
 
-#include "base/limits.h"
 #include "base/status.h"
 #include "wire/msg.h"
 
 #include <inttypes.h>
+
+/* -- a group ------------------------------------------------------------- */
 
 /* One row per counter that is shown, in the order of the message. */
 struct counter {
@@ -39,167 +41,166 @@ static uint64_t counter_value(const struct km_msg_group_stats *stats,
 
 static double hit_ratio(const struct km_msg_group_stats *stats)
 {
-    uint64_t hits = stats->hits + stats->negative_hits;
-    return stats->gets == 0 ? 0 : (double)hits / (double)stats->gets;
+    double hits = (double)stats->hits + (double)stats->negative_hits;
+    return stats->gets == 0 ? 0 : hits / (double)stats->gets;
 }
 
-static bool print_group(const struct km_msg_group_stats *stats)
+static kama_status print_group(void *arg, const void *message)
 {
-    char name[KM_GROUP_NAME_BYTES_MAX * 4 + 4];
-    printf("group %s\n", km_bytes_quote(stats->name, name, sizeof name));
+    const struct km_msg_group_stats *stats = message;
+    const struct km_msg_latency *latency = &stats->load_latency;
+    (void)arg;
+    fputs("group ", stdout);
+    cli_quote_write(stdout, stats->name);
+    putchar('\n');
     for (size_t i = 0; i < COUNTER_COUNT; i++) {
-        printf("  %-18s %20" PRIu64 "\n", counters[i].name,
+        printf("  %-30s %20" PRIu64 "\n", counters[i].name,
                counter_value(stats, &counters[i]));
     }
-    printf("  %-18s %20.4f\n", "hit_ratio", hit_ratio(stats));
-    return printf("  %-18s p50 %.3f  p90 %.3f  p99 %.3f  max %.3f\n", "load_ms",
-                  (double)stats->load_latency.p50_ns / 1e6,
-                  (double)stats->load_latency.p90_ns / 1e6,
-                  (double)stats->load_latency.p99_ns / 1e6,
-                  (double)stats->load_latency.max_ns / 1e6) > 0;
+    printf("  %-30s %20.4f\n", "hit_ratio", hit_ratio(stats));
+    if (latency->count > 0) {
+        printf("  load_ms  p50 %.3f  p90 %.3f  p99 %.3f  max %.3f\n",
+               (double)latency->p50_ns / 1e6, (double)latency->p90_ns / 1e6,
+               (double)latency->p99_ns / 1e6, (double)latency->max_ns / 1e6);
+    }
+    return KAMA_OK;
+}
+
+static json_t *latency_json(const struct km_msg_latency *latency)
+{
+    json_t *object = json_object();
+    bool made = cli_json_set(object, "count", cli_json_uint(latency->count)) &&
+                cli_json_set(object, "sum", cli_json_uint(latency->sum_ns)) &&
+                cli_json_set(object, "p50", cli_json_uint(latency->p50_ns)) &&
+                cli_json_set(object, "p90", cli_json_uint(latency->p90_ns)) &&
+                cli_json_set(object, "p99", cli_json_uint(latency->p99_ns)) &&
+                cli_json_set(object, "p999", cli_json_uint(latency->p999_ns)) &&
+                cli_json_set(object, "max", cli_json_uint(latency->max_ns));
+    return cli_json_made(object, made);
 }
 
 static json_t *group_json(const struct km_msg_group_stats *stats)
 {
     json_t *object = json_object();
-    bool made =
-        object != NULL && cli_json_set_bytes(object, "name", stats->name);
+    bool made = cli_json_set_bytes(object, "name", stats->name);
     for (size_t i = 0; i < COUNTER_COUNT && made; i++) {
-        uint64_t value = counter_value(stats, &counters[i]);
-        made = json_object_set_new(object, counters[i].name,
-                                   json_integer((json_int_t)value)) == 0;
+        made = cli_json_set(object, counters[i].name,
+                            cli_json_uint(counter_value(stats, &counters[i])));
     }
-    if (made) {
-        made = json_object_set_new(object, "hit_ratio",
-                                   json_real(hit_ratio(stats))) == 0 &&
-               json_object_set_new(
-                   object, "load_latency_ns",
-                   json_pack("{s:I,s:I,s:I,s:I}", "p50",
-                             (json_int_t)stats->load_latency.p50_ns, "p90",
-                             (json_int_t)stats->load_latency.p90_ns, "p99",
-                             (json_int_t)stats->load_latency.p99_ns, "max",
-                             (json_int_t)stats->load_latency.max_ns)) == 0;
-    }
-    if (!made) {
-        json_decref(object);
-        return NULL;
-    }
-    return object;
+    made = made &&
+           cli_json_set(object, "hit_ratio", json_real(hit_ratio(stats))) &&
+           cli_json_set(object, "load_latency_ns",
+                        latency_json(&stats->load_latency));
+    return cli_json_made(object, made);
 }
 
-static bool print_metric(json_t *node, const struct km_msg_metric *metric)
+static kama_status add_group(void *array, const void *message)
 {
+    return json_array_append_new(array, group_json(message)) == 0
+               ? KAMA_OK
+               : KAMA_ERR_NO_MEMORY;
+}
+
+/* -- the node ------------------------------------------------------------ */
+
+static kama_status print_metric(void *arg, const void *message)
+{
+    const struct km_msg_metric *metric = message;
+    char name[64];
+    (void)arg;
+    km_bytes_quote(metric->name, name, sizeof name);
+    printf("  %-30s %20" PRIu64 "\n", name, metric->value);
+    return KAMA_OK;
+}
+
+static kama_status add_metric(void *object, const void *message)
+{
+    const struct km_msg_metric *metric = message;
     char name[64];
     km_bytes_quote(metric->name, name, sizeof name);
-    if (node != NULL) {
-        return json_object_set_new(
-                   node, name, json_integer((json_int_t)metric->value)) == 0;
-    }
-    return printf("  %-22s %16" PRIu64 "\n", name, metric->value) > 0;
+    return cli_json_set(object, name, cli_json_uint(metric->value))
+               ? KAMA_OK
+               : KAMA_ERR_NO_MEMORY;
 }
 
-static bool print_groups(struct km_pb_list groups, json_t *array)
+/* -- stats --------------------------------------------------------------- */
+
+/* Everything, into the array and the object or, without them, to stdout. */
+static kama_status visit_all(const struct km_msg_stats_response *response,
+                             json_t *groups, json_t *node)
 {
-    bool printed = true;
-    kama_bytes element;
-    while (printed && km_pb_next(&groups, &element)) {
-        struct km_msg_group_stats stats;
-        printed =
-            km_pb_decode(&km_msg_group_stats_pb, element, &stats) == KAMA_OK;
-        if (printed && array != NULL) {
-            printed = json_array_append_new(array, group_json(&stats)) == 0;
-        } else if (printed) {
-            printed = print_group(&stats);
-        }
+    struct km_msg_group_stats stats;
+    struct km_msg_metric metric;
+    kama_status status =
+        cli_each(response->groups, &km_msg_group_stats_pb, &stats,
+                 groups != NULL ? add_group : print_group, groups);
+    if (status != KAMA_OK) {
+        return status;
     }
-    return printed;
+    if (node == NULL && response->node.count > 0) {
+        puts("node");
+    }
+    return cli_each(response->node, &km_msg_metric_pb, &metric,
+                    node != NULL ? add_metric : print_metric, node);
 }
 
-static bool print_node(struct km_pb_list metrics, json_t *node)
+static enum cli_exit print_stats(struct cli *cli, const void *arg)
 {
-    bool printed = true;
-    kama_bytes element;
-    if (node == NULL && metrics.count > 0) {
-        printf("node\n");
-    }
-    while (printed && km_pb_next(&metrics, &element)) {
-        struct km_msg_metric metric;
-        printed =
-            km_pb_decode(&km_msg_metric_pb, element, &metric) == KAMA_OK &&
-            print_metric(node, &metric);
-    }
-    return printed;
-}
-
-static enum cli_exit print_stats(const struct cli *cli,
-                                 const struct km_msg_stats_response *response)
-{
+    const struct km_msg_stats_response *response = arg;
     if (cli->mode != CLI_MODE_JSON) {
-        return cli_printed(print_groups(response->groups, NULL) &&
-                           print_node(response->node, NULL));
+        kama_status status = visit_all(response, NULL, NULL);
+        return status == KAMA_OK ? CLI_EXIT_OK : cli_failed(cli, status);
     }
     json_t *root = json_pack("{s:[],s:{}}", "groups", "node");
-    bool made =
-        root != NULL &&
-        print_groups(response->groups, json_object_get(root, "groups")) &&
-        print_node(response->node, json_object_get(root, "node"));
-    if (!made) {
+    if (root == NULL) {
+        return cli_print_json(NULL);
+    }
+    kama_status status = visit_all(response, json_object_get(root, "groups"),
+                                   json_object_get(root, "node"));
+    if (status != KAMA_OK) {
         json_decref(root);
-        root = NULL;
+        return cli_failed(cli, status);
     }
-    return cli_printed(cli_print_json(root));
+    return cli_print_json(root);
 }
 
-enum cli_exit cli_cmd_stats(struct cli *cli, int argc, char **argv)
+enum cli_exit cli_cmd_stats(struct cli *cli, const kama_bytes *args, int count)
 {
-    const struct km_msg_stats_request request = {
-        .group = KAMA_STR(argc == 1 ? argv[0] : "")};
-    const struct cli_call call = {"/kama.v2.Cache/Stats",
-                                  &km_msg_stats_request_pb, &request,
-                                  &km_msg_stats_response_pb};
-    struct km_msg_stats_response response;
-    struct km_buf reply;
-    km_buf_init(&reply, cli->mem, SIZE_MAX);
-    kama_status st = cli_call(cli, &call, &reply, &response);
-    enum cli_exit code = st == KAMA_OK ? print_stats(cli, &response)
-                                       : cli_failed(cli, "stats", st);
-    km_buf_fini(&reply);
-    return code;
+    kama_bytes group = {NULL, 0}; /* all */
+    if (count == 1) {
+        group = args[0];
+    } else if (cli->options.has_group) {
+        group = cli->group;
+    }
+    const struct km_msg_stats_request request = {.group = group};
+    struct km_msg_stats_response response = {0};
+    const struct cli_call call = {.path = "/kama.v2.Cache/Stats",
+                                  .request_table = &km_msg_stats_request_pb,
+                                  .request = &request,
+                                  .reply_table = &km_msg_stats_response_pb,
+                                  .reply = &response};
+    return cli_ask(cli, &call, print_stats, &response);
 }
 
-static enum cli_exit print_ping(const struct cli *cli, bool serving, double ms)
-{
-    const char *word = serving ? "SERVING" : "NOT_SERVING";
-    bool printed;
-    if (cli->mode == CLI_MODE_JSON) {
-        printed =
-            cli_print_json(json_pack("{s:s,s:f}", "status", word, "ms", ms));
-    } else {
-        printed = printf("%s %.3f ms\n", word, ms) > 0;
-    }
-    if (!printed) {
-        return CLI_EXIT_OTHER;
-    }
-    return serving ? CLI_EXIT_OK : CLI_EXIT_UNREACHABLE;
-}
+/* -- ping ---------------------------------------------------------------- */
 
-enum cli_exit cli_cmd_ping(struct cli *cli, int argc, char **argv)
+enum cli_exit cli_cmd_ping(struct cli *cli, const kama_bytes *args, int count)
 {
-    (void)argc;
-    (void)argv;
-    const struct km_msg_health_request request = {.service = {NULL, 0}};
-    const struct cli_call call = {"/grpc.health.v1.Health/Check",
-                                  &km_msg_health_request_pb, &request,
-                                  &km_msg_health_response_pb};
-    struct km_msg_health_response response;
-    struct km_buf reply;
-    km_buf_init(&reply, cli->mem, SIZE_MAX);
+    (void)args;
+    (void)count;
+    bool serving = false;
     km_ns begin = km_clock_mono(km_clock_system());
-    kama_status st = cli_call(cli, &call, &reply, &response);
+    kama_status status = cli_health(cli, cli->options.timeout, false, &serving);
     double ms = (double)(km_clock_mono(km_clock_system()) - begin) / 1e6;
-    km_buf_fini(&reply);
-    if (st != KAMA_OK) {
-        return cli_failed(cli, "ping", st);
+    if (status != KAMA_OK) {
+        return cli_failed(cli, status);
     }
-    return print_ping(cli, response.status == KM_MSG_HEALTH_SERVING, ms);
+    enum cli_exit code = CLI_EXIT_OK;
+    const char *word = serving ? "SERVING" : "NOT_SERVING";
+    if (cli->mode == CLI_MODE_JSON) {
+        code = cli_print_json(json_pack("{s:s,s:f}", "status", word, "ms", ms));
+    } else {
+        printf("%s %.3f ms\n", word, ms);
+    }
+    return code == CLI_EXIT_OK && !serving ? CLI_EXIT_UNREACHABLE : code;
 }

@@ -5,70 +5,106 @@
 
 #include <stdlib.h>
 
-static bool print_quoted(const struct cli *cli, kama_bytes b)
+void cli_print_key(const struct cli *cli, kama_bytes key)
 {
-    struct km_buf out;
-    km_buf_init(&out, cli->mem, SIZE_MAX);
-    bool printed =
-        cli_quote_append(&out, b) == KAMA_OK && cli_write(out.data, out.len);
-    km_buf_fini(&out);
-    return printed;
-}
-
-bool cli_print_key(const struct cli *cli, kama_bytes key)
-{
-    bool printed =
-        cli->raw_given ? cli_write(key.data, key.len) : print_quoted(cli, key);
-    return printed && cli_write("\n", 1);
-}
-
-bool cli_print_value(const struct cli *cli, kama_bytes value)
-{
-    if (cli->raw_given) {
-        return cli_write(value.data, value.len);
+    if (cli->mode == CLI_MODE_RAW) {
+        fwrite(key.data, 1, key.len, stdout);
+    } else {
+        cli_quote_write(stdout, key);
     }
-    bool as_is = cli->mode == CLI_MODE_RAW || cli_quote_is_text(value);
-    bool printed =
-        as_is ? cli_write(value.data, value.len) : print_quoted(cli, value);
-    return printed && cli_write("\n", 1);
+    putchar('\n');
 }
 
-static bool set_base64(json_t *object, const char *name, kama_bytes bytes)
+void cli_print_value(const struct cli *cli, kama_bytes value)
 {
-    char member[64];
-    snprintf(member, sizeof member, "%s_base64", name);
-    struct km_buf text;
-    km_buf_init(&text, km_mem_default(), SIZE_MAX);
-    bool set = cli_base64_append(&text, bytes) == KAMA_OK &&
-               json_object_set_new(
-                   object, member,
-                   json_stringn((const char *)text.data, text.len)) == 0;
-    km_buf_fini(&text);
-    return set;
+    if (cli->mode == CLI_MODE_PEOPLE && !cli_quote_is_text(value)) {
+        cli_quote_write(stdout, value);
+    } else if (value.len > 0) {
+        fwrite(value.data, 1, value.len, stdout);
+    }
+    if (cli->mode != CLI_MODE_RAW) {
+        putchar('\n');
+    }
+}
+
+enum cli_exit cli_print_ok(const struct cli *cli)
+{
+    if (cli->mode == CLI_MODE_JSON) {
+        return cli_print_json(json_pack("{s:b}", "ok", 1));
+    }
+    if (cli->mode == CLI_MODE_PEOPLE) {
+        puts("OK");
+    }
+    return CLI_EXIT_OK;
+}
+
+/* -- JSON ---------------------------------------------------------------- */
+
+/* b in base64 (RFC 4648, padded); NULL without memory. */
+static char *base64(kama_bytes b)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "abcdefghijklmnopqrstuvwxyz0123456789+/";
+    const uint8_t *p = b.data;
+    char *text = malloc((b.len + 2) / 3 * 4 + 1);
+    char *to = text;
+    for (size_t i = 0; i < b.len && text != NULL; i += 3) {
+        size_t n = b.len - i;
+        uint32_t bits = (uint32_t)p[i] << 16;
+        bits |= n > 1 ? (uint32_t)p[i + 1] << 8 : 0;
+        bits |= n > 2 ? p[i + 2] : 0;
+        *to++ = digits[bits >> 18];
+        *to++ = digits[bits >> 12 & 63];
+        *to++ = n > 1 ? digits[bits >> 6 & 63] : '=';
+        *to++ = n > 2 ? digits[bits & 63] : '=';
+    }
+    if (text != NULL) {
+        *to = '\0';
+    }
+    return text;
+}
+
+bool cli_json_set(json_t *object, const char *name, json_t *value)
+{
+    return json_object_set_new(object, name, value) == 0;
 }
 
 bool cli_json_set_bytes(json_t *object, const char *name, kama_bytes bytes)
 {
-    if (!km_bytes_is_utf8(bytes)) {
-        return set_base64(object, name, bytes);
+    if (km_bytes_is_utf8(bytes)) {
+        const char *text = bytes.len == 0 ? "" : bytes.data;
+        return cli_json_set(object, name, json_stringn(text, bytes.len));
     }
-    const char *text = bytes.len == 0 ? "" : bytes.data;
-    return json_object_set_new(object, name, json_stringn(text, bytes.len)) ==
-           0;
+    char member[64];
+    snprintf(member, sizeof member, "%s_base64", name);
+    char *text = base64(bytes);
+    bool set = text != NULL && cli_json_set(object, member, json_string(text));
+    free(text);
+    return set;
 }
 
-bool cli_print_json(json_t *value)
+json_t *cli_json_uint(uint64_t number)
 {
-    char *text = value == NULL
-                     ? NULL
-                     : json_dumps(value, JSON_ENCODE_ANY | JSON_PRESERVE_ORDER |
-                                             JSON_COMPACT);
-    json_decref(value);
-    if (text == NULL) {
-        fputs("kamacache-cli: out of memory\n", stderr);
-        return false;
+    return json_integer(number < INT64_MAX ? (json_int_t)number : INT64_MAX);
+}
+
+json_t *cli_json_made(json_t *object, bool made)
+{
+    if (!made) {
+        json_decref(object);
+        return NULL;
     }
-    bool printed = cli_write(text, strlen(text)) && cli_write("\n", 1);
-    free(text);
-    return printed;
+    return object;
+}
+
+enum cli_exit cli_print_json(json_t *value)
+{
+    bool printed =
+        value != NULL && json_dumpf(value, stdout, JSON_COMPACT) == 0;
+    json_decref(value);
+    if (!printed && !ferror(stdout)) {
+        fputs("kamacache-cli: out of memory\n", stderr);
+    }
+    putchar('\n');
+    return printed ? CLI_EXIT_OK : CLI_EXIT_OTHER;
 }

@@ -4,102 +4,134 @@
 
 #include "base/status.h"
 
-static bool is_plain_byte(uint8_t c)
-{
-    return c > 0x20 && c != 0x7f && c != '"' && c != '\\';
-}
+/* -- what a terminal may get --------------------------------------------- */
 
-/* C1 controls (U+0080..U+009F) move terminals too. */
-static bool has_c1_control(kama_bytes b)
+/* Controls, marks and overrides of direction, invisible tags. */
+static bool is_shown(uint32_t c)
 {
-    const uint8_t *p = b.data;
-    for (size_t i = 0; i + 1 < b.len; i++) {
-        if (p[i] == 0xc2 && p[i + 1] < 0xa0) {
-            return true;
+    static const uint32_t hidden[][2] = {
+        {0x00, 0x1f},     {0x7f, 0x9f},     {0x61c, 0x61c},
+        {0x200e, 0x200f}, {0x2028, 0x202e}, {0x2066, 0x2069},
+        {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f},
+    };
+    for (size_t i = 0; i < sizeof hidden / sizeof hidden[0]; i++) {
+        if (c >= hidden[i][0] && c <= hidden[i][1]) {
+            return false;
         }
     }
-    return false;
+    return true;
+}
+
+static uint32_t code_point(const uint8_t *p, size_t len)
+{
+    static const uint8_t lead_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    uint32_t c = p[0] & lead_bits[len];
+    for (size_t i = 1; i < len; i++) {
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    return c;
+}
+
+/* The bytes of the character at the start of b; 0: it must not be shown. */
+static size_t shown_char(kama_bytes b)
+{
+    size_t len = km_bytes_utf8_char(b);
+    return len > 0 && is_shown(code_point(b.data, len)) ? len : 0;
+}
+
+/* Is all of b shown, or one of the ASCII characters in also, and nothing of
+ * it in but? */
+static bool consists_of(kama_bytes b, const char *also, const char *but)
+{
+    while (b.len > 0) {
+        char first = *(const char *)b.data;
+        size_t len = shown_char(b);
+        if (len == 0 && first != '\0' && strchr(also, first) != NULL) {
+            len = 1;
+        }
+        if (len == 0 || strchr(but, first) != NULL) {
+            return false;
+        }
+        b = km_bytes_skip(b, len);
+    }
+    return true;
 }
 
 bool cli_quote_is_plain(kama_bytes b)
 {
-    const uint8_t *p = b.data;
-    for (size_t i = 0; i < b.len; i++) {
-        if (!is_plain_byte(p[i])) {
-            return false;
-        }
+    if (b.len == 0) {
+        return false;
     }
-    return b.len > 0 && km_bytes_is_utf8(b) && !has_c1_control(b);
+    char first = *(const char *)b.data;
+    return first != '-' && first != '(' && consists_of(b, "", " \"\\");
 }
 
 bool cli_quote_is_text(kama_bytes b)
 {
-    const uint8_t *p = b.data;
-    for (size_t i = 0; i < b.len; i++) {
-        bool control = (p[i] < 0x20 && p[i] != '\n' && p[i] != '\t');
-        if (control || p[i] == 0x7f) {
-            return false;
+    return (b.len == 0 || *(const char *)b.data != '"') &&
+           consists_of(b, "\n\t", "");
+}
+
+/* -- showing ------------------------------------------------------------- */
+
+static void write_escape(FILE *out, uint8_t c)
+{
+    static const char names[] = "\"\"\\\\\nn\rr\tt"; /* byte, letter */
+    for (size_t i = 0; names[i] != '\0'; i += 2) {
+        if (names[i] == (char)c) {
+            fprintf(out, "\\%c", names[i + 1]);
+            return;
         }
     }
-    return km_bytes_is_utf8(b) && !has_c1_control(b);
+    fprintf(out, "\\x%02x", c);
 }
 
-static kama_status append_escape(struct km_buf *out, uint8_t c)
+/* Prints b; also escapes the characters in special. */
+static void write_escaped(FILE *out, kama_bytes b, const char *special)
 {
-    switch (c) {
-    case '"':
-        return km_buf_append_str(out, "\\\"");
-    case '\\':
-        return km_buf_append_str(out, "\\\\");
-    case '\n':
-        return km_buf_append_str(out, "\\n");
-    case '\r':
-        return km_buf_append_str(out, "\\r");
-    case '\t':
-        return km_buf_append_str(out, "\\t");
-    default:
-        return km_buf_printf(out, "\\x%02x", c);
+    while (b.len > 0) {
+        const uint8_t *p = b.data;
+        size_t len = shown_char(b);
+        if (len == 0 || strchr(special, p[0]) != NULL) {
+            write_escape(out, p[0]);
+            len = 1;
+        } else {
+            fwrite(p, 1, len, out);
+        }
+        b = km_bytes_skip(b, len);
     }
 }
 
-kama_status cli_quote_append(struct km_buf *out, kama_bytes b)
+void cli_quote_write(FILE *out, kama_bytes b)
 {
     if (cli_quote_is_plain(b)) {
-        return km_buf_append(out, b.data, b.len);
+        fwrite(b.data, 1, b.len, out);
+        return;
     }
-    bool utf8 = km_bytes_is_utf8(b) && !has_c1_control(b);
-    const uint8_t *p = b.data;
-    kama_status st = km_buf_append_str(out, "\"");
-    for (size_t i = 0; i < b.len && st == KAMA_OK; i++) {
-        bool as_is = is_plain_byte(p[i]) || p[i] == ' ';
-        if (as_is && (p[i] < 0x80 || utf8)) {
-            st = km_buf_append(out, &p[i], 1);
-        } else {
-            st = append_escape(out, p[i]);
-        }
-    }
-    return st == KAMA_OK ? km_buf_append_str(out, "\"") : st;
+    fputc('"', out);
+    write_escaped(out, b, "\"\\");
+    fputc('"', out);
 }
+
+void cli_quote_write_sentence(FILE *out, const char *text)
+{
+    write_escaped(out, KAMA_STR(text), "");
+}
+
+/* -- reading ------------------------------------------------------------- */
 
 static int hex_digit(char c)
 {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    if (c >= 'A' && c <= 'F') {
-        return c - 'A' + 10;
-    }
-    return -1;
+    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+    const char *at = c != '\0' ? strchr(digits, c) : NULL;
+    return at != NULL ? (int)((at - digits) % 16) : -1;
 }
 
 /* Reads the escape behind the backslash at *at; moves *at past it. */
-static kama_status parse_escape(const char **at, uint8_t *ret_byte)
+static kama_status read_escape(const char **at, char *ret_byte)
 {
-    static const char names[] = "nrtab0";
-    static const char bytes[] = "\n\r\t\a\b";
+    static const char letters[] = "\"\\nrt0";
+    static const char bytes[] = "\"\\\n\r\t";
     const char *p = *at + 1;
     if (*p == 'x') {
         int high = hex_digit(p[1]);
@@ -108,66 +140,46 @@ static kama_status parse_escape(const char **at, uint8_t *ret_byte)
             return km_fail(KAMA_ERR_INVALID,
                            "\\x needs two hexadecimal digits");
         }
-        *ret_byte = (uint8_t)(high << 4 | low);
+        *ret_byte = (char)(high << 4 | low);
         *at = p + 3;
         return KAMA_OK;
     }
-    if (*p == '\0') {
-        return km_fail(KAMA_ERR_INVALID, "unfinished escape at the end");
+    const char *letter = *p != '\0' ? strchr(letters, *p) : NULL;
+    if (letter == NULL) {
+        return km_fail(KAMA_ERR_INVALID,
+                       "a backslash takes one of \" \\ n r t 0 xNN");
     }
-    const char *name = strchr(names, *p);
-    *ret_byte = name != NULL ? (uint8_t)bytes[name - names] : (uint8_t)*p;
+    *ret_byte = bytes[letter - letters];
     *at = p + 1;
     return KAMA_OK;
 }
 
-kama_status cli_quote_parse(const char *text, struct km_buf *out)
+kama_status cli_unquote(char *text, kama_bytes *ret_bytes)
 {
     if (text[0] != '"') {
-        return km_buf_append_str(out, text);
+        *ret_bytes = KAMA_STR(text);
+        return KAMA_OK;
     }
-    const char *p = text + 1;
-    while (*p != '"') {
-        uint8_t byte = (uint8_t)*p;
-        if (byte == '\0') {
+    const char *from = text + 1;
+    char *to = text;
+    while (*from != '"') {
+        kama_status status = KAMA_OK;
+        if (*from == '\0') {
             return km_fail(KAMA_ERR_INVALID, "the closing quote is missing");
         }
-        kama_status st = KAMA_OK;
-        if (byte == '\\') {
-            st = parse_escape(&p, &byte);
+        if (*from == '\\') {
+            status = read_escape(&from, to);
         } else {
-            p++;
+            *to = *from++;
         }
-        if (st == KAMA_OK) {
-            st = km_buf_append(out, &byte, 1);
+        if (status != KAMA_OK) {
+            return status;
         }
-        if (st != KAMA_OK) {
-            return st;
-        }
+        to++;
     }
-    if (p[1] != '\0') {
+    if (from[1] != '\0') {
         return km_fail(KAMA_ERR_INVALID, "text behind the closing quote");
     }
-    return KAMA_OK;
-}
-
-kama_status cli_base64_append(struct km_buf *out, kama_bytes b)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                 "abcdefghijklmnopqrstuvwxyz0123456789+/";
-    const uint8_t *p = b.data;
-    for (size_t i = 0; i < b.len; i += 3) {
-        size_t n = b.len - i < 3 ? b.len - i : 3;
-        uint32_t bits = (uint32_t)p[i] << 16;
-        bits |= n > 1 ? (uint32_t)p[i + 1] << 8 : 0;
-        bits |= n > 2 ? p[i + 2] : 0;
-        char four[4] = {digits[bits >> 18], digits[bits >> 12 & 63],
-                        n > 1 ? digits[bits >> 6 & 63] : '=',
-                        n > 2 ? digits[bits & 63] : '='};
-        kama_status st = km_buf_append(out, four, sizeof four);
-        if (st != KAMA_OK) {
-            return st;
-        }
-    }
+    *ret_bytes = kama_bytes_make(text, (size_t)(to - text));
     return KAMA_OK;
 }

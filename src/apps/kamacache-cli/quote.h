@@ -1,29 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How keys and values are typed and shown. Bytes that are printable and hold
- * no quote, backslash or blank stand for themselves; everything else is
- * "quoted" with \" \\ \n \r \t and \xNN. What is shown can be typed again.
- * Thread-safety: pure.
+ * How keys and values are typed and shown. Printable UTF-8 without a blank, a
+ * quote or a backslash stands for itself, unless it begins with `-` (an
+ * option) or `(` (a remark of ours); everything else is "quoted" with \" \\
+ * \n \r \t and \xNN. What is shown can be typed again. Controls, malformed
+ * UTF-8 and characters that turn the direction of text are never printed.
+ * Thread-safety: pure. Errors of printing: ferror(out).
  */
 #pragma once
 
-#include "base/buf.h"
 #include "base/bytes.h"
 
-/* Can b be shown as it is (and typed back as it is)? UTF-8 is printable. */
+#include <stdio.h>
+
+/* Can b be shown as it is, and typed back? */
 bool cli_quote_is_plain(kama_bytes b);
 
 /* Is b text that may go to a terminal as it is: printable UTF-8, blanks, tabs
- * and newlines? */
+ * and newlines? Not when it begins with a quote, as quoted bytes do. */
 bool cli_quote_is_text(kama_bytes b);
 
-/* Appends b, quoted when it has to be. */
-KAMA_NODISCARD kama_status cli_quote_append(struct km_buf *out, kama_bytes b);
+/* Prints b, quoted when it has to be. */
+void cli_quote_write(FILE *out, kama_bytes b);
 
-/* Appends the bytes that text stands for: text itself, unless it begins with
- * a double quote. Errors: KAMA_ERR_INVALID with a sentence. */
-KAMA_NODISCARD kama_status cli_quote_parse(const char *text,
-                                           struct km_buf *out);
+/* Prints a sentence: only what must not reach a terminal is escaped. */
+void cli_quote_write_sentence(FILE *out, const char *text);
 
-/* Appends b in base64 (RFC 4648, with padding). */
-KAMA_NODISCARD kama_status cli_base64_append(struct km_buf *out, kama_bytes b);
+/* Turns text, in place, into the bytes it stands for: itself, unless it
+ * begins with a double quote. Errors: KAMA_ERR_INVALID with a sentence; text
+ * is garbled then. */
+KAMA_NODISCARD kama_status cli_unquote(char *text, kama_bytes *ret_bytes);

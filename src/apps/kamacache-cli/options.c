@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/* The option rows at work. The loop over argv is our own: of the option
+ * tables' loop, words that begin with a dash would be errors everywhere. */
+#include "options.h"
+
+#include "base/status.h"
+
+#define ENV_PREFIX "KAMACACHE"
+#define COUNT(rows) (sizeof(rows) / sizeof(rows)[0])
+
+#define KM_OPTION_STRUCT struct cli_options
+static const struct km_option rows[] = {CLI_SETTINGS(KM_OPTION_ROW)
+                                            CLI_FLAGS(KM_OPTION_ROW)};
+static const struct km_option settings[] = {CLI_SETTINGS(KM_OPTION_ROW)};
+
+/* -- argv ---------------------------------------------------------------- */
+
+struct reader {
+    struct cli_options *options;
+    int argc;
+    char **argv;
+    int at;    /* the argument that is read */
+    int count; /* of words, which are argv[0..count) */
+};
+
+static kama_status set(struct reader *r, const char *name, const char *value)
+{
+    return km_options_set(&r->options->table, name, value, KM_ORIGIN_FLAG);
+}
+
+/* Sets the option from the next argument, its value. */
+static kama_status set_from_next(struct reader *r, const char *name)
+{
+    if (r->at + 1 >= r->argc) {
+        return km_fail(KAMA_ERR_INVALID, "--%s: needs a value", name);
+    }
+    r->at++;
+    return set(r, name, r->argv[r->at]);
+}
+
+/* text: "name", "name=value". The `=` is cut out of argv. */
+static kama_status take_long(struct reader *r, char *text)
+{
+    char *equals = strchr(text, '=');
+    if (equals != NULL) {
+        *equals = '\0';
+        return set(r, text, equals + 1);
+    }
+    const struct km_option *row =
+        km_option_find(rows, COUNT(rows), KAMA_STR(text));
+    if (row != NULL && row->kind == KM_OPTION_BOOL) {
+        return set(r, text, "true");
+    }
+    if (strcmp(text, "wait") == 0) {
+        return set(r, text, CLI_WAIT_DEFAULT);
+    }
+    /* An unknown name is refused by set, with the nearest one. */
+    return row != NULL ? set_from_next(r, text) : set(r, text, "");
+}
+
+/* text: "e", "eADDR", "h". */
+static kama_status take_short(struct reader *r, const char *text)
+{
+    const char *name = text[0] == 'e' ? "endpoint" : "group";
+    char shown[16];
+    if (text[0] == 'e' || text[0] == 'g') {
+        return text[1] != '\0' ? set(r, name, text + 1)
+                               : set_from_next(r, name);
+    }
+    if (strcmp(text, "h") == 0) {
+        return set(r, "help", "true");
+    }
+    if (strcmp(text, "v") == 0) {
+        r->options->verbose = true;
+        return KAMA_OK;
+    }
+    km_bytes_quote(KAMA_STR(text), shown, sizeof shown);
+    return km_fail(KAMA_ERR_INVALID, "-%s: unknown option", shown);
+}
+
+static kama_status take_argument(struct reader *r)
+{
+    char *text = r->argv[r->at];
+    if (strncmp(text, "--", 2) == 0) {
+        return take_long(r, text + 2);
+    }
+    if (r->count == 0 && text[0] == '-' && text[1] != '\0') {
+        return take_short(r, text + 1);
+    }
+    r->argv[r->count++] = text;
+    return KAMA_OK;
+}
+
+static kama_status read_argv(struct reader *r)
+{
+    kama_status status = KAMA_OK;
+    for (r->at = 1; r->at < r->argc && status == KAMA_OK; r->at++) {
+        if (strcmp(r->argv[r->at], "--") == 0) {
+            r->at++;
+            break;
+        }
+        status = take_argument(r);
+    }
+    while (status == KAMA_OK && r->at < r->argc) {
+        r->argv[r->count++] = r->argv[r->at++];
+    }
+    return status;
+}
+
+/* -- environment --------------------------------------------------------- */
+
+static enum km_option_origin origin_of(const struct cli_options *options,
+                                       const char *name)
+{
+    const struct km_option *row =
+        km_option_find(rows, COUNT(rows), KAMA_STR(name));
+    return options->table.origins[row - rows];
+}
+
+/* The daemon's KAMACACHE_GROUP may be in the same environment: lines of
+ * NAME:KEY=VALUE. The first name is meant then. */
+static kama_status cut_env_group(struct cli_options *options)
+{
+    if (origin_of(options, "group") != KM_ORIGIN_ENV) {
+        return KAMA_OK;
+    }
+    size_t len = strcspn(options->group, ":\n");
+    options->env_group = km_mem_strndup(km_mem_default(), options->group, len);
+    options->group = options->env_group;
+    return options->group != NULL ? KAMA_OK : KAMA_ERR_NO_MEMORY;
+}
+
+static kama_status read_environment(struct cli_options *options)
+{
+    struct km_options *table = &options->table;
+    table->row_count = COUNT(settings);
+    kama_status status = km_options_from_env(table, ENV_PREFIX);
+    table->row_count = COUNT(rows);
+    return status == KAMA_OK ? cut_env_group(options) : status;
+}
+
+/* -- the whole ----------------------------------------------------------- */
+
+static kama_status check_together(const struct cli_options *options)
+{
+    if (options->json != 0 && options->raw != 0) {
+        return km_fail(KAMA_ERR_INVALID, "--json and --raw: one of the two");
+    }
+    if (options->verbose && options->version == 0) {
+        return km_fail(KAMA_ERR_INVALID, "-v: only beside --version");
+    }
+    return KAMA_OK;
+}
+
+kama_status cli_options_init(struct cli_options *options, int argc, char **argv,
+                             int *ret_count)
+{
+    struct reader r = {.options = options, .argc = argc, .argv = argv};
+    memset(options, 0, sizeof *options);
+    kama_status status =
+        km_options_init(&options->table, rows, COUNT(rows), options);
+    if (status == KAMA_OK) {
+        status = read_environment(options);
+    }
+    if (status == KAMA_OK) {
+        status = read_argv(&r);
+    }
+    if (status == KAMA_OK) {
+        status = check_together(options);
+    }
+    if (status != KAMA_OK) {
+        return status;
+    }
+    options->has_group = origin_of(options, "group") != KM_ORIGIN_DEFAULT &&
+                         options->group[0] != '\0';
+    options->has_timeout = origin_of(options, "timeout") != KM_ORIGIN_DEFAULT;
+    *ret_count = r.count;
+    return KAMA_OK;
+}
+
+void cli_options_fini(struct cli_options *options)
+{
+    if (options->table.origins != NULL) {
+        km_options_fini(&options->table);
+    }
+    km_mem_free(km_mem_default(), options->env_group);
+}
+
+kama_status cli_options_check(const struct cli_options *options,
+                              const char *own)
+{
+    static const char *const names[] = {"ttl", "limit"};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        if (origin_of(options, names[i]) != KM_ORIGIN_DEFAULT &&
+            (own == NULL || strcmp(own, names[i]) != 0)) {
+            return km_fail(KAMA_ERR_INVALID,
+                           "--%s: not an option of this command", names[i]);
+        }
+    }
+    return KAMA_OK;
+}
+
+kama_status cli_options_help(const struct cli_options *options,
+                             struct km_buf *out)
+{
+    return km_options_help(&options->table, out);
+}

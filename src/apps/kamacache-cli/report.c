@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* How the client ends: exit codes and sentences on stderr. */
+#include "cli.h"
+#include "quote.h"
+
+#include "base/status.h"
+
+#include <errno.h>
+#include <stdarg.h>
+
+enum cli_exit cli_exit_of(kama_status status)
+{
+    switch (status) {
+    case KAMA_OK:
+        return CLI_EXIT_OK;
+    case KAMA_MISS:
+        return CLI_EXIT_MISS;
+    case KAMA_ERR_UNREACHABLE:
+    case KAMA_ERR_DISCONNECTED:
+    case KAMA_ERR_NOT_READY:
+    case KAMA_ERR_CLOSED:
+        return CLI_EXIT_UNREACHABLE;
+    case KAMA_ERR_INVALID:
+    case KAMA_ERR_MALFORMED:
+    case KAMA_ERR_TOO_LARGE:
+    case KAMA_ERR_NO_GROUP:
+    case KAMA_ERR_EXISTS:
+    case KAMA_ERR_UNSUPPORTED:
+    case KAMA_ERR_UNAUTHENTICATED:
+    case KAMA_ERR_PERMISSION:
+    case KAMA_ERR_OVERLOADED:
+    case KAMA_ERR_BUSY:
+        return CLI_EXIT_REFUSED;
+    default:
+        return CLI_EXIT_OTHER;
+    }
+}
+
+static void advise(const struct cli *cli, kama_status status)
+{
+    if (cli_exit_of(status) == CLI_EXIT_UNREACHABLE) {
+        fputs("Is a node running at ", stderr);
+        cli_quote_write_sentence(stderr, cli->options.endpoint);
+        fputs(cli->options.wait == 0
+                  ? "? -e ADDR names another, --wait waits for it.\n"
+                  : "? -e ADDR names another.\n",
+              stderr);
+    } else if (status == KAMA_ERR_NO_GROUP) {
+        fputs("-g NAME names another; 'kamacache-cli groups' lists them.\n",
+              stderr);
+    }
+}
+
+enum cli_exit cli_failed(const struct cli *cli, kama_status status)
+{
+    const char *sentence = km_last_error();
+    if (sentence[0] == '\0') {
+        sentence = kama_strerror(status);
+    }
+    fprintf(stderr, "kamacache-cli: %s: ", cli->command->name);
+    cli_quote_write_sentence(stderr, sentence);
+    fprintf(stderr, " (%s)\n", kama_status_name(status));
+    advise(cli, status);
+    return cli_exit_of(status);
+}
+
+enum cli_exit cli_usage_error(const char *fmt, ...)
+{
+    char text[KM_ERROR_BYTES_MAX + 64];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    fputs("kamacache-cli: ", stderr);
+    cli_quote_write_sentence(stderr, text);
+    fputs("\nTry 'kamacache-cli --help'.\n", stderr);
+    return CLI_EXIT_USAGE;
+}
+
+enum cli_exit cli_close_output(enum cli_exit code)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout)) {
+        return code;
+    }
+    /* An earlier failure has left only its mark. */
+    if (errno != EPIPE && !(errno == 0 && ferror(stdout))) {
+        perror("kamacache-cli: standard output");
+    }
+    return CLI_EXIT_OTHER;
+}
