@@ -44,14 +44,13 @@ static kama_status fail_ng(struct km_h2 *h2, ssize_t error)
     return fail(h2, KM_H2_WHY_PROTOCOL, KAMA_ERR_PROTOCOL);
 }
 
-int km_h2_abuse(struct km_h2 *h2)
+int km_h2_end_for(struct km_h2 *h2, enum km_h2_why why, uint32_t error_code)
 {
     if (h2->why == KM_H2_WHY_NONE) {
-        h2->why = KM_H2_WHY_ABUSE;
+        h2->why = why;
     }
-    int rv =
-        nghttp2_session_terminate_session(h2->ng, NGHTTP2_ENHANCE_YOUR_CALM);
-    return rv == NGHTTP2_ERR_NOMEM ? rv : NGHTTP2_ERR_CALLBACK_FAILURE;
+    (void)nghttp2_session_terminate_session(h2->ng, error_code);
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 /* -- output buffer ------------------------------------------------------- */
@@ -97,7 +96,7 @@ static kama_status feed_ng(struct km_h2 *h2, kama_bytes chunk)
     if (n < 0) {
         return fail_ng(h2, n);
     }
-    return h2->why == KM_H2_WHY_ABUSE ? KAMA_ERR_PROTOCOL : KAMA_OK;
+    return h2->why == KM_H2_WHY_NONE ? KAMA_OK : KAMA_ERR_PROTOCOL;
 }
 
 /* Not known yet what they speak: KAMA_OK, with the rest in *chunk, once it is

@@ -152,8 +152,14 @@ struct km_h2_inner *km_h2_inner_find(struct km_h2 *h2, int32_t id);
 /* Tells the owner of streams that fell below the low-water mark. */
 void km_h2_notify_writable(struct km_h2 *h2);
 
-/* GOAWAY(ENHANCE_YOUR_CALM); a value for a callback of nghttp2 to return. */
-int km_h2_abuse(struct km_h2 *h2);
+/* GOAWAY and the end; returns what stops nghttp2 from inside a callback. */
+int km_h2_end_for(struct km_h2 *h2, enum km_h2_why why, uint32_t error_code);
+
+/* The end for one that passes a rate. */
+static inline int km_h2_abuse(struct km_h2 *h2)
+{
+    return km_h2_end_for(h2, KM_H2_WHY_ABUSE, NGHTTP2_ENHANCE_YOUR_CALM);
+}
 
 static inline struct km_h2_inner *km_h2_inner_of(struct km_h2_stream *stream)
 {

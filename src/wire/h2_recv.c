@@ -31,10 +31,9 @@ static bool frame_permitted(struct km_h2 *h2, const nghttp2_frame_hd *hd)
     case NGHTTP2_DATA:
     case NGHTTP2_HEADERS:
     case NGHTTP2_CONTINUATION:
+    case NGHTTP2_PUSH_PROMISE:
     case NGHTTP2_GOAWAY:
         return true;
-    case NGHTTP2_PUSH_PROMISE:
-        return h2->role == KM_H2_SERVER; /* nghttp2 refuses it there */
     case NGHTTP2_RST_STREAM:
         return h2->role == KM_H2_CLIENT ||
                km_h2_rate_take(rates, KM_H2_RATE_RESET, h2->now);
@@ -56,6 +55,10 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd,
     struct km_h2 *h2 = arg;
     if (!frame_permitted(h2, hd)) {
         return km_h2_abuse(h2);
+    }
+    if (hd->type == NGHTTP2_PUSH_PROMISE && h2->role == KM_H2_CLIENT) {
+        /* nghttp2 would take pushes until our SETTINGS are acknowledged. */
+        return km_h2_end_for(h2, KM_H2_WHY_PROTOCOL, KM_H2_PROTOCOL_ERROR);
     }
     if (hd->type == NGHTTP2_DATA) {
         h2->data_ends = (hd->flags & NGHTTP2_FLAG_END_STREAM) != 0;
