@@ -66,7 +66,7 @@ static inline void outcome_message(void *arg, kama_bytes message)
 static inline void outcome_end(void *arg, const struct km_rpc_result *result)
 {
     struct outcome *o = arg;
-    KM_ASSERT(o->done.count == 0);
+    KM_ASSERT(latch_count(&o->done) == 0);
     o->status = result->status;
     o->code = result->grpc_code;
     (void)snprintf(o->text, sizeof o->text, "%s", result->text);
@@ -104,7 +104,7 @@ static inline void outcome_start(void *arg)
             : km_ns_after_ms(km_loop_now(o->caller->loop), o->timeout_ms);
     o->started = km_channel_call(o->caller->channel, &o->options, &outcome_ops,
                                  o, &o->call);
-    KM_ASSERT(o->done.count == 0);
+    KM_ASSERT(latch_count(&o->done) == 0);
     if (o->started != KAMA_OK) {
         return;
     }
@@ -118,7 +118,7 @@ static inline void outcome_start(void *arg)
         km_client_half_close(o->call);
         km_client_half_close(o->call);
     }
-    KM_ASSERT(o->done.count == 0);
+    KM_ASSERT(latch_count(&o->done) == 0);
 }
 
 static inline void outcome_cancel(void *arg)
@@ -209,7 +209,7 @@ static inline void caller_end(struct caller *caller)
 {
     on_loop(caller->loop, caller_close, caller);
     loop_end(caller->loop);
-    assert_int_equal(caller->freed.count, 1);
+    assert_int_equal(latch_count(&caller->freed), 1);
     latch_fini(&caller->freed);
 }
 

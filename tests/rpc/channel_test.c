@@ -314,7 +314,7 @@ static void test_restart(void **state)
     outcome_launch(&waiting);
     expect_unary(&caller, "/test.S/Echo", "x", KAMA_ERR_UNREACHABLE, 14, "",
                  NULL);
-    assert_int_equal(waiting.done.count, 0);
+    assert_int_equal(latch_count(&waiting.done), 0);
     assert_true(python_start(&server, port));
     latch_wait(&waiting.done, 1);
     assert_int_equal(waiting.status, KAMA_OK);
@@ -406,7 +406,7 @@ static void test_close(void **state)
     outcome_launch(&running);
     latch_wait(&running.got, 1);
     caller_end(&other);
-    assert_int_equal(running.done.count, 1);
+    assert_int_equal(latch_count(&running.done), 1);
     assert_int_equal(running.status, KAMA_ERR_CANCELLED);
     outcome_fini(&running);
 }
