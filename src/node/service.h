@@ -15,6 +15,7 @@
 
 /* -- helpers ------------------------------------------------------------- */
 
+/* What the node said when it made the server. */
 struct km_service_env *km_service_env_of(struct km_rpc_call *call);
 
 /* The group of that name ("" is "default"). NULL: the call was finished. */
@@ -33,8 +34,9 @@ struct km_buf;
 void km_service_reply_buf(struct km_rpc_call *call, struct km_buf *buf,
                           kama_status status);
 
-/* One get of a pool thread's is on its way to a loop, or has arrived. */
+/* Counts one get more that a pool thread will answer. */
 void km_service_park(struct km_service_env *env);
+/* It has been answered (its mail is posted) or called off. Any thread. */
 void km_service_unpark(struct km_service_env *env);
 
 /* -- one get ------------------------------------------------------------- */
@@ -67,6 +69,7 @@ struct km_service_get {
 void km_service_get_start(struct km_rpc_call *call, kama_group *group,
                           kama_bytes key, uint32_t flags,
                           km_service_reply_fn reply);
+/* Leaves the get, if it is parked; its load goes on. */
 void km_service_get_cancelled(struct km_rpc_call *call, kama_status why);
 
 /* -- calls that last ----------------------------------------------------- */
@@ -83,12 +86,15 @@ struct km_service_lasting {
     bool posted; /* mail is on its way; under env->lock */
 };
 
+/* Holds the call, and notifies it from now on. */
 void km_service_lasting_join(struct km_rpc_call *call,
                              void (*notify)(struct km_rpc_call *call));
+/* Gives the call back, now or when mail that is on its way has run. */
 void km_service_lasting_leave(struct km_rpc_call *call);
 
-/* Is the node serving; is it closing? */
+/* Between ready and close? Any thread. */
 bool km_service_is_serving(struct km_service_env *env);
+/* After close? Any thread. */
 bool km_service_is_closing(struct km_service_env *env);
 
 /* -- states -------------------------------------------------------------- */
@@ -116,6 +122,7 @@ struct km_service_reflect {
 
 /* -- handlers ------------------------------------------------------------ */
 
+/* on_message of one method. */
 #define KM_SERVICE_HANDLER(name)                                               \
     void km_service_##name(struct km_rpc_call *call, kama_bytes message)
 
@@ -132,16 +139,22 @@ KM_SERVICE_HANDLER(v2_stats);
 KM_SERVICE_HANDLER(v2_groups);
 
 KM_SERVICE_HANDLER(v2_mget);
+/* Leaves every get that is parked. */
 void km_service_mget_cancelled(struct km_rpc_call *call, kama_status why);
 
 KM_SERVICE_HANDLER(v2_scan);
+/* Goes on behind the cursor. */
 void km_service_scan_writable(struct km_rpc_call *call);
+/* Forgets the cursor. */
 void km_service_scan_cancelled(struct km_rpc_call *call, kama_status why);
 
 KM_SERVICE_HANDLER(health_check);
 KM_SERVICE_HANDLER(health_watch);
+/* Sends the news that did not fit before. */
 void km_service_watch_writable(struct km_rpc_call *call);
+/* Any call that lasts: leaves. */
 void km_service_lasting_cancelled(struct km_rpc_call *call, kama_status why);
 
 KM_SERVICE_HANDLER(reflect);
+/* No more questions: the stream ends with OK. */
 void km_service_reflect_half_closed(struct km_rpc_call *call);

@@ -46,6 +46,7 @@ struct km_service_env {
                  * before it is counted */
 };
 
+/* Everything is borrowed until fini. */
 KAMA_NODISCARD kama_status
 km_service_env_init(struct km_service_env *env, const kama_allocator *mem,
                     const struct km_clock *clock,
@@ -56,7 +57,9 @@ void km_service_env_fini(struct km_service_env *env);
 /* The server that will serve; before it listens. */
 void km_service_env_open(struct km_service_env *env,
                          struct km_rpc_server *server);
+/* Health says SERVING from now on. */
 void km_service_env_ready(struct km_service_env *env);
+/* Health says NOT_SERVING, for good; watches and reflection streams end. */
 void km_service_env_close(struct km_service_env *env);
 /* Waits for pool threads that are about to post mail to the loops. */
 void km_service_env_settle(struct km_service_env *env);
