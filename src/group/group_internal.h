@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "base/struct.h"
 #include "base/sync.h"
 #include "group/flight.h"
 #include "group/group.h"
@@ -123,9 +124,3 @@ KAMA_NODISCARD kama_status
 km_group_config_init(const kama_group_options *options,
                      uint64_t value_bytes_max, struct km_group_config *ret,
                      const char **ret_name, const kama_allocator **ret_mem);
-
-/* Copies a public struct of any age into one of ours that holds the defaults:
- * size bytes, of which from->struct_size are the caller's. Errors:
- * KAMA_ERR_INVALID (not initialised, or newer with something set). */
-KAMA_NODISCARD kama_status km_struct_read(void *to, size_t size,
-                                          const void *from, const char *what);

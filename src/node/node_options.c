@@ -3,7 +3,7 @@
 #include "node/node.h"
 
 #include "base/status.h"
-#include "group/group_internal.h"
+#include "base/struct.h"
 #include "net/listener.h"
 
 #include <sched.h>
@@ -25,10 +25,7 @@ static const kama_node_options defaults = {
 void kama_node_options_init_sized(kama_node_options *options,
                                   size_t struct_size)
 {
-    size_t n = struct_size < sizeof defaults ? struct_size : sizeof defaults;
-    memset(options, 0, struct_size);
-    memcpy(options, &defaults, n);
-    options->struct_size = (uint32_t)struct_size;
+    km_struct_init(options, struct_size, &defaults, sizeof defaults);
 }
 
 /* -- what the machine gives ---------------------------------------------- */

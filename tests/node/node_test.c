@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "helpers/failmalloc.h"
+#include "rpc/client.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -229,6 +230,44 @@ static void test_two_nodes(void **state)
     kama_node_free(b);
 }
 
+/* A group that is added while the node serves raises the cap for messages: one
+ * over the 4 MiB that there always are arrives. */
+static void test_late_large_values(void **state)
+{
+    (void)state;
+    enum { VALUE_BYTES = 5 << 20 };
+    static char message[16 + VALUE_BYTES] =
+        "\x0a\4late\x12\1k\x1a\x80\x80\xc0\2";
+    struct km_client *client = NULL;
+    struct km_buf reply;
+    kama_group_options options;
+    kama_group *group = NULL;
+    kama_node *node = new_node();
+    assert_int_equal(kama_node_start(node), KAMA_OK);
+    struct km_channel_options channel = {
+        .clock = km_clock_system(),
+        .mem = km_mem_default(),
+        .address = kama_node_address(node),
+    };
+    struct km_client_request request = {
+        .path = "/kama.v1.KamaCacheService/Set",
+        .message = kama_bytes_make(message, 14 + VALUE_BYTES),
+        .timeout_ms = 30000,
+    };
+    assert_int_equal(km_client_new(&channel, &client), KAMA_OK);
+    km_buf_init(&reply, km_mem_default(), SIZE_MAX);
+    assert_int_equal(km_client_unary(client, &request, &reply),
+                     KAMA_ERR_TOO_LARGE);
+    kama_group_options_init(&options);
+    options.name = "late";
+    options.max_value_bytes = VALUE_BYTES;
+    assert_int_equal(kama_node_add_group(node, &options, &group), KAMA_OK);
+    assert_int_equal(km_client_unary(client, &request, &reply), KAMA_OK);
+    km_buf_fini(&reply);
+    km_client_free(client);
+    kama_node_free(node);
+}
+
 struct events {
     char names[128];
 };
@@ -380,6 +419,7 @@ int main(void)
         cmocka_unit_test(test_group_limit),
         cmocka_unit_test(test_taken_port),
         cmocka_unit_test(test_two_nodes),
+        cmocka_unit_test(test_late_large_values),
         cmocka_unit_test(test_events),
         cmocka_unit_test(test_stop_from_inside),
         cmocka_unit_test(test_stop_closes),

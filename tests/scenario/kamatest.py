@@ -247,8 +247,8 @@ def parse(data):
     return fields
 
 
-CHANNEL_OPTIONS = (("grpc.max_receive_message_length", 64 << 20),
-                   ("grpc.max_send_message_length", 64 << 20),
+CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1),
+                   ("grpc.max_send_message_length", -1),
                    ("grpc.use_local_subchannel_pool", 1),
                    ("grpc.initial_reconnect_backoff_ms", 100),
                    ("grpc.min_reconnect_backoff_ms", 100),
