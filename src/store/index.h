@@ -105,10 +105,13 @@ static inline uint64_t *km_index_find(const struct km_index *index,
     do {
         for (uint32_t m = km_line_match(line, tag); m != 0; m &= m - 1) {
             uint64_t *slot = &line->slots[__builtin_ctz(m)];
+            if (KM_UNLIKELY(*slot == 0)) {
+                break; /* free, and so are those behind it */
+            }
             const char *item = (const char *)km_slot_item(*slot);
             __builtin_prefetch(item + 64); /* of the value; the key is first */
             __builtin_prefetch(item + 128);
-            if (*slot != 0 && km_item_has_key(km_slot_item(*slot), key)) {
+            if (km_item_has_key(km_slot_item(*slot), key)) {
                 return slot;
             }
         }

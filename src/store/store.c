@@ -225,6 +225,13 @@ static uint64_t evict_elsewhere(struct km_store *store, uint64_t bytes)
     return 0;
 }
 
+/* Would that many bytes fit, were nothing stored that could be evicted? */
+static bool could_fit(const struct km_store *store, uint64_t bytes)
+{
+    return km_account_pinned(store->account) + bytes + store->base_bytes <=
+           store->account->max_bytes;
+}
+
 bool km_store_make_room(struct km_store *store, uint64_t hash,
                         uint64_t more_bytes)
 {
@@ -233,8 +240,7 @@ bool km_store_make_room(struct km_store *store, uint64_t hash,
     if (KM_LIKELY(used <= account->max_bytes)) {
         return true;
     }
-    if (km_account_pinned(account) + more_bytes + store->base_bytes >
-        account->max_bytes) {
+    if (!could_fit(store, more_bytes)) {
         return false;
     }
     while (used > account->max_bytes) {
@@ -249,12 +255,17 @@ bool km_store_make_room(struct km_store *store, uint64_t hash,
     return true;
 }
 
+/* Large items that many threads bring at once may fill the store before one
+ * is in it: nothing is left to evict then. They are put all the same, and who
+ * came too late to find room makes it afterwards. */
 kama_status km_store_put(struct km_store *store, uint64_t hash,
                          kama_value *item)
 {
     struct km_shard *shard = km_store_shard(store, hash);
+    uint64_t bytes = km_item_block_bytes(item);
+    bool fits = km_store_make_room(store, hash, bytes);
     struct km_list gone;
-    if (!km_store_make_room(store, hash, km_item_block_bytes(item))) {
+    if (!fits && !could_fit(store, bytes)) {
         km_item_drop(item);
         return km_fail(KAMA_ERR_NO_MEMORY,
                        "max_bytes: values that are referenced fill the group");
@@ -270,6 +281,8 @@ kama_status km_store_put(struct km_store *store, uint64_t hash,
     km_shard_drop_list(&gone);
     if (st != KAMA_OK) {
         km_item_drop(item);
+    } else if (!fits) {
+        (void)km_store_make_room(store, hash, 0);
     }
     return st;
 }

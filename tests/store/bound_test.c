@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The bound of a store under threads: no put is refused because others are
+ * putting, and when all have returned everything in use fits.
+ */
+#include "store/index.h"
+#include "store/store_fixture.h"
+
+#include <pthread.h>
+
+#define THREADS 8
+#define ROUNDS 400
+
+struct putter {
+    pthread_t thread;
+    struct fixture *f;
+    unsigned number;
+    size_t value_bytes;
+    const char *value;
+    unsigned refused;
+};
+
+static void *put_all(void *arg)
+{
+    struct putter *p = arg;
+    char key[32];
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        kama_bytes name = number_key(key, p->number * ROUNDS + i % 3);
+        p->refused +=
+            put(p->f, name, KAMA_BYTES(p->value, p->value_bytes)) != KAMA_OK;
+    }
+    return NULL;
+}
+
+/* The largest values that are permitted, more at a time than fit. */
+static void run_large(uint64_t max_bytes, const struct km_policy_ops *policy)
+{
+    struct fixture *f = fixture_new(max_bytes, policy);
+    struct putter putters[THREADS];
+    char *value = test_calloc(1, max_bytes / 4);
+    for (unsigned i = 0; i < THREADS; i++) {
+        putters[i] = (struct putter){
+            .f = f, .number = i, .value_bytes = max_bytes / 4, .value = value};
+        assert_int_equal(
+            pthread_create(&putters[i].thread, NULL, put_all, &putters[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        (void)pthread_join(putters[i].thread, NULL);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        assert_int_equal(putters[i].refused, 0);
+    }
+    assert_true(stats(f).used_bytes <= max_bytes);
+    km_store_check(f->store);
+    test_free(value);
+    fixture_free(f, 0);
+}
+
+static void test_large_values_at_once(void **state)
+{
+    (void)state;
+    run_large(64u << 10, &km_policy_s3fifo);
+    run_large(64u << 10, &km_policy_lru);
+    run_large(4u << 20, &km_policy_s3fifo);
+}
+
+/* A key whose tag is 0, as that of a free slot. */
+static void test_tag_of_a_free_slot(void **state)
+{
+    struct fixture *f = fixture_new(1u << 20, &km_policy_s3fifo);
+    char key[32];
+    unsigned n = 0;
+    (void)state;
+    assert_int_equal(put(f, KAMA_STR("other"), KAMA_STR("v")), KAMA_OK);
+    while (km_index_tag(km_store_hash(f->store, number_key(key, n))) != 0) {
+        n++;
+    }
+    assert_false(has(f, number_key(key, n)));
+    assert_int_equal(put(f, number_key(key, n), KAMA_STR("v")), KAMA_OK);
+    assert_true(has(f, number_key(key, n)));
+    assert_true(del(f, number_key(key, n)));
+    assert_false(has(f, number_key(key, n)));
+    fixture_free(f, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_large_values_at_once),
+        cmocka_unit_test(test_tag_of_a_free_slot),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
