@@ -13,7 +13,9 @@
 #define KM_OPTION_STRUCT struct daemon_options
 static const struct km_option rows[] = {DAEMON_SETTINGS(KM_OPTION_ROW)
                                             DAEMON_ACTIONS(KM_OPTION_ROW)};
-static const struct km_option settings[] = {DAEMON_SETTINGS(KM_OPTION_ROW)};
+
+#define ONE_MORE(field, kind, arg, fallback, min, max, help) +1
+enum { SETTING_COUNT = 0 DAEMON_SETTINGS(ONE_MORE) };
 
 /* -- reading ------------------------------------------------------------- */
 
@@ -32,7 +34,7 @@ static kama_status check_words(struct daemon_options *options)
 static kama_status read_environment(struct daemon_options *options)
 {
     struct km_options *table = &options->table;
-    table->row_count = COUNT(settings);
+    table->row_count = SETTING_COUNT;
     kama_status status = km_options_from_env(table, ENV_PREFIX);
     table->row_count = COUNT(rows);
     return status;
@@ -78,7 +80,7 @@ void daemon_options_variables(const struct daemon_options *options,
                               void (*seen)(const char *name))
 {
     char variable[96];
-    for (size_t i = 0; i < COUNT(settings); i++) {
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
         if (options->table.origins[i] == KM_ORIGIN_ENV) {
             variable_name(rows[i].name, variable, sizeof variable);
             seen(variable);
@@ -125,7 +127,7 @@ static kama_status append_actions(struct km_buf *out)
     kama_status status = km_buf_append_str(out, "\n## Instead of serving\n\n"
                                                 "| flag | what it does |\n"
                                                 "| --- | --- |\n");
-    for (size_t i = COUNT(settings); i < COUNT(rows); i++) {
+    for (size_t i = SETTING_COUNT; i < COUNT(rows); i++) {
         if (rows[i].kind != KM_OPTION_BOOL || status != KAMA_OK) {
             continue;
         }
@@ -143,7 +145,7 @@ kama_status daemon_options_document(const struct daemon_options *options,
                                     struct km_buf *out)
 {
     struct km_options view = options->table;
-    view.row_count = COUNT(settings);
+    view.row_count = SETTING_COUNT;
     kama_status status = km_options_document(&view, ENV_PREFIX, out);
     return status == KAMA_OK ? append_actions(out) : status;
 }
@@ -152,6 +154,6 @@ kama_status daemon_options_print(const struct daemon_options *options,
                                  struct km_buf *out)
 {
     struct km_options view = options->table;
-    view.row_count = COUNT(settings);
+    view.row_count = SETTING_COUNT;
     return km_options_print(&view, out);
 }
