@@ -456,6 +456,41 @@ static void test_op_overtaken(void **state)
     pooled_free(&p);
 }
 
+/* Loads that wait for a slot, at the limit and one past it; freeing the group
+ * answers all of them. */
+static void test_queue_max(void **state)
+{
+    enum { COUNT = KM_LOADER_QUEUE_MAX + 2 };
+    struct pooled p = pooled_new();
+    struct parked *ops = test_calloc(COUNT, sizeof *ops);
+    kama_value *value;
+    char key[32];
+    (void)state;
+    p.f->options.loader_concurrency = 1;
+    p.f->options.loader_timeout_ms = 600000;
+    pooled_open(&p);
+    gate_set(&p.f->script.gate, false);
+    for (unsigned i = 0; i < COUNT; i++) {
+        (void)snprintf(key, sizeof key, "k%u", i);
+        assert_int_equal(park(&p, &ops[i], key, 0, &value),
+                         i < COUNT - 1 ? KAMA_DEFERRED : KAMA_ERR_OVERLOADED);
+    }
+    assert_int_equal(km_group_get_cancel(&ops[COUNT - 2].op), true);
+    gate_await(&p.f->script.gate, 1);
+    pthread_t freer;
+    assert_int_equal(pthread_create(&freer, NULL, free_group, p.f->group), 0);
+    for (unsigned i = 0; i < COUNT - 2; i++) {
+        AWAIT(atomic_load(&ops[i].dones) == 1);
+        assert_int_equal(atomic_load(&ops[i].status), KAMA_ERR_CANCELLED);
+    }
+    gate_set(&p.f->script.gate, true);
+    (void)pthread_join(freer, NULL);
+    km_pool_free(p.pool);
+    assert_int_equal(atomic_load(&ops[COUNT - 2].dones), 0);
+    test_free(ops);
+    fixture_done(p.f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -471,6 +506,7 @@ int main(void)
         cmocka_unit_test(test_op_cancel),
         cmocka_unit_test(test_op_races),
         cmocka_unit_test(test_op_overtaken),
+        cmocka_unit_test(test_queue_max),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
