@@ -164,7 +164,7 @@ static void check_frames(write_frames_fn write_frames, size_t message_bytes)
     km_grpc_prefix_write(prefix, (uint32_t)message_bytes);
     raw_bytes(&block, prefix, sizeof prefix);
     for (size_t i = 0; i < message_bytes; i++) {
-        raw_bytes(&block, "abcdefg" + i % 7, 1);
+        raw_bytes(&block, &"abcdefg"[i % 7], 1);
     }
     write_frames(&out, km_buf_bytes(&block));
     wire_write(fd, out.data, out.len);
