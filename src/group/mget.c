@@ -58,7 +58,7 @@ static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
     close_one(batch);
 }
 
-/* Starts every key; batch may be finished when this returns. */
+/* Starts every key; the starter's part of `open` is still to be closed. */
 static void start_all(struct batch *batch, const kama_bytes *keys,
                       const kama_ctx *ctx)
 {
@@ -75,7 +75,6 @@ static void start_all(struct batch *batch, const kama_bytes *keys,
             close_one(batch);
         }
     }
-    close_one(batch);
 }
 
 static kama_status check_mget(const kama_group *group, const kama_bytes *keys,
@@ -160,6 +159,7 @@ static kama_status get_at_once(kama_group *group, const kama_bytes *keys,
         return km_fail(KAMA_ERR_NO_MEMORY, "no resources to wait");
     }
     start_all(&batch, keys, ctx);
+    close_one(&batch);
     await(&batch);
     km_cond_fini(&batch.answered);
     km_mutex_fini(&batch.lock);
@@ -216,10 +216,16 @@ static void run_callback(struct km_job *job)
     km_group_leave(group);
 }
 
-static void finish_async(struct batch *batch)
+static kama_status submit(struct batch *batch)
 {
     batch->job.run = run_callback;
-    if (km_pool_submit(km_group_pool(batch->group), &batch->job) != KAMA_OK) {
+    return km_pool_submit(km_group_pool(batch->group), &batch->job);
+}
+
+/* On a thread of the pool, or on the deadline thread. */
+static void finish_async(struct batch *batch)
+{
+    if (submit(batch) != KAMA_OK) {
         run_callback(&batch->job);
     }
 }
@@ -245,7 +251,21 @@ static struct batch *batch_new(kama_group *group, size_t n)
     return batch;
 }
 
-/* Sees to it that the pool has a thread, so that the callback can run. */
+/* The starter's part. When it is the last one and the pool has no thread for
+ * the callback, the call fails: the callback never runs inside it. */
+static kama_status close_starter(struct batch *batch)
+{
+    if (atomic_fetch_sub(&batch->open, 1) != 1) {
+        return KAMA_OK;
+    }
+    kama_status st = submit(batch);
+    if (st != KAMA_OK) {
+        kama_items_unref(batch->items, batch->count);
+        batch_free(batch);
+    }
+    return st;
+}
+
 static kama_status mget_async(kama_group *group, const kama_bytes *keys,
                               size_t n, const kama_ctx *ctx, kama_mget_cb cb,
                               void *arg)
@@ -265,7 +285,7 @@ static kama_status mget_async(kama_group *group, const kama_bytes *keys,
     batch->cb = cb;
     batch->arg = arg;
     start_all(batch, keys, ctx);
-    return KAMA_OK;
+    return close_starter(batch);
 }
 
 kama_status kama_mget_async(kama_group *group, const kama_bytes *keys, size_t n,
