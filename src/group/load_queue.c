@@ -97,16 +97,31 @@ static void dequeue_locked(struct km_load *load)
     load->group->queued--;
 }
 
+/* Waits for the load's turn until then, or until the oldest load is overdue;
+ * that one is ended: it may hold a slot for nobody. */
+static void await_turn_locked(struct km_load *load, km_ns deadline, km_ns now)
+{
+    kama_group *group = load->group;
+    struct km_list *node = km_list_first(&group->loads);
+    struct km_load *oldest = KM_CONTAINER_OF(node, struct km_load, in_loads);
+    km_ns at =
+        oldest->call.deadline < deadline ? oldest->call.deadline : deadline;
+    km_ns until = km_clock_mono(km_clock_system()) + (at > now ? at - now : 0);
+    if (!km_cond_wait_until(load->turn, &group->lock, until)) {
+        km_mutex_unlock(&group->lock);
+        km_load_fail_overdue(group, km_group_now(group));
+        km_mutex_lock(&group->lock);
+    }
+}
+
 kama_status km_load_await_slot(struct km_load *load, km_ns deadline)
 {
     kama_group *group = load->group;
-    km_ns now = km_group_now(group);
-    km_ns until = km_clock_mono(km_clock_system()) +
-                  (deadline > now ? deadline - now : 0);
-    bool in_time = true;
     km_mutex_lock(&group->lock);
-    while (load->queued && in_time) {
-        in_time = km_cond_wait_until(load->turn, &group->lock, until);
+    km_ns now = km_group_now(group);
+    while (load->queued && now < deadline) {
+        await_turn_locked(load, deadline, now);
+        now = km_group_now(group);
     }
     kama_status st = load->has_slot ? KAMA_OK : KAMA_ERR_CANCELLED;
     if (load->queued) {
