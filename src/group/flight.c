@@ -368,8 +368,9 @@ bool km_flight_sync_wait(struct km_flight_sync *sync, km_ns span_ns)
 {
     km_ns until = KM_NS_NEVER;
     bool in_time = true;
-    if (span_ns != KM_NS_NEVER) {
-        until = km_clock_mono(km_clock_system()) + span_ns;
+    km_ns now = km_clock_mono(km_clock_system());
+    if (span_ns < KM_NS_NEVER - now) {
+        until = now + span_ns;
     }
     km_mutex_lock(&sync->mutex);
     while (!sync->done && in_time) {
