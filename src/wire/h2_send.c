@@ -69,6 +69,11 @@ static int on_frame_not_send(nghttp2_session *ng, const nghttp2_frame *frame,
                              int error, void *arg)
 {
     struct km_h2 *h2 = arg;
+    if (h2->role == KM_H2_CLIENT) {
+        /* nghttp2 closes a request that cannot be sent; the server has never
+         * seen its stream, and a reset of it would end the connection. */
+        return 0;
+    }
     if (frame->hd.type != NGHTTP2_HEADERS ||
         error == NGHTTP2_ERR_STREAM_CLOSED ||
         error == NGHTTP2_ERR_STREAM_CLOSING) {
