@@ -50,14 +50,14 @@ static void rig_open(struct rig *rig)
 static void rig_gone(struct rig *rig, kama_status why)
 {
     latch_wait(&rig->echo.gone, 1);
-    assert_int_equal(rig->echo.closed.count, 1);
+    assert_int_equal(latch_count(&rig->echo.closed), 1);
     assert_int_equal(rig->echo.why, why);
 }
 
 static void rig_fini(struct rig *rig)
 {
     loop_end(rig->loop);
-    assert_int_equal(rig->echo.gone.count, 1);
+    assert_int_equal(latch_count(&rig->echo.gone), 1);
     if (rig->fd >= 0) {
         close(rig->fd);
     }
@@ -177,7 +177,7 @@ static void test_stall(void **state)
     rig_open(&rig);
     await(rig.fd, POLLIN);
     skip_time(rig.loop, &rig.skip, KM_NS_PER_S);
-    assert_int_equal(rig.echo.gone.count, 0);
+    assert_int_equal(latch_count(&rig.echo.gone), 0);
     skip_time(rig.loop, &rig.skip, KM_H2_WRITE_STALL_MS * KM_NS_PER_MS);
     rig_gone(&rig, KAMA_ERR_TIMEOUT);
     rig_fini(&rig);
@@ -198,7 +198,7 @@ static void test_feed_error(void **state)
     assert_false(reset);
     assert_memory_equal(buf, "last", 4);
     latch_wait(&rig.echo.closed, 1); /* while the connection lingers */
-    assert_int_equal(rig.echo.gone.count, 0);
+    assert_int_equal(latch_count(&rig.echo.gone), 0);
     close(rig.fd);
     rig.fd = -1;
     rig_gone(&rig, KAMA_ERR_PROTOCOL);
@@ -323,7 +323,7 @@ static void test_grace_ends(void **state)
     rig.grace_ms = 5000;
     on_loop(rig.loop, close_rig, &rig);
     skip_time(rig.loop, &rig.skip, KM_NS_PER_S);
-    assert_int_equal(rig.echo.gone.count, 0);
+    assert_int_equal(latch_count(&rig.echo.gone), 0);
     skip_time(rig.loop, &rig.skip, 5 * KM_NS_PER_S);
     rig_gone(&rig, KAMA_ERR_CLOSED);
     rig_fini(&rig);

@@ -23,7 +23,7 @@ static void on_connected(void *arg, kama_status status, struct km_conn *conn,
 {
     struct rig *rig = arg;
     KM_ASSERT((status == KAMA_OK) == (conn != NULL));
-    KM_ASSERT(conn != NULL || rig->echo.closed.count == 1);
+    KM_ASSERT(conn != NULL || latch_count(&rig->echo.closed) == 1);
     rig->status = status;
     rig->echo.conn = conn;
     (void)snprintf(rig->sentence, sizeof rig->sentence, "%s", sentence);
@@ -36,10 +36,10 @@ static void start(void *arg)
     rig->started = km_connect_start(rig->loop, rig->address, rig->deadline,
                                     &rig->echo.session, &rig->echo.owner,
                                     on_connected, rig, &rig->connect);
-    KM_ASSERT(rig->done.count == 0);
+    KM_ASSERT(latch_count(&rig->done) == 0);
     if (rig->started == KAMA_OK && rig->cancel) {
         km_connect_cancel(rig->connect);
-        KM_ASSERT(rig->done.count == 0);
+        KM_ASSERT(latch_count(&rig->done) == 0);
     }
 }
 
@@ -64,13 +64,13 @@ static void rig_run(struct rig *rig)
     if (rig->started == KAMA_OK) {
         latch_wait(&rig->done, 1);
     }
-    if (rig->done.count == 1 && rig->status == KAMA_OK) {
+    if (latch_count(&rig->done) == 1 && rig->status == KAMA_OK) {
         on_loop(rig->loop, close_now, rig);
         latch_wait(&rig->echo.gone, 1);
     }
     loop_end(rig->loop);
-    assert_int_equal(rig->done.count, rig->started == KAMA_OK);
-    assert_int_equal(rig->echo.closed.count, rig->started == KAMA_OK);
+    assert_int_equal(latch_count(&rig->done), rig->started == KAMA_OK);
+    assert_int_equal(latch_count(&rig->echo.closed), rig->started == KAMA_OK);
 }
 
 static void rig_fini(struct rig *rig)

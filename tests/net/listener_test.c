@@ -165,7 +165,7 @@ static void test_no_descriptors(void **state)
     int end = wait_for_end(client);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     assert_true(end <= 0);
-    assert_int_equal(rig.accepted.count, 1);
+    assert_int_equal(latch_count(&rig.accepted), 1);
 
     dial_until_accepted(&rig, address);
     close(client);

@@ -64,6 +64,14 @@ static inline void latch_hit(struct latch *latch)
     km_mutex_unlock(&latch->lock);
 }
 
+static inline unsigned latch_count(struct latch *latch)
+{
+    km_mutex_lock(&latch->lock);
+    unsigned count = latch->count;
+    km_mutex_unlock(&latch->lock);
+    return count;
+}
+
 /* Until it was hit n times in all; fails the test after KIT_LIMIT_S. */
 static inline void latch_wait(struct latch *latch, unsigned n)
 {

@@ -44,8 +44,12 @@ static void *work(void *arg)
             .wait_for_ready = worker->wait_for_ready};
         km_buf_reset(&reply, SIZE_MAX);
         kama_status status = km_client_unary(worker->client, &request, &reply);
-        worker->wrong += status != KAMA_OK ||
-                         !km_bytes_eq(km_buf_bytes(&reply), request.message);
+        if (status != KAMA_OK ||
+            !km_bytes_eq(km_buf_bytes(&reply), request.message)) {
+            worker->wrong++;
+            (void)fprintf(stderr, "%s: %s: %s\n", message,
+                          kama_status_name(status), km_last_error());
+        }
         atomic_fetch_add(worker->done, 1);
     }
     km_buf_fini(&reply);
