@@ -34,8 +34,8 @@ struct km_rpc_method {
     void (*on_message)(struct km_rpc_call *call, kama_bytes message);
     /* bidi: the client will send no more. NULL: nothing to do. */
     void (*on_half_close)(struct km_rpc_call *call);
-    /* streams: what was queued has gone below the low-water mark. May be
-     * NULL. */
+    /* km_rpc_writable was false, or would have been, and is true again. May
+     * be NULL. */
     void (*on_writable)(struct km_rpc_call *call);
     /* The call is over without km_rpc_finish. May be NULL. */
     void (*on_cancel)(struct km_rpc_call *call, kama_status why);
@@ -121,7 +121,8 @@ void km_rpc_call_release(struct km_rpc_call *call);
  * be finished. */
 KAMA_NODISCARD kama_status km_rpc_send(struct km_rpc_call *call,
                                        kama_bytes head, kama_value *body);
-/* streams: is there room, or should the handler wait for on_writable? */
+/* Is there room on stream and connection, or should the handler wait for
+ * on_writable before it makes a large message? */
 bool km_rpc_writable(const struct km_rpc_call *call);
 
 /* Ends the call: trailers with grpc-status, kama-status and, for an error,

@@ -78,7 +78,7 @@ bool km_rpc_call_ended(const struct km_rpc_call *call)
 
 bool km_rpc_writable(const struct km_rpc_call *call)
 {
-    return !call->ended && km_h2_queued(call->stream) < KM_H2_LOW_WATER_BYTES;
+    return !call->ended && km_h2_has_room(call->stream);
 }
 
 /* -- messages and the end ------------------------------------------------ */

@@ -192,7 +192,7 @@ static kama_status take(struct km_session *session, kama_bytes *ret_bytes)
     if (holds_output(h2)) {
         return KAMA_OK;
     }
-    if (!nghttp2_session_want_write(h2->ng)) {
+    if (!nghttp2_session_want_write(h2->ng) && km_list_empty(&h2->writable)) {
         put_out(h2);
         return KAMA_OK;
     }
@@ -371,6 +371,7 @@ kama_status km_h2_new(const struct km_h2_options *options, km_ns now,
     h2->now = now;
     h2->preface_until = km_ns_after_ms(now, KM_H2_PREFACE_MS);
     km_list_init(&h2->streams);
+    km_list_init(&h2->crowded);
     km_list_init(&h2->writable);
     if (!start_ng(h2)) {
         free_h2(h2);

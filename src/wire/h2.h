@@ -105,7 +105,8 @@ struct km_h2_ops {
                     bool last);
     /* required: the other side will send no more on this stream. */
     void (*on_end)(void *arg, struct km_h2_stream *stream);
-    /* The stream's queue fell below KM_H2_LOW_WATER_BYTES. */
+    /* The stream's queue fell below KM_H2_LOW_WATER_BYTES, or there is room
+     * on the connection again for a stream that had asked. */
     void (*on_writable)(void *arg, struct km_h2_stream *stream);
     /* required: the stream is over; error_code of RFC 9113. Exactly once for
      * each stream opened; its last sign. */
@@ -122,7 +123,8 @@ struct km_h2_ops {
     void (*on_gone)(void *arg, enum km_h2_why why);
 };
 
-/* A stream whose queue is below this is writable. */
+/* A stream whose queue is below this is writable, when all of the connection's
+ * are below KM_H2_OUTBOUND_BYTES_MAX. */
 #define KM_H2_LOW_WATER_BYTES (64u << 10)
 
 struct km_h2_options {
@@ -191,6 +193,10 @@ void km_h2_consume(struct km_h2_stream *stream, size_t n);
  * stream waits and the others do not. */
 void km_h2_consume_connection(struct km_h2_stream *stream, size_t n);
 void km_h2_consume_stream(struct km_h2_stream *stream, size_t n);
+
+/* Is there room on stream and connection for more? false: on_writable follows,
+ * unless the stream ends. */
+bool km_h2_has_room(struct km_h2_stream *stream);
 
 /* Bytes queued on the stream, not yet taken. */
 size_t km_h2_queued(const struct km_h2_stream *stream);

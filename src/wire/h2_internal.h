@@ -37,7 +37,7 @@ struct km_h2_segment {
 struct km_h2_inner {
     struct km_h2_stream pub; /* first */
     struct km_list node;     /* in km_h2.streams */
-    struct km_list writable; /* in km_h2.writable, while to be notified */
+    struct km_list writable; /* in km_h2.crowded or .writable */
     struct km_h2_segment *first;
     struct km_h2_segment *last;
     size_t queued_bytes;
@@ -78,7 +78,8 @@ struct km_h2 {
     km_ns preface_until; /* KM_NS_NEVER once it is in */
     km_ns progress_at;   /* when DATA was last taken, or began to wait */
     struct km_list streams;
-    struct km_list writable;
+    struct km_list crowded;  /* streams that wait for room on the connection */
+    struct km_list writable; /* streams to be notified */
     unsigned stream_count;
     size_t queued_bytes;     /* of all streams */
     struct km_h2_inner *hot; /* the stream last looked up */

@@ -35,6 +35,15 @@ static void free_segment(struct km_h2 *h2, struct km_h2_segment *segment)
     km_h2_shared_release(h2->shared, segment);
 }
 
+/* Those that waited for room on the connection are told when half of it is
+ * free. */
+static void uncrowd(struct km_h2 *h2)
+{
+    if (h2->queued_bytes < KM_H2_OUTBOUND_BYTES_MAX / 2) {
+        km_list_splice(&h2->writable, &h2->crowded);
+    }
+}
+
 void km_h2_inner_drop(struct km_h2_inner *stream)
 {
     struct km_h2 *h2 = stream->pub.h2;
@@ -49,6 +58,7 @@ void km_h2_inner_drop(struct km_h2_inner *stream)
     km_h2_shared_release(h2->shared, stream->trailers);
     stream->trailers = NULL;
     km_list_remove(&stream->writable);
+    uncrowd(h2);
 }
 
 void km_h2_inner_free(struct km_h2_inner *stream)
@@ -167,6 +177,22 @@ kama_status km_h2_send_parts(struct km_h2_stream *pub, kama_bytes prefix,
     return km_h2_queue_resume(stream);
 }
 
+bool km_h2_has_room(struct km_h2_stream *pub)
+{
+    struct km_h2_inner *stream = km_h2_inner_of(pub);
+    struct km_h2 *h2 = pub->h2;
+    if (stream->queued_bytes >= KM_H2_LOW_WATER_BYTES) {
+        return false;
+    }
+    if (h2->queued_bytes < KM_H2_OUTBOUND_BYTES_MAX) {
+        return true;
+    }
+    if (km_list_empty(&stream->writable)) {
+        km_list_push_back(&h2->crowded, &stream->writable);
+    }
+    return false;
+}
+
 size_t km_h2_queued(const struct km_h2_stream *pub)
 {
     return ((const struct km_h2_inner *)(const void *)pub)->queued_bytes;
@@ -249,6 +275,7 @@ static void take_queue(struct km_h2_inner *stream, uint8_t *to, size_t len)
         !stream->ended && km_list_empty(&stream->writable)) {
         km_list_push_back(&h2->writable, &stream->writable);
     }
+    uncrowd(h2);
 }
 
 #define FRAME_HEADER_BYTES 9
