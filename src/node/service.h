@@ -110,6 +110,11 @@ struct km_service_scan_state {
     struct km_service_scan *scan; /* NULL: over */
 };
 
+struct km_service_stats {
+    kama_group *group; /* NULL: all */
+    bool asked;        /* and not answered, while the call runs */
+};
+
 struct km_service_watch {
     struct km_service_lasting lasting;
     int sent;   /* the status sent last; 0: none */
@@ -143,6 +148,13 @@ KM_SERVICE_HANDLER(v2_mget);
 void km_service_mget_cancelled(struct km_rpc_call *call, kama_status why);
 
 KM_SERVICE_HANDLER(v2_scan);
+/* Replies, when everything is there. */
+void km_service_mget_writable(struct km_rpc_call *call);
+
+/* Reply, once they were asked. */
+void km_service_stats_writable(struct km_rpc_call *call);
+void km_service_groups_writable(struct km_rpc_call *call);
+
 /* Goes on behind the cursor. */
 void km_service_scan_writable(struct km_rpc_call *call);
 /* Forgets the cursor. */

@@ -64,6 +64,24 @@ struct km_service_mget {
 
 /* -- memory -------------------------------------------------------------- */
 
+static void give_keys(struct km_service_env *env, uint32_t count)
+{
+    atomic_fetch_sub_explicit(&env->mget_keys, count, memory_order_relaxed);
+}
+
+/* Counts keys against what the node will have open; false: too many. */
+static bool take_keys(struct km_service_env *env, uint32_t count)
+{
+    if (atomic_fetch_add_explicit(&env->mget_keys, count,
+                                  memory_order_relaxed) +
+            count <=
+        KM_MGET_KEYS_NODE) {
+        return true;
+    }
+    give_keys(env, count);
+    return false;
+}
+
 static void free_slots(struct km_service_mget *mget, struct km_list *list)
 {
     struct km_list *node;
@@ -83,6 +101,7 @@ static void mget_free(struct km_service_mget *mget)
         kama_value_unref(mget->answers[i].value);
     }
     free_slots(mget, &mget->spare);
+    give_keys(mget->env, mget->count);
     km_mem_free(mem, mget->copy);
     km_mem_free(mem, mget);
     state->mget = NULL;
@@ -184,6 +203,30 @@ static void reply(struct km_service_mget *mget)
     km_service_reply_buf(mget->call, &buf, st);
 }
 
+/* The answer is made when there is room for it: until then, values are held
+ * by reference. */
+static void reply_if_room(struct km_service_mget *mget)
+{
+    if (km_rpc_writable(mget->call)) {
+        reply(mget);
+        mget_free(mget);
+    }
+}
+
+static bool is_complete(const struct km_service_mget *mget)
+{
+    return mget->next == mget->count && mget->running_count == 0 &&
+           !mget->turn_posted;
+}
+
+void km_service_mget_writable(struct km_rpc_call *call)
+{
+    struct km_service_mget_state *state = km_rpc_call_state(call);
+    if (state->mget != NULL && is_complete(state->mget)) {
+        reply_if_room(state->mget);
+    }
+}
+
 /* -- asking -------------------------------------------------------------- */
 
 static void on_answer(struct km_mail *mail);
@@ -270,9 +313,8 @@ static void advance(struct km_service_mget *mget)
         return;
     }
     kama_status st = ask_some(mget);
-    if (st == KAMA_OK && mget->running_count == 0) {
-        reply(mget);
-        mget_free(mget);
+    if (is_complete(mget)) {
+        reply_if_room(mget);
         return;
     }
     bool waits = st == KAMA_DEFERRED || st == KAMA_ERR_TRY_AGAIN;
@@ -367,8 +409,14 @@ void km_service_v2_mget(struct km_rpc_call *call, kama_bytes message)
         fail_too_many(call, request.keys.count);
         return;
     }
+    if (!take_keys(km_service_env_of(call), request.keys.count)) {
+        km_rpc_finish(call, KAMA_ERR_OVERLOADED,
+                      "too many keys are being asked for");
+        return;
+    }
     struct km_service_mget *mget = mget_new(call, group, &request);
     if (mget == NULL) {
+        give_keys(km_service_env_of(call), request.keys.count);
         km_rpc_finish(call, KAMA_ERR_NO_MEMORY, NULL);
         return;
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * kama.v2.Cache/Scan: one step of kama_scan per turn of the loop, each sends
- * at most one message. When the client does not read, the next step waits for
- * on_writable; the cursor is all that is kept.
+ * at most one message. While there is no room on stream or connection, the
+ * next step waits for on_writable; the cursor is all that is kept.
  */
 #include "base/assert.h"
 #include "base/limits.h"
@@ -73,6 +73,14 @@ static void post_turn(struct km_service_scan *scan)
     km_loop_post(km_rpc_call_loop(scan->call), &scan->turn);
 }
 
+/* The next step, in a turn of its own and when there is room. */
+static void go_on(struct km_service_scan *scan)
+{
+    if (!scan->turn_posted && km_rpc_writable(scan->call)) {
+        post_turn(scan);
+    }
+}
+
 static void advance(struct km_service_scan *scan)
 {
     struct km_rpc_call *call = scan->call;
@@ -84,8 +92,8 @@ static void advance(struct km_service_scan *scan)
     } else if (scan->cursor == 0 || scan->left == 0) {
         km_rpc_finish(call, KAMA_OK, NULL);
         scan_free(scan);
-    } else if (km_rpc_writable(call)) {
-        post_turn(scan);
+    } else {
+        go_on(scan);
     }
 }
 
@@ -97,7 +105,7 @@ static void on_turn(struct km_mail *mail)
     scan->turn_posted = false;
     if (km_rpc_call_ended(call)) {
         scan_free(scan);
-    } else {
+    } else if (km_rpc_writable(call)) {
         advance(scan);
     }
     km_rpc_call_release(call);
@@ -106,8 +114,8 @@ static void on_turn(struct km_mail *mail)
 void km_service_scan_writable(struct km_rpc_call *call)
 {
     struct km_service_scan_state *state = km_rpc_call_state(call);
-    if (state->scan != NULL && !state->scan->turn_posted) {
-        post_turn(state->scan);
+    if (state->scan != NULL) {
+        go_on(state->scan);
     }
 }
 
@@ -167,5 +175,5 @@ void km_service_v2_scan(struct km_rpc_call *call, kama_bytes message)
     }
     struct km_service_scan_state *state = km_rpc_call_state(call);
     state->scan = scan;
-    advance(scan);
+    go_on(scan);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* kama.v2.Cache, looking in: Stats and Groups. */
+/*
+ * kama.v2.Cache, looking in: Stats and Groups. Both may be large, with many
+ * groups: they are made when there is room on the connection.
+ */
 #include "group/info.h"
 #include "node/service.h"
 #include "wire/msg.h"
@@ -92,26 +95,37 @@ static kama_status append_all_stats(struct km_buf *buf,
                                : KAMA_OK;
 }
 
+void km_service_stats_writable(struct km_rpc_call *call)
+{
+    struct km_service_stats *state = km_rpc_call_state(call);
+    const struct km_service_env *env = km_service_env_of(call);
+    if (!state->asked || !km_rpc_writable(call)) {
+        return;
+    }
+    struct km_buf buf;
+    km_buf_init(&buf, env->mem, SIZE_MAX);
+    kama_status st = state->group != NULL
+                         ? append_group_stats(&buf, state->group)
+                         : append_all_stats(&buf, env);
+    km_service_reply_buf(call, &buf, st);
+}
+
 void km_service_v2_stats(struct km_rpc_call *call, kama_bytes message)
 {
-    const struct km_service_env *env = km_service_env_of(call);
+    struct km_service_stats *state = km_rpc_call_state(call);
     struct km_msg_stats_request request;
     if (km_pb_decode(&km_msg_stats_request_pb, message, &request) != KAMA_OK) {
         km_service_fail_malformed(call);
         return;
     }
-    kama_group *group = NULL;
     if (request.group.len > 0) {
-        group = km_service_find_group(call, request.group);
-        if (group == NULL) {
+        state->group = km_service_find_group(call, request.group);
+        if (state->group == NULL) {
             return;
         }
     }
-    struct km_buf buf;
-    km_buf_init(&buf, env->mem, SIZE_MAX);
-    kama_status st = group != NULL ? append_group_stats(&buf, group)
-                                   : append_all_stats(&buf, env);
-    km_service_reply_buf(call, &buf, st);
+    state->asked = true;
+    km_service_stats_writable(call);
 }
 
 /* -- Groups -------------------------------------------------------------- */
@@ -176,12 +190,11 @@ static kama_status append_group(struct km_buf *buf, kama_group *group)
     return st;
 }
 
-void km_service_v2_groups(struct km_rpc_call *call, kama_bytes message)
+void km_service_groups_writable(struct km_rpc_call *call)
 {
+    const struct km_service_stats *state = km_rpc_call_state(call);
     const struct km_service_env *env = km_service_env_of(call);
-    char nothing; /* the request has no fields */
-    if (km_pb_decode(&km_msg_empty_pb, message, &nothing) != KAMA_OK) {
-        km_service_fail_malformed(call);
+    if (!state->asked || !km_rpc_writable(call)) {
         return;
     }
     struct km_buf buf;
@@ -192,4 +205,16 @@ void km_service_v2_groups(struct km_rpc_call *call, kama_bytes message)
         st = append_group(&buf, km_registry_at(env->registry, i));
     }
     km_service_reply_buf(call, &buf, st);
+}
+
+void km_service_v2_groups(struct km_rpc_call *call, kama_bytes message)
+{
+    struct km_service_stats *state = km_rpc_call_state(call);
+    char nothing; /* the request has no fields */
+    if (km_pb_decode(&km_msg_empty_pb, message, &nothing) != KAMA_OK) {
+        km_service_fail_malformed(call);
+        return;
+    }
+    state->asked = true;
+    km_service_groups_writable(call);
 }

@@ -22,6 +22,12 @@
         .state_bytes = sizeof(struct km_service_get), .on_message = handler,   \
         .on_cancel = km_service_get_cancelled                                  \
     }
+#define LARGE(method, handler, writable)                                       \
+    {                                                                          \
+        .path = method, .kind = KM_RPC_UNARY,                                  \
+        .state_bytes = sizeof(struct km_service_stats), .on_message = handler, \
+        .on_writable = writable                                                \
+    }
 #define REFLECTION(method)                                                     \
     {                                                                          \
         .path = method, .kind = KM_RPC_BIDI_STREAM,                            \
@@ -40,12 +46,13 @@ const struct km_rpc_method km_services[] = {
     UNARY(V2 "Delete", km_service_v2_delete),
     UNARY(V2 "Clear", km_service_v2_clear),
     UNARY(V2 "Ping", km_service_v2_ping),
-    UNARY(V2 "Stats", km_service_v2_stats),
-    UNARY(V2 "Groups", km_service_v2_groups),
+    LARGE(V2 "Stats", km_service_v2_stats, km_service_stats_writable),
+    LARGE(V2 "Groups", km_service_v2_groups, km_service_groups_writable),
     {.path = V2 "MGet",
      .kind = KM_RPC_UNARY,
      .state_bytes = sizeof(struct km_service_mget_state),
      .on_message = km_service_v2_mget,
+     .on_writable = km_service_mget_writable,
      .on_cancel = km_service_mget_cancelled},
     {.path = V2 "Scan",
      .kind = KM_RPC_SERVER_STREAM,

@@ -35,6 +35,7 @@ struct km_service_env {
     const struct km_registry *registry;
     const char *service;          /* known to health checks; borrowed */
     struct km_rpc_server *server; /* NULL: not there yet */
+    atomic_uint mget_keys;        /* of all MGets that run */
 
     struct km_mutex lock; /* the rest */
     struct km_cond settled;
