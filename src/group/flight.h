@@ -161,3 +161,10 @@ void km_flight_sync_done(struct km_flight_sync *sync);
 
 /* Waits until woken; false when span_ns (KM_NS_NEVER: for ever) has passed. */
 bool km_flight_sync_wait(struct km_flight_sync *sync, km_ns span_ns);
+
+/* As kama_flight_engine_new, with memory from mem (borrowed). */
+struct kama_flight_type;
+struct kama_flight_engine;
+KAMA_NODISCARD kama_status km_flight_engine_new(
+    const struct kama_flight_type *type, const kama_allocator *mem,
+    struct kama_flight_engine **ret_engine);

@@ -11,6 +11,7 @@
 
 struct kama_flight_engine {
     const kama_flight_type *type;
+    const kama_allocator *mem;
     struct km_flight flight;
 };
 
@@ -42,33 +43,40 @@ static bool engine_equal(const struct km_flight_call *call, const void *key)
 
 static const struct km_flight_ops engine_ops = {.equal = engine_equal};
 
-kama_status kama_flight_engine_new(const kama_flight_type *type,
-                                   kama_flight_engine **ret_engine)
+kama_status km_flight_engine_new(const kama_flight_type *type,
+                                 const kama_allocator *mem,
+                                 kama_flight_engine **ret_engine)
 {
     if (type->struct_size < sizeof *type) {
         return km_fail(KAMA_ERR_INVALID, "flight type: struct_size is %u",
                        type->struct_size);
     }
-    kama_flight_engine *engine =
-        km_mem_zalloc(km_mem_default(), 1, sizeof *engine);
+    kama_flight_engine *engine = km_mem_zalloc(mem, 1, sizeof *engine);
     if (engine == NULL) {
         return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a flight");
     }
     engine->type = type;
+    engine->mem = mem;
     kama_status st = km_flight_init(&engine->flight, &engine_ops);
     if (st != KAMA_OK) {
-        km_mem_free(km_mem_default(), engine);
+        km_mem_free(mem, engine);
         return km_fail(st, "no resources for a flight");
     }
     *ret_engine = engine;
     return KAMA_OK;
 }
 
+kama_status kama_flight_engine_new(const kama_flight_type *type,
+                                   kama_flight_engine **ret_engine)
+{
+    return km_flight_engine_new(type, km_mem_default(), ret_engine);
+}
+
 void kama_flight_engine_free(kama_flight_engine *engine)
 {
     if (engine != NULL) {
         km_flight_fini(&engine->flight);
-        km_mem_free(km_mem_default(), engine);
+        km_mem_free(engine->mem, engine);
     }
 }
 
@@ -142,11 +150,12 @@ static kama_status engine_lead(kama_flight_engine *engine,
     return st;
 }
 
-static struct engine_call *engine_call_new(const kama_flight_type *type,
+static struct engine_call *engine_call_new(const kama_flight_engine *engine,
                                            uint64_t hash, const void *key)
 {
+    const kama_flight_type *type = engine->type;
     struct engine_call *call =
-        km_mem_zalloc(km_mem_default(), 1, sizeof *call + type->result_size);
+        km_mem_zalloc(engine->mem, 1, sizeof *call + type->result_size);
     if (call != NULL) {
         call->call.hash = hash;
         call->call.leader = km_flight_self();
@@ -171,7 +180,7 @@ kama_status kama_flight_engine_do(
     enum km_flight_role role =
         km_flight_join(&engine->flight, hash, key, &w.sync.waiter, NULL, &st);
     if (role == KM_FLIGHT_NOBODY) {
-        fresh = engine_call_new(engine->type, hash, key);
+        fresh = engine_call_new(engine, hash, key);
         role = fresh == NULL
                    ? KM_FLIGHT_ANSWER
                    : km_flight_join(&engine->flight, hash, key, &w.sync.waiter,
@@ -184,7 +193,7 @@ kama_status kama_flight_engine_do(
     } else {
         (void)km_fail(st, "flight: %s", kama_strerror(st));
     }
-    km_mem_free(km_mem_default(), fresh);
+    km_mem_free(engine->mem, fresh);
     km_flight_sync_fini(&w.sync);
     return st;
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Every public function with the n-th allocation failing, for every n: an
  * error, no crash, no leak, and no callback that is lost. */
+#include "group/flight.h"
 #include "group/group_fixture.h"
 #include "helpers/failmalloc.h"
+
+#include <kamacache/flight.h>
 
 /* A group on mem whose loader does as the script says. */
 static kama_status open_group(const kama_allocator *mem, struct script *script,
@@ -278,13 +281,61 @@ static void test_deferred(void **state)
     assert_true(km_test_fail_each(scenario_deferred, NULL) >= 8);
 }
 
+/* -- flight.h on its own -- */
+
+static uint64_t number_hash(int number)
+{
+    return (uint64_t)number;
+}
+
+static int number_equal(int a, int b)
+{
+    return a == b;
+}
+
+KAMA_FLIGHT_DEFINE(number_flight, int, int, number_hash, number_equal)
+
+static kama_status twice(void *arg, int number, int *ret_result)
+{
+    (void)arg;
+    *ret_result = 2 * number;
+    return KAMA_OK;
+}
+
+static kama_status scenario_flight(const kama_allocator *mem, void *arg)
+{
+    static const kama_flight_type type = {
+        .struct_size = sizeof type,
+        .key_size = sizeof(int),
+        .result_size = sizeof(int),
+        .equal = number_flight_equal_,
+        .assign = number_flight_assign_,
+    };
+    struct number_flight flight;
+    int result = 0;
+    (void)arg;
+    kama_status st = km_flight_engine_new(&type, mem, &flight.engine);
+    if (st == KAMA_OK) {
+        st = number_flight_do(&flight, 21, twice, NULL, 0, &result, NULL);
+        assert_true(st != KAMA_OK || result == 42);
+        number_flight_fini(&flight);
+    }
+    return st;
+}
+
+static void test_flight(void **state)
+{
+    (void)state;
+    assert_int_equal(km_test_fail_each(scenario_flight, NULL), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_new),      cmocka_unit_test(test_sync),
         cmocka_unit_test(test_miss),     cmocka_unit_test(test_mget),
         cmocka_unit_test(test_flood),    cmocka_unit_test(test_async),
-        cmocka_unit_test(test_deferred),
+        cmocka_unit_test(test_deferred), cmocka_unit_test(test_flight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
