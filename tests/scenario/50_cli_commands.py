@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: MIT
+"""Every command of kamacache-cli on a real node: what it prints into a pipe,
+with --raw and with --json, and its exit codes."""
+import unittest
+
+from clikit import MISS, OK, REFUSED, USAGE, cli, cli_json
+from kamatest import Client, Daemon, Folder, group, main
+
+LOADER = r"""
+case $1 in
+miss) exit 4 ;;
+fail) printf 'no \033[31mluck\n' >&2; exit 3 ;;
+esac
+printf 'loaded %s' "$1"
+"""
+
+
+class CommandsTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Folder()
+        script = cls.folder.script("load", LOADER)
+        cls.node = Daemon(
+            "--group", "default", "--group", "users:ttl=1h",
+            "--group", "small:max_bytes=1m,max_value_bytes=100",
+            "--group", group("l", loader="exec:%s {key}" % script))
+        cls.client = Client(cls.node)
+        cls.client.set(b"first", b"", wait_for_ready=True)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.client.close()
+        cls.node.stop()
+        cls.folder.__exit__()
+
+    def run_cli(self, *arguments, code=OK, out=None, **kwargs):
+        done = cli(self.node, *arguments, **kwargs)
+        self.assertEqual(done.returncode, code, done)
+        if out is not None:
+            self.assertEqual(done.stdout, out)
+        if code in (OK, MISS):
+            self.assertEqual(done.stderr, b"")
+        return done
+
+    # -- one key ----------------------------------------------------------
+
+    def test_get(self):
+        for value in (b"", b"x", b"two\nlines\n", b"\0\xff\x1b[31m"):
+            with self.subTest(value=value):
+                self.client.set(b"k", value)
+                self.run_cli("get", "k", out=value + b"\n")
+                self.run_cli("--raw", "get", "k", out=value)
+                code, got = cli_json(self.node, "get", "k")
+                self.assertEqual((code, got["found"], got["ttl_ms"]),
+                                 (OK, True, -1))
+        self.run_cli("get", "absent", code=MISS, out=b"")
+        self.run_cli("--raw", "get", "absent", code=MISS, out=b"")
+        self.assertEqual(cli_json(self.node, "get", "absent"),
+                         (MISS, {"key": "absent", "found": False}))
+
+    def test_get_json_bytes(self):
+        self.client.set(b"k\xff", b"\0\xfe\xff")
+        self.client.set(b"t", b"\0\"\\\xc3\xa9")
+        code, got = cli_json(self.node, "get", b"k\xff")
+        self.assertEqual((code, got["key_base64"], got["value_base64"]),
+                         (OK, "a/8=", "AP7/"))
+        self.assertEqual(cli_json(self.node, "get", "t")[1]["value"],
+                         "\0\"\\é")
+
+    def test_set(self):
+        self.run_cli("set", "s", "v", out=b"")
+        self.assertEqual(self.client.get(b"s"), b"v")
+        self.assertEqual(cli_json(self.node, "set", "s", ""),
+                         (OK, {"ok": True}))
+        self.assertEqual(self.client.get(b"s"), b"")
+        self.run_cli("set", "s", "-5", out=b"")
+        self.assertEqual(self.client.get(b"s"), b"-5")
+        self.run_cli("set", "s", "--", "--five", out=b"")
+        self.assertEqual(self.client.get(b"s"), b"--five")
+        self.run_cli("set", '"a\\x00b"', '"\\x00\\n"')
+        self.assertEqual(self.client.get(b"a\0b"), b"\0\n")
+
+    def test_set_from_standard_input(self):
+        for value in (b"", b"\n", b"line\n", b"\0" * 70000,
+                      bytes(range(256)) * 4096):
+            self.run_cli("set", "in", stdin=value)
+            self.assertEqual(self.client.get(b"in"), value)
+            self.run_cli("--raw", "get", "in", out=value)
+
+    def test_set_ttl(self):
+        for ttl, low, high in (("90s", 1, 90000), ("forever", -1, -1)):
+            self.run_cli("-g", "users", "set", "t", "v", "--ttl", ttl)
+            left = cli_json(self.node, "-g", "users", "get", "t")[1]["ttl_ms"]
+            self.assertTrue(low <= left <= high, left)
+        self.run_cli("-g", "users", "set", "t", "v")
+        left = cli_json(self.node, "-g", "users", "get", "t")[1]["ttl_ms"]
+        self.assertTrue(3500000 < left <= 3600000, left)
+        for ttl in ("0", "-1", "soon", "", "1e3"):
+            done = self.run_cli("set", "t", "v", "--ttl=" + ttl, code=USAGE)
+            self.assertIn(b"--ttl", done.stderr)
+
+    def test_del(self):
+        self.client.set(b"d1", b"")
+        self.client.set(b"d2", b"")
+        self.run_cli("del", "d1", "d2", "d3", out=b"2\n")
+        self.run_cli("del", "d1", "d2", code=MISS, out=b"0\n")
+        self.client.set(b"d1", b"")
+        self.assertEqual(cli_json(self.node, "del", "d1"),
+                         (OK, {"removed": 1}))
+        # An argument that is not well quoted: nothing is removed before.
+        self.client.set(b"d1", b"")
+        self.run_cli("del", "d1", '"open', code=USAGE)
+        self.assertEqual(self.client.get(b"d1"), b"")
+
+    def test_loader(self):
+        self.run_cli("-g", "l", "get", "x y", out=b"loaded x y\n")
+        self.run_cli("-g", "l", "get", "miss", code=MISS)
+        done = self.run_cli("-g", "l", "get", "fail", code=5)
+        self.assertIn(b"luck", done.stderr)
+        self.assertIn(b"KAMA_ERR_LOADER", done.stderr)
+        self.assertNotIn(b"\x1b", done.stderr)
+
+    # -- many keys --------------------------------------------------------
+
+    def test_mget(self):
+        values = {b"m1": b"one", b"m 2": b"", b"m3": b"(miss)",
+                  b"m4": b"\n", b"-m5": b"two words"}
+        for key, value in values.items():
+            self.client.set(key, value)
+        keys = ["m1", "m 2", "m3", "m4", "-m5"]
+        self.run_cli("mget", *keys, out=b'm1: one\n"m 2": ""\n'
+                     b'm3: "(miss)"\nm4: "\\n"\n"-m5": "two words"\n')
+        self.run_cli("--raw", "mget", "m1", "m3", "absent", code=MISS,
+                     out=b"one\n(miss)\n\n")
+        self.run_cli("mget", "m1", "absent", code=MISS,
+                     out=b"m1: one\nabsent: (miss)\n")
+        code, got = cli_json(self.node, "mget", "m1", "absent")
+        self.assertEqual(code, MISS)
+        self.assertEqual([(i["key"], i["status"], i.get("value"))
+                          for i in got], [("m1", "KAMA_OK", "one"),
+                                          ("absent", "KAMA_MISS", None)])
+        self.run_cli("-g", "l", "mget", "a", "fail", code=5,
+                     out=b'a: "loaded a"\nfail: (KAMA_ERR_LOADER)\n')
+
+    def test_keys(self):
+        for i in range(3000):
+            self.client.set(b"n%d" % i, b"x" * (i % 7), group="users")
+        listed = self.run_cli("-g", "users", "keys").stdout.split()
+        self.assertEqual(set(listed), {b"n%d" % i for i in range(3000)})
+        code, got = cli_json(self.node, "-g", "users", "keys", "n1?")
+        self.assertEqual(code, OK)
+        self.assertEqual({e["key"] for e in got},
+                         {"n1%d" % i for i in range(10)})
+        self.assertTrue(all(e["ttl_ms"] > 0 for e in got))
+        limited = self.run_cli("-g", "users", "keys", "--limit", "5")
+        self.assertEqual(limited.stdout.count(b"\n"), 5)
+        self.run_cli("-g", "users", "keys", "nothing*", out=b"")
+        self.assertEqual(cli_json(self.node, "-g", "users", "keys", "no*"),
+                         (OK, []))
+        self.run_cli("-g", "users", "clear", out=b"")
+        self.run_cli("-g", "users", "keys", out=b"")
+
+    # -- the node ---------------------------------------------------------
+
+    def test_clear_stats_groups_ping(self):
+        self.client.set(b"c", b"v", group="small")
+        self.assertEqual(cli_json(self.node, "-g", "small", "clear"),
+                         (OK, {"ok": True}))
+        code, got = cli_json(self.node, "stats", "small")
+        stats, = got["groups"]
+        self.assertEqual((code, got["node"], stats["name"], stats["entries"],
+                          stats["clears"]), (OK, {}, "small", 0, 1))
+        self.assertEqual(cli_json(self.node, "-g", "small", "stats")[1]
+                         ["groups"][0]["name"], "small")
+        got = cli_json(self.node, "stats")[1]
+        self.assertEqual([g["name"] for g in got["groups"]],
+                         ["default", "users", "small", "l"])
+        self.assertGreater(got["node"]["calls"], 0)
+        text = self.run_cli("stats").stdout
+        self.assertTrue(text.startswith(b"group default\n"), text)
+        self.assertIn(b"\nnode\n", text)
+
+        code, got = cli_json(self.node, "groups")
+        by_name = {g["name"]: g for g in got}
+        self.assertEqual(by_name["users"]["ttl_ms"], 3600000)
+        self.assertEqual(by_name["small"]["max_value_bytes"], 100)
+        self.assertTrue(by_name["l"]["has_loader"])
+        lines = self.run_cli("groups").stdout.splitlines()
+        self.assertEqual([line.split()[0] for line in lines],
+                         [b"default", b"users", b"small", b"l"])
+
+        code, got = cli_json(self.node, "ping")
+        self.assertEqual((code, got["status"]), (OK, "SERVING"))
+        self.assertRegex(self.run_cli("ping").stdout,
+                         rb"^SERVING \d+\.\d{3} ms\n$")
+
+    def test_unknown_group(self):
+        for command in (["get", "k"], ["set", "k", "v"], ["del", "k"],
+                        ["mget", "k"], ["keys"], ["clear"], ["stats"]):
+            done = self.run_cli("-g", "no\x1bne", *command, code=REFUSED,
+                                out=b"")
+            self.assertIn(b"KAMA_ERR_NO_GROUP", done.stderr)
+            self.assertIn(b'no group "no\\x1bne"', done.stderr)
+        self.run_cli("--json", "-g", "none", "keys", code=REFUSED,
+                            out=b"")
+
+    def test_limits(self):
+        key = "k" * 4096
+        self.run_cli("set", key, "v")
+        self.run_cli("get", key, out=b"v\n")
+        for command in (["get", key + "k"], ["set", key + "k", "v"],
+                        ["del", key + "k"], ["mget", key + "k"]):
+            done = self.run_cli(*command, code=REFUSED)
+            if command[0] != "mget":
+                self.assertIn(b"4096", done.stderr)
+        done = self.run_cli("get", "", code=REFUSED)
+        self.assertIn(b"KAMA_ERR_INVALID", done.stderr)
+        self.run_cli("-g", "small", "set", "v", "x" * 100)
+        done = self.run_cli("-g", "small", "set", "v", "x" * 101,
+                            code=REFUSED)
+        self.assertIn(b"KAMA_ERR_TOO_LARGE", done.stderr)
+        self.run_cli("set", "v", stdin=b"x" * (1 << 20))
+        self.run_cli("set", "v", stdin=b"x" * ((1 << 20) + 1), code=REFUSED)
+        self.run_cli("keys", "x" * 1024)
+        self.run_cli("keys", "x" * 1025, code=REFUSED)
+
+
+class ManyNodesTest(unittest.TestCase):
+    def test_each_is_asked_itself(self):
+        with Daemon() as one, Daemon() as two:
+            for node, value in ((one, "1"), (two, "2")):
+                self.assertEqual(cli(node, "set", "k", value).returncode, OK)
+            for node, value in ((one, b"1\n"), (two, b"2\n")):
+                self.assertEqual(cli(node, "get", "k").stdout, value)
+            env = {"KAMACACHE_ENDPOINT": two.address}
+            self.assertEqual(cli("", "get", "k", env=env).stdout, b"2\n")
+            self.assertEqual(cli(one, "get", "k", env=env).stdout, b"1\n")
+            self.assertEqual(
+                cli("", "get", "k", "--endpoint=" + one.address,
+                    env=env).stdout, b"1\n")
+
+    def test_large_values(self):
+        value = bytes(range(256)) * (64 << 12)
+        with Daemon("--group", "big:max_bytes=300m,max_value_bytes=64m") as node:
+            self.assertEqual(len(value), 64 << 20)
+            done = cli(node, "-g", "big", "set", "k", stdin=value)
+            self.assertEqual(done.returncode, OK, done)
+            done = cli(node, "--raw", "-g", "big", "get", "k")
+            self.assertEqual(done.returncode, OK, done.stderr)
+            self.assertTrue(done.stdout == value)
+            done = cli(node, "-g", "big", "set", "k", stdin=value + b"x")
+            self.assertEqual(done.returncode, REFUSED, done.stderr)
+            done = cli(node, "-g", "big", "set", "k",
+                       stdin=value + b"x" * (1 << 20))
+            self.assertEqual(done.returncode, REFUSED, done.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: MIT
+"""What kamacache-cli prints: quoting that can be typed again, a terminal that
+gets no foreign controls, JSON that is whole, output that cannot be written."""
+import json
+import random
+import signal
+import subprocess
+import unittest
+
+import grpc
+import pexpect
+
+from clikit import (MISS, OK, OTHER, REFUSED, UNREACHABLE, USAGE, FakeNode,
+                    address_of, cli, cli_json, health)
+from kamatest import CLI, SLOWDOWN, Client, Daemon, environment, main, pb2
+
+CONTROLS = set(range(0x20)) - {0x0a} | {0x7f}
+EVIL = "\x1b]0;title\x07\x1b[31m\u202e\u009b1m\r\n"
+
+
+def on_terminal(node, *arguments):
+    """(exit code, output) of the client on a terminal, its newlines as \\n."""
+    child = pexpect.spawn(CLI, ["-e", address_of(node), *arguments],
+                          env=environment(), timeout=20 * SLOWDOWN,
+                          dimensions=(24, 200))
+    child.expect(pexpect.EOF)
+    child.close()
+    return child.exitstatus, child.before.replace(b"\r\n", b"\n")
+
+
+class QuotingTest(unittest.TestCase):
+    def test_what_is_listed_can_be_typed(self):
+        rng = random.Random(7)
+        keys = {bytes(rng.randrange(256) for _ in range(rng.randint(1, 40)))
+                for _ in range(60)}
+        keys |= {b"-x", b"--json", b"(miss)", b'"', b'"q"', b"\\", b" ", b"\0",
+                 b"a\nb", b"../..", b"\xff", b"\x1b[2J", "😀日本".encode(),
+                 "\u202eabc".encode(), b"x" * 4096, b"\0" * 4096}
+        with Daemon() as node, Client(node) as client:
+            for key in keys:
+                client.set(key, b"v" + key, wait_for_ready=True)
+            lines = cli(node, "keys").stdout.split(b"\n")
+            self.assertEqual(lines.pop(), b"")
+            self.assertEqual(len(lines), len(keys))
+            found = set()
+            for line in lines:
+                self.assertFalse(CONTROLS & set(line), line)
+                done = cli(node, "--raw", "get", line)
+                self.assertEqual(done.returncode, OK, (line, done))
+                found.add(done.stdout[1:])
+            self.assertEqual(found, keys)
+            # All of them in one mget: its lines name the keys that way, too.
+            answers = cli(node, "mget", *lines).stdout.split(b"\n")
+            for line, answer in zip(lines, answers):
+                self.assertTrue(answer.startswith(line + b": "), answer)
+                self.assertFalse(CONTROLS & set(answer), answer)
+            code, got = cli_json(node, "mget", *lines)
+            self.assertEqual((code, len(got)), (OK, len(keys)))
+
+    def test_raw_keys(self):
+        with Daemon() as node:
+            cli(node, "set", '"a b\\xff"', "v")
+            self.assertEqual(cli(node, "keys", "--raw").stdout, b"a b\xff\n")
+
+    def test_malformed_quotes(self):
+        for text in ('"', '"a', '"a\\"', '"\\q"', '"\\x1"', '"a"b'):
+            for command in ("get", "del", "keys", "stats", "mget"):
+                done = cli("127.0.0.1:1", command, text)
+                self.assertEqual(done.returncode, USAGE, (command, text))
+                self.assertIn(b"argument 1", done.stderr)
+            self.assertEqual(cli("127.0.0.1:1", "-g", text, "keys").returncode,
+                             USAGE)
+
+
+class PeopleTest(unittest.TestCase):
+    def test_terminal(self):
+        with Daemon() as node, Client(node) as client:
+            values = {"text": "a b\n\té".encode(), "esc": b"\x1b[31m",
+                      "quote": b'"x"', "nul": b"\0", "none": b""}
+            for key, value in values.items():
+                client.set(key.encode(), value, wait_for_ready=True)
+            for key, shown in (("text", "a b\n\té\n".encode()),
+                               ("esc", b'"\\x1b[31m"\n'),
+                               ("quote", b'"\\"x\\""\n'),
+                               ("nul", b'"\\x00"\n'), ("none", b"\n")):
+                self.assertEqual(on_terminal(node, "get", key), (OK, shown))
+            self.assertEqual(on_terminal(node, "get", "absent"),
+                             (MISS, b"(miss)\n"))
+            self.assertEqual(on_terminal(node, "set", "k", "v"),
+                             (OK, b"OK\n"))
+            self.assertEqual(on_terminal(node, "--raw", "get", "k"),
+                             (OK, b"v"))
+            self.assertEqual(on_terminal(node, "del", "k"), (OK, b"1\n"))
+            self.assertEqual(on_terminal(node, "mget", "quote", "k"),
+                             (MISS, b'quote: "\\"x\\""\nk: (miss)\n'))
+            self.assertEqual(on_terminal(node, "clear"), (OK, b"OK\n"))
+            self.assertEqual(on_terminal(node, "keys"), (OK, b""))
+            code, text = on_terminal(node, "-g", EVIL, "get", EVIL)
+            self.assertEqual(code, REFUSED)
+            self.assertFalse(CONTROLS & set(text), text)
+
+    def test_typing_a_value(self):
+        with Daemon() as node:
+            child = pexpect.spawn(CLI, ["-e", node.address, "set", "k"],
+                                  env=environment(), timeout=20 * SLOWDOWN,
+                                  echo=False)
+            child.send("typed\n\x04")
+            child.expect("OK\r\n")
+            child.expect(pexpect.EOF)
+            self.assertEqual(cli(node, "--raw", "get", "k").stdout, b"typed\n")
+
+    def test_interrupted(self):
+        child = pexpect.spawn(CLI, ["-e", "127.0.0.1:1", "--wait=60", "ping"],
+                              env=environment(), timeout=20 * SLOWDOWN)
+        child.sendintr()
+        child.expect(pexpect.EOF)
+        child.close()
+        self.assertEqual(child.signalstatus, signal.SIGINT)
+
+
+class EvilNodeTest(unittest.TestCase):
+    """A node that answers with controls, with garbage, or not to the end."""
+
+    def test_sentences(self):
+        def refuse(_, context):
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no " + EVIL)
+        with FakeNode({"/kama.v2.Cache/Get": refuse}) as node:
+            done = cli(node, "get", "k")
+            self.assertEqual(done.returncode, REFUSED)
+            self.assertIn(b"no \\x1b]0;title\\x07\\x1b[31m\\xe2", done.stderr)
+            self.assertFalse(CONTROLS & set(done.stderr), done.stderr)
+            # Methods it does not have.
+            self.assertEqual(cli(node, "del", "k").returncode, REFUSED)
+
+    def test_names(self):
+        p = pb2()
+        answers = {
+            "/kama.v2.Cache/Groups": p.GroupsResponse(groups=[p.GroupInfo(
+                name=EVIL, policy=EVIL, options=[p.GroupOption(
+                    name=EVIL, value=EVIL)])]),
+            "/kama.v2.Cache/Stats": p.StatsResponse(
+                groups=[p.GroupStats(name=EVIL, gets=2**64 - 1)],
+                node=[p.Metric(name=EVIL, value=2**64 - 1)])}
+        with FakeNode({path: lambda *_, m=m: m.SerializeToString()
+                       for path, m in answers.items()}) as node:
+            for command in ("groups", "stats"):
+                done = cli(node, command)
+                self.assertEqual(done.returncode, OK, done)
+                self.assertFalse(CONTROLS & set(done.stdout), done.stdout)
+                self.assertNotIn("\u202e".encode(), done.stdout)
+                code, got = cli_json(node, command)
+                self.assertEqual(code, OK)
+                group, = got["groups"] if command == "stats" else got
+                self.assertEqual(group["name"], EVIL)
+
+    def test_garbage(self):
+        garbage = {"/kama.v2.Cache/" + method: lambda *_: b"\xff\xff\xff"
+                   for method in ("Get", "Delete", "MGet", "Scan", "Stats",
+                                  "Groups")}
+        with FakeNode(garbage) as node:
+            for command in (["get", "k"], ["del", "k"], ["mget", "k"],
+                            ["keys"], ["stats"], ["groups"]):
+                for mode in ([], ["--json"], ["--raw"]):
+                    done = cli(node, *mode, *command)
+                    self.assertEqual(done.returncode, OTHER, done)
+                    self.assertIn(b"KAMA_ERR_PROTOCOL", done.stderr)
+                    self.assertEqual(done.stdout, b"")
+
+    def test_wrong_number_of_answers(self):
+        p = pb2()
+        for count, word in ((1, b"fewer"), (3, b"more")):
+            reply = p.MGetResponse(
+                items=[p.MGetItem(value=b"v")] * count).SerializeToString()
+            with FakeNode({"/kama.v2.Cache/MGet": lambda *_: reply}) as node:
+                done = cli(node, "mget", "a", "b")
+                self.assertEqual(done.returncode, OTHER)
+                self.assertIn(word, done.stderr)
+                done = cli(node, "--json", "mget", "a", "b")
+                self.assertEqual((done.returncode, done.stdout), (OTHER, b""))
+
+    def test_keys_that_break_off(self):
+        p = pb2()
+
+        def scan(sent, context):
+            for i in range(sent):
+                yield p.ScanResponse(entries=[p.ScanEntry(
+                    key=b"k%d" % i)]).SerializeToString()
+            context.abort(grpc.StatusCode.INTERNAL, "broken")
+        for sent in (0, 2):
+            path = "/kama.v2.Cache/Scan"
+            answer = {path: lambda _, c, sent=sent: scan(sent, c)}
+            with FakeNode(answer, streams=(path,)) as node:
+                done = cli(node, "--json", "keys")
+                self.assertEqual(done.returncode, OTHER)
+                self.assertIn(b"broken", done.stderr)
+                if sent == 0:
+                    self.assertEqual(done.stdout, b"")
+                else:
+                    self.assertEqual(len(json.loads(done.stdout)), sent)
+
+    def test_not_serving(self):
+        check = "/grpc.health.v1.Health/Check"
+        with FakeNode({check: health(2)}) as node:
+            done = cli(node, "ping")
+            self.assertEqual(done.returncode, UNREACHABLE)
+            self.assertTrue(done.stdout.startswith(b"NOT_SERVING "))
+            done = cli(node, "--wait=1", "ping")
+            self.assertEqual((done.returncode, done.stdout),
+                             (UNREACHABLE, b""))
+            self.assertIn(b"no node serves after 1 s", done.stderr)
+        # Without a health service, an answer is enough.
+        with FakeNode({}) as node:
+            self.assertEqual(cli(node, "--wait=5", "get", "k").returncode,
+                             REFUSED)
+
+
+class DescriptorsTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.node = Daemon()
+        with Client(cls.node) as client:
+            for i in range(20000):
+                client.set(b"key %d" % i, b"", wait_for_ready=True)
+            client.set(b"one", b"v")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.node.stop()
+
+    def shell(self, script):
+        return subprocess.run(
+            ["bash", "-c", script, "sh", CLI, self.node.address],
+            env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            timeout=30 * SLOWDOWN, check=False)
+
+    def test_reader_that_leaves(self):
+        done = self.shell('set -o pipefail; "$1" -e "$2" keys | head -1')
+        self.assertEqual((done.returncode, done.stderr), (OTHER, b""))
+        self.assertEqual(done.stdout.count(b"\n"), 1)
+        for mode in ("--json", "--raw"):
+            done = self.shell('set -o pipefail; "$1" -e "$2" %s keys | '
+                              'head -1' % mode)
+            self.assertEqual((done.returncode, done.stderr), (OTHER, b""))
+
+    def test_full(self):
+        for command in ("get one", "keys", "--json keys", "stats", "--help",
+                        "--version", "ping", "--json get one"):
+            done = self.shell('"$1" -e "$2" %s >/dev/full' % command)
+            self.assertEqual(done.returncode, OTHER, (command, done))
+            self.assertIn(b"No space left", done.stderr, command)
+            self.assertEqual(done.stderr.count(b"\n"), 1, done.stderr)
+
+    def test_closed(self):
+        done = self.shell('"$1" -e "$2" get one >&-')
+        self.assertEqual(done.returncode, OTHER)
+        self.assertIn(b"standard output", done.stderr)
+        done = self.shell('"$1" -e "$2" set two <&-')
+        self.assertEqual(done.returncode, OTHER)
+        self.assertIn(b"standard input", done.stderr)
+        done = self.shell('"$1" -e "$2" get one 2>&-')
+        self.assertEqual((done.returncode, done.stdout), (OK, b"v\n"))
+        done = self.shell('"$1" -e "$2" get one <&- >&- 2>&-')
+        self.assertEqual(done.returncode, OTHER)
+        # A miss prints nothing, which works without a stdout.
+        done = self.shell('"$1" -e "$2" get none >&-')
+        self.assertEqual(done.returncode, MISS)
+
+    def test_slow_reader(self):
+        done = self.shell('"$1" -e "$2" keys | (read -r first; '
+                          'sleep 11; wc -l)')
+        self.assertEqual((done.stdout, done.stderr), (b"20000\n", b""))
+
+
+if __name__ == "__main__":
+    main()
