@@ -29,7 +29,9 @@ class MGet(unittest.TestCase):
             "--group", "default:max_bytes=128m",
             "--group", kamatest.group("loads", loader="exec:%s {key}" % script),
             "--group", kamatest.group("hangs", loader="exec:%s {key}" % script,
-                                      loader_timeout="1s"))
+                                      loader_timeout="1s"),
+            "--group", kamatest.group("forever", loader="exec:%s {key}" %
+                                      script, loader_timeout="60s"))
         cls.addClassCleanup(cls.node.stop)
         cls.channel = grpc.insecure_channel(cls.node.address,
                                             options=CHANNEL_OPTIONS)
@@ -123,6 +125,33 @@ class MGet(unittest.TestCase):
         call = stub.future(request, timeout=30)
         call.cancel()
         kamatest.wait_until(lambda: self.running() == 1, 20)
+
+    def test_all_calls_together_are_bounded(self):
+        """4 Mi keys of calls that wait; one more is told to come later."""
+        stub = self.channel.unary_unary("/kama.v2.Cache/MGet")
+        keys = [b"hang"] + [b"x"] * 65535
+        request = pb2().MGetRequest(group="forever", keys=keys)
+        data = request.SerializeToString()
+        calls = [stub.future(data, timeout=60) for _ in range(64)]
+        kamatest.wait_until(lambda: self.running() == 65, 20)
+        # They run, but have not all counted yet: the answer of one more is
+        # what is waited for.
+        one = pb2().MGetRequest(keys=[b"x"])
+        kamatest.wait_until(lambda: self.refused(one), 20)
+        for call in calls:
+            call.cancel()
+        kamatest.wait_until(lambda: not self.refused(one), 20)
+
+    def refused(self, request):
+        try:
+            v2(self.channel, "MGet", request)
+        except grpc.RpcError as error:
+            self.assertEqual(error.code(),
+                             grpc.StatusCode.RESOURCE_EXHAUSTED)
+            self.assertEqual(kamatest.kama_status(error),
+                             "KAMA_ERR_OVERLOADED")
+            return True
+        return False
 
     def running(self):
         reply = v2(self.channel, "Stats", pb2().StatsRequest())
