@@ -241,7 +241,8 @@ class ManyNodesTest(unittest.TestCase):
 
     def test_large_values(self):
         value = bytes(range(256)) * (64 << 12)
-        with Daemon("--group", "big:max_bytes=300m,max_value_bytes=64m") as node:
+        big = "big:max_bytes=300m,max_value_bytes=64m"
+        with Daemon("--group", big) as node:
             self.assertEqual(len(value), 64 << 20)
             done = cli(node, "-g", "big", "set", "k", stdin=value)
             self.assertEqual(done.returncode, OK, done)

@@ -11,7 +11,10 @@
 #define KM_OPTION_STRUCT struct cli_options
 static const struct km_option rows[] = {CLI_SETTINGS(KM_OPTION_ROW)
                                             CLI_FLAGS(KM_OPTION_ROW)};
-static const struct km_option settings[] = {CLI_SETTINGS(KM_OPTION_ROW)};
+
+/* The rows that the environment may set come first. */
+#define ONE(...) +1
+enum { SETTING_COUNT = CLI_SETTINGS(ONE) };
 
 /* -- argv ---------------------------------------------------------------- */
 
@@ -133,7 +136,7 @@ static kama_status cut_env_group(struct cli_options *options)
 static kama_status read_environment(struct cli_options *options)
 {
     struct km_options *table = &options->table;
-    table->row_count = COUNT(settings);
+    table->row_count = SETTING_COUNT;
     kama_status status = km_options_from_env(table, ENV_PREFIX);
     table->row_count = COUNT(rows);
     return status == KAMA_OK ? cut_env_group(options) : status;

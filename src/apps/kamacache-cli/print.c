@@ -102,9 +102,12 @@ enum cli_exit cli_print_json(json_t *value)
     bool printed =
         value != NULL && json_dumpf(value, stdout, JSON_COMPACT) == 0;
     json_decref(value);
-    if (!printed && !ferror(stdout)) {
+    if (printed) {
+        putchar('\n');
+        return CLI_EXIT_OK;
+    }
+    if (!ferror(stdout)) {
         fputs("kamacache-cli: out of memory\n", stderr);
     }
-    putchar('\n');
-    return printed ? CLI_EXIT_OK : CLI_EXIT_OTHER;
+    return CLI_EXIT_OTHER;
 }
