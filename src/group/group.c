@@ -198,9 +198,12 @@ void km_group_free(kama_group *group)
     km_group_unref(group);
 }
 
+/* A group whose pool is another's is a node's. */
 void kama_group_free(kama_group *group)
 {
-    km_group_free(group);
+    if (group != NULL && (km_group_pool(group) == NULL || group->owns_pool)) {
+        km_group_free(group);
+    }
 }
 
 /* One thread more than loads run at a time: callbacks are not held up by

@@ -143,6 +143,26 @@ static void test_mget_async_without_memory(void **state)
     }
 }
 
+/* -- whose group it is ------------------------------------------------------ */
+
+/* kama_group_free leaves the group of a node alone. */
+static void test_free_of_a_nodes_group(void **state)
+{
+    struct fixture *f = fixture_new();
+    struct km_group_env env = {0};
+    (void)state;
+    assert_int_equal(km_pool_new(&f->probe.allocator, km_clock_system(), "test",
+                                 2, &env.pool),
+                     KAMA_OK);
+    assert_int_equal(km_group_new(&f->options, &env, &f->group), KAMA_OK);
+    kama_group_free(f->group);
+    assert_int_equal(atomic_load(&f->script.frees), 0);
+    assert_int_equal(get_text(f->group, "k", NULL, "value of k"), KAMA_OK);
+    km_group_free(f->group);
+    km_pool_free(env.pool);
+    fixture_done(f);
+}
+
 /* -- the longest timeouts -------------------------------------------------- */
 
 static uint64_t int_hash(int key)
@@ -215,6 +235,7 @@ int main(void)
         cmocka_unit_test(test_ended_before_the_pool_has_it),
         cmocka_unit_test(test_slot_of_an_abandoned_load),
         cmocka_unit_test(test_mget_async_without_memory),
+        cmocka_unit_test(test_free_of_a_nodes_group),
         cmocka_unit_test(test_longest_timeout),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
