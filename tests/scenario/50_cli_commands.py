@@ -37,7 +37,7 @@ class CommandsTest(unittest.TestCase):
         done = cli(self.node, *arguments, **kwargs)
         self.assertEqual(done.returncode, code, done)
         if out is not None:
-            self.assertEqual(done.stdout, out)
+            self.assertEqual(done.stdout, out, done.stderr.decode())
         if code in (OK, MISS):
             self.assertEqual(done.stderr, b"")
         return done

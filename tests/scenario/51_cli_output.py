@@ -11,8 +11,8 @@ import grpc
 import pexpect
 
 from clikit import (MISS, OK, OTHER, REFUSED, UNREACHABLE, USAGE, FakeNode,
-                    address_of, cli, cli_json, health)
-from kamatest import CLI, SLOWDOWN, Client, Daemon, environment, main, pb2
+                    address_of, cli, cli_json, client_environment, health)
+from kamatest import CLI, SLOWDOWN, Client, Daemon, main, pb2
 
 CONTROLS = set(range(0x20)) - {0x0a} | {0x7f}
 EVIL = "\x1b]0;title\x07\x1b[31m\u202e\u009b1m\r\n"
@@ -21,7 +21,8 @@ EVIL = "\x1b]0;title\x07\x1b[31m\u202e\u009b1m\r\n"
 def on_terminal(node, *arguments):
     """(exit code, output) of the client on a terminal, its newlines as \\n."""
     child = pexpect.spawn(CLI, ["-e", address_of(node), *arguments],
-                          env=environment(), timeout=20 * SLOWDOWN,
+                          env=client_environment(),
+                                  timeout=20 * SLOWDOWN,
                           dimensions=(24, 200))
     child.expect(pexpect.EOF)
     child.close()
@@ -102,8 +103,8 @@ class PeopleTest(unittest.TestCase):
     def test_typing_a_value(self):
         with Daemon() as node:
             child = pexpect.spawn(CLI, ["-e", node.address, "set", "k"],
-                                  env=environment(), timeout=20 * SLOWDOWN,
-                                  echo=False)
+                                  env=client_environment(),
+                                  timeout=20 * SLOWDOWN, echo=False)
             child.send("typed\n\x04")
             child.expect("OK\r\n")
             child.expect(pexpect.EOF)
@@ -111,7 +112,7 @@ class PeopleTest(unittest.TestCase):
 
     def test_interrupted(self):
         child = pexpect.spawn(CLI, ["-e", "127.0.0.1:1", "--wait=60", "ping"],
-                              env=environment(), timeout=20 * SLOWDOWN)
+                              env=client_environment(), timeout=20 * SLOWDOWN)
         child.sendintr()
         child.expect(pexpect.EOF)
         child.close()
@@ -230,7 +231,8 @@ class DescriptorsTest(unittest.TestCase):
     def shell(self, script):
         return subprocess.run(
             ["bash", "-c", script, "sh", CLI, self.node.address],
-            env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=client_environment(), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             timeout=30 * SLOWDOWN, check=False)
 
     def test_reader_that_leaves(self):

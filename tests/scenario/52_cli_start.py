@@ -9,8 +9,8 @@ import time
 import unittest
 
 from clikit import (MISS, OK, OTHER, REFUSED, UNREACHABLE, USAGE, FakeNode,
-                    cli, health)
-from kamatest import CLI, SLOWDOWN, Daemon, environment, free_port, main
+                    cli, client_environment, health)
+from kamatest import CLI, SLOWDOWN, Daemon, free_port, main
 
 COMMANDS = ("get", "set", "del", "mget", "keys", "clear", "stats", "groups",
             "ping")
@@ -155,7 +155,7 @@ class UnreachableTest(unittest.TestCase):
         address = "127.0.0.1:%d" % free_port()
         waiting = subprocess.Popen(
             [CLI, "-e", address, "--wait=30", "set", "k", "v"],
-            env=environment(), stderr=subprocess.PIPE)
+            env=client_environment(), stderr=subprocess.PIPE)
         time.sleep(0.3)  # some attempts fail; the outcome does not depend
         self.assertIsNone(waiting.poll())
         with Daemon(listen=address) as node:

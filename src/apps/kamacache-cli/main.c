@@ -52,8 +52,10 @@ static enum cli_exit print_help(const struct cli_options *options)
         print_use(&cli_commands[i]);
         printf("      %s\n", cli_commands[i].help);
     }
-    putchar('\n');
-    fwrite(rows.data, 1, rows.len, stdout);
+    if (status == KAMA_OK) {
+        putchar('\n');
+        fwrite(rows.data, 1, rows.len, stdout);
+    }
     fputs(notes, stdout);
     km_buf_fini(&rows);
     return status == KAMA_OK ? CLI_EXIT_OK : CLI_EXIT_OTHER;

@@ -5,10 +5,18 @@
 
 #include <stdlib.h>
 
+/* Empty bytes may have no address. */
+static void write_bytes(kama_bytes b)
+{
+    if (b.len > 0) {
+        fwrite(b.data, 1, b.len, stdout);
+    }
+}
+
 void cli_print_key(const struct cli *cli, kama_bytes key)
 {
     if (cli->mode == CLI_MODE_RAW) {
-        fwrite(key.data, 1, key.len, stdout);
+        write_bytes(key);
     } else {
         cli_quote_write(stdout, key);
     }
@@ -19,8 +27,8 @@ void cli_print_value(const struct cli *cli, kama_bytes value)
 {
     if (cli->mode == CLI_MODE_PEOPLE && !cli_quote_is_text(value)) {
         cli_quote_write(stdout, value);
-    } else if (value.len > 0) {
-        fwrite(value.data, 1, value.len, stdout);
+    } else {
+        write_bytes(value);
     }
     if (cli->mode != CLI_MODE_RAW) {
         putchar('\n');
