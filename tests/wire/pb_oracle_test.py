@@ -1,14 +1,11 @@
-#!/ usr / bin / python3
-#SPDX - License - Identifier : MIT
-#ctest : timeout = 120
-""
-    "Our codec against python's protobuf: random messages both ways, and what
-    both say to messages that were damaged
-        .
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+# ctest: timeout=120
+"""Our codec against python's protobuf: random messages both ways, and what
+both say to messages that were damaged.
 
-`wire_pb-- recode` decodes and encodes what it is given.What it accepts must be
-            what python accepts,
-    field by field; what only it refuses must be one of
+`wire_pb --recode` decodes and encodes what it is given. What it accepts must
+be what python accepts, field by field; what only it refuses must be one of
 the things that wire/pb.h says it refuses.
 """
 import importlib
@@ -27,11 +24,11 @@ from google.protobuf import message as messages
 SOURCE = os.environ.get("KAMA_SOURCE_DIR", os.path.dirname(os.path.dirname(
     os.path.dirname(os.path.abspath(__file__)))))
 BUILD = os.environ.get("KAMA_BUILD_DIR", os.path.join(SOURCE, "build"))
-TOOL = os.path.join(BUILD, "tests", "wire_pb")
+TOOL = os.path.join(BUILD, "tests", "wire_msg")
 GOLDEN = os.path.join(SOURCE, "tests", "wire", "golden", "messages.txt")
 SEED = int(os.environ.get("KAMA_SEED", random.SystemRandom().getrandbits(32)))
 
-#Every field of these has a row in our tables.
+# Every field of these has a row in our tables.
 WHOLE = [
     "kama.v1.GetRequest", "kama.v1.SetRequest", "kama.v1.DeleteRequest",
     "kama.v1.GetResponse", "kama.v1.SetResponse", "kama.v1.DeleteResponse",
@@ -42,7 +39,7 @@ WHOLE = [
     "kama.v2.ScanResponse", "kama.v2.PingRequest", "kama.v2.PingResponse",
     "kama.v2.StatsRequest", "kama.v2.GroupInfo", "kama.v2.GroupOption",
     "kama.v2.GroupsResponse", "kama.v2.Latency", "kama.v2.Metric"]
-#One table of ours stands for several messages.
+# One table of ours stands for several messages.
 SHARED_TABLES = {"kama.v1.GetRequest": "kama.v1.SetRequest",
                  "kama.v1.DeleteRequest": "kama.v1.SetRequest"}
 
@@ -85,7 +82,8 @@ def recode(pairs):
     assert len(results) == len(pairs)
     return results
 
-#-- random messages -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- --
+
+# -- random messages ----------------------------------------------------------
 
 def random_number(rng, bits):
     return rng.getrandbits(rng.choice([1, 7, 8, 14, 21, 31, bits]))
@@ -121,7 +119,8 @@ def fill(rng, message):
                 setattr(message, field.name, random_value(rng, field))
     return message
 
-#-- damage -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -
+
+# -- damage -------------------------------------------------------------------
 
 def damage(rng, data):
     data = bytearray(data)
@@ -187,7 +186,8 @@ def parse(kind, data):
     """None: refused. (The end of no group is only warned of.)"""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-try : message = kind.FromString(data)
+        try:
+            message = kind.FromString(data)
         except messages.DecodeError:
             return None
     return None if caught else message
@@ -263,7 +263,7 @@ class OracleTest(unittest.TestCase):
         pairs = list(self.damaged())
         accepted = sum(self.check_damaged(name, data, ours)
                        for (name, data), ours in zip(pairs, recode(pairs)))
-#Damage that nobody notices and damage that everybody sees : both.
+        # Damage that nobody notices and damage that everybody sees: both.
         self.assertGreater(accepted, len(pairs) // 20)
         self.assertLess(accepted, len(pairs))
 
