@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* Room on a connection: what waits on one stream holds back others that ask,
+ * and they are told when it has gone, whichever way. */
+#include "base/limits.h"
+#include "wire/h2_pair.h"
+
+/* Two requests of one client; on the first more waits than may. */
+struct crowd {
+    struct pair pair;
+    struct seen *full;
+    struct seen *other;
+};
+
+static void queue(struct km_h2_stream *stream, size_t bytes)
+{
+    static uint8_t chunk[16384];
+    for (; bytes > 0; bytes -= sizeof chunk) {
+        assert_int_equal(
+            km_h2_send(stream, kama_bytes_make(chunk, sizeof chunk), NULL),
+            KAMA_OK);
+    }
+}
+
+static void crowd_init(struct crowd *crowd)
+{
+    assert_int_equal(pair_init(&crowd->pair, NULL, 0), KAMA_OK);
+    crowd->full = NULL;
+    crowd->other = NULL;
+    assert_int_equal(pair_request(&crowd->pair, false, &crowd->full), KAMA_OK);
+    assert_int_equal(pair_request(&crowd->pair, false, &crowd->other), KAMA_OK);
+    pair_run(&crowd->pair);
+    assert_true(km_h2_has_room(crowd->full->stream));
+    queue(crowd->full->stream, KM_H2_OUTBOUND_BYTES_MAX - 16384);
+    assert_false(km_h2_has_room(crowd->full->stream));
+    assert_true(km_h2_has_room(crowd->other->stream));
+    queue(crowd->full->stream, 16384);
+}
+
+/* The queue is taken: both streams hear of it, once. */
+static void test_taken(void **state)
+{
+    (void)state;
+    struct crowd crowd;
+    crowd_init(&crowd);
+    assert_false(km_h2_has_room(crowd.other->stream));
+    assert_false(km_h2_has_room(crowd.other->stream));
+    pair_run(&crowd.pair);
+    assert_int_equal(crowd.pair.client.writable, 2);
+    assert_true(km_h2_has_room(crowd.other->stream));
+    pair_run(&crowd.pair);
+    assert_int_equal(crowd.pair.client.writable, 2);
+    pair_fini(&crowd.pair);
+}
+
+/* The full stream is reset: nothing of it is ever written, and yet the other
+ * one hears of it. */
+static void test_dropped(void **state)
+{
+    (void)state;
+    struct crowd crowd;
+    crowd_init(&crowd);
+    assert_false(km_h2_has_room(crowd.other->stream));
+    km_h2_reset(crowd.full->stream, KM_H2_CANCEL);
+    pair_run(&crowd.pair);
+    assert_int_equal(crowd.pair.client.writable, 1);
+    assert_true(km_h2_has_room(crowd.other->stream));
+    pair_fini(&crowd.pair);
+}
+
+/* Who did not ask hears nothing. */
+static void test_not_asked(void **state)
+{
+    (void)state;
+    struct crowd crowd;
+    crowd_init(&crowd);
+    pair_run(&crowd.pair);
+    assert_int_equal(crowd.pair.client.writable, 1);
+    pair_fini(&crowd.pair);
+}
+
+/* A stream that waits and goes is not told, and nothing is left of it. */
+static void test_waiting_stream_goes(void **state)
+{
+    (void)state;
+    struct crowd crowd;
+    crowd_init(&crowd);
+    assert_false(km_h2_has_room(crowd.other->stream));
+    km_h2_reset(crowd.other->stream, KM_H2_CANCEL);
+    pair_run(&crowd.pair);
+    assert_int_equal(crowd.pair.client.writable, 1);
+    assert_true(crowd.other->closed);
+    pair_fini(&crowd.pair);
+}
+
+/* The connection goes while a stream waits. */
+static void test_connection_goes(void **state)
+{
+    (void)state;
+    struct crowd crowd;
+    crowd_init(&crowd);
+    assert_false(km_h2_has_room(crowd.other->stream));
+    pair_fini(&crowd.pair);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_taken),
+        cmocka_unit_test(test_dropped),
+        cmocka_unit_test(test_not_asked),
+        cmocka_unit_test(test_waiting_stream_goes),
+        cmocka_unit_test(test_connection_goes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
