@@ -287,7 +287,9 @@ void km_service_reflect(struct km_rpc_call *call, kama_bytes message)
     }
     if (st != KAMA_OK) {
         end(call, st, NULL);
+        return;
     }
+    on_change(call);
 }
 
 void km_service_reflect_half_closed(struct km_rpc_call *call)
