@@ -102,6 +102,19 @@ class UnreadAnswers(unittest.TestCase):
         self.assertEqual(len(sizes), streams)
         self.assertGreater(min(sizes.values()), 3 * 4 << 17)
 
+    def test_reflection(self):
+        """A stream that asks on and on without reading is ended."""
+        path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+        question = frame(DATA, 0, 1, grpc_frame(
+            message((4, b"kama.v2.Cache"))))
+        self.raw.send(self.raw.headers(1, path) + question * 200)
+        self.raw.send(window(0, 0x7fff0000) + frame(
+            SETTINGS, payload=struct.pack(">HI", 4, 0x7fffffff)))
+        fields, body = self.raw.answer(1)
+        self.assertEqual(fields["kama-status"], "KAMA_ERR_OVERLOADED")
+        self.assertGreater(len(body), 60000)
+        self.assertLess(len(body), 100000)
+
 
 if __name__ == "__main__":
     kamatest.main()
