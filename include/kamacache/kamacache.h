@@ -505,7 +505,7 @@ typedef struct kama_node_options {
     const char *service;      /* "kama-cache", known to health checks */
     uint32_t max_connections; /* 0: min(10000, RLIMIT_NOFILE - 64) */
     uint32_t insecure;        /* 1: a non-loopback listen without TLS */
-    int64_t start_timeout_ms; /* 10000 */
+    int64_t start_timeout_ms; /* 1 and up; 10000 */
     int64_t drain_timeout_ms; /* 15000 */
     void (*event)(void *arg, const kama_node_event *event); /* may be NULL */
     void *event_arg;
@@ -536,8 +536,9 @@ KAMA_API KAMA_NODISCARD kama_status kama_node_add_group(
 KAMA_API kama_group *kama_node_group(kama_node *node, const char *name);
 
 /* Listens and serves; returns when ready, or with the reason and nothing left
- * running. Errors: KAMA_ERR_ADDR_IN_USE (the sentence names the address), IO,
- * THREADS, NO_MEMORY, STATE. A node starts once. Setup. */
+ * running. Errors: KAMA_ERR_ADDR_IN_USE (the sentence names the address),
+ * TIMEOUT (start_timeout_ms), IO, THREADS, NO_MEMORY, STATE. A node starts
+ * once. Setup. */
 KAMA_API KAMA_NODISCARD kama_status kama_node_start(kama_node *node);
 
 /* The address it listens on, with the port it got. Valid as long as the node;

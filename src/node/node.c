@@ -149,15 +149,37 @@ static void publish(kama_node *node, struct km_rpc_server *server)
     km_mutex_unlock(&node->lock);
 }
 
-kama_status kama_node_start(kama_node *node)
+/* Opens the node, and closes it again when that took too long. */
+static kama_status open_in_time(kama_node *node,
+                                struct km_rpc_server **ret_server)
 {
     struct km_rpc_server *server;
-    if (!move(node, KM_NODE_NEW, KM_NODE_STARTING)) {
-        return km_fail(KAMA_ERR_STATE, "a node starts once");
-    }
+    km_ns deadline = km_ns_after_ms(km_clock_mono(node->clock),
+                                    node->config.start_timeout_ms);
     kama_status status = km_node_open(node, &server);
     if (status != KAMA_OK) {
         (void)move(node, KM_NODE_STARTING, KM_NODE_NEW);
+        return status;
+    }
+    if (km_clock_mono(node->clock) > deadline) {
+        (void)km_node_close(node, server, 0);
+        (void)move(node, KM_NODE_STARTING, KM_NODE_STOPPED);
+        return km_fail(KAMA_ERR_TIMEOUT,
+                       "start_timeout_ms: not ready in %lld ms",
+                       (long long)node->config.start_timeout_ms);
+    }
+    *ret_server = server;
+    return KAMA_OK;
+}
+
+kama_status kama_node_start(kama_node *node)
+{
+    struct km_rpc_server *server = NULL;
+    if (!move(node, KM_NODE_NEW, KM_NODE_STARTING)) {
+        return km_fail(KAMA_ERR_STATE, "a node starts once");
+    }
+    kama_status status = open_in_time(node, &server);
+    if (status != KAMA_OK) {
         return status;
     }
     publish(node, server);

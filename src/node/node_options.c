@@ -86,10 +86,10 @@ static kama_status check_listen(const kama_node_options *options)
     return KAMA_OK;
 }
 
-static kama_status check_timeout(const char *name, int64_t ms)
+static kama_status check_timeout(const char *name, int64_t ms, int least)
 {
-    if (ms < 0 || ms > TIMEOUT_MS_MAX) {
-        return km_fail(KAMA_ERR_INVALID, "%s: not in 0..%lld", name,
+    if (ms < least || ms > TIMEOUT_MS_MAX) {
+        return km_fail(KAMA_ERR_INVALID, "%s: not in %d..%lld", name, least,
                        TIMEOUT_MS_MAX);
     }
     return KAMA_OK;
@@ -102,9 +102,9 @@ static kama_status check_numbers(const kama_node_options *options)
                        KM_NODE_THREADS_MAX);
     }
     kama_status status =
-        check_timeout("start_timeout_ms", options->start_timeout_ms);
+        check_timeout("start_timeout_ms", options->start_timeout_ms, 1);
     return status == KAMA_OK
-               ? check_timeout("drain_timeout_ms", options->drain_timeout_ms)
+               ? check_timeout("drain_timeout_ms", options->drain_timeout_ms, 0)
                : status;
 }
 

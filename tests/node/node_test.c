@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "helpers/failmalloc.h"
+#include "node/node.h"
 #include "rpc/client.h"
 
 #include <arpa/inet.h>
@@ -77,6 +78,9 @@ static void test_refuses(void **state)
     options.drain_timeout_ms = -1;
     expect_refused(&options, KAMA_ERR_INVALID, "drain_timeout_ms");
     loopback(&options);
+    options.start_timeout_ms = 0;
+    expect_refused(&options, KAMA_ERR_INVALID, "start_timeout_ms");
+    loopback(&options);
     options.struct_size = 0;
     expect_refused(&options, KAMA_ERR_INVALID, "kama_node_options");
 }
@@ -110,6 +114,32 @@ static void test_older_struct(void **state)
     options.listen = "127.0.0.1:0";
     assert_int_equal(kama_node_new(&options, &node), KAMA_OK);
     assert_int_equal(kama_node_start(node), KAMA_OK);
+    kama_node_free(node);
+}
+
+/* Time flies: each look is an hour after the one before. */
+static km_ns hurried(void *arg)
+{
+    atomic_ullong *hours = arg;
+    return (atomic_fetch_add(hours, 1) + 1) * 3600 * KM_NS_PER_S +
+           km_clock_mono(km_clock_system());
+}
+
+/* A start that takes longer than start_timeout_ms fails, and leaves nothing
+ * running. */
+static void test_late_start(void **state)
+{
+    (void)state;
+    atomic_ullong hours = 0;
+    struct km_clock clock = *km_clock_system();
+    kama_node *node = new_node();
+    clock.mono = hurried;
+    clock.arg = &hours;
+    node->clock = &clock;
+    assert_int_equal(kama_node_start(node), KAMA_ERR_TIMEOUT);
+    assert_non_null(strstr(km_last_error(), "start_timeout_ms"));
+    assert_int_equal(kama_node_start(node), KAMA_ERR_STATE);
+    assert_int_equal(kama_node_stop(node), KAMA_ERR_STATE);
     kama_node_free(node);
 }
 
@@ -414,6 +444,7 @@ int main(void)
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_accepts),
         cmocka_unit_test(test_older_struct),
+        cmocka_unit_test(test_late_start),
         cmocka_unit_test(test_life),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_group_limit),

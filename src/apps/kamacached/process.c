@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "process.h"
 
-#include "base/clock.h"
+#include "base/sync.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Threads that allocate at the same time are loops and loads; two arenas keep
@@ -64,6 +65,66 @@ void process_init(void)
     (void)mallopt(M_TRIM_THRESHOLD, 2 * MMAP_BYTES);
 }
 
+/* -- a start that hangs -------------------------------------------------- */
+
+/* Ends the guard; blocked in its thread and never sent to the process. */
+#define SIGNAL_STARTED SIGUSR1
+
+static const char *name_of(int number)
+{
+    return number == SIGINT ? "SIGINT" : "SIGTERM";
+}
+
+static struct timespec left_until(km_ns deadline)
+{
+    km_ns now = km_clock_mono(km_clock_system());
+    km_ns left = now < deadline ? deadline - now : 0;
+    return (struct timespec){(time_t)(left / KM_NS_PER_S),
+                             (long)(left % KM_NS_PER_S)};
+}
+
+static void *run_guard(void *arg)
+{
+    struct process_guard *guard = arg;
+    sigset_t set;
+    int number;
+    km_ns deadline =
+        km_ns_after_ms(km_clock_mono(km_clock_system()), guard->timeout_ms);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGNAL_STARTED);
+    do {
+        struct timespec left = left_until(deadline);
+        number = sigtimedwait(&set, NULL, &left);
+    } while (number < 0 && errno == EINTR);
+    if (number != SIGNAL_STARTED) {
+        guard->end(number > 0 ? name_of(number) : NULL, guard->timeout_ms);
+    }
+    return NULL;
+}
+
+void process_guard_start(struct process_guard *guard, int64_t timeout_ms,
+                         void (*end)(const char *signal_name,
+                                     int64_t timeout_ms))
+{
+    guard->timeout_ms = timeout_ms;
+    guard->end = end;
+    guard->runs =
+        km_thread_start(&guard->thread, "kama-start", run_guard, guard);
+}
+
+void process_guard_end(struct process_guard *guard)
+{
+    if (guard->runs) {
+        (void)pthread_kill(guard->thread, SIGNAL_STARTED);
+        (void)pthread_join(guard->thread, NULL);
+    }
+    guard->runs = false;
+}
+
+/* -- the end ------------------------------------------------------------- */
+
 /* When the first of the deadly signals came. */
 static km_ns first_signal_at;
 
@@ -98,5 +159,5 @@ const char *process_wait(void (*hangup)(void))
     }
     first_signal_at = km_clock_mono(km_clock_system());
     arm_second_signal();
-    return number == SIGINT ? "SIGINT" : "SIGTERM";
+    return name_of(number);
 }

@@ -10,11 +10,32 @@
  */
 #pragma once
 
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
 /* Before any other thread exists. Opens /dev/null in the place of descriptors
  * 0 to 2 that are closed (a socket that got number 2 would receive the log),
  * blocks signals, ignores SIGPIPE, raises RLIMIT_NOFILE to its hard limit,
  * keeps the C library's heap from spreading over many arenas. */
 void process_init(void);
+
+/* What ends a start that hangs, in a loader for example. */
+struct process_guard {
+    bool runs;
+    pthread_t thread;
+    int64_t timeout_ms;
+    void (*end)(const char *signal_name, int64_t timeout_ms);
+};
+
+/* Until process_guard_end: SIGTERM, SIGINT or the end of timeout_ms calls end
+ * on a thread of its own, with the signal's name or NULL; end must not
+ * return. */
+void process_guard_start(struct process_guard *guard, int64_t timeout_ms,
+                         void (*end)(const char *signal_name,
+                                     int64_t timeout_ms));
+/* The start is over. */
+void process_guard_end(struct process_guard *guard);
 
 /* Waits for SIGTERM or SIGINT; calls hangup for each SIGHUP before. From then
  * on a second one is deadly. Returns the signal's name. */

@@ -199,10 +199,37 @@ static void say_failure(kama_status status)
            km_f_str("reason", km_last_error()), km_f_str("hint", hint));
 }
 
+/* The guard's thread: the main thread hangs, or is about to be ready. */
+static void end_start(const char *signal_name, int64_t timeout_ms)
+{
+    int code = signal_name != NULL ? EXIT_STOPPED : EXIT_NOT_STARTED;
+    if (signal_name != NULL) {
+        KM_LOG(INFO, COMPONENT, "stopped before it was ready",
+               km_f_str("signal", signal_name));
+    } else {
+        KM_LOG(ERROR, COMPONENT, "cannot start",
+               km_f_str("reason", "not ready within --start-timeout"),
+               km_f_int("start_timeout_ms", timeout_ms));
+    }
+    km_log_stop();
+    _exit(code);
+}
+
+static void end_check(const char *signal_name, int64_t timeout_ms)
+{
+    if (signal_name == NULL) {
+        fprintf(stderr,
+                "kamacached: not ready within --start-timeout (%lld ms)\n",
+                (long long)timeout_ms);
+    }
+    _exit(signal_name != NULL ? EXIT_STOPPED : EXIT_SETTINGS);
+}
+
 static int run(kama_node *node, const struct daemon_options *options,
-               km_ns started_at)
+               struct process_guard *guard, km_ns started_at)
 {
     kama_status status = kama_node_start(node);
+    process_guard_end(guard);
     if (status != KAMA_OK) {
         say_failure(status);
         return EXIT_NOT_STARTED;
@@ -216,17 +243,20 @@ static int run(kama_node *node, const struct daemon_options *options,
 static int serve_logged(const struct daemon_options *options, km_ns started_at)
 {
     struct server server;
+    struct process_guard guard;
+    process_guard_start(&guard, options->start_timeout, end_start);
     KM_LOG(INFO, COMPONENT, "starting", km_f_str("version", KM_BUILD_VERSION),
            km_f_str("revision", KM_BUILD_GIT_REV),
            km_f_str("build", KM_BUILD_TYPE), km_f_int("pid", getpid()));
     daemon_options_variables(options, say_variable);
     kama_status status = prepare(options, &server);
     if (status != KAMA_OK) {
+        process_guard_end(&guard);
         KM_LOG(ERROR, COMPONENT, "bad settings",
                km_f_str("reason", km_last_error()));
         return EXIT_SETTINGS;
     }
-    int code = run(server.node, options, started_at);
+    int code = run(server.node, options, &guard, started_at);
     finish(&server, code);
     return code;
 }
@@ -247,7 +277,10 @@ int serve(const struct daemon_options *options, km_ns started_at)
 int serve_check(const struct daemon_options *options)
 {
     struct server server;
+    struct process_guard guard;
+    process_guard_start(&guard, options->start_timeout, end_check);
     kama_status status = prepare(options, &server);
+    process_guard_end(&guard);
     if (status != KAMA_OK) {
         fprintf(stderr, "kamacached: %s\n", km_last_error());
         return EXIT_SETTINGS;
