@@ -43,8 +43,9 @@
 #define KM_H2_WINDOW_BYTES (1u << 20)          /* connection, receiving */
 #define KM_H2_STREAM_WINDOW_BYTES (256u << 10) /* stream, receiving */
 #define KM_H2_OUTBOUND_BYTES_MAX (1u << 20)    /* then reading stops */
-#define KM_H2_WRITE_STALL_MS 10000             /* no progress: closed */
-#define KM_H2_PREFACE_MS 10000                 /* preface and SETTINGS in */
+#define KM_H2_OUTBOUND_FRAMES_MAX (2 * KM_H2_STREAMS_MAX) /* likewise */
+#define KM_H2_WRITE_STALL_MS 10000 /* no progress: closed */
+#define KM_H2_PREFACE_MS 10000     /* preface and SETTINGS in */
 #define KM_H2_RESET_BURST 2000
 #define KM_H2_RESET_PER_S 500
 #define KM_H2_RESET_SENT_PER_10S 200 /* for errors of the other side */
@@ -70,9 +71,9 @@
 
 /* -- services ------------------------------------------------------------ */
 #define KM_PING_PAYLOAD_BYTES_MAX 1024
-#define KM_MGET_PARALLEL 64 /* keys of one MGet that wait for loads */
+#define KM_MGET_PARALLEL 64          /* keys of one MGet that wait for loads */
 #define KM_MGET_KEYS_NODE (4u << 20) /* of all MGets that run; 16 B each */
-#define KM_MGET_KEYS_PER_TURN 1024 /* of one MGet, then others have a turn */
+#define KM_MGET_KEYS_PER_TURN 1024   /* of one MGet, then others have a turn */
 #define KM_SCAN_MESSAGE_BYTES (32u << 10) /* then a ScanResponse is sent */
 
 /* -- nodes --------------------------------------------------------------- */

@@ -121,6 +121,7 @@ static kama_status open_h2(struct km_rpc_conn *conn)
         .mem = home->server->mem,
         .shared = home->shared,
         .role = KM_H2_SERVER,
+        .clock = home->server->options.clock,
         .ops = &h2_ops,
         .arg = conn,
         .http1_hint = home->server->options.http1_hint,

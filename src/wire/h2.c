@@ -229,13 +229,19 @@ static bool alive(struct km_session *session)
             nghttp2_session_want_write(h2->ng) != 0);
 }
 
-/* Reading stops while what was taken is not written and much more waits. When
+/* Reading stops while what was taken is not written and much more waits, be it
+ * DATA or frames that nghttp2 made (a refusal for each stream too many). When
  * only the other side's windows hold the output back, reading goes on: it
  * brings the updates. */
 static bool wants_read(struct km_session *session)
 {
     const struct km_h2 *h2 = h2_of(session);
-    return h2->out_bytes == 0 || h2->queued_bytes < KM_H2_OUTBOUND_BYTES_MAX;
+    if (h2->out_bytes == 0 || h2->foreign) {
+        return true;
+    }
+    return h2->queued_bytes < KM_H2_OUTBOUND_BYTES_MAX &&
+           nghttp2_session_get_outbound_queue_size(h2->ng) <
+               KM_H2_OUTBOUND_FRAMES_MAX;
 }
 
 /* -- time ---------------------------------------------------------------- */
@@ -363,6 +369,7 @@ kama_status km_h2_new(const struct km_h2_options *options, km_ns now,
     }
     h2->session.ops = &session_ops;
     h2->mem = mem;
+    h2->clock = options->clock;
     h2->ops = options->ops;
     h2->arg = options->arg;
     h2->shared = options->shared;

@@ -131,7 +131,8 @@ struct km_h2_options {
     const kama_allocator *mem;
     struct km_h2_shared *shared; /* borrowed; outlives the connection */
     enum km_h2_role role;
-    const struct km_h2_ops *ops; /* borrowed, static */
+    const struct km_clock *clock; /* NULL: the time is what net told last */
+    const struct km_h2_ops *ops;  /* borrowed, static */
     void *arg;
     const char *http1_hint; /* server: body of the 400 for HTTP/1; borrowed */
 };

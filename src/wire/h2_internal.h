@@ -59,6 +59,7 @@ struct km_h2_inner {
 struct km_h2 {
     struct km_session session; /* first */
     nghttp2_session *ng;
+    const struct km_clock *clock; /* NULL: now is all there is */
     const struct km_h2_ops *ops;
     void *arg;
     const kama_allocator *mem;

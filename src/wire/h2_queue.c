@@ -137,6 +137,16 @@ static void take_turns(struct km_h2_inner *stream)
     }
 }
 
+/* Only what is over the limit can stall. The client may have said nothing for
+ * long (a load took its time, a window is wide): h2->now is as old as that. */
+static void note_progress(struct km_h2 *h2)
+{
+    if (h2->queued_bytes >= KM_H2_OUTBOUND_BYTES_MAX) {
+        h2->progress_at =
+            h2->clock != NULL ? km_clock_mono(h2->clock) : h2->now;
+    }
+}
+
 static void push_segment(struct km_h2_inner *stream,
                          struct km_h2_segment *segment)
 {
@@ -149,10 +159,11 @@ static void push_segment(struct km_h2_inner *stream,
     }
     stream->last = segment;
     stream->queued_bytes += bytes;
-    if (h2->queued_bytes < KM_H2_OUTBOUND_BYTES_MAX) {
-        h2->progress_at = h2->now;
-    }
+    bool stalls = h2->queued_bytes >= KM_H2_OUTBOUND_BYTES_MAX;
     h2->queued_bytes += bytes;
+    if (!stalls) {
+        note_progress(h2);
+    }
 }
 
 kama_status km_h2_send_parts(struct km_h2_stream *pub, kama_bytes prefix,
@@ -270,7 +281,7 @@ static void take_queue(struct km_h2_inner *stream, uint8_t *to, size_t len)
     if (stream->first == NULL) {
         stream->last = NULL;
     }
-    h2->progress_at = h2->now;
+    note_progress(h2);
     if (was_full && stream->queued_bytes < KM_H2_LOW_WATER_BYTES &&
         !stream->ended && km_list_empty(&stream->writable)) {
         km_list_push_back(&h2->writable, &stream->writable);
