@@ -77,7 +77,8 @@ class Daemon:
     """A kamacached on a port of its own. Its log is JSON: .lines are dicts."""
 
     def __init__(self, *arguments, listen="127.0.0.1:0", env=None, ready=True,
-                 preexec=None, wrap=(), log=("--log-format=json",)):
+                 preexec=None, wrap=(), log=("--log-format=json",),
+                 program=(DAEMON,)):
         self.address = None
         self.lines = []
         self.raw = []
@@ -85,7 +86,7 @@ class Daemon:
         self._ended = False
         # Arguments that the shell's limits need come before the program.
         self.process = subprocess.Popen(
-            [*wrap, DAEMON, "--listen", listen, *log, *arguments],
+            [*wrap, *program, "--listen", listen, *log, *arguments],
             env=environment(env), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             preexec_fn=preexec)

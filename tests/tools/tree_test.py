@@ -104,7 +104,7 @@ class Tree(unittest.TestCase):
     def test_twins(self):
         """The READMEs of both languages show the same code and go to the
         same places."""
-        for language in ("sh", "c"):
+        for language in ("sh", "c", "python"):
             self.assertEqual(
                 [re.sub(r"\s+", " ", block) for block in
                  code_blocks("README.md", language)],
