@@ -37,7 +37,8 @@ struct km_rpc_method {
     /* km_rpc_writable was false, or would have been, and is true again. May
      * be NULL. */
     void (*on_writable)(struct km_rpc_call *call);
-    /* The call is over without km_rpc_finish. May be NULL. */
+    /* The call is over without km_rpc_finish; why: also what a message that
+     * breaks the rules was refused with. May be NULL. */
     void (*on_cancel)(struct km_rpc_call *call, kama_status why);
 };
 

@@ -7,9 +7,7 @@
  * followed by a reset while they still send.
  *
  * A message that lies whole in one chunk is given to the handler where it
- * lies. One in pieces is collected; what a connection may have collected is
- * bounded by KM_RPC_HELD_BYTES_CONN: beyond it streams get no more window,
- * except one, so that there is always one that goes on.
+ * lies. One in pieces is collected (server_held.c).
  */
 #include "rpc/server_internal.h"
 
@@ -201,70 +199,24 @@ void km_rpc_call_begin(struct km_rpc_call *call, bool too_large)
     }
 }
 
-/* -- windows ------------------------------------------------------------- */
+/* -- refusals ------------------------------------------------------------ */
 
-/* Lets the streams go on that memory has room for; one always. */
-static void unstall(struct km_rpc_conn *conn)
+/* The handler hears of it once, when it had seen the call. */
+static void tell_cancelled(struct km_rpc_call *call, kama_status why)
 {
-    while (!km_list_empty(&conn->stalled) &&
-           (conn->held_bytes <= KM_RPC_HELD_BYTES_CONN ||
-            conn->favoured == NULL)) {
-        struct km_rpc_call *call = KM_CONTAINER_OF(
-            km_list_pop_front(&conn->stalled), struct km_rpc_call, stalled);
-        if (conn->held_bytes > KM_RPC_HELD_BYTES_CONN) {
-            conn->favoured = call;
-        }
-        km_h2_consume_stream(call->stream, call->window_bytes);
-        call->window_bytes = 0;
+    if (call->known && call->method->on_cancel != NULL) {
+        call->method->on_cancel(call, why);
     }
 }
 
-/* Opens the windows by n bytes of a message that goes on. */
-static void consume(struct km_rpc_call *call, size_t n)
+/* Answers in the handler's place: it may have seen the messages before the one
+ * that is refused. */
+static void end_refused(struct km_rpc_call *call, kama_status why)
 {
-    struct km_rpc_conn *conn = call->conn;
-    km_h2_consume_connection(call->stream, n);
-    if (conn->held_bytes > KM_RPC_HELD_BYTES_CONN) {
-        if (conn->favoured == NULL) {
-            conn->favoured = call;
-        }
-        if (conn->favoured != call) {
-            call->window_bytes += n;
-            if (km_list_empty(&call->stalled)) {
-                km_list_push_back(&conn->stalled, &call->stalled);
-            }
-            return;
-        }
-    }
-    km_h2_consume_stream(call->stream, n);
-}
-
-/* Counts what the reader holds now. */
-static void count_held(struct km_rpc_call *call)
-{
-    size_t held = km_grpc_reader_held(&call->reader);
-    if (held == call->held_bytes) {
-        return;
-    }
-    size_t more = held - call->held_bytes; /* or less, modulo 2^64 */
-    call->conn->held_bytes += more;
-    call->home->held_bytes += more;
-    km_metric_add(call->home->server->metrics, KM_RPC_M_HELD_BYTES, more);
-    call->held_bytes = held;
-}
-
-void km_rpc_call_drop_request(struct km_rpc_call *call)
-{
-    struct km_rpc_conn *conn = call->conn;
-    call->has_message = false;
-    km_grpc_reader_fini(&call->reader);
-    count_held(call);
-    km_list_remove(&call->stalled);
-    call->window_bytes = 0;
-    if (conn->favoured == call) {
-        conn->favoured = NULL;
-    }
-    unstall(conn);
+    km_rpc_call_hold(call);
+    km_rpc_call_refuse(call);
+    tell_cancelled(call, why);
+    km_rpc_call_release(call);
 }
 
 /* -- body ---------------------------------------------------------------- */
@@ -343,8 +295,18 @@ static void discard(struct km_rpc_call *call, size_t n)
     }
     call->refused_bytes += n;
     if (call->refused_bytes > KM_RPC_REFUSED_BYTES_MAX) {
-        km_rpc_call_refuse(call);
+        end_refused(call, call->refusal_status);
     }
+}
+
+/* A loop is full. Whoever fills it pays, or else a client with requests that
+ * it never ends would keep out all others. */
+static void make_room(struct km_rpc_call *newest)
+{
+    struct km_rpc_call *call = km_rpc_call_hoarder(newest);
+    refuse(call, KAMA_ERR_OVERLOADED, "too much is being received");
+    km_rpc_call_drop_request(call);
+    km_rpc_conn_wake(call->conn);
 }
 
 void km_rpc_call_data(struct km_rpc_call *call, kama_bytes chunk, bool last)
@@ -359,12 +321,11 @@ void km_rpc_call_data(struct km_rpc_call *call, kama_bytes chunk, bool last)
         discard(call, chunk.len);
         return;
     }
-    count_held(call);
+    km_rpc_call_count_held(call);
     if (call->home->held_bytes > call->home->server->options.held_bytes_max) {
-        refuse(call, KAMA_ERR_OVERLOADED, "too much is being received");
-        km_rpc_call_drop_request(call);
+        make_room(call);
     }
-    consume(call, chunk.len);
+    km_rpc_call_consume(call, chunk.len);
 }
 
 /* Everything that a unary call needs is there, or it never will be. */
@@ -386,7 +347,7 @@ static void serve_half_close(struct km_rpc_call *call)
 {
     if (km_grpc_reader_partial(&call->reader)) {
         refuse(call, KAMA_ERR_PROTOCOL, "the message is cut off");
-        km_rpc_call_refuse(call);
+        end_refused(call, call->refusal_status);
     } else if (call->method->on_half_close != NULL) {
         call->known = true;
         call->method->on_half_close(call);
@@ -399,7 +360,7 @@ void km_rpc_call_half_closed(struct km_rpc_call *call)
         return;
     }
     if (call->refusal != KM_RPC_ACCEPTED) {
-        km_rpc_call_refuse(call);
+        end_refused(call, call->refusal_status);
     } else if (call->method->kind == KM_RPC_BIDI_STREAM) {
         serve_half_close(call);
     } else {
@@ -428,21 +389,10 @@ void km_rpc_call_end(struct km_rpc_call *call, kama_status status)
     }
 }
 
-/* The handler hears of it once, when it had seen the call. */
-static void tell_cancelled(struct km_rpc_call *call, kama_status why)
-{
-    if (call->known && call->method->on_cancel != NULL) {
-        call->method->on_cancel(call, why);
-    }
-}
-
 void km_rpc_call_cancel(struct km_rpc_call *call, kama_status why)
 {
-    km_rpc_call_hold(call);
     refuse(call, why, NULL);
-    km_rpc_call_refuse(call);
-    tell_cancelled(call, why);
-    km_rpc_call_release(call);
+    end_refused(call, why);
 }
 
 void km_rpc_call_closed(struct km_rpc_call *call, uint32_t error_code)

@@ -3,7 +3,8 @@
  * The inside of the gRPC server: server.c (life, listening, dealing out
  * connections), server_drain.c, server_conn.c (one connection: HTTP/2 events
  * to calls), server_call.c (one call from its headers to its end),
- * server_reply.c (what handlers call), server_method.c (the method table).
+ * server_held.c (requests that come in pieces), server_reply.c (what handlers
+ * call), server_method.c (the method table).
  *
  * Everything of a connection and its calls belongs to one loop (its home);
  * between loops there is only mail, and counters.
@@ -186,5 +187,12 @@ void km_rpc_call_cancel(struct km_rpc_call *call, kama_status why);
 void km_rpc_call_end(struct km_rpc_call *call, kama_status status);
 /* Answers what is not given to a handler. */
 void km_rpc_call_refuse(struct km_rpc_call *call);
+/* Opens the windows by n bytes of a message that goes on. */
+void km_rpc_call_consume(struct km_rpc_call *call, size_t n);
+/* Counts what its reader holds now. */
+void km_rpc_call_count_held(struct km_rpc_call *call);
+/* Who is to be refused when a loop holds too much and newest brought more: the
+ * largest of the connection that holds most, if that is another one. */
+struct km_rpc_call *km_rpc_call_hoarder(struct km_rpc_call *newest);
 /* Gives back the memory of its request. */
 void km_rpc_call_drop_request(struct km_rpc_call *call);

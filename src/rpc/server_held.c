@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory of requests that come in pieces, and the windows that bound it. What
+ * a connection may have collected is bounded by KM_RPC_HELD_BYTES_CONN: beyond
+ * it streams get no more window, except one, so that there is always one that
+ * goes on. What all of a loop have collected is bounded by refusals.
+ */
+#include "rpc/server_internal.h"
+
+/* -- windows ------------------------------------------------------------- */
+
+/* Lets the streams go on that memory has room for; one always. */
+static void unstall(struct km_rpc_conn *conn)
+{
+    while (!km_list_empty(&conn->stalled) &&
+           (conn->held_bytes <= KM_RPC_HELD_BYTES_CONN ||
+            conn->favoured == NULL)) {
+        struct km_rpc_call *call = KM_CONTAINER_OF(
+            km_list_pop_front(&conn->stalled), struct km_rpc_call, stalled);
+        if (conn->held_bytes > KM_RPC_HELD_BYTES_CONN) {
+            conn->favoured = call;
+        }
+        km_h2_consume_stream(call->stream, call->window_bytes);
+        call->window_bytes = 0;
+    }
+}
+
+void km_rpc_call_consume(struct km_rpc_call *call, size_t n)
+{
+    struct km_rpc_conn *conn = call->conn;
+    km_h2_consume_connection(call->stream, n);
+    if (conn->held_bytes > KM_RPC_HELD_BYTES_CONN) {
+        if (conn->favoured == NULL) {
+            conn->favoured = call;
+        }
+        if (conn->favoured != call) {
+            call->window_bytes += n;
+            if (km_list_empty(&call->stalled)) {
+                km_list_push_back(&conn->stalled, &call->stalled);
+            }
+            return;
+        }
+    }
+    km_h2_consume_stream(call->stream, n);
+}
+
+void km_rpc_call_count_held(struct km_rpc_call *call)
+{
+    size_t held = km_grpc_reader_held(&call->reader);
+    if (held == call->held_bytes) {
+        return;
+    }
+    size_t more = held - call->held_bytes; /* or less, modulo 2^64 */
+    call->conn->held_bytes += more;
+    call->home->held_bytes += more;
+    km_metric_add(call->home->server->metrics, KM_RPC_M_HELD_BYTES, more);
+    call->held_bytes = held;
+}
+
+void km_rpc_call_drop_request(struct km_rpc_call *call)
+{
+    struct km_rpc_conn *conn = call->conn;
+    call->has_message = false;
+    km_grpc_reader_fini(&call->reader);
+    km_rpc_call_count_held(call);
+    km_list_remove(&call->stalled);
+    call->window_bytes = 0;
+    if (conn->favoured == call) {
+        conn->favoured = NULL;
+    }
+    unstall(conn);
+}
+
+/* -- who holds most ------------------------------------------------------ */
+
+/* The connection of a home that holds most. */
+static struct km_rpc_conn *greediest(const struct km_rpc_home *home)
+{
+    struct km_rpc_conn *most = NULL;
+    struct km_list *node;
+    struct km_list *tmp;
+    KM_LIST_FOREACH(node, tmp, &home->conns) {
+        struct km_rpc_conn *conn =
+            KM_CONTAINER_OF(node, struct km_rpc_conn, node);
+        if (most == NULL || conn->held_bytes > most->held_bytes) {
+            most = conn;
+        }
+    }
+    return most;
+}
+
+/* The call of a connection that holds most; NULL: none holds anything. */
+static struct km_rpc_call *largest(const struct km_rpc_conn *conn)
+{
+    struct km_rpc_call *most = NULL;
+    struct km_list *node;
+    struct km_list *tmp;
+    KM_LIST_FOREACH(node, tmp, &conn->calls) {
+        struct km_rpc_call *call =
+            KM_CONTAINER_OF(node, struct km_rpc_call, node);
+        if (call->held_bytes > (most != NULL ? most->held_bytes : 0)) {
+            most = call;
+        }
+    }
+    return most;
+}
+
+struct km_rpc_call *km_rpc_call_hoarder(struct km_rpc_call *newest)
+{
+    struct km_rpc_conn *conn = greediest(newest->home);
+    struct km_rpc_call *call = conn != newest->conn ? largest(conn) : newest;
+    return call != NULL ? call : newest;
+}
