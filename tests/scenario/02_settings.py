@@ -92,6 +92,12 @@ class Settings(unittest.TestCase):
         self.refused("--group", "a:max_bytes=1m,max_value_bytes=1m",
                      says="max_value_bytes")
 
+    def test_group_limit(self):
+        """1024 groups, one per line, and not one more."""
+        lines = ["g%d" % i for i in range(1025)]
+        self.accepted(env={"KAMACACHE_GROUP": "\n".join(lines[:1024])})
+        self.refused(env={"KAMACACHE_GROUP": "\n".join(lines)}, says="1024")
+
     def test_loaders(self):
         self.refused("--group", "a:loader=nosuch:x", says="nosuch.so")
         self.refused("--group", "a:loader=../x:y", says="is not NAME:CONFIG")
