@@ -13,6 +13,9 @@
 
 #include "base/status.h"
 
+#define TEXT_OF_(number) #number
+#define TEXT_OF(number) TEXT_OF_(number)
+
 /* -- memory -------------------------------------------------------------- */
 
 static struct km_rpc_call *alloc_call(struct km_rpc_home *home)
@@ -184,7 +187,9 @@ static void refuse(struct km_rpc_call *call, kama_status status,
 void km_rpc_call_begin(struct km_rpc_call *call, bool too_large)
 {
     if (too_large) {
-        refuse(call, KAMA_ERR_TOO_LARGE, "the metadata is too large");
+        refuse(call, KAMA_ERR_TOO_LARGE,
+               "the metadata is larger than " TEXT_OF(
+                   KM_H2_HEADER_LIST_BYTES_MAX) " bytes");
     } else if (!call->is_grpc) {
         call->refusal = KM_RPC_REFUSED_TYPE;
     } else if (!call->is_post) {
@@ -255,8 +260,6 @@ static const char *read_error_text(kama_status status)
         return "compressed messages are not supported";
     case KAMA_ERR_PROTOCOL:
         return "a message begins with a flag that is neither 0 nor 1";
-    case KAMA_ERR_TOO_LARGE:
-        return "the message is larger than the limit";
     default:
         return NULL;
     }
@@ -277,6 +280,9 @@ static void read_messages(struct km_rpc_call *call, kama_bytes chunk, bool last)
             return;
         }
         if (status != KAMA_OK) {
+            if (status == KAMA_ERR_TOO_LARGE) {
+                call->refusal_limit = call->reader.message_bytes_max;
+            }
             refuse(call, status, read_error_text(status));
         } else if (unary) {
             keep_message(call, message, last);

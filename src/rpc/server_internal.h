@@ -152,7 +152,8 @@ struct km_rpc_call {
     size_t refused_bytes; /* read and thrown away */
     enum km_rpc_refusal refusal;
     kama_status refusal_status;
-    const char *refusal_text; /* static */
+    const char *refusal_text; /* static; NULL: what the status says */
+    uint64_t refusal_limit;   /* not 0: that a message was larger than */
     bool path_seen;
     bool is_post;
     bool is_grpc;

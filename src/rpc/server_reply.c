@@ -7,6 +7,8 @@
 
 #include "base/status.h"
 
+#include <stdio.h>
+
 static const struct km_h2_field ok_headers[] = {
     {{":status", 7}, {"200", 3}, KM_H2_FIELD_STATIC},
     {{"content-type", 12}, {"application/grpc", 16}, KM_H2_FIELD_STATIC},
@@ -201,9 +203,15 @@ static void refuse_foreign(struct km_rpc_call *call)
 
 void km_rpc_call_refuse(struct km_rpc_call *call)
 {
-    if (call->refusal == KM_RPC_REFUSED) {
-        km_rpc_finish(call, call->refusal_status, call->refusal_text);
-    } else {
+    char text[80];
+    if (call->refusal != KM_RPC_REFUSED) {
         refuse_foreign(call);
+    } else if (call->refusal_limit != 0) {
+        (void)snprintf(text, sizeof text,
+                       "the message is larger than %llu bytes",
+                       (unsigned long long)call->refusal_limit);
+        km_rpc_finish(call, call->refusal_status, text);
+    } else {
+        km_rpc_finish(call, call->refusal_status, call->refusal_text);
     }
 }

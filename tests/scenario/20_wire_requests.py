@@ -138,6 +138,7 @@ class Requests(unittest.TestCase):
         fields, _ = self.ask(grpc_frame(GET),
                              extra=[("x-large", "v" * 9000)])
         self.assert_status(fields, 8, "KAMA_ERR_TOO_LARGE")
+        self.assertIn("8192", fields["grpc-message"])
 
     def assert_reset(self, fields):
         """A malformed request (RFC 9113 8.1.1) ends its stream only."""
