@@ -9,8 +9,7 @@
 #define KM_KEY_BYTES_MIN 1
 #define KM_KEY_BYTES_MAX 4096 /* a key is copied into logs and frames */
 #define KM_VALUE_BYTES_DEFAULT (1u << 20)
-#define KM_VALUE_BYTES_LOCAL_MAX (64u << 20)   /* a group alone */
-#define KM_VALUE_BYTES_CLUSTER_MAX (16u << 20) /* a group with peers */
+#define KM_VALUE_BYTES_LOCAL_MAX (64u << 20) /* a group without peers */
 #define KM_GROUP_BYTES_DEFAULT (64u << 20)
 #define KM_GROUP_BYTES_MIN (64u << 10) /* index and queues have a base cost */
 #define KM_GROUP_VALUES_MIN 4          /* max_bytes >= 4 x max_value_bytes */
@@ -67,7 +66,6 @@
 #define KM_RPC_H2_CACHE_BYTES (512u << 10)   /* free blocks, per loop */
 #define KM_RPC_GOAWAY_GAP_MS 100 /* between the two GOAWAYs of a drain */
 #define KM_RPC_TIMEOUT_MS_MAX (24LL * 3600 * 1000)
-#define KM_RPC_DECODE_DEPTH_MAX 16
 
 /* -- services ------------------------------------------------------------ */
 #define KM_PING_PAYLOAD_BYTES_MAX 1024

@@ -90,6 +90,57 @@ static kama_status scenario_sync(const kama_allocator *mem, void *arg)
     return st;
 }
 
+/* What is left of the public functions: options by name, memory alone, sets
+ * with a time, clearing, counting, a loader that fails with a sentence. */
+static kama_status run_rest(kama_group *group, struct script *script)
+{
+    kama_value *value;
+    kama_group_stats stats;
+    kama_set_options set;
+    kama_set_options_init(&set);
+    set.ttl_ms = 60000;
+    kama_status st = kama_set(group, KAMA_STR("k"), KAMA_STR("v"), &set);
+    if (st != KAMA_OK) {
+        return st;
+    }
+    st = kama_try_get(group, KAMA_STR("k"), &value);
+    if (st != KAMA_OK) {
+        return st;
+    }
+    kama_value_unref(kama_value_ref(value));
+    assert_int_equal(kama_group_clear(group), KAMA_OK);
+    assert_int_equal(kama_value_bytes(value).len, 1);
+    kama_value_unref(value);
+    kama_group_stats_get(group, &stats);
+    assert_int_equal(stats.clears, 1);
+    atomic_store(&script->status, KAMA_ERR_LOADER);
+    script->sentence = "the origin is down";
+    st = kama_get(group, KAMA_STR("fails"), NULL, &value);
+    return st == KAMA_ERR_LOADER ? KAMA_OK : st;
+}
+
+static kama_status scenario_rest(const kama_allocator *mem, void *arg)
+{
+    struct script script;
+    kama_group *group = NULL;
+    kama_group_options options;
+    (void)arg;
+    script_init(&script);
+    kama_group_options_init(&options);
+    options.allocator = mem;
+    options.loader = script_load;
+    options.loader_arg = &script;
+    kama_status st = kama_group_options_set(&options, "max_bytes", "1m");
+    if (st == KAMA_OK) {
+        st = kama_group_new(&options, &group);
+    }
+    if (st == KAMA_OK) {
+        st = run_rest(group, &script);
+        kama_group_free(group);
+    }
+    return st;
+}
+
 /* A miss that cannot be remembered is a miss all the same. */
 static kama_status scenario_miss(const kama_allocator *mem, void *arg)
 {
@@ -249,6 +300,12 @@ static void test_sync(void **state)
     assert_true(km_test_fail_each(scenario_sync, NULL) >= 8);
 }
 
+static void test_rest(void **state)
+{
+    (void)state;
+    assert_true(km_test_fail_each(scenario_rest, NULL) >= 8);
+}
+
 static void test_miss(void **state)
 {
     (void)state;
@@ -332,10 +389,11 @@ static void test_flight(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_new),      cmocka_unit_test(test_sync),
-        cmocka_unit_test(test_miss),     cmocka_unit_test(test_mget),
-        cmocka_unit_test(test_flood),    cmocka_unit_test(test_async),
-        cmocka_unit_test(test_deferred), cmocka_unit_test(test_flight),
+        cmocka_unit_test(test_new),    cmocka_unit_test(test_sync),
+        cmocka_unit_test(test_rest),   cmocka_unit_test(test_miss),
+        cmocka_unit_test(test_mget),   cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_async),  cmocka_unit_test(test_deferred),
+        cmocka_unit_test(test_flight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
