@@ -97,21 +97,52 @@ static void dequeue_locked(struct km_load *load)
     load->group->queued--;
 }
 
-/* Waits for the load's turn until then, or until the oldest load is overdue;
- * that one is ended: it may hold a slot for nobody. */
+/* A deferred load that is overdue and has a slot, which no thread needs. NULL:
+ * there is none before *ret_at, which comes down to when one may be. */
+static struct km_load *overdue_locked(const kama_group *group, km_ns now,
+                                      km_ns *ret_at)
+{
+    struct km_list *node;
+    struct km_list *tmp;
+    KM_LIST_FOREACH(node, tmp, &group->loads) {
+        struct km_load *load = KM_CONTAINER_OF(node, struct km_load, in_loads);
+        if (!load->has_slot) {
+            continue;
+        }
+        if (load->call.deadline > now) {
+            *ret_at =
+                load->call.deadline < *ret_at ? load->call.deadline : *ret_at;
+        } else if (!load->on_thread && load->was_deferred) {
+            return load;
+        }
+    }
+    return NULL;
+}
+
+static void fail_overdue_locked(struct km_load *load)
+{
+    kama_group *group = load->group;
+    km_load_ref(load);
+    km_mutex_unlock(&group->lock);
+    km_load_fail(load, KAMA_ERR_TIMEOUT, "");
+    km_load_forget(load);
+    km_load_unref(load);
+    km_mutex_lock(&group->lock);
+}
+
+/* Waits for the load's turn until then. A deferred load whose time is over
+ * meanwhile is ended: perhaps nobody else waits for it. */
 static void await_turn_locked(struct km_load *load, km_ns deadline, km_ns now)
 {
     kama_group *group = load->group;
-    struct km_list *node = km_list_first(&group->loads);
-    struct km_load *oldest = KM_CONTAINER_OF(node, struct km_load, in_loads);
-    km_ns at =
-        oldest->call.deadline < deadline ? oldest->call.deadline : deadline;
-    km_ns until = km_clock_mono(km_clock_system()) + (at > now ? at - now : 0);
-    if (!km_cond_wait_until(load->turn, &group->lock, until)) {
-        km_mutex_unlock(&group->lock);
-        km_load_fail_overdue(group, km_group_now(group));
-        km_mutex_lock(&group->lock);
+    km_ns at = deadline;
+    struct km_load *overdue = overdue_locked(group, now, &at);
+    if (overdue != NULL) {
+        fail_overdue_locked(overdue);
+        return;
     }
+    (void)km_cond_wait_until(load->turn, &group->lock,
+                             km_clock_mono(km_clock_system()) + at - now);
 }
 
 kama_status km_load_await_slot(struct km_load *load, km_ns deadline)

@@ -274,7 +274,7 @@ static void test_deferred_on_pool(void **state)
 /* Freeing the group: what is parked or queued is cancelled, each once. */
 static void *free_group(void *arg)
 {
-    kama_group_free(arg);
+    km_group_free(arg);
     return NULL;
 }
 
