@@ -84,8 +84,6 @@ static void pause_us(unsigned us)
     (void)nanosleep(&span, NULL);
 }
 
-/* -- the origin ------------------------------------------------------------ */
-
 static bool is_absent(uint64_t version)
 {
     return version % ABSENT_EVERY == 0;
@@ -183,8 +181,6 @@ static void *run_finisher(void *arg)
     return NULL;
 }
 
-/* -- mutations --------------------------------------------------------------- */
-
 static void raise_floor(struct world *w, unsigned k, uint64_t version)
 {
     uint64_t before = atomic_load(&w->floor[k]);
@@ -243,8 +239,6 @@ static void *run_mutator(void *arg)
     }
     return NULL;
 }
-
-/* -- gets --------------------------------------------------------------------- */
 
 /* An answer to a get that began when the floor of k was `floor`. */
 static void check(struct world *w, unsigned k, uint64_t floor,
@@ -413,8 +407,6 @@ static void *run_getter(void *arg)
     return NULL;
 }
 
-/* -- the runs ------------------------------------------------------------------ */
-
 static struct world *world_new(bool async, const char *policy)
 {
     struct world *w = test_calloc(1, sizeof *w);
@@ -495,11 +487,6 @@ static void test_on_a_pool(void **state)
 {
     (void)state;
     run(true, "s3fifo");
-}
-
-static void test_lru(void **state)
-{
-    (void)state;
     run(true, "lru");
 }
 
@@ -508,7 +495,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_on_callers),
         cmocka_unit_test(test_on_a_pool),
-        cmocka_unit_test(test_lru),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
