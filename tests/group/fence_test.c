@@ -156,7 +156,6 @@ static void finish_one(struct world *w, unsigned i)
     (void)pthread_mutex_lock(&w->lock);
 }
 
-/* Finishes what is due; everything when `all`. */
 static void finish_due(struct world *w, bool all)
 {
     km_ns now = km_clock_mono(km_clock_system());
@@ -265,7 +264,6 @@ static void check_value(struct world *w, unsigned k, uint64_t floor,
     kama_value_unref(ok ? value : NULL);
 }
 
-/* What asynchronous gets need to know when they are answered. */
 struct asked {
     struct world *world;
     unsigned count;
