@@ -116,12 +116,32 @@ static struct km_client_call *first_of(struct km_list *head)
                         : NULL;
 }
 
+/* What ends while on_end runs waits for the loop's next turn: callers that call
+ * again at once, and are refused at once, would keep this one for ever. */
 static void deliver_ended(struct km_channel *channel)
 {
+    struct km_list due;
     struct km_client_call *call;
-    while ((call = first_of(&channel->ended)) != NULL) {
+    if (channel->again_posted) {
+        return;
+    }
+    km_list_init(&due);
+    km_list_splice(&due, &channel->ended);
+    while ((call = first_of(&due)) != NULL) {
         km_client_call_deliver(call);
     }
+    if (!km_list_empty(&channel->ended)) {
+        channel->again_posted = true;
+        km_loop_post(channel->loop, &channel->again);
+    }
+}
+
+static void on_again(struct km_mail *mail)
+{
+    struct km_channel *channel =
+        KM_CONTAINER_OF(mail, struct km_channel, again);
+    channel->again_posted = false;
+    km_channel_wake(channel);
 }
 
 static void start_waiting(struct km_channel *channel)
@@ -152,7 +172,8 @@ static void on_turn(struct km_mail *mail)
     struct km_channel *channel = KM_CONTAINER_OF(mail, struct km_channel, turn);
     deliver_ended(channel);
     if (channel->closing) {
-        if (km_list_empty(&channel->links) && channel->turn.next == NULL) {
+        if (km_list_empty(&channel->links) && !channel->again_posted &&
+            channel->turn.next == NULL) {
             free_channel(channel);
         }
         return;
@@ -191,6 +212,7 @@ static void init_fields(struct km_channel *channel, struct km_loop *loop,
                                       ? options->connect_timeout_ms
                                       : CONNECT_TIMEOUT_MS;
     channel->turn.run = on_turn;
+    channel->again.run = on_again;
     channel->timer.fire = on_timer;
     km_list_init(&channel->waiting);
     km_list_init(&channel->ended);

@@ -34,6 +34,8 @@ struct km_channel {
     uint64_t max_message_bytes;
     int64_t connect_timeout_ms;
     struct km_mail turn;
+    struct km_mail again; /* more has ended, for the loop's next turn */
+    bool again_posted;
     struct km_loop_timer timer;   /* next attempt, or the end of this one */
     struct km_list waiting;       /* calls without a stream */
     struct km_list ended;         /* calls whose on_end is due */
