@@ -55,6 +55,9 @@ kama_status km_address_split(const char *text, struct km_address *ret_address)
     if (len >= KM_ADDRESS_HOST_BYTES || (bracketed && len == 0)) {
         return invalid(text, "not a host");
     }
+    if (len == 1 && host[0] == '*') { /* libc takes it for loopback */
+        len = 0;
+    }
     *ret_address = (struct km_address){.host = ""};
     memcpy(ret_address->host, host, len);
     memcpy(ret_address->port, colon + 1, strlen(colon + 1));

@@ -16,7 +16,8 @@
 /* "[", 45 characters, "]:65535" and NUL, rounded up. */
 #define KM_ADDRESS_TEXT_BYTES 64
 
-/* An address in two pieces; host "" means all addresses. */
+/* An address in two pieces; host "" means all addresses; "*" in a text
+ * is written as that. */
 struct km_address {
     char host[KM_ADDRESS_HOST_BYTES]; /* without brackets */
     char port[KM_ADDRESS_PORT_BYTES]; /* decimal, 0..65535 */

@@ -72,6 +72,7 @@ class Settings(unittest.TestCase):
     def test_listen(self):
         self.refused("--listen=nonsense", says="nonsense")
         self.refused("--listen=0.0.0.0:0", says="insecure")
+        self.refused("--listen=*:0", says="insecure")
         self.accepted("--listen=0.0.0.0:0", "--insecure")
         self.accepted("--listen=[::1]:0")
 
