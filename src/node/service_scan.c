@@ -73,11 +73,17 @@ static void post_turn(struct km_service_scan *scan)
     km_loop_post(km_rpc_call_loop(scan->call), &scan->turn);
 }
 
-/* The next step, in a turn of its own and when there is room. */
+/* The next step, in a turn of its own and when there is room. Who waits for
+ * that may wait long, and be one of many: without its buffer. */
 static void go_on(struct km_service_scan *scan)
 {
-    if (!scan->turn_posted && km_rpc_writable(scan->call)) {
+    if (scan->turn_posted) {
+        return;
+    }
+    if (km_rpc_writable(scan->call)) {
         post_turn(scan);
+    } else {
+        km_buf_reset(&scan->buf, 0);
     }
 }
 
@@ -107,6 +113,8 @@ static void on_turn(struct km_mail *mail)
         scan_free(scan);
     } else if (km_rpc_writable(call)) {
         advance(scan);
+    } else {
+        km_buf_reset(&scan->buf, 0);
     }
     km_rpc_call_release(call);
 }
