@@ -30,6 +30,7 @@
 #define KM_ASYNC_THREADS_DEFAULT 2
 #define KM_ASYNC_THREADS_MAX 256
 #define KM_SCAN_ENTRIES_PER_CALL 1024
+#define KM_SCAN_COMPARED_PER_CALL (1u << 20) /* bytes of globs and keys */
 
 /* -- the last error, log ------------------------------------------------- */
 #define KM_ERROR_BYTES_MAX 256

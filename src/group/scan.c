@@ -14,8 +14,17 @@ struct scan {
     kama_bytes glob;
     kama_scan_cb cb;
     void *arg;
+    uint64_t compared; /* at most, by the glob */
     bool stopped;
 };
+
+/* A glob with a star is compared with every place of the key, at worst: with
+ * long ones, entries are few per call, or else a call would take seconds. */
+static bool glob_match(struct scan *scan, kama_bytes key)
+{
+    scan->compared += (uint64_t)scan->glob.len * key.len;
+    return scan->glob.len == 0 || km_bytes_glob(scan->glob, key);
+}
 
 static void show(struct scan *scan, const kama_value *item)
 {
@@ -24,12 +33,13 @@ static void show(struct scan *scan, const kama_value *item)
                         .value_bytes = item->value_len,
                         .version = kama_value_version(item),
                         .ttl_ms = kama_value_ttl_ms(item)};
-    if (scan->glob.len == 0 || km_bytes_glob(scan->glob, entry.key)) {
+    if (glob_match(scan, entry.key)) {
         scan->stopped = scan->cb(scan->arg, &entry) != 0;
     }
+    scan->stopped |= scan->compared >= KM_SCAN_COMPARED_PER_CALL;
 }
 
-/* Shows n entries; when the callback stops, *cursor is the next one's place.
+/* Shows n entries; when it is enough, *cursor is the next one's place.
  */
 static void show_batch(struct scan *scan, kama_value **items, size_t n,
                        uint64_t *cursor)

@@ -84,6 +84,37 @@ static void test_mutating_callback(void **state)
     fixture_free(f);
 }
 
+/* Long keys that almost match a long glob are compared at every place: a call
+ * takes few of them, and all calls together take every one, once. */
+static void test_long_globs(void **state)
+{
+    enum { LONG_KEYS = 100, KEY_BYTES = 4000, GLOB_BYTES = 1000 };
+    struct fixture *f = fixture_open(fixture_new());
+    static char key[KEY_BYTES + 1];
+    static char glob[GLOB_BYTES + 3];
+    (void)state;
+    for (unsigned i = 0; i < LONG_KEYS; i++) {
+        memset(key, 'a', KEY_BYTES);
+        (void)snprintf(key, sizeof key, "%u", i);
+        key[strlen(key)] = 'a';
+        assert_int_equal(
+            kama_set(f->group, kama_bytes_str(key), KAMA_STR("value"), NULL),
+            KAMA_OK);
+    }
+    memset(glob, 'a', GLOB_BYTES);
+    glob[0] = '*';
+    struct scan hits = {.group = f->group};
+    scan_all(&hits, glob);
+    assert_int_equal(hits.seen, LONG_KEYS);
+    glob[GLOB_BYTES] = 'b';
+    struct scan s = {.group = f->group};
+    scan_all(&s, glob);
+    assert_int_equal(s.seen, 0);
+    assert_true(s.calls >= (uint64_t)LONG_KEYS * KEY_BYTES * GLOB_BYTES /
+                               KM_SCAN_COMPARED_PER_CALL / 4);
+    fixture_free(f);
+}
+
 /* The glob at its limit, and one past it. */
 static void test_limits(void **state)
 {
@@ -109,6 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scan),
         cmocka_unit_test(test_mutating_callback),
+        cmocka_unit_test(test_long_globs),
         cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
