@@ -203,7 +203,9 @@ static int recode_all(void)
         uint32_t out_bytes = (uint32_t)out.len;
         (void)fwrite(&accepted, 1, 1, stdout);
         (void)fwrite(&out_bytes, 1, 4, stdout);
-        (void)fwrite(out.data, 1, out.len, stdout);
+        if (out.len > 0) {
+            (void)fwrite(out.data, 1, out.len, stdout);
+        }
         km_buf_fini(&out);
     }
     return fflush(stdout) == 0 ? 0 : 1;
