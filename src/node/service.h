@@ -59,6 +59,10 @@ struct km_service_get {
     struct km_mail mail;
     struct km_service_env *env;
     km_service_reply_fn reply;
+    kama_group *group;
+    uint32_t flags;
+    char *key; /* owned, while it waits for room; NULL: it does not */
+    size_t key_bytes;
     kama_status status;
     kama_value *value;
     char *text;  /* owned */
@@ -69,6 +73,8 @@ struct km_service_get {
 void km_service_get_start(struct km_rpc_call *call, kama_group *group,
                           kama_bytes key, uint32_t flags,
                           km_service_reply_fn reply);
+/* Begins, if it waits and there is room. */
+void km_service_get_writable(struct km_rpc_call *call);
 /* Leaves the get, if it is parked; its load goes on. */
 void km_service_get_cancelled(struct km_rpc_call *call, kama_status why);
 

@@ -5,10 +5,15 @@
  * A hit is answered at once. Else the get is parked in the call's state: done
  * runs on a pool thread and only posts mail; the loop answers. The call is
  * held until that mail has run, or until the get could be called off.
+ *
+ * Before that it waits for room on the connection, with a copy of the key: a
+ * client that reads nothing would hold the value of each of its streams, in
+ * the memory that the group has for entries.
  */
 #include "node/service.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "base/status.h"
 
 static void on_answer(struct km_mail *mail)
@@ -50,6 +55,8 @@ void km_service_get_cancelled(struct km_rpc_call *call, kama_status why)
 {
     (void)why;
     struct km_service_get *get = km_rpc_call_state(call);
+    km_mem_free(km_service_env_of(call)->mem, get->key);
+    get->key = NULL;
     if (get->parked && km_group_get_cancel(&get->op)) {
         get->parked = false;
         km_service_unpark(get->env);
@@ -76,24 +83,62 @@ static void answer(struct km_rpc_call *call, kama_status status,
     kama_value_unref(value);
 }
 
-void km_service_get_start(struct km_rpc_call *call, kama_group *group,
-                          kama_bytes key, uint32_t flags,
-                          km_service_reply_fn reply)
+static void begin(struct km_rpc_call *call, kama_bytes key)
 {
     struct km_service_get *get = km_rpc_call_state(call);
     kama_value *value = NULL;
     kama_ctx ctx;
     kama_ctx_init(&ctx);
-    ctx.flags = flags;
+    ctx.flags = get->flags;
     ctx.deadline_ms = km_rpc_call_deadline_ms(call);
-    get->env = km_service_env_of(call);
-    get->reply = reply;
     get->op.done = on_done;
     km_last_error_clear();
-    kama_status st = km_group_get_start(group, &get->op, key, &ctx, &value);
+    kama_status st =
+        km_group_get_start(get->group, &get->op, key, &ctx, &value);
     if (st == KAMA_DEFERRED) {
         park(get, call);
         return;
     }
-    answer(call, st, value, reply);
+    answer(call, st, value, get->reply);
+}
+
+static void wait_for_room(struct km_rpc_call *call, kama_bytes key)
+{
+    struct km_service_get *get = km_rpc_call_state(call);
+    get->key = km_mem_alloc(get->env->mem, key.len);
+    if (get->key == NULL) {
+        km_rpc_finish(call, KAMA_ERR_NO_MEMORY, NULL);
+        return;
+    }
+    memcpy(get->key, key.data, key.len);
+    get->key_bytes = key.len;
+}
+
+void km_service_get_writable(struct km_rpc_call *call)
+{
+    struct km_service_get *get = km_rpc_call_state(call);
+    if (get->key == NULL || !km_rpc_writable(call)) {
+        return;
+    }
+    char *key = get->key;
+    get->key = NULL;
+    begin(call, kama_bytes_make(key, get->key_bytes));
+    km_mem_free(get->env->mem, key);
+}
+
+/* A key of a length that is not permitted is refused before it is copied. */
+void km_service_get_start(struct km_rpc_call *call, kama_group *group,
+                          kama_bytes key, uint32_t flags,
+                          km_service_reply_fn reply)
+{
+    struct km_service_get *get = km_rpc_call_state(call);
+    get->env = km_service_env_of(call);
+    get->group = group;
+    get->flags = flags;
+    get->reply = reply;
+    if (key.len == 0 || key.len > KM_KEY_BYTES_MAX || km_rpc_writable(call)) {
+        begin(call, key);
+    } else {
+        wait_for_room(call, key);
+    }
 }

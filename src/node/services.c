@@ -20,6 +20,7 @@
     {                                                                          \
         .path = method, .kind = KM_RPC_UNARY,                                  \
         .state_bytes = sizeof(struct km_service_get), .on_message = handler,   \
+        .on_writable = km_service_get_writable,                                \
         .on_cancel = km_service_get_cancelled                                  \
     }
 #define LARGE(method, handler, writable)                                       \
