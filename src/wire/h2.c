@@ -229,8 +229,15 @@ static bool alive(struct km_session *session)
             nghttp2_session_want_write(h2->ng) != 0);
 }
 
-/* Reading stops while what was taken is not written and much more waits, be it
- * DATA or frames that nghttp2 made (a refusal for each stream too many). When
+/* What nghttp2 made by itself for a client, a refusal for each stream too many.
+ * The requests of our own calls are no such thing. */
+static bool has_many_frames(const struct km_h2 *h2)
+{
+    return h2->role == KM_H2_SERVER && nghttp2_session_get_outbound_queue_size(
+                                           h2->ng) >= KM_H2_OUTBOUND_FRAMES_MAX;
+}
+
+/* Reading stops while what was taken is not written and much more waits. When
  * only the other side's windows hold the output back, reading goes on: it
  * brings the updates. */
 static bool wants_read(struct km_session *session)
@@ -239,9 +246,7 @@ static bool wants_read(struct km_session *session)
     if (h2->out_bytes == 0 || h2->foreign) {
         return true;
     }
-    return h2->queued_bytes < KM_H2_OUTBOUND_BYTES_MAX &&
-           nghttp2_session_get_outbound_queue_size(h2->ng) <
-               KM_H2_OUTBOUND_FRAMES_MAX;
+    return h2->queued_bytes < KM_H2_OUTBOUND_BYTES_MAX && !has_many_frames(h2);
 }
 
 /* -- time ---------------------------------------------------------------- */
