@@ -68,7 +68,7 @@ class PackageTest(unittest.TestCase):
 
     def build_with_cmake(self, static):
         build = tempfile.mkdtemp(dir=self.folder.name)
-        run("cmake", "-S", CONSUMER, "-B", build,
+        run("cmake", "-G", "Ninja", "-S", CONSUMER, "-B", build,
             f"-DCMAKE_PREFIX_PATH={self.prefix}", f"-DWITH_STATIC={static}")
         run("cmake", "--build", build)
         programs = glob.glob(f"{build}/c_*") + glob.glob(f"{build}/cc_*")
