@@ -83,7 +83,8 @@ class Caller(threading.Thread):
             kamatest.v2(self.client.channel, "MGet", request)
         else:
             self.client.close()  # with whatever is under way
-            self.client = Client(self.node)
+            self.client = Client(self.node,
+                                 connected=not self.going_away.is_set())
 
 
 class MixedLoad(unittest.TestCase):

@@ -8,7 +8,7 @@ import unittest
 import grpc
 
 import kamatest
-from kamatest import CHANNEL_OPTIONS, Daemon, Folder, pb2, v2
+from kamatest import Daemon, Folder, pb2, v2
 
 
 class V2(unittest.TestCase):
@@ -27,8 +27,7 @@ class V2(unittest.TestCase):
             "--group", "default", "--group", "timed:ttl=60s",
             "--group", kamatest.group("loads", loader="exec:%s {key}" % script))
         cls.addClassCleanup(cls.node.stop)
-        cls.channel = grpc.insecure_channel(cls.node.address,
-                                            options=CHANNEL_OPTIONS)
+        cls.channel = kamatest.connected_channel(cls.node.address)
         cls.addClassCleanup(cls.channel.close)
 
     def call(self, method, **fields):

@@ -8,7 +8,7 @@ import unittest
 import grpc
 
 import kamatest
-from kamatest import CHANNEL_OPTIONS, Client, Daemon, pb2, v2
+from kamatest import Client, Daemon, pb2, v2
 
 COUNT = 20000
 
@@ -29,8 +29,7 @@ class Scan(unittest.TestCase):
             client.set(b"user:1", b"", group="default")
 
     def setUp(self):
-        self.channel = grpc.insecure_channel(self.node.address,
-                                             options=CHANNEL_OPTIONS)
+        self.channel = kamatest.connected_channel(self.node.address)
         self.addCleanup(self.channel.close)
 
     def stream(self, **fields):

@@ -9,7 +9,7 @@ import unittest
 import grpc
 
 import kamatest
-from kamatest import CHANNEL_OPTIONS, Client, Daemon, Folder, pb2, v2
+from kamatest import Client, Daemon, Folder, pb2, v2
 
 
 class MGet(unittest.TestCase):
@@ -33,8 +33,7 @@ class MGet(unittest.TestCase):
             "--group", kamatest.group("forever", loader="exec:%s {key}" %
                                       script, loader_timeout="60s"))
         cls.addClassCleanup(cls.node.stop)
-        cls.channel = grpc.insecure_channel(cls.node.address,
-                                            options=CHANNEL_OPTIONS)
+        cls.channel = kamatest.connected_channel(cls.node.address)
         cls.addClassCleanup(cls.channel.close)
 
     def mget(self, keys, **fields):

@@ -7,7 +7,7 @@ import unittest
 import grpc
 
 import kamatest
-from kamatest import CHANNEL_OPTIONS, Client, Daemon, Folder, pb2, v2
+from kamatest import Client, Daemon, Folder, pb2, v2
 
 
 class StatsAndGroups(unittest.TestCase):
@@ -23,8 +23,7 @@ class StatsAndGroups(unittest.TestCase):
                 negative_ttl="2s", max_bytes="8m", policy="lru",
                 loader_timeout="7s", loader_concurrency=9))
         cls.addClassCleanup(cls.node.stop)
-        cls.channel = grpc.insecure_channel(cls.node.address,
-                                            options=CHANNEL_OPTIONS)
+        cls.channel = kamatest.connected_channel(cls.node.address)
         cls.addClassCleanup(cls.channel.close)
 
     def stats(self, **fields):

@@ -11,7 +11,7 @@ import unittest
 import grpc
 
 import kamatest
-from kamatest import CHANNEL_OPTIONS, Daemon, pb2, unary
+from kamatest import Daemon, pb2, unary
 
 NAMES = ["", "kama.v1.KamaCacheService", "kama.v2.Cache",
          "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
@@ -50,7 +50,7 @@ class Watcher:
 
 class Health(unittest.TestCase):
     def open(self, node):
-        channel = grpc.insecure_channel(node.address, options=CHANNEL_OPTIONS)
+        channel = kamatest.connected_channel(node.address)
         self.addCleanup(channel.close)
         return channel
 

@@ -11,7 +11,7 @@ import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 import kamatest
-from kamatest import CHANNEL_OPTIONS, Daemon, pb2
+from kamatest import Daemon, pb2
 
 SERVICES = {"kama.v1.KamaCacheService", "kama.v2.Cache",
             "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
@@ -53,8 +53,7 @@ class Reflection(unittest.TestCase):
     def setUpClass(cls):
         cls.node = Daemon()
         cls.addClassCleanup(cls.node.stop)
-        cls.channel = grpc.insecure_channel(cls.node.address,
-                                            options=CHANNEL_OPTIONS)
+        cls.channel = kamatest.connected_channel(cls.node.address)
         cls.addClassCleanup(cls.channel.close)
 
     def reflectors(self):
@@ -135,8 +134,8 @@ class Reflection(unittest.TestCase):
                          grpc.StatusCode.INVALID_ARGUMENT)
 
     def test_open_stream_does_not_hold_up_the_stop(self):
-        with Daemon("--drain-timeout", "60s") as node, grpc.insecure_channel(
-                node.address, options=CHANNEL_OPTIONS) as channel:
+        with Daemon("--drain-timeout", "60s") as node, \
+                kamatest.connected_channel(node.address) as channel:
             reflector = Reflector(channel, "v1")
             reflector.ask(list_services="")
             begin = time.monotonic()

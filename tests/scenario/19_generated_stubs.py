@@ -14,7 +14,7 @@ import unittest
 import grpc
 
 import kamatest
-from kamatest import CHANNEL_OPTIONS, Daemon
+from kamatest import Daemon
 
 DEBIAN = "/usr/share/grpc-proto"
 FILES = ["kama/v1/kama.proto", "kama/v2/cache.proto",
@@ -44,8 +44,7 @@ class Stubs(unittest.TestCase):
     def setUpClass(cls):
         cls.node = Daemon()
         cls.addClassCleanup(cls.node.stop)
-        cls.channel = grpc.insecure_channel(cls.node.address,
-                                            options=CHANNEL_OPTIONS)
+        cls.channel = kamatest.connected_channel(cls.node.address)
         cls.addClassCleanup(cls.channel.close)
 
     def test_v1(self):

@@ -255,14 +255,34 @@ CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1),
                    ("grpc.max_reconnect_backoff_ms", 500))
 
 
+def insecure_channel(address, options=()):
+    """A channel of the official client; nothing is connected yet."""
+    return grpc.insecure_channel(address, options=CHANNEL_OPTIONS + options)
+
+
+def connected_channel(address, options=(), seconds=10):
+    """A channel that has a connection, if that can be."""
+    channel = insecure_channel(address, options)
+    try:
+        grpc.channel_ready_future(channel).result(seconds * SLOWDOWN)
+    except grpc.FutureTimeoutError:
+        pass
+    return channel
+
+
 class Client:
     """kama.v1 over one connection of the official client. Errors are
-    grpc.RpcError; see code() and kama_status()."""
+    grpc.RpcError; see code() and kama_status().
 
-    def __init__(self, target, options=()):
+    Of a daemon the connection is up when this returns, if that can be: an
+    attempt of grpcio's to connect may fail on a busy machine and is repeated
+    only for those who wait."""
+
+    def __init__(self, target, options=(), connected=True):
+        connected = connected and not isinstance(target, str)
         address = target if isinstance(target, str) else target.address
-        self.channel = grpc.insecure_channel(
-            address, options=CHANNEL_OPTIONS + tuple(options))
+        open_channel = connected_channel if connected else insecure_channel
+        self.channel = open_channel(address, tuple(options))
         self._get = self.channel.unary_unary(V1 + "Get")
         self._set = self.channel.unary_unary(V1 + "Set")
         self._del = self.channel.unary_unary(V1 + "Delete")
