@@ -21,7 +21,7 @@ bool km_status_from_name(kama_bytes name, kama_status *ret_status);
  * kama-status. */
 kama_status km_status_from_grpc(int code);
 
-/* Is it an error of the connection, or worse? (STYLE: three severities) */
+/* Is it an error of the connection, or worse? */
 static inline bool km_status_is_connection(kama_status status)
 {
     return (int)status <= -100;
