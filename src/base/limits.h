@@ -5,6 +5,10 @@
  */
 #pragma once
 
+/* A limit's number as a string literal, for sentences that name it. */
+#define KM_TEXT_OF(number) KM_TEXT_OF_(number)
+#define KM_TEXT_OF_(number) #number
+
 /* -- keys, values, groups: what users see ------------------------------ */
 #define KM_KEY_BYTES_MIN 1
 #define KM_KEY_BYTES_MAX 4096 /* a key is copied into logs and frames */
@@ -49,13 +53,14 @@
 #define KM_H2_RESET_BURST 2000
 #define KM_H2_RESET_PER_S 500
 #define KM_H2_RESET_SENT_PER_10S 200 /* for errors of the other side */
-#define KM_H2_PING_BURST 200
-#define KM_H2_PING_PER_S 100
+#define KM_H2_PING_BURST 200         /* beyond one per HEADERS or DATA frame: */
+#define KM_H2_PING_PER_S 100 /* grpc-go sends up to 3,221 a second of those */
 #define KM_H2_SETTINGS_PER_S 50
-#define KM_H2_PRIORITY_PER_S 100
+#define KM_H2_PRIORITY_PER_S 100          /* beyond one per request */
 #define KM_H2_WINDOW_UPDATE_PER_S 1000    /* beyond those per frame */
 #define KM_H2_WINDOW_UPDATES_PER_FRAME 10 /* that we sent */
-#define KM_H2_EMPTY_DATA_PER_STREAM 10    /* without END_STREAM */
+#define KM_H2_CREDIT_MAX 100000           /* frames paid for in advance */
+#define KM_H2_EMPTY_DATA_PER_STREAM 10    /* in a row, without END_STREAM */
 #define KM_H2_READ_BYTES_PER_TURN (64u << 10)
 #define KM_NET_ACCEPTS_PER_TURN 16
 #define KM_RPC_MESSAGE_BYTES_MIN (4u << 20)    /* cap: at least this */
@@ -66,6 +71,7 @@
 #define KM_RPC_CALLS_SPARE_MAX 512           /* per loop */
 #define KM_RPC_H2_CACHE_BYTES (512u << 10)   /* free blocks, per loop */
 #define KM_RPC_GOAWAY_GAP_MS 100 /* between the two GOAWAYs of a drain */
+#define KM_RPC_RESET_EARLY_MS 10 /* at least; or a quarter of the timeout */
 #define KM_RPC_TIMEOUT_MS_MAX (24LL * 3600 * 1000)
 
 /* -- services ------------------------------------------------------------ */

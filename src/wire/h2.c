@@ -11,6 +11,9 @@
 
 #include <stdio.h>
 
+/* The longest sentence about a limit. */
+#define TEXT_BYTES 160
+
 static struct km_h2 *h2_of(struct km_session *session)
 {
     return (struct km_h2 *)(void *)session;
@@ -32,6 +35,13 @@ static kama_status fail(struct km_h2 *h2, enum km_h2_why why,
     return status;
 }
 
+static void tell_abuse(struct km_h2 *h2, const char *text)
+{
+    if (h2->why == KM_H2_WHY_NONE && h2->ops->on_abuse != NULL) {
+        h2->ops->on_abuse(h2->arg, text);
+    }
+}
+
 /* A negative number of nghttp2, from feed or take. */
 static kama_status fail_ng(struct km_h2 *h2, ssize_t error)
 {
@@ -39,18 +49,38 @@ static kama_status fail_ng(struct km_h2 *h2, ssize_t error)
         return fail(h2, KM_H2_WHY_MEMORY, KAMA_ERR_NO_MEMORY);
     }
     if (error == NGHTTP2_ERR_FLOODED) {
+        tell_abuse(h2, "too many frames that ask for an answer, or too many "
+                       "CONTINUATION frames, came at once");
         return fail(h2, KM_H2_WHY_ABUSE, KAMA_ERR_PROTOCOL);
     }
     return fail(h2, KM_H2_WHY_PROTOCOL, KAMA_ERR_PROTOCOL);
 }
 
-int km_h2_end_for(struct km_h2 *h2, enum km_h2_why why, uint32_t error_code)
+/* nghttp2_session_terminate_session does the same, but without a text. */
+int km_h2_end_for(struct km_h2 *h2, enum km_h2_why why, uint32_t error_code,
+                  const char *text)
 {
     if (h2->why == KM_H2_WHY_NONE) {
         h2->why = why;
+        (void)nghttp2_submit_goaway(
+            h2->ng, NGHTTP2_FLAG_NONE,
+            nghttp2_session_get_last_proc_stream_id(h2->ng), error_code,
+            (const uint8_t *)text, strlen(text));
     }
-    (void)nghttp2_session_terminate_session(h2->ng, error_code);
     return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+int km_h2_abuse(struct km_h2 *h2, const char *text)
+{
+    tell_abuse(h2, text);
+    return km_h2_end_for(h2, KM_H2_WHY_ABUSE, NGHTTP2_ENHANCE_YOUR_CALM, text);
+}
+
+int km_h2_abuse_rate(struct km_h2 *h2, enum km_h2_rate kind)
+{
+    char text[TEXT_BYTES];
+    km_h2_rate_describe(&h2->rates, kind, h2->now, text, sizeof text);
+    return km_h2_abuse(h2, text);
 }
 
 /* -- output buffer ------------------------------------------------------- */
@@ -224,7 +254,7 @@ static bool alive(struct km_session *session)
     if (h2->goaway_sent && holds_output(h2)) {
         return false; /* it cannot even be told */
     }
-    return !h2->eof && !h2->no_memory &&
+    return !h2->eof && !h2->no_memory && !h2->cut_off &&
            (nghttp2_session_want_read(h2->ng) != 0 ||
             nghttp2_session_want_write(h2->ng) != 0);
 }
@@ -261,6 +291,17 @@ static km_ns stall_until(const struct km_h2 *h2)
     return km_ns_after_ms(h2->progress_at, KM_H2_WRITE_STALL_MS);
 }
 
+static void abuse_stall(struct km_h2 *h2)
+{
+    char text[TEXT_BYTES];
+    (void)snprintf(text, sizeof text,
+                   "%zu bytes waited for %u s behind closed windows; the limit "
+                   "is %u bytes",
+                   h2->queued_bytes, (unsigned)(KM_H2_WRITE_STALL_MS / 1000),
+                   (unsigned)KM_H2_OUTBOUND_BYTES_MAX);
+    (void)km_h2_abuse(h2, text);
+}
+
 static km_ns deadline(struct km_session *session)
 {
     const struct km_h2 *h2 = h2_of(session);
@@ -276,7 +317,8 @@ static kama_status tick(struct km_session *session, km_ns now)
         return fail(h2, KM_H2_WHY_PREFACE, KAMA_ERR_TIMEOUT);
     }
     if (now >= stall_until(h2)) {
-        return fail(h2, KM_H2_WHY_ABUSE, KAMA_ERR_TIMEOUT);
+        abuse_stall(h2);
+        return KAMA_ERR_TIMEOUT;
     }
     return KAMA_OK;
 }

@@ -15,9 +15,10 @@
  * queues: bodies as references, copied when the windows and the wire have
  * room.
  *
- * Abuse: rates of limits.h (resets, pings, settings, priorities, window
- * updates, empty frames, resets that we must send); past one of them: GOAWAY
- * with ENHANCE_YOUR_CALM and the end.
+ * Abuse: there are limits for frames that cost the sender nothing (h2_rate.h)
+ * and for a connection that lets output wait. A connection that passes one of
+ * them gets a GOAWAY with ENHANCE_YOUR_CALM and a sentence that names the
+ * limit, on_abuse is told the same sentence, and the connection ends.
  *
  * Callbacks run inside feed, take, tick or close. In them everything may be
  * called except closing the connection.
@@ -118,6 +119,14 @@ struct km_h2_ops {
      * closed with REFUSED_STREAM. grpc-go's last_stream_id 1 is a normal
      * end. */
     void (*on_goaway)(void *arg, int32_t last_stream_id, uint32_t error_code);
+    /* server: the client resets a stream that was not answered yet. Returns
+     * true if it had a reason that the owner accepts, for instance that the
+     * time of the call is over. Every other reset of a young stream counts
+     * against KM_H2_RESET_PER_S. NULL: no reset has a reason. */
+    bool (*reset_is_fair)(void *arg, struct km_h2_stream *stream);
+    /* A limit was passed and the connection is about to end; text names the
+     * limit and by how much it was passed, and is borrowed until return. */
+    void (*on_abuse)(void *arg, const char *text);
     /* required: the connection is gone, after on_close of every stream; h2 is
      * freed after return. */
     void (*on_gone)(void *arg, enum km_h2_why why);

@@ -44,7 +44,7 @@ struct km_h2_inner {
     nghttp2_nv *trailers; /* one block with their bytes */
     size_t trailer_count;
     uint32_t header_bytes; /* of the list being received */
-    uint8_t empty_data;    /* DATA frames without a byte and END_STREAM */
+    uint8_t empty_data;    /* DATA frames without a byte in a row */
     bool interim;          /* client: the list being received is 1xx */
     bool headers_seen;     /* the first (final) list was complete */
     bool last_data;        /* the last byte of its body has arrived */
@@ -54,6 +54,7 @@ struct km_h2_inner {
     bool takes_turns; /* it was large once */
     bool deferred;    /* nghttp2 waits for km_h2_send or km_h2_end */
     bool reset;       /* RST_STREAM was submitted */
+    bool reset_seen;  /* RST_STREAM of the other side came */
 };
 
 struct km_h2 {
@@ -70,6 +71,7 @@ struct km_h2 {
     bool settings_seen;  /* the other side's first SETTINGS */
     bool goaway_seen;    /* the other side's GOAWAY */
     bool goaway_sent;    /* ours, the real one, is submitted */
+    bool cut_off;        /* the GOAWAY that ends it at once was sent */
     bool foreign;        /* not HTTP/2: nghttp2 is not asked any more */
     bool eof;            /* nothing more comes */
     bool no_memory;      /* nghttp2 got none: it may not be used any more */
@@ -154,14 +156,16 @@ struct km_h2_inner *km_h2_inner_find(struct km_h2 *h2, int32_t id);
 /* Tells the owner of streams that fell below the low-water mark. */
 void km_h2_notify_writable(struct km_h2 *h2);
 
-/* GOAWAY and the end; returns what stops nghttp2 from inside a callback. */
-int km_h2_end_for(struct km_h2 *h2, enum km_h2_why why, uint32_t error_code);
+/* Ends the connection with a GOAWAY that carries text. Returns the value that
+ * stops nghttp2 when a callback of it returns it. */
+int km_h2_end_for(struct km_h2 *h2, enum km_h2_why why, uint32_t error_code,
+                  const char *text);
 
-/* The end for one that passes a rate. */
-static inline int km_h2_abuse(struct km_h2 *h2)
-{
-    return km_h2_end_for(h2, KM_H2_WHY_ABUSE, NGHTTP2_ENHANCE_YOUR_CALM);
-}
+/* Ends a connection that has passed a limit: tells the owner, and the other
+ * side, which limit it was. Returns as km_h2_end_for. */
+int km_h2_abuse(struct km_h2 *h2, const char *text);
+/* The same for the limit of a kind of frames. */
+int km_h2_abuse_rate(struct km_h2 *h2, enum km_h2_rate kind);
 
 static inline struct km_h2_inner *km_h2_inner_of(struct km_h2_stream *stream)
 {

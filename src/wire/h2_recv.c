@@ -22,29 +22,58 @@ struct km_h2_inner *km_h2_inner_find(struct km_h2 *h2, int32_t id)
 
 /* -- rates --------------------------------------------------------------- */
 
-/* false: the frame passes a rate. */
-static bool frame_permitted(struct km_h2 *h2, const nghttp2_frame_hd *hd)
+static int take_rate(struct km_h2 *h2, enum km_h2_rate kind)
+{
+    return km_h2_rate_take(&h2->rates, kind, h2->now)
+               ? 0
+               : km_h2_abuse_rate(h2, kind);
+}
+
+/* A reset is abuse when it takes back work that has just been given: that is
+ * how a client gets around the limit of concurrent streams (CVE-2023-44487).
+ * It is none when the answer was on its way, or when the owner knows a reason.
+ * A stream that is not found was closed by us before the reset arrived; such a
+ * reset is paid for by the close. */
+static int recv_reset(struct km_h2 *h2, int32_t id)
+{
+    struct km_h2_inner *stream = km_h2_inner_find(h2, id);
+    if (stream == NULL) {
+        return take_rate(h2, KM_H2_RATE_RESET);
+    }
+    stream->reset_seen = true;
+    bool fair =
+        stream->started || (h2->ops->reset_is_fair != NULL &&
+                            h2->ops->reset_is_fair(h2->arg, &stream->pub));
+    return fair ? 0 : take_rate(h2, KM_H2_RATE_RESET);
+}
+
+/* 0, or what ends the connection because the frame is one too many. */
+static int judge_frame(struct km_h2 *h2, const nghttp2_frame_hd *hd)
 {
     struct km_h2_rates *rates = &h2->rates;
     bool ack = (hd->flags & NGHTTP2_FLAG_ACK) != 0;
     switch (hd->type) {
-    case NGHTTP2_DATA:
     case NGHTTP2_HEADERS:
+        km_h2_rate_earn(rates, KM_H2_RATE_PRIORITY, 1);
+        km_h2_rate_earn(rates, KM_H2_RATE_PING, 1);
+        return 0;
+    case NGHTTP2_DATA:
+        km_h2_rate_earn(rates, KM_H2_RATE_PING, 1);
+        return 0;
     case NGHTTP2_CONTINUATION:
     case NGHTTP2_PUSH_PROMISE:
     case NGHTTP2_GOAWAY:
-        return true;
+        return 0;
     case NGHTTP2_RST_STREAM:
-        return h2->role == KM_H2_CLIENT ||
-               km_h2_rate_take(rates, KM_H2_RATE_RESET, h2->now);
+        return h2->role == KM_H2_CLIENT ? 0 : recv_reset(h2, hd->stream_id);
     case NGHTTP2_PING:
-        return ack || km_h2_rate_take(rates, KM_H2_RATE_PING, h2->now);
+        return ack ? 0 : take_rate(h2, KM_H2_RATE_PING);
     case NGHTTP2_SETTINGS:
-        return ack || km_h2_rate_take(rates, KM_H2_RATE_SETTINGS, h2->now);
+        return ack ? 0 : take_rate(h2, KM_H2_RATE_SETTINGS);
     case NGHTTP2_WINDOW_UPDATE:
-        return km_h2_rate_take_window(rates, h2->now);
+        return take_rate(h2, KM_H2_RATE_WINDOW);
     default:
-        return km_h2_rate_take(rates, KM_H2_RATE_PRIORITY, h2->now);
+        return take_rate(h2, KM_H2_RATE_PRIORITY);
     }
 }
 
@@ -53,12 +82,14 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd,
 {
     (void)ng;
     struct km_h2 *h2 = arg;
-    if (!frame_permitted(h2, hd)) {
-        return km_h2_abuse(h2);
+    int rv = judge_frame(h2, hd);
+    if (rv != 0) {
+        return rv;
     }
     if (hd->type == NGHTTP2_PUSH_PROMISE && h2->role == KM_H2_CLIENT) {
         /* nghttp2 would take pushes until our SETTINGS are acknowledged. */
-        return km_h2_end_for(h2, KM_H2_WHY_PROTOCOL, KM_H2_PROTOCOL_ERROR);
+        return km_h2_end_for(h2, KM_H2_WHY_PROTOCOL, KM_H2_PROTOCOL_ERROR,
+                             "this client takes no pushes");
     }
     if (hd->type == NGHTTP2_DATA) {
         h2->data_ends = (hd->flags & NGHTTP2_FLAG_END_STREAM) != 0;
@@ -209,11 +240,18 @@ static int recv_data(struct km_h2 *h2, struct km_h2_inner *stream,
         return 0;
     }
     if (data->hd.length > data->padlen) {
+        stream->empty_data = 0;
         return 0;
     }
     stream->empty_data++;
-    return stream->empty_data > KM_H2_EMPTY_DATA_PER_STREAM ? km_h2_abuse(h2)
-                                                            : 0;
+    if (stream->empty_data <= KM_H2_EMPTY_DATA_PER_STREAM) {
+        return 0;
+    }
+    return km_h2_abuse(
+        h2,
+        "more than " KM_TEXT_OF(
+            KM_H2_EMPTY_DATA_PER_STREAM) " DATA frames in "
+                                         "a row had no byte and no END_STREAM");
 }
 
 /* -- connection ---------------------------------------------------------- */
@@ -271,6 +309,10 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error_code,
     struct km_h2 *h2 = arg;
     struct km_h2_inner *stream = km_h2_inner_find(h2, id);
     if (stream != NULL) {
+        if (!stream->reset_seen) {
+            /* The other side may have sent a reset that crossed the end. */
+            km_h2_rate_earn(&h2->rates, KM_H2_RATE_RESET, 1);
+        }
         h2->ops->on_close(h2->arg, &stream->pub, error_code);
         km_h2_inner_free(stream);
     }

@@ -21,13 +21,17 @@ static int sent_reset(struct km_h2 *h2, uint32_t error_code)
 {
     if (h2->role == KM_H2_SERVER && reset_is_their_fault(error_code) &&
         !km_h2_rate_take(&h2->rates, KM_H2_RATE_RESET_SENT, h2->now)) {
-        (void)km_h2_abuse(h2);
+        (void)km_h2_abuse_rate(h2, KM_H2_RATE_RESET_SENT);
     }
     return 0;
 }
 
 static void sent_goaway(struct km_h2 *h2, uint32_t error_code)
 {
+    /* One of ours with an error is the last frame that matters. */
+    if (error_code != NGHTTP2_NO_ERROR) {
+        h2->cut_off = true;
+    }
     /* After the other side's GOAWAY whatever nghttp2 has to complain about is
      * its normal end: grpc-go's carries a stream id that is not allowed. */
     if (error_code != NGHTTP2_NO_ERROR && !h2->goaway_seen &&
@@ -41,8 +45,13 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame,
                          void *arg)
 {
     struct km_h2 *h2 = arg;
-    km_h2_rate_earn(&h2->rates);
+    km_h2_rate_earn(&h2->rates, KM_H2_RATE_WINDOW,
+                    KM_H2_WINDOW_UPDATES_PER_FRAME);
     switch (frame->hd.type) {
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_DATA:
+        km_h2_rate_earn(&h2->rates, KM_H2_RATE_PING, 1);
+        break;
     case NGHTTP2_RST_STREAM:
         return sent_reset(h2, frame->rst_stream.error_code);
     case NGHTTP2_GOAWAY:

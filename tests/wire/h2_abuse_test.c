@@ -81,7 +81,7 @@ static void send_many(struct victim *victim, write_fn write, uint32_t from,
 }
 
 /* count are served, one more is too many. */
-static void check_limit(write_fn write, uint32_t count)
+static void check_limit(write_fn write, uint32_t count, const char *sentence)
 {
     struct victim victim;
     victim_init(&victim);
@@ -90,6 +90,7 @@ static void check_limit(write_fn write, uint32_t count)
     assert_served(&victim);
     send_many(&victim, write, count, 1);
     assert_calmed(&victim);
+    assert_string_equal(victim.pair.abuse, sentence);
     victim_fini(&victim);
 }
 
@@ -97,35 +98,45 @@ static void check_limit(write_fn write, uint32_t count)
 static void test_ping(void **state)
 {
     (void)state;
-    check_limit(write_ping, KM_H2_PING_BURST);
+    check_limit(write_ping, KM_H2_PING_BURST,
+                "201 PING frames without traffic in 0.000 s, the limit is 100 "
+                "a second and 200 at once");
 }
 
 /* SETTINGS: 50, of which the first was in the preface. */
 static void test_settings(void **state)
 {
     (void)state;
-    check_limit(write_settings, KM_H2_SETTINGS_PER_S - 1);
+    check_limit(write_settings, KM_H2_SETTINGS_PER_S - 1,
+                "51 SETTINGS frames in 0.000 s, the limit is 50 a second and "
+                "50 at once");
 }
 
 /* PRIORITY: 100. */
 static void test_priority(void **state)
 {
     (void)state;
-    check_limit(write_priority, KM_H2_PRIORITY_PER_S);
+    check_limit(write_priority, KM_H2_PRIORITY_PER_S,
+                "101 PRIORITY frames without requests in 0.000 s, the limit is "
+                "100 a second and 100 at once");
 }
 
 /* RST_STREAM: a burst of 2,000 (3,000 cancels at 400/s are honest, below). */
 static void test_reset(void **state)
 {
     (void)state;
-    check_limit(write_cancelled, KM_H2_RESET_BURST);
+    check_limit(write_cancelled, KM_H2_RESET_BURST,
+                "2001 RST_STREAM frames for unanswered calls in 0.000 s, the "
+                "limit is 500 a second and 2000 at once");
 }
 
 /* Streams that we must reset for the other side's errors: 200. */
 static void test_made_reset(void **state)
 {
     (void)state;
-    check_limit(write_made_reset, KM_H2_RESET_SENT_PER_10S);
+    check_limit(write_made_reset, KM_H2_RESET_SENT_PER_10S,
+                "201 streams reset for protocol errors in 0.000 s, the limit "
+                "is 20 a second and 200 at once");
 }
 
 /* WINDOW_UPDATE: 1,000, and 10 for each frame that we sent. */

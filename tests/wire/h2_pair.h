@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -63,6 +64,8 @@ struct pair {
     /* What the server does when a request is complete; NULL: nothing. */
     void (*serve)(struct pair *pair, struct seen *seen);
     kama_status (*admit)(struct pair *pair); /* NULL: every stream */
+    bool resets_are_fair;                    /* what reset_is_fair returns */
+    char abuse[256];                         /* the sentence of on_abuse */
 };
 
 static inline struct seen *seen_of(struct km_h2_stream *stream)
@@ -194,6 +197,20 @@ static inline void pair_on_goaway(void *arg, int32_t last_stream_id,
     side->goaway_code = error_code;
 }
 
+static inline bool pair_reset_is_fair(void *arg, struct km_h2_stream *stream)
+{
+    struct side *side = arg;
+    (void)stream;
+    return side->pair->resets_are_fair;
+}
+
+static inline void pair_on_abuse(void *arg, const char *text)
+{
+    struct side *side = arg;
+    assert_string_equal(side->pair->abuse, "");
+    (void)snprintf(side->pair->abuse, sizeof side->pair->abuse, "%s", text);
+}
+
 static inline void pair_on_gone(void *arg, enum km_h2_why why)
 {
     struct side *side = arg;
@@ -212,6 +229,8 @@ static const struct km_h2_ops pair_ops = {
     .on_close = pair_on_close,
     .on_settings = pair_on_settings,
     .on_goaway = pair_on_goaway,
+    .reset_is_fair = pair_reset_is_fair,
+    .on_abuse = pair_on_abuse,
     .on_gone = pair_on_gone,
 };
 

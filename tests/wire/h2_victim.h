@@ -94,6 +94,22 @@ static inline int64_t victim_goaway(const struct victim *victim)
     return -1;
 }
 
+/* The text of the GOAWAY it sent; "": none. */
+static inline const char *victim_goaway_text(const struct victim *victim,
+                                             char *buf, size_t cap)
+{
+    kama_bytes bytes = km_buf_bytes(&victim->out);
+    struct raw_seen frame;
+    buf[0] = '\0';
+    while (raw_next(&bytes, &frame)) {
+        if (frame.type == RAW_GOAWAY) {
+            (void)snprintf(buf, cap, "%.*s", (int)(frame.payload.len - 8),
+                           (const char *)frame.payload.data + 8);
+        }
+    }
+    return buf;
+}
+
 static inline unsigned victim_sent(const struct victim *victim, uint8_t type)
 {
     kama_bytes bytes = km_buf_bytes(&victim->out);
@@ -114,10 +130,15 @@ static inline void assert_served(struct victim *victim)
     assert_int_equal(km_h2_why(victim->pair.server.h2), KM_H2_WHY_NONE);
 }
 
+/* The connection ends, and owner and client are told the same limit. */
 static inline void assert_calmed(struct victim *victim)
 {
     struct km_session *session = victim_session(victim);
+    char text[256];
     assert_int_equal(victim_goaway(victim), CALM);
+    assert_string_not_equal(victim->pair.abuse, "");
+    assert_string_equal(victim_goaway_text(victim, text, sizeof text),
+                        victim->pair.abuse);
     assert_int_equal(km_h2_why(victim->pair.server.h2), KM_H2_WHY_ABUSE);
     if (victim->status == KAMA_OK) {
         assert_false(session->ops->alive(session));
