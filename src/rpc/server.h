@@ -54,6 +54,10 @@ struct km_rpc_server_options {
     uint64_t held_bytes_max; /* requests in pieces, per loop; 0: the limit */
     unsigned max_connections;
     const char *http1_hint; /* the sentence that an HTTP/1.1 client gets */
+    /* A connection passed a limit and is about to be closed. peer is its
+     * address, text names the limit; both are borrowed until return. Runs on
+     * the connection's loop thread, with `arg`. May be NULL. */
+    void (*on_abuse)(void *arg, const char *peer, const char *text);
 };
 
 KAMA_NODISCARD kama_status

@@ -13,9 +13,6 @@
 
 #include "base/status.h"
 
-#define TEXT_OF_(number) #number
-#define TEXT_OF(number) TEXT_OF_(number)
-
 /* -- memory -------------------------------------------------------------- */
 
 static struct km_rpc_call *alloc_call(struct km_rpc_home *home)
@@ -58,6 +55,7 @@ struct km_rpc_call *km_rpc_call_new(struct km_rpc_conn *conn,
     call->conn = conn;
     call->stream = stream;
     call->deadline = KM_NS_NEVER;
+    call->reset_fair_at = KM_NS_NEVER;
     km_list_push_back(&conn->calls, &call->node);
     km_list_init(&call->unarmed);
     km_list_init(&call->stalled);
@@ -91,6 +89,16 @@ static bool is(kama_bytes bytes, const char *text, size_t len)
 }
 #define IS(bytes, text) is(bytes, text, sizeof(text) - 1)
 
+/* The client's clock for the same timeout started earlier, when it made the
+ * request, so that its reset arrives before our deadline: by the time that the
+ * request was on its way and waited to be read. */
+static km_ns early_reset(km_ns timeout)
+{
+    const km_ns least = KM_RPC_RESET_EARLY_MS * KM_NS_PER_MS;
+    km_ns early = timeout / 4 > least ? timeout / 4 : least;
+    return early < timeout ? early : timeout;
+}
+
 static void keep_timeout(struct km_rpc_call *call, kama_bytes value)
 {
     km_ns timeout;
@@ -99,6 +107,13 @@ static void keep_timeout(struct km_rpc_call *call, kama_bytes value)
         return;
     }
     call->deadline = km_loop_now(call->home->loop) + timeout;
+    call->reset_fair_at = call->deadline - early_reset(timeout);
+}
+
+bool km_rpc_call_reset_is_fair(const struct km_rpc_call *call)
+{
+    return km_clock_mono(call->home->server->options.clock) >=
+           call->reset_fair_at;
 }
 
 static void keep_traceparent(struct km_rpc_call *call, kama_bytes value)
@@ -188,7 +203,7 @@ void km_rpc_call_begin(struct km_rpc_call *call, bool too_large)
 {
     if (too_large) {
         refuse(call, KAMA_ERR_TOO_LARGE,
-               "the metadata is larger than " TEXT_OF(
+               "the metadata is larger than " KM_TEXT_OF(
                    KM_H2_HEADER_LIST_BYTES_MAX) " bytes");
     } else if (!call->is_grpc) {
         call->refusal = KM_RPC_REFUSED_TYPE;

@@ -64,6 +64,21 @@ static void on_close(void *arg, struct km_h2_stream *stream,
     km_rpc_call_closed(call_of(stream), error_code);
 }
 
+static bool reset_is_fair(void *arg, struct km_h2_stream *stream)
+{
+    (void)arg;
+    return km_rpc_call_reset_is_fair(call_of(stream));
+}
+
+static void on_abuse(void *arg, const char *text)
+{
+    struct km_rpc_conn *conn = arg;
+    const struct km_rpc_server_options *options = &conn->home->server->options;
+    if (options->on_abuse != NULL) {
+        options->on_abuse(options->arg, km_conn_peer_address(conn->conn), text);
+    }
+}
+
 static void on_gone(void *arg, enum km_h2_why why)
 {
     struct km_rpc_conn *conn = arg;
@@ -83,6 +98,8 @@ static const struct km_h2_ops h2_ops = {
     .on_end = on_end,
     .on_writable = on_writable,
     .on_close = on_close,
+    .reset_is_fair = reset_is_fair,
+    .on_abuse = on_abuse,
     .on_gone = on_gone,
 };
 

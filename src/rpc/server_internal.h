@@ -145,6 +145,7 @@ struct km_rpc_call {
     struct km_list stalled; /* in conn->stalled */
     struct km_loop_timer timer;
     km_ns deadline;
+    km_ns reset_fair_at; /* from here on a reset may be the client's deadline */
     struct km_grpc_reader reader;
     kama_bytes message;   /* unary: complete, waits for END_STREAM */
     size_t held_bytes;    /* of reader, as counted */
@@ -180,6 +181,8 @@ void km_rpc_call_header(struct km_rpc_call *call, kama_bytes name,
 void km_rpc_call_begin(struct km_rpc_call *call, bool too_large);
 void km_rpc_call_data(struct km_rpc_call *call, kama_bytes chunk, bool last);
 void km_rpc_call_half_closed(struct km_rpc_call *call);
+/* May a reset that arrives now come from the client's own deadline? */
+bool km_rpc_call_reset_is_fair(const struct km_rpc_call *call);
 /* The stream is gone; gives back its reference. */
 void km_rpc_call_closed(struct km_rpc_call *call, uint32_t error_code);
 /* Tells the handler, then the client. */
