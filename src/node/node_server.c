@@ -8,6 +8,7 @@
  */
 #include "node/node.h"
 
+#include "base/assert.h"
 #include "base/status.h"
 
 #include <stdio.h>
@@ -74,6 +75,15 @@ static kama_status start_loops(kama_node *node)
 
 /* -- server -------------------------------------------------------------- */
 
+static void on_abuse(void *arg, const char *peer, const char *text)
+{
+    struct km_service_env *services = arg;
+    const kama_node *node = KM_CONTAINER_OF(services, kama_node, services);
+    km_node_say(node, KM_NODE_WARN, "abuse",
+                "closing the connection of %s, which passed a limit: %s", peer,
+                text);
+}
+
 static kama_status make_server(kama_node *node,
                                struct km_rpc_server **ret_server)
 {
@@ -88,6 +98,7 @@ static kama_status make_server(kama_node *node,
         .max_message_bytes = KM_RPC_MESSAGE_BYTES_MIN,
         .max_connections = node->config.max_connections,
         .http1_hint = HTTP1_HINT,
+        .on_abuse = on_abuse,
     };
     return km_rpc_server_new(&options, ret_server);
 }
