@@ -61,15 +61,18 @@
 #define KM_H2_WINDOW_UPDATES_PER_FRAME 10 /* that we sent */
 #define KM_H2_CREDIT_MAX 100000           /* frames paid for in advance */
 #define KM_H2_EMPTY_DATA_PER_STREAM 10    /* in a row, without END_STREAM */
+#define KM_H2_LINGER_BYTES (1u << 20) /* read of a request after its answer, */
+#define KM_H2_LINGER_MS 1000          /* before it is reset (NO_ERROR) */
 #define KM_H2_READ_BYTES_PER_TURN (64u << 10)
 #define KM_NET_ACCEPTS_PER_TURN 16
 #define KM_RPC_MESSAGE_BYTES_MIN (4u << 20)    /* cap: at least this */
 #define KM_RPC_MESSAGE_SLACK_BYTES (64u << 10) /* over max_value_bytes */
 #define KM_RPC_HELD_BYTES_CONN (8u << 20) /* messages in pieces; then windows */
 #define KM_RPC_HELD_BYTES_LOOP (256u << 20)  /* stay closed; then refused */
-#define KM_RPC_REFUSED_BYTES_MAX (64u << 10) /* read before a refusal */
-#define KM_RPC_CALLS_SPARE_MAX 512           /* per loop */
-#define KM_RPC_H2_CACHE_BYTES (512u << 10)   /* free blocks, per loop */
+#define KM_RPC_REFUSED_BYTES_MAX (64u << 10) /* read before a refusal is */
+#define KM_RPC_REFUSED_WAIT_MS 100 /* sent; how long it waits for the end */
+#define KM_RPC_CALLS_SPARE_MAX 512 /* per loop */
+#define KM_RPC_H2_CACHE_BYTES (512u << 10) /* free blocks, per loop */
 #define KM_RPC_GOAWAY_GAP_MS 100 /* between the two GOAWAYs of a drain */
 #define KM_RPC_RESET_EARLY_MS 10 /* at least; or a quarter of the timeout */
 #define KM_RPC_TIMEOUT_MS_MAX (24LL * 3600 * 1000)

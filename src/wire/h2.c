@@ -305,8 +305,11 @@ static void abuse_stall(struct km_h2 *h2)
 static km_ns deadline(struct km_session *session)
 {
     const struct km_h2 *h2 = h2_of(session);
+    km_ns at = h2->preface_until;
     km_ns stall = stall_until(h2);
-    return stall < h2->preface_until ? stall : h2->preface_until;
+    km_ns linger = km_h2_linger_until(h2);
+    at = stall < at ? stall : at;
+    return linger < at ? linger : at;
 }
 
 static kama_status tick(struct km_session *session, km_ns now)
@@ -320,6 +323,7 @@ static kama_status tick(struct km_session *session, km_ns now)
         abuse_stall(h2);
         return KAMA_ERR_TIMEOUT;
     }
+    km_h2_linger_end(h2);
     return KAMA_OK;
 }
 
@@ -427,6 +431,7 @@ kama_status km_h2_new(const struct km_h2_options *options, km_ns now,
     km_list_init(&h2->streams);
     km_list_init(&h2->crowded);
     km_list_init(&h2->writable);
+    km_list_init(&h2->lingering);
     if (!start_ng(h2)) {
         free_h2(h2);
         return KAMA_ERR_NO_MEMORY;

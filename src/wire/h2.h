@@ -187,8 +187,10 @@ static inline KAMA_NODISCARD kama_status km_h2_send(struct km_h2_stream *stream,
 }
 
 /* Ends our side behind what is queued: with trailers, or, with count 0, with
- * END_STREAM on the last DATA. When a server has ended before the client has,
- * RST_STREAM(NO_ERROR) follows. Not after km_h2_end. */
+ * END_STREAM on the last DATA. If a server ends before the client has, the
+ * stream lingers: up to KM_H2_LINGER_BYTES of the rest are read and dropped, and
+ * after KM_H2_LINGER_MS a client that has not ended is stopped with
+ * RST_STREAM(NO_ERROR). Not after km_h2_end. */
 KAMA_NODISCARD kama_status km_h2_end(struct km_h2_stream *stream,
                                      const struct km_h2_field *trailers,
                                      size_t count);

@@ -2,8 +2,9 @@
 /*
  * The inside of an HTTP/2 connection, shared by the h2 files: h2.c (life and
  * session), h2_recv.c (nghttp2's callbacks for input), h2_send.c (the owner's
- * calls), h2_queue.c (what waits in the streams), h2_shared.c (memory,
- * callbacks, options).
+ * calls), h2_queue.c (what waits in the streams), h2_linger.c (streams whose
+ * answer was sent before the request ended), h2_shared.c (memory, callbacks,
+ * options).
  * Thread-safety: loop thread.
  */
 #pragma once
@@ -38,6 +39,9 @@ struct km_h2_inner {
     struct km_h2_stream pub; /* first */
     struct km_list node;     /* in km_h2.streams */
     struct km_list writable; /* in km_h2.crowded or .writable */
+    struct km_list linger;   /* in km_h2.lingering */
+    km_ns linger_until;
+    uint32_t lingered_bytes; /* read and dropped since the answer was sent */
     struct km_h2_segment *first;
     struct km_h2_segment *last;
     size_t queued_bytes;
@@ -51,6 +55,7 @@ struct km_h2_inner {
     bool remote_ended;
     bool started;     /* headers were submitted */
     bool ended;       /* km_h2_end was called, or headers ended it */
+    bool lingers;     /* our end was sent, the other side's has not come */
     bool takes_turns; /* it was large once */
     bool deferred;    /* nghttp2 waits for km_h2_send or km_h2_end */
     bool reset;       /* RST_STREAM was submitted */
@@ -81,8 +86,9 @@ struct km_h2 {
     km_ns preface_until; /* KM_NS_NEVER once it is in */
     km_ns progress_at;   /* when DATA was last taken, or began to wait */
     struct km_list streams;
-    struct km_list crowded;  /* streams that wait for room on the connection */
-    struct km_list writable; /* streams to be notified */
+    struct km_list crowded;   /* streams that wait for room on the connection */
+    struct km_list writable;  /* streams to be notified */
+    struct km_list lingering; /* streams in the order of their linger_until */
     unsigned stream_count;
     size_t queued_bytes;     /* of all streams */
     struct km_h2_inner *hot; /* the stream last looked up */
@@ -155,6 +161,15 @@ struct km_h2_inner *km_h2_inner_find(struct km_h2 *h2, int32_t id);
 
 /* Tells the owner of streams that fell below the low-water mark. */
 void km_h2_notify_writable(struct km_h2 *h2);
+
+/* Lets a stream linger; its END_STREAM was sent. */
+void km_h2_linger_begin(struct km_h2_inner *stream);
+/* When the first stream has lingered long enough; KM_NS_NEVER: none lingers. */
+km_ns km_h2_linger_until(const struct km_h2 *h2);
+/* Resets the streams that have lingered until now. */
+void km_h2_linger_end(struct km_h2 *h2);
+/* Drops n bytes of the body of a stream that lingers. */
+void km_h2_linger_data(struct km_h2_inner *stream, size_t n);
 
 /* Ends the connection with a GOAWAY that carries text. Returns the value that
  * stops nghttp2 when a callback of it returns it. */

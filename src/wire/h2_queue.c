@@ -25,6 +25,7 @@ struct km_h2_inner *km_h2_inner_new(struct km_h2 *h2, int32_t id)
     *stream = (struct km_h2_inner){.pub = {.h2 = h2, .id = id}};
     km_list_push_back(&h2->streams, &stream->node);
     km_list_init(&stream->writable);
+    km_list_init(&stream->linger);
     h2->stream_count++;
     return stream;
 }
@@ -65,6 +66,7 @@ void km_h2_inner_free(struct km_h2_inner *stream)
 {
     struct km_h2 *h2 = stream->pub.h2;
     km_h2_inner_drop(stream);
+    km_list_remove(&stream->linger);
     km_list_remove(&stream->node);
     KM_ASSERT(h2->stream_count > 0);
     h2->stream_count--;

@@ -209,6 +209,10 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id,
         return h2->no_memory ? NGHTTP2_ERR_NOMEM : 0;
     }
     stream->last_data = last;
+    if (stream->lingers) {
+        km_h2_linger_data(stream, len);
+        return 0;
+    }
     h2->ops->on_data(h2->arg, &stream->pub, kama_bytes_make(data, len), last);
     return 0;
 }

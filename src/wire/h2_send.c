@@ -44,6 +44,7 @@ static void sent_goaway(struct km_h2 *h2, uint32_t error_code)
 static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame,
                          void *arg)
 {
+    (void)ng;
     struct km_h2 *h2 = arg;
     km_h2_rate_earn(&h2->rates, KM_H2_RATE_WINDOW,
                     KM_H2_WINDOW_UPDATES_PER_FRAME);
@@ -69,9 +70,8 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame,
     if (stream == NULL || stream->remote_ended || stream->reset) {
         return 0;
     }
-    stream->reset = true;
-    return nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                     NGHTTP2_NO_ERROR);
+    km_h2_linger_begin(stream);
+    return 0;
 }
 
 static int on_frame_not_send(nghttp2_session *ng, const nghttp2_frame *frame,

@@ -85,22 +85,76 @@ static void test_server_reset(void **state)
     pair_fini(&pair);
 }
 
-/* A server that answers before the request is complete: the answer arrives
- * whole, then RST_STREAM(NO_ERROR) stops the rest. */
-static void test_early_answer(void **state)
+/* The client has sent a part of its request, and has the whole answer. */
+static struct seen *answered_early(struct pair *pair)
+{
+    struct seen *seen = NULL;
+    start(pair, 0);
+    assert_int_equal(pair_request(pair, false, &seen), KAMA_OK);
+    assert_int_equal(km_h2_send(seen->stream, KM_LIT("part"), NULL), KAMA_OK);
+    pair_run(pair);
+    serve_echo(pair, &pair->server.seen[0]);
+    pair->serve = NULL;
+    pair_run(pair);
+    assert_text(&seen->body, "part");
+    assert_true(seen->trailers_done && seen->ended);
+    assert_false(seen->closed || pair->server.seen[0].closed);
+    return seen;
+}
+
+/* A client that ends its request after the answer is not reset. */
+static void test_early_answer_then_end(void **state)
 {
     (void)state;
     struct pair pair;
-    start(&pair, 0);
-    struct seen *seen = NULL;
-    assert_int_equal(pair_request(&pair, false, &seen), KAMA_OK);
-    assert_int_equal(km_h2_send(seen->stream, KM_LIT("part"), NULL), KAMA_OK);
-    pair_run(&pair);
-    serve_echo(&pair, &pair.server.seen[0]);
+    struct seen *seen = answered_early(&pair);
+    assert_int_equal(km_h2_send(seen->stream, KM_LIT("rest"), NULL), KAMA_OK);
+    assert_int_equal(km_h2_end(seen->stream, NULL, 0), KAMA_OK);
     pair_run(&pair);
     assert_echoed(seen, "part");
     assert_true(pair.server.seen[0].closed);
-    assert_int_equal(pair.server.closed, 1);
+    assert_text(&pair.server.seen[0].body, "part");
+    pair_fini(&pair);
+}
+
+/* One that goes on for too long is stopped, without an error. */
+static void test_early_answer_then_reset(void **state)
+{
+    (void)state;
+    struct pair pair;
+    struct seen *seen = answered_early(&pair);
+    struct km_session *server = km_h2_session(pair.server.h2);
+    km_ns until = server->ops->deadline(server);
+    assert_int_equal(until, pair.now + KM_H2_LINGER_MS * KM_NS_PER_MS);
+    assert_int_equal(server->ops->tick(server, until - 1), KAMA_OK);
+    pair_run(&pair);
+    assert_false(seen->closed);
+    assert_int_equal(server->ops->tick(server, until), KAMA_OK);
+    pair_run(&pair);
+    assert_echoed(seen, "part");
+    assert_true(pair.server.seen[0].closed);
+    assert_int_equal(server->ops->deadline(server), KM_NS_NEVER);
+    pair_fini(&pair);
+}
+
+/* The rest of a large request is read up to a bound; then its window stays
+ * closed, and other streams go on. */
+static void test_early_answer_reads_a_part(void **state)
+{
+    (void)state;
+    struct pair pair;
+    struct seen *seen = answered_early(&pair);
+    send_large(seen->stream, LARGE_BYTES);
+    pair_run(&pair);
+    size_t left = km_h2_queued(seen->stream);
+    size_t taken = LARGE_BYTES - left;
+    assert_in_range(taken, KM_H2_LINGER_BYTES,
+                    KM_H2_LINGER_BYTES + KM_H2_STREAM_WINDOW_BYTES);
+    pair.serve = serve_echo;
+    struct seen *other = send_request(&pair, "other");
+    pair_run(&pair);
+    assert_echoed(other, "other");
+    assert_int_equal(km_h2_queued(seen->stream), left);
     pair_fini(&pair);
 }
 
@@ -325,7 +379,9 @@ int main(void)
         cmocka_unit_test(test_cancel_unsent),
         cmocka_unit_test(test_reset_under_way),
         cmocka_unit_test(test_server_reset),
-        cmocka_unit_test(test_early_answer),
+        cmocka_unit_test(test_early_answer_then_end),
+        cmocka_unit_test(test_early_answer_then_reset),
+        cmocka_unit_test(test_early_answer_reads_a_part),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_header_list),
         cmocka_unit_test(test_goaway_steps),

@@ -32,6 +32,7 @@ struct seen {
     bool ended;
     bool closed;
     unsigned interim;
+    size_t unsent_bytes; /* queued when it closed */
     uint32_t error_code;
 };
 
@@ -177,6 +178,7 @@ static inline void pair_on_close(void *arg, struct km_h2_stream *stream,
     assert_false(seen->closed);
     seen->closed = true;
     seen->stream = NULL;
+    seen->unsent_bytes = km_h2_queued(stream);
     seen->error_code = error_code;
     side->closed++;
 }
