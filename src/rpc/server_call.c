@@ -2,9 +2,11 @@
 /*
  * One call, from its headers to its end.
  *
- * What cannot be given to a handler is refused, but only once its body is in
- * (or has passed KM_RPC_REFUSED_BYTES_MAX): clients lose an answer that is
- * followed by a reset while they still send.
+ * A call that cannot be given to a handler is refused, but only once its body
+ * is in, because some clients do not expect an answer while they still send. A
+ * body that is large (KM_RPC_REFUSED_BYTES_MAX) or that does not end soon
+ * (KM_RPC_REFUSED_WAIT_MS) is answered before its end; then the stream lingers
+ * (wire/h2_linger.c).
  *
  * A message that lies whole in one chunk is given to the handler where it
  * lies. One in pieces is collected (server_held.c).
@@ -157,11 +159,14 @@ void km_rpc_call_header(struct km_rpc_call *call, kama_bytes name,
     }
 }
 
+/* The time of the call is over, or a refused one has waited long enough for
+ * the rest of its request. */
 static void on_deadline(struct km_loop_timer *timer)
 {
     struct km_rpc_call *call =
         KM_CONTAINER_OF(timer, struct km_rpc_call, timer);
-    km_rpc_call_cancel(call, KAMA_ERR_TIMEOUT);
+    km_rpc_refuse(call, KAMA_ERR_TIMEOUT, NULL);
+    km_rpc_refusal_answer(call, call->refusal_status);
 }
 
 /* Calls that were answered within the turn need no timer; the others do. */
@@ -178,9 +183,10 @@ static void on_turn_end(struct km_mail *mail)
     }
 }
 
-static void expect_deadline(struct km_rpc_call *call)
+void km_rpc_call_arm(struct km_rpc_call *call)
 {
     struct km_rpc_home *home = call->home;
+    km_list_remove(&call->unarmed);
     km_list_push_back(&home->unarmed, &call->unarmed);
     if (!home->turn_asked) {
         home->turn_asked = true;
@@ -189,54 +195,30 @@ static void expect_deadline(struct km_rpc_call *call)
     }
 }
 
-static void refuse(struct km_rpc_call *call, kama_status status,
-                   const char *text)
+static bool is_overdue(const struct km_rpc_call *call)
 {
-    if (call->refusal == KM_RPC_ACCEPTED) {
-        call->refusal = KM_RPC_REFUSED;
-        call->refusal_status = status;
-        call->refusal_text = text;
-    }
+    return call->deadline <= km_loop_now(call->home->loop);
 }
 
 void km_rpc_call_begin(struct km_rpc_call *call, bool too_large)
 {
     if (too_large) {
-        refuse(call, KAMA_ERR_TOO_LARGE,
-               "the metadata is larger than " KM_TEXT_OF(
-                   KM_H2_HEADER_LIST_BYTES_MAX) " bytes");
+        km_rpc_refuse(call, KAMA_ERR_TOO_LARGE,
+                      "the metadata is larger than " KM_TEXT_OF(
+                          KM_H2_HEADER_LIST_BYTES_MAX) " bytes");
     } else if (!call->is_grpc) {
-        call->refusal = KM_RPC_REFUSED_TYPE;
+        km_rpc_refuse_foreign(call, KM_RPC_REFUSED_TYPE);
     } else if (!call->is_post) {
-        call->refusal = KM_RPC_REFUSED_METHOD;
+        km_rpc_refuse_foreign(call, KM_RPC_REFUSED_METHOD);
     } else if (call->method == NULL) {
-        refuse(call, KAMA_ERR_UNSUPPORTED, "no such method");
+        km_rpc_refuse(call, KAMA_ERR_UNSUPPORTED, "no such method");
     } else if (call->bad_timeout) {
-        refuse(call, KAMA_ERR_INVALID, "grpc-timeout is malformed");
+        km_rpc_refuse(call, KAMA_ERR_INVALID, "grpc-timeout is malformed");
+    } else if (is_overdue(call)) {
+        km_rpc_refuse(call, KAMA_ERR_TIMEOUT, NULL);
+    } else if (call->deadline != KM_NS_NEVER) {
+        km_rpc_call_arm(call);
     }
-    if (call->refusal == KM_RPC_ACCEPTED && call->deadline != KM_NS_NEVER) {
-        expect_deadline(call);
-    }
-}
-
-/* -- refusals ------------------------------------------------------------ */
-
-/* The handler hears of it once, when it had seen the call. */
-static void tell_cancelled(struct km_rpc_call *call, kama_status why)
-{
-    if (call->known && call->method->on_cancel != NULL) {
-        call->method->on_cancel(call, why);
-    }
-}
-
-/* Answers in the handler's place: it may have seen the messages before the one
- * that is refused. */
-static void end_refused(struct km_rpc_call *call, kama_status why)
-{
-    km_rpc_call_hold(call);
-    km_rpc_call_refuse(call);
-    tell_cancelled(call, why);
-    km_rpc_call_release(call);
 }
 
 /* -- body ---------------------------------------------------------------- */
@@ -257,11 +239,11 @@ static void keep_message(struct km_rpc_call *call, kama_bytes message,
                          bool last)
 {
     if (call->has_message) {
-        refuse(call, KAMA_ERR_UNSUPPORTED, "more than one message");
+        km_rpc_refuse(call, KAMA_ERR_UNSUPPORTED, "more than one message");
         return;
     }
     if (!last && km_grpc_reader_keep(&call->reader, &message) != KAMA_OK) {
-        refuse(call, KAMA_ERR_NO_MEMORY, NULL);
+        km_rpc_refuse(call, KAMA_ERR_NO_MEMORY, NULL);
         return;
     }
     call->message = message;
@@ -285,7 +267,7 @@ static void read_messages(struct km_rpc_call *call, kama_bytes chunk, bool last)
     bool unary = call->method->kind != KM_RPC_BIDI_STREAM;
     while (chunk.len > 0 && !call->ended && call->refusal == KM_RPC_ACCEPTED) {
         if (unary && call->has_message) {
-            refuse(call, KAMA_ERR_UNSUPPORTED, "more than one message");
+            km_rpc_refuse(call, KAMA_ERR_UNSUPPORTED, "more than one message");
             return;
         }
         kama_bytes message;
@@ -298,7 +280,7 @@ static void read_messages(struct km_rpc_call *call, kama_bytes chunk, bool last)
             if (status == KAMA_ERR_TOO_LARGE) {
                 call->refusal_limit = call->reader.message_bytes_max;
             }
-            refuse(call, status, read_error_text(status));
+            km_rpc_refuse(call, status, read_error_text(status));
         } else if (unary) {
             keep_message(call, message, last);
         } else {
@@ -307,25 +289,12 @@ static void read_messages(struct km_rpc_call *call, kama_bytes chunk, bool last)
     }
 }
 
-/* Throws the bytes away; past a bound the answer does not wait any longer. */
-static void discard(struct km_rpc_call *call, size_t n)
-{
-    km_h2_consume(call->stream, n);
-    if (call->ended) {
-        return;
-    }
-    call->refused_bytes += n;
-    if (call->refused_bytes > KM_RPC_REFUSED_BYTES_MAX) {
-        end_refused(call, call->refusal_status);
-    }
-}
-
 /* A loop is full. Whoever fills it pays, or else a client with requests that
  * it never ends would keep out all others. */
 static void make_room(struct km_rpc_call *newest)
 {
     struct km_rpc_call *call = km_rpc_call_hoarder(newest);
-    refuse(call, KAMA_ERR_OVERLOADED, "too much is being received");
+    km_rpc_refuse(call, KAMA_ERR_OVERLOADED, "too much is being received");
     km_rpc_call_drop_request(call);
     km_rpc_conn_wake(call->conn);
 }
@@ -333,13 +302,13 @@ static void make_room(struct km_rpc_call *newest)
 void km_rpc_call_data(struct km_rpc_call *call, kama_bytes chunk, bool last)
 {
     if (call->ended || call->refusal != KM_RPC_ACCEPTED) {
-        discard(call, chunk.len);
+        km_rpc_refusal_data(call, chunk.len);
         return;
     }
     read_messages(call, chunk, last);
     if (call->ended || call->refusal != KM_RPC_ACCEPTED) {
         km_rpc_call_drop_request(call);
-        discard(call, chunk.len);
+        km_rpc_refusal_data(call, chunk.len);
         return;
     }
     km_rpc_call_count_held(call);
@@ -352,23 +321,24 @@ void km_rpc_call_data(struct km_rpc_call *call, kama_bytes chunk, bool last)
 /* Everything that a unary call needs is there, or it never will be. */
 static void serve_unary(struct km_rpc_call *call)
 {
-    if (call->has_message) {
+    if (is_overdue(call)) {
+        km_rpc_refuse(call, KAMA_ERR_TIMEOUT, NULL);
+    } else if (call->has_message) {
         give_message(call, call->message);
         return;
-    }
-    if (km_grpc_reader_partial(&call->reader)) {
-        refuse(call, KAMA_ERR_PROTOCOL, "the message is cut off");
+    } else if (km_grpc_reader_partial(&call->reader)) {
+        km_rpc_refuse(call, KAMA_ERR_PROTOCOL, "the message is cut off");
     } else {
-        refuse(call, KAMA_ERR_UNSUPPORTED, "there is no message");
+        km_rpc_refuse(call, KAMA_ERR_UNSUPPORTED, "there is no message");
     }
-    km_rpc_call_refuse(call);
+    km_rpc_refusal_answer(call, call->refusal_status);
 }
 
 static void serve_half_close(struct km_rpc_call *call)
 {
     if (km_grpc_reader_partial(&call->reader)) {
-        refuse(call, KAMA_ERR_PROTOCOL, "the message is cut off");
-        end_refused(call, call->refusal_status);
+        km_rpc_refuse(call, KAMA_ERR_PROTOCOL, "the message is cut off");
+        km_rpc_refusal_answer(call, call->refusal_status);
     } else if (call->method->on_half_close != NULL) {
         call->known = true;
         call->method->on_half_close(call);
@@ -381,7 +351,7 @@ void km_rpc_call_half_closed(struct km_rpc_call *call)
         return;
     }
     if (call->refusal != KM_RPC_ACCEPTED) {
-        end_refused(call, call->refusal_status);
+        km_rpc_refusal_answer(call, call->refusal_status);
     } else if (call->method->kind == KM_RPC_BIDI_STREAM) {
         serve_half_close(call);
     } else {
@@ -412,8 +382,8 @@ void km_rpc_call_end(struct km_rpc_call *call, kama_status status)
 
 void km_rpc_call_cancel(struct km_rpc_call *call, kama_status why)
 {
-    refuse(call, why, NULL);
-    end_refused(call, why);
+    km_rpc_refuse(call, why, NULL);
+    km_rpc_refusal_answer(call, why);
 }
 
 void km_rpc_call_closed(struct km_rpc_call *call, uint32_t error_code)
@@ -428,7 +398,7 @@ void km_rpc_call_closed(struct km_rpc_call *call, uint32_t error_code)
     call->conn = NULL;
     call->stream = NULL;
     if (cancelled) {
-        tell_cancelled(call, why);
+        km_rpc_call_tell_cancelled(call, why);
     }
     km_rpc_call_release(call);
 }

@@ -64,6 +64,7 @@ void km_rpc_call_drop_request(struct km_rpc_call *call)
     km_grpc_reader_fini(&call->reader);
     km_rpc_call_count_held(call);
     km_list_remove(&call->stalled);
+    km_h2_consume_stream(call->stream, call->window_bytes);
     call->window_bytes = 0;
     if (conn->favoured == call) {
         conn->favoured = NULL;

@@ -3,8 +3,9 @@
  * The inside of the gRPC server: server.c (life, listening, dealing out
  * connections), server_drain.c, server_conn.c (one connection: HTTP/2 events
  * to calls), server_call.c (one call from its headers to its end),
- * server_held.c (requests that come in pieces), server_reply.c (what handlers
- * call), server_method.c (the method table).
+ * server_held.c (requests that come in pieces), server_refuse.c (calls that no
+ * handler gets), server_reply.c (the functions that handlers call),
+ * server_method.c (the method table).
  *
  * Everything of a connection and its calls belongs to one loop (its home);
  * between loops there is only mail, and counters.
@@ -189,8 +190,10 @@ void km_rpc_call_closed(struct km_rpc_call *call, uint32_t error_code);
 void km_rpc_call_cancel(struct km_rpc_call *call, kama_status why);
 /* The call runs no more; status decides how it is counted. */
 void km_rpc_call_end(struct km_rpc_call *call, kama_status status);
-/* Answers what is not given to a handler. */
-void km_rpc_call_refuse(struct km_rpc_call *call);
+/* Arms the timer of the call's deadline at the end of the turn. */
+void km_rpc_call_arm(struct km_rpc_call *call);
+/* Tells the handler that the call is over, if it has seen the call. */
+void km_rpc_call_tell_cancelled(struct km_rpc_call *call, kama_status why);
 /* Opens the windows by n bytes of a message that goes on. */
 void km_rpc_call_consume(struct km_rpc_call *call, size_t n);
 /* Counts what its reader holds now. */
@@ -198,5 +201,22 @@ void km_rpc_call_count_held(struct km_rpc_call *call);
 /* Who is to be refused when a loop holds too much and newest brought more: the
  * largest of the connection that holds most, if that is another one. */
 struct km_rpc_call *km_rpc_call_hoarder(struct km_rpc_call *newest);
-/* Gives back the memory of its request. */
+/* Gives back the memory of its request, and the window that was withheld from
+ * it: a refused request is read on, and a client that waits for window would
+ * never end it. */
 void km_rpc_call_drop_request(struct km_rpc_call *call);
+
+/* -- refusals ------------------------------------------------------------ */
+
+/* Marks a call that no handler is to see, or to see more of; it is answered
+ * once its request is in, or soon. The first reason counts. text is static;
+ * NULL: the text of the status. */
+void km_rpc_refuse(struct km_rpc_call *call, kama_status status,
+                   const char *text);
+/* The same for a request that is not gRPC, with the answer of HTTP. */
+void km_rpc_refuse_foreign(struct km_rpc_call *call,
+                           enum km_rpc_refusal refusal);
+/* Drops n bytes of a refused or ended call's request. */
+void km_rpc_refusal_data(struct km_rpc_call *call, size_t n);
+/* Answers a refused call now, and tells its handler if it has seen the call. */
+void km_rpc_refusal_answer(struct km_rpc_call *call, kama_status why);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What handlers call, and the answers that no handler gives. Every function is
- * a no-op on a call that has ended.
+ * The functions that handlers call. Each does nothing on a call that has ended.
  */
 #include "rpc/server_internal.h"
 
@@ -160,58 +159,4 @@ void km_rpc_reply(struct km_rpc_call *call, kama_bytes head, kama_value *body)
 {
     kama_status status = km_rpc_send(call, head, body);
     km_rpc_finish(call, status, NULL);
-}
-
-/* -- refusals ------------------------------------------------------------ */
-
-/* An answer for people, in HTTP's own terms. */
-static kama_status send_page(struct km_rpc_call *call, const char *code,
-                             const char *text)
-{
-    const struct km_h2_field fields[] = {
-        {{":status", 7}, {code, 3}, KM_H2_FIELD_STATIC},
-        {{"content-type", 12},
-         KM_LIT("text/plain; charset=utf-8"),
-         KM_H2_FIELD_STATIC},
-        {KM_LIT("allow"), KM_LIT("POST"), KM_H2_FIELD_STATIC},
-    };
-    kama_status status = km_h2_respond(call->stream, fields, 3, false);
-    if (status == KAMA_OK) {
-        status = km_h2_send(call->stream, kama_bytes_str(text), NULL);
-    }
-    return status == KAMA_OK ? km_h2_end(call->stream, NULL, 0) : status;
-}
-
-static void refuse_foreign(struct km_rpc_call *call)
-{
-    struct km_rpc_conn *conn = call->conn;
-    enum km_rpc_refusal refusal = call->refusal;
-    km_rpc_count(call->home->server, KM_RPC_M_FOREIGN);
-    km_rpc_call_end(call, KAMA_ERR_UNSUPPORTED);
-    kama_status status =
-        refusal == KM_RPC_REFUSED_TYPE
-            ? send_page(call, "415",
-                        "this port speaks gRPC: the content-type must be "
-                        "application/grpc\n")
-            : send_page(call, "405",
-                        "this port speaks gRPC: the method must be POST\n");
-    if (status != KAMA_OK) {
-        km_h2_reset(call->stream, KM_H2_INTERNAL_ERROR);
-    }
-    km_rpc_conn_wake(conn);
-}
-
-void km_rpc_call_refuse(struct km_rpc_call *call)
-{
-    char text[80];
-    if (call->refusal != KM_RPC_REFUSED) {
-        refuse_foreign(call);
-    } else if (call->refusal_limit != 0) {
-        (void)snprintf(text, sizeof text,
-                       "the message is larger than %llu bytes",
-                       (unsigned long long)call->refusal_limit);
-        km_rpc_finish(call, call->refusal_status, text);
-    } else {
-        km_rpc_finish(call, call->refusal_status, call->refusal_text);
-    }
 }

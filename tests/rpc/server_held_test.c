@@ -150,12 +150,34 @@ static void test_loop_is_full(void **state)
     pieces_fini(&p);
 }
 
+/* A request whose window was withheld before it was refused gets that window
+ * back, so that its client can end it. */
+static void test_refused_behind_a_closed_window(void **state)
+{
+    (void)state;
+    struct pieces p;
+    pieces_init(&p, KM_RPC_HELD_BYTES_CONN + 2 * REQUEST_BYTES);
+    unsigned refused = 0;
+    for (int i = 0; i < REQUESTS; i++) {
+        pieces_finish(&p, i);
+    }
+    for (int i = 0; i < REQUESTS; i++) {
+        wire_wait(&p.client, p.seen[i]);
+        assert_int_equal(p.seen[i]->unsent_bytes, 0);
+        refused +=
+            wire_has(&p.seen[i]->headers, "kama-status: KAMA_ERR_OVERLOADED");
+    }
+    assert_in_range(refused, 1, REQUESTS - 1);
+    pieces_fini(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_windows_hold_back),
         cmocka_unit_test(test_given_up),
         cmocka_unit_test(test_loop_is_full),
+        cmocka_unit_test(test_refused_behind_a_closed_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

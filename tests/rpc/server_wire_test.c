@@ -286,12 +286,35 @@ static void test_large_metadata(void **state)
     bench_fini(&bench);
 }
 
+/* A timeout that is over on arrival ends the call, whatever is in memory. */
+static void test_timeout_of_nothing(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench);
+    static const char *const over[] = {"0n", "0S", "00000000H"};
+    for (size_t i = 0; i < sizeof over / sizeof over[0]; i++) {
+        struct wire_request request = {
+            .path = "/t/Echo", .name = "grpc-timeout", .value = over[i]};
+        assert_status(send_request(&bench, &request), KAMA_ERR_TIMEOUT);
+    }
+    bench_fini(&bench);
+}
+
+/* Has the server waited long enough to answer a refused request? */
+static bool refusal_is_due(km_ns begun)
+{
+    return km_clock_mono(km_clock_system()) >=
+           km_ns_after_ms(begun, KM_RPC_REFUSED_WAIT_MS);
+}
+
 /* A refusal waits for the end of a request of up to 64 KiB ... */
 static void test_refusal_waits(void **state)
 {
     (void)state;
     struct bench bench;
     bench_init(&bench);
+    km_ns begun = km_clock_mono(km_clock_system());
     struct seen *seen =
         wire_begin(&bench.client, &(struct wire_request){.path = "/t/None"});
     static const char some[KM_RPC_REFUSED_BYTES_MAX];
@@ -301,7 +324,7 @@ static void test_refusal_waits(void **state)
         assert_status(echo, KAMA_OK);
     } while (km_h2_queued(seen->stream) > 0);
     assert_status(wire_call(&bench.client, "/t/Echo", KM_LIT("x")), KAMA_OK);
-    assert_false(seen->headers_done);
+    assert_true(!seen->headers_done || refusal_is_due(begun));
     wire_end(seen);
     wire_wait(&bench.client, seen);
     assert_status(seen, KAMA_ERR_UNSUPPORTED);
@@ -322,6 +345,50 @@ static void test_refusal_of_much(void **state)
     wire_wait(&bench.client, seen);
     assert_status(seen, KAMA_ERR_UNSUPPORTED);
     assert_int_equal(seen->error_code, KM_H2_NO_ERROR);
+    bench_fini(&bench);
+}
+
+/* ... and not for long: the client may be waiting for the answer first. */
+static void test_refusal_of_an_open_request(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench);
+    struct seen *unknown =
+        wire_begin(&bench.client, &(struct wire_request){.path = "/t/None"});
+    struct seen *foreign =
+        wire_begin(&bench.client,
+                   &(struct wire_request){.path = "/t/Echo",
+                                          .content_type = "application/json"});
+    struct seen *bad_flag =
+        wire_begin(&bench.client, &(struct wire_request){.path = "/t/Chat"});
+    wire_body(bad_flag, KM_LIT("\7\0\0\0\0"));
+    wire_wait(&bench.client, unknown);
+    wire_wait(&bench.client, foreign);
+    wire_wait(&bench.client, bad_flag);
+    assert_status(unknown, KAMA_ERR_UNSUPPORTED);
+    assert_true(wire_has(&foreign->headers, ":status: 415"));
+    assert_status(bad_flag, KAMA_ERR_PROTOCOL);
+    bench_fini(&bench);
+}
+
+/* A client that sends on after the answer still gets to the end of it. */
+static void test_refusal_of_an_upload(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench);
+    struct seen *seen =
+        wire_begin(&bench.client, &(struct wire_request){.path = "/t/None"});
+    static const char some[KM_H2_LINGER_BYTES];
+    wire_body(seen, kama_bytes_make(some, sizeof some));
+    while (!seen->ended || km_h2_queued(seen->stream) > 0) {
+        assert_true(wire_step(&bench.client));
+    }
+    assert_false(seen->closed);
+    wire_end(seen);
+    wire_wait(&bench.client, seen);
+    assert_status(seen, KAMA_ERR_UNSUPPORTED);
     bench_fini(&bench);
 }
 
@@ -442,9 +509,12 @@ int main(void)
         cmocka_unit_test(test_unknown_path),
         cmocka_unit_test(test_foreign_requests),
         cmocka_unit_test(test_bad_timeout),
+        cmocka_unit_test(test_timeout_of_nothing),
         cmocka_unit_test(test_large_metadata),
         cmocka_unit_test(test_refusal_waits),
         cmocka_unit_test(test_refusal_of_much),
+        cmocka_unit_test(test_refusal_of_an_open_request),
+        cmocka_unit_test(test_refusal_of_an_upload),
         cmocka_unit_test(test_http1),
         cmocka_unit_test(test_random_bytes),
         cmocka_unit_test(test_random_frames),

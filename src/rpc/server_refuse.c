@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls that are refused: the server answers them in the place of a handler.
+ *
+ * A call is marked as refused when the reason is found, and answered when its
+ * request is in, because some clients do not expect an answer while they still
+ * send. A request that is large, or does not end soon, is answered earlier:
+ *
+ *     refuse --> wait for END_STREAM,                     --> answer
+ *                KM_RPC_REFUSED_BYTES_MAX more bytes
+ *                or KM_RPC_REFUSED_WAIT_MS
+ *
+ * What the client sends until then, and later, is dropped (wire/h2_linger.c).
+ */
+#include "rpc/server_internal.h"
+
+#include <stdio.h>
+
+/* -- the mark ------------------------------------------------------------ */
+
+/* The answer waits for the end of the request, but not longer than this. */
+static void mark(struct km_rpc_call *call, enum km_rpc_refusal refusal)
+{
+    km_ns until =
+        km_ns_after_ms(km_loop_now(call->home->loop), KM_RPC_REFUSED_WAIT_MS);
+    call->refusal = refusal;
+    call->deadline = until < call->deadline ? until : call->deadline;
+    km_rpc_call_arm(call);
+}
+
+void km_rpc_refuse(struct km_rpc_call *call, kama_status status,
+                   const char *text)
+{
+    if (call->refusal == KM_RPC_ACCEPTED) {
+        call->refusal_status = status;
+        call->refusal_text = text;
+        mark(call, KM_RPC_REFUSED);
+    }
+}
+
+void km_rpc_refuse_foreign(struct km_rpc_call *call,
+                           enum km_rpc_refusal refusal)
+{
+    call->refusal_status = KAMA_ERR_UNSUPPORTED;
+    mark(call, refusal);
+}
+
+void km_rpc_refusal_data(struct km_rpc_call *call, size_t n)
+{
+    km_h2_consume(call->stream, n);
+    if (call->ended) {
+        return;
+    }
+    call->refused_bytes += n;
+    if (call->refused_bytes > KM_RPC_REFUSED_BYTES_MAX) {
+        km_rpc_refusal_answer(call, call->refusal_status);
+    }
+}
+
+/* -- the answer ---------------------------------------------------------- */
+
+/* An answer for people, in HTTP's own terms. */
+static kama_status send_page(struct km_rpc_call *call, const char *code,
+                             const char *text)
+{
+    const struct km_h2_field fields[] = {
+        {{":status", 7}, {code, 3}, KM_H2_FIELD_STATIC},
+        {{"content-type", 12},
+         KM_LIT("text/plain; charset=utf-8"),
+         KM_H2_FIELD_STATIC},
+        {KM_LIT("allow"), KM_LIT("POST"), KM_H2_FIELD_STATIC},
+    };
+    kama_status status = km_h2_respond(call->stream, fields, 3, false);
+    if (status == KAMA_OK) {
+        status = km_h2_send(call->stream, kama_bytes_str(text), NULL);
+    }
+    return status == KAMA_OK ? km_h2_end(call->stream, NULL, 0) : status;
+}
+
+static void send_foreign(struct km_rpc_call *call)
+{
+    struct km_rpc_conn *conn = call->conn;
+    enum km_rpc_refusal refusal = call->refusal;
+    km_rpc_count(call->home->server, KM_RPC_M_FOREIGN);
+    km_rpc_call_end(call, KAMA_ERR_UNSUPPORTED);
+    kama_status status =
+        refusal == KM_RPC_REFUSED_TYPE
+            ? send_page(call, "415",
+                        "this port speaks gRPC: the content-type must be "
+                        "application/grpc\n")
+            : send_page(call, "405",
+                        "this port speaks gRPC: the method must be POST\n");
+    if (status != KAMA_OK) {
+        km_h2_reset(call->stream, KM_H2_INTERNAL_ERROR);
+    }
+    km_rpc_conn_wake(conn);
+}
+
+static void send_refusal(struct km_rpc_call *call)
+{
+    char text[80];
+    if (call->refusal != KM_RPC_REFUSED) {
+        send_foreign(call);
+    } else if (call->refusal_limit != 0) {
+        (void)snprintf(text, sizeof text,
+                       "the message is larger than %llu bytes",
+                       (unsigned long long)call->refusal_limit);
+        km_rpc_finish(call, call->refusal_status, text);
+    } else {
+        km_rpc_finish(call, call->refusal_status, call->refusal_text);
+    }
+}
+
+void km_rpc_call_tell_cancelled(struct km_rpc_call *call, kama_status why)
+{
+    if (call->known && call->method->on_cancel != NULL) {
+        call->method->on_cancel(call, why);
+    }
+}
+
+void km_rpc_refusal_answer(struct km_rpc_call *call, kama_status why)
+{
+    km_rpc_call_hold(call);
+    send_refusal(call);
+    km_rpc_call_tell_cancelled(call, why);
+    km_rpc_call_release(call);
+}
