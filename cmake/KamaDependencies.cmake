@@ -4,6 +4,7 @@ find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(KM_UV REQUIRED IMPORTED_TARGET libuv>=1.44)
 pkg_check_modules(KM_NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2>=1.52)
+pkg_check_modules(KM_ZLIB REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(KM_XXHASH REQUIRED IMPORTED_TARGET libxxhash>=0.8)
 
 pkg_check_modules(KM_SQLITE IMPORTED_TARGET sqlite3)

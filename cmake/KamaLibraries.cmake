@@ -31,7 +31,7 @@ endforeach()
 set(KM_FULL_OBJECTS ${KM_CORE_OBJECTS})
 foreach(folder IN LISTS KM_NODE_FOLDERS)
   km_add_folder(${folder} KM_FULL_OBJECTS
-    PkgConfig::KM_UV PkgConfig::KM_NGHTTP2)
+    PkgConfig::KM_UV PkgConfig::KM_NGHTTP2 PkgConfig::KM_ZLIB)
 endforeach()
 
 # km_add_library(target output objects): lib<output>.so.0 and, as
@@ -64,6 +64,6 @@ if(KM_CORE_OBJECTS)
   km_add_library(kamacache kamacache kamacache static "${KM_FULL_OBJECTS}")
   foreach(library kamacache kamacache_static)
     target_link_libraries(${library} PRIVATE
-      PkgConfig::KM_UV PkgConfig::KM_NGHTTP2)
+      PkgConfig::KM_UV PkgConfig::KM_NGHTTP2 PkgConfig::KM_ZLIB)
   endforeach()
 endif()

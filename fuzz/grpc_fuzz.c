@@ -12,10 +12,12 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 /* Every message and the final status, as one run of bytes. */
-static void read_all(kama_bytes input, size_t slice, struct km_buf *out)
+static void read_all(kama_bytes input, enum km_grpc_encoding encoding,
+                     size_t slice, struct km_buf *out)
 {
     struct km_grpc_reader reader;
     km_grpc_reader_init(&reader, NULL, CAP);
+    reader.encoding = encoding;
     kama_status status = KAMA_MISS;
     for (size_t at = 0; at < input.len && status == KAMA_MISS; at += slice) {
         size_t n = input.len - at < slice ? input.len - at : slice;
@@ -41,14 +43,15 @@ static void read_all(kama_bytes input, size_t slice, struct km_buf *out)
     km_grpc_reader_fini(&reader);
 }
 
-static void check_reader(kama_bytes input, size_t slice)
+static void check_reader(kama_bytes input, enum km_grpc_encoding encoding,
+                         size_t slice)
 {
     struct km_buf whole;
     struct km_buf split;
     km_buf_init(&whole, NULL, SIZE_MAX);
     km_buf_init(&split, NULL, SIZE_MAX);
-    read_all(input, SIZE_MAX, &whole);
-    read_all(input, slice, &split);
+    read_all(input, encoding, SIZE_MAX, &whole);
+    read_all(input, encoding, slice, &split);
     if (!km_bytes_eq(km_buf_bytes(&whole), km_buf_bytes(&split))) {
         abort();
     }
@@ -92,7 +95,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         return 0;
     }
     kama_bytes input = kama_bytes_make(data + 1, len - 1);
-    check_reader(input, 1 + data[0] % 64);
+    check_reader(input, (enum km_grpc_encoding)(data[0] >> 6),
+                 1 + data[0] % 64);
     check_text(input);
     return 0;
 }

@@ -11,11 +11,13 @@ void km_grpc_reader_init(struct km_grpc_reader *reader,
 {
     *reader = (struct km_grpc_reader){.message_bytes_max = message_bytes_max};
     km_buf_init(&reader->buf, mem, SIZE_MAX);
+    km_buf_init(&reader->plain, mem, SIZE_MAX);
 }
 
 void km_grpc_reader_fini(struct km_grpc_reader *reader)
 {
     km_buf_fini(&reader->buf);
+    km_buf_fini(&reader->plain);
     *reader = (struct km_grpc_reader){0};
 }
 
@@ -26,15 +28,54 @@ bool km_grpc_reader_partial(const struct km_grpc_reader *reader)
 
 size_t km_grpc_reader_held(const struct km_grpc_reader *reader)
 {
-    return reader->buf.cap;
+    return reader->buf.cap + reader->plain.cap;
 }
 
-static kama_status check_flag(uint8_t flag)
+/* -- the prefix ---------------------------------------------------------- */
+
+enum { FLAG_PLAIN = 0, FLAG_COMPRESSED = 1 };
+
+static kama_status check_flag(const struct km_grpc_reader *reader)
 {
-    if (flag == 0) {
+    switch (reader->prefix[0]) {
+    case FLAG_PLAIN:
         return KAMA_OK;
+    case FLAG_COMPRESSED:
+        break;
+    default:
+        return KAMA_ERR_PROTOCOL;
     }
-    return flag == 1 ? KAMA_ERR_UNSUPPORTED : KAMA_ERR_PROTOCOL;
+    if (reader->encoding == KM_GRPC_ENCODING_ELSE) {
+        return KAMA_ERR_UNSUPPORTED;
+    }
+    return reader->encoding == KM_GRPC_IDENTITY ? KAMA_ERR_PROTOCOL : KAMA_OK;
+}
+
+static const char *protocol_error(const struct km_grpc_reader *reader)
+{
+    if (reader->prefix[0] > FLAG_COMPRESSED) {
+        return "a message begins with a flag that is neither 0 nor 1";
+    }
+    return reader->encoding == KM_GRPC_IDENTITY
+               ? "a message is compressed, but no grpc-encoding was given"
+               : "a compressed message does not match its grpc-encoding";
+}
+
+const char *km_grpc_reader_error(const struct km_grpc_reader *reader,
+                                 kama_status status)
+{
+    switch (status) {
+    case KAMA_ERR_UNSUPPORTED:
+        return "the grpc-encoding is none of " KM_GRPC_ENCODINGS;
+    case KAMA_ERR_PROTOCOL:
+        return protocol_error(reader);
+    case KAMA_ERR_TOO_LARGE:
+        return reader->message_bytes <= reader->message_bytes_max
+                   ? " when it is decompressed"
+                   : "";
+    default:
+        return NULL;
+    }
 }
 
 /* Completes the prefix as far as the chunk goes; the flag is judged as soon
@@ -49,7 +90,7 @@ static kama_status take_prefix(struct km_grpc_reader *reader, kama_bytes *chunk)
         *chunk = km_bytes_skip(*chunk, n);
     }
     if (reader->prefix_bytes > 0) {
-        kama_status status = check_flag(reader->prefix[0]);
+        kama_status status = check_flag(reader);
         if (status != KAMA_OK) {
             return status;
         }
@@ -65,21 +106,41 @@ static kama_status take_prefix(struct km_grpc_reader *reader, kama_bytes *chunk)
                : KAMA_ERR_TOO_LARGE;
 }
 
-/* The message is whole: a view of len bytes at data. */
+/* -- messages ------------------------------------------------------------ */
+
+/* The compressed bytes are given back as soon as they are decoded. */
+static kama_status decode(struct km_grpc_reader *reader, kama_bytes bytes,
+                          kama_bytes *ret_message)
+{
+    kama_status status =
+        km_grpc_decode(reader->encoding, bytes,
+                       (size_t)reader->message_bytes_max, &reader->plain);
+    km_buf_reset(&reader->buf, 0);
+    reader->delivered = true;
+    *ret_message = km_buf_bytes(&reader->plain);
+    return status;
+}
+
+/* The message is whole, at data. */
 static kama_status deliver(struct km_grpc_reader *reader, const void *data,
                            kama_bytes *ret_message)
 {
-    *ret_message = kama_bytes_make(data, reader->message_bytes);
+    kama_bytes bytes = kama_bytes_make(data, reader->message_bytes);
     reader->prefix_bytes = 0;
+    if (reader->prefix[0] == FLAG_COMPRESSED) {
+        return decode(reader, bytes, ret_message);
+    }
+    *ret_message = bytes;
     return KAMA_OK;
 }
 
-/* What was given out last is not needed any more. */
+/* The message that was given out last is not needed any more. */
 static void drop_delivered(struct km_grpc_reader *reader)
 {
     if (reader->delivered) {
         reader->delivered = false;
         km_buf_reset(&reader->buf, 0);
+        km_buf_reset(&reader->plain, 0);
     }
 }
 
