@@ -288,6 +288,8 @@ kama_status km_channel_call(struct km_channel *channel,
     km_buf_init(&call->request, channel->mem, SIZE_MAX);
     km_grpc_reader_init(&call->reader, channel->mem,
                         channel->max_message_bytes);
+    /* No request offers an encoding, so that an answer may have none. */
+    call->reader.encoding = KM_GRPC_ENCODING_ELSE;
     arm_deadline(call, options->deadline);
     admit(call);
     *ret_call = call;

@@ -154,6 +154,11 @@ void km_rpc_call_header(struct km_rpc_call *call, kama_bytes name,
             keep_timeout(call, value);
         }
         break;
+    case 13:
+        if (IS(name, "grpc-encoding")) {
+            call->reader.encoding = km_grpc_encoding_parse(value);
+        }
+        break;
     default:
         break;
     }
@@ -250,16 +255,12 @@ static void keep_message(struct km_rpc_call *call, kama_bytes message,
     call->has_message = true;
 }
 
-static const char *read_error_text(kama_status status)
+static void refuse_message(struct km_rpc_call *call, kama_status status)
 {
-    switch (status) {
-    case KAMA_ERR_UNSUPPORTED:
-        return "compressed messages are not supported";
-    case KAMA_ERR_PROTOCOL:
-        return "a message begins with a flag that is neither 0 nor 1";
-    default:
-        return NULL;
+    if (status == KAMA_ERR_TOO_LARGE) {
+        call->refusal_limit = call->reader.message_bytes_max;
     }
+    km_rpc_refuse(call, status, km_grpc_reader_error(&call->reader, status));
 }
 
 static void read_messages(struct km_rpc_call *call, kama_bytes chunk, bool last)
@@ -277,10 +278,7 @@ static void read_messages(struct km_rpc_call *call, kama_bytes chunk, bool last)
             return;
         }
         if (status != KAMA_OK) {
-            if (status == KAMA_ERR_TOO_LARGE) {
-                call->refusal_limit = call->reader.message_bytes_max;
-            }
-            km_rpc_refuse(call, status, read_error_text(status));
+            refuse_message(call, status);
         } else if (unary) {
             keep_message(call, message, last);
         } else {

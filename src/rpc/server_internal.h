@@ -154,8 +154,10 @@ struct km_rpc_call {
     size_t refused_bytes; /* read and thrown away */
     enum km_rpc_refusal refusal;
     kama_status refusal_status;
-    const char *refusal_text; /* static; NULL: what the status says */
-    uint64_t refusal_limit;   /* not 0: that a message was larger than */
+    const char *refusal_text; /* static; NULL: the text of the status */
+    uint64_t refusal_limit;   /* If this is not 0, a message was larger than
+                               * this many bytes; refusal_text ends the
+                               * sentence. */
     bool path_seen;
     bool is_post;
     bool is_grpc;

@@ -98,13 +98,13 @@ static void send_foreign(struct km_rpc_call *call)
 
 static void send_refusal(struct km_rpc_call *call)
 {
-    char text[80];
+    char text[96];
     if (call->refusal != KM_RPC_REFUSED) {
         send_foreign(call);
     } else if (call->refusal_limit != 0) {
-        (void)snprintf(text, sizeof text,
-                       "the message is larger than %llu bytes",
-                       (unsigned long long)call->refusal_limit);
+        (void)snprintf(
+            text, sizeof text, "the message is larger than %llu bytes%s",
+            (unsigned long long)call->refusal_limit, call->refusal_text);
         km_rpc_finish(call, call->refusal_status, text);
     } else {
         km_rpc_finish(call, call->refusal_status, call->refusal_text);

@@ -19,7 +19,9 @@ static const struct km_h2_field ok_trailers[] = {
 };
 
 static const struct km_h2_field accept_encoding = {
-    {"grpc-accept-encoding", 20}, {"identity", 8}, KM_H2_FIELD_STATIC};
+    {"grpc-accept-encoding", 20},
+    {KM_GRPC_ENCODINGS, sizeof KM_GRPC_ENCODINGS - 1},
+    KM_H2_FIELD_STATIC};
 
 /* -- questions ----------------------------------------------------------- */
 

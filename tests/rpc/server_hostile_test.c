@@ -40,7 +40,7 @@ static void test_handler_is_told(void **state)
         size_t cut;
         kama_status status;
     } rows[] = {
-        {1, 0, KAMA_ERR_UNSUPPORTED},
+        {1, 0, KAMA_ERR_PROTOCOL},
         {7, 0, KAMA_ERR_PROTOCOL},
         {0, 2, KAMA_ERR_PROTOCOL},
     };

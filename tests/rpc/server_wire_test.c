@@ -71,15 +71,24 @@ static void test_more_than_one(void **state)
     bench_fini(&bench);
 }
 
-/* Compressed: not supported, and what is; other flags: an error. */
+/* Compressed without an encoding or with an unknown one, and other flags. */
 static void test_flags(void **state)
 {
     (void)state;
     struct bench bench;
     bench_init(&bench);
     struct seen *seen = send_raw(&bench, "/t/Echo", KM_LIT("\1\0\0\0\1x"));
+    assert_status(seen, KAMA_ERR_PROTOCOL);
+    seen = wire_begin(&bench.client,
+                      &(struct wire_request){.path = "/t/Echo",
+                                             .name = "grpc-encoding",
+                                             .value = "snappy"});
+    wire_body(seen, KM_LIT("\1\0\0\0\1x"));
+    wire_end(seen);
+    wire_wait(&bench.client, seen);
     assert_status(seen, KAMA_ERR_UNSUPPORTED);
-    assert_true(wire_has(&seen->headers, "grpc-accept-encoding: identity"));
+    assert_true(wire_has(&seen->headers,
+                         "grpc-accept-encoding: identity,deflate,gzip"));
     static const char flags[] = {2, 127, (char)128, (char)255};
     for (size_t i = 0; i < sizeof flags; i++) {
         const char frame[] = {flags[i], 0, 0, 0, 1, 'x'};

@@ -47,6 +47,16 @@ class V1(unittest.TestCase):
             self.client.set(b"values", value)
             self.assertEqual(self.client.get(b"values"), value)
 
+    def test_compression(self):
+        """A client that compresses its requests, in both of its formats."""
+        for algorithm in (grpc.Compression.Gzip, grpc.Compression.Deflate):
+            client = Client(self.node, options=(
+                ("grpc.default_compression_algorithm", algorithm.value),))
+            self.addCleanup(client.close)
+            for value in (b"", b"x", b"text, " * 1000, b"v" * (1 << 20)):
+                client.set(b"compressed", value)
+                self.assertEqual(client.get(b"compressed"), value)
+
     def test_keys(self):
         """Any bytes are a key; two that differ in one byte are two."""
         keys = [b"k", b"\0", b"\xff", b"a b/../c", b"\xc3\x28",

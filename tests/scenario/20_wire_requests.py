@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Requests that are wrong in one way each: a typed answer, and the node and
 the connection live on."""
+import gzip
 import socket
 import unittest
+import zlib
 
 import kamatest
 from kamatest import Client, Daemon, message
@@ -75,11 +77,44 @@ class Requests(unittest.TestCase):
         fields, _ = self.ask(b"\0\xff\xff\xff\xff")
         self.assert_status(fields, 8, "KAMA_ERR_TOO_LARGE")
 
+    def ask_compressed(self, body, encoding):
+        return self.ask(grpc_frame(body, flag=1),
+                        extra=[("grpc-encoding", encoding)])
+
     def test_compressed(self):
-        fields, _ = self.ask(grpc_frame(GET, flag=1),
-                             extra=[("grpc-encoding", "gzip")])
+        """Requests in the encodings that the node names are decoded."""
+        for encoding, compress in (("gzip", gzip.compress),
+                                   ("deflate", zlib.compress)):
+            fields, body = self.ask_compressed(compress(GET), encoding)
+            self.assertEqual(fields["grpc-status"], "0")
+            self.assertEqual(body, grpc_frame(message((1, b"value"))))
+
+    def test_compressed_without_encoding(self):
+        for extra in ((), [("grpc-encoding", "identity")]):
+            fields, _ = self.ask(grpc_frame(gzip.compress(GET), flag=1),
+                                 extra=extra)
+            self.assert_status(fields, 13, "KAMA_ERR_PROTOCOL")
+
+    def test_compressed_badly(self):
+        for body in (b"", b"x", gzip.compress(GET)[:-1], zlib.compress(GET)):
+            fields, _ = self.ask_compressed(body, "gzip")
+            self.assert_status(fields, 13, "KAMA_ERR_PROTOCOL")
+
+    def test_unknown_encoding(self):
+        fields, _ = self.ask_compressed(GET, "zstd")
         self.assert_status(fields, 12, "KAMA_ERR_UNSUPPORTED")
-        self.assertEqual(fields["grpc-accept-encoding"], "identity")
+        self.assertEqual(fields["grpc-accept-encoding"],
+                         "identity,deflate,gzip")
+
+    def test_bomb(self):
+        """12 MiB in 12 KiB are refused by the name of the limit, and the
+        node's memory does not grow with them."""
+        bomb = gzip.compress(bytes(1 << 20)) * 12
+        before = self.node.memory_kib()
+        fields, _ = self.ask_compressed(bomb, "gzip")
+        self.assert_status(fields, 8, "KAMA_ERR_TOO_LARGE")
+        self.assertIn("when it is decompressed", fields["grpc-message"])
+        self.assertLess(self.node.memory_kib() - before, 8 << 10)
 
     def test_two_messages(self):
         fields, _ = self.ask(grpc_frame(GET) * 2)
