@@ -85,8 +85,26 @@ class Abuse(unittest.TestCase):
         self.assertTrue(self.raw.closed)
 
     def test_ping(self):
+        """The client is told which limit it was, and so is the log, with the
+        address of the client."""
+        host, port = self.raw.sock.getsockname()
         self.flood(lambda n: frame(PING, 0, 0, bytes(8)), 100000)
         self.assert_calmed()
+        text = self.raw.goaway_text
+        self.assertRegex(text, r"^201 PING frames without traffic in 0\.\d+ s, "
+                         r"the limit is 100 a second and 200 at once$")
+        self.node.wait_line("closing the connection of %s:%d, which passed a "
+                            "limit: %s" % (host, port, text),
+                            event="abuse", level="warn")
+
+    def test_ping_for_each_answer(self):
+        """A client that measures the bandwidth as grpc-go does is served."""
+        ask = grpc_frame(kamatest.message((1, b"default"), (2, b"none")))
+        for n in range(2000):
+            self.raw.send(self.raw.request(2 * n + 1, ask) +
+                          frame(PING, 0, 0, bytes(8)))
+            fields, _ = self.raw.answer(2 * n + 1)
+            self.assertEqual(fields["grpc-status"], "5")
 
     def test_settings(self):
         self.flood(lambda n: frame(SETTINGS), 100000)

@@ -134,7 +134,7 @@ class RawConnection:
 
     def goaway(self):
         """The error code of its GOAWAY, read to the end of the connection;
-        None when it closed without one."""
+        None when it closed without one. Its text is in .goaway_text."""
         code = None
         while True:
             got = self.read_frame()
@@ -142,6 +142,7 @@ class RawConnection:
                 return code
             if got[0] == GOAWAY and code is None:
                 code = int.from_bytes(got[3][4:8], "big")
+                self.goaway_text = got[3][8:].decode()
 
     def wait_closed(self, seconds):
         """Drains until the other side closes; how long it took."""
