@@ -412,7 +412,8 @@ typedef struct kama_entry {
 typedef int (*kama_scan_cb)(void *arg, const kama_entry *entry);
 
 /* Visits a part of the keys that match glob (* ? [a-z] \\ as in Redis; empty:
- * all) and moves *cursor on; begin with 0, it is 0 again at the end. An entry
+ * all) and moves *cursor on; begin with 0, it is 0 again at the end. Other
+ * values are opaque and belong to this group. An entry
  * that is there from first to last call is visited at least once. One call
  * visits a bounded number of entries. Errors: KAMA_ERR_INVALID (cursor,
  * glob over 1024 bytes), KAMA_ERR_NO_MEMORY. */

@@ -75,6 +75,16 @@ fail_locks:
     return st;
 }
 
+/* A key of its own: the seed of the table must not follow from it. A given
+ * seed makes everything repeatable, for tests. */
+static void init_secrets(kama_group *group, uint64_t seed)
+{
+    bool given = seed != 0;
+    km_permute_init(&group->permute, given ? seed : km_hash_random_seed(),
+                    given ? ~seed : km_hash_random_seed());
+    group->instance = given ? seed : km_hash_random_seed();
+}
+
 static kama_group *make_group(const kama_allocator *mem,
                               const struct km_group_config *config,
                               const struct km_group_env *env)
@@ -91,6 +101,7 @@ static kama_group *make_group(const kama_allocator *mem,
     km_list_init(&group->queue);
     km_list_init(&group->loads);
     km_histogram_init(&group->load_times);
+    init_secrets(group, env->seed);
     return group;
 }
 
@@ -240,6 +251,11 @@ kama_status km_group_need_pool(kama_group *group, struct km_pool **ret_pool)
 const char *kama_group_name(const kama_group *group)
 {
     return group->name;
+}
+
+uint64_t km_group_instance(const kama_group *group)
+{
+    return group->instance;
 }
 
 uint64_t km_group_max_value_bytes(const kama_group *group)

@@ -39,6 +39,10 @@ KAMA_NODISCARD kama_status km_group_new(const kama_group_options *options,
  * then it waits for loaders that run on the pool. */
 void km_group_free(kama_group *group);
 
+/* A random number that tells this group from every other, also from one of the
+ * same name that was made later. */
+uint64_t km_group_instance(const kama_group *group);
+
 uint64_t km_group_max_value_bytes(const kama_group *group);
 
 /* Durations of loads. Valid as long as the group. */

@@ -39,8 +39,7 @@ static int64_t jittered(const kama_group *group, int64_t ttl_ms, uint64_t hash,
     uint64_t percent = group->config.ttl_jitter;
     uint64_t span = (uint64_t)ttl_ms / 100 * percent +
                     (uint64_t)ttl_ms % 100 * percent / 100;
-    uint64_t random = (hash ^ now) * 0x9e3779b97f4a7c15u;
-    random ^= random >> 32;
+    uint64_t random = km_permute(&group->permute, hash ^ now);
     return ttl_ms - (int64_t)(span == 0 ? 0 : random % (span + 1));
 }
 

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "base/permute.h"
 #include "base/struct.h"
 #include "base/sync.h"
 #include "group/flight.h"
@@ -41,6 +42,8 @@ struct kama_group {
     const struct km_clock *clock;
     char *name;
     struct km_metric_set *metrics;
+    struct km_permute permute; /* hides the hash in what users see */
+    uint64_t instance;         /* random: tells one group from the next */
     struct km_flight flight;
     struct km_histogram load_times;
     _Atomic(struct km_pool *) pool; /* NULL: loads run on their callers */

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The scan: entries are referenced in small batches, then shown to the
- * callback without any lock. */
+/*
+ * The scan: entries are referenced in small batches, then shown to the callback
+ * without any lock.
+ *
+ * The store's place of an entry is a function of its hash. Users get it in
+ * permuted form: from one place and its key the seed of the table could be
+ * computed, and with the seed 50,000 keys could be chosen that all collide and
+ * make a Set take 88 us.
+ */
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/status.h"
@@ -60,7 +67,7 @@ kama_status kama_scan(kama_group *group, uint64_t *cursor, kama_bytes glob,
 {
     struct scan scan = {.group = group, .glob = glob, .cb = cb, .arg = arg};
     kama_value *items[BATCH];
-    uint64_t at = *cursor;
+    uint64_t at = km_permute_inverse(&group->permute, *cursor);
     if (glob.len > KM_GLOB_BYTES_MAX) {
         return km_fail(KAMA_ERR_INVALID, "glob: %zu bytes, at most %d",
                        glob.len, KM_GLOB_BYTES_MAX);
@@ -73,6 +80,6 @@ kama_status kama_scan(kama_group *group, uint64_t *cursor, kama_bytes glob,
             break;
         }
     }
-    *cursor = at;
+    *cursor = km_permute(&group->permute, at);
     return KAMA_OK;
 }

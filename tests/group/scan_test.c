@@ -3,6 +3,8 @@
  * group. */
 #include "group/group_fixture.h"
 
+#include "group/group_internal.h"
+
 enum { KEYS = 5000 };
 
 struct scan {
@@ -115,6 +117,56 @@ static void test_long_globs(void **state)
     fixture_free(f);
 }
 
+/* Is cursor the place of some entry, as the store knows it? */
+static bool is_a_place(kama_group *group, uint64_t cursor)
+{
+    uint64_t at = 0;
+    kama_value *item;
+    bool found = false;
+    do {
+        if (km_store_scan(group->store, &at, &item, 1) == 1) {
+            found |= km_store_position(group->store, item) == cursor;
+            kama_value_unref(item);
+        }
+        found |= at != 0 && at == cursor;
+    } while (at != 0);
+    return found;
+}
+
+/* A cursor says nothing about the hash of a key, not even to its owner. */
+static void test_cursor_hides_the_hash(void **state)
+{
+    struct fixture *f = fixture_open(fixture_new());
+    struct scan s = {.group = f->group, .stop_every = 1};
+    uint64_t cursor = 0;
+    (void)state;
+    fill(f->group);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(
+            kama_scan(f->group, &cursor, KAMA_STR(""), on_entry, &s), KAMA_OK);
+        assert_int_not_equal(cursor, 0);
+        assert_false(is_a_place(f->group, cursor));
+        assert_true(is_a_place(f->group,
+                               km_permute_inverse(&f->group->permute, cursor)));
+    }
+    fixture_free(f);
+}
+
+/* Any number is a place to go on from, as far as memory is concerned. */
+static void test_any_cursor(void **state)
+{
+    struct fixture *f = fixture_open(fixture_new());
+    struct scan s = {.group = f->group};
+    (void)state;
+    fill(f->group);
+    for (uint64_t i = 1; i < 1000; i++) {
+        uint64_t cursor = i * 0x9e3779b97f4a7c15u;
+        assert_int_equal(
+            kama_scan(f->group, &cursor, KAMA_STR(""), on_entry, &s), KAMA_OK);
+    }
+    fixture_free(f);
+}
+
 /* The glob at its limit, and one past it. */
 static void test_limits(void **state)
 {
@@ -141,6 +193,8 @@ int main(void)
         cmocka_unit_test(test_scan),
         cmocka_unit_test(test_mutating_callback),
         cmocka_unit_test(test_long_globs),
+        cmocka_unit_test(test_cursor_hides_the_hash),
+        cmocka_unit_test(test_any_cursor),
         cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
