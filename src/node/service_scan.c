@@ -17,7 +17,8 @@ struct km_service_scan {
     struct km_buf buf; /* the message that is being filled */
     kama_status status;
     uint64_t cursor;
-    uint64_t left; /* entries; 0: the limit is reached */
+    bool cursor_sent; /* the last message that was sent had one */
+    uint64_t left;    /* entries; 0: the limit is reached */
     struct km_mail turn;
     bool turn_posted;
     size_t glob_bytes;
@@ -50,7 +51,62 @@ static int on_entry(void *arg, const kama_entry *entry)
     return scan->left == 0 || scan->buf.len >= KM_SCAN_MESSAGE_BYTES;
 }
 
-/* One step: visits entries and sends what it found. */
+/* -- the cursor on the wire ---------------------------------------------- */
+
+/* What the client gets: the group's instance, so that a cursor of another group
+ * or from before a restart is recognised, and the place. */
+struct wire_cursor {
+    uint64_t instance;
+    uint64_t place;
+};
+
+/* Ends a message with the place behind it, unless it is the last one. */
+static kama_status append_cursor(struct km_service_scan *scan)
+{
+    const struct wire_cursor cursor = {km_group_instance(scan->group),
+                                       scan->cursor};
+    scan->cursor_sent = scan->cursor != 0;
+    return scan->cursor_sent
+               ? km_pb_append_bytes(&scan->buf, KM_MSG_SCAN_CURSOR,
+                                    kama_bytes_make(&cursor, sizeof cursor))
+               : KAMA_OK;
+}
+
+/* Errors: KAMA_ERR_INVALID, with a sentence. */
+static kama_status read_cursor(kama_group *group, kama_bytes bytes,
+                               uint64_t *ret_place)
+{
+    struct wire_cursor cursor = {0};
+    if (bytes.len == 0) {
+        *ret_place = 0;
+        return KAMA_OK;
+    }
+    if (bytes.len == sizeof cursor) {
+        memcpy(&cursor, bytes.data, sizeof cursor);
+    }
+    if (cursor.instance != km_group_instance(group)) {
+        return km_fail(KAMA_ERR_INVALID,
+                       "the cursor is not one of this group, or the node was "
+                       "restarted since; scan again without a cursor");
+    }
+    *ret_place = cursor.place;
+    return KAMA_OK;
+}
+
+/* -- steps --------------------------------------------------------------- */
+
+static kama_status send_entries(struct km_service_scan *scan)
+{
+    kama_status st = append_cursor(scan);
+    if (st == KAMA_OK) {
+        st = km_rpc_send(scan->call, km_buf_bytes(&scan->buf), NULL);
+        km_buf_reset(&scan->buf, 2 * KM_SCAN_MESSAGE_BYTES);
+    }
+    return st;
+}
+
+/* One step: visits entries and sends those that it found. At the end of the
+ * scan a message without a cursor takes back the last one. */
 static kama_status step(struct km_service_scan *scan)
 {
     kama_bytes glob = kama_bytes_make(scan->glob, scan->glob_bytes);
@@ -59,11 +115,9 @@ static kama_status step(struct km_service_scan *scan)
     if (st == KAMA_OK) {
         st = scan->status;
     }
-    if (st == KAMA_OK && scan->buf.len > 0) {
-        st = km_rpc_send(scan->call, km_buf_bytes(&scan->buf), NULL);
-        km_buf_reset(&scan->buf, 2 * KM_SCAN_MESSAGE_BYTES);
-    }
-    return st;
+    bool is_over = scan->cursor == 0 && scan->cursor_sent;
+    return st == KAMA_OK && (scan->buf.len > 0 || is_over) ? send_entries(scan)
+                                                           : st;
 }
 
 static void post_turn(struct km_service_scan *scan)
@@ -176,11 +230,18 @@ void km_service_v2_scan(struct km_rpc_call *call, kama_bytes message)
         km_service_fail(call, KAMA_ERR_INVALID);
         return;
     }
+    uint64_t cursor = 0;
+    kama_status st = read_cursor(group, request.cursor, &cursor);
+    if (st != KAMA_OK) {
+        km_service_fail(call, st);
+        return;
+    }
     struct km_service_scan *scan = scan_new(call, group, &request);
     if (scan == NULL) {
         km_rpc_finish(call, KAMA_ERR_NO_MEMORY, NULL);
         return;
     }
+    scan->cursor = cursor;
     struct km_service_scan_state *state = km_rpc_call_state(call);
     state->scan = scan;
     go_on(scan);

@@ -118,7 +118,12 @@ void km_service_v2_stats(struct km_rpc_call *call, kama_bytes message)
         km_service_fail_malformed(call);
         return;
     }
-    if (request.group.len > 0) {
+    if (request.all && request.group.len > 0) {
+        km_rpc_finish(call, KAMA_ERR_INVALID,
+                      "give the name of a group or all, not both");
+        return;
+    }
+    if (!request.all) {
         state->group = km_service_find_group(call, request.group);
         if (state->group == NULL) {
             return;

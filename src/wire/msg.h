@@ -107,7 +107,8 @@ KM_PB_DECLARE(km_msg_clear_request, KM_MSG_CLEAR_REQUEST);
 #define KM_MSG_SCAN_REQUEST(X, M)                                              \
     X(M, 1, BYTES, group, _)                                                   \
     X(M, 2, BYTES, glob, _)                                                    \
-    X(M, 3, UINT64, limit, _)
+    X(M, 3, UINT64, limit, _)                                                  \
+    X(M, 4, BYTES, cursor, _)
 KM_PB_DECLARE(km_msg_scan_request, KM_MSG_SCAN_REQUEST);
 
 #define KM_MSG_SCAN_ENTRY(X, M)                                                \
@@ -117,9 +118,12 @@ KM_PB_DECLARE(km_msg_scan_request, KM_MSG_SCAN_REQUEST);
     X(M, 4, SINT64, ttl_ms, _)
 KM_PB_DECLARE(km_msg_scan_entry, KM_MSG_SCAN_ENTRY);
 
-#define KM_MSG_SCAN_RESPONSE(X, M) X(M, 1, LIST, entries, _)
+#define KM_MSG_SCAN_RESPONSE(X, M)                                             \
+    X(M, 1, LIST, entries, _)                                                  \
+    X(M, 2, BYTES, cursor, _)
 KM_PB_DECLARE(km_msg_scan_response, KM_MSG_SCAN_RESPONSE);
 #define KM_MSG_SCAN_ENTRIES 1
+#define KM_MSG_SCAN_CURSOR 2
 
 /* -- kama.v2: looking in ------------------------------------------------- */
 
@@ -135,7 +139,9 @@ KM_PB_DECLARE(km_msg_ping_request, KM_MSG_PING_REQUEST);
     X(M, 6, BYTES, address, _)
 KM_PB_DECLARE(km_msg_ping_response, KM_MSG_PING_RESPONSE);
 
-#define KM_MSG_STATS_REQUEST(X, M) X(M, 1, BYTES, group, _)
+#define KM_MSG_STATS_REQUEST(X, M)                                             \
+    X(M, 1, BYTES, group, _)                                                   \
+    X(M, 2, BOOL, all, _)
 KM_PB_DECLARE(km_msg_stats_request, KM_MSG_STATS_REQUEST);
 
 #define KM_MSG_LATENCY(X, M)                                                   \

@@ -29,7 +29,7 @@ static const struct call calls[] = {
     {"/kama.v2.Cache/MGet", MESSAGE("\x0a\1g\x12\1k\x12\5load3\x12\5load4"),
      false},
     {"/kama.v2.Cache/Scan", MESSAGE("\x0a\1g"), true},
-    {"/kama.v2.Cache/Stats", MESSAGE(""), false},
+    {"/kama.v2.Cache/Stats", MESSAGE("\x10\1"), false},
     {"/kama.v2.Cache/Groups", MESSAGE(""), false},
     {"/kama.v2.Cache/Ping", MESSAGE(""), false},
     {"/kama.v2.Cache/Delete", MESSAGE("\x0a\1g\x12\1k"), false},

@@ -76,6 +76,56 @@ class Scan(unittest.TestCase):
             self.assertEqual(len(self.scan(group="big", limit=limit)), limit)
         self.assertEqual(len(self.scan(limit=10)), 2)
 
+    def pages(self, limit, **fields):
+        """Scans page by page, each from the cursor of the one before."""
+        cursor = b""
+        while True:
+            replies = list(self.stream(limit=limit, cursor=cursor, **fields))
+            entries = [e for reply in replies for e in reply.entries]
+            yield entries
+            cursor = replies[-1].cursor if replies else b""
+            if not cursor:
+                return
+
+    def test_resume(self):
+        """Pages of any size make up the whole, each entry once."""
+        for limit in (333, 1024, 5000, COUNT - 1, COUNT, COUNT + 1):
+            pages = list(self.pages(limit, group="big"))
+            keys = [e.key for page in pages for e in page]
+            self.assertEqual(len(keys), COUNT)
+            self.assertEqual(len(set(keys)), COUNT)
+            self.assertTrue(all(len(page) == limit for page in pages[:-1]))
+
+    def test_resume_after_a_broken_stream(self):
+        """A client that goes away goes on behind what it has read."""
+        seen = set()
+        replies = self.stream(group="big")
+        for reply in replies:
+            seen |= {e.key for e in reply.entries}
+            if len(seen) > COUNT // 2:
+                break
+        replies.cancel()
+        rest = self.scan(group="big", cursor=reply.cursor)
+        self.assertEqual(len(seen) + len(rest), COUNT)
+        self.assertEqual(len(seen | {e.key for e in rest}), COUNT)
+
+    def test_the_end_has_no_cursor(self):
+        for fields in ({"group": "big"}, {"group": "big", "glob": b"key:1*"},
+                       {"limit": 2}, {"limit": 3}):
+            replies = list(self.stream(**fields))
+            self.assertEqual(replies[-1].cursor, b"", fields)
+            self.assertTrue(all(r.cursor for r in replies[:-1]))
+
+    def test_foreign_cursors(self):
+        """Of another group, of another length, or made up."""
+        cursor = next(iter(self.stream(group="big", limit=1))).cursor
+        self.assertEqual(len(cursor), 16)
+        for group, bad in (("default", cursor), ("big", cursor[:-1]),
+                           ("big", cursor + b"\0"), ("big", b"\0" * 16),
+                           ("big", b"x")):
+            self.assertEqual(self.failure(group=group, cursor=bad),
+                             ("INVALID_ARGUMENT", "KAMA_ERR_INVALID"))
+
     def test_no_group(self):
         self.assertEqual(self.failure(group="nowhere"),
                          ("NOT_FOUND", "KAMA_ERR_NO_GROUP"))
@@ -91,7 +141,7 @@ class Scan(unittest.TestCase):
                             what="only the call that asks")
 
     def running(self):
-        reply = v2(self.channel, "Stats", pb2().StatsRequest())
+        reply = v2(self.channel, "Stats", pb2().StatsRequest(all=True))
         return next(m.value for m in reply.node if m.name == "calls_running")
 
     def test_slow_reader(self):

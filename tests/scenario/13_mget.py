@@ -153,7 +153,7 @@ class MGet(unittest.TestCase):
         return False
 
     def running(self):
-        reply = v2(self.channel, "Stats", pb2().StatsRequest())
+        reply = v2(self.channel, "Stats", pb2().StatsRequest(all=True))
         return next(m.value for m in reply.node if m.name == "calls_running")
 
 

@@ -53,14 +53,24 @@ class StatsAndGroups(unittest.TestCase):
         self.assertGreater(s.bytes, 0)
 
     def test_node(self):
-        reply = self.stats()
+        reply = self.stats(all=True)
         self.assertEqual([g.name for g in reply.groups], ["default", "loads"])
         metrics = {m.name: m for m in reply.node}
         self.assertTrue(metrics["connections"].gauge)
         self.assertGreaterEqual(metrics["connections"].value, 1)
         self.assertFalse(metrics["calls"].gauge)
-        more = {m.name: m.value for m in self.stats().node}
+        more = {m.name: m.value for m in self.stats(all=True).node}
         self.assertGreater(more["calls"], metrics["calls"].value)
+
+    def test_empty_name(self):
+        """As in every request, it means the group "default"."""
+        reply = self.stats()
+        self.assertEqual([g.name for g in reply.groups], ["default"])
+        self.assertFalse(reply.node)
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.stats(group="loads", all=True)
+        self.assertEqual(kamatest.kama_status(caught.exception),
+                         "KAMA_ERR_INVALID")
 
     def test_no_group(self):
         with self.assertRaises(grpc.RpcError) as caught:

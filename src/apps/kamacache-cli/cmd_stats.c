@@ -166,13 +166,12 @@ static enum cli_exit print_stats(struct cli *cli, const void *arg)
 
 enum cli_exit cli_cmd_stats(struct cli *cli, const kama_bytes *args, int count)
 {
-    kama_bytes group = {NULL, 0}; /* all */
+    struct km_msg_stats_request request = {.all = true};
     if (count == 1) {
-        group = args[0];
+        request = (struct km_msg_stats_request){.group = args[0]};
     } else if (cli->options.has_group) {
-        group = cli->group;
+        request = (struct km_msg_stats_request){.group = cli->group};
     }
-    const struct km_msg_stats_request request = {.group = group};
     struct km_msg_stats_response response = {0};
     const struct cli_call call = {.path = "/kama.v2.Cache/Stats",
                                   .request_table = &km_msg_stats_request_pb,
