@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 enum { SOURCE_LOCAL = 1, SOURCE_LOADER = 3 };
-enum { ACK_GROUP = 0, ACK_ASYNC = 1 };
+enum { ACK_UNSPECIFIED = 0, ACK_ASYNC = 1 };
 
 /* found, ttl_ms, version, source and the prefix of value. */
 #define GET_HEAD_BYTES_MAX (2 + 11 + 11 + 2 + KM_PB_PREFIX_BYTES_MAX)
@@ -73,7 +73,7 @@ static bool refuse_later(struct km_rpc_call *call, bool condition, int32_t ack)
                       "conditions are not in this version");
         return true;
     }
-    if (ack != ACK_GROUP && ack != ACK_ASYNC) {
+    if (ack != ACK_UNSPECIFIED && ack != ACK_ASYNC) {
         km_rpc_finish(call, KAMA_ERR_UNSUPPORTED,
                       "acknowledgements are not in this version");
         return true;

@@ -38,6 +38,12 @@
         .on_cancel = km_service_lasting_cancelled                              \
     }
 
+/* Declared in the proto, and part of a later version. */
+#define LATER(method)                                                          \
+    {                                                                          \
+        .path = method                                                         \
+    }
+
 const struct km_rpc_method km_services[] = {
     GET(V1 "Get", km_service_v1_get),
     UNARY(V1 "Set", km_service_v1_set),
@@ -61,6 +67,20 @@ const struct km_rpc_method km_services[] = {
      .on_message = km_service_v2_scan,
      .on_writable = km_service_scan_writable,
      .on_cancel = km_service_scan_cancelled},
+    LATER(V2 "Exists"),
+    LATER(V2 "Ttl"),
+    LATER(V2 "Touch"),
+    LATER(V2 "MGetStream"),
+    LATER(V2 "MSet"),
+    LATER(V2 "MDelete"),
+    LATER(V2 "Members"),
+    LATER(V2 "WatchMembers"),
+    LATER(V2 "Owner"),
+    LATER(V2 "Explain"),
+    LATER(V2 "HotKeys"),
+    LATER(V2 "Doctor"),
+    LATER(V2 "Monitor"),
+    LATER(V2 "Watch"),
     UNARY(HEALTH "Check", km_service_health_check),
     {.path = HEALTH "Watch",
      .kind = KM_RPC_SERVER_STREAM,

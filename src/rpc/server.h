@@ -30,7 +30,8 @@ struct km_rpc_method {
     enum km_rpc_kind kind;
     size_t state_bytes; /* zeroed state per call, km_rpc_call_state */
     /* The message (unary, server stream: exactly one, delivered after its
-     * END_STREAM), or the next (bidi). Borrowed until return. */
+     * END_STREAM), or the next (bidi). Borrowed until return. NULL: the method
+     * belongs to a later version, and calls of it are refused as such. */
     void (*on_message)(struct km_rpc_call *call, kama_bytes message);
     /* bidi: the client will send no more. NULL: nothing to do. */
     void (*on_half_close)(struct km_rpc_call *call);

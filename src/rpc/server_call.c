@@ -217,6 +217,8 @@ void km_rpc_call_begin(struct km_rpc_call *call, bool too_large)
         km_rpc_refuse_foreign(call, KM_RPC_REFUSED_METHOD);
     } else if (call->method == NULL) {
         km_rpc_refuse(call, KAMA_ERR_UNSUPPORTED, "no such method");
+    } else if (call->method->on_message == NULL) {
+        km_rpc_refuse(call, KAMA_ERR_UNSUPPORTED, NULL);
     } else if (call->bad_timeout) {
         km_rpc_refuse(call, KAMA_ERR_INVALID, "grpc-timeout is malformed");
     } else if (is_overdue(call)) {

@@ -91,10 +91,31 @@ class Statuses(unittest.TestCase):
                     (3, 1))
         self.expect("KAMA_ERR_INVALID", V2 + "Set", (1, b"g"), (2, b"k"),
                     (4, 3))  # -2 in zigzag
-        for method in ("Exists", "Ttl", "Touch", "MGetStream", "MSet",
-                       "MDelete", "Members", "WatchMembers", "Owner",
-                       "Explain", "HotKeys", "Doctor", "Monitor", "Watch"):
-            self.expect("KAMA_ERR_UNSUPPORTED", V2 + method, (1, b"g"))
+
+    def sentence(self, path):
+        """What a call without a message is refused with."""
+        call = self.client.channel.stream_stream(path)
+        with self.assertRaises(grpc.RpcError) as caught:
+            list(call(iter(()), timeout=10 * kamatest.SLOWDOWN))
+        return caught.exception.details()
+
+    def test_every_declared_method(self):
+        """The protos say of each method since when it works, and they are
+        right: one that does not work yet says that of itself."""
+        for path, file in ((V1, "v1/kama.proto"), (V2, "v2/cache.proto")):
+            with open(os.path.join(kamatest.SOURCE, "proto", "kama", file),
+                      encoding="utf-8") as proto:
+                methods = re.findall(
+                    r"// (Since \d+\.\d+|In a later version)\."
+                    r"(?:\n  // buf:.*)*\n  rpc (\w+)", proto.read())
+            names = {m.name for m in kamatest.pb2(
+                "kama." + file[:-len(".proto")].replace("/", ".")
+            ).DESCRIPTOR.services_by_name[path.split(".")[-1][:-1]].methods}
+            self.assertEqual({name for _, name in methods}, names)
+            for since, name in methods:
+                later = self.sentence(path + name) == "not in this version"
+                self.assertEqual(later, since.startswith("In"), name)
+        self.assertEqual(self.sentence(V2 + "Nothing"), "no such method")
 
     def test_deadline(self):
         """What the server says when a caller's time is over, seen from a
