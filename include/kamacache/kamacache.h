@@ -236,8 +236,8 @@ static inline void kama_sink_options_init(kama_sink_options *options)
  * Loads req->key. Returns KAMA_OK after kama_sink_set, KAMA_MISS when there
  * is no such key (not an error), KAMA_DEFERRED after kama_load_defer, or an
  * error. KAMA_OK without a value is KAMA_ERR_LOADER. An error that is not one
- * of KAMA_ERR_TIMEOUT, TOO_LARGE, NO_MEMORY, OVERLOADED, CANCELLED is
- * reported to callers as KAMA_ERR_LOADER.
+ * of KAMA_ERR_INVALID (the loader refuses the key), TIMEOUT, TOO_LARGE,
+ * NO_MEMORY, OVERLOADED, CANCELLED is reported to callers as KAMA_ERR_LOADER.
  * Runs on the calling thread, or on a pool thread where a pool exists.
  */
 typedef kama_status (*kama_loader_fn)(void *arg, const kama_load *req,

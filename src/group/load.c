@@ -194,6 +194,7 @@ static kama_status map_status(kama_status status, const kama_value *item)
     case KAMA_OK:
         return item != NULL ? KAMA_OK : KAMA_ERR_LOADER;
     case KAMA_MISS:
+    case KAMA_ERR_INVALID:
     case KAMA_ERR_TIMEOUT:
     case KAMA_ERR_TOO_LARGE:
     case KAMA_ERR_NO_MEMORY:
@@ -312,8 +313,8 @@ static void run(struct km_load *load)
         if (st != KAMA_DEFERRED || !load->was_deferred) {
             kama_value *item = load->sink.item;
             load->sink.item = NULL;
-            if (st == KAMA_OK && item == NULL) {
-                st = load->sink.failed;
+            if (item == NULL && (st == KAMA_OK || st == KAMA_ERR_INVALID)) {
+                st = load->sink.failed != KAMA_OK ? load->sink.failed : st;
             }
             km_load_complete(load, st, item, load->sink.sentence);
         }

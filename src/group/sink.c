@@ -36,13 +36,20 @@ kama_status km_load_make_item(struct km_load *load, kama_bytes value,
     return KAMA_OK;
 }
 
+/* Options that are wrong are the loader's mistake, whose own
+ * KAMA_ERR_INVALID would say that it refuses the key. */
+static kama_status blame_loader(kama_status st)
+{
+    return st == KAMA_ERR_INVALID ? KAMA_ERR_LOADER : st;
+}
+
 kama_status kama_sink_set(kama_sink *out, kama_bytes value,
                           const kama_sink_options *options)
 {
     kama_value *item;
     kama_status st = km_load_make_item(out->load, value, options, &item);
     if (st != KAMA_OK) {
-        out->failed = st;
+        out->failed = blame_loader(st);
         kama_sink_error(out, km_last_error());
         return st;
     }
@@ -77,7 +84,8 @@ void kama_load_finish(kama_deferred *deferred, kama_status status,
     kama_value *item = NULL;
     if (km_group_enter(group)) {
         if (status == KAMA_OK) {
-            status = km_load_make_item(load, value, options, &item);
+            status = blame_loader(
+                km_load_make_item(load, value, options, &item));
             km_load_complete(load, status, item,
                              status == KAMA_OK ? "" : km_last_error());
         } else {

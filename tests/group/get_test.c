@@ -126,7 +126,7 @@ static void test_loader_statuses(void **state)
                  {KAMA_ERR_NO_MEMORY, KAMA_ERR_NO_MEMORY},
                  {KAMA_ERR_OVERLOADED, KAMA_ERR_OVERLOADED},
                  {KAMA_ERR_CANCELLED, KAMA_ERR_CANCELLED},
-                 {KAMA_ERR_INVALID, KAMA_ERR_LOADER},
+                 {KAMA_ERR_INVALID, KAMA_ERR_INVALID},
                  {KAMA_ERR_PEER, KAMA_ERR_LOADER},
                  {KAMA_ERR_IO, KAMA_ERR_LOADER},
                  {KAMA_ERR_TRY_AGAIN, KAMA_ERR_LOADER},

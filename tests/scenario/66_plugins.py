@@ -78,6 +78,7 @@ static kama_status load(void *loader, const kama_load *req, kama_sink *out)
         return host->sink_set(out, KAMA_STR("value"), &options);
     }
     if (strcmp(key, "busy") == 0) { return KAMA_ERR_OVERLOADED; }
+    if (strcmp(key, "refused") == 0) { return KAMA_ERR_INVALID; }
     host->sink_error(out, "the sentence of the plug-in");
     return KAMA_ERR_NO_GROUP;
 }
@@ -177,6 +178,7 @@ class Plugins(unittest.TestCase):
                     (b"would", "KAMA_ERR_LOADER"),
                     (b"ttl", "KAMA_ERR_LOADER"),
                     (b"busy", "KAMA_ERR_OVERLOADED"),
+                    (b"refused", "KAMA_ERR_INVALID"),
                     (b"miss", "KAMA_MISS"),
                     (b"other", "KAMA_ERR_LOADER")):
                 self.assertEqual(client.error(key, "g")[0], status, key)
