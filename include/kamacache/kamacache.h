@@ -216,10 +216,16 @@ typedef struct kama_sink kama_sink;
 /* A load that finishes later. */
 typedef struct kama_deferred kama_deferred;
 
-/* What a loader says about a value beyond its bytes. */
+/* Flags of kama_sink_options. */
+enum {
+    KAMA_NO_STORE = 1u << 0 /* answers the callers that wait, and keeps nothing
+                             * for later ones */
+};
+
+/* What a loader says about a value, or an absence, beyond its bytes. */
 typedef struct kama_sink_options {
     uint32_t struct_size;
-    uint32_t reserved;
+    uint32_t flags;   /* KAMA_NO_STORE */
     int64_t ttl_ms;   /* 0: the group's; KAMA_TTL_FOREVER; else > 0 */
     uint64_t version; /* the origin's own version, 0: none */
 } kama_sink_options;
@@ -234,7 +240,8 @@ static inline void kama_sink_options_init(kama_sink_options *options)
 
 /*
  * Loads req->key. Returns KAMA_OK after kama_sink_set, KAMA_MISS when there
- * is no such key (not an error), KAMA_DEFERRED after kama_load_defer, or an
+ * is no such key (not an error; kama_sink_absent can say for how long that is
+ * true), KAMA_DEFERRED after kama_load_defer, or an
  * error. KAMA_OK without a value is KAMA_ERR_LOADER. An error that is not one
  * of KAMA_ERR_INVALID (the loader refuses the key), TIMEOUT, TOO_LARGE,
  * NO_MEMORY, OVERLOADED, CANCELLED is reported to callers as KAMA_ERR_LOADER.
@@ -245,9 +252,25 @@ typedef kama_status (*kama_loader_fn)(void *arg, const kama_load *req,
 
 /* Copies value as the result; the last call counts. options may be NULL.
  * Errors: KAMA_ERR_TOO_LARGE (over max_value_bytes), KAMA_ERR_INVALID
- * (ttl_ms), KAMA_ERR_NO_MEMORY. Thread: the loader's. */
+ * (ttl_ms, flags), KAMA_ERR_NO_MEMORY. Thread: the loader's. */
 KAMA_API KAMA_NODISCARD kama_status kama_sink_set(
     kama_sink *out, kama_bytes value, const kama_sink_options *options);
+
+/*
+ * Says that the key does not exist, and how long that may be remembered.
+ * Returns KAMA_MISS, so that a loader ends with it:
+ *
+ *     return kama_sink_absent(out, &options);
+ *
+ * The absence is remembered for options->ttl_ms, and never longer than the
+ * group's negative_ttl_ms; a ttl_ms of 0 or KAMA_TTL_FOREVER means the group's.
+ * With KAMA_NO_STORE it is not remembered. options may be NULL, which is the
+ * same as returning KAMA_MISS without this call. It replaces what kama_sink_set
+ * gave before.
+ * Errors: KAMA_ERR_INVALID (ttl_ms, flags). Thread: the loader's.
+ */
+KAMA_API KAMA_NODISCARD kama_status
+kama_sink_absent(kama_sink *out, const kama_sink_options *options);
 
 /* Says the sentence behind the error that the loader is about to return;
  * callers find it in kama_last_error. Cut at 255 bytes. */
@@ -261,7 +284,8 @@ KAMA_API kama_deferred *kama_load_defer(kama_sink *out);
 /* Ends a deferred load, exactly once, from any thread, possibly before the
  * loader has returned; also after a timeout or after the group was freed
  * (then it only frees). Copies value, frees deferred. value counts only with
- * KAMA_OK. options may be NULL. */
+ * KAMA_OK, options only with KAMA_OK (as for kama_sink_set) and KAMA_MISS (as
+ * for kama_sink_absent); options may be NULL. */
 KAMA_API void kama_load_finish(kama_deferred *deferred, kama_status status,
                                kama_bytes value,
                                const kama_sink_options *options);

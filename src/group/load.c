@@ -208,11 +208,15 @@ static kama_status map_status(kama_status status, const kama_value *item)
 
 /* The item that says "does not exist", pinned; NULL when that is not to be
  * remembered, or without memory. */
-static kama_value *negative_item(struct km_load *load)
+static kama_value *negative_item(struct km_load *load,
+                                 const struct km_load_keep *keep)
 {
     int64_t ttl_ms = load->group->config.negative_ttl_ms;
-    if (ttl_ms == 0) {
+    if (ttl_ms == 0 || (keep->flags & KAMA_NO_STORE) != 0) {
         return NULL;
+    }
+    if (keep->absent_ttl_ms > 0 && keep->absent_ttl_ms < ttl_ms) {
+        ttl_ms = keep->absent_ttl_ms;
     }
     struct km_item_spec spec = {
         .key = kama_bytes_make(load->key, load->key_len),
@@ -225,23 +229,35 @@ static kama_value *negative_item(struct km_load *load)
     return item;
 }
 
-void km_load_complete(struct km_load *load, kama_status status,
-                      kama_value *item, const char *sentence)
+/* What of the answer the store is to keep, borrowed: the value, or the item
+ * that says "does not exist". */
+static kama_value *kept(const struct settlement *s, kama_value *negative,
+                        const struct km_load_keep *keep)
+{
+    if (negative != NULL) {
+        return negative;
+    }
+    return (keep->flags & KAMA_NO_STORE) != 0 ? NULL : s->value;
+}
+
+void km_load_complete(struct km_load *load, const struct km_load_answer *answer)
 {
     kama_group *group = load->group;
-    struct settlement s = {.sentence = sentence};
+    struct settlement s = {.sentence = answer->sentence};
     bool late = km_group_now(group) >= load->call.deadline;
-    s.status = late ? KAMA_ERR_TIMEOUT : map_status(status, item);
-    s.value = s.status == KAMA_OK ? item : NULL;
-    kama_value *negative = s.status == KAMA_MISS ? negative_item(load) : NULL;
-    s.stored = negative != NULL ? negative : s.value;
+    s.status =
+        late ? KAMA_ERR_TIMEOUT : map_status(answer->status, answer->item);
+    s.value = s.status == KAMA_OK ? answer->item : NULL;
+    kama_value *negative =
+        s.status == KAMA_MISS ? negative_item(load, &answer->keep) : NULL;
+    s.stored = kept(&s, negative, &answer->keep);
     if (s.stored != NULL &&
         !km_store_make_room(group->store, load->call.hash, 0)) {
         s.stored = NULL;
     }
     end(load, &s);
     kama_value_unref(negative);
-    kama_value_unref(item);
+    kama_value_unref(answer->item);
 }
 
 /* A reference to the oldest load, when it is overdue; NULL: it is not. Loads
@@ -301,6 +317,22 @@ static kama_status call_loader(struct km_load *load)
     return config->loader(config->loader_arg, &load->request, &load->sink);
 }
 
+/* Ends a load whose loader has returned st. */
+static void complete_from_sink(struct km_load *load, kama_status st)
+{
+    struct kama_sink *sink = &load->sink;
+    struct km_load_answer answer = {.status = st,
+                                    .item = sink->item,
+                                    .sentence = sink->sentence,
+                                    .keep = sink->keep};
+    sink->item = NULL;
+    if (answer.item == NULL && sink->failed != KAMA_OK &&
+        (st == KAMA_OK || st == KAMA_ERR_INVALID)) {
+        answer.status = sink->failed;
+    }
+    km_load_complete(load, &answer);
+}
+
 static void run(struct km_load *load)
 {
     struct km_flight *flight = &load->group->flight;
@@ -311,12 +343,7 @@ static void run(struct km_load *load)
         st = call_loader(load);
         km_flight_lead(flight, &load->call, 0);
         if (st != KAMA_DEFERRED || !load->was_deferred) {
-            kama_value *item = load->sink.item;
-            load->sink.item = NULL;
-            if (item == NULL && (st == KAMA_OK || st == KAMA_ERR_INVALID)) {
-                st = load->sink.failed != KAMA_OK ? load->sink.failed : st;
-            }
-            km_load_complete(load, st, item, load->sink.sentence);
+            complete_from_sink(load, st);
         }
     }
     km_load_mark_running(load, false);

@@ -24,10 +24,17 @@
 
 struct km_load;
 
+/* How long the group may keep an answer. */
+struct km_load_keep {
+    uint32_t flags;        /* KAMA_NO_STORE */
+    int64_t absent_ttl_ms; /* of a miss; 0: the group's */
+};
+
 struct kama_sink {
     struct km_load *load;
     kama_value *item;   /* what was set last, with a reference; pinned */
     kama_status failed; /* why the last set failed */
+    struct km_load_keep keep;
     char sentence[KM_ERROR_BYTES_MAX];
 };
 
@@ -108,17 +115,17 @@ KAMA_NODISCARD kama_status km_load_run_here(struct km_load *load,
 void km_load_fail(struct km_load *load, kama_status status,
                   const char *sentence);
 
-/* Ends the load with what the loader said: item (a pinned reference, taken;
- * NULL: none) with KAMA_OK, and a sentence that may be empty. */
-void km_load_complete(struct km_load *load, kama_status status,
-                      kama_value *item, const char *sentence);
+/* What a loader said. */
+struct km_load_answer {
+    kama_status status;
+    kama_value *item;     /* with KAMA_OK: a pinned reference; else NULL */
+    const char *sentence; /* borrowed; may be empty */
+    struct km_load_keep keep;
+};
 
-/* Makes the item of a result. value is copied; options may be NULL. Errors:
- * TOO_LARGE, INVALID, NO_MEMORY. */
-KAMA_NODISCARD kama_status km_load_make_item(struct km_load *load,
-                                             kama_bytes value,
-                                             const kama_sink_options *options,
-                                             kama_value **ret_item);
+/* Ends the load with what the loader said. Takes the item. */
+void km_load_complete(struct km_load *load,
+                      const struct km_load_answer *answer);
 
 /* Ends the loads of the group that are overdue; a group without a pool has
  * no timer for those that nobody waits for. */

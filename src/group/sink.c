@@ -4,18 +4,36 @@
 
 #include "base/status.h"
 
-kama_status km_load_make_item(struct km_load *load, kama_bytes value,
-                              const kama_sink_options *options,
-                              kama_value **ret_item)
+#include <inttypes.h>
+
+static kama_status read_options(const kama_sink_options *options,
+                                kama_sink_options *ret_options)
+{
+    kama_sink_options_init(ret_options);
+    kama_status st = options == NULL
+                         ? KAMA_OK
+                         : km_struct_read(ret_options, sizeof *ret_options,
+                                          options, "sink options");
+    if (st == KAMA_OK && (ret_options->flags & ~(uint32_t)KAMA_NO_STORE) != 0) {
+        return km_fail(KAMA_ERR_INVALID,
+                       "sink options: flags %u: one is not known",
+                       ret_options->flags);
+    }
+    return st;
+}
+
+/* Makes the item of a value, which is copied, and says how long it may be
+ * kept. Errors: TOO_LARGE, INVALID, NO_MEMORY. */
+static kama_status make_item(struct km_load *load, kama_bytes value,
+                             const kama_sink_options *options,
+                             struct km_load_keep *ret_keep,
+                             kama_value **ret_item)
 {
     kama_group *group = load->group;
     kama_sink_options own;
-    kama_sink_options_init(&own);
-    kama_status st = options == NULL ? KAMA_OK
-                                     : km_struct_read(&own, sizeof own, options,
-                                                      "sink options");
     struct km_item_spec spec = {
         .key = kama_bytes_make(load->key, load->key_len), .value = value};
+    kama_status st = read_options(options, &own);
     if (st == KAMA_OK) {
         st = km_group_check_value(group, value);
     }
@@ -32,8 +50,26 @@ kama_status km_load_make_item(struct km_load *load, kama_bytes value,
         return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a value");
     }
     km_item_pin(item);
+    *ret_keep = (struct km_load_keep){.flags = own.flags};
     *ret_item = item;
     return KAMA_OK;
+}
+
+static kama_status read_absence(const kama_sink_options *options,
+                                struct km_load_keep *ret_keep)
+{
+    kama_sink_options own;
+    kama_status st = read_options(options, &own);
+    if (st == KAMA_OK && own.ttl_ms < KAMA_TTL_FOREVER) {
+        st =
+            km_fail(KAMA_ERR_INVALID,
+                    "ttl_ms: %" PRId64 " is neither > 0, 0 nor -1", own.ttl_ms);
+    }
+    if (st == KAMA_OK) {
+        *ret_keep = (struct km_load_keep){.flags = own.flags,
+                                          .absent_ttl_ms = own.ttl_ms};
+    }
+    return st;
 }
 
 /* Options that are wrong are the loader's mistake, whose own
@@ -43,20 +79,39 @@ static kama_status blame_loader(kama_status st)
     return st == KAMA_ERR_INVALID ? KAMA_ERR_LOADER : st;
 }
 
+/* Keeps why a call of the loader failed, for a loader that does not look at
+ * what was returned. Returns st. */
+static kama_status remember_failure(kama_sink *out, kama_status st)
+{
+    out->failed = blame_loader(st);
+    kama_sink_error(out, km_last_error());
+    return st;
+}
+
 kama_status kama_sink_set(kama_sink *out, kama_bytes value,
                           const kama_sink_options *options)
 {
     kama_value *item;
-    kama_status st = km_load_make_item(out->load, value, options, &item);
+    kama_status st = make_item(out->load, value, options, &out->keep, &item);
     if (st != KAMA_OK) {
-        out->failed = blame_loader(st);
-        kama_sink_error(out, km_last_error());
-        return st;
+        return remember_failure(out, st);
     }
     kama_value_unref(out->item);
     out->item = item;
     out->failed = KAMA_OK;
     return KAMA_OK;
+}
+
+kama_status kama_sink_absent(kama_sink *out, const kama_sink_options *options)
+{
+    kama_status st = read_absence(options, &out->keep);
+    if (st != KAMA_OK) {
+        return remember_failure(out, st);
+    }
+    kama_value_unref(out->item);
+    out->item = NULL;
+    out->failed = KAMA_OK;
+    return KAMA_MISS;
 }
 
 void kama_sink_error(kama_sink *out, const char *sentence)
@@ -81,16 +136,19 @@ void kama_load_finish(kama_deferred *deferred, kama_status status,
 {
     struct km_load *load = deferred->load;
     kama_group *group = load->group;
-    kama_value *item = NULL;
+    struct km_load_answer answer = {.status = status, .sentence = ""};
     if (km_group_enter(group)) {
+        kama_status st = KAMA_OK;
         if (status == KAMA_OK) {
-            status = blame_loader(
-                km_load_make_item(load, value, options, &item));
-            km_load_complete(load, status, item,
-                             status == KAMA_OK ? "" : km_last_error());
-        } else {
-            km_load_complete(load, status, NULL, "");
+            st = make_item(load, value, options, &answer.keep, &answer.item);
+        } else if (status == KAMA_MISS) {
+            st = read_absence(options, &answer.keep);
         }
+        if (st != KAMA_OK) {
+            answer.status = blame_loader(st);
+            answer.sentence = km_last_error();
+        }
+        km_load_complete(load, &answer);
         km_group_leave(group);
     }
     km_load_unref(load);
