@@ -38,6 +38,10 @@ typedef struct kama_loader_host {
                         kama_bytes value, const kama_sink_options *options);
     /* One line in the host's log; level 0 debug, 1 info, 2 warn, 3 error. */
     void (*log)(int level, const char *loader, const char *message);
+    /* As kama_sink_absent. Since 0.2: a plug-in that also works with 0.1 looks
+     * at struct_size first. */
+    kama_status (*sink_absent)(kama_sink *out,
+                               const kama_sink_options *options);
 } kama_loader_host;
 
 /* How a loader is opened. */

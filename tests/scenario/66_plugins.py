@@ -66,6 +66,10 @@ static kama_status load(void *loader, const kama_load *req, kama_sink *out)
         options.version = 7;
         return host->sink_set(out, KAMA_STR("value"), &options);
     }
+    if (strcmp(key, "absent") == 0) {
+        kama_sink_options options = {sizeof options, KAMA_NO_STORE, 0, 0};
+        return host->sink_absent(out, &options);
+    }
     if (strcmp(key, "later") == 0) { return defer(key, out); }
     if (strcmp(key, "nothing") == 0) { return KAMA_OK; }
     if (strcmp(key, "deferred") == 0) { return KAMA_DEFERRED; }
@@ -159,7 +163,8 @@ class Plugins(unittest.TestCase):
 
     def test_answers(self):
         with Daemon("--loader-path", self.folder.path, "--group",
-                    "g:loader=good:x,loader_timeout=500ms") as node, \
+                    "g:loader=good:x,loader_timeout=500ms,"
+                    "negative_ttl=60s") as node, \
                 Client(node) as client:
             self.assertEqual(node.wait_line("opened for somebody")["level"],
                              "warn")
@@ -180,12 +185,16 @@ class Plugins(unittest.TestCase):
                     (b"busy", "KAMA_ERR_OVERLOADED"),
                     (b"refused", "KAMA_ERR_INVALID"),
                     (b"miss", "KAMA_MISS"),
+                    (b"absent", "KAMA_MISS"),
                     (b"other", "KAMA_ERR_LOADER")):
                 self.assertEqual(client.error(key, "g")[0], status, key)
             self.assertEqual(client.error(b"other", "g")[1],
                              "the sentence of the plug-in")
             self.assertEqual(client.stats("g").loads_running, 0)
-            self.assertEqual(client.stats("g").entries, 2)
+            loads = client.stats("g").loads
+            for key in (b"miss", b"absent"):
+                self.assertEqual(client.error(key, "g")[0], "KAMA_MISS")
+            self.assertEqual(client.stats("g").loads, loads + 1)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ static const kama_loader_host host = {
     .load_defer = kama_load_defer,
     .load_finish = kama_load_finish,
     .log = write_log,
+    .sink_absent = kama_sink_absent,
 };
 
 /* -- the shared object --------------------------------------------------- */
