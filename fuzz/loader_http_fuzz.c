@@ -2,6 +2,7 @@
 /* The URL of the http loader and the headers of a response: text up to a NUL,
  * then a key that is also a header line. */
 #include "base/assert.h"
+#include "loaders/common/path.c"
 #include "loaders/http/freshness.c"
 #include "loaders/http/template.c"
 
@@ -12,6 +13,50 @@ static void check_url(const struct km_template *template, const char *url)
     size_t host_len = strcspn(skip_scheme(url), "/?");
     KM_ASSERT(strncmp(url, template->url,
                       (size_t)(skip_scheme(url) - url) + host_len) == 0);
+}
+
+/* Decodes %XX in place, once. Returns the new length. */
+static size_t decode_once(char *text, size_t len)
+{
+    size_t out = 0;
+    for (size_t i = 0; i < len; i++) {
+        int byte = i + 2 < len && text[i] == '%'
+                       ? hex_number((unsigned char *)text + i + 1, 2)
+                       : -1;
+        text[out++] = byte < 0 ? text[i] : (char)byte;
+        i += byte < 0 ? 0 : 2;
+    }
+    return out;
+}
+
+/* Segments of dots that a server sees in the path of url when it decodes
+ * `rounds` times; a slower and simpler reading than the loader's own. */
+static size_t dots_after(const char *url, unsigned rounds)
+{
+    const char *path = skip_scheme(url);
+    path += strcspn(path, "/?");
+    size_t len = strcspn(path, "?");
+    char *text = malloc(len + 1);
+    KM_ASSERT(text != NULL);
+    memcpy(text, path, len);
+    for (unsigned i = 0; i < rounds; i++) {
+        len = decode_once(text, len);
+    }
+    size_t count = count_dots((unsigned char *)text, len);
+    free(text);
+    return count;
+}
+
+/* A URL that is asked shows no reader more segments of dots than the URL of a
+ * harmless key. */
+static void check_path(const struct km_template *template, const char *url)
+{
+    char *harmless = km_template_url(template, kama_bytes_str("x"));
+    KM_ASSERT(harmless != NULL);
+    for (unsigned rounds = 0; rounds < 6; rounds++) {
+        KM_ASSERT(dots_after(url, rounds) <= dots_after(harmless, rounds));
+    }
+    free(harmless);
 }
 
 static void read_headers(kama_bytes line)
@@ -35,6 +80,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         char *url = km_template_url(&template, key);
         KM_ASSERT(url != NULL);
         check_url(&template, url);
+        if (km_template_check(&template, key) == KM_PATH_STAYS) {
+            check_path(&template, url);
+        }
         free(url);
         km_template_fini(&template);
     }

@@ -8,6 +8,7 @@ well or badly as the path says. Prints its port, ends with its input.
     /status/N       HTTP status N
     /body/N         N zero bytes
     /connections    how many connections there were
+    /requests       how many requests there were
     /redirect/N     N redirects, then a value
     /ACTION         one of ACTIONS
 """
@@ -18,6 +19,7 @@ import threading
 import urllib.parse
 
 accepted = []
+requested = []
 
 
 def response(body, status="200 OK", headers=""):
@@ -113,6 +115,8 @@ def answer(conn, target):
         conn.sendall(response(b"\0" * int(text)))
     elif action == "connections":
         conn.sendall(response(str(len(accepted)).encode()))
+    elif action == "requests":
+        conn.sendall(response(str(len(requested)).encode()))
     elif action == "redirect" and text != "0":
         where = f"Location: /redirect/{int(text) - 1}\r\n"
         conn.sendall(response(b"not this", "302 Found",
@@ -133,6 +137,7 @@ def serve(conn):
                 received += data
             head, received = received.split(b"\r\n\r\n", 1)
             target = head.split(b" ")[1].decode("latin-1")
+            requested.append(target)
             if answer(conn, target) == "close":
                 return
     except OSError:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A group whose origin is a web server: values, misses, Cache-Control, and a
 server that is slow, sick, too generous or gone."""
+import posixpath
 import threading
 import unittest
+import urllib.parse
 
 from kamatest import Client, Daemon, HttpOrigin, group, main, wait_until
 
@@ -21,6 +23,30 @@ def answer(path):
     if path[1:].isdigit():
         return int(path[1:]), b"no value"
     return 200, path.encode()
+
+
+FILES = {"/users/tom": b"row of tom", "/admin/secret": b"secret"}
+
+
+def careless_answer(path):
+    """As a server that decodes a path before it resolves its dots."""
+    plain = urllib.parse.unquote(path).replace("\\", "/")
+    body = FILES.get(posixpath.normpath(plain))
+    return (404, b"") if body is None else (200, body)
+
+
+class KeyTest(unittest.TestCase):
+    def test_a_key_stays_in_its_url(self):
+        with HttpOrigin(careless_answer) as origin:
+            text = group("users", loader="http:" + origin.url + "users/{key}")
+            with Daemon("--group", text) as node, Client(node) as client:
+                self.assertEqual(client.get(b"tom", "users"), b"row of tom")
+                for key in (b"../admin/secret", b"..\\admin\\secret",
+                            b"%2e%2e/admin/secret", b"x/../../admin/secret"):
+                    status, sentence = client.error(key, "users")
+                    self.assertEqual(status, "KAMA_ERR_INVALID", key)
+                    self.assertIn("path segment made of dots", sentence)
+            self.assertEqual(origin.requests, ["/users/tom"])
 
 
 class HttpTest(unittest.TestCase):

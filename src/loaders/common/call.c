@@ -8,6 +8,9 @@
 
 enum { SENTENCE_BYTES = 256 };
 
+/* A key in a sentence is cut at this. */
+enum { KEY_BYTES = 65 };
+
 int64_t km_call_now_ms(void)
 {
     struct timespec now;
@@ -53,6 +56,14 @@ kama_status km_call_fail(const struct km_call *call, kama_status status,
     va_end(args);
     call->host->sink_error(call->out, sentence);
     return status;
+}
+
+kama_status km_call_refuse_key(const struct km_call *call, const char *why)
+{
+    char key[KEY_BYTES];
+    km_quote(key, sizeof key, call->req->key);
+    return km_call_fail(call, KAMA_ERR_INVALID, "the key \"%s\" is refused: %s",
+                        key, why);
 }
 
 kama_status km_call_timeout(const struct km_call *call, const char *who)

@@ -39,6 +39,10 @@ kama_status km_call_set(const struct km_call *call, kama_bytes value,
 kama_status km_call_fail(const struct km_call *call, kama_status status,
                          const char *format, ...) KAMA_PRINTF(3, 4);
 
+/* KAMA_ERR_INVALID with a sentence that quotes the key, cut at 64 bytes, and
+ * says why the loader does not ask its origin for it. */
+kama_status km_call_refuse_key(const struct km_call *call, const char *why);
+
 /* KAMA_ERR_TIMEOUT with a sentence that names who was too slow. */
 kama_status km_call_timeout(const struct km_call *call, const char *who);
 

@@ -117,6 +117,14 @@ static kama_status load(void *arg, const kama_load *req, kama_sink *out)
     struct http_loader *loader = arg;
     struct km_call call;
     km_call_init(&call, loader->host, req, out);
+    enum km_path_verdict verdict =
+        km_template_check(&loader->template, req->key);
+    if (verdict == KM_PATH_NO_MEMORY) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    if (verdict == KM_PATH_LEAVES) {
+        return km_call_refuse_key(&call, KM_PATH_LEAVES_REASON);
+    }
     char *url = km_template_url(&loader->template, req->key);
     if (url == NULL) {
         return KAMA_ERR_NO_MEMORY;

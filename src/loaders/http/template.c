@@ -2,12 +2,13 @@
 /* A URL, and the key in it. */
 #include "template.h"
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-static const char SLOT[] = "{key}";
+static const char SLOT[] = KM_PATH_SLOT;
 static const char SHORT_SCHEME[] = "http:";
 enum { SLOT_LEN = sizeof SLOT - 1 };
 
@@ -35,6 +36,19 @@ static bool has_bad_character(const char *url)
     return false;
 }
 
+/* A % that begins no encoded byte: a key behind it could complete one. */
+static bool has_bad_percent(const char *url)
+{
+    while ((url = strchr(url, '%')) != NULL) {
+        if (!isxdigit((unsigned char)url[1]) ||
+            !isxdigit((unsigned char)url[2])) {
+            return true;
+        }
+        url++;
+    }
+    return false;
+}
+
 static size_t count_slots(const char *url)
 {
     size_t count = 0;
@@ -54,6 +68,9 @@ static const char *check(const char *url)
     }
     if (has_bad_character(url)) {
         return "a blank, a control character, # or \\ cannot be in the URL";
+    }
+    if (has_bad_percent(url)) {
+        return "a % in the URL is not followed by two hexadecimal digits";
     }
     size_t host_len = strcspn(host, "/?");
     if (host_len == 0) {
@@ -108,6 +125,8 @@ const char *km_template_new(const char *text, struct km_template *ret_template)
     ret_template->url = url;
     ret_template->origin = origin;
     ret_template->slots = count_slots(url);
+    const char *host = skip_scheme(url);
+    ret_template->path = host + strcspn(host, "/?");
     return NULL;
 }
 
@@ -126,19 +145,13 @@ static bool is_plain(unsigned char c)
            c == '~';
 }
 
-static bool is_dots(kama_bytes key)
-{
-    return key.len <= 2 && memcmp(key.data, "..", key.len) == 0;
-}
-
 /* Writes the encoded key to out. Returns its end. */
 static char *encode(kama_bytes key, char *out)
 {
     static const char digits[] = "0123456789ABCDEF";
     const unsigned char *in = key.data;
-    bool everything = is_dots(key);
     for (size_t i = 0; i < key.len; i++) {
-        if (is_plain(in[i]) && !everything) {
+        if (is_plain(in[i])) {
             *out++ = (char)in[i];
             continue;
         }
@@ -165,4 +178,50 @@ char *km_template_url(const struct km_template *template, kama_bytes key)
     }
     strcpy(out, in);
     return url;
+}
+
+/* -- keys --------------------------------------------------------------- */
+
+/* Whether a parameter of the query is a path too, as the template writes it. */
+static bool has_slash(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == '/' || strncasecmp(text + i, "%2f", 3) == 0 ||
+            strncasecmp(text + i, "%5c", 3) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum km_path_verdict check_parameters(const char *query, kama_bytes key)
+{
+    enum km_path_verdict verdict = KM_PATH_STAYS;
+    while (verdict == KM_PATH_STAYS) {
+        size_t len = strcspn(query, "&");
+        if (memmem(query, len, SLOT, SLOT_LEN) != NULL &&
+            has_slash(query, len)) {
+            verdict = km_path_check(kama_bytes_make(query, len), key);
+        }
+        if (query[len] == '\0') {
+            break;
+        }
+        query += len + 1;
+    }
+    return verdict;
+}
+
+enum km_path_verdict km_template_check(const struct km_template *template,
+                                       kama_bytes key)
+{
+    const char *path = template->path;
+    size_t len = strcspn(path, "?");
+    enum km_path_verdict verdict = KM_PATH_STAYS;
+    if (memmem(path, len, SLOT, SLOT_LEN) != NULL) {
+        verdict = km_path_check(kama_bytes_make(path, len), key);
+    }
+    if (verdict == KM_PATH_STAYS && path[len] == '?') {
+        verdict = check_parameters(path + len + 1, key);
+    }
+    return verdict;
 }
