@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* The command of the exec loader: text up to a NUL, then a key. */
 #include "base/assert.h"
+#include "loaders/common/path.c"
 #include "loaders/exec/command.c"
 
 #include <stdint.h>
+
+/* A key that may be used made no option of a word that it begins. */
+static void check_arguments(const struct km_command *command, char **arguments)
+{
+    for (size_t i = 1; i < command->options_end; i++) {
+        KM_ASSERT(command->words[i][0] == '-' || arguments[i][0] != '-');
+    }
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -14,9 +23,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct km_command command;
     if (km_command_new(text, &command) == NULL) {
         KM_ASSERT(command.count > 0 && command.text_bytes <= strlen(text) + 1);
+        const char *reason = NULL;
+        kama_status status = km_command_check(&command, key, &reason);
+        KM_ASSERT(status == KAMA_OK || reason != NULL);
         char **arguments = km_command_arguments(&command, key);
         KM_ASSERT(arguments != NULL && arguments[command.count] == NULL);
         KM_ASSERT(strcmp(arguments[0], command.words[0]) == 0);
+        if (status == KAMA_OK) {
+            check_arguments(&command, arguments);
+        }
         free(arguments);
         km_command_fini(&command);
     }

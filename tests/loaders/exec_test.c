@@ -126,8 +126,77 @@ static void test_key_is_not_syntax(void **state)
     char value[64];
     snprintf(value, sizeof value, "<--><%s>", KEY);
     host_expect_value(&plugin, KAMA_STR(KEY), KAMA_STR(value), 0);
-    host_expect_status(&plugin, KAMA_BYTES("a\0b", 3), KAMA_ERR_LOADER, "NUL");
     host_close(&plugin);
+}
+
+/* Arguments, a key that is refused there, and what the sentence says. */
+static const struct {
+    const char *arguments;
+    const char *key;
+    size_t len; /* 0: of the string */
+    const char *text;
+} REFUSED[] = {
+    {"{key}", "a\0b", 3, "NUL"},
+    {"--id={key}", "\0", 1, "NUL"},
+    {"{key}", "-x", 0, "option"},
+    {"{key}", "--", 0, "option"},
+    {"{key}={key}", "-x", 0, "option"},
+    {"-n {key}", "-", 0, "option"},
+    {"{key} --", "-x", 0, "option"},
+    {"/srv/users/{key}", "../admin", 0, "dots"},
+    {"-- /srv/{key}.txt", "a/../../b", 0, "dots"},
+    {"--file=/srv/{key}/row", "..", 0, "dots"},
+    {"./{key}", "..", 0, "dots"},
+    {"http://o/users/{key}", "%2e%2e/admin", 0, "dots"},
+};
+
+/* A key is not an option of the program, does not leave a path, and is not
+ * cut at a NUL byte: it is refused, and nothing is started. */
+static void test_key_stays_in_its_argument(void **state)
+{
+    (void)state;
+    char body[160];
+    struct host_plugin plugin;
+    snprintf(body, sizeof body, ": > '%s/started'", folder);
+    for (size_t i = 0; i < sizeof REFUSED / sizeof REFUSED[0]; i++) {
+        size_t len =
+            REFUSED[i].len != 0 ? REFUSED[i].len : strlen(REFUSED[i].key);
+        print_message("%zu: %s\n", i, REFUSED[i].arguments);
+        open_script(&plugin, body, REFUSED[i].arguments, NULL);
+        host_expect_status(&plugin, KAMA_BYTES(REFUSED[i].key, len),
+                           KAMA_ERR_INVALID, REFUSED[i].text);
+        host_close(&plugin);
+    }
+    snprintf(body, sizeof body, "%s/started", folder);
+    assert_int_equal(access(body, F_OK), -1);
+}
+
+/* A key may begin with - behind something of the configuration, and hold dots
+ * where no path is written. */
+static void test_keys_that_look_alike(void **state)
+{
+    (void)state;
+    static const char PRINT[] = "for a; do printf '<%s>' \"$a\"; done";
+    static const struct {
+        const char *arguments;
+        const char *key;
+        const char *value;
+    } taken[] = {
+        {"-- {key}", "-x", "<--><-x>"},
+        {"--id={key}", "-x", "<--id=-x>"},
+        {"-i{key}", "-x", "<-i-x>"},
+        {"-- -{key}", "x", "<--><-x>"},
+        {"{key}", "../x", "<../x>"},
+        {"../a/{key}", "..b", "<../a/..b>"},
+        {"/srv/{key}", "/etc/x", "</srv//etc/x>"},
+    };
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
+        struct host_plugin plugin;
+        open_script(&plugin, PRINT, taken[i].arguments, NULL);
+        host_expect_value(&plugin, kama_bytes_str(taken[i].key),
+                          kama_bytes_str(taken[i].value), 0);
+        host_close(&plugin);
+    }
 }
 
 /* A program may leave its input unread. */
@@ -190,6 +259,8 @@ static void test_refused_at_the_start(void **state)
     host_expect_refused("exec", "  \t", "no program");
     host_expect_refused("exec", "cat", "not a path");
     host_expect_refused("exec", "/bin/{key}", "cannot contain {key}");
+    host_expect_refused("exec", "/bin/cat -{key}", "choose an option");
+    host_expect_refused("exec", "/bin/cat --{key}=1", "choose an option");
     host_expect_refused("exec", "/bin/cat \"open", "not closed");
     host_expect_refused("exec", "/bin/cat end\\", "backslash");
     host_expect_refused("exec", "/nowhere/cat", "No such file");
@@ -383,6 +454,8 @@ int main(void)
         TEST(test_key_on_stdin),
         TEST(test_arguments),
         TEST(test_key_is_not_syntax),
+        TEST(test_key_stays_in_its_argument),
+        TEST(test_keys_that_look_alike),
         TEST(test_unread_input),
         TEST(test_exit_codes),
         TEST(test_much_stderr),

@@ -45,12 +45,13 @@ class ExecTest(unittest.TestCase):
     def test_answers(self):
         with self.node() as node, Client(node) as client:
             self.assertEqual(client.get(b"tom", "g"), b"tom:tom")
-            self.assertEqual(client.get(b"-x $(id) '\n", "g"),
-                             b"-x $(id) '\n:-x $(id) '\n")
+            self.assertEqual(client.get(b"x $(id) '\n", "g"),
+                             b"x $(id) '\n:x $(id) '\n")
             for key, status, text in ((b"miss", "KAMA_MISS", ""),
                                       (b"fail", "KAMA_ERR_LOADER", "no luck"),
                                       (b"crash", "KAMA_ERR_LOADER", "signal"),
-                                      (b"a\0b", "KAMA_ERR_LOADER", "NUL"),
+                                      (b"a\0b", "KAMA_ERR_INVALID", "NUL"),
+                                      (b"-x", "KAMA_ERR_INVALID", "option"),
                                       (b"flood", "KAMA_ERR_TOO_LARGE", "")):
                 got, sentence = client.error(key, "g")
                 self.assertEqual(got, status, sentence)
@@ -80,7 +81,7 @@ class ExecTest(unittest.TestCase):
                 r"^```sh\n#!/bin/sh\n(.*?)^```", text.read(), re.M | re.S)
                 if "from-node" in block)
         script = self.folder.script("from-node", wrapper)
-        near = group("g", loader="exec:%s {key}" % script)
+        near = group("g", loader="exec:%s -- {key}" % script)
         with Daemon() as far:
             env = {"FROM_NODE": far.address, "PATH": os.path.dirname(CLI) +
                    ":" + os.environ["PATH"]}

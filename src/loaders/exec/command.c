@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char SLOT[] = "{key}";
+static const char SLOT[] = KM_PATH_SLOT;
 enum { SLOT_LEN = sizeof SLOT - 1 };
 
 static bool is_blank(char c)
@@ -68,6 +68,35 @@ static size_t count_slots(const char *word)
     return count;
 }
 
+/* Where the program's options end: the index of the word `--`, or count. */
+static size_t find_options_end(const struct km_command *command)
+{
+    size_t i = 1;
+    while (i < command->count && strcmp(command->words[i], "--") != 0) {
+        i++;
+    }
+    return i;
+}
+
+/* Whether the key would be the name of an option: -{key}, --{key}. */
+static bool is_option_slot(const char *word)
+{
+    size_t dashes = strspn(word, "-");
+    return dashes > 0 && strncmp(word + dashes, SLOT, SLOT_LEN) == 0;
+}
+
+static const char *check_words(struct km_command *command)
+{
+    command->options_end = find_options_end(command);
+    for (size_t i = 1; i < command->count; i++) {
+        if (i < command->options_end && is_option_slot(command->words[i])) {
+            return "{key} cannot choose an option of the program";
+        }
+        command->slots += count_slots(command->words[i]);
+    }
+    return NULL;
+}
+
 static const char *check(struct km_command *command)
 {
     if (command->count == 0) {
@@ -79,10 +108,7 @@ static const char *check(struct km_command *command)
     if (count_slots(command->words[0]) > 0) {
         return "the program itself cannot contain {key}";
     }
-    for (size_t i = 1; i < command->count; i++) {
-        command->slots += count_slots(command->words[i]);
-    }
-    return NULL;
+    return check_words(command);
 }
 
 const char *km_command_new(const char *text, struct km_command *ret_command)
@@ -113,6 +139,63 @@ void km_command_fini(struct km_command *command)
 {
     free(command->words);
     memset(command, 0, sizeof *command);
+}
+
+/* -- keys --------------------------------------------------------------- */
+
+/* KM_PATH_LEAVES when word is a path, as the configuration writes it, and the
+ * key leads out of it. */
+static enum km_path_verdict check_path(const char *word, kama_bytes key)
+{
+    if (strchr(word, '/') == NULL || strstr(word, SLOT) == NULL) {
+        return KM_PATH_STAYS;
+    }
+    return km_path_check(kama_bytes_str(word), key);
+}
+
+static bool becomes_option(const struct km_command *command, size_t i,
+                           kama_bytes key)
+{
+    return i < command->options_end && *(const char *)key.data == '-' &&
+           strncmp(command->words[i], SLOT, SLOT_LEN) == 0;
+}
+
+static kama_status check_word(const struct km_command *command, size_t i,
+                              kama_bytes key, const char **ret_reason)
+{
+    if (becomes_option(command, i, key)) {
+        *ret_reason = "the program could take it for an option; write "
+                      "--name={key} or -- {key} in the configuration";
+        return KAMA_ERR_INVALID;
+    }
+    switch (check_path(command->words[i], key)) {
+    case KM_PATH_LEAVES:
+        *ret_reason = KM_PATH_LEAVES_REASON;
+        return KAMA_ERR_INVALID;
+    case KM_PATH_NO_MEMORY:
+        return KAMA_ERR_NO_MEMORY;
+    case KM_PATH_STAYS:
+        break;
+    }
+    return KAMA_OK;
+}
+
+kama_status km_command_check(const struct km_command *command, kama_bytes key,
+                             const char **ret_reason)
+{
+    if (command->slots == 0) {
+        return KAMA_OK;
+    }
+    if (key.len == 0 || memchr(key.data, '\0', key.len) != NULL) {
+        *ret_reason = "an empty key or one with a NUL byte does not fit into "
+                      "{key} of an argument";
+        return KAMA_ERR_INVALID;
+    }
+    kama_status status = KAMA_OK;
+    for (size_t i = 1; i < command->count && status == KAMA_OK; i++) {
+        status = check_word(command, i, key, ret_reason);
+    }
+    return status;
 }
 
 /* Copies word to out with key in its slots. Returns the end of the copy. */

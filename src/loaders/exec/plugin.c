@@ -127,16 +127,19 @@ static kama_status load(void *arg, const kama_load *req, kama_sink *out)
     const struct exec_loader *loader = arg;
     struct km_call call;
     km_call_init(&call, loader->host, req, out);
-    if (loader->command.slots > 0 &&
-        memchr(req->key.data, '\0', req->key.len) != NULL) {
-        return km_call_fail(&call, KAMA_ERR_LOADER,
-                            "a key with a NUL byte does not fit into {key}");
+    const char *reason = NULL;
+    kama_status status = km_command_check(&loader->command, req->key, &reason);
+    if (status == KAMA_ERR_INVALID) {
+        return km_call_refuse_key(&call, reason);
+    }
+    if (status != KAMA_OK) {
+        return status;
     }
     char **arguments = km_command_arguments(&loader->command, req->key);
     if (arguments == NULL) {
         return KAMA_ERR_NO_MEMORY;
     }
-    kama_status status = run(loader, &call, arguments);
+    status = run(loader, &call, arguments);
     free(arguments);
     return status;
 }
