@@ -110,6 +110,34 @@ static void test_values(void **state)
     host_close(&plugin);
 }
 
+/* The key is a value of the query, TEXT or BLOB as the option says, whatever
+ * it looks like; it is never SQL. */
+static void test_key_is_a_value(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {
+        "1",     "NULL",        "?1",  "x'6162'", "'||1||'", "; DROP TABLE t",
+        "tom\n", "/* */ \"t\"", "-- x"};
+    struct host_plugin text;
+    struct host_plugin blob;
+    open_query(&text, "query=SELECT typeof(?1) || ' ' || ?1");
+    char blob_config[sizeof config_text];
+    snprintf(blob_config, sizeof blob_config,
+             "%s?bind=blob&query=SELECT typeof(?1) || ' ' || ?1", path);
+    host_open(&blob, "sqlite", blob_config, NULL);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        char value[64];
+        snprintf(value, sizeof value, "text %s", keys[i]);
+        host_expect_value(&text, kama_bytes_str(keys[i]), kama_bytes_str(value),
+                          0);
+        snprintf(value, sizeof value, "blob %s", keys[i]);
+        host_expect_value(&blob, kama_bytes_str(keys[i]), kama_bytes_str(value),
+                          0);
+    }
+    host_close(&text);
+    host_close(&blob);
+}
+
 /* A second column named ttl_ms is the time to live. */
 static void test_ttl_column(void **state)
 {
@@ -379,6 +407,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_values),
+        TEST(test_key_is_a_value),
         TEST(test_ttl_column),
         TEST(test_bind_blob),
         TEST(test_sql_is_undecoded),
