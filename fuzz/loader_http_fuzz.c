@@ -2,17 +2,19 @@
 /* The URL of the http loader and the headers of a response: text up to a NUL,
  * then a key that is also a header line. */
 #include "base/assert.h"
+#include "loaders/common/call.c"
 #include "loaders/common/path.c"
+#include "loaders/http/config.c"
 #include "loaders/http/freshness.c"
 #include "loaders/http/template.c"
 
-static void check_url(const struct km_template *template, const char *url)
+/* A filled path is a path still: nothing in it ends it, and a query is one of
+ * the template's. */
+static void check_filled(const char *template, const char *filled)
 {
-    KM_ASSERT(strncasecmp(url, "http", 4) == 0);
-    KM_ASSERT(!has_bad_character(url));
-    size_t host_len = strcspn(skip_scheme(url), "/?");
-    KM_ASSERT(strncmp(url, template->url,
-                      (size_t)(skip_scheme(url) - url) + host_len) == 0);
+    KM_ASSERT(filled[0] == '/');
+    KM_ASSERT(!has_bad_character(filled) && !has_bad_percent(filled));
+    KM_ASSERT((strchr(filled, '?') != NULL) == (strchr(template, '?') != NULL));
 }
 
 /* Decodes %XX in place, once. Returns the new length. */
@@ -29,12 +31,10 @@ static size_t decode_once(char *text, size_t len)
     return out;
 }
 
-/* Segments of dots that a server sees in the path of url when it decodes
- * `rounds` times; a slower and simpler reading than the loader's own. */
-static size_t dots_after(const char *url, unsigned rounds)
+/* Segments of dots that a server sees in a path when it decodes `rounds`
+ * times; a slower and simpler reading than the loader's own. */
+static size_t dots_after(const char *path, unsigned rounds)
 {
-    const char *path = skip_scheme(url);
-    path += strcspn(path, "/?");
     size_t len = strcspn(path, "?");
     char *text = malloc(len + 1);
     KM_ASSERT(text != NULL);
@@ -47,14 +47,14 @@ static size_t dots_after(const char *url, unsigned rounds)
     return count;
 }
 
-/* A URL that is asked shows no reader more segments of dots than the URL of a
- * harmless key. */
-static void check_path(const struct km_template *template, const char *url)
+/* A path that is asked for shows no reader more segments of dots than that of
+ * a harmless key. */
+static void check_dots(const char *template, const char *filled)
 {
-    char *harmless = km_template_url(template, kama_bytes_str("x"));
+    char *harmless = km_template_fill("", template, kama_bytes_str("x"));
     KM_ASSERT(harmless != NULL);
     for (unsigned rounds = 0; rounds < 6; rounds++) {
-        KM_ASSERT(dots_after(url, rounds) <= dots_after(harmless, rounds));
+        KM_ASSERT(dots_after(filled, rounds) <= dots_after(harmless, rounds));
     }
     free(harmless);
 }
@@ -69,22 +69,28 @@ static void read_headers(kama_bytes line)
     KM_ASSERT(ttl_ms >= 0 && ttl_ms <= SECONDS_MAX * 1000);
 }
 
+static void fill_path(const char *template, kama_bytes key)
+{
+    char *filled = km_template_fill("", template, key);
+    KM_ASSERT(filled != NULL);
+    check_filled(template, filled);
+    if (km_template_check(template, key) == KM_PATH_STAYS) {
+        check_dots(template, filled);
+    }
+    free(filled);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     char *text = strndup((const char *)data, len);
     KM_ASSERT(text != NULL);
     size_t used = strlen(text) + (strlen(text) < len);
     kama_bytes key = kama_bytes_make(data + used, len - used);
-    struct km_template template;
-    if (km_template_new(text, &template) == NULL) {
-        char *url = km_template_url(&template, key);
-        KM_ASSERT(url != NULL);
-        check_url(&template, url);
-        if (km_template_check(&template, key) == KM_PATH_STAYS) {
-            check_path(&template, url);
-        }
-        free(url);
-        km_template_fini(&template);
+    struct km_http_config config;
+    char error[256];
+    if (km_http_config_parse(text, &config, error, sizeof error) == KAMA_OK) {
+        fill_path(config.path, key);
+        km_http_config_fini(&config);
     }
     read_headers(key);
     free(text);

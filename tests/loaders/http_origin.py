@@ -10,9 +10,12 @@ well or badly as the path says. Prints its port, ends with its input.
     /connections    how many connections there were
     /requests       how many requests there were
     /redirect/N     N redirects, then a value
+    /to/URL         a redirect to the URL (percent-encoded)
+    /login          the header Authorization, or "none"
     /ACTION         one of ACTIONS
 """
 import os
+import re
 import socket
 import sys
 import threading
@@ -101,7 +104,7 @@ ACTIONS = {name[len("answer_"):]: function
            if name.startswith("answer_")}
 
 
-def answer(conn, target):
+def answer(conn, target, head):
     _, action, *rest = target.split("/", 2)
     text = rest[0] if rest else ""
     if action in ACTIONS:
@@ -115,6 +118,12 @@ def answer(conn, target):
         conn.sendall(response(b"\0" * int(text)))
     elif action == "connections":
         conn.sendall(response(str(len(accepted)).encode()))
+    elif action == "to":
+        where = urllib.parse.unquote(text, "latin-1")
+        conn.sendall(response(b"", "302 Found", f"Location: {where}\r\n"))
+    elif action == "login":
+        found = re.search(rb"\r\nAuthorization: ([^\r]*)", head)
+        conn.sendall(response(found.group(1) if found else b"none"))
     elif action == "requests":
         conn.sendall(response(str(len(requested)).encode()))
     elif action == "redirect" and text != "0":
@@ -138,7 +147,7 @@ def serve(conn):
             head, received = received.split(b"\r\n\r\n", 1)
             target = head.split(b" ")[1].decode("latin-1")
             requested.append(target)
-            if answer(conn, target) == "close":
+            if answer(conn, target, head) == "close":
                 return
     except OSError:
         pass

@@ -259,6 +259,17 @@ static void test_refused_at_the_start(void **state)
     host_expect_refused("http", "http://{key}.x/{key}", "choose the host");
     host_expect_refused("http", "http://host/{key}#x", "#");
     host_expect_refused("http", "http://host/{key} x", "blank");
+    host_expect_refused("http", "http://host/{key} redirect=any", "option");
+    host_expect_refused("http", "http://host/{key} redirects=all", "\"all\"");
+    host_expect_refused("http", "http://host:99999/{key}", "in 1..65535");
+    host_expect_refused("http", "http://host:0/{key}", "in 1..65535");
+    host_expect_refused("http", "http://host:-1/{key}", "in 1..65535");
+    host_expect_refused("http", "http://host:80x/{key}", "in 1..65535");
+    host_expect_refused("http", "http://:80/{key}", "cannot be read");
+    host_expect_refused("http", "http://me:secret@/{key}", "cannot be read");
+    host_expect_refused("http", "http://[::1/{key}", "cannot be read");
+    host_expect_refused("http", "http://a@b@c/{key}", "cannot be read");
+    host_expect_refused("http", "http://ho st/{key}", "no {key}");
     host_expect_refused("http", "http://host/%{key}", "hexadecimal");
     host_expect_refused("http", "http://host/%2{key}", "hexadecimal");
     host_expect_refused("http", "http://host/{key}%zz", "hexadecimal");
@@ -357,6 +368,79 @@ static void test_redirects(void **state)
     host_close(&plugin);
 }
 
+/* Opens /to/{key}, with options behind it: the origin redirects to the key. */
+static void open_redirects(struct host_plugin *plugin, const char *login,
+                           const char *options)
+{
+    char text[128];
+    snprintf(text, sizeof text, "http://%s127.0.0.1:%d/to/{key} %s", login,
+             port, options);
+    host_open(plugin, "http", text, NULL);
+    if (plugin->status != KAMA_OK) {
+        fail_msg("%s", plugin->error);
+    }
+}
+
+/* Redirects to prefix, the origin's port and path. value NULL: it is not
+ * followed. */
+static void expect_redirect(const struct host_plugin *plugin,
+                            const char *prefix, const char *path,
+                            const char *value)
+{
+    char target[128];
+    snprintf(target, sizeof target, "%s:%d%s", prefix, port, path);
+    kama_bytes key = kama_bytes_str(prefix[0] != '\0' ? target : path);
+    print_message("%s\n", (const char *)key.data);
+    if (value != NULL) {
+        host_expect_value(plugin, key, kama_bytes_str(value), 0);
+    } else {
+        host_expect_status(plugin, key, KAMA_ERR_LOADER, "redirects=any");
+    }
+}
+
+/* Redirects stay with the scheme, the host and the port of the URL. */
+static void test_redirects_stay_with_the_origin(void **state)
+{
+    (void)state;
+    struct host_plugin plugin;
+    open_redirects(&plugin, "", "");
+    expect_redirect(&plugin, "", "/echo/a", "/echo/a");
+    expect_redirect(&plugin, "", "/echo/a b", "/echo/a%20b");
+    expect_redirect(&plugin, "http://127.0.0.1", "/echo/a", "/echo/a");
+    expect_redirect(&plugin, "HTTP://127.0.0.1", "/echo/a", "/echo/a");
+    expect_redirect(&plugin, "//127.0.0.1", "/echo/a", "/echo/a");
+    expect_redirect(&plugin, "//localhost", "/echo/a", NULL);
+    expect_redirect(&plugin, "http://localhost", "/echo/a", NULL);
+    expect_redirect(&plugin, "http://127.0.0.2", "/echo/a", NULL);
+    expect_redirect(&plugin, "https://127.0.0.1", "/echo/a", NULL);
+    expect_redirect(&plugin, "http://127.0.0.1", "@localhost/echo/a", NULL);
+    expect_redirect(&plugin, "gopher://127.0.0.1", "/", NULL);
+    expect_redirect(&plugin, "", "http://127.0.0.1:1/", NULL);
+    expect_redirect(&plugin, "", "http://127.0.0.1/", NULL);
+    expect_redirect(&plugin, "", "file:///etc/passwd", NULL);
+    host_expect_status(&plugin, KAMA_STR("http://["), KAMA_ERR_LOADER,
+                       "a URL that cannot be read");
+    host_close(&plugin);
+}
+
+/* redirects=any follows to other origins, but to no file; name and password
+ * are for the configured origin alone. */
+static void test_redirects_any(void **state)
+{
+    (void)state;
+    static const char SECRET[] = "Basic bWU6c2VjcmV0";
+    struct host_plugin plugin;
+    open_redirects(&plugin, "me:secret@", "redirects=any");
+    expect_redirect(&plugin, "", "/login", SECRET);
+    expect_redirect(&plugin, "http://127.0.0.1", "/login", SECRET);
+    expect_redirect(&plugin, "http://localhost", "/login", "none");
+    expect_redirect(&plugin, "", "file:///etc/passwd", NULL);
+    host_close(&plugin);
+    open_redirects(&plugin, "me%40home:sec%2Fret@", " redirects=same ");
+    expect_redirect(&plugin, "", "/login", "Basic bWVAaG9tZTpzZWMvcmV0");
+    host_close(&plugin);
+}
+
 /* Half a response is no value. */
 static void test_broken_responses(void **state)
 {
@@ -409,6 +493,23 @@ static void test_refused_connection(void **state)
     assert_null(strstr(result.sentence, "secret"));
     host_result_fini(&result);
     host_close(&plugin);
+}
+
+/* What is wrong is said without the password that the URL may have. */
+static void test_no_password_in_sentences(void **state)
+{
+    (void)state;
+    static const char *const tails[] = {
+        "", "/", "/{key} x", "/%{key}", ":x/{key}", "/{key}#", "@/{key}"};
+    for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++) {
+        struct host_plugin plugin;
+        char text[64];
+        snprintf(text, sizeof text, "http://me:secret@host%s", tails[i]);
+        host_open(&plugin, "http", text, NULL);
+        assert_true(plugin.status < 0);
+        assert_true(plugin.error[0] != '\0');
+        assert_null(strstr(plugin.error, "secret"));
+    }
 }
 
 static void allow_1000_bytes(kama_loader_config *config)
@@ -532,9 +633,12 @@ int main(void)
         cmocka_unit_test(test_freshness),
         cmocka_unit_test(test_body_forms),
         cmocka_unit_test(test_redirects),
+        cmocka_unit_test(test_redirects_stay_with_the_origin),
+        cmocka_unit_test(test_redirects_any),
         cmocka_unit_test(test_broken_responses),
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_refused_connection),
+        cmocka_unit_test(test_no_password_in_sentences),
         cmocka_unit_test(test_value_limit),
         cmocka_unit_test(test_keep_alive),
         cmocka_unit_test(test_many_threads),

@@ -17,9 +17,9 @@
 
 struct http_loader {
     const kama_loader_host *host;
-    struct km_template template;
+    struct km_http_config config;
+    struct km_transfer_options transfers;
     struct km_spares spares; /* of struct km_transfer */
-    uint64_t max_value_bytes;
 };
 
 static void close_transfer(void *item)
@@ -29,42 +29,15 @@ static void close_transfer(void *item)
 
 /* -- one load ----------------------------------------------------------- */
 
-/* A load that ended before its response did. */
-static kama_status answer_broken(const struct http_loader *loader,
+static const char *origin_of(const struct http_loader *loader)
+{
+    return loader->transfers.origin.text;
+}
+
+static kama_status answer_status(const struct http_loader *loader,
                                  const struct km_call *call,
                                  const struct km_transfer *transfer)
 {
-    if (transfer->body_result == KM_BLOB_FULL) {
-        return km_call_too_large(call, loader->max_value_bytes);
-    }
-    if (transfer->body_result == KM_BLOB_NO_MEMORY ||
-        transfer->result == CURLE_OUT_OF_MEMORY) {
-        return KAMA_ERR_NO_MEMORY;
-    }
-    if (transfer->result == CURLE_OPERATION_TIMEDOUT) {
-        return km_call_timeout(call, loader->template.origin);
-    }
-    return km_call_fail(
-        call, KAMA_ERR_LOADER, "%s: %s", loader->template.origin,
-        transfer->error[0] != '\0' ? transfer->error
-                                   : curl_easy_strerror(transfer->result));
-}
-
-/* Whether the status line alone is the answer, so that it does not matter
- * how the body ended. */
-static bool is_final(const struct km_transfer *transfer)
-{
-    return transfer->result == CURLE_OK ||
-           (transfer->result == CURLE_WRITE_ERROR && transfer->status != 200);
-}
-
-static kama_status answer(const struct http_loader *loader,
-                          const struct km_call *call,
-                          const struct km_transfer *transfer)
-{
-    if (!is_final(transfer)) {
-        return answer_broken(loader, call, transfer);
-    }
     switch (transfer->status) {
     case 200:
         return km_call_set(
@@ -75,15 +48,46 @@ static kama_status answer(const struct http_loader *loader,
         return KAMA_MISS;
     default:
         return km_call_fail(call, KAMA_ERR_LOADER, "%s: HTTP status %ld",
-                            loader->template.origin, transfer->status);
+                            origin_of(loader), transfer->status);
     }
+}
+
+static kama_status answer(const struct http_loader *loader,
+                          const struct km_call *call,
+                          const struct km_transfer *transfer)
+{
+    switch (transfer->end) {
+    case KM_TRANSFER_ANSWERED:
+        return answer_status(loader, call, transfer);
+    case KM_TRANSFER_TOO_LARGE:
+        return km_call_too_large(call, loader->transfers.max_value_bytes);
+    case KM_TRANSFER_OVERDUE:
+        return km_call_timeout(call, origin_of(loader));
+    case KM_TRANSFER_NO_MEMORY:
+        return KAMA_ERR_NO_MEMORY;
+    case KM_TRANSFER_REDIRECTS:
+        return km_call_fail(call, KAMA_ERR_LOADER,
+                            "%s: more than 3 redirects, the last one to %s",
+                            origin_of(loader), transfer->there);
+    case KM_TRANSFER_ELSEWHERE:
+        return km_call_fail(call, KAMA_ERR_LOADER,
+                            "%s: it redirects to %s, which is not followed; "
+                            "the loader's option redirects=any permits other "
+                            "origins of http and https",
+                            origin_of(loader), transfer->there);
+    case KM_TRANSFER_BROKEN:
+        break;
+    }
+    return km_call_fail(call, KAMA_ERR_LOADER, "%s: %s", origin_of(loader),
+                        transfer->error[0] != '\0'
+                            ? transfer->error
+                            : curl_easy_strerror(transfer->result));
 }
 
 static struct km_transfer *take_transfer(struct http_loader *loader)
 {
     struct km_transfer *transfer = km_spares_take(&loader->spares);
-    return transfer != NULL ? transfer
-                            : km_transfer_new(loader->max_value_bytes);
+    return transfer != NULL ? transfer : km_transfer_new(&loader->transfers);
 }
 
 static void give_transfer(struct http_loader *loader,
@@ -98,15 +102,11 @@ static void give_transfer(struct http_loader *loader,
 static kama_status fetch(struct http_loader *loader, const struct km_call *call,
                          const char *url)
 {
-    int64_t left_ms = km_call_left_ms(call);
-    if (left_ms <= 0) {
-        return km_call_timeout(call, loader->template.origin);
-    }
     struct km_transfer *transfer = take_transfer(loader);
     if (transfer == NULL) {
         return KAMA_ERR_NO_MEMORY;
     }
-    km_transfer_run(transfer, url, left_ms);
+    km_transfer_run(transfer, url, call->deadline_ms);
     kama_status status = answer(loader, call, transfer);
     give_transfer(loader, transfer);
     return status;
@@ -118,14 +118,15 @@ static kama_status load(void *arg, const kama_load *req, kama_sink *out)
     struct km_call call;
     km_call_init(&call, loader->host, req, out);
     enum km_path_verdict verdict =
-        km_template_check(&loader->template, req->key);
+        km_template_check(loader->config.path, req->key);
     if (verdict == KM_PATH_NO_MEMORY) {
         return KAMA_ERR_NO_MEMORY;
     }
     if (verdict == KM_PATH_LEAVES) {
         return km_call_refuse_key(&call, KM_PATH_LEAVES_REASON);
     }
-    char *url = km_template_url(&loader->template, req->key);
+    char *url =
+        km_template_fill(origin_of(loader), loader->config.path, req->key);
     if (url == NULL) {
         return KAMA_ERR_NO_MEMORY;
     }
@@ -150,10 +151,12 @@ static void close_loader(void *arg)
 {
     struct http_loader *loader = arg;
     km_spares_fini(&loader->spares, close_transfer);
-    km_template_fini(&loader->template);
+    km_origin_fini(&loader->transfers.origin);
+    km_http_config_fini(&loader->config);
     free(loader);
 }
 
+/* A loader that is not configured yet. NULL: no memory. */
 static struct http_loader *make(const kama_loader_host *host,
                                 const kama_loader_config *config)
 {
@@ -164,8 +167,21 @@ static struct http_loader *make(const kama_loader_host *host,
         return NULL;
     }
     loader->host = host;
-    loader->max_value_bytes = config->max_value_bytes;
+    loader->transfers.max_value_bytes = config->max_value_bytes;
     return loader;
+}
+
+static kama_status configure(struct http_loader *loader, const char *text,
+                             char *error, size_t cap)
+{
+    kama_status status =
+        km_http_config_parse(text, &loader->config, error, cap);
+    if (status == KAMA_OK) {
+        loader->transfers.redirects = loader->config.redirects;
+        status = km_origin_new(loader->config.site, &loader->transfers.origin,
+                               error, cap);
+    }
+    return status;
 }
 
 static kama_status open_loader(const kama_loader_host *host,
@@ -176,27 +192,24 @@ static kama_status open_loader(const kama_loader_host *host,
     if (status != KAMA_OK) {
         return status;
     }
-    struct km_template template;
-    const char *wrong = km_template_new(config->config, &template);
-    if (wrong != NULL) {
-        return km_open_fail(error, cap, KAMA_ERR_INVALID, "\"%s\": %s",
-                            config->config, wrong);
-    }
     pthread_once(&curl_once, init_curl);
     struct http_loader *loader =
         curl_result == CURLE_OK ? make(host, config) : NULL;
     if (loader == NULL) {
-        km_template_fini(&template);
         return km_open_fail(error, cap, KAMA_ERR_NO_MEMORY, "out of memory");
     }
-    loader->template = template;
+    status = configure(loader, config->config, error, cap);
+    if (status != KAMA_OK) {
+        close_loader(loader);
+        return status;
+    }
     *ret_loader = loader;
     return KAMA_OK;
 }
 
 static const char HELP[] =
-    "http://HOST/PATH/{key}\n"
-    "http:https://HOST/PATH/{key}\n"
+    "http://HOST/PATH/{key} [redirects=any]\n"
+    "http:https://HOST/PATH/{key} [redirects=any]\n"
     "  The value is the body of a response 200; 404 and 410: no such key.\n"
     "  Cache-Control gives its time to live. {key} is the key,\n"
     "  percent-encoded, in the path or the query.\n";

@@ -2,6 +2,8 @@
 /* libcurl, set up once per handle. */
 #include "transfer.h"
 
+#include "../common/call.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +15,9 @@ enum { REDIRECTS_MAX = 3 };
 /* A body that is no value is read this far, to keep the connection. */
 enum { IGNORED_BYTES_MAX = 64 * 1024 };
 
-/* Called once per header line, of redirects and 1xx too: each status line
- * begins anew. */
+/* -- what arrives ------------------------------------------------------- */
+
+/* Called once per header line, of 1xx too: each status line begins anew. */
 static size_t on_header(char *line, size_t size, size_t count, void *arg)
 {
     struct km_transfer *transfer = arg;
@@ -35,13 +38,14 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     long status = 0;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     if (status != 200) {
-        curl_off_t received = 0;
-        curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
-        return received <= IGNORED_BYTES_MAX ? len : 0;
+        transfer->ignored_bytes += len;
+        return transfer->ignored_bytes <= IGNORED_BYTES_MAX ? len : 0;
     }
     transfer->body_result = km_blob_add(&transfer->body, data, len);
     return transfer->body_result == KM_BLOB_OK ? len : 0;
 }
+
+/* -- handles ------------------------------------------------------------ */
 
 static bool set_up(struct km_transfer *transfer)
 {
@@ -49,9 +53,7 @@ static bool set_up(struct km_transfer *transfer)
     CURLcode results[] = {
         curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L),
         curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, PROTOCOLS),
-        curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, PROTOCOLS),
-        curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L),
-        curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX),
+        curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L),
         curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L),
         curl_easy_setopt(easy, CURLOPT_USERAGENT, USER_AGENT),
         /* A name server that hangs does not hold the thread. */
@@ -70,13 +72,14 @@ static bool set_up(struct km_transfer *transfer)
     return true;
 }
 
-struct km_transfer *km_transfer_new(uint64_t max_value_bytes)
+struct km_transfer *km_transfer_new(const struct km_transfer_options *options)
 {
     struct km_transfer *transfer = calloc(1, sizeof *transfer);
     if (transfer == NULL) {
         return NULL;
     }
-    km_blob_init(&transfer->body, max_value_bytes);
+    transfer->options = options;
+    km_blob_init(&transfer->body, options->max_value_bytes);
     transfer->easy = curl_easy_init();
     if (transfer->easy == NULL || !set_up(transfer)) {
         km_transfer_free(transfer);
@@ -95,32 +98,145 @@ void km_transfer_free(struct km_transfer *transfer)
     free(transfer);
 }
 
-static CURLcode perform(struct km_transfer *transfer, const char *url,
-                        int64_t timeout_ms)
-{
-    CURLcode result = curl_easy_setopt(transfer->easy, CURLOPT_URL, url);
-    if (result == CURLE_OK) {
-        result = curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS,
-                                  (long)timeout_ms);
-    }
-    return result == CURLE_OK ? curl_easy_perform(transfer->easy) : result;
-}
-
-void km_transfer_run(struct km_transfer *transfer, const char *url,
-                     int64_t timeout_ms)
-{
-    km_transfer_clear(transfer);
-    transfer->result = perform(transfer, url, timeout_ms);
-    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE,
-                      &transfer->status);
-}
-
-void km_transfer_clear(struct km_transfer *transfer)
+/* Forgets what a redirect said. */
+static void clear_response(struct km_transfer *transfer)
 {
     km_blob_fini(&transfer->body);
     km_freshness_init(&transfer->freshness);
     transfer->result = CURLE_OK;
     transfer->status = 0;
+    transfer->ignored_bytes = 0;
     transfer->body_result = KM_BLOB_OK;
     transfer->error[0] = '\0';
+}
+
+void km_transfer_clear(struct km_transfer *transfer)
+{
+    clear_response(transfer);
+    transfer->end = KM_TRANSFER_ANSWERED;
+    transfer->there[0] = '\0';
+}
+
+/* -- one request -------------------------------------------------------- */
+
+/* Whether a name and a password are sent. */
+enum login { WITH_LOGIN, WITHOUT_LOGIN };
+
+static CURLcode perform(struct km_transfer *transfer, const char *url,
+                        enum login login, int64_t timeout_ms)
+{
+    CURL *easy = transfer->easy;
+    const struct km_origin *origin = &transfer->options->origin;
+    bool with = login == WITH_LOGIN;
+    CURLcode results[] = {
+        curl_easy_setopt(easy, CURLOPT_URL, url),
+        curl_easy_setopt(easy, CURLOPT_USERNAME, with ? origin->user : NULL),
+        curl_easy_setopt(easy, CURLOPT_PASSWORD,
+                         with ? origin->password : NULL),
+        curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms),
+    };
+    for (size_t i = 0; i < sizeof results / sizeof results[0]; i++) {
+        if (results[i] != CURLE_OK) {
+            return results[i];
+        }
+    }
+    return curl_easy_perform(easy);
+}
+
+/* How the request ended, by libcurl's result. A status other than 200 is the
+ * answer, however its body ended that was not read. */
+static enum km_transfer_end end_of(const struct km_transfer *transfer)
+{
+    if (transfer->body_result == KM_BLOB_FULL) {
+        return KM_TRANSFER_TOO_LARGE;
+    }
+    if (transfer->body_result == KM_BLOB_NO_MEMORY ||
+        transfer->result == CURLE_OUT_OF_MEMORY) {
+        return KM_TRANSFER_NO_MEMORY;
+    }
+    if (transfer->result == CURLE_OK ||
+        (transfer->result == CURLE_WRITE_ERROR && transfer->status != 200)) {
+        return KM_TRANSFER_ANSWERED;
+    }
+    return transfer->result == CURLE_OPERATION_TIMEDOUT ? KM_TRANSFER_OVERDUE
+                                                        : KM_TRANSFER_BROKEN;
+}
+
+static void request(struct km_transfer *transfer, const char *url,
+                    enum login login, int64_t deadline_ms)
+{
+    int64_t left_ms = deadline_ms - km_call_now_ms();
+    clear_response(transfer);
+    if (left_ms <= 0) {
+        transfer->end = KM_TRANSFER_OVERDUE;
+        return;
+    }
+    transfer->result = perform(transfer, url, login, left_ms);
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE,
+                      &transfer->status);
+    transfer->end = end_of(transfer);
+}
+
+/* -- redirects ---------------------------------------------------------- */
+
+/* The URL that the answer redirects to; NULL: it is no redirect. Valid until
+ * the next request. */
+static const char *redirect_url(const struct km_transfer *transfer)
+{
+    static const long statuses[] = {301, 302, 303, 307, 308};
+    char *url = NULL;
+    if (transfer->end != KM_TRANSFER_ANSWERED) {
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
+        if (transfer->status == statuses[i]) {
+            curl_easy_getinfo(transfer->easy, CURLINFO_REDIRECT_URL, &url);
+        }
+    }
+    return url;
+}
+
+/* The URL to ask next, for curl_free, and whether the login goes there. NULL:
+ * it is not followed, and end says why. */
+static char *follow(struct km_transfer *transfer, const char *url,
+                    enum login *ret_login)
+{
+    const struct km_transfer_options *options = transfer->options;
+    char *next = NULL;
+    enum km_redirect_place place =
+        km_origin_redirect(&options->origin, url, transfer->there, &next);
+    *ret_login = place == KM_REDIRECT_SAME ? WITH_LOGIN : WITHOUT_LOGIN;
+    if (place == KM_REDIRECT_NO_MEMORY) {
+        transfer->end = KM_TRANSFER_NO_MEMORY;
+    } else if (place == KM_REDIRECT_WRONG ||
+               (place == KM_REDIRECT_OTHER &&
+                options->redirects == KM_REDIRECTS_SAME)) {
+        transfer->end = KM_TRANSFER_ELSEWHERE;
+    } else {
+        return next;
+    }
+    curl_free(next);
+    return NULL;
+}
+
+void km_transfer_run(struct km_transfer *transfer, const char *url,
+                     int64_t deadline_ms)
+{
+    const char *target;
+    int followed = 0;
+    km_transfer_clear(transfer);
+    request(transfer, url, WITH_LOGIN, deadline_ms);
+    while ((target = redirect_url(transfer)) != NULL) {
+        enum login login;
+        if (followed++ == REDIRECTS_MAX) {
+            transfer->end = KM_TRANSFER_REDIRECTS;
+            return;
+        }
+        char *next = follow(transfer, target, &login);
+        if (next == NULL) {
+            return;
+        }
+        request(transfer, next, login, deadline_ms);
+        curl_free(next);
+    }
 }
