@@ -65,8 +65,10 @@ static void read_headers(kama_bytes line)
     km_freshness_init(&freshness);
     km_freshness_read(&freshness, line.data, line.len);
     km_freshness_read(&freshness, line.data, line.len);
-    int64_t ttl_ms = km_freshness_ttl_ms(&freshness);
-    KM_ASSERT(ttl_ms >= 0 && ttl_ms <= SECONDS_MAX * 1000);
+    kama_sink_options options;
+    km_freshness_options(&freshness, &options);
+    KM_ASSERT(options.ttl_ms >= 0 && options.ttl_ms <= SECONDS_MAX * 1000);
+    KM_ASSERT(options.flags == 0 || options.ttl_ms == 1);
 }
 
 static void fill_path(const char *template, kama_bytes key)

@@ -59,7 +59,19 @@ static kama_status sink_set(kama_sink *out, kama_bytes value,
     result->value[value.len] = '\0';
     result->value_len = value.len;
     result->ttl_ms = options != NULL ? options->ttl_ms : 0;
+    result->flags = options != NULL ? options->flags : 0;
     return KAMA_OK;
+}
+
+static kama_status sink_absent(kama_sink *out, const kama_sink_options *options)
+{
+    struct host_result *result = out->result;
+    if (options != NULL && options->ttl_ms < KAMA_TTL_FOREVER) {
+        return KAMA_ERR_INVALID;
+    }
+    result->ttl_ms = options != NULL ? options->ttl_ms : 0;
+    result->flags = options != NULL ? options->flags : 0;
+    return KAMA_MISS;
 }
 
 static void sink_error(kama_sink *out, const char *sentence)
@@ -96,6 +108,7 @@ static const kama_loader_host HOST = {
     .load_defer = load_defer,
     .load_finish = load_finish,
     .log = log_line,
+    .sink_absent = sink_absent,
 };
 
 /* Never closed, as in the real host. */

@@ -24,7 +24,8 @@ struct host_result {
     kama_status status;
     char *value; /* owned; NULL when none was set */
     size_t value_len;
-    int64_t ttl_ms;
+    int64_t ttl_ms; /* of the value, or of the absence */
+    uint32_t flags; /* of kama_sink_options */
     char sentence[256];
     int64_t took_ms;
 };

@@ -5,6 +5,7 @@ well or badly as the path says. Prints its port, ends with its input.
 
     /echo/...       the request target as it came
     /headers/TEXT   TEXT (percent-encoded) among the headers
+    /headersN/TEXT  the same of HTTP status N
     /status/N       HTTP status N
     /body/N         N zero bytes
     /connections    how many connections there were
@@ -109,9 +110,10 @@ def answer(conn, target, head):
     text = rest[0] if rest else ""
     if action in ACTIONS:
         return ACTIONS[action](conn)
-    if action == "headers":
+    if action.startswith("headers"):
         header = urllib.parse.unquote(text, "latin-1")
-        conn.sendall(response(b"value", headers=header + "\r\n"))
+        status = action[len("headers"):] or "200"
+        conn.sendall(response(b"value", status + " Status", header + "\r\n"))
     elif action == "status":
         conn.sendall(response(b"no value", f"{text} Status"))
     elif action == "body":

@@ -295,7 +295,7 @@ static void test_statuses(void **state)
     host_close(&plugin);
 }
 
-/* A response header and the time to live that it gives. */
+/* A response header and the time to live that it gives; 1: none. */
 static const struct {
     const char *header;
     int64_t ttl_ms;
@@ -321,18 +321,40 @@ static const struct {
     {"Expires: Thu, 01 Jan 1970 00:00:00 GMT", 0},
 };
 
-/* Cache-Control gives the time to live, Age is taken off. */
+/* Loads a response with that header and compares what was said with it. */
+static void expect_freshness(const struct host_plugin *plugin,
+                             const char *header, kama_status status,
+                             int64_t ttl_ms)
+{
+    struct host_result result;
+    host_load(plugin, kama_bytes_str(header), 5000, &result);
+    assert_int_equal(result.status, status);
+    assert_int_equal(result.ttl_ms, ttl_ms);
+    assert_int_equal(result.flags, ttl_ms == 1 ? KAMA_NO_STORE : 0);
+    host_result_fini(&result);
+}
+
+/* Cache-Control gives the time to live, Age is taken off: of a value and of an
+ * absence. What is not to be kept is marked so. */
 static void test_freshness(void **state)
 {
     (void)state;
-    struct host_plugin plugin;
-    open_path(&plugin, "/headers/{key}");
+    struct host_plugin value;
+    struct host_plugin absence;
+    struct host_plugin gone;
+    open_path(&value, "/headers/{key}");
+    open_path(&absence, "/headers404/{key}");
+    open_path(&gone, "/headers410/{key}");
     for (size_t i = 0; i < sizeof FRESHNESS / sizeof FRESHNESS[0]; i++) {
-        print_message("%s\n", FRESHNESS[i].header);
-        host_expect_value(&plugin, kama_bytes_str(FRESHNESS[i].header),
-                          KAMA_STR("value"), FRESHNESS[i].ttl_ms);
+        const char *header = FRESHNESS[i].header;
+        print_message("%s\n", header);
+        expect_freshness(&value, header, KAMA_OK, FRESHNESS[i].ttl_ms);
+        expect_freshness(&absence, header, KAMA_MISS, FRESHNESS[i].ttl_ms);
+        expect_freshness(&gone, header, KAMA_MISS, FRESHNESS[i].ttl_ms);
     }
-    host_close(&plugin);
+    host_close(&value);
+    host_close(&absence);
+    host_close(&gone);
 }
 
 /* Chunks, a body until the connection ends, responses before the response. */

@@ -18,6 +18,8 @@ def answer(path):
         return 200, b"k", {"Cache-Control": "max-age=60"}
     if path == "/unkept":
         return 200, b"u", {"Cache-Control": "no-store"}
+    if path.startswith("/404-"):
+        return 404, b"", {"Cache-Control": path[5:].replace("_", "=")}
     if path == "/huge":
         return 200, b"x" * 3000
     if path[1:].isdigit():
@@ -86,6 +88,32 @@ class HttpTest(unittest.TestCase):
             wait_until(lambda: asked_again(b"plain"))
             client.get(b"kept", "g")
             self.assertEqual(self.asked("/kept"), 1)
+
+    def test_absence_is_kept_as_the_origin_says(self):
+        text = self.origin.group("g", negative_ttl="60s")
+        with Daemon("--group", text) as node, Client(node) as client:
+            for key in (b"404", b"404-no-store", b"404-max-age_0",
+                        b"404-max-age_60"):
+                for _ in range(2):
+                    self.assertEqual(client.error(key, "g")[0], "KAMA_MISS")
+            self.assertEqual(
+                [self.asked("/" + key) for key in
+                 ("404", "404-no-store", "404-max-age_0",
+                  "404-max-age_60")], [1, 2, 2, 1])
+
+    def test_absence_ends_with_its_age(self):
+        """The shorter of max-age and negative_ttl counts."""
+        text = self.origin.group("g", negative_ttl="60s")
+        brief = self.origin.group("brief", negative_ttl="30ms")
+        with Daemon("--group", text, "--group", brief) as node, \
+                Client(node) as client:
+            for name, path in (("g", "404-max-age_1"),
+                               ("brief", "404-max-age_3600")):
+                def asked_again():
+                    self.assertEqual(client.error(path.encode(), name)[0],
+                                     "KAMA_MISS")
+                    return self.asked("/" + path) > 1
+                wait_until(asked_again)
 
     def test_slow_origin(self):
         text = self.origin.group("g", loader_timeout="200ms")

@@ -34,16 +34,18 @@ int64_t km_call_left_ms(const struct km_call *call)
 }
 
 kama_status km_call_set(const struct km_call *call, kama_bytes value,
-                        int64_t ttl_ms)
+                        const kama_sink_options *options)
 {
-    kama_sink_options options = {
-        .struct_size = sizeof options,
-        .ttl_ms = ttl_ms,
-    };
     if (value.len == 0) {
         value.data = "";
     }
-    return call->host->sink_set(call->out, value, &options);
+    return call->host->sink_set(call->out, value, options);
+}
+
+kama_status km_call_absent(const struct km_call *call,
+                           const kama_sink_options *options)
+{
+    return call->host->sink_absent(call->out, options);
 }
 
 kama_status km_call_fail(const struct km_call *call, kama_status status,

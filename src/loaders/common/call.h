@@ -29,10 +29,15 @@ void km_call_init(struct km_call *call, const kama_loader_host *host,
 /* Milliseconds until the deadline; 0 when it has passed. */
 int64_t km_call_left_ms(const struct km_call *call);
 
-/* Gives the host the value. ttl_ms as in kama_sink_options.
- * Returns what the load returns. */
+/* Gives the host the value; options may be NULL. Returns what the load
+ * returns. */
 kama_status km_call_set(const struct km_call *call, kama_bytes value,
-                        int64_t ttl_ms);
+                        const kama_sink_options *options);
+
+/* Tells the host that there is no such key; options say for how long that is
+ * true. Returns what the load returns. */
+kama_status km_call_absent(const struct km_call *call,
+                           const kama_sink_options *options);
 
 /* Gives the host the sentence behind an error, cut at 255 bytes.
  * Returns status. */

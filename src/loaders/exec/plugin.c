@@ -79,7 +79,7 @@ static kama_status answer_exit(const struct km_call *call,
         return fail_run(call, process, "exit code");
     }
     return km_call_set(
-        call, kama_bytes_make(process->output.data, process->output.len), 0);
+        call, kama_bytes_make(process->output.data, process->output.len), NULL);
 }
 
 static kama_status answer(const struct exec_loader *loader,

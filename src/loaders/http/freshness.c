@@ -120,15 +120,17 @@ void km_freshness_read(struct km_freshness *freshness, const char *line,
     }
 }
 
-int64_t km_freshness_ttl_ms(const struct km_freshness *freshness)
+void km_freshness_options(const struct km_freshness *freshness,
+                          kama_sink_options *ret_options)
 {
     int64_t seconds = freshness->s_maxage_s >= 0 ? freshness->s_maxage_s
                                                  : freshness->max_age_s;
-    if (freshness->do_not_keep) {
-        return 1;
+    *ret_options = (kama_sink_options){.struct_size = sizeof *ret_options};
+    if (freshness->do_not_keep ||
+        (seconds >= 0 && seconds <= freshness->age_s)) {
+        ret_options->flags = KAMA_NO_STORE;
+        ret_options->ttl_ms = 1;
+    } else if (seconds >= 0) {
+        ret_options->ttl_ms = (seconds - freshness->age_s) * 1000;
     }
-    if (seconds < 0) {
-        return 0;
-    }
-    return seconds > freshness->age_s ? (seconds - freshness->age_s) * 1000 : 1;
 }

@@ -38,14 +38,16 @@ static kama_status answer_status(const struct http_loader *loader,
                                  const struct km_call *call,
                                  const struct km_transfer *transfer)
 {
+    kama_sink_options options;
+    km_freshness_options(&transfer->freshness, &options);
     switch (transfer->status) {
     case 200:
         return km_call_set(
             call, kama_bytes_make(transfer->body.data, transfer->body.len),
-            km_freshness_ttl_ms(&transfer->freshness));
+            &options);
     case 404:
     case 410:
-        return KAMA_MISS;
+        return km_call_absent(call, &options);
     default:
         return km_call_fail(call, KAMA_ERR_LOADER, "%s: HTTP status %ld",
                             origin_of(loader), transfer->status);

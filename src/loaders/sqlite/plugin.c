@@ -146,7 +146,11 @@ static kama_status deliver(const struct sqlite_loader *loader,
     if (value.len > loader->max_value_bytes) {
         return km_call_too_large(call, loader->max_value_bytes);
     }
-    return km_call_set(call, value, ttl_ms);
+    const kama_sink_options options = {
+        .struct_size = sizeof options,
+        .ttl_ms = ttl_ms,
+    };
+    return km_call_set(call, value, &options);
 }
 
 static kama_status run_query(const struct sqlite_loader *loader,
