@@ -5,6 +5,7 @@
 #include "loaders/common/call.c"
 #include "loaders/common/path.c"
 #include "loaders/http/config.c"
+#include "loaders/http/field.c"
 #include "loaders/http/freshness.c"
 #include "loaders/http/template.c"
 

@@ -2,16 +2,10 @@
 /* Cache-Control and Age. */
 #include "freshness.h"
 
-#include <string.h>
-#include <strings.h>
+#include "field.h"
 
 /* RFC 9111 1.2.2: larger numbers count as this one. */
 #define SECONDS_MAX ((int64_t)1 << 31)
-
-struct text {
-    const char *data;
-    size_t len;
-};
 
 void km_freshness_init(struct km_freshness *freshness)
 {
@@ -21,49 +15,10 @@ void km_freshness_init(struct km_freshness *freshness)
     freshness->do_not_keep = false;
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static struct text trim(struct text text)
-{
-    while (text.len > 0 && is_blank(text.data[0])) {
-        text.data++;
-        text.len--;
-    }
-    while (text.len > 0 && is_blank(text.data[text.len - 1])) {
-        text.len--;
-    }
-    return text;
-}
-
-static bool equals(struct text text, const char *word)
-{
-    return text.len == strlen(word) &&
-           strncasecmp(text.data, word, text.len) == 0;
-}
-
-/* Cuts text at the first separator. Returns what is before it, trimmed; rest
- * becomes what is behind it. */
-static struct text cut(struct text text, char separator, struct text *rest)
-{
-    const char *at = memchr(text.data, separator, text.len);
-    struct text head = text;
-    rest->data = text.data + text.len;
-    rest->len = 0;
-    if (at != NULL) {
-        head.len = (size_t)(at - text.data);
-        rest->data = at + 1;
-        rest->len = text.len - head.len - 1;
-    }
-    return trim(head);
-}
-
 /* Seconds, with or without quotes; 0 when it is not a number. */
-static int64_t parse_seconds(struct text text)
+static int64_t parse_seconds(struct km_field text)
 {
-    text = trim(text);
+    text = km_field_trim(text);
     if (text.len >= 2 && text.data[0] == '"' &&
         text.data[text.len - 1] == '"') {
         text.data++;
@@ -91,16 +46,16 @@ static void lower(int64_t *seconds, int64_t said)
 }
 
 static void read_directive(struct km_freshness *freshness,
-                           struct text directive)
+                           struct km_field directive)
 {
-    struct text value;
-    struct text name = cut(directive, '=', &value);
-    if (equals(name, "max-age")) {
+    struct km_field value;
+    struct km_field name = km_field_cut(directive, '=', &value);
+    if (km_field_is(name, "max-age")) {
         lower(&freshness->max_age_s, parse_seconds(value));
-    } else if (equals(name, "s-maxage")) {
+    } else if (km_field_is(name, "s-maxage")) {
         lower(&freshness->s_maxage_s, parse_seconds(value));
-    } else if (equals(name, "no-store") || equals(name, "no-cache") ||
-               equals(name, "private")) {
+    } else if (km_field_is(name, "no-store") || km_field_is(name, "no-cache") ||
+               km_field_is(name, "private")) {
         freshness->do_not_keep = true;
     }
 }
@@ -108,14 +63,14 @@ static void read_directive(struct km_freshness *freshness,
 void km_freshness_read(struct km_freshness *freshness, const char *line,
                        size_t len)
 {
-    struct text rest;
-    struct text whole = {.data = line, .len = len};
-    struct text name = cut(whole, ':', &rest);
-    if (equals(name, "age")) {
+    struct km_field rest;
+    struct km_field whole = {.data = line, .len = len};
+    struct km_field name = km_field_cut(whole, ':', &rest);
+    if (km_field_is(name, "age")) {
         freshness->age_s = parse_seconds(rest);
-    } else if (equals(name, "cache-control")) {
+    } else if (km_field_is(name, "cache-control")) {
         while (rest.len > 0) {
-            read_directive(freshness, cut(rest, ',', &rest));
+            read_directive(freshness, km_field_cut(rest, ',', &rest));
         }
     }
 }
