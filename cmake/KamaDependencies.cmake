@@ -7,8 +7,6 @@ pkg_check_modules(KM_NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2>=1.52)
 pkg_check_modules(KM_ZLIB REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(KM_XXHASH REQUIRED IMPORTED_TARGET libxxhash>=0.8)
 
-pkg_check_modules(KM_SQLITE IMPORTED_TARGET sqlite3)
-pkg_check_modules(KM_CURL IMPORTED_TARGET libcurl)
 pkg_check_modules(KM_JANSSON REQUIRED IMPORTED_TARGET jansson>=2.13)
 pkg_check_modules(KM_CMOCKA IMPORTED_TARGET cmocka)
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* pkg-config: libcurl */
 /*
  * The http loader: a value is the body that a URL with the key in it answers.
  *

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* pkg-config: sqlite3 */
 /*
  * The sqlite loader: a value is the first column of the first row that a
  * query returns for the key.
