@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The URL of the http loader and the headers of a response: text up to a NUL,
- * then a key that is also a header line. */
+/* The URL of the http loader, the headers and the body of a response: text up
+ * to a NUL, then a key that is also a header line and a coded body. */
 #include "base/assert.h"
+#include "loaders/common/blob.c"
 #include "loaders/common/call.c"
 #include "loaders/common/path.c"
+#include "loaders/http/coding.c"
 #include "loaders/http/config.c"
 #include "loaders/http/field.c"
 #include "loaders/http/freshness.c"
@@ -72,6 +74,31 @@ static void read_headers(kama_bytes line)
     KM_ASSERT(options.flags == 0 || options.ttl_ms == 1);
 }
 
+static void decode_body(kama_bytes bytes)
+{
+    static const char *const lines[] = {"content-encoding:gzip",
+                                        "content-encoding:deflate"};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        struct km_coding coding;
+        struct km_blob body;
+        km_coding_init(&coding);
+        km_blob_init(&body, 1 << 16);
+        KM_ASSERT(km_coding_read(&coding, lines[i], strlen(lines[i])));
+        size_t half = bytes.len / 2;
+        enum km_coding_result result =
+            km_coding_decode(&coding, bytes.data, half, &body);
+        if (result == KM_CODING_OK) {
+            result = km_coding_decode(&coding, (const char *)bytes.data + half,
+                                      bytes.len - half, &body);
+        }
+        KM_ASSERT(body.len <= body.max);
+        KM_ASSERT(result != KM_CODING_BROKEN || coding.reason != NULL);
+        km_blob_fini(&body);
+        (void)km_coding_read(&coding, bytes.data, bytes.len);
+        km_coding_fini(&coding);
+    }
+}
+
 static void fill_path(const char *template, kama_bytes key)
 {
     char *filled = km_template_fill("", template, key);
@@ -96,6 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         km_http_config_fini(&config);
     }
     read_headers(key);
+    decode_body(key);
     free(text);
     return 0;
 }

@@ -12,15 +12,19 @@ well or badly as the path says. Prints its port, ends with its input.
     /requests       how many requests there were
     /redirect/N     N redirects, then a value
     /to/URL         a redirect to the URL (percent-encoded)
+    /coded/NAME     a body that is coded, one of CODED
+    /accept         the header Accept-Encoding
     /login          the header Authorization, or "none"
     /ACTION         one of ACTIONS
 """
+import gzip
 import os
 import re
 import socket
 import sys
 import threading
 import urllib.parse
+import zlib
 
 accepted = []
 requested = []
@@ -105,6 +109,52 @@ ACTIONS = {name[len("answer_"):]: function
            if name.startswith("answer_")}
 
 
+def deflate(data, bits):
+    stream = zlib.compressobj(9, zlib.DEFLATED, bits)
+    return stream.compress(data) + stream.flush()
+
+
+PLAIN = b"plain " * 20000
+GZIP = gzip.compress(PLAIN)
+ZLIB = deflate(PLAIN, 15)
+BOMB = gzip.compress(bytes(64 << 20))
+# NAME: headers, body, status.
+CODED = {
+    "gzip": ("Content-Encoding: gzip", GZIP),
+    "x-gzip": ("content-encoding:X-GZIP", GZIP),
+    "members": ("Content-Encoding: gzip", gzip.compress(PLAIN[:50000]) +
+                gzip.compress(PLAIN[50000:])),
+    "deflate": ("Content-Encoding: deflate", ZLIB),
+    "raw": ("Content-Encoding: deflate", deflate(PLAIN, -15)),
+    "identity": ("Content-Encoding: identity", PLAIN),
+    "with-identity": ("Content-Encoding: identity, gzip", GZIP),
+    "empty": ("Content-Encoding: gzip", b""),
+    "cut": ("Content-Encoding: gzip", GZIP[:len(GZIP) // 2]),
+    "no-checksum": ("Content-Encoding: gzip", GZIP[:-8]),
+    "wrong-checksum": ("Content-Encoding: gzip", GZIP[:-8] + b"12345678"),
+    "garbage": ("Content-Encoding: gzip", PLAIN),
+    "behind": ("Content-Encoding: gzip", GZIP + b"more"),
+    "deflate-cut": ("Content-Encoding: deflate", ZLIB[:-1]),
+    "deflate-behind": ("Content-Encoding: deflate", ZLIB + b"x"),
+    "br": ("Content-Encoding: br", b"\x0b\x02\x80plain\x03"),
+    "zstd": ("Content-Encoding: zstd", b"\x28\xb5\x2f\xfd"),
+    "nonsense": ('Content-Encoding: "\t\xff"', PLAIN),
+    "twice": ("Content-Encoding: gzip, gzip", gzip.compress(GZIP)),
+    "two-headers": ("Content-Encoding: gzip\r\nContent-Encoding: deflate",
+                    deflate(GZIP, 15)),
+    "bomb": ("Content-Encoding: gzip", BOMB),
+    "transfer": ("Transfer-Encoding: gzip", GZIP),
+    "absent-br": ("Content-Encoding: br", b"absent", "404 Not Found"),
+    "absent-bomb": ("Content-Encoding: gzip", BOMB, "404 Not Found"),
+}
+
+
+def accepted_encodings(head):
+    """The values of the headers Accept-Encoding."""
+    return b",".join(re.findall(rb"\r\n(?i:accept-encoding): ([^\r]*)",
+                                head))
+
+
 def answer(conn, target, head):
     _, action, *rest = target.split("/", 2)
     text = rest[0] if rest else ""
@@ -123,6 +173,14 @@ def answer(conn, target, head):
     elif action == "to":
         where = urllib.parse.unquote(text, "latin-1")
         conn.sendall(response(b"", "302 Found", f"Location: {where}\r\n"))
+    elif action == "coded":
+        header, body, *status = CODED[text]
+        conn.sendall(response(body, *status, headers=header + "\r\n"))
+    elif action == "short":
+        body = gzip.compress(b"gzip")
+        conn.sendall(response(body, headers="Content-Encoding: gzip\r\n"))
+    elif action == "accept":
+        conn.sendall(response(accepted_encodings(head)))
     elif action == "login":
         found = re.search(rb"\r\nAuthorization: ([^\r]*)", head)
         conn.sendall(response(found.group(1) if found else b"none"))

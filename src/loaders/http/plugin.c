@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pkg-config: libcurl */
+/* pkg-config: libcurl zlib */
 /*
  * The http loader: a value is the body that a URL with the key in it answers.
  *
@@ -55,6 +55,22 @@ static kama_status answer_status(const struct http_loader *loader,
     }
 }
 
+/* A small body may decode to a large value: the sentence names the coding. */
+static kama_status answer_too_large(const struct http_loader *loader,
+                                    const struct km_call *call,
+                                    const struct km_transfer *transfer)
+{
+    uint64_t max_value_bytes = loader->transfers.max_value_bytes;
+    if (transfer->coding.kind == KM_CODING_NONE) {
+        return km_call_too_large(call, max_value_bytes);
+    }
+    return km_call_fail(call, KAMA_ERR_TOO_LARGE,
+                        "the value, decoded from %s, is larger than "
+                        "max_value_bytes, %llu",
+                        transfer->coding.name,
+                        (unsigned long long)max_value_bytes);
+}
+
 static kama_status answer(const struct http_loader *loader,
                           const struct km_call *call,
                           const struct km_transfer *transfer)
@@ -63,7 +79,11 @@ static kama_status answer(const struct http_loader *loader,
     case KM_TRANSFER_ANSWERED:
         return answer_status(loader, call, transfer);
     case KM_TRANSFER_TOO_LARGE:
-        return km_call_too_large(call, loader->transfers.max_value_bytes);
+        return answer_too_large(loader, call, transfer);
+    case KM_TRANSFER_UNDECODED:
+        return km_call_fail(
+            call, KAMA_ERR_LOADER, "%s: the answer is coded as \"%s\": %s",
+            origin_of(loader), transfer->coding.name, transfer->coding.reason);
     case KM_TRANSFER_OVERDUE:
         return km_call_timeout(call, origin_of(loader));
     case KM_TRANSFER_NO_MEMORY:

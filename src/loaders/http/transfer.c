@@ -8,6 +8,7 @@
 #include <string.h>
 
 static const char PROTOCOLS[] = "http,https";
+static const char ACCEPT_ENCODING[] = "Accept-Encoding: identity";
 static const char USER_AGENT[] = "kamacache/" KAMA_VERSION_STRING;
 
 enum { REDIRECTS_MAX = 3 };
@@ -17,17 +18,20 @@ enum { IGNORED_BYTES_MAX = 64 * 1024 };
 
 /* -- what arrives ------------------------------------------------------- */
 
-/* Called once per header line, of 1xx too: each status line begins anew. */
+/* Called once per header line, of 1xx too: each status line begins anew.
+ * Returns less than it got to end the transfer. */
 static size_t on_header(char *line, size_t size, size_t count, void *arg)
 {
     struct km_transfer *transfer = arg;
     size_t len = size * count;
     if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
         km_freshness_init(&transfer->freshness);
-    } else {
-        km_freshness_read(&transfer->freshness, line, len);
+        km_coding_fini(&transfer->coding);
+        km_coding_init(&transfer->coding);
+        return len;
     }
-    return len;
+    km_freshness_read(&transfer->freshness, line, len);
+    return km_coding_read(&transfer->coding, line, len) ? len : 0;
 }
 
 /* Returns less than it got to end the transfer. */
@@ -41,8 +45,9 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
         transfer->ignored_bytes += len;
         return transfer->ignored_bytes <= IGNORED_BYTES_MAX ? len : 0;
     }
-    transfer->body_result = km_blob_add(&transfer->body, data, len);
-    return transfer->body_result == KM_BLOB_OK ? len : 0;
+    transfer->body_result =
+        km_coding_decode(&transfer->coding, data, len, &transfer->body);
+    return transfer->body_result == KM_CODING_OK ? len : 0;
 }
 
 /* -- handles ------------------------------------------------------------ */
@@ -56,6 +61,7 @@ static bool set_up(struct km_transfer *transfer)
         curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L),
         curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L),
         curl_easy_setopt(easy, CURLOPT_USERAGENT, USER_AGENT),
+        curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers),
         /* A name server that hangs does not hold the thread. */
         curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L),
         curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error),
@@ -80,8 +86,10 @@ struct km_transfer *km_transfer_new(const struct km_transfer_options *options)
     }
     transfer->options = options;
     km_blob_init(&transfer->body, options->max_value_bytes);
+    transfer->headers = curl_slist_append(NULL, ACCEPT_ENCODING);
     transfer->easy = curl_easy_init();
-    if (transfer->easy == NULL || !set_up(transfer)) {
+    if (transfer->headers == NULL || transfer->easy == NULL ||
+        !set_up(transfer)) {
         km_transfer_free(transfer);
         return NULL;
     }
@@ -94,6 +102,8 @@ void km_transfer_free(struct km_transfer *transfer)
         return;
     }
     curl_easy_cleanup(transfer->easy);
+    curl_slist_free_all(transfer->headers);
+    km_coding_fini(&transfer->coding);
     km_blob_fini(&transfer->body);
     free(transfer);
 }
@@ -103,10 +113,12 @@ static void clear_response(struct km_transfer *transfer)
 {
     km_blob_fini(&transfer->body);
     km_freshness_init(&transfer->freshness);
+    km_coding_fini(&transfer->coding);
+    km_coding_init(&transfer->coding);
     transfer->result = CURLE_OK;
     transfer->status = 0;
     transfer->ignored_bytes = 0;
-    transfer->body_result = KM_BLOB_OK;
+    transfer->body_result = KM_CODING_OK;
     transfer->error[0] = '\0';
 }
 
@@ -143,19 +155,37 @@ static CURLcode perform(struct km_transfer *transfer, const char *url,
     return curl_easy_perform(easy);
 }
 
-/* How the request ended, by libcurl's result. A status other than 200 is the
- * answer, however its body ended that was not read. */
-static enum km_transfer_end end_of(const struct km_transfer *transfer)
+/* A status other than 200 is the answer, however its body ended or is coded:
+ * that is not looked at. */
+static bool is_answered(const struct km_transfer *transfer)
 {
-    if (transfer->body_result == KM_BLOB_FULL) {
+    return transfer->result == CURLE_OK ||
+           (transfer->result == CURLE_WRITE_ERROR && transfer->status != 200);
+}
+
+static bool is_undecoded(struct km_transfer *transfer)
+{
+    return transfer->status == 200 &&
+           (transfer->coding.kind == KM_CODING_REFUSED ||
+            transfer->body_result == KM_CODING_BROKEN ||
+            (transfer->result == CURLE_OK &&
+             !km_coding_is_whole(&transfer->coding)));
+}
+
+/* How the request ended, by what its parts say. */
+static enum km_transfer_end end_of(struct km_transfer *transfer)
+{
+    if (transfer->body_result == KM_CODING_FULL) {
         return KM_TRANSFER_TOO_LARGE;
     }
-    if (transfer->body_result == KM_BLOB_NO_MEMORY ||
+    if (transfer->body_result == KM_CODING_NO_MEMORY ||
         transfer->result == CURLE_OUT_OF_MEMORY) {
         return KM_TRANSFER_NO_MEMORY;
     }
-    if (transfer->result == CURLE_OK ||
-        (transfer->result == CURLE_WRITE_ERROR && transfer->status != 200)) {
+    if (is_undecoded(transfer)) {
+        return KM_TRANSFER_UNDECODED;
+    }
+    if (is_answered(transfer)) {
         return KM_TRANSFER_ANSWERED;
     }
     return transfer->result == CURLE_OPERATION_TIMEDOUT ? KM_TRANSFER_OVERDUE

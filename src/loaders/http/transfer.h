@@ -12,6 +12,7 @@
 #pragma once
 
 #include "../common/blob.h"
+#include "coding.h"
 #include "config.h"
 #include "freshness.h"
 #include "origin.h"
@@ -25,6 +26,8 @@ enum km_transfer_end {
     KM_TRANSFER_ANSWERED,  /* by the origin; status says how */
     KM_TRANSFER_BROKEN,    /* before the answer was complete; result says why */
     KM_TRANSFER_TOO_LARGE, /* the body did not fit */
+    KM_TRANSFER_UNDECODED, /* the body is coded; coding says how, and what is
+                            * wrong */
     KM_TRANSFER_OVERDUE,
     KM_TRANSFER_NO_MEMORY,
     KM_TRANSFER_REDIRECTS, /* more than three */
@@ -40,6 +43,7 @@ struct km_transfer_options {
 
 struct km_transfer {
     CURL *easy;
+    struct curl_slist *headers; /* of every request */
     const struct km_transfer_options *options;
     /* Of the last response. */
     enum km_transfer_end end;
@@ -48,7 +52,8 @@ struct km_transfer {
     struct km_blob body;    /* of a 200 */
     uint64_t ignored_bytes; /* of other bodies */
     struct km_freshness freshness;
-    enum km_blob_result body_result;
+    struct km_coding coding;
+    enum km_coding_result body_result;
     char error[CURL_ERROR_SIZE];      /* curl's words, or empty */
     char there[KM_ORIGIN_TEXT_BYTES]; /* where a redirect would lead */
 };

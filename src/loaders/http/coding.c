@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* Header fields to a coding, and zlib. */
+#include "coding.h"
+
+#include "../common/call.h"
+#include "field.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { PIECE_BYTES = 16384 };
+
+/* What inflateInit2 takes for the largest window, and what it adds to it for
+ * the header of gzip. */
+enum { WINDOW_BITS = 15, GZIP_BITS = 16 };
+
+void km_coding_init(struct km_coding *coding)
+{
+    memset(coding, 0, sizeof *coding);
+}
+
+void km_coding_fini(struct km_coding *coding)
+{
+    if (coding->is_open) {
+        (void)inflateEnd(&coding->zlib);
+        coding->is_open = false;
+    }
+}
+
+/* -- headers ------------------------------------------------------------ */
+
+/* Appends the name of one coding more. */
+static void add_name(struct km_coding *coding, struct km_field name)
+{
+    size_t used = strlen(coding->name);
+    char *end = coding->name + used;
+    size_t room = sizeof coding->name - used;
+    if (used > 0 && room > 2) {
+        strcpy(end, ", ");
+        end += 2;
+        room -= 2;
+    }
+    km_quote(end, room, kama_bytes_make(name.data, name.len));
+}
+
+static enum km_coding_kind kind_of(struct km_field name)
+{
+    if (km_field_is(name, "gzip") || km_field_is(name, "x-gzip")) {
+        return KM_CODING_GZIP;
+    }
+    return km_field_is(name, "deflate") ? KM_CODING_DEFLATE : KM_CODING_REFUSED;
+}
+
+static void add_content_coding(struct km_coding *coding, struct km_field name)
+{
+    bool is_second = coding->kind != KM_CODING_NONE;
+    add_name(coding, name);
+    coding->kind = is_second ? KM_CODING_REFUSED : kind_of(name);
+    if (coding->kind == KM_CODING_REFUSED) {
+        coding->reason = is_second ? "more than one coding is not decoded"
+                                   : "only gzip and deflate are decoded";
+    }
+}
+
+/* libcurl would decode it, without a bound for several at once. */
+static void add_transfer_coding(struct km_coding *coding, struct km_field name)
+{
+    if (!km_field_is(name, "chunked")) {
+        add_name(coding, name);
+        coding->kind = KM_CODING_REFUSED;
+        coding->reason = "as a Transfer-Encoding only chunked is decoded";
+    }
+}
+
+bool km_coding_read(struct km_coding *coding, const char *line, size_t len)
+{
+    struct km_field rest;
+    struct km_field whole = {.data = line, .len = len};
+    struct km_field name = km_field_cut(whole, ':', &rest);
+    bool is_content = km_field_is(name, "content-encoding");
+    if (!is_content && !km_field_is(name, "transfer-encoding")) {
+        return coding->kind != KM_CODING_REFUSED;
+    }
+    while (rest.len > 0) {
+        struct km_field item = km_field_cut(rest, ',', &rest);
+        if (item.len == 0 || km_field_is(item, "identity")) {
+            continue;
+        }
+        if (is_content) {
+            add_content_coding(coding, item);
+        } else {
+            add_transfer_coding(coding, item);
+        }
+    }
+    return coding->kind != KM_CODING_REFUSED;
+}
+
+/* -- decoding ----------------------------------------------------------- */
+
+/* "deflate" means the format of zlib; some servers send what is inside of it
+ * alone, which cannot begin as zlib's header does. */
+static int window_bits(const struct km_coding *coding, unsigned char first)
+{
+    if (coding->kind == KM_CODING_GZIP) {
+        return WINDOW_BITS + GZIP_BITS;
+    }
+    return (first & 15) == Z_DEFLATED ? WINDOW_BITS : -WINDOW_BITS;
+}
+
+static enum km_coding_result fail(struct km_coding *coding, const char *reason)
+{
+    coding->reason = reason;
+    return KM_CODING_BROKEN;
+}
+
+/* Makes zlib ready for more bytes: at the beginning, and behind the end of one
+ * member of a gzip body, where another one may follow. */
+static enum km_coding_result open_zlib(struct km_coding *coding,
+                                       unsigned char first)
+{
+    if (!coding->is_open) {
+        if (inflateInit2(&coding->zlib, window_bits(coding, first)) != Z_OK) {
+            return KM_CODING_NO_MEMORY;
+        }
+        coding->is_open = true;
+    } else if (coding->is_ended) {
+        if (coding->kind != KM_CODING_GZIP) {
+            return fail(coding, "bytes follow the end of its data");
+        }
+        (void)inflateReset(&coding->zlib);
+    }
+    coding->is_ended = false;
+    return KM_CODING_OK;
+}
+
+static enum km_coding_result add(struct km_blob *body, const void *data,
+                                 size_t len)
+{
+    switch (km_blob_add(body, data, len)) {
+    case KM_BLOB_FULL:
+        return KM_CODING_FULL;
+    case KM_BLOB_NO_MEMORY:
+        return KM_CODING_NO_MEMORY;
+    case KM_BLOB_OK:
+        break;
+    }
+    return KM_CODING_OK;
+}
+
+static enum km_coding_result result_of(struct km_coding *coding, int code)
+{
+    switch (code) {
+    case Z_STREAM_END:
+        coding->is_ended = true;
+        return KM_CODING_OK;
+    case Z_OK:
+    case Z_BUF_ERROR: /* it needs more bytes */
+        return KM_CODING_OK;
+    case Z_MEM_ERROR:
+        return KM_CODING_NO_MEMORY;
+    default:
+        return fail(coding, coding->zlib.msg != NULL ? coding->zlib.msg
+                                                     : "its data are wrong");
+    }
+}
+
+/* Decodes up to the end of the input or of a member. */
+static enum km_coding_result inflate_some(struct km_coding *coding,
+                                          struct km_blob *body)
+{
+    unsigned char piece[PIECE_BYTES];
+    z_stream *zlib = &coding->zlib;
+    enum km_coding_result result;
+    do {
+        zlib->next_out = piece;
+        zlib->avail_out = sizeof piece;
+        result = result_of(coding, inflate(zlib, Z_NO_FLUSH));
+        if (result == KM_CODING_OK) {
+            result = add(body, piece, sizeof piece - zlib->avail_out);
+        }
+    } while (result == KM_CODING_OK && !coding->is_ended &&
+             zlib->avail_out == 0);
+    return result;
+}
+
+enum km_coding_result km_coding_decode(struct km_coding *coding,
+                                       const void *data, size_t len,
+                                       struct km_blob *body)
+{
+    if (coding->kind == KM_CODING_NONE) {
+        return add(body, data, len);
+    }
+    enum km_coding_result result = KM_CODING_OK;
+    coding->zlib.next_in = (unsigned char *)(uintptr_t)data;
+    coding->zlib.avail_in = (unsigned)len;
+    while (result == KM_CODING_OK && coding->zlib.avail_in > 0) {
+        result = open_zlib(coding, *coding->zlib.next_in);
+        if (result == KM_CODING_OK) {
+            result = inflate_some(coding, body);
+        }
+    }
+    return result;
+}
+
+bool km_coding_is_whole(struct km_coding *coding)
+{
+    if (coding->is_open && !coding->is_ended) {
+        coding->reason = "its data end too early";
+        return false;
+    }
+    return true;
+}
