@@ -12,6 +12,7 @@ well or badly as the path says. Prints its port, ends with its input.
     /requests       how many requests there were
     /redirect/N     N redirects, then a value
     /to/URL         a redirect to the URL (percent-encoded)
+    /address        the address that was asked; 127.0.0.1 and .2 are served
     /coded/NAME     a body that is coded, one of CODED
     /accept         the header Accept-Encoding
     /login          the header Authorization, or "none"
@@ -97,6 +98,10 @@ def answer_big_404(conn):
 def answer_continue(conn):
     conn.sendall(b"HTTP/1.1 103 Early Hints\r\nCache-Control: max-age=9\r\n"
                  b"\r\n" + response(b"after hints"))
+
+
+def answer_address(conn):
+    conn.sendall(response(conn.getsockname()[0].encode()))
 
 
 def answer_away(conn):
@@ -222,10 +227,23 @@ def accept(listener):
         threading.Thread(target=serve, args=(conn,), daemon=True).start()
 
 
+def listen_twice():
+    """The same port of two addresses."""
+    while True:
+        first = socket.create_server(("127.0.0.1", 0), backlog=64)
+        address = ("127.0.0.2", first.getsockname()[1])
+        try:
+            return first, socket.create_server(address, backlog=64)
+        except OSError:
+            first.close()
+
+
 def main():
-    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-    threading.Thread(target=accept, args=(listener,), daemon=True).start()
-    print(listener.getsockname()[1], flush=True)
+    listeners = listen_twice()
+    for listener in listeners:
+        threading.Thread(target=accept, args=(listener,),
+                         daemon=True).start()
+    print(listeners[0].getsockname()[1], flush=True)
     sys.stdin.read()
     os._exit(0)
 

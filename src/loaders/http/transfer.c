@@ -13,6 +13,12 @@ static const char USER_AGENT[] = "kamacache/" KAMA_VERSION_STRING;
 
 enum { REDIRECTS_MAX = 3 };
 
+/* A connection is given up so long after it was made, idle or not: the name may
+ * stand for other servers by now. The address of a new one is remembered for
+ * the time of a few attempts only, or the connection would begin as an old
+ * one. */
+enum { CONNECTION_SECONDS_MAX = 60, ADDRESS_SECONDS_MAX = 5 };
+
 /* A body that is no value is read this far, to keep the connection. */
 enum { IGNORED_BYTES_MAX = 64 * 1024 };
 
@@ -62,6 +68,12 @@ static bool set_up(struct km_transfer *transfer)
         curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L),
         curl_easy_setopt(easy, CURLOPT_USERAGENT, USER_AGENT),
         curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers),
+        curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN,
+                         (long)CONNECTION_SECONDS_MAX),
+        curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN,
+                         (long)CONNECTION_SECONDS_MAX),
+        curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT,
+                         (long)ADDRESS_SECONDS_MAX),
         /* A name server that hangs does not hold the thread. */
         curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L),
         curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error),

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* How long the http plug-in keeps a connection and an address: the clock and the
+ * name server of this process are the test's own. */
+#include "loaders/http_server.h"
+
+#include <dlfcn.h>
+#include <netdb.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+/* How far this process's clocks are ahead. */
+static atomic_int ahead_s;
+
+/* What "origin.test" resolves to. */
+static const char *_Atomic address = "127.0.0.1";
+
+KAMA_API int clock_gettime(clockid_t id, struct timespec *ret_time)
+{
+    int result = (int)syscall(SYS_clock_gettime, id, ret_time);
+    ret_time->tv_sec += atomic_load(&ahead_s);
+    return result;
+}
+
+KAMA_API time_t time(time_t *ret_time)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (ret_time != NULL) {
+        *ret_time = now.tv_sec;
+    }
+    return now.tv_sec;
+}
+
+KAMA_API int getaddrinfo(const char *node, const char *service,
+                         const struct addrinfo *hints,
+                         struct addrinfo **ret_list)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *,
+                struct addrinfo **);
+    void *symbol = dlsym(RTLD_NEXT, "getaddrinfo");
+    memcpy(&real, &symbol, sizeof real);
+    if (node != NULL && strcmp(node, "origin.test") == 0) {
+        node = atomic_load(&address);
+    }
+    return real(node, service, hints, ret_list);
+}
+
+static void open_name(struct host_plugin *plugin)
+{
+    char text[64];
+    snprintf(text, sizeof text, "http://origin.test:%d/{key}", port);
+    atomic_store(&ahead_s, 0);
+    atomic_store(&address, "127.0.0.1");
+    host_open(plugin, "http", text, NULL);
+    assert_int_equal(plugin->status, KAMA_OK);
+}
+
+static void expect_address(const struct host_plugin *plugin, const char *text)
+{
+    host_expect_value(plugin, KAMA_STR("address"), kama_bytes_str(text), 0);
+}
+
+/* A connection that is never idle is given up after 60 s all the same. */
+static void test_connection_is_given_up(void **state)
+{
+    (void)state;
+    struct host_plugin plugin;
+    open_name(&plugin);
+    int first = ask_number(&plugin, "connections");
+    for (int i = 0; i < 2; i++) {
+        atomic_fetch_add(&ahead_s, 25);
+        assert_int_equal(ask_number(&plugin, "connections"), first);
+    }
+    atomic_fetch_add(&ahead_s, 25);
+    assert_int_equal(ask_number(&plugin, "connections"), first + 1);
+    assert_int_equal(ask_number(&plugin, "connections"), first + 1);
+    host_close(&plugin);
+}
+
+/* When the name resolves elsewhere, connections go there within 60 s. */
+static void test_new_address_of_a_kept_connection(void **state)
+{
+    (void)state;
+    struct host_plugin plugin;
+    open_name(&plugin);
+    expect_address(&plugin, "127.0.0.1");
+    atomic_store(&address, "127.0.0.2");
+    expect_address(&plugin, "127.0.0.1");
+    atomic_fetch_add(&ahead_s, 61);
+    expect_address(&plugin, "127.0.0.2");
+    host_close(&plugin);
+}
+
+/* A new connection asks for the address anew: an old one that is remembered
+ * would be good for another 60 s. */
+static void test_new_address_of_a_new_connection(void **state)
+{
+    (void)state;
+    struct host_plugin plugin;
+    open_name(&plugin);
+    expect_address(&plugin, "127.0.0.1");
+    atomic_store(&address, "127.0.0.2");
+    atomic_fetch_add(&ahead_s, 10);
+    host_expect_value(&plugin, KAMA_STR("until_close"),
+                      KAMA_STR("until the end"), 0);
+    expect_address(&plugin, "127.0.0.2");
+    host_close(&plugin);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_connection_is_given_up),
+        cmocka_unit_test(test_new_address_of_a_kept_connection),
+        cmocka_unit_test(test_new_address_of_a_new_connection),
+    };
+    return cmocka_run_group_tests(tests, start_server, stop_server);
+}
