@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -108,12 +109,52 @@ static void test_new_address_of_a_new_connection(void **state)
     host_close(&plugin);
 }
 
+struct together {
+    const struct host_plugin *plugin;
+    struct host_result result;
+};
+
+static void *load_together(void *arg)
+{
+    struct together *load = arg;
+    host_load(load->plugin, KAMA_STR("together"), 20000, &load->result);
+    return NULL;
+}
+
+/* Connections that a burst of loads left behind are closed when they have been
+ * idle for 60 s, although no load needs them. */
+static void test_idle_connections_are_closed(void **state)
+{
+    (void)state;
+    struct host_plugin plugin;
+    struct together loads[2] = {{.plugin = &plugin}, {.plugin = &plugin}};
+    pthread_t other;
+    open_name(&plugin);
+    int before = host_count_descriptors();
+    assert_int_equal(pthread_create(&other, NULL, load_together, &loads[1]), 0);
+    load_together(&loads[0]);
+    pthread_join(other, NULL);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(loads[i].result.status, KAMA_OK);
+        host_result_fini(&loads[i].result);
+    }
+    int burst = host_count_descriptors() - before;
+    expect_address(&plugin, "127.0.0.1");
+    assert_int_equal(host_count_descriptors() - before, burst);
+    atomic_fetch_add(&ahead_s, 61);
+    expect_address(&plugin, "127.0.0.1");
+    assert_int_equal(host_count_descriptors() - before, burst / 2);
+    host_close(&plugin);
+    assert_int_equal(host_count_descriptors(), before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_connection_is_given_up),
         cmocka_unit_test(test_new_address_of_a_kept_connection),
         cmocka_unit_test(test_new_address_of_a_new_connection),
+        cmocka_unit_test(test_idle_connections_are_closed),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }

@@ -104,6 +104,14 @@ def answer_address(conn):
     conn.sendall(response(conn.getsockname()[0].encode()))
 
 
+two = threading.Barrier(2)
+
+
+def answer_together(conn):
+    two.wait(30)
+    conn.sendall(response(b"together"))
+
+
 def answer_away(conn):
     conn.sendall(response(b"", "302 Found",
                           "Location: file:///etc/passwd\r\n"))

@@ -2,11 +2,14 @@
 /* A stack of idle handles under a mutex. */
 #include "spares.h"
 
+#include "call.h"
+
 #include <stdlib.h>
+#include <string.h>
 
 bool km_spares_init(struct km_spares *spares, size_t cap)
 {
-    void **items = calloc(cap > 0 ? cap : 1, sizeof *items);
+    struct km_spare *items = calloc(cap > 0 ? cap : 1, sizeof *items);
     if (items == NULL) {
         return false;
     }
@@ -23,7 +26,7 @@ bool km_spares_init(struct km_spares *spares, size_t cap)
 void km_spares_fini(struct km_spares *spares, void (*close)(void *item))
 {
     while (spares->count > 0) {
-        close(spares->items[--spares->count]);
+        close(spares->items[--spares->count].item);
     }
     free(spares->items);
     spares->items = NULL;
@@ -35,7 +38,7 @@ void *km_spares_take(struct km_spares *spares)
     void *item = NULL;
     pthread_mutex_lock(&spares->mutex);
     if (spares->count > 0) {
-        item = spares->items[--spares->count];
+        item = spares->items[--spares->count].item;
     }
     pthread_mutex_unlock(&spares->mutex);
     return item;
@@ -44,11 +47,26 @@ void *km_spares_take(struct km_spares *spares)
 bool km_spares_give(struct km_spares *spares, void *item)
 {
     bool room = false;
+    struct km_spare spare = {.item = item, .since_ms = km_call_now_ms()};
     pthread_mutex_lock(&spares->mutex);
     if (spares->count < spares->cap) {
-        spares->items[spares->count++] = item;
+        spares->items[spares->count++] = spare;
         room = true;
     }
     pthread_mutex_unlock(&spares->mutex);
     return room;
+}
+
+void *km_spares_take_idle(struct km_spares *spares, int64_t before_ms)
+{
+    void *item = NULL;
+    pthread_mutex_lock(&spares->mutex);
+    if (spares->count > 0 && spares->items[0].since_ms < before_ms) {
+        item = spares->items[0].item;
+        spares->count--;
+        memmove(spares->items, spares->items + 1,
+                spares->count * sizeof *spares->items);
+    }
+    pthread_mutex_unlock(&spares->mutex);
+    return item;
 }

@@ -113,12 +113,19 @@ static struct km_transfer *take_transfer(struct http_loader *loader)
     return transfer != NULL ? transfer : km_transfer_new(&loader->transfers);
 }
 
+/* Also closes the handles that nobody has needed for long: nothing else would
+ * see that the origin has closed their connections. */
 static void give_transfer(struct http_loader *loader,
                           struct km_transfer *transfer)
 {
     km_transfer_clear(transfer);
     if (!km_spares_give(&loader->spares, transfer)) {
         km_transfer_free(transfer);
+    }
+    int64_t before_ms = km_call_now_ms() - KM_TRANSFER_IDLE_MS_MAX;
+    void *idle;
+    while ((idle = km_spares_take_idle(&loader->spares, before_ms)) != NULL) {
+        km_transfer_free(idle);
     }
 }
 

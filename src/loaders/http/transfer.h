@@ -21,6 +21,10 @@
 
 #include <curl/curl.h>
 
+/* A handle that is not used for so long is closed: its connection would not be
+ * used again. */
+enum { KM_TRANSFER_IDLE_MS_MAX = 60000 };
+
 /* Why a transfer ended. */
 enum km_transfer_end {
     KM_TRANSFER_ANSWERED,  /* by the origin; status says how */
