@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -148,8 +150,55 @@ static void test_ttl_column(void **state)
     host_expect_value(&plugin, KAMA_STR("empty"), KAMA_STR(""), 0);
     host_expect_value(&plugin, KAMA_STR("int"), KAMA_STR("42"), -1);
     host_expect_status(&plugin, KAMA_STR("real"), KAMA_ERR_LOADER,
-                       "ttl_ms is -2");
+                       "ttl_ms is -2; it has to be a whole number");
     host_close(&plugin);
+}
+
+/* What a column ttl_ms holds, and the time to live or the sentence. */
+static const struct {
+    const char *sql;
+    int64_t ttl_ms;
+    const char *text; /* NULL: it is accepted */
+} TTLS[] = {
+    {"NULL", 0, NULL},
+    {"0", 0, NULL},
+    {"-1", -1, NULL},
+    {"1500", 1500, NULL},
+    {"1500.0", 1500, NULL},
+    {"9223372036854775807", INT64_MAX, NULL},
+    {"-2", 0, "ttl_ms is -2;"},
+    {"-9223372036854775808", 0, "ttl_ms is -9223372036854775808;"},
+    {"1.5", 0, "ttl_ms is 1.5;"},
+    {"-1.5", 0, "ttl_ms is -1.5;"},
+    {"1e300", 0, "ttl_ms is 1.0e+300;"},
+    {"9e999", 0, "ttl_ms is Inf;"},
+    {"'soon'", 0, "ttl_ms is the text \"soon\";"},
+    {"'1500'", 0, "ttl_ms is the text \"1500\";"},
+    {"''", 0, "ttl_ms is the text \"\";"},
+    {"x'05'", 0, "ttl_ms is the blob \"\\x05\";"},
+};
+
+/* A ttl_ms that is no number fails the load: as 0 the value would live as long
+ * as the group says, perhaps for ever. */
+static void test_ttl_is_a_number(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof TTLS / sizeof TTLS[0]; i++) {
+        struct host_plugin plugin;
+        char tail[128];
+        snprintf(tail, sizeof tail, "query=SELECT ?1, %s AS ttl_ms",
+                 TTLS[i].sql);
+        print_message("%s\n", TTLS[i].sql);
+        open_query(&plugin, tail);
+        if (TTLS[i].text == NULL) {
+            host_expect_value(&plugin, KAMA_STR("v"), KAMA_STR("v"),
+                              TTLS[i].ttl_ms);
+        } else {
+            host_expect_status(&plugin, KAMA_STR("v"), KAMA_ERR_LOADER,
+                               TTLS[i].text);
+        }
+        host_close(&plugin);
+    }
 }
 
 /* bind=blob finds keys in BLOB columns, and no others. */
@@ -343,6 +392,53 @@ static void test_wal(void **state)
     sqlite3_close(db);
 }
 
+/* A process changes so much in one transaction that the database file holds a
+ * part of it, and dies. */
+static void leave_hot_journal(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        sqlite3 *db = NULL;
+        if (sqlite3_open(path, &db) == SQLITE_OK) {
+            (void)sqlite3_exec(
+                db,
+                "PRAGMA cache_size=5;"
+                "CREATE TABLE many (key, value);"
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+                " WHERE i < 2000) INSERT INTO many SELECT i, zeroblob(500)"
+                " FROM n;"
+                "BEGIN; UPDATE t SET value = 'half' WHERE key = 'tom';"
+                "UPDATE many SET value = zeroblob(501);",
+                NULL, NULL, NULL);
+        }
+        (void)raise(SIGKILL);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+}
+
+/* A hot journal is named as that, with what to do, at the start and by a load;
+ * when that was done, loads go on. */
+static void test_hot_journal(void **state)
+{
+    (void)state;
+    static const char QUERY[] = "query=SELECT value FROM t WHERE key=?1";
+    struct host_plugin plugin;
+    open_query(&plugin, QUERY);
+    host_expect_value(&plugin, KAMA_STR("tom"), KAMA_STR("cat"), 0);
+    leave_hot_journal();
+    host_expect_status(&plugin, KAMA_STR("tom"), KAMA_ERR_LOADER,
+                       "hot journal");
+    host_expect_refused("sqlite", config(QUERY), "hot journal");
+    host_expect_refused("sqlite", config(QUERY), "sqlite3 FILE .tables");
+    sqlite3 *db = open_writable(path);
+    run_sql(db, "SELECT count(*) FROM t");
+    sqlite3_close(db);
+    host_expect_value(&plugin, KAMA_STR("tom"), KAMA_STR("cat"), 0);
+    host_close(&plugin);
+}
+
 struct reader {
     const struct host_plugin *plugin;
     int good;
@@ -409,6 +505,7 @@ int main(void)
         TEST(test_values),
         TEST(test_key_is_a_value),
         TEST(test_ttl_column),
+        TEST(test_ttl_is_a_number),
         TEST(test_bind_blob),
         TEST(test_sql_is_undecoded),
         TEST(test_refused_at_the_start),
@@ -419,6 +516,7 @@ int main(void)
         TEST(test_writers_are_seen),
         TEST(test_replaced_file),
         TEST(test_wal),
+        TEST(test_hot_journal),
         TEST(test_many_threads),
         TEST(test_allocation_failures),
     };

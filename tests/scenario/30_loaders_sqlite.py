@@ -5,7 +5,8 @@ import os
 import sqlite3
 import unittest
 
-from kamatest import Client, Daemon, Folder, group, main, run, wait_until
+from kamatest import (DAEMON, Client, Daemon, Folder, group, main, run,
+                      wait_until)
 
 QUERY = "?query=SELECT value, ttl AS ttl_ms FROM t WHERE key=?1"
 
@@ -81,6 +82,29 @@ class SqliteTest(unittest.TestCase):
                        group("g", loader="sqlite:" + config))
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertIn(text, done.stdout + done.stderr)
+
+    def test_wal_without_shm(self):
+        """WAL mode in a folder that cannot be written: said, with what to
+        do."""
+        db = sqlite3.connect(self.path)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.close()
+        result = self.check_read_only(os.path.dirname(self.path))
+        self.assertEqual(result.returncode, 2, result.stderr)
+        for text in ("WAL mode", "-shm", "journal_mode=DELETE"):
+            self.assertIn(text, result.stderr)
+
+    def check_read_only(self, folder):
+        """--check-config where the folder is mounted read-only."""
+        script = ('mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && '
+                  'exec "$@"')
+        unshare = ["unshare", "--mount", "/bin/sh", "-c", script, folder]
+        if run(*unshare[1:], "/bin/true",
+               program=unshare[0]).returncode != 0:
+            self.skipTest("folders cannot be mounted here")
+        return run(*unshare[1:], DAEMON, "--check-config", "--group",
+                   group("g", loader="sqlite:" + self.path + QUERY),
+                   program=unshare[0])
 
 
 if __name__ == "__main__":

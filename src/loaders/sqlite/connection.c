@@ -4,6 +4,7 @@
 #include "connection.h"
 
 #include "../common/call.h"
+#include "trouble.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -23,9 +24,12 @@ static int is_overdue(void *arg)
     return km_call_now_ms() >= connection->deadline_ms;
 }
 
-static kama_status fail_sqlite(const struct km_sqlite_open *options, int rc,
-                               const char *what, const char *why)
+static kama_status fail_sqlite(const struct km_sqlite_connection *connection,
+                               const struct km_sqlite_open *options, int rc,
+                               const char *what)
 {
+    char why[KM_SQLITE_TROUBLE_BYTES];
+    const char *path = options->config->path;
     kama_status status = KAMA_ERR_INVALID;
     if (rc == SQLITE_NOMEM) {
         status = KAMA_ERR_NO_MEMORY;
@@ -33,7 +37,8 @@ static kama_status fail_sqlite(const struct km_sqlite_open *options, int rc,
         status = KAMA_ERR_TIMEOUT;
     }
     return km_open_fail(options->error, options->error_cap, status,
-                        "%s: %s: %s", options->config->path, what, why);
+                        "%s: %s: %s", path, what,
+                        km_sqlite_trouble(connection->db, rc, path, why));
 }
 
 static kama_status refuse(const struct km_sqlite_open *options,
@@ -75,10 +80,7 @@ static kama_status open_file(struct km_sqlite_connection *connection,
     int rc = sqlite3_open_v2(options->config->path, &connection->db,
                              SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc != SQLITE_OK) {
-        return fail_sqlite(options, rc, "cannot open",
-                           connection->db != NULL
-                               ? sqlite3_errmsg(connection->db)
-                               : sqlite3_errstr(rc));
+        return fail_sqlite(connection, options, rc, "cannot open");
     }
     set_limits(connection, options);
     return KAMA_OK;
@@ -137,8 +139,7 @@ static kama_status prepare(struct km_sqlite_connection *connection,
                                 SQLITE_PREPARE_PERSISTENT, &connection->query,
                                 &tail);
     if (rc != SQLITE_OK) {
-        return fail_sqlite(options, rc, "cannot prepare the query",
-                           sqlite3_errmsg(connection->db));
+        return fail_sqlite(connection, options, rc, "cannot prepare the query");
     }
     const char *wrong = check_query(connection->db, connection->query, tail);
     return wrong != NULL ? refuse(options, wrong) : KAMA_OK;

@@ -11,12 +11,19 @@
 #include "../common/call.h"
 #include "../common/spares.h"
 #include "connection.h"
+#include "trouble.h"
 
 #include <kamacache/loader.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { SENTENCE_BYTES = 256 };
+
+/* How much of a ttl_ms that is none a sentence shows. */
+enum { TTL_TEXT_BYTES = 41 };
+
+/* Up to here every whole number has a REAL of its own. */
+#define REAL_MAX 9007199254740992.0
 
 struct sqlite_loader {
     const kama_loader_host *host;
@@ -79,20 +86,24 @@ static void give_connection(struct sqlite_loader *loader,
 static kama_status fail_query(const struct sqlite_loader *loader,
                               const struct km_call *call, sqlite3 *db)
 {
+    char why[KM_SQLITE_TROUBLE_BYTES];
+    const char *path = loader->config.path;
     int rc = sqlite3_errcode(db);
     switch (rc) {
     case SQLITE_INTERRUPT:
-        return km_call_timeout(call, loader->config.path);
+        return km_call_timeout(call, path);
     case SQLITE_BUSY:
-        return km_call_fail(call, KAMA_ERR_TIMEOUT, "%s: %s",
-                            loader->config.path, sqlite3_errmsg(db));
+        return km_call_fail(call, KAMA_ERR_TIMEOUT,
+                            "%s: still locked by a writer after %lld ms: %s",
+                            path, (long long)call->req->deadline_ms,
+                            sqlite3_errmsg(db));
     case SQLITE_TOOBIG:
         return km_call_too_large(call, loader->max_value_bytes);
     case SQLITE_NOMEM:
         return KAMA_ERR_NO_MEMORY;
     default:
-        return km_call_fail(call, KAMA_ERR_LOADER, "%s: %s",
-                            loader->config.path, sqlite3_errmsg(db));
+        return km_call_fail(call, KAMA_ERR_LOADER, "%s: %s", path,
+                            km_sqlite_trouble(db, rc, path, why));
     }
 }
 
@@ -123,10 +134,58 @@ static kama_bytes column_bytes(sqlite3_stmt *query)
     return bytes;
 }
 
-/* 0, "the group's", when the query has no such column or it is NULL. */
-static int64_t column_ttl_ms(sqlite3_stmt *query)
+/* KAMA_ERR_LOADER with a sentence about a ttl_ms that is none: what it is, and
+ * its beginning. */
+static kama_status fail_ttl(const struct km_call *call, sqlite3_stmt *query)
 {
-    return km_sqlite_query_has_ttl(query) ? sqlite3_column_int64(query, 1) : 0;
+    static const char *const kinds[] = {
+        [SQLITE_INTEGER] = "",
+        [SQLITE_FLOAT] = "",
+        [SQLITE_TEXT] = "the text ",
+        [SQLITE_BLOB] = "the blob ",
+    };
+    char text[TTL_TEXT_BYTES];
+    const char *kind = kinds[sqlite3_column_type(query, 1)];
+    const void *data = sqlite3_column_blob(query, 1);
+    size_t len = (size_t)sqlite3_column_bytes(query, 1);
+    km_quote(text, sizeof text, kama_bytes_make(data, data != NULL ? len : 0));
+    return km_call_fail(call, KAMA_ERR_LOADER,
+                        "ttl_ms is %s%s%s%s; it has to be a whole number of "
+                        "milliseconds, -1 for ever, or NULL",
+                        kind, kind[0] != '\0' ? "\"" : "", text,
+                        kind[0] != '\0' ? "\"" : "");
+}
+
+/* Reads the column ttl_ms: 0, "the group's", when the query has none or it is
+ * NULL. A text is no number, whatever it looks like: SQLite would make 0 of
+ * most. */
+static kama_status column_ttl_ms(const struct km_call *call,
+                                 sqlite3_stmt *query, int64_t *ret_ttl_ms)
+{
+    if (!km_sqlite_query_has_ttl(query)) {
+        *ret_ttl_ms = 0;
+        return KAMA_OK;
+    }
+    double real;
+    switch (sqlite3_column_type(query, 1)) {
+    case SQLITE_NULL:
+        *ret_ttl_ms = 0;
+        return KAMA_OK;
+    case SQLITE_INTEGER:
+        *ret_ttl_ms = sqlite3_column_int64(query, 1);
+        break;
+    case SQLITE_FLOAT:
+        real = sqlite3_column_double(query, 1);
+        if (!(real >= KAMA_TTL_FOREVER && real <= REAL_MAX) ||
+            real != (double)(int64_t)real) {
+            return fail_ttl(call, query);
+        }
+        *ret_ttl_ms = (int64_t)real;
+        break;
+    default:
+        return fail_ttl(call, query);
+    }
+    return *ret_ttl_ms < KAMA_TTL_FOREVER ? fail_ttl(call, query) : KAMA_OK;
 }
 
 static kama_status deliver(const struct sqlite_loader *loader,
@@ -135,10 +194,10 @@ static kama_status deliver(const struct sqlite_loader *loader,
     if (sqlite3_column_type(query, 0) == SQLITE_NULL) {
         return KAMA_MISS;
     }
-    int64_t ttl_ms = column_ttl_ms(query);
-    if (ttl_ms < KAMA_TTL_FOREVER) {
-        return km_call_fail(call, KAMA_ERR_LOADER, "ttl_ms is %lld",
-                            (long long)ttl_ms);
+    int64_t ttl_ms = 0;
+    kama_status status = column_ttl_ms(call, query, &ttl_ms);
+    if (status != KAMA_OK) {
+        return status;
     }
     kama_bytes value = column_bytes(query);
     if (value.data == NULL) {
