@@ -8,7 +8,9 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -44,21 +46,48 @@ static void raise_descriptor_limit(void)
     }
 }
 
+/* Whether orphans become children of this process. */
+static bool adopts_orphans(void)
+{
+    int is_subreaper = 0;
+    return getpid() == 1 ||
+           (prctl(PR_GET_CHILD_SUBREAPER, &is_subreaper) == 0 &&
+            is_subreaper != 0);
+}
+
 static void wanted_signals(sigset_t *set)
 {
     sigemptyset(set);
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
     sigaddset(set, SIGHUP);
+    if (adopts_orphans()) {
+        sigaddset(set, SIGCHLD);
+    }
+}
+
+/* What the parent ignored or blocked says nothing about this process, and an
+ * ignored SIGCHLD would take the exit status of each program that a loader
+ * starts. Handlers are not inherited: those there are belong to a sanitizer. */
+static void reset_signals(void)
+{
+    struct sigaction action;
+    sigset_t set;
+    for (int number = 1; number <= SIGRTMAX; number++) {
+        if (sigaction(number, NULL, &action) == 0 &&
+            action.sa_handler == SIG_IGN) {
+            (void)signal(number, SIG_DFL);
+        }
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    wanted_signals(&set);
+    (void)pthread_sigmask(SIG_SETMASK, &set, NULL);
 }
 
 void process_init(void)
 {
-    sigset_t set;
     open_standard_descriptors();
-    wanted_signals(&set);
-    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
+    reset_signals();
     raise_descriptor_limit();
     (void)mallopt(M_ARENA_MAX, ARENAS);
     (void)mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
@@ -149,13 +178,27 @@ static void arm_second_signal(void)
     (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/* Collects orphans that have ended. __WNOTHREAD leaves the children of other
+ * threads alone: a loader waits for the program that it started itself, while
+ * the kernel gives orphans to the main thread. */
+static void collect_orphans(void)
+{
+    while (waitpid(-1, NULL, WNOHANG | __WNOTHREAD | __WALL) > 0) {
+    }
+}
+
 const char *process_wait(void (*hangup)(void))
 {
     sigset_t set;
     int number = 0;
     wanted_signals(&set);
-    while (sigwait(&set, &number) == 0 && number == SIGHUP) {
-        hangup();
+    while (sigwait(&set, &number) == 0 &&
+           (number == SIGHUP || number == SIGCHLD)) {
+        if (number == SIGHUP) {
+            hangup();
+        } else {
+            collect_orphans();
+        }
     }
     first_signal_at = km_clock_mono(km_clock_system());
     arm_second_signal();
