@@ -5,6 +5,9 @@
 set(KM_GENERATED_DIR ${CMAKE_BINARY_DIR}/generated)
 file(MAKE_DIRECTORY ${KM_GENERATED_DIR})
 
+file(RELATIVE_PATH loader_dir_relative ${CMAKE_INSTALL_FULL_BINDIR}
+  ${CMAKE_INSTALL_FULL_LIBDIR}/kamacache/loaders)
+
 # Runs on each build (its output never exists) and leaves the header untouched
 # when nothing in it changed; as a byproduct it then rebuilds nothing.
 add_custom_command(
@@ -19,6 +22,7 @@ add_custom_command(
     -D "BUILD_TYPE=${CMAKE_BUILD_TYPE}"
     -D "SANITIZE=${KAMA_SANITIZE}"
     -D LOADER_DIR=${CMAKE_INSTALL_FULL_LIBDIR}/kamacache/loaders
+    -D LOADER_DIR_RELATIVE=${loader_dir_relative}
     -P ${CMAKE_SOURCE_DIR}/cmake/build_info.cmake
   COMMENT "Checking kamacache_build.h"
   VERBATIM)

@@ -104,13 +104,42 @@ class Settings(unittest.TestCase):
         self.refused("--group", "a:loader=../x:y", says="is not NAME:CONFIG")
         self.refused("--group", 'a:loader="sqlite:/nonexistent/db?query=x"',
                      says="group a: loader sqlite: ")
-        self.refused("--loader-path=/nonexistent", "--group",
-                     "a:loader=exec:/bin/true", says="/nonexistent/exec.so")
         # A shared object that is something else.
         with kamatest.Folder() as folder:
             folder.file("text.so", "this is no shared object")
             self.refused("--loader-path", folder.path, "--group",
                          "a:loader=text:x", says="text.so")
+
+    def test_loader_path(self):
+        """A list of folders, searched in its order and before the built-in
+        one, which stays."""
+        with kamatest.Folder() as first, kamatest.Folder() as second:
+            both = "--loader-path=%s:%s" % (first.path, second.path)
+            self.accepted(both, "--group", "a:loader=exec:/bin/true")
+            for path in ("", "/nonexistent"):
+                self.accepted("--loader-path=" + path, "--group",
+                              "a:loader=exec:/bin/true")
+            self.refused(both, "--group", "a:loader=odd:x",
+                         says="no odd.so in %s, %s, " % (first.path,
+                                                         second.path))
+            self.refused("--loader-path=/nonexistent", "--group",
+                         "a:loader=odd:x",
+                         says="in /nonexistent (no such folder), ")
+            # A file that is there is not passed over.
+            second.file("exec.so", "this is no shared object")
+            self.refused(both, "--group", "a:loader=exec:/bin/true",
+                         says=second.path + "/exec.so: ")
+            first.file("exec.so", "neither is this")
+            self.refused(both, "--group", "a:loader=exec:/bin/true",
+                         says=first.path + "/exec.so: ")
+            self.refused(env={"KAMACACHE_LOADER_PATH": first.path,
+                              "KAMACACHE_GROUP": "a:loader=exec:/bin/true"},
+                         says=first.path + "/exec.so: ")
+        for wrong in (":", "/tmp:", ":/tmp", "/tmp::/tmp"):
+            self.refused("--loader-path=" + wrong, says="name is empty")
+        self.accepted("--loader-path=" + ":".join(16 * ["/tmp"]))
+        self.refused("--loader-path=" + ":".join(17 * ["/tmp"]),
+                     says="more than 16 folders")
 
     def test_print_config(self):
         """Each value, and where it comes from; no password."""

@@ -30,9 +30,8 @@
     X(groups, HEADING, NULL, NULL, 0, 0, "Groups")                             \
     X(group, LIST, "NAME[:KEY=VALUE,...]", NULL, 0, 0,                         \
       "A group to serve. Without any: `default`, 64 MiB.")                     \
-    X(loader_path, STRING, "DIR", NULL, 0, 0,                                  \
-      "Where loader plug-ins are. Without it: ../lib/kamacache/loaders "       \
-      "beside the program.")                                                   \
+    X(loader_path, STRING, "DIR[:DIR]", NULL, 0, 0,                            \
+      "Folders of loader plug-ins, searched before the built-in one.")         \
     X(log, HEADING, NULL, NULL, 0, 0, "Log")                                   \
     X(log_level, STRING, "LEVEL", "info", 0, 0,                                \
       "Least level written to stderr: debug, info, warn, error.")              \

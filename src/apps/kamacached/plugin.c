@@ -5,46 +5,9 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/status.h"
-#include "kamacache_build.h"
 
 #include <dlfcn.h>
-#include <limits.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-/* -- where --------------------------------------------------------------- */
-
-static bool is_folder(const char *path)
-{
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-}
-
-/* The folder that the program's file is in; "" when that is not known. */
-static void program_folder(char *folder, size_t cap)
-{
-    ssize_t n = readlink("/proc/self/exe", folder, cap - 1);
-    folder[n > 0 ? n : 0] = '\0';
-    char *slash = strrchr(folder, '/');
-    if (slash != NULL) {
-        *slash = '\0';
-    }
-}
-
-void plugin_folder(const char *dir, char *ret_folder, size_t cap)
-{
-    char program[PATH_MAX];
-    if (dir != NULL) {
-        snprintf(ret_folder, cap, "%s", dir);
-        return;
-    }
-    program_folder(program, sizeof program);
-    snprintf(ret_folder, cap, "%s/../lib/kamacache/loaders", program);
-    if (!is_folder(ret_folder)) {
-        snprintf(ret_folder, cap, "%s", KM_BUILD_LOADER_DIR);
-    }
-}
 
 /* -- the host ------------------------------------------------------------ */
 
@@ -178,25 +141,27 @@ static kama_status open_loader(struct group_spec *spec,
     return KAMA_OK;
 }
 
-kama_status plugin_open(struct group_spec *spec, const char *folder,
-                        const kama_loader_plugin_info **ret_info)
+kama_status plugin_open(struct group_spec *spec, const struct loader_path *path,
+                        struct plugin *ret_plugin)
 {
     char name[PLUGIN_NAME_BYTES_MAX + 1] = "";
-    char path[PATH_MAX];
+    char file[PATH_MAX];
     const char *config = NULL;
-    const kama_loader_plugin_info *info = NULL;
+    struct plugin plugin = {.info = NULL};
     kama_status status = split(spec->loader, name, &config);
     if (status == KAMA_OK) {
-        snprintf(path, sizeof path, "%s/%s.so", folder, name);
-        status = open_object(path, &info);
+        status = loader_path_find(path, name, file, &plugin.folder);
     }
     if (status == KAMA_OK) {
-        status = open_loader(spec, info, config);
+        status = open_object(file, &plugin.info);
+    }
+    if (status == KAMA_OK) {
+        status = open_loader(spec, plugin.info, config);
     }
     if (status != KAMA_OK) {
         return km_fail(status, "group %.64s: loader %s: %s", spec->name, name,
                        km_last_error());
     }
-    *ret_info = info;
+    *ret_plugin = plugin;
     return KAMA_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loader plug-ins as the daemon opens them: <folder>/NAME.so, found by the
- * NAME of a group's loader. A shared object is opened once and never closed.
+ * Loader plug-ins as the daemon opens them: NAME.so of the loader path, found
+ * by the NAME of a group's loader. A shared object is opened once and never closed.
  *
  * Thread-safety: setup. Errors: KAMA_ERR_INVALID, KAMA_ERR_UNSUPPORTED (made
  * for another ABI), KAMA_ERR_IO, KAMA_ERR_LOADER, or what the plug-in says;
@@ -10,17 +10,20 @@
 #pragma once
 
 #include "group_spec.h"
+#include "loader_path.h"
 
 #include <kamacache/loader.h>
 
 #define PLUGIN_NAME_BYTES_MAX 63
 
-/* Where plug-ins are: dir, or for NULL ../lib/kamacache/loaders beside the
- * program if that exists, else where they are installed. */
-void plugin_folder(const char *dir, char *ret_folder, size_t cap);
+/* A plug-in that a group uses. */
+struct plugin {
+    const kama_loader_plugin_info *info; /* static */
+    const char *folder;                  /* where it is; a view of the path */
+};
 
 /* Opens the loader that spec names and sets loader, loader_arg and
- * loader_free of its options. *ret_info: static. */
-KAMA_NODISCARD kama_status
-plugin_open(struct group_spec *spec, const char *folder,
-            const kama_loader_plugin_info **ret_info);
+ * loader_free of its options. */
+KAMA_NODISCARD kama_status plugin_open(struct group_spec *spec,
+                                       const struct loader_path *path,
+                                       struct plugin *ret_plugin);

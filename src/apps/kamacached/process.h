@@ -45,6 +45,5 @@ void process_guard_start(struct process_guard *guard, int64_t timeout_ms,
 void process_guard_end(struct process_guard *guard);
 
 /* Waits for SIGTERM or SIGINT; calls hangup for each SIGHUP before, and collects
- * orphans. From then
- * on a second one is deadly. Returns the signal's name. */
+ * orphans. From then on a second one is deadly. Returns the signal's name. */
 const char *process_wait(void (*hangup)(void));

@@ -9,7 +9,6 @@
 #include "plugin.h"
 #include "process.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -30,13 +29,15 @@ static void say_group(const struct group_spec *spec, const char *loader)
               km_f_str("loader", loader));
 }
 
-static void say_loader(const struct group_spec *spec, const char *folder,
-                       const kama_loader_plugin_info *info)
+static void say_loader(const struct group_spec *spec,
+                       const struct plugin *plugin)
 {
     struct km_log_site site = {0};
     KM_LOG_AT(&site, KM_LOG_INFO, COMPONENT, "loader",
-              km_f_str("name", info->name), km_f_str("version", info->version),
-              km_f_str("folder", folder), km_f_str("group", spec->name));
+              km_f_str("name", plugin->info->name),
+              km_f_str("version", plugin->info->version),
+              km_f_str("folder", plugin->folder),
+              km_f_str("group", spec->name));
 }
 
 static void say_variable(const char *name)
@@ -84,24 +85,44 @@ static kama_status make_node(const struct daemon_options *options,
 }
 
 static kama_status add_group(struct server *server, struct group_spec *spec,
-                             const char *folder)
+                             const struct loader_path *path)
 {
     kama_group *group;
-    const kama_loader_plugin_info *info = NULL;
+    struct plugin plugin = {.info = NULL};
     if (spec->loader != NULL) {
-        kama_status status = plugin_open(spec, folder, &info);
+        kama_status status = plugin_open(spec, path, &plugin);
         if (status != KAMA_OK) {
             return status;
         }
-        say_loader(spec, folder, info);
+        say_loader(spec, &plugin);
     }
     kama_status status =
         kama_node_add_group(server->node, &spec->options, &group);
     if (status == KAMA_OK) {
         server->groups[server->group_count++] = group;
-        say_group(spec, info != NULL ? info->name : "none");
-    } else if (info != NULL) {
-        info->close(spec->options.loader_arg);
+        say_group(spec, plugin.info != NULL ? plugin.info->name : "none");
+    } else if (plugin.info != NULL) {
+        plugin.info->close(spec->options.loader_arg);
+    }
+    return status;
+}
+
+static kama_status add_groups_of(struct server *server,
+                                 const struct daemon_options *options,
+                                 const struct loader_path *path)
+{
+    static const char *const fallback[] = {"default"};
+    const struct km_option_list *list = &options->group;
+    const char *const *items = list->count > 0 ? list->items : fallback;
+    size_t count = list->count > 0 ? list->count : 1;
+    kama_status status = KAMA_OK;
+    for (size_t i = 0; i < count && status == KAMA_OK; i++) {
+        struct group_spec spec;
+        status = group_spec_init(&spec, items[i]);
+        if (status == KAMA_OK) {
+            status = add_group(server, &spec, path);
+            group_spec_fini(&spec);
+        }
     }
     return status;
 }
@@ -109,20 +130,11 @@ static kama_status add_group(struct server *server, struct group_spec *spec,
 static kama_status add_groups(struct server *server,
                               const struct daemon_options *options)
 {
-    static const char *const fallback[] = {"default"};
-    char folder[PATH_MAX];
-    const struct km_option_list *list = &options->group;
-    const char *const *items = list->count > 0 ? list->items : fallback;
-    size_t count = list->count > 0 ? list->count : 1;
-    plugin_folder(options->loader_path, folder, sizeof folder);
-    kama_status status = KAMA_OK;
-    for (size_t i = 0; i < count && status == KAMA_OK; i++) {
-        struct group_spec spec;
-        status = group_spec_init(&spec, items[i]);
-        if (status == KAMA_OK) {
-            status = add_group(server, &spec, folder);
-            group_spec_fini(&spec);
-        }
+    struct loader_path path;
+    kama_status status = loader_path_init(&path, options->loader_path);
+    if (status == KAMA_OK) {
+        status = add_groups_of(server, options, &path);
+        loader_path_fini(&path);
     }
     return status;
 }
