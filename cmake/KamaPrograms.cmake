@@ -6,10 +6,12 @@
 function(km_add_program folder)
   file(GLOB sources CONFIGURE_DEPENDS
     ${CMAKE_SOURCE_DIR}/src/apps/${folder}/*.c)
+  file(GLOB common CONFIGURE_DEPENDS
+    ${CMAKE_SOURCE_DIR}/src/apps/common/*.c)
   if(NOT sources)
     return()
   endif()
-  add_executable(${folder} ${sources})
+  add_executable(${folder} ${sources} ${common})
   target_include_directories(${folder} PRIVATE
     ${CMAKE_SOURCE_DIR}/src/apps/${folder} ${KM_GENERATED_DIR} ${ARGN})
   target_link_libraries(${folder} PRIVATE kamacache_static)

@@ -32,10 +32,20 @@ ONLY_FROM = {
 # Units outside the levels: (path prefix, what of ours they may include).
 UNITS = (
     ("src/loaders/", {"kamacache/loader.h"}),
+    ("src/apps/common/", {PUBLIC, "base"}),
     ("src/apps/kamacached/", {PUBLIC, "base"}),
     ("src/apps/kamacache-cli/", {PUBLIC, "rpc", "wire", "base"}),
     ("include/kamacache/", {PUBLIC}),
 )
+# Single headers that a unit may include besides: what is compiled into each
+# program, and the table of a group's options for the manual.
+UNIT_HEADERS = {
+    "src/apps/kamacached/": {"src/apps/common/manual.h",
+                             "src/apps/common/completion.h",
+                             "src/group/options.h"},
+    "src/apps/kamacache-cli/": {"src/apps/common/manual.h",
+                                "src/apps/common/completion.h"},
+}
 # Headers of third parties and of libc that only some folders may use.
 SYSTEM = {
     re.compile(r"^uv\.h$"): {"net", "rpc", "node"},
@@ -101,7 +111,8 @@ def unit_of(path):
 
 def unit_error(unit, target):
     prefix, allowed = unit
-    if target.startswith(prefix) or folder_of(target) in allowed:
+    if target.startswith(prefix) or folder_of(target) in allowed or \
+            target in UNIT_HEADERS.get(prefix, ()):
         return None
     public_name = os.path.relpath(target, "include")
     if is_public(target) and (PUBLIC in allowed or public_name in allowed):

@@ -26,9 +26,13 @@ GOOD = {
     "src/node/node.c": '#include "net/conn.h"\n#include "wire/h2.h"\n'
                        '#include "peers/pool.h"\n#include "sync/log.h"\n',
     "src/loaders/exec.c": "#include <kamacache/loader.h>\n#include <spawn.h>\n",
+    "src/apps/common/manual.h": '#include "base/buf.h"\n',
     "src/apps/kamacached/args.h": "",
+    "src/group/options.h": "",
     "src/apps/kamacached/main.c": "#include <kamacache/kamacache.h>\n"
                                   '#include "args.h"\n'
+                                  '#include "apps/common/manual.h"\n'
+                                  '#include "group/options.h"\n'
                                   '#include "kamacache_build.h"\n',
     "src/apps/kamacache-cli/main.c": '#include "rpc/server.h"\n'
                                      '#include "wire/h2.h"\n',
@@ -54,6 +58,10 @@ BAD = (
      "base, include/kamacache of ours"),
     ("src/apps/kamacache-cli/main.c", '#include "group/group.h"',
      "include/kamacache, rpc, wire of ours"),
+    ("src/apps/kamacache-cli/main.c", '#include "group/options.h"',
+     "include/kamacache, rpc, wire of ours"),
+    ("src/apps/common/manual.h", '#include "rpc/server.h"',
+     "base, include/kamacache of ours"),
     ("include/kamacache/kamacache.h", '#include "../../src/base/buf.h"',
      "include/kamacache of ours"),
     ("src/base/buf.h", '#include "base/missing.h"', "not in the tree"),

@@ -2,6 +2,7 @@
 /* kamacache-cli: reads the options, finds the command in the table, turns its
  * arguments into bytes and runs it. */
 #include "cli.h"
+#include "manual.h"
 #include "quote.h"
 
 #include "base/clock.h"
@@ -58,6 +59,22 @@ static enum cli_exit print_help(const struct cli_options *options)
     }
     fputs(notes, stdout);
     km_buf_fini(&rows);
+    return status == KAMA_OK ? CLI_EXIT_OK : CLI_EXIT_OTHER;
+}
+
+/* The forms of --help that are files, for the installation. */
+static enum cli_exit print_document(const struct cli_options *options,
+                                    const char *form)
+{
+    struct km_buf text;
+    km_buf_init(&text, km_mem_default(), SIZE_MAX);
+    kama_status status = strcmp(form, "man") == 0
+                             ? cli_manual_write(options, notes + 1, &text)
+                             : cli_completion_write(options, &text);
+    if (status == KAMA_OK) {
+        fwrite(text.data, 1, text.len, stdout);
+    }
+    km_buf_fini(&text);
     return status == KAMA_OK ? CLI_EXIT_OK : CLI_EXIT_OTHER;
 }
 
@@ -218,9 +235,23 @@ static bool occupy_descriptors(void)
     return true;
 }
 
+/* "man" of --help=man, which is taken out of argv; NULL: there is none. */
+static const char *take_form(int *argc, char **argv)
+{
+    static const char *const forms[] = {"--help=man", "--help=completion"};
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        if (*argc == 2 && strcmp(argv[1], forms[i]) == 0) {
+            *argc = 1;
+            return strchr(forms[i], '=') + 1;
+        }
+    }
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     struct cli cli = {.mode = CLI_MODE_PIPE};
+    const char *form = take_form(&argc, argv);
     int count = 0;
     if (!occupy_descriptors()) {
         return CLI_EXIT_OTHER;
@@ -230,7 +261,9 @@ int main(int argc, char **argv)
     enum cli_exit code;
     if (status == KAMA_OK) {
         cli.mode = mode_of(&cli.options);
-        code = cli_close_output(run(&cli, argv, count));
+        code = form != NULL ? print_document(&cli.options, form)
+                            : run(&cli, argv, count);
+        code = cli_close_output(code);
     } else {
         code = cli_usage_error("%s", km_last_error());
     }

@@ -3,6 +3,7 @@
 #include "base/status.h"
 #include "group_spec.h"
 #include "kamacache_build.h"
+#include "manual.h"
 #include "options.h"
 #include "process.h"
 #include "serve.h"
@@ -67,6 +68,33 @@ static void hide_passwords(const struct daemon_options *options)
     }
 }
 
+/* The forms of --help that are files: for documents and the installation. */
+static const struct {
+    const char *flag;
+    kama_status (*write)(const struct daemon_options *, struct km_buf *);
+} documents[] = {
+    {"--help=markdown", daemon_options_document},
+    {"--help=man", daemon_manual_write},
+    {"--help=completion", daemon_completion_write},
+};
+enum { DOCUMENT_COUNT = sizeof documents / sizeof documents[0] };
+
+/* The index of the document that argv asks for, or DOCUMENT_COUNT. The flag
+ * becomes --help, which works in any environment. */
+static int take_document(int argc, char **argv)
+{
+    static char help[] = "--help";
+    for (int i = 0; i < DOCUMENT_COUNT; i++) {
+        for (int at = 1; at < argc && strcmp(argv[at], "--") != 0; at++) {
+            if (strcmp(argv[at], documents[i].flag) == 0) {
+                argv[at] = help;
+                return i;
+            }
+        }
+    }
+    return DOCUMENT_COUNT;
+}
+
 static int run(const struct daemon_options *options, bool verbose,
                km_ns started_at)
 {
@@ -101,11 +129,11 @@ int main(int argc, char **argv)
     struct daemon_options options;
     process_init();
     bool verbose = is_verbose(&argc, argv);
-    bool markdown = take_flag(&argc, argv, "--help=markdown");
+    int document = take_document(argc, argv);
     kama_status status = daemon_options_init(&options, argc, argv);
     int code;
-    if (markdown && status == KAMA_OK) {
-        code = print_with(&options, daemon_options_document);
+    if (document < DOCUMENT_COUNT && status == KAMA_OK) {
+        code = print_with(&options, documents[document].write);
     } else if (status == KAMA_OK) {
         code = run(&options, verbose, started_at);
     } else {

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+#include "manual.h"
+
+#include "base/option_text.h"
+
+#include <stdio.h>
+
+/* -- text ---------------------------------------------------------------- */
+
+static void put(struct manual *m, const char *text, size_t len)
+{
+    if (m->status == KAMA_OK) {
+        m->status = km_buf_append(m->out, text, len);
+    }
+}
+
+static void put_str(struct manual *m, const char *text)
+{
+    put(m, text, strlen(text));
+}
+
+/* One character of text as roff has it. A line that begins with a dot or a quote
+ * would be a request. */
+static void put_char(struct manual *m, char c, bool begins_line)
+{
+    if (begins_line && (c == '.' || c == '\'')) {
+        put_str(m, "\\&");
+    }
+    switch (c) {
+    case '\\':
+        put_str(m, "\\e");
+        break;
+    case '-':
+        put_str(m, "\\-");
+        break;
+    case '\'':
+        put_str(m, "\\(aq");
+        break;
+    case '^':
+        put_str(m, "\\(ha");
+        break;
+    case '~':
+        put_str(m, "\\(ti");
+        break;
+    default:
+        put(m, &c, 1);
+    }
+}
+
+static void put_plain(struct manual *m, const char *text)
+{
+    for (const char *at = text; *at != '\0'; at++) {
+        put_char(m, *at, at == text || at[-1] == '\n');
+    }
+}
+
+/* Backquotes turn bold on and off. */
+static void put_marked(struct manual *m, const char *text)
+{
+    bool bold = false;
+    for (const char *at = text; *at != '\0'; at++) {
+        if (*at == '`') {
+            bold = !bold;
+            put_str(m, bold ? "\\fB" : "\\fR");
+        } else {
+            put_char(m, *at, at == text || at[-1] == '\n');
+        }
+    }
+    put_str(m, bold ? "\\fR" : "");
+}
+
+/* -- parts --------------------------------------------------------------- */
+
+void manual_begin(struct manual *m, struct km_buf *out, const char *name,
+                  const char *section, const char *brief)
+{
+    m->out = out;
+    m->status = km_buf_printf(
+        out, ".TH \"%s\" \"%s\" \"\" \"KamaCache %s\" \"KamaCache\"\n", name,
+        section, kama_version());
+    /* Names of variables and flags are not cut at the end of a line. */
+    put_str(m, ".nh\n.ad l\n");
+    manual_section(m, "NAME");
+    put_plain(m, name);
+    put_str(m, " \\- ");
+    put_plain(m, brief);
+    put_str(m, "\n");
+}
+
+static void put_heading(struct manual *m, const char *request,
+                        const char *title)
+{
+    put_str(m, request);
+    put_str(m, " \"");
+    put_plain(m, title);
+    put_str(m, "\"\n");
+}
+
+void manual_section(struct manual *m, const char *title)
+{
+    put_heading(m, ".SH", title);
+}
+
+void manual_subsection(struct manual *m, const char *title)
+{
+    put_heading(m, ".SS", title);
+}
+
+void manual_text(struct manual *m, const char *text)
+{
+    put_str(m, ".PP\n");
+    put_marked(m, text);
+    put_str(m, "\n");
+}
+
+/* The term; what it means follows in lines of its own. */
+static void begin_item(struct manual *m, const char *term)
+{
+    put_str(m, ".TP\n\\fB");
+    put_plain(m, term);
+    put_str(m, "\\fR\n");
+}
+
+void manual_item(struct manual *m, const char *term, const char *text)
+{
+    begin_item(m, term);
+    put_marked(m, text);
+    put_str(m, "\n");
+}
+
+void manual_example(struct manual *m, const char *lines)
+{
+    size_t len = strlen(lines);
+    bool is_complete = len > 0 && lines[len - 1] == '\n';
+    put_str(m, ".PP\n.RS 4\n.nf\n");
+    put_plain(m, lines);
+    put_str(m, is_complete ? "" : "\n");
+    put_str(m, ".fi\n.RE\n");
+}
+
+kama_status manual_end(const struct manual *m)
+{
+    return m->status;
+}
+
+/* -- rows ---------------------------------------------------------------- */
+
+/* "--max-connections=N" */
+static void put_flag(struct manual *m, const struct km_option *row)
+{
+    char shown[KM_OPTION_SHOWN_BYTES];
+    char term[2 * KM_OPTION_SHOWN_BYTES];
+    bool has_arg = row->kind != KM_OPTION_BOOL && row->arg != NULL;
+    km_option_show_name(row->name, shown);
+    snprintf(term, sizeof term, "--%s%s%s", shown, has_arg ? "=" : "",
+             has_arg ? row->arg : "");
+    begin_item(m, term);
+}
+
+/* The sentences behind a row's own. */
+static void put_details(struct manual *m, const struct km_option *row,
+                        const char *prefix)
+{
+    if (row->kind == KM_OPTION_LIST) {
+        put_plain(m, "It may be given more than once.\n");
+    }
+    if (row->kind != KM_OPTION_BOOL && row->fallback != NULL) {
+        put_str(m, "Default: \\fB");
+        put_plain(m, row->fallback);
+        put_str(m, "\\fR.\n");
+    }
+    if (prefix != NULL) {
+        char variable[2 * KM_OPTION_SHOWN_BYTES];
+        km_option_env_name(prefix, row->name, sizeof variable, variable);
+        put_str(m, "Variable: \\fB");
+        put_plain(m, variable);
+        put_str(m, "\\fR.\n");
+    }
+}
+
+void manual_options(struct manual *m, const struct km_option *rows,
+                    size_t row_count, const char *prefix)
+{
+    for (size_t i = 0; i < row_count; i++) {
+        if (rows[i].kind == KM_OPTION_HEADING) {
+            manual_subsection(m, rows[i].help);
+        } else if (rows[i].kind != KM_OPTION_LATER) {
+            put_flag(m, &rows[i]);
+            put_marked(m, rows[i].help);
+            put_str(m, "\n");
+            put_details(m, &rows[i], prefix);
+        }
+    }
+}
+
+void manual_keys(struct manual *m, const struct km_option *rows,
+                 size_t row_count)
+{
+    for (size_t i = 0; i < row_count; i++) {
+        char term[2 * KM_OPTION_SHOWN_BYTES];
+        if (rows[i].kind >= KM_OPTION_LATER) {
+            continue;
+        }
+        snprintf(term, sizeof term, "%s=%s", rows[i].name, rows[i].arg);
+        begin_item(m, term);
+        put_marked(m, rows[i].help);
+        put_str(m, ".\n");
+        put_details(m, &rows[i], NULL);
+    }
+}
