@@ -89,7 +89,7 @@ function(km_add_loader name)
   target_link_libraries(${target} PRIVATE
     Threads::Threads ${KM_LOADER_LINKS_${name}})
   install(TARGETS ${target}
-    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/kamacache/loaders)
+    LIBRARY DESTINATION ${KM_INSTALL_LOADERDIR})
 endfunction()
 
 km_find_loaders(KM_LOADERS)

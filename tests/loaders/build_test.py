@@ -13,9 +13,7 @@ import unittest
 import kamatest
 from kamatest import Client, Daemon
 
-PARTS = ("CMakeLists.txt", "cmake", "include", "proto", "src", "tools",
-         "LICENSE", "README.md", "README.zh-CN.md", "CHANGELOG.md", "docs",
-         "examples")
+PARTS = ("CMakeLists.txt", "cmake", "include", "proto", "src", "tools")
 # A loader of two files, one of which asks for a library.
 CHECKSUM = r"""/* SPDX-License-Identifier: MIT */
 /* pkg-config: zlib */
