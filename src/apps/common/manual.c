@@ -94,6 +94,14 @@ static void put_heading(struct manual *m, const char *request,
     put_str(m, " \"");
     put_plain(m, title);
     put_str(m, "\"\n");
+    m->after_heading = true;
+}
+
+/* Between paragraphs; a heading has made the space itself. */
+static void begin_paragraph(struct manual *m)
+{
+    put_str(m, m->after_heading ? "" : ".PP\n");
+    m->after_heading = false;
 }
 
 void manual_section(struct manual *m, const char *title)
@@ -108,7 +116,7 @@ void manual_subsection(struct manual *m, const char *title)
 
 void manual_text(struct manual *m, const char *text)
 {
-    put_str(m, ".PP\n");
+    begin_paragraph(m);
     put_marked(m, text);
     put_str(m, "\n");
 }
@@ -116,6 +124,7 @@ void manual_text(struct manual *m, const char *text)
 /* The term; what it means follows in lines of its own. */
 static void begin_item(struct manual *m, const char *term)
 {
+    m->after_heading = false;
     put_str(m, ".TP\n\\fB");
     put_plain(m, term);
     put_str(m, "\\fR\n");
@@ -132,7 +141,8 @@ void manual_example(struct manual *m, const char *lines)
 {
     size_t len = strlen(lines);
     bool is_complete = len > 0 && lines[len - 1] == '\n';
-    put_str(m, ".PP\n.RS 4\n.nf\n");
+    begin_paragraph(m);
+    put_str(m, ".RS 4\n.nf\n");
     put_plain(m, lines);
     put_str(m, is_complete ? "" : "\n");
     put_str(m, ".fi\n.RE\n");

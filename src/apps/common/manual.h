@@ -24,6 +24,7 @@
 struct manual {
     struct km_buf *out;
     kama_status status;
+    bool after_heading; /* nothing was written since */
 };
 
 /* Begins the page of a program: its title and the section NAME. */
