@@ -6,7 +6,8 @@ import threading
 import unittest
 import urllib.parse
 
-from kamatest import Client, Daemon, HttpOrigin, group, main, wait_until
+from kamatest import (Client, Daemon, HttpOrigin, group, main, run,
+                      wait_until)
 
 release = threading.Event()
 
@@ -49,6 +50,24 @@ class KeyTest(unittest.TestCase):
                     self.assertEqual(status, "KAMA_ERR_INVALID", key)
                     self.assertIn("path segment made of dots", sentence)
             self.assertEqual(origin.requests, ["/users/tom"])
+
+
+class StartTest(unittest.TestCase):
+    def test_wrong_configurations(self):
+        """What can be known without the origin is an error at the start, and
+        the password is not told."""
+        for url, text in (("http://host:99999/{key}", "in 1..65535"),
+                          ("http://host:port/{key}", "in 1..65535"),
+                          ("http://me:secret@/{key}", "cannot be read"),
+                          ("http://me:secret@[::1/{key}", "cannot be read"),
+                          ("http://me:secret@host/", "no {key}"),
+                          ("http://host/{key} redirect=any", "redirects=any"),
+                          ("http:ftp://host/{key}", "http or https")):
+            done = run("--check-config", "--group", group("g", loader=url))
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertIn("group g: loader http: ", done.stderr)
+            self.assertIn(text, done.stderr)
+            self.assertNotIn("secret", done.stderr)
 
 
 class HttpTest(unittest.TestCase):
