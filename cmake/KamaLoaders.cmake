@@ -33,8 +33,6 @@ function(km_loader_packages ret_packages)
       string(REGEX MATCHALL "[^ ]+" words "${line}")
       list(APPEND packages ${words})
     endforeach()
-    # Another package in the comment means another configuration.
-    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
   endforeach()
   set(${ret_packages} ${packages} PARENT_SCOPE)
 endfunction()

@@ -97,12 +97,17 @@ kama_status km_open_check(const kama_loader_host *host,
                           const kama_loader_config *config, char *error,
                           size_t cap)
 {
-    if (host->abi_version != KAMA_LOADER_ABI_VERSION ||
-        host->struct_size < sizeof *host ||
-        config->struct_size < sizeof *config) {
+    if (host->abi_version != KAMA_LOADER_ABI_VERSION) {
         return km_open_fail(error, cap, KAMA_ERR_UNSUPPORTED,
                             "the plug-in needs loader ABI %u, the host has %u",
                             KAMA_LOADER_ABI_VERSION, host->abi_version);
+    }
+    if (host->struct_size < sizeof *host ||
+        config->struct_size < sizeof *config) {
+        return km_open_fail(error, cap, KAMA_ERR_UNSUPPORTED,
+                            "the program is older than this plug-in (%s) and "
+                            "lacks functions that it needs",
+                            KAMA_VERSION_STRING);
     }
     return KAMA_OK;
 }

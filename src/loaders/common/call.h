@@ -60,8 +60,8 @@ kama_status km_call_too_large(const struct km_call *call,
 kama_status km_open_fail(char *error, size_t cap, kama_status status,
                          const char *format, ...) KAMA_PRINTF(4, 5);
 
-/* KAMA_OK when the host speaks this version of the ABI; otherwise
- * KAMA_ERR_UNSUPPORTED and a sentence in error. */
+/* KAMA_OK when the host speaks this version of the ABI and has all functions of
+ * this header; otherwise KAMA_ERR_UNSUPPORTED and a sentence in error. */
 kama_status km_open_check(const kama_loader_host *host,
                           const kama_loader_config *config, char *error,
                           size_t cap);
