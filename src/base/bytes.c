@@ -38,6 +38,19 @@ static bool utf8_lead(uint8_t lead, size_t *ret_more, uint8_t *ret_low,
     return true;
 }
 
+/* Are the first n bytes the beginning of a character whose lead is p[0]? */
+static bool continues(const uint8_t *p, size_t n, uint8_t low, uint8_t high)
+{
+    for (size_t i = 1; i < n; i++) {
+        if (p[i] < low || p[i] > high) {
+            return false;
+        }
+        low = 0x80;
+        high = 0xbf;
+    }
+    return true;
+}
+
 size_t km_bytes_utf8_char(kama_bytes b)
 {
     const uint8_t *p = b.data;
@@ -47,16 +60,26 @@ size_t km_bytes_utf8_char(kama_bytes b)
     if (b.len == 0 || p[0] < 0x80) {
         return b.len > 0 ? 1 : 0;
     }
-    if (!utf8_lead(p[0], &more, &low, &high) || b.len <= more || p[1] < low ||
-        p[1] > high) {
+    if (!utf8_lead(p[0], &more, &low, &high) || b.len <= more ||
+        !continues(p, more + 1, low, high)) {
         return 0;
     }
-    for (size_t i = 2; i <= more; i++) {
-        if (p[i] < 0x80 || p[i] > 0xbf) {
-            return 0;
+    return more + 1;
+}
+
+size_t km_bytes_utf8_tail(kama_bytes b)
+{
+    const uint8_t *p = b.data;
+    for (size_t n = 1; n <= 3 && n <= b.len; n++) {
+        const uint8_t *lead = p + b.len - n;
+        size_t more;
+        uint8_t low;
+        uint8_t high;
+        if (utf8_lead(*lead, &more, &low, &high)) {
+            return n <= more && continues(lead, n, low, high) ? n : 0;
         }
     }
-    return more + 1;
+    return 0;
 }
 
 bool km_bytes_is_utf8(kama_bytes b)
@@ -111,16 +134,27 @@ size_t km_bytes_quote_byte(uint8_t c, char ret_shown[4])
     return 4;
 }
 
+/* Writes the n bytes at p, all of one character; returns the length. */
+static size_t quote_char(const uint8_t *p, size_t n, char *out)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++) {
+        len += km_bytes_quote_byte(p[i], out + len);
+    }
+    return len;
+}
+
 const char *km_bytes_quote(kama_bytes b, char *buf, size_t cap)
 {
     KM_ASSERT(cap >= 4);
-    const uint8_t *p = b.data;
     size_t room = cap - 1;
     size_t len = 0;
     size_t cut = 0; /* the last place that has room for "..." */
-    for (size_t i = 0; i < b.len; i++) {
-        char unit[4];
-        size_t n = km_bytes_quote_byte(p[i], unit);
+    while (b.len > 0) {
+        char unit[16];
+        size_t taken = km_bytes_utf8_char(b);
+        taken = taken > 0 ? taken : 1;
+        size_t n = quote_char(b.data, taken, unit);
         if (len + n > room) {
             memcpy(buf + cut, "...", 4);
             return buf;
@@ -130,6 +164,7 @@ const char *km_bytes_quote(kama_bytes b, char *buf, size_t cap)
         if (len + 3 <= room) {
             cut = len;
         }
+        b = km_bytes_skip(b, taken);
     }
     buf[len] = '\0';
     return buf;

@@ -38,12 +38,17 @@ bool km_bytes_is_utf8(kama_bytes b);
  * nothing there. */
 size_t km_bytes_utf8_char(kama_bytes b);
 
+/* Returns how many bytes at the end of b begin a UTF-8 character that b does
+ * not complete: 0 to 3. Text that was cut by its length ends so. */
+size_t km_bytes_utf8_tail(kama_bytes b);
+
 /* Writes c as km_bytes_quote shows it, without NUL; returns the length. */
 size_t km_bytes_quote_byte(uint8_t c, char ret_shown[4]);
 
 /* Writes b for a person or a log: printable ASCII as it is, `"` and `\` with
  * a backslash, everything else as \n \r \t or \xNN; cut with "..." when it
- * does not fit. Always NUL-terminated; cap >= 4. Returns buf. */
+ * does not fit, and then never between the bytes of one UTF-8 character.
+ * Always NUL-terminated; cap >= 4. Returns buf. */
 const char *km_bytes_quote(kama_bytes b, char *buf, size_t cap);
 
 /* Does name match the glob pattern (* ? [a-z] [^a-z] \x, as Redis)? Linear in

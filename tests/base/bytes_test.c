@@ -91,6 +91,35 @@ static void test_utf8_malformed(void **state)
     }
 }
 
+/* The bytes of a character that has only begun are told from malformed ones. */
+static void test_utf8_tail(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t tail;
+    } rows[] = {
+        {"", 0},
+        {"abc", 0},
+        {"a\xc3\xa9", 0},
+        {"a\xc3", 1},
+        {"\xe6", 1},
+        {"\xe6\x97", 2},
+        {"\xf0\x9f\x98", 3},
+        {"\xf0\x9f\x98\x80", 0},
+        {"\xe0\x9f", 0},     /* overlong whatever follows */
+        {"\xed\xa0", 0},     /* a surrogate whatever follows */
+        {"\xe6\x97\xff", 0}, /* nothing can follow */
+        {"\x97\xa5", 0},
+        {"\xff", 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(km_bytes_utf8_tail(KAMA_STR(rows[i].text)),
+                         rows[i].tail);
+    }
+    assert_int_equal(km_bytes_utf8_tail(kama_bytes_make(NULL, 0)), 0);
+}
+
 /* -- quoting ------------------------------------------------------------- */
 
 static void check_quote(kama_bytes bytes, size_t cap, const char *expected)
@@ -117,6 +146,17 @@ static void test_quote(void **state)
     check_quote(KM_LIT("a\xff\xff"), 9, "a\\xff...");
     check_quote(KM_LIT("a\xff\xff"), 8, "a...");
     check_quote(KM_LIT("a\xff\xff"), 10, "a\\xff\\xff");
+}
+
+/* The escapes of one UTF-8 character stay together. */
+static void test_quote_cuts_at_a_character(void **state)
+{
+    (void)state;
+    kama_bytes two = KM_LIT("\xe6\x97\xa5\xe6\x9c\xac");
+    check_quote(two, 25, "\\xe6\\x97\\xa5\\xe6\\x9c\\xac");
+    check_quote(two, 24, "\\xe6\\x97\\xa5...");
+    check_quote(two, 16, "\\xe6\\x97\\xa5...");
+    check_quote(two, 15, "...");
 }
 
 /* -- glob ---------------------------------------------------------------- */
@@ -239,7 +279,9 @@ int main(void)
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_utf8_well_formed),
         cmocka_unit_test(test_utf8_malformed),
+        cmocka_unit_test(test_utf8_tail),
         cmocka_unit_test(test_quote),
+        cmocka_unit_test(test_quote_cuts_at_a_character),
         cmocka_unit_test(test_glob_elements),
         cmocka_unit_test(test_glob_like_fnmatch),
         cmocka_unit_test(test_glob_garbage),
