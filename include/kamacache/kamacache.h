@@ -101,9 +101,11 @@ KAMA_API const char *kama_strerror(kama_status status);
 /* The name of a status ("KAMA_ERR_TIMEOUT"). Static; never NULL. */
 KAMA_API const char *kama_status_name(kama_status status);
 
-/* Copies the sentence behind the calling thread's last failing call into buf
- * (NUL-terminated, cut at cap; an empty string when there was none).
- * buf may be NULL when cap is 0. */
+/* Copies the sentence behind the calling thread's last failing call into buf,
+ * or an empty string when there was none. The sentence is one line of UTF-8
+ * without control characters (they are shown as \n or \xNN) and has at most 255
+ * bytes. When cap is smaller, it is cut at a character. buf is NUL-terminated;
+ * it may be NULL when cap is 0. */
 KAMA_API void kama_last_error(char *buf, size_t cap);
 
 /* The version of the library, "MAJOR.MINOR.PATCH". Static. */
@@ -273,7 +275,8 @@ KAMA_API KAMA_NODISCARD kama_status
 kama_sink_absent(kama_sink *out, const kama_sink_options *options);
 
 /* Says the sentence behind the error that the loader is about to return;
- * callers find it in kama_last_error. Cut at 255 bytes. */
+ * callers find it in kama_last_error. It is borrowed until the call returns.
+ * At most 255 bytes are kept, cut at a character. */
 KAMA_API void kama_sink_error(kama_sink *out, const char *sentence);
 
 /* Makes this load finish later; the loader then returns KAMA_DEFERRED.

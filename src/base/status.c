@@ -3,8 +3,7 @@
 #include "base/status.h"
 
 #include "base/limits.h"
-
-#include <stdio.h>
+#include "base/text.h"
 
 struct status_row {
     kama_status status;
@@ -102,16 +101,10 @@ kama_status km_status_from_grpc(int code)
 
 kama_status km_fail(kama_status status, const char *fmt, ...)
 {
-    /* An argument may be the sentence itself, so it is not written yet. */
-    char sentence[KM_ERROR_BYTES_MAX];
     va_list args;
     va_start(args, fmt);
-    int len = vsnprintf(sentence, sizeof sentence, fmt, args);
+    (void)km_text_vprintf(last_error, sizeof last_error, fmt, args);
     va_end(args);
-    if (len < 0) {
-        sentence[0] = '\0';
-    }
-    memcpy(last_error, sentence, strlen(sentence) + 1);
     return status;
 }
 
@@ -130,10 +123,7 @@ void kama_last_error(char *buf, size_t cap)
     if (cap == 0) {
         return;
     }
-    size_t len = strlen(last_error);
-    if (len > cap - 1) {
-        len = cap - 1;
-    }
+    size_t len = km_text_cut(KAMA_STR(last_error), cap - 1);
     memcpy(buf, last_error, len);
     buf[len] = '\0';
 }

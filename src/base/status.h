@@ -27,8 +27,11 @@ static inline bool km_status_is_connection(kama_status status)
     return (int)status <= -100;
 }
 
-/* Keeps the sentence (cut at 255 bytes) as this thread's last error and
- * returns status: `return km_fail(KAMA_ERR_INVALID, "ttl_ms: %d", x);` */
+/* Keeps the sentence as this thread's last error and returns status:
+ * `return km_fail(KAMA_ERR_INVALID, "ttl_ms: %d", x);`
+ * The sentence is one line of well-formed UTF-8, whatever the arguments hold:
+ * what must not reach a terminal is escaped, and at most 255 bytes are kept,
+ * cut at a character (km_text_printf). */
 kama_status km_fail(kama_status status, const char *fmt, ...) KAMA_PRINTF(2, 3);
 
 /* The sentence itself, "" for none. Valid until this thread's next km_fail. */

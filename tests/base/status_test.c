@@ -2,6 +2,7 @@
 /* The status table, and the thread's last error. */
 #include "base/status.h"
 
+#include "base/bytes.h"
 #include "base/limits.h"
 
 #include <setjmp.h>
@@ -128,6 +129,36 @@ static void test_last_error(void **state)
     assert_int_equal(strlen(km_last_error()), KM_ERROR_BYTES_MAX - 1);
 }
 
+/* 255 bytes are no whole number of three-byte characters: the sentence keeps
+ * 84 of them and a prefix, and a caller's smaller buffer keeps whole ones. */
+static void test_sentence_is_cut_at_a_character(void **state)
+{
+    (void)state;
+    char longer[400];
+    char small[8];
+    for (size_t i = 0; i + 3 < sizeof longer; i += 3) {
+        memcpy(longer + i, "\xe6\x97\xa5", 4);
+    }
+    (void)km_fail(KAMA_ERR_IO, "x: %s", longer);
+    assert_int_equal(strlen(km_last_error()), 3 + 84 * 3);
+    (void)km_fail(KAMA_ERR_IO, "xy: %s", longer);
+    assert_int_equal(strlen(km_last_error()), 4 + 83 * 3);
+    assert_true(km_bytes_is_utf8(KAMA_STR(km_last_error())));
+    kama_last_error(small, sizeof small);
+    assert_string_equal(small, "xy: \xe6\x97\xa5");
+    kama_last_error(small, sizeof small - 1);
+    assert_string_equal(small, "xy: ");
+}
+
+/* A newline would be a second line of a log, an escape would steer the
+ * terminal, a malformed byte would break a gRPC message. */
+static void test_sentence_is_one_printable_line(void **state)
+{
+    (void)state;
+    (void)km_fail(KAMA_ERR_IO, "%s", "a\nb\x1b[2J\xff\xc2\x9b\xe6\x97");
+    assert_string_equal(km_last_error(), "a\\nb\\x1b[2J\\xff\\xc2\\x9b");
+}
+
 static void *read_other(void *arg)
 {
     (void)arg;
@@ -168,6 +199,8 @@ int main(void)
         cmocka_unit_test(test_from_grpc),
         cmocka_unit_test(test_severity),
         cmocka_unit_test(test_last_error),
+        cmocka_unit_test(test_sentence_is_cut_at_a_character),
+        cmocka_unit_test(test_sentence_is_one_printable_line),
         cmocka_unit_test(test_last_error_is_the_threads),
         cmocka_unit_test(test_version),
     };
