@@ -36,9 +36,7 @@ static kama_status submit(struct async_get *get, kama_status status,
 {
     get->status = status;
     get->value = value;
-    size_t n = strnlen(sentence, sizeof get->sentence - 1);
-    memcpy(get->sentence, sentence, n);
-    get->sentence[n] = '\0';
+    (void)km_text_printf(get->sentence, sizeof get->sentence, "%s", sentence);
     get->job.run = run_callback;
     return km_pool_submit(km_group_pool(get->group), &get->job);
 }

@@ -68,8 +68,8 @@ static kama_status answer(struct get *get, kama_value **ret_value)
 
 static kama_status timed_out(const struct get *get)
 {
-    return km_fail(KAMA_ERR_TIMEOUT, "group %.100s: no answer in time",
-                   get->group->name);
+    return km_fail(KAMA_ERR_TIMEOUT, "group %.*s: no answer in time",
+                   KM_GROUP_SHOWN(get->group->name));
 }
 
 /* Fails the load that is waited for, when it is overdue. */
@@ -182,7 +182,8 @@ static kama_status join(struct get *get, kama_value **ret_value)
         km_group_count(group, KM_GROUP_COALESCED);
         return await(get, ret_value);
     }
-    return km_fail(st, "group %.100s: %s", group->name, kama_strerror(st));
+    return km_fail(st, "group %.*s: %s", KM_GROUP_SHOWN(group->name),
+                   kama_strerror(st));
 }
 
 /* Again, when the one who stood in line for a slot gave up. */

@@ -138,7 +138,8 @@ static kama_status op_join(struct km_get_op *op, kama_bytes key, uint64_t hash,
         km_group_count(group, KM_GROUP_COALESCED);
         return KAMA_DEFERRED;
     }
-    return km_fail(st, "group %.100s: %s", group->name, kama_strerror(st));
+    return km_fail(st, "group %.*s: %s", KM_GROUP_SHOWN(group->name),
+                   kama_strerror(st));
 }
 
 kama_status km_group_get_start(kama_group *group, struct km_get_op *op,

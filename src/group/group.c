@@ -124,7 +124,7 @@ kama_status km_group_new(const kama_group_options *options,
         group == NULL ? KAMA_ERR_NO_MEMORY : make_parts(group, name, env->seed);
     if (st != KAMA_OK) {
         km_mem_free(mem, group);
-        return km_fail(st, "group %.100s: no memory", name);
+        return km_fail(st, "group %.*s: no memory", KM_GROUP_SHOWN(name));
     }
     if (env->pool != NULL && config.loader != NULL) {
         km_pool_allow(env->pool, config.loader_concurrency);

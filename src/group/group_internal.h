@@ -14,10 +14,15 @@
 #include "base/permute.h"
 #include "base/struct.h"
 #include "base/sync.h"
+#include "base/text.h"
 #include "group/flight.h"
 #include "group/group.h"
 #include "group/metrics.h"
 #include "store/store.h"
+
+/* The arguments of "%.*s" for the name of a group in a sentence: a name may be
+ * as long as a sentence is. */
+#define KM_GROUP_SHOWN(name) KM_TEXT_UP_TO(100, name)
 
 /* What a group was told, checked and completed. */
 struct km_group_config {

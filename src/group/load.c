@@ -12,8 +12,6 @@
 #include "base/assert.h"
 #include "base/status.h"
 
-#include <stdio.h>
-
 static bool load_equal(const struct km_flight_call *call, const void *key)
 {
     const struct km_load *load = km_load_of(call);
@@ -133,12 +131,12 @@ static void count_end(struct km_load *load, kama_status status)
 static void write_sentence(struct km_load *load, const struct settlement *s)
 {
     if (s->sentence[0] != '\0') {
-        (void)snprintf(load->sentence, sizeof load->sentence, "%s",
-                       s->sentence);
+        (void)km_text_printf(load->sentence, sizeof load->sentence, "%s",
+                             s->sentence);
     } else if ((int)s->status < 0) {
-        (void)snprintf(load->sentence, sizeof load->sentence,
-                       "group %.100s: load: %s", load->group->name,
-                       kama_strerror(s->status));
+        (void)km_text_printf(
+            load->sentence, sizeof load->sentence, "group %.*s: load: %s",
+            KM_GROUP_SHOWN(load->group->name), kama_strerror(s->status));
     }
 }
 

@@ -42,8 +42,8 @@ static kama_status admit_locked(struct km_load *load)
         return km_fail(KAMA_ERR_CLOSED, "the group is closed");
     }
     if (km_flight_ended(&group->flight, &load->call)) {
-        return km_fail(KAMA_ERR_TIMEOUT, "group %.100s: no answer in time",
-                       group->name);
+        return km_fail(KAMA_ERR_TIMEOUT, "group %.*s: no answer in time",
+                       KM_GROUP_SHOWN(group->name));
     }
     return load->on_pool ? km_load_arm(load) : KAMA_OK;
 }
@@ -56,8 +56,8 @@ static kama_status take_slot_locked(struct km_load *load, struct km_cond *turn,
     bool queues = full && (turn == NULL || !nested_locked(group));
     if (queues && group->queued >= KM_LOADER_QUEUE_MAX) {
         return km_fail(KAMA_ERR_OVERLOADED,
-                       "group %.100s: %u loads wait for a slot", group->name,
-                       group->queued);
+                       "group %.*s: %u loads wait for a slot",
+                       KM_GROUP_SHOWN(group->name), group->queued);
     }
     kama_status st = admit_locked(load);
     if (st != KAMA_OK) {

@@ -116,9 +116,9 @@ kama_status kama_sink_absent(kama_sink *out, const kama_sink_options *options)
 
 void kama_sink_error(kama_sink *out, const char *sentence)
 {
-    size_t n = strnlen(sentence, sizeof out->sentence - 1);
-    memcpy(out->sentence, sentence, n);
-    out->sentence[n] = '\0';
+    size_t n = strnlen(sentence, sizeof out->sentence);
+    (void)km_text_clean(kama_bytes_make(sentence, n), out->sentence,
+                        sizeof out->sentence);
 }
 
 kama_deferred *kama_load_defer(kama_sink *out)

@@ -164,6 +164,52 @@ static void test_loader_sentence(void **state)
     fixture_free(f);
 }
 
+static void expect_characters(const char *sentence, const char *start,
+                              size_t characters)
+{
+    size_t len = strlen(start);
+    assert_memory_equal(sentence, start, len);
+    assert_true(strlen(sentence) >= len + 3 * characters);
+    for (size_t i = 0; i < characters; i++) {
+        assert_memory_equal(sentence + len + 3 * i, "\xe6\x97\xa5", 3);
+    }
+}
+
+/* A loader's sentence and a group's name that are too long lose whole
+ * characters, and a loader cannot write a second line into a log. */
+static void test_sentences_are_cut_at_a_character(void **state)
+{
+    struct fixture *f = fixture_new();
+    char longer[400];
+    char sentence[256];
+    (void)state;
+    for (size_t i = 0; i + 3 < sizeof longer; i += 3) {
+        memcpy(longer + i, "\xe6\x97\xa5", 4);
+    }
+    char name[KM_GROUP_NAME_BYTES_MAX + 1];
+    memcpy(name, longer, sizeof name);
+    name[KM_GROUP_NAME_BYTES_MAX] = '\0';
+    f->options.name = name;
+    fixture_open(f);
+    atomic_store(&f->script.status, KAMA_ERR_IO);
+    assert_int_equal(get_text(f->group, "k", NULL, ""), KAMA_ERR_LOADER);
+    kama_last_error(sentence, sizeof sentence);
+    expect_characters(sentence, "group ", 33);
+    assert_memory_equal(sentence + 6 + 99, ": load", 6);
+    memmove(longer + 2, longer, sizeof longer - 3);
+    memcpy(longer, "ab", 2);
+    f->script.sentence = longer;
+    assert_int_equal(get_text(f->group, "k", NULL, ""), KAMA_ERR_LOADER);
+    kama_last_error(sentence, sizeof sentence);
+    expect_characters(sentence, "ab", 84);
+    assert_int_equal(strlen(sentence), 254);
+    f->script.sentence = "one\ntwo\x1b[31m";
+    assert_int_equal(get_text(f->group, "k", NULL, ""), KAMA_ERR_LOADER);
+    kama_last_error(sentence, sizeof sentence);
+    assert_string_equal(sentence, "one\\ntwo\\x1b[31m");
+    fixture_free(f);
+}
+
 /* Values at the limit, one past it, and ttls that are none. */
 static void test_loader_limits(void **state)
 {
@@ -371,6 +417,7 @@ int main(void)
         cmocka_unit_test(test_set_del_clear),
         cmocka_unit_test(test_loader_statuses),
         cmocka_unit_test(test_loader_sentence),
+        cmocka_unit_test(test_sentences_are_cut_at_a_character),
         cmocka_unit_test(test_loader_limits),
         cmocka_unit_test(test_key_limits),
         cmocka_unit_test(test_set_limits),
