@@ -72,23 +72,39 @@ const char *km_grpc_timeout_format(km_ns timeout, char *buf)
 
 /* -- grpc-message -------------------------------------------------------- */
 
-size_t km_grpc_message_encode(kama_bytes text, char *buf, size_t cap)
+#define ENCODED_CHAR_BYTES_MAX 12 /* four bytes, each of them as %XX */
+
+/* Writes the n bytes at s; returns the length. */
+static size_t encode_bytes(const uint8_t *s, size_t n, char *out)
 {
     static const char hex[] = "0123456789ABCDEF";
-    const uint8_t *s = text.data;
-    size_t n = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        bool plain = s[i] >= 0x20 && s[i] <= 0x7e && s[i] != '%';
-        if (n + (plain ? 1 : 3) > cap) {
-            break;
-        }
-        if (plain) {
-            buf[n++] = (char)s[i];
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (s[i] >= 0x20 && s[i] <= 0x7e && s[i] != '%') {
+            out[len++] = (char)s[i];
             continue;
         }
-        buf[n++] = '%';
-        buf[n++] = hex[s[i] >> 4];
-        buf[n++] = hex[s[i] & 15];
+        out[len++] = '%';
+        out[len++] = hex[s[i] >> 4];
+        out[len++] = hex[s[i] & 15];
+    }
+    return len;
+}
+
+size_t km_grpc_message_encode(kama_bytes text, char *buf, size_t cap)
+{
+    size_t n = 0;
+    while (text.len > 0) {
+        char unit[ENCODED_CHAR_BYTES_MAX];
+        size_t taken = km_bytes_utf8_char(text);
+        taken = taken > 0 ? taken : 1;
+        size_t len = encode_bytes(text.data, taken, unit);
+        if (len > cap - n) {
+            break;
+        }
+        memcpy(buf + n, unit, len);
+        n += len;
+        text = km_bytes_skip(text, taken);
     }
     return n;
 }
@@ -106,7 +122,8 @@ size_t km_grpc_message_decode(kama_bytes text, char *buf, size_t cap)
 {
     const uint8_t *s = text.data;
     size_t n = 0;
-    for (size_t i = 0; i < text.len && n + 1 < cap; i++) {
+    size_t i = 0;
+    for (; i < text.len && n + 1 < cap; i++) {
         uint8_t c = s[i];
         if (c == '%' && i + 2 < text.len && hex_digit(s[i + 1]) >= 0 &&
             hex_digit(s[i + 2]) >= 0) {
@@ -114,6 +131,9 @@ size_t km_grpc_message_decode(kama_bytes text, char *buf, size_t cap)
             i += 2;
         }
         buf[n++] = (char)c;
+    }
+    if (i < text.len) {
+        n -= km_bytes_utf8_tail(kama_bytes_make(buf, n));
     }
     buf[n] = '\0';
     return n;

@@ -89,11 +89,11 @@ KAMA_NODISCARD kama_status km_grpc_timeout_parse(kama_bytes text,
 const char *km_grpc_timeout_format(km_ns timeout, char *buf);
 
 /* Percent-encodes text for grpc-message: what is not 0x20..0x7e, and `%`, as
- * %XX; cut where it no longer fits, never inside an escape. Returns the
- * length. */
+ * %XX; cut where it no longer fits, never inside an escape or a UTF-8
+ * character. Returns the length. */
 size_t km_grpc_message_encode(kama_bytes text, char *buf, size_t cap);
-/* Undoes it, leaving broken escapes as they are; NUL-terminated, cut at cap;
- * cap >= 1. Returns the length. */
+/* Undoes it, leaving broken escapes as they are; NUL-terminated, cut at cap,
+ * never inside a UTF-8 character; cap >= 1. Returns the length. */
 size_t km_grpc_message_decode(kama_bytes text, char *buf, size_t cap);
 
 /* grpc-status: decimal; numbers that are no code become UNKNOWN (2).

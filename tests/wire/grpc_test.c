@@ -287,6 +287,23 @@ static void test_message_encode_cut(void **state)
     assert_int_equal(km_grpc_message_encode(KM_LIT("x"), buf, 0), 0);
 }
 
+/* Half a character would make the whole message malformed. */
+static void test_message_cut_at_a_character(void **state)
+{
+    (void)state;
+    char buf[20];
+    kama_bytes two = KM_LIT("x\xe6\x97\xa5\xe6\x9c\xac");
+    assert_int_equal(km_grpc_message_encode(two, buf, 19), 19);
+    assert_int_equal(km_grpc_message_encode(two, buf, 18), 10);
+    assert_int_equal(km_grpc_message_encode(two, buf, 10), 10);
+    assert_int_equal(km_grpc_message_encode(two, buf, 9), 1);
+    kama_bytes encoded = KM_LIT("x%E6%97%A5%E6%9C%AC");
+    assert_int_equal(km_grpc_message_decode(encoded, buf, 8), 7);
+    assert_int_equal(km_grpc_message_decode(encoded, buf, 7), 4);
+    assert_int_equal(km_grpc_message_decode(encoded, buf, 4), 1);
+    assert_string_equal(buf, "x");
+}
+
 static void assert_decoded(const char *text, const char *decoded)
 {
     char buf[64];
@@ -416,6 +433,7 @@ int main(void)
         cmocka_unit_test(test_timeout_format),
         cmocka_unit_test(test_message_encode),
         cmocka_unit_test(test_message_encode_cut),
+        cmocka_unit_test(test_message_cut_at_a_character),
         cmocka_unit_test(test_message_decode),
         cmocka_unit_test(test_message_round_trip),
         cmocka_unit_test(test_code_parse),
