@@ -3,6 +3,7 @@
 #include "net/address.h"
 
 #include "base/status.h"
+#include "base/text.h"
 #include "net/listener.h"
 
 #include <arpa/inet.h>
@@ -19,7 +20,8 @@
 
 static kama_status invalid(const char *text, const char *why)
 {
-    return km_fail(KAMA_ERR_INVALID, "address \"%.100s\": %s", text, why);
+    return km_fail(KAMA_ERR_INVALID, "address \"%.*s\": %s",
+                   KM_TEXT_UP_TO(100, text), why);
 }
 
 static bool port_ok(const char *port)

@@ -13,13 +13,13 @@
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "net/address.h"
 #include "net/loop_internal.h"
 
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #define CONNECT_MAGIC 0x636e6374u
@@ -87,9 +87,10 @@ static void fail(struct km_connect *connect, kama_status status,
                  const char *reason)
 {
     connect->status = status;
-    (void)snprintf(connect->sentence, sizeof connect->sentence,
-                   "cannot connect to %.128s:%s: %s", connect->address.host,
-                   connect->address.port, reason);
+    (void)km_text_printf(connect->sentence, sizeof connect->sentence,
+                         "cannot connect to %.*s:%s: %s",
+                         KM_TEXT_UP_TO(128, connect->address.host),
+                         connect->address.port, reason);
 }
 
 static void fail_errno(struct km_connect *connect, int error)

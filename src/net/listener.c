@@ -9,13 +9,13 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "net/address.h"
 #include "net/loop_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #define LISTENER_MAGIC 0x6c69734eu
@@ -172,7 +172,7 @@ static kama_status open_fd(const char *address, int *ret_fd)
     }
     int error = errno;
     char what[KM_ADDRESS_TEXT_BYTES + 32];
-    (void)snprintf(what, sizeof what, "cannot listen on %.64s", address);
+    (void)km_text_printf(what, sizeof what, "cannot listen on %s", address);
     return km_net_fail(error == EADDRINUSE ? KAMA_ERR_ADDR_IN_USE : KAMA_ERR_IO,
                        what, error);
 }

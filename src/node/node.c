@@ -4,10 +4,10 @@
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "group/group.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 
 /* Of the pool before groups ask for more: callbacks of asynchronous calls. */
 #define POOL_THREADS KM_ASYNC_THREADS_DEFAULT
@@ -21,7 +21,7 @@ void km_node_say(const kama_node *node, int level, const char *name,
     }
     va_list args;
     va_start(args, fmt);
-    vsnprintf(message, sizeof message, fmt, args);
+    (void)km_text_vprintf(message, sizeof message, fmt, args);
     va_end(args);
     kama_node_event event = {
         .struct_size = sizeof event,
@@ -255,8 +255,8 @@ static kama_status may_add(const kama_node *node,
     }
     if (options->name != NULL &&
         km_registry_find(&node->registry, KAMA_STR(options->name)) != NULL) {
-        return km_fail(KAMA_ERR_EXISTS, "group %.64s: exists already",
-                       options->name);
+        return km_fail(KAMA_ERR_EXISTS, "group %.*s: exists already",
+                       KM_TEXT_UP_TO(64, options->name));
     }
     return KAMA_OK;
 }

@@ -11,9 +11,8 @@
 
 #include "base/hash.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "net/address.h"
-
-#include <stdio.h>
 
 #define BACKOFF_MS_MIN 100
 #define BACKOFF_MS_MAX 3000
@@ -47,7 +46,8 @@ void km_channel_failed(struct km_channel *channel, kama_status status,
 {
     channel->failing = true;
     channel->failure = status;
-    (void)snprintf(channel->sentence, sizeof channel->sentence, "%s", sentence);
+    (void)km_text_printf(channel->sentence, sizeof channel->sentence, "%s",
+                         sentence);
     struct km_list *node;
     struct km_list *tmp;
     KM_LIST_FOREACH(node, tmp, &channel->waiting) {

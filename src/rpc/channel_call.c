@@ -3,8 +3,7 @@
 #include "rpc/channel_internal.h"
 
 #include "base/status.h"
-
-#include <stdio.h>
+#include "base/text.h"
 
 /* A larger request is not kept for a second attempt. */
 #define REPEAT_BYTES_MAX (1u << 20)
@@ -48,8 +47,8 @@ void km_client_call_end(struct km_client_call *call, kama_status status,
     call->status = status;
     call->code = code >= 0 ? code : km_status_grpc(status);
     if (text != call->text) {
-        (void)snprintf(call->text, sizeof call->text, "%s",
-                       text != NULL ? text : kama_strerror(status));
+        (void)km_text_printf(call->text, sizeof call->text, "%s",
+                             text != NULL ? text : kama_strerror(status));
     }
     km_list_push_back(&channel->ended, &call->node);
     km_channel_wake(channel);
@@ -79,8 +78,8 @@ static void on_deadline(struct km_loop_timer *timer)
     const struct km_channel *channel = call->channel;
     char text[KM_CHANNEL_TEXT_BYTES];
     if (call->state == KM_CALL_WAITING && channel->failing) {
-        (void)snprintf(text, sizeof text, "deadline exceeded; %.200s",
-                       channel->sentence);
+        (void)km_text_printf(text, sizeof text, "deadline exceeded; %s",
+                             channel->sentence);
         km_client_call_end(call, KAMA_ERR_TIMEOUT, -1, text);
     } else {
         km_client_call_end(call, KAMA_ERR_TIMEOUT, -1, NULL);

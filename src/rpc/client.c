@@ -8,8 +8,7 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/sync.h"
-
-#include <stdio.h>
+#include "base/text.h"
 
 struct km_client {
     const kama_allocator *mem;
@@ -43,7 +42,7 @@ static void finish(struct exchange *exchange, kama_status status,
                    const char *text)
 {
     exchange->status = status;
-    (void)snprintf(exchange->text, sizeof exchange->text, "%s", text);
+    (void)km_text_printf(exchange->text, sizeof exchange->text, "%s", text);
     km_mutex_lock(&exchange->lock);
     exchange->done = true;
     km_cond_signal(&exchange->cond);

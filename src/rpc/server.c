@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 #include "base/sync.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -256,8 +257,8 @@ static void on_listen(struct km_mail *mail)
     kama_status status = listen_here(request->server, request->address);
     km_mutex_lock(&request->mutex);
     request->status = status;
-    snprintf(request->sentence, sizeof request->sentence, "%s",
-             km_last_error());
+    (void)km_text_printf(request->sentence, sizeof request->sentence, "%s",
+                         km_last_error());
     request->done = true;
     km_cond_signal(&request->cond);
     km_mutex_unlock(&request->mutex);
