@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A value is escaped unit by unit; a unit is what one byte, or one UTF-8
- * character of a text, becomes. Text keeps its UTF-8; of KM_FIELD_BYTES, all
- * that is not printable ASCII becomes \xNN, and JSON gets that very text.
+ * A value is escaped unit by unit, and cut between units. A unit is what one
+ * UTF-8 character, or one malformed byte, becomes. Text keeps the characters
+ * that may be shown (base/text.h); of KM_FIELD_BYTES, all that is not printable
+ * ASCII becomes \xNN, and JSON gets that very text.
  */
 #include "base/log_format.h"
 
-#include "base/bytes.h"
+#include "base/text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
 
-#define UNIT_BYTES_MAX 8
+#define BYTE_UNIT_BYTES_MAX 8
+#define UNIT_BYTES_MAX (4 * BYTE_UNIT_BYTES_MAX)
 #define TAIL_BYTES 32 /* what closes a line that was cut */
 
 struct line {
@@ -63,44 +65,40 @@ static size_t json_escape(const char *text, size_t len, char *out)
     return n;
 }
 
-/* Bytes of the UTF-8 character at the start of rest that is shown as it is;
- * 0: none. U+0080 to U+009F steer terminals. */
-static size_t plain_utf8(kama_bytes rest)
+/* One byte that is not shown as it is; returns the length. */
+static size_t encode_byte(bool json, bool text, uint8_t c, char *out)
 {
-    const uint8_t *p = rest.data;
-    size_t n = p[0] >= 0x80 ? km_bytes_utf8_char(rest) : 0;
-    return n == 2 && p[0] == 0xc2 && p[1] < 0xa0 ? 0 : n;
+    char shown[4];
+    size_t n = km_bytes_quote_byte(c, shown);
+    if (json && !text) {
+        return json_escape(shown, n, out);
+    }
+    if (json && n == 4) {
+        return c < 0x80
+                   ? (size_t)snprintf(out, BYTE_UNIT_BYTES_MAX, "\\u%04x", c)
+                   : json_escape(shown, n, out);
+    }
+    memcpy(out, shown, n); /* \n \r \t \" \\ mean the same in JSON */
+    return n;
 }
 
 /* The unit at the start of rest; *ret_taken bytes of rest are in it. */
 static size_t encode_unit(bool json, bool text, kama_bytes rest,
                           char out[UNIT_BYTES_MAX], size_t *ret_taken)
 {
-    char shown[4];
-    uint8_t c = *(const uint8_t *)rest.data;
-    size_t n = text ? plain_utf8(rest) : 0;
-    if (n > 0) {
-        memcpy(out, rest.data, n);
-        *ret_taken = n;
-        return n;
+    const uint8_t *p = rest.data;
+    size_t taken = km_bytes_utf8_char(rest);
+    size_t n = 0;
+    taken = taken > 0 ? taken : 1;
+    *ret_taken = taken;
+    if (text && p[0] >= 0x80 && km_text_shown(rest) > 0) {
+        memcpy(out, p, taken);
+        return taken;
     }
-    *ret_taken = 1;
-    n = km_bytes_quote_byte(c, shown);
-    if (!json) {
-        memcpy(out, shown, n);
-        return n;
+    for (size_t i = 0; i < taken; i++) {
+        n += encode_byte(json, text, p[i], out + n);
     }
-    if (!text) {
-        return json_escape(shown, n, out);
-    }
-    if (n < 4) {
-        memcpy(out, shown, n); /* \n \r \t \" \\ mean the same in JSON */
-        return n;
-    }
-    if (c < 0x80) {
-        return (size_t)snprintf(out, UNIT_BYTES_MAX, "\\u%04x", c);
-    }
-    return json_escape(shown, n, out);
+    return n;
 }
 
 /* -- values -------------------------------------------------------------- */

@@ -67,6 +67,7 @@ static void test_text(void **state)
     check_text(km_f_str("s", "a=\"\n\\"), "s=\"a=\\\"\\n\\\\\"");
     check_text(km_f_str("s", "中 é"), "s=\"中 é\"");
     check_text(km_f_str("s", "\xff\x1b\xc2\x9b"), "s=\"\\xff\\x1b\\xc2\\x9b\"");
+    check_text(km_f_str("s", "\xe2\x80\xae!"), "s=\"\\xe2\\x80\\xae!\"");
     check_text(km_f_bytes("b", KM_LIT("a\0é")), "b=\"a\\x00\\xc3\\xa9\"");
     check_text(km_f_bytes("b", kama_bytes_make(NULL, 0)), "b=\"\"");
 }
@@ -113,6 +114,26 @@ static void test_value_limit(void **state)
     field.kind = KM_FIELD_STR;
     (void)format(KM_LOG_TEXT, "m", &field, 1);
     assert_non_null(strstr(line, "v...\"\n"));
+}
+
+/* The cut falls between characters: as they are in a text, as the escapes of
+ * all their bytes elsewhere. */
+static void test_value_is_cut_at_a_character(void **state)
+{
+    (void)state;
+    char value[3 * KM_LOG_VALUE_BYTES_MAX];
+    kama_bytes all = kama_bytes_make(value, sizeof value);
+    for (size_t i = 0; i < sizeof value; i += 3) {
+        memcpy(value + i, "\xe6\x97\xa5", 3);
+    }
+    struct km_field fields[] = {{"s", KM_FIELD_STR, 0, all}};
+    (void)format(KM_LOG_TEXT, "m", fields, 1);
+    assert_non_null(strstr(line, "\xe6\x97\xa5...\"\n"));
+    fields[0] = km_f_bytes("b", all);
+    (void)format(KM_LOG_TEXT, "m", fields, 1);
+    assert_non_null(strstr(line, "\\xe6\\x97\\xa5...\"\n"));
+    (void)format(KM_LOG_JSON, "m", fields, 1);
+    assert_non_null(strstr(line, "\\\\xe6\\\\x97\\\\xa5...\"}\n"));
 }
 
 /* A line that grows to its limit and past it stays whole: its last fields are
@@ -215,9 +236,13 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),       cmocka_unit_test(test_json),
-        cmocka_unit_test(test_held_back),  cmocka_unit_test(test_value_limit),
-        cmocka_unit_test(test_line_limit), cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_held_back),
+        cmocka_unit_test(test_value_limit),
+        cmocka_unit_test(test_value_is_cut_at_a_character),
+        cmocka_unit_test(test_line_limit),
+        cmocka_unit_test(test_garbage),
         cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
