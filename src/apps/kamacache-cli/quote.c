@@ -3,41 +3,9 @@
 #include "quote.h"
 
 #include "base/status.h"
+#include "base/text.h"
 
 /* -- what a terminal may get --------------------------------------------- */
-
-/* Controls, marks and overrides of direction, invisible tags. */
-static bool is_shown(uint32_t c)
-{
-    static const uint32_t hidden[][2] = {
-        {0x00, 0x1f},     {0x7f, 0x9f},     {0x61c, 0x61c},
-        {0x200e, 0x200f}, {0x2028, 0x202e}, {0x2066, 0x2069},
-        {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f},
-    };
-    for (size_t i = 0; i < sizeof hidden / sizeof hidden[0]; i++) {
-        if (c >= hidden[i][0] && c <= hidden[i][1]) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static uint32_t code_point(const uint8_t *p, size_t len)
-{
-    static const uint8_t lead_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-    uint32_t c = p[0] & lead_bits[len];
-    for (size_t i = 1; i < len; i++) {
-        c = c << 6 | (p[i] & 0x3f);
-    }
-    return c;
-}
-
-/* The bytes of the character at the start of b; 0: it must not be shown. */
-static size_t shown_char(kama_bytes b)
-{
-    size_t len = km_bytes_utf8_char(b);
-    return len > 0 && is_shown(code_point(b.data, len)) ? len : 0;
-}
 
 /* Is all of b shown, or one of the ASCII characters in also, and nothing of
  * it in but? */
@@ -45,7 +13,7 @@ static bool consists_of(kama_bytes b, const char *also, const char *but)
 {
     while (b.len > 0) {
         char first = *(const char *)b.data;
-        size_t len = shown_char(b);
+        size_t len = km_text_shown(b);
         if (len == 0 && first != '\0' && strchr(also, first) != NULL) {
             len = 1;
         }
@@ -76,14 +44,8 @@ bool cli_quote_is_text(kama_bytes b)
 
 static void write_escape(FILE *out, uint8_t c)
 {
-    static const char names[] = "\"\"\\\\\nn\rr\tt"; /* byte, letter */
-    for (size_t i = 0; names[i] != '\0'; i += 2) {
-        if (names[i] == (char)c) {
-            fprintf(out, "\\%c", names[i + 1]);
-            return;
-        }
-    }
-    fprintf(out, "\\x%02x", c);
+    char shown[4];
+    fwrite(shown, 1, km_bytes_quote_byte(c, shown), out);
 }
 
 /* Prints b; also escapes the characters in special. */
@@ -91,7 +53,7 @@ static void write_escaped(FILE *out, kama_bytes b, const char *special)
 {
     while (b.len > 0) {
         const uint8_t *p = b.data;
-        size_t len = shown_char(b);
+        size_t len = km_text_shown(b);
         if (len == 0 || strchr(special, p[0]) != NULL) {
             write_escape(out, p[0]);
             len = 1;
