@@ -67,6 +67,19 @@ size_t km_bytes_utf8_char(kama_bytes b)
     return more + 1;
 }
 
+uint32_t km_bytes_utf8_code(kama_bytes b)
+{
+    static const uint8_t lead_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    const uint8_t *p = b.data;
+    size_t len = km_bytes_utf8_char(b);
+    KM_ASSERT(len > 0);
+    uint32_t c = p[0] & lead_bits[len];
+    for (size_t i = 1; i < len; i++) {
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    return c;
+}
+
 size_t km_bytes_utf8_tail(kama_bytes b)
 {
     const uint8_t *p = b.data;

@@ -38,6 +38,10 @@ bool km_bytes_is_utf8(kama_bytes b);
  * nothing there. */
 size_t km_bytes_utf8_char(kama_bytes b);
 
+/* Returns the code point of the UTF-8 character at the start of b, which must
+ * be well-formed (km_bytes_utf8_char). */
+uint32_t km_bytes_utf8_code(kama_bytes b);
+
 /* Returns how many bytes at the end of b begin a UTF-8 character that b does
  * not complete: 0 to 3. Text that was cut by its length ends so. */
 size_t km_bytes_utf8_tail(kama_bytes b);

@@ -28,20 +28,10 @@ static bool is_shown(uint32_t c)
     return true;
 }
 
-static uint32_t code_point(const uint8_t *p, size_t len)
-{
-    static const uint8_t lead_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-    uint32_t c = p[0] & lead_bits[len];
-    for (size_t i = 1; i < len; i++) {
-        c = c << 6 | (p[i] & 0x3f);
-    }
-    return c;
-}
-
 size_t km_text_shown(kama_bytes b)
 {
     size_t len = km_bytes_utf8_char(b);
-    return len > 0 && is_shown(code_point(b.data, len)) ? len : 0;
+    return len > 0 && is_shown(km_bytes_utf8_code(b)) ? len : 0;
 }
 
 /* -- cutting ------------------------------------------------------------- */

@@ -91,6 +91,20 @@ static void test_utf8_malformed(void **state)
     }
 }
 
+/* The first and the last character of each length. */
+static void test_utf8_code(void **state)
+{
+    (void)state;
+    assert_int_equal(km_bytes_utf8_code(KM_LIT("\0x")), 0);
+    assert_int_equal(km_bytes_utf8_code(KM_LIT("\x7f")), 0x7f);
+    assert_int_equal(km_bytes_utf8_code(KM_LIT("\xc2\x80")), 0x80);
+    assert_int_equal(km_bytes_utf8_code(KM_LIT("\xdf\xbf")), 0x7ff);
+    assert_int_equal(km_bytes_utf8_code(KM_LIT("\xe0\xa0\x80")), 0x800);
+    assert_int_equal(km_bytes_utf8_code(KM_LIT("\xef\xbf\xbf")), 0xffff);
+    assert_int_equal(km_bytes_utf8_code(KM_LIT("\xf0\x90\x80\x80")), 0x10000);
+    assert_int_equal(km_bytes_utf8_code(KM_LIT("\xf4\x8f\xbf\xbf")), 0x10ffff);
+}
+
 /* The bytes of a character that has only begun are told from malformed ones. */
 static void test_utf8_tail(void **state)
 {
@@ -279,6 +293,7 @@ int main(void)
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_utf8_well_formed),
         cmocka_unit_test(test_utf8_malformed),
+        cmocka_unit_test(test_utf8_code),
         cmocka_unit_test(test_utf8_tail),
         cmocka_unit_test(test_quote),
         cmocka_unit_test(test_quote_cuts_at_a_character),
