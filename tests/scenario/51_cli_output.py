@@ -154,6 +154,23 @@ class EvilNodeTest(unittest.TestCase):
                 group, = got["groups"] if command == "stats" else got
                 self.assertEqual(group["name"], EVIL)
 
+    def test_json_hides_what_steers_a_terminal(self):
+        """Controls of ISO 6429 and marks of direction are escaped in JSON,
+        too, and mean the same when it is read."""
+        value = EVIL + "\x7f\u0085\u2028\U000e0041é日\U0001f600"
+        reply = pb2().GetResponse(found=True, value=value.encode())
+        answer = {"/kama.v2.Cache/Get": lambda *_: reply.SerializeToString()}
+        with FakeNode(answer) as node:
+            done = cli(node, "--json", "get", value)
+            self.assertEqual(done.returncode, OK, done)
+            text = done.stdout.decode()
+            for hidden in "\u202e\u009b\x7f\u0085\u2028\U000e0041":
+                self.assertNotIn(hidden, text)
+            self.assertIn("é日\U0001f600", text)
+            self.assertFalse(CONTROLS & set(done.stdout), text)
+            got = json.loads(text)
+            self.assertEqual((got["key"], got["value"]), (value, value))
+
     def test_garbage(self):
         garbage = {"/kama.v2.Cache/" + method: lambda *_: b"\xff\xff\xff"
                    for method in ("Get", "Delete", "MGet", "Scan", "Stats",

@@ -3,6 +3,8 @@
 #include "print.h"
 #include "quote.h"
 
+#include "base/text.h"
+
 #include <stdlib.h>
 
 /* Empty bytes may have no address. */
@@ -105,10 +107,54 @@ json_t *cli_json_made(json_t *object, bool made)
     return object;
 }
 
+/* Returns how many bytes at the start of b may go to a terminal. */
+static size_t shown_run(kama_bytes b)
+{
+    size_t len = 0;
+    size_t n;
+    while ((n = km_text_shown(km_bytes_skip(b, len))) > 0) {
+        len += n;
+    }
+    return len;
+}
+
+/* Writes c as JSON escapes it: above U+FFFF as a pair of surrogates. */
+static void write_json_escape(uint32_t c)
+{
+    if (c > 0xffff) {
+        c -= 0x10000;
+        printf("\\u%04x", 0xd800 | c >> 10);
+        c = 0xdc00 | (c & 0x3ff);
+    }
+    printf("\\u%04x", c);
+}
+
+/* Jansson escapes the controls of ASCII only. The other characters that must
+ * not reach a terminal stand in strings, too, where JSON has escapes for
+ * them. */
+static int write_json(const char *text, size_t len, void *arg)
+{
+    kama_bytes rest = kama_bytes_make(text, len);
+    (void)arg;
+    while (rest.len > 0) {
+        size_t run = shown_run(rest);
+        fwrite(rest.data, 1, run, stdout);
+        rest = km_bytes_skip(rest, run);
+        size_t hidden = km_bytes_utf8_char(rest);
+        if (hidden > 0) {
+            write_json_escape(km_bytes_utf8_code(rest));
+            rest = km_bytes_skip(rest, hidden);
+        } else if (rest.len > 0) {
+            return -1; /* a string of jansson's is UTF-8 */
+        }
+    }
+    return ferror(stdout) ? -1 : 0;
+}
+
 enum cli_exit cli_print_json(json_t *value)
 {
-    bool printed =
-        value != NULL && json_dumpf(value, stdout, JSON_COMPACT) == 0;
+    bool printed = value != NULL && json_dump_callback(value, write_json, NULL,
+                                                       JSON_COMPACT) == 0;
     json_decref(value);
     if (printed) {
         putchar('\n');
