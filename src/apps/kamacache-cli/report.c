@@ -4,6 +4,7 @@
 #include "quote.h"
 
 #include "base/status.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -66,14 +67,12 @@ enum cli_exit cli_failed(const struct cli *cli, kama_status status)
 
 enum cli_exit cli_usage_error(const char *fmt, ...)
 {
-    char text[KM_ERROR_BYTES_MAX + 64];
+    char text[2 * KM_ERROR_BYTES_MAX];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    (void)km_text_vprintf(text, sizeof text, fmt, args);
     va_end(args);
-    fputs("kamacache-cli: ", stderr);
-    cli_quote_write_sentence(stderr, text);
-    fputs("\nTry 'kamacache-cli --help'.\n", stderr);
+    fprintf(stderr, "kamacache-cli: %s\nTry 'kamacache-cli --help'.\n", text);
     return CLI_EXIT_USAGE;
 }
 
