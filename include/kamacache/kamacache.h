@@ -326,8 +326,9 @@ static inline void kama_group_options_init(kama_group_options *options)
 }
 
 /* Sets the option of that name from text, as a flag or a file would:
- * sizes as "64m", durations as "500ms" or "5s". value is borrowed as long as
- * options is used. loader is not settable by name.
+ * sizes as "65536" or "64m", durations as "500ms" or "5s". A duration needs a
+ * unit, unless it is 0. value is borrowed as long as options is used. loader is
+ * not settable by name.
  * Errors: KAMA_ERR_INVALID (unknown name or value; kama_last_error says
  * which), KAMA_ERR_UNSUPPORTED (a name of a later version). */
 KAMA_API KAMA_NODISCARD kama_status kama_group_options_set(

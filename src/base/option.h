@@ -29,7 +29,7 @@ enum km_option_kind {
     KM_OPTION_BOOL,     /* uint32_t: 0 or 1; a flag without value is 1 */
     KM_OPTION_UINT,     /* uint64_t within min..max */
     KM_OPTION_BYTES,    /* uint64_t, with k m g (powers of 1024) */
-    KM_OPTION_DURATION, /* int64_t ms: "250ms" "5s" "3m" "1h"; bare = ms */
+    KM_OPTION_DURATION, /* int64_t ms: "250ms" "5s" "3m" "1h", or 0 */
     KM_OPTION_STRING,   /* const char * */
     KM_OPTION_LIST,     /* struct km_option_list: repeatable */
     KM_OPTION_LATER,    /* known, and refused: not in this version */
@@ -150,11 +150,20 @@ const struct km_option *km_option_find(const struct km_option *rows,
 const char *km_option_nearest(const struct km_option *rows, size_t row_count,
                               kama_bytes name);
 
-/* Parsers of one value: "64m"; "250ms", "5s", "3m", "1h", bare = ms; decimal
- * digits. Errors: KAMA_ERR_INVALID with a sentence. */
+/*
+ * Parsers of one value, from text without sign, space or fraction.
+ *
+ * Bytes are "4096", "512k", "64m" or "1g". A duration is "250ms", "5s", "3m" or
+ * "1h", and 0 is one without a unit; any other bare number is refused ("5 what?
+ * write 5s or 5ms"), because readers differ on what it means. A time to live is
+ * a duration or "forever", which is KAMA_TTL_FOREVER.
+ * Errors: KAMA_ERR_INVALID with a sentence that shows the text and says what is
+ * accepted; a value is written only on success.
+ */
 KAMA_NODISCARD kama_status km_parse_bytes(const char *text,
                                           uint64_t *ret_bytes);
 KAMA_NODISCARD kama_status km_parse_duration_ms(const char *text,
                                                 int64_t *ret_ms);
+KAMA_NODISCARD kama_status km_parse_ttl_ms(const char *text, int64_t *ret_ms);
 KAMA_NODISCARD kama_status km_parse_uint(const char *text, uint64_t min,
                                          uint64_t max, uint64_t *ret_value);

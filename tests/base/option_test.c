@@ -159,8 +159,10 @@ static void test_refusals(void **state)
                   "--max-bytes: 63k is less than 64k");
     check_refused(f, "--page=8193", KAMA_ERR_INVALID,
                   "--page: 8193 is not in 1k..8k");
-    check_refused(f, "--drain-timeout=9", KAMA_ERR_INVALID,
-                  "--drain-timeout: 9 is not in 10ms..1h");
+    check_refused(f, "--drain-timeout=9ms", KAMA_ERR_INVALID,
+                  "--drain-timeout: 9ms is not in 10ms..1h");
+    check_refused(f, "--drain-timeout=10", KAMA_ERR_INVALID,
+                  "--drain-timeout: 10 what? write 10s or 10ms");
     check_refused(f, "--insecure=maybe", KAMA_ERR_INVALID,
                   "--insecure: \"maybe\" is not true or false");
     check_refused(f, "--no-color=1", KAMA_ERR_INVALID,

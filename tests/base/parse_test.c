@@ -55,19 +55,82 @@ static void test_bytes(void **state)
     assert_true(bytes("18446744073709551616") == REFUSED);
 }
 
+static uint64_t ttl(const char *text)
+{
+    int64_t ms = -2;
+    kama_status status = km_parse_ttl_ms(text, &ms);
+    assert_int_equal(status != KAMA_OK, ms == -2);
+    return (uint64_t)ms;
+}
+
 /* Milliseconds up to what a signed number holds. */
 static void test_duration(void **state)
 {
     (void)state;
     assert_true(duration("0") == 0);
-    assert_true(duration("250") == 250 && duration("250ms") == 250);
+    assert_true(duration("000") == 0 && duration("0h") == 0);
+    assert_true(duration("250ms") == 250);
     assert_true(duration("5s") == 5000);
     assert_true(duration("3m") == 180000);
     assert_true(duration("1h") == 3600000);
-    assert_true(duration("9223372036854775807") == INT64_MAX);
-    assert_true(duration("9223372036854775808") == REFUSED);
+    assert_true(duration("9223372036854775807ms") == INT64_MAX);
+    assert_true(duration("9223372036854775808ms") == REFUSED);
     assert_true(duration("9223372036854776s") == REFUSED);
     assert_true(duration("18446744073709551615h") == REFUSED);
+}
+
+static void expect_sentence(uint64_t refused, const char *sentence)
+{
+    assert_true(refused == REFUSED);
+    assert_string_equal(km_last_error(), sentence);
+}
+
+/* A number alone means seconds to one reader and milliseconds to another. */
+static void test_duration_needs_a_unit(void **state)
+{
+    (void)state;
+    expect_sentence(duration("5"), "5 what? write 5s or 5ms");
+    expect_sentence(duration("0060"), "60 what? write 60s or 60ms");
+    expect_sentence(ttl("1"), "1 what? write 1s or 1ms");
+}
+
+/* What never expires is said by a word. */
+static void test_forever(void **state)
+{
+    (void)state;
+    assert_true(ttl("forever") == (uint64_t)KAMA_TTL_FOREVER);
+    assert_true(ttl("5s") == 5000 && ttl("0") == 0);
+    expect_sentence(ttl("for ever"),
+                    "\"for ever\" is not a duration such as 250ms, 5s, 3m, 1h, "
+                    "or forever");
+    expect_sentence(duration("forever"), "\"forever\" is not a duration such "
+                                         "as 250ms, 5s, 3m or 1h");
+}
+
+/* A number that does not fit is no malformed number. */
+static void test_too_large(void **state)
+{
+    (void)state;
+    expect_sentence(bytes("17179869184g"),
+                    "\"17179869184g\" is too large; the largest size is "
+                    "17179869183g");
+    assert_true(bytes("17179869183g") != REFUSED);
+    expect_sentence(duration("2562047788016h"),
+                    "\"2562047788016h\" is too large; the longest duration is "
+                    "2562047788015h");
+    assert_true(duration("2562047788015h") != REFUSED);
+    expect_sentence(duration("18446744073709551616"),
+                    "\"18446744073709551616\" is too large; the longest "
+                    "duration is 2562047788015h");
+    expect_sentence(number("18446744073709551616", 1, 1024),
+                    "\"18446744073709551616\" is too large; write a number in "
+                    "1..1024");
+    expect_sentence(number("18446744073709551616", 1, UINT64_MAX),
+                    "\"18446744073709551616\" is too large; write a number "
+                    "from 1");
+    expect_sentence(bytes("99999999999999999999x"),
+                    "\"99999999999999999999x\" is not a size such as 4096, "
+                    "512k, 64m or 1g");
 }
 
 /* The bounds are inclusive. */
@@ -91,6 +154,7 @@ static void test_refused_by_all(void **state)
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
         assert_true(bytes(odd[i]) == REFUSED);
         assert_true(duration(odd[i]) == REFUSED);
+        assert_true(ttl(odd[i]) == REFUSED);
         assert_true(number(odd[i], 0, UINT64_MAX) == REFUSED);
     }
     assert_true(bytes("1s") == REFUSED);
@@ -114,8 +178,13 @@ static void test_sentence(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes),    cmocka_unit_test(test_duration),
-        cmocka_unit_test(test_number),   cmocka_unit_test(test_refused_by_all),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_duration),
+        cmocka_unit_test(test_duration_needs_a_unit),
+        cmocka_unit_test(test_forever),
+        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_number),
+        cmocka_unit_test(test_refused_by_all),
         cmocka_unit_test(test_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
