@@ -83,103 +83,6 @@ const char *km_option_nearest(const struct km_option *rows, size_t row_count,
     return nearest;
 }
 
-/* -- one value ----------------------------------------------------------- */
-
-union value {
-    uint32_t flag;
-    uint64_t number;
-    int64_t ms;
-    const char *text;
-};
-
-static kama_status parse_bool(const char *text, uint32_t *ret_flag)
-{
-    static const char *const words[2][4] = {
-        {"false", "0", "no", "off"},
-        {"true", "1", "yes", "on"},
-    };
-    for (uint32_t flag = 0; flag < 2; flag++) {
-        for (size_t i = 0; i < 4; i++) {
-            if (strcmp(text, words[flag][i]) == 0) {
-                *ret_flag = flag;
-                return KAMA_OK;
-            }
-        }
-    }
-    char shown[64];
-    return km_fail(KAMA_ERR_INVALID, "\"%s\" is not true or false",
-                   km_bytes_quote(KAMA_STR(text), shown, sizeof shown));
-}
-
-static kama_status check_range(const struct km_option *row, const char *text,
-                               uint64_t number)
-{
-    char low[KM_OPTION_NUMBER_BYTES];
-    char high[KM_OPTION_NUMBER_BYTES];
-    if (number >= row->min && (row->max == 0 || number <= row->max)) {
-        return KAMA_OK;
-    }
-    km_option_format_number(row->kind, row->min, low);
-    km_option_format_number(row->kind, row->max, high);
-    if (row->max == 0) {
-        return km_fail(KAMA_ERR_INVALID, "%s is less than %s", text, low);
-    }
-    return km_fail(KAMA_ERR_INVALID, "%s is not in %s..%s", text, low, high);
-}
-
-static kama_status parse_bytes_row(const struct km_option *row,
-                                   const char *text, uint64_t *ret_number)
-{
-    uint64_t number;
-    kama_status status = km_parse_bytes(text, &number);
-    if (status == KAMA_OK) {
-        status = check_range(row, text, number);
-    }
-    if (status == KAMA_OK) {
-        *ret_number = number;
-    }
-    return status;
-}
-
-static kama_status parse_duration_row(const struct km_option *row,
-                                      const char *text, int64_t *ret_ms)
-{
-    int64_t ms;
-    kama_status status = km_parse_duration_ms(text, &ms);
-    if (status == KAMA_OK) {
-        status = check_range(row, text, (uint64_t)ms);
-    }
-    if (status == KAMA_OK) {
-        *ret_ms = ms;
-    }
-    return status;
-}
-
-static kama_status parse_value(const struct km_option *row, const char *text,
-                               union value *ret_value)
-{
-    switch (row->kind) {
-    case KM_OPTION_BOOL:
-        return parse_bool(text, &ret_value->flag);
-    case KM_OPTION_UINT:
-        return km_parse_uint(text, row->min,
-                             row->max != 0 ? row->max : UINT64_MAX,
-                             &ret_value->number);
-    case KM_OPTION_BYTES:
-        return parse_bytes_row(row, text, &ret_value->number);
-    case KM_OPTION_DURATION:
-        return parse_duration_row(row, text, &ret_value->ms);
-    case KM_OPTION_STRING:
-    case KM_OPTION_LIST:
-        ret_value->text = text;
-        return KAMA_OK;
-    case KM_OPTION_LATER:
-    case KM_OPTION_HEADING:
-        break;
-    }
-    return km_fail(KAMA_ERR_UNSUPPORTED, "not in this version");
-}
-
 /* -- storing ------------------------------------------------------------- */
 
 /* The array has room for the power of two that is not below count. */
@@ -210,7 +113,8 @@ static kama_status list_append(struct km_options *o,
 
 static kama_status store_value(struct km_options *o,
                                const struct km_option *row,
-                               enum km_option_origin origin, union value value)
+                               enum km_option_origin origin,
+                               union km_option_value value)
 {
     enum km_option_origin *current = &o->origins[row - o->rows];
     void *field = km_option_field(o, row);
@@ -239,14 +143,14 @@ kama_status km_options_set(struct km_options *o, const char *name,
                            const char *text, enum km_option_origin origin)
 {
     char shown[KM_OPTION_SHOWN_BYTES];
-    union value value;
+    union km_option_value value;
     const char *dashes = origin == KM_ORIGIN_FLAG ? "--" : "";
     const struct km_option *row =
         km_option_find(o->rows, o->row_count, KAMA_STR(name));
     if (row == NULL) {
         return km_option_unknown(o, KAMA_STR(name), dashes);
     }
-    kama_status status = parse_value(row, text, &value);
+    kama_status status = km_option_parse(row, text, &value);
     if (status == KAMA_OK) {
         status = store_value(o, row, origin, value);
     }

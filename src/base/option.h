@@ -141,6 +141,22 @@ KAMA_NODISCARD kama_status km_options_document(const struct km_options *o,
                                                const char *prefix,
                                                struct km_buf *out);
 
+/* A value of any row that has one; the kind says which member. */
+union km_option_value {
+    uint32_t flag;    /* BOOL */
+    uint64_t number;  /* UINT, BYTES */
+    int64_t ms;       /* DURATION */
+    const char *text; /* STRING, and one element of a LIST: borrowed */
+};
+
+/* Reads text as a value of that row and checks its bounds. Errors:
+ * KAMA_ERR_INVALID and, of a LATER row, KAMA_ERR_UNSUPPORTED, with a sentence
+ * about the text that does not name the row; *ret_value is written only on
+ * success. */
+KAMA_NODISCARD kama_status km_option_parse(const struct km_option *row,
+                                           const char *text,
+                                           union km_option_value *ret_value);
+
 /* The row of that name (- and _ are the same), or NULL. */
 const struct km_option *km_option_find(const struct km_option *rows,
                                        size_t row_count, kama_bytes name);
