@@ -15,6 +15,7 @@
     X(number, UINT, "N", "5", 1, 10, "A number.")                              \
     X(size, BYTES, "SIZE", "64k", 1024, 0, "A size.")                          \
     X(time_limit, DURATION, "TIME", NULL, 0, 60000, "A time.")                 \
+    X(lifetime, TTL, "TIME", "forever", 1, 0, "A time to live.")               \
     X(text, STRING, "TEXT", NULL, 0, 0, "A text.")                             \
     X(list, LIST, "TEXT", "x", 0, 0, "A list.")                                \
     X(later, LATER, NULL, NULL, 0, 0, "Later.")
@@ -51,6 +52,7 @@ static void parse_all(struct km_options *o, char *text)
     int argc = cut_arguments(text, argv);
     (void)setenv("FUZZ_LIST", argv[1], 1);
     (void)setenv("FUZZ_TIME_LIMIT", argv[1], 1);
+    (void)setenv("FUZZ_LIFETIME", argv[1], 1);
     kama_status status = km_options_from_argv(o, argc, argv, &rest);
     if (status == KAMA_OK && rest >= argc) {
         abort();

@@ -126,7 +126,7 @@ static kama_status store_value(struct km_options *o,
         status = list_append(o, field, origin > *current, value.text);
     } else if (row->kind == KM_OPTION_BOOL) {
         *(uint32_t *)field = value.flag;
-    } else if (row->kind == KM_OPTION_DURATION) {
+    } else if (row->kind == KM_OPTION_DURATION || row->kind == KM_OPTION_TTL) {
         *(int64_t *)field = value.ms;
     } else if (row->kind == KM_OPTION_STRING) {
         *(const char **)field = value.text;
@@ -170,6 +170,7 @@ static void clear_field(struct km_options *o, const struct km_option *row)
         [KM_OPTION_UINT] = sizeof(uint64_t),
         [KM_OPTION_BYTES] = sizeof(uint64_t),
         [KM_OPTION_DURATION] = sizeof(int64_t),
+        [KM_OPTION_TTL] = sizeof(int64_t),
         [KM_OPTION_STRING] = sizeof(const char *),
         [KM_OPTION_LIST] = sizeof(struct km_option_list),
         [KM_OPTION_LATER] = 0,

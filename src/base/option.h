@@ -30,6 +30,7 @@ enum km_option_kind {
     KM_OPTION_UINT,     /* uint64_t within min..max */
     KM_OPTION_BYTES,    /* uint64_t, with k m g (powers of 1024) */
     KM_OPTION_DURATION, /* int64_t ms: "250ms" "5s" "3m" "1h", or 0 */
+    KM_OPTION_TTL,      /* as DURATION, or "forever": KAMA_TTL_FOREVER */
     KM_OPTION_STRING,   /* const char * */
     KM_OPTION_LIST,     /* struct km_option_list: repeatable */
     KM_OPTION_LATER,    /* known, and refused: not in this version */
@@ -52,6 +53,7 @@ enum km_option_kind {
 #define KM_OPTION_TYPE_UINT uint64_t
 #define KM_OPTION_TYPE_BYTES uint64_t
 #define KM_OPTION_TYPE_DURATION int64_t
+#define KM_OPTION_TYPE_TTL int64_t
 #define KM_OPTION_TYPE_STRING const char *
 #define KM_OPTION_TYPE_LIST struct km_option_list
 #define KM_OPTION_TYPE_LATER unsigned char
@@ -71,7 +73,7 @@ struct km_option {
     size_t offset;        /* in the options struct */
     const char *arg;      /* "ADDR", NULL for bool */
     const char *fallback; /* default as text, NULL: none */
-    uint64_t min;         /* of UINT, BYTES, DURATION (ms) */
+    uint64_t min;         /* of UINT, BYTES, DURATION and TTL (ms) */
     uint64_t max;         /* 0: no bound */
     const char *help;     /* one sentence */
 };
@@ -145,7 +147,7 @@ KAMA_NODISCARD kama_status km_options_document(const struct km_options *o,
 union km_option_value {
     uint32_t flag;    /* BOOL */
     uint64_t number;  /* UINT, BYTES */
-    int64_t ms;       /* DURATION */
+    int64_t ms;       /* DURATION, TTL */
     const char *text; /* STRING, and one element of a LIST: borrowed */
 };
 

@@ -180,9 +180,8 @@ static void put_number(struct writer *w, const struct km_option *row,
                        const void *field)
 {
     char text[KM_OPTION_NUMBER_BYTES];
-    uint64_t number = row->kind == KM_OPTION_DURATION
-                          ? (uint64_t) * (const int64_t *)field
-                          : *(const uint64_t *)field;
+    uint64_t number;
+    memcpy(&number, field, sizeof number); /* int64_t, or uint64_t */
     km_option_format_number(row->kind, number, text);
     put_str(w, text);
 }

@@ -50,7 +50,9 @@ void km_option_format_number(enum km_option_kind kind, uint64_t number,
     static const char *const span_names[] = {"ms", "s", "m", "h"};
     if (kind == KM_OPTION_BYTES) {
         format_scaled(number, sizes, size_names, ret_text);
-    } else if (kind == KM_OPTION_DURATION) {
+    } else if (kind == KM_OPTION_TTL && number == (uint64_t)KAMA_TTL_FOREVER) {
+        (void)snprintf(ret_text, KM_OPTION_NUMBER_BYTES, "forever");
+    } else if (kind == KM_OPTION_DURATION || kind == KM_OPTION_TTL) {
         format_scaled(number, spans, span_names, ret_text);
     } else {
         (void)snprintf(ret_text, KM_OPTION_NUMBER_BYTES, "%" PRIu64, number);

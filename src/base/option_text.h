@@ -31,7 +31,7 @@ void km_option_show_name(const char *name,
 void km_option_env_name(const char *prefix, const char *name, size_t cap,
                         char *ret_name);
 
-/* "64m", "5s" or "12": the text that parses as number. */
+/* "64m", "5s", "forever" or "12": the text that parses as number. */
 void km_option_format_number(enum km_option_kind kind, uint64_t number,
                              char ret_text[KM_OPTION_NUMBER_BYTES]);
 

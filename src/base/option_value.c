@@ -52,12 +52,15 @@ static kama_status parse_bytes_row(const struct km_option *row,
     return status;
 }
 
+/* Of a TTL row, "forever" lies within any bounds. */
 static kama_status parse_duration_row(const struct km_option *row,
                                       const char *text, int64_t *ret_ms)
 {
     int64_t ms;
-    kama_status status = km_parse_duration_ms(text, &ms);
-    if (status == KAMA_OK) {
+    kama_status status = row->kind == KM_OPTION_TTL
+                             ? km_parse_ttl_ms(text, &ms)
+                             : km_parse_duration_ms(text, &ms);
+    if (status == KAMA_OK && ms != KAMA_TTL_FOREVER) {
         status = check_range(row, text, (uint64_t)ms);
     }
     if (status == KAMA_OK) {
@@ -79,6 +82,7 @@ kama_status km_option_parse(const struct km_option *row, const char *text,
     case KM_OPTION_BYTES:
         return parse_bytes_row(row, text, &ret_value->number);
     case KM_OPTION_DURATION:
+    case KM_OPTION_TTL:
         return parse_duration_row(row, text, &ret_value->ms);
     case KM_OPTION_STRING:
     case KM_OPTION_LIST:

@@ -21,6 +21,7 @@
     X(max_bytes, BYTES, "SIZE", "64m", 65536, 0, "The bound.")                 \
     X(page, BYTES, "SIZE", "4k", 1024, 8192, "The page.")                      \
     X(drain_timeout, DURATION, "TIME", "5s", 10, 3600000, "How long.")         \
+    X(lifetime, TTL, "TIME", "forever", 1, 3600000, "How long it lives.")      \
     X(a_name_that_takes_the_whole_column, STRING, "X", NULL, 0, 0, "Long.")    \
     X(insecure, BOOL, NULL, NULL, 0, 0, "Without credentials.")                \
     X(color, BOOL, NULL, "true", 0, 0, "In color.")                            \
@@ -95,6 +96,7 @@ static void test_defaults(void **state)
     assert_int_equal(f->s.max_connections, 10);
     assert_int_equal(f->s.max_bytes, 64 << 20);
     assert_int_equal(f->s.drain_timeout, 5000);
+    assert_true(f->s.lifetime == KAMA_TTL_FOREVER);
     assert_int_equal(f->s.insecure, 0);
     assert_int_equal(f->s.color, 1);
     assert_int_equal(f->s.any, 0);
@@ -163,6 +165,13 @@ static void test_refusals(void **state)
                   "--drain-timeout: 9ms is not in 10ms..1h");
     check_refused(f, "--drain-timeout=10", KAMA_ERR_INVALID,
                   "--drain-timeout: 10 what? write 10s or 10ms");
+    check_refused(f, "--drain-timeout=forever", KAMA_ERR_INVALID,
+                  "--drain-timeout: \"forever\" is not a duration such as "
+                  "250ms, 5s, 3m or 1h");
+    check_refused(f, "--lifetime=7", KAMA_ERR_INVALID,
+                  "--lifetime: 7 what? write 7s or 7ms");
+    check_refused(f, "--lifetime=0", KAMA_ERR_INVALID,
+                  "--lifetime: 0 is not in 1ms..1h");
     check_refused(f, "--insecure=maybe", KAMA_ERR_INVALID,
                   "--insecure: \"maybe\" is not true or false");
     check_refused(f, "--no-color=1", KAMA_ERR_INVALID,
@@ -187,6 +196,10 @@ static void test_bounds(void **state)
     assert_int_equal(set_flag(f, "page", "8192"), KAMA_OK);
     assert_int_equal(set_flag(f, "drain_timeout", "10ms"), KAMA_OK);
     assert_int_equal(set_flag(f, "drain_timeout", "1h"), KAMA_OK);
+    assert_int_equal(set_flag(f, "lifetime", "1h"), KAMA_OK);
+    assert_true(f->s.lifetime == 3600000);
+    assert_int_equal(set_flag(f, "lifetime", "forever"), KAMA_OK);
+    assert_true(f->s.lifetime == KAMA_TTL_FOREVER);
     assert_int_equal(set_flag(f, "any", "18446744073709551615"), KAMA_OK);
     assert_true(f->s.any == UINT64_MAX);
 }
@@ -326,6 +339,7 @@ static void test_print(void **state)
               "max-bytes = 64m  # default\n"
               "page = 4k  # default\n"
               "drain-timeout = 5s  # default\n"
+              "lifetime = forever  # default\n"
               "a-name-that-takes-the-whole-column = (none)  # default\n"
               "insecure = false  # default\n"
               "color = true  # default\n"
