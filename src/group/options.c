@@ -8,21 +8,21 @@
 
 #include "base/limits.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "group/group_internal.h"
 #include "store/policy.h"
 
-#include <inttypes.h>
 #include <stddef.h>
 
 /* X(name, kind, field, argument, default, min, max, help) */
 #define OPTION_MAP(X)                                                          \
-    X("max_bytes", BYTES, max_bytes, "SIZE", "64m", KM_GROUP_BYTES_MIN,        \
-      UINT64_MAX, "memory bound of the group")                                 \
+    X("max_bytes", BYTES, max_bytes, "SIZE", "64m", KM_GROUP_BYTES_MIN, 0,     \
+      "memory bound of the group")                                             \
     X("max_value_bytes", BYTES, max_value_bytes, "SIZE", NULL, 1,              \
       KM_VALUE_BYTES_LOCAL_MAX, "largest value; min(1m, max_bytes / 4)")       \
-    X("ttl", DURATION, ttl_ms, "TIME", "0", 0, INT64_MAX,                      \
+    X("ttl", DURATION, ttl_ms, "TIME", "0", 0, 0,                              \
       "time to live of entries, 0: for ever")                                  \
-    X("negative_ttl", DURATION, negative_ttl_ms, "TIME", "0", 0, INT64_MAX,    \
+    X("negative_ttl", DURATION, negative_ttl_ms, "TIME", "0", 0, 0,            \
       "how long \"does not exist\" is remembered, 0: not")                     \
     X("ttl_jitter", UINT, ttl_jitter, "PERCENT", "0", 0,                       \
       KM_TTL_JITTER_PERCENT_MAX, "a ttl is shortened by up to this")           \
@@ -76,25 +76,12 @@ static const size_t field_sizes[] = {
 #undef FIELD_SIZE
 };
 
-/* The value of a row as 64 bits; strings are the pointer. */
-static kama_status parse(const struct km_option *row, const char *text,
-                         uint64_t *ret_value)
+/* The sentence of this thread's last error, with the name of the option in
+ * front of it. */
+static kama_status name_option(kama_status status, const char *name)
 {
-    int64_t ms = 0;
-    kama_status st;
-    switch (row->kind) {
-    case KM_OPTION_UINT:
-        return km_parse_uint(text, row->min, row->max, ret_value);
-    case KM_OPTION_BYTES:
-        return km_parse_bytes(text, ret_value);
-    case KM_OPTION_DURATION:
-        st = km_parse_duration_ms(text, &ms);
-        *ret_value = (uint64_t)ms;
-        return st;
-    default:
-        *ret_value = (uint64_t)(uintptr_t)text;
-        return KAMA_OK;
-    }
+    return km_fail(status, "%.*s: %s", KM_TEXT_UP_TO(64, name),
+                   km_last_error());
 }
 
 static kama_status unknown_name(const char *name)
@@ -103,63 +90,55 @@ static kama_status unknown_name(const char *name)
         km_group_option_rows, km_group_option_row_count, kama_bytes_str(name));
     return nearest != NULL
                ? km_fail(KAMA_ERR_INVALID,
-                         "group option %.64s: unknown; did you mean %s?", name,
-                         nearest)
-               : km_fail(KAMA_ERR_INVALID, "group option %.64s: unknown", name);
+                         "unknown group option, did you mean %s?", nearest)
+               : km_fail(KAMA_ERR_INVALID, "unknown group option");
 }
 
 static kama_status find_row(const char *name, const struct km_option **ret_row)
 {
     if (strcmp(name, "loader") == 0 || strcmp(name, "name") == 0) {
-        return km_fail(KAMA_ERR_INVALID,
-                       "group option %s: is not set by name here", name);
+        return km_fail(KAMA_ERR_INVALID, "is not set by name here");
     }
     const struct km_option *row = km_option_find(
         km_group_option_rows, km_group_option_row_count, kama_bytes_str(name));
     if (row == NULL) {
         return unknown_name(name);
     }
-    if (row->kind == KM_OPTION_LATER) {
-        return km_fail(KAMA_ERR_UNSUPPORTED,
-                       "group option %s: not in this version", name);
-    }
     *ret_row = row;
     return KAMA_OK;
 }
 
-static kama_status out_of_range(const struct km_option *row, const char *text)
+/* The value as the bytes of its field. Fields of numbers may have 32 bits: the
+ * bounds of their rows permit no more. */
+static void store(kama_group_options *options, const struct km_option *row,
+                  size_t size, union km_option_value value)
 {
-    return km_fail(KAMA_ERR_INVALID,
-                   "group option %s: %.64s is not in %" PRIu64 "..%" PRIu64,
-                   row->name, text, row->min, row->max);
+    char *field = (char *)options + row->offset;
+    uint32_t narrow = (uint32_t)value.number;
+    if (row->kind == KM_OPTION_UINT && size == sizeof narrow) {
+        memcpy(field, &narrow, size);
+    } else {
+        memcpy(field, &value, size);
+    }
 }
 
 kama_status kama_group_options_set(kama_group_options *options,
                                    const char *name, const char *value)
 {
     const struct km_option *row = NULL;
-    uint64_t parsed = 0;
+    union km_option_value parsed;
     kama_status st = find_row(name, &row);
     if (st == KAMA_OK) {
-        st = parse(row, value, &parsed);
+        st = km_option_parse(row, value, &parsed);
     }
     if (st != KAMA_OK) {
-        return st;
+        return name_option(st, name);
     }
     size_t size = field_sizes[row - km_group_option_rows];
-    if (row->kind != KM_OPTION_STRING &&
-        (parsed < row->min || parsed > row->max)) {
-        return out_of_range(row, value);
-    }
     if (row->offset + size > options->struct_size) {
-        return km_fail(KAMA_ERR_UNSUPPORTED,
-                       "group option %s: the program is older than it",
-                       row->name);
+        (void)km_fail(KAMA_ERR_UNSUPPORTED, "the program is older than it");
+        return name_option(KAMA_ERR_UNSUPPORTED, name);
     }
-    uint32_t narrow = (uint32_t)parsed;
-    memcpy((char *)options + row->offset,
-           size == sizeof narrow ? (const void *)&narrow
-                                 : (const void *)&parsed,
-           size);
+    store(options, row, size, parsed);
     return KAMA_OK;
 }

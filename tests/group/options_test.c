@@ -60,6 +60,42 @@ static void test_by_name(void **state)
     assert_int_equal(try_new(&o), KAMA_OK);
 }
 
+/* A wrong value is told with the name of its option, as a person typed it. */
+static void test_wrong_value_names_its_option(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *value;
+        const char *sentence;
+    } rows[] = {
+        {"loader_concurrency", "0",
+         "loader_concurrency: \"0\" is not a number in 1..1024"},
+        {"ttl", "5", "ttl: 5 what? write 5s or 5ms"},
+        {"negative-ttl", "5", "negative-ttl: 5 what? write 5s or 5ms"},
+        {"loader_timeout", "forever", "loader_timeout: \"forever\" is not a "},
+        {"loader_timeout", "2h", "loader_timeout: 2h is not in 1ms..1h"},
+        {"max_bytes", "1k", "max_bytes: 1k is less than 64k"},
+        {"max_bytes", "99999999999g",
+         "max_bytes: \"99999999999g\" is too large"},
+        {"max_value_bytes", "65m", "max_value_bytes: 65m is not in 1..64m"},
+        {"max_byte", "1g",
+         "max_byte: unknown group option, did you mean max_bytes?"},
+        {"colour", "red", "colour: unknown group option"},
+        {"sync", "all", "sync: not in this version"},
+    };
+    kama_group_options o;
+    (void)state;
+    kama_group_options_init(&o);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char sentence[256];
+        assert_int_not_equal(set(&o, rows[i].name, rows[i].value), KAMA_OK);
+        kama_last_error(sentence, sizeof sentence);
+        if (strncmp(sentence, rows[i].sentence, strlen(rows[i].sentence))) {
+            fail_msg("\"%s\" is not \"%s\"", sentence, rows[i].sentence);
+        }
+    }
+}
+
 static void test_names_that_are_none(void **state)
 {
     kama_group_options o;
@@ -248,6 +284,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_by_name),
+        cmocka_unit_test(test_wrong_value_names_its_option),
         cmocka_unit_test(test_names_that_are_none),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_value_limit),
