@@ -305,8 +305,9 @@ typedef struct kama_group_options {
     const char *name;         /* 1..255 bytes of UTF-8; "default" */
     uint64_t max_bytes;       /* memory bound of the group; 64 MiB */
     uint64_t max_value_bytes; /* 0: min(1 MiB, max_bytes / 4) */
-    int64_t ttl_ms;           /* 0: entries never expire */
-    int64_t negative_ttl_ms;  /* 0: "does not exist" is not remembered */
+    int64_t ttl_ms;           /* 0, KAMA_TTL_FOREVER: entries never expire */
+    int64_t negative_ttl_ms;  /* of "does not exist"; 0: is not remembered,
+                                 KAMA_TTL_FOREVER: until a value is stored */
     kama_loader_fn loader;    /* NULL: a miss is a miss */
     void *loader_arg;
     void (*loader_free)(void *arg);  /* NULL, or run once after the last load */
@@ -327,8 +328,8 @@ static inline void kama_group_options_init(kama_group_options *options)
 
 /* Sets the option of that name from text, as a flag or a file would:
  * sizes as "65536" or "64m", durations as "500ms" or "5s". A duration needs a
- * unit, unless it is 0. value is borrowed as long as options is used. loader is
- * not settable by name.
+ * unit, unless it is 0; "forever" is a ttl and a negative_ttl. value is borrowed
+ * as long as options is used. loader is not settable by name.
  * Errors: KAMA_ERR_INVALID (unknown name or value; kama_last_error says
  * which), KAMA_ERR_UNSUPPORTED (a name of a later version). */
 KAMA_API KAMA_NODISCARD kama_status kama_group_options_set(

@@ -70,9 +70,10 @@ static kama_status check_times(const kama_group_options *o,
                                struct km_group_config *config)
 {
     bool for_ever = o->ttl_ms == 0 || o->ttl_ms == KAMA_TTL_FOREVER;
+    bool negative_for_ever = o->negative_ttl_ms == KAMA_TTL_FOREVER;
     kama_status st =
         for_ever ? KAMA_OK : check_range("ttl_ms", o->ttl_ms, 0, INT64_MAX);
-    if (st == KAMA_OK) {
+    if (st == KAMA_OK && !negative_for_ever) {
         st = check_range("negative_ttl_ms", o->negative_ttl_ms, 0, INT64_MAX);
     }
     if (st == KAMA_OK) {
@@ -84,7 +85,8 @@ static kama_status check_times(const kama_group_options *o,
                          KM_LOADER_TIMEOUT_MS_MAX);
     }
     config->ttl_ms = for_ever ? KAMA_TTL_FOREVER : o->ttl_ms;
-    config->negative_ttl_ms = o->negative_ttl_ms;
+    config->negative_ttl_ms =
+        negative_for_ever ? INT64_MAX : o->negative_ttl_ms;
     config->ttl_jitter = o->ttl_jitter;
     config->loader_timeout_ms = o->loader_timeout_ms;
     return st;

@@ -28,8 +28,8 @@
 struct km_group_config {
     uint64_t max_bytes;
     uint64_t max_value_bytes;
-    int64_t ttl_ms; /* KAMA_TTL_FOREVER or > 0 */
-    int64_t negative_ttl_ms;
+    int64_t ttl_ms;          /* KAMA_TTL_FOREVER or > 0 */
+    int64_t negative_ttl_ms; /* INT64_MAX: never forgotten */
     uint32_t ttl_jitter;
     kama_loader_fn loader;
     void *loader_arg;

@@ -12,7 +12,9 @@ void km_group_info_get(const kama_group *group, struct km_group_info *ret_info)
         .max_bytes = config->max_bytes,
         .max_value_bytes = config->max_value_bytes,
         .ttl_ms = config->ttl_ms,
-        .negative_ttl_ms = config->negative_ttl_ms,
+        .negative_ttl_ms = config->negative_ttl_ms < INT64_MAX
+                               ? config->negative_ttl_ms
+                               : KAMA_TTL_FOREVER,
         .ttl_jitter = config->ttl_jitter,
         .has_loader = config->loader != NULL,
         .loader_timeout_ms = config->loader_timeout_ms,

@@ -12,9 +12,9 @@
 struct km_group_info {
     uint64_t max_bytes;
     uint64_t max_value_bytes;
-    int64_t ttl_ms; /* KAMA_TTL_FOREVER or > 0 */
-    int64_t negative_ttl_ms;
-    uint32_t ttl_jitter; /* percent */
+    int64_t ttl_ms;          /* KAMA_TTL_FOREVER or > 0 */
+    int64_t negative_ttl_ms; /* KAMA_TTL_FOREVER, 0 or > 0 */
+    uint32_t ttl_jitter;     /* percent */
     bool has_loader;
     int64_t loader_timeout_ms;
     uint32_t loader_concurrency;

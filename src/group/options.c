@@ -20,10 +20,9 @@
       "memory bound of the group")                                             \
     X("max_value_bytes", BYTES, max_value_bytes, "SIZE", NULL, 1,              \
       KM_VALUE_BYTES_LOCAL_MAX, "largest value; min(1m, max_bytes / 4)")       \
-    X("ttl", DURATION, ttl_ms, "TIME", "0", 0, 0,                              \
-      "time to live of entries, 0: for ever")                                  \
-    X("negative_ttl", DURATION, negative_ttl_ms, "TIME", "0", 0, 0,            \
-      "how long \"does not exist\" is remembered, 0: not")                     \
+    X("ttl", TTL, ttl_ms, "TIME", "forever", 0, 0, "time to live of entries")  \
+    X("negative_ttl", TTL, negative_ttl_ms, "TIME", "0", 0, 0,                 \
+      "how long \"does not exist\" is remembered; 0 is not at all")            \
     X("ttl_jitter", UINT, ttl_jitter, "PERCENT", "0", 0,                       \
       KM_TTL_JITTER_PERCENT_MAX, "a ttl is shortened by up to this")           \
     X("policy", STRING, policy, "NAME", "s3fifo", 0, 0,                        \

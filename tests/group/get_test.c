@@ -76,6 +76,23 @@ static void test_memory_only(void **state)
     fixture_free(f);
 }
 
+/* "does not exist" may be remembered until something is stored. */
+static void test_absence_is_remembered_for_ever(void **state)
+{
+    struct fixture *f = fixture_new();
+    (void)state;
+    f->options.negative_ttl_ms = KAMA_TTL_FOREVER;
+    fixture_open(f);
+    atomic_store(&f->script.status, KAMA_MISS);
+    assert_int_equal(get_text(f->group, "k", NULL, ""), KAMA_MISS);
+    assert_int_equal(get_text(f->group, "k", NULL, ""), KAMA_MISS);
+    assert_int_equal(atomic_load(&f->script.calls), 1);
+    assert_int_equal(kama_set(f->group, KAMA_STR("k"), KAMA_STR("v"), NULL),
+                     KAMA_OK);
+    assert_int_equal(get_text(f->group, "k", NULL, "v"), KAMA_OK);
+    fixture_free(f);
+}
+
 /* Without a loader a miss is a miss. */
 static void test_no_loader(void **state)
 {
@@ -413,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_get_loads_once),
         cmocka_unit_test(test_get_copy),
         cmocka_unit_test(test_memory_only),
+        cmocka_unit_test(test_absence_is_remembered_for_ever),
         cmocka_unit_test(test_no_loader),
         cmocka_unit_test(test_set_del_clear),
         cmocka_unit_test(test_loader_statuses),

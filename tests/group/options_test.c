@@ -60,6 +60,19 @@ static void test_by_name(void **state)
     assert_int_equal(try_new(&o), KAMA_OK);
 }
 
+/* A word says "never expires", of what is there and of what is not. */
+static void test_forever(void **state)
+{
+    kama_group_options o;
+    (void)state;
+    kama_group_options_init(&o);
+    assert_int_equal(set(&o, "ttl", "forever"), KAMA_OK);
+    assert_true(o.ttl_ms == KAMA_TTL_FOREVER);
+    assert_int_equal(set(&o, "negative_ttl", "forever"), KAMA_OK);
+    assert_true(o.negative_ttl_ms == KAMA_TTL_FOREVER);
+    assert_int_equal(try_new(&o), KAMA_OK);
+}
+
 /* A wrong value is told with the name of its option, as a person typed it. */
 static void test_wrong_value_names_its_option(void **state)
 {
@@ -140,7 +153,8 @@ static void test_limits(void **state)
     EXPECT(ttl_jitter, 50, 51, KAMA_ERR_INVALID);
     EXPECT(ttl_ms, INT64_MAX, -2, KAMA_ERR_INVALID);
     EXPECT(ttl_ms, KAMA_TTL_FOREVER, INT64_MIN, KAMA_ERR_INVALID);
-    EXPECT(negative_ttl_ms, INT64_MAX, -1, KAMA_ERR_INVALID);
+    EXPECT(negative_ttl_ms, INT64_MAX, -2, KAMA_ERR_INVALID);
+    EXPECT(negative_ttl_ms, KAMA_TTL_FOREVER, INT64_MIN, KAMA_ERR_INVALID);
     EXPECT(loader_timeout_ms, 1, 0, KAMA_ERR_INVALID);
     EXPECT(loader_timeout_ms, KM_LOADER_TIMEOUT_MS_MAX,
            KM_LOADER_TIMEOUT_MS_MAX + 1, KAMA_ERR_INVALID);
@@ -284,6 +298,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_by_name),
+        cmocka_unit_test(test_forever),
         cmocka_unit_test(test_wrong_value_names_its_option),
         cmocka_unit_test(test_names_that_are_none),
         cmocka_unit_test(test_limits),

@@ -93,6 +93,12 @@ class StatsAndGroups(unittest.TestCase):
         self.assertEqual([(o.name, o.value) for o in loads.options],
                          [("ttl_jitter", "10")])
 
+    def test_forever(self):
+        with Daemon("--group", "g:ttl=forever,negative_ttl=forever") as node, \
+                kamatest.connected_channel(node.address) as channel:
+            group, = v2(channel, "Groups", pb2().GroupsRequest()).groups
+        self.assertEqual((group.ttl_ms, group.negative_ttl_ms), (-1, -1))
+
 
 if __name__ == "__main__":
     kamatest.main()
