@@ -61,6 +61,26 @@ class Settings(unittest.TestCase):
         self.refused("--log-level=loud", says="--log-level")
         self.refused("--log-format=xml", says="--log-format")
 
+    def test_times_need_a_unit(self):
+        """As a flag, as a variable, in a group, and in a group of a variable;
+        only 0 stands alone."""
+        says = "5 what? write 5s or 5ms"
+        for flag in ("start-timeout", "drain-timeout"):
+            variable = "KAMACACHE_" + flag.upper().replace("-", "_")
+            self.refused("--%s=5" % flag, says="--%s: %s" % (flag, says))
+            self.refused(env={variable: "5"}, says=variable + ": " + says)
+        for key in ("ttl", "negative_ttl", "loader_timeout"):
+            group = "users:%s=5" % key
+            self.refused("--group", group, says="users: %s: %s" % (key, says))
+            self.refused(env={"KAMACACHE_GROUP": group},
+                         says="users: %s: %s" % (key, says))
+        self.accepted("--drain-timeout=0", "--group=a:ttl=0,negative_ttl=0")
+        self.accepted("--group=a:ttl=forever,negative_ttl=forever",
+                      "--group=b:max_bytes=65536")
+        for wrong in ("--drain-timeout=forever", "--start-timeout=0",
+                      "--group=a:loader_timeout=forever"):
+            self.refused(wrong, says="timeout: ")
+
     def test_later(self):
         """Flags of a later version are known, and refused."""
         for flag in LATER:

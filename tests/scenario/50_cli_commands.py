@@ -95,9 +95,9 @@ class CommandsTest(unittest.TestCase):
         self.run_cli("-g", "users", "set", "t", "v")
         left = cli_json(self.node, "-g", "users", "get", "t")[1]["ttl_ms"]
         self.assertTrue(3500000 < left <= 3600000, left)
-        for ttl in ("0", "-1", "soon", "", "1e3"):
+        for ttl in ("0", "-1", "soon", "", "1e3", "5", "never"):
             done = self.run_cli("set", "t", "v", "--ttl=" + ttl, code=USAGE)
-            self.assertIn(b"--ttl", done.stderr)
+            self.assertIn(b"--ttl: ", done.stderr)
 
     def test_del(self):
         self.client.set(b"d1", b"")

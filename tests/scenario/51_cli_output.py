@@ -111,7 +111,7 @@ class PeopleTest(unittest.TestCase):
             self.assertEqual(cli(node, "--raw", "get", "k").stdout, b"typed\n")
 
     def test_interrupted(self):
-        child = pexpect.spawn(CLI, ["-e", "127.0.0.1:1", "--wait=60", "ping"],
+        child = pexpect.spawn(CLI, ["-e", "127.0.0.1:1", "--wait=60s", "ping"],
                               env=client_environment(), timeout=20 * SLOWDOWN)
         child.sendintr()
         child.expect(pexpect.EOF)
@@ -222,13 +222,13 @@ class EvilNodeTest(unittest.TestCase):
             done = cli(node, "ping")
             self.assertEqual(done.returncode, UNREACHABLE)
             self.assertTrue(done.stdout.startswith(b"NOT_SERVING "))
-            done = cli(node, "--wait=1", "ping")
+            done = cli(node, "--wait=1s", "ping")
             self.assertEqual((done.returncode, done.stdout),
                              (UNREACHABLE, b""))
-            self.assertIn(b"no node serves after 1 s", done.stderr)
+            self.assertIn(b"no node serves after 1s of", done.stderr)
         # Without a health service, an answer is enough.
         with FakeNode({}) as node:
-            self.assertEqual(cli(node, "--wait=5", "get", "k").returncode,
+            self.assertEqual(cli(node, "--wait=5s", "get", "k").returncode,
                              REFUSED)
 
 

@@ -77,12 +77,26 @@ class OptionsTest(unittest.TestCase):
         self.assert_usage("set", "a", "b", "--limit=5", says="--limit")
         for limit in ("0", "-1", "x", "", "99999999999999999999"):
             self.assert_usage("keys", "--limit=" + limit, says="--limit")
-        for text in ("0", "-1s", "x", "", "25h", "1y"):
-            self.assert_usage("--timeout=" + text, "ping", says="--timeout")
-        for text in ("0", "-1", "1s", "", "86401"):
-            self.assert_usage("--wait=" + text, "ping", says="--wait")
+        for text in ("0", "-1s", "x", "", "25h", "1y", "5", "forever"):
+            self.assert_usage("--timeout=" + text, "ping", says="--timeout: ")
+        for text in ("0", "-1", "", "25h", "86401", "forever"):
+            self.assert_usage("--wait=" + text, "ping", says="--wait: ")
         for text in ("nowhere", "a:b", "1.2.3.4", ":70000", "x:-1", "\x1b"):
             self.assert_usage("-e", text, "ping", says="--endpoint")
+
+    def test_times_need_a_unit(self):
+        """A bare number would be seconds to one reader, and milliseconds to
+        another. No node is asked."""
+        for option in ("--timeout", "--wait", "--ttl"):
+            for number in ("5", "1", "60000"):
+                self.assert_usage(
+                    "set", "k", "v", option + "=" + number,
+                    says="{0}: {1} what? write {1}s or {1}ms".format(
+                        option, number))
+        done = cli("", "ping", env={"KAMACACHE_TIMEOUT": "5"})
+        self.assertEqual(done.returncode, USAGE)
+        self.assertIn(b"KAMACACHE_TIMEOUT: 5 what? write 5s or 5ms",
+                      done.stderr)
 
     def test_environment(self):
         env = {"KAMACACHE_TIMEOUT": "never"}
@@ -145,16 +159,16 @@ class UnreachableTest(unittest.TestCase):
     def test_wait_gives_up(self):
         address = "127.0.0.1:%d" % free_port()
         begin = time.monotonic()
-        done = cli(address, "--wait=1", "get", "k")
+        done = cli(address, "--wait=1s", "get", "k")
         took = time.monotonic() - begin
         self.assertEqual(done.returncode, UNREACHABLE)
         self.assertTrue(0.9 < took < 3 * SLOWDOWN, took)
-        self.assertIn(b"no node serves after 1 s", done.stderr)
+        self.assertIn(b"no node serves after 1s of", done.stderr)
 
     def test_wait_until_it_starts(self):
         address = "127.0.0.1:%d" % free_port()
         waiting = subprocess.Popen(
-            [CLI, "-e", address, "--wait=30", "set", "k", "v"],
+            [CLI, "-e", address, "--wait=30s", "set", "k", "v"],
             env=client_environment(), stderr=subprocess.PIPE)
         time.sleep(0.3)  # some attempts fail; the outcome does not depend
         self.assertIsNone(waiting.poll())
@@ -172,7 +186,7 @@ class UnreachableTest(unittest.TestCase):
             return health(seen[-1])()
         path = "/grpc.health.v1.Health/Check"
         with FakeNode({path: check}) as node:
-            done = cli(node, "--wait=20", "ping")
+            done = cli(node, "--wait=20s", "ping")
         self.assertEqual((done.returncode, seen), (OK, states + [1]))
 
     def test_something_else_answers(self):
@@ -208,7 +222,7 @@ class UnreachableTest(unittest.TestCase):
                 done = cli(node, "--timeout=500ms", "keys")
                 self.assertIn(done.returncode, (UNREACHABLE, OTHER), done)
                 # The client ends although the node is mute.
-                done = cli(node, "--wait=1", "ping")
+                done = cli(node, "--wait=1s", "ping")
                 self.assertEqual(done.returncode, UNREACHABLE, done)
             finally:
                 node.signal(signal.SIGCONT)

@@ -2,6 +2,7 @@
 /* Unary calls of the commands: encode, send, decode; and the health check. */
 #include "cli.h"
 
+#include "base/option_text.h"
 #include "base/status.h"
 #include "wire/msg.h"
 
@@ -133,13 +134,14 @@ static kama_status wait_until(struct cli *cli, km_ns end)
 
 enum cli_exit cli_wait(struct cli *cli)
 {
-    int64_t wait_ms = (int64_t)cli->options.wait * 1000;
+    char shown[KM_OPTION_NUMBER_BYTES];
+    int64_t wait_ms = cli->options.wait;
     km_ns end = km_ns_after_ms(km_clock_mono(km_clock_system()), wait_ms);
     kama_status status = wait_until(cli, end);
     if (status == KAMA_ERR_TIMEOUT) {
+        km_option_format_number(KM_OPTION_DURATION, (uint64_t)wait_ms, shown);
         status = km_fail(KAMA_ERR_UNREACHABLE,
-                         "no node serves after %llu s of waiting",
-                         (unsigned long long)cli->options.wait);
+                         "no node serves after %s of waiting", shown);
     }
     return status == KAMA_OK ? CLI_EXIT_OK : cli_failed(cli, status);
 }

@@ -84,49 +84,31 @@ static kama_status read_input(struct km_buf *value)
     }
 }
 
-static kama_status parse_ttl(const char *text, int64_t *ret_ttl_ms)
-{
-    int64_t ttl_ms = 0;
-    if (text != NULL && strcmp(text, "forever") == 0) {
-        ttl_ms = KAMA_TTL_FOREVER;
-    } else if (text != NULL) {
-        kama_status status = km_parse_duration_ms(text, &ttl_ms);
-        if (status != KAMA_OK) {
-            return km_fail(status, "--ttl: %s, or forever", km_last_error());
-        }
-        if (ttl_ms == 0) {
-            return km_fail(KAMA_ERR_INVALID, "--ttl: more than 0, or forever");
-        }
-    }
-    *ret_ttl_ms = ttl_ms;
-    return KAMA_OK;
-}
-
 static enum cli_exit print_set(struct cli *cli, const void *arg)
 {
     (void)arg;
     return cli_print_ok(cli);
 }
 
-static enum cli_exit send_set(struct cli *cli, kama_bytes key, kama_bytes value,
-                              int64_t ttl_ms)
+static enum cli_exit send_set(struct cli *cli, kama_bytes key, kama_bytes value)
 {
-    const struct km_msg_set_request request = {
-        .group = cli->group, .key = key, .value = value, .ttl_ms = ttl_ms};
+    const struct km_msg_set_request request = {.group = cli->group,
+                                               .key = key,
+                                               .value = value,
+                                               .ttl_ms = cli->options.ttl};
     const struct cli_call call = {.path = "/kama.v2.Cache/Set",
                                   .request_table = &km_msg_set_request_pb,
                                   .request = &request};
     return cli_ask(cli, &call, print_set, NULL);
 }
 
-static enum cli_exit set_from_input(struct cli *cli, kama_bytes key,
-                                    int64_t ttl_ms)
+static enum cli_exit set_from_input(struct cli *cli, kama_bytes key)
 {
     struct km_buf value;
     km_buf_init(&value, km_mem_default(), KM_VALUE_BYTES_LOCAL_MAX + 1u);
     kama_status status = read_input(&value);
     enum cli_exit code = status == KAMA_OK
-                             ? send_set(cli, key, km_buf_bytes(&value), ttl_ms)
+                             ? send_set(cli, key, km_buf_bytes(&value))
                              : cli_failed(cli, status);
     km_buf_fini(&value);
     return code;
@@ -134,12 +116,8 @@ static enum cli_exit set_from_input(struct cli *cli, kama_bytes key,
 
 enum cli_exit cli_cmd_set(struct cli *cli, const kama_bytes *args, int count)
 {
-    int64_t ttl_ms = 0;
-    if (parse_ttl(cli->options.ttl, &ttl_ms) != KAMA_OK) {
-        return cli_usage_error("%s", km_last_error());
-    }
-    return count == 2 ? send_set(cli, args[0], args[1], ttl_ms)
-                      : set_from_input(cli, args[0], ttl_ms);
+    return count == 2 ? send_set(cli, args[0], args[1])
+                      : set_from_input(cli, args[0]);
 }
 
 /* -- del ----------------------------------------------------------------- */

@@ -14,7 +14,8 @@
 #include "base/limits.h"
 #include "base/option.h"
 
-#define CLI_WAIT_DEFAULT "10" /* seconds, of --wait alone */
+#define CLI_WAIT_DEFAULT "10s" /* of --wait alone */
+#define CLI_WAIT_MS_MAX (24LL * 3600 * 1000)
 
 /* X(field, KIND, arg, fallback, min, max, help) */
 #define CLI_SETTINGS(X)                                                        \
@@ -26,8 +27,8 @@
     X(timeout, DURATION, "TIME", "10s", 1, KM_RPC_TIMEOUT_MS_MAX,              \
       "How long an answer may take. `keys` has no limit without it.")
 #define CLI_FLAGS(X)                                                           \
-    X(wait, UINT, "SECONDS", NULL, 1, 86400,                                   \
-      "First wait until the node serves; --wait alone is 10 seconds.")         \
+    X(wait, DURATION, "TIME", NULL, 1, CLI_WAIT_MS_MAX,                        \
+      "First wait until the node serves; --wait alone is 10s.")                \
     X(json, BOOL, NULL, "false", 0, 0, "Print JSON.")                          \
     X(raw, BOOL, NULL, "false", 0, 0,                                          \
       "Print bytes as they are, and nothing behind a value.")                  \
@@ -36,7 +37,7 @@
     X(help, BOOL, NULL, "false", 0, 0,                                         \
       "Print this text; behind a command, how that is used.")                  \
     X(commands, HEADING, NULL, NULL, 0, 0, "Options of commands")              \
-    X(ttl, STRING, "TIME", NULL, 0, 0,                                         \
+    X(ttl, TTL, "TIME", NULL, 1, 0,                                            \
       "set: how long the value lives, or `forever`. Without it: the "          \
       "group's ttl.")                                                          \
     X(limit, UINT, "N", NULL, 1, 0, "keys: at most so many.")
