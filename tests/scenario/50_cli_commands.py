@@ -77,8 +77,58 @@ class CommandsTest(unittest.TestCase):
         self.assertEqual(self.client.get(b"s"), b"-5")
         self.run_cli("set", "s", "--", "--five", out=b"")
         self.assertEqual(self.client.get(b"s"), b"--five")
-        self.run_cli("set", '"a\\x00b"', '"\\x00\\n"')
+        self.run_cli("-q", "set", '"a\\x00b"', '"\\x00\\n"')
         self.assertEqual(self.client.get(b"a\0b"), b"\0\n")
+
+    def test_arguments_are_literal(self):
+        """What the shell hands over is the key and the value, byte for byte,
+        whatever it looks like; a JSON string keeps its quotes."""
+        odd = ['"hello"', '"', '"open', '\\n', '"a\\x00b"', "'q'", "(miss)",
+               "-q", "--", "--quoted", "-", " ", "é\n\t", b"\xff\xfe\x1b[m"]
+        for text in odd:
+            data = text if isinstance(text, bytes) else text.encode()
+            with self.subTest(text=text):
+                self.run_cli("set", "--", text, text)
+                self.assertEqual(self.client.get(data), data)
+                self.run_cli("--raw", "get", "--", text, out=data)
+                self.run_cli("mget", "--", text)
+                self.run_cli("del", "--", text, out=b"1\n")
+        self.run_cli("set", "j", '"hello"')
+        self.run_cli("--raw", "get", "j", out=b'"hello"')
+        # Short options stand before the command: behind it they are keys.
+        self.run_cli("set", "-q", '"v"')
+        self.run_cli("--raw", "get", "-q", out=b'"v"')
+        # A group, a pattern and a name for stats are arguments, too.
+        self.run_cli("-g", '"users"', "get", "k", code=REFUSED)
+        self.run_cli("stats", '"users"', code=REFUSED)
+        self.run_cli("keys", '"hello"', out=b"")
+
+    def test_quoted_arguments(self):
+        """With -q, quotes are the notation that keys are shown in. What does
+        not begin with a quote still stands for itself."""
+        for flag in ("-q", "--quoted"):
+            self.run_cli(flag, "set", '"a\\x00b"', '"\\xff\\n"')
+            self.assertEqual(self.client.get(b"a\0b"), b"\xff\n")
+            self.run_cli(flag, "--raw", "get", '"a\\0b"', out=b"\xff\n")
+            self.run_cli(flag, "set", "plain\\n", "it's")
+            self.assertEqual(self.client.get(b"plain\\n"), b"it's")
+            self.run_cli(flag, "set", '"--k"', '""')
+            self.assertEqual(self.client.get(b"--k"), b"")
+            self.run_cli(flag, "set", "--", "--k", "-1")
+            self.assertEqual(self.client.get(b"--k"), b"-1")
+            self.run_cli(flag, "-g", '"use\\x72s"', "get", "k", code=MISS)
+            # Standard input is bytes, never notation.
+            self.run_cli(flag, "set", '"in"', stdin=b'"hello"')
+            self.assertEqual(self.client.get(b"in"), b'"hello"')
+        self.run_cli("set", "k", "v", "--quoted")
+        self.run_cli("set", "--quoted", '"k"', '"w"')
+        self.assertEqual(self.client.get(b"k"), b"w")
+        # The group of the environment is in the daemon's notation.
+        for name in ("users", '"users"', '"u\\sers":ttl=1h\nother'):
+            self.run_cli("get", "k", code=MISS, env={"KAMACACHE_GROUP": name})
+        done = self.run_cli("get", "k", code=USAGE,
+                            env={"KAMACACHE_GROUP": '"users'})
+        self.assertIn(b"KAMACACHE_GROUP: a quote is not closed", done.stderr)
 
     def test_set_from_standard_input(self):
         for value in (b"", b"\n", b"line\n", b"\0" * 70000,
@@ -109,7 +159,7 @@ class CommandsTest(unittest.TestCase):
                          (OK, {"removed": 1}))
         # An argument that is not well quoted: nothing is removed before.
         self.client.set(b"d1", b"")
-        self.run_cli("del", "d1", '"open', code=USAGE)
+        self.run_cli("-q", "del", "d1", '"open', code=USAGE)
         self.assertEqual(self.client.get(b"d1"), b"")
 
     def test_loader(self):

@@ -46,31 +46,35 @@ class QuotingTest(unittest.TestCase):
             found = set()
             for line in lines:
                 self.assertFalse(CONTROLS & set(line), line)
-                done = cli(node, "--raw", "get", line)
+                done = cli(node, "-q", "--raw", "get", line)
                 self.assertEqual(done.returncode, OK, (line, done))
                 found.add(done.stdout[1:])
             self.assertEqual(found, keys)
             # All of them in one mget: its lines name the keys that way, too.
-            answers = cli(node, "mget", *lines).stdout.split(b"\n")
+            answers = cli(node, "-q", "mget", *lines).stdout.split(b"\n")
             for line, answer in zip(lines, answers):
                 self.assertTrue(answer.startswith(line + b": "), answer)
                 self.assertFalse(CONTROLS & set(answer), answer)
-            code, got = cli_json(node, "mget", *lines)
+            code, got = cli_json(node, "mget", "--quoted", *lines)
             self.assertEqual((code, len(got)), (OK, len(keys)))
 
     def test_raw_keys(self):
         with Daemon() as node:
-            cli(node, "set", '"a b\\xff"', "v")
+            cli(node, "-q", "set", '"a b\\xff"', "v")
             self.assertEqual(cli(node, "keys", "--raw").stdout, b"a b\xff\n")
 
     def test_malformed_quotes(self):
         for text in ('"', '"a', '"a\\"', '"\\q"', '"\\x1"', '"a"b'):
             for command in ("get", "del", "keys", "stats", "mget"):
-                done = cli("127.0.0.1:1", command, text)
+                done = cli("127.0.0.1:1", "-q", command, text)
                 self.assertEqual(done.returncode, USAGE, (command, text))
                 self.assertIn(b"argument 1", done.stderr)
-            self.assertEqual(cli("127.0.0.1:1", "-g", text, "keys").returncode,
-                             USAGE)
+                # Without -q this is a key like any other.
+                self.assertEqual(cli("127.0.0.1:1", command, text).returncode,
+                                 UNREACHABLE)
+            done = cli("127.0.0.1:1", "-q", "-g", text, "keys")
+            self.assertEqual(done.returncode, USAGE)
+            self.assertIn(b"--group: ", done.stderr)
 
 
 class PeopleTest(unittest.TestCase):

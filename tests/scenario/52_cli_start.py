@@ -115,9 +115,9 @@ class OptionsTest(unittest.TestCase):
                 self.assertTrue(done.stdout.startswith(b"group users\n"))
                 self.assertNotIn(b"\nnode", done.stdout)
             for group in ("a b", '"a b"', '"a\\x20b"'):
-                self.assertEqual(cli(node, "-g", group, "get", "k").returncode,
-                                 MISS)
-            self.assertEqual(cli(node, "stats", '"a b"').returncode, OK)
+                self.assertEqual(cli(node, "-q", "-g", group, "get", "k")
+                                 .returncode, MISS)
+            self.assertEqual(cli(node, "-q", "stats", '"a b"').returncode, OK)
 
     def test_places_of_options(self):
         with Daemon() as node:
@@ -133,9 +133,9 @@ class OptionsTest(unittest.TestCase):
                                  arguments)
             cli(node, "set", "--", "--key", "-v")
             cli(node, "set", "-k", "1")
-            cli(node, "set", '"--q"', "2")
+            cli(node, "-q", "set", '"--q"', "2")
             for command, value in ((["--", "--key"], b"-v\n"),
-                                   (["-k"], b"1\n"), (['"--q"'], b"2\n")):
+                                   (["-k"], b"1\n"), (["--", "--q"], b"2\n")):
                 self.assertEqual(cli(node, "get", *command).stdout, value)
 
 

@@ -49,7 +49,8 @@ struct cli_command {
     const char *help;   /* a sentence or two, lines of up to 74 columns */
     int args_min;
     int args_max; /* -1: any number */
-    /* args are unquoted, count of them as min and max permit. */
+    /* args are the bytes that the words stand for; count of them as min and
+     * max permit. */
     enum cli_exit (*run)(struct cli *cli, const kama_bytes *args, int count);
 };
 

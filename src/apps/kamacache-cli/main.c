@@ -28,9 +28,10 @@ static const char notes[] =
     "KAMACACHE_ENDPOINT, KAMACACHE_GROUP and KAMACACHE_TIMEOUT of the\n"
     "environment stand for the first three options. `--` ends options.\n"
     "\n"
-    "Keys and values that begin with a double quote are read as \"quoted\"\n"
-    "bytes: \\\" \\\\ \\n \\r \\t \\xNN. What is printed that way can be "
-    "typed.\n"
+    "Arguments are taken byte for byte. With -q, an argument in double quotes\n"
+    "is read as quoted bytes: \\\" \\\\ \\n \\r \\t \\0 \\xNN. Keys are "
+    "printed that\n"
+    "way, so that they can be typed again with -q.\n"
     "\n"
     "Exit: 0 ok, 1 miss, 2 usage, 3 unreachable, 4 refused, 5 other.\n";
 
@@ -137,16 +138,36 @@ static enum cli_exit run_connected(struct cli *cli, const kama_bytes *args,
     return code;
 }
 
-/* The group and the arguments become bytes, in place. */
-static enum cli_exit unquote_all(struct cli *cli, char **words, int count,
-                                 kama_bytes *args)
+/* With --quoted, words in quotes become the bytes they stand for, in place;
+ * otherwise every word is taken byte for byte. */
+static kama_status read_word(const struct cli *cli, char *word,
+                             kama_bytes *ret_bytes)
+{
+    if (cli->options.quoted != 0) {
+        return cli_unquote(word, ret_bytes);
+    }
+    *ret_bytes = KAMA_STR(word);
+    return KAMA_OK;
+}
+
+static kama_status read_group(struct cli *cli)
 {
     char *group = (char *)(uintptr_t)cli->options.group; /* argv, or a copy */
-    if (cli_unquote(group, &cli->group) != KAMA_OK) {
+    if (cli->options.group_is_typed) {
+        return read_word(cli, group, &cli->group);
+    }
+    cli->group = KAMA_STR(group);
+    return KAMA_OK;
+}
+
+static enum cli_exit read_words(struct cli *cli, char **words, int count,
+                                kama_bytes *args)
+{
+    if (read_group(cli) != KAMA_OK) {
         return cli_usage_error("--group: %s", km_last_error());
     }
     for (int i = 0; i < count; i++) {
-        if (cli_unquote(words[i], &args[i]) != KAMA_OK) {
+        if (read_word(cli, words[i], &args[i]) != KAMA_OK) {
             return cli_usage_error("%s: argument %d: %s", cli->command->name,
                                    i + 1, km_last_error());
         }
@@ -170,7 +191,7 @@ static enum cli_exit run_command(struct cli *cli, char **words, int count)
     if (args == NULL) {
         return cli_failed(cli, KAMA_ERR_NO_MEMORY);
     }
-    enum cli_exit code = unquote_all(cli, words, count, args);
+    enum cli_exit code = read_words(cli, words, count, args);
     if (code == CLI_EXIT_OK) {
         code = run_connected(cli, args, count);
     }

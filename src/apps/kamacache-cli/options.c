@@ -61,7 +61,7 @@ static kama_status take_long(struct reader *r, char *text)
     return row != NULL ? set_from_next(r, text) : set(r, text, "");
 }
 
-/* text: "e", "eADDR", "h". */
+/* text: "e", "eADDR", "h", "q". */
 static kama_status take_short(struct reader *r, const char *text)
 {
     const char *name = text[0] == 'e' ? "endpoint" : "group";
@@ -72,6 +72,9 @@ static kama_status take_short(struct reader *r, const char *text)
     }
     if (strcmp(text, "h") == 0) {
         return set(r, "help", "true");
+    }
+    if (strcmp(text, "q") == 0) {
+        return set(r, "quoted", "true");
     }
     if (strcmp(text, "v") == 0) {
         r->options->verbose = true;
@@ -120,17 +123,40 @@ static enum km_option_origin origin_of(const struct cli_options *options,
     return options->table.origins[row - rows];
 }
 
-/* The daemon's KAMACACHE_GROUP may be in the same environment: lines of
- * NAME:KEY=VALUE. The first name is meant then. */
+/* Cuts text down to the name of the first group in it, as the daemon reads it:
+ * NAME[:KEY=VALUE,...] per line, where NAME may stand in double quotes, in
+ * which a backslash takes the next character as it is. */
+static kama_status cut_group_name(char *text)
+{
+    if (text[0] != '"') {
+        text[strcspn(text, ":\n")] = '\0';
+        return KAMA_OK;
+    }
+    char *to = text;
+    const char *from = text + 1;
+    while (*from != '"') {
+        from += *from == '\\' ? 1 : 0;
+        if (*from == '\0') {
+            return km_fail(KAMA_ERR_INVALID,
+                           ENV_PREFIX "_GROUP: a quote is not closed");
+        }
+        *to++ = *from++;
+    }
+    *to = '\0';
+    return KAMA_OK;
+}
+
+/* The daemon's KAMACACHE_GROUP may be in the same environment. Its first group
+ * is meant then. */
 static kama_status cut_env_group(struct cli_options *options)
 {
     if (origin_of(options, "group") != KM_ORIGIN_ENV) {
         return KAMA_OK;
     }
-    size_t len = strcspn(options->group, ":\n");
-    options->env_group = km_mem_strndup(km_mem_default(), options->group, len);
+    options->env_group = km_mem_strdup(km_mem_default(), options->group);
     options->group = options->env_group;
-    return options->group != NULL ? KAMA_OK : KAMA_ERR_NO_MEMORY;
+    return options->group != NULL ? cut_group_name(options->env_group)
+                                  : KAMA_ERR_NO_MEMORY;
 }
 
 static kama_status read_environment(struct cli_options *options)
@@ -176,6 +202,7 @@ kama_status cli_options_init(struct cli_options *options, int argc, char **argv,
     }
     options->has_group = origin_of(options, "group") != KM_ORIGIN_DEFAULT &&
                          options->group[0] != '\0';
+    options->group_is_typed = origin_of(options, "group") == KM_ORIGIN_FLAG;
     options->has_timeout = origin_of(options, "timeout") != KM_ORIGIN_DEFAULT;
     *ret_count = r.count;
     return KAMA_OK;

@@ -4,7 +4,7 @@
  * may come from the environment.
  *
  * Options in their long form stand anywhere before `--`, their short forms
- * (-e -g -h -v) before the command, so that a value may begin with a dash.
+ * (-e -g -q -h -v) before the command, so that a value may begin with a dash.
  * Thread-safety: setup. Errors: KAMA_ERR_INVALID, KAMA_ERR_NO_MEMORY; the
  * sentence is km_last_error.
  */
@@ -29,6 +29,8 @@
 #define CLI_FLAGS(X)                                                           \
     X(wait, DURATION, "TIME", NULL, 1, CLI_WAIT_MS_MAX,                        \
       "First wait until the node serves; --wait alone is 10s.")                \
+    X(quoted, BOOL, NULL, "false", 0, 0,                                       \
+      "Read an argument in double quotes as quoted bytes; short: -q.")         \
     X(json, BOOL, NULL, "false", 0, 0, "Print JSON.")                          \
     X(raw, BOOL, NULL, "false", 0, 0,                                          \
       "Print bytes as they are, and nothing behind a value.")                  \
@@ -45,11 +47,12 @@
 struct cli_options {
     CLI_SETTINGS(KM_OPTION_FIELD)
     CLI_FLAGS(KM_OPTION_FIELD)
-    bool verbose;   /* -v */
-    bool has_group; /* given, not the default */
+    bool verbose;        /* -v */
+    bool has_group;      /* given, not the default */
+    bool group_is_typed; /* by a flag, in the notation of arguments */
     bool has_timeout;
     struct km_options table;
-    char *env_group; /* ours */
+    char *env_group; /* owned */
 };
 
 /* Reads environment and flags. What is no option is moved to

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How keys and values are typed and shown. Printable UTF-8 without a blank, a
- * quote or a backslash stands for itself, unless it begins with `-` (an
- * option) or `(` (a remark of ours); everything else is "quoted" with \" \\
- * \n \r \t and \xNN. What is shown can be typed again. Controls, malformed
- * UTF-8 and characters that turn the direction of text are never printed.
+ * How keys and values are shown, and typed with --quoted. Printable UTF-8
+ * without a blank, a quote or a backslash stands for itself, unless it begins
+ * with `-` (an option) or `(` (a remark of ours); everything else is "quoted"
+ * with \" \\ \n \r \t and \xNN. What is shown can be typed again with --quoted.
+ * Controls, malformed UTF-8 and characters that turn the direction of text are
+ * never printed.
  * Thread-safety: pure. Errors of printing: ferror(out).
  */
 #pragma once
