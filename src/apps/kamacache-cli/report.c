@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 enum cli_exit cli_exit_of(kama_status status)
 {
@@ -76,15 +77,30 @@ enum cli_exit cli_usage_error(const char *fmt, ...)
     return CLI_EXIT_USAGE;
 }
 
-enum cli_exit cli_close_output(enum cli_exit code)
+/* Why stdout could not be written: 0 if it could. An earlier failure may have
+ * left only its mark and an empty buffer; then one more byte is written, which
+ * fails for the same reason. */
+static int output_error(void)
 {
     errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout)) {
+        return 0;
+    }
+    if (errno == 0 && write(STDOUT_FILENO, "\n", 1) == 1) {
+        return EIO;
+    }
+    return errno;
+}
+
+enum cli_exit cli_close_output(enum cli_exit code)
+{
+    int error = output_error();
+    if (error == 0) {
         return code;
     }
-    /* An earlier failure has left only its mark. */
-    if (errno != EPIPE && !(errno == 0 && ferror(stdout))) {
-        perror("kamacache-cli: standard output");
+    if (error != EPIPE) {
+        fprintf(stderr, "kamacache-cli: standard output: %s\n",
+                strerror(error));
     }
     return CLI_EXIT_OTHER;
 }
