@@ -19,7 +19,10 @@ static kama_status check_name(const char *name)
                        KM_GROUP_NAME_BYTES_MAX);
     }
     if (!km_bytes_is_utf8(kama_bytes_str(name))) {
-        return km_fail(KAMA_ERR_INVALID, "name: is not UTF-8");
+        char shown[80];
+        return km_fail(
+            KAMA_ERR_INVALID, "name: \"%s\" is not UTF-8",
+            km_bytes_quote(kama_bytes_str(name), shown, sizeof shown));
     }
     return KAMA_OK;
 }
@@ -121,6 +124,21 @@ static kama_status check_rest(const kama_group_options *o,
     return KAMA_OK;
 }
 
+/* Everything but the name. */
+static kama_status check_fields(const kama_group_options *o,
+                                uint64_t value_bytes_max,
+                                struct km_group_config *config)
+{
+    kama_status st = check_sizes(o, value_bytes_max, config);
+    if (st == KAMA_OK) {
+        st = check_times(o, config);
+    }
+    if (st == KAMA_OK) {
+        st = check_threads(o, config);
+    }
+    return st == KAMA_OK ? check_rest(o, config) : st;
+}
+
 kama_status km_group_config_init(const kama_group_options *options,
                                  uint64_t value_bytes_max,
                                  struct km_group_config *ret,
@@ -135,22 +153,16 @@ kama_status km_group_config_init(const kama_group_options *options,
     if (st == KAMA_OK) {
         st = check_name(own.name);
     }
-    if (st == KAMA_OK) {
-        st = check_sizes(&own, value_bytes_max, &config);
+    if (st != KAMA_OK) {
+        return st;
     }
-    if (st == KAMA_OK) {
-        st = check_times(&own, &config);
+    st = check_fields(&own, value_bytes_max, &config);
+    if (st != KAMA_OK) {
+        return km_fail(st, "group %.*s: %s", KM_GROUP_SHOWN(own.name),
+                       km_last_error());
     }
-    if (st == KAMA_OK) {
-        st = check_threads(&own, &config);
-    }
-    if (st == KAMA_OK) {
-        st = check_rest(&own, &config);
-    }
-    if (st == KAMA_OK) {
-        *ret = config;
-        *ret_name = own.name;
-        *ret_mem = km_mem_or_default(own.allocator);
-    }
-    return st;
+    *ret = config;
+    *ret_name = own.name;
+    *ret_mem = km_mem_or_default(own.allocator);
+    return KAMA_OK;
 }

@@ -176,6 +176,23 @@ static void test_limits(void **state)
     assert_int_equal(try_new(&o), KAMA_OK);
 }
 
+/* Where many groups are made, the sentence says which one is wrong. */
+static void test_wrong_group_is_named(void **state)
+{
+    kama_group_options o;
+    (void)state;
+    kama_group_options_init(&o);
+    o.name = "users";
+    o.max_value_bytes = o.max_bytes;
+    assert_int_equal(try_new(&o), KAMA_ERR_INVALID);
+    expect_sentence("group users: max_value_bytes: 67108864 needs max_bytes");
+    kama_group_options_init(&o);
+    o.name = "users";
+    o.policy = "fifo";
+    assert_int_equal(try_new(&o), KAMA_ERR_INVALID);
+    expect_sentence("group users: policy: fifo is neither s3fifo nor lru");
+}
+
 /* max_bytes has room for four of the largest value; unset, the largest value
  * follows from max_bytes. */
 static void test_value_limit(void **state)
@@ -302,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_wrong_value_names_its_option),
         cmocka_unit_test(test_names_that_are_none),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_wrong_group_is_named),
         cmocka_unit_test(test_value_limit),
         cmocka_unit_test(test_older_program),
         cmocka_unit_test(test_newer_program),
