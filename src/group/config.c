@@ -114,9 +114,11 @@ static kama_status check_rest(const kama_group_options *o,
 {
     config->policy = km_policy_find(o->policy != NULL ? o->policy : "");
     if (config->policy == NULL) {
-        return km_fail(KAMA_ERR_INVALID,
-                       "policy: %.64s is neither s3fifo nor lru",
-                       o->policy != NULL ? o->policy : "NULL");
+        char shown[64];
+        const char *policy = o->policy != NULL ? o->policy : "";
+        return km_fail(
+            KAMA_ERR_INVALID, "policy: \"%s\" is neither s3fifo nor lru",
+            km_bytes_quote(kama_bytes_str(policy), shown, sizeof shown));
     }
     config->loader = o->loader;
     config->loader_arg = o->loader_arg;

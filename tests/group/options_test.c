@@ -190,7 +190,7 @@ static void test_wrong_group_is_named(void **state)
     o.name = "users";
     o.policy = "fifo";
     assert_int_equal(try_new(&o), KAMA_ERR_INVALID);
-    expect_sentence("group users: policy: fifo is neither s3fifo nor lru");
+    expect_sentence("group users: policy: \"fifo\" is neither s3fifo nor lru");
 }
 
 /* max_bytes has room for four of the largest value; unset, the largest value

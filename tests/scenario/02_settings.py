@@ -113,6 +113,35 @@ class Settings(unittest.TestCase):
         self.refused("--group", "a:max_bytes=1m,max_value_bytes=1m",
                      says="max_value_bytes")
 
+    def test_wrong_values_of_groups(self):
+        """The sentence names the group, the key, the value and the limit."""
+        for key, value, says in (
+                ("loader_concurrency", "0",
+                 '"0" is not a number in 1..1024'),
+                ("loader_concurrency", "99999999999999999999",
+                 '"99999999999999999999" is too large; write a number in '
+                 "1..1024"),
+                ("max_bytes", "99999999999g",
+                 '"99999999999g" is too large; the largest size is '
+                 "17179869183g"),
+                ("ttl", "9999999999999999h",
+                 '"9999999999999999h" is too large; the longest duration is '
+                 "2562047788015h"),
+                ("ttl", "soon", '"soon" is not a duration such as 250ms, 5s, '
+                 "3m, 1h, or forever"),
+                ("max_bytes", "1k", "1k is less than 64k"),
+                ("policy", "fifo", '"fifo" is neither s3fifo nor lru'),
+                ("ttl_jitter", "51", '"51" is not a number in 0..50')):
+            says = "group users: %s: %s" % (key, says)
+            text = 'users:%s="%s"' % (key, value)
+            self.refused("--group", text, says=says)
+            self.refused(env={"KAMACACHE_GROUP": text}, says=says)
+        self.refused("--group", '"用户:x":ttl=5', says="group 用户:x: ttl: 5 what?")
+        self.refused("--threads=99999999999999999999", says="too large")
+        self.refused("--max-connections=99999999999999999999",
+                     says="--max-connections: \"99999999999999999999\" is too "
+                     "large; write a number in 0..10000000")
+
     def test_group_limit(self):
         """1024 groups, one per line, and not one more."""
         lines = ["g%d" % i for i in range(1025)]

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "base/text.h"
 
 #define KEYS_MAX 64 /* more than there are keys: each may come once */
 
@@ -115,7 +116,9 @@ static kama_status read_pair(struct group_spec *spec, struct cursor *c,
         return km_fail(KAMA_ERR_INVALID, "%s", why);
     }
     if (c->stop != '=' || key[0] == '\0') {
-        return km_fail(KAMA_ERR_INVALID, "\"%.64s\" is not KEY=VALUE", key);
+        char shown[64];
+        return km_fail(KAMA_ERR_INVALID, "\"%s\" is not KEY=VALUE",
+                       km_bytes_quote(KAMA_STR(key), shown, sizeof shown));
     }
     const char *value = read_word(c, ",", &why);
     if (value == NULL) {
@@ -160,6 +163,18 @@ static kama_status parse(struct group_spec *spec)
     return read_pairs(spec, &c);
 }
 
+/* The last sentence, with the group's name in front; before it is known, with
+ * what stands in its place. */
+static kama_status name_group(kama_status status, const struct group_spec *spec,
+                              const char *text)
+{
+    kama_bytes name = spec->name != NULL
+                          ? KAMA_STR(spec->name)
+                          : kama_bytes_make(text, strcspn(text, ":"));
+    return km_fail(status, "group %.*s: %s", (int)km_text_cut(name, 64),
+                   (const char *)name.data, km_last_error());
+}
+
 kama_status group_spec_init(struct group_spec *ret_spec, const char *text)
 {
     struct group_spec spec = {.text = km_mem_strdup(km_mem_default(), text)};
@@ -169,11 +184,9 @@ kama_status group_spec_init(struct group_spec *ret_spec, const char *text)
     kama_group_options_init(&spec.options);
     kama_status status = parse(&spec);
     if (status != KAMA_OK) {
-        char shown[80];
-        size_t len = strcspn(text, ":");
-        km_bytes_quote(kama_bytes_make(text, len), shown, sizeof shown);
+        status = name_group(status, &spec, text);
         group_spec_fini(&spec);
-        return km_fail(status, "group %s: %s", shown, km_last_error());
+        return status;
     }
     *ret_spec = spec;
     return KAMA_OK;
