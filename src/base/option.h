@@ -127,6 +127,14 @@ KAMA_NODISCARD kama_status km_options_from_env(struct km_options *o,
 KAMA_NODISCARD kama_status km_options_from_argv(struct km_options *o, int argc,
                                                 char **argv, int *ret_rest);
 
+/* Writes how the user wrote option `name` of a row: as the variable PREFIX_NAME
+ * if its value came from the environment, else as the flag --name. Messages
+ * about the value name it so. */
+#define KM_OPTION_SPELLING_BYTES 128
+void km_options_spelling(const struct km_options *o, const char *prefix,
+                         const char *name,
+                         char ret_spelling[KM_OPTION_SPELLING_BYTES]);
+
 /* Help lines of every row that is not LATER, under its heading, <= 80
  * columns, to out. */
 struct km_buf;

@@ -2,6 +2,7 @@
 /* Names, numbers and sentences of options. */
 #include "base/option_text.h"
 
+#include "base/assert.h"
 #include "base/status.h"
 
 #include <ctype.h>
@@ -25,6 +26,23 @@ void km_option_env_name(const char *prefix, const char *name, size_t cap,
     for (char *c = ret_name; *c != '\0'; c++) {
         *c = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
     }
+}
+
+void km_options_spelling(const struct km_options *o, const char *prefix,
+                         const char *name,
+                         char ret_spelling[KM_OPTION_SPELLING_BYTES])
+{
+    char shown[KM_OPTION_SHOWN_BYTES];
+    const struct km_option *row =
+        km_option_find(o->rows, o->row_count, KAMA_STR(name));
+    KM_ASSERT(row != NULL);
+    if (o->origins[row - o->rows] == KM_ORIGIN_ENV) {
+        km_option_env_name(prefix, row->name, KM_OPTION_SPELLING_BYTES,
+                           ret_spelling);
+        return;
+    }
+    km_option_show_name(row->name, shown);
+    (void)snprintf(ret_spelling, KM_OPTION_SPELLING_BYTES, "--%s", shown);
 }
 
 /* The greatest unit that divides number; factors rise. */

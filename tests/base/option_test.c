@@ -266,6 +266,22 @@ static void test_env(void **state)
     unsetenv("KMT_INSECURE");
 }
 
+/* A message names an option as its user wrote it. */
+static void test_spelling(void **state)
+{
+    struct fixture *f = *state;
+    char spelling[KM_OPTION_SPELLING_BYTES];
+    km_options_spelling(&f->o, "KMT", "max_connections", spelling);
+    assert_string_equal(spelling, "--max-connections");
+    assert_int_equal(
+        km_options_set(&f->o, "max_connections", "7", KM_ORIGIN_ENV), KAMA_OK);
+    km_options_spelling(&f->o, "KMT", "max_connections", spelling);
+    assert_string_equal(spelling, "KMT_MAX_CONNECTIONS");
+    assert_int_equal(set_flag(f, "max-connections", "8"), KAMA_OK);
+    km_options_spelling(&f->o, "KMT", "max_connections", spelling);
+    assert_string_equal(spelling, "--max-connections");
+}
+
 /* - and _ are the same; the nearest name is at most two edits away. */
 static void test_names(void **state)
 {
@@ -408,11 +424,11 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_defaults),   TEST(test_argv),   TEST(test_argv_empty),
-        TEST(test_refusals),   TEST(test_bounds), TEST(test_origins),
-        TEST(test_list_limit), TEST(test_env),    TEST(test_names),
-        TEST(test_help),       TEST(test_print),  TEST(test_document),
-        TEST(test_no_memory),
+        TEST(test_defaults),   TEST(test_argv),      TEST(test_argv_empty),
+        TEST(test_refusals),   TEST(test_bounds),    TEST(test_origins),
+        TEST(test_list_limit), TEST(test_env),       TEST(test_spelling),
+        TEST(test_names),      TEST(test_help),      TEST(test_print),
+        TEST(test_document),   TEST(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
