@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 #include "base/struct.h"
+#include "base/text.h"
 #include "net/listener.h"
 
 #include <sched.h>
@@ -74,14 +75,14 @@ static kama_status check_listen(const kama_node_options *options)
     }
     kama_status status = km_address_parse(options->listen, &addr);
     if (status != KAMA_OK) {
-        return status;
+        return km_fail(status, "listen: %s", km_last_error());
     }
     if (options->insecure == 0 && !km_address_is_loopback(&addr)) {
         return km_fail(KAMA_ERR_PERMISSION,
-                       "listen: %s is reachable from other machines, and this "
-                       "version neither encrypts nor asks who calls; insecure "
-                       "permits it",
-                       options->listen);
+                       "listen: %.*s is reachable from other machines, and "
+                       "this version neither encrypts nor asks who calls; the "
+                       "option insecure permits it",
+                       KM_TEXT_UP_TO(64, options->listen));
     }
     return KAMA_OK;
 }

@@ -90,9 +90,20 @@ class Settings(unittest.TestCase):
             self.refused(env={variable: "x"}, says="not in this version")
 
     def test_listen(self):
-        self.refused("--listen=nonsense", says="nonsense")
-        self.refused("--listen=0.0.0.0:0", says="insecure")
-        self.refused("--listen=*:0", says="insecure")
+        self.refused("--listen=nonsense", says='--listen: address "nonsense": ')
+        self.refused("--listen=0.0.0.0:0", says="; --insecure permits it\n")
+        self.refused("--listen=*:0", says="--listen: *:0 is reachable")
+        # As it was written: a variable names variables.
+        env = {"KAMACACHE_LISTEN": "0.0.0.0:0"}
+        self.refused(env=env, says="; KAMACACHE_INSECURE=true permits it\n")
+        self.refused(env=env, says="KAMACACHE_LISTEN: 0.0.0.0:0 is reachable")
+        self.accepted(env=dict(env, KAMACACHE_INSECURE="true"))
+        self.refused("--listen=*:0", env=env, says="; --insecure permits it\n")
+        self.refused(env={"KAMACACHE_LISTEN": "x"},
+                     says='KAMACACHE_LISTEN: address "x": ')
+        for name in ("LEVEL", "FORMAT"):
+            self.refused(env={"KAMACACHE_LOG_" + name: "loud"},
+                         says='KAMACACHE_LOG_%s: "loud" is not ' % name)
         self.accepted("--listen=0.0.0.0:0", "--insecure")
         self.accepted("--listen=[::1]:0")
 

@@ -3,6 +3,7 @@
 #include "options.h"
 
 #include "base/status.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,14 +20,26 @@ enum { SETTING_COUNT = 0 DAEMON_SETTINGS(ONE_MORE) };
 
 /* -- reading ------------------------------------------------------------- */
 
+static kama_status refuse_word(const struct daemon_options *options,
+                               const char *name, const char *word,
+                               const char *wants)
+{
+    char spelling[KM_OPTION_SPELLING_BYTES];
+    char shown[64];
+    km_options_spelling(&options->table, ENV_PREFIX, name, spelling);
+    return km_fail(KAMA_ERR_INVALID, "%s: \"%s\" is not %s", spelling,
+                   km_bytes_quote(KAMA_STR(word), shown, sizeof shown), wants);
+}
+
 static kama_status check_words(struct daemon_options *options)
 {
     if (!km_log_level_parse(options->log_level, &options->level)) {
-        return km_fail(KAMA_ERR_INVALID,
-                       "--log-level: not debug, info, warn or error");
+        return refuse_word(options, "log_level", options->log_level,
+                           "debug, info, warn or error");
     }
     if (!km_log_format_parse(options->log_format, &options->format)) {
-        return km_fail(KAMA_ERR_INVALID, "--log-format: not text or json");
+        return refuse_word(options, "log_format", options->log_format,
+                           "text or json");
     }
     return KAMA_OK;
 }
@@ -54,7 +67,9 @@ kama_status daemon_options_init(struct daemon_options *options, int argc,
         return status; /* these two work in any environment */
     }
     if (rest > 0) {
-        return km_fail(KAMA_ERR_INVALID, "%.100s: no such argument", argv[1]);
+        char shown[100];
+        return km_fail(KAMA_ERR_INVALID, "\"%s\": no such argument",
+                       km_bytes_quote(KAMA_STR(argv[1]), shown, sizeof shown));
     }
     status = read_environment(options);
     return status == KAMA_OK ? check_words(options) : status;
@@ -63,6 +78,27 @@ kama_status daemon_options_init(struct daemon_options *options, int argc,
 void daemon_options_fini(struct daemon_options *options)
 {
     km_options_fini(&options->table);
+}
+
+kama_status daemon_options_explain(const struct daemon_options *options,
+                                   kama_status status)
+{
+    static const char field[] = "listen: ";
+    char spelling[KM_OPTION_SPELLING_BYTES];
+    const char *sentence = km_last_error();
+    if (strncmp(sentence, field, strlen(field)) != 0) {
+        return status;
+    }
+    km_options_spelling(&options->table, ENV_PREFIX, "listen", spelling);
+    if (status != KAMA_ERR_PERMISSION) {
+        return km_fail(status, "%s: %s", spelling, sentence + strlen(field));
+    }
+    return km_fail(status,
+                   "%s: %.*s is reachable from other machines, and this "
+                   "version neither encrypts nor asks who calls; %s permits it",
+                   spelling, KM_TEXT_UP_TO(64, options->listen),
+                   spelling[0] == '-' ? "--insecure"
+                                      : ENV_PREFIX "_INSECURE=true");
 }
 
 /* KAMACACHE_LOG_LEVEL of log_level. */

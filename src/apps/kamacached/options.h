@@ -83,6 +83,12 @@ KAMA_NODISCARD kama_status daemon_options_init(struct daemon_options *options,
                                                int argc, char **argv);
 void daemon_options_fini(struct daemon_options *options);
 
+/* Writes the sentence of this thread's last error anew when it is about one of
+ * kama_node_options, so that it names the flag or the variable that the user
+ * wrote; returns status. */
+kama_status daemon_options_explain(const struct daemon_options *options,
+                                   kama_status status);
+
 /* Calls seen(name) for each KAMACACHE_ variable that counts. */
 void daemon_options_variables(const struct daemon_options *options,
                               void (*seen)(const char *name));

@@ -146,7 +146,7 @@ static kama_status prepare(const struct daemon_options *options,
     server->group_count = 0;
     kama_status status = make_node(options, &server->node);
     if (status != KAMA_OK) {
-        return status;
+        return daemon_options_explain(options, status);
     }
     status = add_groups(server, options);
     if (status != KAMA_OK) {
