@@ -40,6 +40,9 @@ static bool port_ok(const char *port)
 kama_status km_address_split(const char *text, struct km_address *ret_address)
 {
     const char *colon = strrchr(text, ':');
+    if (strstr(text, "://") != NULL) {
+        return invalid(text, "it must be host:port, without scheme");
+    }
     if (colon == NULL || !port_ok(colon + 1)) {
         return invalid(text, "it must end in :PORT, 0 to 65535");
     }

@@ -72,6 +72,19 @@ static void test_refused(void **state)
     }
 }
 
+/* A URL is no address, and the sentence says what is. */
+static void test_scheme_is_refused(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {"http://127.0.0.1:8001", "tcp://h:1/",
+                                       "https://h"};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_null(normal(rows[i]));
+        assert_non_null(
+            strstr(km_last_error(), "it must be host:port, without scheme"));
+    }
+}
+
 /* A host at the limit of its buffer and one past it. */
 static void test_host_limit(void **state)
 {
@@ -119,6 +132,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_scheme_is_refused),
         cmocka_unit_test(test_host_limit),
         cmocka_unit_test(test_loopback),
     };

@@ -93,6 +93,8 @@ class Settings(unittest.TestCase):
         self.refused("--listen=nonsense", says='--listen: address "nonsense": ')
         self.refused("--listen=0.0.0.0:0", says="; --insecure permits it\n")
         self.refused("--listen=*:0", says="--listen: *:0 is reachable")
+        self.refused("--listen=http://127.0.0.1:0", says="--listen: address "
+                     '"http://127.0.0.1:0": it must be host:port, without scheme')
         # As it was written: a variable names variables.
         env = {"KAMACACHE_LISTEN": "0.0.0.0:0"}
         self.refused(env=env, says="; KAMACACHE_INSECURE=true permits it\n")

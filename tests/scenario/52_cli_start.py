@@ -82,7 +82,19 @@ class OptionsTest(unittest.TestCase):
         for text in ("0", "-1", "", "25h", "86401", "forever"):
             self.assert_usage("--wait=" + text, "ping", says="--wait: ")
         for text in ("nowhere", "a:b", "1.2.3.4", ":70000", "x:-1", "\x1b"):
-            self.assert_usage("-e", text, "ping", says="--endpoint")
+            self.assert_usage("-e", text, "ping", says="--endpoint: ")
+
+    def test_endpoint_is_no_url(self):
+        """Who pastes a URL is told what is wanted instead."""
+        says = 'address "%s": it must be host:port, without scheme'
+        for text in ("http://127.0.0.1:8001", "https://localhost", "grpc://x:1",
+                     "http://[::1]:8001/"):
+            self.assert_usage("-e", text, "ping",
+                              says="--endpoint: " + says % text)
+            done = cli("", "ping", env={"KAMACACHE_ENDPOINT": text})
+            self.assertEqual(done.returncode, USAGE)
+            self.assertIn(("KAMACACHE_ENDPOINT: " + says % text).encode(),
+                          done.stderr)
 
     def test_times_need_a_unit(self):
         """A bare number would be seconds to one reader, and milliseconds to

@@ -122,7 +122,9 @@ static enum cli_exit run_connected(struct cli *cli, const kama_bytes *args,
 {
     kama_status status = new_client(cli);
     if (status == KAMA_ERR_INVALID) {
-        return cli_usage_error("--endpoint: %s", km_last_error());
+        char spelling[KM_OPTION_SPELLING_BYTES];
+        cli_options_spelling(&cli->options, "endpoint", spelling);
+        return cli_usage_error("%s: %s", spelling, km_last_error());
     }
     if (status != KAMA_OK) {
         return cli_failed(cli, status);

@@ -230,6 +230,12 @@ kama_status cli_options_check(const struct cli_options *options,
     return KAMA_OK;
 }
 
+void cli_options_spelling(const struct cli_options *options, const char *name,
+                          char ret_spelling[KM_OPTION_SPELLING_BYTES])
+{
+    km_options_spelling(&options->table, ENV_PREFIX, name, ret_spelling);
+}
+
 kama_status cli_options_help(const struct cli_options *options,
                              struct km_buf *out)
 {

@@ -68,6 +68,11 @@ void cli_options_fini(struct cli_options *options);
 KAMA_NODISCARD kama_status cli_options_check(const struct cli_options *options,
                                              const char *own);
 
+/* Writes how the user named the option: --endpoint, or KAMACACHE_ENDPOINT when
+ * its value came from the environment. */
+void cli_options_spelling(const struct cli_options *options, const char *name,
+                          char ret_spelling[KM_OPTION_SPELLING_BYTES]);
+
 /* The rows as --help shows them, to out. */
 KAMA_NODISCARD kama_status cli_options_help(const struct cli_options *options,
                                             struct km_buf *out);
