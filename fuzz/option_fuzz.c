@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/option.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define ARGUMENTS_MAX 64
@@ -44,6 +45,26 @@ static int cut_arguments(char *text, char **argv)
     return argc;
 }
 
+static void note_unknown(void *arg, const char *variable, const char *nearest)
+{
+    (void)arg;
+    if (strncmp(variable, "FUZZ_", 5) != 0 ||
+        (nearest != NULL && strncmp(nearest, "FUZZ_", 5) != 0)) {
+        abort();
+    }
+}
+
+/* text as the name of a variable, up to its first `=`. */
+static void look_at_variable(const struct km_options *o, const char *text)
+{
+    char name[512];
+    int len = (int)strcspn(text, "=");
+    (void)snprintf(name, sizeof name, "FUZZ_%.*s", len, text);
+    (void)setenv(name, text, 1);
+    km_options_unknown_env(o, "FUZZ", o->rows, 1, note_unknown, NULL);
+    (void)unsetenv(name);
+}
+
 static void parse_all(struct km_options *o, char *text)
 {
     char *argv[ARGUMENTS_MAX];
@@ -57,6 +78,7 @@ static void parse_all(struct km_options *o, char *text)
     if (status == KAMA_OK && rest >= argc) {
         abort();
     }
+    look_at_variable(o, argc > 1 ? argv[1] : "");
     km_buf_init(&out, NULL, SIZE_MAX);
     status = km_options_from_env(o, "FUZZ");
     status = km_options_print(o, &out);

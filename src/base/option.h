@@ -115,9 +115,41 @@ KAMA_NODISCARD kama_status km_options_set(struct km_options *o,
                                           enum km_option_origin origin);
 
 /* Reads PREFIX_NAME (upper case, - as _) of the environment for each row; a
- * list row takes one value per line (\n). */
+ * list row takes one value per line (\n). A variable that Kubernetes has set is
+ * not read (km_option_is_injected). */
 KAMA_NODISCARD kama_status km_options_from_env(struct km_options *o,
                                                const char *prefix);
+
+/*
+ * Returns whether Kubernetes sets such a variable in every container beside a
+ * service that is called PREFIX or PREFIX-X:
+ *
+ *     PREFIX[_X]_SERVICE_HOST            10.0.0.11
+ *     PREFIX[_X]_SERVICE_PORT[_NAME]     8001
+ *     PREFIX[_X]_PORT[_8001_TCP]         tcp://10.0.0.11:8001
+ *     PREFIX[_X]_PORT_8001_TCP_{PROTO,PORT,ADDR}
+ *
+ * Nobody has chosen these values as settings, so no option may take them.
+ * PREFIX_X_PORT alone may well be a setting: it counts only with a URL as its
+ * value.
+ */
+bool km_option_is_injected(const char *prefix, const char *variable,
+                           const char *value);
+
+/* Calls seen for each variable PREFIX_* of the environment that neither a row
+ * of o nor one of the `others` (rows of another program with the same prefix)
+ * names, and that Kubernetes has not set. nearest is the variable that was
+ * probably meant, or NULL. Both are borrowed until seen returns; variable may
+ * hold any bytes. */
+typedef void (*km_option_unknown_fn)(void *arg, const char *variable,
+                                     const char *nearest);
+void km_options_unknown_env(const struct km_options *o, const char *prefix,
+                            const struct km_option *others, size_t other_count,
+                            km_option_unknown_fn seen, void *arg);
+
+/* A row for `others`: only its name counts. */
+#define KM_OPTION_NAME_ROW(field, kind, arg, fallback, min, max, help)         \
+    {#field, KM_OPTION_##kind, 0, NULL, NULL, 0, 0, NULL},
 
 /* Reads --name=value, --name value, --bool, --no-bool, and -h for --help; `--`
  * ends. argv[0] is the program's name and stays; arguments that are no options

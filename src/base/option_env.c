@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Option values from the environment. */
+/* Option values from the environment, and what else is there. */
 #include "base/mem.h"
 #include "base/option_text.h"
 #include "base/status.h"
+#include "base/text.h"
 
+#include <ctype.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+#define VARIABLE_BYTES 256 /* a longer name is cut */
 
 /* len bytes at text as a string that o owns; NULL without memory. */
 static const char *keep_copy(struct km_options *o, const char *text, size_t len)
@@ -44,7 +49,7 @@ static kama_status set_from_env(struct km_options *o,
     char name[2 * KM_OPTION_SHOWN_BYTES];
     km_option_env_name(prefix, row->name, sizeof name, name);
     const char *text = getenv(name);
-    if (text == NULL) {
+    if (text == NULL || km_option_is_injected(prefix, name, text)) {
         return KAMA_OK;
     }
     kama_status status =
@@ -69,4 +74,146 @@ kama_status km_options_from_env(struct km_options *o, const char *prefix)
         }
     }
     return KAMA_OK;
+}
+
+/* -- what Kubernetes sets ------------------------------------------------ */
+
+/* "8001_TCP", and "_PROTO", "_PORT" or "_ADDR" behind it. */
+static bool is_injected_port(const char *text)
+{
+    static const char *const protocols[] = {"_TCP", "_UDP", "_SCTP"};
+    static const char *const ends[] = {"", "_PROTO", "_PORT", "_ADDR"};
+    size_t digits = strspn(text, "0123456789");
+    for (size_t i = 0; digits > 0 && i < 3; i++) {
+        size_t len = strlen(protocols[i]);
+        if (strncmp(text + digits, protocols[i], len) != 0) {
+            continue;
+        }
+        for (size_t k = 0; k < 4; k++) {
+            if (strcmp(text + digits + len, ends[k]) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* tail: what follows the name of a service, from its underscore on. */
+static bool is_injected_tail(const char *tail, const char *value)
+{
+    static const char service_port[] = "_SERVICE_PORT";
+    static const char port[] = "_PORT";
+    if (strcmp(tail, "_SERVICE_HOST") == 0) {
+        return true;
+    }
+    if (strncmp(tail, service_port, strlen(service_port)) == 0) {
+        const char *name = tail + strlen(service_port);
+        return name[0] == '\0' || name[0] == '_';
+    }
+    if (strncmp(tail, port, strlen(port)) != 0) {
+        return false;
+    }
+    const char *rest = tail + strlen(port);
+    return rest[0] == '\0' ? strstr(value, "://") != NULL
+                           : rest[0] == '_' && is_injected_port(rest + 1);
+}
+
+bool km_option_is_injected(const char *prefix, const char *variable,
+                           const char *value)
+{
+    size_t len = strlen(prefix);
+    const char *at = variable + len;
+    if (strncmp(variable, prefix, len) != 0 || *at != '_') {
+        return false;
+    }
+    if (strcmp(at, "_PORT") == 0) {
+        return true;
+    }
+    for (; at != NULL; at = strchr(at + 1, '_')) {
+        if (is_injected_tail(at, value)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* -- what nobody knows --------------------------------------------------- */
+
+/* The name of an option as a variable spells it, in lower case; false: it is
+ * longer than any. */
+static bool option_name(const char *text, size_t len,
+                        char ret_name[KM_OPTION_SHOWN_BYTES])
+{
+    if (len >= KM_OPTION_SHOWN_BYTES) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        ret_name[i] = (char)tolower((unsigned char)text[i]);
+    }
+    ret_name[len] = '\0';
+    return true;
+}
+
+struct env_search {
+    const struct km_options *o;
+    const char *prefix;
+    const struct km_option *others;
+    size_t other_count;
+    km_option_unknown_fn seen;
+    void *arg;
+};
+
+/* name: in lower case, without prefix; NULL: too long for an option. */
+static void report_unknown(const struct env_search *search,
+                           const char *variable, const char *name)
+{
+    char shown[2 * KM_OPTION_SHOWN_BYTES];
+    const char *nearest =
+        name != NULL ? km_option_nearest(search->o->rows, search->o->row_count,
+                                         KAMA_STR(name))
+                     : NULL;
+    if (nearest != NULL) {
+        km_option_env_name(search->prefix, nearest, sizeof shown, shown);
+    }
+    search->seen(search->arg, variable, nearest != NULL ? shown : NULL);
+}
+
+/* variable: without its value; at: behind the prefix and its underscore. */
+static void check_variable(const struct env_search *search,
+                           const char *variable, const char *at)
+{
+    char name[KM_OPTION_SHOWN_BYTES];
+    if (!option_name(at, strlen(at), name)) {
+        report_unknown(search, variable, NULL);
+        return;
+    }
+    kama_bytes bytes = KAMA_STR(name);
+    if (km_option_find(search->o->rows, search->o->row_count, bytes) == NULL &&
+        km_option_find(search->others, search->other_count, bytes) == NULL) {
+        report_unknown(search, variable, name);
+    }
+}
+
+void km_options_unknown_env(const struct km_options *o, const char *prefix,
+                            const struct km_option *others, size_t other_count,
+                            km_option_unknown_fn seen, void *arg)
+{
+    const struct env_search search = {o,           prefix, others,
+                                      other_count, seen,   arg};
+    size_t prefix_len = strlen(prefix);
+    for (char **entry = environ; *entry != NULL; entry++) {
+        char variable[VARIABLE_BYTES];
+        const char *equals = strchr(*entry, '=');
+        if (equals == NULL || strncmp(*entry, prefix, prefix_len) != 0 ||
+            (*entry)[prefix_len] != '_') {
+            continue;
+        }
+        kama_bytes text = kama_bytes_make(*entry, (size_t)(equals - *entry));
+        text.len = km_text_cut(text, sizeof variable - 1);
+        memcpy(variable, text.data, text.len);
+        variable[text.len] = '\0';
+        if (!km_option_is_injected(prefix, variable, equals + 1)) {
+            check_variable(&search, variable, variable + prefix_len + 1);
+        }
+    }
 }

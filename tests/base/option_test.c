@@ -266,6 +266,125 @@ static void test_env(void **state)
     unsetenv("KMT_INSECURE");
 }
 
+/* What Kubernetes sets beside a service of that name, and its relatives. */
+static void test_injected_variables(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *variable;
+        const char *value;
+        bool injected;
+    } names[] = {
+        {"KMT_SERVICE_HOST", "10.0.0.11", true},
+        {"KMT_SERVICE_PORT", "8001", true},
+        {"KMT_SERVICE_PORT_GRPC", "8001", true},
+        {"KMT_PORT", "tcp://10.0.0.11:8001", true},
+        {"KMT_PORT", "8001", true},
+        {"KMT_PORT_8001_TCP", "tcp://10.0.0.11:8001", true},
+        {"KMT_PORT_8001_TCP_PROTO", "tcp", true},
+        {"KMT_PORT_8001_TCP_PORT", "8001", true},
+        {"KMT_PORT_8001_TCP_ADDR", "10.0.0.11", true},
+        {"KMT_PORT_53_UDP", "udp://10.0.0.11:53", true},
+        {"KMT_PORT_53_SCTP_ADDR", "10.0.0.11", true},
+        {"KMT_PEERS_SERVICE_HOST", "10.0.0.12", true},
+        {"KMT_PEERS_PORT", "tcp://10.0.0.12:8001", true},
+        {"KMT_PEERS_PORT_8001_TCP", "tcp://10.0.0.12:8001", true},
+        {"KMT_PEERS_PORT", "8001", false},
+        {"KMT_PORTS", "x", false},
+        {"KMT_PORT_TCP", "x", false},
+        {"KMT_PORT_8001_TCP_NAME", "x", false},
+        {"KMT_PORT_8001_XTP", "x", false},
+        {"KMT_SERVICE", "x", false},
+        {"KMT_SERVICE_HOSTS", "x", false},
+        {"KMT_SERVICE_PORTS", "x", false},
+        {"KMT_LISTEN", "x", false},
+        {"KMT_", "x", false},
+        {"KMT", "x", false},
+        {"KMTX_SERVICE_HOST", "x", false},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (km_option_is_injected("KMT", names[i].variable, names[i].value) !=
+            names[i].injected) {
+            fail_msg("%s=%s", names[i].variable, names[i].value);
+        }
+    }
+}
+
+/* An option whose variable Kubernetes sets does not take that value. */
+static void test_injected_values_are_not_read(void **state)
+{
+    static const struct km_option port_rows[] = {
+        {"port", KM_OPTION_STRING, 0, "PORT", "7", 0, 0, "A port."},
+        {"service_host", KM_OPTION_STRING, sizeof(char *), "HOST", NULL, 0, 0,
+         "A host."},
+    };
+    const char *values[2];
+    struct km_options o;
+    (void)state;
+    assert_int_equal(km_options_init(&o, port_rows, 2, values), KAMA_OK);
+    setenv("KMT_PORT", "tcp://10.0.0.11:8001", 1);
+    setenv("KMT_SERVICE_HOST", "10.0.0.11", 1);
+    assert_int_equal(km_options_from_env(&o, "KMT"), KAMA_OK);
+    assert_string_equal(values[0], "7");
+    assert_null(values[1]);
+    unsetenv("KMT_PORT");
+    unsetenv("KMT_SERVICE_HOST");
+    km_options_fini(&o);
+}
+
+struct unknown {
+    unsigned count;
+    char variable[300];
+    char nearest[100];
+};
+
+static void note_unknown(void *arg, const char *variable, const char *nearest)
+{
+    struct unknown *unknown = arg;
+    unknown->count++;
+    (void)snprintf(unknown->variable, sizeof unknown->variable, "%s", variable);
+    (void)snprintf(unknown->nearest, sizeof unknown->nearest, "%s",
+                   nearest != NULL ? nearest : "none");
+}
+
+/* The one variable that is not known, and what was probably meant. */
+static void check_unknown(struct fixture *f, const char *variable,
+                          const char *nearest)
+{
+    static const struct km_option others[] = {
+        {"endpoint", KM_OPTION_STRING, 0, NULL, NULL, 0, 0, NULL}};
+    struct unknown unknown = {0};
+    setenv(variable, "value", 1);
+    km_options_unknown_env(&f->o, "KMT", others, 1, note_unknown, &unknown);
+    unsetenv(variable);
+    assert_int_equal(unknown.count, nearest != NULL);
+    if (nearest != NULL) {
+        assert_string_equal(unknown.variable, variable);
+        assert_string_equal(unknown.nearest, nearest);
+    }
+}
+
+static void test_unknown_variables(void **state)
+{
+    struct fixture *f = *state;
+    char longer[400];
+    check_unknown(f, "KMT_LISEN", "KMT_LISTEN");
+    check_unknown(f, "KMT_MAX_CONNECTION", "KMT_MAX_CONNECTIONS");
+    check_unknown(f, "KMT_XYZZY", "none");
+    check_unknown(f, "KMT_NETWORK", "none"); /* a heading is no option */
+    check_unknown(f, "KMT_", "none");
+    check_unknown(f, "KMT_LISTEN", NULL);
+    check_unknown(f, "KMT_ETCD", NULL);
+    check_unknown(f, "KMT_ENDPOINT", NULL);
+    check_unknown(f, "KMT_SERVICE_HOST", NULL);
+    check_unknown(f, "KMTX_LISEN", NULL);
+    check_unknown(f, "kmt_lisen", NULL);
+    memset(longer, 'X', sizeof longer);
+    memcpy(longer, "KMT_", 4);
+    longer[255] = '\0';
+    check_unknown(f, longer, "none");
+}
+
 /* A message names an option as its user wrote it. */
 static void test_spelling(void **state)
 {
@@ -424,11 +543,23 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_defaults),   TEST(test_argv),      TEST(test_argv_empty),
-        TEST(test_refusals),   TEST(test_bounds),    TEST(test_origins),
-        TEST(test_list_limit), TEST(test_env),       TEST(test_spelling),
-        TEST(test_names),      TEST(test_help),      TEST(test_print),
-        TEST(test_document),   TEST(test_no_memory),
+        TEST(test_defaults),
+        TEST(test_argv),
+        TEST(test_argv_empty),
+        TEST(test_refusals),
+        TEST(test_bounds),
+        TEST(test_origins),
+        TEST(test_list_limit),
+        TEST(test_env),
+        TEST(test_injected_variables),
+        TEST(test_injected_values_are_not_read),
+        TEST(test_unknown_variables),
+        TEST(test_spelling),
+        TEST(test_names),
+        TEST(test_help),
+        TEST(test_print),
+        TEST(test_document),
+        TEST(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
