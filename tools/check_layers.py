@@ -38,13 +38,16 @@ UNITS = (
     ("include/kamacache/", {PUBLIC}),
 )
 # Single headers that a unit may include besides: what is compiled into each
-# program, and the table of a group's options for the manual.
+# program, the table of a group's options for the manual, and the table of the
+# other program, whose variables of the environment each of them knows.
 UNIT_HEADERS = {
     "src/apps/kamacached/": {"src/apps/common/manual.h",
                              "src/apps/common/completion.h",
-                             "src/group/options.h"},
+                             "src/group/options.h",
+                             "src/apps/kamacache-cli/options.h"},
     "src/apps/kamacache-cli/": {"src/apps/common/manual.h",
-                                "src/apps/common/completion.h"},
+                                "src/apps/common/completion.h",
+                                "src/apps/kamacached/options.h"},
 }
 # Headers of third parties and of libc that only some folders may use.
 SYSTEM = {

@@ -33,7 +33,9 @@ GOOD = {
                                   '#include "args.h"\n'
                                   '#include "apps/common/manual.h"\n'
                                   '#include "group/options.h"\n'
-                                  '#include "kamacache_build.h"\n',
+                                  '#include "kamacache_build.h"\n'
+                                  '#include "apps/kamacache-cli/options.h"\n',
+    "src/apps/kamacache-cli/options.h": "",
     "src/apps/kamacache-cli/main.c": '#include "rpc/server.h"\n'
                                      '#include "wire/h2.h"\n',
 }
@@ -56,6 +58,8 @@ BAD = (
      "kamacache/loader.h"),
     ("src/apps/kamacached/main.c", '#include "rpc/server.h"',
      "base, include/kamacache of ours"),
+    ("src/apps/kamacache-cli/main.c", '#include "apps/kamacached/args.h"',
+     "include/kamacache, rpc, wire of ours"),
     ("src/apps/kamacache-cli/main.c", '#include "group/group.h"',
      "include/kamacache, rpc, wire of ours"),
     ("src/apps/kamacache-cli/main.c", '#include "group/options.h"',
