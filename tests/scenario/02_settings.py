@@ -233,6 +233,55 @@ class Settings(unittest.TestCase):
         self.refused(env={"KAMACACHE_THREADS": "many"},
                      says="KAMACACHE_THREADS")
 
+    UNKNOWN = "kamacached: warning: %s: unknown variable"
+
+    def test_unknown_variables(self):
+        """A warning with what was probably meant, and nothing else changes."""
+        env = {"KAMACACHE_LISEN": "x", "KAMACACHE_GROUPS": "y",
+               "KAMACACHE_FROBNICATE": "z", "KAMACACHE_\n\x1b[31m": "1"}
+        for action in ("--check-config", "--print-config"):
+            result = run(action, env=env)
+            self.assertEqual(result.returncode, 0)
+            for name, nearest in (("LISEN", ", did you mean KAMACACHE_LISTEN?"),
+                                  ("GROUPS", ", did you mean KAMACACHE_GROUP?"),
+                                  ("FROBNICATE", ""), ("\\n\\x1b[31m", "")):
+                self.assertIn(self.UNKNOWN % ("KAMACACHE_" + name) + nearest +
+                              "\n", result.stderr)
+            self.assertNotIn("\x1b", result.stderr)
+        with Daemon(env=env) as node:
+            warned = {line["name"]: line.get("did_you_mean")
+                      for line in node.lines
+                      if line["msg"] == "unknown environment variable"}
+            self.assertEqual(warned, {
+                "KAMACACHE_LISEN": "KAMACACHE_LISTEN",
+                "KAMACACHE_GROUPS": "KAMACACHE_GROUP",
+                "KAMACACHE_FROBNICATE": None, "KAMACACHE_\n\x1b[31m": None})
+            self.assertEqual(node.wait_line("unknown environment variable")
+                             ["level"], "warn")
+
+    def test_variables_of_others(self):
+        """No warning of the client's variables, of an image's version, and of
+        what Kubernetes sets beside services called kamacache and
+        kamacache-admin; none of it is a setting."""
+        kubernetes = {}
+        for service in ("KAMACACHE", "KAMACACHE_ADMIN"):
+            port = service + "_PORT_8001_TCP"
+            kubernetes.update({
+                service + "_SERVICE_HOST": "10.0.0.11",
+                service + "_SERVICE_PORT": "8001",
+                service + "_SERVICE_PORT_GRPC": "8001",
+                service + "_PORT": "tcp://10.0.0.11:8001",
+                port: "tcp://10.0.0.11:8001", port + "_PROTO": "tcp",
+                port + "_PORT": "8001", port + "_ADDR": "10.0.0.11"})
+        env = {"KAMACACHE_ENDPOINT": "x", "KAMACACHE_TIMEOUT": "5s",
+               "KAMACACHE_VERSION": "0.1.0", **kubernetes}
+        result = run("--print-config", env=env)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertEqual(result.stdout, run("--print-config").stdout)
+        with Daemon(env=env) as node:
+            self.assertFalse([line for line in node.lines
+                              if "environment variable" in line["msg"]])
+
     def test_document(self):
         """docs/OPTIONS.md says what the rows say."""
         table = run("--help=markdown").stdout

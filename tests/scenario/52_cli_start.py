@@ -131,6 +131,25 @@ class OptionsTest(unittest.TestCase):
                                  .returncode, MISS)
             self.assertEqual(cli(node, "-q", "stats", '"a b"').returncode, OK)
 
+    def test_unknown_variables(self):
+        """A warning on stderr, with what was probably meant."""
+        address = "127.0.0.1:%d" % free_port()
+        done = cli(address, "ping", env={
+            "KAMACACHE_ENDPIONT": "x", "KAMACACHE_\x1b[31m": "1"})
+        self.assertEqual(done.returncode, UNREACHABLE)
+        self.assertIn(b"kamacache-cli: warning: KAMACACHE_ENDPIONT: unknown "
+                      b"variable, did you mean KAMACACHE_ENDPOINT?\n",
+                      done.stderr)
+        self.assertIn(b"KAMACACHE_\\x1b[31m: unknown variable\n", done.stderr)
+        # The daemon's variables, now and later, and those of Kubernetes.
+        with Daemon() as node:
+            done = cli(node, "ping", env={
+                "KAMACACHE_LISTEN": "x", "KAMACACHE_ETCD": "x",
+                "KAMACACHE_VERSION": "1", "KAMACACHE_PORT": "tcp://10.0.0.1:1",
+                "KAMACACHE_SERVICE_HOST": "10.0.0.1",
+                "KAMACACHE_PORT_8001_TCP_ADDR": "10.0.0.1"})
+            self.assertEqual((done.returncode, done.stderr), (OK, b""))
+
     def test_places_of_options(self):
         with Daemon() as node:
             where = node.address

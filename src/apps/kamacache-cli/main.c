@@ -117,9 +117,20 @@ static kama_status new_client(struct cli *cli)
     return km_client_new(&options, &cli->client);
 }
 
+static void warn_unknown(void *arg, const char *name, const char *nearest)
+{
+    (void)arg;
+    fputs("kamacache-cli: warning: ", stderr);
+    cli_quote_write_sentence(stderr, name);
+    fprintf(stderr, ": unknown variable%s%s%s\n",
+            nearest != NULL ? ", did you mean " : "",
+            nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
+}
+
 static enum cli_exit run_connected(struct cli *cli, const kama_bytes *args,
                                    int count)
 {
+    cli_options_unknown(&cli->options, warn_unknown, NULL);
     kama_status status = new_client(cli);
     if (status == KAMA_ERR_INVALID) {
         char spelling[KM_OPTION_SPELLING_BYTES];

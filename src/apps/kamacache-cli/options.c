@@ -3,6 +3,7 @@
  * tables' loop, words that begin with a dash would be errors everywhere. */
 #include "options.h"
 
+#include "apps/kamacached/options.h"
 #include "base/status.h"
 
 #define ENV_PREFIX "KAMACACHE"
@@ -228,6 +229,18 @@ kama_status cli_options_check(const struct cli_options *options,
         }
     }
     return KAMA_OK;
+}
+
+static const struct km_option other_rows[] = {
+    DAEMON_SETTINGS(KM_OPTION_NAME_ROW){.name = "version"}};
+
+void cli_options_unknown(const struct cli_options *options,
+                         km_option_unknown_fn seen, void *arg)
+{
+    struct km_options view = options->table;
+    view.row_count = SETTING_COUNT;
+    km_options_unknown_env(&view, ENV_PREFIX, other_rows, COUNT(other_rows),
+                           seen, arg);
 }
 
 void cli_options_spelling(const struct cli_options *options, const char *name,

@@ -68,6 +68,11 @@ void cli_options_fini(struct cli_options *options);
 KAMA_NODISCARD kama_status cli_options_check(const struct cli_options *options,
                                              const char *own);
 
+/* Calls seen for each KAMACACHE_ variable that is no setting of the client or
+ * the daemon, as daemon_options_unknown does. */
+void cli_options_unknown(const struct cli_options *options,
+                         km_option_unknown_fn seen, void *arg);
+
 /* Writes how the user named the option: --endpoint, or KAMACACHE_ENDPOINT when
  * its value came from the environment. */
 void cli_options_spelling(const struct cli_options *options, const char *name,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* kamacached: from the command line to what it asks for. */
+#include "base/limits.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "group_spec.h"
 #include "kamacache_build.h"
 #include "manual.h"
@@ -95,6 +97,16 @@ static int take_document(int argc, char **argv)
     return DOCUMENT_COUNT;
 }
 
+static void warn_unknown(void *arg, const char *name, const char *nearest)
+{
+    char text[KM_ERROR_BYTES_MAX];
+    (void)arg;
+    (void)km_text_clean(KAMA_STR(name), text, sizeof text);
+    fprintf(stderr, "kamacached: warning: %s: unknown variable%s%s%s\n", text,
+            nearest != NULL ? ", did you mean " : "",
+            nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
+}
+
 static int run(const struct daemon_options *options, bool verbose,
                km_ns started_at)
 {
@@ -103,6 +115,9 @@ static int run(const struct daemon_options *options, bool verbose,
     }
     if (options->version != 0) {
         return print_version(verbose);
+    }
+    if (options->print_config != 0 || options->check_config != 0) {
+        daemon_options_unknown(options, warn_unknown, NULL);
     }
     if (options->print_config != 0) {
         hide_passwords(options);

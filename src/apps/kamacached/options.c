@@ -2,6 +2,7 @@
 /* The option rows at work, and the texts around the lists that they make. */
 #include "options.h"
 
+#include "apps/kamacache-cli/options.h"
 #include "base/status.h"
 #include "base/text.h"
 
@@ -122,6 +123,18 @@ void daemon_options_variables(const struct daemon_options *options,
             seen(variable);
         }
     }
+}
+
+static const struct km_option other_rows[] = {
+    CLI_SETTINGS(KM_OPTION_NAME_ROW){.name = "version"}};
+
+void daemon_options_unknown(const struct daemon_options *options,
+                            km_option_unknown_fn seen, void *arg)
+{
+    struct km_options view = options->table;
+    view.row_count = SETTING_COUNT;
+    km_options_unknown_env(&view, ENV_PREFIX, other_rows, COUNT(other_rows),
+                           seen, arg);
 }
 
 /* -- writing ------------------------------------------------------------- */

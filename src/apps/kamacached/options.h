@@ -93,6 +93,13 @@ kama_status daemon_options_explain(const struct daemon_options *options,
 void daemon_options_variables(const struct daemon_options *options,
                               void (*seen)(const char *name));
 
+/* Calls seen for each KAMACACHE_ variable that is no setting of the daemon or
+ * its client: probably a mistake. nearest is the variable that was meant, or
+ * NULL. Variables that Kubernetes sets, and KAMACACHE_VERSION, which images of
+ * containers like to set, are left out. */
+void daemon_options_unknown(const struct daemon_options *options,
+                            km_option_unknown_fn seen, void *arg);
+
 /* --help, --help=markdown (docs/OPTIONS.md) and --print-config, to out. */
 KAMA_NODISCARD kama_status
 daemon_options_help(const struct daemon_options *options, struct km_buf *out);

@@ -47,6 +47,19 @@ static void say_variable(const char *name)
               km_f_str("name", name));
 }
 
+static void say_unknown(void *arg, const char *name, const char *nearest)
+{
+    struct km_log_site site = {0};
+    (void)arg;
+    if (nearest != NULL) {
+        KM_LOG_AT(&site, KM_LOG_WARN, COMPONENT, "unknown environment variable",
+                  km_f_str("name", name), km_f_str("did_you_mean", nearest));
+    } else {
+        KM_LOG_AT(&site, KM_LOG_WARN, COMPONENT, "unknown environment variable",
+                  km_f_str("name", name));
+    }
+}
+
 static void say_hangup(void)
 {
     KM_LOG(INFO, COMPONENT, "nothing to reload", km_f_str("signal", "SIGHUP"));
@@ -261,6 +274,7 @@ static int serve_logged(const struct daemon_options *options, km_ns started_at)
            km_f_str("revision", KM_BUILD_GIT_REV),
            km_f_str("build", KM_BUILD_TYPE), km_f_int("pid", getpid()));
     daemon_options_variables(options, say_variable);
+    daemon_options_unknown(options, say_unknown, NULL);
     kama_status status = prepare(options, &server);
     if (status != KAMA_OK) {
         process_guard_end(&guard);
