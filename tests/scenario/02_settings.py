@@ -163,9 +163,25 @@ class Settings(unittest.TestCase):
 
     def test_loaders(self):
         self.refused("--group", "a:loader=nosuch:x", says="nosuch.so")
+        there_are = "no such loader; there are exec, http, sqlite"
+        self.refused("--group", "a:loader=nosuch:x", says="group a: loader "
+                     "nosuch: " + there_are + " (")
+        self.refused("--group", "a:loader=https://127.0.0.1/{key}",
+                     says="group a: loader https: " + there_are +
+                     "; did you mean http:https://...?")
+        self.refused("--group", "a:loader=sqlit:/x?query=y",
+                     says=there_are + "; did you mean sqlite?")
         self.refused("--group", "a:loader=../x:y", says="is not NAME:CONFIG")
         self.refused("--group", 'a:loader="sqlite:/nonexistent/db?query=x"',
                      says="group a: loader sqlite: ")
+        # What there is, is what is found.
+        with kamatest.Folder() as folder:
+            for name in ("redis.so", "UPPER.so", "text.txt", "mine.so"):
+                folder.file(name)
+            self.refused("--loader-path", folder.path, "--group",
+                         "a:loader=reddis:x",
+                         says="there are exec, http, mine, redis, sqlite; did "
+                         "you mean redis?")
         # A shared object that is something else.
         with kamatest.Folder() as folder:
             folder.file("text.so", "this is no shared object")
@@ -182,8 +198,8 @@ class Settings(unittest.TestCase):
                 self.accepted("--loader-path=" + path, "--group",
                               "a:loader=exec:/bin/true")
             self.refused(both, "--group", "a:loader=odd:x",
-                         says="no odd.so in %s, %s, " % (first.path,
-                                                         second.path))
+                         says="(no odd.so in %s, %s, " % (first.path,
+                                                       second.path))
             self.refused("--loader-path=/nonexistent", "--group",
                          "a:loader=odd:x",
                          says="in /nonexistent (no such folder), ")

@@ -4,7 +4,9 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "kamacache_build.h"
+#include "plugin_names.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -102,19 +104,33 @@ void loader_path_fini(struct loader_path *path)
 
 /* -- finding ------------------------------------------------------------- */
 
-/* Names the folders, as far as the sentence has room. */
+/* Writes the folders that were searched, as far as text has room. */
+static void tell_folders(const struct loader_path *path, char *text, size_t cap)
+{
+    size_t len = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < path->count; i++) {
+        const char *folder = path->folders[i];
+        len += km_text_printf(text + len, cap - len, "%s%s%s",
+                              i > 0 ? ", " : "", folder,
+                              is_folder(folder) ? "" : " (no such folder)");
+    }
+}
+
+/* Says which plug-ins there are, and where they were looked for. */
 static kama_status refuse(const struct loader_path *path, const char *name)
 {
-    char list[KM_ERROR_BYTES_MAX] = "";
-    size_t len = 0;
-    for (size_t i = 0; i < path->count && len < sizeof list; i++) {
-        const char *folder = path->folders[i];
-        int n =
-            snprintf(list + len, sizeof list - len, "%s%s%s", i > 0 ? ", " : "",
-                     folder, is_folder(folder) ? "" : " (no such folder)");
-        len += n > 0 ? (size_t)n : 0;
+    char known[KM_ERROR_BYTES_MAX];
+    char folders[KM_ERROR_BYTES_MAX];
+    struct plugin_names names;
+    plugin_names_init(&names);
+    for (size_t i = 0; i < path->count; i++) {
+        plugin_names_add(&names, path->folders[i]);
     }
-    return km_fail(KAMA_ERR_INVALID, "there is no %s.so in %s", name, list);
+    plugin_names_tell(&names, name, known, sizeof known);
+    tell_folders(path, folders, sizeof folders);
+    return km_fail(KAMA_ERR_INVALID, "no such loader; %s (no %s.so in %s)",
+                   known, name, folders);
 }
 
 kama_status loader_path_find(const struct loader_path *path, const char *name,

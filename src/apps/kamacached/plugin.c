@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/text.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -94,11 +95,12 @@ static kama_status split(const char *loader,
                          const char **ret_config)
 {
     size_t n = strcspn(loader, ":");
-    size_t known = strspn(loader, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+    size_t known = strspn(loader, PLUGIN_NAME_CHARS);
     if (n == 0 || n > PLUGIN_NAME_BYTES_MAX || known < n) {
+        char shown[64];
         return km_fail(KAMA_ERR_INVALID,
-                       "\"%.64s\" is not NAME:CONFIG, as sqlite:... is",
-                       loader);
+                       "\"%s\" is not NAME:CONFIG, as sqlite:... is",
+                       km_bytes_quote(KAMA_STR(loader), shown, sizeof shown));
     }
     memcpy(ret_name, loader, n);
     ret_name[n] = '\0';
@@ -159,8 +161,8 @@ kama_status plugin_open(struct group_spec *spec, const struct loader_path *path,
         status = open_loader(spec, plugin.info, config);
     }
     if (status != KAMA_OK) {
-        return km_fail(status, "group %.64s: loader %s: %s", spec->name, name,
-                       km_last_error());
+        return km_fail(status, "group %.*s: loader %s: %s",
+                       KM_TEXT_UP_TO(64, spec->name), name, km_last_error());
     }
     *ret_plugin = plugin;
     return KAMA_OK;

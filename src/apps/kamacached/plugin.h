@@ -15,6 +15,7 @@
 #include <kamacache/loader.h>
 
 #define PLUGIN_NAME_BYTES_MAX 63
+#define PLUGIN_NAME_CHARS "abcdefghijklmnopqrstuvwxyz0123456789_-"
 
 /* A plug-in that a group uses. */
 struct plugin {
