@@ -42,6 +42,8 @@ struct km_rpc_result {
     kama_status status; /* from kama-status, else from the gRPC code */
     int grpc_code;
     const char *text;
+    bool unreached; /* the deadline passed before any connection was ready, so
+                     * the request was not sent */
 };
 
 struct km_client_ops {

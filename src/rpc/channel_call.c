@@ -64,26 +64,40 @@ static void free_call(struct km_client_call *call)
 
 void km_client_call_deliver(struct km_client_call *call)
 {
-    const struct km_rpc_result result = {
-        .status = call->status, .grpc_code = call->code, .text = call->text};
+    const struct km_rpc_result result = {.status = call->status,
+                                         .grpc_code = call->code,
+                                         .text = call->text,
+                                         .unreached = call->unreached};
     km_list_remove(&call->node);
     call->ops->on_end(call->arg, &result);
     free_call(call);
+}
+
+/* Why a call that waits has no connection; NULL: it has one. */
+static const char *unready_reason(const struct km_channel *channel)
+{
+    if (channel->failing) {
+        return channel->sentence;
+    }
+    return channel->link != NULL && !channel->link->ready
+               ? km_channel_link_waits_for(channel->link)
+               : NULL;
 }
 
 static void on_deadline(struct km_loop_timer *timer)
 {
     struct km_client_call *call =
         KM_CONTAINER_OF(timer, struct km_client_call, timer);
-    const struct km_channel *channel = call->channel;
     char text[KM_CHANNEL_TEXT_BYTES];
-    if (call->state == KM_CALL_WAITING && channel->failing) {
-        (void)km_text_printf(text, sizeof text, "deadline exceeded; %s",
-                             channel->sentence);
-        km_client_call_end(call, KAMA_ERR_TIMEOUT, -1, text);
-    } else {
+    const char *reason =
+        call->state == KM_CALL_WAITING ? unready_reason(call->channel) : NULL;
+    if (reason == NULL) {
         km_client_call_end(call, KAMA_ERR_TIMEOUT, -1, NULL);
+        return;
     }
+    (void)km_text_printf(text, sizeof text, "deadline exceeded; %s", reason);
+    call->unreached = true;
+    km_client_call_end(call, KAMA_ERR_TIMEOUT, -1, text);
 }
 
 bool km_client_call_requeue(struct km_client_call *call)

@@ -88,6 +88,7 @@ struct km_client_call {
     bool retried;
     bool answered;   /* the final headers came: no second attempt */
     bool unrepeated; /* the request was not kept */
+    bool unreached;  /* as in km_rpc_result */
     /* the request */
     struct km_buf request; /* framed messages: all that were sent, if kept */
     const char *path;      /* behind the struct, as are metadata's strings */
@@ -128,6 +129,9 @@ void km_channel_link_wake(struct km_channel_link *link);
 void km_channel_link_close(struct km_channel_link *link);
 /* No SETTINGS in time. */
 void km_channel_link_time_out(struct km_channel_link *link);
+/* What a link that is not ready waits for, as the sentence of a call whose
+ * deadline has passed. */
+const char *km_channel_link_waits_for(const struct km_channel_link *link);
 
 /* -- channel_call.c ------------------------------------------------------ */
 

@@ -100,11 +100,17 @@ static void on_goaway(void *arg, int32_t last_stream_id, uint32_t error_code)
     retire(arg);
 }
 
+const char *km_channel_link_waits_for(const struct km_channel_link *link)
+{
+    return link->conn == NULL ? "there was no connection in time"
+                              : "connected, but there was no answer in time";
+}
+
 static const char *reason_of(const struct km_channel_link *link,
                              enum km_h2_why why)
 {
     if (link->timed_out) {
-        return "connected, but there was no answer in time";
+        return km_channel_link_waits_for(link);
     }
     switch (why) {
     case KM_H2_WHY_PROTOCOL:

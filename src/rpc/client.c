@@ -69,6 +69,8 @@ static void on_end(void *arg, const struct km_rpc_result *result)
     struct exchange *exchange = arg;
     if (exchange->refused != KAMA_OK) {
         finish(exchange, exchange->refused, kama_strerror(exchange->refused));
+    } else if (result->unreached && exchange->request->unreached != KAMA_OK) {
+        finish(exchange, exchange->request->unreached, result->text);
     } else {
         finish(exchange, result->status, result->text);
     }

@@ -21,8 +21,11 @@ void km_client_free(struct km_client *client);
 struct km_client_request {
     const char *path;
     kama_bytes message;
-    int64_t timeout_ms;  /* 0: none */
-    bool wait_for_ready; /* KAMA_ERR_UNREACHABLE only after the deadline */
+    int64_t timeout_ms;    /* 0: none */
+    bool wait_for_ready;   /* KAMA_ERR_UNREACHABLE only after the deadline */
+    kama_status unreached; /* the status of a call whose time is over before any
+                            * connection was ready, so that nothing was sent;
+                            * 0: KAMA_ERR_TIMEOUT, as when an answer is late */
 };
 
 /* One unary call; the reply is appended to ret_reply, which is unchanged after

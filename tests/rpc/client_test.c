@@ -306,6 +306,50 @@ static void test_unreachable(void **state)
     assert_non_null(strstr(km_last_error(), "nowhere"));
 }
 
+/* A socket that accepts connections (the kernel does) and says nothing. */
+static int open_mute(char *address, size_t cap)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in addr = {.sin_family = AF_INET};
+    socklen_t len = sizeof addr;
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof addr), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+    (void)snprintf(address, cap, "127.0.0.1:%u", ntohs(addr.sin_port));
+    return fd;
+}
+
+/* A peer that accepts and never speaks takes the whole time of the call, no
+ * less, and the sentence says what there was to wait for. */
+static void test_mute_peer_takes_the_time_of_the_call(void **state)
+{
+    (void)state;
+    char address[64];
+    struct km_buf reply;
+    int fd = open_mute(address, sizeof address);
+    struct km_client *client = begin_client(address);
+    km_buf_init(&reply, km_mem_default(), SIZE_MAX);
+    for (int i = 0; i < 4; i++) {
+        const struct km_client_request request = {
+            .path = "/t/Echo",
+            .timeout_ms = 300,
+            .wait_for_ready = i % 2 != 0,
+            .unreached = i < 2 ? KAMA_ERR_UNREACHABLE : KAMA_OK};
+        km_ns before = km_clock_mono(km_clock_system());
+        assert_int_equal(km_client_unary(client, &request, &reply),
+                         i < 2 ? KAMA_ERR_UNREACHABLE : KAMA_ERR_TIMEOUT);
+        assert_true(km_clock_mono(km_clock_system()) - before >=
+                    300 * KM_NS_PER_MS);
+        assert_string_equal(km_last_error(),
+                            "deadline exceeded; connected, but there was no "
+                            "answer in time");
+    }
+    km_buf_fini(&reply);
+    km_client_free(client);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +360,7 @@ int main(void)
         cmocka_unit_test(test_reply),
         cmocka_unit_test(test_rolling_restart),
         cmocka_unit_test(test_unreachable),
+        cmocka_unit_test(test_mute_peer_takes_the_time_of_the_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

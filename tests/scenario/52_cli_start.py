@@ -259,6 +259,21 @@ class UnreachableTest(unittest.TestCase):
                 node.signal(signal.SIGCONT)
             self.assertEqual(cli(node, "get", "k").returncode, MISS)
 
+    def test_mute_peer_takes_the_whole_time(self):
+        """A peer that accepts and never speaks ends the call when --timeout
+        is over, not before, as a node that cannot be reached."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            address = "127.0.0.1:%d" % listener.getsockname()[1]
+            for command in (["get", "k"], ["keys"], ["ping"]):
+                begin = time.monotonic()
+                done = cli(address, "--timeout=1s", *command)
+                self.assertGreaterEqual(time.monotonic() - begin, 1)
+                self.assertEqual(done.returncode, UNREACHABLE, done)
+                self.assertIn(b"connected, but there was no answer in time",
+                              done.stderr)
+                self.assertIn(("Is a node running at %s?" % address).encode(),
+                              done.stderr)
+
     def test_slow_answer(self):
         release = threading.Event()
         with FakeNode({"/kama.v2.Cache/Get":

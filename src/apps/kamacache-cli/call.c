@@ -51,6 +51,7 @@ kama_status cli_call(struct cli *cli, const struct cli_call *call,
         .path = call->path,
         .message = call->encoded,
         .timeout_ms = cli->options.timeout,
+        .unreached = KAMA_ERR_UNREACHABLE,
     };
     if (call->request_table == NULL) {
         return send_call(cli, call, &request, buf);
@@ -88,6 +89,7 @@ kama_status cli_health(struct cli *cli, int64_t timeout_ms, bool wait_for_ready,
         .path = "/grpc.health.v1.Health/Check",
         .timeout_ms = timeout_ms,
         .wait_for_ready = wait_for_ready,
+        .unreached = KAMA_ERR_UNREACHABLE,
     };
     struct km_msg_health_response response;
     const struct cli_call call = {.reply_table = &km_msg_health_response_pb,

@@ -90,6 +90,7 @@ static kama_status stream_keys(struct cli *cli,
             .path = "/kama.v2.Cache/Scan",
             .message = km_buf_bytes(&encoded),
             .timeout_ms = cli->options.has_timeout ? cli->options.timeout : 0,
+            .unreached = KAMA_ERR_UNREACHABLE,
         };
         status = km_client_stream(cli->client, &call, on_keys, out);
     }

@@ -14,8 +14,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define CONNECT_TIMEOUT_MS_MAX 5000
-
 /* -- help, version ------------------------------------------------------- */
 
 static const char usage[] =
@@ -103,16 +101,13 @@ static enum cli_exit print_version(bool verbose)
 
 static kama_status new_client(struct cli *cli)
 {
-    int64_t half_ms = cli->options.timeout / 2 + 1;
     const struct km_channel_options options = {
         .mem = km_mem_default(),
         .clock = km_clock_system(),
         .address = cli->options.endpoint,
         .max_message_bytes =
             KM_VALUE_BYTES_LOCAL_MAX + KM_RPC_MESSAGE_SLACK_BYTES,
-        /* before the call ends, so that the reason is known */
-        .connect_timeout_ms =
-            half_ms < CONNECT_TIMEOUT_MS_MAX ? half_ms : CONNECT_TIMEOUT_MS_MAX,
+        .connect_timeout_ms = cli->options.timeout,
     };
     return km_client_new(&options, &cli->client);
 }
