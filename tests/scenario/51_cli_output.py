@@ -109,10 +109,15 @@ class PeopleTest(unittest.TestCase):
             child = pexpect.spawn(CLI, ["-e", node.address, "set", "k"],
                                   env=client_environment(),
                                   timeout=20 * SLOWDOWN, echo=False)
+            child.expect_exact("kamacache-cli: set: reading the value from "
+                               "standard input; Ctrl-D ends it\r\n")
             child.send("typed\n\x04")
             child.expect("OK\r\n")
             child.expect(pexpect.EOF)
             self.assertEqual(cli(node, "--raw", "get", "k").stdout, b"typed\n")
+            # Nothing is said when there is nothing to wait for.
+            self.assertEqual(on_terminal(node, "set", "k", "v"), (OK, b"OK\n"))
+            self.assertEqual(cli(node, "set", "k", stdin=b"piped").stderr, b"")
 
     def test_interrupted(self):
         child = pexpect.spawn(CLI, ["-e", "127.0.0.1:1", "--wait=60s", "ping"],

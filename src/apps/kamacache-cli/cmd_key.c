@@ -106,6 +106,11 @@ static enum cli_exit set_from_input(struct cli *cli, kama_bytes key)
 {
     struct km_buf value;
     km_buf_init(&value, km_mem_default(), KM_VALUE_BYTES_LOCAL_MAX + 1u);
+    if (isatty(STDIN_FILENO)) {
+        fputs("kamacache-cli: set: reading the value from standard input; "
+              "Ctrl-D ends it\n",
+              stderr);
+    }
     kama_status status = read_input(&value);
     enum cli_exit code = status == KAMA_OK
                              ? send_set(cli, key, km_buf_bytes(&value))
