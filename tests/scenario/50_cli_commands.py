@@ -192,6 +192,34 @@ class CommandsTest(unittest.TestCase):
         self.run_cli("-g", "l", "mget", "a", "fail", code=5,
                      out=b'a: "loaded a"\nfail: (KAMA_ERR_LOADER)\n')
 
+    def test_mget_asks_again(self):
+        """What did not fit into one answer of the node is asked for again;
+        a key that is too large by itself stays so."""
+        values = {b"big%d" % i: bytes([i]) * (1 << 20) for i in range(10)}
+        for key, value in values.items():
+            self.client.set(key, value)
+        keys = [b"small", *values, b"absent"]
+        self.client.set(b"small", b"s")
+        done = self.run_cli("--raw", "mget", *keys, code=MISS)
+        self.assertTrue(done.stdout == b"s\n" + b"\n".join(
+            values.values()) + b"\n\n", len(done.stdout))
+        code, got = cli_json(self.node, "mget", *keys, b"k" * 4097)
+        self.assertEqual(code, REFUSED)
+        self.assertEqual([item["status"] for item in got],
+                         ["KAMA_OK"] * 11 + ["KAMA_MISS",
+                                             "KAMA_ERR_TOO_LARGE"])
+        self.assertEqual([item["key"] for item in got[:12]],
+                         [key.decode() for key in keys])
+
+    def test_mget_of_more_keys_than_one_call_may_name(self):
+        keys = ["%x" % i for i in range(70000)]
+        self.client.set(keys[0].encode(), b"first")
+        self.client.set(keys[-1].encode(), b"last")
+        lines = self.run_cli("mget", *keys, code=MISS).stdout.splitlines()
+        self.assertEqual(lines[0], b"0: first")
+        self.assertEqual(lines[-1], keys[-1].encode() + b": last")
+        self.assertEqual(len(lines), len(keys))
+
     def test_keys(self):
         for i in range(3000):
             self.client.set(b"n%d" % i, b"x" * (i % 7), group="users")

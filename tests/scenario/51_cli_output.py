@@ -205,6 +205,35 @@ class EvilNodeTest(unittest.TestCase):
                 done = cli(node, "--json", "mget", "a", "b")
                 self.assertEqual((done.returncode, done.stdout), (OTHER, b""))
 
+    def test_mget_of_answers_that_fit_one_value(self):
+        """Each call brings one value more; one that never comes ends it. An
+        error on the way leaves nothing behind that was printed."""
+        p = pb2()
+        calls = []
+
+        def answer(request, context):
+            keys = list(p.MGetRequest.FromString(request).keys)
+            calls.append(keys)
+            if keys[0] == b"fail" and len(keys) < 3:
+                context.abort(grpc.StatusCode.INTERNAL, "broken")
+            first = next((k for k in keys if k != b"huge"), None)
+            return p.MGetResponse(items=[
+                p.MGetItem(value=b"v" + key) if key == first else
+                p.MGetItem(status=p.KAMA_ERR_TOO_LARGE)
+                for key in keys]).SerializeToString()
+        with FakeNode({"/kama.v2.Cache/MGet": answer}) as node:
+            done = cli(node, "mget", "a", "huge", "b", "c")
+            self.assertEqual(done.returncode, REFUSED)
+            self.assertEqual(done.stdout, b"a: va\nhuge: (KAMA_ERR_TOO_LARGE)"
+                             b"\nb: vb\nc: vc\n")
+            self.assertEqual(calls, [
+                [b"a", b"huge", b"b", b"c"], [b"huge", b"b", b"c"],
+                [b"huge", b"c"], [b"huge"]])
+            for mode in ([], ["--json"], ["--raw"]):
+                done = cli(node, *mode, "mget", "first", "fail", "b")
+                self.assertEqual((done.returncode, done.stdout), (OTHER, b""))
+                self.assertIn(b"broken", done.stderr)
+
     def test_keys_that_break_off(self):
         p = pb2()
 

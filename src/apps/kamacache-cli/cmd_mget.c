@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* mget: several keys in one call. */
+/*
+ * mget: several keys, in as few calls as their values fit into.
+ *
+ * A node bounds its answer. A value that would make it too large is left out,
+ * and its item says KAMA_ERR_TOO_LARGE, as the item of a value does that is too
+ * large by itself. So these keys are asked for again, until a call brings none
+ * of them: what is left then is too large by itself.
+ *
+ * Nothing is printed before the last answer, because an error on the way must
+ * not leave half a listing. The answers stay in memory until then.
+ */
 #include "commands.h"
 #include "print.h"
 #include "quote.h"
@@ -7,15 +17,23 @@
 #include "base/status.h"
 #include "wire/msg.h"
 
-struct items {
+/* One call. Items that it brought point into the answer. */
+struct round {
+    struct round *next;
+    struct km_buf answer;
+};
+
+struct mget {
     struct cli *cli;
     const kama_bytes *keys;
     int count;
-    struct km_msg_mget_response response;
-    json_t *array; /* with --json */
-    int at;        /* the key of the item that comes next */
-    enum cli_exit code;
+    struct km_msg_mget_item *items; /* one per key */
+    int *pending;                   /* indices of keys to ask for */
+    int pending_count;
+    struct round *rounds;
 };
+
+/* -- printing ------------------------------------------------------------ */
 
 static json_t *item_json(kama_bytes key, const struct km_msg_mget_item *item)
 {
@@ -52,69 +70,170 @@ static void print_item(const struct cli *cli, kama_bytes key,
     putchar('\n');
 }
 
-static kama_status visit_item(void *arg, const void *message)
+static enum cli_exit print_json(const struct mget *mget)
 {
-    struct items *items = arg;
-    const struct km_msg_mget_item *item = message;
-    if (items->at == items->count) {
-        return km_fail(KAMA_ERR_PROTOCOL, "more answers than keys");
+    json_t *array = json_array();
+    for (int i = 0; i < mget->count && array != NULL; i++) {
+        json_t *item = item_json(mget->keys[i], &mget->items[i]);
+        if (json_array_append_new(array, item) != 0) {
+            json_decref(array);
+            array = NULL;
+        }
     }
-    kama_bytes key = items->keys[items->at++];
-    enum cli_exit code = cli_exit_of((kama_status)item->status);
-    items->code = code > items->code ? code : items->code;
-    if (items->array == NULL) {
-        print_item(items->cli, key, item);
-        return KAMA_OK;
-    }
-    return json_array_append_new(items->array, item_json(key, item)) == 0
-               ? KAMA_OK
-               : KAMA_ERR_NO_MEMORY;
+    return cli_print_json(array);
 }
 
-static enum cli_exit print_items(struct cli *cli, const void *arg)
+/* The exit code is that of the worst item. */
+static enum cli_exit print_items(const struct mget *mget)
 {
-    struct items items = *(const struct items *)arg;
-    struct km_msg_mget_item item;
-    items.array = cli->mode == CLI_MODE_JSON ? json_array() : NULL;
-    kama_status status = cli_each(items.response.items, &km_msg_mget_item_pb,
-                                  &item, visit_item, &items);
-    if (status == KAMA_OK && items.at < items.count) {
-        status = km_fail(KAMA_ERR_PROTOCOL, "fewer answers than keys");
-    }
-    if (status != KAMA_OK) {
-        json_decref(items.array);
-        return cli_failed(cli, status);
-    }
-    if (cli->mode == CLI_MODE_JSON &&
-        cli_print_json(items.array) != CLI_EXIT_OK) {
+    enum cli_exit worst = CLI_EXIT_OK;
+    if (mget->cli->mode == CLI_MODE_JSON && print_json(mget) != CLI_EXIT_OK) {
         return CLI_EXIT_OTHER;
     }
-    return items.code;
+    for (int i = 0; i < mget->count; i++) {
+        const struct km_msg_mget_item *item = &mget->items[i];
+        enum cli_exit code = cli_exit_of((kama_status)item->status);
+        worst = code > worst ? code : worst;
+        if (mget->cli->mode != CLI_MODE_JSON) {
+            print_item(mget->cli, mget->keys[i], item);
+        }
+    }
+    return worst;
 }
 
-static kama_status encode(const struct cli *cli, const kama_bytes *keys,
-                          int count, struct km_buf *out)
+/* -- asking -------------------------------------------------------------- */
+
+/* An answer that is being read: of the keys pending[0..asked), those that must
+ * be asked for again move to pending[0..again). */
+struct reading {
+    struct mget *mget;
+    int asked;
+    int at; /* the key of the item that comes next */
+    int again;
+};
+
+static kama_status read_item(void *arg, const void *message)
 {
-    kama_status status = km_pb_append_bytes(out, 1, cli->group);
+    struct reading *reading = arg;
+    struct mget *mget = reading->mget;
+    const struct km_msg_mget_item *item = message;
+    if (reading->at == reading->asked) {
+        return km_fail(KAMA_ERR_PROTOCOL, "more answers than keys");
+    }
+    int key = mget->pending[reading->at++];
+    mget->items[key] = *item;
+    if (item->status == KAMA_ERR_TOO_LARGE) {
+        mget->pending[reading->again++] = key;
+    }
+    return KAMA_OK;
+}
+
+static kama_status read_answer(struct mget *mget, int asked,
+                               const struct km_msg_mget_response *response)
+{
+    struct reading reading = {.mget = mget, .asked = asked};
+    struct km_msg_mget_item item;
+    kama_status status = cli_each(response->items, &km_msg_mget_item_pb, &item,
+                                  read_item, &reading);
+    if (status != KAMA_OK) {
+        return status;
+    }
+    if (reading.at < asked) {
+        return km_fail(KAMA_ERR_PROTOCOL, "fewer answers than keys");
+    }
+    int again = reading.again < asked ? reading.again : 0;
+    int later = mget->pending_count - asked;
+    memmove(mget->pending + again, mget->pending + asked,
+            (size_t)later * sizeof *mget->pending);
+    mget->pending_count = again + later;
+    return KAMA_OK;
+}
+
+static kama_status encode(const struct mget *mget, int count,
+                          struct km_buf *out)
+{
+    kama_status status = km_pb_append_bytes(out, 1, mget->cli->group);
     for (int i = 0; i < count && status == KAMA_OK; i++) {
-        status = km_pb_append_bytes(out, KM_MSG_MGET_KEY, keys[i]);
+        status = km_pb_append_bytes(out, KM_MSG_MGET_KEY,
+                                    mget->keys[mget->pending[i]]);
     }
     return status;
 }
 
-enum cli_exit cli_cmd_mget(struct cli *cli, const kama_bytes *args, int count)
+static struct round *add_round(struct mget *mget)
 {
-    struct items items = {.cli = cli, .keys = args, .count = count};
+    struct round *round = km_mem_zalloc(km_mem_default(), 1, sizeof *round);
+    if (round != NULL) {
+        km_buf_init(&round->answer, km_mem_default(), SIZE_MAX);
+        round->next = mget->rounds;
+        mget->rounds = round;
+    }
+    return round;
+}
+
+/* Asks for the first of the keys that are pending. */
+static kama_status ask(struct mget *mget)
+{
+    int count = mget->pending_count < KM_MGET_KEYS_MAX ? mget->pending_count
+                                                       : KM_MGET_KEYS_MAX;
+    struct round *round = add_round(mget);
+    if (round == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
     struct km_buf encoded;
     km_buf_init(&encoded, km_mem_default(), SIZE_MAX);
-    kama_status status = encode(cli, args, count, &encoded);
+    kama_status status = encode(mget, count, &encoded);
+    struct km_msg_mget_response response = {0};
     const struct cli_call call = {.path = "/kama.v2.Cache/MGet",
                                   .encoded = km_buf_bytes(&encoded),
                                   .reply_table = &km_msg_mget_response_pb,
-                                  .reply = &items.response};
-    enum cli_exit code = status == KAMA_OK
-                             ? cli_ask(cli, &call, print_items, &items)
-                             : cli_failed(cli, status);
+                                  .reply = &response};
+    if (status == KAMA_OK) {
+        status = cli_call(mget->cli, &call, &round->answer);
+    }
     km_buf_fini(&encoded);
+    return status == KAMA_OK ? read_answer(mget, count, &response) : status;
+}
+
+/* -- the command --------------------------------------------------------- */
+
+static kama_status init(struct mget *mget)
+{
+    const kama_allocator *mem = km_mem_default();
+    size_t count = (size_t)mget->count;
+    mget->items = km_mem_zalloc(mem, count, sizeof *mget->items);
+    mget->pending = km_mem_zalloc(mem, count, sizeof *mget->pending);
+    if (mget->items == NULL || mget->pending == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    for (int i = 0; i < mget->count; i++) {
+        mget->pending[i] = i;
+    }
+    mget->pending_count = mget->count;
+    return KAMA_OK;
+}
+
+static void fini(struct mget *mget)
+{
+    while (mget->rounds != NULL) {
+        struct round *round = mget->rounds;
+        mget->rounds = round->next;
+        km_buf_fini(&round->answer);
+        km_mem_free(km_mem_default(), round);
+    }
+    km_mem_free(km_mem_default(), mget->pending);
+    km_mem_free(km_mem_default(), mget->items);
+}
+
+enum cli_exit cli_cmd_mget(struct cli *cli, const kama_bytes *args, int count)
+{
+    struct mget mget = {.cli = cli, .keys = args, .count = count};
+    kama_status status = init(&mget);
+    while (status == KAMA_OK && mget.pending_count > 0) {
+        status = ask(&mget);
+    }
+    enum cli_exit code =
+        status == KAMA_OK ? print_items(&mget) : cli_failed(cli, status);
+    fini(&mget);
     return code;
 }
