@@ -128,6 +128,50 @@ class PeopleTest(unittest.TestCase):
         self.assertEqual(child.signalstatus, signal.SIGINT)
 
 
+class GroupsTest(unittest.TestCase):
+    """The columns of `groups`, of a node that says what the test wants."""
+
+    def lines(self, groups, *arguments):
+        p = pb2()
+        reply = p.GroupsResponse(groups=[p.GroupInfo(
+            name=name, entries=entries, bytes=size, max_bytes=most,
+            policy="lru", has_loader=loader)
+            for name, entries, size, most, loader in groups])
+        answer = {"/kama.v2.Cache/Groups": lambda *_: reply.SerializeToString()}
+        with FakeNode(answer) as node:
+            done = cli(node, "groups", *arguments)
+        self.assertEqual((done.returncode, done.stderr), (OK, b""))
+        return done.stdout.decode().splitlines()
+
+    def test_columns_are_aligned(self):
+        groups = [("g", 1, 2000, 64 << 20, False),
+                  ("用户", 123456, 5 << 20, 1 << 30, True),
+                  ("e\u0301", 0, 0, 100 << 10, False),
+                  ("with blank", 7, 1536, 1 << 20, True)]
+        self.assertEqual(self.lines(groups), [
+            "g                  1 entries  2.0k of  64m  lru",
+            "用户          123456 entries    5m of   1g  lru  loader",
+            "e\u0301                  0 entries     0 of 100k  lru",
+            '"with blank"       7 entries  1.5k of   1m  lru  loader'])
+        self.assertEqual(self.lines(groups, "--bytes"), [
+            "g                  1 entries     2000 of   67108864 bytes  lru",
+            "用户          123456 entries  5242880 of 1073741824 bytes  lru  "
+            "loader",
+            "e\u0301                  0 entries        0 of     102400 bytes  "
+            "lru",
+            '"with blank"       7 entries     1536 of    1048576 bytes  lru  '
+            "loader"])
+
+    def test_sizes_are_for_people(self):
+        for size, shown in ((0, "0"), (1023, "1023"), (1024, "1k"),
+                            (1536, "1.5k"), (10188, "9.9k"), (10240, "10k"),
+                            (1048575, "1.0m"), (1 << 20, "1m"),
+                            (1 << 40, "1024g"), (2**64 - 1, "17179869184g")):
+            line, = self.lines([("g", 0, size, size, False)])
+            self.assertEqual(line, "g  0 entries  %s of %s  lru" % (shown,
+                                                                    shown))
+
+
 class EvilNodeTest(unittest.TestCase):
     """A node that answers with controls, with garbage, or not to the end."""
 

@@ -75,6 +75,7 @@ class OptionsTest(unittest.TestCase):
             self.assert_usage(command, "x", says="usage: " + command)
         self.assert_usage("get", "a", "--ttl=5s", says="--ttl")
         self.assert_usage("set", "a", "b", "--limit=5", says="--limit")
+        self.assert_usage("stats", "--bytes", says="--bytes: not an option")
         for limit in ("0", "-1", "x", "", "99999999999999999999"):
             self.assert_usage("keys", "--limit=" + limit, says="--limit")
         for text in ("0", "-1s", "x", "", "25h", "1y", "5", "forever"):

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* groups: how the groups of a node are configured, and how full they are. */
+#include "columns.h"
 #include "commands.h"
 #include "print.h"
-#include "quote.h"
 
 #include "wire/msg.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 /* -- JSON ---------------------------------------------------------------- */
 
@@ -57,15 +58,117 @@ static kama_status add_group(void *arg, const void *message)
                : KAMA_ERR_NO_MEMORY;
 }
 
+static enum cli_exit print_json(const struct cli *cli,
+                                const struct km_msg_groups_response *response)
+{
+    struct km_msg_group_info info;
+    json_t *array = json_array();
+    kama_status status = cli_each(response->groups, &km_msg_group_info_pb,
+                                  &info, add_group, array);
+    if (status != KAMA_OK) {
+        json_decref(array);
+        return cli_failed(cli, status);
+    }
+    return cli_print_json(array);
+}
+
+/* -- lines --------------------------------------------------------------- */
+
+/* The cells of a group's line. */
+struct cells {
+    char *name; /* owned, as policy */
+    char *policy;
+    char entries[CLI_SIZE_BYTES];
+    char bytes[CLI_SIZE_BYTES];
+    char max_bytes[CLI_SIZE_BYTES];
+};
+
+/* The lines, and the widths that their columns need. */
+struct lines {
+    const struct cli *cli;
+    int name;
+    int entries;
+    int bytes;
+    int max_bytes;
+    int policy;
+};
+
+static void format_bytes(const struct cli *cli, uint64_t bytes,
+                         char ret_cell[CLI_SIZE_BYTES])
+{
+    if (cli->options.bytes != 0) {
+        (void)snprintf(ret_cell, CLI_SIZE_BYTES, "%" PRIu64, bytes);
+    } else {
+        (void)cli_columns_size(bytes, ret_cell);
+    }
+}
+
+static void free_cells(struct cells *cells)
+{
+    free(cells->name);
+    free(cells->policy);
+}
+
+static kama_status make_cells(const struct cli *cli,
+                              const struct km_msg_group_info *info,
+                              struct cells *ret_cells)
+{
+    struct cells cells = {.name = cli_columns_quote(info->name),
+                          .policy = cli_columns_quote(info->policy)};
+    if (cells.name == NULL || cells.policy == NULL) {
+        free_cells(&cells);
+        return KAMA_ERR_NO_MEMORY;
+    }
+    (void)snprintf(cells.entries, sizeof cells.entries, "%" PRIu64,
+                   info->entries);
+    format_bytes(cli, info->bytes, cells.bytes);
+    format_bytes(cli, info->max_bytes, cells.max_bytes);
+    *ret_cells = cells;
+    return KAMA_OK;
+}
+
+static void widen(int *width, const char *cell)
+{
+    int needed = cli_columns_width(KAMA_STR(cell));
+    *width = needed > *width ? needed : *width;
+}
+
+static kama_status measure_group(void *arg, const void *message)
+{
+    struct lines *lines = arg;
+    struct cells cells;
+    kama_status status = make_cells(lines->cli, message, &cells);
+    if (status == KAMA_OK) {
+        widen(&lines->name, cells.name);
+        widen(&lines->entries, cells.entries);
+        widen(&lines->bytes, cells.bytes);
+        widen(&lines->max_bytes, cells.max_bytes);
+        widen(&lines->policy, cells.policy);
+        free_cells(&cells);
+    }
+    return status;
+}
+
 static kama_status print_group(void *arg, const void *message)
 {
     const struct km_msg_group_info *info = message;
-    (void)arg;
-    cli_quote_write(stdout, info->name);
-    printf("  %" PRIu64 " entries, %" PRIu64 " of %" PRIu64 " bytes, ",
-           info->entries, info->bytes, info->max_bytes);
-    cli_quote_write(stdout, info->policy);
-    puts(info->has_loader ? ", loader" : "");
+    const struct lines *lines = arg;
+    struct cells cells;
+    kama_status status = make_cells(lines->cli, info, &cells);
+    if (status != KAMA_OK) {
+        return status;
+    }
+    cli_columns_left(stdout, cells.name, lines->name + 2);
+    cli_columns_right(stdout, cells.entries, lines->entries);
+    fputs(" entries  ", stdout);
+    cli_columns_right(stdout, cells.bytes, lines->bytes);
+    fputs(" of ", stdout);
+    cli_columns_right(stdout, cells.max_bytes, lines->max_bytes);
+    fputs(lines->cli->options.bytes != 0 ? " bytes  " : "  ", stdout);
+    cli_columns_left(stdout, cells.policy,
+                     info->has_loader ? lines->policy + 2 : 0);
+    puts(info->has_loader ? "loader" : "");
+    free_cells(&cells);
     return KAMA_OK;
 }
 
@@ -73,16 +176,20 @@ static enum cli_exit print_groups(struct cli *cli, const void *arg)
 {
     const struct km_msg_groups_response *response = arg;
     struct km_msg_group_info info;
-    bool json = cli->mode == CLI_MODE_JSON;
-    json_t *array = json ? json_array() : NULL;
-    kama_status status = cli_each(response->groups, &km_msg_group_info_pb,
-                                  &info, json ? add_group : print_group, array);
-    if (status != KAMA_OK) {
-        json_decref(array);
-        return cli_failed(cli, status);
+    struct lines lines = {.cli = cli};
+    if (cli->mode == CLI_MODE_JSON) {
+        return print_json(cli, response);
     }
-    return json ? cli_print_json(array) : CLI_EXIT_OK;
+    kama_status status = cli_each(response->groups, &km_msg_group_info_pb,
+                                  &info, measure_group, &lines);
+    if (status == KAMA_OK) {
+        status = cli_each(response->groups, &km_msg_group_info_pb, &info,
+                          print_group, &lines);
+    }
+    return status == KAMA_OK ? CLI_EXIT_OK : cli_failed(cli, status);
 }
+
+/* -- the command --------------------------------------------------------- */
 
 enum cli_exit cli_cmd_groups(struct cli *cli, const kama_bytes *args, int count)
 {

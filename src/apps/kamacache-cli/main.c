@@ -2,6 +2,7 @@
 /* kamacache-cli: reads the options, finds the command in the table, turns its
  * arguments into bytes and runs it. */
 #include "cli.h"
+#include "columns.h"
 #include "manual.h"
 #include "quote.h"
 
@@ -286,6 +287,7 @@ int main(int argc, char **argv)
         return CLI_EXIT_OTHER;
     }
     signal(SIGPIPE, SIG_IGN);
+    cli_columns_init();
     kama_status status = cli_options_init(&cli.options, argc, argv, &count);
     enum cli_exit code;
     if (status == KAMA_OK) {

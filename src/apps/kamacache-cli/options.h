@@ -42,7 +42,8 @@
     X(ttl, TTL, "TIME", NULL, 1, 0,                                            \
       "set: how long the value lives, or `forever`. Without it: the "          \
       "group's ttl.")                                                          \
-    X(limit, UINT, "N", NULL, 1, 0, "keys: at most so many.")
+    X(limit, UINT, "N", NULL, 1, 0, "keys: at most so many.")                  \
+    X(bytes, BOOL, NULL, "false", 0, 0, "groups: sizes as exact numbers.")
 
 struct cli_options {
     CLI_SETTINGS(KM_OPTION_FIELD)

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* wcwidth of the C library knows the widths of characters, in a locale of
+ * UTF-8; the user's may be another. */
+#include "columns.h"
+#include "quote.h"
+
+#include <inttypes.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <wchar.h>
+
+void cli_columns_init(void)
+{
+    (void)setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+int cli_columns_width(kama_bytes text)
+{
+    int width = 0;
+    while (text.len > 0) {
+        size_t len = km_bytes_utf8_char(text);
+        int columns = len > 0 ? wcwidth((wchar_t)km_bytes_utf8_code(text)) : 1;
+        width += columns >= 0 ? columns : 1;
+        text = km_bytes_skip(text, len > 0 ? len : 1);
+    }
+    return width;
+}
+
+char *cli_columns_quote(kama_bytes b)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    if (out == NULL) {
+        return NULL;
+    }
+    cli_quote_write(out, b);
+    bool failed = ferror(out) != 0;
+    if (fclose(out) != 0 || failed) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+const char *cli_columns_size(uint64_t bytes, char buf[CLI_SIZE_BYTES])
+{
+    static const char units[] = "kmg";
+    double size = (double)bytes / 1024;
+    size_t unit = 0;
+    if (bytes < 1024) {
+        (void)snprintf(buf, CLI_SIZE_BYTES, "%" PRIu64, bytes);
+        return buf;
+    }
+    for (; size >= 1023.5 && units[unit + 1] != '\0'; unit++) {
+        size /= 1024;
+    }
+    bool is_whole = size == (double)(uint64_t)size;
+    (void)snprintf(buf, CLI_SIZE_BYTES, "%.*f%c",
+                   size < 9.95 && !is_whole ? 1 : 0, size, units[unit]);
+    return buf;
+}
+
+static void pad(FILE *out, const char *text, int width)
+{
+    int blanks = width - cli_columns_width(KAMA_STR(text));
+    fprintf(out, "%*s", blanks > 0 ? blanks : 0, "");
+}
+
+void cli_columns_left(FILE *out, const char *text, int width)
+{
+    fputs(text, out);
+    pad(out, text, width);
+}
+
+void cli_columns_right(FILE *out, const char *text, int width)
+{
+    pad(out, text, width);
+    fputs(text, out);
+}
