@@ -64,3 +64,12 @@ void km_service_reply_buf(struct km_rpc_call *call, struct km_buf *buf,
     }
     km_buf_fini(buf);
 }
+
+uint64_t km_service_uptime_ms(struct km_service_env *env)
+{
+    km_ns now = km_clock_mono(env->clock);
+    km_mutex_lock(&env->lock);
+    km_ns since = env->serving_since;
+    km_mutex_unlock(&env->lock);
+    return since == 0 || now < since ? 0 : (now - since) / KM_NS_PER_MS;
+}

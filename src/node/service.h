@@ -34,6 +34,9 @@ struct km_buf;
 void km_service_reply_buf(struct km_rpc_call *call, struct km_buf *buf,
                           kama_status status);
 
+/* Milliseconds since the node began to serve; 0 before that. Any thread. */
+uint64_t km_service_uptime_ms(struct km_service_env *env);
+
 /* Counts one get more that a pool thread will answer. */
 void km_service_park(struct km_service_env *env);
 /* It has been answered (its mail is posted) or called off. Any thread. */

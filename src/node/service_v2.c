@@ -152,15 +152,6 @@ void km_service_v2_clear(struct km_rpc_call *call, kama_bytes message)
 
 /* -- Ping ---------------------------------------------------------------- */
 
-static uint64_t uptime_ms(struct km_service_env *env)
-{
-    km_ns now = km_clock_mono(env->clock);
-    km_mutex_lock(&env->lock);
-    km_ns since = env->serving_since;
-    km_mutex_unlock(&env->lock);
-    return since == 0 || now < since ? 0 : (now - since) / KM_NS_PER_MS;
-}
-
 void km_service_v2_ping(struct km_rpc_call *call, kama_bytes message)
 {
     struct km_service_env *env = km_service_env_of(call);
@@ -182,7 +173,7 @@ void km_service_v2_ping(struct km_rpc_call *call, kama_bytes message)
         .payload = request.payload,
         .service = KAMA_STR(env->service),
         .version = KAMA_STR(kama_version()),
-        .uptime_ms = uptime_ms(env),
+        .uptime_ms = km_service_uptime_ms(env),
         .address = KAMA_STR(address != NULL ? address : ""),
     };
     struct km_buf buf;
