@@ -7,7 +7,9 @@
 #include "node/service.h"
 #include "wire/msg.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 /* -- Stats --------------------------------------------------------------- */
 
@@ -80,8 +82,39 @@ static kama_status append_server_metrics(struct km_buf *buf,
     return KAMA_OK;
 }
 
+/* The second number of /proc/self/statm: pages of the process in memory. 0 if
+ * it cannot be read. */
+static uint64_t resident_bytes(void)
+{
+    char text[64];
+    unsigned long long total;
+    unsigned long long resident;
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return 0;
+    }
+    ssize_t len = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[len > 0 ? len : 0] = '\0';
+    return sscanf(text, "%llu %llu", &total, &resident) == 2
+               ? (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE)
+               : 0;
+}
+
+/* What is not a counter of the server. */
+static kama_status append_process(struct km_buf *buf,
+                                  struct km_service_env *env)
+{
+    const struct km_msg_stats_response message = {
+        .version = KAMA_STR(kama_version()),
+        .uptime_ms = km_service_uptime_ms(env),
+        .rss_bytes = resident_bytes(),
+    };
+    return km_pb_append(buf, &km_msg_stats_response_pb, &message);
+}
+
 static kama_status append_all_stats(struct km_buf *buf,
-                                    const struct km_service_env *env)
+                                    struct km_service_env *env)
 {
     unsigned count = km_registry_count(env->registry);
     for (unsigned i = 0; i < count; i++) {
@@ -91,14 +124,15 @@ static kama_status append_all_stats(struct km_buf *buf,
             return st;
         }
     }
-    return env->server != NULL ? append_server_metrics(buf, env->server)
-                               : KAMA_OK;
+    kama_status st =
+        env->server != NULL ? append_server_metrics(buf, env->server) : KAMA_OK;
+    return st == KAMA_OK ? append_process(buf, env) : st;
 }
 
 void km_service_stats_writable(struct km_rpc_call *call)
 {
     struct km_service_stats *state = km_rpc_call_state(call);
-    const struct km_service_env *env = km_service_env_of(call);
+    struct km_service_env *env = km_service_env_of(call);
     if (!state->asked || !km_rpc_writable(call)) {
         return;
     }

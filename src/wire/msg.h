@@ -190,7 +190,10 @@ KM_PB_DECLARE(km_msg_metric, KM_MSG_METRIC);
 
 #define KM_MSG_STATS_RESPONSE(X, M)                                            \
     X(M, 1, LIST, groups, _)                                                   \
-    X(M, 2, LIST, node, _)
+    X(M, 2, LIST, node, _)                                                     \
+    X(M, 3, BYTES, version, _)                                                 \
+    X(M, 4, UINT64, uptime_ms, _)                                              \
+    X(M, 5, UINT64, rss_bytes, _)
 KM_PB_DECLARE(km_msg_stats_response, KM_MSG_STATS_RESPONSE);
 #define KM_MSG_STATS_GROUPS 1
 #define KM_MSG_STATS_NODE 2

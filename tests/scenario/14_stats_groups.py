@@ -39,7 +39,8 @@ class StatsAndGroups(unittest.TestCase):
                 client.error(b"none", group="loads")
             client.delete(b"a", group="loads")
         reply = self.stats(group="loads")
-        self.assertEqual(len(reply.node), 0)
+        self.assertEqual((len(reply.node), reply.version, reply.uptime_ms,
+                          reply.rss_bytes), (0, "", 0, 0))
         s, = reply.groups
         self.assertEqual(
             (s.name, s.gets, s.hits, s.negative_hits, s.misses, s.loads,
@@ -71,6 +72,18 @@ class StatsAndGroups(unittest.TestCase):
             self.stats(group="loads", all=True)
         self.assertEqual(kamatest.kama_status(caught.exception),
                          "KAMA_ERR_INVALID")
+
+    def test_process(self):
+        """Version, age and memory come with all groups, not with one."""
+        reply = self.stats(all=True)
+        self.assertEqual(reply.version, kamatest.run(
+            "--version").stdout.split()[1])
+        kamatest.wait_until(lambda: self.stats(all=True).uptime_ms >
+                            reply.uptime_ms + 50)
+        resident = self.node.memory_kib("VmRSS") * 1024
+        self.assertTrue(resident / 4 < reply.rss_bytes < resident * 4,
+                        (resident, reply.rss_bytes))
+        self.assertEqual(self.stats(group="loads").version, "")
 
     def test_no_group(self):
         with self.assertRaises(grpc.RpcError) as caught:
