@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Every command of kamacache-cli on a real node: what it prints into a pipe,
 with --raw and with --json, and its exit codes."""
+import re
 import unittest
 
 from clikit import MISS, OK, REFUSED, USAGE, cli, cli_json
@@ -254,9 +255,16 @@ class CommandsTest(unittest.TestCase):
         self.assertEqual([g["name"] for g in got["groups"]],
                          ["default", "users", "small", "l"])
         self.assertGreater(got["node"]["calls"], 0)
+        self.assertGreater(got["node"]["rss_bytes"], 1 << 20)
+        self.assertGreaterEqual(got["node"]["connections"], 1)
+        self.assertGreater(got["node"]["uptime_ms"], 0)
+        version = cli("", "--version").stdout.split()[1]
+        self.assertEqual(got["node"]["version"], version.decode())
         text = self.run_cli("stats").stdout
         self.assertTrue(text.startswith(b"group default\n"), text)
-        self.assertIn(b"\nnode\n", text)
+        self.assertRegex(text, rb"\nnode\n  version +%s\n  uptime +(\d+m )?\d+s\n"
+                         rb"  rss_bytes +\d+\n" % re.escape(version))
+        self.assertRegex(text, rb"\n  connections +[1-9]")
 
         code, got = cli_json(self.node, "groups")
         by_name = {g["name"]: g for g in got}

@@ -128,6 +128,34 @@ class PeopleTest(unittest.TestCase):
         self.assertEqual(child.signalstatus, signal.SIGINT)
 
 
+class NodeTest(unittest.TestCase):
+    def node_lines(self, **fields):
+        p = pb2()
+        reply = p.StatsResponse(node=[p.Metric(name="connections", value=3)],
+                                **fields)
+        answer = {"/kama.v2.Cache/Stats": lambda *_: reply.SerializeToString()}
+        with FakeNode(answer) as node:
+            done = cli(node, "stats")
+        self.assertEqual(done.returncode, OK)
+        return [line.split(None, 1) for line in
+                done.stdout.decode().splitlines()]
+
+    def test_uptime_is_for_people(self):
+        for ms, shown in ((0, "0s"), (59999, "59s"), (60000, "1m 0s"),
+                          (3600000, "1h 0m 0s"),
+                          (93784005, "1d 2h 3m 4s"),
+                          (2**64 - 1, "213503982334d 14h 25m 51s")):
+            self.assertEqual(
+                self.node_lines(version="1.2.3", uptime_ms=ms, rss_bytes=7),
+                [["node"], ["version", "1.2.3"], ["uptime", shown],
+                 ["rss_bytes", "7"], ["connections", "3"]])
+
+    def test_node_of_the_first_version(self):
+        """It says nothing of itself."""
+        self.assertEqual(self.node_lines(), [["node"], ["connections", "3"]])
+        self.assertNotIn("\x1b", str(self.node_lines(version=EVIL)))
+
+
 class GroupsTest(unittest.TestCase):
     """The columns of `groups`, of a node that says what the test wants."""
 

@@ -9,6 +9,8 @@
 
 #include <inttypes.h>
 
+#define UPTIME_BYTES 40
+
 /* -- a group ------------------------------------------------------------- */
 
 /* One row per counter that is shown, in the order of the message. */
@@ -123,6 +125,52 @@ static kama_status add_metric(void *object, const void *message)
                : KAMA_ERR_NO_MEMORY;
 }
 
+/* "4d 3h 2m 1s", without what is 0 at its beginning. */
+static const char *format_uptime(uint64_t uptime_ms, char buf[UPTIME_BYTES])
+{
+    static const struct {
+        uint64_t seconds;
+        char unit;
+    } parts[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+    uint64_t left = uptime_ms / 1000;
+    size_t len = 0;
+    for (size_t i = 0; i < 4; i++) {
+        if (len > 0 || left >= parts[i].seconds || i == 3) {
+            len += (size_t)snprintf(buf + len, UPTIME_BYTES - len,
+                                    "%s%" PRIu64 "%c", len > 0 ? " " : "",
+                                    left / parts[i].seconds, parts[i].unit);
+        }
+        left %= parts[i].seconds;
+    }
+    return buf;
+}
+
+/* What a node says of itself; one of 0.1.0 says nothing. */
+static void print_process(const struct km_msg_stats_response *response)
+{
+    char uptime[UPTIME_BYTES];
+    char version[32];
+    if (response->version.len == 0) {
+        return;
+    }
+    km_bytes_quote(response->version, version, sizeof version);
+    printf("  %-30s %20s\n", "version", version);
+    printf("  %-30s %20s\n", "uptime",
+           format_uptime(response->uptime_ms, uptime));
+    printf("  %-30s %20" PRIu64 "\n", "rss_bytes", response->rss_bytes);
+}
+
+static bool set_process(json_t *node,
+                        const struct km_msg_stats_response *response)
+{
+    return response->version.len == 0 ||
+           (cli_json_set_bytes(node, "version", response->version) &&
+            cli_json_set(node, "uptime_ms",
+                         cli_json_uint(response->uptime_ms)) &&
+            cli_json_set(node, "rss_bytes",
+                         cli_json_uint(response->rss_bytes)));
+}
+
 /* -- stats --------------------------------------------------------------- */
 
 /* Everything, into the array and the object or, without them, to stdout. */
@@ -137,8 +185,12 @@ static kama_status visit_all(const struct km_msg_stats_response *response,
     if (status != KAMA_OK) {
         return status;
     }
+    if (node != NULL && !set_process(node, response)) {
+        return KAMA_ERR_NO_MEMORY;
+    }
     if (node == NULL && response->node.count > 0) {
         puts("node");
+        print_process(response);
     }
     return cli_each(response->node, &km_msg_metric_pb, &metric,
                     node != NULL ? add_metric : print_metric, node);
