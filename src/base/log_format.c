@@ -65,15 +65,21 @@ static size_t json_escape(const char *text, size_t len, char *out)
     return n;
 }
 
+/* How a value is written. */
+struct style {
+    bool json;
+    bool text; /* UTF-8 that may be shown stays as it is */
+};
+
 /* One byte that is not shown as it is; returns the length. */
-static size_t encode_byte(bool json, bool text, uint8_t c, char *out)
+static size_t encode_byte(const struct style *style, uint8_t c, char *out)
 {
     char shown[4];
     size_t n = km_bytes_quote_byte(c, shown);
-    if (json && !text) {
+    if (style->json && !style->text) {
         return json_escape(shown, n, out);
     }
-    if (json && n == 4) {
+    if (style->json && n == 4) {
         return c < 0x80
                    ? (size_t)snprintf(out, BYTE_UNIT_BYTES_MAX, "\\u%04x", c)
                    : json_escape(shown, n, out);
@@ -83,7 +89,7 @@ static size_t encode_byte(bool json, bool text, uint8_t c, char *out)
 }
 
 /* The unit at the start of rest; *ret_taken bytes of rest are in it. */
-static size_t encode_unit(bool json, bool text, kama_bytes rest,
+static size_t encode_unit(const struct style *style, kama_bytes rest,
                           char out[UNIT_BYTES_MAX], size_t *ret_taken)
 {
     const uint8_t *p = rest.data;
@@ -91,12 +97,12 @@ static size_t encode_unit(bool json, bool text, kama_bytes rest,
     size_t n = 0;
     taken = taken > 0 ? taken : 1;
     *ret_taken = taken;
-    if (text && p[0] >= 0x80 && km_text_shown(rest) > 0) {
+    if (style->text && p[0] >= 0x80 && km_text_shown(rest) > 0) {
         memcpy(out, p, taken);
         return taken;
     }
     for (size_t i = 0; i < taken; i++) {
-        n += encode_byte(json, text, p[i], out + n);
+        n += encode_byte(style, p[i], out + n);
     }
     return n;
 }
@@ -122,11 +128,12 @@ static bool add_str(struct line *line, const char *text)
 static void add_units(struct line *line, bool text, kama_bytes value,
                       size_t end)
 {
+    const struct style style = {.json = line->json, .text = text};
     size_t cut = line->len; /* the last place with room for "..." */
     while (value.len > 0) {
         char unit[UNIT_BYTES_MAX];
         size_t taken;
-        size_t n = encode_unit(line->json, text, value, unit, &taken);
+        size_t n = encode_unit(&style, value, unit, &taken);
         if (line->len + n > end) {
             memcpy(line->buf + cut, "...", 3);
             line->len = cut + 3;
