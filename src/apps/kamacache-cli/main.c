@@ -27,6 +27,8 @@ static const char notes[] =
     "KAMACACHE_ENDPOINT, KAMACACHE_GROUP and KAMACACHE_TIMEOUT of the\n"
     "environment stand for the first three options. `--` ends options.\n"
     "\n"
+    "Times need a unit: 250ms, 5s, 3m or 1h.\n"
+    "\n"
     "Arguments are taken byte for byte. With -q, an argument in double quotes\n"
     "is read as quoted bytes: \\\" \\\\ \\n \\r \\t \\0 \\xNN. Keys are "
     "printed that\n"
