@@ -60,6 +60,11 @@ class OptionsTest(unittest.TestCase):
         self.assert_usage("--jsn", "ping", says="did you mean --json?")
         self.assert_usage("get", "k", "--tiemout=1s",
                           says="did you mean --timeout?")
+        self.assert_usage("get", "--key", says="--key: unknown option (behind "
+                          "-- it is an argument)")
+        self.assert_usage("set", "k", "--v=1", says="--v: unknown option "
+                          "(behind -- it is an argument)")
+        self.assert_usage("--key", "get", says="--key: unknown option\n")
         self.assert_usage("--bo\x1bgus", "ping", says="unknown option")
         self.assert_usage("-x", "ping", says="-x: unknown option")
         self.assert_usage("--json", "--raw", "ping", says="one of the two")

@@ -85,11 +85,24 @@ static kama_status take_short(struct reader *r, const char *text)
     return km_fail(KAMA_ERR_INVALID, "-%s: unknown option", shown);
 }
 
+/* Behind a command, an option that is none may have been meant as a key or a
+ * value. text: its name, with or without a value. */
+static kama_status advise_dashes(const struct reader *r, kama_status status,
+                                 const char *text)
+{
+    kama_bytes name = kama_bytes_make(text, strcspn(text, "="));
+    if (r->count == 0 || km_option_find(rows, COUNT(rows), name) != NULL) {
+        return status;
+    }
+    return km_fail(status, "%s (behind -- it is an argument)", km_last_error());
+}
+
 static kama_status take_argument(struct reader *r)
 {
     char *text = r->argv[r->at];
     if (strncmp(text, "--", 2) == 0) {
-        return take_long(r, text + 2);
+        kama_status status = take_long(r, text + 2);
+        return status == KAMA_OK ? KAMA_OK : advise_dashes(r, status, text + 2);
     }
     if (r->count == 0 && text[0] == '-' && text[1] != '\0') {
         return take_short(r, text + 1);
