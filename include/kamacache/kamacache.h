@@ -243,11 +243,17 @@ static inline void kama_sink_options_init(kama_sink_options *options)
 /*
  * Loads req->key. Returns KAMA_OK after kama_sink_set, KAMA_MISS when there
  * is no such key (not an error; kama_sink_absent can say for how long that is
- * true), KAMA_DEFERRED after kama_load_defer, or an
- * error. KAMA_OK without a value is KAMA_ERR_LOADER. An error that is not one
- * of KAMA_ERR_INVALID (the loader refuses the key), TIMEOUT, TOO_LARGE,
- * NO_MEMORY, OVERLOADED, CANCELLED is reported to callers as KAMA_ERR_LOADER.
- * Runs on the calling thread, or on a pool thread where a pool exists.
+ * true), KAMA_DEFERRED after kama_load_defer, or an error. A loader returns
+ * KAMA_ERR_INVALID for a key that it refuses because its origin cannot have it,
+ * for example one that would leave its place in a URL.
+ *
+ * Callers receive KAMA_MISS and the errors KAMA_ERR_INVALID, TIMEOUT,
+ * TOO_LARGE, NO_MEMORY, OVERLOADED and CANCELLED as the loader returned them.
+ * Every other answer, KAMA_OK without a value among them, reaches them as
+ * KAMA_ERR_LOADER; so does KAMA_ERR_INVALID from a kama_sink_set or
+ * kama_sink_absent that refused the loader's own options.
+ *
+ * Thread: the calling thread, or a pool thread where a pool exists.
  */
 typedef kama_status (*kama_loader_fn)(void *arg, const kama_load *req,
                                       kama_sink *out);

@@ -300,6 +300,30 @@ static void test_deferred(void **state)
     fixture_free(f);
 }
 
+/* A key that the origin cannot have is the caller's error, also later; options
+ * that the group refuses are the loader's. */
+static void test_deferred_invalid(void **state)
+{
+    struct fixture *f = fixture_open(fixture_new());
+    struct caller caller;
+    kama_sink_options options;
+    (void)state;
+    f->script.defer = true;
+    kama_sink_options_init(&options);
+    options.ttl_ms = -2;
+    caller_start(&caller, f->group, "k", 0);
+    AWAIT(atomic_load(&f->script.deferred) != NULL);
+    kama_load_finish(atomic_exchange(&f->script.deferred, NULL),
+                     KAMA_ERR_INVALID, KAMA_STR(""), NULL);
+    assert_int_equal(caller_join(&caller), KAMA_ERR_INVALID);
+    caller_start(&caller, f->group, "k", 0);
+    AWAIT(atomic_load(&f->script.deferred) != NULL);
+    kama_load_finish(atomic_load(&f->script.deferred), KAMA_OK, KAMA_STR("v"),
+                     &options);
+    assert_int_equal(caller_join(&caller), KAMA_ERR_LOADER);
+    fixture_free(f);
+}
+
 /* It may be finished before the loader has returned. */
 static void test_deferred_finished_early(void **state)
 {
@@ -515,6 +539,7 @@ int main(void)
         cmocka_unit_test(test_deadline_in_the_queue),
         cmocka_unit_test(test_queue_deadline),
         cmocka_unit_test(test_deferred),
+        cmocka_unit_test(test_deferred_invalid),
         cmocka_unit_test(test_deferred_finished_early),
         cmocka_unit_test(test_deferred_overdue),
         cmocka_unit_test(test_deferred_abandoned),
