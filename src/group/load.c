@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loads: made, run, ended.
+ * Loads: made and ended.
  *
  * Why the result is settled under the flight's lock: were the value stored
  * first and the call unlinked later, a del in between would remove the value,
@@ -103,14 +103,6 @@ void km_load_unref(struct km_load *load)
 
 /* -- the end ------------------------------------------------------------- */
 
-/* What is settled under the flight's lock. */
-struct settlement {
-    kama_status status;
-    kama_value *value;  /* the answer; borrowed */
-    kama_value *stored; /* what the store is to keep; borrowed */
-    const char *sentence;
-};
-
 static void count_end(struct km_load *load, kama_status status)
 {
     kama_group *group = load->group;
@@ -128,7 +120,8 @@ static void count_end(struct km_load *load, kama_status status)
     }
 }
 
-static void write_sentence(struct km_load *load, const struct settlement *s)
+static void write_sentence(struct km_load *load,
+                           const struct km_load_outcome *s)
 {
     if (s->sentence[0] != '\0') {
         (void)km_text_printf(load->sentence, sizeof load->sentence, "%s",
@@ -144,7 +137,7 @@ static void settle(struct km_flight_call *call, void *arg)
 {
     struct km_load *load = km_load_of(call);
     struct km_store *store = load->group->store;
-    const struct settlement *s = arg;
+    const struct km_load_outcome *s = arg;
     if (s->stored == NULL) {
         km_store_fill_cancel(store, &load->fill);
     } else if (!km_store_fill_commit(store, &load->fill, s->stored) &&
@@ -155,6 +148,29 @@ static void settle(struct km_flight_call *call, void *arg)
     load->result.value = s->value == NULL ? NULL : kama_value_ref(s->value);
     write_sentence(load, s);
     count_end(load, s->status);
+}
+
+static void fire(struct km_timer *timer)
+{
+    struct km_load *load = KM_CONTAINER_OF(timer, struct km_load, timer);
+    if (atomic_exchange(&load->timer_armed, false)) {
+        km_load_fail(load, KAMA_ERR_TIMEOUT, "");
+        km_load_unref(load);
+    }
+}
+
+kama_status km_load_arm(struct km_load *load)
+{
+    struct km_pool *pool = km_group_pool(load->group);
+    load->timer.fire = fire;
+    km_load_ref(load);
+    atomic_store(&load->timer_armed, true);
+    kama_status st = km_pool_arm(pool, &load->timer, load->call.deadline);
+    if (st != KAMA_OK) {
+        atomic_store(&load->timer_armed, false);
+        km_load_unref(load);
+    }
+    return st;
 }
 
 static void disarm(struct km_load *load)
@@ -168,10 +184,10 @@ static void disarm(struct km_load *load)
     }
 }
 
-static void end(struct km_load *load, struct settlement *s)
+void km_load_end(struct km_load *load, struct km_load_outcome *outcome)
 {
     struct km_flight *flight = &load->group->flight;
-    if (km_flight_end(flight, &load->call, settle, s)) {
+    if (km_flight_end(flight, &load->call, settle, outcome)) {
         km_load_forget(load);
         km_flight_wake(flight, &load->call);
         disarm(load);
@@ -181,81 +197,8 @@ static void end(struct km_load *load, struct settlement *s)
 void km_load_fail(struct km_load *load, kama_status status,
                   const char *sentence)
 {
-    struct settlement s = {.status = status, .sentence = sentence};
-    end(load, &s);
-}
-
-/* What callers are told of a loader's answer. */
-static kama_status map_status(kama_status status, const kama_value *item)
-{
-    switch (status) {
-    case KAMA_OK:
-        return item != NULL ? KAMA_OK : KAMA_ERR_LOADER;
-    case KAMA_MISS:
-    case KAMA_ERR_INVALID:
-    case KAMA_ERR_TIMEOUT:
-    case KAMA_ERR_TOO_LARGE:
-    case KAMA_ERR_NO_MEMORY:
-    case KAMA_ERR_OVERLOADED:
-    case KAMA_ERR_CANCELLED:
-        return status;
-    default:
-        return KAMA_ERR_LOADER;
-    }
-}
-
-/* The item that says "does not exist", pinned; NULL when that is not to be
- * remembered, or without memory. */
-static kama_value *negative_item(struct km_load *load,
-                                 const struct km_load_keep *keep)
-{
-    int64_t ttl_ms = load->group->config.negative_ttl_ms;
-    if (ttl_ms == 0 || (keep->flags & KAMA_NO_STORE) != 0) {
-        return NULL;
-    }
-    if (keep->absent_ttl_ms > 0 && keep->absent_ttl_ms < ttl_ms) {
-        ttl_ms = keep->absent_ttl_ms;
-    }
-    struct km_item_spec spec = {
-        .key = kama_bytes_make(load->key, load->key_len),
-        .negative = true,
-        .expires_at = km_ns_after_ms(km_group_now(load->group), ttl_ms)};
-    kama_value *item = km_store_item_new(load->group->store, &spec);
-    if (item != NULL) {
-        km_item_pin(item);
-    }
-    return item;
-}
-
-/* What of the answer the store is to keep, borrowed: the value, or the item
- * that says "does not exist". */
-static kama_value *kept(const struct settlement *s, kama_value *negative,
-                        const struct km_load_keep *keep)
-{
-    if (negative != NULL) {
-        return negative;
-    }
-    return (keep->flags & KAMA_NO_STORE) != 0 ? NULL : s->value;
-}
-
-void km_load_complete(struct km_load *load, const struct km_load_answer *answer)
-{
-    kama_group *group = load->group;
-    struct settlement s = {.sentence = answer->sentence};
-    bool late = km_group_now(group) >= load->call.deadline;
-    s.status =
-        late ? KAMA_ERR_TIMEOUT : map_status(answer->status, answer->item);
-    s.value = s.status == KAMA_OK ? answer->item : NULL;
-    kama_value *negative =
-        s.status == KAMA_MISS ? negative_item(load, &answer->keep) : NULL;
-    s.stored = kept(&s, negative, &answer->keep);
-    if (s.stored != NULL &&
-        !km_store_make_room(group->store, load->call.hash, 0)) {
-        s.stored = NULL;
-    }
-    end(load, &s);
-    kama_value_unref(negative);
-    kama_value_unref(answer->item);
+    struct km_load_outcome outcome = {.status = status, .sentence = sentence};
+    km_load_end(load, &outcome);
 }
 
 /* A reference to the oldest load, when it is overdue; NULL: it is not. Loads
@@ -296,141 +239,4 @@ void km_load_fail_overdue(kama_group *group, km_ns now)
 void km_load_cancel_all(kama_group *group)
 {
     fail_older(group, KM_NS_NEVER, KAMA_ERR_CANCELLED, "the group was freed");
-}
-
-/* -- running ------------------------------------------------------------- */
-
-static kama_status call_loader(struct km_load *load)
-{
-    const struct km_group_config *config = &load->group->config;
-    km_ns now = km_group_now(load->group);
-    km_ns left = load->call.deadline > now ? load->call.deadline - now : 0;
-    load->request.struct_size = sizeof load->request;
-    load->request.group = kama_bytes_str(load->group->name);
-    load->request.key = kama_bytes_make(load->key, load->key_len);
-    load->request.deadline_ms =
-        (int64_t)((left + KM_NS_PER_MS - 1) / KM_NS_PER_MS);
-    atomic_store(&load->started_at, now);
-    km_group_count(load->group, KM_GROUP_LOADS);
-    return config->loader(config->loader_arg, &load->request, &load->sink);
-}
-
-/* Ends a load whose loader has returned st. */
-static void complete_from_sink(struct km_load *load, kama_status st)
-{
-    struct kama_sink *sink = &load->sink;
-    struct km_load_answer answer = {.status = st,
-                                    .item = sink->item,
-                                    .sentence = sink->sentence,
-                                    .keep = sink->keep};
-    sink->item = NULL;
-    if (answer.item == NULL && sink->failed != KAMA_OK &&
-        (st == KAMA_OK || st == KAMA_ERR_INVALID)) {
-        answer.status = sink->failed;
-    }
-    km_load_complete(load, &answer);
-}
-
-static void run(struct km_load *load)
-{
-    struct km_flight *flight = &load->group->flight;
-    kama_status st = KAMA_OK;
-    km_load_mark_running(load, true);
-    km_flight_lead(flight, &load->call, km_flight_self());
-    if (!km_flight_ended(flight, &load->call)) {
-        st = call_loader(load);
-        km_flight_lead(flight, &load->call, 0);
-        if (st != KAMA_DEFERRED || !load->was_deferred) {
-            complete_from_sink(load, st);
-        }
-    }
-    km_load_mark_running(load, false);
-    if (km_flight_ended(flight, &load->call)) {
-        km_load_release_slot(load);
-    }
-}
-
-static void run_job(struct km_job *job)
-{
-    struct km_load *load = KM_CONTAINER_OF(job, struct km_load, job);
-    kama_group *group = load->group;
-    run(load);
-    km_load_unref(load);
-    km_group_leave(group);
-}
-
-static void fire(struct km_timer *timer)
-{
-    struct km_load *load = KM_CONTAINER_OF(timer, struct km_load, timer);
-    if (atomic_exchange(&load->timer_armed, false)) {
-        km_load_fail(load, KAMA_ERR_TIMEOUT, "");
-        km_load_unref(load);
-    }
-}
-
-kama_status km_load_arm(struct km_load *load)
-{
-    struct km_pool *pool = km_group_pool(load->group);
-    load->timer.fire = fire;
-    km_load_ref(load);
-    atomic_store(&load->timer_armed, true);
-    kama_status st = km_pool_arm(pool, &load->timer, load->call.deadline);
-    if (st != KAMA_OK) {
-        atomic_store(&load->timer_armed, false);
-        km_load_unref(load);
-    }
-    return st;
-}
-
-kama_status km_load_submit(struct km_load *load, struct km_pool *pool)
-{
-    load->job.run = run_job;
-    return km_pool_submit(pool, &load->job);
-}
-
-kama_status km_load_start(struct km_load *load, struct km_pool *pool)
-{
-    bool queued = false;
-    kama_group *group = load->group;
-    kama_status st = km_load_take_slot(load, NULL, &queued);
-    if (st != KAMA_OK) {
-        km_load_unref(load);
-        return st;
-    }
-    if (!queued) {
-        st = km_load_submit(load, pool);
-    }
-    if (st != KAMA_OK) {
-        km_load_release_slot(load);
-        km_load_unref(load);
-        km_group_leave(group);
-    }
-    return st;
-}
-
-kama_status km_load_run_here(struct km_load *load, km_ns deadline)
-{
-    struct km_cond turn;
-    bool queued = false;
-    bool own = deadline < load->call.deadline;
-    km_load_fail_overdue(load->group, km_group_now(load->group));
-    if (!km_cond_init(&turn)) {
-        km_load_fail(load, KAMA_ERR_NO_MEMORY, "");
-        km_load_unref(load);
-        return KAMA_ERR_NO_MEMORY;
-    }
-    kama_status st = km_load_take_slot(load, &turn, &queued);
-    if (st == KAMA_OK && queued) {
-        st = km_load_await_slot(load, own ? deadline : load->call.deadline);
-    }
-    if (st == KAMA_OK) {
-        run(load);
-    } else {
-        km_load_fail(
-            load, own && st == KAMA_ERR_TIMEOUT ? KAMA_ERR_TRY_AGAIN : st, "");
-        km_load_release_slot(load);
-    }
-    km_cond_fini(&turn);
-    km_load_unref(load);
-    return st;
 }

@@ -48,6 +48,14 @@ struct km_load_result {
     kama_value *value;
 };
 
+/* How a load ends. Everything is borrowed. */
+struct km_load_outcome {
+    kama_status status;
+    kama_value *value;  /* the answer; NULL unless status is KAMA_OK */
+    kama_value *stored; /* what the store is to keep; NULL: nothing */
+    const char *sentence;
+};
+
 struct km_load {
     struct km_flight_call call;
     kama_group *group;
@@ -111,9 +119,21 @@ KAMA_NODISCARD kama_status km_load_start(struct km_load *load,
 KAMA_NODISCARD kama_status km_load_run_here(struct km_load *load,
                                             km_ns deadline);
 
+/* Ends the load, if it has not ended, and wakes the callers that wait. */
+void km_load_end(struct km_load *load, struct km_load_outcome *outcome);
+
 /* Ends the load with an error, if it has not ended; wakes who waits. */
 void km_load_fail(struct km_load *load, kama_status status,
                   const char *sentence);
+
+/* Ends the loads of the group that are overdue; a group without a pool has
+ * no timer for those that nobody waits for. */
+void km_load_fail_overdue(kama_group *group, km_ns now);
+
+/* Ends every load of the group with KAMA_ERR_CANCELLED. */
+void km_load_cancel_all(kama_group *group);
+
+/* -- load_answer.c -- */
 
 /* What a loader said. */
 struct km_load_answer {
@@ -126,13 +146,6 @@ struct km_load_answer {
 /* Ends the load with what the loader said. Takes the item. */
 void km_load_complete(struct km_load *load,
                       const struct km_load_answer *answer);
-
-/* Ends the loads of the group that are overdue; a group without a pool has
- * no timer for those that nobody waits for. */
-void km_load_fail_overdue(kama_group *group, km_ns now);
-
-/* Ends every load of the group with KAMA_ERR_CANCELLED. */
-void km_load_cancel_all(kama_group *group);
 
 /* -- load_queue.c: slots; these take the group's lock -- */
 

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* What a loader's answer means for the callers and for the store. */
+#include "group/load.h"
+
+/* What callers are told of a loader's answer. */
+static kama_status map_status(kama_status status, const kama_value *item)
+{
+    switch (status) {
+    case KAMA_OK:
+        return item != NULL ? KAMA_OK : KAMA_ERR_LOADER;
+    case KAMA_MISS:
+    case KAMA_ERR_INVALID:
+    case KAMA_ERR_TIMEOUT:
+    case KAMA_ERR_TOO_LARGE:
+    case KAMA_ERR_NO_MEMORY:
+    case KAMA_ERR_OVERLOADED:
+    case KAMA_ERR_CANCELLED:
+        return status;
+    default:
+        return KAMA_ERR_LOADER;
+    }
+}
+
+/* The item that says "does not exist", pinned; NULL when that is not to be
+ * remembered, or without memory. */
+static kama_value *negative_item(struct km_load *load,
+                                 const struct km_load_keep *keep)
+{
+    int64_t ttl_ms = load->group->config.negative_ttl_ms;
+    if (ttl_ms == 0 || (keep->flags & KAMA_NO_STORE) != 0) {
+        return NULL;
+    }
+    if (keep->absent_ttl_ms > 0 && keep->absent_ttl_ms < ttl_ms) {
+        ttl_ms = keep->absent_ttl_ms;
+    }
+    struct km_item_spec spec = {
+        .key = kama_bytes_make(load->key, load->key_len),
+        .negative = true,
+        .expires_at = km_ns_after_ms(km_group_now(load->group), ttl_ms)};
+    kama_value *item = km_store_item_new(load->group->store, &spec);
+    if (item != NULL) {
+        km_item_pin(item);
+    }
+    return item;
+}
+
+/* What of the answer the store is to keep, borrowed: the value, or the item
+ * that says "does not exist". */
+static kama_value *kept(const struct km_load_outcome *outcome,
+                        kama_value *negative, const struct km_load_keep *keep)
+{
+    if (negative != NULL) {
+        return negative;
+    }
+    return (keep->flags & KAMA_NO_STORE) != 0 ? NULL : outcome->value;
+}
+
+void km_load_complete(struct km_load *load, const struct km_load_answer *answer)
+{
+    kama_group *group = load->group;
+    struct km_load_outcome o = {.sentence = answer->sentence};
+    bool late = km_group_now(group) >= load->call.deadline;
+    o.status =
+        late ? KAMA_ERR_TIMEOUT : map_status(answer->status, answer->item);
+    o.value = o.status == KAMA_OK ? answer->item : NULL;
+    kama_value *negative =
+        o.status == KAMA_MISS ? negative_item(load, &answer->keep) : NULL;
+    o.stored = kept(&o, negative, &answer->keep);
+    if (o.stored != NULL &&
+        !km_store_make_room(group->store, load->call.hash, 0)) {
+        o.stored = NULL;
+    }
+    km_load_end(load, &o);
+    kama_value_unref(negative);
+    kama_value_unref(answer->item);
+}
