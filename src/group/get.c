@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/status.h"
 #include "group/load.h"
+#include "group/sentence.h"
 
 #include <inttypes.h>
 
@@ -22,7 +23,7 @@ struct get {
     kama_group *group;
     struct km_load_key key;
     uint64_t hash;
-    km_ns deadline;
+    const struct km_group_call *call;
     struct km_pool *pool;
     bool counted; /* as a miss, once */
     struct get_waiter waiter;
@@ -68,8 +69,10 @@ static kama_status answer(struct get *get, kama_value **ret_value)
 
 static kama_status timed_out(const struct get *get)
 {
-    return km_fail(KAMA_ERR_TIMEOUT, "group %.*s: no answer in time",
-                   KM_GROUP_SHOWN(get->group->name));
+    return km_group_fail_key(get->group, KAMA_ERR_TIMEOUT, get->key.key,
+                             "no answer within the caller's deadline of "
+                             "%" PRId64 " ms",
+                             get->call->deadline_ms);
 }
 
 /* Fails the load that is waited for, when it is overdue. */
@@ -78,7 +81,7 @@ static void fail_overdue(struct get *get)
     struct km_flight_call *call =
         km_flight_call_of(&get->group->flight, &get->waiter.sync.waiter);
     if (call != NULL) {
-        km_load_fail(km_load_of(call), KAMA_ERR_TIMEOUT, "");
+        km_load_time_out(km_load_of(call));
         km_load_unref(km_load_of(call));
     }
 }
@@ -88,10 +91,10 @@ static kama_status await(struct get *get, kama_value **ret_value)
 {
     struct km_flight_sync *sync = &get->waiter.sync;
     km_ns until = sync->waiter.call_deadline;
-    bool own = get->deadline < until;
+    bool own = get->call->deadline < until;
     km_ns now = km_group_now(get->group);
     if (own) {
-        until = get->deadline;
+        until = get->call->deadline;
     }
     if (!km_flight_sync_wait(sync, until > now ? until - now : 0)) {
         if (!own) {
@@ -109,7 +112,7 @@ static kama_status lead_here(struct get *get, struct km_load *load,
                              kama_value **ret_value)
 {
     struct km_flight *flight = &get->group->flight;
-    kama_status st = km_load_run_here(load, get->deadline);
+    kama_status st = km_load_run_here(load, get->call->deadline);
     if (st == KAMA_ERR_TIMEOUT) {
         return timed_out(get);
     }
@@ -158,7 +161,7 @@ static kama_status start(struct get *get, kama_value **ret_value)
     }
     km_load_unref(load);
     if (role != KM_FLIGHT_PARKED) {
-        return st;
+        return (int)st < 0 ? km_group_fail_join(group, st, get->key.key) : st;
     }
     count_miss(get);
     km_group_count(group, KM_GROUP_COALESCED);
@@ -182,8 +185,7 @@ static kama_status join(struct get *get, kama_value **ret_value)
         km_group_count(group, KM_GROUP_COALESCED);
         return await(get, ret_value);
     }
-    return km_fail(st, "group %.*s: %s", KM_GROUP_SHOWN(group->name),
-                   kama_strerror(st));
+    return km_group_fail_join(group, st, get->key.key);
 }
 
 /* Again, when the one who stood in line for a slot gave up. */
@@ -201,12 +203,13 @@ static kama_status join_until_answered(struct get *get, kama_value **ret_value)
 }
 
 kama_status km_group_get_slow(kama_group *group, kama_bytes key, uint64_t hash,
-                              km_ns deadline, kama_value **ret_value)
+                              const struct km_group_call *call,
+                              kama_value **ret_value)
 {
     struct get get = {.group = group,
                       .key = {.key = key},
                       .hash = hash,
-                      .deadline = deadline,
+                      .call = call,
                       .pool = km_group_pool(group)};
     if (!km_group_enter(group)) {
         return km_fail(KAMA_ERR_CLOSED, "the group is closed");
@@ -228,8 +231,8 @@ static kama_status get_absent(kama_group *group, kama_bytes key, uint64_t hash,
     if (group->config.loader == NULL || (call.flags & KAMA_NO_LOAD) != 0) {
         return km_group_absent(group);
     }
-    km_ns deadline = km_ns_after_ms(km_group_now(group), call.deadline_ms);
-    return km_group_get_slow(group, key, hash, deadline, ret_value);
+    km_group_call_begin(group, &call);
+    return km_group_get_slow(group, key, hash, &call, ret_value);
 }
 
 static kama_status check_call(kama_group *group, kama_bytes key,

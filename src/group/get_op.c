@@ -8,6 +8,9 @@
 #include "base/assert.h"
 #include "base/status.h"
 #include "group/load.h"
+#include "group/sentence.h"
+
+#include <inttypes.h>
 
 static struct km_get_op *op_of(struct km_flight_waiter *waiter)
 {
@@ -39,12 +42,25 @@ static void op_wake(struct km_flight_waiter *waiter,
     }
 }
 
+/* The key is the load's: the load is held until the sentence is written. */
 static void op_fire(struct km_timer *timer)
 {
     struct km_get_op *op = KM_CONTAINER_OF(timer, struct km_get_op, timer);
-    if (km_flight_leave(&op->group->flight, &op->waiter)) {
-        op->done(op, KAMA_ERR_TIMEOUT, NULL, "no answer in time");
+    struct km_flight *flight = &op->group->flight;
+    struct km_flight_call *call = km_flight_call_of(flight, &op->waiter);
+    char sentence[KM_ERROR_BYTES_MAX];
+    if (call == NULL) {
+        return;
     }
+    if (km_flight_leave(flight, &op->waiter)) {
+        struct km_load *load = km_load_of(call);
+        km_group_sentence(
+            op->group, kama_bytes_make(load->key, load->key_len), sentence,
+            "no answer within the caller's deadline of %" PRId64 " ms",
+            op->deadline_ms);
+        op->done(op, KAMA_ERR_TIMEOUT, NULL, sentence);
+    }
+    km_load_unref(km_load_of(call));
 }
 
 /* A load that a caller runs has no timer: then the op needs one anyway. */
@@ -109,6 +125,8 @@ static kama_status op_start(struct km_get_op *op, const struct km_load_key *key,
             disarm(op);
             if (st == KAMA_OK) {
                 *ret_value = kama_value_ref(load->result.value);
+            } else if ((int)st < 0) {
+                (void)km_group_fail_join(group, st, key->key);
             }
         }
     }
@@ -127,6 +145,7 @@ static kama_status op_join(struct km_get_op *op, kama_bytes key, uint64_t hash,
     km_list_init(&op->timer.node);
     op->timer.fire = op_fire;
     op->waiter.wake = op_wake;
+    op->deadline_ms = deadline_ms;
     op->deadline = km_ns_after_ms(wanted.now, deadline_ms);
     enum km_flight_role role =
         km_flight_join(&group->flight, hash, &wanted, &op->waiter, NULL, &st);
@@ -138,8 +157,7 @@ static kama_status op_join(struct km_get_op *op, kama_bytes key, uint64_t hash,
         km_group_count(group, KM_GROUP_COALESCED);
         return KAMA_DEFERRED;
     }
-    return km_fail(st, "group %.*s: %s", KM_GROUP_SHOWN(group->name),
-                   kama_strerror(st));
+    return km_group_fail_join(group, st, key);
 }
 
 kama_status km_group_get_start(kama_group *group, struct km_get_op *op,

@@ -60,7 +60,8 @@ struct km_get_op {
     struct km_timer timer; /* armed only when earlier than the flight's */
     kama_group *group;
     km_ns deadline;
-    bool timed; /* timer was armed */
+    int64_t deadline_ms; /* the same, as the caller said it */
+    bool timed;          /* timer was armed */
 };
 
 /* Looks key up; a hit, a negative hit or an error is the return value, op is

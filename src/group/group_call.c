@@ -86,6 +86,11 @@ kama_status km_group_call_init(const kama_group *group, const kama_ctx *ctx,
     return KAMA_OK;
 }
 
+void km_group_call_begin(const kama_group *group, struct km_group_call *call)
+{
+    call->deadline = km_ns_after_ms(km_group_now(group), call->deadline_ms);
+}
+
 kama_status km_group_absent(kama_group *group)
 {
     km_group_count(group, KM_GROUP_MISSES);

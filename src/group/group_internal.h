@@ -100,12 +100,16 @@ KAMA_NODISCARD kama_status km_group_check_key(kama_bytes key);
 struct km_group_call {
     uint32_t flags;
     int64_t deadline_ms; /* > 0 */
+    km_ns deadline;      /* set by km_group_call_begin */
 };
 
 /* ctx may be NULL. Errors: KAMA_ERR_INVALID. */
 KAMA_NODISCARD kama_status km_group_call_init(const kama_group *group,
                                               const kama_ctx *ctx,
                                               struct km_group_call *ret_call);
+
+/* Turns the call's relative deadline into a time, once for the whole call. */
+void km_group_call_begin(const kama_group *group, struct km_group_call *call);
 
 /* The time at which an entry expires that is stored now: ttl_ms as in
  * kama_set_options, jittered by hash; 0: never. Errors: KAMA_ERR_INVALID. */
@@ -122,9 +126,10 @@ KAMA_NODISCARD kama_status km_group_check_value(const kama_group *group,
  * the miss. */
 kama_status km_group_absent(kama_group *group);
 
-/* kama_get of a key that the store did not have, with a deadline. */
+/* kama_get of a key that the store did not have; call has begun. */
 kama_status km_group_get_slow(kama_group *group, kama_bytes key, uint64_t hash,
-                              km_ns deadline, kama_value **ret_value);
+                              const struct km_group_call *call,
+                              kama_value **ret_value);
 
 /* Checks options, which may be of an older or newer size. name is borrowed
  * from them. Errors: KAMA_ERR_INVALID, KAMA_ERR_TOO_LARGE. */

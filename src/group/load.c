@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "group/sentence.h"
 
 static bool load_equal(const struct km_flight_call *call, const void *key)
 {
@@ -120,19 +121,6 @@ static void count_end(struct km_load *load, kama_status status)
     }
 }
 
-static void write_sentence(struct km_load *load,
-                           const struct km_load_outcome *s)
-{
-    if (s->sentence[0] != '\0') {
-        (void)km_text_printf(load->sentence, sizeof load->sentence, "%s",
-                             s->sentence);
-    } else if ((int)s->status < 0) {
-        (void)km_text_printf(
-            load->sentence, sizeof load->sentence, "group %.*s: load: %s",
-            KM_GROUP_SHOWN(load->group->name), kama_strerror(s->status));
-    }
-}
-
 static void settle(struct km_flight_call *call, void *arg)
 {
     struct km_load *load = km_load_of(call);
@@ -146,7 +134,8 @@ static void settle(struct km_flight_call *call, void *arg)
     }
     load->result.status = s->status;
     load->result.value = s->value == NULL ? NULL : kama_value_ref(s->value);
-    write_sentence(load, s);
+    (void)km_text_printf(load->sentence, sizeof load->sentence, "%s",
+                         s->sentence);
     count_end(load, s->status);
 }
 
@@ -154,7 +143,7 @@ static void fire(struct km_timer *timer)
 {
     struct km_load *load = KM_CONTAINER_OF(timer, struct km_load, timer);
     if (atomic_exchange(&load->timer_armed, false)) {
-        km_load_fail(load, KAMA_ERR_TIMEOUT, "");
+        km_load_time_out(load);
         km_load_unref(load);
     }
 }
@@ -220,12 +209,28 @@ static struct km_load *oldest_overdue(kama_group *group, km_ns now)
     return load;
 }
 
-static void fail_older(kama_group *group, km_ns now, kama_status status,
-                       const char *sentence)
+void km_load_time_out(struct km_load *load)
+{
+    char sentence[KM_ERROR_BYTES_MAX];
+    km_load_describe_timeout(load, sentence);
+    km_load_fail(load, KAMA_ERR_TIMEOUT, sentence);
+}
+
+static void cancel(struct km_load *load)
+{
+    char sentence[KM_ERROR_BYTES_MAX];
+    km_group_sentence(load->group, km_load_key_bytes(load), sentence,
+                      "the group was freed during the load");
+    km_load_fail(load, KAMA_ERR_CANCELLED, sentence);
+}
+
+/* Ends the loads whose time is over at now, each with end_one. */
+static void end_older(kama_group *group, km_ns now,
+                      void (*end_one)(struct km_load *load))
 {
     struct km_load *load;
     while ((load = oldest_overdue(group, now)) != NULL) {
-        km_load_fail(load, status, sentence);
+        end_one(load);
         km_load_forget(load);
         km_load_unref(load);
     }
@@ -233,10 +238,10 @@ static void fail_older(kama_group *group, km_ns now, kama_status status,
 
 void km_load_fail_overdue(kama_group *group, km_ns now)
 {
-    fail_older(group, now, KAMA_ERR_TIMEOUT, "");
+    end_older(group, now, km_load_time_out);
 }
 
 void km_load_cancel_all(kama_group *group)
 {
-    fail_older(group, KM_NS_NEVER, KAMA_ERR_CANCELLED, "the group was freed");
+    end_older(group, KM_NS_NEVER, cancel);
 }

@@ -101,6 +101,12 @@ struct km_load *km_load_new(kama_group *group, kama_bytes key, uint64_t hash,
 void km_load_ref(struct km_load *load);
 void km_load_unref(struct km_load *load);
 
+/* The key, valid as long as the load. */
+static inline kama_bytes km_load_key_bytes(const struct km_load *load)
+{
+    return kama_bytes_make(load->key, load->key_len);
+}
+
 static inline struct km_load *km_load_of(const struct km_flight_call *call)
 {
     return KM_CONTAINER_OF(call, struct km_load, call);
@@ -121,6 +127,9 @@ KAMA_NODISCARD kama_status km_load_run_here(struct km_load *load,
 
 /* Ends the load, if it has not ended, and wakes the callers that wait. */
 void km_load_end(struct km_load *load, struct km_load_outcome *outcome);
+
+/* Ends the load because its time is over, if it has not ended. */
+void km_load_time_out(struct km_load *load);
 
 /* Ends the load with an error, if it has not ended; wakes who waits. */
 void km_load_fail(struct km_load *load, kama_status status,
@@ -146,6 +155,15 @@ struct km_load_answer {
 /* Ends the load with what the loader said. Takes the item. */
 void km_load_complete(struct km_load *load,
                       const struct km_load_answer *answer);
+
+/* Writes the sentence of a load whose time is over. */
+void km_load_describe_timeout(const struct km_load *load,
+                              char ret_sentence[KM_ERROR_BYTES_MAX]);
+
+/* Writes the sentence of a load whose loader gave a value or options that were
+ * refused just now; why is the thread's last error. */
+void km_load_describe_refusal(const struct km_load *load,
+                              char ret_sentence[KM_ERROR_BYTES_MAX]);
 
 /* -- load_queue.c: slots; these take the group's lock -- */
 

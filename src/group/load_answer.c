@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What a loader's answer means for the callers and for the store. */
+/* What a loader's answer means for the callers and for the store, and the
+ * sentence about it when the loader gave none. */
 #include "group/load.h"
+
+#include "base/status.h"
+#include "group/sentence.h"
+
+#include <inttypes.h>
 
 /* What callers are told of a loader's answer. */
 static kama_status map_status(kama_status status, const kama_value *item)
@@ -18,6 +24,68 @@ static kama_status map_status(kama_status status, const kama_value *item)
         return status;
     default:
         return KAMA_ERR_LOADER;
+    }
+}
+
+static bool is_known(kama_status status)
+{
+    return strcmp(kama_status_name(status), "KAMA_ERR_UNKNOWN") != 0;
+}
+
+/* Says what the loader did; for answers that callers receive as an error. */
+static void describe(const struct km_load *load, kama_status returned,
+                     char ret_sentence[KM_ERROR_BYTES_MAX])
+{
+    const kama_group *group = load->group;
+    kama_bytes key = km_load_key_bytes(load);
+    const char *name = kama_status_name(returned);
+    if (returned == KAMA_ERR_REENTRANT) {
+        km_group_sentence(group, key, ret_sentence,
+                          "the loader was called from inside its own load");
+    } else if (returned == KAMA_OK) {
+        km_group_sentence(group, key, ret_sentence,
+                          "the loader returned KAMA_OK without a value");
+    } else if (returned == KAMA_DEFERRED) {
+        km_group_sentence(
+            group, key, ret_sentence,
+            "the loader returned KAMA_DEFERRED without kama_load_defer");
+    } else if (!is_known(returned)) {
+        km_group_sentence(group, key, ret_sentence,
+                          "the loader returned %d, which is no kama_status",
+                          (int)returned);
+    } else if ((int)returned > 0) {
+        km_group_sentence(group, key, ret_sentence,
+                          "the loader returned %s, which is no answer", name);
+    } else {
+        km_group_sentence(group, key, ret_sentence,
+                          "the loader returned %s and gave no reason", name);
+    }
+}
+
+void km_load_describe_refusal(const struct km_load *load,
+                              char ret_sentence[KM_ERROR_BYTES_MAX])
+{
+    km_group_sentence(load->group, km_load_key_bytes(load), ret_sentence,
+                      "the loader's answer was refused: %s", km_last_error());
+}
+
+void km_load_describe_timeout(const struct km_load *load,
+                              char ret_sentence[KM_ERROR_BYTES_MAX])
+{
+    const kama_group *group = load->group;
+    const struct km_group_config *config = &group->config;
+    kama_bytes key = km_load_key_bytes(load);
+    if (atomic_load(&load->started_at) != 0) {
+        km_group_sentence(group, key, ret_sentence,
+                          "the loader did not answer within its time of "
+                          "%" PRId64 " ms",
+                          config->loader_timeout_ms);
+    } else {
+        km_group_sentence(group, key, ret_sentence,
+                          "the load did not begin within %" PRId64
+                          " ms; %" PRIu32 " others may run at a time",
+                          config->loader_timeout_ms,
+                          config->loader_concurrency);
     }
 }
 
@@ -58,10 +126,18 @@ static kama_value *kept(const struct km_load_outcome *outcome,
 void km_load_complete(struct km_load *load, const struct km_load_answer *answer)
 {
     kama_group *group = load->group;
+    char own[KM_ERROR_BYTES_MAX];
     struct km_load_outcome o = {.sentence = answer->sentence};
     bool late = km_group_now(group) >= load->call.deadline;
     o.status =
         late ? KAMA_ERR_TIMEOUT : map_status(answer->status, answer->item);
+    if (late) {
+        km_load_describe_timeout(load, own);
+        o.sentence = own;
+    } else if ((int)o.status < 0 && answer->sentence[0] == '\0') {
+        describe(load, answer->status, own);
+        o.sentence = own;
+    }
     o.value = o.status == KAMA_OK ? answer->item : NULL;
     kama_value *negative =
         o.status == KAMA_MISS ? negative_item(load, &answer->keep) : NULL;

@@ -8,6 +8,9 @@
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "group/sentence.h"
+
+#include <inttypes.h>
 
 static bool registered_locked(const struct km_load *load)
 {
@@ -42,8 +45,7 @@ static kama_status admit_locked(struct km_load *load)
         return km_fail(KAMA_ERR_CLOSED, "the group is closed");
     }
     if (km_flight_ended(&group->flight, &load->call)) {
-        return km_fail(KAMA_ERR_TIMEOUT, "group %.*s: no answer in time",
-                       KM_GROUP_SHOWN(group->name));
+        return km_fail(KAMA_ERR_TIMEOUT, "%s", load->sentence);
     }
     return load->on_pool ? km_load_arm(load) : KAMA_OK;
 }
@@ -55,9 +57,11 @@ static kama_status take_slot_locked(struct km_load *load, struct km_cond *turn,
     bool full = group->running >= group->config.loader_concurrency;
     bool queues = full && (turn == NULL || !nested_locked(group));
     if (queues && group->queued >= KM_LOADER_QUEUE_MAX) {
-        return km_fail(KAMA_ERR_OVERLOADED,
-                       "group %.*s: %u loads wait for a slot",
-                       KM_GROUP_SHOWN(group->name), group->queued);
+        return km_group_fail_key(
+            group, KAMA_ERR_OVERLOADED, km_load_key_bytes(load),
+            "%u loads already wait for one of the %" PRIu32
+            " that may run at a time",
+            group->queued, group->config.loader_concurrency);
     }
     kama_status st = admit_locked(load);
     if (st != KAMA_OK) {
@@ -124,7 +128,7 @@ static void fail_overdue_locked(struct km_load *load)
     kama_group *group = load->group;
     km_load_ref(load);
     km_mutex_unlock(&group->lock);
-    km_load_fail(load, KAMA_ERR_TIMEOUT, "");
+    km_load_time_out(load);
     km_load_forget(load);
     km_load_unref(load);
     km_mutex_lock(&group->lock);

@@ -95,7 +95,6 @@ static kama_status check_mget(const kama_group *group, const kama_bytes *keys,
 static void get_in_turn(kama_group *group, const kama_bytes *keys, size_t n,
                         const struct km_group_call *call, kama_item *items)
 {
-    km_ns deadline = km_ns_after_ms(km_group_now(group), call->deadline_ms);
     for (size_t i = 0; i < n; i++) {
         kama_value *value = NULL;
         kama_status st = km_group_check_key(keys[i]);
@@ -103,11 +102,11 @@ static void get_in_turn(kama_group *group, const kama_bytes *keys, size_t n,
             uint64_t hash = km_store_hash(group->store, keys[i]);
             st = km_store_get(group->store, hash, keys[i], &value);
             if (st == KAMA_WOULD_LOAD) {
-                st = group->config.loader == NULL ||
-                             (call->flags & KAMA_NO_LOAD) != 0
-                         ? km_group_absent(group)
-                         : km_group_get_slow(group, keys[i], hash, deadline,
-                                             &value);
+                st =
+                    group->config.loader == NULL ||
+                            (call->flags & KAMA_NO_LOAD) != 0
+                        ? km_group_absent(group)
+                        : km_group_get_slow(group, keys[i], hash, call, &value);
             }
         }
         items[i].status = st;
@@ -186,6 +185,7 @@ kama_status kama_mget(kama_group *group, const kama_bytes *keys, size_t n,
     }
     st = km_group_call_init(group, ctx, &call);
     if (st == KAMA_OK) {
+        km_group_call_begin(group, &call);
         get_in_turn(group, keys, n, &call, ret_items);
     }
     return st;

@@ -84,7 +84,7 @@ static kama_status blame_loader(kama_status st)
 static kama_status remember_failure(kama_sink *out, kama_status st)
 {
     out->failed = blame_loader(st);
-    kama_sink_error(out, km_last_error());
+    km_load_describe_refusal(out->load, out->sentence);
     return st;
 }
 
@@ -136,7 +136,8 @@ void kama_load_finish(kama_deferred *deferred, kama_status status,
 {
     struct km_load *load = deferred->load;
     kama_group *group = load->group;
-    struct km_load_answer answer = {.status = status, .sentence = ""};
+    char sentence[KM_ERROR_BYTES_MAX] = "";
+    struct km_load_answer answer = {.status = status, .sentence = sentence};
     if (km_group_enter(group)) {
         kama_status st = KAMA_OK;
         if (status == KAMA_OK) {
@@ -146,7 +147,7 @@ void kama_load_finish(kama_deferred *deferred, kama_status status,
         }
         if (st != KAMA_OK) {
             answer.status = blame_loader(st);
-            answer.sentence = km_last_error();
+            km_load_describe_refusal(load, sentence);
         }
         km_load_complete(load, &answer);
         km_group_leave(group);

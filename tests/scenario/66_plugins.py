@@ -188,6 +188,14 @@ class Plugins(unittest.TestCase):
                     (b"absent", "KAMA_MISS"),
                     (b"other", "KAMA_ERR_LOADER")):
                 self.assertEqual(client.error(key, "g")[0], status, key)
+            for key, did in (
+                    (b"nothing", "returned KAMA_OK without a value"),
+                    (b"odd", "returned 4711, which is no kama_status"),
+                    (b"refused", "returned KAMA_ERR_INVALID and gave no "
+                                "reason")):
+                self.assertEqual(
+                    client.error(key, "g")[1],
+                    'group g: the loader %s (key "%s")' % (did, key.decode()))
             self.assertEqual(client.error(b"other", "g")[1],
                              "the sentence of the plug-in")
             self.assertEqual(client.stats("g").loads_running, 0)

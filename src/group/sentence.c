@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#include "group/sentence.h"
+
+#include "base/status.h"
+#include "base/text.h"
+
+#include <stdarg.h>
+
+#define NAME_SHOWN_BYTES 60
+#define KEY_SHOWN_BYTES 48
+#define MIDDLE_BYTES 129
+
+static void write_sentence(const kama_group *group, kama_bytes key,
+                           char ret_sentence[KM_ERROR_BYTES_MAX],
+                           const char *fmt, va_list args)
+{
+    char shown[KEY_SHOWN_BYTES];
+    char middle[MIDDLE_BYTES];
+    size_t name_len = strlen(group->name);
+    (void)km_bytes_quote(key, shown, sizeof shown);
+    (void)km_text_vprintf(middle, sizeof middle, fmt, args);
+    (void)km_text_printf(
+        ret_sentence, KM_ERROR_BYTES_MAX, "group %.*s%s: %s (key \"%s\")",
+        KM_TEXT_UP_TO(NAME_SHOWN_BYTES, group->name),
+        name_len > NAME_SHOWN_BYTES ? "..." : "", middle, shown);
+}
+
+void km_group_sentence(const kama_group *group, kama_bytes key,
+                       char ret_sentence[KM_ERROR_BYTES_MAX], const char *fmt,
+                       ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    write_sentence(group, key, ret_sentence, fmt, args);
+    va_end(args);
+}
+
+kama_status km_group_fail_key(const kama_group *group, kama_status status,
+                              kama_bytes key, const char *fmt, ...)
+{
+    char sentence[KM_ERROR_BYTES_MAX];
+    va_list args;
+    va_start(args, fmt);
+    write_sentence(group, key, sentence, fmt, args);
+    va_end(args);
+    return km_fail(status, "%s", sentence);
+}
+
+kama_status km_group_fail_join(const kama_group *group, kama_status status,
+                               kama_bytes key)
+{
+    switch (status) {
+    case KAMA_ERR_BUSY:
+        return km_group_fail_key(group, status, key,
+                                 "%d callers already wait for this load",
+                                 KM_FLIGHT_WAITERS_MAX);
+    case KAMA_ERR_REENTRANT:
+        return km_group_fail_key(
+            group, status, key,
+            "the loader was called from inside its own load");
+    case KAMA_ERR_WOULD_DEADLOCK:
+        return km_group_fail_key(group, status, key,
+                                 "this call would wait for the pool whose "
+                                 "thread it blocks; use kama_get_async here");
+    default:
+        return km_group_fail_key(group, status, key, "cannot wait: %s",
+                                 kama_strerror(status));
+    }
+}
