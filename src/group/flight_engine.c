@@ -4,6 +4,7 @@
 #include "group/flight.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "base/status.h"
 
 #include <kamacache/flight.h>
@@ -165,6 +166,19 @@ static struct engine_call *engine_call_new(const kama_flight_engine *engine,
     return call;
 }
 
+static void fail_join(kama_status status)
+{
+    if (status == KAMA_ERR_REENTRANT) {
+        (void)km_fail(status, "flight: called for a key from inside the "
+                              "function that works on it");
+    } else if (status == KAMA_ERR_BUSY) {
+        (void)km_fail(status, "flight: %d callers already wait for this key",
+                      KM_FLIGHT_WAITERS_MAX);
+    } else {
+        (void)km_fail(status, "flight: %s", kama_strerror(status));
+    }
+}
+
 kama_status kama_flight_engine_do(
     kama_flight_engine *engine, uint64_t hash, const void *key,
     kama_status (*run)(void *call, const void *key, void *ret_result),
@@ -191,7 +205,7 @@ kama_status kama_flight_engine_do(
     } else if (role == KM_FLIGHT_PARKED) {
         st = engine_wait(engine, &w, timeout_ms, ret_shared);
     } else {
-        (void)km_fail(st, "flight: %s", kama_strerror(st));
+        fail_join(st);
     }
     km_mem_free(engine->mem, fresh);
     km_flight_sync_fini(&w.sync);

@@ -202,6 +202,10 @@ static void test_reentrance(void **state)
                                    &w, 0, &sum, NULL),
                      KAMA_OK);
     assert_int_equal(w.inner, KAMA_ERR_REENTRANT);
+    char sentence[256];
+    kama_last_error(sentence, sizeof sentence);
+    assert_string_equal(sentence, "flight: called for a key from inside the "
+                                  "function that works on it");
     assert_int_equal(sum, 3);
     sum_flight_fini(&flight);
 }
