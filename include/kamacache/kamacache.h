@@ -318,7 +318,7 @@ typedef struct kama_group_options {
     void *loader_arg;
     void (*loader_free)(void *arg);  /* NULL, or run once after the last load */
     int64_t loader_timeout_ms;       /* 5000 */
-    uint32_t loader_concurrency;     /* loads at a time; 64 */
+    uint32_t loader_concurrency;     /* loaders at a time, hung ones too; 64 */
     uint32_t async_threads;          /* pool of a group without node; 2 */
     const char *policy;              /* "s3fifo" (default), "lru" */
     const kama_allocator *allocator; /* NULL: malloc */
@@ -470,7 +470,7 @@ typedef struct kama_group_stats {
     uint64_t loads_failed;    /* loads that ended with an error */
     uint64_t loads_overtaken; /* loaded, and not kept: a mutation won */
     uint64_t load_ns;         /* time spent in loads, summed */
-    uint64_t loads_running;   /* now */
+    uint64_t loads_running;   /* loaders that run now, hung ones too */
     uint64_t sets;
     uint64_t dels;
     uint64_t clears;

@@ -100,6 +100,7 @@ static kama_group *make_group(const kama_allocator *mem,
     atomic_init(&group->refs, 1);
     km_list_init(&group->queue);
     km_list_init(&group->loads);
+    km_list_init(&group->runners);
     km_histogram_init(&group->load_times);
     init_secrets(group, env->seed);
     return group;

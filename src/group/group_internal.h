@@ -59,11 +59,12 @@ struct kama_group {
     struct km_cond idle;
     bool closed;
     unsigned inside;
-    unsigned running;     /* loads that hold a slot */
-    unsigned queued;      /* loads that wait for one */
-    struct km_list queue; /* of these, first in, first out */
-    struct km_list loads; /* every load that has not ended */
-    unsigned load_count;  /* of these */
+    unsigned slots_taken;   /* by loads */
+    unsigned queued;        /* loads that wait for a slot */
+    struct km_list queue;   /* of these, first in, first out */
+    struct km_list loads;   /* every load that has not ended */
+    struct km_list runners; /* every load whose loader is on a thread */
+    unsigned working;       /* loads that are RUNNING or PENDING */
 };
 
 static inline struct km_pool *km_group_pool(kama_group *group)

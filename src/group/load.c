@@ -79,6 +79,7 @@ struct km_load *km_load_new(kama_group *group, kama_bytes key, uint64_t hash,
     atomic_init(&load->refs, 1);
     km_list_init(&load->in_loads);
     km_list_init(&load->in_queue);
+    km_list_init(&load->in_runners);
     load->key_len = key.len;
     memcpy(load->key, key.data, key.len);
     km_group_ref(group);

@@ -11,10 +11,25 @@
  * References: the one who runs it (from new until the loader has returned, or
  * until it was taken out of the queue), a deferred result, the armed timer,
  * and who ends it from outside. The last one frees it.
- * Slots: at most loader_concurrency loads at a time, the others queue. A load
- * on a thread of the pool holds its slot until the loader has returned, also
- * after a timeout: the slot stands for the thread. A deferred one, which holds
- * no thread, gives it back when it ends.
+ * Slots: at most loader_concurrency loaders run at a time, the other loads
+ * queue. A load holds its slot until its loader has returned, even when all its
+ * callers have been told KAMA_ERR_TIMEOUT long before: the origin is still busy
+ * with it. A deferred load, whose loader has returned, gives the slot back when
+ * it is finished or its time is over.
+ *
+ * Stages of a load, as the queue sees them (all under the group's lock):
+ *
+ *   NEW --> QUEUED --> ADMITTED --> RUNNING --> PENDING --> OVER
+ *    |                  ^   |        |                       ^
+ *    +------------------+   +--------+-----------------------+
+ *
+ *   QUEUED    it waits for a slot
+ *   ADMITTED  it has a slot, and its thread is about to call the loader
+ *   RUNNING   the loader is on a thread; the load may have ended already
+ *   PENDING   the loader has returned KAMA_DEFERRED
+ *   OVER      no loader runs, and the slot has been given back
+ *
+ * A load that ends while it is QUEUED, ADMITTED or PENDING is OVER at once.
  * Thread-safety: any thread.
  */
 #pragma once
@@ -23,6 +38,15 @@
 #include "group/group_internal.h"
 
 struct km_load;
+
+enum km_load_stage {
+    KM_LOAD_NEW,
+    KM_LOAD_QUEUED,
+    KM_LOAD_ADMITTED,
+    KM_LOAD_RUNNING,
+    KM_LOAD_PENDING,
+    KM_LOAD_OVER
+};
 
 /* How long the group may keep an answer. */
 struct km_load_keep {
@@ -65,7 +89,7 @@ struct km_load {
     struct kama_sink sink;
     struct kama_deferred deferred;
     kama_load request;
-    bool was_deferred; /* kama_load_defer was called */
+    bool was_deferred; /* kama_load_defer was called; the loader's thread */
     atomic_bool timer_armed;
     struct km_timer timer;
     struct km_job job;
@@ -73,14 +97,15 @@ struct km_load {
     struct km_load_result result; /* once it has ended */
     char sentence[KM_ERROR_BYTES_MAX];
 
-    struct km_list in_loads; /* this and below: the group's lock */
+    bool on_pool; /* it runs there; constant */
+
+    enum km_load_stage stage; /* this and below: the group's lock */
+    struct km_list in_loads;
     struct km_list in_queue;
+    struct km_list in_runners;
     struct km_cond *turn; /* of a caller that waits for a slot; else NULL */
-    bool queued;
-    bool has_slot;
-    bool on_pool;     /* it runs there; constant */
-    bool on_thread;   /* the loader is running */
-    uintptr_t runner; /* on this thread */
+    bool has_slot;        /* false for a load from inside a loader */
+    uintptr_t runner;     /* the thread of the loader, while it is RUNNING */
 
     size_t key_len;
     uint8_t key[];
@@ -177,7 +202,8 @@ KAMA_NODISCARD kama_status km_load_take_slot(struct km_load *load,
                                              bool *ret_queued);
 
 /* Waits for the slot of a queued load until deadline: KAMA_OK, TIMEOUT,
- * CANCELLED (it has ended). */
+ * CANCELLED (it has ended). The slot of a load that is then not run is given
+ * back by ending the load. */
 KAMA_NODISCARD kama_status km_load_await_slot(struct km_load *load,
                                               km_ns deadline);
 
@@ -185,15 +211,17 @@ KAMA_NODISCARD kama_status km_load_await_slot(struct km_load *load,
  * lock, before the load is registered: whoever ends it later finds it armed. */
 KAMA_NODISCARD kama_status km_load_arm(struct km_load *load);
 
-/* Gives the slot back, if there is one, and starts who is next. */
-void km_load_release_slot(struct km_load *load);
+/* The calling thread is about to call the loader: the load is RUNNING. false:
+ * it has ended meanwhile, and the loader must not be called. */
+KAMA_NODISCARD bool km_load_begin(struct km_load *load);
 
-/* Takes a load that has ended out of the lists; gives its slot back when no
- * thread of the pool runs it. */
+/* The loader has returned. The slot goes to the load that is next, unless this
+ * one was deferred and has not ended. */
+void km_load_returned(struct km_load *load);
+
+/* Takes a load that has ended out of the lists, and gives its slot back unless
+ * its loader is running. */
 void km_load_forget(struct km_load *load);
-
-/* The loader is running on the calling thread; or not any more. */
-void km_load_mark_running(struct km_load *load, bool running);
 
 /* Submits a load that has a slot to the pool. */
 KAMA_NODISCARD kama_status km_load_submit(struct km_load *load,

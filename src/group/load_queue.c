@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Slots for loads. A load is registered (in group->loads) from its start to
- * its end. It has a slot, or stands in the queue, or neither: a load from
- * inside a loader on the same thread has none, its thread holds one already.
+ * its end, and in group->runners while its loader is on a thread, which may be
+ * longer. A load from inside a loader on the same thread needs no slot when all
+ * are taken: its thread holds one already.
  */
 #include "group/load.h"
 
@@ -23,8 +24,8 @@ static bool nested_locked(const kama_group *group)
     uintptr_t self = km_flight_self();
     struct km_list *node;
     struct km_list *tmp;
-    KM_LIST_FOREACH(node, tmp, &group->loads) {
-        if (KM_CONTAINER_OF(node, struct km_load, in_loads)->runner == self) {
+    KM_LIST_FOREACH(node, tmp, &group->runners) {
+        if (KM_CONTAINER_OF(node, struct km_load, in_runners)->runner == self) {
             return true;
         }
     }
@@ -34,7 +35,7 @@ static bool nested_locked(const kama_group *group)
 static void give_slot_locked(struct km_load *load)
 {
     load->has_slot = true;
-    load->group->running++;
+    load->group->slots_taken++;
 }
 
 /* May the load be registered at all? */
@@ -54,7 +55,7 @@ static kama_status take_slot_locked(struct km_load *load, struct km_cond *turn,
                                     bool *ret_queued)
 {
     kama_group *group = load->group;
-    bool full = group->running >= group->config.loader_concurrency;
+    bool full = group->slots_taken >= group->config.loader_concurrency;
     bool queues = full && (turn == NULL || !nested_locked(group));
     if (queues && group->queued >= KM_LOADER_QUEUE_MAX) {
         return km_group_fail_key(
@@ -67,16 +68,16 @@ static kama_status take_slot_locked(struct km_load *load, struct km_cond *turn,
     if (st != KAMA_OK) {
         return st;
     }
+    load->stage = KM_LOAD_ADMITTED;
     if (!full) {
         give_slot_locked(load);
     } else if (queues) {
         load->turn = turn;
-        load->queued = true;
+        load->stage = KM_LOAD_QUEUED;
         group->queued++;
         km_list_push_back(&group->queue, &load->in_queue);
     }
     km_list_push_back(&group->loads, &load->in_loads);
-    group->load_count++;
     *ret_queued = queues;
     return KAMA_OK;
 }
@@ -96,8 +97,8 @@ kama_status km_load_take_slot(struct km_load *load, struct km_cond *turn,
 
 static void dequeue_locked(struct km_load *load)
 {
+    KM_ASSERT(load->stage == KM_LOAD_QUEUED);
     km_list_remove(&load->in_queue);
-    load->queued = false;
     load->group->queued--;
 }
 
@@ -110,13 +111,13 @@ static struct km_load *overdue_locked(const kama_group *group, km_ns now,
     struct km_list *tmp;
     KM_LIST_FOREACH(node, tmp, &group->loads) {
         struct km_load *load = KM_CONTAINER_OF(node, struct km_load, in_loads);
-        if (!load->has_slot) {
+        if (load->stage != KM_LOAD_RUNNING && load->stage != KM_LOAD_PENDING) {
             continue;
         }
         if (load->call.deadline > now) {
             *ret_at =
                 load->call.deadline < *ret_at ? load->call.deadline : *ret_at;
-        } else if (!load->on_thread && load->was_deferred) {
+        } else if (load->stage == KM_LOAD_PENDING) {
             return load;
         }
     }
@@ -154,15 +155,13 @@ kama_status km_load_await_slot(struct km_load *load, km_ns deadline)
     kama_group *group = load->group;
     km_mutex_lock(&group->lock);
     km_ns now = km_group_now(group);
-    while (load->queued && now < deadline) {
+    while (load->stage == KM_LOAD_QUEUED && now < deadline) {
         await_turn_locked(load, deadline, now);
         now = km_group_now(group);
     }
-    kama_status st = load->has_slot ? KAMA_OK : KAMA_ERR_CANCELLED;
-    if (load->queued) {
-        dequeue_locked(load);
-        st = KAMA_ERR_TIMEOUT;
-    }
+    kama_status st = load->stage == KM_LOAD_QUEUED     ? KAMA_ERR_TIMEOUT
+                     : load->stage == KM_LOAD_ADMITTED ? KAMA_OK
+                                                       : KAMA_ERR_CANCELLED;
     km_mutex_unlock(&group->lock);
     return st;
 }
@@ -174,11 +173,12 @@ static struct km_load *next_locked(kama_group *group)
 {
     struct km_list *node = km_list_first(&group->queue);
     if (node == NULL || group->closed ||
-        group->running >= group->config.loader_concurrency) {
+        group->slots_taken >= group->config.loader_concurrency) {
         return NULL;
     }
     struct km_load *next = KM_CONTAINER_OF(node, struct km_load, in_queue);
     dequeue_locked(next);
+    next->stage = KM_LOAD_ADMITTED;
     give_slot_locked(next);
     if (next->turn != NULL) {
         km_cond_signal(next->turn);
@@ -187,15 +187,23 @@ static struct km_load *next_locked(kama_group *group)
     return next;
 }
 
-static struct km_load *release_locked(struct km_load *load)
+/* The load is OVER; returns what next_locked does. */
+static struct km_load *finish_locked(struct km_load *load)
 {
+    kama_group *group = load->group;
+    KM_ASSERT(load->stage != KM_LOAD_OVER);
+    if (load->stage == KM_LOAD_RUNNING || load->stage == KM_LOAD_PENDING) {
+        KM_ASSERT(group->working > 0);
+        group->working--;
+    }
+    load->stage = KM_LOAD_OVER;
     if (!load->has_slot) {
         return NULL;
     }
-    KM_ASSERT(load->group->running > 0);
+    KM_ASSERT(group->slots_taken > 0);
     load->has_slot = false;
-    load->group->running--;
-    return next_locked(load->group);
+    group->slots_taken--;
+    return next_locked(group);
 }
 
 /* A queued load that got a slot goes to the pool; when the pool refuses it
@@ -208,7 +216,7 @@ static void submit_next(struct km_load *load)
             return;
         }
         km_mutex_lock(&group->lock);
-        struct km_load *next = release_locked(load);
+        struct km_load *next = finish_locked(load);
         km_mutex_unlock(&group->lock);
         km_load_fail(load, KAMA_ERR_OVERLOADED, km_last_error());
         km_load_unref(load);
@@ -217,12 +225,15 @@ static void submit_next(struct km_load *load)
     }
 }
 
-void km_load_release_slot(struct km_load *load)
+/* A load that has ended leaves the queue. Returns whether the runner's reference
+ * is the caller's to give back: no caller's thread waits for its turn. */
+static bool leave_queue_locked(struct km_load *load)
 {
-    km_mutex_lock(&load->group->lock);
-    struct km_load *next = release_locked(load);
-    km_mutex_unlock(&load->group->lock);
-    submit_next(next);
+    dequeue_locked(load);
+    if (load->turn != NULL) {
+        km_cond_signal(load->turn);
+    }
+    return load->turn == NULL;
 }
 
 void km_load_forget(struct km_load *load)
@@ -233,17 +244,12 @@ void km_load_forget(struct km_load *load)
     km_mutex_lock(&group->lock);
     if (registered_locked(load)) {
         km_list_remove(&load->in_loads);
-        group->load_count--;
     }
-    if (load->queued) {
-        dequeue_locked(load);
-        orphaned = load->turn == NULL;
-        if (load->turn != NULL) {
-            km_cond_signal(load->turn);
-        }
+    if (load->stage == KM_LOAD_QUEUED) {
+        orphaned = leave_queue_locked(load);
     }
-    if (!load->on_thread || !load->on_pool) {
-        next = release_locked(load);
+    if (load->stage != KM_LOAD_RUNNING && load->stage != KM_LOAD_OVER) {
+        next = finish_locked(load);
     }
     km_mutex_unlock(&group->lock);
     submit_next(next);
@@ -253,10 +259,38 @@ void km_load_forget(struct km_load *load)
     }
 }
 
-void km_load_mark_running(struct km_load *load, bool running)
+bool km_load_begin(struct km_load *load)
 {
-    km_mutex_lock(&load->group->lock);
-    load->on_thread = running;
-    load->runner = running ? km_flight_self() : 0;
-    km_mutex_unlock(&load->group->lock);
+    kama_group *group = load->group;
+    km_mutex_lock(&group->lock);
+    bool begins = load->stage == KM_LOAD_ADMITTED &&
+                  !km_flight_ended(&group->flight, &load->call);
+    if (begins) {
+        load->stage = KM_LOAD_RUNNING;
+        load->runner = km_flight_self();
+        km_list_push_back(&group->runners, &load->in_runners);
+        group->working++;
+    }
+    km_mutex_unlock(&group->lock);
+    return begins;
+}
+
+/*
+ * Whether the load has ended is asked under the group's lock: who ends a
+ * deferred load later takes that lock in km_load_forget, and finds it PENDING.
+ */
+void km_load_returned(struct km_load *load)
+{
+    kama_group *group = load->group;
+    struct km_load *next = NULL;
+    km_mutex_lock(&group->lock);
+    km_list_remove(&load->in_runners);
+    load->runner = 0;
+    if (km_flight_ended(&group->flight, &load->call)) {
+        next = finish_locked(load);
+    } else {
+        load->stage = KM_LOAD_PENDING;
+    }
+    km_mutex_unlock(&group->lock);
+    submit_next(next);
 }

@@ -35,23 +35,20 @@ static void complete_from_sink(struct km_load *load, kama_status st)
     km_load_complete(load, &answer);
 }
 
+/* Calls the loader, unless the load has ended while it waited for its turn. */
 static void run(struct km_load *load)
 {
     struct km_flight *flight = &load->group->flight;
-    kama_status st = KAMA_OK;
-    km_load_mark_running(load, true);
+    if (!km_load_begin(load)) {
+        return;
+    }
     km_flight_lead(flight, &load->call, km_flight_self());
-    if (!km_flight_ended(flight, &load->call)) {
-        st = call_loader(load);
-        km_flight_lead(flight, &load->call, 0);
-        if (st != KAMA_DEFERRED || !load->was_deferred) {
-            complete_from_sink(load, st);
-        }
+    kama_status st = call_loader(load);
+    km_flight_lead(flight, &load->call, 0);
+    if (st != KAMA_DEFERRED || !load->was_deferred) {
+        complete_from_sink(load, st);
     }
-    km_load_mark_running(load, false);
-    if (km_flight_ended(flight, &load->call)) {
-        km_load_release_slot(load);
-    }
+    km_load_returned(load);
 }
 
 static void run_job(struct km_job *job)
@@ -82,7 +79,6 @@ kama_status km_load_start(struct km_load *load, struct km_pool *pool)
         st = km_load_submit(load, pool);
     }
     if (st != KAMA_OK) {
-        km_load_release_slot(load);
         km_load_unref(load);
         km_group_leave(group);
     }
@@ -109,7 +105,6 @@ kama_status km_load_run_here(struct km_load *load, km_ns deadline)
     } else {
         km_load_fail(
             load, own && st == KAMA_ERR_TIMEOUT ? KAMA_ERR_TRY_AGAIN : st, "");
-        km_load_release_slot(load);
     }
     km_cond_fini(&turn);
     km_load_unref(load);

@@ -5,7 +5,7 @@
 static uint64_t loads_running(kama_group *group)
 {
     km_mutex_lock(&group->lock);
-    uint64_t n = group->load_count - group->queued;
+    uint64_t n = group->working;
     km_mutex_unlock(&group->lock);
     return n;
 }

@@ -17,6 +17,7 @@ COMMON = """
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #ifndef ABI
 #define ABI KAMA_LOADER_ABI_VERSION
 #endif
@@ -83,6 +84,7 @@ static kama_status load(void *loader, const kama_load *req, kama_sink *out)
     }
     if (strcmp(key, "busy") == 0) { return KAMA_ERR_OVERLOADED; }
     if (strcmp(key, "refused") == 0) { return KAMA_ERR_INVALID; }
+    while (strcmp(key, "hang") == 0) { pause(); }
     host->sink_error(out, "the sentence of the plug-in");
     return KAMA_ERR_NO_GROUP;
 }
@@ -203,6 +205,21 @@ class Plugins(unittest.TestCase):
             for key in (b"miss", b"absent"):
                 self.assertEqual(client.error(key, "g")[0], "KAMA_MISS")
             self.assertEqual(client.stats("g").loads, loads + 1)
+
+    def test_a_load_that_hangs_past_its_time(self):
+        """It counts as running, holds its slot, and not the daemon's end."""
+        with Daemon("--loader-path", self.folder.path, "--group",
+                    "g:loader=good:x,loader_timeout=200ms,"
+                    "loader_concurrency=1") as node, \
+                Client(node) as client:
+            self.assertEqual(client.error(b"hang", "g")[0],
+                             "KAMA_ERR_TIMEOUT")
+            self.assertEqual(client.stats("g").loads_running, 1)
+            self.assertEqual(client.error(b"set", "g")[0], "KAMA_ERR_TIMEOUT")
+            self.assertEqual(client.stats("g").loads, 1)
+            node.signal()
+            self.assertEqual(node.wait(10), 0)
+            node.wait_line("loads are abandoned")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slots: loader_concurrency is how many loaders run at a time, also when their
+ * callers have left, and loads_running counts those that run.
+ */
+#include "group/group_fixture.h"
+#include "group/group_internal.h"
+
+enum { LIMIT = 2, OTHERS = 10 };
+
+/* LIMIT loaders hang at the gate, past their time. */
+static struct fixture *hung_new(struct caller leaders[LIMIT])
+{
+    static const char *const keys[LIMIT] = {"hung 0", "hung 1"};
+    struct fixture *f = fixture_new();
+    f->options.loader_concurrency = LIMIT;
+    f->options.loader_timeout_ms = 60;
+    f->options.async_threads = LIMIT;
+    fixture_open(f);
+    gate_set(&f->script.gate, false);
+    for (int i = 0; i < LIMIT; i++) {
+        caller_start(&leaders[i], f->group, keys[i], 0);
+    }
+    gate_await(&f->script.gate, LIMIT);
+    return f;
+}
+
+/* Other callers wait for a slot, and are told when their time is over; no
+ * loader is called meanwhile. */
+static void crowd_times_out(struct fixture *f)
+{
+    struct caller others[OTHERS];
+    char keys[OTHERS][24];
+    int64_t from = now_ms();
+    AWAIT(now_ms() > from + 70); /* the time of the loaders is over */
+    for (int i = 0; i < OTHERS; i++) {
+        (void)snprintf(keys[i], sizeof keys[i], "other %d", i);
+        caller_start(&others[i], f->group, keys[i], 0);
+    }
+    for (int i = 0; i < OTHERS; i++) {
+        assert_int_equal(caller_join(&others[i]), KAMA_ERR_TIMEOUT);
+    }
+    assert_int_equal(atomic_load(&f->script.calls), LIMIT);
+    assert_int_equal(stats(f).loads_running, LIMIT);
+}
+
+/* The slots are free again when the loaders have returned. */
+static void let_go(struct fixture *f)
+{
+    gate_set(&f->script.gate, true);
+    AWAIT(stats(f).loads_running == 0);
+    assert_int_equal(get_text(f->group, "k", NULL, "value of k"), KAMA_OK);
+}
+
+static void test_a_hung_loader_keeps_its_slot(void **state)
+{
+    struct caller leaders[LIMIT];
+    struct fixture *f = hung_new(leaders);
+    (void)state;
+    crowd_times_out(f);
+    let_go(f);
+    for (int i = 0; i < LIMIT; i++) {
+        assert_int_equal(caller_join(&leaders[i]), KAMA_ERR_TIMEOUT);
+    }
+    fixture_free(f);
+}
+
+/* The same when the loads run on the group's pool: there even the leading
+ * callers have left. */
+static void start_pool(struct fixture *f)
+{
+    struct km_pool *pool;
+    assert_int_equal(km_group_need_pool(f->group, &pool), KAMA_OK);
+}
+
+static void test_a_hung_loader_on_the_pool_keeps_its_slot(void **state)
+{
+    struct caller leaders[LIMIT];
+    struct fixture *f = fixture_new();
+    (void)state;
+    f->options.loader_concurrency = LIMIT;
+    f->options.loader_timeout_ms = 60;
+    f->options.async_threads = LIMIT;
+    fixture_open(f);
+    start_pool(f);
+    gate_set(&f->script.gate, false);
+    caller_start(&leaders[0], f->group, "hung 0", 0);
+    caller_start(&leaders[1], f->group, "hung 1", 0);
+    gate_await(&f->script.gate, LIMIT);
+    for (int i = 0; i < LIMIT; i++) {
+        assert_int_equal(caller_join(&leaders[i]), KAMA_ERR_TIMEOUT);
+    }
+    crowd_times_out(f);
+    let_go(f);
+    fixture_free(f);
+}
+
+/* A deferred load runs until it is finished, or until its time is over. */
+static void test_a_deferred_load_runs_until_its_finish(void **state)
+{
+    struct fixture *f = fixture_new();
+    struct caller caller;
+    (void)state;
+    f->options.loader_concurrency = 1;
+    fixture_open(f);
+    f->script.defer = true;
+    caller_start(&caller, f->group, "k", 0);
+    AWAIT(atomic_load(&f->script.deferred) != NULL);
+    assert_int_equal(stats(f).loads_running, 1);
+    kama_load_finish(atomic_load(&f->script.deferred), KAMA_OK, KAMA_STR("v"),
+                     NULL);
+    assert_int_equal(caller_join(&caller), KAMA_OK);
+    assert_int_equal(stats(f).loads_running, 0);
+    f->script.defer = false;
+    assert_int_equal(get_text(f->group, "l", NULL, "value of l"), KAMA_OK);
+    fixture_free(f);
+}
+
+static void test_a_deferred_load_runs_until_its_timeout(void **state)
+{
+    struct fixture *f = fixture_new();
+    struct caller caller;
+    (void)state;
+    f->options.loader_concurrency = 1;
+    f->options.loader_timeout_ms = 30;
+    fixture_open(f);
+    f->script.defer = true;
+    caller_start(&caller, f->group, "k", 60000);
+    assert_int_equal(caller_join(&caller), KAMA_ERR_TIMEOUT);
+    AWAIT(stats(f).loads_running == 0);
+    kama_load_finish(atomic_load(&f->script.deferred), KAMA_OK, KAMA_STR("v"),
+                     NULL);
+    assert_int_equal(stats(f).loads_running, 0);
+    fixture_free(f);
+}
+
+/* A loader past its time still holds the slot that its nested gets share. */
+static struct fixture *nesting;
+
+static kama_status load_inner(void *arg, const kama_load *req, kama_sink *out)
+{
+    kama_value *value;
+    (void)arg;
+    if (req->key.len == 1) {
+        return kama_sink_set(out, KAMA_STR("inner"), NULL);
+    }
+    AWAIT(stats(nesting).loads_failed == 1); /* this load has timed out */
+    kama_status st = kama_get(nesting->group, KAMA_STR("i"), NULL, &value);
+    if (st == KAMA_OK) {
+        kama_value_unref(value);
+        st = kama_sink_set(out, KAMA_STR("outer"), NULL);
+    }
+    return st;
+}
+
+static void test_a_loader_past_its_time_may_get_others(void **state)
+{
+    struct fixture *f = fixture_new();
+    struct caller outer, waiter;
+    (void)state;
+    nesting = f;
+    f->options.loader = load_inner;
+    f->options.loader_concurrency = 1;
+    f->options.loader_timeout_ms = 100;
+    fixture_open(f);
+    caller_start(&outer, f->group, "outer", 0);
+    AWAIT(stats(f).loads_running == 1);
+    caller_start(&waiter, f->group, "outer", 60000);
+    assert_int_equal(caller_join(&waiter), KAMA_ERR_TIMEOUT);
+    assert_int_equal(caller_join(&outer), KAMA_ERR_TIMEOUT);
+    assert_int_equal(get_text(f->group, "i", NULL, "inner"), KAMA_OK);
+    assert_int_equal(stats(f).loads, 2);
+    fixture_free(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_hung_loader_keeps_its_slot),
+        cmocka_unit_test(test_a_hung_loader_on_the_pool_keeps_its_slot),
+        cmocka_unit_test(test_a_deferred_load_runs_until_its_finish),
+        cmocka_unit_test(test_a_deferred_load_runs_until_its_timeout),
+        cmocka_unit_test(test_a_loader_past_its_time_may_get_others),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
