@@ -184,7 +184,16 @@ enum {
 /* Never expires; as a ttl_ms, distinct from 0, "as the group says". */
 #define KAMA_TTL_FOREVER ((int64_t)-1)
 
-/* What a call brings along. NULL means all defaults. */
+/*
+ * What a call brings along. NULL means all defaults.
+ *
+ * deadline_ms bounds how long the caller waits: afterwards its get answers
+ * KAMA_ERR_TIMEOUT, and no load is started for it any more. It cannot interrupt
+ * a loader that runs on the caller's own thread, which happens in a group
+ * without a pool. Such a loader is told the smaller of its own time and the
+ * caller's. When it fails after the caller's time, a waiter with more time loads
+ * anew instead of receiving the failure; a value that comes late is everybody's.
+ */
 typedef struct kama_ctx {
     uint32_t struct_size;
     uint32_t flags;      /* KAMA_NO_LOAD, KAMA_LOCAL_ONLY */
@@ -203,13 +212,15 @@ static inline void kama_ctx_init(kama_ctx *ctx)
 /* -- loaders ------------------------------------------------------------ */
 
 /* One load. Valid until the loader returns, or until kama_load_finish
- * returns when the load was deferred. */
+ * returns when the load was deferred. deadline_ms is what is left of the group's
+ * loader_timeout_ms; where the loader runs on its caller's thread, it is what the
+ * caller has left when that is less. */
 typedef struct kama_load {
     uint32_t struct_size;
     uint32_t reserved;
     kama_bytes group;    /* the group's name */
     kama_bytes key;      /* what to load */
-    int64_t deadline_ms; /* what is left of the loader's time, at the start */
+    int64_t deadline_ms; /* how long the loader may take, from now on */
 } kama_load;
 
 /* Where the loader puts the value. Valid until the loader returns. */

@@ -186,11 +186,13 @@ enum km_flight_role km_flight_join(struct km_flight *flight, uint64_t hash,
 {
     struct km_flight_shard *shard = shard_of(flight, hash);
     enum km_flight_role role = KM_FLIGHT_NOBODY;
-    if (waiter != NULL) {
-        waiter->call = NULL;
+    if (waiter != NULL && waiter->hash != hash) {
         waiter->hash = hash;
     }
     km_mutex_lock(&shard->mutex);
+    if (waiter != NULL) {
+        waiter->call = NULL;
+    }
     struct km_flight_call *call = find_call(flight, shard, hash, key);
     if (call != NULL) {
         role = follow(flight, call, waiter, ret_status);

@@ -47,11 +47,12 @@ struct km_flight_call {
     struct km_flight_call *next;
 };
 
-/* One who waits. wake is set before join. */
+/* One who waits. wake and deadline are set before join. */
 struct km_flight_waiter {
     /* The call has ended; runs without a lock, on the thread that ended it.
      * The waiter's memory may go from here on. */
     void (*wake)(struct km_flight_waiter *waiter, struct km_flight_call *call);
+    km_ns deadline; /* when its caller gives up; 0: never */
     /* ---- the engine's ---- */
     struct km_list node;
     struct km_flight_call *call; /* NULL: not parked */

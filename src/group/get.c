@@ -25,7 +25,8 @@ struct get {
     uint64_t hash;
     const struct km_group_call *call;
     struct km_pool *pool;
-    bool counted; /* as a miss, once */
+    bool is_miss; /* counted as one */
+    bool is_coalesced;
     struct get_waiter waiter;
 };
 
@@ -49,9 +50,19 @@ static void get_wake(struct km_flight_waiter *waiter,
 
 static void count_miss(struct get *get)
 {
-    if (!get->counted) {
-        get->counted = true;
+    if (!get->is_miss) {
+        get->is_miss = true;
         km_group_count(get->group, KM_GROUP_MISSES);
+    }
+}
+
+/* The get waits for another's load. */
+static void count_coalesced(struct get *get)
+{
+    count_miss(get);
+    if (!get->is_coalesced) {
+        get->is_coalesced = true;
+        km_group_count(get->group, KM_GROUP_COALESCED);
     }
 }
 
@@ -112,14 +123,16 @@ static kama_status lead_here(struct get *get, struct km_load *load,
                              kama_value **ret_value)
 {
     struct km_flight *flight = &get->group->flight;
-    kama_status st = km_load_run_here(load, get->call->deadline);
-    if (st == KAMA_ERR_TIMEOUT) {
-        return timed_out(get);
-    }
+    km_load_run_here(load, get->call->deadline);
     if (km_flight_attach(flight, &load->call, &get->waiter.sync.waiter)) {
         return await(get, ret_value);
     }
+    if (atomic_load(&load->started_at) == 0 &&
+        load->result.verdict == KM_LOAD_LEADER_LATE) {
+        return timed_out(get);
+    }
     copy_result(&get->waiter, load);
+    get->waiter.result.verdict = KM_LOAD_FOR_ALL; /* the leader's own answer */
     return answer(get, ret_value);
 }
 
@@ -163,8 +176,7 @@ static kama_status start(struct get *get, kama_value **ret_value)
     if (role != KM_FLIGHT_PARKED) {
         return (int)st < 0 ? km_group_fail_join(group, st, get->key.key) : st;
     }
-    count_miss(get);
-    km_group_count(group, KM_GROUP_COALESCED);
+    count_coalesced(get);
     return await(get, ret_value);
 }
 
@@ -174,21 +186,25 @@ static kama_status join(struct get *get, kama_value **ret_value)
     bool inside = get->pool != NULL && km_pool_is_inside(get->pool);
     kama_status st = KAMA_ERR_WOULD_DEADLOCK;
     get->key.now = km_group_now(group);
+    if (get->key.now >= get->call->deadline) {
+        count_miss(get);
+        return timed_out(get);
+    }
     enum km_flight_role role =
         km_flight_join(&group->flight, get->hash, &get->key,
                        inside ? NULL : &get->waiter.sync.waiter, NULL, &st);
     if (role == KM_FLIGHT_NOBODY && !inside) {
         return start(get, ret_value);
     }
-    count_miss(get);
     if (role == KM_FLIGHT_PARKED) {
-        km_group_count(group, KM_GROUP_COALESCED);
+        count_coalesced(get);
         return await(get, ret_value);
     }
+    count_miss(get);
     return km_group_fail_join(group, st, get->key.key);
 }
 
-/* Again, when the one who stood in line for a slot gave up. */
+/* Joins again as long as only the caller that led the load was late. */
 static kama_status join_until_answered(struct get *get, kama_value **ret_value)
 {
     kama_status st;
@@ -196,9 +212,11 @@ static kama_status join_until_answered(struct get *get, kama_value **ret_value)
         if (!km_flight_sync_init(&get->waiter.sync, get_wake)) {
             return km_fail(KAMA_ERR_NO_MEMORY, "no resources to wait");
         }
+        get->waiter.sync.waiter.deadline = get->call->deadline;
+        get->waiter.result.verdict = KM_LOAD_FOR_ALL;
         st = join(get, ret_value);
         km_flight_sync_fini(&get->waiter.sync);
-    } while (st == KAMA_ERR_TRY_AGAIN);
+    } while (get->waiter.result.verdict == KM_LOAD_LEADER_LATE);
     return st;
 }
 

@@ -25,6 +25,38 @@ static void disarm(struct km_get_op *op)
     }
 }
 
+/* Whether a join is the op's first: each get is counted once. */
+enum op_try { OP_FIRST, OP_AGAIN };
+
+static kama_status op_join(struct km_get_op *op, kama_bytes key, uint64_t hash,
+                           enum op_try which, kama_value **ret_value);
+
+static kama_status op_late(const struct km_get_op *op, kama_bytes key)
+{
+    return km_group_fail_key(
+        op->group, KAMA_ERR_TIMEOUT, key,
+        "no answer within the caller's deadline of %" PRId64 " ms",
+        op->deadline_ms);
+}
+
+/* Joins again: the load has failed because the caller that led it was late. */
+static void op_again(struct km_get_op *op, struct km_load *load)
+{
+    kama_group *group = op->group;
+    kama_bytes key = km_load_key_bytes(load);
+    kama_value *value = NULL;
+    kama_status st;
+    if (!km_group_enter(group)) {
+        op->done(op, KAMA_ERR_CANCELLED, NULL, "the group is closed");
+        return;
+    }
+    st = op_join(op, key, load->call.hash, OP_AGAIN, &value);
+    if (st != KAMA_DEFERRED) {
+        op->done(op, st, value, (int)st < 0 ? km_last_error() : "");
+    }
+    km_group_leave(group);
+}
+
 static void op_wake(struct km_flight_waiter *waiter,
                     struct km_flight_call *call)
 {
@@ -34,9 +66,8 @@ static void op_wake(struct km_flight_waiter *waiter,
     disarm(op);
     if (st == KAMA_OK) {
         op->done(op, st, kama_value_ref(load->result.value), "");
-    } else if (st == KAMA_ERR_TRY_AGAIN) {
-        op->done(op, KAMA_ERR_OVERLOADED, NULL,
-                 "the load waited for a slot until its caller gave up");
+    } else if (load->result.verdict == KM_LOAD_LEADER_LATE) {
+        op_again(op, load);
     } else {
         op->done(op, st, NULL, load->sentence);
     }
@@ -48,17 +79,12 @@ static void op_fire(struct km_timer *timer)
     struct km_get_op *op = KM_CONTAINER_OF(timer, struct km_get_op, timer);
     struct km_flight *flight = &op->group->flight;
     struct km_flight_call *call = km_flight_call_of(flight, &op->waiter);
-    char sentence[KM_ERROR_BYTES_MAX];
     if (call == NULL) {
         return;
     }
     if (km_flight_leave(flight, &op->waiter)) {
-        struct km_load *load = km_load_of(call);
-        km_group_sentence(
-            op->group, kama_bytes_make(load->key, load->key_len), sentence,
-            "no answer within the caller's deadline of %" PRId64 " ms",
-            op->deadline_ms);
-        op->done(op, KAMA_ERR_TIMEOUT, NULL, sentence);
+        kama_status st = op_late(op, km_load_key_bytes(km_load_of(call)));
+        op->done(op, st, NULL, km_last_error());
     }
     km_load_unref(km_load_of(call));
 }
@@ -71,8 +97,8 @@ kama_status km_get_op_park(struct km_load *load,
         return KAMA_OK;
     }
     struct km_get_op *op = op_of(waiter);
-    km_ns at =
-        op->deadline < load->call.deadline ? op->deadline : load->call.deadline;
+    km_ns at = waiter->deadline < load->call.deadline ? waiter->deadline
+                                                      : load->call.deadline;
     if (at == load->call.deadline && load->on_pool) {
         return KAMA_OK;
     }
@@ -100,8 +126,36 @@ static kama_status op_lead(struct km_get_op *op, struct km_load *load)
     return left ? km_fail(st, "%s", sentence) : KAMA_DEFERRED;
 }
 
+static void op_count(kama_group *group, enum op_try which,
+                     enum km_flight_role role)
+{
+    if (which == OP_AGAIN) {
+        return;
+    }
+    km_group_count(group, KM_GROUP_MISSES);
+    if (role == KM_FLIGHT_PARKED) {
+        km_group_count(group, KM_GROUP_COALESCED);
+    }
+}
+
+/* Neither leads nor waits: the status is the answer. */
+static kama_status op_answer(struct km_get_op *op, struct km_load *load,
+                             kama_status status, kama_value **ret_value)
+{
+    disarm(op);
+    if (status == KAMA_OK) {
+        *ret_value = kama_value_ref(load->result.value);
+    } else if ((int)status < 0) {
+        (void)km_group_fail_join(op->group, status, km_load_key_bytes(load));
+    }
+    return status;
+}
+
+/* Nobody works on the key: starts a load. The op is not touched once it is
+ * parked on another's load, because it may be answered already. */
 static kama_status op_start(struct km_get_op *op, const struct km_load_key *key,
-                            uint64_t hash, kama_value **ret_value)
+                            uint64_t hash, enum op_try which,
+                            kama_value **ret_value)
 {
     kama_group *group = op->group;
     kama_status st = KAMA_ERR_NO_MEMORY;
@@ -113,21 +167,15 @@ static kama_status op_start(struct km_get_op *op, const struct km_load_key *key,
     enum km_flight_role role = km_flight_join(&group->flight, hash, key,
                                               &op->waiter, &load->call, &st);
     if (role == KM_FLIGHT_LEADS) {
-        km_group_count(group, KM_GROUP_MISSES);
+        op_count(group, which, role);
         st = op_lead(op, load);
     } else {
         km_load_unref(load);
         if (role == KM_FLIGHT_PARKED) {
-            km_group_count(group, KM_GROUP_MISSES);
-            km_group_count(group, KM_GROUP_COALESCED);
+            op_count(group, which, role);
             st = KAMA_DEFERRED;
         } else {
-            disarm(op);
-            if (st == KAMA_OK) {
-                *ret_value = kama_value_ref(load->result.value);
-            } else if ((int)st < 0) {
-                (void)km_group_fail_join(group, st, key->key);
-            }
+            st = op_answer(op, load, st, ret_value);
         }
     }
     km_load_unref(load);
@@ -135,7 +183,7 @@ static kama_status op_start(struct km_get_op *op, const struct km_load_key *key,
 }
 
 static kama_status op_join(struct km_get_op *op, kama_bytes key, uint64_t hash,
-                           int64_t deadline_ms, kama_value **ret_value)
+                           enum op_try which, kama_value **ret_value)
 {
     kama_group *group = op->group;
     struct km_load_key wanted = {key, km_group_now(group)};
@@ -143,21 +191,38 @@ static kama_status op_join(struct km_get_op *op, kama_bytes key, uint64_t hash,
     op->timed = false;
     op->timer.at = 0;
     km_list_init(&op->timer.node);
-    op->timer.fire = op_fire;
-    op->waiter.wake = op_wake;
-    op->deadline_ms = deadline_ms;
-    op->deadline = km_ns_after_ms(wanted.now, deadline_ms);
+    if (wanted.now >= op->waiter.deadline) {
+        op_count(group, which, KM_FLIGHT_ANSWER);
+        return op_late(op, key);
+    }
     enum km_flight_role role =
         km_flight_join(&group->flight, hash, &wanted, &op->waiter, NULL, &st);
     if (role == KM_FLIGHT_NOBODY) {
-        return op_start(op, &wanted, hash, ret_value);
+        return op_start(op, &wanted, hash, which, ret_value);
     }
-    km_group_count(group, KM_GROUP_MISSES);
-    if (role == KM_FLIGHT_PARKED) {
-        km_group_count(group, KM_GROUP_COALESCED);
-        return KAMA_DEFERRED;
+    op_count(group, which, role);
+    return role == KM_FLIGHT_PARKED ? KAMA_DEFERRED
+                                    : km_group_fail_join(group, st, key);
+}
+
+kama_status km_group_get_park(kama_group *group, struct km_get_op *op,
+                              kama_bytes key, uint64_t hash,
+                              const struct km_group_call *call,
+                              kama_value **ret_value)
+{
+    KM_ASSERT(km_group_pool(group) != NULL);
+    if (!km_group_enter(group)) {
+        return km_fail(KAMA_ERR_CLOSED, "the group is closed");
     }
-    return km_group_fail_join(group, st, key);
+    op->group = group;
+    op->timer.fire = op_fire;
+    op->waiter.wake = op_wake;
+    op->waiter.hash = hash;
+    op->waiter.deadline = call->deadline;
+    op->deadline_ms = call->deadline_ms;
+    kama_status st = op_join(op, key, hash, OP_FIRST, ret_value);
+    km_group_leave(group);
+    return st;
 }
 
 kama_status km_group_get_start(kama_group *group, struct km_get_op *op,
@@ -165,29 +230,16 @@ kama_status km_group_get_start(kama_group *group, struct km_get_op *op,
                                kama_value **ret_value)
 {
     struct km_group_call call;
-    kama_status st = km_group_check_key(key);
+    uint64_t hash;
+    kama_status st = km_group_call_init(group, ctx, &call);
     if (st == KAMA_OK) {
-        st = km_group_call_init(group, ctx, &call);
+        st = km_group_look_up(group, key, &call, &hash, ret_value);
     }
-    if (st != KAMA_OK) {
+    if (st != KAMA_DEFERRED) {
         return st;
     }
-    uint64_t hash = km_store_hash(group->store, key);
-    st = km_store_get(group->store, hash, key, ret_value);
-    if (st != KAMA_WOULD_LOAD) {
-        return st;
-    }
-    if (group->config.loader == NULL || (call.flags & KAMA_NO_LOAD) != 0) {
-        return km_group_absent(group);
-    }
-    KM_ASSERT(km_group_pool(group) != NULL);
-    if (!km_group_enter(group)) {
-        return km_fail(KAMA_ERR_CLOSED, "the group is closed");
-    }
-    op->group = group;
-    st = op_join(op, key, hash, call.deadline_ms, ret_value);
-    km_group_leave(group);
-    return st;
+    km_group_call_begin(group, &call);
+    return km_group_get_park(group, op, key, hash, &call, ret_value);
 }
 
 bool km_group_get_cancel(struct km_get_op *op)

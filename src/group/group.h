@@ -59,8 +59,7 @@ struct km_get_op {
     struct km_flight_waiter waiter;
     struct km_timer timer; /* armed only when earlier than the flight's */
     kama_group *group;
-    km_ns deadline;
-    int64_t deadline_ms; /* the same, as the caller said it */
+    int64_t deadline_ms; /* of the caller; waiter.deadline is the time */
     bool timed;          /* timer was armed */
 };
 

@@ -91,6 +91,26 @@ void km_group_call_begin(const kama_group *group, struct km_group_call *call)
     call->deadline = km_ns_after_ms(km_group_now(group), call->deadline_ms);
 }
 
+kama_status km_group_look_up(kama_group *group, kama_bytes key,
+                             const struct km_group_call *call,
+                             uint64_t *ret_hash, kama_value **ret_value)
+{
+    kama_status st = km_group_check_key(key);
+    if (st != KAMA_OK) {
+        return st;
+    }
+    uint64_t hash = km_store_hash(group->store, key);
+    st = km_store_get(group->store, hash, key, ret_value);
+    if (st != KAMA_WOULD_LOAD) {
+        return st;
+    }
+    if (group->config.loader == NULL || (call->flags & KAMA_NO_LOAD) != 0) {
+        return km_group_absent(group);
+    }
+    *ret_hash = hash;
+    return KAMA_DEFERRED;
+}
+
 kama_status km_group_absent(kama_group *group)
 {
     km_group_count(group, KM_GROUP_MISSES);

@@ -127,10 +127,26 @@ KAMA_NODISCARD kama_status km_group_check_value(const kama_group *group,
  * the miss. */
 kama_status km_group_absent(kama_group *group);
 
+/* Looks into memory only, as every get does first. KAMA_DEFERRED: the key is not
+ * there and is to be loaded; anything else is the answer, and is counted.
+ * *ret_hash is written with KAMA_DEFERRED. */
+KAMA_NODISCARD kama_status km_group_look_up(kama_group *group, kama_bytes key,
+                                            const struct km_group_call *call,
+                                            uint64_t *ret_hash,
+                                            kama_value **ret_value);
+
 /* kama_get of a key that the store did not have; call has begun. */
 kama_status km_group_get_slow(kama_group *group, kama_bytes key, uint64_t hash,
                               const struct km_group_call *call,
                               kama_value **ret_value);
+
+/* km_group_get_start of a key that the store did not have; call has begun. */
+struct km_get_op;
+KAMA_NODISCARD kama_status km_group_get_park(kama_group *group,
+                                             struct km_get_op *op,
+                                             kama_bytes key, uint64_t hash,
+                                             const struct km_group_call *call,
+                                             kama_value **ret_value);
 
 /* Checks options, which may be of an older or newer size. name is borrowed
  * from them. Errors: KAMA_ERR_INVALID, KAMA_ERR_TOO_LARGE. */

@@ -72,6 +72,7 @@ struct km_load *km_load_new(kama_group *group, kama_bytes key, uint64_t hash,
     load->call.deadline = km_ns_after_ms(now, group->config.loader_timeout_ms);
     load->call.leader = on_pool ? 0 : km_flight_self();
     load->call.leader_parks = on_pool;
+    load->loader_deadline = load->call.deadline;
     load->on_pool = on_pool;
     load->group = group;
     load->sink.load = load;
@@ -134,6 +135,7 @@ static void settle(struct km_flight_call *call, void *arg)
         km_group_count(load->group, KM_GROUP_OVERTAKEN);
     }
     load->result.status = s->status;
+    load->result.verdict = s->verdict;
     load->result.value = s->value == NULL ? NULL : kama_value_ref(s->value);
     (void)km_text_printf(load->sentence, sizeof load->sentence, "%s",
                          s->sentence);

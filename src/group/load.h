@@ -19,10 +19,11 @@
  *
  * Stages of a load, as the queue sees them (all under the group's lock):
  *
- *   NEW --> QUEUED --> ADMITTED --> RUNNING --> PENDING --> OVER
+ *   NEW <-> QUEUED --> ADMITTED --> RUNNING --> PENDING --> OVER
  *    |                  ^   |        |                       ^
  *    +------------------+   +--------+-----------------------+
  *
+ *   NEW       it has not asked for a slot, or has given up waiting for one
  *   QUEUED    it waits for a slot
  *   ADMITTED  it has a slot, and its thread is about to call the loader
  *   RUNNING   the loader is on a thread; the load may have ended already
@@ -66,15 +67,27 @@ struct kama_deferred {
     struct km_load *load;
 };
 
+/*
+ * Whose failure the failure of a load is. A caller that leads a load on its own
+ * thread gives it no more time than it has itself. When such a load fails after
+ * that time, only the leader has failed: a waiter with more time loads anew.
+ */
+enum km_load_verdict {
+    KM_LOAD_FOR_ALL,    /* the outcome is every caller's answer */
+    KM_LOAD_LEADER_LATE /* it is the leader's; the waiters load anew */
+};
+
 /* What a load ended with. value: a reference. */
 struct km_load_result {
     kama_status status;
+    enum km_load_verdict verdict;
     kama_value *value;
 };
 
 /* How a load ends. Everything is borrowed. */
 struct km_load_outcome {
     kama_status status;
+    enum km_load_verdict verdict;
     kama_value *value;  /* the answer; NULL unless status is KAMA_OK */
     kama_value *stored; /* what the store is to keep; NULL: nothing */
     const char *sentence;
@@ -85,6 +98,7 @@ struct km_load {
     kama_group *group;
     atomic_uint refs;
     _Atomic km_ns started_at; /* 0: the loader was not called */
+    km_ns loader_deadline;    /* what the loader is told; <= call.deadline */
     struct km_fill fill;
     struct kama_sink sink;
     struct kama_deferred deferred;
@@ -143,12 +157,11 @@ static inline struct km_load *km_load_of(const struct km_flight_call *call)
 KAMA_NODISCARD kama_status km_load_start(struct km_load *load,
                                          struct km_pool *pool);
 
-/* Runs a leading load on the calling thread, after waiting for a slot until
- * deadline at most. Takes the runner's reference. An error: it could not be
- * started and has ended. KAMA_OK: the loader has returned; the load has ended,
- * or it was deferred. */
-KAMA_NODISCARD kama_status km_load_run_here(struct km_load *load,
-                                            km_ns deadline);
+/* Runs a leading load on the calling thread, whose own time ends at deadline:
+ * waits for a slot until then, does not call the loader later, and tells the
+ * loader the smaller of its time and the caller's. Takes the runner's
+ * reference. The load has ended afterwards, unless it was deferred. */
+void km_load_run_here(struct km_load *load, km_ns deadline);
 
 /* Ends the load, if it has not ended, and wakes the callers that wait. */
 void km_load_end(struct km_load *load, struct km_load_outcome *outcome);
@@ -201,9 +214,10 @@ KAMA_NODISCARD kama_status km_load_take_slot(struct km_load *load,
                                              struct km_cond *turn,
                                              bool *ret_queued);
 
-/* Waits for the slot of a queued load until deadline: KAMA_OK, TIMEOUT,
- * CANCELLED (it has ended). The slot of a load that is then not run is given
- * back by ending the load. */
+/* Waits for the slot of a queued load until deadline: KAMA_OK, TIMEOUT (it has
+ * left the queue), CANCELLED (it has ended). Its condition is not used any more
+ * afterwards. The slot of a load that is then not run is given back by ending
+ * the load. */
 KAMA_NODISCARD kama_status km_load_await_slot(struct km_load *load,
                                               km_ns deadline);
 

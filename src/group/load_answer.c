@@ -128,9 +128,13 @@ void km_load_complete(struct km_load *load, const struct km_load_answer *answer)
     kama_group *group = load->group;
     char own[KM_ERROR_BYTES_MAX];
     struct km_load_outcome o = {.sentence = answer->sentence};
-    bool late = km_group_now(group) >= load->call.deadline;
+    km_ns now = km_group_now(group);
+    bool late = now >= load->call.deadline;
     o.status =
         late ? KAMA_ERR_TIMEOUT : map_status(answer->status, answer->item);
+    if (!late && (int)o.status < 0 && now >= load->loader_deadline) {
+        o.verdict = KM_LOAD_LEADER_LATE;
+    }
     if (late) {
         km_load_describe_timeout(load, own);
         o.sentence = own;

@@ -159,9 +159,13 @@ kama_status km_load_await_slot(struct km_load *load, km_ns deadline)
         await_turn_locked(load, deadline, now);
         now = km_group_now(group);
     }
-    kama_status st = load->stage == KM_LOAD_QUEUED     ? KAMA_ERR_TIMEOUT
-                     : load->stage == KM_LOAD_ADMITTED ? KAMA_OK
-                                                       : KAMA_ERR_CANCELLED;
+    kama_status st =
+        load->stage == KM_LOAD_ADMITTED ? KAMA_OK : KAMA_ERR_CANCELLED;
+    if (load->stage == KM_LOAD_QUEUED) {
+        dequeue_locked(load); /* its condition is about to go */
+        load->stage = KM_LOAD_NEW;
+        st = KAMA_ERR_TIMEOUT;
+    }
     km_mutex_unlock(&group->lock);
     return st;
 }

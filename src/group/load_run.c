@@ -8,7 +8,8 @@ static kama_status call_loader(struct km_load *load)
 {
     const struct km_group_config *config = &load->group->config;
     km_ns now = km_group_now(load->group);
-    km_ns left = load->call.deadline > now ? load->call.deadline - now : 0;
+    km_ns until = load->loader_deadline;
+    km_ns left = until > now ? until - now : 0;
     load->request.struct_size = sizeof load->request;
     load->request.group = kama_bytes_str(load->group->name);
     load->request.key = kama_bytes_make(load->key, load->key_len);
@@ -85,28 +86,52 @@ kama_status km_load_start(struct km_load *load, struct km_pool *pool)
     return st;
 }
 
-kama_status km_load_run_here(struct km_load *load, km_ns deadline)
+/* Waits until the load may run; KAMA_ERR_TIMEOUT when it is too late for that,
+ * even if a slot has become free at the last moment. */
+static kama_status await_turn(struct km_load *load)
 {
     struct km_cond turn;
     bool queued = false;
-    bool own = deadline < load->call.deadline;
-    km_load_fail_overdue(load->group, km_group_now(load->group));
     if (!km_cond_init(&turn)) {
-        km_load_fail(load, KAMA_ERR_NO_MEMORY, "");
-        km_load_unref(load);
-        return KAMA_ERR_NO_MEMORY;
+        return km_fail(KAMA_ERR_NO_MEMORY, "no resources to wait");
     }
     kama_status st = km_load_take_slot(load, &turn, &queued);
     if (st == KAMA_OK && queued) {
-        st = km_load_await_slot(load, own ? deadline : load->call.deadline);
+        st = km_load_await_slot(load, load->loader_deadline);
     }
+    km_cond_fini(&turn);
+    if (st == KAMA_OK && km_group_now(load->group) >= load->loader_deadline) {
+        st = KAMA_ERR_TIMEOUT;
+    }
+    return st;
+}
+
+/* Ends a load whose loader was not called. */
+static void give_up(struct km_load *load, kama_status status)
+{
+    struct km_load_outcome late = {.status = KAMA_ERR_TIMEOUT,
+                                   .verdict = KM_LOAD_LEADER_LATE,
+                                   .sentence = ""};
+    if (status != KAMA_ERR_TIMEOUT) {
+        km_load_fail(load, status, km_last_error());
+    } else if (load->loader_deadline < load->call.deadline) {
+        km_load_end(load, &late);
+    } else {
+        km_load_time_out(load);
+    }
+}
+
+void km_load_run_here(struct km_load *load, km_ns deadline)
+{
+    if (deadline < load->loader_deadline) {
+        load->loader_deadline = deadline;
+    }
+    km_load_fail_overdue(load->group, km_group_now(load->group));
+    kama_status st = await_turn(load);
     if (st == KAMA_OK) {
         run(load);
     } else {
-        km_load_fail(
-            load, own && st == KAMA_ERR_TIMEOUT ? KAMA_ERR_TRY_AGAIN : st, "");
+        give_up(load, st);
     }
-    km_cond_fini(&turn);
     km_load_unref(load);
-    return st;
 }

@@ -96,18 +96,11 @@ static void get_in_turn(kama_group *group, const kama_bytes *keys, size_t n,
                         const struct km_group_call *call, kama_item *items)
 {
     for (size_t i = 0; i < n; i++) {
+        uint64_t hash;
         kama_value *value = NULL;
-        kama_status st = km_group_check_key(keys[i]);
-        if (st == KAMA_OK) {
-            uint64_t hash = km_store_hash(group->store, keys[i]);
-            st = km_store_get(group->store, hash, keys[i], &value);
-            if (st == KAMA_WOULD_LOAD) {
-                st =
-                    group->config.loader == NULL ||
-                            (call->flags & KAMA_NO_LOAD) != 0
-                        ? km_group_absent(group)
-                        : km_group_get_slow(group, keys[i], hash, call, &value);
-            }
+        kama_status st = km_group_look_up(group, keys[i], call, &hash, &value);
+        if (st == KAMA_DEFERRED) {
+            st = km_group_get_slow(group, keys[i], hash, call, &value);
         }
         items[i].status = st;
         items[i].value = st == KAMA_OK ? value : NULL;
