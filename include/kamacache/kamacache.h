@@ -188,8 +188,11 @@ enum {
  * What a call brings along. NULL means all defaults.
  *
  * deadline_ms bounds how long the caller waits: afterwards its get answers
- * KAMA_ERR_TIMEOUT, and no load is started for it any more. It cannot interrupt
- * a loader that runs on the caller's own thread, which happens in a group
+ * KAMA_ERR_TIMEOUT, and no load is started for it any more. On a pool, a load that
+ * has begun goes on without its callers, with the time of the group; one that
+ * still waits for a slot when the last caller has left is dropped.
+ *
+ * deadline_ms cannot interrupt a loader that runs on the caller's own thread, which happens in a group
  * without a pool. Such a loader is told the smaller of its own time and the
  * caller's. When it fails after the caller's time, a waiter with more time loads
  * anew instead of receiving the failure; a value that comes late is everybody's.

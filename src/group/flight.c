@@ -100,6 +100,18 @@ static struct km_flight_call *find_call(struct km_flight *flight,
     return call;
 }
 
+static void add_waiter(struct km_flight_call *call,
+                       struct km_flight_waiter *waiter)
+{
+    km_ns until = waiter->deadline != 0 ? waiter->deadline : KM_NS_NEVER;
+    waiter->call = call;
+    km_list_push_back(&call->waiters, &waiter->node);
+    call->waiter_count++;
+    if (until > call->wanted_until) {
+        call->wanted_until = until;
+    }
+}
+
 static kama_status park(struct km_flight *flight, struct km_flight_call *call,
                         struct km_flight_waiter *waiter)
 {
@@ -111,9 +123,7 @@ static kama_status park(struct km_flight *flight, struct km_flight_call *call,
     kama_status st =
         flight->ops->park == NULL ? KAMA_OK : flight->ops->park(call, waiter);
     if (st == KAMA_OK) {
-        waiter->call = call;
-        km_list_push_back(&call->waiters, &waiter->node);
-        call->waiter_count++;
+        add_waiter(call, waiter);
     }
     return st;
 }
@@ -146,6 +156,7 @@ static void reset_call(struct km_flight_call *call)
     call->linked = false;
     call->ended = false;
     call->shared = false;
+    call->wanted_until = 0;
     call->waiter_count = 0;
     call->next = NULL;
     km_list_init(&call->waiters);
@@ -211,11 +222,9 @@ bool km_flight_attach(struct km_flight *flight, struct km_flight_call *call,
     km_mutex_lock(&shard->mutex);
     bool running = !call->ended;
     if (running) {
-        waiter->call = call;
         waiter->hash = call->hash;
         waiter->call_deadline = call->deadline;
-        km_list_push_back(&call->waiters, &waiter->node);
-        call->waiter_count++;
+        add_waiter(call, waiter);
     }
     km_mutex_unlock(&shard->mutex);
     return running;
@@ -230,6 +239,18 @@ void km_flight_lead(struct km_flight *flight, struct km_flight_call *call,
     km_mutex_unlock(&shard->mutex);
 }
 
+static void end_locked(struct km_flight_shard *shard,
+                       struct km_flight_call *call,
+                       void (*settle)(struct km_flight_call *call, void *arg),
+                       void *arg)
+{
+    call->ended = true;
+    unlink_call(shard, call);
+    if (settle != NULL) {
+        settle(call, arg);
+    }
+}
+
 bool km_flight_end(struct km_flight *flight, struct km_flight_call *call,
                    void (*settle)(struct km_flight_call *call, void *arg),
                    void *arg)
@@ -238,14 +259,25 @@ bool km_flight_end(struct km_flight *flight, struct km_flight_call *call,
     km_mutex_lock(&shard->mutex);
     bool first = !call->ended;
     if (first) {
-        call->ended = true;
-        unlink_call(shard, call);
-        if (settle != NULL) {
-            settle(call, arg);
-        }
+        end_locked(shard, call, settle, arg);
     }
     km_mutex_unlock(&shard->mutex);
     return first;
+}
+
+bool km_flight_end_unwanted(
+    struct km_flight *flight, struct km_flight_call *call, km_ns now,
+    void (*settle)(struct km_flight_call *call, void *arg), void *arg)
+{
+    struct km_flight_shard *shard = shard_of(flight, call->hash);
+    km_mutex_lock(&shard->mutex);
+    bool ends =
+        !call->ended && (call->waiter_count == 0 || now >= call->wanted_until);
+    if (ends) {
+        end_locked(shard, call, settle, arg);
+    }
+    km_mutex_unlock(&shard->mutex);
+    return ends;
 }
 
 static size_t pop_waiters(struct km_flight_shard *shard,

@@ -41,7 +41,8 @@ struct km_flight_call {
     /* ---- the engine's ---- */
     bool linked;
     bool ended;
-    bool shared; /* somebody else has waited */
+    bool shared;        /* somebody else has waited */
+    km_ns wanted_until; /* the latest deadline of the waiters so far */
     uint32_t waiter_count;
     struct km_list waiters;
     struct km_flight_call *next;
@@ -125,6 +126,12 @@ void km_flight_lead(struct km_flight *flight, struct km_flight_call *call,
 bool km_flight_end(struct km_flight *flight, struct km_flight_call *call,
                    void (*settle)(struct km_flight_call *call, void *arg),
                    void *arg);
+
+/* As km_flight_end, but only if nobody wants the result at the time now: no
+ * waiter is parked, or the deadlines of all of them have passed. */
+bool km_flight_end_unwanted(
+    struct km_flight *flight, struct km_flight_call *call, km_ns now,
+    void (*settle)(struct km_flight_call *call, void *arg), void *arg);
 
 /* Wakes the waiters of an ended call. */
 void km_flight_wake(struct km_flight *flight, struct km_flight_call *call);

@@ -176,13 +176,39 @@ static void disarm(struct km_load *load)
     }
 }
 
+/* What is left to do for a load whose flight has been ended just now. */
+static void after_end(struct km_load *load)
+{
+    km_load_forget(load);
+    km_flight_wake(&load->group->flight, &load->call);
+    disarm(load);
+}
+
 void km_load_end(struct km_load *load, struct km_load_outcome *outcome)
 {
-    struct km_flight *flight = &load->group->flight;
-    if (km_flight_end(flight, &load->call, settle, outcome)) {
-        km_load_forget(load);
-        km_flight_wake(flight, &load->call);
-        disarm(load);
+    if (km_flight_end(&load->group->flight, &load->call, settle, outcome)) {
+        after_end(load);
+    }
+}
+
+static void settle_unwanted(struct km_flight_call *call, void *arg)
+{
+    struct km_load *load = km_load_of(call);
+    char sentence[KM_ERROR_BYTES_MAX];
+    struct km_load_outcome outcome = {.status = KAMA_ERR_TIMEOUT,
+                                      .sentence = sentence};
+    (void)arg;
+    km_group_sentence(load->group, km_load_key_bytes(load), sentence,
+                      "the load did not begin within its callers' deadlines");
+    settle(call, &outcome);
+}
+
+void km_load_drop_unwanted(struct km_load *load)
+{
+    km_ns now = km_group_now(load->group);
+    if (km_flight_end_unwanted(&load->group->flight, &load->call, now,
+                               settle_unwanted, NULL)) {
+        after_end(load);
     }
 }
 

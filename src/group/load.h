@@ -169,6 +169,10 @@ void km_load_end(struct km_load *load, struct km_load_outcome *outcome);
 /* Ends the load because its time is over, if it has not ended. */
 void km_load_time_out(struct km_load *load);
 
+/* Ends a load on the pool that has not begun, with KAMA_ERR_TIMEOUT, if no
+ * caller waits for it any more. */
+void km_load_drop_unwanted(struct km_load *load);
+
 /* Ends the load with an error, if it has not ended; wakes who waits. */
 void km_load_fail(struct km_load *load, kama_status status,
                   const char *sentence);

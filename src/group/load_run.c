@@ -56,6 +56,7 @@ static void run_job(struct km_job *job)
 {
     struct km_load *load = KM_CONTAINER_OF(job, struct km_load, job);
     kama_group *group = load->group;
+    km_load_drop_unwanted(load);
     run(load);
     km_load_unref(load);
     km_group_leave(group);

@@ -267,6 +267,67 @@ static void test_a_slot_that_comes_too_late(void **state)
     timed_free(t);
 }
 
+/* On a pool a load that waits for a slot is not begun for callers that have
+ * left, whether their time is over or they were called off; one that still has
+ * a caller is. */
+struct parked {
+    struct km_get_op op;
+    atomic_uint dones;
+    _Atomic int status;
+};
+
+static void on_parked(struct km_get_op *op, kama_status status,
+                      kama_value *value, const char *sentence)
+{
+    struct parked *p = KM_CONTAINER_OF(op, struct parked, op);
+    (void)sentence;
+    atomic_store(&p->status, (int)status);
+    kama_value_unref(value);
+    atomic_fetch_add(&p->dones, 1);
+}
+
+static void park(struct timed *t, struct parked *p, const char *key,
+                 int64_t deadline_ms)
+{
+    kama_ctx ctx;
+    kama_value *value;
+    kama_ctx_init(&ctx);
+    ctx.deadline_ms = deadline_ms;
+    memset(p, 0, sizeof *p);
+    p->op.done = on_parked;
+    assert_int_equal(km_group_get_start(t->f->group, &p->op,
+                                        kama_bytes_str(key), &ctx, &value),
+                     KAMA_DEFERRED);
+}
+
+static void test_the_pool_begins_no_load_that_nobody_waits_for(void **state)
+{
+    struct timed *t = timed_new();
+    struct parked busy, hasty, gone, patient;
+    struct km_pool *pool;
+    (void)state;
+    t->f->options.loader_concurrency = 1;
+    timed_open(t);
+    assert_int_equal(km_group_need_pool(t->f->group, &pool), KAMA_OK);
+    gate_set(&t->origin.gate, false);
+    atomic_store(&t->origin.takes_ms, 1000);
+    park(t, &busy, "busy", 0);
+    gate_await(&t->origin.gate, 1);
+    atomic_store(&t->origin.takes_ms, 0);
+    park(t, &hasty, "hasty", 1000);
+    park(t, &gone, "gone", 0);
+    park(t, &patient, "patient", 1001);
+    assert_true(km_group_get_cancel(&gone.op));
+    gate_set(&t->origin.gate, true);
+    AWAIT(atomic_load(&patient.dones) == 1);
+    assert_int_equal(atomic_load(&patient.status), KAMA_OK);
+    AWAIT(atomic_load(&hasty.dones) == 1);
+    assert_int_equal(atomic_load(&hasty.status), KAMA_ERR_TIMEOUT);
+    assert_int_equal(atomic_load(&t->origin.calls), 2);
+    assert_int_equal(atomic_load(&gone.dones), 0);
+    timed_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_a_waiter_without_time_does_not_load),
         cmocka_unit_test(test_an_async_waiter_loads_anew),
         cmocka_unit_test(test_a_slot_that_comes_too_late),
+        cmocka_unit_test(test_the_pool_begins_no_load_that_nobody_waits_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
