@@ -402,9 +402,21 @@ typedef struct kama_item {
     kama_value *value;
 } kama_item;
 
-/* kama_get for n keys; item i answers key i. Returns KAMA_OK when every item
- * was answered (each with its own status); an error means that no item was
- * written. n at most 65536. */
+/*
+ * kama_get for n keys, at most 65536; item i answers key i. Returns KAMA_OK when
+ * every item was answered, each with its own status; an error means that no item
+ * was written. kama_last_error says why one of the items failed.
+ *
+ * Keys in memory are answered first of all where a pool exists, else in their
+ * turn. Equal keys are one load. How many loads of one call run at a time:
+ *   without a pool           one, on the calling thread; when the deadline has
+ *                            passed, the keys that are left are not loaded and
+ *                            answer KAMA_ERR_TIMEOUT
+ *   with a pool (a group of  up to the group's loader_concurrency, the others
+ *   a node, or after the     wait for a slot
+ *   first _async call)
+ *   MGet over gRPC           up to 64
+ */
 KAMA_API KAMA_NODISCARD kama_status kama_mget(kama_group *group,
                                               const kama_bytes *keys, size_t n,
                                               const kama_ctx *ctx,

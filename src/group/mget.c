@@ -3,18 +3,32 @@
  * Gets of many keys. With a pool all keys are parked at once and whoever
  * answers the last one finishes the batch; without one the calling thread
  * takes the keys in turn, loading what nobody loads.
+ *
+ * Equal keys that have to be loaded share one load, whatever becomes of it. A
+ * batch finds them before it starts the first load: from then on answers come
+ * on other threads, and the chains of equal keys do not change any more.
  */
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/group_internal.h"
+#include "group/twins.h"
 
 struct batch;
 
-/* One key that is not answered yet. */
+/* What is to be done for a key of a batch. */
+enum key_part {
+    KEY_IS_ANSWERED,
+    KEY_IS_LOADED,  /* for itself and for the equal keys behind `next` */
+    KEY_IS_FOLLOWER /* it gets the answer of an equal key */
+};
+
 struct batch_key {
     struct km_get_op op;
     struct batch *batch;
+    uint64_t hash;
+    uint32_t next; /* an equal key; KM_TWINS_NONE: no more */
+    enum key_part part;
 };
 
 /* One mget. keys[i] answers into items[i]. */
@@ -32,13 +46,31 @@ struct batch {
     struct km_mutex lock; /* of a synchronous one */
     struct km_cond answered;
     bool done;
+    atomic_bool has_failed; /* an item has; the first one writes the rest */
+    kama_status failure;
+    char sentence[KM_ERROR_BYTES_MAX];
 };
 
-static void answer(struct batch *batch, size_t i, kama_status status,
-                   kama_value *value)
+/* -- answers -------------------------------------------------------------- */
+
+static void keep_failure(struct batch *batch, kama_status status,
+                         const char *sentence)
 {
-    batch->items[i].status = status;
-    batch->items[i].value = status == KAMA_OK ? value : NULL;
+    if (atomic_exchange(&batch->has_failed, true)) {
+        return;
+    }
+    size_t n = strnlen(sentence, sizeof batch->sentence - 1);
+    batch->failure = status;
+    memcpy(batch->sentence, sentence, n);
+    batch->sentence[n] = '\0';
+}
+
+/* Makes the first failure the calling thread's last error, if there is one. */
+static void tell_failure(const struct batch *batch)
+{
+    if (atomic_load(&batch->has_failed)) {
+        (void)km_fail(batch->failure, "%s", batch->sentence);
+    }
 }
 
 static void close_one(struct batch *batch)
@@ -48,39 +80,113 @@ static void close_one(struct batch *batch)
     }
 }
 
+/* Answers one key. Takes value. */
+static void answer_one(struct batch *batch, size_t i, kama_status status,
+                       kama_value *value)
+{
+    batch->items[i].status = status;
+    batch->items[i].value = status == KAMA_OK ? value : NULL;
+    close_one(batch);
+}
+
+/* Answers a key and those that are equal to it. Takes value. The batch may be
+ * gone afterwards, so the key itself is answered last. */
+static void answer_all(struct batch *batch, size_t i, kama_status status,
+                       kama_value *value, const char *sentence)
+{
+    if ((int)status < 0) {
+        keep_failure(batch, status, sentence);
+    }
+    uint32_t twin = batch->keys[i].next;
+    while (twin != KM_TWINS_NONE) {
+        uint32_t next = batch->keys[twin].next;
+        answer_one(batch, twin, status,
+                   status == KAMA_OK ? kama_value_ref(value) : NULL);
+        twin = next;
+    }
+    answer_one(batch, i, status, value);
+}
+
 static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
                     const char *sentence)
 {
     struct batch_key *key = KM_CONTAINER_OF(op, struct batch_key, op);
     struct batch *batch = key->batch;
-    (void)sentence;
-    answer(batch, (size_t)(key - batch->keys), status, value);
-    close_one(batch);
+    answer_all(batch, (size_t)(key - batch->keys), status, value, sentence);
+}
+
+/* -- the start ------------------------------------------------------------ */
+
+/* The key has to be loaded: alone, or with an equal one that was found before.
+ */
+static kama_status join_twins(struct batch *batch, struct km_twins *twins,
+                              kama_bytes bytes, size_t i)
+{
+    struct batch_key *key = &batch->keys[i];
+    uint32_t first = km_twins_find(twins, key->hash, bytes);
+    if (first == KM_TWINS_NONE) {
+        key->part = KEY_IS_LOADED;
+        return km_twins_add(twins, key->hash, bytes, (uint32_t)i);
+    }
+    key->part = KEY_IS_FOLLOWER;
+    key->next = batch->keys[first].next;
+    batch->keys[first].next = (uint32_t)i;
+    km_group_count(batch->group, KM_GROUP_MISSES);
+    km_group_count(batch->group, KM_GROUP_COALESCED);
+    return KAMA_OK;
+}
+
+/* Answers what memory answers, and finds equal keys among the others. */
+static void look_up_all(struct batch *batch, const kama_bytes *keys,
+                        const struct km_group_call *call)
+{
+    struct km_twins twins;
+    km_twins_init(&twins, &batch->group->mem);
+    for (size_t i = 0; i < batch->count; i++) {
+        struct batch_key *key = &batch->keys[i];
+        kama_value *value = NULL;
+        key->batch = batch;
+        key->op.done = on_done;
+        key->next = KM_TWINS_NONE;
+        kama_status st =
+            km_group_look_up(batch->group, keys[i], call, &key->hash, &value);
+        if (st == KAMA_DEFERRED) {
+            st = join_twins(batch, &twins, keys[i], i);
+            if (st == KAMA_OK) {
+                continue;
+            }
+        }
+        key->part = KEY_IS_ANSWERED;
+        answer_all(batch, i, st, value, (int)st < 0 ? km_last_error() : "");
+    }
+    km_twins_fini(&twins);
 }
 
 /* Starts every key; the starter's part of `open` is still to be closed. */
 static void start_all(struct batch *batch, const kama_bytes *keys,
-                      const kama_ctx *ctx)
+                      struct km_group_call *call)
 {
-    size_t count = batch->count;
-    atomic_init(&batch->open, count + 1);
-    for (size_t i = 0; i < count; i++) {
+    atomic_init(&batch->open, batch->count + 1);
+    km_group_call_begin(batch->group, call);
+    look_up_all(batch, keys, call);
+    for (size_t i = 0; i < batch->count; i++) {
+        struct batch_key *key = &batch->keys[i];
         kama_value *value = NULL;
-        batch->keys[i].batch = batch;
-        batch->keys[i].op.done = on_done;
-        kama_status st = km_group_get_start(batch->group, &batch->keys[i].op,
-                                            keys[i], ctx, &value);
+        if (key->part != KEY_IS_LOADED) {
+            continue;
+        }
+        kama_status st = km_group_get_park(batch->group, &key->op, keys[i],
+                                           key->hash, call, &value);
         if (st != KAMA_DEFERRED) {
-            answer(batch, i, st, value);
-            close_one(batch);
+            answer_all(batch, i, st, value, (int)st < 0 ? km_last_error() : "");
         }
     }
 }
 
 static kama_status check_mget(const kama_group *group, const kama_bytes *keys,
-                              size_t n, const kama_ctx *ctx)
+                              size_t n, const kama_ctx *ctx,
+                              struct km_group_call *ret_call)
 {
-    struct km_group_call call;
     if (n > KM_MGET_KEYS_MAX) {
         return km_fail(KAMA_ERR_TOO_LARGE, "mget: %zu keys, at most %d", n,
                        KM_MGET_KEYS_MAX);
@@ -88,24 +194,62 @@ static kama_status check_mget(const kama_group *group, const kama_bytes *keys,
     if (n > 0 && keys == NULL) {
         return km_fail(KAMA_ERR_INVALID, "mget: keys are NULL");
     }
-    return km_group_call_init(group, ctx, &call);
+    return km_group_call_init(group, ctx, ret_call);
 }
 
-/* One key after the other, within one deadline. */
+/* -- one key after the other ---------------------------------------------- */
+
+/* One mget on the calling thread. */
+struct turns {
+    kama_group *group;
+    const kama_bytes *keys;
+    const struct km_group_call *call;
+    kama_item *items;
+    struct km_twins twins;
+};
+
+/* Loads key i, or gives it the answer of an equal key that was loaded before. */
+static kama_status load_in_turn(struct turns *t, size_t i, uint64_t hash)
+{
+    kama_bytes key = t->keys[i];
+    kama_item *item = &t->items[i];
+    uint32_t first = km_twins_find(&t->twins, hash, key);
+    if (first != KM_TWINS_NONE) {
+        km_group_count(t->group, KM_GROUP_MISSES);
+        km_group_count(t->group, KM_GROUP_COALESCED);
+        *item = t->items[first];
+        if (item->value != NULL) {
+            (void)kama_value_ref(item->value);
+        }
+        return item->status;
+    }
+    kama_status st = km_twins_add(&t->twins, hash, key, (uint32_t)i);
+    return st != KAMA_OK
+               ? st
+               : km_group_get_slow(t->group, key, hash, t->call, &item->value);
+}
+
+/* Takes the keys in turn, within one deadline. */
 static void get_in_turn(kama_group *group, const kama_bytes *keys, size_t n,
                         const struct km_group_call *call, kama_item *items)
 {
+    struct turns t = {
+        .group = group, .keys = keys, .call = call, .items = items};
+    km_twins_init(&t.twins, &group->mem);
     for (size_t i = 0; i < n; i++) {
         uint64_t hash;
-        kama_value *value = NULL;
-        kama_status st = km_group_look_up(group, keys[i], call, &hash, &value);
+        items[i].value = NULL;
+        kama_status st =
+            km_group_look_up(group, keys[i], call, &hash, &items[i].value);
         if (st == KAMA_DEFERRED) {
-            st = km_group_get_slow(group, keys[i], hash, call, &value);
+            st = load_in_turn(&t, i, hash);
         }
         items[i].status = st;
-        items[i].value = st == KAMA_OK ? value : NULL;
     }
+    km_twins_fini(&t.twins);
 }
+
+/* -- synchronous ---------------------------------------------------------- */
 
 static void finish_sync(struct batch *batch)
 {
@@ -138,7 +282,8 @@ static void await(struct batch *batch)
 
 /* All keys at once, on the pool. */
 static kama_status get_at_once(kama_group *group, const kama_bytes *keys,
-                               size_t n, const kama_ctx *ctx, kama_item *items)
+                               size_t n, struct km_group_call *call,
+                               kama_item *items)
 {
     struct batch batch = {
         .group = group, .finish = finish_sync, .items = items, .count = n};
@@ -150,9 +295,10 @@ static kama_status get_at_once(kama_group *group, const kama_bytes *keys,
         km_mem_free(&group->mem, batch.keys);
         return km_fail(KAMA_ERR_NO_MEMORY, "no resources to wait");
     }
-    start_all(&batch, keys, ctx);
+    start_all(&batch, keys, call);
     close_one(&batch);
     await(&batch);
+    tell_failure(&batch);
     km_cond_fini(&batch.answered);
     km_mutex_fini(&batch.lock);
     km_mem_free(&group->mem, batch.keys);
@@ -163,7 +309,7 @@ kama_status kama_mget(kama_group *group, const kama_bytes *keys, size_t n,
                       const kama_ctx *ctx, kama_item *ret_items)
 {
     struct km_group_call call;
-    kama_status st = check_mget(group, keys, n, ctx);
+    kama_status st = check_mget(group, keys, n, ctx, &call);
     if (st != KAMA_OK || n == 0) {
         return st;
     }
@@ -172,16 +318,13 @@ kama_status kama_mget(kama_group *group, const kama_bytes *keys, size_t n,
         if (!km_group_enter(group)) {
             return km_fail(KAMA_ERR_CLOSED, "the group is closed");
         }
-        st = get_at_once(group, keys, n, ctx, ret_items);
+        st = get_at_once(group, keys, n, &call, ret_items);
         km_group_leave(group);
         return st;
     }
-    st = km_group_call_init(group, ctx, &call);
-    if (st == KAMA_OK) {
-        km_group_call_begin(group, &call);
-        get_in_turn(group, keys, n, &call, ret_items);
-    }
-    return st;
+    km_group_call_begin(group, &call);
+    get_in_turn(group, keys, n, &call, ret_items);
+    return KAMA_OK;
 }
 
 void kama_items_unref(kama_item *items, size_t n)
@@ -204,6 +347,7 @@ static void run_callback(struct km_job *job)
 {
     struct batch *batch = KM_CONTAINER_OF(job, struct batch, job);
     kama_group *group = batch->group;
+    tell_failure(batch);
     batch->cb(batch->arg, KAMA_OK, batch->items, batch->count);
     batch_free(batch);
     km_group_leave(group);
@@ -264,7 +408,8 @@ static kama_status mget_async(kama_group *group, const kama_bytes *keys,
                               void *arg)
 {
     struct km_pool *pool;
-    kama_status st = check_mget(group, keys, n, ctx);
+    struct km_group_call call;
+    kama_status st = check_mget(group, keys, n, ctx, &call);
     if (st == KAMA_OK) {
         st = km_group_need_pool(group, &pool);
     }
@@ -277,7 +422,7 @@ static kama_status mget_async(kama_group *group, const kama_bytes *keys,
     }
     batch->cb = cb;
     batch->arg = arg;
-    start_all(batch, keys, ctx);
+    start_all(batch, keys, &call);
     return close_starter(batch);
 }
 

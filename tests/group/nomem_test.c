@@ -161,7 +161,7 @@ static kama_status scenario_miss(const kama_allocator *mem, void *arg)
 
 static kama_status scenario_mget(const kama_allocator *mem, void *arg)
 {
-    const kama_bytes keys[3] = {KAMA_STR("a"), KAMA_STR("b"), KAMA_STR("c")};
+    const kama_bytes keys[3] = {KAMA_STR("a"), KAMA_STR("b"), KAMA_STR("a")};
     struct script script;
     kama_group *group;
     kama_item items[3];
@@ -240,7 +240,7 @@ static void take_many(void *arg, kama_status status, const kama_item *items,
 
 static kama_status scenario_async(const kama_allocator *mem, void *arg)
 {
-    const kama_bytes keys[2] = {KAMA_STR("a"), KAMA_STR("b")};
+    const kama_bytes keys[3] = {KAMA_STR("a"), KAMA_STR("b"), KAMA_STR("a")};
     struct script script;
     struct inbox box = {0};
     kama_group *group;
@@ -250,7 +250,7 @@ static kama_status scenario_async(const kama_allocator *mem, void *arg)
     if (st != KAMA_OK) {
         return st;
     }
-    st = many ? kama_mget_async(group, keys, 2, NULL, take_many, &box)
+    st = many ? kama_mget_async(group, keys, 3, NULL, take_many, &box)
               : kama_get_async(group, keys[0], NULL, take, &box);
     if (st == KAMA_OK) {
         AWAIT(atomic_load(&box.answers) == 1);
