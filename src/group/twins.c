@@ -4,15 +4,22 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/limits.h"
 #include "base/status.h"
 
 #define SLOTS_MIN 16u
 
+/* 16 bytes, because a node may have millions of keys in its mgets. */
 struct km_twin {
-    kama_bytes key; /* data NULL: free */
-    uint64_t hash;
-    uint32_t number;
+    const void *key; /* NULL: the slot is free */
+    uint32_t hash;   /* bits of it */
+    uint16_t key_len;
+    uint16_t number;
 };
+
+_Static_assert(sizeof(struct km_twin) == 16, "the memory that twins.h says");
+_Static_assert(KM_KEY_BYTES_MAX <= UINT16_MAX, "key_len has 16 bits");
+_Static_assert(KM_MGET_KEYS_MAX - 1 <= UINT16_MAX, "number has 16 bits");
 
 void km_twins_init(struct km_twins *twins, const kama_allocator *mem)
 {
@@ -25,14 +32,20 @@ void km_twins_fini(struct km_twins *twins)
     *twins = (struct km_twins){.mem = twins->mem};
 }
 
+static uint32_t hash_bits(uint64_t hash)
+{
+    return (uint32_t)(hash >> 16);
+}
+
 /* The slot of key, or the free one where it would go. */
-static struct km_twin *find_slot(const struct km_twins *twins, uint64_t hash,
+static struct km_twin *find_slot(const struct km_twins *twins, uint32_t hash,
                                  kama_bytes key)
 {
-    for (uint64_t at = hash >> 16;; at++) {
+    for (uint32_t at = hash;; at++) {
         struct km_twin *slot = &twins->slots[at & twins->mask];
-        if (slot->key.data == NULL ||
-            (slot->hash == hash && km_bytes_eq(slot->key, key))) {
+        if (slot->key == NULL ||
+            (slot->hash == hash &&
+             km_bytes_eq(kama_bytes_make(slot->key, slot->key_len), key))) {
             return slot;
         }
     }
@@ -44,8 +57,8 @@ uint32_t km_twins_find(const struct km_twins *twins, uint64_t hash,
     if (twins->count == 0) {
         return KM_TWINS_NONE;
     }
-    const struct km_twin *slot = find_slot(twins, hash, key);
-    return slot->key.data != NULL ? slot->number : KM_TWINS_NONE;
+    const struct km_twin *slot = find_slot(twins, hash_bits(hash), key);
+    return slot->key != NULL ? slot->number : KM_TWINS_NONE;
 }
 
 static bool grow(struct km_twins *twins)
@@ -58,8 +71,9 @@ static bool grow(struct km_twins *twins)
     }
     for (uint32_t i = 0; twins->slots != NULL && i <= twins->mask; i++) {
         const struct km_twin *twin = &twins->slots[i];
-        if (twin->key.data != NULL) {
-            *find_slot(&larger, twin->hash, twin->key) = *twin;
+        kama_bytes key = kama_bytes_make(twin->key, twin->key_len);
+        if (twin->key != NULL) {
+            *find_slot(&larger, twin->hash, key) = *twin;
         }
     }
     larger.count = twins->count;
@@ -71,15 +85,17 @@ static bool grow(struct km_twins *twins)
 kama_status km_twins_add(struct km_twins *twins, uint64_t hash, kama_bytes key,
                          uint32_t number)
 {
-    KM_ASSERT(key.data != NULL && number < KM_TWINS_NONE);
+    KM_ASSERT(key.data != NULL && key.len <= KM_KEY_BYTES_MAX);
+    KM_ASSERT(number < KM_MGET_KEYS_MAX);
     bool full = twins->slots == NULL || twins->count * 2 > twins->mask;
     if (full && !grow(twins)) {
         return km_fail(KAMA_ERR_NO_MEMORY, "no memory for %u keys",
                        twins->count + 1);
     }
-    struct km_twin *slot = find_slot(twins, hash, key);
-    KM_ASSERT(slot->key.data == NULL);
-    *slot = (struct km_twin){key, hash, number};
+    struct km_twin *slot = find_slot(twins, hash_bits(hash), key);
+    KM_ASSERT(slot->key == NULL);
+    *slot = (struct km_twin){key.data, hash_bits(hash), (uint16_t)key.len,
+                             (uint16_t)number};
     twins->count++;
     return KAMA_OK;
 }

@@ -13,7 +13,7 @@
  *         ... key i gets the answer of key `number` ...
  *     }
  *
- * Memory: nothing before the first key, then 64 to 128 bytes per key.
+ * Memory: nothing before the first key, then 32 to 64 bytes per key.
  * Cost: O(1) per call; adding grows the table now and then.
  * Thread-safety: one owner. Errors: KAMA_ERR_NO_MEMORY, nothing was added then.
  * Ownership: keys are borrowed until fini.
@@ -42,6 +42,6 @@ void km_twins_fini(struct km_twins *twins);
 uint32_t km_twins_find(const struct km_twins *twins, uint64_t hash,
                        kama_bytes key);
 
-/* Adds a key that is not there yet, under number < KM_TWINS_NONE. */
+/* Adds a key that is not there yet, under number < KM_MGET_KEYS_MAX. */
 KAMA_NODISCARD kama_status km_twins_add(struct km_twins *twins, uint64_t hash,
                                         kama_bytes key, uint32_t number);
