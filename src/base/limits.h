@@ -80,7 +80,7 @@
 /* -- services ------------------------------------------------------------ */
 #define KM_PING_PAYLOAD_BYTES_MAX 1024
 #define KM_MGET_PARALLEL 64          /* keys of one MGet that wait for loads */
-#define KM_MGET_KEYS_NODE (4u << 20) /* of all MGets that run; 16 B each */
+#define KM_MGET_KEYS_NODE (4u << 20) /* of all MGets that run; 24..88 B each */
 #define KM_MGET_KEYS_PER_TURN 1024   /* of one MGet, then others have a turn */
 #define KM_SCAN_MESSAGE_BYTES (32u << 10) /* then a ScanResponse is sent */
 

@@ -264,6 +264,17 @@ uint64_t km_group_max_value_bytes(const kama_group *group)
     return group->config.max_value_bytes;
 }
 
+uint64_t km_group_hash(const kama_group *group, kama_bytes key)
+{
+    return km_store_hash(group->store, key);
+}
+
+void km_group_count_twin(kama_group *group)
+{
+    km_group_count(group, KM_GROUP_MISSES);
+    km_group_count(group, KM_GROUP_COALESCED);
+}
+
 const struct km_histogram *km_group_load_histogram(const kama_group *group)
 {
     return &group->load_times;

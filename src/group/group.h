@@ -45,6 +45,12 @@ uint64_t km_group_instance(const kama_group *group);
 
 uint64_t km_group_max_value_bytes(const kama_group *group);
 
+/* The hash of key in the group's store. */
+uint64_t km_group_hash(const kama_group *group, kama_bytes key);
+
+/* Counts a get that receives the answer of an equal key of the same mget. */
+void km_group_count_twin(kama_group *group);
+
 /* Durations of loads. Valid as long as the group. */
 const struct km_histogram *km_group_load_histogram(const kama_group *group);
 

@@ -131,8 +131,7 @@ static kama_status join_twins(struct batch *batch, struct km_twins *twins,
     key->part = KEY_IS_FOLLOWER;
     key->next = batch->keys[first].next;
     batch->keys[first].next = (uint32_t)i;
-    km_group_count(batch->group, KM_GROUP_MISSES);
-    km_group_count(batch->group, KM_GROUP_COALESCED);
+    km_group_count_twin(batch->group);
     return KAMA_OK;
 }
 
@@ -215,8 +214,7 @@ static kama_status load_in_turn(struct turns *t, size_t i, uint64_t hash)
     kama_item *item = &t->items[i];
     uint32_t first = km_twins_find(&t->twins, hash, key);
     if (first != KM_TWINS_NONE) {
-        km_group_count(t->group, KM_GROUP_MISSES);
-        km_group_count(t->group, KM_GROUP_COALESCED);
+        km_group_count_twin(t->group);
         *item = t->items[first];
         if (item->value != NULL) {
             (void)kama_value_ref(item->value);

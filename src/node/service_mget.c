@@ -4,33 +4,25 @@
  *
  * Hits are collected at once, KM_MGET_KEYS_PER_TURN in a turn of the loop.
  * Others are parked, at most KM_MGET_PARALLEL at a time, each in a slot of its
- * own; an answer that arrives makes room for the next key. The keys lie in the
- * request; when the handler must return before the last one was asked for, the
- * rest of the request is copied.
+ * own; an answer that arrives makes room for the next key. A key that is equal
+ * to one that was parked before takes no slot: it follows that one.
  *
- * Memory: 16 bytes per key, and values by reference up to the size of the
- * answer: an item beyond that is given back at once and says TOO_LARGE.
+ * The keys lie in the request. When one of them is parked and others follow, the
+ * rest of the request is copied: it is needed after the handler has returned,
+ * and the table of parked keys points into it.
+ *
+ * Memory: 24 bytes per key, up to 64 more per key that is parked, and values by
+ * reference up to the size of the answer.
  */
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/status.h"
+#include "group/twins.h"
+#include "node/mget_answers.h"
 #include "node/service.h"
 #include "wire/msg.h"
 
 #include <stdio.h>
-
-enum { SOURCE_LOCAL = 1, SOURCE_LOADER = 3 };
-
-/* An item without its value: tag, length, and the fields at their longest. */
-#define ITEM_HEAD_BYTES 64
-/* An item that is only a status. */
-#define ITEM_BYTES_MIN 16
-
-struct answer {
-    kama_value *value;
-    int32_t status;
-    bool loaded;
-};
 
 /* One parked get. */
 struct slot {
@@ -41,6 +33,7 @@ struct slot {
     uint32_t index;
     kama_status status;
     kama_value *value;
+    char *text; /* owned */
 };
 
 struct km_service_mget {
@@ -50,16 +43,14 @@ struct km_service_mget {
     kama_ctx ctx;
     struct km_pb_list keys; /* those not asked for yet */
     uint8_t *copy;          /* what keys lie in; NULL: still the request */
+    struct km_twins twins;  /* keys that were parked; they lie in copy */
     struct km_list running;
     struct km_list spare;
     struct km_mail turn;
     bool turn_posted;
     uint32_t running_count;
     uint32_t next; /* index of the first of keys */
-    uint64_t reply_bytes;
-    uint64_t reply_bytes_max;
-    uint32_t count;
-    struct answer answers[];
+    struct km_mget_answers answers;
 };
 
 /* -- memory -------------------------------------------------------------- */
@@ -97,11 +88,10 @@ static void mget_free(struct km_service_mget *mget)
     const kama_allocator *mem = mget->env->mem;
     struct km_service_mget_state *state = km_rpc_call_state(call);
     KM_ASSERT(mget->running_count == 0 && !mget->turn_posted);
-    for (uint32_t i = 0; i < mget->count; i++) {
-        kama_value_unref(mget->answers[i].value);
-    }
     free_slots(mget, &mget->spare);
-    give_keys(mget->env, mget->count);
+    give_keys(mget->env, mget->answers.count);
+    km_mget_answers_fini(&mget->answers);
+    km_twins_fini(&mget->twins);
     km_mem_free(mem, mget->copy);
     km_mem_free(mem, mget);
     state->mget = NULL;
@@ -137,69 +127,29 @@ static void put_slot(struct km_service_mget *mget, struct slot *slot)
     mget->running_count--;
 }
 
-/* The keys outlive the handler's message from here on. */
-static bool keep_keys(struct km_service_mget *mget)
+/* Copies the keys from `from` on, which lies in the request; they outlive the
+ * handler then. */
+static bool keep_keys(struct km_service_mget *mget, const uint8_t *from)
 {
-    size_t len = (size_t)(mget->keys.end - mget->keys.at);
-    if (mget->copy != NULL || len == 0) {
-        return true;
-    }
+    size_t len = (size_t)(mget->keys.end - from);
+    KM_ASSERT(mget->copy == NULL && len > 0);
     mget->copy = km_mem_alloc(mget->env->mem, len);
     if (mget->copy == NULL) {
         return false;
     }
-    memcpy(mget->copy, mget->keys.at, len);
-    mget->keys.at = mget->copy;
+    memcpy(mget->copy, from, len);
+    mget->keys.at = mget->copy + (mget->keys.at - from);
     mget->keys.end = mget->copy + len;
     return true;
 }
 
 /* -- the answer ---------------------------------------------------------- */
 
-/* Takes value. */
-static void set_answer(struct km_service_mget *mget, uint32_t index,
-                       kama_status status, kama_value *value, bool loaded)
-{
-    struct answer *answer = &mget->answers[index];
-    answer->status = status;
-    answer->loaded = loaded;
-    if (status != KAMA_OK) {
-        return;
-    }
-    uint64_t bytes = kama_value_bytes(value).len + ITEM_HEAD_BYTES;
-    if (bytes > mget->reply_bytes_max - mget->reply_bytes) {
-        answer->status = KAMA_ERR_TOO_LARGE;
-        kama_value_unref(value);
-        return;
-    }
-    mget->reply_bytes += bytes;
-    answer->value = value;
-}
-
-static kama_status append_answer(struct km_buf *buf,
-                                 const struct answer *answer)
-{
-    struct km_msg_mget_item item = {.status = answer->status};
-    if (answer->value != NULL) {
-        item.ttl_ms = kama_value_ttl_ms(answer->value);
-        item.version = kama_value_version(answer->value);
-        item.source = answer->loaded ? SOURCE_LOADER : SOURCE_LOCAL;
-        item.value = kama_value_bytes(answer->value);
-    }
-    return km_pb_append_element(buf, KM_MSG_MGET_ITEMS, &km_msg_mget_item_pb,
-                                &item);
-}
-
 static void reply(struct km_service_mget *mget)
 {
     struct km_buf buf;
     km_buf_init(&buf, mget->env->mem, SIZE_MAX);
-    kama_status st = km_buf_reserve(&buf, (size_t)mget->reply_bytes);
-    for (uint32_t i = 0; i < mget->count && st == KAMA_OK; i++) {
-        st = append_answer(&buf, &mget->answers[i]);
-        kama_value_unref(mget->answers[i].value);
-        mget->answers[i].value = NULL;
-    }
+    kama_status st = km_mget_answers_write(&mget->answers, &buf);
     km_service_reply_buf(mget->call, &buf, st);
 }
 
@@ -215,7 +165,7 @@ static void reply_if_room(struct km_service_mget *mget)
 
 static bool is_complete(const struct km_service_mget *mget)
 {
-    return mget->next == mget->count && mget->running_count == 0 &&
+    return mget->next == mget->answers.count && mget->running_count == 0 &&
            !mget->turn_posted;
 }
 
@@ -235,53 +185,109 @@ static void on_answer(struct km_mail *mail);
 static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
                     const char *sentence)
 {
-    (void)sentence;
     struct slot *slot = KM_CONTAINER_OF(op, struct slot, op);
     struct km_service_env *env = slot->mget->env;
     slot->status = status;
     slot->value = value;
+    slot->text = (int)status < 0 && sentence[0] != '\0'
+                     ? km_mem_strdup(env->mem, sentence)
+                     : NULL;
     slot->mail.run = on_answer;
     km_loop_post(km_rpc_call_loop(slot->mget->call), &slot->mail);
     km_service_unpark(env);
 }
 
-static void ask(struct km_service_mget *mget, struct slot *slot, kama_bytes key)
+/* The key of the slot waits for its load. Equal ones that come later are to
+ * find it, if there can be any. */
+static kama_status park(struct km_service_mget *mget, struct slot *slot,
+                        kama_bytes key)
 {
-    kama_value *value = NULL;
-    uint32_t index = mget->next++;
-    slot->op.done = on_done;
-    slot->index = index;
-    kama_status st =
-        km_group_get_start(mget->group, &slot->op, key, &mget->ctx, &value);
-    if (st != KAMA_DEFERRED) {
-        km_list_push_back(&mget->spare, &slot->node);
-        set_answer(mget, index, st, value, false);
-        return;
-    }
     km_list_push_back(&mget->running, &slot->node);
     mget->running_count++;
     km_service_park(mget->env);
+    if (mget->next == mget->answers.count) {
+        return KAMA_OK;
+    }
+    if (mget->copy == NULL) {
+        if (!keep_keys(mget, key.data)) {
+            return KAMA_ERR_NO_MEMORY;
+        }
+        key.data = mget->copy;
+    }
+    return km_twins_add(&mget->twins, km_group_hash(mget->group, key), key,
+                        slot->index);
+}
+
+/* Asks for the next key, whose slot it takes. */
+static kama_status ask(struct km_service_mget *mget, struct slot *slot,
+                       kama_bytes key)
+{
+    kama_value *value = NULL;
+    slot->op.done = on_done;
+    slot->index = mget->next++;
+    km_last_error_clear();
+    kama_status st =
+        km_group_get_start(mget->group, &slot->op, key, &mget->ctx, &value);
+    if (st == KAMA_DEFERRED) {
+        return park(mget, slot, key);
+    }
+    km_list_push_back(&mget->spare, &slot->node);
+    char *text =
+        (int)st < 0 ? km_mem_strdup(mget->env->mem, km_last_error()) : NULL;
+    km_mget_answers_put(&mget->answers, slot->index, KM_MGET_MEMORY, st, value,
+                        text);
+    return KAMA_OK;
+}
+
+/* Does the next key get the answer of an equal one that was parked? */
+static bool follows(struct km_service_mget *mget, kama_bytes key)
+{
+    if (mget->twins.count == 0) {
+        return false;
+    }
+    uint32_t first =
+        km_twins_find(&mget->twins, km_group_hash(mget->group, key), key);
+    if (first == KM_TWINS_NONE) {
+        return false;
+    }
+    km_group_count_twin(mget->group);
+    km_mget_answers_follow(&mget->answers, first, mget->next++);
+    return true;
+}
+
+static kama_status ask_next(struct km_service_mget *mget)
+{
+    kama_bytes key;
+    struct slot *slot = take_slot(mget);
+    if (slot == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    bool more = km_pb_next(&mget->keys, &key);
+    KM_ASSERT(more);
+    if (follows(mget, key)) {
+        km_list_push_back(&mget->spare, &slot->node);
+        return KAMA_OK;
+    }
+    return ask(mget, slot, key);
 }
 
 /* Asks for keys until none is left (KAMA_OK), too many wait (KAMA_DEFERRED) or
- * others should have a turn (KAMA_ERR_TRY_AGAIN). */
+ * others should have a turn (KAMA_ERR_TRY_AGAIN). Each load has what is left of
+ * the call's time. */
 static kama_status ask_some(struct km_service_mget *mget)
 {
-    kama_bytes key;
-    for (unsigned i = 0; mget->next < mget->count; i++) {
+    mget->ctx.deadline_ms = km_rpc_call_deadline_ms(mget->call);
+    for (unsigned i = 0; mget->next < mget->answers.count; i++) {
         if (mget->running_count == KM_MGET_PARALLEL) {
             return KAMA_DEFERRED;
         }
         if (i == KM_MGET_KEYS_PER_TURN) {
             return KAMA_ERR_TRY_AGAIN;
         }
-        struct slot *slot = take_slot(mget);
-        if (slot == NULL) {
-            return KAMA_ERR_NO_MEMORY;
+        kama_status st = ask_next(mget);
+        if (st != KAMA_OK) {
+            return st;
         }
-        bool more = km_pb_next(&mget->keys, &key);
-        KM_ASSERT(more);
-        ask(mget, slot, key);
     }
     return KAMA_OK;
 }
@@ -318,7 +324,7 @@ static void advance(struct km_service_mget *mget)
         return;
     }
     bool waits = st == KAMA_DEFERRED || st == KAMA_ERR_TRY_AGAIN;
-    if (waits && !keep_keys(mget)) {
+    if (waits && mget->copy == NULL && !keep_keys(mget, mget->keys.at)) {
         st = KAMA_ERR_NO_MEMORY;
     }
     if (st == KAMA_ERR_NO_MEMORY) {
@@ -348,10 +354,12 @@ static void on_answer(struct km_mail *mail)
     put_slot(mget, slot);
     if (km_rpc_call_ended(mget->call)) {
         kama_value_unref(slot->value);
+        km_mem_free(mget->env->mem, slot->text);
         free_if_idle(mget);
         return;
     }
-    set_answer(mget, slot->index, slot->status, slot->value, true);
+    km_mget_answers_put(&mget->answers, slot->index, KM_MGET_LOADER,
+                        slot->status, slot->value, slot->text);
     advance(mget);
 }
 
@@ -362,25 +370,28 @@ static struct km_service_mget *mget_new(struct km_rpc_call *call,
                                         const struct km_msg_mget_request *r)
 {
     struct km_service_env *env = km_service_env_of(call);
-    struct km_service_mget *mget = km_mem_zalloc(
-        env->mem, 1, sizeof *mget + r->keys.count * sizeof(struct answer));
+    uint64_t max = km_group_max_value_bytes(group) + KM_RPC_MESSAGE_SLACK_BYTES;
+    struct km_service_mget *mget = km_mem_zalloc(env->mem, 1, sizeof *mget);
     if (mget == NULL) {
         return NULL;
     }
-    uint64_t max = km_group_max_value_bytes(group) + KM_RPC_MESSAGE_SLACK_BYTES;
+    if (max < KM_RPC_MESSAGE_BYTES_MIN) {
+        max = KM_RPC_MESSAGE_BYTES_MIN;
+    }
+    if (km_mget_answers_init(&mget->answers, env->mem, r->keys.count, max) !=
+        KAMA_OK) {
+        km_mem_free(env->mem, mget);
+        return NULL;
+    }
     mget->call = call;
     mget->env = env;
     mget->group = group;
     mget->keys = r->keys;
-    mget->count = r->keys.count;
-    mget->reply_bytes = (uint64_t)r->keys.count * ITEM_BYTES_MIN;
-    mget->reply_bytes_max =
-        max > KM_RPC_MESSAGE_BYTES_MIN ? max : KM_RPC_MESSAGE_BYTES_MIN;
+    km_twins_init(&mget->twins, env->mem);
     mget->turn.run = on_turn;
     km_list_init(&mget->running);
     km_list_init(&mget->spare);
     kama_ctx_init(&mget->ctx);
-    mget->ctx.deadline_ms = km_rpc_call_deadline_ms(call);
     mget->ctx.flags =
         (r->no_load ? KAMA_NO_LOAD : 0) | (r->local_only ? KAMA_LOCAL_ONLY : 0);
     return mget;

@@ -92,6 +92,7 @@ KM_PB_DECLARE(km_msg_mget_request, KM_MSG_MGET_REQUEST);
     X(M, 3, UINT64, version, _)                                                \
     X(M, 4, INT32, source, _)                                                  \
     X(M, 5, BYTES, etag, _)                                                    \
+    X(M, 6, BYTES, message, _)                                                 \
     X(M, 15, BYTES, value, _)
 KM_PB_DECLARE(km_msg_mget_item, KM_MSG_MGET_ITEM);
 

@@ -63,6 +63,10 @@ class MGet(unittest.TestCase):
         self.assertEqual((items[1].source, items[3].source),
                          (c.SOURCE_LOCAL, c.SOURCE_LOADER))
         self.assertEqual(items[1].ttl_ms, -1)
+        self.assertIn("exit code 1", items[2].message)
+        self.assertEqual([item.message for item in items[3:]],
+                         ["", "key: 0 bytes, at least 1", "", "",
+                          "key: 4097 bytes, at most 4096"])
 
     def test_none(self):
         self.assertEqual(len(self.mget([])), 0)
@@ -82,6 +86,23 @@ class MGet(unittest.TestCase):
         self.assertEqual({item.value for item in items}, {b"slept"})
         self.assertLess(time.monotonic() - begin, 5 * kamatest.SLOWDOWN)
         self.assertEqual(self.stats("loads").loads - before, 75)
+
+    def test_equal_keys_are_one_load(self):
+        """Also those that are not remembered, and those that come after the
+        first of them was answered."""
+        c = pb2()
+        keys = [b"none", b"fail", b"one"] * 200
+        before = self.stats("loads")
+        items = self.mget(keys, group="loads")
+        self.assertEqual([item.status for item in items],
+                         [c.KAMA_MISS, c.KAMA_ERR_LOADER, c.KAMA_OK] * 200)
+        self.assertEqual({item.value for item in items[2::3]},
+                         {b"loaded one"})
+        self.assertEqual(len({item.message for item in items[1::3]}), 1)
+        self.assertIn("exit code 1", items[1].message)
+        after = self.stats("loads")
+        self.assertEqual(after.loads - before.loads, 3)
+        self.assertEqual(after.gets - before.gets, 600)
 
     def stats(self, group):
         return v2(self.channel, "Stats",
@@ -111,6 +132,8 @@ class MGet(unittest.TestCase):
                          [c.KAMA_OK] * 3 + [c.KAMA_ERR_TOO_LARGE] * 5 +
                          [c.KAMA_MISS])
         self.assertEqual(items[2].value, b"\2" * (1 << 20))
+        self.assertEqual(items[3].message,
+                         "the answer has no more room; ask for this key again")
 
     def test_deadline_and_cancel(self):
         """Who leaves takes nothing along: the loads run out by themselves."""
