@@ -190,8 +190,17 @@ class CommandsTest(unittest.TestCase):
         self.assertEqual([(i["key"], i["status"], i.get("value"))
                           for i in got], [("m1", "KAMA_OK", "one"),
                                           ("absent", "KAMA_MISS", None)])
-        self.run_cli("-g", "l", "mget", "a", "fail", code=5,
-                     out=b'a: "loaded a"\nfail: (KAMA_ERR_LOADER)\n')
+        done = self.run_cli("-g", "l", "mget", "a", "fail", "", code=5)
+        lines = done.stdout.decode().split("\n")
+        self.assertEqual((lines[0], lines[2]), (
+            'a: "loaded a"',
+            '"": (KAMA_ERR_INVALID: key: 0 bytes, at least 1)'))
+        self.assertTrue(lines[1].startswith("fail: (KAMA_ERR_LOADER: "))
+        self.assertIn("luck", lines[1])
+        self.assertNotIn("\x1b", lines[1])
+        code, got = cli_json(self.node, "-g", "l", "mget", "fail")
+        self.assertEqual((code, got[0]["status"]), (5, "KAMA_ERR_LOADER"))
+        self.assertIn("luck", got[0]["message"])
 
     def test_mget_asks_again(self):
         """What did not fit into one answer of the node is asked for again;

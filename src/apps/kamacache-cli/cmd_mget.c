@@ -45,12 +45,29 @@ static json_t *item_json(kama_bytes key, const struct km_msg_mget_item *item)
         made = cli_json_set_bytes(object, "value", item->value) &&
                cli_json_set(object, "ttl_ms", json_integer(item->ttl_ms)) &&
                cli_json_set(object, "version", cli_json_uint(item->version));
+    } else if (made && item->message.len > 0) {
+        made = cli_json_set_bytes(object, "message", item->message);
     }
     return cli_json_made(object, made);
 }
 
-/* "KEY: VALUE", "KEY: (miss)", "KEY: (KAMA_ERR_...)": what is in brackets is
- * no value, as values that begin so are quoted. --raw: the value. */
+/* "(miss)", "(KAMA_ERR_...: why)": values that begin with a bracket are quoted,
+ * so that these are none. */
+static void print_remark(const struct km_msg_mget_item *item)
+{
+    if (item->status == KAMA_MISS) {
+        fputs("(miss)", stdout);
+        return;
+    }
+    printf("(%s", kama_status_name((kama_status)item->status));
+    if (item->message.len > 0) {
+        fputs(": ", stdout);
+        cli_quote_write_text(stdout, item->message);
+    }
+    putchar(')');
+}
+
+/* "KEY: VALUE", or "KEY: " and a remark. --raw: the value. */
 static void print_item(const struct cli *cli, kama_bytes key,
                        const struct km_msg_mget_item *item)
 {
@@ -63,9 +80,7 @@ static void print_item(const struct cli *cli, kama_bytes key,
     if (item->status == KAMA_OK) {
         cli_quote_write(stdout, item->value);
     } else {
-        printf("(%s)", item->status == KAMA_MISS
-                           ? "miss"
-                           : kama_status_name((kama_status)item->status));
+        print_remark(item);
     }
     putchar('\n');
 }

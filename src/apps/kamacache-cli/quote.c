@@ -75,9 +75,14 @@ void cli_quote_write(FILE *out, kama_bytes b)
     fputc('"', out);
 }
 
+void cli_quote_write_text(FILE *out, kama_bytes text)
+{
+    write_escaped(out, text, "");
+}
+
 void cli_quote_write_sentence(FILE *out, const char *text)
 {
-    write_escaped(out, KAMA_STR(text), "");
+    cli_quote_write_text(out, KAMA_STR(text));
 }
 
 /* -- reading ------------------------------------------------------------- */

@@ -24,7 +24,9 @@ bool cli_quote_is_text(kama_bytes b);
 /* Prints b, quoted when it has to be. */
 void cli_quote_write(FILE *out, kama_bytes b);
 
-/* Prints a sentence: only what must not reach a terminal is escaped. */
+/* Prints a sentence, for example one that a node sent: only what must not reach
+ * a terminal is escaped. */
+void cli_quote_write_text(FILE *out, kama_bytes text);
 void cli_quote_write_sentence(FILE *out, const char *text);
 
 /* Turns text, in place, into the bytes it stands for: itself, unless it
