@@ -482,7 +482,11 @@ KAMA_API KAMA_NODISCARD kama_status kama_scan(kama_group *group,
                                               uint64_t *cursor, kama_bytes glob,
                                               kama_scan_cb cb, void *arg);
 
-/* Counters since the group was made, and sizes now. */
+/*
+ * Counters since the group was made, and sizes now. An entry that has expired
+ * counts until something finds it: a get of its key, a scan that passes it, or
+ * the sweep, which goes on a little with every set and load.
+ */
 typedef struct kama_group_stats {
     uint32_t struct_size;
     uint32_t reserved;
@@ -502,11 +506,12 @@ typedef struct kama_group_stats {
     uint64_t clears;
     uint64_t evictions;
     uint64_t expirations;
-    uint64_t entries;      /* now */
+    uint64_t entries;      /* now: keys with a value */
     uint64_t bytes;        /* now: all the memory of the store */
     uint64_t value_bytes;  /* now: keys and values alone */
     uint64_t pinned_bytes; /* now: evicted or replaced, still referenced */
     uint64_t max_bytes;
+    uint64_t negative_entries; /* now: keys remembered as "does not exist" */
 } kama_group_stats;
 
 /* Writes no more than struct_size bytes. */

@@ -19,6 +19,7 @@ static void read_store(kama_group *group, kama_group_stats *stats)
     stats->evictions = store.evictions;
     stats->expirations = store.expirations;
     stats->entries = store.entries;
+    stats->negative_entries = store.negative_entries;
     stats->bytes = store.used_bytes;
     stats->value_bytes = store.payload_bytes;
     stats->pinned_bytes = store.pinned_bytes;

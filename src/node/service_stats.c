@@ -51,6 +51,7 @@ static kama_status append_group_stats(struct km_buf *buf, kama_group *group)
         .evictions = stats.evictions,
         .expirations = stats.expirations,
         .entries = stats.entries,
+        .negative_entries = stats.negative_entries,
         .bytes = stats.bytes,
         .value_bytes = stats.value_bytes,
         .pinned_bytes = stats.pinned_bytes,

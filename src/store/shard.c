@@ -59,6 +59,7 @@ static uint64_t payload(const kama_value *item)
 static void count_in(struct km_shard *shard, const kama_value *item)
 {
     shard->counts.payload_bytes += payload(item);
+    shard->counts.negative += (item->flags & KM_ITEM_NEGATIVE) != 0;
     shard->expiring += (item->flags & KM_ITEM_EXPIRES) != 0;
 }
 
@@ -66,6 +67,7 @@ static void count_out(struct km_shard *shard, const kama_value *item)
 {
     KM_ASSERT(shard->counts.payload_bytes >= payload(item));
     shard->counts.payload_bytes -= payload(item);
+    shard->counts.negative -= (item->flags & KM_ITEM_NEGATIVE) != 0;
     shard->expiring -= (item->flags & KM_ITEM_EXPIRES) != 0;
 }
 
@@ -133,6 +135,7 @@ void km_shard_clear_locked(struct km_shard *shard)
     km_index_bury(&shard->index, &shard->grave);
     km_policy_drain(&shard->policy, &shard->dead);
     shard->counts.payload_bytes = 0;
+    shard->counts.negative = 0;
     shard->expiring = 0;
 }
 
@@ -187,31 +190,44 @@ uint64_t km_shard_evict_locked(struct km_shard *shard, uint64_t bytes,
     return done;
 }
 
-/* What a step of the sweep found in one bucket. */
-struct sweep {
-    kama_value *expired[KM_LINE_SLOTS * 2];
+/* What a look at one bucket found. A bucket has more than two lines rarely. */
+#define FOUND_MAX (KM_LINE_SLOTS * 2)
+
+struct found {
+    kama_value *expired[FOUND_MAX];
     unsigned count;
 };
 
-static void sweep_visit(void *arg, kama_value *item)
+static void find_expired(void *arg, kama_value *item)
 {
-    struct sweep *sweep = arg;
-    if (sweep->count < KM_LINE_SLOTS * 2 && km_item_expired(item)) {
-        sweep->expired[sweep->count++] = item;
+    struct found *found = arg;
+    if (found->count < FOUND_MAX && km_item_expired(item)) {
+        found->expired[found->count++] = item;
     }
+}
+
+unsigned km_shard_expire_bucket_locked(struct km_shard *shard, uint64_t rev,
+                                       struct km_list *gone)
+{
+    struct found found;
+    unsigned bits;
+    do {
+        found.count = 0;
+        bits = km_index_visit(&shard->index, rev, find_expired, &found);
+        for (unsigned i = 0; i < found.count; i++) {
+            uint64_t hash = item_hash(shard, found.expired[i]);
+            uint64_t *slot = km_index_find(&shard->index, hash,
+                                           km_item_key_bytes(found.expired[i]));
+            km_shard_expire_locked(shard, hash, slot, gone);
+        }
+    } while (found.count == FOUND_MAX);
+    return bits;
 }
 
 static void sweep_bucket(struct km_shard *shard, struct km_list *gone)
 {
-    struct sweep sweep = {.count = 0};
     unsigned bits =
-        km_index_visit(&shard->index, shard->sweep_rev, sweep_visit, &sweep);
-    for (unsigned i = 0; i < sweep.count; i++) {
-        uint64_t hash = item_hash(shard, sweep.expired[i]);
-        uint64_t *slot = km_index_find(&shard->index, hash,
-                                       km_item_key_bytes(sweep.expired[i]));
-        km_shard_expire_locked(shard, hash, slot, gone);
-    }
+        km_shard_expire_bucket_locked(shard, shard->sweep_rev, gone);
     uint64_t size = bits == 0 ? 0 : (uint64_t)1 << (64 - bits);
     shard->sweep_rev = (shard->sweep_rev | (size - 1)) + 1;
 }
@@ -290,6 +306,7 @@ void km_shard_overtake_all_locked(struct km_shard *shard)
 /* Sums over one bucket, for the check. */
 struct check_sums {
     uint64_t payload;
+    uint64_t negative;
     uint64_t expiring;
 };
 
@@ -297,6 +314,7 @@ static void check_visit(void *arg, kama_value *item)
 {
     struct check_sums *sums = arg;
     sums->payload += payload(item);
+    sums->negative += (item->flags & KM_ITEM_NEGATIVE) != 0;
     sums->expiring += (item->flags & KM_ITEM_EXPIRES) != 0;
     KM_ASSERT(km_item_refs(item) >= 1);
     KM_ASSERT(item->link.next != &item->link);
@@ -304,13 +322,14 @@ static void check_visit(void *arg, kama_value *item)
 
 static void check_items(struct km_shard *shard)
 {
-    struct check_sums sums = {0, 0};
+    struct check_sums sums = {0, 0, 0};
     uint64_t rev = 0;
     do {
         unsigned bits = km_index_visit(&shard->index, rev, check_visit, &sums);
         rev += bits == 0 ? 0 : (uint64_t)1 << (64 - bits);
     } while (rev != 0);
     KM_ASSERT(sums.payload == shard->counts.payload_bytes);
+    KM_ASSERT(sums.negative == shard->counts.negative);
     KM_ASSERT(sums.expiring == shard->expiring);
 }
 

@@ -24,6 +24,7 @@ struct km_shard_counts {
     uint64_t evictions;
     uint64_t expirations;
     uint64_t payload_bytes; /* keys and values of the entries */
+    uint64_t negative;      /* entries that say "does not exist" */
 };
 
 struct km_shard {
@@ -51,6 +52,11 @@ void km_shard_fini(struct km_shard *shard);
 /* Takes the expired item of slot out, to gone. */
 void km_shard_expire_locked(struct km_shard *shard, uint64_t hash,
                             uint64_t *slot, struct km_list *gone);
+
+/* Takes every expired item out of the bucket that holds the bit-reversed hash
+ * rev, to gone. Returns the bits of the bucket, as km_index_visit does. */
+unsigned km_shard_expire_bucket_locked(struct km_shard *shard, uint64_t rev,
+                                       struct km_list *gone);
 
 /* Counts a hit of item. */
 static inline void km_shard_hit_locked(struct km_shard *shard, kama_value *item)

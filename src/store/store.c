@@ -377,7 +377,8 @@ void km_store_stats_get(struct km_store *store, struct km_store_stats *ret)
         ret->evictions += shard->counts.evictions;
         ret->expirations += shard->counts.expirations;
         ret->payload_bytes += shard->counts.payload_bytes;
-        ret->entries += shard->index.entry_count;
+        ret->entries += shard->index.entry_count - shard->counts.negative;
+        ret->negative_entries += shard->counts.negative;
         km_mutex_unlock(&shard->mutex);
     }
     ret->used_bytes = km_account_used(store->account);

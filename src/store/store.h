@@ -111,8 +111,9 @@ struct km_store_stats {
     uint64_t negative_hits;
     uint64_t evictions;
     uint64_t expirations;
-    uint64_t entries;
-    uint64_t payload_bytes; /* keys and values */
+    uint64_t entries;          /* with a value */
+    uint64_t negative_entries; /* that say "does not exist" */
+    uint64_t payload_bytes;    /* keys and values of both */
     uint64_t used_bytes;
     uint64_t pinned_bytes;
     uint64_t max_bytes;

@@ -5,6 +5,9 @@
  * index, whatever the size of the table, holds one interval of positions, so
  * the cursor is simply the position where to go on: growing cuts intervals in
  * two, shrinking joins them, neither moves an entry over the cursor.
+ *
+ * The scan takes the expired entries that it meets out of the store: whoever has
+ * looked at all keys finds none of them in the counters.
  */
 #include "base/hash.h"
 #include "store/store.h"
@@ -62,9 +65,13 @@ static void collect_item(void *arg, kama_value *item)
 
 /* Collects one bucket; returns the position behind what was looked at. */
 static uint64_t scan_bucket(const struct km_store *store,
-                            struct km_shard *shard, struct collect *c)
+                            struct km_shard *shard, struct collect *c,
+                            struct km_list *gone)
 {
     unsigned shift = store->shard_bits;
+    if (shard->expiring > 0) {
+        (void)km_shard_expire_bucket_locked(shard, c->from << shift, gone);
+    }
     unsigned bits =
         km_index_visit(&shard->index, c->from << shift, collect_item, c);
     for (size_t i = 0; i < c->count; i++) {
@@ -90,9 +97,12 @@ size_t km_store_scan(struct km_store *store, uint64_t *cursor,
                             .from = at,
                             .items = ret_items + done,
                             .room = n - done};
+        struct km_list gone;
+        km_list_init(&gone);
         km_mutex_lock(&shard->mutex);
-        at = scan_bucket(store, shard, &c);
+        at = scan_bucket(store, shard, &c, &gone);
         km_mutex_unlock(&shard->mutex);
+        km_shard_drop_list(&gone);
         done += c.count;
         if (at == 0) {
             break;

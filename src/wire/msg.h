@@ -179,7 +179,8 @@ KM_PB_DECLARE(km_msg_latency, KM_MSG_LATENCY);
     X(M, 20, UINT64, value_bytes, _)                                           \
     X(M, 21, UINT64, pinned_bytes, _)                                          \
     X(M, 22, UINT64, max_bytes, _)                                             \
-    X(M, 23, MESSAGE, load_latency, km_msg_latency)
+    X(M, 23, MESSAGE, load_latency, km_msg_latency)                            \
+    X(M, 28, UINT64, negative_entries, _)
 KM_PB_DECLARE(km_msg_group_stats, KM_MSG_GROUP_STATS);
 
 #define KM_MSG_METRIC(X, M)                                                    \

@@ -93,6 +93,32 @@ static void test_absence_is_remembered_for_ever(void **state)
     fixture_free(f);
 }
 
+/* What is remembered as "does not exist" has a counter of its own. */
+static void test_negative_entries_are_counted_apart(void **state)
+{
+    struct fixture *f = fixture_new();
+    (void)state;
+    f->options.negative_ttl_ms = 60000;
+    fixture_open(f);
+    assert_int_equal(kama_set(f->group, KAMA_STR("here"), KAMA_STR("v"), NULL),
+                     KAMA_OK);
+    atomic_store(&f->script.status, KAMA_MISS);
+    assert_int_equal(get_text(f->group, "a", NULL, ""), KAMA_MISS);
+    assert_int_equal(get_text(f->group, "b", NULL, ""), KAMA_MISS);
+    assert_int_equal(stats(f).entries, 1);
+    assert_int_equal(stats(f).negative_entries, 2);
+    assert_int_equal(kama_set(f->group, KAMA_STR("a"), KAMA_STR("v"), NULL),
+                     KAMA_OK);
+    assert_int_equal(kama_del(f->group, KAMA_STR("b"), NULL), KAMA_MISS);
+    assert_int_equal(stats(f).entries, 2);
+    assert_int_equal(stats(f).negative_entries, 0);
+    assert_int_equal(get_text(f->group, "b", NULL, ""), KAMA_MISS);
+    assert_int_equal(kama_group_clear(f->group), KAMA_OK);
+    assert_int_equal(stats(f).entries, 0);
+    assert_int_equal(stats(f).negative_entries, 0);
+    fixture_free(f);
+}
+
 /* Without a loader a miss is a miss. */
 static void test_no_loader(void **state)
 {
@@ -431,6 +457,7 @@ int main(void)
         cmocka_unit_test(test_get_copy),
         cmocka_unit_test(test_memory_only),
         cmocka_unit_test(test_absence_is_remembered_for_ever),
+        cmocka_unit_test(test_negative_entries_are_counted_apart),
         cmocka_unit_test(test_no_loader),
         cmocka_unit_test(test_set_del_clear),
         cmocka_unit_test(test_loader_statuses),

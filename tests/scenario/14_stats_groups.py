@@ -46,12 +46,32 @@ class StatsAndGroups(unittest.TestCase):
             (s.name, s.gets, s.hits, s.negative_hits, s.misses, s.loads,
              s.loads_missed, s.sets, s.dels, s.entries),
             ("loads", 6, 3, 1, 2, 2, 1, 1, 1, s.entries))
+        self.assertEqual((s.entries, s.negative_entries), (1, 1))
         self.assertEqual(s.load_latency.count, 2)
         self.assertGreater(s.load_latency.p50_ns, 0)
         self.assertGreaterEqual(s.load_latency.max_ns, s.load_latency.p99_ns)
         self.assertGreaterEqual(s.load_latency.sum_ns * 1.01, s.load_ns)
         self.assertEqual(s.max_bytes, 8 << 20)
         self.assertGreater(s.bytes, 0)
+
+    def test_expired_entries_leave_the_counters(self):
+        """When a scan has passed them, whether they have a value or not."""
+        with Client(self.node) as client:
+            for i in range(50):
+                v2(self.channel, "Set", pb2().SetRequest(
+                    group="default", key=b"short %d" % i, ttl_ms=100))
+            client.set(b"long", b"v")
+            self.assertEqual(self.stats(group="default").groups[0].entries, 51)
+
+            def scanned():
+                request = pb2().ScanRequest(group="default")
+                call = self.channel.unary_stream("/kama.v2.Cache/Scan")(
+                    request.SerializeToString())
+                for _ in call:
+                    pass
+                return self.stats(group="default").groups[0].entries == 1
+
+            kamatest.wait_until(scanned)
 
     def test_node(self):
         reply = self.stats(all=True)

@@ -254,6 +254,7 @@ class CommandsTest(unittest.TestCase):
         self.client.set(b"c", b"v", group="small")
         self.assertEqual(cli_json(self.node, "-g", "small", "clear"),
                          (OK, {"ok": True}))
+        self.assertIn(b"  negative_entries ", self.run_cli("stats").stdout)
         code, got = cli_json(self.node, "stats", "small")
         stats, = got["groups"]
         self.assertEqual((code, got["node"], stats["name"], stats["entries"],

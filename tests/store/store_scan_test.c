@@ -174,6 +174,34 @@ static void test_hides_expired_and_negative(void **state)
     fixture_free(f, 0);
 }
 
+/* A scan of everything leaves no expired entry in the counters, however many
+ * stand in a bucket, and skips none of the others. */
+static void test_takes_the_expired_out(void **state)
+{
+    enum { EXPIRING = 5000 };
+    struct fixture *f = fixture_new(64 * MIB, &km_policy_s3fifo);
+    static unsigned seen[STABLE];
+    char key[32];
+    (void)state;
+    km_ns now = atomic_load(&f->clock.now);
+    for (unsigned i = 0; i < EXPIRING; i++) {
+        kama_bytes k = kama_bytes_make(
+            key, (size_t)snprintf(key, sizeof key, "expiring %u", i));
+        assert_int_equal(put_expiring(f, k, KAMA_STR("v"), now + 1), KAMA_OK);
+    }
+    for (unsigned i = 0; i < STABLE; i++) {
+        put_number(f, i);
+    }
+    assert_int_equal(stats(f).entries, EXPIRING + STABLE);
+    fake_clock_add_ms(&f->clock, 5);
+    (void)scan_all(f, seen, BATCH, NULL);
+    expect_seen_once(seen);
+    assert_int_equal(stats(f).entries, STABLE);
+    assert_int_equal(stats(f).expirations, EXPIRING);
+    km_store_check(f->store);
+    fixture_free(f, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +210,7 @@ int main(void)
         cmocka_unit_test(test_cleared_under_it),
         cmocka_unit_test(test_any_cursor),
         cmocka_unit_test(test_hides_expired_and_negative),
+        cmocka_unit_test(test_takes_the_expired_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

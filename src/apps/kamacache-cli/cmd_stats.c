@@ -23,13 +23,27 @@ struct counter {
 #field, offsetof(struct km_msg_group_stats, field)                     \
     }
 static const struct counter counters[] = {
-    COUNTER(gets),          COUNTER(hits),         COUNTER(negative_hits),
-    COUNTER(misses),        COUNTER(loads),        COUNTER(loads_coalesced),
-    COUNTER(loads_missed),  COUNTER(loads_failed), COUNTER(loads_overtaken),
-    COUNTER(loads_running), COUNTER(sets),         COUNTER(dels),
-    COUNTER(clears),        COUNTER(evictions),    COUNTER(expirations),
-    COUNTER(entries),       COUNTER(bytes),        COUNTER(value_bytes),
-    COUNTER(pinned_bytes),  COUNTER(max_bytes),
+    COUNTER(gets),
+    COUNTER(hits),
+    COUNTER(negative_hits),
+    COUNTER(misses),
+    COUNTER(loads),
+    COUNTER(loads_coalesced),
+    COUNTER(loads_missed),
+    COUNTER(loads_failed),
+    COUNTER(loads_overtaken),
+    COUNTER(loads_running),
+    COUNTER(sets),
+    COUNTER(dels),
+    COUNTER(clears),
+    COUNTER(evictions),
+    COUNTER(expirations),
+    COUNTER(entries),
+    COUNTER(negative_entries),
+    COUNTER(bytes),
+    COUNTER(value_bytes),
+    COUNTER(pinned_bytes),
+    COUNTER(max_bytes),
 };
 #define COUNTER_COUNT (sizeof counters / sizeof counters[0])
 
