@@ -357,8 +357,8 @@ KAMA_API KAMA_NODISCARD kama_status kama_group_options_set(
 
 /* Makes a group of its own, without a node: no thread, no socket.
  * Everything in options is copied. The result is the caller's to free.
- * Errors: KAMA_ERR_INVALID, KAMA_ERR_TOO_LARGE (a limit, named in
- * kama_last_error), KAMA_ERR_NO_MEMORY. */
+ * Errors: KAMA_ERR_INVALID (also when options is NULL), KAMA_ERR_TOO_LARGE (a
+ * limit, named in kama_last_error), KAMA_ERR_NO_MEMORY. */
 KAMA_API KAMA_NODISCARD kama_status
 kama_group_new(const kama_group_options *options, kama_group **ret_group);
 

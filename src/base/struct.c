@@ -28,6 +28,9 @@ kama_status km_struct_read(void *to, size_t size, const void *from,
                            const char *what)
 {
     uint32_t struct_size;
+    if (from == NULL) {
+        return km_fail(KAMA_ERR_INVALID, "%s: the pointer is NULL", what);
+    }
     memcpy(&struct_size, from, sizeof struct_size);
     if (struct_size < sizeof struct_size || struct_size > 65536) {
         return km_fail(KAMA_ERR_INVALID, "%s: were not initialised", what);

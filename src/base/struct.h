@@ -17,6 +17,6 @@ void km_struct_init(void *to, size_t to_size, const void *defaults,
 
 /* Copies a public struct of any age into one of ours that holds the defaults:
  * size bytes, of which from->struct_size are the caller's. Errors:
- * KAMA_ERR_INVALID (not initialised, or newer with something set). */
+ * KAMA_ERR_INVALID (NULL, not initialised, or newer with something set). */
 KAMA_NODISCARD kama_status km_struct_read(void *to, size_t size,
                                           const void *from, const char *what);

@@ -48,6 +48,9 @@ kama_status km_flight_engine_new(const kama_flight_type *type,
                                  const kama_allocator *mem,
                                  kama_flight_engine **ret_engine)
 {
+    if (type == NULL) {
+        return km_fail(KAMA_ERR_INVALID, "flight type: the pointer is NULL");
+    }
     if (type->struct_size < sizeof *type) {
         return km_fail(KAMA_ERR_INVALID, "flight type: struct_size is %u",
                        type->struct_size);

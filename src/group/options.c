@@ -126,6 +126,10 @@ kama_status kama_group_options_set(kama_group_options *options,
 {
     const struct km_option *row = NULL;
     union km_option_value parsed;
+    if (options == NULL || name == NULL || value == NULL) {
+        return km_fail(KAMA_ERR_INVALID,
+                       "group options: options, name or value is NULL");
+    }
     kama_status st = find_row(name, &row);
     if (st == KAMA_OK) {
         st = km_option_parse(row, value, &parsed);

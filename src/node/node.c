@@ -253,7 +253,7 @@ static kama_status may_add(const kama_node *node,
         return km_fail(KAMA_ERR_TOO_LARGE, "a node has at most %d groups",
                        KM_GROUPS_MAX);
     }
-    if (options->name != NULL &&
+    if (options != NULL && options->name != NULL &&
         km_registry_find(&node->registry, KAMA_STR(options->name)) != NULL) {
         return km_fail(KAMA_ERR_EXISTS, "group %.*s: exists already",
                        KM_TEXT_UP_TO(64, options->name));
@@ -301,5 +301,6 @@ kama_status kama_node_add_group(kama_node *node,
 
 kama_group *kama_node_group(kama_node *node, const char *name)
 {
-    return km_registry_find(&node->registry, KAMA_STR(name));
+    return name != NULL ? km_registry_find(&node->registry, KAMA_STR(name))
+                        : NULL;
 }

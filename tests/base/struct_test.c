@@ -55,6 +55,9 @@ static void test_read(void **state)
 {
     (void)state;
     struct old old = {sizeof old, 7};
+    struct known none;
+    assert_int_equal(km_struct_read(&none, sizeof none, NULL, "x"),
+                     KAMA_ERR_INVALID);
     struct newer newer = {sizeof newer, 8, 9, 0};
     struct known known = defaults;
     assert_int_equal(km_struct_read(&known, sizeof known, &old, "x"), KAMA_OK);

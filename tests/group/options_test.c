@@ -109,6 +109,21 @@ static void test_wrong_value_names_its_option(void **state)
     }
 }
 
+/* A pointer that must be given, and is NULL, is an ordinary error. */
+static void test_null_pointers(void **state)
+{
+    kama_group_options o;
+    kama_group *group;
+    kama_group_options_init(&o);
+    (void)state;
+    assert_int_equal(kama_group_new(NULL, &group), KAMA_ERR_INVALID);
+    expect_sentence("group options: the pointer is NULL");
+    assert_int_equal(set(NULL, "ttl", "5s"), KAMA_ERR_INVALID);
+    assert_int_equal(set(&o, NULL, "5s"), KAMA_ERR_INVALID);
+    assert_int_equal(set(&o, "ttl", NULL), KAMA_ERR_INVALID);
+    expect_sentence("NULL");
+}
+
 static void test_names_that_are_none(void **state)
 {
     kama_group_options o;
@@ -317,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_by_name),
         cmocka_unit_test(test_forever),
         cmocka_unit_test(test_wrong_value_names_its_option),
+        cmocka_unit_test(test_null_pointers),
         cmocka_unit_test(test_names_that_are_none),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_wrong_group_is_named),

@@ -83,6 +83,7 @@ static void test_refuses(void **state)
     loopback(&options);
     options.struct_size = 0;
     expect_refused(&options, KAMA_ERR_INVALID, "kama_node_options");
+    expect_refused(NULL, KAMA_ERR_INVALID, "kama_node_options");
 }
 
 /* With insecure, and at the limit of threads, it is made. */
@@ -188,6 +189,8 @@ static void test_groups(void **state)
     options.name = "";
     assert_int_equal(kama_node_add_group(node, &options, &other),
                      KAMA_ERR_INVALID);
+    assert_int_equal(kama_node_add_group(node, NULL, &other), KAMA_ERR_INVALID);
+    assert_null(kama_node_group(node, NULL));
     assert_int_equal(kama_node_stop(node), KAMA_OK);
     options.name = "too late";
     assert_int_equal(kama_node_add_group(node, &options, &other),
