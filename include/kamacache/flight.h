@@ -35,7 +35,9 @@
  *
  * Threads: name_do any thread; init and fini setup (fini: no call is running).
  * Errors: what fn returns; KAMA_ERR_NO_MEMORY, KAMA_ERR_BUSY (65536 wait).
- * Types: a wrong key, function or result type does not compile.
+ * Types: a wrong key, function or result type does not compile. Keys and results
+ * are copied as bytes are: in C++, a type that is not trivially copyable (a
+ * std::string, for example) does not compile. Use a pointer to it, or a slice.
  */
 #ifndef KAMACACHE_FLIGHT_H
 #define KAMACACHE_FLIGHT_H
@@ -81,6 +83,18 @@ KAMA_API KAMA_NODISCARD kama_status kama_flight_engine_do(
 #define KAMA_FLIGHT_UNUSED
 #endif
 
+#ifdef __cplusplus
+#define KAMA_FLIGHT_CAST_(type, value) static_cast<type>(value)
+#define KAMA_FLIGHT_CHECK_(key_type, result_type)                              \
+    static_assert(__is_trivially_copyable(key_type),                           \
+                  "KAMA_FLIGHT: the key type must be trivially copyable");     \
+    static_assert(__is_trivially_copyable(result_type),                        \
+                  "KAMA_FLIGHT: the result type must be trivially copyable");
+#else
+#define KAMA_FLIGHT_CAST_(type, value) ((type)(value))
+#define KAMA_FLIGHT_CHECK_(key_type, result_type)
+#endif
+
 #define KAMA_FLIGHT_DEFINE(name, key_type, result_type, hash_fn, equal_fn)     \
     KAMA_FLIGHT_DEFINE_TYPES_(name, key_type, result_type, equal_fn)           \
     KAMA_FLIGHT_DEFINE_CALLS_(name, key_type, result_type, hash_fn, NULL, NULL)
@@ -90,16 +104,17 @@ KAMA_API KAMA_NODISCARD kama_status kama_flight_engine_do(
     KAMA_FLIGHT_DEFINE_TYPES_(name, key_type, result_type, equal_fn)           \
     static KAMA_FLIGHT_UNUSED void name##_ref_(const void *result)             \
     {                                                                          \
-        ref_fn(*(result_type const *)result);                                  \
+        ref_fn(*KAMA_FLIGHT_CAST_(result_type const *, result));               \
     }                                                                          \
     static KAMA_FLIGHT_UNUSED void name##_unref_(const void *result)           \
     {                                                                          \
-        unref_fn(*(result_type const *)result);                                \
+        unref_fn(*KAMA_FLIGHT_CAST_(result_type const *, result));             \
     }                                                                          \
     KAMA_FLIGHT_DEFINE_CALLS_(name, key_type, result_type, hash_fn,            \
                               name##_ref_, name##_unref_)
 
 #define KAMA_FLIGHT_DEFINE_TYPES_(name, key_type, result_type, equal_fn)       \
+    KAMA_FLIGHT_CHECK_(key_type, result_type)                                  \
     struct name {                                                              \
         kama_flight_engine *engine;                                            \
     };                                                                         \
@@ -109,18 +124,23 @@ KAMA_API KAMA_NODISCARD kama_status kama_flight_engine_do(
     };                                                                         \
     static KAMA_FLIGHT_UNUSED int name##_equal_(const void *a, const void *b)  \
     {                                                                          \
-        return equal_fn(*(key_type const *)a, *(key_type const *)b) ? 1 : 0;   \
+        return equal_fn(*KAMA_FLIGHT_CAST_(key_type const *, a),               \
+                        *KAMA_FLIGHT_CAST_(key_type const *, b))               \
+                   ? 1                                                         \
+                   : 0;                                                        \
     }                                                                          \
     static KAMA_FLIGHT_UNUSED void name##_assign_(void *to, const void *from)  \
     {                                                                          \
-        *(result_type *)to = *(result_type const *)from;                       \
+        *KAMA_FLIGHT_CAST_(result_type *, to) =                                \
+            *KAMA_FLIGHT_CAST_(result_type const *, from);                     \
     }                                                                          \
     static KAMA_FLIGHT_UNUSED kama_status name##_run_(                         \
         void *call, const void *key, void *ret_result)                         \
     {                                                                          \
-        struct name##_call_ *c = (struct name##_call_ *)call;                  \
-        return c->fn(c->arg, *(key_type const *)key,                           \
-                     (result_type *)ret_result);                               \
+        struct name##_call_ *c =                                               \
+            KAMA_FLIGHT_CAST_(struct name##_call_ *, call);                    \
+        return c->fn(c->arg, *KAMA_FLIGHT_CAST_(key_type const *, key),        \
+                     KAMA_FLIGHT_CAST_(result_type *, ret_result));            \
     }
 
 #define KAMA_FLIGHT_DEFINE_CALLS_(name, key_type, result_type, hash_fn,        \
@@ -128,9 +148,9 @@ KAMA_API KAMA_NODISCARD kama_status kama_flight_engine_do(
     static KAMA_FLIGHT_UNUSED kama_status name##_init(struct name *flight)     \
     {                                                                          \
         static const kama_flight_type type = {                                 \
-            (uint32_t)sizeof(kama_flight_type),                                \
-            (uint32_t)sizeof(key_type),                                        \
-            (uint32_t)sizeof(result_type),                                     \
+            KAMA_FLIGHT_CAST_(uint32_t, sizeof(kama_flight_type)),             \
+            KAMA_FLIGHT_CAST_(uint32_t, sizeof(key_type)),                     \
+            KAMA_FLIGHT_CAST_(uint32_t, sizeof(result_type)),                  \
             0,                                                                 \
             name##_equal_,                                                     \
             name##_assign_,                                                    \

@@ -182,7 +182,7 @@ enum {
 };
 
 /* Never expires; as a ttl_ms, distinct from 0, "as the group says". */
-#define KAMA_TTL_FOREVER ((int64_t)-1)
+#define KAMA_TTL_FOREVER INT64_C(-1)
 
 /*
  * What a call brings along. NULL means all defaults.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Wrong types at a KAMA_FLIGHT call site do not compile, in C (under the test
-flags) and in C++; the right ones do, as C11 and C++11 without a warning."""
+flags) and in C++; the right ones do, as C11 and C++11 without a warning. Types
+that cannot be copied as bytes do not compile in C++."""
 # ctest: labels=nosan
 import os
 import shutil
@@ -71,6 +72,53 @@ ERRORS = {
 }
 
 
+# C++ as its users write it: with the warnings that a cast of C causes.
+CPLUSPLUS = """
+#include <kamacache/flight.h>
+#include <kamacache/loader.h>
+#include <memory>
+#include <string>
+#include <vector>
+struct day { int n; };
+struct counted { counted(const counted &); counted(); int n; };
+static std::uint64_t hash(KEY const &) { return 1; }
+static int equal(KEY const &, KEY const &) { return 1; }
+static void keep(RESULT const &) {}
+KAMA_FLIGHT_DEFINE(flight, KEY, RESULT, hash, equal)
+KAMA_FLIGHT_DEFINE_REF(ref_flight, KEY, RESULT, hash, equal, keep, keep)
+static kama_status work(void *, KEY, RESULT *) { return KAMA_OK; }
+int main()
+{
+    flight one;
+    ref_flight two;
+    kama_set_options set;
+    KEY key{};
+    RESULT result{};
+    kama_set_options_init(&set);
+    set.ttl_ms = KAMA_TTL_FOREVER;
+    if (flight_init(&one) != KAMA_OK || ref_flight_init(&two) != KAMA_OK ||
+        flight_do(&one, key, work, nullptr, 0, &result, nullptr) != KAMA_OK ||
+        ref_flight_do(&two, key, work, nullptr, 0, &result, nullptr) !=
+            KAMA_OK) {
+        return 1;
+    }
+    flight_fini(&one);
+    ref_flight_fini(&two);
+    return set.ttl_ms == KAMA_TTL_FOREVER &&
+                   KAMA_STR("x").len == KAMA_BYTES("x", 1).len &&
+                   KAMA_LOADER_ABI_VERSION == 1u
+               ? 0
+               : 1;
+}
+"""
+STRICT = ["-std=c++11", "-Wall", "-Wextra", "-Wpedantic", "-Wold-style-cast",
+          "-Wcast-qual", "-Wconversion", "-Wsign-conversion", "-Wshadow",
+          "-Werror", "-fsyntax-only"]
+COPYABLE = ["day", "int", "const char *", "std::vector<int> *"]
+NOT_COPYABLE = ["std::string", "counted", "std::unique_ptr<int>",
+                "std::vector<int>"]
+
+
 class FlightTypes(unittest.TestCase):
     def compile(self, compiler, language, flags, changes):
         words = dict(RIGHT, **changes)
@@ -83,6 +131,35 @@ class FlightTypes(unittest.TestCase):
                 [compiler, "-x", language, "-I",
                  os.path.join(SOURCE_DIR, "include")] + flags + defines +
                 [path], capture_output=True, text=True, check=False)
+
+    def compile_cplusplus(self, compiler, key, result):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "program")
+            with open(path, "w", encoding="ascii") as f:
+                f.write(CPLUSPLUS)
+            return subprocess.run(
+                [compiler, "-x", "c++", "-I",
+                 os.path.join(SOURCE_DIR, "include"), *STRICT,
+                 "-DKEY=" + key, "-DRESULT=" + result, path],
+                capture_output=True, text=True, check=False)
+
+    def test_macros_are_clean_where_casts_of_c_warn(self):
+        for compiler in ("g++", "clang++"):
+            for spelled in COPYABLE if shutil.which(compiler) else []:
+                with self.subTest(compiler=compiler, type=spelled):
+                    done = self.compile_cplusplus(compiler, spelled, spelled)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_types_that_are_not_trivially_copyable_do_not_compile(self):
+        for compiler in ("g++", "clang++"):
+            for spelled in NOT_COPYABLE if shutil.which(compiler) else []:
+                with self.subTest(compiler=compiler, type=spelled):
+                    done = self.compile_cplusplus(compiler, spelled, "int")
+                    self.assertIn("the key type must be trivially copyable",
+                                  done.stderr)
+                    done = self.compile_cplusplus(compiler, "int", spelled)
+                    self.assertIn("the result type must be trivially copyable",
+                                  done.stderr)
 
     def compilers(self):
         found = [c for c in COMPILERS if shutil.which(c[0])]
