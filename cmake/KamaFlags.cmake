@@ -39,6 +39,9 @@ endif()
 add_compile_options(-fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)
 
 add_compile_options(-fstack-protector-strong)
+
+# The boundary to an application's functions (base/boundary.h) needs them.
+add_compile_options(-fasynchronous-unwind-tables)
 foreach(flag fstack-clash-protection fcf-protection)
   string(MAKE_C_IDENTIFIER KM_HAVE_${flag} variable)
   check_c_compiler_flag(-${flag} ${variable})

@@ -100,7 +100,7 @@ static bool start_locked(struct km_deadlines *d)
         return true;
     }
     if (d->joinable) {
-        (void)pthread_join(d->thread, NULL);
+        km_thread_join(d->thread);
     }
     d->joinable = km_thread_start(&d->thread, d->name, run_deadlines, d);
     d->alive = d->joinable;
@@ -156,7 +156,7 @@ void km_deadlines_stop(struct km_deadlines *d)
     km_cond_signal(&d->wake);
     km_mutex_unlock(&d->lock);
     if (joinable) {
-        (void)pthread_join(d->thread, NULL);
+        km_thread_join(d->thread);
     }
 }
 

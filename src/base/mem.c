@@ -2,6 +2,8 @@
 /* The default allocator, copies, and the allocator that tests count with. */
 #include "base/mem.h"
 
+#include "base/boundary.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -28,6 +30,64 @@ static const kama_allocator default_allocator = {
     .resize = default_resize,
     .release = default_release,
 };
+
+static bool is_default(const kama_allocator *a)
+{
+    return a->alloc == default_alloc;
+}
+
+/* -- allocators of applications ------------------------------------------ */
+
+static const kama_bytes no_key = {NULL, 0};
+
+static KM_BOUNDARY_FUNCTION void *call_alloc(const kama_allocator *a,
+                                             size_t size)
+{
+    KM_BOUNDARY_BEGIN("alloc of the allocator", NULL, no_key);
+    void *p = a->alloc(a->arg, size);
+    KM_BOUNDARY_END();
+    return p;
+}
+
+static KM_BOUNDARY_FUNCTION void *call_resize(const kama_allocator *a, void *p,
+                                              size_t size)
+{
+    KM_BOUNDARY_BEGIN("resize of the allocator", NULL, no_key);
+    void *moved = a->resize(a->arg, p, size);
+    KM_BOUNDARY_END();
+    return moved;
+}
+
+static KM_BOUNDARY_FUNCTION void call_release(const kama_allocator *a, void *p)
+{
+    KM_BOUNDARY_BEGIN("release of the allocator", NULL, no_key);
+    a->release(a->arg, p);
+    KM_BOUNDARY_END();
+}
+
+/* -- any allocator ------------------------------------------------------- */
+
+void *km_mem_alloc(const kama_allocator *a, size_t size)
+{
+    return is_default(a) ? malloc(size) : call_alloc(a, size);
+}
+
+void *km_mem_resize(const kama_allocator *a, void *p, size_t size)
+{
+    return is_default(a) ? realloc(p, size) : call_resize(a, p, size);
+}
+
+void km_mem_free(const kama_allocator *a, void *p)
+{
+    if (p == NULL) {
+        return;
+    }
+    if (is_default(a)) {
+        free(p);
+    } else {
+        call_release(a, p);
+    }
+}
 
 const kama_allocator *km_mem_default(void)
 {

@@ -20,27 +20,16 @@ const kama_allocator *km_mem_default(void);
 const kama_allocator *km_mem_or_default(const kama_allocator *a);
 
 /* size bytes; NULL without memory. */
-static inline void *km_mem_alloc(const kama_allocator *a, size_t size)
-{
-    return a->alloc(a->arg, size);
-}
+void *km_mem_alloc(const kama_allocator *a, size_t size);
 
 /* Zeroed; NULL also when count * size overflows. */
 void *km_mem_zalloc(const kama_allocator *a, size_t count, size_t size);
 
 /* As realloc: NULL without memory, and p as it was. */
-static inline void *km_mem_resize(const kama_allocator *a, void *p, size_t size)
-{
-    return a->resize(a->arg, p, size);
-}
+void *km_mem_resize(const kama_allocator *a, void *p, size_t size);
 
 /* NULL is a no-op. */
-static inline void km_mem_free(const kama_allocator *a, void *p)
-{
-    if (p != NULL) {
-        a->release(a->arg, p);
-    }
-}
+void km_mem_free(const kama_allocator *a, void *p);
 
 /* A NUL-terminated copy of n bytes; NULL without memory. */
 char *km_mem_strndup(const kama_allocator *a, const char *s, size_t n);

@@ -115,7 +115,7 @@ static void join_left_locked(struct km_pool *pool)
 {
     struct km_list *node;
     while ((node = km_list_pop_front(&pool->left)) != NULL) {
-        (void)pthread_join(worker_of(node)->thread, NULL);
+        km_thread_join(worker_of(node)->thread);
         km_mem_free(pool->mem, worker_of(node));
     }
 }

@@ -62,9 +62,24 @@ void km_cond_fini(struct km_cond *cond)
     (void)pthread_cond_destroy(&cond->native);
 }
 
+int km_cancel_defer(void)
+{
+    int before = PTHREAD_CANCEL_ENABLE;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+void km_cancel_allow(int before)
+{
+    int disabled;
+    (void)pthread_setcancelstate(before, &disabled);
+}
+
 void km_cond_wait(struct km_cond *cond, struct km_mutex *mutex)
 {
+    int before = km_cancel_defer();
     (void)pthread_cond_wait(&cond->native, &mutex->native);
+    km_cancel_allow(before);
 }
 
 bool km_cond_wait_until(struct km_cond *cond, struct km_mutex *mutex,
@@ -78,8 +93,11 @@ bool km_cond_wait_until(struct km_cond *cond, struct km_mutex *mutex,
         .tv_sec = (time_t)(deadline / KM_NS_PER_S),
         .tv_nsec = (long)(deadline % KM_NS_PER_S),
     };
-    return pthread_cond_timedwait(&cond->native, &mutex->native, &at) !=
-           ETIMEDOUT;
+    int before = km_cancel_defer();
+    bool in_time =
+        pthread_cond_timedwait(&cond->native, &mutex->native, &at) != ETIMEDOUT;
+    km_cancel_allow(before);
+    return in_time;
 }
 
 void km_cond_signal(struct km_cond *cond)
@@ -136,4 +154,11 @@ bool km_thread_start(pthread_t *ret_thread, const char *name,
     (void)pthread_setname_np(thread, short_name);
     *ret_thread = thread;
     return true;
+}
+
+void km_thread_join(pthread_t thread)
+{
+    int before = km_cancel_defer();
+    (void)pthread_join(thread, NULL);
+    km_cancel_allow(before);
 }

@@ -58,7 +58,8 @@ static inline void km_mutex_unlock(struct km_mutex *mutex)
 bool km_cond_init(struct km_cond *cond);
 /* Nobody waits. */
 void km_cond_fini(struct km_cond *cond);
-/* Releases mutex, waits, takes it again; may return for no reason. */
+/* Releases mutex, waits, takes it again; may return for no reason. No thread is
+ * cancelled in here: it would leave with the mutex locked, and be waited for. */
 void km_cond_wait(struct km_cond *cond, struct km_mutex *mutex);
 /* false when deadline (CLOCK_MONOTONIC, KM_NS_NEVER: none) has passed. */
 bool km_cond_wait_until(struct km_cond *cond, struct km_mutex *mutex,
@@ -68,7 +69,16 @@ void km_cond_signal(struct km_cond *cond);
 /* Wakes all that wait. */
 void km_cond_broadcast(struct km_cond *cond);
 
+/* Puts off the cancellation of the calling thread (pthread_cancel), for a part
+ * that it must not be stopped in: the thread ends at its first cancellation
+ * point after km_cancel_allow, which gets what km_cancel_defer returned. */
+int km_cancel_defer(void);
+void km_cancel_allow(int before);
+
 /* Starts a joinable thread with every signal blocked and a stack of 512 KiB;
  * name is cut at 15 bytes. false: the system has no resources for it. */
 bool km_thread_start(pthread_t *ret_thread, const char *name,
                      void *(*run)(void *), void *arg);
+
+/* pthread_join that is no cancellation point. */
+void km_thread_join(pthread_t thread);
