@@ -33,6 +33,10 @@
  * gets the result, before the leader returns; void unref_fn(result_type) gives
  * back what a waiter could not take.
  *
+ * fn and the other functions must return normally: a C++ exception or
+ * pthread_exit that would leave one ends the process with a sentence on standard
+ * error. hash_fn alone runs before the flight knows of the call.
+ *
  * Threads: name_do any thread; init and fini setup (fini: no call is running).
  * Errors: what fn returns; KAMA_ERR_NO_MEMORY, KAMA_ERR_BUSY (65536 wait).
  * Types: a wrong key, function or result type does not compile. Keys and results

@@ -20,6 +20,16 @@
  *             the calling thread's last error is kama_last_error().
  * Results     ret_ parameters come last and are written only on success; one
  *             exception: KAMA_ERR_TOO_SMALL writes the length that is needed.
+ * Callbacks   Functions of the application that the library calls (loaders,
+ *             loader_free, callbacks, event functions, allocators) must return
+ *             normally. A C++ exception or pthread_exit that would leave one of
+ *             them ends the process with a sentence on standard error, even if
+ *             a caller would catch the exception: the call that is under way
+ *             could never be completed. They must not longjmp either, which
+ *             cannot be detected.
+ * Cancelling  No function is a cancellation point. A thread that is cancelled
+ *             (pthread_cancel) inside one, or inside a loader on its stack, ends
+ *             at its first cancellation point after the call has returned.
  */
 #ifndef KAMACACHE_KAMACACHE_H
 #define KAMACACHE_KAMACACHE_H

@@ -11,6 +11,8 @@
  *             at a time (at most loader_concurrency of the group).
  * Deadlines   a load gets its deadline and keeps it: what still runs then
  *             holds a thread of the pool, and its result is dropped.
+ * Exceptions  load and close must return normally (see Callbacks in kamacache.h):
+ *             an exception that leaves them ends the daemon with a sentence.
  * Versions    abi_version changes when old plug-ins cannot work any more;
  *             tables grow at their end, struct_size tells how far.
  */

@@ -4,6 +4,7 @@
  * whoever has it, the callback runs as a job of the pool. The group counts the
  * call as inside until its callback has returned.
  */
+#include "base/boundary.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/group_internal.h"
@@ -19,6 +20,15 @@ struct async_get {
     char sentence[KM_ERROR_BYTES_MAX];
 };
 
+static KM_BOUNDARY_FUNCTION void call_back(const struct async_get *get)
+{
+    static const kama_bytes no_key = {NULL, 0};
+    KM_BOUNDARY_BEGIN("the callback of kama_get_async", get->group->name,
+                      no_key);
+    get->cb(get->arg, get->status, get->value);
+    KM_BOUNDARY_END();
+}
+
 static void run_callback(struct km_job *job)
 {
     struct async_get *get = KM_CONTAINER_OF(job, struct async_get, job);
@@ -26,7 +36,7 @@ static void run_callback(struct km_job *job)
     if ((int)get->status < 0) {
         (void)km_fail(get->status, "%s", get->sentence);
     }
-    get->cb(get->arg, get->status, get->value);
+    call_back(get);
     km_mem_free(&group->mem, get);
     km_group_leave(group);
 }

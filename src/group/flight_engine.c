@@ -4,6 +4,7 @@
 #include "group/flight.h"
 
 #include "base/assert.h"
+#include "base/boundary.h"
 #include "base/limits.h"
 #include "base/status.h"
 
@@ -36,10 +37,56 @@ static struct engine_call *engine_call_of(const struct km_flight_call *call)
     return KM_CONTAINER_OF(call, struct engine_call, call);
 }
 
+/* -- functions of the application ---------------------------------------- */
+
+static const kama_bytes no_key = {NULL, 0};
+
+/* What a leader brings along. */
+struct engine_work {
+    kama_status (*run)(void *call, const void *key, void *ret_result);
+    void *arg;
+};
+
+static KM_BOUNDARY_FUNCTION kama_status call_run(const struct engine_work *work,
+                                                 struct engine_call *call)
+{
+    KM_BOUNDARY_BEGIN("the function of a flight", NULL, no_key);
+    kama_status st = work->run(work->arg, call->key, call->result);
+    KM_BOUNDARY_END();
+    return st;
+}
+
+static KM_BOUNDARY_FUNCTION bool call_equal(const kama_flight_type *type,
+                                            const void *a, const void *b)
+{
+    KM_BOUNDARY_BEGIN("equal_fn of a flight", NULL, no_key);
+    bool equal = type->equal(a, b) != 0;
+    KM_BOUNDARY_END();
+    return equal;
+}
+
+static KM_BOUNDARY_FUNCTION void call_ref(const kama_flight_type *type,
+                                          const void *result)
+{
+    KM_BOUNDARY_BEGIN("ref_fn of a flight", NULL, no_key);
+    type->ref(result);
+    KM_BOUNDARY_END();
+}
+
+static KM_BOUNDARY_FUNCTION void call_unref(const kama_flight_type *type,
+                                            const void *result)
+{
+    KM_BOUNDARY_BEGIN("unref_fn of a flight", NULL, no_key);
+    type->unref(result);
+    KM_BOUNDARY_END();
+}
+
+/* -- the engine ----------------------------------------------------------- */
+
 static bool engine_equal(const struct km_flight_call *call, const void *key)
 {
     const struct engine_call *c = engine_call_of(call);
-    return c->type->equal(c->key, key) != 0;
+    return call_equal(c->type, c->key, key);
 }
 
 static const struct km_flight_ops engine_ops = {.equal = engine_equal};
@@ -91,7 +138,7 @@ static void hand_over(const kama_flight_type *type, const void *result,
     if (ret_result != NULL) {
         type->assign(ret_result, result);
     } else if (type->unref != NULL) {
-        type->unref(result);
+        call_unref(type, result);
     }
 }
 
@@ -104,7 +151,7 @@ static void engine_wake(struct km_flight_waiter *waiter,
     w->status = c->status;
     if (c->status == KAMA_OK) {
         if (c->type->ref != NULL) {
-            c->type->ref(c->result);
+            call_ref(c->type, c->result);
         }
         hand_over(c->type, c->result, w->ret_result);
     }
@@ -129,21 +176,17 @@ static kama_status engine_wait(kama_flight_engine *engine,
     return w->status;
 }
 
-/* What a leader brings along. */
-struct engine_work {
-    kama_status (*run)(void *call, const void *key, void *ret_result);
-    void *arg;
-};
-
 static kama_status engine_lead(kama_flight_engine *engine,
                                struct engine_call *call,
                                const struct engine_work *work, void *ret_result,
                                int *ret_shared)
 {
-    call->status = work->run(work->arg, call->key, call->result);
+    int cancel = km_cancel_defer();
+    call->status = call_run(work, call);
     (void)km_flight_end(&engine->flight, &call->call, NULL, NULL);
     int shared = call->call.shared ? 1 : 0;
     km_flight_wake(&engine->flight, &call->call);
+    km_cancel_allow(cancel);
     kama_status st = call->status;
     if (st == KAMA_OK) {
         hand_over(engine->type, call->result, ret_result);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The life of a group: made, entered and left, freed. */
 #include "base/assert.h"
+#include "base/boundary.h"
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/status.h"
@@ -146,13 +147,23 @@ void km_group_ref(kama_group *group)
     atomic_fetch_add_explicit(&group->refs, 1, memory_order_relaxed);
 }
 
+static KM_BOUNDARY_FUNCTION void free_loader(const kama_group *group)
+{
+    static const kama_bytes no_key = {NULL, 0};
+    KM_BOUNDARY_BEGIN("loader_free", group->name, no_key);
+    int cancel = km_cancel_defer();
+    group->config.loader_free(group->config.loader_arg);
+    km_cancel_allow(cancel);
+    KM_BOUNDARY_END();
+}
+
 void km_group_unref(kama_group *group)
 {
     if (atomic_fetch_sub_explicit(&group->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
     if (group->config.loader_free != NULL) {
-        group->config.loader_free(group->config.loader_arg);
+        free_loader(group);
     }
     kama_allocator mem = group->mem;
     km_metric_set_free(group->metrics);

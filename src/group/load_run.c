@@ -2,11 +2,22 @@
 /* Loads that run: on a thread of the pool, or on the calling thread. */
 #include "group/load.h"
 
+#include "base/boundary.h"
 #include "base/status.h"
+
+static KM_BOUNDARY_FUNCTION kama_status enter_loader(struct km_load *load)
+{
+    const kama_group *group = load->group;
+    const struct km_group_config *config = &group->config;
+    KM_BOUNDARY_BEGIN("the loader", group->name, km_load_key_bytes(load));
+    kama_status st =
+        config->loader(config->loader_arg, &load->request, &load->sink);
+    KM_BOUNDARY_END();
+    return st;
+}
 
 static kama_status call_loader(struct km_load *load)
 {
-    const struct km_group_config *config = &load->group->config;
     km_ns now = km_group_now(load->group);
     km_ns until = load->loader_deadline;
     km_ns left = until > now ? until - now : 0;
@@ -17,7 +28,7 @@ static kama_status call_loader(struct km_load *load)
         (int64_t)((left + KM_NS_PER_MS - 1) / KM_NS_PER_MS);
     atomic_store(&load->started_at, now);
     km_group_count(load->group, KM_GROUP_LOADS);
-    return config->loader(config->loader_arg, &load->request, &load->sink);
+    return enter_loader(load);
 }
 
 /* Ends a load whose loader has returned st. */
@@ -43,6 +54,7 @@ static void run(struct km_load *load)
     if (!km_load_begin(load)) {
         return;
     }
+    int cancel = km_cancel_defer();
     km_flight_lead(flight, &load->call, km_flight_self());
     kama_status st = call_loader(load);
     km_flight_lead(flight, &load->call, 0);
@@ -50,6 +62,7 @@ static void run(struct km_load *load)
         complete_from_sink(load, st);
     }
     km_load_returned(load);
+    km_cancel_allow(cancel);
 }
 
 static void run_job(struct km_job *job)

@@ -9,6 +9,7 @@
  * on other threads, and the chains of equal keys do not change any more.
  */
 #include "base/assert.h"
+#include "base/boundary.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/group_internal.h"
@@ -341,12 +342,21 @@ static void batch_free(struct batch *batch)
     km_mem_free(mem, batch);
 }
 
+static KM_BOUNDARY_FUNCTION void call_back(const struct batch *batch)
+{
+    static const kama_bytes no_key = {NULL, 0};
+    KM_BOUNDARY_BEGIN("the callback of kama_mget_async", batch->group->name,
+                      no_key);
+    batch->cb(batch->arg, KAMA_OK, batch->items, batch->count);
+    KM_BOUNDARY_END();
+}
+
 static void run_callback(struct km_job *job)
 {
     struct batch *batch = KM_CONTAINER_OF(job, struct batch, job);
     kama_group *group = batch->group;
     tell_failure(batch);
-    batch->cb(batch->arg, KAMA_OK, batch->items, batch->count);
+    call_back(batch);
     batch_free(batch);
     km_group_leave(group);
 }

@@ -8,6 +8,7 @@
  * computed, and with the seed 50,000 keys could be chosen that all collide and
  * make a Set take 88 us.
  */
+#include "base/boundary.h"
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/status.h"
@@ -33,6 +34,18 @@ static bool glob_match(struct scan *scan, kama_bytes key)
     return scan->glob.len == 0 || km_bytes_glob(scan->glob, key);
 }
 
+static KM_BOUNDARY_FUNCTION bool call_back(const struct scan *scan,
+                                           const kama_entry *entry)
+{
+    KM_BOUNDARY_BEGIN("the callback of kama_scan", scan->group->name,
+                      entry->key);
+    int cancel = km_cancel_defer();
+    bool stops = scan->cb(scan->arg, entry) != 0;
+    km_cancel_allow(cancel);
+    KM_BOUNDARY_END();
+    return stops;
+}
+
 static void show(struct scan *scan, const kama_value *item)
 {
     kama_entry entry = {.struct_size = sizeof entry,
@@ -41,7 +54,7 @@ static void show(struct scan *scan, const kama_value *item)
                         .version = kama_value_version(item),
                         .ttl_ms = kama_value_ttl_ms(item)};
     if (glob_match(scan, entry.key)) {
-        scan->stopped = scan->cb(scan->arg, &entry) != 0;
+        scan->stopped = call_back(scan, &entry);
     }
     scan->stopped |= scan->compared >= KM_SCAN_COMPARED_PER_CALL;
 }

@@ -3,6 +3,7 @@
 #include "node/node.h"
 
 #include "base/assert.h"
+#include "base/boundary.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "group/group.h"
@@ -11,6 +12,17 @@
 
 /* Of the pool before groups ask for more: callbacks of asynchronous calls. */
 #define POOL_THREADS KM_ASYNC_THREADS_DEFAULT
+
+static KM_BOUNDARY_FUNCTION void call_event(const struct km_node_config *config,
+                                            const kama_node_event *event)
+{
+    static const kama_bytes no_key = {NULL, 0};
+    KM_BOUNDARY_BEGIN("the event function of a node", NULL, no_key);
+    int cancel = km_cancel_defer();
+    config->event(config->event_arg, event);
+    km_cancel_allow(cancel);
+    KM_BOUNDARY_END();
+}
 
 void km_node_say(const kama_node *node, int level, const char *name,
                  const char *fmt, ...)
@@ -29,7 +41,7 @@ void km_node_say(const kama_node *node, int level, const char *name,
         .name = name,
         .message = message,
     };
-    node->config.event(node->config.event_arg, &event);
+    call_event(&node->config, &event);
 }
 
 /* -- life ---------------------------------------------------------------- */
