@@ -30,6 +30,17 @@
  * Cancelling  No function is a cancellation point. A thread that is cancelled
  *             (pthread_cancel) inside one, or inside a loader on its stack, ends
  *             at its first cancellation point after the call has returned.
+ * Forking     A forked child may always make groups and nodes of its own. It may
+ *             also use, and free, a group that was made before the fork, if that
+ *             group has no threads (it is no node's, and no _async call was made
+ *             on it) and no other thread of the parent was inside a call of it
+ *             at the fork: a server fills a group, forks its workers, and each
+ *             has a copy that goes its own way. loader_arg is copied with it,
+ *             loader_free runs in each process that frees its copy; whether a
+ *             connection to an origin survives the fork is the loader's affair.
+ *             Groups with threads, and nodes, belong to the parent. In the child,
+ *             what needs their threads answers KAMA_ERR_STATE, and freeing them
+ *             does nothing.
  */
 #ifndef KAMACACHE_KAMACACHE_H
 #define KAMACACHE_KAMACACHE_H
@@ -546,7 +557,7 @@ typedef void (*kama_mget_cb)(void *arg, kama_status status,
 
 /* kama_get whose answer comes to cb. An error returned here means that cb is
  * not called: KAMA_ERR_INVALID, TOO_LARGE, NO_MEMORY, THREADS, OVERLOADED,
- * CLOSED. The first such call starts the group's pool. */
+ * CLOSED, STATE (see Forking). The first such call starts the group's pool. */
 KAMA_API KAMA_NODISCARD kama_status kama_get_async(kama_group *group,
                                                    kama_bytes key,
                                                    const kama_ctx *ctx,

@@ -12,6 +12,8 @@
 #include "base/limits.h"
 #include "base/status.h"
 
+#include <unistd.h>
+
 #define IDLE_NS_DEFAULT (10 * KM_NS_PER_S)
 #define IDLE_NS_MAX (KM_NS_NEVER / 4) /* so that now + idle is a time */
 #define NAME_BYTES 16                 /* what the kernel keeps */
@@ -24,6 +26,7 @@ struct worker {
 
 struct km_pool {
     const kama_allocator *mem;
+    pid_t pid; /* of the process that has the threads */
     char name[NAME_BYTES];
     km_ns idle_ns; /* without a job, then a worker leaves */
     struct km_deadlines deadlines;
@@ -54,6 +57,7 @@ static struct km_pool *make_pool(const kama_allocator *mem, const char *name,
         return NULL;
     }
     pool->mem = mem;
+    pool->pid = getpid();
     pool->threads_max = threads_max;
     memcpy(pool->name, name, strnlen(name, NAME_BYTES - 1));
     km_list_init(&pool->jobs);
@@ -136,7 +140,7 @@ static void drain(struct km_pool *pool)
 
 void km_pool_free(struct km_pool *pool)
 {
-    if (pool == NULL) {
+    if (pool == NULL || km_pool_is_forked(pool)) {
         return;
     }
     km_deadlines_stop(&pool->deadlines);
@@ -236,8 +240,27 @@ static kama_status submit_locked(struct km_pool *pool, struct km_job *job)
     return KAMA_OK;
 }
 
+/* -- forks --------------------------------------------------------------- */
+
+bool km_pool_is_forked(const struct km_pool *pool)
+{
+    return getpid() != pool->pid;
+}
+
+static kama_status fail_forked(const struct km_pool *pool)
+{
+    return km_fail(
+        KAMA_ERR_STATE,
+        "the threads of %s are in the parent process; a forked child "
+        "makes groups of its own",
+        pool->name);
+}
+
 kama_status km_pool_submit(struct km_pool *pool, struct km_job *job)
 {
+    if (km_pool_is_forked(pool)) {
+        return fail_forked(pool);
+    }
     km_mutex_lock(&pool->lock);
     kama_status status = submit_locked(pool, job);
     km_mutex_unlock(&pool->lock);
@@ -248,6 +271,9 @@ kama_status km_pool_submit(struct km_pool *pool, struct km_job *job)
 
 kama_status km_pool_arm(struct km_pool *pool, struct km_timer *timer, km_ns at)
 {
+    if (km_pool_is_forked(pool)) {
+        return fail_forked(pool);
+    }
     return km_deadlines_arm(&pool->deadlines, timer, at);
 }
 
@@ -273,6 +299,9 @@ static bool is_worker_locked(struct km_pool *pool)
 bool km_pool_is_inside(const struct km_pool *pool)
 {
     struct km_pool *own = (struct km_pool *)pool; /* to lock it */
+    if (km_pool_is_forked(pool)) {
+        return false;
+    }
     km_mutex_lock(&own->lock);
     bool inside = is_worker_locked(own);
     km_mutex_unlock(&own->lock);

@@ -9,6 +9,9 @@
  * Ownership: jobs and timers are the caller's memory (embedded), valid until
  * run was called or, for a timer, until it was disarmed.
  * Signals are blocked in pool threads.
+ * Forks: a child process has none of the threads. There, jobs and timers are
+ * refused with KAMA_ERR_STATE, and km_pool_free leaves everything as it is: a
+ * thread may have held one of the pool's locks when the process was copied.
  */
 #pragma once
 
@@ -36,7 +39,8 @@ KAMA_NODISCARD kama_status km_pool_new(const kama_allocator *mem,
                                        const char *name, unsigned threads_max,
                                        struct km_pool **ret_pool);
 
-/* Runs every queued job, joins all threads; armed timers never fire. */
+/* Runs every queued job, joins all threads; armed timers never fire. Does
+ * nothing in a forked child. */
 void km_pool_free(struct km_pool *pool);
 
 /* How long a thread stays without work; 10000 at first. setup. */
@@ -59,6 +63,9 @@ KAMA_NODISCARD kama_status km_pool_arm(struct km_pool *pool,
 /* After it returns fire is not running and will not run. Not to be called
  * from inside fire, nor while holding a lock that fire takes. Idempotent. */
 void km_pool_disarm(struct km_pool *pool, struct km_timer *timer);
+
+/* Is this process a child of the one that made the pool? Takes no lock. */
+bool km_pool_is_forked(const struct km_pool *pool);
 
 /* Is the calling thread one of this pool's? */
 bool km_pool_is_inside(const struct km_pool *pool);

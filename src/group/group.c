@@ -221,10 +221,16 @@ void km_group_free(kama_group *group)
     km_group_unref(group);
 }
 
-/* A group whose pool is another's is a node's. */
+/* A group that was added to a node uses the node's pool; kama_node_free frees
+ * it. In a forked child, the threads of a pool are missing, and one of them may
+ * have held a lock of the group when the process was copied. */
 void kama_group_free(kama_group *group)
 {
-    if (group != NULL && (km_group_pool(group) == NULL || group->owns_pool)) {
+    if (group == NULL) {
+        return;
+    }
+    const struct km_pool *pool = km_group_pool(group);
+    if (pool == NULL || (group->owns_pool && !km_pool_is_forked(pool))) {
         km_group_free(group);
     }
 }

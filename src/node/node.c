@@ -110,7 +110,7 @@ kama_status kama_node_new(const kama_node_options *options,
 
 void kama_node_free(kama_node *node)
 {
-    if (node == NULL) {
+    if (node == NULL || km_pool_is_forked(node->pool)) {
         return;
     }
     if (node->state == KM_NODE_RUNNING) {
@@ -129,6 +129,13 @@ void kama_node_free(kama_node *node)
 }
 
 /* -- start and stop ------------------------------------------------------ */
+
+static kama_status fail_forked(void)
+{
+    return km_fail(KAMA_ERR_STATE,
+                   "the node belongs to the parent process; a forked child "
+                   "makes one of its own");
+}
 
 /* from -> to, when the node is in from. */
 static bool move(kama_node *node, enum km_node_state from,
@@ -187,6 +194,9 @@ static kama_status open_in_time(kama_node *node,
 kama_status kama_node_start(kama_node *node)
 {
     struct km_rpc_server *server = NULL;
+    if (km_pool_is_forked(node->pool)) {
+        return fail_forked();
+    }
     if (!move(node, KM_NODE_NEW, KM_NODE_STARTING)) {
         return km_fail(KAMA_ERR_STATE, "a node starts once");
     }
@@ -227,6 +237,9 @@ static struct km_rpc_server *begin_drain(kama_node *node)
 
 kama_status kama_node_stop(kama_node *node)
 {
+    if (km_pool_is_forked(node->pool)) {
+        return fail_forked();
+    }
     if (is_own_thread(node)) {
         return km_fail(KAMA_ERR_WOULD_DEADLOCK,
                        "a node is not stopped from its own threads");
@@ -297,6 +310,9 @@ kama_status kama_node_add_group(kama_node *node,
                                 kama_group **ret_group)
 {
     kama_group *group;
+    if (km_pool_is_forked(node->pool)) {
+        return fail_forked();
+    }
     km_mutex_lock(&node->lock);
     kama_status status = add_locked(node, options, &group);
     km_mutex_unlock(&node->lock);

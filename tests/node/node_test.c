@@ -3,6 +3,7 @@
  * and that groups and nodes do not get in each other's way. */
 #include "base/limits.h"
 #include "base/status.h"
+#include "helpers/asleep.h"
 #include "helpers/failmalloc.h"
 #include "node/node.h"
 #include "rpc/client.h"
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void loopback(kama_node_options *options)
@@ -383,6 +385,47 @@ static void expect_closed(int fd)
 }
 
 /* Stopping closes idle connections, with and without a preface. */
+/* In a forked child a node is the parent's: it says so, and freeing it does
+ * nothing. A child that hangs is killed by its alarm. */
+static void use_in_child(kama_node *node)
+{
+    kama_group_options options;
+    kama_group *group;
+    (void)alarm(20);
+    kama_group_options_init(&options);
+    options.name = "of the child";
+    int failed =
+        kama_node_stop(node) != KAMA_ERR_STATE ||
+        kama_node_start(node) != KAMA_ERR_STATE ||
+        kama_node_add_group(node, &options, &group) != KAMA_ERR_STATE ||
+        strstr(km_last_error(), "parent process") == NULL;
+    kama_group_free(kama_node_group(node, "users"));
+    kama_node_free(node);
+    _exit(failed);
+}
+
+static void test_a_forked_child_has_no_node(void **state)
+{
+    int status = 0;
+    (void)state;
+    kama_node *node = new_node();
+    kama_group *users = new_group(node, "users");
+    assert_int_equal(kama_node_start(node), KAMA_OK);
+    assert_true(other_threads_await_sleep());
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        use_in_child(node);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(kama_set(users, KAMA_STR("k"), KAMA_STR("v"), NULL),
+                     KAMA_OK);
+    assert_int_equal(kama_node_stop(node), KAMA_OK);
+    kama_node_free(node);
+}
+
 static void test_stop_closes(void **state)
 {
     (void)state;
@@ -456,6 +499,7 @@ int main(void)
         cmocka_unit_test(test_late_large_values),
         cmocka_unit_test(test_events),
         cmocka_unit_test(test_stop_from_inside),
+        cmocka_unit_test(test_a_forked_child_has_no_node),
         cmocka_unit_test(test_stop_closes),
         cmocka_unit_test(test_no_memory),
     };
