@@ -38,6 +38,7 @@
 
 /* -- the last error, log ------------------------------------------------- */
 #define KM_ERROR_BYTES_MAX 256
+#define KM_EVENT_BYTES_MAX 512 /* an error with its group and key around it */
 #define KM_LOG_LINE_BYTES_MAX 4096
 #define KM_LOG_RING_LINES 1024
 
@@ -88,4 +89,5 @@
 #define KM_NODE_THREADS_MAX 64
 #define KM_NODE_CONNECTIONS_DEFAULT 10000
 #define KM_NODE_FD_RESERVE 64
+#define KM_LOAD_WARNINGS_BURST 5u /* per group; then one a second */
 #define KM_POOL_THREADS_MAX 1024

@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "group/load.h"
 #include "group/sentence.h"
+#include "group/trace.h"
 
 #include <inttypes.h>
 
@@ -60,6 +61,7 @@ static void count_miss(struct get *get)
 static void count_coalesced(struct get *get)
 {
     count_miss(get);
+    km_trace_get(get->group, KM_GET_JOINS, get->key.key);
     if (!get->is_coalesced) {
         get->is_coalesced = true;
         km_group_count(get->group, KM_GROUP_COALESCED);
@@ -163,6 +165,7 @@ static kama_status start(struct get *get, kama_value **ret_value)
     if (role == KM_FLIGHT_LEADS) {
         km_load_ref(load);
         count_miss(get);
+        km_trace_get(group, KM_GET_LEADS, get->key.key);
         st = get->pool != NULL ? lead_on_pool(get, load, ret_value)
                                : lead_here(get, load, ret_value);
         km_load_unref(load);
@@ -232,7 +235,9 @@ kama_status km_group_get_slow(kama_group *group, kama_bytes key, uint64_t hash,
     if (!km_group_enter(group)) {
         return km_fail(KAMA_ERR_CLOSED, "the group is closed");
     }
+    km_ns started_at = group->is_traced ? km_group_now(group) : 0;
     kama_status st = join_until_answered(&get, ret_value);
+    km_trace_answer(group, key, st, started_at);
     km_group_leave(group);
     return st;
 }
@@ -247,6 +252,7 @@ static kama_status get_absent(kama_group *group, kama_bytes key, uint64_t hash,
         return st;
     }
     if (group->config.loader == NULL || (call.flags & KAMA_NO_LOAD) != 0) {
+        km_trace_get(group, KM_GET_ABSENT, key);
         return km_group_absent(group);
     }
     km_group_call_begin(group, &call);
@@ -273,8 +279,11 @@ kama_status kama_get(kama_group *group, kama_bytes key, const kama_ctx *ctx,
     }
     uint64_t hash = km_store_hash(group->store, key);
     st = km_store_get(group->store, hash, key, ret_value);
-    return st != KAMA_WOULD_LOAD ? st
-                                 : get_absent(group, key, hash, ctx, ret_value);
+    if (st == KAMA_WOULD_LOAD) {
+        return get_absent(group, key, hash, ctx, ret_value);
+    }
+    km_trace_memory(group, st, key);
+    return st;
 }
 
 static kama_status copy_absent(kama_group *group, kama_bytes key, uint64_t hash,
@@ -307,11 +316,13 @@ kama_status kama_get_copy(kama_group *group, kama_bytes key,
     }
     uint64_t hash = km_store_hash(group->store, key);
     st = km_store_copy(group->store, hash, key, buf, cap, ret_len);
+    if (KM_LIKELY(st != KAMA_WOULD_LOAD)) {
+        km_trace_memory(group, st, key);
+    } else {
+        st = copy_absent(group, key, hash, ctx, buf, cap, ret_len);
+    }
     if (KM_LIKELY(st == KAMA_OK)) {
         return st;
-    }
-    if (st == KAMA_WOULD_LOAD) {
-        st = copy_absent(group, key, hash, ctx, buf, cap, ret_len);
     }
     return st == KAMA_ERR_TOO_SMALL
                ? km_fail(st, "the value has %zu bytes, the buffer %zu",
@@ -328,5 +339,6 @@ kama_status kama_try_get(kama_group *group, kama_bytes key,
     }
     uint64_t hash = km_store_hash(group->store, key);
     st = km_store_get(group->store, hash, key, ret_value);
+    km_trace_memory(group, st, key);
     return st != KAMA_WOULD_LOAD ? st : km_group_absent(group);
 }

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "group/load.h"
 #include "group/sentence.h"
+#include "group/trace.h"
 
 #include <inttypes.h>
 
@@ -39,6 +40,14 @@ static kama_status op_late(const struct km_get_op *op, kama_bytes key)
         op->deadline_ms);
 }
 
+/* The op is answered, and not touched afterwards. */
+static void op_done(struct km_get_op *op, kama_bytes key, kama_status status,
+                    kama_value *value, const char *sentence)
+{
+    km_trace_answer(op->group, key, status, op->started_at);
+    op->done(op, status, value, sentence);
+}
+
 /* Joins again: the load has failed because the caller that led it was late. */
 static void op_again(struct km_get_op *op, struct km_load *load)
 {
@@ -47,12 +56,12 @@ static void op_again(struct km_get_op *op, struct km_load *load)
     kama_value *value = NULL;
     kama_status st;
     if (!km_group_enter(group)) {
-        op->done(op, KAMA_ERR_CANCELLED, NULL, "the group is closed");
+        op_done(op, key, KAMA_ERR_CANCELLED, NULL, "the group is closed");
         return;
     }
     st = op_join(op, key, load->call.hash, OP_AGAIN, &value);
     if (st != KAMA_DEFERRED) {
-        op->done(op, st, value, (int)st < 0 ? km_last_error() : "");
+        op_done(op, key, st, value, (int)st < 0 ? km_last_error() : "");
     }
     km_group_leave(group);
 }
@@ -62,14 +71,15 @@ static void op_wake(struct km_flight_waiter *waiter,
 {
     struct km_get_op *op = op_of(waiter);
     struct km_load *load = km_load_of(call);
+    kama_bytes key = km_load_key_bytes(load);
     kama_status st = load->result.status;
     disarm(op);
     if (st == KAMA_OK) {
-        op->done(op, st, kama_value_ref(load->result.value), "");
+        op_done(op, key, st, kama_value_ref(load->result.value), "");
     } else if (load->result.verdict == KM_LOAD_LEADER_LATE) {
         op_again(op, load);
     } else {
-        op->done(op, st, NULL, load->sentence);
+        op_done(op, key, st, NULL, load->sentence);
     }
 }
 
@@ -83,8 +93,9 @@ static void op_fire(struct km_timer *timer)
         return;
     }
     if (km_flight_leave(flight, &op->waiter)) {
-        kama_status st = op_late(op, km_load_key_bytes(km_load_of(call)));
-        op->done(op, st, NULL, km_last_error());
+        kama_bytes key = km_load_key_bytes(km_load_of(call));
+        kama_status st = op_late(op, key);
+        op_done(op, key, st, NULL, km_last_error());
     }
     km_load_unref(km_load_of(call));
 }
@@ -126,9 +137,14 @@ static kama_status op_lead(struct km_get_op *op, struct km_load *load)
     return left ? km_fail(st, "%s", sentence) : KAMA_DEFERRED;
 }
 
-static void op_count(kama_group *group, enum op_try which,
+/* The op, which may be answered already, leads, waits or does neither. */
+static void op_count(kama_group *group, kama_bytes key, enum op_try which,
                      enum km_flight_role role)
 {
+    if (role == KM_FLIGHT_LEADS || role == KM_FLIGHT_PARKED) {
+        km_trace_get(
+            group, role == KM_FLIGHT_LEADS ? KM_GET_LEADS : KM_GET_JOINS, key);
+    }
     if (which == OP_AGAIN) {
         return;
     }
@@ -167,12 +183,12 @@ static kama_status op_start(struct km_get_op *op, const struct km_load_key *key,
     enum km_flight_role role = km_flight_join(&group->flight, hash, key,
                                               &op->waiter, &load->call, &st);
     if (role == KM_FLIGHT_LEADS) {
-        op_count(group, which, role);
+        op_count(group, key->key, which, role);
         st = op_lead(op, load);
     } else {
         km_load_unref(load);
         if (role == KM_FLIGHT_PARKED) {
-            op_count(group, which, role);
+            op_count(group, key->key, which, role);
             st = KAMA_DEFERRED;
         } else {
             st = op_answer(op, load, st, ret_value);
@@ -192,7 +208,7 @@ static kama_status op_join(struct km_get_op *op, kama_bytes key, uint64_t hash,
     op->timer.at = 0;
     km_list_init(&op->timer.node);
     if (wanted.now >= op->waiter.deadline) {
-        op_count(group, which, KM_FLIGHT_ANSWER);
+        op_count(group, key, which, KM_FLIGHT_ANSWER);
         return op_late(op, key);
     }
     enum km_flight_role role =
@@ -200,7 +216,7 @@ static kama_status op_join(struct km_get_op *op, kama_bytes key, uint64_t hash,
     if (role == KM_FLIGHT_NOBODY) {
         return op_start(op, &wanted, hash, which, ret_value);
     }
-    op_count(group, which, role);
+    op_count(group, key, which, role);
     return role == KM_FLIGHT_PARKED ? KAMA_DEFERRED
                                     : km_group_fail_join(group, st, key);
 }
@@ -220,7 +236,12 @@ kama_status km_group_get_park(kama_group *group, struct km_get_op *op,
     op->waiter.hash = hash;
     op->waiter.deadline = call->deadline;
     op->deadline_ms = call->deadline_ms;
+    km_ns started_at = group->is_traced ? km_group_now(group) : 0;
+    op->started_at = started_at;
     kama_status st = op_join(op, key, hash, OP_FIRST, ret_value);
+    if (st != KAMA_DEFERRED) {
+        km_trace_answer(group, key, st, started_at);
+    }
     km_group_leave(group);
     return st;
 }

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/load.h"
+#include "group/observer.h"
 #include "store/policy.h"
 
 static const struct km_metric metric_rows[] = {
@@ -97,6 +98,8 @@ static kama_group *make_group(const kama_allocator *mem,
     group->mem = *mem;
     group->config = *config;
     group->clock = env->clock != NULL ? env->clock : km_clock_system();
+    group->observer = env->observer;
+    group->is_traced = env->observer != NULL && env->observer->trace != NULL;
     atomic_init(&group->pool, env->pool);
     atomic_init(&group->refs, 1);
     km_list_init(&group->queue);
@@ -138,7 +141,7 @@ kama_status km_group_new(const kama_group_options *options,
 kama_status kama_group_new(const kama_group_options *options,
                            kama_group **ret_group)
 {
-    const struct km_group_env env = {NULL, NULL, 0, 0};
+    const struct km_group_env env = {.pool = NULL};
     return km_group_new(options, &env, ret_group);
 }
 

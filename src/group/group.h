@@ -21,12 +21,15 @@
 
 #include <kamacache/kamacache.h>
 
+struct km_group_observer;
+
 /* What a group gets from who makes it. */
 struct km_group_env {
     const struct km_clock *clock; /* NULL: the system's */
     struct km_pool *pool;         /* borrowed; NULL: own, at the first _async */
     uint64_t seed;                /* of the table hash; 0: random */
     uint64_t max_value_bytes_max; /* 0: KM_VALUE_BYTES_LOCAL_MAX */
+    const struct km_group_observer *observer; /* borrowed; NULL: nobody */
 };
 
 /* As kama_group_new; with a pool, every load runs on it and
@@ -65,6 +68,7 @@ struct km_get_op {
     struct km_flight_waiter waiter;
     struct km_timer timer; /* armed only when earlier than the flight's */
     kama_group *group;
+    km_ns started_at;
     int64_t deadline_ms; /* of the caller; waiter.deadline is the time */
     bool timed;          /* timer was armed */
 };

@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/group_internal.h"
+#include "group/trace.h"
 
 #include <inttypes.h>
 
@@ -102,9 +103,11 @@ kama_status km_group_look_up(kama_group *group, kama_bytes key,
     uint64_t hash = km_store_hash(group->store, key);
     st = km_store_get(group->store, hash, key, ret_value);
     if (st != KAMA_WOULD_LOAD) {
+        km_trace_memory(group, st, key);
         return st;
     }
     if (group->config.loader == NULL || (call->flags & KAMA_NO_LOAD) != 0) {
+        km_trace_get(group, KM_GET_ABSENT, key);
         return km_group_absent(group);
     }
     *ret_hash = hash;

@@ -42,6 +42,8 @@ struct km_group_config {
 
 struct kama_group {
     struct km_store *store;
+    bool is_traced;                           /* observer->trace is there */
+    const struct km_group_observer *observer; /* NULL: nobody */
     struct km_group_config config;
     kama_allocator mem;
     const struct km_clock *clock;

@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/status.h"
 #include "group/sentence.h"
+#include "group/trace.h"
 
 static bool load_equal(const struct km_flight_call *call, const void *key)
 {
@@ -179,16 +180,21 @@ static void disarm(struct km_load *load)
 /* What is left to do for a load whose flight has been ended just now. */
 static void after_end(struct km_load *load)
 {
+    km_trace_load_end(load);
     km_load_forget(load);
     km_flight_wake(&load->group->flight, &load->call);
     disarm(load);
+    km_tell_load_failure(load);
 }
 
-void km_load_end(struct km_load *load, struct km_load_outcome *outcome)
+bool km_load_end(struct km_load *load, struct km_load_outcome *outcome)
 {
-    if (km_flight_end(&load->group->flight, &load->call, settle, outcome)) {
+    bool ends =
+        km_flight_end(&load->group->flight, &load->call, settle, outcome);
+    if (ends) {
         after_end(load);
     }
+    return ends;
 }
 
 static void settle_unwanted(struct km_flight_call *call, void *arg)
@@ -196,6 +202,7 @@ static void settle_unwanted(struct km_flight_call *call, void *arg)
     struct km_load *load = km_load_of(call);
     char sentence[KM_ERROR_BYTES_MAX];
     struct km_load_outcome outcome = {.status = KAMA_ERR_TIMEOUT,
+                                      .verdict = KM_LOAD_UNWANTED,
                                       .sentence = sentence};
     (void)arg;
     km_group_sentence(load->group, km_load_key_bytes(load), sentence,
@@ -216,7 +223,7 @@ void km_load_fail(struct km_load *load, kama_status status,
                   const char *sentence)
 {
     struct km_load_outcome outcome = {.status = status, .sentence = sentence};
-    km_load_end(load, &outcome);
+    (void)km_load_end(load, &outcome);
 }
 
 /* A reference to the oldest load, when it is overdue; NULL: it is not. Loads

@@ -73,8 +73,9 @@ struct kama_deferred {
  * that time, only the leader has failed: a waiter with more time loads anew.
  */
 enum km_load_verdict {
-    KM_LOAD_FOR_ALL,    /* the outcome is every caller's answer */
-    KM_LOAD_LEADER_LATE /* it is the leader's; the waiters load anew */
+    KM_LOAD_FOR_ALL,     /* the outcome is every caller's answer */
+    KM_LOAD_LEADER_LATE, /* it is the leader's; the waiters load anew */
+    KM_LOAD_UNWANTED     /* there is no caller any more */
 };
 
 /* What a load ended with. value: a reference. */
@@ -163,8 +164,9 @@ KAMA_NODISCARD kama_status km_load_start(struct km_load *load,
  * reference. The load has ended afterwards, unless it was deferred. */
 void km_load_run_here(struct km_load *load, km_ns deadline);
 
-/* Ends the load, if it has not ended, and wakes the callers that wait. */
-void km_load_end(struct km_load *load, struct km_load_outcome *outcome);
+/* Ends the load, if it has not ended, and wakes the callers that wait. Returns
+ * whether it is this call that has ended it. */
+bool km_load_end(struct km_load *load, struct km_load_outcome *outcome);
 
 /* Ends the load because its time is over, if it has not ended. */
 void km_load_time_out(struct km_load *load);

@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "group/sentence.h"
+#include "group/trace.h"
 
 #include <inttypes.h>
 
@@ -150,7 +151,9 @@ void km_load_complete(struct km_load *load, const struct km_load_answer *answer)
         !km_store_make_room(group->store, load->call.hash, 0)) {
         o.stored = NULL;
     }
-    km_load_end(load, &o);
+    if (!km_load_end(load, &o)) {
+        km_trace_load_late(load, answer->status);
+    }
     kama_value_unref(negative);
     kama_value_unref(answer->item);
 }

@@ -4,6 +4,7 @@
 
 #include "base/boundary.h"
 #include "base/status.h"
+#include "group/trace.h"
 
 static KM_BOUNDARY_FUNCTION kama_status enter_loader(struct km_load *load)
 {
@@ -28,6 +29,7 @@ static kama_status call_loader(struct km_load *load)
         (int64_t)((left + KM_NS_PER_MS - 1) / KM_NS_PER_MS);
     atomic_store(&load->started_at, now);
     km_group_count(load->group, KM_GROUP_LOADS);
+    km_trace_load_start(load);
     return enter_loader(load);
 }
 
@@ -129,7 +131,7 @@ static void give_up(struct km_load *load, kama_status status)
     if (status != KAMA_ERR_TIMEOUT) {
         km_load_fail(load, status, km_last_error());
     } else if (load->loader_deadline < load->call.deadline) {
-        km_load_end(load, &late);
+        (void)km_load_end(load, &late);
     } else {
         km_load_time_out(load);
     }

@@ -8,21 +8,23 @@
 
 #define NAME_SHOWN_BYTES 60
 #define KEY_SHOWN_BYTES 48
-#define MIDDLE_BYTES 129
+/* All but the middle part. */
+#define FRAME_BYTES (NAME_SHOWN_BYTES + KEY_SHOWN_BYTES + 19)
 
 static void write_sentence(const kama_group *group, kama_bytes key,
-                           char ret_sentence[KM_ERROR_BYTES_MAX],
-                           const char *fmt, va_list args)
+                           char *ret_sentence, size_t cap, const char *fmt,
+                           va_list args)
 {
     char shown[KEY_SHOWN_BYTES];
-    char middle[MIDDLE_BYTES];
+    char middle[KM_EVENT_BYTES_MAX];
+    size_t middle_cap = cap - FRAME_BYTES;
     size_t name_len = strlen(group->name);
     (void)km_bytes_quote(key, shown, sizeof shown);
-    (void)km_text_vprintf(middle, sizeof middle, fmt, args);
-    (void)km_text_printf(
-        ret_sentence, KM_ERROR_BYTES_MAX, "group %.*s%s: %s (key \"%s\")",
-        KM_TEXT_UP_TO(NAME_SHOWN_BYTES, group->name),
-        name_len > NAME_SHOWN_BYTES ? "..." : "", middle, shown);
+    (void)km_text_vprintf(middle, middle_cap, fmt, args);
+    (void)km_text_printf(ret_sentence, cap, "group %.*s%s: %s (key \"%s\")",
+                         KM_TEXT_UP_TO(NAME_SHOWN_BYTES, group->name),
+                         name_len > NAME_SHOWN_BYTES ? "..." : "", middle,
+                         shown);
 }
 
 void km_group_sentence(const kama_group *group, kama_bytes key,
@@ -31,7 +33,17 @@ void km_group_sentence(const kama_group *group, kama_bytes key,
 {
     va_list args;
     va_start(args, fmt);
-    write_sentence(group, key, ret_sentence, fmt, args);
+    write_sentence(group, key, ret_sentence, KM_ERROR_BYTES_MAX, fmt, args);
+    va_end(args);
+}
+
+void km_group_event_sentence(const kama_group *group, kama_bytes key,
+                             char ret_sentence[KM_EVENT_BYTES_MAX],
+                             const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    write_sentence(group, key, ret_sentence, KM_EVENT_BYTES_MAX, fmt, args);
     va_end(args);
 }
 
@@ -41,7 +53,7 @@ kama_status km_group_fail_key(const kama_group *group, kama_status status,
     char sentence[KM_ERROR_BYTES_MAX];
     va_list args;
     va_start(args, fmt);
-    write_sentence(group, key, sentence, fmt, args);
+    write_sentence(group, key, sentence, sizeof sentence, fmt, args);
     va_end(args);
     return km_fail(status, "%s", sentence);
 }

@@ -19,6 +19,11 @@ void km_group_sentence(const kama_group *group, kama_bytes key,
                        char ret_sentence[KM_ERROR_BYTES_MAX], const char *fmt,
                        ...) KAMA_PRINTF(4, 5);
 
+/* The same with more room, for an event that repeats a loader's sentence. */
+void km_group_event_sentence(const kama_group *group, kama_bytes key,
+                             char ret_sentence[KM_EVENT_BYTES_MAX],
+                             const char *fmt, ...) KAMA_PRINTF(4, 5);
+
 /* Keeps that sentence as the calling thread's last error; returns status. */
 kama_status km_group_fail_key(const kama_group *group, kama_status status,
                               kama_bytes key, const char *fmt, ...)

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+#include "group/trace.h"
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "group/observer.h"
+#include "group/sentence.h"
+
+#include <inttypes.h>
+
+/* An event about a key; its message is still to be written. */
+static struct km_group_event about(const kama_group *group, const char *name,
+                                   kama_bytes key)
+{
+    return (struct km_group_event){
+        .name = name, .group = group->name, .key = key};
+}
+
+static void trace(const kama_group *group, struct km_group_event *event,
+                  const char *message)
+{
+    event->message = message;
+    group->observer->trace(group->observer->arg, event);
+}
+
+static uint64_t to_us(km_ns span)
+{
+    return span / 1000;
+}
+
+void km_trace_get_slow(const kama_group *group, enum km_get_step step,
+                       kama_bytes key)
+{
+    static const char *const steps[] = {
+        [KM_GET_HIT] = "answered from memory",
+        [KM_GET_NEGATIVE] = "answered from memory: there is no such key",
+        [KM_GET_ABSENT] = "not in memory, and not loaded",
+        [KM_GET_LEADS] = "not in memory: starts a load",
+        [KM_GET_JOINS] = "not in memory: waits for the load that is running"};
+    char message[KM_EVENT_BYTES_MAX];
+    struct km_group_event event = about(group, "get", key);
+    km_group_event_sentence(group, key, message, "%s", steps[step]);
+    trace(group, &event, message);
+}
+
+void km_trace_answer(const kama_group *group, kama_bytes key,
+                     kama_status status, km_ns started_at)
+{
+    char message[KM_EVENT_BYTES_MAX];
+    if (KM_LIKELY(!group->is_traced)) {
+        return;
+    }
+    struct km_group_event event = about(group, "get", key);
+    event.status = status;
+    event.took_ns = km_group_now(group) - started_at;
+    km_group_event_sentence(group, key, message,
+                            "answered with %s after %" PRIu64 " us",
+                            kama_status_name(status), to_us(event.took_ns));
+    trace(group, &event, message);
+}
+
+void km_trace_load_start(const struct km_load *load)
+{
+    const kama_group *group = load->group;
+    kama_bytes key = km_load_key_bytes(load);
+    char message[KM_EVENT_BYTES_MAX];
+    if (KM_LIKELY(!group->is_traced)) {
+        return;
+    }
+    struct km_group_event event = about(group, "load", key);
+    km_group_event_sentence(group, key, message,
+                            "the loader is called and has %" PRId64 " ms",
+                            load->request.deadline_ms);
+    trace(group, &event, message);
+}
+
+/* How long the loader took; 0 when it was not called. */
+static km_ns took(const struct km_load *load)
+{
+    km_ns started_at = atomic_load(&load->started_at);
+    return started_at == 0 ? 0 : km_group_now(load->group) - started_at;
+}
+
+static void trace_end(const struct km_load *load)
+{
+    const kama_group *group = load->group;
+    kama_bytes key = km_load_key_bytes(load);
+    struct km_group_event event = about(group, "load", key);
+    char message[KM_EVENT_BYTES_MAX];
+    event.status = load->result.status;
+    event.took_ns = took(load);
+    km_group_event_sentence(
+        group, key, message, "the load ended with %s after %" PRIu64 " us%s",
+        kama_status_name(event.status), to_us(event.took_ns),
+        km_fill_overtaken(&load->fill)
+            ? "; it is not kept, because the key was changed meanwhile"
+            : "");
+    trace(group, &event, message);
+}
+
+/* Loads that fail because nobody wants them any more are no failures of the
+ * origin, and neither are those of a group that is freed. */
+static bool is_failure(const struct km_load *load)
+{
+    return (int)load->result.status < 0 &&
+           load->result.status != KAMA_ERR_CANCELLED &&
+           load->result.verdict != KM_LOAD_UNWANTED;
+}
+
+void km_trace_load_end(const struct km_load *load)
+{
+    if (KM_UNLIKELY(load->group->is_traced)) {
+        trace_end(load);
+    }
+}
+
+/* A loader's own sentence names neither the group nor the key. */
+static bool names_the_group(const struct km_load *load)
+{
+    return km_bytes_starts(kama_bytes_str(load->sentence), KM_LIT("group "));
+}
+
+void km_tell_load_failure(const struct km_load *load)
+{
+    const kama_group *group = load->group;
+    kama_bytes key = km_load_key_bytes(load);
+    char message[KM_EVENT_BYTES_MAX];
+    if (group->observer == NULL || !is_failure(load)) {
+        return;
+    }
+    struct km_group_event event = about(group, "load_failed", key);
+    if (names_the_group(load)) {
+        event.message = load->sentence;
+    } else {
+        km_group_event_sentence(group, key, message, "%s", load->sentence);
+        event.message = message;
+    }
+    event.status = load->result.status;
+    event.took_ns = took(load);
+    group->observer->failed(group->observer->arg, &event);
+}
+
+void km_trace_load_late(const struct km_load *load, kama_status returned)
+{
+    const kama_group *group = load->group;
+    kama_bytes key = km_load_key_bytes(load);
+    char message[KM_EVENT_BYTES_MAX];
+    if (KM_LIKELY(!group->is_traced)) {
+        return;
+    }
+    struct km_group_event event = about(group, "load", key);
+    event.status = returned;
+    event.took_ns = took(load);
+    km_group_event_sentence(group, key, message,
+                            "the loader returned %s after %" PRIu64
+                            " us, when the load had ended",
+                            kama_status_name(returned), to_us(event.took_ns));
+    trace(group, &event, message);
+}
