@@ -575,12 +575,29 @@ KAMA_API KAMA_NODISCARD kama_status kama_mget_async(kama_group *group,
 /* A server of groups: gRPC on one address. libkamacache only. */
 typedef struct kama_node kama_node;
 
-/* Told about what a node does; see kama_node_options.event. */
+/*
+ * Told about what a node does; see kama_node_options.event. Everything is borrowed
+ * until the event function returns.
+ *
+ * Events about a group set its name and a key:
+ *   "load_failed"  2 warn   a load failed for its callers. At most a few at once
+ *                           and then one a second per group; suppressed counts
+ *                           those that were held back since the last.
+ *   "get", "load"  0 debug  one step of a get or of a load: found in memory or
+ *                           not, joined or led, begin and end with status and
+ *                           duration, the answer.
+ */
 typedef struct kama_node_event {
     uint32_t struct_size;
     int32_t level;       /* 0 debug, 1 info, 2 warn, 3 error */
     const char *name;    /* "listen", "ready", "drain", "stopped", ... */
     const char *message; /* one sentence, NUL-terminated */
+    const char *group;   /* NULL: the event is about the node */
+    kama_bytes key;      /* empty: about no key */
+    kama_status status;  /* of "load_failed", and with duration_ns */
+    uint32_t reserved;
+    uint64_t duration_ns; /* of what has ended; 0: nothing has */
+    uint64_t suppressed;
 } kama_node_event;
 
 /* How a node behaves. Initialise with kama_node_options_init. */
@@ -598,6 +615,8 @@ typedef struct kama_node_options {
     void (*event)(void *arg, const kama_node_event *event); /* may be NULL */
     void *event_arg;
     const kama_allocator *allocator; /* NULL: malloc */
+    uint32_t event_level; /* the lowest level that event hears of; 1 */
+    uint32_t reserved;
 } kama_node_options;
 
 /* Fills in the defaults; writes no more than struct_size bytes. */

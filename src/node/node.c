@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "group/group.h"
+#include "node/group_log.h"
 
 #include <stdarg.h>
 
@@ -24,24 +25,29 @@ static KM_BOUNDARY_FUNCTION void call_event(const struct km_node_config *config,
     KM_BOUNDARY_END();
 }
 
+void km_node_tell(const kama_node *node, const kama_node_event *event)
+{
+    if (node->config.event != NULL &&
+        event->level >= node->config.event_level) {
+        call_event(&node->config, event);
+    }
+}
+
 void km_node_say(const kama_node *node, int level, const char *name,
                  const char *fmt, ...)
 {
     char message[KM_ERROR_BYTES_MAX];
-    if (node->config.event == NULL) {
-        return;
-    }
     va_list args;
     va_start(args, fmt);
     (void)km_text_vprintf(message, sizeof message, fmt, args);
     va_end(args);
-    kama_node_event event = {
+    const kama_node_event event = {
         .struct_size = sizeof event,
         .level = level,
         .name = name,
         .message = message,
     };
-    call_event(&node->config, &event);
+    km_node_tell(node, &event);
 }
 
 /* -- life ---------------------------------------------------------------- */
@@ -98,6 +104,7 @@ kama_status kama_node_new(const kama_node_options *options,
     node->mem = mem;
     node->config = config;
     node->clock = km_clock_system();
+    km_list_init(&node->group_logs);
     status = init_parts(node);
     if (status != KAMA_OK) {
         km_node_config_fini(&node->config, &mem);
@@ -106,6 +113,16 @@ kama_status kama_node_new(const kama_node_options *options,
     }
     *ret_node = node;
     return KAMA_OK;
+}
+
+/* After the pool: its threads may still tell of a load that has ended. */
+static void free_group_logs(kama_node *node)
+{
+    struct km_list *link;
+    struct km_list *next;
+    KM_LIST_FOREACH(link, next, &node->group_logs) {
+        km_group_log_free(KM_CONTAINER_OF(link, struct km_group_log, in_node));
+    }
 }
 
 void kama_node_free(kama_node *node)
@@ -120,6 +137,7 @@ void kama_node_free(kama_node *node)
     KM_ASSERT(node->state == KM_NODE_NEW || node->state == KM_NODE_STOPPED);
     km_registry_fini(&node->registry);
     km_pool_free(node->pool);
+    free_group_logs(node);
     km_service_env_fini(&node->services);
     km_cond_fini(&node->drained_cond);
     km_mutex_fini(&node->lock);
@@ -286,14 +304,36 @@ static kama_status may_add(const kama_node *node,
     return KAMA_OK;
 }
 
-static kama_status add_locked(kama_node *node,
+/* Makes the group, with a log when somebody listens to the node. */
+static kama_status make_group(kama_node *node,
                               const kama_group_options *options,
                               kama_group **ret_group)
 {
     struct km_group_env env = {.clock = node->clock, .pool = node->pool};
+    struct km_group_log *log = NULL;
+    if (node->config.event != NULL) {
+        log = km_group_log_new(node);
+        if (log == NULL) {
+            return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a group");
+        }
+        env.observer = &log->observer;
+    }
+    kama_status status = km_group_new(options, &env, ret_group);
+    if (status != KAMA_OK) {
+        km_group_log_free(log);
+    } else if (log != NULL) {
+        km_list_push_back(&node->group_logs, &log->in_node);
+    }
+    return status;
+}
+
+static kama_status add_locked(kama_node *node,
+                              const kama_group_options *options,
+                              kama_group **ret_group)
+{
     kama_status status = may_add(node, options);
     if (status == KAMA_OK) {
-        status = km_group_new(options, &env, ret_group);
+        status = make_group(node, options, ret_group);
     }
     if (status != KAMA_OK) {
         return status;

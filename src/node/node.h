@@ -38,6 +38,7 @@ struct km_node_config {
     int64_t drain_timeout_ms;
     void (*event)(void *arg, const kama_node_event *event);
     void *event_arg;
+    int event_level;
 };
 
 struct kama_node {
@@ -47,6 +48,7 @@ struct kama_node {
     struct km_pool *pool;
     struct km_registry registry;
     struct km_service_env services;
+    struct km_list group_logs; /* under the lock */
     struct km_loop **loops;
     unsigned loop_count; /* started ones */
     char address[80];    /* with the port it got; "" before the start */
@@ -61,7 +63,11 @@ struct kama_node {
 
 enum { KM_NODE_DEBUG, KM_NODE_INFO, KM_NODE_WARN, KM_NODE_ERROR };
 
-/* Tells whoever made the node; no lock is held. */
+/* Tells the node's event function, if the event's level is not too low; no lock
+ * is held. */
+void km_node_tell(const kama_node *node, const kama_node_event *event);
+
+/* km_node_tell of an event about the node. */
 void km_node_say(const kama_node *node, int level, const char *name,
                  const char *fmt, ...) KAMA_PRINTF(4, 5);
 

@@ -21,6 +21,7 @@ static const kama_node_options defaults = {
     .service = "kama-cache",
     .start_timeout_ms = START_TIMEOUT_MS,
     .drain_timeout_ms = DRAIN_TIMEOUT_MS,
+    .event_level = KM_NODE_INFO,
 };
 
 void kama_node_options_init_sized(kama_node_options *options,
@@ -102,6 +103,10 @@ static kama_status check_numbers(const kama_node_options *options)
         return km_fail(KAMA_ERR_TOO_LARGE, "threads: at most %d",
                        KM_NODE_THREADS_MAX);
     }
+    if (options->event_level > KM_NODE_ERROR) {
+        return km_fail(KAMA_ERR_INVALID, "event_level: %u is not in %d..%d",
+                       options->event_level, KM_NODE_DEBUG, KM_NODE_ERROR);
+    }
     kama_status status =
         check_timeout("start_timeout_ms", options->start_timeout_ms, 1);
     return status == KAMA_OK
@@ -156,6 +161,7 @@ kama_status km_node_config_init(const kama_node_options *options,
         .drain_timeout_ms = known.drain_timeout_ms,
         .event = known.event,
         .event_arg = known.event_arg,
+        .event_level = (int)known.event_level,
     };
     kama_allocator mem = *km_mem_or_default(known.allocator);
     status = copy_texts(&config, &known, &mem);

@@ -83,6 +83,9 @@ static void test_refuses(void **state)
     options.start_timeout_ms = 0;
     expect_refused(&options, KAMA_ERR_INVALID, "start_timeout_ms");
     loopback(&options);
+    options.event_level = 4;
+    expect_refused(&options, KAMA_ERR_INVALID, "event_level: 4");
+    loopback(&options);
     options.struct_size = 0;
     expect_refused(&options, KAMA_ERR_INVALID, "kama_node_options");
     expect_refused(NULL, KAMA_ERR_INVALID, "kama_node_options");
@@ -332,6 +335,98 @@ static void test_events(void **state)
     assert_string_equal(events.names, "group listen ready drain stopped ");
 }
 
+/* Failures of loads: a few warnings at once, then counted. */
+struct failures {
+    atomic_uint warnings;
+    atomic_uint suppressed;
+    atomic_uint traces;
+};
+
+static void on_failure(void *arg, const kama_node_event *event)
+{
+    struct failures *f = arg;
+    if (event->group == NULL) {
+        return;
+    }
+    assert_string_equal(event->group, "users");
+    assert_int_equal(event->key.len, 1);
+    if (event->level == KM_NODE_DEBUG) {
+        atomic_fetch_add(&f->traces, 1);
+        return;
+    }
+    assert_int_equal(event->level, KM_NODE_WARN);
+    assert_string_equal(event->name, "load_failed");
+    assert_int_equal(event->status, KAMA_ERR_LOADER);
+    assert_non_null(strstr(event->message, "group users: the loader returned "
+                                           "KAMA_ERR_IO and gave no reason "
+                                           "(key \"k\")"));
+    atomic_fetch_add(&f->warnings, 1);
+    atomic_fetch_add(&f->suppressed, (unsigned)event->suppressed);
+}
+
+static kama_status load_nothing(void *arg, const kama_load *req, kama_sink *out)
+{
+    (void)arg;
+    (void)req;
+    (void)out;
+    return KAMA_ERR_IO;
+}
+
+static kama_node *failing_node(struct failures *f, uint32_t level,
+                               kama_group **ret_group)
+{
+    kama_node_options options;
+    kama_group_options group;
+    kama_node *node;
+    memset(f, 0, sizeof *f);
+    loopback(&options);
+    options.event = on_failure;
+    options.event_arg = f;
+    options.event_level = level;
+    kama_group_options_init(&group);
+    group.name = "users";
+    group.loader = load_nothing;
+    assert_int_equal(kama_node_new(&options, &node), KAMA_OK);
+    assert_int_equal(kama_node_add_group(node, &group, ret_group), KAMA_OK);
+    return node;
+}
+
+static void fail_load(kama_group *group)
+{
+    kama_value *value;
+    assert_int_equal(kama_get(group, KAMA_STR("k"), NULL, &value),
+                     KAMA_ERR_LOADER);
+}
+
+static void test_load_failures_are_told_and_limited(void **state)
+{
+    enum { LOADS = 50 };
+    struct failures f;
+    kama_group *group;
+    (void)state;
+    kama_node *node = failing_node(&f, KM_NODE_INFO, &group);
+    for (unsigned i = 0; i < LOADS; i++) {
+        fail_load(group);
+    }
+    unsigned loads = LOADS;
+    while (atomic_load(&f.suppressed) == 0) {
+        assert_true(++loads < 10000000);
+        fail_load(group);
+    }
+    assert_true(atomic_load(&f.warnings) < LOADS);
+    kama_node_free(node);
+    assert_true(atomic_load(&f.warnings) + atomic_load(&f.suppressed) <= loads);
+    assert_int_equal(atomic_load(&f.traces), 0);
+    node = failing_node(&f, KM_NODE_DEBUG, &group);
+    fail_load(group);
+    kama_node_free(node);
+    assert_int_equal(atomic_load(&f.traces), 4);
+    node = failing_node(&f, KM_NODE_ERROR, &group);
+    fail_load(group);
+    kama_node_free(node);
+    assert_int_equal(atomic_load(&f.warnings) + atomic_load(&f.traces), 0);
+}
+
 static kama_status stop_from_loader(void *arg, const kama_load *req,
                                     kama_sink *out)
 {
@@ -462,6 +557,12 @@ static kama_status run_node(kama_node *node, const kama_allocator *mem)
     return status;
 }
 
+static void ignore_event(void *arg, const kama_node_event *event)
+{
+    (void)arg;
+    (void)event;
+}
+
 static kama_status scenario(const kama_allocator *mem, void *arg)
 {
     (void)arg;
@@ -469,6 +570,7 @@ static kama_status scenario(const kama_allocator *mem, void *arg)
     kama_node *node;
     loopback(&options);
     options.allocator = mem;
+    options.event = ignore_event;
     kama_status status = kama_node_new(&options, &node);
     if (status == KAMA_OK) {
         status = run_node(node, mem);
@@ -498,6 +600,7 @@ int main(void)
         cmocka_unit_test(test_two_nodes),
         cmocka_unit_test(test_late_large_values),
         cmocka_unit_test(test_events),
+        cmocka_unit_test(test_load_failures_are_told_and_limited),
         cmocka_unit_test(test_stop_from_inside),
         cmocka_unit_test(test_a_forked_child_has_no_node),
         cmocka_unit_test(test_stop_closes),
