@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define COMPONENT "kamacached"
+#define KEY_LOGGED_BYTES 64
 
 /* -- what it says -------------------------------------------------------- */
 
@@ -65,11 +66,42 @@ static void say_hangup(void)
     KM_LOG(INFO, COMPONENT, "nothing to reload", km_f_str("signal", "SIGHUP"));
 }
 
+/* An event about a group. The node has limited them, so that each line is a call
+ * site of its own here. Keys are shortened: the first bytes tell most. */
+static void say_group_event(const kama_node_event *event)
+{
+    struct km_log_site site = {0};
+    enum km_log_level level = (enum km_log_level)event->level;
+    kama_bytes key = event->key;
+    key.len = key.len < KEY_LOGGED_BYTES ? key.len : KEY_LOGGED_BYTES;
+    int64_t took_us = (int64_t)(event->duration_ns / 1000);
+    if (event->duration_ns == 0 && event->status == KAMA_OK) {
+        KM_LOG_AT(&site, level, "node", event->message,
+                  km_f_str("event", event->name),
+                  km_f_str("group", event->group), km_f_bytes("key", key));
+    } else if (event->level == KM_LOG_DEBUG) {
+        KM_LOG_AT(&site, level, "node", event->message,
+                  km_f_str("event", event->name),
+                  km_f_str("group", event->group), km_f_bytes("key", key),
+                  km_f_str("status", kama_status_name(event->status)),
+                  km_f_int("took_us", took_us));
+    } else {
+        KM_LOG_AT(&site, level, "node", event->message,
+                  km_f_str("event", event->name),
+                  km_f_str("group", event->group), km_f_bytes("key", key),
+                  km_f_str("status", kama_status_name(event->status)),
+                  km_f_int("took_us", took_us),
+                  km_f_int("suppressed", (int64_t)event->suppressed));
+    }
+}
+
 /* Events that have a line of their own here are not repeated. */
 static void on_event(void *arg, const kama_node_event *event)
 {
     (void)arg;
-    if (event->level >= KM_LOG_WARN) {
+    if (event->group != NULL) {
+        say_group_event(event);
+    } else if (event->level >= KM_LOG_WARN) {
         KM_LOG(WARN, "node", event->message, km_f_str("event", event->name));
     }
 }
@@ -94,6 +126,7 @@ static kama_status make_node(const struct daemon_options *options,
     node.start_timeout_ms = options->start_timeout;
     node.drain_timeout_ms = options->drain_timeout;
     node.event = on_event;
+    node.event_level = (uint32_t)options->level;
     return kama_node_new(&node, ret_node);
 }
 
