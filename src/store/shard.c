@@ -95,6 +95,41 @@ void km_shard_expire_locked(struct km_shard *shard, uint64_t hash,
     shard->counts.expirations++;
 }
 
+kama_value *km_shard_peek_locked(struct km_shard *shard, uint64_t hash,
+                                 kama_bytes key, struct km_list *gone)
+{
+    uint64_t *slot = km_index_find(&shard->index, hash, key);
+    if (slot == NULL) {
+        return NULL;
+    }
+    kama_value *item = km_slot_item(*slot);
+    if (km_item_expired(item)) {
+        km_shard_expire_locked(shard, hash, slot, gone);
+        return NULL;
+    }
+    return (item->flags & KM_ITEM_NEGATIVE) == 0 ? item : NULL;
+}
+
+static void swap(struct km_shard *shard, uint64_t hash, uint64_t *slot,
+                 kama_value *item, struct km_list *gone)
+{
+    kama_value *old = km_slot_item(*slot);
+    *slot = km_index_tag(hash) << 48 | (uint64_t)(uintptr_t)item;
+    shard->policy.ops->replace(&shard->policy, old, item);
+    count_out(shard, old);
+    count_in(shard, item);
+    km_list_push_back(gone, &old->link);
+}
+
+void km_shard_swap_locked(struct km_shard *shard, uint64_t hash,
+                          kama_value *old, kama_value *item,
+                          struct km_list *gone)
+{
+    uint64_t *slot = km_index_find(&shard->index, hash, km_item_key_bytes(old));
+    KM_ASSERT(slot != NULL && km_slot_item(*slot) == old);
+    swap(shard, hash, slot, item, gone);
+}
+
 kama_status km_shard_put_locked(struct km_shard *shard, uint64_t hash,
                                 kama_value *item, struct km_list *gone)
 {
@@ -106,14 +141,10 @@ kama_status km_shard_put_locked(struct km_shard *shard, uint64_t hash,
             return st;
         }
         shard->policy.ops->add(&shard->policy, item, hash);
+        count_in(shard, item);
     } else {
-        kama_value *old = km_slot_item(*slot);
-        *slot = km_index_tag(hash) << 48 | (uint64_t)(uintptr_t)item;
-        shard->policy.ops->replace(&shard->policy, old, item);
-        count_out(shard, old);
-        km_list_push_back(gone, &old->link);
+        swap(shard, hash, slot, item, gone);
     }
-    count_in(shard, item);
     return KAMA_OK;
 }
 

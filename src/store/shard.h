@@ -92,6 +92,17 @@ KAMA_NODISCARD kama_status km_shard_put_locked(struct km_shard *shard,
                                                uint64_t hash, kama_value *item,
                                                struct km_list *gone);
 
+/* The live value of key, not counted as a hit; NULL when there is none, or only a
+ * negative entry. One that has expired is taken out, to gone. */
+kama_value *km_shard_peek_locked(struct km_shard *shard, uint64_t hash,
+                                 kama_bytes key, struct km_list *gone);
+
+/* Puts item at the place of old, which is in the index under the same key and
+ * goes to gone. */
+void km_shard_swap_locked(struct km_shard *shard, uint64_t hash,
+                          kama_value *old, kama_value *item,
+                          struct km_list *gone);
+
 /* Takes the item of key out, to gone. true: it was there, not expired and not
  * negative. */
 bool km_shard_del_locked(struct km_shard *shard, uint64_t hash, kama_bytes key,

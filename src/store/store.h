@@ -60,6 +60,20 @@ kama_status km_store_copy(struct km_store *store, uint64_t hash, kama_bytes key,
 KAMA_NODISCARD kama_status km_store_put(struct km_store *store, uint64_t hash,
                                         kama_value *item);
 
+/* Looks whether there is a live value, which is not counted as a hit: KAMA_OK, or
+ * KAMA_MISS, also for a negative entry. *ret_expires_at is 0 for one that never
+ * expires. */
+kama_status km_store_peek(struct km_store *store, uint64_t hash, kama_bytes key,
+                          km_ns *ret_expires_at);
+
+/* Gives the value of key another time at which it expires (0: never), counts it
+ * as used for the eviction, and overtakes the fills of the key: a load that ends
+ * later would bring its own time. KAMA_MISS when there is no live value. Values
+ * are immutable, so that the store makes a copy; references to the old one keep
+ * its time. Errors: as km_store_put. O(value). */
+KAMA_NODISCARD kama_status km_store_touch(struct km_store *store, uint64_t hash,
+                                          kama_bytes key, km_ns expires_at);
+
 /* Removes key and overtakes its fills. true: there was a live value. */
 bool km_store_del(struct km_store *store, uint64_t hash, kama_bytes key);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The store under threads: readers, writers, deleters, fills, scans and clears
+ * The store under threads: readers, writers, touches, fills, scans and clears
  * of the same few keys in a store that is too small for them. A value always
  * belongs to its key; the sanitizers judge the rest.
  */
@@ -87,6 +87,15 @@ static void do_fill(struct worker *w, unsigned k, kama_bytes key)
     kama_value_unref(value);
 }
 
+static void do_touch(struct worker *w, kama_bytes key)
+{
+    km_ns at =
+        draw(w, 2) == 0 ? 0 : km_clock_mono(km_clock_system()) + KM_NS_PER_MS;
+    kama_status st =
+        km_store_touch(w->f->store, km_store_hash(w->f->store, key), key, at);
+    assert_true(st == KAMA_OK || st == KAMA_MISS);
+}
+
 static void do_scan(struct worker *w)
 {
     kama_value *items[32];
@@ -107,8 +116,10 @@ static void *work(void *arg)
         kama_bytes key = number_key(buf, k);
         if (what < 500) {
             do_get(w, k, key);
-        } else if (what < 750) {
+        } else if (what < 700) {
             do_put(w, k, key);
+        } else if (what < 750) {
+            do_touch(w, key);
         } else if (what < 900) {
             do_fill(w, k, key);
         } else if (what < 990) {

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Looking at a value without using it, and giving it a new time to live.
+ *
+ * A touch copies the value outside of the lock, because it may be large. Then the
+ * copy takes the place of the value it was made from, but only if that is still
+ * there and alive:
+ *
+ *     touch                          another thread
+ *     takes a reference to v1
+ *     copies v1                      set(k, v2), or del(k), or v1 expires
+ *     finds that v1 is not there     (had it put the copy, the old value would
+ *     any more, and begins again      have come back after the mutation)
+ *
+ * The reference keeps v1's memory from being used for another item meanwhile, so
+ * that comparing addresses is enough.
+ */
+#include "base/status.h"
+#include "store/store.h"
+#include "store/store_internal.h"
+
+kama_status km_store_peek(struct km_store *store, uint64_t hash, kama_bytes key,
+                          km_ns *ret_expires_at)
+{
+    struct km_shard *shard = km_store_shard(store, hash);
+    struct km_list gone;
+    km_list_init(&gone);
+    km_mutex_lock(&shard->mutex);
+    const kama_value *item = km_shard_peek_locked(shard, hash, key, &gone);
+    if (item != NULL) {
+        *ret_expires_at = km_item_expires_at(item);
+    }
+    kama_status st = item != NULL ? KAMA_OK : KAMA_MISS;
+    km_mutex_unlock(&shard->mutex);
+    km_shard_drop_list(&gone);
+    return st;
+}
+
+/* A reference to the live value of key, which is used now; NULL: none. */
+static kama_value *take(struct km_store *store, uint64_t hash, kama_bytes key)
+{
+    struct km_shard *shard = km_store_shard(store, hash);
+    struct km_list gone;
+    km_list_init(&gone);
+    km_mutex_lock(&shard->mutex);
+    kama_value *item = km_shard_peek_locked(shard, hash, key, &gone);
+    if (item != NULL) {
+        km_policy_hit(&shard->policy, item);
+        (void)kama_value_ref(item);
+    }
+    km_mutex_unlock(&shard->mutex);
+    km_shard_drop_list(&gone);
+    return item;
+}
+
+/* Puts item at the place of old, of which the caller holds a reference. false:
+ * old is not there any more, or has expired. */
+static bool exchange(struct km_store *store, uint64_t hash, kama_value *old,
+                     kama_value *item)
+{
+    struct km_shard *shard = km_store_shard(store, hash);
+    kama_bytes key = km_item_key_bytes(old);
+    struct km_list gone;
+    km_list_init(&gone);
+    km_mutex_lock(&shard->mutex);
+    bool same = km_shard_peek_locked(shard, hash, key, &gone) == old;
+    if (same) {
+        km_shard_swap_locked(shard, hash, old, item, &gone);
+        km_shard_overtake_locked(shard, hash, key);
+        km_shard_step_locked(shard, &gone);
+    }
+    km_mutex_unlock(&shard->mutex);
+    km_shard_drop_list(&gone);
+    return same;
+}
+
+/* A copy of item that expires at another time, with room made for it. */
+static kama_value *copy(struct km_store *store, uint64_t hash,
+                        const kama_value *item, km_ns expires_at)
+{
+    const struct km_item_spec spec = {
+        .key = km_item_key_bytes(item),
+        .value = km_item_value_bytes(item),
+        .expires_at = expires_at,
+        .version = kama_value_version(item),
+    };
+    kama_value *made = km_store_item_new(store, &spec);
+    if (made != NULL &&
+        !km_store_make_room(store, hash, km_item_block_bytes(made))) {
+        km_item_drop(made);
+        made = NULL;
+    }
+    return made;
+}
+
+/* One attempt; KAMA_ERR_TRY_AGAIN when the value has changed meanwhile. */
+static kama_status try_touch(struct km_store *store, uint64_t hash,
+                             kama_bytes key, km_ns expires_at)
+{
+    kama_value *old = take(store, hash, key);
+    if (old == NULL) {
+        return KAMA_MISS;
+    }
+    kama_status st = KAMA_ERR_NO_MEMORY;
+    kama_value *item = copy(store, hash, old, expires_at);
+    if (item != NULL && exchange(store, hash, old, item)) {
+        st = KAMA_OK;
+    } else if (item != NULL) {
+        km_item_drop(item);
+        st = KAMA_ERR_TRY_AGAIN;
+    }
+    kama_value_unref(old);
+    return st;
+}
+
+kama_status km_store_touch(struct km_store *store, uint64_t hash,
+                           kama_bytes key, km_ns expires_at)
+{
+    kama_status st;
+    do {
+        st = try_touch(store, hash, key, expires_at);
+    } while (st == KAMA_ERR_TRY_AGAIN);
+    return st != KAMA_ERR_NO_MEMORY
+               ? st
+               : km_fail(st, "no memory for a copy of the value");
+}
