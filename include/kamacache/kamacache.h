@@ -446,7 +446,7 @@ KAMA_API KAMA_NODISCARD kama_status kama_mget(kama_group *group,
 /* Gives back every value of n items and clears them. */
 KAMA_API void kama_items_unref(kama_item *items, size_t n);
 
-/* How kama_set and kama_del act. NULL means all defaults. */
+/* How kama_set acts. NULL means all defaults. */
 typedef struct kama_set_options {
     uint32_t struct_size;
     uint32_t reserved;
@@ -474,6 +474,74 @@ KAMA_API KAMA_NODISCARD kama_status kama_set(kama_group *group, kama_bytes key,
  * overtake a load that is running. ctx may be NULL. */
 KAMA_API KAMA_NODISCARD kama_status kama_del(kama_group *group, kama_bytes key,
                                              const kama_ctx *ctx);
+
+/* One entry of kama_mset. */
+typedef struct kama_set_item {
+    kama_bytes key;
+    kama_bytes value;
+    int64_t ttl_ms; /* 0: the group's; KAMA_TTL_FOREVER; else > 0 */
+} kama_set_item;
+
+/*
+ * kama_set for n items, at most 65536, in their order: of equal keys the last one
+ * stays. ret_statuses gets n statuses, one per item: KAMA_OK, or
+ * KAMA_ERR_NO_MEMORY for an item that could not be stored beside the others.
+ * ctx may be NULL. Everything is borrowed until the call returns.
+ *
+ * Returns KAMA_OK when every item has its status. All items are checked before
+ * the first is stored, so that an error means that nothing has changed and no
+ * status was written: KAMA_ERR_INVALID and KAMA_ERR_TOO_LARGE (an item, which
+ * kama_last_error names by its index, counted from 0; or n; or a NULL pointer).
+ * It is not atomic: other threads may see some of the items before the others.
+ */
+KAMA_API KAMA_NODISCARD kama_status kama_mset(kama_group *group,
+                                              const kama_set_item *items,
+                                              size_t n, const kama_ctx *ctx,
+                                              kama_status *ret_statuses);
+
+/*
+ * kama_del for n keys, at most 65536. ret_statuses gets n statuses, KAMA_OK or
+ * KAMA_MISS, one per key; it may be NULL for a caller who does not care. ctx may
+ * be NULL. An error means that nothing has changed: KAMA_ERR_INVALID and
+ * KAMA_ERR_TOO_LARGE, as for kama_mset. Not atomic.
+ */
+KAMA_API KAMA_NODISCARD kama_status kama_mdel(kama_group *group,
+                                              const kama_bytes *keys, size_t n,
+                                              const kama_ctx *ctx,
+                                              kama_status *ret_statuses);
+
+/*
+ * Gives the entry of key a new time to live, from now on: ttl_ms is 0 (the
+ * group's), KAMA_TTL_FOREVER or > 0. ctx may be NULL. Nothing is loaded.
+ *
+ * Returns KAMA_OK, or KAMA_MISS when there is no entry with a value: an absent
+ * key, one that has expired, and one that is known not to exist. Values that
+ * callers hold keep the time that they had. A load of the key that is running is
+ * overtaken, as by kama_set. Errors: KAMA_ERR_INVALID (key, ttl_ms),
+ * KAMA_ERR_TOO_LARGE (key), KAMA_ERR_NO_MEMORY: nothing has changed then.
+ * Cost: O(value), because the value is copied.
+ */
+KAMA_API KAMA_NODISCARD kama_status kama_touch(kama_group *group,
+                                               kama_bytes key, int64_t ttl_ms,
+                                               const kama_ctx *ctx);
+
+/*
+ * Returns KAMA_OK when key has a value in memory, else KAMA_MISS; a key that is
+ * known not to exist is a miss, too. Nothing is loaded, counted as a get, or kept
+ * longer because of it. ctx may be NULL. Errors: KAMA_ERR_INVALID and
+ * KAMA_ERR_TOO_LARGE (key).
+ */
+KAMA_API KAMA_NODISCARD kama_status kama_exists(kama_group *group,
+                                                kama_bytes key,
+                                                const kama_ctx *ctx);
+
+/*
+ * As kama_exists; with KAMA_OK *ret_ttl_ms is how long the entry has left, in
+ * milliseconds (at least 1), or KAMA_TTL_FOREVER.
+ */
+KAMA_API KAMA_NODISCARD kama_status kama_ttl(kama_group *group, kama_bytes key,
+                                             const kama_ctx *ctx,
+                                             int64_t *ret_ttl_ms);
 
 /* Removes every entry, and overtakes every load that is running. O(1); the
  * memory comes back step by step. */

@@ -51,7 +51,10 @@ static int ignore_entry(void *arg, const kama_entry *entry)
 static void use(kama_group *group)
 {
     const kama_bytes keys[2] = {KAMA_STR("a"), KAMA_STR("b")};
+    const kama_set_item item = {KAMA_STR("m"), KAMA_STR("v"), 0};
     kama_item items[2];
+    kama_status status;
+    int64_t ttl_ms;
     kama_group_stats stats;
     kama_value *value;
     char buf[64];
@@ -69,6 +72,11 @@ static void use(kama_group *group)
                      KAMA_OK);
     assert_int_equal(
         kama_scan(group, &cursor, KAMA_STR(""), ignore_entry, NULL), KAMA_OK);
+    assert_int_equal(kama_mset(group, &item, 1, NULL, &status), KAMA_OK);
+    assert_int_equal(kama_touch(group, KAMA_STR("k"), 50000, NULL), KAMA_OK);
+    assert_int_equal(kama_exists(group, KAMA_STR("k"), NULL), KAMA_OK);
+    assert_int_equal(kama_ttl(group, KAMA_STR("k"), NULL, &ttl_ms), KAMA_OK);
+    assert_int_equal(kama_mdel(group, keys, 2, NULL, NULL), KAMA_OK);
     assert_int_equal(kama_del(group, KAMA_STR("k"), NULL), KAMA_OK);
     kama_group_stats_get(group, &stats);
     assert_int_equal(kama_group_clear(group), KAMA_OK);

@@ -3,8 +3,8 @@
  * The fence under threads: a get that begins after a set, del or clear has
  * returned never sees what was true before it, whichever way it comes (value,
  * copy, memory only, batch, asynchronous, "does not exist"), while loads
- * fail, linger, finish elsewhere, finish too late, and entries expire and are
- * evicted.
+ * fail, linger, finish elsewhere, finish too late, and entries expire, are
+ * touched and are evicted.
  *
  * The origin has a version per key that only rises; one thread mutates a key.
  * Loaders answer with the version that they read when they began. After a
@@ -311,6 +311,9 @@ static void get_one(struct actor *a, const kama_ctx *ctx, unsigned way)
     unsigned k = (unsigned)(next_random(&a->random) % KEYS);
     kama_bytes key = key_name(name, k);
     uint64_t floor = atomic_load(&w->floor[k]);
+    if (next_random(&a->random) % 8 == 0) { /* copies what may be old by now */
+        (void)!kama_touch(group, key, way == 0 ? 1 : KAMA_TTL_FOREVER, NULL);
+    }
     if (way == 0) {
         kama_status st = kama_get_copy(group, key, ctx, buf, sizeof buf, &len);
         check(w, k, floor, st, kama_bytes_make(buf, len));
