@@ -48,6 +48,9 @@ uint64_t km_group_instance(const kama_group *group);
 
 uint64_t km_group_max_value_bytes(const kama_group *group);
 
+/* Is the key's length within the limits? */
+KAMA_NODISCARD kama_status km_group_check_key(kama_bytes key);
+
 /* Would kama_mset accept the item? KAMA_OK, KAMA_ERR_INVALID, TOO_LARGE. */
 KAMA_NODISCARD kama_status km_group_check_item(const kama_group *group,
                                                const kama_set_item *item);

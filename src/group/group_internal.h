@@ -96,9 +96,6 @@ void km_group_unref(kama_group *group);
 KAMA_NODISCARD kama_status km_group_need_pool(kama_group *group,
                                               struct km_pool **ret_pool);
 
-/* Is the key's length within the limits? */
-KAMA_NODISCARD kama_status km_group_check_key(kama_bytes key);
-
 /* A call's context, checked and completed. */
 struct km_group_call {
     uint32_t flags;

@@ -54,6 +54,25 @@ kama_group *km_service_find_group(struct km_rpc_call *call, kama_bytes name)
     return group;
 }
 
+bool km_service_refuse_condition(struct km_rpc_call *call, bool has_condition)
+{
+    if (has_condition) {
+        km_rpc_finish(call, KAMA_ERR_UNSUPPORTED,
+                      "conditions are not in this version");
+    }
+    return has_condition;
+}
+
+bool km_service_refuse_ack(struct km_rpc_call *call, int32_t ack)
+{
+    bool refused = ack != KM_ACK_UNSPECIFIED && ack != KM_ACK_ASYNC;
+    if (refused) {
+        km_rpc_finish(call, KAMA_ERR_UNSUPPORTED,
+                      "acknowledgements are not in this version");
+    }
+    return refused;
+}
+
 void km_service_reply_buf(struct km_rpc_call *call, struct km_buf *buf,
                           kama_status status)
 {

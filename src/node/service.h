@@ -28,6 +28,15 @@ void km_service_fail(struct km_rpc_call *call, kama_status status);
 /* The message is malformed: finishes the call. */
 void km_service_fail_malformed(struct km_rpc_call *call);
 
+/* enum kama.v2.Ack. */
+enum { KM_ACK_UNSPECIFIED = 0, KM_ACK_ASYNC = 1 };
+
+/* true: the call was finished, because it asks for a condition or an
+ * acknowledgement, which belong to a later version. Such a wish is refused, never
+ * ignored: the caller relies on it. */
+bool km_service_refuse_condition(struct km_rpc_call *call, bool has_condition);
+bool km_service_refuse_ack(struct km_rpc_call *call, int32_t ack);
+
 struct km_buf;
 /* Replies with what buf holds, or with status when it is an error; takes
  * buf. */
@@ -110,6 +119,11 @@ bool km_service_is_closing(struct km_service_env *env);
 
 struct km_service_mget;
 struct km_service_scan;
+struct km_service_many;
+
+struct km_service_many_state {
+    struct km_service_many *many; /* NULL: nothing is on its way */
+};
 
 struct km_service_mget_state {
     struct km_service_mget *mget; /* NULL: nothing is on its way */
@@ -155,6 +169,17 @@ KM_SERVICE_HANDLER(v2_groups);
 KM_SERVICE_HANDLER(v2_mget);
 /* Leaves every get that is parked. */
 void km_service_mget_cancelled(struct km_rpc_call *call, kama_status why);
+
+KM_SERVICE_HANDLER(v2_ttl);
+KM_SERVICE_HANDLER(v2_touch);
+
+KM_SERVICE_HANDLER(v2_exists);
+KM_SERVICE_HANDLER(v2_mset);
+KM_SERVICE_HANDLER(v2_mdelete);
+/* Reply, when every key has its answer. */
+void km_service_many_writable(struct km_rpc_call *call);
+/* The keys that are left are not touched. */
+void km_service_many_cancelled(struct km_rpc_call *call, kama_status why);
 
 KM_SERVICE_HANDLER(v2_scan);
 /* Replies, when everything is there. */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kama.v2.Cache: one key, a whole group, and Ping. What belongs to a later
- * version (conditions, acknowledgements) is refused, never ignored: who asks
- * for it relies on it.
+ * kama.v2.Cache: one key, a whole group, and Ping.
  */
 #include "base/limits.h"
 #include "base/status.h"
@@ -12,7 +10,6 @@
 #include <stdio.h>
 
 enum { SOURCE_LOCAL = 1, SOURCE_LOADER = 3 };
-enum { ACK_UNSPECIFIED = 0, ACK_ASYNC = 1 };
 
 /* found, ttl_ms, version, source and the prefix of value. */
 #define GET_HEAD_BYTES_MAX (2 + 11 + 11 + 2 + KM_PB_PREFIX_BYTES_MAX)
@@ -64,23 +61,6 @@ void km_service_v2_get(struct km_rpc_call *call, kama_bytes message)
 
 /* -- Set, Delete, Clear -------------------------------------------------- */
 
-/* true: the call was finished, because it asks for something of a later
- * version. */
-static bool refuse_later(struct km_rpc_call *call, bool condition, int32_t ack)
-{
-    if (condition) {
-        km_rpc_finish(call, KAMA_ERR_UNSUPPORTED,
-                      "conditions are not in this version");
-        return true;
-    }
-    if (ack != ACK_UNSPECIFIED && ack != ACK_ASYNC) {
-        km_rpc_finish(call, KAMA_ERR_UNSUPPORTED,
-                      "acknowledgements are not in this version");
-        return true;
-    }
-    return false;
-}
-
 void km_service_v2_set(struct km_rpc_call *call, kama_bytes message)
 {
     struct km_msg_set_request request;
@@ -89,9 +69,9 @@ void km_service_v2_set(struct km_rpc_call *call, kama_bytes message)
         return;
     }
     kama_group *group = km_service_find_group(call, request.group);
-    if (group == NULL ||
-        refuse_later(call, request.condition != 0 || request.if_match.len > 0,
-                     request.ack)) {
+    bool has_condition = request.condition != 0 || request.if_match.len > 0;
+    if (group == NULL || km_service_refuse_condition(call, has_condition) ||
+        km_service_refuse_ack(call, request.ack)) {
         return;
     }
     kama_set_options options;
@@ -115,7 +95,8 @@ void km_service_v2_delete(struct km_rpc_call *call, kama_bytes message)
     }
     kama_group *group = km_service_find_group(call, request.group);
     if (group == NULL ||
-        refuse_later(call, request.if_match.len > 0, request.ack)) {
+        km_service_refuse_condition(call, request.if_match.len > 0) ||
+        km_service_refuse_ack(call, request.ack)) {
         return;
     }
     km_last_error_clear();
@@ -138,7 +119,7 @@ void km_service_v2_clear(struct km_rpc_call *call, kama_bytes message)
         return;
     }
     kama_group *group = km_service_find_group(call, request.group);
-    if (group == NULL || refuse_later(call, false, request.ack)) {
+    if (group == NULL || km_service_refuse_ack(call, request.ack)) {
         return;
     }
     km_last_error_clear();
@@ -148,6 +129,58 @@ void km_service_v2_clear(struct km_rpc_call *call, kama_bytes message)
         return;
     }
     km_rpc_reply(call, nothing, NULL);
+}
+
+/* -- Ttl, Touch ---------------------------------------------------------- */
+
+static void reply_ttl(struct km_rpc_call *call, kama_status status,
+                      int64_t ttl_ms)
+{
+    uint8_t reply[16];
+    struct km_msg_ttl_response response = {.found = status == KAMA_OK};
+    if ((int)status < 0) {
+        km_service_fail(call, status);
+        return;
+    }
+    if (status == KAMA_OK) {
+        response.ttl_ms = ttl_ms;
+    }
+    uint8_t *end = km_pb_write(&km_msg_ttl_response_pb, &response, reply);
+    km_rpc_reply(call, kama_bytes_make(reply, (size_t)(end - reply)), NULL);
+}
+
+void km_service_v2_ttl(struct km_rpc_call *call, kama_bytes message)
+{
+    struct km_msg_ttl_request request;
+    int64_t ttl_ms = 0;
+    if (km_pb_decode(&km_msg_ttl_request_pb, message, &request) != KAMA_OK) {
+        km_service_fail_malformed(call);
+        return;
+    }
+    kama_group *group = km_service_find_group(call, request.group);
+    if (group == NULL) {
+        return;
+    }
+    km_last_error_clear();
+    kama_status st = kama_ttl(group, request.key, NULL, &ttl_ms);
+    reply_ttl(call, st, ttl_ms);
+}
+
+/* TouchResponse is a TtlResponse without a time. */
+void km_service_v2_touch(struct km_rpc_call *call, kama_bytes message)
+{
+    struct km_msg_touch_request request;
+    if (km_pb_decode(&km_msg_touch_request_pb, message, &request) != KAMA_OK) {
+        km_service_fail_malformed(call);
+        return;
+    }
+    kama_group *group = km_service_find_group(call, request.group);
+    if (group == NULL || km_service_refuse_ack(call, request.ack)) {
+        return;
+    }
+    km_last_error_clear();
+    kama_status st = kama_touch(group, request.key, request.ttl_ms, NULL);
+    reply_ttl(call, st, 0);
 }
 
 /* -- Ping ---------------------------------------------------------------- */

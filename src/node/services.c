@@ -29,6 +29,13 @@
         .state_bytes = sizeof(struct km_service_stats), .on_message = handler, \
         .on_writable = writable                                                \
     }
+#define MANY(method, handler)                                                  \
+    {                                                                          \
+        .path = method, .kind = KM_RPC_UNARY,                                  \
+        .state_bytes = sizeof(struct km_service_many_state),                   \
+        .on_message = handler, .on_writable = km_service_many_writable,        \
+        .on_cancel = km_service_many_cancelled                                 \
+    }
 #define REFLECTION(method)                                                     \
     {                                                                          \
         .path = method, .kind = KM_RPC_BIDI_STREAM,                            \
@@ -51,6 +58,11 @@ const struct km_rpc_method km_services[] = {
     GET(V2 "Get", km_service_v2_get),
     UNARY(V2 "Set", km_service_v2_set),
     UNARY(V2 "Delete", km_service_v2_delete),
+    UNARY(V2 "Ttl", km_service_v2_ttl),
+    UNARY(V2 "Touch", km_service_v2_touch),
+    MANY(V2 "Exists", km_service_v2_exists),
+    MANY(V2 "MSet", km_service_v2_mset),
+    MANY(V2 "MDelete", km_service_v2_mdelete),
     UNARY(V2 "Clear", km_service_v2_clear),
     UNARY(V2 "Ping", km_service_v2_ping),
     LARGE(V2 "Stats", km_service_v2_stats, km_service_stats_writable),

@@ -75,7 +75,56 @@ KM_PB_DECLARE(km_msg_delete_request, KM_MSG_DELETE_REQUEST);
 #define KM_MSG_DELETE_RESPONSE(X, M) X(M, 1, BOOL, removed, _)
 KM_PB_DECLARE(km_msg_delete_response, KM_MSG_DELETE_RESPONSE);
 
+/* Also Touch's answer: field 1. */
+#define KM_MSG_TTL_RESPONSE(X, M)                                              \
+    X(M, 1, BOOL, found, _)                                                    \
+    X(M, 2, SINT64, ttl_ms, _)
+KM_PB_DECLARE(km_msg_ttl_response, KM_MSG_TTL_RESPONSE);
+
+#define KM_MSG_TTL_REQUEST(X, M)                                               \
+    X(M, 1, BYTES, group, _)                                                   \
+    X(M, 2, BYTES, key, _)
+KM_PB_DECLARE(km_msg_ttl_request, KM_MSG_TTL_REQUEST);
+
+#define KM_MSG_TOUCH_REQUEST(X, M)                                             \
+    X(M, 1, BYTES, group, _)                                                   \
+    X(M, 2, BYTES, key, _)                                                     \
+    X(M, 3, SINT64, ttl_ms, _)                                                 \
+    X(M, 4, INT32, ack, _)
+KM_PB_DECLARE(km_msg_touch_request, KM_MSG_TOUCH_REQUEST);
+
 /* -- kama.v2: many keys -------------------------------------------------- */
+
+#define KM_MSG_EXISTS_REQUEST(X, M)                                            \
+    X(M, 1, BYTES, group, _)                                                   \
+    X(M, 2, LIST, keys, _)
+KM_PB_DECLARE(km_msg_exists_request, KM_MSG_EXISTS_REQUEST);
+
+#define KM_MSG_MDELETE_REQUEST(X, M)                                           \
+    X(M, 1, BYTES, group, _)                                                   \
+    X(M, 2, LIST, keys, _)                                                     \
+    X(M, 3, INT32, ack, _)
+KM_PB_DECLARE(km_msg_mdelete_request, KM_MSG_MDELETE_REQUEST);
+#define KM_MSG_KEYS 2 /* the keys of both */
+
+#define KM_MSG_MSET_ENTRY(X, M)                                                \
+    X(M, 1, BYTES, key, _)                                                     \
+    X(M, 2, BYTES, value, _)                                                   \
+    X(M, 3, SINT64, ttl_ms, _)
+KM_PB_DECLARE(km_msg_mset_entry, KM_MSG_MSET_ENTRY);
+
+#define KM_MSG_MSET_REQUEST(X, M)                                              \
+    X(M, 1, BYTES, group, _)                                                   \
+    X(M, 2, LIST, entries, _)                                                  \
+    X(M, 3, INT32, ack, _)
+KM_PB_DECLARE(km_msg_mset_request, KM_MSG_MSET_REQUEST);
+#define KM_MSG_MSET_ENTRIES 2
+
+/* ExistsResponse.exists (bool), MSetResponse.statuses, MDeleteResponse.statuses
+ * (kama_status): one number per key, packed. */
+#define KM_MSG_NUMBERS_RESPONSE(X, M) X(M, 1, VLIST, numbers, _)
+KM_PB_DECLARE(km_msg_numbers_response, KM_MSG_NUMBERS_RESPONSE);
+#define KM_MSG_NUMBERS 1
 
 #define KM_MSG_MGET_REQUEST(X, M)                                              \
     X(M, 1, BYTES, group, _)                                                   \

@@ -118,10 +118,14 @@ class V2(unittest.TestCase):
                                       if_match=b"x")[0], "UNIMPLEMENTED")
         self.assertEqual(self.failure("Clear", ack=c.ACK_ONE)[0],
                          "UNIMPLEMENTED")
+        for method, fields in (("Touch", {"key": b"later"}),
+                               ("MSet", {"entries": [c.MSetEntry(key=b"later")]}),
+                               ("MDelete", {"keys": [b"later"]})):
+            self.assertEqual(self.failure(method, ack=c.ACK_ONE, **fields)[0],
+                             "UNIMPLEMENTED")
         self.assertFalse(self.call("Get", key=b"later").found)
         self.call("Set", key=b"now", value=b"v", ack=c.ACK_ASYNC)
-        for method, fields in (("Members", {}), ("Touch", {"key": b"k"}),
-                               ("Owner", {"key": b"k"})):
+        for method, fields in (("Members", {}), ("Owner", {"key": b"k"})):
             self.assertEqual(self.failure(method, **fields)[0],
                              "UNIMPLEMENTED")
 

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kama.v2.Cache/MSet, MDelete and Exists: many keys of one group, none of which
+ * is loaded. One engine, and a row of functions for each method.
+ *
+ * Every element is checked before the first is carried out, so that a call that
+ * is refused has changed nothing. All memory is taken before that, too. Then
+ * KM_MGET_KEYS_PER_TURN elements are carried out in a turn of the loop; when some
+ * are left, they lie in a copy of the request, and other calls have their turn.
+ */
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "node/service.h"
+#include "wire/msg.h"
+
+#include <stdio.h>
+
+#define VARINT_BYTES_MAX 10
+
+/* One method. */
+struct many_ops {
+    const char *items; /* what a call has too many of */
+    kama_status (*check)(const kama_group *group, kama_bytes element);
+    /* The number that answers the element, which has been checked. */
+    uint64_t (*carry_out)(kama_group *group, kama_bytes element);
+    size_t answer_bytes_max; /* of one number as a varint */
+};
+
+struct km_service_many {
+    const struct many_ops *ops;
+    struct km_rpc_call *call; /* held */
+    struct km_service_env *env;
+    kama_group *group;
+    struct km_pb_list list; /* elements that are left */
+    uint32_t left;
+    uint8_t *copy; /* what they lie in; NULL: still the request */
+    struct km_buf answers;
+    struct km_mail turn;
+    bool turn_posted;
+};
+
+/* -- the methods --------------------------------------------------------- */
+
+/* Is the element an entry at all? */
+static bool read_entry(kama_bytes element, kama_set_item *ret_item)
+{
+    struct km_msg_mset_entry entry;
+    if (km_pb_decode(&km_msg_mset_entry_pb, element, &entry) != KAMA_OK) {
+        return false;
+    }
+    *ret_item = (kama_set_item){entry.key, entry.value, entry.ttl_ms};
+    return true;
+}
+
+static kama_status check_entry(const kama_group *group, kama_bytes element)
+{
+    kama_set_item item;
+    return read_entry(element, &item)
+               ? km_group_check_item(group, &item)
+               : km_fail(KAMA_ERR_MALFORMED, "not a message");
+}
+
+static uint64_t set_entry(kama_group *group, kama_bytes element)
+{
+    kama_set_item item;
+    kama_status st = KAMA_ERR_MALFORMED;
+    if (read_entry(element, &item)) {
+        kama_set_options options;
+        kama_set_options_init(&options);
+        options.ttl_ms = item.ttl_ms;
+        st = kama_set(group, item.key, item.value, &options);
+    }
+    return (uint64_t)(int64_t)st;
+}
+
+static kama_status check_key(const kama_group *group, kama_bytes key)
+{
+    (void)group;
+    return km_group_check_key(key);
+}
+
+static uint64_t delete_key(kama_group *group, kama_bytes key)
+{
+    return (uint64_t)kama_del(group, key, NULL);
+}
+
+static uint64_t has_key(kama_group *group, kama_bytes key)
+{
+    return kama_exists(group, key, NULL) == KAMA_OK ? 1 : 0;
+}
+
+static const struct many_ops mset_ops = {"entries", check_entry, set_entry,
+                                         VARINT_BYTES_MAX};
+static const struct many_ops mdelete_ops = {"keys", check_key, delete_key, 1};
+static const struct many_ops exists_ops = {"keys", check_key, has_key, 1};
+
+/* -- the engine ---------------------------------------------------------- */
+
+static void many_free(struct km_service_many *many)
+{
+    struct km_rpc_call *call = many->call;
+    struct km_service_many_state *state = km_rpc_call_state(call);
+    KM_ASSERT(!many->turn_posted);
+    km_buf_fini(&many->answers);
+    km_mem_free(many->env->mem, many->copy);
+    km_mem_free(many->env->mem, many);
+    state->many = NULL;
+    km_rpc_call_release(call);
+}
+
+static void reply_if_room(struct km_service_many *many)
+{
+    struct km_buf reply;
+    if (!km_rpc_writable(many->call)) {
+        return;
+    }
+    km_buf_init(&reply, many->env->mem, SIZE_MAX);
+    kama_status st = KAMA_OK;
+    if (many->answers.len > 0) {
+        st = km_pb_append_bytes(&reply, KM_MSG_NUMBERS,
+                                km_buf_bytes(&many->answers));
+    }
+    km_service_reply_buf(many->call, &reply, st);
+    many_free(many);
+}
+
+/* Room for the answer was made before. */
+static void append_varint(struct km_buf *buf, uint64_t number)
+{
+    while (number >= 0x80) {
+        buf->data[buf->len++] = (uint8_t)(number | 0x80);
+        number >>= 7;
+    }
+    buf->data[buf->len++] = (uint8_t)number;
+    KM_ASSERT(buf->len <= buf->cap);
+}
+
+static void advance(struct km_service_many *many)
+{
+    kama_bytes element;
+    for (unsigned i = 0; many->left > 0 && i < KM_MGET_KEYS_PER_TURN; i++) {
+        bool more = km_pb_next(&many->list, &element);
+        KM_ASSERT(more);
+        many->left--;
+        append_varint(&many->answers,
+                      many->ops->carry_out(many->group, element));
+    }
+    if (many->left == 0) {
+        reply_if_room(many);
+        return;
+    }
+    many->turn_posted = true;
+    km_loop_post(km_rpc_call_loop(many->call), &many->turn);
+}
+
+static void on_turn(struct km_mail *mail)
+{
+    struct km_service_many *many =
+        KM_CONTAINER_OF(mail, struct km_service_many, turn);
+    many->turn_posted = false;
+    if (km_rpc_call_ended(many->call)) {
+        many_free(many);
+        return;
+    }
+    advance(many);
+}
+
+void km_service_many_writable(struct km_rpc_call *call)
+{
+    struct km_service_many_state *state = km_rpc_call_state(call);
+    if (state->many != NULL && state->many->left == 0) {
+        reply_if_room(state->many);
+    }
+}
+
+void km_service_many_cancelled(struct km_rpc_call *call, kama_status why)
+{
+    (void)why;
+    struct km_service_many_state *state = km_rpc_call_state(call);
+    if (state->many != NULL && !state->many->turn_posted) {
+        many_free(state->many);
+    }
+}
+
+/* -- the start ----------------------------------------------------------- */
+
+/* true: all elements are valid; false: the call was finished. */
+static bool check_all(struct km_rpc_call *call, const struct many_ops *ops,
+                      const kama_group *group, struct km_pb_list list)
+{
+    char text[KM_ERROR_BYTES_MAX];
+    kama_bytes element;
+    if (list.count > KM_MGET_KEYS_MAX) {
+        (void)snprintf(text, sizeof text, "%s: %u, at most %d", ops->items,
+                       list.count, KM_MGET_KEYS_MAX);
+        km_rpc_finish(call, KAMA_ERR_TOO_LARGE, text);
+        return false;
+    }
+    for (uint32_t i = 0; km_pb_next(&list, &element); i++) {
+        kama_status st = ops->check(group, element);
+        if (st != KAMA_OK) {
+            (void)km_text_printf(text, sizeof text, "%s[%u]: %s", ops->items, i,
+                                 km_last_error());
+            km_rpc_finish(call, st, text);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What does not fit into one turn is copied. */
+static kama_status keep_list(struct km_service_many *many)
+{
+    size_t len = (size_t)(many->list.end - many->list.at);
+    if (many->left <= KM_MGET_KEYS_PER_TURN) {
+        return KAMA_OK;
+    }
+    many->copy = km_mem_alloc(many->env->mem, len);
+    if (many->copy == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    memcpy(many->copy, many->list.at, len);
+    many->list.at = many->copy;
+    many->list.end = many->copy + len;
+    return KAMA_OK;
+}
+
+static struct km_service_many *many_new(struct km_rpc_call *call,
+                                        const struct many_ops *ops,
+                                        kama_group *group,
+                                        struct km_pb_list list)
+{
+    struct km_service_env *env = km_service_env_of(call);
+    struct km_service_many *many = km_mem_zalloc(env->mem, 1, sizeof *many);
+    if (many == NULL) {
+        return NULL;
+    }
+    many->ops = ops;
+    many->call = call;
+    many->env = env;
+    many->group = group;
+    many->list = list;
+    many->left = list.count;
+    many->turn.run = on_turn;
+    km_buf_init(&many->answers, env->mem, SIZE_MAX);
+    kama_status st = keep_list(many);
+    if (st == KAMA_OK) {
+        st = km_buf_reserve(&many->answers, list.count * ops->answer_bytes_max);
+    }
+    if (st != KAMA_OK) {
+        km_buf_fini(&many->answers);
+        km_mem_free(env->mem, many->copy);
+        km_mem_free(env->mem, many);
+        return NULL;
+    }
+    return many;
+}
+
+static void start(struct km_rpc_call *call, const struct many_ops *ops,
+                  kama_group *group, struct km_pb_list list)
+{
+    if (!check_all(call, ops, group, list)) {
+        return;
+    }
+    struct km_service_many *many = many_new(call, ops, group, list);
+    if (many == NULL) {
+        km_rpc_finish(call, KAMA_ERR_NO_MEMORY, NULL);
+        return;
+    }
+    struct km_service_many_state *state = km_rpc_call_state(call);
+    state->many = many;
+    km_rpc_call_hold(call);
+    advance(many);
+}
+
+void km_service_v2_exists(struct km_rpc_call *call, kama_bytes message)
+{
+    struct km_msg_exists_request request;
+    if (km_pb_decode(&km_msg_exists_request_pb, message, &request) != KAMA_OK) {
+        km_service_fail_malformed(call);
+        return;
+    }
+    kama_group *group = km_service_find_group(call, request.group);
+    if (group != NULL) {
+        start(call, &exists_ops, group, request.keys);
+    }
+}
+
+void km_service_v2_mdelete(struct km_rpc_call *call, kama_bytes message)
+{
+    struct km_msg_mdelete_request request;
+    if (km_pb_decode(&km_msg_mdelete_request_pb, message, &request) !=
+        KAMA_OK) {
+        km_service_fail_malformed(call);
+        return;
+    }
+    kama_group *group = km_service_find_group(call, request.group);
+    if (group != NULL && !km_service_refuse_ack(call, request.ack)) {
+        start(call, &mdelete_ops, group, request.keys);
+    }
+}
+
+void km_service_v2_mset(struct km_rpc_call *call, kama_bytes message)
+{
+    struct km_msg_mset_request request;
+    if (km_pb_decode(&km_msg_mset_request_pb, message, &request) != KAMA_OK) {
+        km_service_fail_malformed(call);
+        return;
+    }
+    kama_group *group = km_service_find_group(call, request.group);
+    if (group != NULL && !km_service_refuse_ack(call, request.ack)) {
+        start(call, &mset_ops, group, request.entries);
+    }
+}
