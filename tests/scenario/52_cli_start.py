@@ -12,8 +12,8 @@ from clikit import (MISS, OK, OTHER, REFUSED, UNREACHABLE, USAGE, FakeNode,
                     cli, client_environment, health)
 from kamatest import CLI, SLOWDOWN, Daemon, free_port, main
 
-COMMANDS = ("get", "set", "del", "mget", "keys", "clear", "stats", "groups",
-            "ping")
+COMMANDS = ("get", "set", "del", "mget", "mset", "mdel", "exists", "ttl",
+            "touch", "keys", "clear", "stats", "groups", "ping")
 
 
 class OptionsTest(unittest.TestCase):

@@ -44,6 +44,19 @@ static kama_status send_call(struct cli *cli, const struct cli_call *call,
     return status;
 }
 
+static kama_status encode(const struct cli *cli, const struct cli_call *call,
+                          struct km_buf *out)
+{
+    if (call->keys == NULL) {
+        return km_pb_append(out, call->request_table, call->request);
+    }
+    kama_status status = km_pb_append_bytes(out, 1, cli->group);
+    for (int i = 0; i < call->key_count && status == KAMA_OK; i++) {
+        status = km_pb_append_bytes(out, KM_MSG_KEYS, call->keys[i]);
+    }
+    return status;
+}
+
 kama_status cli_call(struct cli *cli, const struct cli_call *call,
                      struct km_buf *buf)
 {
@@ -53,13 +66,12 @@ kama_status cli_call(struct cli *cli, const struct cli_call *call,
         .timeout_ms = cli->options.timeout,
         .unreached = KAMA_ERR_UNREACHABLE,
     };
-    if (call->request_table == NULL) {
+    if (call->request_table == NULL && call->keys == NULL) {
         return send_call(cli, call, &request, buf);
     }
     struct km_buf encoded;
     km_buf_init(&encoded, km_mem_default(), SIZE_MAX);
-    kama_status status =
-        km_pb_append(&encoded, call->request_table, call->request);
+    kama_status status = encode(cli, call, &encoded);
     if (status == KAMA_OK) {
         request.message = km_buf_bytes(&encoded);
         status = send_call(cli, call, &request, buf);

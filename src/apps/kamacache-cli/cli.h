@@ -64,11 +64,14 @@ const char *cli_command_nearest(const char *name);
 
 /* -- asking -------------------------------------------------------------- */
 
-/* A unary call. */
+/* A unary call. The request is a message of a table, or the group (field 1) and
+ * keys (field 2), or bytes that are encoded already. */
 struct cli_call {
     const char *path;
-    const struct km_pb_message *request_table; /* NULL: encoded is sent */
+    const struct km_pb_message *request_table; /* NULL: another kind */
     const void *request;
+    const kama_bytes *keys; /* NULL: another kind */
+    int key_count;
     kama_bytes encoded;
     const struct km_pb_message *reply_table; /* NULL: not looked at */
     void *reply; /* borrows the buffer of the call until that ends */

@@ -40,8 +40,8 @@
       "Print this text; behind a command, how that is used.")                  \
     X(commands, HEADING, NULL, NULL, 0, 0, "Options of commands")              \
     X(ttl, TTL, "TIME", NULL, 1, 0,                                            \
-      "set: how long the value lives, or `forever`. Without it: the "          \
-      "group's ttl.")                                                          \
+      "set, mset, touch: how long the value lives, or `forever`. Without "     \
+      "it: the group's ttl.")                                                  \
     X(limit, UINT, "N", NULL, 1, 0, "keys: at most so many.")                  \
     X(bytes, BOOL, NULL, "false", 0, 0, "groups: sizes as exact numbers.")
 

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* exists: which keys have a value in memory? */
+#include "commands.h"
+#include "print.h"
+
+#include "base/status.h"
+#include "wire/msg.h"
+
+struct answers {
+    const kama_bytes *keys;
+    int count;
+    struct km_msg_numbers_response response;
+};
+
+static json_t *answer_json(kama_bytes key, bool exists)
+{
+    json_t *object = json_object();
+    bool made = cli_json_set_bytes(object, "key", key) &&
+                cli_json_set(object, "exists", json_boolean(exists));
+    return cli_json_made(object, made);
+}
+
+/* The number of keys that exist, or with --json one object per key. */
+static enum cli_exit print_answers(struct cli *cli, const void *arg)
+{
+    const struct answers *answers = arg;
+    struct km_pb_list list = answers->response.numbers;
+    json_t *array = cli->mode == CLI_MODE_JSON ? json_array() : NULL;
+    int found = 0;
+    for (int i = 0; i < answers->count; i++) {
+        uint64_t exists = 0;
+        if (!km_pb_next_varint(&list, &exists)) {
+            json_decref(array);
+            return cli_failed(
+                cli, km_fail(KAMA_ERR_PROTOCOL, "fewer answers than keys"));
+        }
+        found += exists != 0;
+        if (array != NULL &&
+            json_array_append_new(
+                array, answer_json(answers->keys[i], exists != 0)) != 0) {
+            json_decref(array);
+            return cli_failed(cli, KAMA_ERR_NO_MEMORY);
+        }
+    }
+    enum cli_exit code = CLI_EXIT_OK;
+    if (array != NULL) {
+        code = cli_print_json(array);
+    } else {
+        printf("%d\n", found);
+    }
+    return code == CLI_EXIT_OK && found < answers->count ? CLI_EXIT_MISS : code;
+}
+
+enum cli_exit cli_cmd_exists(struct cli *cli, const kama_bytes *args, int count)
+{
+    struct answers answers = {.keys = args, .count = count};
+    const struct cli_call call = {.path = "/kama.v2.Cache/Exists",
+                                  .keys = args,
+                                  .key_count = count,
+                                  .reply_table = &km_msg_numbers_response_pb,
+                                  .reply = &answers.response};
+    return cli_ask(cli, &call, print_answers, &answers);
+}

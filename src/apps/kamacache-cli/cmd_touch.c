@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* touch: gives an entry a new time to live. */
+#include "commands.h"
+#include "print.h"
+
+#include "wire/msg.h"
+
+static enum cli_exit print_touched(struct cli *cli, const void *arg)
+{
+    const struct km_msg_ttl_response *response = arg;
+    if (response->found) {
+        return cli_print_ok(cli);
+    }
+    if (cli->mode == CLI_MODE_JSON) {
+        enum cli_exit code = cli_print_json(json_pack("{s:b}", "ok", 0));
+        return code == CLI_EXIT_OK ? CLI_EXIT_MISS : code;
+    }
+    if (cli->mode == CLI_MODE_PEOPLE) {
+        fputs("(miss)\n", stderr);
+    }
+    return CLI_EXIT_MISS;
+}
+
+enum cli_exit cli_cmd_touch(struct cli *cli, const kama_bytes *args, int count)
+{
+    (void)count;
+    struct km_msg_ttl_response response = {0};
+    const struct km_msg_touch_request request = {
+        .group = cli->group, .key = args[0], .ttl_ms = cli->options.ttl};
+    const struct cli_call call = {.path = "/kama.v2.Cache/Touch",
+                                  .request_table = &km_msg_touch_request_pb,
+                                  .request = &request,
+                                  .reply_table = &km_msg_ttl_response_pb,
+                                  .reply = &response};
+    return cli_ask(cli, &call, print_touched, &response);
+}
