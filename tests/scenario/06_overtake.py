@@ -32,7 +32,8 @@ class Overtake(unittest.TestCase):
                 as node, Client(node) as client:
             waiters = [client.get_future(b"k", "g") for _ in range(5)]
             kamatest.wait_until(
-                lambda: client.stats("g").loads_coalesced == 4)
+                lambda: origin.requests
+                and client.stats("g").loads_coalesced == 4)
             mutate(client)
             # A Get that begins now must not wait for the overtaken load.
             during = client.get(b"k", "g")
