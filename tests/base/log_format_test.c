@@ -122,10 +122,10 @@ static void test_value_is_cut_at_a_character(void **state)
 {
     (void)state;
     char value[3 * KM_LOG_VALUE_BYTES_MAX];
-    kama_bytes all = kama_bytes_make(value, sizeof value);
     for (size_t i = 0; i < sizeof value; i += 3) {
         memcpy(value + i, "\xe6\x97\xa5", 3);
     }
+    kama_bytes all = kama_bytes_make(value, sizeof value);
     struct km_field fields[] = {{"s", KM_FIELD_STR, 0, all}};
     (void)format(KM_LOG_TEXT, "m", fields, 1);
     assert_non_null(strstr(line, "\xe6\x97\xa5...\"\n"));
