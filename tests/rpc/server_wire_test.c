@@ -391,11 +391,11 @@ static void test_refusal_of_an_upload(void **state)
         wire_begin(&bench.client, &(struct wire_request){.path = "/t/None"});
     static const char some[KM_H2_LINGER_BYTES];
     wire_body(seen, kama_bytes_make(some, sizeof some));
-    while (!seen->ended || km_h2_queued(seen->stream) > 0) {
+    wire_flush(&bench.client);
+    while (!seen->closed && (!seen->ended || km_h2_queued(seen->stream) > 0)) {
         assert_true(wire_step(&bench.client));
     }
-    assert_false(seen->closed);
-    wire_end(seen);
+    wire_end(seen); /* on a slow machine the stream's time may be over */
     wire_wait(&bench.client, seen);
     assert_status(seen, KAMA_ERR_UNSUPPORTED);
     bench_fini(&bench);

@@ -110,7 +110,6 @@ static inline bool wire_step(struct wire_client *client)
 {
     struct km_session *session = km_h2_session(client->pair.client.h2);
     uint8_t buf[16384];
-    wire_flush(client);
     size_t n = wire_read(client->fd, buf, sizeof buf);
     if (n == 0) {
         client->eof = true;
@@ -171,9 +170,10 @@ static inline void wire_end(struct seen *seen)
     }
 }
 
-/* Until the stream is over, or the connection. */
+/* Until the stream is over, or the connection. Sending may end it already. */
 static inline void wire_wait(struct wire_client *client, struct seen *seen)
 {
+    wire_flush(client);
     while (!seen->closed && wire_step(client)) {
     }
 }
@@ -182,6 +182,7 @@ static inline void wire_wait(struct wire_client *client, struct seen *seen)
 static inline void wire_wait_body(struct wire_client *client, struct seen *seen,
                                   size_t n)
 {
+    wire_flush(client);
     while (seen->body.len < n && !seen->closed && wire_step(client)) {
     }
     assert_true(seen->body.len >= n);
