@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
-# One object library km_<folder> per source folder, and the libraries made of
-# them: kamacache-core (local mode, libc only) and kamacache (everything).
-set(KM_CORE_FOLDERS base store group)
-set(KM_NODE_FOLDERS net wire rpc membership peers sync node)
+# One object library km_<folder> per folder of src/, with the folders inside it,
+# and the libraries made of them: kamacache-core (local mode, libc only) and
+# kamacache (everything).
+set(KM_CORE_FOLDERS base store flight group)
+set(KM_NODE_FOLDERS net wire rpc membership peers sync services node)
 
-# km_add_folder(name): object library of src/<name>/*.c; a folder without
+# km_add_folder(name): object library of src/<name>/**/*.c; a folder without
 # sources is skipped. Appends to `objects_variable` in the caller's scope.
 # Further arguments: libraries whose headers the folder includes.
 function(km_add_folder folder objects_variable)
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${folder}/*.c)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS
+    ${CMAKE_SOURCE_DIR}/src/${folder}/*.c)
   if(NOT sources)
     return()
   endif()

@@ -14,16 +14,16 @@ import sys
 
 LEVELS = {
     "base": 0,
-    "store": 1, "net": 1, "wire": 1,
+    "store": 1, "flight": 1, "net": 1, "wire": 1,
     "rpc": 2, "group": 2,
-    "membership": 3, "peers": 3, "sync": 3, "admin": 3,
+    "membership": 3, "peers": 3, "sync": 3, "admin": 3, "services": 3,
     "node": 4,
 }
 PUBLIC = "include/kamacache"
 
 # The core knows no network, although net and wire are below group.
 ALLOWED = {
-    "group": {"base", "store"},
+    "group": {"base", "store", "flight"},
 }
 # Folders that are reachable from these others only.
 ONLY_FROM = {
