@@ -6,7 +6,7 @@
  * the wire, both ways.
  */
 #include "base/bytes.h"
-#include "wire/grpc.h"
+#include "wire/grpc/grpc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

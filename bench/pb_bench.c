@@ -6,7 +6,7 @@
  * p90, and the ratio.
  */
 #include "base/assert.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 #ifdef KM_HAVE_PROTOBUF_C
 #include "kama/v1/kama.pb-c.h"

@@ -3,7 +3,7 @@
  * The gRPC reader: the messages cut from the input do not depend on how it is
  * split; and the text functions: what is encoded comes back, nothing fails.
  */
-#include "wire/grpc.h"
+#include "wire/grpc/grpc.h"
 
 #include <stdlib.h>
 

@@ -5,7 +5,7 @@
  * second byte, a client with an open request instead. Each chunk is fed from a
  * buffer of its own size.
  */
-#include "wire/h2.h"
+#include "wire/h2/h2.h"
 
 #include "base/bytes.h"
 #include "base/mem.h"

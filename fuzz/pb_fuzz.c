@@ -5,7 +5,7 @@
  * something that means the same: encoding it again changes nothing.
  */
 #include "base/assert.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 #include <stdlib.h>
 

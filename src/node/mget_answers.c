@@ -3,7 +3,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 /* Numbers of kama.v2.Source. */
 enum { SOURCE_LOCAL = 1, SOURCE_LOADER = 3 };

@@ -6,7 +6,7 @@
  */
 #include "base/status.h"
 #include "node/service.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 #include <stdio.h>
 

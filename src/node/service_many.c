@@ -13,7 +13,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "node/service.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 #include <stdio.h>
 

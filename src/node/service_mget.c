@@ -20,7 +20,7 @@
 #include "group/twins.h"
 #include "node/mget_answers.h"
 #include "node/service.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 #include <stdio.h>
 

@@ -10,7 +10,7 @@
 
 #include "base/status.h"
 #include "node/service.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 enum { CODE_INVALID_ARGUMENT = 3, CODE_NOT_FOUND = 5, CODE_UNIMPLEMENTED = 12 };
 

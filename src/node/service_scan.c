@@ -8,7 +8,7 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "node/service.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 struct km_service_scan {
     struct km_rpc_call *call; /* held while mail is on its way */

@@ -5,7 +5,7 @@
  */
 #include "group/info.h"
 #include "node/service.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
  */
 #include "base/status.h"
 #include "node/service.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 static void reply_get(struct km_rpc_call *call,
                       const struct km_service_got *got)

@@ -5,7 +5,7 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "node/service.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 #include <stdio.h>
 

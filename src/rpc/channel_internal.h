@@ -19,8 +19,8 @@
 #include "base/list.h"
 #include "net/conn.h"
 #include "rpc/channel.h"
-#include "wire/grpc.h"
-#include "wire/h2.h"
+#include "wire/grpc/grpc.h"
+#include "wire/h2/h2.h"
 
 #define KM_CHANNEL_TEXT_BYTES 256
 

@@ -6,7 +6,7 @@
  * is in, because some clients do not expect an answer while they still send. A
  * body that is large (KM_RPC_REFUSED_BYTES_MAX) or that does not end soon
  * (KM_RPC_REFUSED_WAIT_MS) is answered before its end; then the stream lingers
- * (wire/h2_linger.c).
+ * (wire/h2/linger.c).
  *
  * A message that lies whole in one chunk is given to the handler where it
  * lies. One in pieces is collected (server_held.c).

@@ -18,8 +18,8 @@
 #include "net/conn.h"
 #include "net/listener.h"
 #include "rpc/server.h"
-#include "wire/grpc.h"
-#include "wire/h2.h"
+#include "wire/grpc/grpc.h"
+#include "wire/h2/h2.h"
 
 struct km_rpc_conn;
 struct km_rpc_home;

@@ -10,7 +10,7 @@
  *                KM_RPC_REFUSED_BYTES_MAX more bytes
  *                or KM_RPC_REFUSED_WAIT_MS
  *
- * What the client sends until then, and later, is dropped (wire/h2_linger.c).
+ * What the client sends until then, and later, is dropped (wire/h2/linger.c).
  */
 #include "rpc/server_internal.h"
 

@@ -5,7 +5,7 @@
 #include "base/assert.h"
 #include "helpers/failmalloc.h"
 #include "node/mget_answers.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 #include <stdio.h>
 

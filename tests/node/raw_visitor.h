@@ -5,8 +5,8 @@
 
 #include "wire/h2_raw.h"
 
-#include "wire/grpc.h"
-#include "wire/pb.h"
+#include "wire/grpc/grpc.h"
+#include "wire/msg/pb.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

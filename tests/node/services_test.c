@@ -10,7 +10,7 @@
 #include "base/sync.h"
 #include "helpers/failmalloc.h"
 #include "rpc/client.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 #include <pthread.h>
 #include <sched.h>

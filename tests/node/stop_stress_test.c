@@ -14,7 +14,7 @@
 #include "base/status.h"
 #include "base/sync.h"
 #include "rpc/channel.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 #include <kamacache/kamacache.h>
 

@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
-#include "wire/grpc.h"
+#include "wire/grpc/grpc.h"
 #include "wire/h2_pair.h"
 
 #include <arpa/inet.h>

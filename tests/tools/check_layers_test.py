@@ -17,13 +17,13 @@ GOOD = {
     "src/base/log.h": "",
     "src/store/store.h": '#include "base/buf.h"\n',
     "src/net/conn.h": "#include <uv.h>\n",
-    "src/wire/h2.h": "#include <nghttp2/nghttp2.h>\n",
+    "src/wire/h2/h2.h": "#include <nghttp2/nghttp2.h>\n",
     "src/group/group.h": '#include "store/store.h"\n',
-    "src/rpc/server.h": '#include "net/conn.h"\n#include "wire/h2.h"\n',
+    "src/rpc/server.h": '#include "net/conn.h"\n#include "wire/h2/h2.h"\n',
     "src/peers/pool.h": "#include \"rpc/server.h\"\n",
     "src/sync/log.h": '#include "base/log.h"\n',
     "src/admin/http.h": '#include "net/conn.h"\n',
-    "src/node/node.c": '#include "net/conn.h"\n#include "wire/h2.h"\n'
+    "src/node/node.c": '#include "net/conn.h"\n#include "wire/h2/h2.h"\n'
                        '#include "peers/pool.h"\n#include "sync/log.h"\n',
     "src/loaders/exec.c": "#include <kamacache/loader.h>\n#include <spawn.h>\n",
     "src/apps/common/manual.h": '#include "base/buf.h"\n',
@@ -37,22 +37,22 @@ GOOD = {
                                   '#include "apps/kamacache-cli/options.h"\n',
     "src/apps/kamacache-cli/options.h": "",
     "src/apps/kamacache-cli/main.c": '#include "rpc/server.h"\n'
-                                     '#include "wire/h2.h"\n',
+                                     '#include "wire/h2/h2.h"\n',
 }
 
 # One line that is added to the good tree, and what is said about it.
 BAD = (
     ("src/base/buf.h", '#include "store/store.h"', "store (level 1)"),
     ("src/store/store.h", '#include "net/conn.h"', "of one level (1)"),
-    ("src/net/conn.h", '#include "wire/h2.h"', "of one level (1)"),
-    ("src/wire/h2.h", '#include "store/store.h"', "of one level (1)"),
+    ("src/net/conn.h", '#include "wire/h2/h2.h"', "of one level (1)"),
+    ("src/wire/h2/h2.h", '#include "store/store.h"', "of one level (1)"),
     ("src/group/group.h", '#include "net/conn.h"', "only base, store"),
     ("src/group/group.h", '#include "rpc/server.h"', "of one level (2)"),
     ("src/rpc/server.h", '#include "node/node.c"', "node (level 4)"),
     ("src/peers/pool.h", '#include "sync/log.h"', "of one level (3)"),
-    ("src/admin/http.h", '#include "wire/h2.h"', "admin uses both"),
+    ("src/admin/http.h", '#include "wire/h2/h2.h"', "admin uses both"),
     ("src/store/store.h", "#include <uv.h>", "may use <uv.h>"),
-    ("src/wire/h2.h", "#include <sys/socket.h>", "may use <sys/socket.h>"),
+    ("src/wire/h2/h2.h", "#include <sys/socket.h>", "may use <sys/socket.h>"),
     ("src/loaders/exec.c", '#include "base/buf.h"', "kamacache/loader.h"),
     ("src/loaders/exec.c", "#include <kamacache/kamacache.h>",
      "kamacache/loader.h"),

@@ -4,7 +4,7 @@
  * bytes that are damaged, and memory that fails. zlib's own compressor makes
  * the input.
  */
-#include "wire/grpc.h"
+#include "wire/grpc/grpc.h"
 
 #include "base/status.h"
 #include "helpers/failmalloc.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* gRPC's framing and text: messages in every split, timeouts, escapes. */
-#include "wire/grpc.h"
+#include "wire/grpc/grpc.h"
 
 #include "base/limits.h"
 #include "base/status.h"

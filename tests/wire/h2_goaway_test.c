@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Requests that a GOAWAY meets before they are sent. */
-#include "wire/h2.h"
+#include "wire/h2/h2.h"
 
 #include "wire/h2_pair.h"
 

@@ -4,7 +4,7 @@
  * traffic. Each test ends with the abuse that the same frames are when nothing
  * pays for them, or with proof that the credit is spent.
  */
-#include "wire/h2_rate.h"
+#include "wire/h2/rate.h"
 #include "wire/h2_victim.h"
 
 #define ROUNDS 20000

@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "base/bytes.h"
-#include "wire/h2.h"
+#include "wire/h2/h2.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

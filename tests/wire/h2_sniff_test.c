@@ -3,7 +3,7 @@
 #include "wire/h2_raw.h"
 
 #include "wire/h2_pair.h"
-#include "wire/h2_sniff.h"
+#include "wire/sniff.h"
 
 static enum km_h2_speech sniff_in_pieces(const char *text, size_t slice,
                                          size_t *ret_used)

@@ -4,7 +4,7 @@
  * it is the other half of pb_oracle_test.py: it decodes and encodes what it is
  * given.
  */
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The codec's rules: what is refused and what is not, lists, numbers, and what
  * the encoder writes. Whole messages are in msg_test.c. */
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 #include "helpers/failmalloc.h"
 

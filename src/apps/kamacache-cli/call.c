@@ -4,7 +4,7 @@
 
 #include "base/option_text.h"
 #include "base/status.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 #include <time.h>
 

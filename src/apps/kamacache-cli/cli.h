@@ -11,7 +11,7 @@
 #include "base/bytes.h"
 #include "options.h"
 #include "rpc/client.h"
-#include "wire/pb.h"
+#include "wire/msg/pb.h"
 
 #include <stdio.h>
 

@@ -4,7 +4,7 @@
 #include "print.h"
 
 #include "base/status.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 struct answers {
     const kama_bytes *keys;

@@ -4,7 +4,7 @@
 #include "print.h"
 
 #include "base/status.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 static enum cli_exit print_cleared(struct cli *cli, const void *arg)
 {

@@ -4,7 +4,7 @@
 #include "print.h"
 
 #include "base/status.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 #include <errno.h>
 #include <unistd.h>

@@ -4,7 +4,7 @@
 #include "print.h"
 
 #include "base/status.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 /* Prints how many of the statuses are KAMA_OK. */
 static enum cli_exit print_removed(struct cli *cli, const void *arg)

@@ -15,7 +15,7 @@
 #include "quote.h"
 
 #include "base/status.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 /* One call. Items that it brought point into the answer. */
 struct round {

@@ -5,7 +5,7 @@
 #include "quote.h"
 
 #include "base/status.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 /* The pairs that were sent, and what became of them. */
 struct stored {

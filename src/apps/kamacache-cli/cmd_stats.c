@@ -5,7 +5,7 @@
 #include "quote.h"
 
 #include "base/status.h"
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 #include <inttypes.h>
 

@@ -3,7 +3,7 @@
 #include "commands.h"
 #include "print.h"
 
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 static enum cli_exit print_touched(struct cli *cli, const void *arg)
 {

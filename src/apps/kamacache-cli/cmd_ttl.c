@@ -3,7 +3,7 @@
 #include "commands.h"
 #include "print.h"
 
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 #include <inttypes.h>
 

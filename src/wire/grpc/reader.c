@@ -4,7 +4,7 @@
  * in it, one contiguous buffer otherwise, so that a flood of one-byte frames
  * costs no memory beyond its bytes.
  */
-#include "wire/grpc.h"
+#include "wire/grpc/grpc.h"
 
 void km_grpc_reader_init(struct km_grpc_reader *reader,
                          const kama_allocator *mem, uint64_t message_bytes_max)

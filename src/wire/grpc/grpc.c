@@ -2,7 +2,7 @@
 /*
  * gRPC's text: timeouts, percent-encoding, status trailers, code mappings.
  */
-#include "wire/grpc.h"
+#include "wire/grpc/grpc.h"
 
 #include "base/limits.h"
 #include "base/status.h"

@@ -5,7 +5,7 @@
  * A server holds everything back until the first bytes tell that the other
  * side speaks HTTP/2: what an HTTP/1 client gets must not begin with SETTINGS.
  */
-#include "wire/h2_internal.h"
+#include "wire/h2/internal.h"
 
 #include "base/assert.h"
 

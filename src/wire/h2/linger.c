@@ -11,7 +11,7 @@
  * over the stream is reset. A client that ends its request earlier closes the
  * stream without a reset.
  */
-#include "wire/h2_internal.h"
+#include "wire/h2/internal.h"
 
 #include "base/assert.h"
 

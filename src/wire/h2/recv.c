@@ -3,7 +3,7 @@
  * What arrived: nghttp2's callbacks for input, the owner's callbacks, and the
  * rates of frames that cost the sender nothing.
  */
-#include "wire/h2_internal.h"
+#include "wire/h2/internal.h"
 
 #include "base/assert.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The tables of msg.h. */
-#include "wire/msg.h"
+#include "wire/msg/msg.h"
 
 static const struct km_pb_field no_fields[1];
 const struct km_pb_message km_msg_empty_pb = {no_fields, 0, 0};

@@ -13,9 +13,9 @@
 #include "base/limits.h"
 #include "base/list.h"
 #include "base/mem.h"
-#include "wire/h2.h"
-#include "wire/h2_rate.h"
-#include "wire/h2_sniff.h"
+#include "wire/h2/h2.h"
+#include "wire/h2/rate.h"
+#include "wire/sniff.h"
 
 #include <nghttp2/nghttp2.h>
 

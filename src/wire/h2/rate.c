@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Token buckets (GCRA) with credit, over one table of kinds. */
-#include "wire/h2_rate.h"
+#include "wire/h2/rate.h"
 
 #include "base/limits.h"
 

@@ -5,7 +5,7 @@
  * without a lock, and go back there. Each block has a header of 16 bytes with
  * its class; larger blocks pass through to the allocator.
  */
-#include "wire/h2_internal.h"
+#include "wire/h2/internal.h"
 
 #include "base/assert.h"
 

@@ -6,7 +6,7 @@
  * behind the queue, so that a whole answer leaves as HEADERS, DATA, HEADERS in
  * one write.
  */
-#include "wire/h2_internal.h"
+#include "wire/h2/internal.h"
 
 #include "base/assert.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The first bytes of a connection, one at a time. */
-#include "wire/h2_sniff.h"
+#include "wire/sniff.h"
 
 #include "base/bytes.h"
 

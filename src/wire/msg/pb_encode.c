@@ -4,7 +4,7 @@
  * it is written and the memory is asked for once.
  */
 #include "base/assert.h"
-#include "wire/pb.h"
+#include "wire/msg/pb.h"
 
 enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2 };
 

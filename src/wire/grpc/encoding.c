@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Decoding with zlib, into a buffer that grows only as far as bytes come. */
-#include "wire/grpc_encoding.h"
+#include "wire/grpc/encoding.h"
 
 #include "base/assert.h"
 

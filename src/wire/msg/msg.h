@@ -12,7 +12,7 @@
  */
 #pragma once
 
-#include "wire/pb.h"
+#include "wire/msg/pb.h"
 
 /* A message without fields: decodes into nothing. */
 extern const struct km_pb_message km_msg_empty_pb;

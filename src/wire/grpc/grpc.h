@@ -12,8 +12,8 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/clock.h"
-#include "wire/grpc_encoding.h"
-#include "wire/h2.h"
+#include "wire/grpc/encoding.h"
+#include "wire/h2/h2.h"
 
 #define KM_GRPC_PREFIX_BYTES 5
 

@@ -3,7 +3,7 @@
  * Decoding: one pass, a field at a time. Encoders write fields in the order of
  * their numbers, so the row behind the last one is tried first.
  */
-#include "wire/pb.h"
+#include "wire/msg/pb.h"
 
 enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 

@@ -3,7 +3,7 @@
  * The owner's calls that make frames, and what follows when nghttp2 has sent
  * one or could not.
  */
-#include "wire/h2_internal.h"
+#include "wire/h2/internal.h"
 
 #include "base/assert.h"
 
