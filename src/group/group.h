@@ -17,7 +17,7 @@
 #include "base/list.h"
 #include "base/metric.h"
 #include "base/pool.h"
-#include "group/flight.h"
+#include "flight/flight.h"
 
 #include <kamacache/kamacache.h>
 

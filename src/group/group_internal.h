@@ -15,7 +15,7 @@
 #include "base/struct.h"
 #include "base/sync.h"
 #include "base/text.h"
-#include "group/flight.h"
+#include "flight/flight.h"
 #include "group/group.h"
 #include "group/metrics.h"
 #include "store/store.h"

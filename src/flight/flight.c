@@ -8,7 +8,7 @@
  * that lock in small batches: one that leaves meanwhile knows for sure whether
  * it will be woken.
  */
-#include "group/flight.h"
+#include "flight/flight.h"
 
 #include "base/assert.h"
 #include "base/limits.h"

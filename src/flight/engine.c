@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* kamacache/flight.h on the engine of flight.h: calls that hold a key and a
  * result of the application's types. The leader is the calling thread. */
-#include "group/flight.h"
+#include "flight/flight.h"
 
 #include "base/assert.h"
 #include "base/boundary.h"
