@@ -6,7 +6,7 @@
  */
 #include "base/assert.h"
 #include "base/status.h"
-#include "group/load.h"
+#include "group/load/load.h"
 #include "group/sentence.h"
 #include "group/trace.h"
 

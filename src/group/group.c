@@ -5,7 +5,7 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/status.h"
-#include "group/load.h"
+#include "group/load/load.h"
 #include "group/observer.h"
 #include "store/policy.h"
 

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "group/load.h"
+#include "group/load/load.h"
 
 /* How a get goes on whose key was looked for in memory. */
 enum km_get_step {

@@ -5,7 +5,7 @@
  * thread.
  */
 #include "group/group_fixture.h"
-#include "group/load.h"
+#include "group/load/load.h"
 
 #include <kamacache/flight.h>
 

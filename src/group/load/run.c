@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Loads that run: on a thread of the pool, or on the calling thread. */
-#include "group/load.h"
+#include "group/load/load.h"
 
 #include "base/boundary.h"
 #include "base/status.h"

@@ -5,7 +5,7 @@
  * longer. A load from inside a loader on the same thread needs no slot when all
  * are taken: its thread holds one already.
  */
-#include "group/load.h"
+#include "group/load/load.h"
 
 #include "base/assert.h"
 #include "base/status.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a loader calls: results, sentences, results that come later. */
-#include "group/load.h"
+#include "group/load/load.h"
 
 #include "base/status.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a loader's answer means for the callers and for the store, and the
  * sentence about it when the loader gave none. */
-#include "group/load.h"
+#include "group/load/load.h"
 
 #include "base/status.h"
 #include "group/sentence.h"

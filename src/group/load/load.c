@@ -7,7 +7,7 @@
  * and a get after that del would still join the call and receive it. Were the
  * call unlinked first, a get in between would start a second load.
  */
-#include "group/load.h"
+#include "group/load/load.h"
 
 #include "base/assert.h"
 #include "base/status.h"
