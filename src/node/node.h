@@ -15,10 +15,10 @@
 
 #include "base/pool.h"
 #include "base/sync.h"
+#include "group/registry.h"
 #include "net/loop.h"
-#include "node/registry.h"
-#include "node/services.h"
 #include "rpc/server.h"
+#include "services/services.h"
 
 enum km_node_state {
     KM_NODE_NEW,

@@ -4,7 +4,7 @@
  */
 #include "base/assert.h"
 #include "helpers/failmalloc.h"
-#include "node/mget_answers.h"
+#include "services/mget_answers.h"
 #include "wire/msg/msg.h"
 
 #include <stdio.h>

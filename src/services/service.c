@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the handlers of all services need. */
-#include "node/service.h"
+#include "services/service.h"
 
 #include "base/buf.h"
 #include "base/bytes.h"

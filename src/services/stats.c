@@ -4,7 +4,7 @@
  * groups: they are made when there is room on the connection.
  */
 #include "group/info.h"
-#include "node/service.h"
+#include "services/service.h"
 #include "wire/msg/msg.h"
 
 #include <fcntl.h>

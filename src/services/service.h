@@ -11,7 +11,7 @@
 #pragma once
 
 #include "group/group.h"
-#include "node/services.h"
+#include "services/services.h"
 
 /* -- helpers ------------------------------------------------------------- */
 

@@ -4,7 +4,7 @@
  * whether there was something. Keys are any bytes.
  */
 #include "base/status.h"
-#include "node/service.h"
+#include "services/service.h"
 #include "wire/msg/msg.h"
 
 static void reply_get(struct km_rpc_call *call,

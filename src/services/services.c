@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of methods, and what the services know of the node. */
-#include "node/services.h"
+#include "services/services.h"
 
 #include "base/assert.h"
 #include "base/status.h"
-#include "node/service.h"
+#include "services/service.h"
 
 #define V1 "/kama.v1.KamaCacheService/"
 #define V2 "/kama.v2.Cache/"

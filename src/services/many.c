@@ -12,7 +12,7 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "node/service.h"
+#include "services/service.h"
 #include "wire/msg/msg.h"
 
 #include <stdio.h>

@@ -18,8 +18,8 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/twins.h"
-#include "node/mget_answers.h"
-#include "node/service.h"
+#include "services/mget_answers.h"
+#include "services/service.h"
 #include "wire/msg/msg.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "node/mget_answers.h"
+#include "services/mget_answers.h"
 
 #include "base/assert.h"
 #include "base/limits.h"

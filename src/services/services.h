@@ -22,7 +22,7 @@
 
 #include "base/list.h"
 #include "base/sync.h"
-#include "node/registry.h"
+#include "group/registry.h"
 #include "rpc/server.h"
 
 /* One row per method of every service. */

@@ -9,7 +9,7 @@
 #include "descriptor_set.h"
 
 #include "base/status.h"
-#include "node/service.h"
+#include "services/service.h"
 #include "wire/msg/msg.h"
 
 enum { CODE_INVALID_ARGUMENT = 3, CODE_NOT_FOUND = 5, CODE_UNIMPLEMENTED = 12 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Linear probing in a table that is at most half full and never shrinks. */
-#include "node/registry.h"
+#include "group/registry.h"
 
 #include "base/assert.h"
 #include "base/bytes.h"

@@ -7,7 +7,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/status.h"
-#include "node/service.h"
+#include "services/service.h"
 #include "wire/msg/msg.h"
 
 struct km_service_scan {

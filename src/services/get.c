@@ -10,7 +10,7 @@
  * client that reads nothing would hold the value of each of its streams, in
  * the memory that the group has for entries.
  */
-#include "node/service.h"
+#include "services/service.h"
 
 #include "base/assert.h"
 #include "base/limits.h"

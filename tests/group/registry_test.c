@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The groups of a node by name. */
-#include "node/registry.h"
+#include "group/registry.h"
 
 #include "base/status.h"
 #include "group/group.h"

@@ -5,7 +5,7 @@
  * then UNAVAILABLE, so that it does not hold up the drain.
  */
 #include "base/status.h"
-#include "node/service.h"
+#include "services/service.h"
 #include "wire/msg/msg.h"
 
 #include <stdio.h>
