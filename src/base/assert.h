@@ -24,7 +24,3 @@ _Noreturn void km_assert_fail(const char *file, int line, const char *what);
 
 #define KM_LIKELY(x) __builtin_expect(!!(x), 1)
 #define KM_UNLIKELY(x) __builtin_expect(!!(x), 0)
-
-/* From a pointer to a member back to the struct that embeds it. */
-#define KM_CONTAINER_OF(ptr, type, member)                                     \
-    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))

@@ -6,6 +6,7 @@
  * lock of their own (deadline.c).
  */
 #include "base/pool.h"
+#include "base/container.h"
 
 #include "base/assert.h"
 #include "base/deadline.h"

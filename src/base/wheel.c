@@ -8,6 +8,7 @@
  * runs before the wheel turns, clears those that it passes.
  */
 #include "base/wheel.h"
+#include "base/container.h"
 
 #include "base/assert.h"
 

@@ -3,8 +3,8 @@
  * result of the application's types. The leader is the calling thread. */
 #include "flight/flight.h"
 
-#include "base/assert.h"
 #include "base/boundary.h"
+#include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
 

@@ -11,6 +11,7 @@
 #include "flight/flight.h"
 
 #include "base/assert.h"
+#include "base/container.h"
 #include "base/limits.h"
 
 #define WAKE_BATCH 32

@@ -5,6 +5,7 @@
  * call as inside until its callback has returned.
  */
 #include "base/boundary.h"
+#include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/group_internal.h"

@@ -5,6 +5,7 @@
  * loader itself, with one everybody waits for the load on the pool.
  */
 #include "base/assert.h"
+#include "base/container.h"
 #include "base/status.h"
 #include "group/load/load.h"
 #include "group/sentence.h"

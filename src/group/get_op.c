@@ -6,6 +6,7 @@
  * disarmed before done runs, so nothing touches the op after that.
  */
 #include "base/assert.h"
+#include "base/container.h"
 #include "base/status.h"
 #include "group/load/load.h"
 #include "group/sentence.h"

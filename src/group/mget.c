@@ -8,8 +8,8 @@
  * batch finds them before it starts the first load: from then on answers come
  * on other threads, and the chains of equal keys do not change any more.
  */
-#include "base/assert.h"
 #include "base/boundary.h"
+#include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/group_internal.h"

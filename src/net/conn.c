@@ -20,6 +20,7 @@
 #include "net/conn.h"
 
 #include "base/assert.h"
+#include "base/container.h"
 #include "base/limits.h"
 #include "net/address.h"
 #include "net/loop_internal.h"

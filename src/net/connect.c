@@ -12,6 +12,7 @@
 #include "net/conn.h"
 
 #include "base/assert.h"
+#include "base/container.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "net/address.h"

@@ -7,6 +7,7 @@
 #include "net/listener.h"
 
 #include "base/assert.h"
+#include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/text.h"

@@ -10,6 +10,7 @@
 #include "net/loop_internal.h"
 
 #include "base/assert.h"
+#include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/sync.h"

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/boundary.h"
+#include "base/container.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "group/group.h"

@@ -8,7 +8,7 @@
  */
 #include "node/node.h"
 
-#include "base/assert.h"
+#include "base/container.h"
 #include "base/status.h"
 
 #include <stdio.h>

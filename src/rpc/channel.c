@@ -9,6 +9,7 @@
  */
 #include "rpc/channel_internal.h"
 
+#include "base/container.h"
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/text.h"

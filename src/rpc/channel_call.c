@@ -2,6 +2,7 @@
 /* A call as its caller sees it: start, messages, deadline, end. */
 #include "rpc/channel_internal.h"
 
+#include "base/container.h"
 #include "base/status.h"
 #include "base/text.h"
 

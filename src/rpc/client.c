@@ -4,7 +4,7 @@
  * to the loop as mail; the caller sleeps until the loop has ended it. */
 #include "rpc/client.h"
 
-#include "base/assert.h"
+#include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/sync.h"

@@ -5,6 +5,7 @@
  */
 #include "rpc/server_internal.h"
 
+#include "base/container.h"
 #include "base/status.h"
 #include "base/sync.h"
 #include "base/text.h"

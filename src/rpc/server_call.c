@@ -13,6 +13,7 @@
  */
 #include "rpc/server_internal.h"
 
+#include "base/container.h"
 #include "base/status.h"
 
 /* -- memory -------------------------------------------------------------- */

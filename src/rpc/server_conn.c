@@ -2,6 +2,8 @@
 /* One connection of a server: HTTP/2 events become calls. */
 #include "rpc/server_internal.h"
 
+#include "base/container.h"
+
 #include <unistd.h>
 
 static struct km_rpc_call *call_of(struct km_h2_stream *stream)

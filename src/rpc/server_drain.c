@@ -8,6 +8,8 @@
  */
 #include "rpc/server_internal.h"
 
+#include "base/container.h"
+
 /* Time for the last answers of calls that were cut off. */
 #define CUT_GRACE_MS 200
 

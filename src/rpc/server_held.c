@@ -7,6 +7,8 @@
  */
 #include "rpc/server_internal.h"
 
+#include "base/container.h"
+
 /* -- windows ------------------------------------------------------------- */
 
 /* Lets the streams go on that memory has room for; one always. */

@@ -12,7 +12,7 @@
  */
 #include "services/service.h"
 
-#include "base/assert.h"
+#include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
 

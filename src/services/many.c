@@ -9,6 +9,7 @@
  * are left, they lie in a copy of the request, and other calls have their turn.
  */
 #include "base/assert.h"
+#include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/text.h"

@@ -15,6 +15,7 @@
  * reference up to the size of the answer.
  */
 #include "base/assert.h"
+#include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/twins.h"

@@ -4,7 +4,7 @@
  * at most one message. While there is no room on stream or connection, the
  * next step waits for on_writable; the cursor is all that is kept.
  */
-#include "base/assert.h"
+#include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "services/service.h"

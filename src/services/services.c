@@ -3,6 +3,7 @@
 #include "services/services.h"
 
 #include "base/assert.h"
+#include "base/container.h"
 #include "base/status.h"
 #include "services/service.h"
 

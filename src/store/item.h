@@ -17,6 +17,7 @@
 #pragma once
 
 #include "base/assert.h"
+#include "base/container.h"
 #include "base/list.h"
 #include "store/account.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A failed assertion ends the process and says where. */
 #include "base/assert.h"
+#include "base/container.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

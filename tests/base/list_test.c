@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The intrusive list. */
+#include "base/container.h"
 #include "base/list.h"
-
-#include "base/assert.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The pool: jobs once and in order, threads on demand and bounded, timers
  * never early, disarming as a barrier. */
+#include "base/container.h"
 #include "base/pool.h"
 
-#include "base/assert.h"
 #include "base/limits.h"
 #include "helpers/failmalloc.h"
 

@@ -6,6 +6,8 @@
  */
 #include "group/group_fixture.h"
 
+#include "base/container.h"
+
 /* What callbacks leave behind. */
 struct inbox {
     atomic_uint ok;

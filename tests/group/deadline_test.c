@@ -5,6 +5,8 @@
  * the caller has, and what is the leader's failure is not the waiters'.
  */
 #include "group/group_fixture.h"
+
+#include "base/container.h"
 #include "group/group_internal.h"
 #include "store/fake_clock.h"
 

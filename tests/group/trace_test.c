@@ -4,6 +4,8 @@
  * have failed for their callers.
  */
 #include "group/group_fixture.h"
+
+#include "base/container.h"
 #include "group/observer.h"
 
 #include <string.h>

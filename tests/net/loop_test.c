@@ -2,6 +2,8 @@
 /* Loops: mail from many threads, timers, the end of a turn, the end. */
 #include "net/loop.h"
 
+#include "base/container.h"
+
 #include "helpers/failmalloc.h"
 #include "net/net_kit.h"
 

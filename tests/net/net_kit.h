@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/buf.h"
+#include "base/container.h"
 #include "base/session.h"
 #include "base/sync.h"
 #include "net/conn.h"

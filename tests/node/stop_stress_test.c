@@ -9,6 +9,7 @@
 #include "node/raw_visitor.h"
 
 #include "base/assert.h"
+#include "base/container.h"
 #include "base/limits.h"
 #include "base/list.h"
 #include "base/status.h"

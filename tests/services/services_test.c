@@ -4,6 +4,7 @@
  * left and cut off while loads end on other threads; streams. What they say on
  * the wire is in tests/scenario. */
 #include "base/assert.h"
+#include "base/container.h"
 #include "base/limits.h"
 #include "base/list.h"
 #include "base/status.h"

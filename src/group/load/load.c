@@ -9,7 +9,7 @@
  */
 #include "group/load/load.h"
 
-#include "base/assert.h"
+#include "base/container.h"
 #include "base/status.h"
 #include "group/sentence.h"
 #include "group/trace.h"

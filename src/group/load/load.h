@@ -35,6 +35,7 @@
  */
 #pragma once
 
+#include "base/container.h"
 #include "base/limits.h"
 #include "group/group_internal.h"
 

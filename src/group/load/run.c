@@ -3,6 +3,7 @@
 #include "group/load/load.h"
 
 #include "base/boundary.h"
+#include "base/container.h"
 #include "base/status.h"
 #include "group/trace.h"
 

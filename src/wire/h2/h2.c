@@ -7,7 +7,7 @@
  */
 #include "wire/h2/internal.h"
 
-#include "base/assert.h"
+#include "base/container.h"
 
 #include <stdio.h>
 

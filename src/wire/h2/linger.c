@@ -13,7 +13,7 @@
  */
 #include "wire/h2/internal.h"
 
-#include "base/assert.h"
+#include "base/container.h"
 
 void km_h2_linger_begin(struct km_h2_inner *stream)
 {

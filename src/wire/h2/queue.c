@@ -9,6 +9,7 @@
 #include "wire/h2/internal.h"
 
 #include "base/assert.h"
+#include "base/container.h"
 
 /* Bodies up to this size are copied when queued: cheaper than two changes of
  * a reference count that other threads share. */
