@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One thread that sleeps until the wheel's next slot. fire runs without the
+/* One thread that sleeps until the earliest timer is due. fire runs without the
  * lock; `firing` names its timer meanwhile, which is what disarm waits for. */
 #include "base/deadline.h"
 
@@ -12,7 +12,6 @@ bool km_deadlines_init(struct km_deadlines *d, const struct km_clock *clock,
     memset(d, 0, sizeof *d);
     d->clock = clock;
     d->name = name;
-    km_wheel_init(&d->wheel, km_clock_mono(clock));
     if (!km_mutex_init(&d->lock, KM_RANK_TIMER)) {
         return false;
     }
@@ -64,13 +63,13 @@ static bool sleep_locked(struct km_deadlines *d, km_ns until, km_ns span)
 /* Sleeps until something is to be done; false when the thread is to leave. */
 static bool rest_locked(struct km_deadlines *d, km_ns now)
 {
-    km_ns next = km_wheel_next(&d->wheel);
+    km_ns next = km_timer_heap_next(&d->timers);
     if (next != KM_NS_NEVER) {
         (void)sleep_locked(d, next, next > now ? next - now : 0);
         return true;
     }
     return sleep_locked(d, KM_NS_NEVER, d->idle_ns) ||
-           km_wheel_next(&d->wheel) != KM_NS_NEVER;
+           km_timer_heap_next(&d->timers) != KM_NS_NEVER;
 }
 
 static void *run_deadlines(void *arg)
@@ -80,7 +79,7 @@ static void *run_deadlines(void *arg)
     km_mutex_lock(&d->lock);
     while (stays && !d->closed) {
         km_ns now = km_clock_mono(d->clock);
-        struct km_timer *timer = km_wheel_pop(&d->wheel, now);
+        struct km_timer *timer = km_timer_heap_pop(&d->timers, now);
         if (timer != NULL) {
             fire_locked(d, timer);
         } else {
@@ -116,8 +115,8 @@ static kama_status arm_locked(struct km_deadlines *d, struct km_timer *timer,
     if (!start_locked(d)) {
         return km_fail(KAMA_ERR_THREADS, "cannot start the deadline thread");
     }
-    km_wheel_remove(timer);
-    km_wheel_add(&d->wheel, timer, at);
+    km_timer_heap_remove(&d->timers, timer);
+    km_timer_heap_add(&d->timers, timer, at);
     if (at < d->wake_at) {
         km_cond_signal(&d->wake);
     }
@@ -136,13 +135,14 @@ kama_status km_deadlines_arm(struct km_deadlines *d, struct km_timer *timer,
 void km_deadlines_disarm(struct km_deadlines *d, struct km_timer *timer)
 {
     km_mutex_lock(&d->lock);
-    km_wheel_remove(timer);
+    km_timer_heap_remove(&d->timers, timer);
     while (d->firing == timer) {
         KM_ASSERT(!pthread_equal(d->thread, pthread_self()));
         d->disarming++;
         km_cond_wait(&d->fired, &d->lock);
         d->disarming--;
-        km_wheel_remove(timer); /* fire may have armed it again */
+        km_timer_heap_remove(&d->timers,
+                             timer); /* fire may have armed it again */
     }
     km_mutex_unlock(&d->lock);
 }

@@ -7,19 +7,19 @@
  */
 #pragma once
 
-#include "base/wheel.h"
+#include "base/pool.h"
 
 struct km_deadlines {
     const struct km_clock *clock;
     const char *name; /* borrowed */
     km_ns idle_ns;    /* without a timer, then the thread leaves */
     struct km_mutex lock;
-    struct km_cond wake;     /* an earlier timer, or closing */
-    struct km_cond fired;    /* firing has changed, for disarm */
-    struct km_wheel wheel;   /* the rest: under lock */
-    struct km_timer *firing; /* fire is running */
-    unsigned disarming;      /* callers that wait for fired */
-    km_ns wake_at;           /* what the thread sleeps until; 0: awake */
+    struct km_cond wake;         /* an earlier timer, or closing */
+    struct km_cond fired;        /* firing has changed, for disarm */
+    struct km_timer_heap timers; /* this and below: under lock */
+    struct km_timer *firing;     /* fire is running */
+    unsigned disarming;          /* callers that wait for fired */
+    km_ns wake_at;               /* what the thread sleeps until; 0: awake */
     pthread_t thread;
     bool joinable; /* thread was started and not joined */
     bool alive;    /* and has not left */

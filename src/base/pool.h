@@ -18,18 +18,13 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/sync.h"
+#include "base/timer.h"
 
 struct km_pool;
 
 struct km_job {
     struct km_list node;
     void (*run)(struct km_job *job);
-};
-
-struct km_timer {
-    struct km_list node;
-    km_ns at; /* 0: not armed */
-    void (*fire)(struct km_timer *timer);
 };
 
 /* threads_max 1..KM_POOL_THREADS_MAX; name is cut at 15 bytes. Timers go by

@@ -207,7 +207,6 @@ static kama_status op_join(struct km_get_op *op, kama_bytes key, uint64_t hash,
     kama_status st = KAMA_OK;
     op->timed = false;
     op->timer.at = 0;
-    km_list_init(&op->timer.node);
     if (wanted.now >= op->waiter.deadline) {
         op_count(group, key, which, KM_FLIGHT_ANSWER);
         return op_late(op, key);

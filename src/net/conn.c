@@ -55,7 +55,7 @@ struct km_conn {
     km_ns progress_at; /* of the write of unsent */
     km_ns give_up_at;  /* flushing, lingering */
     struct km_mail turn;
-    struct km_loop_timer timer;
+    struct km_timer timer;
     uv_poll_t poll;
     char peer[KM_ADDRESS_TEXT_BYTES];
 };
@@ -355,7 +355,7 @@ static void on_poll(uv_poll_t *poll, int error, int events)
     km_conn_wake(conn);
 }
 
-static void on_timer(struct km_loop_timer *timer)
+static void on_timer(struct km_timer *timer)
 {
     struct km_conn *conn = KM_CONTAINER_OF(timer, struct km_conn, timer);
     km_ns now = now_of(conn);

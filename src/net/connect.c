@@ -42,7 +42,7 @@ struct km_connect {
     void *arg;
     km_ns deadline;
     struct km_mail step;
-    struct km_loop_timer timer;
+    struct km_timer timer;
     uv_poll_t poll;
     uv_getaddrinfo_t resolver;
     unsigned tried;
@@ -319,7 +319,7 @@ static void on_step(struct km_mail *mail)
     free_when_alone(connect);
 }
 
-static void on_timer(struct km_loop_timer *timer)
+static void on_timer(struct km_timer *timer)
 {
     struct km_connect *connect =
         KM_CONTAINER_OF(timer, struct km_connect, timer);

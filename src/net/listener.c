@@ -31,7 +31,7 @@ struct km_listener {
     struct km_loop *loop;
     km_accept_fn on_accept;
     void *arg;
-    struct km_loop_timer pause;
+    struct km_timer pause;
     uv_poll_t poll;
     char address[KM_ADDRESS_TEXT_BYTES];
 };
@@ -106,7 +106,7 @@ static void on_poll(uv_poll_t *poll, int error, int events)
     }
 }
 
-static void on_pause_end(struct km_loop_timer *timer)
+static void on_pause_end(struct km_timer *timer)
 {
     struct km_listener *listener =
         KM_CONTAINER_OF(timer, struct km_listener, pause);

@@ -14,7 +14,6 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/sync.h"
-#include "net/timer_heap.h"
 
 #include <stdio.h>
 
@@ -102,38 +101,31 @@ static void run_hooks(struct km_loop *loop)
 
 /* -- timers -------------------------------------------------------------- */
 
-void km_loop_timer_arm(struct km_loop *loop, struct km_loop_timer *timer,
-                       km_ns at)
+void km_loop_timer_arm(struct km_loop *loop, struct km_timer *timer, km_ns at)
 {
     if (at <= loop->fired_until) {
         at = loop->fired_until + 1;
     }
-    if (timer->at == at) {
-        return;
+    if (timer->at != at) {
+        km_timer_heap_remove(&loop->timers, timer);
+        km_timer_heap_add(&loop->timers, timer, at);
     }
-    km_loop_timer_disarm(loop, timer);
-    timer->at = at;
-    km_timer_heap_push(&loop->timers, timer);
 }
 
-void km_loop_timer_disarm(struct km_loop *loop, struct km_loop_timer *timer)
+void km_loop_timer_disarm(struct km_loop *loop, struct km_timer *timer)
 {
-    if (timer->at != 0) {
-        km_timer_heap_remove(&loop->timers, timer);
-        timer->at = 0;
-    }
+    km_timer_heap_remove(&loop->timers, timer);
 }
 
 static void on_timer(uv_timer_t *uv)
 {
     struct km_loop *loop = uv->data;
+    struct km_timer *timer;
     loop->timer_at = KM_NS_NEVER;
     loop->now = km_clock_mono(loop->clock);
     loop->fired_until = loop->now;
-    while (loop->timers != NULL && loop->timers->at <= loop->fired_until) {
-        struct km_loop_timer *timer = loop->timers;
-        km_timer_heap_remove(&loop->timers, timer);
-        timer->at = 0;
+    while ((timer = km_timer_heap_pop(&loop->timers, loop->fired_until)) !=
+           NULL) {
         timer->fire(timer);
     }
 }
@@ -143,10 +135,11 @@ static void on_timer(uv_timer_t *uv)
  * are rounded up, and one more makes up for libuv's own rounding down. */
 static void set_timer(struct km_loop *loop)
 {
-    if (loop->timers == NULL || loop->timers->at >= loop->timer_at) {
+    km_ns next = km_timer_heap_next(&loop->timers);
+    if (next >= loop->timer_at) {
         return;
     }
-    loop->timer_at = loop->timers->at;
+    loop->timer_at = next;
     km_ns now = km_clock_mono(loop->clock);
     km_ns wait = loop->timer_at > now ? loop->timer_at - now : 0;
     uint64_t wait_ms = wait == 0 ? 0 : wait / KM_NS_PER_MS + 2;

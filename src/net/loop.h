@@ -13,8 +13,8 @@
  */
 #pragma once
 
-#include "base/clock.h"
 #include "base/mem.h"
+#include "base/timer.h"
 
 #include <stdbool.h>
 
@@ -24,14 +24,6 @@ struct uv_loop_s;
 struct km_mail {
     struct km_mail *next;
     void (*run)(struct km_mail *mail);
-};
-
-struct km_loop_timer {
-    struct km_loop_timer *next; /* the loop's own links */
-    struct km_loop_timer *prev;
-    struct km_loop_timer *child;
-    km_ns at; /* 0: not armed */
-    void (*fire)(struct km_loop_timer *timer);
 };
 
 KAMA_NODISCARD kama_status km_loop_new(const kama_allocator *mem,
@@ -69,9 +61,8 @@ struct uv_loop_s *km_loop_uv(struct km_loop *loop);
 /* Arms or moves a timer; fire runs on the loop at or a little after `at` (1 to
  * 3 ms), never from inside. An armed timer keeps no loop alive. Cost: O(1) to
  * arm, O(log n) amortised to fire or disarm; no call of the system. */
-void km_loop_timer_arm(struct km_loop *loop, struct km_loop_timer *timer,
-                       km_ns at);
-void km_loop_timer_disarm(struct km_loop *loop, struct km_loop_timer *timer);
+void km_loop_timer_arm(struct km_loop *loop, struct km_timer *timer, km_ns at);
+void km_loop_timer_disarm(struct km_loop *loop, struct km_timer *timer);
 
 /* Runs hook->run once at the end of this turn, before the loop sleeps: what
  * was asked for several times in a turn is done once (writes). hook->next is

@@ -24,11 +24,11 @@ struct km_loop {
     unsigned holds;
     bool joinable;
     bool stopping;
-    km_ns now;                    /* of this turn; 0: not read yet */
-    km_ns fired_until;            /* timers up to here have fired */
-    km_ns timer_at;               /* what timer is set to */
-    struct km_loop_timer *timers; /* a pairing heap */
-    struct km_mail *hooks;        /* end of turn, ends with hook_end */
+    km_ns now;         /* of this turn; 0: not read yet */
+    km_ns fired_until; /* timers up to here have fired */
+    km_ns timer_at;    /* what timer is set to */
+    struct km_timer_heap timers;
+    struct km_mail *hooks; /* end of turn, ends with hook_end */
     struct km_mail *hooks_last;
     struct km_mail hook_end;
     uint8_t *read_buf;

@@ -98,7 +98,7 @@ static void connect_or_wait(struct km_channel *channel)
     }
 }
 
-static void on_timer(struct km_loop_timer *timer)
+static void on_timer(struct km_timer *timer)
 {
     struct km_channel *channel =
         KM_CONTAINER_OF(timer, struct km_channel, timer);

@@ -85,7 +85,7 @@ static const char *unready_reason(const struct km_channel *channel)
                : NULL;
 }
 
-static void on_deadline(struct km_loop_timer *timer)
+static void on_deadline(struct km_timer *timer)
 {
     struct km_client_call *call =
         KM_CONTAINER_OF(timer, struct km_client_call, timer);

@@ -36,7 +36,7 @@ struct km_channel {
     struct km_mail turn;
     struct km_mail again; /* more has ended, for the loop's next turn */
     bool again_posted;
-    struct km_loop_timer timer;   /* next attempt, or the end of this one */
+    struct km_timer timer;        /* next attempt, or the end of this one */
     struct km_list waiting;       /* calls without a stream */
     struct km_list ended;         /* calls whose on_end is due */
     struct km_list links;         /* every connection */
@@ -80,7 +80,7 @@ struct km_client_call {
     struct km_list node;          /* waiting, link->calls, or ended */
     const struct km_client_ops *ops;
     void *arg;
-    struct km_loop_timer timer;
+    struct km_timer timer;
     km_ns deadline;
     bool wait_for_ready;
     bool unary;

@@ -167,7 +167,7 @@ void km_rpc_call_header(struct km_rpc_call *call, kama_bytes name,
 
 /* The time of the call is over, or a refused one has waited long enough for
  * the rest of its request. */
-static void on_deadline(struct km_loop_timer *timer)
+static void on_deadline(struct km_timer *timer)
 {
     struct km_rpc_call *call =
         KM_CONTAINER_OF(timer, struct km_rpc_call, timer);

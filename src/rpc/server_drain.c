@@ -77,7 +77,7 @@ static void cut_off(struct km_rpc_home *home)
     atomic_fetch_add(&home->server->cut, cut);
 }
 
-static void on_drain_timer(struct km_loop_timer *timer)
+static void on_drain_timer(struct km_timer *timer)
 {
     struct km_rpc_home *home =
         KM_CONTAINER_OF(timer, struct km_rpc_home, drain_timer);

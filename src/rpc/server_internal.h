@@ -60,7 +60,7 @@ struct km_rpc_home {
     atomic_uint connections; /* dealt to it; read by the accepting loop */
     /* drain */
     struct km_mail drain_mail;
-    struct km_loop_timer drain_timer;
+    struct km_timer drain_timer;
     km_ns drain_until;
     bool draining;
     bool goaway_sent; /* the second step */
@@ -144,7 +144,7 @@ struct km_rpc_call {
     struct km_list node;    /* in conn->calls while it runs */
     struct km_list unarmed; /* in home->unarmed */
     struct km_list stalled; /* in conn->stalled */
-    struct km_loop_timer timer;
+    struct km_timer timer;
     km_ns deadline;
     km_ns reset_fair_at; /* from here on a reset may be the client's deadline */
     struct km_grpc_reader reader;

@@ -117,7 +117,7 @@ static void test_late_mail(void **state)
 #define TIMERS 50
 
 struct timed {
-    struct km_loop_timer timer;
+    struct km_timer timer;
     struct clockwork *work;
     km_ns wanted;
     km_ns fired;
@@ -131,7 +131,7 @@ struct clockwork {
     unsigned again;
 };
 
-static void on_timed(struct km_loop_timer *timer)
+static void on_timed(struct km_timer *timer)
 {
     struct timed *timed = KM_CONTAINER_OF(timer, struct timed, timer);
     KM_ASSERT(timer->at == 0);
@@ -176,7 +176,7 @@ static void test_timers(void **state)
     latch_fini(&work.fired);
 }
 
-static void on_again(struct km_loop_timer *timer)
+static void on_again(struct km_timer *timer)
 {
     struct timed *timed = KM_CONTAINER_OF(timer, struct timed, timer);
     struct clockwork *work = timed->work;

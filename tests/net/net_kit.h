@@ -148,11 +148,11 @@ static inline void skip_clock_init(struct skip_clock *skip)
 
 struct skip_visit {
     struct km_loop *loop;
-    struct km_loop_timer timer;
+    struct km_timer timer;
     struct latch fired;
 };
 
-static inline void skip_fired(struct km_loop_timer *timer)
+static inline void skip_fired(struct km_timer *timer)
 {
     latch_hit(&KM_CONTAINER_OF(timer, struct skip_visit, timer)->fired);
 }

@@ -149,7 +149,7 @@ static void hold_loads(bool hold)
 struct actor {
     struct km_mail mail;
     struct km_loop *loop;
-    struct km_loop_timer timer;
+    struct km_timer timer;
     struct km_channel *channel;
     struct km_client_call *call;
     bool fresh; /* the next call gets a new channel */
@@ -300,7 +300,7 @@ static void act(struct actor *actor)
     }
 }
 
-static void on_timer(struct km_loop_timer *timer)
+static void on_timer(struct km_timer *timer)
 {
     struct actor *actor = KM_CONTAINER_OF(timer, struct actor, timer);
     if (!is_quitting()) {
