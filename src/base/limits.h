@@ -42,6 +42,11 @@
 #define KM_LOG_LINE_BYTES_MAX 4096
 #define KM_LOG_RING_LINES 1024
 
+/* -- sockets ------------------------------------------------------------- */
+#define KM_NET_READ_BYTES_PER_TURN (64u << 10)
+#define KM_NET_ACCEPTS_PER_TURN 16
+#define KM_NET_WRITE_STALL_MS 10000 /* a write without progress: closed */
+
 /* -- HTTP/2 and gRPC: above what honest clients were measured to send ---- */
 #define KM_H2_HEADER_LIST_BYTES_MAX 8192
 #define KM_H2_STREAMS_MAX 1000
@@ -49,7 +54,7 @@
 #define KM_H2_STREAM_WINDOW_BYTES (256u << 10) /* stream, receiving */
 #define KM_H2_OUTBOUND_BYTES_MAX (1u << 20)    /* then reading stops */
 #define KM_H2_OUTBOUND_FRAMES_MAX (2 * KM_H2_STREAMS_MAX) /* likewise */
-#define KM_H2_WRITE_STALL_MS 10000 /* no progress: closed */
+#define KM_H2_WRITE_STALL_MS 10000 /* behind closed windows: closed */
 #define KM_H2_PREFACE_MS 10000     /* preface and SETTINGS in */
 #define KM_H2_RESET_BURST 2000
 #define KM_H2_RESET_PER_S 500
@@ -64,8 +69,6 @@
 #define KM_H2_EMPTY_DATA_PER_STREAM 10    /* in a row, without END_STREAM */
 #define KM_H2_LINGER_BYTES (1u << 20) /* read of a request after its answer, */
 #define KM_H2_LINGER_MS 1000          /* before it is reset (NO_ERROR) */
-#define KM_H2_READ_BYTES_PER_TURN (64u << 10)
-#define KM_NET_ACCEPTS_PER_TURN 16
 #define KM_RPC_MESSAGE_BYTES_MIN (4u << 20)    /* cap: at least this */
 #define KM_RPC_MESSAGE_SLACK_BYTES (64u << 10) /* over max_value_bytes */
 #define KM_RPC_HELD_BYTES_CONN (8u << 20) /* messages in pieces; then windows */

@@ -4,7 +4,6 @@
 
 #include "base/status.h"
 #include "base/text.h"
-#include "net/listener.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>

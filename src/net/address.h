@@ -32,6 +32,15 @@ KAMA_NODISCARD kama_status km_address_split(const char *text,
 size_t km_address_numeric(const struct km_address *address,
                           struct sockaddr_storage *addrs, size_t cap);
 
+/* One socket address for "host:port", "[v6]:port" or ":port" (all addresses).
+ * A host that is neither numeric nor "localhost" is resolved, which blocks: for
+ * setup only. Errors: KAMA_ERR_INVALID with a sentence. */
+KAMA_NODISCARD kama_status km_address_parse(const char *text,
+                                            struct sockaddr_storage *ret_addr);
+
+/* Does the address lead to this machine alone? */
+bool km_address_is_loopback(const struct sockaddr_storage *addr);
+
 /* Its length, for bind and connect. */
 socklen_t km_address_len(const struct sockaddr_storage *addr);
 

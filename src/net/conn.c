@@ -228,7 +228,7 @@ static void note_eof(struct km_conn *conn)
 static bool read_some(struct km_conn *conn)
 {
     uint8_t *buf = km_loop_read_buffer(conn->loop);
-    ssize_t n = recv(conn->fd, buf, KM_H2_READ_BYTES_PER_TURN, 0);
+    ssize_t n = recv(conn->fd, buf, KM_NET_READ_BYTES_PER_TURN, 0);
     if (n > 0) {
         feed(conn, buf, (size_t)n);
         return true;
@@ -283,7 +283,7 @@ static km_ns stall_at(const struct km_conn *conn)
 {
     return conn->unsent.len == 0
                ? KM_NS_NEVER
-               : km_ns_after_ms(conn->progress_at, KM_H2_WRITE_STALL_MS);
+               : km_ns_after_ms(conn->progress_at, KM_NET_WRITE_STALL_MS);
 }
 
 static void set_timer(struct km_conn *conn)

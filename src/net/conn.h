@@ -5,9 +5,9 @@
  * possible. Nothing is queued inside libuv beyond one unfinished write: a
  * session whose peer reads slowly is simply not asked for more.
  *
- * Reading stops while the session holds more than KM_H2_OUTBOUND_BYTES_MAX to
- * write; a connection whose write makes no progress for KM_H2_WRITE_STALL_MS
- * is closed. At most KM_H2_READ_BYTES_PER_TURN are read per turn.
+ * Reading stops while the session says so (wants_read); a connection whose
+ * write makes no progress for KM_NET_WRITE_STALL_MS is closed. At most
+ * KM_NET_READ_BYTES_PER_TURN are read per turn.
  *
  * Life: km_conn_open takes fd and session; session->ops->close runs as soon as
  * nothing more can be said, on_closed when the descriptor is closed, up to 1 s
@@ -34,26 +34,6 @@ KAMA_NODISCARD kama_status km_conn_open(struct km_loop *loop, int fd,
                                         struct km_session *session,
                                         struct km_conn_owner *owner,
                                         struct km_conn **ret_conn);
-
-/* Connects to a numeric or named address (resolved off the loop; all its
- * addresses are tried), then as km_conn_open. cb runs exactly once, not from
- * inside; on failure session was closed before, conn is NULL, and sentence
- * (borrowed) says why. deadline: KM_NS_NEVER for none. A resolver that hangs
- * keeps the loop from ending, not cb from running.
- * Errors, returned: KAMA_ERR_INVALID (address), KAMA_ERR_NO_MEMORY; session is
- * the caller's then. To cb: KAMA_ERR_UNREACHABLE, KAMA_ERR_CANCELLED,
- * KAMA_ERR_NO_MEMORY, KAMA_ERR_IO. */
-typedef void (*km_connect_cb)(void *arg, kama_status status,
-                              struct km_conn *conn, const char *sentence);
-struct km_connect;
-KAMA_NODISCARD kama_status km_connect_start(struct km_loop *loop,
-                                            const char *address, km_ns deadline,
-                                            struct km_session *session,
-                                            struct km_conn_owner *owner,
-                                            km_connect_cb cb, void *arg,
-                                            struct km_connect **ret_connect);
-/* cb runs with KAMA_ERR_CANCELLED. Only before cb ran. */
-void km_connect_cancel(struct km_connect *connect);
 
 /* The session has something to write, or its deadline changed. */
 void km_conn_wake(struct km_conn *conn);

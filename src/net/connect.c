@@ -9,7 +9,7 @@
  * back from inside. cb is told at once whatever happens; the object itself
  * stays until the resolver and libuv's handle have let go of it.
  */
-#include "net/conn.h"
+#include "net/connect.h"
 
 #include "base/assert.h"
 #include "base/container.h"

@@ -4,20 +4,11 @@
  * One socket without SO_REUSEPORT: a second daemon on the same port must fail.
  * Without descriptors (EMFILE) it pauses and tries again after 100 ms.
  * Thread-safety: loop thread, except open (setup, before the loop runs or
- * from it) and km_address_parse (any).
+ * from it).
  */
 #pragma once
 
 #include "net/loop.h"
-
-struct sockaddr_storage;
-
-/* "host:port", "[v6]:port", ":port" (all addresses). A numeric host or
- * localhost; other names are resolved (blocking: setup only).
- * Errors: KAMA_ERR_INVALID with a sentence. */
-KAMA_NODISCARD kama_status km_address_parse(const char *address,
-                                            struct sockaddr_storage *ret_addr);
-bool km_address_is_loopback(const struct sockaddr_storage *addr);
 
 struct km_listener;
 

@@ -273,7 +273,7 @@ kama_status km_loop_new(const kama_allocator *mem, const struct km_clock *clock,
     loop->index = index;
     init_fields(loop);
     kama_status status = KAMA_ERR_NO_MEMORY;
-    loop->read_buf = km_mem_alloc(mem, KM_H2_READ_BYTES_PER_TURN);
+    loop->read_buf = km_mem_alloc(mem, KM_NET_READ_BYTES_PER_TURN);
     if (loop->read_buf == NULL) {
         goto fail_read_buf;
     }

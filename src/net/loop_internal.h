@@ -44,7 +44,7 @@ struct km_loop {
 void km_loop_hold(struct km_loop *loop);
 void km_loop_release(struct km_loop *loop);
 
-/* KM_H2_READ_BYTES_PER_TURN bytes for whoever reads at the moment. */
+/* KM_NET_READ_BYTES_PER_TURN bytes for whoever reads at the moment. */
 static inline uint8_t *km_loop_read_buffer(const struct km_loop *loop)
 {
     return loop->read_buf;

@@ -5,7 +5,7 @@
 #include "base/status.h"
 #include "base/struct.h"
 #include "base/text.h"
-#include "net/listener.h"
+#include "net/address.h"
 
 #include <sched.h>
 #include <sys/resource.h>

@@ -17,7 +17,7 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "base/list.h"
-#include "net/conn.h"
+#include "net/connect.h"
 #include "rpc/channel.h"
 #include "wire/grpc/grpc.h"
 #include "wire/h2/h2.h"

@@ -3,7 +3,6 @@
 #include "net/address.h"
 
 #include "base/status.h"
-#include "net/listener.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -110,7 +110,7 @@ static void test_echo(void **state)
     assert_int_equal(shutdown(rig.fd, SHUT_WR), 0);
     rig_gone(&rig, KAMA_ERR_CLOSED);
     assert_true(rig.echo.saw_eof);
-    assert_true(rig.echo.fed_most <= KM_H2_READ_BYTES_PER_TURN);
+    assert_true(rig.echo.fed_most <= KM_NET_READ_BYTES_PER_TURN);
     assert_int_equal(rig.echo.fed_bytes, 1 + 5000 + (8u << 20));
     rig_fini(&rig);
 }
@@ -178,7 +178,7 @@ static void test_stall(void **state)
     await(rig.fd, POLLIN);
     skip_time(rig.loop, &rig.skip, KM_NS_PER_S);
     assert_int_equal(latch_count(&rig.echo.gone), 0);
-    skip_time(rig.loop, &rig.skip, KM_H2_WRITE_STALL_MS * KM_NS_PER_MS);
+    skip_time(rig.loop, &rig.skip, KM_NET_WRITE_STALL_MS * KM_NS_PER_MS);
     rig_gone(&rig, KAMA_ERR_TIMEOUT);
     rig_fini(&rig);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Connecting: by number and by name, refused, too late, cancelled. */
 #include "helpers/failmalloc.h"
-#include "net/conn.h"
+#include "net/connect.h"
 #include "net/listener.h"
 #include "net/net_kit.h"
 

@@ -92,7 +92,7 @@ static size_t feed_refused(struct km_session *server, uint32_t *stream,
 {
     struct km_buf in;
     km_buf_init(&in, NULL, SIZE_MAX);
-    while (in.len < KM_H2_READ_BYTES_PER_TURN) {
+    while (in.len < KM_NET_READ_BYTES_PER_TURN) {
         raw_request(&in, *stream, 0);
         *stream += 2;
     }
