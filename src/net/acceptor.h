@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Accepts connections for a server that runs on several loops, and deals them
+ * out: the first loop listens, and the loop that has the fewest connections
+ * gets the descriptor.
+ *
+ *     km_acceptor_new(&options, &acceptor);
+ *     km_acceptor_listen(acceptor, "127.0.0.1:8001");
+ *       first loop:   accept --> is there room? --> the loop with the fewest
+ *       that loop:    options.on_connection(arg, index, fd)
+ *       that loop:    km_acceptor_gone(acceptor, index)    once it is closed
+ *
+ * Kinds of threads: new, listen and free are setup; close runs on the first
+ * loop; gone runs on the loop of the connection; address is for any thread after
+ * listen. Cost: one mail per connection. Errors: those of km_listener_open.
+ */
+#pragma once
+
+#include "net/loop.h"
+
+#include <kamacache/kamacache.h>
+
+struct km_acceptor;
+
+struct km_acceptor_options {
+    const kama_allocator *mem;
+    struct km_loop **loops; /* borrowed until free; the first one listens */
+    unsigned loop_count;
+    unsigned max_connections; /* 0: as many as come */
+    /* fd is connected and belongs to the callee. Runs on the loop of that
+     * index. */
+    void (*on_connection)(void *arg, unsigned loop_index, int fd);
+    /* A connection was accepted and counted. Runs on the first loop. */
+    void (*on_accepted)(void *arg);
+    /* A connection was closed at once, because there are max_connections.
+     * Runs on the first loop. */
+    void (*on_refused)(void *arg);
+    void *arg;
+};
+
+KAMA_NODISCARD kama_status
+km_acceptor_new(const struct km_acceptor_options *options,
+                struct km_acceptor **ret_acceptor);
+
+/* Listens on the first loop, before that loop runs or while it does; in the
+ * second case the caller waits for it. Once. */
+KAMA_NODISCARD kama_status km_acceptor_listen(struct km_acceptor *acceptor,
+                                              const char *address);
+
+/* The address with the port that was given; NULL before listen. Valid as long
+ * as the acceptor. */
+const char *km_acceptor_address(const struct km_acceptor *acceptor);
+
+/* Stops accepting. Descriptors that are on their way to their loops arrive. */
+void km_acceptor_close(struct km_acceptor *acceptor);
+
+/* A connection that was dealt to this loop is closed. */
+void km_acceptor_gone(struct km_acceptor *acceptor, unsigned loop_index);
+
+/* After close, when the loops have ended. NULL does nothing. */
+void km_acceptor_free(struct km_acceptor *acceptor);
