@@ -46,6 +46,7 @@
 #define KM_NET_READ_BYTES_PER_TURN (64u << 10)
 #define KM_NET_ACCEPTS_PER_TURN 16
 #define KM_NET_WRITE_STALL_MS 10000 /* a write without progress: closed */
+#define KM_NET_DRAIN_GAP_MS 100 /* between the first two steps of a drain */
 
 /* -- HTTP/2 and gRPC: above what honest clients were measured to send ---- */
 #define KM_H2_HEADER_LIST_BYTES_MAX 8192

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The orderly end of the connections of a server, on all of its loops.
+ *
+ * A server that simply closed its connections would lose the calls that are
+ * running, and those that clients are sending at that moment. So a drain takes
+ * steps, and each connection ends by itself when its last call does:
+ *
+ *     OPEN --start--> NOTICED ----gap----> FINISHING --timeout--> cut
+ *                        |                     |                   |
+ *                        +--- no connection is left ---------------+--> DRAINED
+ *
+ *     NOTICED    clients were told to begin nothing new (ops->notice)
+ *     FINISHING  what was on its way has arrived; nothing new is taken
+ *                (ops->finish)
+ *     cut        the calls that still run are ended (ops->cut)
+ *
+ * The owner of a connection embeds a km_drain_entry, adds it when the connection
+ * opens and removes it when the connection is gone.
+ *
+ * Threads: init and fini are setup, add and remove run on the loop of the
+ * connection, start is for any thread. Cost: O(connections) per step.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "net/loop.h"
+
+#include <kamacache/kamacache.h>
+#include <stdatomic.h>
+
+struct km_drain_entry;
+
+struct km_drain_ops {
+    /* Tells the client to begin nothing new. */
+    void (*notice)(struct km_drain_entry *entry);
+    /* Takes nothing new; the connection closes after its last call. */
+    void (*finish)(struct km_drain_entry *entry);
+    /* Ends the calls that run and closes soon. Returns how many they were. */
+    unsigned (*cut)(struct km_drain_entry *entry);
+};
+
+/* One connection; ops are set by its owner. */
+struct km_drain_entry {
+    struct km_list node;
+    const struct km_drain_ops *ops;
+};
+
+enum km_drain_state {
+    KM_DRAIN_OPEN,
+    KM_DRAIN_NOTICED,
+    KM_DRAIN_FINISHING,
+    KM_DRAIN_DRAINED
+};
+
+struct km_drain;
+
+/* The connections of one loop. */
+struct km_drain_loop {
+    struct km_drain *drain;
+    struct km_loop *loop;
+    struct km_list entries;
+    enum km_drain_state state;
+    struct km_mail mail;
+    struct km_timer timer;
+    km_ns until;
+};
+
+/* cut counts the calls that were cut off. Runs once, on a loop thread. */
+typedef void (*km_drained_fn)(void *arg, unsigned cut);
+
+struct km_drain_request {
+    int64_t timeout_ms; /* calls that run have this long to end */
+    /* Runs on the first loop before any connection is told. */
+    void (*stop_accepting)(void *arg);
+    void *stop_arg;
+    km_drained_fn done; /* no connection is left */
+    void *done_arg;
+};
+
+struct km_drain {
+    struct km_drain_loop *loops; /* one per loop */
+    unsigned loop_count;
+    const kama_allocator *mem;
+    struct km_drain_request request;
+    atomic_bool started;
+    atomic_uint loops_left;
+    atomic_uint cut;
+    struct km_mail start_mail;
+    struct km_mail done_mail;
+};
+
+/* mem and loops are borrowed until fini. Errors: KAMA_ERR_NO_MEMORY. */
+KAMA_NODISCARD kama_status km_drain_init(struct km_drain *drain,
+                                         const kama_allocator *mem,
+                                         struct km_loop **loops,
+                                         unsigned loop_count);
+/* No entry is left. A drain that was not initialised is left alone. */
+void km_drain_fini(struct km_drain *drain);
+
+/* Adds a connection of the loop with this index. False: the loop is draining,
+ * and the connection is to be closed. */
+KAMA_NODISCARD bool km_drain_add(struct km_drain *drain, unsigned loop_index,
+                                 struct km_drain_entry *entry);
+/* The connection is gone. */
+void km_drain_remove(struct km_drain *drain, unsigned loop_index,
+                     struct km_drain_entry *entry);
+
+/* Starts the steps. Only once. */
+void km_drain_start(struct km_drain *drain,
+                    const struct km_drain_request *request);

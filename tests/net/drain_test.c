@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/* Drains: the steps that a connection sees, and when they are over. */
+#include "net/drain.h"
+
+#include "base/mem.h"
+#include "net/net_kit.h"
+
+#define LOOPS 2
+
+/* A connection that notes its steps, and ends at the one that it is told to. */
+struct entry {
+    struct km_drain_entry drain;
+    struct rig *rig;
+    unsigned loop_index;
+    enum { AT_NOTICE, AT_FINISH, AT_CUT } ends;
+    char steps[8];
+};
+
+struct rig {
+    struct km_loop *loops[LOOPS];
+    struct km_drain drain;
+    struct entry entries[LOOPS];
+    struct latch stopped;
+    struct latch drained;
+    unsigned cut;
+    bool late_entry_added;
+};
+
+static void note(struct km_drain_entry *drain, const char *step, int ends)
+{
+    struct entry *entry = KM_CONTAINER_OF(drain, struct entry, drain);
+    strncat(entry->steps, step, 1);
+    if ((int)entry->ends == ends) {
+        km_drain_remove(&entry->rig->drain, entry->loop_index, drain);
+    }
+}
+
+static void on_notice(struct km_drain_entry *entry)
+{
+    note(entry, "n", AT_NOTICE);
+}
+
+static void on_finish(struct km_drain_entry *entry)
+{
+    note(entry, "f", AT_FINISH);
+}
+
+static unsigned on_cut(struct km_drain_entry *entry)
+{
+    note(entry, "c", AT_CUT);
+    return 3;
+}
+
+static const struct km_drain_ops ops = {on_notice, on_finish, on_cut};
+
+static void rig_begin(struct rig *rig)
+{
+    *rig = (struct rig){0};
+    latch_init(&rig->stopped);
+    latch_init(&rig->drained);
+    for (int i = 0; i < LOOPS; i++) {
+        rig->loops[i] = loop_begin(NULL);
+    }
+    assert_int_equal(
+        km_drain_init(&rig->drain, km_mem_or_default(NULL), rig->loops, LOOPS),
+        KAMA_OK);
+}
+
+static void rig_end(struct rig *rig)
+{
+    for (int i = 0; i < LOOPS; i++) {
+        loop_end(rig->loops[i]);
+    }
+    km_drain_fini(&rig->drain);
+    latch_fini(&rig->drained);
+    latch_fini(&rig->stopped);
+}
+
+static void add(void *arg)
+{
+    struct entry *entry = arg;
+    bool added =
+        km_drain_add(&entry->rig->drain, entry->loop_index, &entry->drain);
+    KM_ASSERT(added);
+}
+
+static void rig_add(struct rig *rig, unsigned loop_index, int ends)
+{
+    struct entry *entry = &rig->entries[loop_index];
+    *entry = (struct entry){
+        .drain = {.ops = &ops}, .rig = rig, .loop_index = loop_index};
+    entry->ends = ends;
+    on_loop(rig->loops[loop_index], add, entry);
+}
+
+static void on_stop(void *arg)
+{
+    struct rig *rig = arg;
+    KM_ASSERT(km_loop_is_inside(rig->loops[0]));
+    latch_hit(&rig->stopped);
+}
+
+static void on_drained(void *arg, unsigned cut)
+{
+    struct rig *rig = arg;
+    rig->cut = cut;
+    latch_hit(&rig->drained);
+}
+
+static void rig_drain(struct rig *rig, int64_t timeout_ms)
+{
+    const struct km_drain_request request = {
+        .timeout_ms = timeout_ms,
+        .stop_accepting = on_stop,
+        .stop_arg = rig,
+        .done = on_drained,
+        .done_arg = rig,
+    };
+    km_drain_start(&rig->drain, &request);
+    latch_wait(&rig->drained, 1);
+    assert_int_equal(latch_count(&rig->stopped), 1);
+}
+
+static void test_nothing_open(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_begin(&rig);
+    rig_drain(&rig, 60000);
+    assert_int_equal(rig.cut, 0);
+    rig_end(&rig);
+}
+
+/* The last connection of all loops ends the drain, long before its timeout. */
+static void test_ends_early(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_begin(&rig);
+    rig_add(&rig, 0, AT_NOTICE);
+    rig_add(&rig, 1, AT_FINISH);
+    rig_drain(&rig, 3600000);
+    assert_string_equal(rig.entries[0].steps, "n");
+    assert_string_equal(rig.entries[1].steps, "nf");
+    assert_int_equal(rig.cut, 0);
+    rig_end(&rig);
+}
+
+/* What still runs after the timeout is cut off and counted. */
+static void test_cuts(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_begin(&rig);
+    rig_add(&rig, 0, AT_NOTICE);
+    rig_add(&rig, 1, AT_CUT);
+    rig_drain(&rig, 0);
+    assert_string_equal(rig.entries[1].steps, "nfc");
+    assert_int_equal(rig.cut, 3);
+    rig_end(&rig);
+}
+
+static void add_late(void *arg)
+{
+    struct rig *rig = arg;
+    struct km_drain_entry late = {.ops = &ops};
+    rig->late_entry_added = km_drain_add(&rig->drain, 1, &late);
+}
+
+/* A connection that comes while its loop drains is not added. */
+static void test_too_late(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_begin(&rig);
+    rig_drain(&rig, 60000);
+    on_loop(rig.loops[1], add_late, &rig);
+    assert_false(rig.late_entry_added);
+    rig_end(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nothing_open),
+        cmocka_unit_test(test_ends_early),
+        cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_too_late),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
