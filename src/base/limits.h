@@ -78,7 +78,6 @@
 #define KM_RPC_REFUSED_WAIT_MS 100 /* sent; how long it waits for the end */
 #define KM_RPC_CALLS_SPARE_MAX 512 /* per loop */
 #define KM_RPC_H2_CACHE_BYTES (512u << 10) /* free blocks, per loop */
-#define KM_RPC_GOAWAY_GAP_MS 100 /* between the two GOAWAYs of a drain */
 #define KM_RPC_RESET_EARLY_MS 10 /* at least; or a quarter of the timeout */
 #define KM_RPC_TIMEOUT_MS_MAX (24LL * 3600 * 1000)
 

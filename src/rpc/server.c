@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The gRPC server's life, and how connections are dealt out: loop 0 accepts,
- * the loop with the fewest gets the descriptor by mail.
+ * The gRPC server's life. It is composed of net's acceptor, which deals
+ * connections out to loops, and net's drain, which ends them.
  */
 #include "rpc/server_internal.h"
 
-#include "base/container.h"
 #include "base/status.h"
-#include "base/sync.h"
-#include "base/text.h"
-
-#include <stdio.h>
-#include <unistd.h>
 
 const struct km_metric km_rpc_metrics[KM_RPC_M_COUNT] = {
     [KM_RPC_M_CONNECTIONS] = {"connections", KM_METRIC_GAUGE, "",
@@ -38,7 +32,7 @@ const struct km_metric km_rpc_metrics[KM_RPC_M_COUNT] = {
                              "Memory of requests that came in pieces."},
 };
 
-/* -- life ---------------------------------------------------------------- */
+/* -- loops --------------------------------------------------------------- */
 
 static size_t call_bytes(const struct km_rpc_server_options *options)
 {
@@ -64,10 +58,11 @@ static void fini_home(struct km_rpc_home *home)
 }
 
 static kama_status init_home(struct km_rpc_home *home,
-                             struct km_rpc_server *server, struct km_loop *loop)
+                             struct km_rpc_server *server, unsigned loop_index)
 {
     home->server = server;
-    home->loop = loop;
+    home->loop = server->options.loops[loop_index];
+    home->loop_index = loop_index;
     km_list_init(&home->conns);
     km_list_init(&home->unarmed);
     return km_h2_shared_new(server->mem, KM_RPC_H2_CACHE_BYTES, &home->shared);
@@ -81,14 +76,83 @@ static kama_status init_homes(struct km_rpc_server *server)
         return KAMA_ERR_NO_MEMORY;
     }
     for (unsigned i = 0; i < count; i++) {
-        kama_status status =
-            init_home(&server->homes[i], server, server->options.loops[i]);
+        kama_status status = init_home(&server->homes[i], server, i);
         if (status != KAMA_OK) {
             return status;
         }
     }
     return KAMA_OK;
 }
+
+/* -- accepting and draining ---------------------------------------------- */
+
+static void on_connection(void *arg, unsigned loop_index, int fd)
+{
+    struct km_rpc_server *server = arg;
+    km_rpc_conn_adopt(&server->homes[loop_index], fd);
+}
+
+static void on_accepted(void *arg)
+{
+    km_rpc_count(arg, KM_RPC_M_ACCEPTED);
+    km_rpc_count(arg, KM_RPC_M_CONNECTIONS);
+}
+
+static void on_refused(void *arg)
+{
+    km_rpc_count(arg, KM_RPC_M_REFUSED_CONNECTIONS);
+}
+
+static kama_status init_net(struct km_rpc_server *server)
+{
+    const struct km_rpc_server_options *options = &server->options;
+    const struct km_acceptor_options accepting = {
+        .mem = server->mem,
+        .loops = options->loops,
+        .loop_count = options->loop_count,
+        .max_connections = options->max_connections,
+        .on_connection = on_connection,
+        .on_accepted = on_accepted,
+        .on_refused = on_refused,
+        .arg = server,
+    };
+    kama_status status = km_drain_init(&server->drain, server->mem,
+                                       options->loops, options->loop_count);
+    return status == KAMA_OK ? km_acceptor_new(&accepting, &server->acceptor)
+                             : status;
+}
+
+kama_status km_rpc_server_listen(struct km_rpc_server *server,
+                                 const char *address)
+{
+    return km_acceptor_listen(server->acceptor, address);
+}
+
+const char *km_rpc_server_address(const struct km_rpc_server *server)
+{
+    return km_acceptor_address(server->acceptor);
+}
+
+static void stop_accepting(void *arg)
+{
+    struct km_rpc_server *server = arg;
+    km_acceptor_close(server->acceptor);
+}
+
+void km_rpc_server_drain(struct km_rpc_server *server, int64_t timeout_ms,
+                         km_rpc_drained_fn done, void *arg)
+{
+    const struct km_drain_request request = {
+        .timeout_ms = timeout_ms,
+        .stop_accepting = stop_accepting,
+        .stop_arg = server,
+        .done = done,
+        .done_arg = arg,
+    };
+    km_drain_start(&server->drain, &request);
+}
+
+/* -- the server ---------------------------------------------------------- */
 
 kama_status km_rpc_server_new(const struct km_rpc_server_options *options,
                               struct km_rpc_server **ret_server)
@@ -116,6 +180,9 @@ kama_status km_rpc_server_new(const struct km_rpc_server_options *options,
     if (status == KAMA_OK) {
         status = init_homes(server);
     }
+    if (status == KAMA_OK) {
+        status = init_net(server);
+    }
     if (status != KAMA_OK) {
         km_rpc_server_free(server);
         return status;
@@ -137,6 +204,8 @@ void km_rpc_server_free(struct km_rpc_server *server)
         }
         km_mem_free(server->mem, server->homes);
     }
+    km_acceptor_free(server->acceptor);
+    km_drain_fini(&server->drain);
     km_rpc_methods_fini(&server->methods, server->mem);
     km_metric_set_free(server->metrics);
     km_mem_free(server->mem, server);
@@ -153,159 +222,4 @@ void km_rpc_server_allow_message(struct km_rpc_server *server, uint64_t bytes)
 struct km_metric_set *km_rpc_server_metrics(struct km_rpc_server *server)
 {
     return server->metrics;
-}
-
-/* -- dealing out --------------------------------------------------------- */
-
-struct handover {
-    struct km_mail mail;
-    struct km_rpc_home *home;
-    int fd;
-};
-
-static void on_handover(struct km_mail *mail)
-{
-    struct handover *handover = KM_CONTAINER_OF(mail, struct handover, mail);
-    struct km_rpc_home *home = handover->home;
-    int fd = handover->fd;
-    km_mem_free(home->server->mem, handover);
-    km_rpc_conn_adopt(home, fd);
-}
-
-static struct km_rpc_home *least_loaded(struct km_rpc_server *server)
-{
-    struct km_rpc_home *best = &server->homes[0];
-    unsigned least = atomic_load(&best->connections);
-    for (unsigned i = 1; i < server->options.loop_count; i++) {
-        unsigned n = atomic_load(&server->homes[i].connections);
-        if (n < least) {
-            least = n;
-            best = &server->homes[i];
-        }
-    }
-    return best;
-}
-
-static bool count_in(struct km_rpc_server *server)
-{
-    unsigned max = server->options.max_connections;
-    if (max > 0 && atomic_load(&server->connections) >= max) {
-        km_rpc_count(server, KM_RPC_M_REFUSED_CONNECTIONS);
-        return false;
-    }
-    atomic_fetch_add(&server->connections, 1);
-    km_rpc_count(server, KM_RPC_M_ACCEPTED);
-    km_rpc_count(server, KM_RPC_M_CONNECTIONS);
-    return true;
-}
-
-static void on_accept(void *arg, int fd)
-{
-    struct km_rpc_server *server = arg;
-    if (!count_in(server)) {
-        close(fd);
-        return;
-    }
-    struct km_rpc_home *home = least_loaded(server);
-    atomic_fetch_add(&home->connections, 1);
-    struct handover *handover = NULL;
-    if (home != &server->homes[0]) {
-        handover = km_mem_alloc(server->mem, sizeof *handover);
-    }
-    if (handover == NULL) {
-        /* Without memory for the mail it stays here. */
-        atomic_fetch_sub(&home->connections, 1);
-        atomic_fetch_add(&server->homes[0].connections, 1);
-        km_rpc_conn_adopt(&server->homes[0], fd);
-        return;
-    }
-    handover->mail.run = on_handover;
-    handover->home = home;
-    handover->fd = fd;
-    km_loop_post(home->loop, &handover->mail);
-}
-
-/* -- listening ----------------------------------------------------------- */
-
-static kama_status listen_here(struct km_rpc_server *server,
-                               const char *address)
-{
-    kama_status status = km_listener_open(server->homes[0].loop, address,
-                                          on_accept, server, &server->listener);
-    if (status == KAMA_OK) {
-        snprintf(server->address, sizeof server->address, "%s",
-                 km_listener_address(server->listener));
-    }
-    return status;
-}
-
-/* Setup waits while loop 0 opens the socket. */
-struct listen_request {
-    struct km_mail mail;
-    struct km_rpc_server *server;
-    const char *address;
-    struct km_mutex mutex;
-    struct km_cond cond;
-    bool done;
-    kama_status status;
-    char sentence[KM_ERROR_BYTES_MAX];
-};
-
-static void on_listen(struct km_mail *mail)
-{
-    struct listen_request *request =
-        KM_CONTAINER_OF(mail, struct listen_request, mail);
-    kama_status status = listen_here(request->server, request->address);
-    km_mutex_lock(&request->mutex);
-    request->status = status;
-    (void)km_text_printf(request->sentence, sizeof request->sentence, "%s",
-                         km_last_error());
-    request->done = true;
-    km_cond_signal(&request->cond);
-    km_mutex_unlock(&request->mutex);
-}
-
-static kama_status wait_listening(struct listen_request *request)
-{
-    km_mutex_lock(&request->mutex);
-    while (!request->done) {
-        km_cond_wait(&request->cond, &request->mutex);
-    }
-    km_mutex_unlock(&request->mutex);
-    return request->status == KAMA_OK
-               ? KAMA_OK
-               : km_fail(request->status, "%s", request->sentence);
-}
-
-static kama_status listen_there(struct km_rpc_server *server,
-                                const char *address)
-{
-    struct listen_request request = {
-        .mail = {.run = on_listen}, .server = server, .address = address};
-    if (!km_mutex_init(&request.mutex, KM_RANK_WAITER)) {
-        return KAMA_ERR_THREADS;
-    }
-    if (!km_cond_init(&request.cond)) {
-        km_mutex_fini(&request.mutex);
-        return KAMA_ERR_THREADS;
-    }
-    km_loop_post(server->homes[0].loop, &request.mail);
-    kama_status status = wait_listening(&request);
-    km_cond_fini(&request.cond);
-    km_mutex_fini(&request.mutex);
-    return status;
-}
-
-kama_status km_rpc_server_listen(struct km_rpc_server *server,
-                                 const char *address)
-{
-    struct km_loop *loop = server->homes[0].loop;
-    return !km_loop_is_started(loop) || km_loop_is_inside(loop)
-               ? listen_here(server, address)
-               : listen_there(server, address);
-}
-
-const char *km_rpc_server_address(const struct km_rpc_server *server)
-{
-    return server->address[0] != '\0' ? server->address : NULL;
 }

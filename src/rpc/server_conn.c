@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* One connection of a server: HTTP/2 events become calls. */
+/*
+ * One connection of a server: HTTP/2 events become calls. A drain ends it with
+ * two GOAWAYs: the first one has the highest stream id, so that the client opens
+ * nothing new and nothing that it had sent is lost, and the second one has the
+ * last stream that was served.
+ */
 #include "rpc/server_internal.h"
 
 #include "base/container.h"
 
 #include <unistd.h>
+
+/* Time for the last answers of calls that were cut off. */
+#define CUT_GRACE_MS 200
 
 static struct km_rpc_call *call_of(struct km_h2_stream *stream)
 {
@@ -105,13 +113,60 @@ static const struct km_h2_ops h2_ops = {
     .on_gone = on_gone,
 };
 
+/* -- the steps of a drain ------------------------------------------------ */
+
+static struct km_rpc_conn *draining(struct km_drain_entry *entry)
+{
+    return KM_CONTAINER_OF(entry, struct km_rpc_conn, drain);
+}
+
+static void on_drain_notice(struct km_drain_entry *entry)
+{
+    struct km_rpc_conn *conn = draining(entry);
+    if (conn->h2 != NULL) {
+        km_h2_goaway_notice(conn->h2);
+        km_rpc_conn_wake(conn);
+    }
+}
+
+static void on_drain_finish(struct km_drain_entry *entry)
+{
+    struct km_rpc_conn *conn = draining(entry);
+    if (conn->h2 != NULL) {
+        km_h2_goaway(conn->h2);
+        km_rpc_conn_wake(conn);
+    }
+}
+
+/* Ends every running call with KAMA_ERR_CLOSED. */
+static unsigned on_drain_cut(struct km_drain_entry *entry)
+{
+    struct km_rpc_conn *conn = draining(entry);
+    unsigned n = 0;
+    struct km_list *node;
+    while ((node = km_list_first(&conn->calls)) != NULL) {
+        km_rpc_call_cancel(KM_CONTAINER_OF(node, struct km_rpc_call, node),
+                           KAMA_ERR_CLOSED);
+        n++;
+    }
+    if (conn->h2 != NULL) {
+        km_conn_close(conn->conn, CUT_GRACE_MS);
+    }
+    return n;
+}
+
+static const struct km_drain_ops drain_ops = {
+    .notice = on_drain_notice,
+    .finish = on_drain_finish,
+    .cut = on_drain_cut,
+};
+
 /* -- life ---------------------------------------------------------------- */
 
 /* Undoes what the accepting loop counted. */
 static void uncount(struct km_rpc_home *home)
 {
-    atomic_fetch_sub(&home->connections, 1);
-    atomic_fetch_sub(&home->server->connections, 1);
+    km_acceptor_gone(home->server->acceptor, home->loop_index);
     km_metric_sub(home->server->metrics, KM_RPC_M_CONNECTIONS, 1);
 }
 
@@ -120,9 +175,9 @@ static void free_conn(struct km_rpc_conn *conn)
     struct km_rpc_home *home = conn->home;
     KM_ASSERT(km_list_empty(&conn->calls) && conn->held_bytes == 0);
     km_list_remove(&conn->node);
-    km_mem_free(home->server->mem, conn);
     uncount(home);
-    km_rpc_home_conn_gone(home);
+    km_drain_remove(&home->server->drain, home->loop_index, &conn->drain);
+    km_mem_free(home->server->mem, conn);
 }
 
 static void on_closed(struct km_conn_owner *owner, struct km_conn *conn,
@@ -148,6 +203,7 @@ static kama_status open_h2(struct km_rpc_conn *conn)
     return km_h2_new(&options, km_loop_now(home->loop), &conn->h2);
 }
 
+/* NULL: there is no memory, or the loop is draining. */
 static struct km_rpc_conn *new_conn(struct km_rpc_home *home)
 {
     struct km_rpc_conn *conn =
@@ -157,6 +213,11 @@ static struct km_rpc_conn *new_conn(struct km_rpc_home *home)
     }
     conn->owner.on_closed = on_closed;
     conn->home = home;
+    conn->drain.ops = &drain_ops;
+    if (!km_drain_add(&home->server->drain, home->loop_index, &conn->drain)) {
+        km_mem_free(home->server->mem, conn);
+        return NULL;
+    }
     km_list_push_back(&home->conns, &conn->node);
     km_list_init(&conn->calls);
     km_list_init(&conn->stalled);
@@ -165,7 +226,7 @@ static struct km_rpc_conn *new_conn(struct km_rpc_home *home)
 
 void km_rpc_conn_adopt(struct km_rpc_home *home, int fd)
 {
-    struct km_rpc_conn *conn = home->draining ? NULL : new_conn(home);
+    struct km_rpc_conn *conn = new_conn(home);
     if (conn == NULL) {
         close(fd);
         uncount(home);
@@ -189,16 +250,4 @@ void km_rpc_conn_wake(struct km_rpc_conn *conn)
     if (conn->conn != NULL) {
         km_conn_wake(conn->conn);
     }
-}
-
-unsigned km_rpc_conn_cut(struct km_rpc_conn *conn)
-{
-    unsigned n = 0;
-    struct km_list *node;
-    while ((node = km_list_first(&conn->calls)) != NULL) {
-        km_rpc_call_cancel(KM_CONTAINER_OF(node, struct km_rpc_call, node),
-                           KAMA_ERR_CLOSED);
-        n++;
-    }
-    return n;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of the gRPC server: server.c (life, listening, dealing out
- * connections), server_drain.c, server_conn.c (one connection: HTTP/2 events
- * to calls), server_call.c (one call from its headers to its end),
+ * The inside of the gRPC server: server.c (its life, on top of net's acceptor
+ * and drain), server_conn.c (one connection: HTTP/2 events to calls, and the
+ * steps of a drain), server_call.c (one call from its headers to its end),
  * server_held.c (requests that come in pieces), server_refuse.c (calls that no
  * handler gets), server_reply.c (the functions that handlers call),
  * server_method.c (the method table).
@@ -15,8 +15,9 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/list.h"
+#include "net/acceptor.h"
 #include "net/conn.h"
-#include "net/listener.h"
+#include "net/drain.h"
 #include "rpc/server.h"
 #include "wire/grpc/grpc.h"
 #include "wire/h2/h2.h"
@@ -49,6 +50,7 @@ const struct km_rpc_method *km_rpc_methods_find(
 struct km_rpc_home {
     struct km_rpc_server *server;
     struct km_loop *loop;
+    unsigned loop_index;
     struct km_h2_shared *shared;
     struct km_list conns;
     struct km_list unarmed; /* calls whose deadline no timer keeps yet */
@@ -56,15 +58,7 @@ struct km_rpc_home {
     bool turn_asked;
     struct km_rpc_call *spare_calls; /* by ->next_spare */
     unsigned spare_call_count;
-    size_t held_bytes;       /* request messages in pieces */
-    atomic_uint connections; /* dealt to it; read by the accepting loop */
-    /* drain */
-    struct km_mail drain_mail;
-    struct km_timer drain_timer;
-    km_ns drain_until;
-    bool draining;
-    bool goaway_sent; /* the second step */
-    bool drained;
+    size_t held_bytes; /* request messages in pieces */
 };
 
 struct km_rpc_server {
@@ -74,19 +68,9 @@ struct km_rpc_server {
     struct km_metric_set *metrics;
     size_t call_bytes; /* of any call, with its state */
     _Atomic uint64_t max_message_bytes;
-    atomic_uint connections;
-    struct km_listener *listener;
-    char address[64];
+    struct km_acceptor *acceptor;
+    struct km_drain drain;
     struct km_rpc_home *homes; /* one per loop */
-    /* drain */
-    struct km_mail drain_mail;
-    struct km_mail done_mail;
-    atomic_bool drain_asked;
-    int64_t drain_timeout_ms;
-    atomic_uint homes_left;
-    atomic_uint cut;
-    km_rpc_drained_fn done;
-    void *done_arg;
 };
 
 static inline void km_rpc_count(struct km_rpc_server *server, unsigned row)
@@ -102,6 +86,7 @@ struct km_rpc_conn {
     struct km_h2 *h2; /* NULL once it is gone */
     struct km_conn *conn;
     struct km_list node;          /* in home->conns */
+    struct km_drain_entry drain;  /* in server->drain */
     struct km_list calls;         /* running ones */
     struct km_list stalled;       /* calls whose windows stay closed */
     struct km_rpc_call *favoured; /* the one that goes on when all stall */
@@ -112,13 +97,6 @@ struct km_rpc_conn {
 void km_rpc_conn_adopt(struct km_rpc_home *home, int fd);
 /* Something waits to be sent. */
 void km_rpc_conn_wake(struct km_rpc_conn *conn);
-/* Ends every running call with KAMA_ERR_CLOSED; how many they were. */
-unsigned km_rpc_conn_cut(struct km_rpc_conn *conn);
-
-/* A connection of home is gone: the drain may be over. */
-void km_rpc_home_conn_gone(struct km_rpc_home *home);
-/* Begins the drain of what a home has; its mail. */
-void km_rpc_home_drain(struct km_mail *mail);
 
 /* -- calls --------------------------------------------------------------- */
 
