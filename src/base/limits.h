@@ -46,7 +46,7 @@
 #define KM_NET_READ_BYTES_PER_TURN (64u << 10)
 #define KM_NET_ACCEPTS_PER_TURN 16
 #define KM_NET_WRITE_STALL_MS 10000 /* a write without progress: closed */
-#define KM_NET_DRAIN_GAP_MS 100 /* between the first two steps of a drain */
+#define KM_NET_DRAIN_GAP_MS 100     /* between the first two steps of a drain */
 
 /* -- HTTP/2 and gRPC: above what honest clients were measured to send ---- */
 #define KM_H2_HEADER_LIST_BYTES_MAX 8192
@@ -79,7 +79,7 @@
 #define KM_RPC_CALLS_SPARE_MAX 512 /* per loop */
 #define KM_RPC_H2_CACHE_BYTES (512u << 10) /* free blocks, per loop */
 #define KM_RPC_RESET_EARLY_MS 10 /* at least; or a quarter of the timeout */
-#define KM_RPC_TIMEOUT_MS_MAX (24LL * 3600 * 1000)
+#define KM_GRPC_TIMEOUT_MS_MAX (24LL * 3600 * 1000)
 
 /* -- services ------------------------------------------------------------ */
 #define KM_PING_PAYLOAD_BYTES_MAX 1024

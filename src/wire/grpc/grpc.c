@@ -50,7 +50,7 @@ kama_status km_grpc_timeout_parse(kama_bytes text, km_ns *ret_timeout)
         return KAMA_ERR_INVALID;
     }
     /* 99999999H overflows 64 bits of nanoseconds: cap before multiplying. */
-    const km_ns max = (km_ns)KM_RPC_TIMEOUT_MS_MAX * KM_NS_PER_MS;
+    const km_ns max = (km_ns)KM_GRPC_TIMEOUT_MS_MAX * KM_NS_PER_MS;
     *ret_timeout = n > max / unit ? max : n * unit;
     return KAMA_OK;
 }

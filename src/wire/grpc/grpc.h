@@ -81,7 +81,7 @@ bool km_grpc_reader_partial(const struct km_grpc_reader *reader);
 size_t km_grpc_reader_held(const struct km_grpc_reader *reader);
 
 /* grpc-timeout: 1..8 digits and one of H M S m u n; at most
- * KM_RPC_TIMEOUT_MS_MAX comes out. Errors: KAMA_ERR_INVALID. */
+ * KM_GRPC_TIMEOUT_MS_MAX comes out. Errors: KAMA_ERR_INVALID. */
 KAMA_NODISCARD kama_status km_grpc_timeout_parse(kama_bytes text,
                                                  km_ns *ret_timeout);
 /* The shortest unit that fits 8 digits, rounded up; "0n" at least. */
