@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Checks who includes whom in src/ and include/.
+"""Checks which files of src/ and include/ include which others.
 
     check_layers.py [ROOT]
 
 Each folder of src/ has a level. A file may include headers of its own folder
-and of lower levels; the tables below name the exceptions. Every violation is
+and of lower levels; the tables below name the exceptions. A macro and a limit
+belong to a folder as well: a lower folder that uses the limit of a higher one
+would not compile without it, although no #include says so. Every violation is
 printed as file:line, and any violation makes the exit status 1.
 """
 import os
@@ -25,9 +27,19 @@ PUBLIC = "include/kamacache"
 ALLOWED = {
     "group": {"base", "store", "flight"},
 }
-# Folders that are reachable from these others only.
-ONLY_FROM = {
-    ("net", "wire"): {"rpc", "node"},
+# Parts of the tree that only some of the higher folders may include: the
+# messages of the wire are for all of them, sockets and protocols are not.
+ONLY_FROM = (
+    ("src/wire/msg/", None),
+    ("src/wire/", {"rpc", "node", "admin"}),
+    ("src/net/", {"rpc", "node", "admin"}),
+)
+# The file of all limits, and the folder that the first word of a limit's name
+# (KM_NET_...) names. Other words are for all folders.
+LIMITS = "src/base/limits.h"
+LIMIT_FOLDERS = {
+    "STORE": "store", "FLIGHT": "flight", "NET": "net", "H2": "wire",
+    "GRPC": "wire", "PB": "wire", "RPC": "rpc", "NODE": "node",
 }
 # Units outside the levels: (path prefix, what of ours they may include).
 UNITS = (
@@ -59,6 +71,8 @@ SYSTEM = {
 GENERATED = {"kamacache_build.h", "descriptor_set.h"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+DEFINE = re.compile(r"^\s*#\s*define\s+(KM_[A-Z0-9_]+)")
+MACRO = re.compile(r"\bKM_[A-Z0-9_]+\b")
 
 
 class Tree:
@@ -75,13 +89,27 @@ class Tree:
                     path = os.path.join(folder, name)
                     yield os.path.relpath(path, self.root)
 
+    def lines(self, path):
+        """(line number, line) of a file."""
+        with open(os.path.join(self.root, path), encoding="utf-8") as source:
+            yield from enumerate(source, 1)
+
     def includes(self, path):
         """(line number, style, name) of each #include of a file."""
-        with open(os.path.join(self.root, path), encoding="utf-8") as source:
-            for number, line in enumerate(source, 1):
-                found = INCLUDE.match(line)
-                if found:
-                    yield number, found.group(1), found.group(2)
+        for number, line in self.lines(path):
+            found = INCLUDE.match(line)
+            if found:
+                yield number, found.group(1), found.group(2)
+
+    def macros(self):
+        """The folder that each macro belongs to, by the macro's name."""
+        owners = {}
+        for path in self.files:
+            for _, line in self.lines(path):
+                found = DEFINE.match(line)
+                if found and path.endswith(".h"):
+                    owners[found.group(1)] = macro_folder(path, found.group(1))
+        return owners
 
     def resolve(self, path, style, name):
         """The path in the tree that an include means, or None."""
@@ -98,6 +126,12 @@ class Tree:
 def folder_of(path):
     parts = path.split(os.sep)
     return parts[1] if parts[0] == "src" and len(parts) > 2 else None
+
+
+def macro_folder(path, name):
+    if path == LIMITS:
+        return LIMIT_FOLDERS.get(name.split("_")[1], "base")
+    return folder_of(path)
 
 
 def is_public(path):
@@ -138,7 +172,30 @@ def level_error(folder, target):
                 f"{other} (level {LEVELS[other]})")
     if folder in ALLOWED and other not in ALLOWED[folder]:
         return f"{folder} may include only {', '.join(sorted(ALLOWED[folder]))}"
+    return reserved_error(folder, target)
+
+
+def reserved_error(folder, target):
+    for prefix, folders in ONLY_FROM:
+        if target.startswith(prefix):
+            if folders is None or folder in folders:
+                return None
+            return f"only {', '.join(sorted(folders))} may include {prefix}"
     return None
+
+
+def macro_errors(tree):
+    """Uses of a macro in a folder below the one that it belongs to."""
+    owners = tree.macros()
+    for path in tree.files:
+        folder = folder_of(path)
+        if folder not in LEVELS or path == LIMITS:
+            continue
+        for number, line in tree.lines(path):
+            for name in MACRO.findall(line):
+                owner = owners.get(name, folder)
+                if LEVELS.get(owner, -1) > LEVELS[folder]:
+                    yield f"{path}:{number}: {name} belongs to {owner}"
 
 
 def system_error(folder, name):
@@ -163,24 +220,6 @@ def include_error(tree, path, style, name):
     return level_error(folder, target)
 
 
-def pair_errors(tree):
-    """Folders that include two siblings which only few may join."""
-    joined = {}
-    for path in tree.files:
-        for number, style, name in tree.includes(path):
-            target = tree.resolve(path, style, name)
-            if target is not None:
-                key = (folder_of(path), folder_of(target))
-                joined.setdefault(key, f"{path}:{number}")
-    for pair, allowed in ONLY_FROM.items():
-        for folder in LEVELS:
-            places = [joined.get((folder, other)) for other in pair]
-            if folder in allowed or folder in pair or None in places:
-                continue
-            yield (f"{places[0]}: {folder} uses both {' and '.join(pair)} "
-                   f"({places[1]}); only {', '.join(sorted(allowed))} may")
-
-
 def check(root):
     tree = Tree(root)
     errors = []
@@ -191,7 +230,7 @@ def check(root):
             error = include_error(tree, path, style, name)
             if error:
                 errors.append(f"{path}:{number}: {error}")
-    errors.extend(pair_errors(tree))
+    errors.extend(macro_errors(tree))
     return errors, count, len(tree.files)
 
 

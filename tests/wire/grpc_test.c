@@ -196,7 +196,7 @@ static void test_reader_no_memory(void **state)
 
 /* -- grpc-timeout -------------------------------------------------------- */
 
-#define MAX_NS ((km_ns)KM_RPC_TIMEOUT_MS_MAX * KM_NS_PER_MS)
+#define MAX_NS ((km_ns)KM_GRPC_TIMEOUT_MS_MAX * KM_NS_PER_MS)
 
 static void assert_timeout(const char *text, km_ns ns)
 {
