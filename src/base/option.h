@@ -207,21 +207,3 @@ const struct km_option *km_option_find(const struct km_option *rows,
  * distance <= 2), or NULL. */
 const char *km_option_nearest(const struct km_option *rows, size_t row_count,
                               kama_bytes name);
-
-/*
- * Parsers of one value, from text without sign, space or fraction.
- *
- * Bytes are "4096", "512k", "64m" or "1g". A duration is "250ms", "5s", "3m" or
- * "1h", and 0 is one without a unit; any other bare number is refused ("5 what?
- * write 5s or 5ms"), because readers differ on what it means. A time to live is
- * a duration or "forever", which is KAMA_TTL_FOREVER.
- * Errors: KAMA_ERR_INVALID with a sentence that shows the text and says what is
- * accepted; a value is written only on success.
- */
-KAMA_NODISCARD kama_status km_parse_bytes(const char *text,
-                                          uint64_t *ret_bytes);
-KAMA_NODISCARD kama_status km_parse_duration_ms(const char *text,
-                                                int64_t *ret_ms);
-KAMA_NODISCARD kama_status km_parse_ttl_ms(const char *text, int64_t *ret_ms);
-KAMA_NODISCARD kama_status km_parse_uint(const char *text, uint64_t min,
-                                         uint64_t max, uint64_t *ret_value);

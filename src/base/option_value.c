@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One value of an option: from text, within the bounds of its row. */
 #include "base/option_text.h"
+#include "base/parse.h"
 #include "base/status.h"
 
 static kama_status parse_bool(const char *text, uint32_t *ret_flag)

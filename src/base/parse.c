@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Parsers of one option value, from text without sign, space or fraction. */
-#include "base/option.h"
+/* A number and a unit are parsed together, so that overflow is seen. */
+#include "base/parse.h"
+
+#include "base/bytes.h"
 #include "base/status.h"
 
 struct unit {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Sizes, durations, numbers: what is taken, what is not. */
-#include "base/option.h"
+#include "base/parse.h"
+
 #include "base/status.h"
 
 #include <setjmp.h>
