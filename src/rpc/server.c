@@ -45,38 +45,42 @@ static size_t call_bytes(const struct km_rpc_server_options *options)
     return KM_RPC_STATE_OFFSET + state_bytes;
 }
 
-static void fini_home(struct km_rpc_home *home)
+static void fini_server_loop(struct km_server_loop *server_loop)
 {
-    const kama_allocator *mem = home->server->mem;
-    KM_ASSERT(km_list_empty(&home->conns));
-    while (home->spare_calls != NULL) {
-        struct km_rpc_call *call = home->spare_calls;
-        home->spare_calls = call->next_spare;
+    const kama_allocator *mem = server_loop->server->mem;
+    KM_ASSERT(km_list_empty(&server_loop->conns));
+    while (server_loop->spare_calls != NULL) {
+        struct km_rpc_call *call = server_loop->spare_calls;
+        server_loop->spare_calls = call->next_spare;
         km_mem_free(mem, call);
     }
-    km_h2_shared_free(home->shared);
+    km_h2_shared_free(server_loop->shared);
 }
 
-static kama_status init_home(struct km_rpc_home *home,
-                             struct km_rpc_server *server, unsigned loop_index)
+static kama_status init_server_loop(struct km_server_loop *server_loop,
+                                    struct km_rpc_server *server,
+                                    unsigned loop_index)
 {
-    home->server = server;
-    home->loop = server->options.loops[loop_index];
-    home->loop_index = loop_index;
-    km_list_init(&home->conns);
-    km_list_init(&home->unarmed);
-    return km_h2_shared_new(server->mem, KM_RPC_H2_CACHE_BYTES, &home->shared);
+    server_loop->server = server;
+    server_loop->loop = server->options.loops[loop_index];
+    server_loop->loop_index = loop_index;
+    km_list_init(&server_loop->conns);
+    km_list_init(&server_loop->unarmed);
+    return km_h2_shared_new(server->mem, KM_RPC_H2_CACHE_BYTES,
+                            &server_loop->shared);
 }
 
-static kama_status init_homes(struct km_rpc_server *server)
+static kama_status init_server_loops(struct km_rpc_server *server)
 {
     unsigned count = server->options.loop_count;
-    server->homes = km_mem_zalloc(server->mem, count, sizeof *server->homes);
-    if (server->homes == NULL) {
+    server->server_loops =
+        km_mem_zalloc(server->mem, count, sizeof *server->server_loops);
+    if (server->server_loops == NULL) {
         return KAMA_ERR_NO_MEMORY;
     }
     for (unsigned i = 0; i < count; i++) {
-        kama_status status = init_home(&server->homes[i], server, i);
+        kama_status status =
+            init_server_loop(&server->server_loops[i], server, i);
         if (status != KAMA_OK) {
             return status;
         }
@@ -89,7 +93,7 @@ static kama_status init_homes(struct km_rpc_server *server)
 static void on_connection(void *arg, unsigned loop_index, int fd)
 {
     struct km_rpc_server *server = arg;
-    km_rpc_conn_adopt(&server->homes[loop_index], fd);
+    km_rpc_conn_adopt(&server->server_loops[loop_index], fd);
 }
 
 static void on_accepted(void *arg)
@@ -178,7 +182,7 @@ kama_status km_rpc_server_new(const struct km_rpc_server_options *options,
                                      options->method_count);
     }
     if (status == KAMA_OK) {
-        status = init_homes(server);
+        status = init_server_loops(server);
     }
     if (status == KAMA_OK) {
         status = init_net(server);
@@ -196,13 +200,13 @@ void km_rpc_server_free(struct km_rpc_server *server)
     if (server == NULL) {
         return;
     }
-    if (server->homes != NULL) {
+    if (server->server_loops != NULL) {
         for (unsigned i = 0; i < server->options.loop_count; i++) {
-            if (server->homes[i].server != NULL) {
-                fini_home(&server->homes[i]);
+            if (server->server_loops[i].server != NULL) {
+                fini_server_loop(&server->server_loops[i]);
             }
         }
-        km_mem_free(server->mem, server->homes);
+        km_mem_free(server->mem, server->server_loops);
     }
     km_acceptor_free(server->acceptor);
     km_drain_fini(&server->drain);

@@ -18,43 +18,44 @@
 
 /* -- memory -------------------------------------------------------------- */
 
-static struct km_rpc_call *alloc_call(struct km_rpc_home *home)
+static struct km_rpc_call *alloc_call(struct km_server_loop *server_loop)
 {
-    struct km_rpc_call *call = home->spare_calls;
+    struct km_rpc_call *call = server_loop->spare_calls;
     if (call != NULL) {
-        home->spare_calls = call->next_spare;
-        home->spare_call_count--;
+        server_loop->spare_calls = call->next_spare;
+        server_loop->spare_call_count--;
         return call;
     }
-    return km_mem_alloc(home->server->mem, home->server->call_bytes);
+    return km_mem_alloc(server_loop->server->mem,
+                        server_loop->server->call_bytes);
 }
 
 static void free_call(struct km_rpc_call *call)
 {
-    struct km_rpc_home *home = call->home;
+    struct km_server_loop *server_loop = call->server_loop;
     call->magic = 0;
-    if (home->spare_call_count < KM_RPC_CALLS_SPARE_MAX) {
-        call->next_spare = home->spare_calls;
-        home->spare_calls = call;
-        home->spare_call_count++;
+    if (server_loop->spare_call_count < KM_RPC_CALLS_SPARE_MAX) {
+        call->next_spare = server_loop->spare_calls;
+        server_loop->spare_calls = call;
+        server_loop->spare_call_count++;
         return;
     }
-    km_mem_free(home->server->mem, call);
+    km_mem_free(server_loop->server->mem, call);
 }
 
 struct km_rpc_call *km_rpc_call_new(struct km_rpc_conn *conn,
                                     struct km_h2_stream *stream)
 {
-    struct km_rpc_home *home = conn->home;
-    struct km_rpc_server *server = home->server;
-    struct km_rpc_call *call = alloc_call(home);
+    struct km_server_loop *server_loop = conn->server_loop;
+    struct km_rpc_server *server = server_loop->server;
+    struct km_rpc_call *call = alloc_call(server_loop);
     if (call == NULL) {
         return NULL;
     }
     memset(call, 0, server->call_bytes);
     call->magic = KM_RPC_CALL_MAGIC;
     call->refs = 1;
-    call->home = home;
+    call->server_loop = server_loop;
     call->conn = conn;
     call->stream = stream;
     call->deadline = KM_NS_NEVER;
@@ -109,13 +110,13 @@ static void keep_timeout(struct km_rpc_call *call, kama_bytes value)
         call->bad_timeout = true;
         return;
     }
-    call->deadline = km_loop_now(call->home->loop) + timeout;
+    call->deadline = km_loop_now(call->server_loop->loop) + timeout;
     call->reset_fair_at = call->deadline - early_reset(timeout);
 }
 
 bool km_rpc_call_reset_is_fair(const struct km_rpc_call *call)
 {
-    return km_clock_mono(call->home->server->options.clock) >=
+    return km_clock_mono(call->server_loop->server->options.clock) >=
            call->reset_fair_at;
 }
 
@@ -135,7 +136,7 @@ void km_rpc_call_header(struct km_rpc_call *call, kama_bytes name,
         if (IS(name, ":path")) {
             call->path_seen = true;
             call->method =
-                km_rpc_methods_find(&call->home->server->methods, value);
+                km_rpc_methods_find(&call->server_loop->server->methods, value);
         }
         break;
     case 7:
@@ -178,32 +179,33 @@ static void on_deadline(struct km_timer *timer)
 /* Calls that were answered within the turn need no timer; the others do. */
 static void on_turn_end(struct km_mail *mail)
 {
-    struct km_rpc_home *home = KM_CONTAINER_OF(mail, struct km_rpc_home, turn);
-    home->turn_asked = false;
+    struct km_server_loop *server_loop =
+        KM_CONTAINER_OF(mail, struct km_server_loop, turn);
+    server_loop->turn_asked = false;
     struct km_list *node;
-    while ((node = km_list_pop_front(&home->unarmed)) != NULL) {
+    while ((node = km_list_pop_front(&server_loop->unarmed)) != NULL) {
         struct km_rpc_call *call =
             KM_CONTAINER_OF(node, struct km_rpc_call, unarmed);
         call->timer.fire = on_deadline;
-        km_loop_timer_arm(home->loop, &call->timer, call->deadline);
+        km_loop_timer_arm(server_loop->loop, &call->timer, call->deadline);
     }
 }
 
 void km_rpc_call_arm(struct km_rpc_call *call)
 {
-    struct km_rpc_home *home = call->home;
+    struct km_server_loop *server_loop = call->server_loop;
     km_list_remove(&call->unarmed);
-    km_list_push_back(&home->unarmed, &call->unarmed);
-    if (!home->turn_asked) {
-        home->turn_asked = true;
-        home->turn.run = on_turn_end;
-        km_loop_at_end_of_turn(home->loop, &home->turn);
+    km_list_push_back(&server_loop->unarmed, &call->unarmed);
+    if (!server_loop->turn_asked) {
+        server_loop->turn_asked = true;
+        server_loop->turn.run = on_turn_end;
+        km_loop_at_end_of_turn(server_loop->loop, &server_loop->turn);
     }
 }
 
 static bool is_overdue(const struct km_rpc_call *call)
 {
-    return call->deadline <= km_loop_now(call->home->loop);
+    return call->deadline <= km_loop_now(call->server_loop->loop);
 }
 
 void km_rpc_call_begin(struct km_rpc_call *call, bool too_large)
@@ -313,7 +315,8 @@ void km_rpc_call_data(struct km_rpc_call *call, kama_bytes chunk, bool last)
         return;
     }
     km_rpc_call_count_held(call);
-    if (call->home->held_bytes > call->home->server->options.held_bytes_max) {
+    if (call->server_loop->held_bytes >
+        call->server_loop->server->options.held_bytes_max) {
         make_room(call);
     }
     km_rpc_call_consume(call, chunk.len);
@@ -364,13 +367,13 @@ void km_rpc_call_half_closed(struct km_rpc_call *call)
 
 void km_rpc_call_end(struct km_rpc_call *call, kama_status status)
 {
-    struct km_rpc_server *server = call->home->server;
+    struct km_rpc_server *server = call->server_loop->server;
     KM_ASSERT(!call->ended && call->conn != NULL);
     call->ended = true;
     km_list_remove(&call->node);
     km_list_remove(&call->unarmed);
     if (call->timer.at != 0) {
-        km_loop_timer_disarm(call->home->loop, &call->timer);
+        km_loop_timer_disarm(call->server_loop->loop, &call->timer);
     }
     if (!call->in_message) {
         km_rpc_call_drop_request(call);
@@ -393,7 +396,7 @@ void km_rpc_call_closed(struct km_rpc_call *call, uint32_t error_code)
     kama_status why =
         error_code == KM_H2_LOST ? KAMA_ERR_DISCONNECTED : KAMA_ERR_CANCELLED;
     if (cancelled) {
-        km_rpc_count(call->home->server, KM_RPC_M_CANCELLED);
+        km_rpc_count(call->server_loop->server, KM_RPC_M_CANCELLED);
         km_rpc_call_end(call, why);
     }
     call->conn = NULL;

@@ -83,7 +83,8 @@ static bool reset_is_fair(void *arg, struct km_h2_stream *stream)
 static void on_abuse(void *arg, const char *text)
 {
     struct km_rpc_conn *conn = arg;
-    const struct km_rpc_server_options *options = &conn->home->server->options;
+    const struct km_rpc_server_options *options =
+        &conn->server_loop->server->options;
     if (options->on_abuse != NULL) {
         options->on_abuse(options->arg, km_conn_peer_address(conn->conn), text);
     }
@@ -94,9 +95,9 @@ static void on_gone(void *arg, enum km_h2_why why)
     struct km_rpc_conn *conn = arg;
     conn->h2 = NULL;
     if (why == KM_H2_WHY_ABUSE) {
-        km_rpc_count(conn->home->server, KM_RPC_M_ABUSE_CLOSED);
+        km_rpc_count(conn->server_loop->server, KM_RPC_M_ABUSE_CLOSED);
     } else if (why == KM_H2_WHY_FOREIGN) {
-        km_rpc_count(conn->home->server, KM_RPC_M_FOREIGN);
+        km_rpc_count(conn->server_loop->server, KM_RPC_M_FOREIGN);
     }
 }
 
@@ -164,20 +165,21 @@ static const struct km_drain_ops drain_ops = {
 /* -- life ---------------------------------------------------------------- */
 
 /* Undoes what the accepting loop counted. */
-static void uncount(struct km_rpc_home *home)
+static void uncount(struct km_server_loop *server_loop)
 {
-    km_acceptor_gone(home->server->acceptor, home->loop_index);
-    km_metric_sub(home->server->metrics, KM_RPC_M_CONNECTIONS, 1);
+    km_acceptor_gone(server_loop->server->acceptor, server_loop->loop_index);
+    km_metric_sub(server_loop->server->metrics, KM_RPC_M_CONNECTIONS, 1);
 }
 
 static void free_conn(struct km_rpc_conn *conn)
 {
-    struct km_rpc_home *home = conn->home;
+    struct km_server_loop *server_loop = conn->server_loop;
     KM_ASSERT(km_list_empty(&conn->calls) && conn->held_bytes == 0);
     km_list_remove(&conn->node);
-    uncount(home);
-    km_drain_remove(&home->server->drain, home->loop_index, &conn->drain);
-    km_mem_free(home->server->mem, conn);
+    uncount(server_loop);
+    km_drain_remove(&server_loop->server->drain, server_loop->loop_index,
+                    &conn->drain);
+    km_mem_free(server_loop->server->mem, conn);
 }
 
 static void on_closed(struct km_conn_owner *owner, struct km_conn *conn,
@@ -190,46 +192,47 @@ static void on_closed(struct km_conn_owner *owner, struct km_conn *conn,
 
 static kama_status open_h2(struct km_rpc_conn *conn)
 {
-    struct km_rpc_home *home = conn->home;
+    struct km_server_loop *server_loop = conn->server_loop;
     const struct km_h2_options options = {
-        .mem = home->server->mem,
-        .shared = home->shared,
+        .mem = server_loop->server->mem,
+        .shared = server_loop->shared,
         .role = KM_H2_SERVER,
-        .clock = home->server->options.clock,
+        .clock = server_loop->server->options.clock,
         .ops = &h2_ops,
         .arg = conn,
-        .http1_hint = home->server->options.http1_hint,
+        .http1_hint = server_loop->server->options.http1_hint,
     };
-    return km_h2_new(&options, km_loop_now(home->loop), &conn->h2);
+    return km_h2_new(&options, km_loop_now(server_loop->loop), &conn->h2);
 }
 
 /* NULL: there is no memory, or the loop is draining. */
-static struct km_rpc_conn *new_conn(struct km_rpc_home *home)
+static struct km_rpc_conn *new_conn(struct km_server_loop *server_loop)
 {
     struct km_rpc_conn *conn =
-        km_mem_zalloc(home->server->mem, 1, sizeof *conn);
+        km_mem_zalloc(server_loop->server->mem, 1, sizeof *conn);
     if (conn == NULL) {
         return NULL;
     }
     conn->owner.on_closed = on_closed;
-    conn->home = home;
+    conn->server_loop = server_loop;
     conn->drain.ops = &drain_ops;
-    if (!km_drain_add(&home->server->drain, home->loop_index, &conn->drain)) {
-        km_mem_free(home->server->mem, conn);
+    if (!km_drain_add(&server_loop->server->drain, server_loop->loop_index,
+                      &conn->drain)) {
+        km_mem_free(server_loop->server->mem, conn);
         return NULL;
     }
-    km_list_push_back(&home->conns, &conn->node);
+    km_list_push_back(&server_loop->conns, &conn->node);
     km_list_init(&conn->calls);
     km_list_init(&conn->stalled);
     return conn;
 }
 
-void km_rpc_conn_adopt(struct km_rpc_home *home, int fd)
+void km_rpc_conn_adopt(struct km_server_loop *server_loop, int fd)
 {
-    struct km_rpc_conn *conn = new_conn(home);
+    struct km_rpc_conn *conn = new_conn(server_loop);
     if (conn == NULL) {
         close(fd);
-        uncount(home);
+        uncount(server_loop);
         return;
     }
     if (open_h2(conn) != KAMA_OK) {
@@ -238,8 +241,8 @@ void km_rpc_conn_adopt(struct km_rpc_home *home, int fd)
         return;
     }
     struct km_session *session = km_h2_session(conn->h2);
-    if (km_conn_open(home->loop, fd, session, &conn->owner, &conn->conn) !=
-        KAMA_OK) {
+    if (km_conn_open(server_loop->loop, fd, session, &conn->owner,
+                     &conn->conn) != KAMA_OK) {
         session->ops->close(session);
         free_conn(conn);
     }

@@ -54,8 +54,9 @@ void km_rpc_call_count_held(struct km_rpc_call *call)
     }
     size_t more = held - call->held_bytes; /* or less, modulo 2^64 */
     call->conn->held_bytes += more;
-    call->home->held_bytes += more;
-    km_metric_add(call->home->server->metrics, KM_RPC_M_HELD_BYTES, more);
+    call->server_loop->held_bytes += more;
+    km_metric_add(call->server_loop->server->metrics, KM_RPC_M_HELD_BYTES,
+                  more);
     call->held_bytes = held;
 }
 
@@ -76,13 +77,13 @@ void km_rpc_call_drop_request(struct km_rpc_call *call)
 
 /* -- who holds most ------------------------------------------------------ */
 
-/* The connection of a home that holds most. */
-static struct km_rpc_conn *greediest(const struct km_rpc_home *home)
+/* The connection of a server_loop that holds most. */
+static struct km_rpc_conn *greediest(const struct km_server_loop *server_loop)
 {
     struct km_rpc_conn *most = NULL;
     struct km_list *node;
     struct km_list *tmp;
-    KM_LIST_FOREACH(node, tmp, &home->conns) {
+    KM_LIST_FOREACH(node, tmp, &server_loop->conns) {
         struct km_rpc_conn *conn =
             KM_CONTAINER_OF(node, struct km_rpc_conn, node);
         if (most == NULL || conn->held_bytes > most->held_bytes) {
@@ -110,7 +111,7 @@ static struct km_rpc_call *largest(const struct km_rpc_conn *conn)
 
 struct km_rpc_call *km_rpc_call_hoarder(struct km_rpc_call *newest)
 {
-    struct km_rpc_conn *conn = greediest(newest->home);
+    struct km_rpc_conn *conn = greediest(newest->server_loop);
     struct km_rpc_call *call = conn != newest->conn ? largest(conn) : newest;
     return call != NULL ? call : newest;
 }

@@ -7,7 +7,7 @@
  * handler gets), server_reply.c (the functions that handlers call),
  * server_method.c (the method table).
  *
- * Everything of a connection and its calls belongs to one loop (its home);
+ * Everything of a connection and its calls belongs to one loop (its server_loop);
  * between loops there is only mail, and counters.
  */
 #pragma once
@@ -23,7 +23,7 @@
 #include "wire/h2/h2.h"
 
 struct km_rpc_conn;
-struct km_rpc_home;
+struct km_server_loop;
 
 /* -- methods ------------------------------------------------------------- */
 
@@ -44,10 +44,10 @@ void km_rpc_methods_fini(struct km_rpc_methods *table,
 const struct km_rpc_method *km_rpc_methods_find(
     const struct km_rpc_methods *table, kama_bytes path);
 
-/* -- server and homes ---------------------------------------------------- */
+/* -- server and server_loops ---------------------------------------------------- */
 
 /* What a server has on one loop. */
-struct km_rpc_home {
+struct km_server_loop {
     struct km_rpc_server *server;
     struct km_loop *loop;
     unsigned loop_index;
@@ -70,7 +70,7 @@ struct km_rpc_server {
     _Atomic uint64_t max_message_bytes;
     struct km_acceptor *acceptor;
     struct km_drain drain;
-    struct km_rpc_home *homes; /* one per loop */
+    struct km_server_loop *server_loops; /* one per loop */
 };
 
 static inline void km_rpc_count(struct km_rpc_server *server, unsigned row)
@@ -82,10 +82,10 @@ static inline void km_rpc_count(struct km_rpc_server *server, unsigned row)
 
 struct km_rpc_conn {
     struct km_conn_owner owner; /* first */
-    struct km_rpc_home *home;
+    struct km_server_loop *server_loop;
     struct km_h2 *h2; /* NULL once it is gone */
     struct km_conn *conn;
-    struct km_list node;          /* in home->conns */
+    struct km_list node;          /* in server_loop->conns */
     struct km_drain_entry drain;  /* in server->drain */
     struct km_list calls;         /* running ones */
     struct km_list stalled;       /* calls whose windows stay closed */
@@ -93,8 +93,8 @@ struct km_rpc_conn {
     size_t held_bytes;            /* request messages in pieces */
 };
 
-/* Takes fd; counts the connection. Loop thread of home. */
-void km_rpc_conn_adopt(struct km_rpc_home *home, int fd);
+/* Takes fd; counts the connection. Loop thread of server_loop. */
+void km_rpc_conn_adopt(struct km_server_loop *server_loop, int fd);
 /* Something waits to be sent. */
 void km_rpc_conn_wake(struct km_rpc_conn *conn);
 
@@ -114,13 +114,13 @@ enum km_rpc_refusal {
 struct km_rpc_call {
     uint32_t magic;
     uint32_t refs; /* the stream's, and holds */
-    struct km_rpc_home *home;
+    struct km_server_loop *server_loop;
     struct km_rpc_conn *conn;    /* NULL once the stream is gone */
     struct km_h2_stream *stream; /* as conn */
     const struct km_rpc_method *method;
     struct km_rpc_call *next_spare;
     struct km_list node;    /* in conn->calls while it runs */
-    struct km_list unarmed; /* in home->unarmed */
+    struct km_list unarmed; /* in server_loop->unarmed */
     struct km_list stalled; /* in conn->stalled */
     struct km_timer timer;
     km_ns deadline;

@@ -21,8 +21,8 @@
 /* The answer waits for the end of the request, but not longer than this. */
 static void mark(struct km_rpc_call *call, enum km_rpc_refusal refusal)
 {
-    km_ns until =
-        km_ns_after_ms(km_loop_now(call->home->loop), KM_RPC_REFUSED_WAIT_MS);
+    km_ns until = km_ns_after_ms(km_loop_now(call->server_loop->loop),
+                                 KM_RPC_REFUSED_WAIT_MS);
     call->refusal = refusal;
     call->deadline = until < call->deadline ? until : call->deadline;
     km_rpc_call_arm(call);
@@ -81,7 +81,7 @@ static void send_foreign(struct km_rpc_call *call)
 {
     struct km_rpc_conn *conn = call->conn;
     enum km_rpc_refusal refusal = call->refusal;
-    km_rpc_count(call->home->server, KM_RPC_M_FOREIGN);
+    km_rpc_count(call->server_loop->server, KM_RPC_M_FOREIGN);
     km_rpc_call_end(call, KAMA_ERR_UNSUPPORTED);
     kama_status status =
         refusal == KM_RPC_REFUSED_TYPE

@@ -40,12 +40,12 @@ struct km_rpc_call *km_rpc_call_of_state(void *state)
 
 void *km_rpc_call_arg(struct km_rpc_call *call)
 {
-    return call->home->server->options.arg;
+    return call->server_loop->server->options.arg;
 }
 
 struct km_loop *km_rpc_call_loop(struct km_rpc_call *call)
 {
-    return call->home->loop;
+    return call->server_loop->loop;
 }
 
 km_ns km_rpc_call_deadline(const struct km_rpc_call *call)
@@ -58,7 +58,7 @@ int64_t km_rpc_call_deadline_ms(const struct km_rpc_call *call)
     if (call->deadline == KM_NS_NEVER) {
         return 0;
     }
-    km_ns now = km_clock_mono(call->home->server->options.clock);
+    km_ns now = km_clock_mono(call->server_loop->server->options.clock);
     if (now >= call->deadline) {
         return 1;
     }
