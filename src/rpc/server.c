@@ -42,7 +42,7 @@ static size_t call_bytes(const struct km_rpc_server_options *options)
             state_bytes = options->methods[i].state_bytes;
         }
     }
-    return KM_RPC_STATE_OFFSET + state_bytes;
+    return KM_SERVER_CALL_STATE_OFFSET + state_bytes;
 }
 
 static void fini_server_loop(struct km_server_loop *server_loop)
@@ -50,7 +50,7 @@ static void fini_server_loop(struct km_server_loop *server_loop)
     const kama_allocator *mem = server_loop->server->mem;
     KM_ASSERT(km_list_empty(&server_loop->conns));
     while (server_loop->spare_calls != NULL) {
-        struct km_rpc_call *call = server_loop->spare_calls;
+        struct km_server_call *call = server_loop->spare_calls;
         server_loop->spare_calls = call->next_spare;
         km_mem_free(mem, call);
     }

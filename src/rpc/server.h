@@ -4,10 +4,10 @@
  * loops. The handler of a method runs on the connection's loop and never
  * blocks; an answer that comes later is sent from a mail to that loop.
  *
- * Life of a call: on_message (and on_half_close) .. km_rpc_finish by the
+ * Life of a call: on_message (and on_half_close) .. km_server_call_finish by the
  * handler, or on_cancel when the other side, the deadline or the connection
  * ended it first: after either no further callback comes. The call object and
- * its state stay valid while they are held (km_rpc_call_hold), for handlers
+ * its state stay valid while they are held (km_server_call_hold), for handlers
  * with something on its way; every function below is a no-op on an ended call.
  *
  * Thread-safety: loop thread (the call's), except new, listen, free: setup,
@@ -19,7 +19,7 @@
 #include "base/metric.h"
 #include "net/loop.h"
 
-struct km_rpc_call;
+struct km_server_call;
 struct km_rpc_server;
 
 enum km_rpc_kind { KM_RPC_UNARY, KM_RPC_SERVER_STREAM, KM_RPC_BIDI_STREAM };
@@ -28,19 +28,19 @@ enum km_rpc_kind { KM_RPC_UNARY, KM_RPC_SERVER_STREAM, KM_RPC_BIDI_STREAM };
 struct km_rpc_method {
     const char *path; /* "/kama.v1.KamaCacheService/Get" */
     enum km_rpc_kind kind;
-    size_t state_bytes; /* zeroed state per call, km_rpc_call_state */
+    size_t state_bytes; /* zeroed state per call, km_server_call_state */
     /* The message (unary, server stream: exactly one, delivered after its
      * END_STREAM), or the next (bidi). Borrowed until return. NULL: the method
      * belongs to a later version, and calls of it are refused as such. */
-    void (*on_message)(struct km_rpc_call *call, kama_bytes message);
+    void (*on_message)(struct km_server_call *call, kama_bytes message);
     /* bidi: the client will send no more. NULL: nothing to do. */
-    void (*on_half_close)(struct km_rpc_call *call);
-    /* km_rpc_writable was false, or would have been, and is true again. May
+    void (*on_half_close)(struct km_server_call *call);
+    /* km_server_call_writable was false, or would have been, and is true again. May
      * be NULL. */
-    void (*on_writable)(struct km_rpc_call *call);
-    /* The call is over without km_rpc_finish; why: also what a message that
+    void (*on_writable)(struct km_server_call *call);
+    /* The call is over without km_server_call_finish; why: also what a message that
      * breaks the rules was refused with. May be NULL. */
-    void (*on_cancel)(struct km_rpc_call *call, kama_status why);
+    void (*on_cancel)(struct km_server_call *call, kama_status why);
 };
 
 struct km_rpc_server_options {
@@ -50,7 +50,7 @@ struct km_rpc_server_options {
     unsigned loop_count;
     const struct km_rpc_method *methods; /* static */
     size_t method_count;
-    void *arg; /* km_rpc_call_arg */
+    void *arg; /* km_server_call_arg */
     uint64_t max_message_bytes;
     uint64_t held_bytes_max; /* requests in pieces, per loop; 0: the limit */
     unsigned max_connections;
@@ -103,39 +103,41 @@ struct km_metric_set *km_rpc_server_metrics(struct km_rpc_server *server);
 
 /* -- inside a handler --------------------------------------------------- */
 
-void *km_rpc_call_state(struct km_rpc_call *call);
+void *km_server_call_state(struct km_server_call *call);
 /* From state back to its call. */
-struct km_rpc_call *km_rpc_call_of_state(void *state);
-void *km_rpc_call_arg(struct km_rpc_call *call);
-struct km_loop *km_rpc_call_loop(struct km_rpc_call *call);
+struct km_server_call *km_server_call_of_state(void *state);
+void *km_server_call_arg(struct km_server_call *call);
+struct km_loop *km_server_call_loop(struct km_server_call *call);
 /* KM_NS_NEVER when the client gave no grpc-timeout. The deadline itself is
  * kept by the server: on_cancel with KAMA_ERR_TIMEOUT. */
-km_ns km_rpc_call_deadline(const struct km_rpc_call *call);
+km_ns km_server_call_deadline(const struct km_server_call *call);
 /* ms left for kama_ctx.deadline_ms; 0: none given. */
-int64_t km_rpc_call_deadline_ms(const struct km_rpc_call *call);
+int64_t km_server_call_deadline_ms(const struct km_server_call *call);
 /* A request metadata value; data NULL when absent. Only traceparent and
- * names asked for at km_rpc_call_of headers are kept; see server.c. */
-kama_bytes km_rpc_call_metadata(const struct km_rpc_call *call,
-                                const char *name);
-bool km_rpc_call_ended(const struct km_rpc_call *call);
-void km_rpc_call_hold(struct km_rpc_call *call);
-void km_rpc_call_release(struct km_rpc_call *call);
+ * names asked for at km_server_call_of headers are kept; see server.c. */
+kama_bytes km_server_call_metadata(const struct km_server_call *call,
+                                   const char *name);
+bool km_server_call_ended(const struct km_server_call *call);
+void km_server_call_hold(struct km_server_call *call);
+void km_server_call_release(struct km_server_call *call);
 
 /* Queues one message: head is copied, body's bytes follow it without a copy
  * (a reference is taken; NULL: none). Errors: KAMA_ERR_NO_MEMORY,
  * KAMA_ERR_TOO_LARGE, KAMA_ERR_CLOSED (call ended); the call is then still to
  * be finished. */
-KAMA_NODISCARD kama_status km_rpc_send(struct km_rpc_call *call,
-                                       kama_bytes head, kama_value *body);
+KAMA_NODISCARD kama_status km_server_call_send(struct km_server_call *call,
+                                               kama_bytes head,
+                                               kama_value *body);
 /* Is there room on stream and connection, or should the handler wait for
  * on_writable before it makes a large message? */
-bool km_rpc_writable(const struct km_rpc_call *call);
+bool km_server_call_writable(const struct km_server_call *call);
 
 /* Ends the call: trailers with grpc-status, kama-status and, for an error,
  * grpc-message (percent-encoded; text NULL: kama_strerror). */
-void km_rpc_finish(struct km_rpc_call *call, kama_status status,
-                   const char *text);
+void km_server_call_finish(struct km_server_call *call, kama_status status,
+                           const char *text);
 
-/* km_rpc_send and km_rpc_finish(KAMA_OK); without memory it finishes with
+/* km_server_call_send and km_server_call_finish(KAMA_OK); without memory it finishes with
  * that error. */
-void km_rpc_reply(struct km_rpc_call *call, kama_bytes head, kama_value *body);
+void km_server_call_reply(struct km_server_call *call, kama_bytes head,
+                          kama_value *body);

@@ -18,9 +18,9 @@
 
 /* -- memory -------------------------------------------------------------- */
 
-static struct km_rpc_call *alloc_call(struct km_server_loop *server_loop)
+static struct km_server_call *alloc_call(struct km_server_loop *server_loop)
 {
-    struct km_rpc_call *call = server_loop->spare_calls;
+    struct km_server_call *call = server_loop->spare_calls;
     if (call != NULL) {
         server_loop->spare_calls = call->next_spare;
         server_loop->spare_call_count--;
@@ -30,7 +30,7 @@ static struct km_rpc_call *alloc_call(struct km_server_loop *server_loop)
                         server_loop->server->call_bytes);
 }
 
-static void free_call(struct km_rpc_call *call)
+static void free_call(struct km_server_call *call)
 {
     struct km_server_loop *server_loop = call->server_loop;
     call->magic = 0;
@@ -43,17 +43,17 @@ static void free_call(struct km_rpc_call *call)
     km_mem_free(server_loop->server->mem, call);
 }
 
-struct km_rpc_call *km_rpc_call_new(struct km_rpc_conn *conn,
-                                    struct km_h2_stream *stream)
+struct km_server_call *km_server_call_new(struct km_rpc_conn *conn,
+                                          struct km_h2_stream *stream)
 {
     struct km_server_loop *server_loop = conn->server_loop;
     struct km_rpc_server *server = server_loop->server;
-    struct km_rpc_call *call = alloc_call(server_loop);
+    struct km_server_call *call = alloc_call(server_loop);
     if (call == NULL) {
         return NULL;
     }
     memset(call, 0, server->call_bytes);
-    call->magic = KM_RPC_CALL_MAGIC;
+    call->magic = KM_SERVER_CALL_MAGIC;
     call->refs = 1;
     call->server_loop = server_loop;
     call->conn = conn;
@@ -71,15 +71,15 @@ struct km_rpc_call *km_rpc_call_new(struct km_rpc_conn *conn,
     return call;
 }
 
-void km_rpc_call_hold(struct km_rpc_call *call)
+void km_server_call_hold(struct km_server_call *call)
 {
-    KM_ASSERT(call->magic == KM_RPC_CALL_MAGIC);
+    KM_ASSERT(call->magic == KM_SERVER_CALL_MAGIC);
     call->refs++;
 }
 
-void km_rpc_call_release(struct km_rpc_call *call)
+void km_server_call_release(struct km_server_call *call)
 {
-    KM_ASSERT(call->magic == KM_RPC_CALL_MAGIC && call->refs > 0);
+    KM_ASSERT(call->magic == KM_SERVER_CALL_MAGIC && call->refs > 0);
     if (--call->refs == 0) {
         free_call(call);
     }
@@ -103,7 +103,7 @@ static km_ns early_reset(km_ns timeout)
     return early < timeout ? early : timeout;
 }
 
-static void keep_timeout(struct km_rpc_call *call, kama_bytes value)
+static void keep_timeout(struct km_server_call *call, kama_bytes value)
 {
     km_ns timeout;
     if (km_grpc_timeout_parse(value, &timeout) != KAMA_OK) {
@@ -114,13 +114,13 @@ static void keep_timeout(struct km_rpc_call *call, kama_bytes value)
     call->reset_fair_at = call->deadline - early_reset(timeout);
 }
 
-bool km_rpc_call_reset_is_fair(const struct km_rpc_call *call)
+bool km_server_call_reset_is_fair(const struct km_server_call *call)
 {
     return km_clock_mono(call->server_loop->server->options.clock) >=
            call->reset_fair_at;
 }
 
-static void keep_traceparent(struct km_rpc_call *call, kama_bytes value)
+static void keep_traceparent(struct km_server_call *call, kama_bytes value)
 {
     if (value.len <= sizeof call->traceparent) {
         memcpy(call->traceparent, value.data, value.len);
@@ -128,8 +128,8 @@ static void keep_traceparent(struct km_rpc_call *call, kama_bytes value)
     }
 }
 
-void km_rpc_call_header(struct km_rpc_call *call, kama_bytes name,
-                        kama_bytes value)
+void km_server_call_header(struct km_server_call *call, kama_bytes name,
+                           kama_bytes value)
 {
     switch (name.len) {
     case 5:
@@ -170,8 +170,8 @@ void km_rpc_call_header(struct km_rpc_call *call, kama_bytes name,
  * the rest of its request. */
 static void on_deadline(struct km_timer *timer)
 {
-    struct km_rpc_call *call =
-        KM_CONTAINER_OF(timer, struct km_rpc_call, timer);
+    struct km_server_call *call =
+        KM_CONTAINER_OF(timer, struct km_server_call, timer);
     km_rpc_refuse(call, KAMA_ERR_TIMEOUT, NULL);
     km_rpc_refusal_answer(call, call->refusal_status);
 }
@@ -184,14 +184,14 @@ static void on_turn_end(struct km_mail *mail)
     server_loop->turn_asked = false;
     struct km_list *node;
     while ((node = km_list_pop_front(&server_loop->unarmed)) != NULL) {
-        struct km_rpc_call *call =
-            KM_CONTAINER_OF(node, struct km_rpc_call, unarmed);
+        struct km_server_call *call =
+            KM_CONTAINER_OF(node, struct km_server_call, unarmed);
         call->timer.fire = on_deadline;
         km_loop_timer_arm(server_loop->loop, &call->timer, call->deadline);
     }
 }
 
-void km_rpc_call_arm(struct km_rpc_call *call)
+void km_server_call_arm(struct km_server_call *call)
 {
     struct km_server_loop *server_loop = call->server_loop;
     km_list_remove(&call->unarmed);
@@ -203,12 +203,12 @@ void km_rpc_call_arm(struct km_rpc_call *call)
     }
 }
 
-static bool is_overdue(const struct km_rpc_call *call)
+static bool is_overdue(const struct km_server_call *call)
 {
     return call->deadline <= km_loop_now(call->server_loop->loop);
 }
 
-void km_rpc_call_begin(struct km_rpc_call *call, bool too_large)
+void km_server_call_begin(struct km_server_call *call, bool too_large)
 {
     if (too_large) {
         km_rpc_refuse(call, KAMA_ERR_TOO_LARGE,
@@ -227,25 +227,25 @@ void km_rpc_call_begin(struct km_rpc_call *call, bool too_large)
     } else if (is_overdue(call)) {
         km_rpc_refuse(call, KAMA_ERR_TIMEOUT, NULL);
     } else if (call->deadline != KM_NS_NEVER) {
-        km_rpc_call_arm(call);
+        km_server_call_arm(call);
     }
 }
 
 /* -- body ---------------------------------------------------------------- */
 
-static void give_message(struct km_rpc_call *call, kama_bytes message)
+static void give_message(struct km_server_call *call, kama_bytes message)
 {
     call->known = true;
     call->in_message = true;
     call->method->on_message(call, message);
     call->in_message = false;
     if (call->ended || call->method->kind != KM_RPC_BIDI_STREAM) {
-        km_rpc_call_drop_request(call);
+        km_server_call_drop_request(call);
     }
 }
 
 /* A unary message waits until END_STREAM says that it is the only one. */
-static void keep_message(struct km_rpc_call *call, kama_bytes message,
+static void keep_message(struct km_server_call *call, kama_bytes message,
                          bool last)
 {
     if (call->has_message) {
@@ -260,7 +260,7 @@ static void keep_message(struct km_rpc_call *call, kama_bytes message,
     call->has_message = true;
 }
 
-static void refuse_message(struct km_rpc_call *call, kama_status status)
+static void refuse_message(struct km_server_call *call, kama_status status)
 {
     if (status == KAMA_ERR_TOO_LARGE) {
         call->refusal_limit = call->reader.message_bytes_max;
@@ -268,7 +268,8 @@ static void refuse_message(struct km_rpc_call *call, kama_status status)
     km_rpc_refuse(call, status, km_grpc_reader_error(&call->reader, status));
 }
 
-static void read_messages(struct km_rpc_call *call, kama_bytes chunk, bool last)
+static void read_messages(struct km_server_call *call, kama_bytes chunk,
+                          bool last)
 {
     bool unary = call->method->kind != KM_RPC_BIDI_STREAM;
     while (chunk.len > 0 && !call->ended && call->refusal == KM_RPC_ACCEPTED) {
@@ -294,15 +295,16 @@ static void read_messages(struct km_rpc_call *call, kama_bytes chunk, bool last)
 
 /* A loop is full. Whoever fills it pays, or else a client with requests that
  * it never ends would keep out all others. */
-static void make_room(struct km_rpc_call *newest)
+static void make_room(struct km_server_call *newest)
 {
-    struct km_rpc_call *call = km_rpc_call_hoarder(newest);
+    struct km_server_call *call = km_server_call_hoarder(newest);
     km_rpc_refuse(call, KAMA_ERR_OVERLOADED, "too much is being received");
-    km_rpc_call_drop_request(call);
+    km_server_call_drop_request(call);
     km_rpc_conn_wake(call->conn);
 }
 
-void km_rpc_call_data(struct km_rpc_call *call, kama_bytes chunk, bool last)
+void km_server_call_data(struct km_server_call *call, kama_bytes chunk,
+                         bool last)
 {
     if (call->ended || call->refusal != KM_RPC_ACCEPTED) {
         km_rpc_refusal_data(call, chunk.len);
@@ -310,20 +312,20 @@ void km_rpc_call_data(struct km_rpc_call *call, kama_bytes chunk, bool last)
     }
     read_messages(call, chunk, last);
     if (call->ended || call->refusal != KM_RPC_ACCEPTED) {
-        km_rpc_call_drop_request(call);
+        km_server_call_drop_request(call);
         km_rpc_refusal_data(call, chunk.len);
         return;
     }
-    km_rpc_call_count_held(call);
+    km_server_call_count_held(call);
     if (call->server_loop->held_bytes >
         call->server_loop->server->options.held_bytes_max) {
         make_room(call);
     }
-    km_rpc_call_consume(call, chunk.len);
+    km_server_call_consume(call, chunk.len);
 }
 
 /* Everything that a unary call needs is there, or it never will be. */
-static void serve_unary(struct km_rpc_call *call)
+static void serve_unary(struct km_server_call *call)
 {
     if (is_overdue(call)) {
         km_rpc_refuse(call, KAMA_ERR_TIMEOUT, NULL);
@@ -338,7 +340,7 @@ static void serve_unary(struct km_rpc_call *call)
     km_rpc_refusal_answer(call, call->refusal_status);
 }
 
-static void serve_half_close(struct km_rpc_call *call)
+static void serve_half_close(struct km_server_call *call)
 {
     if (km_grpc_reader_partial(&call->reader)) {
         km_rpc_refuse(call, KAMA_ERR_PROTOCOL, "the message is cut off");
@@ -349,7 +351,7 @@ static void serve_half_close(struct km_rpc_call *call)
     }
 }
 
-void km_rpc_call_half_closed(struct km_rpc_call *call)
+void km_server_call_half_closed(struct km_server_call *call)
 {
     if (call->ended) {
         return;
@@ -365,7 +367,7 @@ void km_rpc_call_half_closed(struct km_rpc_call *call)
 
 /* -- the end ------------------------------------------------------------- */
 
-void km_rpc_call_end(struct km_rpc_call *call, kama_status status)
+void km_server_call_end(struct km_server_call *call, kama_status status)
 {
     struct km_rpc_server *server = call->server_loop->server;
     KM_ASSERT(!call->ended && call->conn != NULL);
@@ -376,7 +378,7 @@ void km_rpc_call_end(struct km_rpc_call *call, kama_status status)
         km_loop_timer_disarm(call->server_loop->loop, &call->timer);
     }
     if (!call->in_message) {
-        km_rpc_call_drop_request(call);
+        km_server_call_drop_request(call);
     }
     km_metric_sub(server->metrics, KM_RPC_M_CALLS_RUNNING, 1);
     if (status != KAMA_OK) {
@@ -384,25 +386,25 @@ void km_rpc_call_end(struct km_rpc_call *call, kama_status status)
     }
 }
 
-void km_rpc_call_cancel(struct km_rpc_call *call, kama_status why)
+void km_server_call_cancel(struct km_server_call *call, kama_status why)
 {
     km_rpc_refuse(call, why, NULL);
     km_rpc_refusal_answer(call, why);
 }
 
-void km_rpc_call_closed(struct km_rpc_call *call, uint32_t error_code)
+void km_server_call_closed(struct km_server_call *call, uint32_t error_code)
 {
     bool cancelled = !call->ended;
     kama_status why =
         error_code == KM_H2_LOST ? KAMA_ERR_DISCONNECTED : KAMA_ERR_CANCELLED;
     if (cancelled) {
         km_rpc_count(call->server_loop->server, KM_RPC_M_CANCELLED);
-        km_rpc_call_end(call, why);
+        km_server_call_end(call, why);
     }
     call->conn = NULL;
     call->stream = NULL;
     if (cancelled) {
-        km_rpc_call_tell_cancelled(call, why);
+        km_server_call_tell_cancelled(call, why);
     }
-    km_rpc_call_release(call);
+    km_server_call_release(call);
 }

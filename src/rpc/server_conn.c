@@ -14,10 +14,10 @@
 /* Time for the last answers of calls that were cut off. */
 #define CUT_GRACE_MS 200
 
-static struct km_rpc_call *call_of(struct km_h2_stream *stream)
+static struct km_server_call *call_of(struct km_h2_stream *stream)
 {
-    struct km_rpc_call *call = stream->user;
-    KM_ASSERT(call->magic == KM_RPC_CALL_MAGIC);
+    struct km_server_call *call = stream->user;
+    KM_ASSERT(call->magic == KM_SERVER_CALL_MAGIC);
     return call;
 }
 
@@ -25,7 +25,7 @@ static struct km_rpc_call *call_of(struct km_h2_stream *stream)
 
 static kama_status on_open(void *arg, struct km_h2_stream *stream)
 {
-    stream->user = km_rpc_call_new(arg, stream);
+    stream->user = km_server_call_new(arg, stream);
     return stream->user != NULL ? KAMA_OK : KAMA_ERR_NO_MEMORY;
 }
 
@@ -33,7 +33,7 @@ static void on_header(void *arg, struct km_h2_stream *stream, kama_bytes name,
                       kama_bytes value)
 {
     (void)arg;
-    km_rpc_call_header(call_of(stream), name, value);
+    km_server_call_header(call_of(stream), name, value);
 }
 
 static void on_headers(void *arg, struct km_h2_stream *stream,
@@ -41,7 +41,7 @@ static void on_headers(void *arg, struct km_h2_stream *stream,
 {
     (void)arg;
     if (kind == KM_H2_HEADERS_FIRST) {
-        km_rpc_call_begin(call_of(stream), too_large);
+        km_server_call_begin(call_of(stream), too_large);
     }
 }
 
@@ -49,19 +49,19 @@ static void on_data(void *arg, struct km_h2_stream *stream, kama_bytes chunk,
                     bool last)
 {
     (void)arg;
-    km_rpc_call_data(call_of(stream), chunk, last);
+    km_server_call_data(call_of(stream), chunk, last);
 }
 
 static void on_end(void *arg, struct km_h2_stream *stream)
 {
     (void)arg;
-    km_rpc_call_half_closed(call_of(stream));
+    km_server_call_half_closed(call_of(stream));
 }
 
 static void on_writable(void *arg, struct km_h2_stream *stream)
 {
     (void)arg;
-    struct km_rpc_call *call = call_of(stream);
+    struct km_server_call *call = call_of(stream);
     if (!call->ended && call->known && call->method->on_writable != NULL) {
         call->method->on_writable(call);
     }
@@ -71,13 +71,13 @@ static void on_close(void *arg, struct km_h2_stream *stream,
                      uint32_t error_code)
 {
     (void)arg;
-    km_rpc_call_closed(call_of(stream), error_code);
+    km_server_call_closed(call_of(stream), error_code);
 }
 
 static bool reset_is_fair(void *arg, struct km_h2_stream *stream)
 {
     (void)arg;
-    return km_rpc_call_reset_is_fair(call_of(stream));
+    return km_server_call_reset_is_fair(call_of(stream));
 }
 
 static void on_abuse(void *arg, const char *text)
@@ -146,8 +146,9 @@ static unsigned on_drain_cut(struct km_drain_entry *entry)
     unsigned n = 0;
     struct km_list *node;
     while ((node = km_list_first(&conn->calls)) != NULL) {
-        km_rpc_call_cancel(KM_CONTAINER_OF(node, struct km_rpc_call, node),
-                           KAMA_ERR_CLOSED);
+        km_server_call_cancel(
+            KM_CONTAINER_OF(node, struct km_server_call, node),
+            KAMA_ERR_CLOSED);
         n++;
     }
     if (conn->h2 != NULL) {

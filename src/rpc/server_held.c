@@ -17,8 +17,8 @@ static void unstall(struct km_rpc_conn *conn)
     while (!km_list_empty(&conn->stalled) &&
            (conn->held_bytes <= KM_RPC_HELD_BYTES_CONN ||
             conn->favoured == NULL)) {
-        struct km_rpc_call *call = KM_CONTAINER_OF(
-            km_list_pop_front(&conn->stalled), struct km_rpc_call, stalled);
+        struct km_server_call *call = KM_CONTAINER_OF(
+            km_list_pop_front(&conn->stalled), struct km_server_call, stalled);
         if (conn->held_bytes > KM_RPC_HELD_BYTES_CONN) {
             conn->favoured = call;
         }
@@ -27,7 +27,7 @@ static void unstall(struct km_rpc_conn *conn)
     }
 }
 
-void km_rpc_call_consume(struct km_rpc_call *call, size_t n)
+void km_server_call_consume(struct km_server_call *call, size_t n)
 {
     struct km_rpc_conn *conn = call->conn;
     km_h2_consume_connection(call->stream, n);
@@ -46,7 +46,7 @@ void km_rpc_call_consume(struct km_rpc_call *call, size_t n)
     km_h2_consume_stream(call->stream, n);
 }
 
-void km_rpc_call_count_held(struct km_rpc_call *call)
+void km_server_call_count_held(struct km_server_call *call)
 {
     size_t held = km_grpc_reader_held(&call->reader);
     if (held == call->held_bytes) {
@@ -60,12 +60,12 @@ void km_rpc_call_count_held(struct km_rpc_call *call)
     call->held_bytes = held;
 }
 
-void km_rpc_call_drop_request(struct km_rpc_call *call)
+void km_server_call_drop_request(struct km_server_call *call)
 {
     struct km_rpc_conn *conn = call->conn;
     call->has_message = false;
     km_grpc_reader_fini(&call->reader);
-    km_rpc_call_count_held(call);
+    km_server_call_count_held(call);
     km_list_remove(&call->stalled);
     km_h2_consume_stream(call->stream, call->window_bytes);
     call->window_bytes = 0;
@@ -94,14 +94,14 @@ static struct km_rpc_conn *greediest(const struct km_server_loop *server_loop)
 }
 
 /* The call of a connection that holds most; NULL: none holds anything. */
-static struct km_rpc_call *largest(const struct km_rpc_conn *conn)
+static struct km_server_call *largest(const struct km_rpc_conn *conn)
 {
-    struct km_rpc_call *most = NULL;
+    struct km_server_call *most = NULL;
     struct km_list *node;
     struct km_list *tmp;
     KM_LIST_FOREACH(node, tmp, &conn->calls) {
-        struct km_rpc_call *call =
-            KM_CONTAINER_OF(node, struct km_rpc_call, node);
+        struct km_server_call *call =
+            KM_CONTAINER_OF(node, struct km_server_call, node);
         if (call->held_bytes > (most != NULL ? most->held_bytes : 0)) {
             most = call;
         }
@@ -109,9 +109,9 @@ static struct km_rpc_call *largest(const struct km_rpc_conn *conn)
     return most;
 }
 
-struct km_rpc_call *km_rpc_call_hoarder(struct km_rpc_call *newest)
+struct km_server_call *km_server_call_hoarder(struct km_server_call *newest)
 {
     struct km_rpc_conn *conn = greediest(newest->server_loop);
-    struct km_rpc_call *call = conn != newest->conn ? largest(conn) : newest;
+    struct km_server_call *call = conn != newest->conn ? largest(conn) : newest;
     return call != NULL ? call : newest;
 }

@@ -56,7 +56,7 @@ struct km_server_loop {
     struct km_list unarmed; /* calls whose deadline no timer keeps yet */
     struct km_mail turn;    /* arms them at the end of the turn */
     bool turn_asked;
-    struct km_rpc_call *spare_calls; /* by ->next_spare */
+    struct km_server_call *spare_calls; /* by ->next_spare */
     unsigned spare_call_count;
     size_t held_bytes; /* request messages in pieces */
 };
@@ -85,12 +85,12 @@ struct km_rpc_conn {
     struct km_server_loop *server_loop;
     struct km_h2 *h2; /* NULL once it is gone */
     struct km_conn *conn;
-    struct km_list node;          /* in server_loop->conns */
-    struct km_drain_entry drain;  /* in server->drain */
-    struct km_list calls;         /* running ones */
-    struct km_list stalled;       /* calls whose windows stay closed */
-    struct km_rpc_call *favoured; /* the one that goes on when all stall */
-    size_t held_bytes;            /* request messages in pieces */
+    struct km_list node;             /* in server_loop->conns */
+    struct km_drain_entry drain;     /* in server->drain */
+    struct km_list calls;            /* running ones */
+    struct km_list stalled;          /* calls whose windows stay closed */
+    struct km_server_call *favoured; /* the one that goes on when all stall */
+    size_t held_bytes;               /* request messages in pieces */
 };
 
 /* Takes fd; counts the connection. Loop thread of server_loop. */
@@ -100,7 +100,7 @@ void km_rpc_conn_wake(struct km_rpc_conn *conn);
 
 /* -- calls --------------------------------------------------------------- */
 
-#define KM_RPC_CALL_MAGIC 0x6b63616cu
+#define KM_SERVER_CALL_MAGIC 0x6b63616cu
 #define KM_RPC_TRACEPARENT_BYTES 64
 
 /* Why a call is not given to a handler; answered once its body is in. */
@@ -111,14 +111,14 @@ enum km_rpc_refusal {
     KM_RPC_REFUSED_METHOD /* 405 */
 };
 
-struct km_rpc_call {
+struct km_server_call {
     uint32_t magic;
     uint32_t refs; /* the stream's, and holds */
     struct km_server_loop *server_loop;
     struct km_rpc_conn *conn;    /* NULL once the stream is gone */
     struct km_h2_stream *stream; /* as conn */
     const struct km_rpc_method *method;
-    struct km_rpc_call *next_spare;
+    struct km_server_call *next_spare;
     struct km_list node;    /* in conn->calls while it runs */
     struct km_list unarmed; /* in server_loop->unarmed */
     struct km_list stalled; /* in conn->stalled */
@@ -150,53 +150,56 @@ struct km_rpc_call {
 };
 
 /* Of the zeroed state behind the struct. */
-#define KM_RPC_STATE_OFFSET ((sizeof(struct km_rpc_call) + 15) & ~(size_t)15)
+#define KM_SERVER_CALL_STATE_OFFSET                                            \
+    ((sizeof(struct km_server_call) + 15) & ~(size_t)15)
 
 /* A call at its first header, with the stream's reference; NULL without
  * memory. */
-struct km_rpc_call *km_rpc_call_new(struct km_rpc_conn *conn,
-                                    struct km_h2_stream *stream);
-void km_rpc_call_header(struct km_rpc_call *call, kama_bytes name,
-                        kama_bytes value);
+struct km_server_call *km_server_call_new(struct km_rpc_conn *conn,
+                                          struct km_h2_stream *stream);
+void km_server_call_header(struct km_server_call *call, kama_bytes name,
+                           kama_bytes value);
 /* The header list is complete. */
-void km_rpc_call_begin(struct km_rpc_call *call, bool too_large);
-void km_rpc_call_data(struct km_rpc_call *call, kama_bytes chunk, bool last);
-void km_rpc_call_half_closed(struct km_rpc_call *call);
+void km_server_call_begin(struct km_server_call *call, bool too_large);
+void km_server_call_data(struct km_server_call *call, kama_bytes chunk,
+                         bool last);
+void km_server_call_half_closed(struct km_server_call *call);
 /* May a reset that arrives now come from the client's own deadline? */
-bool km_rpc_call_reset_is_fair(const struct km_rpc_call *call);
+bool km_server_call_reset_is_fair(const struct km_server_call *call);
 /* The stream is gone; gives back its reference. */
-void km_rpc_call_closed(struct km_rpc_call *call, uint32_t error_code);
+void km_server_call_closed(struct km_server_call *call, uint32_t error_code);
 /* Tells the handler, then the client. */
-void km_rpc_call_cancel(struct km_rpc_call *call, kama_status why);
+void km_server_call_cancel(struct km_server_call *call, kama_status why);
 /* The call runs no more; status decides how it is counted. */
-void km_rpc_call_end(struct km_rpc_call *call, kama_status status);
+void km_server_call_end(struct km_server_call *call, kama_status status);
 /* Arms the timer of the call's deadline at the end of the turn. */
-void km_rpc_call_arm(struct km_rpc_call *call);
+void km_server_call_arm(struct km_server_call *call);
 /* Tells the handler that the call is over, if it has seen the call. */
-void km_rpc_call_tell_cancelled(struct km_rpc_call *call, kama_status why);
+void km_server_call_tell_cancelled(struct km_server_call *call,
+                                   kama_status why);
 /* Opens the windows by n bytes of a message that goes on. */
-void km_rpc_call_consume(struct km_rpc_call *call, size_t n);
+void km_server_call_consume(struct km_server_call *call, size_t n);
 /* Counts what its reader holds now. */
-void km_rpc_call_count_held(struct km_rpc_call *call);
+void km_server_call_count_held(struct km_server_call *call);
 /* Who is to be refused when a loop holds too much and newest brought more: the
  * largest of the connection that holds most, if that is another one. */
-struct km_rpc_call *km_rpc_call_hoarder(struct km_rpc_call *newest);
+struct km_server_call *km_server_call_hoarder(struct km_server_call *newest);
 /* Gives back the memory of its request, and the window that was withheld from
  * it: a refused request is read on, and a client that waits for window would
  * never end it. */
-void km_rpc_call_drop_request(struct km_rpc_call *call);
+void km_server_call_drop_request(struct km_server_call *call);
 
 /* -- refusals ------------------------------------------------------------ */
 
 /* Marks a call that no handler is to see, or to see more of; it is answered
  * once its request is in, or soon. The first reason counts. text is static;
  * NULL: the text of the status. */
-void km_rpc_refuse(struct km_rpc_call *call, kama_status status,
+void km_rpc_refuse(struct km_server_call *call, kama_status status,
                    const char *text);
 /* The same for a request that is not gRPC, with the answer of HTTP. */
-void km_rpc_refuse_foreign(struct km_rpc_call *call,
+void km_rpc_refuse_foreign(struct km_server_call *call,
                            enum km_rpc_refusal refusal);
 /* Drops n bytes of a refused or ended call's request. */
-void km_rpc_refusal_data(struct km_rpc_call *call, size_t n);
+void km_rpc_refusal_data(struct km_server_call *call, size_t n);
 /* Answers a refused call now, and tells its handler if it has seen the call. */
-void km_rpc_refusal_answer(struct km_rpc_call *call, kama_status why);
+void km_rpc_refusal_answer(struct km_server_call *call, kama_status why);

@@ -19,16 +19,16 @@
 /* -- the mark ------------------------------------------------------------ */
 
 /* The answer waits for the end of the request, but not longer than this. */
-static void mark(struct km_rpc_call *call, enum km_rpc_refusal refusal)
+static void mark(struct km_server_call *call, enum km_rpc_refusal refusal)
 {
     km_ns until = km_ns_after_ms(km_loop_now(call->server_loop->loop),
                                  KM_RPC_REFUSED_WAIT_MS);
     call->refusal = refusal;
     call->deadline = until < call->deadline ? until : call->deadline;
-    km_rpc_call_arm(call);
+    km_server_call_arm(call);
 }
 
-void km_rpc_refuse(struct km_rpc_call *call, kama_status status,
+void km_rpc_refuse(struct km_server_call *call, kama_status status,
                    const char *text)
 {
     if (call->refusal == KM_RPC_ACCEPTED) {
@@ -38,14 +38,14 @@ void km_rpc_refuse(struct km_rpc_call *call, kama_status status,
     }
 }
 
-void km_rpc_refuse_foreign(struct km_rpc_call *call,
+void km_rpc_refuse_foreign(struct km_server_call *call,
                            enum km_rpc_refusal refusal)
 {
     call->refusal_status = KAMA_ERR_UNSUPPORTED;
     mark(call, refusal);
 }
 
-void km_rpc_refusal_data(struct km_rpc_call *call, size_t n)
+void km_rpc_refusal_data(struct km_server_call *call, size_t n)
 {
     km_h2_consume(call->stream, n);
     if (call->ended) {
@@ -60,7 +60,7 @@ void km_rpc_refusal_data(struct km_rpc_call *call, size_t n)
 /* -- the answer ---------------------------------------------------------- */
 
 /* An answer for people, in HTTP's own terms. */
-static kama_status send_page(struct km_rpc_call *call, const char *code,
+static kama_status send_page(struct km_server_call *call, const char *code,
                              const char *text)
 {
     const struct km_h2_field fields[] = {
@@ -77,12 +77,12 @@ static kama_status send_page(struct km_rpc_call *call, const char *code,
     return status == KAMA_OK ? km_h2_end(call->stream, NULL, 0) : status;
 }
 
-static void send_foreign(struct km_rpc_call *call)
+static void send_foreign(struct km_server_call *call)
 {
     struct km_rpc_conn *conn = call->conn;
     enum km_rpc_refusal refusal = call->refusal;
     km_rpc_count(call->server_loop->server, KM_RPC_M_FOREIGN);
-    km_rpc_call_end(call, KAMA_ERR_UNSUPPORTED);
+    km_server_call_end(call, KAMA_ERR_UNSUPPORTED);
     kama_status status =
         refusal == KM_RPC_REFUSED_TYPE
             ? send_page(call, "415",
@@ -96,7 +96,7 @@ static void send_foreign(struct km_rpc_call *call)
     km_rpc_conn_wake(conn);
 }
 
-static void send_refusal(struct km_rpc_call *call)
+static void send_refusal(struct km_server_call *call)
 {
     char text[96];
     if (call->refusal != KM_RPC_REFUSED) {
@@ -105,23 +105,23 @@ static void send_refusal(struct km_rpc_call *call)
         (void)snprintf(
             text, sizeof text, "the message is larger than %llu bytes%s",
             (unsigned long long)call->refusal_limit, call->refusal_text);
-        km_rpc_finish(call, call->refusal_status, text);
+        km_server_call_finish(call, call->refusal_status, text);
     } else {
-        km_rpc_finish(call, call->refusal_status, call->refusal_text);
+        km_server_call_finish(call, call->refusal_status, call->refusal_text);
     }
 }
 
-void km_rpc_call_tell_cancelled(struct km_rpc_call *call, kama_status why)
+void km_server_call_tell_cancelled(struct km_server_call *call, kama_status why)
 {
     if (call->known && call->method->on_cancel != NULL) {
         call->method->on_cancel(call, why);
     }
 }
 
-void km_rpc_refusal_answer(struct km_rpc_call *call, kama_status why)
+void km_rpc_refusal_answer(struct km_server_call *call, kama_status why)
 {
-    km_rpc_call_hold(call);
+    km_server_call_hold(call);
     send_refusal(call);
-    km_rpc_call_tell_cancelled(call, why);
-    km_rpc_call_release(call);
+    km_server_call_tell_cancelled(call, why);
+    km_server_call_release(call);
 }

@@ -25,35 +25,36 @@ static const struct km_h2_field accept_encoding = {
 
 /* -- questions ----------------------------------------------------------- */
 
-void *km_rpc_call_state(struct km_rpc_call *call)
+void *km_server_call_state(struct km_server_call *call)
 {
-    return (char *)call + KM_RPC_STATE_OFFSET;
+    return (char *)call + KM_SERVER_CALL_STATE_OFFSET;
 }
 
-struct km_rpc_call *km_rpc_call_of_state(void *state)
+struct km_server_call *km_server_call_of_state(void *state)
 {
-    struct km_rpc_call *call =
-        (struct km_rpc_call *)(void *)((char *)state - KM_RPC_STATE_OFFSET);
-    KM_ASSERT(call->magic == KM_RPC_CALL_MAGIC);
+    struct km_server_call *call =
+        (struct km_server_call *)(void *)((char *)state -
+                                          KM_SERVER_CALL_STATE_OFFSET);
+    KM_ASSERT(call->magic == KM_SERVER_CALL_MAGIC);
     return call;
 }
 
-void *km_rpc_call_arg(struct km_rpc_call *call)
+void *km_server_call_arg(struct km_server_call *call)
 {
     return call->server_loop->server->options.arg;
 }
 
-struct km_loop *km_rpc_call_loop(struct km_rpc_call *call)
+struct km_loop *km_server_call_loop(struct km_server_call *call)
 {
     return call->server_loop->loop;
 }
 
-km_ns km_rpc_call_deadline(const struct km_rpc_call *call)
+km_ns km_server_call_deadline(const struct km_server_call *call)
 {
     return call->deadline;
 }
 
-int64_t km_rpc_call_deadline_ms(const struct km_rpc_call *call)
+int64_t km_server_call_deadline_ms(const struct km_server_call *call)
 {
     if (call->deadline == KM_NS_NEVER) {
         return 0;
@@ -65,8 +66,8 @@ int64_t km_rpc_call_deadline_ms(const struct km_rpc_call *call)
     return (int64_t)((call->deadline - now + KM_NS_PER_MS - 1) / KM_NS_PER_MS);
 }
 
-kama_bytes km_rpc_call_metadata(const struct km_rpc_call *call,
-                                const char *name)
+kama_bytes km_server_call_metadata(const struct km_server_call *call,
+                                   const char *name)
 {
     if (call->traceparent_bytes == 0 || strcmp(name, "traceparent") != 0) {
         return kama_bytes_make(NULL, 0);
@@ -74,19 +75,19 @@ kama_bytes km_rpc_call_metadata(const struct km_rpc_call *call,
     return kama_bytes_make(call->traceparent, call->traceparent_bytes);
 }
 
-bool km_rpc_call_ended(const struct km_rpc_call *call)
+bool km_server_call_ended(const struct km_server_call *call)
 {
     return call->ended;
 }
 
-bool km_rpc_writable(const struct km_rpc_call *call)
+bool km_server_call_writable(const struct km_server_call *call)
 {
     return !call->ended && km_h2_has_room(call->stream);
 }
 
 /* -- messages and the end ------------------------------------------------ */
 
-static kama_status start(struct km_rpc_call *call)
+static kama_status start(struct km_server_call *call)
 {
     if (call->started) {
         return KAMA_OK;
@@ -97,8 +98,8 @@ static kama_status start(struct km_rpc_call *call)
     return status;
 }
 
-kama_status km_rpc_send(struct km_rpc_call *call, kama_bytes head,
-                        kama_value *body)
+kama_status km_server_call_send(struct km_server_call *call, kama_bytes head,
+                                kama_value *body)
 {
     if (call->ended) {
         return KAMA_ERR_CLOSED;
@@ -112,7 +113,7 @@ kama_status km_rpc_send(struct km_rpc_call *call, kama_bytes head,
 }
 
 /* No message was sent: status and text fit into the headers. */
-static kama_status send_trailers_only(struct km_rpc_call *call,
+static kama_status send_trailers_only(struct km_server_call *call,
                                       const struct km_grpc_trailers *trailers,
                                       bool unsupported)
 {
@@ -128,7 +129,7 @@ static kama_status send_trailers_only(struct km_rpc_call *call,
     return km_h2_respond(call->stream, fields, n, true);
 }
 
-static kama_status send_end(struct km_rpc_call *call, kama_status status,
+static kama_status send_end(struct km_server_call *call, kama_status status,
                             const char *text)
 {
     if (call->started && status == KAMA_OK) {
@@ -143,22 +144,23 @@ static kama_status send_end(struct km_rpc_call *call, kama_status status,
     return km_h2_end(call->stream, trailers.fields, trailers.count);
 }
 
-void km_rpc_finish(struct km_rpc_call *call, kama_status status,
-                   const char *text)
+void km_server_call_finish(struct km_server_call *call, kama_status status,
+                           const char *text)
 {
     if (call->ended) {
         return;
     }
     struct km_rpc_conn *conn = call->conn;
-    km_rpc_call_end(call, status);
+    km_server_call_end(call, status);
     if (send_end(call, status, text) != KAMA_OK) {
         km_h2_reset(call->stream, KM_H2_INTERNAL_ERROR);
     }
     km_rpc_conn_wake(conn);
 }
 
-void km_rpc_reply(struct km_rpc_call *call, kama_bytes head, kama_value *body)
+void km_server_call_reply(struct km_server_call *call, kama_bytes head,
+                          kama_value *body)
 {
-    kama_status status = km_rpc_send(call, head, body);
-    km_rpc_finish(call, status, NULL);
+    kama_status status = km_server_call_send(call, head, body);
+    km_server_call_finish(call, status, NULL);
 }

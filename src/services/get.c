@@ -20,18 +20,18 @@ static void on_answer(struct km_mail *mail)
 {
     struct km_service_get *get =
         KM_CONTAINER_OF(mail, struct km_service_get, mail);
-    struct km_rpc_call *call = km_rpc_call_of_state(get);
+    struct km_server_call *call = km_server_call_of_state(get);
     struct km_service_got got = {.status = get->status,
                                  .value = get->value,
                                  .text = get->text,
                                  .loaded = true};
     get->parked = false;
-    if (!km_rpc_call_ended(call)) {
+    if (!km_server_call_ended(call)) {
         get->reply(call, &got);
     }
     kama_value_unref(get->value);
     km_mem_free(get->env->mem, get->text);
-    km_rpc_call_release(call);
+    km_server_call_release(call);
 }
 
 /* Pool thread. After the post the state may be gone. */
@@ -40,7 +40,7 @@ static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
 {
     struct km_service_get *get = KM_CONTAINER_OF(op, struct km_service_get, op);
     struct km_service_env *env = get->env;
-    struct km_loop *loop = km_rpc_call_loop(km_rpc_call_of_state(get));
+    struct km_loop *loop = km_server_call_loop(km_server_call_of_state(get));
     get->status = status;
     get->value = value;
     if (status < 0 && sentence[0] != '\0') {
@@ -51,27 +51,27 @@ static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
     km_service_unpark(env);
 }
 
-void km_service_get_cancelled(struct km_rpc_call *call, kama_status why)
+void km_service_get_cancelled(struct km_server_call *call, kama_status why)
 {
     (void)why;
-    struct km_service_get *get = km_rpc_call_state(call);
+    struct km_service_get *get = km_server_call_state(call);
     km_mem_free(km_service_env_of(call)->mem, get->key);
     get->key = NULL;
     if (get->parked && km_group_get_cancel(&get->op)) {
         get->parked = false;
         km_service_unpark(get->env);
-        km_rpc_call_release(call);
+        km_server_call_release(call);
     }
 }
 
-static void park(struct km_service_get *get, struct km_rpc_call *call)
+static void park(struct km_service_get *get, struct km_server_call *call)
 {
     get->parked = true;
     km_service_park(get->env);
-    km_rpc_call_hold(call);
+    km_server_call_hold(call);
 }
 
-static void answer(struct km_rpc_call *call, kama_status status,
+static void answer(struct km_server_call *call, kama_status status,
                    kama_value *value, km_service_reply_fn reply)
 {
     struct km_service_got got = {.status = status, .value = value};
@@ -83,14 +83,14 @@ static void answer(struct km_rpc_call *call, kama_status status,
     kama_value_unref(value);
 }
 
-static void begin(struct km_rpc_call *call, kama_bytes key)
+static void begin(struct km_server_call *call, kama_bytes key)
 {
-    struct km_service_get *get = km_rpc_call_state(call);
+    struct km_service_get *get = km_server_call_state(call);
     kama_value *value = NULL;
     kama_ctx ctx;
     kama_ctx_init(&ctx);
     ctx.flags = get->flags;
-    ctx.deadline_ms = km_rpc_call_deadline_ms(call);
+    ctx.deadline_ms = km_server_call_deadline_ms(call);
     get->op.done = on_done;
     km_last_error_clear();
     kama_status st =
@@ -102,22 +102,22 @@ static void begin(struct km_rpc_call *call, kama_bytes key)
     answer(call, st, value, get->reply);
 }
 
-static void wait_for_room(struct km_rpc_call *call, kama_bytes key)
+static void wait_for_room(struct km_server_call *call, kama_bytes key)
 {
-    struct km_service_get *get = km_rpc_call_state(call);
+    struct km_service_get *get = km_server_call_state(call);
     get->key = km_mem_alloc(get->env->mem, key.len);
     if (get->key == NULL) {
-        km_rpc_finish(call, KAMA_ERR_NO_MEMORY, NULL);
+        km_server_call_finish(call, KAMA_ERR_NO_MEMORY, NULL);
         return;
     }
     memcpy(get->key, key.data, key.len);
     get->key_bytes = key.len;
 }
 
-void km_service_get_writable(struct km_rpc_call *call)
+void km_service_get_writable(struct km_server_call *call)
 {
-    struct km_service_get *get = km_rpc_call_state(call);
-    if (get->key == NULL || !km_rpc_writable(call)) {
+    struct km_service_get *get = km_server_call_state(call);
+    if (get->key == NULL || !km_server_call_writable(call)) {
         return;
     }
     char *key = get->key;
@@ -127,16 +127,17 @@ void km_service_get_writable(struct km_rpc_call *call)
 }
 
 /* A key of a length that is not permitted is refused before it is copied. */
-void km_service_get_start(struct km_rpc_call *call, kama_group *group,
+void km_service_get_start(struct km_server_call *call, kama_group *group,
                           kama_bytes key, uint32_t flags,
                           km_service_reply_fn reply)
 {
-    struct km_service_get *get = km_rpc_call_state(call);
+    struct km_service_get *get = km_server_call_state(call);
     get->env = km_service_env_of(call);
     get->group = group;
     get->flags = flags;
     get->reply = reply;
-    if (key.len == 0 || key.len > KM_KEY_BYTES_MAX || km_rpc_writable(call)) {
+    if (key.len == 0 || key.len > KM_KEY_BYTES_MAX ||
+        km_server_call_writable(call)) {
         begin(call, key);
     } else {
         wait_for_room(call, key);

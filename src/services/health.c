@@ -44,16 +44,16 @@ static kama_bytes encode(int status, uint8_t out[static 16])
     return kama_bytes_make(out, (size_t)(end - out));
 }
 
-static void fail_unknown(struct km_rpc_call *call, kama_bytes service)
+static void fail_unknown(struct km_server_call *call, kama_bytes service)
 {
     char shown[80];
     char text[128];
     km_bytes_quote(service, shown, sizeof shown);
     (void)snprintf(text, sizeof text, "no service \"%s\"", shown);
-    km_rpc_finish(call, KAMA_MISS, text);
+    km_server_call_finish(call, KAMA_MISS, text);
 }
 
-void km_service_health_check(struct km_rpc_call *call, kama_bytes message)
+void km_service_health_check(struct km_server_call *call, kama_bytes message)
 {
     struct km_service_env *env = km_service_env_of(call);
     struct km_msg_health_request request;
@@ -63,53 +63,53 @@ void km_service_health_check(struct km_rpc_call *call, kama_bytes message)
     } else if (!is_known(env, request.service)) {
         fail_unknown(call, request.service);
     } else {
-        km_rpc_reply(call, encode(status_now(env), out), NULL);
+        km_server_call_reply(call, encode(status_now(env), out), NULL);
     }
 }
 
 /* -- Watch --------------------------------------------------------------- */
 
 /* Sends the status if it is news; later, if there is no room now. */
-static void send_news(struct km_rpc_call *call)
+static void send_news(struct km_server_call *call)
 {
-    struct km_service_watch *watch = km_rpc_call_state(call);
+    struct km_service_watch *watch = km_server_call_state(call);
     struct km_service_env *env = watch->lasting.env;
     int status = watch->known ? status_now(env) : KM_MSG_HEALTH_SERVICE_UNKNOWN;
     uint8_t out[16];
-    if (status == watch->sent || !km_rpc_writable(call)) {
+    if (status == watch->sent || !km_server_call_writable(call)) {
         return;
     }
-    kama_status st = km_rpc_send(call, encode(status, out), NULL);
+    kama_status st = km_server_call_send(call, encode(status, out), NULL);
     if (st != KAMA_OK) {
-        km_rpc_finish(call, st, NULL);
+        km_server_call_finish(call, st, NULL);
         km_service_lasting_leave(call);
         return;
     }
     watch->sent = status;
 }
 
-static void on_change(struct km_rpc_call *call)
+static void on_change(struct km_server_call *call)
 {
-    struct km_service_watch *watch = km_rpc_call_state(call);
+    struct km_service_watch *watch = km_server_call_state(call);
     struct km_service_env *env = watch->lasting.env;
     send_news(call);
     if (watch->lasting.joined && km_service_is_closing(env)) {
-        km_rpc_finish(call, KAMA_ERR_CLOSED, "the node shuts down");
+        km_server_call_finish(call, KAMA_ERR_CLOSED, "the node shuts down");
         km_service_lasting_leave(call);
     }
 }
 
-void km_service_watch_writable(struct km_rpc_call *call)
+void km_service_watch_writable(struct km_server_call *call)
 {
-    struct km_service_watch *watch = km_rpc_call_state(call);
+    struct km_service_watch *watch = km_server_call_state(call);
     if (watch->lasting.joined) {
         send_news(call);
     }
 }
 
-void km_service_health_watch(struct km_rpc_call *call, kama_bytes message)
+void km_service_health_watch(struct km_server_call *call, kama_bytes message)
 {
-    struct km_service_watch *watch = km_rpc_call_state(call);
+    struct km_service_watch *watch = km_server_call_state(call);
     struct km_msg_health_request request;
     if (km_pb_decode(&km_msg_health_request_pb, message, &request) != KAMA_OK) {
         km_service_fail_malformed(call);

@@ -31,7 +31,7 @@ struct many_ops {
 
 struct km_service_many {
     const struct many_ops *ops;
-    struct km_rpc_call *call; /* held */
+    struct km_server_call *call; /* held */
     struct km_service_env *env;
     kama_group *group;
     struct km_pb_list list; /* elements that are left */
@@ -101,20 +101,20 @@ static const struct many_ops exists_ops = {"keys", check_key, has_key, 1};
 
 static void many_free(struct km_service_many *many)
 {
-    struct km_rpc_call *call = many->call;
-    struct km_service_many_state *state = km_rpc_call_state(call);
+    struct km_server_call *call = many->call;
+    struct km_service_many_state *state = km_server_call_state(call);
     KM_ASSERT(!many->turn_posted);
     km_buf_fini(&many->answers);
     km_mem_free(many->env->mem, many->copy);
     km_mem_free(many->env->mem, many);
     state->many = NULL;
-    km_rpc_call_release(call);
+    km_server_call_release(call);
 }
 
 static void reply_if_room(struct km_service_many *many)
 {
     struct km_buf reply;
-    if (!km_rpc_writable(many->call)) {
+    if (!km_server_call_writable(many->call)) {
         return;
     }
     km_buf_init(&reply, many->env->mem, SIZE_MAX);
@@ -153,7 +153,7 @@ static void advance(struct km_service_many *many)
         return;
     }
     many->turn_posted = true;
-    km_loop_post(km_rpc_call_loop(many->call), &many->turn);
+    km_loop_post(km_server_call_loop(many->call), &many->turn);
 }
 
 static void on_turn(struct km_mail *mail)
@@ -161,25 +161,25 @@ static void on_turn(struct km_mail *mail)
     struct km_service_many *many =
         KM_CONTAINER_OF(mail, struct km_service_many, turn);
     many->turn_posted = false;
-    if (km_rpc_call_ended(many->call)) {
+    if (km_server_call_ended(many->call)) {
         many_free(many);
         return;
     }
     advance(many);
 }
 
-void km_service_many_writable(struct km_rpc_call *call)
+void km_service_many_writable(struct km_server_call *call)
 {
-    struct km_service_many_state *state = km_rpc_call_state(call);
+    struct km_service_many_state *state = km_server_call_state(call);
     if (state->many != NULL && state->many->left == 0) {
         reply_if_room(state->many);
     }
 }
 
-void km_service_many_cancelled(struct km_rpc_call *call, kama_status why)
+void km_service_many_cancelled(struct km_server_call *call, kama_status why)
 {
     (void)why;
-    struct km_service_many_state *state = km_rpc_call_state(call);
+    struct km_service_many_state *state = km_server_call_state(call);
     if (state->many != NULL && !state->many->turn_posted) {
         many_free(state->many);
     }
@@ -188,7 +188,7 @@ void km_service_many_cancelled(struct km_rpc_call *call, kama_status why)
 /* -- the start ----------------------------------------------------------- */
 
 /* true: all elements are valid; false: the call was finished. */
-static bool check_all(struct km_rpc_call *call, const struct many_ops *ops,
+static bool check_all(struct km_server_call *call, const struct many_ops *ops,
                       const kama_group *group, struct km_pb_list list)
 {
     char text[KM_ERROR_BYTES_MAX];
@@ -196,7 +196,7 @@ static bool check_all(struct km_rpc_call *call, const struct many_ops *ops,
     if (list.count > KM_MGET_KEYS_MAX) {
         (void)snprintf(text, sizeof text, "%s: %u, at most %d", ops->items,
                        list.count, KM_MGET_KEYS_MAX);
-        km_rpc_finish(call, KAMA_ERR_TOO_LARGE, text);
+        km_server_call_finish(call, KAMA_ERR_TOO_LARGE, text);
         return false;
     }
     for (uint32_t i = 0; km_pb_next(&list, &element); i++) {
@@ -204,7 +204,7 @@ static bool check_all(struct km_rpc_call *call, const struct many_ops *ops,
         if (st != KAMA_OK) {
             (void)km_text_printf(text, sizeof text, "%s[%u]: %s", ops->items, i,
                                  km_last_error());
-            km_rpc_finish(call, st, text);
+            km_server_call_finish(call, st, text);
             return false;
         }
     }
@@ -228,7 +228,7 @@ static kama_status keep_list(struct km_service_many *many)
     return KAMA_OK;
 }
 
-static struct km_service_many *many_new(struct km_rpc_call *call,
+static struct km_service_many *many_new(struct km_server_call *call,
                                         const struct many_ops *ops,
                                         kama_group *group,
                                         struct km_pb_list list)
@@ -259,7 +259,7 @@ static struct km_service_many *many_new(struct km_rpc_call *call,
     return many;
 }
 
-static void start(struct km_rpc_call *call, const struct many_ops *ops,
+static void start(struct km_server_call *call, const struct many_ops *ops,
                   kama_group *group, struct km_pb_list list)
 {
     if (!check_all(call, ops, group, list)) {
@@ -267,16 +267,16 @@ static void start(struct km_rpc_call *call, const struct many_ops *ops,
     }
     struct km_service_many *many = many_new(call, ops, group, list);
     if (many == NULL) {
-        km_rpc_finish(call, KAMA_ERR_NO_MEMORY, NULL);
+        km_server_call_finish(call, KAMA_ERR_NO_MEMORY, NULL);
         return;
     }
-    struct km_service_many_state *state = km_rpc_call_state(call);
+    struct km_service_many_state *state = km_server_call_state(call);
     state->many = many;
-    km_rpc_call_hold(call);
+    km_server_call_hold(call);
     advance(many);
 }
 
-void km_service_v2_exists(struct km_rpc_call *call, kama_bytes message)
+void km_service_v2_exists(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_exists_request request;
     if (km_pb_decode(&km_msg_exists_request_pb, message, &request) != KAMA_OK) {
@@ -289,7 +289,7 @@ void km_service_v2_exists(struct km_rpc_call *call, kama_bytes message)
     }
 }
 
-void km_service_v2_mdelete(struct km_rpc_call *call, kama_bytes message)
+void km_service_v2_mdelete(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_mdelete_request request;
     if (km_pb_decode(&km_msg_mdelete_request_pb, message, &request) !=
@@ -303,7 +303,7 @@ void km_service_v2_mdelete(struct km_rpc_call *call, kama_bytes message)
     }
 }
 
-void km_service_v2_mset(struct km_rpc_call *call, kama_bytes message)
+void km_service_v2_mset(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_mset_request request;
     if (km_pb_decode(&km_msg_mset_request_pb, message, &request) != KAMA_OK) {

@@ -38,7 +38,7 @@ struct slot {
 };
 
 struct km_service_mget {
-    struct km_rpc_call *call; /* held */
+    struct km_server_call *call; /* held */
     struct km_service_env *env;
     kama_group *group;
     kama_ctx ctx;
@@ -85,9 +85,9 @@ static void free_slots(struct km_service_mget *mget, struct km_list *list)
 /* Gives back everything, and the call. */
 static void mget_free(struct km_service_mget *mget)
 {
-    struct km_rpc_call *call = mget->call;
+    struct km_server_call *call = mget->call;
     const kama_allocator *mem = mget->env->mem;
-    struct km_service_mget_state *state = km_rpc_call_state(call);
+    struct km_service_mget_state *state = km_server_call_state(call);
     KM_ASSERT(mget->running_count == 0 && !mget->turn_posted);
     free_slots(mget, &mget->spare);
     give_keys(mget->env, mget->answers.count);
@@ -96,7 +96,7 @@ static void mget_free(struct km_service_mget *mget)
     km_mem_free(mem, mget->copy);
     km_mem_free(mem, mget);
     state->mget = NULL;
-    km_rpc_call_release(call);
+    km_server_call_release(call);
 }
 
 static void free_if_idle(struct km_service_mget *mget)
@@ -158,7 +158,7 @@ static void reply(struct km_service_mget *mget)
  * by reference. */
 static void reply_if_room(struct km_service_mget *mget)
 {
-    if (km_rpc_writable(mget->call)) {
+    if (km_server_call_writable(mget->call)) {
         reply(mget);
         mget_free(mget);
     }
@@ -170,9 +170,9 @@ static bool is_complete(const struct km_service_mget *mget)
            !mget->turn_posted;
 }
 
-void km_service_mget_writable(struct km_rpc_call *call)
+void km_service_mget_writable(struct km_server_call *call)
 {
-    struct km_service_mget_state *state = km_rpc_call_state(call);
+    struct km_service_mget_state *state = km_server_call_state(call);
     if (state->mget != NULL && is_complete(state->mget)) {
         reply_if_room(state->mget);
     }
@@ -194,7 +194,7 @@ static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
                      ? km_mem_strdup(env->mem, sentence)
                      : NULL;
     slot->mail.run = on_answer;
-    km_loop_post(km_rpc_call_loop(slot->mget->call), &slot->mail);
+    km_loop_post(km_server_call_loop(slot->mget->call), &slot->mail);
     km_service_unpark(env);
 }
 
@@ -277,7 +277,7 @@ static kama_status ask_next(struct km_service_mget *mget)
  * the call's time. */
 static kama_status ask_some(struct km_service_mget *mget)
 {
-    mget->ctx.deadline_ms = km_rpc_call_deadline_ms(mget->call);
+    mget->ctx.deadline_ms = km_server_call_deadline_ms(mget->call);
     for (unsigned i = 0; mget->next < mget->answers.count; i++) {
         if (mget->running_count == KM_MGET_PARALLEL) {
             return KAMA_DEFERRED;
@@ -310,7 +310,7 @@ static void call_off(struct km_service_mget *mget)
 
 static void finish(struct km_service_mget *mget, kama_status status)
 {
-    km_rpc_finish(mget->call, status, NULL);
+    km_server_call_finish(mget->call, status, NULL);
     call_off(mget);
 }
 
@@ -332,7 +332,7 @@ static void advance(struct km_service_mget *mget)
         finish(mget, st);
     } else if (st == KAMA_ERR_TRY_AGAIN) {
         mget->turn_posted = true;
-        km_loop_post(km_rpc_call_loop(mget->call), &mget->turn);
+        km_loop_post(km_server_call_loop(mget->call), &mget->turn);
     }
 }
 
@@ -341,7 +341,7 @@ static void on_turn(struct km_mail *mail)
     struct km_service_mget *mget =
         KM_CONTAINER_OF(mail, struct km_service_mget, turn);
     mget->turn_posted = false;
-    if (km_rpc_call_ended(mget->call)) {
+    if (km_server_call_ended(mget->call)) {
         free_if_idle(mget);
         return;
     }
@@ -353,7 +353,7 @@ static void on_answer(struct km_mail *mail)
     struct slot *slot = KM_CONTAINER_OF(mail, struct slot, mail);
     struct km_service_mget *mget = slot->mget;
     put_slot(mget, slot);
-    if (km_rpc_call_ended(mget->call)) {
+    if (km_server_call_ended(mget->call)) {
         kama_value_unref(slot->value);
         km_mem_free(mget->env->mem, slot->text);
         free_if_idle(mget);
@@ -366,7 +366,7 @@ static void on_answer(struct km_mail *mail)
 
 /* -- the call ------------------------------------------------------------ */
 
-static struct km_service_mget *mget_new(struct km_rpc_call *call,
+static struct km_service_mget *mget_new(struct km_server_call *call,
                                         kama_group *group,
                                         const struct km_msg_mget_request *r)
 {
@@ -398,15 +398,15 @@ static struct km_service_mget *mget_new(struct km_rpc_call *call,
     return mget;
 }
 
-static void fail_too_many(struct km_rpc_call *call, uint32_t count)
+static void fail_too_many(struct km_server_call *call, uint32_t count)
 {
     char text[64];
     (void)snprintf(text, sizeof text, "keys: %u, at most %d", count,
                    KM_MGET_KEYS_MAX);
-    km_rpc_finish(call, KAMA_ERR_TOO_LARGE, text);
+    km_server_call_finish(call, KAMA_ERR_TOO_LARGE, text);
 }
 
-void km_service_v2_mget(struct km_rpc_call *call, kama_bytes message)
+void km_service_v2_mget(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_mget_request request;
     if (km_pb_decode(&km_msg_mget_request_pb, message, &request) != KAMA_OK) {
@@ -422,26 +422,26 @@ void km_service_v2_mget(struct km_rpc_call *call, kama_bytes message)
         return;
     }
     if (!take_keys(km_service_env_of(call), request.keys.count)) {
-        km_rpc_finish(call, KAMA_ERR_OVERLOADED,
-                      "too many keys are being asked for");
+        km_server_call_finish(call, KAMA_ERR_OVERLOADED,
+                              "too many keys are being asked for");
         return;
     }
     struct km_service_mget *mget = mget_new(call, group, &request);
     if (mget == NULL) {
         give_keys(km_service_env_of(call), request.keys.count);
-        km_rpc_finish(call, KAMA_ERR_NO_MEMORY, NULL);
+        km_server_call_finish(call, KAMA_ERR_NO_MEMORY, NULL);
         return;
     }
-    struct km_service_mget_state *state = km_rpc_call_state(call);
+    struct km_service_mget_state *state = km_server_call_state(call);
     state->mget = mget;
-    km_rpc_call_hold(call);
+    km_server_call_hold(call);
     advance(mget);
 }
 
-void km_service_mget_cancelled(struct km_rpc_call *call, kama_status why)
+void km_service_mget_cancelled(struct km_server_call *call, kama_status why)
 {
     (void)why;
-    struct km_service_mget_state *state = km_rpc_call_state(call);
+    struct km_service_mget_state *state = km_server_call_state(call);
     if (state->mget != NULL) {
         call_off(state->mget);
     }

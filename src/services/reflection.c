@@ -229,7 +229,7 @@ static kama_status answer(const struct km_msg_reflect_request *request,
     return st;
 }
 
-static kama_status send_answer(struct km_rpc_call *call, kama_bytes message,
+static kama_status send_answer(struct km_server_call *call, kama_bytes message,
                                const struct km_msg_reflect_request *request)
 {
     struct km_buf list;
@@ -246,7 +246,7 @@ static kama_status send_answer(struct km_rpc_call *call, kama_bytes message,
         st = km_pb_append(&reply, &km_msg_reflect_response_pb, &response);
     }
     if (st == KAMA_OK) {
-        st = km_rpc_send(call, km_buf_bytes(&reply), NULL);
+        st = km_server_call_send(call, km_buf_bytes(&reply), NULL);
     }
     km_buf_fini(&reply);
     km_buf_fini(&list);
@@ -255,28 +255,29 @@ static kama_status send_answer(struct km_rpc_call *call, kama_bytes message,
 
 /* -- the stream ---------------------------------------------------------- */
 
-static void end(struct km_rpc_call *call, kama_status status, const char *text)
+static void end(struct km_server_call *call, kama_status status,
+                const char *text)
 {
-    km_rpc_finish(call, status, text);
+    km_server_call_finish(call, status, text);
     km_service_lasting_leave(call);
 }
 
-static void on_change(struct km_rpc_call *call)
+static void on_change(struct km_server_call *call)
 {
-    struct km_service_reflect *reflect = km_rpc_call_state(call);
+    struct km_service_reflect *reflect = km_server_call_state(call);
     if (km_service_is_closing(reflect->lasting.env)) {
         end(call, KAMA_ERR_CLOSED, "the node shuts down");
     }
 }
 
-void km_service_reflect(struct km_rpc_call *call, kama_bytes message)
+void km_service_reflect(struct km_server_call *call, kama_bytes message)
 {
-    struct km_service_reflect *reflect = km_rpc_call_state(call);
+    struct km_service_reflect *reflect = km_server_call_state(call);
     struct km_msg_reflect_request request;
     if (!reflect->lasting.joined) {
         km_service_lasting_join(call, on_change);
     }
-    if (!km_rpc_writable(call)) {
+    if (!km_server_call_writable(call)) {
         end(call, KAMA_ERR_OVERLOADED, "answers are not being read");
         return;
     }
@@ -292,7 +293,7 @@ void km_service_reflect(struct km_rpc_call *call, kama_bytes message)
     on_change(call);
 }
 
-void km_service_reflect_half_closed(struct km_rpc_call *call)
+void km_service_reflect_half_closed(struct km_server_call *call)
 {
     end(call, KAMA_OK, NULL);
 }

@@ -11,7 +11,7 @@
 #include "wire/msg/msg.h"
 
 struct km_service_scan {
-    struct km_rpc_call *call; /* held while mail is on its way */
+    struct km_server_call *call; /* held while mail is on its way */
     const kama_allocator *mem;
     kama_group *group;
     struct km_buf buf; /* the message that is being filled */
@@ -27,7 +27,7 @@ struct km_service_scan {
 
 static void scan_free(struct km_service_scan *scan)
 {
-    struct km_service_scan_state *state = km_rpc_call_state(scan->call);
+    struct km_service_scan_state *state = km_server_call_state(scan->call);
     km_buf_fini(&scan->buf);
     state->scan = NULL;
     km_mem_free(scan->mem, scan);
@@ -99,7 +99,7 @@ static kama_status send_entries(struct km_service_scan *scan)
 {
     kama_status st = append_cursor(scan);
     if (st == KAMA_OK) {
-        st = km_rpc_send(scan->call, km_buf_bytes(&scan->buf), NULL);
+        st = km_server_call_send(scan->call, km_buf_bytes(&scan->buf), NULL);
         km_buf_reset(&scan->buf, 2 * KM_SCAN_MESSAGE_BYTES);
     }
     return st;
@@ -123,8 +123,8 @@ static kama_status step(struct km_service_scan *scan)
 static void post_turn(struct km_service_scan *scan)
 {
     scan->turn_posted = true;
-    km_rpc_call_hold(scan->call);
-    km_loop_post(km_rpc_call_loop(scan->call), &scan->turn);
+    km_server_call_hold(scan->call);
+    km_loop_post(km_server_call_loop(scan->call), &scan->turn);
 }
 
 /* The next step, in a turn of its own and when there is room. Who waits for
@@ -134,7 +134,7 @@ static void go_on(struct km_service_scan *scan)
     if (scan->turn_posted) {
         return;
     }
-    if (km_rpc_writable(scan->call)) {
+    if (km_server_call_writable(scan->call)) {
         post_turn(scan);
     } else {
         km_buf_reset(&scan->buf, 0);
@@ -143,14 +143,14 @@ static void go_on(struct km_service_scan *scan)
 
 static void advance(struct km_service_scan *scan)
 {
-    struct km_rpc_call *call = scan->call;
+    struct km_server_call *call = scan->call;
     km_last_error_clear();
     kama_status st = step(scan);
     if (st != KAMA_OK) {
         km_service_fail(call, st);
         scan_free(scan);
     } else if (scan->cursor == 0 || scan->left == 0) {
-        km_rpc_finish(call, KAMA_OK, NULL);
+        km_server_call_finish(call, KAMA_OK, NULL);
         scan_free(scan);
     } else {
         go_on(scan);
@@ -161,36 +161,36 @@ static void on_turn(struct km_mail *mail)
 {
     struct km_service_scan *scan =
         KM_CONTAINER_OF(mail, struct km_service_scan, turn);
-    struct km_rpc_call *call = scan->call;
+    struct km_server_call *call = scan->call;
     scan->turn_posted = false;
-    if (km_rpc_call_ended(call)) {
+    if (km_server_call_ended(call)) {
         scan_free(scan);
-    } else if (km_rpc_writable(call)) {
+    } else if (km_server_call_writable(call)) {
         advance(scan);
     } else {
         km_buf_reset(&scan->buf, 0);
     }
-    km_rpc_call_release(call);
+    km_server_call_release(call);
 }
 
-void km_service_scan_writable(struct km_rpc_call *call)
+void km_service_scan_writable(struct km_server_call *call)
 {
-    struct km_service_scan_state *state = km_rpc_call_state(call);
+    struct km_service_scan_state *state = km_server_call_state(call);
     if (state->scan != NULL) {
         go_on(state->scan);
     }
 }
 
-void km_service_scan_cancelled(struct km_rpc_call *call, kama_status why)
+void km_service_scan_cancelled(struct km_server_call *call, kama_status why)
 {
     (void)why;
-    struct km_service_scan_state *state = km_rpc_call_state(call);
+    struct km_service_scan_state *state = km_server_call_state(call);
     if (state->scan != NULL && !state->scan->turn_posted) {
         scan_free(state->scan);
     }
 }
 
-static struct km_service_scan *scan_new(struct km_rpc_call *call,
+static struct km_service_scan *scan_new(struct km_server_call *call,
                                         kama_group *group,
                                         const struct km_msg_scan_request *r)
 {
@@ -213,7 +213,7 @@ static struct km_service_scan *scan_new(struct km_rpc_call *call,
     return scan;
 }
 
-void km_service_v2_scan(struct km_rpc_call *call, kama_bytes message)
+void km_service_v2_scan(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_scan_request request;
     if (km_pb_decode(&km_msg_scan_request_pb, message, &request) != KAMA_OK) {
@@ -238,11 +238,11 @@ void km_service_v2_scan(struct km_rpc_call *call, kama_bytes message)
     }
     struct km_service_scan *scan = scan_new(call, group, &request);
     if (scan == NULL) {
-        km_rpc_finish(call, KAMA_ERR_NO_MEMORY, NULL);
+        km_server_call_finish(call, KAMA_ERR_NO_MEMORY, NULL);
         return;
     }
     scan->cursor = cursor;
-    struct km_service_scan_state *state = km_rpc_call_state(call);
+    struct km_service_scan_state *state = km_server_call_state(call);
     state->scan = scan;
     go_on(scan);
 }

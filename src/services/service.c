@@ -10,38 +10,38 @@
 
 #define DEFAULT_GROUP "default"
 
-struct km_service_env *km_service_env_of(struct km_rpc_call *call)
+struct km_service_env *km_service_env_of(struct km_server_call *call)
 {
-    return km_rpc_call_arg(call);
+    return km_server_call_arg(call);
 }
 
-void km_service_fail(struct km_rpc_call *call, kama_status status)
+void km_service_fail(struct km_server_call *call, kama_status status)
 {
     const char *text = km_last_error();
-    km_rpc_finish(call, status, text[0] != '\0' ? text : NULL);
+    km_server_call_finish(call, status, text[0] != '\0' ? text : NULL);
 }
 
-void km_service_fail_malformed(struct km_rpc_call *call)
+void km_service_fail_malformed(struct km_server_call *call)
 {
-    km_rpc_finish(call, KAMA_ERR_MALFORMED, NULL);
+    km_server_call_finish(call, KAMA_ERR_MALFORMED, NULL);
 }
 
 /* Names of groups are UTF-8, so only a name that is not found can be none. */
-static void fail_no_group(struct km_rpc_call *call, kama_bytes name)
+static void fail_no_group(struct km_server_call *call, kama_bytes name)
 {
     char shown[80];
     char text[128];
     km_bytes_quote(name, shown, sizeof shown);
     if (!km_bytes_is_utf8(name)) {
         (void)snprintf(text, sizeof text, "group: \"%s\" is not UTF-8", shown);
-        km_rpc_finish(call, KAMA_ERR_INVALID, text);
+        km_server_call_finish(call, KAMA_ERR_INVALID, text);
         return;
     }
     (void)snprintf(text, sizeof text, "no group \"%s\"", shown);
-    km_rpc_finish(call, KAMA_ERR_NO_GROUP, text);
+    km_server_call_finish(call, KAMA_ERR_NO_GROUP, text);
 }
 
-kama_group *km_service_find_group(struct km_rpc_call *call, kama_bytes name)
+kama_group *km_service_find_group(struct km_server_call *call, kama_bytes name)
 {
     struct km_service_env *env = km_service_env_of(call);
     if (name.len == 0) {
@@ -54,32 +54,33 @@ kama_group *km_service_find_group(struct km_rpc_call *call, kama_bytes name)
     return group;
 }
 
-bool km_service_refuse_condition(struct km_rpc_call *call, bool has_condition)
+bool km_service_refuse_condition(struct km_server_call *call,
+                                 bool has_condition)
 {
     if (has_condition) {
-        km_rpc_finish(call, KAMA_ERR_UNSUPPORTED,
-                      "conditions are not in this version");
+        km_server_call_finish(call, KAMA_ERR_UNSUPPORTED,
+                              "conditions are not in this version");
     }
     return has_condition;
 }
 
-bool km_service_refuse_ack(struct km_rpc_call *call, int32_t ack)
+bool km_service_refuse_ack(struct km_server_call *call, int32_t ack)
 {
     bool refused = ack != KM_ACK_UNSPECIFIED && ack != KM_ACK_ASYNC;
     if (refused) {
-        km_rpc_finish(call, KAMA_ERR_UNSUPPORTED,
-                      "acknowledgements are not in this version");
+        km_server_call_finish(call, KAMA_ERR_UNSUPPORTED,
+                              "acknowledgements are not in this version");
     }
     return refused;
 }
 
-void km_service_reply_buf(struct km_rpc_call *call, struct km_buf *buf,
+void km_service_reply_buf(struct km_server_call *call, struct km_buf *buf,
                           kama_status status)
 {
     if (status == KAMA_OK) {
-        km_rpc_reply(call, km_buf_bytes(buf), NULL);
+        km_server_call_reply(call, km_buf_bytes(buf), NULL);
     } else {
-        km_rpc_finish(call, status, NULL);
+        km_server_call_finish(call, status, NULL);
     }
     km_buf_fini(buf);
 }

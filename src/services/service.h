@@ -16,17 +16,17 @@
 /* -- helpers ------------------------------------------------------------- */
 
 /* What the node said when it made the server. */
-struct km_service_env *km_service_env_of(struct km_rpc_call *call);
+struct km_service_env *km_service_env_of(struct km_server_call *call);
 
 /* The group of that name ("" is "default"). NULL: the call was finished. */
-kama_group *km_service_find_group(struct km_rpc_call *call, kama_bytes name);
+kama_group *km_service_find_group(struct km_server_call *call, kama_bytes name);
 
 /* Finishes the call with an error and the sentence of this thread's
  * km_last_error, if there is one. */
-void km_service_fail(struct km_rpc_call *call, kama_status status);
+void km_service_fail(struct km_server_call *call, kama_status status);
 
 /* The message is malformed: finishes the call. */
-void km_service_fail_malformed(struct km_rpc_call *call);
+void km_service_fail_malformed(struct km_server_call *call);
 
 /* enum kama.v2.Ack. */
 enum { KM_ACK_UNSPECIFIED = 0, KM_ACK_ASYNC = 1 };
@@ -34,13 +34,14 @@ enum { KM_ACK_UNSPECIFIED = 0, KM_ACK_ASYNC = 1 };
 /* true: the call was finished, because it asks for a condition or an
  * acknowledgement, which belong to a later version. Such a wish is refused, never
  * ignored: the caller relies on it. */
-bool km_service_refuse_condition(struct km_rpc_call *call, bool has_condition);
-bool km_service_refuse_ack(struct km_rpc_call *call, int32_t ack);
+bool km_service_refuse_condition(struct km_server_call *call,
+                                 bool has_condition);
+bool km_service_refuse_ack(struct km_server_call *call, int32_t ack);
 
 struct km_buf;
 /* Replies with what buf holds, or with status when it is an error; takes
  * buf. */
-void km_service_reply_buf(struct km_rpc_call *call, struct km_buf *buf,
+void km_service_reply_buf(struct km_server_call *call, struct km_buf *buf,
                           kama_status status);
 
 /* Milliseconds since the node began to serve; 0 before that. Any thread. */
@@ -62,7 +63,7 @@ struct km_service_got {
 };
 
 /* Writes the answer, which is borrowed, and finishes the call. */
-typedef void (*km_service_reply_fn)(struct km_rpc_call *call,
+typedef void (*km_service_reply_fn)(struct km_server_call *call,
                                     const struct km_service_got *got);
 
 /* State of a call that gets one key. */
@@ -82,13 +83,13 @@ struct km_service_get {
 };
 
 /* Gets key of group and replies, now or later. flags: as kama_ctx. */
-void km_service_get_start(struct km_rpc_call *call, kama_group *group,
+void km_service_get_start(struct km_server_call *call, kama_group *group,
                           kama_bytes key, uint32_t flags,
                           km_service_reply_fn reply);
 /* Begins, if it waits and there is room. */
-void km_service_get_writable(struct km_rpc_call *call);
+void km_service_get_writable(struct km_server_call *call);
 /* Leaves the get, if it is parked; its load goes on. */
-void km_service_get_cancelled(struct km_rpc_call *call, kama_status why);
+void km_service_get_cancelled(struct km_server_call *call, kama_status why);
 
 /* -- calls that last ----------------------------------------------------- */
 
@@ -99,16 +100,16 @@ struct km_service_lasting {
     struct km_list node;
     struct km_mail mail;
     struct km_service_env *env;
-    void (*notify)(struct km_rpc_call *call);
+    void (*notify)(struct km_server_call *call);
     bool joined;
     bool posted; /* mail is on its way; under env->lock */
 };
 
 /* Holds the call, and notifies it from now on. */
-void km_service_lasting_join(struct km_rpc_call *call,
-                             void (*notify)(struct km_rpc_call *call));
+void km_service_lasting_join(struct km_server_call *call,
+                             void (*notify)(struct km_server_call *call));
 /* Gives the call back, now or when mail that is on its way has run. */
-void km_service_lasting_leave(struct km_rpc_call *call);
+void km_service_lasting_leave(struct km_server_call *call);
 
 /* Between ready and close? Any thread. */
 bool km_service_is_serving(struct km_service_env *env);
@@ -152,7 +153,7 @@ struct km_service_reflect {
 
 /* on_message of one method. */
 #define KM_SERVICE_HANDLER(name)                                               \
-    void km_service_##name(struct km_rpc_call *call, kama_bytes message)
+    void km_service_##name(struct km_server_call *call, kama_bytes message)
 
 KM_SERVICE_HANDLER(v1_get);
 KM_SERVICE_HANDLER(v1_set);
@@ -168,7 +169,7 @@ KM_SERVICE_HANDLER(v2_groups);
 
 KM_SERVICE_HANDLER(v2_mget);
 /* Leaves every get that is parked. */
-void km_service_mget_cancelled(struct km_rpc_call *call, kama_status why);
+void km_service_mget_cancelled(struct km_server_call *call, kama_status why);
 
 KM_SERVICE_HANDLER(v2_ttl);
 KM_SERVICE_HANDLER(v2_touch);
@@ -177,30 +178,30 @@ KM_SERVICE_HANDLER(v2_exists);
 KM_SERVICE_HANDLER(v2_mset);
 KM_SERVICE_HANDLER(v2_mdelete);
 /* Reply, when every key has its answer. */
-void km_service_many_writable(struct km_rpc_call *call);
+void km_service_many_writable(struct km_server_call *call);
 /* The keys that are left are not touched. */
-void km_service_many_cancelled(struct km_rpc_call *call, kama_status why);
+void km_service_many_cancelled(struct km_server_call *call, kama_status why);
 
 KM_SERVICE_HANDLER(v2_scan);
 /* Replies, when everything is there. */
-void km_service_mget_writable(struct km_rpc_call *call);
+void km_service_mget_writable(struct km_server_call *call);
 
 /* Reply, once they were asked. */
-void km_service_stats_writable(struct km_rpc_call *call);
-void km_service_groups_writable(struct km_rpc_call *call);
+void km_service_stats_writable(struct km_server_call *call);
+void km_service_groups_writable(struct km_server_call *call);
 
 /* Goes on behind the cursor. */
-void km_service_scan_writable(struct km_rpc_call *call);
+void km_service_scan_writable(struct km_server_call *call);
 /* Forgets the cursor. */
-void km_service_scan_cancelled(struct km_rpc_call *call, kama_status why);
+void km_service_scan_cancelled(struct km_server_call *call, kama_status why);
 
 KM_SERVICE_HANDLER(health_check);
 KM_SERVICE_HANDLER(health_watch);
 /* Sends the news that did not fit before. */
-void km_service_watch_writable(struct km_rpc_call *call);
+void km_service_watch_writable(struct km_server_call *call);
 /* Any call that lasts: leaves. */
-void km_service_lasting_cancelled(struct km_rpc_call *call, kama_status why);
+void km_service_lasting_cancelled(struct km_server_call *call, kama_status why);
 
 KM_SERVICE_HANDLER(reflect);
 /* No more questions: the stream ends with OK. */
-void km_service_reflect_half_closed(struct km_rpc_call *call);
+void km_service_reflect_half_closed(struct km_server_call *call);

@@ -153,7 +153,7 @@ static void notify_locked(struct km_service_env *env)
             KM_CONTAINER_OF(node, struct km_service_lasting, node);
         if (!lasting->posted) {
             lasting->posted = true;
-            km_loop_post(km_rpc_call_loop(km_rpc_call_of_state(lasting)),
+            km_loop_post(km_server_call_loop(km_server_call_of_state(lasting)),
                          &lasting->mail);
         }
     }
@@ -230,34 +230,34 @@ static void on_notify(struct km_mail *mail)
 {
     struct km_service_lasting *lasting =
         KM_CONTAINER_OF(mail, struct km_service_lasting, mail);
-    struct km_rpc_call *call = km_rpc_call_of_state(lasting);
+    struct km_server_call *call = km_server_call_of_state(lasting);
     km_mutex_lock(&lasting->env->lock);
     lasting->posted = false;
     km_mutex_unlock(&lasting->env->lock);
     if (!lasting->joined) {
-        km_rpc_call_release(call);
+        km_server_call_release(call);
         return;
     }
     lasting->notify(call);
 }
 
-void km_service_lasting_join(struct km_rpc_call *call,
-                             void (*notify)(struct km_rpc_call *call))
+void km_service_lasting_join(struct km_server_call *call,
+                             void (*notify)(struct km_server_call *call))
 {
-    struct km_service_lasting *lasting = km_rpc_call_state(call);
+    struct km_service_lasting *lasting = km_server_call_state(call);
     lasting->env = km_service_env_of(call);
     lasting->notify = notify;
     lasting->mail.run = on_notify;
     lasting->joined = true;
-    km_rpc_call_hold(call);
+    km_server_call_hold(call);
     km_mutex_lock(&lasting->env->lock);
     km_list_push_back(&lasting->env->lasting, &lasting->node);
     km_mutex_unlock(&lasting->env->lock);
 }
 
-void km_service_lasting_leave(struct km_rpc_call *call)
+void km_service_lasting_leave(struct km_server_call *call)
 {
-    struct km_service_lasting *lasting = km_rpc_call_state(call);
+    struct km_service_lasting *lasting = km_server_call_state(call);
     if (!lasting->joined) {
         return;
     }
@@ -267,11 +267,11 @@ void km_service_lasting_leave(struct km_rpc_call *call)
     bool posted = lasting->posted;
     km_mutex_unlock(&lasting->env->lock);
     if (!posted) {
-        km_rpc_call_release(call);
+        km_server_call_release(call);
     }
 }
 
-void km_service_lasting_cancelled(struct km_rpc_call *call, kama_status why)
+void km_service_lasting_cancelled(struct km_server_call *call, kama_status why)
 {
     (void)why;
     km_service_lasting_leave(call);

@@ -130,11 +130,11 @@ static kama_status append_all_stats(struct km_buf *buf,
     return st == KAMA_OK ? append_process(buf, env) : st;
 }
 
-void km_service_stats_writable(struct km_rpc_call *call)
+void km_service_stats_writable(struct km_server_call *call)
 {
-    struct km_service_stats *state = km_rpc_call_state(call);
+    struct km_service_stats *state = km_server_call_state(call);
     struct km_service_env *env = km_service_env_of(call);
-    if (!state->asked || !km_rpc_writable(call)) {
+    if (!state->asked || !km_server_call_writable(call)) {
         return;
     }
     struct km_buf buf;
@@ -145,17 +145,17 @@ void km_service_stats_writable(struct km_rpc_call *call)
     km_service_reply_buf(call, &buf, st);
 }
 
-void km_service_v2_stats(struct km_rpc_call *call, kama_bytes message)
+void km_service_v2_stats(struct km_server_call *call, kama_bytes message)
 {
-    struct km_service_stats *state = km_rpc_call_state(call);
+    struct km_service_stats *state = km_server_call_state(call);
     struct km_msg_stats_request request;
     if (km_pb_decode(&km_msg_stats_request_pb, message, &request) != KAMA_OK) {
         km_service_fail_malformed(call);
         return;
     }
     if (request.all && request.group.len > 0) {
-        km_rpc_finish(call, KAMA_ERR_INVALID,
-                      "give the name of a group or all, not both");
+        km_server_call_finish(call, KAMA_ERR_INVALID,
+                              "give the name of a group or all, not both");
         return;
     }
     if (!request.all) {
@@ -230,11 +230,11 @@ static kama_status append_group(struct km_buf *buf, kama_group *group)
     return st;
 }
 
-void km_service_groups_writable(struct km_rpc_call *call)
+void km_service_groups_writable(struct km_server_call *call)
 {
-    const struct km_service_stats *state = km_rpc_call_state(call);
+    const struct km_service_stats *state = km_server_call_state(call);
     const struct km_service_env *env = km_service_env_of(call);
-    if (!state->asked || !km_rpc_writable(call)) {
+    if (!state->asked || !km_server_call_writable(call)) {
         return;
     }
     struct km_buf buf;
@@ -247,9 +247,9 @@ void km_service_groups_writable(struct km_rpc_call *call)
     km_service_reply_buf(call, &buf, st);
 }
 
-void km_service_v2_groups(struct km_rpc_call *call, kama_bytes message)
+void km_service_v2_groups(struct km_server_call *call, kama_bytes message)
 {
-    struct km_service_stats *state = km_rpc_call_state(call);
+    struct km_service_stats *state = km_server_call_state(call);
     char nothing; /* the request has no fields */
     if (km_pb_decode(&km_msg_empty_pb, message, &nothing) != KAMA_OK) {
         km_service_fail_malformed(call);

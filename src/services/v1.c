@@ -7,22 +7,22 @@
 #include "services/service.h"
 #include "wire/msg/msg.h"
 
-static void reply_get(struct km_rpc_call *call,
+static void reply_get(struct km_server_call *call,
                       const struct km_service_got *got)
 {
     uint8_t head[KM_PB_PREFIX_BYTES_MAX];
     if (got->status != KAMA_OK) {
-        km_rpc_finish(call, got->status, got->text);
+        km_server_call_finish(call, got->status, got->text);
         return;
     }
     size_t len = kama_value_bytes(got->value).len;
     uint8_t *end = km_pb_write_prefix(head, KM_MSG_V1_VALUE, len);
-    km_rpc_reply(call, kama_bytes_make(head, (size_t)(end - head)),
-                 len > 0 ? got->value : NULL);
+    km_server_call_reply(call, kama_bytes_make(head, (size_t)(end - head)),
+                         len > 0 ? got->value : NULL);
 }
 
 /* The request and its group; NULL: the call was finished. */
-static kama_group *read_request(struct km_rpc_call *call, kama_bytes message,
+static kama_group *read_request(struct km_server_call *call, kama_bytes message,
                                 struct km_msg_v1_request *request)
 {
     if (km_pb_decode(&km_msg_v1_request_pb, message, request) != KAMA_OK) {
@@ -32,7 +32,7 @@ static kama_group *read_request(struct km_rpc_call *call, kama_bytes message,
     return km_service_find_group(call, request->group);
 }
 
-void km_service_v1_get(struct km_rpc_call *call, kama_bytes message)
+void km_service_v1_get(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_v1_request request;
     kama_group *group = read_request(call, message, &request);
@@ -41,7 +41,7 @@ void km_service_v1_get(struct km_rpc_call *call, kama_bytes message)
     }
 }
 
-void km_service_v1_set(struct km_rpc_call *call, kama_bytes message)
+void km_service_v1_set(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_v1_request request;
     kama_group *group = read_request(call, message, &request);
@@ -54,10 +54,10 @@ void km_service_v1_set(struct km_rpc_call *call, kama_bytes message)
         km_service_fail(call, st);
         return;
     }
-    km_rpc_reply(call, kama_bytes_make(NULL, 0), NULL);
+    km_server_call_reply(call, kama_bytes_make(NULL, 0), NULL);
 }
 
-void km_service_v1_delete(struct km_rpc_call *call, kama_bytes message)
+void km_service_v1_delete(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_v1_request request;
     kama_group *group = read_request(call, message, &request);
@@ -73,5 +73,6 @@ void km_service_v1_delete(struct km_rpc_call *call, kama_bytes message)
     uint8_t reply[8];
     struct km_msg_v1_delete_response response = {.value = st == KAMA_OK};
     uint8_t *end = km_pb_write(&km_msg_v1_delete_response_pb, &response, reply);
-    km_rpc_reply(call, kama_bytes_make(reply, (size_t)(end - reply)), NULL);
+    km_server_call_reply(call, kama_bytes_make(reply, (size_t)(end - reply)),
+                         NULL);
 }

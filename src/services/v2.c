@@ -18,16 +18,16 @@ static const kama_bytes nothing = {NULL, 0};
 
 /* -- Get ----------------------------------------------------------------- */
 
-static void reply_get(struct km_rpc_call *call,
+static void reply_get(struct km_server_call *call,
                       const struct km_service_got *got)
 {
     uint8_t head[GET_HEAD_BYTES_MAX];
     if (got->status == KAMA_MISS) {
-        km_rpc_reply(call, nothing, NULL);
+        km_server_call_reply(call, nothing, NULL);
         return;
     }
     if (got->status != KAMA_OK) {
-        km_rpc_finish(call, got->status, got->text);
+        km_server_call_finish(call, got->status, got->text);
         return;
     }
     struct km_msg_get_response response = {
@@ -39,11 +39,11 @@ static void reply_get(struct km_rpc_call *call,
     size_t len = kama_value_bytes(got->value).len;
     uint8_t *end = km_pb_write(&km_msg_get_response_pb, &response, head);
     end = km_pb_write_prefix(end, KM_MSG_VALUE, len);
-    km_rpc_reply(call, kama_bytes_make(head, (size_t)(end - head)),
-                 len > 0 ? got->value : NULL);
+    km_server_call_reply(call, kama_bytes_make(head, (size_t)(end - head)),
+                         len > 0 ? got->value : NULL);
 }
 
-void km_service_v2_get(struct km_rpc_call *call, kama_bytes message)
+void km_service_v2_get(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_get_request request;
     if (km_pb_decode(&km_msg_get_request_pb, message, &request) != KAMA_OK) {
@@ -61,7 +61,7 @@ void km_service_v2_get(struct km_rpc_call *call, kama_bytes message)
 
 /* -- Set, Delete, Clear -------------------------------------------------- */
 
-void km_service_v2_set(struct km_rpc_call *call, kama_bytes message)
+void km_service_v2_set(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_set_request request;
     if (km_pb_decode(&km_msg_set_request_pb, message, &request) != KAMA_OK) {
@@ -83,10 +83,10 @@ void km_service_v2_set(struct km_rpc_call *call, kama_bytes message)
         km_service_fail(call, st);
         return;
     }
-    km_rpc_reply(call, nothing, NULL);
+    km_server_call_reply(call, nothing, NULL);
 }
 
-void km_service_v2_delete(struct km_rpc_call *call, kama_bytes message)
+void km_service_v2_delete(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_delete_request request;
     if (km_pb_decode(&km_msg_delete_request_pb, message, &request) != KAMA_OK) {
@@ -108,10 +108,11 @@ void km_service_v2_delete(struct km_rpc_call *call, kama_bytes message)
     uint8_t reply[8];
     struct km_msg_delete_response response = {.removed = st == KAMA_OK};
     uint8_t *end = km_pb_write(&km_msg_delete_response_pb, &response, reply);
-    km_rpc_reply(call, kama_bytes_make(reply, (size_t)(end - reply)), NULL);
+    km_server_call_reply(call, kama_bytes_make(reply, (size_t)(end - reply)),
+                         NULL);
 }
 
-void km_service_v2_clear(struct km_rpc_call *call, kama_bytes message)
+void km_service_v2_clear(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_clear_request request;
     if (km_pb_decode(&km_msg_clear_request_pb, message, &request) != KAMA_OK) {
@@ -128,12 +129,12 @@ void km_service_v2_clear(struct km_rpc_call *call, kama_bytes message)
         km_service_fail(call, st);
         return;
     }
-    km_rpc_reply(call, nothing, NULL);
+    km_server_call_reply(call, nothing, NULL);
 }
 
 /* -- Ttl, Touch ---------------------------------------------------------- */
 
-static void reply_ttl(struct km_rpc_call *call, kama_status status,
+static void reply_ttl(struct km_server_call *call, kama_status status,
                       int64_t ttl_ms)
 {
     uint8_t reply[16];
@@ -146,10 +147,11 @@ static void reply_ttl(struct km_rpc_call *call, kama_status status,
         response.ttl_ms = ttl_ms;
     }
     uint8_t *end = km_pb_write(&km_msg_ttl_response_pb, &response, reply);
-    km_rpc_reply(call, kama_bytes_make(reply, (size_t)(end - reply)), NULL);
+    km_server_call_reply(call, kama_bytes_make(reply, (size_t)(end - reply)),
+                         NULL);
 }
 
-void km_service_v2_ttl(struct km_rpc_call *call, kama_bytes message)
+void km_service_v2_ttl(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_ttl_request request;
     int64_t ttl_ms = 0;
@@ -167,7 +169,7 @@ void km_service_v2_ttl(struct km_rpc_call *call, kama_bytes message)
 }
 
 /* TouchResponse is a TtlResponse without a time. */
-void km_service_v2_touch(struct km_rpc_call *call, kama_bytes message)
+void km_service_v2_touch(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_touch_request request;
     if (km_pb_decode(&km_msg_touch_request_pb, message, &request) != KAMA_OK) {
@@ -185,7 +187,7 @@ void km_service_v2_touch(struct km_rpc_call *call, kama_bytes message)
 
 /* -- Ping ---------------------------------------------------------------- */
 
-void km_service_v2_ping(struct km_rpc_call *call, kama_bytes message)
+void km_service_v2_ping(struct km_server_call *call, kama_bytes message)
 {
     struct km_service_env *env = km_service_env_of(call);
     struct km_msg_ping_request request;
@@ -197,7 +199,7 @@ void km_service_v2_ping(struct km_rpc_call *call, kama_bytes message)
         char text[64];
         (void)snprintf(text, sizeof text, "payload: %zu bytes, at most %d",
                        request.payload.len, KM_PING_PAYLOAD_BYTES_MAX);
-        km_rpc_finish(call, KAMA_ERR_TOO_LARGE, text);
+        km_server_call_finish(call, KAMA_ERR_TOO_LARGE, text);
         return;
     }
     const char *address =

@@ -42,9 +42,9 @@ struct world {
     unsigned cut;
 };
 
-static inline struct world *world_of(struct km_rpc_call *call)
+static inline struct world *world_of(struct km_server_call *call)
 {
-    return km_rpc_call_arg(call);
+    return km_server_call_arg(call);
 }
 
 /* The deadline of every wait. */
@@ -75,42 +75,44 @@ static inline void world_count(struct world *world, unsigned *counter)
     km_mutex_unlock(&world->mutex);
 }
 
-static inline void on_any_cancel(struct km_rpc_call *call, kama_status why)
+static inline void on_any_cancel(struct km_server_call *call, kama_status why)
 {
     struct world *world = world_of(call);
-    KM_ASSERT(km_rpc_call_ended(call));
+    KM_ASSERT(km_server_call_ended(call));
     km_mutex_lock(&world->mutex);
     world->cancelled_why = why;
     km_mutex_unlock(&world->mutex);
     world_count(world, &world->cancelled);
 }
 
-static inline void on_echo(struct km_rpc_call *call, kama_bytes message)
+static inline void on_echo(struct km_server_call *call, kama_bytes message)
 {
-    km_rpc_reply(call, message, NULL);
+    km_server_call_reply(call, message, NULL);
 }
 
-static inline void on_where(struct km_rpc_call *call, kama_bytes message)
-{
-    (void)message;
-    const uint8_t index = (uint8_t)km_loop_index(km_rpc_call_loop(call));
-    KM_ASSERT(km_loop_is_inside(km_rpc_call_loop(call)));
-    km_rpc_reply(call, kama_bytes_make(&index, 1), NULL);
-}
-
-static inline void on_trace(struct km_rpc_call *call, kama_bytes message)
+static inline void on_where(struct km_server_call *call, kama_bytes message)
 {
     (void)message;
-    KM_ASSERT(km_rpc_call_metadata(call, "authorization").data == NULL);
-    km_rpc_reply(call, km_rpc_call_metadata(call, "traceparent"), NULL);
+    const uint8_t index = (uint8_t)km_loop_index(km_server_call_loop(call));
+    KM_ASSERT(km_loop_is_inside(km_server_call_loop(call)));
+    km_server_call_reply(call, kama_bytes_make(&index, 1), NULL);
 }
 
-static inline void on_fail(struct km_rpc_call *call, kama_bytes message)
+static inline void on_trace(struct km_server_call *call, kama_bytes message)
+{
+    (void)message;
+    KM_ASSERT(km_server_call_metadata(call, "authorization").data == NULL);
+    km_server_call_reply(call, km_server_call_metadata(call, "traceparent"),
+                         NULL);
+}
+
+static inline void on_fail(struct km_server_call *call, kama_bytes message)
 {
     char number[8] = {0};
     KM_ASSERT(message.len < sizeof number);
     memcpy(number, message.data, message.len);
-    km_rpc_finish(call, (kama_status)atoi(number), "100% \xe7\xbc\x93\n");
+    km_server_call_finish(call, (kama_status)atoi(number),
+                          "100% \xe7\xbc\x93\n");
 }
 
 /* -- parked calls -------------------------------------------------------- */
@@ -123,20 +125,20 @@ struct parked {
 static inline void on_released(struct km_mail *mail)
 {
     struct parked *parked = (struct parked *)(void *)mail;
-    struct km_rpc_call *call = km_rpc_call_of_state(parked);
-    km_rpc_reply(call, KM_LIT("late"), NULL);
-    km_rpc_call_release(call);
+    struct km_server_call *call = km_server_call_of_state(parked);
+    km_server_call_reply(call, KM_LIT("late"), NULL);
+    km_server_call_release(call);
 }
 
-static inline void on_park(struct km_rpc_call *call, kama_bytes message)
+static inline void on_park(struct km_server_call *call, kama_bytes message)
 {
     (void)message;
     struct world *world = world_of(call);
-    struct parked *parked = km_rpc_call_state(call);
+    struct parked *parked = km_server_call_state(call);
     KM_ASSERT(parked->zero == 0);
     parked->zero = 1;
     parked->mail.run = on_released;
-    km_rpc_call_hold(call);
+    km_server_call_hold(call);
     km_mutex_lock(&world->mutex);
     KM_ASSERT(world->parked_count < WORLD_PARKED_MAX);
     world->parked[world->parked_count] = parked;
@@ -149,8 +151,8 @@ static inline void world_release(struct world *world)
 {
     km_mutex_lock(&world->mutex);
     for (unsigned i = 0; i < world->parked_count; i++) {
-        struct km_rpc_call *call = km_rpc_call_of_state(world->parked[i]);
-        km_loop_post(km_rpc_call_loop(call), &world->parked[i]->mail);
+        struct km_server_call *call = km_server_call_of_state(world->parked[i]);
+        km_loop_post(km_server_call_loop(call), &world->parked[i]->mail);
     }
     world->parked_count = 0;
     km_mutex_unlock(&world->mutex);
@@ -163,49 +165,49 @@ struct counting {
     uint32_t end;
 };
 
-static inline void count_on(struct km_rpc_call *call)
+static inline void count_on(struct km_server_call *call)
 {
-    struct counting *counting = km_rpc_call_state(call);
+    struct counting *counting = km_server_call_state(call);
     uint8_t message[COUNT_BYTES];
     while (counting->next < counting->end) {
-        if (!km_rpc_writable(call)) {
+        if (!km_server_call_writable(call)) {
             return;
         }
         memset(message, (int)counting->next, sizeof message);
         counting->next++;
-        kama_status status =
-            km_rpc_send(call, kama_bytes_make(message, COUNT_BYTES), NULL);
+        kama_status status = km_server_call_send(
+            call, kama_bytes_make(message, COUNT_BYTES), NULL);
         if (status != KAMA_OK) {
-            km_rpc_finish(call, status, NULL);
+            km_server_call_finish(call, status, NULL);
             return;
         }
     }
-    km_rpc_finish(call, KAMA_OK, NULL);
+    km_server_call_finish(call, KAMA_OK, NULL);
 }
 
-static inline void on_count(struct km_rpc_call *call, kama_bytes message)
+static inline void on_count(struct km_server_call *call, kama_bytes message)
 {
     char number[8] = {0};
     KM_ASSERT(message.len < sizeof number);
     memcpy(number, message.data, message.len);
-    struct counting *counting = km_rpc_call_state(call);
+    struct counting *counting = km_server_call_state(call);
     counting->end = (uint32_t)atoi(number);
     count_on(call);
 }
 
-static inline void on_chat(struct km_rpc_call *call, kama_bytes message)
+static inline void on_chat(struct km_server_call *call, kama_bytes message)
 {
-    kama_status status = km_rpc_send(call, message, NULL);
+    kama_status status = km_server_call_send(call, message, NULL);
     if (status != KAMA_OK || km_bytes_eq(message, KM_LIT("bye"))) {
-        km_rpc_finish(call, status, NULL);
-        KM_ASSERT(km_rpc_send(call, message, NULL) == KAMA_ERR_CLOSED);
+        km_server_call_finish(call, status, NULL);
+        KM_ASSERT(km_server_call_send(call, message, NULL) == KAMA_ERR_CLOSED);
     }
 }
 
-static inline void on_chat_half_close(struct km_rpc_call *call)
+static inline void on_chat_half_close(struct km_server_call *call)
 {
     struct world *world = world_of(call);
-    km_rpc_finish(call, KAMA_OK, NULL);
+    km_server_call_finish(call, KAMA_OK, NULL);
     world_count(world, &world->half_closed);
 }
 
