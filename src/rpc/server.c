@@ -93,18 +93,18 @@ static kama_status init_server_loops(struct km_rpc_server *server)
 static void on_connection(void *arg, unsigned loop_index, int fd)
 {
     struct km_rpc_server *server = arg;
-    km_rpc_conn_adopt(&server->server_loops[loop_index], fd);
+    km_server_conn_adopt(&server->server_loops[loop_index], fd);
 }
 
 static void on_accepted(void *arg)
 {
-    km_rpc_count(arg, KM_RPC_M_ACCEPTED);
-    km_rpc_count(arg, KM_RPC_M_CONNECTIONS);
+    km_server_count(arg, KM_RPC_M_ACCEPTED);
+    km_server_count(arg, KM_RPC_M_CONNECTIONS);
 }
 
 static void on_refused(void *arg)
 {
-    km_rpc_count(arg, KM_RPC_M_REFUSED_CONNECTIONS);
+    km_server_count(arg, KM_RPC_M_REFUSED_CONNECTIONS);
 }
 
 static kama_status init_net(struct km_rpc_server *server)
@@ -178,8 +178,8 @@ kama_status km_rpc_server_new(const struct km_rpc_server_options *options,
     kama_status status = km_metric_set_new(mem, km_rpc_metrics, KM_RPC_M_COUNT,
                                            &server->metrics);
     if (status == KAMA_OK) {
-        status = km_rpc_methods_init(&server->methods, mem, options->methods,
-                                     options->method_count);
+        status = km_server_methods_init(&server->methods, mem, options->methods,
+                                        options->method_count);
     }
     if (status == KAMA_OK) {
         status = init_server_loops(server);
@@ -210,7 +210,7 @@ void km_rpc_server_free(struct km_rpc_server *server)
     }
     km_acceptor_free(server->acceptor);
     km_drain_fini(&server->drain);
-    km_rpc_methods_fini(&server->methods, server->mem);
+    km_server_methods_fini(&server->methods, server->mem);
     km_metric_set_free(server->metrics);
     km_mem_free(server->mem, server);
 }

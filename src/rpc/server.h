@@ -25,7 +25,7 @@ struct km_rpc_server;
 enum km_rpc_kind { KM_RPC_UNARY, KM_RPC_SERVER_STREAM, KM_RPC_BIDI_STREAM };
 
 /* One row per method. */
-struct km_rpc_method {
+struct km_server_method {
     const char *path; /* "/kama.v1.KamaCacheService/Get" */
     enum km_rpc_kind kind;
     size_t state_bytes; /* zeroed state per call, km_server_call_state */
@@ -48,7 +48,7 @@ struct km_rpc_server_options {
     const struct km_clock *clock;
     struct km_loop **loops; /* borrowed, running or about to */
     unsigned loop_count;
-    const struct km_rpc_method *methods; /* static */
+    const struct km_server_method *methods; /* static */
     size_t method_count;
     void *arg; /* km_server_call_arg */
     uint64_t max_message_bytes;

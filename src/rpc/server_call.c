@@ -43,7 +43,7 @@ static void free_call(struct km_server_call *call)
     km_mem_free(server_loop->server->mem, call);
 }
 
-struct km_server_call *km_server_call_new(struct km_rpc_conn *conn,
+struct km_server_call *km_server_call_new(struct km_server_conn *conn,
                                           struct km_h2_stream *stream)
 {
     struct km_server_loop *server_loop = conn->server_loop;
@@ -66,8 +66,8 @@ struct km_server_call *km_server_call_new(struct km_rpc_conn *conn,
     km_grpc_reader_init(
         &call->reader, server->mem,
         atomic_load_explicit(&server->max_message_bytes, memory_order_relaxed));
-    km_rpc_count(server, KM_RPC_M_CALLS);
-    km_rpc_count(server, KM_RPC_M_CALLS_RUNNING);
+    km_server_count(server, KM_RPC_M_CALLS);
+    km_server_count(server, KM_RPC_M_CALLS_RUNNING);
     return call;
 }
 
@@ -135,8 +135,8 @@ void km_server_call_header(struct km_server_call *call, kama_bytes name,
     case 5:
         if (IS(name, ":path")) {
             call->path_seen = true;
-            call->method =
-                km_rpc_methods_find(&call->server_loop->server->methods, value);
+            call->method = km_server_methods_find(
+                &call->server_loop->server->methods, value);
         }
         break;
     case 7:
@@ -172,8 +172,8 @@ static void on_deadline(struct km_timer *timer)
 {
     struct km_server_call *call =
         KM_CONTAINER_OF(timer, struct km_server_call, timer);
-    km_rpc_refuse(call, KAMA_ERR_TIMEOUT, NULL);
-    km_rpc_refusal_answer(call, call->refusal_status);
+    km_server_refuse(call, KAMA_ERR_TIMEOUT, NULL);
+    km_server_refusal_answer(call, call->refusal_status);
 }
 
 /* Calls that were answered within the turn need no timer; the others do. */
@@ -211,21 +211,21 @@ static bool is_overdue(const struct km_server_call *call)
 void km_server_call_begin(struct km_server_call *call, bool too_large)
 {
     if (too_large) {
-        km_rpc_refuse(call, KAMA_ERR_TOO_LARGE,
-                      "the metadata is larger than " KM_TEXT_OF(
-                          KM_H2_HEADER_LIST_BYTES_MAX) " bytes");
+        km_server_refuse(call, KAMA_ERR_TOO_LARGE,
+                         "the metadata is larger than " KM_TEXT_OF(
+                             KM_H2_HEADER_LIST_BYTES_MAX) " bytes");
     } else if (!call->is_grpc) {
-        km_rpc_refuse_foreign(call, KM_RPC_REFUSED_TYPE);
+        km_server_refuse_foreign(call, KM_SERVER_REFUSED_TYPE);
     } else if (!call->is_post) {
-        km_rpc_refuse_foreign(call, KM_RPC_REFUSED_METHOD);
+        km_server_refuse_foreign(call, KM_SERVER_REFUSED_METHOD);
     } else if (call->method == NULL) {
-        km_rpc_refuse(call, KAMA_ERR_UNSUPPORTED, "no such method");
+        km_server_refuse(call, KAMA_ERR_UNSUPPORTED, "no such method");
     } else if (call->method->on_message == NULL) {
-        km_rpc_refuse(call, KAMA_ERR_UNSUPPORTED, NULL);
+        km_server_refuse(call, KAMA_ERR_UNSUPPORTED, NULL);
     } else if (call->bad_timeout) {
-        km_rpc_refuse(call, KAMA_ERR_INVALID, "grpc-timeout is malformed");
+        km_server_refuse(call, KAMA_ERR_INVALID, "grpc-timeout is malformed");
     } else if (is_overdue(call)) {
-        km_rpc_refuse(call, KAMA_ERR_TIMEOUT, NULL);
+        km_server_refuse(call, KAMA_ERR_TIMEOUT, NULL);
     } else if (call->deadline != KM_NS_NEVER) {
         km_server_call_arm(call);
     }
@@ -249,11 +249,11 @@ static void keep_message(struct km_server_call *call, kama_bytes message,
                          bool last)
 {
     if (call->has_message) {
-        km_rpc_refuse(call, KAMA_ERR_UNSUPPORTED, "more than one message");
+        km_server_refuse(call, KAMA_ERR_UNSUPPORTED, "more than one message");
         return;
     }
     if (!last && km_grpc_reader_keep(&call->reader, &message) != KAMA_OK) {
-        km_rpc_refuse(call, KAMA_ERR_NO_MEMORY, NULL);
+        km_server_refuse(call, KAMA_ERR_NO_MEMORY, NULL);
         return;
     }
     call->message = message;
@@ -265,16 +265,18 @@ static void refuse_message(struct km_server_call *call, kama_status status)
     if (status == KAMA_ERR_TOO_LARGE) {
         call->refusal_limit = call->reader.message_bytes_max;
     }
-    km_rpc_refuse(call, status, km_grpc_reader_error(&call->reader, status));
+    km_server_refuse(call, status, km_grpc_reader_error(&call->reader, status));
 }
 
 static void read_messages(struct km_server_call *call, kama_bytes chunk,
                           bool last)
 {
     bool unary = call->method->kind != KM_RPC_BIDI_STREAM;
-    while (chunk.len > 0 && !call->ended && call->refusal == KM_RPC_ACCEPTED) {
+    while (chunk.len > 0 && !call->ended &&
+           call->refusal == KM_SERVER_ACCEPTED) {
         if (unary && call->has_message) {
-            km_rpc_refuse(call, KAMA_ERR_UNSUPPORTED, "more than one message");
+            km_server_refuse(call, KAMA_ERR_UNSUPPORTED,
+                             "more than one message");
             return;
         }
         kama_bytes message;
@@ -298,22 +300,22 @@ static void read_messages(struct km_server_call *call, kama_bytes chunk,
 static void make_room(struct km_server_call *newest)
 {
     struct km_server_call *call = km_server_call_hoarder(newest);
-    km_rpc_refuse(call, KAMA_ERR_OVERLOADED, "too much is being received");
+    km_server_refuse(call, KAMA_ERR_OVERLOADED, "too much is being received");
     km_server_call_drop_request(call);
-    km_rpc_conn_wake(call->conn);
+    km_server_conn_wake(call->conn);
 }
 
 void km_server_call_data(struct km_server_call *call, kama_bytes chunk,
                          bool last)
 {
-    if (call->ended || call->refusal != KM_RPC_ACCEPTED) {
-        km_rpc_refusal_data(call, chunk.len);
+    if (call->ended || call->refusal != KM_SERVER_ACCEPTED) {
+        km_server_refusal_data(call, chunk.len);
         return;
     }
     read_messages(call, chunk, last);
-    if (call->ended || call->refusal != KM_RPC_ACCEPTED) {
+    if (call->ended || call->refusal != KM_SERVER_ACCEPTED) {
         km_server_call_drop_request(call);
-        km_rpc_refusal_data(call, chunk.len);
+        km_server_refusal_data(call, chunk.len);
         return;
     }
     km_server_call_count_held(call);
@@ -328,23 +330,23 @@ void km_server_call_data(struct km_server_call *call, kama_bytes chunk,
 static void serve_unary(struct km_server_call *call)
 {
     if (is_overdue(call)) {
-        km_rpc_refuse(call, KAMA_ERR_TIMEOUT, NULL);
+        km_server_refuse(call, KAMA_ERR_TIMEOUT, NULL);
     } else if (call->has_message) {
         give_message(call, call->message);
         return;
     } else if (km_grpc_reader_partial(&call->reader)) {
-        km_rpc_refuse(call, KAMA_ERR_PROTOCOL, "the message is cut off");
+        km_server_refuse(call, KAMA_ERR_PROTOCOL, "the message is cut off");
     } else {
-        km_rpc_refuse(call, KAMA_ERR_UNSUPPORTED, "there is no message");
+        km_server_refuse(call, KAMA_ERR_UNSUPPORTED, "there is no message");
     }
-    km_rpc_refusal_answer(call, call->refusal_status);
+    km_server_refusal_answer(call, call->refusal_status);
 }
 
 static void serve_half_close(struct km_server_call *call)
 {
     if (km_grpc_reader_partial(&call->reader)) {
-        km_rpc_refuse(call, KAMA_ERR_PROTOCOL, "the message is cut off");
-        km_rpc_refusal_answer(call, call->refusal_status);
+        km_server_refuse(call, KAMA_ERR_PROTOCOL, "the message is cut off");
+        km_server_refusal_answer(call, call->refusal_status);
     } else if (call->method->on_half_close != NULL) {
         call->known = true;
         call->method->on_half_close(call);
@@ -356,8 +358,8 @@ void km_server_call_half_closed(struct km_server_call *call)
     if (call->ended) {
         return;
     }
-    if (call->refusal != KM_RPC_ACCEPTED) {
-        km_rpc_refusal_answer(call, call->refusal_status);
+    if (call->refusal != KM_SERVER_ACCEPTED) {
+        km_server_refusal_answer(call, call->refusal_status);
     } else if (call->method->kind == KM_RPC_BIDI_STREAM) {
         serve_half_close(call);
     } else {
@@ -382,14 +384,14 @@ void km_server_call_end(struct km_server_call *call, kama_status status)
     }
     km_metric_sub(server->metrics, KM_RPC_M_CALLS_RUNNING, 1);
     if (status != KAMA_OK) {
-        km_rpc_count(server, KM_RPC_M_CALLS_FAILED);
+        km_server_count(server, KM_RPC_M_CALLS_FAILED);
     }
 }
 
 void km_server_call_cancel(struct km_server_call *call, kama_status why)
 {
-    km_rpc_refuse(call, why, NULL);
-    km_rpc_refusal_answer(call, why);
+    km_server_refuse(call, why, NULL);
+    km_server_refusal_answer(call, why);
 }
 
 void km_server_call_closed(struct km_server_call *call, uint32_t error_code)
@@ -398,7 +400,7 @@ void km_server_call_closed(struct km_server_call *call, uint32_t error_code)
     kama_status why =
         error_code == KM_H2_LOST ? KAMA_ERR_DISCONNECTED : KAMA_ERR_CANCELLED;
     if (cancelled) {
-        km_rpc_count(call->server_loop->server, KM_RPC_M_CANCELLED);
+        km_server_count(call->server_loop->server, KM_RPC_M_CANCELLED);
         km_server_call_end(call, why);
     }
     call->conn = NULL;

@@ -82,7 +82,7 @@ static bool reset_is_fair(void *arg, struct km_h2_stream *stream)
 
 static void on_abuse(void *arg, const char *text)
 {
-    struct km_rpc_conn *conn = arg;
+    struct km_server_conn *conn = arg;
     const struct km_rpc_server_options *options =
         &conn->server_loop->server->options;
     if (options->on_abuse != NULL) {
@@ -92,12 +92,12 @@ static void on_abuse(void *arg, const char *text)
 
 static void on_gone(void *arg, enum km_h2_why why)
 {
-    struct km_rpc_conn *conn = arg;
+    struct km_server_conn *conn = arg;
     conn->h2 = NULL;
     if (why == KM_H2_WHY_ABUSE) {
-        km_rpc_count(conn->server_loop->server, KM_RPC_M_ABUSE_CLOSED);
+        km_server_count(conn->server_loop->server, KM_RPC_M_ABUSE_CLOSED);
     } else if (why == KM_H2_WHY_FOREIGN) {
-        km_rpc_count(conn->server_loop->server, KM_RPC_M_FOREIGN);
+        km_server_count(conn->server_loop->server, KM_RPC_M_FOREIGN);
     }
 }
 
@@ -116,33 +116,33 @@ static const struct km_h2_ops h2_ops = {
 
 /* -- the steps of a drain ------------------------------------------------ */
 
-static struct km_rpc_conn *draining(struct km_drain_entry *entry)
+static struct km_server_conn *draining(struct km_drain_entry *entry)
 {
-    return KM_CONTAINER_OF(entry, struct km_rpc_conn, drain);
+    return KM_CONTAINER_OF(entry, struct km_server_conn, drain);
 }
 
 static void on_drain_notice(struct km_drain_entry *entry)
 {
-    struct km_rpc_conn *conn = draining(entry);
+    struct km_server_conn *conn = draining(entry);
     if (conn->h2 != NULL) {
         km_h2_goaway_notice(conn->h2);
-        km_rpc_conn_wake(conn);
+        km_server_conn_wake(conn);
     }
 }
 
 static void on_drain_finish(struct km_drain_entry *entry)
 {
-    struct km_rpc_conn *conn = draining(entry);
+    struct km_server_conn *conn = draining(entry);
     if (conn->h2 != NULL) {
         km_h2_goaway(conn->h2);
-        km_rpc_conn_wake(conn);
+        km_server_conn_wake(conn);
     }
 }
 
 /* Ends every running call with KAMA_ERR_CLOSED. */
 static unsigned on_drain_cut(struct km_drain_entry *entry)
 {
-    struct km_rpc_conn *conn = draining(entry);
+    struct km_server_conn *conn = draining(entry);
     unsigned n = 0;
     struct km_list *node;
     while ((node = km_list_first(&conn->calls)) != NULL) {
@@ -172,7 +172,7 @@ static void uncount(struct km_server_loop *server_loop)
     km_metric_sub(server_loop->server->metrics, KM_RPC_M_CONNECTIONS, 1);
 }
 
-static void free_conn(struct km_rpc_conn *conn)
+static void free_conn(struct km_server_conn *conn)
 {
     struct km_server_loop *server_loop = conn->server_loop;
     KM_ASSERT(km_list_empty(&conn->calls) && conn->held_bytes == 0);
@@ -188,10 +188,10 @@ static void on_closed(struct km_conn_owner *owner, struct km_conn *conn,
 {
     (void)conn;
     (void)why;
-    free_conn((struct km_rpc_conn *)(void *)owner);
+    free_conn((struct km_server_conn *)(void *)owner);
 }
 
-static kama_status open_h2(struct km_rpc_conn *conn)
+static kama_status open_h2(struct km_server_conn *conn)
 {
     struct km_server_loop *server_loop = conn->server_loop;
     const struct km_h2_options options = {
@@ -207,9 +207,9 @@ static kama_status open_h2(struct km_rpc_conn *conn)
 }
 
 /* NULL: there is no memory, or the loop is draining. */
-static struct km_rpc_conn *new_conn(struct km_server_loop *server_loop)
+static struct km_server_conn *new_conn(struct km_server_loop *server_loop)
 {
-    struct km_rpc_conn *conn =
+    struct km_server_conn *conn =
         km_mem_zalloc(server_loop->server->mem, 1, sizeof *conn);
     if (conn == NULL) {
         return NULL;
@@ -228,9 +228,9 @@ static struct km_rpc_conn *new_conn(struct km_server_loop *server_loop)
     return conn;
 }
 
-void km_rpc_conn_adopt(struct km_server_loop *server_loop, int fd)
+void km_server_conn_adopt(struct km_server_loop *server_loop, int fd)
 {
-    struct km_rpc_conn *conn = new_conn(server_loop);
+    struct km_server_conn *conn = new_conn(server_loop);
     if (conn == NULL) {
         close(fd);
         uncount(server_loop);
@@ -249,7 +249,7 @@ void km_rpc_conn_adopt(struct km_server_loop *server_loop, int fd)
     }
 }
 
-void km_rpc_conn_wake(struct km_rpc_conn *conn)
+void km_server_conn_wake(struct km_server_conn *conn)
 {
     if (conn->conn != NULL) {
         km_conn_wake(conn->conn);

@@ -12,7 +12,7 @@
 /* -- windows ------------------------------------------------------------- */
 
 /* Lets the streams go on that memory has room for; one always. */
-static void unstall(struct km_rpc_conn *conn)
+static void unstall(struct km_server_conn *conn)
 {
     while (!km_list_empty(&conn->stalled) &&
            (conn->held_bytes <= KM_RPC_HELD_BYTES_CONN ||
@@ -29,7 +29,7 @@ static void unstall(struct km_rpc_conn *conn)
 
 void km_server_call_consume(struct km_server_call *call, size_t n)
 {
-    struct km_rpc_conn *conn = call->conn;
+    struct km_server_conn *conn = call->conn;
     km_h2_consume_connection(call->stream, n);
     if (conn->held_bytes > KM_RPC_HELD_BYTES_CONN) {
         if (conn->favoured == NULL) {
@@ -62,7 +62,7 @@ void km_server_call_count_held(struct km_server_call *call)
 
 void km_server_call_drop_request(struct km_server_call *call)
 {
-    struct km_rpc_conn *conn = call->conn;
+    struct km_server_conn *conn = call->conn;
     call->has_message = false;
     km_grpc_reader_fini(&call->reader);
     km_server_call_count_held(call);
@@ -78,14 +78,15 @@ void km_server_call_drop_request(struct km_server_call *call)
 /* -- who holds most ------------------------------------------------------ */
 
 /* The connection of a server_loop that holds most. */
-static struct km_rpc_conn *greediest(const struct km_server_loop *server_loop)
+static struct km_server_conn *greediest(
+    const struct km_server_loop *server_loop)
 {
-    struct km_rpc_conn *most = NULL;
+    struct km_server_conn *most = NULL;
     struct km_list *node;
     struct km_list *tmp;
     KM_LIST_FOREACH(node, tmp, &server_loop->conns) {
-        struct km_rpc_conn *conn =
-            KM_CONTAINER_OF(node, struct km_rpc_conn, node);
+        struct km_server_conn *conn =
+            KM_CONTAINER_OF(node, struct km_server_conn, node);
         if (most == NULL || conn->held_bytes > most->held_bytes) {
             most = conn;
         }
@@ -94,7 +95,7 @@ static struct km_rpc_conn *greediest(const struct km_server_loop *server_loop)
 }
 
 /* The call of a connection that holds most; NULL: none holds anything. */
-static struct km_server_call *largest(const struct km_rpc_conn *conn)
+static struct km_server_call *largest(const struct km_server_conn *conn)
 {
     struct km_server_call *most = NULL;
     struct km_list *node;
@@ -111,7 +112,7 @@ static struct km_server_call *largest(const struct km_rpc_conn *conn)
 
 struct km_server_call *km_server_call_hoarder(struct km_server_call *newest)
 {
-    struct km_rpc_conn *conn = greediest(newest->server_loop);
+    struct km_server_conn *conn = greediest(newest->server_loop);
     struct km_server_call *call = conn != newest->conn ? largest(conn) : newest;
     return call != NULL ? call : newest;
 }

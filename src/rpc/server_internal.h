@@ -22,27 +22,27 @@
 #include "wire/grpc/grpc.h"
 #include "wire/h2/h2.h"
 
-struct km_rpc_conn;
+struct km_server_conn;
 struct km_server_loop;
 
 /* -- methods ------------------------------------------------------------- */
 
 /* An open-addressing table, built once: a hit costs one hash and one compare.
  */
-struct km_rpc_methods {
-    const struct km_rpc_method **slots;
+struct km_server_methods {
+    const struct km_server_method **slots;
     size_t mask; /* slot count - 1 */
     uint64_t seed;
 };
 
-KAMA_NODISCARD kama_status
-km_rpc_methods_init(struct km_rpc_methods *table, const kama_allocator *mem,
-                    const struct km_rpc_method *methods, size_t count);
-void km_rpc_methods_fini(struct km_rpc_methods *table,
-                         const kama_allocator *mem);
+KAMA_NODISCARD kama_status km_server_methods_init(
+    struct km_server_methods *table, const kama_allocator *mem,
+    const struct km_server_method *methods, size_t count);
+void km_server_methods_fini(struct km_server_methods *table,
+                            const kama_allocator *mem);
 /* NULL: no such method. */
-const struct km_rpc_method *km_rpc_methods_find(
-    const struct km_rpc_methods *table, kama_bytes path);
+const struct km_server_method *km_server_methods_find(
+    const struct km_server_methods *table, kama_bytes path);
 
 /* -- server and server_loops ---------------------------------------------------- */
 
@@ -64,7 +64,7 @@ struct km_server_loop {
 struct km_rpc_server {
     struct km_rpc_server_options options;
     const kama_allocator *mem;
-    struct km_rpc_methods methods;
+    struct km_server_methods methods;
     struct km_metric_set *metrics;
     size_t call_bytes; /* of any call, with its state */
     _Atomic uint64_t max_message_bytes;
@@ -73,14 +73,14 @@ struct km_rpc_server {
     struct km_server_loop *server_loops; /* one per loop */
 };
 
-static inline void km_rpc_count(struct km_rpc_server *server, unsigned row)
+static inline void km_server_count(struct km_rpc_server *server, unsigned row)
 {
     km_metric_add(server->metrics, row, 1);
 }
 
 /* -- connections --------------------------------------------------------- */
 
-struct km_rpc_conn {
+struct km_server_conn {
     struct km_conn_owner owner; /* first */
     struct km_server_loop *server_loop;
     struct km_h2 *h2; /* NULL once it is gone */
@@ -94,9 +94,9 @@ struct km_rpc_conn {
 };
 
 /* Takes fd; counts the connection. Loop thread of server_loop. */
-void km_rpc_conn_adopt(struct km_server_loop *server_loop, int fd);
+void km_server_conn_adopt(struct km_server_loop *server_loop, int fd);
 /* Something waits to be sent. */
-void km_rpc_conn_wake(struct km_rpc_conn *conn);
+void km_server_conn_wake(struct km_server_conn *conn);
 
 /* -- calls --------------------------------------------------------------- */
 
@@ -104,20 +104,20 @@ void km_rpc_conn_wake(struct km_rpc_conn *conn);
 #define KM_RPC_TRACEPARENT_BYTES 64
 
 /* Why a call is not given to a handler; answered once its body is in. */
-enum km_rpc_refusal {
-    KM_RPC_ACCEPTED,
-    KM_RPC_REFUSED,       /* with status and text */
-    KM_RPC_REFUSED_TYPE,  /* 415 */
-    KM_RPC_REFUSED_METHOD /* 405 */
+enum km_server_refusal {
+    KM_SERVER_ACCEPTED,
+    KM_SERVER_REFUSED,       /* with status and text */
+    KM_SERVER_REFUSED_TYPE,  /* 415 */
+    KM_SERVER_REFUSED_METHOD /* 405 */
 };
 
 struct km_server_call {
     uint32_t magic;
     uint32_t refs; /* the stream's, and holds */
     struct km_server_loop *server_loop;
-    struct km_rpc_conn *conn;    /* NULL once the stream is gone */
+    struct km_server_conn *conn; /* NULL once the stream is gone */
     struct km_h2_stream *stream; /* as conn */
-    const struct km_rpc_method *method;
+    const struct km_server_method *method;
     struct km_server_call *next_spare;
     struct km_list node;    /* in conn->calls while it runs */
     struct km_list unarmed; /* in server_loop->unarmed */
@@ -130,7 +130,7 @@ struct km_server_call {
     size_t held_bytes;    /* of reader, as counted */
     size_t window_bytes;  /* not given back to the stream */
     size_t refused_bytes; /* read and thrown away */
-    enum km_rpc_refusal refusal;
+    enum km_server_refusal refusal;
     kama_status refusal_status;
     const char *refusal_text; /* static; NULL: the text of the status */
     uint64_t refusal_limit;   /* If this is not 0, a message was larger than
@@ -155,7 +155,7 @@ struct km_server_call {
 
 /* A call at its first header, with the stream's reference; NULL without
  * memory. */
-struct km_server_call *km_server_call_new(struct km_rpc_conn *conn,
+struct km_server_call *km_server_call_new(struct km_server_conn *conn,
                                           struct km_h2_stream *stream);
 void km_server_call_header(struct km_server_call *call, kama_bytes name,
                            kama_bytes value);
@@ -194,12 +194,12 @@ void km_server_call_drop_request(struct km_server_call *call);
 /* Marks a call that no handler is to see, or to see more of; it is answered
  * once its request is in, or soon. The first reason counts. text is static;
  * NULL: the text of the status. */
-void km_rpc_refuse(struct km_server_call *call, kama_status status,
-                   const char *text);
+void km_server_refuse(struct km_server_call *call, kama_status status,
+                      const char *text);
 /* The same for a request that is not gRPC, with the answer of HTTP. */
-void km_rpc_refuse_foreign(struct km_server_call *call,
-                           enum km_rpc_refusal refusal);
+void km_server_refuse_foreign(struct km_server_call *call,
+                              enum km_server_refusal refusal);
 /* Drops n bytes of a refused or ended call's request. */
-void km_rpc_refusal_data(struct km_server_call *call, size_t n);
+void km_server_refusal_data(struct km_server_call *call, size_t n);
 /* Answers a refused call now, and tells its handler if it has seen the call. */
-void km_rpc_refusal_answer(struct km_server_call *call, kama_status why);
+void km_server_refusal_answer(struct km_server_call *call, kama_status why);

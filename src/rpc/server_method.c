@@ -13,8 +13,8 @@ static size_t slot_count(size_t method_count)
     return n;
 }
 
-static void insert(struct km_rpc_methods *table,
-                   const struct km_rpc_method *method)
+static void insert(struct km_server_methods *table,
+                   const struct km_server_method *method)
 {
     size_t i = km_hash(kama_bytes_str(method->path), table->seed);
     while (table->slots[i & table->mask] != NULL) {
@@ -23,10 +23,10 @@ static void insert(struct km_rpc_methods *table,
     table->slots[i & table->mask] = method;
 }
 
-kama_status km_rpc_methods_init(struct km_rpc_methods *table,
-                                const kama_allocator *mem,
-                                const struct km_rpc_method *methods,
-                                size_t count)
+kama_status km_server_methods_init(struct km_server_methods *table,
+                                   const kama_allocator *mem,
+                                   const struct km_server_method *methods,
+                                   size_t count)
 {
     size_t slots = slot_count(count);
     table->slots = km_mem_zalloc(mem, slots, sizeof(*table->slots));
@@ -41,17 +41,17 @@ kama_status km_rpc_methods_init(struct km_rpc_methods *table,
     return KAMA_OK;
 }
 
-void km_rpc_methods_fini(struct km_rpc_methods *table,
-                         const kama_allocator *mem)
+void km_server_methods_fini(struct km_server_methods *table,
+                            const kama_allocator *mem)
 {
     km_mem_free(mem, (void *)table->slots);
-    *table = (struct km_rpc_methods){0};
+    *table = (struct km_server_methods){0};
 }
 
-const struct km_rpc_method *km_rpc_methods_find(
-    const struct km_rpc_methods *table, kama_bytes path)
+const struct km_server_method *km_server_methods_find(
+    const struct km_server_methods *table, kama_bytes path)
 {
-    const struct km_rpc_method *method;
+    const struct km_server_method *method;
     size_t i = km_hash(path, table->seed);
     for (; (method = table->slots[i & table->mask]) != NULL; i++) {
         if (km_bytes_eq(path, kama_bytes_str(method->path))) {

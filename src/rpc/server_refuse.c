@@ -19,7 +19,7 @@
 /* -- the mark ------------------------------------------------------------ */
 
 /* The answer waits for the end of the request, but not longer than this. */
-static void mark(struct km_server_call *call, enum km_rpc_refusal refusal)
+static void mark(struct km_server_call *call, enum km_server_refusal refusal)
 {
     km_ns until = km_ns_after_ms(km_loop_now(call->server_loop->loop),
                                  KM_RPC_REFUSED_WAIT_MS);
@@ -28,24 +28,24 @@ static void mark(struct km_server_call *call, enum km_rpc_refusal refusal)
     km_server_call_arm(call);
 }
 
-void km_rpc_refuse(struct km_server_call *call, kama_status status,
-                   const char *text)
+void km_server_refuse(struct km_server_call *call, kama_status status,
+                      const char *text)
 {
-    if (call->refusal == KM_RPC_ACCEPTED) {
+    if (call->refusal == KM_SERVER_ACCEPTED) {
         call->refusal_status = status;
         call->refusal_text = text;
-        mark(call, KM_RPC_REFUSED);
+        mark(call, KM_SERVER_REFUSED);
     }
 }
 
-void km_rpc_refuse_foreign(struct km_server_call *call,
-                           enum km_rpc_refusal refusal)
+void km_server_refuse_foreign(struct km_server_call *call,
+                              enum km_server_refusal refusal)
 {
     call->refusal_status = KAMA_ERR_UNSUPPORTED;
     mark(call, refusal);
 }
 
-void km_rpc_refusal_data(struct km_server_call *call, size_t n)
+void km_server_refusal_data(struct km_server_call *call, size_t n)
 {
     km_h2_consume(call->stream, n);
     if (call->ended) {
@@ -53,7 +53,7 @@ void km_rpc_refusal_data(struct km_server_call *call, size_t n)
     }
     call->refused_bytes += n;
     if (call->refused_bytes > KM_RPC_REFUSED_BYTES_MAX) {
-        km_rpc_refusal_answer(call, call->refusal_status);
+        km_server_refusal_answer(call, call->refusal_status);
     }
 }
 
@@ -79,12 +79,12 @@ static kama_status send_page(struct km_server_call *call, const char *code,
 
 static void send_foreign(struct km_server_call *call)
 {
-    struct km_rpc_conn *conn = call->conn;
-    enum km_rpc_refusal refusal = call->refusal;
-    km_rpc_count(call->server_loop->server, KM_RPC_M_FOREIGN);
+    struct km_server_conn *conn = call->conn;
+    enum km_server_refusal refusal = call->refusal;
+    km_server_count(call->server_loop->server, KM_RPC_M_FOREIGN);
     km_server_call_end(call, KAMA_ERR_UNSUPPORTED);
     kama_status status =
-        refusal == KM_RPC_REFUSED_TYPE
+        refusal == KM_SERVER_REFUSED_TYPE
             ? send_page(call, "415",
                         "this port speaks gRPC: the content-type must be "
                         "application/grpc\n")
@@ -93,13 +93,13 @@ static void send_foreign(struct km_server_call *call)
     if (status != KAMA_OK) {
         km_h2_reset(call->stream, KM_H2_INTERNAL_ERROR);
     }
-    km_rpc_conn_wake(conn);
+    km_server_conn_wake(conn);
 }
 
 static void send_refusal(struct km_server_call *call)
 {
     char text[96];
-    if (call->refusal != KM_RPC_REFUSED) {
+    if (call->refusal != KM_SERVER_REFUSED) {
         send_foreign(call);
     } else if (call->refusal_limit != 0) {
         (void)snprintf(
@@ -118,7 +118,7 @@ void km_server_call_tell_cancelled(struct km_server_call *call, kama_status why)
     }
 }
 
-void km_rpc_refusal_answer(struct km_server_call *call, kama_status why)
+void km_server_refusal_answer(struct km_server_call *call, kama_status why)
 {
     km_server_call_hold(call);
     send_refusal(call);

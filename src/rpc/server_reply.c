@@ -108,7 +108,7 @@ kama_status km_server_call_send(struct km_server_call *call, kama_bytes head,
     if (status == KAMA_OK) {
         status = km_grpc_send(call->stream, head, body);
     }
-    km_rpc_conn_wake(call->conn);
+    km_server_conn_wake(call->conn);
     return status;
 }
 
@@ -150,12 +150,12 @@ void km_server_call_finish(struct km_server_call *call, kama_status status,
     if (call->ended) {
         return;
     }
-    struct km_rpc_conn *conn = call->conn;
+    struct km_server_conn *conn = call->conn;
     km_server_call_end(call, status);
     if (send_end(call, status, text) != KAMA_OK) {
         km_h2_reset(call->stream, KM_H2_INTERNAL_ERROR);
     }
-    km_rpc_conn_wake(conn);
+    km_server_conn_wake(conn);
 }
 
 void km_server_call_reply(struct km_server_call *call, kama_bytes head,

@@ -2,7 +2,7 @@
 /*
  * What the services share: finding the group, a get that may be parked, calls
  * that last as long as the node, and the handlers themselves (their contract
- * is struct km_rpc_method's).
+ * is struct km_server_method's).
  *
  * States are zeroed by the server for each call of any method: what is large
  * is allocated when it is needed.

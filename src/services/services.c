@@ -52,7 +52,7 @@
         .path = method                                                         \
     }
 
-const struct km_rpc_method km_services[] = {
+const struct km_server_method km_services[] = {
     GET(V1 "Get", km_service_v1_get),
     UNARY(V1 "Set", km_service_v1_set),
     UNARY(V1 "Delete", km_service_v1_delete),

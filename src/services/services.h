@@ -26,7 +26,7 @@
 #include "rpc/server.h"
 
 /* One row per method of every service. */
-extern const struct km_rpc_method km_services[];
+extern const struct km_server_method km_services[];
 extern const size_t km_service_count;
 
 struct km_service_env {

@@ -211,7 +211,7 @@ static inline void on_chat_half_close(struct km_server_call *call)
     world_count(world, &world->half_closed);
 }
 
-static const struct km_rpc_method world_methods[] = {
+static const struct km_server_method world_methods[] = {
     {.path = "/t/Echo", .kind = KM_RPC_UNARY, .on_message = on_echo},
     {.path = "/t/Where", .kind = KM_RPC_UNARY, .on_message = on_where},
     {.path = "/t/Trace", .kind = KM_RPC_UNARY, .on_message = on_trace},
