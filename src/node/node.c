@@ -169,14 +169,14 @@ static bool move(kama_node *node, enum km_node_state from,
     return moved;
 }
 
-static void allow_group(struct km_rpc_server *server, const kama_group *group)
+static void allow_group(struct km_server *server, const kama_group *group)
 {
-    km_rpc_server_allow_message(server, km_group_max_value_bytes(group) +
-                                            KM_RPC_MESSAGE_SLACK_BYTES);
+    km_server_allow_message(server, km_group_max_value_bytes(group) +
+                                        KM_RPC_MESSAGE_SLACK_BYTES);
 }
 
 /* From here on kama_node_add_group finds the server itself. */
-static void publish(kama_node *node, struct km_rpc_server *server)
+static void publish(kama_node *node, struct km_server *server)
 {
     km_mutex_lock(&node->lock);
     node->server = server;
@@ -188,10 +188,9 @@ static void publish(kama_node *node, struct km_rpc_server *server)
 }
 
 /* Opens the node, and closes it again when that took too long. */
-static kama_status open_in_time(kama_node *node,
-                                struct km_rpc_server **ret_server)
+static kama_status open_in_time(kama_node *node, struct km_server **ret_server)
 {
-    struct km_rpc_server *server;
+    struct km_server *server;
     km_ns deadline = km_ns_after_ms(km_clock_mono(node->clock),
                                     node->config.start_timeout_ms);
     kama_status status = km_node_open(node, &server);
@@ -212,7 +211,7 @@ static kama_status open_in_time(kama_node *node,
 
 kama_status kama_node_start(kama_node *node)
 {
-    struct km_rpc_server *server = NULL;
+    struct km_server *server = NULL;
     if (km_pool_is_forked(node->pool)) {
         return fail_forked();
     }
@@ -242,10 +241,10 @@ static bool is_own_thread(const kama_node *node)
 }
 
 /* Takes the server away from kama_node_add_group; NULL: it does not run. */
-static struct km_rpc_server *begin_drain(kama_node *node)
+static struct km_server *begin_drain(kama_node *node)
 {
     km_mutex_lock(&node->lock);
-    struct km_rpc_server *server = node->server;
+    struct km_server *server = node->server;
     if (server != NULL) {
         node->server = NULL;
         node->state = KM_NODE_DRAINING;
@@ -263,7 +262,7 @@ kama_status kama_node_stop(kama_node *node)
         return km_fail(KAMA_ERR_WOULD_DEADLOCK,
                        "a node is not stopped from its own threads");
     }
-    struct km_rpc_server *server = begin_drain(node);
+    struct km_server *server = begin_drain(node);
     if (server == NULL) {
         return km_fail(KAMA_ERR_STATE, "the node does not run");
     }

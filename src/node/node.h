@@ -56,7 +56,7 @@ struct kama_node {
     struct km_mutex lock; /* the rest, and adding to the registry */
     struct km_cond drained_cond;
     enum km_node_state state;
-    struct km_rpc_server *server; /* while it runs */
+    struct km_server *server; /* while it runs */
     bool drained;
     unsigned cut; /* calls cut off by the drain */
 };
@@ -82,8 +82,8 @@ void km_node_config_fini(struct km_node_config *config,
 /* Makes and starts loops, server and listener; on an error nothing is left of
  * them. */
 KAMA_NODISCARD kama_status km_node_open(kama_node *node,
-                                        struct km_rpc_server **ret_server);
+                                        struct km_server **ret_server);
 /* Drains the server for at most timeout_ms, ends the loops and frees both.
  * Returns the number of calls that were cut off. */
-unsigned km_node_close(kama_node *node, struct km_rpc_server *server,
+unsigned km_node_close(kama_node *node, struct km_server *server,
                        int64_t timeout_ms);

@@ -84,10 +84,9 @@ static void on_abuse(void *arg, const char *peer, const char *text)
                 text);
 }
 
-static kama_status make_server(kama_node *node,
-                               struct km_rpc_server **ret_server)
+static kama_status make_server(kama_node *node, struct km_server **ret_server)
 {
-    struct km_rpc_server_options options = {
+    struct km_server_options options = {
         .mem = &node->mem,
         .clock = node->clock,
         .loops = node->loops,
@@ -100,12 +99,12 @@ static kama_status make_server(kama_node *node,
         .http1_hint = HTTP1_HINT,
         .on_abuse = on_abuse,
     };
-    return km_rpc_server_new(&options, ret_server);
+    return km_server_new(&options, ret_server);
 }
 
-kama_status km_node_open(kama_node *node, struct km_rpc_server **ret_server)
+kama_status km_node_open(kama_node *node, struct km_server **ret_server)
 {
-    struct km_rpc_server *server = NULL;
+    struct km_server *server = NULL;
     kama_status status = start_loops(node);
     if (status != KAMA_OK) {
         return status;
@@ -113,17 +112,17 @@ kama_status km_node_open(kama_node *node, struct km_rpc_server **ret_server)
     status = make_server(node, &server);
     if (status == KAMA_OK) {
         km_service_env_open(&node->services, server);
-        status = km_rpc_server_listen(server, node->config.listen);
+        status = km_server_listen(server, node->config.listen);
     }
     if (status != KAMA_OK) {
         km_service_env_open(&node->services, NULL);
         stop_loops(node);
-        km_rpc_server_free(server);
+        km_server_free(server);
         free_loops(node);
         return status;
     }
     snprintf(node->address, sizeof node->address, "%s",
-             km_rpc_server_address(server));
+             km_server_address(server));
     *ret_server = server;
     return KAMA_OK;
 }
@@ -151,15 +150,15 @@ static unsigned wait_drained(kama_node *node)
     return cut;
 }
 
-unsigned km_node_close(kama_node *node, struct km_rpc_server *server,
+unsigned km_node_close(kama_node *node, struct km_server *server,
                        int64_t timeout_ms)
 {
     km_service_env_close(&node->services);
-    km_rpc_server_drain(server, timeout_ms, on_drained, node);
+    km_server_drain(server, timeout_ms, on_drained, node);
     unsigned cut = wait_drained(node);
     km_service_env_settle(&node->services);
     stop_loops(node);
-    km_rpc_server_free(server);
+    km_server_free(server);
     free_loops(node);
     return cut;
 }

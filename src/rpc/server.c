@@ -7,34 +7,34 @@
 
 #include "base/status.h"
 
-const struct km_metric km_rpc_metrics[KM_RPC_M_COUNT] = {
-    [KM_RPC_M_CONNECTIONS] = {"connections", KM_METRIC_GAUGE, "",
-                              "Connections open on the data port."},
-    [KM_RPC_M_ACCEPTED] = {"connections_accepted", KM_METRIC_COUNTER, "",
-                           "Connections accepted."},
-    [KM_RPC_M_REFUSED_CONNECTIONS] =
+const struct km_metric km_server_metric_rows[KM_SERVER_M_COUNT] = {
+    [KM_SERVER_M_CONNECTIONS] = {"connections", KM_METRIC_GAUGE, "",
+                                 "Connections open on the data port."},
+    [KM_SERVER_M_ACCEPTED] = {"connections_accepted", KM_METRIC_COUNTER, "",
+                              "Connections accepted."},
+    [KM_SERVER_M_REFUSED_CONNECTIONS] =
         {"connections_refused", KM_METRIC_COUNTER, "",
          "Connections closed at once: there were too many."},
-    [KM_RPC_M_CALLS] = {"calls", KM_METRIC_COUNTER, "", "Calls begun."},
-    [KM_RPC_M_CALLS_RUNNING] = {"calls_running", KM_METRIC_GAUGE, "",
-                                "Calls that have not ended."},
-    [KM_RPC_M_CALLS_FAILED] = {"calls_failed", KM_METRIC_COUNTER, "",
-                               "Calls that ended with another status than "
-                               "OK."},
-    [KM_RPC_M_CANCELLED] = {"calls_cancelled", KM_METRIC_COUNTER, "",
-                            "Calls that the client gave up or lost."},
-    [KM_RPC_M_ABUSE_CLOSED] = {"h2_abuse_closed", KM_METRIC_COUNTER, "",
-                               "Connections closed for passing a limit of "
-                               "the protocol."},
-    [KM_RPC_M_FOREIGN] = {"foreign_requests", KM_METRIC_COUNTER, "",
-                          "Connections and requests that are not gRPC."},
-    [KM_RPC_M_HELD_BYTES] = {"request_held", KM_METRIC_GAUGE, "bytes",
-                             "Memory of requests that came in pieces."},
+    [KM_SERVER_M_CALLS] = {"calls", KM_METRIC_COUNTER, "", "Calls begun."},
+    [KM_SERVER_M_CALLS_RUNNING] = {"calls_running", KM_METRIC_GAUGE, "",
+                                   "Calls that have not ended."},
+    [KM_SERVER_M_CALLS_FAILED] = {"calls_failed", KM_METRIC_COUNTER, "",
+                                  "Calls that ended with another status than "
+                                  "OK."},
+    [KM_SERVER_M_CANCELLED] = {"calls_cancelled", KM_METRIC_COUNTER, "",
+                               "Calls that the client gave up or lost."},
+    [KM_SERVER_M_ABUSE_CLOSED] = {"h2_abuse_closed", KM_METRIC_COUNTER, "",
+                                  "Connections closed for passing a limit of "
+                                  "the protocol."},
+    [KM_SERVER_M_FOREIGN] = {"foreign_requests", KM_METRIC_COUNTER, "",
+                             "Connections and requests that are not gRPC."},
+    [KM_SERVER_M_HELD_BYTES] = {"request_held", KM_METRIC_GAUGE, "bytes",
+                                "Memory of requests that came in pieces."},
 };
 
 /* -- loops --------------------------------------------------------------- */
 
-static size_t call_bytes(const struct km_rpc_server_options *options)
+static size_t call_bytes(const struct km_server_options *options)
 {
     size_t state_bytes = 0;
     for (size_t i = 0; i < options->method_count; i++) {
@@ -58,7 +58,7 @@ static void fini_server_loop(struct km_server_loop *server_loop)
 }
 
 static kama_status init_server_loop(struct km_server_loop *server_loop,
-                                    struct km_rpc_server *server,
+                                    struct km_server *server,
                                     unsigned loop_index)
 {
     server_loop->server = server;
@@ -70,7 +70,7 @@ static kama_status init_server_loop(struct km_server_loop *server_loop,
                             &server_loop->shared);
 }
 
-static kama_status init_server_loops(struct km_rpc_server *server)
+static kama_status init_server_loops(struct km_server *server)
 {
     unsigned count = server->options.loop_count;
     server->server_loops =
@@ -92,24 +92,24 @@ static kama_status init_server_loops(struct km_rpc_server *server)
 
 static void on_connection(void *arg, unsigned loop_index, int fd)
 {
-    struct km_rpc_server *server = arg;
+    struct km_server *server = arg;
     km_server_conn_adopt(&server->server_loops[loop_index], fd);
 }
 
 static void on_accepted(void *arg)
 {
-    km_server_count(arg, KM_RPC_M_ACCEPTED);
-    km_server_count(arg, KM_RPC_M_CONNECTIONS);
+    km_server_count(arg, KM_SERVER_M_ACCEPTED);
+    km_server_count(arg, KM_SERVER_M_CONNECTIONS);
 }
 
 static void on_refused(void *arg)
 {
-    km_server_count(arg, KM_RPC_M_REFUSED_CONNECTIONS);
+    km_server_count(arg, KM_SERVER_M_REFUSED_CONNECTIONS);
 }
 
-static kama_status init_net(struct km_rpc_server *server)
+static kama_status init_net(struct km_server *server)
 {
-    const struct km_rpc_server_options *options = &server->options;
+    const struct km_server_options *options = &server->options;
     const struct km_acceptor_options accepting = {
         .mem = server->mem,
         .loops = options->loops,
@@ -126,25 +126,24 @@ static kama_status init_net(struct km_rpc_server *server)
                              : status;
 }
 
-kama_status km_rpc_server_listen(struct km_rpc_server *server,
-                                 const char *address)
+kama_status km_server_listen(struct km_server *server, const char *address)
 {
     return km_acceptor_listen(server->acceptor, address);
 }
 
-const char *km_rpc_server_address(const struct km_rpc_server *server)
+const char *km_server_address(const struct km_server *server)
 {
     return km_acceptor_address(server->acceptor);
 }
 
 static void stop_accepting(void *arg)
 {
-    struct km_rpc_server *server = arg;
+    struct km_server *server = arg;
     km_acceptor_close(server->acceptor);
 }
 
-void km_rpc_server_drain(struct km_rpc_server *server, int64_t timeout_ms,
-                         km_rpc_drained_fn done, void *arg)
+void km_server_drain(struct km_server *server, int64_t timeout_ms,
+                     km_drained_fn done, void *arg)
 {
     const struct km_drain_request request = {
         .timeout_ms = timeout_ms,
@@ -158,12 +157,12 @@ void km_rpc_server_drain(struct km_rpc_server *server, int64_t timeout_ms,
 
 /* -- the server ---------------------------------------------------------- */
 
-kama_status km_rpc_server_new(const struct km_rpc_server_options *options,
-                              struct km_rpc_server **ret_server)
+kama_status km_server_new(const struct km_server_options *options,
+                          struct km_server **ret_server)
 {
     KM_ASSERT(options->loop_count > 0);
     const kama_allocator *mem = km_mem_or_default(options->mem);
-    struct km_rpc_server *server = km_mem_zalloc(mem, 1, sizeof *server);
+    struct km_server *server = km_mem_zalloc(mem, 1, sizeof *server);
     if (server == NULL) {
         return KAMA_ERR_NO_MEMORY;
     }
@@ -173,10 +172,10 @@ kama_status km_rpc_server_new(const struct km_rpc_server_options *options,
     if (options->held_bytes_max == 0) {
         server->options.held_bytes_max = KM_RPC_HELD_BYTES_LOOP;
     }
-    km_rpc_server_allow_message(server, options->max_message_bytes);
-    km_rpc_server_allow_message(server, KM_RPC_MESSAGE_BYTES_MIN);
-    kama_status status = km_metric_set_new(mem, km_rpc_metrics, KM_RPC_M_COUNT,
-                                           &server->metrics);
+    km_server_allow_message(server, options->max_message_bytes);
+    km_server_allow_message(server, KM_RPC_MESSAGE_BYTES_MIN);
+    kama_status status = km_metric_set_new(mem, km_server_metric_rows,
+                                           KM_SERVER_M_COUNT, &server->metrics);
     if (status == KAMA_OK) {
         status = km_server_methods_init(&server->methods, mem, options->methods,
                                         options->method_count);
@@ -188,14 +187,14 @@ kama_status km_rpc_server_new(const struct km_rpc_server_options *options,
         status = init_net(server);
     }
     if (status != KAMA_OK) {
-        km_rpc_server_free(server);
+        km_server_free(server);
         return status;
     }
     *ret_server = server;
     return KAMA_OK;
 }
 
-void km_rpc_server_free(struct km_rpc_server *server)
+void km_server_free(struct km_server *server)
 {
     if (server == NULL) {
         return;
@@ -215,7 +214,7 @@ void km_rpc_server_free(struct km_rpc_server *server)
     km_mem_free(server->mem, server);
 }
 
-void km_rpc_server_allow_message(struct km_rpc_server *server, uint64_t bytes)
+void km_server_allow_message(struct km_server *server, uint64_t bytes)
 {
     uint64_t max = atomic_load(&server->max_message_bytes);
     while (bytes > max && !atomic_compare_exchange_weak(
@@ -223,7 +222,7 @@ void km_rpc_server_allow_message(struct km_rpc_server *server, uint64_t bytes)
     }
 }
 
-struct km_metric_set *km_rpc_server_metrics(struct km_rpc_server *server)
+struct km_metric_set *km_server_metrics(struct km_server *server)
 {
     return server->metrics;
 }

@@ -20,7 +20,7 @@
 #include "net/loop.h"
 
 struct km_server_call;
-struct km_rpc_server;
+struct km_server;
 
 enum km_rpc_kind { KM_RPC_UNARY, KM_RPC_SERVER_STREAM, KM_RPC_BIDI_STREAM };
 
@@ -43,7 +43,7 @@ struct km_server_method {
     void (*on_cancel)(struct km_server_call *call, kama_status why);
 };
 
-struct km_rpc_server_options {
+struct km_server_options {
     const kama_allocator *mem;
     const struct km_clock *clock;
     struct km_loop **loops; /* borrowed, running or about to */
@@ -61,45 +61,44 @@ struct km_rpc_server_options {
     void (*on_abuse)(void *arg, const char *peer, const char *text);
 };
 
-KAMA_NODISCARD kama_status
-km_rpc_server_new(const struct km_rpc_server_options *options,
-                  struct km_rpc_server **ret_server);
+KAMA_NODISCARD kama_status km_server_new(
+    const struct km_server_options *options, struct km_server **ret_server);
 
 /* Raises the cap for messages (a group with larger values was added). */
-void km_rpc_server_allow_message(struct km_rpc_server *server, uint64_t bytes);
+void km_server_allow_message(struct km_server *server, uint64_t bytes);
 
 /* Listens on loop 0 (before it runs, or from setup while it runs). */
-KAMA_NODISCARD kama_status km_rpc_server_listen(struct km_rpc_server *server,
-                                                const char *address);
+KAMA_NODISCARD kama_status km_server_listen(struct km_server *server,
+                                            const char *address);
 /* With the port it got; NULL before listen. */
-const char *km_rpc_server_address(const struct km_rpc_server *server);
+const char *km_server_address(const struct km_server *server);
 
 /* Stops accepting, GOAWAY on every connection (first with the highest stream
  * id, then the real one), lets running calls end for at most timeout_ms, then
  * cuts off. done runs once, on a loop thread; cut counts calls cut off. */
-typedef void (*km_rpc_drained_fn)(void *arg, unsigned cut);
-void km_rpc_server_drain(struct km_rpc_server *server, int64_t timeout_ms,
-                         km_rpc_drained_fn done, void *arg);
+typedef void (*km_drained_fn)(void *arg, unsigned cut);
+void km_server_drain(struct km_server *server, int64_t timeout_ms,
+                     km_drained_fn done, void *arg);
 
 /* After drain's done, and after the loops were joined. NULL is a no-op. */
-void km_rpc_server_free(struct km_rpc_server *server);
+void km_server_free(struct km_server *server);
 
-/* Rows of the server's metrics (KM_RPC_M_), readable from any thread. */
+/* Rows of the server's metrics (KM_SERVER_M_), readable from any thread. */
 enum {
-    KM_RPC_M_CONNECTIONS, /* gauge */
-    KM_RPC_M_ACCEPTED,
-    KM_RPC_M_REFUSED_CONNECTIONS, /* over max_connections */
-    KM_RPC_M_CALLS,
-    KM_RPC_M_CALLS_RUNNING, /* gauge */
-    KM_RPC_M_CALLS_FAILED,  /* ended with another status than OK */
-    KM_RPC_M_CANCELLED,
-    KM_RPC_M_ABUSE_CLOSED, /* a limit of limits.h was passed */
-    KM_RPC_M_FOREIGN,      /* not HTTP/2 or not gRPC */
-    KM_RPC_M_HELD_BYTES,   /* gauge: of requests that came in pieces */
-    KM_RPC_M_COUNT
+    KM_SERVER_M_CONNECTIONS, /* gauge */
+    KM_SERVER_M_ACCEPTED,
+    KM_SERVER_M_REFUSED_CONNECTIONS, /* over max_connections */
+    KM_SERVER_M_CALLS,
+    KM_SERVER_M_CALLS_RUNNING, /* gauge */
+    KM_SERVER_M_CALLS_FAILED,  /* ended with another status than OK */
+    KM_SERVER_M_CANCELLED,
+    KM_SERVER_M_ABUSE_CLOSED, /* a limit of limits.h was passed */
+    KM_SERVER_M_FOREIGN,      /* not HTTP/2 or not gRPC */
+    KM_SERVER_M_HELD_BYTES,   /* gauge: of requests that came in pieces */
+    KM_SERVER_M_COUNT
 };
-extern const struct km_metric km_rpc_metrics[KM_RPC_M_COUNT];
-struct km_metric_set *km_rpc_server_metrics(struct km_rpc_server *server);
+extern const struct km_metric km_server_metric_rows[KM_SERVER_M_COUNT];
+struct km_metric_set *km_server_metrics(struct km_server *server);
 
 /* -- inside a handler --------------------------------------------------- */
 

@@ -47,7 +47,7 @@ struct km_server_call *km_server_call_new(struct km_server_conn *conn,
                                           struct km_h2_stream *stream)
 {
     struct km_server_loop *server_loop = conn->server_loop;
-    struct km_rpc_server *server = server_loop->server;
+    struct km_server *server = server_loop->server;
     struct km_server_call *call = alloc_call(server_loop);
     if (call == NULL) {
         return NULL;
@@ -66,8 +66,8 @@ struct km_server_call *km_server_call_new(struct km_server_conn *conn,
     km_grpc_reader_init(
         &call->reader, server->mem,
         atomic_load_explicit(&server->max_message_bytes, memory_order_relaxed));
-    km_server_count(server, KM_RPC_M_CALLS);
-    km_server_count(server, KM_RPC_M_CALLS_RUNNING);
+    km_server_count(server, KM_SERVER_M_CALLS);
+    km_server_count(server, KM_SERVER_M_CALLS_RUNNING);
     return call;
 }
 
@@ -371,7 +371,7 @@ void km_server_call_half_closed(struct km_server_call *call)
 
 void km_server_call_end(struct km_server_call *call, kama_status status)
 {
-    struct km_rpc_server *server = call->server_loop->server;
+    struct km_server *server = call->server_loop->server;
     KM_ASSERT(!call->ended && call->conn != NULL);
     call->ended = true;
     km_list_remove(&call->node);
@@ -382,9 +382,9 @@ void km_server_call_end(struct km_server_call *call, kama_status status)
     if (!call->in_message) {
         km_server_call_drop_request(call);
     }
-    km_metric_sub(server->metrics, KM_RPC_M_CALLS_RUNNING, 1);
+    km_metric_sub(server->metrics, KM_SERVER_M_CALLS_RUNNING, 1);
     if (status != KAMA_OK) {
-        km_server_count(server, KM_RPC_M_CALLS_FAILED);
+        km_server_count(server, KM_SERVER_M_CALLS_FAILED);
     }
 }
 
@@ -400,7 +400,7 @@ void km_server_call_closed(struct km_server_call *call, uint32_t error_code)
     kama_status why =
         error_code == KM_H2_LOST ? KAMA_ERR_DISCONNECTED : KAMA_ERR_CANCELLED;
     if (cancelled) {
-        km_server_count(call->server_loop->server, KM_RPC_M_CANCELLED);
+        km_server_count(call->server_loop->server, KM_SERVER_M_CANCELLED);
         km_server_call_end(call, why);
     }
     call->conn = NULL;

@@ -83,7 +83,7 @@ static bool reset_is_fair(void *arg, struct km_h2_stream *stream)
 static void on_abuse(void *arg, const char *text)
 {
     struct km_server_conn *conn = arg;
-    const struct km_rpc_server_options *options =
+    const struct km_server_options *options =
         &conn->server_loop->server->options;
     if (options->on_abuse != NULL) {
         options->on_abuse(options->arg, km_conn_peer_address(conn->conn), text);
@@ -95,9 +95,9 @@ static void on_gone(void *arg, enum km_h2_why why)
     struct km_server_conn *conn = arg;
     conn->h2 = NULL;
     if (why == KM_H2_WHY_ABUSE) {
-        km_server_count(conn->server_loop->server, KM_RPC_M_ABUSE_CLOSED);
+        km_server_count(conn->server_loop->server, KM_SERVER_M_ABUSE_CLOSED);
     } else if (why == KM_H2_WHY_FOREIGN) {
-        km_server_count(conn->server_loop->server, KM_RPC_M_FOREIGN);
+        km_server_count(conn->server_loop->server, KM_SERVER_M_FOREIGN);
     }
 }
 
@@ -169,7 +169,7 @@ static const struct km_drain_ops drain_ops = {
 static void uncount(struct km_server_loop *server_loop)
 {
     km_acceptor_gone(server_loop->server->acceptor, server_loop->loop_index);
-    km_metric_sub(server_loop->server->metrics, KM_RPC_M_CONNECTIONS, 1);
+    km_metric_sub(server_loop->server->metrics, KM_SERVER_M_CONNECTIONS, 1);
 }
 
 static void free_conn(struct km_server_conn *conn)

@@ -55,7 +55,7 @@ void km_server_call_count_held(struct km_server_call *call)
     size_t more = held - call->held_bytes; /* or less, modulo 2^64 */
     call->conn->held_bytes += more;
     call->server_loop->held_bytes += more;
-    km_metric_add(call->server_loop->server->metrics, KM_RPC_M_HELD_BYTES,
+    km_metric_add(call->server_loop->server->metrics, KM_SERVER_M_HELD_BYTES,
                   more);
     call->held_bytes = held;
 }

@@ -48,7 +48,7 @@ const struct km_server_method *km_server_methods_find(
 
 /* What a server has on one loop. */
 struct km_server_loop {
-    struct km_rpc_server *server;
+    struct km_server *server;
     struct km_loop *loop;
     unsigned loop_index;
     struct km_h2_shared *shared;
@@ -61,8 +61,8 @@ struct km_server_loop {
     size_t held_bytes; /* request messages in pieces */
 };
 
-struct km_rpc_server {
-    struct km_rpc_server_options options;
+struct km_server {
+    struct km_server_options options;
     const kama_allocator *mem;
     struct km_server_methods methods;
     struct km_metric_set *metrics;
@@ -73,7 +73,7 @@ struct km_rpc_server {
     struct km_server_loop *server_loops; /* one per loop */
 };
 
-static inline void km_server_count(struct km_rpc_server *server, unsigned row)
+static inline void km_server_count(struct km_server *server, unsigned row)
 {
     km_metric_add(server->metrics, row, 1);
 }

@@ -81,7 +81,7 @@ static void send_foreign(struct km_server_call *call)
 {
     struct km_server_conn *conn = call->conn;
     enum km_server_refusal refusal = call->refusal;
-    km_server_count(call->server_loop->server, KM_RPC_M_FOREIGN);
+    km_server_count(call->server_loop->server, KM_SERVER_M_FOREIGN);
     km_server_call_end(call, KAMA_ERR_UNSUPPORTED);
     kama_status status =
         refusal == KM_SERVER_REFUSED_TYPE

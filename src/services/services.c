@@ -135,8 +135,7 @@ void km_service_env_fini(struct km_service_env *env)
     memset(env, 0, sizeof *env);
 }
 
-void km_service_env_open(struct km_service_env *env,
-                         struct km_rpc_server *server)
+void km_service_env_open(struct km_service_env *env, struct km_server *server)
 {
     env->server = server;
 }

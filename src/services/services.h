@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The gRPC services of a node, as rows for km_rpc_server: kama.v1, kama.v2,
+ * The gRPC services of a node, as rows for km_server: kama.v1, kama.v2,
  * health and reflection.
  *
  * The env is what handlers know of the node; the server gets it as its arg:
@@ -10,7 +10,7 @@
  *     km_service_env_ready                               SERVING
  *     km_service_env_close      NOT_SERVING, told to all who watch; streams
  *                               that would never end are ended
- *     km_rpc_server_drain ... drained
+ *     km_server_drain ... drained
  *     km_service_env_settle     nothing of a pool thread is on its way any
  *                               more; only then may the loops be stopped
  *   km_service_env_fini
@@ -33,9 +33,9 @@ struct km_service_env {
     const kama_allocator *mem;
     const struct km_clock *clock;
     const struct km_registry *registry;
-    const char *service;          /* known to health checks; borrowed */
-    struct km_rpc_server *server; /* NULL: not there yet */
-    atomic_uint mget_keys;        /* of all MGets that run */
+    const char *service;      /* known to health checks; borrowed */
+    struct km_server *server; /* NULL: not there yet */
+    atomic_uint mget_keys;    /* of all MGets that run */
 
     struct km_mutex lock; /* the rest */
     struct km_cond settled;
@@ -56,8 +56,7 @@ km_service_env_init(struct km_service_env *env, const kama_allocator *mem,
 void km_service_env_fini(struct km_service_env *env);
 
 /* The server that will serve; before it listens. */
-void km_service_env_open(struct km_service_env *env,
-                         struct km_rpc_server *server);
+void km_service_env_open(struct km_service_env *env, struct km_server *server);
 /* Health says SERVING from now on. */
 void km_service_env_ready(struct km_service_env *env);
 /* Health says NOT_SERVING, for good; watches and reflection streams end. */

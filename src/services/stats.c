@@ -63,11 +63,11 @@ static kama_status append_group_stats(struct km_buf *buf, kama_group *group)
 }
 
 static kama_status append_server_metrics(struct km_buf *buf,
-                                         struct km_rpc_server *server)
+                                         struct km_server *server)
 {
-    const struct km_metric_set *set = km_rpc_server_metrics(server);
-    for (unsigned i = 0; i < KM_RPC_M_COUNT; i++) {
-        const struct km_metric *row = &km_rpc_metrics[i];
+    const struct km_metric_set *set = km_server_metrics(server);
+    for (unsigned i = 0; i < KM_SERVER_M_COUNT; i++) {
+        const struct km_metric *row = &km_server_metric_rows[i];
         struct km_msg_metric message = {
             .name = KAMA_STR(row->name),
             .gauge = row->kind == KM_METRIC_GAUGE,

@@ -203,7 +203,7 @@ void km_service_v2_ping(struct km_server_call *call, kama_bytes message)
         return;
     }
     const char *address =
-        env->server != NULL ? km_rpc_server_address(env->server) : NULL;
+        env->server != NULL ? km_server_address(env->server) : NULL;
     struct km_msg_ping_response response = {
         .payload = request.payload,
         .service = KAMA_STR(env->service),

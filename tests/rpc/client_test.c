@@ -238,7 +238,7 @@ static void replace_server(struct world *world)
     assert_int_equal(km_loop_new(NULL, NULL, 0, &loop), KAMA_OK);
     assert_int_equal(km_loop_start(loop), KAMA_OK);
     world->loops[0] = loop;
-    const struct km_rpc_server_options options = {
+    const struct km_server_options options = {
         .clock = km_clock_system(),
         .loops = world->loops,
         .loop_count = 1,
@@ -246,8 +246,8 @@ static void replace_server(struct world *world)
         .method_count = sizeof world_methods / sizeof world_methods[0],
         .arg = world,
     };
-    assert_int_equal(km_rpc_server_new(&options, &world->server), KAMA_OK);
-    assert_int_equal(km_rpc_server_listen(world->server, address), KAMA_OK);
+    assert_int_equal(km_server_new(&options, &world->server), KAMA_OK);
+    assert_int_equal(km_server_listen(world->server, address), KAMA_OK);
     (void)snprintf(world->address, sizeof world->address, "%s", address);
 }
 

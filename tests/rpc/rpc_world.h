@@ -28,7 +28,7 @@
 struct world {
     struct km_loop *loops[WORLD_LOOPS_MAX];
     unsigned loop_count;
-    struct km_rpc_server *server;
+    struct km_server *server;
     char address[64];
     struct km_mutex mutex;
     struct km_cond cond;
@@ -248,7 +248,7 @@ struct world_options {
 static inline kama_status world_open_server(struct world *world,
                                             const struct world_options *options)
 {
-    struct km_rpc_server_options server = {
+    struct km_server_options server = {
         .mem = options->mem,
         .clock = km_clock_system(),
         .loops = world->loops,
@@ -260,15 +260,15 @@ static inline kama_status world_open_server(struct world *world,
         .max_connections = options->max_connections,
         .http1_hint = WORLD_HINT,
     };
-    kama_status status = km_rpc_server_new(&server, &world->server);
+    kama_status status = km_server_new(&server, &world->server);
     if (status != KAMA_OK) {
         return status;
     }
-    assert_null(km_rpc_server_address(world->server));
-    status = km_rpc_server_listen(world->server, "127.0.0.1:0");
+    assert_null(km_server_address(world->server));
+    status = km_server_listen(world->server, "127.0.0.1:0");
     if (status == KAMA_OK) {
         snprintf(world->address, sizeof world->address, "%s",
-                 km_rpc_server_address(world->server));
+                 km_server_address(world->server));
     }
     return status;
 }
@@ -318,7 +318,7 @@ static inline void world_wait_drained(struct world *world)
 
 static inline uint64_t world_metric(const struct world *world, unsigned row)
 {
-    return km_metric_read(km_rpc_server_metrics(world->server), row);
+    return km_metric_read(km_server_metrics(world->server), row);
 }
 
 /* Waits until the row has reached n: what a client sees may come before it is
@@ -342,7 +342,7 @@ static inline void world_free(struct world *world)
         km_loop_stop(world->loops[i]);
         km_loop_join(world->loops[i]);
     }
-    km_rpc_server_free(world->server);
+    km_server_free(world->server);
     for (unsigned i = 0; i < world->loop_count; i++) {
         km_loop_free(world->loops[i]);
     }
@@ -354,13 +354,13 @@ static inline void world_free(struct world *world)
 static inline void world_fini(struct world *world)
 {
     if (world->server != NULL && !world->drained) {
-        km_rpc_server_drain(world->server, 5000, on_world_drained, world);
+        km_server_drain(world->server, 5000, on_world_drained, world);
         world_wait_drained(world);
     }
     if (world->server != NULL) {
-        assert_int_equal(world_metric(world, KM_RPC_M_CONNECTIONS), 0);
-        assert_int_equal(world_metric(world, KM_RPC_M_CALLS_RUNNING), 0);
-        assert_int_equal(world_metric(world, KM_RPC_M_HELD_BYTES), 0);
+        assert_int_equal(world_metric(world, KM_SERVER_M_CONNECTIONS), 0);
+        assert_int_equal(world_metric(world, KM_SERVER_M_CALLS_RUNNING), 0);
+        assert_int_equal(world_metric(world, KM_SERVER_M_HELD_BYTES), 0);
     }
     world_free(world);
 }

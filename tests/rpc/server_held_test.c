@@ -95,7 +95,7 @@ static void test_windows_hold_back(void **state)
     pieces_init(&p, 0);
     settle(&p);
     assert_true(waiting(&p) > REQUESTS / 2);
-    const uint64_t held = world_metric(&p.world, KM_RPC_M_HELD_BYTES);
+    const uint64_t held = world_metric(&p.world, KM_SERVER_M_HELD_BYTES);
     assert_true(held > KM_RPC_HELD_BYTES_CONN);
     /* Buffers grow by doubling: twice a window each, at most. */
     assert_true(held < KM_RPC_HELD_BYTES_CONN + 2 * REQUEST_BYTES +
@@ -122,7 +122,7 @@ static void test_given_up(void **state)
         km_h2_reset(p.seen[i]->stream, KM_H2_CANCEL);
     }
     settle(&p);
-    world_wait_metric(&p.world, KM_RPC_M_HELD_BYTES, 0);
+    world_wait_metric(&p.world, KM_SERVER_M_HELD_BYTES, 0);
     pieces_fini(&p);
 }
 

@@ -108,7 +108,7 @@ static void test_hoarder_pays(void **state)
         (void)wire_call(&hoarder, "/t/Echo", KM_LIT("there and back"));
         hoarder.pair.client.opened--;
     }
-    assert_true(world_metric(&world, KM_RPC_M_HELD_BYTES) > (3u << 20));
+    assert_true(world_metric(&world, KM_SERVER_M_HELD_BYTES) > (3u << 20));
     wire_client_open(&other, world.address);
     static uint8_t message[1u << 20];
     struct seen *seen =

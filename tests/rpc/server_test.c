@@ -61,7 +61,7 @@ static void test_message_cap(void **state)
     assert_status(call_sized(&client, KM_RPC_MESSAGE_BYTES_MIN), KAMA_OK);
     assert_status(call_sized(&client, KM_RPC_MESSAGE_BYTES_MIN + 1),
                   KAMA_ERR_TOO_LARGE);
-    km_rpc_server_allow_message(world.server, KM_RPC_MESSAGE_BYTES_MIN + 1);
+    km_server_allow_message(world.server, KM_RPC_MESSAGE_BYTES_MIN + 1);
     assert_status(call_sized(&client, KM_RPC_MESSAGE_BYTES_MIN + 1), KAMA_OK);
     wire_client_close(&client);
     world_fini(&world);
@@ -81,8 +81,8 @@ static void test_error(void **state)
     assert_false(seen->trailers_done);
     seen = wire_call(&client, "/t/Fail", KM_LIT("1"));
     assert_status(seen, KAMA_MISS);
-    assert_int_equal(world_metric(&world, KM_RPC_M_CALLS_FAILED), 2);
-    assert_int_equal(world_metric(&world, KM_RPC_M_CALLS), 2);
+    assert_int_equal(world_metric(&world, KM_SERVER_M_CALLS_FAILED), 2);
+    assert_int_equal(world_metric(&world, KM_SERVER_M_CALLS), 2);
     wire_client_close(&client);
     world_fini(&world);
 }
@@ -200,7 +200,7 @@ static void test_cancel(void **state)
     world_wait(&world, &world.cancelled, 2);
     assert_int_equal(world.cancelled_why, KAMA_ERR_DISCONNECTED);
     world_release(&world);
-    world_wait_metric(&world, KM_RPC_M_CANCELLED, 2);
+    world_wait_metric(&world, KM_SERVER_M_CANCELLED, 2);
     world_fini(&world);
 }
 
@@ -353,7 +353,7 @@ static void test_max_connections(void **state)
     char byte;
     assert_int_equal(wire_read(fd, &byte, 1), 0);
     close(fd);
-    world_wait_metric(&world, KM_RPC_M_REFUSED_CONNECTIONS, 1);
+    world_wait_metric(&world, KM_SERVER_M_REFUSED_CONNECTIONS, 1);
     check_echo(&clients[0], 1);
     for (int i = 0; i < 2; i++) {
         wire_client_close(&clients[i]);
@@ -375,7 +375,7 @@ static void test_drain_idle(void **state)
         wire_client_open(&clients[i], world.address);
         check_echo(&clients[i], 1);
     }
-    km_rpc_server_drain(world.server, 5000, on_world_drained, &world);
+    km_server_drain(world.server, 5000, on_world_drained, &world);
     for (int i = 0; i < 3; i++) {
         while (wire_step(&clients[i])) {
         }
@@ -397,7 +397,7 @@ static void test_drain_waits(void **state)
     struct wire_client client;
     wire_client_open(&client, world.address);
     struct seen *seen = park(&world, &client, NULL);
-    km_rpc_server_drain(world.server, 10000, on_world_drained, &world);
+    km_server_drain(world.server, 10000, on_world_drained, &world);
     while (!client.pair.client.goaway && wire_step(&client)) {
     }
     assert_false(world.drained);
@@ -419,7 +419,7 @@ static void test_drain_cuts(void **state)
     struct wire_client client;
     wire_client_open(&client, world.address);
     struct seen *seen = park(&world, &client, NULL);
-    km_rpc_server_drain(world.server, 100, on_world_drained, &world);
+    km_server_drain(world.server, 100, on_world_drained, &world);
     wire_wait(&client, seen);
     assert_status(seen, KAMA_ERR_CLOSED);
     while (wire_step(&client)) {
@@ -444,7 +444,7 @@ static void test_drain_silent(void **state)
     wire_client_open(&client, world.address);
     check_echo(&client, 1);
     wire_client_close(&client);
-    km_rpc_server_drain(world.server, 60000, on_world_drained, &world);
+    km_server_drain(world.server, 60000, on_world_drained, &world);
     world_wait_drained(&world);
     assert_int_equal(world.cut, 0);
     close(fd);

@@ -252,7 +252,7 @@ static void test_foreign_requests(void **state)
     }
     struct wire_request put = {.path = "/t/Echo", .method = "PUT"};
     assert_page(send_request(&bench, &put), ":status: 405");
-    world_wait_metric(&bench.world, KM_RPC_M_FOREIGN, 5);
+    world_wait_metric(&bench.world, KM_SERVER_M_FOREIGN, 5);
     struct wire_request proto = {.path = "/t/Echo",
                                  .content_type = "application/grpc+proto"};
     assert_status(send_request(&bench, &proto), KAMA_OK);
@@ -420,7 +420,7 @@ static void test_http1(void **state)
     assert_non_null(strstr(text, "\r\n\r\n" WORLD_HINT "\n"));
     km_buf_fini(&answer);
     close(fd);
-    world_wait_metric(&bench.world, KM_RPC_M_FOREIGN, 1);
+    world_wait_metric(&bench.world, KM_SERVER_M_FOREIGN, 1);
     bench_fini(&bench);
 }
 
@@ -503,7 +503,7 @@ static void test_ping_flood(void **state)
     assert_int_equal(raw_get_u32(frame.payload, 4), KM_H2_ENHANCE_YOUR_CALM);
     km_buf_fini(&out);
     close(fd);
-    world_wait_metric(&bench.world, KM_RPC_M_ABUSE_CLOSED, 1);
+    world_wait_metric(&bench.world, KM_SERVER_M_ABUSE_CLOSED, 1);
     bench_fini(&bench);
 }
 
