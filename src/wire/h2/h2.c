@@ -333,10 +333,10 @@ static void close_streams(struct km_h2 *h2)
 {
     struct km_list *node;
     while ((node = km_list_first(&h2->streams)) != NULL) {
-        struct km_h2_inner *stream =
-            KM_CONTAINER_OF(node, struct km_h2_inner, node);
+        struct km_h2_stream_impl *stream =
+            KM_CONTAINER_OF(node, struct km_h2_stream_impl, node);
         h2->ops->on_close(h2->arg, &stream->pub, KM_H2_LOST);
-        km_h2_inner_free(stream);
+        km_h2_stream_impl_free(stream);
     }
 }
 

@@ -35,7 +35,7 @@ struct km_h2_segment {
     size_t taken;
 };
 
-struct km_h2_inner {
+struct km_h2_stream_impl {
     struct km_h2_stream pub; /* first */
     struct km_list node;     /* in km_h2.streams */
     struct km_list writable; /* in km_h2.crowded or .writable */
@@ -90,9 +90,9 @@ struct km_h2 {
     struct km_list writable;  /* streams to be notified */
     struct km_list lingering; /* streams in the order of their linger_until */
     unsigned stream_count;
-    size_t queued_bytes;     /* of all streams */
-    struct km_h2_inner *hot; /* the stream last looked up */
-    uint8_t *out;            /* KM_H2_OUT_CAP, only while in use */
+    size_t queued_bytes;           /* of all streams */
+    struct km_h2_stream_impl *hot; /* the stream last looked up */
+    uint8_t *out;                  /* KM_H2_OUT_CAP, only while in use */
     size_t out_bytes;
     void *quarantine; /* blocks that nghttp2 freed after no_memory */
     struct km_h2_rates rates;
@@ -132,7 +132,7 @@ void km_h2_shared_out_put(struct km_h2_shared *shared, uint8_t *out);
 kama_status km_h2_status_of(int result);
 
 /* Asks nghttp2 to ask again for the stream's DATA, when it waits. */
-kama_status km_h2_queue_resume(struct km_h2_inner *stream);
+kama_status km_h2_queue_resume(struct km_h2_stream_impl *stream);
 
 /* nghttp2's read callback, for a data provider whose source is the stream. */
 ssize_t km_h2_queue_read(nghttp2_session *ng, int32_t id, uint8_t *buf,
@@ -150,26 +150,26 @@ void km_h2_send_register(nghttp2_session_callbacks *callbacks);
 
 /* A stream in the connection's list, before nghttp2 or the owner know it;
  * NULL without memory. */
-struct km_h2_inner *km_h2_inner_new(struct km_h2 *h2, int32_t id);
+struct km_h2_stream_impl *km_h2_stream_impl_new(struct km_h2 *h2, int32_t id);
 /* Frees its queue and itself; the owner was told. */
-void km_h2_inner_free(struct km_h2_inner *stream);
+void km_h2_stream_impl_free(struct km_h2_stream_impl *stream);
 /* Drops what is queued. */
-void km_h2_inner_drop(struct km_h2_inner *stream);
+void km_h2_stream_impl_drop(struct km_h2_stream_impl *stream);
 
 /* The stream of that id, or NULL. */
-struct km_h2_inner *km_h2_inner_find(struct km_h2 *h2, int32_t id);
+struct km_h2_stream_impl *km_h2_stream_impl_find(struct km_h2 *h2, int32_t id);
 
 /* Tells the owner of streams that fell below the low-water mark. */
 void km_h2_notify_writable(struct km_h2 *h2);
 
 /* Lets a stream linger; its END_STREAM was sent. */
-void km_h2_linger_begin(struct km_h2_inner *stream);
+void km_h2_linger_begin(struct km_h2_stream_impl *stream);
 /* When the first stream has lingered long enough; KM_NS_NEVER: none lingers. */
 km_ns km_h2_linger_until(const struct km_h2 *h2);
 /* Resets the streams that have lingered until now. */
 void km_h2_linger_end(struct km_h2 *h2);
 /* Drops n bytes of the body of a stream that lingers. */
-void km_h2_linger_data(struct km_h2_inner *stream, size_t n);
+void km_h2_linger_data(struct km_h2_stream_impl *stream, size_t n);
 
 /* Ends the connection with a GOAWAY that carries text. Returns the value that
  * stops nghttp2 when a callback of it returns it. */
@@ -182,7 +182,8 @@ int km_h2_abuse(struct km_h2 *h2, const char *text);
 /* The same for the limit of a kind of frames. */
 int km_h2_abuse_rate(struct km_h2 *h2, enum km_h2_rate kind);
 
-static inline struct km_h2_inner *km_h2_inner_of(struct km_h2_stream *stream)
+static inline struct km_h2_stream_impl *km_h2_stream_impl_of(
+    struct km_h2_stream *stream)
 {
-    return (struct km_h2_inner *)(void *)stream;
+    return (struct km_h2_stream_impl *)(void *)stream;
 }

@@ -15,7 +15,7 @@
 
 #include "base/container.h"
 
-void km_h2_linger_begin(struct km_h2_inner *stream)
+void km_h2_linger_begin(struct km_h2_stream_impl *stream)
 {
     struct km_h2 *h2 = stream->pub.h2;
     km_ns now = h2->clock != NULL ? km_clock_mono(h2->clock) : h2->now;
@@ -24,22 +24,23 @@ void km_h2_linger_begin(struct km_h2_inner *stream)
     km_list_push_back(&h2->lingering, &stream->linger);
 }
 
-static struct km_h2_inner *first_lingering(const struct km_h2 *h2)
+static struct km_h2_stream_impl *first_lingering(const struct km_h2 *h2)
 {
     struct km_list *node = km_list_first(&h2->lingering);
-    return node == NULL ? NULL
-                        : KM_CONTAINER_OF(node, struct km_h2_inner, linger);
+    return node == NULL
+               ? NULL
+               : KM_CONTAINER_OF(node, struct km_h2_stream_impl, linger);
 }
 
 km_ns km_h2_linger_until(const struct km_h2 *h2)
 {
-    const struct km_h2_inner *stream = first_lingering(h2);
+    const struct km_h2_stream_impl *stream = first_lingering(h2);
     return stream == NULL ? KM_NS_NEVER : stream->linger_until;
 }
 
 void km_h2_linger_end(struct km_h2 *h2)
 {
-    struct km_h2_inner *stream;
+    struct km_h2_stream_impl *stream;
     while ((stream = first_lingering(h2)) != NULL &&
            stream->linger_until <= h2->now) {
         km_list_remove(&stream->linger);
@@ -47,7 +48,7 @@ void km_h2_linger_end(struct km_h2 *h2)
     }
 }
 
-void km_h2_linger_data(struct km_h2_inner *stream, size_t n)
+void km_h2_linger_data(struct km_h2_stream_impl *stream, size_t n)
 {
     km_h2_consume_connection(&stream->pub, n);
     stream->lingered_bytes += (uint32_t)n;

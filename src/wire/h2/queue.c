@@ -17,13 +17,14 @@
 
 /* -- streams ------------------------------------------------------------- */
 
-struct km_h2_inner *km_h2_inner_new(struct km_h2 *h2, int32_t id)
+struct km_h2_stream_impl *km_h2_stream_impl_new(struct km_h2 *h2, int32_t id)
 {
-    struct km_h2_inner *stream = km_h2_shared_alloc(h2->shared, sizeof *stream);
+    struct km_h2_stream_impl *stream =
+        km_h2_shared_alloc(h2->shared, sizeof *stream);
     if (stream == NULL) {
         return NULL;
     }
-    *stream = (struct km_h2_inner){.pub = {.h2 = h2, .id = id}};
+    *stream = (struct km_h2_stream_impl){.pub = {.h2 = h2, .id = id}};
     km_list_push_back(&h2->streams, &stream->node);
     km_list_init(&stream->writable);
     km_list_init(&stream->linger);
@@ -46,7 +47,7 @@ static void uncrowd(struct km_h2 *h2)
     }
 }
 
-void km_h2_inner_drop(struct km_h2_inner *stream)
+void km_h2_stream_impl_drop(struct km_h2_stream_impl *stream)
 {
     struct km_h2 *h2 = stream->pub.h2;
     while (stream->first != NULL) {
@@ -63,10 +64,10 @@ void km_h2_inner_drop(struct km_h2_inner *stream)
     uncrowd(h2);
 }
 
-void km_h2_inner_free(struct km_h2_inner *stream)
+void km_h2_stream_impl_free(struct km_h2_stream_impl *stream)
 {
     struct km_h2 *h2 = stream->pub.h2;
-    km_h2_inner_drop(stream);
+    km_h2_stream_impl_drop(stream);
     km_list_remove(&stream->linger);
     km_list_remove(&stream->node);
     KM_ASSERT(h2->stream_count > 0);
@@ -80,7 +81,7 @@ void km_h2_inner_free(struct km_h2_inner *stream)
 /* -- messages in -------------------------------------------------------- */
 
 /* nghttp2 asked before there was anything. */
-kama_status km_h2_queue_resume(struct km_h2_inner *stream)
+kama_status km_h2_queue_resume(struct km_h2_stream_impl *stream)
 {
     if (!stream->deferred) {
         return KAMA_OK;
@@ -128,7 +129,7 @@ static struct km_h2_segment *new_segment(struct km_h2 *h2, kama_bytes prefix,
 /* nghttp2 sends one response after the other (RFC 9218: not incremental),
  * which is the cheapest way for small ones; a large one must not make others
  * wait. */
-static void take_turns(struct km_h2_inner *stream)
+static void take_turns(struct km_h2_stream_impl *stream)
 {
     struct km_h2 *h2 = stream->pub.h2;
     stream->takes_turns = true;
@@ -150,7 +151,7 @@ static void note_progress(struct km_h2 *h2)
     }
 }
 
-static void push_segment(struct km_h2_inner *stream,
+static void push_segment(struct km_h2_stream_impl *stream,
                          struct km_h2_segment *segment)
 {
     struct km_h2 *h2 = stream->pub.h2;
@@ -172,7 +173,7 @@ static void push_segment(struct km_h2_inner *stream,
 kama_status km_h2_send_parts(struct km_h2_stream *pub, kama_bytes prefix,
                              kama_bytes head, kama_value *body)
 {
-    struct km_h2_inner *stream = km_h2_inner_of(pub);
+    struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
     KM_ASSERT(stream->started && !stream->ended);
     if (stream->reset) {
         return KAMA_ERR_CLOSED;
@@ -193,7 +194,7 @@ kama_status km_h2_send_parts(struct km_h2_stream *pub, kama_bytes prefix,
 
 bool km_h2_has_room(struct km_h2_stream *pub)
 {
-    struct km_h2_inner *stream = km_h2_inner_of(pub);
+    struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
     struct km_h2 *h2 = pub->h2;
     if (stream->queued_bytes >= KM_H2_LOW_WATER_BYTES) {
         return false;
@@ -209,7 +210,7 @@ bool km_h2_has_room(struct km_h2_stream *pub)
 
 size_t km_h2_queued(const struct km_h2_stream *pub)
 {
-    return ((const struct km_h2_inner *)(const void *)pub)->queued_bytes;
+    return ((const struct km_h2_stream_impl *)(const void *)pub)->queued_bytes;
 }
 
 /* -- nghttp2 asks for DATA ----------------------------------------------- */
@@ -220,7 +221,7 @@ ssize_t km_h2_queue_read(nghttp2_session *ng, int32_t id, uint8_t *buf,
 {
     (void)buf;
     (void)arg;
-    struct km_h2_inner *stream = source->ptr;
+    struct km_h2_stream_impl *stream = source->ptr;
     if (stream->queued_bytes == 0 && !stream->ended) {
         stream->deferred = true;
         return NGHTTP2_ERR_DEFERRED;
@@ -264,7 +265,8 @@ static bool segment_done(const struct km_h2_segment *segment)
     return segment->taken == segment->head_bytes + segment->body_bytes.len;
 }
 
-static void take_queue(struct km_h2_inner *stream, uint8_t *to, size_t len)
+static void take_queue(struct km_h2_stream_impl *stream, uint8_t *to,
+                       size_t len)
 {
     struct km_h2 *h2 = stream->pub.h2;
     bool was_full = stream->queued_bytes >= KM_H2_LOW_WATER_BYTES;
@@ -303,7 +305,7 @@ static int send_data(nghttp2_session *ng, nghttp2_frame *frame,
     (void)ng;
     (void)frame;
     struct km_h2 *h2 = arg;
-    struct km_h2_inner *stream = source->ptr;
+    struct km_h2_stream_impl *stream = source->ptr;
     if (stream->reset) {
         /* Its queue was dropped between the question and now. */
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -326,8 +328,8 @@ void km_h2_notify_writable(struct km_h2 *h2)
 {
     struct km_list *node;
     while ((node = km_list_pop_front(&h2->writable)) != NULL) {
-        struct km_h2_inner *stream =
-            KM_CONTAINER_OF(node, struct km_h2_inner, writable);
+        struct km_h2_stream_impl *stream =
+            KM_CONTAINER_OF(node, struct km_h2_stream_impl, writable);
         if (h2->ops->on_writable != NULL) {
             h2->ops->on_writable(h2->arg, &stream->pub);
         }

@@ -7,12 +7,12 @@
 
 #include "base/assert.h"
 
-struct km_h2_inner *km_h2_inner_find(struct km_h2 *h2, int32_t id)
+struct km_h2_stream_impl *km_h2_stream_impl_find(struct km_h2 *h2, int32_t id)
 {
     if (h2->hot != NULL && h2->hot->pub.id == id) {
         return h2->hot;
     }
-    struct km_h2_inner *stream =
+    struct km_h2_stream_impl *stream =
         nghttp2_session_get_stream_user_data(h2->ng, id);
     if (stream != NULL) {
         h2->hot = stream;
@@ -36,7 +36,7 @@ static int take_rate(struct km_h2 *h2, enum km_h2_rate kind)
  * reset is paid for by the close. */
 static int recv_reset(struct km_h2 *h2, int32_t id)
 {
-    struct km_h2_inner *stream = km_h2_inner_find(h2, id);
+    struct km_h2_stream_impl *stream = km_h2_stream_impl_find(h2, id);
     if (stream == NULL) {
         return take_rate(h2, KM_H2_RATE_RESET);
     }
@@ -109,16 +109,16 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame,
     struct km_h2 *h2 = arg;
     int32_t id = frame->hd.stream_id;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
-        struct km_h2_inner *stream = km_h2_inner_find(h2, id);
+        struct km_h2_stream_impl *stream = km_h2_stream_impl_find(h2, id);
         if (stream != NULL) {
             stream->header_bytes = 0;
         }
         return 0;
     }
-    struct km_h2_inner *stream = km_h2_inner_new(h2, id);
+    struct km_h2_stream_impl *stream = km_h2_stream_impl_new(h2, id);
     if (stream == NULL || h2->ops->on_open(h2->arg, &stream->pub) != KAMA_OK) {
         if (stream != NULL) {
-            km_h2_inner_free(stream);
+            km_h2_stream_impl_free(stream);
         }
         return nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id,
                                          NGHTTP2_REFUSED_STREAM);
@@ -129,7 +129,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame,
 }
 
 /* 1xx responses come before the final one. */
-static void note_interim(struct km_h2_inner *stream, const uint8_t *name,
+static void note_interim(struct km_h2_stream_impl *stream, const uint8_t *name,
                          size_t name_len, const uint8_t *value)
 {
     static const kama_bytes status = {":status", 7};
@@ -145,7 +145,8 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame,
     (void)ng;
     (void)flags;
     struct km_h2 *h2 = arg;
-    struct km_h2_inner *stream = km_h2_inner_find(h2, frame->hd.stream_id);
+    struct km_h2_stream_impl *stream =
+        km_h2_stream_impl_find(h2, frame->hd.stream_id);
     if (stream == NULL || stream->reset) {
         return 0;
     }
@@ -164,7 +165,7 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame,
     return 0;
 }
 
-static void end_remote(struct km_h2 *h2, struct km_h2_inner *stream)
+static void end_remote(struct km_h2 *h2, struct km_h2_stream_impl *stream)
 {
     if (!stream->remote_ended) {
         stream->remote_ended = true;
@@ -172,7 +173,7 @@ static void end_remote(struct km_h2 *h2, struct km_h2_inner *stream)
     }
 }
 
-static enum km_h2_headers headers_kind(const struct km_h2_inner *stream)
+static enum km_h2_headers headers_kind(const struct km_h2_stream_impl *stream)
 {
     if (stream->headers_seen) {
         return KM_H2_HEADERS_TRAILERS;
@@ -180,7 +181,7 @@ static enum km_h2_headers headers_kind(const struct km_h2_inner *stream)
     return stream->interim ? KM_H2_HEADERS_INTERIM : KM_H2_HEADERS_FIRST;
 }
 
-static void recv_headers(struct km_h2 *h2, struct km_h2_inner *stream,
+static void recv_headers(struct km_h2 *h2, struct km_h2_stream_impl *stream,
                          bool ends)
 {
     enum km_h2_headers kind = headers_kind(stream);
@@ -203,7 +204,7 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id,
     struct km_h2 *h2 = arg;
     bool last = h2->data_ends && h2->data_left == len;
     h2->data_left -= len < h2->data_left ? (uint32_t)len : h2->data_left;
-    struct km_h2_inner *stream = km_h2_inner_find(h2, id);
+    struct km_h2_stream_impl *stream = km_h2_stream_impl_find(h2, id);
     if (stream == NULL || stream->reset) {
         (void)nghttp2_session_consume_connection(ng, len);
         return h2->no_memory ? NGHTTP2_ERR_NOMEM : 0;
@@ -224,7 +225,7 @@ void km_h2_consume_connection(struct km_h2_stream *pub, size_t n)
 
 void km_h2_consume_stream(struct km_h2_stream *pub, size_t n)
 {
-    if (!km_h2_inner_of(pub)->last_data) {
+    if (!km_h2_stream_impl_of(pub)->last_data) {
         (void)nghttp2_session_consume_stream(pub->h2->ng, pub->id, n);
     } /* else nothing more comes: its window does not matter */
 }
@@ -236,7 +237,7 @@ void km_h2_consume(struct km_h2_stream *pub, size_t n)
 }
 
 /* A frame without a byte that does not end the stream carries nothing. */
-static int recv_data(struct km_h2 *h2, struct km_h2_inner *stream,
+static int recv_data(struct km_h2 *h2, struct km_h2_stream_impl *stream,
                      const nghttp2_data *data)
 {
     if ((data->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
@@ -295,7 +296,8 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame,
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) {
         return 0;
     }
-    struct km_h2_inner *stream = km_h2_inner_find(h2, frame->hd.stream_id);
+    struct km_h2_stream_impl *stream =
+        km_h2_stream_impl_find(h2, frame->hd.stream_id);
     if (stream == NULL || stream->reset) {
         return 0;
     }
@@ -311,14 +313,14 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error_code,
 {
     (void)ng;
     struct km_h2 *h2 = arg;
-    struct km_h2_inner *stream = km_h2_inner_find(h2, id);
+    struct km_h2_stream_impl *stream = km_h2_stream_impl_find(h2, id);
     if (stream != NULL) {
         if (!stream->reset_seen) {
             /* The other side may have sent a reset that crossed the end. */
             km_h2_rate_earn(&h2->rates, KM_H2_RATE_RESET, 1);
         }
         h2->ops->on_close(h2->arg, &stream->pub, error_code);
-        km_h2_inner_free(stream);
+        km_h2_stream_impl_free(stream);
     }
     return 0;
 }

@@ -66,7 +66,8 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame,
         (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) {
         return 0;
     }
-    struct km_h2_inner *stream = km_h2_inner_find(h2, frame->hd.stream_id);
+    struct km_h2_stream_impl *stream =
+        km_h2_stream_impl_find(h2, frame->hd.stream_id);
     if (stream == NULL || stream->remote_ended || stream->reset) {
         return 0;
     }
@@ -88,7 +89,8 @@ static int on_frame_not_send(nghttp2_session *ng, const nghttp2_frame *frame,
         error == NGHTTP2_ERR_STREAM_CLOSING) {
         return 0;
     }
-    struct km_h2_inner *stream = km_h2_inner_find(h2, frame->hd.stream_id);
+    struct km_h2_stream_impl *stream =
+        km_h2_stream_impl_find(h2, frame->hd.stream_id);
     if (stream != NULL && !stream->reset) {
         stream->reset = true;
         return nghttp2_submit_rst_stream(
@@ -190,7 +192,7 @@ kama_status km_h2_request(struct km_h2 *h2, const struct km_h2_field *fields,
     if (!km_h2_accepts(h2)) {
         return KAMA_ERR_CLOSED;
     }
-    struct km_h2_inner *stream = km_h2_inner_new(h2, -1);
+    struct km_h2_stream_impl *stream = km_h2_stream_impl_new(h2, -1);
     if (stream == NULL) {
         return KAMA_ERR_NO_MEMORY;
     }
@@ -201,7 +203,7 @@ kama_status km_h2_request(struct km_h2 *h2, const struct km_h2_field *fields,
     int32_t id = nghttp2_submit_request(h2->ng, NULL, nv, count,
                                         end ? NULL : &body, stream);
     if (id < 0) {
-        km_h2_inner_free(stream);
+        km_h2_stream_impl_free(stream);
         return km_h2_status_of(id);
     }
     stream->pub.id = id;
@@ -216,7 +218,7 @@ kama_status km_h2_respond(struct km_h2_stream *pub,
                           const struct km_h2_field *fields, size_t count,
                           bool end)
 {
-    struct km_h2_inner *stream = km_h2_inner_of(pub);
+    struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
     KM_ASSERT(!stream->started && count <= KM_H2_FIELDS_MAX);
     if (stream->reset) {
         return KAMA_ERR_CLOSED;
@@ -238,7 +240,7 @@ kama_status km_h2_respond(struct km_h2_stream *pub,
 kama_status km_h2_end(struct km_h2_stream *pub,
                       const struct km_h2_field *trailers, size_t count)
 {
-    struct km_h2_inner *stream = km_h2_inner_of(pub);
+    struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
     KM_ASSERT(stream->started && !stream->ended);
     KM_ASSERT(count <= KM_H2_FIELDS_MAX);
     if (stream->reset) {
@@ -258,18 +260,18 @@ kama_status km_h2_end(struct km_h2_stream *pub,
 
 void km_h2_reset(struct km_h2_stream *pub, uint32_t error_code)
 {
-    struct km_h2_inner *stream = km_h2_inner_of(pub);
+    struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
     if (stream->reset) {
         return;
     }
     stream->reset = true;
     stream->ended = true;
-    km_h2_inner_drop(stream);
+    km_h2_stream_impl_drop(stream);
     (void)nghttp2_submit_rst_stream(pub->h2->ng, NGHTTP2_FLAG_NONE, pub->id,
                                     error_code);
 }
 
 bool km_h2_remote_ended(const struct km_h2_stream *pub)
 {
-    return ((const struct km_h2_inner *)(const void *)pub)->remote_ended;
+    return ((const struct km_h2_stream_impl *)(const void *)pub)->remote_ended;
 }
