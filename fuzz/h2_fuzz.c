@@ -136,7 +136,8 @@ static void open_request(struct km_h2 *h2, struct peer *peer)
     }
 }
 
-static void run(struct km_h2_shared *shared, const uint8_t *data, size_t len)
+static void run(struct km_h2_loop_cache *shared, const uint8_t *data,
+                size_t len)
 {
     struct peer peer = {0};
     bool client = (data[0] & 2) != 0;
@@ -173,11 +174,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len < 2) {
         return 0;
     }
-    struct km_h2_shared *shared;
-    if (km_h2_shared_new(NULL, 0, &shared) != KAMA_OK) {
+    struct km_h2_loop_cache *shared;
+    if (km_h2_loop_cache_new(NULL, 0, &shared) != KAMA_OK) {
         abort();
     }
     run(shared, data, len);
-    km_h2_shared_free(shared);
+    km_h2_loop_cache_free(shared);
     return 0;
 }

@@ -54,7 +54,7 @@ static void fini_server_loop(struct km_server_loop *server_loop)
         server_loop->spare_calls = call->next_spare;
         km_mem_free(mem, call);
     }
-    km_h2_shared_free(server_loop->shared);
+    km_h2_loop_cache_free(server_loop->shared);
 }
 
 static kama_status init_server_loop(struct km_server_loop *server_loop,
@@ -66,8 +66,8 @@ static kama_status init_server_loop(struct km_server_loop *server_loop,
     server_loop->loop_index = loop_index;
     km_list_init(&server_loop->conns);
     km_list_init(&server_loop->unarmed);
-    return km_h2_shared_new(server->mem, KM_RPC_H2_CACHE_BYTES,
-                            &server_loop->shared);
+    return km_h2_loop_cache_new(server->mem, KM_RPC_H2_CACHE_BYTES,
+                                &server_loop->shared);
 }
 
 static kama_status init_server_loops(struct km_server *server)

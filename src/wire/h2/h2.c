@@ -88,7 +88,7 @@ int km_h2_abuse_rate(struct km_h2 *h2, enum km_h2_rate kind)
 static void put_out(struct km_h2 *h2)
 {
     if (h2->out != NULL) {
-        km_h2_shared_out_put(h2->shared, h2->out);
+        km_h2_loop_cache_out_put(h2->shared, h2->out);
         h2->out = NULL;
     }
     h2->out_bytes = 0;
@@ -97,7 +97,7 @@ static void put_out(struct km_h2 *h2)
 static kama_status need_out(struct km_h2 *h2)
 {
     if (h2->out == NULL) {
-        h2->out = km_h2_shared_out_get(h2->shared);
+        h2->out = km_h2_loop_cache_out_get(h2->shared);
     }
     return h2->out != NULL ? KAMA_OK
                            : fail(h2, KM_H2_WHY_MEMORY, KAMA_ERR_NO_MEMORY);
@@ -343,7 +343,7 @@ static void close_streams(struct km_h2 *h2)
 static void free_h2(struct km_h2 *h2)
 {
     nghttp2_session_del(h2->ng);
-    km_h2_shared_flush(h2);
+    km_h2_loop_cache_flush(h2);
     put_out(h2);
     km_mem_free(h2->mem, h2);
 }
@@ -388,8 +388,8 @@ static const nghttp2_settings_entry client_settings[] = {
 
 static bool start_ng(struct km_h2 *h2)
 {
-    struct km_h2_shared *shared = h2->shared;
-    nghttp2_mem mem = km_h2_shared_ng_mem(h2);
+    struct km_h2_loop_cache *shared = h2->shared;
+    nghttp2_mem mem = km_h2_loop_cache_ng_mem(h2);
     bool server = h2->role == KM_H2_SERVER;
     int rv = server ? nghttp2_session_server_new3(&h2->ng, shared->callbacks,
                                                   h2, shared->option, &mem)

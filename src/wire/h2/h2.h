@@ -31,7 +31,7 @@
 #include "base/session.h"
 
 struct km_h2;
-struct km_h2_shared;
+struct km_h2_loop_cache;
 
 enum km_h2_role { KM_H2_SERVER, KM_H2_CLIENT };
 
@@ -138,7 +138,7 @@ struct km_h2_ops {
 
 struct km_h2_options {
     const kama_allocator *mem;
-    struct km_h2_shared *shared; /* borrowed; outlives the connection */
+    struct km_h2_loop_cache *shared; /* borrowed; outlives the connection */
     enum km_h2_role role;
     const struct km_clock *clock; /* NULL: the time is what net told last */
     const struct km_h2_ops *ops;  /* borrowed, static */
@@ -149,11 +149,11 @@ struct km_h2_options {
 /* What the connections of one loop share: nghttp2's callbacks and options,
  * free blocks and output buffers. cache_bytes bounds the free blocks kept
  * (0: none, every allocation reaches mem, for tests). Loop thread or setup. */
-KAMA_NODISCARD kama_status km_h2_shared_new(const kama_allocator *mem,
-                                            size_t cache_bytes,
-                                            struct km_h2_shared **ret_shared);
+KAMA_NODISCARD kama_status
+km_h2_loop_cache_new(const kama_allocator *mem, size_t cache_bytes,
+                     struct km_h2_loop_cache **ret_shared);
 /* After the last connection. NULL is a no-op. */
-void km_h2_shared_free(struct km_h2_shared *shared);
+void km_h2_loop_cache_free(struct km_h2_loop_cache *shared);
 
 /* A connection at its start; our SETTINGS wait in take. */
 KAMA_NODISCARD kama_status km_h2_new(const struct km_h2_options *options,

@@ -69,7 +69,7 @@ struct km_h2 {
     const struct km_h2_ops *ops;
     void *arg;
     const kama_allocator *mem;
-    struct km_h2_shared *shared;
+    struct km_h2_loop_cache *shared;
     const char *http1_hint;
     enum km_h2_role role;
     enum km_h2_why why;
@@ -104,7 +104,7 @@ struct km_h2 {
 #define KM_H2_CLASSES 40
 #define KM_H2_OUT_SPARES 2
 
-struct km_h2_shared {
+struct km_h2_loop_cache {
     const kama_allocator *mem;
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
@@ -116,17 +116,17 @@ struct km_h2_shared {
 };
 
 /* Memory of one loop: from the free blocks, else from the allocator. */
-void *km_h2_shared_alloc(struct km_h2_shared *shared, size_t size);
-void km_h2_shared_release(struct km_h2_shared *shared, void *p);
+void *km_h2_loop_cache_alloc(struct km_h2_loop_cache *shared, size_t size);
+void km_h2_loop_cache_release(struct km_h2_loop_cache *shared, void *p);
 
 /* What nghttp2 allocates with, for one connection; after its session was
- * deleted, km_h2_shared_flush. */
-nghttp2_mem km_h2_shared_ng_mem(struct km_h2 *h2);
-void km_h2_shared_flush(struct km_h2 *h2);
+ * deleted, km_h2_loop_cache_flush. */
+nghttp2_mem km_h2_loop_cache_ng_mem(struct km_h2 *h2);
+void km_h2_loop_cache_flush(struct km_h2 *h2);
 
 /* An output buffer of KM_H2_OUT_CAP bytes; NULL without memory. */
-uint8_t *km_h2_shared_out_get(struct km_h2_shared *shared);
-void km_h2_shared_out_put(struct km_h2_shared *shared, uint8_t *out);
+uint8_t *km_h2_loop_cache_out_get(struct km_h2_loop_cache *shared);
+void km_h2_loop_cache_out_put(struct km_h2_loop_cache *shared, uint8_t *out);
 
 /* A kama_status for a result of nghttp2's submit functions. */
 kama_status km_h2_status_of(int result);

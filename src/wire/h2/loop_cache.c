@@ -34,7 +34,7 @@ static void *block_payload(struct block *block)
     return (char *)block + BLOCK_HEADER_BYTES;
 }
 
-void *km_h2_shared_alloc(struct km_h2_shared *shared, size_t size)
+void *km_h2_loop_cache_alloc(struct km_h2_loop_cache *shared, size_t size)
 {
     size_t class = class_of(size);
     if (class != CLASS_LARGE) {
@@ -57,7 +57,7 @@ void *km_h2_shared_alloc(struct km_h2_shared *shared, size_t size)
     return block_payload(block);
 }
 
-void km_h2_shared_release(struct km_h2_shared *shared, void *p)
+void km_h2_loop_cache_release(struct km_h2_loop_cache *shared, void *p)
 {
     if (p == NULL) {
         return;
@@ -96,14 +96,14 @@ static void *ng_result(struct km_h2 *h2, void *p)
 static void *ng_malloc(size_t size, void *arg)
 {
     struct km_h2 *h2 = arg;
-    return ng_result(h2, km_h2_shared_alloc(h2->shared, size));
+    return ng_result(h2, km_h2_loop_cache_alloc(h2->shared, size));
 }
 
 static void ng_free(void *p, void *arg)
 {
     struct km_h2 *h2 = arg;
     if (KM_LIKELY(!h2->no_memory) || p == NULL) {
-        km_h2_shared_release(h2->shared, p);
+        km_h2_loop_cache_release(h2->shared, p);
         return;
     }
     struct block *block = block_of(p);
@@ -114,7 +114,7 @@ static void ng_free(void *p, void *arg)
     }
 }
 
-void km_h2_shared_flush(struct km_h2 *h2)
+void km_h2_loop_cache_flush(struct km_h2 *h2)
 {
     struct block *block = h2->quarantine;
     h2->quarantine = NULL;
@@ -132,14 +132,14 @@ static void *ng_calloc(size_t count, size_t size, void *arg)
     if (__builtin_mul_overflow(count, size, &total)) {
         return NULL;
     }
-    void *p = km_h2_shared_alloc(h2->shared, total);
+    void *p = km_h2_loop_cache_alloc(h2->shared, total);
     if (p != NULL) {
         memset(p, 0, total);
     }
     return ng_result(h2, p);
 }
 
-static void *resize_large(struct km_h2_shared *shared, struct block *block,
+static void *resize_large(struct km_h2_loop_cache *shared, struct block *block,
                           size_t size)
 {
     if (size > SIZE_MAX - BLOCK_HEADER_BYTES) {
@@ -171,7 +171,7 @@ static void *ng_realloc(void *p, size_t size, void *arg)
     return grown;
 }
 
-nghttp2_mem km_h2_shared_ng_mem(struct km_h2 *h2)
+nghttp2_mem km_h2_loop_cache_ng_mem(struct km_h2 *h2)
 {
     return (nghttp2_mem){.mem_user_data = h2,
                          .malloc = ng_malloc,
@@ -182,7 +182,7 @@ nghttp2_mem km_h2_shared_ng_mem(struct km_h2 *h2)
 
 /* -- output buffers ------------------------------------------------------ */
 
-uint8_t *km_h2_shared_out_get(struct km_h2_shared *shared)
+uint8_t *km_h2_loop_cache_out_get(struct km_h2_loop_cache *shared)
 {
     if (shared->out_count > 0) {
         return shared->outs[--shared->out_count];
@@ -190,7 +190,7 @@ uint8_t *km_h2_shared_out_get(struct km_h2_shared *shared)
     return km_mem_alloc(shared->mem, KM_H2_OUT_CAP);
 }
 
-void km_h2_shared_out_put(struct km_h2_shared *shared, uint8_t *out)
+void km_h2_loop_cache_out_put(struct km_h2_loop_cache *shared, uint8_t *out)
 {
     if (shared->out_count < KM_H2_OUT_SPARES && shared->cache_bytes_max > 0) {
         shared->outs[shared->out_count++] = out;
@@ -212,11 +212,11 @@ static void set_options(nghttp2_option *option)
     nghttp2_option_set_max_reserved_remote_streams(option, 0);
 }
 
-kama_status km_h2_shared_new(const kama_allocator *mem, size_t cache_bytes,
-                             struct km_h2_shared **ret_shared)
+kama_status km_h2_loop_cache_new(const kama_allocator *mem, size_t cache_bytes,
+                                 struct km_h2_loop_cache **ret_shared)
 {
     mem = km_mem_or_default(mem);
-    struct km_h2_shared *shared = km_mem_zalloc(mem, 1, sizeof *shared);
+    struct km_h2_loop_cache *shared = km_mem_zalloc(mem, 1, sizeof *shared);
     if (shared == NULL) {
         return KAMA_ERR_NO_MEMORY;
     }
@@ -224,7 +224,7 @@ kama_status km_h2_shared_new(const kama_allocator *mem, size_t cache_bytes,
     shared->cache_bytes_max = cache_bytes;
     if (nghttp2_session_callbacks_new(&shared->callbacks) != 0 ||
         nghttp2_option_new(&shared->option) != 0) {
-        km_h2_shared_free(shared);
+        km_h2_loop_cache_free(shared);
         return KAMA_ERR_NO_MEMORY;
     }
     set_options(shared->option);
@@ -235,7 +235,7 @@ kama_status km_h2_shared_new(const kama_allocator *mem, size_t cache_bytes,
     return KAMA_OK;
 }
 
-void km_h2_shared_free(struct km_h2_shared *shared)
+void km_h2_loop_cache_free(struct km_h2_loop_cache *shared)
 {
     if (shared == NULL) {
         return;
