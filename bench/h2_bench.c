@@ -15,7 +15,7 @@
 #define CALLS_AT_A_TIME_MAX 128
 
 struct side {
-    struct km_h2_loop_cache *shared;
+    struct km_h2_loop_cache *cache;
     struct km_h2 *h2;
     unsigned running; /* the client's */
 };
@@ -125,8 +125,8 @@ static const struct km_h2_ops client_ops = {.on_header = on_header,
 static void open_side(struct side *side, enum km_h2_role role)
 {
     *side = (struct side){0};
-    need(km_h2_loop_cache_new(NULL, 1 << 20, &side->shared));
-    struct km_h2_options options = {.shared = side->shared,
+    need(km_h2_loop_cache_new(NULL, 1 << 20, &side->cache));
+    struct km_h2_options options = {.cache = side->cache,
                                     .role = role,
                                     .ops = role == KM_H2_SERVER ? &server_ops
                                                                 : &client_ops,
@@ -138,7 +138,7 @@ static void close_side(struct side *side)
 {
     struct km_session *session = km_h2_session(side->h2);
     session->ops->close(session);
-    km_h2_loop_cache_free(side->shared);
+    km_h2_loop_cache_free(side->cache);
 }
 
 static size_t move(struct side *from, struct side *to)

@@ -136,13 +136,12 @@ static void open_request(struct km_h2 *h2, struct peer *peer)
     }
 }
 
-static void run(struct km_h2_loop_cache *shared, const uint8_t *data,
-                size_t len)
+static void run(struct km_h2_loop_cache *cache, const uint8_t *data, size_t len)
 {
     struct peer peer = {0};
     bool client = (data[0] & 2) != 0;
     size_t slice = 1 + (size_t)data[1] * 8;
-    struct km_h2_options options = {.shared = shared,
+    struct km_h2_options options = {.cache = cache,
                                     .role =
                                         client ? KM_H2_CLIENT : KM_H2_SERVER,
                                     .ops = &fuzz_ops,
@@ -174,11 +173,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len < 2) {
         return 0;
     }
-    struct km_h2_loop_cache *shared;
-    if (km_h2_loop_cache_new(NULL, 0, &shared) != KAMA_OK) {
+    struct km_h2_loop_cache *cache;
+    if (km_h2_loop_cache_new(NULL, 0, &cache) != KAMA_OK) {
         abort();
     }
-    run(shared, data, len);
-    km_h2_loop_cache_free(shared);
+    run(cache, data, len);
+    km_h2_loop_cache_free(cache);
     return 0;
 }

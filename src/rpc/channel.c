@@ -159,7 +159,7 @@ static void free_channel(struct km_channel *channel)
     void (*on_freed)(void *arg) = channel->on_freed;
     void *arg = channel->on_freed_arg;
     km_loop_timer_disarm(channel->loop, &channel->timer);
-    km_h2_loop_cache_free(channel->shared);
+    km_h2_loop_cache_free(channel->cache);
     km_mem_free(channel->mem, channel->address);
     km_mem_free(channel->mem, channel->user_agent);
     km_mem_free(channel->mem, channel);
@@ -240,7 +240,7 @@ kama_status km_channel_new(struct km_loop *loop,
     init_fields(channel, loop, options);
     status = copy_texts(channel, options);
     if (status == KAMA_OK) {
-        status = km_h2_loop_cache_new(mem, H2_CACHE_BYTES, &channel->shared);
+        status = km_h2_loop_cache_new(mem, H2_CACHE_BYTES, &channel->cache);
     }
     if (status != KAMA_OK) {
         free_channel(channel);

@@ -28,7 +28,7 @@ struct km_channel {
     const kama_allocator *mem;
     const struct km_clock *clock;
     struct km_loop *loop;
-    struct km_h2_loop_cache *shared;
+    struct km_h2_loop_cache *cache;
     char *address;
     char *user_agent;
     uint64_t max_message_bytes;

@@ -204,7 +204,7 @@ kama_status km_channel_link_open(struct km_channel *channel)
         return KAMA_ERR_NO_MEMORY;
     }
     const struct km_h2_options options = {.mem = channel->mem,
-                                          .shared = channel->shared,
+                                          .cache = channel->cache,
                                           .role = KM_H2_CLIENT,
                                           .ops = &h2_ops,
                                           .arg = link};

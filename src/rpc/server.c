@@ -54,7 +54,7 @@ static void fini_server_loop(struct km_server_loop *server_loop)
         server_loop->spare_calls = call->next_spare;
         km_mem_free(mem, call);
     }
-    km_h2_loop_cache_free(server_loop->shared);
+    km_h2_loop_cache_free(server_loop->cache);
 }
 
 static kama_status init_server_loop(struct km_server_loop *server_loop,
@@ -67,7 +67,7 @@ static kama_status init_server_loop(struct km_server_loop *server_loop,
     km_list_init(&server_loop->conns);
     km_list_init(&server_loop->unarmed);
     return km_h2_loop_cache_new(server->mem, KM_RPC_H2_CACHE_BYTES,
-                                &server_loop->shared);
+                                &server_loop->cache);
 }
 
 static kama_status init_server_loops(struct km_server *server)

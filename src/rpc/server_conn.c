@@ -196,7 +196,7 @@ static kama_status open_h2(struct km_server_conn *conn)
     struct km_server_loop *server_loop = conn->server_loop;
     const struct km_h2_options options = {
         .mem = server_loop->server->mem,
-        .shared = server_loop->shared,
+        .cache = server_loop->cache,
         .role = KM_H2_SERVER,
         .clock = server_loop->server->options.clock,
         .ops = &h2_ops,

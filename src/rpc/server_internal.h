@@ -51,7 +51,7 @@ struct km_server_loop {
     struct km_server *server;
     struct km_loop *loop;
     unsigned loop_index;
-    struct km_h2_loop_cache *shared;
+    struct km_h2_loop_cache *cache;
     struct km_list conns;
     struct km_list unarmed; /* calls whose deadline no timer keeps yet */
     struct km_mail turn;    /* arms them at the end of the turn */

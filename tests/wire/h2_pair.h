@@ -38,7 +38,7 @@ struct seen {
 
 struct side {
     struct km_h2 *h2; /* NULL after on_gone */
-    struct km_h2_loop_cache *shared;
+    struct km_h2_loop_cache *cache;
     struct pair *pair;
     struct seen seen[PAIR_CALLS_MAX];
     unsigned opened;
@@ -244,12 +244,12 @@ static inline kama_status side_init(struct pair *pair, struct side *side,
 {
     *side = (struct side){.pair = pair};
     kama_status status =
-        km_h2_loop_cache_new(pair->mem, cache_bytes, &side->shared);
+        km_h2_loop_cache_new(pair->mem, cache_bytes, &side->cache);
     if (status != KAMA_OK) {
         return status;
     }
     struct km_h2_options options = {.mem = pair->mem,
-                                    .shared = side->shared,
+                                    .cache = side->cache,
                                     .role = role,
                                     .ops = &pair_ops,
                                     .arg = side,
@@ -269,8 +269,8 @@ static inline void side_fini(struct side *side)
         km_buf_fini(&side->seen[i].trailers);
         km_buf_fini(&side->seen[i].body);
     }
-    km_h2_loop_cache_free(side->shared);
-    side->shared = NULL;
+    km_h2_loop_cache_free(side->cache);
+    side->cache = NULL;
 }
 
 static inline kama_status pair_init(struct pair *pair,

@@ -26,7 +26,7 @@ static void start_with_clock(struct pair *pair)
     struct side *server = &pair->server;
     struct km_session *session = km_h2_session(server->h2);
     session->ops->close(session);
-    const struct km_h2_options options = {.shared = server->shared,
+    const struct km_h2_options options = {.cache = server->cache,
                                           .role = KM_H2_SERVER,
                                           .clock = &test_clock,
                                           .ops = &pair_ops,

@@ -88,7 +88,7 @@ int km_h2_abuse_rate(struct km_h2 *h2, enum km_h2_rate kind)
 static void put_out(struct km_h2 *h2)
 {
     if (h2->out != NULL) {
-        km_h2_loop_cache_out_put(h2->shared, h2->out);
+        km_h2_loop_cache_out_put(h2->cache, h2->out);
         h2->out = NULL;
     }
     h2->out_bytes = 0;
@@ -97,7 +97,7 @@ static void put_out(struct km_h2 *h2)
 static kama_status need_out(struct km_h2 *h2)
 {
     if (h2->out == NULL) {
-        h2->out = km_h2_loop_cache_out_get(h2->shared);
+        h2->out = km_h2_loop_cache_out_get(h2->cache);
     }
     return h2->out != NULL ? KAMA_OK
                            : fail(h2, KM_H2_WHY_MEMORY, KAMA_ERR_NO_MEMORY);
@@ -388,13 +388,13 @@ static const nghttp2_settings_entry client_settings[] = {
 
 static bool start_ng(struct km_h2 *h2)
 {
-    struct km_h2_loop_cache *shared = h2->shared;
+    struct km_h2_loop_cache *cache = h2->cache;
     nghttp2_mem mem = km_h2_loop_cache_ng_mem(h2);
     bool server = h2->role == KM_H2_SERVER;
-    int rv = server ? nghttp2_session_server_new3(&h2->ng, shared->callbacks,
-                                                  h2, shared->option, &mem)
-                    : nghttp2_session_client_new3(&h2->ng, shared->callbacks,
-                                                  h2, shared->option, &mem);
+    int rv = server ? nghttp2_session_server_new3(&h2->ng, cache->callbacks, h2,
+                                                  cache->option, &mem)
+                    : nghttp2_session_client_new3(&h2->ng, cache->callbacks, h2,
+                                                  cache->option, &mem);
     if (rv != 0) {
         h2->ng = NULL;
         return false;
@@ -423,7 +423,7 @@ kama_status km_h2_new(const struct km_h2_options *options, km_ns now,
     h2->clock = options->clock;
     h2->ops = options->ops;
     h2->arg = options->arg;
-    h2->shared = options->shared;
+    h2->cache = options->cache;
     h2->role = options->role;
     h2->http1_hint = options->http1_hint;
     h2->now = now;

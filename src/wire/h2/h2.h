@@ -138,7 +138,7 @@ struct km_h2_ops {
 
 struct km_h2_options {
     const kama_allocator *mem;
-    struct km_h2_loop_cache *shared; /* borrowed; outlives the connection */
+    struct km_h2_loop_cache *cache; /* borrowed; outlives the connection */
     enum km_h2_role role;
     const struct km_clock *clock; /* NULL: the time is what net told last */
     const struct km_h2_ops *ops;  /* borrowed, static */
@@ -151,9 +151,9 @@ struct km_h2_options {
  * (0: none, every allocation reaches mem, for tests). Loop thread or setup. */
 KAMA_NODISCARD kama_status
 km_h2_loop_cache_new(const kama_allocator *mem, size_t cache_bytes,
-                     struct km_h2_loop_cache **ret_shared);
+                     struct km_h2_loop_cache **ret_cache);
 /* After the last connection. NULL is a no-op. */
-void km_h2_loop_cache_free(struct km_h2_loop_cache *shared);
+void km_h2_loop_cache_free(struct km_h2_loop_cache *cache);
 
 /* A connection at its start; our SETTINGS wait in take. */
 KAMA_NODISCARD kama_status km_h2_new(const struct km_h2_options *options,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of an HTTP/2 connection, shared by the h2 files: h2.c (life and
+ * The inside of an HTTP/2 connection, cache by the h2 files: h2.c (life and
  * session), h2_recv.c (nghttp2's callbacks for input), h2_send.c (the owner's
  * calls), h2_queue.c (what waits in the streams), h2_linger.c (streams whose
  * answer was sent before the request ended), h2_shared.c (memory, callbacks,
@@ -69,7 +69,7 @@ struct km_h2 {
     const struct km_h2_ops *ops;
     void *arg;
     const kama_allocator *mem;
-    struct km_h2_loop_cache *shared;
+    struct km_h2_loop_cache *cache;
     const char *http1_hint;
     enum km_h2_role role;
     enum km_h2_why why;
@@ -116,8 +116,8 @@ struct km_h2_loop_cache {
 };
 
 /* Memory of one loop: from the free blocks, else from the allocator. */
-void *km_h2_loop_cache_alloc(struct km_h2_loop_cache *shared, size_t size);
-void km_h2_loop_cache_release(struct km_h2_loop_cache *shared, void *p);
+void *km_h2_loop_cache_alloc(struct km_h2_loop_cache *cache, size_t size);
+void km_h2_loop_cache_release(struct km_h2_loop_cache *cache, void *p);
 
 /* What nghttp2 allocates with, for one connection; after its session was
  * deleted, km_h2_loop_cache_flush. */
@@ -125,8 +125,8 @@ nghttp2_mem km_h2_loop_cache_ng_mem(struct km_h2 *h2);
 void km_h2_loop_cache_flush(struct km_h2 *h2);
 
 /* An output buffer of KM_H2_OUT_CAP bytes; NULL without memory. */
-uint8_t *km_h2_loop_cache_out_get(struct km_h2_loop_cache *shared);
-void km_h2_loop_cache_out_put(struct km_h2_loop_cache *shared, uint8_t *out);
+uint8_t *km_h2_loop_cache_out_get(struct km_h2_loop_cache *cache);
+void km_h2_loop_cache_out_put(struct km_h2_loop_cache *cache, uint8_t *out);
 
 /* A kama_status for a result of nghttp2's submit functions. */
 kama_status km_h2_status_of(int result);

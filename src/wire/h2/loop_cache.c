@@ -34,22 +34,22 @@ static void *block_payload(struct block *block)
     return (char *)block + BLOCK_HEADER_BYTES;
 }
 
-void *km_h2_loop_cache_alloc(struct km_h2_loop_cache *shared, size_t size)
+void *km_h2_loop_cache_alloc(struct km_h2_loop_cache *cache, size_t size)
 {
     size_t class = class_of(size);
     if (class != CLASS_LARGE) {
         size = class * KM_H2_CLASS_BYTES;
-        struct block *block = shared->free_blocks[class];
+        struct block *block = cache->free_blocks[class];
         if (block != NULL) {
-            shared->free_blocks[class] = block->next;
-            shared->cache_bytes -= size + BLOCK_HEADER_BYTES;
+            cache->free_blocks[class] = block->next;
+            cache->cache_bytes -= size + BLOCK_HEADER_BYTES;
             return block_payload(block);
         }
     }
     if (size > SIZE_MAX - BLOCK_HEADER_BYTES) {
         return NULL;
     }
-    struct block *block = km_mem_alloc(shared->mem, size + BLOCK_HEADER_BYTES);
+    struct block *block = km_mem_alloc(cache->mem, size + BLOCK_HEADER_BYTES);
     if (block == NULL) {
         return NULL;
     }
@@ -57,7 +57,7 @@ void *km_h2_loop_cache_alloc(struct km_h2_loop_cache *shared, size_t size)
     return block_payload(block);
 }
 
-void km_h2_loop_cache_release(struct km_h2_loop_cache *shared, void *p)
+void km_h2_loop_cache_release(struct km_h2_loop_cache *cache, void *p)
 {
     if (p == NULL) {
         return;
@@ -65,13 +65,13 @@ void km_h2_loop_cache_release(struct km_h2_loop_cache *shared, void *p)
     struct block *block = block_of(p);
     size_t bytes = block->class * KM_H2_CLASS_BYTES + BLOCK_HEADER_BYTES;
     if (block->class == CLASS_LARGE ||
-        shared->cache_bytes + bytes > shared->cache_bytes_max) {
-        km_mem_free(shared->mem, block);
+        cache->cache_bytes + bytes > cache->cache_bytes_max) {
+        km_mem_free(cache->mem, block);
         return;
     }
-    block->next = shared->free_blocks[block->class];
-    shared->free_blocks[block->class] = block;
-    shared->cache_bytes += bytes;
+    block->next = cache->free_blocks[block->class];
+    cache->free_blocks[block->class] = block;
+    cache->cache_bytes += bytes;
 }
 
 /* -- nghttp2_mem --------------------------------------------------------- */
@@ -96,14 +96,14 @@ static void *ng_result(struct km_h2 *h2, void *p)
 static void *ng_malloc(size_t size, void *arg)
 {
     struct km_h2 *h2 = arg;
-    return ng_result(h2, km_h2_loop_cache_alloc(h2->shared, size));
+    return ng_result(h2, km_h2_loop_cache_alloc(h2->cache, size));
 }
 
 static void ng_free(void *p, void *arg)
 {
     struct km_h2 *h2 = arg;
     if (KM_LIKELY(!h2->no_memory) || p == NULL) {
-        km_h2_loop_cache_release(h2->shared, p);
+        km_h2_loop_cache_release(h2->cache, p);
         return;
     }
     struct block *block = block_of(p);
@@ -120,7 +120,7 @@ void km_h2_loop_cache_flush(struct km_h2 *h2)
     h2->quarantine = NULL;
     while (block != NULL) {
         struct block *next = block->next;
-        km_mem_free(h2->shared->mem, block);
+        km_mem_free(h2->cache->mem, block);
         block = next;
     }
 }
@@ -132,20 +132,20 @@ static void *ng_calloc(size_t count, size_t size, void *arg)
     if (__builtin_mul_overflow(count, size, &total)) {
         return NULL;
     }
-    void *p = km_h2_loop_cache_alloc(h2->shared, total);
+    void *p = km_h2_loop_cache_alloc(h2->cache, total);
     if (p != NULL) {
         memset(p, 0, total);
     }
     return ng_result(h2, p);
 }
 
-static void *resize_large(struct km_h2_loop_cache *shared, struct block *block,
+static void *resize_large(struct km_h2_loop_cache *cache, struct block *block,
                           size_t size)
 {
     if (size > SIZE_MAX - BLOCK_HEADER_BYTES) {
         return NULL;
     }
-    block = km_mem_resize(shared->mem, block, size + BLOCK_HEADER_BYTES);
+    block = km_mem_resize(cache->mem, block, size + BLOCK_HEADER_BYTES);
     return block != NULL ? block_payload(block) : NULL;
 }
 
@@ -158,7 +158,7 @@ static void *ng_realloc(void *p, size_t size, void *arg)
     struct block *block = block_of(p);
     if (block->class == CLASS_LARGE) {
         /* It stays large even when it shrinks: its size is not kept. */
-        return ng_result(h2, resize_large(h2->shared, block, size));
+        return ng_result(h2, resize_large(h2->cache, block, size));
     }
     if (class_of(size) <= block->class) {
         return p;
@@ -182,21 +182,21 @@ nghttp2_mem km_h2_loop_cache_ng_mem(struct km_h2 *h2)
 
 /* -- output buffers ------------------------------------------------------ */
 
-uint8_t *km_h2_loop_cache_out_get(struct km_h2_loop_cache *shared)
+uint8_t *km_h2_loop_cache_out_get(struct km_h2_loop_cache *cache)
 {
-    if (shared->out_count > 0) {
-        return shared->outs[--shared->out_count];
+    if (cache->out_count > 0) {
+        return cache->outs[--cache->out_count];
     }
-    return km_mem_alloc(shared->mem, KM_H2_OUT_CAP);
+    return km_mem_alloc(cache->mem, KM_H2_OUT_CAP);
 }
 
-void km_h2_loop_cache_out_put(struct km_h2_loop_cache *shared, uint8_t *out)
+void km_h2_loop_cache_out_put(struct km_h2_loop_cache *cache, uint8_t *out)
 {
-    if (shared->out_count < KM_H2_OUT_SPARES && shared->cache_bytes_max > 0) {
-        shared->outs[shared->out_count++] = out;
+    if (cache->out_count < KM_H2_OUT_SPARES && cache->cache_bytes_max > 0) {
+        cache->outs[cache->out_count++] = out;
         return;
     }
-    km_mem_free(shared->mem, out);
+    km_mem_free(cache->mem, out);
 }
 
 /* -- life ---------------------------------------------------------------- */
@@ -213,47 +213,47 @@ static void set_options(nghttp2_option *option)
 }
 
 kama_status km_h2_loop_cache_new(const kama_allocator *mem, size_t cache_bytes,
-                                 struct km_h2_loop_cache **ret_shared)
+                                 struct km_h2_loop_cache **ret_cache)
 {
     mem = km_mem_or_default(mem);
-    struct km_h2_loop_cache *shared = km_mem_zalloc(mem, 1, sizeof *shared);
-    if (shared == NULL) {
+    struct km_h2_loop_cache *cache = km_mem_zalloc(mem, 1, sizeof *cache);
+    if (cache == NULL) {
         return KAMA_ERR_NO_MEMORY;
     }
-    shared->mem = mem;
-    shared->cache_bytes_max = cache_bytes;
-    if (nghttp2_session_callbacks_new(&shared->callbacks) != 0 ||
-        nghttp2_option_new(&shared->option) != 0) {
-        km_h2_loop_cache_free(shared);
+    cache->mem = mem;
+    cache->cache_bytes_max = cache_bytes;
+    if (nghttp2_session_callbacks_new(&cache->callbacks) != 0 ||
+        nghttp2_option_new(&cache->option) != 0) {
+        km_h2_loop_cache_free(cache);
         return KAMA_ERR_NO_MEMORY;
     }
-    set_options(shared->option);
-    km_h2_recv_register(shared->callbacks);
-    km_h2_queue_register(shared->callbacks);
-    km_h2_send_register(shared->callbacks);
-    *ret_shared = shared;
+    set_options(cache->option);
+    km_h2_recv_register(cache->callbacks);
+    km_h2_queue_register(cache->callbacks);
+    km_h2_send_register(cache->callbacks);
+    *ret_cache = cache;
     return KAMA_OK;
 }
 
-void km_h2_loop_cache_free(struct km_h2_loop_cache *shared)
+void km_h2_loop_cache_free(struct km_h2_loop_cache *cache)
 {
-    if (shared == NULL) {
+    if (cache == NULL) {
         return;
     }
     for (size_t class = 0; class < KM_H2_CLASSES; class ++) {
-        struct block *block = shared->free_blocks[class];
+        struct block *block = cache->free_blocks[class];
         while (block != NULL) {
             struct block *next = block->next;
-            km_mem_free(shared->mem, block);
+            km_mem_free(cache->mem, block);
             block = next;
         }
     }
-    while (shared->out_count > 0) {
-        km_mem_free(shared->mem, shared->outs[--shared->out_count]);
+    while (cache->out_count > 0) {
+        km_mem_free(cache->mem, cache->outs[--cache->out_count]);
     }
-    nghttp2_session_callbacks_del(shared->callbacks);
-    if (shared->option != NULL) {
-        nghttp2_option_del(shared->option);
+    nghttp2_session_callbacks_del(cache->callbacks);
+    if (cache->option != NULL) {
+        nghttp2_option_del(cache->option);
     }
-    km_mem_free(shared->mem, shared);
+    km_mem_free(cache->mem, cache);
 }

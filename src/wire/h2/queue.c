@@ -20,7 +20,7 @@
 struct km_h2_stream_impl *km_h2_stream_impl_new(struct km_h2 *h2, int32_t id)
 {
     struct km_h2_stream_impl *stream =
-        km_h2_loop_cache_alloc(h2->shared, sizeof *stream);
+        km_h2_loop_cache_alloc(h2->cache, sizeof *stream);
     if (stream == NULL) {
         return NULL;
     }
@@ -35,7 +35,7 @@ struct km_h2_stream_impl *km_h2_stream_impl_new(struct km_h2 *h2, int32_t id)
 static void free_segment(struct km_h2 *h2, struct km_h2_segment *segment)
 {
     kama_value_unref(segment->body);
-    km_h2_loop_cache_release(h2->shared, segment);
+    km_h2_loop_cache_release(h2->cache, segment);
 }
 
 /* Those that waited for room on the connection are told when half of it is
@@ -58,7 +58,7 @@ void km_h2_stream_impl_drop(struct km_h2_stream_impl *stream)
     stream->last = NULL;
     h2->queued_bytes -= stream->queued_bytes;
     stream->queued_bytes = 0;
-    km_h2_loop_cache_release(h2->shared, stream->trailers);
+    km_h2_loop_cache_release(h2->cache, stream->trailers);
     stream->trailers = NULL;
     km_list_remove(&stream->writable);
     uncrowd(h2);
@@ -75,7 +75,7 @@ void km_h2_stream_impl_free(struct km_h2_stream_impl *stream)
     if (h2->hot == stream) {
         h2->hot = NULL;
     }
-    km_h2_loop_cache_release(h2->shared, stream);
+    km_h2_loop_cache_release(h2->cache, stream);
 }
 
 /* -- messages in -------------------------------------------------------- */
@@ -107,7 +107,7 @@ static struct km_h2_segment *new_segment(struct km_h2 *h2, kama_bytes prefix,
     bool copy = bytes.len <= BODY_COPY_BYTES;
     size_t copied = prefix.len + head.len + (copy ? bytes.len : 0);
     struct km_h2_segment *segment =
-        km_h2_loop_cache_alloc(h2->shared, sizeof *segment + copied);
+        km_h2_loop_cache_alloc(h2->cache, sizeof *segment + copied);
     if (segment == NULL) {
         return NULL;
     }

@@ -159,7 +159,7 @@ static nghttp2_nv *keep_fields(struct km_h2 *h2,
                                const struct km_h2_field *fields, size_t count)
 {
     nghttp2_nv *kept = km_h2_loop_cache_alloc(
-        h2->shared, count * sizeof *kept + copied_bytes(fields, count));
+        h2->cache, count * sizeof *kept + copied_bytes(fields, count));
     if (kept == NULL) {
         return NULL;
     }
