@@ -25,7 +25,7 @@ struct get {
     kama_group *group;
     struct km_load_key key;
     uint64_t hash;
-    const struct km_group_call *call;
+    const struct km_call_limits *call;
     struct km_pool *pool;
     bool is_miss; /* counted as one */
     bool is_coalesced;
@@ -225,7 +225,7 @@ static kama_status join_until_answered(struct get *get, kama_value **ret_value)
 }
 
 kama_status km_group_get_slow(kama_group *group, kama_bytes key, uint64_t hash,
-                              const struct km_group_call *call,
+                              const struct km_call_limits *call,
                               kama_value **ret_value)
 {
     struct get get = {.group = group,
@@ -247,8 +247,8 @@ kama_status km_group_get_slow(kama_group *group, kama_bytes key, uint64_t hash,
 static kama_status get_absent(kama_group *group, kama_bytes key, uint64_t hash,
                               const kama_ctx *ctx, kama_value **ret_value)
 {
-    struct km_group_call call;
-    kama_status st = km_group_call_init(group, ctx, &call);
+    struct km_call_limits call;
+    kama_status st = km_call_limits_init(group, ctx, &call);
     if (st != KAMA_OK) {
         return st;
     }
@@ -256,17 +256,17 @@ static kama_status get_absent(kama_group *group, kama_bytes key, uint64_t hash,
         km_trace_get(group, KM_GET_ABSENT, key);
         return km_group_absent(group);
     }
-    km_group_call_begin(group, &call);
+    km_call_limits_begin(group, &call);
     return km_group_get_slow(group, key, hash, &call, ret_value);
 }
 
 static kama_status check_call(kama_group *group, kama_bytes key,
                               const kama_ctx *ctx)
 {
-    struct km_group_call call;
+    struct km_call_limits call;
     kama_status st = km_group_check_key(key);
     if (st == KAMA_OK && ctx != NULL) {
-        st = km_group_call_init(group, ctx, &call);
+        st = km_call_limits_init(group, ctx, &call);
     }
     return st;
 }

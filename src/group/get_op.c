@@ -223,7 +223,7 @@ static kama_status op_join(struct km_get_op *op, kama_bytes key, uint64_t hash,
 
 kama_status km_group_get_park(kama_group *group, struct km_get_op *op,
                               kama_bytes key, uint64_t hash,
-                              const struct km_group_call *call,
+                              const struct km_call_limits *call,
                               kama_value **ret_value)
 {
     KM_ASSERT(km_group_pool(group) != NULL);
@@ -250,16 +250,16 @@ kama_status km_group_get_start(kama_group *group, struct km_get_op *op,
                                kama_bytes key, const kama_ctx *ctx,
                                kama_value **ret_value)
 {
-    struct km_group_call call;
+    struct km_call_limits call;
     uint64_t hash;
-    kama_status st = km_group_call_init(group, ctx, &call);
+    kama_status st = km_call_limits_init(group, ctx, &call);
     if (st == KAMA_OK) {
         st = km_group_look_up(group, key, &call, &hash, ret_value);
     }
     if (st != KAMA_DEFERRED) {
         return st;
     }
-    km_group_call_begin(group, &call);
+    km_call_limits_begin(group, &call);
     return km_group_get_park(group, op, key, hash, &call, ret_value);
 }
 

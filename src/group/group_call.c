@@ -63,8 +63,8 @@ kama_status km_group_expiry(const kama_group *group, int64_t ttl_ms,
     return KAMA_OK;
 }
 
-kama_status km_group_call_init(const kama_group *group, const kama_ctx *ctx,
-                               struct km_group_call *ret_call)
+kama_status km_call_limits_init(const kama_group *group, const kama_ctx *ctx,
+                                struct km_call_limits *ret_call)
 {
     kama_ctx own;
     kama_ctx_init(&own);
@@ -87,13 +87,13 @@ kama_status km_group_call_init(const kama_group *group, const kama_ctx *ctx,
     return KAMA_OK;
 }
 
-void km_group_call_begin(const kama_group *group, struct km_group_call *call)
+void km_call_limits_begin(const kama_group *group, struct km_call_limits *call)
 {
     call->deadline = km_ns_after_ms(km_group_now(group), call->deadline_ms);
 }
 
 kama_status km_group_look_up(kama_group *group, kama_bytes key,
-                             const struct km_group_call *call,
+                             const struct km_call_limits *call,
                              uint64_t *ret_hash, kama_value **ret_value)
 {
     kama_status st = km_group_check_key(key);

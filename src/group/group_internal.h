@@ -97,19 +97,19 @@ KAMA_NODISCARD kama_status km_group_need_pool(kama_group *group,
                                               struct km_pool **ret_pool);
 
 /* A call's context, checked and completed. */
-struct km_group_call {
+struct km_call_limits {
     uint32_t flags;
     int64_t deadline_ms; /* > 0 */
-    km_ns deadline;      /* set by km_group_call_begin */
+    km_ns deadline;      /* set by km_call_limits_begin */
 };
 
 /* ctx may be NULL. Errors: KAMA_ERR_INVALID. */
-KAMA_NODISCARD kama_status km_group_call_init(const kama_group *group,
-                                              const kama_ctx *ctx,
-                                              struct km_group_call *ret_call);
+KAMA_NODISCARD kama_status km_call_limits_init(const kama_group *group,
+                                               const kama_ctx *ctx,
+                                               struct km_call_limits *ret_call);
 
 /* Turns the call's relative deadline into a time, once for the whole call. */
-void km_group_call_begin(const kama_group *group, struct km_group_call *call);
+void km_call_limits_begin(const kama_group *group, struct km_call_limits *call);
 
 /* The time at which an entry expires that is stored now: ttl_ms as in
  * kama_set_options, jittered by hash; 0: never. Errors: KAMA_ERR_INVALID. */
@@ -130,13 +130,13 @@ kama_status km_group_absent(kama_group *group);
  * there and is to be loaded; anything else is the answer, and is counted.
  * *ret_hash is written with KAMA_DEFERRED. */
 KAMA_NODISCARD kama_status km_group_look_up(kama_group *group, kama_bytes key,
-                                            const struct km_group_call *call,
+                                            const struct km_call_limits *call,
                                             uint64_t *ret_hash,
                                             kama_value **ret_value);
 
 /* kama_get of a key that the store did not have; call has begun. */
 kama_status km_group_get_slow(kama_group *group, kama_bytes key, uint64_t hash,
-                              const struct km_group_call *call,
+                              const struct km_call_limits *call,
                               kama_value **ret_value);
 
 /* km_group_get_start of a key that the store did not have; call has begun. */
@@ -144,7 +144,7 @@ struct km_get_op;
 KAMA_NODISCARD kama_status km_group_get_park(kama_group *group,
                                              struct km_get_op *op,
                                              kama_bytes key, uint64_t hash,
-                                             const struct km_group_call *call,
+                                             const struct km_call_limits *call,
                                              kama_value **ret_value);
 
 /* Checks options, which may be of an older or newer size. name is borrowed

@@ -138,7 +138,7 @@ static kama_status join_twins(struct batch *batch, struct km_twins *twins,
 
 /* Answers what memory answers, and finds equal keys among the others. */
 static void look_up_all(struct batch *batch, const kama_bytes *keys,
-                        const struct km_group_call *call)
+                        const struct km_call_limits *call)
 {
     struct km_twins twins;
     km_twins_init(&twins, &batch->group->mem);
@@ -164,10 +164,10 @@ static void look_up_all(struct batch *batch, const kama_bytes *keys,
 
 /* Starts every key; the starter's part of `open` is still to be closed. */
 static void start_all(struct batch *batch, const kama_bytes *keys,
-                      struct km_group_call *call)
+                      struct km_call_limits *call)
 {
     atomic_init(&batch->open, batch->count + 1);
-    km_group_call_begin(batch->group, call);
+    km_call_limits_begin(batch->group, call);
     look_up_all(batch, keys, call);
     for (size_t i = 0; i < batch->count; i++) {
         struct batch_key *key = &batch->keys[i];
@@ -185,7 +185,7 @@ static void start_all(struct batch *batch, const kama_bytes *keys,
 
 static kama_status check_mget(const kama_group *group, const kama_bytes *keys,
                               size_t n, const kama_ctx *ctx,
-                              struct km_group_call *ret_call)
+                              struct km_call_limits *ret_call)
 {
     if (n > KM_MGET_KEYS_MAX) {
         return km_fail(KAMA_ERR_TOO_LARGE, "mget: %zu keys, at most %d", n,
@@ -194,7 +194,7 @@ static kama_status check_mget(const kama_group *group, const kama_bytes *keys,
     if (n > 0 && keys == NULL) {
         return km_fail(KAMA_ERR_INVALID, "mget: keys are NULL");
     }
-    return km_group_call_init(group, ctx, ret_call);
+    return km_call_limits_init(group, ctx, ret_call);
 }
 
 /* -- one key after the other ---------------------------------------------- */
@@ -203,7 +203,7 @@ static kama_status check_mget(const kama_group *group, const kama_bytes *keys,
 struct turns {
     kama_group *group;
     const kama_bytes *keys;
-    const struct km_group_call *call;
+    const struct km_call_limits *call;
     kama_item *items;
     struct km_twins twins;
 };
@@ -230,7 +230,7 @@ static kama_status load_in_turn(struct turns *t, size_t i, uint64_t hash)
 
 /* Takes the keys in turn, within one deadline. */
 static void get_in_turn(kama_group *group, const kama_bytes *keys, size_t n,
-                        const struct km_group_call *call, kama_item *items)
+                        const struct km_call_limits *call, kama_item *items)
 {
     struct turns t = {
         .group = group, .keys = keys, .call = call, .items = items};
@@ -281,7 +281,7 @@ static void await(struct batch *batch)
 
 /* All keys at once, on the pool. */
 static kama_status get_at_once(kama_group *group, const kama_bytes *keys,
-                               size_t n, struct km_group_call *call,
+                               size_t n, struct km_call_limits *call,
                                kama_item *items)
 {
     struct batch batch = {
@@ -307,7 +307,7 @@ static kama_status get_at_once(kama_group *group, const kama_bytes *keys,
 kama_status kama_mget(kama_group *group, const kama_bytes *keys, size_t n,
                       const kama_ctx *ctx, kama_item *ret_items)
 {
-    struct km_group_call call;
+    struct km_call_limits call;
     kama_status st = check_mget(group, keys, n, ctx, &call);
     if (st != KAMA_OK || n == 0) {
         return st;
@@ -321,7 +321,7 @@ kama_status kama_mget(kama_group *group, const kama_bytes *keys, size_t n,
         km_group_leave(group);
         return st;
     }
-    km_group_call_begin(group, &call);
+    km_call_limits_begin(group, &call);
     get_in_turn(group, keys, n, &call, ret_items);
     return KAMA_OK;
 }
@@ -416,7 +416,7 @@ static kama_status mget_async(kama_group *group, const kama_bytes *keys,
                               void *arg)
 {
     struct km_pool *pool;
-    struct km_group_call call;
+    struct km_call_limits call;
     kama_status st = check_mget(group, keys, n, ctx, &call);
     if (st == KAMA_OK) {
         st = km_group_need_pool(group, &pool);

@@ -13,7 +13,7 @@ static kama_status fail_item(const char *call, size_t i, kama_status status)
 static kama_status check_count(const kama_group *group, const char *call,
                                size_t n, const void *items, const kama_ctx *ctx)
 {
-    struct km_group_call ignored;
+    struct km_call_limits ignored;
     if (n > KM_MGET_KEYS_MAX) {
         return km_fail(KAMA_ERR_TOO_LARGE, "%s: %zu items, at most %d", call, n,
                        KM_MGET_KEYS_MAX);
@@ -21,7 +21,7 @@ static kama_status check_count(const kama_group *group, const char *call,
     if (n > 0 && items == NULL) {
         return km_fail(KAMA_ERR_INVALID, "%s: items are NULL", call);
     }
-    return km_group_call_init(group, ctx, &ignored);
+    return km_call_limits_init(group, ctx, &ignored);
 }
 
 kama_status km_group_check_item(const kama_group *group,

@@ -8,14 +8,14 @@ static kama_status read_set_options(const kama_group *group,
                                     const kama_set_options *options,
                                     int64_t *ret_ttl_ms)
 {
-    struct km_group_call call;
+    struct km_call_limits call;
     kama_set_options own;
     kama_set_options_init(&own);
     kama_status st = options == NULL ? KAMA_OK
                                      : km_struct_read(&own, sizeof own, options,
                                                       "set options");
     if (st == KAMA_OK) {
-        st = km_group_call_init(group, own.ctx, &call);
+        st = km_call_limits_init(group, own.ctx, &call);
     }
     if (st == KAMA_OK) {
         *ret_ttl_ms = own.ttl_ms;
@@ -64,10 +64,10 @@ kama_status kama_set(kama_group *group, kama_bytes key, kama_bytes value,
 
 kama_status kama_del(kama_group *group, kama_bytes key, const kama_ctx *ctx)
 {
-    struct km_group_call call;
+    struct km_call_limits call;
     kama_status st = km_group_check_key(key);
     if (st == KAMA_OK) {
-        st = km_group_call_init(group, ctx, &call);
+        st = km_call_limits_init(group, ctx, &call);
     }
     if (st != KAMA_OK) {
         return st;

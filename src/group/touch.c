@@ -6,9 +6,9 @@
 static kama_status check_call(const kama_group *group, kama_bytes key,
                               const kama_ctx *ctx)
 {
-    struct km_group_call call;
+    struct km_call_limits call;
     kama_status st = km_group_check_key(key);
-    return st == KAMA_OK ? km_group_call_init(group, ctx, &call) : st;
+    return st == KAMA_OK ? km_call_limits_init(group, ctx, &call) : st;
 }
 
 kama_status kama_touch(kama_group *group, kama_bytes key, int64_t ttl_ms,
