@@ -11,30 +11,30 @@ enum { SENTENCE_BYTES = 256 };
 /* A key in a sentence is cut at this. */
 enum { KEY_BYTES = 65 };
 
-int64_t km_call_now_ms(void)
+int64_t km_load_call_now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-void km_call_init(struct km_call *call, const kama_loader_host *host,
-                  const kama_load *req, kama_sink *out)
+void km_load_call_init(struct km_load_call *call, const kama_loader_host *host,
+                       const kama_load *req, kama_sink *out)
 {
     call->host = host;
     call->req = req;
     call->out = out;
-    call->deadline_ms = km_call_now_ms() + req->deadline_ms;
+    call->deadline_ms = km_load_call_now_ms() + req->deadline_ms;
 }
 
-int64_t km_call_left_ms(const struct km_call *call)
+int64_t km_load_call_left_ms(const struct km_load_call *call)
 {
-    int64_t left_ms = call->deadline_ms - km_call_now_ms();
+    int64_t left_ms = call->deadline_ms - km_load_call_now_ms();
     return left_ms > 0 ? left_ms : 0;
 }
 
-kama_status km_call_set(const struct km_call *call, kama_bytes value,
-                        const kama_sink_options *options)
+kama_status km_load_call_set(const struct km_load_call *call, kama_bytes value,
+                             const kama_sink_options *options)
 {
     if (value.len == 0) {
         value.data = "";
@@ -42,14 +42,14 @@ kama_status km_call_set(const struct km_call *call, kama_bytes value,
     return call->host->sink_set(call->out, value, options);
 }
 
-kama_status km_call_absent(const struct km_call *call,
-                           const kama_sink_options *options)
+kama_status km_load_call_absent(const struct km_load_call *call,
+                                const kama_sink_options *options)
 {
     return call->host->sink_absent(call->out, options);
 }
 
-kama_status km_call_fail(const struct km_call *call, kama_status status,
-                         const char *format, ...)
+kama_status km_load_call_fail(const struct km_load_call *call,
+                              kama_status status, const char *format, ...)
 {
     char sentence[SENTENCE_BYTES];
     va_list args;
@@ -60,27 +60,29 @@ kama_status km_call_fail(const struct km_call *call, kama_status status,
     return status;
 }
 
-kama_status km_call_refuse_key(const struct km_call *call, const char *why)
+kama_status km_load_call_refuse_key(const struct km_load_call *call,
+                                    const char *why)
 {
     char key[KEY_BYTES];
     km_quote(key, sizeof key, call->req->key);
-    return km_call_fail(call, KAMA_ERR_INVALID, "the key \"%s\" is refused: %s",
-                        key, why);
+    return km_load_call_fail(call, KAMA_ERR_INVALID,
+                             "the key \"%s\" is refused: %s", key, why);
 }
 
-kama_status km_call_timeout(const struct km_call *call, const char *who)
+kama_status km_load_call_timeout(const struct km_load_call *call,
+                                 const char *who)
 {
-    return km_call_fail(call, KAMA_ERR_TIMEOUT,
-                        "%s gave no answer within %lld ms", who,
-                        (long long)call->req->deadline_ms);
+    return km_load_call_fail(call, KAMA_ERR_TIMEOUT,
+                             "%s gave no answer within %lld ms", who,
+                             (long long)call->req->deadline_ms);
 }
 
-kama_status km_call_too_large(const struct km_call *call,
-                              uint64_t max_value_bytes)
+kama_status km_load_call_too_large(const struct km_load_call *call,
+                                   uint64_t max_value_bytes)
 {
-    return km_call_fail(call, KAMA_ERR_TOO_LARGE,
-                        "the value is larger than max_value_bytes, %llu",
-                        (unsigned long long)max_value_bytes);
+    return km_load_call_fail(call, KAMA_ERR_TOO_LARGE,
+                             "the value is larger than max_value_bytes, %llu",
+                             (unsigned long long)max_value_bytes);
 }
 
 kama_status km_open_fail(char *error, size_t cap, kama_status status,

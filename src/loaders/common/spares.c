@@ -47,7 +47,7 @@ void *km_spares_take(struct km_spares *spares)
 bool km_spares_give(struct km_spares *spares, void *item)
 {
     bool room = false;
-    struct km_spare spare = {.item = item, .since_ms = km_call_now_ms()};
+    struct km_spare spare = {.item = item, .since_ms = km_load_call_now_ms()};
     pthread_mutex_lock(&spares->mutex);
     if (spares->count < spares->cap) {
         spares->items[spares->count++] = spare;

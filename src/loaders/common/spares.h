@@ -17,7 +17,7 @@
 
 struct km_spare {
     void *item;
-    int64_t since_ms; /* when it was given back, by km_call_now_ms */
+    int64_t since_ms; /* when it was given back, by km_load_call_now_ms */
 };
 
 struct km_spares {

@@ -44,16 +44,17 @@ static void quote_complaint(const struct km_process *process, char *text,
     snprintf(text, cap, "%s%s", len > 0 ? ": " : "", line);
 }
 
-static kama_status fail_run(const struct km_call *call,
+static kama_status fail_run(const struct km_load_call *call,
                             const struct km_process *process, const char *how)
 {
     char complaint[QUOTED_BYTES + 2];
     quote_complaint(process, complaint, sizeof complaint);
-    return km_call_fail(call, KAMA_ERR_LOADER, "%s: %s %d%s",
-                        process->arguments[0], how, process->code, complaint);
+    return km_load_call_fail(call, KAMA_ERR_LOADER, "%s: %s %d%s",
+                             process->arguments[0], how, process->code,
+                             complaint);
 }
 
-static kama_status fail_start(const struct km_call *call,
+static kama_status fail_start(const struct km_load_call *call,
                               const struct km_process *process)
 {
     kama_status status = KAMA_ERR_LOADER;
@@ -64,12 +65,12 @@ static kama_status fail_start(const struct km_call *call,
         status = KAMA_ERR_OVERLOADED;
     }
     char reason[64];
-    return km_call_fail(call, status, "%s: cannot start: %s",
-                        process->arguments[0],
-                        strerror_r(process->error, reason, sizeof reason));
+    return km_load_call_fail(call, status, "%s: cannot start: %s",
+                             process->arguments[0],
+                             strerror_r(process->error, reason, sizeof reason));
 }
 
-static kama_status answer_exit(const struct km_call *call,
+static kama_status answer_exit(const struct km_load_call *call,
                                const struct km_process *process)
 {
     if (process->code == EXIT_NOT_FOUND) {
@@ -78,12 +79,12 @@ static kama_status answer_exit(const struct km_call *call,
     if (process->code != 0) {
         return fail_run(call, process, "exit code");
     }
-    return km_call_set(
+    return km_load_call_set(
         call, kama_bytes_make(process->output.data, process->output.len), NULL);
 }
 
 static kama_status answer(const struct exec_loader *loader,
-                          const struct km_call *call,
+                          const struct km_load_call *call,
                           const struct km_process *process)
 {
     switch (process->end) {
@@ -92,9 +93,9 @@ static kama_status answer(const struct exec_loader *loader,
     case KM_PROCESS_SIGNALLED:
         return fail_run(call, process, "died of signal");
     case KM_PROCESS_OVERDUE:
-        return km_call_timeout(call, process->arguments[0]);
+        return km_load_call_timeout(call, process->arguments[0]);
     case KM_PROCESS_OUTPUT_FULL:
-        return km_call_too_large(call, loader->max_value_bytes);
+        return km_load_call_too_large(call, loader->max_value_bytes);
     case KM_PROCESS_NO_MEMORY:
         return KAMA_ERR_NO_MEMORY;
     case KM_PROCESS_NOT_STARTED:
@@ -102,13 +103,13 @@ static kama_status answer(const struct exec_loader *loader,
     case KM_PROCESS_LOST:
         break;
     }
-    return km_call_fail(call, KAMA_ERR_LOADER,
-                        "%s: its exit code was lost; is SIGCHLD ignored?",
-                        process->arguments[0]);
+    return km_load_call_fail(call, KAMA_ERR_LOADER,
+                             "%s: its exit code was lost; is SIGCHLD ignored?",
+                             process->arguments[0]);
 }
 
 static kama_status run(const struct exec_loader *loader,
-                       const struct km_call *call, char **arguments)
+                       const struct km_load_call *call, char **arguments)
 {
     struct km_process process = {
         .arguments = arguments,
@@ -125,12 +126,12 @@ static kama_status run(const struct exec_loader *loader,
 static kama_status load(void *arg, const kama_load *req, kama_sink *out)
 {
     const struct exec_loader *loader = arg;
-    struct km_call call;
-    km_call_init(&call, loader->host, req, out);
+    struct km_load_call call;
+    km_load_call_init(&call, loader->host, req, out);
     const char *reason = NULL;
     kama_status status = km_command_check(&loader->command, req->key, &reason);
     if (status == KAMA_ERR_INVALID) {
-        return km_call_refuse_key(&call, reason);
+        return km_load_call_refuse_key(&call, reason);
     }
     if (status != KAMA_OK) {
         return status;

@@ -225,7 +225,7 @@ static bool drain(struct run *run, int stream)
                                                        : KM_PROCESS_NO_MEMORY;
             return false;
         }
-        if (km_call_now_ms() >= run->process->deadline_ms) {
+        if (km_load_call_now_ms() >= run->process->deadline_ms) {
             break;
         }
     }
@@ -267,7 +267,7 @@ static void watch(struct run *run)
         if (!drain(run, OUT) || !drain(run, ERR)) {
             return;
         }
-        int64_t left_ms = process->deadline_ms - km_call_now_ms();
+        int64_t left_ms = process->deadline_ms - km_load_call_now_ms();
         if (left_ms <= 0) {
             process->end = KM_PROCESS_OVERDUE;
             return;

@@ -31,7 +31,7 @@ enum km_process_end {
 struct km_process {
     char **arguments;      /* borrowed; arguments[0] is the path */
     kama_bytes input;      /* borrowed; at most what a pipe holds, 4096 bytes */
-    int64_t deadline_ms;   /* on the clock of km_call_now_ms */
+    int64_t deadline_ms;   /* on the clock of km_load_call_now_ms */
     struct km_blob output; /* empty, with its bound; the caller's to free */
     /* What the run gives. */
     enum km_process_end end;

@@ -36,43 +36,43 @@ static const char *origin_of(const struct http_loader *loader)
 }
 
 static kama_status answer_status(const struct http_loader *loader,
-                                 const struct km_call *call,
+                                 const struct km_load_call *call,
                                  const struct km_transfer *transfer)
 {
     kama_sink_options options;
     km_freshness_options(&transfer->freshness, &options);
     switch (transfer->status) {
     case 200:
-        return km_call_set(
+        return km_load_call_set(
             call, kama_bytes_make(transfer->body.data, transfer->body.len),
             &options);
     case 404:
     case 410:
-        return km_call_absent(call, &options);
+        return km_load_call_absent(call, &options);
     default:
-        return km_call_fail(call, KAMA_ERR_LOADER, "%s: HTTP status %ld",
-                            origin_of(loader), transfer->status);
+        return km_load_call_fail(call, KAMA_ERR_LOADER, "%s: HTTP status %ld",
+                                 origin_of(loader), transfer->status);
     }
 }
 
 /* A small body may decode to a large value: the sentence names the coding. */
 static kama_status answer_too_large(const struct http_loader *loader,
-                                    const struct km_call *call,
+                                    const struct km_load_call *call,
                                     const struct km_transfer *transfer)
 {
     uint64_t max_value_bytes = loader->transfers.max_value_bytes;
     if (transfer->coding.kind == KM_CODING_NONE) {
-        return km_call_too_large(call, max_value_bytes);
+        return km_load_call_too_large(call, max_value_bytes);
     }
-    return km_call_fail(call, KAMA_ERR_TOO_LARGE,
-                        "the value, decoded from %s, is larger than "
-                        "max_value_bytes, %llu",
-                        transfer->coding.name,
-                        (unsigned long long)max_value_bytes);
+    return km_load_call_fail(call, KAMA_ERR_TOO_LARGE,
+                             "the value, decoded from %s, is larger than "
+                             "max_value_bytes, %llu",
+                             transfer->coding.name,
+                             (unsigned long long)max_value_bytes);
 }
 
 static kama_status answer(const struct http_loader *loader,
-                          const struct km_call *call,
+                          const struct km_load_call *call,
                           const struct km_transfer *transfer)
 {
     switch (transfer->end) {
@@ -81,30 +81,32 @@ static kama_status answer(const struct http_loader *loader,
     case KM_TRANSFER_TOO_LARGE:
         return answer_too_large(loader, call, transfer);
     case KM_TRANSFER_UNDECODED:
-        return km_call_fail(
+        return km_load_call_fail(
             call, KAMA_ERR_LOADER, "%s: the answer is coded as \"%s\": %s",
             origin_of(loader), transfer->coding.name, transfer->coding.reason);
     case KM_TRANSFER_OVERDUE:
-        return km_call_timeout(call, origin_of(loader));
+        return km_load_call_timeout(call, origin_of(loader));
     case KM_TRANSFER_NO_MEMORY:
         return KAMA_ERR_NO_MEMORY;
     case KM_TRANSFER_REDIRECTS:
-        return km_call_fail(call, KAMA_ERR_LOADER,
-                            "%s: more than 3 redirects, the last one to %s",
-                            origin_of(loader), transfer->there);
+        return km_load_call_fail(
+            call, KAMA_ERR_LOADER,
+            "%s: more than 3 redirects, the last one to %s", origin_of(loader),
+            transfer->there);
     case KM_TRANSFER_ELSEWHERE:
-        return km_call_fail(call, KAMA_ERR_LOADER,
-                            "%s: it redirects to %s, which is not followed; "
-                            "the loader's option redirects=any permits other "
-                            "origins of http and https",
-                            origin_of(loader), transfer->there);
+        return km_load_call_fail(
+            call, KAMA_ERR_LOADER,
+            "%s: it redirects to %s, which is not followed; "
+            "the loader's option redirects=any permits other "
+            "origins of http and https",
+            origin_of(loader), transfer->there);
     case KM_TRANSFER_BROKEN:
         break;
     }
-    return km_call_fail(call, KAMA_ERR_LOADER, "%s: %s", origin_of(loader),
-                        transfer->error[0] != '\0'
-                            ? transfer->error
-                            : curl_easy_strerror(transfer->result));
+    return km_load_call_fail(call, KAMA_ERR_LOADER, "%s: %s", origin_of(loader),
+                             transfer->error[0] != '\0'
+                                 ? transfer->error
+                                 : curl_easy_strerror(transfer->result));
 }
 
 static struct km_transfer *take_transfer(struct http_loader *loader)
@@ -122,15 +124,15 @@ static void give_transfer(struct http_loader *loader,
     if (!km_spares_give(&loader->spares, transfer)) {
         km_transfer_free(transfer);
     }
-    int64_t before_ms = km_call_now_ms() - KM_TRANSFER_IDLE_MS_MAX;
+    int64_t before_ms = km_load_call_now_ms() - KM_TRANSFER_IDLE_MS_MAX;
     void *idle;
     while ((idle = km_spares_take_idle(&loader->spares, before_ms)) != NULL) {
         km_transfer_free(idle);
     }
 }
 
-static kama_status fetch(struct http_loader *loader, const struct km_call *call,
-                         const char *url)
+static kama_status fetch(struct http_loader *loader,
+                         const struct km_load_call *call, const char *url)
 {
     struct km_transfer *transfer = take_transfer(loader);
     if (transfer == NULL) {
@@ -145,15 +147,15 @@ static kama_status fetch(struct http_loader *loader, const struct km_call *call,
 static kama_status load(void *arg, const kama_load *req, kama_sink *out)
 {
     struct http_loader *loader = arg;
-    struct km_call call;
-    km_call_init(&call, loader->host, req, out);
+    struct km_load_call call;
+    km_load_call_init(&call, loader->host, req, out);
     enum km_path_verdict verdict =
         km_template_check(loader->config.path, req->key);
     if (verdict == KM_PATH_NO_MEMORY) {
         return KAMA_ERR_NO_MEMORY;
     }
     if (verdict == KM_PATH_LEAVES) {
-        return km_call_refuse_key(&call, KM_PATH_LEAVES_REASON);
+        return km_load_call_refuse_key(&call, KM_PATH_LEAVES_REASON);
     }
     char *url =
         km_template_fill(origin_of(loader), loader->config.path, req->key);

@@ -207,7 +207,7 @@ static enum km_transfer_end end_of(struct km_transfer *transfer)
 static void request(struct km_transfer *transfer, const char *url,
                     enum login login, int64_t deadline_ms)
 {
-    int64_t left_ms = deadline_ms - km_call_now_ms();
+    int64_t left_ms = deadline_ms - km_load_call_now_ms();
     clear_response(transfer);
     if (left_ms <= 0) {
         transfer->end = KM_TRANSFER_OVERDUE;

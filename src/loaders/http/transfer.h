@@ -69,7 +69,7 @@ struct km_transfer *km_transfer_new(const struct km_transfer_options *options);
 void km_transfer_free(struct km_transfer *transfer);
 
 /* Gets url, which is one of the origin's, until deadline_ms (on the clock of
- * km_call_now_ms) and fills in the response. */
+ * km_load_call_now_ms) and fills in the response. */
 void km_transfer_run(struct km_transfer *transfer, const char *url,
                      int64_t deadline_ms);
 

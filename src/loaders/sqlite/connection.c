@@ -21,7 +21,7 @@ enum { LENGTH_SLACK_BYTES = 1 << 20 };
 static int is_overdue(void *arg)
 {
     const struct km_sqlite_connection *connection = arg;
-    return km_call_now_ms() >= connection->deadline_ms;
+    return km_load_call_now_ms() >= connection->deadline_ms;
 }
 
 static kama_status fail_sqlite(const struct km_sqlite_connection *connection,
@@ -190,7 +190,7 @@ bool km_sqlite_connection_is_fresh(
 void km_sqlite_connection_arm(struct km_sqlite_connection *connection,
                               int64_t deadline_ms)
 {
-    int64_t left_ms = deadline_ms - km_call_now_ms();
+    int64_t left_ms = deadline_ms - km_load_call_now_ms();
     if (left_ms < 1) {
         left_ms = 1;
     }

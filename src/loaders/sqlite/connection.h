@@ -28,7 +28,7 @@ struct km_sqlite_connection {
 struct km_sqlite_open {
     const struct km_sqlite_config *config;
     uint64_t max_value_bytes;
-    int64_t deadline_ms; /* on the clock of km_call_now_ms */
+    int64_t deadline_ms; /* on the clock of km_load_call_now_ms */
     char *error;         /* the sentence goes here, error_cap bytes */
     size_t error_cap;
 };

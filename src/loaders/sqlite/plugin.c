@@ -40,7 +40,7 @@ static void close_connection(void *item)
 /* -- one load ----------------------------------------------------------- */
 
 static kama_status connect_anew(const struct sqlite_loader *loader,
-                                const struct km_call *call,
+                                const struct km_load_call *call,
                                 struct km_sqlite_connection **ret_connection)
 {
     char error[SENTENCE_BYTES] = "";
@@ -55,12 +55,13 @@ static kama_status connect_anew(const struct sqlite_loader *loader,
     if (status == KAMA_ERR_INVALID) {
         status = KAMA_ERR_LOADER;
     }
-    return status == KAMA_OK ? status : km_call_fail(call, status, "%s", error);
+    return status == KAMA_OK ? status
+                             : km_load_call_fail(call, status, "%s", error);
 }
 
 /* A connection to the file that has the name now, armed for this load. */
 static kama_status take_connection(struct sqlite_loader *loader,
-                                   const struct km_call *call,
+                                   const struct km_load_call *call,
                                    struct km_sqlite_connection **ret_connection)
 {
     struct km_sqlite_connection *connection;
@@ -84,26 +85,26 @@ static void give_connection(struct sqlite_loader *loader,
 }
 
 static kama_status fail_query(const struct sqlite_loader *loader,
-                              const struct km_call *call, sqlite3 *db)
+                              const struct km_load_call *call, sqlite3 *db)
 {
     char why[KM_SQLITE_TROUBLE_BYTES];
     const char *path = loader->config.path;
     int rc = sqlite3_errcode(db);
     switch (rc) {
     case SQLITE_INTERRUPT:
-        return km_call_timeout(call, path);
+        return km_load_call_timeout(call, path);
     case SQLITE_BUSY:
-        return km_call_fail(call, KAMA_ERR_TIMEOUT,
-                            "%s: still locked by a writer after %lld ms: %s",
-                            path, (long long)call->req->deadline_ms,
-                            sqlite3_errmsg(db));
+        return km_load_call_fail(
+            call, KAMA_ERR_TIMEOUT,
+            "%s: still locked by a writer after %lld ms: %s", path,
+            (long long)call->req->deadline_ms, sqlite3_errmsg(db));
     case SQLITE_TOOBIG:
-        return km_call_too_large(call, loader->max_value_bytes);
+        return km_load_call_too_large(call, loader->max_value_bytes);
     case SQLITE_NOMEM:
         return KAMA_ERR_NO_MEMORY;
     default:
-        return km_call_fail(call, KAMA_ERR_LOADER, "%s: %s", path,
-                            km_sqlite_trouble(db, rc, path, why));
+        return km_load_call_fail(call, KAMA_ERR_LOADER, "%s: %s", path,
+                                 km_sqlite_trouble(db, rc, path, why));
     }
 }
 
@@ -136,7 +137,8 @@ static kama_bytes column_bytes(sqlite3_stmt *query)
 
 /* KAMA_ERR_LOADER with a sentence about a ttl_ms that is none: what it is, and
  * its beginning. */
-static kama_status fail_ttl(const struct km_call *call, sqlite3_stmt *query)
+static kama_status fail_ttl(const struct km_load_call *call,
+                            sqlite3_stmt *query)
 {
     static const char *const kinds[] = {
         [SQLITE_INTEGER] = "",
@@ -149,17 +151,17 @@ static kama_status fail_ttl(const struct km_call *call, sqlite3_stmt *query)
     const void *data = sqlite3_column_blob(query, 1);
     size_t len = (size_t)sqlite3_column_bytes(query, 1);
     km_quote(text, sizeof text, kama_bytes_make(data, data != NULL ? len : 0));
-    return km_call_fail(call, KAMA_ERR_LOADER,
-                        "ttl_ms is %s%s%s%s; it has to be a whole number of "
-                        "milliseconds, -1 for ever, or NULL",
-                        kind, kind[0] != '\0' ? "\"" : "", text,
-                        kind[0] != '\0' ? "\"" : "");
+    return km_load_call_fail(
+        call, KAMA_ERR_LOADER,
+        "ttl_ms is %s%s%s%s; it has to be a whole number of "
+        "milliseconds, -1 for ever, or NULL",
+        kind, kind[0] != '\0' ? "\"" : "", text, kind[0] != '\0' ? "\"" : "");
 }
 
 /* Reads the column ttl_ms: 0, "the group's", when the query has none or it is
  * NULL. A text is no number, whatever it looks like: SQLite would make 0 of
  * most. */
-static kama_status column_ttl_ms(const struct km_call *call,
+static kama_status column_ttl_ms(const struct km_load_call *call,
                                  sqlite3_stmt *query, int64_t *ret_ttl_ms)
 {
     if (!km_sqlite_query_has_ttl(query)) {
@@ -189,7 +191,7 @@ static kama_status column_ttl_ms(const struct km_call *call,
 }
 
 static kama_status deliver(const struct sqlite_loader *loader,
-                           const struct km_call *call, sqlite3_stmt *query)
+                           const struct km_load_call *call, sqlite3_stmt *query)
 {
     if (sqlite3_column_type(query, 0) == SQLITE_NULL) {
         return KAMA_MISS;
@@ -204,17 +206,17 @@ static kama_status deliver(const struct sqlite_loader *loader,
         return KAMA_ERR_NO_MEMORY;
     }
     if (value.len > loader->max_value_bytes) {
-        return km_call_too_large(call, loader->max_value_bytes);
+        return km_load_call_too_large(call, loader->max_value_bytes);
     }
     const kama_sink_options options = {
         .struct_size = sizeof options,
         .ttl_ms = ttl_ms,
     };
-    return km_call_set(call, value, &options);
+    return km_load_call_set(call, value, &options);
 }
 
 static kama_status run_query(const struct sqlite_loader *loader,
-                             const struct km_call *call,
+                             const struct km_load_call *call,
                              struct km_sqlite_connection *connection)
 {
     sqlite3_stmt *query = connection->query;
@@ -239,8 +241,8 @@ static kama_status run_query(const struct sqlite_loader *loader,
 static kama_status load(void *arg, const kama_load *req, kama_sink *out)
 {
     struct sqlite_loader *loader = arg;
-    struct km_call call;
-    km_call_init(&call, loader->host, req, out);
+    struct km_load_call call;
+    km_load_call_init(&call, loader->host, req, out);
     struct km_sqlite_connection *connection;
     kama_status status = take_connection(loader, &call, &connection);
     if (status != KAMA_OK) {
@@ -265,7 +267,7 @@ static kama_status connect_first(struct sqlite_loader *loader,
     struct km_sqlite_open options = {
         .config = &loader->config,
         .max_value_bytes = loader->max_value_bytes,
-        .deadline_ms = km_call_now_ms() + config->timeout_ms,
+        .deadline_ms = km_load_call_now_ms() + config->timeout_ms,
         .error = error,
         .error_cap = cap,
     };
