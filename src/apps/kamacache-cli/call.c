@@ -33,7 +33,7 @@ kama_status cli_each(struct km_pb_list list, const struct km_pb_message *table,
     return status;
 }
 
-static kama_status send_call(struct cli *cli, const struct cli_call *call,
+static kama_status send_call(struct cli *cli, const struct cli_request *call,
                              const struct km_client_request *request,
                              struct km_buf *buf)
 {
@@ -44,7 +44,7 @@ static kama_status send_call(struct cli *cli, const struct cli_call *call,
     return status;
 }
 
-static kama_status encode(const struct cli *cli, const struct cli_call *call,
+static kama_status encode(const struct cli *cli, const struct cli_request *call,
                           struct km_buf *out)
 {
     if (call->keys == NULL) {
@@ -57,8 +57,8 @@ static kama_status encode(const struct cli *cli, const struct cli_call *call,
     return status;
 }
 
-kama_status cli_call(struct cli *cli, const struct cli_call *call,
-                     struct km_buf *buf)
+kama_status cli_request(struct cli *cli, const struct cli_request *call,
+                        struct km_buf *buf)
 {
     struct km_client_request request = {
         .path = call->path,
@@ -80,12 +80,12 @@ kama_status cli_call(struct cli *cli, const struct cli_call *call,
     return status;
 }
 
-enum cli_exit cli_ask(struct cli *cli, const struct cli_call *call,
+enum cli_exit cli_ask(struct cli *cli, const struct cli_request *call,
                       cli_print_fn print, const void *arg)
 {
     struct km_buf buf;
     km_buf_init(&buf, km_mem_default(), SIZE_MAX);
-    kama_status status = cli_call(cli, call, &buf);
+    kama_status status = cli_request(cli, call, &buf);
     enum cli_exit code =
         status == KAMA_OK ? print(cli, arg) : cli_failed(cli, status);
     km_buf_fini(&buf);
@@ -104,8 +104,8 @@ kama_status cli_health(struct cli *cli, int64_t timeout_ms, bool wait_for_ready,
         .unreached = KAMA_ERR_UNREACHABLE,
     };
     struct km_msg_health_response response;
-    const struct cli_call call = {.reply_table = &km_msg_health_response_pb,
-                                  .reply = &response};
+    const struct cli_request call = {.reply_table = &km_msg_health_response_pb,
+                                     .reply = &response};
     struct km_buf buf;
     km_buf_init(&buf, km_mem_default(), SIZE_MAX);
     kama_status status = send_call(cli, &call, &request, &buf);

@@ -66,7 +66,7 @@ const char *cli_command_nearest(const char *name);
 
 /* A unary call. The request is a message of a table, or the group (field 1) and
  * keys (field 2), or bytes that are encoded already. */
-struct cli_call {
+struct cli_request {
     const char *path;
     const struct km_pb_message *request_table; /* NULL: another kind */
     const void *request;
@@ -79,13 +79,13 @@ struct cli_call {
 
 /* Sends it and decodes the reply, whose bytes lie in buf (the caller's,
  * initialised). */
-KAMA_NODISCARD kama_status cli_call(struct cli *cli,
-                                    const struct cli_call *call,
-                                    struct km_buf *buf);
+KAMA_NODISCARD kama_status cli_request(struct cli *cli,
+                                       const struct cli_request *call,
+                                       struct km_buf *buf);
 
-/* cli_call, then print(cli, arg) while the reply lasts, or cli_failed. */
+/* cli_request, then print(cli, arg) while the reply lasts, or cli_failed. */
 typedef enum cli_exit (*cli_print_fn)(struct cli *cli, const void *arg);
-enum cli_exit cli_ask(struct cli *cli, const struct cli_call *call,
+enum cli_exit cli_ask(struct cli *cli, const struct cli_request *call,
                       cli_print_fn print, const void *arg);
 
 /* km_pb_decode of what the node sent: an error is the node's

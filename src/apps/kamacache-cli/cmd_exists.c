@@ -54,10 +54,10 @@ static enum cli_exit print_answers(struct cli *cli, const void *arg)
 enum cli_exit cli_cmd_exists(struct cli *cli, const kama_bytes *args, int count)
 {
     struct answers answers = {.keys = args, .count = count};
-    const struct cli_call call = {.path = "/kama.v2.Cache/Exists",
-                                  .keys = args,
-                                  .key_count = count,
-                                  .reply_table = &km_msg_numbers_response_pb,
-                                  .reply = &answers.response};
+    const struct cli_request call = {.path = "/kama.v2.Cache/Exists",
+                                     .keys = args,
+                                     .key_count = count,
+                                     .reply_table = &km_msg_numbers_response_pb,
+                                     .reply = &answers.response};
     return cli_ask(cli, &call, print_answers, &answers);
 }

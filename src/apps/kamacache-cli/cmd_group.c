@@ -17,9 +17,9 @@ enum cli_exit cli_cmd_clear(struct cli *cli, const kama_bytes *args, int count)
     (void)args;
     (void)count;
     const struct km_msg_clear_request request = {.group = cli->group};
-    const struct cli_call call = {.path = "/kama.v2.Cache/Clear",
-                                  .request_table = &km_msg_clear_request_pb,
-                                  .request = &request};
+    const struct cli_request call = {.path = "/kama.v2.Cache/Clear",
+                                     .request_table = &km_msg_clear_request_pb,
+                                     .request = &request};
     return cli_ask(cli, &call, print_cleared, NULL);
 }
 

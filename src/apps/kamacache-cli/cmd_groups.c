@@ -196,8 +196,8 @@ enum cli_exit cli_cmd_groups(struct cli *cli, const kama_bytes *args, int count)
     (void)args;
     (void)count;
     struct km_msg_groups_response response = {0};
-    const struct cli_call call = {.path = "/kama.v2.Cache/Groups",
-                                  .reply_table = &km_msg_groups_response_pb,
-                                  .reply = &response};
+    const struct cli_request call = {.path = "/kama.v2.Cache/Groups",
+                                     .reply_table = &km_msg_groups_response_pb,
+                                     .reply = &response};
     return cli_ask(cli, &call, print_groups, &response);
 }

@@ -50,11 +50,11 @@ enum cli_exit cli_cmd_get(struct cli *cli, const kama_bytes *args, int count)
     struct got got = {.key = args[0]};
     const struct km_msg_get_request request = {.group = cli->group,
                                                .key = got.key};
-    const struct cli_call call = {.path = "/kama.v2.Cache/Get",
-                                  .request_table = &km_msg_get_request_pb,
-                                  .request = &request,
-                                  .reply_table = &km_msg_get_response_pb,
-                                  .reply = &got.response};
+    const struct cli_request call = {.path = "/kama.v2.Cache/Get",
+                                     .request_table = &km_msg_get_request_pb,
+                                     .request = &request,
+                                     .reply_table = &km_msg_get_response_pb,
+                                     .reply = &got.response};
     return cli_ask(cli, &call, print_got, &got);
 }
 
@@ -96,9 +96,9 @@ static enum cli_exit send_set(struct cli *cli, kama_bytes key, kama_bytes value)
                                                .key = key,
                                                .value = value,
                                                .ttl_ms = cli->options.ttl};
-    const struct cli_call call = {.path = "/kama.v2.Cache/Set",
-                                  .request_table = &km_msg_set_request_pb,
-                                  .request = &request};
+    const struct cli_request call = {.path = "/kama.v2.Cache/Set",
+                                     .request_table = &km_msg_set_request_pb,
+                                     .request = &request};
     return cli_ask(cli, &call, print_set, NULL);
 }
 
@@ -132,14 +132,14 @@ static kama_status send_del(struct cli *cli, kama_bytes key, bool *ret_removed)
     const struct km_msg_delete_request request = {.group = cli->group,
                                                   .key = key};
     struct km_msg_delete_response response;
-    const struct cli_call call = {.path = "/kama.v2.Cache/Delete",
-                                  .request_table = &km_msg_delete_request_pb,
-                                  .request = &request,
-                                  .reply_table = &km_msg_delete_response_pb,
-                                  .reply = &response};
+    const struct cli_request call = {.path = "/kama.v2.Cache/Delete",
+                                     .request_table = &km_msg_delete_request_pb,
+                                     .request = &request,
+                                     .reply_table = &km_msg_delete_response_pb,
+                                     .reply = &response};
     struct km_buf buf;
     km_buf_init(&buf, km_mem_default(), SIZE_MAX);
-    kama_status status = cli_call(cli, &call, &buf);
+    kama_status status = cli_request(cli, &call, &buf);
     km_buf_fini(&buf);
     if (status == KAMA_OK) {
         *ret_removed = response.removed;

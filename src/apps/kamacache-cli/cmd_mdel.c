@@ -28,10 +28,10 @@ static enum cli_exit print_removed(struct cli *cli, const void *arg)
 enum cli_exit cli_cmd_mdel(struct cli *cli, const kama_bytes *args, int count)
 {
     struct km_msg_numbers_response response = {0};
-    const struct cli_call call = {.path = "/kama.v2.Cache/MDelete",
-                                  .keys = args,
-                                  .key_count = count,
-                                  .reply_table = &km_msg_numbers_response_pb,
-                                  .reply = &response};
+    const struct cli_request call = {.path = "/kama.v2.Cache/MDelete",
+                                     .keys = args,
+                                     .key_count = count,
+                                     .reply_table = &km_msg_numbers_response_pb,
+                                     .reply = &response};
     return cli_ask(cli, &call, print_removed, &response);
 }

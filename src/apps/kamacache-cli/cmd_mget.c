@@ -199,12 +199,12 @@ static kama_status ask(struct mget *mget)
     km_buf_init(&encoded, km_mem_default(), SIZE_MAX);
     kama_status status = encode(mget, count, &encoded);
     struct km_msg_mget_response response = {0};
-    const struct cli_call call = {.path = "/kama.v2.Cache/MGet",
-                                  .encoded = km_buf_bytes(&encoded),
-                                  .reply_table = &km_msg_mget_response_pb,
-                                  .reply = &response};
+    const struct cli_request call = {.path = "/kama.v2.Cache/MGet",
+                                     .encoded = km_buf_bytes(&encoded),
+                                     .reply_table = &km_msg_mget_response_pb,
+                                     .reply = &response};
     if (status == KAMA_OK) {
-        status = cli_call(mget->cli, &call, &round->answer);
+        status = cli_request(mget->cli, &call, &round->answer);
     }
     km_buf_fini(&encoded);
     return status == KAMA_OK ? read_answer(mget, count, &response) : status;

@@ -76,10 +76,10 @@ enum cli_exit cli_cmd_mset(struct cli *cli, const kama_bytes *args, int count)
     }
     km_buf_init(&encoded, km_mem_default(), SIZE_MAX);
     kama_status status = encode(cli, &stored, &encoded);
-    const struct cli_call call = {.path = "/kama.v2.Cache/MSet",
-                                  .encoded = km_buf_bytes(&encoded),
-                                  .reply_table = &km_msg_numbers_response_pb,
-                                  .reply = &stored.response};
+    const struct cli_request call = {.path = "/kama.v2.Cache/MSet",
+                                     .encoded = km_buf_bytes(&encoded),
+                                     .reply_table = &km_msg_numbers_response_pb,
+                                     .reply = &stored.response};
     enum cli_exit code = status == KAMA_OK
                              ? cli_ask(cli, &call, print_stored, &stored)
                              : cli_failed(cli, status);

@@ -239,11 +239,11 @@ enum cli_exit cli_cmd_stats(struct cli *cli, const kama_bytes *args, int count)
         request = (struct km_msg_stats_request){.group = cli->group};
     }
     struct km_msg_stats_response response = {0};
-    const struct cli_call call = {.path = "/kama.v2.Cache/Stats",
-                                  .request_table = &km_msg_stats_request_pb,
-                                  .request = &request,
-                                  .reply_table = &km_msg_stats_response_pb,
-                                  .reply = &response};
+    const struct cli_request call = {.path = "/kama.v2.Cache/Stats",
+                                     .request_table = &km_msg_stats_request_pb,
+                                     .request = &request,
+                                     .reply_table = &km_msg_stats_response_pb,
+                                     .reply = &response};
     return cli_ask(cli, &call, print_stats, &response);
 }
 

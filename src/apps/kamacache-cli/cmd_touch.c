@@ -27,10 +27,10 @@ enum cli_exit cli_cmd_touch(struct cli *cli, const kama_bytes *args, int count)
     struct km_msg_ttl_response response = {0};
     const struct km_msg_touch_request request = {
         .group = cli->group, .key = args[0], .ttl_ms = cli->options.ttl};
-    const struct cli_call call = {.path = "/kama.v2.Cache/Touch",
-                                  .request_table = &km_msg_touch_request_pb,
-                                  .request = &request,
-                                  .reply_table = &km_msg_ttl_response_pb,
-                                  .reply = &response};
+    const struct cli_request call = {.path = "/kama.v2.Cache/Touch",
+                                     .request_table = &km_msg_touch_request_pb,
+                                     .request = &request,
+                                     .reply_table = &km_msg_ttl_response_pb,
+                                     .reply = &response};
     return cli_ask(cli, &call, print_touched, &response);
 }

@@ -57,10 +57,10 @@ enum cli_exit cli_cmd_ttl(struct cli *cli, const kama_bytes *args, int count)
     struct asked asked = {.key = args[0]};
     const struct km_msg_ttl_request request = {.group = cli->group,
                                                .key = args[0]};
-    const struct cli_call call = {.path = "/kama.v2.Cache/Ttl",
-                                  .request_table = &km_msg_ttl_request_pb,
-                                  .request = &request,
-                                  .reply_table = &km_msg_ttl_response_pb,
-                                  .reply = &asked.response};
+    const struct cli_request call = {.path = "/kama.v2.Cache/Ttl",
+                                     .request_table = &km_msg_ttl_request_pb,
+                                     .request = &request,
+                                     .reply_table = &km_msg_ttl_response_pb,
+                                     .reply = &asked.response};
     return cli_ask(cli, &call, print_asked, &asked);
 }
