@@ -103,12 +103,12 @@ void km_index_init(struct km_index *index, struct km_account *account,
 
 void km_index_fini(struct km_index *index)
 {
-    struct km_index_grave grave = {NULL};
-    km_index_bury(index, &grave);
-    km_index_dig(&grave, index->account, UINT32_MAX);
+    struct km_index_detached grave = {NULL};
+    km_index_detach(index, &grave);
+    km_index_free_detached(&grave, index->account, UINT32_MAX);
 }
 
-void km_index_bury(struct km_index *index, struct km_index_grave *grave)
+void km_index_detach(struct km_index *index, struct km_index_detached *grave)
 {
     if (index->dir != NULL) {
         index->dir->next = grave->dirs;
@@ -117,8 +117,8 @@ void km_index_bury(struct km_index *index, struct km_index_grave *grave)
     km_index_init(index, index->account, index->seed);
 }
 
-void km_index_dig(struct km_index_grave *grave, struct km_account *account,
-                  unsigned n)
+void km_index_free_detached(struct km_index_detached *grave,
+                            struct km_account *account, unsigned n)
 {
     while (grave->dirs != NULL && n > 0) {
         struct km_index_dir *next = grave->dirs->next;

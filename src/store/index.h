@@ -139,16 +139,16 @@ static inline uint64_t km_index_reverse(uint64_t h)
 }
 
 /* Memory of indexes that were emptied at once, waiting to be freed. */
-struct km_index_grave {
+struct km_index_detached {
     struct km_index_dir *dirs;
 };
 
 /* Empties the index, O(1): its lines go to grave. */
-void km_index_bury(struct km_index *index, struct km_index_grave *grave);
+void km_index_detach(struct km_index *index, struct km_index_detached *grave);
 
 /* Frees up to n chunks of grave. */
-void km_index_dig(struct km_index_grave *grave, struct km_account *account,
-                  unsigned n);
+void km_index_free_detached(struct km_index_detached *grave,
+                            struct km_account *account, unsigned n);
 
 /* Walks every invariant: each item is found by its hash, chains have no
  * holes, counts agree. Asserts. O(n). */

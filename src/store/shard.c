@@ -33,7 +33,7 @@ void km_shard_fini(struct km_shard *shard)
     km_policy_drain(&shard->policy, &shard->dead);
     km_shard_drop_list(&shard->dead);
     km_index_fini(&shard->index);
-    km_index_dig(&shard->grave, shard->account, UINT32_MAX);
+    km_index_free_detached(&shard->grave, shard->account, UINT32_MAX);
     km_policy_fini(&shard->policy);
     km_mutex_fini(&shard->mutex);
 }
@@ -163,7 +163,7 @@ bool km_shard_del_locked(struct km_shard *shard, uint64_t hash, kama_bytes key,
 
 void km_shard_clear_locked(struct km_shard *shard)
 {
-    km_index_bury(&shard->index, &shard->grave);
+    km_index_detach(&shard->index, &shard->grave);
     km_policy_drain(&shard->policy, &shard->dead);
     shard->counts.payload_bytes = 0;
     shard->counts.negative = 0;
@@ -174,7 +174,8 @@ void km_shard_clear_locked(struct km_shard *shard)
 static uint64_t reclaim(struct km_shard *shard, struct km_list *gone)
 {
     uint64_t bytes = 0;
-    km_index_dig(&shard->grave, shard->account, RECLAIM_CHUNKS_PER_STEP);
+    km_index_free_detached(&shard->grave, shard->account,
+                           RECLAIM_CHUNKS_PER_STEP);
     for (unsigned n = 0; n < RECLAIM_PER_STEP; n++) {
         struct km_list *link = km_list_pop_front(&shard->dead);
         if (link == NULL) {

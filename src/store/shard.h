@@ -39,7 +39,7 @@ struct km_shard {
     uint64_t expiring;   /* entries that can expire */
     uint64_t sweep_rev;  /* where the sweep goes on, bit-reversed hash */
     struct km_list dead; /* cleared items, not in the index */
-    struct km_index_grave grave;
+    struct km_index_detached grave;
 } __attribute__((aligned(64)));
 
 /* false: no resources. */
