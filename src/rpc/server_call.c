@@ -235,7 +235,7 @@ void km_server_call_begin(struct km_server_call *call, bool too_large)
 
 static void give_message(struct km_server_call *call, kama_bytes message)
 {
-    call->known = true;
+    call->seen_by_handler = true;
     call->in_message = true;
     call->method->on_message(call, message);
     call->in_message = false;
@@ -299,7 +299,7 @@ static void read_messages(struct km_server_call *call, kama_bytes chunk,
  * it never ends would keep out all others. */
 static void make_room(struct km_server_call *newest)
 {
-    struct km_server_call *call = km_server_call_hoarder(newest);
+    struct km_server_call *call = km_server_call_largest_holder(newest);
     km_server_refuse(call, KAMA_ERR_OVERLOADED, "too much is being received");
     km_server_call_drop_request(call);
     km_server_conn_wake(call->conn);
@@ -348,7 +348,7 @@ static void serve_half_close(struct km_server_call *call)
         km_server_refuse(call, KAMA_ERR_PROTOCOL, "the message is cut off");
         km_server_refusal_answer(call, call->refusal_status);
     } else if (call->method->on_half_close != NULL) {
-        call->known = true;
+        call->seen_by_handler = true;
         call->method->on_half_close(call);
     }
 }

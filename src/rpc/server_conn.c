@@ -62,7 +62,8 @@ static void on_writable(void *arg, struct km_h2_stream *stream)
 {
     (void)arg;
     struct km_server_call *call = call_of(stream);
-    if (!call->ended && call->known && call->method->on_writable != NULL) {
+    if (!call->ended && call->seen_by_handler &&
+        call->method->on_writable != NULL) {
         call->method->on_writable(call);
     }
 }

@@ -110,7 +110,8 @@ static struct km_server_call *largest(const struct km_server_conn *conn)
     return most;
 }
 
-struct km_server_call *km_server_call_hoarder(struct km_server_call *newest)
+struct km_server_call *km_server_call_largest_holder(
+    struct km_server_call *newest)
 {
     struct km_server_conn *conn = greediest(newest->server_loop);
     struct km_server_call *call = conn != newest->conn ? largest(conn) : newest;

@@ -140,11 +140,11 @@ struct km_server_call {
     bool is_post;
     bool is_grpc;
     bool bad_timeout;
-    bool has_message; /* message is set */
-    bool known;       /* the handler has seen it */
-    bool in_message;  /* on_message runs: its bytes must stay */
-    bool started;     /* response headers are queued */
-    bool ended;       /* finished, cancelled or refused */
+    bool has_message;     /* message is set */
+    bool seen_by_handler; /* the handler has seen it */
+    bool in_message;      /* on_message runs: its bytes must stay */
+    bool started;         /* response headers are queued */
+    bool ended;           /* finished, cancelled or refused */
     uint8_t traceparent_bytes;
     char traceparent[KM_RPC_TRACEPARENT_BYTES];
 };
@@ -183,7 +183,8 @@ void km_server_call_consume(struct km_server_call *call, size_t n);
 void km_server_call_count_held(struct km_server_call *call);
 /* Who is to be refused when a loop holds too much and newest brought more: the
  * largest of the connection that holds most, if that is another one. */
-struct km_server_call *km_server_call_hoarder(struct km_server_call *newest);
+struct km_server_call *km_server_call_largest_holder(
+    struct km_server_call *newest);
 /* Gives back the memory of its request, and the window that was withheld from
  * it: a refused request is read on, and a client that waits for window would
  * never end it. */

@@ -113,7 +113,7 @@ static void send_refusal(struct km_server_call *call)
 
 void km_server_call_tell_cancelled(struct km_server_call *call, kama_status why)
 {
-    if (call->known && call->method->on_cancel != NULL) {
+    if (call->seen_by_handler && call->method->on_cancel != NULL) {
         call->method->on_cancel(call, why);
     }
 }
