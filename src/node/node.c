@@ -34,8 +34,8 @@ void km_node_tell(const kama_node *node, const kama_node_event *event)
     }
 }
 
-void km_node_say(const kama_node *node, int level, const char *name,
-                 const char *fmt, ...)
+void km_node_emit_event(const kama_node *node, int level, const char *name,
+                        const char *fmt, ...)
 {
     char message[KM_ERROR_BYTES_MAX];
     va_list args;
@@ -223,10 +223,11 @@ kama_status kama_node_start(kama_node *node)
         return status;
     }
     publish(node, server);
-    km_node_say(node, KM_NODE_INFO, "listen", "listening on %s", node->address);
+    km_node_emit_event(node, KM_NODE_INFO, "listen", "listening on %s",
+                       node->address);
     km_service_env_ready(&node->services);
-    km_node_say(node, KM_NODE_INFO, "ready", "%u groups on %u loops",
-                km_registry_count(&node->registry), node->loop_count);
+    km_node_emit_event(node, KM_NODE_INFO, "ready", "%u groups on %u loops",
+                       km_registry_count(&node->registry), node->loop_count);
     return KAMA_OK;
 }
 
@@ -266,14 +267,16 @@ kama_status kama_node_stop(kama_node *node)
     if (server == NULL) {
         return km_fail(KAMA_ERR_STATE, "the node does not run");
     }
-    km_node_say(node, KM_NODE_INFO, "drain", "draining for at most %lld ms",
-                (long long)node->config.drain_timeout_ms);
+    km_node_emit_event(node, KM_NODE_INFO, "drain",
+                       "draining for at most %lld ms",
+                       (long long)node->config.drain_timeout_ms);
     unsigned cut = km_node_close(node, server, node->config.drain_timeout_ms);
     (void)move(node, KM_NODE_DRAINING, KM_NODE_STOPPED);
     if (cut > 0) {
-        km_node_say(node, KM_NODE_WARN, "cut", "%u calls were cut off", cut);
+        km_node_emit_event(node, KM_NODE_WARN, "cut", "%u calls were cut off",
+                           cut);
     }
-    km_node_say(node, KM_NODE_INFO, "stopped", "stopped");
+    km_node_emit_event(node, KM_NODE_INFO, "stopped", "stopped");
     return cut == 0 ? KAMA_OK
                     : km_fail(KAMA_ERR_TIMEOUT, "%u calls were cut off", cut);
 }
@@ -359,8 +362,8 @@ kama_status kama_node_add_group(kama_node *node,
     if (status != KAMA_OK) {
         return status;
     }
-    km_node_say(node, KM_NODE_INFO, "group", "group %s",
-                kama_group_name(group));
+    km_node_emit_event(node, KM_NODE_INFO, "group", "group %s",
+                       kama_group_name(group));
     if (ret_group != NULL) {
         *ret_group = group;
     }

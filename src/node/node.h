@@ -68,8 +68,8 @@ enum { KM_NODE_DEBUG, KM_NODE_INFO, KM_NODE_WARN, KM_NODE_ERROR };
 void km_node_tell(const kama_node *node, const kama_node_event *event);
 
 /* km_node_tell of an event about the node. */
-void km_node_say(const kama_node *node, int level, const char *name,
-                 const char *fmt, ...) KAMA_PRINTF(4, 5);
+void km_node_emit_event(const kama_node *node, int level, const char *name,
+                        const char *fmt, ...) KAMA_PRINTF(4, 5);
 
 /* Checks options, which may be of an older or newer size. Errors: as
  * kama_node_new. */

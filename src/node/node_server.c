@@ -79,9 +79,9 @@ static void on_abuse(void *arg, const char *peer, const char *text)
 {
     struct km_service_env *services = arg;
     const kama_node *node = KM_CONTAINER_OF(services, kama_node, services);
-    km_node_say(node, KM_NODE_WARN, "abuse",
-                "closing the connection of %s, which passed a limit: %s", peer,
-                text);
+    km_node_emit_event(node, KM_NODE_WARN, "abuse",
+                       "closing the connection of %s, which passed a limit: %s",
+                       peer, text);
 }
 
 static kama_status make_server(kama_node *node, struct km_server **ret_server)
