@@ -154,7 +154,7 @@ static void limit_add(struct bench *b, const uint8_t *key, const uint8_t *value)
     }
 }
 
-/* The limit loop's lookup; an item whose server_loop line was full is found in one of
+/* The limit loop's lookup; an item whose home line was full is found in one of
  * the next. */
 static inline size_t limit_get(const struct bench *b, const uint8_t *key,
                                uint8_t *out)

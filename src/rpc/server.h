@@ -17,6 +17,7 @@
 
 #include "base/bytes.h"
 #include "base/metric.h"
+#include "net/drain.h"
 #include "net/loop.h"
 
 struct km_server_call;
@@ -76,7 +77,6 @@ const char *km_server_address(const struct km_server *server);
 /* Stops accepting, GOAWAY on every connection (first with the highest stream
  * id, then the real one), lets running calls end for at most timeout_ms, then
  * cuts off. done runs once, on a loop thread; cut counts calls cut off. */
-typedef void (*km_drained_fn)(void *arg, unsigned cut);
 void km_server_drain(struct km_server *server, int64_t timeout_ms,
                      km_drained_fn done, void *arg);
 

@@ -77,7 +77,7 @@ void km_server_call_drop_request(struct km_server_call *call)
 
 /* -- who holds most ------------------------------------------------------ */
 
-/* The connection of a server_loop that holds most. */
+/* The connection of a loop that holds most. */
 static struct km_server_conn *greediest(
     const struct km_server_loop *server_loop)
 {

@@ -44,7 +44,7 @@ void km_server_methods_fini(struct km_server_methods *table,
 const struct km_server_method *km_server_methods_find(
     const struct km_server_methods *table, kama_bytes path);
 
-/* -- server and server_loops ---------------------------------------------------- */
+/* -- server and loops ------------------------------------------------------ */
 
 /* What a server has on one loop. */
 struct km_server_loop {
@@ -93,7 +93,7 @@ struct km_server_conn {
     size_t held_bytes;               /* request messages in pieces */
 };
 
-/* Takes fd; counts the connection. Loop thread of server_loop. */
+/* Takes fd; counts the connection. Runs on that loop. */
 void km_server_conn_adopt(struct km_server_loop *server_loop, int fd);
 /* Something waits to be sent. */
 void km_server_conn_wake(struct km_server_conn *conn);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of an HTTP/2 connection, cache by the h2 files: h2.c (life and
+ * The inside of an HTTP/2 connection, shared by the h2 files: h2.c (life and
  * session), h2_recv.c (nghttp2's callbacks for input), h2_send.c (the owner's
  * calls), h2_queue.c (what waits in the streams), h2_linger.c (streams whose
  * answer was sent before the request ended), h2_shared.c (memory, callbacks,
