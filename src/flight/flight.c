@@ -33,9 +33,9 @@ kama_status km_flight_init(struct km_flight *flight,
     memset(flight, 0, sizeof *flight);
     flight->ops = ops;
     for (unsigned i = 0; i < KM_FLIGHT_SHARDS; i++) {
-        if (!km_mutex_init(&flight->shards[i].mutex, KM_RANK_FLIGHT)) {
+        if (!km_mutex_init(&flight->shards[i].lock, KM_RANK_FLIGHT)) {
             while (i > 0) {
-                km_mutex_fini(&flight->shards[--i].mutex);
+                km_mutex_fini(&flight->shards[--i].lock);
             }
             return KAMA_ERR_NO_MEMORY;
         }
@@ -49,7 +49,7 @@ void km_flight_fini(struct km_flight *flight)
         for (unsigned c = 0; c < KM_FLIGHT_CHAINS; c++) {
             KM_ASSERT(flight->shards[i].chains[c] == NULL);
         }
-        km_mutex_fini(&flight->shards[i].mutex);
+        km_mutex_fini(&flight->shards[i].lock);
     }
 }
 
@@ -201,7 +201,7 @@ enum km_flight_role km_flight_join(struct km_flight *flight, uint64_t hash,
     if (waiter != NULL && waiter->hash != hash) {
         waiter->hash = hash;
     }
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     if (waiter != NULL) {
         waiter->call = NULL;
     }
@@ -212,7 +212,7 @@ enum km_flight_role km_flight_join(struct km_flight *flight, uint64_t hash,
         KM_ASSERT(fresh->hash == hash);
         role = lead(flight, shard, fresh, waiter, ret_status);
     }
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
     return role;
 }
 
@@ -220,14 +220,14 @@ bool km_flight_attach(struct km_flight *flight, struct km_flight_call *call,
                       struct km_flight_waiter *waiter)
 {
     struct km_flight_shard *shard = shard_of(flight, call->hash);
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     bool running = !call->ended;
     if (running) {
         waiter->hash = call->hash;
         waiter->call_deadline = call->deadline;
         add_waiter(call, waiter);
     }
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
     return running;
 }
 
@@ -235,9 +235,9 @@ void km_flight_lead(struct km_flight *flight, struct km_flight_call *call,
                     uintptr_t leader)
 {
     struct km_flight_shard *shard = shard_of(flight, call->hash);
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     call->leader = leader;
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
 }
 
 static void end_locked(struct km_flight_shard *shard,
@@ -257,12 +257,12 @@ bool km_flight_end(struct km_flight *flight, struct km_flight_call *call,
                    void *arg)
 {
     struct km_flight_shard *shard = shard_of(flight, call->hash);
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     bool first = !call->ended;
     if (first) {
         end_locked(shard, call, settle, arg);
     }
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
     return first;
 }
 
@@ -271,13 +271,13 @@ bool km_flight_end_unwanted(
     void (*settle)(struct km_flight_call *call, void *arg), void *arg)
 {
     struct km_flight_shard *shard = shard_of(flight, call->hash);
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     bool ends =
         !call->ended && (call->waiter_count == 0 || now >= call->wanted_until);
     if (ends) {
         end_locked(shard, call, settle, arg);
     }
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
     return ends;
 }
 
@@ -286,7 +286,7 @@ static size_t pop_waiters(struct km_flight_shard *shard,
                           struct km_flight_waiter **ret_waiters)
 {
     size_t n = 0;
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     for (; n < WAKE_BATCH; n++) {
         struct km_list *node = km_list_pop_front(&call->waiters);
         if (node == NULL) {
@@ -296,7 +296,7 @@ static size_t pop_waiters(struct km_flight_shard *shard,
         ret_waiters[n]->call = NULL;
         call->waiter_count--;
     }
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
     return n;
 }
 
@@ -315,23 +315,23 @@ void km_flight_wake(struct km_flight *flight, struct km_flight_call *call)
 bool km_flight_ended(struct km_flight *flight, struct km_flight_call *call)
 {
     struct km_flight_shard *shard = shard_of(flight, call->hash);
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     bool ended = call->ended;
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
     return ended;
 }
 
 bool km_flight_leave(struct km_flight *flight, struct km_flight_waiter *waiter)
 {
     struct km_flight_shard *shard = shard_of(flight, waiter->hash);
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     struct km_flight_call *call = waiter->call;
     if (call != NULL) {
         km_list_remove(&waiter->node);
         waiter->call = NULL;
         call->waiter_count--;
     }
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
     return call != NULL;
 }
 
@@ -342,7 +342,7 @@ bool km_flight_leave_call(struct km_flight *flight, struct km_flight_call *call,
     struct km_list *node;
     struct km_list *tmp;
     bool found = false;
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     KM_LIST_FOREACH(node, tmp, &call->waiters) {
         if (node == &waiter->node) {
             km_list_remove(node);
@@ -352,7 +352,7 @@ bool km_flight_leave_call(struct km_flight *flight, struct km_flight_call *call,
             break;
         }
     }
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
     return found;
 }
 
@@ -360,12 +360,12 @@ struct km_flight_call *km_flight_call_of(struct km_flight *flight,
                                          struct km_flight_waiter *waiter)
 {
     struct km_flight_shard *shard = shard_of(flight, waiter->hash);
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     struct km_flight_call *call = waiter->call;
     if (call != NULL && flight->ops->ref != NULL) {
         flight->ops->ref(call);
     }
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
     return call;
 }
 
@@ -375,11 +375,11 @@ bool km_flight_sync_init(struct km_flight_sync *sync,
 {
     memset(sync, 0, sizeof *sync);
     sync->waiter.wake = wake;
-    if (!km_mutex_init(&sync->mutex, KM_RANK_WAITER)) {
+    if (!km_mutex_init(&sync->lock, KM_RANK_WAITER)) {
         return false;
     }
     if (!km_cond_init(&sync->cond)) {
-        km_mutex_fini(&sync->mutex);
+        km_mutex_fini(&sync->lock);
         return false;
     }
     return true;
@@ -388,15 +388,15 @@ bool km_flight_sync_init(struct km_flight_sync *sync,
 void km_flight_sync_fini(struct km_flight_sync *sync)
 {
     km_cond_fini(&sync->cond);
-    km_mutex_fini(&sync->mutex);
+    km_mutex_fini(&sync->lock);
 }
 
 void km_flight_sync_done(struct km_flight_sync *sync)
 {
-    km_mutex_lock(&sync->mutex);
+    km_mutex_lock(&sync->lock);
     sync->done = true;
     km_cond_signal(&sync->cond);
-    km_mutex_unlock(&sync->mutex);
+    km_mutex_unlock(&sync->lock);
 }
 
 bool km_flight_sync_wait(struct km_flight_sync *sync, km_ns span_ns)
@@ -407,11 +407,11 @@ bool km_flight_sync_wait(struct km_flight_sync *sync, km_ns span_ns)
     if (span_ns < KM_NS_NEVER - now) {
         until = now + span_ns;
     }
-    km_mutex_lock(&sync->mutex);
+    km_mutex_lock(&sync->lock);
     while (!sync->done && in_time) {
-        in_time = km_cond_wait_until(&sync->cond, &sync->mutex, until);
+        in_time = km_cond_wait_until(&sync->cond, &sync->lock, until);
     }
     bool done = sync->done;
-    km_mutex_unlock(&sync->mutex);
+    km_mutex_unlock(&sync->lock);
     return done;
 }

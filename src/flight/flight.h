@@ -78,7 +78,7 @@ struct km_flight_ops {
 };
 
 struct km_flight_shard {
-    struct km_mutex mutex;
+    struct km_mutex lock;
     struct km_flight_call *chains[KM_FLIGHT_CHAINS];
 };
 
@@ -155,7 +155,7 @@ struct km_flight_call *km_flight_call_of(struct km_flight *flight,
 /* A thread that waits. */
 struct km_flight_sync {
     struct km_flight_waiter waiter;
-    struct km_mutex mutex;
+    struct km_mutex lock;
     struct km_cond cond;
     bool done;
 };

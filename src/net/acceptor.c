@@ -158,7 +158,7 @@ struct listen_request {
     struct km_mail mail;
     struct km_acceptor *acceptor;
     const char *address;
-    struct km_mutex mutex;
+    struct km_mutex lock;
     struct km_cond cond;
     bool done;
     kama_status status;
@@ -170,22 +170,22 @@ static void on_listen(struct km_mail *mail)
     struct listen_request *request =
         KM_CONTAINER_OF(mail, struct listen_request, mail);
     kama_status status = listen_here(request->acceptor, request->address);
-    km_mutex_lock(&request->mutex);
+    km_mutex_lock(&request->lock);
     request->status = status;
     (void)km_text_printf(request->sentence, sizeof request->sentence, "%s",
                          km_last_error());
     request->done = true;
     km_cond_signal(&request->cond);
-    km_mutex_unlock(&request->mutex);
+    km_mutex_unlock(&request->lock);
 }
 
 static kama_status wait_listening(struct listen_request *request)
 {
-    km_mutex_lock(&request->mutex);
+    km_mutex_lock(&request->lock);
     while (!request->done) {
-        km_cond_wait(&request->cond, &request->mutex);
+        km_cond_wait(&request->cond, &request->lock);
     }
-    km_mutex_unlock(&request->mutex);
+    km_mutex_unlock(&request->lock);
     return request->status == KAMA_OK
                ? KAMA_OK
                : km_fail(request->status, "%s", request->sentence);
@@ -196,17 +196,17 @@ static kama_status listen_there(struct km_acceptor *acceptor,
 {
     struct listen_request request = {
         .mail = {.run = on_listen}, .acceptor = acceptor, .address = address};
-    if (!km_mutex_init(&request.mutex, KM_RANK_WAITER)) {
+    if (!km_mutex_init(&request.lock, KM_RANK_WAITER)) {
         return KAMA_ERR_THREADS;
     }
     if (!km_cond_init(&request.cond)) {
-        km_mutex_fini(&request.mutex);
+        km_mutex_fini(&request.lock);
         return KAMA_ERR_THREADS;
     }
     km_loop_post(acceptor->options.loops[0], &request.mail);
     kama_status status = wait_listening(&request);
     km_cond_fini(&request.cond);
-    km_mutex_fini(&request.mutex);
+    km_mutex_fini(&request.lock);
     return status;
 }
 

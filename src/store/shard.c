@@ -17,7 +17,7 @@ bool km_shard_init(struct km_shard *shard, const struct km_policy_ops *ops,
                    struct km_account *account, uint64_t seed)
 {
     memset(shard, 0, sizeof *shard);
-    if (!km_mutex_init(&shard->mutex, KM_RANK_STORE)) {
+    if (!km_mutex_init(&shard->lock, KM_RANK_STORE)) {
         return false;
     }
     shard->account = account;
@@ -35,7 +35,7 @@ void km_shard_fini(struct km_shard *shard)
     km_index_fini(&shard->index);
     km_index_free_detached(&shard->grave, shard->account, UINT32_MAX);
     km_policy_fini(&shard->policy);
-    km_mutex_fini(&shard->mutex);
+    km_mutex_fini(&shard->lock);
 }
 
 void km_shard_drop_list(struct km_list *list)
@@ -367,11 +367,11 @@ static void check_items(struct km_shard *shard)
 
 void km_shard_check(struct km_shard *shard)
 {
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     km_index_check(&shard->index);
     km_policy_check(&shard->policy);
     KM_ASSERT(shard->policy.queues[0].count + shard->policy.queues[1].count ==
               shard->index.entry_count);
     check_items(shard);
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
 }

@@ -28,7 +28,7 @@ struct km_shard_counts {
 };
 
 struct km_shard {
-    struct km_mutex mutex;
+    struct km_mutex lock;
     struct km_index index;
     struct km_shard_counts counts;
     struct km_policy policy;

@@ -132,10 +132,10 @@ kama_status km_store_get(struct km_store *store, uint64_t hash, kama_bytes key,
     struct km_shard *shard = km_store_shard(store, hash);
     struct km_list gone;
     km_list_init(&gone);
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     kama_status st =
         found(km_shard_get_locked(shard, hash, key, &gone), ret_value);
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
     km_shard_drop_list(&gone);
     return st;
 }
@@ -164,7 +164,7 @@ kama_status km_store_copy(struct km_store *store, uint64_t hash, kama_bytes key,
                           void *buf, size_t cap, size_t *ret_len)
 {
     struct km_shard *shard = km_store_shard(store, hash);
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     uint64_t *slot = km_index_find(&shard->index, hash, key);
     kama_value *item = slot != NULL ? km_slot_item(*slot) : NULL;
     if (KM_LIKELY(item != NULL && (item->flags & KM_ITEM_NEGATIVE) == 0 &&
@@ -175,10 +175,10 @@ kama_status km_store_copy(struct km_store *store, uint64_t hash, kama_bytes key,
         kama_bytes bytes = km_item_value_bytes(item);
         memcpy(buf, bytes.data, bytes.len);
         *ret_len = bytes.len;
-        km_mutex_unlock(&shard->mutex);
+        km_mutex_unlock(&shard->lock);
         return KAMA_OK;
     }
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
     return item == NULL ? KAMA_WOULD_LOAD
                         : copy_slow(store, hash, key, buf, cap, ret_len);
 }
@@ -200,11 +200,11 @@ static uint64_t evict_from(struct km_store *store, struct km_shard *shard,
     struct km_list gone;
     uint64_t done = 0;
     km_list_init(&gone);
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     if (any || has_its_part(store, shard)) {
         done = km_shard_evict_locked(shard, bytes, &gone);
     }
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
     km_shard_drop_list(&gone);
     return done;
 }
@@ -271,13 +271,13 @@ kama_status km_store_put(struct km_store *store, uint64_t hash,
                        "max_bytes: values that are referenced fill the group");
     }
     km_list_init(&gone);
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     kama_status st = km_shard_put_locked(shard, hash, item, &gone);
     if (st == KAMA_OK) {
         km_shard_overtake_locked(shard, hash, km_item_key_bytes(item));
         km_shard_step_locked(shard, &gone);
     }
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
     km_shard_drop_list(&gone);
     if (st != KAMA_OK) {
         km_item_drop(item);
@@ -292,11 +292,11 @@ bool km_store_del(struct km_store *store, uint64_t hash, kama_bytes key)
     struct km_shard *shard = km_store_shard(store, hash);
     struct km_list gone;
     km_list_init(&gone);
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     bool live = km_shard_del_locked(shard, hash, key, &gone);
     km_shard_overtake_locked(shard, hash, key);
     km_shard_step_locked(shard, &gone);
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
     km_shard_drop_list(&gone);
     return live;
 }
@@ -305,10 +305,10 @@ void km_store_clear(struct km_store *store)
 {
     for (unsigned i = 0; i < store->shard_count; i++) {
         struct km_shard *shard = &store->shards[i];
-        km_mutex_lock(&shard->mutex);
+        km_mutex_lock(&shard->lock);
         km_shard_clear_locked(shard);
         km_shard_overtake_all_locked(shard);
-        km_mutex_unlock(&shard->mutex);
+        km_mutex_unlock(&shard->lock);
     }
 }
 
@@ -323,13 +323,13 @@ kama_status km_store_fill_begin(struct km_store *store, struct km_fill *fill,
     fill->hash = hash;
     fill->pending = false;
     atomic_init(&fill->overtaken, false);
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     kama_status st =
         found(km_shard_get_locked(shard, hash, key, &gone), ret_value);
     if (st == KAMA_WOULD_LOAD) {
         km_shard_fill_add_locked(shard, fill);
     }
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
     km_shard_drop_list(&gone);
     return st;
 }
@@ -341,7 +341,7 @@ bool km_store_fill_commit(struct km_store *store, struct km_fill *fill,
     struct km_list gone;
     bool kept = false;
     km_list_init(&gone);
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     KM_ASSERT(fill->pending);
     km_shard_fill_remove_locked(shard, fill);
     if (!km_fill_overtaken(fill) &&
@@ -351,7 +351,7 @@ bool km_store_fill_commit(struct km_store *store, struct km_fill *fill,
         km_item_unpin(item);
         km_shard_step_locked(shard, &gone);
     }
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
     km_shard_drop_list(&gone);
     return kept;
 }
@@ -359,11 +359,11 @@ bool km_store_fill_commit(struct km_store *store, struct km_fill *fill,
 void km_store_fill_cancel(struct km_store *store, struct km_fill *fill)
 {
     struct km_shard *shard = km_store_shard(store, fill->hash);
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     if (fill->pending) {
         km_shard_fill_remove_locked(shard, fill);
     }
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
 }
 
 void km_store_stats_get(struct km_store *store, struct km_store_stats *ret)
@@ -371,7 +371,7 @@ void km_store_stats_get(struct km_store *store, struct km_store_stats *ret)
     memset(ret, 0, sizeof *ret);
     for (unsigned i = 0; i < store->shard_count; i++) {
         struct km_shard *shard = &store->shards[i];
-        km_mutex_lock(&shard->mutex);
+        km_mutex_lock(&shard->lock);
         ret->hits += shard->counts.hits;
         ret->negative_hits += shard->counts.negative_hits;
         ret->evictions += shard->counts.evictions;
@@ -379,7 +379,7 @@ void km_store_stats_get(struct km_store *store, struct km_store_stats *ret)
         ret->payload_bytes += shard->counts.payload_bytes;
         ret->entries += shard->index.entry_count - shard->counts.negative;
         ret->negative_entries += shard->counts.negative;
-        km_mutex_unlock(&shard->mutex);
+        km_mutex_unlock(&shard->lock);
     }
     ret->used_bytes = km_account_used(store->account);
     ret->pinned_bytes = km_account_pinned(store->account);
@@ -391,9 +391,9 @@ void km_store_check(struct km_store *store)
     uint64_t items = 0;
     for (unsigned i = 0; i < store->shard_count; i++) {
         km_shard_check(&store->shards[i]);
-        km_mutex_lock(&store->shards[i].mutex);
+        km_mutex_lock(&store->shards[i].lock);
         items += km_policy_bytes(&store->shards[i].policy);
-        km_mutex_unlock(&store->shards[i].mutex);
+        km_mutex_unlock(&store->shards[i].lock);
     }
     KM_ASSERT(items + store->base_bytes <= km_account_used(store->account));
     KM_ASSERT(km_account_pinned(store->account) <=

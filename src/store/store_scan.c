@@ -99,9 +99,9 @@ size_t km_store_scan(struct km_store *store, uint64_t *cursor,
                             .room = n - done};
         struct km_list gone;
         km_list_init(&gone);
-        km_mutex_lock(&shard->mutex);
+        km_mutex_lock(&shard->lock);
         at = scan_bucket(store, shard, &c, &gone);
-        km_mutex_unlock(&shard->mutex);
+        km_mutex_unlock(&shard->lock);
         km_shard_drop_list(&gone);
         done += c.count;
         if (at == 0) {

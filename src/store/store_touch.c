@@ -25,13 +25,13 @@ kama_status km_store_peek(struct km_store *store, uint64_t hash, kama_bytes key,
     struct km_shard *shard = km_store_shard(store, hash);
     struct km_list gone;
     km_list_init(&gone);
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     const kama_value *item = km_shard_peek_locked(shard, hash, key, &gone);
     if (item != NULL) {
         *ret_expires_at = km_item_expires_at(item);
     }
     kama_status st = item != NULL ? KAMA_OK : KAMA_MISS;
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
     km_shard_drop_list(&gone);
     return st;
 }
@@ -42,13 +42,13 @@ static kama_value *take(struct km_store *store, uint64_t hash, kama_bytes key)
     struct km_shard *shard = km_store_shard(store, hash);
     struct km_list gone;
     km_list_init(&gone);
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     kama_value *item = km_shard_peek_locked(shard, hash, key, &gone);
     if (item != NULL) {
         km_policy_hit(&shard->policy, item);
         (void)kama_value_ref(item);
     }
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
     km_shard_drop_list(&gone);
     return item;
 }
@@ -62,14 +62,14 @@ static bool exchange(struct km_store *store, uint64_t hash, kama_value *old,
     kama_bytes key = km_item_key_bytes(old);
     struct km_list gone;
     km_list_init(&gone);
-    km_mutex_lock(&shard->mutex);
+    km_mutex_lock(&shard->lock);
     bool same = km_shard_peek_locked(shard, hash, key, &gone) == old;
     if (same) {
         km_shard_swap_locked(shard, hash, old, item, &gone);
         km_shard_overtake_locked(shard, hash, key);
         km_shard_step_locked(shard, &gone);
     }
-    km_mutex_unlock(&shard->mutex);
+    km_mutex_unlock(&shard->lock);
     km_shard_drop_list(&gone);
     return same;
 }

@@ -23,7 +23,7 @@
 
 /* A door that threads wait at. */
 struct gate {
-    pthread_mutex_t mutex;
+    pthread_mutex_t lock;
     pthread_cond_t cond;
     unsigned arrived; /* threads that have come to it, in all */
     bool open;
@@ -31,7 +31,7 @@ struct gate {
 
 static inline void gate_init(struct gate *gate, bool open)
 {
-    (void)pthread_mutex_init(&gate->mutex, NULL);
+    (void)pthread_mutex_init(&gate->lock, NULL);
     (void)pthread_cond_init(&gate->cond, NULL);
     gate->arrived = 0;
     gate->open = open;
@@ -39,31 +39,31 @@ static inline void gate_init(struct gate *gate, bool open)
 
 static inline void gate_pass(struct gate *gate)
 {
-    (void)pthread_mutex_lock(&gate->mutex);
+    (void)pthread_mutex_lock(&gate->lock);
     gate->arrived++;
     (void)pthread_cond_broadcast(&gate->cond);
     while (!gate->open) {
-        (void)pthread_cond_wait(&gate->cond, &gate->mutex);
+        (void)pthread_cond_wait(&gate->cond, &gate->lock);
     }
-    (void)pthread_mutex_unlock(&gate->mutex);
+    (void)pthread_mutex_unlock(&gate->lock);
 }
 
 static inline void gate_set(struct gate *gate, bool open)
 {
-    (void)pthread_mutex_lock(&gate->mutex);
+    (void)pthread_mutex_lock(&gate->lock);
     gate->open = open;
     (void)pthread_cond_broadcast(&gate->cond);
-    (void)pthread_mutex_unlock(&gate->mutex);
+    (void)pthread_mutex_unlock(&gate->lock);
 }
 
 /* Waits until n have come to the gate. */
 static inline void gate_await(struct gate *gate, unsigned n)
 {
-    (void)pthread_mutex_lock(&gate->mutex);
+    (void)pthread_mutex_lock(&gate->lock);
     while (gate->arrived < n) {
-        (void)pthread_cond_wait(&gate->cond, &gate->mutex);
+        (void)pthread_cond_wait(&gate->cond, &gate->lock);
     }
-    (void)pthread_mutex_unlock(&gate->mutex);
+    (void)pthread_mutex_unlock(&gate->lock);
 }
 
 /* What the loader is to do, and what it saw. */

@@ -233,7 +233,7 @@ static void replace_server(struct world *world)
     world_fini(world);
     assert_int_equal(world->cut, 0);
     *world = (struct world){.loop_count = 1};
-    assert_true(km_mutex_init(&world->mutex, KM_RANK_NODE));
+    assert_true(km_mutex_init(&world->lock, KM_RANK_NODE));
     assert_true(km_cond_init(&world->cond));
     assert_int_equal(km_loop_new(NULL, NULL, 0, &loop), KAMA_OK);
     assert_int_equal(km_loop_start(loop), KAMA_OK);

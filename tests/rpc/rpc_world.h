@@ -30,7 +30,7 @@ struct world {
     unsigned loop_count;
     struct km_server *server;
     char address[64];
-    struct km_mutex mutex;
+    struct km_mutex lock;
     struct km_cond cond;
     /* under the mutex */
     struct parked *parked[WORLD_PARKED_MAX];
@@ -58,30 +58,30 @@ static inline void world_wait(struct world *world, const unsigned *counter,
                               unsigned n)
 {
     km_ns until = world_patience();
-    km_mutex_lock(&world->mutex);
+    km_mutex_lock(&world->lock);
     while (*counter < n) {
-        if (!km_cond_wait_until(&world->cond, &world->mutex, until)) {
+        if (!km_cond_wait_until(&world->cond, &world->lock, until)) {
             fail_msg("waited for %u, have %u", n, *counter);
         }
     }
-    km_mutex_unlock(&world->mutex);
+    km_mutex_unlock(&world->lock);
 }
 
 static inline void world_count(struct world *world, unsigned *counter)
 {
-    km_mutex_lock(&world->mutex);
+    km_mutex_lock(&world->lock);
     (*counter)++;
     km_cond_broadcast(&world->cond);
-    km_mutex_unlock(&world->mutex);
+    km_mutex_unlock(&world->lock);
 }
 
 static inline void on_any_cancel(struct km_server_call *call, kama_status why)
 {
     struct world *world = world_of(call);
     KM_ASSERT(km_server_call_ended(call));
-    km_mutex_lock(&world->mutex);
+    km_mutex_lock(&world->lock);
     world->cancelled_why = why;
-    km_mutex_unlock(&world->mutex);
+    km_mutex_unlock(&world->lock);
     world_count(world, &world->cancelled);
 }
 
@@ -139,23 +139,23 @@ static inline void on_park(struct km_server_call *call, kama_bytes message)
     parked->zero = 1;
     parked->mail.run = on_released;
     km_server_call_hold(call);
-    km_mutex_lock(&world->mutex);
+    km_mutex_lock(&world->lock);
     KM_ASSERT(world->parked_count < WORLD_PARKED_MAX);
     world->parked[world->parked_count] = parked;
-    km_mutex_unlock(&world->mutex);
+    km_mutex_unlock(&world->lock);
     world_count(world, &world->parked_count);
 }
 
 /* Answers every parked call, from this thread. */
 static inline void world_release(struct world *world)
 {
-    km_mutex_lock(&world->mutex);
+    km_mutex_lock(&world->lock);
     for (unsigned i = 0; i < world->parked_count; i++) {
         struct km_server_call *call = km_server_call_of_state(world->parked[i]);
         km_loop_post(km_server_call_loop(call), &world->parked[i]->mail);
     }
     world->parked_count = 0;
-    km_mutex_unlock(&world->mutex);
+    km_mutex_unlock(&world->lock);
 }
 
 /* -- streams ------------------------------------------------------------- */
@@ -278,7 +278,7 @@ static inline kama_status world_init(struct world *world,
 {
     *world =
         (struct world){.loop_count = options->loops > 0 ? options->loops : 1};
-    assert_true(km_mutex_init(&world->mutex, KM_RANK_NODE));
+    assert_true(km_mutex_init(&world->lock, KM_RANK_NODE));
     assert_true(km_cond_init(&world->cond));
     for (unsigned i = 0; i < world->loop_count; i++) {
         assert_int_equal(
@@ -297,23 +297,23 @@ static inline void world_start(struct world *world)
 static inline void on_world_drained(void *arg, unsigned cut)
 {
     struct world *world = arg;
-    km_mutex_lock(&world->mutex);
+    km_mutex_lock(&world->lock);
     world->drained = true;
     world->cut = cut;
     km_cond_broadcast(&world->cond);
-    km_mutex_unlock(&world->mutex);
+    km_mutex_unlock(&world->lock);
 }
 
 static inline void world_wait_drained(struct world *world)
 {
     km_ns until = world_patience();
-    km_mutex_lock(&world->mutex);
+    km_mutex_lock(&world->lock);
     while (!world->drained) {
-        if (!km_cond_wait_until(&world->cond, &world->mutex, until)) {
+        if (!km_cond_wait_until(&world->cond, &world->lock, until)) {
             fail_msg("%s", "the drain did not end");
         }
     }
-    km_mutex_unlock(&world->mutex);
+    km_mutex_unlock(&world->lock);
 }
 
 static inline uint64_t world_metric(const struct world *world, unsigned row)
@@ -347,7 +347,7 @@ static inline void world_free(struct world *world)
         km_loop_free(world->loops[i]);
     }
     km_cond_fini(&world->cond);
-    km_mutex_fini(&world->mutex);
+    km_mutex_fini(&world->lock);
 }
 
 /* Drains, unless a test did, and checks that nothing is left over. */

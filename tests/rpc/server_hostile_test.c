@@ -53,9 +53,9 @@ static void test_handler_is_told(void **state)
             chat_then(&client, rows[i].flag, "bad", rows[i].cut);
         assert_status(seen, rows[i].status);
         world_wait(&world, &world.cancelled, i + 1);
-        km_mutex_lock(&world.mutex);
+        km_mutex_lock(&world.lock);
         assert_int_equal(world.cancelled_why, rows[i].status);
-        km_mutex_unlock(&world.mutex);
+        km_mutex_unlock(&world.lock);
     }
     assert_int_equal(world.half_closed, 0);
     wire_client_close(&client);

@@ -13,7 +13,7 @@ bool km_spares_init(struct km_spares *spares, size_t cap)
     if (items == NULL) {
         return false;
     }
-    if (pthread_mutex_init(&spares->mutex, NULL) != 0) {
+    if (pthread_mutex_init(&spares->lock, NULL) != 0) {
         free(items);
         return false;
     }
@@ -30,17 +30,17 @@ void km_spares_fini(struct km_spares *spares, void (*close)(void *item))
     }
     free(spares->items);
     spares->items = NULL;
-    pthread_mutex_destroy(&spares->mutex);
+    pthread_mutex_destroy(&spares->lock);
 }
 
 void *km_spares_take(struct km_spares *spares)
 {
     void *item = NULL;
-    pthread_mutex_lock(&spares->mutex);
+    pthread_mutex_lock(&spares->lock);
     if (spares->count > 0) {
         item = spares->items[--spares->count].item;
     }
-    pthread_mutex_unlock(&spares->mutex);
+    pthread_mutex_unlock(&spares->lock);
     return item;
 }
 
@@ -48,25 +48,25 @@ bool km_spares_give(struct km_spares *spares, void *item)
 {
     bool room = false;
     struct km_spare spare = {.item = item, .since_ms = km_load_call_now_ms()};
-    pthread_mutex_lock(&spares->mutex);
+    pthread_mutex_lock(&spares->lock);
     if (spares->count < spares->cap) {
         spares->items[spares->count++] = spare;
         room = true;
     }
-    pthread_mutex_unlock(&spares->mutex);
+    pthread_mutex_unlock(&spares->lock);
     return room;
 }
 
 void *km_spares_take_idle(struct km_spares *spares, int64_t before_ms)
 {
     void *item = NULL;
-    pthread_mutex_lock(&spares->mutex);
+    pthread_mutex_lock(&spares->lock);
     if (spares->count > 0 && spares->items[0].since_ms < before_ms) {
         item = spares->items[0].item;
         spares->count--;
         memmove(spares->items, spares->items + 1,
                 spares->count * sizeof *spares->items);
     }
-    pthread_mutex_unlock(&spares->mutex);
+    pthread_mutex_unlock(&spares->lock);
     return item;
 }

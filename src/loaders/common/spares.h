@@ -21,7 +21,7 @@ struct km_spare {
 };
 
 struct km_spares {
-    pthread_mutex_t mutex;
+    pthread_mutex_t lock;
     struct km_spare *items; /* the longest idle first */
     size_t count;
     size_t cap;
