@@ -5,13 +5,15 @@
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "base/thread.h"
 
 bool km_deadlines_init(struct km_deadlines *d, const struct km_clock *clock,
-                       const char *name)
+                       const char *name, const void *inside_of)
 {
     memset(d, 0, sizeof *d);
     d->clock = clock;
     d->name = name;
+    d->inside_of = inside_of;
     if (!km_mutex_init(&d->lock, KM_RANK_TIMER)) {
         return false;
     }
@@ -76,6 +78,8 @@ static void *run_deadlines(void *arg)
 {
     struct km_deadlines *d = arg;
     bool stays = true;
+    struct km_thread_frame frame;
+    km_thread_enter(&frame, d->inside_of);
     km_mutex_lock(&d->lock);
     while (stays && !d->closed) {
         km_ns now = km_clock_mono(d->clock);
@@ -88,6 +92,7 @@ static void *run_deadlines(void *arg)
     }
     d->alive = false;
     km_mutex_unlock(&d->lock);
+    km_thread_leave(&frame);
     return NULL;
 }
 
@@ -158,14 +163,6 @@ void km_deadlines_stop(struct km_deadlines *d)
     if (joinable) {
         km_thread_join(d->thread);
     }
-}
-
-bool km_deadlines_is_inside(struct km_deadlines *d)
-{
-    km_mutex_lock(&d->lock);
-    bool inside = d->alive && pthread_equal(d->thread, pthread_self());
-    km_mutex_unlock(&d->lock);
-    return inside;
 }
 
 unsigned km_deadlines_threads(struct km_deadlines *d)

@@ -11,8 +11,9 @@
 
 struct km_deadlines {
     const struct km_clock *clock;
-    const char *name; /* borrowed */
-    km_ns idle_ns;    /* without a timer, then the thread leaves */
+    const char *name;      /* borrowed */
+    const void *inside_of; /* what the thread works for, base/thread.h */
+    km_ns idle_ns;         /* without a timer, then the thread leaves */
     struct km_mutex lock;
     struct km_cond wake;         /* an earlier timer, or closing */
     struct km_cond fired;        /* firing has changed, for disarm */
@@ -28,7 +29,7 @@ struct km_deadlines {
 
 /* false: the system has no resources for it. */
 bool km_deadlines_init(struct km_deadlines *d, const struct km_clock *clock,
-                       const char *name);
+                       const char *name, const void *inside_of);
 
 /* No timer fires from now on; joins the thread. */
 void km_deadlines_stop(struct km_deadlines *d);
@@ -40,9 +41,6 @@ void km_deadlines_fini(struct km_deadlines *d);
 KAMA_NODISCARD kama_status km_deadlines_arm(struct km_deadlines *d,
                                             struct km_timer *timer, km_ns at);
 void km_deadlines_disarm(struct km_deadlines *d, struct km_timer *timer);
-
-/* Is the calling thread the deadline thread? */
-bool km_deadlines_is_inside(struct km_deadlines *d);
 
 /* Threads alive: 0 or 1. */
 unsigned km_deadlines_threads(struct km_deadlines *d);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* KM_METRIC_CELLS blocks of counters, each on cache lines of its own; threads
+/* KM_THREAD_CELLS blocks of counters, each on cache lines of its own; threads
  * are dealt to them in turn. */
 #include "base/metric.h"
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "base/thread.h"
 
 #define LINE_BYTES 64
 #define LINE_COUNTERS (LINE_BYTES / sizeof(uint64_t))
@@ -26,7 +27,7 @@ kama_status km_metric_set_new(const kama_allocator *mem,
     size_t block_bytes = lines * LINE_BYTES;
     mem = km_mem_or_default(mem);
     struct km_metric_set *set = km_mem_zalloc(
-        mem, 1, sizeof *set + LINE_BYTES + KM_METRIC_CELLS * block_bytes);
+        mem, 1, sizeof *set + LINE_BYTES + KM_THREAD_CELLS * block_bytes);
     if (set == NULL) {
         return km_fail(KAMA_ERR_NO_MEMORY, "no memory for metrics");
     }
@@ -48,29 +49,16 @@ void km_metric_set_free(struct km_metric_set *set)
     }
 }
 
-/* The block of the calling thread, dealt at its first count. */
-static unsigned thread_cell(void)
-{
-    static atomic_uint dealt;
-    static _Thread_local unsigned cell; /* + 1, 0: none yet */
-    if (KM_UNLIKELY(cell == 0)) {
-        cell = atomic_fetch_add_explicit(&dealt, 1, memory_order_relaxed) %
-                   KM_METRIC_CELLS +
-               1;
-    }
-    return cell - 1;
-}
-
 _Atomic uint64_t *km_metric_cell(struct km_metric_set *set)
 {
-    return set->counters + thread_cell() * set->stride;
+    return set->counters + km_thread_cell() * set->stride;
 }
 
 uint64_t km_metric_read(const struct km_metric_set *set, unsigned row)
 {
     KM_ASSERT(row < set->row_count);
     uint64_t sum = 0;
-    for (size_t cell = 0; cell < KM_METRIC_CELLS; cell++) {
+    for (size_t cell = 0; cell < KM_THREAD_CELLS; cell++) {
         sum += atomic_load_explicit(&set->counters[cell * set->stride + row],
                                     memory_order_relaxed);
     }

@@ -18,7 +18,6 @@ struct km_metric {
     const char *help;
 };
 
-#define KM_METRIC_CELLS 16 /* power of two */
 #define KM_METRIC_ROWS_MAX 64
 
 struct km_metric_set;

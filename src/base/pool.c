@@ -6,12 +6,13 @@
  * lock of their own (deadline.c).
  */
 #include "base/pool.h"
-#include "base/container.h"
 
 #include "base/assert.h"
+#include "base/container.h"
 #include "base/deadline.h"
 #include "base/limits.h"
 #include "base/status.h"
+#include "base/thread.h"
 
 #include <unistd.h>
 
@@ -75,7 +76,7 @@ static bool init_sync(struct km_pool *pool, const struct km_clock *clock)
     if (!km_cond_init(&pool->wake)) {
         goto fail_wake;
     }
-    if (!km_deadlines_init(&pool->deadlines, clock, pool->name)) {
+    if (!km_deadlines_init(&pool->deadlines, clock, pool->name, pool)) {
         goto fail_deadlines;
     }
     return true;
@@ -186,6 +187,8 @@ static void *run_worker(void *arg)
     struct worker *worker = arg;
     struct km_pool *pool = worker->pool;
     struct km_job *job;
+    struct km_thread_frame frame;
+    km_thread_enter(&frame, pool);
     km_mutex_lock(&pool->lock);
     while ((job = next_job_locked(pool)) != NULL) {
         km_mutex_unlock(&pool->lock);
@@ -199,6 +202,7 @@ static void *run_worker(void *arg)
         km_cond_broadcast(&pool->wake);
     }
     km_mutex_unlock(&pool->lock);
+    km_thread_leave(&frame);
     return NULL;
 }
 
@@ -285,28 +289,9 @@ void km_pool_disarm(struct km_pool *pool, struct km_timer *timer)
 
 /* -- questions ----------------------------------------------------------- */
 
-static bool is_worker_locked(struct km_pool *pool)
-{
-    struct km_list *node;
-    struct km_list *next;
-    KM_LIST_FOREACH(node, next, &pool->workers) {
-        if (pthread_equal(worker_of(node)->thread, pthread_self())) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool km_pool_is_inside(const struct km_pool *pool)
 {
-    struct km_pool *own = (struct km_pool *)pool; /* to lock it */
-    if (km_pool_is_forked(pool)) {
-        return false;
-    }
-    km_mutex_lock(&own->lock);
-    bool inside = is_worker_locked(own);
-    km_mutex_unlock(&own->lock);
-    return inside || km_deadlines_is_inside(&own->deadlines);
+    return km_thread_is_inside(pool) && !km_pool_is_forked(pool);
 }
 
 unsigned km_pool_threads(struct km_pool *pool)

@@ -2,6 +2,8 @@
 /* Counters over many threads, gauges that go down, the limits of a table. */
 #include "base/metric.h"
 
+#include "base/thread.h"
+
 #include "base/limits.h"
 #include "helpers/failmalloc.h"
 
@@ -61,7 +63,7 @@ static void *count_down(void *arg)
 static void test_threads(void **state)
 {
     (void)state;
-    enum { UP = KM_METRIC_CELLS + 4, ALL = 2 * UP };
+    enum { UP = KM_THREAD_CELLS + 4, ALL = 2 * UP };
     struct km_metric_set *set;
     pthread_t threads[ALL];
     assert_int_equal(km_metric_set_new(NULL, rows, 2, &set), KAMA_OK);
