@@ -15,6 +15,7 @@
 enum km_lock_rank {
     KM_RANK_NODE = 1, /* node's registry of groups */
     KM_RANK_GROUP,    /* group life cycle, load queue */
+    KM_RANK_GATE,     /* leaving a gate that is closed */
     KM_RANK_FLIGHT,   /* one shard of a flight table */
     KM_RANK_STORE,    /* one shard of a store */
     KM_RANK_WAITER,   /* one blocked caller */
