@@ -239,19 +239,26 @@ void kama_group_free(kama_group *group)
 }
 
 /* One thread more than loads run at a time: callbacks are not held up by
- * loaders that hang. */
+ * loaders that hang. With a pool nobody looks for overdue loads any more, so
+ * that those which run already need timers. */
 static kama_status make_pool_locked(kama_group *group)
 {
     struct km_pool *pool;
     kama_status st = km_pool_new(&group->mem, group->clock, "kama-group",
                                  group->config.async_threads + 1, &pool);
-    if (st == KAMA_OK) {
-        group->owns_pool = true;
-        if (group->config.loader_concurrency > group->config.async_threads) {
-            group->config.loader_concurrency = group->config.async_threads;
-        }
-        atomic_store_explicit(&group->pool, pool, memory_order_release);
+    if (st != KAMA_OK) {
+        return st;
     }
+    st = km_load_arm_all_locked(group, pool);
+    if (st != KAMA_OK) {
+        km_pool_free(pool);
+        return st;
+    }
+    group->owns_pool = true;
+    if (group->config.loader_concurrency > group->config.async_threads) {
+        group->config.loader_concurrency = group->config.async_threads;
+    }
+    atomic_store_explicit(&group->pool, pool, memory_order_release);
     return st;
 }
 

@@ -152,9 +152,8 @@ static void fire(struct km_timer *timer)
     }
 }
 
-kama_status km_load_arm(struct km_load *load)
+kama_status km_load_arm(struct km_load *load, struct km_pool *pool)
 {
-    struct km_pool *pool = km_group_pool(load->group);
     load->timer.fire = fire;
     km_load_ref(load);
     atomic_store(&load->timer_armed, true);

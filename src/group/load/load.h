@@ -215,7 +215,7 @@ void km_load_describe_refusal(const struct km_load *load,
 /* Registers a load that leads and takes a slot for it, or queues it. turn:
  * signalled when a queued load got its slot; NULL: it is submitted to the
  * pool then. A load from inside a loader on the calling thread shares that
- * one's slot. With a pool its timer is armed. Errors: CLOSED, OVERLOADED,
+ * one's slot. If the group has a pool, its timer is armed. Errors: CLOSED, OVERLOADED,
  * TIMEOUT (it has ended already), and those of the pool. */
 KAMA_NODISCARD kama_status km_load_take_slot(struct km_load *load,
                                              struct km_cond *turn,
@@ -229,8 +229,15 @@ KAMA_NODISCARD kama_status km_load_await_slot(struct km_load *load,
                                               km_ns deadline);
 
 /* Arms the load's timer on the pool; it holds a reference. Under the group's
- * lock, before the load is registered: whoever ends it later finds it armed. */
-KAMA_NODISCARD kama_status km_load_arm(struct km_load *load);
+ * lock, before the load is registered, or while it is: whoever ends it takes
+ * that lock before it looks at the timer. */
+KAMA_NODISCARD kama_status km_load_arm(struct km_load *load,
+                                       struct km_pool *pool);
+
+/* The group is about to get its pool: arms the timers of the loads that run on
+ * their callers already. Under the group's lock. On failure none is armed. */
+KAMA_NODISCARD kama_status km_load_arm_all_locked(kama_group *group,
+                                                  struct km_pool *pool);
 
 /* The calling thread is about to call the loader: the load is RUNNING. false:
  * it has ended meanwhile, and the loader must not be called. */

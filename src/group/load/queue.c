@@ -43,13 +43,30 @@ static void give_slot_locked(struct km_load *load)
 static kama_status admit_locked(struct km_load *load)
 {
     kama_group *group = load->group;
+    struct km_pool *pool = km_group_pool(group);
     if (group->closed) {
         return km_fail(KAMA_ERR_CLOSED, "the group is closed");
     }
     if (km_flight_ended(&group->flight, &load->call)) {
         return km_fail(KAMA_ERR_TIMEOUT, "%s", load->sentence);
     }
-    return load->on_pool ? km_load_arm(load) : KAMA_OK;
+    return pool != NULL ? km_load_arm(load, pool) : KAMA_OK;
+}
+
+/* The first timer starts the thread of the timers, so that the others cannot
+ * fail. */
+kama_status km_load_arm_all_locked(kama_group *group, struct km_pool *pool)
+{
+    kama_status st = KAMA_OK;
+    struct km_list *node;
+    struct km_list *tmp;
+    KM_LIST_FOREACH(node, tmp, &group->loads) {
+        if (st == KAMA_OK) {
+            st = km_load_arm(KM_CONTAINER_OF(node, struct km_load, in_loads),
+                             pool);
+        }
+    }
+    return st;
 }
 
 static kama_status take_slot_locked(struct km_load *load, struct km_cond *turn,
