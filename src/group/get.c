@@ -232,7 +232,7 @@ kama_status km_group_get_slow(kama_group *group, kama_bytes key, uint64_t hash,
                       .key = {.key = key},
                       .hash = hash,
                       .call = call,
-                      .pool = km_group_pool(group)};
+                      .pool = km_group_pool_for_call(group)};
     if (!km_group_enter(group)) {
         return km_fail(KAMA_ERR_CLOSED, "the group is closed");
     }

@@ -276,6 +276,14 @@ kama_status km_group_need_pool(kama_group *group, struct km_pool **ret_pool)
     return st;
 }
 
+struct km_pool *km_group_pool_for_call(kama_group *group)
+{
+    struct km_pool *pool = km_group_pool(group);
+    bool alone =
+        pool != NULL && !km_pool_is_inside(pool) && km_load_is_nested(group);
+    return alone ? NULL : pool;
+}
+
 const char *kama_group_name(const kama_group *group)
 {
     return group->name;

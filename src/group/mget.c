@@ -312,7 +312,7 @@ kama_status kama_mget(kama_group *group, const kama_bytes *keys, size_t n,
     if (st != KAMA_OK || n == 0) {
         return st;
     }
-    struct km_pool *pool = km_group_pool(group);
+    struct km_pool *pool = km_group_pool_for_call(group);
     if (pool != NULL && !km_pool_is_inside(pool)) {
         if (!km_group_enter(group)) {
             return km_fail(KAMA_ERR_CLOSED, "the group is closed");

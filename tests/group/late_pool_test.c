@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A group gets its pool with its first asynchronous call, while callers already
- * run loaders on their own threads. A deferred load among these that is overdue
- * gives its slot back.
+ * run loaders on their own threads. These loads keep their rights: a deferred
+ * one that is overdue gives its slot back, and a loader may get other keys.
  */
 #include "group/group_fixture.h"
 #include "group/group_internal.h"
@@ -59,12 +59,64 @@ static void test_the_queue_goes_on_behind_a_load_older_than_the_pool(
     abandoned_free(f);
 }
 
+/* -- loaders that get other keys ------------------------------------------ */
+
+enum nested_call { NESTED_GET, NESTED_MGET };
+
+static struct nesting {
+    struct fixture *f;
+    enum nested_call call;
+} nesting;
+
+static kama_status get_inner(void)
+{
+    static const kama_bytes key = {"i", 1};
+    kama_item item;
+    if (nesting.call == NESTED_GET) {
+        return get_text(nesting.f->group, "i", NULL, "inner");
+    }
+    kama_status st = kama_mget(nesting.f->group, &key, 1, NULL, &item);
+    if (st != KAMA_OK) {
+        return st;
+    }
+    kama_items_unref(&item, 1);
+    return item.status;
+}
+
+static kama_status load_nested(void *arg, const kama_load *req, kama_sink *out)
+{
+    (void)arg;
+    if (req->key.len == 1) {
+        return kama_sink_set(out, KAMA_STR("inner"), NULL);
+    }
+    make_pool(nesting.f);
+    kama_status st = get_inner();
+    return st == KAMA_OK ? kama_sink_set(out, KAMA_STR("outer"), NULL) : st;
+}
+
+static void test_a_loader_older_than_the_pool_may_get_others(void **state)
+{
+    (void)state;
+    for (int call = NESTED_GET; call <= NESTED_MGET; call++) {
+        struct fixture *f = fixture_new();
+        nesting = (struct nesting){f, (enum nested_call)call};
+        f->options.loader = load_nested;
+        f->options.loader_concurrency = 1;
+        f->options.loader_timeout_ms = 500;
+        fixture_open(f);
+        assert_int_equal(get_text(f->group, "outer", NULL, "outer"), KAMA_OK);
+        assert_int_equal(stats(f).loads, 2);
+        fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_deferred_load_older_than_the_pool_is_timed_out),
         cmocka_unit_test(
             test_the_queue_goes_on_behind_a_load_older_than_the_pool),
+        cmocka_unit_test(test_a_loader_older_than_the_pool_may_get_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

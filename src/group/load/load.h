@@ -228,6 +228,9 @@ KAMA_NODISCARD kama_status km_load_take_slot(struct km_load *load,
 KAMA_NODISCARD kama_status km_load_await_slot(struct km_load *load,
                                               km_ns deadline);
 
+/* Does the calling thread run a loader of the group? */
+bool km_load_is_nested(kama_group *group);
+
 /* Arms the load's timer on the pool; it holds a reference. Under the group's
  * lock, before the load is registered, or while it is: whoever ends it takes
  * that lock before it looks at the timer. */

@@ -33,6 +33,14 @@ static bool nested_locked(const kama_group *group)
     return false;
 }
 
+bool km_load_is_nested(kama_group *group)
+{
+    km_mutex_lock(&group->lock);
+    bool nested = nested_locked(group);
+    km_mutex_unlock(&group->lock);
+    return nested;
+}
+
 static void give_slot_locked(struct km_load *load)
 {
     load->has_slot = true;
