@@ -160,6 +160,7 @@ static kama_status start(struct get *get, kama_value **ret_value)
     if (load == NULL) {
         return km_fail(st, "no memory for a load");
     }
+    load->is_again = get->is_miss;
     enum km_flight_role role =
         km_flight_join(&group->flight, get->hash, &get->key,
                        &get->waiter.sync.waiter, &load->call, &st);

@@ -180,6 +180,7 @@ static kama_status op_start(struct km_get_op *op, const struct km_load_key *key,
     if (load == NULL) {
         return km_fail(st, "no memory for a load");
     }
+    load->is_again = which == OP_AGAIN;
     km_load_ref(load);
     enum km_flight_role role = km_flight_join(&group->flight, hash, key,
                                               &op->waiter, &load->call, &st);

@@ -67,11 +67,11 @@ static inline void km_shard_hit_locked(struct km_shard *shard, kama_value *item)
     shard->counts.negative_hits += negative;
 }
 
-/* The live item of key, counted as hit; NULL when there is none. One that has
- * expired is taken out and appended to gone. */
-static inline kama_value *km_shard_get_locked(struct km_shard *shard,
-                                              uint64_t hash, kama_bytes key,
-                                              struct km_list *gone)
+/* The live item of key; NULL when there is none. One that has expired is taken
+ * out and appended to gone. */
+static inline kama_value *km_shard_find_locked(struct km_shard *shard,
+                                               uint64_t hash, kama_bytes key,
+                                               struct km_list *gone)
 {
     uint64_t *slot = km_index_find(&shard->index, hash, key);
     if (slot == NULL) {
@@ -82,9 +82,36 @@ static inline kama_value *km_shard_get_locked(struct km_shard *shard,
         km_shard_expire_locked(shard, hash, slot, gone);
         return NULL;
     }
-    km_shard_hit_locked(shard, item);
     return item;
 }
+
+/* As km_shard_find_locked; the item is counted as hit. */
+static inline kama_value *km_shard_get_locked(struct km_shard *shard,
+                                              uint64_t hash, kama_bytes key,
+                                              struct km_list *gone)
+{
+    kama_value *item = km_shard_find_locked(shard, hash, key, gone);
+    if (item != NULL) {
+        km_shard_hit_locked(shard, item);
+    }
+    return item;
+}
+
+/* As km_shard_find_locked; the item is used, but not counted as hit. */
+static inline kama_value *km_shard_use_locked(struct km_shard *shard,
+                                              uint64_t hash, kama_bytes key,
+                                              struct km_list *gone)
+{
+    kama_value *item = km_shard_find_locked(shard, hash, key, gone);
+    if (item != NULL) {
+        km_policy_hit(&shard->policy, item);
+    }
+    return item;
+}
+
+/* One of the two. */
+typedef kama_value *(*km_shard_look_fn)(struct km_shard *shard, uint64_t hash,
+                                        kama_bytes key, struct km_list *gone);
 
 /* Puts item under its key; the shard has the caller's reference then. What it
  * replaces goes to gone. */

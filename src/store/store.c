@@ -312,9 +312,9 @@ void km_store_clear(struct km_store *store)
     }
 }
 
-kama_status km_store_fill_begin(struct km_store *store, struct km_fill *fill,
-                                uint64_t hash, kama_bytes key,
-                                kama_value **ret_value)
+static kama_status fill_begin(struct km_store *store, struct km_fill *fill,
+                              uint64_t hash, kama_bytes key,
+                              km_shard_look_fn look, kama_value **ret_value)
 {
     struct km_shard *shard = km_store_shard(store, hash);
     struct km_list gone;
@@ -324,14 +324,27 @@ kama_status km_store_fill_begin(struct km_store *store, struct km_fill *fill,
     fill->pending = false;
     atomic_init(&fill->overtaken, false);
     km_mutex_lock(&shard->lock);
-    kama_status st =
-        found(km_shard_get_locked(shard, hash, key, &gone), ret_value);
+    kama_status st = found(look(shard, hash, key, &gone), ret_value);
     if (st == KAMA_WOULD_LOAD) {
         km_shard_fill_add_locked(shard, fill);
     }
     km_mutex_unlock(&shard->lock);
     km_shard_drop_list(&gone);
     return st;
+}
+
+kama_status km_store_fill_begin(struct km_store *store, struct km_fill *fill,
+                                uint64_t hash, kama_bytes key,
+                                kama_value **ret_value)
+{
+    return fill_begin(store, fill, hash, key, km_shard_get_locked, ret_value);
+}
+
+kama_status km_store_fill_begin_again(struct km_store *store,
+                                      struct km_fill *fill, uint64_t hash,
+                                      kama_bytes key, kama_value **ret_value)
+{
+    return fill_begin(store, fill, hash, key, km_shard_use_locked, ret_value);
 }
 
 bool km_store_fill_commit(struct km_store *store, struct km_fill *fill,

@@ -89,6 +89,12 @@ kama_status km_store_fill_begin(struct km_store *store, struct km_fill *fill,
                                 uint64_t hash, kama_bytes key,
                                 kama_value **ret_value);
 
+/* As km_store_fill_begin, for a get that was counted as a miss already: what it
+ * finds counts as used, but not as a hit. */
+kama_status km_store_fill_begin_again(struct km_store *store,
+                                      struct km_fill *fill, uint64_t hash,
+                                      kama_bytes key, kama_value **ret_value);
+
 /* Ends fill. When it was not overtaken the store keeps item, a pinned item of
  * which it takes a reference of its own. true: kept. Room is made by
  * km_store_make_room before. */

@@ -169,6 +169,37 @@ static void test_a_waiter_with_more_time_loads_anew(void **state)
     }
 }
 
+/* What a waiter finds in memory when it tries again is a hit of a get that was
+ * counted as a miss before: it is counted once. */
+static kama_status load_and_set(void *arg, const kama_load *req, kama_sink *out)
+{
+    struct timed *t = arg;
+    (void)out;
+    gate_pass(&t->origin.gate);
+    fake_clock_add_ms(&t->origin.clock, 100);
+    assert_int_equal(kama_set(t->f->group, req->key, KAMA_STR("set"), NULL),
+                     KAMA_OK);
+    return KAMA_ERR_TIMEOUT;
+}
+
+static void test_a_waiter_that_finds_a_value_is_counted_once(void **state)
+{
+    struct timed *t = timed_new();
+    struct caller leader, waiter;
+    (void)state;
+    t->f->options.loader = load_and_set;
+    t->f->options.loader_arg = t;
+    timed_open(t);
+    race(t, KAMA_OK, 0, &leader, &waiter);
+    assert_int_equal(leader.status, KAMA_ERR_TIMEOUT);
+    assert_int_equal(waiter.status, KAMA_OK);
+    assert_string_equal(waiter.text, "set");
+    kama_group_stats s = stats(t->f);
+    assert_int_equal(s.gets, 2);
+    assert_int_equal(s.misses, 2);
+    timed_free(t);
+}
+
 /* A failure within the leader's time is everybody's, and so is a late value. */
 static void test_a_waiter_shares_what_was_in_time(void **state)
 {
@@ -336,6 +367,7 @@ int main(void)
         cmocka_unit_test(test_mget_starts_no_load_after_its_deadline),
         cmocka_unit_test(test_the_loader_is_told_its_callers_time),
         cmocka_unit_test(test_a_waiter_with_more_time_loads_anew),
+        cmocka_unit_test(test_a_waiter_that_finds_a_value_is_counted_once),
         cmocka_unit_test(test_a_waiter_shares_what_was_in_time),
         cmocka_unit_test(test_a_waiter_without_time_does_not_load),
         cmocka_unit_test(test_an_async_waiter_loads_anew),

@@ -36,9 +36,10 @@ static bool load_joinable(const struct km_flight_call *call, const void *key)
 static kama_status load_begin(struct km_flight_call *call, bool *ret_go)
 {
     struct km_load *load = km_load_of(call);
-    kama_status st = km_store_fill_begin(
-        load->group->store, &load->fill, call->hash,
-        kama_bytes_make(load->key, load->key_len), &load->result.value);
+    kama_status st =
+        (load->is_again ? km_store_fill_begin_again : km_store_fill_begin)(
+            load->group->store, &load->fill, call->hash,
+            km_load_key_bytes(load), &load->result.value);
     *ret_go = st == KAMA_WOULD_LOAD;
     return *ret_go ? KAMA_OK : st;
 }

@@ -113,7 +113,8 @@ struct km_load {
     struct km_load_result result; /* once it has ended */
     char sentence[KM_ERROR_BYTES_MAX];
 
-    bool on_pool; /* it runs there; constant */
+    bool on_pool;  /* it runs there; constant */
+    bool is_again; /* its first caller was counted as a miss; constant */
 
     enum km_load_stage stage; /* this and below: the group's lock */
     struct km_list in_loads;
