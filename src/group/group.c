@@ -101,6 +101,7 @@ static kama_group *make_group(const kama_allocator *mem,
     group->observer = env->observer;
     group->is_traced = env->observer != NULL && env->observer->trace != NULL;
     atomic_init(&group->pool, env->pool);
+    atomic_init(&group->loads_max, config->loader_concurrency);
     atomic_init(&group->refs, 1);
     km_list_init(&group->queue);
     km_list_init(&group->loads);
@@ -255,8 +256,9 @@ static kama_status make_pool_locked(kama_group *group)
         return st;
     }
     group->owns_pool = true;
-    if (group->config.loader_concurrency > group->config.async_threads) {
-        group->config.loader_concurrency = group->config.async_threads;
+    if (group->config.async_threads < km_group_loads_max(group)) {
+        atomic_store_explicit(&group->loads_max, group->config.async_threads,
+                              memory_order_relaxed);
     }
     atomic_store_explicit(&group->pool, pool, memory_order_release);
     return st;

@@ -55,6 +55,7 @@ struct kama_group {
     struct km_histogram load_times;
     _Atomic(struct km_pool *) pool; /* NULL: loads run on their callers */
     bool owns_pool;
+    atomic_uint loads_max; /* at a time; falls when the pool is made */
     atomic_uint refs;
 
     struct km_mutex lock; /* the rest: under it */
@@ -72,6 +73,12 @@ struct kama_group {
 static inline struct km_pool *km_group_pool(kama_group *group)
 {
     return atomic_load_explicit(&group->pool, memory_order_acquire);
+}
+
+/* How many loads may run at a time. */
+static inline unsigned km_group_loads_max(const kama_group *group)
+{
+    return atomic_load_explicit(&group->loads_max, memory_order_relaxed);
 }
 
 static inline void km_group_count(kama_group *group, enum km_group_metric row)

@@ -59,6 +59,43 @@ static void test_the_queue_goes_on_behind_a_load_older_than_the_pool(
     abandoned_free(f);
 }
 
+/* The pool lowers the number of loads that may run at a time, which a load that
+ * is timed out at the same moment names. TSan watches. */
+static void time_out_around_the_pool(void)
+{
+    enum { CALLERS = 8 };
+    static const char *const keys[CALLERS] = {"a", "b", "c", "d",
+                                              "e", "f", "g", "h"};
+    struct fixture *f = fixture_new();
+    struct caller callers[CALLERS];
+    f->options.loader_concurrency = 2;
+    f->options.async_threads = 1;
+    f->options.loader_timeout_ms = 5;
+    fixture_open(f);
+    gate_set(&f->script.gate, false);
+    for (int i = 0; i < CALLERS; i++) {
+        caller_start(&callers[i], f->group, keys[i], 0);
+    }
+    AWAIT(stats(f).misses == CALLERS);
+    int64_t from = now_ms();
+    while (now_ms() < from + 5) {
+    }
+    make_pool(f);
+    gate_set(&f->script.gate, true);
+    for (int i = 0; i < CALLERS; i++) {
+        (void)caller_join(&callers[i]);
+    }
+    fixture_free(f);
+}
+
+static void test_loads_are_timed_out_while_the_pool_is_made(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        time_out_around_the_pool();
+    }
+}
+
 /* -- loaders that get other keys ------------------------------------------ */
 
 enum nested_call { NESTED_GET, NESTED_MGET };
@@ -116,6 +153,7 @@ int main(void)
         cmocka_unit_test(test_a_deferred_load_older_than_the_pool_is_timed_out),
         cmocka_unit_test(
             test_the_queue_goes_on_behind_a_load_older_than_the_pool),
+        cmocka_unit_test(test_loads_are_timed_out_while_the_pool_is_made),
         cmocka_unit_test(test_a_loader_older_than_the_pool_may_get_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

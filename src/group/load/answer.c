@@ -84,9 +84,8 @@ void km_load_describe_timeout(const struct km_load *load,
     } else {
         km_group_sentence(group, key, ret_sentence,
                           "the load did not begin within %" PRId64
-                          " ms; %" PRIu32 " others may run at a time",
-                          config->loader_timeout_ms,
-                          config->loader_concurrency);
+                          " ms; %u others may run at a time",
+                          config->loader_timeout_ms, km_group_loads_max(group));
     }
 }
 

@@ -12,8 +12,6 @@
 #include "base/status.h"
 #include "group/sentence.h"
 
-#include <inttypes.h>
-
 static bool registered_locked(const struct km_load *load)
 {
     return !km_list_empty(&load->in_loads);
@@ -81,14 +79,13 @@ static kama_status take_slot_locked(struct km_load *load, struct km_cond *turn,
                                     bool *ret_queued)
 {
     kama_group *group = load->group;
-    bool full = group->slots_taken >= group->config.loader_concurrency;
+    bool full = group->slots_taken >= km_group_loads_max(group);
     bool queues = full && (turn == NULL || !nested_locked(group));
     if (queues && group->queued >= KM_LOADER_QUEUE_MAX) {
         return km_group_fail_key(
             group, KAMA_ERR_OVERLOADED, km_load_key_bytes(load),
-            "%u loads already wait for one of the %" PRIu32
-            " that may run at a time",
-            group->queued, group->config.loader_concurrency);
+            "%u loads already wait for one of the %u that may run at a time",
+            group->queued, km_group_loads_max(group));
     }
     kama_status st = admit_locked(load);
     if (st != KAMA_OK) {
@@ -203,7 +200,7 @@ static struct km_load *next_locked(kama_group *group)
 {
     struct km_list *node = km_list_first(&group->queue);
     if (node == NULL || group->closed ||
-        group->slots_taken >= group->config.loader_concurrency) {
+        group->slots_taken >= km_group_loads_max(group)) {
         return NULL;
     }
     struct km_load *next = KM_CONTAINER_OF(node, struct km_load, in_queue);
