@@ -6,6 +6,7 @@
  */
 #include "group/group_fixture.h"
 #include "group/load/load.h"
+#include "helpers/asleep.h"
 
 #include <kamacache/flight.h>
 
@@ -95,6 +96,38 @@ static void test_slot_of_an_abandoned_load(void **state)
     assert_int_equal(get_text(f->group, "other", NULL, "value of other"),
                      KAMA_OK);
     kama_load_finish(late, KAMA_OK, KAMA_STR("late"), NULL);
+    fixture_free(f);
+}
+
+/* The same when it looked who has the slot while that load's loader was about to
+ * be called: the load is deferred later, and its caller has left. */
+static void test_slot_of_a_load_that_was_about_to_run(void **state)
+{
+    struct fixture *f = fixture_new();
+    struct km_flight_waiter waiter;
+    struct km_cond turn;
+    struct caller caller;
+    bool queued = true;
+    (void)state;
+    f->options.loader_timeout_ms = 400;
+    f->options.loader_concurrency = 1;
+    fixture_open(f);
+    assert_true(km_cond_init(&turn));
+    struct km_load *load = lead(f, &waiter, false);
+    assert_int_equal(km_load_take_slot(load, &turn, &queued), KAMA_OK);
+    assert_false(queued);
+    int64_t from = now_ms();
+    AWAIT(now_ms() > from + 200);
+    caller_start(&caller, f->group, "other", 0);
+    AWAIT(stats(f).misses == 1);
+    assert_true(other_threads_await_sleep());
+    assert_true(km_load_begin(load));
+    km_load_returned(load);
+    assert_int_equal(caller_join(&caller), KAMA_OK);
+    assert_int_equal(load->result.status, KAMA_ERR_TIMEOUT);
+    km_load_unref(load); /* the lead's, and the runner's */
+    km_load_unref(load);
+    km_cond_fini(&turn);
     fixture_free(f);
 }
 
@@ -236,6 +269,7 @@ int main(void)
         cmocka_unit_test(test_ended_before_it_runs_here),
         cmocka_unit_test(test_ended_before_the_pool_has_it),
         cmocka_unit_test(test_slot_of_an_abandoned_load),
+        cmocka_unit_test(test_slot_of_a_load_that_was_about_to_run),
         cmocka_unit_test(test_mget_async_without_memory),
         cmocka_unit_test(test_free_of_a_nodes_group),
         cmocka_unit_test(test_longest_timeout),

@@ -125,6 +125,14 @@ static void dequeue_locked(struct km_load *load)
     load->group->queued--;
 }
 
+/* Has the load a slot, or the right to run without one? One that is about to
+ * run may be deferred before anybody looks again. */
+static bool has_turn(const struct km_load *load)
+{
+    return load->stage == KM_LOAD_ADMITTED || load->stage == KM_LOAD_RUNNING ||
+           load->stage == KM_LOAD_PENDING;
+}
+
 /* A deferred load that is overdue and has a slot, which no thread needs. NULL:
  * there is none before *ret_at, which comes down to when one may be. */
 static struct km_load *overdue_locked(const kama_group *group, km_ns now,
@@ -134,7 +142,7 @@ static struct km_load *overdue_locked(const kama_group *group, km_ns now,
     struct km_list *tmp;
     KM_LIST_FOREACH(node, tmp, &group->loads) {
         struct km_load *load = KM_CONTAINER_OF(node, struct km_load, in_loads);
-        if (load->stage != KM_LOAD_RUNNING && load->stage != KM_LOAD_PENDING) {
+        if (!has_turn(load)) {
             continue;
         }
         if (load->call.deadline > now) {
