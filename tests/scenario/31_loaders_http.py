@@ -2,12 +2,17 @@
 """A group whose origin is a web server: values, misses, Cache-Control, and a
 server that is slow, sick, too generous or gone."""
 import posixpath
+import ssl
+import subprocess
+import tempfile
 import threading
 import unittest
 import urllib.parse
 
-from kamatest import (Client, Daemon, HttpOrigin, group, main, run,
-                      wait_until)
+import grpc
+
+from kamatest import (Client, Daemon, HttpOrigin, group, kama_status, main,
+                      run, wait_until)
 
 release = threading.Event()
 
@@ -50,6 +55,60 @@ class KeyTest(unittest.TestCase):
                     self.assertEqual(status, "KAMA_ERR_INVALID", key)
                     self.assertIn("path segment made of dots", sentence)
             self.assertEqual(origin.requests, ["/users/tom"])
+
+
+def certify(folder):
+    """The paths of a key and of a certificate for localhost that no system
+    trusts, both made in this folder."""
+    key, certificate = folder + "/key.pem", folder + "/certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+         "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+         "-keyout", key, "-out", certificate],
+        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return key, certificate
+
+
+class CertificateTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        key, self.certificate = certify(folder.name)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, key)
+        self.origin = HttpOrigin(answer, context)
+        self.addCleanup(self.origin.__exit__)
+
+    def load(self, host="localhost", **env):
+        """The value of one load, or the name and the sentence of its error."""
+        url = "http:https://%s:%d/{key}" % (host, self.origin.port)
+        with Daemon("--group", group("g", loader=url), env=env) as node, \
+                Client(node) as client:
+            try:
+                return client.get(b"k", "g")
+            except grpc.RpcError as error:
+                return kama_status(error), error.details()
+
+    def test_an_unknown_authority_is_refused(self):
+        status, sentence = self.load()
+        self.assertEqual(status, "KAMA_ERR_LOADER")
+        self.assertIn("certificate", sentence)
+        self.assertEqual(self.origin.requests, [])
+
+    def test_an_authority_of_the_environment(self):
+        self.assertEqual(self.load(SSL_CERT_FILE=self.certificate), b"/k")
+
+    def test_an_empty_variable_does_not_count(self):
+        self.assertEqual(self.load(SSL_CERT_FILE="", SSL_CERT_DIR="")[0],
+                         "KAMA_ERR_LOADER")
+
+    def test_another_host_is_refused(self):
+        status, sentence = self.load("127.0.0.1",
+                                     SSL_CERT_FILE=self.certificate)
+        self.assertEqual(status, "KAMA_ERR_LOADER")
+        self.assertIn("127.0.0.1", sentence)
+        self.assertEqual(self.origin.requests, [])
 
 
 class StartTest(unittest.TestCase):

@@ -387,9 +387,10 @@ def v2(channel, method, request):
 
 class HttpOrigin:
     """A web server for the http loader. answer(path) returns (status, body)
-    or (status, body, headers); .requests lists the paths that were asked."""
+    or (status, body, headers); .requests lists the paths that were asked.
+    With an SSL context it speaks https."""
 
-    def __init__(self, answer):
+    def __init__(self, answer, context=None):
         origin = self
         self.requests = []
 
@@ -415,7 +416,11 @@ class HttpOrigin:
             daemon_threads = True
 
         self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = "http://127.0.0.1:%d/" % self.server.server_address[1]
+        self.port = self.server.server_address[1]
+        self.url = "http://127.0.0.1:%d/" % self.port
+        if context is not None:
+            self.server.socket = context.wrap_socket(self.server.socket,
+                                                     server_side=True)
         threading.Thread(target=self.server.serve_forever,
                          daemon=True).start()
 

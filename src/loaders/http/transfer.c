@@ -58,6 +58,23 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
 
 /* -- handles ------------------------------------------------------------ */
 
+/* The program curl reads these variables; the library leaves that to its
+ * callers. Unset, or empty: the certificates of the system. */
+static bool set_authorities(CURL *easy)
+{
+    const char *file = getenv("SSL_CERT_FILE");
+    const char *folder = getenv("SSL_CERT_DIR");
+    bool is_set = true;
+    if (file != NULL && file[0] != '\0') {
+        is_set = curl_easy_setopt(easy, CURLOPT_CAINFO, file) == CURLE_OK;
+    }
+    if (folder != NULL && folder[0] != '\0') {
+        is_set = is_set &&
+                 curl_easy_setopt(easy, CURLOPT_CAPATH, folder) == CURLE_OK;
+    }
+    return is_set;
+}
+
 static bool set_up(struct km_transfer *transfer)
 {
     CURL *easy = transfer->easy;
@@ -87,7 +104,7 @@ static bool set_up(struct km_transfer *transfer)
             return false;
         }
     }
-    return true;
+    return set_authorities(easy);
 }
 
 struct km_transfer *km_transfer_new(const struct km_transfer_options *options)
