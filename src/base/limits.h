@@ -73,7 +73,8 @@
 #define KM_RPC_MESSAGE_BYTES_MIN (4u << 20)    /* cap: at least this */
 #define KM_RPC_MESSAGE_SLACK_BYTES (64u << 10) /* over max_value_bytes */
 #define KM_RPC_HELD_BYTES_CONN (8u << 20) /* messages in pieces; then windows */
-#define KM_RPC_HELD_BYTES_LOOP (256u << 20)  /* stay closed; then refused */
+#define KM_RPC_HELD_BYTES_LOOP (256u << 20) /* stay closed; then refused */
+#define KM_RPC_STALL_MS 200 /* without a byte of the one that may go on */
 #define KM_RPC_REFUSED_BYTES_MAX (64u << 10) /* read before a refusal is */
 #define KM_RPC_REFUSED_WAIT_MS 100 /* sent; how long it waits for the end */
 #define KM_RPC_CALLS_SPARE_MAX 512 /* per loop */

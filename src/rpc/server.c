@@ -172,6 +172,9 @@ kama_status km_server_new(const struct km_server_options *options,
     if (options->held_bytes_max == 0) {
         server->options.held_bytes_max = KM_RPC_HELD_BYTES_LOOP;
     }
+    if (options->stall_ms == 0) {
+        server->options.stall_ms = KM_RPC_STALL_MS;
+    }
     km_server_allow_message(server, options->max_message_bytes);
     km_server_allow_message(server, KM_RPC_MESSAGE_BYTES_MIN);
     kama_status status = km_metric_set_new(mem, km_server_metric_rows,

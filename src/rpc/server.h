@@ -54,6 +54,8 @@ struct km_server_options {
     void *arg; /* km_server_call_arg */
     uint64_t max_message_bytes;
     uint64_t held_bytes_max; /* requests in pieces, per loop; 0: the limit */
+    int64_t stall_ms;        /* of requests that wait for another one of their
+                              * connection; 0: the limit */
     unsigned max_connections;
     const char *http1_hint; /* the sentence that an HTTP/1.1 client gets */
     /* A connection passed a limit and is about to be closed. peer is its

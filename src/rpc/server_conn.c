@@ -177,6 +177,7 @@ static void free_conn(struct km_server_conn *conn)
 {
     struct km_server_loop *server_loop = conn->server_loop;
     KM_ASSERT(km_list_empty(&conn->calls) && conn->held_bytes == 0);
+    km_server_conn_forget_stalled(conn);
     km_list_remove(&conn->node);
     uncount(server_loop);
     km_drain_remove(&server_loop->server->drain, server_loop->loop_index,

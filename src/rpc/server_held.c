@@ -4,6 +4,12 @@
  * a connection may have collected is bounded by KM_RPC_HELD_BYTES_CONN: beyond
  * it streams get no more window, except one, so that there is always one that
  * goes on. What all of a loop have collected is bounded by refusals.
+ *
+ * A proxy may be unable to send on that one stream: bytes of the stalled ones
+ * fill the window that the proxy gave to its own client's connection, and what
+ * the favoured stream needs is behind them. Nothing would move until the calls'
+ * deadlines. So a connection on which the favoured stream gets no byte for
+ * stall_ms has its streams let go, for good; then refusals alone bound it.
  */
 #include "rpc/server_internal.h"
 
@@ -11,19 +17,69 @@
 
 /* -- windows ------------------------------------------------------------- */
 
+static bool holds_too_much(const struct km_server_conn *conn)
+{
+    return conn->held_bytes > KM_RPC_HELD_BYTES_CONN && !conn->never_stalls;
+}
+
 /* Lets the streams go on that memory has room for; one always. */
 static void unstall(struct km_server_conn *conn)
 {
     while (!km_list_empty(&conn->stalled) &&
-           (conn->held_bytes <= KM_RPC_HELD_BYTES_CONN ||
-            conn->favoured == NULL)) {
+           (!holds_too_much(conn) || conn->favoured == NULL)) {
         struct km_server_call *call = KM_CONTAINER_OF(
             km_list_pop_front(&conn->stalled), struct km_server_call, stalled);
-        if (conn->held_bytes > KM_RPC_HELD_BYTES_CONN) {
+        if (holds_too_much(conn)) {
             conn->favoured = call;
         }
         km_h2_consume_stream(call->stream, call->window_bytes);
         call->window_bytes = 0;
+    }
+    if (km_list_empty(&conn->stalled)) {
+        km_server_conn_forget_stalled(conn);
+    }
+}
+
+static void arm_stall_timer(struct km_server_conn *conn)
+{
+    const struct km_server_loop *server_loop = conn->server_loop;
+    conn->favoured_moved = false;
+    km_loop_timer_arm(server_loop->loop, &conn->stall_timer,
+                      km_ns_after_ms(km_loop_now(server_loop->loop),
+                                     server_loop->server->options.stall_ms));
+}
+
+static void on_stall_timer(struct km_timer *timer)
+{
+    struct km_server_conn *conn =
+        KM_CONTAINER_OF(timer, struct km_server_conn, stall_timer);
+    if (conn->favoured_moved) {
+        arm_stall_timer(conn);
+        return;
+    }
+    conn->never_stalls = true;
+    unstall(conn);
+    km_server_conn_wake(conn);
+}
+
+/* Keeps back n bytes of the call's window. */
+static void stall(struct km_server_call *call, size_t n)
+{
+    struct km_server_conn *conn = call->conn;
+    call->window_bytes += n;
+    if (km_list_empty(&call->stalled)) {
+        km_list_push_back(&conn->stalled, &call->stalled);
+    }
+    if (conn->stall_timer.at == 0) {
+        conn->stall_timer.fire = on_stall_timer;
+        arm_stall_timer(conn);
+    }
+}
+
+void km_server_conn_forget_stalled(struct km_server_conn *conn)
+{
+    if (conn->stall_timer.at != 0) {
+        km_loop_timer_disarm(conn->server_loop->loop, &conn->stall_timer);
     }
 }
 
@@ -31,17 +87,15 @@ void km_server_call_consume(struct km_server_call *call, size_t n)
 {
     struct km_server_conn *conn = call->conn;
     km_h2_consume_connection(call->stream, n);
-    if (conn->held_bytes > KM_RPC_HELD_BYTES_CONN) {
+    if (holds_too_much(conn)) {
         if (conn->favoured == NULL) {
             conn->favoured = call;
         }
         if (conn->favoured != call) {
-            call->window_bytes += n;
-            if (km_list_empty(&call->stalled)) {
-                km_list_push_back(&conn->stalled, &call->stalled);
-            }
+            stall(call, n);
             return;
         }
+        conn->favoured_moved = true;
     }
     km_h2_consume_stream(call->stream, n);
 }

@@ -91,6 +91,9 @@ struct km_server_conn {
     struct km_list stalled;          /* calls whose windows stay closed */
     struct km_server_call *favoured; /* the one that goes on when all stall */
     size_t held_bytes;               /* request messages in pieces */
+    struct km_timer stall_timer;     /* runs while calls are stalled */
+    bool favoured_moved; /* the favoured one, since the timer was armed */
+    bool never_stalls;   /* it did not move: see server_held.c */
 };
 
 /* Takes fd; counts the connection. Runs on that loop. */
@@ -179,6 +182,8 @@ void km_server_call_tell_cancelled(struct km_server_call *call,
                                    kama_status why);
 /* Opens the windows by n bytes of a message that goes on. */
 void km_server_call_consume(struct km_server_call *call, size_t n);
+/* No call of the connection is stalled any more: it goes away. */
+void km_server_conn_forget_stalled(struct km_server_conn *conn);
 /* Counts what its reader holds now. */
 void km_server_call_count_held(struct km_server_call *call);
 /* Who is to be refused when a loop holds too much and newest brought more: the

@@ -243,6 +243,7 @@ struct world_options {
     unsigned loops; /* 0: 1 */
     unsigned max_connections;
     uint64_t held_bytes_max;
+    int64_t stall_ms;
 };
 
 static inline kama_status world_open_server(struct world *world,
@@ -257,6 +258,7 @@ static inline kama_status world_open_server(struct world *world,
         .method_count = sizeof world_methods / sizeof world_methods[0],
         .arg = world,
         .held_bytes_max = options->held_bytes_max,
+        .stall_ms = options->stall_ms,
         .max_connections = options->max_connections,
         .http1_hint = WORLD_HINT,
     };

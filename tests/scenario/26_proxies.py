@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 # ctest: labels=nosan timeout=60
-"""Behind haproxy and nginx: a client gets the same answers as without them,
+"""Behind haproxy, nginx and nghttpx: a client gets the same answers as without them,
 also when the node answers before it has read the whole request."""
 import os
 import subprocess
@@ -49,6 +49,12 @@ http {
 }
 """
 
+NGHTTPX = """
+frontend=127.0.0.1,%(port)d;no-tls
+backend=%(host)s,%(node_port)s;;proto=h2
+workers=1
+"""
+
 
 class Proxies(unittest.TestCase):
     @classmethod
@@ -63,8 +69,10 @@ class Proxies(unittest.TestCase):
         port = kamatest.free_port()
         path = os.path.join(folder.name, "config")
         with open(path, "w", encoding="ascii") as config:
+            host, node_port = self.node.address.rsplit(":", 1)
             config.write(text % {"port": port, "folder": folder.name,
-                                 "node": self.node.address})
+                                 "node": self.node.address, "host": host,
+                                 "node_port": node_port})
         process = subprocess.Popen([program, *arguments, path],
                                    stderr=subprocess.DEVNULL)
         self.addCleanup(process.wait)
@@ -91,12 +99,24 @@ class Proxies(unittest.TestCase):
                               "KAMA_ERR_TOO_LARGE"))
             self.assertIn(sentence, error.details())
         self.assertEqual(client.get(b"k"), b"v" * 1000)
+        self.check_uploads(client)
+
+    def check_uploads(self, client):
+        """More at a time than the node holds of one connection. A proxy with
+        a small window of its own cannot choose which of them goes on."""
+        calls = [client.set_future(b"u%d" % i, b"v" * 1000000)
+                 for i in range(40)]
+        for call in calls:
+            call.result(timeout=20 * kamatest.SLOWDOWN)
 
     def test_haproxy(self):
         self.check(self.start("haproxy", HAPROXY, ["-db", "-f"]))
 
     def test_nginx(self):
         self.check(self.start("nginx", NGINX, ["-c"]))
+
+    def test_nghttpx(self):
+        self.check(self.start("nghttpx", NGHTTPX, ["--conf"]))
 
 
 if __name__ == "__main__":
