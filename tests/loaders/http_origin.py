@@ -68,6 +68,13 @@ def answer_nothing(_):
     return "close"
 
 
+def answer_last(conn):
+    """Answers, and closes as the next request arrives."""
+    conn.sendall(response(b"last"))
+    conn.recv(1)
+    return "close"
+
+
 def answer_hang(conn):
     conn.recv(1)
     return "close"

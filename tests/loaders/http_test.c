@@ -181,6 +181,19 @@ static void test_value_limit(void **state)
     host_close(&plugin);
 }
 
+/* Each kept connection is closed while the next request is on its way, more
+ * often than libcurl tries again in the life of a handle. */
+static void test_kept_connection_is_closed_by_the_origin(void **state)
+{
+    (void)state;
+    struct host_plugin plugin;
+    open_path(&plugin, "/{key}");
+    for (int i = 0; i < 30; i++) {
+        host_expect_value(&plugin, KAMA_STR("last"), KAMA_STR("last"), 0);
+    }
+    host_close(&plugin);
+}
+
 /* Loads one after the other use one connection, misses too. */
 static void test_keep_alive(void **state)
 {
@@ -272,6 +285,7 @@ int main(void)
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_refused_connection),
         cmocka_unit_test(test_value_limit),
+        cmocka_unit_test(test_kept_connection_is_closed_by_the_origin),
         cmocka_unit_test(test_keep_alive),
         cmocka_unit_test(test_many_threads),
         cmocka_unit_test(test_allocation_failures),

@@ -221,8 +221,21 @@ static enum km_transfer_end end_of(struct km_transfer *transfer)
                                                         : KM_TRANSFER_BROKEN;
 }
 
-static void request(struct km_transfer *transfer, const char *url,
-                    enum login login, int64_t deadline_ms)
+/* Whether a kept connection ended before anything of the answer came: the
+ * origin closed it while the request was on its way. libcurl tries again by
+ * itself, but in the life of a handle it fails each sixth time. */
+static bool was_too_late(const struct km_transfer *transfer)
+{
+    long connects = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connects);
+    return connects == 0 && transfer->status == 0 &&
+           (transfer->result == CURLE_SEND_ERROR ||
+            transfer->result == CURLE_RECV_ERROR ||
+            transfer->result == CURLE_GOT_NOTHING);
+}
+
+static void request_once(struct km_transfer *transfer, const char *url,
+                         enum login login, int64_t deadline_ms)
 {
     int64_t left_ms = deadline_ms - km_load_call_now_ms();
     clear_response(transfer);
@@ -234,6 +247,17 @@ static void request(struct km_transfer *transfer, const char *url,
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE,
                       &transfer->status);
     transfer->end = end_of(transfer);
+}
+
+static void request(struct km_transfer *transfer, const char *url,
+                    enum login login, int64_t deadline_ms)
+{
+    request_once(transfer, url, login, deadline_ms);
+    if (transfer->end == KM_TRANSFER_BROKEN && was_too_late(transfer)) {
+        curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
+        request_once(transfer, url, login, deadline_ms);
+        curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 0L);
+    }
 }
 
 /* -- redirects ---------------------------------------------------------- */
