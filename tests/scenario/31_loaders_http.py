@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A group whose origin is a web server: values, misses, Cache-Control, and a
 server that is slow, sick, too generous or gone."""
+import contextlib
 import posixpath
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -10,6 +12,9 @@ import unittest
 import urllib.parse
 
 import grpc
+from h2 import config as h2_config
+from h2 import connection as h2_connection
+from h2 import events as h2_events
 
 from kamatest import (Client, Daemon, HttpOrigin, group, kama_status, main,
                       run, wait_until)
@@ -70,12 +75,53 @@ def certify(folder):
     return key, certificate
 
 
+class GoodbyeOrigin:
+    """Speaks HTTP/2. Answers one request of a connection; to the second one
+    it says GOAWAY, and that it has not looked at it."""
+
+    def __init__(self, context):
+        self.context = context
+        context.set_alpn_protocols(["h2"])
+        self.protocols = set()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                plain, _ = self.listener.accept()
+                threading.Thread(target=self.serve, args=(plain,),
+                                 daemon=True).start()
+
+    def serve(self, plain):
+        with contextlib.suppress(OSError), \
+                self.context.wrap_socket(plain, server_side=True) as conn:
+            self.protocols.add(conn.selected_alpn_protocol())
+            h2 = h2_connection.H2Connection(
+                h2_config.H2Configuration(client_side=False))
+            h2.initiate_connection()
+            conn.sendall(h2.data_to_send())
+            ended = []
+            while len(ended) < 2:
+                for event in h2.receive_data(conn.recv(65536)):
+                    if isinstance(event, h2_events.StreamEnded):
+                        ended.append(event.stream_id)
+                        if len(ended) == 1:
+                            h2.send_headers(ended[0], [(":status", "200")])
+                            h2.send_data(ended[0], b"value", True)
+                        else:
+                            h2.close_connection(last_stream_id=ended[0])
+                conn.sendall(h2.data_to_send())
+
+
 class CertificateTest(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         key, self.certificate = certify(folder.name)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context = context
         context.load_cert_chain(self.certificate, key)
         self.origin = HttpOrigin(answer, context)
         self.addCleanup(self.origin.__exit__)
@@ -98,6 +144,20 @@ class CertificateTest(unittest.TestCase):
 
     def test_an_authority_of_the_environment(self):
         self.assertEqual(self.load(SSL_CERT_FILE=self.certificate), b"/k")
+
+    def test_an_origin_says_goodbye(self):
+        """HTTP/2: each connection is for one request, which the client
+        learns only when it has sent another one."""
+        origin = GoodbyeOrigin(self.context)
+        self.addCleanup(origin.listener.close)
+        text = group("g", loader="http:https://localhost:%d/{key}" %
+                     origin.port)
+        env = {"SSL_CERT_FILE": self.certificate}
+        with Daemon("--group", text, env=env) as node, \
+                Client(node) as client:
+            for i in range(20):
+                self.assertEqual(client.get(b"%d" % i, "g"), b"value")
+        self.assertEqual(origin.protocols, {"h2"})
 
     def test_an_empty_variable_does_not_count(self):
         self.assertEqual(self.load(SSL_CERT_FILE="", SSL_CERT_DIR="")[0],

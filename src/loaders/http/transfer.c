@@ -223,15 +223,22 @@ static enum km_transfer_end end_of(struct km_transfer *transfer)
 
 /* Whether a kept connection ended before anything of the answer came: the
  * origin closed it while the request was on its way. libcurl tries again by
- * itself, but in the life of a handle it fails each sixth time. */
+ * itself, but in the life of a handle it fails each sixth time; and always
+ * with HTTP/2 when the origin has said goodbye (GOAWAY), which a server that
+ * reloads also does on a connection that is new. */
 static bool was_too_late(const struct km_transfer *transfer)
 {
+    static const CURLcode codes[] = {CURLE_SEND_ERROR, CURLE_RECV_ERROR,
+                                     CURLE_GOT_NOTHING, CURLE_HTTP2,
+                                     CURLE_HTTP2_STREAM};
     long connects = 0;
     curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connects);
-    return connects == 0 && transfer->status == 0 &&
-           (transfer->result == CURLE_SEND_ERROR ||
-            transfer->result == CURLE_RECV_ERROR ||
-            transfer->result == CURLE_GOT_NOTHING);
+    bool is_end = false;
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        is_end = is_end || transfer->result == codes[i];
+    }
+    bool is_kept = connects == 0 || transfer->result == CURLE_HTTP2;
+    return is_end && is_kept && transfer->status == 0;
 }
 
 static void request_once(struct km_transfer *transfer, const char *url,
