@@ -41,26 +41,42 @@ const struct km_option *km_option_find(const struct km_option *rows,
     return NULL;
 }
 
-/* Levenshtein's distance of a and b, one row of the table at a time. */
-static unsigned edit_distance(const char *a, size_t a_len, const char *b,
-                              size_t b_len)
+/* Writes row i of the table of distances between prefixes of a and b into costs,
+ * from the two rows before it: last, and the one before last. */
+static void next_row(const char *a, size_t i, kama_bytes b,
+                     const unsigned *before, const unsigned *last,
+                     unsigned *costs)
 {
-    unsigned costs[KM_OPTION_NAME_BYTES_MAX + 1];
-    KM_ASSERT(b_len <= KM_OPTION_NAME_BYTES_MAX);
-    for (unsigned j = 0; j <= b_len; j++) {
-        costs[j] = j;
-    }
-    for (size_t i = 0; i < a_len; i++) {
-        unsigned diagonal = costs[0]++;
-        for (size_t j = 0; j < b_len; j++) {
-            bool same = canonical(a[i]) == canonical(b[j]);
-            unsigned change = diagonal + (same ? 0 : 1);
-            unsigned less = costs[j] < costs[j + 1] ? costs[j] : costs[j + 1];
-            diagonal = costs[j + 1];
-            costs[j + 1] = less + 1 < change ? less + 1 : change;
+    const char *to = b.data;
+    costs[0] = (unsigned)i;
+    for (size_t j = 1; j <= b.len; j++) {
+        char x = canonical(a[i - 1]);
+        char y = canonical(to[j - 1]);
+        unsigned cost = last[j - 1] + (x == y ? 0 : 1);
+        unsigned less = last[j] < costs[j - 1] ? last[j] : costs[j - 1];
+        cost = less + 1 < cost ? less + 1 : cost;
+        if (i > 1 && j > 1 && x == canonical(to[j - 2]) &&
+            y == canonical(a[i - 2]) && before[j - 2] + 1 < cost) {
+            cost = before[j - 2] + 1;
         }
+        costs[j] = cost;
     }
-    return costs[b_len];
+}
+
+/* How many letters have to be changed, added, left out, or exchanged with their
+ * neighbour, until a is b. */
+static unsigned edit_distance(kama_bytes a, kama_bytes b)
+{
+    unsigned rows[3][KM_OPTION_NAME_BYTES_MAX + 1];
+    KM_ASSERT(b.len <= KM_OPTION_NAME_BYTES_MAX);
+    for (size_t j = 0; j <= b.len; j++) {
+        rows[0][j] = (unsigned)j;
+    }
+    for (size_t i = 1; i <= a.len; i++) {
+        next_row(a.data, i, b, rows[(i + 1) % 3], rows[(i + 2) % 3],
+                 rows[i % 3]);
+    }
+    return rows[a.len % 3][b.len];
 }
 
 const char *km_option_nearest(const struct km_option *rows, size_t row_count,
@@ -69,13 +85,13 @@ const char *km_option_nearest(const struct km_option *rows, size_t row_count,
     const char *nearest = NULL;
     unsigned best = 3;
     for (size_t i = 0; i < row_count; i++) {
-        size_t len = strlen(rows[i].name);
-        if (rows[i].kind >= KM_OPTION_LATER || name.len > len + 2) {
+        kama_bytes row = KAMA_STR(rows[i].name);
+        if (rows[i].kind >= KM_OPTION_LATER || name.len > row.len + 2) {
             continue;
         }
-        unsigned distance =
-            edit_distance(name.data, name.len, rows[i].name, len);
-        if (distance < best && distance < len) {
+        unsigned distance = edit_distance(name, row);
+        if (distance < best && (distance < 2 || row.len > 4) &&
+            distance < row.len) {
             best = distance;
             nearest = rows[i].name;
         }

@@ -203,7 +203,8 @@ KAMA_NODISCARD kama_status km_option_parse(const struct km_option *row,
 const struct km_option *km_option_find(const struct km_option *rows,
                                        size_t row_count, kama_bytes name);
 
-/* The name of rows, as its row spells it, that is nearest to name (edit
- * distance <= 2), or NULL. */
+/* The name of rows, as its row spells it, that is nearest to name, or NULL: at
+ * most two typing mistakes away, and one when it is a word of up to four letters,
+ * of which two make another word ("help" is no "del"). */
 const char *km_option_nearest(const struct km_option *rows, size_t row_count,
                               kama_bytes name);

@@ -145,7 +145,11 @@ static void test_refusals(void **state)
     check_refused(f, "--max-conections=3", KAMA_ERR_INVALID,
                   "--max-conections: unknown option, did you mean "
                   "--max-connections?");
+    check_refused(f, "--max-conencitons=3", KAMA_ERR_INVALID,
+                  "--max-conencitons: unknown option, did you mean "
+                  "--max-connections?");
     check_refused(f, "--xyzzy", KAMA_ERR_INVALID, "--xyzzy: unknown option");
+    check_refused(f, "--yna", KAMA_ERR_INVALID, "--yna: unknown option");
     check_refused(f, "-listen", KAMA_ERR_INVALID,
                   "-listen: unknown option, did you mean --listen?");
     check_refused(f, "-h", KAMA_ERR_INVALID, "--help: unknown option");
