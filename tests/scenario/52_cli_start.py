@@ -55,6 +55,13 @@ class OptionsTest(unittest.TestCase):
         self.assert_usage("-v", "ping", says="--version")
         self.assert_usage("gte", "k", says="did you mean get?")
         self.assert_usage("grups", says="did you mean groups?")
+        self.assert_usage("gropus", says="did you mean groups?")
+        for other in ("help", "put", "repl", "lst"):
+            self.assert_usage(other, says="no command %s\n" % other)
+        self.assert_usage("clear", "x", says="usage: clear\n")
+        for option in ("-e", "-g", "-q"):
+            self.assert_usage("ttl", "k", option, "x", says="usage: ttl KEY "
+                              "(%s stands before the command)\n" % option)
         self.assert_usage("frobnicate\x1b", says="no command frobnicate\\x1b")
         self.assert_usage("", says="no command")
         self.assert_usage("--jsn", "ping", says="did you mean --json?")

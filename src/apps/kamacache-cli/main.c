@@ -186,14 +186,39 @@ static enum cli_exit read_words(struct cli *cli, char **words, int count,
     return CLI_EXIT_OK;
 }
 
+/* A word that was probably meant as an option, though it stands behind the
+ * command, where it is an argument; NULL: there is none. */
+static const char *late_option(char **words, int count)
+{
+    static const char *const options[] = {"-e", "-g", "-q"};
+    for (int i = 0; i < count; i++) {
+        for (size_t k = 0; k < sizeof options / sizeof options[0]; k++) {
+            if (strcmp(words[i], options[k]) == 0) {
+                return options[k];
+            }
+        }
+    }
+    return NULL;
+}
+
+static enum cli_exit refuse_count(const struct cli_command *command,
+                                  char **words, int count)
+{
+    const char *late = late_option(words, count);
+    return cli_usage_error("usage: %s%s%s%s%s%s", command->name,
+                           command->args != NULL ? " " : "",
+                           command->args != NULL ? command->args : "",
+                           late != NULL ? " (" : "", late != NULL ? late : "",
+                           late != NULL ? " stands before the command)" : "");
+}
+
 /* words: the arguments as typed, count of them. */
 static enum cli_exit run_command(struct cli *cli, char **words, int count)
 {
     const struct cli_command *command = cli->command;
     if (count < command->args_min ||
         (command->args_max >= 0 && count > command->args_max)) {
-        return cli_usage_error("usage: %s %s", command->name,
-                               command->args != NULL ? command->args : "");
+        return refuse_count(command, words, count);
     }
     if (cli_options_check(&cli->options, command->option) != KAMA_OK) {
         return cli_usage_error("%s %s", command->name, km_last_error());
