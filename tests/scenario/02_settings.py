@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # ctest: timeout=60
 """The command line and the environment: what is accepted, refused, printed."""
+import os
 import re
 import unittest
 
@@ -46,6 +47,9 @@ class Settings(unittest.TestCase):
         self.assertTrue(long.stdout.startswith(short.stdout))
         for word in ("revision: ", "compiler: ", "build: ", "features: "):
             self.assertIn("\n" + word, long.stdout)
+        # The folder in use: plug-ins are found beside a moved program.
+        folder = re.search(r"^loaders: (.*)$", long.stdout, re.M)[1]
+        self.assertTrue(os.path.exists(os.path.join(folder, "exec.so")), folder)
         # An image's own KAMACACHE_VERSION is none of our settings.
         self.accepted(env={"KAMACACHE_VERSION": "0.1.0"})
 

@@ -32,9 +32,7 @@ static void program_folder(char *folder, size_t cap)
     }
 }
 
-/* Beside the program, as in a build and wherever an installation was moved to;
- * else where it was to be installed. */
-static void find_built_in(char folder[PATH_MAX])
+void loader_path_built_in(char folder[PATH_MAX])
 {
     static const char *const beside[] = {"../lib/kamacache/loaders",
                                          KM_BUILD_LOADER_DIR_RELATIVE};
@@ -91,7 +89,7 @@ kama_status loader_path_init(struct loader_path *ret_path, const char *list)
         loader_path_fini(ret_path);
         return status;
     }
-    find_built_in(ret_path->built_in);
+    loader_path_built_in(ret_path->built_in);
     ret_path->folders[ret_path->count++] = ret_path->built_in;
     return KAMA_OK;
 }

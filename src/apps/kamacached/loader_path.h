@@ -30,6 +30,10 @@ struct loader_path {
     char built_in[PATH_MAX];
 };
 
+/* Writes the built-in folder: beside the program, as in a build and wherever an
+ * installation was moved to; else where it was to be installed. */
+void loader_path_built_in(char folder[PATH_MAX]);
+
 /* Takes list, DIR[:DIR], apart; NULL and "" name no folder. Ends with
  * loader_path_fini.
  * Errors: KAMA_ERR_INVALID (an empty name, which other programs take for the

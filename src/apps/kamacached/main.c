@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "group_spec.h"
 #include "kamacache_build.h"
+#include "loader_path.h"
 #include "manual.h"
 #include "options.h"
 #include "process.h"
@@ -39,10 +40,12 @@ static int print_version(bool verbose)
 {
     printf("kamacached %s\n", kama_version());
     if (verbose) {
+        char loaders[PATH_MAX];
+        loader_path_built_in(loaders);
         printf("revision: %s\ncompiler: %s\nbuild: %s\nfeatures: %s\n"
                "loaders: %s\n",
                KM_BUILD_GIT_REV, KM_BUILD_COMPILER, KM_BUILD_TYPE,
-               KM_BUILD_FEATURES, KM_BUILD_LOADER_DIR);
+               KM_BUILD_FEATURES, loaders);
     }
     return fflush(stdout) == 0 ? EXIT_STOPPED : EXIT_NOT_STARTED;
 }
