@@ -31,7 +31,8 @@ class Start(unittest.TestCase):
         self.assertRegex(starting["version"], r"^\d+\.\d+\.\d+$")
         self.assertEqual((users["name"], users["max_bytes"], users["ttl_ms"],
                           users["loader"]), ("users", 8 << 20, 5000, "none"))
-        self.assertEqual((b["name"], b["max_bytes"]), ("b", 64 << 20))
+        self.assertEqual((b["name"], b["max_bytes"], b["ttl_ms"]),
+                         ("b", 64 << 20, -1))  # as in every answer: for ever
         self.assertEqual(listening["addr"], node.address)
         self.assertLess(ready["start_ms"], 1000 * kamatest.SLOWDOWN)
         self.assertEqual(draining["signal"], "SIGTERM")

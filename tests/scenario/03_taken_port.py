@@ -22,6 +22,17 @@ class TakenPort(unittest.TestCase):
             self.assertEqual(errors, [line])
             self.assertEqual(client.get(b"k"), b"v")
 
+    def test_no_address_of_this_machine(self):
+        """192.0.2.0/24 is for documentation: no machine has such an address.
+        The reason says all there is; no hint pretends to say more."""
+        node = Daemon("--insecure", listen="192.0.2.1:0", ready=False)
+        self.assertEqual(node.wait(), 1)
+        line = node.wait_line("cannot start")
+        self.assertEqual((line["reason"], line["status"]),
+                         ("cannot listen on 192.0.2.1:0: address not available",
+                          "KAMA_ERR_IO"))
+        self.assertNotIn("hint", line)
+
     def test_restart_at_once(self):
         """The port of a daemon that just stopped, with connections that linger,
         is free."""

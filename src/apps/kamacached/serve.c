@@ -23,10 +23,11 @@ static void say_group(const struct group_spec *spec, const char *loader)
 {
     struct km_log_site site = {0};
     const kama_group_options *o = &spec->options;
+    int64_t ttl_ms = o->ttl_ms != 0 ? o->ttl_ms : KAMA_TTL_FOREVER;
     KM_LOG_AT(&site, KM_LOG_INFO, COMPONENT, "group",
               km_f_str("name", spec->name),
               km_f_int("max_bytes", (int64_t)o->max_bytes),
-              km_f_int("ttl_ms", o->ttl_ms), km_f_str("policy", o->policy),
+              km_f_int("ttl_ms", ttl_ms), km_f_str("policy", o->policy),
               km_f_str("loader", loader));
 }
 
@@ -247,14 +248,18 @@ static void stop(kama_node *node, const struct daemon_options *options,
            km_f_str("drain", status == KAMA_OK ? "complete" : "cut off"));
 }
 
+/* A hint is given where there is one: the text of the status is none. */
 static void say_failure(kama_status status)
 {
-    const char *hint = status == KAMA_ERR_ADDR_IN_USE
-                           ? "choose another address with --listen or "
-                             "KAMACACHE_LISTEN"
-                           : kama_strerror(status);
-    KM_LOG(ERROR, COMPONENT, "cannot start",
-           km_f_str("reason", km_last_error()), km_f_str("hint", hint));
+    const char *reason = km_last_error();
+    if (status == KAMA_ERR_ADDR_IN_USE) {
+        KM_LOG(ERROR, COMPONENT, "cannot start", km_f_str("reason", reason),
+               km_f_str("hint", "choose another address with --listen or "
+                                "KAMACACHE_LISTEN"));
+        return;
+    }
+    KM_LOG(ERROR, COMPONENT, "cannot start", km_f_str("reason", reason),
+           km_f_str("status", kama_status_name(status)));
 }
 
 /* The guard's thread: the main thread hangs, or is about to be ready. */
