@@ -87,10 +87,12 @@ static void tell(struct km_connect *connect, struct km_conn *conn)
 static void fail(struct km_connect *connect, kama_status status,
                  const char *reason)
 {
+    const char *host = connect->address.host;
+    bool is_v6 = strchr(host, ':') != NULL;
     connect->status = status;
     (void)km_text_printf(connect->sentence, sizeof connect->sentence,
-                         "cannot connect to %.*s:%s: %s",
-                         KM_TEXT_UP_TO(128, connect->address.host),
+                         "cannot connect to %s%.*s%s:%s: %s", is_v6 ? "[" : "",
+                         KM_TEXT_UP_TO(128, host), is_v6 ? "]" : "",
                          connect->address.port, reason);
 }
 

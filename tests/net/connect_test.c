@@ -126,6 +126,12 @@ static void test_unreachable(void **state)
     assert_non_null(strstr(rig.sentence, "connection refused"));
     rig_fini(&rig);
 
+    rig_init(&rig, "[::1]:1");
+    rig_run(&rig);
+    assert_int_equal(rig.status, KAMA_ERR_UNREACHABLE);
+    assert_non_null(strstr(rig.sentence, "[::1]:1: "));
+    rig_fini(&rig);
+
     rig_init(&rig, "no such host.:1");
     rig_run(&rig);
     assert_int_equal(rig.status, KAMA_ERR_UNREACHABLE);
