@@ -325,6 +325,12 @@ KAMA_API void kama_sink_error(kama_sink *out, const char *sentence);
  * returns. Thread: the loader's; the result may go to any thread. */
 KAMA_API kama_deferred *kama_load_defer(kama_sink *out);
 
+/* As kama_sink_error, for a deferred load: says the sentence behind the error
+ * with which kama_load_finish is about to end it. With KAMA_OK and KAMA_MISS it
+ * does not count. Thread: the one that calls kama_load_finish afterwards, which
+ * frees deferred. */
+KAMA_API void kama_load_error(kama_deferred *deferred, const char *sentence);
+
 /* Ends a deferred load, exactly once, from any thread, possibly before the
  * loader has returned; also after a timeout or after the group was freed
  * (then it only frees). Copies value, frees deferred. value counts only with

@@ -44,6 +44,8 @@ typedef struct kama_loader_host {
      * at struct_size first. */
     kama_status (*sink_absent)(kama_sink *out,
                                const kama_sink_options *options);
+    /* As kama_load_error. Since 0.2, like sink_absent. */
+    void (*load_error)(kama_deferred *deferred, const char *sentence);
 } kama_loader_host;
 
 /* How a loader is opened. */

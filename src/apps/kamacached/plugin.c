@@ -31,6 +31,7 @@ static const kama_loader_host host = {
     .load_finish = kama_load_finish,
     .log = write_log,
     .sink_absent = kama_sink_absent,
+    .load_error = kama_load_error,
 };
 
 /* -- the shared object --------------------------------------------------- */

@@ -66,6 +66,7 @@ struct kama_sink {
 
 struct kama_deferred {
     struct km_load *load;
+    char sentence[KM_ERROR_BYTES_MAX]; /* of the thread that finishes it */
 };
 
 /*

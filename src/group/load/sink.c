@@ -114,11 +114,15 @@ kama_status kama_sink_absent(kama_sink *out, const kama_sink_options *options)
     return KAMA_MISS;
 }
 
+static void keep_sentence(const char *sentence, char kept[KM_ERROR_BYTES_MAX])
+{
+    size_t n = strnlen(sentence, KM_ERROR_BYTES_MAX);
+    (void)km_text_clean(kama_bytes_make(sentence, n), kept, KM_ERROR_BYTES_MAX);
+}
+
 void kama_sink_error(kama_sink *out, const char *sentence)
 {
-    size_t n = strnlen(sentence, sizeof out->sentence);
-    (void)km_text_clean(kama_bytes_make(sentence, n), out->sentence,
-                        sizeof out->sentence);
+    keep_sentence(sentence, out->sentence);
 }
 
 kama_deferred *kama_load_defer(kama_sink *out)
@@ -131,13 +135,19 @@ kama_deferred *kama_load_defer(kama_sink *out)
     return &load->deferred;
 }
 
+/* Not into the sink's: the loader's thread may be inside kama_sink_error. */
+void kama_load_error(kama_deferred *deferred, const char *sentence)
+{
+    keep_sentence(sentence, deferred->sentence);
+}
+
 void kama_load_finish(kama_deferred *deferred, kama_status status,
                       kama_bytes value, const kama_sink_options *options)
 {
     struct km_load *load = deferred->load;
     kama_group *group = load->group;
-    char sentence[KM_ERROR_BYTES_MAX] = "";
-    struct km_load_answer answer = {.status = status, .sentence = sentence};
+    struct km_load_answer answer = {.status = status,
+                                    .sentence = deferred->sentence};
     if (km_group_enter(group)) {
         kama_status st = KAMA_OK;
         if (status == KAMA_OK) {
@@ -147,7 +157,7 @@ void kama_load_finish(kama_deferred *deferred, kama_status status,
         }
         if (st != KAMA_OK) {
             answer.status = blame_loader(st);
-            km_load_describe_refusal(load, sentence);
+            km_load_describe_refusal(load, deferred->sentence);
         }
         km_load_complete(load, &answer);
         km_group_leave(group);
