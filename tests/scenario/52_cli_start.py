@@ -295,6 +295,7 @@ class UnreachableTest(unittest.TestCase):
             release.set()
         self.assertEqual(done.returncode, OTHER, done)
         self.assertIn(b"KAMA_ERR_TIMEOUT", done.stderr)
+        self.assertIn(b"--timeout (now 300 ms)", done.stderr)
 
     def test_unsupported(self):
         with FakeNode({}) as node:

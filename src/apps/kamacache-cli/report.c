@@ -50,6 +50,11 @@ static void advise(const struct cli *cli, kama_status status)
     } else if (status == KAMA_ERR_NO_GROUP) {
         fputs("-g NAME names another; 'kamacache-cli groups' lists them.\n",
               stderr);
+    } else if (status == KAMA_ERR_TIMEOUT) {
+        fprintf(stderr,
+                "An answer may take --timeout (now %lld ms), a load the "
+                "group's loader_timeout.\n",
+                (long long)cli->options.timeout);
     }
 }
 
