@@ -218,7 +218,10 @@ class Settings(unittest.TestCase):
                               "KAMACACHE_GROUP": "a:loader=exec:/bin/true"},
                          says=first.path + "/exec.so: ")
         for wrong in (":", "/tmp:", ":/tmp", "/tmp::/tmp"):
-            self.refused("--loader-path=" + wrong, says="name is empty")
+            self.refused("--loader-path=" + wrong,
+                         says=": --loader-path: a folder's name is empty")
+            self.refused(env={"KAMACACHE_LOADER_PATH": wrong},
+                         says=": KAMACACHE_LOADER_PATH: a folder's name is")
         self.accepted("--loader-path=" + ":".join(16 * ["/tmp"]))
         self.refused("--loader-path=" + ":".join(17 * ["/tmp"]),
                      says="more than 16 folders")

@@ -56,12 +56,11 @@ static kama_status split_list(struct loader_path *path)
         char *folder = strsep(&at, ":");
         if (folder[0] == '\0') {
             return km_fail(KAMA_ERR_INVALID,
-                           "--loader-path: a folder's name is empty; for the "
+                           "a folder's name is empty; for the "
                            "current one write .");
         }
         if (path->count == LOADER_FOLDERS_MAX) {
-            return km_fail(KAMA_ERR_INVALID,
-                           "--loader-path: more than %d folders",
+            return km_fail(KAMA_ERR_INVALID, "more than %d folders",
                            LOADER_FOLDERS_MAX);
         }
         path->folders[path->count++] = folder;
@@ -76,7 +75,7 @@ static kama_status read_list(struct loader_path *path, const char *list)
     }
     path->text = km_mem_strdup(km_mem_default(), list);
     if (path->text == NULL) {
-        return km_fail(KAMA_ERR_NO_MEMORY, "no memory for --loader-path");
+        return km_fail(KAMA_ERR_NO_MEMORY, "no memory for the list of folders");
     }
     return split_list(path);
 }

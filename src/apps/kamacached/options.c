@@ -81,6 +81,14 @@ void daemon_options_fini(struct daemon_options *options)
     km_options_fini(&options->table);
 }
 
+kama_status daemon_options_name(const struct daemon_options *options,
+                                const char *name, kama_status status)
+{
+    char spelling[KM_OPTION_SPELLING_BYTES];
+    km_options_spelling(&options->table, ENV_PREFIX, name, spelling);
+    return km_fail(status, "%s: %s", spelling, km_last_error());
+}
+
 kama_status daemon_options_explain(const struct daemon_options *options,
                                    kama_status status)
 {

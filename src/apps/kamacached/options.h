@@ -83,6 +83,11 @@ KAMA_NODISCARD kama_status daemon_options_init(struct daemon_options *options,
                                                int argc, char **argv);
 void daemon_options_fini(struct daemon_options *options);
 
+/* Puts the flag or the variable that the user wrote for the option `name` before
+ * the sentence of this thread's last error; returns status. */
+kama_status daemon_options_name(const struct daemon_options *options,
+                                const char *name, kama_status status);
+
 /* Writes the sentence of this thread's last error anew when it is about one of
  * kama_node_options, so that it names the flag or the variable that the user
  * wrote; returns status. */

@@ -179,10 +179,11 @@ static kama_status add_groups(struct server *server,
 {
     struct loader_path path;
     kama_status status = loader_path_init(&path, options->loader_path);
-    if (status == KAMA_OK) {
-        status = add_groups_of(server, options, &path);
-        loader_path_fini(&path);
+    if (status != KAMA_OK) {
+        return daemon_options_name(options, "loader_path", status);
     }
+    status = add_groups_of(server, options, &path);
+    loader_path_fini(&path);
     return status;
 }
 
