@@ -521,7 +521,9 @@ KAMA_API KAMA_NODISCARD kama_status kama_mdel(kama_group *group,
  * group's), KAMA_TTL_FOREVER or > 0. ctx may be NULL. Nothing is loaded.
  *
  * Returns KAMA_OK, or KAMA_MISS when there is no entry with a value: an absent
- * key, one that has expired, and one that is known not to exist. Values that
+ * key, one that has expired, and one that is known not to exist; also one that
+ * was evicted to make room for its own copy, which happens where values that are
+ * still referenced take most of the memory. Values that
  * callers hold keep the time that they had. A load of the key that is running is
  * overtaken, as by kama_set. Errors: KAMA_ERR_INVALID (key, ttl_ms),
  * KAMA_ERR_TOO_LARGE (key), KAMA_ERR_NO_MEMORY: nothing has changed then.
