@@ -118,7 +118,12 @@ class Settings(unittest.TestCase):
                       "--group", "b", "--group", '"c:d":ttl="5s"')
         self.refused("--group", "", says="a name is needed")
         self.refused("--group", "a:max_byte=1g", says="did you mean max_bytes?")
-        self.refused("--group", "a:ttl", says="is not KEY=VALUE")
+        self.refused("--group", "users,ttl=5m", says="group users,ttl=5m: "
+                     "NAME:KEY=VALUE has a colon behind the name")
+        self.accepted("--group", '"users,ttl=5m"')
+        self.refused("--group", "a:loader=http://h/{key}?a=1,2",
+                     says='"2" is not KEY=VALUE; a value with commas stands in')
+        self.refused("--group", "a:ttl", says="is not KEY=VALUE\n")
         self.refused("--group", "a:", says="is not KEY=VALUE")
         self.refused("--group", "a:ttl=5s,", says="is not KEY=VALUE")
         self.refused("--group", "a:ttl=5s,ttl=6s", says="ttl: given twice")

@@ -107,8 +107,19 @@ static kama_status check_once(const char *const *seen, unsigned count,
     return KAMA_OK;
 }
 
+/* before: how many pairs were read. */
+static kama_status refuse_word(const char *word, unsigned before)
+{
+    char shown[64];
+    return km_fail(KAMA_ERR_INVALID, "\"%s\" is not KEY=VALUE%s",
+                   km_bytes_quote(KAMA_STR(word), shown, sizeof shown),
+                   before > 0 && word[0] != '\0'
+                       ? "; a value with commas stands in \"...\""
+                       : "");
+}
+
 static kama_status read_pair(struct group_spec *spec, struct cursor *c,
-                             const char **ret_key)
+                             unsigned before, const char **ret_key)
 {
     const char *why = NULL;
     const char *key = read_word(c, "=,", &why);
@@ -116,9 +127,7 @@ static kama_status read_pair(struct group_spec *spec, struct cursor *c,
         return km_fail(KAMA_ERR_INVALID, "%s", why);
     }
     if (c->stop != '=' || key[0] == '\0') {
-        char shown[64];
-        return km_fail(KAMA_ERR_INVALID, "\"%s\" is not KEY=VALUE",
-                       km_bytes_quote(KAMA_STR(key), shown, sizeof shown));
+        return refuse_word(key, before);
     }
     const char *value = read_word(c, ",", &why);
     if (value == NULL) {
@@ -134,7 +143,7 @@ static kama_status read_pairs(struct group_spec *spec, struct cursor *c)
     unsigned count = 0;
     while (c->stop != '\0') {
         const char *key = NULL;
-        kama_status status = read_pair(spec, c, &key);
+        kama_status status = read_pair(spec, c, count, &key);
         if (status == KAMA_OK) {
             status = check_once(seen, count, key);
         }
@@ -152,12 +161,18 @@ static kama_status parse(struct group_spec *spec)
 {
     const char *why = NULL;
     struct cursor c = {.at = spec->text, .stop = ':'};
+    bool is_quoted = spec->text[0] == '"';
     spec->name = read_word(&c, ":", &why);
     if (spec->name == NULL) {
         return km_fail(KAMA_ERR_INVALID, "%s", why);
     }
     if (spec->name[0] == '\0') {
         return km_fail(KAMA_ERR_INVALID, "a name is needed");
+    }
+    if (!is_quoted && strchr(spec->name, ',') != NULL) {
+        return km_fail(KAMA_ERR_INVALID,
+                       "NAME:KEY=VALUE has a colon behind the name; a name "
+                       "with commas stands in \"...\"");
     }
     spec->options.name = spec->name;
     return read_pairs(spec, &c);
