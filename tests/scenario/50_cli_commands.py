@@ -287,6 +287,9 @@ class CommandsTest(unittest.TestCase):
 
         code, got = cli_json(self.node, "ping")
         self.assertEqual((code, got["status"]), (OK, "SERVING"))
+        for _ in range(5):  # some fractions are short in any case
+            self.assertRegex(self.run_cli("--json", "ping").stdout,
+                             rb'"ms":\d+(\.\d{1,9})?(e-\d+)?\}')
         self.assertRegex(self.run_cli("ping").stdout,
                          rb"^SERVING \d+\.\d{3} ms\n$")
 

@@ -153,8 +153,10 @@ static int write_json(const char *text, size_t len, void *arg)
 
 enum cli_exit cli_print_json(json_t *value)
 {
-    bool printed = value != NULL && json_dump_callback(value, write_json, NULL,
-                                                       JSON_COMPACT) == 0;
+    /* 0.170778, not 0.17077800000000001: nothing here is that exact. */
+    const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(9);
+    bool printed = value != NULL &&
+                   json_dump_callback(value, write_json, NULL, flags) == 0;
     json_decref(value);
     if (printed) {
         putchar('\n');
