@@ -41,7 +41,7 @@ class KeysTest(unittest.TestCase):
         self.assertIn(b"KAMA_ERR_TOO_LARGE", done.stderr)
         self.run_cli("exists", "r1", code=MISS, out=b"0\n")
         done = self.run_cli("mset", "r1", "v", "r2", code=USAGE)
-        self.assertIn(b"the last key has no value", done.stderr)
+        self.assertIn(b'the last key, "r2", has no value', done.stderr)
         self.run_cli("mset", "r1", code=USAGE)
         self.run_cli("mset", "r1", "v", "--ttl=soon", code=USAGE)
         self.run_cli("exists", "r1", code=MISS)

@@ -72,7 +72,10 @@ enum cli_exit cli_cmd_mset(struct cli *cli, const kama_bytes *args, int count)
     struct stored stored = {.pairs = args, .count = count / 2};
     struct km_buf encoded;
     if (count % 2 != 0) {
-        return cli_usage_error("mset: the last key has no value");
+        char shown[64];
+        return cli_usage_error(
+            "mset: the last key, \"%s\", has no value",
+            km_bytes_quote(args[count - 1], shown, sizeof shown));
     }
     km_buf_init(&encoded, km_mem_default(), SIZE_MAX);
     kama_status status = encode(cli, &stored, &encoded);
