@@ -9,9 +9,12 @@
 
 kama_status km_group_check_key(kama_bytes key)
 {
-    if (key.len < KM_KEY_BYTES_MIN || key.data == NULL) {
+    if (key.len < KM_KEY_BYTES_MIN) {
         return km_fail(KAMA_ERR_INVALID, "key: 0 bytes, at least %d",
                        KM_KEY_BYTES_MIN);
+    }
+    if (key.data == NULL) {
+        return km_fail(KAMA_ERR_INVALID, "key: %zu bytes at NULL", key.len);
     }
     if (key.len > KM_KEY_BYTES_MAX) {
         return km_fail(KAMA_ERR_TOO_LARGE, "key: %zu bytes, at most %d",

@@ -193,6 +193,9 @@ static void test_an_error_changes_nothing(void **state)
     set(t, "k", 0);
     expect_refused(kama_mset(g, items, 2, NULL, statuses), KAMA_ERR_INVALID,
                    "mset: item 1: key: 0 bytes, at least 1");
+    items[1].key = KAMA_BYTES(NULL, 3);
+    expect_refused(kama_mset(g, items, 2, NULL, statuses), KAMA_ERR_INVALID,
+                   "mset: item 1: key: 3 bytes at NULL");
     items[1].key = KAMA_STR("b");
     items[1].ttl_ms = -2;
     expect_refused(kama_mset(g, items, 2, NULL, statuses), KAMA_ERR_INVALID,
