@@ -180,7 +180,8 @@ class Settings(unittest.TestCase):
                      "; did you mean http:https://...?")
         self.refused("--group", "a:loader=sqlit:/x?query=y",
                      says=there_are + "; did you mean sqlite?")
-        self.refused("--group", "a:loader=../x:y", says="is not NAME:CONFIG")
+        self.refused("--group", "a:loader=../x:y",
+                     says='group a: loader: "../x:y" is not NAME:CONFIG')
         self.refused("--group", 'a:loader="sqlite:/nonexistent/db?query=x"',
                      says="group a: loader sqlite: ")
         # What there is, is what is found.

@@ -162,8 +162,9 @@ kama_status plugin_open(struct group_spec *spec, const struct loader_path *path,
         status = open_loader(spec, plugin.info, config);
     }
     if (status != KAMA_OK) {
-        return km_fail(status, "group %.*s: loader %s: %s",
-                       KM_TEXT_UP_TO(64, spec->name), name, km_last_error());
+        return km_fail(status, "group %.*s: loader%s%s: %s",
+                       KM_TEXT_UP_TO(64, spec->name),
+                       name[0] != '\0' ? " " : "", name, km_last_error());
     }
     *ret_plugin = plugin;
     return KAMA_OK;
