@@ -116,7 +116,8 @@ class Settings(unittest.TestCase):
     def test_groups(self):
         self.accepted("--group", "a:max_bytes=1g,ttl=5m,policy=lru",
                       "--group", "b", "--group", '"c:d":ttl="5s"')
-        self.refused("--group", "", says="a name is needed")
+        for text in ("", ":ttl=5s", '"":ttl=5s'):
+            self.refused("--group", text, says='group "": a name is needed')
         self.refused("--group", "a:max_byte=1g", says="did you mean max_bytes?")
         self.refused("--group", "users,ttl=5m", says="group users,ttl=5m: "
                      "NAME:KEY=VALUE has a colon behind the name")

@@ -186,8 +186,9 @@ static kama_status name_group(kama_status status, const struct group_spec *spec,
     kama_bytes name = spec->name != NULL
                           ? KAMA_STR(spec->name)
                           : kama_bytes_make(text, strcspn(text, ":"));
-    return km_fail(status, "group %.*s: %s", (int)km_text_cut(name, 64),
-                   (const char *)name.data, km_last_error());
+    return km_fail(status, "group %s%.*s: %s", name.len == 0 ? "\"\"" : "",
+                   (int)km_text_cut(name, 64), (const char *)name.data,
+                   km_last_error());
 }
 
 kama_status group_spec_init(struct group_spec *ret_spec, const char *text)
