@@ -2,8 +2,6 @@
 /* Mutexes, conditions and threads, each a thin cover of pthreads. */
 #include "base/sync.h"
 
-#include "base/assert.h"
-
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -23,23 +21,37 @@ void km_mutex_fini(struct km_mutex *mutex)
 }
 
 #ifdef KAMA_DEBUG
-_Static_assert(KM_RANK_COUNT <= 32, "a bit per rank");
+/* The mutex of each rank that this thread holds, or NULL. A thread cannot hold
+ * two mutexes of one rank, because ranks rise. */
+static _Thread_local const struct km_mutex *held[KM_RANK_COUNT];
 
-/* The ranks that this thread holds, a bit each. */
-static _Thread_local uint32_t held_ranks;
+static bool holds_rank_from(enum km_lock_rank rank)
+{
+    for (unsigned r = rank; r < KM_RANK_COUNT; r++) {
+        if (held[r] != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool km_mutex_is_held(const struct km_mutex *mutex)
+{
+    return held[mutex->rank] == mutex;
+}
 
 void km_mutex_lock(struct km_mutex *mutex)
 {
-    KM_ASSERT(held_ranks >> mutex->rank == 0); /* ranks rise */
+    KM_ASSERT(!holds_rank_from(mutex->rank)); /* ranks rise */
     int failed = pthread_mutex_lock(&mutex->native);
     KM_ASSERT(!failed);
-    held_ranks |= 1u << mutex->rank;
+    held[mutex->rank] = mutex;
 }
 
 void km_mutex_unlock(struct km_mutex *mutex)
 {
-    KM_ASSERT((held_ranks >> mutex->rank & 1) != 0);
-    held_ranks &= ~(1u << mutex->rank);
+    KM_ASSERT_HELD(mutex);
+    held[mutex->rank] = NULL;
     int failed = pthread_mutex_unlock(&mutex->native);
     KM_ASSERT(!failed);
 }
@@ -77,6 +89,7 @@ void km_cancel_allow(int before)
 
 void km_cond_wait(struct km_cond *cond, struct km_mutex *mutex)
 {
+    KM_ASSERT_HELD(mutex);
     int before = km_cancel_defer();
     (void)pthread_cond_wait(&cond->native, &mutex->native);
     km_cancel_allow(before);
@@ -85,6 +98,7 @@ void km_cond_wait(struct km_cond *cond, struct km_mutex *mutex)
 bool km_cond_wait_until(struct km_cond *cond, struct km_mutex *mutex,
                         km_ns deadline)
 {
+    KM_ASSERT_HELD(mutex);
     if (deadline == KM_NS_NEVER) {
         km_cond_wait(cond, mutex);
         return true;

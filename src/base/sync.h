@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/assert.h"
 #include "base/clock.h"
 
 #include <pthread.h>
@@ -44,7 +45,11 @@ void km_mutex_fini(struct km_mutex *mutex);
 #ifdef KAMA_DEBUG
 void km_mutex_lock(struct km_mutex *mutex);
 void km_mutex_unlock(struct km_mutex *mutex);
+/* Returns whether the calling thread holds the mutex. */
+bool km_mutex_is_held(const struct km_mutex *mutex);
+#define KM_ASSERT_HELD(mutex) KM_ASSERT(km_mutex_is_held(mutex))
 #else
+#define KM_ASSERT_HELD(mutex) ((void)sizeof(mutex))
 static inline void km_mutex_lock(struct km_mutex *mutex)
 {
     (void)pthread_mutex_lock(&mutex->native);

@@ -136,16 +136,75 @@ static void test_ranks(void **state)
         assert_int_equal(WIFSIGNALED(status), second <= KM_RANK_STORE);
     }
 }
+
+static void want_locked(struct km_mutex *mutex)
+{
+    KM_ASSERT_HELD(mutex);
+}
+
+static void *want_locked_by_me(void *arg)
+{
+    (void)close(STDERR_FILENO);
+    want_locked(arg);
+    return NULL;
+}
+
+/* The ways in which a thread can be wrong about a mutex of this rank. */
+enum wrong_holder { NOBODY, ANOTHER_MUTEX, ANOTHER_THREAD, WRONG_HOLDERS };
+
+static _Noreturn void assert_held_wrongly(enum wrong_holder holder)
+{
+    struct km_mutex wanted;
+    struct km_mutex other;
+    pthread_t thread;
+    (void)km_mutex_init(&wanted, KM_RANK_STORE);
+    (void)km_mutex_init(&other, KM_RANK_STORE);
+    if (holder == ANOTHER_THREAD) {
+        km_mutex_lock(&wanted);
+        (void)km_thread_start(&thread, "stranger", want_locked_by_me, &wanted);
+        km_thread_join(thread);
+    } else if (holder == ANOTHER_MUTEX) {
+        km_mutex_lock(&other);
+        (void)want_locked_by_me(&wanted);
+    } else {
+        (void)want_locked_by_me(&wanted);
+    }
+    _exit(0);
+}
+
+/* KM_ASSERT_HELD passes for the thread that holds this very mutex, and ends the
+ * process for every other one. */
+static void test_assert_held(void **state)
+{
+    (void)state;
+    struct shared s;
+    init(&s);
+    km_mutex_lock(&s.lock);
+    want_locked(&s.lock);
+    assert_false(km_cond_wait_until(&s.cond, &s.lock, 1));
+    want_locked(&s.lock);
+    km_mutex_unlock(&s.lock);
+    assert_false(km_mutex_is_held(&s.lock));
+    fini(&s);
+    for (int holder = NOBODY; holder < WRONG_HOLDERS; holder++) {
+        int status;
+        pid_t child = fork();
+        if (child == 0) {
+            assert_held_wrongly((enum wrong_holder)holder);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+    }
+}
 #endif
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wait_until),
-        cmocka_unit_test(test_thread),
+        cmocka_unit_test(test_wait_until), cmocka_unit_test(test_thread),
         cmocka_unit_test(test_nesting),
 #ifdef KAMA_DEBUG
-        cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_ranks),      cmocka_unit_test(test_assert_held),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
