@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* The condition is signalled with the lock held: the waiter returns only after
+ * that lock was released. */
+#include "base/event.h"
+
+bool km_event_init(struct km_event *event)
+{
+    event->is_set = false;
+    if (!km_mutex_init(&event->lock, KM_RANK_WAITER)) {
+        return false;
+    }
+    if (!km_cond_init(&event->cond)) {
+        km_mutex_fini(&event->lock);
+        return false;
+    }
+    return true;
+}
+
+void km_event_fini(struct km_event *event)
+{
+    km_cond_fini(&event->cond);
+    km_mutex_fini(&event->lock);
+}
+
+void km_event_set(struct km_event *event)
+{
+    km_mutex_lock(&event->lock);
+    event->is_set = true;
+    km_cond_signal(&event->cond);
+    km_mutex_unlock(&event->lock);
+}
+
+bool km_event_wait(struct km_event *event, km_ns span_ns)
+{
+    km_ns until = KM_NS_NEVER;
+    bool in_time = true;
+    if (span_ns != KM_NS_NEVER) {
+        km_ns now = km_clock_mono(km_clock_system());
+        until = span_ns < KM_NS_NEVER - now ? now + span_ns : KM_NS_NEVER;
+    }
+    km_mutex_lock(&event->lock);
+    while (!event->is_set && in_time) {
+        in_time = km_cond_wait_until(&event->cond, &event->lock, until);
+    }
+    bool is_set = event->is_set;
+    km_mutex_unlock(&event->lock);
+    return is_set;
+}

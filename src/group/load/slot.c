@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slots and the stages of loads.
+ *
+ * Each change of a stage has exactly one winner, and whoever makes a load OVER
+ * gives its slot back:
+ *
+ *     NEW -> ADMITTED        its own thread
+ *     NEW -> QUEUED, QUEUED -> ADMITTED, NEW, OVER      under the lock
+ *     ADMITTED -> RUNNING    its own thread       } compare and exchange
+ *     ADMITTED -> OVER       the end of the load  }
+ *     RUNNING -> PENDING     its own thread
+ *     RUNNING -> OVER        its own thread
+ *     PENDING -> OVER        its own thread or the end of the load
+ *     NEW -> OVER            its own thread or the end of the load
+ *
+ * The end of a load that is RUNNING leaves the slot to the load's thread, which
+ * looks after its loader has returned whether the load has ended. Both write
+ * before they look (the end the state of the call, the thread the stage), with
+ * sequential consistency: at least one of them sees the other.
+ *
+ * No slot is lost either: whoever gives one back adds it to the free ones and
+ * then looks for a queue; whoever queues counts itself and then tries once more.
+ */
+#include "group/load/slot.h"
+
+#include "base/assert.h"
+#include "base/container.h"
+#include "base/limits.h"
+#include "base/status.h"
+#include "group/load/run.h"
+#include "group/sentence.h"
+
+bool km_slots_init(struct km_slots *slots, unsigned count)
+{
+    atomic_init(&slots->free, (int64_t)count);
+    atomic_init(&slots->queued, 0);
+    km_list_init(&slots->queue);
+    return km_mutex_init(&slots->lock, KM_RANK_SLOTS);
+}
+
+void km_slots_fini(struct km_slots *slots)
+{
+    KM_ASSERT(km_list_empty(&slots->queue));
+    km_mutex_fini(&slots->lock);
+}
+
+void km_slots_lower(struct km_slots *slots, unsigned n)
+{
+    atomic_fetch_sub(&slots->free, (int64_t)n);
+}
+
+/* Takes a free slot. */
+static bool try_take(struct km_slots *slots)
+{
+    int64_t seen = atomic_load(&slots->free);
+    while (seen > 0) {
+        if (atomic_compare_exchange_weak(&slots->free, &seen, seen - 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* -- stages --------------------------------------------------------------- */
+
+static enum km_load_stage stage_of(const struct km_load *load)
+{
+    return atomic_load(&load->stage);
+}
+
+/* Returns whether it is this call that has changed the stage. */
+static bool change(struct km_load *load, enum km_load_stage from,
+                   enum km_load_stage to)
+{
+    return atomic_compare_exchange_strong(&load->stage, &from, to);
+}
+
+static void queue_locked(struct km_slots *slots, struct km_load *load)
+{
+    KM_ASSERT_HELD(&slots->lock);
+    km_list_push_back(&slots->queue, &load->in_queue);
+}
+
+static void dequeue_locked(struct km_slots *slots, struct km_load *load)
+{
+    KM_ASSERT_HELD(&slots->lock);
+    KM_ASSERT(stage_of(load) == KM_LOAD_QUEUED);
+    km_list_remove(&load->in_queue);
+    atomic_fetch_sub(&slots->queued, 1);
+}
+
+/* -- giving slots back ---------------------------------------------------- */
+
+/* The next load of the queue, with a slot, if there is one; it waits for neither
+ * in a closed group, whose queue is about to be cancelled. A load that its caller
+ * runs is told; one for the pool is returned. */
+static struct km_load *next_locked(kama_group *group)
+{
+    struct km_slots *slots = &group->slots;
+    struct km_list *node;
+    while ((node = km_list_first(&slots->queue)) != NULL &&
+           !km_gate_is_closed(&group->gate) && try_take(slots)) {
+        struct km_load *next = KM_CONTAINER_OF(node, struct km_load, in_queue);
+        dequeue_locked(slots, next);
+        next->has_slot = true;
+        atomic_store(&next->stage, KM_LOAD_ADMITTED);
+        if (next->slot_cond == NULL) {
+            return next;
+        }
+        km_cond_signal(next->slot_cond);
+    }
+    return NULL;
+}
+
+/* Gives the free slots to the queue. */
+static void serve_queue(kama_group *group)
+{
+    struct km_slots *slots = &group->slots;
+    struct km_load *next;
+    do {
+        km_mutex_lock(&slots->lock);
+        next = next_locked(group);
+        km_mutex_unlock(&slots->lock);
+        if (next != NULL && !km_load_submit_queued(next)) {
+            atomic_fetch_add(&slots->free, 1);
+        }
+    } while (next != NULL);
+}
+
+static void give_back(kama_group *group)
+{
+    atomic_fetch_add(&group->slots.free, 1);
+    if (atomic_load(&group->slots.queued) > 0) {
+        serve_queue(group);
+    }
+}
+
+/* The caller has made the load OVER. The load may be gone afterwards. */
+static void finish(struct km_load *load, enum km_load_stage before)
+{
+    kama_group *group = load->group;
+    if (before == KM_LOAD_RUNNING || before == KM_LOAD_PENDING) {
+        km_metric_sub(group->metrics, KM_GROUP_LOADS_RUNNING, 1);
+    }
+    if (load->has_slot) {
+        give_back(group);
+    }
+}
+
+/* -- taking them ---------------------------------------------------------- */
+
+static kama_status fail_ended(const struct km_load *load)
+{
+    return km_fail(KAMA_ERR_TIMEOUT, "%s", load->sentence);
+}
+
+static kama_status fail_full(const struct km_load *load)
+{
+    kama_group *group = load->group;
+    return km_group_fail_key(
+        group, KAMA_ERR_OVERLOADED, km_load_key_bytes(load),
+        "%u loads already wait for one of the %u that may run at a time",
+        atomic_load(&group->slots.queued), km_group_loads_max(group));
+}
+
+/* The load has the right to run, with a slot or inside another loader. */
+static kama_status admit(struct km_load *load, bool has_slot)
+{
+    load->has_slot = has_slot;
+    if (change(load, KM_LOAD_NEW, KM_LOAD_ADMITTED)) {
+        return KAMA_OK;
+    }
+    if (has_slot) {
+        give_back(load->group);
+    }
+    return fail_ended(load);
+}
+
+/* All slots were taken a moment ago. */
+static kama_status take_or_queue(struct km_load *load, struct km_cond *cond,
+                                 enum km_slot_place *ret_place)
+{
+    struct km_slots *slots = &load->group->slots;
+    kama_status st = KAMA_OK;
+    km_mutex_lock(&slots->lock);
+    bool has_slot = false;
+    if (atomic_fetch_add(&slots->queued, 1) >= KM_LOADER_QUEUE_MAX) {
+        st = fail_full(load);
+    } else if (!(has_slot = try_take(slots))) {
+        load->slot_cond = cond;
+        st = change(load, KM_LOAD_NEW, KM_LOAD_QUEUED) ? KAMA_OK
+                                                       : fail_ended(load);
+        if (st == KAMA_OK) {
+            queue_locked(slots, load);
+            *ret_place = KM_SLOT_QUEUED;
+        }
+    }
+    if (st != KAMA_OK || has_slot) {
+        atomic_fetch_sub(&slots->queued, 1);
+    }
+    km_mutex_unlock(&slots->lock);
+    return has_slot ? admit(load, true) : st;
+}
+
+kama_status km_load_take_slot(struct km_load *load, struct km_cond *cond,
+                              enum km_slot_place *ret_place)
+{
+    kama_group *group = load->group;
+    *ret_place = KM_SLOT_TAKEN;
+    if (km_gate_is_closed(&group->gate)) {
+        return km_fail(KAMA_ERR_CLOSED, "the group is closed");
+    }
+    if (try_take(&group->slots)) {
+        return admit(load, true);
+    }
+    if (cond != NULL && km_thread_is_inside(group)) {
+        return admit(load, false);
+    }
+    return take_or_queue(load, cond, ret_place);
+}
+
+/* -- waiting for one ------------------------------------------------------ */
+
+/* Waits until the load has a slot, until then, or until a load is overdue: that
+ * one is ended, because perhaps nobody else waits for it, and it may have been
+ * deferred and have a slot. */
+static void await_change_locked(struct km_load *load, km_ns deadline, km_ns now)
+{
+    kama_group *group = load->group;
+    struct km_slots *slots = &group->slots;
+    km_ns at = km_flight_next_deadline(&group->flight);
+    if (at <= now) {
+        km_mutex_unlock(&slots->lock);
+        km_load_fail_overdue(group, now);
+        km_mutex_lock(&slots->lock);
+        return;
+    }
+    at = at < deadline ? at : deadline;
+    (void)km_cond_wait_until(load->slot_cond, &slots->lock,
+                             km_clock_mono(km_clock_system()) + at - now);
+}
+
+kama_status km_load_await_slot(struct km_load *load, km_ns deadline)
+{
+    kama_group *group = load->group;
+    struct km_slots *slots = &group->slots;
+    km_mutex_lock(&slots->lock);
+    km_ns now = km_group_now(group);
+    while (stage_of(load) == KM_LOAD_QUEUED && now < deadline) {
+        await_change_locked(load, deadline, now);
+        now = km_group_now(group);
+    }
+    kama_status st = KAMA_OK;
+    if (stage_of(load) == KM_LOAD_QUEUED) {
+        dequeue_locked(slots, load); /* its condition is about to go */
+        atomic_store(&load->stage, KM_LOAD_NEW);
+        st = KAMA_ERR_TIMEOUT;
+    } else if (stage_of(load) != KM_LOAD_ADMITTED) {
+        st = KAMA_ERR_CANCELLED;
+    }
+    km_mutex_unlock(&slots->lock);
+    return st;
+}
+
+/* -- around the loader ---------------------------------------------------- */
+
+bool km_load_begin(struct km_load *load)
+{
+    if (km_flight_ended(&load->call)) {
+        km_load_release(load);
+        return false;
+    }
+    if (!change(load, KM_LOAD_ADMITTED, KM_LOAD_RUNNING)) {
+        return false;
+    }
+    km_metric_add(load->group->metrics, KM_GROUP_LOADS_RUNNING, 1);
+    return true;
+}
+
+void km_load_returned(struct km_load *load)
+{
+    KM_ASSERT(stage_of(load) == KM_LOAD_RUNNING);
+    if (!km_flight_ended(&load->call)) {
+        atomic_store(&load->stage, KM_LOAD_PENDING);
+        if (km_flight_ended(&load->call)) {
+            km_load_release(load);
+        }
+        return;
+    }
+    atomic_store(&load->stage, KM_LOAD_OVER);
+    finish(load, KM_LOAD_RUNNING);
+}
+
+/* A load that has ended leaves the queue. Returns whether it was there. */
+static bool leave_queue(struct km_load *load)
+{
+    kama_group *group = load->group;
+    struct km_slots *slots = &group->slots;
+    km_mutex_lock(&slots->lock);
+    bool was_queued = stage_of(load) == KM_LOAD_QUEUED;
+    bool has_caller = load->slot_cond != NULL;
+    if (was_queued) {
+        dequeue_locked(slots, load);
+        atomic_store(&load->stage, KM_LOAD_OVER);
+        if (has_caller) {
+            km_cond_signal(load->slot_cond);
+        }
+    }
+    km_mutex_unlock(&slots->lock);
+    if (was_queued && !has_caller) {
+        km_load_unref(load); /* the runner's: there will be none */
+        km_gate_leave(&group->gate);
+    }
+    return was_queued;
+}
+
+void km_load_release(struct km_load *load)
+{
+    bool again;
+    do {
+        enum km_load_stage stage = stage_of(load);
+        again = false;
+        if (stage == KM_LOAD_QUEUED) {
+            again = !leave_queue(load);
+        } else if (stage != KM_LOAD_RUNNING && stage != KM_LOAD_OVER) {
+            again = !change(load, stage, KM_LOAD_OVER);
+            if (!again) {
+                finish(load, stage);
+            }
+        }
+    } while (again);
+}
+
+void km_slots_check(struct km_slots *slots)
+{
+    unsigned n = 0;
+    struct km_list *node;
+    struct km_list *tmp;
+    km_mutex_lock(&slots->lock);
+    KM_LIST_FOREACH(node, tmp, &slots->queue) {
+        KM_ASSERT(stage_of(KM_CONTAINER_OF(node, struct km_load, in_queue)) ==
+                  KM_LOAD_QUEUED);
+        n++;
+    }
+    KM_ASSERT(n == atomic_load(&slots->queued));
+    km_mutex_unlock(&slots->lock);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slots: at most loader_concurrency loaders of a group run at a time, and the
+ * other loads wait in a queue, first in, first out.
+ *
+ * A load holds its slot until its loader has returned, even when all its callers
+ * have been told KAMA_ERR_TIMEOUT long before: the origin is still busy with it.
+ * A deferred load, whose loader has returned, gives the slot back when it is
+ * finished or its time is over. A load from inside a loader on the same thread
+ * needs no slot when all are taken, because its thread holds one already.
+ *
+ *     km_load_take_slot --> ADMITTED --> km_load_begin --> RUNNING
+ *            |                                |               |
+ *         QUEUED --> km_load_await_slot   (false: ended)  km_load_returned
+ *                                                             |
+ *                    km_load_release <---- the load ends ---- or PENDING
+ *
+ * While slots are free, taking one and giving it back is an atomic addition on a
+ * number that is on a cache line of its own. Only when all are taken is there a
+ * lock, and a queue.
+ *
+ * Threads: any. Errors: as each function says.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/sync.h"
+
+#include <kamacache/kamacache.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+
+struct km_load;
+
+struct km_slots {
+    /* May be negative for a while after their number was lowered. */
+    alignas(64) _Atomic int64_t free;
+    alignas(64) struct km_mutex lock;
+    atomic_uint queued; /* written under the lock */
+    struct km_list queue;
+};
+
+/* Returns false when the system has no resources for them. */
+bool km_slots_init(struct km_slots *slots, unsigned count);
+/* No load has one. */
+void km_slots_fini(struct km_slots *slots);
+
+/* Takes n slots away, as soon as they are free. */
+void km_slots_lower(struct km_slots *slots, unsigned n);
+
+/* Asserts that the queue has as many loads as are counted, all QUEUED. */
+void km_slots_check(struct km_slots *slots);
+
+/* What km_load_take_slot has done. */
+enum km_slot_place { KM_SLOT_TAKEN, KM_SLOT_QUEUED };
+
+/* Takes a slot for a load that leads, or queues the load. cond is signalled when
+ * a queued load gets its slot; when it is NULL, the load is submitted to the pool
+ * then. Errors: CLOSED, OVERLOADED, TIMEOUT (it has ended already). */
+KAMA_NODISCARD kama_status km_load_take_slot(struct km_load *load,
+                                             struct km_cond *cond,
+                                             enum km_slot_place *ret_place);
+
+/* Waits for the slot of a queued load until deadline: KAMA_OK, TIMEOUT (it has
+ * left the queue), CANCELLED (it has ended). Its condition is not used any more
+ * afterwards. The slot of a load that is then not run is given back when the
+ * load ends. */
+KAMA_NODISCARD kama_status km_load_await_slot(struct km_load *load,
+                                              uint64_t deadline);
+
+/* The calling thread is about to call the loader: the load is RUNNING. Returns
+ * false when it has ended meanwhile, and the loader must not be called. */
+KAMA_NODISCARD bool km_load_begin(struct km_load *load);
+
+/* The loader has returned. The slot goes to the load that is next, unless this
+ * one was deferred and has not ended. */
+void km_load_returned(struct km_load *load);
+
+/* Takes a load that has ended out of the queue, and gives its slot back unless
+ * its loader is running. */
+void km_load_release(struct km_load *load);
