@@ -33,11 +33,13 @@
 #include "base/sync.h"
 #include "base/thread.h"
 
-#include <stdalign.h>
 #include <stdatomic.h>
 
+/* As long as a cache line, so that no two words are on one; the gate itself is
+ * wherever its owner's memory is. */
 struct km_gate_cell {
-    alignas(64) _Atomic uint64_t word;
+    _Atomic uint64_t word;
+    char unused[56];
 };
 
 struct km_gate {

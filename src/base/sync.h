@@ -15,7 +15,8 @@
 /* The order in which locks nest. */
 enum km_lock_rank {
     KM_RANK_NODE = 1, /* node's registry of groups */
-    KM_RANK_GROUP,    /* group life cycle, load queue */
+    KM_RANK_GROUP,    /* the making of a group's pool */
+    KM_RANK_SLOTS,    /* the loads of a group that wait for a slot */
     KM_RANK_GATE,     /* leaving a gate that is closed */
     KM_RANK_FLIGHT,   /* one shard of a flight table */
     KM_RANK_STORE,    /* one shard of a store */

@@ -5,6 +5,7 @@
 
 #include "base/boundary.h"
 #include "base/container.h"
+#include "base/event.h"
 #include "base/limits.h"
 #include "base/status.h"
 
@@ -27,7 +28,8 @@ struct engine_call {
 };
 
 struct engine_waiter {
-    struct km_flight_sync sync;
+    struct km_flight_waiter waiter;
+    struct km_event woken;
     void *ret_result;
     kama_status status;
 };
@@ -146,7 +148,7 @@ static void engine_wake(struct km_flight_waiter *waiter,
                         struct km_flight_call *call)
 {
     struct engine_waiter *w =
-        KM_CONTAINER_OF(waiter, struct engine_waiter, sync.waiter);
+        KM_CONTAINER_OF(waiter, struct engine_waiter, waiter);
     const struct engine_call *c = engine_call_of(call);
     w->status = c->status;
     if (c->status == KAMA_OK) {
@@ -155,7 +157,7 @@ static void engine_wake(struct km_flight_waiter *waiter,
         }
         hand_over(c->type, c->result, w->ret_result);
     }
-    km_flight_sync_done(&w->sync);
+    km_event_set(&w->woken);
 }
 
 static kama_status engine_wait(kama_flight_engine *engine,
@@ -163,12 +165,12 @@ static kama_status engine_wait(kama_flight_engine *engine,
                                int *ret_shared)
 {
     km_ns span = timeout_ms > 0 ? km_ns_after_ms(0, timeout_ms) : KM_NS_NEVER;
-    if (!km_flight_sync_wait(&w->sync, span)) {
-        if (km_flight_leave(&engine->flight, &w->sync.waiter)) {
+    if (!km_event_wait(&w->woken, span)) {
+        if (km_flight_leave(&engine->flight, &w->waiter)) {
             return km_fail(KAMA_ERR_TIMEOUT, "flight: no result within %lld ms",
                            (long long)timeout_ms);
         }
-        (void)km_flight_sync_wait(&w->sync, KM_NS_NEVER);
+        (void)km_event_wait(&w->woken, KM_NS_NEVER);
     }
     if (w->status == KAMA_OK && ret_shared != NULL) {
         *ret_shared = 1;
@@ -181,11 +183,12 @@ static kama_status engine_lead(kama_flight_engine *engine,
                                const struct engine_work *work, void *ret_result,
                                int *ret_shared)
 {
+    struct km_flight_woken woken;
     int cancel = km_cancel_defer();
     call->status = call_run(work, call);
-    (void)km_flight_end(&engine->flight, &call->call, NULL, NULL);
+    (void)km_flight_end(&engine->flight, &call->call, NULL, NULL, &woken);
     int shared = call->call.shared ? 1 : 0;
-    km_flight_wake(&engine->flight, &call->call);
+    km_flight_wake(&engine->flight, &call->call, &woken);
     km_cancel_allow(cancel);
     kama_status st = call->status;
     if (st == KAMA_OK) {
@@ -205,7 +208,7 @@ static struct engine_call *engine_call_new(const kama_flight_engine *engine,
         km_mem_zalloc(engine->mem, 1, sizeof *call + type->result_size);
     if (call != NULL) {
         call->call.hash = hash;
-        call->call.leader = km_flight_self();
+        atomic_init(&call->call.thread, km_flight_self());
         call->type = type;
         call->key = key;
     }
@@ -230,21 +233,21 @@ kama_status kama_flight_engine_do(
     kama_status (*run)(void *call, const void *key, void *ret_result),
     void *call, int64_t timeout_ms, void *ret_result, int *ret_shared)
 {
-    struct engine_waiter w = {.ret_result = ret_result};
+    struct engine_waiter w = {.waiter = {.wake = engine_wake},
+                              .ret_result = ret_result};
     const struct engine_work work = {run, call};
     kama_status st = KAMA_ERR_NO_MEMORY;
-    if (!km_flight_sync_init(&w.sync, engine_wake)) {
+    if (!km_event_init(&w.woken)) {
         return km_fail(st, "no resources to wait");
     }
     struct engine_call *fresh = NULL;
     enum km_flight_role role =
-        km_flight_join(&engine->flight, hash, key, &w.sync.waiter, NULL, &st);
+        km_flight_join(&engine->flight, hash, key, &w.waiter, NULL, &st);
     if (role == KM_FLIGHT_NOBODY) {
         fresh = engine_call_new(engine, hash, key);
-        role = fresh == NULL
-                   ? KM_FLIGHT_ANSWER
-                   : km_flight_join(&engine->flight, hash, key, &w.sync.waiter,
-                                    &fresh->call, &st);
+        role = fresh == NULL ? KM_FLIGHT_ANSWER
+                             : km_flight_join(&engine->flight, hash, key,
+                                              &w.waiter, &fresh->call, &st);
     }
     if (role == KM_FLIGHT_LEADS) {
         st = engine_lead(engine, fresh, &work, ret_result, ret_shared);
@@ -254,6 +257,6 @@ kama_status kama_flight_engine_do(
         fail_join(st);
     }
     km_mem_free(engine->mem, fresh);
-    km_flight_sync_fini(&w.sync);
+    km_event_fini(&w.woken);
     return st;
 }

@@ -14,11 +14,14 @@
 #include "base/container.h"
 #include "base/limits.h"
 
-#define WAKE_BATCH 32
+unsigned km_flight_shard_of(uint64_t hash)
+{
+    return (unsigned)(hash >> 8) % KM_FLIGHT_SHARDS;
+}
 
 static struct km_flight_shard *shard_of(struct km_flight *flight, uint64_t hash)
 {
-    return &flight->shards[(hash >> 8) % KM_FLIGHT_SHARDS];
+    return &flight->shards[km_flight_shard_of(hash)];
 }
 
 static struct km_flight_call **chain_of(struct km_flight_shard *shard,
@@ -33,6 +36,8 @@ kama_status km_flight_init(struct km_flight *flight,
     memset(flight, 0, sizeof *flight);
     flight->ops = ops;
     for (unsigned i = 0; i < KM_FLIGHT_SHARDS; i++) {
+        km_list_init(&flight->shards[i].open);
+        atomic_init(&flight->shards[i].oldest_at, KM_NS_NEVER);
         if (!km_mutex_init(&flight->shards[i].lock, KM_RANK_FLIGHT)) {
             while (i > 0) {
                 km_mutex_fini(&flight->shards[--i].lock);
@@ -58,35 +63,55 @@ uintptr_t km_flight_self(void)
     return (uintptr_t)pthread_self();
 }
 
-static void link_call(struct km_flight_shard *shard,
-                      struct km_flight_call *call)
+/* -- states -------------------------------------------------------------- */
+
+static enum km_flight_state state_of(const struct km_flight_call *call)
 {
-    struct km_flight_call **chain = chain_of(shard, call->hash);
-    call->next = *chain;
-    *chain = call;
-    call->linked = true;
+    return atomic_load_explicit(&call->state, memory_order_relaxed);
 }
 
-static void unlink_call(struct km_flight_shard *shard,
+static void note_oldest_locked(struct km_flight_shard *shard)
+{
+    struct km_list *node = km_list_first(&shard->open);
+    km_ns at = KM_NS_NEVER;
+    if (node != NULL) {
+        at = KM_CONTAINER_OF(node, struct km_flight_call, in_open)->deadline;
+    }
+    atomic_store_explicit(&shard->oldest_at, at, memory_order_relaxed);
+}
+
+static void link_locked(struct km_flight_shard *shard,
                         struct km_flight_call *call)
 {
+    struct km_flight_call **chain = chain_of(shard, call->hash);
+    KM_ASSERT(state_of(call) == KM_FLIGHT_NEW);
+    call->next = *chain;
+    *chain = call;
+    atomic_store_explicit(&call->state, KM_FLIGHT_LINKED, memory_order_relaxed);
+    km_list_push_back(&shard->open, &call->in_open);
+    note_oldest_locked(shard);
+}
+
+/* Takes the call out of its chain; callers do not find it any more. */
+static void unlink_locked(struct km_flight_shard *shard,
+                          struct km_flight_call *call)
+{
     struct km_flight_call **at = chain_of(shard, call->hash);
-    if (!call->linked) {
-        return;
-    }
+    KM_ASSERT(state_of(call) == KM_FLIGHT_LINKED);
     while (*at != call) {
         KM_ASSERT(*at != NULL);
         at = &(*at)->next;
     }
     *at = call->next;
-    call->linked = false;
+    atomic_store_explicit(&call->state, KM_FLIGHT_UNLINKED,
+                          memory_order_relaxed);
 }
 
 /* The call that works on key and may be joined. One that may not be joined
  * any more is taken out of the table. */
-static struct km_flight_call *find_call(struct km_flight *flight,
-                                        struct km_flight_shard *shard,
-                                        uint64_t hash, const void *key)
+static struct km_flight_call *find_locked(struct km_flight *flight,
+                                          struct km_flight_shard *shard,
+                                          uint64_t hash, const void *key)
 {
     struct km_flight_call *call = *chain_of(shard, hash);
     while (call != NULL &&
@@ -95,14 +120,14 @@ static struct km_flight_call *find_call(struct km_flight *flight,
     }
     if (call != NULL && flight->ops->joinable != NULL &&
         !flight->ops->joinable(call, key)) {
-        unlink_call(shard, call);
+        unlink_locked(shard, call);
         return NULL;
     }
     return call;
 }
 
-static void add_waiter(struct km_flight_call *call,
-                       struct km_flight_waiter *waiter)
+static void add_waiter_locked(struct km_flight_call *call,
+                              struct km_flight_waiter *waiter)
 {
     km_ns until = waiter->deadline != 0 ? waiter->deadline : KM_NS_NEVER;
     waiter->call = call;
@@ -113,8 +138,9 @@ static void add_waiter(struct km_flight_call *call,
     }
 }
 
-static kama_status park(struct km_flight *flight, struct km_flight_call *call,
-                        struct km_flight_waiter *waiter)
+static kama_status park_locked(struct km_flight *flight,
+                               struct km_flight_call *call,
+                               struct km_flight_waiter *waiter)
 {
     if (call->waiter_count >= KM_FLIGHT_WAITERS_MAX) {
         return KAMA_ERR_BUSY;
@@ -124,18 +150,24 @@ static kama_status park(struct km_flight *flight, struct km_flight_call *call,
     kama_status st =
         flight->ops->park == NULL ? KAMA_OK : flight->ops->park(call, waiter);
     if (st == KAMA_OK) {
-        add_waiter(call, waiter);
+        add_waiter_locked(call, waiter);
     }
     return st;
 }
 
-/* Waits for another's call. */
-static enum km_flight_role follow(struct km_flight *flight,
-                                  struct km_flight_call *call,
-                                  struct km_flight_waiter *waiter,
-                                  kama_status *ret_status)
+static bool leads(const struct km_flight_call *call)
 {
-    if (call->leader != 0 && call->leader == km_flight_self()) {
+    return atomic_load_explicit(&call->thread, memory_order_relaxed) ==
+           km_flight_self();
+}
+
+/* Waits for another's call. */
+static enum km_flight_role follow_locked(struct km_flight *flight,
+                                         struct km_flight_call *call,
+                                         struct km_flight_waiter *waiter,
+                                         kama_status *ret_status)
+{
+    if (leads(call)) {
         *ret_status = KAMA_ERR_REENTRANT;
         return KM_FLIGHT_ANSWER;
     }
@@ -143,7 +175,7 @@ static enum km_flight_role follow(struct km_flight *flight,
         *ret_status = KAMA_ERR_WOULD_DEADLOCK;
         return KM_FLIGHT_ANSWER;
     }
-    kama_status st = park(flight, call, waiter);
+    kama_status st = park_locked(flight, call, waiter);
     if (st != KAMA_OK) {
         *ret_status = st;
         return KM_FLIGHT_ANSWER;
@@ -154,39 +186,43 @@ static enum km_flight_role follow(struct km_flight *flight,
 
 static void reset_call(struct km_flight_call *call)
 {
-    call->linked = false;
-    call->ended = false;
+    atomic_store_explicit(&call->state, KM_FLIGHT_NEW, memory_order_relaxed);
     call->shared = false;
     call->wanted_until = 0;
     call->waiter_count = 0;
+    call->leading = NULL;
     call->next = NULL;
     km_list_init(&call->waiters);
+    km_list_init(&call->in_open);
 }
 
 /* Starts the caller's own call. */
-static enum km_flight_role lead(struct km_flight *flight,
-                                struct km_flight_shard *shard,
-                                struct km_flight_call *call,
-                                struct km_flight_waiter *waiter,
-                                kama_status *ret_status)
+static enum km_flight_role lead_locked(struct km_flight *flight,
+                                       struct km_flight_shard *shard,
+                                       struct km_flight_call *call,
+                                       struct km_flight_waiter *waiter,
+                                       kama_status *ret_status)
 {
     bool go = true;
     kama_status st = KAMA_OK;
     reset_call(call);
-    if (call->leader_parks) {
-        st = park(flight, call, waiter);
+    if (call->leader == KM_FLIGHT_LEADER_PARKS) {
+        st = park_locked(flight, call, waiter);
     }
     if (st == KAMA_OK && flight->ops->begin != NULL) {
         st = flight->ops->begin(call, &go);
     }
     if (st != KAMA_OK || !go) {
-        if (call->leader_parks) {
+        if (call->leader == KM_FLIGHT_LEADER_PARKS) {
             waiter->call = NULL;
         }
         *ret_status = st;
         return KM_FLIGHT_ANSWER;
     }
-    link_call(shard, call);
+    if (call->leader == KM_FLIGHT_LEADER_PARKS) {
+        call->leading = waiter;
+    }
+    link_locked(shard, call);
     return KM_FLIGHT_LEADS;
 }
 
@@ -205,121 +241,170 @@ enum km_flight_role km_flight_join(struct km_flight *flight, uint64_t hash,
     if (waiter != NULL) {
         waiter->call = NULL;
     }
-    struct km_flight_call *call = find_call(flight, shard, hash, key);
+    struct km_flight_call *call = find_locked(flight, shard, hash, key);
     if (call != NULL) {
-        role = follow(flight, call, waiter, ret_status);
+        role = follow_locked(flight, call, waiter, ret_status);
     } else if (fresh != NULL) {
         KM_ASSERT(fresh->hash == hash);
-        role = lead(flight, shard, fresh, waiter, ret_status);
+        role = lead_locked(flight, shard, fresh, waiter, ret_status);
     }
     km_mutex_unlock(&shard->lock);
     return role;
 }
 
-bool km_flight_attach(struct km_flight *flight, struct km_flight_call *call,
-                      struct km_flight_waiter *waiter)
+/* The waiter is in no list any more. */
+static void forget_waiter_locked(struct km_flight_call *call,
+                                 struct km_flight_waiter *waiter)
 {
-    struct km_flight_shard *shard = shard_of(flight, call->hash);
-    km_mutex_lock(&shard->lock);
-    bool running = !call->ended;
-    if (running) {
-        waiter->hash = call->hash;
-        waiter->call_deadline = call->deadline;
-        add_waiter(call, waiter);
+    waiter->call = NULL;
+    call->waiter_count--;
+    if (call->leading == waiter) {
+        call->leading = NULL;
     }
-    km_mutex_unlock(&shard->lock);
-    return running;
 }
 
-void km_flight_lead(struct km_flight *flight, struct km_flight_call *call,
-                    uintptr_t leader)
+/* -- the end ------------------------------------------------------------- */
+
+static void pop_waiters_locked(struct km_flight_call *call,
+                               struct km_flight_woken *ret_woken)
 {
-    struct km_flight_shard *shard = shard_of(flight, call->hash);
-    km_mutex_lock(&shard->lock);
-    call->leader = leader;
-    km_mutex_unlock(&shard->lock);
+    struct km_list *node;
+    ret_woken->count = 0;
+    while (ret_woken->count < KM_FLIGHT_WAKE_BATCH &&
+           (node = km_list_pop_front(&call->waiters)) != NULL) {
+        struct km_flight_waiter *waiter =
+            KM_CONTAINER_OF(node, struct km_flight_waiter, node);
+        forget_waiter_locked(call, waiter);
+        ret_woken->waiters[ret_woken->count++] = waiter;
+    }
 }
 
+/* ENDED is stored with sequential consistency: whoever changes what the end
+ * looks at, and then finds the call not ended, is seen by the end. */
 static void end_locked(struct km_flight_shard *shard,
                        struct km_flight_call *call,
                        void (*settle)(struct km_flight_call *call, void *arg),
-                       void *arg)
+                       void *arg, struct km_flight_woken *ret_woken)
 {
-    call->ended = true;
-    unlink_call(shard, call);
+    if (state_of(call) == KM_FLIGHT_LINKED) {
+        unlink_locked(shard, call);
+    }
+    KM_ASSERT(state_of(call) == KM_FLIGHT_UNLINKED);
+    km_list_remove(&call->in_open);
+    note_oldest_locked(shard);
     if (settle != NULL) {
         settle(call, arg);
     }
+    atomic_store(&call->state, KM_FLIGHT_ENDED);
+    pop_waiters_locked(call, ret_woken);
 }
 
 bool km_flight_end(struct km_flight *flight, struct km_flight_call *call,
                    void (*settle)(struct km_flight_call *call, void *arg),
-                   void *arg)
+                   void *arg, struct km_flight_woken *ret_woken)
 {
     struct km_flight_shard *shard = shard_of(flight, call->hash);
     km_mutex_lock(&shard->lock);
-    bool first = !call->ended;
-    if (first) {
-        end_locked(shard, call, settle, arg);
-    }
-    km_mutex_unlock(&shard->lock);
-    return first;
-}
-
-bool km_flight_end_unwanted(
-    struct km_flight *flight, struct km_flight_call *call, km_ns now,
-    void (*settle)(struct km_flight_call *call, void *arg), void *arg)
-{
-    struct km_flight_shard *shard = shard_of(flight, call->hash);
-    km_mutex_lock(&shard->lock);
-    bool ends =
-        !call->ended && (call->waiter_count == 0 || now >= call->wanted_until);
+    bool ends = state_of(call) != KM_FLIGHT_ENDED;
     if (ends) {
-        end_locked(shard, call, settle, arg);
+        end_locked(shard, call, settle, arg, ret_woken);
     }
     km_mutex_unlock(&shard->lock);
     return ends;
 }
 
-static size_t pop_waiters(struct km_flight_shard *shard,
-                          struct km_flight_call *call,
-                          struct km_flight_waiter **ret_waiters)
-{
-    size_t n = 0;
-    km_mutex_lock(&shard->lock);
-    for (; n < WAKE_BATCH; n++) {
-        struct km_list *node = km_list_pop_front(&call->waiters);
-        if (node == NULL) {
-            break;
-        }
-        ret_waiters[n] = KM_CONTAINER_OF(node, struct km_flight_waiter, node);
-        ret_waiters[n]->call = NULL;
-        call->waiter_count--;
-    }
-    km_mutex_unlock(&shard->lock);
-    return n;
-}
-
-void km_flight_wake(struct km_flight *flight, struct km_flight_call *call)
-{
-    struct km_flight_shard *shard = shard_of(flight, call->hash);
-    struct km_flight_waiter *waiters[WAKE_BATCH];
-    size_t n;
-    while ((n = pop_waiters(shard, call, waiters)) > 0) {
-        for (size_t i = 0; i < n; i++) {
-            waiters[i]->wake(waiters[i], call);
-        }
-    }
-}
-
-bool km_flight_ended(struct km_flight *flight, struct km_flight_call *call)
+bool km_flight_end_unwanted(struct km_flight *flight,
+                            struct km_flight_call *call, km_ns now,
+                            void (*settle)(struct km_flight_call *call,
+                                           void *arg),
+                            void *arg, struct km_flight_woken *ret_woken)
 {
     struct km_flight_shard *shard = shard_of(flight, call->hash);
     km_mutex_lock(&shard->lock);
-    bool ended = call->ended;
+    bool ends = state_of(call) != KM_FLIGHT_ENDED &&
+                (call->waiter_count == 0 || now >= call->wanted_until);
+    if (ends) {
+        end_locked(shard, call, settle, arg, ret_woken);
+    }
     km_mutex_unlock(&shard->lock);
-    return ended;
+    return ends;
 }
+
+void km_flight_wake(struct km_flight *flight, struct km_flight_call *call,
+                    struct km_flight_woken *woken)
+{
+    struct km_flight_shard *shard = shard_of(flight, call->hash);
+    bool was_full;
+    do {
+        for (unsigned i = 0; i < woken->count; i++) {
+            woken->waiters[i]->wake(woken->waiters[i], call);
+        }
+        was_full = woken->count == KM_FLIGHT_WAKE_BATCH;
+        if (was_full) {
+            km_mutex_lock(&shard->lock);
+            pop_waiters_locked(call, woken);
+            km_mutex_unlock(&shard->lock);
+        }
+    } while (was_full);
+}
+
+bool km_flight_ended(const struct km_flight_call *call)
+{
+    return atomic_load(&call->state) == KM_FLIGHT_ENDED;
+}
+
+/* -- calls that are late ------------------------------------------------- */
+
+struct km_flight_call *km_flight_oldest(struct km_flight *flight,
+                                        unsigned shard_index, km_ns now)
+{
+    struct km_flight_shard *shard = &flight->shards[shard_index];
+    struct km_flight_call *call = NULL;
+    if (now < atomic_load_explicit(&shard->oldest_at, memory_order_relaxed)) {
+        return NULL;
+    }
+    km_mutex_lock(&shard->lock);
+    struct km_list *node = km_list_first(&shard->open);
+    if (node != NULL) {
+        call = KM_CONTAINER_OF(node, struct km_flight_call, in_open);
+    }
+    if (call != NULL && call->deadline <= now) {
+        flight->ops->ref(call);
+    } else {
+        call = NULL;
+    }
+    km_mutex_unlock(&shard->lock);
+    return call;
+}
+
+km_ns km_flight_next_deadline(const struct km_flight *flight)
+{
+    km_ns next = KM_NS_NEVER;
+    for (unsigned i = 0; i < KM_FLIGHT_SHARDS; i++) {
+        km_ns at = atomic_load_explicit(&flight->shards[i].oldest_at,
+                                        memory_order_relaxed);
+        next = at < next ? at : next;
+    }
+    return next;
+}
+
+void km_flight_visit(struct km_flight *flight,
+                     void (*visit)(struct km_flight_call *call, void *arg),
+                     void *arg)
+{
+    for (unsigned i = 0; i < KM_FLIGHT_SHARDS; i++) {
+        struct km_flight_shard *shard = &flight->shards[i];
+        struct km_list *node;
+        struct km_list *tmp;
+        km_mutex_lock(&shard->lock);
+        KM_LIST_FOREACH(node, tmp, &shard->open) {
+            visit(KM_CONTAINER_OF(node, struct km_flight_call, in_open), arg);
+        }
+        km_mutex_unlock(&shard->lock);
+    }
+}
+
+/* -- waiters that leave -------------------------------------------------- */
 
 bool km_flight_leave(struct km_flight *flight, struct km_flight_waiter *waiter)
 {
@@ -328,32 +413,24 @@ bool km_flight_leave(struct km_flight *flight, struct km_flight_waiter *waiter)
     struct km_flight_call *call = waiter->call;
     if (call != NULL) {
         km_list_remove(&waiter->node);
-        waiter->call = NULL;
-        call->waiter_count--;
+        forget_waiter_locked(call, waiter);
     }
     km_mutex_unlock(&shard->lock);
     return call != NULL;
 }
 
-bool km_flight_leave_call(struct km_flight *flight, struct km_flight_call *call,
-                          struct km_flight_waiter *waiter)
+struct km_flight_waiter *km_flight_leave_leader(struct km_flight *flight,
+                                                struct km_flight_call *call)
 {
     struct km_flight_shard *shard = shard_of(flight, call->hash);
-    struct km_list *node;
-    struct km_list *tmp;
-    bool found = false;
     km_mutex_lock(&shard->lock);
-    KM_LIST_FOREACH(node, tmp, &call->waiters) {
-        if (node == &waiter->node) {
-            km_list_remove(node);
-            waiter->call = NULL;
-            call->waiter_count--;
-            found = true;
-            break;
-        }
+    struct km_flight_waiter *waiter = call->leading;
+    if (waiter != NULL) {
+        km_list_remove(&waiter->node);
+        forget_waiter_locked(call, waiter);
     }
     km_mutex_unlock(&shard->lock);
-    return found;
+    return waiter;
 }
 
 struct km_flight_call *km_flight_call_of(struct km_flight *flight,
@@ -369,49 +446,53 @@ struct km_flight_call *km_flight_call_of(struct km_flight *flight,
     return call;
 }
 
-bool km_flight_sync_init(struct km_flight_sync *sync,
-                         void (*wake)(struct km_flight_waiter *waiter,
-                                      struct km_flight_call *call))
+/* -- the invariants ------------------------------------------------------ */
+
+static unsigned check_chain_locked(struct km_flight_shard *shard,
+                                   unsigned chain)
 {
-    memset(sync, 0, sizeof *sync);
-    sync->waiter.wake = wake;
-    if (!km_mutex_init(&sync->lock, KM_RANK_WAITER)) {
-        return false;
+    unsigned linked = 0;
+    for (struct km_flight_call *call = shard->chains[chain]; call != NULL;
+         call = call->next) {
+        KM_ASSERT(state_of(call) == KM_FLIGHT_LINKED);
+        KM_ASSERT(chain_of(shard, call->hash) == &shard->chains[chain]);
+        linked++;
     }
-    if (!km_cond_init(&sync->cond)) {
-        km_mutex_fini(&sync->lock);
-        return false;
-    }
-    return true;
+    return linked;
 }
 
-void km_flight_sync_fini(struct km_flight_sync *sync)
+static unsigned check_open_locked(struct km_flight_shard *shard)
 {
-    km_cond_fini(&sync->cond);
-    km_mutex_fini(&sync->lock);
+    struct km_list *node;
+    struct km_list *tmp;
+    unsigned linked = 0;
+    KM_LIST_FOREACH(node, tmp, &shard->open) {
+        const struct km_flight_call *call =
+            KM_CONTAINER_OF(node, struct km_flight_call, in_open);
+        struct km_list *waiter;
+        struct km_list *next;
+        unsigned waiters = 0;
+        KM_LIST_FOREACH(waiter, next, &call->waiters) {
+            waiters++;
+        }
+        KM_ASSERT(waiters == call->waiter_count);
+        KM_ASSERT(state_of(call) == KM_FLIGHT_LINKED ||
+                  state_of(call) == KM_FLIGHT_UNLINKED);
+        linked += state_of(call) == KM_FLIGHT_LINKED;
+    }
+    return linked;
 }
 
-void km_flight_sync_done(struct km_flight_sync *sync)
+void km_flight_check(struct km_flight *flight)
 {
-    km_mutex_lock(&sync->lock);
-    sync->done = true;
-    km_cond_signal(&sync->cond);
-    km_mutex_unlock(&sync->lock);
-}
-
-bool km_flight_sync_wait(struct km_flight_sync *sync, km_ns span_ns)
-{
-    km_ns until = KM_NS_NEVER;
-    bool in_time = true;
-    km_ns now = km_clock_mono(km_clock_system());
-    if (span_ns < KM_NS_NEVER - now) {
-        until = now + span_ns;
+    for (unsigned i = 0; i < KM_FLIGHT_SHARDS; i++) {
+        struct km_flight_shard *shard = &flight->shards[i];
+        unsigned in_chains = 0;
+        km_mutex_lock(&shard->lock);
+        for (unsigned c = 0; c < KM_FLIGHT_CHAINS; c++) {
+            in_chains += check_chain_locked(shard, c);
+        }
+        KM_ASSERT(check_open_locked(shard) == in_chains);
+        km_mutex_unlock(&shard->lock);
     }
-    km_mutex_lock(&sync->lock);
-    while (!sync->done && in_time) {
-        in_time = km_cond_wait_until(&sync->cond, &sync->lock, until);
-    }
-    bool done = sync->done;
-    km_mutex_unlock(&sync->lock);
-    return done;
 }

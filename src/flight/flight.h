@@ -1,26 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Single flight: of all who want the same key at the same time one leads, the
- * others wait for its result. The one engine behind groups and behind
- * kamacache/flight.h.
+ * Single flight: of all callers that want the same key at the same time, one
+ * leads and the others wait for its result. This one engine is behind the loads
+ * of groups and behind kamacache/flight.h.
  *
- * A call is embedded in what its user knows of the work; a waiter is a list
- * node with a wake function, so that who waits may be a blocked thread
- * (struct km_flight_sync) or a parked request. The engine knows neither keys
- * nor results: the ops compare keys, and what the result is the call's user
- * writes before the waiters are woken.
+ * A call is a member of whatever its user knows of the work, and a waiter is a
+ * list node with a wake function. So a waiter may be a blocked thread
+ * or a request that is parked as data. The engine knows neither
+ * keys nor results: its user's functions (struct km_flight_ops) compare the keys,
+ * and its user writes the result before the waiters are woken.
  *
- * Life of a call: join links it under its key; end takes it out and settles
- * the result, exactly once; wake wakes the waiters. A call that ops->joinable
- * refuses is taken out earlier: it goes on for its waiters, the next caller
- * starts its own.
+ *     role = km_flight_join(flight, hash, key, &waiter, &call, &status);
+ *     LEADS:  do the work; km_flight_end(flight, &call, settle, arg, &woken);
+ *             km_flight_wake(flight, &call, &woken);
+ *     PARKED: the waiter's wake function runs, unless km_flight_leave was first
+ *     ANSWER: neither; the status is the answer
  *
- * Thread-safety: any thread; init and fini: setup. One lock per shard; ops run
- * under it (so they must not join), wake functions do not.
- * Errors: KAMA_ERR_BUSY (KM_FLIGHT_WAITERS_MAX wait), KAMA_ERR_REENTRANT,
- * KAMA_ERR_WOULD_DEADLOCK (no waiter given, and it would wait).
- * Ownership: calls and waiters are the caller's memory; a call lives until it
- * was ended and its waiters woken, a waiter until woken or until it has left.
+ * The states of a call, all of them changed under the lock of its shard:
+ *
+ *     NEW --join leads--> LINKED --not joinable any more--> UNLINKED
+ *                           |                                  |
+ *                           +------------> ENDED <-------------+
+ *
+ *     LINKED    callers of the key find it and wait for it
+ *     UNLINKED  it goes on for those that wait; the next caller of the key leads
+ *               a call of its own
+ *     ENDED     the result is settled; this happens exactly once
+ *
+ * Threads: any; init and fini are setup. There is one lock per shard: the ops run
+ * under it, and must not join a flight; wake functions run without it. Cost: one
+ * lock to join and one to end. Errors: KAMA_ERR_BUSY (KM_FLIGHT_WAITERS_MAX
+ * wait already), KAMA_ERR_REENTRANT (the calling thread leads the call),
+ * KAMA_ERR_WOULD_DEADLOCK (the caller has no waiter and would have to wait).
+ * Ownership: calls and waiters are the caller's memory. A call lives until it was
+ * ended and its waiters were woken, a waiter until it was woken or has left.
  */
 #pragma once
 
@@ -28,30 +41,48 @@
 #include "base/mem.h"
 #include "base/sync.h"
 
+#include <stdatomic.h>
+
 #define KM_FLIGHT_SHARDS 8u
 #define KM_FLIGHT_CHAINS 32u /* per shard */
+#define KM_FLIGHT_WAKE_BATCH 32u
 
-/* One piece of work. The fields before the line are set by its user before
- * join. */
+enum km_flight_state {
+    KM_FLIGHT_NEW,
+    KM_FLIGHT_LINKED,
+    KM_FLIGHT_UNLINKED,
+    KM_FLIGHT_ENDED
+};
+
+/* Whether the leader of a call is parked on it like those that join. */
+enum km_flight_leader {
+    KM_FLIGHT_LEADER_RETURNS, /* it gets the result in its own way */
+    KM_FLIGHT_LEADER_PARKS    /* its waiter is woken with the others */
+};
+
+/* One piece of work. Its user sets the members before the line before it joins. */
 struct km_flight_call {
     uint64_t hash;
-    km_ns deadline;    /* copied to waiters; 0: none */
-    uintptr_t leader;  /* thread that must not wait for it; 0: none */
-    bool leader_parks; /* the waiter given with it is parked, too */
+    km_ns deadline; /* copied to waiters; 0: none */
+    enum km_flight_leader leader;
+    /* The thread that must not wait for the call, 0: none. Only that thread
+     * compares it with itself, so that any order of memory will do. */
+    _Atomic uintptr_t thread;
     /* ---- the engine's ---- */
-    bool linked;
-    bool ended;
-    bool shared;        /* somebody else has waited */
+    _Atomic enum km_flight_state state;
+    bool shared;        /* a caller other than the leader has waited */
     km_ns wanted_until; /* the latest deadline of the waiters so far */
     uint32_t waiter_count;
+    struct km_flight_waiter *leading; /* the leader's, while it is parked */
     struct km_list waiters;
+    struct km_list in_open; /* the calls of its shard that have not ended */
     struct km_flight_call *next;
 };
 
-/* One who waits. wake and deadline are set before join. */
+/* A caller that waits. Its user sets wake and deadline before it joins. */
 struct km_flight_waiter {
-    /* The call has ended; runs without a lock, on the thread that ended it.
-     * The waiter's memory may go from here on. */
+    /* The call has ended. Runs without a lock, on the thread that has ended the
+     * call. The waiter's memory may be given up from here on. */
     void (*wake)(struct km_flight_waiter *waiter, struct km_flight_call *call);
     km_ns deadline; /* when its caller gives up; 0: never */
     /* ---- the engine's ---- */
@@ -79,12 +110,21 @@ struct km_flight_ops {
 
 struct km_flight_shard {
     struct km_mutex lock;
+    _Atomic km_ns oldest_at; /* the deadline of the first of `open`; or NEVER */
+    struct km_list open;     /* calls that have not ended, the oldest first */
     struct km_flight_call *chains[KM_FLIGHT_CHAINS];
+    char unused[64]; /* the next shard is on other cache lines */
 };
 
 struct km_flight {
     const struct km_flight_ops *ops;
     struct km_flight_shard shards[KM_FLIGHT_SHARDS];
+};
+
+/* The waiters that km_flight_end has taken out of the call. */
+struct km_flight_woken {
+    unsigned count;
+    struct km_flight_waiter *waiters[KM_FLIGHT_WAKE_BATCH];
 };
 
 /* What became of a join. */
@@ -113,62 +153,65 @@ enum km_flight_role km_flight_join(struct km_flight *flight, uint64_t hash,
                                    struct km_flight_call *fresh,
                                    kama_status *ret_status);
 
-/* Parks waiter on a call that the caller holds. false: it has ended. */
-bool km_flight_attach(struct km_flight *flight, struct km_flight_call *call,
-                      struct km_flight_waiter *waiter);
-
-/* Changes the thread that leads the call; 0: none. */
-void km_flight_lead(struct km_flight *flight, struct km_flight_call *call,
-                    uintptr_t leader);
-
-/* Ends the call: true for the one caller that does. settle, which may be NULL,
- * writes the result under the lock, before anybody can find the key free. */
+/* Ends the call. Returns true to the one caller that does; that caller goes on
+ * with km_flight_wake. settle, which may be NULL, writes the result under the
+ * lock, before anybody can find the key free. */
 bool km_flight_end(struct km_flight *flight, struct km_flight_call *call,
                    void (*settle)(struct km_flight_call *call, void *arg),
-                   void *arg);
+                   void *arg, struct km_flight_woken *ret_woken);
 
 /* As km_flight_end, but only if nobody wants the result at the time now: no
  * waiter is parked, or the deadlines of all of them have passed. */
-bool km_flight_end_unwanted(
-    struct km_flight *flight, struct km_flight_call *call, km_ns now,
-    void (*settle)(struct km_flight_call *call, void *arg), void *arg);
+bool km_flight_end_unwanted(struct km_flight *flight,
+                            struct km_flight_call *call, km_ns now,
+                            void (*settle)(struct km_flight_call *call,
+                                           void *arg),
+                            void *arg, struct km_flight_woken *ret_woken);
 
-/* Wakes the waiters of an ended call. */
-void km_flight_wake(struct km_flight *flight, struct km_flight_call *call);
+/* Wakes the waiters of an ended call: those that km_flight_end has taken out,
+ * and then the rest. */
+void km_flight_wake(struct km_flight *flight, struct km_flight_call *call,
+                    struct km_flight_woken *woken);
 
-/* Has the call been ended? */
-bool km_flight_ended(struct km_flight *flight, struct km_flight_call *call);
+/* Returns whether the call has ended. Takes no lock. */
+bool km_flight_ended(const struct km_flight_call *call);
+
+/* Returns the oldest call of a shard (0..KM_FLIGHT_SHARDS-1) that has not ended,
+ * with a reference (ops->ref), when its deadline is at or before now; else NULL.
+ * The calls of one flight have the same time each, so that the oldest one is the
+ * first to be late. */
+struct km_flight_call *km_flight_oldest(struct km_flight *flight,
+                                        unsigned shard, km_ns now);
+
+/* The earliest deadline of the calls that have not ended; KM_NS_NEVER when there
+ * is none. Takes no lock. */
+km_ns km_flight_next_deadline(const struct km_flight *flight);
+
+/* The shard of a hash. */
+unsigned km_flight_shard_of(uint64_t hash);
+
+/* Calls visit for each call that has not ended, under the lock of its shard. */
+void km_flight_visit(struct km_flight *flight,
+                     void (*visit)(struct km_flight_call *call, void *arg),
+                     void *arg);
+
+/* Asserts the invariants of the table: every linked call is in the chain of its
+ * hash and has not ended, and waiters are counted. For tests. */
+void km_flight_check(struct km_flight *flight);
 
 /* Takes the waiter out. false: it was woken, or is about to be. */
 bool km_flight_leave(struct km_flight *flight, struct km_flight_waiter *waiter);
 
-/* As km_flight_leave, for a waiter whose memory may be gone already: it is
- * looked for among those of call, which the caller holds. O(waiters). */
-bool km_flight_leave_call(struct km_flight *flight, struct km_flight_call *call,
-                          struct km_flight_waiter *waiter);
+/* Takes the leader's waiter out of a call that the caller holds, and returns it;
+ * NULL when it was woken, is about to be, or has left. For a leader that cannot
+ * touch its waiter any more, because the waiter may have been answered. */
+struct km_flight_waiter *km_flight_leave_leader(struct km_flight *flight,
+                                                struct km_flight_call *call);
 
 /* A reference (ops->ref) to the call that the waiter waits for; NULL when it
  * does not wait any more. */
 struct km_flight_call *km_flight_call_of(struct km_flight *flight,
                                          struct km_flight_waiter *waiter);
-
-/* A thread that waits. */
-struct km_flight_sync {
-    struct km_flight_waiter waiter;
-    struct km_mutex lock;
-    struct km_cond cond;
-    bool done;
-};
-
-/* false: no resources. wake must call km_flight_sync_done as its last act. */
-bool km_flight_sync_init(struct km_flight_sync *sync,
-                         void (*wake)(struct km_flight_waiter *waiter,
-                                      struct km_flight_call *call));
-void km_flight_sync_fini(struct km_flight_sync *sync);
-void km_flight_sync_done(struct km_flight_sync *sync);
-
-/* Waits until woken; false when span_ns (KM_NS_NEVER: for ever) has passed. */
-bool km_flight_sync_wait(struct km_flight_sync *sync, km_ns span_ns);
 
 /* As kama_flight_engine_new, with memory from mem (borrowed). */
 struct kama_flight_type;

@@ -39,7 +39,7 @@ static void run_callback(struct km_job *job)
     }
     call_back(get);
     km_mem_free(&group->mem, get);
-    km_group_leave(group);
+    km_gate_leave(&group->gate);
 }
 
 static kama_status submit(struct async_get *get, kama_status status,
@@ -74,7 +74,7 @@ static kama_status start(struct async_get *get, kama_bytes key,
                          const kama_ctx *ctx)
 {
     kama_value *value = NULL;
-    kama_status st = km_group_get_start(get->group, &get->op, key, ctx, &value);
+    kama_status st = km_get_op_start(get->group, &get->op, key, ctx, &value);
     if (st == KAMA_DEFERRED) {
         return KAMA_OK;
     }
@@ -93,7 +93,7 @@ kama_status kama_get_async(kama_group *group, kama_bytes key,
                            const kama_ctx *ctx, kama_get_cb cb, void *arg)
 {
     struct km_pool *pool;
-    if (!km_group_enter(group)) {
+    if (!km_gate_enter(&group->gate)) {
         return km_fail(KAMA_ERR_CLOSED, "the group is closed");
     }
     struct async_get *get = NULL;
@@ -112,7 +112,7 @@ kama_status kama_get_async(kama_group *group, kama_bytes key,
     }
     if (st != KAMA_OK) {
         km_mem_free(&group->mem, get);
-        km_group_leave(group);
+        km_gate_leave(&group->gate);
     }
     return st;
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Gets that are parked as data. An op leaves its flight exactly once: woken by
- * the end of the load, by its own timer, or by cancel. Whoever takes it out of
- * the flight (under the flight's lock) owns it from there on; the timer is
- * disarmed before done runs, so nothing touches the op after that.
+ * The road of a miss. The timer of a parked get is disarmed before done runs, so
+ * that nothing touches the op after that.
  */
+#include "group/get_op.h"
+
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/status.h"
-#include "group/load/load.h"
+#include "group/load/run.h"
 #include "group/sentence.h"
 #include "group/trace.h"
 
@@ -19,256 +19,361 @@ static struct km_get_op *op_of(struct km_flight_waiter *waiter)
     return KM_CONTAINER_OF(waiter, struct km_get_op, waiter);
 }
 
+/* -- the end of a get ----------------------------------------------------- */
+
 static void disarm(struct km_get_op *op)
 {
-    if (op->timed) {
-        op->timed = false;
+    if (op->is_timed) {
+        op->is_timed = false;
         km_pool_disarm(km_group_pool(op->group), &op->timer);
     }
 }
 
-/* Whether a join is the op's first: each get is counted once. */
-enum op_try { OP_FIRST, OP_AGAIN };
-
-static kama_status op_join(struct km_get_op *op, kama_bytes key, uint64_t hash,
-                           enum op_try which, kama_value **ret_value);
-
-static kama_status op_late(const struct km_get_op *op, kama_bytes key)
+static kama_status fail_late(const struct km_get_op *op, kama_bytes key)
 {
-    return km_group_fail_key(
-        op->group, KAMA_ERR_TIMEOUT, key,
-        "no answer within the caller's deadline of %" PRId64 " ms",
-        op->deadline_ms);
+    return km_group_fail_key(op->group, KAMA_ERR_TIMEOUT, key,
+                             "no answer within the caller's deadline of "
+                             "%" PRId64 " ms",
+                             op->deadline_ms);
 }
 
 /* The op is answered, and not touched afterwards. */
-static void op_done(struct km_get_op *op, kama_bytes key, kama_status status,
-                    kama_value *value, const char *sentence)
+static void finish(struct km_get_op *op, kama_bytes key, kama_status status,
+                   kama_value *value, const char *sentence)
 {
     km_trace_answer(op->group, key, status, op->started_at);
     op->done(op, status, value, sentence);
 }
 
-/* Joins again: the load has failed because the caller that led it was late. */
-static void op_again(struct km_get_op *op, struct km_load *load)
+static kama_status join(struct km_get_op *op, kama_bytes key,
+                        kama_value **ret_value);
+
+/* The load has failed because the caller that led it was late. */
+static void start_again(struct km_get_op *op, kama_bytes key)
 {
     kama_group *group = op->group;
-    kama_bytes key = km_load_key_bytes(load);
     kama_value *value = NULL;
-    kama_status st;
-    if (!km_group_enter(group)) {
-        op_done(op, key, KAMA_ERR_CANCELLED, NULL, "the group is closed");
+    if (op->kind == KM_GET_BLOCKED) {
+        op->done(op, KAMA_WOULD_LOAD, NULL, "");
         return;
     }
-    st = op_join(op, key, load->call.hash, OP_AGAIN, &value);
-    if (st != KAMA_DEFERRED) {
-        op_done(op, key, st, value, (int)st < 0 ? km_last_error() : "");
+    if (!km_gate_enter(&group->gate)) {
+        finish(op, key, KAMA_ERR_CANCELLED, NULL, "the group is closed");
+        return;
     }
-    km_group_leave(group);
+    kama_status st = join(op, key, &value);
+    if (st != KAMA_DEFERRED) {
+        finish(op, key, st, value, (int)st < 0 ? km_last_error() : "");
+    }
+    km_gate_leave(&group->gate);
 }
 
-static void op_wake(struct km_flight_waiter *waiter,
-                    struct km_flight_call *call)
+/* The leader was late: it gets the loader's error, or its own. */
+static void finish_late_leader(struct km_get_op *op, const struct km_load *load)
+{
+    kama_bytes key = km_load_key_bytes(load);
+    if (atomic_load(&load->started_at) == 0) {
+        kama_status st = fail_late(op, key);
+        finish(op, key, st, NULL, km_last_error());
+    } else {
+        finish(op, key, load->result.status, NULL, load->sentence);
+    }
+}
+
+static void on_load_end(struct km_flight_waiter *waiter,
+                        struct km_flight_call *call)
 {
     struct km_get_op *op = op_of(waiter);
-    struct km_load *load = km_load_of(call);
+    const struct km_load *load = km_load_of(call);
     kama_bytes key = km_load_key_bytes(load);
-    kama_status st = load->result.status;
+    const struct km_load_result *result = &load->result;
     disarm(op);
-    if (st == KAMA_OK) {
-        op_done(op, key, st, kama_value_ref(load->result.value), "");
-    } else if (load->result.verdict == KM_LOAD_LEADER_LATE) {
-        op_again(op, load);
+    if (result->status == KAMA_OK) {
+        finish(op, key, KAMA_OK, kama_value_ref(result->value), "");
+    } else if (result->verdict != KM_LOAD_LEADER_LATE) {
+        finish(op, key, result->status, NULL, load->sentence);
+    } else if (op->is_leading) {
+        finish_late_leader(op, load);
     } else {
-        op_done(op, key, st, NULL, load->sentence);
+        start_again(op, key);
     }
 }
 
-/* The key is the load's: the load is held until the sentence is written. */
-static void op_fire(struct km_timer *timer)
+/* The time of a parked get is over. The group stays until this is done, because
+ * the thread is in its gate; in a closed group every load, and so this get, is
+ * about to end. */
+static void on_timer(struct km_timer *timer)
 {
     struct km_get_op *op = KM_CONTAINER_OF(timer, struct km_get_op, timer);
-    struct km_flight *flight = &op->group->flight;
-    struct km_flight_call *call = km_flight_call_of(flight, &op->waiter);
-    if (call == NULL) {
+    kama_group *group = op->group;
+    struct km_flight *flight = &group->flight;
+    if (!km_gate_enter(&group->gate)) {
         return;
     }
-    if (km_flight_leave(flight, &op->waiter)) {
-        kama_bytes key = km_load_key_bytes(km_load_of(call));
-        kama_status st = op_late(op, key);
-        op_done(op, key, st, NULL, km_last_error());
+    struct km_flight_call *call = km_flight_call_of(flight, &op->waiter);
+    if (call != NULL) {
+        if (km_flight_leave(flight, &op->waiter)) {
+            kama_bytes key = km_load_key_bytes(km_load_of(call));
+            kama_status st = fail_late(op, key);
+            finish(op, key, st, NULL, km_last_error());
+        }
+        km_load_unref(km_load_of(call));
     }
-    km_load_unref(km_load_of(call));
+    km_gate_leave(&group->gate);
 }
 
-/* A load that a caller runs has no timer: then the op needs one anyway. */
-kama_status km_get_op_park(struct km_load *load,
+/* -- the start ------------------------------------------------------------ */
+
+/* A load that a caller runs has no timer: then a get that joins it needs one. */
+kama_status km_get_op_park(struct km_flight_call *call,
                            struct km_flight_waiter *waiter)
 {
-    if (waiter->wake != op_wake) {
-        return KAMA_OK;
-    }
     struct km_get_op *op = op_of(waiter);
-    km_ns at = waiter->deadline < load->call.deadline ? waiter->deadline
-                                                      : load->call.deadline;
-    if (at == load->call.deadline && load->on_pool) {
+    km_ns at =
+        waiter->deadline < call->deadline ? waiter->deadline : call->deadline;
+    bool load_is_timed = km_load_of(call)->place == KM_LOAD_ON_POOL;
+    bool leads = atomic_load(&call->state) == KM_FLIGHT_NEW;
+    op->is_leading = leads;
+    op->is_coalesced = op->is_coalesced || !leads;
+    if (op->kind == KM_GET_BLOCKED || (at == call->deadline && load_is_timed)) {
         return KAMA_OK;
     }
     kama_status st = km_pool_arm(km_group_pool(op->group), &op->timer, at);
-    op->timed = st == KAMA_OK;
+    op->is_timed = st == KAMA_OK;
     return st;
 }
 
-/* The op leads a load of its own, and is parked on it: its timer may end it
- * at any moment, then its memory is gone. */
-static kama_status op_lead(struct km_get_op *op, struct km_load *load)
+/* The op leads a load of its own, and is parked on it: its timer may end it at any
+ * moment, and then its memory is gone. Only when it still leads the load, it may
+ * be touched. */
+static kama_status fail_start(struct km_load *load, kama_status status)
 {
-    kama_group *group = load->group;
-    kama_status st = km_load_start(load, km_group_pool(group));
-    if (st == KAMA_OK) {
+    char sentence[KM_ERROR_BYTES_MAX];
+    (void)km_text_printf(sentence, sizeof sentence, "%s", km_last_error());
+    struct km_flight_waiter *waiter =
+        km_flight_leave_leader(&load->group->flight, &load->call);
+    if (waiter != NULL) {
+        disarm(op_of(waiter));
+    }
+    km_load_fail(load, status, sentence);
+    return waiter != NULL ? km_fail(status, "%s", sentence) : KAMA_DEFERRED;
+}
+
+/* Runs the load that the op leads, and takes the reference of the runner. pool:
+ * NULL for the calling thread. */
+static kama_status lead(struct km_load *load, struct km_pool *pool,
+                        km_ns deadline, km_ns now)
+{
+    km_trace_get(load->group, KM_GET_LEADS, km_load_key_bytes(load));
+    if (pool == NULL) {
+        km_load_start_here(load, deadline, now);
         return KAMA_DEFERRED;
     }
-    char sentence[KM_ERROR_BYTES_MAX];
-    memcpy(sentence, km_last_error(), strlen(km_last_error()) + 1);
-    bool left = km_flight_leave_call(&group->flight, &load->call, &op->waiter);
-    if (left) {
-        disarm(op);
-    }
-    km_load_fail(load, st, sentence);
-    return left ? km_fail(st, "%s", sentence) : KAMA_DEFERRED;
+    km_load_ref(load);
+    kama_status st = km_load_start_on_pool(load, pool);
+    st = st == KAMA_OK ? KAMA_DEFERRED : fail_start(load, st);
+    km_load_unref(load);
+    return st;
 }
 
-/* The op, which may be answered already, leads, waits or does neither. */
-static void op_count(kama_group *group, kama_bytes key, enum op_try which,
-                     enum km_flight_role role)
-{
-    if (role == KM_FLIGHT_LEADS || role == KM_FLIGHT_PARKED) {
-        km_trace_get(
-            group, role == KM_FLIGHT_LEADS ? KM_GET_LEADS : KM_GET_JOINS, key);
-    }
-    if (which == OP_AGAIN) {
-        return;
-    }
-    km_group_count(group, KM_GROUP_MISSES);
-    if (role == KM_FLIGHT_PARKED) {
-        km_group_count(group, KM_GROUP_COALESCED);
-    }
-}
-
-/* Neither leads nor waits: the status is the answer. */
-static kama_status op_answer(struct km_get_op *op, struct km_load *load,
-                             kama_status status, kama_value **ret_value)
+/* The get neither leads nor waits: status is its answer. */
+static kama_status answer(struct km_get_op *op, struct km_load *load,
+                          kama_bytes key, kama_status status,
+                          kama_value **ret_value)
 {
     disarm(op);
     if (status == KAMA_OK) {
         *ret_value = kama_value_ref(load->result.value);
     } else if ((int)status < 0) {
-        (void)km_group_fail_join(op->group, status, km_load_key_bytes(load));
+        (void)km_group_fail_join(op->group, status, key);
     }
     return status;
 }
 
-/* Nobody works on the key: starts a load. The op is not touched once it is
- * parked on another's load, because it may be answered already. */
-static kama_status op_start(struct km_get_op *op, const struct km_load_key *key,
-                            uint64_t hash, enum op_try which,
-                            kama_value **ret_value)
+/* What a get has been counted as before it joins. Once it is parked, it may be
+ * answered and gone. */
+struct counted {
+    bool as_miss;
+    bool as_coalesced;
+};
+
+static void count(kama_group *group, const struct counted *counted,
+                  enum km_flight_role role)
+{
+    if (!counted->as_miss) {
+        km_group_count(group, KM_GROUP_MISSES);
+    }
+    if (role == KM_FLIGHT_PARKED && !counted->as_coalesced) {
+        km_group_count(group, KM_GROUP_COALESCED);
+    }
+}
+
+/* The get joins the load of its key, or leads the one that it brings along; load
+ * is NULL when there was no memory for it. */
+static kama_status join_with(struct km_get_op *op,
+                             const struct km_load_key *wanted,
+                             struct km_load *load, struct km_pool *pool,
+                             kama_value **ret_value)
 {
     kama_group *group = op->group;
+    km_ns deadline = op->waiter.deadline;
+    const struct counted counted = {op->is_counted, op->is_coalesced};
     kama_status st = KAMA_ERR_NO_MEMORY;
-    struct km_load *load = km_load_new(group, key->key, hash, key->now, true);
-    if (load == NULL) {
-        return km_fail(st, "no memory for a load");
-    }
-    load->is_again = which == OP_AGAIN;
-    km_load_ref(load);
-    enum km_flight_role role = km_flight_join(&group->flight, hash, key,
-                                              &op->waiter, &load->call, &st);
-    if (role == KM_FLIGHT_LEADS) {
-        op_count(group, key->key, which, role);
-        st = op_lead(op, load);
-    } else {
-        km_load_unref(load);
-        if (role == KM_FLIGHT_PARKED) {
-            op_count(group, key->key, which, role);
-            st = KAMA_DEFERRED;
-        } else {
-            st = op_answer(op, load, st, ret_value);
+    op->is_counted = true;
+    enum km_flight_role role =
+        km_flight_join(&group->flight, op->waiter.hash, wanted, &op->waiter,
+                       load != NULL ? &load->call : NULL, &st);
+    switch (role) {
+    case KM_FLIGHT_LEADS:
+        count(group, &counted, role);
+        return lead(load, pool, deadline, wanted->now);
+    case KM_FLIGHT_PARKED:
+        km_trace_get(group, KM_GET_JOINS, wanted->key);
+        count(group, &counted, role);
+        st = KAMA_DEFERRED;
+        break;
+    case KM_FLIGHT_ANSWER:
+        if ((int)st < 0) {
+            count(group, &counted, role);
         }
+        st = answer(op, load, wanted->key, st, ret_value);
+        break;
+    case KM_FLIGHT_NOBODY:
+        (void)km_fail(st, "no memory for a load");
+        break;
     }
-    km_load_unref(load);
+    if (load != NULL) {
+        km_load_unref(load);
+    }
     return st;
 }
 
-static kama_status op_join(struct km_get_op *op, kama_bytes key, uint64_t hash,
-                           enum op_try which, kama_value **ret_value)
+/* A thread of the pool must not wait for the pool. */
+static kama_status refuse_to_wait(struct km_get_op *op,
+                                  const struct km_load_key *wanted)
 {
     kama_group *group = op->group;
-    struct km_load_key wanted = {key, km_group_now(group)};
-    kama_status st = KAMA_OK;
-    op->timed = false;
-    op->timer.at = 0;
-    if (wanted.now >= op->waiter.deadline) {
-        op_count(group, key, which, KM_FLIGHT_ANSWER);
-        return op_late(op, key);
-    }
-    enum km_flight_role role =
-        km_flight_join(&group->flight, hash, &wanted, &op->waiter, NULL, &st);
-    if (role == KM_FLIGHT_NOBODY) {
-        return op_start(op, &wanted, hash, which, ret_value);
-    }
-    op_count(group, key, which, role);
-    return role == KM_FLIGHT_PARKED ? KAMA_DEFERRED
-                                    : km_group_fail_join(group, st, key);
+    const struct counted counted = {op->is_counted, op->is_coalesced};
+    kama_status st = KAMA_ERR_WOULD_DEADLOCK;
+    (void)km_flight_join(&group->flight, op->waiter.hash, wanted, NULL, NULL,
+                         &st);
+    count(group, &counted, KM_FLIGHT_ANSWER);
+    return km_group_fail_join(group, st, wanted->key);
 }
 
-kama_status km_group_get_park(kama_group *group, struct km_get_op *op,
-                              kama_bytes key, uint64_t hash,
-                              const struct km_call_limits *call,
-                              kama_value **ret_value)
+static kama_status join(struct km_get_op *op, kama_bytes key,
+                        kama_value **ret_value)
 {
-    KM_ASSERT(km_group_pool(group) != NULL);
-    if (!km_group_enter(group)) {
-        return km_fail(KAMA_ERR_CLOSED, "the group is closed");
+    kama_group *group = op->group;
+    const struct km_load_key wanted = {key, km_group_now(group)};
+    struct km_pool *pool = op->kind == KM_GET_BLOCKED
+                               ? km_group_pool_for_call(group)
+                               : km_group_pool(group);
+    op->is_timed = false;
+    op->timer.at = 0;
+    if (wanted.now >= op->waiter.deadline) {
+        count(group, &(struct counted){op->is_counted, op->is_coalesced},
+              KM_FLIGHT_ANSWER);
+        return fail_late(op, key);
     }
-    op->group = group;
-    op->timer.fire = op_fire;
-    op->waiter.wake = op_wake;
-    op->waiter.hash = hash;
-    op->waiter.deadline = call->deadline;
-    op->deadline_ms = call->deadline_ms;
+    if (op->kind == KM_GET_BLOCKED && pool != NULL && km_pool_is_inside(pool)) {
+        return refuse_to_wait(op, &wanted);
+    }
+    struct km_load *load =
+        km_load_new(group, &wanted, op->waiter.hash,
+                    pool != NULL ? KM_LOAD_ON_POOL : KM_LOAD_ON_CALLER,
+                    op->is_counted ? KM_LOAD_AGAIN : KM_LOAD_FIRST);
+    return join_with(op, &wanted, load, pool, ret_value);
+}
+
+kama_status km_get_op_again(struct km_get_op *op, kama_bytes key,
+                            kama_value **ret_value)
+{
+    return join(op, key, ret_value);
+}
+
+kama_status km_get_op_miss(kama_group *group, struct km_get_op *op,
+                           enum km_get_kind kind, kama_bytes key, uint64_t hash,
+                           const struct km_call_limits *limits,
+                           kama_value **ret_value)
+{
+    KM_ASSERT(kind == KM_GET_BLOCKED || km_group_pool(group) != NULL);
     km_ns started_at = group->is_traced ? km_group_now(group) : 0;
+    op->group = group;
+    op->kind = kind;
+    op->timer.fire = on_timer;
+    op->waiter.wake = on_load_end;
+    op->waiter.hash = hash;
+    op->waiter.deadline = limits->deadline;
+    op->deadline_ms = limits->deadline_ms;
     op->started_at = started_at;
-    kama_status st = op_join(op, key, hash, OP_FIRST, ret_value);
+    op->is_leading = false;
+    op->is_counted = false;
+    op->is_coalesced = false;
+    kama_status st = join(op, key, ret_value);
     if (st != KAMA_DEFERRED) {
         km_trace_answer(group, key, st, started_at);
     }
-    km_group_leave(group);
     return st;
 }
 
-kama_status km_group_get_start(kama_group *group, struct km_get_op *op,
-                               kama_bytes key, const kama_ctx *ctx,
-                               kama_value **ret_value)
+kama_status km_get_op_start(kama_group *group, struct km_get_op *op,
+                            kama_bytes key, const kama_ctx *ctx,
+                            kama_value **ret_value)
 {
-    struct km_call_limits call;
+    struct km_call_limits limits;
     uint64_t hash;
-    kama_status st = km_call_limits_init(group, ctx, &call);
+    kama_status st = km_call_limits_init(group, ctx, &limits);
     if (st == KAMA_OK) {
-        st = km_group_look_up(group, key, &call, &hash, ret_value);
+        st = km_group_look_up(group, key, &limits, &hash, ret_value);
     }
     if (st != KAMA_DEFERRED) {
         return st;
     }
-    km_call_limits_begin(group, &call);
-    return km_group_get_park(group, op, key, hash, &call, ret_value);
+    if (!km_gate_enter(&group->gate)) {
+        return km_fail(KAMA_ERR_CLOSED, "the group is closed");
+    }
+    km_call_limits_begin(group, &limits);
+    st =
+        km_get_op_miss(group, op, KM_GET_PARKED, key, hash, &limits, ret_value);
+    km_gate_leave(&group->gate);
+    return st;
 }
 
-bool km_group_get_cancel(struct km_get_op *op)
+/* -- the other ends ------------------------------------------------------- */
+
+bool km_get_op_cancel(struct km_get_op *op)
 {
     if (!km_flight_leave(&op->group->flight, &op->waiter)) {
         return false;
     }
     disarm(op);
     return true;
+}
+
+/* The load that the op waits for is overdue: without a pool nobody else may end
+ * it. */
+static void time_out_load(struct km_get_op *op)
+{
+    struct km_flight_call *call =
+        km_flight_call_of(&op->group->flight, &op->waiter);
+    if (call != NULL) {
+        km_load_time_out(km_load_of(call));
+        km_load_unref(km_load_of(call));
+    }
+}
+
+kama_status km_get_op_time_out(struct km_get_op *op, kama_bytes key, km_ns now)
+{
+    KM_ASSERT(op->kind == KM_GET_BLOCKED);
+    if (now < op->waiter.deadline) {
+        time_out_load(op);
+        return KAMA_DEFERRED;
+    }
+    if (!km_flight_leave(&op->group->flight, &op->waiter)) {
+        return KAMA_DEFERRED;
+    }
+    kama_status st = fail_late(op, key);
+    km_trace_answer(op->group, key, st, op->started_at);
+    return st;
 }

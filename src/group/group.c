@@ -10,7 +10,8 @@
 #include "store/policy.h"
 
 static const struct km_metric metric_rows[] = {
-#define METRIC_ROW(row, name, unit, help) {name, KM_METRIC_COUNTER, unit, help},
+#define METRIC_ROW(row, kind, name, unit, help)                                \
+    {name, KM_METRIC_##kind, unit, help},
     KM_GROUP_METRIC_MAP(METRIC_ROW)
 #undef METRIC_ROW
 };
@@ -20,11 +21,25 @@ static bool init_locks(kama_group *group)
     if (!km_mutex_init(&group->lock, KM_RANK_GROUP)) {
         return false;
     }
-    if (!km_cond_init(&group->idle)) {
-        km_mutex_fini(&group->lock);
-        return false;
+    if (!km_gate_init(&group->gate)) {
+        goto fail_gate;
+    }
+    if (!km_slots_init(&group->slots, group->config.loader_concurrency)) {
+        goto fail_slots;
     }
     return true;
+fail_slots:
+    km_gate_fini(&group->gate);
+fail_gate:
+    km_mutex_fini(&group->lock);
+    return false;
+}
+
+static void fini_locks(kama_group *group)
+{
+    km_slots_fini(&group->slots);
+    km_gate_fini(&group->gate);
+    km_mutex_fini(&group->lock);
 }
 
 static kama_status make_store(kama_group *group, uint64_t seed)
@@ -70,8 +85,7 @@ fail_store:
 fail_metrics:
     km_flight_fini(&group->flight);
 fail_flight:
-    km_cond_fini(&group->idle);
-    km_mutex_fini(&group->lock);
+    fini_locks(group);
 fail_locks:
     km_mem_free(&group->mem, group->name);
     return st;
@@ -103,9 +117,6 @@ static kama_group *make_group(const kama_allocator *mem,
     atomic_init(&group->pool, env->pool);
     atomic_init(&group->loads_max, config->loader_concurrency);
     atomic_init(&group->refs, 1);
-    km_list_init(&group->queue);
-    km_list_init(&group->loads);
-    km_list_init(&group->runners);
     km_histogram_init(&group->load_times);
     init_secrets(group, env->seed);
     return group;
@@ -172,39 +183,9 @@ void km_group_unref(kama_group *group)
     kama_allocator mem = group->mem;
     km_metric_set_free(group->metrics);
     km_flight_fini(&group->flight);
-    km_cond_fini(&group->idle);
-    km_mutex_fini(&group->lock);
+    fini_locks(group);
     km_mem_free(&mem, group->name);
     km_mem_free(&mem, group);
-}
-
-bool km_group_enter(kama_group *group)
-{
-    km_mutex_lock(&group->lock);
-    bool open = !group->closed;
-    group->inside += open;
-    km_mutex_unlock(&group->lock);
-    return open;
-}
-
-void km_group_leave(kama_group *group)
-{
-    km_mutex_lock(&group->lock);
-    KM_ASSERT(group->inside > 0);
-    group->inside--;
-    if (group->closed && group->inside == 0) {
-        km_cond_broadcast(&group->idle);
-    }
-    km_mutex_unlock(&group->lock);
-}
-
-static void await_empty(kama_group *group)
-{
-    km_mutex_lock(&group->lock);
-    while (group->inside > 0) {
-        km_cond_wait(&group->idle, &group->lock);
-    }
-    km_mutex_unlock(&group->lock);
 }
 
 void km_group_free(kama_group *group)
@@ -212,12 +193,10 @@ void km_group_free(kama_group *group)
     if (group == NULL) {
         return;
     }
-    km_mutex_lock(&group->lock);
-    KM_ASSERT(!group->closed);
-    group->closed = true;
-    km_mutex_unlock(&group->lock);
+    KM_ASSERT(!km_gate_is_closed(&group->gate));
+    km_gate_close(&group->gate);
     km_load_cancel_all(group);
-    await_empty(group);
+    km_gate_wait(&group->gate);
     if (group->owns_pool) {
         km_pool_free(km_group_pool(group));
     }
@@ -239,29 +218,52 @@ void kama_group_free(kama_group *group)
     }
 }
 
-/* One thread more than loads run at a time: callbacks are not held up by
- * loaders that hang. With a pool nobody looks for overdue loads any more, so
- * that those which run already need timers. */
-static kama_status make_pool_locked(kama_group *group)
+static void never_fires(struct km_timer *timer)
 {
-    struct km_pool *pool;
-    kama_status st = km_pool_new(&group->mem, group->clock, "kama-group",
-                                 group->config.async_threads + 1, &pool);
+    (void)timer;
+}
+
+/* The loads that run already get timers, because with a pool nobody looks for
+ * overdue loads any more. A timer that never fires starts the thread of the
+ * timers first: were there none, the pool could not be used. */
+static kama_status publish_pool_locked(kama_group *group, struct km_pool *pool)
+{
+    struct km_timer starter = {.fire = never_fires};
+    KM_ASSERT_HELD(&group->lock);
+    kama_status st = km_pool_arm(pool, &starter, KM_NS_NEVER - 1);
     if (st != KAMA_OK) {
         return st;
     }
-    st = km_load_arm_all_locked(group, pool);
+    atomic_store(&group->pool, pool);
+    st = km_load_arm_all(group, pool);
+    KM_ASSERT(st == KAMA_OK || st == KAMA_ERR_CLOSED);
+    km_pool_disarm(pool, &starter);
+    return KAMA_OK;
+}
+
+/* One thread more than loads run at a time: callbacks are not held up by
+ * loaders that hang. */
+static kama_status make_pool_locked(kama_group *group)
+{
+    struct km_pool *pool;
+    unsigned threads = group->config.async_threads;
+    unsigned loads_max = km_group_loads_max(group);
+    kama_status st = km_pool_new(&group->mem, group->clock, "kama-group",
+                                 threads + 1, &pool);
+    if (st != KAMA_OK) {
+        return st;
+    }
+    st = publish_pool_locked(group, pool);
     if (st != KAMA_OK) {
         km_pool_free(pool);
         return st;
     }
     group->owns_pool = true;
-    if (group->config.async_threads < km_group_loads_max(group)) {
-        atomic_store_explicit(&group->loads_max, group->config.async_threads,
-                              memory_order_relaxed);
+    if (threads < loads_max) {
+        atomic_store_explicit(&group->loads_max, threads, memory_order_relaxed);
+        km_slots_lower(&group->slots, loads_max - threads);
     }
-    atomic_store_explicit(&group->pool, pool, memory_order_release);
-    return st;
+    return KAMA_OK;
 }
 
 kama_status km_group_need_pool(kama_group *group, struct km_pool **ret_pool)
@@ -281,9 +283,9 @@ kama_status km_group_need_pool(kama_group *group, struct km_pool **ret_pool)
 struct km_pool *km_group_pool_for_call(kama_group *group)
 {
     struct km_pool *pool = km_group_pool(group);
-    bool alone =
-        pool != NULL && !km_pool_is_inside(pool) && km_load_is_nested(group);
-    return alone ? NULL : pool;
+    bool loads_itself =
+        pool != NULL && km_thread_is_inside(group) && !km_pool_is_inside(pool);
+    return loads_itself ? NULL : pool;
 }
 
 const char *kama_group_name(const kama_group *group)

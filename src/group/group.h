@@ -2,13 +2,9 @@
 /*
  * A group seen from inside: what node/ needs beyond the public calls.
  *
- * A get that cannot be answered from memory is parked as data (struct
- * km_get_op, in the caller's memory): no thread waits for it. Its flight
- * belongs to the group and goes on when the op leaves.
+ * Gets that are parked as data are in group/get_op.h.
  *
- * Thread-safety: any thread. Callbacks (op->done) run on a pool thread or the
- * deadline thread, without a lock held, never from inside km_group_get_start.
- * Errors: as kama_get.
+ * Threads: any. Errors: as kama_get.
  */
 #pragma once
 
@@ -17,7 +13,7 @@
 #include "base/list.h"
 #include "base/metric.h"
 #include "base/pool.h"
-#include "flight/flight.h"
+#include "group/get_op.h"
 
 #include <kamacache/kamacache.h>
 
@@ -63,34 +59,3 @@ void km_group_count_twin(kama_group *group);
 
 /* Durations of loads. Valid as long as the group. */
 const struct km_histogram *km_group_load_histogram(const kama_group *group);
-
-/* One parked get. The fields before the line are the owner's. */
-struct km_get_op {
-    /* Exactly once, unless km_group_get_cancel returned true. value: the
-     * callee's to unref; NULL unless status is KAMA_OK. sentence: borrowed,
-     * "" or what the loader said. */
-    void (*done)(struct km_get_op *op, kama_status status, kama_value *value,
-                 const char *sentence);
-    /* ---- the group's ---- */
-    struct km_flight_waiter waiter;
-    struct km_timer timer; /* armed only when earlier than the flight's */
-    kama_group *group;
-    km_ns started_at;
-    int64_t deadline_ms; /* of the caller; waiter.deadline is the time */
-    bool timed;          /* timer was armed */
-};
-
-/* Looks key up; a hit, a negative hit or an error is the return value, op is
- * not used then. KAMA_DEFERRED: parked, op (and nothing else, key is copied)
- * must stay valid until done has run or the op was cancelled. ctx->deadline_ms
- * is kept by the group. Requires a pool. Never blocks, never runs a loader on
- * the calling thread. */
-KAMA_NODISCARD kama_status km_group_get_start(kama_group *group,
-                                              struct km_get_op *op,
-                                              kama_bytes key,
-                                              const kama_ctx *ctx,
-                                              kama_value **ret_value);
-
-/* true: the op has left, done will never run, its memory is the caller's.
- * false: done has run or is about to run. */
-bool km_group_get_cancel(struct km_get_op *op);

@@ -2,21 +2,25 @@
 /*
  * The inside of a group, for the files of this folder.
  *
- * Life: km_group_free closes the group, ends every load, waits until nobody is
- * `inside` (blocked callers, loads on the pool, callbacks), frees the store,
- * and gives its reference back. A deferred load holds one, too: what it needs
- * to be finished later, and loader_arg, live until then.
+ * Life: km_group_free closes the gate, ends every load, waits until everybody has
+ * left the gate (callers, loads on the pool and their timers, callbacks), frees
+ * the store, and gives its reference back. A deferred load has a reference, too:
+ * what it needs to be finished later, and loader_arg, live until then.
  *
- * Lock order: group lock, then flight, then store; the pool's after them.
+ * Lock order: the group's lock, then slots, flight, and store; the pool's after
+ * them. A hit takes the lock of one shard of the store and nothing else; a miss
+ * without a pool takes those of its shards of the store and of the flight.
  */
 #pragma once
 
+#include "base/gate.h"
 #include "base/permute.h"
 #include "base/struct.h"
 #include "base/sync.h"
 #include "base/text.h"
 #include "flight/flight.h"
 #include "group/group.h"
+#include "group/load/slot.h"
 #include "group/metrics.h"
 #include "store/store.h"
 
@@ -54,20 +58,12 @@ struct kama_group {
     struct km_flight flight;
     struct km_histogram load_times;
     _Atomic(struct km_pool *) pool; /* NULL: loads run on their callers */
+    struct km_mutex lock;           /* of the making of the pool */
     bool owns_pool;
     atomic_uint loads_max; /* at a time; falls when the pool is made */
-    atomic_uint refs;
-
-    struct km_mutex lock; /* the rest: under it */
-    struct km_cond idle;
-    bool closed;
-    unsigned inside;
-    unsigned slots_taken;   /* by loads */
-    unsigned queued;        /* loads that wait for a slot */
-    struct km_list queue;   /* of these, first in, first out */
-    struct km_list loads;   /* every load that has not ended */
-    struct km_list runners; /* every load whose loader is on a thread */
-    unsigned working;       /* loads that are RUNNING or PENDING */
+    atomic_uint refs;      /* of the owner and of deferred loads */
+    struct km_gate gate;   /* callers, loads on the pool, timers, callbacks */
+    struct km_slots slots; /* on cache lines of their own */
 };
 
 static inline struct km_pool *km_group_pool(kama_group *group)
@@ -90,10 +86,6 @@ static inline km_ns km_group_now(const kama_group *group)
 {
     return km_clock_mono(group->clock);
 }
-
-/* One more who must be gone before the group is freed. false: closed. */
-KAMA_NODISCARD bool km_group_enter(kama_group *group);
-void km_group_leave(kama_group *group);
 
 /* Counted references to the struct, not to what the group remembers. */
 void km_group_ref(kama_group *group);
@@ -146,18 +138,10 @@ KAMA_NODISCARD kama_status km_group_look_up(kama_group *group, kama_bytes key,
                                             uint64_t *ret_hash,
                                             kama_value **ret_value);
 
-/* kama_get of a key that the store did not have; call has begun. */
-kama_status km_group_get_slow(kama_group *group, kama_bytes key, uint64_t hash,
-                              const struct km_call_limits *call,
+/* kama_get of a key that memory did not have, with limits that have begun. */
+kama_status km_group_get_miss(kama_group *group, kama_bytes key, uint64_t hash,
+                              const struct km_call_limits *limits,
                               kama_value **ret_value);
-
-/* km_group_get_start of a key that the store did not have; call has begun. */
-struct km_get_op;
-KAMA_NODISCARD kama_status km_group_get_park(kama_group *group,
-                                             struct km_get_op *op,
-                                             kama_bytes key, uint64_t hash,
-                                             const struct km_call_limits *call,
-                                             kama_value **ret_value);
 
 /* Checks options, which may be of an older or newer size. name is borrowed
  * from them. Errors: KAMA_ERR_INVALID, KAMA_ERR_TOO_LARGE. */

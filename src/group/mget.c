@@ -10,6 +10,7 @@
  */
 #include "base/boundary.h"
 #include "base/container.h"
+#include "base/event.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/group_internal.h"
@@ -44,10 +45,8 @@ struct batch {
     struct km_job job;
     kama_mget_cb cb;
     void *arg;
-    struct km_mutex lock; /* of a synchronous one */
-    struct km_cond answered;
-    bool done;
-    atomic_bool has_failed; /* an item has; the first one writes the rest */
+    struct km_event answered; /* of a synchronous one */
+    atomic_bool has_failed;   /* an item has; the first one writes the rest */
     kama_status failure;
     char sentence[KM_ERROR_BYTES_MAX];
 };
@@ -175,8 +174,8 @@ static void start_all(struct batch *batch, const kama_bytes *keys,
         if (key->part != KEY_IS_LOADED) {
             continue;
         }
-        kama_status st = km_group_get_park(batch->group, &key->op, keys[i],
-                                           key->hash, call, &value);
+        kama_status st = km_get_op_miss(batch->group, &key->op, KM_GET_PARKED,
+                                        keys[i], key->hash, call, &value);
         if (st != KAMA_DEFERRED) {
             answer_all(batch, i, st, value, (int)st < 0 ? km_last_error() : "");
         }
@@ -225,7 +224,7 @@ static kama_status load_in_turn(struct turns *t, size_t i, uint64_t hash)
     kama_status st = km_twins_add(&t->twins, hash, key, (uint32_t)i);
     return st != KAMA_OK
                ? st
-               : km_group_get_slow(t->group, key, hash, t->call, &item->value);
+               : km_group_get_miss(t->group, key, hash, t->call, &item->value);
 }
 
 /* Takes the keys in turn, within one deadline. */
@@ -252,31 +251,7 @@ static void get_in_turn(kama_group *group, const kama_bytes *keys, size_t n,
 
 static void finish_sync(struct batch *batch)
 {
-    km_mutex_lock(&batch->lock);
-    batch->done = true;
-    km_cond_signal(&batch->answered);
-    km_mutex_unlock(&batch->lock);
-}
-
-static bool init_sync(struct batch *batch)
-{
-    if (!km_mutex_init(&batch->lock, KM_RANK_WAITER)) {
-        return false;
-    }
-    if (!km_cond_init(&batch->answered)) {
-        km_mutex_fini(&batch->lock);
-        return false;
-    }
-    return true;
-}
-
-static void await(struct batch *batch)
-{
-    km_mutex_lock(&batch->lock);
-    while (!batch->done) {
-        km_cond_wait(&batch->answered, &batch->lock);
-    }
-    km_mutex_unlock(&batch->lock);
+    km_event_set(&batch->answered);
 }
 
 /* All keys at once, on the pool. */
@@ -290,16 +265,15 @@ static kama_status get_at_once(kama_group *group, const kama_bytes *keys,
     if (batch.keys == NULL) {
         return km_fail(KAMA_ERR_NO_MEMORY, "no memory for %zu keys", n);
     }
-    if (!init_sync(&batch)) {
+    if (!km_event_init(&batch.answered)) {
         km_mem_free(&group->mem, batch.keys);
         return km_fail(KAMA_ERR_NO_MEMORY, "no resources to wait");
     }
     start_all(&batch, keys, call);
     close_one(&batch);
-    await(&batch);
+    (void)km_event_wait(&batch.answered, KM_NS_NEVER);
     tell_failure(&batch);
-    km_cond_fini(&batch.answered);
-    km_mutex_fini(&batch.lock);
+    km_event_fini(&batch.answered);
     km_mem_free(&group->mem, batch.keys);
     return KAMA_OK;
 }
@@ -314,11 +288,11 @@ kama_status kama_mget(kama_group *group, const kama_bytes *keys, size_t n,
     }
     struct km_pool *pool = km_group_pool_for_call(group);
     if (pool != NULL && !km_pool_is_inside(pool)) {
-        if (!km_group_enter(group)) {
+        if (!km_gate_enter(&group->gate)) {
             return km_fail(KAMA_ERR_CLOSED, "the group is closed");
         }
         st = get_at_once(group, keys, n, &call, ret_items);
-        km_group_leave(group);
+        km_gate_leave(&group->gate);
         return st;
     }
     km_call_limits_begin(group, &call);
@@ -358,7 +332,7 @@ static void run_callback(struct km_job *job)
     tell_failure(batch);
     call_back(batch);
     batch_free(batch);
-    km_group_leave(group);
+    km_gate_leave(&group->gate);
 }
 
 static kama_status submit(struct batch *batch)
@@ -437,12 +411,12 @@ static kama_status mget_async(kama_group *group, const kama_bytes *keys,
 kama_status kama_mget_async(kama_group *group, const kama_bytes *keys, size_t n,
                             const kama_ctx *ctx, kama_mget_cb cb, void *arg)
 {
-    if (!km_group_enter(group)) {
+    if (!km_gate_enter(&group->gate)) {
         return km_fail(KAMA_ERR_CLOSED, "the group is closed");
     }
     kama_status st = mget_async(group, keys, n, ctx, cb, arg);
     if (st != KAMA_OK) {
-        km_group_leave(group);
+        km_gate_leave(&group->gate);
     }
     return st;
 }

@@ -2,14 +2,6 @@
 /* The figures of a group, gathered from store, counters and queues. */
 #include "group/group_internal.h"
 
-static uint64_t loads_running(kama_group *group)
-{
-    km_mutex_lock(&group->lock);
-    uint64_t n = group->working;
-    km_mutex_unlock(&group->lock);
-    return n;
-}
-
 static void read_store(kama_group *group, kama_group_stats *stats)
 {
     struct km_store_stats store;
@@ -31,6 +23,7 @@ static void read_counters(kama_group *group, kama_group_stats *stats)
     const struct km_metric_set *set = group->metrics;
     stats->misses = km_metric_read(set, KM_GROUP_MISSES);
     stats->loads = km_metric_read(set, KM_GROUP_LOADS);
+    stats->loads_running = km_metric_read(set, KM_GROUP_LOADS_RUNNING);
     stats->loads_coalesced = km_metric_read(set, KM_GROUP_COALESCED);
     stats->loads_missed = km_metric_read(set, KM_GROUP_LOADS_MISSED);
     stats->loads_failed = km_metric_read(set, KM_GROUP_LOADS_FAILED);
@@ -48,7 +41,6 @@ void kama_group_stats_get_sized(kama_group *group, kama_group_stats *stats,
     memset(&own, 0, sizeof own);
     read_store(group, &own);
     read_counters(group, &own);
-    own.loads_running = loads_running(group);
     own.gets = own.hits + own.negative_hits + own.misses;
     own.struct_size = (uint32_t)struct_size;
     memset(stats, 0, struct_size);

@@ -57,7 +57,7 @@ void km_service_get_cancelled(struct km_server_call *call, kama_status why)
     struct km_service_get *get = km_server_call_state(call);
     km_mem_free(km_service_env_of(call)->mem, get->key);
     get->key = NULL;
-    if (get->parked && km_group_get_cancel(&get->op)) {
+    if (get->parked && km_get_op_cancel(&get->op)) {
         get->parked = false;
         km_service_unpark(get->env);
         km_server_call_release(call);
@@ -93,8 +93,7 @@ static void begin(struct km_server_call *call, kama_bytes key)
     ctx.deadline_ms = km_server_call_deadline_ms(call);
     get->op.done = on_done;
     km_last_error_clear();
-    kama_status st =
-        km_group_get_start(get->group, &get->op, key, &ctx, &value);
+    kama_status st = km_get_op_start(get->group, &get->op, key, &ctx, &value);
     if (st == KAMA_DEFERRED) {
         park(get, call);
         return;

@@ -228,7 +228,7 @@ static kama_status ask(struct km_service_mget *mget, struct slot *slot,
     slot->index = mget->next++;
     km_last_error_clear();
     kama_status st =
-        km_group_get_start(mget->group, &slot->op, key, &mget->ctx, &value);
+        km_get_op_start(mget->group, &slot->op, key, &mget->ctx, &value);
     if (st == KAMA_DEFERRED) {
         return park(mget, slot, key);
     }
@@ -300,7 +300,7 @@ static void call_off(struct km_service_mget *mget)
     struct km_list *tmp;
     KM_LIST_FOREACH(node, tmp, &mget->running) {
         struct slot *slot = KM_CONTAINER_OF(node, struct slot, node);
-        if (km_group_get_cancel(&slot->op)) {
+        if (km_get_op_cancel(&slot->op)) {
             put_slot(mget, slot);
             km_service_unpark(mget->env);
         }

@@ -327,6 +327,7 @@ static void test_waiters_max(void **state)
 {
     struct km_flight flight;
     struct km_flight_call call = {.hash = 1};
+    struct km_flight_woken woken;
     kama_status st = KAMA_OK;
     struct km_flight_waiter *waiters =
         test_calloc(KM_FLIGHT_WAITERS_MAX + 1, sizeof *waiters);
@@ -348,21 +349,81 @@ static void test_waiters_max(void **state)
     assert_int_equal(st, KAMA_ERR_BUSY);
     assert_true(km_flight_leave(&flight, &waiters[3]));
     assert_false(km_flight_leave(&flight, &waiters[3]));
-    assert_true(km_flight_leave_call(&flight, &call, &waiters[4]));
-    assert_true(km_flight_end(&flight, &call, NULL, NULL));
-    assert_false(km_flight_end(&flight, &call, NULL, NULL));
-    km_flight_wake(&flight, &call);
+    km_flight_check(&flight);
+    assert_false(km_flight_ended(&call));
+    assert_true(km_flight_end(&flight, &call, NULL, NULL, &woken));
+    assert_false(km_flight_end(&flight, &call, NULL, NULL, &woken));
+    assert_true(km_flight_ended(&call));
+    km_flight_check(&flight);
+    km_flight_wake(&flight, &call, &woken);
     assert_int_equal(waiters[0].call_deadline, 99);
     assert_int_equal(waiters[3].call_deadline, 0);
-    assert_int_equal(waiters[4].call_deadline, 0);
     assert_int_equal(waiters[KM_FLIGHT_WAITERS_MAX - 1].call_deadline, 99);
     km_flight_fini(&flight);
     test_free(waiters);
 }
 
+static void count_ref(struct km_flight_call *call)
+{
+    call->wanted_until++; /* any member will do */
+}
+
+/* A leader that is parked leaves when it has not been woken, and only once. */
+static void test_leader_leaves(void **state)
+{
+    struct km_flight flight;
+    struct km_flight_call call = {.hash = 1, .leader = KM_FLIGHT_LEADER_PARKS};
+    struct km_flight_waiter leader = {.wake = wake_nobody};
+    struct km_flight_waiter follower = {.wake = wake_nobody};
+    struct km_flight_woken woken;
+    kama_status st = KAMA_OK;
+    (void)state;
+    assert_int_equal(km_flight_init(&flight, &plain_ops), KAMA_OK);
+    assert_int_equal(km_flight_join(&flight, 1, "", &leader, &call, &st),
+                     KM_FLIGHT_LEADS);
+    assert_int_equal(km_flight_join(&flight, 1, "", &follower, NULL, &st),
+                     KM_FLIGHT_PARKED);
+    km_flight_check(&flight);
+    assert_ptr_equal(km_flight_leave_leader(&flight, &call), &leader);
+    assert_null(km_flight_leave_leader(&flight, &call));
+    assert_false(km_flight_leave(&flight, &leader));
+    km_flight_check(&flight);
+    assert_true(km_flight_end(&flight, &call, NULL, NULL, &woken));
+    km_flight_wake(&flight, &call, &woken);
+    assert_int_equal(leader.call_deadline, 0);
+    assert_int_equal(follower.call_deadline, 99);
+    km_flight_fini(&flight);
+}
+
+/* The oldest call is found when it is late; one that has ended is not. */
+static void test_oldest(void **state)
+{
+    static const struct km_flight_ops ops = {.equal = same_key,
+                                             .ref = count_ref};
+    struct km_flight flight;
+    struct km_flight_call call = {.hash = 1, .deadline = 50};
+    struct km_flight_woken woken;
+    unsigned shard = km_flight_shard_of(1);
+    kama_status st = KAMA_OK;
+    (void)state;
+    assert_int_equal(km_flight_init(&flight, &ops), KAMA_OK);
+    assert_true(km_flight_next_deadline(&flight) == KM_NS_NEVER);
+    assert_int_equal(km_flight_join(&flight, 1, "", NULL, &call, &st),
+                     KM_FLIGHT_LEADS);
+    assert_int_equal(km_flight_next_deadline(&flight), 50);
+    assert_null(km_flight_oldest(&flight, shard, 49));
+    assert_ptr_equal(km_flight_oldest(&flight, shard, 50), &call);
+    assert_true(km_flight_end(&flight, &call, NULL, NULL, &woken));
+    assert_null(km_flight_oldest(&flight, shard, 50));
+    assert_true(km_flight_next_deadline(&flight) == KM_NS_NEVER);
+    km_flight_fini(&flight);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_leader_leaves),
+        cmocka_unit_test(test_oldest),
         cmocka_unit_test(test_alone),
         cmocka_unit_test(test_shared),
         cmocka_unit_test(test_failing_leader),

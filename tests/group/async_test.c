@@ -356,8 +356,8 @@ static kama_status park(struct pooled *p, struct parked *parked,
     ctx.deadline_ms = deadline_ms;
     memset(parked, 0, sizeof *parked);
     parked->op.done = on_parked;
-    return km_group_get_start(p->f->group, &parked->op, kama_bytes_str(key),
-                              &ctx, ret_value);
+    return km_get_op_start(p->f->group, &parked->op, kama_bytes_str(key), &ctx,
+                           ret_value);
 }
 
 /* Hits and errors come back at once; a miss parks. */
@@ -371,7 +371,7 @@ static void test_op_answers(void **state)
     assert_int_equal(park(&p, &parked, "k", 0, &value), KAMA_DEFERRED);
     AWAIT(atomic_load(&parked.dones) == 1);
     assert_int_equal(atomic_load(&parked.status), KAMA_OK);
-    assert_false(km_group_get_cancel(&parked.op));
+    assert_false(km_get_op_cancel(&parked.op));
     assert_int_equal(park(&p, &parked, "k", 0, &value), KAMA_OK);
     kama_value_unref(value);
     assert_int_equal(park(&p, &parked, "", 0, &value), KAMA_ERR_INVALID);
@@ -393,8 +393,8 @@ static void test_op_cancel(void **state)
     assert_int_equal(park(&p, &leader, "k", 0, &value), KAMA_DEFERRED);
     assert_int_equal(park(&p, &follower, "k", 60000, &value), KAMA_DEFERRED);
     assert_int_equal(park(&p, &hasty, "k", 20, &value), KAMA_DEFERRED);
-    assert_true(km_group_get_cancel(&leader.op));
-    assert_false(km_group_get_cancel(&leader.op));
+    assert_true(km_get_op_cancel(&leader.op));
+    assert_false(km_get_op_cancel(&leader.op));
     AWAIT(atomic_load(&hasty.dones) == 1);
     assert_int_equal(atomic_load(&hasty.status), KAMA_ERR_TIMEOUT);
     gate_set(&p.f->script.gate, true);
@@ -424,7 +424,7 @@ static void test_op_races(void **state)
             waits[i] = st == KAMA_DEFERRED;
         }
         for (int i = 0; i < OPS; i += 2) {
-            if (waits[i] && km_group_get_cancel(&ops[i].op)) {
+            if (waits[i] && km_get_op_cancel(&ops[i].op)) {
                 waits[i] = false;
                 assert_int_equal(atomic_load(&ops[i].dones), 0);
             }
@@ -477,7 +477,7 @@ static void test_queue_max(void **state)
         assert_int_equal(park(&p, &ops[i], key, 0, &value),
                          i < COUNT - 1 ? KAMA_DEFERRED : KAMA_ERR_OVERLOADED);
     }
-    assert_int_equal(km_group_get_cancel(&ops[COUNT - 2].op), true);
+    assert_int_equal(km_get_op_cancel(&ops[COUNT - 2].op), true);
     gate_await(&p.f->script.gate, 1);
     pthread_t freer;
     assert_int_equal(pthread_create(&freer, NULL, free_group, p.f->group), 0);

@@ -5,7 +5,7 @@
  * thread.
  */
 #include "group/group_fixture.h"
-#include "group/load/load.h"
+#include "group/load/run.h"
 #include "helpers/asleep.h"
 
 #include <kamacache/flight.h>
@@ -19,21 +19,23 @@ static void wake_nobody(struct km_flight_waiter *waiter,
     waiter->call = NULL;
 }
 
-/* A load of "k" that leads; waiter is parked on it when it is the pool's. */
-static struct km_load *lead(struct fixture *f, struct km_flight_waiter *waiter,
-                            bool on_pool)
+/* A load of "k" that op leads and is parked on. */
+static struct km_load *lead(struct fixture *f, struct km_get_op *op,
+                            enum km_load_place place)
 {
     struct km_load_key key = {KAMA_STR("k"), km_group_now(f->group)};
     uint64_t hash = km_store_hash(f->group->store, key.key);
     struct km_load *load =
-        km_load_new(f->group, key.key, hash, key.now, on_pool);
+        km_load_new(f->group, &key, hash, place, KM_LOAD_FIRST);
     kama_status st = KAMA_OK;
     assert_non_null(load);
-    memset(waiter, 0, sizeof *waiter);
-    waiter->wake = wake_nobody;
-    assert_int_equal(
-        km_flight_join(&f->group->flight, hash, &key, waiter, &load->call, &st),
-        KM_FLIGHT_LEADS);
+    memset(op, 0, sizeof *op);
+    op->group = f->group;
+    op->kind = KM_GET_BLOCKED;
+    op->waiter.wake = wake_nobody;
+    assert_int_equal(km_flight_join(&f->group->flight, hash, &key, &op->waiter,
+                                    &load->call, &st),
+                     KM_FLIGHT_LEADS);
     km_load_ref(load);
     return load;
 }
@@ -41,31 +43,32 @@ static struct km_load *lead(struct fixture *f, struct km_flight_waiter *waiter,
 static void test_ended_before_it_runs_here(void **state)
 {
     struct fixture *f = fixture_open(fixture_new());
-    struct km_flight_waiter waiter;
+    struct km_get_op op;
     (void)state;
-    struct km_load *load = lead(f, &waiter, false);
+    struct km_load *load = lead(f, &op, KM_LOAD_ON_CALLER);
     km_load_fail(load, KAMA_ERR_TIMEOUT, "");
-    km_load_run_here(load, KM_NS_NEVER);
+    km_load_start_here(load, KM_NS_NEVER, km_group_now(f->group));
     assert_int_equal(load->result.status, KAMA_ERR_TIMEOUT);
-    assert_true(km_list_empty(&f->group->loads));
+    assert_true(km_flight_next_deadline(&f->group->flight) == KM_NS_NEVER);
     km_load_unref(load);
     assert_int_equal(atomic_load(&f->script.calls), 0);
-    assert_int_equal(f->group->slots_taken, 0);
+    assert_int_equal(atomic_load(&f->group->slots.free),
+                     km_group_loads_max(f->group));
     fixture_free(f);
 }
 
 static void test_ended_before_the_pool_has_it(void **state)
 {
     struct fixture *f = fixture_open(fixture_new());
-    struct km_flight_waiter waiter;
+    struct km_get_op op;
     struct km_pool *pool;
     (void)state;
     assert_int_equal(km_group_need_pool(f->group, &pool), KAMA_OK);
-    struct km_load *load = lead(f, &waiter, true);
+    struct km_load *load = lead(f, &op, KM_LOAD_ON_POOL);
     km_load_fail(load, KAMA_ERR_TIMEOUT, "");
-    (void)!km_load_start(load, pool);
+    (void)!km_load_start_on_pool(load, pool);
     AWAIT(atomic_load(&load->refs) == 1); /* neither runner nor timer */
-    assert_true(km_list_empty(&f->group->loads));
+    assert_true(km_flight_next_deadline(&f->group->flight) == KM_NS_NEVER);
     km_load_unref(load);
     assert_int_equal(atomic_load(&f->script.calls), 0);
     fixture_free(f);
@@ -104,18 +107,16 @@ static void test_slot_of_an_abandoned_load(void **state)
 static void test_slot_of_a_load_that_was_about_to_run(void **state)
 {
     struct fixture *f = fixture_new();
-    struct km_flight_waiter waiter;
-    struct km_cond turn;
+    struct km_get_op op;
     struct caller caller;
-    bool queued = true;
+    enum km_slot_place place;
     (void)state;
     f->options.loader_timeout_ms = 400;
     f->options.loader_concurrency = 1;
     fixture_open(f);
-    assert_true(km_cond_init(&turn));
-    struct km_load *load = lead(f, &waiter, false);
-    assert_int_equal(km_load_take_slot(load, &turn, &queued), KAMA_OK);
-    assert_false(queued);
+    struct km_load *load = lead(f, &op, KM_LOAD_ON_CALLER);
+    assert_int_equal(km_load_take_slot(load, &place), KAMA_OK);
+    assert_int_equal(place, KM_SLOT_TAKEN);
     int64_t from = now_ms();
     AWAIT(now_ms() > from + 200);
     caller_start(&caller, f->group, "other", 0);
@@ -127,7 +128,7 @@ static void test_slot_of_a_load_that_was_about_to_run(void **state)
     assert_int_equal(load->result.status, KAMA_ERR_TIMEOUT);
     km_load_unref(load); /* the lead's, and the runner's */
     km_load_unref(load);
-    km_cond_fini(&turn);
+    km_slots_check(&f->group->slots);
     fixture_free(f);
 }
 

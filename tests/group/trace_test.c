@@ -246,9 +246,9 @@ static void park(struct observed *o, struct parked *p, const char *key)
     kama_value *value;
     memset(p, 0, sizeof *p);
     p->op.done = on_parked;
-    assert_int_equal(km_group_get_start(o->f->group, &p->op,
-                                        kama_bytes_str(key), NULL, &value),
-                     KAMA_DEFERRED);
+    assert_int_equal(
+        km_get_op_start(o->f->group, &p->op, kama_bytes_str(key), NULL, &value),
+        KAMA_DEFERRED);
 }
 
 static void test_what_is_no_failure(void **state)
@@ -262,7 +262,7 @@ static void test_what_is_no_failure(void **state)
     park(o, &busy, "busy");
     gate_await(&o->f->script.gate, 1);
     park(o, &gone, "gone");
-    assert_true(km_group_get_cancel(&gone.op));
+    assert_true(km_get_op_cancel(&gone.op));
     gate_set(&o->f->script.gate, true);
     AWAIT(atomic_load(&busy.dones) == 1);
     AWAIT(stats(o->f).loads_running == 0);

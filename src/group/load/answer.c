@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a loader's answer means for the callers and for the store, and the
  * sentence about it when the loader gave none. */
-#include "group/load/load.h"
+#include "group/load/answer.h"
 
 #include "base/status.h"
 #include "group/sentence.h"
@@ -127,8 +127,8 @@ void km_load_complete(struct km_load *load, const struct km_load_answer *answer)
 {
     kama_group *group = load->group;
     char own[KM_ERROR_BYTES_MAX];
-    struct km_load_outcome o = {.sentence = answer->sentence};
     km_ns now = km_group_now(group);
+    struct km_load_outcome o = {.now = now, .sentence = answer->sentence};
     bool late = now >= load->call.deadline;
     o.status =
         late ? KAMA_ERR_TIMEOUT : map_status(answer->status, answer->item);

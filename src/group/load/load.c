@@ -2,17 +2,22 @@
 /*
  * Loads: made and ended.
  *
- * Why the result is settled under the flight's lock: were the value stored
- * first and the call unlinked later, a del in between would remove the value,
- * and a get after that del would still join the call and receive it. Were the
- * call unlinked first, a get in between would start a second load.
+ * Why the result is settled under the flight's lock: were the value stored first
+ * and the call unlinked later, a del in between would remove the value, and a get
+ * after that del would still join the call and receive the value. Were the call
+ * unlinked first, a get in between would start a second load.
  */
 #include "group/load/load.h"
 
 #include "base/container.h"
 #include "base/status.h"
+#include "group/get_op.h"
+#include "group/load/answer.h"
+#include "group/load/slot.h"
 #include "group/sentence.h"
 #include "group/trace.h"
+
+/* -- as a call of the flight --------------------------------------------- */
 
 static bool load_equal(const struct km_flight_call *call, const void *key)
 {
@@ -22,8 +27,8 @@ static bool load_equal(const struct km_flight_call *call, const void *key)
            memcmp(load->key, wanted->key.data, load->key_len) == 0;
 }
 
-/* A load that was overtaken answers only those who came before the mutation;
- * an overdue one answers nobody new. */
+/* A load that was overtaken answers only the callers that came before the
+ * mutation; an overdue one answers no new caller. */
 static bool load_joinable(const struct km_flight_call *call, const void *key)
 {
     const struct km_load_key *wanted = key;
@@ -36,19 +41,16 @@ static bool load_joinable(const struct km_flight_call *call, const void *key)
 static kama_status load_begin(struct km_flight_call *call, bool *ret_go)
 {
     struct km_load *load = km_load_of(call);
+    struct km_store *store = load->group->store;
+    kama_bytes key = km_load_key_bytes(load);
     kama_status st =
-        (load->is_again ? km_store_fill_begin_again : km_store_fill_begin)(
-            load->group->store, &load->fill, call->hash,
-            km_load_key_bytes(load), &load->result.value);
+        load->attempt == KM_LOAD_FIRST
+            ? km_store_fill_begin(store, &load->fill, call->hash, key,
+                                  &load->result.value)
+            : km_store_fill_begin_again(store, &load->fill, call->hash, key,
+                                        &load->result.value);
     *ret_go = st == KAMA_WOULD_LOAD;
     return *ret_go ? KAMA_OK : st;
-}
-
-/* Who is parked may bring a timer of its own. */
-static kama_status load_park(struct km_flight_call *call,
-                             struct km_flight_waiter *waiter)
-{
-    return km_get_op_park(km_load_of(call), waiter);
 }
 
 static void load_ref(struct km_flight_call *call)
@@ -59,33 +61,39 @@ static void load_ref(struct km_flight_call *call)
 const struct km_flight_ops km_load_flight_ops = {.equal = load_equal,
                                                  .joinable = load_joinable,
                                                  .begin = load_begin,
-                                                 .park = load_park,
+                                                 .park = km_get_op_park,
                                                  .ref = load_ref};
 
-struct km_load *km_load_new(kama_group *group, kama_bytes key, uint64_t hash,
-                            km_ns now, bool on_pool)
+/* -- life ---------------------------------------------------------------- */
+
+struct km_load *km_load_new(kama_group *group, const struct km_load_key *key,
+                            uint64_t hash, enum km_load_place place,
+                            enum km_load_attempt attempt)
 {
-    struct km_load *load = km_mem_alloc(&group->mem, sizeof *load + key.len);
+    struct km_load *load =
+        km_mem_alloc(&group->mem, sizeof *load + key->key.len);
     if (load == NULL) {
         return NULL;
     }
-    memset(load, 0, sizeof *load);
+    memset(load, 0, offsetof(struct km_load, sink.sentence));
+    load->deferred.load = load;
+    load->deferred.sentence[0] = '\0';
+    load->sink.sentence[0] = '\0';
+    load->sentence[0] = '\0';
     load->call.hash = hash;
-    load->call.deadline = km_ns_after_ms(now, group->config.loader_timeout_ms);
-    load->call.leader = on_pool ? 0 : km_flight_self();
-    load->call.leader_parks = on_pool;
+    load->call.deadline =
+        km_ns_after_ms(key->now, group->config.loader_timeout_ms);
+    load->call.leader = KM_FLIGHT_LEADER_PARKS;
+    load->call.thread = place == KM_LOAD_ON_CALLER ? km_flight_self() : 0;
     load->loader_deadline = load->call.deadline;
-    load->on_pool = on_pool;
+    load->place = place;
+    load->attempt = attempt;
     load->group = group;
     load->sink.load = load;
-    load->deferred.load = load;
     atomic_init(&load->refs, 1);
-    km_list_init(&load->in_loads);
     km_list_init(&load->in_queue);
-    km_list_init(&load->in_runners);
-    load->key_len = key.len;
-    memcpy(load->key, key.data, key.len);
-    km_group_ref(group);
+    load->key_len = key->key.len;
+    memcpy(load->key, key->key.data, key->key.len);
     return load;
 }
 
@@ -94,28 +102,133 @@ void km_load_ref(struct km_load *load)
     atomic_fetch_add_explicit(&load->refs, 1, memory_order_relaxed);
 }
 
+/* A deferred load has a reference to the group, which may have been freed in the
+ * meantime: then the last thing that the load does is to give it back. */
 void km_load_unref(struct km_load *load)
 {
     if (atomic_fetch_sub_explicit(&load->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
     kama_group *group = load->group;
+    bool was_deferred = load->was_deferred;
     kama_value_unref(load->sink.item);
     kama_value_unref(load->result.value);
     km_mem_free(&group->mem, load);
-    km_group_unref(group);
+    if (was_deferred) {
+        km_group_unref(group);
+    }
+}
+
+/* -- the timer ------------------------------------------------------------ */
+
+/* Gives back what the armed timer has: a reference, and a place in the gate. */
+static void drop_timer(struct km_load *load)
+{
+    kama_group *group = load->group;
+    km_load_unref(load);
+    km_gate_leave(&group->gate);
+}
+
+/* Whoever has armed the timer drops it when the timer fires while it is being
+ * armed. The timer's own reference is good until then, because the one who arms
+ * waits for the end of this function (km_pool_disarm). */
+static void fire(struct km_timer *timer)
+{
+    struct km_load *load = KM_CONTAINER_OF(timer, struct km_load, timer);
+    enum km_load_timer before =
+        atomic_exchange(&load->timer_state, KM_LOAD_TIMER_FIRED);
+    km_load_time_out(load);
+    if (before == KM_LOAD_TIMER_ARMED) {
+        drop_timer(load);
+    }
+}
+
+static void disarm(struct km_load *load)
+{
+    enum km_load_timer armed = KM_LOAD_TIMER_ARMED;
+    if (atomic_compare_exchange_strong(&load->timer_state, &armed,
+                                       KM_LOAD_TIMER_NONE)) {
+        km_pool_disarm(km_group_pool(load->group), &load->timer);
+        drop_timer(load);
+    }
+}
+
+/* The timer has been handed to the pool. */
+static void finish_arming(struct km_load *load, struct km_pool *pool)
+{
+    enum km_load_timer arming = KM_LOAD_TIMER_ARMING;
+    if (!atomic_compare_exchange_strong(&load->timer_state, &arming,
+                                        KM_LOAD_TIMER_ARMED)) {
+        km_pool_disarm(pool, &load->timer); /* it fires: waits for its end */
+        drop_timer(load);
+    }
+}
+
+/*
+ * Either the end of the load sees the timer ARMED and disarms it, or it was
+ * earlier, and then whoever arms sees that the load has ended: both the state of
+ * the timer and that of the call are sequentially consistent.
+ */
+kama_status km_load_arm(struct km_load *load, struct km_pool *pool)
+{
+    enum km_load_timer none = KM_LOAD_TIMER_NONE;
+    kama_group *group = load->group;
+    if (!atomic_compare_exchange_strong(&load->timer_state, &none,
+                                        KM_LOAD_TIMER_ARMING)) {
+        return KAMA_OK;
+    }
+    if (!km_gate_enter(&group->gate)) {
+        atomic_store(&load->timer_state, KM_LOAD_TIMER_NONE);
+        return km_fail(KAMA_ERR_CLOSED, "the group is closed");
+    }
+    km_load_ref(load);
+    load->timer.fire = fire;
+    kama_status st = km_pool_arm(pool, &load->timer, load->call.deadline);
+    if (st != KAMA_OK) {
+        atomic_store(&load->timer_state, KM_LOAD_TIMER_NONE);
+        drop_timer(load);
+        return st;
+    }
+    finish_arming(load, pool);
+    if (km_flight_ended(&load->call)) {
+        disarm(load);
+    }
+    return KAMA_OK;
+}
+
+/* Loads that run on their callers when the pool is made. */
+struct arming {
+    struct km_pool *pool;
+    kama_status status;
+};
+
+static void arm_one(struct km_flight_call *call, void *arg)
+{
+    struct arming *arming = arg;
+    if (arming->status == KAMA_OK) {
+        arming->status = km_load_arm(km_load_of(call), arming->pool);
+    }
+}
+
+/* The first timer starts the thread of the timers, so that the others cannot
+ * fail. */
+kama_status km_load_arm_all(kama_group *group, struct km_pool *pool)
+{
+    struct arming arming = {pool, KAMA_OK};
+    km_flight_visit(&group->flight, arm_one, &arming);
+    return arming.status;
 }
 
 /* -- the end ------------------------------------------------------------- */
 
-static void count_end(struct km_load *load, kama_status status)
+static void count_end(struct km_load *load, kama_status status, km_ns now)
 {
     kama_group *group = load->group;
     km_ns started_at = atomic_load(&load->started_at);
     if (started_at == 0) {
         return;
     }
-    km_ns took = km_group_now(group) - started_at;
+    km_ns took = (now != 0 ? now : km_group_now(group)) - started_at;
     km_metric_add(group->metrics, KM_GROUP_LOAD_NS, took);
     km_histogram_record(&group->load_times, took);
     if (status == KAMA_MISS) {
@@ -129,70 +242,41 @@ static void settle(struct km_flight_call *call, void *arg)
 {
     struct km_load *load = km_load_of(call);
     struct km_store *store = load->group->store;
-    const struct km_load_outcome *s = arg;
-    if (s->stored == NULL) {
+    const struct km_load_outcome *outcome = arg;
+    if (outcome->stored == NULL) {
         km_store_fill_cancel(store, &load->fill);
-    } else if (!km_store_fill_commit(store, &load->fill, s->stored) &&
+    } else if (!km_store_fill_commit(store, &load->fill, outcome->stored) &&
                km_fill_overtaken(&load->fill)) {
         km_group_count(load->group, KM_GROUP_OVERTAKEN);
     }
-    load->result.status = s->status;
-    load->result.verdict = s->verdict;
-    load->result.value = s->value == NULL ? NULL : kama_value_ref(s->value);
-    (void)km_text_printf(load->sentence, sizeof load->sentence, "%s",
-                         s->sentence);
-    count_end(load, s->status);
-}
-
-static void fire(struct km_timer *timer)
-{
-    struct km_load *load = KM_CONTAINER_OF(timer, struct km_load, timer);
-    if (atomic_exchange(&load->timer_armed, false)) {
-        km_load_time_out(load);
-        km_load_unref(load);
+    load->result.status = outcome->status;
+    load->result.verdict = outcome->verdict;
+    load->result.value =
+        outcome->value == NULL ? NULL : kama_value_ref(outcome->value);
+    if (outcome->sentence[0] != '\0') {
+        (void)km_text_printf(load->sentence, sizeof load->sentence, "%s",
+                             outcome->sentence);
     }
-}
-
-kama_status km_load_arm(struct km_load *load, struct km_pool *pool)
-{
-    load->timer.fire = fire;
-    km_load_ref(load);
-    atomic_store(&load->timer_armed, true);
-    kama_status st = km_pool_arm(pool, &load->timer, load->call.deadline);
-    if (st != KAMA_OK) {
-        atomic_store(&load->timer_armed, false);
-        km_load_unref(load);
-    }
-    return st;
-}
-
-static void disarm(struct km_load *load)
-{
-    if (!atomic_load(&load->timer_armed)) {
-        return;
-    }
-    km_pool_disarm(km_group_pool(load->group), &load->timer);
-    if (atomic_exchange(&load->timer_armed, false)) {
-        km_load_unref(load);
-    }
+    count_end(load, outcome->status, outcome->now);
 }
 
 /* What is left to do for a load whose flight has been ended just now. */
-static void after_end(struct km_load *load)
+static void after_end(struct km_load *load, struct km_flight_woken *woken)
 {
     km_trace_load_end(load);
-    km_load_forget(load);
-    km_flight_wake(&load->group->flight, &load->call);
+    km_load_release(load);
+    km_flight_wake(&load->group->flight, &load->call, woken);
     disarm(load);
     km_tell_load_failure(load);
 }
 
 bool km_load_end(struct km_load *load, struct km_load_outcome *outcome)
 {
-    bool ends =
-        km_flight_end(&load->group->flight, &load->call, settle, outcome);
+    struct km_flight_woken woken;
+    bool ends = km_flight_end(&load->group->flight, &load->call, settle,
+                              outcome, &woken);
     if (ends) {
-        after_end(load);
+        after_end(load, &woken);
     }
     return ends;
 }
@@ -212,10 +296,11 @@ static void settle_unwanted(struct km_flight_call *call, void *arg)
 
 void km_load_drop_unwanted(struct km_load *load)
 {
+    struct km_flight_woken woken;
     km_ns now = km_group_now(load->group);
     if (km_flight_end_unwanted(&load->group->flight, &load->call, now,
-                               settle_unwanted, NULL)) {
-        after_end(load);
+                               settle_unwanted, NULL, &woken)) {
+        after_end(load, &woken);
     }
 }
 
@@ -226,28 +311,12 @@ void km_load_fail(struct km_load *load, kama_status status,
     (void)km_load_end(load, &outcome);
 }
 
-/* A reference to the oldest load, when it is overdue; NULL: it is not. Loads
- * have the same time each, so that the oldest is the first to be. */
-static struct km_load *oldest_overdue(kama_group *group, km_ns now)
-{
-    struct km_load *load = NULL;
-    km_mutex_lock(&group->lock);
-    struct km_list *node = km_list_first(&group->loads);
-    if (node != NULL) {
-        load = KM_CONTAINER_OF(node, struct km_load, in_loads);
-        if (now < load->call.deadline) {
-            load = NULL;
-        } else {
-            km_load_ref(load);
-        }
-    }
-    km_mutex_unlock(&group->lock);
-    return load;
-}
-
 void km_load_time_out(struct km_load *load)
 {
     char sentence[KM_ERROR_BYTES_MAX];
+    if (km_flight_ended(&load->call)) {
+        return;
+    }
     km_load_describe_timeout(load, sentence);
     km_load_fail(load, KAMA_ERR_TIMEOUT, sentence);
 }
@@ -260,24 +329,35 @@ static void cancel(struct km_load *load)
     km_load_fail(load, KAMA_ERR_CANCELLED, sentence);
 }
 
-/* Ends the loads whose time is over at now, each with end_one. */
-static void end_older(kama_group *group, km_ns now,
+/* -- many loads ----------------------------------------------------------- */
+
+/* Ends the loads of a shard whose time is over at now, each with end_one. */
+static void end_older(kama_group *group, unsigned shard, km_ns now,
                       void (*end_one)(struct km_load *load))
 {
-    struct km_load *load;
-    while ((load = oldest_overdue(group, now)) != NULL) {
+    struct km_flight_call *call;
+    while ((call = km_flight_oldest(&group->flight, shard, now)) != NULL) {
+        struct km_load *load = km_load_of(call);
         end_one(load);
-        km_load_forget(load);
         km_load_unref(load);
     }
 }
 
+void km_load_fail_overdue_shard(kama_group *group, unsigned shard, km_ns now)
+{
+    end_older(group, shard, now, km_load_time_out);
+}
+
 void km_load_fail_overdue(kama_group *group, km_ns now)
 {
-    end_older(group, now, km_load_time_out);
+    for (unsigned i = 0; i < KM_FLIGHT_SHARDS; i++) {
+        end_older(group, i, now, km_load_time_out);
+    }
 }
 
 void km_load_cancel_all(kama_group *group)
 {
-    end_older(group, KM_NS_NEVER, cancel);
+    for (unsigned i = 0; i < KM_FLIGHT_SHARDS; i++) {
+        end_older(group, i, KM_NS_NEVER, cancel);
+    }
 }

@@ -1,37 +1,47 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One load: the flight that others join, the fill that mutations overtake, the
- * slot it waits for, and what the loader says.
+ * One load: the flight that other callers join, the fill that mutations
+ * overtake, the slot that it needs, and what the loader says.
  *
- *   new -> join leads -> start (or wait for a slot) -> run -> complete -> end
+ *     load = km_load_new(...);            the runner's reference
+ *     km_flight_join(..., &load->call)    it leads
+ *     km_load_start_here or km_load_start_on_pool   (group/load/run.h)
+ *       a slot, then the loader           (group/load/slot.h, run.c)
+ *       what the loader said              (group/load/sink.c, answer.c)
+ *     km_load_end                         exactly once
  *
- * It ends exactly once: with the loader's result, or earlier with an error
- * (timeout, group freed). What comes later is dropped.
+ * A load ends with the loader's result, or earlier with an error: its time is
+ * over, or the group is freed. What the loader says later is dropped. Ending is
+ * one step under the lock of the flight's shard: the value is stored, the key is
+ * free for the next load, and the waiters are taken out.
  *
- * References: the one who runs it (from new until the loader has returned, or
- * until it was taken out of the queue), a deferred result, the armed timer,
- * and who ends it from outside. The last one frees it.
- * Slots: at most loader_concurrency loaders run at a time, the other loads
- * queue. A load holds its slot until its loader has returned, even when all its
- * callers have been told KAMA_ERR_TIMEOUT long before: the origin is still busy
- * with it. A deferred load, whose loader has returned, gives the slot back when
- * it is finished or its time is over.
+ * The stages of a load, as its slot sees them (the transitions are in slot.c):
  *
- * Stages of a load, as the queue sees them (all under the group's lock):
+ *     NEW <-> QUEUED --> ADMITTED --> RUNNING --> PENDING
+ *      |        |           |           |            |
+ *      +--------+-----------+-----+-----+------------+
+ *                                 v
+ *                               OVER
  *
- *   NEW <-> QUEUED --> ADMITTED --> RUNNING --> PENDING --> OVER
- *    |                  ^   |        |                       ^
- *    +------------------+   +--------+-----------------------+
+ *     NEW       it has not asked for a slot, or has given up waiting for one
+ *     QUEUED    it waits for a slot
+ *     ADMITTED  it has a slot, and its thread is about to call the loader
+ *     RUNNING   the loader is on a thread; the load may have ended already
+ *     PENDING   the loader has returned KAMA_DEFERRED
+ *     OVER      no loader runs, and the slot has been given back
  *
- *   NEW       it has not asked for a slot, or has given up waiting for one
- *   QUEUED    it waits for a slot
- *   ADMITTED  it has a slot, and its thread is about to call the loader
- *   RUNNING   the loader is on a thread; the load may have ended already
- *   PENDING   the loader has returned KAMA_DEFERRED
- *   OVER      no loader runs, and the slot has been given back
+ * The states of its timer (load.c), which ends the load when its time is over:
  *
- * A load that ends while it is QUEUED, ADMITTED or PENDING is OVER at once.
- * Thread-safety: any thread.
+ *     NONE --> ARMING --> ARMED --> NONE     the load ended first
+ *                 |         |
+ *                 +--> FIRED <-+             the time was over first
+ *
+ * References: the thread that runs the load has one (from new until the loader
+ * has returned, or until the load has left the queue), and so have a deferred
+ * result, the armed timer, and whoever ends the load from outside. The last one
+ * frees it. Everybody who has one is inside the group's gate, except the owner of
+ * a deferred result, who has a reference to the group.
+ * Threads: any. Cost: one allocation.
  */
 #pragma once
 
@@ -48,6 +58,22 @@ enum km_load_stage {
     KM_LOAD_RUNNING,
     KM_LOAD_PENDING,
     KM_LOAD_OVER
+};
+
+enum km_load_timer {
+    KM_LOAD_TIMER_NONE,
+    KM_LOAD_TIMER_ARMING,
+    KM_LOAD_TIMER_ARMED,
+    KM_LOAD_TIMER_FIRED
+};
+
+/* Where the loader runs (group/load/run.h). */
+enum km_load_place { KM_LOAD_ON_CALLER, KM_LOAD_ON_POOL };
+
+/* Whether the get that starts a load has been counted before. */
+enum km_load_attempt {
+    KM_LOAD_FIRST, /* finding the key in memory after all is no hit */
+    KM_LOAD_AGAIN  /* it led or joined a load before, and was a miss then */
 };
 
 /* How long the group may keep an answer. */
@@ -91,6 +117,7 @@ struct km_load_result {
 struct km_load_outcome {
     kama_status status;
     enum km_load_verdict verdict;
+    km_ns now;          /* 0: the clock is read */
     kama_value *value;  /* the answer; NULL unless status is KAMA_OK */
     kama_value *stored; /* what the store is to keep; NULL: nothing */
     const char *sentence;
@@ -100,36 +127,32 @@ struct km_load {
     struct km_flight_call call;
     kama_group *group;
     atomic_uint refs;
+    enum km_load_place place;     /* constant */
+    enum km_load_attempt attempt; /* of the get that leads; constant */
+    _Atomic enum km_load_stage stage;
+    _Atomic enum km_load_timer timer_state;
     _Atomic km_ns started_at; /* 0: the loader was not called */
     km_ns loader_deadline;    /* what the loader is told; <= call.deadline */
     struct km_fill fill;
-    struct kama_sink sink;
-    struct kama_deferred deferred;
     kama_load request;
-    bool was_deferred; /* kama_load_defer was called; the loader's thread */
-    atomic_bool timer_armed;
     struct km_timer timer;
     struct km_job job;
 
-    struct km_load_result result; /* once it has ended */
+    bool was_deferred; /* kama_load_defer was called; the loader's thread */
+    bool has_slot;     /* since it was ADMITTED; false inside another loader */
+    struct km_list in_queue;   /* while it is QUEUED: the lock of the slots */
+    struct km_cond *slot_cond; /* of a caller that waits for the slot; NULL: the
+                                * load goes to the pool when it gets one */
+
+    struct km_load_result result; /* written when it ends, with the sentence */
+    struct kama_sink sink;        /* this and below: without their sentences, */
+    struct kama_deferred deferred; /* which are empty at first, not zeroed */
     char sentence[KM_ERROR_BYTES_MAX];
-
-    bool on_pool;  /* it runs there; constant */
-    bool is_again; /* its first caller was counted as a miss; constant */
-
-    enum km_load_stage stage; /* this and below: the group's lock */
-    struct km_list in_loads;
-    struct km_list in_queue;
-    struct km_list in_runners;
-    struct km_cond *turn; /* of a caller that waits for a slot; else NULL */
-    bool has_slot;        /* false for a load from inside a loader */
-    uintptr_t runner;     /* the thread of the loader, while it is RUNNING */
-
     size_t key_len;
     uint8_t key[];
 };
 
-/* What a joiner asks for. */
+/* What a get that joins asks for. */
 struct km_load_key {
     kama_bytes key;
     km_ns now;
@@ -137,10 +160,11 @@ struct km_load_key {
 
 extern const struct km_flight_ops km_load_flight_ops;
 
-/* A load of key with the one reference of who runs it; NULL without memory.
- * With a pool it is to run there. */
-struct km_load *km_load_new(kama_group *group, kama_bytes key, uint64_t hash,
-                            km_ns now, bool on_pool);
+/* Makes a load of key with the one reference of the thread that will run it;
+ * NULL without memory. A load ON_CALLER is to be led by the calling thread. */
+struct km_load *km_load_new(kama_group *group, const struct km_load_key *key,
+                            uint64_t hash, enum km_load_place place,
+                            enum km_load_attempt attempt);
 void km_load_ref(struct km_load *load);
 void km_load_unref(struct km_load *load);
 
@@ -155,17 +179,16 @@ static inline struct km_load *km_load_of(const struct km_flight_call *call)
     return KM_CONTAINER_OF(call, struct km_load, call);
 }
 
-/* Starts a leading load on the pool, or queues it for that. Takes the
- * runner's reference, success or failure; on failure the flight has not
- * ended yet. */
-KAMA_NODISCARD kama_status km_load_start(struct km_load *load,
-                                         struct km_pool *pool);
+/* Arms the timer of a load that has started: when its time is over it ends. Does
+ * nothing when it is armed already. Errors: those of km_pool_arm, and
+ * KAMA_ERR_CLOSED. */
+KAMA_NODISCARD kama_status km_load_arm(struct km_load *load,
+                                       struct km_pool *pool);
 
-/* Runs a leading load on the calling thread, whose own time ends at deadline:
- * waits for a slot until then, does not call the loader later, and tells the
- * loader the smaller of its time and the caller's. Takes the runner's
- * reference. The load has ended afterwards, unless it was deferred. */
-void km_load_run_here(struct km_load *load, km_ns deadline);
+/* The group has got its pool: arms the timers of the loads that run on their
+ * callers already. Errors: as km_load_arm, before any timer is armed. */
+KAMA_NODISCARD kama_status km_load_arm_all(kama_group *group,
+                                           struct km_pool *pool);
 
 /* Ends the load, if it has not ended, and wakes the callers that wait. Returns
  * whether it is this call that has ended it. */
@@ -178,91 +201,14 @@ void km_load_time_out(struct km_load *load);
  * caller waits for it any more. */
 void km_load_drop_unwanted(struct km_load *load);
 
-/* Ends the load with an error, if it has not ended; wakes who waits. */
+/* Ends the load with an error, if it has not ended. sentence is borrowed. */
 void km_load_fail(struct km_load *load, kama_status status,
                   const char *sentence);
 
-/* Ends the loads of the group that are overdue; a group without a pool has
- * no timer for those that nobody waits for. */
+/* Ends the loads of the group that are overdue at now: those in one shard of the
+ * flight, or all. Without a pool no timer ends those that nobody waits for. */
+void km_load_fail_overdue_shard(kama_group *group, unsigned shard, km_ns now);
 void km_load_fail_overdue(kama_group *group, km_ns now);
 
 /* Ends every load of the group with KAMA_ERR_CANCELLED. */
 void km_load_cancel_all(kama_group *group);
-
-/* -- load_answer.c -- */
-
-/* What a loader said. */
-struct km_load_answer {
-    kama_status status;
-    kama_value *item;     /* with KAMA_OK: a pinned reference; else NULL */
-    const char *sentence; /* borrowed; may be empty */
-    struct km_load_keep keep;
-};
-
-/* Ends the load with what the loader said. Takes the item. */
-void km_load_complete(struct km_load *load,
-                      const struct km_load_answer *answer);
-
-/* Writes the sentence of a load whose time is over. */
-void km_load_describe_timeout(const struct km_load *load,
-                              char ret_sentence[KM_ERROR_BYTES_MAX]);
-
-/* Writes the sentence of a load whose loader gave a value or options that were
- * refused just now; why is the thread's last error. */
-void km_load_describe_refusal(const struct km_load *load,
-                              char ret_sentence[KM_ERROR_BYTES_MAX]);
-
-/* -- load_queue.c: slots; these take the group's lock -- */
-
-/* Registers a load that leads and takes a slot for it, or queues it. turn:
- * signalled when a queued load got its slot; NULL: it is submitted to the
- * pool then. A load from inside a loader on the calling thread shares that
- * one's slot. If the group has a pool, its timer is armed. Errors: CLOSED, OVERLOADED,
- * TIMEOUT (it has ended already), and those of the pool. */
-KAMA_NODISCARD kama_status km_load_take_slot(struct km_load *load,
-                                             struct km_cond *turn,
-                                             bool *ret_queued);
-
-/* Waits for the slot of a queued load until deadline: KAMA_OK, TIMEOUT (it has
- * left the queue), CANCELLED (it has ended). Its condition is not used any more
- * afterwards. The slot of a load that is then not run is given back by ending
- * the load. */
-KAMA_NODISCARD kama_status km_load_await_slot(struct km_load *load,
-                                              km_ns deadline);
-
-/* Does the calling thread run a loader of the group? */
-bool km_load_is_nested(kama_group *group);
-
-/* Arms the load's timer on the pool; it holds a reference. Under the group's
- * lock, before the load is registered, or while it is: whoever ends it takes
- * that lock before it looks at the timer. */
-KAMA_NODISCARD kama_status km_load_arm(struct km_load *load,
-                                       struct km_pool *pool);
-
-/* The group is about to get its pool: arms the timers of the loads that run on
- * their callers already. Under the group's lock. On failure none is armed. */
-KAMA_NODISCARD kama_status km_load_arm_all_locked(kama_group *group,
-                                                  struct km_pool *pool);
-
-/* The calling thread is about to call the loader: the load is RUNNING. false:
- * it has ended meanwhile, and the loader must not be called. */
-KAMA_NODISCARD bool km_load_begin(struct km_load *load);
-
-/* The loader has returned. The slot goes to the load that is next, unless this
- * one was deferred and has not ended. */
-void km_load_returned(struct km_load *load);
-
-/* Takes a load that has ended out of the lists, and gives its slot back unless
- * its loader is running. */
-void km_load_forget(struct km_load *load);
-
-/* Submits a load that has a slot to the pool. */
-KAMA_NODISCARD kama_status km_load_submit(struct km_load *load,
-                                          struct km_pool *pool);
-
-/* -- get_op.c -- */
-
-/* A waiter is parked on load: a parked op arms its timer when its own deadline
- * is earlier than the load's. Under the flight's lock. */
-KAMA_NODISCARD kama_status km_get_op_park(struct km_load *load,
-                                          struct km_flight_waiter *waiter);

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Loads that run: on a thread of the pool, or on the calling thread. */
-#include "group/load/load.h"
+#include "group/load/run.h"
 
 #include "base/boundary.h"
 #include "base/container.h"
 #include "base/status.h"
+#include "group/load/answer.h"
+#include "group/load/slot.h"
 #include "group/trace.h"
+
+/* -- the loader ----------------------------------------------------------- */
 
 static KM_BOUNDARY_FUNCTION kama_status enter_loader(struct km_load *load)
 {
@@ -18,14 +22,13 @@ static KM_BOUNDARY_FUNCTION kama_status enter_loader(struct km_load *load)
     return st;
 }
 
-static kama_status call_loader(struct km_load *load)
+static kama_status call_loader(struct km_load *load, km_ns now)
 {
-    km_ns now = km_group_now(load->group);
     km_ns until = load->loader_deadline;
     km_ns left = until > now ? until - now : 0;
     load->request.struct_size = sizeof load->request;
     load->request.group = kama_bytes_str(load->group->name);
-    load->request.key = kama_bytes_make(load->key, load->key_len);
+    load->request.key = km_load_key_bytes(load);
     load->request.deadline_ms =
         (int64_t)((left + KM_NS_PER_MS - 1) / KM_NS_PER_MS);
     atomic_store(&load->started_at, now);
@@ -50,17 +53,21 @@ static void complete_from_sink(struct km_load *load, kama_status st)
     km_load_complete(load, &answer);
 }
 
-/* Calls the loader, unless the load has ended while it waited for its turn. */
-static void run(struct km_load *load)
+/* Calls the loader, unless the load has ended while it waited for its slot. The
+ * thread is inside of the group meanwhile, and must not wait for this load. */
+static void run(struct km_load *load, km_ns now)
 {
-    struct km_flight *flight = &load->group->flight;
+    struct km_thread_frame frame;
     if (!km_load_begin(load)) {
         return;
     }
     int cancel = km_cancel_defer();
-    km_flight_lead(flight, &load->call, km_flight_self());
-    kama_status st = call_loader(load);
-    km_flight_lead(flight, &load->call, 0);
+    km_thread_enter(&frame, load->group);
+    atomic_store_explicit(&load->call.thread, km_flight_self(),
+                          memory_order_relaxed);
+    kama_status st = call_loader(load, now);
+    atomic_store_explicit(&load->call.thread, 0, memory_order_relaxed);
+    km_thread_leave(&frame);
     if (st != KAMA_DEFERRED || !load->was_deferred) {
         complete_from_sink(load, st);
     }
@@ -68,57 +75,103 @@ static void run(struct km_load *load)
     km_cancel_allow(cancel);
 }
 
+/* -- on the pool ---------------------------------------------------------- */
+
 static void run_job(struct km_job *job)
 {
     struct km_load *load = KM_CONTAINER_OF(job, struct km_load, job);
     kama_group *group = load->group;
     km_load_drop_unwanted(load);
-    run(load);
+    run(load, km_group_now(group));
     km_load_unref(load);
-    km_group_leave(group);
+    km_gate_leave(&group->gate);
 }
 
-kama_status km_load_submit(struct km_load *load, struct km_pool *pool)
+kama_status km_load_submit(struct km_load *load)
 {
     load->job.run = run_job;
-    return km_pool_submit(pool, &load->job);
+    return km_pool_submit(km_group_pool(load->group), &load->job);
 }
 
-kama_status km_load_start(struct km_load *load, struct km_pool *pool)
+bool km_load_submit_queued(struct km_load *load)
 {
-    bool queued = false;
     kama_group *group = load->group;
-    kama_status st = km_load_take_slot(load, NULL, &queued);
-    if (st != KAMA_OK) {
-        km_load_unref(load);
-        return st;
+    enum km_load_stage admitted = KM_LOAD_ADMITTED;
+    if (km_load_submit(load) == KAMA_OK) {
+        return true;
     }
-    if (!queued) {
-        st = km_load_submit(load, pool);
+    bool is_over =
+        atomic_compare_exchange_strong(&load->stage, &admitted, KM_LOAD_OVER);
+    km_load_fail(load, KAMA_ERR_OVERLOADED, km_last_error());
+    km_load_unref(load);
+    km_gate_leave(&group->gate);
+    return !is_over;
+}
+
+static kama_status start_on_pool(struct km_load *load, struct km_pool *pool)
+{
+    enum km_slot_place place;
+    kama_status st = km_load_arm(load, pool);
+    if (st == KAMA_OK) {
+        st = km_load_take_slot(load, &place);
     }
-    if (st != KAMA_OK) {
-        km_load_unref(load);
-        km_group_leave(group);
+    if (st == KAMA_OK && place == KM_SLOT_NONE) {
+        st = km_load_queue(load, NULL, &place);
+    }
+    if (st == KAMA_OK && place == KM_SLOT_TAKEN) {
+        st = km_load_submit(load);
     }
     return st;
 }
 
-/* Waits until the load may run; KAMA_ERR_TIMEOUT when it is too late for that,
- * even if a slot has become free at the last moment. */
-static kama_status await_turn(struct km_load *load)
+kama_status km_load_start_on_pool(struct km_load *load, struct km_pool *pool)
 {
-    struct km_cond turn;
-    bool queued = false;
-    if (!km_cond_init(&turn)) {
+    kama_group *group = load->group;
+    if (!km_gate_enter(&group->gate)) {
+        km_load_unref(load);
+        return km_fail(KAMA_ERR_CLOSED, "the group is closed");
+    }
+    kama_status st = start_on_pool(load, pool);
+    if (st != KAMA_OK) {
+        km_load_unref(load);
+        km_gate_leave(&group->gate);
+    }
+    return st;
+}
+
+/* -- here ----------------------------------------------------------------- */
+
+/* All slots are taken: waits until the load has one. */
+static kama_status await_slot_here(struct km_load *load)
+{
+    struct km_cond cond;
+    enum km_slot_place place;
+    if (!km_cond_init(&cond)) {
         return km_fail(KAMA_ERR_NO_MEMORY, "no resources to wait");
     }
-    kama_status st = km_load_take_slot(load, &turn, &queued);
-    if (st == KAMA_OK && queued) {
+    kama_status st = km_load_queue(load, &cond, &place);
+    if (st == KAMA_OK && place == KM_SLOT_QUEUED) {
         st = km_load_await_slot(load, load->loader_deadline);
     }
-    km_cond_fini(&turn);
-    if (st == KAMA_OK && km_group_now(load->group) >= load->loader_deadline) {
-        st = KAMA_ERR_TIMEOUT;
+    km_cond_fini(&cond);
+    return st;
+}
+
+/* *now is the time before, and afterwards. */
+static kama_status take_slot_here(struct km_load *load, km_ns *now)
+{
+    enum km_slot_place place;
+    kama_status st = km_load_take_slot(load, &place);
+    if (st != KAMA_OK || place == KM_SLOT_TAKEN) {
+        return st;
+    }
+    if (km_thread_is_inside(load->group)) {
+        return km_load_share_slot(load);
+    }
+    st = await_slot_here(load);
+    *now = km_group_now(load->group);
+    if (st == KAMA_OK && *now >= load->loader_deadline) {
+        st = KAMA_ERR_TIMEOUT; /* the slot has become free too late */
     }
     return st;
 }
@@ -138,15 +191,28 @@ static void give_up(struct km_load *load, kama_status status)
     }
 }
 
-void km_load_run_here(struct km_load *load, km_ns deadline)
+/* A pool that is made meanwhile arms the timers of the loads that it finds, and
+ * this one either is found or sees the pool. A load that has no timer is timed
+ * out by its waiters, or by a later load. */
+static void arm_if_pool(struct km_load *load)
 {
+    struct km_pool *pool = km_group_pool(load->group);
+    if (pool != NULL) {
+        (void)!km_load_arm(load, pool);
+    }
+}
+
+void km_load_start_here(struct km_load *load, km_ns deadline, km_ns now)
+{
+    kama_group *group = load->group;
     if (deadline < load->loader_deadline) {
         load->loader_deadline = deadline;
     }
-    km_load_fail_overdue(load->group, km_group_now(load->group));
-    kama_status st = await_turn(load);
+    arm_if_pool(load);
+    km_load_fail_overdue_shard(group, km_flight_shard_of(load->call.hash), now);
+    kama_status st = take_slot_here(load, &now);
     if (st == KAMA_OK) {
-        run(load);
+        run(load, now);
     } else {
         give_up(load, st);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a loader calls: results, sentences, results that come later. */
-#include "group/load/load.h"
+#include "group/load/answer.h"
 
 #include "base/status.h"
 
@@ -130,6 +130,7 @@ kama_deferred *kama_load_defer(kama_sink *out)
     struct km_load *load = out->load;
     if (!load->was_deferred) {
         load->was_deferred = true;
+        km_group_ref(load->group);
         km_load_ref(load);
     }
     return &load->deferred;
@@ -148,7 +149,7 @@ void kama_load_finish(kama_deferred *deferred, kama_status status,
     kama_group *group = load->group;
     struct km_load_answer answer = {.status = status,
                                     .sentence = deferred->sentence};
-    if (km_group_enter(group)) {
+    if (km_gate_enter(&group->gate)) {
         kama_status st = KAMA_OK;
         if (status == KAMA_OK) {
             st = make_item(load, value, options, &answer.keep, &answer.item);
@@ -160,7 +161,7 @@ void kama_load_finish(kama_deferred *deferred, kama_status status,
             km_load_describe_refusal(load, deferred->sentence);
         }
         km_load_complete(load, &answer);
-        km_group_leave(group);
+        km_gate_leave(&group->gate);
     }
     km_load_unref(load);
 }

@@ -76,12 +76,6 @@ static bool change(struct km_load *load, enum km_load_stage from,
     return atomic_compare_exchange_strong(&load->stage, &from, to);
 }
 
-static void queue_locked(struct km_slots *slots, struct km_load *load)
-{
-    KM_ASSERT_HELD(&slots->lock);
-    km_list_push_back(&slots->queue, &load->in_queue);
-}
-
 static void dequeue_locked(struct km_slots *slots, struct km_load *load)
 {
     KM_ASSERT_HELD(&slots->lock);
@@ -165,45 +159,19 @@ static kama_status fail_full(const struct km_load *load)
 }
 
 /* The load has the right to run, with a slot or inside another loader. */
-static kama_status admit(struct km_load *load, bool has_slot)
+static kama_status admit(struct km_load *load, enum km_slot_place place)
 {
-    load->has_slot = has_slot;
+    load->has_slot = place == KM_SLOT_TAKEN;
     if (change(load, KM_LOAD_NEW, KM_LOAD_ADMITTED)) {
         return KAMA_OK;
     }
-    if (has_slot) {
+    if (place == KM_SLOT_TAKEN) {
         give_back(load->group);
     }
     return fail_ended(load);
 }
 
-/* All slots were taken a moment ago. */
-static kama_status take_or_queue(struct km_load *load, struct km_cond *cond,
-                                 enum km_slot_place *ret_place)
-{
-    struct km_slots *slots = &load->group->slots;
-    kama_status st = KAMA_OK;
-    km_mutex_lock(&slots->lock);
-    bool has_slot = false;
-    if (atomic_fetch_add(&slots->queued, 1) >= KM_LOADER_QUEUE_MAX) {
-        st = fail_full(load);
-    } else if (!(has_slot = try_take(slots))) {
-        load->slot_cond = cond;
-        st = change(load, KM_LOAD_NEW, KM_LOAD_QUEUED) ? KAMA_OK
-                                                       : fail_ended(load);
-        if (st == KAMA_OK) {
-            queue_locked(slots, load);
-            *ret_place = KM_SLOT_QUEUED;
-        }
-    }
-    if (st != KAMA_OK || has_slot) {
-        atomic_fetch_sub(&slots->queued, 1);
-    }
-    km_mutex_unlock(&slots->lock);
-    return has_slot ? admit(load, true) : st;
-}
-
-kama_status km_load_take_slot(struct km_load *load, struct km_cond *cond,
+kama_status km_load_take_slot(struct km_load *load,
                               enum km_slot_place *ret_place)
 {
     kama_group *group = load->group;
@@ -212,12 +180,61 @@ kama_status km_load_take_slot(struct km_load *load, struct km_cond *cond,
         return km_fail(KAMA_ERR_CLOSED, "the group is closed");
     }
     if (try_take(&group->slots)) {
-        return admit(load, true);
+        return admit(load, KM_SLOT_TAKEN);
     }
-    if (cond != NULL && km_thread_is_inside(group)) {
-        return admit(load, false);
+    *ret_place = KM_SLOT_NONE;
+    return KAMA_OK;
+}
+
+kama_status km_load_share_slot(struct km_load *load)
+{
+    KM_ASSERT(km_thread_is_inside(load->group));
+    return admit(load, KM_SLOT_NONE);
+}
+
+static kama_status enter_queue_locked(struct km_load *load,
+                                      struct km_cond *cond)
+{
+    struct km_slots *slots = &load->group->slots;
+    load->slot_cond = cond;
+    if (!change(load, KM_LOAD_NEW, KM_LOAD_QUEUED)) {
+        return fail_ended(load);
     }
-    return take_or_queue(load, cond, ret_place);
+    km_list_push_back(&slots->queue, &load->in_queue);
+    return KAMA_OK;
+}
+
+/* The load is counted before it tries once more: see the head of this file. */
+static kama_status take_or_queue_locked(struct km_load *load,
+                                        struct km_cond *cond,
+                                        enum km_slot_place *ret_place)
+{
+    struct km_slots *slots = &load->group->slots;
+    kama_status st = KAMA_OK;
+    KM_ASSERT_HELD(&slots->lock);
+    *ret_place = KM_SLOT_NONE;
+    if (atomic_fetch_add(&slots->queued, 1) >= KM_LOADER_QUEUE_MAX) {
+        st = fail_full(load);
+    } else if (try_take(slots)) {
+        *ret_place = KM_SLOT_TAKEN;
+    } else {
+        st = enter_queue_locked(load, cond);
+        *ret_place = st == KAMA_OK ? KM_SLOT_QUEUED : KM_SLOT_NONE;
+    }
+    if (*ret_place != KM_SLOT_QUEUED) {
+        atomic_fetch_sub(&slots->queued, 1);
+    }
+    return st;
+}
+
+kama_status km_load_queue(struct km_load *load, struct km_cond *cond,
+                          enum km_slot_place *ret_place)
+{
+    struct km_slots *slots = &load->group->slots;
+    km_mutex_lock(&slots->lock);
+    kama_status st = take_or_queue_locked(load, cond, ret_place);
+    km_mutex_unlock(&slots->lock);
+    return *ret_place == KM_SLOT_TAKEN ? admit(load, KM_SLOT_TAKEN) : st;
 }
 
 /* -- waiting for one ------------------------------------------------------ */

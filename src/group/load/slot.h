@@ -9,11 +9,11 @@
  * finished or its time is over. A load from inside a loader on the same thread
  * needs no slot when all are taken, because its thread holds one already.
  *
- *     km_load_take_slot --> ADMITTED --> km_load_begin --> RUNNING
- *            |                                |               |
- *         QUEUED --> km_load_await_slot   (false: ended)  km_load_returned
- *                                                             |
- *                    km_load_release <---- the load ends ---- or PENDING
+ *     km_load_take_slot ----> ADMITTED --> km_load_begin --> RUNNING
+ *            | NONE              |                              |
+ *     km_load_queue, QUEUED -----+                       km_load_returned
+ *                                                               |
+ *     km_load_release, OVER <---- the load ends ------------ or PENDING
  *
  * While slots are free, taking one and giving it back is an atomic addition on a
  * number that is on a cache line of its own. Only when all are taken is there a
@@ -27,15 +27,16 @@
 #include "base/sync.h"
 
 #include <kamacache/kamacache.h>
-#include <stdalign.h>
 #include <stdatomic.h>
 
 struct km_load;
 
 struct km_slots {
+    char before[64]; /* `free` has a cache line for itself */
     /* May be negative for a while after their number was lowered. */
-    alignas(64) _Atomic int64_t free;
-    alignas(64) struct km_mutex lock;
+    _Atomic int64_t free;
+    char behind[64];
+    struct km_mutex lock;
     atomic_uint queued; /* written under the lock */
     struct km_list queue;
 };
@@ -51,22 +52,35 @@ void km_slots_lower(struct km_slots *slots, unsigned n);
 /* Asserts that the queue has as many loads as are counted, all QUEUED. */
 void km_slots_check(struct km_slots *slots);
 
-/* What km_load_take_slot has done. */
-enum km_slot_place { KM_SLOT_TAKEN, KM_SLOT_QUEUED };
+/* What became of a load that wants a slot. */
+enum km_slot_place {
+    KM_SLOT_TAKEN,  /* it is ADMITTED */
+    KM_SLOT_QUEUED, /* it waits in the queue */
+    KM_SLOT_NONE    /* all are taken, and the load is still NEW */
+};
 
-/* Takes a slot for a load that leads, or queues the load. cond is signalled when
- * a queued load gets its slot; when it is NULL, the load is submitted to the pool
- * then. Errors: CLOSED, OVERLOADED, TIMEOUT (it has ended already). */
+/* Takes a free slot for a load that leads. Errors: CLOSED, TIMEOUT (it has
+ * ended already). */
 KAMA_NODISCARD kama_status km_load_take_slot(struct km_load *load,
-                                             struct km_cond *cond,
                                              enum km_slot_place *ret_place);
+
+/* The same for a load inside a loader of the same group, on the same thread: it
+ * needs no slot. */
+KAMA_NODISCARD kama_status km_load_share_slot(struct km_load *load);
+
+/* Queues the load, or takes a slot that has become free. cond is signalled when a
+ * queued load gets its slot; when it is NULL, the load is submitted to the pool
+ * then. Errors: OVERLOADED, TIMEOUT (it has ended already). */
+KAMA_NODISCARD kama_status km_load_queue(struct km_load *load,
+                                         struct km_cond *cond,
+                                         enum km_slot_place *ret_place);
 
 /* Waits for the slot of a queued load until deadline: KAMA_OK, TIMEOUT (it has
  * left the queue), CANCELLED (it has ended). Its condition is not used any more
  * afterwards. The slot of a load that is then not run is given back when the
  * load ends. */
 KAMA_NODISCARD kama_status km_load_await_slot(struct km_load *load,
-                                              uint64_t deadline);
+                                              km_ns deadline);
 
 /* The calling thread is about to call the loader: the load is RUNNING. Returns
  * false when it has ended meanwhile, and the loader must not be called. */
