@@ -6,7 +6,7 @@
 
 Builds the core of ROOT (src/base, store, flight, group) with
 -finstrument-functions beside a small program, lets that program do one hit and
-one miss in a group without a pool, and counts how often the path goes from one
+one miss in a group without a pool that has some entries, and counts how often the path goes from one
 file to another: the number of consecutive function entries from different files
 of src/, with the inline functions of headers and without them. The same run counts the mutexes that each of the two gets locks.
 --print shows the files that the miss goes through, in order.
@@ -96,6 +96,14 @@ __attribute__((no_instrument_function)) int main(void)
     options.loader = load;
     if (kama_group_new(&options, &group) != KAMA_OK) {
         return 1;
+    }
+    for (int i = 0; i < 2000; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "%d", i);
+        if (kama_set(group, kama_bytes_str(key), KAMA_STR("value"), NULL) !=
+            KAMA_OK) {
+            return 1;
+        }
     }
     get(group, "warm", "first");
     get(group, "hit", "first");
