@@ -188,8 +188,8 @@ static void test_list_of_a_million(void **state)
 #define STATUSES(X, M)                                                         \
     X(M, 1, VLIST, statuses, _)                                                \
     X(M, 2, UINT32, last, _)
-KM_PB_DECLARE(statuses, STATUSES);
-KM_PB_DEFINE(statuses, STATUSES)
+KM_PB_DECLARE(statuses, statuses_pb, STATUSES);
+KM_PB_DEFINE(statuses, statuses_pb, STATUSES)
 
 /* Numbers come packed, one by one, or both; an empty pack is none. */
 static void test_packed(void **state)
@@ -235,8 +235,8 @@ static void test_packed(void **state)
     X(M, 6, SINT64, s64, _)                                                    \
     X(M, 7, FIXED64, f64, _)                                                   \
     X(M, 2000, UINT64, far, _)
-KM_PB_DECLARE(numbers, NUMBERS);
-KM_PB_DEFINE(numbers, NUMBERS)
+KM_PB_DECLARE(numbers, numbers_pb, NUMBERS);
+KM_PB_DEFINE(numbers, numbers_pb, NUMBERS)
 
 static void check_numbers(const struct numbers *n)
 {

@@ -5,47 +5,68 @@
 static const struct km_pb_field no_fields[1];
 const struct km_pb_message km_msg_empty_pb = {no_fields, 0, 0};
 
-KM_PB_DEFINE(km_msg_v1_request, KM_MSG_V1_REQUEST)
-KM_PB_DEFINE(km_msg_v1_get_response, KM_MSG_V1_GET_RESPONSE)
-KM_PB_DEFINE(km_msg_v1_delete_response, KM_MSG_V1_DELETE_RESPONSE)
-KM_PB_DEFINE(km_msg_get_request, KM_MSG_GET_REQUEST)
-KM_PB_DEFINE(km_msg_get_response, KM_MSG_GET_RESPONSE)
-KM_PB_DEFINE(km_msg_set_request, KM_MSG_SET_REQUEST)
-KM_PB_DEFINE(km_msg_delete_request, KM_MSG_DELETE_REQUEST)
-KM_PB_DEFINE(km_msg_delete_response, KM_MSG_DELETE_RESPONSE)
-KM_PB_DEFINE(km_msg_ttl_request, KM_MSG_TTL_REQUEST)
-KM_PB_DEFINE(km_msg_ttl_response, KM_MSG_TTL_RESPONSE)
-KM_PB_DEFINE(km_msg_touch_request, KM_MSG_TOUCH_REQUEST)
-KM_PB_DEFINE(km_msg_exists_request, KM_MSG_EXISTS_REQUEST)
-KM_PB_DEFINE(km_msg_mdelete_request, KM_MSG_MDELETE_REQUEST)
-KM_PB_DEFINE(km_msg_mset_entry, KM_MSG_MSET_ENTRY)
-KM_PB_DEFINE(km_msg_mset_request, KM_MSG_MSET_REQUEST)
-KM_PB_DEFINE(km_msg_numbers_response, KM_MSG_NUMBERS_RESPONSE)
-KM_PB_DEFINE(km_msg_mget_request, KM_MSG_MGET_REQUEST)
-KM_PB_DEFINE(km_msg_mget_item, KM_MSG_MGET_ITEM)
-KM_PB_DEFINE(km_msg_mget_response, KM_MSG_MGET_RESPONSE)
-KM_PB_DEFINE(km_msg_clear_request, KM_MSG_CLEAR_REQUEST)
-KM_PB_DEFINE(km_msg_scan_request, KM_MSG_SCAN_REQUEST)
-KM_PB_DEFINE(km_msg_scan_entry, KM_MSG_SCAN_ENTRY)
-KM_PB_DEFINE(km_msg_scan_response, KM_MSG_SCAN_RESPONSE)
-KM_PB_DEFINE(km_msg_ping_request, KM_MSG_PING_REQUEST)
-KM_PB_DEFINE(km_msg_ping_response, KM_MSG_PING_RESPONSE)
-KM_PB_DEFINE(km_msg_stats_request, KM_MSG_STATS_REQUEST)
-KM_PB_DEFINE(km_msg_latency, KM_MSG_LATENCY)
-KM_PB_DEFINE(km_msg_group_stats, KM_MSG_GROUP_STATS)
-KM_PB_DEFINE(km_msg_metric, KM_MSG_METRIC)
-KM_PB_DEFINE(km_msg_stats_response, KM_MSG_STATS_RESPONSE)
-KM_PB_DEFINE(km_msg_group_info, KM_MSG_GROUP_INFO)
-KM_PB_DEFINE(km_msg_group_option, KM_MSG_GROUP_OPTION)
-KM_PB_DEFINE(km_msg_groups_response, KM_MSG_GROUPS_RESPONSE)
-KM_PB_DEFINE(km_msg_health_request, KM_MSG_HEALTH_REQUEST)
-KM_PB_DEFINE(km_msg_health_response, KM_MSG_HEALTH_RESPONSE)
-KM_PB_DEFINE(km_msg_reflect_request, KM_MSG_REFLECT_REQUEST)
-KM_PB_DEFINE(km_msg_reflect_error, KM_MSG_REFLECT_ERROR)
-KM_PB_DEFINE(km_msg_reflect_service, KM_MSG_REFLECT_SERVICE)
-KM_PB_DEFINE(km_msg_reflect_response, KM_MSG_REFLECT_RESPONSE)
-KM_PB_DEFINE(km_msg_desc_set, KM_MSG_DESC_SET)
-KM_PB_DEFINE(km_msg_desc_file, KM_MSG_DESC_FILE)
-KM_PB_DEFINE(km_msg_desc_message, KM_MSG_DESC_MESSAGE)
-KM_PB_DEFINE(km_msg_desc_owner, KM_MSG_DESC_OWNER)
-KM_PB_DEFINE(km_msg_desc_named, KM_MSG_DESC_NAMED)
+KM_PB_DEFINE(km_msg_v1_request, km_msg_v1_request_pb, KM_MSG_V1_REQUEST)
+KM_PB_DEFINE(km_msg_v1_get_response, km_msg_v1_get_response_pb,
+             KM_MSG_V1_GET_RESPONSE)
+KM_PB_DEFINE(km_msg_v1_delete_response, km_msg_v1_delete_response_pb,
+             KM_MSG_V1_DELETE_RESPONSE)
+KM_PB_DEFINE(km_msg_get_request, km_msg_get_request_pb, KM_MSG_GET_REQUEST)
+KM_PB_DEFINE(km_msg_get_response, km_msg_get_response_pb, KM_MSG_GET_RESPONSE)
+KM_PB_DEFINE(km_msg_set_request, km_msg_set_request_pb, KM_MSG_SET_REQUEST)
+KM_PB_DEFINE(km_msg_delete_request, km_msg_delete_request_pb,
+             KM_MSG_DELETE_REQUEST)
+KM_PB_DEFINE(km_msg_delete_response, km_msg_delete_response_pb,
+             KM_MSG_DELETE_RESPONSE)
+KM_PB_DEFINE(km_msg_ttl_request, km_msg_ttl_request_pb, KM_MSG_TTL_REQUEST)
+KM_PB_DEFINE(km_msg_ttl_response, km_msg_ttl_response_pb, KM_MSG_TTL_RESPONSE)
+KM_PB_DEFINE(km_msg_touch_request, km_msg_touch_request_pb,
+             KM_MSG_TOUCH_REQUEST)
+KM_PB_DEFINE(km_msg_exists_request, km_msg_exists_request_pb,
+             KM_MSG_EXISTS_REQUEST)
+KM_PB_DEFINE(km_msg_mdelete_request, km_msg_mdelete_request_pb,
+             KM_MSG_MDELETE_REQUEST)
+KM_PB_DEFINE(km_msg_mset_entry, km_msg_mset_entry_pb, KM_MSG_MSET_ENTRY)
+KM_PB_DEFINE(km_msg_mset_request, km_msg_mset_request_pb, KM_MSG_MSET_REQUEST)
+KM_PB_DEFINE(km_msg_numbers_response, km_msg_numbers_response_pb,
+             KM_MSG_NUMBERS_RESPONSE)
+KM_PB_DEFINE(km_msg_mget_request, km_msg_mget_request_pb, KM_MSG_MGET_REQUEST)
+KM_PB_DEFINE(km_msg_mget_item, km_msg_mget_item_pb, KM_MSG_MGET_ITEM)
+KM_PB_DEFINE(km_msg_mget_response, km_msg_mget_response_pb,
+             KM_MSG_MGET_RESPONSE)
+KM_PB_DEFINE(km_msg_clear_request, km_msg_clear_request_pb,
+             KM_MSG_CLEAR_REQUEST)
+KM_PB_DEFINE(km_msg_scan_request, km_msg_scan_request_pb, KM_MSG_SCAN_REQUEST)
+KM_PB_DEFINE(km_msg_scan_entry, km_msg_scan_entry_pb, KM_MSG_SCAN_ENTRY)
+KM_PB_DEFINE(km_msg_scan_response, km_msg_scan_response_pb,
+             KM_MSG_SCAN_RESPONSE)
+KM_PB_DEFINE(km_msg_ping_request, km_msg_ping_request_pb, KM_MSG_PING_REQUEST)
+KM_PB_DEFINE(km_msg_ping_response, km_msg_ping_response_pb,
+             KM_MSG_PING_RESPONSE)
+KM_PB_DEFINE(km_msg_stats_request, km_msg_stats_request_pb,
+             KM_MSG_STATS_REQUEST)
+KM_PB_DEFINE(km_msg_latency, km_msg_latency_pb, KM_MSG_LATENCY)
+KM_PB_DEFINE(km_msg_group_stats, km_msg_group_stats_pb, KM_MSG_GROUP_STATS)
+KM_PB_DEFINE(km_msg_metric, km_msg_metric_pb, KM_MSG_METRIC)
+KM_PB_DEFINE(km_msg_stats_response, km_msg_stats_response_pb,
+             KM_MSG_STATS_RESPONSE)
+KM_PB_DEFINE(km_msg_group_info, km_msg_group_info_pb, KM_MSG_GROUP_INFO)
+KM_PB_DEFINE(km_msg_group_option, km_msg_group_option_pb, KM_MSG_GROUP_OPTION)
+KM_PB_DEFINE(km_msg_groups_response, km_msg_groups_response_pb,
+             KM_MSG_GROUPS_RESPONSE)
+KM_PB_DEFINE(km_msg_health_request, km_msg_health_request_pb,
+             KM_MSG_HEALTH_REQUEST)
+KM_PB_DEFINE(km_msg_health_response, km_msg_health_response_pb,
+             KM_MSG_HEALTH_RESPONSE)
+KM_PB_DEFINE(km_msg_reflect_request, km_msg_reflect_request_pb,
+             KM_MSG_REFLECT_REQUEST)
+KM_PB_DEFINE(km_msg_reflect_error, km_msg_reflect_error_pb,
+             KM_MSG_REFLECT_ERROR)
+KM_PB_DEFINE(km_msg_reflect_service, km_msg_reflect_service_pb,
+             KM_MSG_REFLECT_SERVICE)
+KM_PB_DEFINE(km_msg_reflect_response, km_msg_reflect_response_pb,
+             KM_MSG_REFLECT_RESPONSE)
+KM_PB_DEFINE(km_msg_desc_set, km_msg_desc_set_pb, KM_MSG_DESC_SET)
+KM_PB_DEFINE(km_msg_desc_file, km_msg_desc_file_pb, KM_MSG_DESC_FILE)
+KM_PB_DEFINE(km_msg_desc_message, km_msg_desc_message_pb, KM_MSG_DESC_MESSAGE)
+KM_PB_DEFINE(km_msg_desc_owner, km_msg_desc_owner_pb, KM_MSG_DESC_OWNER)
+KM_PB_DEFINE(km_msg_desc_named, km_msg_desc_named_pb, KM_MSG_DESC_NAMED)

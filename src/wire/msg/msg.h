@@ -25,14 +25,16 @@ extern const struct km_pb_message km_msg_empty_pb;
     X(M, 1, BYTES, group, _)                                                   \
     X(M, 2, BYTES, key, _)                                                     \
     X(M, 3, BYTES, value, _)
-KM_PB_DECLARE(km_msg_v1_request, KM_MSG_V1_REQUEST);
+KM_PB_DECLARE(km_msg_v1_request, km_msg_v1_request_pb, KM_MSG_V1_REQUEST);
 
 #define KM_MSG_V1_GET_RESPONSE(X, M) X(M, 1, BYTES, value, _)
-KM_PB_DECLARE(km_msg_v1_get_response, KM_MSG_V1_GET_RESPONSE);
+KM_PB_DECLARE(km_msg_v1_get_response, km_msg_v1_get_response_pb,
+              KM_MSG_V1_GET_RESPONSE);
 #define KM_MSG_V1_VALUE 1
 
 #define KM_MSG_V1_DELETE_RESPONSE(X, M) X(M, 1, BOOL, value, _)
-KM_PB_DECLARE(km_msg_v1_delete_response, KM_MSG_V1_DELETE_RESPONSE);
+KM_PB_DECLARE(km_msg_v1_delete_response, km_msg_v1_delete_response_pb,
+              KM_MSG_V1_DELETE_RESPONSE);
 
 /* -- kama.v2: one key ---------------------------------------------------- */
 
@@ -41,7 +43,7 @@ KM_PB_DECLARE(km_msg_v1_delete_response, KM_MSG_V1_DELETE_RESPONSE);
     X(M, 2, BYTES, key, _)                                                     \
     X(M, 3, BOOL, no_load, _)                                                  \
     X(M, 4, BOOL, local_only, _)
-KM_PB_DECLARE(km_msg_get_request, KM_MSG_GET_REQUEST);
+KM_PB_DECLARE(km_msg_get_request, km_msg_get_request_pb, KM_MSG_GET_REQUEST);
 
 /* GetResponse.value and MGetItem.value. */
 #define KM_MSG_VALUE 15
@@ -53,7 +55,7 @@ KM_PB_DECLARE(km_msg_get_request, KM_MSG_GET_REQUEST);
     X(M, 4, INT32, source, _)                                                  \
     X(M, 5, BYTES, etag, _)                                                    \
     X(M, 15, BYTES, value, _)
-KM_PB_DECLARE(km_msg_get_response, KM_MSG_GET_RESPONSE);
+KM_PB_DECLARE(km_msg_get_response, km_msg_get_response_pb, KM_MSG_GET_RESPONSE);
 
 #define KM_MSG_SET_REQUEST(X, M)                                               \
     X(M, 1, BYTES, group, _)                                                   \
@@ -63,67 +65,73 @@ KM_PB_DECLARE(km_msg_get_response, KM_MSG_GET_RESPONSE);
     X(M, 5, INT32, condition, _)                                               \
     X(M, 6, BYTES, if_match, _)                                                \
     X(M, 7, INT32, ack, _)
-KM_PB_DECLARE(km_msg_set_request, KM_MSG_SET_REQUEST);
+KM_PB_DECLARE(km_msg_set_request, km_msg_set_request_pb, KM_MSG_SET_REQUEST);
 
 #define KM_MSG_DELETE_REQUEST(X, M)                                            \
     X(M, 1, BYTES, group, _)                                                   \
     X(M, 2, BYTES, key, _)                                                     \
     X(M, 3, BYTES, if_match, _)                                                \
     X(M, 4, INT32, ack, _)
-KM_PB_DECLARE(km_msg_delete_request, KM_MSG_DELETE_REQUEST);
+KM_PB_DECLARE(km_msg_delete_request, km_msg_delete_request_pb,
+              KM_MSG_DELETE_REQUEST);
 
 #define KM_MSG_DELETE_RESPONSE(X, M) X(M, 1, BOOL, removed, _)
-KM_PB_DECLARE(km_msg_delete_response, KM_MSG_DELETE_RESPONSE);
+KM_PB_DECLARE(km_msg_delete_response, km_msg_delete_response_pb,
+              KM_MSG_DELETE_RESPONSE);
 
 /* Also Touch's answer: field 1. */
 #define KM_MSG_TTL_RESPONSE(X, M)                                              \
     X(M, 1, BOOL, found, _)                                                    \
     X(M, 2, SINT64, ttl_ms, _)
-KM_PB_DECLARE(km_msg_ttl_response, KM_MSG_TTL_RESPONSE);
+KM_PB_DECLARE(km_msg_ttl_response, km_msg_ttl_response_pb, KM_MSG_TTL_RESPONSE);
 
 #define KM_MSG_TTL_REQUEST(X, M)                                               \
     X(M, 1, BYTES, group, _)                                                   \
     X(M, 2, BYTES, key, _)
-KM_PB_DECLARE(km_msg_ttl_request, KM_MSG_TTL_REQUEST);
+KM_PB_DECLARE(km_msg_ttl_request, km_msg_ttl_request_pb, KM_MSG_TTL_REQUEST);
 
 #define KM_MSG_TOUCH_REQUEST(X, M)                                             \
     X(M, 1, BYTES, group, _)                                                   \
     X(M, 2, BYTES, key, _)                                                     \
     X(M, 3, SINT64, ttl_ms, _)                                                 \
     X(M, 4, INT32, ack, _)
-KM_PB_DECLARE(km_msg_touch_request, KM_MSG_TOUCH_REQUEST);
+KM_PB_DECLARE(km_msg_touch_request, km_msg_touch_request_pb,
+              KM_MSG_TOUCH_REQUEST);
 
 /* -- kama.v2: many keys -------------------------------------------------- */
 
 #define KM_MSG_EXISTS_REQUEST(X, M)                                            \
     X(M, 1, BYTES, group, _)                                                   \
     X(M, 2, LIST, keys, _)
-KM_PB_DECLARE(km_msg_exists_request, KM_MSG_EXISTS_REQUEST);
+KM_PB_DECLARE(km_msg_exists_request, km_msg_exists_request_pb,
+              KM_MSG_EXISTS_REQUEST);
 
 #define KM_MSG_MDELETE_REQUEST(X, M)                                           \
     X(M, 1, BYTES, group, _)                                                   \
     X(M, 2, LIST, keys, _)                                                     \
     X(M, 3, INT32, ack, _)
-KM_PB_DECLARE(km_msg_mdelete_request, KM_MSG_MDELETE_REQUEST);
+KM_PB_DECLARE(km_msg_mdelete_request, km_msg_mdelete_request_pb,
+              KM_MSG_MDELETE_REQUEST);
 #define KM_MSG_KEYS 2 /* the keys of both */
 
 #define KM_MSG_MSET_ENTRY(X, M)                                                \
     X(M, 1, BYTES, key, _)                                                     \
     X(M, 2, BYTES, value, _)                                                   \
     X(M, 3, SINT64, ttl_ms, _)
-KM_PB_DECLARE(km_msg_mset_entry, KM_MSG_MSET_ENTRY);
+KM_PB_DECLARE(km_msg_mset_entry, km_msg_mset_entry_pb, KM_MSG_MSET_ENTRY);
 
 #define KM_MSG_MSET_REQUEST(X, M)                                              \
     X(M, 1, BYTES, group, _)                                                   \
     X(M, 2, LIST, entries, _)                                                  \
     X(M, 3, INT32, ack, _)
-KM_PB_DECLARE(km_msg_mset_request, KM_MSG_MSET_REQUEST);
+KM_PB_DECLARE(km_msg_mset_request, km_msg_mset_request_pb, KM_MSG_MSET_REQUEST);
 #define KM_MSG_MSET_ENTRIES 2
 
 /* ExistsResponse.exists (bool), MSetResponse.statuses, MDeleteResponse.statuses
  * (kama_status): one number per key, packed. */
 #define KM_MSG_NUMBERS_RESPONSE(X, M) X(M, 1, VLIST, numbers, _)
-KM_PB_DECLARE(km_msg_numbers_response, KM_MSG_NUMBERS_RESPONSE);
+KM_PB_DECLARE(km_msg_numbers_response, km_msg_numbers_response_pb,
+              KM_MSG_NUMBERS_RESPONSE);
 #define KM_MSG_NUMBERS 1
 
 #define KM_MSG_MGET_REQUEST(X, M)                                              \
@@ -131,7 +139,7 @@ KM_PB_DECLARE(km_msg_numbers_response, KM_MSG_NUMBERS_RESPONSE);
     X(M, 2, LIST, keys, _)                                                     \
     X(M, 3, BOOL, no_load, _)                                                  \
     X(M, 4, BOOL, local_only, _)
-KM_PB_DECLARE(km_msg_mget_request, KM_MSG_MGET_REQUEST);
+KM_PB_DECLARE(km_msg_mget_request, km_msg_mget_request_pb, KM_MSG_MGET_REQUEST);
 #define KM_MSG_MGET_KEY 2 /* MGetRequest.keys */
 
 /* status: a kama_status. */
@@ -143,42 +151,45 @@ KM_PB_DECLARE(km_msg_mget_request, KM_MSG_MGET_REQUEST);
     X(M, 5, BYTES, etag, _)                                                    \
     X(M, 6, BYTES, message, _)                                                 \
     X(M, 15, BYTES, value, _)
-KM_PB_DECLARE(km_msg_mget_item, KM_MSG_MGET_ITEM);
+KM_PB_DECLARE(km_msg_mget_item, km_msg_mget_item_pb, KM_MSG_MGET_ITEM);
 
 #define KM_MSG_MGET_RESPONSE(X, M) X(M, 1, LIST, items, _)
-KM_PB_DECLARE(km_msg_mget_response, KM_MSG_MGET_RESPONSE);
+KM_PB_DECLARE(km_msg_mget_response, km_msg_mget_response_pb,
+              KM_MSG_MGET_RESPONSE);
 #define KM_MSG_MGET_ITEMS 1
 
 #define KM_MSG_CLEAR_REQUEST(X, M)                                             \
     X(M, 1, BYTES, group, _)                                                   \
     X(M, 2, INT32, ack, _)
-KM_PB_DECLARE(km_msg_clear_request, KM_MSG_CLEAR_REQUEST);
+KM_PB_DECLARE(km_msg_clear_request, km_msg_clear_request_pb,
+              KM_MSG_CLEAR_REQUEST);
 
 #define KM_MSG_SCAN_REQUEST(X, M)                                              \
     X(M, 1, BYTES, group, _)                                                   \
     X(M, 2, BYTES, glob, _)                                                    \
     X(M, 3, UINT64, limit, _)                                                  \
     X(M, 4, BYTES, cursor, _)
-KM_PB_DECLARE(km_msg_scan_request, KM_MSG_SCAN_REQUEST);
+KM_PB_DECLARE(km_msg_scan_request, km_msg_scan_request_pb, KM_MSG_SCAN_REQUEST);
 
 #define KM_MSG_SCAN_ENTRY(X, M)                                                \
     X(M, 1, BYTES, key, _)                                                     \
     X(M, 2, UINT64, value_bytes, _)                                            \
     X(M, 3, UINT64, version, _)                                                \
     X(M, 4, SINT64, ttl_ms, _)
-KM_PB_DECLARE(km_msg_scan_entry, KM_MSG_SCAN_ENTRY);
+KM_PB_DECLARE(km_msg_scan_entry, km_msg_scan_entry_pb, KM_MSG_SCAN_ENTRY);
 
 #define KM_MSG_SCAN_RESPONSE(X, M)                                             \
     X(M, 1, LIST, entries, _)                                                  \
     X(M, 2, BYTES, cursor, _)
-KM_PB_DECLARE(km_msg_scan_response, KM_MSG_SCAN_RESPONSE);
+KM_PB_DECLARE(km_msg_scan_response, km_msg_scan_response_pb,
+              KM_MSG_SCAN_RESPONSE);
 #define KM_MSG_SCAN_ENTRIES 1
 #define KM_MSG_SCAN_CURSOR 2
 
 /* -- kama.v2: looking in ------------------------------------------------- */
 
 #define KM_MSG_PING_REQUEST(X, M) X(M, 1, BYTES, payload, _)
-KM_PB_DECLARE(km_msg_ping_request, KM_MSG_PING_REQUEST);
+KM_PB_DECLARE(km_msg_ping_request, km_msg_ping_request_pb, KM_MSG_PING_REQUEST);
 
 #define KM_MSG_PING_RESPONSE(X, M)                                             \
     X(M, 1, BYTES, payload, _)                                                 \
@@ -187,12 +198,14 @@ KM_PB_DECLARE(km_msg_ping_request, KM_MSG_PING_REQUEST);
     X(M, 4, UINT64, uptime_ms, _)                                              \
     X(M, 5, BYTES, member_id, _)                                               \
     X(M, 6, BYTES, address, _)
-KM_PB_DECLARE(km_msg_ping_response, KM_MSG_PING_RESPONSE);
+KM_PB_DECLARE(km_msg_ping_response, km_msg_ping_response_pb,
+              KM_MSG_PING_RESPONSE);
 
 #define KM_MSG_STATS_REQUEST(X, M)                                             \
     X(M, 1, BYTES, group, _)                                                   \
     X(M, 2, BOOL, all, _)
-KM_PB_DECLARE(km_msg_stats_request, KM_MSG_STATS_REQUEST);
+KM_PB_DECLARE(km_msg_stats_request, km_msg_stats_request_pb,
+              KM_MSG_STATS_REQUEST);
 
 #define KM_MSG_LATENCY(X, M)                                                   \
     X(M, 1, UINT64, count, _)                                                  \
@@ -202,7 +215,7 @@ KM_PB_DECLARE(km_msg_stats_request, KM_MSG_STATS_REQUEST);
     X(M, 5, UINT64, p99_ns, _)                                                 \
     X(M, 6, UINT64, p999_ns, _)                                                \
     X(M, 7, UINT64, max_ns, _)
-KM_PB_DECLARE(km_msg_latency, KM_MSG_LATENCY);
+KM_PB_DECLARE(km_msg_latency, km_msg_latency_pb, KM_MSG_LATENCY);
 
 /* The counters have the names and the order of kama_group_stats. */
 #define KM_MSG_GROUP_STATS(X, M)                                               \
@@ -228,16 +241,16 @@ KM_PB_DECLARE(km_msg_latency, KM_MSG_LATENCY);
     X(M, 20, UINT64, value_bytes, _)                                           \
     X(M, 21, UINT64, pinned_bytes, _)                                          \
     X(M, 22, UINT64, max_bytes, _)                                             \
-    X(M, 23, MESSAGE, load_latency, km_msg_latency)                            \
+    X(M, 23, MESSAGE, load_latency, (km_msg_latency, km_msg_latency_pb))       \
     X(M, 28, UINT64, negative_entries, _)
-KM_PB_DECLARE(km_msg_group_stats, KM_MSG_GROUP_STATS);
+KM_PB_DECLARE(km_msg_group_stats, km_msg_group_stats_pb, KM_MSG_GROUP_STATS);
 
 #define KM_MSG_METRIC(X, M)                                                    \
     X(M, 1, BYTES, name, _)                                                    \
     X(M, 2, BOOL, gauge, _)                                                    \
     X(M, 3, BYTES, unit, _)                                                    \
     X(M, 4, UINT64, value, _)
-KM_PB_DECLARE(km_msg_metric, KM_MSG_METRIC);
+KM_PB_DECLARE(km_msg_metric, km_msg_metric_pb, KM_MSG_METRIC);
 
 #define KM_MSG_STATS_RESPONSE(X, M)                                            \
     X(M, 1, LIST, groups, _)                                                   \
@@ -245,7 +258,8 @@ KM_PB_DECLARE(km_msg_metric, KM_MSG_METRIC);
     X(M, 3, BYTES, version, _)                                                 \
     X(M, 4, UINT64, uptime_ms, _)                                              \
     X(M, 5, UINT64, rss_bytes, _)
-KM_PB_DECLARE(km_msg_stats_response, KM_MSG_STATS_RESPONSE);
+KM_PB_DECLARE(km_msg_stats_response, km_msg_stats_response_pb,
+              KM_MSG_STATS_RESPONSE);
 #define KM_MSG_STATS_GROUPS 1
 #define KM_MSG_STATS_NODE 2
 
@@ -263,22 +277,24 @@ KM_PB_DECLARE(km_msg_stats_response, KM_MSG_STATS_RESPONSE);
     X(M, 11, UINT64, entries, _)                                               \
     X(M, 12, UINT64, bytes, _)                                                 \
     X(M, 13, LIST, options, _)
-KM_PB_DECLARE(km_msg_group_info, KM_MSG_GROUP_INFO);
+KM_PB_DECLARE(km_msg_group_info, km_msg_group_info_pb, KM_MSG_GROUP_INFO);
 
 #define KM_MSG_GROUP_OPTION(X, M)                                              \
     X(M, 1, BYTES, name, _)                                                    \
     X(M, 2, BYTES, value, _)
-KM_PB_DECLARE(km_msg_group_option, KM_MSG_GROUP_OPTION);
+KM_PB_DECLARE(km_msg_group_option, km_msg_group_option_pb, KM_MSG_GROUP_OPTION);
 #define KM_MSG_GROUP_OPTIONS 13
 
 #define KM_MSG_GROUPS_RESPONSE(X, M) X(M, 1, LIST, groups, _)
-KM_PB_DECLARE(km_msg_groups_response, KM_MSG_GROUPS_RESPONSE);
+KM_PB_DECLARE(km_msg_groups_response, km_msg_groups_response_pb,
+              KM_MSG_GROUPS_RESPONSE);
 #define KM_MSG_GROUPS_GROUPS 1
 
 /* -- grpc.health.v1 ------------------------------------------------------ */
 
 #define KM_MSG_HEALTH_REQUEST(X, M) X(M, 1, BYTES, service, _)
-KM_PB_DECLARE(km_msg_health_request, KM_MSG_HEALTH_REQUEST);
+KM_PB_DECLARE(km_msg_health_request, km_msg_health_request_pb,
+              KM_MSG_HEALTH_REQUEST);
 
 enum km_msg_health {
     KM_MSG_HEALTH_SERVING = 1,
@@ -286,7 +302,8 @@ enum km_msg_health {
     KM_MSG_HEALTH_SERVICE_UNKNOWN = 3
 };
 #define KM_MSG_HEALTH_RESPONSE(X, M) X(M, 1, INT32, status, _)
-KM_PB_DECLARE(km_msg_health_response, KM_MSG_HEALTH_RESPONSE);
+KM_PB_DECLARE(km_msg_health_response, km_msg_health_response_pb,
+              KM_MSG_HEALTH_RESPONSE);
 
 /* -- grpc.reflection.v1, v1alpha ----------------------------------------- */
 
@@ -298,16 +315,19 @@ KM_PB_DECLARE(km_msg_health_response, KM_MSG_HEALTH_RESPONSE);
     X(M, 5, BYTES, file_containing_extension, _)                               \
     X(M, 6, BYTES, all_extension_numbers_of_type, _)                           \
     X(M, 7, BYTES, list_services, _)
-KM_PB_DECLARE(km_msg_reflect_request, KM_MSG_REFLECT_REQUEST);
+KM_PB_DECLARE(km_msg_reflect_request, km_msg_reflect_request_pb,
+              KM_MSG_REFLECT_REQUEST);
 
 #define KM_MSG_REFLECT_ERROR(X, M)                                             \
     X(M, 1, INT32, error_code, _)                                              \
     X(M, 2, BYTES, error_message, _)
-KM_PB_DECLARE(km_msg_reflect_error, KM_MSG_REFLECT_ERROR);
+KM_PB_DECLARE(km_msg_reflect_error, km_msg_reflect_error_pb,
+              KM_MSG_REFLECT_ERROR);
 
 /* ServiceResponse */
 #define KM_MSG_REFLECT_SERVICE(X, M) X(M, 1, BYTES, name, _)
-KM_PB_DECLARE(km_msg_reflect_service, KM_MSG_REFLECT_SERVICE);
+KM_PB_DECLARE(km_msg_reflect_service, km_msg_reflect_service_pb,
+              KM_MSG_REFLECT_SERVICE);
 
 /* FileDescriptorResponse and ListServiceResponse: field 1, repeated. */
 #define KM_MSG_REFLECT_ELEMENT 1
@@ -317,13 +337,15 @@ KM_PB_DECLARE(km_msg_reflect_service, KM_MSG_REFLECT_SERVICE);
     X(M, 2, BYTES, original_request, _)                                        \
     X(M, 4, BYTES, file_descriptor_response, _)                                \
     X(M, 6, BYTES, list_services_response, _)                                  \
-    X(M, 7, MESSAGE, error_response, km_msg_reflect_error)
-KM_PB_DECLARE(km_msg_reflect_response, KM_MSG_REFLECT_RESPONSE);
+    X(M, 7, MESSAGE, error_response,                                           \
+      (km_msg_reflect_error, km_msg_reflect_error_pb))
+KM_PB_DECLARE(km_msg_reflect_response, km_msg_reflect_response_pb,
+              KM_MSG_REFLECT_RESPONSE);
 
 /* -- google.protobuf descriptors ----------------------------------------- */
 
 #define KM_MSG_DESC_SET(X, M) X(M, 1, LIST, files, _)
-KM_PB_DECLARE(km_msg_desc_set, KM_MSG_DESC_SET);
+KM_PB_DECLARE(km_msg_desc_set, km_msg_desc_set_pb, KM_MSG_DESC_SET);
 
 #define KM_MSG_DESC_FILE(X, M)                                                 \
     X(M, 1, BYTES, name, _)                                                    \
@@ -331,7 +353,7 @@ KM_PB_DECLARE(km_msg_desc_set, KM_MSG_DESC_SET);
     X(M, 4, LIST, messages, _)                                                 \
     X(M, 5, LIST, enums, _)                                                    \
     X(M, 6, LIST, services, _)
-KM_PB_DECLARE(km_msg_desc_file, KM_MSG_DESC_FILE);
+KM_PB_DECLARE(km_msg_desc_file, km_msg_desc_file_pb, KM_MSG_DESC_FILE);
 
 /* DescriptorProto */
 #define KM_MSG_DESC_MESSAGE(X, M)                                              \
@@ -339,14 +361,14 @@ KM_PB_DECLARE(km_msg_desc_file, KM_MSG_DESC_FILE);
     X(M, 2, LIST, fields, _)                                                   \
     X(M, 3, LIST, messages, _)                                                 \
     X(M, 4, LIST, enums, _)
-KM_PB_DECLARE(km_msg_desc_message, KM_MSG_DESC_MESSAGE);
+KM_PB_DECLARE(km_msg_desc_message, km_msg_desc_message_pb, KM_MSG_DESC_MESSAGE);
 
 /* ServiceDescriptorProto (methods) and EnumDescriptorProto (values) */
 #define KM_MSG_DESC_OWNER(X, M)                                                \
     X(M, 1, BYTES, name, _)                                                    \
     X(M, 2, LIST, members, _)
-KM_PB_DECLARE(km_msg_desc_owner, KM_MSG_DESC_OWNER);
+KM_PB_DECLARE(km_msg_desc_owner, km_msg_desc_owner_pb, KM_MSG_DESC_OWNER);
 
 /* Any descriptor's name: field 1. */
 #define KM_MSG_DESC_NAMED(X, M) X(M, 1, BYTES, name, _)
-KM_PB_DECLARE(km_msg_desc_named, KM_MSG_DESC_NAMED);
+KM_PB_DECLARE(km_msg_desc_named, km_msg_desc_named_pb, KM_MSG_DESC_NAMED);

@@ -4,13 +4,13 @@
  * byte fields are slices of the input. A table with one row per field says
  * where everything is; one X-macro makes struct and table:
  *
- *     #define POINT(X, M)               \
- *         X(M, 1, SINT64, x, _)         \
- *         X(M, 2, BYTES, label, _)      \
- *         X(M, 3, MESSAGE, colour, rgb) \
+ *     #define POINT(X, M)                         \
+ *         X(M, 1, SINT64, x, _)                   \
+ *         X(M, 2, BYTES, label, _)                \
+ *         X(M, 3, MESSAGE, colour, (rgb, rgb_pb)) \
  *         X(M, 4, LIST, tags, _)
- *     KM_PB_DECLARE(point, POINT);     struct point, extern point_pb
- *     KM_PB_DEFINE(point, POINT)       in one .c file
+ *     KM_PB_DECLARE(point, point_pb, POINT);   in a header
+ *     KM_PB_DEFINE(point, point_pb, POINT)     in one .c file
  *
  * Rows are in the order of their numbers. A repeated field is no array: the
  * list remembers where in the input its elements are, and km_pb_next walks
@@ -81,7 +81,7 @@ struct km_pb_list {
 #define KM_PB_C_SINT64(type) int64_t
 #define KM_PB_C_FIXED64(type) uint64_t
 #define KM_PB_C_BYTES(type) kama_bytes
-#define KM_PB_C_MESSAGE(type) struct type
+#define KM_PB_C_MESSAGE(pair) struct KM_PB_FIRST pair
 #define KM_PB_C_LIST(type) struct km_pb_list
 #define KM_PB_C_VLIST(type) struct km_pb_list
 
@@ -93,25 +93,28 @@ struct km_pb_list {
 #define KM_PB_SUB_SINT64(type) NULL
 #define KM_PB_SUB_FIXED64(type) NULL
 #define KM_PB_SUB_BYTES(type) NULL
-#define KM_PB_SUB_MESSAGE(type) &type##_pb
+#define KM_PB_SUB_MESSAGE(pair) &KM_PB_SECOND pair
 #define KM_PB_SUB_LIST(type) NULL
 #define KM_PB_SUB_VLIST(type) NULL
+
+#define KM_PB_FIRST(type, table) type
+#define KM_PB_SECOND(type, table) table
 
 #define KM_PB_MEMBER(M, number, kind, name, type) KM_PB_C_##kind(type) name;
 #define KM_PB_ROW(M, number, kind, name, type)                                 \
     {number, KM_PB_##kind, offsetof(struct M, name), KM_PB_SUB_##kind(type)},
+#define KM_PB_ONE(M, number, kind, name, type) +1
 
-#define KM_PB_DECLARE(M, ROWS)                                                 \
+#define KM_PB_DECLARE(M, TABLE, ROWS)                                          \
     struct M {                                                                 \
         ROWS(KM_PB_MEMBER, M)                                                  \
     };                                                                         \
-    extern const struct km_pb_message M##_pb
+    extern const struct km_pb_message TABLE
 
-#define KM_PB_DEFINE(M, ROWS)                                                  \
-    static const struct km_pb_field M##_fields[] = {ROWS(KM_PB_ROW, M)};       \
-    const struct km_pb_message M##_pb = {                                      \
-        M##_fields,                                                            \
-        sizeof M##_fields / sizeof M##_fields[0],                              \
+#define KM_PB_DEFINE(M, TABLE, ROWS)                                           \
+    const struct km_pb_message TABLE = {                                       \
+        (const struct km_pb_field[]){ROWS(KM_PB_ROW, M)},                      \
+        0 ROWS(KM_PB_ONE, M),                                                  \
         sizeof(struct M),                                                      \
     };
 
