@@ -6,7 +6,7 @@
 #include "wire/h2_raw.h"
 
 #include "wire/grpc/grpc.h"
-#include "wire/msg/pb.h"
+#include "wire/msg/pb_encode.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

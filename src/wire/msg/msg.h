@@ -13,6 +13,7 @@
 #pragma once
 
 #include "wire/msg/pb.h"
+#include "wire/msg/pb_encode.h"
 
 /* A message without fields: decodes into nothing. */
 extern const struct km_pb_message km_msg_empty_pb;

@@ -28,7 +28,6 @@
  */
 #pragma once
 
-#include "base/buf.h"
 #include "base/bytes.h"
 
 #include <stddef.h>
@@ -131,41 +130,3 @@ bool km_pb_next(struct km_pb_list *list, kama_bytes *ret_element);
 
 /* The next element of a VLIST; false after the last. */
 bool km_pb_next_varint(struct km_pb_list *list, uint64_t *ret_element);
-
-/* -- encoding ------------------------------------------------------------ */
-
-/* Longest tag and length before a field's bytes. */
-#define KM_PB_PREFIX_BYTES_MAX 15
-
-/* How many bytes message takes. Fields that are zero or empty take none. */
-size_t km_pb_size(const struct km_pb_message *table, const void *message);
-
-/* Writes km_pb_size bytes; returns the end. */
-uint8_t *km_pb_write(const struct km_pb_message *table, const void *message,
-                     uint8_t *out);
-
-/* Writes tag and length of a bytes field whose len bytes follow (a value that
- * is sent without a copy); at most KM_PB_PREFIX_BYTES_MAX. Nothing for len 0.
- * Returns the end. */
-uint8_t *km_pb_write_prefix(uint8_t *out, uint32_t number, uint64_t len);
-size_t km_pb_prefix_size(uint32_t number, uint64_t len);
-
-/* Appends message to out. Errors: as km_buf_reserve. */
-KAMA_NODISCARD kama_status km_pb_append(struct km_buf *out,
-                                        const struct km_pb_message *table,
-                                        const void *message);
-
-/* Appends message as a field of the message that out holds: an element of a
- * LIST, even when it is empty. */
-KAMA_NODISCARD kama_status
-km_pb_append_element(struct km_buf *out, uint32_t number,
-                     const struct km_pb_message *table, const void *message);
-
-/* Appends bytes as a field, even when there are none. */
-KAMA_NODISCARD kama_status km_pb_append_bytes(struct km_buf *out,
-                                              uint32_t number,
-                                              kama_bytes bytes);
-
-/* Appends value as a field of varint type, even when it is 0. */
-KAMA_NODISCARD kama_status km_pb_append_varint(struct km_buf *out,
-                                               uint32_t number, uint64_t value);

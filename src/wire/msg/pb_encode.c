@@ -3,8 +3,9 @@
  * Encoding: first the size, then the bytes, so that every length is known when
  * it is written and the memory is asked for once.
  */
+#include "wire/msg/pb_encode.h"
+
 #include "base/assert.h"
-#include "wire/msg/pb.h"
 
 enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2 };
 
