@@ -9,13 +9,11 @@
  */
 #pragma once
 
-#include "base/buf.h"
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "wire/grpc/encoding.h"
+#include "wire/grpc/reader.h"
 #include "wire/h2/h2.h"
-
-#define KM_GRPC_PREFIX_BYTES 5
 
 /* The five bytes before a message that is not compressed. */
 static inline void km_grpc_prefix_write(uint8_t *prefix, uint32_t message_bytes)
@@ -31,54 +29,6 @@ static inline void km_grpc_prefix_write(uint8_t *prefix, uint32_t message_bytes)
  * NULL: none). Errors: those of km_h2_send, KAMA_ERR_TOO_LARGE. */
 KAMA_NODISCARD kama_status km_grpc_send(struct km_h2_stream *stream,
                                         kama_bytes head, kama_value *body);
-
-/* Cuts a stream of DATA into messages. A message that lies whole in a chunk is
- * a view of it; one in pieces is collected in one contiguous buffer, which
- * grows with what has arrived, never ahead of it by more than double. A
- * compressed message is decoded into a buffer of its own. */
-struct km_grpc_reader {
-    struct km_buf buf;   /* of a message in pieces */
-    struct km_buf plain; /* of a decoded message */
-    uint64_t message_bytes_max;
-    uint32_t message_bytes; /* of the message begun, once the prefix is in */
-    enum km_grpc_encoding encoding;
-    uint8_t prefix[KM_GRPC_PREFIX_BYTES];
-    uint8_t prefix_bytes; /* in so far */
-    bool delivered;       /* buf or plain holds a message given out */
-};
-
-void km_grpc_reader_init(struct km_grpc_reader *reader,
-                         const kama_allocator *mem, uint64_t message_bytes_max);
-void km_grpc_reader_fini(struct km_grpc_reader *reader);
-
-/* Takes bytes off the front of *chunk up to the end of one message.
- * KAMA_OK: *ret_message is a view of chunk or reader, valid until the chunk is
- * gone or the next call. KAMA_MISS: the chunk is used up, no message is
- * complete.
- * Errors: KAMA_ERR_UNSUPPORTED (compressed with an encoding that is not known),
- * KAMA_ERR_PROTOCOL (compressed without an encoding or not as the encoding
- * says, another flag), KAMA_ERR_TOO_LARGE (as sent or when decoded),
- * KAMA_ERR_NO_MEMORY; the reader is of no more use then. */
-KAMA_NODISCARD kama_status km_grpc_reader_next(struct km_grpc_reader *reader,
-                                               kama_bytes *chunk,
-                                               kama_bytes *ret_message);
-
-/* Says what was wrong with the message of the last error; NULL when the status
- * says it all. For KAMA_ERR_TOO_LARGE it is an addition to a sentence that
- * names message_bytes_max, or "". */
-const char *km_grpc_reader_error(const struct km_grpc_reader *reader,
-                                 kama_status status);
-
-/* Makes the message given out last outlive its chunk: copied unless it is the
- * reader's own. *message is replaced. Errors: KAMA_ERR_NO_MEMORY. */
-KAMA_NODISCARD kama_status km_grpc_reader_keep(struct km_grpc_reader *reader,
-                                               kama_bytes *message);
-
-/* Is a message begun and not complete (an error at the end of the stream)? */
-bool km_grpc_reader_partial(const struct km_grpc_reader *reader);
-
-/* Bytes of memory it holds. */
-size_t km_grpc_reader_held(const struct km_grpc_reader *reader);
 
 /* grpc-timeout: 1..8 digits and one of H M S m u n; at most
  * KM_GRPC_TIMEOUT_MS_MAX comes out. Errors: KAMA_ERR_INVALID. */

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Cuts DATA into gRPC messages: views of the chunk where a message lies whole
- * in it, one contiguous buffer otherwise, so that a flood of one-byte frames
- * costs no memory beyond its bytes.
- */
-#include "wire/grpc/grpc.h"
+/* The prefix is completed first, then the message behind it. */
+#include "wire/grpc/reader.h"
+
+#include "base/assert.h"
 
 void km_grpc_reader_init(struct km_grpc_reader *reader,
                          const kama_allocator *mem, uint64_t message_bytes_max)
