@@ -5,14 +5,20 @@
  * A server holds everything back until the first bytes tell that the other
  * side speaks HTTP/2: what an HTTP/1 client gets must not begin with SETTINGS.
  */
-#include "wire/h2/internal.h"
+#include "wire/h2/h2.h"
 
 #include "base/container.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "wire/h2/fail.h"
+#include "wire/h2/h2_impl.h"
+#include "wire/h2/linger.h"
+#include "wire/h2/loop_cache.h"
+#include "wire/h2/ng_mem.h"
+#include "wire/h2/queue.h"
+#include "wire/h2/stream_impl.h"
 
 #include <stdio.h>
-
-/* The longest sentence about a limit. */
-#define TEXT_BYTES 160
 
 static struct km_h2 *h2_of(struct km_session *session)
 {
@@ -22,65 +28,6 @@ static struct km_h2 *h2_of(struct km_session *session)
 struct km_session *km_h2_session(struct km_h2 *h2)
 {
     return &h2->session;
-}
-
-/* -- what nghttp2 says --------------------------------------------------- */
-
-static kama_status fail(struct km_h2 *h2, enum km_h2_why why,
-                        kama_status status)
-{
-    if (h2->why == KM_H2_WHY_NONE) {
-        h2->why = why;
-    }
-    return status;
-}
-
-static void tell_abuse(struct km_h2 *h2, const char *text)
-{
-    if (h2->why == KM_H2_WHY_NONE && h2->ops->on_abuse != NULL) {
-        h2->ops->on_abuse(h2->arg, text);
-    }
-}
-
-/* A negative number of nghttp2, from feed or take. */
-static kama_status fail_ng(struct km_h2 *h2, ssize_t error)
-{
-    if (error == NGHTTP2_ERR_NOMEM || h2->no_memory) {
-        return fail(h2, KM_H2_WHY_MEMORY, KAMA_ERR_NO_MEMORY);
-    }
-    if (error == NGHTTP2_ERR_FLOODED) {
-        tell_abuse(h2, "too many frames that ask for an answer, or too many "
-                       "CONTINUATION frames, came at once");
-        return fail(h2, KM_H2_WHY_ABUSE, KAMA_ERR_PROTOCOL);
-    }
-    return fail(h2, KM_H2_WHY_PROTOCOL, KAMA_ERR_PROTOCOL);
-}
-
-/* nghttp2_session_terminate_session does the same, but without a text. */
-int km_h2_end_for(struct km_h2 *h2, enum km_h2_why why, uint32_t error_code,
-                  const char *text)
-{
-    if (h2->why == KM_H2_WHY_NONE) {
-        h2->why = why;
-        (void)nghttp2_submit_goaway(
-            h2->ng, NGHTTP2_FLAG_NONE,
-            nghttp2_session_get_last_proc_stream_id(h2->ng), error_code,
-            (const uint8_t *)text, strlen(text));
-    }
-    return NGHTTP2_ERR_CALLBACK_FAILURE;
-}
-
-int km_h2_abuse(struct km_h2 *h2, const char *text)
-{
-    tell_abuse(h2, text);
-    return km_h2_end_for(h2, KM_H2_WHY_ABUSE, NGHTTP2_ENHANCE_YOUR_CALM, text);
-}
-
-int km_h2_abuse_rate(struct km_h2 *h2, enum km_h2_rate kind)
-{
-    char text[TEXT_BYTES];
-    km_h2_rate_describe(&h2->rates, kind, h2->now, text, sizeof text);
-    return km_h2_abuse(h2, text);
 }
 
 /* -- output buffer ------------------------------------------------------- */
@@ -99,8 +46,9 @@ static kama_status need_out(struct km_h2 *h2)
     if (h2->out == NULL) {
         h2->out = km_h2_loop_cache_out_get(h2->cache);
     }
-    return h2->out != NULL ? KAMA_OK
-                           : fail(h2, KM_H2_WHY_MEMORY, KAMA_ERR_NO_MEMORY);
+    return h2->out != NULL
+               ? KAMA_OK
+               : km_h2_fail(h2, KM_H2_WHY_MEMORY, KAMA_ERR_NO_MEMORY);
 }
 
 /* -- input --------------------------------------------------------------- */
@@ -124,7 +72,7 @@ static kama_status feed_ng(struct km_h2 *h2, kama_bytes chunk)
 {
     ssize_t n = nghttp2_session_mem_recv(h2->ng, chunk.data, chunk.len);
     if (n < 0) {
-        return fail_ng(h2, n);
+        return km_h2_fail_ng(h2, n);
     }
     return h2->why == KM_H2_WHY_NONE ? KAMA_OK : KAMA_ERR_PROTOCOL;
 }
@@ -141,11 +89,11 @@ static kama_status feed_sniff(struct km_h2 *h2, kama_bytes *chunk)
                        kama_bytes_make(h2->sniff.bytes, KM_H2_PREFACE_BYTES));
     case KM_H2_SPEECH_HTTP1:
         h2->foreign = true;
-        (void)fail(h2, KM_H2_WHY_FOREIGN, KAMA_ERR_CLOSED);
+        (void)km_h2_fail(h2, KM_H2_WHY_FOREIGN, KAMA_ERR_CLOSED);
         return answer_http1(h2);
     default:
         h2->foreign = true;
-        return fail(h2, KM_H2_WHY_FOREIGN, KAMA_ERR_CLOSED);
+        return km_h2_fail(h2, KM_H2_WHY_FOREIGN, KAMA_ERR_CLOSED);
     }
 }
 
@@ -156,7 +104,8 @@ static kama_status feed(struct km_session *session, const uint8_t *data,
     kama_bytes chunk = kama_bytes_make(data, len);
     h2->now = now;
     if (h2->foreign || h2->no_memory) {
-        return h2->foreign ? KAMA_ERR_CLOSED : fail_ng(h2, NGHTTP2_ERR_NOMEM);
+        return h2->foreign ? KAMA_ERR_CLOSED
+                           : km_h2_fail_ng(h2, NGHTTP2_ERR_NOMEM);
     }
     if (h2->role == KM_H2_SERVER && h2->sniff.speech == KM_H2_SPEECH_UNKNOWN) {
         kama_status status = feed_sniff(h2, &chunk);
@@ -186,7 +135,7 @@ static kama_status collect_frames(struct km_h2 *h2)
         const uint8_t *data;
         ssize_t n = nghttp2_session_mem_send(h2->ng, &data);
         if (n < 0) {
-            return fail_ng(h2, n);
+            return km_h2_fail_ng(h2, n);
         }
         if (n == 0) {
             break;
@@ -217,7 +166,7 @@ static kama_status take(struct km_session *session, kama_bytes *ret_bytes)
     h2->out_bytes = 0;
     *ret_bytes = kama_bytes_make(NULL, 0);
     if (h2->no_memory) {
-        return fail_ng(h2, NGHTTP2_ERR_NOMEM);
+        return km_h2_fail_ng(h2, NGHTTP2_ERR_NOMEM);
     }
     if (holds_output(h2)) {
         return KAMA_OK;
@@ -235,7 +184,7 @@ static kama_status take(struct km_session *session, kama_bytes *ret_bytes)
         return status;
     }
     if (!km_list_empty(&h2->writable)) {
-        km_h2_notify_writable(h2);
+        km_h2_queue_notify(h2);
         status = collect_frames(h2);
     }
     *ret_bytes = kama_bytes_make(h2->out, h2->out_bytes);
@@ -293,13 +242,13 @@ static km_ns stall_until(const struct km_h2 *h2)
 
 static void abuse_stall(struct km_h2 *h2)
 {
-    char text[TEXT_BYTES];
+    char text[KM_H2_FAIL_TEXT_BYTES];
     (void)snprintf(text, sizeof text,
                    "%zu bytes waited for %u s behind closed windows; the limit "
                    "is %u bytes",
                    h2->queued_bytes, (unsigned)(KM_H2_WRITE_STALL_MS / 1000),
                    (unsigned)KM_H2_OUTBOUND_BYTES_MAX);
-    (void)km_h2_abuse(h2, text);
+    (void)km_h2_fail_abuse(h2, text);
 }
 
 static km_ns deadline(struct km_session *session)
@@ -317,7 +266,7 @@ static kama_status tick(struct km_session *session, km_ns now)
     struct km_h2 *h2 = h2_of(session);
     h2->now = now;
     if (now >= h2->preface_until) {
-        return fail(h2, KM_H2_WHY_PREFACE, KAMA_ERR_TIMEOUT);
+        return km_h2_fail(h2, KM_H2_WHY_PREFACE, KAMA_ERR_TIMEOUT);
     }
     if (now >= stall_until(h2)) {
         abuse_stall(h2);
@@ -343,7 +292,7 @@ static void close_streams(struct km_h2 *h2)
 static void free_h2(struct km_h2 *h2)
 {
     nghttp2_session_del(h2->ng);
-    km_h2_loop_cache_flush(h2);
+    km_h2_ng_mem_flush(h2);
     put_out(h2);
     km_mem_free(h2->mem, h2);
 }
@@ -389,7 +338,7 @@ static const nghttp2_settings_entry client_settings[] = {
 static bool start_ng(struct km_h2 *h2)
 {
     struct km_h2_loop_cache *cache = h2->cache;
-    nghttp2_mem mem = km_h2_loop_cache_ng_mem(h2);
+    nghttp2_mem mem = km_h2_ng_mem(h2);
     bool server = h2->role == KM_H2_SERVER;
     int rv = server ? nghttp2_session_server_new3(&h2->ng, cache->callbacks, h2,
                                                   cache->option, &mem)

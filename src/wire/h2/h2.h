@@ -29,9 +29,8 @@
 #pragma once
 
 #include "base/session.h"
-
-struct km_h2;
-struct km_h2_loop_cache;
+#include "wire/h2/loop_cache.h"
+#include "wire/h2/stream.h"
 
 enum km_h2_role { KM_H2_SERVER, KM_H2_CLIENT };
 
@@ -56,29 +55,6 @@ enum km_h2_why {
     KM_H2_WHY_PREFACE,  /* no preface and SETTINGS in KM_H2_PREFACE_MS */
     KM_H2_WHY_PROTOCOL, /* the other side broke the protocol */
     KM_H2_WHY_MEMORY    /* out of memory */
-};
-
-/* How long the bytes of a field live, and whether HPACK should keep it. */
-enum {
-    KM_H2_FIELD_STATIC = 1u << 0,  /* for ever: not copied */
-    KM_H2_FIELD_NO_INDEX = 1u << 1 /* unlikely to come again */
-};
-
-struct km_h2_field {
-    kama_bytes name; /* lower case */
-    kama_bytes value;
-    unsigned flags; /* KM_H2_FIELD_ */
-};
-
-/* Most fields of one header list that we send. */
-#define KM_H2_FIELDS_MAX 64
-
-/* What the owner sees of a stream. Valid from on_open or km_h2_request until
- * on_close returns. */
-struct km_h2_stream {
-    struct km_h2 *h2;
-    void *user; /* the owner's */
-    int32_t id; /* client: -1 before it is sent */
 };
 
 enum km_h2_headers {
@@ -146,75 +122,12 @@ struct km_h2_options {
     const char *http1_hint; /* server: body of the 400 for HTTP/1; borrowed */
 };
 
-/* What the connections of one loop share: nghttp2's callbacks and options,
- * free blocks and output buffers. cache_bytes bounds the free blocks kept
- * (0: none, every allocation reaches mem, for tests). Loop thread or setup. */
-KAMA_NODISCARD kama_status
-km_h2_loop_cache_new(const kama_allocator *mem, size_t cache_bytes,
-                     struct km_h2_loop_cache **ret_cache);
-/* After the last connection. NULL is a no-op. */
-void km_h2_loop_cache_free(struct km_h2_loop_cache *cache);
-
 /* A connection at its start; our SETTINGS wait in take. */
 KAMA_NODISCARD kama_status km_h2_new(const struct km_h2_options *options,
                                      km_ns now, struct km_h2 **ret_h2);
 
 /* The connection as net drives it. Its close frees h2. */
 struct km_session *km_h2_session(struct km_h2 *h2);
-
-/* client: opens a stream. fields are copied unless static; end: no body. */
-KAMA_NODISCARD kama_status km_h2_request(struct km_h2 *h2,
-                                         const struct km_h2_field *fields,
-                                         size_t count, bool end, void *user,
-                                         struct km_h2_stream **ret_stream);
-
-/* server: the response's headers, once per stream, before any body. end: no
- * body and no trailers. */
-KAMA_NODISCARD kama_status km_h2_respond(struct km_h2_stream *stream,
-                                         const struct km_h2_field *fields,
-                                         size_t count, bool end);
-
-/* Queues prefix and head (copied) and body's bytes (a reference is taken, or
- * few bytes are copied; NULL: none) as DATA. Not after km_h2_end. */
-KAMA_NODISCARD kama_status km_h2_send_parts(struct km_h2_stream *stream,
-                                            kama_bytes prefix, kama_bytes head,
-                                            kama_value *body);
-static inline KAMA_NODISCARD kama_status km_h2_send(struct km_h2_stream *stream,
-                                                    kama_bytes head,
-                                                    kama_value *body)
-{
-    return km_h2_send_parts(stream, kama_bytes_make(NULL, 0), head, body);
-}
-
-/* Ends our side behind what is queued: with trailers, or, with count 0, with
- * END_STREAM on the last DATA. If a server ends before the client has, the
- * stream lingers: up to KM_H2_LINGER_BYTES of the rest are read and dropped, and
- * after KM_H2_LINGER_MS a client that has not ended is stopped with
- * RST_STREAM(NO_ERROR). Not after km_h2_end. */
-KAMA_NODISCARD kama_status km_h2_end(struct km_h2_stream *stream,
-                                     const struct km_h2_field *trailers,
-                                     size_t count);
-
-/* Drops what is queued and resets the stream; on_close follows, from a later
- * take. Idempotent. */
-void km_h2_reset(struct km_h2_stream *stream, uint32_t error_code);
-
-/* Gives n bytes of on_data back to both windows ... */
-void km_h2_consume(struct km_h2_stream *stream, size_t n);
-/* ... or to the connection's now and to the stream's later, so that one
- * stream waits and the others do not. */
-void km_h2_consume_connection(struct km_h2_stream *stream, size_t n);
-void km_h2_consume_stream(struct km_h2_stream *stream, size_t n);
-
-/* Is there room on stream and connection for more? false: on_writable follows,
- * unless the stream ends. */
-bool km_h2_has_room(struct km_h2_stream *stream);
-
-/* Bytes queued on the stream, not yet taken. */
-size_t km_h2_queued(const struct km_h2_stream *stream);
-
-/* Has the other side ended its half? */
-bool km_h2_remote_ended(const struct km_h2_stream *stream);
 
 /* The other side's limit of concurrent streams; client, after on_settings. */
 uint32_t km_h2_remote_streams_max(const struct km_h2 *h2);

@@ -11,9 +11,10 @@
  * over the stream is reset. A client that ends its request earlier closes the
  * stream without a reset.
  */
-#include "wire/h2/internal.h"
+#include "wire/h2/linger.h"
 
 #include "base/container.h"
+#include "base/limits.h"
 
 void km_h2_linger_begin(struct km_h2_stream_impl *stream)
 {

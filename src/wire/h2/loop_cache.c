@@ -5,56 +5,38 @@
  * without a lock, and go back there. Each block has a header of 16 bytes with
  * its class; larger blocks pass through to the allocator.
  */
-#include "wire/h2/internal.h"
+#include "wire/h2/loop_cache.h"
 
-#include "base/assert.h"
+#include "base/mem.h"
+#include "wire/h2/h2_impl.h"
+#include "wire/h2/queue.h"
+#include "wire/h2/recv.h"
+#include "wire/h2/send.h"
 
-#define BLOCK_HEADER_BYTES 16
-#define CLASS_LARGE KM_H2_CLASSES
-
-struct block {
-    size_t class;
-    struct block *next; /* while free */
-};
-_Static_assert(sizeof(struct block) <= BLOCK_HEADER_BYTES, "block header");
-
-static size_t class_of(size_t size)
-{
-    size_t class = (size + KM_H2_CLASS_BYTES - 1) / KM_H2_CLASS_BYTES;
-    return class < KM_H2_CLASSES ? class : CLASS_LARGE;
-}
-
-static struct block *block_of(void *p)
-{
-    return (struct block *)(void *)((char *)p - BLOCK_HEADER_BYTES);
-}
-
-static void *block_payload(struct block *block)
-{
-    return (char *)block + BLOCK_HEADER_BYTES;
-}
+#include <nghttp2/nghttp2.h>
 
 void *km_h2_loop_cache_alloc(struct km_h2_loop_cache *cache, size_t size)
 {
-    size_t class = class_of(size);
-    if (class != CLASS_LARGE) {
+    size_t class = km_h2_block_class(size);
+    if (class != KM_H2_CLASS_LARGE) {
         size = class * KM_H2_CLASS_BYTES;
-        struct block *block = cache->free_blocks[class];
+        struct km_h2_block *block = cache->free_blocks[class];
         if (block != NULL) {
             cache->free_blocks[class] = block->next;
-            cache->cache_bytes -= size + BLOCK_HEADER_BYTES;
-            return block_payload(block);
+            cache->cache_bytes -= size + KM_H2_BLOCK_HEADER_BYTES;
+            return km_h2_block_payload(block);
         }
     }
-    if (size > SIZE_MAX - BLOCK_HEADER_BYTES) {
+    if (size > SIZE_MAX - KM_H2_BLOCK_HEADER_BYTES) {
         return NULL;
     }
-    struct block *block = km_mem_alloc(cache->mem, size + BLOCK_HEADER_BYTES);
+    struct km_h2_block *block =
+        km_mem_alloc(cache->mem, size + KM_H2_BLOCK_HEADER_BYTES);
     if (block == NULL) {
         return NULL;
     }
     block->class = class;
-    return block_payload(block);
+    return km_h2_block_payload(block);
 }
 
 void km_h2_loop_cache_release(struct km_h2_loop_cache *cache, void *p)
@@ -62,9 +44,9 @@ void km_h2_loop_cache_release(struct km_h2_loop_cache *cache, void *p)
     if (p == NULL) {
         return;
     }
-    struct block *block = block_of(p);
-    size_t bytes = block->class * KM_H2_CLASS_BYTES + BLOCK_HEADER_BYTES;
-    if (block->class == CLASS_LARGE ||
+    struct km_h2_block *block = km_h2_block_of(p);
+    size_t bytes = block->class * KM_H2_CLASS_BYTES + KM_H2_BLOCK_HEADER_BYTES;
+    if (block->class == KM_H2_CLASS_LARGE ||
         cache->cache_bytes + bytes > cache->cache_bytes_max) {
         km_mem_free(cache->mem, block);
         return;
@@ -72,112 +54,6 @@ void km_h2_loop_cache_release(struct km_h2_loop_cache *cache, void *p)
     block->next = cache->free_blocks[block->class];
     cache->free_blocks[block->class] = block;
     cache->cache_bytes += bytes;
-}
-
-/* -- nghttp2_mem --------------------------------------------------------- */
-
-/*
- * When an allocation fails in the middle of nghttp2, some of its structures
- * keep a pointer to what its unwinding frees (a stream to its DATA item, when
- * the queue of streams cannot grow), and nghttp2_session_del frees that again.
- * So from the first failure on a connection is lost, and what nghttp2 frees
- * stays allocated, marked, until its session is gone.
- */
-#define CLASS_QUARANTINED SIZE_MAX
-
-static void *ng_result(struct km_h2 *h2, void *p)
-{
-    if (p == NULL) {
-        h2->no_memory = true;
-    }
-    return p;
-}
-
-static void *ng_malloc(size_t size, void *arg)
-{
-    struct km_h2 *h2 = arg;
-    return ng_result(h2, km_h2_loop_cache_alloc(h2->cache, size));
-}
-
-static void ng_free(void *p, void *arg)
-{
-    struct km_h2 *h2 = arg;
-    if (KM_LIKELY(!h2->no_memory) || p == NULL) {
-        km_h2_loop_cache_release(h2->cache, p);
-        return;
-    }
-    struct block *block = block_of(p);
-    if (block->class != CLASS_QUARANTINED) {
-        block->class = CLASS_QUARANTINED;
-        block->next = h2->quarantine;
-        h2->quarantine = block;
-    }
-}
-
-void km_h2_loop_cache_flush(struct km_h2 *h2)
-{
-    struct block *block = h2->quarantine;
-    h2->quarantine = NULL;
-    while (block != NULL) {
-        struct block *next = block->next;
-        km_mem_free(h2->cache->mem, block);
-        block = next;
-    }
-}
-
-static void *ng_calloc(size_t count, size_t size, void *arg)
-{
-    struct km_h2 *h2 = arg;
-    size_t total;
-    if (__builtin_mul_overflow(count, size, &total)) {
-        return NULL;
-    }
-    void *p = km_h2_loop_cache_alloc(h2->cache, total);
-    if (p != NULL) {
-        memset(p, 0, total);
-    }
-    return ng_result(h2, p);
-}
-
-static void *resize_large(struct km_h2_loop_cache *cache, struct block *block,
-                          size_t size)
-{
-    if (size > SIZE_MAX - BLOCK_HEADER_BYTES) {
-        return NULL;
-    }
-    block = km_mem_resize(cache->mem, block, size + BLOCK_HEADER_BYTES);
-    return block != NULL ? block_payload(block) : NULL;
-}
-
-static void *ng_realloc(void *p, size_t size, void *arg)
-{
-    struct km_h2 *h2 = arg;
-    if (p == NULL) {
-        return ng_malloc(size, arg);
-    }
-    struct block *block = block_of(p);
-    if (block->class == CLASS_LARGE) {
-        /* It stays large even when it shrinks: its size is not kept. */
-        return ng_result(h2, resize_large(h2->cache, block, size));
-    }
-    if (class_of(size) <= block->class) {
-        return p;
-    }
-    void *grown = ng_malloc(size, arg);
-    if (grown != NULL) {
-        memcpy(grown, p, block->class * KM_H2_CLASS_BYTES);
-        ng_free(p, arg);
-    }
-    return grown;
-}
-
-nghttp2_mem km_h2_loop_cache_ng_mem(struct km_h2 *h2)
-{
-    return (nghttp2_mem){.mem_user_data = h2,
-                         .malloc = ng_malloc,
-                         .free = ng_free,
-                         .calloc = ng_calloc,
-                         .realloc = ng_realloc};
 }
 
 /* -- output buffers ------------------------------------------------------ */
@@ -241,9 +117,9 @@ void km_h2_loop_cache_free(struct km_h2_loop_cache *cache)
         return;
     }
     for (size_t class = 0; class < KM_H2_CLASSES; class ++) {
-        struct block *block = cache->free_blocks[class];
+        struct km_h2_block *block = cache->free_blocks[class];
         while (block != NULL) {
-            struct block *next = block->next;
+            struct km_h2_block *next = block->next;
             km_mem_free(cache->mem, block);
             block = next;
         }

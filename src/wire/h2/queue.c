@@ -6,31 +6,20 @@
  * behind the queue, so that a whole answer leaves as HEADERS, DATA, HEADERS in
  * one write.
  */
-#include "wire/h2/internal.h"
+#include "wire/h2/queue.h"
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "base/container.h"
+#include "base/limits.h"
+#include "wire/h2/fail.h"
+#include "wire/h2/loop_cache.h"
 
 /* Bodies up to this size are copied when queued: cheaper than two changes of
  * a reference count that other threads share. */
 #define BODY_COPY_BYTES 1024
 
-/* -- streams ------------------------------------------------------------- */
-
-struct km_h2_stream_impl *km_h2_stream_impl_new(struct km_h2 *h2, int32_t id)
-{
-    struct km_h2_stream_impl *stream =
-        km_h2_loop_cache_alloc(h2->cache, sizeof *stream);
-    if (stream == NULL) {
-        return NULL;
-    }
-    *stream = (struct km_h2_stream_impl){.pub = {.h2 = h2, .id = id}};
-    km_list_push_back(&h2->streams, &stream->node);
-    km_list_init(&stream->writable);
-    km_list_init(&stream->linger);
-    h2->stream_count++;
-    return stream;
-}
+/* -- dropping -------------------------------------------------------------- */
 
 static void free_segment(struct km_h2 *h2, struct km_h2_segment *segment)
 {
@@ -47,7 +36,7 @@ static void uncrowd(struct km_h2 *h2)
     }
 }
 
-void km_h2_stream_impl_drop(struct km_h2_stream_impl *stream)
+void km_h2_queue_drop(struct km_h2_stream_impl *stream)
 {
     struct km_h2 *h2 = stream->pub.h2;
     while (stream->first != NULL) {
@@ -64,20 +53,6 @@ void km_h2_stream_impl_drop(struct km_h2_stream_impl *stream)
     uncrowd(h2);
 }
 
-void km_h2_stream_impl_free(struct km_h2_stream_impl *stream)
-{
-    struct km_h2 *h2 = stream->pub.h2;
-    km_h2_stream_impl_drop(stream);
-    km_list_remove(&stream->linger);
-    km_list_remove(&stream->node);
-    KM_ASSERT(h2->stream_count > 0);
-    h2->stream_count--;
-    if (h2->hot == stream) {
-        h2->hot = NULL;
-    }
-    km_h2_loop_cache_release(h2->cache, stream);
-}
-
 /* -- messages in -------------------------------------------------------- */
 
 /* nghttp2 asked before there was anything. */
@@ -88,7 +63,7 @@ kama_status km_h2_queue_resume(struct km_h2_stream_impl *stream)
     }
     int rv = nghttp2_session_resume_data(stream->pub.h2->ng, stream->pub.id);
     stream->deferred = rv != 0;
-    return km_h2_status_of(rv);
+    return km_h2_fail_status(rv);
 }
 
 static uint8_t *put(uint8_t *to, kama_bytes bytes)
@@ -170,15 +145,12 @@ static void push_segment(struct km_h2_stream_impl *stream,
     }
 }
 
-kama_status km_h2_send_parts(struct km_h2_stream *pub, kama_bytes prefix,
-                             kama_bytes head, kama_value *body)
+kama_status km_h2_queue_push(struct km_h2_stream_impl *stream,
+                             kama_bytes prefix, kama_bytes head,
+                             kama_value *body)
 {
-    struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
-    KM_ASSERT(stream->started && !stream->ended);
-    if (stream->reset) {
-        return KAMA_ERR_CLOSED;
-    }
-    struct km_h2_segment *segment = new_segment(pub->h2, prefix, head, body);
+    struct km_h2_segment *segment =
+        new_segment(stream->pub.h2, prefix, head, body);
     if (segment == NULL) {
         return KAMA_ERR_NO_MEMORY;
     }
@@ -190,27 +162,6 @@ kama_status km_h2_send_parts(struct km_h2_stream *pub, kama_bytes prefix,
         return KAMA_OK;
     }
     return km_h2_queue_resume(stream);
-}
-
-bool km_h2_has_room(struct km_h2_stream *pub)
-{
-    struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
-    struct km_h2 *h2 = pub->h2;
-    if (stream->queued_bytes >= KM_H2_LOW_WATER_BYTES) {
-        return false;
-    }
-    if (h2->queued_bytes < KM_H2_OUTBOUND_BYTES_MAX) {
-        return true;
-    }
-    if (km_list_empty(&stream->writable)) {
-        km_list_push_back(&h2->crowded, &stream->writable);
-    }
-    return false;
-}
-
-size_t km_h2_queued(const struct km_h2_stream *pub)
-{
-    return ((const struct km_h2_stream_impl *)(const void *)pub)->queued_bytes;
 }
 
 /* -- nghttp2 asks for DATA ----------------------------------------------- */
@@ -324,7 +275,7 @@ static int send_data(nghttp2_session *ng, nghttp2_frame *frame,
     return 0;
 }
 
-void km_h2_notify_writable(struct km_h2 *h2)
+void km_h2_queue_notify(struct km_h2 *h2)
 {
     struct km_list *node;
     while ((node = km_list_pop_front(&h2->writable)) != NULL) {

@@ -3,22 +3,13 @@
  * What arrived: nghttp2's callbacks for input, the owner's callbacks, and the
  * rates of frames that cost the sender nothing.
  */
-#include "wire/h2/internal.h"
+#include "wire/h2/recv.h"
 
-#include "base/assert.h"
-
-struct km_h2_stream_impl *km_h2_stream_impl_find(struct km_h2 *h2, int32_t id)
-{
-    if (h2->hot != NULL && h2->hot->pub.id == id) {
-        return h2->hot;
-    }
-    struct km_h2_stream_impl *stream =
-        nghttp2_session_get_stream_user_data(h2->ng, id);
-    if (stream != NULL) {
-        h2->hot = stream;
-    }
-    return stream;
-}
+#include "base/bytes.h"
+#include "base/limits.h"
+#include "wire/h2/fail.h"
+#include "wire/h2/linger.h"
+#include "wire/h2/stream_impl.h"
 
 /* -- rates --------------------------------------------------------------- */
 
@@ -26,7 +17,7 @@ static int take_rate(struct km_h2 *h2, enum km_h2_rate kind)
 {
     return km_h2_rate_take(&h2->rates, kind, h2->now)
                ? 0
-               : km_h2_abuse_rate(h2, kind);
+               : km_h2_fail_rate(h2, kind);
 }
 
 /* A reset is abuse when it takes back work that has just been given: that is
@@ -88,8 +79,8 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd,
     }
     if (hd->type == NGHTTP2_PUSH_PROMISE && h2->role == KM_H2_CLIENT) {
         /* nghttp2 would take pushes until our SETTINGS are acknowledged. */
-        return km_h2_end_for(h2, KM_H2_WHY_PROTOCOL, KM_H2_PROTOCOL_ERROR,
-                             "this client takes no pushes");
+        return km_h2_fail_goaway(h2, KM_H2_WHY_PROTOCOL, KM_H2_PROTOCOL_ERROR,
+                                 "this client takes no pushes");
     }
     if (hd->type == NGHTTP2_DATA) {
         h2->data_ends = (hd->flags & NGHTTP2_FLAG_END_STREAM) != 0;
@@ -218,24 +209,6 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id,
     return 0;
 }
 
-void km_h2_consume_connection(struct km_h2_stream *pub, size_t n)
-{
-    (void)nghttp2_session_consume_connection(pub->h2->ng, n);
-}
-
-void km_h2_consume_stream(struct km_h2_stream *pub, size_t n)
-{
-    if (!km_h2_stream_impl_of(pub)->last_data) {
-        (void)nghttp2_session_consume_stream(pub->h2->ng, pub->id, n);
-    } /* else nothing more comes: its window does not matter */
-}
-
-void km_h2_consume(struct km_h2_stream *pub, size_t n)
-{
-    km_h2_consume_connection(pub, n);
-    km_h2_consume_stream(pub, n);
-}
-
 /* A frame without a byte that does not end the stream carries nothing. */
 static int recv_data(struct km_h2 *h2, struct km_h2_stream_impl *stream,
                      const nghttp2_data *data)
@@ -252,7 +225,7 @@ static int recv_data(struct km_h2 *h2, struct km_h2_stream_impl *stream,
     if (stream->empty_data <= KM_H2_EMPTY_DATA_PER_STREAM) {
         return 0;
     }
-    return km_h2_abuse(
+    return km_h2_fail_abuse(
         h2,
         "more than " KM_TEXT_OF(
             KM_H2_EMPTY_DATA_PER_STREAM) " DATA frames in "

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The owner's calls that make frames, and what follows when nghttp2 has sent
- * one or could not.
- */
-#include "wire/h2/internal.h"
+/* What follows when nghttp2 has sent a frame or could not send it. */
+#include "wire/h2/send.h"
 
-#include "base/assert.h"
-
-/* -- a frame was sent, or could not be ----------------------------------- */
+#include "base/limits.h"
+#include "wire/h2/fail.h"
+#include "wire/h2/linger.h"
+#include "wire/h2/stream_impl.h"
 
 /* Resets for what the other side did wrong (MadeYouReset makes us send them
  * in place of its own). */
@@ -21,7 +19,7 @@ static int sent_reset(struct km_h2 *h2, uint32_t error_code)
 {
     if (h2->role == KM_H2_SERVER && reset_is_their_fault(error_code) &&
         !km_h2_rate_take(&h2->rates, KM_H2_RATE_RESET_SENT, h2->now)) {
-        (void)km_h2_abuse_rate(h2, KM_H2_RATE_RESET_SENT);
+        (void)km_h2_fail_rate(h2, KM_H2_RATE_RESET_SENT);
     }
     return 0;
 }
@@ -105,173 +103,4 @@ void km_h2_send_register(nghttp2_session_callbacks *callbacks)
                                                          on_frame_send);
     nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks,
                                                              on_frame_not_send);
-}
-
-/* -- fields -------------------------------------------------------------- */
-
-static uint8_t nv_flags(unsigned flags)
-{
-    uint8_t nv = NGHTTP2_NV_FLAG_NONE;
-    if ((flags & KM_H2_FIELD_STATIC) != 0) {
-        nv |= NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
-    }
-    if ((flags & KM_H2_FIELD_NO_INDEX) != 0) {
-        nv |= NGHTTP2_NV_FLAG_NO_INDEX;
-    }
-    return nv;
-}
-
-void km_h2_nv_from_fields(nghttp2_nv *nv, const struct km_h2_field *fields,
-                          size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        nv[i] = (nghttp2_nv){.name = (uint8_t *)fields[i].name.data,
-                             .value = (uint8_t *)fields[i].value.data,
-                             .namelen = fields[i].name.len,
-                             .valuelen = fields[i].value.len,
-                             .flags = nv_flags(fields[i].flags)};
-    }
-}
-
-static size_t copied_bytes(const struct km_h2_field *fields, size_t count)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < count; i++) {
-        if ((fields[i].flags & KM_H2_FIELD_STATIC) == 0) {
-            n += fields[i].name.len + fields[i].value.len;
-        }
-    }
-    return n;
-}
-
-static uint8_t *copy_bytes(uint8_t **to, uint8_t **bytes, size_t len)
-{
-    uint8_t *copy = *to;
-    if (len > 0) {
-        memcpy(copy, *bytes, len);
-    }
-    *bytes = copy;
-    return copy + len;
-}
-
-/* Fields that wait until the queue before them is sent: one block. */
-static nghttp2_nv *keep_fields(struct km_h2 *h2,
-                               const struct km_h2_field *fields, size_t count)
-{
-    nghttp2_nv *kept = km_h2_loop_cache_alloc(
-        h2->cache, count * sizeof *kept + copied_bytes(fields, count));
-    if (kept == NULL) {
-        return NULL;
-    }
-    km_h2_nv_from_fields(kept, fields, count);
-    uint8_t *to = (uint8_t *)(kept + count);
-    for (size_t i = 0; i < count; i++) {
-        if ((fields[i].flags & KM_H2_FIELD_STATIC) == 0) {
-            to = copy_bytes(&to, &kept[i].name, kept[i].namelen);
-            to = copy_bytes(&to, &kept[i].value, kept[i].valuelen);
-        }
-    }
-    return kept;
-}
-
-/* -- the owner's calls --------------------------------------------------- */
-
-kama_status km_h2_status_of(int result)
-{
-    if (result >= 0) {
-        return KAMA_OK;
-    }
-    return result == NGHTTP2_ERR_NOMEM ? KAMA_ERR_NO_MEMORY : KAMA_ERR_CLOSED;
-}
-
-kama_status km_h2_request(struct km_h2 *h2, const struct km_h2_field *fields,
-                          size_t count, bool end, void *user,
-                          struct km_h2_stream **ret_stream)
-{
-    KM_ASSERT(h2->role == KM_H2_CLIENT && count <= KM_H2_FIELDS_MAX);
-    if (!km_h2_accepts(h2)) {
-        return KAMA_ERR_CLOSED;
-    }
-    struct km_h2_stream_impl *stream = km_h2_stream_impl_new(h2, -1);
-    if (stream == NULL) {
-        return KAMA_ERR_NO_MEMORY;
-    }
-    nghttp2_nv nv[KM_H2_FIELDS_MAX];
-    km_h2_nv_from_fields(nv, fields, count);
-    nghttp2_data_provider body = {.source = {.ptr = stream},
-                                  .read_callback = km_h2_queue_read};
-    int32_t id = nghttp2_submit_request(h2->ng, NULL, nv, count,
-                                        end ? NULL : &body, stream);
-    if (id < 0) {
-        km_h2_stream_impl_free(stream);
-        return km_h2_status_of(id);
-    }
-    stream->pub.id = id;
-    stream->pub.user = user;
-    stream->started = true;
-    stream->ended = end;
-    *ret_stream = &stream->pub;
-    return KAMA_OK;
-}
-
-kama_status km_h2_respond(struct km_h2_stream *pub,
-                          const struct km_h2_field *fields, size_t count,
-                          bool end)
-{
-    struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
-    KM_ASSERT(!stream->started && count <= KM_H2_FIELDS_MAX);
-    if (stream->reset) {
-        return KAMA_ERR_CLOSED;
-    }
-    nghttp2_nv nv[KM_H2_FIELDS_MAX];
-    km_h2_nv_from_fields(nv, fields, count);
-    nghttp2_data_provider body = {.source = {.ptr = stream},
-                                  .read_callback = km_h2_queue_read};
-    int rv = nghttp2_submit_response(pub->h2->ng, pub->id, nv, count,
-                                     end ? NULL : &body);
-    if (rv != 0) {
-        return km_h2_status_of(rv);
-    }
-    stream->started = true;
-    stream->ended = end;
-    return KAMA_OK;
-}
-
-kama_status km_h2_end(struct km_h2_stream *pub,
-                      const struct km_h2_field *trailers, size_t count)
-{
-    struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
-    KM_ASSERT(stream->started && !stream->ended);
-    KM_ASSERT(count <= KM_H2_FIELDS_MAX);
-    if (stream->reset) {
-        return KAMA_ERR_CLOSED;
-    }
-    if (count > 0) {
-        stream->trailers = keep_fields(pub->h2, trailers, count);
-        if (stream->trailers == NULL) {
-            return KAMA_ERR_NO_MEMORY;
-        }
-        stream->trailer_count = count;
-    }
-    stream->ended = true;
-    km_list_remove(&stream->writable);
-    return km_h2_queue_resume(stream);
-}
-
-void km_h2_reset(struct km_h2_stream *pub, uint32_t error_code)
-{
-    struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
-    if (stream->reset) {
-        return;
-    }
-    stream->reset = true;
-    stream->ended = true;
-    km_h2_stream_impl_drop(stream);
-    (void)nghttp2_submit_rst_stream(pub->h2->ng, NGHTTP2_FLAG_NONE, pub->id,
-                                    error_code);
-}
-
-bool km_h2_remote_ended(const struct km_h2_stream *pub)
-{
-    return ((const struct km_h2_stream_impl *)(const void *)pub)->remote_ended;
 }

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The allocator that nghttp2 uses for one connection.
+ *
+ * It takes blocks from the loop's cache. After the first failure the connection
+ * is lost (`no_memory`), because nghttp2's structures may then hold pointers to
+ * what its own unwinding has freed; see ng_mem.c.
+ *
+ * Threads: loop thread.
+ */
+#pragma once
+
+#include "wire/h2/h2_impl.h"
+
+/* Returns the functions to make h2's nghttp2 session with. */
+nghttp2_mem km_h2_ng_mem(struct km_h2 *h2);
+
+/* Frees what was in quarantine; h2's session was deleted. */
+void km_h2_ng_mem_flush(struct km_h2 *h2);

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* The owner's calls on a stream, which make frames and open windows. */
+#include "wire/h2/stream.h"
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/limits.h"
+#include "wire/h2/fail.h"
+#include "wire/h2/loop_cache.h"
+#include "wire/h2/queue.h"
+#include "wire/h2/stream_impl.h"
+
+/* -- fields -------------------------------------------------------------- */
+
+static uint8_t nv_flags(unsigned flags)
+{
+    uint8_t nv = NGHTTP2_NV_FLAG_NONE;
+    if ((flags & KM_H2_FIELD_STATIC) != 0) {
+        nv |= NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
+    }
+    if ((flags & KM_H2_FIELD_NO_INDEX) != 0) {
+        nv |= NGHTTP2_NV_FLAG_NO_INDEX;
+    }
+    return nv;
+}
+
+static void nv_from_fields(nghttp2_nv *nv, const struct km_h2_field *fields,
+                           size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        nv[i] = (nghttp2_nv){.name = (uint8_t *)fields[i].name.data,
+                             .value = (uint8_t *)fields[i].value.data,
+                             .namelen = fields[i].name.len,
+                             .valuelen = fields[i].value.len,
+                             .flags = nv_flags(fields[i].flags)};
+    }
+}
+
+static size_t copied_bytes(const struct km_h2_field *fields, size_t count)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        if ((fields[i].flags & KM_H2_FIELD_STATIC) == 0) {
+            n += fields[i].name.len + fields[i].value.len;
+        }
+    }
+    return n;
+}
+
+static uint8_t *copy_bytes(uint8_t **to, uint8_t **bytes, size_t len)
+{
+    uint8_t *copy = *to;
+    if (len > 0) {
+        memcpy(copy, *bytes, len);
+    }
+    *bytes = copy;
+    return copy + len;
+}
+
+/* Fields that wait until the queue before them is sent: one block. */
+static nghttp2_nv *keep_fields(struct km_h2 *h2,
+                               const struct km_h2_field *fields, size_t count)
+{
+    nghttp2_nv *kept = km_h2_loop_cache_alloc(
+        h2->cache, count * sizeof *kept + copied_bytes(fields, count));
+    if (kept == NULL) {
+        return NULL;
+    }
+    nv_from_fields(kept, fields, count);
+    uint8_t *to = (uint8_t *)(kept + count);
+    for (size_t i = 0; i < count; i++) {
+        if ((fields[i].flags & KM_H2_FIELD_STATIC) == 0) {
+            to = copy_bytes(&to, &kept[i].name, kept[i].namelen);
+            to = copy_bytes(&to, &kept[i].value, kept[i].valuelen);
+        }
+    }
+    return kept;
+}
+
+/* -- headers --------------------------------------------------------------- */
+
+kama_status km_h2_request(struct km_h2 *h2, const struct km_h2_field *fields,
+                          size_t count, bool end, void *user,
+                          struct km_h2_stream **ret_stream)
+{
+    KM_ASSERT(h2->role == KM_H2_CLIENT && count <= KM_H2_FIELDS_MAX);
+    if (!km_h2_accepts(h2)) {
+        return KAMA_ERR_CLOSED;
+    }
+    struct km_h2_stream_impl *stream = km_h2_stream_impl_new(h2, -1);
+    if (stream == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    nghttp2_nv nv[KM_H2_FIELDS_MAX];
+    nv_from_fields(nv, fields, count);
+    nghttp2_data_provider body = {.source = {.ptr = stream},
+                                  .read_callback = km_h2_queue_read};
+    int32_t id = nghttp2_submit_request(h2->ng, NULL, nv, count,
+                                        end ? NULL : &body, stream);
+    if (id < 0) {
+        km_h2_stream_impl_free(stream);
+        return km_h2_fail_status(id);
+    }
+    stream->pub.id = id;
+    stream->pub.user = user;
+    stream->started = true;
+    stream->ended = end;
+    *ret_stream = &stream->pub;
+    return KAMA_OK;
+}
+
+kama_status km_h2_respond(struct km_h2_stream *pub,
+                          const struct km_h2_field *fields, size_t count,
+                          bool end)
+{
+    struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
+    KM_ASSERT(!stream->started && count <= KM_H2_FIELDS_MAX);
+    if (stream->reset) {
+        return KAMA_ERR_CLOSED;
+    }
+    nghttp2_nv nv[KM_H2_FIELDS_MAX];
+    nv_from_fields(nv, fields, count);
+    nghttp2_data_provider body = {.source = {.ptr = stream},
+                                  .read_callback = km_h2_queue_read};
+    int rv = nghttp2_submit_response(pub->h2->ng, pub->id, nv, count,
+                                     end ? NULL : &body);
+    if (rv != 0) {
+        return km_h2_fail_status(rv);
+    }
+    stream->started = true;
+    stream->ended = end;
+    return KAMA_OK;
+}
+
+/* -- body and end ------------------------------------------------------- */
+
+kama_status km_h2_send_parts(struct km_h2_stream *pub, kama_bytes prefix,
+                             kama_bytes head, kama_value *body)
+{
+    struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
+    KM_ASSERT(stream->started && !stream->ended);
+    if (stream->reset) {
+        return KAMA_ERR_CLOSED;
+    }
+    return km_h2_queue_push(stream, prefix, head, body);
+}
+
+kama_status km_h2_end(struct km_h2_stream *pub,
+                      const struct km_h2_field *trailers, size_t count)
+{
+    struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
+    KM_ASSERT(stream->started && !stream->ended);
+    KM_ASSERT(count <= KM_H2_FIELDS_MAX);
+    if (stream->reset) {
+        return KAMA_ERR_CLOSED;
+    }
+    if (count > 0) {
+        stream->trailers = keep_fields(pub->h2, trailers, count);
+        if (stream->trailers == NULL) {
+            return KAMA_ERR_NO_MEMORY;
+        }
+        stream->trailer_count = count;
+    }
+    stream->ended = true;
+    km_list_remove(&stream->writable);
+    return km_h2_queue_resume(stream);
+}
+
+void km_h2_reset(struct km_h2_stream *pub, uint32_t error_code)
+{
+    struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
+    if (stream->reset) {
+        return;
+    }
+    stream->reset = true;
+    stream->ended = true;
+    km_h2_queue_drop(stream);
+    (void)nghttp2_submit_rst_stream(pub->h2->ng, NGHTTP2_FLAG_NONE, pub->id,
+                                    error_code);
+}
+
+/* -- input ------------------------------------------------------------- */
+
+void km_h2_consume_connection(struct km_h2_stream *pub, size_t n)
+{
+    (void)nghttp2_session_consume_connection(pub->h2->ng, n);
+}
+
+void km_h2_consume_stream(struct km_h2_stream *pub, size_t n)
+{
+    if (!km_h2_stream_impl_of(pub)->last_data) {
+        (void)nghttp2_session_consume_stream(pub->h2->ng, pub->id, n);
+    } /* else nothing more comes: its window does not matter */
+}
+
+void km_h2_consume(struct km_h2_stream *pub, size_t n)
+{
+    km_h2_consume_connection(pub, n);
+    km_h2_consume_stream(pub, n);
+}
+
+/* -- questions -------------------------------------------------------------- */
+
+bool km_h2_has_room(struct km_h2_stream *pub)
+{
+    struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
+    struct km_h2 *h2 = pub->h2;
+    if (stream->queued_bytes >= KM_H2_LOW_WATER_BYTES) {
+        return false;
+    }
+    if (h2->queued_bytes < KM_H2_OUTBOUND_BYTES_MAX) {
+        return true;
+    }
+    if (km_list_empty(&stream->writable)) {
+        km_list_push_back(&h2->crowded, &stream->writable);
+    }
+    return false;
+}
+
+size_t km_h2_queued(const struct km_h2_stream *pub)
+{
+    return ((const struct km_h2_stream_impl *)(const void *)pub)->queued_bytes;
+}
+
+bool km_h2_remote_ended(const struct km_h2_stream *pub)
+{
+    return ((const struct km_h2_stream_impl *)(const void *)pub)->remote_ended;
+}

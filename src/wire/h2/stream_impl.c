@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* Streams are made, found by their ids, and freed. */
+#include "wire/h2/stream_impl.h"
+
+#include "base/assert.h"
+#include "wire/h2/loop_cache.h"
+#include "wire/h2/queue.h"
+
+struct km_h2_stream_impl *km_h2_stream_impl_new(struct km_h2 *h2, int32_t id)
+{
+    struct km_h2_stream_impl *stream =
+        km_h2_loop_cache_alloc(h2->cache, sizeof *stream);
+    if (stream == NULL) {
+        return NULL;
+    }
+    *stream = (struct km_h2_stream_impl){.pub = {.h2 = h2, .id = id}};
+    km_list_push_back(&h2->streams, &stream->node);
+    km_list_init(&stream->writable);
+    km_list_init(&stream->linger);
+    h2->stream_count++;
+    return stream;
+}
+
+void km_h2_stream_impl_free(struct km_h2_stream_impl *stream)
+{
+    struct km_h2 *h2 = stream->pub.h2;
+    km_h2_queue_drop(stream);
+    km_list_remove(&stream->linger);
+    km_list_remove(&stream->node);
+    KM_ASSERT(h2->stream_count > 0);
+    h2->stream_count--;
+    if (h2->hot == stream) {
+        h2->hot = NULL;
+    }
+    km_h2_loop_cache_release(h2->cache, stream);
+}
+
+struct km_h2_stream_impl *km_h2_stream_impl_find(struct km_h2 *h2, int32_t id)
+{
+    if (h2->hot != NULL && h2->hot->pub.id == id) {
+        return h2->hot;
+    }
+    struct km_h2_stream_impl *stream =
+        nghttp2_session_get_stream_user_data(h2->ng, id);
+    if (stream != NULL) {
+        h2->hot = stream;
+    }
+    return stream;
+}
