@@ -81,7 +81,7 @@ static void on_request(void *arg, struct km_h2_stream *stream)
                            {{"content-type", 12},
                             {"application/grpc", 16},
                             KM_H2_FIELD_STATIC}},
-                       2, false));
+                       2));
     need(km_grpc_send(stream, kama_bytes_make(reply, sizeof reply), NULL));
     km_grpc_trailers_init(&trailers, KAMA_OK, NULL);
     need(km_h2_end(stream, trailers.fields, trailers.count));
@@ -161,7 +161,7 @@ static void send_request(struct side *client)
 {
     static const char request[22];
     struct km_h2_stream *stream;
-    need(km_h2_request(client->h2, request_fields, 6, false, NULL, &stream));
+    need(km_h2_request(client->h2, request_fields, 6, NULL, &stream));
     need(km_grpc_send(stream, kama_bytes_make(request, sizeof request), NULL));
     need(km_h2_end(stream, NULL, 0));
     client->running++;

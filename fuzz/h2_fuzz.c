@@ -65,8 +65,7 @@ static void on_end(void *arg, struct km_h2_stream *stream)
     (void)arg;
     static const struct km_h2_field status = {
         {":status", 7}, {"200", 3}, KM_H2_FIELD_STATIC};
-    if (stream->user == NULL &&
-        km_h2_respond(stream, &status, 1, false) == KAMA_OK &&
+    if (stream->user == NULL && km_h2_respond(stream, &status, 1) == KAMA_OK &&
         km_h2_send(stream, KM_LIT("body"), NULL) == KAMA_OK) {
         (void)!km_h2_end(stream, &status, 0);
     }
@@ -131,7 +130,7 @@ static void open_request(struct km_h2 *h2, struct peer *peer)
         {{":path", 5}, {"/", 1}, KM_H2_FIELD_STATIC},
     };
     struct km_h2_stream *stream;
-    if (km_h2_request(h2, fields, 3, true, peer, &stream) == KAMA_OK) {
+    if (km_h2_request_and_end(h2, fields, 3, peer, &stream) == KAMA_OK) {
         peer->open++;
     }
 }

@@ -192,7 +192,7 @@ void km_client_call_start(struct km_client_call *call,
         fill_fields(call, km_loop_now(call->channel->loop), timeout, fields);
     KM_ASSERT(call->state == KM_CALL_WAITING);
     kama_status status =
-        km_h2_request(link->h2, fields, count, false, call, &call->stream);
+        km_h2_request(link->h2, fields, count, call, &call->stream);
     if (status != KAMA_OK) {
         km_client_call_end(call, status, -1, NULL);
         return;

@@ -70,7 +70,7 @@ static kama_status send_page(struct km_server_call *call, const char *code,
          KM_H2_FIELD_STATIC},
         {KM_LIT("allow"), KM_LIT("POST"), KM_H2_FIELD_STATIC},
     };
-    kama_status status = km_h2_respond(call->stream, fields, 3, false);
+    kama_status status = km_h2_respond(call->stream, fields, 3);
     if (status == KAMA_OK) {
         status = km_h2_send(call->stream, kama_bytes_str(text), NULL);
     }

@@ -92,8 +92,7 @@ static kama_status start(struct km_server_call *call)
     if (call->started) {
         return KAMA_OK;
     }
-    kama_status status =
-        km_h2_respond(call->stream, ok_headers, OK_HEADERS, false);
+    kama_status status = km_h2_respond(call->stream, ok_headers, OK_HEADERS);
     call->started = status == KAMA_OK;
     return status;
 }
@@ -126,7 +125,7 @@ static kama_status send_trailers_only(struct km_server_call *call,
         fields[n++] = accept_encoding;
     }
     call->started = true;
-    return km_h2_respond(call->stream, fields, n, true);
+    return km_h2_respond_and_end(call->stream, fields, n);
 }
 
 static kama_status send_end(struct km_server_call *call, kama_status status,

@@ -149,8 +149,8 @@ static inline struct seen *wire_begin(struct wire_client *client,
     struct seen *seen = &side->seen[side->opened++];
     struct km_h2_stream *stream;
     size_t count = request->name != NULL ? 7 : 6;
-    assert_int_equal(
-        km_h2_request(side->h2, fields, count, false, seen, &stream), KAMA_OK);
+    assert_int_equal(km_h2_request(side->h2, fields, count, seen, &stream),
+                     KAMA_OK);
     seen_init(side, seen, stream);
     return seen;
 }

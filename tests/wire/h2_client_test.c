@@ -17,7 +17,7 @@ static void fake_init(struct fake *fake)
     *fake = (struct fake){0};
     assert_int_equal(pair_init(&fake->pair, NULL, 0), KAMA_OK);
     km_buf_init(&fake->in, NULL, SIZE_MAX);
-    assert_int_equal(pair_request(&fake->pair, true, &fake->seen), KAMA_OK);
+    assert_int_equal(pair_request_and_end(&fake->pair, &fake->seen), KAMA_OK);
     struct km_session *client = km_h2_session(fake->pair.client.h2);
     kama_bytes bytes;
     assert_int_equal(client->ops->take(client, &bytes), KAMA_OK);

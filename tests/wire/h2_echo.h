@@ -20,7 +20,7 @@ static inline void serve_echo(struct pair *pair, struct seen *seen)
 {
     (void)pair;
     struct km_h2_stream *stream = seen->stream;
-    kama_status status = km_h2_respond(stream, ok_headers, 2, false);
+    kama_status status = km_h2_respond(stream, ok_headers, 2);
     if (status == KAMA_OK) {
         status = km_h2_send(stream, km_buf_bytes(&seen->body), NULL);
     }
@@ -42,7 +42,7 @@ static inline void start(struct pair *pair, size_t slice)
 static inline struct seen *send_request(struct pair *pair, const char *body)
 {
     struct seen *seen = NULL;
-    assert_int_equal(pair_request(pair, false, &seen), KAMA_OK);
+    assert_int_equal(pair_request(pair, &seen), KAMA_OK);
     assert_int_equal(km_h2_send(seen->stream, kama_bytes_str(body), NULL),
                      KAMA_OK);
     assert_int_equal(km_h2_end(seen->stream, NULL, 0), KAMA_OK);

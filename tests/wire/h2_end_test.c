@@ -16,8 +16,7 @@ static void test_cancel(void **state)
     struct seen *seen = send_request(&pair, "x");
     pair_run(&pair);
     struct seen *served = &pair.server.seen[0];
-    assert_int_equal(km_h2_respond(served->stream, ok_headers, 2, false),
-                     KAMA_OK);
+    assert_int_equal(km_h2_respond(served->stream, ok_headers, 2), KAMA_OK);
     send_large(served->stream, LARGE_BYTES);
     km_h2_reset(seen->stream, KM_H2_CANCEL);
     km_h2_reset(seen->stream, KM_H2_CANCEL);
@@ -53,7 +52,7 @@ static void test_reset_under_way(void **state)
     struct seen *seen = send_request(&pair, "x");
     pair_run(&pair);
     struct km_h2_stream *stream = pair.server.seen[0].stream;
-    assert_int_equal(km_h2_respond(stream, ok_headers, 2, false), KAMA_OK);
+    assert_int_equal(km_h2_respond(stream, ok_headers, 2), KAMA_OK);
     send_large(stream, LARGE_BYTES);
     assert_true(pair_move(&pair, &pair.server, &pair.client));
     km_h2_reset(stream, KM_H2_CANCEL);
@@ -77,7 +76,7 @@ static void test_server_reset(void **state)
     pair_run(&pair);
     km_h2_reset(pair.server.seen[0].stream, KM_H2_INTERNAL_ERROR);
     assert_int_equal(
-        km_h2_respond(pair.server.seen[0].stream, ok_headers, 2, true),
+        km_h2_respond_and_end(pair.server.seen[0].stream, ok_headers, 2),
         KAMA_ERR_CLOSED);
     pair_run(&pair);
     assert_true(seen->closed);
@@ -90,7 +89,7 @@ static struct seen *answered_early(struct pair *pair)
 {
     struct seen *seen = NULL;
     start(pair, 0);
-    assert_int_equal(pair_request(pair, false, &seen), KAMA_OK);
+    assert_int_equal(pair_request(pair, &seen), KAMA_OK);
     assert_int_equal(km_h2_send(seen->stream, KM_LIT("part"), NULL), KAMA_OK);
     pair_run(pair);
     serve_echo(pair, &pair->server.seen[0]);
@@ -199,8 +198,8 @@ static struct seen *request_with_field(struct pair *pair, size_t value_len)
     struct side *client = &pair->client;
     struct seen *seen = &client->seen[client->opened++];
     struct km_h2_stream *stream;
-    assert_int_equal(km_h2_request(client->h2, fields, 5, true, seen, &stream),
-                     KAMA_OK);
+    assert_int_equal(
+        km_h2_request_and_end(client->h2, fields, 5, seen, &stream), KAMA_OK);
     seen_init(client, seen, stream);
     free(value);
     return seen;
@@ -259,7 +258,7 @@ static void test_goaway_steps(void **state)
     assert_echoed(second, "2");
     assert_false(server->ops->alive(server));
     struct seen *none = NULL;
-    assert_int_equal(pair_request(&pair, true, &none), KAMA_ERR_CLOSED);
+    assert_int_equal(pair_request_and_end(&pair, &none), KAMA_ERR_CLOSED);
     pair_fini(&pair);
     assert_int_equal(pair.server.why, KM_H2_WHY_NONE);
 }
@@ -291,8 +290,7 @@ static void test_lost(void **state)
     struct seen *seen = send_request(&pair, "x");
     pair_run(&pair);
     struct seen *served = &pair.server.seen[0];
-    assert_int_equal(km_h2_respond(served->stream, ok_headers, 2, false),
-                     KAMA_OK);
+    assert_int_equal(km_h2_respond(served->stream, ok_headers, 2), KAMA_OK);
     send_large(served->stream, LARGE_BYTES);
     pair_fini(&pair);
     assert_true(seen->closed && served->closed);
@@ -339,7 +337,7 @@ static void test_closed_windows(void **state)
     pair.client.hold = true;
     pair_run(&pair);
     struct km_h2_stream *stream = pair.server.seen[0].stream;
-    assert_int_equal(km_h2_respond(stream, ok_headers, 2, false), KAMA_OK);
+    assert_int_equal(km_h2_respond(stream, ok_headers, 2), KAMA_OK);
     send_large(stream, LARGE_BYTES);
     pair_run(&pair);
     struct km_session *server = km_h2_session(pair.server.h2);
@@ -361,7 +359,7 @@ static void test_wants_read(void **state)
     (void)send_request(&pair, "x");
     pair_run(&pair);
     struct km_h2_stream *stream = pair.server.seen[0].stream;
-    assert_int_equal(km_h2_respond(stream, ok_headers, 2, false), KAMA_OK);
+    assert_int_equal(km_h2_respond(stream, ok_headers, 2), KAMA_OK);
     send_large(stream, LARGE_BYTES);
     struct km_session *server = km_h2_session(pair.server.h2);
     assert_true(server->ops->wants_read(server));

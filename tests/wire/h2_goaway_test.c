@@ -10,10 +10,10 @@ static void begin(struct pair *pair, struct seen **running,
 {
     assert_int_equal(pair_init(pair, km_mem_default(), 0), KAMA_OK);
     pair_run(pair);
-    assert_int_equal(pair_request(pair, false, running), KAMA_OK);
+    assert_int_equal(pair_request(pair, running), KAMA_OK);
     pair_run(pair);
     assert_int_equal(pair->server.opened, 1);
-    assert_int_equal(pair_request(pair, false, queued), KAMA_OK);
+    assert_int_equal(pair_request(pair, queued), KAMA_OK);
 }
 
 /* The one that runs can still be answered. */
@@ -27,7 +27,8 @@ static void finish(struct pair *pair, struct seen *running)
     assert_int_equal(km_h2_end(running->stream, NULL, 0), KAMA_OK);
     pair_run(pair);
     assert_int_equal(
-        km_h2_respond(pair->server.seen[0].stream, &status, 1, true), KAMA_OK);
+        km_h2_respond_and_end(pair->server.seen[0].stream, &status, 1),
+        KAMA_OK);
     pair_run(pair);
     assert_true(running->closed);
     assert_int_equal(running->error_code, KM_H2_NO_ERROR);

@@ -350,9 +350,12 @@ static inline struct km_h2_field pair_field(const char *name, const char *value)
                                 KM_H2_FIELD_STATIC};
 }
 
-/* Opens a POST on the client. */
-static inline kama_status pair_request(struct pair *pair, bool end,
-                                       struct seen **ret_seen)
+typedef kama_status pair_open_fn(struct km_h2 *h2,
+                                 const struct km_h2_field *fields, size_t count,
+                                 void *user, struct km_h2_stream **ret_stream);
+
+static inline kama_status pair_open(struct pair *pair, pair_open_fn *open,
+                                    struct seen **ret_seen)
 {
     const struct km_h2_field fields[] = {
         pair_field(":method", "POST"), pair_field(":scheme", "http"),
@@ -363,14 +366,27 @@ static inline kama_status pair_request(struct pair *pair, bool end,
     assert_true(client->opened < PAIR_CALLS_MAX);
     struct seen *seen = &client->seen[client->opened];
     struct km_h2_stream *stream;
-    kama_status status =
-        km_h2_request(client->h2, fields, 5, end, seen, &stream);
+    kama_status status = open(client->h2, fields, 5, seen, &stream);
     if (status == KAMA_OK) {
         client->opened++;
         seen_init(client, seen, stream);
         *ret_seen = seen;
     }
     return status;
+}
+
+/* Opens a POST on the client, whose body follows. */
+static inline kama_status pair_request(struct pair *pair,
+                                       struct seen **ret_seen)
+{
+    return pair_open(pair, km_h2_request, ret_seen);
+}
+
+/* Opens a POST on the client that ends with its headers. */
+static inline kama_status pair_request_and_end(struct pair *pair,
+                                               struct seen **ret_seen)
+{
+    return pair_open(pair, km_h2_request_and_end, ret_seen);
 }
 
 static inline void assert_text(const struct km_buf *buf, const char *text)

@@ -26,8 +26,8 @@ static void crowd_init(struct crowd *crowd)
     assert_int_equal(pair_init(&crowd->pair, NULL, 0), KAMA_OK);
     crowd->full = NULL;
     crowd->other = NULL;
-    assert_int_equal(pair_request(&crowd->pair, false, &crowd->full), KAMA_OK);
-    assert_int_equal(pair_request(&crowd->pair, false, &crowd->other), KAMA_OK);
+    assert_int_equal(pair_request(&crowd->pair, &crowd->full), KAMA_OK);
+    assert_int_equal(pair_request(&crowd->pair, &crowd->other), KAMA_OK);
     pair_run(&crowd->pair);
     assert_true(km_h2_has_room(crowd->full->stream));
     queue(crowd->full->stream, KM_H2_OUTBOUND_BYTES_MAX - 16384);

@@ -66,7 +66,7 @@ static void test_large_body(void **state)
     struct pair pair;
     start(&pair, SIZE_MAX);
     struct seen *seen = NULL;
-    assert_int_equal(pair_request(&pair, false, &seen), KAMA_OK);
+    assert_int_equal(pair_request(&pair, &seen), KAMA_OK);
     send_large(seen->stream, LARGE_BYTES);
     assert_int_equal(km_h2_end(seen->stream, NULL, 0), KAMA_OK);
     pair_run(&pair);
@@ -83,7 +83,7 @@ static void test_writable(void **state)
     struct pair pair;
     start(&pair, 0);
     struct seen *seen = NULL;
-    assert_int_equal(pair_request(&pair, false, &seen), KAMA_OK);
+    assert_int_equal(pair_request(&pair, &seen), KAMA_OK);
     send_large(seen->stream, KM_H2_LOW_WATER_BYTES - 1);
     pair_run(&pair);
     assert_int_equal(pair.client.writable, 0);
@@ -104,7 +104,7 @@ static void test_windows_apart(void **state)
     start(&pair, 0);
     pair_run(&pair);
     struct seen *slow = NULL;
-    assert_int_equal(pair_request(&pair, false, &slow), KAMA_OK);
+    assert_int_equal(pair_request(&pair, &slow), KAMA_OK);
     send_large(slow->stream, LARGE_BYTES);
     pair.server.hold = true;
     pair_run(&pair);
@@ -115,7 +115,7 @@ static void test_windows_apart(void **state)
     pair.server.hold = false;
 
     struct seen *fast = NULL;
-    assert_int_equal(pair_request(&pair, false, &fast), KAMA_OK);
+    assert_int_equal(pair_request(&pair, &fast), KAMA_OK);
     send_large(fast->stream, LARGE_BYTES);
     assert_int_equal(km_h2_end(fast->stream, NULL, 0), KAMA_OK);
     pair_run(&pair);
@@ -134,7 +134,7 @@ static void answer_both(struct pair *pair, size_t first, size_t second)
     struct seen *served = pair->server.seen;
     for (int i = 0; i < 2; i++) {
         struct km_h2_stream *stream = served[i].stream;
-        assert_int_equal(km_h2_respond(stream, ok_headers, 2, false), KAMA_OK);
+        assert_int_equal(km_h2_respond(stream, ok_headers, 2), KAMA_OK);
         send_large(stream, i == 0 ? first : second);
         assert_int_equal(km_h2_end(stream, ok_trailers, 1), KAMA_OK);
     }
@@ -168,7 +168,7 @@ static void test_small_request_passes(void **state)
     start(&pair, 0);
     pair_run(&pair);
     struct seen *large = NULL;
-    assert_int_equal(pair_request(&pair, false, &large), KAMA_OK);
+    assert_int_equal(pair_request(&pair, &large), KAMA_OK);
     send_large(large->stream, KM_H2_STREAM_WINDOW_BYTES);
     assert_int_equal(km_h2_end(large->stream, NULL, 0), KAMA_OK);
     (void)send_request(&pair, "small");
@@ -213,7 +213,7 @@ static void check_value(size_t bytes, bool lost)
     pair_run(&pair);
     struct km_h2_stream *stream = pair.server.seen[0].stream;
     kama_value *value = make_value(bytes);
-    assert_int_equal(km_h2_respond(stream, ok_headers, 2, false), KAMA_OK);
+    assert_int_equal(km_h2_respond(stream, ok_headers, 2), KAMA_OK);
     assert_int_equal(
         km_h2_send_parts(stream, KM_LIT("pre"), KM_LIT("head"), value),
         KAMA_OK);
@@ -243,14 +243,14 @@ static void test_value_body(void **state)
 static void serve_trailers_only(struct pair *pair, struct seen *seen)
 {
     (void)pair;
-    assert_int_equal(km_h2_respond(seen->stream, ok_headers, 2, true), KAMA_OK);
+    assert_int_equal(km_h2_respond_and_end(seen->stream, ok_headers, 2),
+                     KAMA_OK);
 }
 
 static void serve_empty_with_trailers(struct pair *pair, struct seen *seen)
 {
     (void)pair;
-    assert_int_equal(km_h2_respond(seen->stream, ok_headers, 2, false),
-                     KAMA_OK);
+    assert_int_equal(km_h2_respond(seen->stream, ok_headers, 2), KAMA_OK);
     assert_int_equal(km_h2_end(seen->stream, ok_trailers, 1), KAMA_OK);
 }
 
@@ -261,13 +261,13 @@ static void test_no_bodies(void **state)
     start(&pair, 1);
     pair.serve = serve_trailers_only;
     struct seen *first = NULL;
-    assert_int_equal(pair_request(&pair, true, &first), KAMA_OK);
+    assert_int_equal(pair_request_and_end(&pair, &first), KAMA_OK);
     pair_run(&pair);
     assert_true(first->closed && first->ended && !first->trailers_done);
     assert_text(&first->headers, OK_HEADERS_TEXT);
     pair.serve = serve_empty_with_trailers;
     struct seen *second = NULL;
-    assert_int_equal(pair_request(&pair, true, &second), KAMA_OK);
+    assert_int_equal(pair_request_and_end(&pair, &second), KAMA_OK);
     pair_run(&pair);
     assert_echoed(second, "");
     pair_fini(&pair);
@@ -283,7 +283,7 @@ static void test_late_body(void **state)
     struct seen *seen = send_request(&pair, "x");
     pair_run(&pair);
     struct km_h2_stream *stream = pair.server.seen[0].stream;
-    assert_int_equal(km_h2_respond(stream, ok_headers, 2, false), KAMA_OK);
+    assert_int_equal(km_h2_respond(stream, ok_headers, 2), KAMA_OK);
     pair_run(&pair);
     assert_true(seen->headers_done);
     for (int i = 0; i < 3; i++) {
@@ -307,7 +307,7 @@ static void test_copied_trailers(void **state)
     struct seen *seen = send_request(&pair, "x");
     pair_run(&pair);
     struct km_h2_stream *stream = pair.server.seen[0].stream;
-    assert_int_equal(km_h2_respond(stream, ok_headers, 2, false), KAMA_OK);
+    assert_int_equal(km_h2_respond(stream, ok_headers, 2), KAMA_OK);
     assert_int_equal(km_h2_send(stream, KM_LIT("y"), NULL), KAMA_OK);
     char name[] = "kama-status";
     char value[] = "KAMA_ERR_LOADER";
@@ -334,7 +334,7 @@ static kama_status scenario(const kama_allocator *mem, void *arg)
     struct seen *seen = NULL;
     pair.serve = serve_echo;
     if (status == KAMA_OK) {
-        status = pair_request(&pair, false, &seen);
+        status = pair_request(&pair, &seen);
     }
     if (status == KAMA_OK) {
         status = km_h2_send(seen->stream, KM_LIT("hello"), NULL);

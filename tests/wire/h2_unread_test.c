@@ -54,7 +54,7 @@ static void test_late_answer(void **state)
     struct km_session *server = km_h2_session(pair.server.h2);
     struct km_h2_stream *stream = pair.server.seen[0].stream;
     time_now += 60 * KM_NS_PER_S;
-    assert_int_equal(km_h2_respond(stream, ok_headers, 2, false), KAMA_OK);
+    assert_int_equal(km_h2_respond(stream, ok_headers, 2), KAMA_OK);
     send_large(stream, LARGE_BYTES);
     assert_int_equal(server->ops->deadline(server), stall_after(time_now));
     pair_fini(&pair);
@@ -71,7 +71,7 @@ static void test_slow_reader(void **state)
     pair_run(&pair);
     struct km_session *server = km_h2_session(pair.server.h2);
     struct km_h2_stream *stream = pair.server.seen[0].stream;
-    assert_int_equal(km_h2_respond(stream, ok_headers, 2, false), KAMA_OK);
+    assert_int_equal(km_h2_respond(stream, ok_headers, 2), KAMA_OK);
     send_large(stream, LARGE_BYTES);
     time_now += 8 * KM_NS_PER_S;
     kama_bytes bytes;

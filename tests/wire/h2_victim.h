@@ -25,7 +25,7 @@ static inline void serve_headers_only(struct pair *pair, struct seen *seen)
 {
     (void)pair;
     const struct km_h2_field status = pair_field(":status", "200");
-    assert_int_equal(km_h2_respond(seen->stream, &status, 1, true), KAMA_OK);
+    assert_int_equal(km_h2_respond_and_end(seen->stream, &status, 1), KAMA_OK);
 }
 
 static inline void victim_init(struct victim *victim)

@@ -79,9 +79,10 @@ static nghttp2_nv *keep_fields(struct km_h2 *h2,
 
 /* -- headers --------------------------------------------------------------- */
 
-kama_status km_h2_request(struct km_h2 *h2, const struct km_h2_field *fields,
-                          size_t count, bool end, void *user,
-                          struct km_h2_stream **ret_stream)
+/* Opens a stream; a read of NULL ends it with its headers. */
+static kama_status request(struct km_h2 *h2, const struct km_h2_field *fields,
+                           size_t count, nghttp2_data_source_read_callback read,
+                           void *user, struct km_h2_stream **ret_stream)
 {
     KM_ASSERT(h2->role == KM_H2_CLIENT && count <= KM_H2_FIELDS_MAX);
     if (!km_h2_accepts(h2)) {
@@ -94,9 +95,9 @@ kama_status km_h2_request(struct km_h2 *h2, const struct km_h2_field *fields,
     nghttp2_nv nv[KM_H2_FIELDS_MAX];
     nv_from_fields(nv, fields, count);
     nghttp2_data_provider body = {.source = {.ptr = stream},
-                                  .read_callback = km_h2_queue_read};
+                                  .read_callback = read};
     int32_t id = nghttp2_submit_request(h2->ng, NULL, nv, count,
-                                        end ? NULL : &body, stream);
+                                        read != NULL ? &body : NULL, stream);
     if (id < 0) {
         km_h2_stream_impl_free(stream);
         return km_h2_fail_status(id);
@@ -104,14 +105,30 @@ kama_status km_h2_request(struct km_h2 *h2, const struct km_h2_field *fields,
     stream->pub.id = id;
     stream->pub.user = user;
     stream->started = true;
-    stream->ended = end;
+    stream->ended = read == NULL;
     *ret_stream = &stream->pub;
     return KAMA_OK;
 }
 
-kama_status km_h2_respond(struct km_h2_stream *pub,
-                          const struct km_h2_field *fields, size_t count,
-                          bool end)
+kama_status km_h2_request(struct km_h2 *h2, const struct km_h2_field *fields,
+                          size_t count, void *user,
+                          struct km_h2_stream **ret_stream)
+{
+    return request(h2, fields, count, km_h2_queue_read, user, ret_stream);
+}
+
+kama_status km_h2_request_and_end(struct km_h2 *h2,
+                                  const struct km_h2_field *fields,
+                                  size_t count, void *user,
+                                  struct km_h2_stream **ret_stream)
+{
+    return request(h2, fields, count, NULL, user, ret_stream);
+}
+
+/* Sends a response's headers; a read of NULL ends the stream with them. */
+static kama_status respond(struct km_h2_stream *pub,
+                           const struct km_h2_field *fields, size_t count,
+                           nghttp2_data_source_read_callback read)
 {
     struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
     KM_ASSERT(!stream->started && count <= KM_H2_FIELDS_MAX);
@@ -121,15 +138,28 @@ kama_status km_h2_respond(struct km_h2_stream *pub,
     nghttp2_nv nv[KM_H2_FIELDS_MAX];
     nv_from_fields(nv, fields, count);
     nghttp2_data_provider body = {.source = {.ptr = stream},
-                                  .read_callback = km_h2_queue_read};
+                                  .read_callback = read};
     int rv = nghttp2_submit_response(pub->h2->ng, pub->id, nv, count,
-                                     end ? NULL : &body);
+                                     read != NULL ? &body : NULL);
     if (rv != 0) {
         return km_h2_fail_status(rv);
     }
     stream->started = true;
-    stream->ended = end;
+    stream->ended = read == NULL;
     return KAMA_OK;
+}
+
+kama_status km_h2_respond(struct km_h2_stream *stream,
+                          const struct km_h2_field *fields, size_t count)
+{
+    return respond(stream, fields, count, km_h2_queue_read);
+}
+
+kama_status km_h2_respond_and_end(struct km_h2_stream *stream,
+                                  const struct km_h2_field *fields,
+                                  size_t count)
+{
+    return respond(stream, fields, count, NULL);
 }
 
 /* -- body and end ------------------------------------------------------- */

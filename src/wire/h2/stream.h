@@ -54,17 +54,32 @@ struct km_h2_stream {
     int32_t id; /* client: -1 before it is sent */
 };
 
-/* client: opens a stream. fields are copied unless static; end: no body. */
+/* Opens a stream on a client's connection. The headers of the request go out
+ * with the next take; a body may follow, and km_h2_end must. fields are copied
+ * unless they are static. *ret_stream is valid until on_close returns.
+ * Errors: KAMA_ERR_NO_MEMORY; KAMA_ERR_CLOSED if the connection opens no more
+ * streams (km_h2_accepts). */
 KAMA_NODISCARD kama_status km_h2_request(struct km_h2 *h2,
                                          const struct km_h2_field *fields,
-                                         size_t count, bool end, void *user,
+                                         size_t count, void *user,
                                          struct km_h2_stream **ret_stream);
 
-/* server: the response's headers, once per stream, before any body. end: no
- * body and no trailers. */
+/* As km_h2_request, for a request that ends with its headers. */
+KAMA_NODISCARD kama_status km_h2_request_and_end(
+    struct km_h2 *h2, const struct km_h2_field *fields, size_t count,
+    void *user, struct km_h2_stream **ret_stream);
+
+/* Sends the headers of a server's response, once per stream and before any
+ * body. A body may follow, and km_h2_end must. fields are copied unless they
+ * are static. Errors: KAMA_ERR_NO_MEMORY, KAMA_ERR_CLOSED. */
 KAMA_NODISCARD kama_status km_h2_respond(struct km_h2_stream *stream,
                                          const struct km_h2_field *fields,
-                                         size_t count, bool end);
+                                         size_t count);
+
+/* As km_h2_respond, for a response that ends with its headers. */
+KAMA_NODISCARD kama_status
+km_h2_respond_and_end(struct km_h2_stream *stream,
+                      const struct km_h2_field *fields, size_t count);
 
 /* Queues prefix and head (copied) and body's bytes (a reference is taken, or
  * few bytes are copied; NULL: none) as DATA. Not after km_h2_end. */
