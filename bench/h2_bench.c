@@ -54,19 +54,19 @@ static void on_header(void *arg, struct km_h2_stream *stream, kama_bytes name,
 }
 
 static void on_headers(void *arg, struct km_h2_stream *stream,
-                       enum km_h2_headers kind, bool too_large)
+                       enum km_h2_headers kind, enum km_h2_list list)
 {
     (void)arg;
     (void)stream;
     (void)kind;
-    (void)too_large;
+    (void)list;
 }
 
 static void on_data(void *arg, struct km_h2_stream *stream, kama_bytes chunk,
-                    bool last)
+                    enum km_h2_chunk place)
 {
     (void)arg;
-    (void)last;
+    (void)place;
     km_h2_consume(stream, chunk.len);
 }
 

@@ -96,13 +96,13 @@ static void judge_first(struct km_client_call *call)
 }
 
 void km_client_answer_headers(struct km_client_call *call,
-                              enum km_h2_headers kind, bool too_large)
+                              enum km_h2_headers kind, enum km_h2_list list)
 {
     char text[64];
     if (kind == KM_H2_HEADERS_INTERIM) {
         return;
     }
-    if (too_large) {
+    if (list == KM_H2_LIST_CUT) {
         (void)snprintf(text, sizeof text, "headers over %d bytes",
                        KM_H2_HEADER_LIST_BYTES_MAX);
         km_client_call_end(call, KAMA_ERR_TOO_LARGE, -1, text);

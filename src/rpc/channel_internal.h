@@ -154,7 +154,7 @@ void km_client_call_deliver(struct km_client_call *call);
 void km_client_answer_header(struct km_client_call *call, kama_bytes name,
                              kama_bytes value);
 void km_client_answer_headers(struct km_client_call *call,
-                              enum km_h2_headers kind, bool too_large);
+                              enum km_h2_headers kind, enum km_h2_list list);
 void km_client_answer_data(struct km_client_call *call, kama_bytes chunk);
 void km_client_answer_end(struct km_client_call *call);
 /* The stream is gone, and the answer was not complete. */

@@ -41,20 +41,20 @@ static void on_header(void *arg, struct km_h2_stream *stream, kama_bytes name,
 }
 
 static void on_headers(void *arg, struct km_h2_stream *stream,
-                       enum km_h2_headers kind, bool too_large)
+                       enum km_h2_headers kind, enum km_h2_list list)
 {
     (void)arg;
     struct km_client_call *call = call_of(stream);
     if (call != NULL) {
-        km_client_answer_headers(call, kind, too_large);
+        km_client_answer_headers(call, kind, list);
     }
 }
 
 static void on_data(void *arg, struct km_h2_stream *stream, kama_bytes chunk,
-                    bool last)
+                    enum km_h2_chunk place)
 {
     (void)arg;
-    (void)last;
+    (void)place;
     struct km_client_call *call = call_of(stream);
     if (call != NULL) {
         km_client_answer_data(call, chunk);

@@ -37,19 +37,19 @@ static void on_header(void *arg, struct km_h2_stream *stream, kama_bytes name,
 }
 
 static void on_headers(void *arg, struct km_h2_stream *stream,
-                       enum km_h2_headers kind, bool too_large)
+                       enum km_h2_headers kind, enum km_h2_list list)
 {
     (void)arg;
     if (kind == KM_H2_HEADERS_FIRST) {
-        km_server_call_begin(call_of(stream), too_large);
+        km_server_call_begin(call_of(stream), list == KM_H2_LIST_CUT);
     }
 }
 
 static void on_data(void *arg, struct km_h2_stream *stream, kama_bytes chunk,
-                    bool last)
+                    enum km_h2_chunk place)
 {
     (void)arg;
-    km_server_call_data(call_of(stream), chunk, last);
+    km_server_call_data(call_of(stream), chunk, place == KM_H2_CHUNK_LAST);
 }
 
 static void on_end(void *arg, struct km_h2_stream *stream)

@@ -219,8 +219,8 @@ static void test_header_list(void **state)
     struct seen *past = request_with_field(&pair, fits + 1);
     pair_run(&pair);
     assert_true(at->ended && past->ended);
-    assert_false(pair.server.seen[0].too_large);
-    assert_true(pair.server.seen[1].too_large);
+    assert_int_equal(pair.server.seen[0].list, KM_H2_LIST_WHOLE);
+    assert_int_equal(pair.server.seen[1].list, KM_H2_LIST_CUT);
     struct seen *far = request_with_field(&pair, 60000);
     pair_run(&pair);
     assert_true(far->closed);

@@ -28,7 +28,7 @@ struct seen {
     struct km_buf body;
     bool headers_done;
     bool trailers_done;
-    bool too_large;
+    enum km_h2_list list;
     bool ended;
     bool closed;
     unsigned interim;
@@ -122,11 +122,12 @@ static inline void pair_on_header(void *arg, struct km_h2_stream *stream,
 }
 
 static inline void pair_on_headers(void *arg, struct km_h2_stream *stream,
-                                   enum km_h2_headers kind, bool too_large)
+                                   enum km_h2_headers kind,
+                                   enum km_h2_list list)
 {
     (void)arg;
     struct seen *seen = seen_of(stream);
-    seen->too_large = too_large;
+    seen->list = list;
     if (kind == KM_H2_HEADERS_INTERIM) {
         seen->interim++;
         km_buf_reset(&seen->headers, 0);
@@ -140,10 +141,10 @@ static inline void pair_on_headers(void *arg, struct km_h2_stream *stream,
 }
 
 static inline void pair_on_data(void *arg, struct km_h2_stream *stream,
-                                kama_bytes chunk, bool last)
+                                kama_bytes chunk, enum km_h2_chunk place)
 {
     struct side *side = arg;
-    (void)last;
+    (void)place;
     pair_append(&seen_of(stream)->body, chunk);
     if (side->hold) {
         side->hold_bytes += chunk.len;

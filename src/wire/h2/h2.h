@@ -59,8 +59,20 @@ enum km_h2_why {
 
 enum km_h2_headers {
     KM_H2_HEADERS_FIRST,   /* a request's, or a final response's */
-    KM_H2_HEADERS_INTERIM, /* client: 1xx */
+    KM_H2_HEADERS_INTERIM, /* a response's before the final one (1xx) */
     KM_H2_HEADERS_TRAILERS
+};
+
+/* Whether the owner was given every field of a header list. */
+enum km_h2_list {
+    KM_H2_LIST_WHOLE,
+    KM_H2_LIST_CUT /* without those beyond KM_H2_HEADER_LIST_BYTES_MAX */
+};
+
+/* Whether a chunk of a body is known to be the last one. */
+enum km_h2_chunk {
+    KM_H2_CHUNK_MORE, /* more may follow */
+    KM_H2_CHUNK_LAST  /* on_end follows before feed returns */
 };
 
 /* What the owner of a connection is told. Members may be NULL unless marked
@@ -73,13 +85,13 @@ struct km_h2_ops {
      * KM_H2_HEADER_LIST_BYTES_MAX are cut; on_headers says so. */
     void (*on_header)(void *arg, struct km_h2_stream *stream, kama_bytes name,
                       kama_bytes value);
-    /* required: the list is complete. too_large: it was cut. */
+    /* required: a header list has ended. */
     void (*on_headers)(void *arg, struct km_h2_stream *stream,
-                       enum km_h2_headers kind, bool too_large);
-    /* required: bytes of the body, borrowed until the callback returns; last:
-     * on_end follows before feed returns, the bytes are valid until then. */
+                       enum km_h2_headers kind, enum km_h2_list list);
+    /* required: bytes of the body, which are borrowed until the callback
+     * returns, or, if they are the last ones, until on_end returns. */
     void (*on_data)(void *arg, struct km_h2_stream *stream, kama_bytes chunk,
-                    bool last);
+                    enum km_h2_chunk place);
     /* required: the other side will send no more on this stream. */
     void (*on_end)(void *arg, struct km_h2_stream *stream);
     /* The stream's queue fell below KM_H2_LOW_WATER_BYTES, or there is room

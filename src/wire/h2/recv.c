@@ -173,15 +173,16 @@ static enum km_h2_headers headers_kind(const struct km_h2_stream_impl *stream)
 }
 
 static void recv_headers(struct km_h2 *h2, struct km_h2_stream_impl *stream,
-                         bool ends)
+                         uint8_t flags)
 {
     enum km_h2_headers kind = headers_kind(stream);
-    bool too_large = stream->header_bytes > KM_H2_HEADER_LIST_BYTES_MAX;
+    bool cut = stream->header_bytes > KM_H2_HEADER_LIST_BYTES_MAX;
     if (kind == KM_H2_HEADERS_FIRST) {
         stream->headers_seen = true;
     }
-    h2->ops->on_headers(h2->arg, &stream->pub, kind, too_large);
-    if (ends) {
+    h2->ops->on_headers(h2->arg, &stream->pub, kind,
+                        cut ? KM_H2_LIST_CUT : KM_H2_LIST_WHOLE);
+    if ((flags & NGHTTP2_FLAG_END_STREAM) != 0) {
         end_remote(h2, stream);
     }
 }
@@ -205,7 +206,8 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id,
         km_h2_linger_data(stream, len);
         return 0;
     }
-    h2->ops->on_data(h2->arg, &stream->pub, kama_bytes_make(data, len), last);
+    h2->ops->on_data(h2->arg, &stream->pub, kama_bytes_make(data, len),
+                     last ? KM_H2_CHUNK_LAST : KM_H2_CHUNK_MORE);
     return 0;
 }
 
@@ -277,7 +279,7 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame,
     if (frame->hd.type == NGHTTP2_DATA) {
         return recv_data(h2, stream, &frame->data);
     }
-    recv_headers(h2, stream, (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0);
+    recv_headers(h2, stream, frame->hd.flags);
     return 0;
 }
 
