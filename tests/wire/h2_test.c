@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* HTTP/2 connections in memory, a client and a server joined by bytes: calls,
  * bodies, windows. */
+#include "wire/h2_raw.h"
+
 #include "wire/h2_echo.h"
 
 #include "base/limits.h"
@@ -125,6 +127,42 @@ static void test_windows_apart(void **state)
     km_h2_consume_stream(received->stream, window);
     pair_run(&pair);
     assert_large(&received->body, LARGE_BYTES);
+    pair_fini(&pair);
+}
+
+/* Counts the WINDOW_UPDATE frames for a stream in bytes. */
+static unsigned window_updates(kama_bytes bytes, uint32_t stream)
+{
+    unsigned count = 0;
+    struct raw_seen frame;
+    while (raw_next(&bytes, &frame)) {
+        count += frame.type == RAW_WINDOW_UPDATE && frame.stream == stream;
+    }
+    return count;
+}
+
+/* A request has ended with a DATA frame without a byte. What is given back
+ * after that opens the connection's window, and no longer the stream's. */
+static void test_window_after_end(void **state)
+{
+    (void)state;
+    struct pair pair;
+    start(&pair, 0);
+    pair.serve = NULL;
+    pair.server.hold = true;
+    struct seen *seen;
+    assert_int_equal(pair_request(&pair, &seen), KAMA_OK);
+    send_large(seen->stream, KM_H2_STREAM_WINDOW_BYTES - 1);
+    pair_run(&pair);
+    assert_int_equal(km_h2_end(seen->stream, NULL, 0), KAMA_OK);
+    pair_run(&pair);
+    struct seen *received = &pair.server.seen[0];
+    assert_true(received->ended);
+    km_h2_consume(received->stream, KM_H2_STREAM_WINDOW_BYTES - 1);
+    struct km_session *server = km_h2_session(pair.server.h2);
+    kama_bytes bytes;
+    assert_int_equal(server->ops->take(server, &bytes), KAMA_OK);
+    assert_int_equal(window_updates(bytes, 1), 0);
     pair_fini(&pair);
 }
 
@@ -383,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_large_body),
         cmocka_unit_test(test_writable),
         cmocka_unit_test(test_windows_apart),
+        cmocka_unit_test(test_window_after_end),
         cmocka_unit_test(test_small_passes_large),
         cmocka_unit_test(test_small_request_passes),
         cmocka_unit_test(test_value_body),

@@ -218,9 +218,10 @@ void km_h2_consume_connection(struct km_h2_stream *pub, size_t n)
 
 void km_h2_consume_stream(struct km_h2_stream *pub, size_t n)
 {
-    if (!km_h2_stream_impl_of(pub)->last_data) {
+    const struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
+    if (!stream->last_data && !stream->remote_ended) {
         (void)nghttp2_session_consume_stream(pub->h2->ng, pub->id, n);
-    } /* else nothing more comes: its window does not matter */
+    } /* Otherwise nothing more comes, and its window does not matter. */
 }
 
 void km_h2_consume(struct km_h2_stream *pub, size_t n)
