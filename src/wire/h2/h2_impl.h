@@ -47,6 +47,7 @@ struct km_h2 {
     bool no_memory;      /* nghttp2 got none: it may not be used any more */
     bool data_ends;      /* the DATA frame being received has END_STREAM */
     uint32_t data_left;  /* of its payload; 0 when it is padded */
+    int32_t reset_id;    /* the stream whose RST_STREAM is being received */
     km_ns now;           /* as last told */
     km_ns preface_until; /* KM_NS_NEVER once it is in */
     km_ns progress_at;   /* when DATA was last taken, or began to wait */

@@ -20,7 +20,7 @@ void km_h2_linger_begin(struct km_h2_stream_impl *stream)
 {
     struct km_h2 *h2 = stream->pub.h2;
     km_ns now = h2->clock != NULL ? km_clock_mono(h2->clock) : h2->now;
-    stream->lingers = true;
+    km_h2_stream_impl_send_state(stream, KM_H2_SENDING_LINGERING);
     stream->linger_until = km_ns_after_ms(now, KM_H2_LINGER_MS);
     km_list_push_back(&h2->lingering, &stream->linger);
 }
@@ -44,7 +44,6 @@ void km_h2_linger_end(struct km_h2 *h2)
     struct km_h2_stream_impl *stream;
     while ((stream = first_lingering(h2)) != NULL &&
            stream->linger_until <= h2->now) {
-        km_list_remove(&stream->linger);
         km_h2_reset(&stream->pub, KM_H2_NO_ERROR);
     }
 }

@@ -58,11 +58,13 @@ void km_h2_queue_drop(struct km_h2_stream_impl *stream)
 /* nghttp2 asked before there was anything. */
 kama_status km_h2_queue_resume(struct km_h2_stream_impl *stream)
 {
-    if (!stream->deferred) {
+    if (stream->sending != KM_H2_SENDING_STARVED) {
         return KAMA_OK;
     }
     int rv = nghttp2_session_resume_data(stream->pub.h2->ng, stream->pub.id);
-    stream->deferred = rv != 0;
+    if (rv == 0) {
+        km_h2_stream_impl_send_state(stream, KM_H2_SENDING_OPEN);
+    }
     return km_h2_fail_status(rv);
 }
 
@@ -166,6 +168,13 @@ kama_status km_h2_queue_push(struct km_h2_stream_impl *stream,
 
 /* -- nghttp2 asks for DATA ----------------------------------------------- */
 
+static void starve(struct km_h2_stream_impl *stream)
+{
+    if (stream->sending == KM_H2_SENDING_OPEN) {
+        km_h2_stream_impl_send_state(stream, KM_H2_SENDING_STARVED);
+    }
+}
+
 ssize_t km_h2_queue_read(nghttp2_session *ng, int32_t id, uint8_t *buf,
                          size_t room, uint32_t *data_flags,
                          nghttp2_data_source *source, void *arg)
@@ -173,13 +182,13 @@ ssize_t km_h2_queue_read(nghttp2_session *ng, int32_t id, uint8_t *buf,
     (void)buf;
     (void)arg;
     struct km_h2_stream_impl *stream = source->ptr;
-    if (stream->queued_bytes == 0 && !stream->ended) {
-        stream->deferred = true;
+    if (stream->queued_bytes == 0 && km_h2_stream_impl_is_open(stream)) {
+        starve(stream);
         return NGHTTP2_ERR_DEFERRED;
     }
     size_t n = stream->queued_bytes < room ? stream->queued_bytes : room;
     *data_flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    if (n < stream->queued_bytes || !stream->ended) {
+    if (n < stream->queued_bytes || km_h2_stream_impl_is_open(stream)) {
         return (ssize_t)n;
     }
     *data_flags |= NGHTTP2_DATA_FLAG_EOF;
@@ -239,7 +248,7 @@ static void take_queue(struct km_h2_stream_impl *stream, uint8_t *to,
     }
     note_progress(h2);
     if (was_full && stream->queued_bytes < KM_H2_LOW_WATER_BYTES &&
-        !stream->ended && km_list_empty(&stream->writable)) {
+        km_h2_stream_impl_is_open(stream) && km_list_empty(&stream->writable)) {
         km_list_push_back(&h2->writable, &stream->writable);
     }
     uncrowd(h2);
@@ -257,7 +266,7 @@ static int send_data(nghttp2_session *ng, nghttp2_frame *frame,
     (void)frame;
     struct km_h2 *h2 = arg;
     struct km_h2_stream_impl *stream = source->ptr;
-    if (stream->reset) {
+    if (km_h2_stream_impl_is_reset(stream)) {
         /* Its queue was dropped between the question and now. */
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }

@@ -31,10 +31,10 @@ static int recv_reset(struct km_h2 *h2, int32_t id)
     if (stream == NULL) {
         return take_rate(h2, KM_H2_RATE_RESET);
     }
-    stream->reset_seen = true;
-    bool fair =
-        stream->started || (h2->ops->reset_is_fair != NULL &&
-                            h2->ops->reset_is_fair(h2->arg, &stream->pub));
+    h2->reset_id = id;
+    bool fair = stream->sending != KM_H2_SENDING_IDLE ||
+                (h2->ops->reset_is_fair != NULL &&
+                 h2->ops->reset_is_fair(h2->arg, &stream->pub));
     return fair ? 0 : take_rate(h2, KM_H2_RATE_RESET);
 }
 
@@ -125,7 +125,8 @@ static void note_interim(struct km_h2_stream_impl *stream, const uint8_t *name,
 {
     static const kama_bytes status = {":status", 7};
     if (km_bytes_eq(kama_bytes_make(name, name_len), status)) {
-        stream->interim = value[0] == '1';
+        stream->receiving =
+            value[0] == '1' ? KM_H2_RECEIVING_INTERIM : KM_H2_RECEIVING_HEADERS;
     }
 }
 
@@ -138,11 +139,11 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame,
     struct km_h2 *h2 = arg;
     struct km_h2_stream_impl *stream =
         km_h2_stream_impl_find(h2, frame->hd.stream_id);
-    if (stream == NULL || stream->reset) {
+    if (stream == NULL || km_h2_stream_impl_is_reset(stream)) {
         return 0;
     }
     stream->header_bytes += (uint32_t)(name_len + value_len + 32);
-    if (h2->role == KM_H2_CLIENT && !stream->headers_seen) {
+    if (h2->role == KM_H2_CLIENT && stream->receiving < KM_H2_RECEIVING_BODY) {
         note_interim(stream, name, name_len, value);
     }
     if (stream->header_bytes > KM_H2_HEADER_LIST_BYTES_HARD) {
@@ -158,18 +159,22 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame,
 
 static void end_remote(struct km_h2 *h2, struct km_h2_stream_impl *stream)
 {
-    if (!stream->remote_ended) {
-        stream->remote_ended = true;
+    if (stream->receiving != KM_H2_RECEIVING_ENDED) {
+        stream->receiving = KM_H2_RECEIVING_ENDED;
         h2->ops->on_end(h2->arg, &stream->pub);
     }
 }
 
 static enum km_h2_headers headers_kind(const struct km_h2_stream_impl *stream)
 {
-    if (stream->headers_seen) {
+    switch (stream->receiving) {
+    case KM_H2_RECEIVING_HEADERS:
+        return KM_H2_HEADERS_FIRST;
+    case KM_H2_RECEIVING_INTERIM:
+        return KM_H2_HEADERS_INTERIM;
+    default:
         return KM_H2_HEADERS_TRAILERS;
     }
-    return stream->interim ? KM_H2_HEADERS_INTERIM : KM_H2_HEADERS_FIRST;
 }
 
 static void recv_headers(struct km_h2 *h2, struct km_h2_stream_impl *stream,
@@ -178,7 +183,9 @@ static void recv_headers(struct km_h2 *h2, struct km_h2_stream_impl *stream,
     enum km_h2_headers kind = headers_kind(stream);
     bool cut = stream->header_bytes > KM_H2_HEADER_LIST_BYTES_MAX;
     if (kind == KM_H2_HEADERS_FIRST) {
-        stream->headers_seen = true;
+        stream->receiving = KM_H2_RECEIVING_BODY;
+    } else if (kind == KM_H2_HEADERS_INTERIM) {
+        stream->receiving = KM_H2_RECEIVING_HEADERS;
     }
     h2->ops->on_headers(h2->arg, &stream->pub, kind,
                         cut ? KM_H2_LIST_CUT : KM_H2_LIST_WHOLE);
@@ -197,12 +204,14 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id,
     bool last = h2->data_ends && h2->data_left == len;
     h2->data_left -= len < h2->data_left ? (uint32_t)len : h2->data_left;
     struct km_h2_stream_impl *stream = km_h2_stream_impl_find(h2, id);
-    if (stream == NULL || stream->reset) {
+    if (stream == NULL || km_h2_stream_impl_is_reset(stream)) {
         (void)nghttp2_session_consume_connection(ng, len);
         return h2->no_memory ? NGHTTP2_ERR_NOMEM : 0;
     }
-    stream->last_data = last;
-    if (stream->lingers) {
+    if (last) {
+        stream->receiving = KM_H2_RECEIVING_LAST_DATA;
+    }
+    if (stream->sending == KM_H2_SENDING_LINGERING) {
         km_h2_linger_data(stream, len);
         return 0;
     }
@@ -273,7 +282,7 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame,
     }
     struct km_h2_stream_impl *stream =
         km_h2_stream_impl_find(h2, frame->hd.stream_id);
-    if (stream == NULL || stream->reset) {
+    if (stream == NULL || km_h2_stream_impl_is_reset(stream)) {
         return 0;
     }
     if (frame->hd.type == NGHTTP2_DATA) {
@@ -290,7 +299,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error_code,
     struct km_h2 *h2 = arg;
     struct km_h2_stream_impl *stream = km_h2_stream_impl_find(h2, id);
     if (stream != NULL) {
-        if (!stream->reset_seen) {
+        if (id != h2->reset_id) {
             /* The other side may have sent a reset that crossed the end. */
             km_h2_rate_earn(&h2->rates, KM_H2_RATE_RESET, 1);
         }

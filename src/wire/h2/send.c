@@ -66,7 +66,8 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame,
     }
     struct km_h2_stream_impl *stream =
         km_h2_stream_impl_find(h2, frame->hd.stream_id);
-    if (stream == NULL || stream->remote_ended || stream->reset) {
+    if (stream == NULL || stream->receiving == KM_H2_RECEIVING_ENDED ||
+        km_h2_stream_impl_is_reset(stream)) {
         return 0;
     }
     km_h2_linger_begin(stream);
@@ -89,8 +90,8 @@ static int on_frame_not_send(nghttp2_session *ng, const nghttp2_frame *frame,
     }
     struct km_h2_stream_impl *stream =
         km_h2_stream_impl_find(h2, frame->hd.stream_id);
-    if (stream != NULL && !stream->reset) {
-        stream->reset = true;
+    if (stream != NULL && !km_h2_stream_impl_is_reset(stream)) {
+        km_h2_stream_impl_send_state(stream, KM_H2_SENDING_RESET);
         return nghttp2_submit_rst_stream(
             ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_INTERNAL_ERROR);
     }

@@ -79,6 +79,13 @@ static nghttp2_nv *keep_fields(struct km_h2 *h2,
 
 /* -- headers --------------------------------------------------------------- */
 
+/* A stream without a function that reads its body ends with its headers. */
+static enum km_h2_sending state_after_headers(
+    nghttp2_data_source_read_callback read)
+{
+    return read != NULL ? KM_H2_SENDING_OPEN : KM_H2_SENDING_ENDED;
+}
+
 /* Opens a stream; a read of NULL ends it with its headers. */
 static kama_status request(struct km_h2 *h2, const struct km_h2_field *fields,
                            size_t count, nghttp2_data_source_read_callback read,
@@ -104,8 +111,7 @@ static kama_status request(struct km_h2 *h2, const struct km_h2_field *fields,
     }
     stream->pub.id = id;
     stream->pub.user = user;
-    stream->started = true;
-    stream->ended = read == NULL;
+    km_h2_stream_impl_send_state(stream, state_after_headers(read));
     *ret_stream = &stream->pub;
     return KAMA_OK;
 }
@@ -131,10 +137,11 @@ static kama_status respond(struct km_h2_stream *pub,
                            nghttp2_data_source_read_callback read)
 {
     struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
-    KM_ASSERT(!stream->started && count <= KM_H2_FIELDS_MAX);
-    if (stream->reset) {
+    KM_ASSERT(count <= KM_H2_FIELDS_MAX);
+    if (km_h2_stream_impl_is_reset(stream)) {
         return KAMA_ERR_CLOSED;
     }
+    KM_ASSERT(stream->sending == KM_H2_SENDING_IDLE);
     nghttp2_nv nv[KM_H2_FIELDS_MAX];
     nv_from_fields(nv, fields, count);
     nghttp2_data_provider body = {.source = {.ptr = stream},
@@ -144,8 +151,7 @@ static kama_status respond(struct km_h2_stream *pub,
     if (rv != 0) {
         return km_h2_fail_status(rv);
     }
-    stream->started = true;
-    stream->ended = read == NULL;
+    km_h2_stream_impl_send_state(stream, state_after_headers(read));
     return KAMA_OK;
 }
 
@@ -168,10 +174,10 @@ kama_status km_h2_send_parts(struct km_h2_stream *pub, kama_bytes prefix,
                              kama_bytes head, kama_value *body)
 {
     struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
-    KM_ASSERT(stream->started && !stream->ended);
-    if (stream->reset) {
+    if (km_h2_stream_impl_is_reset(stream)) {
         return KAMA_ERR_CLOSED;
     }
+    KM_ASSERT(km_h2_stream_impl_is_open(stream));
     return km_h2_queue_push(stream, prefix, head, body);
 }
 
@@ -179,11 +185,11 @@ kama_status km_h2_end(struct km_h2_stream *pub,
                       const struct km_h2_field *trailers, size_t count)
 {
     struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
-    KM_ASSERT(stream->started && !stream->ended);
     KM_ASSERT(count <= KM_H2_FIELDS_MAX);
-    if (stream->reset) {
+    if (km_h2_stream_impl_is_reset(stream)) {
         return KAMA_ERR_CLOSED;
     }
+    KM_ASSERT(km_h2_stream_impl_is_open(stream));
     if (count > 0) {
         stream->trailers = keep_fields(pub->h2, trailers, count);
         if (stream->trailers == NULL) {
@@ -191,19 +197,20 @@ kama_status km_h2_end(struct km_h2_stream *pub,
         }
         stream->trailer_count = count;
     }
-    stream->ended = true;
     km_list_remove(&stream->writable);
-    return km_h2_queue_resume(stream);
+    kama_status status = km_h2_queue_resume(stream);
+    km_h2_stream_impl_send_state(stream, KM_H2_SENDING_ENDED);
+    return status;
 }
 
 void km_h2_reset(struct km_h2_stream *pub, uint32_t error_code)
 {
     struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
-    if (stream->reset) {
+    if (km_h2_stream_impl_is_reset(stream)) {
         return;
     }
-    stream->reset = true;
-    stream->ended = true;
+    km_h2_stream_impl_send_state(stream, KM_H2_SENDING_RESET);
+    km_list_remove(&stream->linger);
     km_h2_queue_drop(stream);
     (void)nghttp2_submit_rst_stream(pub->h2->ng, NGHTTP2_FLAG_NONE, pub->id,
                                     error_code);
@@ -219,7 +226,7 @@ void km_h2_consume_connection(struct km_h2_stream *pub, size_t n)
 void km_h2_consume_stream(struct km_h2_stream *pub, size_t n)
 {
     const struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
-    if (!stream->last_data && !stream->remote_ended) {
+    if (stream->receiving < KM_H2_RECEIVING_LAST_DATA) {
         (void)nghttp2_session_consume_stream(pub->h2->ng, pub->id, n);
     } /* Otherwise nothing more comes, and its window does not matter. */
 }
@@ -255,5 +262,7 @@ size_t km_h2_queued(const struct km_h2_stream *pub)
 
 bool km_h2_remote_ended(const struct km_h2_stream *pub)
 {
-    return ((const struct km_h2_stream_impl *)(const void *)pub)->remote_ended;
+    const struct km_h2_stream_impl *stream =
+        (const struct km_h2_stream_impl *)(const void *)pub;
+    return stream->receiving == KM_H2_RECEIVING_ENDED;
 }

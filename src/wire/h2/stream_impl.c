@@ -6,6 +6,31 @@
 #include "wire/h2/loop_cache.h"
 #include "wire/h2/queue.h"
 
+/* The states that may follow each state, as bits. */
+enum {
+    TO_OPEN = 1u << KM_H2_SENDING_OPEN,
+    TO_STARVED = 1u << KM_H2_SENDING_STARVED,
+    TO_ENDED = 1u << KM_H2_SENDING_ENDED,
+    TO_LINGERING = 1u << KM_H2_SENDING_LINGERING,
+    TO_RESET = 1u << KM_H2_SENDING_RESET
+};
+
+static const uint8_t sending_next[] = {
+    [KM_H2_SENDING_IDLE] = TO_OPEN | TO_ENDED | TO_RESET,
+    [KM_H2_SENDING_OPEN] = TO_STARVED | TO_ENDED | TO_RESET,
+    [KM_H2_SENDING_STARVED] = TO_OPEN | TO_ENDED | TO_RESET,
+    [KM_H2_SENDING_ENDED] = TO_LINGERING | TO_RESET,
+    [KM_H2_SENDING_LINGERING] = TO_RESET,
+    [KM_H2_SENDING_RESET] = 0,
+};
+
+void km_h2_stream_impl_send_state(struct km_h2_stream_impl *stream,
+                                  enum km_h2_sending next)
+{
+    KM_ASSERT((sending_next[stream->sending] >> next & 1u) != 0);
+    stream->sending = next;
+}
+
 struct km_h2_stream_impl *km_h2_stream_impl_new(struct km_h2 *h2, int32_t id)
 {
     struct km_h2_stream_impl *stream =

@@ -3,6 +3,36 @@
  * The inside of a stream. The owner sees its first member only, and nghttp2
  * keeps the address of the whole.
  *
+ * The two halves of a stream end independently, so each has its states.
+ *
+ * What we send:
+ *
+ *     IDLE --request, respond--> OPEN <--------resume-------- STARVED
+ *      |                         | |                           ^ |
+ *      |                         | +--nghttp2 finds no DATA----+ |
+ *      |                         |                               |
+ *      |                       km_h2_end                     km_h2_end
+ *      |                         v                               |
+ *      +--request_and_end,---> ENDED <---------------------------+
+ *         respond_and_end        |
+ *                                | a server's END_STREAM was sent, and the
+ *                                v client has not ended its request
+ *                            LINGERING
+ *
+ *     any state --km_h2_reset, or headers that cannot be sent--> RESET
+ *
+ * What we receive:
+ *
+ *     HEADERS --the final list is complete--> BODY --its last byte--> LAST_DATA
+ *      |   ^                                   |                          |
+ *      v   |                                   +--END_STREAM--> ENDED <---+
+ *     INTERIM  (while a list is a 1xx response)
+ *
+ * A chunk of DATA is given to the owner before its frame is complete, which is
+ * why the last byte has a state of its own before END_STREAM. Trailers come in
+ * the state BODY. After RESET of our half nothing that arrives is given to the
+ * owner any more, but the receiving half keeps its state.
+ *
  * Threads: loop thread. Errors: running out of memory. Ownership: a stream
  * belongs to its connection, which frees it after on_close.
  */
@@ -15,32 +45,62 @@ struct km_h2_segment;
 /* A header list this large is not even walked: the stream is reset. */
 #define KM_H2_HEADER_LIST_BYTES_HARD (64u << 10)
 
+/* What we send; see above. */
+enum km_h2_sending {
+    KM_H2_SENDING_IDLE,      /* our headers were not submitted yet */
+    KM_H2_SENDING_OPEN,      /* the owner may queue messages */
+    KM_H2_SENDING_STARVED,   /* as OPEN, and nghttp2 waits to be resumed */
+    KM_H2_SENDING_ENDED,     /* what is queued is the rest */
+    KM_H2_SENDING_LINGERING, /* all was sent; see linger.h */
+    KM_H2_SENDING_RESET      /* RST_STREAM was submitted */
+};
+
+/* What we receive; see above. */
+enum km_h2_receiving {
+    KM_H2_RECEIVING_HEADERS,   /* the first list has not been complete */
+    KM_H2_RECEIVING_INTERIM,   /* the current list is a 1xx response */
+    KM_H2_RECEIVING_BODY,      /* DATA, or trailers */
+    KM_H2_RECEIVING_LAST_DATA, /* END_STREAM belongs to the current frame */
+    KM_H2_RECEIVING_ENDED      /* the other side has ended its half */
+};
+
 struct km_h2_stream_impl {
     struct km_h2_stream pub; /* first */
+    enum km_h2_sending sending;
+    enum km_h2_receiving receiving;
     struct km_list node;     /* in km_h2.streams */
-    struct km_list writable; /* in km_h2.crowded or .writable */
-    struct km_list linger;   /* in km_h2.lingering */
+    struct km_list writable; /* in km_h2.crowded or .writable, or in neither */
+    struct km_list linger;   /* in km_h2.lingering while LINGERING */
     km_ns linger_until;
-    uint32_t lingered_bytes; /* read and dropped since the answer was sent */
-    struct km_h2_segment *first;
+    uint32_t lingered_bytes;     /* read and dropped while LINGERING */
+    struct km_h2_segment *first; /* the queue; see queue.h */
     struct km_h2_segment *last;
     size_t queued_bytes;
     nghttp2_nv *trailers; /* one block with their bytes */
     size_t trailer_count;
-    uint32_t header_bytes; /* of the list being received */
-    uint8_t empty_data;    /* DATA frames without a byte in a row */
-    bool interim;          /* client: the list being received is 1xx */
-    bool headers_seen;     /* the first (final) list was complete */
-    bool last_data;        /* the last byte of its body has arrived */
-    bool remote_ended;
-    bool started;     /* headers were submitted */
-    bool ended;       /* km_h2_end was called, or headers ended it */
-    bool lingers;     /* our end was sent, the other side's has not come */
-    bool takes_turns; /* it was large once */
-    bool deferred;    /* nghttp2 waits for km_h2_send or km_h2_end */
-    bool reset;       /* RST_STREAM was submitted */
-    bool reset_seen;  /* RST_STREAM of the other side came */
+    uint32_t header_bytes; /* of the list that is being received */
+    uint8_t empty_data;    /* DATA frames in a row that carried no byte */
+    bool takes_turns;      /* its frames alternate with those of others */
 };
+
+/* Moves the sending half on to a state that the drawing above allows. */
+void km_h2_stream_impl_send_state(struct km_h2_stream_impl *stream,
+                                  enum km_h2_sending next);
+
+/* Returns whether the owner may still queue messages on the stream. */
+static inline bool km_h2_stream_impl_is_open(
+    const struct km_h2_stream_impl *stream)
+{
+    return stream->sending == KM_H2_SENDING_OPEN ||
+           stream->sending == KM_H2_SENDING_STARVED;
+}
+
+/* Returns whether we have reset the stream. */
+static inline bool km_h2_stream_impl_is_reset(
+    const struct km_h2_stream_impl *stream)
+{
+    return stream->sending == KM_H2_SENDING_RESET;
+}
 
 /* Makes a stream and puts it into the connection's list, before nghttp2 or the
  * owner know it. Returns NULL if there is no memory. */
