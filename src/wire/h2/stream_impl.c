@@ -60,11 +60,9 @@ void km_h2_stream_impl_free(struct km_h2_stream_impl *stream)
     km_h2_loop_cache_release(h2->cache, stream);
 }
 
-struct km_h2_stream_impl *km_h2_stream_impl_find(struct km_h2 *h2, int32_t id)
+struct km_h2_stream_impl *km_h2_stream_impl_look_up(struct km_h2 *h2,
+                                                    int32_t id)
 {
-    if (h2->hot != NULL && h2->hot->pub.id == id) {
-        return h2->hot;
-    }
     struct km_h2_stream_impl *stream =
         nghttp2_session_get_stream_user_data(h2->ng, id);
     if (stream != NULL) {

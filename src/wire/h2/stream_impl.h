@@ -109,8 +109,21 @@ struct km_h2_stream_impl *km_h2_stream_impl_new(struct km_h2 *h2, int32_t id);
 /* Frees the stream with its queue. The owner has been told. */
 void km_h2_stream_impl_free(struct km_h2_stream_impl *stream);
 
-/* Returns the connection's stream of that id, or NULL. */
-struct km_h2_stream_impl *km_h2_stream_impl_find(struct km_h2 *h2, int32_t id);
+/* Asks nghttp2 for the connection's stream of that id, or NULL, and remembers
+ * it as the hot one. */
+struct km_h2_stream_impl *km_h2_stream_impl_look_up(struct km_h2 *h2,
+                                                    int32_t id);
+
+/* Returns the connection's stream of that id, or NULL. Each field of a header
+ * list asks for the same stream, so the last one found is tried first. */
+static inline struct km_h2_stream_impl *km_h2_stream_impl_find(struct km_h2 *h2,
+                                                               int32_t id)
+{
+    if (h2->hot != NULL && h2->hot->pub.id == id) {
+        return h2->hot;
+    }
+    return km_h2_stream_impl_look_up(h2, id);
+}
 
 static inline struct km_h2_stream_impl *km_h2_stream_impl_of(
     struct km_h2_stream *stream)
