@@ -5,6 +5,7 @@
  * second byte, a client with an open request instead. Each chunk is fed from a
  * buffer of its own size.
  */
+#include "wire/h2/check.h"
 #include "wire/h2/h2.h"
 
 #include "base/bytes.h"
@@ -110,16 +111,19 @@ static bool drain(struct km_session *session)
     return session->ops->alive(session);
 }
 
-static bool feed(struct km_session *session, const void *data, size_t len,
-                 km_ns now)
+static bool feed(struct km_h2 *h2, const void *data, size_t len, km_ns now)
 {
+    struct km_session *session = km_h2_session(h2);
     uint8_t *copy = malloc(len > 0 ? len : 1);
     if (len > 0) {
         memcpy(copy, data, len);
     }
     kama_status status = session->ops->feed(session, copy, len, now);
     free(copy);
-    return drain(session) && status == KAMA_OK;
+    km_h2_check(h2);
+    bool more = drain(session) && status == KAMA_OK;
+    km_h2_check(h2);
+    return more;
 }
 
 static void open_request(struct km_h2 *h2, struct peer *peer)
@@ -157,12 +161,12 @@ static void run(struct km_h2_loop_cache *cache, const uint8_t *data, size_t len)
         open_request(h2, &peer);
         more = drain(session);
     } else if ((data[0] & 1) == 0) {
-        more = feed(session, PREFACE, sizeof PREFACE - 1, now);
+        more = feed(h2, PREFACE, sizeof PREFACE - 1, now);
     }
     for (size_t at = 2; at < len && more; at += slice) {
         size_t n = len - at < slice ? len - at : slice;
         now += KM_NS_PER_MS;
-        more = feed(session, data + at, n, now);
+        more = feed(h2, data + at, n, now);
     }
     session->ops->close(session);
 }

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/bytes.h"
+#include "wire/h2/check.h"
 #include "wire/h2/h2.h"
 
 #include <setjmp.h>
@@ -331,7 +332,9 @@ static inline bool pair_move(struct pair *pair, struct side *from,
             side_fail(to, status);
         }
         at += n;
+        km_h2_check(to->h2);
     }
+    km_h2_check(from->h2);
     return bytes.len > 0;
 }
 

@@ -79,6 +79,7 @@ static inline void victim_feed(struct victim *victim)
     while (session->ops->take(session, &bytes) == KAMA_OK && bytes.len > 0) {
         raw_bytes(out, bytes.data, bytes.len);
     }
+    km_h2_check(victim->pair.server.h2);
 }
 
 /* The error code of the GOAWAY it sent, or -1. */

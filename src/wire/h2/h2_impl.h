@@ -11,6 +11,7 @@
  *     linger.c       streams whose answer was sent before the request ended
  *     fail.c         how a connection fails, and who is told
  *     rate.c         limits for frames that cost their sender nothing
+ *     check.c        what must hold between two calls, for tests
  *     loop_cache.c   memory that the connections of one loop share
  *     ng_mem.c       nghttp2's allocator
  *

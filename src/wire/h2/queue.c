@@ -49,6 +49,7 @@ void km_h2_queue_drop(struct km_h2_stream_impl *stream)
     stream->queued_bytes = 0;
     km_h2_loop_cache_release(h2->cache, stream->trailers);
     stream->trailers = NULL;
+    stream->trailer_count = 0;
     km_list_remove(&stream->writable);
     uncrowd(h2);
 }
