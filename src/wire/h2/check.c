@@ -37,7 +37,8 @@ static void check_states(const struct km_h2_stream_impl *stream)
         stream->sending == KM_H2_SENDING_LINGERING) {
         KM_ASSERT(stream->queued_bytes == 0);
     }
-    if (stream->sending == KM_H2_SENDING_STARVED && !h2->no_memory) {
+    if (stream->sending == KM_H2_SENDING_STARVED &&
+        h2->life != KM_H2_NO_MEMORY) {
         KM_ASSERT(stream->queued_bytes == 0);
     }
     KM_ASSERT((stream->trailers == NULL) == (stream->trailer_count == 0));

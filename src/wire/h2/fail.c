@@ -22,7 +22,7 @@ static void tell_abuse(struct km_h2 *h2, const char *text)
 /* A negative number of nghttp2, from feed or take. */
 kama_status km_h2_fail_ng(struct km_h2 *h2, ssize_t error)
 {
-    if (error == NGHTTP2_ERR_NOMEM || h2->no_memory) {
+    if (error == NGHTTP2_ERR_NOMEM || h2->life == KM_H2_NO_MEMORY) {
         return km_h2_fail(h2, KM_H2_WHY_MEMORY, KAMA_ERR_NO_MEMORY);
     }
     if (error == NGHTTP2_ERR_FLOODED) {

@@ -85,14 +85,15 @@ static kama_status feed_sniff(struct km_h2 *h2, kama_bytes *chunk)
     case KM_H2_SPEECH_UNKNOWN:
         return KAMA_MISS;
     case KM_H2_SPEECH_HTTP2:
+        h2->life = KM_H2_LIVE;
         return feed_ng(h2,
                        kama_bytes_make(h2->sniff.bytes, KM_H2_PREFACE_BYTES));
     case KM_H2_SPEECH_HTTP1:
-        h2->foreign = true;
+        h2->life = KM_H2_FOREIGN;
         (void)km_h2_fail(h2, KM_H2_WHY_FOREIGN, KAMA_ERR_CLOSED);
         return answer_http1(h2);
     default:
-        h2->foreign = true;
+        h2->life = KM_H2_FOREIGN;
         return km_h2_fail(h2, KM_H2_WHY_FOREIGN, KAMA_ERR_CLOSED);
     }
 }
@@ -103,11 +104,13 @@ static kama_status feed(struct km_session *session, const uint8_t *data,
     struct km_h2 *h2 = h2_of(session);
     kama_bytes chunk = kama_bytes_make(data, len);
     h2->now = now;
-    if (h2->foreign || h2->no_memory) {
-        return h2->foreign ? KAMA_ERR_CLOSED
-                           : km_h2_fail_ng(h2, NGHTTP2_ERR_NOMEM);
+    if (h2->life == KM_H2_FOREIGN) {
+        return KAMA_ERR_CLOSED;
     }
-    if (h2->role == KM_H2_SERVER && h2->sniff.speech == KM_H2_SPEECH_UNKNOWN) {
+    if (h2->life == KM_H2_NO_MEMORY) {
+        return km_h2_fail_ng(h2, NGHTTP2_ERR_NOMEM);
+    }
+    if (h2->life == KM_H2_SNIFFING) {
         kama_status status = feed_sniff(h2, &chunk);
         if (status != KAMA_OK) {
             return status == KAMA_MISS ? KAMA_OK : status;
@@ -122,11 +125,6 @@ static void eof(struct km_session *session)
 }
 
 /* -- output -------------------------------------------------------------- */
-
-static bool holds_output(const struct km_h2 *h2)
-{
-    return h2->role == KM_H2_SERVER && h2->sniff.speech == KM_H2_SPEECH_UNKNOWN;
-}
 
 /* Adds frames behind out_bytes until it is full or there are none. */
 static kama_status collect_frames(struct km_h2 *h2)
@@ -160,15 +158,15 @@ static kama_status take_foreign(struct km_h2 *h2, kama_bytes *ret_bytes)
 static kama_status take(struct km_session *session, kama_bytes *ret_bytes)
 {
     struct km_h2 *h2 = h2_of(session);
-    if (h2->foreign) {
+    if (h2->life == KM_H2_FOREIGN) {
         return take_foreign(h2, ret_bytes);
     }
     h2->out_bytes = 0;
     *ret_bytes = kama_bytes_make(NULL, 0);
-    if (h2->no_memory) {
+    if (h2->life == KM_H2_NO_MEMORY) {
         return km_h2_fail_ng(h2, NGHTTP2_ERR_NOMEM);
     }
-    if (holds_output(h2)) {
+    if (h2->life == KM_H2_SNIFFING) {
         return KAMA_OK;
     }
     if (!nghttp2_session_want_write(h2->ng) && km_list_empty(&h2->writable)) {
@@ -194,16 +192,21 @@ static kama_status take(struct km_session *session, kama_bytes *ret_bytes)
     return status;
 }
 
+static bool is_running(const struct km_h2 *h2)
+{
+    return h2->life == KM_H2_SNIFFING || h2->life == KM_H2_LIVE;
+}
+
 static bool alive(struct km_session *session)
 {
     const struct km_h2 *h2 = h2_of(session);
-    if (h2->foreign) {
+    if (h2->life == KM_H2_FOREIGN) {
         return h2->out_bytes > 0;
     }
-    if (h2->goaway_sent && holds_output(h2)) {
+    if (h2->goaway_sent && h2->life == KM_H2_SNIFFING) {
         return false; /* it cannot even be told */
     }
-    return !h2->eof && !h2->no_memory && !h2->cut_off &&
+    return !h2->eof && is_running(h2) &&
            (nghttp2_session_want_read(h2->ng) != 0 ||
             nghttp2_session_want_write(h2->ng) != 0);
 }
@@ -222,7 +225,7 @@ static bool has_many_frames(const struct km_h2 *h2)
 static bool wants_read(struct km_session *session)
 {
     const struct km_h2 *h2 = h2_of(session);
-    if (h2->out_bytes == 0 || h2->foreign) {
+    if (h2->out_bytes == 0 || h2->life == KM_H2_FOREIGN) {
         return true;
     }
     return h2->queued_bytes < KM_H2_OUTBOUND_BYTES_MAX && !has_many_frames(h2);
@@ -374,6 +377,7 @@ kama_status km_h2_new(const struct km_h2_options *options, km_ns now,
     h2->arg = options->arg;
     h2->cache = options->cache;
     h2->role = options->role;
+    h2->life = options->role == KM_H2_SERVER ? KM_H2_SNIFFING : KM_H2_LIVE;
     h2->http1_hint = options->http1_hint;
     h2->now = now;
     h2->preface_until = km_ns_after_ms(now, KM_H2_PREFACE_MS);
@@ -413,8 +417,8 @@ void km_h2_goaway(struct km_h2 *h2)
 
 bool km_h2_accepts(const struct km_h2 *h2)
 {
-    return !h2->goaway_seen && !h2->goaway_sent && !h2->eof && !h2->no_memory &&
-           h2->why == KM_H2_WHY_NONE &&
+    return !h2->goaway_seen && !h2->goaway_sent && !h2->eof &&
+           h2->life != KM_H2_NO_MEMORY && h2->why == KM_H2_WHY_NONE &&
            nghttp2_session_check_request_allowed(h2->ng) != 0;
 }
 

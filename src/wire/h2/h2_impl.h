@@ -28,6 +28,25 @@
 
 struct km_h2_stream_impl;
 
+/*
+ * The life of a connection:
+ *
+ *     (server) SNIFFING --the preface--> LIVE <-- (client)
+ *                 |                       |
+ *                 | HTTP/1, or            | a GOAWAY with an error was sent
+ *                 v anything else         v
+ *              FOREIGN                 CUT_OFF
+ *
+ *     any of them --nghttp2 got no memory--> NO_MEMORY
+ */
+enum km_h2_life {
+    KM_H2_SNIFFING, /* our SETTINGS are held back until we know the protocol */
+    KM_H2_LIVE,
+    KM_H2_CUT_OFF,  /* it ends as soon as what waits is written */
+    KM_H2_FOREIGN,  /* nghttp2 is not asked; an HTTP/1 answer may wait in out */
+    KM_H2_NO_MEMORY /* nghttp2 may be in disorder and is not asked any more */
+};
+
 struct km_h2 {
     struct km_session session; /* first */
     nghttp2_session *ng;
@@ -39,18 +58,15 @@ struct km_h2 {
     const char *http1_hint;
     enum km_h2_role role;
     enum km_h2_why why;
-    bool settings_seen;  /* the other side's first SETTINGS */
-    bool goaway_seen;    /* the other side's GOAWAY */
-    bool goaway_sent;    /* ours, the real one, is submitted */
-    bool cut_off;        /* the GOAWAY that ends it at once was sent */
-    bool foreign;        /* not HTTP/2: nghttp2 is not asked any more */
-    bool eof;            /* nothing more comes */
-    bool no_memory;      /* nghttp2 got none: it may not be used any more */
+    enum km_h2_life life;
+    bool goaway_seen;    /* the other side has begun to send its GOAWAY */
+    bool goaway_sent;    /* km_h2_goaway was called */
+    bool eof;            /* the other side sends nothing more */
     bool data_ends;      /* the DATA frame being received has END_STREAM */
     uint32_t data_left;  /* of its payload; 0 when it is padded */
     int32_t reset_id;    /* the stream whose RST_STREAM is being received */
-    km_ns now;           /* as last told */
-    km_ns preface_until; /* KM_NS_NEVER once it is in */
+    km_ns now;           /* what net told last */
+    km_ns preface_until; /* KM_NS_NEVER once preface and SETTINGS are in */
     km_ns progress_at;   /* when DATA was last taken, or began to wait */
     struct km_list streams;
     struct km_list crowded;   /* streams that wait for room on the connection */
@@ -61,7 +77,7 @@ struct km_h2 {
     struct km_h2_stream_impl *hot; /* the stream last looked up */
     uint8_t *out;                  /* KM_H2_OUT_CAP, only while in use */
     size_t out_bytes;
-    void *quarantine; /* blocks that nghttp2 freed after no_memory */
+    void *quarantine; /* what nghttp2 freed in NO_MEMORY; see ng_mem.c */
     struct km_h2_rates rates;
     struct km_h2_sniff sniff;
 };

@@ -19,7 +19,7 @@
 static void *ng_result(struct km_h2 *h2, void *p)
 {
     if (p == NULL) {
-        h2->no_memory = true;
+        h2->life = KM_H2_NO_MEMORY;
     }
     return p;
 }
@@ -33,7 +33,7 @@ static void *ng_malloc(size_t size, void *arg)
 static void ng_free(void *p, void *arg)
 {
     struct km_h2 *h2 = arg;
-    if (KM_LIKELY(!h2->no_memory) || p == NULL) {
+    if (KM_LIKELY(h2->life != KM_H2_NO_MEMORY) || p == NULL) {
         km_h2_loop_cache_release(h2->cache, p);
         return;
     }

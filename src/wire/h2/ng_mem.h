@@ -3,7 +3,7 @@
  * The allocator that nghttp2 uses for one connection.
  *
  * It takes blocks from the loop's cache. After the first failure the connection
- * is lost (`no_memory`), because nghttp2's structures may then hold pointers to
+ * is lost (KM_H2_NO_MEMORY), because nghttp2's structures may then hold pointers to
  * what its own unwinding has freed; see ng_mem.c.
  *
  * Threads: loop thread.

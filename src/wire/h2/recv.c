@@ -206,7 +206,7 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id,
     struct km_h2_stream_impl *stream = km_h2_stream_impl_find(h2, id);
     if (stream == NULL || km_h2_stream_impl_is_reset(stream)) {
         (void)nghttp2_session_consume_connection(ng, len);
-        return h2->no_memory ? NGHTTP2_ERR_NOMEM : 0;
+        return h2->life == KM_H2_NO_MEMORY ? NGHTTP2_ERR_NOMEM : 0;
     }
     if (last) {
         stream->receiving = KM_H2_RECEIVING_LAST_DATA;
@@ -247,10 +247,10 @@ static int recv_data(struct km_h2 *h2, struct km_h2_stream_impl *stream,
 
 static void recv_settings(struct km_h2 *h2, const nghttp2_frame *frame)
 {
-    if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 || h2->settings_seen) {
+    if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 ||
+        h2->preface_until == KM_NS_NEVER) {
         return;
     }
-    h2->settings_seen = true;
     h2->preface_until = KM_NS_NEVER;
     if (h2->ops->on_settings != NULL) {
         h2->ops->on_settings(h2->arg);

@@ -27,8 +27,8 @@ static int sent_reset(struct km_h2 *h2, uint32_t error_code)
 static void sent_goaway(struct km_h2 *h2, uint32_t error_code)
 {
     /* One of ours with an error is the last frame that matters. */
-    if (error_code != NGHTTP2_NO_ERROR) {
-        h2->cut_off = true;
+    if (error_code != NGHTTP2_NO_ERROR && h2->life == KM_H2_LIVE) {
+        h2->life = KM_H2_CUT_OFF;
     }
     /* After the other side's GOAWAY whatever nghttp2 has to complain about is
      * its normal end: grpc-go's carries a stream id that is not allowed. */
