@@ -15,7 +15,11 @@
  *     loop_cache.c   memory that the connections of one loop share
  *     ng_mem.c       nghttp2's allocator
  *
- * Threads: loop thread.
+ * Time: `now` is what net told last, with feed or tick. It is as old as the last
+ * byte of the other side, which is why times that begin with our own output are
+ * read from `clock`, if there is one.
+ *
+ * Threads: the loop's thread. Ownership: the session's close frees everything.
  */
 #pragma once
 
@@ -50,7 +54,7 @@ enum km_h2_life {
 struct km_h2 {
     struct km_session session; /* first */
     nghttp2_session *ng;
-    const struct km_clock *clock; /* NULL: now is all there is */
+    const struct km_clock *clock; /* may be NULL */
     const struct km_h2_ops *ops;
     void *arg;
     const kama_allocator *mem;
@@ -70,13 +74,13 @@ struct km_h2 {
     km_ns progress_at;   /* when DATA was last taken, or began to wait */
     struct km_list streams;
     struct km_list crowded;   /* streams that wait for room on the connection */
-    struct km_list writable;  /* streams to be notified */
+    struct km_list writable;  /* streams whose owners are to be told of room */
     struct km_list lingering; /* streams in the order of their linger_until */
     unsigned stream_count;
-    size_t queued_bytes;           /* of all streams */
-    struct km_h2_stream_impl *hot; /* the stream last looked up */
-    uint8_t *out;                  /* KM_H2_OUT_CAP, only while in use */
-    size_t out_bytes;
+    size_t queued_bytes;           /* of all streams together */
+    struct km_h2_stream_impl *hot; /* the stream that was found last */
+    uint8_t *out;                  /* KM_H2_OUT_CAP bytes, only while in use */
+    size_t out_bytes;              /* of them, taken and maybe not written */
     void *quarantine; /* what nghttp2 freed in NO_MEMORY; see ng_mem.c */
     struct km_h2_rates rates;
     struct km_h2_sniff sniff;

@@ -31,27 +31,28 @@
 
 struct km_h2;
 
-/* How long the bytes of a field live, and whether HPACK should keep it. */
+/* What a field's owner knows about its bytes. */
 enum {
-    KM_H2_FIELD_STATIC = 1u << 0,  /* for ever: not copied */
-    KM_H2_FIELD_NO_INDEX = 1u << 1 /* unlikely to come again */
+    KM_H2_FIELD_STATIC = 1u << 0,  /* they live for ever and are not copied */
+    KM_H2_FIELD_NO_INDEX = 1u << 1 /* HPACK need not remember the field */
 };
 
+/* One field of a header list that we send. */
 struct km_h2_field {
-    kama_bytes name; /* lower case */
+    kama_bytes name; /* in lower case */
     kama_bytes value;
-    unsigned flags; /* KM_H2_FIELD_ */
+    unsigned flags; /* KM_H2_FIELD_STATIC, KM_H2_FIELD_NO_INDEX */
 };
 
-/* Most fields of one header list that we send. */
+/* The largest number of fields in a header list that we send. */
 #define KM_H2_FIELDS_MAX 64
 
-/* What the owner sees of a stream. Valid from on_open or km_h2_request until
- * on_close returns. */
+/* The part of a stream that the owner sees. It is valid from on_open, or
+ * km_h2_request, until on_close returns. */
 struct km_h2_stream {
     struct km_h2 *h2;
-    void *user; /* the owner's */
-    int32_t id; /* client: -1 before it is sent */
+    void *user; /* for the owner */
+    int32_t id;
 };
 
 /* Opens a stream on a client's connection. The headers of the request go out
@@ -81,11 +82,15 @@ KAMA_NODISCARD kama_status
 km_h2_respond_and_end(struct km_h2_stream *stream,
                       const struct km_h2_field *fields, size_t count);
 
-/* Queues prefix and head (copied) and body's bytes (a reference is taken, or
- * few bytes are copied; NULL: none) as DATA. Not after km_h2_end. */
+/* Queues a message as DATA: the bytes of prefix and head, which are copied, and
+ * those of body. A reference to body is taken, or its bytes are copied if they
+ * are few; NULL means that there are none. Must not be called after km_h2_end.
+ * Errors: KAMA_ERR_NO_MEMORY; KAMA_ERR_CLOSED if the stream was reset. */
 KAMA_NODISCARD kama_status km_h2_send_parts(struct km_h2_stream *stream,
                                             kama_bytes prefix, kama_bytes head,
                                             kama_value *body);
+
+/* As km_h2_send_parts, without a prefix. */
 static inline KAMA_NODISCARD kama_status km_h2_send(struct km_h2_stream *stream,
                                                     kama_bytes head,
                                                     kama_value *body)
@@ -93,32 +98,39 @@ static inline KAMA_NODISCARD kama_status km_h2_send(struct km_h2_stream *stream,
     return km_h2_send_parts(stream, kama_bytes_make(NULL, 0), head, body);
 }
 
-/* Ends our side behind what is queued: with trailers, or, with count 0, with
- * END_STREAM on the last DATA. If a server ends before the client has, the
- * stream lingers: up to KM_H2_LINGER_BYTES of the rest are read and dropped, and
- * after KM_H2_LINGER_MS a client that has not ended is stopped with
- * RST_STREAM(NO_ERROR). Not after km_h2_end. */
+/* Ends our half of the stream behind what is queued: with trailers, or, if count
+ * is 0, with the last DATA frame. Must be called once, unless the headers ended
+ * the stream or it was reset.
+ *
+ * If a server ends its half before the client has ended the request, the stream
+ * lingers (linger.h): some of the rest is read and dropped, and then the client
+ * is stopped with RST_STREAM(NO_ERROR).
+ *
+ * Errors: KAMA_ERR_NO_MEMORY; KAMA_ERR_CLOSED if the stream was reset. */
 KAMA_NODISCARD kama_status km_h2_end(struct km_h2_stream *stream,
                                      const struct km_h2_field *trailers,
                                      size_t count);
 
-/* Drops what is queued and resets the stream; on_close follows, from a later
- * take. Idempotent. */
+/* Drops what is queued and resets the stream. on_close follows from a later
+ * take. Further calls do nothing. */
 void km_h2_reset(struct km_h2_stream *stream, uint32_t error_code);
 
-/* Gives n bytes of on_data back to both windows ... */
+/* Gives back n bytes that on_data delivered, so that the other side may send as
+ * many more, on this stream and on the connection. */
 void km_h2_consume(struct km_h2_stream *stream, size_t n);
-/* ... or to the connection's now and to the stream's later, so that one
- * stream waits and the others do not. */
+
+/* The two halves of km_h2_consume. An owner that keeps bytes for longer gives
+ * them back to the connection at once and to the stream later: then this stream
+ * waits, and the others do not. */
 void km_h2_consume_connection(struct km_h2_stream *stream, size_t n);
 void km_h2_consume_stream(struct km_h2_stream *stream, size_t n);
 
-/* Is there room on stream and connection for more? false: on_writable follows,
- * unless the stream ends. */
+/* Returns whether stream and connection have room for more output. If not,
+ * on_writable follows, unless the stream ends before. */
 bool km_h2_has_room(struct km_h2_stream *stream);
 
-/* Bytes queued on the stream, not yet taken. */
+/* Returns how many bytes are queued on the stream and were not taken yet. */
 size_t km_h2_queued(const struct km_h2_stream *stream);
 
-/* Has the other side ended its half? */
+/* Returns whether the other side has ended its half. */
 bool km_h2_remote_ended(const struct km_h2_stream *stream);
