@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The first bytes of a connection, one at a time. */
+/* Each byte is compared with the preface, then with the methods of HTTP/1. */
 #include "wire/sniff.h"
 
+#include "base/assert.h"
 #include "base/bytes.h"
 
 #include <string.h>
@@ -9,12 +10,12 @@
 static const char preface[KM_H2_PREFACE_BYTES + 1] =
     "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/* The methods of RFC 9110 and PATCH: what a person's tools send. */
+/* The methods of RFC 9110, and PATCH. */
 static const char *const methods[] = {"GET ",     "HEAD ",  "POST ",
                                       "PUT ",     "PATCH ", "DELETE ",
                                       "OPTIONS ", "TRACE ", "CONNECT "};
 
-/* Judges bytes that are no preface: the beginning of a request line? */
+/* The bytes are not the preface. Are they the beginning of a request line? */
 static enum km_h2_speech judge_foreign(const struct km_h2_sniff *sniff)
 {
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
@@ -39,6 +40,7 @@ static enum km_h2_speech judge(const struct km_h2_sniff *sniff)
 
 enum km_h2_speech km_h2_sniff_feed(struct km_h2_sniff *sniff, kama_bytes *chunk)
 {
+    KM_ASSERT(sniff->count <= KM_H2_PREFACE_BYTES);
     while (sniff->speech == KM_H2_SPEECH_UNKNOWN && chunk->len > 0) {
         sniff->bytes[sniff->count++] = *(const uint8_t *)chunk->data;
         *chunk = km_bytes_skip(*chunk, 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Decoding with zlib, into a buffer that grows only as far as bytes come. */
+/* Decoding with zlib, into a buffer that grows with the bytes that come out. */
 #include "wire/grpc/encoding.h"
 
 #include "base/assert.h"
@@ -7,9 +7,9 @@
 #include <zlib.h>
 
 #define WINDOW_BITS 15
-#define WINDOW_GZIP 16   /* added: a gzip header and trailer are expected */
-#define FIRST_BYTES 1024 /* room made first, and at least */
-#define RATIO_EXPECTED 4 /* what text is usually compressed by */
+#define WINDOW_GZIP 16   /* is added if the bytes are gzip's, not zlib's */
+#define FIRST_BYTES 1024 /* the room that is made at least */
+#define RATIO_EXPECTED 4 /* the usual ratio for text */
 #define INPUT_BYTES_MAX (1u << 30)
 
 enum km_grpc_encoding km_grpc_encoding_parse(kama_bytes name)
@@ -34,8 +34,8 @@ static void free_block(void *mem, void *block)
     km_mem_free(mem, block);
 }
 
-/* Room for at least one byte more; at most one over max_bytes, which is enough
- * to see that the message is too large. */
+/* Makes room for at least one byte more. One byte over max_bytes is enough to
+ * see that the message is too large. */
 static kama_status make_room(struct km_buf *out, size_t max_bytes, size_t hint)
 {
     size_t room = max_bytes + 1 - out->len;
@@ -45,19 +45,22 @@ static kama_status make_room(struct km_buf *out, size_t max_bytes, size_t hint)
     return km_buf_reserve(out, hint < room ? hint : room);
 }
 
-/* Decodes into the room there is; Z_OK: more room or more input is needed. */
+/* Decodes into the room of out. Returns Z_OK if zlib needs more room or more
+ * input. */
 static int step(z_stream *z, struct km_buf *out)
 {
     size_t room = out->cap - out->len;
     z->next_out = out->data + out->len;
     z->avail_out = room < UINT32_MAX ? (uInt)room : UINT32_MAX;
+    KM_ASSERT(room > 0);
     uInt before = z->avail_out;
     int rv = inflate(z, Z_NO_FLUSH);
     out->len += before - z->avail_out;
     return rv;
 }
 
-/* RFC 1952: a gzip file is a series of members. */
+/* A gzip file may consist of several members (RFC 1952), which follow each
+ * other without a mark. */
 static bool next_member(z_stream *z, enum km_grpc_encoding encoding)
 {
     return encoding == KM_GRPC_GZIP && inflateReset(z) == Z_OK;

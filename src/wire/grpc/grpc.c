@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * gRPC's text: timeouts, percent-encoding, status trailers, code mappings.
+ * The texts of gRPC's headers and trailers: timeouts, percent-encoding, status
+ * trailers, and the codes for errors of HTTP.
  */
 #include "wire/grpc/grpc.h"
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/status.h"
 
@@ -11,7 +13,7 @@
 
 /* -- grpc-timeout -------------------------------------------------------- */
 
-/* Nanoseconds of a unit, 0 for none. */
+/* Returns the nanoseconds of a unit, or 0 if the letter is not a unit. */
 static km_ns timeout_unit_ns(char unit)
 {
     switch (unit) {
@@ -49,7 +51,8 @@ kama_status km_grpc_timeout_parse(kama_bytes text, km_ns *ret_timeout)
     if (unit == 0) {
         return KAMA_ERR_INVALID;
     }
-    /* 99999999H overflows 64 bits of nanoseconds: cap before multiplying. */
+    /* 99999999H does not fit into 64 bits of nanoseconds, so the number is
+     * capped before it is multiplied. */
     const km_ns max = (km_ns)KM_GRPC_TIMEOUT_MS_MAX * KM_NS_PER_MS;
     *ret_timeout = n > max / unit ? max : n * unit;
     return KAMA_OK;
@@ -72,9 +75,9 @@ const char *km_grpc_timeout_format(km_ns timeout, char *buf)
 
 /* -- grpc-message -------------------------------------------------------- */
 
-#define ENCODED_CHAR_BYTES_MAX 12 /* four bytes, each of them as %XX */
+#define ENCODED_CHAR_BYTES_MAX 12 /* four bytes as %XX */
 
-/* Writes the n bytes at s; returns the length. */
+/* Encodes the n bytes at s and returns the length of the result. */
 static size_t encode_bytes(const uint8_t *s, size_t n, char *out)
 {
     static const char hex[] = "0123456789ABCDEF";
@@ -109,6 +112,7 @@ size_t km_grpc_message_encode(kama_bytes text, char *buf, size_t cap)
     return n;
 }
 
+/* Returns the value of a hexadecimal digit, or -1. */
 static int hex_digit(uint8_t c)
 {
     if (c >= '0' && c <= '9') {
@@ -121,6 +125,7 @@ static int hex_digit(uint8_t c)
 size_t km_grpc_message_decode(kama_bytes text, char *buf, size_t cap)
 {
     const uint8_t *s = text.data;
+    KM_ASSERT(cap >= 1);
     size_t n = 0;
     size_t i = 0;
     for (; i < text.len && n + 1 < cap; i++) {

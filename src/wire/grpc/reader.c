@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The prefix is completed first, then the message behind it. */
+/*
+ * A reader is in its prefix, in its message, or between two messages:
+ *
+ *     prefix_bytes == 0          a message was delivered, or none has begun
+ *     prefix_bytes < 5           the prefix is incomplete
+ *     prefix_bytes == 5          message_bytes of the message are wanted, and
+ *                                buf.len of them have come in pieces
+ */
 #include "wire/grpc/reader.h"
 
 #include "base/assert.h"
@@ -33,6 +40,7 @@ size_t km_grpc_reader_held(const struct km_grpc_reader *reader)
 
 enum { FLAG_PLAIN = 0, FLAG_COMPRESSED = 1 };
 
+/* Returns the status for the flag in front of a message. */
 static kama_status check_flag(const struct km_grpc_reader *reader)
 {
     switch (reader->prefix[0]) {
@@ -76,8 +84,8 @@ const char *km_grpc_reader_error(const struct km_grpc_reader *reader,
     }
 }
 
-/* Completes the prefix as far as the chunk goes; the flag is judged as soon
- * as it is there. */
+/* Takes as much of the prefix as the chunk has. The flag is judged as soon as
+ * it has arrived, because the client may never send the rest. */
 static kama_status take_prefix(struct km_grpc_reader *reader, kama_bytes *chunk)
 {
     size_t want = KM_GRPC_PREFIX_BYTES - (size_t)reader->prefix_bytes;
@@ -106,7 +114,7 @@ static kama_status take_prefix(struct km_grpc_reader *reader, kama_bytes *chunk)
 
 /* -- messages ------------------------------------------------------------ */
 
-/* The compressed bytes are given back as soon as they are decoded. */
+/* Decodes a compressed message, and frees its compressed bytes. */
 static kama_status decode(struct km_grpc_reader *reader, kama_bytes bytes,
                           kama_bytes *ret_message)
 {
@@ -119,7 +127,7 @@ static kama_status decode(struct km_grpc_reader *reader, kama_bytes bytes,
     return status;
 }
 
-/* The message is whole, at data. */
+/* Returns the message, all of whose bytes are at data. */
 static kama_status deliver(struct km_grpc_reader *reader, const void *data,
                            kama_bytes *ret_message)
 {
@@ -132,7 +140,7 @@ static kama_status deliver(struct km_grpc_reader *reader, const void *data,
     return KAMA_OK;
 }
 
-/* The message that was given out last is not needed any more. */
+/* Frees the message that was returned last: the caller has done with it. */
 static void drop_delivered(struct km_grpc_reader *reader)
 {
     if (reader->delivered) {
@@ -152,6 +160,7 @@ kama_status km_grpc_reader_next(struct km_grpc_reader *reader,
             return status;
         }
     }
+    KM_ASSERT(reader->buf.len <= reader->message_bytes);
     size_t want = reader->message_bytes - reader->buf.len;
     if (reader->buf.len == 0 && chunk->len >= want) {
         const void *data = chunk->data;
@@ -179,6 +188,7 @@ kama_status km_grpc_reader_keep(struct km_grpc_reader *reader,
     if (reader->delivered || message->len == 0) {
         return KAMA_OK;
     }
+    KM_ASSERT(reader->buf.len == 0 && reader->prefix_bytes == 0);
     kama_status status =
         km_buf_append(&reader->buf, message->data, message->len);
     if (status == KAMA_OK) {

@@ -3,7 +3,8 @@
  * Cuts the DATA of a stream into gRPC messages.
  *
  * On the wire each message has a prefix of five bytes: a flag that says whether
- * it is compressed, and its length. Neither keeps to the borders of DATA frames:
+ * it is compressed, and its length. Neither keeps to the borders of DATA
+ * frames:
  *
  *     chunks     |-----------|---|------------------------|
  *     messages   ppppp mmmmmmmmmmm ppppp mmm ppppp mmmm...

@@ -2,12 +2,12 @@
 /*
  * A block of a loop's memory: a header of 16 bytes, and the payload behind it.
  *
- *     block                  payload, what km_h2_loop_cache_alloc returns
+ *     block                  payload, whose address the user gets
  *     | class | next or - -  | class x 16 bytes ...
  *
  * Blocks of one class have the same size, so that a free block serves the next
- * request of its class. What does not fit the largest class is a large block,
- * whose size is not kept; it goes back to the allocator.
+ * request of its class. A request that does not fit the largest class gets a
+ * large block, whose size is not kept; it goes back to the allocator.
  *
  * Threads: loop thread.
  */
@@ -19,7 +19,7 @@
 #define KM_H2_CLASS_BYTES 16
 #define KM_H2_CLASSES 40
 
-/* The class of large blocks, and of blocks that wait for their session's end. */
+/* The class of large blocks, and of blocks in quarantine (ng_mem.c). */
 #define KM_H2_CLASS_LARGE KM_H2_CLASSES
 #define KM_H2_CLASS_QUARANTINED ((size_t)-1)
 

@@ -23,6 +23,7 @@ static void check_queue(const struct km_h2_stream_impl *stream)
     KM_ASSERT(last == stream->last);
 }
 
+/* Some states belong to one role, and some have an empty queue. */
 static void check_states(const struct km_h2_stream_impl *stream)
 {
     const struct km_h2 *h2 = stream->pub.h2;

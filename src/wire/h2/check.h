@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Checks what must hold for a connection between two calls: its lists, counters
- * and the states of its streams agree. Tests and fuzz targets call it after each
- * step; it stops at an assertion that names what is wrong.
+ * Checks the invariants of a connection, which hold between two calls: its
+ * lists, its counters and the states of its streams agree. Tests and fuzz
+ * targets call this after each step; a fault stops the process at an assertion.
  *
  * Cost: O(streams and queued messages). Threads: loop thread, outside of any
  * callback.

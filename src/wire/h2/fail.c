@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The reasons and sentences with which connections end. */
+/*
+ * The reasons and sentences with which connections end. A connection may fail
+ * more than once, for instance when the GOAWAY about a passed limit finds no
+ * memory; only the first reason is kept and only its sentence is told.
+ */
 #include "wire/h2/fail.h"
 
 #include <string.h>
@@ -19,7 +23,6 @@ static void tell_abuse(struct km_h2 *h2, const char *text)
     }
 }
 
-/* A negative number of nghttp2, from feed or take. */
 kama_status km_h2_fail_ng(struct km_h2 *h2, ssize_t error)
 {
     if (error == NGHTTP2_ERR_NOMEM || h2->life == KM_H2_NO_MEMORY) {
@@ -33,7 +36,8 @@ kama_status km_h2_fail_ng(struct km_h2 *h2, ssize_t error)
     return km_h2_fail(h2, KM_H2_WHY_PROTOCOL, KAMA_ERR_PROTOCOL);
 }
 
-/* nghttp2_session_terminate_session does the same, but without a text. */
+/* nghttp2_session_terminate_session does nearly the same, but its GOAWAY
+ * carries no text. */
 int km_h2_fail_goaway(struct km_h2 *h2, enum km_h2_why why, uint32_t error_code,
                       const char *text)
 {

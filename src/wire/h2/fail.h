@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a connection fails, and who is told.
+ * How a connection fails, and how both sides learn why.
  *
  * The first reason counts: it is what km_h2_why and on_gone report. The owner
  * is told the sentence of a passed limit by on_abuse, and the other side gets
@@ -25,11 +25,11 @@ kama_status km_h2_fail(struct km_h2 *h2, enum km_h2_why why,
 kama_status km_h2_fail_ng(struct km_h2 *h2, ssize_t error);
 
 /* Returns the status for a number that one of nghttp2's submit functions
- * returned. The connection does not end. */
+ * returned. The connection does not fail by it. */
 kama_status km_h2_fail_status(int result);
 
-/* Ends the connection with a GOAWAY that carries text. Returns the value that
- * stops nghttp2 when a callback of it returns it. */
+/* Ends the connection with a GOAWAY that carries text. Returns the value with
+ * which a callback tells nghttp2 to stop. */
 int km_h2_fail_goaway(struct km_h2 *h2, enum km_h2_why why, uint32_t error_code,
                       const char *text);
 
@@ -37,5 +37,5 @@ int km_h2_fail_goaway(struct km_h2 *h2, enum km_h2_why why, uint32_t error_code,
  * km_h2_fail_goaway. */
 int km_h2_fail_abuse(struct km_h2 *h2, const char *text);
 
-/* The same for the limit of a kind of frames; its sentence comes from rate.h. */
+/* The same for the limit of a kind of frames, whose sentence rate.c writes. */
 int km_h2_fail_rate(struct km_h2 *h2, enum km_h2_rate kind);

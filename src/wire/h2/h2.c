@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of an HTTP/2 connection and its face to net: a km_session.
+ * The life of an HTTP/2 connection, and the km_session that net drives.
  *
- * A server holds everything back until the first bytes tell that the other
- * side speaks HTTP/2: what an HTTP/1 client gets must not begin with SETTINGS.
+ * A server holds its output back until the first bytes have shown that the
+ * client speaks HTTP/2, because the answer to an HTTP/1 client must not begin
+ * with a SETTINGS frame.
  */
 #include "wire/h2/h2.h"
 
+#include "base/assert.h"
 #include "base/container.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -32,6 +34,7 @@ struct km_session *km_h2_session(struct km_h2 *h2)
 
 /* -- output buffer ------------------------------------------------------- */
 
+/* An idle connection holds no output buffer. */
 static void put_out(struct km_h2 *h2)
 {
     if (h2->out != NULL) {
@@ -53,6 +56,8 @@ static kama_status need_out(struct km_h2 *h2)
 
 /* -- input --------------------------------------------------------------- */
 
+/* Writes the answer for an HTTP/1 client. Returns the status that closes the
+ * connection after the answer was written. */
 static kama_status answer_http1(struct km_h2 *h2)
 {
     if (h2->http1_hint == NULL || need_out(h2) != KAMA_OK) {
@@ -68,6 +73,8 @@ static kama_status answer_http1(struct km_h2 *h2)
     return KAMA_ERR_CLOSED;
 }
 
+/* A callback that ends the connection makes nghttp2 return normally when its
+ * frame was the last one of the chunk, so h2->why is looked at, too. */
 static kama_status feed_ng(struct km_h2 *h2, kama_bytes chunk)
 {
     ssize_t n = nghttp2_session_mem_recv(h2->ng, chunk.data, chunk.len);
@@ -77,8 +84,9 @@ static kama_status feed_ng(struct km_h2 *h2, kama_bytes chunk)
     return h2->why == KM_H2_WHY_NONE ? KAMA_OK : KAMA_ERR_PROTOCOL;
 }
 
-/* Not known yet what they speak: KAMA_OK, with the rest in *chunk, once it is
- * HTTP/2. KAMA_MISS: more bytes are needed. */
+/* Feeds the first bytes, while the protocol is not known. Returns KAMA_OK, with
+ * the rest in *chunk, if the client speaks HTTP/2, and KAMA_MISS if more bytes
+ * are needed. */
 static kama_status feed_sniff(struct km_h2 *h2, kama_bytes *chunk)
 {
     switch (km_h2_sniff_feed(&h2->sniff, chunk)) {
@@ -126,9 +134,12 @@ static void eof(struct km_session *session)
 
 /* -- output -------------------------------------------------------------- */
 
-/* Adds frames behind out_bytes until it is full or there are none. */
+/* Adds frames to the output buffer until it is full or nghttp2 has no more.
+ * DATA frames do not come through nghttp2_session_mem_send: send_data in
+ * queue.c writes them into the buffer itself. */
 static kama_status collect_frames(struct km_h2 *h2)
 {
+    KM_ASSERT(h2->out != NULL && h2->out_bytes <= KM_H2_OUT_CAP);
     while (h2->out_bytes < KM_H2_OUT_BYTES) {
         const uint8_t *data;
         ssize_t n = nghttp2_session_mem_send(h2->ng, &data);
@@ -147,7 +158,7 @@ static kama_status collect_frames(struct km_h2 *h2)
     return KAMA_OK;
 }
 
-/* The HTTP/1 answer, prepared by feed, goes out once. */
+/* The HTTP/1 answer, which feed has prepared, is taken once. */
 static kama_status take_foreign(struct km_h2 *h2, kama_bytes *ret_bytes)
 {
     *ret_bytes = kama_bytes_make(h2->out, h2->out_bytes);
@@ -204,24 +215,26 @@ static bool alive(struct km_session *session)
         return h2->out_bytes > 0;
     }
     if (h2->goaway_sent && h2->life == KM_H2_SNIFFING) {
-        return false; /* it cannot even be told */
+        /* A GOAWAY cannot be sent before the client's preface is in. */
+        return false;
     }
     return !h2->eof && is_running(h2) &&
            (nghttp2_session_want_read(h2->ng) != 0 ||
             nghttp2_session_want_write(h2->ng) != 0);
 }
 
-/* What nghttp2 made by itself for a client, a refusal for each stream too many.
- * The requests of our own calls are no such thing. */
+/* Whether nghttp2 holds too many frames that it made by itself, for instance a
+ * refusal for each stream beyond the limit. On a client the queue holds the
+ * requests of the owner, whose number the owner limits. */
 static bool has_many_frames(const struct km_h2 *h2)
 {
     return h2->role == KM_H2_SERVER && nghttp2_session_get_outbound_queue_size(
                                            h2->ng) >= KM_H2_OUTBOUND_FRAMES_MAX;
 }
 
-/* Reading stops while what was taken is not written and much more waits. When
- * only the other side's windows hold the output back, reading goes on: it
- * brings the updates. */
+/* Reading stops while taken bytes are not written and much more output waits:
+ * each frame that is read could add to it. When only the other side's windows
+ * hold the output back, reading goes on, because it brings the updates. */
 static bool wants_read(struct km_session *session)
 {
     const struct km_h2 *h2 = h2_of(session);
@@ -233,7 +246,8 @@ static bool wants_read(struct km_session *session)
 
 /* -- time ---------------------------------------------------------------- */
 
-/* A server whose client lets much output wait behind closed windows. */
+/* When a client that lets much output wait behind its closed windows is cut
+ * off. Output of our clients is limited by those who make the requests. */
 static km_ns stall_until(const struct km_h2 *h2)
 {
     if (h2->role != KM_H2_SERVER ||
@@ -281,6 +295,7 @@ static kama_status tick(struct km_session *session, km_ns now)
 
 /* -- life ---------------------------------------------------------------- */
 
+/* The owner is told of each stream, the oldest one first. */
 static void close_streams(struct km_h2 *h2)
 {
     struct km_list *node;
@@ -294,6 +309,7 @@ static void close_streams(struct km_h2 *h2)
 
 static void free_h2(struct km_h2 *h2)
 {
+    KM_ASSERT(h2->stream_count == 0 && h2->queued_bytes == 0);
     nghttp2_session_del(h2->ng);
     km_h2_ng_mem_flush(h2);
     put_out(h2);
@@ -328,8 +344,9 @@ static const nghttp2_settings_entry server_settings[] = {
     {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
 };
 
-/* Without NO_RFC7540_PRIORITIES: a client's requests then take turns, while
- * under RFC 9218 a small one would wait for a large one before it. */
+/* A client does not send NO_RFC7540_PRIORITIES. Without it nghttp2 lets
+ * requests take turns; under RFC 9218 a small request would wait for a large
+ * one. */
 static const nghttp2_settings_entry client_settings[] = {
     {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
     {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, KM_H2_STREAM_WINDOW_BYTES},
@@ -338,6 +355,8 @@ static const nghttp2_settings_entry client_settings[] = {
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
+/* Makes the nghttp2 session and submits our SETTINGS; false if there is no
+ * memory. */
 static bool start_ng(struct km_h2 *h2)
 {
     struct km_h2_loop_cache *cache = h2->cache;
@@ -365,6 +384,12 @@ static bool start_ng(struct km_h2 *h2)
 kama_status km_h2_new(const struct km_h2_options *options, km_ns now,
                       struct km_h2 **ret_h2)
 {
+    const struct km_h2_ops *ops = options->ops;
+    KM_ASSERT(options->cache != NULL && ops->on_header != NULL);
+    KM_ASSERT(ops->on_headers != NULL && ops->on_data != NULL);
+    KM_ASSERT(ops->on_end != NULL && ops->on_close != NULL);
+    KM_ASSERT(ops->on_gone != NULL);
+    KM_ASSERT(ops->on_open != NULL || options->role == KM_H2_CLIENT);
     const kama_allocator *mem = km_mem_or_default(options->mem);
     struct km_h2 *h2 = km_mem_zalloc(mem, 1, sizeof *h2);
     if (h2 == NULL) {
@@ -373,7 +398,7 @@ kama_status km_h2_new(const struct km_h2_options *options, km_ns now,
     h2->session.ops = &session_ops;
     h2->mem = mem;
     h2->clock = options->clock;
-    h2->ops = options->ops;
+    h2->ops = ops;
     h2->arg = options->arg;
     h2->cache = options->cache;
     h2->role = options->role;

@@ -22,9 +22,9 @@
  * one that closes the connection.
  *
  * Abuse: rate.h limits the frames that cost their sender nothing, and a client
- * that does not read its answers is limited in bytes and time. A connection that
- * passes a limit gets a GOAWAY with ENHANCE_YOUR_CALM and a sentence that names
- * the limit; on_abuse gets the same sentence, and the connection ends.
+ * that does not read its answers is limited in bytes and time. A connection
+ * that passes a limit gets a GOAWAY with ENHANCE_YOUR_CALM and a sentence that
+ * names the limit; on_abuse gets the same sentence, and the connection ends.
  *
  * Cost: about 13 KiB for an idle connection, of which nghttp2 takes most.
  * Threads: the loop's thread. Errors: KAMA_ERR_NO_MEMORY, and KAMA_ERR_CLOSED

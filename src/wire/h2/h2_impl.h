@@ -15,9 +15,9 @@
  *     loop_cache.c   memory that the connections of one loop share
  *     ng_mem.c       nghttp2's allocator
  *
- * Time: `now` is what net told last, with feed or tick. It is as old as the last
- * byte of the other side, which is why times that begin with our own output are
- * read from `clock`, if there is one.
+ * Time: `now` is what net told last, with feed or tick. It is as old as the
+ * last byte of the other side, which is why times that begin with our own
+ * output are read from `clock`, if there is one.
  *
  * Threads: the loop's thread. Ownership: the session's close frees everything.
  */

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the connections of one loop share. A call costs nghttp2 some twenty
- * small blocks; they come from lists of free blocks by size (16-byte steps),
- * without a lock, and go back there. Each block has a header of 16 bytes with
- * its class; larger blocks pass through to the allocator.
+ * Free blocks and output buffers of one loop, and the options and callbacks
+ * that all its nghttp2 sessions have in common.
  */
 #include "wire/h2/loop_cache.h"
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "wire/h2/h2_impl.h"
 #include "wire/h2/queue.h"
@@ -15,6 +14,8 @@
 
 #include <nghttp2/nghttp2.h>
 
+/* A block is as large as its class, so that it can serve any other request of
+ * the class later. */
 void *km_h2_loop_cache_alloc(struct km_h2_loop_cache *cache, size_t size)
 {
     size_t class = km_h2_block_class(size);
@@ -22,6 +23,7 @@ void *km_h2_loop_cache_alloc(struct km_h2_loop_cache *cache, size_t size)
         size = class * KM_H2_CLASS_BYTES;
         struct km_h2_block *block = cache->free_blocks[class];
         if (block != NULL) {
+            KM_ASSERT(block->class == class);
             cache->free_blocks[class] = block->next;
             cache->cache_bytes -= size + KM_H2_BLOCK_HEADER_BYTES;
             return km_h2_block_payload(block);
@@ -45,6 +47,7 @@ void km_h2_loop_cache_release(struct km_h2_loop_cache *cache, void *p)
         return;
     }
     struct km_h2_block *block = km_h2_block_of(p);
+    KM_ASSERT(block->class <= KM_H2_CLASS_LARGE);
     size_t bytes = block->class * KM_H2_CLASS_BYTES + KM_H2_BLOCK_HEADER_BYTES;
     if (block->class == KM_H2_CLASS_LARGE ||
         cache->cache_bytes + bytes > cache->cache_bytes_max) {
@@ -79,8 +82,9 @@ void km_h2_loop_cache_out_put(struct km_h2_loop_cache *cache, uint8_t *out)
 
 static void set_options(nghttp2_option *option)
 {
+    /* The owner opens the windows, with km_h2_consume. */
     nghttp2_option_set_no_auto_window_update(option, 1);
-    /* nghttp2 counts every reset, fair ones too: h2_recv.c judges instead. */
+    /* nghttp2 would count fair resets, too; recv.c judges resets instead. */
     nghttp2_option_set_stream_reset_rate_limit(option, UINT32_MAX, UINT32_MAX);
     nghttp2_option_set_max_outbound_ack(option, 1000);
     nghttp2_option_set_max_settings(option, 32);

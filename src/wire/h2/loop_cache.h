@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the connections of one loop share: memory, output buffers, and nghttp2's
- * callbacks and options.
+ * The memory, the output buffers, and the callbacks and options of nghttp2 that
+ * the connections of one loop share.
  *
  * A call costs nghttp2 some twenty small blocks. They come from lists of free
  * blocks by size, without a lock, and go back there:
@@ -27,8 +27,8 @@
 struct nghttp2_option;
 struct nghttp2_session_callbacks;
 
-/* A connection stops to collect frames at KM_H2_OUT_BYTES; one more frame of the
- * largest size always fits behind them. */
+/* A connection stops collecting frames at KM_H2_OUT_BYTES. One more frame of
+ * the largest size always fits behind them. */
 #define KM_H2_OUT_BYTES (64u << 10)
 #define KM_H2_OUT_CAP (KM_H2_OUT_BYTES + (20u << 10))
 
@@ -58,7 +58,7 @@ void km_h2_loop_cache_free(struct km_h2_loop_cache *cache);
 /* Returns size bytes that are not zeroed, or NULL. */
 void *km_h2_loop_cache_alloc(struct km_h2_loop_cache *cache, size_t size);
 
-/* Gives back what km_h2_loop_cache_alloc returned. Passing NULL does nothing. */
+/* Gives back memory of km_h2_loop_cache_alloc. Passing NULL does nothing. */
 void km_h2_loop_cache_release(struct km_h2_loop_cache *cache, void *p);
 
 /* Returns an output buffer of KM_H2_OUT_CAP bytes, or NULL. */

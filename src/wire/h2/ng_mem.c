@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* nghttp2 allocates from the blocks of the loop. */
+/* nghttp2's allocator: blocks of the loop, and a quarantine after a failure. */
 #include "wire/h2/ng_mem.h"
 
 #include "base/assert.h"
@@ -10,11 +10,18 @@
 #include <string.h>
 
 /*
- * When an allocation fails in the middle of nghttp2, some of its structures
- * keep a pointer to what its unwinding frees (a stream to its DATA item, when
- * the queue of streams cannot grow), and nghttp2_session_del frees that again.
- * So from the first failure on a connection is lost, and what nghttp2 frees
- * stays allocated, marked, until its session is gone.
+ * Why there is a quarantine.
+ *
+ * When an allocation fails in the middle of nghttp2, it frees what it had made
+ * so far, but some of its structures keep a pointer to that. For instance, when
+ * the queue of streams cannot grow:
+ *
+ *     nghttp2 frees the DATA item; its stream still points to it
+ *     nghttp2_session_del frees the stream, and the DATA item a second time
+ *
+ * So the connection is lost from the first failure on (KM_H2_NO_MEMORY). A
+ * block that nghttp2 frees after that is only marked and linked, a second free
+ * of it does nothing, and all of them are freed when the session is gone.
  */
 static void *ng_result(struct km_h2 *h2, void *p)
 {
@@ -88,7 +95,8 @@ static void *ng_realloc(void *p, size_t size, void *arg)
     }
     struct km_h2_block *block = km_h2_block_of(p);
     if (block->class == KM_H2_CLASS_LARGE) {
-        /* It stays large even when it shrinks: its size is not kept. */
+        /* A large block stays large even when it shrinks, because its size is
+         * not kept. */
         return ng_result(h2, resize_large(h2->cache, block, size));
     }
     if (km_h2_block_class(size) <= block->class) {

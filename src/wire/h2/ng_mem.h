@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The allocator that nghttp2 uses for one connection.
+ * The allocator that nghttp2 uses for one connection. It takes blocks from the
+ * loop's cache.
  *
- * It takes blocks from the loop's cache. After the first failure the connection
- * is lost (KM_H2_NO_MEMORY), because nghttp2's structures may then hold pointers to
- * what its own unwinding has freed; see ng_mem.c.
+ * After the first failure the connection is lost (KM_H2_NO_MEMORY), because
+ * nghttp2's structures may then hold pointers to memory that its own unwinding
+ * has freed; ng_mem.c says more.
  *
- * Threads: loop thread.
+ * Threads: the loop's thread.
  */
 #pragma once
 
@@ -15,5 +16,5 @@
 /* Returns the functions to make h2's nghttp2 session with. */
 nghttp2_mem km_h2_ng_mem(struct km_h2 *h2);
 
-/* Frees what was in quarantine; h2's session was deleted. */
+/* Frees the blocks in quarantine, after h2's session was deleted. */
 void km_h2_ng_mem_flush(struct km_h2 *h2);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What waits in a stream: a queue of messages (head copied, body a reference).
- * nghttp2 asks for its bytes when windows and wire have room, and they go
- * straight behind their frame header into the output buffer. Trailers wait
- * behind the queue, so that a whole answer leaves as HEADERS, DATA, HEADERS in
- * one write.
+ * The queue of a stream, from km_h2_send_parts to the output buffer.
+ *
+ * nghttp2 asks for bytes when the windows and the wire have room, and they are
+ * copied once, straight behind their frame header. Trailers wait behind the
+ * queue, so that a whole answer leaves as HEADERS, DATA, HEADERS in one write.
  */
 #include "wire/h2/queue.h"
 
@@ -15,11 +15,11 @@
 #include "wire/h2/fail.h"
 #include "wire/h2/loop_cache.h"
 
-/* Bodies up to this size are copied when queued: cheaper than two changes of
- * a reference count that other threads share. */
+/* Bodies up to this size are copied when they are queued. That is cheaper than
+ * two changes of a reference count which other threads change, too. */
 #define BODY_COPY_BYTES 1024
 
-/* -- dropping -------------------------------------------------------------- */
+/* -- dropping ------------------------------------------------------------ */
 
 static void free_segment(struct km_h2 *h2, struct km_h2_segment *segment)
 {
@@ -27,8 +27,9 @@ static void free_segment(struct km_h2 *h2, struct km_h2_segment *segment)
     km_h2_loop_cache_release(h2->cache, segment);
 }
 
-/* Those that waited for room on the connection are told when half of it is
- * free. */
+/* Lets the owners of crowded streams be told when half of the connection's room
+ * is free. At a single free byte, each frame would wake all of them for
+ * nothing. */
 static void uncrowd(struct km_h2 *h2)
 {
     if (h2->queued_bytes < KM_H2_OUTBOUND_BYTES_MAX / 2) {
@@ -54,9 +55,8 @@ void km_h2_queue_drop(struct km_h2_stream_impl *stream)
     uncrowd(h2);
 }
 
-/* -- messages in -------------------------------------------------------- */
+/* -- messages in --------------------------------------------------------- */
 
-/* nghttp2 asked before there was anything. */
 kama_status km_h2_queue_resume(struct km_h2_stream_impl *stream)
 {
     if (stream->sending != KM_H2_SENDING_STARVED) {
@@ -101,12 +101,13 @@ static struct km_h2_segment *new_segment(struct km_h2 *h2, kama_bytes prefix,
     return segment;
 }
 
-/* From here on a stream's frames alternate with those of others. */
+/* A stream that has more than this queued lets its frames alternate with those
+ * of other streams. */
 #define LARGE_BYTES (16u << 10)
 
-/* nghttp2 sends one response after the other (RFC 9218: not incremental),
- * which is the cheapest way for small ones; a large one must not make others
- * wait. */
+/* nghttp2 sends one response after the other, because responses are "not
+ * incremental" by default (RFC 9218). That is the cheapest way for small ones,
+ * but a large response must not make the others wait. */
 static void take_turns(struct km_h2_stream_impl *stream)
 {
     struct km_h2 *h2 = stream->pub.h2;
@@ -119,8 +120,9 @@ static void take_turns(struct km_h2_stream_impl *stream)
     }
 }
 
-/* Only what is over the limit can stall. The client may have said nothing for
- * long (a load took its time, a window is wide): h2->now is as old as that. */
+/* Only output over the limit can stall. The clock is read because h2->now is as
+ * old as the last byte of the client, which may have had no reason to send any:
+ * a load took long, or its window is wide. */
 static void note_progress(struct km_h2 *h2)
 {
     if (h2->queued_bytes >= KM_H2_OUTBOUND_BYTES_MAX) {
@@ -129,6 +131,7 @@ static void note_progress(struct km_h2 *h2)
     }
 }
 
+/* Puts a segment behind the others. */
 static void push_segment(struct km_h2_stream_impl *stream,
                          struct km_h2_segment *segment)
 {
@@ -169,6 +172,7 @@ kama_status km_h2_queue_push(struct km_h2_stream_impl *stream,
 
 /* -- nghttp2 asks for DATA ----------------------------------------------- */
 
+/* nghttp2 found no DATA and asks again only after km_h2_queue_resume. */
 static void starve(struct km_h2_stream_impl *stream)
 {
     if (stream->sending == KM_H2_SENDING_OPEN) {
@@ -203,7 +207,8 @@ ssize_t km_h2_queue_read(nghttp2_session *ng, int32_t id, uint8_t *buf,
     return (ssize_t)n;
 }
 
-/* Copies the next bytes of segment, at most len; how many it were. */
+/* Copies at most len bytes of the head, or, after the head, of the body.
+ * Returns how many were copied. */
 static size_t take_segment(struct km_h2_segment *segment, uint8_t *to,
                            size_t len)
 {
@@ -226,6 +231,7 @@ static bool segment_done(const struct km_h2_segment *segment)
     return segment->taken == segment->head_bytes + segment->body_bytes.len;
 }
 
+/* Takes len bytes off the front of the queue. */
 static void take_queue(struct km_h2_stream_impl *stream, uint8_t *to,
                        size_t len)
 {
@@ -257,8 +263,10 @@ static void take_queue(struct km_h2_stream_impl *stream, uint8_t *to,
 
 #define FRAME_HEADER_BYTES 9
 
-/* Frame header and payload go where the frames before them went. nghttp2
- * calls this for frame after frame without coming back: stop it when full. */
+/* nghttp2's callback that sends a DATA frame: frame header and payload go
+ * behind the frames before them. nghttp2 calls this for one frame after the
+ * other without returning to collect_frames, so it is stopped when the buffer
+ * is full. */
 static int send_data(nghttp2_session *ng, nghttp2_frame *frame,
                      const uint8_t *frame_header, size_t len,
                      nghttp2_data_source *source, void *arg)
@@ -268,7 +276,7 @@ static int send_data(nghttp2_session *ng, nghttp2_frame *frame,
     struct km_h2 *h2 = arg;
     struct km_h2_stream_impl *stream = source->ptr;
     if (km_h2_stream_impl_is_reset(stream)) {
-        /* Its queue was dropped between the question and now. */
+        /* The queue was dropped after km_h2_queue_read had answered. */
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
     if (h2->out_bytes >= KM_H2_OUT_BYTES) {

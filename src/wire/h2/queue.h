@@ -4,7 +4,7 @@
  *
  *     km_h2_send_parts -> push     [segment] -> [segment] -> [segment]
  *                                   ^ taken
- *     nghttp2: is there DATA?  -> read       how much, and whether it is the end
+ *     nghttp2: is there DATA?  -> read       how much, and is it the end?
  *     nghttp2: send this frame -> send_data  bytes go straight behind the frame
  *                                            header in the connection's buffer
  *
@@ -26,7 +26,7 @@ struct km_h2_segment {
     kama_value *body;
     kama_bytes body_bytes;
     size_t head_bytes;
-    size_t taken;
+    size_t taken; /* how many bytes of head and body were sent */
 };
 
 /* Queues a message and lets nghttp2 ask for it. Errors: KAMA_ERR_NO_MEMORY, and
@@ -38,7 +38,7 @@ KAMA_NODISCARD kama_status km_h2_queue_push(struct km_h2_stream_impl *stream,
 /* Lets nghttp2 ask for the stream's DATA again, if it waits for that. */
 KAMA_NODISCARD kama_status km_h2_queue_resume(struct km_h2_stream_impl *stream);
 
-/* Drops what is queued, trailers included. */
+/* Drops all messages of the queue, and the trailers behind them. */
 void km_h2_queue_drop(struct km_h2_stream_impl *stream);
 
 /* Tells the owner of each stream that has become writable. */

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* Token buckets (GCRA) with credit, over one table of kinds. */
+/*
+ * Token buckets with credit, over one table of kinds.
+ *
+ * GCRA: a bucket that is full at the time t has lost (t - now) / interval
+ * tokens, rounded up. Taking one moves t by an interval; the limit is passed
+ * when more than `burst` intervals are missing.
+ */
 #include "wire/h2/rate.h"
 
+#include "base/assert.h"
 #include "base/limits.h"
 
 #include <stdio.h>
 
-/* A token every interval, at most burst of them saved up. */
+/* Every interval brings a token, and at most `burst` of them are saved up. */
 static const struct rate_row {
     km_ns interval;
     uint32_t burst;
     uint32_t credit_max;
-    const char *frames; /* what is counted, for people */
+    const char *frames; /* the name of the frames in a sentence */
 } rate_rows[KM_H2_RATE_COUNT] = {
     [KM_H2_RATE_RESET] = {KM_NS_PER_S / KM_H2_RESET_PER_S, KM_H2_RESET_BURST,
                           KM_H2_CREDIT_MAX,
@@ -34,6 +41,7 @@ static const struct rate_row {
 void km_h2_rate_earn(struct km_h2_rates *rates, enum km_h2_rate kind,
                      uint32_t frames)
 {
+    KM_ASSERT(rates->kinds[kind].credit <= rate_rows[kind].credit_max);
     uint32_t room = rate_rows[kind].credit_max - rates->kinds[kind].credit;
     rates->kinds[kind].credit += frames < room ? frames : room;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What arrived: nghttp2's callbacks for input, the owner's callbacks, and the
- * rates of frames that cost the sender nothing.
+ * nghttp2's callbacks for input, in the order in which it calls them for a
+ * request: a frame begins, a header list with its fields, the body, the end.
+ * All of them run inside nghttp2_session_mem_recv, so none may close the
+ * connection.
  */
 #include "wire/h2/recv.h"
 
@@ -13,6 +15,7 @@
 
 /* -- rates --------------------------------------------------------------- */
 
+/* Counts a frame; returns what stops nghttp2 if it is one too many. */
 static int take_rate(struct km_h2 *h2, enum km_h2_rate kind)
 {
     return km_h2_rate_take(&h2->rates, kind, h2->now)
@@ -20,11 +23,24 @@ static int take_rate(struct km_h2 *h2, enum km_h2_rate kind)
                : km_h2_fail_rate(h2, kind);
 }
 
-/* A reset is abuse when it takes back work that has just been given: that is
- * how a client gets around the limit of concurrent streams (CVE-2023-44487).
- * It is none when the answer was on its way, or when the owner knows a reason.
- * A stream that is not found was closed by us before the reset arrived; such a
- * reset is paid for by the close. */
+/*
+ * Which resets count as abuse.
+ *
+ * A client that resets requests as soon as it has sent them gets around the
+ * limit of concurrent streams (CVE-2023-44487): each reset frees a place, while
+ * the work for the request has begun. Such resets are limited. A reset is fair
+ * when we have already answered the stream or reset it ourselves, or when the
+ * owner knows a reason.
+ *
+ * If the stream is not found, we closed it before the reset arrived:
+ *
+ *     client                     server
+ *     request  ------------->
+ *              <-------------    whole answer, the stream is closed
+ *     reset    ------------->    (crossed the answer)
+ *
+ * Such a reset counts, and on_stream_close has earned the credit for it.
+ */
 static int recv_reset(struct km_h2 *h2, int32_t id)
 {
     struct km_h2_stream_impl *stream = km_h2_stream_impl_find(h2, id);
@@ -38,7 +54,8 @@ static int recv_reset(struct km_h2 *h2, int32_t id)
     return fair ? 0 : take_rate(h2, KM_H2_RATE_RESET);
 }
 
-/* 0, or what ends the connection because the frame is one too many. */
+/* Lets a frame earn credit or be counted, by its type. Returns 0, or the value
+ * that stops nghttp2 if the frame is one too many. */
 static int judge_frame(struct km_h2 *h2, const nghttp2_frame_hd *hd)
 {
     struct km_h2_rates *rates = &h2->rates;
@@ -78,9 +95,10 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd,
         return rv;
     }
     if (hd->type == NGHTTP2_PUSH_PROMISE && h2->role == KM_H2_CLIENT) {
-        /* nghttp2 would take pushes until our SETTINGS are acknowledged. */
+        /* Our SETTINGS forbid pushes, but nghttp2 would accept them until the
+         * server has acknowledged the SETTINGS. */
         return km_h2_fail_goaway(h2, KM_H2_WHY_PROTOCOL, KM_H2_PROTOCOL_ERROR,
-                                 "this client takes no pushes");
+                                 "this client does not accept PUSH_PROMISE");
     }
     if (hd->type == NGHTTP2_DATA) {
         h2->data_ends = (hd->flags & NGHTTP2_FLAG_END_STREAM) != 0;
@@ -119,7 +137,8 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame,
     return 0;
 }
 
-/* 1xx responses come before the final one. */
+/* A response with a status of 1xx comes before the final one, which needs the
+ * same stream to expect a first header list again. */
 static void note_interim(struct km_h2_stream_impl *stream, const uint8_t *name,
                          size_t name_len, const uint8_t *value)
 {
@@ -196,6 +215,9 @@ static void recv_headers(struct km_h2 *h2, struct km_h2_stream_impl *stream,
 
 /* -- body ---------------------------------------------------------------- */
 
+/* The frame header told how long the payload is, so the last byte of a body is
+ * known before nghttp2 reports the end of the frame. A padded frame hides that:
+ * its end is reported by on_end only. */
 static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id,
                          const uint8_t *data, size_t len, void *arg)
 {
@@ -220,7 +242,8 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id,
     return 0;
 }
 
-/* A frame without a byte that does not end the stream carries nothing. */
+/* The end of a DATA frame. A frame that neither carries a byte nor ends the
+ * stream costs its sender nothing; few of them in a row are allowed. */
 static int recv_data(struct km_h2 *h2, struct km_h2_stream_impl *stream,
                      const nghttp2_data *data)
 {
@@ -300,7 +323,8 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error_code,
     struct km_h2_stream_impl *stream = km_h2_stream_impl_find(h2, id);
     if (stream != NULL) {
         if (id != h2->reset_id) {
-            /* The other side may have sent a reset that crossed the end. */
+            /* A reset of the other side may have crossed the end of the stream
+             * and arrive later; see recv_reset. */
             km_h2_rate_earn(&h2->rates, KM_H2_RATE_RESET, 1);
         }
         h2->ops->on_close(h2->arg, &stream->pub, error_code);

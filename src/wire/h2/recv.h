@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What nghttp2 says about frames that arrived: the owner's callbacks run from
- * here, and frames that cost the sender nothing are counted.
+ * nghttp2's callbacks for frames that arrived. They call the owner's callbacks,
+ * and they count the frames that cost their sender nothing.
  *
- * Threads: loop thread.
+ * For each frame nghttp2 calls on_begin_frame first, then on_header or
+ * on_data_chunk for each piece, and on_frame_recv at its end. It does not call
+ * them for frames that break the protocol.
+ *
+ * Threads: the loop's thread, inside feed.
  */
 #pragma once
 

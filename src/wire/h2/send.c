@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What follows when nghttp2 has sent a frame or could not send it. */
+/*
+ * nghttp2's callbacks for output: a frame was sent, or it could not be sent.
+ * Each frame of ours earns credit for frames of the other side (rate.h), and
+ * the end of a server's answer may let its stream linger (linger.h).
+ */
 #include "wire/h2/send.h"
 
 #include "base/limits.h"
@@ -7,8 +11,9 @@
 #include "wire/h2/linger.h"
 #include "wire/h2/stream_impl.h"
 
-/* Resets for what the other side did wrong (MadeYouReset makes us send them
- * in place of its own). */
+/* Whether we sent RST_STREAM because the other side broke the protocol. In the
+ * attack MadeYouReset a client does so on purpose: the server resets the stream
+ * itself, and a limit on the client's own resets would never be reached. */
 static bool reset_is_their_fault(uint32_t error_code)
 {
     return error_code != NGHTTP2_NO_ERROR && error_code != NGHTTP2_CANCEL &&
@@ -26,12 +31,13 @@ static int sent_reset(struct km_h2 *h2, uint32_t error_code)
 
 static void sent_goaway(struct km_h2 *h2, uint32_t error_code)
 {
-    /* One of ours with an error is the last frame that matters. */
+    /* After a GOAWAY with an error nothing else that we send matters. */
     if (error_code != NGHTTP2_NO_ERROR && h2->life == KM_H2_LIVE) {
         h2->life = KM_H2_CUT_OFF;
     }
-    /* After the other side's GOAWAY whatever nghttp2 has to complain about is
-     * its normal end: grpc-go's carries a stream id that is not allowed. */
+    /* An error that nghttp2 finds after the other side's GOAWAY belongs to its
+     * normal end: the GOAWAY of grpc-go carries a stream id that HTTP/2 does
+     * not allow. Such a connection has not failed. */
     if (error_code != NGHTTP2_NO_ERROR && !h2->goaway_seen &&
         h2->why == KM_H2_WHY_NONE) {
         h2->why = error_code == NGHTTP2_ENHANCE_YOUR_CALM ? KM_H2_WHY_ABUSE
@@ -79,8 +85,8 @@ static int on_frame_not_send(nghttp2_session *ng, const nghttp2_frame *frame,
 {
     struct km_h2 *h2 = arg;
     if (h2->role == KM_H2_CLIENT) {
-        /* nghttp2 closes a request that cannot be sent; the server has never
-         * seen its stream, and a reset of it would end the connection. */
+        /* nghttp2 closes a request that cannot be sent. The server has never
+         * seen its stream, so a RST_STREAM would end the connection. */
         return 0;
     }
     if (frame->hd.type != NGHTTP2_HEADERS ||

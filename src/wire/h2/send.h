@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What nghttp2 says about frames that were sent, or that could not be sent.
+ * nghttp2's callbacks for frames that were sent, or that could not be sent.
  *
- * Threads: loop thread.
+ * Threads: the loop's thread, inside take.
  */
 #pragma once
 

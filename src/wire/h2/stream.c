@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The owner's calls on a stream, which make frames and open windows. */
+/*
+ * The owner's calls on a stream. Those that make frames only submit them to
+ * nghttp2, which writes them when net takes bytes.
+ */
 #include "wire/h2/stream.h"
 
 #include "base/assert.h"
@@ -47,6 +50,8 @@ static size_t copied_bytes(const struct km_h2_field *fields, size_t count)
     return n;
 }
 
+/* Copies the bytes to *to, lets *bytes point to the copy, and returns its
+ * end. */
 static uint8_t *copy_bytes(uint8_t **to, uint8_t **bytes, size_t len)
 {
     uint8_t *copy = *to;
@@ -57,7 +62,8 @@ static uint8_t *copy_bytes(uint8_t **to, uint8_t **bytes, size_t len)
     return copy + len;
 }
 
-/* Fields that wait until the queue before them is sent: one block. */
+/* Copies trailers, which wait until the queue before them was sent, into one
+ * block: the array first, then the bytes that are not static. */
 static nghttp2_nv *keep_fields(struct km_h2 *h2,
                                const struct km_h2_field *fields, size_t count)
 {
@@ -77,7 +83,7 @@ static nghttp2_nv *keep_fields(struct km_h2 *h2,
     return kept;
 }
 
-/* -- headers --------------------------------------------------------------- */
+/* -- headers ------------------------------------------------------------- */
 
 /* A stream without a function that reads its body ends with its headers. */
 static enum km_h2_sending state_after_headers(
@@ -86,7 +92,9 @@ static enum km_h2_sending state_after_headers(
     return read != NULL ? KM_H2_SENDING_OPEN : KM_H2_SENDING_ENDED;
 }
 
-/* Opens a stream; a read of NULL ends it with its headers. */
+/* Submits a request, whose body nghttp2 reads with `read`; if that is NULL, the
+ * request ends with its headers. The stream exists before nghttp2 knows its id,
+ * because nghttp2 needs its address. */
 static kama_status request(struct km_h2 *h2, const struct km_h2_field *fields,
                            size_t count, nghttp2_data_source_read_callback read,
                            void *user, struct km_h2_stream **ret_stream)
@@ -131,13 +139,13 @@ kama_status km_h2_request_and_end(struct km_h2 *h2,
     return request(h2, fields, count, NULL, user, ret_stream);
 }
 
-/* Sends a response's headers; a read of NULL ends the stream with them. */
+/* Submits the headers of a response; read is as in request. */
 static kama_status respond(struct km_h2_stream *pub,
                            const struct km_h2_field *fields, size_t count,
                            nghttp2_data_source_read_callback read)
 {
     struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
-    KM_ASSERT(count <= KM_H2_FIELDS_MAX);
+    KM_ASSERT(pub->h2->role == KM_H2_SERVER && count <= KM_H2_FIELDS_MAX);
     if (km_h2_stream_impl_is_reset(stream)) {
         return KAMA_ERR_CLOSED;
     }
@@ -168,7 +176,7 @@ kama_status km_h2_respond_and_end(struct km_h2_stream *stream,
     return respond(stream, fields, count, NULL);
 }
 
-/* -- body and end ------------------------------------------------------- */
+/* -- body and end -------------------------------------------------------- */
 
 kama_status km_h2_send_parts(struct km_h2_stream *pub, kama_bytes prefix,
                              kama_bytes head, kama_value *body)
@@ -216,7 +224,7 @@ void km_h2_reset(struct km_h2_stream *pub, uint32_t error_code)
                                     error_code);
 }
 
-/* -- input ------------------------------------------------------------- */
+/* -- input --------------------------------------------------------------- */
 
 void km_h2_consume_connection(struct km_h2_stream *pub, size_t n)
 {
@@ -237,8 +245,10 @@ void km_h2_consume(struct km_h2_stream *pub, size_t n)
     km_h2_consume_stream(pub, n);
 }
 
-/* -- questions -------------------------------------------------------------- */
+/* -- questions ----------------------------------------------------------- */
 
+/* A stream that finds the connection full is noted as crowded, so that its
+ * owner is told when there is room again. */
 bool km_h2_has_room(struct km_h2_stream *pub)
 {
     struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);

@@ -3,7 +3,7 @@
  * A stream as its owner sees it: one request and its answer.
  *
  *     client                                    server
- *     km_h2_request(fields)        ------->     on_open, on_header.., on_headers
+ *     km_h2_request(fields)        ------->     on_open, on_header, on_headers
  *     km_h2_send(bytes) ..         ------->     on_data ..
  *     km_h2_end()                  ------->     on_end
  *     on_header.., on_headers      <-------     km_h2_respond(fields)
@@ -98,9 +98,9 @@ static inline KAMA_NODISCARD kama_status km_h2_send(struct km_h2_stream *stream,
     return km_h2_send_parts(stream, kama_bytes_make(NULL, 0), head, body);
 }
 
-/* Ends our half of the stream behind what is queued: with trailers, or, if count
- * is 0, with the last DATA frame. Must be called once, unless the headers ended
- * the stream or it was reset.
+/* Ends our half of the stream behind what is queued: with trailers, or, if
+ * count is 0, with the last DATA frame. Must be called once, unless the headers
+ * ended the stream or it was reset.
  *
  * If a server ends its half before the client has ended the request, the stream
  * lingers (linger.h): some of the rest is read and dropped, and then the client

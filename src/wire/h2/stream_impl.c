@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Streams are made, found by their ids, and freed. */
+/*
+ * The life of a stream. nghttp2 keeps its address as the user data of its own
+ * stream, so that each callback finds it by its id.
+ */
 #include "wire/h2/stream_impl.h"
 
 #include "base/assert.h"
 #include "wire/h2/loop_cache.h"
 #include "wire/h2/queue.h"
 
-/* The states that may follow each state, as bits. */
+/* The arrows of the drawing in stream_impl.h. */
 enum {
     TO_OPEN = 1u << KM_H2_SENDING_OPEN,
     TO_STARVED = 1u << KM_H2_SENDING_STARVED,
