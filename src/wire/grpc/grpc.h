@@ -5,9 +5,9 @@
  *     HEADERS  :path /kama.v1.KamaCacheService/Get      timeouts, content types
  *              grpc-timeout 100m
  *     DATA     prefix, message                          km_grpc_send, reader.h
- *     HEADERS  grpc-status 5                            trailers, codes,
- *              kama-status NOT_FOUND                    percent-encoding
- *              grpc-message no%20such%20key
+ *     HEADERS  grpc-status 4                            trailers, codes,
+ *              kama-status KAMA_ERR_TIMEOUT             percent-encoding
+ *              grpc-message 100%25 of the time is over
  *
  *     struct km_grpc_trailers trailers;
  *     km_grpc_trailers_init(&trailers, KAMA_ERR_TIMEOUT, NULL);

@@ -12,16 +12,16 @@
  *
  * A message that lies whole in a chunk is returned as a view of the chunk,
  * without a copy. A message that comes in pieces is collected in one buffer,
- * which grows with what has arrived and never by a length that was only
- * announced: a flood of one-byte frames costs no memory beyond its bytes. A
- * compressed message is decoded into a second buffer.
+ * which grows with the bytes that have arrived and never by a length that was
+ * only announced: a flood of one-byte frames costs no memory beyond its bytes.
+ * A compressed message is decoded into a second buffer.
  *
  *     while ((status = km_grpc_reader_next(&reader, &chunk, &message)) ==
  *            KAMA_OK) {
  *         use(message);
  *     }
  *     if (status != KAMA_MISS) {
- *         ... km_grpc_reader_error(&reader, status) says what was wrong ...
+ *         ... km_grpc_reader_error(&reader, status) explains it ...
  *     }
  *
  * Cost: O(bytes). Threads: one owner. Errors: see km_grpc_reader_next.

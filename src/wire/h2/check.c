@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The invariants of a connection, walked from its list of streams. */
+/*
+ * The invariants of a connection. Each stream is checked alone first, then the
+ * sums over all of them are compared with the counters of the connection.
+ */
 #include "wire/h2/check.h"
 
 #include "base/assert.h"

@@ -2,7 +2,7 @@
 /*
  * How a connection fails, and how both sides learn why.
  *
- * The first reason counts: it is what km_h2_why and on_gone report. The owner
+ * The first reason counts: km_h2_why and on_gone report it. The owner
  * is told the sentence of a passed limit by on_abuse, and the other side gets
  * the same sentence in a GOAWAY, so that both can look for the same cause.
  *

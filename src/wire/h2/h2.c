@@ -247,7 +247,7 @@ static bool wants_read(struct km_session *session)
 /* -- time ---------------------------------------------------------------- */
 
 /* When a client that lets much output wait behind its closed windows is cut
- * off. Output of our clients is limited by those who make the requests. */
+ * off. The owner of a client limits its output by limiting its requests. */
 static km_ns stall_until(const struct km_h2 *h2)
 {
     if (h2->role != KM_H2_SERVER ||

@@ -64,7 +64,7 @@ enum km_h2_why {
     KM_H2_WHY_MEMORY    /* there was no memory */
 };
 
-/* What a list of header fields belongs to. */
+/* The place of a header list in its stream. */
 enum km_h2_headers {
     KM_H2_HEADERS_FIRST,   /* a request or a final response */
     KM_H2_HEADERS_INTERIM, /* a response before the final one (1xx) */
@@ -143,9 +143,10 @@ struct km_h2_options {
     const kama_allocator *mem;      /* borrowed; NULL: the default allocator */
     struct km_h2_loop_cache *cache; /* borrowed; it outlives the connection */
     enum km_h2_role role;
-    const struct km_clock *clock; /* NULL: the time is what net told last */
-    const struct km_h2_ops *ops;  /* borrowed */
-    void *arg;                    /* the owner's, for its callbacks */
+    const struct km_clock
+        *clock; /* NULL: the time comes with feed and tick only */
+    const struct km_h2_ops *ops; /* borrowed */
+    void *arg;                   /* the owner's, for its callbacks */
     /* The body of the answer 400 that an HTTP/1 client gets from a server;
      * borrowed. NULL means that it gets no answer. */
     const char *http1_hint;

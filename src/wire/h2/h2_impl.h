@@ -3,19 +3,19 @@
  * The inside of an HTTP/2 connection, which the files of this folder share.
  *
  *     h2.c           life of a connection, and the km_session that net drives
- *     recv.c         what nghttp2 says about frames that arrived
- *     send.c         what nghttp2 says about frames that were sent
+ *     recv.c         nghttp2's callbacks for frames that arrived
+ *     send.c         nghttp2's callbacks for frames that were sent
  *     stream.c       the owner's calls on a stream
  *     stream_impl.c  life of a stream
  *     queue.c        the output that waits in a stream
  *     linger.c       streams whose answer was sent before the request ended
- *     fail.c         how a connection fails, and who is told
+ *     fail.c         how a connection fails, and how both sides learn why
  *     rate.c         limits for frames that cost their sender nothing
- *     check.c        what must hold between two calls, for tests
+ *     check.c        the invariants of a connection, for tests
  *     loop_cache.c   memory that the connections of one loop share
  *     ng_mem.c       nghttp2's allocator
  *
- * Time: `now` is what net told last, with feed or tick. It is as old as the
+ * Time: net tells `now` with feed and tick. It is as old as the
  * last byte of the other side, which is why times that begin with our own
  * output are read from `clock`, if there is one.
  *
@@ -46,7 +46,7 @@ struct km_h2_stream_impl;
 enum km_h2_life {
     KM_H2_SNIFFING, /* our SETTINGS are held back until we know the protocol */
     KM_H2_LIVE,
-    KM_H2_CUT_OFF,  /* it ends as soon as what waits is written */
+    KM_H2_CUT_OFF,  /* it ends as soon as its output is written */
     KM_H2_FOREIGN,  /* nghttp2 is not asked; an HTTP/1 answer may wait in out */
     KM_H2_NO_MEMORY /* nghttp2 may be in disorder and is not asked any more */
 };
@@ -69,7 +69,7 @@ struct km_h2 {
     bool data_ends;      /* the DATA frame being received has END_STREAM */
     uint32_t data_left;  /* of its payload; 0 when it is padded */
     int32_t reset_id;    /* the stream whose RST_STREAM is being received */
-    km_ns now;           /* what net told last */
+    km_ns now;           /* of the last feed or tick */
     km_ns preface_until; /* KM_NS_NEVER once preface and SETTINGS are in */
     km_ns progress_at;   /* when DATA was last taken, or began to wait */
     struct km_list streams;
@@ -81,7 +81,7 @@ struct km_h2 {
     struct km_h2_stream_impl *hot; /* the stream that was found last */
     uint8_t *out;                  /* KM_H2_OUT_CAP bytes, only while in use */
     size_t out_bytes;              /* of them, taken and maybe not written */
-    void *quarantine; /* what nghttp2 freed in NO_MEMORY; see ng_mem.c */
+    void *quarantine;              /* blocks freed in NO_MEMORY; see ng_mem.c */
     struct km_h2_rates rates;
     struct km_h2_sniff sniff;
 };

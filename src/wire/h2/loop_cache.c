@@ -71,6 +71,7 @@ uint8_t *km_h2_loop_cache_out_get(struct km_h2_loop_cache *cache)
 
 void km_h2_loop_cache_out_put(struct km_h2_loop_cache *cache, uint8_t *out)
 {
+    KM_ASSERT(out != NULL && cache->out_count <= KM_H2_OUT_SPARES);
     if (cache->out_count < KM_H2_OUT_SPARES && cache->cache_bytes_max > 0) {
         cache->outs[cache->out_count++] = out;
         return;

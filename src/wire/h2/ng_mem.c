@@ -12,9 +12,9 @@
 /*
  * Why there is a quarantine.
  *
- * When an allocation fails in the middle of nghttp2, it frees what it had made
- * so far, but some of its structures keep a pointer to that. For instance, when
- * the queue of streams cannot grow:
+ * When an allocation fails in the middle of nghttp2, it frees the parts that it
+ * had made so far, but some of its structures keep a pointer to that. For
+ * instance, when the queue of streams cannot grow:
  *
  *     nghttp2 frees the DATA item; its stream still points to it
  *     nghttp2_session_del frees the stream, and the DATA item a second time

@@ -46,6 +46,7 @@ void km_h2_queue_drop(struct km_h2_stream_impl *stream)
         free_segment(h2, segment);
     }
     stream->last = NULL;
+    KM_ASSERT(stream->queued_bytes <= h2->queued_bytes);
     h2->queued_bytes -= stream->queued_bytes;
     stream->queued_bytes = 0;
     km_h2_loop_cache_release(h2->cache, stream->trailers);
@@ -238,10 +239,12 @@ static void take_queue(struct km_h2_stream_impl *stream, uint8_t *to,
     struct km_h2 *h2 = stream->pub.h2;
     bool was_full = stream->queued_bytes >= KM_H2_LOW_WATER_BYTES;
     KM_ASSERT(len <= stream->queued_bytes);
+    KM_ASSERT(stream->queued_bytes <= h2->queued_bytes);
     stream->queued_bytes -= len;
     h2->queued_bytes -= len;
     while (len > 0) {
         struct km_h2_segment *segment = stream->first;
+        KM_ASSERT(segment != NULL);
         size_t n = take_segment(segment, to, len);
         to += n;
         len -= n;

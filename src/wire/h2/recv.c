@@ -15,7 +15,8 @@
 
 /* -- rates --------------------------------------------------------------- */
 
-/* Counts a frame; returns what stops nghttp2 if it is one too many. */
+/* Counts a frame. Returns 0, or the value that stops nghttp2 if the frame is
+ * one too many. */
 static int take_rate(struct km_h2 *h2, enum km_h2_rate kind)
 {
     return km_h2_rate_take(&h2->rates, kind, h2->now)

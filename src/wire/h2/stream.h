@@ -31,7 +31,7 @@
 
 struct km_h2;
 
-/* What a field's owner knows about its bytes. */
+/* Properties of the bytes of a field. */
 enum {
     KM_H2_FIELD_STATIC = 1u << 0,  /* they live for ever and are not copied */
     KM_H2_FIELD_NO_INDEX = 1u << 1 /* HPACK need not remember the field */
@@ -98,7 +98,7 @@ static inline KAMA_NODISCARD kama_status km_h2_send(struct km_h2_stream *stream,
     return km_h2_send_parts(stream, kama_bytes_make(NULL, 0), head, body);
 }
 
-/* Ends our half of the stream behind what is queued: with trailers, or, if
+/* Ends our half of the stream behind its queue: with trailers, or, if
  * count is 0, with the last DATA frame. Must be called once, unless the headers
  * ended the stream or it was reset.
  *
@@ -111,7 +111,7 @@ KAMA_NODISCARD kama_status km_h2_end(struct km_h2_stream *stream,
                                      const struct km_h2_field *trailers,
                                      size_t count);
 
-/* Drops what is queued and resets the stream. on_close follows from a later
+/* Drops the queue and resets the stream. on_close follows from a later
  * take. Further calls do nothing. */
 void km_h2_reset(struct km_h2_stream *stream, uint32_t error_code);
 

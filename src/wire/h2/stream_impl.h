@@ -5,7 +5,7 @@
  *
  * The two halves of a stream end independently, so each has its states.
  *
- * What we send:
+ * Our half, which we send:
  *
  *     IDLE --request, respond--> OPEN <--------resume-------- STARVED
  *      |                         | |                           ^ |
@@ -21,7 +21,7 @@
  *
  *     any state --km_h2_reset, or headers that cannot be sent--> RESET
  *
- * What we receive:
+ * The other half, which we receive:
  *
  *     HEADERS --the final list is complete--> BODY --its last byte--> LAST_DATA
  *      |   ^                                   |                          |
@@ -45,17 +45,17 @@ struct km_h2_segment;
 /* A header list this large is not even walked: the stream is reset. */
 #define KM_H2_HEADER_LIST_BYTES_HARD (64u << 10)
 
-/* What we send; see above. */
+/* Our half; see above. */
 enum km_h2_sending {
     KM_H2_SENDING_IDLE,      /* our headers were not submitted yet */
     KM_H2_SENDING_OPEN,      /* the owner may queue messages */
     KM_H2_SENDING_STARVED,   /* as OPEN, and nghttp2 waits to be resumed */
-    KM_H2_SENDING_ENDED,     /* what is queued is the rest */
+    KM_H2_SENDING_ENDED,     /* the queue holds the rest */
     KM_H2_SENDING_LINGERING, /* all was sent; see linger.h */
     KM_H2_SENDING_RESET      /* RST_STREAM was submitted */
 };
 
-/* What we receive; see above. */
+/* The other side's half; see above. */
 enum km_h2_receiving {
     KM_H2_RECEIVING_HEADERS,   /* the first list has not been complete */
     KM_H2_RECEIVING_INTERIM,   /* the current list is a 1xx response */

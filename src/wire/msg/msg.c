@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The tables of msg.h. */
+/* The tables of msg.h. The struct of each is declared there, by the same
+ * rows. */
 #include "wire/msg/msg.h"
 
 static const struct km_pb_field no_fields[1];

@@ -1,21 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The messages of proto/ and of the standard gRPC services, as structs and
- * tables for wire/pb.h. What the fields mean is said in the .proto files.
+ * tables for pb.h. The .proto files say what the fields mean.
  *
- * km_msg_v1_*  kama.v1        km_msg_health_*   grpc.health.v1
- * km_msg_*     kama.v2        km_msg_reflect_*  grpc.reflection.v1 and v1alpha
- * km_msg_desc_*  the parts of google.protobuf's descriptors that name symbols
+ *     km_msg_*           kama.v2
+ *     km_msg_v1_*        kama.v1
+ *     km_msg_health_*    grpc.health.v1
+ *     km_msg_reflect_*   grpc.reflection.v1 and v1alpha
+ *     km_msg_desc_*      the parts of google.protobuf's descriptors that name
+ *                        symbols, which reflection searches
  *
- * A field whose value is sent without a copy (GetResponse.value) is written
- * with km_pb_write_prefix and has a number here.
+ *     struct km_msg_get_request request;
+ *     kama_status status =
+ *         km_pb_decode(&km_msg_get_request_pb, message, &request);
+ *
+ * A field that is written by itself has its number as a macro: a value that is
+ * sent without a copy (km_pb_write_prefix), and an element of a list
+ * (km_pb_append_element). tests/wire/msg_test.c compares every table with the
+ * .proto files.
+ *
+ * Threads: the tables are constant. Ownership: see pb.h.
  */
 #pragma once
 
 #include "wire/msg/pb.h"
 #include "wire/msg/pb_encode.h"
 
-/* A message without fields: decodes into nothing. */
+/* A message without fields. Decoding it checks the input and fills nothing. */
 extern const struct km_pb_message km_msg_empty_pb;
 
 /* -- kama.v1 ------------------------------------------------------------- */
@@ -46,7 +57,7 @@ KM_PB_DECLARE(km_msg_v1_delete_response, km_msg_v1_delete_response_pb,
     X(M, 4, BOOL, local_only, _)
 KM_PB_DECLARE(km_msg_get_request, km_msg_get_request_pb, KM_MSG_GET_REQUEST);
 
-/* GetResponse.value and MGetItem.value. */
+/* The number of GetResponse.value and of MGetItem.value. */
 #define KM_MSG_VALUE 15
 
 #define KM_MSG_GET_RESPONSE(X, M)                                              \
@@ -80,7 +91,8 @@ KM_PB_DECLARE(km_msg_delete_request, km_msg_delete_request_pb,
 KM_PB_DECLARE(km_msg_delete_response, km_msg_delete_response_pb,
               KM_MSG_DELETE_RESPONSE);
 
-/* Also Touch's answer: field 1. */
+/* The answer of Ttl. Touch answers with a message whose only field is the first
+ * one of these. */
 #define KM_MSG_TTL_RESPONSE(X, M)                                              \
     X(M, 1, BOOL, found, _)                                                    \
     X(M, 2, SINT64, ttl_ms, _)
@@ -113,7 +125,7 @@ KM_PB_DECLARE(km_msg_exists_request, km_msg_exists_request_pb,
     X(M, 3, INT32, ack, _)
 KM_PB_DECLARE(km_msg_mdelete_request, km_msg_mdelete_request_pb,
               KM_MSG_MDELETE_REQUEST);
-#define KM_MSG_KEYS 2 /* the keys of both */
+#define KM_MSG_KEYS 2 /* the number of keys in both */
 
 #define KM_MSG_MSET_ENTRY(X, M)                                                \
     X(M, 1, BYTES, key, _)                                                     \
@@ -128,8 +140,9 @@ KM_PB_DECLARE(km_msg_mset_entry, km_msg_mset_entry_pb, KM_MSG_MSET_ENTRY);
 KM_PB_DECLARE(km_msg_mset_request, km_msg_mset_request_pb, KM_MSG_MSET_REQUEST);
 #define KM_MSG_MSET_ENTRIES 2
 
-/* ExistsResponse.exists (bool), MSetResponse.statuses, MDeleteResponse.statuses
- * (kama_status): one number per key, packed. */
+/* ExistsResponse.exists, which are bools, and the kama_status numbers of
+ * MSetResponse.statuses and MDeleteResponse.statuses: one number for each
+ * key. */
 #define KM_MSG_NUMBERS_RESPONSE(X, M) X(M, 1, VLIST, numbers, _)
 KM_PB_DECLARE(km_msg_numbers_response, km_msg_numbers_response_pb,
               KM_MSG_NUMBERS_RESPONSE);
@@ -141,9 +154,9 @@ KM_PB_DECLARE(km_msg_numbers_response, km_msg_numbers_response_pb,
     X(M, 3, BOOL, no_load, _)                                                  \
     X(M, 4, BOOL, local_only, _)
 KM_PB_DECLARE(km_msg_mget_request, km_msg_mget_request_pb, KM_MSG_MGET_REQUEST);
-#define KM_MSG_MGET_KEY 2 /* MGetRequest.keys */
+#define KM_MSG_MGET_KEY 2 /* the number of MGetRequest.keys */
 
-/* status: a kama_status. */
+/* The status is a kama_status. */
 #define KM_MSG_MGET_ITEM(X, M)                                                 \
     X(M, 1, INT32, status, _)                                                  \
     X(M, 2, SINT64, ttl_ms, _)                                                 \
@@ -218,7 +231,7 @@ KM_PB_DECLARE(km_msg_stats_request, km_msg_stats_request_pb,
     X(M, 7, UINT64, max_ns, _)
 KM_PB_DECLARE(km_msg_latency, km_msg_latency_pb, KM_MSG_LATENCY);
 
-/* The counters have the names and the order of kama_group_stats. */
+/* The counters have the names and the order of those in kama_group_stats. */
 #define KM_MSG_GROUP_STATS(X, M)                                               \
     X(M, 1, BYTES, name, _)                                                    \
     X(M, 2, UINT64, gets, _)                                                   \
@@ -308,7 +321,8 @@ KM_PB_DECLARE(km_msg_health_response, km_msg_health_response_pb,
 
 /* -- grpc.reflection.v1, v1alpha ----------------------------------------- */
 
-/* Of the one-of, the field whose data is not NULL and lies last is set. */
+/* The fields are a oneof: the one whose data is not NULL and lies last in the
+ * input is set. */
 #define KM_MSG_REFLECT_REQUEST(X, M)                                           \
     X(M, 1, BYTES, host, _)                                                    \
     X(M, 3, BYTES, file_by_filename, _)                                        \
@@ -325,12 +339,13 @@ KM_PB_DECLARE(km_msg_reflect_request, km_msg_reflect_request_pb,
 KM_PB_DECLARE(km_msg_reflect_error, km_msg_reflect_error_pb,
               KM_MSG_REFLECT_ERROR);
 
-/* ServiceResponse */
+/* ServiceResponse. */
 #define KM_MSG_REFLECT_SERVICE(X, M) X(M, 1, BYTES, name, _)
 KM_PB_DECLARE(km_msg_reflect_service, km_msg_reflect_service_pb,
               KM_MSG_REFLECT_SERVICE);
 
-/* FileDescriptorResponse and ListServiceResponse: field 1, repeated. */
+/* The number of the repeated field in FileDescriptorResponse and in
+ * ListServiceResponse. */
 #define KM_MSG_REFLECT_ELEMENT 1
 
 #define KM_MSG_REFLECT_RESPONSE(X, M)                                          \
@@ -356,7 +371,7 @@ KM_PB_DECLARE(km_msg_desc_set, km_msg_desc_set_pb, KM_MSG_DESC_SET);
     X(M, 6, LIST, services, _)
 KM_PB_DECLARE(km_msg_desc_file, km_msg_desc_file_pb, KM_MSG_DESC_FILE);
 
-/* DescriptorProto */
+/* DescriptorProto. */
 #define KM_MSG_DESC_MESSAGE(X, M)                                              \
     X(M, 1, BYTES, name, _)                                                    \
     X(M, 2, LIST, fields, _)                                                   \
@@ -364,12 +379,13 @@ KM_PB_DECLARE(km_msg_desc_file, km_msg_desc_file_pb, KM_MSG_DESC_FILE);
     X(M, 4, LIST, enums, _)
 KM_PB_DECLARE(km_msg_desc_message, km_msg_desc_message_pb, KM_MSG_DESC_MESSAGE);
 
-/* ServiceDescriptorProto (methods) and EnumDescriptorProto (values) */
+/* ServiceDescriptorProto, whose members are methods, and EnumDescriptorProto,
+ * whose members are values. */
 #define KM_MSG_DESC_OWNER(X, M)                                                \
     X(M, 1, BYTES, name, _)                                                    \
     X(M, 2, LIST, members, _)
 KM_PB_DECLARE(km_msg_desc_owner, km_msg_desc_owner_pb, KM_MSG_DESC_OWNER);
 
-/* Any descriptor's name: field 1. */
+/* Every descriptor has its name in field 1. */
 #define KM_MSG_DESC_NAMED(X, M) X(M, 1, BYTES, name, _)
 KM_PB_DECLARE(km_msg_desc_named, km_msg_desc_named_pb, KM_MSG_DESC_NAMED);

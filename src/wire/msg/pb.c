@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Decoding: one pass, a field at a time. Encoders write fields in the order of
- * their numbers, so the row behind the last one is tried first.
+ * Decoding in one pass, one field after the other. Encoders write the fields in
+ * the order of their numbers, so for each field the row behind that of the
+ * field before is tried first; only then the table is searched.
  */
 #include "wire/msg/pb.h"
+
+#include "base/assert.h"
 
 enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 
 #define VARINT_BYTES_MAX 10
 #define TAG_BYTES_MAX 5
 
-/* What is left of a message. */
+/* The rest of the input. */
 struct input {
     const uint8_t *at;
     const uint8_t *end;
@@ -23,7 +26,8 @@ static inline size_t left(const struct input *in)
 
 /* -- pieces -------------------------------------------------------------- */
 
-/* Bits past the 64th are dropped, as every implementation does. */
+/* A varint of any length. Bits beyond the 64th are dropped, as every
+ * implementation does. */
 static bool read_varint_slow(struct input *in, uint64_t *ret_value)
 {
     uint64_t value = 0;
@@ -40,6 +44,7 @@ static bool read_varint_slow(struct input *in, uint64_t *ret_value)
     return false;
 }
 
+/* Most varints are tags, lengths and small numbers of one byte. */
 static inline bool read_varint(struct input *in, uint64_t *ret_value)
 {
     if (in->at < in->end && *in->at < 0x80) {
@@ -96,6 +101,8 @@ static bool skip_bytes(struct input *in, size_t n)
     return true;
 }
 
+/* Skips a field that the table does not know. Groups are refused: they have no
+ * length, and proto3 has none of them. */
 static bool skip_field(struct input *in, uint32_t tag)
 {
     uint64_t number;
@@ -135,6 +142,8 @@ static inline const struct km_pb_field *find_field(
     return NULL;
 }
 
+/* Stores a varint into the member, converted as the kind asks for. A negative
+ * int32 comes as 64 bits, of which the lower half counts. */
 static void store_varint(enum km_pb_kind kind, uint64_t value, void *member)
 {
     switch (kind) {
@@ -159,7 +168,8 @@ static void store_varint(enum km_pb_kind kind, uint64_t value, void *member)
     }
 }
 
-/* The varints in a pack. */
+/* Counts the varints in a pack, so that a broken one is found while decoding
+ * and not by km_pb_next_varint, which could not tell it from the end. */
 static bool count_packed(kama_bytes packed, uint32_t *ret_count)
 {
     struct input in = {packed.data, (const uint8_t *)packed.data + packed.len};
@@ -174,6 +184,8 @@ static bool count_packed(kama_bytes packed, uint32_t *ret_count)
     return true;
 }
 
+/* Notes where the first element is. A list of another occurrence of the message
+ * has another end, and is replaced. */
 static void list_begin(struct km_pb_list *list, const uint8_t *at,
                        const uint8_t *end, uint32_t number)
 {
@@ -194,6 +206,7 @@ static bool read_list(struct input *in, uint32_t tag, const uint8_t *at,
     return true;
 }
 
+/* Encoders may write numbers packed, one by one, or both in turn. */
 static bool read_vlist(struct input *in, uint32_t tag, const uint8_t *at,
                        struct km_pb_list *list)
 {
@@ -222,7 +235,7 @@ static bool read_message(struct input *in, uint32_t tag,
            merge(field->message, bytes, member);
 }
 
-/* at: where the tag begins. */
+/* Reads the field behind a tag, which begins at `at`, into the member. */
 static bool read_field(struct input *in, uint32_t tag, const uint8_t *at,
                        const struct km_pb_field *field, uint8_t *member)
 {
@@ -249,6 +262,8 @@ static bool read_field(struct input *in, uint32_t tag, const uint8_t *at,
     }
 }
 
+/* Adds the fields in bytes to the message. A MESSAGE that occurs twice is
+ * merged by calling this twice for the same member. */
 static bool merge(const struct km_pb_message *table, kama_bytes bytes,
                   uint8_t *message)
 {
@@ -267,6 +282,7 @@ static bool merge(const struct km_pb_message *table, kama_bytes bytes,
             }
             continue;
         }
+        KM_DEBUG_ASSERT(field->offset < table->bytes);
         if (!read_field(&in, tag, at, field, message + field->offset)) {
             return false;
         }
@@ -287,7 +303,8 @@ kama_status km_pb_decode(const struct km_pb_message *table, kama_bytes bytes,
 
 /* -- lists --------------------------------------------------------------- */
 
-/* Moves on to the next occurrence of the list's field and reads its tag. */
+/* Moves on to the next occurrence of the list's field and reads its tag. Other
+ * fields may stand between two elements. */
 static bool find_element(struct km_pb_list *list, struct input *in,
                          uint32_t *ret_tag)
 {

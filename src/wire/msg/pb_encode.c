@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Encoding: first the size, then the bytes, so that every length is known when
- * it is written and the memory is asked for once.
+ * Encoding in two passes: each kind of field has a function for its size and a
+ * function that writes it, and the two must agree to the byte. km_pb_append
+ * asserts that they do.
  */
 #include "wire/msg/pb_encode.h"
 
@@ -13,6 +14,7 @@ enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2 };
 
 /* -- pieces -------------------------------------------------------------- */
 
+/* Seven bits a byte: ceil(bits / 7), and one byte for 0. */
 static inline size_t varint_size(uint64_t value)
 {
     return (size_t)(70 - __builtin_clzll(value | 1)) / 7;
@@ -62,6 +64,7 @@ uint8_t *km_pb_write_prefix(uint8_t *out, uint32_t number, uint64_t len)
     return write_varint(write_tag(out, number, WIRE_BYTES), len);
 }
 
+/* A field of bytes: tag, length and bytes. */
 static inline size_t bytes_size(uint32_t number, size_t len)
 {
     return tag_size(number) + varint_size(len) + len;
@@ -69,7 +72,8 @@ static inline size_t bytes_size(uint32_t number, size_t len)
 
 /* -- fields -------------------------------------------------------------- */
 
-/* The number that goes on the wire; 0: the field is left out. */
+/* Returns the number that goes on the wire. A field whose number is 0 is left
+ * out. */
 static uint64_t load_number(enum km_pb_kind kind, const void *member)
 {
     switch (kind) {
@@ -88,6 +92,7 @@ static uint64_t load_number(enum km_pb_kind kind, const void *member)
     }
 }
 
+/* The elements of a list are copied from the input in which it was decoded. */
 static size_t list_size(struct km_pb_list list)
 {
     size_t size = 0;
@@ -98,7 +103,7 @@ static size_t list_size(struct km_pb_list list)
     return size;
 }
 
-/* Lists of varints are written packed. */
+/* Lists of varints are written packed, however they were read. */
 static size_t pack_size(struct km_pb_list list)
 {
     size_t size = 0;
@@ -109,6 +114,7 @@ static size_t pack_size(struct km_pb_list list)
     return size;
 }
 
+/* Returns how many bytes a field takes with its tag, or 0 if it is left out. */
 static size_t field_size(const struct km_pb_field *field, const void *member)
 {
     size_t size;
@@ -162,6 +168,7 @@ static uint8_t *write_pack(struct km_pb_list list, uint8_t *out)
     return out;
 }
 
+/* A varint, or eight bytes with the lowest one first. */
 static uint8_t *write_number(const struct km_pb_field *field,
                              const void *member, uint8_t *out)
 {
@@ -180,6 +187,7 @@ static uint8_t *write_number(const struct km_pb_field *field,
     return out;
 }
 
+/* Writes the bytes that field_size has counted. */
 static uint8_t *write_field(const struct km_pb_field *field, const void *member,
                             uint8_t *out)
 {
