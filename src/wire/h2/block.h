@@ -37,6 +37,12 @@ static inline size_t km_h2_block_class(size_t size)
     return class < KM_H2_CLASSES ? class : KM_H2_CLASS_LARGE;
 }
 
+/* Returns how many bytes a block of a class takes with its header. */
+static inline size_t km_h2_block_bytes(size_t class)
+{
+    return class * KM_H2_CLASS_BYTES + KM_H2_BLOCK_HEADER_BYTES;
+}
+
 /* Returns the block of a payload. */
 static inline struct km_h2_block *km_h2_block_of(void *payload)
 {

@@ -14,20 +14,15 @@
 
 #include <nghttp2/nghttp2.h>
 
+/* -- blocks -------------------------------------------------------------- */
+
 /* A block is as large as its class, so that it can serve any other request of
  * the class later. */
-void *km_h2_loop_cache_alloc(struct km_h2_loop_cache *cache, size_t size)
+void *km_h2_loop_cache_new_block(struct km_h2_loop_cache *cache, size_t size)
 {
     size_t class = km_h2_block_class(size);
     if (class != KM_H2_CLASS_LARGE) {
         size = class * KM_H2_CLASS_BYTES;
-        struct km_h2_block *block = cache->free_blocks[class];
-        if (block != NULL) {
-            KM_ASSERT(block->class == class);
-            cache->free_blocks[class] = block->next;
-            cache->cache_bytes -= size + KM_H2_BLOCK_HEADER_BYTES;
-            return km_h2_block_payload(block);
-        }
     }
     if (size > SIZE_MAX - KM_H2_BLOCK_HEADER_BYTES) {
         return NULL;
@@ -41,22 +36,11 @@ void *km_h2_loop_cache_alloc(struct km_h2_loop_cache *cache, size_t size)
     return km_h2_block_payload(block);
 }
 
-void km_h2_loop_cache_release(struct km_h2_loop_cache *cache, void *p)
+void km_h2_loop_cache_free_block(struct km_h2_loop_cache *cache,
+                                 struct km_h2_block *block)
 {
-    if (p == NULL) {
-        return;
-    }
-    struct km_h2_block *block = km_h2_block_of(p);
     KM_ASSERT(block->class <= KM_H2_CLASS_LARGE);
-    size_t bytes = block->class * KM_H2_CLASS_BYTES + KM_H2_BLOCK_HEADER_BYTES;
-    if (block->class == KM_H2_CLASS_LARGE ||
-        cache->cache_bytes + bytes > cache->cache_bytes_max) {
-        km_mem_free(cache->mem, block);
-        return;
-    }
-    block->next = cache->free_blocks[block->class];
-    cache->free_blocks[block->class] = block;
-    cache->cache_bytes += bytes;
+    km_mem_free(cache->mem, block);
 }
 
 /* -- output buffers ------------------------------------------------------ */

@@ -55,11 +55,46 @@ km_h2_loop_cache_new(const kama_allocator *mem, size_t cache_bytes,
 /* Frees the cache, after its last connection. Passing NULL does nothing. */
 void km_h2_loop_cache_free(struct km_h2_loop_cache *cache);
 
-/* Returns size bytes that are not zeroed, or NULL. */
-void *km_h2_loop_cache_alloc(struct km_h2_loop_cache *cache, size_t size);
+/* Returns memory for size bytes from the allocator, or NULL. */
+void *km_h2_loop_cache_new_block(struct km_h2_loop_cache *cache, size_t size);
+
+/* Gives a block back to the allocator. */
+void km_h2_loop_cache_free_block(struct km_h2_loop_cache *cache,
+                                 struct km_h2_block *block);
+
+/* Returns size bytes that are not zeroed, or NULL. This and the next function
+ * run twenty times for each call, so the usual way through them is inline. */
+static inline void *km_h2_loop_cache_alloc(struct km_h2_loop_cache *cache,
+                                           size_t size)
+{
+    size_t class = km_h2_block_class(size);
+    if (class == KM_H2_CLASS_LARGE || cache->free_blocks[class] == NULL) {
+        return km_h2_loop_cache_new_block(cache, size);
+    }
+    struct km_h2_block *block = cache->free_blocks[class];
+    cache->free_blocks[class] = block->next;
+    cache->cache_bytes -= km_h2_block_bytes(class);
+    return km_h2_block_payload(block);
+}
 
 /* Gives back memory of km_h2_loop_cache_alloc. Passing NULL does nothing. */
-void km_h2_loop_cache_release(struct km_h2_loop_cache *cache, void *p);
+static inline void km_h2_loop_cache_release(struct km_h2_loop_cache *cache,
+                                            void *p)
+{
+    if (p == NULL) {
+        return;
+    }
+    struct km_h2_block *block = km_h2_block_of(p);
+    size_t bytes = km_h2_block_bytes(block->class);
+    if (block->class >= KM_H2_CLASS_LARGE ||
+        cache->cache_bytes + bytes > cache->cache_bytes_max) {
+        km_h2_loop_cache_free_block(cache, block);
+        return;
+    }
+    block->next = cache->free_blocks[block->class];
+    cache->free_blocks[block->class] = block;
+    cache->cache_bytes += bytes;
+}
 
 /* Returns an output buffer of KM_H2_OUT_CAP bytes, or NULL. */
 uint8_t *km_h2_loop_cache_out_get(struct km_h2_loop_cache *cache);

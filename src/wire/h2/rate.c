@@ -41,7 +41,7 @@ static const struct rate_row {
 void km_h2_rate_earn(struct km_h2_rates *rates, enum km_h2_rate kind,
                      uint32_t frames)
 {
-    KM_ASSERT(rates->kinds[kind].credit <= rate_rows[kind].credit_max);
+    KM_DEBUG_ASSERT(rates->kinds[kind].credit <= rate_rows[kind].credit_max);
     uint32_t room = rate_rows[kind].credit_max - rates->kinds[kind].credit;
     rates->kinds[kind].credit += frames < room ? frames : room;
 }
