@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The parser of kamacached --group, and the one that hides passwords. */
+/* Parses the input as a value of kamacached --group, and hides its
+ * passwords. */
 #include "apps/kamacached/group_spec.c"
 
 #include "base/assert.h"

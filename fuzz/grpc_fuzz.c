@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The gRPC reader: the messages cut from the input do not depend on how it is
- * split; and the text functions: what is encoded comes back, nothing fails.
+ * The message reader must return the same messages however the input is split,
+ * and the functions for texts must give back each text that they have encoded.
  */
 #include "wire/grpc/grpc.h"
 
@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* Every message and the final status, as one run of bytes. */
+/* Appends every message and the final status to out. */
 static void read_all(kama_bytes input, enum km_grpc_encoding encoding,
                      size_t slice, struct km_buf *out)
 {

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A server connection fed with arbitrary bytes behind a valid preface (or
- * without it, by the first byte), answering every complete request; by the
- * second byte, a client with an open request instead. Each chunk is fed from a
- * buffer of its own size.
+ * Feeds arbitrary bytes to a connection and checks it after each chunk.
+ *
+ *     byte 0, bit 0   0: a valid preface comes first
+ *     byte 0, bit 1   0: a server, which answers every complete request
+ *                     1: a client with one open request
+ *     byte 1          the size of the chunks
+ *     the rest        the bytes
+ *
+ * Each chunk is fed from a buffer of its own size, so that a read beyond its
+ * end is found.
  */
 #include "wire/h2/check.h"
 #include "wire/h2/h2.h"

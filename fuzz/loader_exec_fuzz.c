@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The command of the exec loader: text up to a NUL, then a key. */
+/* Fills a command of the exec loader. The input is the command up to a NUL, and
+ * a key behind it. */
 #include "base/assert.h"
 #include "loaders/common/path.c"
 #include "loaders/exec/command.c"
 
 #include <stdint.h>
 
-/* A key that may be used made no option of a word that it begins. */
+/* If a key was accepted, no word that begins with it has become an option. */
 static void check_arguments(const struct km_command *command, char **arguments)
 {
     for (size_t i = 1; i < command->options_end; i++) {

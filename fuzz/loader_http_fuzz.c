@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The URL of the http loader, the headers and the body of a response: text up
- * to a NUL, then a key that is also a header line and a coded body. */
+/* Fills a URL of the http loader and reads a response. The input is the URL up
+ * to a NUL; the rest is used as the key, as a header line and as a body. */
 #include "base/assert.h"
 #include "loaders/common/blob.c"
 #include "loaders/common/call.c"
@@ -11,8 +11,8 @@
 #include "loaders/http/freshness.c"
 #include "loaders/http/template.c"
 
-/* A filled path is a path still: nothing in it ends it, and a query is one of
- * the template's. */
+/* A filled path is still one path: no character of the key ends it or begins a
+ * query. */
 static void check_filled(const char *template, const char *filled)
 {
     KM_ASSERT(filled[0] == '/');
@@ -34,8 +34,8 @@ static size_t decode_once(char *text, size_t len)
     return out;
 }
 
-/* Segments of dots that a server sees in a path when it decodes `rounds`
- * times; a slower and simpler reading than the loader's own. */
+/* Counts the segments of dots that a server sees in a path when it decodes it
+ * `rounds` times. This is slower and simpler than the loader's own way. */
 static size_t dots_after(const char *path, unsigned rounds)
 {
     size_t len = strcspn(path, "?");
@@ -50,8 +50,8 @@ static size_t dots_after(const char *path, unsigned rounds)
     return count;
 }
 
-/* A path that is asked for shows no reader more segments of dots than that of
- * a harmless key. */
+/* However often a server decodes the path, it must not see more segments of
+ * dots than with a harmless key. */
 static void check_dots(const char *template, const char *filled)
 {
     char *harmless = km_template_fill("", template, kama_bytes_str("x"));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The configuration of the sqlite loader: path and SQL are parts of it. */
+/* Parses the input as a configuration of the sqlite loader, which has a path
+ * and an SQL statement in it. */
 #include "base/assert.h"
 #include "loaders/sqlite/config.c"
 

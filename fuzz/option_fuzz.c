@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Options from a command line: the input is cut into arguments at newlines,
- * the first line once more as a variable of the environment. */
+/* Parses options. The input is cut into arguments at its newlines, and the
+ * first line is parsed once more as a variable of the environment. */
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/option.h"
@@ -54,7 +54,7 @@ static void note_unknown(void *arg, const char *variable, const char *nearest)
     }
 }
 
-/* text as the name of a variable, up to its first `=`. */
+/* Looks text up as the name of a variable, up to its first `=`. */
 static void look_at_variable(const struct km_options *o, const char *text)
 {
     char name[512];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any bytes as each of the messages that come from the network. What is
- * accepted must lie inside the input, and must come out of the encoder as
- * something that means the same: encoding it again changes nothing.
+ * Decodes arbitrary bytes as each of the messages that come from the network. A
+ * message that is accepted must lie inside the input, and its encoding must
+ * mean the same: decoding and encoding it once more changes nothing.
  */
 #include "base/assert.h"
 #include "wire/msg/msg.h"
@@ -27,7 +27,7 @@ static const struct km_pb_message *const tables[] = {
 };
 #define TABLES (sizeof tables / sizeof tables[0])
 
-/* Aligned, and bigger than any struct of msg.h. */
+/* Memory that is aligned for any struct of msg.h and larger than each. */
 union any_message {
     struct km_msg_group_stats stats;
     struct km_msg_group_info info;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs a fuzz target without libFuzzer: once on the empty input, then on each
- * file named on the command line or found in a directory named there. */
+/* Runs a fuzz target without libFuzzer: on the empty input, and then on each
+ * file that the command line names, directly or by its directory. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Compressed messages: each encoding in every split, the limit on both sides,
- * bytes that are damaged, and memory that fails. zlib's own compressor makes
- * the input.
+ * Compressed messages: each encoding in every split, both sides of the limit,
+ * damaged bytes, and failing allocations. zlib's own compressor makes the
+ * input.
  */
 #include "wire/grpc/grpc.h"
 
@@ -51,7 +51,8 @@ static struct km_buf compressed(enum km_grpc_encoding encoding, kama_bytes text)
     return out;
 }
 
-/* Decodes bytes that lie in a block of their own size. */
+/* Decodes bytes from a block of their own size, so that a read beyond its end
+ * is found. */
 static kama_status decode(enum km_grpc_encoding encoding, kama_bytes bytes,
                           size_t max_bytes, struct km_buf *out)
 {
@@ -108,7 +109,8 @@ static void test_limit(void **state)
     }
 }
 
-/* 64 MiB of zeros in 64 KiB: the memory used stays near the limit. */
+/* 64 KiB decode to 64 MiB of zeros, but the memory used stays near the
+ * limit. */
 static void test_bomb(void **state)
 {
     (void)state;
@@ -145,8 +147,8 @@ static void test_members(void **state)
     km_buf_fini(&in);
 }
 
-/* Cut off after each byte, with one byte more, and with each byte changed:
- * never anything but the text itself or an error. */
+/* A stream that is cut off after each byte, has one byte more, or has any of
+ * its bytes changed decodes to its text or to an error, and to nothing else. */
 static void test_damage(void **state)
 {
     (void)state;
@@ -191,7 +193,7 @@ static void test_names(void **state)
 
 #define TEXT "hello, hello, hello"
 
-/* A compressed message, a plain one, and a compressed one again. */
+/* Makes a compressed message, a plain one, and a compressed one again. */
 static struct km_buf mixed_frames(enum km_grpc_encoding encoding)
 {
     struct km_buf frames;
@@ -211,7 +213,8 @@ static struct km_buf mixed_frames(enum km_grpc_encoding encoding)
     return frames;
 }
 
-/* Reads a part of the frames; returns the first status that is no message. */
+/* Reads a part of the frames and returns the first status other than
+ * KAMA_OK. */
 static kama_status read_part(struct km_grpc_reader *reader, kama_bytes chunk,
                              unsigned *messages)
 {
@@ -248,7 +251,7 @@ static void test_reader_every_split(void **state)
     }
 }
 
-/* What the reader says of a message of n bytes with this flag. */
+/* Returns the reader's sentence about a message of n bytes with this flag. */
 static kama_status judge(enum km_grpc_encoding encoding, uint8_t flag,
                          uint64_t max, const char **ret_text)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* gRPC's framing and text: messages in every split, timeouts, escapes. */
+/* Messages in every split, timeouts, and escapes. */
 #include "wire/grpc/grpc.h"
 
 #include "base/limits.h"
@@ -40,7 +40,8 @@ static void assert_message(kama_bytes message, size_t n)
     }
 }
 
-/* Feeds bytes[from..to) in a buffer of its own; how many messages came. */
+/* Feeds bytes[from..to) in a buffer of its own size and returns how many
+ * messages came. */
 static size_t feed_part(struct km_grpc_reader *reader, const struct km_buf *all,
                         size_t from, size_t to, size_t seen)
 {
@@ -80,7 +81,7 @@ static void test_every_split(void **state)
     km_buf_fini(&all);
 }
 
-/* One byte at a time, in one contiguous buffer. */
+/* Messages that come one byte at a time are collected in one buffer. */
 static void test_bytewise(void **state)
 {
     (void)state;
@@ -97,7 +98,7 @@ static void test_bytewise(void **state)
     km_buf_fini(&all);
 }
 
-/* Cut off after each byte: partial, except between messages. */
+/* After each byte a message is partial, except between two messages. */
 static void test_truncated(void **state)
 {
     (void)state;
@@ -243,7 +244,8 @@ static void assert_formatted(km_ns ns, const char *text)
     assert_string_equal(km_grpc_timeout_format(ns, buf), text);
 }
 
-/* At most eight digits, never less than what is asked for. */
+/* A timeout has at most eight digits and is never shorter than the one that was
+ * given. */
 static void test_timeout_format(void **state)
 {
     (void)state;
@@ -276,7 +278,7 @@ static void test_message_encode(void **state)
     assert_encoded(KM_LIT("\xe7\xbc\x93\x7f"), "%E7%BC%93%7F");
 }
 
-/* Cut where it no longer fits, never inside an escape. */
+/* A text is cut where it no longer fits, but never inside an escape. */
 static void test_message_encode_cut(void **state)
 {
     (void)state;
@@ -287,7 +289,8 @@ static void test_message_encode_cut(void **state)
     assert_int_equal(km_grpc_message_encode(KM_LIT("x"), buf, 0), 0);
 }
 
-/* Half a character would make the whole message malformed. */
+/* A text is not cut inside a character, which would make all of it
+ * malformed. */
 static void test_message_cut_at_a_character(void **state)
 {
     (void)state;

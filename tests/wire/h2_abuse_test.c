@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What no well-behaved client sends: each rate at its limit and one past it. */
+/* Frames that no well-behaved client sends, at each limit and one past it. */
 #include "wire/h2_victim.h"
 
 /* -- one frame n times --------------------------------------------------- */
@@ -41,14 +41,15 @@ static void write_window(struct km_buf *out, uint32_t i)
     raw_u32_frame(out, RAW_WINDOW_UPDATE, 0, 1);
 }
 
-/* A stream opened and given up at once. */
+/* Opens a stream and resets it at once. */
 static void write_cancelled(struct km_buf *out, uint32_t i)
 {
     raw_request(out, 2 * i + 1, 0);
     raw_u32_frame(out, RAW_RST_STREAM, 2 * i + 1, 8);
 }
 
-/* A stream that its server has to reset: a window past 2^31 - 1. */
+/* Opens a stream that the server has to reset, because its window would be
+ * larger than 2^31 - 1. */
 static void write_made_reset(struct km_buf *out, uint32_t i)
 {
     raw_request(out, 2 * i + 1, 0);
@@ -80,7 +81,7 @@ static void send_many(struct victim *victim, write_fn write, uint32_t from,
     victim_feed(victim);
 }
 
-/* count are served, one more is too many. */
+/* `count` frames are served, and one more is too many. */
 static void check_limit(write_fn write, uint32_t count, const char *sentence)
 {
     struct victim victim;
@@ -94,7 +95,7 @@ static void check_limit(write_fn write, uint32_t count, const char *sentence)
     victim_fini(&victim);
 }
 
-/* PING: a burst of 200. */
+/* A burst of 200 PINGs is allowed. */
 static void test_ping(void **state)
 {
     (void)state;
@@ -103,7 +104,7 @@ static void test_ping(void **state)
                 "a second and 200 at once");
 }
 
-/* SETTINGS: 50, of which the first was in the preface. */
+/* 50 SETTINGS are allowed, the first of which came with the preface. */
 static void test_settings(void **state)
 {
     (void)state;
@@ -112,7 +113,7 @@ static void test_settings(void **state)
                 "50 at once");
 }
 
-/* PRIORITY: 100. */
+/* 100 PRIORITY frames are allowed. */
 static void test_priority(void **state)
 {
     (void)state;
@@ -121,7 +122,8 @@ static void test_priority(void **state)
                 "100 a second and 100 at once");
 }
 
-/* RST_STREAM: a burst of 2,000 (3,000 cancels at 400/s are honest, below). */
+/* A burst of 2,000 resets is allowed; test_honest_cancels has 3,000 slower
+ * ones. */
 static void test_reset(void **state)
 {
     (void)state;
@@ -130,7 +132,7 @@ static void test_reset(void **state)
                 "limit is 500 a second and 2000 at once");
 }
 
-/* Streams that we must reset for the other side's errors: 200. */
+/* 200 streams may be reset for errors of the other side. */
 static void test_made_reset(void **state)
 {
     (void)state;
@@ -139,7 +141,7 @@ static void test_made_reset(void **state)
                 "is 20 a second and 200 at once");
 }
 
-/* WINDOW_UPDATE: 1,000, and 10 for each frame that we sent. */
+/* 1,000 WINDOW_UPDATEs are allowed, and 10 for each frame that we sent. */
 static void test_window(void **state)
 {
     (void)state;
@@ -174,7 +176,7 @@ static void check_empty_data(write_fn write)
     victim_fini(&victim);
 }
 
-/* DATA without a byte and without END_STREAM: 10 per stream. */
+/* A stream may have 10 DATA frames without a byte and without END_STREAM. */
 static void test_empty_data(void **state)
 {
     (void)state;
@@ -206,7 +208,8 @@ static void test_unknown_type_is_free(void **state)
     victim_fini(&victim);
 }
 
-/* The buckets fill again: a rate kept for ever is served for ever. */
+/* The buckets fill again, so a client that keeps to a rate is served for
+ * ever. */
 static void test_refill(void **state)
 {
     (void)state;
@@ -240,7 +243,7 @@ static void test_honest_cancels(void **state)
 
 /* -- floods that nghttp2 ends -------------------------------------------- */
 
-/* A header block that never ends: the connection does. */
+/* A header block that never ends ends the connection. */
 static void test_continuation_flood(void **state)
 {
     (void)state;
@@ -261,7 +264,7 @@ static void test_continuation_flood(void **state)
     victim_fini(&victim);
 }
 
-/* SETTINGS with more entries than anyone needs. */
+/* A SETTINGS frame has more entries than anyone needs. */
 static void test_large_settings(void **state)
 {
     (void)state;
@@ -281,7 +284,8 @@ static void test_large_settings(void **state)
 
 /* -- odd, and honest ----------------------------------------------------- */
 
-/* C-core's SETTINGS: no streams for us, frames of 4 MiB, an unknown id. */
+/* C-core's SETTINGS allow us no streams and frames of 4 MiB, and have an
+ * unknown id. */
 static void test_ccore_settings(void **state)
 {
     (void)state;
@@ -301,8 +305,8 @@ static void test_ccore_settings(void **state)
     victim_fini(&victim);
 }
 
-/* grpc-go's last word is a GOAWAY with a stream id that is not allowed: an
- * ordinary end. */
+/* The GOAWAY with which grpc-go ends in order has a stream id that HTTP/2 does
+ * not allow. */
 static void test_grpc_go_goaway(void **state)
 {
     (void)state;
@@ -317,7 +321,7 @@ static void test_grpc_go_goaway(void **state)
     victim_fini(&victim);
 }
 
-/* An error of the protocol ends the connection and is told apart. */
+/* An error of the protocol ends the connection, with a reason of its own. */
 static void test_protocol_error(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A client against servers that do odd things, written by hand. */
+/* A client is fed odd answers that are written by hand. */
 #include "wire/h2_raw.h"
 
 #include "wire/h2_pair.h"
@@ -11,7 +11,7 @@ struct fake {
     kama_status status;
 };
 
-/* A client with one request, to which nothing was answered yet. */
+/* Makes a client with one request that was not answered yet. */
 static void fake_init(struct fake *fake)
 {
     *fake = (struct fake){0};
@@ -70,7 +70,7 @@ static void test_interim(void **state)
     fake_fini(&fake);
 }
 
-/* A push that was switched off is an error of the connection. */
+/* A push is an error of the connection, because our SETTINGS forbid it. */
 static void test_push_promise(void **state)
 {
     (void)state;
@@ -86,7 +86,7 @@ static void test_push_promise(void **state)
     assert_int_equal(fake.seen->error_code, KM_H2_LOST);
 }
 
-/* A reset, and a GOAWAY that leaves the request out: refused. */
+/* A request is refused by a reset or by a GOAWAY that does not include it. */
 static void test_reset(void **state)
 {
     (void)state;
@@ -114,7 +114,7 @@ static void test_goaway(void **state)
     fake_fini(&fake);
 }
 
-/* HTML from a server that does not speak HTTP/2. */
+/* A server that does not speak HTTP/2 answers with HTML. */
 static void test_garbage(void **state)
 {
     (void)state;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* How streams and connections end: resets, refusals, GOAWAY, deadlines. */
+/* The ends of streams and connections: resets, refusals, GOAWAY, deadlines. */
 #include "wire/h2_echo.h"
 
 #include "base/limits.h"
 
 /* -- resets and refusals ------------------------------------------------- */
 
-/* A client that cancels: the server's stream ends, its queue is dropped. */
+/* When a client cancels, the server's stream ends and its queue is dropped. */
 static void test_cancel(void **state)
 {
     (void)state;
@@ -27,7 +27,7 @@ static void test_cancel(void **state)
     pair_fini(&pair);
 }
 
-/* Cancelled before a byte of it was sent: the server never hears of it. */
+/* The server never sees a request that was cancelled before it was sent. */
 static void test_cancel_unsent(void **state)
 {
     (void)state;
@@ -41,8 +41,8 @@ static void test_cancel_unsent(void **state)
     pair_fini(&pair);
 }
 
-/* Reset while a frame waits for the buffer to be taken: its bytes are gone, no
- * one is asked for them. */
+/* A stream is reset while a frame of it waits for room in the output buffer.
+ * Its bytes were dropped, and nothing asks for them again. */
 static void test_reset_under_way(void **state)
 {
     (void)state;
@@ -84,7 +84,8 @@ static void test_server_reset(void **state)
     pair_fini(&pair);
 }
 
-/* The client has sent a part of its request, and has the whole answer. */
+/* The client has sent a part of its request and has received the whole
+ * answer. */
 static struct seen *answered_early(struct pair *pair)
 {
     struct seen *seen = NULL;
@@ -116,7 +117,7 @@ static void test_early_answer_then_end(void **state)
     pair_fini(&pair);
 }
 
-/* One that goes on for too long is stopped, without an error. */
+/* A client that goes on for too long is stopped without an error. */
 static void test_early_answer_then_reset(void **state)
 {
     (void)state;
@@ -136,8 +137,8 @@ static void test_early_answer_then_reset(void **state)
     pair_fini(&pair);
 }
 
-/* The rest of a large request is read up to a bound; then its window stays
- * closed, and other streams go on. */
+/* The rest of a large request is read up to a bound. Then its window stays
+ * closed, while other streams go on. */
 static void test_early_answer_reads_a_part(void **state)
 {
     (void)state;
@@ -163,7 +164,7 @@ static kama_status admit_none(struct pair *pair)
     return KAMA_ERR_OVERLOADED;
 }
 
-/* A stream that the owner does not take is refused, and may be tried again. */
+/* A stream that the owner does not accept is refused and may be tried again. */
 static void test_refused(void **state)
 {
     (void)state;
@@ -182,7 +183,8 @@ static void test_refused(void **state)
     pair_fini(&pair);
 }
 
-/* A request with one field of value_len bytes beside those of pair_request. */
+/* Sends a request with one field of value_len bytes beside those of
+ * pair_request. */
 static struct seen *request_with_field(struct pair *pair, size_t value_len)
 {
     char *value = malloc(value_len + 1);
@@ -229,8 +231,8 @@ static void test_header_list(void **state)
 
 /* -- the end of a connection --------------------------------------------- */
 
-/* Two GOAWAYs: after the first calls still come through, after the second
- * those that run end in order, and then the connection. */
+/* After the first of two GOAWAYs calls are still accepted. After the second one
+ * the running calls end in order, and then the connection. */
 static void test_goaway_steps(void **state)
 {
     (void)state;
@@ -280,7 +282,8 @@ static void test_goaway_crosses(void **state)
     pair_fini(&pair);
 }
 
-/* A connection that is lost tells each stream so, and gives memory back. */
+/* When a connection is lost, each stream is closed and its memory given
+ * back. */
 static void test_lost(void **state)
 {
     (void)state;
@@ -300,7 +303,7 @@ static void test_lost(void **state)
 
 /* -- time ---------------------------------------------------------------- */
 
-/* Preface and SETTINGS have ten seconds. */
+/* Preface and SETTINGS must come within ten seconds. */
 static void test_preface_deadline(void **state)
 {
     (void)state;
@@ -326,7 +329,7 @@ static void test_preface_in_time(void **state)
     pair_fini(&pair);
 }
 
-/* Much output behind windows that do not open: ten seconds. */
+/* Much output may wait for ten seconds behind windows that do not open. */
 static void test_closed_windows(void **state)
 {
     (void)state;

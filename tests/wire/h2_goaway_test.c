@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests that a GOAWAY meets before they are sent. */
+/* A GOAWAY arrives before requests were sent. */
 #include "wire/h2/h2.h"
 
 #include "wire/h2_pair.h"
@@ -16,7 +16,7 @@ static void begin(struct pair *pair, struct seen **running,
     assert_int_equal(pair_request(pair, queued), KAMA_OK);
 }
 
-/* The one that runs can still be answered. */
+/* The running request can still be answered. */
 static void finish(struct pair *pair, struct seen *running)
 {
     assert_int_equal(pair->server.opened, 1);
@@ -35,8 +35,9 @@ static void finish(struct pair *pair, struct seen *running)
     pair_fini(pair);
 }
 
-/* It is refused, so that it can be sent elsewhere; no RST_STREAM goes out for
- * a stream that the server has never seen: that would end the connection. */
+/* The queued request is refused, so that it can be sent elsewhere. No
+ * RST_STREAM goes out for it: the server has never seen its stream and would
+ * end the connection. */
 static void test_queued_is_refused(void **state)
 {
     (void)state;
@@ -54,7 +55,8 @@ static void test_queued_is_refused(void **state)
     finish(&pair, running);
 }
 
-/* Reset before it was sent, with and without a GOAWAY: it never is. */
+/* A request that was reset before it was sent is never sent, with or without a
+ * GOAWAY. */
 static void test_queued_is_reset(void **state)
 {
     (void)state;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Frames that honest clients send in numbers that would be abuse without
- * traffic. Each test ends with the abuse that the same frames are when nothing
- * pays for them, or with proof that the credit is spent.
+ * Honest clients send some frames in numbers that would be abuse without
+ * traffic. Each test shows first that they are served, and then that the same
+ * frames are abuse without the traffic, or that the credit has been spent.
  */
 #include "wire/h2/rate.h"
 #include "wire/h2_victim.h"
 
 #define ROUNDS 20000
 
-/* Writes what one round of a client consists of. */
+/* Writes one round of a client. */
 typedef void (*round_fn)(struct km_buf *out, uint32_t i);
 
 static uint32_t id_of(uint32_t i)
@@ -17,7 +17,7 @@ static uint32_t id_of(uint32_t i)
     return 2 * i + 1;
 }
 
-/* All rounds in one instant: no bucket is refilled. */
+/* All rounds happen in one instant, so that no bucket is refilled. */
 static void play(struct victim *victim, round_fn round, uint32_t from,
                  uint32_t count)
 {
@@ -29,7 +29,8 @@ static void play(struct victim *victim, round_fn round, uint32_t from,
     }
 }
 
-/* Feeds the same frame until the connection ends; how many it took. */
+/* Feeds the same frame until the connection ends and returns how many it
+ * took. */
 static uint32_t play_until_calmed(struct victim *victim, round_fn round,
                                   uint32_t most)
 {
@@ -89,7 +90,7 @@ static void test_a_ping_per_data_frame(void **state)
     victim_fini(&victim);
 }
 
-/* What was paid for in advance has a bound. */
+/* Credit has an upper bound. */
 static void test_credit_is_bounded(void **state)
 {
     (void)state;
@@ -131,7 +132,7 @@ static void call_and_cancel(struct km_buf *out, uint32_t i)
     cancel(out, i);
 }
 
-/* The owner knows that the deadline of these calls is over. */
+/* The owner knows that the deadline of these calls has passed. */
 static void test_a_reset_that_the_owner_accepts(void **state)
 {
     (void)state;
@@ -157,7 +158,7 @@ static void begin_answer(struct pair *pair, struct seen *seen)
     assert_int_equal(km_h2_respond(seen->stream, &status, 1), KAMA_OK);
 }
 
-/* A client that has read enough of an answer gives up the rest. */
+/* A client that has read enough of an answer resets the stream. */
 static void test_a_reset_during_the_answer(void **state)
 {
     (void)state;
@@ -176,7 +177,8 @@ static void test_a_reset_during_the_answer(void **state)
     victim_fini(&victim);
 }
 
-/* The client's reset and our answer have crossed: its stream is closed here. */
+/* The client's reset and our answer have crossed, so the stream is closed here
+ * when the reset arrives. */
 static void test_a_reset_that_crosses_the_answer(void **state)
 {
     (void)state;

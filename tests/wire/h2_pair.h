@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A client and a server connection in one thread, joined by two runs of bytes
- * that are fed in slices: whole, one byte each, or of random lengths.
+ * A client and a server connection in one thread. The bytes that one side has
+ * to send are fed to the other in slices: whole, byte by byte, or of random
+ * lengths. After each slice both sides are checked (wire/h2/check.h).
+ *
+ *     struct pair pair;
+ *     pair_init(&pair, NULL, 0);
+ *     pair_request(&pair, &seen);     opens a stream on the client
+ *     pair_run(&pair);                until neither side has more to send
+ *     ... look at seen, pair.server.seen[0] ...
+ *     pair_fini(&pair);
  */
 #pragma once
 
@@ -21,7 +29,7 @@
 
 #define PAIR_CALLS_MAX 64
 
-/* What one side saw of one stream. */
+/* The events of one stream on one side. */
 struct seen {
     struct km_h2_stream *stream; /* NULL after on_close */
     struct km_buf headers;       /* "name: value\n" of each field */
@@ -63,9 +71,9 @@ struct pair {
     km_ns now;
     size_t slice; /* 0: whole, else bytes at a time; SIZE_MAX: random */
     unsigned random;
-    /* What the server does when a request is complete; NULL: nothing. */
+    /* Is called on the server when a request is complete; may be NULL. */
     void (*serve)(struct pair *pair, struct seen *seen);
-    kama_status (*admit)(struct pair *pair); /* NULL: every stream */
+    kama_status (*admit)(struct pair *pair); /* NULL accepts every stream */
     bool resets_are_fair;                    /* what reset_is_fair returns */
     char abuse[256];                         /* the sentence of on_abuse */
 };
@@ -238,7 +246,7 @@ static const struct km_h2_ops pair_ops = {
     .on_gone = pair_on_gone,
 };
 
-/* The server's sentence for HTTP/1 clients in these tests. */
+/* The sentence with which the server answers HTTP/1 clients. */
 #define PAIR_HINT "this port speaks HTTP/2"
 
 static inline kama_status side_init(struct pair *pair, struct side *side,
@@ -310,7 +318,8 @@ static inline void side_fail(struct side *side, kama_status status)
     }
 }
 
-/* Moves what one side has ready to the other; false: there was nothing. */
+/* Moves the bytes that one side has ready to the other. Returns false if there
+ * were none. */
 static inline bool pair_move(struct pair *pair, struct side *from,
                              struct side *to)
 {
@@ -323,7 +332,7 @@ static inline bool pair_move(struct pair *pair, struct side *from,
     struct km_session *other = km_h2_session(to->h2);
     for (size_t at = 0; at < bytes.len && to->status == KAMA_OK;) {
         size_t n = pair_slice(pair, bytes.len - at);
-        /* A buffer of its own size shows reads past it. */
+        /* A read beyond the end of a buffer of its own size is found. */
         uint8_t *copy = malloc(n);
         memcpy(copy, (const uint8_t *)bytes.data + at, n);
         status = other->ops->feed(other, copy, n, pair->now);
@@ -338,7 +347,7 @@ static inline bool pair_move(struct pair *pair, struct side *from,
     return bytes.len > 0;
 }
 
-/* Until neither has anything to say. */
+/* Moves bytes until neither side has any to send. */
 static inline void pair_run(struct pair *pair)
 {
     bool moved = true;

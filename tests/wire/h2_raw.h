@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HTTP/2 frames written and read by hand, for what no well-behaved client
- * sends: a run of bytes to feed, and a walk over the frames that come back.
+ * HTTP/2 frames that are written and read by hand, for tests with input that no
+ * well-behaved client sends. The raw_ functions append frames to a buffer, and
+ * raw_next walks the frames that came back.
  */
 #pragma once
 
@@ -61,7 +62,7 @@ static inline void raw_u32_frame(struct km_buf *out, uint8_t type,
     raw_frame(out, type, 0, stream, kama_bytes_make(bytes, sizeof bytes));
 }
 
-/* HPACK: a literal without indexing, with a literal name; lengths < 16384. */
+/* Writes a string for HPACK, without Huffman coding and shorter than 16384. */
 static inline void raw_hpack_string(struct km_buf *out, const char *s,
                                     size_t len)
 {
@@ -84,7 +85,7 @@ static inline void raw_field(struct km_buf *out, const char *name,
     raw_hpack_string(out, value, strlen(value));
 }
 
-/* A POST of gRPC's kind without its end. */
+/* Writes the fields of a gRPC request. */
 static inline void raw_request_fields(struct km_buf *out, const char *path)
 {
     raw_field(out, ":method", "POST");
@@ -119,7 +120,7 @@ struct raw_seen {
     kama_bytes payload;
 };
 
-/* Takes one frame off the front of *bytes; false: none is whole. */
+/* Takes one frame off the front of *bytes. Returns false if none is whole. */
 static inline bool raw_next(kama_bytes *bytes, struct raw_seen *ret_frame)
 {
     const uint8_t *p = bytes->data;

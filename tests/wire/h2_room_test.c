@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Room on a connection: what waits on one stream holds back others that ask,
- * and they are told when it has gone, whichever way. */
+/* The room on a connection: the queue of one stream leaves no room for others,
+ * which are told when it is gone, however it went. */
 #include "base/limits.h"
 #include "wire/h2_pair.h"
 
-/* Two requests of one client; on the first more waits than may. */
+/* Opens two requests of one client, the first of which fills the connection. */
 struct crowd {
     struct pair pair;
     struct seen *full;
@@ -36,7 +36,7 @@ static void crowd_init(struct crowd *crowd)
     queue(crowd->full->stream, 16384);
 }
 
-/* The queue is taken: both streams hear of it, once. */
+/* When the queue is taken, both streams are told once. */
 static void test_taken(void **state)
 {
     (void)state;
@@ -52,8 +52,8 @@ static void test_taken(void **state)
     pair_fini(&crowd.pair);
 }
 
-/* The full stream is reset: nothing of it is ever written, and yet the other
- * one hears of it. */
+/* The full stream is reset. Nothing of it is ever written, and the other stream
+ * is still told of the room. */
 static void test_dropped(void **state)
 {
     (void)state;
@@ -67,7 +67,7 @@ static void test_dropped(void **state)
     pair_fini(&crowd.pair);
 }
 
-/* Who did not ask hears nothing. */
+/* A stream that did not ask for room is not told. */
 static void test_not_asked(void **state)
 {
     (void)state;
@@ -78,7 +78,8 @@ static void test_not_asked(void **state)
     pair_fini(&crowd.pair);
 }
 
-/* A stream that waits and goes is not told, and nothing is left of it. */
+/* A stream that ends while it waits for room is not told and leaves nothing
+ * behind. */
 static void test_waiting_stream_goes(void **state)
 {
     (void)state;
@@ -92,7 +93,7 @@ static void test_waiting_stream_goes(void **state)
     pair_fini(&crowd.pair);
 }
 
-/* The connection goes while a stream waits. */
+/* The connection ends while a stream waits for room. */
 static void test_connection_goes(void **state)
 {
     (void)state;

@@ -22,7 +22,7 @@ static enum km_h2_speech sniff_in_pieces(const char *text, size_t slice,
     return speech;
 }
 
-/* The same verdict in any pieces. */
+/* The verdict does not depend on the pieces in which the bytes come. */
 static void assert_speech(const char *text, enum km_h2_speech speech)
 {
     for (size_t slice = 1; slice < 40; slice++) {
@@ -55,7 +55,7 @@ static void test_speeches(void **state)
     assert_speech("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", KM_H2_SPEECH_OTHER);
 }
 
-/* A server and what it says to text. */
+/* Returns the answer of a server to a text. */
 static kama_status talk(const char *text, size_t slice, struct km_buf *answer,
                         struct pair *pair)
 {
@@ -101,7 +101,7 @@ static void test_http1_answer(void **state)
     }
 }
 
-/* Others get nothing. */
+/* Clients of any other protocol get no answer. */
 static void test_other_bytes(void **state)
 {
     (void)state;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* HTTP/2 connections in memory, a client and a server joined by bytes: calls,
- * bodies, windows. */
+/* Calls, bodies and windows, between a client and a server in memory. */
 #include "wire/h2_raw.h"
 
 #include "wire/h2_echo.h"
@@ -28,21 +27,21 @@ static void run_echo(size_t slice)
     assert_int_equal(pair.client.why, KM_H2_WHY_NONE);
 }
 
-/* A request and its answer with trailers, both ways, whole. */
+/* A request and its answer with trailers arrive whole ... */
 static void test_echo_whole(void **state)
 {
     (void)state;
     run_echo(0);
 }
 
-/* The same, a byte at a time. */
+/* ... byte by byte ... */
 static void test_echo_bytewise(void **state)
 {
     (void)state;
     run_echo(1);
 }
 
-/* The same, in pieces of random lengths. */
+/* ... or in pieces of random lengths. */
 static void test_echo_random(void **state)
 {
     (void)state;
@@ -61,7 +60,7 @@ static void assert_large(const struct km_buf *body, size_t bytes)
     }
 }
 
-/* 3 MiB there and back through windows of 256 KiB and frames of 16 KiB. */
+/* 3 MiB go there and back through windows of 256 KiB and frames of 16 KiB. */
 static void test_large_body(void **state)
 {
     (void)state;
@@ -97,8 +96,9 @@ static void test_writable(void **state)
     pair_fini(&pair);
 }
 
-/* What is not given back closes the stream's window; the connection's, given
- * back, lets another stream go on; given back, the first goes on too. */
+/* Bytes that are given back to the connection only leave the stream's window
+ * closed, while another stream goes on. Once they are given back to the stream,
+ * it goes on, too. */
 static void test_windows_apart(void **state)
 {
     (void)state;
@@ -141,8 +141,8 @@ static unsigned window_updates(kama_bytes bytes, uint32_t stream)
     return count;
 }
 
-/* A request has ended with a DATA frame without a byte. What is given back
- * after that opens the connection's window, and no longer the stream's. */
+/* A request has ended with a DATA frame without a byte. Bytes that are given
+ * back after that open the connection's window, but no longer the stream's. */
 static void test_window_after_end(void **state)
 {
     (void)state;
@@ -166,7 +166,7 @@ static void test_window_after_end(void **state)
     pair_fini(&pair);
 }
 
-/* Takes from the server once: what leaves with one write. */
+/* Answers both requests and moves as much as leaves the server in one write. */
 static void answer_both(struct pair *pair, size_t first, size_t second)
 {
     struct seen *served = pair->server.seen;
@@ -179,7 +179,7 @@ static void answer_both(struct pair *pair, size_t first, size_t second)
     assert_true(pair_move(pair, &pair->server, &pair->client));
 }
 
-/* A small answer does not wait for a large one that was there before. */
+/* A small answer does not wait for a large one that was queued before it. */
 static void test_small_passes_large(void **state)
 {
     (void)state;
@@ -218,7 +218,7 @@ static void test_small_request_passes(void **state)
     pair_fini(&pair);
 }
 
-/* A value of a group, and nothing else that refers to it. */
+/* Makes a value to which nothing else refers. */
 static kama_value *make_value(size_t bytes)
 {
     kama_group_options options;
@@ -259,8 +259,8 @@ static struct seen *answer_with_value(struct pair *pair, size_t bytes)
     return seen;
 }
 
-/* A value follows the head, copied or referenced: it lives as long as it
- * waits ... */
+/* A value follows the head, as a copy or as a reference, and lives until it was
+ * sent ... */
 static void check_value_sent(size_t bytes)
 {
     struct pair pair;
@@ -272,7 +272,7 @@ static void check_value_sent(size_t bytes)
     pair_fini(&pair);
 }
 
-/* ... and no longer. */
+/* ... or until its stream is lost. */
 static void check_value_lost(size_t bytes)
 {
     struct pair pair;
@@ -324,7 +324,8 @@ static void test_no_bodies(void **state)
     pair_fini(&pair);
 }
 
-/* Headers first, nothing to send for a while, then body and end. */
+/* nghttp2 finds no DATA after the headers, and is resumed by the body and by
+ * the end. */
 static void test_late_body(void **state)
 {
     (void)state;
@@ -376,7 +377,7 @@ static void test_copied_trailers(void **state)
 
 /* -- memory -------------------------------------------------------------- */
 
-/* One call from beginning to end; whatever fails, nothing leaks. */
+/* Whichever allocation of a call fails, nothing leaks. */
 static kama_status scenario(const kama_allocator *mem, void *arg)
 {
     (void)arg;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A client that reads nothing, or slowly: what a server keeps for it, and for
- * how long. */
+/* Clients that read slowly or not at all: how much a server keeps for them, and
+ * for how long. */
 #include "wire/h2_raw.h"
 
 #include "wire/h2_echo.h"
@@ -18,7 +18,7 @@ static km_ns read_time(void *arg)
 static const struct km_clock test_clock = {.mono = read_time,
                                            .coarse = read_time};
 
-/* A pair whose server has a clock of its own. */
+/* Makes a pair whose server has a clock of its own. */
 static void start_with_clock(struct pair *pair)
 {
     start(pair, 0);
@@ -41,8 +41,8 @@ static km_ns stall_after(km_ns since)
     return since + KM_H2_WRITE_STALL_MS * KM_NS_PER_MS;
 }
 
-/* The answer comes long after the client was last heard of: its ten seconds
- * begin with the answer. */
+/* The answer comes long after the last byte of the client. The client's ten
+ * seconds begin with the answer. */
 static void test_late_answer(void **state)
 {
     (void)state;
@@ -60,8 +60,8 @@ static void test_late_answer(void **state)
     pair_fini(&pair);
 }
 
-/* Windows are wide: the client need say nothing while it reads. Each write is
- * progress, whenever it was. */
+/* A client with wide windows sends nothing while it reads. Each write to it is
+ * progress. */
 static void test_slow_reader(void **state)
 {
     (void)state;
@@ -85,8 +85,8 @@ static void test_slow_reader(void **state)
     pair_fini(&pair);
 }
 
-/* Requests past the number of streams, which each are worth a frame of ours,
- * from a client that has not acknowledged that number. */
+/* Feeds requests beyond the limit of streams, which the client has not yet
+ * acknowledged, so that each of them is refused with a frame. */
 static size_t feed_refused(struct km_session *server, uint32_t *stream,
                            km_ns now)
 {
@@ -102,8 +102,8 @@ static size_t feed_refused(struct km_session *server, uint32_t *stream,
     return bytes;
 }
 
-/* A few bytes of ours are not written. Frames that answer what goes on coming
- * wait behind them, without a bound unless reading stops. */
+/* A few bytes of ours are not written. The refusals of further requests wait
+ * behind them, so reading must stop to keep their number in bounds. */
 static void test_frames_wait(void **state)
 {
     (void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A server that is fed frames written by hand, and what it answered: for tests
- * of the limits that a connection may pass.
+ * A server that is fed frames written by hand, with its answers, for tests of
+ * the limits of a connection.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 
 #define CALM 0xb
 
-/* A server under test and what it answered. */
+/* The server under test, its input and its output. */
 struct victim {
     struct pair pair;
     struct km_buf in;
@@ -64,7 +64,7 @@ static inline void victim_take(struct victim *victim)
     } while (bytes.len > 0 && victim->status == KAMA_OK);
 }
 
-/* Feeds what was written so far, unless it has ended. */
+/* Feeds the frames in `in`, unless the connection has ended. */
 static inline void victim_feed(struct victim *victim)
 {
     struct km_session *session = victim_session(victim);
@@ -75,14 +75,14 @@ static inline void victim_feed(struct victim *victim)
     km_buf_reset(&victim->in, SIZE_MAX);
     struct km_buf *out = &victim->out;
     kama_bytes bytes;
-    /* A connection that ends still says why. */
+    /* A connection that ends still sends its GOAWAY. */
     while (session->ops->take(session, &bytes) == KAMA_OK && bytes.len > 0) {
         raw_bytes(out, bytes.data, bytes.len);
     }
     km_h2_check(victim->pair.server.h2);
 }
 
-/* The error code of the GOAWAY it sent, or -1. */
+/* Returns the error code of the GOAWAY that was sent, or -1. */
 static inline int64_t victim_goaway(const struct victim *victim)
 {
     kama_bytes bytes = km_buf_bytes(&victim->out);
@@ -95,7 +95,7 @@ static inline int64_t victim_goaway(const struct victim *victim)
     return -1;
 }
 
-/* The text of the GOAWAY it sent; "": none. */
+/* Returns the text of the GOAWAY that was sent, or "". */
 static inline const char *victim_goaway_text(const struct victim *victim,
                                              char *buf, size_t cap)
 {

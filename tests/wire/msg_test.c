@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tables of the messages, against recorded bytes. As `wire_msg --recode`
- * it is the other half of pb_oracle_test.py: it decodes and encodes what it is
- * given.
+ * Compares the tables of the messages with recorded bytes. `wire_msg --recode`
+ * is the other half of pb_oracle_test.py: it decodes the messages that it is
+ * given and encodes them again.
  */
 #include "wire/msg/msg.h"
 
@@ -76,7 +76,7 @@ static const struct km_pb_message *find_table(const char *name)
     return NULL;
 }
 
-/* Big enough for every struct of msg.h. */
+/* Memory that is large enough for every struct of msg.h. */
 union any_message {
     struct km_msg_group_stats stats;
     struct km_msg_group_info info;
@@ -118,7 +118,7 @@ static void check_golden(const char *name, const char *hex)
     km_buf_fini(&out);
 }
 
-/* What was sent once comes out as it went in. */
+/* A recorded message comes out of the encoder as it went in. */
 static void test_golden(void **state)
 {
     (void)state;
@@ -142,8 +142,8 @@ static void test_golden(void **state)
     assert_true(count >= 20);
 }
 
-/* The fields of Set(default, Tom, 630), and of a reply with more in it than we
- * know (the expiry of other caches). */
+/* The fields of Set(default, Tom, 630), and of a reply with a field that we do
+ * not know, the expiry that other caches send. */
 static void test_golden_fields(void **state)
 {
     (void)state;
@@ -193,9 +193,9 @@ static bool read_block(uint8_t *block, uint32_t *ret_len)
     return fread(block, 1, *ret_len, stdin) == *ret_len;
 }
 
-/* stdin: name and message, each behind a 32-bit length. stdout: one byte, 1
- * for a message that was accepted, and what it is encoded, behind its
- * length. */
+/* Reads pairs of a name and a message from stdin, each behind a 32-bit length.
+ * For each pair it writes to stdout whether the message was accepted (1 or 0),
+ * and the encoded message behind its length. */
 static int recode_all(void)
 {
     static uint8_t name[1 << 20];

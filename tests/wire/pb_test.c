@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The codec's rules: what is refused and what is not, lists, numbers, and what
- * the encoder writes. Whole messages are in msg_test.c. */
+/* The rules of the codec: malformed input, lists, numbers, and the output of
+ * the encoder. Whole messages are in msg_test.c. */
 #include "wire/msg/msg.h"
 
 #include "helpers/failmalloc.h"
@@ -20,7 +20,7 @@ static kama_status decode_set(kama_bytes bytes, struct km_msg_set_request *set)
     return km_pb_decode(&km_msg_set_request_pb, bytes, set);
 }
 
-/* Each is refused: one fault per line. */
+/* Each line has one fault and is refused. */
 static void test_malformed(void **state)
 {
     (void)state;
@@ -61,8 +61,8 @@ static void test_malformed(void **state)
     }
 }
 
-/* Unknown fields of each wire type go by; so does any order, and tags and
- * numbers that are longer than they need be. */
+/* Unknown fields of each wire type are skipped. Fields may come in any order,
+ * and tags and numbers may be longer than they need to be. */
 static void test_tolerated(void **state)
 {
     (void)state;
@@ -84,7 +84,7 @@ static void test_tolerated(void **state)
     assert_null(set.value.data);
 }
 
-/* The last of several counts, for numbers and for bytes. */
+/* Of several occurrences of a number or of bytes the last one counts. */
 static void test_last_wins(void **state)
 {
     (void)state;
@@ -136,8 +136,8 @@ static void test_truncated(void **state)
 
 /* -- lists --------------------------------------------------------------- */
 
-/* Elements keep their order, also when other fields lie between them; the
- * walk takes no memory, however many there are. */
+/* Elements keep their order, even when other fields lie between them, and the
+ * walk allocates nothing. */
 static void test_list(void **state)
 {
     (void)state;
@@ -191,7 +191,7 @@ static void test_list_of_a_million(void **state)
 KM_PB_DECLARE(statuses, statuses_pb, STATUSES);
 KM_PB_DEFINE(statuses, statuses_pb, STATUSES)
 
-/* Numbers come packed, one by one, or both; an empty pack is none. */
+/* Numbers may come packed, one by one, or both; an empty pack has none. */
 static void test_packed(void **state)
 {
     (void)state;
@@ -278,7 +278,7 @@ static void test_numbers(void **state)
     }
 }
 
-/* 32-bit fields take the low half of what was sent, a bool any number. */
+/* A 32-bit field takes the lower half of a number, and a bool any number. */
 static void test_numbers_cut(void **state)
 {
     (void)state;
@@ -293,7 +293,7 @@ static void test_numbers_cut(void **state)
 
 /* -- encoding ------------------------------------------------------------ */
 
-/* Head and value of a reply that is sent without a copy are one message. */
+/* A reply that is sent as a head and a value without a copy is one message. */
 static void test_prefix(void **state)
 {
     (void)state;
@@ -359,7 +359,7 @@ static kama_status append_all(const kama_allocator *mem, void *arg)
     return st;
 }
 
-/* Without memory nothing is appended. */
+/* If there is no memory, nothing is appended. */
 static void test_append_no_memory(void **state)
 {
     (void)state;
