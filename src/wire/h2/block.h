@@ -9,7 +9,7 @@
  * request of its class. A request that does not fit the largest class gets a
  * large block, whose size is not kept; it goes back to the allocator.
  *
- * Threads: loop thread.
+ * Threads: the loop's thread.
  */
 #pragma once
 

@@ -4,8 +4,8 @@
  * lists, its counters and the states of its streams agree. Tests and fuzz
  * targets call this after each step; a fault stops the process at an assertion.
  *
- * Cost: O(streams and queued messages). Threads: loop thread, outside of any
- * callback.
+ * Cost: O(streams and queued messages). Threads: the loop's thread, outside of
+ * any callback.
  */
 #pragma once
 

@@ -6,7 +6,7 @@
  * is told the sentence of a passed limit by on_abuse, and the other side gets
  * the same sentence in a GOAWAY, so that both can look for the same cause.
  *
- * Threads: loop thread, inside feed, take or tick.
+ * Threads: the loop's thread, inside feed, take or tick.
  */
 #pragma once
 
@@ -25,7 +25,7 @@ kama_status km_h2_fail(struct km_h2 *h2, enum km_h2_why why,
 kama_status km_h2_fail_ng(struct km_h2 *h2, ssize_t error);
 
 /* Returns the status for a number that one of nghttp2's submit functions
- * returned. The connection does not fail by it. */
+ * returned. This does not make the connection fail. */
 kama_status km_h2_fail_status(int result);
 
 /* Ends the connection with a GOAWAY that carries text. Returns the value with

@@ -15,7 +15,7 @@
  * A client that ends its request earlier closes the stream without a reset.
  *
  * Cost: O(1); the streams stand in a list in the order of their deadlines.
- * Threads: loop thread.
+ * Threads: the loop's thread.
  */
 #pragma once
 

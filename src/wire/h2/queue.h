@@ -13,8 +13,8 @@
  * not too long together; streams that found the connection crowded are told
  * when half of that room is free again.
  *
- * Cost: O(1) for each message, and one copy of its bytes. Threads: loop thread.
- * Ownership: heads are copied; of a larger body a reference is kept.
+ * Cost: O(1) for each message, and one copy of its bytes. Threads: the loop's
+ * thread. Ownership: heads are copied; of a larger body a reference is kept.
  */
 #pragma once
 

@@ -19,9 +19,9 @@
  * with km_h2_consume. That opens the windows again, so that the other side may
  * send more. For output, the owner asks km_h2_has_room before it queues much.
  *
- * Threads: loop thread. Errors: KAMA_ERR_NO_MEMORY; KAMA_ERR_CLOSED if the
- * stream was reset or the connection ends. Ownership: a stream belongs to its
- * connection.
+ * Threads: the loop's thread. Errors: KAMA_ERR_NO_MEMORY; KAMA_ERR_CLOSED if
+ * the stream was reset or the connection ends. Ownership: a stream belongs to
+ * its connection.
  */
 #pragma once
 

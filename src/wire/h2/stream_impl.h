@@ -33,8 +33,8 @@
  * the state BODY. After RESET of our half nothing that arrives is given to the
  * owner any more, but the receiving half keeps its state.
  *
- * Threads: loop thread. Errors: running out of memory. Ownership: a stream
- * belongs to its connection, which frees it after on_close.
+ * Threads: the loop's thread. Errors: running out of memory. Ownership: a
+ * stream belongs to its connection, which frees it after on_close.
  */
 #pragma once
 
@@ -42,7 +42,8 @@
 
 struct km_h2_segment;
 
-/* A header list this large is not even walked: the stream is reset. */
+/* A stream whose header list is larger than this is reset. Below it the list is
+ * read to its end, so that the owner can answer that it is too large. */
 #define KM_H2_HEADER_LIST_BYTES_HARD (64u << 10)
 
 /* Our half; see above. */
