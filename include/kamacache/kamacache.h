@@ -1,46 +1,158 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * KamaCache: a read-through cache, alone in a process or on a node that
- * serves it.
+ * KamaCache: a read-through cache.
  *
- * A group is a namespace with a byte-bounded local cache and a loader. A get
- * answers from memory; on a miss one caller loads, every concurrent caller of
- * that key gets the one answer. A set, a del or a clear during a load wins:
- * the loaded value goes to those who waited and is not kept.
+ * The application asks a group for a key. The group answers from memory if it
+ * can. If it cannot, it calls a function of the application, the loader, which
+ * fetches the value from a database, a service or wherever it comes from. The
+ * group keeps the value for later callers and hands it to every caller that
+ * asked for the key in the meantime.
  *
- * Ownership   kama_bytes arguments and const pointers are borrowed until the
- *             call returns, unless the comment says otherwise. kama_value is
- *             a counted reference: who receives one gives it back with
+ *     static kama_status load_user(void *db, const kama_load *req,
+ *                                  kama_sink *out)
+ *     {
+ *         const char *row = db_find(db, req->key.data, req->key.len);
+ *         return row == NULL ? KAMA_MISS
+ *                            : kama_sink_set(out, KAMA_STR(row), NULL);
+ *     }
+ *
+ *     kama_group_options options;
+ *     kama_group *users;
+ *     kama_value *value;
+ *
+ *     kama_group_options_init(&options);
+ *     options.name = "users";
+ *     options.loader = load_user;
+ *     options.loader_arg = db;
+ *     if (kama_group_new(&options, &users) != KAMA_OK) { ... }
+ *
+ *     if (kama_get(users, KAMA_STR("tom"), NULL, &value) == KAMA_OK) {
+ *         kama_bytes row = kama_value_bytes(value);
+ *         ... row stays valid until the reference is given back ...
+ *         kama_value_unref(value);
+ *     }
+ *     kama_group_free(users);
+ *
+ * The folder examples/ has complete programs.
+ *
+ * The words that this header uses
+ * -------------------------------
+ *
+ * Group     A namespace with a name, a memory bound, options and at most one
+ *           loader. Two groups share nothing: the same key may be in both. A
+ *           standalone group (kama_group_new) has no socket, and it has no
+ *           thread before its first asynchronous call.
+ * Key       1 to 4096 bytes of any kind. Keys are compared byte by byte.
+ * Value     A sequence of bytes of any kind, also of length 0. A value is
+ *           immutable and counts its references. A caller that holds a
+ *           reference can read the value even after the entry was deleted or
+ *           evicted, and even after the group was freed.
+ * Entry     What the group remembers under a key: a value with the time at
+ *           which it expires. A negative entry remembers instead that the key
+ *           does not exist (see negative_ttl_ms).
+ * Loader    A function of the application that fetches the value of one key.
+ * Load      One call of the loader, from its start to its result. A group runs
+ *           at most loader_concurrency loaders at a time; further loads wait in
+ *           a queue for a slot.
+ * Flight    The rule that a key is loaded once, however many callers want it at
+ *           the same time. One caller leads: it starts the load. The others
+ *           join: they wait for its result. kamacache/flight.h offers the same
+ *           engine for work of the application's own.
+ * Fence     The rule that a mutation wins against a load. When a key is set or
+ *           deleted, or the group is cleared, while the key is being loaded,
+ *           the load has been overtaken: its result goes to the callers that
+ *           wait for it already, and it is not kept. A get that begins after
+ *           the mutation has returned does not join the overtaken load and
+ *           never receives its result.
+ * Deferred  A deferred load is one whose loader has returned without a result
+ *           (KAMA_DEFERRED). The application finishes it later, from any
+ *           thread.
+ * Pool      The threads on which loads and callbacks run. A node has one pool
+ *           for all its groups. A standalone group makes one at its first call
+ *           of an _async function; without a pool, the loader runs on the
+ *           thread of the caller that leads.
+ * Node      A server of groups: it listens on an address and answers gRPC
+ *           calls. The same groups can be used directly, with every function
+ *           below.
+ * Origin    The place that the loader asks: the database, the service, the
+ *           program.
+ *
+ * The way of a get
+ * ----------------
+ *
+ *     kama_get --> in memory? --yes---------------------------> KAMA_OK (a hit)
+ *                      |      --yes, a negative entry---------> KAMA_MISS
+ *                      no
+ *                      v
+ *                no loader? ----------------------------------> KAMA_MISS
+ *                KAMA_NO_LOAD? -------------------------------> KAMA_WOULD_LOAD
+ *                      |
+ *                      v
+ *                does a load of this key run? --yes--> wait for it ----+
+ *                      no                                              |
+ *                      v                                               |
+ *                call the loader --> keep the value, --> wake waiters -+
+ *                                    unless a mutation                 |
+ *                                    has overtaken it                  v
+ *                                                   value, miss or error
+ *
+ * An error of the loader is given to every caller that waits, and it is not
+ * remembered: the next get calls the loader again.
+ *
+ * The rules that hold for every function
+ * --------------------------------------
+ *
+ * Errors      Functions return a kama_status: KAMA_OK (0) is success, a
+ *             negative number is an error, and a positive number is a normal
+ *             outcome without a value, such as KAMA_MISS. A function that
+ *             returns an error has changed nothing and calls no callback.
+ *             Running out of memory is an ordinary error (KAMA_ERR_NO_MEMORY).
+ *             kama_last_error() has a sentence with the details, such as the
+ *             limit that was exceeded. The lists of errors below leave out the
+ *             prefix KAMA_ERR_ where several stand side by side.
+ * Results     Parameters named ret_... come last and are written only on
+ *             success. There is one exception: KAMA_ERR_TOO_SMALL writes the
+ *             length that is needed.
+ * Ownership   kama_bytes arguments, strings and other const pointers are
+ *             borrowed: the library reads them until the call returns and keeps
+ *             copies of what it needs. The comment of a function says so if it
+ *             differs. A kama_value that a function or a callback hands over is
+ *             a reference, and the receiver gives it back with
  *             kama_value_unref.
- * Threads     "any thread", unless the comment says "setup": before the group
- *             or node is used by others, or after it is not any more.
- * Errors      kama_status: 0 is success, negative an error, positive a normal
- *             outcome without a value. A function that returns an error has
- *             changed nothing and will call no callback. The sentence behind
- *             the calling thread's last error is kama_last_error().
- * Results     ret_ parameters come last and are written only on success; one
- *             exception: KAMA_ERR_TOO_SMALL writes the length that is needed.
+ * Threads     Any thread may call any function at any time, unless its comment
+ *             says "Setup": call such a function before other threads use the
+ *             group or node, or after they have stopped using it.
+ * Structures  Structures with a struct_size member grow at their end in later
+ *             versions. Fill them in with their _init function first, then set
+ *             the members that matter. A program that was built with an older
+ *             header works with a newer library; a newer program works with an
+ *             older library as long as it leaves the new members 0.
  * Callbacks   Functions of the application that the library calls (loaders,
  *             loader_free, callbacks, event functions, allocators) must return
- *             normally. A C++ exception or pthread_exit that would leave one of
- *             them ends the process with a sentence on standard error, even if
- *             a caller would catch the exception: the call that is under way
- *             could never be completed. They must not longjmp either, which
- *             cannot be detected.
+ *             normally. If a C++ exception or pthread_exit is about to leave
+ *             one of them, the process ends with a sentence on standard error,
+ *             even if a caller would catch the exception, because the call that
+ *             is under way could never be completed. They must not longjmp
+ *             either; the library cannot detect that.
  * Cancelling  No function is a cancellation point. A thread that is cancelled
- *             (pthread_cancel) inside one, or inside a loader on its stack, ends
- *             at its first cancellation point after the call has returned.
- * Forking     A forked child may always make groups and nodes of its own. It may
- *             also use, and free, a group that was made before the fork, if that
- *             group has no threads (it is no node's, and no _async call was made
- *             on it) and no other thread of the parent was inside a call of it
- *             at the fork: a server fills a group, forks its workers, and each
- *             has a copy that goes its own way. loader_arg is copied with it,
- *             loader_free runs in each process that frees its copy; whether a
- *             connection to an origin survives the fork is the loader's affair.
- *             Groups with threads, and nodes, belong to the parent. In the child,
- *             what needs their threads answers KAMA_ERR_STATE, and freeing them
- *             does nothing.
+ *             (pthread_cancel) inside a function of the library, or inside a
+ *             loader on its stack, ends at its first cancellation point after
+ *             the call has returned.
+ * Forking     A forked child may always make groups and nodes of its own. It
+ *             may also use and free a group that was made before the fork, if
+ *             the group has no threads (it belongs to no node, and no _async
+ *             function was called on it) and no other thread of the parent was
+ *             inside a call of it at the moment of the fork. So a server can
+ *             fill a group and fork its workers; each of them has a copy that
+ *             develops on its own. loader_arg is copied with the process, and
+ *             loader_free runs in each process that frees its copy. Whether a
+ *             connection to an origin survives the fork is up to the loader.
+ *             Groups with threads, and nodes, belong to the parent. In the
+ *             child, functions that need their threads return KAMA_ERR_STATE,
+ *             and freeing them does nothing.
+ * Cost        A hit is O(1): one hash of the key, one look into an index, and
+ *             either a copy of the bytes (kama_get_copy) or one more reference
+ *             (kama_get). Functions that are not O(1) say so.
  */
 #ifndef KAMACACHE_KAMACACHE_H
 #define KAMACACHE_KAMACACHE_H
@@ -68,10 +180,16 @@ extern "C" {
 /* -- status ------------------------------------------------------------- */
 
 /*
- * One row per status: name, number, gRPC code, HTTP code, text.
- * Positive: normal outcomes without a value. -1..-99: this request failed.
- * -100..-199: the connection is of no more use. -900 and below: the process
- * or the node cannot go on.
+ * The statuses, one row each: name, number, gRPC code, HTTP code, text. Over
+ * gRPC, a status travels as its gRPC code and, by name, in the trailer
+ * `kama-status`.
+ *
+ * The range of the number says what has failed:
+ *
+ *     1 and above      nothing: a normal outcome without a value
+ *     -1 to -99        this request
+ *     -100 to -199     the connection, which can no longer be used
+ *     -900 and below   the process or the node, which cannot go on
  */
 #define KAMA_STATUS_MAP(X)                                                     \
     X(KAMA_OK, 0, 0, 200, "ok")                                                \
@@ -108,7 +226,8 @@ extern "C" {
     X(KAMA_ERR_IO, -901, 13, 500, "input or output failed")                    \
     X(KAMA_ERR_THREADS, -902, 13, 500, "cannot start a thread")
 
-/* The names and numbers of KAMA_STATUS_MAP. A number never changes. */
+/* The names and numbers of KAMA_STATUS_MAP. The number of a status never
+ * changes. */
 typedef enum kama_status {
 #define KAMA_STATUS_ENUM(name, value, grpc, http, text) name = value,
     KAMA_STATUS_MAP(KAMA_STATUS_ENUM)
@@ -116,31 +235,57 @@ typedef enum kama_status {
         KAMA_STATUS_FORCE_INT = 0x7fffffff
 } kama_status;
 
-/* The text of a status, for people. Static; never NULL. Any thread. */
+/*
+ * Returns the text of a status for people, such as "deadline exceeded". It is a
+ * static string and never NULL, also for a number that is no status.
+ */
 KAMA_API const char *kama_strerror(kama_status status);
 
-/* The name of a status ("KAMA_ERR_TIMEOUT"). Static; never NULL. */
+/*
+ * Returns the name of a status, such as "KAMA_ERR_TIMEOUT". It is a static
+ * string and never NULL, also for a number that is no status.
+ */
 KAMA_API const char *kama_status_name(kama_status status);
 
-/* Copies the sentence behind the calling thread's last failing call into buf,
- * or an empty string when there was none. The sentence is one line of UTF-8
- * without control characters (they are shown as \n or \xNN) and has at most 255
- * bytes. When cap is smaller, it is cut at a character. buf is NUL-terminated;
- * it may be NULL when cap is 0. */
+/*
+ * Copies the sentence about the calling thread's last failed call into `buf`.
+ * It names the details that a status cannot: the option that was wrong, the
+ * limit that was exceeded, the reason that a loader gave.
+ *
+ *     char sentence[256];
+ *     kama_last_error(sentence, sizeof sentence);
+ *     fprintf(stderr, "%s: %s\n", kama_strerror(status), sentence);
+ *
+ * The sentence is one line of UTF-8 with at most 255 bytes. It has no control
+ * characters; those that would be in it are shown as \n or \xNN. It is empty if
+ * no call of this thread has failed. The next failure of the thread replaces
+ * it, and a success leaves it as it is.
+ *
+ * cap: the size of `buf`. A longer sentence is cut between two characters.
+ *      `buf` is always terminated by a NUL; it may be NULL if `cap` is 0.
+ */
 KAMA_API void kama_last_error(char *buf, size_t cap);
 
-/* The version of the library, "MAJOR.MINOR.PATCH". Static. */
+/*
+ * Returns the version of the library that runs, "MAJOR.MINOR.PATCH". It is a
+ * static string. The version of the header is KAMA_VERSION_STRING.
+ */
 KAMA_API const char *kama_version(void);
 
 /* -- bytes -------------------------------------------------------------- */
 
-/* A slice of bytes. Keys and values are binary; there is no final NUL. */
+/*
+ * A slice: `len` bytes at `data`, which belong to somebody else. Keys and
+ * values are binary; they have no final NUL, and a NUL among their bytes is a
+ * byte like any other.
+ */
 typedef struct kama_bytes {
     const void *data;
     size_t len;
 } kama_bytes;
 
-/* The len bytes at data, as a slice that borrows them. */
+/* Returns a slice of the `len` bytes at `data`. The slice borrows them: it is
+ * valid as long as they are. */
 static inline kama_bytes kama_bytes_make(const void *data, size_t len)
 {
     kama_bytes b;
@@ -149,19 +294,30 @@ static inline kama_bytes kama_bytes_make(const void *data, size_t len)
     return b;
 }
 
-/* The bytes of a C string without its NUL, as a slice that borrows them. */
+/* Returns a slice of the bytes of a C string, without its final NUL. The slice
+ * borrows them. The cost is that of strlen. */
 static inline kama_bytes kama_bytes_str(const char *s)
 {
     return kama_bytes_make(s, strlen(s));
 }
 
+/* The short forms of the two functions above: KAMA_STR("tom") and
+ * KAMA_BYTES(buf, n). */
 #define KAMA_STR(s) kama_bytes_str(s)
 #define KAMA_BYTES(p, n) kama_bytes_make((p), (n))
 
 /* -- memory ------------------------------------------------------------- */
 
-/* Where the library takes its memory. Each function has the contract of its
- * C library namesake and gets arg first. Outlives what was made with it. */
+/*
+ * The functions with which a group or a node takes and gives back its memory,
+ * for an application that wants to count or to place it. Each of them does what
+ * its namesake of the C library does (malloc, realloc, free) and gets `arg` as
+ * its first argument.
+ *
+ * Any thread may call them, also several at a time. An allocator must work
+ * until everything that was made with it has been freed, including the values
+ * that the application still references.
+ */
 typedef struct kama_allocator {
     void *(*alloc)(void *arg, size_t size);
     void *(*resize)(void *arg, void *p, size_t size);
@@ -171,62 +327,111 @@ typedef struct kama_allocator {
 
 /* -- values ------------------------------------------------------------- */
 
-/* An immutable value with a reference count. */
+/*
+ * A value that a group keeps or has kept: its bytes never change, and it counts
+ * its references. Functions that hand a kama_value to the application give it
+ * one reference, which the application gives back with kama_value_unref.
+ *
+ * A value that was replaced, deleted or evicted while it is referenced leaves
+ * the index at once, but its memory is freed only with the last reference.
+ * Until then it counts against max_bytes (as pinned_bytes), so references
+ * should be short.
+ */
 typedef struct kama_value kama_value;
 
-/* The bytes of a value: valid until the caller's reference is given back,
- * whatever happens to entry, group and node. Any thread. O(1). */
+/*
+ * Returns the bytes of a value without copying them. The slice is valid until
+ * the caller gives its reference back, whatever happens to the entry, the group
+ * and the node in the meantime. O(1).
+ */
 KAMA_API kama_bytes kama_value_bytes(const kama_value *value);
 
-/* The version of a value: what the loader gave, else 0. */
+/*
+ * Returns the version that the loader gave in kama_sink_options, or 0 if it
+ * gave none. A value that was stored by kama_set has the version 0.
+ */
 KAMA_API uint64_t kama_value_version(const kama_value *value);
 
-/* Milliseconds until the value expires, counted now; KAMA_TTL_FOREVER when it
- * never does, 0 when it has. */
+/*
+ * Returns how many milliseconds are left until the value expires: 0 if it has
+ * expired already, and KAMA_TTL_FOREVER if it never does. The time is that of
+ * the value itself: kama_touch makes a new value and leaves this one unchanged.
+ */
 KAMA_API int64_t kama_value_ttl_ms(const kama_value *value);
 
-/* Takes another reference. Returns value. */
+/*
+ * Takes another reference and returns `value`. Each reference is given back
+ * with a kama_value_unref of its own, on any thread.
+ */
 KAMA_API kama_value *kama_value_ref(kama_value *value);
 
-/* Gives a reference back. NULL is a no-op. */
+/*
+ * Gives a reference back. The value and slices of its bytes must not be used
+ * with this reference any more. Passing NULL does nothing.
+ */
 KAMA_API void kama_value_unref(kama_value *value);
 
-/* -- per-call context --------------------------------------------------- */
+/* -- the context of a call ---------------------------------------------- */
 
-/* Where a request comes from. A peer's request is never sent on. */
+/* Where a request comes from: from an application or a client, or from another
+ * node of a cluster. A request of another node is never forwarded again, so
+ * that requests cannot run in circles. Version 0.1 has no cluster: both act
+ * alike. */
 enum { KAMA_ORIGIN_CLIENT = 0, KAMA_ORIGIN_PEER = 1 };
 
-/* Flags of kama_ctx. */
+/* The flags of kama_ctx. */
 enum {
-    KAMA_NO_LOAD = 1u << 0,   /* memory only: KAMA_WOULD_LOAD, not a load */
-    KAMA_LOCAL_ONLY = 1u << 1 /* never ask a peer */
+    /* The get looks into memory only. If the key is not there, the answer is
+     * KAMA_WOULD_LOAD instead of a load. */
+    KAMA_NO_LOAD = 1u << 0,
+    /* The get never asks another node of a cluster. */
+    KAMA_LOCAL_ONLY = 1u << 1
 };
 
-/* Never expires; as a ttl_ms, distinct from 0, "as the group says". */
+/* A time to live that never ends. It is not the same as a ttl_ms of 0, which
+ * means the time to live of the group. */
 #define KAMA_TTL_FOREVER INT64_C(-1)
 
 /*
- * What a call brings along. NULL means all defaults.
+ * The context of one call: how long the caller can wait, and what the call may
+ * do. Functions take a pointer to it that may be NULL, which means all
+ * defaults.
  *
- * deadline_ms bounds how long the caller waits: afterwards its get answers
- * KAMA_ERR_TIMEOUT, and no load is started for it any more. On a pool, a load that
- * has begun goes on without its callers, with the time of the group; one that
- * still waits for a slot when the last caller has left is dropped.
+ *     kama_ctx ctx;
+ *     kama_ctx_init(&ctx);
+ *     ctx.deadline_ms = 50;
+ *     status = kama_get(users, KAMA_STR("tom"), &ctx, &value);
  *
- * deadline_ms cannot interrupt a loader that runs on the caller's own thread, which happens in a group
- * without a pool. Such a loader is told the smaller of its own time and the
- * caller's. When it fails after the caller's time, a waiter with more time loads
- * anew instead of receiving the failure; a value that comes late is everybody's.
+ * When the deadline of a get has passed, the get returns KAMA_ERR_TIMEOUT, and
+ * no load is started for it any more. What happens to a load that is under way
+ * depends on where it runs:
+ *
+ *   - On a pool, a load that has begun goes on without its callers, with the
+ *     time that the group gives it, and its value is kept. A load that still
+ *     waits for a slot when its last caller leaves is dropped.
+ *   - Without a pool, the loader runs on the thread of the caller that leads,
+ *     and the deadline cannot interrupt it. The loader is told the smaller of
+ *     the group's time and the caller's time (kama_load.deadline_ms). If it
+ *     fails after the caller's time is over, only this caller receives the
+ *     failure: a waiter that has more time loads the key anew. If it delivers a
+ *     value late, every caller receives the value.
  */
 typedef struct kama_ctx {
     uint32_t struct_size;
-    uint32_t flags;      /* KAMA_NO_LOAD, KAMA_LOCAL_ONLY */
-    int64_t deadline_ms; /* from now; 0: the group's loader timeout */
-    uint32_t origin;     /* KAMA_ORIGIN_ */
-    uint32_t reserved;   /* 0 */
+    /* KAMA_NO_LOAD and KAMA_LOCAL_ONLY, or 0. */
+    uint32_t flags;
+    /* How long the caller can wait, in milliseconds from the call on. 0 means
+     * the loader_timeout_ms of the group. A negative number is refused. */
+    int64_t deadline_ms;
+    /* KAMA_ORIGIN_CLIENT or KAMA_ORIGIN_PEER. */
+    uint32_t origin;
+    /* Must be 0. */
+    uint32_t reserved;
 } kama_ctx;
 
-/* Fills in the defaults; writes no more than struct_size bytes. */
+/* Fills a context with the defaults, and writes no more than `struct_size`
+ * bytes. Applications call kama_ctx_init, which passes the size that they
+ * know. */
 KAMA_API void kama_ctx_init_sized(kama_ctx *ctx, size_t struct_size);
 static inline void kama_ctx_init(kama_ctx *ctx)
 {
@@ -235,39 +440,53 @@ static inline void kama_ctx_init(kama_ctx *ctx)
 
 /* -- loaders ------------------------------------------------------------ */
 
-/* One load. Valid until the loader returns, or until kama_load_finish
- * returns when the load was deferred. deadline_ms is what is left of the group's
- * loader_timeout_ms; where the loader runs on its caller's thread, it is what the
- * caller has left when that is less. */
+/*
+ * One load, as the loader sees it. It is valid until the loader returns; if the
+ * load was deferred, it is valid until kama_load_finish returns.
+ */
 typedef struct kama_load {
     uint32_t struct_size;
     uint32_t reserved;
-    kama_bytes group;    /* the group's name */
-    kama_bytes key;      /* what to load */
-    int64_t deadline_ms; /* how long the loader may take, from now on */
+    /* The name of the group. */
+    kama_bytes group;
+    /* The key whose value is wanted. */
+    kama_bytes key;
+    /* How long the loader may take, in milliseconds from now on. This is the
+     * rest of the group's loader_timeout_ms; if the loader runs on the thread
+     * of its caller, it is the rest of the caller's own time if that is
+     * less. */
+    int64_t deadline_ms;
 } kama_load;
 
-/* Where the loader puts the value. Valid until the loader returns. */
+/* The place where a loader puts its result. It is valid until the loader
+ * returns. */
 typedef struct kama_sink kama_sink;
 
-/* A load that finishes later. */
+/* A load whose result comes later; see kama_load_defer. */
 typedef struct kama_deferred kama_deferred;
 
-/* Flags of kama_sink_options. */
+/* The flags of kama_sink_options. */
 enum {
-    KAMA_NO_STORE = 1u << 0 /* answers the callers that wait, and keeps nothing
-                             * for later ones */
+    /* The result answers the callers that wait for it, and is not kept for
+     * later ones. */
+    KAMA_NO_STORE = 1u << 0
 };
 
-/* What a loader says about a value, or an absence, beyond its bytes. */
+/* What a loader says about its result beyond the bytes. */
 typedef struct kama_sink_options {
     uint32_t struct_size;
-    uint32_t flags;   /* KAMA_NO_STORE */
-    int64_t ttl_ms;   /* 0: the group's; KAMA_TTL_FOREVER; else > 0 */
-    uint64_t version; /* the origin's own version, 0: none */
+    /* KAMA_NO_STORE, or 0. */
+    uint32_t flags;
+    /* How long the value may be kept, in milliseconds: 0 means as long as the
+     * group says, KAMA_TTL_FOREVER until it is evicted. */
+    int64_t ttl_ms;
+    /* A version of the origin's own, which readers find with
+     * kama_value_version. 0 means none. The group does not compare versions. */
+    uint64_t version;
 } kama_sink_options;
 
-/* Fills in the defaults; writes no more than struct_size bytes. */
+/* Fills the options with the defaults, and writes no more than `struct_size`
+ * bytes. Applications call kama_sink_options_init. */
 KAMA_API void kama_sink_options_init_sized(kama_sink_options *options,
                                            size_t struct_size);
 static inline void kama_sink_options_init(kama_sink_options *options)
@@ -276,96 +495,187 @@ static inline void kama_sink_options_init(kama_sink_options *options)
 }
 
 /*
- * Loads req->key. Returns KAMA_OK after kama_sink_set, KAMA_MISS when there
- * is no such key (not an error; kama_sink_absent can say for how long that is
- * true), KAMA_DEFERRED after kama_load_defer, or an error. A loader returns
- * KAMA_ERR_INVALID for a key that it refuses because its origin cannot have it,
- * for example one that would leave its place in a URL.
+ * A loader: fetches the value of req->key. `arg` is the loader_arg of the
+ * group.
  *
- * Callers receive KAMA_MISS and the errors KAMA_ERR_INVALID, TIMEOUT,
- * TOO_LARGE, NO_MEMORY, OVERLOADED and CANCELLED as the loader returned them.
- * Every other answer, KAMA_OK without a value among them, reaches them as
- * KAMA_ERR_LOADER; so does KAMA_ERR_INVALID from a kama_sink_set or
- * kama_sink_absent that refused the loader's own options.
+ * A loader returns
+ *   - KAMA_OK after it has put a value into `out` with kama_sink_set,
+ *   - KAMA_MISS if the key does not exist. This is an answer and not an error;
+ *     kama_sink_absent can say how long it stays true,
+ *   - KAMA_DEFERRED after kama_load_defer, if the result comes later,
+ *   - KAMA_ERR_INVALID for a key that it refuses because its origin cannot have
+ *     it, for example one that would leave its place in a URL,
+ *   - another error if it could not find out. kama_sink_error adds the reason.
  *
- * Thread: the calling thread, or a pool thread where a pool exists.
+ * The callers of the get receive KAMA_MISS and the errors KAMA_ERR_INVALID,
+ * TIMEOUT, TOO_LARGE, NO_MEMORY, OVERLOADED and CANCELLED as the loader
+ * returned them. Every other answer reaches them as KAMA_ERR_LOADER; this
+ * includes KAMA_OK without a value, and the KAMA_ERR_INVALID of a kama_sink_set
+ * or kama_sink_absent that refused the options of the loader.
+ *
+ * A loader may block. It should give up when deadline_ms is over: its result is
+ * dropped then, but it occupies one of the loader_concurrency slots until it
+ * returns. It may call functions of this library, also for its own group; a get
+ * of the key that it loads itself returns KAMA_ERR_REENTRANT.
+ *
+ * Threads: the loader runs on the thread of the caller that leads the load, or
+ * on a pool thread if the group has a pool. Loads of different keys run at the
+ * same time. Loads of one key follow one another, except that a get which
+ * begins after a mutation may start a load while an overtaken one still runs.
  */
 typedef kama_status (*kama_loader_fn)(void *arg, const kama_load *req,
                                       kama_sink *out);
 
-/* Copies value as the result; the last call counts. options may be NULL.
- * Errors: KAMA_ERR_TOO_LARGE (over max_value_bytes), KAMA_ERR_INVALID
- * (ttl_ms, flags), KAMA_ERR_NO_MEMORY. Thread: the loader's. */
+/*
+ * Says that `value` is the result of the load. The bytes are copied. If a
+ * loader calls this several times, the last call counts. `options` may be NULL.
+ *
+ * Errors: KAMA_ERR_TOO_LARGE if the value has more than max_value_bytes,
+ * KAMA_ERR_INVALID if ttl_ms or flags is wrong, KAMA_ERR_NO_MEMORY. A loader
+ * can return the error as it is: `return kama_sink_set(out, value, NULL);`.
+ * Thread: the one that runs the loader. Cost: O(length of the value).
+ */
 KAMA_API KAMA_NODISCARD kama_status kama_sink_set(
     kama_sink *out, kama_bytes value, const kama_sink_options *options);
 
 /*
- * Says that the key does not exist, and how long that may be remembered.
- * Returns KAMA_MISS, so that a loader ends with it:
+ * Says that the key does not exist, and for how long this may be remembered.
+ * Returns KAMA_MISS, so that a loader can end with it:
  *
  *     return kama_sink_absent(out, &options);
  *
- * The absence is remembered for options->ttl_ms, and never longer than the
- * group's negative_ttl_ms; a ttl_ms of 0 or KAMA_TTL_FOREVER means the group's.
- * With KAMA_NO_STORE it is not remembered. options may be NULL, which is the
- * same as returning KAMA_MISS without this call. It replaces what kama_sink_set
- * gave before.
- * Errors: KAMA_ERR_INVALID (ttl_ms, flags). Thread: the loader's.
+ * The absence is remembered for options->ttl_ms, but never longer than the
+ * negative_ttl_ms of the group; a ttl_ms of 0 or KAMA_TTL_FOREVER means that of
+ * the group. With KAMA_NO_STORE it is not remembered. If `options` is NULL, the
+ * effect is the same as returning KAMA_MISS without this call. A value that
+ * kama_sink_set gave before is dropped.
+ *
+ * Errors: KAMA_ERR_INVALID if ttl_ms or flags is wrong.
+ * Thread: the one that runs the loader.
  */
 KAMA_API KAMA_NODISCARD kama_status
 kama_sink_absent(kama_sink *out, const kama_sink_options *options);
 
-/* Says the sentence behind the error that the loader is about to return;
- * callers find it in kama_last_error. It is borrowed until the call returns.
- * At most 255 bytes are kept, cut at a character. */
+/*
+ * Gives the reason for the error that the loader is about to return. The
+ * callers of the get find the sentence in kama_last_error, and a node writes it
+ * into its log. The sentence is copied; at most 255 bytes of it are kept, and
+ * it is cut between two characters.
+ * Thread: the one that runs the loader.
+ */
 KAMA_API void kama_sink_error(kama_sink *out, const char *sentence);
 
-/* Makes this load finish later; the loader then returns KAMA_DEFERRED.
- * NULL: no memory. req->key and the result live until kama_load_finish
- * returns. Thread: the loader's; the result may go to any thread. */
+/*
+ * Makes this load a deferred one: the loader returns KAMA_DEFERRED, its thread
+ * is free again, and the application calls kama_load_finish when it has the
+ * result.
+ *
+ *     static kama_status load_later(void *queue, const kama_load *req,
+ *                                   kama_sink *out)
+ *     {
+ *         kama_deferred *deferred = kama_load_defer(out);
+ *         if (deferred == NULL) {
+ *             return KAMA_ERR_NO_MEMORY;
+ *         }
+ *         queue_push(queue, req->key, deferred);
+ *         return KAMA_DEFERRED;
+ *     }
+ *
+ * Returns the deferred load, or NULL if there is no memory. It and req->key are
+ * valid until kama_load_finish returns, and any thread may use them.
+ * The load keeps its slot and its deadline: if it is not finished in time, its
+ * callers receive KAMA_ERR_TIMEOUT, and the slot is given to another load.
+ * Thread: the one that runs the loader.
+ */
 KAMA_API kama_deferred *kama_load_defer(kama_sink *out);
 
-/* As kama_sink_error, for a deferred load: says the sentence behind the error
- * with which kama_load_finish is about to end it. With KAMA_OK and KAMA_MISS it
- * does not count. Thread: the one that calls kama_load_finish afterwards, which
- * frees deferred. */
+/*
+ * Says why a deferred load is about to fail: as kama_sink_error does for a loader
+ * that returns an error. The sentence is copied, and counts only when
+ * kama_load_finish ends the load with an error.
+ * Thread: the one that calls kama_load_finish afterwards.
+ */
 KAMA_API void kama_load_error(kama_deferred *deferred, const char *sentence);
 
-/* Ends a deferred load, exactly once, from any thread, possibly before the
- * loader has returned; also after a timeout or after the group was freed
- * (then it only frees). Copies value, frees deferred. value counts only with
- * KAMA_OK, options only with KAMA_OK (as for kama_sink_set) and KAMA_MISS (as
- * for kama_sink_absent); options may be NULL. */
+/*
+ * Finishes a deferred load and frees `deferred`. It must be called exactly once
+ * for each deferred load, also after the load has timed out and after the group
+ * was freed; then it only frees. It may run before the loader has returned.
+ *
+ * status:  what a loader would return, except KAMA_DEFERRED.
+ * value:   the result, which is copied. It counts only with KAMA_OK.
+ * options: as for kama_sink_set with KAMA_OK, and as for kama_sink_absent with
+ *          KAMA_MISS; with errors they do not count. May be NULL.
+ */
 KAMA_API void kama_load_finish(kama_deferred *deferred, kama_status status,
                                kama_bytes value,
                                const kama_sink_options *options);
 
 /* -- groups ------------------------------------------------------------- */
 
-/* A namespace: a local cache and a loader. */
+/* A group: a namespace of keys with a memory bound and a loader. */
 typedef struct kama_group kama_group;
 
-/* How a group behaves. Initialise with kama_group_options_init. */
+/*
+ * How a group behaves. Fill it in with kama_group_options_init, then set `name`
+ * and what else matters. The strings and the structure are copied when the
+ * group is made.
+ */
 typedef struct kama_group_options {
     uint32_t struct_size;
-    uint32_t ttl_jitter;      /* percent, 0..50: a ttl is shortened by up to */
-    const char *name;         /* 1..255 bytes of UTF-8; "default" */
-    uint64_t max_bytes;       /* memory bound of the group; 64 MiB */
-    uint64_t max_value_bytes; /* 0: min(1 MiB, max_bytes / 4) */
-    int64_t ttl_ms;           /* 0, KAMA_TTL_FOREVER: entries never expire */
-    int64_t negative_ttl_ms;  /* of "does not exist"; 0: is not remembered,
-                                 KAMA_TTL_FOREVER: until a value is stored */
-    kama_loader_fn loader;    /* NULL: a miss is a miss */
+    /* By how many percent at most a time to live is shortened at random, 0 to
+     * 50, so that entries that were stored together do not expire together.
+     * Default: 0. */
+    uint32_t ttl_jitter;
+    /* 1 to 255 bytes of UTF-8, terminated by a NUL. Default: "default". */
+    const char *name;
+    /* How much memory the group may use, in bytes: keys, values, index,
+     * bookkeeping, and values that were evicted but are still referenced. When
+     * it is full, entries are evicted. At least 64 KiB and four times
+     * max_value_bytes. Default: 64 MiB. */
+    uint64_t max_bytes;
+    /* How many bytes a value may have, at most 64 MiB. 0 means 1 MiB or a
+     * quarter of max_bytes, whichever is less. Default: 0. */
+    uint64_t max_value_bytes;
+    /* How long entries live, in milliseconds, unless a set or a loader says
+     * otherwise. 0 and KAMA_TTL_FOREVER mean that they do not expire.
+     * Default: 0. */
+    int64_t ttl_ms;
+    /* How long the group remembers that a key does not exist, in milliseconds.
+     * 0 means not at all: each get of the key calls the loader.
+     * KAMA_TTL_FOREVER means until a value is stored or the entry is evicted.
+     * Default: 0. */
+    int64_t negative_ttl_ms;
+    /* Fetches the values that are not in memory. NULL: a get of a key that is
+     * not in memory returns KAMA_MISS. Default: NULL. */
+    kama_loader_fn loader;
+    /* The first argument of the loader. */
     void *loader_arg;
-    void (*loader_free)(void *arg);  /* NULL, or run once after the last load */
-    int64_t loader_timeout_ms;       /* 5000 */
-    uint32_t loader_concurrency;     /* loaders at a time, hung ones too; 64 */
-    uint32_t async_threads;          /* pool of a group without node; 2 */
-    const char *policy;              /* "s3fifo" (default), "lru" */
-    const kama_allocator *allocator; /* NULL: malloc */
+    /* Called once with loader_arg when the group has been freed and its last
+     * load has ended. May be NULL. */
+    void (*loader_free)(void *arg);
+    /* How long one load may take, in milliseconds, with the time that it waits
+     * for a slot; at most an hour. Then its callers receive KAMA_ERR_TIMEOUT.
+     * Default: 5000. */
+    int64_t loader_timeout_ms;
+    /* How many loaders run at a time, 1 to 1024. A loader counts until it
+     * returns, even if its load has timed out long before. A standalone group
+     * with a pool runs no more of them than it has async_threads. Default:
+     * 64. */
+    uint32_t loader_concurrency;
+    /* How many threads a standalone group uses for loads once an _async
+     * function was called, 1 to 256. A group that belongs to a node uses the
+     * pool of the node instead. Default: 2. */
+    uint32_t async_threads;
+    /* The order in which entries are evicted: "s3fifo" or "lru". NULL means
+     * "s3fifo". */
+    const char *policy;
+    /* Where the group takes its memory; NULL means malloc. */
+    const kama_allocator *allocator;
 } kama_group_options;
 
-/* Fills in the defaults; writes no more than struct_size bytes. */
+/* Fills the options with the defaults, and writes no more than `struct_size`
+ * bytes. Applications call kama_group_options_init. */
 KAMA_API void kama_group_options_init_sized(kama_group_options *options,
                                             size_t struct_size);
 static inline void kama_group_options_init(kama_group_options *options)
@@ -373,94 +683,174 @@ static inline void kama_group_options_init(kama_group_options *options)
     kama_group_options_init_sized(options, sizeof *options);
 }
 
-/* Sets the option of that name from text, as a flag or a file would:
- * sizes as "65536" or "64m", durations as "500ms" or "5s". A duration needs a
- * unit, unless it is 0; "forever" is a ttl and a negative_ttl. value is borrowed
- * as long as options is used. loader is not settable by name.
- * Errors: KAMA_ERR_INVALID (unknown name or value; kama_last_error says
- * which), KAMA_ERR_UNSUPPORTED (a name of a later version). */
+/*
+ * Sets the option called `name` from text, as a flag or a configuration file
+ * would:
+ *
+ *     kama_group_options_set(&options, "max_bytes", "256m");
+ *     kama_group_options_set(&options, "ttl", "60s");
+ *
+ * The names are those of docs/OPTIONS.md: a duration is called "ttl", not
+ * "ttl_ms". A size is a number of bytes, or a number with k, m or g (powers of
+ * 1024). A duration needs a unit (ms, s, m, h) unless it is 0; ttl and
+ * negative_ttl may be "forever". The name and the loader of a group cannot be
+ * set by name.
+ *
+ * `value` is borrowed as long as `options` is used, because a text option
+ * points into it.
+ * Errors: KAMA_ERR_INVALID for an unknown name or a wrong value, and
+ * KAMA_ERR_UNSUPPORTED for a name that belongs to a later version;
+ * kama_last_error says what was wrong.
+ */
 KAMA_API KAMA_NODISCARD kama_status kama_group_options_set(
     kama_group_options *options, const char *name, const char *value);
 
-/* Makes a group of its own, without a node: no thread, no socket.
- * Everything in options is copied. The result is the caller's to free.
- * Errors: KAMA_ERR_INVALID (also when options is NULL), KAMA_ERR_TOO_LARGE (a
- * limit, named in kama_last_error), KAMA_ERR_NO_MEMORY. */
+/*
+ * Makes a standalone group: one that belongs to no node. It opens no socket and
+ * starts no thread. Everything in `options` is copied. The caller owns the
+ * group and frees it with kama_group_free.
+ *
+ * Errors: KAMA_ERR_INVALID (also if `options` is NULL), KAMA_ERR_TOO_LARGE if a
+ * limit is exceeded, which kama_last_error names, and KAMA_ERR_NO_MEMORY. The
+ * loader_arg still belongs to the caller then, and loader_free is not called.
+ */
 KAMA_API KAMA_NODISCARD kama_status
 kama_group_new(const kama_group_options *options, kama_group **ret_group);
 
-/* Ends a group made by kama_group_new: waiters get KAMA_ERR_CANCELLED, its
- * pool is joined, entries go; values that are referenced live on. No other
- * call on the group may be running or follow. NULL is a no-op; a node's
- * group is not freed by this. Setup. */
+/*
+ * Frees a group that was made by kama_group_new.
+ *
+ * Callers that wait for a load receive KAMA_ERR_CANCELLED. The threads of the
+ * group are joined, so the call waits for loaders and callbacks that run on
+ * them. The entries are freed. Values that the application still references
+ * stay valid until it gives them back, and deferred loads must still be
+ * finished. loader_free runs when the last load has ended, which may be later
+ * than this call.
+ *
+ * Setup: no other thread may use the group any more. Passing NULL does nothing.
+ * A group that belongs to a node is freed by kama_node_free; passing it here
+ * does nothing.
+ */
 KAMA_API void kama_group_free(kama_group *group);
 
-/* The group's name. Valid as long as the group. */
+/* Returns the name of a group. It is valid as long as the group. */
 KAMA_API const char *kama_group_name(const kama_group *group);
 
-/* Looks key up, loads it when it is not here. ctx may be NULL.
- * *ret_value is a reference of the caller's.
- * Returns KAMA_OK, KAMA_MISS (does not exist), KAMA_WOULD_LOAD (KAMA_NO_LOAD
- * was given). Errors: KAMA_ERR_INVALID and TOO_LARGE (key), LOADER, TIMEOUT,
- * OVERLOADED, BUSY, REENTRANT, WOULD_DEADLOCK, CANCELLED, NO_MEMORY. */
+/* -- reading ------------------------------------------------------------ */
+
+/*
+ * Returns the value of `key`, and loads it if it is not in memory.
+ *
+ * On success *ret_value is a reference of the caller's, which it gives back
+ * with kama_value_unref. The value is not copied. `ctx` may be NULL.
+ *
+ * Returns KAMA_OK, KAMA_MISS if the key does not exist, or KAMA_WOULD_LOAD if
+ * the key is not in memory and KAMA_NO_LOAD was given.
+ *
+ * Errors: KAMA_ERR_INVALID, TOO_LARGE the key or the context is wrong, or the
+ *   loader
+ *                                 returned this error
+ *   KAMA_ERR_LOADER               the loader failed
+ *   KAMA_ERR_TIMEOUT              the load or the caller ran out of time
+ *   KAMA_ERR_OVERLOADED           65536 loads already wait for a slot
+ *   KAMA_ERR_BUSY                 65536 callers already wait for this key
+ *   KAMA_ERR_REENTRANT            a loader asked for the key that it loads
+ *   KAMA_ERR_WOULD_DEADLOCK       the call was made on a thread of the pool and
+ *                                 would have to wait for that pool;
+ *                                 kama_get_async does not wait
+ *   KAMA_ERR_CANCELLED, CLOSED    the group is being freed
+ *   KAMA_ERR_NO_MEMORY            there is no memory
+ *
+ * Blocks: not on a hit; otherwise until the load has ended or the deadline of
+ * the caller has passed. Cost of a hit: O(1).
+ */
 KAMA_API KAMA_NODISCARD kama_status kama_get(kama_group *group, kama_bytes key,
                                              const kama_ctx *ctx,
                                              kama_value **ret_value);
 
-/* As kama_get, and copies the value into buf: nothing to give back. No NUL is
- * added. KAMA_ERR_TOO_SMALL: *ret_len is the length needed; buf NULL with
- * cap 0 asks for it. The fastest hit. */
+/*
+ * Does what kama_get does, and copies the value into `buf`. There is nothing to
+ * give back. This is the fastest way to read a value of up to a few kilobytes.
+ * No NUL is added behind the value.
+ *
+ * On success *ret_len is the length of the value. If the value has more than
+ * `cap` bytes, the call returns KAMA_ERR_TOO_SMALL and writes the length to
+ * *ret_len, but nothing to `buf`; to ask for the length only, pass NULL and 0.
+ * The other statuses are those of kama_get.
+ */
 KAMA_API KAMA_NODISCARD kama_status kama_get_copy(kama_group *group,
                                                   kama_bytes key,
                                                   const kama_ctx *ctx,
                                                   void *buf, size_t cap,
                                                   size_t *ret_len);
 
-/* Looks into memory only; never blocks, never loads, never calls back.
- * KAMA_OK; KAMA_MISS: known to be absent (negative entry, or a group without
- * loader); KAMA_WOULD_LOAD: anything else that is not in memory. */
+/*
+ * Looks for `key` in memory. It never loads, never waits for a load and calls
+ * no function of the application, so an event loop may call it.
+ *
+ * Returns KAMA_OK, with a reference that the caller gives back; KAMA_MISS if
+ * the key is known not to exist, either because a negative entry says so or
+ * because the group has no loader; and KAMA_WOULD_LOAD in every other case.
+ * Errors: KAMA_ERR_INVALID and KAMA_ERR_TOO_LARGE (the key).
+ */
 KAMA_API KAMA_NODISCARD kama_status kama_try_get(kama_group *group,
                                                  kama_bytes key,
                                                  kama_value **ret_value);
 
-/* One answer of kama_mget: value is set when status is KAMA_OK. */
+/* The answer of kama_mget for one key. `value` is a reference if `status` is
+ * KAMA_OK, and NULL otherwise. */
 typedef struct kama_item {
     kama_status status;
     kama_value *value;
 } kama_item;
 
 /*
- * kama_get for n keys, at most 65536; item i answers key i. Returns KAMA_OK when
- * every item was answered, each with its own status; an error means that no item
- * was written. kama_last_error says why one of the items failed.
+ * Does what kama_get does for `n` keys, at most 65536. `ret_items` has room for
+ * `n` items; item i answers key i. kama_items_unref gives all the values back.
  *
- * Keys in memory are answered first of all where a pool exists, else in their
- * turn. Equal keys are one load. How many loads of one call run at a time:
- *   without a pool           one, on the calling thread; when the deadline has
- *                            passed, the keys that are left are not loaded and
- *                            answer KAMA_ERR_TIMEOUT
- *   with a pool (a group of  up to the group's loader_concurrency, the others
- *   a node, or after the     wait for a slot
- *   first _async call)
- *   MGet over gRPC           up to 64
+ *     kama_item items[3];
+ *     if (kama_mget(users, keys, 3, NULL, items) == KAMA_OK) {
+ *         ... items[i].status, items[i].value ...
+ *         kama_items_unref(items, 3);
+ *     }
+ *
+ * Returns KAMA_OK when every item has its answer, each with a status of its own
+ * as kama_get would return it; kama_last_error says why one of them failed. An
+ * error means that no item was written: KAMA_ERR_INVALID, TOO_LARGE, NO_MEMORY,
+ * CLOSED.
+ *
+ * Keys that are equal share one load. How many loads of one call run at a time:
+ *
+ *   without a pool    One, on the calling thread, and keys are answered in
+ *                     their order. When the deadline has passed, the keys that
+ *                     are left are not loaded and answer KAMA_ERR_TIMEOUT.
+ *   with a pool       As many as loader_concurrency permits; the others wait
+ *                     for a slot. Keys that are in memory are answered first.
+ *   MGet over gRPC    As with a pool, but at most 64.
  */
 KAMA_API KAMA_NODISCARD kama_status kama_mget(kama_group *group,
                                               const kama_bytes *keys, size_t n,
                                               const kama_ctx *ctx,
                                               kama_item *ret_items);
 
-/* Gives back every value of n items and clears them. */
+/* Gives back the values of `n` items and sets them to NULL. */
 KAMA_API void kama_items_unref(kama_item *items, size_t n);
 
-/* How kama_set acts. NULL means all defaults. */
+/* -- writing ------------------------------------------------------------ */
+
+/* How kama_set acts. A NULL pointer means all defaults. */
 typedef struct kama_set_options {
     uint32_t struct_size;
     uint32_t reserved;
-    int64_t ttl_ms; /* 0: the group's; KAMA_TTL_FOREVER; else > 0 */
+    /* How long the value lives, in milliseconds: 0 means as long as the group
+     * says, KAMA_TTL_FOREVER until it is evicted. */
+    int64_t ttl_ms;
+    /* The context of the call; may be NULL. */
     const kama_ctx *ctx;
 } kama_set_options;
 
-/* Fills in the defaults; writes no more than struct_size bytes. */
+/* Fills the options with the defaults, and writes no more than `struct_size`
+ * bytes. Applications call kama_set_options_init. */
 KAMA_API void kama_set_options_init_sized(kama_set_options *options,
                                           size_t struct_size);
 static inline void kama_set_options_init(kama_set_options *options)
@@ -468,37 +858,52 @@ static inline void kama_set_options_init(kama_set_options *options)
     kama_set_options_init_sized(options, sizeof *options);
 }
 
-/* Stores a copy of value under key; an empty value is a value. A load of key
- * that is running is overtaken. Errors: KAMA_ERR_INVALID (key, ttl),
- * KAMA_ERR_TOO_LARGE (key, value; kama_last_error names the limit),
- * KAMA_ERR_NO_MEMORY. */
+/*
+ * Stores a copy of `value` under `key`, and replaces what was there. A value of
+ * length 0 is a value. A load of the key that is running is overtaken: its
+ * result is not kept (see "Fence" at the top). `options` may be NULL.
+ *
+ * Errors: KAMA_ERR_INVALID (key, ttl_ms, context), KAMA_ERR_TOO_LARGE (key or
+ * value; kama_last_error names the limit), KAMA_ERR_NO_MEMORY. Never waits for
+ * a load. Cost: O(length of the value), and evictions where room is needed.
+ */
 KAMA_API KAMA_NODISCARD kama_status kama_set(kama_group *group, kama_bytes key,
                                              kama_bytes value,
                                              const kama_set_options *options);
 
-/* Removes key. KAMA_OK, or KAMA_MISS when this node had nothing; both
- * overtake a load that is running. ctx may be NULL. */
+/*
+ * Removes the entry of `key`, also a negative one. `ctx` may be NULL.
+ *
+ * Returns KAMA_OK if the key had a value, and KAMA_MISS if it had none. In both
+ * cases a load of the key that is running is overtaken, so the next get loads
+ * the key anew. Errors: KAMA_ERR_INVALID and KAMA_ERR_TOO_LARGE (the key).
+ */
 KAMA_API KAMA_NODISCARD kama_status kama_del(kama_group *group, kama_bytes key,
                                              const kama_ctx *ctx);
 
-/* One entry of kama_mset. */
+/* One entry that kama_mset is to store. */
 typedef struct kama_set_item {
     kama_bytes key;
     kama_bytes value;
-    int64_t ttl_ms; /* 0: the group's; KAMA_TTL_FOREVER; else > 0 */
+    /* As in kama_set_options: 0 means as long as the group says. */
+    int64_t ttl_ms;
 } kama_set_item;
 
 /*
- * kama_set for n items, at most 65536, in their order: of equal keys the last one
- * stays. ret_statuses gets n statuses, one per item: KAMA_OK, or
- * KAMA_ERR_NO_MEMORY for an item that could not be stored beside the others.
- * ctx may be NULL. Everything is borrowed until the call returns.
+ * Does what kama_set does for `n` items, at most 65536, in their order: if two
+ * items have the same key, the later one stays. `ctx` may be NULL. Everything
+ * is borrowed until the call returns.
+ *
+ * ret_statuses: gets `n` statuses, one for each item: KAMA_OK, or
+ *               KAMA_ERR_NO_MEMORY for an item that could not be stored beside
+ *               the others.
  *
  * Returns KAMA_OK when every item has its status. All items are checked before
- * the first is stored, so that an error means that nothing has changed and no
- * status was written: KAMA_ERR_INVALID and KAMA_ERR_TOO_LARGE (an item, which
- * kama_last_error names by its index, counted from 0; or n; or a NULL pointer).
- * It is not atomic: other threads may see some of the items before the others.
+ * the first one is stored. So an error means that nothing has changed and no
+ * status was written: KAMA_ERR_INVALID and KAMA_ERR_TOO_LARGE, for an item,
+ * which kama_last_error names by its index counted from 0, for `n`, or for a
+ * NULL pointer. The call is not atomic: other threads may see some of the items
+ * before the others.
  */
 KAMA_API KAMA_NODISCARD kama_status kama_mset(kama_group *group,
                                               const kama_set_item *items,
@@ -506,10 +911,13 @@ KAMA_API KAMA_NODISCARD kama_status kama_mset(kama_group *group,
                                               kama_status *ret_statuses);
 
 /*
- * kama_del for n keys, at most 65536. ret_statuses gets n statuses, KAMA_OK or
- * KAMA_MISS, one per key; it may be NULL for a caller who does not care. ctx may
- * be NULL. An error means that nothing has changed: KAMA_ERR_INVALID and
- * KAMA_ERR_TOO_LARGE, as for kama_mset. Not atomic.
+ * Does what kama_del does for `n` keys, at most 65536. `ctx` may be NULL.
+ *
+ * ret_statuses: gets `n` statuses, KAMA_OK or KAMA_MISS, one for each key. It
+ *               may be NULL if the caller does not need them.
+ *
+ * An error means that nothing has changed: KAMA_ERR_INVALID and
+ * KAMA_ERR_TOO_LARGE, as for kama_mset. The call is not atomic.
  */
 KAMA_API KAMA_NODISCARD kama_status kama_mdel(kama_group *group,
                                               const kama_bytes *keys, size_t n,
@@ -517,101 +925,155 @@ KAMA_API KAMA_NODISCARD kama_status kama_mdel(kama_group *group,
                                               kama_status *ret_statuses);
 
 /*
- * Gives the entry of key a new time to live, from now on: ttl_ms is 0 (the
- * group's), KAMA_TTL_FOREVER or > 0. ctx may be NULL. Nothing is loaded.
+ * Gives the entry of `key` a new time to live, counted from now on: `ttl_ms` is
+ * a number of milliseconds, 0 for the group's, or KAMA_TTL_FOREVER. Nothing is
+ * loaded. A load of the key that is running is overtaken, as by kama_set.
+ * Values that callers hold keep the time that they had. `ctx` may be NULL.
  *
- * Returns KAMA_OK, or KAMA_MISS when there is no entry with a value: an absent
- * key, one that has expired, and one that is known not to exist; also one that
- * was evicted to make room for its own copy, which happens where values that are
- * still referenced take most of the memory. Values that
- * callers hold keep the time that they had. A load of the key that is running is
- * overtaken, as by kama_set. Errors: KAMA_ERR_INVALID (key, ttl_ms),
- * KAMA_ERR_TOO_LARGE (key), KAMA_ERR_NO_MEMORY: nothing has changed then.
- * Cost: O(value), because the value is copied.
+ * Returns KAMA_OK, or KAMA_MISS if there is no entry with a value: the key is
+ * not in memory, it has expired, it is known not to exist, or its entry was
+ * evicted to make room for its own copy. The last case needs values that are
+ * still referenced and take most of the memory.
+ * Errors: KAMA_ERR_INVALID (key, ttl_ms), KAMA_ERR_TOO_LARGE (key),
+ * KAMA_ERR_NO_MEMORY; then nothing has changed.
+ * Cost: O(length of the value), because the value is copied.
  */
 KAMA_API KAMA_NODISCARD kama_status kama_touch(kama_group *group,
                                                kama_bytes key, int64_t ttl_ms,
                                                const kama_ctx *ctx);
 
+/* -- looking at entries ------------------------------------------------- */
+
 /*
- * Returns KAMA_OK when key has a value in memory, else KAMA_MISS; a key that is
- * known not to exist is a miss, too. Nothing is loaded, counted as a get, or kept
- * longer because of it. ctx may be NULL. Errors: KAMA_ERR_INVALID and
- * KAMA_ERR_TOO_LARGE (key).
+ * Returns KAMA_OK if `key` has a value in memory, and KAMA_MISS otherwise, also
+ * if the key is known not to exist. Nothing is loaded; the call is not counted
+ * as a get, and the entry is not kept any longer because of it. `ctx` may be
+ * NULL.
+ * Errors: KAMA_ERR_INVALID and KAMA_ERR_TOO_LARGE (the key).
  */
 KAMA_API KAMA_NODISCARD kama_status kama_exists(kama_group *group,
                                                 kama_bytes key,
                                                 const kama_ctx *ctx);
 
 /*
- * As kama_exists; with KAMA_OK *ret_ttl_ms is how long the entry has left, in
- * milliseconds (at least 1), or KAMA_TTL_FOREVER.
+ * Does what kama_exists does. With KAMA_OK, *ret_ttl_ms is how long the entry
+ * has left, in milliseconds and at least 1, or KAMA_TTL_FOREVER.
  */
 KAMA_API KAMA_NODISCARD kama_status kama_ttl(kama_group *group, kama_bytes key,
                                              const kama_ctx *ctx,
                                              int64_t *ret_ttl_ms);
 
-/* Removes every entry, and overtakes every load that is running. O(1); the
- * memory comes back step by step. */
+/*
+ * Removes every entry of the group. Every load that is running is
+ * overtaken. Values that callers hold stay valid. Always returns KAMA_OK.
+ * Cost: O(1); the memory is given back step by step by later calls.
+ */
 KAMA_API KAMA_NODISCARD kama_status kama_group_clear(kama_group *group);
 
-/* What kama_scan knows of an entry. key is borrowed until the callback
+/* An entry, as kama_scan shows it. `key` is borrowed until the callback
  * returns. */
 typedef struct kama_entry {
     uint32_t struct_size;
     uint32_t reserved;
     kama_bytes key;
+    /* The length of the value. */
     uint64_t value_bytes;
+    /* As kama_value_version. */
     uint64_t version;
-    int64_t ttl_ms; /* left, or KAMA_TTL_FOREVER */
+    /* How long the entry has left, in milliseconds, or KAMA_TTL_FOREVER. */
+    int64_t ttl_ms;
 } kama_entry;
 
-/* Called per entry; not 0 ends this call of kama_scan. May call the group. */
+/* The callback of kama_scan, which is called for each entry. A return value
+ * other than 0 ends this call of kama_scan. It runs without a lock and may call
+ * functions of the group. */
 typedef int (*kama_scan_cb)(void *arg, const kama_entry *entry);
 
-/* Visits a part of the keys that match glob (* ? [a-z] \\ as in Redis; empty:
- * all) and moves *cursor on; begin with 0, it is 0 again at the end. Other
- * values are opaque and belong to this group. An entry
- * that is there from first to last call is visited at least once. One call
- * visits a bounded number of entries. Errors: KAMA_ERR_INVALID (cursor,
- * glob over 1024 bytes), KAMA_ERR_NO_MEMORY. */
+/*
+ * Visits a part of the entries whose keys match `glob`, and moves *cursor
+ * behind them. A whole scan is a loop that begins and ends with the cursor 0:
+ *
+ *     uint64_t cursor = 0;
+ *     do {
+ *         status = kama_scan(users, &cursor, KAMA_STR("t*"), show, NULL);
+ *     } while (status == KAMA_OK && cursor != 0);
+ *
+ * An entry that exists from the first call to the last is visited at least
+ * once, and possibly more often. An entry that comes or goes in the meantime
+ * may be visited or not. Negative entries are not visited. Cursors other than 0
+ * are opaque and belong to this group.
+ *
+ * glob: * ? [a-z] [^a-z] and \x for a character that stands for itself, as in
+ *       Redis; at most 1024 bytes. An empty glob matches every key.
+ *
+ * Errors: KAMA_ERR_INVALID (cursor or glob), KAMA_ERR_NO_MEMORY.
+ * Cost: one call looks at a bounded number of entries.
+ */
 KAMA_API KAMA_NODISCARD kama_status kama_scan(kama_group *group,
                                               uint64_t *cursor, kama_bytes glob,
                                               kama_scan_cb cb, void *arg);
 
 /*
- * Counters since the group was made, and sizes now. An entry that has expired
- * counts until something finds it: a get of its key, a scan that passes it, or
- * the sweep, which goes on a little with every set and load.
+ * The figures of a group: counters since the group was made, and sizes at this
+ * moment. An entry that has expired counts until something finds it: a get of
+ * its key, a scan that passes it, or the sweep, which does a little with every
+ * set and every load.
  */
 typedef struct kama_group_stats {
     uint32_t struct_size;
     uint32_t reserved;
-    uint64_t gets;            /* kama_get and its relatives, per key */
-    uint64_t hits;            /* answered from memory with a value */
-    uint64_t negative_hits;   /* answered from memory with KAMA_MISS */
-    uint64_t misses;          /* not answered from memory */
-    uint64_t loads;           /* calls of the loader */
-    uint64_t loads_coalesced; /* gets that waited for another's load */
-    uint64_t loads_missed;    /* loads that ended with KAMA_MISS */
-    uint64_t loads_failed;    /* loads that ended with an error */
-    uint64_t loads_overtaken; /* loaded, and not kept: a mutation won */
-    uint64_t load_ns;         /* time spent in loads, summed */
-    uint64_t loads_running;   /* loaders that run now, hung ones too */
+    /* Keys that were asked for: hits + negative_hits + misses. */
+    uint64_t gets;
+    /* Gets that memory answered with a value. */
+    uint64_t hits;
+    /* Gets that memory answered with KAMA_MISS: the key is known not to
+     * exist. */
+    uint64_t negative_hits;
+    /* Gets that memory could not answer. */
+    uint64_t misses;
+    /* Calls of the loader. */
+    uint64_t loads;
+    /* Gets that waited for a load which another get had started. */
+    uint64_t loads_coalesced;
+    /* Loads that ended with KAMA_MISS. */
+    uint64_t loads_missed;
+    /* Loads that ended with an error. */
+    uint64_t loads_failed;
+    /* Loads whose result was not kept because a mutation had overtaken them. */
+    uint64_t loads_overtaken;
+    /* The time that loads took, in nanoseconds, summed. */
+    uint64_t load_ns;
+    /* Loaders that run at this moment, including those whose load has timed
+     * out. */
+    uint64_t loads_running;
+    /* Values that were stored by kama_set and kama_mset. */
     uint64_t sets;
+    /* Calls of kama_del, and keys of kama_mdel. */
     uint64_t dels;
+    /* Calls of kama_group_clear. */
     uint64_t clears;
+    /* Entries that were removed to make room for others. */
     uint64_t evictions;
+    /* Entries that were removed because their time was over. */
     uint64_t expirations;
-    uint64_t entries;      /* now: keys with a value */
-    uint64_t bytes;        /* now: all the memory of the store */
-    uint64_t value_bytes;  /* now: keys and values alone */
-    uint64_t pinned_bytes; /* now: evicted or replaced, still referenced */
+    /* Keys that have a value at this moment. */
+    uint64_t entries;
+    /* All the memory of the store at this moment. */
+    uint64_t bytes;
+    /* The memory of keys and values alone. */
+    uint64_t value_bytes;
+    /* The memory of values that were evicted, replaced or deleted while
+     * somebody still referenced them. */
+    uint64_t pinned_bytes;
+    /* The bound that the options of the group set. */
     uint64_t max_bytes;
-    uint64_t negative_entries; /* now: keys remembered as "does not exist" */
+    /* Keys that are remembered as "does not exist" at this moment. */
+    uint64_t negative_entries;
 } kama_group_stats;
 
-/* Writes no more than struct_size bytes. */
+/* Reads the figures, and writes no more than `struct_size` bytes. Applications
+ * call kama_group_stats_get. The figures are read one after the other while the
+ * group works, so they need not fit together exactly. */
 KAMA_API void kama_group_stats_get_sized(kama_group *group,
                                          kama_group_stats *stats,
                                          size_t struct_size);
@@ -623,23 +1085,43 @@ static inline void kama_group_stats_get(kama_group *group,
 
 /* -- asynchronous calls ------------------------------------------------- */
 
-/* Exactly once, on a pool thread, never from inside the call that registered
- * it. value: the callee's to unref; NULL unless status is KAMA_OK. */
+/*
+ * Asynchronous calls are for callers that must not wait, such as event loops.
+ * The answer comes to a callback on a thread of the pool, also if the value was
+ * in memory. The callback is called exactly once, and never from inside the
+ * call that registered it. kama_last_error() inside the callback has the
+ * sentence about an error.
+ *
+ * The first such call on a standalone group starts its pool (async_threads),
+ * and from then on every load of the group runs there. kama_group_free joins
+ * the pool.
+ */
+
+/* The callback of kama_get_async. `value` is a reference that the callback
+ * gives back with kama_value_unref; it is NULL unless `status` is KAMA_OK. */
 typedef void (*kama_get_cb)(void *arg, kama_status status, kama_value *value);
 
-/* Exactly once. items: borrowed until return; their values are the callee's. */
+/* The callback of kama_mget_async. The array `items` is borrowed until the
+ * callback returns; the values in it are references that the callback gives
+ * back. */
 typedef void (*kama_mget_cb)(void *arg, kama_status status,
                              const kama_item *items, size_t n);
 
-/* kama_get whose answer comes to cb. An error returned here means that cb is
- * not called: KAMA_ERR_INVALID, TOO_LARGE, NO_MEMORY, THREADS, OVERLOADED,
- * CLOSED, STATE (see Forking). The first such call starts the group's pool. */
+/*
+ * Does what kama_get does, and hands the answer to `cb`. The key is copied.
+ *
+ * Returns KAMA_OK if `cb` will be called. An error means that it will not be:
+ * KAMA_ERR_INVALID, TOO_LARGE, NO_MEMORY, OVERLOADED, THREADS (the pool could
+ * not start), CLOSED (the group is being freed), STATE (see "Forking" at the
+ * top).
+ */
 KAMA_API KAMA_NODISCARD kama_status kama_get_async(kama_group *group,
                                                    kama_bytes key,
                                                    const kama_ctx *ctx,
                                                    kama_get_cb cb, void *arg);
 
-/* kama_mget whose answer comes to cb, when every key is answered. */
+/* Does what kama_mget does, and hands the answers to `cb` when every key has
+ * one. The keys are copied. Returns what kama_get_async returns. */
 KAMA_API KAMA_NODISCARD kama_status kama_mget_async(kama_group *group,
                                                     const kama_bytes *keys,
                                                     size_t n,
@@ -648,54 +1130,125 @@ KAMA_API KAMA_NODISCARD kama_status kama_mget_async(kama_group *group,
 
 /* -- nodes -------------------------------------------------------------- */
 
-/* A server of groups: gRPC on one address. libkamacache only. */
+/*
+ * A node serves groups over gRPC on one address, and it owns them. The
+ * application can use the same groups directly. Nodes are in libkamacache;
+ * libkamacache-core does not have them.
+ *
+ *     kama_node_options options;
+ *     kama_node *node;
+ *     kama_group *users;
+ *
+ *     kama_node_options_init(&options);
+ *     options.listen = "127.0.0.1:8001";
+ *     status = kama_node_new(&options, &node);
+ *     status = kama_node_add_group(node, &group_options, &users);
+ *     status = kama_node_start(node);
+ *     ... the node serves; the application may use the group as well ...
+ *     status = kama_node_stop(node);
+ *     kama_node_free(node);
+ *
+ * A node has loop threads, which serve the connections and never wait, and one
+ * pool, on which the loaders and callbacks of all its groups run. It has these
+ * states:
+ *
+ *     new --start--> running --stop--> stopped --free-->
+ *
+ * A node starts once. A start that failed leaves nothing running and may be
+ * repeated, unless it failed with KAMA_ERR_TIMEOUT.
+ */
 typedef struct kama_node kama_node;
 
 /*
- * Told about what a node does; see kama_node_options.event. Everything is borrowed
- * until the event function returns.
+ * Something that a node did or saw, for the event function of
+ * kama_node_options. Everything is borrowed until the event function returns.
  *
- * Events about a group set its name and a key:
- *   "load_failed"  2 warn   a load failed for its callers. At most a few at once
- *                           and then one a second per group; suppressed counts
- *                           those that were held back since the last.
- *   "get", "load"  0 debug  one step of a get or of a load: found in memory or
- *                           not, joined or led, begin and end with status and
- *                           duration, the answer.
+ *     name            level    what has happened
+ *     "listen"        info     the node listens; the message has the address
+ *     "ready"         info     the node serves
+ *     "group"         info     a group was added
+ *     "drain"         info     the node stops, and running calls may end
+ *     "cut"           warn     calls did not end in time and were cut off
+ *     "stopped"       info     the node has stopped
+ *     "abuse"         warn     a connection was closed because its peer broke a
+ *                              limit of HTTP/2
+ *     "load_failed"   warn     a load failed for its callers. A group reports
+ *                              at most a few of these at once and then one a
+ *                              second; `suppressed` counts those that it held
+ *                              back.
+ *     "get", "load"   debug    one step of a get or of a load: whether the key
+ *                              was in memory, whether the get joined or led a
+ *                              load, the begin and the end of the load with
+ *                              status and duration, the answer
+ *
+ * Later versions add names. The events "load_failed", "get" and "load" set
+ * `group` and `key`.
  */
 typedef struct kama_node_event {
     uint32_t struct_size;
-    int32_t level;       /* 0 debug, 1 info, 2 warn, 3 error */
-    const char *name;    /* "listen", "ready", "drain", "stopped", ... */
-    const char *message; /* one sentence, NUL-terminated */
-    const char *group;   /* NULL: the event is about the node */
-    kama_bytes key;      /* empty: about no key */
-    kama_status status;  /* of "load_failed", and with duration_ns */
+    /* 0 debug, 1 info, 2 warn, 3 error. */
+    int32_t level;
+    const char *name;
+    /* One sentence, terminated by a NUL. */
+    const char *message;
+    /* The name of the group that the event is about, or NULL. */
+    const char *group;
+    /* The key that the event is about, or an empty slice. */
+    kama_bytes key;
+    /* How the load or the get ended, for "load_failed" and for events with a
+     * duration. */
+    kama_status status;
     uint32_t reserved;
-    uint64_t duration_ns; /* of what has ended; 0: nothing has */
+    /* How long the load or the get took that has ended, or 0 if none has
+     * ended. */
+    uint64_t duration_ns;
+    /* How many events of this kind were held back since the last one. */
     uint64_t suppressed;
 } kama_node_event;
 
-/* How a node behaves. Initialise with kama_node_options_init. */
+/* How a node behaves. Fill it in with kama_node_options_init, then set the
+ * members that matter. Everything is copied when the node is made. */
 typedef struct kama_node_options {
     uint32_t struct_size;
-    uint32_t threads;         /* loops; 0: one per core */
-    const char *listen;       /* "127.0.0.1:8001"; port 0: any free one */
-    const char *etcd;         /* must be NULL in this version */
-    const char *peers;        /* must be NULL in this version */
-    const char *service;      /* "kama-cache", known to health checks */
-    uint32_t max_connections; /* 0: min(10000, RLIMIT_NOFILE - 64) */
-    uint32_t insecure;        /* 1: a non-loopback listen without TLS */
-    int64_t start_timeout_ms; /* 1 and up; 10000 */
-    int64_t drain_timeout_ms; /* 15000 */
-    void (*event)(void *arg, const kama_node_event *event); /* may be NULL */
+    /* How many event loops serve connections, at most 64; 0 means one for each
+     * processor core. Default: 0. */
+    uint32_t threads;
+    /* The address to listen on, as host:port. Port 0 takes any free port, and
+     * kama_node_address says which. Default: "127.0.0.1:8001". */
+    const char *listen;
+    /* Must be NULL: clusters come with a later version. */
+    const char *etcd;
+    /* Must be NULL: clusters come with a later version. */
+    const char *peers;
+    /* The name of the service, which health checks may ask for.
+     * Default: "kama-cache". */
+    const char *service;
+    /* How many connections there may be at a time; 0 means 10000, or what the
+     * limit of file descriptors leaves room for if that is less. Default: 0. */
+    uint32_t max_connections;
+    /* 1 permits an address that other machines can reach, although this version
+     * neither encrypts nor asks its clients who they are. Default: 0. */
+    uint32_t insecure;
+    /* How long the start may take, in milliseconds, 1 to one hour. Default:
+     * 10000. */
+    int64_t start_timeout_ms;
+    /* How long running calls may take to end when the node stops, in
+     * milliseconds, 0 to one hour. Default: 15000. */
+    int64_t drain_timeout_ms;
+    /* Hears of what the node does. It runs on the thread that caused the event,
+     * on several threads at a time, and must not wait. May be NULL. */
+    void (*event)(void *arg, const kama_node_event *event);
     void *event_arg;
-    const kama_allocator *allocator; /* NULL: malloc */
-    uint32_t event_level; /* the lowest level that event hears of; 1 */
+    /* Where the node takes its memory; NULL means malloc. */
+    const kama_allocator *allocator;
+    /* The lowest level of events that the event function hears of. Default: 1
+     * (info). */
+    uint32_t event_level;
     uint32_t reserved;
 } kama_node_options;
 
-/* Fills in the defaults; writes no more than struct_size bytes. */
+/* Fills the options with the defaults, and writes no more than `struct_size`
+ * bytes. Applications call kama_node_options_init. */
 KAMA_API void kama_node_options_init_sized(kama_node_options *options,
                                            size_t struct_size);
 static inline void kama_node_options_init(kama_node_options *options)
@@ -703,39 +1256,67 @@ static inline void kama_node_options_init(kama_node_options *options)
     kama_node_options_init_sized(options, sizeof *options);
 }
 
-/* Makes a node; opens nothing yet. Everything in options is copied.
- * Errors: KAMA_ERR_INVALID (address), KAMA_ERR_UNSUPPORTED (etcd, peers),
- * KAMA_ERR_PERMISSION (non-loopback without insecure), NO_MEMORY. Setup. */
+/*
+ * Makes a node. It opens no socket and starts no thread yet. The caller owns
+ * the node and frees it with kama_node_free.
+ *
+ * Errors: KAMA_ERR_INVALID (address, timeouts, event_level), KAMA_ERR_TOO_LARGE
+ * (threads), KAMA_ERR_UNSUPPORTED (etcd, peers), KAMA_ERR_PERMISSION if the
+ * address can be reached from other machines and `insecure` is 0,
+ * KAMA_ERR_THREADS, KAMA_ERR_NO_MEMORY.
+ */
 KAMA_API KAMA_NODISCARD kama_status
 kama_node_new(const kama_node_options *options, kama_node **ret_node);
 
-/* Adds a group, before or after the start. It is owned by the node and lives
- * until kama_node_free. Errors: as kama_group_new, KAMA_ERR_EXISTS,
- * KAMA_ERR_TOO_LARGE (1024 groups), KAMA_ERR_CLOSED. Any thread. */
+/*
+ * Makes a group that belongs to the node, before the start or after it. The
+ * node owns the group, which lives until kama_node_free. `ret_group` may be
+ * NULL if the application does not use the group itself.
+ *
+ * Errors: those of kama_group_new, KAMA_ERR_EXISTS if the node has a group of
+ * that name, KAMA_ERR_TOO_LARGE if it has 1024 groups, KAMA_ERR_CLOSED if it
+ * has stopped.
+ */
 KAMA_API KAMA_NODISCARD kama_status kama_node_add_group(
     kama_node *node, const kama_group_options *options, kama_group **ret_group);
 
-/* The group of that name, borrowed; NULL when there is none. */
+/* Returns the group of that name, or NULL if there is none. The group is
+ * borrowed: it belongs to the node. */
 KAMA_API kama_group *kama_node_group(kama_node *node, const char *name);
 
-/* Listens and serves; returns when ready, or with the reason and nothing left
- * running. Errors: KAMA_ERR_ADDR_IN_USE (the sentence names the address),
- * TIMEOUT (start_timeout_ms), IO, THREADS, NO_MEMORY, STATE. A node starts
- * once. Setup. */
+/*
+ * Listens and serves. Returns KAMA_OK when clients can connect and are
+ * answered, or an error with nothing left running.
+ *
+ * Errors: KAMA_ERR_ADDR_IN_USE (kama_last_error names the address),
+ * KAMA_ERR_TIMEOUT if it took longer than start_timeout_ms, KAMA_ERR_IO,
+ * KAMA_ERR_THREADS, KAMA_ERR_NO_MEMORY, KAMA_ERR_STATE if the node was started
+ * before.
+ * Setup: no other thread may call a function of the node while it starts.
+ */
 KAMA_API KAMA_NODISCARD kama_status kama_node_start(kama_node *node);
 
-/* The address it listens on, with the port it got. Valid as long as the node;
- * NULL before the start. */
+/* Returns the address that the node listens on, with the port that it got, or
+ * NULL before the start. The string is valid as long as the node. */
 KAMA_API const char *kama_node_address(const kama_node *node);
 
-/* Stops: health says NOT_SERVING, connections drain for at most
- * drain_timeout_ms, then close. Groups can still be used locally.
- * Returns KAMA_OK, or KAMA_ERR_TIMEOUT when calls had to be cut off;
- * KAMA_ERR_STATE when it was not started. Any thread but the node's own. */
+/*
+ * Stops the node: health checks are answered with NOT_SERVING, clients are told
+ * to go elsewhere (GOAWAY), running calls may end within drain_timeout_ms, and
+ * then the connections are closed. The groups can still be used directly.
+ *
+ * Returns KAMA_OK, or KAMA_ERR_TIMEOUT if calls had to be cut off; the node has
+ * stopped in both cases. Errors: KAMA_ERR_STATE if the node does not run,
+ * KAMA_ERR_WOULD_DEADLOCK on one of the node's own threads.
+ */
 KAMA_API KAMA_NODISCARD kama_status kama_node_stop(kama_node *node);
 
-/* Stops when that was not done, frees node and groups. NULL is a no-op.
- * Setup. */
+/*
+ * Frees the node and its groups, and stops it first if it still runs. Values
+ * that the application references stay valid.
+ * Setup: no other thread may use the node or its groups any more. Passing NULL
+ * does nothing.
+ */
 KAMA_API void kama_node_free(kama_node *node);
 
 #ifdef __cplusplus
