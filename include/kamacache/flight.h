@@ -1,47 +1,106 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Single flight for your own types: of the callers that want the same key at
- * the same time, one works, all get its result.
+ * Single flight for types of the application's own.
  *
- * KAMA_FLIGHT_DEFINE(name, key_type, result_type, hash_fn, equal_fn) defines
- * struct name and, for it,
+ * When several threads want the same result at the same time, one of them does
+ * the work (it leads), and the others wait for its result. A flight remembers
+ * nothing: when the last caller has its result, the next caller works anew. For
+ * results that are to be kept, use a group (kamacache/kamacache.h), which has a
+ * flight of this kind inside.
+ *
+ *     thread 1:  do(17 May) leads ... build_report ... -> the report
+ *     thread 2:       do(17 May) waits ................ -> the same report
+ *     thread 3:            do(18 May) leads ... build_report ... -> another one
+ *     thread 1:                                  do(17 May) leads again
+ *
+ * A macro makes the flight for a type of keys and a type of results, so that no
+ * call needs a cast and a wrong type does not compile:
+ *
+ *     static uint64_t day_hash(struct day day);
+ *     static int day_equal(struct day a, struct day b);
+ *     static kama_status build_report(void *arg, struct day day,
+ *                                     struct report **ret_report);
+ *
+ *     KAMA_FLIGHT_DEFINE(report_flight, struct day, struct report *, day_hash,
+ *                        day_equal)
+ *
+ *     struct report_flight flight;
+ *     status = report_flight_init(&flight);
+ *     status = report_flight_do(&flight, day, build_report, arg, 5000,
+ *                               &report, NULL);
+ *     report_flight_fini(&flight);
+ *
+ * KAMA_FLIGHT_DEFINE(name, key_type, result_type, hash_fn, equal_fn) stands at
+ * file scope. It defines `struct name` and these functions, all of them static:
  *
  *   kama_status name_init(struct name *flight);
+ *
+ *     Makes the flight. Errors: KAMA_ERR_NO_MEMORY. Setup.
+ *
  *   kama_status name_do(struct name *flight, key_type key,
  *                       kama_status (*fn)(void *arg, key_type key,
  *                                         result_type *ret_result),
  *                       void *arg, int64_t timeout_ms,
  *                       result_type *ret_result, int *ret_shared);
+ *
+ *     If nobody works on `key`, calls fn(arg, key, ...) on this thread and
+ *     returns what it returned. Otherwise waits for the thread that works on
+ *     it, and does not call fn. Every caller gets the status of the one call of
+ *     fn and, with KAMA_OK, a copy of its result, which is made by assignment.
+ *
+ *     timeout_ms:  how long this caller may wait for another one, in
+ *                  milliseconds; 0 means without a limit. A caller whose time
+ *                  is over leaves with KAMA_ERR_TIMEOUT, and the work goes on
+ *                  for the others. It does not limit fn on the thread that
+ *                  leads.
+ *     ret_result:  may be NULL for a caller that does not need the result.
+ *     ret_shared:  may be NULL. With KAMA_OK it is 1 if the result came from
+ *                  another caller or went to another caller as well, else 0.
+ *
+ *     Errors: those of fn; KAMA_ERR_TIMEOUT; KAMA_ERR_BUSY if 65536 callers
+ *     wait for the key already; KAMA_ERR_REENTRANT if fn asks for the key that
+ *     it is working on, on the same thread; KAMA_ERR_NO_MEMORY. Threads that
+ *     wait for each other in a circle are not detected: their timeouts end the
+ *     circle. Cost without other callers: one allocation and O(1).
+ *
  *   void name_fini(struct name *flight);
  *
- * with   uint64_t hash_fn(key_type key)
- *        int equal_fn(key_type a, key_type b)      not 0: the same key
- * (pure functions: equal_fn runs under a lock).
+ *     Frees the flight. No call may be running. Setup.
  *
- * name_do runs fn on the calling thread (the leader) when nobody works on key,
- * else waits for who does. Every caller gets fn's status and, with KAMA_OK, a
- * copy of its result by assignment. *ret_shared (may be NULL) is 1 when the
- * result came from, or also went to, another caller.
- * timeout_ms bounds waiters (0: none); one that times out leaves with
- * KAMA_ERR_TIMEOUT, the work goes on for the others. A call for the same key
- * from inside its own leader, on the same thread, is KAMA_ERR_REENTRANT; a
- * cycle across threads ends by timeout. Nothing is remembered after the last
- * caller has left: this is no cache.
+ * The functions of the application:
  *
- * KAMA_FLIGHT_DEFINE_REF(..., ref_fn, unref_fn) is for results that are
- * counted references: void ref_fn(result_type) is called once per waiter that
- * gets the result, before the leader returns; void unref_fn(result_type) gives
- * back what a waiter could not take.
+ *   uint64_t hash_fn(key_type key)
+ *   int equal_fn(key_type a, key_type b)     not 0: the keys are the same
  *
- * fn and the other functions must return normally: a C++ exception or
- * pthread_exit that would leave one ends the process with a sentence on standard
- * error. hash_fn alone runs before the flight knows of the call.
+ *     Both must be pure functions of their arguments. Keys that are equal have
+ *     the same hash. equal_fn runs while a lock is held, so it must not use the
+ *     flight.
  *
- * Threads: name_do any thread; init and fini setup (fini: no call is running).
- * Errors: what fn returns; KAMA_ERR_NO_MEMORY, KAMA_ERR_BUSY (65536 wait).
- * Types: a wrong key, function or result type does not compile. Keys and results
- * are copied as bytes are: in C++, a type that is not trivially copyable (a
- * std::string, for example) does not compile. Use a pointer to it, or a slice.
+ * KAMA_FLIGHT_DEFINE_REF(name, key_type, result_type, hash_fn, equal_fn,
+ * ref_fn, unref_fn) is for results that count their references. Each caller
+ * that gets the result owns one reference, as if it had done the work itself:
+ *
+ *   void ref_fn(result_type result)
+ *
+ *     Takes a reference. It is called once for each waiter that gets the
+ *     result, before name_do returns on the thread that leads.
+ *
+ *   void unref_fn(result_type result)
+ *
+ *     Gives a reference back. It is called when a caller passed NULL for
+ *     ret_result.
+ *
+ * Keys and results are copied as bytes are. In C++, a type that is not
+ * trivially copyable, such as std::string, does not compile; use a pointer to
+ * it, or a slice of its bytes.
+ *
+ * fn and the other functions must return normally. If a C++ exception or
+ * pthread_exit is about to leave one of them, the process ends with a sentence
+ * on standard error. Only hash_fn is an exception: it runs before the flight
+ * knows of the call.
+ *
+ * Threads: any thread may call name_do at any time. "Setup" means: call this
+ * before other threads use the flight, or after they have stopped using it.
  */
 #ifndef KAMACACHE_FLIGHT_H
 #define KAMACACHE_FLIGHT_H
@@ -52,26 +111,45 @@
 extern "C" {
 #endif
 
-/* The engine behind the macros; nothing here is called by applications. */
+/*
+ * The engine behind the macros. Applications use the functions that the macros
+ * define, and never the ones below: they take keys and results as untyped
+ * memory. The key stays with the caller that leads, on its stack; the engine
+ * holds the result until the last waiter has its copy.
+ */
 typedef struct kama_flight_engine kama_flight_engine;
 
-/* What the engine must know of a key and a result type. */
+/* A type of keys and a type of results, as the engine must know them. */
 typedef struct kama_flight_type {
     uint32_t struct_size;
     uint32_t key_size;
     uint32_t result_size;
     uint32_t reserved;
+    /* Returns whether two keys are the same. */
     int (*equal)(const void *a, const void *b);
+    /* Copies a result. */
     void (*assign)(void *to, const void *from);
-    void (*ref)(const void *result);   /* NULL: plain results */
-    void (*unref)(const void *result); /* NULL: plain results */
+    /* Take and give back a reference of a result. NULL: results have none. */
+    void (*ref)(const void *result);
+    void (*unref)(const void *result);
 } kama_flight_type;
 
-/* Type is borrowed and static. */
+/*
+ * Makes an engine, which the caller owns. `type` is borrowed and must stay
+ * valid as long as the engine. Errors: KAMA_ERR_INVALID (type),
+ * KAMA_ERR_NO_MEMORY.
+ */
 KAMA_API KAMA_NODISCARD kama_status kama_flight_engine_new(
     const kama_flight_type *type, kama_flight_engine **ret_engine);
+
+/* Frees an engine; no call may be running. Passing NULL does nothing. */
 KAMA_API void kama_flight_engine_free(kama_flight_engine *engine);
-/* run(call, key, ret_result) is the leader's work. */
+
+/*
+ * Does what name_do does, for an untyped key. run(call, key, ret_result) is the
+ * work; it runs on this thread if this caller leads. `key` is borrowed until
+ * the call returns. The other parameters and the errors are those of name_do.
+ */
 KAMA_API KAMA_NODISCARD kama_status kama_flight_engine_do(
     kama_flight_engine *engine, uint64_t hash, const void *key,
     kama_status (*run)(void *call, const void *key, void *ret_result),
@@ -81,12 +159,15 @@ KAMA_API KAMA_NODISCARD kama_status kama_flight_engine_do(
 }
 #endif
 
+/* A program need not use every function that a macro defines. */
 #if defined(__GNUC__)
 #define KAMA_FLIGHT_UNUSED __attribute__((unused))
 #else
 #define KAMA_FLIGHT_UNUSED
 #endif
 
+/* What C and C++ write differently: casts, and the check that a type can be
+ * copied as bytes are. */
 #ifdef __cplusplus
 #define KAMA_FLIGHT_CAST_(type, value) static_cast<type>(value)
 #define KAMA_FLIGHT_CHECK_(key_type, result_type)                              \
@@ -99,10 +180,13 @@ KAMA_API KAMA_NODISCARD kama_status kama_flight_engine_do(
 #define KAMA_FLIGHT_CHECK_(key_type, result_type)
 #endif
 
+/* Defines a flight for plain results; see the top of this file. */
 #define KAMA_FLIGHT_DEFINE(name, key_type, result_type, hash_fn, equal_fn)     \
     KAMA_FLIGHT_DEFINE_TYPES_(name, key_type, result_type, equal_fn)           \
     KAMA_FLIGHT_DEFINE_CALLS_(name, key_type, result_type, hash_fn, NULL, NULL)
 
+/* Defines a flight for results that count their references; see the top of this
+ * file. */
 #define KAMA_FLIGHT_DEFINE_REF(name, key_type, result_type, hash_fn, equal_fn, \
                                ref_fn, unref_fn)                               \
     KAMA_FLIGHT_DEFINE_TYPES_(name, key_type, result_type, equal_fn)           \
@@ -117,6 +201,7 @@ KAMA_API KAMA_NODISCARD kama_status kama_flight_engine_do(
     KAMA_FLIGHT_DEFINE_CALLS_(name, key_type, result_type, hash_fn,            \
                               name##_ref_, name##_unref_)
 
+/* The structures and the functions that give types to the untyped engine. */
 #define KAMA_FLIGHT_DEFINE_TYPES_(name, key_type, result_type, equal_fn)       \
     KAMA_FLIGHT_CHECK_(key_type, result_type)                                  \
     struct name {                                                              \
@@ -147,6 +232,7 @@ KAMA_API KAMA_NODISCARD kama_status kama_flight_engine_do(
                      KAMA_FLIGHT_CAST_(result_type *, ret_result));            \
     }
 
+/* The functions that the application calls. */
 #define KAMA_FLIGHT_DEFINE_CALLS_(name, key_type, result_type, hash_fn,        \
                                   ref_thunk, unref_thunk)                      \
     static KAMA_FLIGHT_UNUSED kama_status name##_init(struct name *flight)     \
