@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The version of the headers; kama_version() is that of the library. */
+/*
+ * The version of the headers that a program is built with. kama_version()
+ * returns the version of the library that it runs with, which may be newer.
+ */
 #ifndef KAMACACHE_VERSION_H
 #define KAMACACHE_VERSION_H
 
