@@ -166,7 +166,7 @@ KAMA_API KAMA_NODISCARD kama_status kama_flight_engine_do(
 #define KAMA_FLIGHT_UNUSED
 #endif
 
-/* What C and C++ write differently: casts, and the check that a type can be
+/* C and C++ differ in two things here: casts, and the check that a type can be
  * copied as bytes are. */
 #ifdef __cplusplus
 #define KAMA_FLIGHT_CAST_(type, value) static_cast<type>(value)

@@ -47,9 +47,9 @@
  *           immutable and counts its references. A caller that holds a
  *           reference can read the value even after the entry was deleted or
  *           evicted, and even after the group was freed.
- * Entry     What the group remembers under a key: a value with the time at
- *           which it expires. A negative entry remembers instead that the key
- *           does not exist (see negative_ttl_ms).
+ * Entry     A key that the group remembers, with its value and the time at
+ *           which the value expires. A negative entry remembers instead that
+ *           the key does not exist (see negative_ttl_ms).
  * Loader    A function of the application that fetches the value of one key.
  * Load      One call of the loader, from its start to its result. A group runs
  *           at most loader_concurrency loaders at a time; further loads wait in
@@ -472,7 +472,7 @@ enum {
     KAMA_NO_STORE = 1u << 0
 };
 
-/* What a loader says about its result beyond the bytes. */
+/* The properties of a result beyond its bytes. */
 typedef struct kama_sink_options {
     uint32_t struct_size;
     /* KAMA_NO_STORE, or 0. */
@@ -602,7 +602,7 @@ KAMA_API void kama_load_error(kama_deferred *deferred, const char *sentence);
  * for each deferred load, also after the load has timed out and after the group
  * was freed; then it only frees. It may run before the loader has returned.
  *
- * status:  what a loader would return, except KAMA_DEFERRED.
+ * status:  a status that a loader may return, except KAMA_DEFERRED.
  * value:   the result, which is copied. It counts only with KAMA_OK.
  * options: as for kama_sink_set with KAMA_OK, and as for kama_sink_absent with
  *          KAMA_MISS; with errors they do not count. May be NULL.
@@ -618,8 +618,8 @@ typedef struct kama_group kama_group;
 
 /*
  * How a group behaves. Fill it in with kama_group_options_init, then set `name`
- * and what else matters. The strings and the structure are copied when the
- * group is made.
+ * and the other members that matter. The strings and the structure are copied
+ * when the group is made.
  */
 typedef struct kama_group_options {
     uint32_t struct_size;
@@ -859,7 +859,7 @@ static inline void kama_set_options_init(kama_set_options *options)
 }
 
 /*
- * Stores a copy of `value` under `key`, and replaces what was there. A value of
+ * Stores a copy of `value` under `key`, and replaces an older value. A value of
  * length 0 is a value. A load of the key that is running is overtaken: its
  * result is not kept (see "Fence" at the top). `options` may be NULL.
  *
@@ -1121,7 +1121,8 @@ KAMA_API KAMA_NODISCARD kama_status kama_get_async(kama_group *group,
                                                    kama_get_cb cb, void *arg);
 
 /* Does what kama_mget does, and hands the answers to `cb` when every key has
- * one. The keys are copied. Returns what kama_get_async returns. */
+ * one. The keys are copied. The statuses are those of
+ * kama_get_async. */
 KAMA_API KAMA_NODISCARD kama_status kama_mget_async(kama_group *group,
                                                     const kama_bytes *keys,
                                                     size_t n,
@@ -1223,8 +1224,9 @@ typedef struct kama_node_options {
     /* The name of the service, which health checks may ask for.
      * Default: "kama-cache". */
     const char *service;
-    /* How many connections there may be at a time; 0 means 10000, or what the
-     * limit of file descriptors leaves room for if that is less. Default: 0. */
+    /* How many connections there may be at a time; 0 means 10000, or fewer if
+     * the limit of file descriptors does not leave room for them. Default:
+     * 0. */
     uint32_t max_connections;
     /* 1 permits an address that other machines can reach, although this version
      * neither encrypts nor asks its clients who they are. Default: 0. */
@@ -1235,13 +1237,13 @@ typedef struct kama_node_options {
     /* How long running calls may take to end when the node stops, in
      * milliseconds, 0 to one hour. Default: 15000. */
     int64_t drain_timeout_ms;
-    /* Hears of what the node does. It runs on the thread that caused the event,
-     * on several threads at a time, and must not wait. May be NULL. */
+    /* Receives the events of the node. It runs on the thread that caused the
+     * event, on several threads at a time, and must not wait. May be NULL. */
     void (*event)(void *arg, const kama_node_event *event);
     void *event_arg;
     /* Where the node takes its memory; NULL means malloc. */
     const kama_allocator *allocator;
-    /* The lowest level of events that the event function hears of. Default: 1
+    /* The lowest level of events that the event function receives. Default: 1
      * (info). */
     uint32_t event_level;
     uint32_t reserved;
