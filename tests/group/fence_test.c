@@ -1,16 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The fence under threads: a get that begins after a set, del or clear has
- * returned never sees what was true before it, whichever way it comes (value,
- * copy, memory only, batch, asynchronous, "does not exist"), while loads
- * fail, linger, finish elsewhere, finish too late, and entries expire, are
- * touched and are evicted.
+ * returned never sees what was true before the mutation. This must hold for
+ * every way to ask (value, copy, memory only, batch, asynchronous, scan, and
+ * the answer "does not exist"), while loads fail, take long, finish on another
+ * thread, finish too late, and while entries expire, are touched and are
+ * evicted.
  *
- * The origin has a version per key that only rises; one thread mutates a key.
- * Loaders answer with the version that they read when they began. After a
- * mutation of version v has returned, v is the key's floor. Some versions
- * come without a mutation; a clear raises the floor of every key to what the
- * origin had when it began.
+ * How staleness is recognised. The origin has a version for each key that only
+ * rises, and one thread alone mutates a key. A loader answers with the version
+ * that it read when it began. When a mutation to version v has returned, v is
+ * the floor of the key; a get reads the floor before it asks, and its answer
+ * must not be older:
+ *
+ *     mutator                  getter                      loader
+ *     origin[k] = 7                                        reads 6
+ *     kama_set(k, 7)
+ *     floor[k] = 7
+ *                              floor = 7                   answers with 6
+ *                              kama_get(k) -> 6 would be stale
+ *
+ * Some versions come without a mutation, behind the back of the cache; a clear
+ * raises the floor of every key to the version that the origin had when the
+ * clear began. In every fifth version the key does not exist.
+ *
+ *     test_on_callers   loads run on the threads of their callers
+ *     test_on_a_pool    loads run on a pool, under both policies
  */
 #include "group/group_fixture.h"
 #include "group/group_internal.h"
@@ -26,21 +41,22 @@
 #define PENDING_MAX 4096u
 #define ABSENT_EVERY 5u /* in such versions the key does not exist */
 
-/* A load that will be finished by the finisher. */
+/* A deferred load, which the finisher thread finishes at its time. */
 struct pending {
     kama_deferred *deferred;
     uint64_t version;
     km_ns at;
 };
 
+/* One run: the group, the origin, and the counters of all threads. */
 struct world {
     struct fixture *f;
     _Atomic uint64_t origin[KEYS];
     _Atomic uint64_t floor[KEYS];
-    atomic_uint stale;
-    atomic_uint checked;
-    atomic_uint misses;
-    atomic_uint open; /* callbacks that are to come */
+    atomic_uint stale;   /* answers that are older than their floor */
+    atomic_uint checked; /* answers with a value */
+    atomic_uint misses;  /* answers that say "does not exist" */
+    atomic_uint open;    /* callbacks that have not come yet */
     atomic_bool stop;
     bool async;
     pthread_mutex_t lock;
@@ -48,12 +64,15 @@ struct world {
     unsigned pending_count;
 };
 
+/* One thread of a run. */
 struct actor {
     pthread_t thread;
     struct world *world;
     unsigned number;
     uint64_t random;
 };
+
+/* -- chance and names ----------------------------------------------------- */
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -84,18 +103,21 @@ static void pause_us(unsigned us)
     (void)nanosleep(&span, NULL);
 }
 
+/* -- the origin ----------------------------------------------------------- */
+
 static bool is_absent(uint64_t version)
 {
     return version % ABSENT_EVERY == 0;
 }
 
-/* The version, in front of a few bytes or of many. */
+/* The bytes of a value: the version, then a few bytes or many. */
 static kama_bytes value_of(char *buf, uint64_t version, uint64_t random)
 {
     memcpy(buf, &version, sizeof version);
     return kama_bytes_make(buf, random % 8 == 0 ? 4096 : 8 + random % 100);
 }
 
+/* Makes the load finish after up to 0.8 ms, or after its time is over. */
 static kama_status defer(struct world *w, kama_sink *out, uint64_t version)
 {
     unsigned us = (unsigned)(next_random(&loader_random) % 800);
@@ -116,6 +138,8 @@ static kama_status defer(struct world *w, kama_sink *out, uint64_t version)
     return KAMA_DEFERRED;
 }
 
+/* Loads a version in one of many ways: at once, after a while, too late, later
+ * on another thread, or not at all. */
 static kama_status load(void *arg, const kama_load *req, kama_sink *out)
 {
     static atomic_uint threads;
@@ -144,6 +168,9 @@ static kama_status load(void *arg, const kama_load *req, kama_sink *out)
     return kama_sink_set(out, value_of(buf, version, r / 64), NULL);
 }
 
+/* -- loads that finish later ---------------------------------------------- */
+
+/* Finishes a deferred load; the lock is given up meanwhile. */
 static void finish_one(struct world *w, unsigned i)
 {
     char buf[4096] = {0};
@@ -156,6 +183,7 @@ static void finish_one(struct world *w, unsigned i)
     (void)pthread_mutex_lock(&w->lock);
 }
 
+/* Finishes the deferred loads whose time has come, or all of them. */
 static void finish_due(struct world *w, bool all)
 {
     km_ns now = km_clock_mono(km_clock_system());
@@ -180,6 +208,8 @@ static void *run_finisher(void *arg)
     return NULL;
 }
 
+/* -- mutations ------------------------------------------------------------ */
+
 static void raise_floor(struct world *w, unsigned k, uint64_t version)
 {
     uint64_t before = atomic_load(&w->floor[k]);
@@ -188,6 +218,8 @@ static void raise_floor(struct world *w, unsigned k, uint64_t version)
     }
 }
 
+/* Moves the origin to its next version and tells the group with a set or a del,
+ * or does not tell it. */
 static void mutate(struct actor *a, unsigned k, uint64_t r)
 {
     struct world *w = a->world;
@@ -199,16 +231,17 @@ static void mutate(struct actor *a, unsigned k, uint64_t r)
     kama_set_options_init(&options);
     options.ttl_ms = r % 3 == 0 ? 1 : 0;
     if (r % 8 < 3) {
-        return; /* behind the cache's back: the next clear tells it */
+        return; /* the group learns of this version with the next clear */
     }
     if (r % 2 != 0 || is_absent(version) ||
         kama_set(w->f->group, key, value_of(buf, version, r / 16), &options) !=
-            KAMA_OK) { /* views fill the group */
+            KAMA_OK) { /* references may fill the group */
         (void)!kama_del(w->f->group, key, NULL);
     }
     raise_floor(w, k, version);
 }
 
+/* Clears the group, which is a mutation of every key. */
 static void clear(struct world *w)
 {
     uint64_t seen[KEYS];
@@ -239,7 +272,9 @@ static void *run_mutator(void *arg)
     return NULL;
 }
 
-/* An answer to a get that began when the floor of k was `floor`. */
+/* -- answers -------------------------------------------------------------- */
+
+/* Checks the answer to a get that began when the floor of key k was `floor`. */
 static void check(struct world *w, unsigned k, uint64_t floor,
                   kama_status status, kama_bytes value)
 {
@@ -256,6 +291,7 @@ static void check(struct world *w, unsigned k, uint64_t floor,
     }
 }
 
+/* Checks an answer and gives its value back. */
 static void check_value(struct world *w, unsigned k, uint64_t floor,
                         kama_status status, kama_value *value)
 {
@@ -264,6 +300,8 @@ static void check_value(struct world *w, unsigned k, uint64_t floor,
     kama_value_unref(ok ? value : NULL);
 }
 
+/* The keys of a batch or of an asynchronous get, with the floors that they had
+ * when they were asked for. */
 struct asked {
     struct world *world;
     unsigned count;
@@ -299,7 +337,9 @@ static void on_values(void *arg, kama_status status, const kama_item *items,
     atomic_fetch_sub(&w->open, 1);
 }
 
-/* Asks in one of the ways of one key; floors are read before. */
+/* -- gets ----------------------------------------------------------------- */
+
+/* Gets one key in one of three ways; now and then it is touched first. */
 static void get_one(struct actor *a, const kama_ctx *ctx, unsigned way)
 {
     struct world *w = a->world;
@@ -311,7 +351,7 @@ static void get_one(struct actor *a, const kama_ctx *ctx, unsigned way)
     unsigned k = (unsigned)(next_random(&a->random) % KEYS);
     kama_bytes key = key_name(name, k);
     uint64_t floor = atomic_load(&w->floor[k]);
-    if (next_random(&a->random) % 8 == 0) { /* copies what may be old by now */
+    if (next_random(&a->random) % 8 == 0) { /* copies a value, maybe old */
         (void)!kama_touch(group, key, way == 0 ? 1 : KAMA_TTL_FOREVER, NULL);
     }
     if (way == 0) {
@@ -326,6 +366,7 @@ static void get_one(struct actor *a, const kama_ctx *ctx, unsigned way)
     }
 }
 
+/* Chooses the keys of a batch and reads their floors. */
 static void ask_batch(struct actor *a, struct asked *asked, char names[][16],
                       kama_bytes *keys)
 {
@@ -373,6 +414,7 @@ static void get_async(struct actor *a, const kama_ctx *ctx, bool batch)
     }
 }
 
+/* Looks at a key that a scan has found. */
 static int scan_entry(void *arg, const kama_entry *entry)
 {
     struct world *w = arg;
@@ -384,6 +426,7 @@ static int scan_entry(void *arg, const kama_entry *entry)
     return 0;
 }
 
+/* Asks in every way, by chance, until the run ends. */
 static void *run_getter(void *arg)
 {
     struct actor *a = arg;
@@ -408,6 +451,10 @@ static void *run_getter(void *arg)
     return NULL;
 }
 
+/* -- the runs ------------------------------------------------------------- */
+
+/* Times are short and the memory is small, so that entries expire and are
+ * evicted all the time. */
 static struct world *world_new(bool async, const char *policy)
 {
     struct world *w = test_calloc(1, sizeof *w);
@@ -425,7 +472,7 @@ static struct world *world_new(bool async, const char *policy)
     w->f->options.loader_concurrency = async ? 4 : 2;
     w->f->options.async_threads = 2;
     w->f->options.policy = policy;
-    atomic_store(&w->f->script.frees, 1); /* none is to come */
+    atomic_store(&w->f->script.frees, 1); /* as if loader_free had run */
     fixture_open(w->f);
     return w;
 }
@@ -456,6 +503,8 @@ static void run_threads(struct world *w)
     }
 }
 
+/* Runs all threads for a while and checks that no answer was stale, and that
+ * the run saw hits, overtaken loads and failures at all. */
 static void run(bool async, const char *policy)
 {
     struct world *w = world_new(async, policy);
@@ -467,7 +516,7 @@ static void run(bool async, const char *policy)
     assert_true(atomic_load(&w->misses) > 0);
     assert_true(s.hits > 0 && s.loads_overtaken > 0 && s.loads_failed > 0);
     km_store_check(w->f->group->store);
-    if (!async) { /* else it goes with the group still waiting for it */
+    if (!async) { /* with a pool, the group is freed while loads are deferred */
         finish_due(w, true);
         assert_int_equal(stats(w->f).loads_running, 0);
         assert_int_equal(stats(w->f).pinned_bytes, 0);
@@ -478,12 +527,14 @@ static void run(bool async, const char *policy)
     test_free(w);
 }
 
+/* Loads run on the threads of their callers. */
 static void test_on_callers(void **state)
 {
     (void)state;
     run(false, "s3fifo");
 }
 
+/* Loads run on a pool; the two policies evict in different orders. */
 static void test_on_a_pool(void **state)
 {
     (void)state;
