@@ -1238,7 +1238,8 @@ typedef struct kama_node_options {
      * milliseconds, 0 to one hour. Default: 15000. */
     int64_t drain_timeout_ms;
     /* Receives the events of the node. It runs on the thread that caused the
-     * event, on several threads at a time, and must not wait. May be NULL. */
+     * event, on several threads at a time. It must not wait, and it must not
+     * call functions of a group. May be NULL. */
     void (*event)(void *arg, const kama_node_event *event);
     void *event_arg;
     /* Where the node takes its memory; NULL means malloc. */
