@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A map that loads what it misses: one group alone in a process, without a
- * node, a socket or a thread. Gets, sets, deletes, and looks at the figures.
+ * A map that loads the values that it does not have: one standalone group,
+ * without a node, a socket or a thread.
+ *
+ * The program gets a value as a view and as a copy, asks for a key that does
+ * not exist, stores and deletes a value, and prints the figures of the group.
+ * The loader is called twice for three gets, because "tom" is in memory after
+ * the first one.
  */
 #include <kamacache/kamacache.h>
 #include <stdio.h>
 
-/* Stands for a database. */
+/* A stand-in for a database, which counts its queries. */
 struct db {
     unsigned queries;
 };
@@ -26,9 +31,12 @@ static const char *db_find(struct db *db, const void *key, size_t len)
     return NULL;
 }
 
-/* One call at a time per key; only a get that begins after a set, del or clear
- * may start a second while the overtaken one still runs. KAMA_MISS says "does
- * not exist" and is not an error. */
+/*
+ * Loads one row. The group calls this once at a time for each key. There is one
+ * exception: a get that begins after a set, del or clear may start a second
+ * load while the overtaken one still runs. KAMA_MISS says "does not exist"; it
+ * is not an error.
+ */
 static kama_status load_user(void *arg, const kama_load *req, kama_sink *out)
 {
     struct db *db = arg;

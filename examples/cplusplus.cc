@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// From C++11: a group whose values are held by a smart pointer, and a typed
-// single flight.
+// The library from C++11: a group whose values are held by a smart pointer, and
+// a typed single flight.
 #include <kamacache/flight.h>
 #include <kamacache/kamacache.h>
 

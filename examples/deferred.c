@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A loader that finishes later: it puts the load into a queue and returns; a
- * thread of the application answers.
+ * A loader that finishes later: it puts the load into a queue and returns at
+ * once, and a thread of the application answers it. A program whose database
+ * has an asynchronous interface works like this.
  */
 #include <kamacache/kamacache.h>
 #include <pthread.h>
 #include <stdio.h>
 
-/* A queue with one place, which is enough here. */
+/* A queue with room for one load, which is enough here. */
 struct queue {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -28,7 +29,8 @@ static void queue_push(struct queue *q, kama_bytes key, kama_deferred *d)
     pthread_mutex_unlock(&q->mutex);
 }
 
-/* req->key and d live until kama_load_finish returns. */
+/* The key and `d` stay valid until kama_load_finish returns, so the queue can
+ * keep them without a copy. */
 static kama_status load_later(void *arg, const kama_load *req, kama_sink *out)
 {
     kama_deferred *d = kama_load_defer(out);

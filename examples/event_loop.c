@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From an event loop: nothing blocks. Answers come on a pool thread, which
- * hands them to the loop through a pipe; the loop polls it as it polls its
- * sockets.
+ * Gets from an event loop, which must not block. The answers come on a thread
+ * of the group's pool. That thread hands them to the loop through a pipe, and
+ * the loop polls the pipe as it polls its sockets.
  */
 #include <kamacache/kamacache.h>
 #include <poll.h>
@@ -20,7 +20,7 @@ static kama_status load_user(void *arg, const kama_load *req, kama_sink *out)
     return kama_sink_set(out, KAMA_BYTES(row, (size_t)n), NULL);
 }
 
-/* What a callback says to the loop. */
+/* The message that a callback sends to the loop. */
 struct answer {
     int is_batch;
     kama_status status;
@@ -35,15 +35,17 @@ static void post(const int *pipe_in, const struct answer *answer)
     }
 }
 
-/* Exactly once; v is the callee's to unref; never called from inside
- * kama_get_async. */
+/* The answer of kama_get_async. It is called exactly once, and never from
+ * inside kama_get_async. The reference `v` travels to the loop, which gives it
+ * back. */
 static void on_user(void *arg, kama_status st, kama_value *v)
 {
     struct answer answer = {0, st, v, {{KAMA_OK, NULL}}};
     post(arg, &answer);
 }
 
-/* The array is borrowed, the values are the callee's. */
+/* The answer of kama_mget_async. The array is borrowed until this returns; the
+ * references in it travel to the loop, which gives them back. */
 static void on_users(void *arg, kama_status st, const kama_item *items,
                      size_t n)
 {
@@ -65,7 +67,7 @@ static void print_value(kama_status st, kama_value *v)
     }
 }
 
-/* The loop: until both answers are in. */
+/* The event loop. It ends when both answers have come. */
 static int run_loop(int pipe_out)
 {
     struct pollfd poll_fd = {pipe_out, POLLIN, 0};

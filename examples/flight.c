@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Single flight on its own: four threads want the report of one day, one
- * builds it. No cast at the call site; a wrong type does not compile.
+ * Single flight without a cache: four threads want the report of one day, and
+ * one of them builds it. No call needs a cast, and a wrong type does not
+ * compile.
+ *
+ * All callers receive the same pointer here. A report that counts its
+ * references would use KAMA_FLIGHT_DEFINE_REF instead.
  */
 #include <kamacache/flight.h>
 #include <pthread.h>
@@ -33,7 +37,8 @@ static int day_equal(struct day a, struct day b)
 KAMA_FLIGHT_DEFINE(report_flight, struct day, struct report *, day_hash,
                    day_equal)
 
-/* Takes a moment, so that the others come in time to wait. */
+/* Builds a report. It takes a moment, so that the other threads come in time to
+ * wait for it. */
 static kama_status build_report(void *arg, struct day day,
                                 struct report **ret_report)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * On a node: the same group, served over gRPC. Starts on a free port, uses the
- * group locally, and stops.
+ * A node: the same group as in alone.c, also served over gRPC. The program
+ * starts a node on a free port, uses the group directly, and stops the node.
  */
 #include <kamacache/kamacache.h>
 #include <stdio.h>

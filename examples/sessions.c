@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sessions of a web site, in a group without a loader: many are stored in one
- * call, each request keeps its session alive, and a logout ends several.
+ * The sessions of a web site, in a group without a loader. The program stores
+ * several sessions in one call, gives a session more time at each request, and
+ * ends several of them at a logout.
  */
 #include <kamacache/kamacache.h>
 
@@ -17,8 +18,9 @@ static int failed(const char *what, kama_status st)
     return 1;
 }
 
-/* Restores what was saved before a restart. Either every session is accepted, or
- * none; one that did not fit into memory is reported by its status. */
+/* Restores the sessions that were saved before a restart. Either every session
+ * is accepted or none is. A session that did not fit into memory has a status
+ * that says so. */
 static int restore(kama_group *sessions)
 {
     const kama_set_item saved[3] = {
@@ -38,7 +40,7 @@ static int restore(kama_group *sessions)
     return 0;
 }
 
-/* A request came with a session: it lives for half an hour more. */
+/* Handles a request with a session: the session lives for half an hour more. */
 static int keep_alive(kama_group *sessions, kama_bytes id)
 {
     int64_t left_ms;
@@ -58,7 +60,7 @@ static int keep_alive(kama_group *sessions, kama_bytes id)
     return 0;
 }
 
-/* Tom logs out on all his devices. */
+/* Ends the sessions of Tom, who logs out on all his devices. */
 static int log_out(kama_group *sessions)
 {
     const kama_bytes ids[2] = {KAMA_STR("s1"), KAMA_STR("s9")};
