@@ -32,10 +32,10 @@ static const char *db_find(struct db *db, const void *key, size_t len)
 }
 
 /*
- * Loads one row. The group calls this once at a time for each key. There is one
- * exception: a get that begins after a set, del or clear may start a second
- * load while the overtaken one still runs. KAMA_MISS says "does not exist"; it
- * is not an error.
+ * Loads one row. The group calls this once at a time for each key. A second
+ * load of the key can only begin while the first one still runs if the first
+ * was overtaken by a set, del or clear, or has timed out. KAMA_MISS says "does
+ * not exist"; it is not an error.
  */
 static kama_status load_user(void *arg, const kama_load *req, kama_sink *out)
 {

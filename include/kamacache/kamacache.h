@@ -520,8 +520,10 @@ static inline void kama_sink_options_init(kama_sink_options *options)
  *
  * Threads: the loader runs on the thread of the caller that leads the load, or
  * on a pool thread if the group has a pool. Loads of different keys run at the
- * same time. Loads of one key follow one another, except that a get which
- * begins after a mutation may start a load while an overtaken one still runs.
+ * same time. Loads of one key follow one another, with two exceptions: a get
+ * that begins after a mutation may start a load while the overtaken one still
+ * runs, and a get may start one while the loader of a load that has timed out
+ * still runs.
  */
 typedef kama_status (*kama_loader_fn)(void *arg, const kama_load *req,
                                       kama_sink *out);
