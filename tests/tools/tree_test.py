@@ -18,7 +18,7 @@ MACHINE = re.compile(r"/" r"work/|/" r"tmp/kama/|deb\." r"debian\.org|"
                      r"registry\." r"npmjs|proxy\." r"golang|/" r"home/\w|"
                      r"/" r"root/")
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
-FOLDERS = r"(?:src/)?(?:base|store|net|wire|rpc|group|node|loaders|apps)"
+FOLDERS = r"(?:src/)?(?:base|store|flight|net|wire|rpc|group|services|node|loaders|apps)"
 
 
 def files(*endings):
