@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* kamacache/flight.h on the engine of flight.h: calls that hold a key and a
  * result of the application's types. The leader is the calling thread. */
-#include "flight/flight.h"
+#include "flight/engine.h"
 
 #include "base/boundary.h"
 #include "base/container.h"
 #include "base/event.h"
 #include "base/limits.h"
 #include "base/status.h"
+#include "flight/flight.h"
 
 #include <kamacache/flight.h>
 #include <stdalign.h>

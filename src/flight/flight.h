@@ -212,10 +212,3 @@ struct km_flight_waiter *km_flight_leave_leader(struct km_flight *flight,
  * does not wait any more. */
 struct km_flight_call *km_flight_call_of(struct km_flight *flight,
                                          struct km_flight_waiter *waiter);
-
-/* As kama_flight_engine_new, with memory from mem (borrowed). */
-struct kama_flight_type;
-struct kama_flight_engine;
-KAMA_NODISCARD kama_status km_flight_engine_new(
-    const struct kama_flight_type *type, const kama_allocator *mem,
-    struct kama_flight_engine **ret_engine);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Options checked, field by field: an error names the field and its limit. */
+#include "group/config.h"
+
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/status.h"
+#include "base/struct.h"
 #include "group/group_internal.h"
 #include "store/policy.h"
 

@@ -4,11 +4,15 @@
  * get of get_op.h and a wait: without a pool, the thread that leads has been
  * answered when its loader has returned, and then it does not wait.
  */
+#include "group/get.h"
+
 #include "base/container.h"
 #include "base/event.h"
 #include "base/status.h"
+#include "group/checks.h"
 #include "group/get_op.h"
 #include "group/group_internal.h"
+#include "group/look_up.h"
 #include "group/trace.h"
 
 /* -- a miss --------------------------------------------------------------- */

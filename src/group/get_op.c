@@ -4,6 +4,8 @@
  * that nothing touches the op after that.
  */
 #include "group/get_op.h"
+#include "group/checks.h"
+#include "group/look_up.h"
 
 #include "base/assert.h"
 #include "base/container.h"

@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A group seen from inside: what node/ needs beyond the public calls.
+ * A group as the rest of the library sees it: what the node and its services need
+ * beyond the public calls of kamacache.h.
  *
- * Gets that are parked as data are in group/get_op.h.
+ * A node makes its groups with its own clock, pool and observer:
  *
- * Threads: any. Errors: as kama_get.
+ *     const struct km_group_env env = {.pool = pool, .observer = &observer};
+ *     status = km_group_new(&options, &env, &group);
+ *     ...
+ *     km_group_free(group);
+ *
+ * and its services park their gets as data (group/get_op.h) in place of blocking.
+ *
+ * Threads: any, except that new and free are setup. Errors: as kama_get.
+ * Ownership: a group owns its store, its flight and its loads; the pool, the
+ * clock and the observer are borrowed until km_group_free returns.
  */
 #pragma once
 
@@ -13,6 +23,7 @@
 #include "base/list.h"
 #include "base/metric.h"
 #include "base/pool.h"
+#include "group/checks.h"
 #include "group/get_op.h"
 
 #include <kamacache/kamacache.h>
@@ -44,13 +55,6 @@ uint64_t km_group_instance(const kama_group *group);
 
 uint64_t km_group_max_value_bytes(const kama_group *group);
 
-/* Is the key's length within the limits? */
-KAMA_NODISCARD kama_status km_group_check_key(kama_bytes key);
-
-/* Would kama_mset accept the item? KAMA_OK, KAMA_ERR_INVALID, TOO_LARGE. */
-KAMA_NODISCARD kama_status km_group_check_item(const kama_group *group,
-                                               const kama_set_item *item);
-
 /* The hash of key in the group's store. */
 uint64_t km_group_hash(const kama_group *group, kama_bytes key);
 
@@ -59,3 +63,18 @@ void km_group_count_twin(kama_group *group);
 
 /* Durations of loads. Valid as long as the group. */
 const struct km_histogram *km_group_load_histogram(const kama_group *group);
+
+/* -- for the files of this folder ---------------------------------------- */
+
+/* Counted references to the struct, not to what the group remembers. */
+void km_group_ref(kama_group *group);
+void km_group_unref(kama_group *group);
+
+/* The pool, made if there is none. */
+KAMA_NODISCARD kama_status km_group_need_pool(kama_group *group,
+                                              struct km_pool **ret_pool);
+
+/* Where a blocking call of this thread loads: the pool; NULL: on the thread. A
+ * thread that runs a loader which is older than the pool goes on loading by
+ * itself, because its load has a slot that a load on the pool would wait for. */
+struct km_pool *km_group_pool_for_call(kama_group *group);

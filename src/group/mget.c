@@ -13,7 +13,10 @@
 #include "base/event.h"
 #include "base/limits.h"
 #include "base/status.h"
+#include "group/checks.h"
+#include "group/get.h"
 #include "group/group_internal.h"
+#include "group/look_up.h"
 #include "group/twins.h"
 
 struct batch;

@@ -24,20 +24,6 @@ static kama_status check_count(const kama_group *group, const char *call,
     return km_call_limits_init(group, ctx, &ignored);
 }
 
-kama_status km_group_check_item(const kama_group *group,
-                                const kama_set_item *item)
-{
-    km_ns expires_at;
-    kama_status st = km_group_check_key(item->key);
-    if (st == KAMA_OK) {
-        st = km_group_check_value(group, item->value);
-    }
-    if (st == KAMA_OK) {
-        st = km_group_expiry(group, item->ttl_ms, 0, &expires_at);
-    }
-    return st;
-}
-
 static kama_status set_item(kama_group *group, const kama_set_item *item)
 {
     kama_set_options options;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* set, del, clear. */
 #include "base/status.h"
+#include "base/struct.h"
 #include "group/group_internal.h"
 
 /* Options and context, checked. */

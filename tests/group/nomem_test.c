@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Every public function with the n-th allocation failing, for every n: an
  * error, no crash, no leak, and no callback that is lost. */
-#include "flight/flight.h"
+#include "flight/engine.h"
 #include "group/group_fixture.h"
 #include "helpers/failmalloc.h"
 

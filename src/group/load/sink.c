@@ -3,17 +3,19 @@
 #include "group/load/answer.h"
 
 #include "base/status.h"
+#include "base/struct.h"
 
 #include <inttypes.h>
 
 static kama_status read_options(const kama_sink_options *options,
                                 kama_sink_options *ret_options)
 {
-    kama_sink_options_init(ret_options);
-    kama_status st = options == NULL
-                         ? KAMA_OK
-                         : km_struct_read(ret_options, sizeof *ret_options,
-                                          options, "sink options");
+    *ret_options = (kama_sink_options){.struct_size = sizeof *ret_options};
+    if (options == NULL) {
+        return KAMA_OK;
+    }
+    kama_status st = km_struct_read(ret_options, sizeof *ret_options, options,
+                                    "sink options");
     if (st == KAMA_OK && (ret_options->flags & ~(uint32_t)KAMA_NO_STORE) != 0) {
         return km_fail(KAMA_ERR_INVALID,
                        "sink options: flags %u: one is not known",

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What every call of a group checks: key, value, time to live, context. */
+/* The checks name the limit, and the number that is beyond it. */
+#include "group/checks.h"
+
 #include "base/limits.h"
 #include "base/status.h"
+#include "base/struct.h"
 #include "group/group_internal.h"
-#include "group/trace.h"
 
 #include <inttypes.h>
 
@@ -66,59 +68,59 @@ kama_status km_group_expiry(const kama_group *group, int64_t ttl_ms,
     return KAMA_OK;
 }
 
-kama_status km_call_limits_init(const kama_group *group, const kama_ctx *ctx,
-                                struct km_call_limits *ret_call)
+kama_status km_group_check_item(const kama_group *group,
+                                const kama_set_item *item)
 {
-    kama_ctx own;
-    kama_ctx_init(&own);
-    kama_status st =
-        ctx == NULL ? KAMA_OK : km_struct_read(&own, sizeof own, ctx, "ctx");
+    km_ns expires_at;
+    kama_status st = km_group_check_key(item->key);
+    if (st == KAMA_OK) {
+        st = km_group_check_value(group, item->value);
+    }
+    if (st == KAMA_OK) {
+        st = km_group_expiry(group, item->ttl_ms, 0, &expires_at);
+    }
+    return st;
+}
+
+/* ctx has known members only. */
+static kama_status read_ctx(const kama_ctx *ctx, kama_ctx *ret_ctx)
+{
+    kama_ctx_init(ret_ctx);
+    kama_status st = km_struct_read(ret_ctx, sizeof *ret_ctx, ctx, "ctx");
     if (st != KAMA_OK) {
         return st;
     }
-    if ((own.flags & ~(KAMA_NO_LOAD | KAMA_LOCAL_ONLY)) != 0 ||
-        own.origin > KAMA_ORIGIN_PEER || own.deadline_ms < 0) {
+    if ((ret_ctx->flags & ~(KAMA_NO_LOAD | KAMA_LOCAL_ONLY)) != 0 ||
+        ret_ctx->origin > KAMA_ORIGIN_PEER || ret_ctx->deadline_ms < 0) {
         return km_fail(KAMA_ERR_INVALID,
                        "ctx: flags %u, origin %u, deadline_ms %" PRId64
                        ": one is not known",
-                       own.flags, own.origin, own.deadline_ms);
+                       ret_ctx->flags, ret_ctx->origin, ret_ctx->deadline_ms);
     }
-    ret_call->flags = own.flags;
-    ret_call->deadline_ms = own.deadline_ms != 0
-                                ? own.deadline_ms
-                                : group->config.loader_timeout_ms;
     return KAMA_OK;
 }
 
-void km_call_limits_begin(const kama_group *group, struct km_call_limits *call)
+kama_status km_call_limits_init(const kama_group *group, const kama_ctx *ctx,
+                                struct km_call_limits *ret_limits)
 {
-    call->deadline = km_ns_after_ms(km_group_now(group), call->deadline_ms);
+    kama_ctx own;
+    *ret_limits =
+        (struct km_call_limits){.deadline_ms = group->config.loader_timeout_ms};
+    if (ctx == NULL) {
+        return KAMA_OK;
+    }
+    kama_status st = read_ctx(ctx, &own);
+    if (st == KAMA_OK) {
+        ret_limits->flags = own.flags;
+        if (own.deadline_ms != 0) {
+            ret_limits->deadline_ms = own.deadline_ms;
+        }
+    }
+    return st;
 }
 
-kama_status km_group_look_up(kama_group *group, kama_bytes key,
-                             const struct km_call_limits *call,
-                             uint64_t *ret_hash, kama_value **ret_value)
+void km_call_limits_begin(const kama_group *group,
+                          struct km_call_limits *limits)
 {
-    kama_status st = km_group_check_key(key);
-    if (st != KAMA_OK) {
-        return st;
-    }
-    uint64_t hash = km_store_hash(group->store, key);
-    st = km_store_get(group->store, hash, key, ret_value);
-    if (st != KAMA_WOULD_LOAD) {
-        km_trace_memory(group, st, key);
-        return st;
-    }
-    if (group->config.loader == NULL || (call->flags & KAMA_NO_LOAD) != 0) {
-        km_trace_get(group, KM_GET_ABSENT, key);
-        return km_group_absent(group);
-    }
-    *ret_hash = hash;
-    return KAMA_DEFERRED;
-}
-
-kama_status km_group_absent(kama_group *group)
-{
-    km_group_count(group, KM_GROUP_MISSES);
-    return group->config.loader == NULL ? KAMA_MISS : KAMA_WOULD_LOAD;
+    limits->deadline = km_ns_after_ms(km_group_now(group), limits->deadline_ms);
 }

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* What memory says about a key is counted by the store; what it cannot say is
+ * counted here. */
+#include "group/look_up.h"
+
+#include "base/status.h"
+#include "group/checks.h"
+#include "group/group_internal.h"
+#include "group/trace.h"
+
+kama_status km_group_look_up(kama_group *group, kama_bytes key,
+                             const struct km_call_limits *limits,
+                             uint64_t *ret_hash, kama_value **ret_value)
+{
+    kama_status st = km_group_check_key(key);
+    if (st != KAMA_OK) {
+        return st;
+    }
+    uint64_t hash = km_store_hash(group->store, key);
+    st = km_store_get(group->store, hash, key, ret_value);
+    if (st != KAMA_WOULD_LOAD) {
+        km_trace_memory(group, st, key);
+        return st;
+    }
+    if (group->config.loader == NULL || (limits->flags & KAMA_NO_LOAD) != 0) {
+        km_trace_get(group, KM_GET_ABSENT, key);
+        return km_group_absent(group);
+    }
+    *ret_hash = hash;
+    return KAMA_DEFERRED;
+}
+
+kama_status km_group_absent(kama_group *group)
+{
+    km_group_count(group, KM_GROUP_MISSES);
+    return group->config.loader == NULL ? KAMA_MISS : KAMA_WOULD_LOAD;
+}
