@@ -41,6 +41,7 @@ void km_deadlines_fini(struct km_deadlines *d)
 
 static void fire_locked(struct km_deadlines *d, struct km_timer *timer)
 {
+    KM_ASSERT_HELD(&d->lock);
     d->firing = timer;
     km_mutex_unlock(&d->lock);
     timer->fire(timer); /* the timer's memory may be gone after this */
@@ -55,6 +56,7 @@ static void fire_locked(struct km_deadlines *d, struct km_timer *timer)
  * on the machine's clock, whichever clock the timers use. */
 static bool sleep_locked(struct km_deadlines *d, km_ns until, km_ns span)
 {
+    KM_ASSERT_HELD(&d->lock);
     km_ns now = km_clock_mono(km_clock_system());
     d->wake_at = until;
     bool woken = km_cond_wait_until(&d->wake, &d->lock, now + span);
@@ -65,6 +67,7 @@ static bool sleep_locked(struct km_deadlines *d, km_ns until, km_ns span)
 /* Sleeps until something is to be done; false when the thread is to leave. */
 static bool rest_locked(struct km_deadlines *d, km_ns now)
 {
+    KM_ASSERT_HELD(&d->lock);
     km_ns next = km_timer_heap_next(&d->timers);
     if (next != KM_NS_NEVER) {
         (void)sleep_locked(d, next, next > now ? next - now : 0);
@@ -100,6 +103,7 @@ static void *run_deadlines(void *arg)
  * with the lock held ends at once. */
 static bool start_locked(struct km_deadlines *d)
 {
+    KM_ASSERT_HELD(&d->lock);
     if (d->alive) {
         return true;
     }
@@ -114,6 +118,7 @@ static bool start_locked(struct km_deadlines *d)
 static kama_status arm_locked(struct km_deadlines *d, struct km_timer *timer,
                               km_ns at)
 {
+    KM_ASSERT_HELD(&d->lock);
     if (d->closed) {
         return km_fail(KAMA_ERR_CLOSED, "the pool is closed");
     }

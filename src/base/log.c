@@ -201,6 +201,7 @@ static void report_dropped(struct writer *w)
 /* The next lines to write; empty: the end. */
 static kama_bytes next_lines_locked(struct writer *w)
 {
+    KM_ASSERT_HELD(&log_state.lock);
     kama_bytes lines = km_log_ring_peek(&w->ring);
     while (lines.len == 0 && !w->closing) {
         km_cond_wait(&w->wake, &log_state.lock);
@@ -297,6 +298,7 @@ kama_status km_log_start(int fd, enum km_log_level level,
 /* Lets the thread write the rest; false: it did not end in time. */
 static bool end_locked(struct writer *w)
 {
+    KM_ASSERT_HELD(&log_state.lock);
     km_ns now = km_clock_mono(km_clock_system());
     bool in_time = true;
     w->give_up_at = now + STOP_NS;
