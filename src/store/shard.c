@@ -91,6 +91,7 @@ static void take_out(struct km_shard *shard, uint64_t hash, uint64_t *slot,
 void km_shard_expire_locked(struct km_shard *shard, uint64_t hash,
                             uint64_t *slot, struct km_list *gone)
 {
+    KM_ASSERT_HELD(&shard->lock);
     take_out(shard, hash, slot, gone);
     shard->counts.expirations++;
 }
@@ -98,6 +99,7 @@ void km_shard_expire_locked(struct km_shard *shard, uint64_t hash,
 kama_value *km_shard_peek_locked(struct km_shard *shard, uint64_t hash,
                                  kama_bytes key, struct km_list *gone)
 {
+    KM_ASSERT_HELD(&shard->lock);
     uint64_t *slot = km_index_find(&shard->index, hash, key);
     if (slot == NULL) {
         return NULL;
@@ -125,6 +127,7 @@ void km_shard_swap_locked(struct km_shard *shard, uint64_t hash,
                           kama_value *old, kama_value *item,
                           struct km_list *gone)
 {
+    KM_ASSERT_HELD(&shard->lock);
     uint64_t *slot = km_index_find(&shard->index, hash, km_item_key_bytes(old));
     KM_ASSERT(slot != NULL && km_slot_item(*slot) == old);
     swap(shard, hash, slot, item, gone);
@@ -133,6 +136,7 @@ void km_shard_swap_locked(struct km_shard *shard, uint64_t hash,
 kama_status km_shard_put_locked(struct km_shard *shard, uint64_t hash,
                                 kama_value *item, struct km_list *gone)
 {
+    KM_ASSERT_HELD(&shard->lock);
     uint64_t *slot =
         km_index_find(&shard->index, hash, km_item_key_bytes(item));
     if (slot == NULL) {
@@ -151,6 +155,7 @@ kama_status km_shard_put_locked(struct km_shard *shard, uint64_t hash,
 bool km_shard_del_locked(struct km_shard *shard, uint64_t hash, kama_bytes key,
                          struct km_list *gone)
 {
+    KM_ASSERT_HELD(&shard->lock);
     uint64_t *slot = km_index_find(&shard->index, hash, key);
     if (slot == NULL) {
         return false;
@@ -163,6 +168,7 @@ bool km_shard_del_locked(struct km_shard *shard, uint64_t hash, kama_bytes key,
 
 void km_shard_clear_locked(struct km_shard *shard)
 {
+    KM_ASSERT_HELD(&shard->lock);
     km_index_detach(&shard->index, &shard->grave);
     km_policy_drain(&shard->policy, &shard->dead);
     shard->counts.payload_bytes = 0;
@@ -211,6 +217,7 @@ static uint64_t evict_one(struct km_shard *shard, struct km_list *gone)
 uint64_t km_shard_evict_locked(struct km_shard *shard, uint64_t bytes,
                                struct km_list *gone)
 {
+    KM_ASSERT_HELD(&shard->lock);
     uint64_t done = reclaim(shard, gone);
     for (unsigned n = 0; n < EVICT_PER_STEP && done < bytes; n++) {
         uint64_t got = evict_one(shard, gone);
@@ -241,6 +248,7 @@ static void find_expired(void *arg, kama_value *item)
 unsigned km_shard_expire_bucket_locked(struct km_shard *shard, uint64_t rev,
                                        struct km_list *gone)
 {
+    KM_ASSERT_HELD(&shard->lock);
     struct found found;
     unsigned bits;
     do {
@@ -266,6 +274,7 @@ static void sweep_bucket(struct km_shard *shard, struct km_list *gone)
 
 void km_shard_step_locked(struct km_shard *shard, struct km_list *gone)
 {
+    KM_ASSERT_HELD(&shard->lock);
     if (shard->grave.dirs != NULL || !km_list_empty(&shard->dead)) {
         (void)reclaim(shard, gone);
     }
@@ -287,6 +296,7 @@ static struct km_fill **fill_chain(struct km_shard *shard, uint64_t hash)
 
 void km_shard_fill_add_locked(struct km_shard *shard, struct km_fill *fill)
 {
+    KM_ASSERT_HELD(&shard->lock);
     struct km_fill **chain = fill_chain(shard, fill->hash);
     fill->next = *chain;
     *chain = fill;
@@ -296,6 +306,7 @@ void km_shard_fill_add_locked(struct km_shard *shard, struct km_fill *fill)
 
 void km_shard_fill_remove_locked(struct km_shard *shard, struct km_fill *fill)
 {
+    KM_ASSERT_HELD(&shard->lock);
     struct km_fill **at = fill_chain(shard, fill->hash);
     while (*at != fill) {
         KM_ASSERT(*at != NULL);
@@ -314,6 +325,7 @@ static void overtake(struct km_fill *fill)
 void km_shard_overtake_locked(struct km_shard *shard, uint64_t hash,
                               kama_bytes key)
 {
+    KM_ASSERT_HELD(&shard->lock);
     if (shard->fill_count == 0) {
         return;
     }
@@ -328,6 +340,7 @@ void km_shard_overtake_locked(struct km_shard *shard, uint64_t hash,
 
 void km_shard_overtake_all_locked(struct km_shard *shard)
 {
+    KM_ASSERT_HELD(&shard->lock);
     for (unsigned i = 0; i < KM_SHARD_FILL_CHAINS; i++) {
         for (struct km_fill *f = shard->fills[i]; f != NULL; f = f->next) {
             overtake(f);

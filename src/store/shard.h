@@ -61,6 +61,7 @@ unsigned km_shard_expire_bucket_locked(struct km_shard *shard, uint64_t rev,
 /* Counts a hit of item. */
 static inline void km_shard_hit_locked(struct km_shard *shard, kama_value *item)
 {
+    KM_ASSERT_HELD(&shard->lock);
     bool negative = (item->flags & KM_ITEM_NEGATIVE) != 0;
     km_policy_hit(&shard->policy, item);
     shard->counts.hits += !negative;
@@ -73,6 +74,7 @@ static inline kama_value *km_shard_find_locked(struct km_shard *shard,
                                                uint64_t hash, kama_bytes key,
                                                struct km_list *gone)
 {
+    KM_ASSERT_HELD(&shard->lock);
     uint64_t *slot = km_index_find(&shard->index, hash, key);
     if (slot == NULL) {
         return NULL;
@@ -146,6 +148,7 @@ uint64_t km_shard_evict_locked(struct km_shard *shard, uint64_t bytes,
 /* The bytes of items that an eviction could give back. */
 static inline uint64_t km_shard_bytes_locked(const struct km_shard *shard)
 {
+    KM_ASSERT_HELD(&shard->lock);
     return km_list_empty(&shard->dead) ? km_policy_bytes(&shard->policy)
                                        : UINT64_MAX / 64;
 }
