@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/group_internal.h"
+#include "store/store_scan.h"
 
 #define BATCH 64
 

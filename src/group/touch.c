@@ -2,6 +2,7 @@
 /* touch, exists, ttl: what concerns an entry, but not its value. */
 #include "base/status.h"
 #include "group/group_internal.h"
+#include "store/store_touch.h"
 
 static kama_status check_call(const kama_group *group, kama_bytes key,
                               const kama_ctx *ctx)

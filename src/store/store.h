@@ -60,20 +60,6 @@ kama_status km_store_copy(struct km_store *store, uint64_t hash, kama_bytes key,
 KAMA_NODISCARD kama_status km_store_put(struct km_store *store, uint64_t hash,
                                         kama_value *item);
 
-/* Looks whether there is a live value, which is not counted as a hit: KAMA_OK, or
- * KAMA_MISS, also for a negative entry. *ret_expires_at is 0 for one that never
- * expires. */
-kama_status km_store_peek(struct km_store *store, uint64_t hash, kama_bytes key,
-                          km_ns *ret_expires_at);
-
-/* Gives the value of key another time at which it expires (0: never), counts it
- * as used for the eviction, and overtakes the fills of the key: a load that ends
- * later would bring its own time. KAMA_MISS when there is no live value. Values
- * are immutable, so that the store makes a copy; references to the old one keep
- * its time. Errors: as km_store_put. O(value). */
-KAMA_NODISCARD kama_status km_store_touch(struct km_store *store, uint64_t hash,
-                                          kama_bytes key, km_ns expires_at);
-
 /* Removes key and overtakes its fills. true: there was a live value. */
 bool km_store_del(struct km_store *store, uint64_t hash, kama_bytes key);
 
@@ -109,20 +95,6 @@ void km_store_fill_cancel(struct km_store *store, struct km_fill *fill);
  * there is nothing left to evict. */
 bool km_store_make_room(struct km_store *store, uint64_t hash,
                         uint64_t more_bytes);
-
-/* -- scan -- */
-
-/* References to the next entries in the order of their positions, from
- * *cursor on, at most n; moves *cursor behind them; 0 is begin and end. Any
- * cursor is a valid one. Returns how many, which may be 0 before the end. The
- * store may grow, shrink and change between calls: an entry that is there
- * from first to last call is returned at least once. */
-size_t km_store_scan(struct km_store *store, uint64_t *cursor,
-                     kama_value **ret_items, size_t n);
-
-/* The position of an entry. */
-uint64_t km_store_position(const struct km_store *store,
-                           const kama_value *item);
 
 /* -- figures -- */
 

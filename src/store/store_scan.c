@@ -9,8 +9,9 @@
  * The scan takes the expired entries that it meets out of the store: whoever has
  * looked at all keys finds none of them in the counters.
  */
+#include "store/store_scan.h"
+
 #include "base/hash.h"
-#include "store/store.h"
 #include "store/store_internal.h"
 
 #define BUCKETS_PER_CALL 4096u

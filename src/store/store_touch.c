@@ -15,8 +15,9 @@
  * The reference keeps v1's memory from being used for another item meanwhile, so
  * that comparing addresses is enough.
  */
+#include "store/store_touch.h"
+
 #include "base/status.h"
-#include "store/store.h"
 #include "store/store_internal.h"
 
 kama_status km_store_peek(struct km_store *store, uint64_t hash, kama_bytes key,

@@ -4,6 +4,7 @@
 #include "group/group_fixture.h"
 
 #include "group/group_internal.h"
+#include "store/store_scan.h"
 
 enum { KEYS = 5000 };
 

@@ -4,6 +4,7 @@
  * the index grows, shrinks and is emptied.
  */
 #include "store/store_fixture.h"
+#include "store/store_scan.h"
 
 #define MIB (1u << 20)
 

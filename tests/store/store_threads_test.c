@@ -5,6 +5,8 @@
  * belongs to its key; the sanitizers judge the rest.
  */
 #include "store/store_fixture.h"
+#include "store/store_scan.h"
+#include "store/store_touch.h"
 
 #include <pthread.h>
 

@@ -5,6 +5,7 @@
  */
 #include "helpers/failmalloc.h"
 #include "store/store_fixture.h"
+#include "store/store_touch.h"
 
 #define MIB (1u << 20)
 

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Looking at a value without using it, and giving it a new time to live.
+ *
+ *     km_ns expires_at;
+ *     if (km_store_peek(store, hash, key, &expires_at) == KAMA_OK) {
+ *         status = km_store_touch(store, hash, key, later);
+ *     }
+ *
+ * Neither function starts a load or counts a hit. A negative entry, which says
+ * that a key does not exist, is no value for them.
+ *
+ * Threads: any thread. Cost: a peek is a lookup under the lock of one shard; a
+ * touch copies the value, because values are immutable.
+ * Errors: KAMA_MISS if there is no live value.
+ */
+#pragma once
+
+#include "store/store.h"
+
+/* Returns KAMA_OK if key has a live value, and KAMA_MISS otherwise.
+ * *ret_expires_at is the time at which it expires, 0 if it never does. */
+kama_status km_store_peek(struct km_store *store, uint64_t hash, kama_bytes key,
+                          km_ns *ret_expires_at);
+
+/* Gives the value of key another time at which it expires (0 means never), and
+ * counts it as used for the eviction. The fills of the key are overtaken,
+ * because a load that ends later would bring a time of its own. References to
+ * the value that was there keep the time that it had.
+ * Errors: KAMA_MISS, and KAMA_ERR_NO_MEMORY as km_store_put. */
+KAMA_NODISCARD kama_status km_store_touch(struct km_store *store, uint64_t hash,
+                                          kama_bytes key, km_ns expires_at);
