@@ -3,7 +3,9 @@
  * first line is parsed once more as a variable of the environment. */
 #include "base/buf.h"
 #include "base/mem.h"
-#include "base/option.h"
+#include "base/option_argv.h"
+#include "base/option_env.h"
+#include "base/option_help.h"
 
 #include <stdio.h>
 #include <stdlib.h>

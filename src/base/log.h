@@ -21,11 +21,6 @@
 enum km_log_level { KM_LOG_DEBUG, KM_LOG_INFO, KM_LOG_WARN, KM_LOG_ERROR };
 enum km_log_format { KM_LOG_TEXT, KM_LOG_JSON };
 
-/* "debug", "info", "warn", "error"; false: another name. */
-bool km_log_level_parse(const char *name, enum km_log_level *ret_level);
-/* "text", "json"; false: another name. */
-bool km_log_format_parse(const char *name, enum km_log_format *ret_format);
-
 /* Starts the writer thread on fd (borrowed). Errors: KAMA_ERR_STATE (started
  * already), KAMA_ERR_NO_MEMORY, KAMA_ERR_THREADS. */
 KAMA_NODISCARD kama_status km_log_start(int fd, enum km_log_level level,

@@ -23,6 +23,12 @@ struct km_log_event {
     unsigned held_back; /* lines of the call site that were not written */
 };
 
+/* Reads "debug", "info", "warn" or "error". Returns false for another name. */
+bool km_log_level_parse(const char *name, enum km_log_level *ret_level);
+
+/* Reads "text" or "json". Returns false for another name. */
+bool km_log_format_parse(const char *name, enum km_log_format *ret_format);
+
 /* Returns the length of the line in buf; no NUL. */
 size_t km_log_format(enum km_log_format format,
                      const struct km_log_event *event,

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/option_text.h"
+#include "base/option_value.h"
 #include "base/status.h"
 
 /* -- rows by name -------------------------------------------------------- */

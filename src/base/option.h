@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Option tables: one row makes the struct field, the flag, the environment
- * variable, the --help line and the line of the documentation.
+ * Option tables: one row makes the struct member, the flag, the environment
+ * variable, the line of --help and the line of the documentation.
  *
- * A module declares its rows as an X-macro, makes the struct from it and a
- * `const struct km_option[]`, and walks that here:
+ * A module declares its rows as an X-macro, and makes from it both the struct
+ * and the array of rows that the functions below work on:
  *
  *     #define DAEMON_OPTIONS(X)                                          \
  *         X(limits, HEADING, NULL, NULL, 0, 0, "Limits")                 \
@@ -13,11 +13,18 @@
  *     #define KM_OPTION_STRUCT struct daemon_options
  *     static const struct km_option rows[] = {DAEMON_OPTIONS(KM_OPTION_ROW)};
  *
- * A row's name is its field's: - and _ are the same in names, and shown as -.
- * Strings are borrowed from the source (argv, environ), lists are counted.
- * Thread-safety: one owner, setup. Errors: KAMA_ERR_INVALID, and
- * KAMA_ERR_UNSUPPORTED for rows of a later version; km_last_error names flag,
- * value and what is accepted.
+ * The name of a row is the name of its member. Dashes and underscores mean the
+ * same in names, and people see dashes.
+ *
+ * Values come from four origins, and a higher one wins:
+ *
+ *     default  <  file  <  environment (option_env.h)  <  flag (option_argv.h)
+ *
+ * Threads: one owner, during setup. Cost: finding a name is linear in the number
+ * of rows. Errors: KAMA_ERR_INVALID, and KAMA_ERR_UNSUPPORTED for a row of a
+ * later version; km_last_error names the option, the value and what is accepted.
+ * Ownership: texts are borrowed from their origin (argv, the environment); the
+ * arrays of lists belong to km_options.
  */
 #pragma once
 
@@ -26,18 +33,20 @@
 #include <stddef.h>
 
 enum km_option_kind {
-    KM_OPTION_BOOL,     /* uint32_t: 0 or 1; a flag without value is 1 */
+    KM_OPTION_BOOL,     /* uint32_t: 0 or 1; a flag without a value is 1 */
     KM_OPTION_UINT,     /* uint64_t within min..max */
-    KM_OPTION_BYTES,    /* uint64_t, with k m g (powers of 1024) */
-    KM_OPTION_DURATION, /* int64_t ms: "250ms" "5s" "3m" "1h", or 0 */
-    KM_OPTION_TTL,      /* as DURATION, or "forever": KAMA_TTL_FOREVER */
+    KM_OPTION_BYTES,    /* uint64_t, with a unit k, m or g (powers of 1024) */
+    KM_OPTION_DURATION, /* int64_t milliseconds: "250ms" "5s" "3m" "1h" or 0 */
+    KM_OPTION_TTL,      /* like DURATION, or "forever" (KAMA_TTL_FOREVER) */
     KM_OPTION_STRING,   /* const char * */
-    KM_OPTION_LIST,     /* struct km_option_list: repeatable */
-    KM_OPTION_LATER,    /* known, and refused: not in this version */
-    KM_OPTION_HEADING   /* no option: help is a heading in --help */
+    KM_OPTION_LIST,     /* struct km_option_list: it may be given repeatedly */
+    KM_OPTION_LATER,    /* a known name that this version refuses */
+    KM_OPTION_HEADING   /* not an option: `help` is a heading in --help */
 };
 
-/* Columns of a row: field, KIND, arg, fallback, min, max, help. */
+/* These macros turn one row of an X-macro into a member of the struct, or into
+ * an element of the array. The columns are field, KIND, arg, fallback, min, max
+ * and help. */
 #define KM_OPTION_FIELD(field, kind, arg, fallback, min, max, help)            \
     KM_OPTION_TYPE_##kind field;
 #define KM_OPTION_ROW(field, kind, arg, fallback, min, max, help)              \
@@ -59,26 +68,27 @@ enum km_option_kind {
 #define KM_OPTION_TYPE_LATER unsigned char
 #define KM_OPTION_TYPE_HEADING unsigned char
 
-#define KM_OPTION_LIST_MAX 1024
-#define KM_OPTION_NAME_BYTES_MAX 63 /* names of rows are shorter */
+#define KM_OPTION_LIST_MAX 1024     /* values of one list */
+#define KM_OPTION_NAME_BYTES_MAX 63 /* the longest name of a row */
 
+/* The values of a LIST row, in the order in which they were given. */
 struct km_option_list {
-    const char **items; /* allocated; km_options_fini */
+    const char **items; /* freed by km_options_fini */
     size_t count;
 };
 
 struct km_option {
-    const char *name; /* "max-connections": flag, env, file */
+    const char *name; /* "max_connections" */
     enum km_option_kind kind;
-    size_t offset;        /* in the options struct */
-    const char *arg;      /* "ADDR", NULL for bool */
-    const char *fallback; /* default as text, NULL: none */
-    uint64_t min;         /* of UINT, BYTES, DURATION and TTL (ms) */
-    uint64_t max;         /* 0: no bound */
+    size_t offset;        /* of the member in the target struct */
+    const char *arg;      /* how --help calls the value; NULL for BOOL */
+    const char *fallback; /* the default as text; NULL if there is none */
+    uint64_t min;         /* for UINT, BYTES, DURATION and TTL (ms) */
+    uint64_t max;         /* 0 means that there is no upper bound */
     const char *help;     /* one sentence */
 };
 
-/* Where a value came from, for --print-config. */
+/* Where a value came from, from the weakest origin to the strongest. */
 enum km_option_origin {
     KM_ORIGIN_DEFAULT,
     KM_ORIGIN_FILE,
@@ -89,122 +99,45 @@ enum km_option_origin {
 struct km_options {
     const struct km_option *rows;
     size_t row_count;
-    void *target;                   /* the struct */
-    enum km_option_origin *origins; /* one per row */
+    void *target;                   /* the struct that receives the values */
+    enum km_option_origin *origins; /* the origin of each row's value */
     const kama_allocator *mem;
     struct km_option_copy *copies; /* texts that have no other owner */
 };
 
-/* Writes every default (a fallback that does not parse is asserted). The
- * memory comes from the default allocator, or from mem. */
+/* Writes the default of every row into target. A default that does not parse is
+ * an error of the programmer and ends the process. Memory comes from mem, or
+ * from the default allocator if that is NULL. rows, mem and target are borrowed
+ * until km_options_fini. Errors: KAMA_ERR_NO_MEMORY. */
 KAMA_NODISCARD kama_status km_options_init_with(struct km_options *o,
                                                 const kama_allocator *mem,
                                                 const struct km_option *rows,
                                                 size_t row_count, void *target);
+
+/* Does the same with the default allocator. */
 KAMA_NODISCARD kama_status km_options_init(struct km_options *o,
                                            const struct km_option *rows,
                                            size_t row_count, void *target);
-/* Also frees the lists in target, and leaves them empty. */
+
+/* Frees what o owns. The lists in target are freed too and left empty, and the
+ * lines of a list that came from the environment are gone. */
 void km_options_fini(struct km_options *o);
 
-/* Sets row `name` from text. A list row appends; the first value of a higher
- * origin replaces those of a lower one; a value of a lower origin is checked
- * and not kept. */
+/* Sets the row called `name` from a text. A LIST row appends the value; the
+ * first value of a higher origin replaces all values of a lower one. A value of
+ * a lower origin than the present one is checked, but it is not kept. The text
+ * must live as long as o. Errors: as km_option_parse, with the name in front of
+ * the sentence, and KAMA_ERR_TOO_LARGE for a list that is full. */
 KAMA_NODISCARD kama_status km_options_set(struct km_options *o,
                                           const char *name, const char *value,
                                           enum km_option_origin origin);
 
-/* Reads PREFIX_NAME (upper case, - as _) of the environment for each row; a
- * list row takes one value per line (\n). A variable that Kubernetes has set is
- * not read (km_option_is_injected). */
-KAMA_NODISCARD kama_status km_options_from_env(struct km_options *o,
-                                               const char *prefix);
-
-/*
- * Returns whether Kubernetes sets such a variable in every container beside a
- * service that is called PREFIX or PREFIX-X:
- *
- *     PREFIX[_X]_SERVICE_HOST            10.0.0.11
- *     PREFIX[_X]_SERVICE_PORT[_NAME]     8001
- *     PREFIX[_X]_PORT[_8001_TCP]         tcp://10.0.0.11:8001
- *     PREFIX[_X]_PORT_8001_TCP_{PROTO,PORT,ADDR}
- *
- * Nobody has chosen these values as settings, so no option may take them.
- * PREFIX_X_PORT alone may well be a setting: it counts only with a URL as its
- * value.
- */
-bool km_option_is_injected(const char *prefix, const char *variable,
-                           const char *value);
-
-/* Calls seen for each variable PREFIX_* of the environment that neither a row
- * of o nor one of the `others` (rows of another program with the same prefix)
- * names, and that Kubernetes has not set. nearest is the variable that was
- * probably meant, or NULL. Both are borrowed until seen returns; variable may
- * hold any bytes. */
-typedef void (*km_option_unknown_fn)(void *arg, const char *variable,
-                                     const char *nearest);
-void km_options_unknown_env(const struct km_options *o, const char *prefix,
-                            const struct km_option *others, size_t other_count,
-                            km_option_unknown_fn seen, void *arg);
-
-/* A row for `others`: only its name counts. */
-#define KM_OPTION_NAME_ROW(field, kind, arg, fallback, min, max, help)         \
-    {#field, KM_OPTION_##kind, 0, NULL, NULL, 0, 0, NULL},
-
-/* Reads --name=value, --name value, --bool, --no-bool, and -h for --help; `--`
- * ends. argv[0] is the program's name and stays; arguments that are no options
- * (`-` alone is none) are moved to argv[1..*ret_rest], and *ret_rest counts
- * them. An unknown flag is an error with the nearest name ("did you mean").
- * After an error the values before it are set, and argv may be permuted. */
-KAMA_NODISCARD kama_status km_options_from_argv(struct km_options *o, int argc,
-                                                char **argv, int *ret_rest);
-
-/* Writes how the user wrote option `name` of a row: as the variable PREFIX_NAME
- * if its value came from the environment, else as the flag --name. Messages
- * about the value name it so. */
-#define KM_OPTION_SPELLING_BYTES 128
-void km_options_spelling(const struct km_options *o, const char *prefix,
-                         const char *name,
-                         char ret_spelling[KM_OPTION_SPELLING_BYTES]);
-
-/* Help lines of every row that is not LATER, under its heading, <= 80
- * columns, to out. */
-struct km_buf;
-KAMA_NODISCARD kama_status km_options_help(const struct km_options *o,
-                                           struct km_buf *out);
-
-/* "name = value  # origin" per row (per value of a list), to out. */
-KAMA_NODISCARD kama_status km_options_print(const struct km_options *o,
-                                            struct km_buf *out);
-
-/* A Markdown table of the rows for the documentation, per heading: flag,
- * environment variable, default, sentence. */
-KAMA_NODISCARD kama_status km_options_document(const struct km_options *o,
-                                               const char *prefix,
-                                               struct km_buf *out);
-
-/* A value of any row that has one; the kind says which member. */
-union km_option_value {
-    uint32_t flag;    /* BOOL */
-    uint64_t number;  /* UINT, BYTES */
-    int64_t ms;       /* DURATION, TTL */
-    const char *text; /* STRING, and one element of a LIST: borrowed */
-};
-
-/* Reads text as a value of that row and checks its bounds. Errors:
- * KAMA_ERR_INVALID and, of a LATER row, KAMA_ERR_UNSUPPORTED, with a sentence
- * about the text that does not name the row; *ret_value is written only on
- * success. */
-KAMA_NODISCARD kama_status km_option_parse(const struct km_option *row,
-                                           const char *text,
-                                           union km_option_value *ret_value);
-
-/* The row of that name (- and _ are the same), or NULL. */
+/* Returns the row of that name, or NULL. Dashes and underscores are equal. */
 const struct km_option *km_option_find(const struct km_option *rows,
                                        size_t row_count, kama_bytes name);
 
-/* The name of rows, as its row spells it, that is nearest to name, or NULL: at
- * most two typing mistakes away, and one when it is a word of up to four letters,
- * of which two make another word ("help" is no "del"). */
+/* Returns the name of the row that is nearest to name, for "did you mean", or
+ * NULL: at most two typing mistakes away, and one when it is a word of up to four
+ * letters, of which two make another word ("help" is no "del"). */
 const char *km_option_nearest(const struct km_option *rows, size_t row_count,
                               kama_bytes name);

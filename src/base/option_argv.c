@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Option values from the command line. */
+#include "base/option_argv.h"
+
 #include "base/option_text.h"
 #include "base/status.h"
 

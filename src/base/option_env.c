@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Option values from the environment, and what else is there. */
+#include "base/option_env.h"
+
 #include "base/mem.h"
 #include "base/option_text.h"
 #include "base/status.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The listings made of option rows: --help, --print-config, the
  * documentation. */
-#include "base/buf.h"
+#include "base/option_help.h"
+
 #include "base/option_text.h"
 
 #define HELP_COLUMNS 80

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One value of an option: from text, within the bounds of its row. */
+#include "base/option_value.h"
+
 #include "base/option_text.h"
 #include "base/parse.h"
 #include "base/status.h"

@@ -7,6 +7,7 @@
 #include "group/options.h"
 
 #include "base/limits.h"
+#include "base/option_value.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "group/group_internal.h"

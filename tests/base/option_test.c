@@ -2,7 +2,10 @@
 /* Option tables: every source, every kind, every refusal with its sentence. */
 #include "base/option.h"
 
-#include "base/buf.h"
+#include "base/option_argv.h"
+#include "base/option_env.h"
+#include "base/option_help.h"
+#include "base/option_text.h"
 #include "base/status.h"
 #include "helpers/failmalloc.h"
 

@@ -4,6 +4,7 @@
 #include "options.h"
 
 #include "apps/kamacached/options.h"
+#include "base/option_help.h"
 #include "base/status.h"
 
 #define ENV_PREFIX "KAMACACHE"

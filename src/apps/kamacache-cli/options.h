@@ -12,7 +12,8 @@
 
 #include "base/buf.h"
 #include "base/limits.h"
-#include "base/option.h"
+#include "base/option_env.h"
+#include "base/option_text.h"
 
 #define CLI_WAIT_DEFAULT "10s" /* of --wait alone */
 #define CLI_WAIT_MS_MAX (24LL * 3600 * 1000)
@@ -24,7 +25,7 @@
       "The node to ask, as host:port; short: -e ADDR.")                        \
     X(group, STRING, "NAME", "default", 0, 0,                                  \
       "The group to work on; short: -g NAME.")                                 \
-    X(timeout, DURATION, "TIME", "10s", 1, KM_GRPC_TIMEOUT_MS_MAX,              \
+    X(timeout, DURATION, "TIME", "10s", 1, KM_GRPC_TIMEOUT_MS_MAX,             \
       "How long an answer may take. `keys` has no limit without it.")
 #define CLI_FLAGS(X)                                                           \
     X(wait, DURATION, "TIME", NULL, 1, CLI_WAIT_MS_MAX,                        \

@@ -3,6 +3,10 @@
 #include "options.h"
 
 #include "apps/kamacache-cli/options.h"
+#include "base/log_format.h"
+#include "base/option_argv.h"
+#include "base/option_help.h"
+#include "base/option_text.h"
 #include "base/status.h"
 #include "base/text.h"
 

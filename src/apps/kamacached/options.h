@@ -11,7 +11,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
-#include "base/option.h"
+#include "base/option_env.h"
 
 /* X(field, KIND, arg, fallback, min, max, help) */
 #define DAEMON_SETTINGS(X)                                                     \

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One value of an option, read from text.
+ *
+ * Every value passes through this function, whether it comes from a flag, from
+ * the environment, from the specification of a group or from a default, so that
+ * all of them accept the same texts and give the same error sentences.
+ *
+ *     union km_option_value value;
+ *     kama_status status = km_option_parse(&row, "64m", &value);
+ *     value.number == 64 << 20
+ *
+ * Threads: any thread; a pure function apart from the thread's last error.
+ * Cost: linear in the text. Ownership: value.text is the text that was given.
+ */
+#pragma once
+
+#include "base/option.h"
+
+/* The value of a row. The kind of the row says which member holds it. */
+union km_option_value {
+    uint32_t flag;    /* BOOL: 0 or 1 */
+    uint64_t number;  /* UINT, BYTES */
+    int64_t ms;       /* DURATION, TTL: milliseconds */
+    const char *text; /* STRING, and one element of a LIST: borrowed */
+};
+
+/* Reads text as a value of that row and checks its bounds; *ret_value is written
+ * only on success. Errors: KAMA_ERR_INVALID, or KAMA_ERR_UNSUPPORTED for a LATER
+ * row. The sentence shows the text but does not name the row, because the caller
+ * knows how the user has spelled that. */
+KAMA_NODISCARD kama_status km_option_parse(const struct km_option *row,
+                                           const char *text,
+                                           union km_option_value *ret_value);
