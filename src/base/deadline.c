@@ -170,6 +170,18 @@ void km_deadlines_stop(struct km_deadlines *d)
     }
 }
 
+size_t km_deadlines_check(struct km_deadlines *d)
+{
+    km_mutex_lock(&d->lock);
+    size_t armed = km_timer_heap_check(&d->timers);
+    KM_ASSERT(!d->alive || d->joinable || d->closed);
+    KM_ASSERT(d->alive || (d->firing == NULL && d->wake_at == 0));
+    KM_ASSERT(armed == 0 || d->alive || d->closed);
+    KM_ASSERT(d->wake_at == 0 || d->firing == NULL);
+    km_mutex_unlock(&d->lock);
+    return armed;
+}
+
 unsigned km_deadlines_threads(struct km_deadlines *d)
 {
     km_mutex_lock(&d->lock);

@@ -42,5 +42,9 @@ KAMA_NODISCARD kama_status km_deadlines_arm(struct km_deadlines *d,
                                             struct km_timer *timer, km_ns at);
 void km_deadlines_disarm(struct km_deadlines *d, struct km_timer *timer);
 
+/* Asserts that the heap, the thread and the timer that fires agree. Returns the
+ * number of armed timers. For tests: O(timers), under the lock. */
+size_t km_deadlines_check(struct km_deadlines *d);
+
 /* Threads alive: 0 or 1. */
 unsigned km_deadlines_threads(struct km_deadlines *d);

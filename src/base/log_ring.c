@@ -73,6 +73,22 @@ void km_log_ring_consume(struct km_log_ring *ring, kama_bytes shown)
     }
 }
 
+void km_log_ring_check(const struct km_log_ring *ring)
+{
+    size_t end = ring->wrapped ? ring->wrap : ring->head;
+    KM_ASSERT(ring->tail <= end && end <= KM_LOG_RING_BYTES);
+    KM_ASSERT(!ring->wrapped || ring->head <= ring->tail);
+    kama_bytes first =
+        kama_bytes_make(ring->bytes + ring->tail, end - ring->tail);
+    kama_bytes second =
+        kama_bytes_make(ring->bytes, ring->wrapped ? ring->head : 0);
+    KM_ASSERT(km_log_count_lines(first) + km_log_count_lines(second) ==
+              ring->lines);
+    KM_ASSERT(first.len == 0 || ring->bytes[end - 1] == '\n');
+    KM_ASSERT(second.len == 0 || ring->bytes[second.len - 1] == '\n');
+    KM_ASSERT(ring->lines <= KM_LOG_RING_LINES);
+}
+
 size_t km_log_count_lines(kama_bytes text)
 {
     const char *p = text.data;

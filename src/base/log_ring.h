@@ -38,5 +38,9 @@ kama_bytes km_log_ring_peek(const struct km_log_ring *ring);
 /* Drops what peek has shown. */
 void km_log_ring_consume(struct km_log_ring *ring, kama_bytes shown);
 
+/* Asserts that both runs consist of whole lines and that their number is right.
+ * For tests: O(bytes in the ring). */
+void km_log_ring_check(const struct km_log_ring *ring);
+
 /* Newlines in text. */
 size_t km_log_count_lines(kama_bytes text);

@@ -34,6 +34,7 @@ static void test_line_limit(void **state)
     km_log_ring_init(&ring);
     for (int i = 0; i < KM_LOG_RING_LINES; i++) {
         assert_true(km_log_ring_put(&ring, KM_LIT("\n")));
+        km_log_ring_check(&ring);
     }
     assert_false(km_log_ring_put(&ring, KM_LIT("\n")));
     km_log_ring_consume(&ring, km_log_ring_peek(&ring));
@@ -51,6 +52,7 @@ static void test_byte_limit(void **state)
     km_log_ring_init(&ring);
     while (km_log_ring_put(&ring, make_line(buf, count, sizeof buf))) {
         count++;
+        km_log_ring_check(&ring);
     }
     assert_int_equal(count, KM_LOG_RING_BYTES / KM_LOG_LINE_BYTES_MAX);
     assert_false(km_log_ring_put(&ring, KM_LIT("\n")));
@@ -71,6 +73,9 @@ static void test_model(void **state)
         size_t len = 1 + (size_t)rand_r(&seed) %
                              (rand_r(&seed) % 2 == 0 ? 100 : sizeof buf);
         kama_bytes text = make_line(buf, put_count, len);
+        if (step % 16 == 0) {
+            km_log_ring_check(&ring);
+        }
         if (rand_r(&seed) % (step % 2000 < 1000 ? 8 : 2) != 0) {
             if (km_log_ring_put(&ring, text)) {
                 lens[put_count++ % KM_LOG_RING_LINES] = len;
