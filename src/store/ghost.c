@@ -6,6 +6,8 @@
  */
 #include "store/ghost.h"
 
+#include "base/assert.h"
+
 #define LINE_SLOTS 16u
 #define LINE_BYTES (LINE_SLOTS * 4u)
 #define STAMPS_PER_WINDOW 256u
@@ -138,4 +140,22 @@ bool km_ghost_take(struct km_ghost *ghost, uint64_t hash)
 {
     return table_take(ghost, &ghost->now, hash) ||
            table_take(ghost, &ghost->before, hash);
+}
+
+static void check_table(const struct km_ghost_table *table)
+{
+    KM_ASSERT((table->slots == NULL) == (table->line_count == 0));
+    for (size_t i = 0; i < (size_t)table->line_count * LINE_SLOTS; i++) {
+        KM_ASSERT(table->slots[i] == 0 || table->slots[i] >> 16 != 0);
+    }
+}
+
+void km_ghost_check(const struct km_ghost *ghost)
+{
+    KM_ASSERT(ghost->stamp != 0);
+    KM_ASSERT(ghost->now.slots == NULL || ghost->window >= WINDOW_MIN);
+    KM_ASSERT(ghost->before.slots == NULL || ghost->now.slots != NULL);
+    KM_ASSERT(ghost->until_tick <= ghost->window / STAMPS_PER_WINDOW);
+    check_table(&ghost->now);
+    check_table(&ghost->before);
 }

@@ -40,3 +40,7 @@ void km_ghost_add(struct km_ghost *ghost, uint64_t hash, uint64_t window);
 
 /* Was hash among them? Forgets it then. */
 bool km_ghost_take(struct km_ghost *ghost, uint64_t hash);
+
+/* Asserts that the tables, the stamps and the window agree. For tests: O(slots).
+ */
+void km_ghost_check(const struct km_ghost *ghost);

@@ -408,6 +408,27 @@ static uint64_t check_chain(const struct km_index *index, uint32_t b)
     return count;
 }
 
+/* Every overflow line is either behind a bucket or free, and none is lost. */
+static void check_overflow(const struct km_index *index)
+{
+    uint64_t lines = 0;
+    uint64_t used = 0;
+    struct km_line *chunk = index->dir->overflow;
+    for (; chunk != NULL; chunk = chunk_head(chunk)->next) {
+        lines += OVERFLOW_LINES;
+    }
+    for (uint32_t b = 0; b < index->bucket_count; b++) {
+        const struct km_line *line = km_index_line(index, b)->next;
+        for (; line != NULL; line = line->next) {
+            used++;
+        }
+    }
+    for (const struct km_line *l = index->free_lines; l != NULL; l = l->next) {
+        used++;
+    }
+    KM_ASSERT(used == lines);
+}
+
 void km_index_check(const struct km_index *index)
 {
     uint64_t count = 0;
@@ -416,6 +437,7 @@ void km_index_check(const struct km_index *index)
     }
     KM_ASSERT(count == index->entry_count);
     if (index->bucket_count > 0) {
+        check_overflow(index);
         KM_ASSERT(index->bucket_count > index->mask_low);
         KM_ASSERT(index->bucket_count <= index->mask_low * 2 + 2);
         KM_ASSERT(index->dir->count ==

@@ -110,4 +110,5 @@ void km_policy_check(const struct km_policy *policy)
     for (unsigned q = 0; q < KM_POLICY_QUEUES; q++) {
         check_queue(policy, q);
     }
+    km_ghost_check(&policy->ghost);
 }

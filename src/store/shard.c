@@ -365,6 +365,32 @@ static void check_visit(void *arg, kama_value *item)
     KM_ASSERT(item->link.next != &item->link);
 }
 
+static void check_fills(struct km_shard *shard)
+{
+    uint32_t count = 0;
+    for (unsigned i = 0; i < KM_SHARD_FILL_CHAINS; i++) {
+        for (struct km_fill *f = shard->fills[i]; f != NULL; f = f->next) {
+            KM_ASSERT(f->pending);
+            KM_ASSERT(fill_chain(shard, f->hash) == &shard->fills[i]);
+            KM_ASSERT(km_hash(f->key, shard->index.seed) == f->hash);
+            count++;
+        }
+    }
+    KM_ASSERT(count == shard->fill_count);
+}
+
+/* Items that a clear has left are in no queue, but the shard still has its
+ * reference of each. */
+static void check_dead(struct km_shard *shard)
+{
+    struct km_list *link;
+    struct km_list *tmp;
+    KM_LIST_FOREACH(link, tmp, &shard->dead) {
+        KM_ASSERT(link->next->prev == link && link->prev->next == link);
+        KM_ASSERT(km_item_refs(km_item_of(link)) >= 1);
+    }
+}
+
 static void check_items(struct km_shard *shard)
 {
     struct check_sums sums = {0, 0, 0};
@@ -386,5 +412,7 @@ void km_shard_check(struct km_shard *shard)
     KM_ASSERT(shard->policy.queues[0].count + shard->policy.queues[1].count ==
               shard->index.entry_count);
     check_items(shard);
+    check_fills(shard);
+    check_dead(shard);
     km_mutex_unlock(&shard->lock);
 }

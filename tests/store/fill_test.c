@@ -24,12 +24,14 @@ static void begin(struct fixture *f, struct pending *p, const char *key)
     p->item = km_store_item_new(f->store, &spec);
     assert_non_null(p->item);
     km_item_pin(p->item);
+    km_store_check(f->store);
 }
 
 static bool commit(struct fixture *f, struct pending *p)
 {
     bool kept = km_store_fill_commit(f->store, &p->fill, p->item);
     kama_value_unref(p->item);
+    km_store_check(f->store);
     return kept;
 }
 

@@ -98,6 +98,9 @@ static void test_ghost_window(void **state)
     assert_false(km_ghost_take(&ghost, 1));
     for (uint64_t i = 1; i <= 10000; i++) {
         km_ghost_add(&ghost, i * 0x9e3779b97f4a7c15u, 1000);
+        if (i % 100 == 0) {
+            km_ghost_check(&ghost);
+        }
     }
     assert_false(km_ghost_take(&ghost, 5000 * 0x9e3779b97f4a7c15u));
     for (uint64_t i = 9200; i <= 10000; i++) {
@@ -131,6 +134,9 @@ static void test_ghost_grows(void **state)
     assert_false(km_ghost_take(&ghost, 77));
     for (uint64_t i = 1; i <= 5000; i++) {
         km_ghost_add(&ghost, i * 0x9e3779b97f4a7c15u, i < 100 ? 100 : i);
+        if (i % 100 == 0) {
+            km_ghost_check(&ghost);
+        }
     }
     for (uint64_t i = 4000; i <= 5000; i++) {
         known += km_ghost_take(&ghost, i * 0x9e3779b97f4a7c15u);

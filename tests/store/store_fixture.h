@@ -40,6 +40,7 @@ static inline struct fixture *fixture_new(uint64_t max_bytes,
 /* Frees the store; every block must have come back, but `left`. */
 static inline void fixture_free(struct fixture *f, long long left)
 {
+    km_store_check(f->store);
     km_store_free(f->store);
     assert_int_equal(atomic_load(&f->probe.live_blocks), left);
     test_free(f);

@@ -12,13 +12,19 @@
 static kama_status touch(struct fixture *f, const char *key, km_ns expires_at)
 {
     kama_bytes k = kama_bytes_str(key);
-    return km_store_touch(f->store, km_store_hash(f->store, k), k, expires_at);
+    kama_status status =
+        km_store_touch(f->store, km_store_hash(f->store, k), k, expires_at);
+    km_store_check(f->store);
+    return status;
 }
 
 static kama_status peek(struct fixture *f, const char *key, km_ns *ret_at)
 {
     kama_bytes k = kama_bytes_str(key);
-    return km_store_peek(f->store, km_store_hash(f->store, k), k, ret_at);
+    kama_status status =
+        km_store_peek(f->store, km_store_hash(f->store, k), k, ret_at);
+    km_store_check(f->store);
+    return status;
 }
 
 static km_ns in_ms(const struct fixture *f, uint64_t ms)
