@@ -33,7 +33,7 @@ fail_wake:
 
 void km_deadlines_fini(struct km_deadlines *d)
 {
-    KM_ASSERT(d->closed && !d->joinable);
+    KM_ASSERT(d->closed && d->state == KM_DEADLINES_ABSENT);
     km_cond_fini(&d->fired);
     km_cond_fini(&d->wake);
     km_mutex_fini(&d->lock);
@@ -93,7 +93,7 @@ static void *run_deadlines(void *arg)
             stays = rest_locked(d, now);
         }
     }
-    d->alive = false;
+    d->state = KM_DEADLINES_LEFT;
     km_mutex_unlock(&d->lock);
     km_thread_leave(&frame);
     return NULL;
@@ -104,15 +104,15 @@ static void *run_deadlines(void *arg)
 static bool start_locked(struct km_deadlines *d)
 {
     KM_ASSERT_HELD(&d->lock);
-    if (d->alive) {
+    if (d->state == KM_DEADLINES_RUNNING) {
         return true;
     }
-    if (d->joinable) {
+    if (d->state == KM_DEADLINES_LEFT) {
         km_thread_join(d->thread);
     }
-    d->joinable = km_thread_start(&d->thread, d->name, run_deadlines, d);
-    d->alive = d->joinable;
-    return d->alive;
+    bool started = km_thread_start(&d->thread, d->name, run_deadlines, d);
+    d->state = started ? KM_DEADLINES_RUNNING : KM_DEADLINES_ABSENT;
+    return started;
 }
 
 static kama_status arm_locked(struct km_deadlines *d, struct km_timer *timer,
@@ -161,22 +161,24 @@ void km_deadlines_stop(struct km_deadlines *d)
 {
     km_mutex_lock(&d->lock);
     d->closed = true;
-    bool joinable = d->joinable;
-    d->joinable = false;
+    bool started = d->state != KM_DEADLINES_ABSENT;
     km_cond_signal(&d->wake);
     km_mutex_unlock(&d->lock);
-    if (joinable) {
+    if (started) {
         km_thread_join(d->thread);
     }
+    km_mutex_lock(&d->lock);
+    d->state = KM_DEADLINES_ABSENT;
+    km_mutex_unlock(&d->lock);
 }
 
 size_t km_deadlines_check(struct km_deadlines *d)
 {
     km_mutex_lock(&d->lock);
     size_t armed = km_timer_heap_check(&d->timers);
-    KM_ASSERT(!d->alive || d->joinable || d->closed);
-    KM_ASSERT(d->alive || (d->firing == NULL && d->wake_at == 0));
-    KM_ASSERT(armed == 0 || d->alive || d->closed);
+    bool running = d->state == KM_DEADLINES_RUNNING;
+    KM_ASSERT(running || (d->firing == NULL && d->wake_at == 0));
+    KM_ASSERT(armed == 0 || running || d->closed);
     KM_ASSERT(d->wake_at == 0 || d->firing == NULL);
     km_mutex_unlock(&d->lock);
     return armed;
@@ -185,7 +187,7 @@ size_t km_deadlines_check(struct km_deadlines *d)
 unsigned km_deadlines_threads(struct km_deadlines *d)
 {
     km_mutex_lock(&d->lock);
-    unsigned threads = d->alive ? 1 : 0;
+    unsigned threads = d->state == KM_DEADLINES_RUNNING ? 1 : 0;
     km_mutex_unlock(&d->lock);
     return threads;
 }

@@ -9,6 +9,23 @@
 
 #include "base/pool.h"
 
+/*
+ * The thread of the deadlines:
+ *
+ *     ABSENT --arm--> RUNNING --idle, or stop--> LEFT
+ *       ^                ^                        | |
+ *       |                +---------arm------------+ |
+ *       +------------------------stop---------------+
+ *
+ * A thread that has LEFT does nothing more under the lock. It is joined before
+ * another one is started, and by stop.
+ */
+enum km_deadlines_thread {
+    KM_DEADLINES_ABSENT,
+    KM_DEADLINES_RUNNING,
+    KM_DEADLINES_LEFT
+};
+
 struct km_deadlines {
     const struct km_clock *clock;
     const char *name;      /* borrowed */
@@ -21,9 +38,8 @@ struct km_deadlines {
     struct km_timer *firing;     /* fire is running */
     unsigned disarming;          /* callers that wait for fired */
     km_ns wake_at;               /* what the thread sleeps until; 0: awake */
-    pthread_t thread;
-    bool joinable; /* thread was started and not joined */
-    bool alive;    /* and has not left */
+    enum km_deadlines_thread state;
+    pthread_t thread; /* unless the state is ABSENT */
     bool closed;
 };
 
