@@ -30,6 +30,20 @@
 #define STOP_SLACK_NS (KM_NS_PER_S / 4)
 #define POLL_MS 50
 
+/*
+ * The states of the writer:
+ *
+ *     RUNNING --km_log_stop--> CLOSING --rest written--> ENDED     joined and
+ *                                 |                                freed by stop
+ *                                 +----time is over----> ABANDONED frees itself
+ */
+enum writer_state {
+    WRITER_RUNNING,
+    WRITER_CLOSING,
+    WRITER_ENDED,
+    WRITER_ABANDONED
+};
+
 struct writer {
     pthread_t thread;
     int fd;
@@ -37,9 +51,7 @@ struct writer {
     bool mid_line; /* the last line was written in part; the thread's own */
     struct km_cond wake;
     struct km_cond done;
-    bool closing; /* this and the rest: under the lock */
-    bool ended;
-    bool abandoned; /* nobody joins: it frees itself */
+    enum writer_state state; /* this and the rest: under the lock */
     km_ns give_up_at;
     struct km_log_ring ring;
 };
@@ -126,7 +138,8 @@ static void write_directly(kama_bytes line)
 static bool is_past_end(struct writer *w)
 {
     km_mutex_lock(&log_state.lock);
-    bool past = w->closing && km_clock_mono(km_clock_system()) >= w->give_up_at;
+    bool past = w->state != WRITER_RUNNING &&
+                km_clock_mono(km_clock_system()) >= w->give_up_at;
     km_mutex_unlock(&log_state.lock);
     return past;
 }
@@ -203,7 +216,7 @@ static kama_bytes next_lines_locked(struct writer *w)
 {
     KM_ASSERT_HELD(&log_state.lock);
     kama_bytes lines = km_log_ring_peek(&w->ring);
-    while (lines.len == 0 && !w->closing) {
+    while (lines.len == 0 && w->state == WRITER_RUNNING) {
         km_cond_wait(&w->wake, &log_state.lock);
         lines = km_log_ring_peek(&w->ring);
     }
@@ -233,8 +246,8 @@ static void *run_writer(void *arg)
     km_mutex_unlock(&log_state.lock);
     report_dropped(w);
     km_mutex_lock(&log_state.lock);
-    w->ended = true;
-    bool abandoned = w->abandoned;
+    bool abandoned = w->state == WRITER_ABANDONED;
+    w->state = WRITER_ENDED;
     km_cond_signal(&w->done);
     km_mutex_unlock(&log_state.lock);
     if (abandoned) {
@@ -302,14 +315,17 @@ static bool end_locked(struct writer *w)
     km_ns now = km_clock_mono(km_clock_system());
     bool in_time = true;
     w->give_up_at = now + STOP_NS;
-    w->closing = true;
+    w->state = WRITER_CLOSING;
     km_cond_signal(&w->wake);
-    while (!w->ended && in_time) {
+    while (w->state != WRITER_ENDED && in_time) {
         in_time = km_cond_wait_until(&w->done, &log_state.lock,
                                      w->give_up_at + STOP_SLACK_NS);
     }
-    w->abandoned = !w->ended;
-    return w->ended;
+    if (w->state == WRITER_ENDED) {
+        return true;
+    }
+    w->state = WRITER_ABANDONED;
+    return false;
 }
 
 void km_log_stop(void)
