@@ -17,12 +17,13 @@
 #define UNIT_BYTES_MAX (4 * BYTE_UNIT_BYTES_MAX)
 #define TAIL_BYTES 32 /* what closes a line that was cut */
 
+/* A line that is being written. */
 struct line {
     char *buf;
     size_t len;
     size_t room; /* without the tail */
-    bool json;
-    bool cut;
+    enum km_log_format format;
+    bool cut; /* a field did not fit */
 };
 
 bool km_log_level_parse(const char *name, enum km_log_level *ret_level)
@@ -65,21 +66,23 @@ static size_t json_escape(const char *text, size_t len, char *out)
     return n;
 }
 
-/* How a value is written. */
+/* How a value is written: KM_FIELD_STR keeps the UTF-8 that may be shown, and
+ * KM_FIELD_BYTES keeps nothing but printable ASCII. */
 struct style {
-    bool json;
-    bool text; /* UTF-8 that may be shown stays as it is */
+    enum km_log_format format;
+    enum km_field_kind kind;
 };
 
 /* One byte that is not shown as it is; returns the length. */
 static size_t encode_byte(const struct style *style, uint8_t c, char *out)
 {
     char shown[4];
+    bool json = style->format == KM_LOG_JSON;
     size_t n = km_bytes_quote_byte(c, shown);
-    if (style->json && !style->text) {
+    if (json && style->kind == KM_FIELD_BYTES) {
         return json_escape(shown, n, out);
     }
-    if (style->json && n == 4) {
+    if (json && n == 4) {
         return c < 0x80
                    ? (size_t)snprintf(out, BYTE_UNIT_BYTES_MAX, "\\u%04x", c)
                    : json_escape(shown, n, out);
@@ -97,7 +100,8 @@ static size_t encode_unit(const struct style *style, kama_bytes rest,
     size_t n = 0;
     taken = taken > 0 ? taken : 1;
     *ret_taken = taken;
-    if (style->text && p[0] >= 0x80 && km_text_shown(rest) > 0) {
+    if (style->kind == KM_FIELD_STR && p[0] >= 0x80 &&
+        km_text_shown(rest) > 0) {
         memcpy(out, p, taken);
         return taken;
     }
@@ -125,10 +129,10 @@ static bool add_str(struct line *line, const char *text)
 }
 
 /* The value between quotes, which have room already; cut with "...". */
-static void add_units(struct line *line, bool text, kama_bytes value,
-                      size_t end)
+static void add_units(struct line *line, enum km_field_kind kind,
+                      kama_bytes value, size_t end)
 {
-    const struct style style = {.json = line->json, .text = text};
+    const struct style style = {.format = line->format, .kind = kind};
     size_t cut = line->len; /* the last place with room for "..." */
     while (value.len > 0) {
         char unit[UNIT_BYTES_MAX];
@@ -146,7 +150,8 @@ static void add_units(struct line *line, bool text, kama_bytes value,
     }
 }
 
-static bool add_quoted(struct line *line, bool text, kama_bytes value)
+static bool add_quoted(struct line *line, enum km_field_kind kind,
+                       kama_bytes value)
 {
     size_t left = line->room - line->len;
     if (left < 5) { /* quotes and "..." */
@@ -155,7 +160,7 @@ static bool add_quoted(struct line *line, bool text, kama_bytes value)
     size_t room =
         left - 2 < KM_LOG_VALUE_BYTES_MAX ? left - 2 : KM_LOG_VALUE_BYTES_MAX;
     line->buf[line->len++] = '"';
-    add_units(line, text, value, line->len + room);
+    add_units(line, kind, value, line->len + room);
     line->buf[line->len++] = '"';
     return true;
 }
@@ -183,11 +188,11 @@ static bool add_value(struct line *line, const struct km_field *field)
         (void)snprintf(digits, sizeof digits, "%" PRId64, field->number);
         return add_str(line, digits);
     }
-    bool text = field->kind == KM_FIELD_STR;
-    if (text && !line->json && is_bare(field->bytes)) {
+    if (field->kind == KM_FIELD_STR && line->format == KM_LOG_TEXT &&
+        is_bare(field->bytes)) {
         return add(line, field->bytes.data, field->bytes.len);
     }
-    return add_quoted(line, text, field->bytes);
+    return add_quoted(line, field->kind, field->bytes);
 }
 
 /* A field that does not fit leaves no trace but `cut`. */
@@ -195,7 +200,7 @@ static void add_field(struct line *line, const struct km_field *field)
 {
     size_t start = line->len;
     bool added;
-    if (line->json) {
+    if (line->format == KM_LOG_JSON) {
         added = add_str(line, start == 0 ? "{\"" : ",\"") &&
                 add_str(line, field->name) && add_str(line, "\":");
     } else {
@@ -235,7 +240,7 @@ size_t km_log_format(enum km_log_format format,
     };
     struct line line = {.buf = buf,
                         .room = KM_LOG_LINE_BYTES_MAX - TAIL_BYTES,
-                        .json = format == KM_LOG_JSON};
+                        .format = format};
     add_time(&line, event->wall_us);
     for (size_t i = 0; i < sizeof head / sizeof head[0]; i++) {
         add_field(&line, &head[i]);
@@ -247,10 +252,11 @@ size_t km_log_format(enum km_log_format format,
     for (size_t i = 0; i < event->field_count; i++) {
         add_field(&line, &event->fields[i]);
     }
+    bool json = format == KM_LOG_JSON;
     line.room = KM_LOG_LINE_BYTES_MAX;
     if (line.cut) {
-        (void)add_str(&line, line.json ? ",\"cut\":true" : " cut=true");
+        (void)add_str(&line, json ? ",\"cut\":true" : " cut=true");
     }
-    (void)add_str(&line, line.json ? "}\n" : "\n");
+    (void)add_str(&line, json ? "}\n" : "\n");
     return line.len;
 }

@@ -102,12 +102,11 @@ const char *km_option_nearest(const struct km_option *rows, size_t row_count,
 
 /* -- storing ------------------------------------------------------------- */
 
-/* The array has room for the power of two that is not below count. */
-static kama_status list_append(struct km_options *o,
-                               struct km_option_list *list, bool replace,
-                               const char *text)
+/* Appends text as element number `count`, so that 0 replaces the whole list. The
+ * array has room for the power of two that is not below the count. */
+static kama_status list_put(struct km_options *o, struct km_option_list *list,
+                            size_t count, const char *text)
 {
-    size_t count = replace ? 0 : list->count;
     if (count == KM_OPTION_LIST_MAX) {
         return km_fail(KAMA_ERR_TOO_LARGE, "more than %d values",
                        KM_OPTION_LIST_MAX);
@@ -140,7 +139,9 @@ static kama_status store_value(struct km_options *o,
         return KAMA_OK;
     }
     if (row->kind == KM_OPTION_LIST) {
-        status = list_append(o, field, origin > *current, value.text);
+        struct km_option_list *list = field;
+        size_t kept = origin > *current ? 0 : list->count;
+        status = list_put(o, list, kept, value.text);
     } else if (row->kind == KM_OPTION_BOOL) {
         *(uint32_t *)field = value.flag;
     } else if (row->kind == KM_OPTION_DURATION || row->kind == KM_OPTION_TTL) {
