@@ -193,15 +193,20 @@ static bool has_its_part(const struct km_store *store,
     return km_shard_bytes_locked(shard) >= items / store->shard_count / 4 * 3;
 }
 
-/* Evicts from shard; not from one that has little, unless `any`. */
+/* Which shards an eviction may take from. A shard that was just emptied, or that
+ * has few keys, keeps what it has as long as others have more. */
+enum evict_choice { EVICT_FROM_LARGE, EVICT_FROM_ANY };
+
+/* Evicts items of about `bytes` from shard, if the choice permits it. Returns
+ * the bytes of the items. */
 static uint64_t evict_from(struct km_store *store, struct km_shard *shard,
-                           uint64_t bytes, bool any)
+                           uint64_t bytes, enum evict_choice choice)
 {
     struct km_list gone;
     uint64_t done = 0;
     km_list_init(&gone);
     km_mutex_lock(&shard->lock);
-    if (any || has_its_part(store, shard)) {
+    if (choice == EVICT_FROM_ANY || has_its_part(store, shard)) {
         done = km_shard_evict_locked(shard, bytes, &gone);
     }
     km_mutex_unlock(&shard->lock);
@@ -215,9 +220,9 @@ static uint64_t evict_elsewhere(struct km_store *store, uint64_t bytes)
     for (unsigned i = 0; i < store->shard_count * 2; i++) {
         unsigned hand = atomic_fetch_add_explicit(&store->evict_hand, 1,
                                                   memory_order_relaxed);
-        uint64_t done =
-            evict_from(store, &store->shards[hand % store->shard_count], bytes,
-                       i >= store->shard_count);
+        uint64_t done = evict_from(
+            store, &store->shards[hand % store->shard_count], bytes,
+            i < store->shard_count ? EVICT_FROM_LARGE : EVICT_FROM_ANY);
         if (done > 0) {
             return done;
         }
@@ -245,8 +250,8 @@ bool km_store_make_room(struct km_store *store, uint64_t hash,
     }
     while (used > account->max_bytes) {
         uint64_t excess = used - account->max_bytes;
-        if (evict_from(store, km_store_shard(store, hash), excess, false) ==
-                0 &&
+        if (evict_from(store, km_store_shard(store, hash), excess,
+                       EVICT_FROM_LARGE) == 0 &&
             evict_elsewhere(store, excess) == 0) {
             return km_account_used(account) <= account->max_bytes;
         }
