@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of a process whose programmer was wrong. */
+/* Where a failed assertion ends the process. */
 #include "base/assert.h"
 
 #include <stdio.h>

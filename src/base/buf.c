@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Growth by doubling up to the buffer's own bound. */
+/*
+ * A buffer doubles its memory until it reaches its own bound. All sums below are
+ * arranged so that they cannot overflow: len <= cap <= max holds at all times.
+ */
 #include "base/buf.h"
 
 #include "base/assert.h"
@@ -23,6 +26,8 @@ void km_buf_fini(struct km_buf *buf)
     memset(buf, 0, sizeof *buf);
 }
 
+/* Returns how much to allocate for `need` bytes: twice as much as before, but
+ * not more than max and not less than needed. */
 static size_t grown_cap(const struct km_buf *buf, size_t need)
 {
     size_t cap = buf->cap <= SIZE_MAX / 2 ? buf->cap * 2 : SIZE_MAX;
@@ -72,7 +77,8 @@ kama_status km_buf_append_str(struct km_buf *buf, const char *s)
     return km_buf_append(buf, s, strlen(s));
 }
 
-/* Formats behind len where there is room; what vsnprintf returns. */
+/* Formats behind len, as far as there is room. Returns the length that the whole
+ * text has, as vsnprintf does. */
 static int format_into(struct km_buf *buf, const char *fmt, va_list args)
 {
     size_t room = buf->cap - buf->len;
@@ -90,7 +96,7 @@ kama_status km_buf_printf(struct km_buf *buf, const char *fmt, ...)
     va_end(args);
     kama_status status = len >= 0 ? KAMA_OK : KAMA_ERR_INVALID;
     if (len >= 0 && (size_t)len >= buf->cap - buf->len) {
-        status = km_buf_reserve(buf, (size_t)len + 1); /* and the NUL */
+        status = km_buf_reserve(buf, (size_t)len + 1); /* 1 for the NUL */
         len = status == KAMA_OK ? format_into(buf, fmt, again) : len;
     }
     va_end(again);

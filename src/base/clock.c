@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The machine's clocks behind struct km_clock. */
+/*
+ * The machine's clocks behind struct km_clock.
+ *
+ * CLOCK_MONOTONIC_COARSE has the time of the kernel's last tick, which is at
+ * most 10 ms old at the lowest tick rate (HZ=100).
+ */
 #include "base/clock.h"
 
 #include <stddef.h>

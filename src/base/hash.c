@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* XXH3 (header-only) and the seed of the process. */
+/* XXH3, whose implementation is in its header, and random seeds. */
 #include "base/hash.h"
 
 #ifndef XXH_INLINE_ALL
@@ -15,7 +15,8 @@ uint64_t km_hash(kama_bytes b, uint64_t seed)
     return XXH3_64bits_withSeed(b.data, b.len, seed);
 }
 
-/* Not a secret, but different from one process to the next. */
+/* Returns a seed that can be guessed with effort, but that differs from one
+ * process to the next. */
 static uint64_t weak_seed(void)
 {
     struct {

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Cells 0..15 hold one value each; then 16 cells per power of two from 2^4 to
- * 2^39, and one for 2^40 and above. */
+/*
+ * The number of a cell follows from the highest bit of a duration and the four
+ * bits behind it, as in a floating point number with a mantissa of four bits.
+ * Durations below 16 ns have a cell of their own each.
+ */
 #include "base/histogram.h"
 
 #include <stddef.h>
@@ -12,6 +15,7 @@
 
 _Static_assert(LONGEST_CELL < KM_HISTOGRAM_CELLS, "every cell has a place");
 
+/* Returns the cell that counts a duration. */
 static unsigned cell_of(uint64_t ns)
 {
     if (ns < STEPS) {
@@ -24,7 +28,7 @@ static unsigned cell_of(uint64_t ns)
     return STEPS * shift + (unsigned)(ns >> shift);
 }
 
-/* The greatest value that counts in that cell. */
+/* Returns the greatest duration that the cell counts. */
 static uint64_t cell_high(unsigned cell)
 {
     if (cell < STEPS) {
@@ -43,6 +47,7 @@ static uint64_t read_cell(const struct km_histogram *h, unsigned cell)
     return atomic_load_explicit(&h->cells[cell], memory_order_relaxed);
 }
 
+/* Returns the sum of the cells from 0 to last. */
 static uint64_t sum_through(const struct km_histogram *h, unsigned last)
 {
     uint64_t count = 0;
@@ -76,7 +81,8 @@ uint64_t km_histogram_sum_ns(const struct km_histogram *h)
     return atomic_load_explicit(&h->sum_ns, memory_order_relaxed);
 }
 
-/* The 1-based rank of the q-quantile among count values, count > 0. */
+/* Returns the rank of the q-quantile among count values, from 1 (the least) to
+ * count (the greatest). count is not 0. */
 static uint64_t rank_of(double q, uint64_t count)
 {
     double exact = q * (double)count;

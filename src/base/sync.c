@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Mutexes, conditions and threads, each a thin cover of pthreads. */
+/*
+ * Mutexes, conditions and threads, each a thin cover of pthreads.
+ *
+ * The results of pthread calls that can only fail through an error of the
+ * programmer are asserted in debug builds and ignored in release builds.
+ */
 #include "base/sync.h"
 
 #include <errno.h>
@@ -17,7 +22,7 @@ bool km_mutex_init(struct km_mutex *mutex, enum km_lock_rank rank)
 void km_mutex_fini(struct km_mutex *mutex)
 {
     int failed = pthread_mutex_destroy(&mutex->native);
-    KM_ASSERT(!failed); /* a locked mutex ends */
+    KM_ASSERT(!failed); /* it fails if a thread still holds the mutex */
 }
 
 #ifdef KAMA_DEBUG
@@ -42,7 +47,7 @@ bool km_mutex_is_held(const struct km_mutex *mutex)
 
 void km_mutex_lock(struct km_mutex *mutex)
 {
-    KM_ASSERT(!holds_rank_from(mutex->rank)); /* ranks rise */
+    KM_ASSERT(!holds_rank_from(mutex->rank)); /* locks nest in rising ranks */
     int failed = pthread_mutex_lock(&mutex->native);
     KM_ASSERT(!failed);
     held[mutex->rank] = mutex;
@@ -126,10 +131,12 @@ void km_cond_broadcast(struct km_cond *cond)
 
 /* -- threads ------------------------------------------------------------- */
 
-#define THREAD_STACK_BYTES (512u << 10) /* enough for sqlite and curl */
+#define THREAD_STACK_BYTES (512u << 10) /* enough for sqlite and libcurl */
 
-/* A thread inherits the mask of its creator. Signals that a thread's own
- * fault raises stay open: the kernel would end the process without a word. */
+/* A thread inherits the signal mask of its creator, so that the mask is set here
+ * for the time of the call. The signals that a fault of the thread itself raises
+ * stay open: if they were blocked, the kernel would end the process without
+ * running a handler that reports the fault. */
 static bool create_masked(pthread_t *thread, const pthread_attr_t *attr,
                           void *(*run)(void *), void *arg)
 {
@@ -161,7 +168,7 @@ bool km_thread_start(pthread_t *ret_thread, const char *name,
     if (!created) {
         return false;
     }
-    char short_name[16]; /* what the kernel keeps */
+    char short_name[16]; /* the kernel refuses a longer name */
     size_t len = strnlen(name, sizeof short_name - 1);
     memcpy(short_name, name, len);
     short_name[len] = '\0';

@@ -1,8 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Mutex and condition on the monotonic clock. Locks have a rank: a thread
- * takes them in rising rank only; debug builds (KAMA_DEBUG) assert it. No lock
- * is held across a callback of the user.
+ * Mutexes, conditions and threads: a thin cover of pthreads that uses the
+ * monotonic clock and checks the order of locks.
+ *
+ *     struct km_mutex lock;
+ *     km_mutex_init(&lock, KM_RANK_STORE);
+ *     km_mutex_lock(&lock);
+ *     while (!is_ready && km_cond_wait_until(&cond, &lock, deadline)) {
+ *     }
+ *     km_mutex_unlock(&lock);
+ *
+ * Every mutex has a rank, and a thread that holds one mutex may only take a
+ * mutex of a higher rank. All threads then take locks in the same order, and no
+ * two of them can wait for each other:
+ *
+ *     NODE < GROUP < FLIGHT < STORE < WAITER < POOL < TIMER < ... < LOG
+ *
+ * Debug builds (KAMA_DEBUG) remember which mutex of each rank a thread holds.
+ * They end the process when a lock is taken out of order, when a mutex is
+ * unlocked by a thread that does not hold it, and when KM_ASSERT_HELD fails.
+ * Release builds check none of this and call pthreads directly.
+ *
+ * No lock is held while a function of the application runs, because that may
+ * call the library again.
+ *
+ * Threads: any thread; init and fini belong to the owner. Cost: that of the
+ * pthread function. Errors: only init and km_thread_start can fail, when the
+ * system has no resources left. Ownership: the structures are the caller's
+ * memory, and must not move between init and fini.
  */
 #pragma once
 
@@ -12,20 +37,20 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-/* The order in which locks nest. */
+/* What a lock protects, in the order in which locks nest. */
 enum km_lock_rank {
-    KM_RANK_NODE = 1, /* node's registry of groups */
+    KM_RANK_NODE = 1, /* a node's registry of groups */
     KM_RANK_GROUP,    /* the making of a group's pool */
     KM_RANK_SLOTS,    /* the loads of a group that wait for a slot */
     KM_RANK_GATE,     /* leaving a gate that is closed */
     KM_RANK_FLIGHT,   /* one shard of a flight table */
     KM_RANK_STORE,    /* one shard of a store */
-    KM_RANK_WAITER,   /* one blocked caller */
-    KM_RANK_POOL,     /* pool queue */
-    KM_RANK_TIMER,    /* deadlines */
-    KM_RANK_MAILBOX,  /* loop mailbox */
-    KM_RANK_METRIC,   /* registry of cells */
-    KM_RANK_LOG,      /* log ring */
+    KM_RANK_WAITER,   /* one caller that waits for a result */
+    KM_RANK_POOL,     /* the jobs of a pool */
+    KM_RANK_TIMER,    /* the deadlines of a pool */
+    KM_RANK_MAILBOX,  /* the mail of an event loop */
+    KM_RANK_METRIC,   /* the registry of metric cells */
+    KM_RANK_LOG,      /* the ring of log lines */
     KM_RANK_COUNT
 };
 
@@ -38,16 +63,18 @@ struct km_cond {
     pthread_cond_t native;
 };
 
-/* false: the system has no resources for it. */
+/* Makes an unlocked mutex. Returns false if the system has no resources. */
 bool km_mutex_init(struct km_mutex *mutex, enum km_lock_rank rank);
-/* The mutex is not locked. */
+/* Ends a mutex, which no thread may hold. */
 void km_mutex_fini(struct km_mutex *mutex);
 
 #ifdef KAMA_DEBUG
 void km_mutex_lock(struct km_mutex *mutex);
 void km_mutex_unlock(struct km_mutex *mutex);
-/* Returns whether the calling thread holds the mutex. */
+/* Returns whether the calling thread holds the mutex. Only debug builds know. */
 bool km_mutex_is_held(const struct km_mutex *mutex);
+/* Stands at the beginning of each function whose name ends in _locked: its
+ * caller must hold the mutex. */
 #define KM_ASSERT_HELD(mutex) KM_ASSERT(km_mutex_is_held(mutex))
 #else
 #define KM_ASSERT_HELD(mutex) ((void)sizeof(mutex))
@@ -61,31 +88,39 @@ static inline void km_mutex_unlock(struct km_mutex *mutex)
 }
 #endif
 
-/* On CLOCK_MONOTONIC; false: the system has no resources for it. */
+/* Makes a condition on CLOCK_MONOTONIC. Returns false if the system has no
+ * resources. */
 bool km_cond_init(struct km_cond *cond);
-/* Nobody waits. */
+/* Ends a condition, for which no thread may be waiting. */
 void km_cond_fini(struct km_cond *cond);
-/* Releases mutex, waits, takes it again; may return for no reason. No thread is
- * cancelled in here: it would leave with the mutex locked, and be waited for. */
+
+/* Releases the mutex, waits for a signal and takes the mutex again. It may
+ * return without a signal, so the caller looks at its state again. The thread is
+ * not cancelled in here, because it would end with the mutex locked. */
 void km_cond_wait(struct km_cond *cond, struct km_mutex *mutex);
-/* false when deadline (CLOCK_MONOTONIC, KM_NS_NEVER: none) has passed. */
+
+/* Does the same, but only until deadline (CLOCK_MONOTONIC; KM_NS_NEVER sets no
+ * limit). Returns false when the deadline has passed. */
 bool km_cond_wait_until(struct km_cond *cond, struct km_mutex *mutex,
                         km_ns deadline);
-/* Wakes one that waits. */
+/* Wakes one thread that waits for the condition. */
 void km_cond_signal(struct km_cond *cond);
-/* Wakes all that wait. */
+/* Wakes all threads that wait for the condition. */
 void km_cond_broadcast(struct km_cond *cond);
 
-/* Puts off the cancellation of the calling thread (pthread_cancel), for a part
- * that it must not be stopped in: the thread ends at its first cancellation
- * point after km_cancel_allow, which gets what km_cancel_defer returned. */
+/* Postpones the cancellation (pthread_cancel) of the calling thread over a part
+ * of the code in which it must not be stopped. Afterwards, km_cancel_allow takes
+ * the value that km_cancel_defer returned, and a thread that was cancelled
+ * meanwhile ends at its next cancellation point. */
 int km_cancel_defer(void);
 void km_cancel_allow(int before);
 
-/* Starts a joinable thread with every signal blocked and a stack of 512 KiB;
- * name is cut at 15 bytes. false: the system has no resources for it. */
+/* Starts a joinable thread that has all signals blocked and a stack of 512 KiB.
+ * A name longer than 15 bytes is cut. Returns false if the system has no
+ * resources. */
 bool km_thread_start(pthread_t *ret_thread, const char *name,
                      void *(*run)(void *), void *arg);
 
-/* pthread_join that is no cancellation point. */
+/* Waits until the thread has ended. Unlike pthread_join, this is no cancellation
+ * point, so that the thread is always joined. */
 void km_thread_join(pthread_t thread);
