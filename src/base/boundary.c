@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What happens at a boundary. The pointer below is thread-local for the same
- * reason as the last error: the unwinder hands the personality routine no
- * argument of ours.
+ * The personality routine of boundary functions, and the sentence that it prints.
+ *
+ * The unwinder passes no argument of ours to the personality routine, so that the
+ * innermost boundary of each thread stands in a thread-local pointer. Boundaries
+ * nest: a loader may call the library, which may call an allocator.
  */
 #include "base/boundary.h"
 
@@ -26,6 +28,9 @@ void km_boundary_leave(const struct km_boundary *boundary)
     innermost = boundary->outer;
 }
 
+/* Prints one line to stderr: which function of the application did `what`, for
+ * which group and key. The log is not used, because the process is about to
+ * end and the log's thread would not write the line any more. */
 static void say(const char *what)
 {
     static const struct km_boundary unknown = {.function = "a function"};
@@ -44,10 +49,11 @@ static void say(const char *what)
 }
 
 /*
- * The unwinder asks each frame twice. In the search phase nothing has been
- * unwound yet: an error that is returned now makes the C++ runtime call
- * std::terminate, which prints the exception's own text. A forced unwinding
- * (pthread_exit, a cancelled thread) has no search phase.
+ * The unwinder asks each frame twice. In the first phase it searches a handler
+ * and nothing has been unwound yet: an error that is returned now makes the C++
+ * runtime call std::terminate, which prints the text of the exception. A forced
+ * unwinding (pthread_exit, a cancelled thread) has no such phase, so that this
+ * function ends the process itself.
  */
 _Unwind_Reason_Code km_boundary_personality(
     int version, _Unwind_Action actions,

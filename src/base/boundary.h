@@ -18,45 +18,50 @@
  *
  * The frame has a personality routine (boundary.c). The unwinder asks it before
  * it unwinds anything; it says what has happened and ends the process, while the
- * stack is still what it was where the exception was thrown. Returning normally
- * costs two writes to thread-local memory.
+ * stack is still what it was where the exception was thrown.
  *
- * A thread that is cancelled inside such a function is no error of the function:
- * where it may block, km_cancel_defer (sync.h) puts the cancellation off until
- * the call of the library has returned.
+ * If a thread is cancelled inside such a function, that is no error of the
+ * function. Where it may block, km_cancel_defer (sync.h) postpones the
+ * cancellation until the call of the library has returned.
  *
- * Where compilers emit no unwind tables, or on other machines than x86-64 and
- * AArch64, the macros do nothing but name the function.
- * Thread-safety: any thread. Errors: none.
+ * Where compilers emit no unwind tables, and on other machines than x86-64 and
+ * AArch64, the macros only remember the name of the function.
+ *
+ * Cost: a function call and two writes to thread-local memory.
+ * Threads: any. Errors: none. Ownership: a boundary lives in the frame of its
+ * function; its texts are borrowed until that returns.
  */
 #pragma once
 
 #include <kamacache/kamacache.h>
 #include <unwind.h>
 
-/* What the thread is calling; on the stack of the boundary function. */
+/* The function of the application that a thread is calling. */
 struct km_boundary {
-    const char *function; /* "the loader": static */
-    const char *group;    /* its name; NULL: no group's */
-    kama_bytes key;       /* empty: none */
+    const char *function; /* how a sentence calls it: "the loader" */
+    const char *group;    /* the name of the group, or NULL */
+    kama_bytes key;       /* the key, or empty */
     const struct km_boundary *outer;
 };
 
-/* Before the function is called, and after it has returned. */
+/* Remembers the boundary before the function is called. */
 void km_boundary_enter(struct km_boundary *boundary);
+/* Forgets the boundary after the function has returned. */
 void km_boundary_leave(const struct km_boundary *boundary);
 
-/* The personality routine of boundary functions: never returns to the frame. */
+/* The personality routine of boundary functions. It never lets the unwinder pass
+ * the frame. */
 __attribute__((visibility("hidden"))) _Unwind_Reason_Code
 km_boundary_personality(int version, _Unwind_Action actions,
                         _Unwind_Exception_Class exception_class,
                         struct _Unwind_Exception *exception,
                         struct _Unwind_Context *context);
 
-/* Inlined, a boundary would give its personality to the frame of its caller. */
+/* An inlined boundary would give its personality to the frame of its caller. */
 #define KM_BOUNDARY_FUNCTION __attribute__((noinline))
 
-/* 0x1b: the address is relative to the place where it stands, in 4 bytes. */
+/* 0x1b (DW_EH_PE_pcrel | DW_EH_PE_sdata4) says that the address is relative to
+ * the place where it is stored, in 4 bytes. */
 #if defined(__GCC_HAVE_DWARF2_CFI_ASM) && defined(__x86_64__)
 #define KM_BOUNDARY_PERSONALITY()                                              \
     __asm__ volatile(".cfi_personality 0x1b, %c0"                              \
@@ -71,6 +76,7 @@ km_boundary_personality(int version, _Unwind_Action actions,
 #define KM_BOUNDARY_PERSONALITY() ((void)0)
 #endif
 
+/* Stand at the beginning and at the end of a boundary function. */
 #define KM_BOUNDARY_BEGIN(function_, group_, key_)                             \
     struct km_boundary km_boundary_ = {function_, group_, key_, NULL};         \
     KM_BOUNDARY_PERSONALITY();                                                 \

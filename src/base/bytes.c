@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Comparing, checking, quoting and matching slices of bytes. */
+/* Comparing, checking, quoting and matching views of bytes. */
 #include "base/bytes.h"
 
 #include "base/assert.h"
@@ -16,7 +16,9 @@ int km_bytes_cmp(kama_bytes a, kama_bytes b)
 
 /* -- UTF-8 --------------------------------------------------------------- */
 
-/* How many continuation bytes follow lead, and the range of the first. */
+/* Writes how many continuation bytes follow the byte `lead`, and the range in
+ * which the first of them must lie. Returns false if no character begins with
+ * this byte. */
 static bool utf8_lead(uint8_t lead, size_t *ret_more, uint8_t *ret_low,
                       uint8_t *ret_high)
 {
@@ -38,7 +40,8 @@ static bool utf8_lead(uint8_t lead, size_t *ret_more, uint8_t *ret_low,
     return true;
 }
 
-/* Are the first n bytes the beginning of a character whose lead is p[0]? */
+/* Returns whether the n bytes at p begin a character whose first byte is p[0]:
+ * the second one is in the given range, and the others are continuations. */
 static bool continues(const uint8_t *p, size_t n, uint8_t low, uint8_t high)
 {
     for (size_t i = 1; i < n; i++) {
@@ -147,7 +150,7 @@ size_t km_bytes_quote_byte(uint8_t c, char ret_shown[4])
     return 4;
 }
 
-/* Writes the n bytes at p, all of one character; returns the length. */
+/* Quotes the n bytes of one character. Returns the length of the result. */
 static size_t quote_char(const uint8_t *p, size_t n, char *out)
 {
     size_t len = 0;
@@ -162,7 +165,7 @@ const char *km_bytes_quote(kama_bytes b, char *buf, size_t cap)
     KM_ASSERT(cap >= 4);
     size_t room = cap - 1;
     size_t len = 0;
-    size_t cut = 0; /* the last place that has room for "..." */
+    size_t cut = 0; /* the last place at which "..." still fits */
     while (b.len > 0) {
         char unit[16];
         size_t taken = km_bytes_utf8_char(b);
@@ -185,7 +188,8 @@ const char *km_bytes_quote(kama_bytes b, char *buf, size_t cap)
 
 /* -- glob ---------------------------------------------------------------- */
 
-/* One character of a class, a backslash taken off; moves *at behind it. */
+/* Reads one character of a class, without the backslash that may stand before
+ * it, and moves *at behind it. */
 static uint8_t class_char(const uint8_t *p, size_t len, size_t *at)
 {
     if (p[*at] == '\\' && *at + 1 < len) {
@@ -194,8 +198,8 @@ static uint8_t class_char(const uint8_t *p, size_t len, size_t *at)
     return p[(*at)++];
 }
 
-/* Is c in the class whose first byte after `[` is p[*at]? Moves *at behind
- * the `]`, or to the end of a class that has none. */
+/* Returns whether c is in the class whose first byte after `[` is p[*at]. Moves
+ * *at behind the `]`, or to the end of the pattern if the class has none. */
 static bool class_match(const uint8_t *p, size_t len, size_t *at, uint8_t c)
 {
     bool negated = *at < len && p[*at] == '^';
@@ -219,7 +223,8 @@ static bool class_match(const uint8_t *p, size_t len, size_t *at, uint8_t c)
     return found != negated;
 }
 
-/* Does the one-character element at p[*at] match c? Moves *at behind it. */
+/* Returns whether the element of the pattern at p[*at], which stands for one
+ * byte, matches c. Moves *at behind it. */
 static bool element_match(const uint8_t *p, size_t len, size_t *at, uint8_t c)
 {
     uint8_t element = p[(*at)++];
@@ -236,9 +241,14 @@ static bool element_match(const uint8_t *p, size_t len, size_t *at, uint8_t c)
 }
 
 /*
- * Only the last star needs to be tried again: what an earlier one could take
- * in addition, the last one can take as well. So one place to go back to is
- * enough, and no stack.
+ * When the rest does not match, only the last star has to take one more byte and
+ * try again. An earlier star need not: whatever bytes it would take in addition,
+ * the last star can take as well. So the function remembers one place to go back
+ * to, and needs no stack. With pattern "a*b*c" and name "a1b2b3c":
+ *
+ *     a 1 b 2 b 3 c
+ *     a ~ b . . . .     the first star takes "1", then "b" matches
+ *           ~ ~ ~ c     the second star takes "2b3" in three attempts
  */
 bool km_bytes_glob(kama_bytes pattern, kama_bytes name)
 {
@@ -247,8 +257,8 @@ bool km_bytes_glob(kama_bytes pattern, kama_bytes name)
     size_t at = 0;
     size_t i = 0;
     bool has_star = false;
-    size_t star_at = 0; /* behind the last star */
-    size_t star_i = 0;  /* where what it does not take begins */
+    size_t star_at = 0; /* the place in the pattern behind the last star */
+    size_t star_i = 0;  /* the first byte of name that the star has not taken */
     while (i < name.len) {
         if (at < pattern.len && p[at] == '*') {
             has_star = true;

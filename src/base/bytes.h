@@ -1,41 +1,56 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Small helpers on kama_bytes: compare, cut, quote for people.
- * Thread-safety: pure functions. Errors: none.
+ * Small functions on kama_bytes: comparing, cutting, UTF-8, quoting for people,
+ * and matching patterns.
+ *
+ *     if (km_bytes_starts(name, KM_LIT("no-"))) {
+ *         name = km_bytes_skip(name, strlen("no-"));
+ *     }
+ *     char shown[64];
+ *     printf("key \"%s\"\n", km_bytes_quote(key, shown, sizeof shown));
+ *
+ * Cost: linear in the bytes, except for km_bytes_glob. No function recurses or
+ * allocates.
+ * Threads: any; pure functions. Errors: none. Ownership: a kama_bytes is a view,
+ * and what is cut from it is a view of the same memory.
  */
 #pragma once
 
 #include <kamacache/kamacache.h>
 #include <stdbool.h>
 
+/* A view of a string literal, which may hold NUL bytes. */
 #define KM_LIT(s) kama_bytes_make("" s, sizeof(s) - 1)
 
-/* Same length and same bytes. */
+/* Returns whether both have the same length and the same bytes. */
 static inline bool km_bytes_eq(kama_bytes a, kama_bytes b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-/* Order of memcmp, the shorter first when one is a prefix of the other. */
+/* Returns a number below, equal to or above 0, in the order of memcmp. A prefix
+ * comes before a longer text. */
 int km_bytes_cmp(kama_bytes a, kama_bytes b);
 
+/* Returns whether b begins with prefix. */
 static inline bool km_bytes_starts(kama_bytes b, kama_bytes prefix)
 {
     return b.len >= prefix.len &&
            (prefix.len == 0 || memcmp(b.data, prefix.data, prefix.len) == 0);
 }
 
-/* b without its first n bytes; n <= b.len. */
+/* Returns b without its first n bytes; n is at most b.len. */
 static inline kama_bytes km_bytes_skip(kama_bytes b, size_t n)
 {
     return kama_bytes_make((const char *)b.data + n, b.len - n);
 }
 
-/* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms)? */
+/* Returns whether b is well-formed UTF-8 (RFC 3629), without surrogates and
+ * overlong forms. */
 bool km_bytes_is_utf8(kama_bytes b);
 
-/* How many bytes the UTF-8 character at the start of b takes; 0: malformed or
- * nothing there. */
+/* Returns how many bytes the UTF-8 character at the start of b takes. Returns 0
+ * if the start is malformed or b is empty. */
 size_t km_bytes_utf8_char(kama_bytes b);
 
 /* Returns the code point of the UTF-8 character at the start of b, which must
@@ -46,15 +61,17 @@ uint32_t km_bytes_utf8_code(kama_bytes b);
  * not complete: 0 to 3. Text that was cut by its length ends so. */
 size_t km_bytes_utf8_tail(kama_bytes b);
 
-/* Writes c as km_bytes_quote shows it, without NUL; returns the length. */
+/* Writes c as km_bytes_quote shows it, without a NUL. Returns the length. */
 size_t km_bytes_quote_byte(uint8_t c, char ret_shown[4]);
 
-/* Writes b for a person or a log: printable ASCII as it is, `"` and `\` with
- * a backslash, everything else as \n \r \t or \xNN; cut with "..." when it
- * does not fit, and then never between the bytes of one UTF-8 character.
- * Always NUL-terminated; cap >= 4. Returns buf. */
+/* Writes b for a person or a log: printable ASCII stays, `"` and `\` get a
+ * backslash, and every other byte becomes \n, \r, \t or \xNN. A text that does
+ * not fit is cut and ends with "...", never between the bytes of one UTF-8
+ * character. buf is always NUL-terminated; cap is at least 4. Returns buf. */
 const char *km_bytes_quote(kama_bytes b, char *buf, size_t cap);
 
-/* Does name match the glob pattern (* ? [a-z] [^a-z] \x, as Redis)? Linear in
- * |pattern| x |name| at worst; no recursion. */
+/* Returns whether name matches the pattern, in which `*` stands for any bytes,
+ * `?` for one byte, [a-z] and [^a-z] for one byte of a class or not of it, and a
+ * backslash for the next byte, as in Redis. At worst the cost is the product of
+ * both lengths. */
 bool km_bytes_glob(kama_bytes pattern, kama_bytes name);

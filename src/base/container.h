@@ -15,6 +15,9 @@
  *     }
  *
  * No memory is allocated for the link, so that linking cannot fail.
+ *
+ * Cost: one subtraction. Threads: any. Errors: none, but a wrong `type` or
+ * `member` gives a wrong pointer without a warning.
  */
 #pragma once
 

@@ -1,6 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* One thread that sleeps until the earliest timer is due. fire runs without the
- * lock; `firing` names its timer meanwhile, which is what disarm waits for. */
+/*
+ * One thread sleeps until the earliest timer is due.
+ *
+ * The function of a timer runs without the lock, because it takes locks of its
+ * own. Meanwhile `firing` names the timer, and a caller that disarms it waits
+ * until `firing` has changed:
+ *
+ *     deadline thread               a caller
+ *     pops t, firing = t
+ *     unlocks, calls t->fire
+ *                                   disarm(t): t is not in the heap, but it is
+ *                                   firing, so the caller waits for `fired`
+ *     locks, firing = NULL
+ *     broadcasts `fired`
+ *                                   returns, and may free t
+ */
 #include "base/deadline.h"
 
 #include "base/assert.h"
@@ -39,6 +53,7 @@ void km_deadlines_fini(struct km_deadlines *d)
     km_mutex_fini(&d->lock);
 }
 
+/* Calls timer->fire without the lock, and takes the lock again. */
 static void fire_locked(struct km_deadlines *d, struct km_timer *timer)
 {
     KM_ASSERT_HELD(&d->lock);
@@ -52,8 +67,8 @@ static void fire_locked(struct km_deadlines *d, struct km_timer *timer)
     }
 }
 
-/* Sleeps for the given span; false when it has passed. The span is measured
- * on the machine's clock, whichever clock the timers use. */
+/* Sleeps for the given span, which is measured on the machine's clock, whichever
+ * clock the timers use. Returns false when the span has passed. */
 static bool sleep_locked(struct km_deadlines *d, km_ns until, km_ns span)
 {
     KM_ASSERT_HELD(&d->lock);
@@ -64,7 +79,8 @@ static bool sleep_locked(struct km_deadlines *d, km_ns until, km_ns span)
     return woken;
 }
 
-/* Sleeps until something is to be done; false when the thread is to leave. */
+/* Sleeps until a timer may be due. Returns false when the thread has had no timer
+ * for idle_ns and shall leave. */
 static bool rest_locked(struct km_deadlines *d, km_ns now)
 {
     KM_ASSERT_HELD(&d->lock);
@@ -99,8 +115,9 @@ static void *run_deadlines(void *arg)
     return NULL;
 }
 
-/* A thread that has left does nothing more under the lock, so that joining it
- * with the lock held ends at once. */
+/* Sees to it that the thread runs. Returns false if it cannot be started. A
+ * thread that has left takes the lock no more, so that joining it while the lock
+ * is held does not wait. */
 static bool start_locked(struct km_deadlines *d)
 {
     KM_ASSERT_HELD(&d->lock);
@@ -151,8 +168,8 @@ void km_deadlines_disarm(struct km_deadlines *d, struct km_timer *timer)
         d->disarming++;
         km_cond_wait(&d->fired, &d->lock);
         d->disarming--;
-        km_timer_heap_remove(&d->timers,
-                             timer); /* fire may have armed it again */
+        /* fire may have armed it again */
+        km_timer_heap_remove(&d->timers, timer);
     }
     km_mutex_unlock(&d->lock);
 }
