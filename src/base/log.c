@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one mutable global of the library: level, format, the writer, and what
- * was lost. A caller formats its line on its own stack and copies it into the
- * ring under the lock; the writer thread writes from the ring without it.
+ * The log is the one mutable global of the project: its level, its format, the
+ * writer, and the number of lost lines.
  *
- * The descriptor may be a full pipe or a file on a full disk. The writer asks
- * poll before each write, so that it never hangs in one on a pipe, and drops
- * what an error leaves. A writer that does hang (a dead network file system)
- * is left behind by km_log_stop and frees itself if it ever returns.
+ * A caller formats its line on its own stack and copies it into the ring under
+ * the lock. The writer thread writes from the ring without the lock, because the
+ * bytes that the ring has shown to it stay as they are until it consumes them.
+ *
+ * The descriptor may be a full pipe, or a file on a full disk. The writer polls
+ * before each write, so that it never hangs in a write to a pipe, and drops the
+ * lines that an error leaves. If it hangs nevertheless (on a dead network file
+ * system), km_log_stop leaves it behind, and it frees itself if it ever returns.
  */
 #include "base/log.h"
 
@@ -26,9 +29,9 @@
 
 #define SITE_INTERVAL_NS (KM_NS_PER_S / 10)
 #define SITE_BURST 20
-#define STOP_NS KM_NS_PER_S
-#define STOP_SLACK_NS (KM_NS_PER_S / 4)
-#define POLL_MS 50
+#define STOP_NS KM_NS_PER_S /* how long the writer may write after a stop */
+#define STOP_SLACK_NS (KM_NS_PER_S / 4) /* and how much longer stop waits */
+#define POLL_MS 50 /* the writer looks for a stop at least this often */
 
 /*
  * The states of the writer:
@@ -48,21 +51,22 @@ struct writer {
     pthread_t thread;
     int fd;
     enum km_log_format format;
-    bool mid_line; /* the last line was written in part; the thread's own */
+    bool
+        mid_line; /* the last line was written in part; only the thread uses it */
     struct km_cond wake;
     struct km_cond done;
-    enum writer_state state; /* this and the rest: under the lock */
-    km_ns give_up_at;
+    enum writer_state state; /* the lock protects this and the rest */
+    km_ns give_up_at;        /* unless the state is RUNNING */
     struct km_log_ring ring;
 };
 
 static struct {
     struct km_mutex lock;
-    struct writer *writer; /* under lock */
+    struct writer *writer; /* the lock protects it */
     atomic_int level;
     atomic_int format;
     _Atomic uint64_t dropped;
-    _Atomic uint64_t reported; /* of dropped */
+    _Atomic uint64_t reported; /* how many of these a line has reported */
 } log_state = {
     .lock = {PTHREAD_MUTEX_INITIALIZER, KM_RANK_LOG},
     .level = KM_LOG_INFO,
@@ -77,8 +81,15 @@ uint64_t km_log_dropped(void)
 /* -- a call site's rate -------------------------------------------------- */
 
 /*
- * tokens_at is when the site would have used up nothing: each line moves it an
- * interval on, and it may be ahead of now by the burst. false: hold back.
+ * Returns whether the site may write a line now, and counts the line.
+ *
+ * tokens_at is the time at which the whole burst is available again. Each line
+ * moves it on by one interval, and a line is held back if that would move it
+ * further ahead of now than the burst permits:
+ *
+ *     now                      now + 20 intervals
+ *      |--line--line--line--......|
+ *                     ^ tokens_at after three lines
  */
 static bool take_token(struct km_log_site *site, km_ns now)
 {
@@ -99,15 +110,17 @@ static bool take_token(struct km_log_site *site, km_ns now)
 
 /* -- writing ------------------------------------------------------------- */
 
-/* Waits for room, for writing or for an error to show; false: none yet. */
+/* Waits until fd can be written or has an error. Returns false if neither has
+ * happened in time. */
 static bool poll_writable(int fd, int timeout_ms)
 {
     struct pollfd p = {.fd = fd, .events = POLLOUT};
     return poll(&p, 1, timeout_ms) > 0;
 }
 
-/* write without SIGPIPE for a thread that may not have it blocked: a pending
- * one that was not there before is taken back. */
+/* Writes without raising SIGPIPE in a thread that may not have it blocked. A
+ * SIGPIPE that this write has made pending is taken back, but one that was
+ * pending before stays for the application. */
 static ssize_t write_quietly(int fd, kama_bytes text)
 {
     sigset_t pipe_set;
@@ -126,7 +139,8 @@ static ssize_t write_quietly(int fd, kama_bytes text)
     return n;
 }
 
-/* Without a writer thread: to stderr, if it takes the line at once. */
+/* Writes to stderr, for lines without a writer thread. A line that stderr does
+ * not take at once is lost. */
 static void write_directly(kama_bytes line)
 {
     if (!poll_writable(STDERR_FILENO, 0) ||
@@ -135,6 +149,7 @@ static void write_directly(kama_bytes line)
     }
 }
 
+/* Returns whether km_log_stop waits and the time for the rest is over. */
 static bool is_past_end(struct writer *w)
 {
     km_mutex_lock(&log_state.lock);
@@ -144,7 +159,8 @@ static bool is_past_end(struct writer *w)
     return past;
 }
 
-/* Is err one after which the same write may succeed? Rests before it. */
+/* Returns whether the same write may succeed after this error. Sleeps for a
+ * moment if the descriptor is full. */
 static bool may_try_again(int err)
 {
     if (err == EAGAIN) {
@@ -153,7 +169,8 @@ static bool may_try_again(int err)
     return err == EAGAIN || err == EINTR;
 }
 
-/* How many bytes of text the descriptor took before an error or the end. */
+/* Returns how many bytes of text the descriptor took, until there was an error
+ * or the time was over. */
 static size_t write_some(struct writer *w, kama_bytes text)
 {
     size_t done = 0;
@@ -172,7 +189,9 @@ static size_t write_some(struct writer *w, kama_bytes text)
     return done;
 }
 
-/* Writes whole lines; returns how many were lost. */
+/* Writes whole lines and returns how many of them were lost. The rest of a line
+ * that was written in part is lost, and its beginning is ended by a newline
+ * before the next line. */
 static size_t write_lines(struct writer *w, kama_bytes text)
 {
     if (w->mid_line && write_some(w, KM_LIT("\n")) != 1) {
@@ -185,7 +204,7 @@ static size_t write_lines(struct writer *w, kama_bytes text)
     return km_log_count_lines(km_bytes_skip(text, done));
 }
 
-/* Says how many lines were lost since the last such line. */
+/* Writes a line about the lines that were lost since the last such line. */
 static void report_dropped(struct writer *w)
 {
     char buf[KM_LOG_LINE_BYTES_MAX];
@@ -211,7 +230,8 @@ static void report_dropped(struct writer *w)
 
 /* -- the writer thread --------------------------------------------------- */
 
-/* The next lines to write; empty: the end. */
+/* Waits for lines and returns them. Returns an empty text when the ring is empty
+ * and the log is being stopped. */
 static kama_bytes next_lines_locked(struct writer *w)
 {
     KM_ASSERT_HELD(&log_state.lock);
@@ -258,14 +278,15 @@ static void *run_writer(void *arg)
 
 /* -- life ---------------------------------------------------------------- */
 
-/* NULL: no memory, or no resources of the system. */
+/* Returns a writer without a thread, or NULL without memory or resources. */
 static struct writer *make_writer(int fd, enum km_log_format format)
 {
     struct writer *w = km_mem_alloc(km_mem_default(), sizeof *w);
     if (w == NULL) {
         return NULL;
     }
-    memset(w, 0, offsetof(struct writer, ring)); /* the ring is large */
+    /* The ring is large and need not be zeroed. */
+    memset(w, 0, offsetof(struct writer, ring));
     km_log_ring_init(&w->ring);
     w->fd = fd;
     w->format = format;
@@ -308,7 +329,8 @@ kama_status km_log_start(int fd, enum km_log_level level,
     return KAMA_OK;
 }
 
-/* Lets the thread write the rest; false: it did not end in time. */
+/* Lets the thread write the rest. Returns false if it has not ended in time; it
+ * is then abandoned. */
 static bool end_locked(struct writer *w)
 {
     KM_ASSERT_HELD(&log_state.lock);
@@ -350,7 +372,7 @@ void km_log_stop(void)
 
 /* -- an event ------------------------------------------------------------ */
 
-/* Queues the line; false: there is no writer. */
+/* Puts the line into the ring. Returns false if there is no writer. */
 static bool queue_line(kama_bytes line)
 {
     km_mutex_lock(&log_state.lock);

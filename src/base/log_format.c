@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A value is escaped unit by unit, and cut between units. A unit is what one
- * UTF-8 character, or one malformed byte, becomes. Text keeps the characters
- * that may be shown (base/text.h); of KM_FIELD_BYTES, all that is not printable
- * ASCII becomes \xNN, and JSON gets that very text.
+ * A value is escaped unit by unit, and cut between units. A unit is the escaped
+ * form of one UTF-8 character, or of one malformed byte:
+ *
+ *     value      t   o   m   \n  e9      (e9 is malformed UTF-8)
+ *     text       t   o   m   \n  \xe9
+ *     JSON       t   o   m   \n  \\xe9
+ *
+ * A KM_FIELD_STR keeps the characters that may be shown (base/text.h). In a
+ * KM_FIELD_BYTES, every byte that is not printable ASCII becomes \xNN, and JSON
+ * gets the same text with its backslashes doubled.
  */
 #include "base/log_format.h"
 
@@ -15,7 +21,7 @@
 
 #define BYTE_UNIT_BYTES_MAX 8
 #define UNIT_BYTES_MAX (4 * BYTE_UNIT_BYTES_MAX)
-#define TAIL_BYTES 32 /* what closes a line that was cut */
+#define TAIL_BYTES 32 /* room for the text that closes a line that was cut */
 
 /* A line that is being written. */
 struct line {
@@ -53,7 +59,8 @@ bool km_log_format_parse(const char *name, enum km_log_format *ret_format)
 
 /* -- units --------------------------------------------------------------- */
 
-/* Puts a backslash in front of what a JSON string may not hold as it is. */
+/* Puts a backslash in front of each quote and backslash, which a JSON string may
+ * not hold otherwise. */
 static size_t json_escape(const char *text, size_t len, char *out)
 {
     size_t n = 0;
@@ -73,7 +80,7 @@ struct style {
     enum km_field_kind kind;
 };
 
-/* One byte that is not shown as it is; returns the length. */
+/* Writes the escaped form of one byte and returns its length. */
 static size_t encode_byte(const struct style *style, uint8_t c, char *out)
 {
     char shown[4];
@@ -91,7 +98,8 @@ static size_t encode_byte(const struct style *style, uint8_t c, char *out)
     return n;
 }
 
-/* The unit at the start of rest; *ret_taken bytes of rest are in it. */
+/* Writes the unit at the start of rest and returns its length. *ret_taken bytes
+ * of rest are in it. */
 static size_t encode_unit(const struct style *style, kama_bytes rest,
                           char out[UNIT_BYTES_MAX], size_t *ret_taken)
 {
@@ -113,6 +121,8 @@ static size_t encode_unit(const struct style *style, kama_bytes rest,
 
 /* -- values -------------------------------------------------------------- */
 
+/* Appends text as it is. Returns false if there is no room, and appends nothing
+ * then. */
 static bool add(struct line *line, const char *text, size_t len)
 {
     if (len > line->room - line->len) {
@@ -128,12 +138,13 @@ static bool add_str(struct line *line, const char *text)
     return add(line, text, strlen(text));
 }
 
-/* The value between quotes, which have room already; cut with "...". */
+/* Appends the escaped value up to the position `end`. A value that does not fit
+ * is cut and ends with "...". */
 static void add_units(struct line *line, enum km_field_kind kind,
                       kama_bytes value, size_t end)
 {
     const struct style style = {.format = line->format, .kind = kind};
-    size_t cut = line->len; /* the last place with room for "..." */
+    size_t cut = line->len; /* the last place at which "..." still fits */
     while (value.len > 0) {
         char unit[UNIT_BYTES_MAX];
         size_t taken;
@@ -154,7 +165,7 @@ static bool add_quoted(struct line *line, enum km_field_kind kind,
                        kama_bytes value)
 {
     size_t left = line->room - line->len;
-    if (left < 5) { /* quotes and "..." */
+    if (left < 5) { /* two quotes and "..." */
         return false;
     }
     size_t room =
@@ -165,7 +176,7 @@ static bool add_quoted(struct line *line, enum km_field_kind kind,
     return true;
 }
 
-/* May the value stand in logfmt without quotes? */
+/* Returns whether the value may stand in logfmt without quotes. */
 static bool is_bare(kama_bytes value)
 {
     const uint8_t *p = value.data;
@@ -195,7 +206,8 @@ static bool add_value(struct line *line, const struct km_field *field)
     return add_quoted(line, field->kind, field->bytes);
 }
 
-/* A field that does not fit leaves no trace but `cut`. */
+/* Appends a field. A field that does not fit is taken back as a whole, and the
+ * line is marked as cut. */
 static void add_field(struct line *line, const struct km_field *field)
 {
     size_t start = line->len;

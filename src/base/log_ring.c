@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A ring whose end may stay unused, so that no line is split. */
+/*
+ * A ring whose end may stay unused, so that no line is split.
+ *
+ * When the last line has been consumed, the ring begins anew at its first byte.
+ * This keeps the memory that a quiet log touches small.
+ */
 #include "base/log_ring.h"
 
 #include "base/assert.h"
@@ -16,7 +21,8 @@ void km_log_ring_init(struct km_log_ring *ring)
     ring->wrapped = false;
 }
 
-/* Moves head to where len bytes are free; false: nowhere. */
+/* Moves head to a place where len bytes are free. Returns false if there is no
+ * such place. */
 static bool make_room(struct km_log_ring *ring, size_t len)
 {
     if (ring->wrapped) {

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The default allocator, copies, and the allocator that tests count with. */
+/*
+ * The default allocator, allocators of applications, copies of strings, and the
+ * allocator that tests count with.
+ *
+ * The default allocator is recognised by its function, and malloc is then called
+ * directly: an indirect call and a boundary would cost more than the rest.
+ */
 #include "base/mem.h"
 
 #include "base/boundary.h"
@@ -135,6 +141,7 @@ char *km_mem_strdup(const kama_allocator *a, const char *s)
 
 /* -- the probe ----------------------------------------------------------- */
 
+/* Counts an allocation and returns whether it has to fail. */
 static bool probe_fails(struct km_mem_probe *probe)
 {
     long long n = atomic_fetch_add(&probe->allocs, 1) + 1;

@@ -1,11 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory comes from the allocator that the owner was made with (kama_allocator,
- * public). Failure returns NULL and is an ordinary error.
+ * Memory. Everything that the library allocates comes from the allocator that
+ * its owner was made with (kama_allocator, public), through these functions.
  *
- * struct km_mem_probe is the allocator of tests: it counts live blocks and
- * fails the n-th allocation.
- * Thread-safety: any thread, as the allocator behind it.
+ *     struct thing *t = km_mem_zalloc(mem, 1, sizeof *t);
+ *     if (t == NULL) {
+ *         return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a thing");
+ *     }
+ *     km_mem_free(mem, t);
+ *
+ * The functions of an application's allocator run inside a boundary
+ * (base/boundary.h), so that one that throws ends the process with a sentence.
+ *
+ * struct km_mem_probe is an allocator for tests. It counts the blocks that are
+ * alive, and makes a chosen allocation fail.
+ *
+ * Cost: that of the allocator, and one comparison for the default one.
+ * Threads: any, if the allocator permits it. Errors: NULL, which is an ordinary
+ * error and never ends the process. Ownership: a block is freed with the
+ * allocator that it came from.
  */
 #pragma once
 
@@ -13,37 +26,41 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* malloc, realloc, free. */
+/* Returns the default allocator: malloc, realloc and free. */
 const kama_allocator *km_mem_default(void);
 
-/* a, or the default for NULL. */
+/* Returns a, or the default allocator if a is NULL. */
 const kama_allocator *km_mem_or_default(const kama_allocator *a);
 
-/* size bytes; NULL without memory. */
+/* Allocates size bytes. Returns NULL without memory. */
 void *km_mem_alloc(const kama_allocator *a, size_t size);
 
-/* Zeroed; NULL also when count * size overflows. */
+/* Allocates count * size zeroed bytes. Returns NULL without memory, and also if
+ * the product overflows. */
 void *km_mem_zalloc(const kama_allocator *a, size_t count, size_t size);
 
-/* As realloc: NULL without memory, and p as it was. */
+/* Resizes a block as realloc does. Returns NULL without memory; p is then still
+ * valid and unchanged. */
 void *km_mem_resize(const kama_allocator *a, void *p, size_t size);
 
-/* NULL is a no-op. */
+/* Frees a block. NULL does nothing. */
 void km_mem_free(const kama_allocator *a, void *p);
 
-/* A NUL-terminated copy of n bytes; NULL without memory. */
+/* Returns a NUL-terminated copy of n bytes, or NULL without memory. */
 char *km_mem_strndup(const kama_allocator *a, const char *s, size_t n);
-/* As km_mem_strndup, of a whole string. */
+/* Returns a copy of a string, or NULL without memory. */
 char *km_mem_strdup(const kama_allocator *a, const char *s);
 
-/* Counts and fails on purpose. Embeds the allocator to hand out. */
+/* Counts allocations and makes one of them fail. `allocator` is handed to the
+ * code under test; the probe must outlive every block. */
 struct km_mem_probe {
     kama_allocator allocator;
     atomic_llong live_blocks;
-    atomic_llong allocs;  /* alloc and resize calls so far */
-    atomic_llong fail_at; /* this call fails (1 = the first); 0: none */
-    atomic_bool sticky;   /* and every later one too */
+    atomic_llong allocs;  /* calls of alloc and resize so far */
+    atomic_llong fail_at; /* the number of the call that fails, 1 for the first;
+                           * 0 if none shall fail */
+    atomic_bool sticky;   /* every later call fails too */
 };
 
-/* setup. */
+/* Makes a probe that lets every allocation succeed. */
 void km_mem_probe_init(struct km_mem_probe *probe);

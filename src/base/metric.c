@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* KM_THREAD_CELLS blocks of counters, each on cache lines of its own; threads
- * are dealt to them in turn. */
+/*
+ * A set is one allocation: the structure, then KM_THREAD_CELLS blocks of
+ * counters, each on cache lines of its own.
+ */
 #include "base/metric.h"
 
 #include "base/assert.h"
@@ -14,7 +16,7 @@ struct km_metric_set {
     const kama_allocator *mem;
     const struct km_metric *rows;
     size_t row_count;
-    size_t stride; /* counters per block, whole lines */
+    size_t stride; /* counters per block; a block is a number of whole lines */
     _Atomic uint64_t *counters;
 };
 

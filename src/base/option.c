@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Rows by name, and the one function through which every value goes
- * (km_options_set), whatever its source. */
+/*
+ * Finding rows by name, and storing values.
+ *
+ * Every value goes through km_options_set, whatever its origin, so that all of
+ * them are checked alike and their error sentences look alike.
+ */
 #include "base/option.h"
 
 #include "base/assert.h"
@@ -16,6 +20,7 @@ static char canonical(char c)
     return c == '-' ? '_' : c;
 }
 
+/* Returns whether name is that of a row, with dashes equal to underscores. */
 static bool same_name(const char *row_name, kama_bytes name)
 {
     const char *p = name.data;
@@ -127,6 +132,7 @@ static kama_status list_put(struct km_options *o, struct km_option_list *list,
     return KAMA_OK;
 }
 
+/* Stores a value that was checked, unless the present one has a higher origin. */
 static kama_status store_value(struct km_options *o,
                                const struct km_option *row,
                                enum km_option_origin origin,
@@ -181,6 +187,7 @@ kama_status km_options_set(struct km_options *o, const char *name,
 
 /* -- life ---------------------------------------------------------------- */
 
+/* Zeroes the member of a row. */
 static void clear_field(struct km_options *o, const struct km_option *row)
 {
     static const size_t sizes[] = {
@@ -197,6 +204,7 @@ static void clear_field(struct km_options *o, const struct km_option *row)
     memset(km_option_field(o, row), 0, sizes[row->kind]);
 }
 
+/* Sets the default of a row, which must be valid unless memory is short. */
 static kama_status set_fallback(struct km_options *o,
                                 const struct km_option *row)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Option values from the command line. */
+/* The parser of the command line: it takes one argument apart at a time. */
 #include "base/option_argv.h"
 
 #include "base/option_text.h"
@@ -8,11 +8,12 @@
 /* A flag taken apart. */
 struct flag {
     kama_bytes name;             /* without dashes and value */
-    const char *value;           /* behind =, or NULL */
-    const struct km_option *row; /* NULL: unknown */
-    bool negated;                /* --no- before the name of a BOOL */
+    const char *value;           /* the text behind `=`, or NULL */
+    const struct km_option *row; /* NULL if the name is unknown */
+    bool negated;                /* `no-` stands before the name of a BOOL */
 };
 
+/* Takes the text of a flag apart, which stands behind its dashes. */
 static void find_flag(const struct km_options *o, const char *text,
                       struct flag *flag)
 {
@@ -47,8 +48,8 @@ static kama_status set_bool(struct km_options *o, const struct flag *flag)
     return km_options_set(o, flag->row->name, "false", KM_ORIGIN_FLAG);
 }
 
-/* Sets the flag; next is the argument behind it, or NULL. *ret_used_next says
- * whether that was its value. */
+/* Sets the row of a flag. next is the argument behind the flag, or NULL, and
+ * *ret_used_next tells whether it was the value. */
 static kama_status set_flag(struct km_options *o, const struct flag *flag,
                             const char *next, bool *ret_used_next)
 {
@@ -70,7 +71,8 @@ static kama_status set_flag(struct km_options *o, const struct flag *flag,
                           KM_ORIGIN_FLAG);
 }
 
-/* The text of an option without its dashes; NULL: arg is no option. */
+/* Returns the text of an option without its dashes, or NULL if arg is an
+ * operand. */
 static const char *option_text(const char *arg)
 {
     if (strcmp(arg, "-h") == 0) {
@@ -82,7 +84,8 @@ static const char *option_text(const char *arg)
     return arg[1] == '-' ? arg + 2 : arg + 1;
 }
 
-/* A single dash is an error, unless it is -h; said with the nearest name. */
+/* Refuses a single dash, except in -h. The sentence suggests two dashes, or the
+ * nearest name if the name is unknown. */
 static kama_status check_dashes(const struct km_options *o, const char *arg)
 {
     if (arg[1] == '-' || strcmp(arg, "-h") == 0) {

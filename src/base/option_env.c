@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Option values from the environment, and what else is there. */
+/* Option values from the environment, variables that Kubernetes has set, and
+ * variables that are no option. */
 #include "base/option_env.h"
 
 #include "base/mem.h"
@@ -13,7 +14,7 @@
 
 #define VARIABLE_BYTES 256 /* a longer name is cut */
 
-/* len bytes at text as a string that o owns; NULL without memory. */
+/* Returns a copy of len bytes as a string that o owns, or NULL without memory. */
 static const char *keep_copy(struct km_options *o, const char *text, size_t len)
 {
     struct km_option_copy *copy = km_mem_alloc(o->mem, sizeof *copy + len + 1);
@@ -27,7 +28,7 @@ static const char *keep_copy(struct km_options *o, const char *text, size_t len)
     return copy->text;
 }
 
-/* Each line that is not empty is a value. */
+/* Adds a value to a LIST row for each line that is not empty. */
 static kama_status set_lines(struct km_options *o, const struct km_option *row,
                              const char *text)
 {
@@ -45,6 +46,7 @@ static kama_status set_lines(struct km_options *o, const struct km_option *row,
     return status;
 }
 
+/* Sets one row from its variable, if there is one. */
 static kama_status set_from_env(struct km_options *o,
                                 const struct km_option *row, const char *prefix)
 {
@@ -78,9 +80,10 @@ kama_status km_options_from_env(struct km_options *o, const char *prefix)
     return KAMA_OK;
 }
 
-/* -- what Kubernetes sets ------------------------------------------------ */
+/* -- variables of Kubernetes --------------------------------------------- */
 
-/* "8001_TCP", and "_PROTO", "_PORT" or "_ADDR" behind it. */
+/* Returns whether text is like "8001_TCP", with or without "_PROTO", "_PORT" or
+ * "_ADDR" behind it. */
 static bool is_injected_port(const char *text)
 {
     static const char *const protocols[] = {"_TCP", "_UDP", "_SCTP"};
@@ -100,7 +103,8 @@ static bool is_injected_port(const char *text)
     return false;
 }
 
-/* tail: what follows the name of a service, from its underscore on. */
+/* Returns whether Kubernetes sets such a variable. tail is the part of its name
+ * behind the name of the service, and begins with an underscore. */
 static bool is_injected_tail(const char *tail, const char *value)
 {
     static const char service_port[] = "_SERVICE_PORT";
@@ -139,10 +143,10 @@ bool km_option_is_injected(const char *prefix, const char *variable,
     return false;
 }
 
-/* -- what nobody knows --------------------------------------------------- */
+/* -- unknown variables --------------------------------------------------- */
 
-/* The name of an option as a variable spells it, in lower case; false: it is
- * longer than any. */
+/* Writes the name of the option that a variable spells, in lower case. Returns
+ * false if the name is longer than that of any option. */
 static bool option_name(const char *text, size_t len,
                         char ret_name[KM_OPTION_SHOWN_BYTES])
 {
@@ -156,6 +160,7 @@ static bool option_name(const char *text, size_t len,
     return true;
 }
 
+/* The arguments of km_options_unknown_env. */
 struct env_search {
     const struct km_options *o;
     const char *prefix;
@@ -165,7 +170,8 @@ struct env_search {
     void *arg;
 };
 
-/* name: in lower case, without prefix; NULL: too long for an option. */
+/* Reports an unknown variable. name is its name in lower case without the prefix,
+ * or NULL if it is too long to be near to any option. */
 static void report_unknown(const struct env_search *search,
                            const char *variable, const char *name)
 {
@@ -180,7 +186,8 @@ static void report_unknown(const struct env_search *search,
     search->seen(search->arg, variable, nearest != NULL ? shown : NULL);
 }
 
-/* variable: without its value; at: behind the prefix and its underscore. */
+/* Reports a variable that is in neither table. `at` is the place in its name
+ * behind the prefix and the underscore. */
 static void check_variable(const struct env_search *search,
                            const char *variable, const char *at)
 {

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The listings made of option rows: --help, --print-config, the
- * documentation. */
+/*
+ * The listings made from option rows.
+ *
+ * All of them write through one small writer, which remembers the column it is
+ * in and the first error, so that the code below needs no checks.
+ */
 #include "base/option_help.h"
 
 #include "base/option_text.h"
@@ -10,11 +14,10 @@
 
 /* -- writing ------------------------------------------------------------- */
 
-/* The first error stays; what is written after it is not used. */
 struct writer {
     struct km_buf *out;
-    kama_status status;
-    size_t column;
+    kama_status status; /* the first error stays */
+    size_t column;      /* bytes since the beginning of the line */
 };
 
 static void put(struct writer *w, const char *text, size_t len)
@@ -35,6 +38,7 @@ static void put_line_end(struct writer *w)
     w->column = 0;
 }
 
+/* Writes blanks up to a column. */
 static void put_indent(struct writer *w, size_t column)
 {
     while (w->column < column) {
@@ -42,8 +46,8 @@ static void put_indent(struct writer *w, size_t column)
     }
 }
 
-/* One word at the help column, on the next line when it does not fit; longer
- * than a line, it is cut into lines. */
+/* Writes a word in the column of help texts, on the next line if it does not fit
+ * into this one. A word that is longer than a line is cut into lines. */
 static void put_word(struct writer *w, const char *word, size_t len)
 {
     if (w->column > HELP_INDENT && w->column + 1 + len > HELP_COLUMNS) {
@@ -75,6 +79,8 @@ static void put_words(struct writer *w, const char *text)
 
 /* -- help ---------------------------------------------------------------- */
 
+/* Returns whether a row is a BOOL whose default is true, so that its flag is only
+ * useful as --no-NAME. */
 static bool is_on_by_default(const struct km_option *row)
 {
     return row->kind == KM_OPTION_BOOL && row->fallback != NULL &&
@@ -88,7 +94,7 @@ static bool has_default(const struct km_option *row)
            row->kind != KM_OPTION_BOOL;
 }
 
-/* "--max-connections=N" */
+/* Writes "--max-connections=N", or "--[no-]log". */
 static void put_flag(struct writer *w, const struct km_option *row)
 {
     char shown[KM_OPTION_SHOWN_BYTES];
@@ -101,6 +107,7 @@ static void put_flag(struct writer *w, const struct km_option *row)
     }
 }
 
+/* Writes the flag of a row, and its sentence in the column of help texts. */
 static void put_help_row(struct writer *w, const struct km_option *row)
 {
     put_str(w, "  ");
@@ -121,7 +128,7 @@ static void put_help_row(struct writer *w, const struct km_option *row)
     put_line_end(w);
 }
 
-/* Does a row that is shown follow before the next heading? */
+/* Returns whether a heading has a row that is shown. */
 static bool has_rows(const struct km_options *o, size_t heading)
 {
     for (size_t i = heading + 1; i < o->row_count; i++) {
@@ -156,7 +163,7 @@ kama_status km_options_help(const struct km_options *o, struct km_buf *out)
 
 static void put_quoted(struct writer *w, const char *text)
 {
-    size_t cap = 4 * strlen(text) + 4; /* every byte as \xNN */
+    size_t cap = 4 * strlen(text) + 4; /* if every byte becomes \xNN */
     put_str(w, "\"");
     if (w->status == KAMA_OK) {
         w->status = km_buf_reserve(w->out, cap);
@@ -182,12 +189,12 @@ static void put_number(struct writer *w, const struct km_option *row,
 {
     char text[KM_OPTION_NUMBER_BYTES];
     uint64_t number;
-    memcpy(&number, field, sizeof number); /* int64_t, or uint64_t */
+    memcpy(&number, field, sizeof number); /* it is an int64_t or a uint64_t */
     km_option_format_number(row->kind, number, text);
     put_str(w, text);
 }
 
-/* Value number i of the row, of one for all kinds but the list. */
+/* Writes value number i of a row. Only a LIST row has more than one value. */
 static void put_value(struct writer *w, const struct km_option *row,
                       const void *field, size_t i)
 {
@@ -203,6 +210,7 @@ static void put_value(struct writer *w, const struct km_option *row,
     }
 }
 
+/* Writes "name = value  # origin". */
 static void put_setting(struct writer *w, const struct km_options *o,
                         const struct km_option *row, size_t i)
 {
@@ -243,6 +251,7 @@ kama_status km_options_print(const struct km_options *o, struct km_buf *out)
 
 /* -- the documentation --------------------------------------------------- */
 
+/* Writes a row of the Markdown table. */
 static void put_document_row(struct writer *w, const struct km_option *row,
                              const char *prefix)
 {
@@ -260,6 +269,7 @@ static void put_document_row(struct writer *w, const struct km_option *row,
     put_line_end(w);
 }
 
+/* Begins a Markdown table, under a heading unless that is NULL. */
 static void put_document_head(struct writer *w, const char *heading)
 {
     if (heading != NULL) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Names, numbers and sentences of options. */
+/* Spellings of names, numbers with units, and the sentence about an unknown
+ * name. */
 #include "base/option_text.h"
 
 #include "base/assert.h"
@@ -45,7 +46,8 @@ void km_options_spelling(const struct km_options *o, const char *prefix,
     (void)snprintf(ret_spelling, KM_OPTION_SPELLING_BYTES, "--%s", shown);
 }
 
-/* The greatest unit that divides number; factors rise. */
+/* Writes number in the greatest unit that divides it. The factors of the units
+ * rise and end with 0. */
 static void format_scaled(uint64_t number, const uint64_t *factors,
                           const char *const *suffixes,
                           char ret_text[KM_OPTION_NUMBER_BYTES])

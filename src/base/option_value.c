@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* One value of an option: from text, within the bounds of its row. */
+/*
+ * Reading the value of an option from text.
+ *
+ * base/parse.h reads numbers, sizes and durations; this file checks the result
+ * against the bounds of the row and writes the sentence about a bound in the
+ * unit of the row: "2h is not in 1ms..1h".
+ */
 #include "base/option_value.h"
 
 #include "base/option_text.h"
@@ -25,6 +31,7 @@ static kama_status parse_bool(const char *text, uint32_t *ret_flag)
                    km_bytes_quote(KAMA_STR(text), shown, sizeof shown));
 }
 
+/* Fails with KAMA_ERR_INVALID if number is outside the bounds of the row. */
 static kama_status check_range(const struct km_option *row, const char *text,
                                uint64_t number)
 {
@@ -55,7 +62,7 @@ static kama_status parse_bytes_row(const struct km_option *row,
     return status;
 }
 
-/* Of a TTL row, "forever" lies within any bounds. */
+/* Reads a duration. "forever", in a TTL row, lies within any bounds. */
 static kama_status parse_duration_row(const struct km_option *row,
                                       const char *text, int64_t *ret_ms)
 {

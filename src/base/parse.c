@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A number and a unit are parsed together, so that overflow is seen. */
+/*
+ * Numbers with and without a unit.
+ *
+ * A number and its unit are read together, because their product can overflow
+ * even if the number fits: "99999999999g" must be refused and not wrap.
+ */
 #include "base/parse.h"
 
 #include "base/bytes.h"
@@ -25,6 +30,7 @@ static const struct unit duration_units[] = {
     {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}, {NULL, 0},
 };
 
+/* How reading a number with a unit ended. */
 enum scaled {
     SCALED_OK,
     SCALED_MALFORMED, /* no digits, or a suffix that is no unit */
@@ -50,7 +56,8 @@ static enum scaled parse_digits(const char **at, uint64_t *ret_number)
     return fits ? SCALED_OK : SCALED_TOO_LARGE;
 }
 
-/* With SCALED_BARE, *ret_number is the number without a factor. */
+/* Reads a number and its unit and multiplies them. With SCALED_BARE, *ret_number
+ * is the number as it was written. */
 static enum scaled parse_scaled(const char *text, const struct unit *units,
                                 uint64_t *ret_number)
 {
@@ -74,7 +81,7 @@ static enum scaled parse_scaled(const char *text, const struct unit *units,
                : SCALED_OK;
 }
 
-/* The sentence about text; what is the rest of it. */
+/* Fails with the sentence: "TEXT" is `what`. */
 static kama_status refuse(const char *text, const char *what)
 {
     char shown[64];
@@ -96,6 +103,7 @@ kama_status km_parse_bytes(const char *text, uint64_t *ret_bytes)
     }
 }
 
+/* Reads a duration; wants ends the sentence about a text that is none. */
 static kama_status parse_duration(const char *text, const char *wants,
                                   int64_t *ret_ms)
 {
@@ -133,7 +141,8 @@ kama_status km_parse_ttl_ms(const char *text, int64_t *ret_ms)
         text, "not a duration such as 250ms, 5s, 3m, 1h, or forever", ret_ms);
 }
 
-/* "in 1..1024" or "from 1". */
+/* Fails with the sentence: "TEXT" is `what` a number in 1..1024, or from 1 if
+ * there is no upper bound. */
 static kama_status refuse_number(const char *text, const char *what,
                                  uint64_t min, uint64_t max)
 {

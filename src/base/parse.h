@@ -13,17 +13,21 @@
  * which is KAMA_TTL_FOREVER.
  *
  * Errors: KAMA_ERR_INVALID with a sentence that shows the text and says what is
- * accepted; a value is written only on success. Threads: any.
+ * accepted; a value is written only on success.
+ * Cost: linear in the text. Threads: any.
  */
 #pragma once
 
 #include <kamacache/kamacache.h>
 
+/* Reads a size in bytes. The units k, m and g are powers of 1024. */
 KAMA_NODISCARD kama_status km_parse_bytes(const char *text,
                                           uint64_t *ret_bytes);
+/* Reads a duration. */
 KAMA_NODISCARD kama_status km_parse_duration_ms(const char *text,
                                                 int64_t *ret_ms);
+/* Reads a duration or "forever". */
 KAMA_NODISCARD kama_status km_parse_ttl_ms(const char *text, int64_t *ret_ms);
-/* A whole number in min..max. */
+/* Reads a whole number from min to max. */
 KAMA_NODISCARD kama_status km_parse_uint(const char *text, uint64_t min,
                                          uint64_t max, uint64_t *ret_value);

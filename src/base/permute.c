@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Speck64/128, and a walk around its 0: if the cipher moves x to 0, then x takes
- * the place to which the cipher moves 0. The numbers without 0 are permuted by
- * that, because no other number is moved to that place.
+ * Speck64/128, and a walk around its 0.
+ *
+ * If the cipher moves x to 0, then this permutation moves x to the place to which
+ * the cipher moves 0. No other number is moved there, so that the numbers
+ * without 0 are still permuted:
+ *
+ *     cipher           x --> 0 --> y
+ *     permutation      x --------> y        0 --> 0
  */
 #include "base/permute.h"
 
@@ -16,13 +21,14 @@ static uint32_t rotate_left(uint32_t x, unsigned n)
     return x << n | x >> (32 - n);
 }
 
-/* One round; the key schedule is made of the same step. */
+/* One round of the cipher. The round keys are made with the same step. */
 static void round_forth(uint32_t *x, uint32_t *y, uint32_t key)
 {
     *x = (rotate_right(*x, 8) + *y) ^ key;
     *y = rotate_left(*y, 3) ^ *x;
 }
 
+/* Undoes round_forth. */
 static void round_back(uint32_t *x, uint32_t *y, uint32_t key)
 {
     *y = rotate_right(*y ^ *x, 3);

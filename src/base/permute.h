@@ -14,7 +14,7 @@
  *
  * The permutation is Speck64/128 (Beaulieu et al., "The SIMON and SPECK
  * Families of Lightweight Block Ciphers", 2013).
- * Cost: about 30 ns. Thread-safety: after init, any thread.
+ * Cost: about 30 ns. Threads: any, after init. Errors: none.
  */
 #pragma once
 
@@ -26,14 +26,15 @@ struct km_permute {
     uint32_t round_keys[KM_PERMUTE_ROUNDS];
 };
 
-/* Makes the permutation of a key of 128 bits. */
+/* Prepares the permutation that belongs to a key of 128 bits. */
 void km_permute_init(struct km_permute *p, uint64_t key_low, uint64_t key_high);
 
-/* The place of x; 0 only for 0. */
+/* Returns the number to which x is moved. 0 is moved to 0, and nothing else is. */
 uint64_t km_permute(const struct km_permute *p, uint64_t x);
-/* Undoes km_permute. */
+/* Returns the number that km_permute moves to x. */
 uint64_t km_permute_inverse(const struct km_permute *p, uint64_t x);
 
-/* The cipher itself, which moves 0 like any other number. */
+/* The cipher itself, which moves 0 like any other number. For tests with the
+ * published examples. */
 uint64_t km_permute_encrypt(const struct km_permute *p, uint64_t x);
 uint64_t km_permute_decrypt(const struct km_permute *p, uint64_t x);

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The status table as data, and the thread's last error sentence. */
+/*
+ * The table of statuses as data, and the sentence of each thread's last error.
+ *
+ * The table is small and is searched only after an error, so it is walked from
+ * its beginning.
+ */
 #include "base/status.h"
 
 #include "base/limits.h"
@@ -22,7 +27,8 @@ static const struct status_row status_rows[] = {
 
 #define STATUS_COUNT (sizeof status_rows / sizeof status_rows[0])
 
-/* By gRPC code: the status that says no more than the code does. */
+/* The status for each gRPC code, which is the most general one that the code
+ * can stand for. */
 static const kama_status grpc_rows[] = {
     KAMA_OK,                  /* OK */
     KAMA_ERR_CANCELLED,       /* CANCELLED */
@@ -47,6 +53,7 @@ static const kama_status grpc_rows[] = {
 
 static _Thread_local char last_error[KM_ERROR_BYTES_MAX];
 
+/* Returns the row of a status, or NULL for a number that is no status. */
 static const struct status_row *find_row(kama_status status)
 {
     for (size_t i = 0; i < STATUS_COUNT; i++) {

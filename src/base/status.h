@@ -1,8 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The status table (KAMA_STATUS_MAP) seen from inside, and the sentence behind
- * the calling thread's last error.
- * Thread-safety: any thread; the sentence is the thread's own.
+ * Statuses and their sentences.
+ *
+ * Every function that can fail returns a kama_status. The public table
+ * KAMA_STATUS_MAP gives each status its name, its gRPC and HTTP codes and a
+ * general text; km_fail adds the sentence about the particular error, which the
+ * calling thread keeps until its next one.
+ *
+ *     if (n > max) {
+ *         return km_fail(KAMA_ERR_TOO_LARGE, "%zu bytes; the limit is %zu", n, max);
+ *     }
+ *
+ * A function that hands on the status of another one hands on its sentence too.
+ * To add a name, it fails again with the old sentence as an argument:
+ *
+ *     return km_fail(status, "group %s: %s", name, km_last_error());
+ *
+ * Cost: a failure formats at most 1 KiB; success costs nothing. Threads: any;
+ * each thread has a sentence of its own. Errors: none.
  */
 #pragma once
 
@@ -10,31 +25,34 @@
 #include <stdarg.h>
 #include <stdbool.h>
 
-/* gRPC and HTTP codes of a status; INTERNAL and 500 for unknown numbers. */
+/* Return the gRPC and the HTTP code of a status. A number that is no status gives
+ * INTERNAL and 500. */
 int km_status_grpc(kama_status status);
 int km_status_http(kama_status status);
 
-/* The status of that name; false when there is none. */
+/* Finds the status by its name ("KAMA_ERR_TIMEOUT"). Returns false if there is
+ * none. */
 bool km_status_from_name(kama_bytes name, kama_status *ret_status);
 
-/* The nearest status for a gRPC code (0..16), for peers that send no
- * kama-status. */
+/* Returns the status that is nearest to a gRPC code (0..16), for a peer that does
+ * not send kama-status. */
 kama_status km_status_from_grpc(int code);
 
-/* Is it an error of the connection, or worse? */
+/* Returns whether the status is an error of the connection to a node, rather than
+ * an answer of the node. */
 static inline bool km_status_is_connection(kama_status status)
 {
     return (int)status <= -100;
 }
 
-/* Keeps the sentence as this thread's last error and returns status:
- * `return km_fail(KAMA_ERR_INVALID, "ttl_ms: %d", x);`
- * The sentence is one line of well-formed UTF-8, whatever the arguments hold:
- * what must not reach a terminal is escaped, and at most 255 bytes are kept,
- * cut at a character (km_text_printf). */
+/* Keeps the sentence as this thread's last error and returns status. The
+ * sentence is one line of well-formed UTF-8, whatever the arguments hold:
+ * characters that must not reach a terminal are escaped, and at most 255 bytes
+ * are kept, cut at a character (km_text_printf). */
 kama_status km_fail(kama_status status, const char *fmt, ...) KAMA_PRINTF(2, 3);
 
-/* The sentence itself, "" for none. Valid until this thread's next km_fail. */
+/* Returns the sentence, or "" if there is none. It is valid until this thread
+ * fails again. */
 const char *km_last_error(void);
 /* Forgets the sentence. */
 void km_last_error_clear(void);

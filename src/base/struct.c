@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Copying between public structs of different sizes. All access goes through
+ * memcpy, because the struct of the program is another type than ours.
+ */
 #include "base/struct.h"
 
 #include "base/status.h"
@@ -32,6 +36,7 @@ kama_status km_struct_read(void *to, size_t size, const void *from,
         return km_fail(KAMA_ERR_INVALID, "%s: the pointer is NULL", what);
     }
     memcpy(&struct_size, from, sizeof struct_size);
+    /* A struct that was not initialised has a random size, or 0. */
     if (struct_size < sizeof struct_size || struct_size > 65536) {
         return km_fail(KAMA_ERR_INVALID, "%s: were not initialised", what);
     }

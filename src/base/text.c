@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Which characters may be shown, and where a text may be cut. */
+/* Which characters may be shown to people, and where a text may be cut. */
 #include "base/text.h"
 
 #include "base/assert.h"
 
 #include <stdio.h>
 
-/* A character of four bytes, each of them as \xNN. */
+/* The longest escaped character: four bytes, each of them as \xNN. */
 #define ESCAPED_CHAR_BYTES_MAX 16
 
-/* -- what may be shown --------------------------------------------------- */
+/* -- characters that may be shown ---------------------------------------- */
 
-/* These are controls, marks and overrides of direction, separators of lines,
- * and invisible tags. */
+/* Returns whether a code point may be shown. Hidden are controls, marks and
+ * overrides of the direction of text, separators of lines, and invisible tags. */
 static bool is_shown(uint32_t c)
 {
     static const uint32_t hidden[][2] = {
@@ -45,7 +45,8 @@ size_t km_text_cut(kama_bytes text, size_t max)
 }
 
 /* Escapes the first character of text, or its first byte if that is malformed,
- * into out. *ret_taken is how many bytes of text that was. */
+ * into out. Returns the length of the result, and in *ret_taken how many bytes
+ * of text it stands for. */
 static size_t escape_char(kama_bytes text, char out[ESCAPED_CHAR_BYTES_MAX],
                           size_t *ret_taken)
 {

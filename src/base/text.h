@@ -17,8 +17,8 @@
  *     km_text_printf(text, sizeof text, "no group \"%.*s\"",
  *                    KM_TEXT_UP_TO(64, name));
  *
- * Cost: linear in the text; nothing is allocated.
- * Thread-safety: pure functions. Errors: none, a text is only ever shortened.
+ * Cost: linear in the text; nothing is allocated. Threads: any; pure functions.
+ * Errors: none; a text that does not fit is shortened.
  */
 #pragma once
 
@@ -42,15 +42,15 @@ size_t km_text_cut(kama_bytes text, size_t max);
 #define KM_TEXT_UP_TO(max, string)                                             \
     (int)km_text_cut(KAMA_STR(string), max), (string)
 
-/* Writes text into buf with everything escaped that must not be shown, cut at
- * a character when cap is too small. An incomplete character at the end of
- * text is left out. buf is always NUL-terminated; cap is at least 1; buf and
- * text must not overlap. Returns the length. */
+/* Writes text into buf and escapes everything that must not be shown. A text that
+ * does not fit is cut at a character, and an incomplete character at its end is
+ * left out. buf is always NUL-terminated; cap is at least 1; buf and text must
+ * not overlap. Returns the length. */
 size_t km_text_clean(kama_bytes text, char *buf, size_t cap);
 
-/* Formats a sentence into buf as printf would, then cleans it as km_text_clean
- * does. Arguments may lie in buf. At most KM_TEXT_FORMAT_BYTES_MAX bytes of the
- * formatted text are looked at. Returns the length. */
+/* Formats a sentence into buf as printf does, and cleans it as km_text_clean
+ * does. Arguments may lie in buf. Only the first KM_TEXT_FORMAT_BYTES_MAX bytes
+ * of the formatted text are used. Returns the length. */
 #define KM_TEXT_FORMAT_BYTES_MAX 1024
 size_t km_text_printf(char *buf, size_t cap, const char *fmt, ...)
     KAMA_PRINTF(3, 4);

@@ -8,7 +8,8 @@
 
 #include "base/assert.h"
 
-/* Joins two trees; either may be NULL. */
+/* Joins two trees, either of which may be NULL: the root with the later time
+ * becomes the first child of the other one. */
 static struct km_timer *meld(struct km_timer *a, struct km_timer *b)
 {
     if (a == NULL || b == NULL) {
@@ -28,7 +29,8 @@ static struct km_timer *meld(struct km_timer *a, struct km_timer *b)
     return a;
 }
 
-/* Left to right in pairs, onto a stack linked by next. */
+/* Joins siblings in pairs from left to right. Returns the pairs as a stack that is
+ * linked by `next`, the last pair on top. */
 static struct km_timer *meld_pairs(struct km_timer *first)
 {
     struct km_timer *stack = NULL;
@@ -47,7 +49,9 @@ static struct km_timer *meld_pairs(struct km_timer *first)
     return stack;
 }
 
-/* The children of a removed node, as one tree. */
+/* Makes one tree of the children of a removed node: pairs from left to right,
+ * and the pairs from right to left. This order is what makes a removal
+ * O(log n) amortised. */
 static struct km_timer *meld_children(struct km_timer *first)
 {
     struct km_timer *tree = NULL;
@@ -73,6 +77,7 @@ void km_timer_heap_add(struct km_timer_heap *heap, struct km_timer *timer,
     heap->root->prev = NULL;
 }
 
+/* Takes timer, which is not the root, out of the list of its siblings. */
 static void unlink_child(struct km_timer *timer)
 {
     if (timer->prev->child == timer) {
@@ -125,7 +130,8 @@ struct km_timer *km_timer_heap_pop(struct km_timer_heap *heap, km_ns now)
 
 /* -- the check ----------------------------------------------------------- */
 
-/* The node after timer in a walk that goes down, then right, then up. */
+/* Returns the node after timer in a walk that goes down first, then right, then
+ * up. It returns NULL behind the last node. */
 static const struct km_timer *walk(const struct km_timer *timer)
 {
     if (timer->child != NULL) {

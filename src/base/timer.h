@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Timers, and the heap that has the earliest of them at hand.
+ * Timers, and a heap that finds the earliest of them.
  *
  * A timer is a member of the structure whose time it keeps, and `fire` finds
  * that structure with KM_CONTAINER_OF. Loops (net/loop.h) and pools
@@ -21,7 +21,7 @@
  * Cost: add and first are O(1); pop and remove are O(log n) amortised. Most
  * timers are removed long before they are due, which costs as little as an add.
  * No memory is allocated, so that arming a timer cannot fail.
- * Thread-safety: one owner, or the owner's lock.
+ * Threads: one owner, or the owner's lock. Errors: none.
  * Ownership: a timer is the caller's memory, and must stay where it is while it
  * is armed.
  */
@@ -37,7 +37,7 @@ struct km_timer {
     struct km_timer *next;
     struct km_timer *prev;
     struct km_timer *child;
-    km_ns at; /* 0: not armed */
+    km_ns at; /* the time it is armed for; 0 if it is not armed */
     void (*fire)(struct km_timer *timer);
 };
 
