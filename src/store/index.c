@@ -25,7 +25,7 @@ _Static_assert(sizeof(struct km_line) == LINE_BYTES, "one cache line");
 /* Where the chunks are. One allocation, so that a whole index can be put
  * aside at once. */
 struct km_index_dir {
-    struct km_index_dir *next; /* in a grave */
+    struct km_index_dir *next; /* among detached directories */
     struct km_line *overflow;  /* chunks of overflow lines, linked */
     uint32_t count;
     uint32_t cap;
@@ -103,27 +103,27 @@ void km_index_init(struct km_index *index, struct km_account *account,
 
 void km_index_fini(struct km_index *index)
 {
-    struct km_index_detached grave = {NULL};
-    km_index_detach(index, &grave);
-    km_index_free_detached(&grave, index->account, UINT32_MAX);
+    struct km_index_detached detached = {NULL};
+    km_index_detach(index, &detached);
+    km_index_free_detached(&detached, index->account, UINT32_MAX);
 }
 
-void km_index_detach(struct km_index *index, struct km_index_detached *grave)
+void km_index_detach(struct km_index *index, struct km_index_detached *detached)
 {
     if (index->dir != NULL) {
-        index->dir->next = grave->dirs;
-        grave->dirs = index->dir;
+        index->dir->next = detached->dirs;
+        detached->dirs = index->dir;
     }
     km_index_init(index, index->account, index->seed);
 }
 
-void km_index_free_detached(struct km_index_detached *grave,
+void km_index_free_detached(struct km_index_detached *detached,
                             struct km_account *account, unsigned n)
 {
-    while (grave->dirs != NULL && n > 0) {
-        struct km_index_dir *next = grave->dirs->next;
-        if (dir_free_part(account, grave->dirs, &n)) {
-            grave->dirs = next;
+    while (detached->dirs != NULL && n > 0) {
+        struct km_index_dir *next = detached->dirs->next;
+        if (dir_free_part(account, detached->dirs, &n)) {
+            detached->dirs = next;
         }
     }
 }

@@ -143,11 +143,12 @@ struct km_index_detached {
     struct km_index_dir *dirs;
 };
 
-/* Empties the index, O(1): its lines go to grave. */
-void km_index_detach(struct km_index *index, struct km_index_detached *grave);
+/* Empties the index, O(1): its lines go to detached. */
+void km_index_detach(struct km_index *index,
+                     struct km_index_detached *detached);
 
-/* Frees up to n chunks of grave. */
-void km_index_free_detached(struct km_index_detached *grave,
+/* Frees up to n chunks of detached. */
+void km_index_free_detached(struct km_index_detached *detached,
                             struct km_account *account, unsigned n);
 
 /* Walks every invariant: each item is found by its hash, chains have no

@@ -9,7 +9,7 @@
 #include "base/hash.h"
 
 #define SWEEP_EVERY 4u       /* additions per step of the sweep */
-#define RECLAIM_PER_STEP 16u /* dead items per mutation */
+#define RECLAIM_PER_STEP 16u /* cleared items per mutation */
 #define RECLAIM_CHUNKS_PER_STEP 2u
 #define EVICT_PER_STEP 32u /* items per time under the lock */
 
@@ -23,17 +23,17 @@ bool km_shard_init(struct km_shard *shard, const struct km_policy_ops *ops,
     shard->account = account;
     km_index_init(&shard->index, account, seed);
     km_policy_init(&shard->policy, ops, account);
-    km_list_init(&shard->dead);
+    km_list_init(&shard->cleared);
     return true;
 }
 
 void km_shard_fini(struct km_shard *shard)
 {
     KM_ASSERT(shard->fill_count == 0);
-    km_policy_drain(&shard->policy, &shard->dead);
-    km_shard_drop_list(&shard->dead);
+    km_policy_drain(&shard->policy, &shard->cleared);
+    km_shard_drop_list(&shard->cleared);
     km_index_fini(&shard->index);
-    km_index_free_detached(&shard->grave, shard->account, UINT32_MAX);
+    km_index_free_detached(&shard->detached, shard->account, UINT32_MAX);
     km_policy_fini(&shard->policy);
     km_mutex_fini(&shard->lock);
 }
@@ -169,8 +169,8 @@ bool km_shard_del_locked(struct km_shard *shard, uint64_t hash, kama_bytes key,
 void km_shard_clear_locked(struct km_shard *shard)
 {
     KM_ASSERT_HELD(&shard->lock);
-    km_index_detach(&shard->index, &shard->grave);
-    km_policy_drain(&shard->policy, &shard->dead);
+    km_index_detach(&shard->index, &shard->detached);
+    km_policy_drain(&shard->policy, &shard->cleared);
     shard->counts.payload_bytes = 0;
     shard->counts.negative = 0;
     shard->expiring = 0;
@@ -180,10 +180,10 @@ void km_shard_clear_locked(struct km_shard *shard)
 static uint64_t reclaim(struct km_shard *shard, struct km_list *gone)
 {
     uint64_t bytes = 0;
-    km_index_free_detached(&shard->grave, shard->account,
+    km_index_free_detached(&shard->detached, shard->account,
                            RECLAIM_CHUNKS_PER_STEP);
     for (unsigned n = 0; n < RECLAIM_PER_STEP; n++) {
-        struct km_list *link = km_list_pop_front(&shard->dead);
+        struct km_list *link = km_list_pop_front(&shard->cleared);
         if (link == NULL) {
             break;
         }
@@ -275,7 +275,7 @@ static void sweep_bucket(struct km_shard *shard, struct km_list *gone)
 void km_shard_step_locked(struct km_shard *shard, struct km_list *gone)
 {
     KM_ASSERT_HELD(&shard->lock);
-    if (shard->grave.dirs != NULL || !km_list_empty(&shard->dead)) {
+    if (shard->detached.dirs != NULL || !km_list_empty(&shard->cleared)) {
         (void)reclaim(shard, gone);
     }
     if (shard->expiring == 0) {
@@ -381,11 +381,11 @@ static void check_fills(struct km_shard *shard)
 
 /* Items that a clear has left are in no queue, but the shard still has its
  * reference of each. */
-static void check_dead(struct km_shard *shard)
+static void check_cleared(struct km_shard *shard)
 {
     struct km_list *link;
     struct km_list *tmp;
-    KM_LIST_FOREACH(link, tmp, &shard->dead) {
+    KM_LIST_FOREACH(link, tmp, &shard->cleared) {
         KM_ASSERT(link->next->prev == link && link->prev->next == link);
         KM_ASSERT(km_item_refs(km_item_of(link)) >= 1);
     }
@@ -413,6 +413,6 @@ void km_shard_check(struct km_shard *shard)
               shard->index.entry_count);
     check_items(shard);
     check_fills(shard);
-    check_dead(shard);
+    check_cleared(shard);
     km_mutex_unlock(&shard->lock);
 }

@@ -35,11 +35,11 @@ struct km_shard {
     struct km_account *account;
     struct km_fill *fills[KM_SHARD_FILL_CHAINS];
     uint32_t fill_count;
-    uint32_t sweep_wait; /* additions until the next step of the sweep */
-    uint64_t expiring;   /* entries that can expire */
-    uint64_t sweep_rev;  /* where the sweep goes on, bit-reversed hash */
-    struct km_list dead; /* cleared items, not in the index */
-    struct km_index_detached grave;
+    uint32_t sweep_wait;    /* additions until the next step of the sweep */
+    uint64_t expiring;      /* entries that can expire */
+    uint64_t sweep_rev;     /* where the sweep goes on, bit-reversed hash */
+    struct km_list cleared; /* cleared items, not in the index */
+    struct km_index_detached detached;
 } __attribute__((aligned(64)));
 
 /* false: no resources. */
@@ -149,8 +149,8 @@ uint64_t km_shard_evict_locked(struct km_shard *shard, uint64_t bytes,
 static inline uint64_t km_shard_bytes_locked(const struct km_shard *shard)
 {
     KM_ASSERT_HELD(&shard->lock);
-    return km_list_empty(&shard->dead) ? km_policy_bytes(&shard->policy)
-                                       : UINT64_MAX / 64;
+    return km_list_empty(&shard->cleared) ? km_policy_bytes(&shard->policy)
+                                          : UINT64_MAX / 64;
 }
 
 /* A bounded step of housekeeping: expired entries, and what a clear left. */
