@@ -11,7 +11,7 @@
  *     km_metric_add(set, GETS, 1);
  *     uint64_t gets = km_metric_read(set, GETS);
  *
- * A set has KM_METRIC_CELLS blocks of counters, and each thread writes to one of
+ * A set has KM_THREAD_CELLS blocks of counters, and each thread writes to one of
  * them, so that threads rarely write to the same cache line:
  *
  *     cell 0    | gets | bytes | ...  padding |     threads 0, 16, 32, ...
@@ -19,7 +19,7 @@
  *     ...
  *     reading   the sum of a column
  *
- * Cost: an addition is one relaxed atomic; a reading adds KM_METRIC_CELLS numbers.
+ * Cost: an addition is one relaxed atomic; a reading adds KM_THREAD_CELLS numbers.
  * Threads: any thread may add and read; new and free belong to the owner.
  * Errors: KAMA_ERR_NO_MEMORY from new. Ownership: the rows are borrowed, usually
  * static; the set is the caller's until km_metric_set_free.

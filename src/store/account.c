@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The account of a store: who used how much, and who frees it. */
+/*
+ * The sums are relaxed atomics, because nobody derives from them what another
+ * thread has written. Only giving bytes back is ordered: the thread that gives
+ * the last ones back must see everything that the others have done before it
+ * frees the account.
+ */
 #include "store/account.h"
 
 #include "base/assert.h"

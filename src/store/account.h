@@ -1,17 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What one store may use and uses: the allocator, the clock and two sums of
- * bytes. A value may outlive its store, so the account outlives it too: it is
- * freed when the last byte was given back.
+ * The account of a store: how much memory it may use and how much it uses.
  *
- *   used_bytes    everything: store, index, ghosts, items, each as the block
- *                 that malloc really takes (km_account_block_bytes)
- *   pinned_bytes  the part of it in items that are in no store: evicted or
- *                 replaced while referenced, or not stored yet
+ *   used_bytes    everything: the store, its index, ghosts and items. Each block
+ *                 counts as what malloc really takes (km_account_block_bytes).
+ *   pinned_bytes  the part of it in items that are in no store: they were evicted
+ *                 or replaced while somebody held a reference, or they are not
+ *                 stored yet.
  *
- * Thread-safety: any thread. Cost: one relaxed atomic per charge.
- * Ownership: km_account_new charges base_bytes; who gives these back last
- * ends the account.
+ *     used   |base|  index, ghosts  |  items in the store  |  pinned items  |
+ *
+ * A value may outlive its store, and then it still needs the allocator to free
+ * itself. So the account outlives the store as well: it is freed when the last
+ * byte has been given back.
+ *
+ *     struct km_account *a = km_account_new(mem, clock, 64 << 20, 1000);
+ *     void *p = km_account_alloc(a, 200);
+ *     km_account_release(a, p, 200);
+ *     km_account_discharge(a, 1000);           the last bytes free the account
+ *
+ * Cost: one relaxed atomic per charge. Threads: any.
+ * Errors: NULL without memory. max_bytes is only remembered here; the store makes
+ * room (km_store_make_room).
+ * Ownership: km_account_new charges base_bytes, and whoever gives the last bytes
+ * back frees the account.
  */
 #pragma once
 
@@ -19,19 +31,21 @@
 #include "base/mem.h"
 
 struct km_account {
-    kama_allocator mem;
-    struct km_clock clock;
+    kama_allocator mem;    /* a copy */
+    struct km_clock clock; /* a copy; items need it to expire */
     uint64_t max_bytes;
     _Atomic uint64_t used_bytes;
     _Atomic uint64_t pinned_bytes;
 };
 
-/* Errors: NULL without memory. base_bytes is charged at once; not 0. */
+/* Makes an account of which base_bytes, which must not be 0, are used already.
+ * Returns NULL without memory. */
 struct km_account *km_account_new(const kama_allocator *mem,
                                   const struct km_clock *clock,
                                   uint64_t max_bytes, size_t base_bytes);
 
-/* The bytes that malloc takes for a request of n. */
+/* Returns how many bytes malloc takes for a request of n: glibc adds a header and
+ * rounds up, and maps large blocks in whole pages. */
 static inline size_t km_account_block_bytes(size_t n)
 {
     size_t block = n >= (128u << 10) ? (n + 16 + 4095) & ~(size_t)4095
@@ -39,13 +53,13 @@ static inline size_t km_account_block_bytes(size_t n)
     return block < 32 ? 32 : block;
 }
 
-/* Everything in use now. */
+/* Returns the bytes that are in use now. */
 static inline uint64_t km_account_used(const struct km_account *a)
 {
     return atomic_load_explicit(&a->used_bytes, memory_order_relaxed);
 }
 
-/* The part of it in items that are in no store. */
+/* Returns the part of the used bytes in items that are in no store. */
 static inline uint64_t km_account_pinned(const struct km_account *a)
 {
     return atomic_load_explicit(&a->pinned_bytes, memory_order_relaxed);
@@ -57,11 +71,12 @@ static inline void km_account_charge(struct km_account *a, size_t n)
     atomic_fetch_add_explicit(&a->used_bytes, n, memory_order_relaxed);
 }
 
-/* Gives n bytes back; the last ones free the account. */
+/* Gives n bytes back. The last ones free the account. */
 void km_account_discharge(struct km_account *a, size_t n);
 
-/* Allocates and charges; NULL without memory. */
+/* Allocates n bytes and charges their block. Returns NULL without memory. */
 void *km_account_alloc(struct km_account *a, size_t n);
 
-/* Frees what km_account_alloc gave, of the same size. NULL is a no-op. */
+/* Frees a block of km_account_alloc, which had the same n, and gives its bytes
+ * back. NULL does nothing. */
 void km_account_release(struct km_account *a, void *p, size_t n);

@@ -1,13 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The token of a load that is running: between begin and commit every set and
- * del of its key, and every clear, marks it overtaken, and then its result is
- * not kept. Registration and marking happen under the lock of the shard, the
- * same that the commit takes: there is no window.
+ * A fill: the promise of a running load that its result may be stored.
  *
- * Thread-safety: km_fill_overtaken any thread, the rest as km_store_fill_*.
- * Ownership: the caller's memory, valid from begin to commit or cancel; so is
- * the key.
+ * A load takes a while, and meanwhile the application may change the key. Its
+ * set or del must win, because it is newer than the data that the load has read:
+ *
+ *     load                             application
+ *     km_store_fill_begin(k)
+ *     reads v1 from the origin
+ *                                      writes v2 to the origin
+ *                                      del(k)       marks the fill overtaken
+ *     km_store_fill_commit(v1)         v1 is not kept
+ *
+ * Every set and del of the key, and every clear, marks the fills of the key that
+ * are between begin and commit. Registering, marking and committing happen under
+ * the lock of the key's shard, so that no mutation can slip in between.
+ *
+ * Cost: begin is a lookup; marking walks a chain of the fills in the shard.
+ * Threads: km_fill_overtaken may be called by any thread; the rest as
+ * km_store_fill_begin. Errors: none.
+ * Ownership: the structure is the caller's memory. It and the key must stay valid
+ * from begin to commit or cancel.
  */
 #pragma once
 
@@ -16,14 +29,15 @@
 #include <stdbool.h>
 
 struct km_fill {
-    struct km_fill *next;
-    kama_bytes key;
+    struct km_fill *next; /* in the chain of the shard */
+    kama_bytes key;       /* borrowed */
     uint64_t hash;
     atomic_bool overtaken;
-    bool pending; /* registered: the shard's lock */
+    bool pending; /* it is registered; the shard's lock protects this */
 };
 
-/* Has a mutation won? A set, del or clear that has returned is seen. */
+/* Returns whether a mutation has overtaken the fill. If a set, del or clear has
+ * returned before this call, its mark is seen. */
 static inline bool km_fill_overtaken(const struct km_fill *fill)
 {
     return atomic_load_explicit(&fill->overtaken, memory_order_acquire);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The stamp moves on once per window / 256 additions, so that a ghost is too
- * old when its stamp is 256 behind: age is exact to 0.4 % of the window. The
- * stamp is never 0, so a slot in use is never 0 either.
+ * The stamp moves on once per window / 256 additions, so that a ghost is too old
+ * when its stamp is more than 256 behind, and its age is exact to 0.4 % of the
+ * window. Stamps wrap after 65536 steps; by then a ghost has usually been
+ * overwritten, and a very old one that looks young again does little harm. The
+ * stamp is never 0, so that a slot in use is never 0 either.
  */
 #include "store/ghost.h"
 
@@ -35,23 +37,29 @@ void km_ghost_fini(struct km_ghost *ghost)
     table_free(ghost, &ghost->before);
 }
 
+/* Returns the line that a hash belongs to. The low 32 bits are scaled to the
+ * number of lines, which need not be a power of two. */
 static uint32_t *table_line(const struct km_ghost_table *table, uint64_t hash)
 {
     uint64_t line = ((hash & 0xffffffffu) * table->line_count) >> 32;
     return &table->slots[line * LINE_SLOTS];
 }
 
+/* Returns the bits of a hash that a slot keeps. They are not among those that
+ * choose the line. */
 static uint32_t fingerprint(uint64_t hash)
 {
     return (uint32_t)(hash >> 36) & 0xffffu;
 }
 
+/* Returns how many stamps ago the ghost was added. */
 static uint16_t slot_age(const struct km_ghost *ghost, uint32_t slot)
 {
     return (uint16_t)(ghost->stamp - (slot >> 16));
 }
 
-/* Changes to tables for a larger window; the old one is still asked. */
+/* Begins a table for a larger window. The old one is still asked. Without memory
+ * nothing changes. */
 static void resize(struct km_ghost *ghost, uint32_t window)
 {
     struct km_ghost_table table;
@@ -69,6 +77,8 @@ static void resize(struct km_ghost *ghost, uint32_t window)
     ghost->window = window;
 }
 
+/* Sees to it that the table is large enough for the wanted window, with half of
+ * it in reserve so that the next ones fit too. */
 static void fit(struct km_ghost *ghost, uint64_t wanted)
 {
     if (wanted > WINDOW_MAX) {
@@ -80,7 +90,8 @@ static void fit(struct km_ghost *ghost, uint64_t wanted)
     }
 }
 
-/* After a tick old tables are worth nothing when a window has passed. */
+/* Moves the stamp on. Frees the old table when a whole window has passed since it
+ * was left, because all its ghosts are too old then. */
 static void tick(struct km_ghost *ghost, uint64_t window)
 {
     ghost->until_tick = (uint32_t)(window / STAMPS_PER_WINDOW);
@@ -105,6 +116,7 @@ void km_ghost_add(struct km_ghost *ghost, uint64_t hash, uint64_t window)
     } else {
         ghost->until_tick--;
     }
+    /* The new ghost takes a free slot, or that of the oldest ghost. */
     uint32_t *line = table_line(&ghost->now, hash);
     unsigned oldest = 0;
     for (unsigned i = 0; i < LINE_SLOTS; i++) {
@@ -119,6 +131,7 @@ void km_ghost_add(struct km_ghost *ghost, uint64_t hash, uint64_t window)
     line[oldest] = (uint32_t)ghost->stamp << 16 | fingerprint(hash);
 }
 
+/* Looks for a hash in one table, and frees its slot. */
 static bool table_take(const struct km_ghost *ghost,
                        const struct km_ghost_table *table, uint64_t hash)
 {

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Linear hashing over cache lines. With mask_low = 2^L - 1 and 2^L + p
- * buckets, the first p buckets of the round have been split: a hash names a
- * bucket by L + 1 bits, or by L when that bucket is not there yet.
+ * Linear hashing over cache lines.
  *
- * Chains have no holes: a removal fills its slot from the end of the chain.
- * So a chain of m items has ceil(m / 7) lines, and splitting one never needs
- * more lines than it gives back, plus the new bucket.
+ * A round begins with 2^L buckets and splits them one after the other, from
+ * bucket 0 on, until there are 2^(L + 1). With mask_low = 2^L - 1 and 2^L + p
+ * buckets, the first p buckets have been split:
+ *
+ *     bucket    0 .. p-1        p .. 2^L-1        2^L .. 2^L+p-1
+ *               split           not split yet     the other halves of 0 .. p-1
+ *     chosen by L+1 bits        L bits            L+1 bits
+ *
+ * Chains have no holes, because a removal fills its slot from the end of the
+ * chain. So a chain of m items has ceil(m / 7) lines, and splitting it never
+ * needs more overflow lines than it gives back.
  */
 #include "store/index.h"
 
@@ -16,26 +22,32 @@
 #define OVERFLOW_LINES 16u
 #define DIR_CAP_FIRST 4u
 #define BUCKET_COUNT_MIN KM_CHUNK_LINES
-/* Items per bucket, on average: grow above, shrink below. */
+/* The index grows above the first number of items per bucket, on average, and
+ * shrinks below the second one. */
 #define LOAD_GROW 5u
 #define LOAD_SHRINK 2u
 
 _Static_assert(sizeof(struct km_line) == LINE_BYTES, "one cache line");
 
-/* Where the chunks are. One allocation, so that a whole index can be put
- * aside at once. */
+/* The directory of the chunks. It knows all memory of an index, so that a whole
+ * index can be detached at once. */
 struct km_index_dir {
-    struct km_index_dir *next; /* among detached directories */
-    struct km_line *overflow;  /* chunks of overflow lines, linked */
+    struct km_index_dir *next; /* in a list of detached directories */
+    struct km_line *overflow;  /* a linked list of chunks of overflow lines */
     uint32_t count;
     uint32_t cap;
     struct km_line *chunks[];
 };
 
-/* In front of the first line of a chunk. */
+/* What stands in front of the first line of a chunk. Lines lie on cache lines,
+ * and malloc does not, so that a chunk begins somewhere in its allocation:
+ *
+ *     raw --> |  unused  | next | raw | line | line | ...
+ *                                     ^ a multiple of 64
+ */
 struct chunk_head {
-    struct km_line *next;
-    void *raw;
+    struct km_line *next; /* of a chunk of overflow lines */
+    void *raw;            /* the allocation */
 };
 
 static struct chunk_head *chunk_head(struct km_line *lines)
@@ -43,6 +55,7 @@ static struct chunk_head *chunk_head(struct km_line *lines)
     return (struct chunk_head *)(void *)lines - 1;
 }
 
+/* Returns the size of the allocation for a chunk. */
 static size_t chunk_bytes(unsigned lines)
 {
     return (size_t)lines * LINE_BYTES + LINE_BYTES + sizeof(struct chunk_head);
@@ -74,7 +87,8 @@ static size_t dir_bytes(uint32_t cap)
     return sizeof(struct km_index_dir) + (size_t)cap * sizeof(struct km_line *);
 }
 
-/* Frees up to *budget chunks of dir; true when dir itself is gone. */
+/* Frees up to *budget chunks of dir, and then dir itself. Returns whether dir was
+ * freed. */
 static bool dir_free_part(struct km_account *account, struct km_index_dir *dir,
                           unsigned *budget)
 {
@@ -128,7 +142,7 @@ void km_index_free_detached(struct km_index_detached *detached,
     }
 }
 
-/* Makes room for one more chunk in the directory. */
+/* Makes room for one more chunk in the directory. Returns false without memory. */
 static bool dir_reserve(struct km_index *index)
 {
     struct km_index_dir *old = index->dir;
@@ -151,7 +165,8 @@ static bool dir_reserve(struct km_index *index)
     return true;
 }
 
-/* Adds 64 empty lines at the end of the buckets. */
+/* Adds a chunk of 64 empty lines behind the buckets. Returns false without
+ * memory. */
 static bool add_chunk(struct km_index *index)
 {
     if (!dir_reserve(index)) {
@@ -185,7 +200,7 @@ static bool add_overflow_chunk(struct km_index *index)
     return true;
 }
 
-/* A free overflow line, zeroed, or NULL. */
+/* Returns a zeroed overflow line, or NULL without memory. */
 static struct km_line *line_take(struct km_index *index)
 {
     if (index->free_lines == NULL && !add_overflow_chunk(index)) {
@@ -197,6 +212,7 @@ static struct km_line *line_take(struct km_index *index)
     return line;
 }
 
+/* Puts a slot at the end of a chain. Returns false without memory for a line. */
 static bool chain_add(struct km_index *index, struct km_line *line,
                       uint64_t slot)
 {
@@ -222,8 +238,9 @@ static uint64_t item_hash(const struct km_index *index, const kama_value *item)
     return km_hash(km_item_key_bytes(item), index->seed);
 }
 
-/* Puts every item of a chain where it belongs now; gives its overflow lines
- * back. first is a copy of the chain's first line. */
+/* Puts every item of a chain into the bucket that it belongs to now, and gives
+ * the overflow lines of the chain back. first is a copy of the chain's first
+ * line, whose place is empty already. */
 static void chain_spread(struct km_index *index, struct km_line first)
 {
     for (;;) {
@@ -242,7 +259,8 @@ static void chain_spread(struct km_index *index, struct km_line first)
     }
 }
 
-/* Splits the next bucket of the round. */
+/* Splits the next bucket of the round. Without memory for a chunk, the index
+ * stays as it is. */
 static void grow(struct km_index *index)
 {
     if (index->bucket_count % KM_CHUNK_LINES == 0 && !add_chunk(index)) {
@@ -259,7 +277,8 @@ static void grow(struct km_index *index)
     chain_spread(index, copy);
 }
 
-/* Sees to it that as many overflow lines are free as chain has lines. */
+/* Sees to it that at least as many overflow lines are free as chain has lines, so
+ * that joining two buckets cannot fail halfway. */
 static bool lines_reserve(struct km_index *index, const struct km_line *chain)
 {
     const struct km_line *line = index->free_lines;
@@ -295,6 +314,7 @@ static void shrink(struct km_index *index)
     }
 }
 
+/* Allocates the first chunk of an empty index. */
 static bool first_chunk(struct km_index *index)
 {
     if (index->bucket_count != 0) {
@@ -326,7 +346,8 @@ kama_status km_index_add(struct km_index *index, uint64_t hash,
     return KAMA_OK;
 }
 
-/* The last slot of a chain in use; frees its line when it was the only one. */
+/* Takes the last slot of a chain out and returns it. A line that becomes empty is
+ * given back. */
 static uint64_t chain_pop(struct km_index *index, struct km_line *line)
 {
     struct km_line *before = NULL;
@@ -363,6 +384,8 @@ void km_index_remove(struct km_index *index, uint64_t hash, uint64_t *slot)
     }
 }
 
+/* Returns how many bits of the hash choose bucket b: one more if it was split in
+ * this round, or if it is the other half of a bucket that was. */
 static unsigned bucket_bits(const struct km_index *index, uint32_t b)
 {
     uint32_t low = index->mask_low;
@@ -386,7 +409,8 @@ unsigned km_index_visit(const struct km_index *index, uint64_t rev,
     return bucket_bits(index, b);
 }
 
-/* Every slot of the chain belongs to bucket b; returns how many. */
+/* Asserts that every slot of the chain belongs to bucket b. Returns how many slots
+ * are in use. */
 static uint64_t check_chain(const struct km_index *index, uint32_t b)
 {
     uint64_t count = 0;

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Items: made, counted, freed; and the public calls on a value. */
+/*
+ * Making, counting and freeing items, and the public functions on a value.
+ *
+ * The optional fields are read with memcpy, because they need not be aligned.
+ */
 #include "store/item.h"
 
 #include "base/limits.h"
 
 #include <stddef.h>
 
-/* The coarse clock is up to this far behind the exact one. */
+/* How far the coarse clock may be behind the exact one. */
 #define COARSE_BEHIND_NS (10 * KM_NS_PER_MS)
 
 _Static_assert(offsetof(struct kama_value, data) == 36, "a header of 36 B");
@@ -20,6 +24,7 @@ static uint8_t spec_flags(const struct km_item_spec *spec)
                      (spec->negative ? KM_ITEM_NEGATIVE : 0u));
 }
 
+/* Writes the optional fields, the key and the value. */
 static void fill_data(kama_value *item, const struct km_item_spec *spec)
 {
     uint8_t *p = item->data;
@@ -84,8 +89,9 @@ static void item_free(kama_value *item)
     km_account_discharge(account, n);
 }
 
-/* Nobody can take a reference of an item that has left the index but through
- * one that exists: when the store's is the only one it stays so. */
+/* An item that has left the index can only be referenced again through a
+ * reference that exists. So if the store's reference is the only one, it stays the
+ * only one, and the item can be freed without an atomic subtraction. */
 void km_item_drop(kama_value *item)
 {
     if (km_item_refs(item) == 1) {

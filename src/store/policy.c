@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What policies share: queues of items with counts and bytes. */
+/*
+ * The queues that policies share, with their counts and bytes, and the list of
+ * policies.
+ */
 #include "store/policy.h"
 
+/* Every policy that a group can choose. */
 static const struct km_policy_ops *const policies[] = {&km_policy_s3fifo,
                                                        &km_policy_lru};
 
@@ -35,6 +39,7 @@ void km_policy_fini(struct km_policy *policy)
     km_ghost_fini(&policy->ghost);
 }
 
+/* Counts an item that leaves a queue. */
 static void count_out(struct km_policy_queue *queue, const kama_value *item)
 {
     size_t bytes = km_item_block_bytes(item);
@@ -88,6 +93,7 @@ void km_policy_swap(struct km_policy *policy, kama_value *old, kama_value *item)
     km_policy_remove(policy, old);
 }
 
+/* Asserts that the links of a queue are whole and its sums are right. */
 static void check_queue(const struct km_policy *policy, unsigned q)
 {
     const struct km_policy_queue *queue = &policy->queues[q];

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Least recently used: one queue, a hit makes its item the youngest. */
+/*
+ * Least recently used: there is one queue, and a hit makes its item the youngest.
+ * A scan of many keys that are used once displaces everything, and each hit
+ * writes to four places of memory; s3fifo has neither fault.
+ */
 #include "store/policy.h"
 
 static void add(struct km_policy *policy, kama_value *item, uint64_t hash)

@@ -1,23 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * S3-FIFO (Yang et al., SOSP 2023), on bytes. New items enter a small queue
- * that gets a tenth of the memory; who was hit more than once there moves to
- * the main queue, the others leave and their hash is remembered as a ghost. A
- * key that comes back while it is a ghost enters the main queue at once. The
- * main queue gives an item one more round per hit, up to three.
- * A hit writes two bits, and nothing once they are full.
+ * S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP
+ * 2023), counting bytes instead of items.
  *
- * Until the first eviction the small queue takes no more than its share, so
- * that a cache that was just filled keeps what it has.
+ *                        hit twice or more
+ *     new --> SMALL (10 %) -----------------> MAIN (90 %) --+  one more round
+ *                |                             ^   |   ^    |  per hit, up to 3
+ *                | others leave                |   |   +----+
+ *                v                             |   v
+ *             ghosts ------ key comes back ----+  leaves
+ *
+ * Most keys are used once and leave through the small queue without disturbing
+ * the main queue. A hit writes two bits of the item, and nothing once they are
+ * full.
+ *
+ * Until the first eviction, the small queue takes no more than its share and
+ * further items enter the main queue, so that a cache which was just filled keeps
+ * its items.
  */
 #include "store/policy.h"
 
 enum { SMALL = 0, MAIN = 1 };
 
-#define SMALL_SHARE 10u  /* one part in */
-#define PROMOTE_FREQ 2u  /* hits in the small queue */
-#define VICTIM_STEPS 256 /* then the next of the main queue leaves anyway */
+#define SMALL_SHARE 10u /* the small queue gets one part in ten */
+#define PROMOTE_FREQ 2u /* hits that move an item to the main queue */
+#define VICTIM_STEPS                                                           \
+    256 /* bounds the search; then the next item leaves anyway */
 
+/* Returns whether the small queue has at least its share of the bytes. */
 static bool small_is_full(const struct km_policy *policy)
 {
     return policy->queues[SMALL].bytes * SMALL_SHARE >= km_policy_bytes(policy);
@@ -36,6 +46,8 @@ static void replace(struct km_policy *policy, kama_value *old, kama_value *item)
     km_policy_touch(item);
 }
 
+/* Takes the next item of the main queue that has no hits left. Items with hits
+ * pay one and begin another round, up to the given number of steps. */
 static kama_value *from_main(struct km_policy *policy, int steps)
 {
     kama_value *item = km_policy_pop(policy, MAIN);
@@ -47,8 +59,9 @@ static kama_value *from_main(struct km_policy *policy, int steps)
     return item;
 }
 
-/* The next of the small queue that does not deserve more; NULL when the small
- * queue came down to its share (or is empty) by promotions alone. */
+/* Takes the next item of the small queue that was not hit often enough; the others
+ * move to the main queue. Returns NULL if the small queue has come down to its
+ * share by these moves alone, or is empty. */
 static kama_value *from_small(struct km_policy *policy)
 {
     for (int steps = VICTIM_STEPS; steps > 0; steps--) {

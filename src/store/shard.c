@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A shard: lookups, mutations and bounded housekeeping, all under its lock.
- * An item is in the index and in a queue, or in neither: what leaves goes to
- * the caller's list, linked by the link it had in its queue.
+ *
+ * An item is in the index and in a queue, or in neither. An item that leaves is
+ * put into the caller's list with the link that it had in its queue, so that
+ * leaving needs no memory.
  */
 #include "store/shard.h"
 
 #include "base/hash.h"
 
-#define SWEEP_EVERY 4u       /* additions per step of the sweep */
-#define RECLAIM_PER_STEP 16u /* cleared items per mutation */
-#define RECLAIM_CHUNKS_PER_STEP 2u
-#define EVICT_PER_STEP 32u /* items per time under the lock */
+#define SWEEP_EVERY 4u             /* mutations per step of the sweep */
+#define RECLAIM_PER_STEP 16u       /* cleared items per step */
+#define RECLAIM_CHUNKS_PER_STEP 2u /* chunks of detached indexes per step */
+#define EVICT_PER_STEP 32u         /* items while the lock is held once */
 
 bool km_shard_init(struct km_shard *shard, const struct km_policy_ops *ops,
                    struct km_account *account, uint64_t seed)
@@ -71,7 +73,8 @@ static void count_out(struct km_shard *shard, const kama_value *item)
     shard->expiring -= (item->flags & KM_ITEM_EXPIRES) != 0;
 }
 
-/* Out of the index and the counts; the caller has taken it out of its queue. */
+/* Takes an item out of the index and the counts. The caller has taken it out of
+ * its queue already. */
 static void unlink_item(struct km_shard *shard, kama_value *item, uint64_t hash,
                         uint64_t *slot, struct km_list *gone)
 {
@@ -80,6 +83,7 @@ static void unlink_item(struct km_shard *shard, kama_value *item, uint64_t hash,
     km_list_push_back(gone, &item->link);
 }
 
+/* Takes an item out of its queue, the index and the counts. */
 static void take_out(struct km_shard *shard, uint64_t hash, uint64_t *slot,
                      struct km_list *gone)
 {
@@ -112,6 +116,7 @@ kama_value *km_shard_peek_locked(struct km_shard *shard, uint64_t hash,
     return (item->flags & KM_ITEM_NEGATIVE) == 0 ? item : NULL;
 }
 
+/* Puts item in the place of the one that slot holds. */
 static void swap(struct km_shard *shard, uint64_t hash, uint64_t *slot,
                  kama_value *item, struct km_list *gone)
 {
@@ -176,7 +181,8 @@ void km_shard_clear_locked(struct km_shard *shard)
     shard->expiring = 0;
 }
 
-/* Some of what a clear left; returns the bytes of the items. */
+/* Frees some of the memory that a clear has left. Returns the bytes of the items
+ * that were appended to gone. */
 static uint64_t reclaim(struct km_shard *shard, struct km_list *gone)
 {
     uint64_t bytes = 0;
@@ -193,7 +199,8 @@ static uint64_t reclaim(struct km_shard *shard, struct km_list *gone)
     return bytes;
 }
 
-/* Evicts the next victim; returns its bytes, 0 when there is none. */
+/* Evicts the next victim of the policy. Returns its bytes, or 0 if there is
+ * none. */
 static uint64_t evict_one(struct km_shard *shard, struct km_list *gone)
 {
     kama_value *item = shard->policy.ops->victim(&shard->policy);
@@ -229,7 +236,8 @@ uint64_t km_shard_evict_locked(struct km_shard *shard, uint64_t bytes,
     return done;
 }
 
-/* What a look at one bucket found. A bucket has more than two lines rarely. */
+/* The expired items that a look at one bucket has found. A bucket rarely has more
+ * than two lines; if it does, the look is repeated. */
 #define FOUND_MAX (KM_LINE_SLOTS * 2)
 
 struct found {
@@ -264,6 +272,8 @@ unsigned km_shard_expire_bucket_locked(struct km_shard *shard, uint64_t rev,
     return bits;
 }
 
+/* Takes the expired items out of the next bucket, and moves the sweep to the
+ * interval of reversed hashes behind it. */
 static void sweep_bucket(struct km_shard *shard, struct km_list *gone)
 {
     unsigned bits =
@@ -317,6 +327,8 @@ void km_shard_fill_remove_locked(struct km_shard *shard, struct km_fill *fill)
     shard->fill_count--;
 }
 
+/* Marks a fill. The release makes the mark visible to a loader that looks at it
+ * without the lock. */
 static void overtake(struct km_fill *fill)
 {
     atomic_store_explicit(&fill->overtaken, true, memory_order_release);
@@ -348,7 +360,7 @@ void km_shard_overtake_all_locked(struct km_shard *shard)
     }
 }
 
-/* Sums over one bucket, for the check. */
+/* The sums over all items, for the check. */
 struct check_sums {
     uint64_t payload;
     uint64_t negative;

@@ -1,12 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One shard of a store: a lock, an index, the queues of the policy, the fills
- * that are pending, and what a clear left behind.
+ * that are pending, and the items that a clear has left behind.
  *
- * Thread-safety: the functions marked _locked want the lock; the others take
- * it. Nothing here takes a second lock. Items that leave are given back in a
- * list (km_shard_drop_list) after the lock was left, where that is possible.
- * Errors: KAMA_ERR_NO_MEMORY, nothing has changed then.
+ *     struct km_list gone;
+ *     km_list_init(&gone);
+ *     km_mutex_lock(&shard->lock);
+ *     kama_value *item = km_shard_get_locked(shard, hash, key, &gone);
+ *     km_mutex_unlock(&shard->lock);
+ *     km_shard_drop_list(&gone);
+ *
+ * An item of a shard is in one of three places:
+ *
+ *     index and a queue --clear--> cleared --reclaim--> gone
+ *            |                                            ^
+ *            +---- deleted, replaced, expired, evicted ---+
+ *
+ * Items that leave are appended to the list `gone` of the caller, who gives back
+ * the shard's references after it has released the lock. Freeing memory under
+ * the lock would make other threads wait.
+ *
+ * Housekeeping is done in bounded steps by mutations: every fourth one looks for
+ * expired items in one bucket, and each one frees some of the cleared items.
+ *
+ * Cost: a lookup is one line of the index and one item. Threads: functions whose
+ * name ends in _locked need the lock, and the others take it. Nothing here takes
+ * a second lock. Errors: KAMA_ERR_NO_MEMORY; nothing has changed then.
+ * Ownership: the shard has one reference to each of its items.
  */
 #pragma once
 
@@ -17,44 +37,45 @@
 
 #define KM_SHARD_FILL_CHAINS 16u
 
-/* Counters of a shard, written under its lock. */
+/* The counters of a shard, which are written under its lock. */
 struct km_shard_counts {
     uint64_t hits;
     uint64_t negative_hits;
     uint64_t evictions;
     uint64_t expirations;
     uint64_t payload_bytes; /* keys and values of the entries */
-    uint64_t negative;      /* entries that say "does not exist" */
+    uint64_t negative;      /* entries that say that a key does not exist */
 };
 
 struct km_shard {
-    struct km_mutex lock;
+    struct km_mutex lock; /* protects everything below */
     struct km_index index;
     struct km_shard_counts counts;
     struct km_policy policy;
     struct km_account *account;
-    struct km_fill *fills[KM_SHARD_FILL_CHAINS];
+    struct km_fill *fills[KM_SHARD_FILL_CHAINS]; /* chosen by the hash */
     uint32_t fill_count;
-    uint32_t sweep_wait;    /* additions until the next step of the sweep */
+    uint32_t sweep_wait;    /* mutations until the next step of the sweep */
     uint64_t expiring;      /* entries that can expire */
-    uint64_t sweep_rev;     /* where the sweep goes on, bit-reversed hash */
-    struct km_list cleared; /* cleared items, not in the index */
-    struct km_index_detached detached;
+    uint64_t sweep_rev;     /* the reversed hash at which the sweep goes on */
+    struct km_list cleared; /* items that a clear has left, not in the index */
+    struct km_index_detached detached; /* indexes that a clear has left */
 } __attribute__((aligned(64)));
 
-/* false: no resources. */
+/* Makes an empty shard. Returns false if the system has no resources. */
 bool km_shard_init(struct km_shard *shard, const struct km_policy_ops *ops,
                    struct km_account *account, uint64_t seed);
 
-/* Drops every item. */
+/* Drops every item and frees the index. No fill may be pending. */
 void km_shard_fini(struct km_shard *shard);
 
-/* Takes the expired item of slot out, to gone. */
+/* Takes the expired item of a slot out and appends it to gone. */
 void km_shard_expire_locked(struct km_shard *shard, uint64_t hash,
                             uint64_t *slot, struct km_list *gone);
 
 /* Takes every expired item out of the bucket that holds the bit-reversed hash
- * rev, to gone. Returns the bits of the bucket, as km_index_visit does. */
+ * rev, and appends them to gone. Returns the bits of the bucket, as
+ * km_index_visit does. */
 unsigned km_shard_expire_bucket_locked(struct km_shard *shard, uint64_t rev,
                                        struct km_list *gone);
 
@@ -68,8 +89,8 @@ static inline void km_shard_hit_locked(struct km_shard *shard, kama_value *item)
     shard->counts.negative_hits += negative;
 }
 
-/* The live item of key; NULL when there is none. One that has expired is taken
- * out and appended to gone. */
+/* Returns the live item of key; it may be a negative entry. Returns NULL if there
+ * is none. An item that has expired is taken out and appended to gone. */
 static inline kama_value *km_shard_find_locked(struct km_shard *shard,
                                                uint64_t hash, kama_bytes key,
                                                struct km_list *gone)
@@ -87,7 +108,7 @@ static inline kama_value *km_shard_find_locked(struct km_shard *shard,
     return item;
 }
 
-/* As km_shard_find_locked; the item is counted as hit. */
+/* As km_shard_find_locked; the item is counted as a hit. */
 static inline kama_value *km_shard_get_locked(struct km_shard *shard,
                                               uint64_t hash, kama_bytes key,
                                               struct km_list *gone)
@@ -99,7 +120,8 @@ static inline kama_value *km_shard_get_locked(struct km_shard *shard,
     return item;
 }
 
-/* As km_shard_find_locked; the item is used, but not counted as hit. */
+/* As km_shard_find_locked; the policy learns that the item is used, but it is not
+ * counted as a hit. */
 static inline kama_value *km_shard_use_locked(struct km_shard *shard,
                                               uint64_t hash, kama_bytes key,
                                               struct km_list *gone)
@@ -111,41 +133,46 @@ static inline kama_value *km_shard_use_locked(struct km_shard *shard,
     return item;
 }
 
-/* One of the two. */
+/* One of the two above. */
 typedef kama_value *(*km_shard_look_fn)(struct km_shard *shard, uint64_t hash,
                                         kama_bytes key, struct km_list *gone);
 
-/* Puts item under its key; the shard has the caller's reference then. What it
- * replaces goes to gone. */
+/* Puts item under its key, and takes the caller's reference. The item that it
+ * replaces is appended to gone. Errors: KAMA_ERR_NO_MEMORY; the reference is
+ * still the caller's then. */
 KAMA_NODISCARD kama_status km_shard_put_locked(struct km_shard *shard,
                                                uint64_t hash, kama_value *item,
                                                struct km_list *gone);
 
-/* The live value of key, not counted as a hit; NULL when there is none, or only a
- * negative entry. One that has expired is taken out, to gone. */
+/* Returns the live value of key without counting a hit. Returns NULL if there is
+ * none, or only a negative entry. An item that has expired is taken out and
+ * appended to gone. */
 kama_value *km_shard_peek_locked(struct km_shard *shard, uint64_t hash,
                                  kama_bytes key, struct km_list *gone);
 
-/* Puts item at the place of old, which is in the index under the same key and
- * goes to gone. */
+/* Puts item in the place of old, which is in the index under the same key and is
+ * appended to gone. */
 void km_shard_swap_locked(struct km_shard *shard, uint64_t hash,
                           kama_value *old, kama_value *item,
                           struct km_list *gone);
 
-/* Takes the item of key out, to gone. true: it was there, not expired and not
- * negative. */
+/* Takes the item of key out and appends it to gone. Returns whether there was a
+ * live value, that is an item which had not expired and was not negative. */
 bool km_shard_del_locked(struct km_shard *shard, uint64_t hash, kama_bytes key,
                          struct km_list *gone);
 
-/* Empties the shard, O(1): items and index wait for km_shard_reclaim_locked. */
+/* Empties the shard in O(1). Its items and its index are freed by later steps. */
 void km_shard_clear_locked(struct km_shard *shard);
 
-/* Evicts (or takes of what a clear left) items of at least `bytes` in all, to
- * gone, but a bounded number. Returns their bytes; 0: there is nothing. */
+/* Appends items of at least `bytes` in all to gone: first some that a clear has
+ * left, then victims of the policy. Their number is bounded, so that the lock is
+ * not held for long. Returns their bytes; 0 means that the shard is empty. */
 uint64_t km_shard_evict_locked(struct km_shard *shard, uint64_t bytes,
                                struct km_list *gone);
 
-/* The bytes of items that an eviction could give back. */
+/* Returns how many bytes an eviction could give back. Cleared items are not
+ * counted one by one, so a shard that has some claims a very large number and is
+ * reclaimed first. */
 static inline uint64_t km_shard_bytes_locked(const struct km_shard *shard)
 {
     KM_ASSERT_HELD(&shard->lock);
@@ -153,12 +180,13 @@ static inline uint64_t km_shard_bytes_locked(const struct km_shard *shard)
                                           : UINT64_MAX / 64;
 }
 
-/* A bounded step of housekeeping: expired entries, and what a clear left. */
+/* Does a bounded step of housekeeping: it takes out some expired items, and some
+ * that a clear has left. */
 void km_shard_step_locked(struct km_shard *shard, struct km_list *gone);
 
-/* Registers a fill. */
+/* Registers a fill, which is pending from now on. */
 void km_shard_fill_add_locked(struct km_shard *shard, struct km_fill *fill);
-/* Takes a registered fill out. */
+/* Takes a pending fill out. */
 void km_shard_fill_remove_locked(struct km_shard *shard, struct km_fill *fill);
 
 /* Marks the fills of key overtaken. */
@@ -167,8 +195,11 @@ void km_shard_overtake_locked(struct km_shard *shard, uint64_t hash,
 /* Marks every fill overtaken. */
 void km_shard_overtake_all_locked(struct km_shard *shard);
 
-/* Gives back the shard's reference of every item in list. No lock. */
+/* Gives back the shard's reference of every item in list. The lock must not be
+ * held, because this may free memory. */
 void km_shard_drop_list(struct km_list *list);
 
-/* Walks every invariant. Takes the lock. Asserts. O(n). */
+/* Asserts every invariant of the shard, under its lock: index and queues hold the
+ * same items, the counters are their sums, each fill is in its chain. For tests:
+ * O(items). */
 void km_shard_check(struct km_shard *shard);

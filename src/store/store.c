@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The store: which shard, room for what comes, reading and writing. */
+/*
+ * The store: it chooses the shard, makes room for new items, and calls the
+ * functions of the shard under its lock.
+ *
+ * Making room before an item is stored, instead of afterwards, keeps the memory
+ * in use below max_bytes at almost all times. The one exception is described at
+ * km_store_put.
+ */
 #include "store/store.h"
 
 #include "base/hash.h"
@@ -7,11 +14,14 @@
 #include "base/status.h"
 #include "store/store_internal.h"
 
-/* Up to this length a value is copied under the lock of its shard. */
+/* Values up to this length are copied under the lock of their shard. A longer one
+ * is referenced first, so that the lock is not held during the copy. */
 #define COPY_LOCKED_BYTES_MAX 4096u
 #define BYTES_PER_SHARD_MIN (1u << 20)
 #define SHARD_BITS_MAX 6u
 
+/* Returns how many bits of the hash choose the shard: as many as leave each shard
+ * at least BYTES_PER_SHARD_MIN. */
 static unsigned shard_bits(uint64_t max_bytes)
 {
     unsigned bits = 0;
@@ -22,13 +32,14 @@ static unsigned shard_bits(uint64_t max_bytes)
     return bits;
 }
 
-/* The store with its shards behind it, on lines of its own. */
+/* Returns the size of a store with its shards behind it. */
 static size_t store_bytes(unsigned shard_count)
 {
     return sizeof(struct km_store) + _Alignof(struct km_shard) +
            shard_count * sizeof(struct km_shard);
 }
 
+/* Returns the first cache line behind the store. */
 static struct km_shard *shards_behind(struct km_store *store)
 {
     uintptr_t at = (uintptr_t)(store + 1) + _Alignof(struct km_shard) - 1;
@@ -113,7 +124,7 @@ kama_value *km_store_item_new(struct km_store *store,
     return km_item_new(store->account, spec);
 }
 
-/* What a lookup found, with a reference. */
+/* Turns the result of a lookup into a status, and takes a reference of a value. */
 static kama_status found(kama_value *item, kama_value **ret_value)
 {
     if (item == NULL) {
@@ -140,6 +151,7 @@ kama_status km_store_get(struct km_store *store, uint64_t hash, kama_bytes key,
     return st;
 }
 
+/* Copies a value without holding the lock of its shard. */
 static kama_status copy_slow(struct km_store *store, uint64_t hash,
                              kama_bytes key, void *buf, size_t cap,
                              size_t *ret_len)
@@ -183,7 +195,7 @@ kama_status km_store_copy(struct km_store *store, uint64_t hash, kama_bytes key,
                         : copy_slow(store, hash, key, buf, cap, ret_len);
 }
 
-/* Is the part of a shard at least 3/4 of the average? */
+/* Returns whether a shard has at least three quarters of the average. */
 static bool has_its_part(const struct km_store *store,
                          const struct km_shard *shard)
 {
@@ -214,7 +226,9 @@ static uint64_t evict_from(struct km_store *store, struct km_shard *shard,
     return done;
 }
 
-/* Evicts from the next shard after the hand that has something; 0: none. */
+/* Evicts from the next shard after the hand: in a first round from a shard that
+ * has its part, and in a second round from any. Returns the bytes of the items,
+ * or 0 if all shards are empty. */
 static uint64_t evict_elsewhere(struct km_store *store, uint64_t bytes)
 {
     for (unsigned i = 0; i < store->shard_count * 2; i++) {
@@ -230,7 +244,8 @@ static uint64_t evict_elsewhere(struct km_store *store, uint64_t bytes)
     return 0;
 }
 
-/* Would that many bytes fit, were nothing stored that could be evicted? */
+/* Returns whether so many bytes would fit if everything were evicted. Pinned
+ * values cannot be. */
 static bool could_fit(const struct km_store *store, uint64_t bytes)
 {
     return km_account_pinned(store->account) + bytes + store->base_bytes <=
@@ -260,9 +275,20 @@ bool km_store_make_room(struct km_store *store, uint64_t hash,
     return true;
 }
 
-/* Large items that many threads bring at once may fill the store before one
- * is in it: nothing is left to evict then. They are put all the same, and who
- * came too late to find room makes it afterwards. */
+/*
+ * When many threads bring large items at once, these items are charged before any
+ * of them is stored, and they may exceed max_bytes together:
+ *
+ *     thread 1                 thread 2                  used (of 100)
+ *     makes an item of 60                                60
+ *                              makes an item of 60       120
+ *     no room, nothing to      no room, nothing to       120
+ *     evict                    evict
+ *
+ * Refusing both would be wrong, because each of them fits alone. So an item that
+ * could fit is stored all the same, and its thread makes room afterwards, when
+ * there is something that can be evicted.
+ */
 kama_status km_store_put(struct km_store *store, uint64_t hash,
                          kama_value *item)
 {

@@ -1,19 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a group remembers: a map from key to value within a bound of bytes.
+ * The memory of a group: a map from keys to values within a bound of bytes.
  *
- * The store is cut into shards by the high bits of the hash; a call takes the
- * lock of one shard at a time, never two. The bound is one for all shards:
- * who adds an item makes room first, in its own shard or in one that has more
- * than its part. max_bytes covers index, headers, what malloc rounds up,
- * ghosts, and values that left but are still referenced.
+ *     struct km_item_spec spec = {.key = key, .value = value};
+ *     uint64_t hash = km_store_hash(store, key);
+ *     kama_value *item = km_store_item_new(store, &spec);
+ *     status = km_store_put(store, hash, item);
+ *     if (km_store_get(store, hash, key, &item) == KAMA_OK) {
+ *         use(kama_value_bytes(item));
+ *         kama_value_unref(item);
+ *     }
  *
- * Cost: a hit is one index line, one item, one lock. Nothing pauses: growth,
- * expiry and what a clear left are done in bounded steps by later mutations.
- * Thread-safety: any thread; new and free: setup.
- * Errors: KAMA_ERR_NO_MEMORY; nothing has changed then (but evictions).
- * Ownership: an item handed in is taken, success or failure; one handed out
- * is a reference of the caller's.
+ * The store is divided into shards by the high bits of the hash. A call takes the
+ * lock of one shard at a time, and never two:
+ *
+ *     hash   | shard |      tag      |       bucket |      one account of bytes
+ *                |                                          |    |    |
+ *     shards   [ 0 ] [ 1 ] [ 2 ] ... [ 63 ]  <--------------+----+----+
+ *
+ * The bound is common to all shards. A caller that adds an item makes room first,
+ * in the shard of the item or in another one that has more than its part.
+ * max_bytes covers everything: the index, the headers, the bytes that malloc
+ * rounds up, the ghosts, and values that have left the store but are still
+ * referenced.
+ *
+ * Cost: a hit is one lock, one line of the index and one item. There are no
+ * pauses: growth, expiry and the memory that a clear leaves are dealt with in
+ * bounded steps by later mutations.
+ * Threads: any thread; new and free belong to the owner.
+ * Errors: KAMA_ERR_NO_MEMORY; then nothing has changed, except that other items
+ * may have been evicted.
+ * Ownership: an item that is handed in is taken, also after an error. An item that
+ * is handed out is a reference of the caller's.
  */
 #pragma once
 
@@ -27,92 +45,98 @@ struct km_store_options {
     const kama_allocator *mem;    /* copied */
     const struct km_clock *clock; /* copied */
     const struct km_policy_ops *policy;
-    uint64_t max_bytes; /* >= KM_GROUP_BYTES_MIN */
+    uint64_t max_bytes; /* at least KM_GROUP_BYTES_MIN */
     uint64_t seed;      /* of the hash */
 };
 
-/* An empty store. Errors: KAMA_ERR_NO_MEMORY. */
+/* Makes an empty store. Errors: KAMA_ERR_NO_MEMORY. */
 KAMA_NODISCARD kama_status km_store_new(const struct km_store_options *options,
                                         struct km_store **ret_store);
 
-/* Drops every item; referenced ones live on. NULL is a no-op. No fill is
- * pending. */
+/* Frees the store and drops its items; values that are still referenced live on.
+ * No fill may be pending. NULL does nothing. */
 void km_store_free(struct km_store *store);
 
-/* The hash by which the calls below know key. */
+/* Returns the hash of key, which the calls below take beside the key. */
 uint64_t km_store_hash(const struct km_store *store, kama_bytes key);
 
-/* An item for this store; see km_item_new. */
+/* Makes an item for this store, as km_item_new does. */
 kama_value *km_store_item_new(struct km_store *store,
                               const struct km_item_spec *spec);
 
-/* KAMA_OK with a reference, KAMA_MISS for a negative entry, KAMA_WOULD_LOAD
- * when there is nothing. */
+/* Looks key up and counts a hit. Returns KAMA_OK with a reference, KAMA_MISS for a
+ * negative entry, and KAMA_WOULD_LOAD if there is no entry. */
 kama_status km_store_get(struct km_store *store, uint64_t hash, kama_bytes key,
                          kama_value **ret_value);
 
-/* As km_store_get, copying. KAMA_ERR_TOO_SMALL writes *ret_len. */
+/* Looks key up as km_store_get does, and copies the value into buf. *ret_len is
+ * its length. Errors: KAMA_ERR_TOO_SMALL if the value has more than cap bytes;
+ * *ret_len is written then too, and buf is not. */
 kama_status km_store_copy(struct km_store *store, uint64_t hash, kama_bytes key,
                           void *buf, size_t cap, size_t *ret_len);
 
-/* Puts item, whose only reference is taken, and overtakes fills of its key.
- * Errors: KAMA_ERR_NO_MEMORY, also when referenced values fill the store. */
+/* Stores an item, whose only reference is taken, and overtakes the fills of its
+ * key. Errors: KAMA_ERR_NO_MEMORY, also if values that are referenced fill the
+ * store, because nothing can be evicted then. */
 KAMA_NODISCARD kama_status km_store_put(struct km_store *store, uint64_t hash,
                                         kama_value *item);
 
-/* Removes key and overtakes its fills. true: there was a live value. */
+/* Removes key and overtakes its fills. Returns whether there was a live value. */
 bool km_store_del(struct km_store *store, uint64_t hash, kama_bytes key);
 
-/* Removes everything and overtakes all fills. O(shards). */
+/* Removes all entries and overtakes all fills. O(shards): the memory is freed by
+ * later mutations. */
 void km_store_clear(struct km_store *store);
 
-/* -- fills: see fill.h -- */
+/* -- fills (fill.h) ------------------------------------------------------- */
 
-/* Looks key up again, as km_store_get, under the lock that registers fill:
- * KAMA_WOULD_LOAD means that fill is pending now. key is borrowed until
- * commit or cancel. */
+/* Looks key up once more, as km_store_get does, and registers the fill under the
+ * same lock if there is no entry: after KAMA_WOULD_LOAD the fill is pending. key
+ * is borrowed until commit or cancel. */
 kama_status km_store_fill_begin(struct km_store *store, struct km_fill *fill,
                                 uint64_t hash, kama_bytes key,
                                 kama_value **ret_value);
 
-/* As km_store_fill_begin, for a get that was counted as a miss already: what it
+/* As km_store_fill_begin, for a get that was counted as a miss before: what it
  * finds counts as used, but not as a hit. */
 kama_status km_store_fill_begin_again(struct km_store *store,
                                       struct km_fill *fill, uint64_t hash,
                                       kama_bytes key, kama_value **ret_value);
 
-/* Ends fill. When it was not overtaken the store keeps item, a pinned item of
- * which it takes a reference of its own. true: kept. Room is made by
- * km_store_make_room before. */
+/* Ends a fill. If it was not overtaken, the store keeps the item, which must be
+ * pinned, and takes a reference of its own. Returns whether the item was kept. The
+ * caller has made room for it with km_store_make_room. */
 bool km_store_fill_commit(struct km_store *store, struct km_fill *fill,
                           kama_value *item);
 
-/* Ends fill without a result. Does nothing when it is not pending. */
+/* Ends a fill without a result. Does nothing if it is not pending. */
 void km_store_fill_cancel(struct km_store *store, struct km_fill *fill);
 
-/* Evicts until everything in use fits, for an item of that hash which is
- * charged already. more_bytes: that part of it which is not pinned. false:
- * there is nothing left to evict. */
+/* Evicts until everything that is in use fits into max_bytes. It is called for an
+ * item of that hash which is charged already; more_bytes is the part of it which
+ * is not pinned. Returns false if there is nothing left to evict. */
 bool km_store_make_room(struct km_store *store, uint64_t hash,
                         uint64_t more_bytes);
 
-/* -- figures -- */
+/* -- figures --------------------------------------------------------------- */
 
 struct km_store_stats {
     uint64_t hits;
     uint64_t negative_hits;
     uint64_t evictions;
     uint64_t expirations;
-    uint64_t entries;          /* with a value */
-    uint64_t negative_entries; /* that say "does not exist" */
-    uint64_t payload_bytes;    /* keys and values of both */
+    uint64_t entries;          /* entries with a value */
+    uint64_t negative_entries; /* entries that say that a key does not exist */
+    uint64_t payload_bytes;    /* keys and values of both kinds */
     uint64_t used_bytes;
     uint64_t pinned_bytes;
     uint64_t max_bytes;
 };
 
-/* Sums over the shards, each read under its lock. */
+/* Sums the counters of the shards, each of which is read under its lock. The sum
+ * is not that of one moment. */
 void km_store_stats_get(struct km_store *store, struct km_store_stats *ret);
 
-/* Walks every invariant. Asserts. O(n). */
+/* Asserts the invariants of every shard and of the account. Other threads may use
+ * the store meanwhile. For tests: O(items). */
 void km_store_check(struct km_store *store);

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The scan. Every entry has a position that never changes: the number of its
- * shard, then the other bits of its hash in reverse order. A bucket of the
- * index, whatever the size of the table, holds one interval of positions, so
- * the cursor is simply the position where to go on: growing cuts intervals in
- * two, shrinking joins them, neither moves an entry over the cursor.
+ * The scan.
  *
- * The scan takes the expired entries that it meets out of the store: whoever has
- * looked at all keys finds none of them in the counters.
+ * Every entry has a position that never changes: the number of its shard, and
+ * then the other bits of its hash in reverse order. A bucket of the index holds
+ * one interval of positions, whatever the size of the table. So the cursor is the
+ * position at which the scan goes on. Growing cuts intervals in two and shrinking
+ * joins two, but neither moves an entry from one side of the cursor to the other:
+ *
+ *     positions   0 |-- bucket --|-- bucket --|-- bucket --| 2^64
+ *                                ^ cursor
+ *     after a split |--..--|--..--|--..--|--..--|--..--|--..--|
+ *
+ * The scan takes the expired entries that it meets out of the store, so that a
+ * client that has listed all keys finds none of them in the counters.
  */
 #include "store/store_scan.h"
 
@@ -16,6 +22,7 @@
 
 #define BUCKETS_PER_CALL 4096u
 
+/* Returns the position of an entry with this hash. */
 static uint64_t position(const struct km_store *store, uint64_t hash)
 {
     unsigned bits = store->shard_bits;
@@ -28,16 +35,18 @@ uint64_t km_store_position(const struct km_store *store, const kama_value *item)
     return position(store, km_hash(km_item_key_bytes(item), store->seed));
 }
 
-/* The entries of one bucket from `from` on: the room lowest, sorted. */
+/* Collects the entries of one bucket from the position `from` on: as many of the
+ * lowest positions as there is room for, in their order. */
 struct collect {
     const struct km_store *store;
     uint64_t from;
     kama_value **items;
     size_t room;
     size_t count;
-    bool full; /* there were more */
+    bool full; /* the bucket has more entries */
 };
 
+/* Inserts an item in its place, and drops the last one if there is no room. */
 static void collect_item(void *arg, kama_value *item)
 {
     struct collect *c = arg;
@@ -64,7 +73,8 @@ static void collect_item(void *arg, kama_value *item)
     c->count++;
 }
 
-/* Collects one bucket; returns the position behind what was looked at. */
+/* Collects the entries of one bucket. Returns the position behind the entries that
+ * were collected, or behind the whole bucket if none is left. */
 static uint64_t scan_bucket(const struct km_store *store,
                             struct km_shard *shard, struct collect *c,
                             struct km_list *gone)

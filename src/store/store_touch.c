@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Looking at a value without using it, and giving it a new time to live.
- *
  * A touch copies the value outside of the lock, because it may be large. Then the
- * copy takes the place of the value it was made from, but only if that is still
- * there and alive:
+ * copy takes the place of the value that it was made from, but only if that is
+ * still there and alive:
  *
  *     touch                          another thread
  *     takes a reference to v1
@@ -37,7 +35,8 @@ kama_status km_store_peek(struct km_store *store, uint64_t hash, kama_bytes key,
     return st;
 }
 
-/* A reference to the live value of key, which is used now; NULL: none. */
+/* Returns a reference to the live value of key, which counts as used. Returns NULL
+ * if there is none. */
 static kama_value *take(struct km_store *store, uint64_t hash, kama_bytes key)
 {
     struct km_shard *shard = km_store_shard(store, hash);
@@ -54,8 +53,8 @@ static kama_value *take(struct km_store *store, uint64_t hash, kama_bytes key)
     return item;
 }
 
-/* Puts item at the place of old, of which the caller holds a reference. false:
- * old is not there any more, or has expired. */
+/* Puts item in the place of old, of which the caller holds a reference. Returns
+ * false if old is not there any more, or has expired. */
 static bool exchange(struct km_store *store, uint64_t hash, kama_value *old,
                      kama_value *item)
 {
@@ -75,7 +74,8 @@ static bool exchange(struct km_store *store, uint64_t hash, kama_value *old,
     return same;
 }
 
-/* A copy of item that expires at another time, with room made for it. */
+/* Returns a copy of item that expires at another time, and makes room for it.
+ * Returns NULL without memory or room. */
 static kama_value *copy(struct km_store *store, uint64_t hash,
                         const kama_value *item, km_ns expires_at)
 {
@@ -94,7 +94,8 @@ static kama_value *copy(struct km_store *store, uint64_t hash,
     return made;
 }
 
-/* One attempt; KAMA_ERR_TRY_AGAIN when the value has changed meanwhile. */
+/* Makes one attempt. Returns KAMA_ERR_TRY_AGAIN if the value has changed
+ * meanwhile. */
 static kama_status try_touch(struct km_store *store, uint64_t hash,
                              kama_bytes key, km_ns expires_at)
 {
