@@ -21,9 +21,9 @@ void km_coding_init(struct km_coding *coding)
 
 void km_coding_fini(struct km_coding *coding)
 {
-    if (coding->is_open) {
+    if (coding->state != KM_CODING_UNUSED) {
         (void)inflateEnd(&coding->zlib);
-        coding->is_open = false;
+        coding->state = KM_CODING_UNUSED;
     }
 }
 
@@ -118,18 +118,17 @@ static enum km_coding_result fail(struct km_coding *coding, const char *reason)
 static enum km_coding_result open_zlib(struct km_coding *coding,
                                        unsigned char first)
 {
-    if (!coding->is_open) {
+    if (coding->state == KM_CODING_UNUSED) {
         if (inflateInit2(&coding->zlib, window_bits(coding, first)) != Z_OK) {
             return KM_CODING_NO_MEMORY;
         }
-        coding->is_open = true;
-    } else if (coding->is_ended) {
+    } else if (coding->state == KM_CODING_ENDED) {
         if (coding->kind != KM_CODING_GZIP) {
             return fail(coding, "bytes follow the end of its data");
         }
         (void)inflateReset(&coding->zlib);
     }
-    coding->is_ended = false;
+    coding->state = KM_CODING_INSIDE;
     return KM_CODING_OK;
 }
 
@@ -151,7 +150,7 @@ static enum km_coding_result result_of(struct km_coding *coding, int code)
 {
     switch (code) {
     case Z_STREAM_END:
-        coding->is_ended = true;
+        coding->state = KM_CODING_ENDED;
         return KM_CODING_OK;
     case Z_OK:
     case Z_BUF_ERROR: /* it needs more bytes */
@@ -178,7 +177,7 @@ static enum km_coding_result inflate_some(struct km_coding *coding,
         if (result == KM_CODING_OK) {
             result = add(body, piece, sizeof piece - zlib->avail_out);
         }
-    } while (result == KM_CODING_OK && !coding->is_ended &&
+    } while (result == KM_CODING_OK && coding->state != KM_CODING_ENDED &&
              zlib->avail_out == 0);
     return result;
 }
@@ -204,7 +203,7 @@ enum km_coding_result km_coding_decode(struct km_coding *coding,
 
 bool km_coding_is_whole(struct km_coding *coding)
 {
-    if (coding->is_open && !coding->is_ended) {
+    if (coding->state == KM_CODING_INSIDE) {
         coding->reason = "its data end too early";
         return false;
     }

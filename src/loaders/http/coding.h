@@ -32,13 +32,24 @@ enum km_coding_kind {
     KM_CODING_REFUSED
 };
 
+/*
+ * The state of zlib:
+ *
+ *     UNUSED --first byte--> INSIDE --end of the data--> ENDED
+ *                               ^                          |
+ *                               +--gzip: another member----+
+ *
+ * In every state but UNUSED zlib holds memory, which km_coding_fini frees. Only in
+ * the state INSIDE the body may not end.
+ */
+enum km_coding_state { KM_CODING_UNUSED, KM_CODING_INSIDE, KM_CODING_ENDED };
+
 struct km_coding {
     enum km_coding_kind kind;
     char name[KM_CODING_NAME_BYTES]; /* as the header has it, quoted; empty for
                                       * KM_CODING_NONE */
     const char *reason;              /* why the body is not the value; static */
-    bool is_open;                    /* zlib holds memory */
-    bool is_ended; /* zlib stands behind the end of the data */
+    enum km_coding_state state;
     z_stream zlib;
 };
 

@@ -18,22 +18,23 @@ static const char *skip(const char *text, const char *prefix)
 }
 
 /* The SQL behind the bind option; NULL: not one of its values. */
-static const char *parse_bind(const char *value, bool *ret_blob)
+static const char *parse_bind(const char *value, enum km_sqlite_bind *ret_bind)
 {
     const char *sql = skip(value, BLOB_THEN_QUERY);
     if (sql != NULL) {
-        *ret_blob = true;
+        *ret_bind = KM_SQLITE_BIND_BLOB;
         return sql;
     }
     sql = skip(value, TEXT_THEN_QUERY);
     if (sql != NULL) {
-        *ret_blob = false;
+        *ret_bind = KM_SQLITE_BIND_TEXT;
     }
     return sql;
 }
 
 static const char *fill(const char *text, size_t path_len, const char *sql,
-                        bool blob, struct km_sqlite_config *ret_config)
+                        enum km_sqlite_bind bind,
+                        struct km_sqlite_config *ret_config)
 {
     if (path_len == 0) {
         return "there is no path before '?'";
@@ -44,7 +45,7 @@ static const char *fill(const char *text, size_t path_len, const char *sql,
     struct km_sqlite_config config = {
         .path = strndup(text, path_len),
         .sql = strdup(sql),
-        .bind_blob = blob,
+        .bind = bind,
     };
     if (config.path == NULL || config.sql == NULL) {
         km_sqlite_config_fini(&config);
@@ -63,15 +64,15 @@ const char *km_sqlite_config_parse(const char *text,
         if (query == NULL) {
             return "it is not PATH?query=SQL";
         }
-        return fill(text, (size_t)(query - text), query + strlen(QUERY), false,
-                    ret_config);
+        return fill(text, (size_t)(query - text), query + strlen(QUERY),
+                    KM_SQLITE_BIND_TEXT, ret_config);
     }
-    bool blob = false;
-    const char *sql = parse_bind(bind + strlen(BIND), &blob);
+    enum km_sqlite_bind type = KM_SQLITE_BIND_TEXT;
+    const char *sql = parse_bind(bind + strlen(BIND), &type);
     if (sql == NULL) {
         return "after '?bind=' it needs text&query=SQL or blob&query=SQL";
     }
-    return fill(text, (size_t)(bind - text), sql, blob, ret_config);
+    return fill(text, (size_t)(bind - text), sql, type, ret_config);
 }
 
 void km_sqlite_config_fini(struct km_sqlite_config *config)

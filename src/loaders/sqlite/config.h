@@ -12,10 +12,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* The type with which the key is bound to ?1. SQLite never finds a BLOB equal to
+ * a TEXT, whatever their bytes are. */
+enum km_sqlite_bind { KM_SQLITE_BIND_TEXT, KM_SQLITE_BIND_BLOB };
+
 struct km_sqlite_config {
-    char *path;     /* owned */
-    char *sql;      /* owned */
-    bool bind_blob; /* the key is bound as BLOB, not as TEXT */
+    char *path; /* owned */
+    char *sql;  /* owned */
+    enum km_sqlite_bind bind;
 };
 
 /* Reads text into ret_config, whose strings are the caller's.

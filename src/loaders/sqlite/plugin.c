@@ -111,7 +111,7 @@ static kama_status fail_query(const struct sqlite_loader *loader,
 static int bind_key(const struct sqlite_loader *loader, sqlite3_stmt *query,
                     kama_bytes key)
 {
-    if (loader->config.bind_blob) {
+    if (loader->config.bind == KM_SQLITE_BIND_BLOB) {
         return sqlite3_bind_blob64(query, 1, key.data, key.len, SQLITE_STATIC);
     }
     return sqlite3_bind_text64(query, 1, key.data, key.len, SQLITE_STATIC,
