@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes that arrive piece by piece. */
+/* Bytes that arrive piece by piece, in memory that doubles up to a bound. */
 #include "blob.h"
 
 #include <stdbool.h>
@@ -22,6 +22,8 @@ void km_blob_fini(struct km_blob *blob)
     blob->cap = 0;
 }
 
+/* Sees to it that the blob has room for `needed` bytes in all. Returns false
+ * without memory. */
 static bool reserve(struct km_blob *blob, size_t needed)
 {
     size_t cap = blob->cap > 0 ? blob->cap : FIRST_BYTES;

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* One load: its clock, its result, its error sentence. */
+/*
+ * A load's clock, its result and its error sentence.
+ *
+ * The host gives a load a number of milliseconds, and the call turns that into a
+ * time on the monotonic clock, because a load has many steps.
+ */
 #include "call.h"
 
 #include <stdarg.h>
@@ -8,8 +13,7 @@
 
 enum { SENTENCE_BYTES = 256 };
 
-/* A key in a sentence is cut at this. */
-enum { KEY_BYTES = 65 };
+enum { KEY_BYTES = 65 }; /* a quoted key in a sentence, with its NUL */
 
 int64_t km_load_call_now_ms(void)
 {
@@ -37,7 +41,7 @@ kama_status km_load_call_set(const struct km_load_call *call, kama_bytes value,
                              const kama_sink_options *options)
 {
     if (value.len == 0) {
-        value.data = "";
+        value.data = ""; /* NULL would mean that there is no value */
     }
     return call->host->sink_set(call->out, value, options);
 }
@@ -70,10 +74,10 @@ kama_status km_load_call_refuse_key(const struct km_load_call *call,
 }
 
 kama_status km_load_call_timeout(const struct km_load_call *call,
-                                 const char *who)
+                                 const char *origin)
 {
     return km_load_call_fail(call, KAMA_ERR_TIMEOUT,
-                             "%s gave no answer within %lld ms", who,
+                             "%s gave no answer within %lld ms", origin,
                              (long long)call->req->deadline_ms);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading a path as carelessly as a server may.
+ * Reading a path as carelessly as some server may.
  *
  * Decoding works on a stack: a byte is pushed, and while the top of the stack
  * is an encoded byte it is replaced by what it stands for. That gives the same
@@ -29,7 +29,7 @@ static int hex_value(unsigned char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The number that count hexadecimal digits make, or -1. */
+/* Returns the number that `count` hexadecimal digits stand for, or -1. */
 static int hex_number(const unsigned char *digits, size_t count)
 {
     int number = 0;
@@ -43,15 +43,17 @@ static int hex_number(const unsigned char *digits, size_t count)
     return number;
 }
 
-/* Each of these returns the byte that the end of text stands for, or -1. */
+/* Each of the next three functions returns the byte that the last bytes in front
+ * of `end` encode, or -1 if they are no such encoding. len bytes are there. */
 
-/* "%2e" */
+/* Decodes "%2e". */
 static int decode_percent(const unsigned char *end, size_t len)
 {
     return len >= 3 && end[-3] == '%' ? hex_number(end - 2, 2) : -1;
 }
 
-/* "%u002e", which IIS and unescape() of JavaScript know; ASCII only. */
+/* Decodes "%u002e", which IIS and JavaScript's unescape() know. Only ASCII is of
+ * interest here. */
 static int decode_percent_u(const unsigned char *end, size_t len)
 {
     if (len < 6 || end[-6] != '%' || (end[-5] | 0x20) != 'u') {
@@ -66,8 +68,9 @@ static bool is_continuation(unsigned char c)
     return c >= 0x80 && c <= 0xbf;
 }
 
-/* ASCII in two, three or four bytes of UTF-8, which no encoder writes and some
- * decoders read: c0 ae, e0 80 ae and f0 80 80 ae are all ".". */
+/* Decodes ASCII in two, three or four bytes of UTF-8, which no correct encoder
+ * writes but some decoders read: c0 ae, e0 80 ae and f0 80 80 ae all stand for
+ * ".". */
 static int decode_overlong(const unsigned char *end, size_t len)
 {
     if (len < 2 || !is_continuation(end[-1])) {
@@ -84,7 +87,7 @@ static int decode_overlong(const unsigned char *end, size_t len)
     return (high & 1) << 6 | (end[-1] & 0x3f);
 }
 
-/* How many bytes the overlong sequence at the end has. */
+/* Returns how many bytes the overlong sequence in front of `end` has. */
 static size_t overlong_len(const unsigned char *end)
 {
     if (end[-2] >= 0xc0) {
@@ -93,7 +96,8 @@ static size_t overlong_len(const unsigned char *end)
     return end[-3] == 0xe0 ? 3 : 4;
 }
 
-/* Replaces one encoded byte at the end of the stack. False: there is none. */
+/* Replaces one encoded byte at the top of the stack. Returns false if there is
+ * none. */
 static bool collapse(unsigned char *stack, size_t *len)
 {
     const unsigned char *end = stack + *len;
@@ -115,7 +119,7 @@ static bool collapse(unsigned char *stack, size_t *len)
     return true;
 }
 
-/* Appends bytes to the decoded text of *len bytes in stack. */
+/* Appends bytes to the decoded text on the stack, which has *len bytes. */
 static void push(unsigned char *stack, size_t *len, kama_bytes bytes)
 {
     const unsigned char *in = bytes.data;
@@ -126,8 +130,8 @@ static void push(unsigned char *stack, size_t *len, kama_bytes bytes)
     }
 }
 
-/* Fills the slots of path with key and decodes the whole. Returns its length;
- * stack has room for path and as many keys as there are slots. */
+/* Fills the slots of path with key and decodes the whole path onto the stack, which
+ * has room for the path and a key per slot. Returns the length. */
 static size_t fill(unsigned char *stack, kama_bytes path, kama_bytes key)
 {
     const char *in = path.data;
@@ -146,6 +150,7 @@ static size_t fill(unsigned char *stack, kama_bytes path, kama_bytes key)
     }
 }
 
+/* Returns the number of slots in path. */
 static size_t count_keys(kama_bytes path)
 {
     const char *in = path.data;
@@ -166,20 +171,20 @@ static bool is_slash(unsigned char c)
     return c == '/' || c == '\\';
 }
 
-/* Where a name ends for somebody, though the segment goes on: parameters, a
- * query, a fragment, the end of a C string. */
+/* Returns whether some servers end the name of a segment at this byte: at
+ * parameters, a query, a fragment, or the end of a C string. */
 static bool ends_name(unsigned char c)
 {
     return c == ';' || c == '?' || c == '#' || c == '\0';
 }
 
-/* Some readers drop these wherever they stand. */
+/* Returns whether some servers drop this byte wherever it stands. */
 static bool is_ignored(unsigned char c)
 {
     return c <= ' ' || c == 0x7f;
 }
 
-/* Whether the segment is `.`, `..` and so on, for somebody. */
+/* Returns whether some server takes the segment for `.`, `..` and so on. */
 static bool is_dots(const unsigned char *segment, size_t len)
 {
     size_t dots = 0;
@@ -192,6 +197,7 @@ static bool is_dots(const unsigned char *segment, size_t len)
     return dots > 0;
 }
 
+/* Returns the number of segments that consist of dots. */
 static size_t count_dots(const unsigned char *text, size_t len)
 {
     size_t count = 0;
@@ -207,7 +213,8 @@ static size_t count_dots(const unsigned char *text, size_t len)
 
 /* -- the whole ---------------------------------------------------------- */
 
-/* Segments of dots in the template alone: its slots hold a name. */
+/* Returns the number of segments of dots in the template alone, with a harmless
+ * name in its slots. */
 static size_t count_own_dots(unsigned char *stack, kama_bytes path)
 {
     return count_dots(stack, fill(stack, path, kama_bytes_str("x")));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A stack of idle handles under a mutex. */
+/* A stack of idle handles under a mutex. Its oldest handle can be taken as well. */
 #include "spares.h"
 
 #include "call.h"

@@ -1,12 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Idle handles of a loader (connections, transfers): a load takes one, uses it
- * alone and gives it back. The last one given back is taken first, so that
- * few stay warm, and the others can be closed after a while. There are never
- * more handles than loads at a time.
+ * The idle handles of a loader, such as connections. A load takes one, uses it
+ * alone and gives it back.
  *
- * Threads: km_spares_init and km_spares_fini setup; the rest any thread.
- * Cost: one mutex, O(1); km_spares_take_idle moves the others when it takes one.
+ *     struct conn *conn = km_spares_take(&spares);
+ *     if (conn == NULL) {
+ *         conn = conn_new();
+ *     }
+ *     ...
+ *     if (!km_spares_give(&spares, conn)) {
+ *         conn_free(conn);
+ *     }
+ *
+ *     items   | longest idle | ... | given back last |      take and give work
+ *               ^ take_idle                       ^ take    at the right end
+ *
+ * The handle that was given back last is taken first, so that a few handles stay
+ * in use and the others can be closed after a while. There are never more handles
+ * than loads at a time.
+ *
+ * Cost: one mutex and O(1); km_spares_take_idle moves the other handles.
+ * Threads: any; init and fini belong to the owner of the loader.
+ * Errors: as results. Ownership: an idle handle belongs to the spares, and a
+ * handle that was taken to its load.
  */
 #pragma once
 
@@ -17,7 +33,7 @@
 
 struct km_spare {
     void *item;
-    int64_t since_ms; /* when it was given back, by km_load_call_now_ms */
+    int64_t since_ms; /* when it was given back (km_load_call_now_ms) */
 };
 
 struct km_spares {
@@ -27,18 +43,21 @@ struct km_spares {
     size_t cap;
 };
 
-/* Room for cap idle handles. False: no memory. */
+/* Makes room for cap idle handles. Returns false without memory. */
 bool km_spares_init(struct km_spares *spares, size_t cap);
 
-/* Closes what is idle and frees the room. Nothing may be taken any more. */
+/* Closes the idle handles and frees the room. All handles must have been given
+ * back. */
 void km_spares_fini(struct km_spares *spares, void (*close)(void *item));
 
-/* An idle handle, now the caller's; NULL: there is none, make one. */
+/* Returns an idle handle, which is the caller's now. Returns NULL if there is none;
+ * the caller then makes one. */
 void *km_spares_take(struct km_spares *spares);
 
-/* Takes item. False: there is no room, the caller closes it. */
+/* Gives a handle back. Returns false if there is no room; the handle is still the
+ * caller's then, who closes it. */
 bool km_spares_give(struct km_spares *spares, void *item);
 
-/* The handle that has been idle the longest, now the caller's, if it was given
- * back before before_ms; else NULL. */
+/* Returns the handle that has been idle the longest, which is the caller's now, if
+ * it was given back before before_ms. Returns NULL otherwise. */
 void *km_spares_take_idle(struct km_spares *spares, int64_t before_ms);

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Splitting a command into words, and putting the key into them. */
+/*
+ * Splitting a command into words, checking keys, and putting a key into the words.
+ *
+ * The words of a command stand one behind the other in one block, behind the
+ * pointers to them:
+ *
+ *     | pointers ... NULL | word 0 NUL | word 1 NUL | ... |
+ */
 #include "command.h"
 
 #include <stdlib.h>
@@ -13,8 +20,8 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* Copies one word from *text to *word, NUL included, and moves both on.
- * NULL, or what is wrong. */
+/* Copies one word with its NUL from *text to *word, and moves both behind it.
+ * Returns NULL, or a sentence about the fault. */
 static const char *take_word(const char **text, char **word)
 {
     const char *in = *text;
@@ -36,7 +43,8 @@ static const char *take_word(const char **text, char **word)
     return quoted ? "a double quote is not closed" : NULL;
 }
 
-/* The words one behind the other in block, which has room for text. */
+/* Writes the words into block, which has room for text. Returns NULL, or a
+ * sentence about the fault. */
 static const char *split(const char *text, char *block,
                          struct km_command *command)
 {
@@ -68,7 +76,8 @@ static size_t count_slots(const char *word)
     return count;
 }
 
-/* Where the program's options end: the index of the word `--`, or count. */
+/* Returns the index of the word `--`, which ends the options of the program, or
+ * the number of words. */
 static size_t find_options_end(const struct km_command *command)
 {
     size_t i = 1;
@@ -78,13 +87,14 @@ static size_t find_options_end(const struct km_command *command)
     return i;
 }
 
-/* Whether the key would be the name of an option: -{key}, --{key}. */
+/* Returns whether the key would be the name of an option: -{key} or --{key}. */
 static bool is_option_slot(const char *word)
 {
     size_t dashes = strspn(word, "-");
     return dashes > 0 && strncmp(word + dashes, SLOT, SLOT_LEN) == 0;
 }
 
+/* Checks the words behind the program, and counts their slots. */
 static const char *check_words(struct km_command *command)
 {
     command->options_end = find_options_end(command);
@@ -113,8 +123,7 @@ static const char *check(struct km_command *command)
 
 const char *km_command_new(const char *text, struct km_command *ret_command)
 {
-    /* A word is a character and a blank at least; behind the pointers there
-     * is room for the text. */
+    /* A word has at least one character and a blank behind it. */
     size_t len = strlen(text);
     size_t pointers = len / 2 + 2;
     struct km_command command = {0};
@@ -143,8 +152,8 @@ void km_command_fini(struct km_command *command)
 
 /* -- keys --------------------------------------------------------------- */
 
-/* KM_PATH_LEAVES when word is a path, as the configuration writes it, and the
- * key leads out of it. */
+/* Returns KM_PATH_LEAVES if the configuration writes the word as a path, with a
+ * slash, and the key leads out of it. */
 static enum km_path_verdict check_path(const char *word, kama_bytes key)
 {
     if (strchr(word, '/') == NULL || strstr(word, SLOT) == NULL) {
@@ -153,6 +162,8 @@ static enum km_path_verdict check_path(const char *word, kama_bytes key)
     return km_path_check(kama_bytes_str(word), key);
 }
 
+/* Returns whether the program could take word i for an option, because the key
+ * stands at its beginning and begins with a dash. */
 static bool becomes_option(const struct km_command *command, size_t i,
                            kama_bytes key)
 {

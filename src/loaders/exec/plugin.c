@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The exec loader: a value is what a program prints for the key.
+ * The exec loader: a program prints the value for a key.
  *
- * Each load is one run of the program, on the thread of the host's pool that
- * runs the load, so that loader_concurrency bounds the processes.
+ * Each load is one run of the program, on the thread of the host's pool that runs
+ * the load, so that loader_concurrency bounds the number of processes.
+ *
+ *     exit code 0        the output is the value
+ *     exit code 4        the key does not exist
+ *     anything else      an error, with the first line of standard error
  */
 #include "../common/call.h"
 #include "command.h"
@@ -18,10 +22,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The exit code that says "there is no such key". */
+/* The exit code of a program that has found no such key. */
 enum { EXIT_NOT_FOUND = 4 };
 
-/* A quoted line, each byte as \xNN at worst. */
+/* The longest quoted line, in which each byte has become \xNN. */
 enum { QUOTED_BYTES = 4 * KM_PROCESS_STDERR_BYTES + 1 };
 
 struct exec_loader {
@@ -32,7 +36,8 @@ struct exec_loader {
 
 /* -- one load ----------------------------------------------------------- */
 
-/* `: "LINE"`, or nothing when the program did not complain. */
+/* Writes ": LINE", or nothing if the program has written no line to standard
+ * error. */
 static void quote_complaint(const struct km_process *process, char *text,
                             size_t cap)
 {
@@ -54,6 +59,8 @@ static kama_status fail_run(const struct km_load_call *call,
                              complaint);
 }
 
+/* Fails for a program that was not started. A lack of descriptors or processes
+ * passes, so that it is reported as an overload. */
 static kama_status fail_start(const struct km_load_call *call,
                               const struct km_process *process)
 {
@@ -147,6 +154,8 @@ static kama_status load(void *arg, const kama_load *req, kama_sink *out)
 
 /* -- setup -------------------------------------------------------------- */
 
+/* Refuses a program that cannot be run, so that a mistake is reported at the
+ * start and not by the first load. */
 static kama_status check_program(const char *path, char *error, size_t cap)
 {
     struct stat info;
@@ -211,9 +220,12 @@ static kama_status open_loader(const kama_loader_host *host,
 static const char HELP[] =
     "exec:/PATH/PROGRAM ARGUMENT...\n"
     "  The program gets the key on its standard input and prints the value.\n"
-    "  Exit code 0: the value; 4: no such key; any other: an error, of which\n"
-    "  the first line of standard error is told. {key} in an argument stands\n"
-    "  for the key. Blanks separate, \"...\" and \\ keep; there is no shell.\n"
+    "  Exit code 0 means that the output is the value, 4 that there is no "
+    "such\n"
+    "  key. Any other is an error, whose sentence is the first line of "
+    "standard\n"
+    "  error. {key} in an argument stands for the key. Words are separated by\n"
+    "  blanks; \"...\" and \\ keep blanks in a word. There is no shell.\n"
     "  exec:/usr/local/bin/find-user --id={key}\n";
 
 static const kama_loader_plugin_info INFO = {

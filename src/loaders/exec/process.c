@@ -2,11 +2,11 @@
 /*
  * posix_spawn, three pipes and one poll loop.
  *
- * The input goes into its pipe before the program starts, and the writing end
- * is closed then: a pipe holds a whole key, so there is nothing to write
- * later and no SIGPIPE. The end of the program is seen by a pidfd, not by the
- * end of its output, because a grandchild may hold that open; where there are
- * no pidfds the loop looks every 10 ms.
+ * The input is written into its pipe before the program starts, and then the
+ * writing end is closed: a pipe holds a whole key, so that nothing has to be
+ * written later and no SIGPIPE can come. The loop notices the end of the program
+ * by a pidfd and not by the end of its output, because a grandchild may hold the
+ * output open. On kernels without pidfds it looks every 10 ms.
  */
 #include "process.h"
 
@@ -27,11 +27,11 @@
 enum { READ_BYTES = 16384, LOOK_MS = 10 };
 enum { IN, OUT, ERR, STREAMS };
 
-/* The descriptors of a run; -1: not open. */
+/* The descriptors of a run, each -1 if it is not open. */
 struct run {
     struct km_process *process;
-    int theirs[STREAMS];
-    int ours[STREAMS];
+    int theirs[STREAMS]; /* the program's ends of the pipes */
+    int ours[STREAMS];   /* our ends */
     pid_t pid;
     int pidfd;
 };
@@ -53,8 +53,8 @@ static void close_all(int *fds)
 
 /* -- start -------------------------------------------------------------- */
 
-/* Moves fd above the three standard ones, so that setting those up in the
- * child cannot overwrite it. */
+/* Moves fd above the three standard descriptors, so that setting those up in the
+ * child cannot overwrite it. Returns false if there is no descriptor left. */
 static bool lift(int *fd)
 {
     if (*fd > STDERR_FILENO) {
@@ -69,6 +69,7 @@ static bool lift(int *fd)
     return true;
 }
 
+/* Opens the pipe of one stream; our end does not block. */
 static bool open_pipe(struct run *run, int stream)
 {
     int ends[2];
@@ -91,7 +92,7 @@ static bool open_pipes(struct run *run)
     return true;
 }
 
-/* All of the input at once, while we hold the reading end ourselves. */
+/* Writes the whole input while we still hold the reading end ourselves. */
 static bool write_input(struct run *run)
 {
     kama_bytes input = run->process->input;
@@ -104,6 +105,7 @@ static bool write_input(struct run *run)
     return written >= 0;
 }
 
+/* Makes the pipes the standard descriptors of the child, and closes all others. */
 static int fill_actions(const struct run *run,
                         posix_spawn_file_actions_t *actions)
 {
@@ -117,8 +119,9 @@ static int fill_actions(const struct run *run,
     return posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
 }
 
-/* A group of its own, default signal handling, no signal blocked: pool
- * threads block signals, and that would be inherited. */
+/* Gives the child a process group of its own and default signal handling. No signal
+ * is blocked: the threads of the pool block signals, and the child would inherit
+ * that. */
 static int fill_attributes(posix_spawnattr_t *attributes)
 {
     sigset_t all;
@@ -166,7 +169,7 @@ static int spawn(struct run *run)
     return error;
 }
 
-/* 0, or an errno; then nothing runs. */
+/* Starts the program. Returns 0, or an errno if nothing runs. */
 static int start(struct run *run)
 {
     if (!open_pipes(run) || !write_input(run)) {
@@ -182,7 +185,8 @@ static int start(struct run *run)
 
 /* -- run ---------------------------------------------------------------- */
 
-/* Keeps the beginning; the rest is read and forgotten. */
+/* Keeps the beginning of standard error. The rest is read and dropped, so that the
+ * program does not block. */
 static void keep_complaint(struct km_process *process, const char *data,
                            size_t len)
 {
@@ -202,8 +206,8 @@ static enum km_blob_result keep(struct run *run, int stream, const char *data,
     return KM_BLOB_OK;
 }
 
-/* Reads what is there, at most until the deadline: a program may write for
- * ever. False: the output does not fit, end is set. */
+/* Reads the bytes that are there, at most until the deadline, because a program may
+ * write for ever. Returns false if the output does not fit; `end` is set then. */
 static bool drain(struct run *run, int stream)
 {
     char data[READ_BYTES];
@@ -232,7 +236,8 @@ static bool drain(struct run *run, int stream)
     return true;
 }
 
-/* Whether it has exited; it stays there to be collected. */
+/* Returns whether the program has exited. It stays a zombie, so that its process
+ * id cannot be reused before the group was killed. */
 static bool has_exited(const struct run *run)
 {
     siginfo_t info = {0};
@@ -242,6 +247,7 @@ static bool has_exited(const struct run *run)
            (result != 0 && errno == ECHILD);
 }
 
+/* Waits for output, for the end of the program, or for the deadline. */
 static void wait_for_news(const struct run *run, int64_t left_ms)
 {
     struct pollfd fds[] = {
@@ -257,8 +263,9 @@ static void wait_for_news(const struct run *run, int64_t left_ms)
          timeout_ms < INT_MAX ? (int)timeout_ms : INT_MAX);
 }
 
-/* Until the program has exited and what it wrote is read, or an end by our
- * own hand. */
+/* Reads until the program has exited and its output was read to the end, or until
+ * it has to be killed. It looks for the exit before it reads, so that everything
+ * which was written before the exit is read. */
 static void watch(struct run *run)
 {
     struct km_process *process = run->process;
@@ -280,7 +287,7 @@ static void watch(struct run *run)
     }
 }
 
-/* Kills what is left of the group while the number is still ours, and
+/* Kills the rest of the group while its number still belongs to us, and then
  * collects the program. */
 static void finish(struct run *run)
 {
