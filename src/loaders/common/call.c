@@ -41,7 +41,7 @@ kama_status km_load_call_set(const struct km_load_call *call, kama_bytes value,
                              const kama_sink_options *options)
 {
     if (value.len == 0) {
-        value.data = ""; /* NULL would mean that there is no value */
+        value.data = ""; /* an empty blob has no memory; hosts get a pointer */
     }
     return call->host->sink_set(call->out, value, options);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Header fields to a coding, and zlib. */
+/* Reading the coding from header fields, and decoding with zlib. */
 #include "coding.h"
 
 #include "../common/call.h"
@@ -10,8 +10,8 @@
 
 enum { PIECE_BYTES = 16384 };
 
-/* What inflateInit2 takes for the largest window, and what it adds to it for
- * the header of gzip. */
+/* Arguments of inflateInit2: the largest window, and the number that is added to
+ * it for the header of gzip. */
 enum { WINDOW_BITS = 15, GZIP_BITS = 16 };
 
 void km_coding_init(struct km_coding *coding)
@@ -29,7 +29,7 @@ void km_coding_fini(struct km_coding *coding)
 
 /* -- headers ------------------------------------------------------------ */
 
-/* Appends the name of one coding more. */
+/* Appends the name of one more coding. */
 static void add_name(struct km_coding *coding, struct km_field name)
 {
     size_t used = strlen(coding->name);
@@ -62,7 +62,8 @@ static void add_content_coding(struct km_coding *coding, struct km_field name)
     }
 }
 
-/* libcurl would decode it, without a bound for several at once. */
+/* Refuses transfer codings other than chunked. libcurl would decode them, but
+ * without a bound for several at once. */
 static void add_transfer_coding(struct km_coding *coding, struct km_field name)
 {
     if (!km_field_is(name, "chunked")) {
@@ -97,8 +98,9 @@ bool km_coding_read(struct km_coding *coding, const char *line, size_t len)
 
 /* -- decoding ----------------------------------------------------------- */
 
-/* "deflate" means the format of zlib; some servers send what is inside of it
- * alone, which cannot begin as zlib's header does. */
+/* Returns the argument of inflateInit2. "deflate" means the format of zlib, but
+ * some servers send the raw data without zlib's header. Their first byte tells
+ * them apart, because raw data cannot begin with it. */
 static int window_bits(const struct km_coding *coding, unsigned char first)
 {
     if (coding->kind == KM_CODING_GZIP) {
@@ -113,8 +115,8 @@ static enum km_coding_result fail(struct km_coding *coding, const char *reason)
     return KM_CODING_BROKEN;
 }
 
-/* Makes zlib ready for more bytes: at the beginning, and behind the end of one
- * member of a gzip body, where another one may follow. */
+/* Prepares zlib for more bytes: at the beginning of the body, and behind the end of
+ * a gzip member, where another one may follow. */
 static enum km_coding_result open_zlib(struct km_coding *coding,
                                        unsigned char first)
 {
@@ -153,7 +155,7 @@ static enum km_coding_result result_of(struct km_coding *coding, int code)
         coding->state = KM_CODING_ENDED;
         return KM_CODING_OK;
     case Z_OK:
-    case Z_BUF_ERROR: /* it needs more bytes */
+    case Z_BUF_ERROR: /* zlib needs more bytes */
         return KM_CODING_OK;
     case Z_MEM_ERROR:
         return KM_CODING_NO_MEMORY;
@@ -163,7 +165,7 @@ static enum km_coding_result result_of(struct km_coding *coding, int code)
     }
 }
 
-/* Decodes up to the end of the input or of a member. */
+/* Decodes up to the end of the input, or up to the end of a gzip member. */
 static enum km_coding_result inflate_some(struct km_coding *coding,
                                           struct km_blob *body)
 {

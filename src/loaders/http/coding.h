@@ -2,17 +2,24 @@
 /*
  * The coding of a response's body, and decoding it.
  *
- *     Content-Encoding: gzip       decoded, as deflate is
- *     Content-Encoding: br         refused; so are several codings at once
- *     Transfer-Encoding: gzip      refused; chunked is libcurl's matter
+ *     Content-Encoding: gzip       is decoded, as deflate is
+ *     Content-Encoding: br         is refused, and so are several codings at once
+ *     Transfer-Encoding: gzip      is refused; libcurl itself decodes chunked
  *
- * zlib is used directly, because libcurl's decoder takes a body that ends too
- * early, or has a wrong checksum, for a whole one. What is decoded goes into a
- * blob piece by piece, so that a bomb ends at the bound of the blob.
+ * zlib is used directly, because libcurl's decoder accepts a body that ends too
+ * early or has a wrong checksum. The decoded bytes go into a blob piece by piece,
+ * so that a small body which decodes to a huge one ends at the bound of the blob.
  *
- *     init -> read (each header line) -> decode (each piece) -> is_whole
+ * One response:
  *
- * Threads: one owner. Memory: about 44 KiB while a body is decoded.
+ *     km_coding_init
+ *     km_coding_read          for each header line
+ *     km_coding_decode        for each piece of the body
+ *     km_coding_is_whole      at the end of the body
+ *     km_coding_fini
+ *
+ * Cost: about 44 KiB while a body is decoded. Threads: one owner.
+ * Errors: as results; `reason` explains them. Ownership: texts are copied.
  */
 #pragma once
 
@@ -46,7 +53,7 @@ enum km_coding_state { KM_CODING_UNUSED, KM_CODING_INSIDE, KM_CODING_ENDED };
 
 struct km_coding {
     enum km_coding_kind kind;
-    char name[KM_CODING_NAME_BYTES]; /* as the header has it, quoted; empty for
+    char name[KM_CODING_NAME_BYTES]; /* the quoted text of the header; empty for
                                       * KM_CODING_NONE */
     const char *reason;              /* why the body is not the value; static */
     enum km_coding_state state;
@@ -56,18 +63,18 @@ struct km_coding {
 enum km_coding_result {
     KM_CODING_OK,
     KM_CODING_FULL,   /* the decoded bytes do not fit into the blob */
-    KM_CODING_BROKEN, /* reason says why */
+    KM_CODING_BROKEN, /* the body is malformed; `reason` says how */
     KM_CODING_NO_MEMORY
 };
 
-/* No coding yet: the beginning of a response. */
+/* Begins a response, which has no coding yet. */
 void km_coding_init(struct km_coding *coding);
 
-/* Frees what decoding took. */
+/* Frees the memory of the decoder. */
 void km_coding_fini(struct km_coding *coding);
 
-/* Reads one header line; others than Content-Encoding and Transfer-Encoding
- * change nothing. False: the body cannot be decoded, kind is
+/* Reads one header line. Lines other than Content-Encoding and Transfer-Encoding
+ * change nothing. Returns false if the body cannot be decoded; kind is then
  * KM_CODING_REFUSED and reason says why. */
 bool km_coding_read(struct km_coding *coding, const char *line, size_t len);
 
@@ -76,5 +83,5 @@ enum km_coding_result km_coding_decode(struct km_coding *coding,
                                        const void *data, size_t len,
                                        struct km_blob *body);
 
-/* Whether the body may end here; if not, reason says why. */
+/* Returns whether the body may end here. If not, reason says why. */
 bool km_coding_is_whole(struct km_coding *coding);

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A URL and the options behind it. */
+/*
+ * Reading a URL and the options behind it.
+ *
+ * libcurl parses the site later (origin.c). What is checked here is what a key
+ * could change: where {key} stands, and characters that would end the path.
+ */
 #include "config.h"
 
 #include "../common/call.h"
@@ -16,7 +21,7 @@ static const char SHORT_SCHEME[] = "http:";
 
 /* -- the URL ------------------------------------------------------------ */
 
-/* The text behind the scheme; NULL: another scheme. */
+/* Returns the text behind the scheme, or NULL for another scheme. */
 static const char *skip_scheme(const char *url)
 {
     static const char *const schemes[] = {"//", "http://", "https://"};
@@ -29,6 +34,8 @@ static const char *skip_scheme(const char *url)
     return NULL;
 }
 
+/* Returns whether the URL has a blank, a control character, a fragment or a
+ * backslash. */
 static bool has_bad_character(const char *url)
 {
     for (; *url != '\0'; url++) {
@@ -40,7 +47,8 @@ static bool has_bad_character(const char *url)
     return false;
 }
 
-/* A % that begins no encoded byte: a key behind it could complete one. */
+/* Returns whether there is a % that does not begin an encoded byte. A key behind
+ * it could complete one. */
 static bool has_bad_percent(const char *url)
 {
     while ((url = strchr(url, '%')) != NULL) {
@@ -53,7 +61,8 @@ static bool has_bad_percent(const char *url)
     return false;
 }
 
-/* NULL, or what is wrong with the URL, whose path begins at path. */
+/* Returns NULL, or a sentence about the fault of the URL, whose path begins at
+ * path. */
 static const char *check_url(const char *url, const char *path)
 {
     const char *host = skip_scheme(url);
@@ -76,7 +85,7 @@ static const char *check_url(const char *url, const char *path)
     return NULL;
 }
 
-/* prefix and text as one string, for free(). NULL: no memory. */
+/* Returns prefix and text as one string for free(), or NULL without memory. */
 static char *join(const char *prefix, const char *text, size_t len)
 {
     size_t prefix_len = strlen(prefix);
@@ -89,8 +98,8 @@ static char *join(const char *prefix, const char *text, size_t len)
     return joined;
 }
 
-/* Takes url apart into config, whose strings are NULL without memory. NULL, or
- * what is wrong. */
+/* Takes url apart into config, whose strings are NULL without memory. Returns NULL,
+ * or a sentence about the fault. */
 static const char *split_url(const char *url, struct km_http_config *config)
 {
     const char *host = skip_scheme(url);
@@ -146,7 +155,7 @@ static kama_status parse_options(char *rest, struct km_http_config *config,
 
 /* -- the whole ---------------------------------------------------------- */
 
-/* text is a copy, which is cut up. */
+/* Parses text, a copy that is cut into pieces. */
 static kama_status parse(char *text, struct km_http_config *config, char *error,
                          size_t cap)
 {

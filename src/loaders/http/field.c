@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Cutting and comparing text of header fields. */
+/* Cutting, trimming and comparing the text of header fields. */
 #include "field.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading the header fields of a response: text that is borrowed, cut at
- * separators and trimmed.
+ * Reading the header fields of a response. A field is a view of borrowed text,
+ * which is cut at separators and trimmed.
  *
  *     struct km_field value;
  *     struct km_field name = km_field_cut(line, ':', &value);
@@ -9,7 +9,7 @@
  *         struct km_field item = km_field_cut(value, ',', &value);
  *     }
  *
- * Threads: any. Cost: O(bytes).
+ * Cost: linear in the bytes; nothing is copied. Threads: any. Errors: none.
  */
 #pragma once
 
@@ -21,13 +21,13 @@ struct km_field {
     size_t len;
 };
 
-/* The text without blanks at its ends. */
+/* Returns the text without the blanks at its ends. */
 struct km_field km_field_trim(struct km_field text);
 
-/* Whether text is word; case does not count. */
+/* Returns whether text is this word, in upper or lower case. */
 bool km_field_is(struct km_field text, const char *word);
 
-/* Cuts text at the first separator. Returns what stands before it, trimmed;
- * *ret_rest becomes what follows it, empty if there is none. */
+/* Cuts text at the first separator. Returns the trimmed part before it; *ret_rest
+ * becomes the part behind it, which is empty if there is no separator. */
 struct km_field km_field_cut(struct km_field text, char separator,
                              struct km_field *ret_rest);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Cache-Control and Age. */
+/* Reading the header fields Cache-Control and Age. */
 #include "freshness.h"
 
 #include "field.h"
 
-/* RFC 9111 1.2.2: larger numbers count as this one. */
+/* By RFC 9111 1.2.2, larger numbers count as this one. */
 #define SECONDS_MAX ((int64_t)1 << 31)
 
 void km_freshness_init(struct km_freshness *freshness)
@@ -15,7 +15,8 @@ void km_freshness_init(struct km_freshness *freshness)
     freshness->do_not_keep = false;
 }
 
-/* Seconds, with or without quotes; 0 when it is not a number. */
+/* Returns the seconds that text stands for, with or without quotes. A text that is
+ * not a number counts as 0. */
 static int64_t parse_seconds(struct km_field text)
 {
     text = km_field_trim(text);
@@ -37,7 +38,7 @@ static int64_t parse_seconds(struct km_field text)
     return seconds;
 }
 
-/* Said twice, the shorter counts. */
+/* Lowers a time: if a header gives it twice, the shorter one counts. */
 static void lower(int64_t *seconds, int64_t said)
 {
     if (*seconds < 0 || said < *seconds) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* libcurl's URL parser, and comparing what it read. */
+/* Reading URLs with libcurl's parser, and comparing their origins. */
 #include "origin.h"
 
 #include "../common/call.h"
@@ -12,13 +12,13 @@
 
 enum { PORT_MAX = 65535 };
 
-/* With brackets and zone. Names of DNS have at most 253 bytes. */
+/* A host with brackets and zone. A DNS name has at most 253 bytes. */
 enum { HOST_BYTES_MAX = 280, HOST_NAME_BYTES_MAX = 253 };
 
 /* -- reading ------------------------------------------------------------ */
 
-/* A part of the URL that is there; an absent one leaves *ret_text NULL. False:
- * no memory. */
+/* Reads a part of the URL. A part that is absent leaves *ret_text NULL. Returns
+ * false without memory. */
 static bool get_part(CURLU *url, CURLUPart part, unsigned flags,
                      char **ret_text)
 {
@@ -26,7 +26,8 @@ static bool get_part(CURLU *url, CURLUPart part, unsigned flags,
     return code != CURLUE_OUT_OF_MEMORY;
 }
 
-/* The host as a URL has it: "[fe80::1%25eth0]" of "[fe80::1]" and its zone. */
+/* Writes the host as a URL has it: "[fe80::1%25eth0]" for "[fe80::1]" and its
+ * zone. */
 static void write_host(const struct km_origin *origin, char *text, size_t cap)
 {
     size_t len = strlen(origin->host);
@@ -38,6 +39,7 @@ static void write_host(const struct km_origin *origin, char *text, size_t cap)
     }
 }
 
+/* Writes the origin for people, without its login. */
 static void write_text(struct km_origin *origin)
 {
     char host[HOST_BYTES_MAX + 1];
@@ -49,7 +51,7 @@ static void write_text(struct km_origin *origin)
              host, usual ? "" : ":", usual ? "" : origin->port);
 }
 
-/* Fills in what url has. False: no memory. */
+/* Reads all parts of the URL. Returns false without memory. */
 static bool get_parts(CURLU *url, struct km_origin *origin)
 {
     return get_part(url, CURLUPART_SCHEME, 0, &origin->scheme) &&
@@ -67,8 +69,8 @@ static bool is_http(const struct km_origin *origin)
                                       strcmp(origin->scheme, "https") == 0);
 }
 
-/* Fills in text when the parts are those of an http origin. False: they are
- * not. */
+/* Writes the text if the parts are those of an http origin. Returns false if they
+ * are not. */
 static bool complete(struct km_origin *origin)
 {
     if (!is_http(origin) || origin->host == NULL || origin->host[0] == '\0' ||
@@ -167,7 +169,7 @@ static bool is_same(const struct km_origin *a, const struct km_origin *b)
            strcmp(a->port, b->port) == 0;
 }
 
-/* Names the place of a URL that is not one of http. */
+/* Writes the place of a URL that is not one of http, for a sentence. */
 static void write_wrong(const struct km_origin *origin,
                         char text[KM_ORIGIN_TEXT_BYTES])
 {
@@ -176,6 +178,7 @@ static void write_wrong(const struct km_origin *origin,
              origin->host != NULL ? origin->host : "");
 }
 
+/* Compares a parsed URL with origin. */
 static enum km_redirect_place place_of(CURLU *url,
                                        const struct km_origin *origin,
                                        char text[KM_ORIGIN_TEXT_BYTES],

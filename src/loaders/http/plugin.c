@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* pkg-config: libcurl zlib */
 /*
- * The http loader: a value is the body that a URL with the key in it answers.
+ * The http loader: the value of a key is the body of the response to a URL with
+ * the key in it.
  *
- * Every load at a time has a client handle of its own, made when it is first
- * needed and kept, with its connection, for later loads.
+ * Each load that runs has a transfer of its own. A transfer is made when all others
+ * are in use, and kept with its connection for later loads.
+ *
+ *     200          the body is the value
+ *     404, 410     the key does not exist
+ *     30x          a redirect is followed (transfer.h)
+ *     others       an error with the status
  */
 #include "../common/call.h"
 #include "../common/spares.h"
@@ -55,7 +61,8 @@ static kama_status answer_status(const struct http_loader *loader,
     }
 }
 
-/* A small body may decode to a large value: the sentence names the coding. */
+/* Fails for a value that is too large. A small body may decode to a large value, so
+ * the sentence names the coding. */
 static kama_status answer_too_large(const struct http_loader *loader,
                                     const struct km_load_call *call,
                                     const struct km_transfer *transfer)
@@ -115,8 +122,8 @@ static struct km_transfer *take_transfer(struct http_loader *loader)
     return transfer != NULL ? transfer : km_transfer_new(&loader->transfers);
 }
 
-/* Also closes the handles that nobody has needed for long: nothing else would
- * see that the origin has closed their connections. */
+/* Gives a transfer back, and closes those that were idle for long. Nothing else
+ * would notice that the origin has closed their connections. */
 static void give_transfer(struct http_loader *loader,
                           struct km_transfer *transfer)
 {
@@ -169,8 +176,8 @@ static kama_status load(void *arg, const kama_load *req, kama_sink *out)
 
 /* -- setup -------------------------------------------------------------- */
 
-/* libcurl's own state, one per process and for ever: plug-ins are never
- * unloaded. */
+/* libcurl's own state. There is one for the process, and it is never freed, because
+ * plug-ins are never unloaded. */
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 static CURLcode curl_result;
 
@@ -188,7 +195,7 @@ static void close_loader(void *arg)
     free(loader);
 }
 
-/* A loader that is not configured yet. NULL: no memory. */
+/* Makes a loader that is not configured yet. Returns NULL without memory. */
 static struct http_loader *make(const kama_loader_host *host,
                                 const kama_loader_config *config)
 {
@@ -242,9 +249,9 @@ static kama_status open_loader(const kama_loader_host *host,
 static const char HELP[] =
     "http://HOST/PATH/{key} [redirects=any]\n"
     "http:https://HOST/PATH/{key} [redirects=any]\n"
-    "  The value is the body of a response 200; 404 and 410: no such key.\n"
-    "  Cache-Control gives its time to live. {key} is the key,\n"
-    "  percent-encoded, in the path or the query.\n";
+    "  The value is the body of a response 200; 404 and 410 mean that the\n"
+    "  key does not exist. Cache-Control gives the time to live. {key} is\n"
+    "  the percent-encoded key, in the path or in the query.\n";
 
 static const kama_loader_plugin_info INFO = {
     .struct_size = sizeof INFO,

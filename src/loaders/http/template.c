@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A key in a path. */
+/* Checking a key, and putting it into a template. */
 #include "template.h"
 
 #include <stdbool.h>
@@ -22,6 +22,7 @@ static size_t count_slots(const char *template)
     return count;
 }
 
+/* Returns whether the byte stands for itself in a URL. */
 static bool is_plain(unsigned char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
@@ -29,7 +30,7 @@ static bool is_plain(unsigned char c)
            c == '~';
 }
 
-/* Writes the encoded key to out. Returns its end. */
+/* Writes the encoded key to out. Returns the end of it. */
 static char *encode(kama_bytes key, char *out)
 {
     static const char digits[] = "0123456789ABCDEF";
@@ -68,7 +69,7 @@ char *km_template_fill(const char *prefix, const char *template, kama_bytes key)
 
 /* -- keys --------------------------------------------------------------- */
 
-/* Whether a parameter of the query is a path too, as the template writes it. */
+/* Returns whether the template writes a parameter of the query as a path. */
 static bool has_slash(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
@@ -80,6 +81,7 @@ static bool has_slash(const char *text, size_t len)
     return false;
 }
 
+/* Checks the parameters of the query that contain {key} and are paths. */
 static enum km_path_verdict check_parameters(const char *query, kama_bytes key)
 {
     enum km_path_verdict verdict = KM_PATH_STAYS;

@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A path and query with `{key}` in them, and what becomes of a key there.
- * Threads: any; nothing is changed. Cost: O(bytes of template and key).
+ * A template: a path and a query with `{key}` in them. A key is checked and then
+ * put into the template.
+ *
+ *     if (km_template_check("/users/{key}", key) == KM_PATH_STAYS) {
+ *         url = km_template_fill("http://host", "/users/{key}", key);
+ *     }
+ *
+ *     key "a b/c"      http://host/users/a%20b%2Fc
+ *
+ * Cost: linear in the template and the key. Threads: any; nothing is changed.
+ * Errors: KM_PATH_NO_MEMORY, or NULL. Ownership: the URL is the caller's.
  */
 #pragma once
 
@@ -9,12 +18,13 @@
 
 #include <kamacache/loader.h>
 
-/* Whether key stays within the template: in the path, and in each parameter of
- * the query that the template itself writes as a path (`?file=users/{key}`). */
+/* Returns whether key stays in its place: in the path, and in each parameter of the
+ * query that the template itself writes as a path (`?file=users/{key}`). */
 enum km_path_verdict km_template_check(const char *template, kama_bytes key);
 
-/* prefix and the template filled with a key that was checked, for free(): each
- * {key} is the key percent-encoded, all but letters, digits and - . _ ~
- * (RFC 3986), so that it ends no segment and no parameter. NULL: no memory. */
+/* Returns prefix and the template with a checked key in it, for free(). Every byte
+ * of the key except letters, digits and - . _ ~ (RFC 3986) is percent-encoded, so
+ * that the key ends neither a segment nor a parameter. Returns NULL without
+ * memory. */
 char *km_template_fill(const char *prefix, const char *template,
                        kama_bytes key);

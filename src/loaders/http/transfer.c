@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* libcurl, set up once per handle. */
+/*
+ * Requests with libcurl. A handle is set up once, and a request then sets only its
+ * URL, its login and its time limit.
+ */
 #include "transfer.h"
 
 #include "../common/call.h"
@@ -13,19 +16,20 @@ static const char USER_AGENT[] = "kamacache/" KAMA_VERSION_STRING;
 
 enum { REDIRECTS_MAX = 3 };
 
-/* A connection is given up so long after it was made, idle or not: the name may
- * stand for other servers by now. The address of a new one is remembered for
- * the time of a few attempts only, or the connection would begin as an old
- * one. */
+/* A connection is given up so long after it was made, whether it is idle or not,
+ * because the name of the host may stand for other servers by then. Addresses are
+ * remembered only for the time of a few attempts; otherwise a new connection could
+ * go to an address that is old already. */
 enum { CONNECTION_SECONDS_MAX = 60, ADDRESS_SECONDS_MAX = 5 };
 
-/* A body that is no value is read this far, to keep the connection. */
+/* A body that is not a value is read up to this length, to keep the connection. */
 enum { IGNORED_BYTES_MAX = 64 * 1024 };
 
-/* -- what arrives ------------------------------------------------------- */
+/* -- the response -------------------------------------------------------- */
 
-/* Called once per header line, of 1xx too: each status line begins anew.
- * Returns less than it got to end the transfer. */
+/* libcurl calls this for each header line, also for those of an interim response
+ * (1xx). A status line begins a new response. Returning less than len ends the
+ * transfer. */
 static size_t on_header(char *line, size_t size, size_t count, void *arg)
 {
     struct km_transfer *transfer = arg;
@@ -40,7 +44,8 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
     return km_coding_read(&transfer->coding, line, len) ? len : 0;
 }
 
-/* Returns less than it got to end the transfer. */
+/* libcurl calls this for each piece of the body. Returning less than len ends the
+ * transfer. */
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
     struct km_transfer *transfer = arg;
@@ -58,8 +63,9 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
 
 /* -- handles ------------------------------------------------------------ */
 
-/* The program curl reads these variables; the library leaves that to its
- * callers. Unset, or empty: the certificates of the system. */
+/* Trusts the authorities that the environment names. The program curl reads these
+ * variables, the library leaves that to its callers. Without them the certificates
+ * of the system count. */
 static bool set_authorities(CURL *easy)
 {
     const char *file = getenv("SSL_CERT_FILE");
@@ -75,6 +81,7 @@ static bool set_authorities(CURL *easy)
     return is_set;
 }
 
+/* Sets the options of all requests. Returns false without memory. */
 static bool set_up(struct km_transfer *transfer)
 {
     CURL *easy = transfer->easy;
@@ -91,7 +98,7 @@ static bool set_up(struct km_transfer *transfer)
                          (long)CONNECTION_SECONDS_MAX),
         curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT,
                          (long)ADDRESS_SECONDS_MAX),
-        /* A name server that hangs does not hold the thread. */
+        /* A name server that hangs must not hold the thread. */
         curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L),
         curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error),
         curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header),
@@ -137,7 +144,7 @@ void km_transfer_free(struct km_transfer *transfer)
     free(transfer);
 }
 
-/* Forgets what a redirect said. */
+/* Forgets a response, for example a redirect. */
 static void clear_response(struct km_transfer *transfer)
 {
     km_blob_fini(&transfer->body);
@@ -160,9 +167,10 @@ void km_transfer_clear(struct km_transfer *transfer)
 
 /* -- one request -------------------------------------------------------- */
 
-/* Whether a name and a password are sent. */
+/* Whether the user name and the password are sent. */
 enum login { WITH_LOGIN, WITHOUT_LOGIN };
 
+/* Sends one request and receives its response. */
 static CURLcode perform(struct km_transfer *transfer, const char *url,
                         enum login login, int64_t timeout_ms)
 {
@@ -184,14 +192,15 @@ static CURLcode perform(struct km_transfer *transfer, const char *url,
     return curl_easy_perform(easy);
 }
 
-/* A status other than 200 is the answer, however its body ended or is coded:
- * that is not looked at. */
+/* Returns whether there is an answer. A status other than 200 is one, whatever the
+ * end and the coding of its body are, because that body is not used. */
 static bool is_answered(const struct km_transfer *transfer)
 {
     return transfer->result == CURLE_OK ||
            (transfer->result == CURLE_WRITE_ERROR && transfer->status != 200);
 }
 
+/* Returns whether there is a body that was not decoded to its end. */
 static bool is_undecoded(struct km_transfer *transfer)
 {
     return transfer->status == 200 &&
@@ -201,7 +210,7 @@ static bool is_undecoded(struct km_transfer *transfer)
              !km_coding_is_whole(&transfer->coding)));
 }
 
-/* How the request ended, by what its parts say. */
+/* Returns how the request ended, from the results of its parts. */
 static enum km_transfer_end end_of(struct km_transfer *transfer)
 {
     if (transfer->body_result == KM_CODING_FULL) {
@@ -221,11 +230,11 @@ static enum km_transfer_end end_of(struct km_transfer *transfer)
                                                         : KM_TRANSFER_BROKEN;
 }
 
-/* Whether a kept connection ended before anything of the answer came: the
- * origin closed it while the request was on its way. libcurl tries again by
- * itself, but in the life of a handle it fails each sixth time; and always
- * with HTTP/2 when the origin has said goodbye (GOAWAY), which a server that
- * reloads also does on a connection that is new. */
+/* Returns whether a kept connection ended before a part of the answer came: the
+ * origin has closed it while the request was on its way. libcurl tries again by
+ * itself, but it fails each sixth time in the life of a handle, and always with
+ * HTTP/2 when the origin has sent GOAWAY, which a server that reloads also does on
+ * a new connection. */
 static bool was_too_late(const struct km_transfer *transfer)
 {
     static const CURLcode codes[] = {CURLE_SEND_ERROR, CURLE_RECV_ERROR,
@@ -241,6 +250,7 @@ static bool was_too_late(const struct km_transfer *transfer)
     return is_end && is_kept && transfer->status == 0;
 }
 
+/* Sends one request with the time that is left, and sets `end`. */
 static void request_once(struct km_transfer *transfer, const char *url,
                          enum login login, int64_t deadline_ms)
 {
@@ -256,6 +266,7 @@ static void request_once(struct km_transfer *transfer, const char *url,
     transfer->end = end_of(transfer);
 }
 
+/* The same, and once more on a new connection if the kept one had ended. */
 static void request(struct km_transfer *transfer, const char *url,
                     enum login login, int64_t deadline_ms)
 {
@@ -269,8 +280,8 @@ static void request(struct km_transfer *transfer, const char *url,
 
 /* -- redirects ---------------------------------------------------------- */
 
-/* The URL that the answer redirects to; NULL: it is no redirect. Valid until
- * the next request. */
+/* Returns the URL that the answer redirects to, or NULL if it is no redirect. The
+ * URL is valid until the next request. */
 static const char *redirect_url(const struct km_transfer *transfer)
 {
     static const long statuses[] = {301, 302, 303, 307, 308};
@@ -286,8 +297,8 @@ static const char *redirect_url(const struct km_transfer *transfer)
     return url;
 }
 
-/* The URL to ask next, for curl_free, and whether the login goes there. NULL:
- * it is not followed, and end says why. */
+/* Returns the URL of the next request, for curl_free, and whether the login is sent
+ * with it. Returns NULL if the redirect is not followed; `end` says why. */
 static char *follow(struct km_transfer *transfer, const char *url,
                     enum login *ret_login)
 {

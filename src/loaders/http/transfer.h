@@ -1,13 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One HTTP client handle and the response it is receiving. A handle keeps its
- * connection open for the next transfer.
+ * A transfer: one HTTP client handle and the response that it receives. It keeps
+ * its connection open for the next request.
+ *
+ *     struct km_transfer *transfer = km_transfer_new(&options);
+ *     km_transfer_run(transfer, url, deadline_ms);
+ *     if (transfer->end == KM_TRANSFER_ANSWERED && transfer->status == 200) {
+ *         use(transfer->body);
+ *     }
+ *     km_transfer_clear(transfer);
  *
  * Redirects are followed here and not by libcurl, which cannot be told to stay
- * with one origin: up to three, and only to places that the configuration
- * permits. Name and password go to the configured origin alone.
+ * with one origin. Up to three are followed, and only to places that the
+ * configuration permits. User name and password go to the configured origin alone.
  *
- * Threads: one at a time per handle. The calling thread blocks.
+ *     request --> 200           the body is decoded into `body`
+ *             --> 30x           follow: request the new URL, or end
+ *             --> other status  the body is read and dropped
+ *
+ * Cost: a request on a connection that is usually open. Threads: one at a time per
+ * transfer; the calling thread blocks. Errors: `end` says how the request ended.
+ * Ownership: the options are borrowed; the response belongs to the transfer until
+ * km_transfer_clear or the next run.
  */
 #pragma once
 
@@ -21,24 +35,23 @@
 
 #include <curl/curl.h>
 
-/* A handle that is not used for so long is closed: its connection would not be
- * used again. */
+/* A transfer that was idle for so long is closed, because its connection would not
+ * be used again. */
 enum { KM_TRANSFER_IDLE_MS_MAX = 60000 };
 
-/* Why a transfer ended. */
+/* How a request ended. */
 enum km_transfer_end {
-    KM_TRANSFER_ANSWERED,  /* by the origin; status says how */
-    KM_TRANSFER_BROKEN,    /* before the answer was complete; result says why */
-    KM_TRANSFER_TOO_LARGE, /* the body did not fit */
-    KM_TRANSFER_UNDECODED, /* the body is coded; coding says how, and what is
-                            * wrong */
-    KM_TRANSFER_OVERDUE,
+    KM_TRANSFER_ANSWERED,  /* the origin has answered with `status` */
+    KM_TRANSFER_BROKEN,    /* the answer is not complete; `result` says why */
+    KM_TRANSFER_TOO_LARGE, /* the body does not fit */
+    KM_TRANSFER_UNDECODED, /* the body was not decoded; `coding` says why */
+    KM_TRANSFER_OVERDUE,   /* the deadline has passed */
     KM_TRANSFER_NO_MEMORY,
-    KM_TRANSFER_REDIRECTS, /* more than three */
-    KM_TRANSFER_ELSEWHERE  /* to a place that is not followed; see there */
+    KM_TRANSFER_REDIRECTS, /* there were more than three redirects */
+    KM_TRANSFER_ELSEWHERE  /* a redirect led to `there`, and is not followed */
 };
 
-/* What the transfers of a loader have in common. Borrowed by the handles. */
+/* The options that the transfers of a loader share. */
 struct km_transfer_options {
     struct km_origin origin;
     enum km_redirects redirects;
@@ -47,31 +60,32 @@ struct km_transfer_options {
 
 struct km_transfer {
     CURL *easy;
-    struct curl_slist *headers; /* of every request */
-    const struct km_transfer_options *options;
-    /* Of the last response. */
+    struct curl_slist *headers;                /* of every request */
+    const struct km_transfer_options *options; /* borrowed */
+
+    /* The last response: */
     enum km_transfer_end end;
     CURLcode result;
-    long status;            /* of HTTP; 0: there was no response */
-    struct km_blob body;    /* of a 200 */
-    uint64_t ignored_bytes; /* of other bodies */
+    long status;            /* the HTTP status; 0 without a response */
+    struct km_blob body;    /* of a response 200 */
+    uint64_t ignored_bytes; /* of the body of another response */
     struct km_freshness freshness;
     struct km_coding coding;
     enum km_coding_result body_result;
-    char error[CURL_ERROR_SIZE];      /* curl's words, or empty */
-    char there[KM_ORIGIN_TEXT_BYTES]; /* where a redirect would lead */
+    char error[CURL_ERROR_SIZE];      /* a sentence of libcurl, or empty */
+    char there[KM_ORIGIN_TEXT_BYTES]; /* the origin that a redirect leads to */
 };
 
-/* A handle for these options. NULL: no memory. */
+/* Makes a transfer for these options. Returns NULL without memory. */
 struct km_transfer *km_transfer_new(const struct km_transfer_options *options);
 
-/* Closes it. NULL is a no-op. */
+/* Closes the connection and frees the transfer. NULL does nothing. */
 void km_transfer_free(struct km_transfer *transfer);
 
-/* Gets url, which is one of the origin's, until deadline_ms (on the clock of
- * km_load_call_now_ms) and fills in the response. */
+/* Requests url, which must belong to the origin, and fills in the response. It
+ * ends at deadline_ms (on the clock of km_load_call_now_ms) at the latest. */
 void km_transfer_run(struct km_transfer *transfer, const char *url,
                      int64_t deadline_ms);
 
-/* Forgets the response and its memory. */
+/* Forgets the response and frees its memory. */
 void km_transfer_clear(struct km_transfer *transfer);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* PATH?query=SQL. */
+/* Reading PATH?query=SQL. */
 #include "config.h"
 
 #include <stdlib.h>
@@ -10,14 +10,15 @@ static const char BIND[] = "?bind=";
 static const char TEXT_THEN_QUERY[] = "text&query=";
 static const char BLOB_THEN_QUERY[] = "blob&query=";
 
-/* The text after prefix, or NULL when it does not begin so. */
+/* Returns the text behind prefix, or NULL if it does not begin with that. */
 static const char *skip(const char *text, const char *prefix)
 {
     size_t len = strlen(prefix);
     return strncmp(text, prefix, len) == 0 ? text + len : NULL;
 }
 
-/* The SQL behind the bind option; NULL: not one of its values. */
+/* Reads the option `bind` and returns the SQL behind it. Returns NULL if the value
+ * of the option is unknown. */
 static const char *parse_bind(const char *value, enum km_sqlite_bind *ret_bind)
 {
     const char *sql = skip(value, BLOB_THEN_QUERY);
@@ -32,6 +33,7 @@ static const char *parse_bind(const char *value, enum km_sqlite_bind *ret_bind)
     return sql;
 }
 
+/* Checks and copies the parts. Returns NULL, or a sentence about the fault. */
 static const char *fill(const char *text, size_t path_len, const char *sql,
                         enum km_sqlite_bind bind,
                         struct km_sqlite_config *ret_config)

@@ -5,7 +5,17 @@
  *     PATH?query=SQL
  *     PATH?bind=text|blob&query=SQL
  *
- * SQL is everything after the first `query=`, as it stands.
+ * The SQL is everything behind the first `query=`, without any decoding.
+ *
+ *     struct km_sqlite_config config;
+ *     const char *wrong = km_sqlite_config_parse(text, &config);
+ *     if (wrong == NULL) {
+ *         open_database(config.path);
+ *         km_sqlite_config_fini(&config);
+ *     }
+ *
+ * Cost: linear in the text. Threads: the owner, when the loader is opened.
+ * Errors: static sentences. Ownership: the strings belong to the configuration.
  */
 #pragma once
 
@@ -22,9 +32,8 @@ struct km_sqlite_config {
     enum km_sqlite_bind bind;
 };
 
-/* Reads text into ret_config, whose strings are the caller's.
- * NULL, or a sentence (static) that says what is wrong; then ret_config is
- * not written. */
+/* Reads text into ret_config, which is freed by km_sqlite_config_fini. Returns
+ * NULL, or a static sentence about the fault; ret_config is not written then. */
 const char *km_sqlite_config_parse(const char *text,
                                    struct km_sqlite_config *ret_config);
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening a database read-only and preparing the one query, with everything
- * checked that can be known at the start. */
+/*
+ * Opening a database read-only and preparing the query of the loader.
+ *
+ * Everything that can be known at the start is checked here, so that a mistake in
+ * the configuration is reported when the daemon starts and not by the first load.
+ */
 #include "connection.h"
 
 #include "../common/call.h"
@@ -11,19 +15,22 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* A query runs so many virtual instructions between two looks at the clock. */
+/* SQLite runs so many of its virtual instructions between two looks at the
+ * clock. */
 enum { INSTRUCTIONS_PER_LOOK = 1000 };
 
-/* What SQLite may hold of one string or row beyond the largest value: other
- * columns and intermediate results. */
+/* How much longer than the largest value a string or row of SQLite may be, because
+ * of other columns and intermediate results. */
 enum { LENGTH_SLACK_BYTES = 1 << 20 };
 
+/* SQLite calls this while a query runs. A result other than 0 interrupts it. */
 static int is_overdue(void *arg)
 {
     const struct km_sqlite_connection *connection = arg;
     return km_load_call_now_ms() >= connection->deadline_ms;
 }
 
+/* Fails for a result code of SQLite; `what` is the step that failed. */
 static kama_status fail_sqlite(const struct km_sqlite_connection *connection,
                                const struct km_sqlite_open *options, int rc,
                                const char *what)
@@ -48,12 +55,14 @@ static kama_status refuse(const struct km_sqlite_open *options,
                         "%s: %s", options->config->path, sentence);
 }
 
+/* Remembers the identity of the file, which must be a regular one. */
 static kama_status remember_file(struct km_sqlite_connection *connection,
                                  const struct km_sqlite_open *options)
 {
     struct stat info;
     if (stat(options->config->path, &info) != 0) {
-        return refuse(options, "there is no such file, or it is out of reach");
+        return refuse(options,
+                      "there is no such file, or it cannot be accessed");
     }
     if (!S_ISREG(info.st_mode)) {
         return refuse(options, "it is not a regular file");
@@ -63,6 +72,7 @@ static kama_status remember_file(struct km_sqlite_connection *connection,
     return KAMA_OK;
 }
 
+/* Bounds the length of strings and rows, and the time of queries. */
 static void set_limits(struct km_sqlite_connection *connection,
                        const struct km_sqlite_open *options)
 {
@@ -86,8 +96,8 @@ static kama_status open_file(struct km_sqlite_connection *connection,
     return KAMA_OK;
 }
 
-/* Whether SQL goes on behind the first statement; blanks and comments do not
- * count. */
+/* Returns whether there is another statement behind the first one. Blanks and
+ * comments do not count. */
 static bool has_more(sqlite3 *db, const char *tail)
 {
     sqlite3_stmt *second = NULL;
@@ -105,7 +115,7 @@ bool km_sqlite_query_has_ttl(sqlite3_stmt *query)
     return name != NULL && strcmp(name, "ttl_ms") == 0;
 }
 
-/* NULL, or what is wrong with the shape of the query. */
+/* Returns NULL, or a sentence about the fault in the shape of the query. */
 static const char *check_query(sqlite3 *db, sqlite3_stmt *query,
                                const char *tail)
 {

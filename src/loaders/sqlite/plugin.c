@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* pkg-config: sqlite3 */
 /*
- * The sqlite loader: a value is the first column of the first row that a
- * query returns for the key.
+ * The sqlite loader: the value of a key is the first column of the first row that a
+ * query returns for it.
  *
- * Every load at a time has a connection and a prepared statement of its own,
- * made when it is first needed and kept for later loads. open makes the first
- * one, so that a wrong file or query is an error at the start.
+ *     no row, or NULL          the key does not exist
+ *     a second column ttl_ms   the time to live of the value
+ *
+ * Each load that runs has a connection and a prepared statement of its own. A
+ * connection is made when all others are in use, and kept for later loads. The first
+ * one is made when the loader is opened, so that a wrong file or query is an error
+ * at the start.
  */
 #include "../common/call.h"
 #include "../common/spares.h"
@@ -19,10 +23,10 @@
 
 enum { SENTENCE_BYTES = 256 };
 
-/* How much of a ttl_ms that is none a sentence shows. */
+/* How much of a wrong ttl_ms a sentence shows. */
 enum { TTL_TEXT_BYTES = 41 };
 
-/* Up to here every whole number has a REAL of its own. */
+/* Up to this number, 2^53, every whole number has a REAL of its own. */
 #define REAL_MAX 9007199254740992.0
 
 struct sqlite_loader {
@@ -39,6 +43,8 @@ static void close_connection(void *item)
 
 /* -- one load ----------------------------------------------------------- */
 
+/* Opens another connection. A file or query that was right at the start and is
+ * wrong now is an error of the loader. */
 static kama_status connect_anew(const struct sqlite_loader *loader,
                                 const struct km_load_call *call,
                                 struct km_sqlite_connection **ret_connection)
@@ -59,7 +65,7 @@ static kama_status connect_anew(const struct sqlite_loader *loader,
                              : km_load_call_fail(call, status, "%s", error);
 }
 
-/* A connection to the file that has the name now, armed for this load. */
+/* Returns a connection, armed for this load, to the file that has the name now. */
 static kama_status take_connection(struct sqlite_loader *loader,
                                    const struct km_load_call *call,
                                    struct km_sqlite_connection **ret_connection)
@@ -84,6 +90,7 @@ static void give_connection(struct sqlite_loader *loader,
     }
 }
 
+/* Fails for the error of a query. */
 static kama_status fail_query(const struct sqlite_loader *loader,
                               const struct km_load_call *call, sqlite3 *db)
 {
@@ -118,7 +125,7 @@ static int bind_key(const struct sqlite_loader *loader, sqlite3_stmt *query,
                                SQLITE_UTF8);
 }
 
-/* The bytes of the first column; data is NULL when there was no memory. */
+/* Returns the bytes of the first column. Their data are NULL without memory. */
 static kama_bytes column_bytes(sqlite3_stmt *query)
 {
     kama_bytes bytes;
@@ -135,7 +142,7 @@ static kama_bytes column_bytes(sqlite3_stmt *query)
     return bytes;
 }
 
-/* KAMA_ERR_LOADER with a sentence about a ttl_ms that is none: what it is, and
+/* Fails with KAMA_ERR_LOADER for a wrong ttl_ms. The sentence shows its type and
  * its beginning. */
 static kama_status fail_ttl(const struct km_load_call *call,
                             sqlite3_stmt *query)
@@ -158,9 +165,9 @@ static kama_status fail_ttl(const struct km_load_call *call,
         kind, kind[0] != '\0' ? "\"" : "", text, kind[0] != '\0' ? "\"" : "");
 }
 
-/* Reads the column ttl_ms: 0, "the group's", when the query has none or it is
- * NULL. A text is no number, whatever it looks like: SQLite would make 0 of
- * most. */
+/* Reads the column ttl_ms. If the query has none, or if it is NULL, the result is 0,
+ * which means the ttl of the group. A text is refused even if it looks like a
+ * number, because SQLite would make 0 of most texts. */
 static kama_status column_ttl_ms(const struct km_load_call *call,
                                  sqlite3_stmt *query, int64_t *ret_ttl_ms)
 {
@@ -190,6 +197,7 @@ static kama_status column_ttl_ms(const struct km_load_call *call,
     return *ret_ttl_ms < KAMA_TTL_FOREVER ? fail_ttl(call, query) : KAMA_OK;
 }
 
+/* Gives the host the row that the query has returned. */
 static kama_status deliver(const struct sqlite_loader *loader,
                            const struct km_load_call *call, sqlite3_stmt *query)
 {
@@ -232,7 +240,7 @@ static kama_status run_query(const struct sqlite_loader *loader,
     } else {
         status = fail_query(loader, call, connection->db);
     }
-    /* Ends the read transaction, so that writers may checkpoint. */
+    /* The reset ends the read transaction, so that writers can checkpoint. */
     sqlite3_reset(query);
     sqlite3_clear_bindings(query);
     return status;
@@ -259,7 +267,7 @@ static kama_status load(void *arg, const kama_load *req, kama_sink *out)
 
 /* -- setup -------------------------------------------------------------- */
 
-/* Proves the file and the query with a first connection. */
+/* Checks the file and the query by making the first connection. */
 static kama_status connect_first(struct sqlite_loader *loader,
                                  const kama_loader_config *config, char *error,
                                  size_t cap)
@@ -341,10 +349,9 @@ static kama_status open_loader(const kama_loader_host *host,
 static const char HELP[] =
     "sqlite:PATH?query=SQL\n"
     "sqlite:PATH?bind=blob&query=SQL\n"
-    "  The value is the first column of the first row; no row or NULL: no "
-    "such\n"
-    "  key. The key is ?1, as TEXT or BLOB. A second column ttl_ms is the\n"
-    "  value's time to live.\n"
+    "  The value is the first column of the first row. No row or NULL means\n"
+    "  that the key does not exist. The key is ?1, as TEXT or BLOB. A second\n"
+    "  column called ttl_ms is the time to live of the value.\n"
     "  sqlite:/srv/app.db?query=SELECT value FROM t WHERE key=?1\n";
 
 static const kama_loader_plugin_info INFO = {

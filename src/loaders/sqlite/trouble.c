@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* SQLite's extended result codes, and a look at the file where those do not
- * say enough. */
+/* Sentences for SQLite's extended result codes. Where a code does not say enough,
+ * the file itself is examined. */
 #include "trouble.h"
 
 #include <errno.h>
@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Where the header of a database says which version of the format writers and
- * readers need: 2 is WAL. */
+/* The two bytes in the header of a database that tell which version of the format
+ * writers and readers need; 2 is WAL. */
 enum { FORMAT_OFFSET = 18, FORMAT_WAL = 2 };
 
 static const char HOT_JOURNAL[] =
@@ -27,6 +27,7 @@ static const char NO_SHM[] =
     "writable for the daemon, keep a writer connected, or set "
     "journal_mode=DELETE";
 
+/* Returns whether the database at path is in WAL mode. */
 static bool is_wal(const char *path)
 {
     unsigned char format[2] = {0, 0};
@@ -39,7 +40,7 @@ static bool is_wal(const char *path)
     return len == sizeof format && format[1] == FORMAT_WAL;
 }
 
-/* The sentence of a code that has one of ours, or NULL. */
+/* Returns our sentence for a code, or NULL if SQLite's own has to do. */
 static const char *own_words(int code, const char *path)
 {
     switch (code) {

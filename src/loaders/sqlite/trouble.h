@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is wrong with a database, in words that say what to do: SQLite's own
- * messages name neither the file that is in the way nor the way out.
+ * Trouble with a database, explained in sentences that say what to do. SQLite's own
+ * messages name neither the file that is in the way nor a remedy:
  *
- *     attempt to write a readonly database   a dead writer's hot journal
- *     unable to open database file           WAL mode in a read-only folder
+ *     SQLite's message                        the trouble
+ *     attempt to write a readonly database    the hot journal of a dead writer
+ *     unable to open database file            WAL mode in a read-only folder
  *
- * Threads: that of the connection.
+ *     char text[KM_SQLITE_TROUBLE_BYTES];
+ *     printf("%s: %s\n", path, km_sqlite_trouble(db, rc, path, text));
+ *
+ * Cost: some system calls. Threads: the thread that uses the connection.
+ * Errors: none.
  */
 #pragma once
 
@@ -14,7 +19,7 @@
 
 enum { KM_SQLITE_TROUBLE_BYTES = 256 };
 
-/* Writes why the last call on db failed into text, without the path, and
- * returns text. db may be NULL, then rc alone says it. */
+/* Writes into text why the last call on db has failed, without the path, and returns
+ * text. db may be NULL; the sentence then follows from rc alone. */
 const char *km_sqlite_trouble(sqlite3 *db, int rc, const char *path,
                               char text[KM_SQLITE_TROUBLE_BYTES]);
