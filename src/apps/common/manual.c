@@ -19,10 +19,12 @@ static void put_str(struct manual *m, const char *text)
     put(m, text, strlen(text));
 }
 
-/* One character of text as roff has it. A line that begins with a dot or a quote
- * would be a request. */
-static void put_char(struct manual *m, char c, bool begins_line)
+/* Writes the character of text at `at` as roff has it. A line that begins with a
+ * dot or a quote would be a request, so that these are escaped there. */
+static void put_char(struct manual *m, const char *text, const char *at)
 {
+    char c = *at;
+    bool begins_line = at == text || at[-1] == '\n';
     if (begins_line && (c == '.' || c == '\'')) {
         put_str(m, "\\&");
     }
@@ -50,7 +52,7 @@ static void put_char(struct manual *m, char c, bool begins_line)
 static void put_plain(struct manual *m, const char *text)
 {
     for (const char *at = text; *at != '\0'; at++) {
-        put_char(m, *at, at == text || at[-1] == '\n');
+        put_char(m, text, at);
     }
 }
 
@@ -63,7 +65,7 @@ static void put_marked(struct manual *m, const char *text)
             bold = !bold;
             put_str(m, bold ? "\\fB" : "\\fR");
         } else {
-            put_char(m, *at, at == text || at[-1] == '\n');
+            put_char(m, text, at);
         }
     }
     put_str(m, bold ? "\\fR" : "");

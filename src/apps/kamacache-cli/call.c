@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Unary calls of the commands: encode, send, decode; and the health check. */
-#include "cli.h"
+#include "call.h"
+#include "report.h"
 
 #include "base/option_text.h"
 #include "base/status.h"
@@ -8,6 +9,7 @@
 
 #include <time.h>
 
+#define HEALTH_PATH "/grpc.health.v1.Health/Check"
 #define WAIT_STEP_MS 50 /* between checks of a node that does not serve yet */
 
 kama_status cli_decode(const struct km_pb_message *table, kama_bytes bytes,
@@ -94,26 +96,45 @@ enum cli_exit cli_ask(struct cli *cli, const struct cli_request *call,
 
 /* -- health -------------------------------------------------------------- */
 
-kama_status cli_health(struct cli *cli, int64_t timeout_ms, bool wait_for_ready,
-                       bool *ret_serving)
+/* Sends one health check, which a node of another kind may not have. */
+static kama_status check_health(struct cli *cli,
+                                const struct km_client_request *request,
+                                bool *ret_serving)
 {
-    const struct km_client_request request = {
-        .path = "/grpc.health.v1.Health/Check",
-        .timeout_ms = timeout_ms,
-        .wait_for_ready = wait_for_ready,
-        .unreached = KAMA_ERR_UNREACHABLE,
-    };
     struct km_msg_health_response response;
     const struct cli_request call = {.reply_table = &km_msg_health_response_pb,
                                      .reply = &response};
     struct km_buf buf;
     km_buf_init(&buf, km_mem_default(), SIZE_MAX);
-    kama_status status = send_call(cli, &call, &request, &buf);
+    kama_status status = send_call(cli, &call, request, &buf);
     km_buf_fini(&buf);
     if (status == KAMA_OK) {
         *ret_serving = response.status == KM_MSG_HEALTH_SERVING;
     }
     return status;
+}
+
+kama_status cli_health(struct cli *cli, int64_t timeout_ms, bool *ret_serving)
+{
+    const struct km_client_request request = {
+        .path = HEALTH_PATH,
+        .timeout_ms = timeout_ms,
+        .unreached = KAMA_ERR_UNREACHABLE,
+    };
+    return check_health(cli, &request, ret_serving);
+}
+
+/* Asks for the health of the node as soon as it can be reached. */
+static kama_status health_when_ready(struct cli *cli, int64_t timeout_ms,
+                                     bool *ret_serving)
+{
+    const struct km_client_request request = {
+        .path = HEALTH_PATH,
+        .timeout_ms = timeout_ms,
+        .wait_for_ready = true,
+        .unreached = KAMA_ERR_UNREACHABLE,
+    };
+    return check_health(cli, &request, ret_serving);
 }
 
 /* May a node that answers so serve later? */
@@ -135,7 +156,7 @@ static kama_status wait_until(struct cli *cli, km_ns end)
             return KAMA_ERR_TIMEOUT;
         }
         int64_t left_ms = (int64_t)((end - now) / KM_NS_PER_MS) + 1;
-        kama_status status = cli_health(cli, left_ms, true, &serving);
+        kama_status status = health_when_ready(cli, left_ms, &serving);
         if (serving || status == KAMA_ERR_UNSUPPORTED) {
             return KAMA_OK;
         }

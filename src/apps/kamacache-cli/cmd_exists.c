@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* exists: which keys have a value in memory? */
+#include "call.h"
 #include "commands.h"
 #include "print.h"
+#include "report.h"
 
 #include "base/status.h"
 #include "wire/msg/msg.h"
@@ -12,11 +14,11 @@ struct answers {
     struct km_msg_numbers_response response;
 };
 
-static json_t *answer_json(kama_bytes key, bool exists)
+static json_t *answer_json(kama_bytes key, uint64_t exists)
 {
     json_t *object = json_object();
     bool made = cli_json_set_bytes(object, "key", key) &&
-                cli_json_set(object, "exists", json_boolean(exists));
+                cli_json_set(object, "exists", json_boolean(exists != 0));
     return cli_json_made(object, made);
 }
 
@@ -36,8 +38,8 @@ static enum cli_exit print_answers(struct cli *cli, const void *arg)
         }
         found += exists != 0;
         if (array != NULL &&
-            json_array_append_new(
-                array, answer_json(answers->keys[i], exists != 0)) != 0) {
+            json_array_append_new(array,
+                                  answer_json(answers->keys[i], exists)) != 0) {
             json_decref(array);
             return cli_failed(cli, KAMA_ERR_NO_MEMORY);
         }

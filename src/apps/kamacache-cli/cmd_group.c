@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* clear, keys: what concerns the entries of a group. */
+#include "call.h"
 #include "commands.h"
 #include "print.h"
+#include "report.h"
 
 #include "base/status.h"
 #include "wire/msg/msg.h"

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* groups: how the groups of a node are configured, and how full they are. */
+#include "call.h"
 #include "columns.h"
 #include "commands.h"
 #include "print.h"
+#include "report.h"
 
 #include "wire/msg/msg.h"
 

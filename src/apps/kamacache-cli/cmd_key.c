@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* get, set, del: one key at a time. */
+#include "call.h"
 #include "commands.h"
 #include "print.h"
+#include "report.h"
 
 #include "base/status.h"
 #include "wire/msg/msg.h"

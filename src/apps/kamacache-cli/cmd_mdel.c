@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* mdel: removes several keys in one call. */
+#include "call.h"
 #include "commands.h"
 #include "print.h"
 

@@ -10,9 +10,11 @@
  * Nothing is printed before the last answer, because an error on the way must
  * not leave half a listing. The answers stay in memory until then.
  */
+#include "call.h"
 #include "commands.h"
 #include "print.h"
 #include "quote.h"
+#include "report.h"
 
 #include "base/status.h"
 #include "wire/msg/msg.h"

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* mset: several values in one call. */
+#include "call.h"
 #include "commands.h"
 #include "print.h"
 #include "quote.h"
+#include "report.h"
 
 #include "base/status.h"
 #include "wire/msg/msg.h"

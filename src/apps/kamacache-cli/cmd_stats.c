@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* stats, ping: what concerns the node. */
+#include "call.h"
 #include "commands.h"
 #include "print.h"
 #include "quote.h"
+#include "report.h"
 
 #include "base/status.h"
 #include "wire/msg/msg.h"
@@ -255,7 +257,7 @@ enum cli_exit cli_cmd_ping(struct cli *cli, const kama_bytes *args, int count)
     (void)count;
     bool serving = false;
     km_ns begin = km_clock_mono(km_clock_system());
-    kama_status status = cli_health(cli, cli->options.timeout, false, &serving);
+    kama_status status = cli_health(cli, cli->options.timeout, &serving);
     double ms = (double)(km_clock_mono(km_clock_system()) - begin) / 1e6;
     if (status != KAMA_OK) {
         return cli_failed(cli, status);

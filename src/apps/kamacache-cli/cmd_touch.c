@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* touch: gives an entry a new time to live. */
+#include "call.h"
 #include "commands.h"
 #include "print.h"
 

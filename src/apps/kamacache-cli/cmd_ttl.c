@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* ttl: how long an entry has left. */
+#include "call.h"
 #include "commands.h"
 #include "print.h"
 

@@ -1,9 +1,45 @@
 /* SPDX-License-Identifier: MIT */
-/* The commands behind the table in commands.c. Thread-safety: main thread. */
+/*
+ * The table of commands, and the functions that run them.
+ *
+ *     const struct cli_command *command = cli_command_find("get");
+ *     if (command != NULL) {
+ *         code = command->run(cli, args, count);
+ *     }
+ *
+ * To add a command, write a function cli_cmd_NAME, declare it here and add a row
+ * to the table in commands.c. Help, manual, completion and the check of the number
+ * of arguments follow from the row.
+ *
+ * Threads: the main thread. Errors: exit codes. Ownership: the table is static.
+ */
 #pragma once
 
 #include "cli.h"
 
+struct cli_command {
+    const char *name;
+    const char *args;   /* "KEY [VALUE]", or NULL without arguments */
+    const char *option; /* the option of this command ("ttl"), or NULL */
+    const char *help;   /* a sentence or two, in lines of up to 74 columns */
+    int args_min;
+    int args_max; /* -1 for any number */
+
+    /* Runs the command. args are the bytes that the arguments stand for; their
+     * number lies in the bounds above. */
+    enum cli_exit (*run)(struct cli *cli, const kama_bytes *args, int count);
+};
+
+extern const struct cli_command cli_commands[];
+extern const size_t cli_command_count;
+
+/* Returns the command of that name, or NULL. */
+const struct cli_command *cli_command_find(const char *name);
+
+/* Returns the name of a command that is near to it, or NULL. */
+const char *cli_command_nearest(const char *name);
+
+/* The commands: one key */
 enum cli_exit cli_cmd_get(struct cli *cli, const kama_bytes *args, int count);
 enum cli_exit cli_cmd_set(struct cli *cli, const kama_bytes *args, int count);
 enum cli_exit cli_cmd_del(struct cli *cli, const kama_bytes *args, int count);

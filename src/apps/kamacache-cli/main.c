@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* kamacache-cli: reads the options, finds the command in the table, turns its
  * arguments into bytes and runs it. */
-#include "cli.h"
+#include "call.h"
 #include "columns.h"
+#include "commands.h"
 #include "manual.h"
 #include "quote.h"
+#include "report.h"
 
 #include "base/clock.h"
 #include "base/status.h"
@@ -89,10 +91,10 @@ static enum cli_exit print_command_help(const struct cli_command *command)
     return CLI_EXIT_OK;
 }
 
-static enum cli_exit print_version(bool verbose)
+static enum cli_exit print_version(const struct cli_options *options)
 {
     printf("kamacache-cli %s\n", kama_version());
-    if (verbose) {
+    if (options->verbose) {
         printf("revision: %s\ncompiler: %s\nbuild: %s\nfeatures: %s\n",
                KM_BUILD_GIT_REV, KM_BUILD_COMPILER, KM_BUILD_TYPE,
                KM_BUILD_FEATURES);
@@ -252,7 +254,7 @@ static enum cli_exit run(struct cli *cli, char **words, int count)
 {
     const struct cli_options *options = &cli->options;
     if (options->version != 0) {
-        return print_version(options->verbose);
+        return print_version(options);
     }
     if (count == 0) {
         return options->help != 0

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "manual.h"
 
-#include "cli.h"
+#include "commands.h"
 
 #include "apps/common/completion.h"
 #include "apps/common/manual.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How the client ends: exit codes and sentences on stderr. */
-#include "cli.h"
+#include "report.h"
+#include "commands.h"
 #include "quote.h"
 
 #include "base/status.h"

@@ -36,10 +36,13 @@ static int print_with(const struct daemon_options *options,
     return code;
 }
 
-static int print_version(bool verbose)
+/* How much --version prints. */
+enum detail { BRIEF, VERBOSE };
+
+static int print_version(enum detail detail)
 {
     printf("kamacached %s\n", kama_version());
-    if (verbose) {
+    if (detail == VERBOSE) {
         char loaders[PATH_MAX];
         loader_path_built_in(loaders);
         printf("revision: %s\ncompiler: %s\nbuild: %s\nfeatures: %s\n"
@@ -110,14 +113,14 @@ static void warn_unknown(void *arg, const char *name, const char *nearest)
             nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
 }
 
-static int run(const struct daemon_options *options, bool verbose,
+static int run(const struct daemon_options *options, enum detail detail,
                km_ns started_at)
 {
     if (options->help != 0) {
         return print_with(options, daemon_options_help);
     }
     if (options->version != 0) {
-        return print_version(verbose);
+        return print_version(detail);
     }
     if (options->print_config != 0 || options->check_config != 0) {
         daemon_options_unknown(options, warn_unknown, NULL);
@@ -130,15 +133,15 @@ static int run(const struct daemon_options *options, bool verbose,
                                       : serve(options, started_at);
 }
 
-/* -v means something only beside --version. */
-static bool is_verbose(int *argc, char **argv)
+/* Takes -v out of argv, which means something only beside --version. */
+static enum detail take_detail(int *argc, char **argv)
 {
     for (int i = 1; i < *argc; i++) {
         if (strcmp(argv[i], "--version") == 0) {
-            return take_flag(argc, argv, "-v");
+            return take_flag(argc, argv, "-v") ? VERBOSE : BRIEF;
         }
     }
-    return false;
+    return BRIEF;
 }
 
 int main(int argc, char **argv)
@@ -146,14 +149,14 @@ int main(int argc, char **argv)
     km_ns started_at = km_clock_mono(km_clock_system());
     struct daemon_options options;
     process_init();
-    bool verbose = is_verbose(&argc, argv);
+    enum detail detail = take_detail(&argc, argv);
     int document = take_document(argc, argv);
     kama_status status = daemon_options_init(&options, argc, argv);
     int code;
     if (document < DOCUMENT_COUNT && status == KAMA_OK) {
         code = print_with(&options, documents[document].write);
     } else if (status == KAMA_OK) {
-        code = run(&options, verbose, started_at);
+        code = run(&options, detail, started_at);
     } else {
         fprintf(stderr, "kamacached: %s\nTry 'kamacached --help'.\n",
                 km_last_error());
