@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The script has one function. It takes the line apart itself, at blanks, because
- * the shell also cuts words at = and :, which --flag=value and NAME:KEY=VALUE
- * have; what the shell has cut off is taken off the candidates at the end.
+ * The script consists of one function, and of functions that make candidates.
+ *
+ * It takes the command line apart at blanks itself, because bash also cuts words
+ * at `=` and `:`, which --flag=value and NAME:KEY=VALUE contain. At the end, the
+ * part that bash has cut off is removed from the candidates:
+ *
+ *     typed by the user    kamacached --group=users:ma
+ *     $current             --group=users:ma
+ *     $cur (of bash)       ma
+ *     candidate            --group=users:max_bytes=
+ *     reply                max_bytes=
  */
 #include "completion.h"
 
 #include "base/option_text.h"
 
-/* -- the parts that are always the same ----------------------------------- */
+/* -- the fixed parts of the script ---------------------------------------- */
 
 static const char take_apart[] =
     "    local line=${COMP_LINE:0:COMP_POINT} cur=${COMP_WORDS[COMP_CWORD]}\n"
@@ -22,7 +30,8 @@ static const char take_apart[] =
     "        value=${current#*=}\n"
     "    fi\n";
 
-/* The command: the first word that is neither a flag nor the value of one. */
+/* Finds the command, which is the first word that is neither a flag nor the value
+ * of one. */
 static const char find_word[] =
     "    for ((i = 1; i < ${#pieces[@]}; i++)); do\n"
     "        if [[ ${pieces[i]} != -* && ${pieces[i - 1]} != @($with_value) "
@@ -32,7 +41,8 @@ static const char find_word[] =
     "        fi\n"
     "    done\n";
 
-/* With flags behind a dash, words at first, and arguments behind those. */
+/* Offers flags for a word that begins with a dash, commands in front of a command,
+ * and arguments behind it. */
 static const char choose[] =
     "    *)\n"
     "        if [[ $current == -* || -z $words ]]; then\n"
@@ -60,10 +70,9 @@ static const char reply[] =
 
 /* -- writing ------------------------------------------------------------- */
 
-/* The first error stays. */
 struct writer {
     struct km_buf *out;
-    kama_status status;
+    kama_status status; /* the first error stays */
 };
 
 static void put(struct writer *w, const char *text)
@@ -73,7 +82,7 @@ static void put(struct writer *w, const char *text)
     }
 }
 
-/* The name of the function: that of the program with _ for -. */
+/* Writes the name of the function: that of the program with _ for each dash. */
 static void put_function(struct writer *w, const char *program)
 {
     put(w, "_");
@@ -91,14 +100,14 @@ static void put_flag(struct writer *w, const struct km_option *row)
     put(w, shown);
 }
 
-/* Whether the next word is the option's value. */
+/* Returns whether the next word is the value of the option. */
 static bool takes_value(const struct completion *c, const struct km_option *row)
 {
     return row->kind < KM_OPTION_LATER && row->kind != KM_OPTION_BOOL &&
            strcmp(row->name, c->optional) != 0;
 }
 
-/* "--group|-g" */
+/* Writes the spellings of an option as a pattern: "--group|-g". */
 static void put_spellings(struct writer *w, const struct completion *c,
                           const struct km_option *row)
 {
@@ -111,6 +120,8 @@ static void put_spellings(struct writer *w, const struct completion *c,
     }
 }
 
+/* Writes the variables that hold the flags, the commands, and the flags that take
+ * a value. */
 static void put_tables(struct writer *w, const struct completion *c)
 {
     const char *separator = "";
@@ -134,6 +145,8 @@ static void put_tables(struct writer *w, const struct completion *c)
     put(w, "'\n");
 }
 
+/* Returns the shell command that prints candidates for the value of an option, or
+ * NULL. */
 static const char *command_of(const struct completion *c,
                               const struct km_option *row)
 {
@@ -145,7 +158,7 @@ static const char *command_of(const struct completion *c,
     return NULL;
 }
 
-/* candidates becomes the lines that a command prints. */
+/* Writes that the candidates are the lines that a shell command prints. */
 static void put_command(struct writer *w, const char *command)
 {
     put(w, "        mapfile -t candidates < <(");
@@ -153,8 +166,8 @@ static void put_command(struct writer *w, const char *command)
     put(w, ")\n");
 }
 
-/* What each value may be; an option without candidates has none, rather than
- * flags. */
+/* Writes a case per option that takes a value. An option without a command has no
+ * candidates; without its case, flags would be offered as its value. */
 static void put_values(struct writer *w, const struct completion *c)
 {
     put(w, "    case $flag in\n");

@@ -1,23 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Completion for bash, written from tables. The script needs nothing but bash:
- * `complete -F`, and a function that knows the flags, which of them take a value
- * and what the value may be, and the commands.
- * Errors: those of the buffer. Thread-safety: one owner.
+ * A script for bash that completes the command line of a program, written from the
+ * tables of the program.
+ *
+ *     const struct completion c = {.program = "kamacached", .rows = rows, ...};
+ *     status = completion_write(&c, &out);
+ *
+ * The script needs nothing but bash. Its function knows the flags and the commands
+ * of the program, the flags that take a value, and candidates for these values.
+ *
+ * Cost: linear in the tables. Threads: one owner. Errors: those of the buffer.
+ * Ownership: all texts are borrowed until completion_write returns.
  */
 #pragma once
 
 #include "base/buf.h"
 #include "base/option.h"
 
-/* What the value of an option may be. */
+/* The candidates for the value of an option. */
 struct completion_value {
     const char *option;  /* the name of its row */
-    const char *command; /* of the shell: it prints candidates for $value, what
-                          * was typed of the value, one per line */
+    const char *command; /* a shell command that prints one candidate per line;
+                          * $value is the part of the value that was typed */
 };
 
-/* A short form: -g for the row "group". */
+/* The short form of an option: -g for the row "group". */
 struct completion_letter {
     char letter;
     const char *option;
@@ -25,19 +32,20 @@ struct completion_letter {
 
 struct completion {
     const char *program;          /* "kamacache-cli" */
-    const struct km_option *rows; /* those of a later version are left out */
+    const struct km_option *rows; /* rows of a later version are left out */
     size_t row_count;
-    const struct completion_value *values;   /* ends with a NULL option; other
-                                            * options have no candidates */
-    const struct completion_letter *letters; /* ends with a NULL option */
-    const char *optional;  /* the option whose value stands behind = only; "" */
-    const char *functions; /* of the shell, which the commands call; "" */
-    const char *words;     /* the commands of the program, each followed by a
-                            * blank; "" for a program without */
-    const char *arguments; /* of the shell: prints candidates behind the
-                            * command $word; "" */
+    const struct completion_value *values; /* the last one has a NULL option */
+    const struct completion_letter
+        *letters; /* the last one has a NULL option */
+
+    /* Each of these is "" if the program has no such thing. */
+    const char *optional; /* the option whose value can only stand behind `=` */
+    const char *functions; /* shell functions that the commands above call */
+    const char *words;     /* the program's commands, a blank behind each */
+    const char *arguments; /* a shell command that prints candidates for the
+                            * arguments of the program's command $word */
 };
 
-/* Writes the script. */
+/* Appends the script to out. */
 KAMA_NODISCARD kama_status completion_write(const struct completion *completion,
                                             struct km_buf *out);

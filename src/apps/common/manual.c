@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Writing a manual page: escaping for roff, the parts of a page, and the rows of
+ * option tables. */
 #include "manual.h"
 
 #include "base/option_text.h"
@@ -56,7 +58,7 @@ static void put_plain(struct manual *m, const char *text)
     }
 }
 
-/* Backquotes turn bold on and off. */
+/* Writes a text in which backquotes turn bold on and off. */
 static void put_marked(struct manual *m, const char *text)
 {
     bool bold = false;
@@ -80,7 +82,7 @@ void manual_begin(struct manual *m, struct km_buf *out, const char *name,
     m->status = km_buf_printf(
         out, ".TH \"%s\" \"%s\" \"\" \"KamaCache %s\" \"KamaCache\"\n", name,
         section, kama_version());
-    /* Names of variables and flags are not cut at the end of a line. */
+    /* Names of variables and flags must not be cut at the end of a line. */
     put_str(m, ".nh\n.ad l\n");
     manual_section(m, "NAME");
     put_plain(m, name);
@@ -99,7 +101,7 @@ static void put_heading(struct manual *m, const char *request,
     m->after_heading = true;
 }
 
-/* Between paragraphs; a heading has made the space itself. */
+/* Makes the space between two paragraphs, which a heading has made already. */
 static void begin_paragraph(struct manual *m)
 {
     put_str(m, m->after_heading ? "" : ".PP\n");
@@ -123,7 +125,7 @@ void manual_text(struct manual *m, const char *text)
     put_str(m, "\n");
 }
 
-/* The term; what it means follows in lines of its own. */
+/* Writes the term of an item. Its meaning follows in lines of its own. */
 static void begin_item(struct manual *m, const char *term)
 {
     m->after_heading = false;
@@ -157,7 +159,7 @@ kama_status manual_end(const struct manual *m)
 
 /* -- rows ---------------------------------------------------------------- */
 
-/* "--max-connections=N" */
+/* Begins the item of an option: "--max-connections=N". */
 static void put_flag(struct manual *m, const struct km_option *row)
 {
     char shown[KM_OPTION_SHOWN_BYTES];
@@ -169,7 +171,8 @@ static void put_flag(struct manual *m, const struct km_option *row)
     begin_item(m, term);
 }
 
-/* The sentences behind a row's own. */
+/* Writes the sentences behind the one of the row: whether it can be repeated, its
+ * default and its variable. */
 static void put_details(struct manual *m, const struct km_option *row,
                         const char *prefix)
 {

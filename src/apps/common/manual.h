@@ -10,11 +10,12 @@
  *     manual_item(&m, "SIGTERM", "Drains and stops.");
  *     status = manual_end(&m);
  *
- * Text is plain: it may begin with a dot and hold backslashes and quotes. What
- * stands between backquotes is set in bold, and a hyphen stays one that can be
- * copied.
- * Errors: the first one stays and is what manual_end returns; what is written
- * after it is lost. Thread-safety: one owner.
+ * Texts are plain: they may begin with a dot and contain backslashes and quotes,
+ * which are escaped for roff. Words between backquotes are set in bold, and a
+ * hyphen stays a hyphen that can be copied.
+ *
+ * Cost: linear in the text. Threads: one owner. Errors: the first one stays, and
+ * manual_end returns it. Ownership: out is the caller's.
  */
 #pragma once
 
@@ -24,33 +25,34 @@
 struct manual {
     struct km_buf *out;
     kama_status status;
-    bool after_heading; /* nothing was written since */
+    bool after_heading; /* nothing was written behind the last heading */
 };
 
 /* Begins the page of a program: its title and the section NAME. */
 void manual_begin(struct manual *m, struct km_buf *out, const char *name,
                   const char *section, const char *brief);
 
-/* Headings: "OPTIONS", and "Serving" within that. */
+/* Begin a section ("OPTIONS"), and a part of a section ("Serving"). */
 void manual_section(struct manual *m, const char *title);
 void manual_subsection(struct manual *m, const char *title);
 
-/* A paragraph. */
+/* Writes a paragraph. */
 void manual_text(struct manual *m, const char *text);
 
-/* A term in bold, and indented below it what it means. */
+/* Writes a term in bold, and its meaning indented below it. */
 void manual_item(struct manual *m, const char *term, const char *text);
 
-/* Lines as they are, indented. */
+/* Writes indented lines as they are. */
 void manual_example(struct manual *m, const char *lines);
 
-/* The rows that are in this version, with their headings, defaults and, unless
- * prefix is NULL, variables of the environment. */
+/* Writes the options that this version has, with their headings, their defaults and,
+ * unless prefix is NULL, their variables of the environment. */
 void manual_options(struct manual *m, const struct km_option *rows,
                     size_t row_count, const char *prefix);
 
-/* The rows as NAME=ARG, without headings and variables. */
+/* Writes the options as NAME=ARG, without headings and variables. */
 void manual_keys(struct manual *m, const struct km_option *rows,
                  size_t row_count);
 
+/* Ends the page. Returns the first error. */
 KAMA_NODISCARD kama_status manual_end(const struct manual *m);

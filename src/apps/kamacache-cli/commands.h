@@ -39,19 +39,28 @@ const struct cli_command *cli_command_find(const char *name);
 /* Returns the name of a command that is near to it, or NULL. */
 const char *cli_command_nearest(const char *name);
 
-/* The commands: one key */
+/* Commands on one key, and del on several (cmd_key.c). */
 enum cli_exit cli_cmd_get(struct cli *cli, const kama_bytes *args, int count);
 enum cli_exit cli_cmd_set(struct cli *cli, const kama_bytes *args, int count);
 enum cli_exit cli_cmd_del(struct cli *cli, const kama_bytes *args, int count);
+
+/* Commands on several keys in one call (cmd_mget.c, cmd_mset.c, cmd_mdel.c,
+ * cmd_exists.c). */
 enum cli_exit cli_cmd_mget(struct cli *cli, const kama_bytes *args, int count);
 enum cli_exit cli_cmd_mset(struct cli *cli, const kama_bytes *args, int count);
 enum cli_exit cli_cmd_mdel(struct cli *cli, const kama_bytes *args, int count);
 enum cli_exit cli_cmd_exists(struct cli *cli, const kama_bytes *args,
                              int count);
+
+/* The time to live of an entry (cmd_ttl.c, cmd_touch.c). */
 enum cli_exit cli_cmd_ttl(struct cli *cli, const kama_bytes *args, int count);
 enum cli_exit cli_cmd_touch(struct cli *cli, const kama_bytes *args, int count);
+
+/* Commands on all entries of a group (cmd_group.c). */
 enum cli_exit cli_cmd_clear(struct cli *cli, const kama_bytes *args, int count);
 enum cli_exit cli_cmd_keys(struct cli *cli, const kama_bytes *args, int count);
+
+/* Commands on the node (cmd_groups.c, cmd_stats.c). */
 enum cli_exit cli_cmd_groups(struct cli *cli, const kama_bytes *args,
                              int count);
 enum cli_exit cli_cmd_stats(struct cli *cli, const kama_bytes *args, int count);

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The parser cuts its copy of the text up in place. */
+/*
+ * Parsing the specification of a group.
+ *
+ * The parser works on a copy of the text and cuts it into strings in place: the
+ * character that ends a word becomes its NUL, and quotes and backslashes are
+ * removed by moving the rest of the word to the left.
+ */
 #include "group_spec.h"
 
 #include "base/bytes.h"
@@ -7,11 +13,11 @@
 #include "base/status.h"
 #include "base/text.h"
 
-#define KEYS_MAX 64 /* more than there are keys: each may come once */
+#define KEYS_MAX 64 /* more keys than exist; each may be given once */
 
 struct cursor {
     char *at;
-    char stop; /* what ended the last word; '\0': the text */
+    char stop; /* the character that ended the last word; '\0' at the end */
 };
 
 static bool is_blank(char c)
@@ -21,7 +27,8 @@ static bool is_blank(char c)
 
 /* -- words --------------------------------------------------------------- */
 
-/* Behind the opening quote: the word without quotes and backslashes. */
+/* Reads a word behind its opening quote, and removes quotes and backslashes. Returns
+ * NULL if the closing quote is missing. */
 static char *read_quoted(struct cursor *c)
 {
     char *word = c->at;
@@ -38,7 +45,8 @@ static char *read_quoted(struct cursor *c)
     return word;
 }
 
-/* Ends the word at c->at, which is one of stops or the text's end. */
+/* Ends the word at c->at. Returns false if the character there is neither one of
+ * stops nor the end of the text. */
 static bool take_stop(struct cursor *c, const char *stops)
 {
     c->stop = *c->at;
@@ -52,7 +60,8 @@ static bool take_stop(struct cursor *c, const char *stops)
     return true;
 }
 
-/* The next word, up to one of stops; else NULL and *ret_why. */
+/* Returns the next word, which ends at one of stops. Returns NULL for a malformed
+ * one, and a sentence in *ret_why. */
 static char *read_word(struct cursor *c, const char *stops,
                        const char **ret_why)
 {
@@ -93,6 +102,7 @@ static kama_status set_key(struct group_spec *spec, const char *key,
     return kama_group_options_set(&spec->options, key, value);
 }
 
+/* Refuses a key that was given before. */
 static kama_status check_once(const char *const *seen, unsigned count,
                               const char *key)
 {
@@ -178,8 +188,8 @@ static kama_status parse(struct group_spec *spec)
     return read_pairs(spec, &c);
 }
 
-/* The last sentence, with the group's name in front; before it is known, with
- * what stands in its place. */
+/* Fails with the last sentence and the name of the group in front of it. If the
+ * name could not be read, the text in its place is used. */
 static kama_status name_group(kama_status status, const struct group_spec *spec,
                               const char *text)
 {

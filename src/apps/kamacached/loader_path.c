@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Finding the built-in folder of plug-ins, and a plug-in in the folders. */
 #include "loader_path.h"
 
 #include "base/limits.h"
@@ -15,13 +16,15 @@
 
 /* -- the built-in folder ------------------------------------------------- */
 
+/* Returns whether path is a folder that exists. */
 static bool is_folder(const char *path)
 {
     struct stat info;
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-/* The folder that the program's file is in; "" when that is not known. */
+/* Writes the folder that contains the file of the program, or "" if it is not
+ * known. */
 static void program_folder(char *folder, size_t cap)
 {
     ssize_t n = readlink("/proc/self/exe", folder, cap - 1);
@@ -101,7 +104,7 @@ void loader_path_fini(struct loader_path *path)
 
 /* -- finding ------------------------------------------------------------- */
 
-/* Writes the folders that were searched, as far as text has room. */
+/* Writes the folders that were searched, as far as there is room in text. */
 static void tell_folders(const struct loader_path *path, char *text, size_t cap)
 {
     size_t len = 0;
@@ -114,7 +117,7 @@ static void tell_folders(const struct loader_path *path, char *text, size_t cap)
     }
 }
 
-/* Says which plug-ins there are, and where they were looked for. */
+/* Fails with the plug-ins that exist, and the folders that were searched. */
 static kama_status refuse(const struct loader_path *path, const char *name)
 {
     char known[KM_ERROR_BYTES_MAX];

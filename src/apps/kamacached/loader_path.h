@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where loader plug-ins are: the folders of --loader-path, in their order, and
- * behind them the built-in one, which always stays.
+ * The loader path: the folders in which plug-ins are searched. They are the folders
+ * of --loader-path in their order, and behind them the built-in one.
  *
  *     --loader-path /srv/loaders:/opt/kamacache
  *
- *     sqlite  ->  /srv/loaders/sqlite.so            there is none
- *                 /opt/kamacache/sqlite.so          there is none
- *                 <built-in folder>/sqlite.so       this one
+ *     sqlite  ->  /srv/loaders/sqlite.so            does not exist
+ *                 /opt/kamacache/sqlite.so          does not exist
+ *                 <built-in folder>/sqlite.so       is taken
  *
- * The first file of that name counts, even if it cannot be loaded: a plug-in of
- * one's own is never replaced silently by another one.
- * Thread-safety: setup. Cost: one look per folder.
+ * The first file of that name is taken, even if it cannot be loaded. Otherwise a
+ * plug-in of the user could silently be replaced by another one.
+ *
+ * Cost: one system call per folder. Threads: the main thread, during the start.
+ * Errors: KAMA_ERR_INVALID and KAMA_ERR_NO_MEMORY, with a sentence.
+ * Ownership: the strings belong to the loader path.
  */
 #pragma once
 
@@ -19,32 +22,33 @@
 
 #include <limits.h>
 
-/* More folders than anybody has, and a bound for the sentence that names
- * them. */
+/* More folders than anybody needs. It bounds the sentence that names them. */
 #define LOADER_FOLDERS_MAX 16
 
 struct loader_path {
-    char *text; /* owned; what the folders of the list point into */
+    char *text; /* owned; the folders of the list lie in it */
     const char *folders[LOADER_FOLDERS_MAX + 1];
     size_t count;
     char built_in[PATH_MAX];
 };
 
-/* Writes the built-in folder: beside the program, as in a build and wherever an
- * installation was moved to; else where it was to be installed. */
+/* Writes the built-in folder: the one beside the program, as in a build tree and in
+ * an installation that was moved, or else the one that the build was configured
+ * for. */
 void loader_path_built_in(char folder[PATH_MAX]);
 
-/* Takes list, DIR[:DIR], apart; NULL and "" name no folder. Ends with
- * loader_path_fini.
- * Errors: KAMA_ERR_INVALID (an empty name, which other programs take for the
- * current folder; too many), KAMA_ERR_NO_MEMORY. */
+/* Takes a list, DIR[:DIR], apart. NULL and "" name no folder. The result is freed
+ * by loader_path_fini.
+ * Errors: KAMA_ERR_INVALID for too many folders, and for an empty name, which other
+ * programs take for the current folder; KAMA_ERR_NO_MEMORY. */
 KAMA_NODISCARD kama_status loader_path_init(struct loader_path *ret_path,
                                             const char *list);
+/* Frees the strings. */
 void loader_path_fini(struct loader_path *path);
 
-/* Finds NAME.so and writes its path into ret_file; *ret_folder is the folder, a
- * view of path.
- * Errors: KAMA_ERR_INVALID, with a sentence that names the folders. */
+/* Finds NAME.so and writes the path of the file into ret_file. *ret_folder is its
+ * folder, a string of path. Errors: KAMA_ERR_INVALID, with a sentence that names the
+ * plug-ins which exist and the folders. */
 KAMA_NODISCARD kama_status loader_path_find(const struct loader_path *path,
                                             const char *name,
                                             char ret_file[PATH_MAX],

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The texts of the manual page, and the shell functions of the completion. */
 #include "manual.h"
 
 #include "apps/common/completion.h"
@@ -9,7 +10,8 @@
 
 #define ENV_PREFIX "KAMACACHE"
 
-/* The settings come first; what is done instead of serving has no variable. */
+/* The settings come first in the table. The actions behind them have no
+ * variables. */
 #define ONE_MORE(field, kind, arg, fallback, min, max, help) +1
 enum { SETTING_COUNT = 0 DAEMON_SETTINGS(ONE_MORE) };
 
@@ -113,8 +115,8 @@ kama_status daemon_manual_write(const struct daemon_options *options,
 
 /* -- completion ---------------------------------------------------------- */
 
-/* $value is what was typed of NAME:KEY=VALUE,...: the keys that may come now,
- * each behind what stands before it. */
+/* A shell function that prints the keys which may follow in NAME:KEY=VALUE,...
+ * $value is the part that was typed, and each key is printed behind it. */
 static const char keys_head[] = "_kamacached_keys()\n"
                                 "{\n"
                                 "    local last=${value##*[:,]} key\n"
@@ -127,7 +129,7 @@ static const char keys_tail[] =
     "    done\n"
     "}\n";
 
-/* The folders that may follow in DIR[:DIR]. */
+/* A shell function that prints the folders which may follow in DIR[:DIR]. */
 static const char folders[] =
     "_kamacached_folders()\n"
     "{\n"
@@ -135,6 +137,7 @@ static const char folders[] =
     "    compgen -d -P \"${value%\"$last\"}\" -S / -- \"$last\"\n"
     "}\n";
 
+/* Writes both functions and a NUL. The keys come from the table of group options. */
 static kama_status write_functions(struct km_buf *out)
 {
     kama_status status = km_buf_append_str(out, folders);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* One datagram to the socket of the service manager. */
 #include "notify.h"
 
 #include <stddef.h>
@@ -19,7 +20,7 @@ void notify_send(const char *state)
     }
     memcpy(to.sun_path, path, len);
     if (path[0] == '@') {
-        to.sun_path[0] = '\0'; /* an abstract name */
+        to.sun_path[0] = '\0'; /* `@` begins the name of an abstract socket */
     }
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) {
