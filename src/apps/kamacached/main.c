@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* kamacached: from the command line to what it asks for. */
+/* kamacached: reads the command line and does what it asks for, which is to serve or
+ * to print something. */
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -14,7 +15,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* Writes all of out; a reader that is gone is none of our errors. */
+/* Prints a text that was made with a status. Returns the exit code. */
 static int print(const struct km_buf *out, kama_status status)
 {
     if (status != KAMA_OK) {
@@ -53,7 +54,7 @@ static int print_version(enum detail detail)
     return fflush(stdout) == 0 ? EXIT_STOPPED : EXIT_NOT_STARTED;
 }
 
-/* Takes the flag out of argv; false: it is not there. */
+/* Takes a flag out of argv. Returns false if it is not there. */
 static bool take_flag(int *argc, char **argv, const char *flag)
 {
     for (int i = 1; i < *argc && strcmp(argv[i], "--") != 0; i++) {
@@ -68,7 +69,8 @@ static bool take_flag(int *argc, char **argv, const char *flag)
     return false;
 }
 
-/* Their texts are argv or copies of the environment: ours to write. */
+/* Hides the passwords in the settings before these are printed. The texts are argv or
+ * copies of the environment, so that they may be changed. */
 static void hide_passwords(const struct daemon_options *options)
 {
     for (size_t i = 0; i < options->group.count; i++) {
@@ -76,7 +78,7 @@ static void hide_passwords(const struct daemon_options *options)
     }
 }
 
-/* The forms of --help that are files: for documents and the installation. */
+/* The forms of --help that the build writes to files. */
 static const struct {
     const char *flag;
     kama_status (*write)(const struct daemon_options *, struct km_buf *);
@@ -87,8 +89,8 @@ static const struct {
 };
 enum { DOCUMENT_COUNT = sizeof documents / sizeof documents[0] };
 
-/* The index of the document that argv asks for, or DOCUMENT_COUNT. The flag
- * becomes --help, which works in any environment. */
+/* Returns the index of the document that argv asks for, or DOCUMENT_COUNT. The flag
+ * is replaced by --help, which works in any environment. */
 static int take_document(int argc, char **argv)
 {
     static char help[] = "--help";

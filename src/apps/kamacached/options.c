@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The option rows at work, and the texts around the lists that they make. */
+/* Reading the options of the daemon, and the texts around the listings that are made
+ * from their rows. */
 #include "options.h"
 
 #include "apps/kamacache-cli/options.h"
@@ -25,6 +26,7 @@ enum { SETTING_COUNT = 0 DAEMON_SETTINGS(ONE_MORE) };
 
 /* -- reading ------------------------------------------------------------- */
 
+/* Refuses the value of an option that must be one of a few words. */
 static kama_status refuse_word(const struct daemon_options *options,
                                const char *name, const char *word,
                                const char *wants)
@@ -36,6 +38,7 @@ static kama_status refuse_word(const struct daemon_options *options,
                    km_bytes_quote(KAMA_STR(word), shown, sizeof shown), wants);
 }
 
+/* Parses the options that are one of a few words. */
 static kama_status check_words(struct daemon_options *options)
 {
     if (!km_log_level_parse(options->log_level, &options->level)) {
@@ -49,6 +52,7 @@ static kama_status check_words(struct daemon_options *options)
     return KAMA_OK;
 }
 
+/* Reads the variables of the settings. The actions have none. */
 static kama_status read_environment(struct daemon_options *options)
 {
     struct km_options *table = &options->table;
@@ -114,7 +118,7 @@ kama_status daemon_options_explain(const struct daemon_options *options,
                                       : ENV_PREFIX "_INSECURE=true");
 }
 
-/* KAMACACHE_LOG_LEVEL of log_level. */
+/* Writes the variable of a setting: KAMACACHE_LOG_LEVEL for log_level. */
 static void variable_name(const char *name, char *variable, size_t cap)
 {
     size_t n = (size_t)snprintf(variable, cap, ENV_PREFIX "_");
@@ -186,6 +190,7 @@ kama_status daemon_options_help(const struct daemon_options *options,
     return status == KAMA_OK ? km_buf_append_str(out, help_tail) : status;
 }
 
+/* Appends the table of the actions, which have no variables. */
 static kama_status append_actions(struct km_buf *out)
 {
     kama_status status = km_buf_append_str(out, "\n## Instead of serving\n\n"

@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What can be set on the daemon's command line and in its environment: one
- * row makes the field, the flag, KAMACACHE_<NAME>, the line of --help and of
- * docs/OPTIONS.md. Flags win over the environment.
+ * The options of the daemon. One row makes the member of the struct, the flag, the
+ * variable KAMACACHE_<NAME>, the line of --help and the line of docs/OPTIONS.md. A
+ * flag overrides its variable.
  *
- * Thread-safety: setup. Errors: KAMA_ERR_INVALID, KAMA_ERR_UNSUPPORTED; the
- * sentence is km_last_error.
+ *     struct daemon_options options;
+ *     status = daemon_options_init(&options, argc, argv);
+ *     serve(&options, started_at);
+ *     daemon_options_fini(&options);
+ *
+ * To add an option, add a row below and use its member.
+ *
+ * Cost: none worth naming. Threads: the main thread, during the start.
+ * Errors: KAMA_ERR_INVALID and KAMA_ERR_UNSUPPORTED, with a sentence that names the
+ * flag or the variable. Ownership: texts point into argv and the environment.
  */
 #pragma once
 
@@ -13,7 +21,8 @@
 #include "base/log.h"
 #include "base/option_env.h"
 
-/* X(field, KIND, arg, fallback, min, max, help) */
+/* The settings, as X(field, KIND, arg, fallback, min, max, help). Names that later
+ * versions will use are refused with a sentence of their own (LATER). */
 #define DAEMON_SETTINGS(X)                                                     \
     X(serving, HEADING, NULL, NULL, 0, 0, "Serving")                           \
     X(listen, STRING, "ADDR", "127.0.0.1:8001", 0, 0,                          \
@@ -57,8 +66,9 @@
     X(memory_limit, LATER, NULL, NULL, 0, 0, "")                               \
     X(require_discovery, LATER, NULL, NULL, 0, 0, "")
 
-/* What is done instead of serving: flags only, without a variable, because
- * KAMACACHE_VERSION is what a container image likes to call its version. */
+/* The actions, which are done instead of serving. They are flags only and have no
+ * variables, because images of containers often set KAMACACHE_VERSION to the version
+ * of the image. */
 #define DAEMON_ACTIONS(X)                                                      \
     X(instead, HEADING, NULL, NULL, 0, 0, "Instead of serving")                \
     X(check_config, BOOL, NULL, "false", 0, 0,                                 \
@@ -72,15 +82,16 @@
 struct daemon_options {
     DAEMON_SETTINGS(KM_OPTION_FIELD)
     DAEMON_ACTIONS(KM_OPTION_FIELD)
-    enum km_log_level level;
-    enum km_log_format format;
+    enum km_log_level level;   /* log_level, parsed */
+    enum km_log_format format; /* log_format, parsed */
     struct km_options table;
 };
 
-/* Reads environment and flags; argv may be permuted. Ends with
- * daemon_options_fini, also after an error. */
+/* Reads the flags and the environment; argv may be permuted. daemon_options_fini
+ * must be called, also after an error. */
 KAMA_NODISCARD kama_status daemon_options_init(struct daemon_options *options,
                                                int argc, char **argv);
+/* Frees the table. */
 void daemon_options_fini(struct daemon_options *options);
 
 /* Puts the flag or the variable that the user wrote for the option `name` before
@@ -88,24 +99,24 @@ void daemon_options_fini(struct daemon_options *options);
 kama_status daemon_options_name(const struct daemon_options *options,
                                 const char *name, kama_status status);
 
-/* Writes the sentence of this thread's last error anew when it is about one of
- * kama_node_options, so that it names the flag or the variable that the user
- * wrote; returns status. */
+/* Rewrites the sentence of this thread's last error if it is about a member of
+ * kama_node_options, so that it names the flag or the variable which the user has
+ * written. Returns status. */
 kama_status daemon_options_explain(const struct daemon_options *options,
                                    kama_status status);
 
-/* Calls seen(name) for each KAMACACHE_ variable that counts. */
+/* Calls seen(name) for each variable KAMACACHE_* whose value is used. */
 void daemon_options_variables(const struct daemon_options *options,
                               void (*seen)(const char *name));
 
-/* Calls seen for each KAMACACHE_ variable that is no setting of the daemon or
- * its client: probably a mistake. nearest is the variable that was meant, or
- * NULL. Variables that Kubernetes sets, and KAMACACHE_VERSION, which images of
- * containers like to set, are left out. */
+/* Calls seen for each variable KAMACACHE_* that is no setting of the daemon or of
+ * its client, which is probably a mistake. Variables that Kubernetes sets, and
+ * KAMACACHE_VERSION, are left out. */
 void daemon_options_unknown(const struct daemon_options *options,
                             km_option_unknown_fn seen, void *arg);
 
-/* --help, --help=markdown (docs/OPTIONS.md) and --print-config, to out. */
+/* Append the texts of --help, --help=markdown (docs/OPTIONS.md) and --print-config
+ * to out. */
 KAMA_NODISCARD kama_status
 daemon_options_help(const struct daemon_options *options, struct km_buf *out);
 KAMA_NODISCARD kama_status daemon_options_document(

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* dlopen, the host's function table, and the loader of one group. */
+/* The functions that the host offers to plug-ins, opening a shared object, and
+ * opening the loader of one group. */
 #include "plugin.h"
 
 #include "base/limits.h"
@@ -12,6 +13,7 @@
 
 /* -- the host ------------------------------------------------------------ */
 
+/* Logs a line for a plug-in. A level that is out of range becomes the nearest one. */
 static void write_log(int level, const char *loader, const char *message)
 {
     static struct km_log_site site;
@@ -38,7 +40,7 @@ static const kama_loader_host host = {
 
 typedef const kama_loader_plugin_info *(*describe_fn)(void);
 
-/* dlerror's text without the path that it may begin with. */
+/* Returns the text of dlerror without the path that it may begin with. */
 static const char *dl_reason(const char *path)
 {
     const char *text = dlerror();
@@ -49,6 +51,7 @@ static const char *dl_reason(const char *path)
     return strncmp(text, path, n) == 0 && text[n] == ':' ? text + n + 2 : text;
 }
 
+/* Refuses a description that is incomplete or made for another ABI. */
 static kama_status check_info(const kama_loader_plugin_info *info,
                               const char *path)
 {
@@ -90,7 +93,7 @@ static kama_status open_object(const char *path,
 
 /* -- the loader of a group ----------------------------------------------- */
 
-/* NAME of NAME:CONFIG. */
+/* Splits NAME:CONFIG. */
 static kama_status split(const char *loader,
                          char ret_name[PLUGIN_NAME_BYTES_MAX + 1],
                          const char **ret_config)
@@ -109,6 +112,7 @@ static kama_status split(const char *loader,
     return KAMA_OK;
 }
 
+/* Returns the largest value of a group, as the group will compute it. */
 static uint64_t max_value_bytes(const kama_group_options *options)
 {
     uint64_t part = options->max_bytes / KM_GROUP_VALUES_MIN;

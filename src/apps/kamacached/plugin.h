@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loader plug-ins as the daemon opens them: NAME.so of the loader path, found
- * by the NAME of a group's loader. A shared object is opened once and never closed.
+ * Opening loader plug-ins. The loader of a group is written as NAME:CONFIG; NAME.so
+ * is searched in the loader path, and the plug-in gets CONFIG.
  *
- * Thread-safety: setup. Errors: KAMA_ERR_INVALID, KAMA_ERR_UNSUPPORTED (made
- * for another ABI), KAMA_ERR_IO, KAMA_ERR_LOADER, or what the plug-in says;
- * the sentence names file and plug-in.
+ *     loader="sqlite:/srv/app.db?query=..."
+ *
+ *     loader_path_find("sqlite")    -->  /usr/lib/kamacache/loaders/sqlite.so
+ *     dlopen, kama_loader_plugin()  -->  its description
+ *     info->open(config)            -->  the loader of this group
+ *
+ * A shared object is opened once and is never closed, because threads of the plug-in
+ * could still run in it.
+ *
+ * Cost: that of dlopen. Threads: the main thread, during the start.
+ * Errors: KAMA_ERR_INVALID, KAMA_ERR_UNSUPPORTED for a plug-in that was made for
+ * another ABI, KAMA_ERR_IO, or the error of the plug-in, with a sentence that names
+ * the group and the plug-in. Ownership: the group owns the loader and closes it.
  */
 #pragma once
 
@@ -20,11 +30,11 @@
 /* A plug-in that a group uses. */
 struct plugin {
     const kama_loader_plugin_info *info; /* static */
-    const char *folder;                  /* where it is; a view of the path */
+    const char *folder; /* of its file; a string of the loader path */
 };
 
-/* Opens the loader that spec names and sets loader, loader_arg and
- * loader_free of its options. */
+/* Opens the loader that spec names, and sets the members loader, loader_arg and
+ * loader_free of the group's options. */
 KAMA_NODISCARD kama_status plugin_open(struct group_spec *spec,
                                        const struct loader_path *path,
                                        struct plugin *ret_plugin);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* A sorted set of names, filled from folders, and a sentence about it. */
 #include "plugin_names.h"
 
 #include "base/limits.h"
@@ -23,7 +24,7 @@ static size_t name_len(const char *file)
     return fits && strcmp(file + len, ".so") == 0 ? len : 0;
 }
 
-/* Puts a name in its place in the order, unless it is there already. */
+/* Inserts a name in its place, unless it is in the set or the set is full. */
 static void insert(struct plugin_names *names, const char *file, size_t len)
 {
     char name[PLUGIN_NAME_BYTES_MAX + 1];
@@ -88,7 +89,7 @@ void plugin_names_tell(const struct plugin_names *names, const char *wanted,
     if (nearest == NULL) {
         return;
     }
-    /* A URL of this scheme is a configuration of the loader http. */
+    /* https://... was probably meant as a configuration of the loader http. */
     bool is_url = strcmp(wanted, "https") == 0 && strcmp(nearest, "http") == 0;
     (void)km_text_printf(text + len, cap - len, "; did you mean %s%s?", nearest,
                          is_url ? ":https://..." : "");

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The names of the loader plug-ins that are there, for a message about one
- * that is not: "there are exec, http, sqlite; did you mean http?"
+ * The names of the loader plug-ins that exist, for a sentence about one that does
+ * not: "there are exec, http, sqlite; did you mean http?"
  *
  *     struct plugin_names names;
  *     plugin_names_init(&names);
  *     plugin_names_add(&names, folder);        once per folder
  *     plugin_names_tell(&names, "htpp", text, sizeof text);
  *
- * Cost: one reading of each folder. At most PLUGIN_NAMES_MAX names are kept,
- * in the structure itself.
- * Thread-safety: setup. Errors: none; a folder that cannot be read has no
- * plug-ins.
+ * Cost: each folder is read once. At most PLUGIN_NAMES_MAX names are kept, in the
+ * structure itself. Threads: the main thread, during the start.
+ * Errors: none; a folder that cannot be read counts as one without plug-ins.
  */
 #pragma once
 
@@ -24,12 +23,13 @@ struct plugin_names {
     size_t count;
 };
 
+/* Makes an empty set of names. */
 void plugin_names_init(struct plugin_names *names);
 
-/* Adds NAME of each NAME.so in folder that is not there yet. */
+/* Adds NAME for each NAME.so in folder, unless it is in the set already. */
 void plugin_names_add(struct plugin_names *names, const char *folder);
 
-/* Writes which plug-ins there are, and the one whose name is nearest to
- * wanted, into text, cut at cap. */
+/* Writes into text which plug-ins exist, and the one whose name is nearest to
+ * wanted. The text is cut so that it fits into cap bytes. */
 void plugin_names_tell(const struct plugin_names *names, const char *wanted,
                        char *text, size_t cap);

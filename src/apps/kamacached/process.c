@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* System calls that prepare the process, and its signals in their three phases. */
 #include "process.h"
 
 #include "base/sync.h"
@@ -14,15 +15,15 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Threads that allocate at the same time are loops and loads; two arenas keep
- * them apart well enough, and the memory of idle arenas is not given back. */
+/* The threads that allocate at the same time are loops and loads. Two arenas keep
+ * them apart well enough, and more would hold memory that is never given back. */
 #define ARENAS 2
-/* Larger blocks are mappings of their own, whatever came before: what an
- * evicted value leaves goes back to the system. */
+/* Larger blocks are mappings of their own, so that the memory of an evicted value
+ * goes back to the system. Setting the threshold also keeps it from adapting. */
 #define MMAP_BYTES (256 * 1024)
 
-/* Supervisors signal a process and then its group (timeout of coreutils does):
- * what follows the first signal so soon is not a second one. */
+/* Supervisors signal a process and then its group, as timeout of coreutils does. A
+ * signal that follows the first one so soon is not a second one. */
 #define SAME_SIGNAL_MS 50
 
 static void open_standard_descriptors(void)
@@ -46,7 +47,7 @@ static void raise_descriptor_limit(void)
     }
 }
 
-/* Whether orphans become children of this process. */
+/* Returns whether orphans become children of this process. */
 static bool adopts_orphans(void)
 {
     int is_subreaper = 0;
@@ -66,9 +67,9 @@ static void wanted_signals(sigset_t *set)
     }
 }
 
-/* What the parent ignored or blocked says nothing about this process, and an
- * ignored SIGCHLD would take the exit status of each program that a loader
- * starts. Handlers are not inherited: those there are belong to a sanitizer. */
+/* Resets the signals that the parent ignored or blocked. An ignored SIGCHLD, for
+ * example, would lose the exit status of each program that a loader starts. Handlers
+ * are not inherited, so that any handler belongs to a sanitizer and stays. */
 static void reset_signals(void)
 {
     struct sigaction action;
@@ -96,7 +97,8 @@ void process_init(void)
 
 /* -- a start that hangs -------------------------------------------------- */
 
-/* Ends the guard; blocked in its thread and never sent to the process. */
+/* The signal that ends the guard. It is sent to the guard's thread only, which has
+ * it blocked. */
 #define SIGNAL_STARTED SIGUSR1
 
 static const char *name_of(int number)
@@ -154,7 +156,7 @@ void process_guard_end(struct process_guard *guard)
 
 /* -- the end ------------------------------------------------------------- */
 
-/* When the first of the deadly signals came. */
+/* The time of the first SIGTERM or SIGINT. */
 static km_ns first_signal_at;
 
 static void end_at_once(int number)
@@ -165,7 +167,7 @@ static void end_at_once(int number)
     }
 }
 
-/* The second signal has to end a drain that hangs: it is handled in the main
+/* Lets the second signal end a drain that hangs: a handler takes it in the main
  * thread, wherever that is. */
 static void arm_second_signal(void)
 {
@@ -178,9 +180,9 @@ static void arm_second_signal(void)
     (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* Collects orphans that have ended. __WNOTHREAD leaves the children of other
- * threads alone: a loader waits for the program that it started itself, while
- * the kernel gives orphans to the main thread. */
+/* Collects the orphans that have ended. The kernel gives orphans to the main thread.
+ * __WNOTHREAD leaves the children of other threads alone, because a loader waits for
+ * the programs that it has started itself. */
 static void collect_orphans(void)
 {
     while (waitpid(-1, NULL, WNOHANG | __WNOTHREAD | __WALL) > 0) {

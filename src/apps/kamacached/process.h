@@ -1,18 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The daemon as a process: descriptors, memory, signals.
+ * The daemon as a process: its descriptors, its memory and its signals.
  *
- * Signals: blocked in every thread from the start; the main thread takes them
- * one by one with process_wait. After the first SIGTERM or SIGINT a second one
- * ends the process at once, with 128 + its number; one that comes within
- * 50 ms is taken for the first.
+ *     process_init();
+ *     process_guard_start(&guard, 10000, give_up);
+ *     ...                                            the start, which may hang
+ *     process_guard_end(&guard);
+ *     const char *signal_name = process_wait(reload);
+ *     ...                                            the drain
+ *
+ * Signals are blocked in every thread from the start, and the main thread takes
+ * them one by one:
+ *
+ *     start      guard thread       SIGTERM, SIGINT: give_up
+ *     serving    process_wait       SIGHUP: reload; SIGTERM, SIGINT: it returns
+ *     draining   a handler          SIGTERM, SIGINT: exit with 128 + its number
+ *
+ * A second signal within 50 ms of the first one does not count, because supervisors
+ * often signal a process and then its group.
  *
  * Orphans: as PID 1 of a container, or as a subreaper, the process becomes the
- * parent of what the programs of its loaders leave behind, and collects it. It
- * collects no child that another thread has started, so that a loader may
- * wait for its programs; a program that is started by the main thread (in a
- * plug-in's `open`) would be taken for an orphan.
- * Thread-safety: main thread.
+ * parent of processes that the programs of its loaders leave behind, and collects
+ * them. It never collects a child that another thread has started, so that a loader
+ * can wait for its programs. But a program that the main thread has started, in the
+ * `open` of a plug-in, would be taken for an orphan.
+ *
+ * Threads: the main thread. Cost: none worth naming. Errors: none; a setting that
+ * the system refuses stays as it was.
  */
 #pragma once
 
@@ -20,30 +34,36 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Before any other thread exists. Opens /dev/null in the place of descriptors
- * 0 to 2 that are closed (a socket that got number 2 would receive the log),
- * forgets which signals the parent ignored and blocked, blocks those that
- * process_wait takes, ignores SIGPIPE, raises RLIMIT_NOFILE to its hard limit,
- * keeps the C library's heap from spreading over many arenas. */
+/*
+ * Prepares the process. It must be called before any other thread exists.
+ *
+ *   - Descriptors 0 to 2 that are closed are opened on /dev/null. A socket that got
+ *     number 2 would receive the log.
+ *   - The signals that the parent ignored or blocked are reset, those that
+ *     process_wait takes are blocked, and SIGPIPE is ignored.
+ *   - RLIMIT_NOFILE is raised to its hard limit.
+ *   - The heap of the C library is kept from spreading over many arenas.
+ */
 void process_init(void);
 
-/* What ends a start that hangs, in a loader for example. */
+/* A thread that ends a start which hangs, in a loader for example. */
 struct process_guard {
-    bool runs;
+    bool runs; /* the thread was started */
     pthread_t thread;
     int64_t timeout_ms;
     void (*end)(const char *signal_name, int64_t timeout_ms);
 };
 
-/* Until process_guard_end: SIGTERM, SIGINT or the end of timeout_ms calls end
- * on a thread of its own, with the signal's name or NULL; end must not
- * return. */
+/* Starts the guard. On SIGTERM or SIGINT it calls `end` on its thread with the name
+ * of the signal, and after timeout_ms with NULL. `end` must not return. Without a
+ * thread there is no guard. */
 void process_guard_start(struct process_guard *guard, int64_t timeout_ms,
                          void (*end)(const char *signal_name,
                                      int64_t timeout_ms));
-/* The start is over. */
+/* Ends the guard, because the start has ended. */
 void process_guard_end(struct process_guard *guard);
 
-/* Waits for SIGTERM or SIGINT; calls hangup for each SIGHUP before, and collects
- * orphans. From then on a second one is deadly. Returns the signal's name. */
+/* Waits for SIGTERM or SIGINT and returns the name of the signal. Meanwhile it calls
+ * hangup for each SIGHUP and collects orphans. Afterwards, a second signal ends the
+ * process at once. */
 const char *process_wait(void (*hangup)(void));

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The lines of the log, the node with its groups, and the order of start and stop. */
 #include "serve.h"
 
 #include "base/limits.h"
@@ -15,11 +16,11 @@
 #define COMPONENT "kamacached"
 #define KEY_LOGGED_BYTES 64
 
-/* -- what it says -------------------------------------------------------- */
+/* -- the log ------------------------------------------------------------- */
 
-/* Lines at the start come in numbers that a call site's limit is not made
- * for: each of them is a site of its own. */
-static void say_group(const struct group_spec *spec, const char *loader)
+/* Logs a group at the start. There may be many groups, so that each line has a call
+ * site of its own; with a common one the rate limit would hold lines back. */
+static void log_group(const struct group_spec *spec, const char *loader)
 {
     struct km_log_site site = {0};
     const kama_group_options *o = &spec->options;
@@ -31,7 +32,7 @@ static void say_group(const struct group_spec *spec, const char *loader)
               km_f_str("loader", loader));
 }
 
-static void say_loader(const struct group_spec *spec,
+static void log_loader(const struct group_spec *spec,
                        const struct plugin *plugin)
 {
     struct km_log_site site = {0};
@@ -42,14 +43,14 @@ static void say_loader(const struct group_spec *spec,
               km_f_str("group", spec->name));
 }
 
-static void say_variable(const char *name)
+static void log_variable(const char *name)
 {
     struct km_log_site site = {0};
     KM_LOG_AT(&site, KM_LOG_INFO, COMPONENT, "recognized environment variable",
               km_f_str("name", name));
 }
 
-static void say_unknown(void *arg, const char *name, const char *nearest)
+static void log_unknown(void *arg, const char *name, const char *nearest)
 {
     struct km_log_site site = {0};
     (void)arg;
@@ -62,14 +63,15 @@ static void say_unknown(void *arg, const char *name, const char *nearest)
     }
 }
 
-static void say_hangup(void)
+static void log_hangup(void)
 {
     KM_LOG(INFO, COMPONENT, "nothing to reload", km_f_str("signal", "SIGHUP"));
 }
 
-/* An event about a group. The node has limited them, so that each line is a call
- * site of its own here. Keys are shortened: the first bytes tell most. */
-static void say_group_event(const kama_node_event *event)
+/* Logs an event about a group. The node has limited the events, so that each line
+ * has a call site of its own here. Keys are cut, because their first bytes tell
+ * most. */
+static void log_group_event(const kama_node_event *event)
 {
     struct km_log_site site = {0};
     enum km_log_level level = (enum km_log_level)event->level;
@@ -96,12 +98,13 @@ static void say_group_event(const kama_node_event *event)
     }
 }
 
-/* Events that have a line of their own here are not repeated. */
+/* Receives the events of the node. Events of the life of the daemon have a line of
+ * their own in this file and are not logged again. */
 static void on_event(void *arg, const kama_node_event *event)
 {
     (void)arg;
     if (event->group != NULL) {
-        say_group_event(event);
+        log_group_event(event);
     } else if (event->level >= KM_LOG_WARN) {
         KM_LOG(WARN, "node", event->message, km_f_str("event", event->name));
     }
@@ -109,6 +112,7 @@ static void on_event(void *arg, const kama_node_event *event)
 
 /* -- the node ------------------------------------------------------------ */
 
+/* The node and its groups, which are needed for their counters at the end. */
 struct server {
     kama_node *node;
     kama_group *groups[KM_GROUPS_MAX];
@@ -131,6 +135,7 @@ static kama_status make_node(const struct daemon_options *options,
     return kama_node_new(&node, ret_node);
 }
 
+/* Opens the loader of a group, if it has one, and adds the group to the node. */
 static kama_status add_group(struct server *server, struct group_spec *spec,
                              const struct loader_path *path)
 {
@@ -141,13 +146,13 @@ static kama_status add_group(struct server *server, struct group_spec *spec,
         if (status != KAMA_OK) {
             return status;
         }
-        say_loader(spec, &plugin);
+        log_loader(spec, &plugin);
     }
     kama_status status =
         kama_node_add_group(server->node, &spec->options, &group);
     if (status == KAMA_OK) {
         server->groups[server->group_count++] = group;
-        say_group(spec, plugin.info != NULL ? plugin.info->name : "none");
+        log_group(spec, plugin.info != NULL ? plugin.info->name : "none");
     } else if (plugin.info != NULL) {
         plugin.info->close(spec->options.loader_arg);
     }
@@ -187,7 +192,7 @@ static kama_status add_groups(struct server *server,
     return status;
 }
 
-/* A node with its groups, not started. */
+/* Makes the node with its groups, without starting it. */
 static kama_status prepare(const struct daemon_options *options,
                            struct server *server)
 {
@@ -215,8 +220,9 @@ static bool has_running_loads(const struct server *server)
     return false;
 }
 
-/* A loader that hangs must not hold the end of the process, and freeing its
- * group would wait for it; the kernel frees what is left. */
+/* Frees the node, unless a load is still running. A loader that hangs must not hold
+ * the end of the process, and freeing its group would wait for it; the process then
+ * exits and the kernel frees the rest. */
 static void finish(struct server *server, int code)
 {
     if (code == EXIT_STOPPED && has_running_loads(server)) {
@@ -229,7 +235,7 @@ static void finish(struct server *server, int code)
 
 /* -- serving ------------------------------------------------------------- */
 
-static void say_ready(const kama_node *node, km_ns started_at)
+static void log_ready(const kama_node *node, km_ns started_at)
 {
     km_ns took = km_clock_mono(km_clock_system()) - started_at;
     KM_LOG(INFO, COMPONENT, "listening",
@@ -249,8 +255,8 @@ static void stop(kama_node *node, const struct daemon_options *options,
            km_f_str("drain", status == KAMA_OK ? "complete" : "cut off"));
 }
 
-/* A hint is given where there is one: the text of the status is none. */
-static void say_failure(kama_status status)
+/* A hint is given where there is one; the text of a status is none. */
+static void log_failure(kama_status status)
 {
     const char *reason = km_last_error();
     if (status == KAMA_ERR_ADDR_IN_USE) {
@@ -263,7 +269,8 @@ static void say_failure(kama_status status)
            km_f_str("status", kama_status_name(status)));
 }
 
-/* The guard's thread: the main thread hangs, or is about to be ready. */
+/* Ends a start that takes too long or was interrupted. This runs on the thread of the
+ * guard; the main thread hangs, or is about to be ready. */
 static void end_start(const char *signal_name, int64_t timeout_ms)
 {
     int code = signal_name != NULL ? EXIT_STOPPED : EXIT_NOT_STARTED;
@@ -279,6 +286,7 @@ static void end_start(const char *signal_name, int64_t timeout_ms)
     _exit(code);
 }
 
+/* Does the same for --check-config, which writes no log. */
 static void end_check(const char *signal_name, int64_t timeout_ms)
 {
     if (signal_name == NULL) {
@@ -295,12 +303,12 @@ static int run(kama_node *node, const struct daemon_options *options,
     kama_status status = kama_node_start(node);
     process_guard_end(guard);
     if (status != KAMA_OK) {
-        say_failure(status);
+        log_failure(status);
         return EXIT_NOT_STARTED;
     }
-    say_ready(node, started_at);
+    log_ready(node, started_at);
     notify_send("READY=1");
-    stop(node, options, process_wait(say_hangup));
+    stop(node, options, process_wait(log_hangup));
     return EXIT_STOPPED;
 }
 
@@ -312,8 +320,8 @@ static int serve_logged(const struct daemon_options *options, km_ns started_at)
     KM_LOG(INFO, COMPONENT, "starting", km_f_str("version", KM_BUILD_VERSION),
            km_f_str("revision", KM_BUILD_GIT_REV),
            km_f_str("build", KM_BUILD_TYPE), km_f_int("pid", getpid()));
-    daemon_options_variables(options, say_variable);
-    daemon_options_unknown(options, say_unknown, NULL);
+    daemon_options_variables(options, log_variable);
+    daemon_options_unknown(options, log_unknown, NULL);
     kama_status status = prepare(options, &server);
     if (status != KAMA_OK) {
         process_guard_end(&guard);
