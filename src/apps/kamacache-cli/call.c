@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Unary calls of the commands: encode, send, decode; and the health check. */
+/* The calls of the commands: encoding a request, sending it, and decoding the reply;
+ * and the health check, once or until the node serves. */
 #include "call.h"
 #include "report.h"
 
@@ -18,7 +19,8 @@ kama_status cli_decode(const struct km_pb_message *table, kama_bytes bytes,
     if (km_pb_decode(table, bytes, message) == KAMA_OK) {
         return KAMA_OK;
     }
-    return km_fail(KAMA_ERR_PROTOCOL, "the answer is not what was asked for");
+    return km_fail(KAMA_ERR_PROTOCOL,
+                   "the answer of the node cannot be decoded");
 }
 
 kama_status cli_each(struct km_pb_list list, const struct km_pb_message *table,
@@ -35,6 +37,7 @@ kama_status cli_each(struct km_pb_list list, const struct km_pb_message *table,
     return status;
 }
 
+/* Sends an encoded request and decodes the reply. */
 static kama_status send_call(struct cli *cli, const struct cli_request *call,
                              const struct km_client_request *request,
                              struct km_buf *buf)
@@ -46,6 +49,7 @@ static kama_status send_call(struct cli *cli, const struct cli_request *call,
     return status;
 }
 
+/* Encodes a message with its table, or the group and the keys. */
 static kama_status encode(const struct cli *cli, const struct cli_request *call,
                           struct km_buf *out)
 {
@@ -137,7 +141,7 @@ static kama_status health_when_ready(struct cli *cli, int64_t timeout_ms,
     return check_health(cli, &request, ret_serving);
 }
 
-/* May a node that answers so serve later? */
+/* Returns whether a node that answers with this status may serve later. */
 static bool may_come(kama_status status)
 {
     return status == KAMA_OK || status == KAMA_ERR_TIMEOUT ||
@@ -145,7 +149,8 @@ static bool may_come(kama_status status)
            cli_exit_of(status) == CLI_EXIT_UNREACHABLE;
 }
 
-/* KAMA_OK: it serves, or knows no health check but answers. */
+/* Waits until the node serves. A node that answers but knows no health check counts as
+ * one that serves. */
 static kama_status wait_until(struct cli *cli, km_ns end)
 {
     static const struct timespec step = {0, WAIT_STEP_MS * KM_NS_PER_MS};

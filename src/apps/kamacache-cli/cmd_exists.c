@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* exists: which keys have a value in memory? */
+/* exists: it tells how many of the keys have a value in memory. With --json, it tells
+ * which ones. */
 #include "call.h"
 #include "commands.h"
 #include "print.h"
@@ -22,7 +23,7 @@ static json_t *answer_json(kama_bytes key, uint64_t exists)
     return cli_json_made(object, made);
 }
 
-/* The number of keys that exist, or with --json one object per key. */
+/* Prints the number of keys that exist or, with --json, an object per key. */
 static enum cli_exit print_answers(struct cli *cli, const void *arg)
 {
     const struct answers *answers = arg;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* clear, keys: what concerns the entries of a group. */
+/* clear and keys: the commands on all entries of a group. */
 #include "call.h"
 #include "commands.h"
 #include "print.h"
@@ -27,10 +27,11 @@ enum cli_exit cli_cmd_clear(struct cli *cli, const kama_bytes *args, int count)
 
 /* -- keys ---------------------------------------------------------------- */
 
-/* Keys are printed as they come, by the loop thread: the other one waits. */
+/* The output of `keys`. Keys are printed as they arrive, by the thread of the loop; the
+ * main thread waits meanwhile. */
 struct keys_output {
     const struct cli *cli;
-    bool begun; /* with --json: the bracket is open */
+    bool begun; /* with --json, the bracket was printed */
 };
 
 static json_t *entry_json(const struct km_msg_scan_entry *entry)
@@ -74,8 +75,8 @@ static kama_status on_keys(void *arg, kama_bytes message)
                              : status;
 }
 
-/* A pager may hold the stream up for long, so that no time limit is set for
- * it unless one is asked for. */
+/* Receives the keys. A pager may hold the stream up for a long time, so that there is a
+ * time limit only if --timeout was given. */
 static kama_status stream_keys(struct cli *cli,
                                const struct km_msg_scan_request *request,
                                struct keys_output *out)
@@ -107,10 +108,10 @@ enum cli_exit cli_cmd_keys(struct cli *cli, const kama_bytes *args, int count)
     kama_status status = stream_keys(cli, &request, &out);
     bool json = cli->mode == CLI_MODE_JSON;
     if (json && (out.begun || status == KAMA_OK)) {
-        puts(out.begun ? "]" : "[]"); /* closed after an error, too */
+        puts(out.begun ? "]" : "[]"); /* also after an error */
     }
     if (status == KAMA_ERR_IO && ferror(stdout)) {
-        return CLI_EXIT_OTHER; /* cli_close_output says it */
+        return CLI_EXIT_OTHER; /* cli_close_output prints the sentence */
     }
     return status == KAMA_OK ? CLI_EXIT_OK : cli_failed(cli, status);
 }

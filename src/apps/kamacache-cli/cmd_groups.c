@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* groups: how the groups of a node are configured, and how full they are. */
+/*
+ * groups: the configuration of the groups of a node, and how full they are.
+ *
+ *     users      1021 entries  9.8m of 64m  s3fifo  loader
+ *     sessions     12 entries  3.1k of 1g   lru
+ *
+ * The columns are as wide as their widest cell, so that all groups are visited twice:
+ * once to measure and once to print.
+ */
 #include "call.h"
 #include "columns.h"
 #include "commands.h"
@@ -78,14 +86,14 @@ static enum cli_exit print_json(const struct cli *cli,
 
 /* The cells of a group's line. */
 struct cells {
-    char *name; /* owned, as policy */
-    char *policy;
+    char *name;   /* owned */
+    char *policy; /* owned */
     char entries[CLI_SIZE_BYTES];
     char bytes[CLI_SIZE_BYTES];
     char max_bytes[CLI_SIZE_BYTES];
 };
 
-/* The lines, and the widths that their columns need. */
+/* The widths of the columns. */
 struct lines {
     const struct cli *cli;
     int name;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* get, set, del: one key at a time. */
+/* get, set and del: the commands that send one key per call. del sends a call for
+ * each of its keys. */
 #include "call.h"
 #include "commands.h"
 #include "print.h"
@@ -13,16 +14,16 @@
 
 /* -- get ----------------------------------------------------------------- */
 
-struct got {
+struct get_answer {
     kama_bytes key;
     struct km_msg_get_response response;
 };
 
-static json_t *got_json(const struct got *got)
+static json_t *answer_json(const struct get_answer *answer)
 {
-    const struct km_msg_get_response *r = &got->response;
+    const struct km_msg_get_response *r = &answer->response;
     json_t *object = json_object();
-    bool made = cli_json_set_bytes(object, "key", got->key) &&
+    bool made = cli_json_set_bytes(object, "key", answer->key) &&
                 cli_json_set(object, "found", json_boolean(r->found));
     if (made && r->found) {
         made = cli_json_set_bytes(object, "value", r->value) &&
@@ -32,36 +33,39 @@ static json_t *got_json(const struct got *got)
     return cli_json_made(object, made);
 }
 
-static enum cli_exit print_got(struct cli *cli, const void *arg)
+static enum cli_exit print_answer(struct cli *cli, const void *arg)
 {
-    const struct got *got = arg;
+    const struct get_answer *answer = arg;
     enum cli_exit code = CLI_EXIT_OK;
     if (cli->mode == CLI_MODE_JSON) {
-        code = cli_print_json(got_json(got));
-    } else if (got->response.found) {
-        cli_print_value(cli, got->response.value);
+        code = cli_print_json(answer_json(answer));
+    } else if (answer->response.found) {
+        cli_print_value(cli, answer->response.value);
     } else if (cli->mode == CLI_MODE_PEOPLE) {
         fputs("(miss)\n", stderr);
     }
-    return code == CLI_EXIT_OK && !got->response.found ? CLI_EXIT_MISS : code;
+    return code == CLI_EXIT_OK && !answer->response.found ? CLI_EXIT_MISS
+                                                          : code;
 }
 
 enum cli_exit cli_cmd_get(struct cli *cli, const kama_bytes *args, int count)
 {
     (void)count;
-    struct got got = {.key = args[0]};
+    struct get_answer answer = {.key = args[0]};
     const struct km_msg_get_request request = {.group = cli->group,
-                                               .key = got.key};
+                                               .key = answer.key};
     const struct cli_request call = {.path = "/kama.v2.Cache/Get",
                                      .request_table = &km_msg_get_request_pb,
                                      .request = &request,
                                      .reply_table = &km_msg_get_response_pb,
-                                     .reply = &got.response};
-    return cli_ask(cli, &call, print_got, &got);
+                                     .reply = &answer.response};
+    return cli_ask(cli, &call, print_answer, &answer);
 }
 
 /* -- set ----------------------------------------------------------------- */
 
+/* Reads the value from standard input up to its end. The buffer permits one byte more
+ * than a value, so that a value that is too large is noticed. */
 static kama_status read_input(struct km_buf *value)
 {
     for (;;) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mdel: removes several keys in one call. */
+/* mdel: it removes several keys in one call. */
 #include "call.h"
 #include "commands.h"
 #include "print.h"
@@ -7,7 +7,7 @@
 #include "base/status.h"
 #include "wire/msg/msg.h"
 
-/* Prints how many of the statuses are KAMA_OK. */
+/* Prints how many keys were removed, which is the number of statuses KAMA_OK. */
 static enum cli_exit print_removed(struct cli *cli, const void *arg)
 {
     const struct km_msg_numbers_response *response = arg;

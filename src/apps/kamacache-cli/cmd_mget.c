@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mget: several keys, in as few calls as their values fit into.
+ * mget: it gets several keys, in as few calls as their values fit into.
  *
- * A node bounds its answer. A value that would make it too large is left out,
- * and its item says KAMA_ERR_TOO_LARGE, as the item of a value does that is too
- * large by itself. So these keys are asked for again, until a call brings none
- * of them: what is left then is too large by itself.
+ * A node bounds the size of its answer. A value that would make the answer too large
+ * is left out, and its item has the status KAMA_ERR_TOO_LARGE. A value that is too
+ * large by itself has the same status. So these keys are asked for again, until a call
+ * brings none of them; the values that are left then are too large by themselves:
+ *
+ *     pending    a b c d e
+ *     call 1     a b . d .        the answer is full
+ *     call 2     c .              e is asked again
+ *     call 3     .                e alone is too large
  *
  * Nothing is printed before the last answer, because an error on the way must
  * not leave half a listing. The answers stay in memory until then.
@@ -19,7 +24,7 @@
 #include "base/status.h"
 #include "wire/msg/msg.h"
 
-/* One call. Items that it brought point into the answer. */
+/* One call and its answer. The items of the answer point into its bytes. */
 struct round {
     struct round *next;
     struct km_buf answer;
@@ -30,7 +35,7 @@ struct mget {
     const kama_bytes *keys;
     int count;
     struct km_msg_mget_item *items; /* one per key */
-    int *pending;                   /* indices of keys to ask for */
+    int *pending;                   /* the indices of keys to ask for */
     int pending_count;
     struct round *rounds;
 };
@@ -53,8 +58,8 @@ static json_t *item_json(kama_bytes key, const struct km_msg_mget_item *item)
     return cli_json_made(object, made);
 }
 
-/* "(miss)", "(KAMA_ERR_...: why)": values that begin with a bracket are quoted,
- * so that these are none. */
+/* Prints "(miss)" or "(KAMA_ERR_...: sentence)". Values that begin with a bracket are
+ * quoted, so that a remark cannot be confused with a value. */
 static void print_remark(const struct km_msg_mget_item *item)
 {
     if (item->status == KAMA_MISS) {
@@ -69,7 +74,7 @@ static void print_remark(const struct km_msg_mget_item *item)
     putchar(')');
 }
 
-/* "KEY: VALUE", or "KEY: " and a remark. --raw: the value. */
+/* Prints "KEY: VALUE", or "KEY: " and a remark. With --raw, it prints the value. */
 static void print_item(const struct cli *cli, kama_bytes key,
                        const struct km_msg_mget_item *item)
 {
@@ -100,7 +105,7 @@ static enum cli_exit print_json(const struct mget *mget)
     return cli_print_json(array);
 }
 
-/* The exit code is that of the worst item. */
+/* Prints all items. Returns the exit code of the worst one. */
 static enum cli_exit print_items(const struct mget *mget)
 {
     enum cli_exit worst = CLI_EXIT_OK;
@@ -120,12 +125,12 @@ static enum cli_exit print_items(const struct mget *mget)
 
 /* -- asking -------------------------------------------------------------- */
 
-/* An answer that is being read: of the keys pending[0..asked), those that must
- * be asked for again move to pending[0..again). */
+/* An answer that is being read. Of the keys pending[0..asked), those that must be asked
+ * for again are moved to pending[0..again). */
 struct reading {
     struct mget *mget;
     int asked;
-    int at; /* the key of the item that comes next */
+    int at; /* the index in `pending` of the next item's key */
     int again;
 };
 
@@ -188,7 +193,7 @@ static struct round *add_round(struct mget *mget)
     return round;
 }
 
-/* Asks for the first of the keys that are pending. */
+/* Asks for the pending keys, or for as many of them as a call may have. */
 static kama_status ask(struct mget *mget)
 {
     int count = mget->pending_count < KM_MGET_KEYS_MAX ? mget->pending_count

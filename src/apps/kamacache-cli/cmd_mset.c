@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mset: several values in one call. */
+/* mset: it stores several values in one call. */
 #include "call.h"
 #include "commands.h"
 #include "print.h"
@@ -9,10 +9,10 @@
 #include "base/status.h"
 #include "wire/msg/msg.h"
 
-/* The pairs that were sent, and what became of them. */
+/* The pairs that were sent, and the status of each. */
 struct stored {
     const kama_bytes *pairs; /* key, value, key, value, ... */
-    int count;               /* of pairs */
+    int count;               /* the number of pairs */
     struct km_msg_numbers_response response;
 };
 
@@ -26,7 +26,8 @@ static kama_status next_status(struct km_pb_list *list, kama_status *ret_status)
     return KAMA_OK;
 }
 
-/* "KEY: (KAMA_ERR_...)" for each pair that could not be stored. */
+/* Prints "KEY: (KAMA_ERR_...)" for each pair that could not be stored. Returns the
+ * exit code of the worst one. */
 static enum cli_exit print_failures(struct cli *cli,
                                     const struct stored *stored)
 {

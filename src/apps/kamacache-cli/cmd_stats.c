@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* stats, ping: what concerns the node. */
+/* stats and ping: counters of groups and of the node, and its health. */
 #include "call.h"
 #include "commands.h"
 #include "print.h"
@@ -15,7 +15,7 @@
 
 /* -- a group ------------------------------------------------------------- */
 
-/* One row per counter that is shown, in the order of the message. */
+/* The counters that are shown, in the order of the message. */
 struct counter {
     const char *name;
     size_t offset; /* of a uint64_t in struct km_msg_group_stats */
@@ -141,7 +141,7 @@ static kama_status add_metric(void *object, const void *message)
                : KAMA_ERR_NO_MEMORY;
 }
 
-/* "4d 3h 2m 1s", without what is 0 at its beginning. */
+/* Writes "4d 3h 2m 1s", without the leading parts that are 0. */
 static const char *format_uptime(uint64_t uptime_ms, char buf[UPTIME_BYTES])
 {
     static const struct {
@@ -161,7 +161,7 @@ static const char *format_uptime(uint64_t uptime_ms, char buf[UPTIME_BYTES])
     return buf;
 }
 
-/* What a node says of itself; one of 0.1.0 says nothing. */
+/* Prints the figures of the node's process. A node of version 0.1.0 sends none. */
 static void print_process(const struct km_msg_stats_response *response)
 {
     char uptime[UPTIME_BYTES];
@@ -189,7 +189,8 @@ static bool set_process(json_t *node,
 
 /* -- stats --------------------------------------------------------------- */
 
-/* Everything, into the array and the object or, without them, to stdout. */
+/* Visits all groups and metrics. Their figures are added to the JSON array and object
+ * or, if these are NULL, printed. */
 static kama_status visit_all(const struct km_msg_stats_response *response,
                              json_t *groups, json_t *node)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* touch: gives an entry a new time to live. */
+/* touch: it gives an entry a new time to live, that of --ttl or that of the group. */
 #include "call.h"
 #include "commands.h"
 #include "print.h"

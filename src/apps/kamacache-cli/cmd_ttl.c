@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ttl: how long an entry has left. */
+/* ttl: it prints how long an entry has to live. */
 #include "call.h"
 #include "commands.h"
 #include "print.h"
@@ -26,7 +26,8 @@ static json_t *ttl_json(const struct asked *asked)
     return cli_json_made(object, made);
 }
 
-/* As it can be given to --ttl; with --raw, the bare number of milliseconds. */
+/* Prints a time so that it can be given to --ttl or, with --raw, as the bare number of
+ * milliseconds. */
 static void print_ttl(const struct cli *cli, int64_t ttl_ms)
 {
     if (cli->mode == CLI_MODE_RAW) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* wcwidth of the C library knows the widths of characters, in a locale of
- * UTF-8; the user's may be another. */
+/*
+ * The C library's wcwidth knows the widths of characters, but only in a locale with
+ * UTF-8. The user's locale may be another one, so that C.UTF-8 is set for characters.
+ */
 #include "columns.h"
 #include "quote.h"
 
@@ -61,6 +63,7 @@ const char *cli_columns_size(uint64_t bytes, char buf[CLI_SIZE_BYTES])
     return buf;
 }
 
+/* Prints the blanks that text needs to fill a cell. */
 static void pad(FILE *out, const char *text, int width)
 {
     int blanks = width - cli_columns_width(KAMA_STR(text));

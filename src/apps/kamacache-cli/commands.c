@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of commands. */
+/* The table of commands, and finding one by its name or by a similar name. */
 #include "commands.h"
 
 const struct cli_command cli_commands[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* kamacache-cli: reads the options, finds the command in the table, turns its
- * arguments into bytes and runs it. */
+/* kamacache-cli: it reads the options, finds the command in the table, turns the
+ * arguments into bytes, connects, and runs the command. */
 #include "call.h"
 #include "columns.h"
 #include "commands.h"
@@ -38,7 +38,7 @@ static const char notes[] =
     "\n"
     "Exit: 0 ok, 1 miss, 2 usage, 3 unreachable, 4 refused, 5 other.\n";
 
-/* "set KEY [VALUE]" and a newline. */
+/* Prints the use of a command: "set KEY [VALUE]". */
 static void print_use(const struct cli_command *command)
 {
     const char *args = command->args;
@@ -66,7 +66,7 @@ static enum cli_exit print_help(const struct cli_options *options)
     return status == KAMA_OK ? CLI_EXIT_OK : CLI_EXIT_OTHER;
 }
 
-/* The forms of --help that are files, for the installation. */
+/* Prints a form of --help that the build writes to a file. */
 static enum cli_exit print_document(const struct cli_options *options,
                                     const char *form)
 {
@@ -151,8 +151,8 @@ static enum cli_exit run_connected(struct cli *cli, const kama_bytes *args,
     return code;
 }
 
-/* With --quoted, words in quotes become the bytes they stand for, in place;
- * otherwise every word is taken byte for byte. */
+/* Turns a word into bytes. With --quoted, a word in quotes becomes the bytes that it
+ * stands for, in place; otherwise it is taken byte for byte. */
 static kama_status read_word(const struct cli *cli, char *word,
                              kama_bytes *ret_bytes)
 {
@@ -165,7 +165,8 @@ static kama_status read_word(const struct cli *cli, char *word,
 
 static kama_status read_group(struct cli *cli)
 {
-    char *group = (char *)(uintptr_t)cli->options.group; /* argv, or a copy */
+    /* It is in argv or in a copy, and may be changed. */
+    char *group = (char *)(uintptr_t)cli->options.group;
     if (cli->options.group_is_typed) {
         return read_word(cli, group, &cli->group);
     }
@@ -188,8 +189,8 @@ static enum cli_exit read_words(struct cli *cli, char **words, int count,
     return CLI_EXIT_OK;
 }
 
-/* A word that was probably meant as an option, though it stands behind the
- * command, where it is an argument; NULL: there is none. */
+/* Returns a word that was probably meant as an option, though it stands behind the
+ * command, where it is an argument; NULL if there is none. */
 static const char *late_option(char **words, int count)
 {
     static const char *const options[] = {"-e", "-g", "-q"};
@@ -214,7 +215,7 @@ static enum cli_exit refuse_count(const struct cli_command *command,
                            late != NULL ? " stands before the command)" : "");
 }
 
-/* words: the arguments as typed, count of them. */
+/* Checks and runs the command. words are its arguments as they were typed. */
 static enum cli_exit run_command(struct cli *cli, char **words, int count)
 {
     const struct cli_command *command = cli->command;
@@ -249,7 +250,7 @@ static enum cli_exit refuse_command(const char *name)
     return cli_usage_error("no command %s", shown);
 }
 
-/* words: the command and its arguments. */
+/* Does what the options ask for. words are the command and its arguments. */
 static enum cli_exit run(struct cli *cli, char **words, int count)
 {
     const struct cli_options *options = &cli->options;
@@ -281,8 +282,8 @@ static enum cli_mode mode_of(const struct cli_options *options)
     return isatty(STDOUT_FILENO) ? CLI_MODE_PEOPLE : CLI_MODE_PIPE;
 }
 
-/* No socket may become descriptor 0, 1 or 2: a closed one is opened so that
- * using it fails. */
+/* Occupies the descriptors 0 to 2, so that no socket gets their numbers and receives
+ * the output. A closed one is opened in the wrong direction, so that using it fails. */
 static bool occupy_descriptors(void)
 {
     static const int unusable[] = {O_WRONLY, O_RDONLY, O_RDONLY};
@@ -294,7 +295,8 @@ static bool occupy_descriptors(void)
     return true;
 }
 
-/* "man" of --help=man, which is taken out of argv; NULL: there is none. */
+/* Takes --help=man or --help=completion out of argv. Returns "man" or "completion", or
+ * NULL. */
 static const char *take_form(int *argc, char **argv)
 {
     static const char *const forms[] = {"--help=man", "--help=completion"};

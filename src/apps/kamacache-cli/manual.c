@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The texts of the manual page, and the shell functions of the completion. */
 #include "manual.h"
 
 #include "commands.h"
@@ -10,7 +11,7 @@
 
 #define ENV_PREFIX "KAMACACHE"
 
-/* The settings, which have variables, come first. */
+/* The settings come first in the table. The flags behind them have no variables. */
 #define ONE_MORE(field, kind, arg, fallback, min, max, help) +1
 enum { SETTING_COUNT = 0 CLI_SETTINGS(ONE_MORE) };
 
@@ -86,8 +87,8 @@ kama_status cli_manual_write(const struct cli_options *options,
 
 /* -- completion ---------------------------------------------------------- */
 
-/* Asks the node that the command line names for its groups; those whose names
- * would have to be quoted are left out. */
+/* A shell function that asks the node of the command line for its groups. Groups whose
+ * names would have to be quoted are left out. */
 static const char functions[] =
     "_kamacache_cli_groups()\n"
     "{\n"
@@ -105,7 +106,7 @@ static const char functions[] =
     "        grep -o '\"name\":\"[A-Za-z0-9_.-]*\"' | cut -d '\"' -f 4\n"
     "}\n";
 
-/* Appends text; the first error stays. */
+/* Appends text, unless there was an error before. */
 static void put(struct km_buf *out, kama_status *status, const char *text)
 {
     if (*status == KAMA_OK) {
@@ -113,7 +114,7 @@ static void put(struct km_buf *out, kama_status *status, const char *text)
     }
 }
 
-/* The commands, each followed by a blank, and a NUL. */
+/* Writes the commands, a blank behind each, and a NUL. */
 static kama_status write_words(struct km_buf *out)
 {
     kama_status status = KAMA_OK;
@@ -124,7 +125,8 @@ static kama_status write_words(struct km_buf *out)
     return status == KAMA_OK ? km_buf_append(out, "", 1) : status;
 }
 
-/* A case over the commands whose first argument is a group, and a NUL. */
+/* Writes a shell `case` over the commands whose first argument is a group, and a
+ * NUL. */
 static kama_status write_arguments(struct km_buf *out)
 {
     kama_status status = KAMA_OK;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The option rows at work. The loop over argv is our own: of the option
- * tables' loop, words that begin with a dash would be errors everywhere. */
+/*
+ * Reading the options of the client. It has a loop over argv of its own, because
+ * km_options_from_argv would refuse words that begin with a dash everywhere, and
+ * here they may be keys and values.
+ */
 #include "options.h"
 
 #include "apps/kamacached/options.h"
@@ -24,16 +27,17 @@ struct reader {
     struct cli_options *options;
     int argc;
     char **argv;
-    int at;    /* the argument that is read */
-    int count; /* of words, which are argv[0..count) */
+    int at;    /* the argument that is being read */
+    int count; /* the words so far, which are argv[0..count) */
 };
 
+/* Sets an option to a value of the command line. */
 static kama_status set(struct reader *r, const char *name, const char *value)
 {
     return km_options_set(&r->options->table, name, value, KM_ORIGIN_FLAG);
 }
 
-/* Sets the option from the next argument, its value. */
+/* Sets an option to the next argument. */
 static kama_status set_from_next(struct reader *r, const char *name)
 {
     if (r->at + 1 >= r->argc) {
@@ -43,7 +47,7 @@ static kama_status set_from_next(struct reader *r, const char *name)
     return set(r, name, r->argv[r->at]);
 }
 
-/* text: "name", "name=value". The `=` is cut out of argv. */
+/* Reads the text of a long form, "name" or "name=value". The `=` becomes a NUL. */
 static kama_status take_long(struct reader *r, char *text)
 {
     char *equals = strchr(text, '=');
@@ -59,11 +63,11 @@ static kama_status take_long(struct reader *r, char *text)
     if (strcmp(text, "wait") == 0) {
         return set(r, text, CLI_WAIT_DEFAULT);
     }
-    /* An unknown name is refused by set, with the nearest one. */
+    /* set refuses an unknown name, and suggests the nearest one. */
     return row != NULL ? set_from_next(r, text) : set(r, text, "");
 }
 
-/* text: "e", "eADDR", "h", "q". */
+/* Reads the text of a short form, "e", "eADDR", "h" or "q". */
 static kama_status take_short(struct reader *r, const char *text)
 {
     const char *name = text[0] == 'e' ? "endpoint" : "group";
@@ -86,8 +90,8 @@ static kama_status take_short(struct reader *r, const char *text)
     return km_fail(KAMA_ERR_INVALID, "-%s: unknown option", shown);
 }
 
-/* Behind a command, an option that is none may have been meant as a key or a
- * value. text: its name, with or without a value. */
+/* Adds a hint to the sentence about an unknown option behind a command, which may have
+ * been meant as a key or a value. text is its name, with or without a value. */
 static kama_status advise_dashes(const struct reader *r, kama_status status,
                                  const char *text)
 {
@@ -138,8 +142,8 @@ static enum km_option_origin origin_of(const struct cli_options *options,
     return options->table.origins[row - rows];
 }
 
-/* Cuts text down to the name of the first group in it, as the daemon reads it:
- * NAME[:KEY=VALUE,...] per line, where NAME may stand in double quotes, in
+/* Cuts text down to the name of the first group in it. Text is in the notation of the
+ * daemon: NAME[:KEY=VALUE,...] per line, where NAME may stand in double quotes, in
  * which a backslash takes the next character as it is. */
 static kama_status cut_group_name(char *text)
 {
@@ -161,8 +165,8 @@ static kama_status cut_group_name(char *text)
     return KAMA_OK;
 }
 
-/* The daemon's KAMACACHE_GROUP may be in the same environment. Its first group
- * is meant then. */
+/* Reads KAMACACHE_GROUP, which may be the variable of a daemon in the same
+ * environment. Its first group is taken then. */
 static kama_status cut_env_group(struct cli_options *options)
 {
     if (origin_of(options, "group") != KM_ORIGIN_ENV) {
@@ -185,6 +189,7 @@ static kama_status read_environment(struct cli_options *options)
 
 /* -- the whole ----------------------------------------------------------- */
 
+/* Refuses options that do not go together. */
 static kama_status check_together(const struct cli_options *options)
 {
     if (options->json != 0 && options->raw != 0) {

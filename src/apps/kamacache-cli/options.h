@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What can be set on the client's command line, and the three settings that
- * may come from the environment.
+ * The options of the client. Three of them, the settings, may also come from the
+ * environment.
  *
- * Options in their long form stand anywhere before `--`, their short forms
- * (-e -g -q -h -v) before the command, so that a value may begin with a dash.
- * Thread-safety: setup. Errors: KAMA_ERR_INVALID, KAMA_ERR_NO_MEMORY; the
- * sentence is km_last_error.
+ *     kamacache-cli -g users set KEY -1 --ttl=5m
+ *                   |        |       |  |
+ *                   short    command |  a long form may stand anywhere before `--`
+ *                   form             |
+ *                                    a value may begin with a dash, because short
+ *                                    forms only stand before the command
+ *
+ * Threads: the main thread. Cost: none worth naming.
+ * Errors: KAMA_ERR_INVALID and KAMA_ERR_NO_MEMORY, with a sentence.
+ * Ownership: texts point into argv and the environment.
  */
 #pragma once
 
@@ -15,10 +21,10 @@
 #include "base/option_env.h"
 #include "base/option_text.h"
 
-#define CLI_WAIT_DEFAULT "10s" /* of --wait alone */
+#define CLI_WAIT_DEFAULT "10s" /* for --wait without a value */
 #define CLI_WAIT_MS_MAX (24LL * 3600 * 1000)
 
-/* X(field, KIND, arg, fallback, min, max, help) */
+/* The settings and the flags, as X(field, KIND, arg, fallback, min, max, help). */
 #define CLI_SETTINGS(X)                                                        \
     X(options, HEADING, NULL, NULL, 0, 0, "Options")                           \
     X(endpoint, STRING, "ADDR", "127.0.0.1:8001", 0, 0,                        \
@@ -49,37 +55,37 @@
 struct cli_options {
     CLI_SETTINGS(KM_OPTION_FIELD)
     CLI_FLAGS(KM_OPTION_FIELD)
-    bool verbose;        /* -v */
-    bool has_group;      /* given, not the default */
-    bool group_is_typed; /* by a flag, in the notation of arguments */
-    bool has_timeout;
+    bool verbose;        /* -v was given */
+    bool has_group;      /* the group was given and is not the default */
+    bool group_is_typed; /* by a flag, so that --quoted applies to it */
+    bool has_timeout;    /* the timeout was given and is not the default */
     struct km_options table;
-    char *env_group; /* owned */
+    char *env_group; /* owned; a group of the environment */
 };
 
-/* Reads environment and flags. What is no option is moved to
- * argv[0..*ret_count): the command and its arguments. Ends with
- * cli_options_fini, also after an error. */
+/* Reads the environment and the flags. The command and its arguments are moved to
+ * argv[0..*ret_count). cli_options_fini must be called, also after an error. */
 KAMA_NODISCARD kama_status cli_options_init(struct cli_options *options,
                                             int argc, char **argv,
                                             int *ret_count);
+/* Frees the table. */
 void cli_options_fini(struct cli_options *options);
 
-/* Refuses the option of another command; own is the one the command has, or
- * NULL. */
+/* Refuses an option that belongs to another command. own is the option of this
+ * command, or NULL. */
 KAMA_NODISCARD kama_status cli_options_check(const struct cli_options *options,
                                              const char *own);
 
-/* Calls seen for each KAMACACHE_ variable that is no setting of the client or
- * the daemon, as daemon_options_unknown does. */
+/* Calls seen for each variable KAMACACHE_* that is no setting of the client or of the
+ * daemon, as daemon_options_unknown does. */
 void cli_options_unknown(const struct cli_options *options,
                          km_option_unknown_fn seen, void *arg);
 
-/* Writes how the user named the option: --endpoint, or KAMACACHE_ENDPOINT when
- * its value came from the environment. */
+/* Writes how the user has spelled an option: --endpoint, or KAMACACHE_ENDPOINT if its
+ * value came from the environment. */
 void cli_options_spelling(const struct cli_options *options, const char *name,
                           char ret_spelling[KM_OPTION_SPELLING_BYTES]);
 
-/* The rows as --help shows them, to out. */
+/* Appends the options as --help shows them. */
 KAMA_NODISCARD kama_status cli_options_help(const struct cli_options *options,
                                             struct km_buf *out);

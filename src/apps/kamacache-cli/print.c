@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Output of the client. */
+/*
+ * Output of the client.
+ *
+ * JSON is made by jansson, whose output passes a filter here: JSON for a terminal
+ * must not contain the characters that the quoting of keys hides either.
+ */
 #include "print.h"
 #include "quote.h"
 
@@ -7,7 +12,7 @@
 
 #include <stdlib.h>
 
-/* Empty bytes may have no address. */
+/* Writes bytes. Empty ones may have no address, which fwrite does not permit. */
 static void write_bytes(kama_bytes b)
 {
     if (b.len > 0) {
@@ -50,7 +55,7 @@ enum cli_exit cli_print_ok(const struct cli *cli)
 
 /* -- JSON ---------------------------------------------------------------- */
 
-/* b in base64 (RFC 4648, padded); NULL without memory. */
+/* Returns b in base64 (RFC 4648, with padding) for free(), or NULL without memory. */
 static char *base64(kama_bytes b)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -118,7 +123,7 @@ static size_t shown_run(kama_bytes b)
     return len;
 }
 
-/* Writes c as JSON escapes it: above U+FFFF as a pair of surrogates. */
+/* Writes the JSON escape of a character. Above U+FFFF it is a pair of surrogates. */
 static void write_json_escape(uint32_t c)
 {
     if (c > 0xffff) {
@@ -129,9 +134,9 @@ static void write_json_escape(uint32_t c)
     printf("\\u%04x", c);
 }
 
-/* Jansson escapes the controls of ASCII only. The other characters that must
- * not reach a terminal stand in strings, too, where JSON has escapes for
- * them. */
+/* Writes a piece of JSON. Jansson escapes only the control characters of ASCII. All
+ * other characters that must not reach a terminal can only be in strings, where JSON
+ * has escapes for them. */
 static int write_json(const char *text, size_t len, void *arg)
 {
     kama_bytes rest = kama_bytes_make(text, len);
@@ -145,7 +150,7 @@ static int write_json(const char *text, size_t len, void *arg)
             write_json_escape(km_bytes_utf8_code(rest));
             rest = km_bytes_skip(rest, hidden);
         } else if (rest.len > 0) {
-            return -1; /* a string of jansson's is UTF-8 */
+            return -1; /* never happens, because jansson's strings are UTF-8 */
         }
     }
     return ferror(stdout) ? -1 : 0;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Quoting of keys and values for people, and back. */
+/* Quoting keys and values for people, and reading them again. */
 #include "quote.h"
 
 #include "base/status.h"
 #include "base/text.h"
 
-/* -- what a terminal may get --------------------------------------------- */
+/* -- text for a terminal ------------------------------------------------- */
 
-/* Is all of b shown, or one of the ASCII characters in also, and nothing of
- * it in but? */
+/* Returns whether every character of b may be shown or is one of those in `also`, and
+ * none is one of those in `but`. Both are ASCII. */
 static bool consists_of(kama_bytes b, const char *also, const char *but)
 {
     while (b.len > 0) {
@@ -48,7 +48,7 @@ static void write_escape(FILE *out, uint8_t c)
     fwrite(shown, 1, km_bytes_quote_byte(c, shown), out);
 }
 
-/* Prints b; also escapes the characters in special. */
+/* Prints b and escapes the characters that must not be shown and those in special. */
 static void write_escaped(FILE *out, kama_bytes b, const char *special)
 {
     while (b.len > 0) {
@@ -94,7 +94,7 @@ static int hex_digit(char c)
     return at != NULL ? (int)((at - digits) % 16) : -1;
 }
 
-/* Reads the escape behind the backslash at *at; moves *at past it. */
+/* Reads the escape that begins with the backslash at *at, and moves *at behind it. */
 static kama_status read_escape(const char **at, char *ret_byte)
 {
     static const char letters[] = "\"\\nrt0";

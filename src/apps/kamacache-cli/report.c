@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How the client ends: exit codes and sentences on stderr. */
+/* The exit codes of statuses, sentences on standard error, and the end of standard
+ * output. */
 #include "report.h"
 #include "commands.h"
 #include "quote.h"
@@ -39,6 +40,7 @@ enum cli_exit cli_exit_of(kama_status status)
     }
 }
 
+/* Prints a hint of what to do next, for errors that have one. */
 static void advise(const struct cli *cli, kama_status status)
 {
     if (cli_exit_of(status) == CLI_EXIT_UNREACHABLE) {
@@ -83,9 +85,9 @@ enum cli_exit cli_usage_error(const char *fmt, ...)
     return CLI_EXIT_USAGE;
 }
 
-/* Why stdout could not be written: 0 if it could. An earlier failure may have
- * left only its mark and an empty buffer; then one more byte is written, which
- * fails for the same reason. */
+/* Returns the errno of writing to stdout, or 0 if everything was written. After an
+ * earlier failure there may be only its mark and an empty buffer. Then one more byte
+ * is written, which fails for the same reason. */
 static int output_error(void)
 {
     errno = 0;
