@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The daemon as a process: time from exec to the first answer, memory when
-idle, per idle connection, and 300 concurrent cold Gets behind a loader that
-takes 300 ms."""
+"""Measures the daemon as a process: the time from exec to the first answer, its
+memory when it is idle and per idle connection, and 300 concurrent cold Gets of
+a loader that takes 300 ms."""
 import argparse
 import concurrent.futures
 import http.server

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// A peer to measure against: kama.v1 Get served by grpc++'s callback API from
-// a std::unordered_map under a mutex. Prints its port, serves until SIGTERM.
+// A server to compare with: it serves kama.v1 Get with the callback API of grpc++
+// from a std::unordered_map under a mutex. It prints its port and runs until it
+// gets SIGTERM.
+//
 //   grpcpp_server_bench VALUE_BYTES
 #include <grpcpp/grpcpp.h>
 

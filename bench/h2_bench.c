@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a unary call costs in HTTP/2 and gRPC alone, both sides, without
- * sockets and loops: a client and a server connection in one thread, so many
- * calls at a time, 27 bytes there and 103 back. Bytes per call are those on
- * the wire, both ways.
+ * The cost of a unary call in HTTP/2 and gRPC alone, without sockets and
+ * loops. A client connection and a server connection run in one thread with a
+ * number of calls at a time. A request has 27 bytes and a response 103. The
+ * bytes per call are those on the wire in both directions.
  */
 #include "base/bytes.h"
 #include "wire/grpc/grpc.h"
@@ -17,7 +17,7 @@
 struct side {
     struct km_h2_loop_cache *cache;
     struct km_h2 *h2;
-    unsigned running; /* the client's */
+    unsigned running; /* of the client */
 };
 
 static const struct km_h2_field request_fields[] = {

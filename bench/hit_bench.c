@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A copying hit beside the limit loop: what a hit cannot do without, which is
- * XXH3 of the key, one index line of seven tagged references, one comparison,
- * one memcpy. Both sides alternate in slices of at most 200 ms on the same
- * keys; printed is the ratio of thread CPU time as median, p10 and p90.
+ * A hit that copies its value, beside the limit loop. The limit loop does only the
+ * steps that no hit can avoid: XXH3 of the key, one index line of seven tagged
+ * references, one comparison and one memcpy. Both sides alternate in slices of at
+ * most 200 ms on the same keys. The output is the ratio of their thread CPU times as
+ * median, p10 and p90.
  *
  *   hit_bench [--items N] [--uniform] [--threads 1|2] [--pairs N] [--ttl]
  *             [--dependent]
@@ -21,7 +22,7 @@
 
 #define KEY_BYTES 16
 #define VALUE_BYTES 100
-#define LOOKUPS (1u << 20) /* precomputed keys, used in a ring */
+#define LOOKUPS (1u << 20) /* keys that were made before, used in a ring */
 #define SLICE_NS 100000000ull
 
 struct options {
@@ -52,7 +53,7 @@ struct bench {
     uint8_t (*keys)[KEY_BYTES]; /* in the order of the lookups */
 };
 
-/* One thread's slice. */
+/* The slice of one thread. */
 struct slice {
     pthread_t thread;
     struct bench *b;
@@ -77,7 +78,7 @@ static uint64_t next_random(uint64_t *state)
     return *state;
 }
 
-/* Zipf with exponent 0.99 over n ranks (Gray et al., 1994). */
+/* A Zipf distribution with exponent 0.99 over n ranks (Gray et al., 1994). */
 struct zipf {
     double n, alpha, zetan, eta;
 };
@@ -108,7 +109,7 @@ static unsigned zipf_next(const struct zipf *z, double u)
     return rank >= z->n ? (unsigned)z->n - 1 : (unsigned)rank;
 }
 
-/* Key number i: bytes without order. */
+/* Makes key number i, whose bytes have no order. */
 static void make_key(uint8_t *key, unsigned i)
 {
     uint64_t a = (i + 1) * 0x9e3779b97f4a7c15u;
@@ -154,8 +155,8 @@ static void limit_add(struct bench *b, const uint8_t *key, const uint8_t *value)
     }
 }
 
-/* The limit loop's lookup; an item whose home line was full is found in one of
- * the next. */
+/* The lookup of the limit loop. An item whose home line was full is found in
+ * one of the next lines. */
 static inline size_t limit_get(const struct bench *b, const uint8_t *key,
                                uint8_t *out)
 {
@@ -245,7 +246,7 @@ static void *run_slice(void *arg)
     return NULL;
 }
 
-/* Mean ns per op over the threads. */
+/* Returns the mean nanoseconds per operation over the threads. */
 static double measure(struct bench *b, bool limit, unsigned pair)
 {
     struct slice slices[2];

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Shared by the benchmarks that drive real servers: start and stop them, read
-their processor time and memory from /proc, print ratios of one run."""
+"""Common functions of the benchmarks that run real servers. They start and stop
+servers, read their processor time and memory from /proc, and print the ratios
+of one run."""
 import os
 import re
 import signal

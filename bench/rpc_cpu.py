@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Server processor time per unary Get: kamacached beside nghttpd sending the
-same bytes, and beside a grpc++ callback server, in one run.
+"""Measures the processor time of servers per unary Get: kamacached, nghttpd that
+sends the same bytes, and a callback server of grpc++, in one run.
 
-Each pair runs every server for the given time, one after the other, under
-the same h2load (8 connections x 32 streams, then 1 x 1)."""
+Each pair runs every server for the given time, one after the other, with the
+same h2load (8 connections with 32 streams each, then 1 with 1)."""
 import argparse
 import os
 import re
