@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How the client shows and reads keys and values. The program's objects are in
- * no library, so the source is part of this test. */
+/* The notation in which the client shows and reads keys and values. The objects
+ * of the program are in no library, so that this test includes the source. */
 #include "apps/kamacache-cli/quote.c"
 
 /* clang-format off */
@@ -11,7 +11,7 @@
 /* clang-format on */
 #include <stdlib.h>
 
-/* What write puts out, NUL-terminated; the caller frees it. */
+/* Returns the output of a function as a string that the caller frees. */
 static char *shown(kama_bytes b, void (*write)(FILE *, kama_bytes))
 {
     char *text = NULL;
@@ -77,7 +77,8 @@ static void test_text(void **state)
     assert_false(cli_quote_is_text(KM_LIT("\xff")));
 }
 
-/* text stands for expected; on the heap, so that ASan sees its end. */
+/* Asserts that text stands for the expected bytes. A copy on the heap lets ASan
+ * notice a read behind its end. */
 static void assert_reads(const char *text, kama_bytes expected)
 {
     char *copy = strdup(text);
@@ -114,7 +115,8 @@ static void test_refuses(void **state)
     }
 }
 
-/* Whatever is shown can be typed again, and holds no control. */
+/* Everything that is shown can be typed again, and contains no control
+ * character. */
 static void test_round_trip(void **state)
 {
     uint8_t key[24];

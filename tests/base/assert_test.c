@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A failed assertion ends the process and says where. */
+/* A failed assertion ends the process, and its message names the place. */
 #include "base/assert.h"
 #include "base/container.h"
 
@@ -20,7 +20,7 @@ struct outer {
     int inner;
 };
 
-/* Runs the failing assertion in a child whose stderr is the pipe. */
+/* Runs an assertion that fails in a child process whose stderr is a pipe. */
 static void fail_in_child(int err)
 {
     (void)dup2(err, STDERR_FILENO);
@@ -28,7 +28,7 @@ static void fail_in_child(int err)
     _exit(0);
 }
 
-/* The child dies of SIGABRT, with file and condition on stderr. */
+/* The child is killed by SIGABRT, and file and condition are on stderr. */
 static void test_failure_aborts(void **state)
 {
     (void)state;
@@ -60,7 +60,7 @@ static void test_success_is_silent(void **state)
     assert_int_equal(evaluated, 1);
 }
 
-/* From a member back to its struct. */
+/* KM_CONTAINER_OF leads from a member to its structure. */
 static void test_container_of(void **state)
 {
     (void)state;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A function that ends its thread instead of returning: the process ends with a
- * sentence. Each case runs in a child. (Exceptions of C++: group/callbacks_test.)
+ * A function that ends its thread instead of returning ends the process with a
+ * sentence. Each case runs in a child process. C++ exceptions are tested in
+ * tests/group/callbacks_test.
  */
 #include "base/boundary.h"
 
@@ -55,7 +56,7 @@ static void end_after_the_inner_one(void)
     pthread_exit(NULL);
 }
 
-/* What a child does in a thread of its own. */
+/* The function that a child process runs in a thread of its own. */
 struct action {
     void (*fn)(void);
     const char *group;
@@ -80,7 +81,7 @@ static void run_child(struct action *action, int err)
     _exit(0);
 }
 
-/* The child dies of SIGABRT after it has said what. */
+/* Asserts that the child is killed by SIGABRT after it has printed `what`. */
 static void expect_end(struct action action, const char *what)
 {
     char text[512] = "";

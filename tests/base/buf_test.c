@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The growing buffer: bound, growth, failure without a trace. */
+/* The growing buffer: its bound, its growth, and failures that change nothing.
+ */
 #include "base/buf.h"
 
 #include "base/bytes.h"
@@ -8,7 +9,8 @@
 
 #include <string.h>
 
-/* At the bound it takes everything, one past it nothing. */
+/* A buffer can be filled up to its bound, and an append beyond it adds nothing.
+ */
 static void test_bound(void **state)
 {
     (void)state;
@@ -30,7 +32,7 @@ static void test_bound(void **state)
     assert_null(buf.data);
 }
 
-/* Without a bound a length that overflows is no memory, not a crash. */
+/* Without a bound, a length that overflows gives an error and no crash. */
 static void test_huge(void **state)
 {
     (void)state;
@@ -42,7 +44,7 @@ static void test_huge(void **state)
     km_buf_fini(&buf);
 }
 
-/* consume drops the front; reset keeps or gives back the memory. */
+/* consume drops bytes at the front, and reset keeps or frees the memory. */
 static void test_consume_and_reset(void **state)
 {
     (void)state;
@@ -62,7 +64,7 @@ static void test_consume_and_reset(void **state)
     km_buf_fini(&buf);
 }
 
-/* Formats of every length around the capacity arrive whole. */
+/* Formatted texts of every length around the capacity are complete. */
 static void test_printf(void **state)
 {
     (void)state;
@@ -94,7 +96,8 @@ static kama_status fill(const kama_allocator *mem, void *arg)
     return status;
 }
 
-/* Each allocation failing: an error, the length as it was, no leak. */
+/* When an allocation fails, there is an error, the length stays as it was, and
+ * nothing leaks. */
 static void test_no_memory(void **state)
 {
     (void)state;

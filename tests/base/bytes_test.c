@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Comparing, UTF-8, quoting, glob; the last against fnmatch. */
+/* Comparing, UTF-8, quoting, and patterns, which are compared with fnmatch. */
 #include "base/bytes.h"
 
 #include "base/clock.h"
@@ -15,7 +15,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* Order of memcmp; a prefix comes first; empty slices may have no data. */
+/* The order is that of memcmp, a prefix comes first, and an empty view may have
+ * no data. */
 static void test_order(void **state)
 {
     (void)state;
@@ -35,7 +36,8 @@ static void test_order(void **state)
 
 /* -- UTF-8 --------------------------------------------------------------- */
 
-/* The borders of RFC 3629: first and last character of each length. */
+/* The borders of RFC 3629, the first and the last character of each length, are
+ * well-formed. */
 static void test_utf8_well_formed(void **state)
 {
     (void)state;
@@ -61,7 +63,8 @@ static void test_utf8_well_formed(void **state)
     assert_int_equal(km_bytes_utf8_char(kama_bytes_make(NULL, 0)), 0);
 }
 
-/* Overlong forms, surrogates, past U+10FFFF, stray and missing bytes. */
+/* Overlong forms, surrogates, code points above U+10FFFF, stray bytes and
+ * missing bytes are malformed. */
 static void test_utf8_malformed(void **state)
 {
     (void)state;
@@ -91,7 +94,8 @@ static void test_utf8_malformed(void **state)
     }
 }
 
-/* The first and the last character of each length. */
+/* The code points of the first and the last character of each length are right.
+ */
 static void test_utf8_code(void **state)
 {
     (void)state;
@@ -105,7 +109,7 @@ static void test_utf8_code(void **state)
     assert_int_equal(km_bytes_utf8_code(KM_LIT("\xf4\x8f\xbf\xbf")), 0x10ffff);
 }
 
-/* The bytes of a character that has only begun are told from malformed ones. */
+/* The bytes of a character that is incomplete differ from malformed bytes. */
 static void test_utf8_tail(void **state)
 {
     (void)state;
@@ -121,9 +125,9 @@ static void test_utf8_tail(void **state)
         {"\xe6\x97", 2},
         {"\xf0\x9f\x98", 3},
         {"\xf0\x9f\x98\x80", 0},
-        {"\xe0\x9f", 0},     /* overlong whatever follows */
-        {"\xed\xa0", 0},     /* a surrogate whatever follows */
-        {"\xe6\x97\xff", 0}, /* nothing can follow */
+        {"\xe0\x9f", 0},     /* overlong, whatever byte follows */
+        {"\xed\xa0", 0},     /* a surrogate, whatever byte follows */
+        {"\xe6\x97\xff", 0}, /* no byte can follow */
         {"\x97\xa5", 0},
         {"\xff", 0},
     };
@@ -145,7 +149,7 @@ static void check_quote(kama_bytes bytes, size_t cap, const char *expected)
     assert_int_equal(buf[cap], 'Z');
 }
 
-/* Escapes; the cut never falls into one. */
+/* Bytes are escaped, and a cut never falls into an escape. */
 static void test_quote(void **state)
 {
     (void)state;
@@ -180,7 +184,7 @@ static bool glob(const char *pattern, const char *name)
     return km_bytes_glob(KAMA_STR(pattern), KAMA_STR(name));
 }
 
-/* Each kind of element; what Redis does with classes that are odd. */
+/* Each kind of element matches, and unusual classes behave as in Redis. */
 static void test_glob_elements(void **state)
 {
     (void)state;
@@ -206,7 +210,7 @@ static void test_glob_elements(void **state)
         km_bytes_glob(kama_bytes_make(NULL, 0), kama_bytes_make(NULL, 0)));
 }
 
-/* A random string of the letters; returns its length. */
+/* Writes a random string of these letters and returns its length. */
 static size_t random_text(unsigned *seed, const char *letters, char *out,
                           size_t max)
 {
@@ -218,7 +222,7 @@ static size_t random_text(unsigned *seed, const char *letters, char *out,
     return len;
 }
 
-/* Elements that mean the same to fnmatch. */
+/* Writes a pattern of elements that fnmatch understands in the same way. */
 static void random_pattern(unsigned *seed, char *out)
 {
     static const char *const parts[] = {"a",    "b",     "c",   "*",  "?",
@@ -229,7 +233,7 @@ static void random_pattern(unsigned *seed, char *out)
     }
 }
 
-/* Random patterns and names: the same answer as fnmatch. */
+/* For random patterns and names, the answer is that of fnmatch. */
 static void test_glob_like_fnmatch(void **state)
 {
     (void)state;
@@ -251,7 +255,8 @@ static void test_glob_like_fnmatch(void **state)
     assert_true(matches > 1000);
 }
 
-/* Any bytes as pattern: an answer, no read past the end (ASan sees it). */
+/* Any bytes are accepted as a pattern, and no byte behind the end is read,
+ * which ASan would notice. */
 static void test_glob_garbage(void **state)
 {
     (void)state;
@@ -267,8 +272,9 @@ static void test_glob_garbage(void **state)
     }
 }
 
-/* 1 KiB of stars and letters against 4 KiB that almost match: milliseconds,
- * where a matcher that recurses would take longer than the universe has. */
+/* A pattern of 1 KiB of stars and letters against a name of 4 KiB that almost
+ * matches takes milliseconds. A matcher that recurses would not end in any
+ * practical time. */
 static void test_glob_is_not_exponential(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The machine's clocks, and saturating time arithmetic. */
+/* The clocks of the machine, and sums of times that saturate. */
 #include "base/clock.h"
 
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 #include <time.h>
 #include <cmocka.h>
 
-/* mono never goes back; coarse is behind it, and not far. */
+/* mono never goes back, and coarse is not far behind it. */
 static void test_mono_and_coarse(void **state)
 {
     (void)state;
@@ -28,7 +28,7 @@ static void test_mono_and_coarse(void **state)
     }
 }
 
-/* Both wall clocks are time(). */
+/* Both wall clocks agree with time(). */
 static void test_wall(void **state)
 {
     (void)state;
@@ -40,7 +40,8 @@ static void test_wall(void **state)
     assert_in_range(us / 1000000, (uint64_t)before, (uint64_t)after + 1);
 }
 
-/* Negative spans count as none; what is too late is never. */
+/* A negative span counts as 0, and a time that is too late becomes KM_NS_NEVER.
+ */
 static void test_after_ms(void **state)
 {
     (void)state;

@@ -29,7 +29,7 @@ static km_ns now(void)
     return km_clock_mono(km_clock_system());
 }
 
-/* Checks while it is the timer that fires. */
+/* Checks the deadlines while this timer fires. */
 static void fire(struct km_timer *timer)
 {
     struct counted_timer *self =
@@ -84,7 +84,8 @@ static void test_check_after_each_step(void **state)
     km_deadlines_fini(&d);
 }
 
-/* Stopping leaves timers armed that never fire; arming one more is refused. */
+/* After a stop, timers stay armed and never fire, and arming another one is
+ * refused. */
 static void test_stop_keeps_timers(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* XXH3 as published, and seeds that differ. */
+/* Hashes agree with the published ones of XXH3, and seeds differ. */
 #include "base/hash.h"
 
 #include <setjmp.h>
@@ -11,7 +11,8 @@
 
 #include <cmocka.h>
 
-/* The published value of the empty input; each byte and the seed count. */
+/* The hash of the empty input is the published one, and each byte and the seed
+ * change the hash. */
 static void test_hash(void **state)
 {
     (void)state;
@@ -23,7 +24,8 @@ static void test_hash(void **state)
     assert_true(base != km_hash(kama_bytes_make("key", 4), 1));
 }
 
-/* Every length up to 1000 reads its bytes and no more (ASan sees it). */
+/* An input of any length up to 1000 is read without a byte behind it, which
+ * ASan would notice. */
 static void test_lengths(void **state)
 {
     (void)state;
@@ -37,7 +39,7 @@ static void test_lengths(void **state)
     }
 }
 
-/* Two seeds are not the same. */
+/* Two random seeds are different. */
 static void test_seed(void **state)
 {
     (void)state;

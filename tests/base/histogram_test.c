@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The histogram against the sorted values themselves. */
+/* The histogram is compared with the sorted values. */
 #include "base/histogram.h"
 
 #include "base/clock.h"
@@ -26,7 +26,7 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Between one sixteenth above the value and the value itself. */
+/* Asserts that found lies between exact and one sixteenth above it. */
 static void check_near(uint64_t found, uint64_t exact)
 {
     if (found < exact || found - exact > exact / 16) {
@@ -35,7 +35,7 @@ static void check_near(uint64_t found, uint64_t exact)
     }
 }
 
-/* Nothing recorded: zeros. */
+/* An empty histogram returns zeros. */
 static void test_empty(void **state)
 {
     (void)state;
@@ -45,7 +45,8 @@ static void test_empty(void **state)
     assert_int_equal(km_histogram_count_below(&histogram, UINT64_MAX), 0);
 }
 
-/* The borders of every power of two, 0, 2^40 and far past it. */
+/* The borders of every power of two, 0, 2^40 and longer times are counted in
+ * the right cells. */
 static void test_borders(void **state)
 {
     (void)state;
@@ -67,7 +68,7 @@ static void test_borders(void **state)
     }
 }
 
-/* Quantiles and counts of random values, against the sorted array. */
+/* Quantiles and counts of random values agree with the sorted array. */
 static void test_against_sorted(void **state)
 {
     (void)state;
@@ -96,7 +97,7 @@ static void test_against_sorted(void **state)
     check_near(km_histogram_quantile(&histogram, 1), values[VALUES - 1]);
 }
 
-/* The sum of two histograms is that of their values. */
+/* The sum of two histograms is the histogram of all their values. */
 static void test_add(void **state)
 {
     (void)state;
@@ -121,7 +122,7 @@ static void *record_many(void *arg)
     return NULL;
 }
 
-/* No record of several threads is lost. */
+/* No value that several threads record is lost. */
 static void test_threads(void **state)
 {
     (void)state;

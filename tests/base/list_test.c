@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The intrusive list. */
+/* The intrusive list: inserting, removing, walking and splicing. */
 #include "base/container.h"
 #include "base/list.h"
 
@@ -17,7 +17,7 @@ struct item {
     struct km_list node;
 };
 
-/* The numbers in order, a digit each. */
+/* Returns the numbers in the list as the digits of one number. */
 static int digits(struct km_list *head)
 {
     struct km_list *node;
@@ -29,7 +29,8 @@ static int digits(struct km_list *head)
     return shown;
 }
 
-/* Both ends, the middle, removal during a walk, and splicing. */
+/* Nodes are inserted at both ends and in the middle, removed during a walk, and
+ * moved to another list. */
 static void test_all(void **state)
 {
     (void)state;

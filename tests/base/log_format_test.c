@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Lines as text and JSON: whatever the bytes, well-formed and of one line. */
+/* Lines as text and as JSON are well-formed single lines, whatever bytes are in
+ * them. */
 #include "base/log_format.h"
 
 #include "base/bytes.h"
@@ -22,7 +23,7 @@
 
 static char line[KM_LOG_LINE_BYTES_MAX + 1];
 
-/* Formats into `line`, with a NUL behind it. */
+/* Formats an event into `line` and puts a NUL behind it. */
 static size_t format(enum km_log_format format, const char *msg,
                      const struct km_field *fields, size_t count)
 {
@@ -56,7 +57,8 @@ static void check_json(struct km_field field, const char *expected)
     assert_string_equal(line, whole);
 }
 
-/* logfmt: bare where it can be, else quoted; UTF-8 stays in texts. */
+/* In logfmt, values stand without quotes where possible, and texts keep their
+ * UTF-8. */
 static void test_text(void **state)
 {
     (void)state;
@@ -72,7 +74,7 @@ static void test_text(void **state)
     check_text(km_f_bytes("b", kama_bytes_make(NULL, 0)), "b=\"\"");
 }
 
-/* JSON strings; bytes hold the quoted text. */
+/* In JSON, values are strings, and a field of bytes holds the quoted text. */
 static void test_json(void **state)
 {
     (void)state;
@@ -84,7 +86,7 @@ static void test_json(void **state)
                "\"b\":\"\\\\x00\\\\\\\"\\\\\\\\\\\\n\"");
 }
 
-/* Lines that were held back are told of. */
+/* The number of lines that were held back is a field of the next line. */
 static void test_held_back(void **state)
 {
     (void)state;
@@ -95,7 +97,7 @@ static void test_held_back(void **state)
                               "component=c msg=m held_back=12\n");
 }
 
-/* A value is cut at its limit, not one byte before. */
+/* A value is cut at its limit and not a byte before it. */
 static void test_value_limit(void **state)
 {
     (void)state;
@@ -116,8 +118,8 @@ static void test_value_limit(void **state)
     assert_non_null(strstr(line, "v...\"\n"));
 }
 
-/* The cut falls between characters: as they are in a text, as the escapes of
- * all their bytes elsewhere. */
+/* A cut falls between characters, both where they stand as they are and where
+ * all their bytes are escaped. */
 static void test_value_is_cut_at_a_character(void **state)
 {
     (void)state;
@@ -136,8 +138,9 @@ static void test_value_is_cut_at_a_character(void **state)
     assert_non_null(strstr(line, "\\\\xe6\\\\x97\\\\xa5...\"}\n"));
 }
 
-/* A line that grows to its limit and past it stays whole: its last fields are
- * left out and it says so; a small one behind them may still fit. */
+/* A line that grows beyond its limit stays well-formed. Fields that do not fit
+ * are left out, the line says so, and a small field behind them may still fit.
+ */
 static void test_line_limit(void **state)
 {
     (void)state;
@@ -160,7 +163,8 @@ static void test_line_limit(void **state)
     assert_true(was_cut);
 }
 
-/* Checks the grammar of a JSON object with flat members; returns its end. */
+/* Check the grammar of a JSON object without nested members. They return the
+ * end of the part that they have read. */
 static const char *json_string(const char *p)
 {
     assert_int_equal(*p++, '"');
@@ -190,7 +194,8 @@ static void check_json_line(const char *p)
     assert_string_equal(p, "}\n");
 }
 
-/* Random bytes in message and fields: one line, UTF-8, JSON by its grammar. */
+/* With random bytes in the message and the fields, a line is still one line of
+ * UTF-8, and JSON follows its grammar. */
 static void test_garbage(void **state)
 {
     (void)state;
@@ -217,7 +222,7 @@ static void test_garbage(void **state)
     }
 }
 
-/* Names of levels and formats, exact. */
+/* The names of levels and formats are read, and other texts are refused. */
 static void test_names(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The ring of lines against a queue. */
+/* The ring of lines is compared with a queue. */
 #include "base/log_ring.h"
 
 #include "base/bytes.h"
@@ -16,7 +16,7 @@
 
 static struct km_log_ring ring;
 
-/* A line of len bytes that begins with number. */
+/* Writes a line of len bytes that begins with a number. */
 static kama_bytes make_line(char *buf, unsigned number, size_t len)
 {
     memset(buf, 'x', len);
@@ -27,7 +27,7 @@ static kama_bytes make_line(char *buf, unsigned number, size_t len)
     return kama_bytes_make(buf, len);
 }
 
-/* The number of lines is bounded, whatever their length. */
+/* The number of lines is bounded, whatever their length is. */
 static void test_line_limit(void **state)
 {
     (void)state;
@@ -43,7 +43,7 @@ static void test_line_limit(void **state)
     assert_true(km_log_ring_put(&ring, KM_LIT("\n")));
 }
 
-/* Lines of the greatest length fill it to the last byte. */
+/* Lines of the greatest length fill the ring to its last byte. */
 static void test_byte_limit(void **state)
 {
     (void)state;
@@ -58,7 +58,8 @@ static void test_byte_limit(void **state)
     assert_false(km_log_ring_put(&ring, KM_LIT("\n")));
 }
 
-/* Random lines in and out: all that were taken come out, whole, in order. */
+/* Random lines are put in and taken out. All lines that were accepted come out
+ * whole and in order. */
 static void test_model(void **state)
 {
     (void)state;

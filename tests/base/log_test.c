@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The log on descriptors that work, block, are full, closed or broken. */
+/* The log writes to descriptors that work, block, are full, are closed or are
+ * broken. */
 #include "base/log.h"
 
 #include "base/limits.h"
@@ -19,7 +20,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static int fds[2]; /* a pipe: the log writes to fds[1] */
+static int fds[2]; /* a pipe; the log writes to fds[1] */
 
 static int open_pipe(void **state)
 {
@@ -41,14 +42,14 @@ static void start(enum km_log_level level)
     assert_int_equal(km_log_start(fds[1], level, KM_LOG_TEXT), KAMA_OK);
 }
 
-/* A line from a call site of its own. */
+/* Logs a line from a call site of its own. */
 static void say(enum km_log_level level, int64_t number)
 {
     struct km_log_site site = {0};
     KM_LOG_AT(&site, level, "test", "said", km_f_int("n", number));
 }
 
-/* Reads until the other end is closed; NUL-terminated, the caller frees it. */
+/* Reads until the other end is closed. The caller frees the string. */
 static char *read_all(void)
 {
     char *all = malloc(1);
@@ -74,7 +75,7 @@ static char *stop_and_read(void)
     return read_all();
 }
 
-/* How many lines the log says were lost, all its reports together. */
+/* Returns how many lines were lost, by all reports of the log together. */
 static uint64_t told_lost(const char *all)
 {
     uint64_t sum = 0;
@@ -84,7 +85,7 @@ static uint64_t told_lost(const char *all)
     return sum;
 }
 
-/* The number behind the first `name=` after text; -1: not there. */
+/* Returns the number behind the first `name=` after text, or -1. */
 static long long number_after(const char *all, const char *text,
                               const char *name)
 {
@@ -102,7 +103,8 @@ static size_t count(const char *all, const char *text)
     return found;
 }
 
-/* Fills the pipe with spaces until a write would block; returns how many. */
+/* Fills the pipe with blanks until a write would block, and returns their
+ * number. */
 static size_t fill_pipe(void)
 {
     char chunk[4096];
@@ -117,7 +119,8 @@ static size_t fill_pipe(void)
     return filled;
 }
 
-/* Lines at the level and above arrive, in order, all before stop returns. */
+/* Lines of the level and above are written in their order, and all of them
+ * before stop returns. */
 static void test_order_and_level(void **state)
 {
     (void)state;
@@ -138,7 +141,7 @@ static void test_order_and_level(void **state)
     free(all);
 }
 
-/* A macro without fields, one with two; JSON. */
+/* The macro works without fields, with two fields, and as JSON. */
 static void test_macro(void **state)
 {
     (void)state;
@@ -151,7 +154,7 @@ static void test_macro(void **state)
     free(all);
 }
 
-/* A second start is refused; after a stop the log starts again. */
+/* A second start is refused, and after a stop the log can be started again. */
 static void test_start_twice(void **state)
 {
     (void)state;
@@ -167,8 +170,8 @@ static void test_start_twice(void **state)
     free(all);
 }
 
-/* A site that talks all the time gets its burst, and what it gets per second;
- * the next line that passes counts what was held back. */
+/* A call site that logs all the time gets its burst and its rate, and the next
+ * line that passes has the number of lines that were held back. */
 static void test_rate(void **state)
 {
     (void)state;
@@ -196,8 +199,9 @@ static void *read_pipe(void *arg)
     return read_all();
 }
 
-/* A pipe that nobody reads: callers go on, what does not fit is counted, and
- * when somebody reads again the log says how much was lost. */
+/* When nobody reads the pipe, callers go on and lines that do not fit are
+ * counted. When somebody reads again, the log reports how many lines were lost.
+ */
 static void test_blocked_pipe_recovers(void **state)
 {
     (void)state;
@@ -223,7 +227,7 @@ static void test_blocked_pipe_recovers(void **state)
     free(all);
 }
 
-/* A pipe that stays blocked does not keep km_log_stop. */
+/* A pipe that stays blocked does not hang km_log_stop. */
 static void test_stop_with_blocked_pipe(void **state)
 {
     (void)state;
@@ -237,7 +241,7 @@ static void test_stop_with_blocked_pipe(void **state)
     assert_int_equal(km_log_dropped() - before, 1);
 }
 
-/* Waits until that many lines were lost. */
+/* Waits until so many lines were lost. */
 static void wait_dropped(uint64_t expected)
 {
     static const struct timespec pause = {0, 1000000};
@@ -249,7 +253,8 @@ static void wait_dropped(uint64_t expected)
     assert_true(km_log_dropped() == expected);
 }
 
-/* The reader is gone: no signal, lines are counted. */
+/* When the reader has gone, there is no signal and the lines are counted as
+ * lost. */
 static void test_broken_pipe(void **state)
 {
     (void)state;
@@ -264,7 +269,8 @@ static void test_broken_pipe(void **state)
     fds[0] = -1;
 }
 
-/* The disk is full and has room again: the log says how much was lost. */
+/* When the disk was full and has room again, the log reports how many lines
+ * were lost. */
 static void test_full_disk_recovers(void **state)
 {
     (void)state;
@@ -288,7 +294,8 @@ static void test_full_disk_recovers(void **state)
     free(all);
 }
 
-/* A descriptor that is closed: lines are counted, nothing else happens. */
+/* When the descriptor is closed, lines are counted as lost and nothing else
+ * happens. */
 static void test_closed_descriptor(void **state)
 {
     (void)state;
@@ -303,7 +310,7 @@ static void test_closed_descriptor(void **state)
 
 /* -- without a writer thread ---------------------------------------------- */
 
-/* Lets f run with the pipe as stderr. */
+/* Runs f with the pipe as stderr. */
 static void with_stderr(void (*f)(void))
 {
     int saved = dup(STDERR_FILENO);
@@ -318,7 +325,7 @@ static void say_once(void)
     say(KM_LOG_INFO, 7);
 }
 
-/* The line is on stderr when the call returns. */
+/* Without a writer, the line is on stderr when the call returns. */
 static void test_direct(void **state)
 {
     (void)state;
@@ -328,7 +335,7 @@ static void test_direct(void **state)
     free(all);
 }
 
-/* stderr is a full pipe: lost, not waited for. */
+/* When stderr is a full pipe, a line is lost and the caller does not wait. */
 static void test_direct_blocked(void **state)
 {
     (void)state;
@@ -338,7 +345,8 @@ static void test_direct_blocked(void **state)
     assert_int_equal(km_log_dropped() - before, 1);
 }
 
-/* stderr has no reader: SIGPIPE (which would end this test) is kept away. */
+/* When stderr has no reader, no SIGPIPE is raised, which would end this test.
+ */
 static void test_direct_broken(void **state)
 {
     (void)state;
@@ -362,7 +370,7 @@ static void *say_many(void *arg)
     return NULL;
 }
 
-/* Lines of several threads are whole, and none is lost uncounted. */
+/* Lines of several threads are whole, and lines that are lost are counted. */
 static void test_threads(void **state)
 {
     (void)state;
@@ -376,8 +384,8 @@ static void test_threads(void **state)
     for (int i = 0; i < 4; i++) {
         (void)pthread_join(threads[i], NULL);
     }
-    /* 800 lines of 80 bytes: more than the pipe holds, less than pipe and
-     * ring do together. */
+    /* 800 lines of 80 bytes are more than the pipe holds, and less than the
+     * pipe and the ring hold together. */
     km_ns deadline = km_clock_mono(km_clock_system()) + 20 * KM_NS_PER_S;
     char *all = NULL;
     size_t len = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The default allocator, copies, and the probe that tests rely on. */
+/* The default allocator, copies of strings, and the probe that other tests use.
+ */
 #include "base/mem.h"
 
 #include <setjmp.h>
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* NULL means malloc; another allocator stays. */
+/* NULL stands for the default allocator, and another allocator is kept. */
 static void test_default(void **state)
 {
     (void)state;
@@ -28,7 +29,8 @@ static void test_default(void **state)
     km_mem_free(km_mem_default(), p);
 }
 
-/* Zeroed; a product that overflows is refused without an allocation. */
+/* The memory is zeroed, and a product that overflows is refused without an
+ * allocation. */
 static void test_zalloc(void **state)
 {
     (void)state;
@@ -42,7 +44,7 @@ static void test_zalloc(void **state)
     assert_int_equal(probe.allocs, 1);
 }
 
-/* Copies end with NUL, hold NUL bytes, may be empty. */
+/* Copies end with a NUL, may contain NUL bytes, and may be empty. */
 static void test_copies(void **state)
 {
     (void)state;
@@ -62,8 +64,8 @@ static void test_copies(void **state)
     assert_int_equal(probe.live_blocks, 0);
 }
 
-/* The n-th call fails, alone or with all that follow; resize counts, and
- * keeps the old block when it fails. */
+/* The n-th call fails, alone or with all calls behind it. resize counts as a
+ * call, and keeps the old block when it fails. */
 static void test_probe(void **state)
 {
     (void)state;

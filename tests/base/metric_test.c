@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Counters over many threads, gauges that go down, the limits of a table. */
+/* Counters of many threads, gauges that fall, and the limits of a table. */
 #include "base/metric.h"
 
 #include "base/thread.h"
@@ -12,7 +12,7 @@
 
 static struct km_metric rows[KM_METRIC_ROWS_MAX];
 
-/* One row and the most rows: each counts on its own. */
+/* With one row and with the most rows, each row counts on its own. */
 static void test_every_row(void **state)
 {
     (void)state;
@@ -58,8 +58,8 @@ static void *count_down(void *arg)
     return NULL;
 }
 
-/* More threads than cells; a gauge is taken down by other threads than those
- * that took it up, and is zero again. */
+/* There are more threads than cells. A gauge that some threads raise and others
+ * lower is zero at the end. */
 static void test_threads(void **state)
 {
     (void)state;
@@ -92,7 +92,7 @@ static kama_status make_set(const kama_allocator *mem, void *arg)
     return KAMA_OK;
 }
 
-/* No memory: an error, and the result is not written. */
+/* Without memory there is an error, and the result is not written. */
 static void test_no_memory(void **state)
 {
     (void)state;

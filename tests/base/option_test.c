@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Option tables: every source, every kind, every refusal with its sentence. */
+/* Option tables: every origin and every kind of value, and every refusal with
+ * its sentence. */
 #include "base/option.h"
 
 #include "base/option_argv.h"
@@ -48,7 +49,7 @@ struct fixture {
 static int set_up(void **state)
 {
     static struct fixture f;
-    memset(&f, 0xee, sizeof f); /* init has to write every field */
+    memset(&f, 0xee, sizeof f); /* init has to write every member */
     assert_int_equal(km_options_init(&f.o, rows, ROW_COUNT, &f.s), KAMA_OK);
     *state = &f;
     return 0;
@@ -67,7 +68,7 @@ static kama_status set_flag(struct fixture *f, const char *name,
     return km_options_set(&f->o, name, value, KM_ORIGIN_FLAG);
 }
 
-/* Parses a command line of words that are separated by spaces. */
+/* Parses a command line whose words are separated by blanks. */
 static kama_status parse_line(struct fixture *f, char *line, char **words,
                               int *ret_rest)
 {
@@ -91,7 +92,7 @@ static void check_refused(struct fixture *f, const char *line,
     assert_int_equal(rest, -1);
 }
 
-/* Defaults come from the fallbacks; without one, zero. */
+/* Members have their defaults, and are zero without one. */
 static void test_defaults(void **state)
 {
     struct fixture *f = *state;
@@ -107,7 +108,7 @@ static void test_defaults(void **state)
     assert_null(f->s.a_name_that_takes_the_whole_column);
 }
 
-/* Both spellings of a flag; what is no option stays, in order. */
+/* Both spellings of a flag are read, and operands stay in their order. */
 static void test_argv(void **state)
 {
     struct fixture *f = *state;
@@ -131,7 +132,7 @@ static void test_argv(void **state)
     assert_string_equal(f->s.group.items[1], "b=");
 }
 
-/* No arguments, not even a name. */
+/* An empty argv, even without the name of the program, is accepted. */
 static void test_argv_empty(void **state)
 {
     struct fixture *f = *state;
@@ -141,7 +142,7 @@ static void test_argv_empty(void **state)
     assert_int_equal(rest, 0);
 }
 
-/* Each refusal says flag, value and what is accepted. */
+/* Each refusal names the flag, the value and the accepted values. */
 static void test_refusals(void **state)
 {
     struct fixture *f = *state;
@@ -193,7 +194,7 @@ static void test_refusals(void **state)
                   "--etcd: not in this version");
 }
 
-/* At the bounds values are taken. */
+/* Values at the bounds are accepted. */
 static void test_bounds(void **state)
 {
     struct fixture *f = *state;
@@ -211,8 +212,8 @@ static void test_bounds(void **state)
     assert_true(f->s.any == UINT64_MAX);
 }
 
-/* A higher origin wins whatever the order; a list is replaced as a whole; a
- * lower value is checked all the same. */
+/* A higher origin wins in any order, a list is replaced as a whole, and a value
+ * of a lower origin is checked nevertheless. */
 static void test_origins(void **state)
 {
     struct fixture *f = *state;
@@ -236,7 +237,7 @@ static void test_origins(void **state)
     assert_string_equal(f->s.group.items[1], "e2");
 }
 
-/* A list takes its maximum, and not one more. */
+/* A list accepts its maximum of values and no more. */
 static void test_list_limit(void **state)
 {
     struct fixture *f = *state;
@@ -247,7 +248,8 @@ static void test_list_limit(void **state)
     assert_int_equal(f->s.group.count, KM_OPTION_LIST_MAX);
 }
 
-/* Variables by prefix; lines of a list; the variable is named in errors. */
+/* Variables are found by their prefix, a list takes one value per line, and
+ * errors name the variable. */
 static void test_env(void **state)
 {
     struct fixture *f = *state;
@@ -273,7 +275,8 @@ static void test_env(void **state)
     unsetenv("KMT_INSECURE");
 }
 
-/* What Kubernetes sets beside a service of that name, and its relatives. */
+/* Variables that Kubernetes sets beside a service of that name are recognised, and
+ * settings with similar names are not. */
 static void test_injected_variables(void **state)
 {
     (void)state;
@@ -354,7 +357,8 @@ static void note_unknown(void *arg, const char *variable, const char *nearest)
                    nearest != NULL ? nearest : "none");
 }
 
-/* The one variable that is not known, and what was probably meant. */
+/* Asserts that there is one unknown variable, and which one was probably meant.
+ */
 static void check_unknown(struct fixture *f, const char *variable,
                           const char *nearest)
 {
@@ -378,7 +382,7 @@ static void test_unknown_variables(void **state)
     check_unknown(f, "KMT_LISEN", "KMT_LISTEN");
     check_unknown(f, "KMT_MAX_CONNECTION", "KMT_MAX_CONNECTIONS");
     check_unknown(f, "KMT_XYZZY", "none");
-    check_unknown(f, "KMT_NETWORK", "none"); /* a heading is no option */
+    check_unknown(f, "KMT_NETWORK", "none"); /* a heading is not an option */
     check_unknown(f, "KMT_", "none");
     check_unknown(f, "KMT_LISTEN", NULL);
     check_unknown(f, "KMT_ETCD", NULL);
@@ -392,7 +396,7 @@ static void test_unknown_variables(void **state)
     check_unknown(f, longer, "none");
 }
 
-/* A message names an option as its user wrote it. */
+/* A message names an option in the user's spelling. */
 static void test_spelling(void **state)
 {
     struct fixture *f = *state;
@@ -408,7 +412,8 @@ static void test_spelling(void **state)
     assert_string_equal(spelling, "--max-connections");
 }
 
-/* - and _ are the same; the nearest name is at most two edits away. */
+/* Dashes and underscores are equal, and the nearest name is at most two edits
+ * away. */
 static void test_names(void **state)
 {
     (void)state;
@@ -427,7 +432,7 @@ static void test_names(void **state)
 
 /* -- listings ------------------------------------------------------------ */
 
-/* Reads the listing as a string that the caller frees. */
+/* Returns the listing as a string that the caller frees. */
 static char *listing(struct fixture *f,
                      kama_status (*list)(const struct km_options *,
                                          struct km_buf *))
@@ -441,7 +446,8 @@ static char *listing(struct fixture *f,
     return text;
 }
 
-/* Headings, no row of a later version, no line over 80 columns. */
+/* The help has headings, no row of a later version, and no line over 80
+ * columns. */
 static void test_help(void **state)
 {
     struct fixture *f = *state;
@@ -463,7 +469,7 @@ static void test_help(void **state)
     km_mem_free(km_mem_default(), help);
 }
 
-/* Every value with its origin; what is odd in it is quoted. */
+/* Every value is printed with its origin, and unusual characters are quoted. */
 static void test_print(void **state)
 {
     struct fixture *f = *state;
@@ -494,7 +500,7 @@ static kama_status document(const struct km_options *o, struct km_buf *out)
     return km_options_document(o, "KMT", out);
 }
 
-/* A table per heading, with flag and variable. */
+/* There is a table per heading, with flags and variables. */
 static void test_document(void **state)
 {
     struct fixture *f = *state;
@@ -536,7 +542,7 @@ static kama_status use_options(const kama_allocator *mem, void *arg)
     return status;
 }
 
-/* Each allocation failing. */
+/* When an allocation fails, there is an error and nothing leaks. */
 static void test_no_memory(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sizes, durations, numbers: what is taken, what is not. */
+/* Sizes, durations and numbers that are accepted and refused. */
 #include "base/parse.h"
 
 #include "base/status.h"
@@ -14,7 +14,8 @@
 
 #include <cmocka.h>
 
-/* The result; UINT64_MAX - 1 when it was refused and nothing written. */
+/* The result of the functions below if there was an error and nothing was
+ * written. */
 #define REFUSED (UINT64_MAX - 1)
 
 static uint64_t bytes(const char *text)
@@ -41,7 +42,7 @@ static uint64_t number(const char *text, uint64_t min, uint64_t max)
     return n;
 }
 
-/* Powers of 1024 up to what 64 bits hold. */
+/* Units are powers of 1024, up to the largest number of 64 bits. */
 static void test_bytes(void **state)
 {
     (void)state;
@@ -64,7 +65,7 @@ static uint64_t ttl(const char *text)
     return (uint64_t)ms;
 }
 
-/* Milliseconds up to what a signed number holds. */
+/* Durations are milliseconds, up to the largest signed number of 64 bits. */
 static void test_duration(void **state)
 {
     (void)state;
@@ -95,7 +96,7 @@ static void test_duration_needs_a_unit(void **state)
     expect_sentence(ttl("1"), "1 what? write 1s or 1ms");
 }
 
-/* What never expires is said by a word. */
+/* A time to live that never ends is written as a word. */
 static void test_forever(void **state)
 {
     (void)state;
@@ -108,7 +109,7 @@ static void test_forever(void **state)
                                          "as 250ms, 5s, 3m or 1h");
 }
 
-/* A number that does not fit is no malformed number. */
+/* A number that does not fit has another sentence than a malformed one. */
 static void test_too_large(void **state)
 {
     (void)state;
@@ -145,7 +146,8 @@ static void test_number(void **state)
     assert_true(number("7k", 0, UINT64_MAX) == REFUSED);
 }
 
-/* Nothing, signs, spaces, fractions, unknown units. */
+/* All parsers refuse an empty text, signs, blanks, fractions and unknown units.
+ */
 static void test_refused_by_all(void **state)
 {
     (void)state;
@@ -162,7 +164,7 @@ static void test_refused_by_all(void **state)
     assert_true(duration("1k") == REFUSED);
 }
 
-/* What was given is shown so that a log can hold it. */
+/* The sentence shows the text in a form that a log can hold. */
 static void test_sentence(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The keyed permutation: the published vector, the way back, and its 0. */
+/* The keyed permutation: the published example, its inverse, and its 0. */
 #include "base/permute.h"
 
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-/* The test vector of the paper, appendix C. */
+/* The cipher agrees with the example of the paper, appendix C. */
 static void test_vector(void **state)
 {
     (void)state;
@@ -41,7 +41,8 @@ static void test_way_back(void **state)
     }
 }
 
-/* 0 stays 0; the number that the cipher moves to 0 goes where 0 would. */
+/* 0 stays 0, and the number that the cipher moves to 0 goes to the place of 0.
+ */
 static void test_zero(void **state)
 {
     (void)state;
@@ -58,8 +59,8 @@ static void test_zero(void **state)
     }
 }
 
-/* Neighbours and keys that differ in one bit have nothing in common: about
- * half of the bits differ. */
+/* Neighbouring numbers, and keys that differ in one bit, give results of which
+ * about half the bits differ. */
 static void test_spread(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The status table, and the thread's last error. */
+/* The table of statuses, and the last error of a thread. */
 #include "base/status.h"
 
 #include "base/bytes.h"
@@ -32,7 +32,8 @@ static const struct row rows[] = {
 
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
 
-/* Every row has its number, name, text and codes; no number twice. */
+/* Every row has its number, name, text and codes, and no number occurs twice.
+ */
 static void test_every_row(void **state)
 {
     (void)state;
@@ -52,7 +53,7 @@ static void test_every_row(void **state)
     }
 }
 
-/* A number that is in no row has a text, a name and codes all the same. */
+/* A number that is no status has a text, a name and codes nevertheless. */
 static void test_unknown_number(void **state)
 {
     (void)state;
@@ -63,7 +64,7 @@ static void test_unknown_number(void **state)
     assert_int_equal(km_status_http(unknown), 500);
 }
 
-/* Names are taken whole and exact; a failed search writes nothing. */
+/* Names are compared exactly, and a search that fails writes nothing. */
 static void test_unknown_names(void **state)
 {
     (void)state;
@@ -77,7 +78,7 @@ static void test_unknown_names(void **state)
     assert_int_equal(found, KAMA_ERR_BUSY);
 }
 
-/* A gRPC code becomes a status of that very code, where there is one. */
+/* A gRPC code becomes a status that has the same code, if there is one. */
 static void test_from_grpc(void **state)
 {
     (void)state;
@@ -94,7 +95,7 @@ static void test_from_grpc(void **state)
     }
 }
 
-/* The severity is in the range of the number. */
+/* The range of a number tells whether it is an error of the connection. */
 static void test_severity(void **state)
 {
     (void)state;
@@ -104,7 +105,7 @@ static void test_severity(void **state)
     assert_true(km_status_is_connection(KAMA_ERR_IO));
 }
 
-/* The sentence is kept, cut at its limit, and may quote the one before. */
+/* The sentence is kept, is cut at its limit, and may contain the one before. */
 static void test_last_error(void **state)
 {
     (void)state;
@@ -129,8 +130,9 @@ static void test_last_error(void **state)
     assert_int_equal(strlen(km_last_error()), KM_ERROR_BYTES_MAX - 1);
 }
 
-/* 255 bytes are no whole number of three-byte characters: the sentence keeps
- * 84 of them and a prefix, and a caller's smaller buffer keeps whole ones. */
+/* 255 bytes are not a multiple of three. A sentence of three-byte characters
+ * keeps 84 of them and a prefix, and a smaller buffer of a caller keeps whole
+ * characters. */
 static void test_sentence_is_cut_at_a_character(void **state)
 {
     (void)state;
@@ -150,8 +152,8 @@ static void test_sentence_is_cut_at_a_character(void **state)
     assert_string_equal(small, "xy: ");
 }
 
-/* A newline would be a second line of a log, an escape would steer the
- * terminal, a malformed byte would break a gRPC message. */
+/* A newline would begin a second line of a log, an escape would control the
+ * terminal, and a malformed byte would break a gRPC message. */
 static void test_sentence_is_one_printable_line(void **state)
 {
     (void)state;
@@ -167,7 +169,7 @@ static void *read_other(void *arg)
     return (void *)seen;
 }
 
-/* Another thread neither sees nor changes it. */
+/* Another thread neither sees nor changes the sentence. */
 static void test_last_error_is_the_threads(void **state)
 {
     (void)state;
@@ -180,7 +182,7 @@ static void test_last_error_is_the_threads(void **state)
     assert_string_equal(km_last_error(), "mine");
 }
 
-/* The library says the version of the headers it was built with. */
+/* The library returns the version of the headers it was built with. */
 static void test_version(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Public structs of other ages. */
+/* Public structs of older and newer programs. */
 #include "base/struct.h"
 
 #include <setjmp.h>
@@ -30,8 +30,8 @@ struct newer {
 
 static const struct known defaults = {0, 1, 2};
 
-/* An older program's struct is not written past; what a newer one knows more
- * is zero. */
+/* The struct of an older program is written only as far as it goes, and the
+ * additional members of a newer one become zero. */
 static void test_init(void **state)
 {
     (void)state;
@@ -49,8 +49,8 @@ static void test_init(void **state)
     assert_int_equal(newer.c, 0);
 }
 
-/* What an older program does not know keeps its default; a newer one may set
- * only what is known. */
+/* Members that an older program does not have keep their defaults, and a newer
+ * program may only set members that the library knows. */
 static void test_read(void **state)
 {
     (void)state;
@@ -74,7 +74,7 @@ static void test_read(void **state)
     assert_int_equal(known.a, 8);
 }
 
-/* A struct of no size, or of an absurd one, was never initialised. */
+/* A struct whose size is 0 or absurd was never initialised, and is refused. */
 static void test_uninitialised(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Mutex, condition and thread; ranks where they are checked. */
+/* Mutexes, conditions and threads, and the checks of debug builds. */
 #include "base/sync.h"
 
 #include <setjmp.h>
@@ -35,7 +35,7 @@ static void fini(struct shared *s)
     km_mutex_fini(&s->lock);
 }
 
-/* A deadline that has passed ends the wait, one that has not does not. */
+/* A wait ends when its deadline has passed, and not earlier. */
 static void test_wait_until(void **state)
 {
     (void)state;
@@ -68,8 +68,8 @@ static void *count_and_signal(void *arg)
     return NULL;
 }
 
-/* A started thread wakes one that waits for ever; its signals are blocked and
- * those of its creator are not. */
+/* A new thread wakes one that waits without a deadline. Its signals are
+ * blocked, and those of its creator are not. */
 static void test_thread(void **state)
 {
     (void)state;
@@ -91,7 +91,7 @@ static void test_thread(void **state)
     fini(&s);
 }
 
-/* Locks of rising rank nest; after an unlock in any order all are free. */
+/* Locks of rising rank nest, and they may be unlocked in any order. */
 static void test_nesting(void **state)
 {
     (void)state;
@@ -122,7 +122,7 @@ static void lock_falling(enum km_lock_rank first, enum km_lock_rank second)
     _exit(0);
 }
 
-/* The same rank twice, or a lower one: the process ends. */
+/* Taking a lock of the same or of a lower rank ends the process. */
 static void test_ranks(void **state)
 {
     (void)state;

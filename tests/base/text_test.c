@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Text for people: no character is cut in two, no control gets through. */
+/* Text for people: no character is cut in two, and no control character is
+ * shown. */
 #include "base/text.h"
 
 #include <setjmp.h>
@@ -15,8 +16,8 @@
 /* Characters of one, two, three and four bytes. */
 #define MIXED "a\xc3\xa9\xe6\x97\xa5\xf0\x9f\x98\x80z"
 
-/* Whatever the limit, what is kept is well-formed, and no whole character that
- * would fit is lost. */
+/* Whatever the limit is, the text that is kept is well-formed, and no character
+ * that would fit is lost. */
 static void test_a_cut_never_divides_a_character(void **state)
 {
     (void)state;
@@ -25,12 +26,12 @@ static void test_a_cut_never_divides_a_character(void **state)
         assert_int_equal(km_text_cut(KM_LIT(MIXED), max), kept[max]);
     }
     assert_int_equal(km_text_cut(kama_bytes_make(NULL, 0), 0), 0);
-    /* Malformed bytes are no characters: they may be cut anywhere. */
+    /* Malformed bytes are not characters and may be cut anywhere. */
     assert_int_equal(km_text_cut(KM_LIT("\x80\x80\x80\x80\x80"), 4), 4);
     assert_int_equal(km_text_cut(KM_LIT("a\xffxx"), 2), 2);
 }
 
-/* Only the bytes that may be kept are read: the rest need not exist. */
+/* Only the bytes that may be kept are read. The others need not exist. */
 static void test_a_cut_reads_no_further(void **state)
 {
     (void)state;
@@ -60,7 +61,8 @@ static void check_clean(kama_bytes text, size_t cap, const char *expected)
     assert_int_equal(buf[cap], 'Z');
 }
 
-/* Quotes and backslashes stay; what could steer a terminal does not. */
+/* Quotes and backslashes stay, and characters that control a terminal are
+ * escaped. */
 static void test_controls_are_escaped(void **state)
 {
     (void)state;
@@ -74,7 +76,7 @@ static void test_controls_are_escaped(void **state)
     check_clean(kama_bytes_make(NULL, 0), 1, "");
 }
 
-/* An escape is whole or absent, and so is a character. */
+/* Escapes and characters are kept whole or left out. */
 static void test_clean_cuts_whole_units(void **state)
 {
     (void)state;
@@ -87,7 +89,7 @@ static void test_clean_cuts_whole_units(void **state)
     check_clean(KM_LIT("abc"), 1, "");
 }
 
-/* A text that somebody else has cut loses the half character at its end. */
+/* A text that was cut elsewhere loses the incomplete character at its end. */
 static void test_half_a_character_at_the_end_is_left_out(void **state)
 {
     (void)state;
@@ -98,7 +100,8 @@ static void test_half_a_character_at_the_end_is_left_out(void **state)
     check_clean(KM_LIT("a\x97\xa5"), 20, "a\\x97\\xa5");
 }
 
-/* The sentence may quote itself; the longest is cut at a character. */
+/* An argument may lie in the buffer, and the longest text is cut at a
+ * character. */
 static void test_printf(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The heap of timers, against an array of times. */
+/* The heap of timers is compared with an array of times. */
 #include "base/timer.h"
 
 #include <setjmp.h>
@@ -17,7 +17,7 @@
 struct model {
     struct km_timer_heap heap;
     struct km_timer timers[TIMERS];
-    km_ns want[TIMERS]; /* 0: not armed */
+    km_ns want[TIMERS]; /* 0 if the timer is not armed */
     uint64_t seed;
 };
 
@@ -61,7 +61,7 @@ static void assert_model(const struct model *m)
     assert_int_equal(km_timer_heap_next(&m->heap), earliest(m));
 }
 
-/* Pops all that is due at now, in order, and nothing else. */
+/* Pops all timers that are due at now, in their order, and no others. */
 static void pop_until(struct model *m, km_ns now)
 {
     struct km_timer *timer;
@@ -100,7 +100,7 @@ static void test_model(void **state)
     }
 }
 
-/* Times at the edges: 0 is the earliest there is, KM_NS_NEVER is due last. */
+/* The edges of time: 0 is the earliest, and KM_NS_NEVER is due last. */
 static void test_edges(void **state)
 {
     (void)state;
@@ -120,8 +120,8 @@ static void test_edges(void **state)
     assert_int_equal(km_timer_heap_check(&m.heap), 0);
 }
 
-/* A million timers in order make one long list of children, which no function
- * walks by recursion. */
+/* A million timers in order make one long list of children. A function that
+ * recursed would exhaust the stack. */
 static void test_long_run(void **state)
 {
     (void)state;

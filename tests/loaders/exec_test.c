@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The exec plug-in with real programs: what they get, what counts as a value,
- * and that nothing of them is left, however they end. */
+/* The exec plug-in with real programs: their input, the values that they print,
+ * and that they leave nothing behind, however they end. */
 #include "helpers/plugin_host.h"
 
 #include <fcntl.h>
@@ -34,7 +34,7 @@ static int set_up(void **state)
     return 0;
 }
 
-/* No test leaves a descriptor or a process. */
+/* Asserts that no test leaves a descriptor or a process behind. */
 static int tear_down(void **state)
 {
     (void)state;
@@ -54,7 +54,7 @@ static void write_script(const char *body)
     assert_int_equal(chmod(script, 0755), 0);
 }
 
-/* Opens the script with these arguments behind it. */
+/* Opens the loader with the script and these arguments. */
 static void open_script(struct host_plugin *plugin, const char *body,
                         const char *arguments,
                         void (*change)(kama_loader_config *config))
@@ -86,7 +86,7 @@ static void expect_script_status(const char *body, kama_status status,
     host_close(&plugin);
 }
 
-/* The key comes on standard input, every byte of it, and nothing else. */
+/* Every byte of the key comes on standard input, and nothing else does. */
 static void test_key_on_stdin(void **state)
 {
     (void)state;
@@ -103,7 +103,7 @@ static void test_key_on_stdin(void **state)
     host_close(&plugin);
 }
 
-/* {key} in arguments is the key, as often as it occurs; words and quotes. */
+/* Each {key} in an argument becomes the key. Words may be quoted. */
 static void test_arguments(void **state)
 {
     (void)state;
@@ -116,7 +116,7 @@ static void test_arguments(void **state)
     expect_script_value(PRINT, "{ke {key {{key}}", "<{ke><{key><{tom}>");
 }
 
-/* What is in the key is never syntax. */
+/* Characters of the key are never syntax. */
 static void test_key_is_not_syntax(void **state)
 {
     (void)state;
@@ -129,11 +129,11 @@ static void test_key_is_not_syntax(void **state)
     host_close(&plugin);
 }
 
-/* Arguments, a key that is refused there, and what the sentence says. */
+/* Arguments, a key that is refused for them, and a part of the sentence. */
 static const struct {
     const char *arguments;
     const char *key;
-    size_t len; /* 0: of the string */
+    size_t len; /* 0 for the length of the string */
     const char *text;
 } REFUSED[] = {
     {"{key}", "a\0b", 3, "NUL"},
@@ -150,8 +150,8 @@ static const struct {
     {"http://o/users/{key}", "%2e%2e/admin", 0, "dots"},
 };
 
-/* A key is not an option of the program, does not leave a path, and is not
- * cut at a NUL byte: it is refused, and nothing is started. */
+/* A key that would be an option of the program, would lead out of a path, or
+ * would be cut at a NUL byte is refused, and nothing is started. */
 static void test_key_stays_in_its_argument(void **state)
 {
     (void)state;
@@ -171,8 +171,8 @@ static void test_key_stays_in_its_argument(void **state)
     assert_int_equal(access(body, F_OK), -1);
 }
 
-/* A key may begin with - behind something of the configuration, and hold dots
- * where no path is written. */
+/* A key may begin with a dash behind other characters of the configuration, and
+ * may contain dots where the configuration writes no path. */
 static void test_keys_that_look_alike(void **state)
 {
     (void)state;
@@ -199,7 +199,7 @@ static void test_keys_that_look_alike(void **state)
     }
 }
 
-/* A program may leave its input unread. */
+/* A program need not read its input. */
 static void test_unread_input(void **state)
 {
     (void)state;
@@ -207,7 +207,8 @@ static void test_unread_input(void **state)
     expect_script_value("exit 0", "", "");
 }
 
-/* 4 is a miss; others are errors that show the first line of stderr. */
+/* Exit code 4 is a miss, and other codes are errors that show the first line of
+ * stderr. */
 static void test_exit_codes(void **state)
 {
     (void)state;
@@ -222,7 +223,8 @@ static void test_exit_codes(void **state)
     expect_script_status("kill -KILL $$", KAMA_ERR_LOADER, "died of signal 9");
 }
 
-/* Standard error is not the value, and much of it does not block. */
+/* Standard error is no part of the value, and a program that writes much of it
+ * is not blocked. */
 static void test_much_stderr(void **state)
 {
     (void)state;
@@ -232,7 +234,7 @@ static void test_much_stderr(void **state)
                          KAMA_ERR_LOADER, "exit code 9: \\x00");
 }
 
-/* A program that vanished or cannot be executed is an error of the load. */
+/* If the program has vanished or cannot be executed, the load fails. */
 static void test_cannot_start(void **state)
 {
     (void)state;
@@ -251,7 +253,7 @@ static void test_cannot_start(void **state)
     host_close(&plugin);
 }
 
-/* What can be known at the start is an error there. */
+/* Mistakes that can be noticed when the loader is opened are errors there. */
 static void test_refused_at_the_start(void **state)
 {
     (void)state;
@@ -273,7 +275,8 @@ static void allow_1000_bytes(kama_loader_config *config)
     config->max_value_bytes = 1000;
 }
 
-/* The limit is a value; one byte more ends the program. */
+/* Output of the greatest length is a value, and one more byte ends the program.
+ */
 static void test_output_limit(void **state)
 {
     (void)state;
@@ -304,7 +307,7 @@ static void expect_timeout(const char *body)
     host_close(&plugin);
 }
 
-/* At the deadline a program is killed, whatever it is doing. */
+/* A program is killed at the deadline, whatever it is doing. */
 static void test_deadline(void **state)
 {
     (void)state;
@@ -325,8 +328,8 @@ static void wait_until_gone(pid_t pid)
     assert_int_not_equal(kill(pid, 0), 0);
 }
 
-/* Whatever the program started goes with it; that it holds the output open
- * delays nothing. */
+/* Processes that the program has started end with it. That they hold the output
+ * open delays nothing. */
 static void test_descendants(void **state)
 {
     (void)state;
@@ -341,8 +344,8 @@ static void test_descendants(void **state)
     host_close(&plugin);
 }
 
-/* The program sees default signal handling, no blocked signal, no descriptor
- * but the three, though this thread blocks and ignores signals. */
+/* The program has default signal handling, no blocked signal and only three
+ * descriptors, although this thread blocks and ignores signals. */
 static void test_clean_environment(void **state)
 {
     (void)state;
@@ -365,8 +368,8 @@ static void test_clean_environment(void **state)
     assert_int_equal(pthread_sigmask(SIG_SETMASK, &old, NULL), 0);
 }
 
-/* A host without standard descriptors: the pipes take their numbers, and
- * still end up in the right places. */
+/* In a host without standard descriptors the pipes get their numbers, and are
+ * connected correctly nevertheless. */
 static void test_closed_standard_descriptors(void **state)
 {
     (void)state;
@@ -414,8 +417,8 @@ static void *run_many(void *arg)
     return NULL;
 }
 
-/* Programs of 16 threads do not hold each other's pipes open: each sees the
- * end of its input at once. */
+/* The programs of 16 threads do not hold each other's pipes open, so that each
+ * sees the end of its input at once. */
 static void test_many_threads(void **state)
 {
     (void)state;
@@ -439,7 +442,8 @@ static void test_many_threads(void **state)
     host_close(&plugin);
 }
 
-/* The n-th allocation fails, for every n: an error, and nothing leaks. */
+/* When the n-th allocation fails, for every n, there is an error and nothing
+ * leaks. */
 static void test_allocation_failures(void **state)
 {
     (void)state;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The allocation functions of the program that includes this, of which the
- * n-th call inside open and load fails: those of the plug-in, of its library
- * and of libc. Under a sanitizer, which has its own, nothing is replaced and
- * the check is left out.
- * Threads: only calls of the thread that armed it fail.
+ * The allocation functions of a test program, of which the n-th call inside
+ * open and load fails. They also serve the plug-in, its library and libc. A
+ * sanitizer has allocation functions of its own, so that nothing is replaced
+ * there and the check is left out.
+ *
+ * Threads: only calls of the thread that has armed them fail.
  */
 #pragma once
 
@@ -22,11 +23,11 @@
 #define FAILING_MALLOC 1
 #endif
 
-/* Allocations until one fails; below 0: none does. */
+/* The allocations until one fails. Below 0, none fails. */
 static _Thread_local long allocations_left = -1;
 static _Thread_local bool inside_call;
 
-/* Blocks that this thread has taken and not given back. */
+/* The blocks that this thread has allocated and not freed. */
 static _Thread_local long live_blocks;
 
 #if FAILING_MALLOC
@@ -81,9 +82,9 @@ static void note_call(bool begins)
     inside_call = begins;
 }
 
-/* One open, load of key and close with the n-th allocation failing. What is
- * not an error is the right answer, and nothing is leaked.
- * False: fewer than n were made. */
+/* Opens, loads the key and closes while the n-th allocation fails. The result
+ * is an error or the right answer, and nothing leaks. Returns false if there
+ * were fewer than n allocations. */
 static bool run_failing(const char *name, const char *config_text,
                         kama_bytes key, long n)
 {
@@ -108,7 +109,8 @@ static bool run_failing(const char *name, const char *config_text,
     return reached;
 }
 
-/* Runs it for each n until it passes. The value of key is as long as key. */
+/* Runs this for each n until no allocation fails. The value of the key is as
+ * long as the key. */
 static void expect_allocation_failures(const char *name,
                                        const char *config_text, kama_bytes key)
 {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Coded bodies that the http plug-in gets: decoded, or refused by name. */
+/* Coded bodies that the http plug-in receives are decoded, or refused by the
+ * name of their coding. */
 #include "loaders/http_server.h"
 
-/* Codings of a body, and what the error says; NULL: it is decoded. */
+/* The codings of a body, and a part of the error sentence, or NULL if it is
+ * decoded. */
 static const struct {
     const char *name;
     const char *text;
@@ -29,8 +31,9 @@ static const struct {
     {"transfer", "\"gzip\": as a Transfer-Encoding only chunked"},
 };
 
-/* A coded body is decoded, whole and with its checksum, or an error names the
- * coding: what is stored is never the coded bytes, nor half of the plain. */
+/* A coded body is decoded completely and with its checksum, or an error names
+ * the coding. Neither coded bytes nor a part of the decoded ones are ever
+ * stored. */
 static void test_content_encoding(void **state)
 {
     (void)state;
@@ -57,8 +60,8 @@ static void test_content_encoding(void **state)
     free(plain);
 }
 
-/* 64 KiB that decode to 64 MiB are refused by name once they pass the largest
- * value, and are not read at all where there is no value. */
+/* 64 KiB that decode to 64 MiB are refused as soon as they exceed the largest
+ * value. They are not decoded at all if the response has no value. */
 static void test_decompression_bomb(void **state)
 {
     (void)state;
@@ -72,7 +75,7 @@ static void test_decompression_bomb(void **state)
     host_close(&plugin);
 }
 
-/* An origin is asked for plain bytes. */
+/* The plug-in asks the origin for plain bytes. */
 static void test_asks_for_identity(void **state)
 {
     (void)state;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The configuration of the http plug-in: what is a URL, and what is refused at
- * the start. */
+/* The configuration of the http plug-in: URLs that are accepted, and URLs that
+ * are refused when the loader is opened. */
 #include "loaders/http_server.h"
 
-/* The option reads loader="http://...": the plug-in gets what follows its
- * own name. */
+/* In loader="http://...", the plug-in gets the text behind its own name and the
+ * colon. */
 static void test_short_form(void **state)
 {
     (void)state;
@@ -17,7 +17,7 @@ static void test_short_form(void **state)
     host_close(&plugin);
 }
 
-/* What can be known at the start is an error there. */
+/* Mistakes that can be noticed when the loader is opened are errors there. */
 static void test_refused_at_the_start(void **state)
 {
     (void)state;
@@ -47,7 +47,7 @@ static void test_refused_at_the_start(void **state)
     host_expect_refused("http", "http://host/{key}%zz", "hexadecimal");
 }
 
-/* What is wrong is said without the password that the URL may have. */
+/* The sentence about a fault does not contain the password of the URL. */
 static void test_no_password_in_sentences(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How long the http plug-in keeps a connection and an address: the clock and the
- * name server of this process are the test's own. */
+/* How long the http plug-in keeps a connection and an address. The test
+ * replaces the clock and the name server of this process. */
 #include "loaders/http_server.h"
 
 #include <dlfcn.h>
@@ -10,10 +10,10 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-/* How far this process's clocks are ahead. */
+/* How far the clocks of this process are ahead, in seconds. */
 static atomic_int ahead_s;
 
-/* What "origin.test" resolves to. */
+/* The address that "origin.test" resolves to. */
 static const char *_Atomic address = "127.0.0.1";
 
 KAMA_API int clock_gettime(clockid_t id, struct timespec *ret_time)
@@ -62,7 +62,7 @@ static void expect_address(const struct host_plugin *plugin, const char *text)
     host_expect_value(plugin, KAMA_STR("address"), kama_bytes_str(text), 0);
 }
 
-/* A connection that is never idle is given up after 60 s all the same. */
+/* A connection is given up after 60 s even if it was never idle. */
 static void test_connection_is_given_up(void **state)
 {
     (void)state;
@@ -79,7 +79,8 @@ static void test_connection_is_given_up(void **state)
     host_close(&plugin);
 }
 
-/* When the name resolves elsewhere, connections go there within 60 s. */
+/* When the name resolves to another address, connections go there within 60 s.
+ */
 static void test_new_address_of_a_kept_connection(void **state)
 {
     (void)state;
@@ -93,8 +94,8 @@ static void test_new_address_of_a_kept_connection(void **state)
     host_close(&plugin);
 }
 
-/* A new connection asks for the address anew: an old one that is remembered
- * would be good for another 60 s. */
+/* A new connection resolves the name again. With an old address, it would be
+ * wrong for another 60 s. */
 static void test_new_address_of_a_new_connection(void **state)
 {
     (void)state;
@@ -121,8 +122,8 @@ static void *load_together(void *arg)
     return NULL;
 }
 
-/* Connections that a burst of loads left behind are closed when they have been
- * idle for 60 s, although no load needs them. */
+/* Connections that a burst of loads has left are closed when they were idle for
+ * 60 s, although no load needs them. */
 static void test_idle_connections_are_closed(void **state)
 {
     (void)state;

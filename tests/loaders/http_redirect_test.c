@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the http plug-in follows redirects to. */
+/* The redirects that the http plug-in follows. */
 #include "loaders/http_server.h"
 
-/* Three redirects are followed, a fourth is not, and never to a file. The
- * headers of a redirect say nothing about the value. */
+/* Three redirects are followed, and neither a fourth one nor one to a file. The
+ * headers of a redirect do not count for the value. */
 static void test_redirects(void **state)
 {
     (void)state;
@@ -17,7 +17,8 @@ static void test_redirects(void **state)
     host_close(&plugin);
 }
 
-/* Opens /to/{key}, with options behind it: the origin redirects to the key. */
+/* Opens /to/{key} with options behind it. The origin redirects to the URL that
+ * the key is. */
 static void open_redirects(struct host_plugin *plugin, const char *login,
                            const char *options)
 {
@@ -30,8 +31,8 @@ static void open_redirects(struct host_plugin *plugin, const char *login,
     }
 }
 
-/* Redirects to prefix, the origin's port and path. value NULL: it is not
- * followed. */
+/* Loads a redirect to prefix, the port of the origin, and path. If value is
+ * NULL, it must not be followed. */
 static void expect_redirect(const struct host_plugin *plugin,
                             const char *prefix, const char *path,
                             const char *value)
@@ -47,7 +48,8 @@ static void expect_redirect(const struct host_plugin *plugin,
     }
 }
 
-/* Redirects stay with the scheme, the host and the port of the URL. */
+/* Redirects are followed only to the scheme, the host and the port of the URL.
+ */
 static void test_redirects_stay_with_the_origin(void **state)
 {
     (void)state;
@@ -72,8 +74,8 @@ static void test_redirects_stay_with_the_origin(void **state)
     host_close(&plugin);
 }
 
-/* redirects=any follows to other origins, but to no file; name and password
- * are for the configured origin alone. */
+/* With redirects=any, redirects are followed to other origins but not to a
+ * file. User name and password are sent to the configured origin alone. */
 static void test_redirects_any(void **state)
 {
     (void)state;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests of the http plug-in share: the origin http_origin.py as a
- * process, and plug-ins that ask it.
+ * Common parts of the tests of the http plug-in: the origin http_origin.py as
+ * a process, and plug-ins that ask it.
+ *
  * Threads: one.
  */
 #pragma once
@@ -38,7 +39,7 @@ static inline int read_port(int fd)
     return atoi(line);
 }
 
-/* Starts http_origin.py; it ends when its input does. */
+/* Starts http_origin.py, which ends when its standard input is closed. */
 static inline int start_server(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The key in the URL of the http plug-in: it stays a part of a path or one value
- * of the query, or it is refused. */
+/* The key in the URL of the http plug-in stays a part of a path or one value of
+ * the query, or it is refused. */
 #include "loaders/http_server.h"
 
 static void expect_echo(const char *path, kama_bytes key, const char *target)
@@ -11,8 +11,8 @@ static void expect_echo(const char *path, kama_bytes key, const char *target)
     host_close(&plugin);
 }
 
-/* The key is percent-encoded, in path and query, as often as it occurs, and
- * is never a path of its own. */
+/* The key is percent-encoded in path and query, wherever it occurs, and never
+ * adds a segment. */
 static void test_key_in_url(void **state)
 {
     (void)state;
@@ -25,12 +25,12 @@ static void test_key_in_url(void **state)
     expect_echo("/echo/../{key}", KAMA_STR("b"), "/echo/../b");
 }
 
-/* Keys that would lead some server out of the path, and what their URL would
- * be to it. */
+/* Keys that would lead some server out of the path, and the path that it would
+ * read. */
 static const struct {
     const char *path;
     const char *key;
-    size_t len; /* 0: of the string */
+    size_t len; /* 0 for the length of the string */
 } ESCAPES[] = {
     {"/echo/{key}", ".", 0},
     {"/echo/{key}", "..", 0},
@@ -68,7 +68,7 @@ static const struct {
     {"/echo?a=b&file=users%2F{key}", "..%2fadmin", 0},
 };
 
-/* A key never leaves the path that the URL gives it: it is refused, and the
+/* A key that would leave the path which the URL gives it is refused, and the
  * origin is not asked. */
 static void test_key_stays_in_its_path(void **state)
 {
@@ -90,7 +90,7 @@ static void test_key_stays_in_its_path(void **state)
     host_close(&count);
 }
 
-/* What only looks like one of those is a key as any other. */
+/* A key that only resembles one of those is accepted. */
 static void test_dots_that_are_names(void **state)
 {
     (void)state;
@@ -109,7 +109,7 @@ static void test_dots_that_are_names(void **state)
     expect_echo("/echo?a=b/c&id={key}", KAMA_STR(".."), "/echo?a=b/c&id=..");
 }
 
-/* In the query a key is one value: it ends no parameter and begins none. */
+/* In the query, a key is one value and neither ends nor begins a parameter. */
 static void test_key_stays_in_its_parameter(void **state)
 {
     (void)state;
@@ -118,7 +118,7 @@ static void test_key_stays_in_its_parameter(void **state)
     expect_echo("/echo?{key}=1", KAMA_STR("a=b&c"), "/echo?a%3Db%26c=1");
 }
 
-/* The longest key, every byte of it encoded. */
+/* The longest key is loaded when every byte of it is encoded. */
 static void test_longest_key(void **state)
 {
     (void)state;

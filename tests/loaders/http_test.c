@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The http plug-in against a server that answers well and badly: what is a
- * value, how long it lives, and that no server holds a load past its time. */
+/* The http plug-in with a server that answers correctly and wrongly: which
+ * responses are values, how long these live, and that no server holds a load
+ * beyond its deadline. */
 #include "loaders/http_server.h"
 
 #include "loaders/failing_malloc.h"
 
 #include <pthread.h>
 
-/* 200 is a value, 404 and 410 are a miss, all others are errors. */
+/* Status 200 is a value, 404 and 410 are misses, and all others are errors. */
 static void test_statuses(void **state)
 {
     (void)state;
@@ -27,7 +28,8 @@ static void test_statuses(void **state)
     host_close(&plugin);
 }
 
-/* A response header and the time to live that it gives; 1: none. */
+/* A response header and the time to live that it gives; 1 means that the value
+ * is not kept. */
 static const struct {
     const char *header;
     int64_t ttl_ms;
@@ -53,7 +55,7 @@ static const struct {
     {"Expires: Thu, 01 Jan 1970 00:00:00 GMT", 0},
 };
 
-/* Loads a response with that header and compares what was said with it. */
+/* Loads a response with this header and compares the options of the sink. */
 static void expect_freshness(const struct host_plugin *plugin,
                              const char *header, kama_status status,
                              int64_t ttl_ms)
@@ -66,8 +68,8 @@ static void expect_freshness(const struct host_plugin *plugin,
     host_result_fini(&result);
 }
 
-/* Cache-Control gives the time to live, Age is taken off: of a value and of an
- * absence. What is not to be kept is marked so. */
+/* Cache-Control gives the time to live of a value or an absence, and Age is
+ * subtracted. A response that must not be kept is marked. */
 static void test_freshness(void **state)
 {
     (void)state;
@@ -89,7 +91,8 @@ static void test_freshness(void **state)
     host_close(&gone);
 }
 
-/* Chunks, a body until the connection ends, responses before the response. */
+/* A body may come in chunks, end with the connection, or follow interim
+ * responses. */
 static void test_body_forms(void **state)
 {
     (void)state;
@@ -107,7 +110,7 @@ static void test_body_forms(void **state)
     host_close(&plugin);
 }
 
-/* Half a response is no value. */
+/* An incomplete response is not a value. */
 static void test_broken_responses(void **state)
 {
     (void)state;
@@ -137,7 +140,8 @@ static void expect_timeout(const char *action)
     host_close(&plugin);
 }
 
-/* A server that hangs, or goes on in drops, is left at the deadline. */
+/* The load ends at the deadline if the server hangs or sends a byte at a time.
+ */
 static void test_deadline(void **state)
 {
     (void)state;
@@ -145,7 +149,8 @@ static void test_deadline(void **state)
     expect_timeout("drip");
 }
 
-/* Nobody listens: said at once, without what is secret in the URL. */
+/* When nobody listens, the load fails at once, and the sentence does not
+ * contain the password of the URL. */
 static void test_refused_connection(void **state)
 {
     (void)state;
@@ -166,7 +171,8 @@ static void allow_1000_bytes(kama_loader_config *config)
     config->max_value_bytes = 1000;
 }
 
-/* The limit is a value, one more byte is not, and an endless body is cut. */
+/* A body of the greatest length is a value, one with one more byte is not, and
+ * an endless body is cut off. */
 static void test_value_limit(void **state)
 {
     (void)state;
@@ -194,7 +200,7 @@ static void test_kept_connection_is_closed_by_the_origin(void **state)
     host_close(&plugin);
 }
 
-/* Loads one after the other use one connection, misses too. */
+/* Loads that run one after the other use one connection, and so do misses. */
 static void test_keep_alive(void **state)
 {
     (void)state;
@@ -236,8 +242,8 @@ static void *run_many(void *arg)
     return NULL;
 }
 
-/* 16 loads at a time each get their own answer over at most 16 connections,
- * and close gives every descriptor back. */
+/* 16 loads at a time get their own answers over at most 16 connections, and
+ * close closes every descriptor. */
 static void test_many_threads(void **state)
 {
     (void)state;
@@ -264,7 +270,8 @@ static void test_many_threads(void **state)
     assert_int_equal(host_count_descriptors(), descriptors);
 }
 
-/* The n-th allocation fails, for every n: an error, and nothing leaks. */
+/* When the n-th allocation fails, for every n, there is an error and nothing
+ * leaks. */
 static void test_allocation_failures(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The sqlite plug-in on real databases: what is a value, what is refused at
- * the start, what happens when the database is slow, locked, replaced. */
+/* The sqlite plug-in with real databases: rows that are values, configurations
+ * that are refused, and databases that are slow, locked or replaced. */
 #include "helpers/plugin_host.h"
 
 #include <pthread.h>
@@ -78,7 +78,7 @@ static int tear_down(void **state)
     return system(command);
 }
 
-/* PATH?TAIL. */
+/* Returns the configuration PATH?TAIL. */
 static const char *config(const char *tail)
 {
     snprintf(config_text, sizeof config_text, "%s?%s", path, tail);
@@ -93,7 +93,7 @@ static void open_query(struct host_plugin *plugin, const char *tail)
     }
 }
 
-/* Text, blobs and numbers come as bytes; NULL and no row are a miss. */
+/* Texts, blobs and numbers are values, and NULL and no row are misses. */
 static void test_values(void **state)
 {
     (void)state;
@@ -112,8 +112,8 @@ static void test_values(void **state)
     host_close(&plugin);
 }
 
-/* The key is a value of the query, TEXT or BLOB as the option says, whatever
- * it looks like; it is never SQL. */
+/* The key is a value of the query, TEXT or BLOB as the option says. It is never
+ * SQL, whatever its bytes are. */
 static void test_key_is_a_value(void **state)
 {
     (void)state;
@@ -140,7 +140,7 @@ static void test_key_is_a_value(void **state)
     host_close(&blob);
 }
 
-/* A second column named ttl_ms is the time to live. */
+/* A second column called ttl_ms is the time to live. */
 static void test_ttl_column(void **state)
 {
     (void)state;
@@ -154,11 +154,12 @@ static void test_ttl_column(void **state)
     host_close(&plugin);
 }
 
-/* What a column ttl_ms holds, and the time to live or the sentence. */
+/* The content of a column ttl_ms, and the time to live or a part of the
+ * sentence. */
 static const struct {
     const char *sql;
     int64_t ttl_ms;
-    const char *text; /* NULL: it is accepted */
+    const char *text; /* NULL if it is accepted */
 } TTLS[] = {
     {"NULL", 0, NULL},
     {"0", 0, NULL},
@@ -178,8 +179,8 @@ static const struct {
     {"x'05'", 0, "ttl_ms is the blob \"\\x05\";"},
 };
 
-/* A ttl_ms that is no number fails the load: as 0 the value would live as long
- * as the group says, perhaps for ever. */
+/* A ttl_ms that is not a number fails the load. If it counted as 0, the value
+ * would live as long as the group says, perhaps for ever. */
 static void test_ttl_is_a_number(void **state)
 {
     (void)state;
@@ -201,7 +202,7 @@ static void test_ttl_is_a_number(void **state)
     }
 }
 
-/* bind=blob finds keys in BLOB columns, and no others. */
+/* With bind=blob, keys are found in BLOB columns and in no others. */
 static void test_bind_blob(void **state)
 {
     (void)state;
@@ -214,7 +215,7 @@ static void test_bind_blob(void **state)
     host_close(&plugin);
 }
 
-/* The SQL is taken as it stands: ?query= in it, %, ; and a comment. */
+/* The SQL is not decoded: it may contain ?query=, %, ; and a comment. */
 static void test_sql_is_undecoded(void **state)
 {
     (void)state;
@@ -225,7 +226,7 @@ static void test_sql_is_undecoded(void **state)
     host_close(&plugin);
 }
 
-/* Everything that can be known at the start is an error there. */
+/* Mistakes that can be noticed when the loader is opened are errors there. */
 static void test_refused_at_the_start(void **state)
 {
     (void)state;
@@ -252,7 +253,7 @@ static void test_refused_at_the_start(void **state)
     host_expect_refused("sqlite", config("query= -- nothing"), "empty");
 }
 
-/* A file that is no database says so. */
+/* For a file that is not a database, the sentence says so. */
 static void test_not_a_database(void **state)
 {
     (void)state;
@@ -277,8 +278,8 @@ static void allow_1999_bytes(kama_loader_config *config)
     config->max_value_bytes = 1999;
 }
 
-/* The limit itself is a value, one more byte is not; a value that SQLite
- * itself will not hold is too large as well. */
+/* A value of the greatest length is accepted and one more byte is not. A value
+ * that SQLite itself refuses is too large as well. */
 static void test_value_limit(void **state)
 {
     (void)state;
@@ -305,8 +306,8 @@ static void expect_timeout(const struct host_plugin *plugin, const char *key)
     host_result_fini(&result);
 }
 
-/* A query that runs for ever ends at the deadline; the connection is as good
- * as before. */
+/* A query that would run for ever ends at the deadline, and the connection can
+ * be used again. */
 static void test_slow_query(void **state)
 {
     (void)state;
@@ -319,7 +320,8 @@ static void test_slow_query(void **state)
     host_close(&plugin);
 }
 
-/* A lock is waited for until the deadline, and goes by. */
+/* A load waits for a lock until its deadline, and succeeds if the lock is
+ * released before. */
 static void test_locked(void **state)
 {
     (void)state;
@@ -334,8 +336,8 @@ static void test_locked(void **state)
     host_close(&plugin);
 }
 
-/* A load leaves no lock behind; writers go on and are seen, whether they
- * change a row or the schema. */
+/* A load leaves no lock behind. Writers can go on, and loads see their changes
+ * of rows and of the schema. */
 static void test_writers_are_seen(void **state)
 {
     (void)state;
@@ -357,7 +359,7 @@ static void test_writers_are_seen(void **state)
     host_close(&plugin);
 }
 
-/* A database that is replaced by renaming, or taken away, is noticed. */
+/* A loader notices that its database was replaced by renaming, or removed. */
 static void test_replaced_file(void **state)
 {
     (void)state;
@@ -376,7 +378,7 @@ static void test_replaced_file(void **state)
     host_close(&plugin);
 }
 
-/* Readers and a writer of a database in WAL mode do not meet. */
+/* Readers and a writer of a database in WAL mode do not block each other. */
 static void test_wal(void **state)
 {
     (void)state;
@@ -392,8 +394,8 @@ static void test_wal(void **state)
     sqlite3_close(db);
 }
 
-/* A process changes so much in one transaction that the database file holds a
- * part of it, and dies. */
+/* Runs a process that changes so much in one transaction that a part of it is
+ * written to the database file, and that then dies. */
 static void leave_hot_journal(void)
 {
     pid_t pid = fork();
@@ -418,8 +420,8 @@ static void leave_hot_journal(void)
     assert_true(WIFSIGNALED(status));
 }
 
-/* A hot journal is named as that, with what to do, at the start and by a load;
- * when that was done, loads go on. */
+/* A hot journal is reported with its remedy, at the start and by a load. After
+ * the remedy, loads work again. */
 static void test_hot_journal(void **state)
 {
     (void)state;
@@ -462,8 +464,8 @@ static void *read_many(void *arg)
     return NULL;
 }
 
-/* 16 loads at a time use at most 16 connections, and close gives every
- * descriptor back. */
+/* 16 loads at a time use at most 16 connections, and close closes every
+ * descriptor. */
 static void test_many_threads(void **state)
 {
     (void)state;
@@ -488,7 +490,8 @@ static void test_many_threads(void **state)
     assert_int_equal(host_count_descriptors(), before);
 }
 
-/* The n-th allocation fails, for every n: an error, and nothing leaks. */
+/* When the n-th allocation fails, for every n, there is an error and nothing
+ * leaks. */
 static void test_allocation_failures(void **state)
 {
     (void)state;

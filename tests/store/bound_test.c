@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The bound of a store under threads: no put is refused because others are
- * putting, and when all have returned everything in use fits.
+ * The bound of a store that many threads fill: no put is refused because
+ * others run at the same time, and when all have returned, everything in use
+ * fits.
  */
 #include "store/index.h"
 #include "store/store_fixture.h"
@@ -32,7 +33,8 @@ static void *put_all(void *arg)
     return NULL;
 }
 
-/* The largest values that are permitted, more at a time than fit. */
+/* Threads put the largest values that are permitted, more at a time than fit.
+ */
 static void run_large(uint64_t max_bytes, const struct km_policy_ops *policy)
 {
     struct fixture *f = fixture_new(max_bytes, policy);
@@ -64,7 +66,7 @@ static void test_large_values_at_once(void **state)
     run_large(4u << 20, &km_policy_s3fifo);
 }
 
-/* A key whose tag is 0, as that of a free slot. */
+/* A key whose tag is 0, as the tag of a free slot is, is found and removed. */
 static void test_tag_of_a_free_slot(void **state)
 {
     struct fixture *f = fixture_new(1u << 20, &km_policy_s3fifo);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A clock that stands still until it is moved. coarse is behind by `lag`. */
+/* A clock that stands still until a test moves it. The coarse time is behind
+ * the exact one by `lag`. */
 #pragma once
 
 #include "base/clock.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fills against mutations, in every order: a mutation between begin and commit
- * wins, one before or after does what it always does.
+ * Fills and mutations in every order: a mutation between begin and commit
+ * wins, and a mutation before or after them has its usual effect.
  */
 #include "store/store_fixture.h"
 
@@ -48,7 +48,8 @@ static void assert_value(struct fixture *f, const char *key, const char *want)
     kama_value_unref(value);
 }
 
-/* Nothing in between: the result is kept, and begin finds it afterwards. */
+/* Without a mutation in between, the result is kept, and a later begin finds
+ * it. */
 static void test_commit_keeps(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
@@ -94,13 +95,14 @@ static void clear_all(struct fixture *f)
     km_store_clear(f->store);
 }
 
-/* Each mutation at each place: before begin, between, after commit. */
+/* Each mutation runs before begin, between begin and commit, and after commit.
+ */
 static void test_interleavings(void **state)
 {
     static const struct {
         void (*mutate)(struct fixture *f);
         bool kept_between;
-        const char *between; /* what is there at the end */
+        const char *between; /* the value at the end, or NULL */
         const char *after;
     } cases[] = {{set_other, true, "loaded", "loaded"},
                  {set_key, false, "set", "set"},
@@ -127,7 +129,8 @@ static void test_interleavings(void **state)
     }
 }
 
-/* Two fills of one key (the second began after the del) end independently. */
+/* Two fills of one key, the second of which began after the del, end
+ * independently. */
 static void test_second_fill_after_del(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
@@ -144,7 +147,7 @@ static void test_second_fill_after_del(void **state)
     fixture_free(f, 0);
 }
 
-/* Cancel is idempotent and leaves nothing. */
+/* Cancel may be called twice and leaves nothing behind. */
 static void test_cancel(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
@@ -159,7 +162,7 @@ static void test_cancel(void **state)
     fixture_free(f, 0);
 }
 
-/* Many at once, in a store of many shards. */
+/* Many fills are pending at once, in a store of many shards. */
 static void test_many(void **state)
 {
     struct fixture *f = fixture_new(64 * MIB, &km_policy_s3fifo);

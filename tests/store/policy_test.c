@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who leaves first, and what is remembered of it. */
+/* Which items leave first, and which evicted keys are remembered. */
 #include "store/store_fixture.h"
 
 #define MIB (1u << 20)
@@ -17,7 +17,7 @@ static bool has_number(struct fixture *f, unsigned n)
     return has(f, number_key(key, n));
 }
 
-/* The least recently used one leaves. */
+/* With lru, the least recently used item leaves. */
 static void test_lru_order(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_lru);
@@ -27,7 +27,7 @@ static void test_lru_order(void **state)
         put_number(f, n++);
     }
     assert_false(has_number(f, 0));
-    assert_true(has_number(f, 1)); /* now the youngest */
+    assert_true(has_number(f, 1)); /* it is the youngest now */
     for (unsigned i = 0; i < 5; i++) {
         put_number(f, n++);
     }
@@ -36,7 +36,8 @@ static void test_lru_order(void **state)
     fixture_free(f, 0);
 }
 
-/* A scan of keys that are never asked again does not displace what is. */
+/* A scan of keys that are used once does not displace the keys that are used
+ * often. */
 static void test_s3fifo_resists_a_scan(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
@@ -60,8 +61,8 @@ static void test_s3fifo_resists_a_scan(void **state)
     fixture_free(f, 0);
 }
 
-/* A key that comes back soon after it left the small queue enters the main
- * queue: a second scan cannot evict it. */
+/* A key that comes back soon after it has left the small queue enters the main
+ * queue, and a second scan cannot evict it. */
 static void test_s3fifo_ghost_returns_to_main(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
@@ -71,7 +72,7 @@ static void test_s3fifo_ghost_returns_to_main(void **state)
         put_number(f, n++);
     }
     put_number(f, 7);
-    while (has_number(f, 7)) { /* hit once: not promoted */
+    while (has_number(f, 7)) { /* one hit does not move it to the main queue */
         for (unsigned i = 0; i < 200; i++) {
             put_number(f, n++);
         }
@@ -84,7 +85,7 @@ static void test_s3fifo_ghost_returns_to_main(void **state)
     fixture_free(f, 0);
 }
 
-/* A ghost is known until a window of others has passed, then not. */
+/* A ghost is remembered until a window of others was added, and not longer. */
 static void test_ghost_window(void **state)
 {
     struct km_mem_probe probe;
@@ -117,8 +118,8 @@ static void test_ghost_window(void **state)
     assert_int_equal(atomic_load(&probe.live_blocks), 0);
 }
 
-/* The window grows without losing what is young; without memory ghosts are
- * forgotten, nothing else. */
+/* The window grows without losing young ghosts. Without memory, ghosts are
+ * forgotten and nothing else happens. */
 static void test_ghost_grows(void **state)
 {
     struct km_mem_probe probe;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A store on a fake clock and a counting allocator, and short ways to use it.
- */
+/* A store with a fake clock and an allocator that counts, and short functions
+ * to use it. */
 #pragma once
 
 #include "base/limits.h"
@@ -37,7 +37,8 @@ static inline struct fixture *fixture_new(uint64_t max_bytes,
     return f;
 }
 
-/* Frees the store; every block must have come back, but `left`. */
+/* Checks and frees the store. All blocks but `left` must have been freed then.
+ */
 static inline void fixture_free(struct fixture *f, long long left)
 {
     km_store_check(f->store);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The scan: what is there from the first to the last call is seen, also while
- * the index grows, shrinks and is emptied.
+ * The scan returns every entry that is in the store from the first call to the
+ * last, also while the index grows, shrinks and is emptied.
  */
 #include "store/store_fixture.h"
 #include "store/store_scan.h"
@@ -26,7 +26,8 @@ static void put_number(struct fixture *f, unsigned n)
     assert_int_equal(put(f, number_key(key, n), KAMA_STR("v")), KAMA_OK);
 }
 
-/* Scans all; `between` runs between calls. seen counts each stable key. */
+/* Scans the whole store and runs `between` between the calls. seen[i] counts
+ * how often the stable key i was returned. */
 static unsigned scan_all(struct fixture *f, unsigned *seen, size_t batch,
                          void (*between)(struct fixture *f, unsigned call))
 {
@@ -58,7 +59,8 @@ static void expect_seen_once(const unsigned *seen)
     }
 }
 
-/* Every batch size, one shard and many; an empty store ends at once. */
+/* A scan with any batch size, of one shard and of many, returns every key once.
+ * The scan of an empty store ends at once. */
 static void test_quiet(void **state)
 {
     (void)state;
@@ -120,7 +122,7 @@ static void clear(struct fixture *f, unsigned call)
     }
 }
 
-/* A scan over a store that was emptied under it ends. */
+/* A scan ends although the store was cleared meanwhile. */
 static void test_cleared_under_it(void **state)
 {
     struct fixture *f = fixture_new(64 * MIB, &km_policy_s3fifo);
@@ -133,7 +135,7 @@ static void test_cleared_under_it(void **state)
     fixture_free(f, 0);
 }
 
-/* Any cursor that somebody makes up leads to the end. */
+/* A scan from any number as a cursor ends. */
 static void test_any_cursor(void **state)
 {
     struct fixture *f = fixture_new(64 * MIB, &km_policy_s3fifo);
@@ -154,7 +156,7 @@ static void test_any_cursor(void **state)
     fixture_free(f, 0);
 }
 
-/* Expired and negative entries are not shown. */
+/* Expired and negative entries are not returned. */
 static void test_hides_expired_and_negative(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
@@ -175,8 +177,8 @@ static void test_hides_expired_and_negative(void **state)
     fixture_free(f, 0);
 }
 
-/* A scan of everything leaves no expired entry in the counters, however many
- * stand in a bucket, and skips none of the others. */
+/* After a whole scan the counters have no expired entry, however many were in a
+ * bucket, and no other entry was left out. */
 static void test_takes_the_expired_out(void **state)
 {
     enum { EXPIRING = 5000 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The store: what is put is there, what does not fit goes, and every byte is
- * accounted for. Random operations are compared with an array.
+ * The store: values that were put are found, values that do not fit are
+ * evicted, and every byte is accounted for. Random operations are compared
+ * with an array.
  */
 #include "store/store_fixture.h"
 
@@ -15,7 +16,7 @@ static uint64_t next_random(uint64_t *state)
     return *state;
 }
 
-/* A value is what was put, also empty and with NUL bytes. */
+/* A value is returned as it was put, also if it is empty or has NUL bytes. */
 static void test_put_get_del(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
@@ -44,7 +45,8 @@ static void test_put_get_del(void **state)
     fixture_free(f, 0);
 }
 
-/* Values too long to be copied under the lock are copied whole. */
+/* Values that are too long to be copied under the lock are copied completely.
+ */
 static void test_copy_long(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
@@ -66,7 +68,7 @@ static void test_copy_long(void **state)
 #define MODEL_KEYS 700
 
 struct model {
-    int32_t length[MODEL_KEYS]; /* -1: not there */
+    int32_t length[MODEL_KEYS]; /* -1 if the key is absent */
     uint8_t fill[MODEL_KEYS];
     km_ns expires_at[MODEL_KEYS];
 };
@@ -113,7 +115,8 @@ static void model_get(struct fixture *f, const struct model *m, unsigned k)
     }
 }
 
-/* Nothing is evicted here: the store is exactly the array. */
+/* Nothing is evicted here, so that the store has exactly the entries of the
+ * array. */
 static void run_model(uint64_t seed, const struct km_policy_ops *policy)
 {
     struct fixture *f = fixture_new(8 * MIB, policy);
@@ -158,7 +161,7 @@ static void test_model(void **state)
     }
 }
 
-/* With eviction: what is found is right, and the bound holds. */
+/* With evictions, every value that is found is right, and the bound holds. */
 static void run_flood(const struct km_policy_ops *policy)
 {
     struct fixture *f = fixture_new(4 * MIB, policy);
@@ -195,7 +198,7 @@ static void test_flood_keeps_the_bound(void **state)
     run_flood(&km_policy_lru);
 }
 
-/* A value of a quarter of the store is always stored, whatever is there. */
+/* A value of a quarter of the store can always be stored. */
 static void test_quarter_always_fits(void **state)
 {
     const uint64_t sizes[] = {64u << 10, 300u << 10, MIB, 5 * MIB, 64 * MIB};
@@ -221,8 +224,8 @@ static void test_quarter_always_fits(void **state)
     }
 }
 
-/* What is referenced stays readable after eviction and after the store, and
- * counts as pinned until it is given back. */
+/* A value that is referenced stays readable after its eviction and after the
+ * end of the store, and counts as pinned until the reference is given back. */
 static void test_value_outlives_store(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
@@ -236,7 +239,7 @@ static void test_value_outlives_store(void **state)
     assert_true(stats(f).pinned_bytes < 200);
     struct km_mem_probe *probe = &f->probe;
     km_store_free(f->store);
-    assert_int_equal(atomic_load(&probe->live_blocks), 2); /* and account */
+    assert_int_equal(atomic_load(&probe->live_blocks), 2); /* and its account */
     assert_memory_equal(kama_value_bytes(value).data, "first", 5);
     assert_int_equal(kama_value_ttl_ms(value), KAMA_TTL_FOREVER);
     kama_value_unref(kama_value_ref(value));
@@ -245,7 +248,8 @@ static void test_value_outlives_store(void **state)
     test_free(f);
 }
 
-/* References that fill the store refuse a put, and change nothing. */
+/* When referenced values fill the store, a put is refused and nothing changes.
+ */
 static void test_pinned_values_fill_the_store(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
@@ -274,8 +278,8 @@ static void test_pinned_values_fill_the_store(void **state)
     fixture_free(f, 0);
 }
 
-/* An entry is never returned after its time, whatever the coarse clock says;
- * entries that never expire read no clock. */
+/* An entry is never returned after its time, whatever the coarse clock says.
+ * For entries that never expire, no clock is read. */
 static void test_expiry(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
@@ -286,7 +290,8 @@ static void test_expiry(void **state)
         put_expiring(f, key, KAMA_STR("v"), now + 100 * KM_NS_PER_MS), KAMA_OK);
     fake_clock_add_ms(&f->clock, 50);
     assert_true(has(f, key));
-    assert_int_equal(atomic_load(&f->clock.reads), 0); /* coarse is enough */
+    assert_int_equal(atomic_load(&f->clock.reads),
+                     0); /* the coarse clock is enough */
     fake_clock_add_ms(&f->clock, 49);
     assert_true(has(f, key));
     assert_true(atomic_load(&f->clock.reads) > 0);
@@ -301,7 +306,7 @@ static void test_expiry(void **state)
     fixture_free(f, 0);
 }
 
-/* A del of an expired entry says that nothing was there. */
+/* A del of an expired entry returns that there was no value. */
 static void test_del_expired(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_lru);
@@ -314,7 +319,7 @@ static void test_del_expired(void **state)
     fixture_free(f, 0);
 }
 
-/* Memory of expired entries comes back by writing other keys. */
+/* Writing other keys frees the memory of expired entries. */
 static void test_sweep_gives_expired_memory_back(void **state)
 {
     struct fixture *f = fixture_new(64 * MIB, &km_policy_s3fifo);
@@ -342,7 +347,7 @@ static void test_sweep_gives_expired_memory_back(void **state)
     fixture_free(f, 0);
 }
 
-/* A clear empties at once; the memory comes back in steps. */
+/* A clear empties the store at once, and its memory is freed in steps. */
 static void test_clear(void **state)
 {
     struct fixture *f = fixture_new(64 * MIB, &km_policy_s3fifo);
@@ -368,7 +373,7 @@ static void test_clear(void **state)
     fixture_free(f, 0);
 }
 
-/* Random operations with the n-th allocation failing. */
+/* Random operations while the n-th allocation fails. */
 static void test_no_memory(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);

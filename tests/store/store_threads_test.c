@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The store under threads: readers, writers, touches, fills, scans and clears
- * of the same few keys in a store that is too small for them. A value always
- * belongs to its key; the sanitizers judge the rest.
+ * Threads that read, write, touch, fill, scan and clear the same few keys in a
+ * store that is too small for them. A value always belongs to its key, and the
+ * sanitizers find the other faults.
  */
 #include "store/store_fixture.h"
 #include "store/store_scan.h"
@@ -24,7 +24,7 @@ static unsigned draw(struct worker *w, unsigned n)
     return (unsigned)(w->random >> 33) % n;
 }
 
-/* Every byte of the value of key k is k. */
+/* Asserts that every byte of the value of key k is k. */
 static void check_value(kama_value *value, unsigned k)
 {
     kama_bytes b = kama_value_bytes(value);

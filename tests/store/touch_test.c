@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Touches: the value stays, its time changes, references keep the old time, and
- * what was changed meanwhile is not brought back.
+ * Touches: the value stays and its time changes, references keep the old time,
+ * and a value that was replaced meanwhile does not come back.
  */
 #include "helpers/failmalloc.h"
 #include "store/store_fixture.h"
@@ -39,7 +39,8 @@ static void expect_expiry(struct fixture *f, const char *key, km_ns at)
     assert_int_equal(found, at);
 }
 
-/* Longer, shorter, for ever and back; with both policies. */
+/* A time to live can become longer, shorter, endless and finite again, with
+ * both policies. */
 static void test_the_time_changes(void **state)
 {
     const struct km_policy_ops *const policies[] = {&km_policy_s3fifo,
@@ -69,7 +70,8 @@ static void test_the_time_changes(void **state)
     }
 }
 
-/* Absent, negative and expired keys: a miss, and nothing comes to life. */
+/* A touch of an absent, negative or expired key is a miss, and makes no entry.
+ */
 static void test_what_is_not_there_is_a_miss(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
@@ -94,7 +96,7 @@ static void test_what_is_not_there_is_a_miss(void **state)
     fixture_free(f, 0);
 }
 
-/* A view that somebody holds keeps its time and its bytes. */
+/* A value that is referenced keeps its time and its bytes. */
 static void test_views_keep_their_time(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
@@ -123,8 +125,9 @@ static void test_views_keep_their_time(void **state)
     fixture_free(f, 0);
 }
 
-/* A fill that is pending when its key is touched is overtaken: its commit would
- * bring the time of the load back. One of an absent key is not. */
+/* A fill that is pending when its key is touched is overtaken, because its
+ * commit would bring the time of the load back. A fill of an absent key is not.
+ */
 static void test_fills_are_overtaken(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
@@ -151,8 +154,8 @@ static void test_fills_are_overtaken(void **state)
     fixture_free(f, 0);
 }
 
-/* A full store makes room for the copy by evicting others, not the value that is
- * touched. */
+/* A full store makes room for the copy by evicting other values than the one
+ * that is touched. */
 static void test_a_full_store_makes_room(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
@@ -173,7 +176,7 @@ static void test_a_full_store_makes_room(void **state)
     fixture_free(f, 0);
 }
 
-/* Without memory for the copy nothing has changed. */
+/* Without memory for the copy, nothing changes. */
 static kama_status touch_once(const kama_allocator *mem, void *arg)
 {
     struct fake_clock clock;
