@@ -4,7 +4,7 @@
  *
  * base/parse.h reads numbers, sizes and durations; this file checks the result
  * against the bounds of the row and writes the sentence about a bound in the
- * unit of the row: "2h is not in 1ms..1h".
+ * unit of the row: "2h is outside 1ms..1h".
  */
 #include "base/option_value.h"
 
@@ -45,7 +45,7 @@ static kama_status check_range(const struct km_option *row, const char *text,
     if (row->max == 0) {
         return km_fail(KAMA_ERR_INVALID, "%s is less than %s", text, low);
     }
-    return km_fail(KAMA_ERR_INVALID, "%s is not in %s..%s", text, low, high);
+    return km_fail(KAMA_ERR_INVALID, "%s is outside %s..%s", text, low, high);
 }
 
 static kama_status parse_bytes_row(const struct km_option *row,

@@ -157,6 +157,18 @@ static kama_status refuse_number(const char *text, const char *what,
                    (unsigned long long)max);
 }
 
+/* Fails for a number that is outside its bounds. */
+static kama_status refuse_range(uint64_t value, uint64_t min, uint64_t max)
+{
+    if (max == UINT64_MAX) {
+        return km_fail(KAMA_ERR_INVALID, "%llu is less than %llu",
+                       (unsigned long long)value, (unsigned long long)min);
+    }
+    return km_fail(KAMA_ERR_INVALID, "%llu is outside %llu..%llu",
+                   (unsigned long long)value, (unsigned long long)min,
+                   (unsigned long long)max);
+}
+
 kama_status km_parse_uint(const char *text, uint64_t min, uint64_t max,
                           uint64_t *ret_value)
 {
@@ -166,8 +178,11 @@ kama_status km_parse_uint(const char *text, uint64_t min, uint64_t max,
     if (digits == SCALED_TOO_LARGE && *end == '\0') {
         return refuse_number(text, "too large; write", min, max);
     }
-    if (digits != SCALED_OK || *end != '\0' || value < min || value > max) {
+    if (digits != SCALED_OK || *end != '\0') {
         return refuse_number(text, "not", min, max);
+    }
+    if (value < min || value > max) {
+        return refuse_range(value, min, max);
     }
     *ret_value = value;
     return KAMA_OK;

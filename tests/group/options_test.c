@@ -81,16 +81,15 @@ static void test_wrong_value_names_its_option(void **state)
         const char *value;
         const char *sentence;
     } rows[] = {
-        {"loader_concurrency", "0",
-         "loader_concurrency: \"0\" is not a number in 1..1024"},
+        {"loader_concurrency", "0", "loader_concurrency: 0 is outside 1..1024"},
         {"ttl", "5", "ttl: 5 what? write 5s or 5ms"},
         {"negative-ttl", "5", "negative-ttl: 5 what? write 5s or 5ms"},
         {"loader_timeout", "forever", "loader_timeout: \"forever\" is not a "},
-        {"loader_timeout", "2h", "loader_timeout: 2h is not in 1ms..1h"},
+        {"loader_timeout", "2h", "loader_timeout: 2h is outside 1ms..1h"},
         {"max_bytes", "1k", "max_bytes: 1k is less than 64k"},
         {"max_bytes", "99999999999g",
          "max_bytes: \"99999999999g\" is too large"},
-        {"max_value_bytes", "65m", "max_value_bytes: 65m is not in 1..64m"},
+        {"max_value_bytes", "65m", "max_value_bytes: 65m is outside 1..64m"},
         {"max_byte", "1g",
          "max_byte: unknown group option, did you mean max_bytes?"},
         {"colour", "red", "colour: unknown group option"},

@@ -59,7 +59,7 @@ class Settings(unittest.TestCase):
         self.refused("-v", says="-v: unknown option")
         self.refused("extra", says="extra")
         self.refused("--listen", says="needs a value")
-        self.refused("--threads=65", says='"65" is not a number in 0..64')
+        self.refused("--threads=65", says='65 is outside 0..64')
         self.refused("--threads=two", says="--threads")
         self.refused("--drain-timeout=5x", says="--drain-timeout")
         self.refused("--log-level=loud", says="--log-level")
@@ -140,7 +140,7 @@ class Settings(unittest.TestCase):
         """The sentence names the group, the key, the value and the limit."""
         for key, value, says in (
                 ("loader_concurrency", "0",
-                 '"0" is not a number in 1..1024'),
+                 '0 is outside 1..1024'),
                 ("loader_concurrency", "99999999999999999999",
                  '"99999999999999999999" is too large; write a number in '
                  "1..1024"),
@@ -154,7 +154,7 @@ class Settings(unittest.TestCase):
                  "3m, 1h, or forever"),
                 ("max_bytes", "1k", "1k is less than 64k"),
                 ("policy", "fifo", '"fifo" is neither s3fifo nor lru'),
-                ("ttl_jitter", "51", '"51" is not a number in 0..50')):
+                ("ttl_jitter", "51", '51 is outside 0..50')):
             says = "group users: %s: %s" % (key, says)
             text = 'users:%s="%s"' % (key, value)
             self.refused("--group", text, says=says)
