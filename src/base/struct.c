@@ -38,12 +38,17 @@ kama_status km_struct_read(void *to, size_t size, const void *from,
     memcpy(&struct_size, from, sizeof struct_size);
     /* A struct that was not initialised has a random size, or 0. */
     if (struct_size < sizeof struct_size || struct_size > 65536) {
-        return km_fail(KAMA_ERR_INVALID, "%s: were not initialised", what);
+        return km_fail(KAMA_ERR_INVALID,
+                       "%s: not initialised; call the _init function of the "
+                       "struct first",
+                       what);
     }
     if (struct_size > size &&
         !is_zero((const uint8_t *)from + size, struct_size - size)) {
         return km_fail(KAMA_ERR_INVALID,
-                       "%s: use a field that this version does not know", what);
+                       "%s: a member is set that this version of the library "
+                       "does not know",
+                       what);
     }
     memcpy(to, from, struct_size < size ? struct_size : size);
     uint32_t own_size = (uint32_t)size;
