@@ -40,6 +40,8 @@ static size_t grown_cap(const struct km_buf *buf, size_t need)
     return cap < need ? need : cap;
 }
 
+/* max - len and cap - len cannot be negative, so that neither comparison can
+ * overflow, whatever n is. */
 kama_status km_buf_reserve(struct km_buf *buf, size_t n)
 {
     if (n <= buf->cap - buf->len) {

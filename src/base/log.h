@@ -22,7 +22,7 @@
  * Before km_log_start and after km_log_stop, lines are written to stderr
  * directly. Only node/ and apps/ log; the library reports through statuses.
  *
- * Cost: about a microsecond, for formatting on the caller's stack and one lock.
+ * Cost: formatting on the stack of the caller, one lock and a copy.
  * Threads: any; km_log_start and km_log_stop belong to the start and the end of
  * the process. Errors: none for a caller that logs.
  * Ownership: everything that is passed in is borrowed until the call returns.

@@ -37,6 +37,7 @@ static const kama_allocator default_allocator = {
     .release = default_release,
 };
 
+/* Returns whether malloc can be called directly. */
 static bool is_default(const kama_allocator *a)
 {
     return a->alloc == default_alloc;
@@ -46,6 +47,8 @@ static bool is_default(const kama_allocator *a)
 
 static const kama_bytes no_key = {NULL, 0};
 
+/* Calls the allocator of an application inside a boundary, as the next two
+ * functions do. */
 static KM_BOUNDARY_FUNCTION void *call_alloc(const kama_allocator *a,
                                              size_t size)
 {
@@ -105,6 +108,7 @@ const kama_allocator *km_mem_or_default(const kama_allocator *a)
     return a != NULL ? a : &default_allocator;
 }
 
+/* memset and not calloc, because kama_allocator has no such function. */
 void *km_mem_zalloc(const kama_allocator *a, size_t count, size_t size)
 {
     size_t total;
@@ -162,6 +166,8 @@ static void *probe_alloc(void *arg, size_t size)
     return p;
 }
 
+/* A resize of NULL is an allocation, and any other one keeps the number of
+ * blocks. */
 static void *probe_resize(void *arg, void *p, size_t size)
 {
     struct km_mem_probe *probe = arg;

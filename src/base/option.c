@@ -15,6 +15,7 @@
 
 /* -- rows by name -------------------------------------------------------- */
 
+/* Makes dashes and underscores equal. */
 static char canonical(char c)
 {
     return c == '-' ? '_' : c;
@@ -85,6 +86,9 @@ static unsigned edit_distance(kama_bytes a, kama_bytes b)
     return rows[a.len % 3][b.len];
 }
 
+/* A name is only suggested if it is nearer than its own length, so that "a"
+ * does not suggest "b". Names that are much longer than any row need no
+ * comparison. */
 const char *km_option_nearest(const struct km_option *rows, size_t row_count,
                               kama_bytes name)
 {

@@ -29,6 +29,7 @@ void km_option_env_name(const char *prefix, const char *name, size_t cap,
     }
 }
 
+/* The row must exist, because the name is a constant of the caller. */
 void km_options_spelling(const struct km_options *o, const char *prefix,
                          const char *name,
                          char ret_spelling[KM_OPTION_SPELLING_BYTES])
@@ -61,6 +62,8 @@ static void format_scaled(uint64_t number, const uint64_t *factors,
                    number / factors[unit], suffixes[unit]);
 }
 
+/* The units are those that base/parse.h reads, so that a printed number can be
+ * typed again. */
 void km_option_format_number(enum km_option_kind kind, uint64_t number,
                              char ret_text[KM_OPTION_NUMBER_BYTES])
 {
@@ -79,6 +82,7 @@ void km_option_format_number(enum km_option_kind kind, uint64_t number,
     }
 }
 
+/* A quoted name is cut at 63 bytes, which is longer than any option. */
 kama_status km_option_unknown(const struct km_options *o, kama_bytes name,
                               const char *dashes)
 {

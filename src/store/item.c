@@ -42,6 +42,8 @@ static void fill_data(kama_value *item, const struct km_item_spec *spec)
     }
 }
 
+/* An allocation has at least the size of the structure, which ends with padding
+ * behind the header. */
 kama_value *km_item_new(struct km_account *account,
                         const struct km_item_spec *spec)
 {
@@ -81,6 +83,8 @@ void km_item_unpin(kama_value *item)
     KM_ASSERT(before >= n);
 }
 
+/* Frees the memory and gives its bytes back. The account may end with them, so
+ * that it is not used afterwards. */
 static void item_free(kama_value *item)
 {
     struct km_account *account = item->account;
@@ -102,6 +106,8 @@ void km_item_drop(kama_value *item)
     kama_value_unref(item);
 }
 
+/* The coarse clock is at most COARSE_BEHIND_NS late. If even that would not
+ * make the item expired, the exact clock need not be read. */
 bool km_item_expired_slow(const kama_value *item)
 {
     const struct km_clock *clock = &item->account->clock;
@@ -146,6 +152,8 @@ kama_value *kama_value_ref(kama_value *value)
     return value;
 }
 
+/* The release orders the caller's reads of the value before the thread that
+ * frees it. */
 void kama_value_unref(kama_value *value)
 {
     if (value == NULL) {

@@ -48,6 +48,8 @@ static void count_out(struct km_policy_queue *queue, const kama_value *item)
     queue->bytes -= bytes;
 }
 
+/* The queue is known from the state of the item, so that no search is
+ * necessary. */
 void km_policy_remove(struct km_policy *policy, kama_value *item)
 {
     count_out(&policy->queues[km_item_queue(item)], item);
@@ -72,6 +74,8 @@ void km_policy_push(struct km_policy *policy, unsigned q, kama_value *item)
     queue->bytes += km_item_block_bytes(item);
 }
 
+/* The state of the item keeps the number of the queue, which `evicted` looks
+ * at. */
 kama_value *km_policy_pop(struct km_policy *policy, unsigned q)
 {
     struct km_list *link = km_list_pop_front(&policy->queues[q].list);

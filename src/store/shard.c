@@ -48,16 +48,19 @@ void km_shard_drop_list(struct km_list *list)
     }
 }
 
+/* Computes the hash of an item that is in the index; items do not store it. */
 static uint64_t item_hash(const struct km_shard *shard, const kama_value *item)
 {
     return km_hash(km_item_key_bytes(item), shard->index.seed);
 }
 
+/* Returns the bytes of key and value. */
 static uint64_t payload(const kama_value *item)
 {
     return (uint64_t)item->key_len + item->value_len;
 }
 
+/* Counts an item that enters the index. */
 static void count_in(struct km_shard *shard, const kama_value *item)
 {
     shard->counts.payload_bytes += payload(item);
@@ -65,6 +68,7 @@ static void count_in(struct km_shard *shard, const kama_value *item)
     shard->expiring += (item->flags & KM_ITEM_EXPIRES) != 0;
 }
 
+/* Counts an item that leaves the index. */
 static void count_out(struct km_shard *shard, const kama_value *item)
 {
     KM_ASSERT(shard->counts.payload_bytes >= payload(item));
@@ -245,6 +249,7 @@ struct found {
     unsigned count;
 };
 
+/* Collects an expired item of a bucket. */
 static void find_expired(void *arg, kama_value *item)
 {
     struct found *found = arg;
@@ -299,6 +304,8 @@ void km_shard_step_locked(struct km_shard *shard, struct km_list *gone)
     sweep_bucket(shard, gone);
 }
 
+/* Returns the chain of the fills with this hash. It uses bits that choose
+ * neither the shard nor, in small tables, the bucket. */
 static struct km_fill **fill_chain(struct km_shard *shard, uint64_t hash)
 {
     return &shard->fills[(hash >> 20) % KM_SHARD_FILL_CHAINS];
@@ -377,6 +384,8 @@ static void check_visit(void *arg, kama_value *item)
     KM_ASSERT(item->link.next != &item->link);
 }
 
+/* Asserts that every fill is pending, is in the chain of its hash, and is
+ * counted. */
 static void check_fills(struct km_shard *shard)
 {
     uint32_t count = 0;
@@ -403,6 +412,7 @@ static void check_cleared(struct km_shard *shard)
     }
 }
 
+/* Asserts that the counters are the sums over all items of the index. */
 static void check_items(struct km_shard *shard)
 {
     struct check_sums sums = {0, 0, 0};

@@ -9,6 +9,7 @@
 
 /* -- text ---------------------------------------------------------------- */
 
+/* Appends bytes, unless there was an error before. */
 static void put(struct manual *m, const char *text, size_t len)
 {
     if (m->status == KAMA_OK) {
@@ -51,6 +52,7 @@ static void put_char(struct manual *m, const char *text, const char *at)
     }
 }
 
+/* Writes a text without markup. */
 static void put_plain(struct manual *m, const char *text)
 {
     for (const char *at = text; *at != '\0'; at++) {
@@ -91,6 +93,7 @@ void manual_begin(struct manual *m, struct km_buf *out, const char *name,
     put_str(m, "\n");
 }
 
+/* Writes a heading with the request of its level. */
 static void put_heading(struct manual *m, const char *request,
                         const char *title)
 {

@@ -23,6 +23,8 @@ kama_status cli_decode(const struct km_pb_message *table, kama_bytes bytes,
                    "the answer of the node cannot be decoded");
 }
 
+/* Elements are decoded one after the other into the same message, so that a
+ * long list needs no memory. */
 kama_status cli_each(struct km_pb_list list, const struct km_pb_message *table,
                      void *message, cli_visit_fn visit, void *arg)
 {
@@ -86,6 +88,8 @@ kama_status cli_request(struct cli *cli, const struct cli_request *call,
     return status;
 }
 
+/* The answer is freed only after printing, because the decoded reply points
+ * into it. */
 enum cli_exit cli_ask(struct cli *cli, const struct cli_request *call,
                       cli_print_fn print, const void *arg)
 {

@@ -15,6 +15,7 @@ struct answers {
     struct km_msg_numbers_response response;
 };
 
+/* Makes the JSON object of one key. */
 static json_t *answer_json(kama_bytes key, uint64_t exists)
 {
     json_t *object = json_object();

@@ -21,6 +21,7 @@
 
 /* -- JSON ---------------------------------------------------------------- */
 
+/* Adds an option of a group, as the node spells it, to a JSON object. */
 static kama_status add_option(void *arg, const void *message)
 {
     const struct km_msg_group_option *option = message;
@@ -103,6 +104,8 @@ struct lines {
     int policy;
 };
 
+/* Writes a size as --bytes demands: as an exact number, or rounded with a unit.
+ */
 static void format_bytes(const struct cli *cli, uint64_t bytes,
                          char ret_cell[CLI_SIZE_BYTES])
 {
@@ -119,6 +122,7 @@ static void free_cells(struct cells *cells)
     free(cells->policy);
 }
 
+/* Makes the cells of a group. Names come from the network and are quoted. */
 static kama_status make_cells(const struct cli *cli,
                               const struct km_msg_group_info *info,
                               struct cells *ret_cells)
@@ -143,6 +147,7 @@ static void widen(int *width, const char *cell)
     *width = needed > *width ? needed : *width;
 }
 
+/* Widens the columns for a group. */
 static kama_status measure_group(void *arg, const void *message)
 {
     struct lines *lines = arg;
@@ -159,6 +164,7 @@ static kama_status measure_group(void *arg, const void *message)
     return status;
 }
 
+/* Prints the line of a group. */
 static kama_status print_group(void *arg, const void *message)
 {
     const struct km_msg_group_info *info = message;

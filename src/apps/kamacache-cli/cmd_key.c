@@ -19,6 +19,8 @@ struct get_answer {
     struct km_msg_get_response response;
 };
 
+/* Makes the JSON object of an answer. A miss has neither a value nor a time to
+ * live. */
 static json_t *answer_json(const struct get_answer *answer)
 {
     const struct km_msg_get_response *r = &answer->response;
@@ -33,6 +35,8 @@ static json_t *answer_json(const struct get_answer *answer)
     return cli_json_made(object, made);
 }
 
+/* Prints the value. A miss is an exit code and, on a terminal, a remark on
+ * standard error, so that it cannot be confused with a value. */
 static enum cli_exit print_answer(struct cli *cli, const void *arg)
 {
     const struct get_answer *answer = arg;
@@ -108,6 +112,7 @@ static enum cli_exit send_set(struct cli *cli, kama_bytes key, kama_bytes value)
     return cli_ask(cli, &call, print_set, NULL);
 }
 
+/* Reads the value from standard input, after a hint if that is a terminal. */
 static enum cli_exit set_from_input(struct cli *cli, kama_bytes key)
 {
     struct km_buf value;
@@ -133,6 +138,7 @@ enum cli_exit cli_cmd_set(struct cli *cli, const kama_bytes *args, int count)
 
 /* -- del ----------------------------------------------------------------- */
 
+/* Sends one del. *ret_removed tells whether the key was in memory. */
 static kama_status send_del(struct cli *cli, kama_bytes key, bool *ret_removed)
 {
     const struct km_msg_delete_request request = {.group = cli->group,

@@ -26,6 +26,8 @@ static enum cli_exit print_removed(struct cli *cli, const void *arg)
     return code == CLI_EXIT_OK && removed == 0 ? CLI_EXIT_MISS : code;
 }
 
+/* A key that was not in memory has a status of its own in the answer, and is no
+ * error. */
 enum cli_exit cli_cmd_mdel(struct cli *cli, const kama_bytes *args, int count)
 {
     struct km_msg_numbers_response response = {0};

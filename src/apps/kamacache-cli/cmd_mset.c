@@ -16,6 +16,8 @@ struct stored {
     struct km_msg_numbers_response response;
 };
 
+/* Reads the next status of the answer. A missing one is an error of the node.
+ */
 static kama_status next_status(struct km_pb_list *list, kama_status *ret_status)
 {
     uint64_t number;
@@ -55,6 +57,8 @@ static enum cli_exit print_stored(struct cli *cli, const void *arg)
     return code == CLI_EXIT_OK ? cli_print_ok(cli) : code;
 }
 
+/* Encodes the group and the pairs into one MSetRequest, without an array of
+ * entries. */
 static kama_status encode(const struct cli *cli, const struct stored *stored,
                           struct km_buf *out)
 {

@@ -49,6 +49,7 @@ static const struct counter counters[] = {
 };
 #define COUNTER_COUNT (sizeof counters / sizeof counters[0])
 
+/* Reads a counter by its offset in the message. */
 static uint64_t counter_value(const struct km_msg_group_stats *stats,
                               const struct counter *counter)
 {
@@ -57,12 +58,15 @@ static uint64_t counter_value(const struct km_msg_group_stats *stats,
     return value;
 }
 
+/* A hit of a negative entry counts as a hit, because it saves a load. */
 static double hit_ratio(const struct km_msg_group_stats *stats)
 {
     double hits = (double)stats->hits + (double)stats->negative_hits;
     return stats->gets == 0 ? 0 : hits / (double)stats->gets;
 }
 
+/* Prints the counters of a group, and the latency of its loads if there were
+ * any. */
 static kama_status print_group(void *arg, const void *message)
 {
     const struct km_msg_group_stats *stats = message;
@@ -84,6 +88,7 @@ static kama_status print_group(void *arg, const void *message)
     return KAMA_OK;
 }
 
+/* Makes the JSON object of a latency, in nanoseconds. */
 static json_t *latency_json(const struct km_msg_latency *latency)
 {
     json_t *object = json_object();
@@ -97,6 +102,7 @@ static json_t *latency_json(const struct km_msg_latency *latency)
     return cli_json_made(object, made);
 }
 
+/* Makes the JSON object of a group. */
 static json_t *group_json(const struct km_msg_group_stats *stats)
 {
     json_t *object = json_object();
@@ -121,6 +127,8 @@ static kama_status add_group(void *array, const void *message)
 
 /* -- the node ------------------------------------------------------------ */
 
+/* Prints a counter of the node. Its name comes from the network and is quoted.
+ */
 static kama_status print_metric(void *arg, const void *message)
 {
     const struct km_msg_metric *metric = message;
@@ -213,6 +221,8 @@ static kama_status visit_all(const struct km_msg_stats_response *response,
                     node != NULL ? add_metric : print_metric, node);
 }
 
+/* Prints everything. With --json, the whole answer is one object, which is
+ * printed at the end. */
 static enum cli_exit print_stats(struct cli *cli, const void *arg)
 {
     const struct km_msg_stats_response *response = arg;

@@ -6,6 +6,7 @@
 
 #include "wire/msg/msg.h"
 
+/* Prints whether there was an entry whose time could be changed. */
 static enum cli_exit print_touched(struct cli *cli, const void *arg)
 {
     const struct km_msg_ttl_response *response = arg;
@@ -22,6 +23,7 @@ static enum cli_exit print_touched(struct cli *cli, const void *arg)
     return CLI_EXIT_MISS;
 }
 
+/* Without --ttl, the time is 0, which stands for the ttl of the group. */
 enum cli_exit cli_cmd_touch(struct cli *cli, const kama_bytes *args, int count)
 {
     (void)count;

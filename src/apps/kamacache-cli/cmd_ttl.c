@@ -13,6 +13,7 @@ struct asked {
     struct km_msg_ttl_response response;
 };
 
+/* Makes the JSON object of an answer. A miss has no time to live. */
 static json_t *ttl_json(const struct asked *asked)
 {
     json_t *object = json_object();
@@ -39,6 +40,7 @@ static void print_ttl(const struct cli *cli, int64_t ttl_ms)
     }
 }
 
+/* Prints the time. A miss is an exit code and, on a terminal, a remark. */
 static enum cli_exit print_asked(struct cli *cli, const void *arg)
 {
     const struct asked *asked = arg;

@@ -28,6 +28,7 @@ int cli_columns_width(kama_bytes text)
     return width;
 }
 
+/* open_memstream makes a string of everything that the quoting prints. */
 char *cli_columns_quote(kama_bytes b)
 {
     char *text = NULL;
@@ -45,6 +46,8 @@ char *cli_columns_quote(kama_bytes b)
     return text;
 }
 
+/* A size of one digit gets one decimal, unless it is whole; larger ones are
+ * rounded. */
 const char *cli_columns_size(uint64_t bytes, char buf[CLI_SIZE_BYTES])
 {
     static const char units[] = "kmg";

@@ -54,6 +54,8 @@ const struct cli_command *cli_command_find(const char *name)
     return NULL;
 }
 
+/* The search for a similar name works on option rows, so that the commands
+ * become rows of which only the name is set. */
 const char *cli_command_nearest(const char *name)
 {
     struct km_option rows[sizeof cli_commands / sizeof cli_commands[0]];

@@ -46,6 +46,7 @@ static void print_use(const struct cli_command *command)
            args != NULL ? args : "");
 }
 
+/* Prints the use, the commands, the options and the notes. */
 static enum cli_exit print_help(const struct cli_options *options)
 {
     struct km_buf rows;
@@ -104,6 +105,8 @@ static enum cli_exit print_version(const struct cli_options *options)
 
 /* -- a command ----------------------------------------------------------- */
 
+/* Makes a client that accepts the largest value that a node can send. It
+ * connects at the first call. */
 static kama_status new_client(struct cli *cli)
 {
     const struct km_channel_options options = {
@@ -117,6 +120,7 @@ static kama_status new_client(struct cli *cli)
     return km_client_new(&options, &cli->client);
 }
 
+/* Prints a warning about a variable that is probably misspelled. */
 static void warn_unknown(void *arg, const char *name, const char *nearest)
 {
     (void)arg;
@@ -127,6 +131,8 @@ static void warn_unknown(void *arg, const char *name, const char *nearest)
             nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
 }
 
+/* Makes the client, waits for the node if that was asked for, and runs the
+ * command. */
 static enum cli_exit run_connected(struct cli *cli, const kama_bytes *args,
                                    int count)
 {
@@ -163,6 +169,8 @@ static kama_status read_word(const struct cli *cli, char *word,
     return KAMA_OK;
 }
 
+/* Reads the name of the group. Only a name that was typed as an argument is in
+ * the quoted notation. */
 static kama_status read_group(struct cli *cli)
 {
     /* It is in argv or in a copy, and may be changed. */
@@ -174,6 +182,7 @@ static kama_status read_group(struct cli *cli)
     return KAMA_OK;
 }
 
+/* Turns the group and all arguments into bytes. */
 static enum cli_exit read_words(struct cli *cli, char **words, int count,
                                 kama_bytes *args)
 {
@@ -238,6 +247,7 @@ static enum cli_exit run_command(struct cli *cli, char **words, int count)
     return code;
 }
 
+/* Refuses an unknown command, and suggests a similar one. */
 static enum cli_exit refuse_command(const char *name)
 {
     char shown[64];
@@ -271,6 +281,7 @@ static enum cli_exit run(struct cli *cli, char **words, int count)
                               : run_command(cli, words + 1, count - 1);
 }
 
+/* Returns the form of the output, which is for people if that is a terminal. */
 static enum cli_mode mode_of(const struct cli_options *options)
 {
     if (options->json != 0) {

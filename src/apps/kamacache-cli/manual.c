@@ -19,6 +19,7 @@ enum { USE_BYTES = 160 };
 
 /* -- the page ------------------------------------------------------------ */
 
+/* Writes the table of commands as items. */
 static void write_commands(struct manual *m)
 {
     manual_section(m, "COMMANDS");
@@ -41,6 +42,7 @@ static void write_options(struct manual *m, const struct cli_options *options)
                    table->row_count - SETTING_COUNT, NULL);
 }
 
+/* Writes the exit codes, which cli.h defines. */
 static void write_exits(struct manual *m)
 {
     manual_section(m, "EXIT STATUS");

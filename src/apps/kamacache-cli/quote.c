@@ -42,6 +42,7 @@ bool cli_quote_is_text(kama_bytes b)
 
 /* -- showing ------------------------------------------------------------- */
 
+/* Prints the escape of one byte. */
 static void write_escape(FILE *out, uint8_t c)
 {
     char shown[4];
@@ -87,6 +88,7 @@ void cli_quote_write_sentence(FILE *out, const char *text)
 
 /* -- reading ------------------------------------------------------------- */
 
+/* Returns the value of a hexadecimal digit, or -1. */
 static int hex_digit(char c)
 {
     static const char digits[] = "0123456789abcdef0123456789ABCDEF";
@@ -121,6 +123,8 @@ static kama_status read_escape(const char **at, char *ret_byte)
     return KAMA_OK;
 }
 
+/* The result is never longer than the text, so that it can be written in its
+ * place. */
 kama_status cli_unquote(char *text, kama_bytes *ret_bytes)
 {
     if (text[0] != '"') {

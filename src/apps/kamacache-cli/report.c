@@ -12,6 +12,8 @@
 #include <stdarg.h>
 #include <unistd.h>
 
+/* The codes are made for scripts: after 3 it is worth trying again when the node
+ * serves, while the same command usually fails with 4 again. */
 enum cli_exit cli_exit_of(kama_status status)
 {
     switch (status) {
@@ -61,6 +63,7 @@ static void advise(const struct cli *cli, kama_status status)
     }
 }
 
+/* The sentence may come from the node, so that it is escaped. */
 enum cli_exit cli_failed(const struct cli *cli, kama_status status)
 {
     const char *sentence = km_last_error();

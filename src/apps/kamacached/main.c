@@ -26,6 +26,7 @@ static int print(const struct km_buf *out, kama_status status)
     return fflush(stdout) == 0 ? EXIT_STOPPED : EXIT_NOT_STARTED;
 }
 
+/* Makes a text with one of the writers of the options and prints it. */
 static int print_with(const struct daemon_options *options,
                       kama_status (*write)(const struct daemon_options *,
                                            struct km_buf *))
@@ -105,6 +106,7 @@ static int take_document(int argc, char **argv)
     return DOCUMENT_COUNT;
 }
 
+/* Prints a warning about a variable that is probably misspelled. */
 static void warn_unknown(void *arg, const char *name, const char *nearest)
 {
     char text[KM_ERROR_BYTES_MAX];
@@ -115,6 +117,7 @@ static void warn_unknown(void *arg, const char *name, const char *nearest)
             nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
 }
 
+/* Does what the options ask for. */
 static int run(const struct daemon_options *options, enum detail detail,
                km_ns started_at)
 {

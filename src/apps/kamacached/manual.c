@@ -30,6 +30,7 @@ static void write_description(struct manual *m)
                    "loader, on 127.0.0.1:8001.");
 }
 
+/* Writes the settings with their variables, and the actions without. */
 static void write_options(struct manual *m, const struct daemon_options *o)
 {
     const struct km_options *table = &o->table;
@@ -41,6 +42,7 @@ static void write_options(struct manual *m, const struct daemon_options *o)
                    table->row_count - SETTING_COUNT, NULL);
 }
 
+/* Writes the options of a group, from the table that the parser uses. */
 static void write_groups(struct manual *m)
 {
     manual_section(m, "GROUPS");
@@ -64,6 +66,7 @@ static void write_environment(struct manual *m)
                 "STOPPING=1 there.");
 }
 
+/* Writes the signals and the exit codes. */
 static void write_signals(struct manual *m)
 {
     manual_section(m, "SIGNALS");

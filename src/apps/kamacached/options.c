@@ -62,6 +62,8 @@ static kama_status read_environment(struct daemon_options *options)
     return status;
 }
 
+/* The flags come first, because --help and --version have to work with any
+ * environment. A flag wins over a variable, whichever is read first. */
 kama_status daemon_options_init(struct daemon_options *options, int argc,
                                 char **argv)
 {
@@ -97,6 +99,8 @@ kama_status daemon_options_name(const struct daemon_options *options,
     return km_fail(status, "%s: %s", spelling, km_last_error());
 }
 
+/* The node knows only the member `listen`; the user knows the flag or the
+ * variable. */
 kama_status daemon_options_explain(const struct daemon_options *options,
                                    kama_status status)
 {
@@ -144,6 +148,7 @@ void daemon_options_variables(const struct daemon_options *options,
 static const struct km_option other_rows[] = {
     CLI_SETTINGS(KM_OPTION_NAME_ROW){.name = "version"}};
 
+/* The settings of the client have the same prefix and are no mistake. */
 void daemon_options_unknown(const struct daemon_options *options,
                             km_option_unknown_fn seen, void *arg)
 {
@@ -219,6 +224,7 @@ kama_status daemon_options_document(const struct daemon_options *options,
     return status == KAMA_OK ? append_actions(out) : status;
 }
 
+/* A copy of the table that ends behind the settings leaves the actions out. */
 kama_status daemon_options_print(const struct daemon_options *options,
                                  struct km_buf *out)
 {

@@ -68,6 +68,8 @@ static kama_status check_info(const kama_loader_plugin_info *info,
     return KAMA_OK;
 }
 
+/* Opens a shared object and reads its description. RTLD_LOCAL keeps the symbols
+ * of plug-ins apart, and RTLD_NODELETE keeps the object loaded for ever. */
 static kama_status open_object(const char *path,
                                const kama_loader_plugin_info **ret_info)
 {
@@ -122,6 +124,8 @@ static uint64_t max_value_bytes(const kama_group_options *options)
     return part < KM_VALUE_BYTES_DEFAULT ? part : KM_VALUE_BYTES_DEFAULT;
 }
 
+/* Lets the plug-in open the loader of a group. The sentence of a refusal comes
+ * from the plug-in. */
 static kama_status open_loader(struct group_spec *spec,
                                const kama_loader_plugin_info *info,
                                const char *config_text)

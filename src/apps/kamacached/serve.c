@@ -32,6 +32,7 @@ static void log_group(const struct group_spec *spec, const char *loader)
               km_f_str("loader", loader));
 }
 
+/* Logs the loader of a group at the start. */
 static void log_loader(const struct group_spec *spec,
                        const struct plugin *plugin)
 {
@@ -50,6 +51,7 @@ static void log_variable(const char *name)
               km_f_str("name", name));
 }
 
+/* Logs a warning about a variable that is probably misspelled. */
 static void log_unknown(void *arg, const char *name, const char *nearest)
 {
     struct km_log_site site = {0};
@@ -119,6 +121,7 @@ struct server {
     size_t group_count;
 };
 
+/* Makes a node from the settings. */
 static kama_status make_node(const struct daemon_options *options,
                              kama_node **ret_node)
 {
@@ -159,6 +162,7 @@ static kama_status add_group(struct server *server, struct group_spec *spec,
     return status;
 }
 
+/* Adds the groups of the settings, or the group `default` if there are none. */
 static kama_status add_groups_of(struct server *server,
                                  const struct daemon_options *options,
                                  const struct loader_path *path)
@@ -208,6 +212,7 @@ static kama_status prepare(const struct daemon_options *options,
     return status;
 }
 
+/* Returns whether a load of any group is still running. */
 static bool has_running_loads(const struct server *server)
 {
     for (size_t i = 0; i < server->group_count; i++) {
@@ -244,6 +249,8 @@ static void log_ready(const kama_node *node, km_ns started_at)
            km_f_int("start_ms", (int64_t)(took / KM_NS_PER_MS)));
 }
 
+/* Drains the node. Calls that are not finished at the end of the drain timeout
+ * are cut off. */
 static void stop(kama_node *node, const struct daemon_options *options,
                  const char *signal_name)
 {
@@ -255,7 +262,7 @@ static void stop(kama_node *node, const struct daemon_options *options,
            km_f_str("drain", status == KAMA_OK ? "complete" : "cut off"));
 }
 
-/* A hint is given where there is one; the text of a status is none. */
+/* Logs why the node could not start, with a hint if there is one. */
 static void log_failure(kama_status status)
 {
     const char *reason = km_last_error();
@@ -297,6 +304,8 @@ static void end_check(const char *signal_name, int64_t timeout_ms)
     _exit(signal_name != NULL ? EXIT_STOPPED : EXIT_SETTINGS);
 }
 
+/* Starts the node, waits for a signal and stops the node. Returns the exit
+ * code. */
 static int run(kama_node *node, const struct daemon_options *options,
                struct process_guard *guard, km_ns started_at)
 {
@@ -312,6 +321,7 @@ static int run(kama_node *node, const struct daemon_options *options,
     return EXIT_STOPPED;
 }
 
+/* Serves while the log is running. Returns the exit code. */
 static int serve_logged(const struct daemon_options *options, km_ns started_at)
 {
     struct server server;

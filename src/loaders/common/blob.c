@@ -42,6 +42,8 @@ static bool reserve(struct km_blob *blob, size_t needed)
     return true;
 }
 
+/* max - len cannot be negative, so that the comparison cannot overflow,
+ * whatever len is. */
 enum km_blob_result km_blob_add(struct km_blob *blob, const void *data,
                                 size_t len)
 {

@@ -31,6 +31,8 @@ void km_load_call_init(struct km_load_call *call, const kama_loader_host *host,
     call->deadline_ms = km_load_call_now_ms() + req->deadline_ms;
 }
 
+/* A deadline that has passed leaves 0 and no negative time, which libraries
+ * often take for "no limit". */
 int64_t km_load_call_left_ms(const struct km_load_call *call)
 {
     int64_t left_ms = call->deadline_ms - km_load_call_now_ms();
@@ -64,6 +66,8 @@ kama_status km_load_call_fail(const struct km_load_call *call,
     return status;
 }
 
+/* Nothing was asked, so that this is an error of the caller and not of the
+ * origin. */
 kama_status km_load_call_refuse_key(const struct km_load_call *call,
                                     const char *why)
 {

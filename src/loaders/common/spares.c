@@ -23,6 +23,7 @@ bool km_spares_init(struct km_spares *spares, size_t cap)
     return true;
 }
 
+/* No load is running, so that the lock is not necessary. */
 void km_spares_fini(struct km_spares *spares, void (*close)(void *item))
 {
     while (spares->count > 0) {
@@ -33,6 +34,8 @@ void km_spares_fini(struct km_spares *spares, void (*close)(void *item))
     pthread_mutex_destroy(&spares->lock);
 }
 
+/* The handle that was given back last is the one whose connection is most
+ * likely still open. */
 void *km_spares_take(struct km_spares *spares)
 {
     void *item = NULL;
@@ -57,6 +60,8 @@ bool km_spares_give(struct km_spares *spares, void *item)
     return room;
 }
 
+/* The first handle has been idle the longest. The others move down, of which
+ * there are few. */
 void *km_spares_take_idle(struct km_spares *spares, int64_t before_ms)
 {
     void *item = NULL;

@@ -43,6 +43,7 @@ static void add_name(struct km_coding *coding, struct km_field name)
     km_quote(end, room, kama_bytes_make(name.data, name.len));
 }
 
+/* Returns the coding that a name stands for. */
 static enum km_coding_kind kind_of(struct km_field name)
 {
     if (km_field_is(name, "gzip") || km_field_is(name, "x-gzip")) {
@@ -51,6 +52,9 @@ static enum km_coding_kind kind_of(struct km_field name)
     return km_field_is(name, "deflate") ? KM_CODING_DEFLATE : KM_CODING_REFUSED;
 }
 
+/* Adds a coding of the body. Several codings are refused, because a body could
+ * be packed so often that decoding it costs far more than its length suggests.
+ */
 static void add_content_coding(struct km_coding *coding, struct km_field name)
 {
     bool is_second = coding->kind != KM_CODING_NONE;
@@ -109,6 +113,7 @@ static int window_bits(const struct km_coding *coding, unsigned char first)
     return (first & 15) == Z_DEFLATED ? WINDOW_BITS : -WINDOW_BITS;
 }
 
+/* Keeps the reason why the body is malformed. */
 static enum km_coding_result fail(struct km_coding *coding, const char *reason)
 {
     coding->reason = reason;
@@ -134,6 +139,7 @@ static enum km_coding_result open_zlib(struct km_coding *coding,
     return KM_CODING_OK;
 }
 
+/* Appends decoded bytes. */
 static enum km_coding_result add(struct km_blob *body, const void *data,
                                  size_t len)
 {
@@ -148,6 +154,7 @@ static enum km_coding_result add(struct km_blob *body, const void *data,
     return KM_CODING_OK;
 }
 
+/* Turns a result code of zlib into ours. */
 static enum km_coding_result result_of(struct km_coding *coding, int code)
 {
     switch (code) {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+/* Line ends count as blanks, because libcurl hands lines over with them. */
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
@@ -28,6 +29,8 @@ bool km_field_is(struct km_field text, const char *word)
            strncasecmp(text.data, word, text.len) == 0;
 }
 
+/* The rest is empty and not NULL without a separator, so that loops can simply
+ * go on until it is empty. */
 struct km_field km_field_cut(struct km_field text, char separator,
                              struct km_field *ret_rest)
 {

@@ -46,6 +46,8 @@ static void lower(int64_t *seconds, int64_t said)
     }
 }
 
+/* Reads one directive of Cache-Control. Unknown ones are ignored, as RFC 9111
+ * demands. */
 static void read_directive(struct km_freshness *freshness,
                            struct km_field directive)
 {
@@ -76,6 +78,8 @@ void km_freshness_read(struct km_freshness *freshness, const char *line,
     }
 }
 
+/* s-maxage is meant for caches that many clients share, which this one is, so
+ * that it overrides max-age. */
 void km_freshness_options(const struct km_freshness *freshness,
                           kama_sink_options *ret_options)
 {

@@ -63,6 +63,7 @@ static bool get_parts(CURLU *url, struct km_origin *origin)
                     &origin->password);
 }
 
+/* Returns whether the scheme is http or https. */
 static bool is_http(const struct km_origin *origin)
 {
     return origin->scheme != NULL && (strcmp(origin->scheme, "http") == 0 ||
@@ -87,6 +88,8 @@ static bool complete(struct km_origin *origin)
 
 /* -- the configured one ------------------------------------------------- */
 
+/* Fails with a sentence that contains nothing of the URL, which may hold a
+ * password. */
 static kama_status fail_parse(CURLUcode code, char *error, size_t cap)
 {
     switch (code) {
@@ -103,6 +106,7 @@ static kama_status fail_parse(CURLUcode code, char *error, size_t cap)
     }
 }
 
+/* Reads the parts of a configured URL and checks them. */
 static kama_status read_origin(CURLU *url, struct km_origin *origin,
                                char *error, size_t cap)
 {
@@ -157,11 +161,13 @@ void km_origin_fini(struct km_origin *origin)
 
 /* -- redirects ---------------------------------------------------------- */
 
+/* Compares two strings, either of which may be NULL, which is equal to "". */
 static bool is_equal(const char *a, const char *b)
 {
     return strcmp(a != NULL ? a : "", b != NULL ? b : "") == 0;
 }
 
+/* Returns whether both have the same scheme, host, zone and port. */
 static bool is_same(const struct km_origin *a, const struct km_origin *b)
 {
     return strcmp(a->scheme, b->scheme) == 0 &&

@@ -12,6 +12,7 @@ enum { SLOT_LEN = sizeof SLOT - 1 };
 
 /* -- filling ------------------------------------------------------------ */
 
+/* Returns how often {key} occurs. */
 static size_t count_slots(const char *template)
 {
     size_t count = 0;

@@ -57,6 +57,8 @@ static const char *fill(const char *text, size_t path_len, const char *sql,
     return NULL;
 }
 
+/* `?bind=` counts only in front of `?query=`; behind it, it is a part of the
+ * SQL. */
 const char *km_sqlite_config_parse(const char *text,
                                    struct km_sqlite_config *ret_config)
 {
