@@ -4,7 +4,7 @@
  * JSON, with ts (RFC 3339, microseconds, UTC), level, component, msg and fields.
  *
  *     km_log_start(STDERR_FILENO, KM_LOG_INFO, KM_LOG_TEXT);
- *     KM_LOG(INFO, "node", "listening", km_f_str("addr", address));
+ *     KM_LOG(KM_LOG_INFO, "node", "listening", km_f_str("addr", address));
  *
  *     ts=2026-01-31T12:00:00.000000Z level=info component=node msg=listening
  *     addr=127.0.0.1:8001
@@ -98,12 +98,13 @@ void km_log_write(struct km_log_site *site, enum km_log_level level,
 /* Writes one event with a rate limit of its own. The arguments behind the message
  * are fields:
  *
- *     KM_LOG(INFO, "node", "listening", km_f_str("addr", a), km_f_int("fd", 3));
+ *     KM_LOG(KM_LOG_INFO, "node", "listening", km_f_str("addr", address),
+ *            km_f_int("fd", fd));
  */
-#define KM_LOG(lvl, component, ...)                                            \
+#define KM_LOG(level, component, ...)                                          \
     do {                                                                       \
         static struct km_log_site km_log_site_;                                \
-        KM_LOG_AT(&km_log_site_, KM_LOG_##lvl, component, __VA_ARGS__);        \
+        KM_LOG_AT(&km_log_site_, level, component, __VA_ARGS__);               \
     } while (0)
 
 /* Does the same with a given site, for call sites that share a limit or that

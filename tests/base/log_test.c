@@ -146,8 +146,8 @@ static void test_macro(void **state)
 {
     (void)state;
     assert_int_equal(km_log_start(fds[1], KM_LOG_DEBUG, KM_LOG_JSON), KAMA_OK);
-    KM_LOG(DEBUG, "test", "bare");
-    KM_LOG(ERROR, "test", "full", km_f_str("a", "b"), km_f_int("c", 2));
+    KM_LOG(KM_LOG_DEBUG, "test", "bare");
+    KM_LOG(KM_LOG_ERROR, "test", "full", km_f_str("a", "b"), km_f_int("c", 2));
     char *all = stop_and_read();
     assert_non_null(strstr(all, "\"msg\":\"bare\"}\n"));
     assert_non_null(strstr(all, "\"msg\":\"full\",\"a\":\"b\",\"c\":2}\n"));

@@ -67,7 +67,8 @@ static void log_unknown(void *arg, const char *name, const char *nearest)
 
 static void log_hangup(void)
 {
-    KM_LOG(INFO, COMPONENT, "nothing to reload", km_f_str("signal", "SIGHUP"));
+    KM_LOG(KM_LOG_INFO, COMPONENT, "nothing to reload",
+           km_f_str("signal", "SIGHUP"));
 }
 
 /* Logs an event about a group. The node has limited the events, so that each line
@@ -108,7 +109,8 @@ static void on_event(void *arg, const kama_node_event *event)
     if (event->group != NULL) {
         log_group_event(event);
     } else if (event->level >= KM_LOG_WARN) {
-        KM_LOG(WARN, "node", event->message, km_f_str("event", event->name));
+        KM_LOG(KM_LOG_WARN, "node", event->message,
+               km_f_str("event", event->name));
     }
 }
 
@@ -231,7 +233,7 @@ static bool has_running_loads(const struct server *server)
 static void finish(struct server *server, int code)
 {
     if (code == EXIT_STOPPED && has_running_loads(server)) {
-        KM_LOG(WARN, COMPONENT, "loads are abandoned");
+        KM_LOG(KM_LOG_WARN, COMPONENT, "loads are abandoned");
         km_log_stop();
         _exit(code);
     }
@@ -243,9 +245,9 @@ static void finish(struct server *server, int code)
 static void log_ready(const kama_node *node, km_ns started_at)
 {
     km_ns took = km_clock_mono(km_clock_system()) - started_at;
-    KM_LOG(INFO, COMPONENT, "listening",
+    KM_LOG(KM_LOG_INFO, COMPONENT, "listening",
            km_f_str("addr", kama_node_address(node)));
-    KM_LOG(INFO, COMPONENT, "ready",
+    KM_LOG(KM_LOG_INFO, COMPONENT, "ready",
            km_f_int("start_ms", (int64_t)(took / KM_NS_PER_MS)));
 }
 
@@ -254,11 +256,11 @@ static void log_ready(const kama_node *node, km_ns started_at)
 static void stop(kama_node *node, const struct daemon_options *options,
                  const char *signal_name)
 {
-    KM_LOG(INFO, COMPONENT, "draining", km_f_str("signal", signal_name),
+    KM_LOG(KM_LOG_INFO, COMPONENT, "draining", km_f_str("signal", signal_name),
            km_f_int("timeout_ms", options->drain_timeout));
     notify_send("STOPPING=1");
     kama_status status = kama_node_stop(node);
-    KM_LOG(INFO, COMPONENT, "stopped",
+    KM_LOG(KM_LOG_INFO, COMPONENT, "stopped",
            km_f_str("drain", status == KAMA_OK ? "complete" : "cut off"));
 }
 
@@ -267,12 +269,13 @@ static void log_failure(kama_status status)
 {
     const char *reason = km_last_error();
     if (status == KAMA_ERR_ADDR_IN_USE) {
-        KM_LOG(ERROR, COMPONENT, "cannot start", km_f_str("reason", reason),
+        KM_LOG(KM_LOG_ERROR, COMPONENT, "cannot start",
+               km_f_str("reason", reason),
                km_f_str("hint", "choose another address with --listen or "
                                 "KAMACACHE_LISTEN"));
         return;
     }
-    KM_LOG(ERROR, COMPONENT, "cannot start", km_f_str("reason", reason),
+    KM_LOG(KM_LOG_ERROR, COMPONENT, "cannot start", km_f_str("reason", reason),
            km_f_str("status", kama_status_name(status)));
 }
 
@@ -282,10 +285,10 @@ static void end_start(const char *signal_name, int64_t timeout_ms)
 {
     int code = signal_name != NULL ? EXIT_STOPPED : EXIT_NOT_STARTED;
     if (signal_name != NULL) {
-        KM_LOG(INFO, COMPONENT, "stopped before it was ready",
+        KM_LOG(KM_LOG_INFO, COMPONENT, "stopped before it was ready",
                km_f_str("signal", signal_name));
     } else {
-        KM_LOG(ERROR, COMPONENT, "cannot start",
+        KM_LOG(KM_LOG_ERROR, COMPONENT, "cannot start",
                km_f_str("reason", "not ready within --start-timeout"),
                km_f_int("start_timeout_ms", timeout_ms));
     }
@@ -327,7 +330,8 @@ static int serve_logged(const struct daemon_options *options, km_ns started_at)
     struct server server;
     struct process_guard guard;
     process_guard_start(&guard, options->start_timeout, end_start);
-    KM_LOG(INFO, COMPONENT, "starting", km_f_str("version", KM_BUILD_VERSION),
+    KM_LOG(KM_LOG_INFO, COMPONENT, "starting",
+           km_f_str("version", KM_BUILD_VERSION),
            km_f_str("revision", KM_BUILD_GIT_REV),
            km_f_str("build", KM_BUILD_TYPE), km_f_int("pid", getpid()));
     daemon_options_variables(options, log_variable);
@@ -335,7 +339,7 @@ static int serve_logged(const struct daemon_options *options, km_ns started_at)
     kama_status status = prepare(options, &server);
     if (status != KAMA_OK) {
         process_guard_end(&guard);
-        KM_LOG(ERROR, COMPONENT, "bad settings",
+        KM_LOG(KM_LOG_ERROR, COMPONENT, "bad settings",
                km_f_str("reason", km_last_error()));
         return EXIT_SETTINGS;
     }
