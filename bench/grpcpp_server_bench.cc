@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A server to compare with: it serves kama.v1 Get with the callback API of grpc++
-// from a std::unordered_map under a mutex. It prints its port and runs until it
-// gets SIGTERM.
+// A server to compare with: it serves kama.v1 Get with the callback API of
+// grpc++ from a std::unordered_map under a mutex. It prints its port and runs
+// until it gets SIGTERM.
 //
 //   grpcpp_server_bench VALUE_BYTES
 #include <grpcpp/grpcpp.h>

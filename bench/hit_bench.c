@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A hit that copies its value, beside the limit loop. The limit loop does only the
- * steps that no hit can avoid: XXH3 of the key, one index line of seven tagged
- * references, one comparison and one memcpy. Both sides alternate in slices of at
- * most 200 ms on the same keys. The output is the ratio of their thread CPU times as
- * median, p10 and p90.
+ * A hit that copies its value, beside the limit loop. The limit loop does only
+ * the steps that no hit can avoid: XXH3 of the key, one index line of seven
+ * tagged references, one comparison and one memcpy. Both sides alternate in
+ * slices of at most 200 ms on the same keys. The output is the ratio of their
+ * thread CPU times as median, p10 and p90.
  *
  *   hit_bench [--items N] [--uniform] [--threads 1|2] [--pairs N] [--ttl]
  *             [--dependent]

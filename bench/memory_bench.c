@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The resident bytes per item beyond its payload: for items of 16 + 100 bytes that
- * were just set, and after every key was overwritten twice in random order with
- * sizes that differ by up to 50 %.
+ * The resident bytes per item beyond its payload: for items of 16 + 100 bytes
+ * that were just set, and after every key was overwritten twice in random order
+ * with sizes that differ by up to 50 %.
  *
  *   memory_bench [ITEMS]
  */

@@ -7,11 +7,11 @@
  *
  * KM_ASSERT is always compiled in, so its condition must be cheap. An assertion
  * that walks a structure is a KM_DEBUG_ASSERT, which only debug builds
- * (KAMA_DEBUG) evaluate. Nothing that comes from the network, from a file or from
- * a user may reach an assertion: that is an ordinary error with a status.
+ * (KAMA_DEBUG) evaluate. Nothing that comes from the network, from a file or
+ * from a user may reach an assertion: that is an ordinary error with a status.
  *
- * Threads: any. Errors: a failed assertion prints its place and its condition to
- * stderr and aborts the process.
+ * Threads: any. Errors: a failed assertion prints its place and its condition
+ * to stderr and aborts the process.
  */
 #pragma once
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The personality routine of boundary functions, and the sentence that it prints.
+ * The personality routine of boundary functions, and the sentence that it
+ * prints.
  *
- * The unwinder passes no argument of ours to the personality routine, so that the
- * innermost boundary of each thread stands in a thread-local pointer. Boundaries
- * nest: a loader may call the library, which may call an allocator.
+ * The unwinder passes no argument of ours to the personality routine, so that
+ * the innermost boundary of each thread stands in a thread-local pointer.
+ * Boundaries nest: a loader may call the library, which may call an allocator.
  */
 #include "base/boundary.h"
 

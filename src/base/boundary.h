@@ -4,10 +4,10 @@
  * calls: loaders, callbacks, allocators.
  *
  * Such a function must return. If a C++ exception, pthread_exit or a cancelled
- * thread left it instead, the unwinder would step over the frames of the library,
- * which are C and clean up nothing: the key would stay taken, a lock locked, and
- * kama_group_free would wait for ever. So each call goes through a small function
- * of its own whose frame cannot be passed:
+ * thread left it instead, the unwinder would step over the frames of the
+ * library, which are C and clean up nothing: the key would stay taken, a lock
+ * locked, and kama_group_free would wait for ever. So each call goes through a
+ * small function of its own whose frame cannot be passed:
  *
  *     static KM_BOUNDARY_FUNCTION void call_it(void (*fn)(void *), void *arg)
  *     {
@@ -17,8 +17,8 @@
  *     }
  *
  * The frame has a personality routine (boundary.c). The unwinder asks it before
- * it unwinds anything; it says what has happened and ends the process, while the
- * stack is still what it was where the exception was thrown.
+ * it unwinds anything; it says what has happened and ends the process, while
+ * the stack is still what it was where the exception was thrown.
  *
  * If a thread is cancelled inside such a function, that is no error of the
  * function. Where it may block, km_cancel_defer (sync.h) postpones the
@@ -49,8 +49,8 @@ void km_boundary_enter(struct km_boundary *boundary);
 /* Forgets the boundary after the function has returned. */
 void km_boundary_leave(const struct km_boundary *boundary);
 
-/* The personality routine of boundary functions. It never lets the unwinder pass
- * the frame. */
+/* The personality routine of boundary functions. It never lets the unwinder
+ * pass the frame. */
 __attribute__((visibility("hidden"))) _Unwind_Reason_Code
 km_boundary_personality(int version, _Unwind_Action actions,
                         _Unwind_Exception_Class exception_class,

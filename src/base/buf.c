@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A buffer doubles its memory until it reaches its own bound. All sums below are
- * arranged so that they cannot overflow: len <= cap <= max holds at all times.
+ * A buffer doubles its memory until it reaches its own bound. All sums below
+ * are arranged so that they cannot overflow: len <= cap <= max holds at all
+ * times.
  */
 #include "base/buf.h"
 
@@ -79,8 +80,8 @@ kama_status km_buf_append_str(struct km_buf *buf, const char *s)
     return km_buf_append(buf, s, strlen(s));
 }
 
-/* Formats behind len, as far as there is room. Returns the length that the whole
- * text has, as vsnprintf does. */
+/* Formats behind len, as far as there is room. Returns the length that the
+ * whole text has, as vsnprintf does. */
 static int format_into(struct km_buf *buf, const char *fmt, va_list args)
 {
     size_t room = buf->cap - buf->len;

@@ -241,10 +241,10 @@ static bool element_match(const uint8_t *p, size_t len, size_t *at, uint8_t c)
 }
 
 /*
- * When the rest does not match, only the last star has to take one more byte and
- * try again. An earlier star need not: whatever bytes it would take in addition,
- * the last star can take as well. So the function remembers one place to go back
- * to, and needs no stack. With pattern "a*b*c" and name "a1b2b3c":
+ * When the rest does not match, only the last star has to take one more byte
+ * and try again. An earlier star need not: whatever bytes it would take in
+ * addition, the last star can take as well. So the function remembers one place
+ * to go back to, and needs no stack. With pattern "a*b*c" and name "a1b2b3c":
  *
  *     a 1 b 2 b 3 c
  *     a ~ b . . . .     the first star takes "1", then "b" matches

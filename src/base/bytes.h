@@ -11,8 +11,8 @@
  *
  * Cost: linear in the bytes, except for km_bytes_glob. No function recurses or
  * allocates.
- * Threads: any; pure functions. Errors: none. Ownership: a kama_bytes is a view,
- * and what is cut from it is a view of the same memory.
+ * Threads: any; pure functions. Errors: none. Ownership: a kama_bytes is a
+ * view, and what is cut from it is a view of the same memory.
  */
 #pragma once
 
@@ -71,7 +71,7 @@ size_t km_bytes_quote_byte(uint8_t c, char ret_shown[4]);
 const char *km_bytes_quote(kama_bytes b, char *buf, size_t cap);
 
 /* Returns whether name matches the pattern, in which `*` stands for any bytes,
- * `?` for one byte, [a-z] and [^a-z] for one byte of a class or not of it, and a
- * backslash for the next byte, as in Redis. At worst the cost is the product of
- * both lengths. */
+ * `?` for one byte, [a-z] and [^a-z] for one byte of a class or not of it, and
+ * a backslash for the next byte, as in Redis. At worst the cost is the product
+ * of both lengths. */
 bool km_bytes_glob(kama_bytes pattern, kama_bytes name);

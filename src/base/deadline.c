@@ -67,8 +67,8 @@ static void fire_locked(struct km_deadlines *d, struct km_timer *timer)
     }
 }
 
-/* Sleeps for the given span, which is measured on the machine's clock, whichever
- * clock the timers use. Returns false when the span has passed. */
+/* Sleeps for the given span, which is measured on the machine's clock,
+ * whichever clock the timers use. Returns false when the span has passed. */
 static bool sleep_locked(struct km_deadlines *d, km_ns until, km_ns span)
 {
     KM_ASSERT_HELD(&d->lock);
@@ -79,8 +79,8 @@ static bool sleep_locked(struct km_deadlines *d, km_ns until, km_ns span)
     return woken;
 }
 
-/* Sleeps until a timer may be due. Returns false when the thread has had no timer
- * for idle_ns and shall leave. */
+/* Sleeps until a timer may be due. Returns false when the thread has had no
+ * timer for idle_ns and shall leave. */
 static bool rest_locked(struct km_deadlines *d, km_ns now)
 {
     KM_ASSERT_HELD(&d->lock);
@@ -116,8 +116,8 @@ static void *run_deadlines(void *arg)
 }
 
 /* Sees to it that the thread runs. Returns false if it cannot be started. A
- * thread that has left takes the lock no more, so that joining it while the lock
- * is held does not wait. */
+ * thread that has left takes the lock no more, so that joining it while the
+ * lock is held does not wait. */
 static bool start_locked(struct km_deadlines *d)
 {
     KM_ASSERT_HELD(&d->lock);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The deadline thread of a pool. It sleeps until the earliest timer is due and
- * then calls its `fire`. It exists while a timer is armed, and for a while after
- * the last one.
+ * then calls its `fire`. It exists while a timer is armed, and for a while
+ * after the last one.
  *
  *     struct km_deadlines d;
  *     km_deadlines_init(&d, km_clock_system(), "kama-deadlines");
@@ -12,12 +12,12 @@
  *     km_deadlines_stop(&d);
  *     km_deadlines_fini(&d);
  *
- * Cost: arming and disarming take one lock and one step in a heap; the thread is
- * woken only if the new timer is due before the time it sleeps until.
+ * Cost: arming and disarming take one lock and one step in a heap; the thread
+ * is woken only if the new timer is due before the time it sleeps until.
  * Threads: any thread may arm and disarm; init, stop and fini belong to the
  * owner. `fire` runs on the deadline thread, without the lock.
- * Errors: KAMA_ERR_THREADS if the thread cannot be started, KAMA_ERR_CLOSED after
- * km_deadlines_stop.
+ * Errors: KAMA_ERR_THREADS if the thread cannot be started, KAMA_ERR_CLOSED
+ * after km_deadlines_stop.
  * Ownership: a timer is the caller's memory. It must stay valid until it has
  * fired or was disarmed.
  */
@@ -77,9 +77,9 @@ KAMA_NODISCARD kama_status km_deadlines_arm(struct km_deadlines *d,
                                             struct km_timer *timer, km_ns at);
 
 /* Disarms timer, which need not be armed. When this returns, `fire` is not
- * running and will not run, so the memory of the timer may be freed. It must not
- * be called from inside `fire`, nor while the caller holds a lock that `fire`
- * takes, because it may wait for `fire` to return. */
+ * running and will not run, so the memory of the timer may be freed. It must
+ * not be called from inside `fire`, nor while the caller holds a lock that
+ * `fire` takes, because it may wait for `fire` to return. */
 void km_deadlines_disarm(struct km_deadlines *d, struct km_timer *timer);
 
 /* Asserts that the heap, the thread and the timer that fires agree. Returns the

@@ -17,7 +17,7 @@
 /* Returns the hash of b under seed. */
 uint64_t km_hash(kama_bytes b, uint64_t seed);
 
-/* Returns a fresh random seed from the kernel. It never fails: early in the boot
- * of a machine, when the kernel has no randomness yet, the seed is made from the
- * clock, addresses and the process id instead of waiting. */
+/* Returns a fresh random seed from the kernel. It never fails: early in the
+ * boot of a machine, when the kernel has no randomness yet, the seed is made
+ * from the clock, addresses and the process id instead of waiting. */
 uint64_t km_hash_random_seed(void);

@@ -7,8 +7,8 @@
  *     km_histogram_record(&h, took_ns);
  *     uint64_t p99_ns = km_histogram_quantile(&h, 0.99);
  *
- * The layout is that of HdrHistogram: each power of two is divided into 16 equal
- * steps, so that a value is known with an error of at most 6.25 %.
+ * The layout is that of HdrHistogram: each power of two is divided into 16
+ * equal steps, so that a value is known with an error of at most 6.25 %.
  *
  *     cells   0 .. 15     one value each: 0, 1, ... 15 ns
  *            16 .. 31     16, 17, ... 31 ns
@@ -41,8 +41,8 @@ void km_histogram_record(struct km_histogram *h, uint64_t ns);
 uint64_t km_histogram_count(const struct km_histogram *h);
 /* Returns the exact sum of the durations. */
 uint64_t km_histogram_sum_ns(const struct km_histogram *h);
-/* Returns the upper bound of the cell in which the q-quantile lies, for q from 0
- * to 1. Returns 0 if nothing was recorded. */
+/* Returns the upper bound of the cell in which the q-quantile lies, for q from
+ * 0 to 1. Returns 0 if nothing was recorded. */
 uint64_t km_histogram_quantile(const struct km_histogram *h, double q);
 /* Returns how many durations are at most ns. Durations in the same cell as ns
  * are all counted. */

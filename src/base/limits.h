@@ -3,8 +3,8 @@
  * The limits of the whole project: every maximum, default and period, with its
  * unit in its name and its reason beside it.
  *
- * A limit that users can reach has a test at the limit and one past it. Sentences
- * about a limit take the number from here, so that they stay true:
+ * A limit that users can reach has a test at the limit and one past it.
+ * Sentences about a limit take the number from here, so that they stay true:
  *
  *     "more than " KM_TEXT_OF(KM_GROUPS_MAX) " groups"
  *
@@ -86,8 +86,8 @@
 #define KM_H2_PING_PER_S 100
 #define KM_H2_SETTINGS_PER_S 50
 #define KM_H2_PRIORITY_PER_S 100 /* beyond one per request */
-/* A peer may send so many WINDOW_UPDATEs for each DATA frame of ours, and beyond
- * those so many a second. */
+/* A peer may send so many WINDOW_UPDATEs for each DATA frame of ours, and
+ * beyond those so many a second. */
 #define KM_H2_WINDOW_UPDATES_PER_FRAME 10
 #define KM_H2_WINDOW_UPDATE_PER_S 1000
 #define KM_H2_CREDIT_MAX 100000        /* free frames that can be saved up */
@@ -100,8 +100,8 @@
  * minimum. */
 #define KM_RPC_MESSAGE_BYTES_MIN (4u << 20)
 #define KM_RPC_MESSAGE_SLACK_BYTES (64u << 10)
-/* Messages that have arrived in part. Beyond the first number the windows of the
- * connection stay closed; beyond the second one messages are refused. */
+/* Messages that have arrived in part. Beyond the first number the windows of
+ * the connection stay closed; beyond the second one messages are refused. */
 #define KM_RPC_HELD_BYTES_CONN (8u << 20)
 #define KM_RPC_HELD_BYTES_LOOP (256u << 20)
 /* When the one stream that may go on gets no byte for this long, all of them may:
@@ -113,15 +113,17 @@
 #define KM_RPC_REFUSED_WAIT_MS 100
 #define KM_RPC_CALLS_SPARE_MAX 512         /* free calls that a loop keeps */
 #define KM_RPC_H2_CACHE_BYTES (512u << 10) /* free blocks that a loop keeps */
-/* A client's reset counts as fair from this long before our deadline on, or from
- * the last quarter of the timeout on: the client's clock has started earlier. */
+/* A client's reset counts as fair from this long before our deadline on, or
+ * from the last quarter of the timeout on: the client's clock has started
+ * earlier. */
 #define KM_RPC_RESET_EARLY_MS 10
 #define KM_GRPC_TIMEOUT_MS_MAX (24LL * 3600 * 1000)
 
 /* -- services ------------------------------------------------------------ */
 #define KM_PING_PAYLOAD_BYTES_MAX 1024
 #define KM_MGET_PARALLEL 64 /* keys of one MGet that wait for loads */
-/* The keys of all MGets that a node runs at a time; each takes 24 to 88 bytes. */
+/* The keys of all MGets that a node runs at a time; each takes 24 to 88
+ * bytes. */
 #define KM_MGET_KEYS_NODE (4u << 20)
 #define KM_MGET_KEYS_PER_TURN 1024        /* of one MGet */
 #define KM_SCAN_MESSAGE_BYTES (32u << 10) /* of one ScanResponse */

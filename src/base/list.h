@@ -80,7 +80,8 @@ static inline struct km_list *km_list_first(const struct km_list *head)
     return km_list_empty(head) ? NULL : head->next;
 }
 
-/* Takes the first node out and returns it. Returns NULL if the list is empty. */
+/* Takes the first node out and returns it. Returns NULL if the list is
+ * empty. */
 static inline struct km_list *km_list_pop_front(struct km_list *head)
 {
     struct km_list *node = km_list_first(head);

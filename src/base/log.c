@@ -4,13 +4,15 @@
  * writer, and the number of lost lines.
  *
  * A caller formats its line on its own stack and copies it into the ring under
- * the lock. The writer thread writes from the ring without the lock, because the
- * bytes that the ring has shown to it stay as they are until it consumes them.
+ * the lock. The writer thread writes from the ring without the lock, because
+ * the bytes that the ring has shown to it stay as they are until it consumes
+ * them.
  *
  * The descriptor may be a full pipe, or a file on a full disk. The writer polls
  * before each write, so that it never hangs in a write to a pipe, and drops the
  * lines that an error leaves. If it hangs nevertheless (on a dead network file
- * system), km_log_stop leaves it behind, and it frees itself if it ever returns.
+ * system), km_log_stop leaves it behind, and it frees itself if it ever
+ * returns.
  */
 #include "base/log.h"
 
@@ -36,9 +38,12 @@
 /*
  * The states of the writer:
  *
- *     RUNNING --km_log_stop--> CLOSING --rest written--> ENDED     joined and
- *                                 |                                freed by stop
- *                                 +----time is over----> ABANDONED frees itself
+ *     RUNNING --km_log_stop--> CLOSING --rest written--> ENDED
+ *                                 |
+ *                                 +----time is over----> ABANDONED
+ *
+ * km_log_stop joins and frees a writer that has ENDED. An ABANDONED writer
+ * frees itself.
  */
 enum writer_state {
     WRITER_RUNNING,
@@ -230,8 +235,8 @@ static void report_dropped(struct writer *w)
 
 /* -- the writer thread --------------------------------------------------- */
 
-/* Waits for lines and returns them. Returns an empty text when the ring is empty
- * and the log is being stopped. */
+/* Waits for lines and returns them. Returns an empty text when the ring is
+ * empty and the log is being stopped. */
 static kama_bytes next_lines_locked(struct writer *w)
 {
     KM_ASSERT_HELD(&log_state.lock);

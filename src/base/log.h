@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The structured log of the process: one line per event, as text (logfmt) or as
- * JSON, with ts (RFC 3339, microseconds, UTC), level, component, msg and fields.
+ * JSON, with ts (RFC 3339, microseconds, UTC), level, component, msg and
+ * fields.
  *
  *     km_log_start(STDERR_FILENO, KM_LOG_INFO, KM_LOG_TEXT);
  *     KM_LOG(KM_LOG_INFO, "node", "listening", km_f_str("addr", address));
@@ -11,9 +12,9 @@
  *
  * Writing never blocks the caller. Lines go through a bounded ring to a thread
  * that writes them; lines that the ring or the descriptor does not take are
- * counted and reported in a line of their own later. Each call site may write 10
- * lines a second, with bursts of 20, and the next line that passes says how many
- * were held back.
+ * counted and reported in a line of their own later. Each call site may write
+ * 10 lines a second, with bursts of 20, and the next line that passes says how
+ * many were held back.
  *
  *     call site --rate--> ring (256 KiB) --thread--> descriptor
  *         |                  |                           |
@@ -95,12 +96,12 @@ void km_log_write(struct km_log_site *site, enum km_log_level level,
                   const char *component, const char *msg,
                   const struct km_field *fields, size_t field_count);
 
-/* Writes one event with a rate limit of its own. The arguments behind the message
- * are fields:
+/* Writes one event with a rate limit of its own. The arguments behind the
+ * message are fields:
  *
  *     KM_LOG(KM_LOG_INFO, "node", "listening", km_f_str("addr", address),
  *            km_f_int("fd", fd));
- */
+ * */
 #define KM_LOG(level, component, ...)                                          \
     do {                                                                       \
         static struct km_log_site km_log_site_;                                \

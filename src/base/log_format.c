@@ -59,8 +59,8 @@ bool km_log_format_parse(const char *name, enum km_log_format *ret_format)
 
 /* -- units --------------------------------------------------------------- */
 
-/* Puts a backslash in front of each quote and backslash, which a JSON string may
- * not hold otherwise. */
+/* Puts a backslash in front of each quote and backslash, which a JSON string
+ * may not hold otherwise. */
 static size_t json_escape(const char *text, size_t len, char *out)
 {
     size_t n = 0;

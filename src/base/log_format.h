@@ -14,7 +14,8 @@
  * value longer than KM_LOG_VALUE_BYTES_MAX is cut and ends with "...". Fields
  * that do not fit are left out, and the line then ends with cut=true.
  *
- * Cost: linear in the event; nothing is allocated. Threads: any; pure functions.
+ * Cost: linear in the event; nothing is allocated. Threads: any; pure
+ * functions.
  * Errors: none. Ownership: the event is borrowed.
  */
 #pragma once

@@ -8,15 +8,16 @@
  *     write(fd, lines.data, lines.len);
  *     km_log_ring_consume(&ring, lines);
  *
- * A line is contiguous and ends with its only newline, so that the end of the run
- * stays unused when the next line does not fit there:
+ * A line is contiguous and ends with its only newline, so that the end of the
+ * run stays unused when the next line does not fit there:
  *
  *     not wrapped   |......tail#########head...........|
  *     wrapped       |####head......tail##########wrap..|
  *
- * Cost: put is linear in the line, peek and consume in the lines that they move.
- * Threads: the owner's lock. The bytes that peek has returned may be read without
- * the lock until they are consumed, because put never writes there.
+ * Cost: put is linear in the line, peek and consume in the lines that they
+ * move.
+ * Threads: the owner's lock. The bytes that peek has returned may be read
+ * without the lock until they are consumed, because put never writes there.
  * Errors: put returns false when there is no room. Ownership: the run is inside
  * the structure.
  */
@@ -41,12 +42,12 @@ struct km_log_ring {
 /* Empties the ring. The bytes need no initial value. */
 void km_log_ring_init(struct km_log_ring *ring);
 
-/* Appends a copy of a line of at most KM_LOG_LINE_BYTES_MAX bytes. Returns false
- * if there is no room. */
+/* Appends a copy of a line of at most KM_LOG_LINE_BYTES_MAX bytes. Returns
+ * false if there is no room. */
 bool km_log_ring_put(struct km_log_ring *ring, kama_bytes line);
 
-/* Returns the oldest lines, whole ones and at most KM_LOG_LINE_BYTES_MAX bytes in
- * all, without taking them out. Returns an empty text if there are none. */
+/* Returns the oldest lines, whole ones and at most KM_LOG_LINE_BYTES_MAX bytes
+ * in all, without taking them out. Returns an empty text if there are none. */
 kama_bytes km_log_ring_peek(const struct km_log_ring *ring);
 
 /* Takes out the lines that the last peek has returned. */

@@ -3,8 +3,9 @@
  * The default allocator, allocators of applications, copies of strings, and the
  * allocator that tests count with.
  *
- * The default allocator is recognised by its function, and malloc is then called
- * directly: an indirect call and a boundary would cost more than the rest.
+ * The default allocator is recognised by its function, and malloc is then
+ * called directly: an indirect call and a boundary would cost more than the
+ * rest.
  */
 #include "base/mem.h"
 

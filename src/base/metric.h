@@ -11,18 +11,19 @@
  *     km_metric_add(set, GETS, 1);
  *     uint64_t gets = km_metric_read(set, GETS);
  *
- * A set has KM_THREAD_CELLS blocks of counters, and each thread writes to one of
- * them, so that threads rarely write to the same cache line:
+ * A set has KM_THREAD_CELLS blocks of counters, and each thread writes to one
+ * of them, so that threads rarely write to the same cache line:
  *
  *     cell 0    | gets | bytes | ...  padding |     threads 0, 16, 32, ...
  *     cell 1    | gets | bytes | ...  padding |     threads 1, 17, 33, ...
  *     ...
  *     reading   the sum of a column
  *
- * Cost: an addition is one relaxed atomic; a reading adds KM_THREAD_CELLS numbers.
+ * Cost: an addition is one relaxed atomic; a reading adds KM_THREAD_CELLS
+ * numbers.
  * Threads: any thread may add and read; new and free belong to the owner.
- * Errors: KAMA_ERR_NO_MEMORY from new. Ownership: the rows are borrowed, usually
- * static; the set is the caller's until km_metric_set_free.
+ * Errors: KAMA_ERR_NO_MEMORY from new. Ownership: the rows are borrowed,
+ * usually static; the set is the caller's until km_metric_set_free.
  */
 #pragma once
 

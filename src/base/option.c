@@ -111,8 +111,8 @@ const char *km_option_nearest(const struct km_option *rows, size_t row_count,
 
 /* -- storing ------------------------------------------------------------- */
 
-/* Appends text as element number `count`, so that 0 replaces the whole list. The
- * array has room for the power of two that is not below the count. */
+/* Appends text as element number `count`, so that 0 replaces the whole list.
+ * The array has room for the power of two that is not below the count. */
 static kama_status list_put(struct km_options *o, struct km_option_list *list,
                             size_t count, const char *text)
 {
@@ -136,7 +136,8 @@ static kama_status list_put(struct km_options *o, struct km_option_list *list,
     return KAMA_OK;
 }
 
-/* Stores a value that was checked, unless the present one has a higher origin. */
+/* Stores a value that was checked, unless the present one has a higher
+ * origin. */
 static kama_status store_value(struct km_options *o,
                                const struct km_option *row,
                                enum km_option_origin origin,

@@ -20,9 +20,10 @@
  *
  *     default  <  file  <  environment (option_env.h)  <  flag (option_argv.h)
  *
- * Threads: one owner, during setup. Cost: finding a name is linear in the number
- * of rows. Errors: KAMA_ERR_INVALID, and KAMA_ERR_UNSUPPORTED for a row of a
- * later version; km_last_error names the option, the value and what is accepted.
+ * Threads: one owner, during setup. Cost: finding a name is linear in the
+ * number of rows. Errors: KAMA_ERR_INVALID, and KAMA_ERR_UNSUPPORTED for a row
+ * of a later version; km_last_error names the option, the value and what is
+ * accepted.
  * Ownership: texts are borrowed from their origin (argv, the environment); the
  * arrays of lists belong to km_options.
  */

@@ -29,8 +29,8 @@
  * *ret_rest is their number.
  *
  * Errors: as km_options_set, with a sentence that names the flag. An unknown
- * flag is KAMA_ERR_INVALID, and the sentence suggests the nearest name. After an
- * error, the values that came before it are set and argv may be permuted.
+ * flag is KAMA_ERR_INVALID, and the sentence suggests the nearest name. After
+ * an error, the values that came before it are set and argv may be permuted.
  */
 KAMA_NODISCARD kama_status km_options_from_argv(struct km_options *o, int argc,
                                                 char **argv, int *ret_rest);

@@ -14,7 +14,8 @@
 
 #define VARIABLE_BYTES 256 /* a longer name is cut */
 
-/* Returns a copy of len bytes as a string that o owns, or NULL without memory. */
+/* Returns a copy of len bytes as a string that o owns, or NULL without
+ * memory. */
 static const char *keep_copy(struct km_options *o, const char *text, size_t len)
 {
     struct km_option_copy *copy = km_mem_alloc(o->mem, sizeof *copy + len + 1);
@@ -170,8 +171,8 @@ struct env_search {
     void *arg;
 };
 
-/* Reports an unknown variable. name is its name in lower case without the prefix,
- * or NULL if it is too long to be near to any option. */
+/* Reports an unknown variable. name is its name in lower case without the
+ * prefix, or NULL if it is too long to be near to any option. */
 static void report_unknown(const struct env_search *search,
                            const char *variable, const char *name)
 {

@@ -10,7 +10,8 @@
  *     km_options_unknown_env(&o, "KAMACACHED", NULL, 0, warn_about, NULL);
  *
  * Threads: the environment is read without a lock, so no other thread may call
- * setenv at the same time. Cost: one pass over the rows or over the environment.
+ * setenv at the same time. Cost: one pass over the rows or over the
+ * environment.
  * Ownership: values of STRING rows point into the environment; the lines of a
  * LIST row are copied, and km_options_fini frees the copies.
  */
@@ -18,9 +19,10 @@
 
 #include "base/option.h"
 
-/* Reads the variable PREFIX_NAME for each row: the name in upper case, with each
- * dash as an underscore. A LIST row takes one value from each line that is not
- * empty. A variable that Kubernetes has set is skipped (km_option_is_injected).
+/* Reads the variable PREFIX_NAME for each row: the name in upper case, with
+ * each dash as an underscore. A LIST row takes one value from each line that is
+ * not empty. A variable that Kubernetes has set is skipped
+ * (km_option_is_injected).
  * Errors: as km_options_set, with a sentence that names the variable. */
 KAMA_NODISCARD kama_status km_options_from_env(struct km_options *o,
                                                const char *prefix);

@@ -46,8 +46,8 @@ static void put_indent(struct writer *w, size_t column)
     }
 }
 
-/* Writes a word in the column of help texts, on the next line if it does not fit
- * into this one. A word that is longer than a line is cut into lines. */
+/* Writes a word in the column of help texts, on the next line if it does not
+ * fit into this one. A word that is longer than a line is cut into lines. */
 static void put_word(struct writer *w, const char *word, size_t len)
 {
     if (w->column > HELP_INDENT && w->column + 1 + len > HELP_COLUMNS) {
@@ -79,8 +79,8 @@ static void put_words(struct writer *w, const char *text)
 
 /* -- help ---------------------------------------------------------------- */
 
-/* Returns whether a row is a BOOL whose default is true, so that its flag is only
- * useful as --no-NAME. */
+/* Returns whether a row is a BOOL whose default is true, so that its flag is
+ * only useful as --no-NAME. */
 static bool is_on_by_default(const struct km_option *row)
 {
     return row->kind == KM_OPTION_BOOL && row->fallback != NULL &&

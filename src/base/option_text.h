@@ -2,8 +2,8 @@
 /*
  * Names and numbers of options as people read and write them.
  *
- * A row's name is that of a struct member, max_connections. People see it in one
- * of three spellings:
+ * A row's name is that of a struct member, max_connections. People see it in
+ * one of three spellings:
  *
  *     max-connections               in listings and error sentences
  *     --max-connections             as a flag

@@ -25,10 +25,10 @@ union km_option_value {
     const char *text; /* STRING, and one element of a LIST: borrowed */
 };
 
-/* Reads text as a value of that row and checks its bounds; *ret_value is written
- * only on success. Errors: KAMA_ERR_INVALID, or KAMA_ERR_UNSUPPORTED for a LATER
- * row. The sentence shows the text but does not name the row, because the caller
- * knows how the user has spelled that. */
+/* Reads text as a value of that row and checks its bounds; *ret_value is
+ * written only on success. Errors: KAMA_ERR_INVALID, or KAMA_ERR_UNSUPPORTED
+ * for a LATER row. The sentence shows the text but does not name the row,
+ * because the caller knows how the user has spelled that. */
 KAMA_NODISCARD kama_status km_option_parse(const struct km_option *row,
                                            const char *text,
                                            union km_option_value *ret_value);

@@ -56,8 +56,8 @@ static enum scaled parse_digits(const char **at, uint64_t *ret_number)
     return fits ? SCALED_OK : SCALED_TOO_LARGE;
 }
 
-/* Reads a number and its unit and multiplies them. With SCALED_BARE, *ret_number
- * is the number as it was written. */
+/* Reads a number and its unit and multiplies them. With SCALED_BARE,
+ * *ret_number is the number as it was written. */
 static enum scaled parse_scaled(const char *text, const struct unit *units,
                                 uint64_t *ret_number)
 {

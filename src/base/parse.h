@@ -7,10 +7,10 @@
  *     kama_status status = km_parse_bytes("64m", &bytes);
  *
  * The text has no sign, no space and no fraction. Bytes are "4096", "512k",
- * "64m" or "1g". A duration is "250ms", "5s", "3m" or "1h", and 0 is one without
- * a unit; any other bare number is refused ("5 what? write 5s or 5ms"), because
- * readers differ on what it means. A time to live is a duration or "forever",
- * which is KAMA_TTL_FOREVER.
+ * "64m" or "1g". A duration is "250ms", "5s", "3m" or "1h", and 0 is one
+ * without a unit; any other bare number is refused ("5 what? write 5s or 5ms"),
+ * because readers differ on what it means. A time to live is a duration or
+ * "forever", which is KAMA_TTL_FOREVER.
  *
  * Errors: KAMA_ERR_INVALID with a sentence that shows the text and says what is
  * accepted; a value is written only on success.

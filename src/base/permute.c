@@ -2,8 +2,8 @@
 /*
  * Speck64/128, and a walk around its 0.
  *
- * If the cipher moves x to 0, then this permutation moves x to the place to which
- * the cipher moves 0. No other number is moved there, so that the numbers
+ * If the cipher moves x to 0, then this permutation moves x to the place to
+ * which the cipher moves 0. No other number is moved there, so that the numbers
  * without 0 are still permuted:
  *
  *     cipher           x --> 0 --> y

@@ -18,8 +18,8 @@
  * Threads: every function runs on the thread of the connection's loop.
  * Errors: a status from feed, take or tick ends the connection, after the bytes
  * that take returned before were written. KAMA_ERR_CLOSED is the normal end.
- * Ownership: the session is made by the protocol, given to net, and freed by the
- * protocol in close. Bytes that take returns belong to the session.
+ * Ownership: the session is made by the protocol, given to net, and freed by
+ * the protocol in close. Bytes that take returns belong to the session.
  */
 #pragma once
 

@@ -8,7 +8,7 @@
  * calling thread keeps until its next one.
  *
  *     if (n > max) {
- *         return km_fail(KAMA_ERR_TOO_LARGE, "%zu bytes; the limit is %zu", n, max);
+ *         return km_fail(KAMA_ERR_TOO_LARGE, "%zu bytes; at most %zu", n, max);
  *     }
  *
  * A function that hands on the status of another one hands on its sentence too.
@@ -25,8 +25,8 @@
 #include <stdarg.h>
 #include <stdbool.h>
 
-/* Return the gRPC and the HTTP code of a status. A number that is no status gives
- * INTERNAL and 500. */
+/* Return the gRPC and the HTTP code of a status. A number that is no status
+ * gives INTERNAL and 500. */
 int km_status_grpc(kama_status status);
 int km_status_http(kama_status status);
 
@@ -34,12 +34,12 @@ int km_status_http(kama_status status);
  * none. */
 bool km_status_from_name(kama_bytes name, kama_status *ret_status);
 
-/* Returns the status that is nearest to a gRPC code (0..16), for a peer that does
- * not send kama-status. */
+/* Returns the status that is nearest to a gRPC code (0..16), for a peer that
+ * does not send kama-status. */
 kama_status km_status_from_grpc(int code);
 
-/* Returns whether the status is an error of the connection to a node, rather than
- * an answer of the node. */
+/* Returns whether the status is an error of the connection to a node, rather
+ * than an answer of the node. */
 static inline bool km_status_is_connection(kama_status status)
 {
     return (int)status <= -100;

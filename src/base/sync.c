@@ -133,10 +133,10 @@ void km_cond_broadcast(struct km_cond *cond)
 
 #define THREAD_STACK_BYTES (512u << 10) /* enough for sqlite and libcurl */
 
-/* A thread inherits the signal mask of its creator, so that the mask is set here
- * for the time of the call. The signals that a fault of the thread itself raises
- * stay open: if they were blocked, the kernel would end the process without
- * running a handler that reports the fault. */
+/* A thread inherits the signal mask of its creator, so that the mask is set
+ * here for the time of the call. The signals that a fault of the thread itself
+ * raises stay open: if they were blocked, the kernel would end the process
+ * without running a handler that reports the fault. */
 static bool create_masked(pthread_t *thread, const pthread_attr_t *attr,
                           void *(*run)(void *), void *arg)
 {

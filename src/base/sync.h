@@ -71,7 +71,8 @@ void km_mutex_fini(struct km_mutex *mutex);
 #ifdef KAMA_DEBUG
 void km_mutex_lock(struct km_mutex *mutex);
 void km_mutex_unlock(struct km_mutex *mutex);
-/* Returns whether the calling thread holds the mutex. Only debug builds know. */
+/* Returns whether the calling thread holds the mutex. Only debug builds
+ * know. */
 bool km_mutex_is_held(const struct km_mutex *mutex);
 /* Stands at the beginning of each function whose name ends in _locked: its
  * caller must hold the mutex. */
@@ -95,8 +96,8 @@ bool km_cond_init(struct km_cond *cond);
 void km_cond_fini(struct km_cond *cond);
 
 /* Releases the mutex, waits for a signal and takes the mutex again. It may
- * return without a signal, so the caller looks at its state again. The thread is
- * not cancelled in here, because it would end with the mutex locked. */
+ * return without a signal, so the caller looks at its state again. The thread
+ * is not cancelled in here, because it would end with the mutex locked. */
 void km_cond_wait(struct km_cond *cond, struct km_mutex *mutex);
 
 /* Does the same, but only until deadline (CLOCK_MONOTONIC; KM_NS_NEVER sets no
@@ -109,9 +110,9 @@ void km_cond_signal(struct km_cond *cond);
 void km_cond_broadcast(struct km_cond *cond);
 
 /* Postpones the cancellation (pthread_cancel) of the calling thread over a part
- * of the code in which it must not be stopped. Afterwards, km_cancel_allow takes
- * the value that km_cancel_defer returned, and a thread that was cancelled
- * meanwhile ends at its next cancellation point. */
+ * of the code in which it must not be stopped. Afterwards, km_cancel_allow
+ * takes the value that km_cancel_defer returned, and a thread that was
+ * cancelled meanwhile ends at its next cancellation point. */
 int km_cancel_defer(void);
 void km_cancel_allow(int before);
 
@@ -121,6 +122,6 @@ void km_cancel_allow(int before);
 bool km_thread_start(pthread_t *ret_thread, const char *name,
                      void *(*run)(void *), void *arg);
 
-/* Waits until the thread has ended. Unlike pthread_join, this is no cancellation
- * point, so that the thread is always joined. */
+/* Waits until the thread has ended. Unlike pthread_join, this is no
+ * cancellation point, so that the thread is always joined. */
 void km_thread_join(pthread_t thread);

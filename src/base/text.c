@@ -12,7 +12,8 @@
 /* -- characters that may be shown ---------------------------------------- */
 
 /* Returns whether a code point may be shown. Hidden are controls, marks and
- * overrides of the direction of text, separators of lines, and invisible tags. */
+ * overrides of the direction of text, separators of lines, and invisible
+ * tags. */
 static bool is_shown(uint32_t c)
 {
     static const uint32_t hidden[][2] = {

@@ -42,10 +42,10 @@ size_t km_text_cut(kama_bytes text, size_t max);
 #define KM_TEXT_UP_TO(max, string)                                             \
     (int)km_text_cut(KAMA_STR(string), max), (string)
 
-/* Writes text into buf and escapes everything that must not be shown. A text that
- * does not fit is cut at a character, and an incomplete character at its end is
- * left out. buf is always NUL-terminated; cap is at least 1; buf and text must
- * not overlap. Returns the length. */
+/* Writes text into buf and escapes everything that must not be shown. A text
+ * that does not fit is cut at a character, and an incomplete character at its
+ * end is left out. buf is always NUL-terminated; cap is at least 1; buf and
+ * text must not overlap. Returns the length. */
 size_t km_text_clean(kama_bytes text, char *buf, size_t cap);
 
 /* Formats a sentence into buf as printf does, and cleans it as km_text_clean

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The pairing heap of timers (Fredman, Sedgewick, Sleator and Tarjan, "The
- * pairing heap: a new form of self-adjusting heap", 1986). No function recurses,
- * because the number of timers is in the hands of clients.
+ * pairing heap: a new form of self-adjusting heap", 1986). No function
+ * recurses, because the number of timers is in the hands of clients.
  */
 #include "base/timer.h"
 
@@ -29,8 +29,8 @@ static struct km_timer *meld(struct km_timer *a, struct km_timer *b)
     return a;
 }
 
-/* Joins siblings in pairs from left to right. Returns the pairs as a stack that is
- * linked by `next`, the last pair on top. */
+/* Joins siblings in pairs from left to right. Returns the pairs as a stack that
+ * is linked by `next`, the last pair on top. */
 static struct km_timer *meld_pairs(struct km_timer *first)
 {
     struct km_timer *stack = NULL;

@@ -2,11 +2,12 @@
 /*
  * The account of a store: how much memory it may use and how much it uses.
  *
- *   used_bytes    everything: the store, its index, ghosts and items. Each block
- *                 counts as what malloc really takes (km_account_block_bytes).
- *   pinned_bytes  the part of it in items that are in no store: they were evicted
- *                 or replaced while somebody held a reference, or they are not
- *                 stored yet.
+ *   used_bytes    everything: the store, its index, ghosts and items. Each
+ *                 block counts with the size that malloc really takes for it
+ *                 (km_account_block_bytes).
+ *   pinned_bytes  the part of it in items that are in no store: they were
+ *                 evicted or replaced while somebody held a reference, or they
+ *                 are not stored yet.
  *
  *     used   |base|  index, ghosts  |  items in the store  |  pinned items  |
  *
@@ -20,10 +21,10 @@
  *     km_account_discharge(a, 1000);           the last bytes free the account
  *
  * Cost: one relaxed atomic per charge. Threads: any.
- * Errors: NULL without memory. max_bytes is only remembered here; the store makes
- * room (km_store_make_room).
- * Ownership: km_account_new charges base_bytes, and whoever gives the last bytes
- * back frees the account.
+ * Errors: NULL without memory. max_bytes is only remembered here; the store
+ * makes room (km_store_make_room).
+ * Ownership: km_account_new charges base_bytes, and whoever gives the last
+ * bytes back frees the account.
  */
 #pragma once
 
@@ -44,8 +45,8 @@ struct km_account *km_account_new(const kama_allocator *mem,
                                   const struct km_clock *clock,
                                   uint64_t max_bytes, size_t base_bytes);
 
-/* Returns how many bytes malloc takes for a request of n: glibc adds a header and
- * rounds up, and maps large blocks in whole pages. */
+/* Returns how many bytes malloc takes for a request of n: glibc adds a header
+ * and rounds up, and maps large blocks in whole pages. */
 static inline size_t km_account_block_bytes(size_t n)
 {
     size_t block = n >= (128u << 10) ? (n + 16 + 4095) & ~(size_t)4095

@@ -3,7 +3,8 @@
  * A fill: the promise of a running load that its result may be stored.
  *
  * A load takes a while, and meanwhile the application may change the key. Its
- * set or del must win, because it is newer than the data that the load has read:
+ * set or del must win, because it is newer than the data that the load has
+ * read:
  *
  *     load                             application
  *     km_store_fill_begin(k)
@@ -12,15 +13,15 @@
  *                                      del(k)       marks the fill overtaken
  *     km_store_fill_commit(v1)         v1 is not kept
  *
- * Every set and del of the key, and every clear, marks the fills of the key that
- * are between begin and commit. Registering, marking and committing happen under
- * the lock of the key's shard, so that no mutation can slip in between.
+ * Every set and del of the key, and every clear, marks the fills of the key
+ * that are between begin and commit. Registering, marking and committing happen
+ * under the lock of the key's shard, so that no mutation can slip in between.
  *
  * Cost: begin is a lookup; marking walks a chain of the fills in the shard.
  * Threads: km_fill_overtaken may be called by any thread; the rest as
  * km_store_fill_begin. Errors: none.
- * Ownership: the structure is the caller's memory. It and the key must stay valid
- * from begin to commit or cancel.
+ * Ownership: the structure is the caller's memory. It and the key must stay
+ * valid from begin to commit or cancel.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The stamp moves on once per window / 256 additions, so that a ghost is too old
- * when its stamp is more than 256 behind, and its age is exact to 0.4 % of the
- * window. Stamps wrap after 65536 steps; by then a ghost has usually been
+ * The stamp moves on once per window / 256 additions, so that a ghost is too
+ * old when its stamp is more than 256 behind, and its age is exact to 0.4 % of
+ * the window. Stamps wrap after 65536 steps; by then a ghost has usually been
  * overwritten, and a very old one that looks young again does little harm. The
  * stamp is never 0, so that a slot in use is never 0 either.
  */
@@ -58,8 +58,8 @@ static uint16_t slot_age(const struct km_ghost *ghost, uint32_t slot)
     return (uint16_t)(ghost->stamp - (slot >> 16));
 }
 
-/* Begins a table for a larger window. The old one is still asked. Without memory
- * nothing changes. */
+/* Begins a table for a larger window. The old one is still asked. Without
+ * memory nothing changes. */
 static void resize(struct km_ghost *ghost, uint32_t window)
 {
     struct km_ghost_table table;
@@ -90,8 +90,8 @@ static void fit(struct km_ghost *ghost, uint64_t wanted)
     }
 }
 
-/* Moves the stamp on. Frees the old table when a whole window has passed since it
- * was left, because all its ghosts are too old then. */
+/* Moves the stamp on. Frees the old table when a whole window has passed since
+ * it was left, because all its ghosts are too old then. */
 static void tick(struct km_ghost *ghost, uint64_t window)
 {
     ghost->until_tick = (uint32_t)(window / STAMPS_PER_WINDOW);

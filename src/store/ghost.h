@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ghosts: the keys that were evicted a short time ago. If such a key comes back,
- * its eviction was a mistake, and the policy s3fifo then keeps it longer.
+ * Ghosts: the keys that were evicted a short time ago. If such a key comes
+ * back, its eviction was a mistake, and the policy s3fifo then keeps it longer.
  *
  *     km_ghost_add(&ghost, hash, window);      when an item is evicted
  *     if (km_ghost_take(&ghost, hash)) ...     when a key is added
  *
- * A ghost is 16 bits of the hash and a stamp of 16 bits, which tells its age. The
- * table consists of cache lines of 16 ghosts, and a hash belongs to one line:
+ * A ghost is 16 bits of the hash and a stamp of 16 bits, which tells its age.
+ * The table consists of cache lines of 16 ghosts, and a hash belongs to one
+ * line:
  *
  *     line    | stamp:hash | stamp:hash | ... 16 slots of 4 bytes |
  *
  * A ghost is remembered until about `window` younger ones were added. It may be
- * forgotten earlier, if its line is full of younger ones, and rarely another key
- * is taken for it, because only 16 bits are compared. Both cost no more than one
- * wrong decision of the policy.
+ * forgotten earlier, if its line is full of younger ones, and rarely another
+ * key is taken for it, because only 16 bits are compared. Both cost no more
+ * than one wrong decision of the policy.
  *
- * When the window grows, a second, larger table is begun. The first one is still
- * asked until its ghosts are too old, so that nothing is moved and there is no
- * pause.
+ * When the window grows, a second, larger table is begun. The first one is
+ * still asked until its ghosts are too old, so that nothing is moved and there
+ * is no pause.
  *
- * Cost: one cache line per call. Memory: 5 to 10 bytes per ghost, and none before
- * the first. Threads: the lock of the shard.
+ * Cost: one cache line per call. Memory: 5 to 10 bytes per ghost, and none
+ * before the first. Threads: the lock of the shard.
  * Errors: none; without memory, ghosts are forgotten.
  * Ownership: the tables are charged to the account of the store.
  */
@@ -55,6 +56,7 @@ void km_ghost_add(struct km_ghost *ghost, uint64_t hash, uint64_t window);
 /* Returns whether hash is remembered, and forgets it. */
 bool km_ghost_take(struct km_ghost *ghost, uint64_t hash);
 
-/* Asserts that the tables, the stamps and the window agree. For tests: O(slots).
- */
+/* Asserts that the tables, the stamps and the window agree. For tests:
+ * O(slots).
+ * */
 void km_ghost_check(const struct km_ghost *ghost);

@@ -87,8 +87,8 @@ static size_t dir_bytes(uint32_t cap)
     return sizeof(struct km_index_dir) + (size_t)cap * sizeof(struct km_line *);
 }
 
-/* Frees up to *budget chunks of dir, and then dir itself. Returns whether dir was
- * freed. */
+/* Frees up to *budget chunks of dir, and then dir itself. Returns whether dir
+ * was freed. */
 static bool dir_free_part(struct km_account *account, struct km_index_dir *dir,
                           unsigned *budget)
 {
@@ -142,7 +142,8 @@ void km_index_free_detached(struct km_index_detached *detached,
     }
 }
 
-/* Makes room for one more chunk in the directory. Returns false without memory. */
+/* Makes room for one more chunk in the directory. Returns false without
+ * memory. */
 static bool dir_reserve(struct km_index *index)
 {
     struct km_index_dir *old = index->dir;
@@ -212,7 +213,8 @@ static struct km_line *line_take(struct km_index *index)
     return line;
 }
 
-/* Puts a slot at the end of a chain. Returns false without memory for a line. */
+/* Puts a slot at the end of a chain. Returns false without memory for a
+ * line. */
 static bool chain_add(struct km_index *index, struct km_line *line,
                       uint64_t slot)
 {
@@ -277,8 +279,8 @@ static void grow(struct km_index *index)
     chain_spread(index, copy);
 }
 
-/* Sees to it that at least as many overflow lines are free as chain has lines, so
- * that joining two buckets cannot fail halfway. */
+/* Sees to it that at least as many overflow lines are free as chain has lines,
+ * so that joining two buckets cannot fail halfway. */
 static bool lines_reserve(struct km_index *index, const struct km_line *chain)
 {
     const struct km_line *line = index->free_lines;
@@ -346,8 +348,8 @@ kama_status km_index_add(struct km_index *index, uint64_t hash,
     return KAMA_OK;
 }
 
-/* Takes the last slot of a chain out and returns it. A line that becomes empty is
- * given back. */
+/* Takes the last slot of a chain out and returns it. A line that becomes empty
+ * is given back. */
 static uint64_t chain_pop(struct km_index *index, struct km_line *line)
 {
     struct km_line *before = NULL;
@@ -384,8 +386,8 @@ void km_index_remove(struct km_index *index, uint64_t hash, uint64_t *slot)
     }
 }
 
-/* Returns how many bits of the hash choose bucket b: one more if it was split in
- * this round, or if it is the other half of a bucket that was. */
+/* Returns how many bits of the hash choose bucket b: one more if it was split
+ * in this round, or if it is the other half of a bucket that was. */
 static unsigned bucket_bits(const struct km_index *index, uint32_t b)
 {
     uint32_t low = index->mask_low;
@@ -409,8 +411,8 @@ unsigned km_index_visit(const struct km_index *index, uint64_t rev,
     return bucket_bits(index, b);
 }
 
-/* Asserts that every slot of the chain belongs to bucket b. Returns how many slots
- * are in use. */
+/* Asserts that every slot of the chain belongs to bucket b. Returns how many
+ * slots are in use. */
 static uint64_t check_chain(const struct km_index *index, uint32_t b)
 {
     uint64_t count = 0;

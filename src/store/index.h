@@ -10,12 +10,12 @@
  *
  * The index consists of lines, each of which is a cache line with seven slots:
  *
- *   line    | slot | slot | slot | slot | slot | slot | slot | next |   64 bytes
+ *   line    | slot | slot | slot | slot | slot | slot | slot | next |  64 bytes
  *   slot    | 16 bits of the hash (the tag) | 48 bits of the item's address |
  *           0 if it is free
  *
- * A bucket is a line and, rarely, overflow lines behind `next`. The lines of the
- * buckets are kept in chunks of 64, and a directory points to the chunks:
+ * A bucket is a line and, rarely, overflow lines behind `next`. The lines of
+ * the buckets are kept in chunks of 64, and a directory points to the chunks:
  *
  *   dir  -->  chunk 0 [ bucket 0 .. 63 ]     bucket 5 --next--> overflow line
  *        -->  chunk 1 [ bucket 64 .. 127 ]
@@ -23,15 +23,15 @@
  * The table grows and shrinks by linear hashing, one bucket per insertion or
  * removal, so that there is no pause at any size. A bucket is chosen by the low
  * bits of the hash, so that it holds one interval of the hashes with their bits
- * reversed. A walk in the order of the reversed hashes (km_index_visit) therefore
- * meets every item, even if the table grows or shrinks in between.
+ * reversed. A walk in the order of the reversed hashes (km_index_visit)
+ * therefore meets every item, even if the table grows or shrinks in between.
  *
  * Cost: a lookup touches one line and one item; the tag keeps it from touching
  * other items. Threads: the lock of the shard.
- * Errors: KAMA_ERR_NO_MEMORY from km_index_add. If the table cannot grow, that is
- * no error, but chains become longer.
- * Ownership: items belong to the shard; the index never frees one. Its memory is
- * charged to the account of the store.
+ * Errors: KAMA_ERR_NO_MEMORY from km_index_add. If the table cannot grow, that
+ * is no error, but chains become longer.
+ * Ownership: items belong to the shard; the index never frees one. Its memory
+ * is charged to the account of the store.
  */
 #pragma once
 
@@ -81,8 +81,8 @@ static inline struct km_line *km_index_line(const struct km_index *index,
     return &index->chunks[b / KM_CHUNK_LINES][b % KM_CHUNK_LINES];
 }
 
-/* Returns the bucket of a hash: that of its L + 1 low bits or, if this bucket is
- * not there yet in the present round, that of its L low bits. */
+/* Returns the bucket of a hash: that of its L + 1 low bits or, if this bucket
+ * is not there yet in the present round, that of its L low bits. */
 static inline uint32_t km_index_bucket(const struct km_index *index,
                                        uint64_t hash)
 {
@@ -91,7 +91,8 @@ static inline uint32_t km_index_bucket(const struct km_index *index,
 }
 
 /* Returns the bits of a hash that a slot keeps. They are not among those that
- * choose the shard or the bucket, so that they tell the items of a bucket apart. */
+ * choose the shard or the bucket, so that they tell the items of a bucket
+ * apart. */
 static inline uint64_t km_index_tag(uint64_t hash)
 {
     return (hash >> 40) & 0xffff;
@@ -103,8 +104,8 @@ static inline kama_value *km_slot_item(uint64_t slot)
     return (kama_value *)(uintptr_t)(slot & KM_SLOT_ADDRESS);
 }
 
-/* Returns the slots of a line that have this tag, as a set of bits. The loop has
- * no branches, so that the compiler makes vector instructions of it. */
+/* Returns the slots of a line that have this tag, as a set of bits. The loop
+ * has no branches, so that the compiler makes vector instructions of it. */
 static inline uint32_t km_line_match(const struct km_line *line, uint64_t tag)
 {
     uint32_t found = 0;
@@ -145,9 +146,10 @@ static inline uint64_t *km_index_find(const struct km_index *index,
 /* Receives one item of a bucket. It must not change the index. */
 typedef void (*km_index_visit_fn)(void *arg, kama_value *item);
 
-/* Visits the items of the bucket that holds the bit-reversed hash `rev`. Returns
- * how many low bits of the hash choose the bucket: it covers the interval of
- * 2^(64 - bits) reversed hashes in which rev lies. Returns 0 for an empty index. */
+/* Visits the items of the bucket that holds the bit-reversed hash `rev`.
+ * Returns how many low bits of the hash choose the bucket: it covers the
+ * interval of 2^(64 - bits) reversed hashes in which rev lies. Returns 0 for an
+ * empty index. */
 unsigned km_index_visit(const struct km_index *index, uint64_t rev,
                         km_index_visit_fn fn, void *arg);
 
@@ -174,6 +176,7 @@ void km_index_detach(struct km_index *index,
 void km_index_free_detached(struct km_index_detached *detached,
                             struct km_account *account, unsigned n);
 
-/* Asserts every invariant: each item is found by its hash, chains have no holes,
- * all lines are accounted for, and the counts agree. For tests: O(items). */
+/* Asserts every invariant: each item is found by its hash, chains have no
+ * holes, all lines are accounted for, and the counts agree. For tests:
+ * O(items). */
 void km_index_check(const struct km_index *index);

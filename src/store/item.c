@@ -94,8 +94,8 @@ static void item_free(kama_value *item)
 }
 
 /* An item that has left the index can only be referenced again through a
- * reference that exists. So if the store's reference is the only one, it stays the
- * only one, and the item can be freed without an atomic subtraction. */
+ * reference that exists. So if the store's reference is the only one, it stays
+ * the only one, and the item can be freed without an atomic subtraction. */
 void km_item_drop(kama_value *item)
 {
     if (km_item_refs(item) == 1) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An item: one allocation with a header, the key and the value. Applications hold
- * it as a kama_value.
+ * An item: one allocation with a header, the key and the value. Applications
+ * hold it as a kama_value.
  *
- *   0         8        16       24     28          32        34      35      36
- *   | account | link (two pointers) | refs | value_len | key_len | state | flags |
+ *   0         8      24     28          32        34      35      36
+ *   | account | link | refs | value_len | key_len | state | flags |
  *   | [expires_at, 8 bytes] [version, 8 bytes] key value
  *
  * The account, the lengths, the flags and the bytes behind them never change.
@@ -17,11 +17,11 @@
  *
  * An item that is in no store counts as pinned while it lives:
  *
- *     new --km_item_pin--> pinned --km_item_unpin--> in a store --km_item_drop--+
- *      |                                                ^                       |
- *      +------------------km_store_put------------------+                       |
- *                                                                               |
- *     freed, or pinned until the last reference is given back  <----------------+
+ *     new --km_item_pin--> pinned --km_item_unpin--> in a store
+ *      |                                               ^     |
+ *      +------------------km_store_put-----------------+     | km_item_drop
+ *                                                            v
+ *            freed, or pinned until the last reference is given back
  *
  * Cost: one allocation per item and 36 bytes of header. Threads: any thread may
  * read the immutable part through a reference. Errors: NULL without memory.
@@ -73,9 +73,9 @@ void km_item_pin(kama_value *item);
 /* Stops counting an item as pinned, because a store takes it. */
 void km_item_unpin(kama_value *item);
 
-/* Gives back the reference of a store, or that of the caller which made the item
- * and has not pinned it. If there are other references, the item is pinned from
- * now on. */
+/* Gives back the reference of a store, or that of the caller which made the
+ * item and has not pinned it. If there are other references, the item is pinned
+ * from now on. */
 void km_item_drop(kama_value *item);
 
 /* Returns the size of the optional fields before the key. */
@@ -132,7 +132,8 @@ static inline km_ns km_item_expires_at(const kama_value *item)
 bool km_item_expired_slow(const kama_value *item);
 
 /* Returns whether the item has expired. The clock is only read for an item that
- * can expire, and the exact clock only if the coarse one is too close to tell. */
+ * can expire, and the exact clock only if the coarse one is too close to
+ * tell. */
 static inline bool km_item_expired(const kama_value *item)
 {
     return (item->flags & KM_ITEM_EXPIRES) != 0 && km_item_expired_slow(item);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Eviction policies: they choose which item leaves when a shard must give memory
- * back.
+ * Eviction policies: they choose which item leaves when a shard must give
+ * memory back.
  *
- * Each shard has one km_policy with two queues. The items of the shard are linked
- * in the queues, and the state byte of an item says in which one:
+ * Each shard has one km_policy with two queues. The items of the shard are
+ * linked in the queues, and the state byte of an item says in which one:
  *
  *     queue 0    oldest <-> item <-> item <-> youngest
  *     queue 1    oldest <-> item <-> youngest
@@ -47,8 +47,8 @@ struct km_policy_ops {
     /* Puts an item, which was just added to the index, into a queue. */
     void (*add)(struct km_policy *policy, kama_value *item, uint64_t hash);
 
-    /* Notes that an item was used. NULL means that a hit raises the frequency of
-     * the item and does nothing more. */
+    /* Notes that an item was used. NULL means that a hit raises the frequency
+     * of the item and does nothing more. */
     void (*hit)(struct km_policy *policy, kama_value *item);
 
     /* Puts item in the place of old, which leaves its queue. */

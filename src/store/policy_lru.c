@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Least recently used: there is one queue, and a hit makes its item the youngest.
- * A scan of many keys that are used once displaces everything, and each hit
- * writes to four places of memory; s3fifo has neither fault.
+ * Least recently used: there is one queue, and a hit makes its item the
+ * youngest. A scan of many keys that are used once displaces everything, and
+ * each hit writes to four places of memory; s3fifo has neither fault.
  */
 #include "store/policy.h"
 

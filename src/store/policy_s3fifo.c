@@ -15,8 +15,8 @@
  * full.
  *
  * Until the first eviction, the small queue takes no more than its share and
- * further items enter the main queue, so that a cache which was just filled keeps
- * its items.
+ * further items enter the main queue, so that a cache which was just filled
+ * keeps its items.
  */
 #include "store/policy.h"
 
@@ -59,9 +59,9 @@ static kama_value *from_main(struct km_policy *policy, int steps)
     return item;
 }
 
-/* Takes the next item of the small queue that was not hit often enough; the others
- * move to the main queue. Returns NULL if the small queue has come down to its
- * share by these moves alone, or is empty. */
+/* Takes the next item of the small queue that was not hit often enough; the
+ * others move to the main queue. Returns NULL if the small queue has come down
+ * to its share by these moves alone, or is empty. */
 static kama_value *from_small(struct km_policy *policy)
 {
     for (int steps = VICTIM_STEPS; steps > 0; steps--) {

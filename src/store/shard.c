@@ -185,8 +185,8 @@ void km_shard_clear_locked(struct km_shard *shard)
     shard->expiring = 0;
 }
 
-/* Frees some of the memory that a clear has left. Returns the bytes of the items
- * that were appended to gone. */
+/* Frees some of the memory that a clear has left. Returns the bytes of the
+ * items that were appended to gone. */
 static uint64_t reclaim(struct km_shard *shard, struct km_list *gone)
 {
     uint64_t bytes = 0;
@@ -240,8 +240,8 @@ uint64_t km_shard_evict_locked(struct km_shard *shard, uint64_t bytes,
     return done;
 }
 
-/* The expired items that a look at one bucket has found. A bucket rarely has more
- * than two lines; if it does, the look is repeated. */
+/* The expired items that a look at one bucket has found. A bucket rarely has
+ * more than two lines; if it does, the look is repeated. */
 #define FOUND_MAX (KM_LINE_SLOTS * 2)
 
 struct found {

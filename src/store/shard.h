@@ -16,16 +16,18 @@
  *            |                                            ^
  *            +---- deleted, replaced, expired, evicted ---+
  *
- * Items that leave are appended to the list `gone` of the caller, who gives back
- * the shard's references after it has released the lock. Freeing memory under
- * the lock would make other threads wait.
+ * Items that leave are appended to the list `gone` of the caller, who gives
+ * back the shard's references after it has released the lock. Freeing memory
+ * under the lock would make other threads wait.
  *
- * Housekeeping is done in bounded steps by mutations: every fourth one looks for
- * expired items in one bucket, and each one frees some of the cleared items.
+ * Housekeeping is done in bounded steps by mutations: every fourth one looks
+ * for expired items in one bucket, and each one frees some of the cleared
+ * items.
  *
- * Cost: a lookup is one line of the index and one item. Threads: functions whose
- * name ends in _locked need the lock, and the others take it. Nothing here takes
- * a second lock. Errors: KAMA_ERR_NO_MEMORY; nothing has changed then.
+ * Cost: a lookup is one line of the index and one item. Threads: functions
+ * whose name ends in _locked need the lock, and the others take it. Nothing
+ * here takes a second lock. Errors: KAMA_ERR_NO_MEMORY; nothing has changed
+ * then.
  * Ownership: the shard has one reference to each of its items.
  */
 #pragma once
@@ -144,14 +146,14 @@ KAMA_NODISCARD kama_status km_shard_put_locked(struct km_shard *shard,
                                                uint64_t hash, kama_value *item,
                                                struct km_list *gone);
 
-/* Returns the live value of key without counting a hit. Returns NULL if there is
- * none, or only a negative entry. An item that has expired is taken out and
+/* Returns the live value of key without counting a hit. Returns NULL if there
+ * is none, or only a negative entry. An item that has expired is taken out and
  * appended to gone. */
 kama_value *km_shard_peek_locked(struct km_shard *shard, uint64_t hash,
                                  kama_bytes key, struct km_list *gone);
 
-/* Puts item in the place of old, which is in the index under the same key and is
- * appended to gone. */
+/* Puts item in the place of old, which is in the index under the same key and
+ * is appended to gone. */
 void km_shard_swap_locked(struct km_shard *shard, uint64_t hash,
                           kama_value *old, kama_value *item,
                           struct km_list *gone);
@@ -161,18 +163,20 @@ void km_shard_swap_locked(struct km_shard *shard, uint64_t hash,
 bool km_shard_del_locked(struct km_shard *shard, uint64_t hash, kama_bytes key,
                          struct km_list *gone);
 
-/* Empties the shard in O(1). Its items and its index are freed by later steps. */
+/* Empties the shard in O(1). Its items and its index are freed by later
+ * steps. */
 void km_shard_clear_locked(struct km_shard *shard);
 
 /* Appends items of at least `bytes` in all to gone: first some that a clear has
- * left, then victims of the policy. Their number is bounded, so that the lock is
- * not held for long. Returns their bytes; 0 means that the shard is empty. */
+ * left, then victims of the policy. Their number is bounded, so that the lock
+ * is not held for long. Returns their bytes; 0 means that the shard is
+ * empty. */
 uint64_t km_shard_evict_locked(struct km_shard *shard, uint64_t bytes,
                                struct km_list *gone);
 
 /* Returns how many bytes an eviction could give back. Cleared items are not
- * counted one by one, so a shard that has some claims a very large number and is
- * reclaimed first. */
+ * counted one by one, so a shard that has some claims a very large number and
+ * is reclaimed first. */
 static inline uint64_t km_shard_bytes_locked(const struct km_shard *shard)
 {
     KM_ASSERT_HELD(&shard->lock);
@@ -180,8 +184,8 @@ static inline uint64_t km_shard_bytes_locked(const struct km_shard *shard)
                                           : UINT64_MAX / 64;
 }
 
-/* Does a bounded step of housekeeping: it takes out some expired items, and some
- * that a clear has left. */
+/* Does a bounded step of housekeeping: it takes out some expired items, and
+ * some that a clear has left. */
 void km_shard_step_locked(struct km_shard *shard, struct km_list *gone);
 
 /* Registers a fill, which is pending from now on. */
@@ -199,7 +203,7 @@ void km_shard_overtake_all_locked(struct km_shard *shard);
  * held, because this may free memory. */
 void km_shard_drop_list(struct km_list *list);
 
-/* Asserts every invariant of the shard, under its lock: index and queues hold the
- * same items, the counters are their sums, each fill is in its chain. For tests:
- * O(items). */
+/* Asserts every invariant of the shard, under its lock: index and queues hold
+ * the same items, the counters are their sums, each fill is in its chain. For
+ * tests: O(items). */
 void km_shard_check(struct km_shard *shard);

@@ -14,14 +14,14 @@
 #include "base/status.h"
 #include "store/store_internal.h"
 
-/* Values up to this length are copied under the lock of their shard. A longer one
- * is referenced first, so that the lock is not held during the copy. */
+/* Values up to this length are copied under the lock of their shard. A longer
+ * one is referenced first, so that the lock is not held during the copy. */
 #define COPY_LOCKED_BYTES_MAX 4096u
 #define BYTES_PER_SHARD_MIN (1u << 20)
 #define SHARD_BITS_MAX 6u
 
-/* Returns how many bits of the hash choose the shard: as many as leave each shard
- * at least BYTES_PER_SHARD_MIN. */
+/* Returns how many bits of the hash choose the shard: as many as leave each
+ * shard at least BYTES_PER_SHARD_MIN. */
 static unsigned shard_bits(uint64_t max_bytes)
 {
     unsigned bits = 0;
@@ -124,7 +124,8 @@ kama_value *km_store_item_new(struct km_store *store,
     return km_item_new(store->account, spec);
 }
 
-/* Turns the result of a lookup into a status, and takes a reference of a value. */
+/* Turns the result of a lookup into a status, and takes a reference of a
+ * value. */
 static kama_status found(kama_value *item, kama_value **ret_value)
 {
     if (item == NULL) {
@@ -205,8 +206,8 @@ static bool has_its_part(const struct km_store *store,
     return km_shard_bytes_locked(shard) >= items / store->shard_count / 4 * 3;
 }
 
-/* Which shards an eviction may take from. A shard that was just emptied, or that
- * has few keys, keeps what it has as long as others have more. */
+/* Which shards an eviction may take from. A shard that was just emptied, or
+ * that has few keys, keeps what it has as long as others have more. */
 enum evict_choice { EVICT_FROM_LARGE, EVICT_FROM_ANY };
 
 /* Evicts items of about `bytes` from shard, if the choice permits it. Returns
@@ -276,8 +277,8 @@ bool km_store_make_room(struct km_store *store, uint64_t hash,
 }
 
 /*
- * When many threads bring large items at once, these items are charged before any
- * of them is stored, and they may exceed max_bytes together:
+ * When many threads bring large items at once, these items are charged before
+ * any of them is stored, and they may exceed max_bytes together:
  *
  *     thread 1                 thread 2                  used (of 100)
  *     makes an item of 60                                60
@@ -285,9 +286,9 @@ bool km_store_make_room(struct km_store *store, uint64_t hash,
  *     no room, nothing to      no room, nothing to       120
  *     evict                    evict
  *
- * Refusing both would be wrong, because each of them fits alone. So an item that
- * could fit is stored all the same, and its thread makes room afterwards, when
- * there is something that can be evicted.
+ * Refusing both would be wrong, because each of them fits alone. So an item
+ * that could fit is stored all the same, and its thread makes room afterwards,
+ * when there is something that can be evicted.
  */
 kama_status km_store_put(struct km_store *store, uint64_t hash,
                          kama_value *item)

@@ -11,18 +11,18 @@
  *         kama_value_unref(item);
  *     }
  *
- * The store is divided into shards by the high bits of the hash. A call takes the
- * lock of one shard at a time, and never two:
+ * The store is divided into shards by the high bits of the hash. A call takes
+ * the lock of one shard at a time, and never two:
  *
  *     hash   | shard |      tag      |       bucket |      one account of bytes
  *                |                                          |    |    |
  *     shards   [ 0 ] [ 1 ] [ 2 ] ... [ 63 ]  <--------------+----+----+
  *
- * The bound is common to all shards. A caller that adds an item makes room first,
- * in the shard of the item or in another one that has more than its part.
- * max_bytes covers everything: the index, the headers, the bytes that malloc
- * rounds up, the ghosts, and values that have left the store but are still
- * referenced.
+ * The bound is common to all shards. A caller that adds an item makes room
+ * first, in the shard of the item or in another one that has more than its
+ * part. max_bytes covers everything: the index, the headers, the bytes that
+ * malloc rounds up, the ghosts, and values that have left the store but are
+ * still referenced.
  *
  * Cost: a hit is one lock, one line of the index and one item. There are no
  * pauses: growth, expiry and the memory that a clear leaves are dealt with in
@@ -30,8 +30,8 @@
  * Threads: any thread; new and free belong to the owner.
  * Errors: KAMA_ERR_NO_MEMORY; then nothing has changed, except that other items
  * may have been evicted.
- * Ownership: an item that is handed in is taken, also after an error. An item that
- * is handed out is a reference of the caller's.
+ * Ownership: an item that is handed in is taken, also after an error. An item
+ * that is handed out is a reference of the caller's.
  */
 #pragma once
 
@@ -53,8 +53,8 @@ struct km_store_options {
 KAMA_NODISCARD kama_status km_store_new(const struct km_store_options *options,
                                         struct km_store **ret_store);
 
-/* Frees the store and drops its items; values that are still referenced live on.
- * No fill may be pending. NULL does nothing. */
+/* Frees the store and drops its items; values that are still referenced live
+ * on. No fill may be pending. NULL does nothing. */
 void km_store_free(struct km_store *store);
 
 /* Returns the hash of key, which the calls below take beside the key. */
@@ -64,8 +64,8 @@ uint64_t km_store_hash(const struct km_store *store, kama_bytes key);
 kama_value *km_store_item_new(struct km_store *store,
                               const struct km_item_spec *spec);
 
-/* Looks key up and counts a hit. Returns KAMA_OK with a reference, KAMA_MISS for a
- * negative entry, and KAMA_WOULD_LOAD if there is no entry. */
+/* Looks key up and counts a hit. Returns KAMA_OK with a reference, KAMA_MISS
+ * for a negative entry, and KAMA_WOULD_LOAD if there is no entry. */
 kama_status km_store_get(struct km_store *store, uint64_t hash, kama_bytes key,
                          kama_value **ret_value);
 
@@ -81,18 +81,19 @@ kama_status km_store_copy(struct km_store *store, uint64_t hash, kama_bytes key,
 KAMA_NODISCARD kama_status km_store_put(struct km_store *store, uint64_t hash,
                                         kama_value *item);
 
-/* Removes key and overtakes its fills. Returns whether there was a live value. */
+/* Removes key and overtakes its fills. Returns whether there was a live
+ * value. */
 bool km_store_del(struct km_store *store, uint64_t hash, kama_bytes key);
 
-/* Removes all entries and overtakes all fills. O(shards): the memory is freed by
- * later mutations. */
+/* Removes all entries and overtakes all fills. O(shards): the memory is freed
+ * by later mutations. */
 void km_store_clear(struct km_store *store);
 
 /* -- fills (fill.h) ------------------------------------------------------- */
 
-/* Looks key up once more, as km_store_get does, and registers the fill under the
- * same lock if there is no entry: after KAMA_WOULD_LOAD the fill is pending. key
- * is borrowed until commit or cancel. */
+/* Looks key up once more, as km_store_get does, and registers the fill under
+ * the same lock if there is no entry: after KAMA_WOULD_LOAD the fill is
+ * pending. key is borrowed until commit or cancel. */
 kama_status km_store_fill_begin(struct km_store *store, struct km_fill *fill,
                                 uint64_t hash, kama_bytes key,
                                 kama_value **ret_value);
@@ -104,17 +105,17 @@ kama_status km_store_fill_begin_again(struct km_store *store,
                                       kama_bytes key, kama_value **ret_value);
 
 /* Ends a fill. If it was not overtaken, the store keeps the item, which must be
- * pinned, and takes a reference of its own. Returns whether the item was kept. The
- * caller has made room for it with km_store_make_room. */
+ * pinned, and takes a reference of its own. Returns whether the item was kept.
+ * The caller has made room for it with km_store_make_room. */
 bool km_store_fill_commit(struct km_store *store, struct km_fill *fill,
                           kama_value *item);
 
 /* Ends a fill without a result. Does nothing if it is not pending. */
 void km_store_fill_cancel(struct km_store *store, struct km_fill *fill);
 
-/* Evicts until everything that is in use fits into max_bytes. It is called for an
- * item of that hash which is charged already; more_bytes is the part of it which
- * is not pinned. Returns false if there is nothing left to evict. */
+/* Evicts until everything that is in use fits into max_bytes. It is called for
+ * an item of that hash which is charged already; more_bytes is the part of it
+ * which is not pinned. Returns false if there is nothing left to evict. */
 bool km_store_make_room(struct km_store *store, uint64_t hash,
                         uint64_t more_bytes);
 
@@ -133,10 +134,10 @@ struct km_store_stats {
     uint64_t max_bytes;
 };
 
-/* Sums the counters of the shards, each of which is read under its lock. The sum
- * is not that of one moment. */
+/* Sums the counters of the shards, each of which is read under its lock. The
+ * sum is not that of one moment. */
 void km_store_stats_get(struct km_store *store, struct km_store_stats *ret);
 
-/* Asserts the invariants of every shard and of the account. Other threads may use
- * the store meanwhile. For tests: O(items). */
+/* Asserts the invariants of every shard and of the account. Other threads may
+ * use the store meanwhile. For tests: O(items). */
 void km_store_check(struct km_store *store);

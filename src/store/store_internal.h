@@ -8,7 +8,8 @@
  *
  *     | struct km_store | padding | shard 0 | shard 1 | ... |
  *
- * Threads: shards, bits, count, seed and account never change after km_store_new.
+ * Threads: shards, bits, count, seed and account never change after
+ * km_store_new.
  */
 #pragma once
 
@@ -24,8 +25,9 @@ struct km_store {
     atomic_uint evict_hand; /* the shard that the next eviction begins at */
 };
 
-/* Returns the shard of a hash, which its high bits choose. The shift by 63 - bits
- * after one by 1 is a shift by 64 - bits, which C does not define for 64. */
+/* Returns the shard of a hash, which its high bits choose. The shift by 63 -
+ * bits after one by 1 is a shift by 64 - bits, which C does not define for
+ * 64. */
 static inline struct km_shard *km_store_shard(const struct km_store *store,
                                               uint64_t hash)
 {

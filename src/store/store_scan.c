@@ -4,9 +4,10 @@
  *
  * Every entry has a position that never changes: the number of its shard, and
  * then the other bits of its hash in reverse order. A bucket of the index holds
- * one interval of positions, whatever the size of the table. So the cursor is the
- * position at which the scan goes on. Growing cuts intervals in two and shrinking
- * joins two, but neither moves an entry from one side of the cursor to the other:
+ * one interval of positions, whatever the size of the table. So the cursor is
+ * the position at which the scan goes on. Growing cuts intervals in two and
+ * shrinking joins two, but neither moves an entry from one side of the cursor
+ * to the other:
  *
  *     positions   0 |-- bucket --|-- bucket --|-- bucket --| 2^64
  *                                ^ cursor
@@ -35,8 +36,8 @@ uint64_t km_store_position(const struct km_store *store, const kama_value *item)
     return position(store, km_hash(km_item_key_bytes(item), store->seed));
 }
 
-/* Collects the entries of one bucket from the position `from` on: as many of the
- * lowest positions as there is room for, in their order. */
+/* Collects the entries of one bucket from the position `from` on: as many of
+ * the lowest positions as there is room for, in their order. */
 struct collect {
     const struct km_store *store;
     uint64_t from;
@@ -73,8 +74,8 @@ static void collect_item(void *arg, kama_value *item)
     c->count++;
 }
 
-/* Collects the entries of one bucket. Returns the position behind the entries that
- * were collected, or behind the whole bucket if none is left. */
+/* Collects the entries of one bucket. Returns the position behind the entries
+ * that were collected, or behind the whole bucket if none is left. */
 static uint64_t scan_bucket(const struct km_store *store,
                             struct km_shard *shard, struct collect *c,
                             struct km_list *gone)

@@ -3,8 +3,8 @@
  * The scan: all entries of a store, some at a time, while it changes.
  *
  * Every entry has a position, which follows from its hash and never changes. A
- * cursor is the position where the scan goes on, so it holds no resource and may
- * be kept for as long as the caller likes:
+ * cursor is the position where the scan goes on, so it holds no resource and
+ * may be kept for as long as the caller likes:
  *
  *     uint64_t cursor = 0;
  *     do {
@@ -28,9 +28,9 @@
 
 /* Writes references to the next entries, at most n, in the order of their
  * positions, and moves *cursor behind them. 0 is the beginning, and 0 is also
- * what the last call leaves in *cursor; every other number is valid too. Returns
- * the number of entries, which can be 0 before the end of the scan. Negative
- * entries are left out. */
+ * what the last call leaves in *cursor; every other number is valid too.
+ * Returns the number of entries, which can be 0 before the end of the scan.
+ * Negative entries are left out. */
 size_t km_store_scan(struct km_store *store, uint64_t *cursor,
                      kama_value **ret_items, size_t n);
 

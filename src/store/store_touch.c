@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A touch copies the value outside of the lock, because it may be large. Then the
- * copy takes the place of the value that it was made from, but only if that is
- * still there and alive:
+ * A touch copies the value outside of the lock, because it may be large. Then
+ * the copy takes the place of the value that it was made from, but only if that
+ * is still there and alive:
  *
  *     touch                          another thread
  *     takes a reference to v1
@@ -10,8 +10,8 @@
  *     finds that v1 is not there     (had it put the copy, the old value would
  *     any more, and begins again      have come back after the mutation)
  *
- * The reference keeps v1's memory from being used for another item meanwhile, so
- * that comparing addresses is enough.
+ * The reference keeps v1's memory from being used for another item meanwhile,
+ * so that comparing addresses is enough.
  */
 #include "store/store_touch.h"
 
@@ -35,8 +35,8 @@ kama_status km_store_peek(struct km_store *store, uint64_t hash, kama_bytes key,
     return st;
 }
 
-/* Returns a reference to the live value of key, which counts as used. Returns NULL
- * if there is none. */
+/* Returns a reference to the live value of key, which counts as used. Returns
+ * NULL if there is none. */
 static kama_value *take(struct km_store *store, uint64_t hash, kama_bytes key)
 {
     struct km_shard *shard = km_store_shard(store, hash);

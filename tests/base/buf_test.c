@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The growing buffer: its bound, its growth, and failures that change nothing.
- */
+/* The growing buffer: its bound, its growth, and failures that change
+ * nothing. */
 #include "base/buf.h"
 
 #include "base/bytes.h"
@@ -9,8 +9,8 @@
 
 #include <string.h>
 
-/* A buffer can be filled up to its bound, and an append beyond it adds nothing.
- */
+/* A buffer can be filled up to its bound, and an append beyond it adds
+ * nothing. */
 static void test_bound(void **state)
 {
     (void)state;

@@ -94,8 +94,8 @@ static void test_utf8_malformed(void **state)
     }
 }
 
-/* The code points of the first and the last character of each length are right.
- */
+/* The code points of the first and the last character of each length are
+ * right. */
 static void test_utf8_code(void **state)
 {
     (void)state;

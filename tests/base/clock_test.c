@@ -40,8 +40,8 @@ static void test_wall(void **state)
     assert_in_range(us / 1000000, (uint64_t)before, (uint64_t)after + 1);
 }
 
-/* A negative span counts as 0, and a time that is too late becomes KM_NS_NEVER.
- */
+/* A negative span counts as 0, and a time that is too late becomes
+ * KM_NS_NEVER. */
 static void test_after_ms(void **state)
 {
     (void)state;

@@ -139,8 +139,8 @@ static void test_value_is_cut_at_a_character(void **state)
 }
 
 /* A line that grows beyond its limit stays well-formed. Fields that do not fit
- * are left out, the line says so, and a small field behind them may still fit.
- */
+ * are left out, the line says so, and a small field behind them may still
+ * fit. */
 static void test_line_limit(void **state)
 {
     (void)state;

@@ -200,8 +200,8 @@ static void *read_pipe(void *arg)
 }
 
 /* When nobody reads the pipe, callers go on and lines that do not fit are
- * counted. When somebody reads again, the log reports how many lines were lost.
- */
+ * counted. When somebody reads again, the log reports how many lines were
+ * lost. */
 static void test_blocked_pipe_recovers(void **state)
 {
     (void)state;
@@ -345,8 +345,8 @@ static void test_direct_blocked(void **state)
     assert_int_equal(km_log_dropped() - before, 1);
 }
 
-/* When stderr has no reader, no SIGPIPE is raised, which would end this test.
- */
+/* When stderr has no reader, no SIGPIPE is raised, which would end this
+ * test. */
 static void test_direct_broken(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The default allocator, copies of strings, and the probe that other tests use.
- */
+/* The default allocator, copies of strings, and the probe that other tests
+ * use. */
 #include "base/mem.h"
 
 #include <setjmp.h>

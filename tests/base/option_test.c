@@ -275,8 +275,8 @@ static void test_env(void **state)
     unsetenv("KMT_INSECURE");
 }
 
-/* Variables that Kubernetes sets beside a service of that name are recognised, and
- * settings with similar names are not. */
+/* Variables that Kubernetes sets beside a service of that name are recognised,
+ * and settings with similar names are not. */
 static void test_injected_variables(void **state)
 {
     (void)state;
@@ -357,8 +357,8 @@ static void note_unknown(void *arg, const char *variable, const char *nearest)
                    nearest != NULL ? nearest : "none");
 }
 
-/* Asserts that there is one unknown variable, and which one was probably meant.
- */
+/* Asserts that there is one unknown variable, and which one was probably
+ * meant. */
 static void check_unknown(struct fixture *f, const char *variable,
                           const char *nearest)
 {

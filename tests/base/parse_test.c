@@ -146,8 +146,8 @@ static void test_number(void **state)
     assert_true(number("7k", 0, UINT64_MAX) == REFUSED);
 }
 
-/* All parsers refuse an empty text, signs, blanks, fractions and unknown units.
- */
+/* All parsers refuse an empty text, signs, blanks, fractions and unknown
+ * units. */
 static void test_refused_by_all(void **state)
 {
     (void)state;

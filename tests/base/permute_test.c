@@ -41,8 +41,8 @@ static void test_way_back(void **state)
     }
 }
 
-/* 0 stays 0, and the number that the cipher moves to 0 goes to the place of 0.
- */
+/* 0 stays 0, and the number that the cipher moves to 0 goes to the place of
+ * 0. */
 static void test_zero(void **state)
 {
     (void)state;

@@ -32,8 +32,8 @@ static const struct row rows[] = {
 
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
 
-/* Every row has its number, name, text and codes, and no number occurs twice.
- */
+/* Every row has its number, name, text and codes, and no number occurs
+ * twice. */
 static void test_every_row(void **state)
 {
     (void)state;

@@ -275,8 +275,8 @@ static void allow_1000_bytes(kama_loader_config *config)
     config->max_value_bytes = 1000;
 }
 
-/* Output of the greatest length is a value, and one more byte ends the program.
- */
+/* Output of the greatest length is a value, and one more byte ends the
+ * program. */
 static void test_output_limit(void **state)
 {
     (void)state;

@@ -79,8 +79,8 @@ static void test_connection_is_given_up(void **state)
     host_close(&plugin);
 }
 
-/* When the name resolves to another address, connections go there within 60 s.
- */
+/* When the name resolves to another address, connections go there within 60
+ * s. */
 static void test_new_address_of_a_kept_connection(void **state)
 {
     (void)state;

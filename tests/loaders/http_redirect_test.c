@@ -48,8 +48,8 @@ static void expect_redirect(const struct host_plugin *plugin,
     }
 }
 
-/* Redirects are followed only to the scheme, the host and the port of the URL.
- */
+/* Redirects are followed only to the scheme, the host and the port of the
+ * URL. */
 static void test_redirects_stay_with_the_origin(void **state)
 {
     (void)state;

@@ -140,8 +140,8 @@ static void expect_timeout(const char *action)
     host_close(&plugin);
 }
 
-/* The load ends at the deadline if the server hangs or sends a byte at a time.
- */
+/* The load ends at the deadline if the server hangs or sends a byte at a
+ * time. */
 static void test_deadline(void **state)
 {
     (void)state;

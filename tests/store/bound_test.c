@@ -33,8 +33,8 @@ static void *put_all(void *arg)
     return NULL;
 }
 
-/* Threads put the largest values that are permitted, more at a time than fit.
- */
+/* Threads put the largest values that are permitted, more at a time than
+ * fit. */
 static void run_large(uint64_t max_bytes, const struct km_policy_ops *policy)
 {
     struct fixture *f = fixture_new(max_bytes, policy);

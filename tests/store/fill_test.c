@@ -95,8 +95,8 @@ static void clear_all(struct fixture *f)
     km_store_clear(f->store);
 }
 
-/* Each mutation runs before begin, between begin and commit, and after commit.
- */
+/* Each mutation runs before begin, between begin and commit, and after
+ * commit. */
 static void test_interleavings(void **state)
 {
     static const struct {

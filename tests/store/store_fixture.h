@@ -37,8 +37,8 @@ static inline struct fixture *fixture_new(uint64_t max_bytes,
     return f;
 }
 
-/* Checks and frees the store. All blocks but `left` must have been freed then.
- */
+/* Checks and frees the store. All blocks but `left` must have been freed
+ * then. */
 static inline void fixture_free(struct fixture *f, long long left)
 {
     km_store_check(f->store);

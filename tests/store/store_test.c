@@ -45,8 +45,8 @@ static void test_put_get_del(void **state)
     fixture_free(f, 0);
 }
 
-/* Values that are too long to be copied under the lock are copied completely.
- */
+/* Values that are too long to be copied under the lock are copied
+ * completely. */
 static void test_copy_long(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
@@ -248,8 +248,8 @@ static void test_value_outlives_store(void **state)
     test_free(f);
 }
 
-/* When referenced values fill the store, a put is refused and nothing changes.
- */
+/* When referenced values fill the store, a put is refused and nothing
+ * changes. */
 static void test_pinned_values_fill_the_store(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);

@@ -70,8 +70,8 @@ static void test_the_time_changes(void **state)
     }
 }
 
-/* A touch of an absent, negative or expired key is a miss, and makes no entry.
- */
+/* A touch of an absent, negative or expired key is a miss, and makes no
+ * entry. */
 static void test_what_is_not_there_is_a_miss(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
@@ -126,8 +126,8 @@ static void test_views_keep_their_time(void **state)
 }
 
 /* A fill that is pending when its key is touched is overtaken, because its
- * commit would bring the time of the load back. A fill of an absent key is not.
- */
+ * commit would bring the time of the load back. A fill of an absent key is
+ * not. */
 static void test_fills_are_overtaken(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);

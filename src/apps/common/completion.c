@@ -2,9 +2,9 @@
 /*
  * The script consists of one function, and of functions that make candidates.
  *
- * It takes the command line apart at blanks itself, because bash also cuts words
- * at `=` and `:`, which --flag=value and NAME:KEY=VALUE contain. At the end, the
- * part that bash has cut off is removed from the candidates:
+ * It takes the command line apart at blanks itself, because bash also cuts
+ * words at `=` and `:`, which --flag=value and NAME:KEY=VALUE contain. At the
+ * end, the part that bash has cut off is removed from the candidates:
  *
  *     typed by the user    kamacached --group=users:ma
  *     $current             --group=users:ma
@@ -30,8 +30,8 @@ static const char take_apart[] =
     "        value=${current#*=}\n"
     "    fi\n";
 
-/* Finds the command, which is the first word that is neither a flag nor the value
- * of one. */
+/* Finds the command, which is the first word that is neither a flag nor the
+ * value of one. */
 static const char find_word[] =
     "    for ((i = 1; i < ${#pieces[@]}; i++)); do\n"
     "        if [[ ${pieces[i]} != -* && ${pieces[i - 1]} != @($with_value) "
@@ -41,8 +41,8 @@ static const char find_word[] =
     "        fi\n"
     "    done\n";
 
-/* Offers flags for a word that begins with a dash, commands in front of a command,
- * and arguments behind it. */
+/* Offers flags for a word that begins with a dash, commands in front of a
+ * command, and arguments behind it. */
 static const char choose[] =
     "    *)\n"
     "        if [[ $current == -* || -z $words ]]; then\n"
@@ -120,8 +120,8 @@ static void put_spellings(struct writer *w, const struct completion *c,
     }
 }
 
-/* Writes the variables that hold the flags, the commands, and the flags that take
- * a value. */
+/* Writes the variables that hold the flags, the commands, and the flags that
+ * take a value. */
 static void put_tables(struct writer *w, const struct completion *c)
 {
     const char *separator = "";
@@ -145,8 +145,8 @@ static void put_tables(struct writer *w, const struct completion *c)
     put(w, "'\n");
 }
 
-/* Returns the shell command that prints candidates for the value of an option, or
- * NULL. */
+/* Returns the shell command that prints candidates for the value of an option,
+ * or NULL. */
 static const char *command_of(const struct completion *c,
                               const struct km_option *row)
 {
@@ -166,8 +166,8 @@ static void put_command(struct writer *w, const char *command)
     put(w, ")\n");
 }
 
-/* Writes a case per option that takes a value. An option without a command has no
- * candidates; without its case, flags would be offered as its value. */
+/* Writes a case per option that takes a value. An option without a command has
+ * no candidates; without its case, flags would be offered as its value. */
 static void put_values(struct writer *w, const struct completion *c)
 {
     put(w, "    case $flag in\n");

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A script for bash that completes the command line of a program, written from the
- * tables of the program.
+ * A script for bash that completes the command line of a program, written from
+ * the tables of the program.
  *
  *     const struct completion c = {.program = "kamacached", .rows = rows, ...};
  *     status = completion_write(&c, &out);
  *
- * The script needs nothing but bash. Its function knows the flags and the commands
- * of the program, the flags that take a value, and candidates for these values.
+ * The script needs nothing but bash. Its function knows the flags and the
+ * commands of the program, the flags that take a value, and candidates for
+ * these values.
  *
  * Cost: linear in the tables. Threads: one owner. Errors: those of the buffer.
  * Ownership: all texts are borrowed until completion_write returns.

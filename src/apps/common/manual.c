@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Writing a manual page: escaping for roff, the parts of a page, and the rows of
- * option tables. */
+/* Writing a manual page: escaping for roff, the parts of a page, and the rows
+ * of option tables. */
 #include "manual.h"
 
 #include "base/option_text.h"
@@ -22,8 +22,8 @@ static void put_str(struct manual *m, const char *text)
     put(m, text, strlen(text));
 }
 
-/* Writes the character of text at `at` as roff has it. A line that begins with a
- * dot or a quote would be a request, so that these are escaped there. */
+/* Writes the character of text at `at` as roff has it. A line that begins with
+ * a dot or a quote would be a request, so that these are escaped there. */
 static void put_char(struct manual *m, const char *text, const char *at)
 {
     char c = *at;
@@ -174,8 +174,8 @@ static void put_flag(struct manual *m, const struct km_option *row)
     begin_item(m, term);
 }
 
-/* Writes the sentences behind the one of the row: whether it can be repeated, its
- * default and its variable. */
+/* Writes the sentences behind the one of the row: whether it can be repeated,
+ * its default and its variable. */
 static void put_details(struct manual *m, const struct km_option *row,
                         const char *prefix)
 {

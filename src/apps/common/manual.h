@@ -10,12 +10,12 @@
  *     manual_item(&m, "SIGTERM", "Drains and stops.");
  *     status = manual_end(&m);
  *
- * Texts are plain: they may begin with a dot and contain backslashes and quotes,
- * which are escaped for roff. Words between backquotes are set in bold, and a
- * hyphen stays a hyphen that can be copied.
+ * Texts are plain: they may begin with a dot and contain backslashes and
+ * quotes, which are escaped for roff. Words between backquotes are set in bold,
+ * and a hyphen stays a hyphen that can be copied.
  *
- * Cost: linear in the text. Threads: one owner. Errors: the first one stays, and
- * manual_end returns it. Ownership: out is the caller's.
+ * Cost: linear in the text. Threads: one owner. Errors: the first one stays,
+ * and manual_end returns it. Ownership: out is the caller's.
  */
 #pragma once
 
@@ -45,8 +45,8 @@ void manual_item(struct manual *m, const char *term, const char *text);
 /* Writes indented lines as they are. */
 void manual_example(struct manual *m, const char *lines);
 
-/* Writes the options that this version has, with their headings, their defaults and,
- * unless prefix is NULL, their variables of the environment. */
+/* Writes the options that this version has, with their headings, their defaults
+ * and, unless prefix is NULL, their variables of the environment. */
 void manual_options(struct manual *m, const struct km_option *rows,
                     size_t row_count, const char *prefix);
 

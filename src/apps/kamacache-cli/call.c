@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The calls of the commands: encoding a request, sending it, and decoding the reply;
- * and the health check, once or until the node serves. */
+/* The calls of the commands: encoding a request, sending it, and decoding the
+ * reply; and the health check, once or until the node serves. */
 #include "call.h"
 #include "report.h"
 
@@ -153,8 +153,8 @@ static bool may_come(kama_status status)
            cli_exit_of(status) == CLI_EXIT_UNREACHABLE;
 }
 
-/* Waits until the node serves. A node that answers but knows no health check counts as
- * one that serves. */
+/* Waits until the node serves. A node that answers but knows no health check
+ * counts as one that serves. */
 static kama_status wait_until(struct cli *cli, km_ns end)
 {
     static const struct timespec step = {0, WAIT_STEP_MS * KM_NS_PER_MS};

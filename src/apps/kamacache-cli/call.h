@@ -20,8 +20,8 @@
 #include "cli.h"
 #include "wire/msg/pb.h"
 
-/* A unary call. The request is one of three kinds: a message with its table, or the
- * group (field 1) and keys (field 2), or bytes that are encoded already. */
+/* A unary call. The request is one of three kinds: a message with its table, or
+ * the group (field 1) and keys (field 2), or bytes that are encoded already. */
 struct cli_request {
     const char *path;
     const struct km_pb_message *request_table; /* NULL for another kind */
@@ -33,36 +33,37 @@ struct cli_request {
     void *reply; /* borrows the bytes of the answer */
 };
 
-/* Sends the request and decodes the reply, whose bytes lie in buf. The caller has
- * initialised buf, and frees it after using the reply. */
+/* Sends the request and decodes the reply, whose bytes lie in buf. The caller
+ * has initialised buf, and frees it after using the reply. */
 KAMA_NODISCARD kama_status cli_request(struct cli *cli,
                                        const struct cli_request *call,
                                        struct km_buf *buf);
 
-/* Sends the request and calls print(cli, arg) while the reply is valid. After an
- * error it calls cli_failed instead. Returns the exit code of either. */
+/* Sends the request and calls print(cli, arg) while the reply is valid. After
+ * an error it calls cli_failed instead. Returns the exit code of either. */
 typedef enum cli_exit (*cli_print_fn)(struct cli *cli, const void *arg);
 enum cli_exit cli_ask(struct cli *cli, const struct cli_request *call,
                       cli_print_fn print, const void *arg);
 
-/* Decodes bytes that the node has sent. Errors: KAMA_ERR_PROTOCOL with a sentence,
- * because a malformed answer is a fault of the node and not of the user. */
+/* Decodes bytes that the node has sent. Errors: KAMA_ERR_PROTOCOL with a
+ * sentence, because a malformed answer is a fault of the node and not of the
+ * user. */
 KAMA_NODISCARD kama_status cli_decode(const struct km_pb_message *table,
                                       kama_bytes bytes, void *message);
 
-/* Decodes each element of list into message and visits it. Stops at the first error
- * and returns it. */
+/* Decodes each element of list into message and visits it. Stops at the first
+ * error and returns it. */
 typedef kama_status (*cli_visit_fn)(void *arg, const void *message);
 KAMA_NODISCARD kama_status cli_each(struct km_pb_list list,
                                     const struct km_pb_message *table,
                                     void *message, cli_visit_fn visit,
                                     void *arg);
 
-/* Asks once for the health of the whole node (grpc.health.v1). A node that cannot
- * be reached is an error at once. */
+/* Asks once for the health of the whole node (grpc.health.v1). A node that
+ * cannot be reached is an error at once. */
 KAMA_NODISCARD kama_status cli_health(struct cli *cli, int64_t timeout_ms,
                                       bool *ret_serving);
 
-/* Waits until the node serves, for as long as --wait permits. Returns CLI_EXIT_OK,
- * or prints a sentence and returns CLI_EXIT_UNREACHABLE. */
+/* Waits until the node serves, for as long as --wait permits. Returns
+ * CLI_EXIT_OK, or prints a sentence and returns CLI_EXIT_UNREACHABLE. */
 enum cli_exit cli_wait(struct cli *cli);

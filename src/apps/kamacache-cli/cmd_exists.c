@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* exists: it tells how many of the keys have a value in memory. With --json, it tells
- * which ones. */
+/* exists: it tells how many of the keys have a value in memory. With --json, it
+ * tells which ones. */
 #include "call.h"
 #include "commands.h"
 #include "print.h"

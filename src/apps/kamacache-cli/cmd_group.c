@@ -27,8 +27,8 @@ enum cli_exit cli_cmd_clear(struct cli *cli, const kama_bytes *args, int count)
 
 /* -- keys ---------------------------------------------------------------- */
 
-/* The output of `keys`. Keys are printed as they arrive, by the thread of the loop; the
- * main thread waits meanwhile. */
+/* The output of `keys`. Keys are printed as they arrive, by the thread of the
+ * loop; the main thread waits meanwhile. */
 struct keys_output {
     const struct cli *cli;
     bool begun; /* with --json, the bracket was printed */
@@ -75,8 +75,8 @@ static kama_status on_keys(void *arg, kama_bytes message)
                              : status;
 }
 
-/* Receives the keys. A pager may hold the stream up for a long time, so that there is a
- * time limit only if --timeout was given. */
+/* Receives the keys. A pager may hold the stream up for a long time, so that
+ * there is a time limit only if --timeout was given. */
 static kama_status stream_keys(struct cli *cli,
                                const struct km_msg_scan_request *request,
                                struct keys_output *out)

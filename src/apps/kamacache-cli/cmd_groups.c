@@ -5,8 +5,8 @@
  *     users      1021 entries  9.8m of 64m  s3fifo  loader
  *     sessions     12 entries  3.1k of 1g   lru
  *
- * The columns are as wide as their widest cell, so that all groups are visited twice:
- * once to measure and once to print.
+ * The columns are as wide as their widest cell, so that all groups are visited
+ * twice: once to measure and once to print.
  */
 #include "call.h"
 #include "columns.h"
@@ -104,8 +104,8 @@ struct lines {
     int policy;
 };
 
-/* Writes a size as --bytes demands: as an exact number, or rounded with a unit.
- */
+/* Writes a size as --bytes demands: as an exact number, or rounded with a
+ * unit. */
 static void format_bytes(const struct cli *cli, uint64_t bytes,
                          char ret_cell[CLI_SIZE_BYTES])
 {

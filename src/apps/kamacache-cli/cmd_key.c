@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* get, set and del: the commands that send one key per call. del sends a call for
- * each of its keys. */
+/* get, set and del: the commands that send one key per call. del sends a call
+ * for each of its keys. */
 #include "call.h"
 #include "commands.h"
 #include "print.h"
@@ -68,8 +68,8 @@ enum cli_exit cli_cmd_get(struct cli *cli, const kama_bytes *args, int count)
 
 /* -- set ----------------------------------------------------------------- */
 
-/* Reads the value from standard input up to its end. The buffer permits one byte more
- * than a value, so that a value that is too large is noticed. */
+/* Reads the value from standard input up to its end. The buffer permits one
+ * byte more than a value, so that a value that is too large is noticed. */
 static kama_status read_input(struct km_buf *value)
 {
     for (;;) {

@@ -7,7 +7,8 @@
 #include "base/status.h"
 #include "wire/msg/msg.h"
 
-/* Prints how many keys were removed, which is the number of statuses KAMA_OK. */
+/* Prints how many keys were removed, which is the number of statuses
+ * KAMA_OK. */
 static enum cli_exit print_removed(struct cli *cli, const void *arg)
 {
     const struct km_msg_numbers_response *response = arg;

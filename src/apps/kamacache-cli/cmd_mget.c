@@ -2,10 +2,11 @@
 /*
  * mget: it gets several keys, in as few calls as their values fit into.
  *
- * A node bounds the size of its answer. A value that would make the answer too large
- * is left out, and its item has the status KAMA_ERR_TOO_LARGE. A value that is too
- * large by itself has the same status. So these keys are asked for again, until a call
- * brings none of them; the values that are left then are too large by themselves:
+ * A node bounds the size of its answer. A value that would make the answer too
+ * large is left out, and its item has the status KAMA_ERR_TOO_LARGE. A value
+ * that is too large by itself has the same status. So these keys are asked for
+ * again, until a call brings none of them; the values that are left then are
+ * too large by themselves:
  *
  *     pending    a b c d e
  *     call 1     a b . d .        the answer is full
@@ -58,8 +59,8 @@ static json_t *item_json(kama_bytes key, const struct km_msg_mget_item *item)
     return cli_json_made(object, made);
 }
 
-/* Prints "(miss)" or "(KAMA_ERR_...: sentence)". Values that begin with a bracket are
- * quoted, so that a remark cannot be confused with a value. */
+/* Prints "(miss)" or "(KAMA_ERR_...: sentence)". Values that begin with a
+ * bracket are quoted, so that a remark cannot be confused with a value. */
 static void print_remark(const struct km_msg_mget_item *item)
 {
     if (item->status == KAMA_MISS) {
@@ -74,7 +75,8 @@ static void print_remark(const struct km_msg_mget_item *item)
     putchar(')');
 }
 
-/* Prints "KEY: VALUE", or "KEY: " and a remark. With --raw, it prints the value. */
+/* Prints "KEY: VALUE", or "KEY: " and a remark. With --raw, it prints the
+ * value. */
 static void print_item(const struct cli *cli, kama_bytes key,
                        const struct km_msg_mget_item *item)
 {
@@ -125,8 +127,8 @@ static enum cli_exit print_items(const struct mget *mget)
 
 /* -- asking -------------------------------------------------------------- */
 
-/* An answer that is being read. Of the keys pending[0..asked), those that must be asked
- * for again are moved to pending[0..again). */
+/* An answer that is being read. Of the keys pending[0..asked), those that must
+ * be asked for again are moved to pending[0..again). */
 struct reading {
     struct mget *mget;
     int asked;

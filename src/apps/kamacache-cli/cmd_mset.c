@@ -16,8 +16,8 @@ struct stored {
     struct km_msg_numbers_response response;
 };
 
-/* Reads the next status of the answer. A missing one is an error of the node.
- */
+/* Reads the next status of the answer. A missing one is an error of the
+ * node. */
 static kama_status next_status(struct km_pb_list *list, kama_status *ret_status)
 {
     uint64_t number;
@@ -28,8 +28,8 @@ static kama_status next_status(struct km_pb_list *list, kama_status *ret_status)
     return KAMA_OK;
 }
 
-/* Prints "KEY: (KAMA_ERR_...)" for each pair that could not be stored. Returns the
- * exit code of the worst one. */
+/* Prints "KEY: (KAMA_ERR_...)" for each pair that could not be stored. Returns
+ * the exit code of the worst one. */
 static enum cli_exit print_failures(struct cli *cli,
                                     const struct stored *stored)
 {

@@ -127,8 +127,8 @@ static kama_status add_group(void *array, const void *message)
 
 /* -- the node ------------------------------------------------------------ */
 
-/* Prints a counter of the node. Its name comes from the network and is quoted.
- */
+/* Prints a counter of the node. Its name comes from the network and is
+ * quoted. */
 static kama_status print_metric(void *arg, const void *message)
 {
     const struct km_msg_metric *metric = message;
@@ -169,7 +169,8 @@ static const char *format_uptime(uint64_t uptime_ms, char buf[UPTIME_BYTES])
     return buf;
 }
 
-/* Prints the figures of the node's process. A node of version 0.1.0 sends none. */
+/* Prints the figures of the node's process. A node of version 0.1.0 sends
+ * none. */
 static void print_process(const struct km_msg_stats_response *response)
 {
     char uptime[UPTIME_BYTES];
@@ -197,8 +198,8 @@ static bool set_process(json_t *node,
 
 /* -- stats --------------------------------------------------------------- */
 
-/* Visits all groups and metrics. Their figures are added to the JSON array and object
- * or, if these are NULL, printed. */
+/* Visits all groups and metrics. Their figures are added to the JSON array and
+ * object or, if these are NULL, printed. */
 static kama_status visit_all(const struct km_msg_stats_response *response,
                              json_t *groups, json_t *node)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* touch: it gives an entry a new time to live, that of --ttl or that of the group. */
+/* touch: it gives an entry a new time to live, that of --ttl or that of the
+ * group. */
 #include "call.h"
 #include "commands.h"
 #include "print.h"

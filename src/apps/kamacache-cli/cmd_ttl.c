@@ -27,8 +27,8 @@ static json_t *ttl_json(const struct asked *asked)
     return cli_json_made(object, made);
 }
 
-/* Prints a time so that it can be given to --ttl or, with --raw, as the bare number of
- * milliseconds. */
+/* Prints a time so that it can be given to --ttl or, with --raw, as the bare
+ * number of milliseconds. */
 static void print_ttl(const struct cli *cli, int64_t ttl_ms)
 {
     if (cli->mode == CLI_MODE_RAW) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The C library's wcwidth knows the widths of characters, but only in a locale with
- * UTF-8. The user's locale may be another one, so that C.UTF-8 is set for characters.
+ * The C library's wcwidth knows the widths of characters, but only in a locale
+ * with UTF-8. The user's locale may be another one, so that C.UTF-8 is set for
+ * characters.
  */
 #include "columns.h"
 #include "quote.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The cells of a table for people: the width of a text on a terminal, padding, and
- * sizes in the units in which they are typed.
+ * The cells of a table for people: the width of a text on a terminal, padding,
+ * and sizes in the units in which they are typed.
  *
  *     int width = cli_columns_width(KAMA_STR(name));
  *     cli_columns_left(stdout, name, 20);
@@ -18,24 +18,24 @@
 
 #include <stdio.h>
 
-/* Sets the locale, so that cli_columns_width knows wide and combining characters.
- * Without it, every character counts as one column. */
+/* Sets the locale, so that cli_columns_width knows wide and combining
+ * characters. Without it, every character counts as one column. */
 void cli_columns_init(void);
 
-/* Returns how many columns of a terminal the text takes. It must not contain control
- * characters. */
+/* Returns how many columns of a terminal the text takes. It must not contain
+ * control characters. */
 int cli_columns_width(kama_bytes text);
 
-/* Returns b as cli_quote_write prints it, as a string for free(). Returns NULL without
- * memory. */
+/* Returns b as cli_quote_write prints it, as a string for free(). Returns NULL
+ * without memory. */
 char *cli_columns_quote(kama_bytes b);
 
-/* Writes a number of bytes as "512", "9.8k" or "64m", rounded to two digits or more,
- * in the units in which sizes are typed. Returns buf. */
+/* Writes a number of bytes as "512", "9.8k" or "64m", rounded to two digits or
+ * more, in the units in which sizes are typed. Returns buf. */
 #define CLI_SIZE_BYTES 24
 const char *cli_columns_size(uint64_t bytes, char buf[CLI_SIZE_BYTES]);
 
-/* Print text at the left or at the right of a cell of that width, and pad it with
- * blanks. */
+/* Print text at the left or at the right of a cell of that width, and pad it
+ * with blanks. */
 void cli_columns_left(FILE *out, const char *text, int width);
 void cli_columns_right(FILE *out, const char *text, int width);

@@ -7,9 +7,9 @@
  *         code = command->run(cli, args, count);
  *     }
  *
- * To add a command, write a function cli_cmd_NAME, declare it here and add a row
- * to the table in commands.c. Help, manual, completion and the check of the number
- * of arguments follow from the row.
+ * To add a command, write a function cli_cmd_NAME, declare it here and add a
+ * row to the table in commands.c. Help, manual, completion and the check of the
+ * number of arguments follow from the row.
  *
  * Threads: the main thread. Errors: exit codes. Ownership: the table is static.
  */

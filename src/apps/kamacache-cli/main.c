@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* kamacache-cli: it reads the options, finds the command in the table, turns the
- * arguments into bytes, connects, and runs the command. */
+/* kamacache-cli: it reads the options, finds the command in the table, turns
+ * the arguments into bytes, connects, and runs the command. */
 #include "call.h"
 #include "columns.h"
 #include "commands.h"
@@ -157,8 +157,8 @@ static enum cli_exit run_connected(struct cli *cli, const kama_bytes *args,
     return code;
 }
 
-/* Turns a word into bytes. With --quoted, a word in quotes becomes the bytes that it
- * stands for, in place; otherwise it is taken byte for byte. */
+/* Turns a word into bytes. With --quoted, a word in quotes becomes the bytes
+ * that it stands for, in place; otherwise it is taken byte for byte. */
 static kama_status read_word(const struct cli *cli, char *word,
                              kama_bytes *ret_bytes)
 {
@@ -293,8 +293,9 @@ static enum cli_mode mode_of(const struct cli_options *options)
     return isatty(STDOUT_FILENO) ? CLI_MODE_PEOPLE : CLI_MODE_PIPE;
 }
 
-/* Occupies the descriptors 0 to 2, so that no socket gets their numbers and receives
- * the output. A closed one is opened in the wrong direction, so that using it fails. */
+/* Occupies the descriptors 0 to 2, so that no socket gets their numbers and
+ * receives the output. A closed one is opened in the wrong direction, so that
+ * using it fails. */
 static bool occupy_descriptors(void)
 {
     static const int unusable[] = {O_WRONLY, O_RDONLY, O_RDONLY};
@@ -306,8 +307,8 @@ static bool occupy_descriptors(void)
     return true;
 }
 
-/* Takes --help=man or --help=completion out of argv. Returns "man" or "completion", or
- * NULL. */
+/* Takes --help=man or --help=completion out of argv. Returns "man" or
+ * "completion", or NULL. */
 static const char *take_form(int *argc, char **argv)
 {
     static const char *const forms[] = {"--help=man", "--help=completion"};

@@ -11,7 +11,8 @@
 
 #define ENV_PREFIX "KAMACACHE"
 
-/* The settings come first in the table. The flags behind them have no variables. */
+/* The settings come first in the table. The flags behind them have no
+ * variables. */
 #define ONE_MORE(field, kind, arg, fallback, min, max, help) +1
 enum { SETTING_COUNT = 0 CLI_SETTINGS(ONE_MORE) };
 
@@ -89,8 +90,8 @@ kama_status cli_manual_write(const struct cli_options *options,
 
 /* -- completion ---------------------------------------------------------- */
 
-/* A shell function that asks the node of the command line for its groups. Groups whose
- * names would have to be quoted are left out. */
+/* A shell function that asks the node of the command line for its groups.
+ * Groups whose names would have to be quoted are left out. */
 static const char functions[] =
     "_kamacache_cli_groups()\n"
     "{\n"
@@ -127,8 +128,8 @@ static kama_status write_words(struct km_buf *out)
     return status == KAMA_OK ? km_buf_append(out, "", 1) : status;
 }
 
-/* Writes a shell `case` over the commands whose first argument is a group, and a
- * NUL. */
+/* Writes a shell `case` over the commands whose first argument is a group, and
+ * a NUL. */
 static kama_status write_arguments(struct km_buf *out)
 {
     kama_status status = KAMA_OK;

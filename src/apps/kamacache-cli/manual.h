@@ -3,8 +3,8 @@
  * The manual page and the completion of kamacache-cli (`--help=man` and
  * `--help=completion`), which the build installs.
  *
- * Both are written from the tables of options and commands, so that a new command
- * appears in them without further work.
+ * Both are written from the tables of options and commands, so that a new
+ * command appears in them without further work.
  *
  * Threads: the main thread. Errors: those of the buffer.
  */
@@ -12,8 +12,8 @@
 
 #include "options.h"
 
-/* Appends the manual page kamacache-cli(1). notes is the text that --help prints below
- * its lists. */
+/* Appends the manual page kamacache-cli(1). notes is the text that --help
+ * prints below its lists. */
 KAMA_NODISCARD kama_status cli_manual_write(const struct cli_options *options,
                                             const char *notes,
                                             struct km_buf *out);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading the options of the client. It has a loop over argv of its own, because
- * km_options_from_argv would refuse words that begin with a dash everywhere, and
- * here they may be keys and values.
+ * Reading the options of the client. It has a loop over argv of its own,
+ * because km_options_from_argv would refuse words that begin with a dash
+ * everywhere, and here they may be keys and values.
  */
 #include "options.h"
 
@@ -47,7 +47,8 @@ static kama_status set_from_next(struct reader *r, const char *name)
     return set(r, name, r->argv[r->at]);
 }
 
-/* Reads the text of a long form, "name" or "name=value". The `=` becomes a NUL. */
+/* Reads the text of a long form, "name" or "name=value". The `=` becomes a
+ * NUL. */
 static kama_status take_long(struct reader *r, char *text)
 {
     char *equals = strchr(text, '=');
@@ -90,8 +91,9 @@ static kama_status take_short(struct reader *r, const char *text)
     return km_fail(KAMA_ERR_INVALID, "-%s: unknown option", shown);
 }
 
-/* Adds a hint to the sentence about an unknown option behind a command, which may have
- * been meant as a key or a value. text is its name, with or without a value. */
+/* Adds a hint to the sentence about an unknown option behind a command, which
+ * may have been meant as a key or a value. text is its name, with or without a
+ * value. */
 static kama_status advise_dashes(const struct reader *r, kama_status status,
                                  const char *text)
 {
@@ -142,9 +144,9 @@ static enum km_option_origin origin_of(const struct cli_options *options,
     return options->table.origins[row - rows];
 }
 
-/* Cuts text down to the name of the first group in it. Text is in the notation of the
- * daemon: NAME[:KEY=VALUE,...] per line, where NAME may stand in double quotes, in
- * which a backslash takes the next character as it is. */
+/* Cuts text down to the name of the first group in it. Text is in the notation
+ * of the daemon: NAME[:KEY=VALUE,...] per line, where NAME may stand in double
+ * quotes, in which a backslash takes the next character as it is. */
 static kama_status cut_group_name(char *text)
 {
     if (text[0] != '"') {

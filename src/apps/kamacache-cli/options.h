@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The options of the client. Three of them, the settings, may also come from the
- * environment.
+ * The options of the client. Three of them, the settings, may also come from
+ * the environment.
  *
  *     kamacache-cli -g users set KEY -1 --ttl=5m
  *                   |        |       |  |
- *                   short    command |  a long form may stand anywhere before `--`
- *                   form             |
- *                                    a value may begin with a dash, because short
- *                                    forms only stand before the command
+ *                   short    command |  a long form may stand anywhere
+ *                   form             |  before `--`
+ *                                    a value may begin with a dash, because
+ *                                    short forms stand before the command only
  *
  * Threads: the main thread. Cost: none worth naming.
  * Errors: KAMA_ERR_INVALID and KAMA_ERR_NO_MEMORY, with a sentence.
@@ -24,7 +24,8 @@
 #define CLI_WAIT_DEFAULT "10s" /* for --wait without a value */
 #define CLI_WAIT_MS_MAX (24LL * 3600 * 1000)
 
-/* The settings and the flags, as X(field, KIND, arg, fallback, min, max, help). */
+/* The settings and the flags, as X(field, KIND, arg, fallback, min, max,
+ * help). */
 #define CLI_SETTINGS(X)                                                        \
     X(options, HEADING, NULL, NULL, 0, 0, "Options")                           \
     X(endpoint, STRING, "ADDR", "127.0.0.1:8001", 0, 0,                        \
@@ -63,8 +64,9 @@ struct cli_options {
     char *env_group; /* owned; a group of the environment */
 };
 
-/* Reads the environment and the flags. The command and its arguments are moved to
- * argv[0..*ret_count). cli_options_fini must be called, also after an error. */
+/* Reads the environment and the flags. The command and its arguments are moved
+ * to argv[0..*ret_count). cli_options_fini must be called, also after an
+ * error. */
 KAMA_NODISCARD kama_status cli_options_init(struct cli_options *options,
                                             int argc, char **argv,
                                             int *ret_count);
@@ -76,13 +78,13 @@ void cli_options_fini(struct cli_options *options);
 KAMA_NODISCARD kama_status cli_options_check(const struct cli_options *options,
                                              const char *own);
 
-/* Calls seen for each variable KAMACACHE_* that is no setting of the client or of the
- * daemon, as daemon_options_unknown does. */
+/* Calls seen for each variable KAMACACHE_* that is no setting of the client or
+ * of the daemon, as daemon_options_unknown does. */
 void cli_options_unknown(const struct cli_options *options,
                          km_option_unknown_fn seen, void *arg);
 
-/* Writes how the user has spelled an option: --endpoint, or KAMACACHE_ENDPOINT if its
- * value came from the environment. */
+/* Writes how the user has spelled an option: --endpoint, or KAMACACHE_ENDPOINT
+ * if its value came from the environment. */
 void cli_options_spelling(const struct cli_options *options, const char *name,
                           char ret_spelling[KM_OPTION_SPELLING_BYTES]);
 

@@ -2,8 +2,9 @@
 /*
  * Output of the client.
  *
- * JSON is made by jansson, whose output passes a filter here: JSON for a terminal
- * must not contain the characters that the quoting of keys hides either.
+ * JSON is made by jansson, whose output passes a filter here: JSON for a
+ * terminal must not contain the characters that the quoting of keys hides
+ * either.
  */
 #include "print.h"
 #include "quote.h"
@@ -12,7 +13,8 @@
 
 #include <stdlib.h>
 
-/* Writes bytes. Empty ones may have no address, which fwrite does not permit. */
+/* Writes bytes. Empty ones may have no address, which fwrite does not
+ * permit. */
 static void write_bytes(kama_bytes b)
 {
     if (b.len > 0) {
@@ -55,7 +57,8 @@ enum cli_exit cli_print_ok(const struct cli *cli)
 
 /* -- JSON ---------------------------------------------------------------- */
 
-/* Returns b in base64 (RFC 4648, with padding) for free(), or NULL without memory. */
+/* Returns b in base64 (RFC 4648, with padding) for free(), or NULL without
+ * memory. */
 static char *base64(kama_bytes b)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -123,7 +126,8 @@ static size_t shown_run(kama_bytes b)
     return len;
 }
 
-/* Writes the JSON escape of a character. Above U+FFFF it is a pair of surrogates. */
+/* Writes the JSON escape of a character. Above U+FFFF it is a pair of
+ * surrogates. */
 static void write_json_escape(uint32_t c)
 {
     if (c > 0xffff) {
@@ -134,9 +138,9 @@ static void write_json_escape(uint32_t c)
     printf("\\u%04x", c);
 }
 
-/* Writes a piece of JSON. Jansson escapes only the control characters of ASCII. All
- * other characters that must not reach a terminal can only be in strings, where JSON
- * has escapes for them. */
+/* Writes a piece of JSON. Jansson escapes only the control characters of ASCII.
+ * All other characters that must not reach a terminal can only be in strings,
+ * where JSON has escapes for them. */
 static int write_json(const char *text, size_t len, void *arg)
 {
     kama_bytes rest = kama_bytes_make(text, len);

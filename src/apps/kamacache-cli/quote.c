@@ -7,8 +7,8 @@
 
 /* -- text for a terminal ------------------------------------------------- */
 
-/* Returns whether every character of b may be shown or is one of those in `also`, and
- * none is one of those in `but`. Both are ASCII. */
+/* Returns whether every character of b may be shown or is one of those in
+ * `also`, and none is one of those in `but`. Both are ASCII. */
 static bool consists_of(kama_bytes b, const char *also, const char *but)
 {
     while (b.len > 0) {
@@ -49,7 +49,8 @@ static void write_escape(FILE *out, uint8_t c)
     fwrite(shown, 1, km_bytes_quote_byte(c, shown), out);
 }
 
-/* Prints b and escapes the characters that must not be shown and those in special. */
+/* Prints b and escapes the characters that must not be shown and those in
+ * special. */
 static void write_escaped(FILE *out, kama_bytes b, const char *special)
 {
     while (b.len > 0) {
@@ -96,7 +97,8 @@ static int hex_digit(char c)
     return at != NULL ? (int)((at - digits) % 16) : -1;
 }
 
-/* Reads the escape that begins with the backslash at *at, and moves *at behind it. */
+/* Reads the escape that begins with the backslash at *at, and moves *at behind
+ * it. */
 static kama_status read_escape(const char **at, char *ret_byte)
 {
     static const char letters[] = "\"\\nrt0";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The exit codes of statuses, sentences on standard error, and the end of standard
- * output. */
+/* The exit codes of statuses, sentences on standard error, and the end of
+ * standard output. */
 #include "report.h"
 #include "commands.h"
 #include "quote.h"
@@ -12,8 +12,8 @@
 #include <stdarg.h>
 #include <unistd.h>
 
-/* The codes are made for scripts: after 3 it is worth trying again when the node
- * serves, while the same command usually fails with 4 again. */
+/* The codes are made for scripts: after 3 it is worth trying again when the
+ * node serves, while the same command usually fails with 4 again. */
 enum cli_exit cli_exit_of(kama_status status)
 {
     switch (status) {
@@ -88,9 +88,9 @@ enum cli_exit cli_usage_error(const char *fmt, ...)
     return CLI_EXIT_USAGE;
 }
 
-/* Returns the errno of writing to stdout, or 0 if everything was written. After an
- * earlier failure there may be only its mark and an empty buffer. Then one more byte
- * is written, which fails for the same reason. */
+/* Returns the errno of writing to stdout, or 0 if everything was written. After
+ * an earlier failure there may be only its mark and an empty buffer. Then one
+ * more byte is written, which fails for the same reason. */
 static int output_error(void)
 {
     errno = 0;

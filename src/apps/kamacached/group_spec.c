@@ -27,8 +27,8 @@ static bool is_blank(char c)
 
 /* -- words --------------------------------------------------------------- */
 
-/* Reads a word behind its opening quote, and removes quotes and backslashes. Returns
- * NULL if the closing quote is missing. */
+/* Reads a word behind its opening quote, and removes quotes and backslashes.
+ * Returns NULL if the closing quote is missing. */
 static char *read_quoted(struct cursor *c)
 {
     char *word = c->at;
@@ -45,8 +45,8 @@ static char *read_quoted(struct cursor *c)
     return word;
 }
 
-/* Ends the word at c->at. Returns false if the character there is neither one of
- * stops nor the end of the text. */
+/* Ends the word at c->at. Returns false if the character there is neither one
+ * of stops nor the end of the text. */
 static bool take_stop(struct cursor *c, const char *stops)
 {
     c->stop = *c->at;
@@ -60,8 +60,8 @@ static bool take_stop(struct cursor *c, const char *stops)
     return true;
 }
 
-/* Returns the next word, which ends at one of stops. Returns NULL for a malformed
- * one, and a sentence in *ret_why. */
+/* Returns the next word, which ends at one of stops. Returns NULL for a
+ * malformed one, and a sentence in *ret_why. */
 static char *read_word(struct cursor *c, const char *stops,
                        const char **ret_why)
 {

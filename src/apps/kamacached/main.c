@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* kamacached: reads the command line and does what it asks for, which is to serve or
- * to print something. */
+/* kamacached: reads the command line and does what it asks for, which is to
+ * serve or to print something. */
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -70,8 +70,8 @@ static bool take_flag(int *argc, char **argv, const char *flag)
     return false;
 }
 
-/* Hides the passwords in the settings before these are printed. The texts are argv or
- * copies of the environment, so that they may be changed. */
+/* Hides the passwords in the settings before these are printed. The texts are
+ * argv or copies of the environment, so that they may be changed. */
 static void hide_passwords(const struct daemon_options *options)
 {
     for (size_t i = 0; i < options->group.count; i++) {
@@ -90,8 +90,8 @@ static const struct {
 };
 enum { DOCUMENT_COUNT = sizeof documents / sizeof documents[0] };
 
-/* Returns the index of the document that argv asks for, or DOCUMENT_COUNT. The flag
- * is replaced by --help, which works in any environment. */
+/* Returns the index of the document that argv asks for, or DOCUMENT_COUNT. The
+ * flag is replaced by --help, which works in any environment. */
 static int take_document(int argc, char **argv)
 {
     static char help[] = "--help";

@@ -140,7 +140,8 @@ static const char folders[] =
     "    compgen -d -P \"${value%\"$last\"}\" -S / -- \"$last\"\n"
     "}\n";
 
-/* Writes both functions and a NUL. The keys come from the table of group options. */
+/* Writes both functions and a NUL. The keys come from the table of group
+ * options. */
 static kama_status write_functions(struct km_buf *out)
 {
     kama_status status = km_buf_append_str(out, folders);

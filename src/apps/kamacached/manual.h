@@ -3,8 +3,8 @@
  * The manual page and the completion of kamacached (`--help=man` and
  * `--help=completion`), which the build installs.
  *
- * Both are written from the option tables of the daemon and of a group, so that a
- * new option appears in them without further work.
+ * Both are written from the option tables of the daemon and of a group, so that
+ * a new option appears in them without further work.
  *
  * Threads: the main thread. Errors: those of the buffer.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading the options of the daemon, and the texts around the listings that are made
- * from their rows. */
+/* Reading the options of the daemon, and the texts around the listings that are
+ * made from their rows. */
 #include "options.h"
 
 #include "apps/kamacache-cli/options.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The options of the daemon. One row makes the member of the struct, the flag, the
- * variable KAMACACHE_<NAME>, the line of --help and the line of docs/OPTIONS.md. A
- * flag overrides its variable.
+ * The options of the daemon. One row makes the member of the struct, the flag,
+ * the variable KAMACACHE_<NAME>, the line of --help and the line of
+ * docs/OPTIONS.md. A flag overrides its variable.
  *
  *     struct daemon_options options;
  *     status = daemon_options_init(&options, argc, argv);
@@ -12,8 +12,9 @@
  * To add an option, add a row below and use its member.
  *
  * Cost: none worth naming. Threads: the main thread, during the start.
- * Errors: KAMA_ERR_INVALID and KAMA_ERR_UNSUPPORTED, with a sentence that names the
- * flag or the variable. Ownership: texts point into argv and the environment.
+ * Errors: KAMA_ERR_INVALID and KAMA_ERR_UNSUPPORTED, with a sentence that names
+ * the flag or the variable. Ownership: texts point into argv and the
+ * environment.
  */
 #pragma once
 
@@ -21,8 +22,8 @@
 #include "base/log.h"
 #include "base/option_env.h"
 
-/* The settings, as X(field, KIND, arg, fallback, min, max, help). Names that later
- * versions will use are refused with a sentence of their own (LATER). */
+/* The settings, as X(field, KIND, arg, fallback, min, max, help). Names that
+ * later versions will use are refused with a sentence of their own (LATER). */
 #define DAEMON_SETTINGS(X)                                                     \
     X(serving, HEADING, NULL, NULL, 0, 0, "Serving")                           \
     X(listen, STRING, "ADDR", "127.0.0.1:8001", 0, 0,                          \
@@ -66,9 +67,9 @@
     X(memory_limit, LATER, NULL, NULL, 0, 0, "")                               \
     X(require_discovery, LATER, NULL, NULL, 0, 0, "")
 
-/* The actions, which are done instead of serving. They are flags only and have no
- * variables, because images of containers often set KAMACACHE_VERSION to the version
- * of the image. */
+/* The actions, which are done instead of serving. They are flags only and have
+ * no variables, because images of containers often set KAMACACHE_VERSION to the
+ * version of the image. */
 #define DAEMON_ACTIONS(X)                                                      \
     X(instead, HEADING, NULL, NULL, 0, 0, "Instead of serving")                \
     X(check_config, BOOL, NULL, "false", 0, 0,                                 \
@@ -87,8 +88,8 @@ struct daemon_options {
     struct km_options table;
 };
 
-/* Reads the flags and the environment; argv may be permuted. daemon_options_fini
- * must be called, also after an error. */
+/* Reads the flags and the environment; argv may be permuted.
+ * daemon_options_fini must be called, also after an error. */
 KAMA_NODISCARD kama_status daemon_options_init(struct daemon_options *options,
                                                int argc, char **argv);
 /* Frees the table. */
@@ -100,8 +101,8 @@ kama_status daemon_options_name(const struct daemon_options *options,
                                 const char *name, kama_status status);
 
 /* Rewrites the sentence of this thread's last error if it is about a member of
- * kama_node_options, so that it names the flag or the variable which the user has
- * written. Returns status. */
+ * kama_node_options, so that it names the flag or the variable which the user
+ * has written. Returns status. */
 kama_status daemon_options_explain(const struct daemon_options *options,
                                    kama_status status);
 
@@ -109,14 +110,14 @@ kama_status daemon_options_explain(const struct daemon_options *options,
 void daemon_options_variables(const struct daemon_options *options,
                               void (*seen)(const char *name));
 
-/* Calls seen for each variable KAMACACHE_* that is no setting of the daemon or of
- * its client, which is probably a mistake. Variables that Kubernetes sets, and
- * KAMACACHE_VERSION, are left out. */
+/* Calls seen for each variable KAMACACHE_* that is no setting of the daemon or
+ * of its client, which is probably a mistake. Variables that Kubernetes sets,
+ * and KAMACACHE_VERSION, are left out. */
 void daemon_options_unknown(const struct daemon_options *options,
                             km_option_unknown_fn seen, void *arg);
 
-/* Append the texts of --help, --help=markdown (docs/OPTIONS.md) and --print-config
- * to out. */
+/* Append the texts of --help, --help=markdown (docs/OPTIONS.md) and
+ * --print-config to out. */
 KAMA_NODISCARD kama_status
 daemon_options_help(const struct daemon_options *options, struct km_buf *out);
 KAMA_NODISCARD kama_status daemon_options_document(

@@ -13,7 +13,8 @@
 
 /* -- the host ------------------------------------------------------------ */
 
-/* Logs a line for a plug-in. A level that is out of range becomes the nearest one. */
+/* Logs a line for a plug-in. A level that is out of range becomes the nearest
+ * one. */
 static void write_log(int level, const char *loader, const char *message)
 {
     static struct km_log_site site;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Opening loader plug-ins. The loader of a group is written as NAME:CONFIG; NAME.so
- * is searched in the loader path, and the plug-in gets CONFIG.
+ * Opening loader plug-ins. The loader of a group is written as NAME:CONFIG;
+ * NAME.so is searched in the loader path, and the plug-in gets CONFIG.
  *
  *     loader="sqlite:/srv/app.db?query=..."
  *
@@ -9,13 +9,14 @@
  *     dlopen, kama_loader_plugin()  -->  its description
  *     info->open(config)            -->  the loader of this group
  *
- * A shared object is opened once and is never closed, because threads of the plug-in
- * could still run in it.
+ * A shared object is opened once and is never closed, because threads of the
+ * plug-in could still run in it.
  *
  * Cost: that of dlopen. Threads: the main thread, during the start.
- * Errors: KAMA_ERR_INVALID, KAMA_ERR_UNSUPPORTED for a plug-in that was made for
- * another ABI, KAMA_ERR_IO, or the error of the plug-in, with a sentence that names
- * the group and the plug-in. Ownership: the group owns the loader and closes it.
+ * Errors: KAMA_ERR_INVALID, KAMA_ERR_UNSUPPORTED for a plug-in that was made
+ * for another ABI, KAMA_ERR_IO, or the error of the plug-in, with a sentence
+ * that names the group and the plug-in. Ownership: the group owns the loader
+ * and closes it.
  */
 #pragma once
 

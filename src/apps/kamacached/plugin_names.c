@@ -15,8 +15,8 @@ void plugin_names_init(struct plugin_names *names)
 
 /* -- reading a folder ---------------------------------------------------- */
 
-/* Returns the length of NAME in NAME.so, or 0 if the file is called otherwise or NAME
- * is not a name that a group could give. */
+/* Returns the length of NAME in NAME.so, or 0 if the file is called otherwise
+ * or NAME is not a name that a group could give. */
 static size_t name_len(const char *file)
 {
     size_t len = strspn(file, PLUGIN_NAME_CHARS);

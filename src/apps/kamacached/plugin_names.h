@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The names of the loader plug-ins that exist, for a sentence about one that does
- * not: "there are exec, http, sqlite; did you mean http?"
+ * The names of the loader plug-ins that exist, for a sentence about one that
+ * does not: "there are exec, http, sqlite; did you mean http?"
  *
  *     struct plugin_names names;
  *     plugin_names_init(&names);
  *     plugin_names_add(&names, folder);        once per folder
  *     plugin_names_tell(&names, "htpp", text, sizeof text);
  *
- * Cost: each folder is read once. At most PLUGIN_NAMES_MAX names are kept, in the
- * structure itself. Threads: the main thread, during the start.
+ * Cost: each folder is read once. At most PLUGIN_NAMES_MAX names are kept, in
+ * the structure itself. Threads: the main thread, during the start.
  * Errors: none; a folder that cannot be read counts as one without plug-ins.
  */
 #pragma once

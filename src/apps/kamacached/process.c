@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* System calls that prepare the process, and its signals in their three phases. */
+/* System calls that prepare the process, and its signals in their three
+ * phases. */
 #include "process.h"
 
 #include "base/sync.h"
@@ -15,15 +16,17 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The threads that allocate at the same time are loops and loads. Two arenas keep
- * them apart well enough, and more would hold memory that is never given back. */
+/* The threads that allocate at the same time are loops and loads. Two arenas
+ * keep them apart well enough, and more would hold memory that is never given
+ * back. */
 #define ARENAS 2
-/* Larger blocks are mappings of their own, so that the memory of an evicted value
- * goes back to the system. Setting the threshold also keeps it from adapting. */
+/* Larger blocks are mappings of their own, so that the memory of an evicted
+ * value goes back to the system. Setting the threshold also keeps it from
+ * adapting. */
 #define MMAP_BYTES (256 * 1024)
 
-/* Supervisors signal a process and then its group, as timeout of coreutils does. A
- * signal that follows the first one so soon is not a second one. */
+/* Supervisors signal a process and then its group, as timeout of coreutils
+ * does. A signal that follows the first one so soon is not a second one. */
 #define SAME_SIGNAL_MS 50
 
 static void open_standard_descriptors(void)
@@ -67,9 +70,10 @@ static void wanted_signals(sigset_t *set)
     }
 }
 
-/* Resets the signals that the parent ignored or blocked. An ignored SIGCHLD, for
- * example, would lose the exit status of each program that a loader starts. Handlers
- * are not inherited, so that any handler belongs to a sanitizer and stays. */
+/* Resets the signals that the parent ignored or blocked. An ignored SIGCHLD,
+ * for example, would lose the exit status of each program that a loader starts.
+ * Handlers are not inherited, so that any handler belongs to a sanitizer and
+ * stays. */
 static void reset_signals(void)
 {
     struct sigaction action;
@@ -97,8 +101,8 @@ void process_init(void)
 
 /* -- a start that hangs -------------------------------------------------- */
 
-/* The signal that ends the guard. It is sent to the guard's thread only, which has
- * it blocked. */
+/* The signal that ends the guard. It is sent to the guard's thread only, which
+ * has it blocked. */
 #define SIGNAL_STARTED SIGUSR1
 
 static const char *name_of(int number)
@@ -180,9 +184,9 @@ static void arm_second_signal(void)
     (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* Collects the orphans that have ended. The kernel gives orphans to the main thread.
- * __WNOTHREAD leaves the children of other threads alone, because a loader waits for
- * the programs that it has started itself. */
+/* Collects the orphans that have ended. The kernel gives orphans to the main
+ * thread. __WNOTHREAD leaves the children of other threads alone, because a
+ * loader waits for the programs that it has started itself. */
 static void collect_orphans(void)
 {
     while (waitpid(-1, NULL, WNOHANG | __WNOTHREAD | __WALL) > 0) {

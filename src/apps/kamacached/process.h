@@ -16,17 +16,17 @@
  *     serving    process_wait       SIGHUP: reload; SIGTERM, SIGINT: it returns
  *     draining   a handler          SIGTERM, SIGINT: exit with 128 + its number
  *
- * A second signal within 50 ms of the first one does not count, because supervisors
- * often signal a process and then its group.
+ * A second signal within 50 ms of the first one does not count, because
+ * supervisors often signal a process and then its group.
  *
  * Orphans: as PID 1 of a container, or as a subreaper, the process becomes the
- * parent of processes that the programs of its loaders leave behind, and collects
- * them. It never collects a child that another thread has started, so that a loader
- * can wait for its programs. But a program that the main thread has started, in the
- * `open` of a plug-in, would be taken for an orphan.
+ * parent of processes that the programs of its loaders leave behind, and
+ * collects them. It never collects a child that another thread has started, so
+ * that a loader can wait for its programs. But a program that the main thread
+ * has started, in the `open` of a plug-in, would be taken for an orphan.
  *
- * Threads: the main thread. Cost: none worth naming. Errors: none; a setting that
- * the system refuses stays as it was.
+ * Threads: the main thread. Cost: none worth naming. Errors: none; a setting
+ * that the system refuses stays as it was.
  */
 #pragma once
 
@@ -37,8 +37,8 @@
 /*
  * Prepares the process. It must be called before any other thread exists.
  *
- *   - Descriptors 0 to 2 that are closed are opened on /dev/null. A socket that got
- *     number 2 would receive the log.
+ *   - Descriptors 0 to 2 that are closed are opened on /dev/null. A socket that
+ *     got number 2 would receive the log.
  *   - The signals that the parent ignored or blocked are reset, those that
  *     process_wait takes are blocked, and SIGPIPE is ignored.
  *   - RLIMIT_NOFILE is raised to its hard limit.
@@ -54,16 +54,16 @@ struct process_guard {
     void (*end)(const char *signal_name, int64_t timeout_ms);
 };
 
-/* Starts the guard. On SIGTERM or SIGINT it calls `end` on its thread with the name
- * of the signal, and after timeout_ms with NULL. `end` must not return. Without a
- * thread there is no guard. */
+/* Starts the guard. On SIGTERM or SIGINT it calls `end` on its thread with the
+ * name of the signal, and after timeout_ms with NULL. `end` must not return.
+ * Without a thread there is no guard. */
 void process_guard_start(struct process_guard *guard, int64_t timeout_ms,
                          void (*end)(const char *signal_name,
                                      int64_t timeout_ms));
 /* Ends the guard, because the start has ended. */
 void process_guard_end(struct process_guard *guard);
 
-/* Waits for SIGTERM or SIGINT and returns the name of the signal. Meanwhile it calls
- * hangup for each SIGHUP and collects orphans. Afterwards, a second signal ends the
- * process at once. */
+/* Waits for SIGTERM or SIGINT and returns the name of the signal. Meanwhile it
+ * calls hangup for each SIGHUP and collects orphans. Afterwards, a second
+ * signal ends the process at once. */
 const char *process_wait(void (*hangup)(void));

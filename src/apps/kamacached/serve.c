@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The lines of the log, the node with its groups, and the order of start and stop. */
+/* The lines of the log, the node with its groups, and the order of start and
+ * stop. */
 #include "serve.h"
 
 #include "base/limits.h"
@@ -18,8 +19,9 @@
 
 /* -- the log ------------------------------------------------------------- */
 
-/* Logs a group at the start. There may be many groups, so that each line has a call
- * site of its own; with a common one the rate limit would hold lines back. */
+/* Logs a group at the start. There may be many groups, so that each line has a
+ * call site of its own; with a common one the rate limit would hold lines
+ * back. */
 static void log_group(const struct group_spec *spec, const char *loader)
 {
     struct km_log_site site = {0};
@@ -71,9 +73,9 @@ static void log_hangup(void)
            km_f_str("signal", "SIGHUP"));
 }
 
-/* Logs an event about a group. The node has limited the events, so that each line
- * has a call site of its own here. Keys are cut, because their first bytes tell
- * most. */
+/* Logs an event about a group. The node has limited the events, so that each
+ * line has a call site of its own here. Keys are cut, because their first bytes
+ * tell most. */
 static void log_group_event(const kama_node_event *event)
 {
     struct km_log_site site = {0};
@@ -101,8 +103,8 @@ static void log_group_event(const kama_node_event *event)
     }
 }
 
-/* Receives the events of the node. Events of the life of the daemon have a line of
- * their own in this file and are not logged again. */
+/* Receives the events of the node. Events of the life of the daemon have a line
+ * of their own in this file and are not logged again. */
 static void on_event(void *arg, const kama_node_event *event)
 {
     (void)arg;
@@ -140,7 +142,8 @@ static kama_status make_node(const struct daemon_options *options,
     return kama_node_new(&node, ret_node);
 }
 
-/* Opens the loader of a group, if it has one, and adds the group to the node. */
+/* Opens the loader of a group, if it has one, and adds the group to the
+ * node. */
 static kama_status add_group(struct server *server, struct group_spec *spec,
                              const struct loader_path *path)
 {
@@ -227,9 +230,9 @@ static bool has_running_loads(const struct server *server)
     return false;
 }
 
-/* Frees the node, unless a load is still running. A loader that hangs must not hold
- * the end of the process, and freeing its group would wait for it; the process then
- * exits and the kernel frees the rest. */
+/* Frees the node, unless a load is still running. A loader that hangs must not
+ * hold the end of the process, and freeing its group would wait for it; the
+ * process then exits and the kernel frees the rest. */
 static void finish(struct server *server, int code)
 {
     if (code == EXIT_STOPPED && has_running_loads(server)) {
@@ -279,8 +282,8 @@ static void log_failure(kama_status status)
            km_f_str("status", kama_status_name(status)));
 }
 
-/* Ends a start that takes too long or was interrupted. This runs on the thread of the
- * guard; the main thread hangs, or is about to be ready. */
+/* Ends a start that takes too long or was interrupted. This runs on the thread
+ * of the guard; the main thread hangs, or is about to be ready. */
 static void end_start(const char *signal_name, int64_t timeout_ms)
 {
     int code = signal_name != NULL ? EXIT_STOPPED : EXIT_NOT_STARTED;

@@ -2,8 +2,8 @@
 /*
  * A load's clock, its result and its error sentence.
  *
- * The host gives a load a number of milliseconds, and the call turns that into a
- * time on the monotonic clock, because a load has many steps.
+ * The host gives a load a number of milliseconds, and the call turns that into
+ * a time on the monotonic clock, because a load has many steps.
  */
 #include "call.h"
 

@@ -44,28 +44,29 @@ void km_load_call_init(struct km_load_call *call, const kama_loader_host *host,
 /* Returns the milliseconds until the deadline, or 0 if it has passed. */
 int64_t km_load_call_left_ms(const struct km_load_call *call);
 
-/* Gives the host the value. options may be NULL. Returns the status that the load
- * has to return. */
+/* Gives the host the value. options may be NULL. Returns the status that the
+ * load has to return. */
 kama_status km_load_call_set(const struct km_load_call *call, kama_bytes value,
                              const kama_sink_options *options);
 
-/* Tells the host that the key does not exist, and by the options for how long this
- * may be kept. Returns the status that the load has to return. */
+/* Tells the host that the key does not exist, and by the options for how long
+ * this may be kept. Returns the status that the load has to return. */
 kama_status km_load_call_absent(const struct km_load_call *call,
                                 const kama_sink_options *options);
 
-/* Gives the host the sentence about an error, which is cut at 255 bytes. Returns
- * status. */
+/* Gives the host the sentence about an error, which is cut at 255 bytes.
+ * Returns status. */
 kama_status km_load_call_fail(const struct km_load_call *call,
                               kama_status status, const char *format, ...)
     KAMA_PRINTF(3, 4);
 
-/* Fails with KAMA_ERR_INVALID. The sentence quotes the key, cut at 64 bytes, and
- * says why the loader does not ask its origin for it. */
+/* Fails with KAMA_ERR_INVALID. The sentence quotes the key, cut at 64 bytes,
+ * and says why the loader does not ask its origin for it. */
 kama_status km_load_call_refuse_key(const struct km_load_call *call,
                                     const char *why);
 
-/* Fails with KAMA_ERR_TIMEOUT. The sentence names the origin that was too slow. */
+/* Fails with KAMA_ERR_TIMEOUT. The sentence names the origin that was too
+ * slow. */
 kama_status km_load_call_timeout(const struct km_load_call *call,
                                  const char *origin);
 
@@ -85,6 +86,6 @@ kama_status km_open_check(const kama_loader_host *host,
                           size_t cap);
 
 /* Writes bytes into text for people: printable ASCII stays, and a backslash and
- * everything else becomes \xNN. The text is NUL-terminated, and cut if it does not
- * fit into cap bytes. */
+ * everything else becomes \xNN. The text is NUL-terminated, and cut if it does
+ * not fit into cap bytes. */
 void km_quote(char *text, size_t cap, kama_bytes bytes);

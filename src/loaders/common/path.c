@@ -43,8 +43,9 @@ static int hex_number(const unsigned char *digits, size_t count)
     return number;
 }
 
-/* Each of the next three functions returns the byte that the last bytes in front
- * of `end` encode, or -1 if they are no such encoding. len bytes are there. */
+/* Each of the next three functions returns the byte that the last bytes in
+ * front of `end` encode, or -1 if they are no such encoding. len bytes are
+ * there. */
 
 /* Decodes "%2e". */
 static int decode_percent(const unsigned char *end, size_t len)
@@ -52,8 +53,8 @@ static int decode_percent(const unsigned char *end, size_t len)
     return len >= 3 && end[-3] == '%' ? hex_number(end - 2, 2) : -1;
 }
 
-/* Decodes "%u002e", which IIS and JavaScript's unescape() know. Only ASCII is of
- * interest here. */
+/* Decodes "%u002e", which IIS and JavaScript's unescape() know. Only ASCII is
+ * of interest here. */
 static int decode_percent_u(const unsigned char *end, size_t len)
 {
     if (len < 6 || end[-6] != '%' || (end[-5] | 0x20) != 'u') {
@@ -130,8 +131,8 @@ static void push(unsigned char *stack, size_t *len, kama_bytes bytes)
     }
 }
 
-/* Fills the slots of path with key and decodes the whole path onto the stack, which
- * has room for the path and a key per slot. Returns the length. */
+/* Fills the slots of path with key and decodes the whole path onto the stack,
+ * which has room for the path and a key per slot. Returns the length. */
 static size_t fill(unsigned char *stack, kama_bytes path, kama_bytes key)
 {
     const char *in = path.data;

@@ -15,8 +15,8 @@
  *   - It is decoded until nothing is left to decode, %uXXXX and overlong UTF-8
  *     included.
  *   - It is cut into segments at slashes and backslashes.
- *   - Blanks and control characters are dropped from each segment, and so is the
- *     part behind a `;`, `?`, `#` or NUL byte.
+ *   - Blanks and control characters are dropped from each segment, and so is
+ *     the part behind a `;`, `?`, `#` or NUL byte.
  *
  * A key that adds a segment of dots under this reading is refused.
  *
@@ -44,6 +44,6 @@ enum km_path_verdict {
     "that the loader gives it"
 
 /* Returns whether key stays in its place when it is put into `path`, a template
- * with at least one KM_PATH_SLOT. Segments of dots that the template itself has do
- * not count. */
+ * with at least one KM_PATH_SLOT. Segments of dots that the template itself has
+ * do not count. */
 enum km_path_verdict km_path_check(kama_bytes path, kama_bytes key);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A stack of idle handles under a mutex. Its oldest handle can be taken as well. */
+/* A stack of idle handles under a mutex. Its oldest handle can be taken as
+ * well. */
 #include "spares.h"
 
 #include "call.h"

@@ -15,9 +15,9 @@
  *     items   | longest idle | ... | given back last |      take and give work
  *               ^ take_idle                       ^ take    at the right end
  *
- * The handle that was given back last is taken first, so that a few handles stay
- * in use and the others can be closed after a while. There are never more handles
- * than loads at a time.
+ * The handle that was given back last is taken first, so that a few handles
+ * stay in use and the others can be closed after a while. There are never more
+ * handles than loads at a time.
  *
  * Cost: one mutex and O(1); km_spares_take_idle moves the other handles.
  * Threads: any; init and fini belong to the owner of the loader.
@@ -50,14 +50,14 @@ bool km_spares_init(struct km_spares *spares, size_t cap);
  * back. */
 void km_spares_fini(struct km_spares *spares, void (*close)(void *item));
 
-/* Returns an idle handle, which is the caller's now. Returns NULL if there is none;
- * the caller then makes one. */
+/* Returns an idle handle, which is the caller's now. Returns NULL if there is
+ * none; the caller then makes one. */
 void *km_spares_take(struct km_spares *spares);
 
-/* Gives a handle back. Returns false if there is no room; the handle is still the
- * caller's then, who closes it. */
+/* Gives a handle back. Returns false if there is no room; the handle is still
+ * the caller's then, who closes it. */
 bool km_spares_give(struct km_spares *spares, void *item);
 
-/* Returns the handle that has been idle the longest, which is the caller's now, if
- * it was given back before before_ms. Returns NULL otherwise. */
+/* Returns the handle that has been idle the longest, which is the caller's now,
+ * if it was given back before before_ms. Returns NULL otherwise. */
 void *km_spares_take_idle(struct km_spares *spares, int64_t before_ms);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Splitting a command into words, checking keys, and putting a key into the words.
+ * Splitting a command into words, checking keys, and putting a key into the
+ * words.
  *
  * The words of a command stand one behind the other in one block, behind the
  * pointers to them:

@@ -5,9 +5,9 @@
  *
  *     /usr/local/bin/find-user --id={key} "a word with blanks"
  *
- * Double quotes keep blanks in a word, and a backslash takes the next character as
- * it is, also inside quotes. There is no shell, and there are no variables or
- * patterns. `{key}` in an argument stands for the key.
+ * Double quotes keep blanks in a word, and a backslash takes the next character
+ * as it is, also inside quotes. There is no shell, and there are no variables
+ * or patterns. `{key}` in an argument stands for the key.
  *
  *     struct km_command command;
  *     const char *wrong = km_command_new(text, &command);
@@ -32,8 +32,8 @@ struct km_command {
     size_t options_end; /* the index of the word `--`, or count without one */
 };
 
-/* Splits text into words and checks them. Returns NULL, or a static sentence about
- * the fault; ret_command is not written then. */
+/* Splits text into words and checks them. Returns NULL, or a static sentence
+ * about the fault; ret_command is not written then. */
 const char *km_command_new(const char *text, struct km_command *ret_command);
 
 /* Frees the words. */
@@ -47,7 +47,7 @@ void km_command_fini(struct km_command *command);
 kama_status km_command_check(const struct km_command *command, kama_bytes key,
                              const char **ret_reason);
 
-/* Returns the NULL-terminated arguments of one run, with key in the place of each
- * {key}, as one block for free(). key must have been checked. Returns NULL without
- * memory. */
+/* Returns the NULL-terminated arguments of one run, with key in the place of
+ * each {key}, as one block for free(). key must have been checked. Returns NULL
+ * without memory. */
 char **km_command_arguments(const struct km_command *command, kama_bytes key);

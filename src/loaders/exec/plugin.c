@@ -2,8 +2,8 @@
 /*
  * The exec loader: a program prints the value for a key.
  *
- * Each load is one run of the program, on the thread of the host's pool that runs
- * the load, so that loader_concurrency bounds the number of processes.
+ * Each load is one run of the program, on the thread of the host's pool that
+ * runs the load, so that loader_concurrency bounds the number of processes.
  *
  *     exit code 0        the output is the value
  *     exit code 4        the key does not exist

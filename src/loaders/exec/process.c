@@ -4,9 +4,9 @@
  *
  * The input is written into its pipe before the program starts, and then the
  * writing end is closed: a pipe holds a whole key, so that nothing has to be
- * written later and no SIGPIPE can come. The loop notices the end of the program
- * by a pidfd and not by the end of its output, because a grandchild may hold the
- * output open. On kernels without pidfds it looks every 10 ms.
+ * written later and no SIGPIPE can come. The loop notices the end of the
+ * program by a pidfd and not by the end of its output, because a grandchild may
+ * hold the output open. On kernels without pidfds it looks every 10 ms.
  */
 #include "process.h"
 
@@ -53,8 +53,9 @@ static void close_all(int *fds)
 
 /* -- start -------------------------------------------------------------- */
 
-/* Moves fd above the three standard descriptors, so that setting those up in the
- * child cannot overwrite it. Returns false if there is no descriptor left. */
+/* Moves fd above the three standard descriptors, so that setting those up in
+ * the child cannot overwrite it. Returns false if there is no descriptor
+ * left. */
 static bool lift(int *fd)
 {
     if (*fd > STDERR_FILENO) {
@@ -105,7 +106,8 @@ static bool write_input(struct run *run)
     return written >= 0;
 }
 
-/* Makes the pipes the standard descriptors of the child, and closes all others. */
+/* Makes the pipes the standard descriptors of the child, and closes all
+ * others. */
 static int fill_actions(const struct run *run,
                         posix_spawn_file_actions_t *actions)
 {
@@ -119,9 +121,9 @@ static int fill_actions(const struct run *run,
     return posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
 }
 
-/* Gives the child a process group of its own and default signal handling. No signal
- * is blocked: the threads of the pool block signals, and the child would inherit
- * that. */
+/* Gives the child a process group of its own and default signal handling. No
+ * signal is blocked: the threads of the pool block signals, and the child would
+ * inherit that. */
 static int fill_attributes(posix_spawnattr_t *attributes)
 {
     sigset_t all;
@@ -185,8 +187,8 @@ static int start(struct run *run)
 
 /* -- run ---------------------------------------------------------------- */
 
-/* Keeps the beginning of standard error. The rest is read and dropped, so that the
- * program does not block. */
+/* Keeps the beginning of standard error. The rest is read and dropped, so that
+ * the program does not block. */
 static void keep_complaint(struct km_process *process, const char *data,
                            size_t len)
 {
@@ -206,8 +208,9 @@ static enum km_blob_result keep(struct run *run, int stream, const char *data,
     return KM_BLOB_OK;
 }
 
-/* Reads the bytes that are there, at most until the deadline, because a program may
- * write for ever. Returns false if the output does not fit; `end` is set then. */
+/* Reads the bytes that are there, at most until the deadline, because a program
+ * may write for ever. Returns false if the output does not fit; `end` is set
+ * then. */
 static bool drain(struct run *run, int stream)
 {
     char data[READ_BYTES];
@@ -236,8 +239,8 @@ static bool drain(struct run *run, int stream)
     return true;
 }
 
-/* Returns whether the program has exited. It stays a zombie, so that its process
- * id cannot be reused before the group was killed. */
+/* Returns whether the program has exited. It stays a zombie, so that its
+ * process id cannot be reused before the group was killed. */
 static bool has_exited(const struct run *run)
 {
     siginfo_t info = {0};
@@ -263,9 +266,9 @@ static void wait_for_news(const struct run *run, int64_t left_ms)
          timeout_ms < INT_MAX ? (int)timeout_ms : INT_MAX);
 }
 
-/* Reads until the program has exited and its output was read to the end, or until
- * it has to be killed. It looks for the exit before it reads, so that everything
- * which was written before the exit is read. */
+/* Reads until the program has exited and its output was read to the end, or
+ * until it has to be killed. It looks for the exit before it reads, so that
+ * everything which was written before the exit is read. */
 static void watch(struct run *run)
 {
     struct km_process *process = run->process;

@@ -15,9 +15,9 @@
  *                                  | program |  standard error  --> complaint
  *
  * The program runs in a process group of its own, with default signals and no
- * other descriptors than these three. Processes of the group that are still there
- * at the end are killed. The program is always waited for, so that neither a
- * zombie nor a descriptor is left.
+ * other descriptors than these three. Processes of the group that are still
+ * there at the end are killed. The program is always waited for, so that
+ * neither a zombie nor a descriptor is left.
  *
  * Cost: a process. Threads: any; the calling thread blocks.
  * Errors: `end` says how the run ended. Ownership: arguments and input are

@@ -10,8 +10,8 @@
 
 enum { PIECE_BYTES = 16384 };
 
-/* Arguments of inflateInit2: the largest window, and the number that is added to
- * it for the header of gzip. */
+/* Arguments of inflateInit2: the largest window, and the number that is added
+ * to it for the header of gzip. */
 enum { WINDOW_BITS = 15, GZIP_BITS = 16 };
 
 void km_coding_init(struct km_coding *coding)
@@ -53,8 +53,8 @@ static enum km_coding_kind kind_of(struct km_field name)
 }
 
 /* Adds a coding of the body. Several codings are refused, because a body could
- * be packed so often that decoding it costs far more than its length suggests.
- */
+ * be packed so often that decoding it costs far more than its length
+ * suggests. */
 static void add_content_coding(struct km_coding *coding, struct km_field name)
 {
     bool is_second = coding->kind != KM_CODING_NONE;
@@ -120,8 +120,8 @@ static enum km_coding_result fail(struct km_coding *coding, const char *reason)
     return KM_CODING_BROKEN;
 }
 
-/* Prepares zlib for more bytes: at the beginning of the body, and behind the end of
- * a gzip member, where another one may follow. */
+/* Prepares zlib for more bytes: at the beginning of the body, and behind the
+ * end of a gzip member, where another one may follow. */
 static enum km_coding_result open_zlib(struct km_coding *coding,
                                        unsigned char first)
 {

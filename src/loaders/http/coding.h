@@ -3,12 +3,13 @@
  * The coding of a response's body, and decoding it.
  *
  *     Content-Encoding: gzip       is decoded, as deflate is
- *     Content-Encoding: br         is refused, and so are several codings at once
+ *     Content-Encoding: br         is refused, as are several codings at once
  *     Transfer-Encoding: gzip      is refused; libcurl itself decodes chunked
  *
  * zlib is used directly, because libcurl's decoder accepts a body that ends too
- * early or has a wrong checksum. The decoded bytes go into a blob piece by piece,
- * so that a small body which decodes to a huge one ends at the bound of the blob.
+ * early or has a wrong checksum. The decoded bytes go into a blob piece by
+ * piece, so that a small body which decodes to a huge one ends at the bound of
+ * the blob.
  *
  * One response:
  *
@@ -46,8 +47,8 @@ enum km_coding_kind {
  *                               ^                          |
  *                               +--gzip: another member----+
  *
- * In every state but UNUSED zlib holds memory, which km_coding_fini frees. Only in
- * the state INSIDE the body may not end.
+ * In every state but UNUSED zlib holds memory, which km_coding_fini frees. Only
+ * in the state INSIDE the body may not end.
  */
 enum km_coding_state { KM_CODING_UNUSED, KM_CODING_INSIDE, KM_CODING_ENDED };
 
@@ -73,9 +74,9 @@ void km_coding_init(struct km_coding *coding);
 /* Frees the memory of the decoder. */
 void km_coding_fini(struct km_coding *coding);
 
-/* Reads one header line. Lines other than Content-Encoding and Transfer-Encoding
- * change nothing. Returns false if the body cannot be decoded; kind is then
- * KM_CODING_REFUSED and reason says why. */
+/* Reads one header line. Lines other than Content-Encoding and
+ * Transfer-Encoding change nothing. Returns false if the body cannot be
+ * decoded; kind is then KM_CODING_REFUSED and reason says why. */
 bool km_coding_read(struct km_coding *coding, const char *line, size_t len);
 
 /* Decodes a piece of the body and appends it to body. */

@@ -47,8 +47,8 @@ static bool has_bad_character(const char *url)
     return false;
 }
 
-/* Returns whether there is a % that does not begin an encoded byte. A key behind
- * it could complete one. */
+/* Returns whether there is a % that does not begin an encoded byte. A key
+ * behind it could complete one. */
 static bool has_bad_percent(const char *url)
 {
     while ((url = strchr(url, '%')) != NULL) {
@@ -98,8 +98,8 @@ static char *join(const char *prefix, const char *text, size_t len)
     return joined;
 }
 
-/* Takes url apart into config, whose strings are NULL without memory. Returns NULL,
- * or a sentence about the fault. */
+/* Takes url apart into config, whose strings are NULL without memory. Returns
+ * NULL, or a sentence about the fault. */
 static const char *split_url(const char *url, struct km_http_config *config)
 {
     const char *host = skip_scheme(url);

@@ -7,8 +7,8 @@
  *     https://user:password@host:8443/find?id={key} redirects=any
  *     //host/{key}
  *
- * `//` stands for `http://`, so that the option of a group, which is the name of
- * the plug-in, a colon and the configuration, reads loader="http://...".
+ * `//` stands for `http://`, so that the option of a group, which is the name
+ * of the plug-in, a colon and the configuration, reads loader="http://...".
  *
  *     http://user:password@host:80/path/{key}?q=1
  *     |------------ site ---------||--- path ----|
@@ -35,8 +35,8 @@ struct km_http_config {
 
 /* Checks text and takes it apart. Of the site it only checks that there is one.
  * ret_config is written on success only, and freed by km_http_config_fini.
- * Errors: KAMA_ERR_INVALID and KAMA_ERR_NO_MEMORY, with a sentence in error, which
- * has cap bytes. */
+ * Errors: KAMA_ERR_INVALID and KAMA_ERR_NO_MEMORY, with a sentence in error,
+ * which has cap bytes. */
 kama_status km_http_config_parse(const char *text,
                                  struct km_http_config *ret_config, char *error,
                                  size_t cap);

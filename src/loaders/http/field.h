@@ -27,7 +27,8 @@ struct km_field km_field_trim(struct km_field text);
 /* Returns whether text is this word, in upper or lower case. */
 bool km_field_is(struct km_field text, const char *word);
 
-/* Cuts text at the first separator. Returns the trimmed part before it; *ret_rest
- * becomes the part behind it, which is empty if there is no separator. */
+/* Cuts text at the first separator. Returns the trimmed part before it;
+ * *ret_rest becomes the part behind it, which is empty if there is no
+ * separator. */
 struct km_field km_field_cut(struct km_field text, char separator,
                              struct km_field *ret_rest);

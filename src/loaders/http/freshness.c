@@ -15,8 +15,8 @@ void km_freshness_init(struct km_freshness *freshness)
     freshness->do_not_keep = false;
 }
 
-/* Returns the seconds that text stands for, with or without quotes. A text that is
- * not a number counts as 0. */
+/* Returns the seconds that text stands for, with or without quotes. A text that
+ * is not a number counts as 0. */
 static int64_t parse_seconds(struct km_field text)
 {
     text = km_field_trim(text);

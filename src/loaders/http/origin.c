@@ -70,8 +70,8 @@ static bool is_http(const struct km_origin *origin)
                                       strcmp(origin->scheme, "https") == 0);
 }
 
-/* Writes the text if the parts are those of an http origin. Returns false if they
- * are not. */
+/* Writes the text if the parts are those of an http origin. Returns false if
+ * they are not. */
 static bool complete(struct km_origin *origin)
 {
     if (!is_http(origin) || origin->host == NULL || origin->host[0] == '\0' ||

@@ -36,10 +36,10 @@ struct km_origin {
                                       * login and without the usual port */
 };
 
-/* Reads a URL without a path. ret_origin is written on success only, and freed by
- * km_origin_fini.
- * Errors: KAMA_ERR_INVALID and KAMA_ERR_NO_MEMORY, with a sentence in error, which
- * has cap bytes. */
+/* Reads a URL without a path. ret_origin is written on success only, and freed
+ * by km_origin_fini.
+ * Errors: KAMA_ERR_INVALID and KAMA_ERR_NO_MEMORY, with a sentence in error,
+ * which has cap bytes. */
 kama_status km_origin_new(const char *url, struct km_origin *ret_origin,
                           char *error, size_t cap);
 
@@ -55,9 +55,9 @@ enum km_redirect_place {
 };
 
 /* Returns where the URL of a redirect leads, seen from origin, and writes that
- * place into ret_text for a sentence. *ret_url becomes the URL with blanks and the
- * like percent-encoded, which the caller frees with curl_free. It is NULL without
- * memory and for KM_REDIRECT_WRONG. */
+ * place into ret_text for a sentence. *ret_url becomes the URL with blanks and
+ * the like percent-encoded, which the caller frees with curl_free. It is NULL
+ * without memory and for KM_REDIRECT_WRONG. */
 enum km_redirect_place km_origin_redirect(const struct km_origin *origin,
                                           const char *url,
                                           char ret_text[KM_ORIGIN_TEXT_BYTES],

@@ -4,8 +4,8 @@
  * The http loader: the value of a key is the body of the response to a URL with
  * the key in it.
  *
- * Each load that runs has a transfer of its own. A transfer is made when all others
- * are in use, and kept with its connection for later loads.
+ * Each load that runs has a transfer of its own. A transfer is made when all
+ * others are in use, and kept with its connection for later loads.
  *
  *     200          the body is the value
  *     404, 410     the key does not exist
@@ -61,8 +61,8 @@ static kama_status answer_status(const struct http_loader *loader,
     }
 }
 
-/* Fails for a value that is too large. A small body may decode to a large value, so
- * the sentence names the coding. */
+/* Fails for a value that is too large. A small body may decode to a large
+ * value, so the sentence names the coding. */
 static kama_status answer_too_large(const struct http_loader *loader,
                                     const struct km_load_call *call,
                                     const struct km_transfer *transfer)
@@ -176,8 +176,8 @@ static kama_status load(void *arg, const kama_load *req, kama_sink *out)
 
 /* -- setup -------------------------------------------------------------- */
 
-/* libcurl's own state. There is one for the process, and it is never freed, because
- * plug-ins are never unloaded. */
+/* libcurl's own state. There is one for the process, and it is never freed,
+ * because plug-ins are never unloaded. */
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 static CURLcode curl_result;
 

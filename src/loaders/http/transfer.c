@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests with libcurl. A handle is set up once, and a request then sets only its
- * URL, its login and its time limit.
+ * Requests with libcurl. A handle is set up once, and a request then sets only
+ * its URL, its login and its time limit.
  */
 #include "transfer.h"
 
@@ -16,20 +16,21 @@ static const char USER_AGENT[] = "kamacache/" KAMA_VERSION_STRING;
 
 enum { REDIRECTS_MAX = 3 };
 
-/* A connection is given up so long after it was made, whether it is idle or not,
- * because the name of the host may stand for other servers by then. Addresses are
- * remembered only for the time of a few attempts; otherwise a new connection could
- * go to an address that is old already. */
+/* A connection is given up so long after it was made, whether it is idle or
+ * not, because the name of the host may stand for other servers by then.
+ * Addresses are remembered only for the time of a few attempts; otherwise a new
+ * connection could go to an address that is old already. */
 enum { CONNECTION_SECONDS_MAX = 60, ADDRESS_SECONDS_MAX = 5 };
 
-/* A body that is not a value is read up to this length, to keep the connection. */
+/* A body that is not a value is read up to this length, to keep the
+ * connection. */
 enum { IGNORED_BYTES_MAX = 64 * 1024 };
 
 /* -- the response -------------------------------------------------------- */
 
-/* libcurl calls this for each header line, also for those of an interim response
- * (1xx). A status line begins a new response. Returning less than len ends the
- * transfer. */
+/* libcurl calls this for each header line, also for those of an interim
+ * response (1xx). A status line begins a new response. Returning less than len
+ * ends the transfer. */
 static size_t on_header(char *line, size_t size, size_t count, void *arg)
 {
     struct km_transfer *transfer = arg;
@@ -44,8 +45,8 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
     return km_coding_read(&transfer->coding, line, len) ? len : 0;
 }
 
-/* libcurl calls this for each piece of the body. Returning less than len ends the
- * transfer. */
+/* libcurl calls this for each piece of the body. Returning less than len ends
+ * the transfer. */
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
     struct km_transfer *transfer = arg;
@@ -192,8 +193,8 @@ static CURLcode perform(struct km_transfer *transfer, const char *url,
     return curl_easy_perform(easy);
 }
 
-/* Returns whether there is an answer. A status other than 200 is one, whatever the
- * end and the coding of its body are, because that body is not used. */
+/* Returns whether there is an answer. A status other than 200 is one, whatever
+ * the end and the coding of its body are, because that body is not used. */
 static bool is_answered(const struct km_transfer *transfer)
 {
     return transfer->result == CURLE_OK ||
@@ -280,8 +281,8 @@ static void request(struct km_transfer *transfer, const char *url,
 
 /* -- redirects ---------------------------------------------------------- */
 
-/* Returns the URL that the answer redirects to, or NULL if it is no redirect. The
- * URL is valid until the next request. */
+/* Returns the URL that the answer redirects to, or NULL if it is no redirect.
+ * The URL is valid until the next request. */
 static const char *redirect_url(const struct km_transfer *transfer)
 {
     static const long statuses[] = {301, 302, 303, 307, 308};
@@ -297,8 +298,9 @@ static const char *redirect_url(const struct km_transfer *transfer)
     return url;
 }
 
-/* Returns the URL of the next request, for curl_free, and whether the login is sent
- * with it. Returns NULL if the redirect is not followed; `end` says why. */
+/* Returns the URL of the next request, for curl_free, and whether the login is
+ * sent with it. Returns NULL if the redirect is not followed; `end` says
+ * why. */
 static char *follow(struct km_transfer *transfer, const char *url,
                     enum login *ret_login)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A transfer: one HTTP client handle and the response that it receives. It keeps
- * its connection open for the next request.
+ * A transfer: one HTTP client handle and the response that it receives. It
+ * keeps its connection open for the next request.
  *
  *     struct km_transfer *transfer = km_transfer_new(&options);
  *     km_transfer_run(transfer, url, deadline_ms);
@@ -12,16 +12,18 @@
  *
  * Redirects are followed here and not by libcurl, which cannot be told to stay
  * with one origin. Up to three are followed, and only to places that the
- * configuration permits. User name and password go to the configured origin alone.
+ * configuration permits. User name and password go to the configured origin
+ * alone.
  *
  *     request --> 200           the body is decoded into `body`
  *             --> 30x           follow: request the new URL, or end
  *             --> other status  the body is read and dropped
  *
- * Cost: a request on a connection that is usually open. Threads: one at a time per
- * transfer; the calling thread blocks. Errors: `end` says how the request ended.
- * Ownership: the options are borrowed; the response belongs to the transfer until
- * km_transfer_clear or the next run.
+ * Cost: a request on a connection that is usually open. Threads: one at a time
+ * per transfer; the calling thread blocks. Errors: `end` says how the request
+ * ended.
+ * Ownership: the options are borrowed; the response belongs to the transfer
+ * until km_transfer_clear or the next run.
  */
 #pragma once
 
@@ -35,8 +37,8 @@
 
 #include <curl/curl.h>
 
-/* A transfer that was idle for so long is closed, because its connection would not
- * be used again. */
+/* A transfer that was idle for so long is closed, because its connection would
+ * not be used again. */
 enum { KM_TRANSFER_IDLE_MS_MAX = 60000 };
 
 /* How a request ended. */

@@ -17,8 +17,8 @@ static const char *skip(const char *text, const char *prefix)
     return strncmp(text, prefix, len) == 0 ? text + len : NULL;
 }
 
-/* Reads the option `bind` and returns the SQL behind it. Returns NULL if the value
- * of the option is unknown. */
+/* Reads the option `bind` and returns the SQL behind it. Returns NULL if the
+ * value of the option is unknown. */
 static const char *parse_bind(const char *value, enum km_sqlite_bind *ret_bind)
 {
     const char *sql = skip(value, BLOB_THEN_QUERY);

@@ -22,8 +22,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The type with which the key is bound to ?1. SQLite never finds a BLOB equal to
- * a TEXT, whatever their bytes are. */
+/* The type with which the key is bound to ?1. SQLite never finds a BLOB equal
+ * to a TEXT, whatever their bytes are. */
 enum km_sqlite_bind { KM_SQLITE_BIND_TEXT, KM_SQLITE_BIND_BLOB };
 
 struct km_sqlite_config {
@@ -33,7 +33,8 @@ struct km_sqlite_config {
 };
 
 /* Reads text into ret_config, which is freed by km_sqlite_config_fini. Returns
- * NULL, or a static sentence about the fault; ret_config is not written then. */
+ * NULL, or a static sentence about the fault; ret_config is not written
+ * then. */
 const char *km_sqlite_config_parse(const char *text,
                                    struct km_sqlite_config *ret_config);
 

@@ -2,8 +2,9 @@
 /*
  * Opening a database read-only and preparing the query of the loader.
  *
- * Everything that can be known at the start is checked here, so that a mistake in
- * the configuration is reported when the daemon starts and not by the first load.
+ * Everything that can be known at the start is checked here, so that a mistake
+ * in the configuration is reported when the daemon starts and not by the first
+ * load.
  */
 #include "connection.h"
 
@@ -19,8 +20,8 @@
  * clock. */
 enum { INSTRUCTIONS_PER_LOOK = 1000 };
 
-/* How much longer than the largest value a string or row of SQLite may be, because
- * of other columns and intermediate results. */
+/* How much longer than the largest value a string or row of SQLite may be,
+ * because of other columns and intermediate results. */
 enum { LENGTH_SLACK_BYTES = 1 << 20 };
 
 /* SQLite calls this while a query runs. A result other than 0 interrupts it. */

@@ -9,9 +9,9 @@
  *     sqlite3_step(connection->query);
  *     km_sqlite_connection_free(connection);
  *
- * A connection remembers which file it has open. If somebody replaces the database
- * by renaming another file over it, the connection is no longer fresh and has to be
- * opened again; otherwise it would read the old file for ever.
+ * A connection remembers which file it has open. If somebody replaces the
+ * database by renaming another file over it, the connection is no longer fresh
+ * and has to be opened again; otherwise it would read the old file for ever.
  *
  * Cost: opening reads the schema; a fresh check is one stat. Threads: one at a
  * time per connection. Errors: a status with a sentence in options->error.
@@ -56,7 +56,8 @@ void km_sqlite_connection_free(struct km_sqlite_connection *connection);
 bool km_sqlite_connection_is_fresh(
     const struct km_sqlite_connection *connection, const char *path);
 
-/* Sets the time until which the following queries may run and wait for locks. */
+/* Sets the time until which the following queries may run and wait for
+ * locks. */
 void km_sqlite_connection_arm(struct km_sqlite_connection *connection,
                               int64_t deadline_ms);
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* pkg-config: sqlite3 */
 /*
- * The sqlite loader: the value of a key is the first column of the first row that a
- * query returns for it.
+ * The sqlite loader: the value of a key is the first column of the first row
+ * that a query returns for it.
  *
  *     no row, or NULL          the key does not exist
  *     a second column ttl_ms   the time to live of the value
  *
  * Each load that runs has a connection and a prepared statement of its own. A
- * connection is made when all others are in use, and kept for later loads. The first
- * one is made when the loader is opened, so that a wrong file or query is an error
- * at the start.
+ * connection is made when all others are in use, and kept for later loads. The
+ * first one is made when the loader is opened, so that a wrong file or query is
+ * an error at the start.
  */
 #include "../common/call.h"
 #include "../common/spares.h"
@@ -65,7 +65,8 @@ static kama_status connect_anew(const struct sqlite_loader *loader,
                              : km_load_call_fail(call, status, "%s", error);
 }
 
-/* Returns a connection, armed for this load, to the file that has the name now. */
+/* Returns a connection, armed for this load, to the file that has the name
+ * now. */
 static kama_status take_connection(struct sqlite_loader *loader,
                                    const struct km_load_call *call,
                                    struct km_sqlite_connection **ret_connection)
@@ -142,8 +143,8 @@ static kama_bytes column_bytes(sqlite3_stmt *query)
     return bytes;
 }
 
-/* Fails with KAMA_ERR_LOADER for a wrong ttl_ms. The sentence shows its type and
- * its beginning. */
+/* Fails with KAMA_ERR_LOADER for a wrong ttl_ms. The sentence shows its type
+ * and its beginning. */
 static kama_status fail_ttl(const struct km_load_call *call,
                             sqlite3_stmt *query)
 {
@@ -165,9 +166,9 @@ static kama_status fail_ttl(const struct km_load_call *call,
         kind, kind[0] != '\0' ? "\"" : "", text, kind[0] != '\0' ? "\"" : "");
 }
 
-/* Reads the column ttl_ms. If the query has none, or if it is NULL, the result is 0,
- * which means the ttl of the group. A text is refused even if it looks like a
- * number, because SQLite would make 0 of most texts. */
+/* Reads the column ttl_ms. If the query has none, or if it is NULL, the result
+ * is 0, which means the ttl of the group. A text is refused even if it looks
+ * like a number, because SQLite would make 0 of most texts. */
 static kama_status column_ttl_ms(const struct km_load_call *call,
                                  sqlite3_stmt *query, int64_t *ret_ttl_ms)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Sentences for SQLite's extended result codes. Where a code does not say enough,
- * the file itself is examined. */
+/* Sentences for SQLite's extended result codes. Where a code does not say
+ * enough, the file itself is examined. */
 #include "trouble.h"
 
 #include <errno.h>
@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The two bytes in the header of a database that tell which version of the format
- * writers and readers need; 2 is WAL. */
+/* The two bytes in the header of a database that tell which version of the
+ * format writers and readers need; 2 is WAL. */
 enum { FORMAT_OFFSET = 18, FORMAT_WAL = 2 };
 
 static const char HOT_JOURNAL[] =
