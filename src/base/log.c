@@ -56,8 +56,7 @@ struct writer {
     pthread_t thread;
     int fd;
     enum km_log_format format;
-    bool
-        mid_line; /* the last line was written in part; only the thread uses it */
+    bool mid_line; /* the last line was written in part; the thread's own */
     struct km_cond wake;
     struct km_cond done;
     enum writer_state state; /* the lock protects this and the rest */

@@ -35,9 +35,10 @@ struct completion {
     const char *program;          /* "kamacache-cli" */
     const struct km_option *rows; /* rows of a later version are left out */
     size_t row_count;
-    const struct completion_value *values; /* the last one has a NULL option */
-    const struct completion_letter
-        *letters; /* the last one has a NULL option */
+
+    /* The last element of each of these has a NULL option. */
+    const struct completion_value *values;
+    const struct completion_letter *letters;
 
     /* Each of these is "" if the program has no such thing. */
     const char *optional; /* the option whose value can only stand behind `=` */

@@ -31,9 +31,9 @@ struct km_origin {
     char *port;     /* a number, also if the URL has none */
     char *user;     /* or NULL */
     char *password; /* or NULL */
-    char
-        text[KM_ORIGIN_TEXT_BYTES]; /* "http://host:81", for people: without the
-                                      * login and without the usual port */
+
+    /* "http://host:81", for people: without login and without the usual port */
+    char text[KM_ORIGIN_TEXT_BYTES];
 };
 
 /* Reads a URL without a path. ret_origin is written on success only, and freed
