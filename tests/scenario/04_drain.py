@@ -89,7 +89,7 @@ class Drain(unittest.TestCase):
             call.cancel()
             node.signal()
             self.assertEqual(node.wait(10), 0)
-            node.wait_line("loads are abandoned")
+            node.wait_line("loads that are still running are abandoned")
             gate.set()
 
     def test_load_through_a_restart(self):

@@ -74,7 +74,8 @@ class OptionsTest(unittest.TestCase):
         self.assert_usage("--key", "get", says="--key: unknown option\n")
         self.assert_usage("--bo\x1bgus", "ping", says="unknown option")
         self.assert_usage("-x", "ping", says="-x: unknown option")
-        self.assert_usage("--json", "--raw", "ping", says="one of the two")
+        self.assert_usage("--json", "--raw", "ping",
+                          says="cannot be used together")
         self.assert_usage("--json=maybe", "ping", says="--json")
         self.assert_usage("-e", says="needs a value")
         self.assert_usage("ping", "--endpoint", says="needs a value")

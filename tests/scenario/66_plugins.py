@@ -133,7 +133,7 @@ class Plugins(unittest.TestCase):
 
     def test_wrong_ones(self):
         self.build("abi", ABI="7")
-        self.refused("abi", "x", "loader ABI 7, this program has 1")
+        self.refused("abi", "x", "loader ABI 7, and this program has ABI 1")
         self.build("short", SIZE="8")
         self.refused("short", "x", "not complete")
         self.build("noload", LOAD="0")
@@ -141,7 +141,7 @@ class Plugins(unittest.TestCase):
         self.build("null", RESULT="0")
         self.refused("null", "x", "not complete")
         self.build("none", WITHOUT="1")
-        self.refused("none", "x", "no kama_loader_plugin")
+        self.refused("none", "x", "no function kama_loader_plugin")
         self.refused("missing", "x", "missing.so")
         self.refused("good", "fail", "group g: loader good: no fail here")
 
@@ -219,7 +219,7 @@ class Plugins(unittest.TestCase):
             self.assertEqual(client.stats("g").loads, 1)
             node.signal()
             self.assertEqual(node.wait(10), 0)
-            node.wait_line("loads are abandoned")
+            node.wait_line("loads that are still running are abandoned")
 
 
 if __name__ == "__main__":

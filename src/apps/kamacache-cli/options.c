@@ -195,10 +195,11 @@ static kama_status read_environment(struct cli_options *options)
 static kama_status check_together(const struct cli_options *options)
 {
     if (options->json != 0 && options->raw != 0) {
-        return km_fail(KAMA_ERR_INVALID, "--json and --raw: one of the two");
+        return km_fail(KAMA_ERR_INVALID,
+                       "--json and --raw cannot be used together");
     }
     if (options->verbose && options->version == 0) {
-        return km_fail(KAMA_ERR_INVALID, "-v: only beside --version");
+        return km_fail(KAMA_ERR_INVALID, "-v can only be used with --version");
     }
     return KAMA_OK;
 }

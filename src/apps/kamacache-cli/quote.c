@@ -151,7 +151,8 @@ kama_status cli_unquote(char *text, kama_bytes *ret_bytes)
         to++;
     }
     if (from[1] != '\0') {
-        return km_fail(KAMA_ERR_INVALID, "text behind the closing quote");
+        return km_fail(KAMA_ERR_INVALID,
+                       "there is text behind the closing quote");
     }
     *ret_bytes = kama_bytes_make(text, (size_t)(to - text));
     return KAMA_OK;

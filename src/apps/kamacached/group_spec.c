@@ -97,7 +97,9 @@ static kama_status set_key(struct group_spec *spec, const char *key,
         return KAMA_OK;
     }
     if (strcmp(key, "name") == 0) {
-        return km_fail(KAMA_ERR_INVALID, "name: stands before the colon");
+        return km_fail(KAMA_ERR_INVALID,
+                       "name: not a key; the name of a group stands before "
+                       "the colon");
     }
     return kama_group_options_set(&spec->options, key, value);
 }

@@ -79,8 +79,10 @@ kama_status daemon_options_init(struct daemon_options *options, int argc,
     }
     if (rest > 0) {
         char shown[100];
-        return km_fail(KAMA_ERR_INVALID, "\"%s\": no such argument",
-                       km_bytes_quote(KAMA_STR(argv[1]), shown, sizeof shown));
+        return km_fail(
+            KAMA_ERR_INVALID,
+            "\"%s\": unexpected argument; kamacached takes options only",
+            km_bytes_quote(KAMA_STR(argv[1]), shown, sizeof shown));
     }
     status = read_environment(options);
     return status == KAMA_OK ? check_words(options) : status;

@@ -59,12 +59,16 @@ static kama_status check_info(const kama_loader_plugin_info *info,
     if (info == NULL || info->struct_size < sizeof *info ||
         info->open == NULL || info->load == NULL || info->close == NULL) {
         return km_fail(KAMA_ERR_UNSUPPORTED,
-                       "%s: its description is not complete", path);
+                       "%s: its description (kama_loader_plugin_info) is not "
+                       "complete",
+                       path);
     }
     if (info->abi_version != KAMA_LOADER_ABI_VERSION) {
-        return km_fail(KAMA_ERR_UNSUPPORTED,
-                       "%s: made for loader ABI %u, this program has %u", path,
-                       info->abi_version, KAMA_LOADER_ABI_VERSION);
+        return km_fail(
+            KAMA_ERR_UNSUPPORTED,
+            "%s: it was made for loader ABI %u, and this program has "
+            "ABI %u",
+            path, info->abi_version, KAMA_LOADER_ABI_VERSION);
     }
     return KAMA_OK;
 }
@@ -82,7 +86,8 @@ static kama_status open_object(const char *path,
     void *symbol = dlsym(object, "kama_loader_plugin");
     if (symbol == NULL) {
         return km_fail(KAMA_ERR_UNSUPPORTED,
-                       "%s: is no loader plug-in (no kama_loader_plugin)",
+                       "%s: not a loader plug-in, because it has no function "
+                       "kama_loader_plugin",
                        path);
     }
     memcpy(&describe, &symbol, sizeof describe);

@@ -236,7 +236,8 @@ static bool has_running_loads(const struct server *server)
 static void finish(struct server *server, int code)
 {
     if (code == EXIT_STOPPED && has_running_loads(server)) {
-        KM_LOG(KM_LOG_WARN, COMPONENT, "loads are abandoned");
+        KM_LOG(KM_LOG_WARN, COMPONENT,
+               "loads that are still running are abandoned");
         km_log_stop();
         _exit(code);
     }

@@ -74,7 +74,7 @@ const char *km_sqlite_config_parse(const char *text,
     enum km_sqlite_bind type = KM_SQLITE_BIND_TEXT;
     const char *sql = parse_bind(bind + strlen(BIND), &type);
     if (sql == NULL) {
-        return "after '?bind=' it needs text&query=SQL or blob&query=SQL";
+        return "'?bind=' must be followed by text&query=SQL or blob&query=SQL";
     }
     return fill(text, (size_t)(bind - text), sql, type, ret_config);
 }
