@@ -73,7 +73,7 @@ void km_service_health_check(struct km_server_call *call, kama_bytes message)
 static void send_news(struct km_server_call *call)
 {
     struct km_service_watch *watch = km_server_call_state(call);
-    struct km_service_env *env = watch->lasting.env;
+    struct km_service_env *env = watch->long_call.env;
     int status = watch->known ? status_now(env) : KM_MSG_HEALTH_SERVICE_UNKNOWN;
     uint8_t out[16];
     if (status == watch->sent || !km_server_call_writable(call)) {
@@ -82,7 +82,7 @@ static void send_news(struct km_server_call *call)
     kama_status st = km_server_call_send(call, encode(status, out), NULL);
     if (st != KAMA_OK) {
         km_server_call_finish(call, st, NULL);
-        km_service_lasting_leave(call);
+        km_long_call_leave(call);
         return;
     }
     watch->sent = status;
@@ -91,18 +91,18 @@ static void send_news(struct km_server_call *call)
 static void on_change(struct km_server_call *call)
 {
     struct km_service_watch *watch = km_server_call_state(call);
-    struct km_service_env *env = watch->lasting.env;
+    struct km_service_env *env = watch->long_call.env;
     send_news(call);
-    if (watch->lasting.joined && km_service_is_closing(env)) {
+    if (watch->long_call.joined && km_service_is_closing(env)) {
         km_server_call_finish(call, KAMA_ERR_CLOSED, "the node shuts down");
-        km_service_lasting_leave(call);
+        km_long_call_leave(call);
     }
 }
 
 void km_service_watch_writable(struct km_server_call *call)
 {
     struct km_service_watch *watch = km_server_call_state(call);
-    if (watch->lasting.joined) {
+    if (watch->long_call.joined) {
         send_news(call);
     }
 }
@@ -116,6 +116,6 @@ void km_service_health_watch(struct km_server_call *call, kama_bytes message)
         return;
     }
     watch->known = is_known(km_service_env_of(call), request.service);
-    km_service_lasting_join(call, on_change);
+    km_long_call_join(call, on_change);
     on_change(call);
 }

@@ -259,13 +259,13 @@ static void end(struct km_server_call *call, kama_status status,
                 const char *text)
 {
     km_server_call_finish(call, status, text);
-    km_service_lasting_leave(call);
+    km_long_call_leave(call);
 }
 
 static void on_change(struct km_server_call *call)
 {
     struct km_service_reflect *reflect = km_server_call_state(call);
-    if (km_service_is_closing(reflect->lasting.env)) {
+    if (km_service_is_closing(reflect->long_call.env)) {
         end(call, KAMA_ERR_CLOSED, "the node shuts down");
     }
 }
@@ -274,8 +274,8 @@ void km_service_reflect(struct km_server_call *call, kama_bytes message)
 {
     struct km_service_reflect *reflect = km_server_call_state(call);
     struct km_msg_reflect_request request;
-    if (!reflect->lasting.joined) {
-        km_service_lasting_join(call, on_change);
+    if (!reflect->long_call.joined) {
+        km_long_call_join(call, on_change);
     }
     if (!km_server_call_writable(call)) {
         end(call, KAMA_ERR_OVERLOADED, "answers are not being read");

@@ -96,7 +96,7 @@ void km_service_get_cancelled(struct km_server_call *call, kama_status why);
 /* First in the state of a call that would go on for ever. notify runs on the
  * call's loop whenever serving or closing has changed; it must not be used
  * after leave. */
-struct km_service_lasting {
+struct km_long_call {
     struct km_list node;
     struct km_mail mail;
     struct km_service_env *env;
@@ -106,10 +106,10 @@ struct km_service_lasting {
 };
 
 /* Holds the call, and notifies it from now on. */
-void km_service_lasting_join(struct km_server_call *call,
-                             void (*notify)(struct km_server_call *call));
+void km_long_call_join(struct km_server_call *call,
+                       void (*notify)(struct km_server_call *call));
 /* Gives the call back, now or when mail that is on its way has run. */
-void km_service_lasting_leave(struct km_server_call *call);
+void km_long_call_leave(struct km_server_call *call);
 
 /* Between ready and close? Any thread. */
 bool km_service_is_serving(struct km_service_env *env);
@@ -140,13 +140,13 @@ struct km_service_stats {
 };
 
 struct km_service_watch {
-    struct km_service_lasting lasting;
+    struct km_long_call long_call;
     int sent;   /* the status sent last; 0: none */
     bool known; /* the service */
 };
 
 struct km_service_reflect {
-    struct km_service_lasting lasting;
+    struct km_long_call long_call;
 };
 
 /* -- handlers ------------------------------------------------------------ */
@@ -200,7 +200,7 @@ KM_SERVICE_HANDLER(health_watch);
 /* Sends the news that did not fit before. */
 void km_service_watch_writable(struct km_server_call *call);
 /* Any call that lasts: leaves. */
-void km_service_lasting_cancelled(struct km_server_call *call, kama_status why);
+void km_long_call_cancelled(struct km_server_call *call, kama_status why);
 
 KM_SERVICE_HANDLER(reflect);
 /* No more questions: the stream ends with OK. */

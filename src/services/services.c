@@ -43,7 +43,7 @@
         .state_bytes = sizeof(struct km_service_reflect),                      \
         .on_message = km_service_reflect,                                      \
         .on_half_close = km_service_reflect_half_closed,                       \
-        .on_cancel = km_service_lasting_cancelled                              \
+        .on_cancel = km_long_call_cancelled                                    \
     }
 
 /* Declared in the proto, and part of a later version. */
@@ -95,7 +95,7 @@ const struct km_server_method km_services[] = {
      .state_bytes = sizeof(struct km_service_watch),
      .on_message = km_service_health_watch,
      .on_writable = km_service_watch_writable,
-     .on_cancel = km_service_lasting_cancelled},
+     .on_cancel = km_long_call_cancelled},
     REFLECTION(REFLECT "ServerReflectionInfo"),
     REFLECTION(REFLECT_ALPHA "ServerReflectionInfo"),
 };
@@ -111,7 +111,7 @@ kama_status km_service_env_init(struct km_service_env *env,
 {
     *env = (struct km_service_env){
         .mem = mem, .clock = clock, .registry = registry, .service = service};
-    km_list_init(&env->lasting);
+    km_list_init(&env->long_calls);
     if (!km_mutex_init(&env->lock, KM_RANK_NODE)) {
         return km_fail(KAMA_ERR_THREADS, "no resources for a lock");
     }
@@ -124,7 +124,7 @@ kama_status km_service_env_init(struct km_service_env *env,
 
 void km_service_env_fini(struct km_service_env *env)
 {
-    KM_ASSERT(env->parked == 0 && km_list_empty(&env->lasting));
+    KM_ASSERT(env->parked == 0 && km_list_empty(&env->long_calls));
     km_cond_fini(&env->settled);
     km_mutex_fini(&env->lock);
     memset(env, 0, sizeof *env);
@@ -142,13 +142,14 @@ static void notify_locked(struct km_service_env *env)
 {
     struct km_list *node;
     struct km_list *tmp;
-    KM_LIST_FOREACH(node, tmp, &env->lasting) {
-        struct km_service_lasting *lasting =
-            KM_CONTAINER_OF(node, struct km_service_lasting, node);
-        if (!lasting->posted) {
-            lasting->posted = true;
-            km_loop_post(km_server_call_loop(km_server_call_of_state(lasting)),
-                         &lasting->mail);
+    KM_LIST_FOREACH(node, tmp, &env->long_calls) {
+        struct km_long_call *long_call =
+            KM_CONTAINER_OF(node, struct km_long_call, node);
+        if (!long_call->posted) {
+            long_call->posted = true;
+            km_loop_post(
+                km_server_call_loop(km_server_call_of_state(long_call)),
+                &long_call->mail);
         }
     }
 }
@@ -222,51 +223,51 @@ void km_service_env_settle(struct km_service_env *env)
 
 static void on_notify(struct km_mail *mail)
 {
-    struct km_service_lasting *lasting =
-        KM_CONTAINER_OF(mail, struct km_service_lasting, mail);
-    struct km_server_call *call = km_server_call_of_state(lasting);
-    km_mutex_lock(&lasting->env->lock);
-    lasting->posted = false;
-    km_mutex_unlock(&lasting->env->lock);
-    if (!lasting->joined) {
+    struct km_long_call *long_call =
+        KM_CONTAINER_OF(mail, struct km_long_call, mail);
+    struct km_server_call *call = km_server_call_of_state(long_call);
+    km_mutex_lock(&long_call->env->lock);
+    long_call->posted = false;
+    km_mutex_unlock(&long_call->env->lock);
+    if (!long_call->joined) {
         km_server_call_release(call);
         return;
     }
-    lasting->notify(call);
+    long_call->notify(call);
 }
 
-void km_service_lasting_join(struct km_server_call *call,
-                             void (*notify)(struct km_server_call *call))
+void km_long_call_join(struct km_server_call *call,
+                       void (*notify)(struct km_server_call *call))
 {
-    struct km_service_lasting *lasting = km_server_call_state(call);
-    lasting->env = km_service_env_of(call);
-    lasting->notify = notify;
-    lasting->mail.run = on_notify;
-    lasting->joined = true;
+    struct km_long_call *long_call = km_server_call_state(call);
+    long_call->env = km_service_env_of(call);
+    long_call->notify = notify;
+    long_call->mail.run = on_notify;
+    long_call->joined = true;
     km_server_call_hold(call);
-    km_mutex_lock(&lasting->env->lock);
-    km_list_push_back(&lasting->env->lasting, &lasting->node);
-    km_mutex_unlock(&lasting->env->lock);
+    km_mutex_lock(&long_call->env->lock);
+    km_list_push_back(&long_call->env->long_calls, &long_call->node);
+    km_mutex_unlock(&long_call->env->lock);
 }
 
-void km_service_lasting_leave(struct km_server_call *call)
+void km_long_call_leave(struct km_server_call *call)
 {
-    struct km_service_lasting *lasting = km_server_call_state(call);
-    if (!lasting->joined) {
+    struct km_long_call *long_call = km_server_call_state(call);
+    if (!long_call->joined) {
         return;
     }
-    lasting->joined = false;
-    km_mutex_lock(&lasting->env->lock);
-    km_list_remove(&lasting->node);
-    bool posted = lasting->posted;
-    km_mutex_unlock(&lasting->env->lock);
+    long_call->joined = false;
+    km_mutex_lock(&long_call->env->lock);
+    km_list_remove(&long_call->node);
+    bool posted = long_call->posted;
+    km_mutex_unlock(&long_call->env->lock);
     if (!posted) {
         km_server_call_release(call);
     }
 }
 
-void km_service_lasting_cancelled(struct km_server_call *call, kama_status why)
+void km_long_call_cancelled(struct km_server_call *call, kama_status why)
 {
     (void)why;
-    km_service_lasting_leave(call);
+    km_long_call_leave(call);
 }

@@ -42,7 +42,7 @@ struct km_service_env {
     bool serving;
     bool closing;
     km_ns serving_since;
-    struct km_list lasting; /* calls that end with the node */
+    struct km_list long_calls; /* calls that end with the node */
     int parked; /* gets that pool threads will answer; -1 when one does so
                  * before it is counted */
 };
