@@ -21,13 +21,13 @@ static void on_answer(struct km_mail *mail)
     struct km_service_get *get =
         KM_CONTAINER_OF(mail, struct km_service_get, mail);
     struct km_server_call *call = km_server_call_of_state(get);
-    struct km_service_got got = {.status = get->status,
-                                 .value = get->value,
-                                 .text = get->text,
-                                 .loaded = true};
+    struct km_get_result result = {.status = get->status,
+                                   .value = get->value,
+                                   .text = get->text,
+                                   .loaded = true};
     get->parked = false;
     if (!km_server_call_ended(call)) {
-        get->reply(call, &got);
+        get->reply(call, &result);
     }
     kama_value_unref(get->value);
     km_mem_free(get->env->mem, get->text);
@@ -74,12 +74,12 @@ static void park(struct km_service_get *get, struct km_server_call *call)
 static void answer(struct km_server_call *call, kama_status status,
                    kama_value *value, km_service_reply_fn reply)
 {
-    struct km_service_got got = {.status = status, .value = value};
+    struct km_get_result result = {.status = status, .value = value};
     if (status < 0) {
         km_service_fail(call, status);
         return;
     }
-    reply(call, &got);
+    reply(call, &result);
     kama_value_unref(value);
 }
 

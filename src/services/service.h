@@ -55,7 +55,7 @@ void km_service_unpark(struct km_service_env *env);
 /* -- one get ------------------------------------------------------------- */
 
 /* How a get ended: value is set with KAMA_OK; text may be NULL. */
-struct km_service_got {
+struct km_get_result {
     kama_status status;
     kama_value *value;
     const char *text;
@@ -64,7 +64,7 @@ struct km_service_got {
 
 /* Writes the answer, which is borrowed, and finishes the call. */
 typedef void (*km_service_reply_fn)(struct km_server_call *call,
-                                    const struct km_service_got *got);
+                                    const struct km_get_result *result);
 
 /* State of a call that gets one key. */
 struct km_service_get {

@@ -8,17 +8,17 @@
 #include "wire/msg/msg.h"
 
 static void reply_get(struct km_server_call *call,
-                      const struct km_service_got *got)
+                      const struct km_get_result *result)
 {
     uint8_t head[KM_PB_PREFIX_BYTES_MAX];
-    if (got->status != KAMA_OK) {
-        km_server_call_finish(call, got->status, got->text);
+    if (result->status != KAMA_OK) {
+        km_server_call_finish(call, result->status, result->text);
         return;
     }
-    size_t len = kama_value_bytes(got->value).len;
+    size_t len = kama_value_bytes(result->value).len;
     uint8_t *end = km_pb_write_prefix(head, KM_MSG_V1_VALUE, len);
     km_server_call_reply(call, kama_bytes_make(head, (size_t)(end - head)),
-                         len > 0 ? got->value : NULL);
+                         len > 0 ? result->value : NULL);
 }
 
 /* The request and its group; NULL: the call was finished. */

@@ -19,28 +19,28 @@ static const kama_bytes nothing = {NULL, 0};
 /* -- Get ----------------------------------------------------------------- */
 
 static void reply_get(struct km_server_call *call,
-                      const struct km_service_got *got)
+                      const struct km_get_result *result)
 {
     uint8_t head[GET_HEAD_BYTES_MAX];
-    if (got->status == KAMA_MISS) {
+    if (result->status == KAMA_MISS) {
         km_server_call_reply(call, nothing, NULL);
         return;
     }
-    if (got->status != KAMA_OK) {
-        km_server_call_finish(call, got->status, got->text);
+    if (result->status != KAMA_OK) {
+        km_server_call_finish(call, result->status, result->text);
         return;
     }
     struct km_msg_get_response response = {
         .found = true,
-        .ttl_ms = kama_value_ttl_ms(got->value),
-        .version = kama_value_version(got->value),
-        .source = got->loaded ? SOURCE_LOADER : SOURCE_LOCAL,
+        .ttl_ms = kama_value_ttl_ms(result->value),
+        .version = kama_value_version(result->value),
+        .source = result->loaded ? SOURCE_LOADER : SOURCE_LOCAL,
     };
-    size_t len = kama_value_bytes(got->value).len;
+    size_t len = kama_value_bytes(result->value).len;
     uint8_t *end = km_pb_write(&km_msg_get_response_pb, &response, head);
     end = km_pb_write_prefix(end, KM_MSG_VALUE, len);
     km_server_call_reply(call, kama_bytes_make(head, (size_t)(end - head)),
-                         len > 0 ? got->value : NULL);
+                         len > 0 ? result->value : NULL);
 }
 
 void km_service_v2_get(struct km_server_call *call, kama_bytes message)
