@@ -48,7 +48,7 @@ static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
     }
     get->mail.run = on_answer;
     km_loop_post(loop, &get->mail);
-    km_service_unpark(env);
+    km_service_env_unpark(env);
 }
 
 void km_service_get_cancelled(struct km_server_call *call, kama_status why)
@@ -59,7 +59,7 @@ void km_service_get_cancelled(struct km_server_call *call, kama_status why)
     get->key = NULL;
     if (get->parked && km_get_op_cancel(&get->op)) {
         get->parked = false;
-        km_service_unpark(get->env);
+        km_service_env_unpark(get->env);
         km_server_call_release(call);
     }
 }
@@ -67,7 +67,7 @@ void km_service_get_cancelled(struct km_server_call *call, kama_status why)
 static void park(struct km_service_get *get, struct km_server_call *call)
 {
     get->parked = true;
-    km_service_park(get->env);
+    km_service_env_park(get->env);
     km_server_call_hold(call);
 }
 

@@ -33,8 +33,8 @@ static bool is_known(const struct km_service_env *env, kama_bytes service)
 
 static int status_now(struct km_service_env *env)
 {
-    return km_service_is_serving(env) ? KM_MSG_HEALTH_SERVING
-                                      : KM_MSG_HEALTH_NOT_SERVING;
+    return km_service_env_is_serving(env) ? KM_MSG_HEALTH_SERVING
+                                          : KM_MSG_HEALTH_NOT_SERVING;
 }
 
 static kama_bytes encode(int status, uint8_t out[static 16])
@@ -93,7 +93,7 @@ static void on_change(struct km_server_call *call)
     struct km_service_watch *watch = km_server_call_state(call);
     struct km_service_env *env = watch->long_call.env;
     send_news(call);
-    if (watch->long_call.joined && km_service_is_closing(env)) {
+    if (watch->long_call.joined && km_service_env_is_closing(env)) {
         km_server_call_finish(call, KAMA_ERR_CLOSED, "the node shuts down");
         km_long_call_leave(call);
     }

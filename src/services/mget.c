@@ -195,7 +195,7 @@ static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
                      : NULL;
     slot->mail.run = on_answer;
     km_loop_post(km_server_call_loop(slot->mget->call), &slot->mail);
-    km_service_unpark(env);
+    km_service_env_unpark(env);
 }
 
 /* The key of the slot waits for its load. Equal ones that come later are to
@@ -205,7 +205,7 @@ static kama_status park(struct km_service_mget *mget, struct slot *slot,
 {
     km_list_push_back(&mget->running, &slot->node);
     mget->running_count++;
-    km_service_park(mget->env);
+    km_service_env_park(mget->env);
     if (mget->next == mget->answers.count) {
         return KAMA_OK;
     }
@@ -302,7 +302,7 @@ static void call_off(struct km_service_mget *mget)
         struct slot *slot = KM_CONTAINER_OF(node, struct slot, node);
         if (km_get_op_cancel(&slot->op)) {
             put_slot(mget, slot);
-            km_service_unpark(mget->env);
+            km_service_env_unpark(mget->env);
         }
     }
     free_if_idle(mget);

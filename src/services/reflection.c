@@ -265,7 +265,7 @@ static void end(struct km_server_call *call, kama_status status,
 static void on_change(struct km_server_call *call)
 {
     struct km_service_reflect *reflect = km_server_call_state(call);
-    if (km_service_is_closing(reflect->long_call.env)) {
+    if (km_service_env_is_closing(reflect->long_call.env)) {
         end(call, KAMA_ERR_CLOSED, "the node shuts down");
     }
 }

@@ -85,7 +85,7 @@ void km_service_reply_buf(struct km_server_call *call, struct km_buf *buf,
     km_buf_fini(buf);
 }
 
-uint64_t km_service_uptime_ms(struct km_service_env *env)
+uint64_t km_service_env_uptime_ms(struct km_service_env *env)
 {
     km_ns now = km_clock_mono(env->clock);
     km_mutex_lock(&env->lock);

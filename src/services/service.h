@@ -45,12 +45,12 @@ void km_service_reply_buf(struct km_server_call *call, struct km_buf *buf,
                           kama_status status);
 
 /* Milliseconds since the node began to serve; 0 before that. Any thread. */
-uint64_t km_service_uptime_ms(struct km_service_env *env);
+uint64_t km_service_env_uptime_ms(struct km_service_env *env);
 
 /* Counts one get more that a pool thread will answer. */
-void km_service_park(struct km_service_env *env);
+void km_service_env_park(struct km_service_env *env);
 /* It has been answered (its mail is posted) or called off. Any thread. */
-void km_service_unpark(struct km_service_env *env);
+void km_service_env_unpark(struct km_service_env *env);
 
 /* -- one get ------------------------------------------------------------- */
 
@@ -112,9 +112,9 @@ void km_long_call_join(struct km_server_call *call,
 void km_long_call_leave(struct km_server_call *call);
 
 /* Between ready and close? Any thread. */
-bool km_service_is_serving(struct km_service_env *env);
+bool km_service_env_is_serving(struct km_service_env *env);
 /* After close? Any thread. */
-bool km_service_is_closing(struct km_service_env *env);
+bool km_service_env_is_closing(struct km_service_env *env);
 
 /* -- states -------------------------------------------------------------- */
 

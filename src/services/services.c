@@ -173,7 +173,7 @@ void km_service_env_close(struct km_service_env *env)
     km_mutex_unlock(&env->lock);
 }
 
-bool km_service_is_serving(struct km_service_env *env)
+bool km_service_env_is_serving(struct km_service_env *env)
 {
     km_mutex_lock(&env->lock);
     bool serving = env->serving;
@@ -181,7 +181,7 @@ bool km_service_is_serving(struct km_service_env *env)
     return serving;
 }
 
-bool km_service_is_closing(struct km_service_env *env)
+bool km_service_env_is_closing(struct km_service_env *env)
 {
     km_mutex_lock(&env->lock);
     bool closing = env->closing;
@@ -193,14 +193,14 @@ bool km_service_is_closing(struct km_service_env *env)
 
 /* A get whose call was cut off may still be about to be answered: its mail
  * must find a loop. Counted only on the way through a pool thread. */
-void km_service_park(struct km_service_env *env)
+void km_service_env_park(struct km_service_env *env)
 {
     km_mutex_lock(&env->lock);
     env->parked++;
     km_mutex_unlock(&env->lock);
 }
 
-void km_service_unpark(struct km_service_env *env)
+void km_service_env_unpark(struct km_service_env *env)
 {
     km_mutex_lock(&env->lock);
     env->parked--;

@@ -108,7 +108,7 @@ static kama_status append_process(struct km_buf *buf,
 {
     const struct km_msg_stats_response message = {
         .version = KAMA_STR(kama_version()),
-        .uptime_ms = km_service_uptime_ms(env),
+        .uptime_ms = km_service_env_uptime_ms(env),
         .rss_bytes = resident_bytes(),
     };
     return km_pb_append(buf, &km_msg_stats_response_pb, &message);

@@ -208,7 +208,7 @@ void km_service_v2_ping(struct km_server_call *call, kama_bytes message)
         .payload = request.payload,
         .service = KAMA_STR(env->service),
         .version = KAMA_STR(kama_version()),
-        .uptime_ms = km_service_uptime_ms(env),
+        .uptime_ms = km_service_env_uptime_ms(env),
         .address = KAMA_STR(address != NULL ? address : ""),
     };
     struct km_buf buf;
