@@ -18,7 +18,7 @@
 #include "group/registry.h"
 #include "net/loop.h"
 #include "rpc/server.h"
-#include "services/services.h"
+#include "services/env.h"
 
 enum km_node_state {
     KM_NODE_NEW,

@@ -10,6 +10,7 @@
 
 #include "base/container.h"
 #include "base/status.h"
+#include "services/methods.h"
 
 #include <stdio.h>
 
@@ -91,8 +92,8 @@ static kama_status make_server(kama_node *node, struct km_server **ret_server)
         .clock = node->clock,
         .loops = node->loops,
         .loop_count = node->loop_count,
-        .methods = km_services,
-        .method_count = km_service_count,
+        .methods = km_service_methods,
+        .method_count = km_service_method_count,
         .arg = &node->services,
         .max_message_bytes = KM_RPC_MESSAGE_BYTES_MIN,
         .max_connections = node->config.max_connections,

@@ -5,6 +5,7 @@
  * then UNAVAILABLE, so that it does not hold up the drain.
  */
 #include "base/status.h"
+#include "services/methods.h"
 #include "services/service.h"
 #include "wire/msg/msg.h"
 
@@ -23,8 +24,8 @@ static bool is_known(const struct km_service_env *env, kama_bytes service)
     if (service.len == 0 || km_bytes_eq(service, KAMA_STR(env->service))) {
         return true;
     }
-    for (size_t i = 0; i < km_service_count; i++) {
-        if (is_service_of(km_services[i].path, service)) {
+    for (size_t i = 0; i < km_service_method_count; i++) {
+        if (is_service_of(km_service_methods[i].path, service)) {
             return true;
         }
     }

@@ -10,11 +10,6 @@
 
 #define DEFAULT_GROUP "default"
 
-struct km_service_env *km_service_env_of(struct km_server_call *call)
-{
-    return km_server_call_arg(call);
-}
-
 void km_service_fail(struct km_server_call *call, kama_status status)
 {
     const char *text = km_last_error();
@@ -83,13 +78,4 @@ void km_service_reply_buf(struct km_server_call *call, struct km_buf *buf,
         km_server_call_finish(call, status, NULL);
     }
     km_buf_fini(buf);
-}
-
-uint64_t km_service_env_uptime_ms(struct km_service_env *env)
-{
-    km_ns now = km_clock_mono(env->clock);
-    km_mutex_lock(&env->lock);
-    km_ns since = env->serving_since;
-    km_mutex_unlock(&env->lock);
-    return since == 0 || now < since ? 0 : (now - since) / KM_NS_PER_MS;
 }

@@ -11,12 +11,9 @@
 #pragma once
 
 #include "group/group.h"
-#include "services/services.h"
+#include "services/long_call.h"
 
 /* -- helpers ------------------------------------------------------------- */
-
-/* What the node said when it made the server. */
-struct km_service_env *km_service_env_of(struct km_server_call *call);
 
 /* The group of that name ("" is "default"). NULL: the call was finished. */
 kama_group *km_service_find_group(struct km_server_call *call, kama_bytes name);
@@ -43,14 +40,6 @@ struct km_buf;
  * buf. */
 void km_service_reply_buf(struct km_server_call *call, struct km_buf *buf,
                           kama_status status);
-
-/* Milliseconds since the node began to serve; 0 before that. Any thread. */
-uint64_t km_service_env_uptime_ms(struct km_service_env *env);
-
-/* Counts one get more that a pool thread will answer. */
-void km_service_env_park(struct km_service_env *env);
-/* It has been answered (its mail is posted) or called off. Any thread. */
-void km_service_env_unpark(struct km_service_env *env);
 
 /* -- one get ------------------------------------------------------------- */
 
@@ -90,31 +79,6 @@ void km_service_get_start(struct km_server_call *call, kama_group *group,
 void km_service_get_writable(struct km_server_call *call);
 /* Leaves the get, if it is parked; its load goes on. */
 void km_service_get_cancelled(struct km_server_call *call, kama_status why);
-
-/* -- calls that last ----------------------------------------------------- */
-
-/* First in the state of a call that would go on for ever. notify runs on the
- * call's loop whenever serving or closing has changed; it must not be used
- * after leave. */
-struct km_long_call {
-    struct km_list node;
-    struct km_mail mail;
-    struct km_service_env *env;
-    void (*notify)(struct km_server_call *call);
-    bool joined;
-    bool posted; /* mail is on its way; under env->lock */
-};
-
-/* Holds the call, and notifies it from now on. */
-void km_long_call_join(struct km_server_call *call,
-                       void (*notify)(struct km_server_call *call));
-/* Gives the call back, now or when mail that is on its way has run. */
-void km_long_call_leave(struct km_server_call *call);
-
-/* Between ready and close? Any thread. */
-bool km_service_env_is_serving(struct km_service_env *env);
-/* After close? Any thread. */
-bool km_service_env_is_closing(struct km_service_env *env);
 
 /* -- states -------------------------------------------------------------- */
 
@@ -199,8 +163,6 @@ KM_SERVICE_HANDLER(health_check);
 KM_SERVICE_HANDLER(health_watch);
 /* Sends the news that did not fit before. */
 void km_service_watch_writable(struct km_server_call *call);
-/* Any call that lasts: leaves. */
-void km_long_call_cancelled(struct km_server_call *call, kama_status why);
 
 KM_SERVICE_HANDLER(reflect);
 /* No more questions: the stream ends with OK. */

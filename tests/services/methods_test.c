@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of the methods that a node serves. */
 #include "helpers/failmalloc.h"
-#include "services/services.h"
+#include "services/methods.h"
 
 #include <string.h>
 
@@ -9,9 +9,10 @@
 static void test_each_path_has_one_row(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < km_service_count; i++) {
-        for (size_t j = i + 1; j < km_service_count; j++) {
-            assert_string_not_equal(km_services[i].path, km_services[j].path);
+    for (size_t i = 0; i < km_service_method_count; i++) {
+        for (size_t j = i + 1; j < km_service_method_count; j++) {
+            assert_string_not_equal(km_service_methods[i].path,
+                                    km_service_methods[j].path);
         }
     }
 }
@@ -20,8 +21,8 @@ static void test_each_path_has_one_row(void **state)
 static void test_a_row_has_a_handler_or_only_a_path(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < km_service_count; i++) {
-        const struct km_server_method *row = &km_services[i];
+    for (size_t i = 0; i < km_service_method_count; i++) {
+        const struct km_server_method *row = &km_service_methods[i];
         assert_non_null(row->path);
         if (row->on_message == NULL) {
             assert_null(row->on_half_close);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The environment of the handlers: what they know of the node that serves them,
+ * which is its groups, its clock, its allocator, and whether it is about to
+ * stop. The gRPC server carries it as its `arg`, and a handler gets it back
+ * with km_service_env_of.
+ *
+ *   km_service_env_init
+ *     the server is made, km_service_env_open, it listens     NOT_SERVING
+ *     km_service_env_ready                                    SERVING
+ *     km_service_env_close                                    NOT_SERVING
+ *     km_server_drain ... drained
+ *     km_service_env_settle
+ *   km_service_env_fini
+ *
+ * A drain ends while pool threads may still be about to answer gets of calls
+ * that were cut off. Each such answer is a mail to a loop, so the loops may be
+ * stopped only after km_service_env_settle has returned. For that the handlers
+ * count their parked gets here.
+ *
+ * Threads: ready, close, settle, park, unpark and the questions: any thread.
+ * init, open and fini: setup.
+ * Errors: KAMA_ERR_THREADS if the system has no resources for a lock.
+ * Ownership: everything that init and open get is borrowed until fini.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/sync.h"
+#include "group/registry.h"
+#include "rpc/server.h"
+
+struct km_service_env {
+    const kama_allocator *mem;
+    const struct km_clock *clock;
+    const struct km_registry *registry;
+    const char *service;      /* name of the node's own service, for health */
+    struct km_server *server; /* NULL before km_service_env_open */
+    atomic_uint mget_keys;    /* keys of all MGets that run now */
+
+    struct km_mutex lock; /* of all members below */
+    struct km_cond settled;
+    bool serving;
+    bool closing;
+    km_ns serving_since;
+    struct km_list long_calls; /* calls that end with the node */
+    int parked; /* gets that pool threads will answer; -1 when one does so
+                 * before it is counted */
+};
+
+/* Prepares *env for a node whose own service has the name `service`. */
+KAMA_NODISCARD kama_status
+km_service_env_init(struct km_service_env *env, const kama_allocator *mem,
+                    const struct km_clock *clock,
+                    const struct km_registry *registry, const char *service);
+
+/* Ends *env. Either km_service_env_settle has returned, or no server has ever
+ * been opened. */
+void km_service_env_fini(struct km_service_env *env);
+
+/* Names the server that will serve, before it listens. NULL takes it away
+ * again, when it could not listen. */
+void km_service_env_open(struct km_service_env *env, struct km_server *server);
+
+/* From now on health answers SERVING, and the uptime runs. */
+void km_service_env_ready(struct km_service_env *env);
+
+/* From now on and for good health answers NOT_SERVING; long calls end. */
+void km_service_env_close(struct km_service_env *env);
+
+/* Waits until no pool thread is about to post a mail to a loop. Call it after
+ * the server has drained. */
+void km_service_env_settle(struct km_service_env *env);
+
+/* The environment of the node that serves the call. */
+struct km_service_env *km_service_env_of(struct km_server_call *call);
+
+/* Returns whether the node is between ready and close. */
+bool km_service_env_is_serving(struct km_service_env *env);
+
+/* Returns whether close was called. */
+bool km_service_env_is_closing(struct km_service_env *env);
+
+/* Milliseconds since the node began to serve; 0 before that. */
+uint64_t km_service_env_uptime_ms(struct km_service_env *env);
+
+/* Counts one more get that a pool thread will answer. The pool thread may have
+ * answered already: the count may be below zero for a moment. */
+void km_service_env_park(struct km_service_env *env);
+
+/* Takes back one park: the get's mail was posted, or the get was called off. */
+void km_service_env_unpark(struct km_service_env *env);

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls that would go on until the client leaves: a health watch, and a stream
+ * of reflection. They must hear that the node changes its phase, and they must
+ * end when the node stops, or the drain would wait for them in vain.
+ *
+ * A handler that makes its call a long one embeds a km_long_call as the first
+ * member of the call's state, joins, and leaves when it has finished the call:
+ *
+ *     km_long_call_join(call, on_change);
+ *     ...
+ *     static void on_change(struct km_server_call *call)
+ *         if (km_service_env_is_closing(env))
+ *             km_server_call_finish(call, KAMA_ERR_CLOSED, "...");
+ *             km_long_call_leave(call);
+ *
+ * The node changes its phase on any thread, and a call belongs to the thread of
+ * its loop. So each change posts one mail to each long call, and the mail runs
+ * `notify` on the call's loop. While that mail is under way the call must not
+ * be freed: a long call holds its call from join until it has left and no mail
+ * is under way any more.
+ *
+ * Cost: join and leave are O(1); a change is O(long calls).
+ * Threads: loop thread, except km_long_calls_notify_locked: any thread.
+ * Errors: none. Ownership: everything lies in the state of the call.
+ */
+#pragma once
+
+#include "services/env.h"
+
+struct km_long_call {
+    struct km_list node; /* in env->long_calls */
+    struct km_mail mail;
+    struct km_service_env *env;
+    void (*notify)(struct km_server_call *call);
+    bool joined;
+    bool posted; /* mail is on its way; under env->lock */
+};
+
+/* Holds the call and adds it to the long calls of the node. From now on notify
+ * runs on the call's loop after each change of the node's phase. */
+void km_long_call_join(struct km_server_call *call,
+                       void (*notify)(struct km_server_call *call));
+
+/* Removes the call from the long calls and gives back the hold, at once or when
+ * the mail that is under way has run. notify does not run any more. A call that
+ * has not joined, or has left before, is not changed. */
+void km_long_call_leave(struct km_server_call *call);
+
+/* on_cancel of a long call: leaves. */
+void km_long_call_cancelled(struct km_server_call *call, kama_status why);
+
+/* Posts a mail to each long call that has none under way. The caller holds
+ * env->lock, under which it has changed the phase. */
+void km_long_calls_notify_locked(struct km_service_env *env);

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#include "services/methods.h"
+
+#include "services/service.h"
+
+#define V1 "/kama.v1.KamaCacheService/"
+#define V2 "/kama.v2.Cache/"
+#define HEALTH "/grpc.health.v1.Health/"
+#define REFLECT "/grpc.reflection.v1.ServerReflection/"
+#define REFLECT_ALPHA "/grpc.reflection.v1alpha.ServerReflection/"
+
+#define UNARY(method, handler)                                                 \
+    {                                                                          \
+        .path = method, .kind = KM_RPC_UNARY, .on_message = handler            \
+    }
+#define GET(method, handler)                                                   \
+    {                                                                          \
+        .path = method, .kind = KM_RPC_UNARY,                                  \
+        .state_bytes = sizeof(struct km_service_get), .on_message = handler,   \
+        .on_writable = km_service_get_writable,                                \
+        .on_cancel = km_service_get_cancelled                                  \
+    }
+#define LARGE(method, handler, writable)                                       \
+    {                                                                          \
+        .path = method, .kind = KM_RPC_UNARY,                                  \
+        .state_bytes = sizeof(struct km_service_stats), .on_message = handler, \
+        .on_writable = writable                                                \
+    }
+#define MANY(method, handler)                                                  \
+    {                                                                          \
+        .path = method, .kind = KM_RPC_UNARY,                                  \
+        .state_bytes = sizeof(struct km_service_many_state),                   \
+        .on_message = handler, .on_writable = km_service_many_writable,        \
+        .on_cancel = km_service_many_cancelled                                 \
+    }
+#define REFLECTION(method)                                                     \
+    {                                                                          \
+        .path = method, .kind = KM_RPC_BIDI_STREAM,                            \
+        .state_bytes = sizeof(struct km_service_reflect),                      \
+        .on_message = km_service_reflect,                                      \
+        .on_half_close = km_service_reflect_half_closed,                       \
+        .on_cancel = km_long_call_cancelled                                    \
+    }
+
+/* Declared in the proto, and part of a later version. */
+#define LATER(method)                                                          \
+    {                                                                          \
+        .path = method                                                         \
+    }
+
+const struct km_server_method km_service_methods[] = {
+    GET(V1 "Get", km_service_v1_get),
+    UNARY(V1 "Set", km_service_v1_set),
+    UNARY(V1 "Delete", km_service_v1_delete),
+    GET(V2 "Get", km_service_v2_get),
+    UNARY(V2 "Set", km_service_v2_set),
+    UNARY(V2 "Delete", km_service_v2_delete),
+    UNARY(V2 "Ttl", km_service_v2_ttl),
+    UNARY(V2 "Touch", km_service_v2_touch),
+    MANY(V2 "Exists", km_service_v2_exists),
+    MANY(V2 "MSet", km_service_v2_mset),
+    MANY(V2 "MDelete", km_service_v2_mdelete),
+    UNARY(V2 "Clear", km_service_v2_clear),
+    UNARY(V2 "Ping", km_service_v2_ping),
+    LARGE(V2 "Stats", km_service_v2_stats, km_service_stats_writable),
+    LARGE(V2 "Groups", km_service_v2_groups, km_service_groups_writable),
+    {.path = V2 "MGet",
+     .kind = KM_RPC_UNARY,
+     .state_bytes = sizeof(struct km_service_mget_state),
+     .on_message = km_service_v2_mget,
+     .on_writable = km_service_mget_writable,
+     .on_cancel = km_service_mget_cancelled},
+    {.path = V2 "Scan",
+     .kind = KM_RPC_SERVER_STREAM,
+     .state_bytes = sizeof(struct km_service_scan_state),
+     .on_message = km_service_v2_scan,
+     .on_writable = km_service_scan_writable,
+     .on_cancel = km_service_scan_cancelled},
+    LATER(V2 "MGetStream"),
+    LATER(V2 "Members"),
+    LATER(V2 "WatchMembers"),
+    LATER(V2 "Owner"),
+    LATER(V2 "Explain"),
+    LATER(V2 "HotKeys"),
+    LATER(V2 "Doctor"),
+    LATER(V2 "Monitor"),
+    LATER(V2 "Watch"),
+    UNARY(HEALTH "Check", km_service_health_check),
+    {.path = HEALTH "Watch",
+     .kind = KM_RPC_SERVER_STREAM,
+     .state_bytes = sizeof(struct km_service_watch),
+     .on_message = km_service_health_watch,
+     .on_writable = km_service_watch_writable,
+     .on_cancel = km_long_call_cancelled},
+    REFLECTION(REFLECT "ServerReflectionInfo"),
+    REFLECTION(REFLECT_ALPHA "ServerReflectionInfo"),
+};
+const size_t km_service_method_count =
+    sizeof km_service_methods / sizeof km_service_methods[0];
