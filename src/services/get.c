@@ -1,20 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * One get for one call.
- *
- * A hit is answered at once. Else the get is parked in the call's state: done
- * runs on a pool thread and only posts mail; the loop answers. The call is
- * held until that mail has run, or until the get could be called off.
- *
- * Before that it waits for room on the connection, with a copy of the key: a
- * client that reads nothing would hold the value of each of its streams, in
- * the memory that the group has for entries.
- */
-#include "services/service.h"
+#include "services/get.h"
 
 #include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
+#include "services/service.h"
 
 static void on_answer(struct km_mail *mail)
 {

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * grpc.health.v1.Health. Known are "" (the node), each gRPC service, and the
- * name of the node's own service. A watch ends with the node: NOT_SERVING,
- * then UNAVAILABLE, so that it does not hold up the drain.
- */
+#include "services/health.h"
+
 #include "base/status.h"
 #include "services/methods.h"
 #include "services/service.h"

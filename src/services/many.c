@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * kama.v2.Cache/MSet, MDelete and Exists: many keys of one group, none of which
- * is loaded. One engine, and a row of functions for each method.
- *
- * Every element is checked before the first is carried out, so that a call that
- * is refused has changed nothing. All memory is taken before that, too. Then
- * KM_MGET_KEYS_PER_TURN elements are carried out in a turn of the loop; when some
- * are left, they lie in a copy of the request, and other calls have their turn.
- */
+#include "services/many.h"
+
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/limits.h"

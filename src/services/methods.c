@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "services/methods.h"
 
-#include "services/service.h"
+#include "services/get.h"
+#include "services/health.h"
+#include "services/many.h"
+#include "services/mget.h"
+#include "services/reflection.h"
+#include "services/scan.h"
+#include "services/stats.h"
+#include "services/v1.h"
+#include "services/v2.h"
 
 #define V1 "/kama.v1.KamaCacheService/"
 #define V2 "/kama.v2.Cache/"

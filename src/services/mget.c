@@ -1,19 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * kama.v2.Cache/MGet: gets of many keys, one answer.
- *
- * Hits are collected at once, KM_MGET_KEYS_PER_TURN in a turn of the loop.
- * Others are parked, at most KM_MGET_PARALLEL at a time, each in a slot of its
- * own; an answer that arrives makes room for the next key. A key that is equal
- * to one that was parked before takes no slot: it follows that one.
- *
- * The keys lie in the request. When one of them is parked and others follow, the
- * rest of the request is copied: it is needed after the handler has returned,
- * and the table of parked keys points into it.
- *
- * Memory: 24 bytes per key, up to 64 more per key that is parked, and values by
- * reference up to the size of the answer.
- */
+#include "services/mget.h"
+
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/limits.h"

@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * grpc.reflection.v1 and v1alpha (the same messages): what services, messages
- * and methods there are, from the FileDescriptorSet that the build embeds.
- *
- * The set is walked anew for each question: it is some 10 KB, and a file whose
- * package does not fit is skipped. No memory but for the answer.
- */
+#include "services/reflection.h"
+
 #include "descriptor_set.h"
 
 #include "base/status.h"

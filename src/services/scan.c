@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * kama.v2.Cache/Scan: one step of kama_scan per turn of the loop, each sends
- * at most one message. While there is no room on stream or connection, the
- * next step waits for on_writable; the cursor is all that is kept.
- */
+#include "services/scan.h"
+
 #include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * kama.v2.Cache, looking in: Stats and Groups. Both may be large, with many
- * groups: they are made when there is room on the connection.
- */
+#include "services/stats.h"
+
 #include "group/info.h"
 #include "services/service.h"
 #include "wire/msg/msg.h"

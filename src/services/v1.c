@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * kama.v1.KamaCacheService: a miss is an error, Set answers empty, Delete says
- * whether there was something. Keys are any bytes.
- */
+#include "services/v1.h"
+
 #include "base/status.h"
+#include "services/get.h"
 #include "services/service.h"
 #include "wire/msg/msg.h"
 

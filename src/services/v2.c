@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * kama.v2.Cache: one key, a whole group, and Ping.
- */
+#include "services/v2.h"
+
 #include "base/limits.h"
 #include "base/status.h"
+#include "services/get.h"
 #include "services/service.h"
 #include "wire/msg/msg.h"
 

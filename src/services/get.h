@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One get for one call, as the Get methods of kama.v1 and kama.v2 make it.
+ *
+ * The handler of such a method finds the group and names a function that writes
+ * the answer; everything between is done here:
+ *
+ *     km_service_get_start(call, group, request.key, flags, reply_get);
+ *
+ * A hit is answered at once. On a miss the get is parked in the state of the
+ * call: a pool thread runs the loader and posts a mail to the loop of the call,
+ * and there `reply` writes the answer. The call is held until that mail has
+ * run, or until the get was called off.
+ *
+ * A client that reads nothing would hold one value for each of its streams, in
+ * the memory that the group has for its entries. So a get begins only when the
+ * connection has room for an answer; until then the call keeps a copy of the
+ * key.
+ *
+ * Cost: a hit allocates nothing; a get that waits for room copies its key.
+ * Threads: loop thread.
+ * Errors: those of kama_get, and KAMA_ERR_NO_MEMORY if a key cannot be copied.
+ * Ownership: the state of the call holds everything.
+ */
+#pragma once
+
+#include "group/group.h"
+#include "rpc/server.h"
+#include "services/env.h"
+
+/* How a get has ended. */
+struct km_get_result {
+    kama_status status;
+    kama_value *value; /* not NULL exactly if the status is KAMA_OK */
+    const char *text;  /* a sentence about an error; may be NULL */
+    bool loaded;       /* the get was parked */
+};
+
+/* Writes the answer and finishes the call; borrows the result. */
+typedef void (*km_service_reply_fn)(struct km_server_call *call,
+                                    const struct km_get_result *result);
+
+/* The state of a call that gets one key. */
+struct km_service_get {
+    struct km_get_op op;
+    struct km_mail mail;
+    struct km_service_env *env;
+    km_service_reply_fn reply;
+    kama_group *group;
+    uint32_t flags;
+    char *key; /* owned, while it waits for room; NULL: it does not */
+    size_t key_bytes;
+    kama_status status;
+    kama_value *value;
+    char *text;  /* owned */
+    bool parked; /* mail will come, and the call is held */
+};
+
+/* Gets `key` of the group and answers with `reply`, now or later; an error is
+ * answered without it when the get ends at once. key: borrowed until return.
+ * flags: those of kama_ctx. */
+void km_service_get_start(struct km_server_call *call, kama_group *group,
+                          kama_bytes key, uint32_t flags,
+                          km_service_reply_fn reply);
+
+/* on_writable: begins a get that has waited for room. */
+void km_service_get_writable(struct km_server_call *call);
+
+/* on_cancel: leaves the get. A load that it has started goes on, for the other
+ * callers and for the store. */
+void km_service_get_cancelled(struct km_server_call *call, kama_status why);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kama.v2.Cache/MGet: gets of many keys with one answer.
+ *
+ * Keys that are in memory are answered at once, KM_MGET_KEYS_PER_TURN of them
+ * in a turn of the loop. A key that needs a load is parked in a slot of its
+ * own. At most KM_MGET_PARALLEL keys are parked at a time, and each answer that
+ * arrives makes room for the next key. A key that is equal to one which was
+ * parked before takes no slot: it follows that key and gets the same answer.
+ *
+ *     keys      a b c b d ...        a and d are in memory
+ *     answers   a . . . .
+ *     slots     b c                  the second b follows the first
+ *
+ * The keys lie in the request, which is gone when the handler returns. As soon
+ * as one key is parked while others follow, the rest of the request is copied.
+ *
+ * Cost: 24 bytes per key, up to 64 more per parked key, and values by reference
+ * up to the size of one answer (mget_answers.h).
+ * Threads: loop thread; only the end of a load runs on a pool thread.
+ * Errors: KAMA_ERR_MALFORMED, KAMA_ERR_NO_GROUP, KAMA_ERR_TOO_LARGE for more
+ * than KM_MGET_KEYS_MAX keys, KAMA_ERR_OVERLOADED if all MGets of the node
+ * together would ask for more than KM_MGET_KEYS_NODE keys, KAMA_ERR_NO_MEMORY.
+ * What goes wrong with one key is said in its item, and the call succeeds.
+ */
+#pragma once
+
+#include "rpc/server.h"
+
+struct km_service_mget;
+
+/* The state of a call. */
+struct km_service_mget_state {
+    struct km_service_mget *mget; /* NULL before the start and after the end */
+};
+
+/* on_message; message: borrowed until return. */
+void km_service_v2_mget(struct km_server_call *call, kama_bytes message);
+
+/* on_writable: replies, if every key has its answer. */
+void km_service_mget_writable(struct km_server_call *call);
+
+/* on_cancel: leaves every get that is parked. */
+void km_service_mget_cancelled(struct km_server_call *call, kama_status why);

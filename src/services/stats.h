@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kama.v2.Cache/Stats and Groups: what the node and its groups have counted,
+ * and how the groups are set up.
+ *
+ * With many groups the answers are large. They are made only when there is room
+ * on the connection, so that a client that asks and does not read costs
+ * nothing: a call that has to wait keeps its question and makes the answer,
+ * with the figures of that moment, in on_writable.
+ *
+ * Cost: O(groups) for Groups and for Stats of the whole node.
+ * Threads: loop thread. Errors: KAMA_ERR_MALFORMED, KAMA_ERR_NO_GROUP,
+ * KAMA_ERR_INVALID for a Stats that names one group and asks for all,
+ * KAMA_ERR_NO_MEMORY.
+ */
+#pragma once
+
+#include "rpc/server.h"
+
+/* The state of a call. */
+struct km_service_stats {
+    kama_group *group; /* NULL: all groups and the server */
+    bool asked;        /* the question was read and is not answered yet */
+};
+
+/* on_message; message: borrowed until return. */
+void km_service_v2_stats(struct km_server_call *call, kama_bytes message);
+void km_service_v2_groups(struct km_server_call *call, kama_bytes message);
+
+/* on_writable: replies, if the question was read before. */
+void km_service_stats_writable(struct km_server_call *call);
+void km_service_groups_writable(struct km_server_call *call);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kama.v2.Cache, the methods that answer at once from one key or one group:
+ * Get, Set, Delete, Ttl, Touch, Clear and Ping. Methods with many keys are in
+ * many.h and mget.h, streams in scan.h, figures in stats.h.
+ *
+ * A Get of a key that does not exist succeeds and says `found: false`. Wishes
+ * that belong to a later version (a condition of a Set, an acknowledgement by
+ * other nodes) are refused and never ignored, because the client relies on
+ * them.
+ *
+ * Each function is the on_message of the method that it is named after: it
+ * decodes the message, which is borrowed until return, and finishes the call
+ * now or later. Get has the state struct km_service_get and also needs the
+ * handlers of services/get.h.
+ *
+ * Threads: loop thread. Errors: as the kama_ function of the same name, and
+ * KAMA_ERR_MALFORMED, KAMA_ERR_NO_GROUP and KAMA_ERR_UNSUPPORTED.
+ */
+#pragma once
+
+#include "rpc/server.h"
+
+void km_service_v2_get(struct km_server_call *call, kama_bytes message);
+void km_service_v2_set(struct km_server_call *call, kama_bytes message);
+void km_service_v2_delete(struct km_server_call *call, kama_bytes message);
+void km_service_v2_ttl(struct km_server_call *call, kama_bytes message);
+void km_service_v2_touch(struct km_server_call *call, kama_bytes message);
+
+/* Removes every entry of the group. */
+void km_service_v2_clear(struct km_server_call *call, kama_bytes message);
+
+/* Sends the payload back, with the node's name, version, address and uptime. */
+void km_service_v2_ping(struct km_server_call *call, kama_bytes message);
