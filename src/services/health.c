@@ -55,14 +55,16 @@ void km_service_health_check(struct km_server_call *call, kama_bytes message)
 {
     struct km_service_env *env = km_service_env_of(call);
     struct km_msg_health_request request;
-    uint8_t out[16];
-    if (km_pb_decode(&km_msg_health_request_pb, message, &request) != KAMA_OK) {
-        km_service_fail_malformed(call);
-    } else if (!is_known(env, request.service)) {
-        fail_unknown(call, request.service);
-    } else {
-        km_server_call_reply(call, encode(status_now(env), out), NULL);
+    if (!km_service_decode(call, &km_msg_health_request_pb, message,
+                           &request)) {
+        return;
     }
+    if (!is_known(env, request.service)) {
+        fail_unknown(call, request.service);
+        return;
+    }
+    struct km_msg_health_response response = {.status = status_now(env)};
+    km_service_reply_message(call, &km_msg_health_response_pb, &response);
 }
 
 /* -- Watch --------------------------------------------------------------- */
@@ -109,8 +111,8 @@ void km_service_health_watch(struct km_server_call *call, kama_bytes message)
 {
     struct km_service_watch *watch = km_server_call_state(call);
     struct km_msg_health_request request;
-    if (km_pb_decode(&km_msg_health_request_pb, message, &request) != KAMA_OK) {
-        km_service_fail_malformed(call);
+    if (!km_service_decode(call, &km_msg_health_request_pb, message,
+                           &request)) {
         return;
     }
     watch->known = is_known(km_service_env_of(call), request.service);

@@ -272,11 +272,8 @@ static void start(struct km_server_call *call, const struct many_ops *ops,
 void km_service_v2_exists(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_exists_request request;
-    if (km_pb_decode(&km_msg_exists_request_pb, message, &request) != KAMA_OK) {
-        km_service_fail_malformed(call);
-        return;
-    }
-    kama_group *group = km_service_find_group(call, request.group);
+    kama_group *group = km_service_decode_for_group(
+        call, &km_msg_exists_request_pb, message, &request);
     if (group != NULL) {
         start(call, &exists_ops, group, request.keys);
     }
@@ -285,12 +282,8 @@ void km_service_v2_exists(struct km_server_call *call, kama_bytes message)
 void km_service_v2_mdelete(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_mdelete_request request;
-    if (km_pb_decode(&km_msg_mdelete_request_pb, message, &request) !=
-        KAMA_OK) {
-        km_service_fail_malformed(call);
-        return;
-    }
-    kama_group *group = km_service_find_group(call, request.group);
+    kama_group *group = km_service_decode_for_group(
+        call, &km_msg_mdelete_request_pb, message, &request);
     if (group != NULL && !km_service_refuse_ack(call, request.ack)) {
         start(call, &mdelete_ops, group, request.keys);
     }
@@ -299,11 +292,8 @@ void km_service_v2_mdelete(struct km_server_call *call, kama_bytes message)
 void km_service_v2_mset(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_mset_request request;
-    if (km_pb_decode(&km_msg_mset_request_pb, message, &request) != KAMA_OK) {
-        km_service_fail_malformed(call);
-        return;
-    }
-    kama_group *group = km_service_find_group(call, request.group);
+    kama_group *group = km_service_decode_for_group(
+        call, &km_msg_mset_request_pb, message, &request);
     if (group != NULL && !km_service_refuse_ack(call, request.ack)) {
         start(call, &mset_ops, group, request.entries);
     }

@@ -396,11 +396,8 @@ static void fail_too_many(struct km_server_call *call, uint32_t count)
 void km_service_v2_mget(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_mget_request request;
-    if (km_pb_decode(&km_msg_mget_request_pb, message, &request) != KAMA_OK) {
-        km_service_fail_malformed(call);
-        return;
-    }
-    kama_group *group = km_service_find_group(call, request.group);
+    kama_group *group = km_service_decode_for_group(
+        call, &km_msg_mget_request_pb, message, &request);
     if (group == NULL) {
         return;
     }

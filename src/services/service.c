@@ -2,23 +2,27 @@
 /* What the handlers of all services need. */
 #include "services/service.h"
 
+#include "base/assert.h"
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/status.h"
+#include "wire/msg/pb.h"
 
 #include <stdio.h>
 
 #define DEFAULT_GROUP "default"
 
-void km_service_fail(struct km_server_call *call, kama_status status)
-{
-    const char *text = km_last_error();
-    km_server_call_finish(call, status, text[0] != '\0' ? text : NULL);
-}
+/* -- the request --------------------------------------------------------- */
 
-void km_service_fail_malformed(struct km_server_call *call)
+bool km_service_decode(struct km_server_call *call,
+                       const struct km_pb_message *table, kama_bytes message,
+                       void *request)
 {
-    km_server_call_finish(call, KAMA_ERR_MALFORMED, NULL);
+    if (km_pb_decode(table, message, request) != KAMA_OK) {
+        km_server_call_finish(call, KAMA_ERR_MALFORMED, NULL);
+        return false;
+    }
+    return true;
 }
 
 /* Names of groups are UTF-8, so only a name that is not found can be none. */
@@ -49,14 +53,36 @@ kama_group *km_service_find_group(struct km_server_call *call, kama_bytes name)
     return group;
 }
 
-bool km_service_refuse_condition(struct km_server_call *call,
-                                 bool has_condition)
+/* The group's name is the first field of every request that has one, so that
+ * one function serves all of them. */
+static kama_bytes group_name(const struct km_pb_message *table,
+                             const void *request)
 {
-    if (has_condition) {
+    kama_bytes name;
+    const struct km_pb_field *first = &table->fields[0];
+    KM_ASSERT(first->number == 1 && first->kind == KM_PB_BYTES);
+    memcpy(&name, (const uint8_t *)request + first->offset, sizeof name);
+    return name;
+}
+
+kama_group *km_service_decode_for_group(struct km_server_call *call,
+                                        const struct km_pb_message *table,
+                                        kama_bytes message, void *request)
+{
+    return km_service_decode(call, table, message, request)
+               ? km_service_find_group(call, group_name(table, request))
+               : NULL;
+}
+
+bool km_service_refuse_condition(struct km_server_call *call, int32_t condition,
+                                 kama_bytes if_match)
+{
+    bool refused = condition != 0 || if_match.len > 0;
+    if (refused) {
         km_server_call_finish(call, KAMA_ERR_UNSUPPORTED,
                               "conditions are not in this version");
     }
-    return has_condition;
+    return refused;
 }
 
 bool km_service_refuse_ack(struct km_server_call *call, int32_t ack)
@@ -67,6 +93,35 @@ bool km_service_refuse_ack(struct km_server_call *call, int32_t ack)
                               "acknowledgements are not in this version");
     }
     return refused;
+}
+
+/* -- the answer ---------------------------------------------------------- */
+
+void km_service_fail(struct km_server_call *call, kama_status status)
+{
+    const char *text = km_last_error();
+    KM_ASSERT((int)status < 0);
+    km_server_call_finish(call, status, text[0] != '\0' ? text : NULL);
+}
+
+void km_service_reply_status(struct km_server_call *call, kama_status status)
+{
+    if (status == KAMA_OK) {
+        km_server_call_reply(call, kama_bytes_make(NULL, 0), NULL);
+    } else {
+        km_service_fail(call, status);
+    }
+}
+
+void km_service_reply_message(struct km_server_call *call,
+                              const struct km_pb_message *table,
+                              const void *message)
+{
+    uint8_t bytes[KM_SERVICE_SMALL_BYTES];
+    KM_ASSERT(km_pb_size(table, message) <= sizeof bytes);
+    uint8_t *end = km_pb_write(table, message, bytes);
+    km_server_call_reply(call, kama_bytes_make(bytes, (size_t)(end - bytes)),
+                         NULL);
 }
 
 void km_service_reply_buf(struct km_server_call *call, struct km_buf *buf,

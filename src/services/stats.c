@@ -147,8 +147,7 @@ void km_service_v2_stats(struct km_server_call *call, kama_bytes message)
 {
     struct km_service_stats *state = km_server_call_state(call);
     struct km_msg_stats_request request;
-    if (km_pb_decode(&km_msg_stats_request_pb, message, &request) != KAMA_OK) {
-        km_service_fail_malformed(call);
+    if (!km_service_decode(call, &km_msg_stats_request_pb, message, &request)) {
         return;
     }
     if (request.all && request.group.len > 0) {
@@ -249,8 +248,7 @@ void km_service_v2_groups(struct km_server_call *call, kama_bytes message)
 {
     struct km_service_stats *state = km_server_call_state(call);
     char nothing; /* the request has no fields */
-    if (km_pb_decode(&km_msg_empty_pb, message, &nothing) != KAMA_OK) {
-        km_service_fail_malformed(call);
+    if (!km_service_decode(call, &km_msg_empty_pb, message, &nothing)) {
         return;
     }
     state->asked = true;

@@ -20,21 +20,11 @@ static void reply_get(struct km_server_call *call,
                          len > 0 ? result->value : NULL);
 }
 
-/* The request and its group; NULL: the call was finished. */
-static kama_group *read_request(struct km_server_call *call, kama_bytes message,
-                                struct km_msg_v1_request *request)
-{
-    if (km_pb_decode(&km_msg_v1_request_pb, message, request) != KAMA_OK) {
-        km_service_fail_malformed(call);
-        return NULL;
-    }
-    return km_service_find_group(call, request->group);
-}
-
 void km_service_v1_get(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_v1_request request;
-    kama_group *group = read_request(call, message, &request);
+    kama_group *group = km_service_decode_for_group(call, &km_msg_v1_request_pb,
+                                                    message, &request);
     if (group != NULL) {
         km_service_get_start(call, group, request.key, 0, reply_get);
     }
@@ -43,23 +33,21 @@ void km_service_v1_get(struct km_server_call *call, kama_bytes message)
 void km_service_v1_set(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_v1_request request;
-    kama_group *group = read_request(call, message, &request);
+    kama_group *group = km_service_decode_for_group(call, &km_msg_v1_request_pb,
+                                                    message, &request);
     if (group == NULL) {
         return;
     }
     km_last_error_clear();
     kama_status st = kama_set(group, request.key, request.value, NULL);
-    if (st != KAMA_OK) {
-        km_service_fail(call, st);
-        return;
-    }
-    km_server_call_reply(call, kama_bytes_make(NULL, 0), NULL);
+    km_service_reply_status(call, st);
 }
 
 void km_service_v1_delete(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_v1_request request;
-    kama_group *group = read_request(call, message, &request);
+    kama_group *group = km_service_decode_for_group(call, &km_msg_v1_request_pb,
+                                                    message, &request);
     if (group == NULL) {
         return;
     }
@@ -69,9 +57,6 @@ void km_service_v1_delete(struct km_server_call *call, kama_bytes message)
         km_service_fail(call, st);
         return;
     }
-    uint8_t reply[8];
     struct km_msg_v1_delete_response response = {.value = st == KAMA_OK};
-    uint8_t *end = km_pb_write(&km_msg_v1_delete_response_pb, &response, reply);
-    km_server_call_reply(call, kama_bytes_make(reply, (size_t)(end - reply)),
-                         NULL);
+    km_service_reply_message(call, &km_msg_v1_delete_response_pb, &response);
 }

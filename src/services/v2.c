@@ -46,11 +46,8 @@ static void reply_get(struct km_server_call *call,
 void km_service_v2_get(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_get_request request;
-    if (km_pb_decode(&km_msg_get_request_pb, message, &request) != KAMA_OK) {
-        km_service_fail_malformed(call);
-        return;
-    }
-    kama_group *group = km_service_find_group(call, request.group);
+    kama_group *group = km_service_decode_for_group(
+        call, &km_msg_get_request_pb, message, &request);
     if (group == NULL) {
         return;
     }
@@ -64,13 +61,11 @@ void km_service_v2_get(struct km_server_call *call, kama_bytes message)
 void km_service_v2_set(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_set_request request;
-    if (km_pb_decode(&km_msg_set_request_pb, message, &request) != KAMA_OK) {
-        km_service_fail_malformed(call);
-        return;
-    }
-    kama_group *group = km_service_find_group(call, request.group);
-    bool has_condition = request.condition != 0 || request.if_match.len > 0;
-    if (group == NULL || km_service_refuse_condition(call, has_condition) ||
+    kama_group *group = km_service_decode_for_group(
+        call, &km_msg_set_request_pb, message, &request);
+    if (group == NULL ||
+        km_service_refuse_condition(call, request.condition,
+                                    request.if_match) ||
         km_service_refuse_ack(call, request.ack)) {
         return;
     }
@@ -79,23 +74,16 @@ void km_service_v2_set(struct km_server_call *call, kama_bytes message)
     options.ttl_ms = request.ttl_ms;
     km_last_error_clear();
     kama_status st = kama_set(group, request.key, request.value, &options);
-    if (st != KAMA_OK) {
-        km_service_fail(call, st);
-        return;
-    }
-    km_server_call_reply(call, nothing, NULL);
+    km_service_reply_status(call, st);
 }
 
 void km_service_v2_delete(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_delete_request request;
-    if (km_pb_decode(&km_msg_delete_request_pb, message, &request) != KAMA_OK) {
-        km_service_fail_malformed(call);
-        return;
-    }
-    kama_group *group = km_service_find_group(call, request.group);
+    kama_group *group = km_service_decode_for_group(
+        call, &km_msg_delete_request_pb, message, &request);
     if (group == NULL ||
-        km_service_refuse_condition(call, request.if_match.len > 0) ||
+        km_service_refuse_condition(call, 0, request.if_match) ||
         km_service_refuse_ack(call, request.ack)) {
         return;
     }
@@ -105,31 +93,21 @@ void km_service_v2_delete(struct km_server_call *call, kama_bytes message)
         km_service_fail(call, st);
         return;
     }
-    uint8_t reply[8];
     struct km_msg_delete_response response = {.removed = st == KAMA_OK};
-    uint8_t *end = km_pb_write(&km_msg_delete_response_pb, &response, reply);
-    km_server_call_reply(call, kama_bytes_make(reply, (size_t)(end - reply)),
-                         NULL);
+    km_service_reply_message(call, &km_msg_delete_response_pb, &response);
 }
 
 void km_service_v2_clear(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_clear_request request;
-    if (km_pb_decode(&km_msg_clear_request_pb, message, &request) != KAMA_OK) {
-        km_service_fail_malformed(call);
-        return;
-    }
-    kama_group *group = km_service_find_group(call, request.group);
+    kama_group *group = km_service_decode_for_group(
+        call, &km_msg_clear_request_pb, message, &request);
     if (group == NULL || km_service_refuse_ack(call, request.ack)) {
         return;
     }
     km_last_error_clear();
     kama_status st = kama_group_clear(group);
-    if (st != KAMA_OK) {
-        km_service_fail(call, st);
-        return;
-    }
-    km_server_call_reply(call, nothing, NULL);
+    km_service_reply_status(call, st);
 }
 
 /* -- Ttl, Touch ---------------------------------------------------------- */
@@ -137,7 +115,6 @@ void km_service_v2_clear(struct km_server_call *call, kama_bytes message)
 static void reply_ttl(struct km_server_call *call, kama_status status,
                       int64_t ttl_ms)
 {
-    uint8_t reply[16];
     struct km_msg_ttl_response response = {.found = status == KAMA_OK};
     if ((int)status < 0) {
         km_service_fail(call, status);
@@ -146,20 +123,15 @@ static void reply_ttl(struct km_server_call *call, kama_status status,
     if (status == KAMA_OK) {
         response.ttl_ms = ttl_ms;
     }
-    uint8_t *end = km_pb_write(&km_msg_ttl_response_pb, &response, reply);
-    km_server_call_reply(call, kama_bytes_make(reply, (size_t)(end - reply)),
-                         NULL);
+    km_service_reply_message(call, &km_msg_ttl_response_pb, &response);
 }
 
 void km_service_v2_ttl(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_ttl_request request;
     int64_t ttl_ms = 0;
-    if (km_pb_decode(&km_msg_ttl_request_pb, message, &request) != KAMA_OK) {
-        km_service_fail_malformed(call);
-        return;
-    }
-    kama_group *group = km_service_find_group(call, request.group);
+    kama_group *group = km_service_decode_for_group(
+        call, &km_msg_ttl_request_pb, message, &request);
     if (group == NULL) {
         return;
     }
@@ -172,11 +144,8 @@ void km_service_v2_ttl(struct km_server_call *call, kama_bytes message)
 void km_service_v2_touch(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_touch_request request;
-    if (km_pb_decode(&km_msg_touch_request_pb, message, &request) != KAMA_OK) {
-        km_service_fail_malformed(call);
-        return;
-    }
-    kama_group *group = km_service_find_group(call, request.group);
+    kama_group *group = km_service_decode_for_group(
+        call, &km_msg_touch_request_pb, message, &request);
     if (group == NULL || km_service_refuse_ack(call, request.ack)) {
         return;
     }
@@ -191,8 +160,7 @@ void km_service_v2_ping(struct km_server_call *call, kama_bytes message)
 {
     struct km_service_env *env = km_service_env_of(call);
     struct km_msg_ping_request request;
-    if (km_pb_decode(&km_msg_ping_request_pb, message, &request) != KAMA_OK) {
-        km_service_fail_malformed(call);
+    if (!km_service_decode(call, &km_msg_ping_request_pb, message, &request)) {
         return;
     }
     if (request.payload.len > KM_PING_PAYLOAD_BYTES_MAX) {
