@@ -14,7 +14,7 @@ static void on_answer(struct km_mail *mail)
     struct km_get_result result = {.status = get->status,
                                    .value = get->value,
                                    .text = get->text,
-                                   .loaded = true};
+                                   .source = KM_SOURCE_LOADER};
     get->parked = false;
     if (!km_server_call_ended(call)) {
         get->reply(call, &result);
@@ -64,7 +64,8 @@ static void park(struct km_service_get *get, struct km_server_call *call)
 static void answer(struct km_server_call *call, kama_status status,
                    kama_value *value, km_service_reply_fn reply)
 {
-    struct km_get_result result = {.status = status, .value = value};
+    struct km_get_result result = {
+        .status = status, .value = value, .source = KM_SOURCE_LOCAL};
     if (status < 0) {
         km_service_fail(call, status);
         return;

@@ -27,13 +27,14 @@
 #include "group/group.h"
 #include "rpc/server.h"
 #include "services/env.h"
+#include "services/source.h"
 
 /* How a get has ended. */
 struct km_get_result {
     kama_status status;
     kama_value *value; /* not NULL exactly if the status is KAMA_OK */
     const char *text;  /* a sentence about an error; may be NULL */
-    bool loaded;       /* the get was parked */
+    enum km_source source;
 };
 
 /* Writes the answer and finishes the call; borrows the result. */

@@ -222,7 +222,7 @@ static kama_status ask(struct km_service_mget *mget, struct slot *slot,
     km_list_push_back(&mget->spare, &slot->node);
     char *text =
         (int)st < 0 ? km_mem_strdup(mget->env->mem, km_last_error()) : NULL;
-    km_mget_answers_put(&mget->answers, slot->index, KM_MGET_MEMORY, st, value,
+    km_mget_answers_put(&mget->answers, slot->index, KM_SOURCE_LOCAL, st, value,
                         text);
     return KAMA_OK;
 }
@@ -346,7 +346,7 @@ static void on_answer(struct km_mail *mail)
         free_if_idle(mget);
         return;
     }
-    km_mget_answers_put(&mget->answers, slot->index, KM_MGET_LOADER,
+    km_mget_answers_put(&mget->answers, slot->index, KM_SOURCE_LOADER,
                         slot->status, slot->value, slot->text);
     advance(mget);
 }

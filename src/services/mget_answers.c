@@ -5,9 +5,6 @@
 #include "base/limits.h"
 #include "wire/msg/msg.h"
 
-/* Numbers of kama.v2.Source. */
-enum { SOURCE_LOCAL = 1, SOURCE_LOADER = 3 };
-
 /* An item without its value: tag, length, and the fields at their longest. */
 #define ITEM_HEAD_BYTES 64
 /* An item that is only a status. */
@@ -17,14 +14,12 @@ enum { SOURCE_LOCAL = 1, SOURCE_LOADER = 3 };
 
 #define FULL "the answer has no more room; ask for this key again"
 
-enum answer_state { IS_OPEN, IS_FROM_MEMORY, IS_FROM_LOADER };
-
 struct km_mget_answer {
     kama_value *value;
     char *text;
     uint32_t next;  /* one more than the next follower; 0: none */
     int16_t status; /* a kama_status of a request: above -1000 */
-    uint8_t state;
+    uint8_t source; /* an enum km_source; KM_SOURCE_NONE: not answered */
 };
 
 _Static_assert(sizeof(struct km_mget_answer) == 24, "24 bytes per key");
@@ -84,12 +79,12 @@ static char *copy_text(struct km_mget_answers *answers, const char *text)
 
 /* Answers one key. value and text are borrowed. */
 static void answer_one(struct km_mget_answers *answers, uint32_t index,
-                       enum km_mget_source source, kama_status status,
+                       enum km_source source, kama_status status,
                        kama_value *value, const char *text)
 {
     struct km_mget_answer *answer = &answers->list[index];
-    KM_ASSERT(answer->state == IS_OPEN);
-    answer->state = source == KM_MGET_LOADER ? IS_FROM_LOADER : IS_FROM_MEMORY;
+    KM_ASSERT(answer->source == KM_SOURCE_NONE);
+    answer->source = (uint8_t)source;
     if (status == KAMA_OK) {
         if (take_room(answers, kama_value_bytes(value).len + ITEM_HEAD_BYTES)) {
             answer->value = kama_value_ref(value);
@@ -105,7 +100,7 @@ static void answer_one(struct km_mget_answers *answers, uint32_t index,
 }
 
 void km_mget_answers_put(struct km_mget_answers *answers, uint32_t index,
-                         enum km_mget_source source, kama_status status,
+                         enum km_source source, kama_status status,
                          kama_value *value, char *text)
 {
     for (uint32_t i = index + 1; i != 0; i = answers->list[i - 1].next) {
@@ -119,27 +114,24 @@ void km_mget_answers_follow(struct km_mget_answers *answers, uint32_t first,
                             uint32_t index)
 {
     struct km_mget_answer *leader = &answers->list[first];
-    if (leader->state == IS_OPEN) {
+    if (leader->source == KM_SOURCE_NONE) {
         answers->list[index].next = leader->next;
         leader->next = index + 1;
         return;
     }
-    enum km_mget_source source =
-        leader->state == IS_FROM_LOADER ? KM_MGET_LOADER : KM_MGET_MEMORY;
-    answer_one(answers, index, source, (kama_status)leader->status,
-               leader->value, leader->text);
+    answer_one(answers, index, (enum km_source)leader->source,
+               (kama_status)leader->status, leader->value, leader->text);
 }
 
 static kama_status write_item(struct km_buf *buf,
                               const struct km_mget_answer *answer)
 {
-    KM_ASSERT(answer->state != IS_OPEN);
+    KM_ASSERT(answer->source != KM_SOURCE_NONE);
     struct km_msg_mget_item item = {.status = answer->status};
     if (answer->value != NULL) {
         item.ttl_ms = kama_value_ttl_ms(answer->value);
         item.version = kama_value_version(answer->value);
-        item.source =
-            answer->state == IS_FROM_LOADER ? SOURCE_LOADER : SOURCE_LOCAL;
+        item.source = answer->source;
         item.value = kama_value_bytes(answer->value);
     }
     if (answer->text != NULL) {

@@ -18,6 +18,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "services/source.h"
 
 struct km_mget_answer;
 
@@ -37,13 +38,10 @@ KAMA_NODISCARD kama_status km_mget_answers_init(struct km_mget_answers *answers,
 /* Gives everything back. */
 void km_mget_answers_fini(struct km_mget_answers *answers);
 
-/* How an item was answered. */
-enum km_mget_source { KM_MGET_MEMORY, KM_MGET_LOADER };
-
 /* Answers key `index` and those that follow it. value is taken, and not NULL
  * with KAMA_OK; text, from mem, is taken and may be NULL. */
 void km_mget_answers_put(struct km_mget_answers *answers, uint32_t index,
-                         enum km_mget_source source, kama_status status,
+                         enum km_source source, kama_status status,
                          kama_value *value, char *text);
 
 /* Key `index` gets the answer of the equal key `first`, now or later. */

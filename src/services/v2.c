@@ -9,8 +9,6 @@
 
 #include <stdio.h>
 
-enum { SOURCE_LOCAL = 1, SOURCE_LOADER = 3 };
-
 /* found, ttl_ms, version, source and the prefix of value. */
 #define GET_HEAD_BYTES_MAX (2 + 11 + 11 + 2 + KM_PB_PREFIX_BYTES_MAX)
 
@@ -34,7 +32,7 @@ static void reply_get(struct km_server_call *call,
         .found = true,
         .ttl_ms = kama_value_ttl_ms(result->value),
         .version = kama_value_version(result->value),
-        .source = result->loaded ? SOURCE_LOADER : SOURCE_LOCAL,
+        .source = result->source,
     };
     size_t len = kama_value_bytes(result->value).len;
     uint8_t *end = km_pb_write(&km_msg_get_response_pb, &response, head);
