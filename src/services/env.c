@@ -50,7 +50,7 @@ void km_service_env_ready(struct km_service_env *env)
 {
     km_ns now = km_clock_mono(env->clock);
     km_mutex_lock(&env->lock);
-    env->serving = true;
+    env->serving = !env->closing;
     env->serving_since = now;
     km_long_calls_notify_locked(env);
     km_mutex_unlock(&env->lock);
