@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* One lock guards the phase, the long calls and the count of parked gets. It is
+ * held for a few instructions only, and mails may be posted under it. */
 #include "services/env.h"
 
 #include "base/assert.h"
@@ -36,6 +38,7 @@ void km_service_env_fini(struct km_service_env *env)
 
 void km_service_env_open(struct km_service_env *env, struct km_server *server)
 {
+    KM_ASSERT(env->server == NULL || server == NULL);
     env->server = server;
 }
 
@@ -44,13 +47,16 @@ struct km_service_env *km_service_env_of(struct km_server_call *call)
     return km_server_call_arg(call);
 }
 
-/* -- states of the node -------------------------------------------------- */
+/* -- phases -------------------------------------------------------------- */
 
 void km_service_env_ready(struct km_service_env *env)
 {
     km_ns now = km_clock_mono(env->clock);
     km_mutex_lock(&env->lock);
-    env->serving = !env->closing;
+    KM_ASSERT(env->phase != KM_SERVICE_SERVING && env->serving_since == 0);
+    if (env->phase == KM_SERVICE_STARTING) {
+        env->phase = KM_SERVICE_SERVING;
+    }
     env->serving_since = now;
     km_long_calls_notify_locked(env);
     km_mutex_unlock(&env->lock);
@@ -59,26 +65,28 @@ void km_service_env_ready(struct km_service_env *env)
 void km_service_env_close(struct km_service_env *env)
 {
     km_mutex_lock(&env->lock);
-    env->serving = false;
-    env->closing = true;
+    KM_ASSERT(env->phase != KM_SERVICE_CLOSING);
+    env->phase = KM_SERVICE_CLOSING;
     km_long_calls_notify_locked(env);
     km_mutex_unlock(&env->lock);
 }
 
-bool km_service_env_is_serving(struct km_service_env *env)
+static enum km_service_phase phase_of(struct km_service_env *env)
 {
     km_mutex_lock(&env->lock);
-    bool serving = env->serving;
+    enum km_service_phase phase = env->phase;
     km_mutex_unlock(&env->lock);
-    return serving;
+    return phase;
+}
+
+bool km_service_env_is_serving(struct km_service_env *env)
+{
+    return phase_of(env) == KM_SERVICE_SERVING;
 }
 
 bool km_service_env_is_closing(struct km_service_env *env)
 {
-    km_mutex_lock(&env->lock);
-    bool closing = env->closing;
-    km_mutex_unlock(&env->lock);
-    return closing;
+    return phase_of(env) == KM_SERVICE_CLOSING;
 }
 
 uint64_t km_service_env_uptime_ms(struct km_service_env *env)
@@ -92,8 +100,20 @@ uint64_t km_service_env_uptime_ms(struct km_service_env *env)
 
 /* -- parked gets --------------------------------------------------------- */
 
-/* A get whose call was cut off may still be about to be answered: its mail
- * must find a loop. Counted only on the way through a pool thread. */
+/*
+ * Why parked gets are counted, and why the count may be -1.
+ *
+ *     loop thread                    pool thread
+ *     km_group_get_start: DEFERRED
+ *                                    the load ends: posts the mail, unpark
+ *     park                           (the count was -1 in between)
+ *     the call is cut off, drained
+ *                                    (another load) is about to post its mail
+ *     settle: waits for it
+ *     the loops stop
+ *
+ * Without settle the last mail would be posted to a loop that has been freed.
+ */
 void km_service_env_park(struct km_service_env *env)
 {
     km_mutex_lock(&env->lock);
@@ -105,7 +125,7 @@ void km_service_env_unpark(struct km_service_env *env)
 {
     km_mutex_lock(&env->lock);
     env->parked--;
-    if (env->parked == 0 && env->closing) {
+    if (env->parked == 0 && env->phase == KM_SERVICE_CLOSING) {
         km_cond_broadcast(&env->settled);
     }
     km_mutex_unlock(&env->lock);
@@ -114,6 +134,7 @@ void km_service_env_unpark(struct km_service_env *env)
 void km_service_env_settle(struct km_service_env *env)
 {
     km_mutex_lock(&env->lock);
+    KM_ASSERT(env->phase == KM_SERVICE_CLOSING);
     while (env->parked != 0) {
         km_cond_wait(&env->settled, &env->lock);
     }

@@ -5,13 +5,16 @@
  * stop. The gRPC server carries it as its `arg`, and a handler gets it back
  * with km_service_env_of.
  *
- *   km_service_env_init
- *     the server is made, km_service_env_open, it listens     NOT_SERVING
- *     km_service_env_ready                                    SERVING
- *     km_service_env_close                                    NOT_SERVING
- *     km_server_drain ... drained
- *     km_service_env_settle
- *   km_service_env_fini
+ * The phases of a node, and what health says of it:
+ *
+ *     init, open          ready           close
+ *      STARTING --------> SERVING -------> CLOSING, drain, settle, fini
+ *     NOT_SERVING         SERVING         NOT_SERVING
+ *          |                                 ^
+ *          +------------- close -------------+
+ *
+ * A stop can overtake the end of a start that runs on another thread. So close
+ * may come before ready, and CLOSING is never left.
  *
  * A drain ends while pool threads may still be about to answer gets of calls
  * that were cut off. Each such answer is a mail to a loop, so the loops may be
@@ -30,6 +33,12 @@
 #include "group/registry.h"
 #include "rpc/server.h"
 
+enum km_service_phase {
+    KM_SERVICE_STARTING,
+    KM_SERVICE_SERVING,
+    KM_SERVICE_CLOSING
+};
+
 struct km_service_env {
     const kama_allocator *mem;
     const struct km_clock *clock;
@@ -40,12 +49,10 @@ struct km_service_env {
 
     struct km_mutex lock; /* of all members below */
     struct km_cond settled;
-    bool serving;
-    bool closing;
-    km_ns serving_since;
+    enum km_service_phase phase;
+    km_ns serving_since;       /* 0: not yet */
     struct km_list long_calls; /* calls that end with the node */
-    int parked; /* gets that pool threads will answer; -1 when one does so
-                 * before it is counted */
+    int parked;                /* gets that pool threads will answer */
 };
 
 /* Prepares *env for a node whose own service has the name `service`. */
