@@ -93,7 +93,8 @@ static void on_change(struct km_server_call *call)
     struct km_service_watch *watch = km_server_call_state(call);
     struct km_service_env *env = watch->long_call.env;
     send_news(call);
-    if (watch->long_call.joined && km_service_env_is_closing(env)) {
+    if (km_long_call_has_joined(&watch->long_call) &&
+        km_service_env_is_closing(env)) {
         km_server_call_finish(call, KAMA_ERR_CLOSED, "the node shuts down");
         km_long_call_leave(call);
     }
@@ -102,7 +103,7 @@ static void on_change(struct km_server_call *call)
 void km_service_watch_writable(struct km_server_call *call)
 {
     struct km_service_watch *watch = km_server_call_state(call);
-    if (watch->long_call.joined) {
+    if (km_long_call_has_joined(&watch->long_call)) {
         send_news(call);
     }
 }

@@ -1,66 +1,104 @@
 /* SPDX-License-Identifier: MIT */
+/* Another thread moves a state only between JOINED and NOTIFIED, under the
+ * lock. The other moves are made by the thread of the call's loop, under it as
+ * well. */
 #include "services/long_call.h"
 
+#include "base/assert.h"
 #include "base/container.h"
 
-/* Mail to each of the calls, on its own loop. */
+static void notify(struct km_long_call *long_call)
+{
+    struct km_server_call *call = km_server_call_of_state(long_call);
+    if (long_call->state == KM_LONG_CALL_JOINED) {
+        long_call->state = KM_LONG_CALL_NOTIFIED;
+        km_loop_post(km_server_call_loop(call), &long_call->mail);
+    }
+}
+
 void km_long_calls_notify_locked(struct km_service_env *env)
 {
     struct km_list *node;
     struct km_list *tmp;
+    KM_ASSERT_HELD(&env->lock);
     KM_LIST_FOREACH(node, tmp, &env->long_calls) {
-        struct km_long_call *long_call =
-            KM_CONTAINER_OF(node, struct km_long_call, node);
-        if (!long_call->posted) {
-            long_call->posted = true;
-            km_loop_post(
-                km_server_call_loop(km_server_call_of_state(long_call)),
-                &long_call->mail);
-        }
+        notify(KM_CONTAINER_OF(node, struct km_long_call, node));
     }
 }
 
-static void on_notify(struct km_mail *mail)
+/* The mail has run: NOTIFIED -> JOINED, or LEAVING -> OUT. Returns the state. */
+static enum km_long_call_state end_mail(struct km_long_call *long_call)
+{
+    struct km_service_env *env = long_call->env;
+    km_mutex_lock(&env->lock);
+    KM_ASSERT(long_call->state == KM_LONG_CALL_NOTIFIED ||
+              long_call->state == KM_LONG_CALL_LEAVING);
+    enum km_long_call_state state = long_call->state == KM_LONG_CALL_NOTIFIED
+                                        ? KM_LONG_CALL_JOINED
+                                        : KM_LONG_CALL_OUT;
+    long_call->state = state;
+    km_mutex_unlock(&env->lock);
+    return state;
+}
+
+static void on_mail(struct km_mail *mail)
 {
     struct km_long_call *long_call =
         KM_CONTAINER_OF(mail, struct km_long_call, mail);
     struct km_server_call *call = km_server_call_of_state(long_call);
-    km_mutex_lock(&long_call->env->lock);
-    long_call->posted = false;
-    km_mutex_unlock(&long_call->env->lock);
-    if (!long_call->joined) {
+    if (end_mail(long_call) == KM_LONG_CALL_OUT) {
         km_server_call_release(call);
         return;
     }
-    long_call->notify(call);
+    long_call->on_change(call);
 }
 
 void km_long_call_join(struct km_server_call *call,
-                       void (*notify)(struct km_server_call *call))
+                       void (*on_change)(struct km_server_call *call))
 {
     struct km_long_call *long_call = km_server_call_state(call);
-    long_call->env = km_service_env_of(call);
-    long_call->notify = notify;
-    long_call->mail.run = on_notify;
-    long_call->joined = true;
+    struct km_service_env *env = km_service_env_of(call);
+    KM_ASSERT(long_call->state == KM_LONG_CALL_OUT);
+    long_call->env = env;
+    long_call->on_change = on_change;
+    long_call->mail.run = on_mail;
     km_server_call_hold(call);
+    km_mutex_lock(&env->lock);
+    long_call->state = KM_LONG_CALL_JOINED;
+    km_list_push_back(&env->long_calls, &long_call->node);
+    km_mutex_unlock(&env->lock);
+}
+
+/* Before the first join there is no environment, and no lock to take. */
+static enum km_long_call_state state_of(const struct km_long_call *long_call)
+{
+    if (long_call->env == NULL) {
+        return KM_LONG_CALL_OUT;
+    }
     km_mutex_lock(&long_call->env->lock);
-    km_list_push_back(&long_call->env->long_calls, &long_call->node);
+    enum km_long_call_state state = long_call->state;
     km_mutex_unlock(&long_call->env->lock);
+    return state;
+}
+
+bool km_long_call_has_joined(const struct km_long_call *long_call)
+{
+    enum km_long_call_state state = state_of(long_call);
+    return state == KM_LONG_CALL_JOINED || state == KM_LONG_CALL_NOTIFIED;
 }
 
 void km_long_call_leave(struct km_server_call *call)
 {
     struct km_long_call *long_call = km_server_call_state(call);
-    if (!long_call->joined) {
+    if (!km_long_call_has_joined(long_call)) {
         return;
     }
-    long_call->joined = false;
     km_mutex_lock(&long_call->env->lock);
     km_list_remove(&long_call->node);
-    bool posted = long_call->posted;
+    bool mail_runs = long_call->state == KM_LONG_CALL_NOTIFIED;
+    long_call->state = mail_runs ? KM_LONG_CALL_LEAVING : KM_LONG_CALL_OUT;
     km_mutex_unlock(&long_call->env->lock);
-    if (!posted) {
+    if (!mail_runs) {
         km_server_call_release(call);
     }
 }

@@ -8,7 +8,7 @@
  * member of the call's state, joins, and leaves when it has finished the call:
  *
  *     km_long_call_join(call, on_change);
- *     ...
+ *
  *     static void on_change(struct km_server_call *call)
  *         if (km_service_env_is_closing(env))
  *             km_server_call_finish(call, KAMA_ERR_CLOSED, "...");
@@ -16,9 +16,15 @@
  *
  * The node changes its phase on any thread, and a call belongs to the thread of
  * its loop. So each change posts one mail to each long call, and the mail runs
- * `notify` on the call's loop. While that mail is under way the call must not
- * be freed: a long call holds its call from join until it has left and no mail
- * is under way any more.
+ * `on_change` on the call's loop. While that mail is under way the call must
+ * not be freed: a long call holds its call in every state but OUT.
+ *
+ *          join          the phase changes
+ *     OUT ------> JOINED -----------------> NOTIFIED
+ *      ^           |  ^                      |   |
+ *      +-- leave --+  +--- the mail runs ----+   | leave
+ *      |                                         v
+ *      +------------- the mail runs ---------- LEAVING
  *
  * Cost: join and leave are O(1); a change is O(long calls).
  * Threads: loop thread, except km_long_calls_notify_locked: any thread.
@@ -28,23 +34,32 @@
 
 #include "services/env.h"
 
-struct km_long_call {
-    struct km_list node; /* in env->long_calls */
-    struct km_mail mail;
-    struct km_service_env *env;
-    void (*notify)(struct km_server_call *call);
-    bool joined;
-    bool posted; /* mail is on its way; under env->lock */
+enum km_long_call_state {
+    KM_LONG_CALL_OUT,
+    KM_LONG_CALL_JOINED,
+    KM_LONG_CALL_NOTIFIED,
+    KM_LONG_CALL_LEAVING
 };
 
-/* Holds the call and adds it to the long calls of the node. From now on notify
- * runs on the call's loop after each change of the node's phase. */
+struct km_long_call {
+    struct km_list node; /* in env->long_calls, when JOINED or NOTIFIED */
+    struct km_mail mail; /* under way, when NOTIFIED or LEAVING */
+    struct km_service_env *env; /* NULL before the first join */
+    void (*on_change)(struct km_server_call *call);
+    enum km_long_call_state state; /* under env->lock */
+};
+
+/* Holds the call and adds it to the long calls of the node. From now on
+ * on_change runs on the call's loop after each change of the node's phase. */
 void km_long_call_join(struct km_server_call *call,
-                       void (*notify)(struct km_server_call *call));
+                       void (*on_change)(struct km_server_call *call));
+
+/* Returns whether the call has joined and has not left. */
+bool km_long_call_has_joined(const struct km_long_call *long_call);
 
 /* Removes the call from the long calls and gives back the hold, at once or when
- * the mail that is under way has run. notify does not run any more. A call that
- * has not joined, or has left before, is not changed. */
+ * the mail that is under way has run. on_change does not run any more. A call
+ * that has not joined, or has left before, is not changed. */
 void km_long_call_leave(struct km_server_call *call);
 
 /* on_cancel of a long call: leaves. */

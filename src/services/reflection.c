@@ -269,7 +269,7 @@ void km_service_reflect(struct km_server_call *call, kama_bytes message)
 {
     struct km_service_reflect *reflect = km_server_call_state(call);
     struct km_msg_reflect_request request;
-    if (!reflect->long_call.joined) {
+    if (!km_long_call_has_joined(&reflect->long_call)) {
         km_long_call_join(call, on_change);
     }
     if (!km_server_call_writable(call)) {
