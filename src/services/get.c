@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/* A get may end on another thread before km_group_get_start has returned
+ * KAMA_DEFERRED. That is harmless: the thread only writes the result and posts
+ * a mail, and mails run after the handler has returned to the loop. */
 #include "services/get.h"
 
+#include "base/assert.h"
 #include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
@@ -15,7 +19,8 @@ static void on_answer(struct km_mail *mail)
                                    .value = get->value,
                                    .text = get->text,
                                    .source = KM_SOURCE_LOADER};
-    get->parked = false;
+    KM_ASSERT(get->state == KM_SERVICE_GET_PARKED);
+    get->state = KM_SERVICE_GET_IDLE;
     if (!km_server_call_ended(call)) {
         get->reply(call, &result);
     }
@@ -24,7 +29,9 @@ static void on_answer(struct km_mail *mail)
     km_server_call_release(call);
 }
 
-/* Pool thread. After the post the state may be gone. */
+/* Runs on a pool thread. As soon as the mail is posted, the loop may run it and
+ * free the call, so nothing of the call's state is used after that. The park
+ * may not even be counted yet (env.c). */
 static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
                     const char *sentence)
 {
@@ -41,14 +48,25 @@ static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
     km_service_env_unpark(env);
 }
 
+/* The get waits for room no more. Returns its key, owned. */
+static char *take_key(struct km_service_get *get)
+{
+    char *key = get->key;
+    KM_ASSERT(get->state == KM_SERVICE_GET_WAITS_FOR_ROOM && key != NULL);
+    get->key = NULL;
+    get->state = KM_SERVICE_GET_IDLE;
+    return key;
+}
+
 void km_service_get_cancelled(struct km_server_call *call, kama_status why)
 {
     (void)why;
     struct km_service_get *get = km_server_call_state(call);
-    km_mem_free(km_service_env_of(call)->mem, get->key);
-    get->key = NULL;
-    if (get->parked && km_get_op_cancel(&get->op)) {
-        get->parked = false;
+    if (get->state == KM_SERVICE_GET_WAITS_FOR_ROOM) {
+        km_mem_free(get->env->mem, take_key(get));
+    } else if (get->state == KM_SERVICE_GET_PARKED &&
+               km_get_op_cancel(&get->op)) {
+        get->state = KM_SERVICE_GET_IDLE;
         km_service_env_unpark(get->env);
         km_server_call_release(call);
     }
@@ -56,11 +74,12 @@ void km_service_get_cancelled(struct km_server_call *call, kama_status why)
 
 static void park(struct km_service_get *get, struct km_server_call *call)
 {
-    get->parked = true;
+    get->state = KM_SERVICE_GET_PARKED;
     km_service_env_park(get->env);
     km_server_call_hold(call);
 }
 
+/* Answers a get that has ended at once. value: taken. */
 static void answer(struct km_server_call *call, kama_status status,
                    kama_value *value, km_service_reply_fn reply)
 {
@@ -102,26 +121,29 @@ static void wait_for_room(struct km_server_call *call, kama_bytes key)
     }
     memcpy(get->key, key.data, key.len);
     get->key_bytes = key.len;
+    get->state = KM_SERVICE_GET_WAITS_FOR_ROOM;
 }
 
 void km_service_get_writable(struct km_server_call *call)
 {
     struct km_service_get *get = km_server_call_state(call);
-    if (get->key == NULL || !km_server_call_writable(call)) {
+    if (get->state != KM_SERVICE_GET_WAITS_FOR_ROOM ||
+        !km_server_call_writable(call)) {
         return;
     }
-    char *key = get->key;
-    get->key = NULL;
+    char *key = take_key(get);
     begin(call, kama_bytes_make(key, get->key_bytes));
     km_mem_free(get->env->mem, key);
 }
 
-/* A key of a length that is not permitted is refused before it is copied. */
+/* A key whose length is not permitted does not wait for room: kama_get refuses
+ * it at once, and it is not copied. */
 void km_service_get_start(struct km_server_call *call, kama_group *group,
                           kama_bytes key, uint32_t flags,
                           km_service_reply_fn reply)
 {
     struct km_service_get *get = km_server_call_state(call);
+    KM_ASSERT(get->state == KM_SERVICE_GET_IDLE && get->reply == NULL);
     get->env = km_service_env_of(call);
     get->group = group;
     get->flags = flags;

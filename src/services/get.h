@@ -17,6 +17,17 @@
  * connection has room for an answer; until then the call keeps a copy of the
  * key.
  *
+ *             start, no room
+ *     IDLE -----------------------> WAITS_FOR_ROOM
+ *      | ^                            |        |
+ *      | +-- cancelled, or a hit -----+        | writable, a miss
+ *      | |                                     v
+ *      | +-- the mail runs, or called off -- PARKED
+ *      |                                       ^
+ *      +------------ start, a miss ------------+
+ *
+ * IDLE is a get that has not begun, and one that has ended.
+ *
  * Cost: a hit allocates nothing; a get that waits for room copies its key.
  * Threads: loop thread.
  * Errors: those of kama_get, and KAMA_ERR_NO_MEMORY if a key cannot be copied.
@@ -41,6 +52,12 @@ struct km_get_result {
 typedef void (*km_service_reply_fn)(struct km_server_call *call,
                                     const struct km_get_result *result);
 
+enum km_service_get_state {
+    KM_SERVICE_GET_IDLE,
+    KM_SERVICE_GET_WAITS_FOR_ROOM, /* key is a copy */
+    KM_SERVICE_GET_PARKED          /* the call is held, and a mail will come */
+};
+
 /* The state of a call that gets one key. */
 struct km_service_get {
     struct km_get_op op;
@@ -48,13 +65,15 @@ struct km_service_get {
     struct km_service_env *env;
     km_service_reply_fn reply;
     kama_group *group;
+    enum km_service_get_state state;
     uint32_t flags;
-    char *key; /* owned, while it waits for room; NULL: it does not */
+    char *key; /* owned; NULL unless the get waits for room */
     size_t key_bytes;
+
+    /* Written by the pool thread that ends a parked get, before its mail. */
     kama_status status;
-    kama_value *value;
-    char *text;  /* owned */
-    bool parked; /* mail will come, and the call is held */
+    kama_value *value; /* owned */
+    char *text;        /* owned; may be NULL */
 };
 
 /* Gets `key` of the group and answers with `reply`, now or later; an error is
