@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Elements stay encoded until they are carried out: each is decoded twice, for
+ * the check and for the work, and in return a call needs no array of them. */
 #include "services/many.h"
 
 #include "base/assert.h"
@@ -13,31 +15,36 @@
 
 #define VARINT_BYTES_MAX 10
 
-/* One method. */
+/* What differs between the methods. */
 struct many_ops {
-    const char *items; /* what a call has too many of */
+    const char *items; /* the name of the elements, for error sentences */
+    /* Whether the element is valid. On an error km_last_error says why. */
     kama_status (*check)(const kama_group *group, kama_bytes element);
-    /* The number that answers the element, which has been checked. */
+    /* Carries out an element that has been checked, and returns the number that
+     * answers it. */
     uint64_t (*carry_out)(kama_group *group, kama_bytes element);
     size_t answer_bytes_max; /* of one number as a varint */
 };
+
+/* The states are drawn in many.h. */
+enum many_state { MANY_RUNNING, MANY_TURN_POSTED, MANY_WAITS_FOR_ROOM };
 
 struct km_service_many {
     const struct many_ops *ops;
     struct km_server_call *call; /* held */
     struct km_service_env *env;
     kama_group *group;
+    enum many_state state;
     struct km_pb_list list; /* elements that are left */
     uint32_t left;
-    uint8_t *copy; /* what they lie in; NULL: still the request */
+    uint8_t *copy; /* what they lie in, owned; NULL: in the request */
     struct km_buf answers;
-    struct km_mail turn;
-    bool turn_posted;
+    struct km_mail turn; /* under way in MANY_TURN_POSTED */
 };
 
 /* -- the methods --------------------------------------------------------- */
 
-/* Is the element an entry at all? */
+/* Returns false if the element is no message of an entry. */
 static bool read_entry(kama_bytes element, kama_set_item *ret_item)
 {
     struct km_msg_mset_entry entry;
@@ -96,7 +103,7 @@ static void many_free(struct km_service_many *many)
 {
     struct km_server_call *call = many->call;
     struct km_service_many_state *state = km_server_call_state(call);
-    KM_ASSERT(!many->turn_posted);
+    KM_ASSERT(many->state != MANY_TURN_POSTED && state->many == many);
     km_buf_fini(&many->answers);
     km_mem_free(many->env->mem, many->copy);
     km_mem_free(many->env->mem, many);
@@ -107,7 +114,9 @@ static void many_free(struct km_service_many *many)
 static void reply_if_room(struct km_service_many *many)
 {
     struct km_buf reply;
+    KM_ASSERT(many->left == 0);
     if (!km_server_call_writable(many->call)) {
+        many->state = MANY_WAITS_FOR_ROOM;
         return;
     }
     km_buf_init(&reply, many->env->mem, SIZE_MAX);
@@ -120,7 +129,7 @@ static void reply_if_room(struct km_service_many *many)
     many_free(many);
 }
 
-/* Room for the answer was made before. */
+/* many_new has reserved room for every number. */
 static void append_varint(struct km_buf *buf, uint64_t number)
 {
     while (number >= 0x80) {
@@ -131,6 +140,8 @@ static void append_varint(struct km_buf *buf, uint64_t number)
     KM_ASSERT(buf->len <= buf->cap);
 }
 
+/* Carries out the elements of one turn; then the call replies, or the next turn
+ * is posted. */
 static void advance(struct km_service_many *many)
 {
     kama_bytes element;
@@ -145,7 +156,7 @@ static void advance(struct km_service_many *many)
         reply_if_room(many);
         return;
     }
-    many->turn_posted = true;
+    many->state = MANY_TURN_POSTED;
     km_loop_post(km_server_call_loop(many->call), &many->turn);
 }
 
@@ -153,7 +164,8 @@ static void on_turn(struct km_mail *mail)
 {
     struct km_service_many *many =
         KM_CONTAINER_OF(mail, struct km_service_many, turn);
-    many->turn_posted = false;
+    KM_ASSERT(many->state == MANY_TURN_POSTED);
+    many->state = MANY_RUNNING;
     if (km_server_call_ended(many->call)) {
         many_free(many);
         return;
@@ -164,7 +176,7 @@ static void on_turn(struct km_mail *mail)
 void km_service_many_writable(struct km_server_call *call)
 {
     struct km_service_many_state *state = km_server_call_state(call);
-    if (state->many != NULL && state->many->left == 0) {
+    if (state->many != NULL && state->many->state == MANY_WAITS_FOR_ROOM) {
         reply_if_room(state->many);
     }
 }
@@ -173,14 +185,15 @@ void km_service_many_cancelled(struct km_server_call *call, kama_status why)
 {
     (void)why;
     struct km_service_many_state *state = km_server_call_state(call);
-    if (state->many != NULL && !state->many->turn_posted) {
+    if (state->many != NULL && state->many->state != MANY_TURN_POSTED) {
         many_free(state->many);
     }
 }
 
 /* -- the start ----------------------------------------------------------- */
 
-/* true: all elements are valid; false: the call was finished. */
+/* Returns true if all elements are valid. Otherwise the call is finished, with
+ * a sentence that names the first element that is not. */
 static bool check_all(struct km_server_call *call, const struct many_ops *ops,
                       const kama_group *group, struct km_pb_list list)
 {
@@ -204,7 +217,8 @@ static bool check_all(struct km_server_call *call, const struct many_ops *ops,
     return true;
 }
 
-/* What does not fit into one turn is copied. */
+/* Copies the elements that do not fit into the first turn: the request is gone
+ * when the handler has returned. */
 static kama_status keep_list(struct km_service_many *many)
 {
     size_t len = (size_t)(many->list.end - many->list.at);

@@ -1,30 +1,38 @@
 /* SPDX-License-Identifier: MIT */
+/* Between two steps other calls of the loop have their turn. A step allocates
+ * nothing but the buffer of its message, and a stream that is not read keeps
+ * only the cursor. */
 #include "services/scan.h"
 
+#include "base/assert.h"
 #include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "services/service.h"
 #include "wire/msg/msg.h"
 
+/* The states are drawn in scan.h. */
+enum scan_state { SCAN_STEPPING, SCAN_TURN_POSTED, SCAN_WAITS_FOR_ROOM };
+
 struct km_service_scan {
-    struct km_server_call *call; /* held while mail is on its way */
+    struct km_server_call *call; /* held in SCAN_TURN_POSTED */
     const kama_allocator *mem;
     kama_group *group;
     struct km_buf buf; /* the message that is being filled */
     kama_status status;
     uint64_t cursor;
-    bool cursor_sent; /* the last message that was sent had one */
+    bool cursor_sent; /* whether the last message that was sent had one */
     uint64_t left;    /* entries; 0: the limit is reached */
-    struct km_mail turn;
-    bool turn_posted;
+    enum scan_state state;
+    struct km_mail turn; /* under way in SCAN_TURN_POSTED */
     size_t glob_bytes;
-    uint8_t glob[]; /* copied: the request does not last */
+    uint8_t glob[]; /* a copy: the request is gone after the first turn */
 };
 
 static void scan_free(struct km_service_scan *scan)
 {
     struct km_service_scan_state *state = km_server_call_state(scan->call);
+    KM_ASSERT(scan->state != SCAN_TURN_POSTED && state->scan == scan);
     km_buf_fini(&scan->buf);
     state->scan = NULL;
     km_mem_free(scan->mem, scan);
@@ -50,14 +58,14 @@ static int on_entry(void *arg, const kama_entry *entry)
 
 /* -- the cursor on the wire ---------------------------------------------- */
 
-/* What the client gets: the group's instance, so that a cursor of another group
- * or from before a restart is recognised, and the place. */
+/* The bytes of a cursor: the place in the group, and the instance of the group,
+ * by which a cursor of another group or from before a restart is recognised. */
 struct wire_cursor {
     uint64_t instance;
     uint64_t place;
 };
 
-/* Ends a message with the place behind it, unless it is the last one. */
+/* Adds the place where the next message begins, unless this one is the last. */
 static kama_status append_cursor(struct km_service_scan *scan)
 {
     const struct wire_cursor cursor = {km_group_instance(scan->group),
@@ -69,7 +77,8 @@ static kama_status append_cursor(struct km_service_scan *scan)
                : KAMA_OK;
 }
 
-/* Errors: KAMA_ERR_INVALID, with a sentence. */
+/* Reads a cursor that the client got from an earlier scan; an empty one means
+ * the beginning. Errors: KAMA_ERR_INVALID, with a sentence. */
 static kama_status read_cursor(kama_group *group, kama_bytes bytes,
                                uint64_t *ret_place)
 {
@@ -102,8 +111,9 @@ static kama_status send_entries(struct km_service_scan *scan)
     return st;
 }
 
-/* One step: visits entries and sends those that it found. At the end of the
- * scan a message without a cursor takes back the last one. */
+/* One step: visits entries and sends those that match. When the scan ends and
+ * the last message had a cursor, an empty message without one follows, so that
+ * the client does not go on from there. */
 static kama_status step(struct km_service_scan *scan)
 {
     kama_bytes glob = kama_bytes_make(scan->glob, scan->glob_bytes);
@@ -119,22 +129,27 @@ static kama_status step(struct km_service_scan *scan)
 
 static void post_turn(struct km_service_scan *scan)
 {
-    scan->turn_posted = true;
+    scan->state = SCAN_TURN_POSTED;
     km_server_call_hold(scan->call);
     km_loop_post(km_server_call_loop(scan->call), &scan->turn);
 }
 
-/* The next step, in a turn of its own and when there is room. Who waits for
- * that may wait long, and be one of many: without its buffer. */
+/* A client may read nothing for a long time, and there may be many of these: a
+ * scan that waits gives its buffer back. */
+static void wait_for_room(struct km_service_scan *scan)
+{
+    scan->state = SCAN_WAITS_FOR_ROOM;
+    km_buf_reset(&scan->buf, 0);
+}
+
+/* Makes the next step in a turn of its own, when there is room. */
 static void go_on(struct km_service_scan *scan)
 {
-    if (scan->turn_posted) {
-        return;
-    }
+    KM_ASSERT(scan->state != SCAN_TURN_POSTED);
     if (km_server_call_writable(scan->call)) {
         post_turn(scan);
     } else {
-        km_buf_reset(&scan->buf, 0);
+        wait_for_room(scan);
     }
 }
 
@@ -159,13 +174,14 @@ static void on_turn(struct km_mail *mail)
     struct km_service_scan *scan =
         KM_CONTAINER_OF(mail, struct km_service_scan, turn);
     struct km_server_call *call = scan->call;
-    scan->turn_posted = false;
+    KM_ASSERT(scan->state == SCAN_TURN_POSTED);
+    scan->state = SCAN_STEPPING;
     if (km_server_call_ended(call)) {
         scan_free(scan);
     } else if (km_server_call_writable(call)) {
         advance(scan);
     } else {
-        km_buf_reset(&scan->buf, 0);
+        wait_for_room(scan);
     }
     km_server_call_release(call);
 }
@@ -173,7 +189,7 @@ static void on_turn(struct km_mail *mail)
 void km_service_scan_writable(struct km_server_call *call)
 {
     struct km_service_scan_state *state = km_server_call_state(call);
-    if (state->scan != NULL) {
+    if (state->scan != NULL && state->scan->state == SCAN_WAITS_FOR_ROOM) {
         go_on(state->scan);
     }
 }
@@ -182,7 +198,7 @@ void km_service_scan_cancelled(struct km_server_call *call, kama_status why)
 {
     (void)why;
     struct km_service_scan_state *state = km_server_call_state(call);
-    if (state->scan != NULL && !state->scan->turn_posted) {
+    if (state->scan != NULL && state->scan->state != SCAN_TURN_POSTED) {
         scan_free(state->scan);
     }
 }
