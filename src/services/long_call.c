@@ -26,7 +26,8 @@ void km_long_calls_notify_locked(struct km_service_env *env)
     }
 }
 
-/* The mail has run: NOTIFIED -> JOINED, or LEAVING -> OUT. Returns the state. */
+/* The mail has run: NOTIFIED becomes JOINED, and LEAVING becomes OUT. Returns
+ * the new state. */
 static enum km_long_call_state end_mail(struct km_long_call *long_call)
 {
     struct km_service_env *env = long_call->env;

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The bookkeeping of one MGet: which keys are left, which are parked, and what
+ * happens when the call ends before its loads do.
+ *
+ * Mails that can be under way to a call are the answers of its slots and its
+ * next turn. The call is held until none of them is (free_if_idle).
+ */
 #include "services/mget.h"
 
 #include "base/assert.h"
@@ -12,16 +19,27 @@
 
 #include <stdio.h>
 
-/* One parked get. */
+/* The states are drawn in mget.h. */
+enum mget_state {
+    MGET_ASKING,
+    MGET_TURN_POSTED,
+    MGET_WAITS_FOR_LOADS,
+    MGET_WAITS_FOR_ROOM
+};
+
+/* One parked get, or a spare place for one. A spare slot is kept for the next
+ * key instead of being freed. */
 struct slot {
     struct km_list node; /* in mget->running or mget->spare */
     struct km_get_op op;
     struct km_mail mail;
     struct km_service_mget *mget;
-    uint32_t index;
+    uint32_t index; /* of its key among all keys of the call */
+
+    /* Written by the pool thread that ends the get, before its mail. */
     kama_status status;
-    kama_value *value;
-    char *text; /* owned */
+    kama_value *value; /* owned */
+    char *text;        /* owned; may be NULL */
 };
 
 struct km_service_mget {
@@ -29,15 +47,15 @@ struct km_service_mget {
     struct km_service_env *env;
     kama_group *group;
     kama_ctx ctx;
-    struct km_pb_list keys; /* those not asked for yet */
-    uint8_t *copy;          /* what keys lie in; NULL: still the request */
+    enum mget_state state;
+    struct km_pb_list keys; /* those that were not asked for yet */
+    uint32_t next;          /* the index of the first of them */
+    uint8_t *copy;          /* what they lie in, owned; NULL: in the request */
     struct km_twins twins;  /* keys that were parked; they lie in copy */
-    struct km_list running;
-    struct km_list spare;
-    struct km_mail turn;
-    bool turn_posted;
+    struct km_list running; /* slots of parked keys */
     uint32_t running_count;
-    uint32_t next; /* index of the first of keys */
+    struct km_list spare; /* slots without a key */
+    struct km_mail turn;  /* under way in MGET_TURN_POSTED */
     struct km_mget_answers answers;
 };
 
@@ -48,7 +66,8 @@ static void give_keys(struct km_service_env *env, uint32_t count)
     atomic_fetch_sub_explicit(&env->mget_keys, count, memory_order_relaxed);
 }
 
-/* Counts keys against what the node will have open; false: too many. */
+/* Counts the keys of one more call. Returns false, and counts nothing, if all
+ * calls of the node would have more than KM_MGET_KEYS_NODE keys then. */
 static bool take_keys(struct km_service_env *env, uint32_t count)
 {
     if (atomic_fetch_add_explicit(&env->mget_keys, count,
@@ -69,13 +88,14 @@ static void free_slots(struct km_service_mget *mget, struct km_list *list)
     }
 }
 
-/* Gives back everything, and the call. */
+/* Frees everything and gives back the hold on the call. */
 static void mget_free(struct km_service_mget *mget)
 {
     struct km_server_call *call = mget->call;
     const kama_allocator *mem = mget->env->mem;
     struct km_service_mget_state *state = km_server_call_state(call);
-    KM_ASSERT(mget->running_count == 0 && !mget->turn_posted);
+    KM_ASSERT(mget->running_count == 0 && mget->state != MGET_TURN_POSTED);
+    KM_ASSERT(state->mget == mget);
     free_slots(mget, &mget->spare);
     give_keys(mget->env, mget->answers.count);
     km_mget_answers_fini(&mget->answers);
@@ -86,9 +106,10 @@ static void mget_free(struct km_service_mget *mget)
     km_server_call_release(call);
 }
 
+/* Of a call that has ended: a mail that is still under way frees it later. */
 static void free_if_idle(struct km_service_mget *mget)
 {
-    if (mget->running_count == 0 && !mget->turn_posted) {
+    if (mget->running_count == 0 && mget->state != MGET_TURN_POSTED) {
         mget_free(mget);
     }
 }
@@ -107,16 +128,17 @@ static struct slot *take_slot(struct km_service_mget *mget)
     return slot;
 }
 
-/* The slot's get runs no more. */
+/* The get of the slot has ended or was called off. */
 static void put_slot(struct km_service_mget *mget, struct slot *slot)
 {
     km_list_remove(&slot->node);
     km_list_push_back(&mget->spare, &slot->node);
+    KM_ASSERT(mget->running_count > 0);
     mget->running_count--;
 }
 
-/* Copies the keys from `from` on, which lies in the request; they outlive the
- * handler then. */
+/* Copies the keys from `from` on, which lies in the request, so that they are
+ * still there when the handler has returned. Returns false without memory. */
 static bool keep_keys(struct km_service_mget *mget, const uint8_t *from)
 {
     size_t len = (size_t)(mget->keys.end - from);
@@ -141,26 +163,27 @@ static void reply(struct km_service_mget *mget)
     km_service_reply_buf(mget->call, &buf, st);
 }
 
-/* The answer is made when there is room for it: until then, values are held
- * by reference. */
+/* The message is made when there is room for it. Until then the values are held
+ * by reference, and there is no second copy of them. */
 static void reply_if_room(struct km_service_mget *mget)
 {
     if (km_server_call_writable(mget->call)) {
         reply(mget);
         mget_free(mget);
+    } else {
+        mget->state = MGET_WAITS_FOR_ROOM;
     }
 }
 
 static bool is_complete(const struct km_service_mget *mget)
 {
-    return mget->next == mget->answers.count && mget->running_count == 0 &&
-           !mget->turn_posted;
+    return mget->next == mget->answers.count && mget->running_count == 0;
 }
 
 void km_service_mget_writable(struct km_server_call *call)
 {
     struct km_service_mget_state *state = km_server_call_state(call);
-    if (state->mget != NULL && is_complete(state->mget)) {
+    if (state->mget != NULL && state->mget->state == MGET_WAITS_FOR_ROOM) {
         reply_if_room(state->mget);
     }
 }
@@ -169,7 +192,8 @@ void km_service_mget_writable(struct km_server_call *call)
 
 static void on_answer(struct km_mail *mail);
 
-/* Pool thread. After the post the slot may be gone. */
+/* Runs on a pool thread. As soon as the mail is posted, the loop may run it and
+ * free the slot, so nothing of it is used after that. */
 static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
                     const char *sentence)
 {
@@ -185,8 +209,8 @@ static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
     km_service_env_unpark(env);
 }
 
-/* The key of the slot waits for its load. Equal ones that come later are to
- * find it, if there can be any. */
+/* The key of the slot waits for its load. If other keys follow, equal ones must
+ * find it among the twins. */
 static kama_status park(struct km_service_mget *mget, struct slot *slot,
                         kama_bytes key)
 {
@@ -206,7 +230,8 @@ static kama_status park(struct km_service_mget *mget, struct slot *slot,
                         slot->index);
 }
 
-/* Asks for the next key, whose slot it takes. */
+/* Asks for the next key. slot: taken; it becomes spare again when the key is
+ * answered at once. */
 static kama_status ask(struct km_service_mget *mget, struct slot *slot,
                        kama_bytes key)
 {
@@ -227,7 +252,8 @@ static kama_status ask(struct km_service_mget *mget, struct slot *slot,
     return KAMA_OK;
 }
 
-/* Does the next key get the answer of an equal one that was parked? */
+/* Returns whether the next key gets the answer of an equal key that was parked
+ * before; if so, it follows that key from now on. */
 static bool follows(struct km_service_mget *mget, kama_bytes key)
 {
     if (mget->twins.count == 0) {
@@ -259,11 +285,13 @@ static kama_status ask_next(struct km_service_mget *mget)
     return ask(mget, slot, key);
 }
 
-/* Asks for keys until none is left (KAMA_OK), too many wait (KAMA_DEFERRED) or
- * others should have a turn (KAMA_ERR_TRY_AGAIN). Each load has what is left of
- * the call's time. */
+/* Asks for keys until none is left (KAMA_OK), until KM_MGET_PARALLEL of them
+ * are parked (KAMA_DEFERRED), or until other calls of the loop must have their
+ * turn (KAMA_ERR_TRY_AGAIN). A load may take the time that is left for the
+ * call. */
 static kama_status ask_some(struct km_service_mget *mget)
 {
+    KM_ASSERT(mget->running_count <= KM_MGET_PARALLEL);
     mget->ctx.deadline_ms = km_server_call_deadline_ms(mget->call);
     for (unsigned i = 0; mget->next < mget->answers.count; i++) {
         if (mget->running_count == KM_MGET_PARALLEL) {
@@ -280,7 +308,8 @@ static kama_status ask_some(struct km_service_mget *mget)
     return KAMA_OK;
 }
 
-/* Calls off what can be called off; the rest frees mget when it arrives. */
+/* Calls off the gets that are parked. A get whose load is ending at this moment
+ * cannot be called off: its mail comes, and the last such mail frees mget. */
 static void call_off(struct km_service_mget *mget)
 {
     struct km_list *node;
@@ -301,25 +330,35 @@ static void finish(struct km_service_mget *mget, kama_status status)
     call_off(mget);
 }
 
+/* Keys are left and the handler returns: the keys must be a copy by then. */
+static kama_status keep_rest(struct km_service_mget *mget)
+{
+    if (mget->copy != NULL || mget->next == mget->answers.count) {
+        return KAMA_OK;
+    }
+    return keep_keys(mget, mget->keys.at) ? KAMA_OK : KAMA_ERR_NO_MEMORY;
+}
+
+static void post_turn(struct km_service_mget *mget)
+{
+    mget->state = MGET_TURN_POSTED;
+    km_loop_post(km_server_call_loop(mget->call), &mget->turn);
+}
+
+/* Asks for as many keys as it may, and decides what happens next. */
 static void advance(struct km_service_mget *mget)
 {
-    if (mget->turn_posted) {
-        return;
-    }
     kama_status st = ask_some(mget);
     if (is_complete(mget)) {
         reply_if_room(mget);
         return;
     }
-    bool waits = st == KAMA_DEFERRED || st == KAMA_ERR_TRY_AGAIN;
-    if (waits && mget->copy == NULL && !keep_keys(mget, mget->keys.at)) {
-        st = KAMA_ERR_NO_MEMORY;
-    }
-    if (st == KAMA_ERR_NO_MEMORY) {
-        finish(mget, st);
+    if (st == KAMA_ERR_NO_MEMORY || keep_rest(mget) != KAMA_OK) {
+        finish(mget, KAMA_ERR_NO_MEMORY);
     } else if (st == KAMA_ERR_TRY_AGAIN) {
-        mget->turn_posted = true;
-        km_loop_post(km_server_call_loop(mget->call), &mget->turn);
+        post_turn(mget);
+    } else {
+        mget->state = MGET_WAITS_FOR_LOADS;
     }
 }
 
@@ -327,7 +366,8 @@ static void on_turn(struct km_mail *mail)
 {
     struct km_service_mget *mget =
         KM_CONTAINER_OF(mail, struct km_service_mget, turn);
-    mget->turn_posted = false;
+    KM_ASSERT(mget->state == MGET_TURN_POSTED);
+    mget->state = MGET_ASKING;
     if (km_server_call_ended(mget->call)) {
         free_if_idle(mget);
         return;
@@ -348,7 +388,9 @@ static void on_answer(struct km_mail *mail)
     }
     km_mget_answers_put(&mget->answers, slot->index, KM_SOURCE_LOADER,
                         slot->status, slot->value, slot->text);
-    advance(mget);
+    if (mget->state != MGET_TURN_POSTED) {
+        advance(mget);
+    }
 }
 
 /* -- the call ------------------------------------------------------------ */

@@ -15,6 +15,18 @@
  * The keys lie in the request, which is gone when the handler returns. As soon
  * as one key is parked while others follow, the rest of the request is copied.
  *
+ *                  others must have their turn
+ *     ASKING ---------------------------------> TURN_POSTED
+ *      | | ^ <-------- the mail runs ----------------+
+ *      | | |
+ *      | | +---------- an answer arrives ------ WAITS_FOR_LOADS
+ *      | +---- no key is left, or KM_MGET_PARALLEL wait ---^
+ *      |
+ *      +--- every key has its answer -------> WAITS_FOR_ROOM --writable--> over
+ *
+ * A call that is cancelled calls off its parked gets. It is freed when no mail
+ * is under way to it any more.
+ *
  * Cost: 24 bytes per key, up to 64 more per parked key, and values by reference
  * up to the size of one answer (mget_answers.h).
  * Threads: loop thread; only the end of a load runs on a pool thread.
