@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
+/* The size of the message is counted with each answer, from the longest that
+ * its item can be, and never measured: an answer that fits stays. */
 #include "services/mget_answers.h"
 
 #include "base/assert.h"
 #include "base/limits.h"
 #include "wire/msg/msg.h"
 
-/* An item without its value: tag, length, and the fields at their longest. */
+/* The longest that an item without its value can be: tag, length, fields. */
 #define ITEM_HEAD_BYTES 64
-/* An item that is only a status. */
+/* The longest that an item can be which is only a status. Every key has so many
+ * bytes from the beginning. */
 #define ITEM_BYTES_MIN 16
 /* The tag and the length of a sentence. */
 #define TEXT_HEAD_BYTES 3
@@ -17,7 +20,7 @@
 struct km_mget_answer {
     kama_value *value;
     char *text;
-    uint32_t next;  /* one more than the next follower; 0: none */
+    uint32_t next;  /* the index of the next follower plus 1; 0: none */
     int16_t status; /* a kama_status of a request: above -1000 */
     uint8_t source; /* an enum km_source; KM_SOURCE_NONE: not answered */
 };
@@ -57,7 +60,8 @@ void km_mget_answers_fini(struct km_mget_answers *answers)
     answers->list = NULL;
 }
 
-/* Is there room for that many bytes more? They are counted then. */
+/* Counts so many bytes more. Returns false, and counts nothing, if they do not
+ * fit into the message. */
 static bool take_room(struct km_mget_answers *answers, uint64_t bytes)
 {
     if (answers->bytes > answers->bytes_max ||
@@ -68,7 +72,7 @@ static bool take_room(struct km_mget_answers *answers, uint64_t bytes)
     return true;
 }
 
-/* A copy of text, if there is room for it. */
+/* Returns a copy of the text, owned, or NULL if there is no room for it. */
 static char *copy_text(struct km_mget_answers *answers, const char *text)
 {
     size_t len = strlen(text);
@@ -77,7 +81,7 @@ static char *copy_text(struct km_mget_answers *answers, const char *text)
                : NULL;
 }
 
-/* Answers one key. value and text are borrowed. */
+/* Answers one key. value, text: borrowed. */
 static void answer_one(struct km_mget_answers *answers, uint32_t index,
                        enum km_source source, kama_status status,
                        kama_value *value, const char *text)
@@ -96,6 +100,7 @@ static void answer_one(struct km_mget_answers *answers, uint32_t index,
     if ((int)status < 0 && text != NULL) {
         answer->text = copy_text(answers, text);
     }
+    KM_ASSERT((int16_t)status == (int)status);
     answer->status = (int16_t)status;
 }
 
@@ -103,6 +108,8 @@ void km_mget_answers_put(struct km_mget_answers *answers, uint32_t index,
                          enum km_source source, kama_status status,
                          kama_value *value, char *text)
 {
+    KM_ASSERT(index < answers->count);
+    KM_ASSERT((status == KAMA_OK) == (value != NULL));
     for (uint32_t i = index + 1; i != 0; i = answers->list[i - 1].next) {
         answer_one(answers, i - 1, source, status, value, text);
     }
@@ -114,6 +121,7 @@ void km_mget_answers_follow(struct km_mget_answers *answers, uint32_t first,
                             uint32_t index)
 {
     struct km_mget_answer *leader = &answers->list[first];
+    KM_ASSERT(first < index && index < answers->count);
     if (leader->source == KM_SOURCE_NONE) {
         answers->list[index].next = leader->next;
         leader->next = index + 1;
@@ -150,4 +158,46 @@ kama_status km_mget_answers_write(struct km_mget_answers *answers,
         give_back(answers, &answers->list[i]);
     }
     return st;
+}
+
+/* An open answer has no value, no sentence and no status. */
+static void check_open(const struct km_mget_answers *answers, uint32_t index)
+{
+    const struct km_mget_answer *answer = &answers->list[index];
+    KM_ASSERT(answer->value == NULL && answer->text == NULL);
+    KM_ASSERT(answer->status == 0);
+    uint32_t length = 0;
+    for (uint32_t i = answer->next; i != 0; i = answers->list[i - 1].next) {
+        KM_ASSERT(i <= answers->count && i - 1 != index);
+        KM_ASSERT(answers->list[i - 1].source == KM_SOURCE_NONE);
+        KM_ASSERT(++length < answers->count);
+    }
+}
+
+/* Returns how many bytes an answered key has taken beyond ITEM_BYTES_MIN. */
+static uint64_t check_answered(const struct km_mget_answer *answer)
+{
+    uint64_t bytes = 0;
+    KM_ASSERT(answer->value == NULL || answer->status == KAMA_OK);
+    KM_ASSERT(answer->text == NULL || answer->status < 0);
+    if (answer->value != NULL) {
+        bytes += kama_value_bytes(answer->value).len + ITEM_HEAD_BYTES;
+    }
+    if (answer->text != NULL) {
+        bytes += strlen(answer->text) + TEXT_HEAD_BYTES;
+    }
+    return bytes;
+}
+
+void km_mget_answers_check(const struct km_mget_answers *answers)
+{
+    uint64_t bytes = (uint64_t)answers->count * ITEM_BYTES_MIN;
+    for (uint32_t i = 0; i < answers->count; i++) {
+        if (answers->list[i].source == KM_SOURCE_NONE) {
+            check_open(answers, i);
+        } else {
+            bytes += check_answered(&answers->list[i]);
+        }
+    }
+    KM_ASSERT(answers->list != NULL && bytes <= answers->bytes);
 }

@@ -4,14 +4,20 @@
  * the keys, and within the bytes that one message may have.
  *
  * A key that is equal to one which is still being loaded follows that one, and
- * gets its answer when it comes:
+ * gets its answer when it arrives:
  *
- *     follow(0, 3)  follow(0, 7)  put(0, OK, value)   answers 0, 3 and 7
+ *     follow(0, 3)  follow(0, 7)  put(0, KAMA_OK, value)   answers 0, 3 and 7
  *
- * Memory: 24 bytes per key, the values by reference, the sentences. What would
- * make the message too large is given back at once: the item then says
- * KAMA_ERR_TOO_LARGE, or comes without its sentence.
- * Thread-safety: loop thread. Errors: KAMA_ERR_NO_MEMORY.
+ * Followers are a chain that begins at the key that they follow:
+ *
+ *     list   0       1       2       3       4 ...   7
+ *            next ---------------->  next -------->  next = 0: the end
+ *
+ * Cost: 24 bytes per key, the values by reference, and the sentences of errors.
+ * A value that would make the message too large is given back at once; its item
+ * says KAMA_ERR_TOO_LARGE then. A sentence for which there is no room is left
+ * out.
+ * Threads: loop thread. Errors: KAMA_ERR_NO_MEMORY.
  * Ownership: values and texts that are put are taken.
  */
 #pragma once
@@ -26,28 +32,38 @@ struct km_mget_answers {
     const kama_allocator *mem;
     struct km_mget_answer *list;
     uint32_t count;
-    uint64_t bytes;     /* of the message so far */
-    uint64_t bytes_max; /* of the message */
+    uint64_t bytes;     /* at most so many has the message so far */
+    uint64_t bytes_max; /* and so many it may have */
 };
 
-/* Room for count answers, none of which has come. */
+/* Makes room for `count` answers, none of which is there yet, in a message of
+ * at most bytes_max bytes. mem: borrowed until fini. */
 KAMA_NODISCARD kama_status km_mget_answers_init(struct km_mget_answers *answers,
                                                 const kama_allocator *mem,
                                                 uint32_t count,
                                                 uint64_t bytes_max);
-/* Gives everything back. */
+/* Gives back all values and sentences, whether they were written or not. */
 void km_mget_answers_fini(struct km_mget_answers *answers);
 
-/* Answers key `index` and those that follow it. value is taken, and not NULL
- * with KAMA_OK; text, from mem, is taken and may be NULL. */
+/* Answers key `index` and those that follow it. The key must not have an answer
+ * yet. value: taken; not NULL exactly if the status is KAMA_OK. text: a
+ * sentence about an error, allocated from mem; taken; may be NULL. */
 void km_mget_answers_put(struct km_mget_answers *answers, uint32_t index,
                          enum km_source source, kama_status status,
                          kama_value *value, char *text);
 
-/* Key `index` gets the answer of the equal key `first`, now or later. */
+/* Gives key `index` the answer of the equal key `first`, now if that has one,
+ * or else when it is put. */
 void km_mget_answers_follow(struct km_mget_answers *answers, uint32_t first,
                             uint32_t index);
 
-/* Appends every item to buf, and gives the values back. Each key is answered. */
+/* Appends all items to buf and gives the values back. Every key must have its
+ * answer. */
 KAMA_NODISCARD kama_status
 km_mget_answers_write(struct km_mget_answers *answers, struct km_buf *buf);
+
+/* Asserts what must hold between any two calls: an answered key has no value
+ * but with KAMA_OK, an open key has nothing, chains of followers lead to open
+ * keys and end, and the bytes that are counted suffice for the answers. For
+ * tests; O(keys). */
+void km_mget_answers_check(const struct km_mget_answers *answers);

@@ -70,14 +70,21 @@ static void test_followers_get_the_answer(void **state)
     assert_int_equal(km_mget_answers_init(&a, km_mem_default(), 7, 4096),
                      KAMA_OK);
     km_mget_answers_follow(&a, 0, 1);
+    km_mget_answers_check(&a);
     km_mget_answers_put(&a, 2, KM_SOURCE_LOCAL, KAMA_MISS, NULL, NULL);
+    km_mget_answers_check(&a);
     km_mget_answers_follow(&a, 0, 3);
+    km_mget_answers_check(&a);
     km_mget_answers_put(&a, 0, KM_SOURCE_LOADER, KAMA_OK,
                         make_value(group, "v"), NULL);
+    km_mget_answers_check(&a);
     km_mget_answers_follow(&a, 0, 4);
+    km_mget_answers_check(&a);
     km_mget_answers_put(&a, 5, KM_SOURCE_LOADER, KAMA_ERR_LOADER, NULL,
                         text_of("no luck"));
+    km_mget_answers_check(&a);
     km_mget_answers_follow(&a, 5, 6);
+    km_mget_answers_check(&a);
     expect(&a, "0:v: 0:v: 1:: 0:v: 0:v: -10::no luck -10::no luck ");
     km_mget_answers_fini(&a);
     kama_group_free(group);
@@ -94,12 +101,16 @@ static void test_what_does_not_fit_is_left_out(void **state)
                      KAMA_OK);
     km_mget_answers_put(&a, 0, KM_SOURCE_LOCAL, KAMA_OK,
                         make_value(group, "0123456789"), NULL);
+    km_mget_answers_check(&a);
     km_mget_answers_put(&a, 1, KM_SOURCE_LOCAL, KAMA_OK, make_value(group, ""),
                         NULL);
+    km_mget_answers_check(&a);
     km_mget_answers_put(&a, 2, KM_SOURCE_LOADER, KAMA_ERR_TIMEOUT, NULL,
                         text_of("a sentence of thirty letters.."));
+    km_mget_answers_check(&a);
     km_mget_answers_put(&a, 3, KM_SOURCE_LOADER, KAMA_ERR_TIMEOUT, NULL,
                         text_of("x"));
+    km_mget_answers_check(&a);
     expect(&a, "0:0123456789: -2:: -8::a sentence of thirty letters.. -8:: ");
     km_mget_answers_fini(&a);
     kama_group_free(group);
@@ -119,10 +130,13 @@ static kama_status call_off(const kama_allocator *mem, void *arg)
                                    : KAMA_ERR_NO_MEMORY;
     if (st == KAMA_OK) {
         km_mget_answers_follow(&a, 0, 2);
+        km_mget_answers_check(&a);
         km_mget_answers_put(&a, 0, KM_SOURCE_LOADER, KAMA_OK,
                             kama_value_ref(value), NULL);
+        km_mget_answers_check(&a);
         km_mget_answers_put(&a, 1, KM_SOURCE_LOADER, KAMA_ERR_LOADER, NULL,
                             km_mem_strdup(mem, "why"));
+        km_mget_answers_check(&a);
         km_mget_answers_fini(&a);
     }
     kama_value_unref(value);
