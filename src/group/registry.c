@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Linear probing in a table that is at most half full and never shrinks. */
+/* Linear probing in a table that is at most half full, so that a free slot ends
+ * every search. Nothing is ever removed. */
 #include "group/registry.h"
 
 #include "base/assert.h"
@@ -41,7 +42,8 @@ void km_registry_fini(struct km_registry *registry)
     memset(registry, 0, sizeof *registry);
 }
 
-/* The slot of name, or the free one where it would go. */
+/* Returns the slot of that name, or the free slot where it would be put. Writes
+ * the number that the slot holds: 0 if it is free. */
 static _Atomic uint16_t *find_slot(const struct km_registry *registry,
                                    kama_bytes name, unsigned *ret_number)
 {
@@ -79,4 +81,29 @@ void km_registry_add(struct km_registry *registry, kama_group *group)
     KM_ASSERT(number == 0);
     atomic_store_explicit(slot, (uint16_t)(count + 1), memory_order_release);
     atomic_store_explicit(&registry->count, count + 1, memory_order_release);
+}
+
+static unsigned used_slots(const struct km_registry *registry)
+{
+    unsigned used = 0;
+    for (unsigned i = 0; i < KM_REGISTRY_SLOTS; i++) {
+        used += atomic_load(&registry->slots[i]) != 0;
+    }
+    return used;
+}
+
+/* If each group is found under its own number, no two have one name and each
+ * has a slot. If as many slots are used as there are groups, no other is. */
+void km_registry_check(const struct km_registry *registry)
+{
+    unsigned count = km_registry_count(registry);
+    KM_ASSERT(count <= KM_GROUPS_MAX && used_slots(registry) == count);
+    for (unsigned i = 0; i < count; i++) {
+        const struct km_registry_entry *entry = &registry->entries[i];
+        unsigned number;
+        KM_ASSERT(
+            km_bytes_eq(entry->name, KAMA_STR(kama_group_name(entry->group))));
+        (void)find_slot(registry, entry->name, &number);
+        KM_ASSERT(number == i + 1);
+    }
 }

@@ -28,15 +28,18 @@ static void add(struct km_registry *registry, const char *name)
     km_registry_add(registry, group);
 }
 
-/* Names are bytes: a prefix is another name, and so is an empty one. */
+/* Names are bytes: a prefix of a name is another name, and so is the empty one. */
 static void test_find(void **state)
 {
     (void)state;
     struct km_registry registry;
     assert_int_equal(km_registry_init(&registry, km_mem_default()), KAMA_OK);
+    km_registry_check(&registry);
     assert_null(km_registry_find(&registry, KAMA_STR("users")));
     add(&registry, "users");
+    km_registry_check(&registry);
     add(&registry, "user");
+    km_registry_check(&registry);
     kama_group *users = km_registry_find(&registry, KAMA_STR("users"));
     assert_ptr_equal(users, km_registry_at(&registry, 0));
     assert_ptr_equal(km_registry_find(&registry, KAMA_STR("user")),
@@ -53,7 +56,8 @@ static void name_of(unsigned i, char name[16])
     snprintf(name, 16, "group-%u", i % 10000);
 }
 
-/* As many as there may be; each is found, in the order of adding. */
+/* With as many groups as there may be, each is found, and they keep the order
+ * in which they were added. */
 static void test_full(void **state)
 {
     (void)state;
@@ -63,6 +67,7 @@ static void test_full(void **state)
     for (unsigned i = 0; i < KM_GROUPS_MAX; i++) {
         name_of(i, name);
         add(&registry, name);
+        km_registry_check(&registry);
     }
     assert_int_equal(km_registry_count(&registry), KM_GROUPS_MAX);
     for (unsigned i = 0; i < KM_GROUPS_MAX; i++) {
@@ -76,7 +81,7 @@ static void test_full(void **state)
 
 #define ADDED 200
 
-/* Until the last one is there: what is counted is found. */
+/* Until the last group is there: every group that is counted is found. */
 static void *read_all(void *arg)
 {
     const struct km_registry *registry = arg;
@@ -112,6 +117,7 @@ static void test_concurrent(void **state)
     }
     assert_int_equal(pthread_join(reader, &result), 0);
     assert_null(result);
+    km_registry_check(&registry);
     km_registry_fini(&registry);
 }
 
