@@ -81,8 +81,7 @@ static void send_news(struct km_server_call *call)
     }
     kama_status st = km_server_call_send(call, encode(status, out), NULL);
     if (st != KAMA_OK) {
-        km_server_call_finish(call, st, NULL);
-        km_long_call_leave(call);
+        km_long_call_finish(call, st, NULL);
         return;
     }
     watch->sent = status;
@@ -95,8 +94,7 @@ static void on_change(struct km_server_call *call)
     send_news(call);
     if (km_long_call_has_joined(&watch->long_call) &&
         km_service_env_is_closing(env)) {
-        km_server_call_finish(call, KAMA_ERR_CLOSED, "the node shuts down");
-        km_long_call_leave(call);
+        km_long_call_finish(call, KAMA_ERR_CLOSED, "the node shuts down");
     }
 }
 

@@ -104,6 +104,13 @@ void km_long_call_leave(struct km_server_call *call)
     }
 }
 
+void km_long_call_finish(struct km_server_call *call, kama_status status,
+                         const char *text)
+{
+    km_server_call_finish(call, status, text);
+    km_long_call_leave(call);
+}
+
 void km_long_call_cancelled(struct km_server_call *call, kama_status why)
 {
     (void)why;

@@ -5,14 +5,13 @@
  * end when the node stops, or the drain would wait for them in vain.
  *
  * A handler that makes its call a long one embeds a km_long_call as the first
- * member of the call's state, joins, and leaves when it has finished the call:
+ * member of the call's state, joins, and ends the call with km_long_call_finish:
  *
  *     km_long_call_join(call, on_change);
  *
  *     static void on_change(struct km_server_call *call)
  *         if (km_service_env_is_closing(env))
- *             km_server_call_finish(call, KAMA_ERR_CLOSED, "...");
- *             km_long_call_leave(call);
+ *             km_long_call_finish(call, KAMA_ERR_CLOSED, "...");
  *
  * The node changes its phase on any thread, and a call belongs to the thread of
  * its loop. So each change posts one mail to each long call, and the mail runs
@@ -61,6 +60,10 @@ bool km_long_call_has_joined(const struct km_long_call *long_call);
  * the mail that is under way has run. on_change does not run any more. A call
  * that has not joined, or has left before, is not changed. */
 void km_long_call_leave(struct km_server_call *call);
+
+/* Finishes the call, as km_server_call_finish does, and leaves. */
+void km_long_call_finish(struct km_server_call *call, kama_status status,
+                         const char *text);
 
 /* on_cancel of a long call: leaves. */
 void km_long_call_cancelled(struct km_server_call *call, kama_status why);

@@ -250,18 +250,11 @@ static kama_status send_answer(struct km_server_call *call, kama_bytes message,
 
 /* -- the stream ---------------------------------------------------------- */
 
-static void end(struct km_server_call *call, kama_status status,
-                const char *text)
-{
-    km_server_call_finish(call, status, text);
-    km_long_call_leave(call);
-}
-
 static void on_change(struct km_server_call *call)
 {
     struct km_service_reflect *reflect = km_server_call_state(call);
     if (km_service_env_is_closing(reflect->long_call.env)) {
-        end(call, KAMA_ERR_CLOSED, "the node shuts down");
+        km_long_call_finish(call, KAMA_ERR_CLOSED, "the node shuts down");
     }
 }
 
@@ -273,7 +266,8 @@ void km_service_reflect(struct km_server_call *call, kama_bytes message)
         km_long_call_join(call, on_change);
     }
     if (!km_server_call_writable(call)) {
-        end(call, KAMA_ERR_OVERLOADED, "answers are not being read");
+        km_long_call_finish(call, KAMA_ERR_OVERLOADED,
+                            "answers are not being read");
         return;
     }
     kama_status st =
@@ -282,7 +276,7 @@ void km_service_reflect(struct km_server_call *call, kama_bytes message)
         st = send_answer(call, message, &request);
     }
     if (st != KAMA_OK) {
-        end(call, st, NULL);
+        km_long_call_finish(call, st, NULL);
         return;
     }
     on_change(call);
@@ -290,5 +284,5 @@ void km_service_reflect(struct km_server_call *call, kama_bytes message)
 
 void km_service_reflect_half_closed(struct km_server_call *call)
 {
-    end(call, KAMA_OK, NULL);
+    km_long_call_finish(call, KAMA_OK, NULL);
 }
