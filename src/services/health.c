@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/* There is one status for all names: the node serves all of its groups, or
+ * none. Watches hear of a change by a mail (long_call.h). */
 #include "services/health.h"
 
+#include "base/assert.h"
 #include "base/status.h"
 #include "services/methods.h"
 #include "services/service.h"
@@ -8,14 +11,16 @@
 
 #include <stdio.h>
 
-/* Does service name the part of path between the slashes? */
+/* Returns whether `service` is the part of the path between the two slashes. */
 static bool is_service_of(const char *path, kama_bytes service)
 {
     const char *begin = path + 1;
     const char *end = strchr(begin, '/');
+    KM_ASSERT(path[0] == '/' && end != NULL);
     return km_bytes_eq(service, kama_bytes_make(begin, (size_t)(end - begin)));
 }
 
+/* Returns whether health is asked for a name that it answers for. */
 static bool is_known(const struct km_service_env *env, kama_bytes service)
 {
     if (service.len == 0 || km_bytes_eq(service, KAMA_STR(env->service))) {
@@ -69,8 +74,10 @@ void km_service_health_check(struct km_server_call *call, kama_bytes message)
 
 /* -- Watch --------------------------------------------------------------- */
 
-/* Sends the status if it is news; later, if there is no room now. */
-static void send_news(struct km_server_call *call)
+/* Sends the status unless it is the one that was sent last. Without room for it
+ * now, on_writable sends the status of that later moment; a client that reads
+ * slowly can miss a status that lasted for a short time only. */
+static void send_change(struct km_server_call *call)
 {
     struct km_service_watch *watch = km_server_call_state(call);
     struct km_service_env *env = watch->long_call.env;
@@ -87,11 +94,12 @@ static void send_news(struct km_server_call *call)
     watch->sent = status;
 }
 
+/* The phase of the node has changed, or the watch begins. */
 static void on_change(struct km_server_call *call)
 {
     struct km_service_watch *watch = km_server_call_state(call);
     struct km_service_env *env = watch->long_call.env;
-    send_news(call);
+    send_change(call);
     if (km_long_call_has_joined(&watch->long_call) &&
         km_service_env_is_closing(env)) {
         km_long_call_finish(call, KAMA_ERR_CLOSED, "the node shuts down");
@@ -102,7 +110,7 @@ void km_service_watch_writable(struct km_server_call *call)
 {
     struct km_service_watch *watch = km_server_call_state(call);
     if (km_long_call_has_joined(&watch->long_call)) {
-        send_news(call);
+        send_change(call);
     }
 }
 
@@ -114,6 +122,7 @@ void km_service_health_watch(struct km_server_call *call, kama_bytes message)
                            &request)) {
         return;
     }
+    KM_ASSERT(watch->sent == 0);
     watch->known = is_known(km_service_env_of(call), request.service);
     km_long_call_join(call, on_change);
     on_change(call);

@@ -22,8 +22,8 @@
 /* The state of a watch. */
 struct km_service_watch {
     struct km_long_call long_call; /* first */
-    int sent;                      /* the status sent last; 0: none */
-    bool known;                    /* the name that it watches */
+    int sent;                      /* the status that was sent last; 0: none */
+    bool known; /* whether the name that it watches is known */
 };
 
 /* on_message; message: borrowed until return. */

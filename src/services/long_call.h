@@ -5,7 +5,8 @@
  * end when the node stops, or the drain would wait for them in vain.
  *
  * A handler that makes its call a long one embeds a km_long_call as the first
- * member of the call's state, joins, and ends the call with km_long_call_finish:
+ * member of the call's state, joins, and ends the call with
+ * km_long_call_finish:
  *
  *     km_long_call_join(call, on_change);
  *

@@ -17,10 +17,12 @@
 #define REFLECT "/grpc.reflection.v1.ServerReflection/"
 #define REFLECT_ALPHA "/grpc.reflection.v1alpha.ServerReflection/"
 
+/* One row each for methods that share handlers. UNARY replies in on_message. */
 #define UNARY(method, handler)                                                 \
     {                                                                          \
         .path = method, .kind = KM_RPC_UNARY, .on_message = handler            \
     }
+/* Gets one key, and may be parked (get.h). */
 #define GET(method, handler)                                                   \
     {                                                                          \
         .path = method, .kind = KM_RPC_UNARY,                                  \
@@ -28,12 +30,14 @@
         .on_writable = km_service_get_writable,                                \
         .on_cancel = km_service_get_cancelled                                  \
     }
+/* Has a large answer and waits for room for it (stats.h). */
 #define LARGE(method, handler, writable)                                       \
     {                                                                          \
         .path = method, .kind = KM_RPC_UNARY,                                  \
         .state_bytes = sizeof(struct km_service_stats), .on_message = handler, \
         .on_writable = writable                                                \
     }
+/* Has many keys and takes more than one turn of the loop (many.h). */
 #define MANY(method, handler)                                                  \
     {                                                                          \
         .path = method, .kind = KM_RPC_UNARY,                                  \
@@ -41,6 +45,7 @@
         .on_message = handler, .on_writable = km_service_many_writable,        \
         .on_cancel = km_service_many_cancelled                                 \
     }
+/* The stream of reflection; both of its versions have the same messages. */
 #define REFLECTION(method)                                                     \
     {                                                                          \
         .path = method, .kind = KM_RPC_BIDI_STREAM,                            \
@@ -50,7 +55,7 @@
         .on_cancel = km_long_call_cancelled                                    \
     }
 
-/* Declared in the proto, and part of a later version. */
+/* Is declared in the .proto file and belongs to a later version. */
 #define LATER(method)                                                          \
     {                                                                          \
         .path = method                                                         \

@@ -1,16 +1,27 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Three parts: finding a file in the descriptor set that the build embeds,
+ * making the answer to one question, and the stream with its questions.
+ *
+ * Names are compared component by component along the nesting of the
+ * descriptors, so that no table of full names has to be built at the start.
+ */
 #include "services/reflection.h"
 
 #include "descriptor_set.h"
 
+#include "base/assert.h"
 #include "base/status.h"
 #include "services/service.h"
 #include "wire/msg/msg.h"
 
+/* Codes of gRPC: an answer may carry an error without ending the stream. */
 enum { CODE_INVALID_ARGUMENT = 3, CODE_NOT_FOUND = 5, CODE_UNIMPLEMENTED = 12 };
 
 /* -- walking the set ----------------------------------------------------- */
 
+/* The encoded files of the set. An empty list can only mean that the build has
+ * embedded something else. */
 static struct km_pb_list all_files(void)
 {
     struct km_msg_desc_set set;
@@ -22,7 +33,8 @@ static struct km_pb_list all_files(void)
     return set.files;
 }
 
-/* Takes prefix and the dot behind it off the front of name. */
+/* Removes the prefix and the dot that follows it from the front of *name.
+ * Returns false, and changes nothing, if the name does not begin with them. */
 static bool strip_prefix(kama_bytes *name, kama_bytes prefix)
 {
     if (prefix.len == 0) {
@@ -36,7 +48,8 @@ static bool strip_prefix(kama_bytes *name, kama_bytes prefix)
     return true;
 }
 
-/* Is symbol the name of owner, or owner.member of one of its members? */
+/* Returns whether the symbol names the owner (a service or an enum) or, as
+ * owner.member, one of its members. */
 static bool is_in_owner(kama_bytes owner, kama_bytes symbol)
 {
     struct km_msg_desc_owner desc;
@@ -71,8 +84,9 @@ static bool is_in_owners(struct km_pb_list owners, kama_bytes symbol)
     return false;
 }
 
-/* Messages, their fields, and what is nested in them: one level deeper per
- * turn, along the only message whose name fits. */
+/* Returns whether the symbol names a message, a field of it, or anything that
+ * is nested in it. Each turn of the loop goes one level deeper, into the only
+ * message whose name the symbol begins with. */
 static bool is_in_messages(struct km_pb_list messages, kama_bytes symbol)
 {
     kama_bytes element;
@@ -110,17 +124,18 @@ static bool is_named(const struct km_msg_desc_file *file, kama_bytes name)
     return km_bytes_eq(file->name, name);
 }
 
-/* The first file that matches; false: there is none. */
+/* Writes the first file for which `matches` says yes. Returns false if there is
+ * none. */
 static bool find_file(bool (*matches)(const struct km_msg_desc_file *file,
-                                      kama_bytes what),
-                      kama_bytes what, kama_bytes *ret_file)
+                                      kama_bytes name),
+                      kama_bytes name, kama_bytes *ret_file)
 {
     struct km_pb_list files = all_files();
     kama_bytes bytes;
     struct km_msg_desc_file file;
     while (km_pb_next(&files, &bytes)) {
         if (km_pb_decode(&km_msg_desc_file_pb, bytes, &file) == KAMA_OK &&
-            matches(&file, what)) {
+            matches(&file, name)) {
             *ret_file = bytes;
             return true;
         }
@@ -137,17 +152,18 @@ static void set_error(struct km_msg_reflect_response *response, int code,
     response->error_response.error_message = KAMA_STR(text);
 }
 
+/* Appends the full name of a service: its package, a dot, and its own name. */
 static kama_status append_service(struct km_buf *list,
                                   const struct km_msg_desc_file *file,
                                   kama_bytes service)
 {
     struct km_msg_desc_owner desc;
     char name[256];
-    kama_status st = km_pb_decode(&km_msg_desc_owner_pb, service, &desc);
-    size_t len = file->package.len + 1 + desc.name.len;
-    if (st != KAMA_OK || len > sizeof name) {
+    if (km_pb_decode(&km_msg_desc_owner_pb, service, &desc) != KAMA_OK) {
         return KAMA_ERR_INTERNAL;
     }
+    size_t len = file->package.len + 1 + desc.name.len;
+    KM_ASSERT(len <= sizeof name); /* the names are our own */
     memcpy(name, file->package.data, file->package.len);
     name[file->package.len] = '.';
     memcpy(name + file->package.len + 1, desc.name.data, desc.name.len);
@@ -173,8 +189,10 @@ static kama_status list_services(struct km_buf *list)
     return st;
 }
 
-/* The field of the one-of that was set last; what: its value. */
-static const kama_bytes *last_set(const struct km_msg_reflect_request *r)
+/* The question of a request is a one-of. Returns the field of it that was set
+ * last, which counts, or NULL if none was: fields are views of the request, so
+ * the last one is the one with the highest address. */
+static const kama_bytes *question_of(const struct km_msg_reflect_request *r)
 {
     const kama_bytes *const fields[] = {
         &r->file_by_filename,
@@ -193,35 +211,49 @@ static const kama_bytes *last_set(const struct km_msg_reflect_request *r)
     return last;
 }
 
-/* Fills *response; list is memory for its lists. */
+/* Answers a question for one file: its descriptor, or that there is none. */
+static kama_status answer_file(bool (*matches)(const struct km_msg_desc_file *f,
+                                               kama_bytes name),
+                               kama_bytes name, struct km_buf *list,
+                               struct km_msg_reflect_response *response)
+{
+    kama_bytes file;
+    if (!find_file(matches, name, &file)) {
+        set_error(response, CODE_NOT_FOUND, "not found");
+        return KAMA_OK;
+    }
+    kama_status st = km_pb_append_bytes(list, KM_MSG_REFLECT_ELEMENT, file);
+    response->file_descriptor_response = km_buf_bytes(list);
+    return st;
+}
+
+/* Fills *response, which borrows *list: the memory for its repeated field.
+ * Nothing in the set extends a message, so both questions about extensions have
+ * one answer. */
 static kama_status answer(const struct km_msg_reflect_request *request,
                           struct km_buf *list,
                           struct km_msg_reflect_response *response)
 {
-    kama_status st = KAMA_OK;
-    kama_bytes file;
-    const kama_bytes *what = last_set(request);
-    if (what == NULL) {
-        set_error(response, CODE_INVALID_ARGUMENT, "no question");
-    } else if (what == &request->list_services) {
-        st = list_services(list);
+    const kama_bytes *question = question_of(request);
+    if (question == &request->list_services) {
+        kama_status st = list_services(list);
         response->list_services_response = km_buf_bytes(list);
-    } else if (what == &request->file_by_filename ||
-               what == &request->file_containing_symbol) {
-        if (find_file(what == &request->file_by_filename ? is_named
-                                                         : is_in_file,
-                      *what, &file)) {
-            st = km_pb_append_bytes(list, KM_MSG_REFLECT_ELEMENT, file);
-            response->file_descriptor_response = km_buf_bytes(list);
-        } else {
-            set_error(response, CODE_NOT_FOUND, "not found");
-        }
-    } else if (what == &request->file_containing_extension) {
+        return st;
+    }
+    if (question == &request->file_by_filename) {
+        return answer_file(is_named, *question, list, response);
+    }
+    if (question == &request->file_containing_symbol) {
+        return answer_file(is_in_file, *question, list, response);
+    }
+    if (question == NULL) {
+        set_error(response, CODE_INVALID_ARGUMENT, "no question");
+    } else if (question == &request->file_containing_extension) {
         set_error(response, CODE_NOT_FOUND, "there are no extensions");
     } else {
         set_error(response, CODE_UNIMPLEMENTED, "there are no extensions");
     }
-    return st;
+    return KAMA_OK;
 }
 
 static kama_status send_answer(struct km_server_call *call, kama_bytes message,
@@ -262,9 +294,11 @@ void km_service_reflect(struct km_server_call *call, kama_bytes message)
 {
     struct km_service_reflect *reflect = km_server_call_state(call);
     struct km_msg_reflect_request request;
+    /* Only the first question finds the call not joined. */
     if (!km_long_call_has_joined(&reflect->long_call)) {
         km_long_call_join(call, on_change);
     }
+    /* Answers of a client that does not read would pile up in our memory. */
     if (!km_server_call_writable(call)) {
         km_long_call_finish(call, KAMA_ERR_OVERLOADED,
                             "answers are not being read");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the handlers of all services need. */
+/* Sentences of errors quote names of the client, which may be any bytes, in the
+ * escaped form of km_bytes_quote. */
 #include "services/service.h"
 
 #include "base/assert.h"
@@ -25,7 +26,8 @@ bool km_service_decode(struct km_server_call *call,
     return true;
 }
 
-/* Names of groups are UTF-8, so only a name that is not found can be none. */
+/* Groups have names in UTF-8, so a name that is not UTF-8 has not been found.
+ * The client then learns what is wrong with it. */
 static void fail_no_group(struct km_server_call *call, kama_bytes name)
 {
     char shown[80];

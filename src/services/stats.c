@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A message with a list is not built as a structure: each element is appended
+ * to the buffer as soon as it is encoded, and the other fields after the last
+ * one.
+ *
+ * The figures of one answer are read one after the other while the node works,
+ * so that sums of them may differ by the calls that ended meanwhile.
+ */
 #include "services/stats.h"
 
 #include "group/info.h"
@@ -11,6 +19,7 @@
 
 /* -- Stats --------------------------------------------------------------- */
 
+/* A histogram without samples has no quantiles; the message stays empty then. */
 static void read_latency(const struct km_histogram *h,
                          struct km_msg_latency *latency)
 {
@@ -81,8 +90,8 @@ static kama_status append_server_metrics(struct km_buf *buf,
     return KAMA_OK;
 }
 
-/* The second number of /proc/self/statm: pages of the process in memory. 0 if
- * it cannot be read. */
+/* How many bytes of memory the process has: the second number of
+ * /proc/self/statm, in pages. Returns 0 if the file cannot be read. */
 static uint64_t resident_bytes(void)
 {
     char text[64];
@@ -100,7 +109,7 @@ static uint64_t resident_bytes(void)
                : 0;
 }
 
-/* What is not a counter of the server. */
+/* Appends the fields that describe the process. */
 static kama_status append_process(struct km_buf *buf,
                                   struct km_service_env *env)
 {
@@ -112,6 +121,7 @@ static kama_status append_process(struct km_buf *buf,
     return km_pb_append(buf, &km_msg_stats_response_pb, &message);
 }
 
+/* Appends the figures of every group, of the server and of the process. */
 static kama_status append_all_stats(struct km_buf *buf,
                                     struct km_service_env *env)
 {
@@ -167,7 +177,8 @@ void km_service_v2_stats(struct km_server_call *call, kama_bytes message)
 
 /* -- Groups -------------------------------------------------------------- */
 
-/* Options that have no field of their own, when they are set. */
+/* Appends the options that have no field of their own in GroupInfo, if they are
+ * set, as pairs of name and value. */
 static kama_status append_options(struct km_buf *options,
                                   const struct km_group_info *info)
 {
@@ -182,7 +193,8 @@ static kama_status append_options(struct km_buf *options,
                                 &km_msg_group_option_pb, &option);
 }
 
-/* Lists are written from encoded elements. */
+/* Appends the GroupInfo. Its list of options is written from the encoded
+ * elements in `options`. */
 static kama_status append_info(struct km_buf *buf, kama_group *group,
                                const struct km_group_info *info,
                                const struct km_buf *options)
@@ -247,7 +259,7 @@ void km_service_groups_writable(struct km_server_call *call)
 void km_service_v2_groups(struct km_server_call *call, kama_bytes message)
 {
     struct km_service_stats *state = km_server_call_state(call);
-    char nothing; /* the request has no fields */
+    char nothing; /* a request without fields is decoded into nothing */
     if (!km_service_decode(call, &km_msg_empty_pb, message, &nothing)) {
         return;
     }

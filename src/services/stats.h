@@ -20,7 +20,8 @@
 /* The state of a call. */
 struct km_service_stats {
     kama_group *group; /* NULL: all groups and the server */
-    bool asked;        /* the question was read and is not answered yet */
+    bool asked;        /* whether the question was read; the call ends with the
+                        * answer */
 };
 
 /* on_message; message: borrowed until return. */

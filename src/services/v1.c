@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
+/* A value is sent as the item's own bytes, behind a head that is written here:
+ * the tag and the length of the only field of a GetResponse. */
 #include "services/v1.h"
 
+#include "base/assert.h"
 #include "base/status.h"
 #include "services/get.h"
 #include "services/service.h"
 #include "wire/msg/msg.h"
 
+/* An empty value is an empty message, because a field that is empty is left
+ * out. */
 static void reply_get(struct km_server_call *call,
                       const struct km_get_result *result)
 {
@@ -16,6 +21,7 @@ static void reply_get(struct km_server_call *call,
     }
     size_t len = kama_value_bytes(result->value).len;
     uint8_t *end = km_pb_write_prefix(head, KM_MSG_V1_VALUE, len);
+    KM_ASSERT(end <= head + sizeof head);
     km_server_call_reply(call, kama_bytes_make(head, (size_t)(end - head)),
                          len > 0 ? result->value : NULL);
 }
@@ -53,7 +59,7 @@ void km_service_v1_delete(struct km_server_call *call, kama_bytes message)
     }
     km_last_error_clear();
     kama_status st = kama_del(group, request.key, NULL);
-    if (st < 0) {
+    if (st < 0) { /* KAMA_MISS is positive: there was nothing to delete */
         km_service_fail(call, st);
         return;
     }

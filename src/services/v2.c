@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/* Each handler is: decode and find the group, refuse the wishes of a later
+ * version, call the function of the public API, reply. */
 #include "services/v2.h"
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "services/get.h"
@@ -9,13 +12,16 @@
 
 #include <stdio.h>
 
-/* found, ttl_ms, version, source and the prefix of value. */
+/* The longest head of a GetResponse: found, ttl_ms, version, source, and the
+ * tag and length of the value, whose bytes are sent from the item. */
 #define GET_HEAD_BYTES_MAX (2 + 11 + 11 + 2 + KM_PB_PREFIX_BYTES_MAX)
 
 static const kama_bytes nothing = {NULL, 0};
 
 /* -- Get ----------------------------------------------------------------- */
 
+/* A miss is no error here: the message of a miss is empty, because `found` is
+ * false. */
 static void reply_get(struct km_server_call *call,
                       const struct km_get_result *result)
 {
@@ -37,6 +43,7 @@ static void reply_get(struct km_server_call *call,
     size_t len = kama_value_bytes(result->value).len;
     uint8_t *end = km_pb_write(&km_msg_get_response_pb, &response, head);
     end = km_pb_write_prefix(end, KM_MSG_VALUE, len);
+    KM_ASSERT(end <= head + sizeof head);
     km_server_call_reply(call, kama_bytes_make(head, (size_t)(end - head)),
                          len > 0 ? result->value : NULL);
 }
@@ -110,6 +117,7 @@ void km_service_v2_clear(struct km_server_call *call, kama_bytes message)
 
 /* -- Ttl, Touch ---------------------------------------------------------- */
 
+/* Replies to Ttl, and to Touch, whose answer is the same without a time. */
 static void reply_ttl(struct km_server_call *call, kama_status status,
                       int64_t ttl_ms)
 {
@@ -138,7 +146,6 @@ void km_service_v2_ttl(struct km_server_call *call, kama_bytes message)
     reply_ttl(call, st, ttl_ms);
 }
 
-/* TouchResponse is a TtlResponse without a time. */
 void km_service_v2_touch(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_touch_request request;
