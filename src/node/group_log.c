@@ -2,6 +2,7 @@
 #include "node/group_log.h"
 
 #include "base/limits.h"
+#include "node/node_event.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a node says about one of its groups: a warning when a load has failed, and
- * at the level debug each step of each get. It is the observer that the group is
- * made with (group/observer.h), and speaks through the node's event function.
+ * What a node says about one of its groups: a warning when a load has failed,
+ * and at the level debug each step of each get. It is the observer that the
+ * group is made with (group/observer.h), and speaks through the node's event
+ * function.
  *
  * Warnings are limited per group, so that an origin that is down does not fill
  * the log: a few at once, then one a second, and each says how many were held

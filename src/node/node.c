@@ -3,53 +3,16 @@
 #include "node/node.h"
 
 #include "base/assert.h"
-#include "base/boundary.h"
 #include "base/container.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "group/group.h"
 #include "node/group_log.h"
-
-#include <stdarg.h>
+#include "node/node_event.h"
+#include "node/node_server.h"
 
 /* Of the pool before groups ask for more: callbacks of asynchronous calls. */
 #define POOL_THREADS KM_ASYNC_THREADS_DEFAULT
-
-static KM_BOUNDARY_FUNCTION void call_event(const struct km_node_config *config,
-                                            const kama_node_event *event)
-{
-    static const kama_bytes no_key = {NULL, 0};
-    KM_BOUNDARY_BEGIN("the event function of a node", NULL, no_key);
-    int cancel = km_cancel_defer();
-    config->event(config->event_arg, event);
-    km_cancel_allow(cancel);
-    KM_BOUNDARY_END();
-}
-
-void km_node_tell(const kama_node *node, const kama_node_event *event)
-{
-    if (node->config.event != NULL &&
-        event->level >= node->config.event_level) {
-        call_event(&node->config, event);
-    }
-}
-
-void km_node_emit_event(const kama_node *node, int level, const char *name,
-                        const char *fmt, ...)
-{
-    char message[KM_ERROR_BYTES_MAX];
-    va_list args;
-    va_start(args, fmt);
-    (void)km_text_vprintf(message, sizeof message, fmt, args);
-    va_end(args);
-    const kama_node_event event = {
-        .struct_size = sizeof event,
-        .level = level,
-        .name = name,
-        .message = message,
-    };
-    km_node_tell(node, &event);
-}
 
 /* -- life ---------------------------------------------------------------- */
 
@@ -193,13 +156,13 @@ static kama_status open_in_time(kama_node *node, struct km_server **ret_server)
     struct km_server *server;
     km_ns deadline = km_ns_after_ms(km_clock_mono(node->clock),
                                     node->config.start_timeout_ms);
-    kama_status status = km_node_open(node, &server);
+    kama_status status = km_node_server_open(node, &server);
     if (status != KAMA_OK) {
         (void)move(node, KM_NODE_STARTING, KM_NODE_NEW);
         return status;
     }
     if (km_clock_mono(node->clock) > deadline) {
-        (void)km_node_close(node, server, 0);
+        (void)km_node_server_close(node, server, 0);
         (void)move(node, KM_NODE_STARTING, KM_NODE_STOPPED);
         return km_fail(KAMA_ERR_TIMEOUT,
                        "start_timeout_ms: not ready in %lld ms",
@@ -270,7 +233,8 @@ kama_status kama_node_stop(kama_node *node)
     km_node_emit_event(node, KM_NODE_INFO, "drain",
                        "draining for at most %lld ms",
                        (long long)node->config.drain_timeout_ms);
-    unsigned cut = km_node_close(node, server, node->config.drain_timeout_ms);
+    unsigned cut =
+        km_node_server_close(node, server, node->config.drain_timeout_ms);
     (void)move(node, KM_NODE_DRAINING, KM_NODE_STOPPED);
     if (cut > 0) {
         km_node_emit_event(node, KM_NODE_WARN, "cut", "%u calls were cut off",

@@ -17,6 +17,7 @@
 #include "base/sync.h"
 #include "group/registry.h"
 #include "net/loop.h"
+#include "node/node_options.h"
 #include "rpc/server.h"
 #include "services/env.h"
 
@@ -26,19 +27,6 @@ enum km_node_state {
     KM_NODE_RUNNING,
     KM_NODE_DRAINING,
     KM_NODE_STOPPED
-};
-
-/* What a node was told, checked and completed; texts are owned. */
-struct km_node_config {
-    char *listen;
-    char *service;
-    unsigned threads;
-    unsigned max_connections;
-    int64_t start_timeout_ms;
-    int64_t drain_timeout_ms;
-    void (*event)(void *arg, const kama_node_event *event);
-    void *event_arg;
-    int event_level;
 };
 
 struct kama_node {
@@ -60,30 +48,3 @@ struct kama_node {
     bool drained;
     unsigned cut; /* calls cut off by the drain */
 };
-
-enum { KM_NODE_DEBUG, KM_NODE_INFO, KM_NODE_WARN, KM_NODE_ERROR };
-
-/* Tells the node's event function, if the event's level is not too low; no lock
- * is held. */
-void km_node_tell(const kama_node *node, const kama_node_event *event);
-
-/* km_node_tell of an event about the node. */
-void km_node_emit_event(const kama_node *node, int level, const char *name,
-                        const char *fmt, ...) KAMA_PRINTF(4, 5);
-
-/* Checks options, which may be of an older or newer size. Errors: as
- * kama_node_new. */
-KAMA_NODISCARD kama_status
-km_node_config_init(const kama_node_options *options,
-                    struct km_node_config *ret_config, kama_allocator *ret_mem);
-void km_node_config_fini(struct km_node_config *config,
-                         const kama_allocator *mem);
-
-/* Makes and starts loops, server and listener; on an error nothing is left of
- * them. */
-KAMA_NODISCARD kama_status km_node_open(kama_node *node,
-                                        struct km_server **ret_server);
-/* Drains the server for at most timeout_ms, ends the loops and frees both.
- * Returns the number of calls that were cut off. */
-unsigned km_node_close(kama_node *node, struct km_server *server,
-                       int64_t timeout_ms);

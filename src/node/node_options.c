@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* kama_node_options: defaults, and what a node makes of them. */
-#include "node/node.h"
+#include "node/node_options.h"
 
+#include "base/limits.h"
+#include "base/mem.h"
 #include "base/status.h"
 #include "base/struct.h"
 #include "base/text.h"
 #include "net/address.h"
+#include "node/node_event.h"
 
 #include <sched.h>
 #include <sys/resource.h>

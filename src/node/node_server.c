@@ -6,10 +6,12 @@
  * The loops run before the server listens: whatever fails, what is open is
  * closed by the thread that it belongs to.
  */
-#include "node/node.h"
+#include "node/node_server.h"
 
 #include "base/container.h"
 #include "base/status.h"
+#include "node/node.h"
+#include "node/node_event.h"
 #include "services/methods.h"
 
 #include <stdio.h>
@@ -103,7 +105,7 @@ static kama_status make_server(kama_node *node, struct km_server **ret_server)
     return km_server_new(&options, ret_server);
 }
 
-kama_status km_node_open(kama_node *node, struct km_server **ret_server)
+kama_status km_node_server_open(kama_node *node, struct km_server **ret_server)
 {
     struct km_server *server = NULL;
     kama_status status = start_loops(node);
@@ -151,8 +153,8 @@ static unsigned wait_drained(kama_node *node)
     return cut;
 }
 
-unsigned km_node_close(kama_node *node, struct km_server *server,
-                       int64_t timeout_ms)
+unsigned km_node_server_close(kama_node *node, struct km_server *server,
+                              int64_t timeout_ms)
 {
     km_service_env_close(&node->services);
     km_server_drain(server, timeout_ms, on_drained, node);

@@ -6,6 +6,7 @@
 #include "helpers/asleep.h"
 #include "helpers/failmalloc.h"
 #include "node/node.h"
+#include "node/node_event.h"
 #include "rpc/client.h"
 
 #include <arpa/inet.h>

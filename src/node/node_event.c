@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#include "node/node_event.h"
+
+#include "base/boundary.h"
+#include "base/limits.h"
+#include "base/text.h"
+#include "node/node.h"
+
+#include <stdarg.h>
+
+static KM_BOUNDARY_FUNCTION void call_event(const struct km_node_config *config,
+                                            const kama_node_event *event)
+{
+    static const kama_bytes no_key = {NULL, 0};
+    KM_BOUNDARY_BEGIN("the event function of a node", NULL, no_key);
+    int cancel = km_cancel_defer();
+    config->event(config->event_arg, event);
+    km_cancel_allow(cancel);
+    KM_BOUNDARY_END();
+}
+
+void km_node_tell(const kama_node *node, const kama_node_event *event)
+{
+    if (node->config.event != NULL &&
+        event->level >= node->config.event_level) {
+        call_event(&node->config, event);
+    }
+}
+
+void km_node_emit_event(const kama_node *node, enum km_node_level level,
+                        const char *name, const char *fmt, ...)
+{
+    char message[KM_ERROR_BYTES_MAX];
+    va_list args;
+    va_start(args, fmt);
+    (void)km_text_vprintf(message, sizeof message, fmt, args);
+    va_end(args);
+    const kama_node_event event = {
+        .struct_size = sizeof event,
+        .level = (int)level,
+        .name = name,
+        .message = message,
+    };
+    km_node_tell(node, &event);
+}
