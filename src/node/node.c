@@ -119,9 +119,10 @@ static kama_status fail_forked(void)
                    "makes one of its own");
 }
 
-/* from -> to, when the node is in from. */
-static bool move(kama_node *node, enum km_node_state from,
-                 enum km_node_state to)
+/* Moves the node to another state. Returns false, and changes nothing, if it is
+ * not in the state `from`. */
+static bool try_move(kama_node *node, enum km_node_state from,
+                     enum km_node_state to)
 {
     km_mutex_lock(&node->lock);
     bool moved = node->state == from;
@@ -130,6 +131,14 @@ static bool move(kama_node *node, enum km_node_state from,
     }
     km_mutex_unlock(&node->lock);
     return moved;
+}
+
+/* A move that no other thread can have made meanwhile. */
+static void move(kama_node *node, enum km_node_state from,
+                 enum km_node_state to)
+{
+    bool moved = try_move(node, from, to);
+    KM_ASSERT(moved);
 }
 
 static void allow_group(struct km_server *server, const kama_group *group)
@@ -142,6 +151,7 @@ static void allow_group(struct km_server *server, const kama_group *group)
 static void publish(kama_node *node, struct km_server *server)
 {
     km_mutex_lock(&node->lock);
+    KM_ASSERT(node->state == KM_NODE_STARTING && node->server == NULL);
     node->server = server;
     node->state = KM_NODE_RUNNING;
     for (unsigned i = 0; i < km_registry_count(&node->registry); i++) {
@@ -158,12 +168,13 @@ static kama_status open_in_time(kama_node *node, struct km_server **ret_server)
                                     node->config.start_timeout_ms);
     kama_status status = km_node_server_open(node, &server);
     if (status != KAMA_OK) {
-        (void)move(node, KM_NODE_STARTING, KM_NODE_NEW);
+        move(node, KM_NODE_STARTING, KM_NODE_NEW);
         return status;
     }
     if (km_clock_mono(node->clock) > deadline) {
+        move(node, KM_NODE_STARTING, KM_NODE_DRAINING);
         (void)km_node_server_close(node, server, 0);
-        (void)move(node, KM_NODE_STARTING, KM_NODE_STOPPED);
+        move(node, KM_NODE_DRAINED, KM_NODE_STOPPED);
         return km_fail(KAMA_ERR_TIMEOUT,
                        "start_timeout_ms: not ready in %lld ms",
                        (long long)node->config.start_timeout_ms);
@@ -178,7 +189,7 @@ kama_status kama_node_start(kama_node *node)
     if (km_pool_is_forked(node->pool)) {
         return fail_forked();
     }
-    if (!move(node, KM_NODE_NEW, KM_NODE_STARTING)) {
+    if (!try_move(node, KM_NODE_NEW, KM_NODE_STARTING)) {
         return km_fail(KAMA_ERR_STATE, "a node starts once");
     }
     kama_status status = open_in_time(node, &server);
@@ -209,6 +220,7 @@ static struct km_server *begin_drain(kama_node *node)
 {
     km_mutex_lock(&node->lock);
     struct km_server *server = node->server;
+    KM_ASSERT((server != NULL) == (node->state == KM_NODE_RUNNING));
     if (server != NULL) {
         node->server = NULL;
         node->state = KM_NODE_DRAINING;
@@ -235,7 +247,7 @@ kama_status kama_node_stop(kama_node *node)
                        (long long)node->config.drain_timeout_ms);
     unsigned cut =
         km_node_server_close(node, server, node->config.drain_timeout_ms);
-    (void)move(node, KM_NODE_DRAINING, KM_NODE_STOPPED);
+    move(node, KM_NODE_DRAINED, KM_NODE_STOPPED);
     if (cut > 0) {
         km_node_emit_event(node, KM_NODE_WARN, "cut", "%u calls were cut off",
                            cut);
@@ -256,7 +268,7 @@ const char *kama_node_address(const kama_node *node)
 static kama_status may_add(const kama_node *node,
                            const kama_group_options *options)
 {
-    if (node->state == KM_NODE_DRAINING || node->state == KM_NODE_STOPPED) {
+    if (node->state >= KM_NODE_DRAINING) {
         return km_fail(KAMA_ERR_CLOSED, "the node is stopped");
     }
     if (km_registry_count(&node->registry) == KM_GROUPS_MAX) {
@@ -298,6 +310,7 @@ static kama_status add_locked(kama_node *node,
                               const kama_group_options *options,
                               kama_group **ret_group)
 {
+    KM_ASSERT_HELD(&node->lock);
     kama_status status = may_add(node, options);
     if (status == KAMA_OK) {
         status = make_group(node, options, ret_group);

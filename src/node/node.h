@@ -1,15 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of kama_node: a server of groups, put together from N loops, one
- * pool for loads, one gRPC server with the services, and a registry.
+ * The inside of kama_node: a server of groups, put together from loops, one
+ * pool for loads, one gRPC server with the services, and a registry of groups.
+ * This folder makes the parts, tells them of each other, and ends them in the
+ * right order.
  *
- *   NEW --start--> STARTING --ready--> RUNNING --stop--> DRAINING --> STOPPED
- *    ^                 |
- *    +---- failed -----+
+ *            start           ready            stop
+ *     NEW --------> STARTING -----> RUNNING --------> DRAINING
+ *      ^             |    |                            ^    |
+ *      |   failed    |    |   start_timeout_ms over    |    | no call runs
+ *      +-------------+    +----------------------------+    v
+ *                                                        DRAINED
+ *                                    the loops are freed    |
+ *                                              STOPPED <----+
  *
- * Groups and pool live from kama_node_new to kama_node_free; loops and server
- * from start to stop.
- * Thread-safety: as the public calls; the state is under the lock.
+ * The groups and the pool live from kama_node_new to kama_node_free; the loops
+ * and the server live from STARTING to DRAINED. In between they end in this
+ * order: the calls, the answers of pool threads that are under way, the loops,
+ * the server. In kama_node_free the groups end before the pool that their loads
+ * run on, and after that what the pool's threads may still tell (group_log.h).
+ *
+ * Threads: as the public calls. The lock guards the state, and adding to the
+ * registry; looking a group up needs no lock.
+ * Errors: those of the public calls. Ownership: the node owns all of its parts.
  */
 #pragma once
 
@@ -26,6 +39,7 @@ enum km_node_state {
     KM_NODE_STARTING,
     KM_NODE_RUNNING,
     KM_NODE_DRAINING,
+    KM_NODE_DRAINED,
     KM_NODE_STOPPED
 };
 
@@ -36,15 +50,14 @@ struct kama_node {
     struct km_pool *pool;
     struct km_registry registry;
     struct km_service_env services;
-    struct km_list group_logs; /* under the lock */
     struct km_loop **loops;
-    unsigned loop_count; /* started ones */
-    char address[80];    /* with the port it got; "" before the start */
+    unsigned loop_count; /* of loops that were started */
+    char address[80];    /* with the real port; "" before the start */
 
-    struct km_mutex lock; /* the rest, and adding to the registry */
+    struct km_mutex lock; /* of all members below, and of adding groups */
     struct km_cond drained_cond;
     enum km_node_state state;
-    struct km_server *server; /* while it runs */
-    bool drained;
-    unsigned cut; /* calls cut off by the drain */
+    struct km_server *server;  /* NULL unless RUNNING */
+    struct km_list group_logs; /* of km_group_log.in_node */
+    unsigned cut;              /* how many calls the drain has cut off */
 };

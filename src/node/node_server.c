@@ -8,6 +8,7 @@
  */
 #include "node/node_server.h"
 
+#include "base/assert.h"
 #include "base/container.h"
 #include "base/status.h"
 #include "node/node.h"
@@ -108,6 +109,7 @@ static kama_status make_server(kama_node *node, struct km_server **ret_server)
 kama_status km_node_server_open(kama_node *node, struct km_server **ret_server)
 {
     struct km_server *server = NULL;
+    KM_ASSERT(node->loop_count == 0 && node->loops == NULL);
     kama_status status = start_loops(node);
     if (status != KAMA_OK) {
         return status;
@@ -136,7 +138,8 @@ static void on_drained(void *arg, unsigned cut)
 {
     kama_node *node = arg;
     km_mutex_lock(&node->lock);
-    node->drained = true;
+    KM_ASSERT(node->state == KM_NODE_DRAINING);
+    node->state = KM_NODE_DRAINED;
     node->cut = cut;
     km_cond_signal(&node->drained_cond);
     km_mutex_unlock(&node->lock);
@@ -145,7 +148,7 @@ static void on_drained(void *arg, unsigned cut)
 static unsigned wait_drained(kama_node *node)
 {
     km_mutex_lock(&node->lock);
-    while (!node->drained) {
+    while (node->state != KM_NODE_DRAINED) {
         km_cond_wait(&node->drained_cond, &node->lock);
     }
     unsigned cut = node->cut;
