@@ -50,9 +50,10 @@ static kama_bytes encode(int status, uint8_t out[static 16])
 static void fail_unknown(struct km_server_call *call, kama_bytes service)
 {
     char shown[80];
-    char text[128];
+    char text[160];
     km_bytes_quote(service, shown, sizeof shown);
-    (void)snprintf(text, sizeof text, "no service \"%s\"", shown);
+    (void)snprintf(text, sizeof text, "there is no service \"%s\" on this node",
+                   shown);
     km_server_call_finish(call, KAMA_MISS, text);
 }
 

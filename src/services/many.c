@@ -60,7 +60,8 @@ static kama_status check_entry(const kama_group *group, kama_bytes element)
     kama_set_item item;
     return read_entry(element, &item)
                ? km_group_check_item(group, &item)
-               : km_fail(KAMA_ERR_MALFORMED, "not a message");
+               : km_fail(KAMA_ERR_MALFORMED,
+                         "the bytes are not an encoded entry");
 }
 
 static uint64_t set_entry(kama_group *group, kama_bytes element)
@@ -200,8 +201,10 @@ static bool check_all(struct km_server_call *call, const struct many_ops *ops,
     char text[KM_ERROR_BYTES_MAX];
     kama_bytes element;
     if (list.count > KM_MGET_KEYS_MAX) {
-        (void)snprintf(text, sizeof text, "%s: %u, at most %d", ops->items,
-                       list.count, KM_MGET_KEYS_MAX);
+        (void)snprintf(
+            text, sizeof text,
+            "%s: %u are more than the limit of %d; use several calls",
+            ops->items, list.count, KM_MGET_KEYS_MAX);
         km_server_call_finish(call, KAMA_ERR_TOO_LARGE, text);
         return false;
     }

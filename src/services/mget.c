@@ -429,10 +429,21 @@ static struct km_service_mget *mget_new(struct km_server_call *call,
 
 static void fail_too_many(struct km_server_call *call, uint32_t count)
 {
-    char text[64];
-    (void)snprintf(text, sizeof text, "keys: %u, at most %d", count,
-                   KM_MGET_KEYS_MAX);
+    char text[96];
+    (void)snprintf(text, sizeof text,
+                   "keys: %u are more than the limit of %d; use several calls",
+                   count, KM_MGET_KEYS_MAX);
     km_server_call_finish(call, KAMA_ERR_TOO_LARGE, text);
+}
+
+static void fail_node_is_busy(struct km_server_call *call)
+{
+    char text[96];
+    (void)snprintf(text, sizeof text,
+                   "all MGets of the node together ask for more than %u keys; "
+                   "try again later",
+                   KM_MGET_KEYS_NODE);
+    km_server_call_finish(call, KAMA_ERR_OVERLOADED, text);
 }
 
 void km_service_v2_mget(struct km_server_call *call, kama_bytes message)
@@ -448,8 +459,7 @@ void km_service_v2_mget(struct km_server_call *call, kama_bytes message)
         return;
     }
     if (!take_keys(km_service_env_of(call), request.keys.count)) {
-        km_server_call_finish(call, KAMA_ERR_OVERLOADED,
-                              "too many keys are being asked for");
+        fail_node_is_busy(call);
         return;
     }
     struct km_service_mget *mget = mget_new(call, group, &request);

@@ -219,7 +219,8 @@ static kama_status answer_file(bool (*matches)(const struct km_msg_desc_file *f,
 {
     kama_bytes file;
     if (!find_file(matches, name, &file)) {
-        set_error(response, CODE_NOT_FOUND, "not found");
+        set_error(response, CODE_NOT_FOUND,
+                  "no file has that name or defines that symbol");
         return KAMA_OK;
     }
     kama_status st = km_pb_append_bytes(list, KM_MSG_REFLECT_ELEMENT, file);
@@ -247,11 +248,14 @@ static kama_status answer(const struct km_msg_reflect_request *request,
         return answer_file(is_in_file, *question, list, response);
     }
     if (question == NULL) {
-        set_error(response, CODE_INVALID_ARGUMENT, "no question");
+        set_error(response, CODE_INVALID_ARGUMENT,
+                  "the request asks for nothing");
     } else if (question == &request->file_containing_extension) {
-        set_error(response, CODE_NOT_FOUND, "there are no extensions");
+        set_error(response, CODE_NOT_FOUND,
+                  "no message of this node has extensions");
     } else {
-        set_error(response, CODE_UNIMPLEMENTED, "there are no extensions");
+        set_error(response, CODE_UNIMPLEMENTED,
+                  "no message of this node has extensions");
     }
     return KAMA_OK;
 }
@@ -300,8 +304,9 @@ void km_service_reflect(struct km_server_call *call, kama_bytes message)
     }
     /* Answers of a client that does not read would pile up in our memory. */
     if (!km_server_call_writable(call)) {
-        km_long_call_finish(call, KAMA_ERR_OVERLOADED,
-                            "answers are not being read");
+        km_long_call_finish(
+            call, KAMA_ERR_OVERLOADED,
+            "the client does not read the answers to its questions");
         return;
     }
     kama_status st =

@@ -235,7 +235,8 @@ void km_service_v2_scan(struct km_server_call *call, kama_bytes message)
         return;
     }
     if (request.glob.len > KM_GLOB_BYTES_MAX) {
-        (void)km_fail(KAMA_ERR_INVALID, "glob: %zu bytes, at most %d",
+        (void)km_fail(KAMA_ERR_INVALID,
+                      "glob: %zu bytes are more than the limit of %d",
                       request.glob.len, KM_GLOB_BYTES_MAX);
         km_service_fail(call, KAMA_ERR_INVALID);
         return;

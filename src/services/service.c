@@ -31,14 +31,16 @@ bool km_service_decode(struct km_server_call *call,
 static void fail_no_group(struct km_server_call *call, kama_bytes name)
 {
     char shown[80];
-    char text[128];
+    char text[160];
     km_bytes_quote(name, shown, sizeof shown);
     if (!km_bytes_is_utf8(name)) {
-        (void)snprintf(text, sizeof text, "group: \"%s\" is not UTF-8", shown);
+        (void)snprintf(text, sizeof text, "group: the name \"%s\" is not UTF-8",
+                       shown);
         km_server_call_finish(call, KAMA_ERR_INVALID, text);
         return;
     }
-    (void)snprintf(text, sizeof text, "no group \"%s\"", shown);
+    (void)snprintf(text, sizeof text, "there is no group \"%s\" on this node",
+                   shown);
     km_server_call_finish(call, KAMA_ERR_NO_GROUP, text);
 }
 
@@ -82,7 +84,7 @@ bool km_service_refuse_condition(struct km_server_call *call, int32_t condition,
     bool refused = condition != 0 || if_match.len > 0;
     if (refused) {
         km_server_call_finish(call, KAMA_ERR_UNSUPPORTED,
-                              "conditions are not in this version");
+                              "condition, if_match: not in this version");
     }
     return refused;
 }
@@ -92,7 +94,7 @@ bool km_service_refuse_ack(struct km_server_call *call, int32_t ack)
     bool refused = ack != KM_ACK_UNSPECIFIED && ack != KM_ACK_ASYNC;
     if (refused) {
         km_server_call_finish(call, KAMA_ERR_UNSUPPORTED,
-                              "acknowledgements are not in this version");
+                              "ack: only ASYNC is in this version");
     }
     return refused;
 }

@@ -161,8 +161,9 @@ void km_service_v2_stats(struct km_server_call *call, kama_bytes message)
         return;
     }
     if (request.all && request.group.len > 0) {
-        km_server_call_finish(call, KAMA_ERR_INVALID,
-                              "give the name of a group or all, not both");
+        km_server_call_finish(
+            call, KAMA_ERR_INVALID,
+            "group, all: name one group or ask for all, not both");
         return;
     }
     if (!request.all) {

@@ -169,8 +169,9 @@ void km_service_v2_ping(struct km_server_call *call, kama_bytes message)
         return;
     }
     if (request.payload.len > KM_PING_PAYLOAD_BYTES_MAX) {
-        char text[64];
-        (void)snprintf(text, sizeof text, "payload: %zu bytes, at most %d",
+        char text[96];
+        (void)snprintf(text, sizeof text,
+                       "payload: %zu bytes are more than the limit of %d",
                        request.payload.len, KM_PING_PAYLOAD_BYTES_MAX);
         km_server_call_finish(call, KAMA_ERR_TOO_LARGE, text);
         return;

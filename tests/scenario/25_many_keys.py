@@ -162,7 +162,7 @@ class ManyKeys(unittest.TestCase):
                                ("Exists", {"keys": keys + keys[:1]})):
             code, _, said = self.failure(method, group="default", **fields)
             self.assertEqual(code, "RESOURCE_EXHAUSTED")
-            self.assertIn("65537, at most 65536", said)
+            self.assertIn("65537 are more than the limit of 65536", said)
 
     def test_a_cancelled_call_leaves_nothing_behind(self):
         entries = self.entries(*((b"%d" % i, b"v", 0) for i in range(65536)))
