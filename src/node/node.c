@@ -176,7 +176,7 @@ static kama_status open_in_time(kama_node *node, struct km_server **ret_server)
         (void)km_node_server_close(node, server, 0);
         move(node, KM_NODE_DRAINED, KM_NODE_STOPPED);
         return km_fail(KAMA_ERR_TIMEOUT,
-                       "start_timeout_ms: not ready in %lld ms",
+                       "start_timeout_ms: the node was not ready after %lld ms",
                        (long long)node->config.start_timeout_ms);
     }
     *ret_server = server;
@@ -190,7 +190,8 @@ kama_status kama_node_start(kama_node *node)
         return fail_forked();
     }
     if (!try_move(node, KM_NODE_NEW, KM_NODE_STARTING)) {
-        return km_fail(KAMA_ERR_STATE, "a node starts once");
+        return km_fail(KAMA_ERR_STATE,
+                       "the node was started before; a node starts once");
     }
     kama_status status = open_in_time(node, &server);
     if (status != KAMA_OK) {
@@ -200,7 +201,8 @@ kama_status kama_node_start(kama_node *node)
     km_node_emit_event(node, KM_NODE_INFO, "listen", "listening on %s",
                        node->address);
     km_service_env_ready(&node->services);
-    km_node_emit_event(node, KM_NODE_INFO, "ready", "%u groups on %u loops",
+    km_node_emit_event(node, KM_NODE_INFO, "ready",
+                       "ready with %u groups on %u threads",
                        km_registry_count(&node->registry), node->loop_count);
     return KAMA_OK;
 }
@@ -236,25 +238,29 @@ kama_status kama_node_stop(kama_node *node)
     }
     if (is_own_thread(node)) {
         return km_fail(KAMA_ERR_WOULD_DEADLOCK,
-                       "a node is not stopped from its own threads");
+                       "kama_node_stop was called on a thread of the node, for "
+                       "which it would have to wait");
     }
     struct km_server *server = begin_drain(node);
     if (server == NULL) {
-        return km_fail(KAMA_ERR_STATE, "the node does not run");
+        return km_fail(KAMA_ERR_STATE, "the node is not running");
     }
     km_node_emit_event(node, KM_NODE_INFO, "drain",
-                       "draining for at most %lld ms",
+                       "draining: running calls may take %lld ms more",
                        (long long)node->config.drain_timeout_ms);
     unsigned cut =
         km_node_server_close(node, server, node->config.drain_timeout_ms);
     move(node, KM_NODE_DRAINED, KM_NODE_STOPPED);
     if (cut > 0) {
-        km_node_emit_event(node, KM_NODE_WARN, "cut", "%u calls were cut off",
+        km_node_emit_event(node, KM_NODE_WARN, "cut",
+                           "%u calls had not ended in time and were cut off",
                            cut);
     }
     km_node_emit_event(node, KM_NODE_INFO, "stopped", "stopped");
     return cut == 0 ? KAMA_OK
-                    : km_fail(KAMA_ERR_TIMEOUT, "%u calls were cut off", cut);
+                    : km_fail(KAMA_ERR_TIMEOUT,
+                              "%u calls had not ended in time and were cut off",
+                              cut);
 }
 
 /* Valid from the successful start on, without a lock: it never changes. */
@@ -269,15 +275,17 @@ static kama_status may_add(const kama_node *node,
                            const kama_group_options *options)
 {
     if (node->state >= KM_NODE_DRAINING) {
-        return km_fail(KAMA_ERR_CLOSED, "the node is stopped");
+        return km_fail(KAMA_ERR_CLOSED, "the node is stopped or about to stop");
     }
     if (km_registry_count(&node->registry) == KM_GROUPS_MAX) {
-        return km_fail(KAMA_ERR_TOO_LARGE, "a node has at most %d groups",
+        return km_fail(KAMA_ERR_TOO_LARGE,
+                       "the node has %d groups already, which is the limit",
                        KM_GROUPS_MAX);
     }
     if (options != NULL && options->name != NULL &&
         km_registry_find(&node->registry, KAMA_STR(options->name)) != NULL) {
-        return km_fail(KAMA_ERR_EXISTS, "group %.*s: exists already",
+        return km_fail(KAMA_ERR_EXISTS,
+                       "group %.*s: exists already on this node",
                        KM_TEXT_UP_TO(64, options->name));
     }
     return KAMA_OK;
@@ -339,7 +347,7 @@ kama_status kama_node_add_group(kama_node *node,
     if (status != KAMA_OK) {
         return status;
     }
-    km_node_emit_event(node, KM_NODE_INFO, "group", "group %s",
+    km_node_emit_event(node, KM_NODE_INFO, "group", "group %s was added",
                        kama_group_name(group));
     if (ret_group != NULL) {
         *ret_group = group;

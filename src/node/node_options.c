@@ -75,7 +75,9 @@ static kama_status check_listen(const kama_node_options *options)
 {
     struct sockaddr_storage addr;
     if (options->listen == NULL) {
-        return km_fail(KAMA_ERR_INVALID, "listen: an address is needed");
+        return km_fail(
+            KAMA_ERR_INVALID,
+            "listen: no address was given; use one such as 127.0.0.1:8001");
     }
     kama_status status = km_address_parse(options->listen, &addr);
     if (status != KAMA_OK) {
@@ -94,8 +96,8 @@ static kama_status check_listen(const kama_node_options *options)
 static kama_status check_timeout(const char *name, int64_t ms, int least)
 {
     if (ms < least || ms > TIMEOUT_MS_MAX) {
-        return km_fail(KAMA_ERR_INVALID, "%s: not in %d..%lld", name, least,
-                       TIMEOUT_MS_MAX);
+        return km_fail(KAMA_ERR_INVALID, "%s: %lld is outside %d..%lld", name,
+                       (long long)ms, least, TIMEOUT_MS_MAX);
     }
     return KAMA_OK;
 }
@@ -103,11 +105,12 @@ static kama_status check_timeout(const char *name, int64_t ms, int least)
 static kama_status check_numbers(const kama_node_options *options)
 {
     if (options->threads > KM_NODE_THREADS_MAX) {
-        return km_fail(KAMA_ERR_TOO_LARGE, "threads: at most %d",
-                       KM_NODE_THREADS_MAX);
+        return km_fail(KAMA_ERR_TOO_LARGE,
+                       "threads: %u are more than the limit of %d",
+                       options->threads, KM_NODE_THREADS_MAX);
     }
     if (options->event_level > KM_NODE_ERROR) {
-        return km_fail(KAMA_ERR_INVALID, "event_level: %u is not in %d..%d",
+        return km_fail(KAMA_ERR_INVALID, "event_level: %u is outside %d..%d",
                        options->event_level, KM_NODE_DEBUG, KM_NODE_ERROR);
     }
     kama_status status =
