@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/* The limit of warnings is one number that all threads move with a compare and
+ * swap: no lock is needed where loads end. */
 #include "node/group_log.h"
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "node/node_event.h"
 
@@ -10,20 +13,25 @@
 #define INTERVAL_NS KM_NS_PER_S
 
 /*
- * Is there room for one more warning? used_up_at moves on by an interval with
- * each, and may be ahead of now by the burst.
+ * Returns whether one more warning may be told now. next_at moves on by an
+ * interval with each warning. While it lies in the past, the group was quiet:
+ * the whole burst is free again.
+ *
+ *              now                  now + burst
+ *     ----------|----x----x----x----x----|------> time
+ *                                   ^ next_at: one more warning fits
  */
 static bool may_warn(struct km_group_log *log, km_ns now)
 {
-    km_ns at = atomic_load(&log->used_up_at);
+    km_ns at = atomic_load(&log->next_at);
     km_ns from;
     do {
         from = at > now ? at : now;
         if (from - now > (KM_LOAD_WARNINGS_BURST - 1) * INTERVAL_NS) {
             return false;
         }
-    } while (!atomic_compare_exchange_weak(&log->used_up_at, &at,
-                                           from + INTERVAL_NS));
+    } while (
+        !atomic_compare_exchange_weak(&log->next_at, &at, from + INTERVAL_NS));
     return true;
 }
 
@@ -41,6 +49,7 @@ static kama_node_event make_event(const struct km_group_event *event, int level)
     };
 }
 
+/* A load has failed for its callers. */
 static void on_failed(void *arg, const struct km_group_event *event)
 {
     struct km_group_log *log = arg;
@@ -60,6 +69,7 @@ static void on_failed(void *arg, const struct km_group_event *event)
     km_node_tell(log->node, &told);
 }
 
+/* A get or a load has made a step. */
 static void on_trace(void *arg, const struct km_group_event *event)
 {
     const struct km_group_log *log = arg;
@@ -73,6 +83,7 @@ struct km_group_log *km_group_log_new(const kama_node *node)
     if (log == NULL) {
         return NULL;
     }
+    KM_ASSERT(node->config.event != NULL);
     km_list_init(&log->in_node);
     log->node = node;
     log->observer.failed = on_failed;

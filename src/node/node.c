@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The public face of a node: its states, and the groups it gets. */
+/*
+ * The public functions of a node: its life, its start and stop, and its groups.
+ *
+ * No event is told while the lock is held, because the event function may call
+ * the node. The lock of a node is the first in the order of locks, so a group
+ * may be made while it is held.
+ */
 #include "node/node.h"
 
 #include "base/assert.h"
@@ -11,7 +17,8 @@
 #include "node/node_event.h"
 #include "node/node_server.h"
 
-/* Of the pool before groups ask for more: callbacks of asynchronous calls. */
+/* How many threads the pool may have before a group asks for more. They run the
+ * callbacks of asynchronous calls. */
 #define POOL_THREADS KM_ASYNC_THREADS_DEFAULT
 
 /* -- life ---------------------------------------------------------------- */
@@ -79,7 +86,8 @@ kama_status kama_node_new(const kama_node_options *options,
     return KAMA_OK;
 }
 
-/* After the pool: its threads may still tell of a load that has ended. */
+/* Runs after the pool was freed: until then one of its threads may still tell
+ * that a load has ended. */
 static void free_group_logs(kama_node *node)
 {
     struct km_list *link;
@@ -112,6 +120,7 @@ void kama_node_free(kama_node *node)
 
 /* -- start and stop ------------------------------------------------------ */
 
+/* A child process has the memory of the node, and none of its threads. */
 static kama_status fail_forked(void)
 {
     return km_fail(KAMA_ERR_STATE,
@@ -141,13 +150,16 @@ static void move(kama_node *node, enum km_node_state from,
     KM_ASSERT(moved);
 }
 
+/* A message may be as large as the largest value of the group and some bytes
+ * for the fields around it. */
 static void allow_group(struct km_server *server, const kama_group *group)
 {
     km_server_allow_message(server, km_group_max_value_bytes(group) +
                                         KM_RPC_MESSAGE_SLACK_BYTES);
 }
 
-/* From here on kama_node_add_group finds the server itself. */
+/* From here on kama_node_add_group finds the server, and raises its limit of
+ * messages itself. For groups that were added before, it is raised here. */
 static void publish(kama_node *node, struct km_server *server)
 {
     km_mutex_lock(&node->lock);
@@ -160,7 +172,8 @@ static void publish(kama_node *node, struct km_server *server)
     km_mutex_unlock(&node->lock);
 }
 
-/* Opens the node, and closes it again when that took too long. */
+/* Opens the server, and closes it again if that took longer than
+ * start_timeout_ms. */
 static kama_status open_in_time(kama_node *node, struct km_server **ret_server)
 {
     struct km_server *server;
@@ -197,6 +210,7 @@ kama_status kama_node_start(kama_node *node)
     if (status != KAMA_OK) {
         return status;
     }
+    KM_ASSERT(node->address[0] != '\0');
     publish(node, server);
     km_node_emit_event(node, KM_NODE_INFO, "listen", "listening on %s",
                        node->address);
@@ -207,6 +221,7 @@ kama_status kama_node_start(kama_node *node)
     return KAMA_OK;
 }
 
+/* A thread of the node that waits for the drain would wait for itself. */
 static bool is_own_thread(const kama_node *node)
 {
     for (unsigned i = 0; i < node->loop_count; i++) {
@@ -217,7 +232,9 @@ static bool is_own_thread(const kama_node *node)
     return km_pool_is_inside(node->pool);
 }
 
-/* Takes the server away from kama_node_add_group; NULL: it does not run. */
+/* Takes the server away from kama_node_add_group, and returns it. Returns NULL
+ * if the node is not running: of two threads that stop a node one gets the
+ * server. */
 static struct km_server *begin_drain(kama_node *node)
 {
     km_mutex_lock(&node->lock);
@@ -263,7 +280,7 @@ kama_status kama_node_stop(kama_node *node)
                               cut);
 }
 
-/* Valid from the successful start on, without a lock: it never changes. */
+/* No lock is needed: the address is written once, before a start succeeds. */
 const char *kama_node_address(const kama_node *node)
 {
     return node->address[0] != '\0' ? node->address : NULL;
@@ -271,6 +288,7 @@ const char *kama_node_address(const kama_node *node)
 
 /* -- groups -------------------------------------------------------------- */
 
+/* Whether a group can be added. On an error km_last_error says why. */
 static kama_status may_add(const kama_node *node,
                            const kama_group_options *options)
 {
@@ -291,7 +309,7 @@ static kama_status may_add(const kama_node *node,
     return KAMA_OK;
 }
 
-/* Makes the group, with a log when somebody listens to the node. */
+/* Makes the group, with a log if the node has an event function. */
 static kama_status make_group(kama_node *node,
                               const kama_group_options *options,
                               kama_group **ret_group)
@@ -327,6 +345,7 @@ static kama_status add_locked(kama_node *node,
         return status;
     }
     km_registry_add(&node->registry, *ret_group);
+    KM_ASSERT(node->server == NULL || node->state == KM_NODE_RUNNING);
     if (node->server != NULL) {
         allow_group(node->server, *ret_group);
     }

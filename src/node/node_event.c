@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/* The level is checked before the function is called, so that an application is
+ * never woken for an event that it did not ask for. */
 #include "node/node_event.h"
 
+#include "base/assert.h"
 #include "base/boundary.h"
 #include "base/limits.h"
 #include "base/text.h"
@@ -8,6 +11,8 @@
 
 #include <stdarg.h>
 
+/* The event function must not be stopped half-way by a cancellation of the
+ * thread that it runs on: that may be a thread of the application. */
 static KM_BOUNDARY_FUNCTION void call_event(const struct km_node_config *config,
                                             const kama_node_event *event)
 {
@@ -21,6 +26,8 @@ static KM_BOUNDARY_FUNCTION void call_event(const struct km_node_config *config,
 
 void km_node_tell(const kama_node *node, const kama_node_event *event)
 {
+    KM_ASSERT(event->level >= KM_NODE_DEBUG && event->level <= KM_NODE_ERROR);
+    KM_ASSERT(event->name != NULL && event->message != NULL);
     if (node->config.event != NULL &&
         event->level >= node->config.event_level) {
         call_event(&node->config, event);

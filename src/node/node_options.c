@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* kama_node_options: defaults, and what a node makes of them. */
+/* The options that leave a value to the node are completed from the machine:
+ * the processors that this process may run on, and its limit of descriptors. */
 #include "node/node_options.h"
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/status.h"
@@ -33,8 +35,10 @@ void kama_node_options_init_sized(kama_node_options *options,
     km_struct_init(options, struct_size, &defaults, sizeof defaults);
 }
 
-/* -- what the machine gives ---------------------------------------------- */
+/* -- defaults that depend on the machine --------------------------------- */
 
+/* One loop per processor that this process may use; a container or taskset may
+ * permit fewer than the machine has. */
 static unsigned core_count(void)
 {
     cpu_set_t cores;
@@ -45,7 +49,8 @@ static unsigned core_count(void)
     return n < KM_NODE_THREADS_MAX ? n : KM_NODE_THREADS_MAX;
 }
 
-/* Some descriptors are kept for files and origins, of few at least half. */
+/* Some descriptors are kept for files and for connections to origins. If there
+ * are few in all, connections get half of them. */
 static unsigned connections_default(void)
 {
     struct rlimit limit;
@@ -60,6 +65,7 @@ static unsigned connections_default(void)
 
 /* -- checks -------------------------------------------------------------- */
 
+/* Options that belong to a later version are refused and never ignored. */
 static kama_status check_later(const kama_node_options *options)
 {
     if (options->etcd != NULL) {
@@ -71,6 +77,8 @@ static kama_status check_later(const kama_node_options *options)
     return KAMA_OK;
 }
 
+/* This version encrypts nothing and knows no users, so an address that other
+ * machines can reach needs the word of the operator. */
 static kama_status check_listen(const kama_node_options *options)
 {
     struct sockaddr_storage addr;
@@ -131,6 +139,7 @@ static kama_status check(const kama_node_options *options)
 
 /* -- the copy ------------------------------------------------------------ */
 
+/* Copies the texts into *config. On an error there is nothing to be freed. */
 static kama_status copy_texts(struct km_node_config *config,
                               const kama_node_options *options,
                               const kama_allocator *mem)
@@ -169,6 +178,8 @@ kama_status km_node_config_init(const kama_node_options *options,
         .event_arg = known.event_arg,
         .event_level = (int)known.event_level,
     };
+    KM_ASSERT(config.threads >= 1 && config.threads <= KM_NODE_THREADS_MAX);
+    KM_ASSERT(config.max_connections >= 1);
     kama_allocator mem = *km_mem_or_default(known.allocator);
     status = copy_texts(&config, &known, &mem);
     if (status == KAMA_OK) {

@@ -31,8 +31,8 @@ struct km_node_config {
     int event_level; /* an enum km_node_level */
 };
 
-/* Checks the options and copies them. NULL means the defaults. ret_mem: the
- * allocator of the node, with which the texts were allocated. */
+/* Checks the options and copies them; NULL is refused. ret_mem: the allocator
+ * of the node, with which the texts were allocated. */
 KAMA_NODISCARD kama_status
 km_node_config_init(const kama_node_options *options,
                     struct km_node_config *ret_config, kama_allocator *ret_mem);

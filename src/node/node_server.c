@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The part of a node that exists from start to stop: loops, gRPC server and
- * listener.
- *
- * The loops run before the server listens: whatever fails, what is open is
- * closed by the thread that it belongs to.
- */
+/* The order in which the parts end is the point of this file; the reasons stand
+ * at km_node_server_close. */
 #include "node/node_server.h"
 
 #include "base/assert.h"
@@ -23,6 +18,8 @@
 
 /* -- loops --------------------------------------------------------------- */
 
+/* All loops are told to stop before the first is joined, so that they end at
+ * the same time. */
 static void stop_loops(kama_node *node)
 {
     for (unsigned i = 0; i < node->loop_count; i++) {
@@ -43,6 +40,7 @@ static void free_loops(kama_node *node)
     node->loops = NULL;
 }
 
+/* Makes a loop and starts its thread. */
 static kama_status start_loop(kama_node *node, unsigned index)
 {
     struct km_loop *loop;
@@ -55,6 +53,7 @@ static kama_status start_loop(kama_node *node, unsigned index)
         km_loop_free(loop);
         return status;
     }
+    KM_ASSERT(node->loop_count == index);
     node->loops[node->loop_count++] = loop;
     return KAMA_OK;
 }
@@ -79,6 +78,8 @@ static kama_status start_loops(kama_node *node)
 
 /* -- server -------------------------------------------------------------- */
 
+/* Runs on the thread of the connection's loop. arg: the environment of the
+ * services, which is the `arg` of the server. */
 static void on_abuse(void *arg, const char *peer, const char *text)
 {
     struct km_service_env *services = arg;
@@ -134,6 +135,7 @@ kama_status km_node_server_open(kama_node *node, struct km_server **ret_server)
 
 /* -- the end ------------------------------------------------------------- */
 
+/* Runs on the thread of a loop. */
 static void on_drained(void *arg, unsigned cut)
 {
     kama_node *node = arg;
@@ -156,6 +158,14 @@ static unsigned wait_drained(kama_node *node)
     return cut;
 }
 
+/*
+ * Each step needs the one before it. The services close first, so that watches
+ * and streams of reflection end and do not use up the time of the drain. When
+ * the server has drained, no call runs, but a pool thread may still be about to
+ * post the answer of a call that was cut off: the loops that receive such mails
+ * must be there until km_service_env_settle has returned. The server is used by
+ * the threads of the loops, and is freed when these have ended.
+ */
 unsigned km_node_server_close(kama_node *node, struct km_server *server,
                               int64_t timeout_ms)
 {
@@ -166,5 +176,6 @@ unsigned km_node_server_close(kama_node *node, struct km_server *server,
     stop_loops(node);
     km_server_free(server);
     free_loops(node);
+    KM_ASSERT(node->loop_count == 0 && node->loops == NULL);
     return cut;
 }

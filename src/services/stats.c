@@ -19,7 +19,7 @@
 
 /* -- Stats --------------------------------------------------------------- */
 
-/* A histogram without samples has no quantiles; the message stays empty then. */
+/* A histogram without samples has no quantiles: the message stays empty. */
 static void read_latency(const struct km_histogram *h,
                          struct km_msg_latency *latency)
 {
