@@ -3,8 +3,8 @@
  * The log of one group on a node: a warning when a load has failed and, at the
  * level debug, each step of each get. A group itself returns errors and logs
  * nothing; it is made with an observer (group/observer.h), and this is the
- * observer that a node gives to its groups. What it hears becomes an event of
- * the node (node_event.h).
+ * observer that a node gives to its groups. Each of its calls becomes an event
+ * of the node (node_event.h).
  *
  *     log = km_group_log_new(node);
  *     env.observer = &log->observer;
@@ -16,9 +16,10 @@
  * half of the steps of a get would be of no use.
  *
  * Cost: one clock reading per failed load; nothing for a hit unless the level
- * is debug. Threads: the observer: any thread, without a lock. new and free:
- * setup. Errors: KAMA_ERR_NO_MEMORY. Ownership: a log must live longer than its
- * group and the pool of the node.
+ * is debug.
+ * Threads: the observer: any thread, without a lock. new and free: setup.
+ * Errors: KAMA_ERR_NO_MEMORY.
+ * Ownership: a log must live longer than its group and the pool of the node.
  */
 #pragma once
 

@@ -17,12 +17,14 @@
  * The groups and the pool live from kama_node_new to kama_node_free; the loops
  * and the server live from STARTING to DRAINED. In between they end in this
  * order: the calls, the answers of pool threads that are under way, the loops,
- * the server. In kama_node_free the groups end before the pool that their loads
- * run on, and after that what the pool's threads may still tell (group_log.h).
+ * the server. In kama_node_free the groups end first, then the pool that their
+ * loads run on, and then the logs of the groups, to which the pool's threads
+ * may still tell the end of a load.
  *
  * Threads: as the public calls. The lock guards the state, and adding to the
  * registry; looking a group up needs no lock.
- * Errors: those of the public calls. Ownership: the node owns all of its parts.
+ * Errors: those of the public calls.
+ * Ownership: the node owns all of its parts.
  */
 #pragma once
 

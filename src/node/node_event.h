@@ -14,7 +14,8 @@
  * Cost: an event that nobody asked for costs one comparison, and the formatting
  * of its message.
  * Threads: any thread; the event function must be ready for several at a time.
- * Errors: none. Ownership: everything is borrowed until the function returns.
+ * Errors: none.
+ * Ownership: everything is borrowed until the function returns.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From kama_node_options to what a node works with.
+ * The configuration of a node, made from kama_node_options.
  *
  * The options belong to the application: they may be of an older or a newer
  * version of the library, leave members at 0 that then depend on the machine,
@@ -9,11 +9,12 @@
  *
  *     kama_node_options --km_node_config_init--> km_node_config
  *       threads 0                                 threads 8      one per core
- *       max_connections 0                         10000, or what the limit of
- *                                                 descriptors leaves
+ *       max_connections 0                         10000, or fewer if the
+ *                                                 descriptors do not suffice
  *
- * Threads: any thread. Errors: those of kama_node_new, with a sentence that
- * names the option. Ownership: the config owns its texts.
+ * Threads: any thread.
+ * Errors: those of kama_node_new, with a sentence that names the option.
+ * Ownership: the config owns its texts.
  */
 #pragma once
 

@@ -12,8 +12,9 @@
  * stopped and close what there is.
  *
  * Threads: one thread at a time, which kama_node_start and kama_node_stop see
- * to. Errors: those of kama_node_start, with a sentence. Ownership: loops and
- * server belong to the node between open and close.
+ * to.
+ * Errors: those of kama_node_start, with a sentence.
+ * Ownership: loops and server belong to the node between open and close.
  */
 #pragma once
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The environment of the handlers: what they know of the node that serves them,
- * which is its groups, its clock, its allocator, and whether it is about to
- * stop. The gRPC server carries it as its `arg`, and a handler gets it back
- * with km_service_env_of.
+ * The environment of the handlers: the parts of the node that they use (its
+ * groups, its clock, its allocator), and the phase that the node is in. The
+ * gRPC server carries it as its `arg`, and a handler gets it back with
+ * km_service_env_of.
  *
- * The phases of a node, and what health says of it:
+ * The phases of a node, each with the answer of health:
  *
  *     init, open          ready           close
  *      STARTING --------> SERVING -------> CLOSING, drain, settle, fini

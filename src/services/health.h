@@ -12,8 +12,9 @@
  * whenever the status has changed. When the node stops, it sends NOT_SERVING
  * and ends with UNAVAILABLE, so that it does not hold up the drain.
  *
- * Threads: loop thread. Errors: KAMA_ERR_MALFORMED, KAMA_MISS (NOT_FOUND) and,
- * at the end of a watch, KAMA_ERR_CLOSED.
+ * Threads: loop thread.
+ * Errors: KAMA_ERR_MALFORMED, KAMA_MISS (NOT_FOUND) and, at the end of a watch,
+ * KAMA_ERR_CLOSED.
  */
 #pragma once
 

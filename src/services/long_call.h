@@ -28,7 +28,8 @@
  *
  * Cost: join and leave are O(1); a change is O(long calls).
  * Threads: loop thread, except km_long_calls_notify_locked: any thread.
- * Errors: none. Ownership: everything lies in the state of the call.
+ * Errors: none.
+ * Ownership: everything lies in the state of the call.
  */
 #pragma once
 

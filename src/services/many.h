@@ -24,9 +24,11 @@
  * undone.
  *
  * Cost: one allocation per call, one more for a long request, and 1 to 10 bytes
- * of answer per element. Threads: loop thread. Errors: KAMA_ERR_MALFORMED,
- * KAMA_ERR_NO_GROUP, KAMA_ERR_TOO_LARGE, KAMA_ERR_NO_MEMORY, and those of the
- * first element that is not valid, with its number.
+ * of answer per element.
+ * Threads: loop thread.
+ * Errors: KAMA_ERR_MALFORMED, KAMA_ERR_NO_GROUP, KAMA_ERR_TOO_LARGE,
+ * KAMA_ERR_NO_MEMORY, and those of the first element that is not valid, with
+ * its number.
  */
 #pragma once
 

@@ -33,7 +33,7 @@
  * Errors: KAMA_ERR_MALFORMED, KAMA_ERR_NO_GROUP, KAMA_ERR_TOO_LARGE for more
  * than KM_MGET_KEYS_MAX keys, KAMA_ERR_OVERLOADED if all MGets of the node
  * together would ask for more than KM_MGET_KEYS_NODE keys, KAMA_ERR_NO_MEMORY.
- * What goes wrong with one key is said in its item, and the call succeeds.
+ * An error of one key stands in the item of that key, and the call succeeds.
  */
 #pragma once
 

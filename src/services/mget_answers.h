@@ -17,7 +17,8 @@
  * A value that would make the message too large is given back at once; its item
  * says KAMA_ERR_TOO_LARGE then. A sentence for which there is no room is left
  * out.
- * Threads: loop thread. Errors: KAMA_ERR_NO_MEMORY.
+ * Threads: loop thread.
+ * Errors: KAMA_ERR_NO_MEMORY.
  * Ownership: values and texts that are put are taken.
  */
 #pragma once

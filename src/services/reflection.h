@@ -13,9 +13,10 @@
  * when the node stops. A client that asks on without reading the answers is cut
  * off with RESOURCE_EXHAUSTED.
  *
- * Threads: loop thread. Errors: KAMA_ERR_MALFORMED, KAMA_ERR_NO_MEMORY,
- * KAMA_ERR_OVERLOADED, KAMA_ERR_CLOSED. A name that does not exist is no error
- * of the call: the answer says it.
+ * Threads: loop thread.
+ * Errors: KAMA_ERR_MALFORMED, KAMA_ERR_NO_MEMORY, KAMA_ERR_OVERLOADED,
+ * KAMA_ERR_CLOSED. A name that does not exist is no error of the call: the
+ * answer says it.
  */
 #pragma once
 

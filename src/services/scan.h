@@ -20,9 +20,10 @@
  * another group, or from before a restart, is refused.
  *
  * Cost: one allocation and one buffer for a message per call that is stepping.
- * Threads: loop thread. Errors: KAMA_ERR_MALFORMED, KAMA_ERR_NO_GROUP,
- * KAMA_ERR_INVALID for a pattern that is too long or a cursor that is not one
- * of the group, KAMA_ERR_NO_MEMORY.
+ * Threads: loop thread.
+ * Errors: KAMA_ERR_MALFORMED, KAMA_ERR_NO_GROUP, KAMA_ERR_INVALID for a pattern
+ * that is too long or a cursor that is not one of the group,
+ * KAMA_ERR_NO_MEMORY.
  */
 #pragma once
 

@@ -8,7 +8,9 @@
  * sentence for the client. The handler then has nothing more to do than to
  * return.
  *
- * Cost: no allocation. Threads: loop thread. Ownership: everything is borrowed.
+ * Cost: no allocation.
+ * Threads: loop thread.
+ * Ownership: everything is borrowed.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kama.v2.Cache/Stats and Groups: what the node and its groups have counted,
- * and how the groups are set up.
+ * kama.v2.Cache/Stats and Groups: the counters of the node and of its groups,
+ * and the options that the groups were made with.
  *
  * With many groups the answers are large. They are made only when there is room
  * on the connection, so that a client that asks and does not read costs
@@ -9,9 +9,9 @@
  * with the figures of that moment, in on_writable.
  *
  * Cost: O(groups) for Groups and for Stats of the whole node.
- * Threads: loop thread. Errors: KAMA_ERR_MALFORMED, KAMA_ERR_NO_GROUP,
- * KAMA_ERR_INVALID for a Stats that names one group and asks for all,
- * KAMA_ERR_NO_MEMORY.
+ * Threads: loop thread.
+ * Errors: KAMA_ERR_MALFORMED, KAMA_ERR_NO_GROUP, KAMA_ERR_INVALID for a Stats
+ * that names one group and asks for all, KAMA_ERR_NO_MEMORY.
  */
 #pragma once
 

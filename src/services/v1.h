@@ -9,17 +9,18 @@
  * .proto file declares a string.
  *
  * Each function is the on_message of the method that it is named after: it
- * decodes the message, which is borrowed until return, and finishes the call
- * now or later. Get has the state struct km_service_get and also needs the
- * handlers of services/get.h.
+ * decodes the message and finishes the call, now or later. Get has the state
+ * struct km_service_get and also needs the handlers of services/get.h.
  *
- * Threads: loop thread. Errors: as kama_get, kama_set and kama_del, and
- * KAMA_ERR_MALFORMED and KAMA_ERR_NO_GROUP.
+ * Threads: loop thread.
+ * Errors: as kama_get, kama_set and kama_del, and KAMA_ERR_MALFORMED and
+ * KAMA_ERR_NO_GROUP.
  */
 #pragma once
 
 #include "rpc/server.h"
 
+/* on_message of the methods; message: borrowed until return. */
 void km_service_v1_get(struct km_server_call *call, kama_bytes message);
 void km_service_v1_set(struct km_server_call *call, kama_bytes message);
 void km_service_v1_delete(struct km_server_call *call, kama_bytes message);

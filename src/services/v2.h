@@ -10,17 +10,18 @@
  * them.
  *
  * Each function is the on_message of the method that it is named after: it
- * decodes the message, which is borrowed until return, and finishes the call
- * now or later. Get has the state struct km_service_get and also needs the
- * handlers of services/get.h.
+ * decodes the message and finishes the call, now or later. Get has the state
+ * struct km_service_get and also needs the handlers of services/get.h.
  *
- * Threads: loop thread. Errors: as the kama_ function of the same name, and
- * KAMA_ERR_MALFORMED, KAMA_ERR_NO_GROUP and KAMA_ERR_UNSUPPORTED.
+ * Threads: loop thread.
+ * Errors: as the kama_ function of the same name, and KAMA_ERR_MALFORMED,
+ * KAMA_ERR_NO_GROUP and KAMA_ERR_UNSUPPORTED.
  */
 #pragma once
 
 #include "rpc/server.h"
 
+/* on_message of the methods for one key; message: borrowed until return. */
 void km_service_v2_get(struct km_server_call *call, kama_bytes message);
 void km_service_v2_set(struct km_server_call *call, kama_bytes message);
 void km_service_v2_delete(struct km_server_call *call, kama_bytes message);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* ctest: timeout=300 */
 /* A node that serves every method while each of its allocations fails in
- * turn: callers hear an error, the node lives on, nothing is left behind. */
+ * turn: callers get an error, the node goes on, and nothing is left behind. */
 #include "base/status.h"
 #include "helpers/failmalloc.h"
 #include "rpc/client.h"
 
-/* Requests by hand: field 1 is the group, 2 the key. */
+/* Encoded requests: field 1 is the group, field 2 the key. */
 struct call {
     const char *path;
     kama_bytes message;
@@ -130,8 +130,8 @@ static kama_status scenario(const kama_allocator *mem, void *arg)
     return status;
 }
 
-/* Without a failure every call succeeds: the table above says what it means
- * to. */
+/* Without a failure every call succeeds, so that the table above tests real
+ * calls. */
 static void test_calls(void **state)
 {
     (void)state;

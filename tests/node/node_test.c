@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A node's life, without a client: what it refuses, how it starts and stops,
- * and that groups and nodes do not get in each other's way. */
+/* The life of a node, without a client: options that it refuses, its start and
+ * stop, and groups and nodes that do not get in each other's way. */
 #include "base/limits.h"
 #include "base/status.h"
 #include "helpers/asleep.h"
@@ -56,7 +56,7 @@ static void expect_refused(const kama_node_options *options, kama_status status,
     }
 }
 
-/* What a node cannot do is refused before anything is opened. */
+/* Options that a node cannot serve are refused before anything is opened. */
 static void test_refuses(void **state)
 {
     (void)state;
@@ -92,7 +92,8 @@ static void test_refuses(void **state)
     expect_refused(NULL, KAMA_ERR_INVALID, "kama_node_options");
 }
 
-/* With insecure, and at the limit of threads, it is made. */
+/* A node may listen for other machines if it is insecure, and may have as many
+ * threads as the limit. */
 static void test_accepts(void **state)
 {
     (void)state;
@@ -107,8 +108,9 @@ static void test_accepts(void **state)
     kama_node_free(NULL);
 }
 
-/* A program that was built when the struct was shorter gets the defaults of
- * what it does not know, and nothing behind its struct is written. */
+/* A program that was built when the structure was shorter gets the defaults of
+ * the options that it does not know, and nothing behind its structure is
+ * written. */
 static void test_older_struct(void **state)
 {
     (void)state;
@@ -124,7 +126,7 @@ static void test_older_struct(void **state)
     kama_node_free(node);
 }
 
-/* Time flies: each look is an hour after the one before. */
+/* A clock on which an hour passes between two readings. */
 static km_ns hurried(void *arg)
 {
     atomic_ullong *hours = arg;
@@ -150,7 +152,7 @@ static void test_late_start(void **state)
     kama_node_free(node);
 }
 
-/* new, start, stop, free: each once, in this order. */
+/* A node is made, started, stopped and freed, each once and in this order. */
 static void test_life(void **state)
 {
     (void)state;
@@ -204,7 +206,7 @@ static void test_groups(void **state)
     kama_node_free(node);
 }
 
-/* 1024 groups, and not one more. */
+/* A node takes 1024 groups, and refuses one more. */
 static void test_group_limit(void **state)
 {
     (void)state;
@@ -226,8 +228,8 @@ static void test_group_limit(void **state)
     kama_node_free(node);
 }
 
-/* The port is taken: an error that names it, nothing left running, and the
- * same node may try again. */
+/* The port is taken: the error names it, nothing is left running, and the same
+ * node may try again. */
 static void test_taken_port(void **state)
 {
     (void)state;
@@ -248,7 +250,7 @@ static void test_taken_port(void **state)
     kama_node_free(first);
 }
 
-/* A group of the same name on two nodes is two groups. */
+/* Two nodes may each have a group of the same name. */
 static void test_two_nodes(void **state)
 {
     (void)state;
@@ -269,8 +271,8 @@ static void test_two_nodes(void **state)
     kama_node_free(b);
 }
 
-/* A group that is added while the node serves raises the cap for messages: one
- * over the 4 MiB that there always are arrives. */
+/* A group that is added while the node serves raises the limit of messages: one
+ * that is larger than the 4 MiB of every node arrives. */
 static void test_late_large_values(void **state)
 {
     (void)state;
@@ -336,7 +338,8 @@ static void test_events(void **state)
     assert_string_equal(events.names, "group listen ready drain stopped ");
 }
 
-/* Failures of loads: a few warnings at once, then counted. */
+/* When many loads fail, a few warnings are told at once, and the others are
+ * counted. */
 struct failures {
     atomic_uint warnings;
     atomic_uint suppressed;
@@ -436,7 +439,8 @@ static kama_status stop_from_loader(void *arg, const kama_load *req,
     return kama_sink_set(out, KAMA_STR(kama_status_name(status)), NULL);
 }
 
-/* From a thread of its own, a node's stop would wait for itself. */
+/* A node cannot be stopped from a thread of its own, which would wait for
+ * itself. */
 static void test_stop_from_inside(void **state)
 {
     (void)state;
@@ -467,7 +471,7 @@ static int connect_to(const char *address)
     return fd;
 }
 
-/* Reads to the end; it must come within 10 s. */
+/* Reads until the other side closes, which must happen within 10 s. */
 static void expect_closed(int fd)
 {
     char buf[512];
@@ -481,8 +485,8 @@ static void expect_closed(int fd)
 }
 
 /* Stopping closes idle connections, with and without a preface. */
-/* In a forked child a node is the parent's: it says so, and freeing it does
- * nothing. A child that hangs is killed by its alarm. */
+/* In a forked child a node belongs to the parent: its functions say so, and
+ * freeing it does nothing. A child that hangs is killed by its alarm. */
 static void use_in_child(kama_node *node)
 {
     kama_group_options options;
@@ -580,7 +584,8 @@ static kama_status scenario(const kama_allocator *mem, void *arg)
     return status;
 }
 
-/* Whichever allocation fails: an error, nothing left running or behind. */
+/* Each allocation fails in turn: kama_node_new or kama_node_start returns an
+ * error, and nothing is left behind. */
 static void test_no_memory(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* docs/OPTIONS.md has a line for each key of a group, as its row says. With
- * KAMA_PRINT set, the lines are printed for it. */
+/* docs/OPTIONS.md has a line for each option of a group, with the words of its
+ * row. If KAMA_PRINT is set, the test prints the lines that belong there. */
 #include "group/options.h"
 
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Clients on plain sockets that send a part of many Gets, read at most a
- * little and go, each on a thread of its own. */
+/* Clients on plain sockets, each on a thread of its own: they send a part of
+ * many Gets, read a little or nothing, and close the connection. */
 #pragma once
 
 #include "wire/h2_raw.h"
@@ -94,7 +94,8 @@ static inline int raw_connect(const struct raw *raw)
     return fd;
 }
 
-/* Sends a part, reads at most a little, and goes, at times with a reset. */
+/* Sends a part of the Gets, reads a little or nothing, and closes the
+ * connection, at times with a reset. */
 static inline void raw_visit(struct raw *raw, int fd)
 {
     char buf[512];

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* ctest: timeout=240 */
 /*
- * Nodes that are stopped and freed while some fifty clients call, cancel,
- * leave and break off, and loads are quick, slow, deferred or still running.
- * What is asserted: every call ends once, with a status that fits, and
- * nothing is used after its end (sanitizers, lock ranks).
+ * Nodes that are stopped and freed while some fifty clients call, cancel, leave
+ * and break off, and loads are quick, slow, deferred or still running. The test
+ * asserts that every call ends once and with a status that fits; sanitizers and
+ * lock ranks show whether anything is used after its end.
  */
 #include "node/raw_visitor.h"
 
@@ -56,7 +56,7 @@ static km_ns now(void)
     return km_clock_mono(km_clock_system());
 }
 
-/* Of the node that runs; "": none. */
+/* The address of the node that runs; "" if none does. */
 static void get_address(char address[RAW_ADDRESS_BYTES])
 {
     km_mutex_lock(&world.lock);
@@ -124,7 +124,7 @@ static struct waiting *next_waiting(void)
     return node != NULL ? KM_CONTAINER_OF(node, struct waiting, node) : NULL;
 }
 
-/* Ends deferred loads, in the order in which they came. */
+/* Ends deferred loads in the order in which they began. */
 static void *end_loads(void *arg)
 {
     (void)arg;
@@ -200,7 +200,7 @@ static void on_end(void *arg, const struct km_rpc_result *result)
 static const struct km_client_ops actor_ops = {.on_message = on_reply,
                                                .on_end = on_end};
 
-/* The last sign of an actor. */
+/* Counts an actor that has ended; nothing of it is used after that. */
 static void on_gone(void *arg)
 {
     (void)arg;
@@ -235,7 +235,7 @@ static bool need_channel(struct actor *actor)
            km_channel_new(actor->loop, &options, &actor->channel) == KAMA_OK;
 }
 
-/* A path and a message for it. */
+/* Chooses a method and a message for it. */
 static const char *make_request(struct km_buf *out, unsigned *seed)
 {
     unsigned kind = dice(seed, 10);
@@ -352,7 +352,7 @@ static void announce(const char *address)
     km_mutex_unlock(&world.lock);
 }
 
-/* For a while, and until calls were answered. */
+/* Waits for a while, and until some calls were answered. */
 static void let_them_call(void)
 {
     km_ns until = km_ns_after_ms(now(), ROUND_MS);
@@ -378,7 +378,8 @@ static void stop_node(kama_node *node, bool hold)
     kama_node_free(node);
 }
 
-/* A new node, and the end of the one before, to which most channels go. */
+/* Starts a new node and ends the one before, to which most channels are
+ * connected. */
 static kama_node *run_round(unsigned round, kama_node *before)
 {
     kama_node *node = open_node(round % 2 == 0 ? 0 : 150);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The answers of one MGet: order, followers, and what fits into the message.
+ * The answers of one MGet: their order, keys that follow others, and the limit
+ * of the message.
  */
 #include "base/assert.h"
 #include "helpers/failmalloc.h"
@@ -116,7 +117,7 @@ static void test_what_does_not_fit_is_left_out(void **state)
     kama_group_free(group);
 }
 
-/* An MGet that is called off gives back what has come. */
+/* An MGet that is called off gives back the answers that have arrived. */
 static kama_status call_off(const kama_allocator *mem, void *arg)
 {
     struct km_mget_answers a;

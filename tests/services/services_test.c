@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* ctest: timeout=240 */
 /* The services of a node seen through our own client: calls that are parked,
- * left and cut off while loads end on other threads; streams. What they say on
- * the wire is in tests/scenario. */
+ * left and cut off while loads end on other threads; streams. Tests of their
+ * messages on the wire are in tests/scenario. */
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/limits.h"
@@ -38,7 +38,7 @@ struct world {
     bool closed;            /* loads fail at once */
 };
 
-/* Runs on pool threads: no cmocka here. */
+/* Runs on pool threads, where the assertions of cmocka do not work. */
 static kama_status load_later(void *arg, const kama_load *req, kama_sink *out)
 {
     struct world *world = arg;
@@ -59,7 +59,7 @@ static kama_status load_later(void *arg, const kama_load *req, kama_sink *out)
     return closed ? KAMA_ERR_CANCELLED : KAMA_DEFERRED;
 }
 
-/* Ends the oldest load; false when there is none. */
+/* Ends the oldest load. Returns false if there is none. */
 static bool finish_one(struct world *world)
 {
     km_mutex_lock(&world->lock);
@@ -206,7 +206,7 @@ static void make_mget(struct km_buf *out, unsigned n)
 
 /* -- tests --------------------------------------------------------------- */
 
-/* A parked get is answered by whoever ends the load. */
+/* A parked get is answered when another thread ends the load. */
 static void test_parked(void **state)
 {
     (void)state;
@@ -227,8 +227,8 @@ static void test_parked(void **state)
     world_close(&world);
 }
 
-/* Of the keys of one MGet only so many wait at a time; an answer lets the next
- * one start, and none is forgotten. */
+/* At most KM_MGET_PARALLEL keys of one MGet wait at a time. Each answer lets
+ * the next key start, and no key is forgotten. */
 static void test_mget_window(void **state)
 {
     (void)state;
@@ -265,8 +265,8 @@ static void test_mget_window(void **state)
     world_close(&world);
 }
 
-/* The drain cuts off what is parked; the loads end when nobody is left, some
- * of them before the node is freed, some after their callers went. */
+/* The drain cuts off parked calls. Their loads end when no caller is left: some
+ * of them before the node is freed, and some while it is. */
 static void test_cut_off(void **state)
 {
     (void)state;
@@ -330,8 +330,8 @@ static void *call_often(void *arg)
     return NULL;
 }
 
-/* Callers whose deadlines pass while the load ends: each call has one end,
- * and afterwards the drain waits for nobody. */
+/* Deadlines of callers pass while the load ends. Each call ends once, and
+ * afterwards the drain finds no call to wait for. */
 static void test_leaving_races_with_answers(void **state)
 {
     (void)state;
@@ -477,7 +477,8 @@ static kama_status stream_scenario(const kama_allocator *mem, void *arg)
     return status;
 }
 
-/* Streams with each allocation of the node failing: an end, never a hang. */
+/* Each allocation of the node fails in turn: a stream then ends, and never
+ * hangs. */
 static void test_streams_without_memory(void **state)
 {
     (void)state;
