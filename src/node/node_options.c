@@ -20,6 +20,8 @@
 #define DRAIN_TIMEOUT_MS 15000
 #define TIMEOUT_MS_MAX (3600LL * 1000)
 
+/* The defaults of kama_node_options_init. Members that are 0 here are completed
+ * by km_node_config_init. */
 static const kama_node_options defaults = {
     .struct_size = sizeof(kama_node_options),
     .listen = "127.0.0.1:8001",
@@ -101,6 +103,7 @@ static kama_status check_listen(const kama_node_options *options)
     return KAMA_OK;
 }
 
+/* A timeout must be bounded, so that a wrong unit is noticed at the start. */
 static kama_status check_timeout(const char *name, int64_t ms, int least)
 {
     if (ms < least || ms > TIMEOUT_MS_MAX) {

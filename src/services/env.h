@@ -44,7 +44,7 @@ struct km_service_env {
     const struct km_clock *clock;
     const struct km_registry *registry;
     const char *service;      /* name of the node's own service, for health */
-    struct km_server *server; /* NULL before km_service_env_open */
+    struct km_server *server; /* NULL before open; never NULL in a handler */
     atomic_uint mget_keys;    /* keys of all MGets that run now */
 
     struct km_mutex lock; /* of all members below */

@@ -10,6 +10,8 @@
 #include "base/status.h"
 #include "services/service.h"
 
+/* Runs on the loop of the call. If the call has ended meanwhile, nobody can be
+ * answered, and only memory and the hold are given back. */
 static void on_answer(struct km_mail *mail)
 {
     struct km_service_get *get =
@@ -72,6 +74,8 @@ void km_service_get_cancelled(struct km_server_call *call, kama_status why)
     }
 }
 
+/* The hold keeps the state, into which the pool thread writes, until the mail
+ * has run. */
 static void park(struct km_service_get *get, struct km_server_call *call)
 {
     get->state = KM_SERVICE_GET_PARKED;
@@ -93,6 +97,8 @@ static void answer(struct km_server_call *call, kama_status status,
     kama_value_unref(value);
 }
 
+/* Asks the group for the key. A load may take the time that the client gave to
+ * the call, and no longer. */
 static void begin(struct km_server_call *call, kama_bytes key)
 {
     struct km_service_get *get = km_server_call_state(call);

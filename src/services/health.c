@@ -47,6 +47,7 @@ static kama_bytes encode(int status, uint8_t out[static 16])
     return kama_bytes_make(out, (size_t)(end - out));
 }
 
+/* KAMA_MISS is NOT_FOUND on the wire, as the protocol of health demands. */
 static void fail_unknown(struct km_server_call *call, kama_bytes service)
 {
     char shown[80];

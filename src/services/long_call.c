@@ -7,6 +7,8 @@
 #include "base/assert.h"
 #include "base/container.h"
 
+/* A call that was notified and has not run its mail yet needs no second one: it
+ * reads the phase when the mail runs, and sees the latest. */
 static void notify(struct km_long_call *long_call)
 {
     struct km_server_call *call = km_server_call_of_state(long_call);
@@ -54,6 +56,8 @@ static void on_mail(struct km_mail *mail)
     long_call->on_change(call);
 }
 
+/* A call that joins while the phase changes is either in the list by then and
+ * gets a mail, or it joins later and its handler reads the new phase itself. */
 void km_long_call_join(struct km_server_call *call,
                        void (*on_change)(struct km_server_call *call))
 {

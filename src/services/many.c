@@ -64,6 +64,9 @@ static kama_status check_entry(const kama_group *group, kama_bytes element)
                          "the bytes are not an encoded entry");
 }
 
+/* A valid entry can still fail, for lack of memory or because it is too large
+ * for the group at this moment. The status answers the entry, and the others go
+ * on. It is negative then, which as a varint takes the most bytes. */
 static uint64_t set_entry(kama_group *group, kama_bytes element)
 {
     kama_set_item item;
@@ -83,6 +86,7 @@ static kama_status check_key(const kama_group *group, kama_bytes key)
     return km_group_check_key(key);
 }
 
+/* KAMA_OK or KAMA_MISS, both of which take one byte: the key was checked. */
 static uint64_t delete_key(kama_group *group, kama_bytes key)
 {
     return (uint64_t)kama_del(group, key, NULL);
@@ -112,6 +116,7 @@ static void many_free(struct km_service_many *many)
     km_server_call_release(call);
 }
 
+/* Replies and frees the call's state, or waits for on_writable. */
 static void reply_if_room(struct km_service_many *many)
 {
     struct km_buf reply;
@@ -238,6 +243,8 @@ static kama_status keep_list(struct km_service_many *many)
     return KAMA_OK;
 }
 
+/* Allocates all that the call will need. Returns NULL without memory; nothing
+ * is left behind then. */
 static struct km_service_many *many_new(struct km_server_call *call,
                                         const struct many_ops *ops,
                                         kama_group *group,

@@ -42,6 +42,8 @@ kama_status km_mget_answers_init(struct km_mget_answers *answers,
     return answers->list != NULL ? KAMA_OK : KAMA_ERR_NO_MEMORY;
 }
 
+/* An answer holds one reference to its value: memory that the group counts as
+ * pinned until the message is written. */
 static void give_back(const struct km_mget_answers *answers,
                       struct km_mget_answer *answer)
 {
@@ -131,6 +133,7 @@ void km_mget_answers_follow(struct km_mget_answers *answers, uint32_t first,
                (kama_status)leader->status, leader->value, leader->text);
 }
 
+/* A miss and an error have neither value nor source, only their status. */
 static kama_status write_item(struct km_buf *buf,
                               const struct km_mget_answer *answer)
 {

@@ -89,6 +89,8 @@ bool km_service_refuse_condition(struct km_server_call *call, int32_t condition,
     return refused;
 }
 
+/* ASYNC is what a node without peers does anyway: it answers when the change is
+ * made here. */
 bool km_service_refuse_ack(struct km_server_call *call, int32_t ack)
 {
     bool refused = ack != KM_ACK_UNSPECIFIED && ack != KM_ACK_ASYNC;
@@ -117,6 +119,8 @@ void km_service_reply_status(struct km_server_call *call, kama_status status)
     }
 }
 
+/* The size is asserted and not checked, because it depends on the table alone:
+ * no field of a small message is a text. */
 void km_service_reply_message(struct km_server_call *call,
                               const struct km_pb_message *table,
                               const void *message)

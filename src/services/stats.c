@@ -9,6 +9,7 @@
  */
 #include "services/stats.h"
 
+#include "base/assert.h"
 #include "group/info.h"
 #include "services/service.h"
 #include "wire/msg/msg.h"
@@ -69,6 +70,8 @@ static kama_status append_group_stats(struct km_buf *buf, kama_group *group)
                                 &km_msg_group_stats_pb, &message);
 }
 
+/* A new counter of the server appears here without a change: the message has a
+ * name, a unit and a value for each row of the server's table. */
 static kama_status append_server_metrics(struct km_buf *buf,
                                          struct km_server *server)
 {
@@ -133,8 +136,8 @@ static kama_status append_all_stats(struct km_buf *buf,
             return st;
         }
     }
-    kama_status st =
-        env->server != NULL ? append_server_metrics(buf, env->server) : KAMA_OK;
+    KM_ASSERT(env->server != NULL); /* it has given us the call */
+    kama_status st = append_server_metrics(buf, env->server);
     return st == KAMA_OK ? append_process(buf, env) : st;
 }
 

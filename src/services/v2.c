@@ -82,6 +82,7 @@ void km_service_v2_set(struct km_server_call *call, kama_bytes message)
     km_service_reply_status(call, st);
 }
 
+/* Deleting a key that is not there succeeds, and `removed` is false. */
 void km_service_v2_delete(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_delete_request request;
@@ -161,6 +162,8 @@ void km_service_v2_touch(struct km_server_call *call, kama_bytes message)
 
 /* -- Ping ---------------------------------------------------------------- */
 
+/* The payload comes back as it was sent, so that a client can measure the time
+ * of a message of that size. */
 void km_service_v2_ping(struct km_server_call *call, kama_bytes message)
 {
     struct km_service_env *env = km_service_env_of(call);
@@ -176,8 +179,8 @@ void km_service_v2_ping(struct km_server_call *call, kama_bytes message)
         km_server_call_finish(call, KAMA_ERR_TOO_LARGE, text);
         return;
     }
-    const char *address =
-        env->server != NULL ? km_server_address(env->server) : NULL;
+    KM_ASSERT(env->server != NULL); /* it has given us the call */
+    const char *address = km_server_address(env->server);
     struct km_msg_ping_response response = {
         .payload = request.payload,
         .service = KAMA_STR(env->service),
