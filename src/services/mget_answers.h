@@ -8,10 +8,10 @@
  *
  *     follow(0, 3)  follow(0, 7)  put(0, KAMA_OK, value)   answers 0, 3 and 7
  *
- * Followers are a chain that begins at the key that they follow:
+ * Followers are a chain that begins at the key that they follow, with the last
+ * one first:
  *
- *     list   0       1       2       3       4 ...   7
- *            next ---------------->  next -------->  next = 0: the end
+ *     list[0].next --> list[7].next --> list[3].next = 0, the end
  *
  * Cost: 24 bytes per key, the values by reference, and the sentences of errors.
  * A value that would make the message too large is given back at once; its item
