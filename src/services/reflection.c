@@ -1,147 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Three parts: finding a file in the descriptor set that the build embeds,
- * making the answer to one question, and the stream with its questions.
- *
- * Names are compared component by component along the nesting of the
- * descriptors, so that no table of full names has to be built at the start.
- */
+/* One question is one message, and its answer another; the handlers of the
+ * stream are at the end. */
 #include "services/reflection.h"
-
-#include "descriptor_set.h"
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "services/descriptors.h"
 #include "services/service.h"
 #include "wire/msg/msg.h"
 
 /* Codes of gRPC: an answer may carry an error without ending the stream. */
 enum { CODE_INVALID_ARGUMENT = 3, CODE_NOT_FOUND = 5, CODE_UNIMPLEMENTED = 12 };
-
-/* -- walking the set ----------------------------------------------------- */
-
-/* The encoded files of the set. An empty list can only mean that the build has
- * embedded something else. */
-static struct km_pb_list all_files(void)
-{
-    struct km_msg_desc_set set;
-    kama_bytes bytes =
-        kama_bytes_make(km_descriptor_set, sizeof km_descriptor_set);
-    if (km_pb_decode(&km_msg_desc_set_pb, bytes, &set) != KAMA_OK) {
-        return (struct km_pb_list){0};
-    }
-    return set.files;
-}
-
-/* Removes the prefix and the dot that follows it from the front of *name.
- * Returns false, and changes nothing, if the name does not begin with them. */
-static bool strip_prefix(kama_bytes *name, kama_bytes prefix)
-{
-    if (prefix.len == 0) {
-        return true;
-    }
-    if (name->len <= prefix.len || !km_bytes_starts(*name, prefix) ||
-        ((const char *)name->data)[prefix.len] != '.') {
-        return false;
-    }
-    *name = km_bytes_skip(*name, prefix.len + 1);
-    return true;
-}
-
-/* Returns whether the symbol names the owner (a service or an enum) or, as
- * owner.member, one of its members. */
-static bool is_in_owner(kama_bytes owner, kama_bytes symbol)
-{
-    struct km_msg_desc_owner desc;
-    if (km_pb_decode(&km_msg_desc_owner_pb, owner, &desc) != KAMA_OK) {
-        return false;
-    }
-    if (km_bytes_eq(symbol, desc.name)) {
-        return true;
-    }
-    kama_bytes element;
-    struct km_msg_desc_named member;
-    if (!strip_prefix(&symbol, desc.name)) {
-        return false;
-    }
-    while (km_pb_next(&desc.members, &element)) {
-        if (km_pb_decode(&km_msg_desc_named_pb, element, &member) == KAMA_OK &&
-            km_bytes_eq(symbol, member.name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_in_owners(struct km_pb_list owners, kama_bytes symbol)
-{
-    kama_bytes owner;
-    while (km_pb_next(&owners, &owner)) {
-        if (is_in_owner(owner, symbol)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Returns whether the symbol names a message, a field of it, or anything that
- * is nested in it. Each turn of the loop goes one level deeper, into the only
- * message whose name the symbol begins with. */
-static bool is_in_messages(struct km_pb_list messages, kama_bytes symbol)
-{
-    kama_bytes element;
-    struct km_msg_desc_message message;
-    while (km_pb_next(&messages, &element)) {
-        if (km_pb_decode(&km_msg_desc_message_pb, element, &message) !=
-            KAMA_OK) {
-            return false;
-        }
-        if (is_in_owner(element, symbol)) {
-            return true;
-        }
-        kama_bytes inner = symbol;
-        if (strip_prefix(&inner, message.name)) {
-            if (is_in_owners(message.enums, inner)) {
-                return true;
-            }
-            symbol = inner;
-            messages = message.messages;
-        }
-    }
-    return false;
-}
-
-static bool is_in_file(const struct km_msg_desc_file *file, kama_bytes symbol)
-{
-    return strip_prefix(&symbol, file->package) &&
-           (is_in_owners(file->services, symbol) ||
-            is_in_messages(file->messages, symbol) ||
-            is_in_owners(file->enums, symbol));
-}
-
-static bool is_named(const struct km_msg_desc_file *file, kama_bytes name)
-{
-    return km_bytes_eq(file->name, name);
-}
-
-/* Writes the first file for which `matches` says yes. Returns false if there is
- * none. */
-static bool find_file(bool (*matches)(const struct km_msg_desc_file *file,
-                                      kama_bytes name),
-                      kama_bytes name, kama_bytes *ret_file)
-{
-    struct km_pb_list files = all_files();
-    kama_bytes bytes;
-    struct km_msg_desc_file file;
-    while (km_pb_next(&files, &bytes)) {
-        if (km_pb_decode(&km_msg_desc_file_pb, bytes, &file) == KAMA_OK &&
-            matches(&file, name)) {
-            *ret_file = bytes;
-            return true;
-        }
-    }
-    return false;
-}
 
 /* -- answers ------------------------------------------------------------- */
 
@@ -175,7 +44,7 @@ static kama_status append_service(struct km_buf *list,
 
 static kama_status list_services(struct km_buf *list)
 {
-    struct km_pb_list files = all_files();
+    struct km_pb_list files = km_descriptors_files();
     kama_bytes bytes;
     struct km_msg_desc_file file;
     kama_status st = KAMA_OK;
@@ -212,13 +81,13 @@ static const kama_bytes *question_of(const struct km_msg_reflect_request *r)
 }
 
 /* Answers a question for one file: its descriptor, or that there is none. */
-static kama_status answer_file(bool (*matches)(const struct km_msg_desc_file *f,
-                                               kama_bytes name),
+static kama_status answer_file(bool (*find)(kama_bytes name,
+                                            kama_bytes *ret_file),
                                kama_bytes name, struct km_buf *list,
                                struct km_msg_reflect_response *response)
 {
     kama_bytes file;
-    if (!find_file(matches, name, &file)) {
+    if (!find(name, &file)) {
         set_error(response, CODE_NOT_FOUND,
                   "no file has that name or defines that symbol");
         return KAMA_OK;
@@ -242,10 +111,11 @@ static kama_status answer(const struct km_msg_reflect_request *request,
         return st;
     }
     if (question == &request->file_by_filename) {
-        return answer_file(is_named, *question, list, response);
+        return answer_file(km_descriptors_find_name, *question, list, response);
     }
     if (question == &request->file_containing_symbol) {
-        return answer_file(is_in_file, *question, list, response);
+        return answer_file(km_descriptors_find_symbol, *question, list,
+                           response);
     }
     if (question == NULL) {
         set_error(response, CODE_INVALID_ARGUMENT,

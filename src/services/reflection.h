@@ -4,9 +4,8 @@
  * client asks which services, methods and messages there are, and needs no
  * .proto file.
  *
- * The answers come from the FileDescriptorSet that the build embeds. Each
- * question walks the set anew: it has some 10 KB, and a file whose package does
- * not fit the name is skipped. Nothing is allocated but the answer.
+ * The answers come from the set of descriptors that the build embeds
+ * (descriptors.h). Nothing is allocated but the answer.
  *
  * A stream of reflection is a long call (long_call.h), with one answer per
  * question. It ends with OK when the client sends no more, and with UNAVAILABLE
