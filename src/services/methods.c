@@ -63,6 +63,7 @@
         .path = method                                                         \
     }
 
+/* A client may call any of these paths with any bytes as the message. */
 const struct km_server_method km_service_methods[] = {
     GET(V1 "Get", km_service_v1_get),
     UNARY(V1 "Set", km_service_v1_set),

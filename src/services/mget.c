@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The bookkeeping of one MGet: which keys are left, which are parked, and what
- * happens when the call ends before its loads do.
+ * The bookkeeping of one MGet: the keys that are left, the keys that are
+ * parked, and the end of a call whose loads still run.
  *
  * Mails that can be under way to a call are the answers of its slots and its
  * next turn. The call is held until none of them is (free_if_idle).

@@ -89,8 +89,8 @@ bool km_service_refuse_condition(struct km_server_call *call, int32_t condition,
     return refused;
 }
 
-/* ASYNC is what a node without peers does anyway: it answers when the change is
- * made here. */
+/* A node without peers answers when the change is made in its own memory. ASYNC
+ * asks for exactly that. */
 bool km_service_refuse_ack(struct km_server_call *call, int32_t ack)
 {
     bool refused = ack != KM_ACK_UNSPECIFIED && ack != KM_ACK_ASYNC;

@@ -63,6 +63,8 @@ void km_service_v2_get(struct km_server_call *call, kama_bytes message)
 
 /* -- Set, Delete, Clear -------------------------------------------------- */
 
+/* The answers to Set and Clear are empty messages: everything that a client
+ * must know is the status of the call. */
 void km_service_v2_set(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_set_request request;
