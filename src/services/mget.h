@@ -37,8 +37,9 @@
  */
 #pragma once
 
-#include "rpc/server.h"
+#include <kamacache/kamacache.h>
 
+struct km_server_call;
 struct km_service_mget;
 
 /* The state of a call. */

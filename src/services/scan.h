@@ -27,8 +27,9 @@
  */
 #pragma once
 
-#include "rpc/server.h"
+#include <kamacache/kamacache.h>
 
+struct km_server_call;
 struct km_service_scan;
 
 /* The state of a call. */

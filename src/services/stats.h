@@ -15,7 +15,10 @@
  */
 #pragma once
 
-#include "rpc/server.h"
+#include <kamacache/kamacache.h>
+#include <stdbool.h>
+
+struct km_server_call;
 
 /* The state of a call. */
 struct km_service_stats {

@@ -18,7 +18,9 @@
  */
 #pragma once
 
-#include "rpc/server.h"
+#include <kamacache/kamacache.h>
+
+struct km_server_call;
 
 /* on_message of the methods; message: borrowed until return. */
 void km_service_v1_get(struct km_server_call *call, kama_bytes message);

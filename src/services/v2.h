@@ -19,7 +19,9 @@
  */
 #pragma once
 
-#include "rpc/server.h"
+#include <kamacache/kamacache.h>
+
+struct km_server_call;
 
 /* on_message of the methods for one key; message: borrowed until return. */
 void km_service_v2_get(struct km_server_call *call, kama_bytes message);
