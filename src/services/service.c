@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/status.h"
-#include "wire/msg/pb.h"
+#include "wire/msg/msg.h"
 
 #include <stdio.h>
 
