@@ -4,6 +4,7 @@
 #include "base/deadline.h"
 
 #include "base/container.h"
+#include "base/thread.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,13 +36,13 @@ static void fire(struct km_timer *timer)
     struct counted_timer *self =
         KM_CONTAINER_OF(timer, struct counted_timer, timer);
     (void)km_deadlines_check(self->d);
-    assert_true(km_deadlines_is_inside(self->d));
+    assert_true(km_thread_is_inside(self->d));
     atomic_fetch_add(&self->fired, 1);
 }
 
 static void init(struct km_deadlines *d, struct counted_timer *timers)
 {
-    assert_true(km_deadlines_init(d, km_clock_system(), "deadlines"));
+    assert_true(km_deadlines_init(d, km_clock_system(), "deadlines", d));
     d->idle_ns = KM_NS_PER_MS;
     memset(timers, 0, TIMERS * sizeof *timers);
     for (int i = 0; i < TIMERS; i++) {
