@@ -109,15 +109,10 @@ void *km_server_call_state(struct km_server_call *call);
 struct km_server_call *km_server_call_of_state(void *state);
 void *km_server_call_arg(struct km_server_call *call);
 struct km_loop *km_server_call_loop(struct km_server_call *call);
-/* KM_NS_NEVER when the client gave no grpc-timeout. The deadline itself is
- * kept by the server: on_cancel with KAMA_ERR_TIMEOUT. */
-km_ns km_server_call_deadline(const struct km_server_call *call);
-/* ms left for kama_ctx.deadline_ms; 0: none given. */
+/* The milliseconds that are left of the client's grpc-timeout, for
+ * kama_ctx.deadline_ms: at least 1, or 0 if the client gave none. The server
+ * itself keeps the deadline, and calls on_cancel with KAMA_ERR_TIMEOUT. */
 int64_t km_server_call_deadline_ms(const struct km_server_call *call);
-/* A request metadata value; data NULL when absent. Only traceparent and
- * names asked for at km_server_call_of headers are kept; see server.c. */
-kama_bytes km_server_call_metadata(const struct km_server_call *call,
-                                   const char *name);
 bool km_server_call_ended(const struct km_server_call *call);
 void km_server_call_hold(struct km_server_call *call);
 void km_server_call_release(struct km_server_call *call);

@@ -120,21 +120,12 @@ bool km_server_call_reset_is_fair(const struct km_server_call *call)
            call->reset_fair_at;
 }
 
-static void keep_traceparent(struct km_server_call *call, kama_bytes value)
-{
-    if (value.len <= sizeof call->traceparent) {
-        memcpy(call->traceparent, value.data, value.len);
-        call->traceparent_bytes = (uint8_t)value.len;
-    }
-}
-
 void km_server_call_header(struct km_server_call *call, kama_bytes name,
                            kama_bytes value)
 {
     switch (name.len) {
     case 5:
         if (IS(name, ":path")) {
-            call->path_seen = true;
             call->method = km_server_methods_find(
                 &call->server_loop->server->methods, value);
         }
@@ -142,11 +133,6 @@ void km_server_call_header(struct km_server_call *call, kama_bytes name,
     case 7:
         if (IS(name, ":method")) {
             call->is_post = IS(value, "POST");
-        }
-        break;
-    case 11:
-        if (IS(name, "traceparent")) {
-            keep_traceparent(call, value);
         }
         break;
     case 12:

@@ -104,7 +104,6 @@ void km_server_conn_wake(struct km_server_conn *conn);
 /* -- calls --------------------------------------------------------------- */
 
 #define KM_SERVER_CALL_MAGIC 0x6b63616cu
-#define KM_RPC_TRACEPARENT_BYTES 64
 
 /* Why a call is not given to a handler; answered once its body is in. */
 enum km_server_refusal {
@@ -139,7 +138,6 @@ struct km_server_call {
     uint64_t refusal_limit;   /* If this is not 0, a message was larger than
                                * this many bytes; refusal_text ends the
                                * sentence. */
-    bool path_seen;
     bool is_post;
     bool is_grpc;
     bool bad_timeout;
@@ -148,8 +146,6 @@ struct km_server_call {
     bool in_message;      /* on_message runs: its bytes must stay */
     bool started;         /* response headers are queued */
     bool ended;           /* finished, cancelled or refused */
-    uint8_t traceparent_bytes;
-    char traceparent[KM_RPC_TRACEPARENT_BYTES];
 };
 
 /* Of the zeroed state behind the struct. */

@@ -49,11 +49,6 @@ struct km_loop *km_server_call_loop(struct km_server_call *call)
     return call->server_loop->loop;
 }
 
-km_ns km_server_call_deadline(const struct km_server_call *call)
-{
-    return call->deadline;
-}
-
 int64_t km_server_call_deadline_ms(const struct km_server_call *call)
 {
     if (call->deadline == KM_NS_NEVER) {
@@ -64,15 +59,6 @@ int64_t km_server_call_deadline_ms(const struct km_server_call *call)
         return 1;
     }
     return (int64_t)((call->deadline - now + KM_NS_PER_MS - 1) / KM_NS_PER_MS);
-}
-
-kama_bytes km_server_call_metadata(const struct km_server_call *call,
-                                   const char *name)
-{
-    if (call->traceparent_bytes == 0 || strcmp(name, "traceparent") != 0) {
-        return kama_bytes_make(NULL, 0);
-    }
-    return kama_bytes_make(call->traceparent, call->traceparent_bytes);
 }
 
 bool km_server_call_ended(const struct km_server_call *call)

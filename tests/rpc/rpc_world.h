@@ -3,7 +3,6 @@
  * A server with loops and a handful of methods for tests:
  *   /t/Echo    unary: the message
  *   /t/Where   unary: the index of the loop, in one byte
- *   /t/Trace   unary: the traceparent
  *   /t/Fail    unary: ends with the status whose number is the message
  *   /t/Park    unary: waits until world_release, then answers "late"
  *   /t/Count   server stream: messages 0.. of 10,000 bytes, as many as asked
@@ -96,14 +95,6 @@ static inline void on_where(struct km_server_call *call, kama_bytes message)
     const uint8_t index = (uint8_t)km_loop_index(km_server_call_loop(call));
     KM_ASSERT(km_loop_is_inside(km_server_call_loop(call)));
     km_server_call_reply(call, kama_bytes_make(&index, 1), NULL);
-}
-
-static inline void on_trace(struct km_server_call *call, kama_bytes message)
-{
-    (void)message;
-    KM_ASSERT(km_server_call_metadata(call, "authorization").data == NULL);
-    km_server_call_reply(call, km_server_call_metadata(call, "traceparent"),
-                         NULL);
 }
 
 static inline void on_fail(struct km_server_call *call, kama_bytes message)
@@ -214,7 +205,6 @@ static inline void on_chat_half_close(struct km_server_call *call)
 static const struct km_server_method world_methods[] = {
     {.path = "/t/Echo", .kind = KM_RPC_UNARY, .on_message = on_echo},
     {.path = "/t/Where", .kind = KM_RPC_UNARY, .on_message = on_where},
-    {.path = "/t/Trace", .kind = KM_RPC_UNARY, .on_message = on_trace},
     {.path = "/t/Fail", .kind = KM_RPC_UNARY, .on_message = on_fail},
     {.path = "/t/Park",
      .kind = KM_RPC_UNARY,

@@ -87,27 +87,6 @@ static void test_error(void **state)
     world_fini(&world);
 }
 
-static void test_traceparent(void **state)
-{
-    (void)state;
-    struct world world;
-    world_start(&world);
-    struct wire_client client;
-    wire_client_open(&client, world.address);
-    static const char trace[] =
-        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    struct seen *seen =
-        wire_begin(&client, &(struct wire_request){.path = "/t/Trace",
-                                                   .name = "traceparent",
-                                                   .value = trace});
-    assert_int_equal(km_grpc_send(seen->stream, KM_LIT(""), NULL), KAMA_OK);
-    wire_end(seen);
-    wire_wait(&client, seen);
-    assert_message(seen, kama_bytes_str(trace));
-    wire_client_close(&client);
-    world_fini(&world);
-}
-
 /* -- later answers, deadlines, cancels ----------------------------------- */
 
 static struct seen *park(struct world *world, struct wire_client *client,
@@ -457,7 +436,6 @@ int main(void)
         cmocka_unit_test(test_echo),
         cmocka_unit_test(test_message_cap),
         cmocka_unit_test(test_error),
-        cmocka_unit_test(test_traceparent),
         cmocka_unit_test(test_late_reply),
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_deadline_without_message),
