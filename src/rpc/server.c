@@ -3,9 +3,12 @@
  * The gRPC server's life. It is composed of net's acceptor, which deals
  * connections out to loops, and net's drain, which ends them.
  */
-#include "rpc/server_internal.h"
+#include "rpc/server.h"
 
+#include "base/assert.h"
+#include "base/limits.h"
 #include "base/status.h"
+#include "rpc/server_call_life.h"
 
 const struct km_metric km_server_metric_rows[KM_SERVER_M_COUNT] = {
     [KM_SERVER_M_CONNECTIONS] = {"connections", KM_METRIC_GAUGE, "",
@@ -45,31 +48,6 @@ static size_t call_bytes(const struct km_server_options *options)
     return KM_SERVER_CALL_STATE_OFFSET + state_bytes;
 }
 
-static void fini_server_loop(struct km_server_loop *server_loop)
-{
-    const kama_allocator *mem = server_loop->server->mem;
-    KM_ASSERT(km_list_empty(&server_loop->conns));
-    while (server_loop->spare_calls != NULL) {
-        struct km_server_call *call = server_loop->spare_calls;
-        server_loop->spare_calls = call->next_spare;
-        km_mem_free(mem, call);
-    }
-    km_h2_loop_cache_free(server_loop->cache);
-}
-
-static kama_status init_server_loop(struct km_server_loop *server_loop,
-                                    struct km_server *server,
-                                    unsigned loop_index)
-{
-    server_loop->server = server;
-    server_loop->loop = server->options.loops[loop_index];
-    server_loop->loop_index = loop_index;
-    km_list_init(&server_loop->conns);
-    km_list_init(&server_loop->unarmed);
-    return km_h2_loop_cache_new(server->mem, KM_RPC_H2_CACHE_BYTES,
-                                &server_loop->cache);
-}
-
 static kama_status init_server_loops(struct km_server *server)
 {
     unsigned count = server->options.loop_count;
@@ -80,7 +58,7 @@ static kama_status init_server_loops(struct km_server *server)
     }
     for (unsigned i = 0; i < count; i++) {
         kama_status status =
-            init_server_loop(&server->server_loops[i], server, i);
+            km_server_loop_init(&server->server_loops[i], server, i);
         if (status != KAMA_OK) {
             return status;
         }
@@ -93,18 +71,20 @@ static kama_status init_server_loops(struct km_server *server)
 static void on_connection(void *arg, unsigned loop_index, int fd)
 {
     struct km_server *server = arg;
-    km_server_conn_adopt(&server->server_loops[loop_index], fd);
+    km_server_conn_open(&server->server_loops[loop_index], fd);
 }
 
 static void on_accepted(void *arg)
 {
-    km_server_count(arg, KM_SERVER_M_ACCEPTED);
-    km_server_count(arg, KM_SERVER_M_CONNECTIONS);
+    struct km_server *server = arg;
+    km_metric_add(server->metrics, KM_SERVER_M_ACCEPTED, 1);
+    km_metric_add(server->metrics, KM_SERVER_M_CONNECTIONS, 1);
 }
 
 static void on_refused(void *arg)
 {
-    km_server_count(arg, KM_SERVER_M_REFUSED_CONNECTIONS);
+    struct km_server *server = arg;
+    km_metric_add(server->metrics, KM_SERVER_M_REFUSED_CONNECTIONS, 1);
 }
 
 static kama_status init_net(struct km_server *server)
@@ -204,9 +184,7 @@ void km_server_free(struct km_server *server)
     }
     if (server->server_loops != NULL) {
         for (unsigned i = 0; i < server->options.loop_count; i++) {
-            if (server->server_loops[i].server != NULL) {
-                fini_server_loop(&server->server_loops[i]);
-            }
+            km_server_loop_fini(&server->server_loops[i]);
         }
         km_mem_free(server->mem, server->server_loops);
     }

@@ -1,17 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A gRPC server: a table of methods, a listener, connections spread over
- * loops. The handler of a method runs on the connection's loop and never
- * blocks; an answer that comes later is sent from a mail to that loop.
+ * A gRPC server: it listens on one address, spreads the connections over event
+ * loops, and gives each call to the handler of its method.
  *
- * Life of a call: on_message (and on_half_close) .. km_server_call_finish by the
- * handler, or on_cancel when the other side, the deadline or the connection
- * ended it first: after either no further callback comes. The call object and
- * its state stay valid while they are held (km_server_call_hold), for handlers
- * with something on its way; every function below is a no-op on an ended call.
+ *     km_server_new(&options, &server);
+ *     km_server_listen(server, "127.0.0.1:8001");
+ *     ... the loops run; handlers answer calls (rpc/server_call.h) ...
+ *     km_server_drain(server, 5000, on_drained, arg);
+ *     ... on_drained has run, and the loops were joined ...
+ *     km_server_free(server);
  *
- * Thread-safety: loop thread (the call's), except new, listen, free: setup,
- * and drain, stats: any thread.
+ *     loop 0   listens --+--> connection --> calls --> handlers
+ *     loop 1             +--> connection --> calls --> handlers
+ *
+ * A connection stays on the loop that it was given, with everything that
+ * belongs to it. Between loops there are only mails and counters, so that no
+ * call takes a lock.
+ *
+ * Threads: new, allow_message, listen and free are setup; drain, address and
+ * metrics are for any thread. Handlers run on the loop of their call.
+ *
+ * Cost: about 14 KiB for an idle connection. A call allocates nothing once its
+ * loop has seen a few, because ended calls are reused.
+ *
+ * Errors: KAMA_ERR_NO_MEMORY, and those of km_listener_open.
+ *
+ * Ownership: the server borrows its loops, its rows of methods and its clock
+ * until it is freed.
  */
 #pragma once
 
@@ -20,42 +35,23 @@
 #include "net/drain.h"
 #include "net/loop.h"
 
-struct km_server_call;
 struct km_server;
-
-enum km_rpc_kind { KM_RPC_UNARY, KM_RPC_SERVER_STREAM, KM_RPC_BIDI_STREAM };
-
-/* One row per method. */
-struct km_server_method {
-    const char *path; /* "/kama.v1.KamaCacheService/Get" */
-    enum km_rpc_kind kind;
-    size_t state_bytes; /* zeroed state per call, km_server_call_state */
-    /* The message (unary, server stream: exactly one, delivered after its
-     * END_STREAM), or the next (bidi). Borrowed until return. NULL: the method
-     * belongs to a later version, and calls of it are refused as such. */
-    void (*on_message)(struct km_server_call *call, kama_bytes message);
-    /* bidi: the client will send no more. NULL: nothing to do. */
-    void (*on_half_close)(struct km_server_call *call);
-    /* km_server_call_writable was false, or would have been, and is true again. May
-     * be NULL. */
-    void (*on_writable)(struct km_server_call *call);
-    /* The call is over without km_server_call_finish; why: also what a message that
-     * breaks the rules was refused with. May be NULL. */
-    void (*on_cancel)(struct km_server_call *call, kama_status why);
-};
+struct km_server_method;
 
 struct km_server_options {
     const kama_allocator *mem;
     const struct km_clock *clock;
     struct km_loop **loops; /* borrowed, running or about to */
     unsigned loop_count;
-    const struct km_server_method *methods; /* static */
+    const struct km_server_method *methods; /* borrowed */
     size_t method_count;
-    void *arg; /* km_server_call_arg */
+    void *arg; /* for handlers (km_server_call_arg) and on_abuse */
     uint64_t max_message_bytes;
-    uint64_t held_bytes_max; /* requests in pieces, per loop; 0: the limit */
-    int64_t stall_ms;        /* of requests that wait for another one of their
-                              * connection; 0: the limit */
+    uint64_t held_bytes_max; /* of requests that come in pieces, per loop; 0:
+                              * KM_RPC_HELD_BYTES_LOOP */
+    int64_t stall_ms;        /* how long requests wait for another one of their
+                              * connection that does not move; 0:
+                              * KM_RPC_STALL_MS */
     unsigned max_connections;
     const char *http1_hint; /* the sentence that an HTTP/1.1 client gets */
     /* A connection passed a limit and is about to be closed. peer is its
@@ -64,76 +60,50 @@ struct km_server_options {
     void (*on_abuse)(void *arg, const char *peer, const char *text);
 };
 
+/* Makes a server that does not listen yet. */
 KAMA_NODISCARD kama_status km_server_new(
     const struct km_server_options *options, struct km_server **ret_server);
 
-/* Raises the cap for messages (a group with larger values was added). */
+/* Raises the largest size of a message, if `bytes` is more than it is now: a
+ * group with larger values was added. Calls that have begun keep the size that
+ * they began with. */
 void km_server_allow_message(struct km_server *server, uint64_t bytes);
 
-/* Listens on loop 0 (before it runs, or from setup while it runs). */
+/* Listens on loop 0, before that loop runs or while it runs; in the second
+ * case the calling thread waits for it. Only once. */
 KAMA_NODISCARD kama_status km_server_listen(struct km_server *server,
                                             const char *address);
-/* With the port it got; NULL before listen. */
+/* Returns the address with the port that the server was given, or NULL before
+ * it listens. Valid as long as the server. */
 const char *km_server_address(const struct km_server *server);
 
-/* Stops accepting, GOAWAY on every connection (first with the highest stream
- * id, then the real one), lets running calls end for at most timeout_ms, then
- * cuts off. done runs once, on a loop thread; cut counts calls cut off. */
+/* Stops accepting connections, and ends those that are open in the steps of
+ * net/drain.h: calls that run may end within timeout_ms, and are then cut off
+ * with KAMA_ERR_CLOSED. `done` runs once, on a loop thread, and is told how
+ * many calls were cut off. */
 void km_server_drain(struct km_server *server, int64_t timeout_ms,
                      km_drained_fn done, void *arg);
 
-/* After drain's done, and after the loops were joined. NULL is a no-op. */
+/* Frees a server after the `done` of its drain ran (or if it never listened),
+ * and after the loops were joined. Passing NULL does nothing. */
 void km_server_free(struct km_server *server);
 
-/* Rows of the server's metrics (KM_SERVER_M_), readable from any thread. */
+/* The server's counters, one row each. */
 enum {
     KM_SERVER_M_CONNECTIONS, /* gauge */
     KM_SERVER_M_ACCEPTED,
-    KM_SERVER_M_REFUSED_CONNECTIONS, /* over max_connections */
+    KM_SERVER_M_REFUSED_CONNECTIONS, /* there were max_connections */
     KM_SERVER_M_CALLS,
     KM_SERVER_M_CALLS_RUNNING, /* gauge */
-    KM_SERVER_M_CALLS_FAILED,  /* ended with another status than OK */
+    KM_SERVER_M_CALLS_FAILED,  /* ended with another status than KAMA_OK */
     KM_SERVER_M_CANCELLED,
     KM_SERVER_M_ABUSE_CLOSED, /* a limit of limits.h was passed */
-    KM_SERVER_M_FOREIGN,      /* not HTTP/2 or not gRPC */
+    KM_SERVER_M_FOREIGN,      /* not HTTP/2, or not gRPC */
     KM_SERVER_M_HELD_BYTES,   /* gauge: of requests that came in pieces */
     KM_SERVER_M_COUNT
 };
+/* The names, kinds and sentences of the counters. */
 extern const struct km_metric km_server_metric_rows[KM_SERVER_M_COUNT];
+/* Returns the counters, which any thread may read. Valid as long as the
+ * server. */
 struct km_metric_set *km_server_metrics(struct km_server *server);
-
-/* -- inside a handler --------------------------------------------------- */
-
-void *km_server_call_state(struct km_server_call *call);
-/* From state back to its call. */
-struct km_server_call *km_server_call_of_state(void *state);
-void *km_server_call_arg(struct km_server_call *call);
-struct km_loop *km_server_call_loop(struct km_server_call *call);
-/* The milliseconds that are left of the client's grpc-timeout, for
- * kama_ctx.deadline_ms: at least 1, or 0 if the client gave none. The server
- * itself keeps the deadline, and calls on_cancel with KAMA_ERR_TIMEOUT. */
-int64_t km_server_call_deadline_ms(const struct km_server_call *call);
-bool km_server_call_ended(const struct km_server_call *call);
-void km_server_call_hold(struct km_server_call *call);
-void km_server_call_release(struct km_server_call *call);
-
-/* Queues one message: head is copied, body's bytes follow it without a copy
- * (a reference is taken; NULL: none). Errors: KAMA_ERR_NO_MEMORY,
- * KAMA_ERR_TOO_LARGE, KAMA_ERR_CLOSED (call ended); the call is then still to
- * be finished. */
-KAMA_NODISCARD kama_status km_server_call_send(struct km_server_call *call,
-                                               kama_bytes head,
-                                               kama_value *body);
-/* Is there room on stream and connection, or should the handler wait for
- * on_writable before it makes a large message? */
-bool km_server_call_writable(const struct km_server_call *call);
-
-/* Ends the call: trailers with grpc-status, kama-status and, for an error,
- * grpc-message (percent-encoded; text NULL: kama_strerror). */
-void km_server_call_finish(struct km_server_call *call, kama_status status,
-                           const char *text);
-
-/* km_server_call_send and km_server_call_finish(KAMA_OK); without memory it finishes with
- * that error. */
-void km_server_call_reply(struct km_server_call *call, kama_bytes head,
-                          kama_value *body);

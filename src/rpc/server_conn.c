@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One connection of a server: HTTP/2 events become calls. A drain ends it with
- * two GOAWAYs: the first one has the highest stream id, so that the client opens
- * nothing new and nothing that it had sent is lost, and the second one has the
- * last stream that was served.
+ * HTTP/2 events become calls, and the steps of a drain become GOAWAYs. Nothing
+ * here waits: the last sign of a connection is on_closed, which frees it.
  */
-#include "rpc/server_internal.h"
+#include "rpc/server_conn.h"
 
+#include "base/assert.h"
 #include "base/container.h"
+#include "rpc/server_call_life.h"
+#include "rpc/server_held.h"
+#include "rpc/server_request.h"
 
 #include <unistd.h>
 
@@ -33,7 +35,7 @@ static void on_header(void *arg, struct km_h2_stream *stream, kama_bytes name,
                       kama_bytes value)
 {
     (void)arg;
-    km_server_call_header(call_of(stream), name, value);
+    km_server_request_header(call_of(stream), name, value);
 }
 
 static void on_headers(void *arg, struct km_h2_stream *stream,
@@ -41,7 +43,7 @@ static void on_headers(void *arg, struct km_h2_stream *stream,
 {
     (void)arg;
     if (kind == KM_H2_HEADERS_FIRST) {
-        km_server_call_begin(call_of(stream), list == KM_H2_LIST_CUT);
+        km_server_request_begin(call_of(stream), list == KM_H2_LIST_CUT);
     }
 }
 
@@ -49,13 +51,13 @@ static void on_data(void *arg, struct km_h2_stream *stream, kama_bytes chunk,
                     enum km_h2_chunk place)
 {
     (void)arg;
-    km_server_call_data(call_of(stream), chunk, place == KM_H2_CHUNK_LAST);
+    km_server_request_data(call_of(stream), chunk, place == KM_H2_CHUNK_LAST);
 }
 
 static void on_end(void *arg, struct km_h2_stream *stream)
 {
     (void)arg;
-    km_server_call_half_closed(call_of(stream));
+    km_server_request_end(call_of(stream));
 }
 
 static void on_writable(void *arg, struct km_h2_stream *stream)
@@ -96,9 +98,9 @@ static void on_gone(void *arg, enum km_h2_why why)
     struct km_server_conn *conn = arg;
     conn->h2 = NULL;
     if (why == KM_H2_WHY_ABUSE) {
-        km_server_count(conn->server_loop->server, KM_SERVER_M_ABUSE_CLOSED);
+        km_server_loop_count(conn->server_loop, KM_SERVER_M_ABUSE_CLOSED);
     } else if (why == KM_H2_WHY_FOREIGN) {
-        km_server_count(conn->server_loop->server, KM_SERVER_M_FOREIGN);
+        km_server_loop_count(conn->server_loop, KM_SERVER_M_FOREIGN);
     }
 }
 
@@ -177,7 +179,7 @@ static void free_conn(struct km_server_conn *conn)
 {
     struct km_server_loop *server_loop = conn->server_loop;
     KM_ASSERT(km_list_empty(&conn->calls) && conn->held_bytes == 0);
-    km_server_conn_forget_stalled(conn);
+    km_server_held_forget(conn);
     km_list_remove(&conn->node);
     uncount(server_loop);
     km_drain_remove(&server_loop->server->drain, server_loop->loop_index,
@@ -230,7 +232,7 @@ static struct km_server_conn *new_conn(struct km_server_loop *server_loop)
     return conn;
 }
 
-void km_server_conn_adopt(struct km_server_loop *server_loop, int fd)
+void km_server_conn_open(struct km_server_loop *server_loop, int fd)
 {
     struct km_server_conn *conn = new_conn(server_loop);
     if (conn == NULL) {

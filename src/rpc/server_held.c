@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory of requests that come in pieces, and the windows that bound it. What
- * a connection may have collected is bounded by KM_RPC_HELD_BYTES_CONN: beyond
- * it streams get no more window, except one, so that there is always one that
- * goes on. What all of a loop have collected is bounded by refusals.
- *
- * A proxy may be unable to send on that one stream: bytes of the stalled ones
- * fill the window that the proxy gave to its own client's connection, and what
- * the favoured stream needs is behind them. Nothing would move until the calls'
- * deadlines. So a connection on which the favoured stream gets no byte for
- * stall_ms has its streams let go, for good; then refusals alone bound it.
+ * Sums of what requests hold, and the decision whose window opens. Both limits
+ * are checked after the bytes of a read were counted, so they are passed by at
+ * most one read.
  */
-#include "rpc/server_internal.h"
+#include "rpc/server_held.h"
 
+#include "base/assert.h"
 #include "base/container.h"
+#include "base/limits.h"
+#include "rpc/server_call_life.h"
 
 /* -- windows ------------------------------------------------------------- */
 
@@ -36,7 +32,7 @@ static void unstall(struct km_server_conn *conn)
         call->window_bytes = 0;
     }
     if (km_list_empty(&conn->stalled)) {
-        km_server_conn_forget_stalled(conn);
+        km_server_held_forget(conn);
     }
 }
 
@@ -76,14 +72,14 @@ static void stall(struct km_server_call *call, size_t n)
     }
 }
 
-void km_server_conn_forget_stalled(struct km_server_conn *conn)
+void km_server_held_forget(struct km_server_conn *conn)
 {
     if (conn->stall_timer.at != 0) {
         km_loop_timer_disarm(conn->server_loop->loop, &conn->stall_timer);
     }
 }
 
-void km_server_call_consume(struct km_server_call *call, size_t n)
+void km_server_held_consume(struct km_server_call *call, size_t n)
 {
     struct km_server_conn *conn = call->conn;
     km_h2_consume_connection(call->stream, n);
@@ -100,7 +96,7 @@ void km_server_call_consume(struct km_server_call *call, size_t n)
     km_h2_consume_stream(call->stream, n);
 }
 
-void km_server_call_count_held(struct km_server_call *call)
+void km_server_held_count(struct km_server_call *call)
 {
     size_t held = km_grpc_reader_held(&call->reader);
     if (held == call->held_bytes) {
@@ -114,12 +110,12 @@ void km_server_call_count_held(struct km_server_call *call)
     call->held_bytes = held;
 }
 
-void km_server_call_drop_request(struct km_server_call *call)
+void km_server_held_drop(struct km_server_call *call)
 {
     struct km_server_conn *conn = call->conn;
     call->has_message = false;
     km_grpc_reader_fini(&call->reader);
-    km_server_call_count_held(call);
+    km_server_held_count(call);
     km_list_remove(&call->stalled);
     km_h2_consume_stream(call->stream, call->window_bytes);
     call->window_bytes = 0;
@@ -164,8 +160,7 @@ static struct km_server_call *largest(const struct km_server_conn *conn)
     return most;
 }
 
-struct km_server_call *km_server_call_largest_holder(
-    struct km_server_call *newest)
+struct km_server_call *km_server_held_largest(struct km_server_call *newest)
 {
     struct km_server_conn *conn = greediest(newest->server_loop);
     struct km_server_call *call = conn != newest->conn ? largest(conn) : newest;

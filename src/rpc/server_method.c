@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* From a path to its row. */
-#include "rpc/server_internal.h"
+/*
+ * The table of methods. It has at least four slots per method, so that a search
+ * always meets a free slot, and is short.
+ */
+#include "rpc/server_method.h"
 
+#include "base/assert.h"
 #include "base/hash.h"
 
 static size_t slot_count(size_t method_count)

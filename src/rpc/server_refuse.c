@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls that are refused: the server answers them in the place of a handler.
- *
- * A call is marked as refused when the reason is found, and answered when its
- * request is in, because some clients do not expect an answer while they still
- * send. A request that is large, or does not end soon, is answered earlier:
- *
- *     refuse --> wait for END_STREAM,                     --> answer
- *                KM_RPC_REFUSED_BYTES_MAX more bytes
- *                or KM_RPC_REFUSED_WAIT_MS
- *
- * What the client sends until then, and later, is dropped (wire/h2/linger.c).
+ * The mark of a refusal and its answer. A refused call keeps its place in the
+ * lists of its connection until it is answered, and its deadline is moved to the
+ * time at which the server stops to wait for the rest of the request.
  */
-#include "rpc/server_internal.h"
+#include "rpc/server_refuse.h"
+
+#include "base/limits.h"
+#include "rpc/server_call_life.h"
 
 #include <stdio.h>
 
@@ -25,7 +20,7 @@ static void mark(struct km_server_call *call, enum km_server_refusal refusal)
                                  KM_RPC_REFUSED_WAIT_MS);
     call->refusal = refusal;
     call->deadline = until < call->deadline ? until : call->deadline;
-    km_server_call_arm(call);
+    km_server_loop_arm_later(call->server_loop, call);
 }
 
 void km_server_refuse(struct km_server_call *call, kama_status status,
@@ -45,7 +40,7 @@ void km_server_refuse_foreign(struct km_server_call *call,
     mark(call, refusal);
 }
 
-void km_server_refusal_data(struct km_server_call *call, size_t n)
+void km_server_refuse_data(struct km_server_call *call, size_t n)
 {
     km_h2_consume(call->stream, n);
     if (call->ended) {
@@ -53,7 +48,7 @@ void km_server_refusal_data(struct km_server_call *call, size_t n)
     }
     call->refused_bytes += n;
     if (call->refused_bytes > KM_RPC_REFUSED_BYTES_MAX) {
-        km_server_refusal_answer(call, call->refusal_status);
+        km_server_refuse_answer(call, call->refusal_status);
     }
 }
 
@@ -81,7 +76,7 @@ static void send_foreign(struct km_server_call *call)
 {
     struct km_server_conn *conn = call->conn;
     enum km_server_refusal refusal = call->refusal;
-    km_server_count(call->server_loop->server, KM_SERVER_M_FOREIGN);
+    km_server_loop_count(call->server_loop, KM_SERVER_M_FOREIGN);
     km_server_call_end(call, KAMA_ERR_UNSUPPORTED);
     kama_status status =
         refusal == KM_SERVER_REFUSED_TYPE
@@ -111,14 +106,7 @@ static void send_refusal(struct km_server_call *call)
     }
 }
 
-void km_server_call_tell_cancelled(struct km_server_call *call, kama_status why)
-{
-    if (call->seen_by_handler && call->method->on_cancel != NULL) {
-        call->method->on_cancel(call, why);
-    }
-}
-
-void km_server_refusal_answer(struct km_server_call *call, kama_status why)
+void km_server_refuse_answer(struct km_server_call *call, kama_status why)
 {
     km_server_call_hold(call);
     send_refusal(call);

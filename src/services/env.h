@@ -31,7 +31,7 @@
 #include "base/list.h"
 #include "base/sync.h"
 #include "group/registry.h"
-#include "rpc/server.h"
+#include "rpc/server_call.h"
 
 enum km_service_phase {
     KM_SERVICE_STARTING,

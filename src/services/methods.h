@@ -16,7 +16,7 @@
  */
 #pragma once
 
-#include "rpc/server.h"
+#include "rpc/server_method.h"
 
 extern const struct km_server_method km_service_methods[];
 extern const size_t km_service_method_count;

@@ -17,6 +17,8 @@
 #include "base/assert.h"
 #include "base/sync.h"
 #include "rpc/server.h"
+#include "rpc/server_call.h"
+#include "rpc/server_method.h"
 
 #include <sched.h>
 

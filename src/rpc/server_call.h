@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A call, as the handler of its method sees it.
+ *
+ * The handler gets the call with on_message (rpc/server_method.h), and answers
+ * it there or later:
+ *
+ *     on_message(call, message)
+ *         |-- km_server_call_reply(call, head, value)       a unary answer
+ *         |-- km_server_call_send(..), .., km_server_call_finish(..)  a stream
+ *         +-- km_server_call_hold(call)                     an answer later:
+ *                ... a mail to km_server_call_loop(call) ...
+ *             km_server_call_reply(call, head, value)
+ *             km_server_call_release(call)
+ *
+ * A call ends once: with km_server_call_finish (or _reply) by the handler, or
+ * with on_cancel, when the client, the deadline or the connection ended it
+ * first. No callback follows either of them.
+ *
+ * Ownership: a call that has ended is freed when nobody holds it any more. A
+ * handler that has something under way therefore holds the call, and finds out
+ * from km_server_call_ended, or from nothing at all: every function below does
+ * nothing, or says KAMA_ERR_CLOSED, for a call that has ended.
+ *
+ * Threads: the loop of the call, for every function. Cost: O(1), and without
+ * an allocation for the answer to a hit. Errors: where a function returns them.
+ */
+#pragma once
+
+#include "base/bytes.h"
+#include "net/loop.h"
+
+struct km_server_call;
+
+/* -- questions ----------------------------------------------------------- */
+
+/* Returns the memory of state_bytes that the method's row asks for. It is
+ * zeroed when the call begins and lives as long as the call. */
+void *km_server_call_state(struct km_server_call *call);
+/* Returns the call whose state this is. */
+struct km_server_call *km_server_call_of_state(void *state);
+/* Returns the `arg` of the server's options. */
+void *km_server_call_arg(struct km_server_call *call);
+/* Returns the loop on which the call lives. */
+struct km_loop *km_server_call_loop(struct km_server_call *call);
+/* Returns the milliseconds that are left of the client's grpc-timeout, for
+ * kama_ctx.deadline_ms: at least 1, or 0 if the client gave none. The server
+ * itself keeps the deadline, and calls on_cancel with KAMA_ERR_TIMEOUT. */
+int64_t km_server_call_deadline_ms(const struct km_server_call *call);
+/* Returns whether the call has ended, so that an answer would reach nobody. */
+bool km_server_call_ended(const struct km_server_call *call);
+/* Returns whether stream and connection have room for output. If not, a
+ * handler should wait for on_writable before it makes a large message. */
+bool km_server_call_writable(const struct km_server_call *call);
+
+/* -- life ---------------------------------------------------------------- */
+
+/* Keeps the call's memory until km_server_call_release, once for each hold. */
+void km_server_call_hold(struct km_server_call *call);
+/* Gives a hold back; the last one frees a call that has ended. */
+void km_server_call_release(struct km_server_call *call);
+
+/* -- the answer ---------------------------------------------------------- */
+
+/* Queues one message. `head` is copied; the bytes of `body` follow it without
+ * a copy, with a reference that the call takes (NULL: none).
+ * Errors: KAMA_ERR_NO_MEMORY and KAMA_ERR_TOO_LARGE, after which the handler
+ * must still finish the call; KAMA_ERR_CLOSED if the call has ended. */
+KAMA_NODISCARD kama_status km_server_call_send(struct km_server_call *call,
+                                               kama_bytes head,
+                                               kama_value *body);
+
+/* Ends the call with the trailers grpc-status, kama-status and, for an error,
+ * grpc-message. `text` is copied and percent-encoded; NULL stands for
+ * kama_strerror(status). */
+void km_server_call_finish(struct km_server_call *call, kama_status status,
+                           const char *text);
+
+/* Sends one message and ends the call with KAMA_OK, or, if the message could
+ * not be queued, with that error. */
+void km_server_call_reply(struct km_server_call *call, kama_bytes head,
+                          kama_value *body);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The memory of requests that come in pieces, and the windows that bound it.
+ *
+ * A message that lies whole in the bytes of one read is given to its handler
+ * where it lies. Any other message is collected in memory, and a client may
+ * begin many of them and end none. Two limits hold:
+ *
+ *     connection   over KM_RPC_HELD_BYTES_CONN its streams get no more window
+ *                  (they are *stalled*), except one (the *favoured* one), so
+ *                  that always one request can be completed
+ *     loop         over options.held_bytes_max the largest request of the
+ *                  connection that holds most is refused
+ *
+ *     bytes arrive --> room?  --yes--> window opens at once
+ *                        |
+ *                        no --> favoured? --yes--> window opens at once
+ *                                  |
+ *                                  no --> stalled, until there is room or
+ *                                         the favoured call has ended
+ *
+ * A proxy may be unable to send on the favoured stream: bytes of the stalled ones
+ * fill the window that the proxy gave to its own client's connection, and the
+ * bytes of the favoured stream are behind them. Nothing would move until the calls'
+ * deadlines. So if the favoured stream gets no byte for options.stall_ms, all
+ * streams of the connection are let go, for good; then refusals alone bound it.
+ *
+ * Threads: the loop of the call. Cost: O(1), except the search for the largest
+ * request, which is O(connections + calls) and runs before a refusal only.
+ */
+#pragma once
+
+#include <stddef.h>
+
+struct km_server_call;
+struct km_server_conn;
+
+/* Opens the windows by `n` bytes that were read of a request that goes on: the
+ * connection's at once, the stream's perhaps later. */
+void km_server_held_consume(struct km_server_call *call, size_t n);
+
+/* Stops to watch the favoured stream: no call of the connection is stalled any
+ * more. */
+void km_server_held_forget(struct km_server_conn *conn);
+
+/* Brings the sums of connection and loop up to date with what the call's reader
+ * holds now. */
+void km_server_held_count(struct km_server_call *call);
+
+/* Frees the memory of the call's request, and opens the window that was
+ * withheld from it: a refused request is read on and thrown away, and a client
+ * that waits for window would never end it. */
+void km_server_held_drop(struct km_server_call *call);
+
+/* Returns the call that is to be refused when a loop holds too much and `newest`
+ * has brought more: the largest one of the connection that holds most, or
+ * `newest` itself if its own connection is that one. */
+struct km_server_call *km_server_held_largest(struct km_server_call *newest);
