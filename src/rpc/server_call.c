@@ -66,12 +66,12 @@ int64_t km_server_call_deadline_ms(const struct km_server_call *call)
 
 bool km_server_call_ended(const struct km_server_call *call)
 {
-    return call->ended;
+    return call->state == KM_SERVER_CALL_ENDED;
 }
 
 bool km_server_call_writable(const struct km_server_call *call)
 {
-    return !call->ended && km_h2_has_room(call->stream);
+    return call->state != KM_SERVER_CALL_ENDED && km_h2_has_room(call->stream);
 }
 
 /* -- life ---------------------------------------------------------------- */
@@ -91,25 +91,30 @@ void km_server_call_release(struct km_server_call *call)
     }
 }
 
-/* -- messages and the end ------------------------------------------------ */
+/* -- the answer ---------------------------------------------------------- */
 
-static kama_status start(struct km_server_call *call)
+/* Queues the headers of the response, before its first message. */
+static kama_status begin_answer(struct km_server_call *call)
 {
-    if (call->started) {
+    KM_ASSERT(km_server_call_has_handler(call->state));
+    if (call->state == KM_SERVER_CALL_ANSWERING) {
         return KAMA_OK;
     }
     kama_status status = km_h2_respond(call->stream, ok_headers, OK_HEADERS);
-    call->started = status == KAMA_OK;
+    if (status == KAMA_OK) {
+        call->state = KM_SERVER_CALL_ANSWERING;
+    }
     return status;
 }
 
 kama_status km_server_call_send(struct km_server_call *call, kama_bytes head,
                                 kama_value *body)
 {
-    if (call->ended) {
+    KM_ASSERT(call->magic == KM_SERVER_CALL_MAGIC);
+    if (call->state == KM_SERVER_CALL_ENDED) {
         return KAMA_ERR_CLOSED;
     }
-    kama_status status = start(call);
+    kama_status status = begin_answer(call);
     if (status == KAMA_OK) {
         status = km_grpc_send(call->stream, head, body);
     }
@@ -117,47 +122,48 @@ kama_status km_server_call_send(struct km_server_call *call, kama_bytes head,
     return status;
 }
 
-/* No message was sent: status and text fit into the headers. */
+/* No message was sent, so that the status and its text fit into the headers. A
+ * client whose encoding is unsupported is told which ones are supported. */
 static kama_status send_trailers_only(struct km_server_call *call,
                                       const struct km_grpc_trailers *trailers,
-                                      bool unsupported)
+                                      kama_status status)
 {
     struct km_h2_field fields[OK_HEADERS + 4];
     size_t n = OK_HEADERS;
     memcpy(fields, ok_headers, sizeof ok_headers);
     memcpy(fields + n, trailers->fields, trailers->count * sizeof fields[0]);
     n += trailers->count;
-    if (unsupported) {
+    if (status == KAMA_ERR_UNSUPPORTED) {
         fields[n++] = accept_encoding;
     }
-    call->started = true;
+    KM_ASSERT(n <= sizeof fields / sizeof fields[0]);
     return km_h2_respond_and_end(call->stream, fields, n);
 }
 
-static kama_status send_end(struct km_server_call *call, kama_status status,
+static kama_status send_end(struct km_server_call *call,
+                            enum km_server_call_state left, kama_status status,
                             const char *text)
 {
-    if (call->started && status == KAMA_OK) {
+    bool answering = left == KM_SERVER_CALL_ANSWERING;
+    if (answering && status == KAMA_OK) {
         return km_h2_end(call->stream, ok_trailers, 1);
     }
     struct km_grpc_trailers trailers;
     km_grpc_trailers_init(&trailers, status, text);
-    if (!call->started) {
-        return send_trailers_only(call, &trailers,
-                                  status == KAMA_ERR_UNSUPPORTED);
-    }
-    return km_h2_end(call->stream, trailers.fields, trailers.count);
+    return answering ? km_h2_end(call->stream, trailers.fields, trailers.count)
+                     : send_trailers_only(call, &trailers, status);
 }
 
 void km_server_call_finish(struct km_server_call *call, kama_status status,
                            const char *text)
 {
-    if (call->ended) {
+    KM_ASSERT(call->magic == KM_SERVER_CALL_MAGIC);
+    if (call->state == KM_SERVER_CALL_ENDED) {
         return;
     }
     struct km_server_conn *conn = call->conn;
-    km_server_call_end(call, status);
-    if (send_end(call, status, text) != KAMA_OK) {
+    enum km_server_call_state left = km_server_call_end(call, status);
+    if (send_end(call, left, status, text) != KAMA_OK) {
         km_h2_reset(call->stream, KM_H2_INTERNAL_ERROR);
     }
     km_server_conn_wake(conn);

@@ -57,23 +57,26 @@ bool km_server_call_reset_is_fair(const struct km_server_call *call)
 
 /* -- the end ------------------------------------------------------------- */
 
-void km_server_call_end(struct km_server_call *call, kama_status status)
+enum km_server_call_state km_server_call_end(struct km_server_call *call,
+                                             kama_status status)
 {
-    struct km_server *server = call->server_loop->server;
-    KM_ASSERT(!call->ended && call->conn != NULL);
-    call->ended = true;
+    enum km_server_call_state left = call->state;
+    KM_ASSERT(left != KM_SERVER_CALL_ENDED && call->conn != NULL);
+    call->state = KM_SERVER_CALL_ENDED;
     km_list_remove(&call->node);
     km_list_remove(&call->unarmed);
     if (call->timer.at != 0) {
         km_loop_timer_disarm(call->server_loop->loop, &call->timer);
     }
-    if (!call->in_message) {
+    if (call->message_state != KM_SERVER_MESSAGE_LENT) {
         km_server_held_drop(call);
     }
-    km_metric_sub(server->metrics, KM_SERVER_M_CALLS_RUNNING, 1);
+    km_metric_sub(call->server_loop->server->metrics, KM_SERVER_M_CALLS_RUNNING,
+                  1);
     if (status != KAMA_OK) {
         km_server_loop_count(call->server_loop, KM_SERVER_M_CALLS_FAILED);
     }
+    return left;
 }
 
 void km_server_call_cancel(struct km_server_call *call, kama_status why)
@@ -82,26 +85,30 @@ void km_server_call_cancel(struct km_server_call *call, kama_status why)
     km_server_refuse_answer(call, why);
 }
 
-void km_server_call_tell_cancelled(struct km_server_call *call, kama_status why)
+void km_server_call_tell_cancelled(struct km_server_call *call,
+                                   enum km_server_call_state left,
+                                   kama_status why)
 {
-    if (call->seen_by_handler && call->method->on_cancel != NULL) {
+    KM_ASSERT(call->state == KM_SERVER_CALL_ENDED);
+    if (km_server_call_has_handler(left) && call->method->on_cancel != NULL) {
         call->method->on_cancel(call, why);
     }
 }
 
+/* The handler is told last, when the call refers to no stream any more, so that
+ * whatever it does with the call is harmless. */
 void km_server_call_closed(struct km_server_call *call, uint32_t error_code)
 {
-    bool cancelled = !call->ended;
+    enum km_server_call_state left = call->state;
     kama_status why =
         error_code == KM_H2_LOST ? KAMA_ERR_DISCONNECTED : KAMA_ERR_CANCELLED;
-    if (cancelled) {
+    if (left != KM_SERVER_CALL_ENDED) {
         km_server_loop_count(call->server_loop, KM_SERVER_M_CANCELLED);
-        km_server_call_end(call, why);
+        (void)km_server_call_end(call, why);
     }
+    KM_ASSERT(call->held_bytes == 0 && call->window_bytes == 0);
     call->conn = NULL;
     call->stream = NULL;
-    if (cancelled) {
-        km_server_call_tell_cancelled(call, why);
-    }
+    km_server_call_tell_cancelled(call, left, why);
     km_server_call_release(call);
 }

@@ -42,8 +42,13 @@ static void on_headers(void *arg, struct km_h2_stream *stream,
                        enum km_h2_headers kind, enum km_h2_list list)
 {
     (void)arg;
-    if (kind == KM_H2_HEADERS_FIRST) {
-        km_server_request_begin(call_of(stream), list == KM_H2_LIST_CUT);
+    if (kind != KM_H2_HEADERS_FIRST) {
+        return;
+    }
+    if (list == KM_H2_LIST_CUT) {
+        km_server_request_begin_cut(call_of(stream));
+    } else {
+        km_server_request_begin(call_of(stream));
     }
 }
 
@@ -51,7 +56,7 @@ static void on_data(void *arg, struct km_h2_stream *stream, kama_bytes chunk,
                     enum km_h2_chunk place)
 {
     (void)arg;
-    km_server_request_data(call_of(stream), chunk, place == KM_H2_CHUNK_LAST);
+    km_server_request_data(call_of(stream), chunk, place);
 }
 
 static void on_end(void *arg, struct km_h2_stream *stream)
@@ -64,7 +69,7 @@ static void on_writable(void *arg, struct km_h2_stream *stream)
 {
     (void)arg;
     struct km_server_call *call = call_of(stream);
-    if (!call->ended && call->seen_by_handler &&
+    if (km_server_call_has_handler(call->state) &&
         call->method->on_writable != NULL) {
         call->method->on_writable(call);
     }

@@ -113,7 +113,8 @@ void km_server_held_count(struct km_server_call *call)
 void km_server_held_drop(struct km_server_call *call)
 {
     struct km_server_conn *conn = call->conn;
-    call->has_message = false;
+    KM_ASSERT(call->message_state != KM_SERVER_MESSAGE_LENT);
+    call->message_state = KM_SERVER_MESSAGE_NONE;
     km_grpc_reader_fini(&call->reader);
     km_server_held_count(call);
     km_list_remove(&call->stalled);
@@ -122,6 +123,7 @@ void km_server_held_drop(struct km_server_call *call)
     if (conn->favoured == call) {
         conn->favoured = NULL;
     }
+    KM_ASSERT(call->held_bytes == 0);
     unstall(conn);
 }
 

@@ -6,6 +6,7 @@
  */
 #include "rpc/server_refuse.h"
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "rpc/server_call_life.h"
 
@@ -36,6 +37,7 @@ void km_server_refuse(struct km_server_call *call, kama_status status,
 void km_server_refuse_foreign(struct km_server_call *call,
                               enum km_server_refusal refusal)
 {
+    KM_ASSERT(call->state < KM_SERVER_CALL_SERVING);
     call->refusal_status = KAMA_ERR_UNSUPPORTED;
     mark(call, refusal);
 }
@@ -43,7 +45,7 @@ void km_server_refuse_foreign(struct km_server_call *call,
 void km_server_refuse_data(struct km_server_call *call, size_t n)
 {
     km_h2_consume(call->stream, n);
-    if (call->ended) {
+    if (call->state == KM_SERVER_CALL_ENDED) {
         return;
     }
     call->refused_bytes += n;
@@ -77,7 +79,7 @@ static void send_foreign(struct km_server_call *call)
     struct km_server_conn *conn = call->conn;
     enum km_server_refusal refusal = call->refusal;
     km_server_loop_count(call->server_loop, KM_SERVER_M_FOREIGN);
-    km_server_call_end(call, KAMA_ERR_UNSUPPORTED);
+    (void)km_server_call_end(call, KAMA_ERR_UNSUPPORTED);
     kama_status status =
         refusal == KM_SERVER_REFUSED_TYPE
             ? send_page(call, "415",
@@ -108,8 +110,11 @@ static void send_refusal(struct km_server_call *call)
 
 void km_server_refuse_answer(struct km_server_call *call, kama_status why)
 {
+    enum km_server_call_state left = call->state;
+    KM_ASSERT(call->refusal != KM_SERVER_ACCEPTED);
+    KM_ASSERT(left != KM_SERVER_CALL_ENDED);
     km_server_call_hold(call);
     send_refusal(call);
-    km_server_call_tell_cancelled(call, why);
+    km_server_call_tell_cancelled(call, left, why);
     km_server_call_release(call);
 }

@@ -19,9 +19,9 @@ static bool is(kama_bytes bytes, const char *text, size_t len)
 }
 #define IS(bytes, text) is(bytes, text, sizeof(text) - 1)
 
-/* The client's clock for the same timeout started earlier, when it made the
- * request, so that its reset arrives before our deadline: by the time that the
- * request was on its way and waited to be read. */
+/* How much earlier than our deadline the client's own may pass. Its clock for
+ * the same timeout started when it made the request, ours starts when the request
+ * is read; between them the request was on its way and waited to be read. */
 static km_ns early_reset(km_ns timeout)
 {
     const km_ns least = KM_RPC_RESET_EARLY_MS * KM_NS_PER_MS;
@@ -33,13 +33,24 @@ static void keep_timeout(struct km_server_call *call, kama_bytes value)
 {
     km_ns timeout;
     if (km_grpc_timeout_parse(value, &timeout) != KAMA_OK) {
-        call->bad_timeout = true;
+        call->properties |= KM_SERVER_REQUEST_BAD_TIMEOUT;
         return;
     }
     call->deadline = km_loop_now(call->server_loop->loop) + timeout;
     call->reset_fair_at = call->deadline - early_reset(timeout);
 }
 
+/* The last of several headers of one name counts. */
+static void keep_content_type(struct km_server_call *call, kama_bytes value)
+{
+    call->properties &= ~KM_SERVER_REQUEST_GRPC;
+    if (km_grpc_content_type_ok(value)) {
+        call->properties |= KM_SERVER_REQUEST_GRPC;
+    }
+}
+
+/* The length of a name decides nearly alone which header it is, so that most
+ * headers, which are none of ours, are passed over without a comparison. */
 void km_server_request_header(struct km_server_call *call, kama_bytes name,
                               kama_bytes value)
 {
@@ -51,13 +62,13 @@ void km_server_request_header(struct km_server_call *call, kama_bytes name,
         }
         break;
     case 7:
-        if (IS(name, ":method")) {
-            call->is_post = IS(value, "POST");
+        if (IS(name, ":method") && IS(value, "POST")) {
+            call->properties |= KM_SERVER_REQUEST_POST;
         }
         break;
     case 12:
         if (IS(name, "content-type")) {
-            call->is_grpc = km_grpc_content_type_ok(value);
+            keep_content_type(call, value);
         } else if (IS(name, "grpc-timeout")) {
             keep_timeout(call, value);
         }
@@ -77,21 +88,34 @@ static bool is_overdue(const struct km_server_call *call)
     return call->deadline <= km_loop_now(call->server_loop->loop);
 }
 
-void km_server_request_begin(struct km_server_call *call, bool too_large)
+/* A connection that cuts off its calls also drops its input, so that no call can
+ * have ended before its headers were complete, except with its stream. */
+static void leave_headers(struct km_server_call *call)
 {
-    if (too_large) {
-        km_server_refuse(call, KAMA_ERR_TOO_LARGE,
-                         "the metadata is larger than " KM_TEXT_OF(
-                             KM_H2_HEADER_LIST_BYTES_MAX) " bytes");
-    } else if (!call->is_grpc) {
+    KM_ASSERT(call->state == KM_SERVER_CALL_HEADERS);
+    call->state = KM_SERVER_CALL_RECEIVING;
+}
+
+void km_server_request_begin_cut(struct km_server_call *call)
+{
+    leave_headers(call);
+    km_server_refuse(call, KAMA_ERR_TOO_LARGE,
+                     "the metadata is larger than " KM_TEXT_OF(
+                         KM_H2_HEADER_LIST_BYTES_MAX) " bytes");
+}
+
+void km_server_request_begin(struct km_server_call *call)
+{
+    leave_headers(call);
+    if (!(call->properties & KM_SERVER_REQUEST_GRPC)) {
         km_server_refuse_foreign(call, KM_SERVER_REFUSED_TYPE);
-    } else if (!call->is_post) {
+    } else if (!(call->properties & KM_SERVER_REQUEST_POST)) {
         km_server_refuse_foreign(call, KM_SERVER_REFUSED_METHOD);
     } else if (call->method == NULL) {
         km_server_refuse(call, KAMA_ERR_UNSUPPORTED, "no such method");
     } else if (call->method->on_message == NULL) {
         km_server_refuse(call, KAMA_ERR_UNSUPPORTED, NULL);
-    } else if (call->bad_timeout) {
+    } else if (call->properties & KM_SERVER_REQUEST_BAD_TIMEOUT) {
         km_server_refuse(call, KAMA_ERR_INVALID, "grpc-timeout is malformed");
     } else if (is_overdue(call)) {
         km_server_refuse(call, KAMA_ERR_TIMEOUT, NULL);
@@ -102,31 +126,49 @@ void km_server_request_begin(struct km_server_call *call, bool too_large)
 
 /* -- body ---------------------------------------------------------------- */
 
+/* Returns whether the handler may be given more of the request. */
+static bool is_open(const struct km_server_call *call)
+{
+    return call->state != KM_SERVER_CALL_ENDED &&
+           call->refusal == KM_SERVER_ACCEPTED;
+}
+
+/* From now on the handler hears of the call's end. */
+static void show_handler(struct km_server_call *call)
+{
+    KM_ASSERT(call->state != KM_SERVER_CALL_ENDED);
+    if (call->state == KM_SERVER_CALL_RECEIVING) {
+        call->state = KM_SERVER_CALL_SERVING;
+    }
+}
+
+/* The handler may end the call and still read the message, so that its bytes
+ * stay until it returns. */
 static void give_message(struct km_server_call *call, kama_bytes message)
 {
-    call->seen_by_handler = true;
-    call->in_message = true;
+    show_handler(call);
+    call->message_state = KM_SERVER_MESSAGE_LENT;
     call->method->on_message(call, message);
-    call->in_message = false;
-    if (call->ended || call->method->kind != KM_RPC_BIDI_STREAM) {
+    call->message_state = KM_SERVER_MESSAGE_NONE;
+    if (call->state == KM_SERVER_CALL_ENDED ||
+        call->method->kind != KM_RPC_BIDI_STREAM) {
         km_server_held_drop(call);
     }
 }
 
-/* A unary message waits until END_STREAM says that it is the only one. */
+/* A unary call's message waits until the client has ended its request. If more
+ * bytes may follow, it is copied out of the chunk, which is gone by then. */
 static void keep_message(struct km_server_call *call, kama_bytes message,
-                         bool last)
+                         enum km_h2_chunk place)
 {
-    if (call->has_message) {
-        km_server_refuse(call, KAMA_ERR_UNSUPPORTED, "more than one message");
-        return;
-    }
-    if (!last && km_grpc_reader_keep(&call->reader, &message) != KAMA_OK) {
+    KM_ASSERT(call->message_state == KM_SERVER_MESSAGE_NONE);
+    if (place == KM_H2_CHUNK_MORE &&
+        km_grpc_reader_keep(&call->reader, &message) != KAMA_OK) {
         km_server_refuse(call, KAMA_ERR_NO_MEMORY, NULL);
         return;
     }
     call->message = message;
-    call->has_message = true;
+    call->message_state = KM_SERVER_MESSAGE_WHOLE;
 }
 
 static void refuse_message(struct km_server_call *call, kama_status status)
@@ -138,12 +180,11 @@ static void refuse_message(struct km_server_call *call, kama_status status)
 }
 
 static void read_messages(struct km_server_call *call, kama_bytes chunk,
-                          bool last)
+                          enum km_h2_chunk place)
 {
     bool unary = call->method->kind != KM_RPC_BIDI_STREAM;
-    while (chunk.len > 0 && !call->ended &&
-           call->refusal == KM_SERVER_ACCEPTED) {
-        if (unary && call->has_message) {
+    while (chunk.len > 0 && is_open(call)) {
+        if (call->message_state == KM_SERVER_MESSAGE_WHOLE) {
             km_server_refuse(call, KAMA_ERR_UNSUPPORTED,
                              "more than one message");
             return;
@@ -157,15 +198,15 @@ static void read_messages(struct km_server_call *call, kama_bytes chunk,
         if (status != KAMA_OK) {
             refuse_message(call, status);
         } else if (unary) {
-            keep_message(call, message, last);
+            keep_message(call, message, place);
         } else {
             give_message(call, message);
         }
     }
 }
 
-/* A loop is full. Whoever fills it pays, or else a client with requests that
- * it never ends would keep out all others. */
+/* A loop holds too much. The connection that holds most pays for it, or else a
+ * client with requests that it never ends would keep out all the others. */
 static void make_room(struct km_server_call *newest)
 {
     struct km_server_call *call = km_server_held_largest(newest);
@@ -175,14 +216,15 @@ static void make_room(struct km_server_call *newest)
 }
 
 void km_server_request_data(struct km_server_call *call, kama_bytes chunk,
-                            bool last)
+                            enum km_h2_chunk place)
 {
-    if (call->ended || call->refusal != KM_SERVER_ACCEPTED) {
+    KM_ASSERT(call->state != KM_SERVER_CALL_HEADERS);
+    if (!is_open(call)) {
         km_server_refuse_data(call, chunk.len);
         return;
     }
-    read_messages(call, chunk, last);
-    if (call->ended || call->refusal != KM_SERVER_ACCEPTED) {
+    read_messages(call, chunk, place);
+    if (!is_open(call)) {
         km_server_held_drop(call);
         km_server_refuse_data(call, chunk.len);
         return;
@@ -195,12 +237,12 @@ void km_server_request_data(struct km_server_call *call, kama_bytes chunk,
     km_server_held_consume(call, chunk.len);
 }
 
-/* Everything that a unary call needs is there, or it never will be. */
+/* The request is in: it has its one message, or it never will have. */
 static void serve_unary(struct km_server_call *call)
 {
     if (is_overdue(call)) {
         km_server_refuse(call, KAMA_ERR_TIMEOUT, NULL);
-    } else if (call->has_message) {
+    } else if (call->message_state == KM_SERVER_MESSAGE_WHOLE) {
         give_message(call, call->message);
         return;
     } else if (km_grpc_reader_partial(&call->reader)) {
@@ -217,14 +259,15 @@ static void serve_half_close(struct km_server_call *call)
         km_server_refuse(call, KAMA_ERR_PROTOCOL, "the message is cut off");
         km_server_refuse_answer(call, call->refusal_status);
     } else if (call->method->on_half_close != NULL) {
-        call->seen_by_handler = true;
+        show_handler(call);
         call->method->on_half_close(call);
     }
 }
 
 void km_server_request_end(struct km_server_call *call)
 {
-    if (call->ended) {
+    KM_ASSERT(call->state != KM_SERVER_CALL_HEADERS);
+    if (call->state == KM_SERVER_CALL_ENDED) {
         return;
     }
     if (call->refusal != KM_SERVER_ACCEPTED) {

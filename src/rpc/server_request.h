@@ -19,20 +19,21 @@
  */
 #pragma once
 
-#include "base/bytes.h"
-
-#include <stdbool.h>
+#include "wire/h2/h2.h"
 
 struct km_server_call;
 
 /* One header of the request. Both strings are borrowed until return. */
 void km_server_request_header(struct km_server_call *call, kama_bytes name,
                               kama_bytes value);
-/* The header list is complete. */
-void km_server_request_begin(struct km_server_call *call, bool too_large);
+/* The header list is complete: the call is accepted or refused. */
+void km_server_request_begin(struct km_server_call *call);
+/* The header list was too large and is not complete: the call is refused. */
+void km_server_request_begin_cut(struct km_server_call *call);
+
 /* Bytes of the body, valid until the function returns or, if they are the last
  * ones, until km_server_request_end has returned. */
 void km_server_request_data(struct km_server_call *call, kama_bytes chunk,
-                            bool last);
+                            enum km_h2_chunk place);
 /* The client has ended its request. */
 void km_server_request_end(struct km_server_call *call);
