@@ -52,10 +52,10 @@ void km_channel_failed(struct km_channel *channel, kama_status status,
     struct km_list *node;
     struct km_list *tmp;
     KM_LIST_FOREACH(node, tmp, &channel->waiting) {
-        struct km_client_call *call =
-            KM_CONTAINER_OF(node, struct km_client_call, node);
+        struct km_channel_call *call =
+            KM_CONTAINER_OF(node, struct km_channel_call, node);
         if (!call->wait_for_ready) {
-            km_client_call_end(call, status, -1, sentence);
+            km_channel_call_end(call, status, -1, sentence);
         }
     }
     km_channel_wake(channel);
@@ -110,10 +110,10 @@ static void on_timer(struct km_timer *timer)
 
 /* -- the end of a turn --------------------------------------------------- */
 
-static struct km_client_call *first_of(struct km_list *head)
+static struct km_channel_call *first_of(struct km_list *head)
 {
     struct km_list *node = km_list_first(head);
-    return node != NULL ? KM_CONTAINER_OF(node, struct km_client_call, node)
+    return node != NULL ? KM_CONTAINER_OF(node, struct km_channel_call, node)
                         : NULL;
 }
 
@@ -122,14 +122,14 @@ static struct km_client_call *first_of(struct km_list *head)
 static void deliver_ended(struct km_channel *channel)
 {
     struct km_list due;
-    struct km_client_call *call;
+    struct km_channel_call *call;
     if (channel->again_posted) {
         return;
     }
     km_list_init(&due);
     km_list_splice(&due, &channel->ended);
     while ((call = first_of(&due)) != NULL) {
-        km_client_call_deliver(call);
+        km_channel_call_deliver(call);
     }
     if (!km_list_empty(&channel->ended)) {
         channel->again_posted = true;
@@ -147,10 +147,10 @@ static void on_again(struct km_mail *mail)
 
 static void start_waiting(struct km_channel *channel)
 {
-    struct km_client_call *call;
+    struct km_channel_call *call;
     while (channel->link != NULL && km_channel_link_accepts(channel->link) &&
            (call = first_of(&channel->waiting)) != NULL) {
-        km_client_call_start(call, channel->link);
+        km_channel_call_start(call, channel->link);
     }
 }
 
@@ -252,10 +252,10 @@ kama_status km_channel_new(struct km_loop *loop,
 
 static void cancel_all(struct km_list *calls)
 {
-    struct km_client_call *call;
+    struct km_channel_call *call;
     while ((call = first_of(calls)) != NULL) {
-        km_client_call_end(call, KAMA_ERR_CANCELLED, -1,
-                           "the channel was closed");
+        km_channel_call_end(call, KAMA_ERR_CANCELLED, -1,
+                            "the channel was closed");
     }
 }
 

@@ -26,7 +26,7 @@
 #include "net/loop.h"
 
 struct km_channel;
-struct km_client_call;
+struct km_channel_call;
 
 struct km_channel_options {
     const kama_allocator *mem;
@@ -38,7 +38,7 @@ struct km_channel_options {
 };
 
 /* How a call ended. text is borrowed until return. */
-struct km_rpc_result {
+struct km_channel_result {
     kama_status status; /* from kama-status, else from the gRPC code */
     int grpc_code;
     const char *text;
@@ -46,13 +46,13 @@ struct km_rpc_result {
                      * the request was not sent */
 };
 
-struct km_client_ops {
+struct km_channel_call_ops {
     /* A message, borrowed until return. */
     void (*on_message)(void *arg, kama_bytes message);
-    void (*on_end)(void *arg, const struct km_rpc_result *result);
+    void (*on_end)(void *arg, const struct km_channel_result *result);
 };
 
-struct km_call_options {
+struct km_channel_call_options {
     const char *path;
     km_ns deadline;      /* monotonic; KM_NS_NEVER: none */
     bool wait_for_ready; /* outlive failed attempts until the deadline */
@@ -75,17 +75,17 @@ void km_channel_close(struct km_channel *channel, void (*on_freed)(void *arg),
  * KM_CHANNEL_METADATA_MAX) are borrowed until return.
  * Errors: KAMA_ERR_NO_MEMORY, KAMA_ERR_INVALID (metadata), KAMA_ERR_CLOSED. */
 #define KM_CHANNEL_METADATA_MAX 32
-KAMA_NODISCARD kama_status km_channel_call(
-    struct km_channel *channel, const struct km_call_options *options,
-    const struct km_client_ops *ops, void *arg,
-    struct km_client_call **ret_call);
+KAMA_NODISCARD kama_status km_channel_call_new(
+    struct km_channel *channel, const struct km_channel_call_options *options,
+    const struct km_channel_call_ops *ops, void *arg,
+    struct km_channel_call **ret_call);
 /* Copies and queues one message. Errors: KAMA_ERR_NO_MEMORY,
  * KAMA_ERR_TOO_LARGE (over 4 GiB), KAMA_ERR_STATE (after half_close),
  * KAMA_ERR_CLOSED (the call has ended, on_end follows). */
-KAMA_NODISCARD kama_status km_client_send(struct km_client_call *call,
-                                          kama_bytes message);
+KAMA_NODISCARD kama_status km_channel_call_send(struct km_channel_call *call,
+                                                kama_bytes message);
 /* No more messages. Idempotent. */
-void km_client_half_close(struct km_client_call *call);
+void km_channel_call_half_close(struct km_channel_call *call);
 /* on_end follows with KAMA_ERR_CANCELLED, unless the call has ended already;
  * no message follows. */
-void km_client_cancel(struct km_client_call *call);
+void km_channel_call_cancel(struct km_channel_call *call);

@@ -19,9 +19,9 @@ static bool is(kama_bytes name, const char *text)
 }
 
 /* The server broke the protocol. */
-static void fail(struct km_client_call *call, int code, const char *text)
+static void fail(struct km_channel_call *call, int code, const char *text)
 {
-    km_client_call_end(call, KAMA_ERR_PROTOCOL, code, text);
+    km_channel_call_end(call, KAMA_ERR_PROTOCOL, code, text);
 }
 
 /* -- headers and trailers ------------------------------------------------ */
@@ -36,7 +36,7 @@ static int parse_http_status(kama_bytes value)
     return status;
 }
 
-static void note_code(struct km_client_call *call, kama_bytes value)
+static void note_code(struct km_channel_call *call, kama_bytes value)
 {
     call->has_code = true;
     if (km_grpc_code_parse(value, &call->code) != KAMA_OK) {
@@ -44,8 +44,8 @@ static void note_code(struct km_client_call *call, kama_bytes value)
     }
 }
 
-void km_client_answer_header(struct km_client_call *call, kama_bytes name,
-                             kama_bytes value)
+void km_channel_answer_header(struct km_channel_call *call, kama_bytes name,
+                              kama_bytes value)
 {
     if (is(name, ":status")) {
         call->http_status = parse_http_status(value);
@@ -60,27 +60,27 @@ void km_client_answer_header(struct km_client_call *call, kama_bytes name,
     }
 }
 
-static void end_http(struct km_client_call *call)
+static void end_http(struct km_channel_call *call)
 {
     char text[64];
     int code = km_grpc_code_from_http(call->http_status);
     (void)snprintf(text, sizeof text, "the server answered HTTP status %d",
                    call->http_status);
-    km_client_call_end(call, km_status_from_grpc(code), code, text);
+    km_channel_call_end(call, km_status_from_grpc(code), code, text);
 }
 
 /* The code, and what our own servers say beside it. */
-static void end_with_code(struct km_client_call *call)
+static void end_with_code(struct km_channel_call *call)
 {
     kama_status status = km_status_from_grpc(call->code);
     if (call->code != 0 && call->kama != KAMA_OK) {
         status = call->kama;
     }
-    km_client_call_end(call, status, call->code,
-                       call->text[0] != '\0' ? call->text : NULL);
+    km_channel_call_end(call, status, call->code,
+                        call->text[0] != '\0' ? call->text : NULL);
 }
 
-static void judge_first(struct km_client_call *call)
+static void judge_first(struct km_channel_call *call)
 {
     call->answered = true;
     km_buf_reset(&call->request, 0);
@@ -95,8 +95,8 @@ static void judge_first(struct km_client_call *call)
     }
 }
 
-void km_client_answer_headers(struct km_client_call *call,
-                              enum km_h2_headers kind, enum km_h2_list list)
+void km_channel_answer_headers(struct km_channel_call *call,
+                               enum km_h2_headers kind, enum km_h2_list list)
 {
     char text[64];
     if (kind == KM_H2_HEADERS_INTERIM) {
@@ -105,7 +105,7 @@ void km_client_answer_headers(struct km_client_call *call,
     if (list == KM_H2_LIST_CUT) {
         (void)snprintf(text, sizeof text, "headers over %d bytes",
                        KM_H2_HEADER_LIST_BYTES_MAX);
-        km_client_call_end(call, KAMA_ERR_TOO_LARGE, -1, text);
+        km_channel_call_end(call, KAMA_ERR_TOO_LARGE, -1, text);
     } else if (kind == KM_H2_HEADERS_FIRST) {
         judge_first(call);
     }
@@ -113,14 +113,14 @@ void km_client_answer_headers(struct km_client_call *call,
 
 /* -- messages ------------------------------------------------------------ */
 
-static void end_bad_message(struct km_client_call *call, kama_status status)
+static void end_bad_message(struct km_channel_call *call, kama_status status)
 {
     char text[96];
     switch (status) {
     case KAMA_ERR_TOO_LARGE:
         (void)snprintf(text, sizeof text, "a message over %llu bytes",
                        (unsigned long long)call->channel->max_message_bytes);
-        km_client_call_end(call, status, -1, text);
+        km_channel_call_end(call, status, -1, text);
         return;
     case KAMA_ERR_UNSUPPORTED:
         fail(call, CODE_INTERNAL, "a compressed message");
@@ -129,14 +129,14 @@ static void end_bad_message(struct km_client_call *call, kama_status status)
         fail(call, CODE_INTERNAL, "not a gRPC message");
         return;
     default:
-        km_client_call_end(call, status, -1, NULL);
+        km_channel_call_end(call, status, -1, NULL);
         return;
     }
 }
 
-void km_client_answer_data(struct km_client_call *call, kama_bytes chunk)
+void km_channel_answer_data(struct km_channel_call *call, kama_bytes chunk)
 {
-    while (call->state == KM_CALL_RUNNING) {
+    while (call->state == KM_CHANNEL_CALL_RUNNING) {
         kama_bytes message;
         kama_status status =
             km_grpc_reader_next(&call->reader, &chunk, &message);
@@ -158,7 +158,7 @@ void km_client_answer_data(struct km_client_call *call, kama_bytes chunk)
 
 /* -- ends ---------------------------------------------------------------- */
 
-void km_client_answer_end(struct km_client_call *call)
+void km_channel_answer_end(struct km_channel_call *call)
 {
     if (!call->has_code) {
         fail(call, CODE_UNKNOWN, "the answer has no grpc-status");
@@ -169,30 +169,30 @@ void km_client_answer_end(struct km_client_call *call)
     } else if (call->unary && call->messages != 1) {
         fail(call, CODE_INTERNAL, "no message");
     } else {
-        km_client_call_end(call, KAMA_OK, 0, "");
+        km_channel_call_end(call, KAMA_OK, 0, "");
     }
 }
 
-static void end_lost(struct km_client_call *call)
+static void end_lost(struct km_channel_call *call)
 {
     if (km_h2_why(call->link->h2) == KM_H2_WHY_MEMORY) {
-        km_client_call_end(call, KAMA_ERR_NO_MEMORY, -1, NULL);
+        km_channel_call_end(call, KAMA_ERR_NO_MEMORY, -1, NULL);
     } else {
-        km_client_call_end(call, KAMA_ERR_DISCONNECTED, -1, NULL);
+        km_channel_call_end(call, KAMA_ERR_DISCONNECTED, -1, NULL);
     }
 }
 
 /* A server that gives up at the deadline says CANCEL, maybe before our own
  * timer has fired. */
-static bool is_late(const struct km_client_call *call)
+static bool is_late(const struct km_channel_call *call)
 {
     return km_clock_mono(call->channel->clock) >= call->deadline;
 }
 
-void km_client_answer_lost(struct km_client_call *call, uint32_t error_code)
+void km_channel_answer_lost(struct km_channel_call *call, uint32_t error_code)
 {
     char text[80];
-    if (error_code == KM_H2_REFUSED_STREAM && km_client_call_requeue(call)) {
+    if (error_code == KM_H2_REFUSED_STREAM && km_channel_call_requeue(call)) {
         return;
     }
     if (error_code == KM_H2_LOST) {
@@ -200,12 +200,12 @@ void km_client_answer_lost(struct km_client_call *call, uint32_t error_code)
         return;
     }
     if (error_code == KM_H2_CANCEL && is_late(call)) {
-        km_client_call_end(call, KAMA_ERR_TIMEOUT, -1, NULL);
+        km_channel_call_end(call, KAMA_ERR_TIMEOUT, -1, NULL);
         return;
     }
     int code = km_grpc_code_from_h2(error_code);
     (void)snprintf(text, sizeof text,
                    "the stream was reset with HTTP/2 error %u",
                    (unsigned)error_code);
-    km_client_call_end(call, km_status_from_grpc(code), code, text);
+    km_channel_call_end(call, km_status_from_grpc(code), code, text);
 }

@@ -15,13 +15,13 @@
 
 /* A stream that has closed needs no reset; one that the server has ended and
  * the caller too closes by itself when the rest of the request is out. */
-static bool needs_reset(const struct km_client_call *call)
+static bool needs_reset(const struct km_channel_call *call)
 {
     return !km_h2_remote_ended(call->stream) || !call->half_closed ||
            km_h2_queued(call->stream) > 0;
 }
 
-void km_client_call_detach(struct km_client_call *call)
+void km_channel_call_detach(struct km_channel_call *call)
 {
     if (call->stream != NULL) {
         call->stream->user = NULL;
@@ -35,16 +35,16 @@ void km_client_call_detach(struct km_client_call *call)
     km_list_remove(&call->node);
 }
 
-void km_client_call_end(struct km_client_call *call, kama_status status,
-                        int code, const char *text)
+void km_channel_call_end(struct km_channel_call *call, kama_status status,
+                         int code, const char *text)
 {
     struct km_channel *channel = call->channel;
-    if (call->state == KM_CALL_ENDED) {
+    if (call->state == KM_CHANNEL_CALL_ENDED) {
         return;
     }
-    km_client_call_detach(call);
+    km_channel_call_detach(call);
     km_loop_timer_disarm(channel->loop, &call->timer);
-    call->state = KM_CALL_ENDED;
+    call->state = KM_CHANNEL_CALL_ENDED;
     call->status = status;
     call->code = code >= 0 ? code : km_status_grpc(status);
     if (text != call->text) {
@@ -55,7 +55,7 @@ void km_client_call_end(struct km_client_call *call, kama_status status,
     km_channel_wake(channel);
 }
 
-static void free_call(struct km_client_call *call)
+static void free_call(struct km_channel_call *call)
 {
     call->magic = 0;
     km_grpc_reader_fini(&call->reader);
@@ -63,12 +63,12 @@ static void free_call(struct km_client_call *call)
     km_mem_free(call->channel->mem, call);
 }
 
-void km_client_call_deliver(struct km_client_call *call)
+void km_channel_call_deliver(struct km_channel_call *call)
 {
-    const struct km_rpc_result result = {.status = call->status,
-                                         .grpc_code = call->code,
-                                         .text = call->text,
-                                         .unreached = call->unreached};
+    const struct km_channel_result result = {.status = call->status,
+                                             .grpc_code = call->code,
+                                             .text = call->text,
+                                             .unreached = call->unreached};
     km_list_remove(&call->node);
     call->ops->on_end(call->arg, &result);
     free_call(call);
@@ -87,21 +87,22 @@ static const char *unready_reason(const struct km_channel *channel)
 
 static void on_deadline(struct km_timer *timer)
 {
-    struct km_client_call *call =
-        KM_CONTAINER_OF(timer, struct km_client_call, timer);
+    struct km_channel_call *call =
+        KM_CONTAINER_OF(timer, struct km_channel_call, timer);
     char text[KM_CHANNEL_TEXT_BYTES];
-    const char *reason =
-        call->state == KM_CALL_WAITING ? unready_reason(call->channel) : NULL;
+    const char *reason = call->state == KM_CHANNEL_CALL_WAITING
+                             ? unready_reason(call->channel)
+                             : NULL;
     if (reason == NULL) {
-        km_client_call_end(call, KAMA_ERR_TIMEOUT, -1, NULL);
+        km_channel_call_end(call, KAMA_ERR_TIMEOUT, -1, NULL);
         return;
     }
     (void)km_text_printf(text, sizeof text, "deadline exceeded; %s", reason);
     call->unreached = true;
-    km_client_call_end(call, KAMA_ERR_TIMEOUT, -1, text);
+    km_channel_call_end(call, KAMA_ERR_TIMEOUT, -1, text);
 }
 
-bool km_client_call_requeue(struct km_client_call *call)
+bool km_channel_call_requeue(struct km_channel_call *call)
 {
     struct km_channel *channel = call->channel;
     bool again = call->wait_for_ready && call->link->retired;
@@ -109,9 +110,9 @@ bool km_client_call_requeue(struct km_client_call *call)
         (call->retried && !again)) {
         return false;
     }
-    km_client_call_detach(call);
+    km_channel_call_detach(call);
     call->retried = true;
-    call->state = KM_CALL_WAITING;
+    call->state = KM_CHANNEL_CALL_WAITING;
     km_list_push_front(&channel->waiting, &call->node);
     km_channel_wake(channel);
     return true;
@@ -126,7 +127,7 @@ static struct km_h2_field fixed(kama_bytes name, kama_bytes value)
 
 /* What the channel owns outlives the connection, what the call owns is
  * copied: a call may end before its headers are sent. */
-static size_t fill_fields(const struct km_client_call *call, km_ns now,
+static size_t fill_fields(const struct km_channel_call *call, km_ns now,
                           char *timeout, struct km_h2_field *fields)
 {
     const struct km_channel *channel = call->channel;
@@ -155,7 +156,7 @@ static size_t fill_fields(const struct km_client_call *call, km_ns now,
     return n;
 }
 
-static kama_status send_request(struct km_client_call *call)
+static kama_status send_request(struct km_channel_call *call)
 {
     kama_status status = KAMA_OK;
     if (call->request.len > 0) {
@@ -168,13 +169,13 @@ static kama_status send_request(struct km_client_call *call)
 }
 
 /* What is kept of the request has become too much, or is of no more use. */
-static void forget_request(struct km_client_call *call)
+static void forget_request(struct km_channel_call *call)
 {
     call->unrepeated = true;
     km_buf_reset(&call->request, 0);
 }
 
-static void reset_answer(struct km_client_call *call)
+static void reset_answer(struct km_channel_call *call)
 {
     call->http_status = 0;
     call->grpc_content = false;
@@ -183,28 +184,28 @@ static void reset_answer(struct km_client_call *call)
     call->text[0] = '\0';
 }
 
-void km_client_call_start(struct km_client_call *call,
-                          struct km_channel_link *link)
+void km_channel_call_start(struct km_channel_call *call,
+                           struct km_channel_link *link)
 {
     struct km_h2_field fields[FIXED_FIELDS + KM_CHANNEL_METADATA_MAX];
     char timeout[KM_GRPC_TIMEOUT_CHARS];
     size_t count =
         fill_fields(call, km_loop_now(call->channel->loop), timeout, fields);
-    KM_ASSERT(call->state == KM_CALL_WAITING);
+    KM_ASSERT(call->state == KM_CHANNEL_CALL_WAITING);
     kama_status status =
         km_h2_request(link->h2, fields, count, call, &call->stream);
     if (status != KAMA_OK) {
-        km_client_call_end(call, status, -1, NULL);
+        km_channel_call_end(call, status, -1, NULL);
         return;
     }
     reset_answer(call);
-    call->state = KM_CALL_RUNNING;
+    call->state = KM_CHANNEL_CALL_RUNNING;
     call->link = link;
     km_list_remove(&call->node);
     km_list_push_back(&link->calls, &call->node);
     status = send_request(call);
     if (status != KAMA_OK) {
-        km_client_call_end(call, status, -1, NULL);
+        km_channel_call_end(call, status, -1, NULL);
         return;
     }
     if (call->request.len > REPEAT_BYTES_MAX) {
@@ -216,7 +217,7 @@ void km_client_call_start(struct km_client_call *call,
 /* -- what the caller does ------------------------------------------------ */
 
 /* Path and metadata in one block with the call. */
-static size_t text_bytes(const struct km_call_options *options)
+static size_t text_bytes(const struct km_channel_call_options *options)
 {
     size_t n = options->metadata_count * sizeof(const char *[2]) +
                strlen(options->path) + 1;
@@ -235,8 +236,8 @@ static const char *put_text(char **to, const char *text)
     return copy;
 }
 
-static void copy_texts(struct km_client_call *call,
-                       const struct km_call_options *options)
+static void copy_texts(struct km_channel_call *call,
+                       const struct km_channel_call_options *options)
 {
     call->metadata = (const char *(*)[2])(void *)(call + 1);
     call->metadata_count = options->metadata_count;
@@ -248,7 +249,7 @@ static void copy_texts(struct km_client_call *call,
     }
 }
 
-static void arm_deadline(struct km_client_call *call, km_ns deadline)
+static void arm_deadline(struct km_channel_call *call, km_ns deadline)
 {
     call->deadline = deadline;
     call->timer.fire = on_deadline;
@@ -258,26 +259,26 @@ static void arm_deadline(struct km_client_call *call, km_ns deadline)
 }
 
 /* Where a new call goes: to the link, to those who wait, or nowhere. */
-static void admit(struct km_client_call *call)
+static void admit(struct km_channel_call *call)
 {
     struct km_channel *channel = call->channel;
     km_list_push_back(&channel->waiting, &call->node);
     if (channel->link != NULL && km_channel_link_accepts(channel->link) &&
         km_list_first(&channel->waiting) == &call->node) {
-        km_client_call_start(call, channel->link);
+        km_channel_call_start(call, channel->link);
     } else if (channel->link == NULL && channel->failing &&
                !call->wait_for_ready &&
                km_loop_now(channel->loop) < channel->next_attempt_at) {
-        km_client_call_end(call, channel->failure, -1, channel->sentence);
+        km_channel_call_end(call, channel->failure, -1, channel->sentence);
     } else {
         km_channel_wake(channel);
     }
 }
 
-kama_status km_channel_call(struct km_channel *channel,
-                            const struct km_call_options *options,
-                            const struct km_client_ops *ops, void *arg,
-                            struct km_client_call **ret_call)
+kama_status km_channel_call_new(struct km_channel *channel,
+                                const struct km_channel_call_options *options,
+                                const struct km_channel_call_ops *ops,
+                                void *arg, struct km_channel_call **ret_call)
 {
     if (channel->closing) {
         return KAMA_ERR_CLOSED;
@@ -286,17 +287,17 @@ kama_status km_channel_call(struct km_channel *channel,
         return km_fail(KAMA_ERR_INVALID, "more than %d metadata",
                        KM_CHANNEL_METADATA_MAX);
     }
-    struct km_client_call *call =
+    struct km_channel_call *call =
         km_mem_alloc(channel->mem, sizeof *call + text_bytes(options));
     if (call == NULL) {
         return KAMA_ERR_NO_MEMORY;
     }
-    *call = (struct km_client_call){.magic = KM_CLIENT_CALL_MAGIC,
-                                    .channel = channel,
-                                    .ops = ops,
-                                    .arg = arg,
-                                    .wait_for_ready = options->wait_for_ready,
-                                    .unary = options->unary};
+    *call = (struct km_channel_call){.magic = KM_CHANNEL_CALL_MAGIC,
+                                     .channel = channel,
+                                     .ops = ops,
+                                     .arg = arg,
+                                     .wait_for_ready = options->wait_for_ready,
+                                     .unary = options->unary};
     copy_texts(call, options);
     km_list_init(&call->node);
     km_buf_init(&call->request, channel->mem, SIZE_MAX);
@@ -310,7 +311,8 @@ kama_status km_channel_call(struct km_channel *channel,
     return KAMA_OK;
 }
 
-static kama_status keep_message(struct km_client_call *call, kama_bytes message)
+static kama_status keep_message(struct km_channel_call *call,
+                                kama_bytes message)
 {
     uint8_t prefix[KM_GRPC_PREFIX_BYTES];
     km_grpc_prefix_write(prefix, (uint32_t)message.len);
@@ -325,7 +327,8 @@ static kama_status keep_message(struct km_client_call *call, kama_bytes message)
                : status;
 }
 
-static kama_status send_running(struct km_client_call *call, kama_bytes message)
+static kama_status send_running(struct km_channel_call *call,
+                                kama_bytes message)
 {
     kama_status status = km_grpc_send(call->stream, message, NULL);
     if (status != KAMA_OK) {
@@ -340,10 +343,11 @@ static kama_status send_running(struct km_client_call *call, kama_bytes message)
     return KAMA_OK;
 }
 
-kama_status km_client_send(struct km_client_call *call, kama_bytes message)
+kama_status km_channel_call_send(struct km_channel_call *call,
+                                 kama_bytes message)
 {
-    KM_ASSERT(call->magic == KM_CLIENT_CALL_MAGIC);
-    if (call->state == KM_CALL_ENDED) {
+    KM_ASSERT(call->magic == KM_CHANNEL_CALL_MAGIC);
+    if (call->state == KM_CHANNEL_CALL_ENDED) {
         return KAMA_ERR_CLOSED;
     }
     if (call->half_closed) {
@@ -352,29 +356,29 @@ kama_status km_client_send(struct km_client_call *call, kama_bytes message)
     if (message.len > UINT32_MAX) {
         return KAMA_ERR_TOO_LARGE;
     }
-    return call->state == KM_CALL_RUNNING ? send_running(call, message)
-                                          : keep_message(call, message);
+    return call->state == KM_CHANNEL_CALL_RUNNING ? send_running(call, message)
+                                                  : keep_message(call, message);
 }
 
-void km_client_half_close(struct km_client_call *call)
+void km_channel_call_half_close(struct km_channel_call *call)
 {
-    KM_ASSERT(call->magic == KM_CLIENT_CALL_MAGIC);
-    if (call->half_closed || call->state == KM_CALL_ENDED) {
+    KM_ASSERT(call->magic == KM_CHANNEL_CALL_MAGIC);
+    if (call->half_closed || call->state == KM_CHANNEL_CALL_ENDED) {
         return;
     }
     call->half_closed = true;
-    if (call->state == KM_CALL_RUNNING) {
+    if (call->state == KM_CHANNEL_CALL_RUNNING) {
         kama_status status = km_h2_end(call->stream, NULL, 0);
         km_channel_link_wake(call->link);
         if (status != KAMA_OK) {
             call->half_closed = false; /* so that the stream is reset */
-            km_client_call_end(call, status, -1, NULL);
+            km_channel_call_end(call, status, -1, NULL);
         }
     }
 }
 
-void km_client_cancel(struct km_client_call *call)
+void km_channel_call_cancel(struct km_channel_call *call)
 {
-    KM_ASSERT(call->magic == KM_CLIENT_CALL_MAGIC);
-    km_client_call_end(call, KAMA_ERR_CANCELLED, -1, NULL);
+    KM_ASSERT(call->magic == KM_CHANNEL_CALL_MAGIC);
+    km_channel_call_end(call, KAMA_ERR_CANCELLED, -1, NULL);
 }

@@ -67,18 +67,22 @@ struct km_channel_link {
     bool timed_out; /* no SETTINGS in time */
 };
 
-#define KM_CLIENT_CALL_MAGIC 0x6363616cu
+#define KM_CHANNEL_CALL_MAGIC 0x6363616cu
 
-enum km_call_state { KM_CALL_WAITING, KM_CALL_RUNNING, KM_CALL_ENDED };
+enum km_channel_call_state {
+    KM_CHANNEL_CALL_WAITING,
+    KM_CHANNEL_CALL_RUNNING,
+    KM_CHANNEL_CALL_ENDED
+};
 
-struct km_client_call {
+struct km_channel_call {
     uint32_t magic;
-    enum km_call_state state;
+    enum km_channel_call_state state;
     struct km_channel *channel;
     struct km_channel_link *link; /* running */
     struct km_h2_stream *stream;  /* running */
     struct km_list node;          /* waiting, link->calls, or ended */
-    const struct km_client_ops *ops;
+    const struct km_channel_call_ops *ops;
     void *arg;
     struct km_timer timer;
     km_ns deadline;
@@ -88,7 +92,7 @@ struct km_client_call {
     bool retried;
     bool answered;   /* the final headers came: no second attempt */
     bool unrepeated; /* the request was not kept */
-    bool unreached;  /* as in km_rpc_result */
+    bool unreached;  /* as in km_channel_result */
     /* the request */
     struct km_buf request; /* framed messages: all that were sent, if kept */
     const char *path;      /* behind the struct, as are metadata's strings */
@@ -136,26 +140,26 @@ const char *km_channel_link_waits_for(const struct km_channel_link *link);
 /* -- channel_call.c ------------------------------------------------------ */
 
 /* Gives a waiting call a stream on the link. */
-void km_client_call_start(struct km_client_call *call,
-                          struct km_channel_link *link);
+void km_channel_call_start(struct km_channel_call *call,
+                           struct km_channel_link *link);
 /* The call is over; on_end follows at the end of the turn. text is copied
  * (NULL: the status's own). code -1: the status's own. */
-void km_client_call_end(struct km_client_call *call, kama_status status,
-                        int code, const char *text);
+void km_channel_call_end(struct km_channel_call *call, kama_status status,
+                         int code, const char *text);
 /* Takes the call off its stream, which is reset unless it has closed. */
-void km_client_call_detach(struct km_client_call *call);
+void km_channel_call_detach(struct km_channel_call *call);
 /* Its stream was refused: once more? false: it is to be ended. */
-bool km_client_call_requeue(struct km_client_call *call);
+bool km_channel_call_requeue(struct km_channel_call *call);
 /* Calls on_end and frees it. */
-void km_client_call_deliver(struct km_client_call *call);
+void km_channel_call_deliver(struct km_channel_call *call);
 
 /* -- channel_answer.c ---------------------------------------------------- */
 
-void km_client_answer_header(struct km_client_call *call, kama_bytes name,
-                             kama_bytes value);
-void km_client_answer_headers(struct km_client_call *call,
-                              enum km_h2_headers kind, enum km_h2_list list);
-void km_client_answer_data(struct km_client_call *call, kama_bytes chunk);
-void km_client_answer_end(struct km_client_call *call);
+void km_channel_answer_header(struct km_channel_call *call, kama_bytes name,
+                              kama_bytes value);
+void km_channel_answer_headers(struct km_channel_call *call,
+                               enum km_h2_headers kind, enum km_h2_list list);
+void km_channel_answer_data(struct km_channel_call *call, kama_bytes chunk);
+void km_channel_answer_end(struct km_channel_call *call);
 /* The stream is gone, and the answer was not complete. */
-void km_client_answer_lost(struct km_client_call *call, uint32_t error_code);
+void km_channel_answer_lost(struct km_channel_call *call, uint32_t error_code);

@@ -11,10 +11,10 @@
 
 #define CLOSE_GRACE_MS 200
 
-static struct km_client_call *call_of(struct km_h2_stream *stream)
+static struct km_channel_call *call_of(struct km_h2_stream *stream)
 {
-    struct km_client_call *call = stream->user;
-    KM_ASSERT(call == NULL || call->magic == KM_CLIENT_CALL_MAGIC);
+    struct km_channel_call *call = stream->user;
+    KM_ASSERT(call == NULL || call->magic == KM_CHANNEL_CALL_MAGIC);
     return call; /* NULL: the call has ended */
 }
 
@@ -34,9 +34,9 @@ static void on_header(void *arg, struct km_h2_stream *stream, kama_bytes name,
                       kama_bytes value)
 {
     (void)arg;
-    struct km_client_call *call = call_of(stream);
+    struct km_channel_call *call = call_of(stream);
     if (call != NULL) {
-        km_client_answer_header(call, name, value);
+        km_channel_answer_header(call, name, value);
     }
 }
 
@@ -44,9 +44,9 @@ static void on_headers(void *arg, struct km_h2_stream *stream,
                        enum km_h2_headers kind, enum km_h2_list list)
 {
     (void)arg;
-    struct km_client_call *call = call_of(stream);
+    struct km_channel_call *call = call_of(stream);
     if (call != NULL) {
-        km_client_answer_headers(call, kind, list);
+        km_channel_answer_headers(call, kind, list);
     }
 }
 
@@ -55,9 +55,9 @@ static void on_data(void *arg, struct km_h2_stream *stream, kama_bytes chunk,
 {
     (void)arg;
     (void)place;
-    struct km_client_call *call = call_of(stream);
+    struct km_channel_call *call = call_of(stream);
     if (call != NULL) {
-        km_client_answer_data(call, chunk);
+        km_channel_answer_data(call, chunk);
     }
     km_h2_consume(stream, chunk.len);
 }
@@ -65,9 +65,9 @@ static void on_data(void *arg, struct km_h2_stream *stream, kama_bytes chunk,
 static void on_end(void *arg, struct km_h2_stream *stream)
 {
     (void)arg;
-    struct km_client_call *call = call_of(stream);
+    struct km_channel_call *call = call_of(stream);
     if (call != NULL) {
-        km_client_answer_end(call);
+        km_channel_answer_end(call);
     }
 }
 
@@ -75,11 +75,11 @@ static void on_close(void *arg, struct km_h2_stream *stream,
                      uint32_t error_code)
 {
     struct km_channel_link *link = arg;
-    struct km_client_call *call = call_of(stream);
+    struct km_channel_call *call = call_of(stream);
     if (call != NULL) {
         stream->user = NULL;
         call->stream = NULL;
-        km_client_answer_lost(call, error_code);
+        km_channel_answer_lost(call, error_code);
     }
     km_channel_wake(link->channel); /* a slot is free */
 }

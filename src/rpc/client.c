@@ -27,7 +27,7 @@ struct exchange {
     km_ns deadline;
     km_client_message_fn on_message;
     void *arg;
-    struct km_client_call *call;
+    struct km_channel_call *call;
     kama_status refused; /* what on_message, or the start, said */
     kama_status status;
     char text[KM_ERROR_BYTES_MAX];
@@ -52,7 +52,7 @@ static void finish(struct exchange *exchange, kama_status status,
 static void refuse(struct exchange *exchange, kama_status status)
 {
     exchange->refused = status;
-    km_client_cancel(exchange->call);
+    km_channel_call_cancel(exchange->call);
 }
 
 static void on_message(void *arg, kama_bytes message)
@@ -64,7 +64,7 @@ static void on_message(void *arg, kama_bytes message)
     }
 }
 
-static void on_end(void *arg, const struct km_rpc_result *result)
+static void on_end(void *arg, const struct km_channel_result *result)
 {
     struct exchange *exchange = arg;
     if (exchange->refused != KAMA_OK) {
@@ -76,29 +76,29 @@ static void on_end(void *arg, const struct km_rpc_result *result)
     }
 }
 
-static const struct km_client_ops client_ops = {.on_message = on_message,
-                                                .on_end = on_end};
+static const struct km_channel_call_ops client_ops = {.on_message = on_message,
+                                                      .on_end = on_end};
 
 static void start(struct km_mail *mail)
 {
     struct exchange *exchange = KM_CONTAINER_OF(mail, struct exchange, mail);
     const struct km_client_request *request = exchange->request;
-    const struct km_call_options options = {
+    const struct km_channel_call_options options = {
         .path = request->path,
         .deadline = exchange->deadline,
         .wait_for_ready = request->wait_for_ready,
         .unary = exchange->unary,
     };
     kama_status status =
-        km_channel_call(exchange->client->channel, &options, &client_ops,
-                        exchange, &exchange->call);
+        km_channel_call_new(exchange->client->channel, &options, &client_ops,
+                            exchange, &exchange->call);
     if (status != KAMA_OK) {
         finish(exchange, status, kama_strerror(status));
         return;
     }
-    status = km_client_send(exchange->call, request->message);
+    status = km_channel_call_send(exchange->call, request->message);
     if (status == KAMA_OK) {
-        km_client_half_close(exchange->call);
+        km_channel_call_half_close(exchange->call);
     } else if (status != KAMA_ERR_CLOSED) {
         refuse(exchange, status);
     }

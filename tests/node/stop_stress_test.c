@@ -151,7 +151,7 @@ struct actor {
     struct km_loop *loop;
     struct km_timer timer;
     struct km_channel *channel;
-    struct km_client_call *call;
+    struct km_channel_call *call;
     bool fresh; /* the next call gets a new channel */
     unsigned seed;
 };
@@ -180,7 +180,7 @@ static bool fits(kama_status status)
     }
 }
 
-static void on_end(void *arg, const struct km_rpc_result *result)
+static void on_end(void *arg, const struct km_channel_result *result)
 {
     struct actor *actor = arg;
     KM_ASSERT(actor->call != NULL);
@@ -197,8 +197,8 @@ static void on_end(void *arg, const struct km_rpc_result *result)
     km_mutex_unlock(&world.lock);
 }
 
-static const struct km_client_ops actor_ops = {.on_message = on_reply,
-                                               .on_end = on_end};
+static const struct km_channel_call_ops actor_ops = {.on_message = on_reply,
+                                                     .on_end = on_end};
 
 /* Counts an actor that has ended; nothing of it is used after that. */
 static void on_gone(void *arg)
@@ -265,18 +265,18 @@ static void begin_call(struct actor *actor)
     struct km_buf message;
     km_buf_init(&message, NULL, SIZE_MAX);
     const char *path = make_request(&message, &actor->seed);
-    const struct km_call_options options = {
+    const struct km_channel_call_options options = {
         .path = path,
         .deadline = km_ns_after_ms(now(), 1 + dice(&actor->seed, 300)),
         .wait_for_ready = dice(&actor->seed, 4) == 0,
     };
-    kama_status status = km_channel_call(actor->channel, &options, &actor_ops,
-                                         actor, &actor->call);
+    kama_status status = km_channel_call_new(actor->channel, &options,
+                                             &actor_ops, actor, &actor->call);
     KM_ASSERT(status == KAMA_OK);
-    status = km_client_send(actor->call, km_buf_bytes(&message));
+    status = km_channel_call_send(actor->call, km_buf_bytes(&message));
     KM_ASSERT(status == KAMA_OK || status == KAMA_ERR_CLOSED);
     if (dice(&actor->seed, 8) != 0) {
-        km_client_half_close(actor->call);
+        km_channel_call_half_close(actor->call);
     }
     km_buf_fini(&message);
 }
@@ -286,7 +286,7 @@ static void act(struct actor *actor)
     switch (dice(&actor->seed, 40)) {
     case 0:
         if (actor->call != NULL) {
-            km_client_cancel(actor->call);
+            km_channel_call_cancel(actor->call);
         }
         break;
     case 1:

@@ -26,7 +26,7 @@ struct caller {
 /* One call: what it is to do, and how it went. */
 struct outcome {
     struct caller *caller;
-    struct km_call_options options;
+    struct km_channel_call_options options;
     int64_t timeout_ms; /* 0: none; an hour by default */
     const char *const *requests;
     size_t request_count;
@@ -34,7 +34,7 @@ struct outcome {
     unsigned cancel_at;   /* cancel in this message, 1 = the first */
     const char *farewell; /* sent, and half closed, after message say_at */
     unsigned say_at;
-    struct km_client_call *call; /* the loop's */
+    struct km_channel_call *call; /* the loop's */
     kama_status started;
     struct km_buf messages; /* each with '|' behind it */
     unsigned count;
@@ -53,17 +53,18 @@ static inline void outcome_message(void *arg, kama_bytes message)
               KAMA_OK);
     KM_ASSERT(km_buf_append(&o->messages, "|", 1) == KAMA_OK);
     if (o->count == o->cancel_at) {
-        km_client_cancel(o->call);
+        km_channel_call_cancel(o->call);
     }
     if (o->count == o->say_at) {
-        KM_ASSERT(km_client_send(o->call, kama_bytes_str(o->farewell)) ==
+        KM_ASSERT(km_channel_call_send(o->call, kama_bytes_str(o->farewell)) ==
                   KAMA_OK);
-        km_client_half_close(o->call);
+        km_channel_call_half_close(o->call);
     }
     latch_hit(&o->got);
 }
 
-static inline void outcome_end(void *arg, const struct km_rpc_result *result)
+static inline void outcome_end(void *arg,
+                               const struct km_channel_result *result)
 {
     struct outcome *o = arg;
     KM_ASSERT(latch_count(&o->done) == 0);
@@ -74,7 +75,8 @@ static inline void outcome_end(void *arg, const struct km_rpc_result *result)
     latch_hit(&o->done);
 }
 
-static const struct km_client_ops outcome_ops = {outcome_message, outcome_end};
+static const struct km_channel_call_ops outcome_ops = {outcome_message,
+                                                       outcome_end};
 
 static inline void outcome_init(struct outcome *o, struct caller *caller,
                                 const char *path)
@@ -102,21 +104,21 @@ static inline void outcome_start(void *arg)
         o->timeout_ms == 0
             ? KM_NS_NEVER
             : km_ns_after_ms(km_loop_now(o->caller->loop), o->timeout_ms);
-    o->started = km_channel_call(o->caller->channel, &o->options, &outcome_ops,
-                                 o, &o->call);
+    o->started = km_channel_call_new(o->caller->channel, &o->options,
+                                     &outcome_ops, o, &o->call);
     KM_ASSERT(latch_count(&o->done) == 0);
     if (o->started != KAMA_OK) {
         return;
     }
     kama_status status = KAMA_OK;
     for (size_t i = 0; i < o->request_count && status == KAMA_OK; i++) {
-        status = km_client_send(o->call, kama_bytes_str(o->requests[i]));
+        status = km_channel_call_send(o->call, kama_bytes_str(o->requests[i]));
     }
     if (status == KAMA_ERR_NO_MEMORY) {
-        km_client_cancel(o->call);
+        km_channel_call_cancel(o->call);
     } else if (!o->keep_open) {
-        km_client_half_close(o->call);
-        km_client_half_close(o->call);
+        km_channel_call_half_close(o->call);
+        km_channel_call_half_close(o->call);
     }
     KM_ASSERT(latch_count(&o->done) == 0);
 }
@@ -125,8 +127,8 @@ static inline void outcome_cancel(void *arg)
 {
     struct outcome *o = arg;
     if (o->call != NULL) {
-        km_client_cancel(o->call);
-        km_client_cancel(o->call);
+        km_channel_call_cancel(o->call);
+        km_channel_call_cancel(o->call);
     }
 }
 

@@ -17,7 +17,7 @@ struct retrier {
 
 static void call_again(struct retrier *r);
 
-static void on_retrier_end(void *arg, const struct km_rpc_result *result)
+static void on_retrier_end(void *arg, const struct km_channel_result *result)
 {
     struct retrier *r = arg;
     KM_ASSERT(result->status == KAMA_ERR_UNREACHABLE ||
@@ -40,16 +40,16 @@ static void on_retrier_message(void *arg, kama_bytes message)
     (void)message;
 }
 
-static const struct km_client_ops retrier_ops = {on_retrier_message,
-                                                 on_retrier_end};
+static const struct km_channel_call_ops retrier_ops = {on_retrier_message,
+                                                       on_retrier_end};
 
 static void call_again(struct retrier *r)
 {
-    const struct km_call_options options = {.path = "/a/b",
-                                            .deadline = KM_NS_NEVER};
-    struct km_client_call *call;
-    kama_status status =
-        km_channel_call(r->caller.channel, &options, &retrier_ops, r, &call);
+    const struct km_channel_call_options options = {.path = "/a/b",
+                                                    .deadline = KM_NS_NEVER};
+    struct km_channel_call *call;
+    kama_status status = km_channel_call_new(r->caller.channel, &options,
+                                             &retrier_ops, r, &call);
     KM_ASSERT(status == KAMA_OK);
 }
 
