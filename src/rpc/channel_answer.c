@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a server answers, and what is made of it when it is not what gRPC
- * says: whatever arrives, the call ends once, with a code and a sentence.
+ * Judging an answer. Each function may end the call; those that go on after
+ * that ask for its state first.
  */
-#include "rpc/channel_internal.h"
+#include "rpc/channel_answer.h"
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/status.h"
+#include "rpc/channel_call_life.h"
 
 #include <stdio.h>
 
@@ -38,7 +40,6 @@ static int parse_http_status(kama_bytes value)
 
 static void note_code(struct km_channel_call *call, kama_bytes value)
 {
-    call->has_code = true;
     if (km_grpc_code_parse(value, &call->code) != KAMA_OK) {
         call->code = CODE_UNKNOWN;
     }
@@ -80,35 +81,28 @@ static void end_with_code(struct km_channel_call *call)
                         call->text[0] != '\0' ? call->text : NULL);
 }
 
-static void judge_first(struct km_channel_call *call)
+/* A proxy may answer with an error of HTTP in the place of the server. */
+void km_channel_answer_begin(struct km_channel_call *call)
 {
-    call->answered = true;
-    km_buf_reset(&call->request, 0);
+    KM_ASSERT(call->state == KM_CHANNEL_CALL_RUNNING);
+    km_channel_call_forget_request(call);
     if (call->http_status != 200) {
-        if (call->has_code && call->code != 0) {
+        if (call->code > 0) {
             end_with_code(call);
         } else {
             end_http(call);
         }
-    } else if (!call->grpc_content && !call->has_code) {
+    } else if (!call->grpc_content && call->code == KM_CHANNEL_NO_CODE) {
         fail(call, CODE_UNKNOWN, "the answer's content-type is not gRPC's");
     }
 }
 
-void km_channel_answer_headers(struct km_channel_call *call,
-                               enum km_h2_headers kind, enum km_h2_list list)
+void km_channel_answer_cut(struct km_channel_call *call)
 {
     char text[64];
-    if (kind == KM_H2_HEADERS_INTERIM) {
-        return;
-    }
-    if (list == KM_H2_LIST_CUT) {
-        (void)snprintf(text, sizeof text, "headers over %d bytes",
-                       KM_H2_HEADER_LIST_BYTES_MAX);
-        km_channel_call_end(call, KAMA_ERR_TOO_LARGE, -1, text);
-    } else if (kind == KM_H2_HEADERS_FIRST) {
-        judge_first(call);
-    }
+    (void)snprintf(text, sizeof text, "headers over %d bytes",
+                   KM_H2_HEADER_LIST_BYTES_MAX);
+    km_channel_call_end(call, KAMA_ERR_TOO_LARGE, KM_CHANNEL_NO_CODE, text);
 }
 
 /* -- messages ------------------------------------------------------------ */
@@ -120,7 +114,7 @@ static void end_bad_message(struct km_channel_call *call, kama_status status)
     case KAMA_ERR_TOO_LARGE:
         (void)snprintf(text, sizeof text, "a message over %llu bytes",
                        (unsigned long long)call->channel->max_message_bytes);
-        km_channel_call_end(call, status, -1, text);
+        km_channel_call_end(call, status, KM_CHANNEL_NO_CODE, text);
         return;
     case KAMA_ERR_UNSUPPORTED:
         fail(call, CODE_INTERNAL, "a compressed message");
@@ -129,7 +123,7 @@ static void end_bad_message(struct km_channel_call *call, kama_status status)
         fail(call, CODE_INTERNAL, "not a gRPC message");
         return;
     default:
-        km_channel_call_end(call, status, -1, NULL);
+        km_channel_call_end(call, status, KM_CHANNEL_NO_CODE, NULL);
         return;
     }
 }
@@ -160,7 +154,7 @@ void km_channel_answer_data(struct km_channel_call *call, kama_bytes chunk)
 
 void km_channel_answer_end(struct km_channel_call *call)
 {
-    if (!call->has_code) {
+    if (call->code == KM_CHANNEL_NO_CODE) {
         fail(call, CODE_UNKNOWN, "the answer has no grpc-status");
     } else if (call->code != 0) {
         end_with_code(call);
@@ -176,9 +170,10 @@ void km_channel_answer_end(struct km_channel_call *call)
 static void end_lost(struct km_channel_call *call)
 {
     if (km_h2_why(call->link->h2) == KM_H2_WHY_MEMORY) {
-        km_channel_call_end(call, KAMA_ERR_NO_MEMORY, -1, NULL);
+        km_channel_call_end(call, KAMA_ERR_NO_MEMORY, KM_CHANNEL_NO_CODE, NULL);
     } else {
-        km_channel_call_end(call, KAMA_ERR_DISCONNECTED, -1, NULL);
+        km_channel_call_end(call, KAMA_ERR_DISCONNECTED, KM_CHANNEL_NO_CODE,
+                            NULL);
     }
 }
 
@@ -200,7 +195,7 @@ void km_channel_answer_lost(struct km_channel_call *call, uint32_t error_code)
         return;
     }
     if (error_code == KM_H2_CANCEL && is_late(call)) {
-        km_channel_call_end(call, KAMA_ERR_TIMEOUT, -1, NULL);
+        km_channel_call_end(call, KAMA_ERR_TIMEOUT, KM_CHANNEL_NO_CODE, NULL);
         return;
     }
     int code = km_grpc_code_from_h2(error_code);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One connection of a channel, from the attempt to the last byte. It is ready
- * when SETTINGS have arrived: a server that accepts connections and says
- * nothing, or something else, is one that cannot be reached.
- *
- * After a GOAWAY it lives on until its calls have ended, while new calls go to
- * another one.
+ * Events of HTTP/2 go to the call of their stream, if it has not ended, and
+ * events of the connection change the link's state.
  */
-#include "rpc/channel_internal.h"
+#include "rpc/channel_link.h"
+
+#include "base/assert.h"
+#include "rpc/channel_answer.h"
+#include "rpc/channel_call_life.h"
 
 #define CLOSE_GRACE_MS 200
 
@@ -18,10 +18,10 @@ static struct km_channel_call *call_of(struct km_h2_stream *stream)
     return call; /* NULL: the call has ended */
 }
 
-/* No new calls here. */
+/* Sends new calls elsewhere. */
 static void retire(struct km_channel_link *link)
 {
-    link->retired = true;
+    link->state = KM_CHANNEL_LINK_RETIRED;
     if (link->channel->link == link) {
         link->channel->link = NULL;
         km_channel_wake(link->channel);
@@ -45,8 +45,13 @@ static void on_headers(void *arg, struct km_h2_stream *stream,
 {
     (void)arg;
     struct km_channel_call *call = call_of(stream);
-    if (call != NULL) {
-        km_channel_answer_headers(call, kind, list);
+    if (call == NULL || kind == KM_H2_HEADERS_INTERIM) {
+        return;
+    }
+    if (list == KM_H2_LIST_CUT) {
+        km_channel_answer_cut(call);
+    } else if (kind == KM_H2_HEADERS_FIRST) {
+        km_channel_answer_begin(call);
     }
 }
 
@@ -87,8 +92,9 @@ static void on_close(void *arg, struct km_h2_stream *stream,
 static void on_settings(void *arg)
 {
     struct km_channel_link *link = arg;
-    link->ready = true;
-    if (link->channel->link == link) {
+    if (link->state == KM_CHANNEL_LINK_GREETING) {
+        KM_ASSERT(link->channel->link == link);
+        link->state = KM_CHANNEL_LINK_READY;
         km_channel_ready(link->channel);
     }
 }
@@ -102,14 +108,16 @@ static void on_goaway(void *arg, int32_t last_stream_id, uint32_t error_code)
 
 const char *km_channel_link_waits_for(const struct km_channel_link *link)
 {
-    return link->conn == NULL ? "there was no connection in time"
-                              : "connected, but there was no answer in time";
+    return link->state == KM_CHANNEL_LINK_CONNECTING
+               ? "there was no connection in time"
+               : "connected, but there was no answer in time";
 }
 
+/* Why a link that was not ready is gone. */
 static const char *reason_of(const struct km_channel_link *link,
                              enum km_h2_why why)
 {
-    if (link->timed_out) {
+    if (link->state == KM_CHANNEL_LINK_TIMED_OUT) {
         return km_channel_link_waits_for(link);
     }
     switch (why) {
@@ -123,18 +131,22 @@ static const char *reason_of(const struct km_channel_link *link,
     }
 }
 
+/* While a link is CONNECTING its failure is told by on_connected, and a closing
+ * channel has no calls that want to hear of one. */
 static void on_gone(void *arg, enum km_h2_why why)
 {
     struct km_channel_link *link = arg;
-    struct km_channel *channel = link->channel;
-    bool attempt_failed = !link->ready && link->conn != NULL;
+    bool attempt_failed = link->state == KM_CHANNEL_LINK_GREETING ||
+                          link->state == KM_CHANNEL_LINK_TIMED_OUT;
+    const char *reason = reason_of(link, why);
     link->h2 = NULL;
     retire(link);
-    if (attempt_failed && !channel->closing) {
-        km_channel_failed(channel,
+    if (attempt_failed) {
+        KM_ASSERT(!link->channel->closing);
+        km_channel_failed(link->channel,
                           why == KM_H2_WHY_MEMORY ? KAMA_ERR_NO_MEMORY
                                                   : KAMA_ERR_UNREACHABLE,
-                          reason_of(link, why));
+                          reason);
     }
 }
 
@@ -182,6 +194,9 @@ static void on_connected(void *arg, kama_status status, struct km_conn *conn,
         }
     } else if (channel->closing) {
         km_channel_link_close(link);
+    } else {
+        KM_ASSERT(link->state == KM_CHANNEL_LINK_CONNECTING);
+        link->state = KM_CHANNEL_LINK_GREETING;
     }
 }
 
@@ -229,7 +244,7 @@ kama_status km_channel_link_open(struct km_channel *channel)
 
 bool km_channel_link_accepts(const struct km_channel_link *link)
 {
-    return link->ready && !link->retired && km_h2_accepts(link->h2) &&
+    return link->state == KM_CHANNEL_LINK_READY && km_h2_accepts(link->h2) &&
            km_h2_stream_count(link->h2) < km_h2_remote_streams_max(link->h2);
 }
 
@@ -254,8 +269,8 @@ void km_channel_link_close(struct km_channel_link *link)
 
 void km_channel_link_time_out(struct km_channel_link *link)
 {
-    if (!link->ready && link->conn != NULL) {
-        link->timed_out = true;
+    if (link->state == KM_CHANNEL_LINK_GREETING) {
+        link->state = KM_CHANNEL_LINK_TIMED_OUT;
         km_conn_close(link->conn, 0);
     }
 }

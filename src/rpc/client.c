@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "base/sync.h"
 #include "base/text.h"
+#include "rpc/channel_call.h"
 
 struct km_client {
     const kama_allocator *mem;

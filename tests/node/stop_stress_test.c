@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "base/sync.h"
 #include "rpc/channel.h"
+#include "rpc/channel_call.h"
 #include "wire/msg/msg.h"
 
 #include <kamacache/kamacache.h>

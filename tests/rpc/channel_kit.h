@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "net/net_kit.h"
 #include "rpc/channel.h"
+#include "rpc/channel_call.h"
 
 #include <fcntl.h>
 #include <signal.h>
