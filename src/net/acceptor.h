@@ -11,8 +11,9 @@
  *       that loop:    km_acceptor_gone(acceptor, index)    once it is closed
  *
  * Kinds of threads: new, listen and free are setup; close runs on the first
- * loop; gone runs on the loop of the connection; address is for any thread after
- * listen. Cost: one mail per connection. Errors: those of km_listener_open.
+ * loop; gone runs on the loop of the connection; address is for any thread
+ * after listen. Cost: one mail per connection. Errors: those of
+ * km_listener_open.
  */
 #pragma once
 

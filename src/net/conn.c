@@ -23,10 +23,11 @@
 #include "base/container.h"
 #include "base/limits.h"
 #include "net/address.h"
-#include "net/loop_internal.h"
+#include "net/error.h"
 
 #include <errno.h>
 #include <unistd.h>
+#include <uv.h>
 
 #define CONN_MAGIC 0x636f6e6eu
 #define FLUSH_MS 1000

@@ -16,12 +16,13 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "net/address.h"
-#include "net/loop_internal.h"
+#include "net/error.h"
 
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <unistd.h>
+#include <uv.h>
 
 #define CONNECT_MAGIC 0x636e6374u
 #define ADDRESSES_MAX 8
@@ -98,9 +99,8 @@ static void fail(struct km_connect *connect, kama_status status,
 
 static void fail_errno(struct km_connect *connect, int error)
 {
-    char reason[100];
-    uv_strerror_r(uv_translate_sys_error(error), reason, sizeof reason);
-    fail(connect, KAMA_ERR_UNREACHABLE, reason);
+    char reason[KM_NET_REASON_BYTES];
+    fail(connect, KAMA_ERR_UNREACHABLE, km_net_reason(error, reason));
 }
 
 static void open_conn(struct km_connect *connect)

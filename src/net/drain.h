@@ -15,8 +15,8 @@
  *                (ops->finish)
  *     cut        the calls that still run are ended (ops->cut)
  *
- * The owner of a connection embeds a km_drain_entry, adds it when the connection
- * opens and removes it when the connection is gone.
+ * The owner of a connection embeds a km_drain_entry, adds it when the
+ * connection opens and removes it when the connection is gone.
  *
  * Threads: init and fini are setup, add and remove run on the loop of the
  * connection, start is for any thread. Cost: O(connections) per step.

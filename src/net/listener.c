@@ -12,12 +12,13 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "net/address.h"
-#include "net/loop_internal.h"
+#include "net/error.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <unistd.h>
+#include <uv.h>
 
 #define LISTENER_MAGIC 0x6c69734eu
 #define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */

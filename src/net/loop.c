@@ -2,27 +2,55 @@
 /*
  * The life of a loop, its mailbox and the end of its turns.
  *
- * The mailbox is a stack that producers push on and the loop takes whole and
- * turns around; only the push on an empty stack wakes the loop. A turn ends in
- * the prepare handle, which libuv runs after everything that makes work and
- * before it sleeps.
+ * The mailbox is a stack without a lock. Producers push on it; the loop takes
+ * all of it with one exchange and turns it around. Only the push on an empty
+ * stack wakes the loop:
+ *
+ *     mailbox --> newest --> ... --> oldest --> NULL
+ *
+ * A turn ends in the prepare handle, which libuv runs after everything that
+ * makes work and before it sleeps.
  */
-#include "net/loop_internal.h"
+#include "net/loop.h"
 
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/sync.h"
+#include "net/error.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <uv.h>
 
-kama_status km_net_fail(kama_status status, const char *what, int error)
-{
-    char reason[128];
-    uv_strerror_r(uv_translate_sys_error(error), reason, sizeof reason);
-    return km_fail(status, "%s: %s", what, reason);
-}
+struct km_loop {
+    uv_loop_t uv;
+    uv_async_t async;     /* wakes the loop for mail, and keeps it alive */
+    uv_prepare_t prepare; /* runs at the end of a turn */
+    uv_timer_t timer;     /* for the earliest of `timers` */
+    const kama_allocator *mem;
+    const struct km_clock *clock;
+    unsigned index;
+    unsigned holds;
+    bool joinable;     /* the thread runs, or has ended and was not joined */
+    bool stopping;     /* the loop ends with the last hold */
+    km_ns now;         /* of this turn; 0: not read yet */
+    km_ns fired_until; /* timers up to this time have fired */
+    km_ns timer_at;    /* the time that `timer` is set to */
+    struct km_timer_heap timers;
+    struct km_mail *hooks; /* of the end of the turn; the last is hook_end */
+    struct km_mail *hooks_last;
+    struct km_mail hook_end;
+    uint8_t *read_buf;
+    pthread_t thread;
+    struct km_mail stop_mail;
+    atomic_bool stop_asked;
+    atomic_bool started;
+    _Atomic(uintptr_t) inside;         /* the thread that runs it, or 0 */
+    _Atomic(struct km_mail *) mailbox; /* newest first */
+};
 
 /* -- mailbox ------------------------------------------------------------- */
 
@@ -52,7 +80,9 @@ static struct km_mail *reverse(struct km_mail *mail)
     return oldest;
 }
 
-/* What is posted meanwhile waits for the next turn. */
+/* Mail that is posted by this mail is run in the next turn: a mail that posts
+ * itself again would otherwise keep the loop from its descriptors. Returns
+ * whether there was any. */
 static bool run_mail(struct km_loop *loop)
 {
     struct km_mail *mail = reverse(
@@ -88,7 +118,8 @@ void km_loop_at_end_of_turn(struct km_loop *loop, struct km_mail *hook)
     loop->hooks_last = hook;
 }
 
-/* Hooks that others ask for meanwhile run too: no sleep is between. */
+/* Hooks that are queued by these hooks run too, because the loop sleeps next.
+ * */
 static void run_hooks(struct km_loop *loop)
 {
     while (loop->hooks != &loop->hook_end) {
@@ -117,6 +148,8 @@ void km_loop_timer_disarm(struct km_loop *loop, struct km_timer *timer)
     km_timer_heap_remove(&loop->timers, timer);
 }
 
+/* fired_until is fixed before the first timer fires: a timer that arms itself
+ * for now fires in the next turn, and this loop ends. */
 static void on_timer(uv_timer_t *uv)
 {
     struct km_loop *loop = uv->data;
@@ -130,9 +163,10 @@ static void on_timer(uv_timer_t *uv)
     }
 }
 
-/* Only an earlier time is told to libuv: most timers are disarmed long before
- * they fire, and a wake-up for nothing now and then is cheaper. Milliseconds
- * are rounded up, and one more makes up for libuv's own rounding down. */
+/* libuv is told of an earlier time only. Most timers are disarmed long before
+ * they fire, and a wake-up for nothing now and then is cheaper than telling
+ * libuv each time. Milliseconds are rounded up, and one more makes up for
+ * libuv's own rounding down. */
 static void set_timer(struct km_loop *loop)
 {
     km_ns next = km_timer_heap_next(&loop->timers);
@@ -154,7 +188,7 @@ static void on_prepare(uv_prepare_t *prepare)
     loop->now = 0;
 }
 
-/* -- small questions ----------------------------------------------------- */
+/* -- questions ----------------------------------------------------- */
 
 static uintptr_t self(void)
 {
@@ -189,6 +223,11 @@ km_ns km_loop_now(const struct km_loop *loop)
     return loop->now;
 }
 
+uint8_t *km_loop_read_buffer(const struct km_loop *loop)
+{
+    return loop->read_buf;
+}
+
 struct uv_loop_s *km_loop_uv(struct km_loop *loop)
 {
     return &loop->uv;
@@ -196,6 +235,8 @@ struct uv_loop_s *km_loop_uv(struct km_loop *loop)
 
 /* -- life ---------------------------------------------------------------- */
 
+/* The mailbox's handle is what keeps libuv running; a loop that is to end lets
+ * go of it when nothing holds the loop any more. */
 static void settle_life(struct km_loop *loop)
 {
     if (loop->stopping && loop->holds == 0) {
@@ -242,12 +283,12 @@ static kama_status init_uv(struct km_loop *loop)
 {
     int error = uv_loop_init(&loop->uv);
     if (error != 0) {
-        return km_net_fail(KAMA_ERR_IO, "event loop", -error);
+        return km_net_fail(KAMA_ERR_IO, "cannot make an event loop", -error);
     }
     error = uv_async_init(&loop->uv, &loop->async, on_async);
     if (error != 0) {
         (void)uv_loop_close(&loop->uv);
-        return km_net_fail(KAMA_ERR_IO, "event loop", -error);
+        return km_net_fail(KAMA_ERR_IO, "cannot make an event loop", -error);
     }
     init_handles(loop);
     return KAMA_OK;
@@ -325,7 +366,8 @@ void km_loop_stop(struct km_loop *loop)
     }
 }
 
-/* Mail that came when the thread had ended, and what it has brought about. */
+/* Runs the mail that came after the thread had ended, with the hooks and the
+ * closing handles that it brought about. */
 static void run_rest(struct km_loop *loop)
 {
     atomic_store(&loop->inside, self());
