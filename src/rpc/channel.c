@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of a channel. Closing it only begins its end: the links go first, one
- * after the other, and the turn that finds none left frees the channel.
+ * The life of a channel. Closing it only begins its end: the links go first,
+ * one after the other, and the turn that finds none left frees the channel.
  */
 #include "rpc/channel.h"
 

@@ -7,12 +7,12 @@
  *     _header .. _end      trailers, and the end of the stream
  *     _lost                the stream has gone before that
  *
- * Whatever arrives, also when it is not what gRPC prescribes, the call ends once,
- * with a status, a code and a sentence.
+ * Whatever arrives, also when it is not what gRPC prescribes, the call ends
+ * once, with a status, a code and a sentence.
  *
- * Threads: the loop of the channel. Ownership: bytes are borrowed until return.
- * Errors: none are returned; they end the call. Cost: O(bytes), without a copy of
- * messages that lie whole in one chunk.
+ * Threads: the loop of the channel. Ownership: bytes are borrowed until
+ * return. Errors: none are returned; they end the call. Cost: O(bytes),
+ * without a copy of messages that lie whole in one chunk.
  */
 #pragma once
 

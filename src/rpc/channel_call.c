@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a caller does with its call. A message of a waiting call is only kept; one
- * of a running call is sent at once, and kept besides while the call may have to
- * be sent again.
+ * What a caller does with its call. A message of a waiting call is only kept;
+ * one of a running call is sent at once, and kept besides while the call may
+ * have to be sent again.
  */
 #include "rpc/channel_call.h"
 

@@ -9,22 +9,24 @@
  *        ops.on_end(arg, result)                exactly once; the call is gone
  *
  * The channel keeps the deadline and sends it as grpc-timeout. A call without
- * wait_for_ready fails when an attempt to connect fails, and at once between two
- * failed attempts; a call with it waits for the next attempt, until its deadline.
+ * wait_for_ready fails when an attempt to connect fails, and at once between
+ * two failed attempts; a call with it waits for the next attempt, until its
+ * deadline.
  *
  * A call that the server says it has not processed (the stream was refused, or
- * is above the last stream of a GOAWAY) is sent again without the caller's notice:
- * once, or, if the server ends its connections in order and the call has
- * wait_for_ready, as long as it has time.
+ * is above the last stream of a GOAWAY) is sent again without the caller's
+ * notice: once, or, if the server ends its connections in order and the call
+ * has wait_for_ready, as long as it has time.
  *
- * A call that ends without a grpc-status ends as gRPC's mapping of HTTP/2 errors
- * says. The trailer kama-status names our status exactly; without it the status
- * is the one that is nearest to the gRPC code.
+ * A call that ends without a grpc-status ends as gRPC's mapping of HTTP/2
+ * errors says. The trailer kama-status names our status exactly; without it
+ * the status is the one that is nearest to the gRPC code.
  *
  * Threads: the loop of the channel. Ownership: ops and arg are borrowed until
  * on_end, which never runs from inside a function of this header. Cost: about
- * 700 bytes per call, and its request until the answer begins (to send it again;
- * at most 1 MiB is kept for that). Errors: where a function returns them.
+ * 700 bytes per call, and its request until the answer begins (to send it
+ * again; at most 1 MiB is kept for that). Errors: where a function returns
+ * them.
  */
 #pragma once
 
@@ -78,6 +80,6 @@ KAMA_NODISCARD kama_status km_channel_call_send(struct km_channel_call *call,
                                                 kama_bytes message);
 /* Says that no more messages follow. Doing so again does nothing. */
 void km_channel_call_half_close(struct km_channel_call *call);
-/* Ends the call with KAMA_ERR_CANCELLED, unless it has ended already. No message
- * follows, but on_end does. */
+/* Ends the call with KAMA_ERR_CANCELLED, unless it has ended already. No
+ * message follows, but on_end does. */
 void km_channel_call_cancel(struct km_channel_call *call);

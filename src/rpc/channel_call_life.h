@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of a channel's call: its structure, its states, and how it comes to
- * a stream and away from it.
+ * The inside of a channel's call: its structure, its states, and how it comes
+ * to a stream and away from it.
  *
  *     WAITING --start--> RUNNING --end--> ENDED --deliver--> freed
  *        ^  |               |               ^
@@ -18,8 +18,8 @@
  *       |                   |
  *       +---------+---------+
  *                 v
- *             FORGOTTEN   the answer has begun, or the request is too large; the
- *                         call cannot be requeued
+ *             FORGOTTEN   the answer has begun, or the request is too large;
+ *                         the call cannot be requeued
  *
  * Threads: the loop of the channel. Cost: O(1), and the copy of the request.
  * Errors: none are returned; they end the call.
@@ -93,8 +93,8 @@ void km_channel_call_start(struct km_channel_call *call,
 void km_channel_call_forget_request(struct km_channel_call *call);
 
 /* Ends the call; on_end follows at the end of the turn. Does nothing if it has
- * ended. `code` may be KM_CHANNEL_NO_CODE, for the code of the status; `text` is
- * copied, and NULL stands for the text of the status. */
+ * ended. `code` may be KM_CHANNEL_NO_CODE, for the code of the status; `text`
+ * is copied, and NULL stands for the text of the status. */
 void km_channel_call_end(struct km_channel_call *call, kama_status status,
                          int code, const char *text);
 

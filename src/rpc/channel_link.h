@@ -13,9 +13,9 @@
  *     TIMED_OUT   SETTINGS have not arrived in time; the connection is closing
  *     RETIRED     no new calls; the link lives on until its calls have ended
  *
- * A link is ready only when SETTINGS have arrived, because a server that accepts
- * connections and then says nothing, or something else, is one that cannot be
- * reached. A GOAWAY retires a link; new calls go to another one.
+ * A link is ready only when SETTINGS have arrived, because a server that
+ * accepts connections and then says nothing, or something else, is one that
+ * cannot be reached. A GOAWAY retires a link; new calls go to another one.
  *
  * Threads: the loop's. Ownership: the channel's list of links; a link frees
  * itself when its connection is gone. Errors: km_channel_failed is told of an

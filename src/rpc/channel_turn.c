@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The end of a channel's turn: results are delivered, calls get streams, and an
- * attempt to connect begins. One timer serves both the attempt that is due next
- * and the time limit of the one that runs, because there is never more than one of
- * the two.
+ * The end of a channel's turn: results are delivered, calls get streams, and
+ * an attempt to connect begins. One timer serves both the attempt that is due
+ * next and the time limit of the one that runs, because there is never more
+ * than one of the two.
  */
 #include "rpc/channel_turn.h"
 

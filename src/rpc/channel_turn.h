@@ -4,19 +4,19 @@
  * caller hears of the end.
  *
  * Callers and HTTP/2 only move calls between lists and then ask for a turn
- * (km_channel_wake). At the end of the loop's turn the channel calls on_end, makes
- * links and starts calls, so that nothing of this happens from inside a function
- * that a caller or HTTP/2 is in.
+ * (km_channel_wake). At the end of the loop's turn the channel calls on_end,
+ * makes links and starts calls, so that nothing of this happens from inside a
+ * function that a caller or HTTP/2 is in.
  *
  *     waiting --start--> running on a link --end--> ended --on_end--> gone
  *        ^                    |
  *        +---- requeued ------+     the server has not processed it
  *
  * An attempt to connect begins when a call waits and there is no link, but not
- * earlier than one backoff after the beginning of the attempt before. That holds
- * after attempts that went well too, so that a server which accepts and says
- * GOAWAY at once is not dialled in a tight loop; the backoff is the shortest
- * then.
+ * earlier than one backoff after the beginning of the attempt before. That
+ * holds after attempts that went well too, so that a server which accepts and
+ * says GOAWAY at once is not dialled in a tight loop; the backoff is the
+ * shortest then.
  *
  * Threads: the loop's. Cost: O(1) per turn, and O(calls) for those that start,
  * end, or fail with an attempt. Errors: none are returned; they end calls.

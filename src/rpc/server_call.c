@@ -2,8 +2,9 @@
 /*
  * What a handler asks of its call, and how its answer is put into HTTP/2.
  *
- * An answer with messages has headers, messages and trailers. An answer without
- * any has its status in the headers alone ("trailers only"), which saves a frame.
+ * An answer with messages has headers, messages and trailers. An answer
+ * without any has its status in the headers alone ("trailers only"), which
+ * saves a frame.
  */
 #include "rpc/server_call.h"
 

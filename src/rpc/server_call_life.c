@@ -2,7 +2,8 @@
 /*
  * A call begins with its stream, and it may end before the stream does (it was
  * answered) or with it (the client reset it, or the connection was lost). Its
- * memory stays until the stream and every hold of the handler have let go of it.
+ * memory stays until the stream and every hold of the handler have let go of
+ * it.
  */
 #include "rpc/server_call_life.h"
 

@@ -9,13 +9,13 @@
  *                              v
  *                            ENDED ----> freed, when nothing refers to it
  *
- *     state      what is true of the call                   left when
- *     HEADERS    the headers of its request arrive          the list is complete
- *     RECEIVING  its handler has seen nothing of it         a message is given
- *                                                           to the handler
- *     SERVING    its handler has seen it                    the handler sends
- *     ANSWERING  the headers of the response are queued     (it ends)
- *     ENDED      it was answered, cancelled or lost; no     nobody holds it
+ *     state      what is true of the call                 it is left when
+ *     HEADERS    the headers of its request arrive        they are complete
+ *     RECEIVING  its handler has seen nothing of it       a message is given
+ *                                                         to the handler
+ *     SERVING    its handler has seen it                  the handler sends
+ *     ANSWERING  the headers of the response are queued   the call ends
+ *     ENDED      it was answered, cancelled or lost; no   nothing refers to it
  *                callback follows
  *
  * A refusal (call->refusal, rpc/server_refuse.h) is a mark beside the state: a
@@ -24,16 +24,16 @@
  *
  * The message of the request has a state of its own:
  *
- *     NONE --a unary call's is complete--> WHOLE --request ended--> LENT --> NONE
- *       +-------- a bidi call's is complete ------------------------^
+ *     NONE --complete (unary)--> WHOLE --request ended--> LENT ----> NONE
+ *       +------- complete (bidi) -------------------------^
  *
  *     NONE   there is none, or a part of one in the reader
  *     WHOLE  it is complete, and waits until the client has ended its request
  *     LENT   on_message runs with its bytes, so nothing may free them
  *
- * Threads: the loop of the call. Cost: O(1). Errors: none, except that there may
- * be no memory for a new call. Ownership: the stream has one reference, and each
- * hold of the handler is another one.
+ * Threads: the loop of the call. Cost: O(1). Errors: none, except that there
+ * may be no memory for a new call. Ownership: the stream has one reference,
+ * and each hold of the handler is another one.
  */
 #pragma once
 

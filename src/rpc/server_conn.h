@@ -8,15 +8,15 @@
  *               <--bytes--           <------ answers, windows -------+
  *
  * Life: the acceptor gives a descriptor to km_server_conn_open. HTTP/2 ends
- * first (h2 is NULL from then on, and no call is left), the descriptor is closed
- * after that, and then the connection frees itself and says so to the acceptor
- * and to the drain.
+ * first (h2 is NULL from then on, and no call is left), the descriptor is
+ * closed after that, and then the connection frees itself and says so to the
+ * acceptor and to the drain.
  *
  *     open --> h2 and descriptor --on_gone--> descriptor --on_closed--> freed
  *
- * A drain ends it with two GOAWAYs: the first one has the highest stream id, so
- * that the client opens nothing new and nothing that it had sent is lost, and the
- * second one has the last stream that was served.
+ * A drain ends it with two GOAWAYs: the first one has the highest stream id,
+ * so that the client opens nothing new and nothing that it had sent is lost,
+ * and the second one has the last stream that was served.
  *
  * Threads: the loop of the connection. Errors: a connection for which there is
  * no memory is closed. Cost: about 14 KiB, of which HTTP/2 takes most.

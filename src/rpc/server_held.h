@@ -52,7 +52,7 @@ void km_server_held_count(struct km_server_call *call);
  * that waits for window would never end it. */
 void km_server_held_drop(struct km_server_call *call);
 
-/* Returns the call that is to be refused when a loop holds too much and `newest`
- * has brought more: the largest one of the connection that holds most, or
- * `newest` itself if its own connection is that one. */
+/* Returns the call that is to be refused when a loop holds too much and
+ * `newest` has brought more: the largest one of the connection that holds
+ * most, or `newest` itself if its own connection is that one. */
 struct km_server_call *km_server_held_largest(struct km_server_call *newest);

@@ -7,8 +7,8 @@
  *       read-only, |        |
  *       or atomic) |        +--> spare calls, unarmed calls, held bytes
  *
- * A server_loop is touched by the thread of its loop alone. The server itself is
- * written by setup, and then only through atomics and counters.
+ * A server_loop is touched by the thread of its loop alone. The server itself
+ * is written by setup, and then only through atomics and counters.
  *
  * Calls with a deadline are armed late: most calls are answered within the turn
  * of the loop in which they arrive, and a timer for these would be armed and

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The mark of a refusal and its answer. A refused call keeps its place in the
- * lists of its connection until it is answered, and its deadline is moved to the
- * time at which the server stops to wait for the rest of the request.
+ * lists of its connection until it is answered, and its deadline is moved to
+ * the time at which the server stops to wait for the rest of the request.
  */
 #include "rpc/server_refuse.h"
 

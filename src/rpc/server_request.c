@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From headers and DATA to a handler's message. Each step may refuse the call,
- * and a handler may end it, so every loop here asks again whether the call still
- * runs.
+ * and a handler may end it, so every loop here asks again whether the call
+ * still runs.
  */
 #include "rpc/server_request.h"
 
@@ -20,8 +20,9 @@ static bool is(kama_bytes bytes, const char *text, size_t len)
 #define IS(bytes, text) is(bytes, text, sizeof(text) - 1)
 
 /* How much earlier than our deadline the client's own may pass. Its clock for
- * the same timeout started when it made the request, ours starts when the request
- * is read; between them the request was on its way and waited to be read. */
+ * the same timeout started when it made the request, ours starts when the
+ * request is read; between them the request was on its way and waited to be
+ * read. */
 static km_ns early_reset(km_ns timeout)
 {
     const km_ns least = KM_RPC_RESET_EARLY_MS * KM_NS_PER_MS;
@@ -88,8 +89,8 @@ static bool is_overdue(const struct km_server_call *call)
     return call->deadline <= km_loop_now(call->server_loop->loop);
 }
 
-/* A connection that cuts off its calls also drops its input, so that no call can
- * have ended before its headers were complete, except with its stream. */
+/* A connection that cuts off its calls also drops its input, so that no call
+ * can have ended before its headers were complete, except with its stream. */
 static void leave_headers(struct km_server_call *call)
 {
     KM_ASSERT(call->state == KM_SERVER_CALL_HEADERS);
