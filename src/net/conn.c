@@ -1,21 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One connection: a descriptor, a session and what is between them.
+ * One connection: a descriptor, a session, and the bytes between them.
  *
- *   open --> flushing --> lingering --> closed
+ *     OPEN ----> FLUSHING ----> LINGERING ----> CLOSED ----> freed
+ *       |            |               ^            ^  |
+ *       +------------+---------------|------------+  +--> FREEING --> freed
  *
- * open       bytes in are fed at once; at the end of the turn the session is
- *            asked for output until it has none or the socket is full.
- * flushing   it ends: what the session still has is written, what comes is
- *            read and dropped.
- * lingering  our half is shut. A descriptor closed with unread bytes would
- *            make the kernel send a reset, which overtakes what was written
- *            last (a GOAWAY, an answer); so the rest is read, for a while.
- *            The session is gone already: nobody waits for this.
+ *     OPEN       bytes that arrive are fed to the session at once; at the end of
+ *                the turn the session is asked for output, until it has none or
+ *                the socket is full
+ *     FLUSHING   the connection ends: what the session still has is written, and
+ *                what arrives is read and dropped
+ *     LINGERING  our half is shut, and the session is gone. A descriptor that is
+ *                closed with unread bytes would make the kernel send a reset,
+ *                which overtakes what was written last (a GOAWAY, an answer); so
+ *                the rest of the input is read and dropped, for a while
+ *     CLOSED     the descriptor is closed, and libuv is about to say so
+ *     FREEING    libuv has said so while on_turn was queued, which frees it
  *
- * Sessions call km_conn_wake and km_conn_close from inside; the state changes
- * only here, at the three places where libuv or the loop call in: on_poll,
- * on_timer and on_turn.
+ * A connection that breaks goes from any state to CLOSED.
+ *
+ * Sessions call km_conn_wake and km_conn_close from inside their own
+ * functions. So the state advances only at the three places where libuv or the
+ * loop call in: on_poll, on_timer and on_turn.
  */
 #include "net/conn.h"
 
@@ -36,18 +43,23 @@
 #define WRITE_BYTES_PER_TURN (256u << 10)
 #define LAST_READS_MAX 64 /* after a reset, of the read buffer's size */
 
-enum conn_state { OPEN, FLUSHING, LINGERING, CLOSED };
+enum conn_state { OPEN, FLUSHING, LINGERING, CLOSED, FREEING };
+
+/* What can still be written. */
+enum conn_output {
+    WRITABLE,
+    SILENT, /* the session's take has failed: what was taken before */
+    BROKEN  /* nothing: the other side is gone */
+};
 
 struct km_conn {
     uint32_t magic;
     int fd;
     enum conn_state state;
     kama_status why;
-    bool eof;    /* the other side has shut its half */
-    bool broken; /* nothing can be written any more */
-    bool silent; /* the session's take has failed */
-    bool freed;  /* on_turn is to free it */
-    int events;  /* that poll watches */
+    enum conn_output output;
+    bool eof;   /* the other side has shut its half */
+    int events; /* that poll watches */
     uint32_t lingered_bytes;
     struct km_loop *loop;
     struct km_session *session; /* NULL from lingering on */
@@ -83,7 +95,7 @@ static void on_poll_closed(uv_handle_t *handle)
     struct km_conn *conn = handle->data;
     conn->owner->on_closed(conn->owner, conn, conn->why);
     if (conn->turn.next != NULL) {
-        conn->freed = true;
+        conn->state = FREEING;
     } else {
         free_conn(conn);
     }
@@ -101,7 +113,7 @@ static void close_session(struct km_conn *conn)
 
 static void finish(struct km_conn *conn)
 {
-    KM_ASSERT(conn->state != CLOSED);
+    KM_ASSERT(conn->state < CLOSED);
     conn->state = CLOSED;
     km_loop_timer_disarm(conn->loop, &conn->timer);
     uv_close((uv_handle_t *)&conn->poll, on_poll_closed);
@@ -109,7 +121,7 @@ static void finish(struct km_conn *conn)
     close_session(conn);
 }
 
-/* From now on only output counts. */
+/* Begins the end, or brings it nearer: only output counts from now on. */
 static void begin_flush(struct km_conn *conn, kama_status why, int64_t grace_ms)
 {
     km_ns give_up_at = km_ns_after_ms(now_of(conn), grace_ms);
@@ -125,7 +137,7 @@ static void begin_flush(struct km_conn *conn, kama_status why, int64_t grace_ms)
 static void begin_linger(struct km_conn *conn)
 {
     km_ns now = now_of(conn);
-    if (conn->eof || conn->broken || now >= conn->give_up_at ||
+    if (conn->eof || conn->output == BROKEN || now >= conn->give_up_at ||
         shutdown(conn->fd, SHUT_WR) != 0) {
         finish(conn);
         return;
@@ -135,13 +147,13 @@ static void begin_linger(struct km_conn *conn)
     close_session(conn);
 }
 
-/* Nothing can be said any more. */
+/* Closes at once, because nothing that is written would arrive. */
 static void break_off(struct km_conn *conn, kama_status why)
 {
     if (conn->state == OPEN) {
         conn->why = why;
     }
-    conn->broken = true;
+    conn->output = BROKEN;
     finish(conn);
 }
 
@@ -149,13 +161,15 @@ static void break_off(struct km_conn *conn, kama_status why)
 
 static bool take_output(struct km_conn *conn)
 {
-    if (conn->silent) {
+    if (conn->output == SILENT) {
         return false;
     }
     kama_bytes bytes = {NULL, 0};
     kama_status status = conn->session->ops->take(conn->session, &bytes);
     if (status != KAMA_OK) {
-        conn->silent = true;
+        if (conn->output == WRITABLE) {
+            conn->output = SILENT;
+        }
         begin_flush(conn, status, FLUSH_MS);
     }
     conn->unsent = bytes;
@@ -163,13 +177,15 @@ static bool take_output(struct km_conn *conn)
     return bytes.len > 0;
 }
 
-/* false: the socket takes no more now, or never again (broken). */
+/* Returns false if the socket takes no more, for now or for ever (BROKEN). */
 static bool send_some(struct km_conn *conn, size_t *budget)
 {
     ssize_t n =
         send(conn->fd, conn->unsent.data, conn->unsent.len, MSG_NOSIGNAL);
     if (n < 0) {
-        conn->broken = errno != EAGAIN && errno != EINTR;
+        if (errno != EAGAIN && errno != EINTR) {
+            conn->output = BROKEN;
+        }
         return false;
     }
     bool whole = (size_t)n == conn->unsent.len;
@@ -180,8 +196,9 @@ static bool send_some(struct km_conn *conn, size_t *budget)
     return whole;
 }
 
-/* Until the session has no more, the socket is full, or others are to have
- * their turn (unsent is not empty then, and the socket writable at once). */
+/* Writes until the session has no more, the socket is full, or this connection
+ * has had its share of the turn. In the last case some bytes stay unsent, and
+ * the socket is writable at once in the next turn. */
 static void write_out(struct km_conn *conn)
 {
     size_t budget = WRITE_BYTES_PER_TURN;
@@ -225,7 +242,7 @@ static void note_eof(struct km_conn *conn)
     }
 }
 
-/* false: nothing is left to read. */
+/* Returns false if nothing is left to read. */
 static bool read_some(struct km_conn *conn)
 {
     uint8_t *buf = km_loop_read_buffer(conn->loop);
@@ -238,18 +255,19 @@ static bool read_some(struct km_conn *conn)
         note_eof(conn);
     } else if (errno != EAGAIN && errno != EINTR) {
         note_eof(conn);
-        conn->broken = true;
+        conn->output = BROKEN;
     }
     return false;
 }
 
-/* libuv has stopped to watch; what came before the reset can still be read. */
+/* The other side has reset the connection, and libuv has stopped to watch it.
+ * What came before the reset can still be read. */
 static void read_last(struct km_conn *conn)
 {
     conn->events = 0;
     for (int i = 0; i < LAST_READS_MAX && read_some(conn); i++) {
     }
-    conn->broken = true;
+    conn->output = BROKEN;
 }
 
 static bool wants_input(const struct km_conn *conn)
@@ -302,10 +320,11 @@ static void set_timer(struct km_conn *conn)
     }
 }
 
-/* After anything has happened: on to the next state, or wait in this one. */
+/* Runs after anything that has happened: goes on to the next state, or sets up
+ * what this one waits for. */
 static void settle(struct km_conn *conn)
 {
-    if (conn->broken) {
+    if (conn->output == BROKEN) {
         break_off(conn, KAMA_ERR_DISCONNECTED);
         return;
     }
@@ -319,7 +338,7 @@ static void settle(struct km_conn *conn)
                (conn->eof || conn->lingered_bytes > LINGER_BYTES_MAX)) {
         finish(conn);
     }
-    if (conn->state != CLOSED) {
+    if (conn->state < CLOSED) {
         watch(conn);
         set_timer(conn);
     }
@@ -331,7 +350,7 @@ static void on_turn(struct km_mail *mail)
 {
     struct km_conn *conn = KM_CONTAINER_OF(mail, struct km_conn, turn);
     KM_ASSERT(conn->magic == CONN_MAGIC);
-    if (conn->freed) {
+    if (conn->state == FREEING) {
         free_conn(conn);
         return;
     }
@@ -412,7 +431,7 @@ kama_status km_conn_open(struct km_loop *loop, int fd,
 void km_conn_wake(struct km_conn *conn)
 {
     KM_ASSERT(conn->magic == CONN_MAGIC);
-    if (conn->state != CLOSED) {
+    if (conn->state < CLOSED) {
         km_loop_at_end_of_turn(conn->loop, &conn->turn);
     }
 }
@@ -420,7 +439,7 @@ void km_conn_wake(struct km_conn *conn)
 void km_conn_close(struct km_conn *conn, int64_t grace_ms)
 {
     KM_ASSERT(conn->magic == CONN_MAGIC);
-    if (conn->state != CLOSED) {
+    if (conn->state < CLOSED) {
         begin_flush(conn, KAMA_ERR_CLOSED, grace_ms);
         km_conn_wake(conn);
     }
@@ -428,7 +447,7 @@ void km_conn_close(struct km_conn *conn, int64_t grace_ms)
 
 const char *km_conn_peer_address(const struct km_conn *conn)
 {
-    if (conn->peer[0] == '\0' && conn->state != CLOSED) {
+    if (conn->peer[0] == '\0' && conn->state < CLOSED) {
         struct sockaddr_storage addr = {0};
         socklen_t len = sizeof addr;
         (void)getpeername(conn->fd, (struct sockaddr *)&addr, &len);

@@ -1,19 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A TCP connection that drives a km_session: bytes in are fed, bytes out are
- * taken and written, at the end of each turn of the loop, in as few writes as
- * possible. Nothing is queued inside libuv beyond one unfinished write: a
- * session whose peer reads slowly is simply not asked for more.
+ * A TCP connection that drives a session (base/session.h): bytes that arrive
+ * are fed to it, and bytes that it wants to send are taken from it and
+ * written.
  *
- * Reading stops while the session says so (wants_read); a connection whose
- * write makes no progress for KM_NET_WRITE_STALL_MS is closed. At most
- * KM_NET_READ_BYTES_PER_TURN are read per turn.
+ *     socket --read--> session->ops->feed    at once
+ *     socket <--write-- session->ops->take   at the end of the turn
  *
- * Life: km_conn_open takes fd and session; session->ops->close runs as soon as
- * nothing more can be said, on_closed when the descriptor is closed, up to 1 s
- * later: the last sign of it. Neither from inside a function of this header.
- * Thread-safety: loop thread. Cost: 1 read and 1 write per turn and burst; less
- * than 512 bytes when idle, beside the session.
+ * Output is written once per turn of the loop, in as few writes as possible.
+ * Nothing is queued here beyond one unfinished write: a session whose other
+ * side reads slowly is simply not asked for more. Reading stops while the
+ * session says so (wants_read), and a turn reads at most
+ * KM_NET_READ_BYTES_PER_TURN. A connection whose write makes no progress for
+ * KM_NET_WRITE_STALL_MS is closed.
+ *
+ * Life: km_conn_open takes the descriptor and the session. The session is
+ * closed (session->ops->close) as soon as nothing more can be said; on_closed
+ * runs when the descriptor is closed, up to a second later, and is the last
+ * sign of the connection. Neither runs from inside a function of this header.
+ *
+ * Threads: the loop's. Errors: those that km_conn_open returns, and the `why`
+ * of on_closed. Ownership: the owner's structure is borrowed until on_closed.
+ * Cost: one read and one write per turn and burst of bytes; less than 512
+ * bytes of memory, beside the session.
  */
 #pragma once
 
@@ -22,25 +31,32 @@
 
 struct km_conn;
 
+/* Embedded in the structure of the connection's owner. */
 struct km_conn_owner {
-    /* why: KAMA_ERR_CLOSED for the normal end. conn is gone after return. */
+    /* The connection is gone after return. why: KAMA_ERR_CLOSED for the normal
+     * end, KAMA_ERR_DISCONNECTED, KAMA_ERR_TIMEOUT (a write made no progress),
+     * or what the session returned. */
     void (*on_closed)(struct km_conn_owner *owner, struct km_conn *conn,
                       kama_status why);
 };
 
-/* Takes fd (a connected, non-blocking TCP socket; closed on error) and, on
- * success, session. owner is borrowed until on_closed. */
+/* Opens a connection on fd, a connected, non-blocking TCP socket. Takes fd,
+ * which is closed on an error, and takes the session on success. Errors:
+ * KAMA_ERR_NO_MEMORY, KAMA_ERR_IO. */
 KAMA_NODISCARD kama_status km_conn_open(struct km_loop *loop, int fd,
                                         struct km_session *session,
                                         struct km_conn_owner *owner,
                                         struct km_conn **ret_conn);
 
-/* The session has something to write, or its deadline changed. */
+/* Says that the session has something to write, or that its deadline or its
+ * wish to read has changed. */
 void km_conn_wake(struct km_conn *conn);
 
-/* Flushes what the session has ready for at most grace_ms, then closes; 0: one
- * attempt to write. Input is dropped from now on. Idempotent. */
+/* Drops all input from now on, writes what the session has ready for at most
+ * grace_ms (0: one attempt), and closes. A second call can only shorten that.
+ * */
 void km_conn_close(struct km_conn *conn, int64_t grace_ms);
 
-/* "127.0.0.1:4711"; valid as long as conn. */
+/* Returns the address of the other side, "127.0.0.1:4711". Valid as long as the
+ * connection. */
 const char *km_conn_peer_address(const struct km_conn *conn);
