@@ -2,9 +2,9 @@
 /*
  * One connection: a descriptor, a session, and the bytes between them.
  *
- *     OPEN ----> FLUSHING ----> LINGERING ----> CLOSED ----> freed
- *       |            |               ^            ^  |
- *       +------------+---------------|------------+  +--> FREEING --> freed
+ *     OPEN ----> FLUSHING ----> LINGERING ----> CLOSED ------> freed
+ *       |            |                            ^  |            ^
+ *       +------------+--------- broken -----------+  +--> FREEING +
  *
  *     OPEN       bytes that arrive are fed to the session at once; at the end of
  *                the turn the session is asked for output, until it has none or

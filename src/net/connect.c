@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connecting: resolve, then try the addresses one after the other, each with
- * its share of the time.
+ * Connecting: resolve, then try the addresses one after the other.
  *
- *   start -> [resolving] -> trying -> told
+ *     TRYING ----> CONNECTED ----> TOLD ----> freed
+ *        |                          ^
+ *        +--------- failed ---------+
+ *
+ *     TRYING     the name is being resolved, or an address is being tried
+ *     CONNECTED  the descriptor is connected, and the connection is opened next
+ *     TOLD       cb has run
  *
  * Each step is taken at the end of a turn (on_step), so that nothing calls
- * back from inside. cb is told at once whatever happens; the object itself
- * stays until the resolver and libuv's handle have let go of it.
+ * back from inside. cb is told of a failure or a cancellation soon, but the
+ * object itself stays until libuv has let go of its two parts, the request to
+ * the resolver and the handle that watches the descriptor.
  */
 #include "net/connect.h"
 
@@ -28,26 +34,23 @@
 #define ADDRESSES_MAX 8
 #define LONE_TRY_MS 10000 /* of one address among several, without deadline */
 
+enum connect_state { TRYING, CONNECTED, TOLD };
+
 struct km_connect {
     uint32_t magic;
-    int fd; /* -1: none */
-    bool resolving;
-    bool polling;   /* poll is open, or closing */
-    bool connected; /* fd is */
-    bool told;      /* cb has run */
-    kama_status status;
+    enum connect_state state;
+    int fd;             /* -1: none */
+    bool resolving;     /* libuv has the resolver */
+    bool polling;       /* libuv has poll, which is open or closing */
+    kama_status status; /* of the last failure, with its sentence */
     struct km_loop *loop;
-    struct km_session *session;
-    struct km_conn_owner *owner;
-    km_connect_cb cb;
-    void *arg;
-    km_ns deadline;
+    struct km_connect_options options; /* the address is in `address` */
     struct km_mail step;
     struct km_timer timer;
     uv_poll_t poll;
     uv_getaddrinfo_t resolver;
-    unsigned tried;
-    unsigned count;
+    unsigned tried; /* of addrs */
+    unsigned count; /* of addrs; 0: not resolved yet */
     struct sockaddr_storage addrs[ADDRESSES_MAX];
     struct km_address address;
     char sentence[256];
@@ -63,7 +66,7 @@ static void go_on(struct km_connect *connect)
 static void free_when_alone(struct km_connect *connect)
 {
     struct km_loop *loop = connect->loop;
-    if (!connect->told || connect->resolving || connect->polling) {
+    if (connect->state != TOLD || connect->resolving || connect->polling) {
         return;
     }
     if (connect->step.next != NULL) {
@@ -76,13 +79,15 @@ static void free_when_alone(struct km_connect *connect)
 
 static void tell(struct km_connect *connect, struct km_conn *conn)
 {
-    KM_ASSERT(!connect->told);
-    connect->told = true;
+    KM_ASSERT(connect->state != TOLD);
+    connect->state = TOLD;
     km_loop_timer_disarm(connect->loop, &connect->timer);
     if (conn == NULL) {
-        connect->session->ops->close(connect->session);
+        struct km_session *session = connect->options.session;
+        session->ops->close(session);
     }
-    connect->cb(connect->arg, connect->status, conn, connect->sentence);
+    connect->options.cb(connect->options.arg, connect->status, conn,
+                        connect->sentence);
 }
 
 static void fail(struct km_connect *connect, kama_status status,
@@ -108,8 +113,8 @@ static void open_conn(struct km_connect *connect)
     struct km_conn *conn = NULL;
     int fd = connect->fd;
     connect->fd = -1;
-    connect->status = km_conn_open(connect->loop, fd, connect->session,
-                                   connect->owner, &conn);
+    connect->status = km_conn_open(connect->loop, fd, connect->options.session,
+                                   connect->options.owner, &conn);
     if (connect->status != KAMA_OK) {
         fail(connect, connect->status, kama_strerror(connect->status));
     } else {
@@ -175,14 +180,14 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     int error = socket_error(connect->fd);
     stop_polling(connect);
     if (error == 0) {
-        connect->connected = true;
+        connect->state = CONNECTED;
     } else {
         fail_errno(connect, error);
         drop_fd(connect);
     }
 }
 
-/* 0, or an errno. */
+/* Returns 0 or an errno. */
 static int begin_handshake(int fd, const struct sockaddr_storage *addr)
 {
     const struct sockaddr *name = (const struct sockaddr *)addr;
@@ -193,7 +198,7 @@ static int begin_handshake(int fd, const struct sockaddr_storage *addr)
     return errno;
 }
 
-/* 0, or an errno. */
+/* Returns 0 or an errno. */
 static int begin_connect(struct km_connect *connect,
                          const struct sockaddr_storage *addr)
 {
@@ -216,15 +221,18 @@ static int begin_connect(struct km_connect *connect,
     return -uv_poll_start(&connect->poll, UV_WRITABLE, on_poll);
 }
 
+/* Returns the time at which the next address is tried, so that one that
+ * swallows packets does not use up the time of the others. */
 static km_ns try_until(const struct km_connect *connect)
 {
     km_ns now = km_loop_now(connect->loop);
     unsigned left = connect->count - connect->tried + 1;
-    if (connect->deadline == KM_NS_NEVER) {
+    if (connect->options.deadline == KM_NS_NEVER) {
         return left > 1 ? km_ns_after_ms(now, LONE_TRY_MS) : KM_NS_NEVER;
     }
-    return connect->deadline > now ? now + (connect->deadline - now) / left
-                                   : now;
+    return connect->options.deadline > now
+               ? now + (connect->options.deadline - now) / left
+               : now;
 }
 
 static void try_next(struct km_connect *connect)
@@ -293,8 +301,9 @@ static void resolve(struct km_connect *connect)
         return;
     }
     connect->resolving = true;
-    if (connect->deadline != KM_NS_NEVER) {
-        km_loop_timer_arm(connect->loop, &connect->timer, connect->deadline);
+    if (connect->options.deadline != KM_NS_NEVER) {
+        km_loop_timer_arm(connect->loop, &connect->timer,
+                          connect->options.deadline);
     }
 }
 
@@ -304,12 +313,12 @@ static void on_step(struct km_mail *mail)
 {
     struct km_connect *connect = KM_CONTAINER_OF(mail, struct km_connect, step);
     KM_ASSERT(connect->magic == CONNECT_MAGIC);
-    if (connect->told || connect->polling) {
-        /* on_poll_closed comes here again */
+    if (connect->state == TOLD || connect->polling) {
+        /* While polling: on_poll_closed asks for another step. */
     } else if (connect->status == KAMA_ERR_CANCELLED) {
         drop_fd(connect);
         tell(connect, NULL);
-    } else if (connect->connected) {
+    } else if (connect->state == CONNECTED) {
         open_conn(connect);
     } else if (connect->tried < connect->count) {
         try_next(connect);
@@ -325,7 +334,7 @@ static void on_timer(struct km_timer *timer)
 {
     struct km_connect *connect =
         KM_CONTAINER_OF(timer, struct km_connect, timer);
-    if (connect->connected) {
+    if (connect->state == CONNECTED) {
         return;
     }
     fail(connect, KAMA_ERR_UNREACHABLE, "timed out");
@@ -337,13 +346,12 @@ static void on_timer(struct km_timer *timer)
     }
 }
 
-kama_status km_connect_start(struct km_loop *loop, const char *address,
-                             km_ns deadline, struct km_session *session,
-                             struct km_conn_owner *owner, km_connect_cb cb,
-                             void *arg, struct km_connect **ret_connect)
+kama_status km_connect_start(struct km_loop *loop,
+                             const struct km_connect_options *options,
+                             struct km_connect **ret_connect)
 {
     struct km_address split;
-    kama_status status = km_address_split(address, &split);
+    kama_status status = km_address_split(options->address, &split);
     if (status != KAMA_OK) {
         return status;
     }
@@ -355,11 +363,7 @@ kama_status km_connect_start(struct km_loop *loop, const char *address,
     connect->magic = CONNECT_MAGIC;
     connect->fd = -1;
     connect->loop = loop;
-    connect->session = session;
-    connect->owner = owner;
-    connect->cb = cb;
-    connect->arg = arg;
-    connect->deadline = deadline;
+    connect->options = *options;
     connect->address = split;
     if (split.host[0] == '\0') {
         (void)strcpy(connect->address.host, "localhost");
@@ -377,7 +381,7 @@ kama_status km_connect_start(struct km_loop *loop, const char *address,
 
 void km_connect_cancel(struct km_connect *connect)
 {
-    KM_ASSERT(connect->magic == CONNECT_MAGIC && !connect->told);
+    KM_ASSERT(connect->magic == CONNECT_MAGIC && connect->state != TOLD);
     fail(connect, KAMA_ERR_CANCELLED, "cancelled");
     km_loop_timer_disarm(connect->loop, &connect->timer);
     stop_polling(connect);

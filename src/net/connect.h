@@ -2,34 +2,52 @@
 /*
  * An attempt to connect, from an address in text to a connection (net/conn.h).
  *
- * The name is resolved on a thread of libuv's pool, then the addresses that it
- * has are tried one after the other until one of them answers.
+ *     km_connect_start(loop, &options, &connect);
+ *        options.cb(arg, KAMA_OK, conn, "")             connected, or
+ *        options.cb(arg, status, NULL, "cannot connect to x:80: timed out")
  *
- *     km_connect_start --> resolving --> trying address 1, 2, ... --> cb
+ *     start --> resolving --> trying address 1, 2, .. --> cb
+ *         numeric or localhost -----^
  *
- * Thread-safety: loop thread. Ownership: the session is the callee's from a
- * successful km_connect_start on; on a failure it is closed before cb runs.
+ * A name is resolved on a thread of libuv's pool. Then the addresses that it
+ * has are tried one after the other, each with its share of the time that is
+ * left, until one of them answers.
+ *
+ * Threads: the loop's. Ownership: the session is taken by a km_connect_start
+ * that succeeds; after a failure it is closed before cb runs. The attempt is
+ * gone when cb has run. A resolver that hangs keeps the loop from ending, but
+ * not cb from running. Errors: returned for an address that cannot be read and
+ * for want of memory, and told to cb for the rest. Cost: about 2 KiB while it
+ * lasts.
  */
 #pragma once
 
 #include "net/conn.h"
 
-/* Connects to a numeric or named address (resolved off the loop; all its
- * addresses are tried), then as km_conn_open. cb runs exactly once, not from
- * inside; on failure session was closed before, conn is NULL, and sentence
- * (borrowed) says why. deadline: KM_NS_NEVER for none. A resolver that hangs
- * keeps the loop from ending, not cb from running.
- * Errors, returned: KAMA_ERR_INVALID (address), KAMA_ERR_NO_MEMORY; session is
- * the caller's then. To cb: KAMA_ERR_UNREACHABLE, KAMA_ERR_CANCELLED,
- * KAMA_ERR_NO_MEMORY, KAMA_ERR_IO. */
-typedef void (*km_connect_cb)(void *arg, kama_status status,
-                              struct km_conn *conn, const char *sentence);
 struct km_connect;
-KAMA_NODISCARD kama_status km_connect_start(struct km_loop *loop,
-                                            const char *address, km_ns deadline,
-                                            struct km_session *session,
-                                            struct km_conn_owner *owner,
-                                            km_connect_cb cb, void *arg,
-                                            struct km_connect **ret_connect);
-/* cb runs with KAMA_ERR_CANCELLED. Only before cb ran. */
+
+/* Tells the outcome. On a failure conn is NULL, and sentence (borrowed until
+ * return) says what failed and why.
+ * Errors: KAMA_ERR_UNREACHABLE, KAMA_ERR_CANCELLED, KAMA_ERR_NO_MEMORY,
+ * KAMA_ERR_IO. */
+typedef void (*km_connect_fn)(void *arg, kama_status status,
+                              struct km_conn *conn, const char *sentence);
+
+struct km_connect_options {
+    const char *address;         /* "host:port", borrowed until start returns */
+    km_ns deadline;              /* KM_NS_NEVER: none */
+    struct km_session *session;  /* for km_conn_open */
+    struct km_conn_owner *owner; /* for km_conn_open */
+    km_connect_fn cb;            /* runs exactly once, never from inside */
+    void *arg;
+};
+
+/* Begins to connect. Errors: KAMA_ERR_INVALID with a sentence (the address),
+ * KAMA_ERR_NO_MEMORY; cb does not run then, and the session stays the
+ * caller's. */
+KAMA_NODISCARD kama_status
+km_connect_start(struct km_loop *loop, const struct km_connect_options *options,
+                 struct km_connect **ret_connect);
+
+/* Gives the attempt up: cb runs with KAMA_ERR_CANCELLED. Only before cb ran. */
 void km_connect_cancel(struct km_connect *connect);

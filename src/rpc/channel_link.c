@@ -231,10 +231,15 @@ kama_status km_channel_link_open(struct km_channel *channel)
     }
     struct km_session *session = km_h2_session(link->h2);
     channel->link = link;
-    status = km_connect_start(channel->loop, channel->address,
-                              km_ns_after_ms(now, channel->connect_timeout_ms),
-                              session, &link->owner, on_connected, link,
-                              &link->connect);
+    const struct km_connect_options connecting = {
+        .address = channel->address,
+        .deadline = km_ns_after_ms(now, channel->connect_timeout_ms),
+        .session = session,
+        .owner = &link->owner,
+        .cb = on_connected,
+        .arg = link,
+    };
+    status = km_connect_start(channel->loop, &connecting, &link->connect);
     if (status != KAMA_OK) {
         session->ops->close(session);
         free_link(link);

@@ -33,9 +33,15 @@ static void on_connected(void *arg, kama_status status, struct km_conn *conn,
 static void start(void *arg)
 {
     struct rig *rig = arg;
-    rig->started = km_connect_start(rig->loop, rig->address, rig->deadline,
-                                    &rig->echo.session, &rig->echo.owner,
-                                    on_connected, rig, &rig->connect);
+    const struct km_connect_options options = {
+        .address = rig->address,
+        .deadline = rig->deadline,
+        .session = &rig->echo.session,
+        .owner = &rig->echo.owner,
+        .cb = on_connected,
+        .arg = rig,
+    };
+    rig->started = km_connect_start(rig->loop, &options, &rig->connect);
     KM_ASSERT(latch_count(&rig->done) == 0);
     if (rig->started == KAMA_OK && rig->cancel) {
         km_connect_cancel(rig->connect);
