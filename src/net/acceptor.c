@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Dealing out descriptors. The counts are atomic, because loop 0 reads them
- * while the others count connections that are gone; a count that is a moment
- * old only makes the distribution a little uneven.
+ * Dealing out descriptors. The counts are atomic, because the first loop reads
+ * them while the others count connections that were closed. A count that is a
+ * moment old only makes the distribution a little uneven.
  */
 #include "net/acceptor.h"
 
@@ -22,8 +22,8 @@ struct km_acceptor {
     struct km_acceptor_options options;
     struct km_listener *listener;
     char address[KM_ADDRESS_TEXT_BYTES]; /* "" before listen */
-    atomic_uint connections;             /* of all loops */
-    atomic_uint of_loop[];
+    atomic_uint connections;             /* open, on all loops */
+    atomic_uint of_loop[];               /* open, per loop */
 };
 
 /* -- life ---------------------------------------------------------------- */
@@ -54,7 +54,8 @@ void km_acceptor_free(struct km_acceptor *acceptor)
 
 /* -- counting ------------------------------------------------------------ */
 
-/* Counts a connection, unless there are as many as may be. */
+/* Counts a connection, unless there are max_connections. Returns whether it was
+ * counted. */
 static bool count_in(struct km_acceptor *acceptor)
 {
     unsigned max = acceptor->options.max_connections;
@@ -67,10 +68,11 @@ static bool count_in(struct km_acceptor *acceptor)
     return true;
 }
 
-void km_acceptor_gone(struct km_acceptor *acceptor, unsigned loop_index)
+void km_acceptor_count_closed(struct km_acceptor *acceptor, unsigned loop_index)
 {
-    atomic_fetch_sub(&acceptor->of_loop[loop_index], 1);
-    atomic_fetch_sub(&acceptor->connections, 1);
+    unsigned of_loop = atomic_fetch_sub(&acceptor->of_loop[loop_index], 1);
+    unsigned of_all = atomic_fetch_sub(&acceptor->connections, 1);
+    KM_ASSERT(of_loop > 0 && of_all > 0);
 }
 
 static unsigned least_loaded(const struct km_acceptor *acceptor)
@@ -89,6 +91,7 @@ static unsigned least_loaded(const struct km_acceptor *acceptor)
 
 /* -- dealing out --------------------------------------------------------- */
 
+/* A descriptor on its way to another loop. */
 struct handover {
     struct km_mail mail;
     struct km_acceptor *acceptor;
@@ -105,8 +108,8 @@ static void on_handover(struct km_mail *mail)
     options->on_connection(options->arg, copy.loop_index, copy.fd);
 }
 
-/* Returns the loop that is to have the descriptor. Without memory for the mail
- * to another loop, the first one keeps it. */
+/* Returns the loop that gets the descriptor. If there is no memory for the
+ * mail to another loop, the first one keeps it. */
 static unsigned deal(struct km_acceptor *acceptor, struct handover **ret_mail)
 {
     unsigned index = least_loaded(acceptor);
@@ -153,7 +156,8 @@ static kama_status listen_here(struct km_acceptor *acceptor,
     return status;
 }
 
-/* Setup waits while the first loop opens the socket. */
+/* On the stack of the thread that waits while the first loop opens the socket.
+ * */
 struct listen_request {
     struct km_mail mail;
     struct km_acceptor *acceptor;

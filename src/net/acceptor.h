@@ -8,12 +8,13 @@
  *     km_acceptor_listen(acceptor, "127.0.0.1:8001");
  *       first loop:   accept --> is there room? --> the loop with the fewest
  *       that loop:    options.on_connection(arg, index, fd)
- *       that loop:    km_acceptor_gone(acceptor, index)    once it is closed
+ *       that loop:    km_acceptor_count_closed(acceptor, index)     later
  *
- * Kinds of threads: new, listen and free are setup; close runs on the first
- * loop; gone runs on the loop of the connection; address is for any thread
- * after listen. Cost: one mail per connection. Errors: those of
- * km_listener_open.
+ * Threads: new, listen and free are setup; close runs on the first loop;
+ * count_closed runs on the loop of the connection; address is for any thread
+ * after listen. Ownership: a descriptor belongs to on_connection; every one
+ * that it was given is counted until km_acceptor_count_closed. Cost: one mail
+ * per connection. Errors: those of km_listener_open.
  */
 #pragma once
 
@@ -27,7 +28,7 @@ struct km_acceptor_options {
     const kama_allocator *mem;
     struct km_loop **loops; /* borrowed until free; the first one listens */
     unsigned loop_count;
-    unsigned max_connections; /* 0: as many as come */
+    unsigned max_connections; /* 0: no limit */
     /* fd is connected and belongs to the callee. Runs on the loop of that
      * index. */
     void (*on_connection)(void *arg, unsigned loop_index, int fd);
@@ -39,24 +40,30 @@ struct km_acceptor_options {
     void *arg;
 };
 
+/* Makes an acceptor that does not listen yet. The options are copied. Errors:
+ * KAMA_ERR_NO_MEMORY. */
 KAMA_NODISCARD kama_status
 km_acceptor_new(const struct km_acceptor_options *options,
                 struct km_acceptor **ret_acceptor);
 
-/* Listens on the first loop, before that loop runs or while it does; in the
- * second case the caller waits for it. Once. */
+/* Listens on the first loop, before that loop runs or while it runs; in the
+ * second case the calling thread waits for it. Only once. Errors: those of
+ * km_listener_open, KAMA_ERR_THREADS. */
 KAMA_NODISCARD kama_status km_acceptor_listen(struct km_acceptor *acceptor,
                                               const char *address);
 
-/* The address with the port that was given; NULL before listen. Valid as long
- * as the acceptor. */
+/* Returns the address with the port that the listener was given, or NULL before
+ * listen. Valid as long as the acceptor. */
 const char *km_acceptor_address(const struct km_acceptor *acceptor);
 
-/* Stops accepting. Descriptors that are on their way to their loops arrive. */
+/* Stops accepting. Descriptors that are on their way to their loops still
+ * arrive. */
 void km_acceptor_close(struct km_acceptor *acceptor);
 
-/* A connection that was dealt to this loop is closed. */
-void km_acceptor_gone(struct km_acceptor *acceptor, unsigned loop_index);
+/* Counts a connection of this loop as closed. */
+void km_acceptor_count_closed(struct km_acceptor *acceptor,
+                              unsigned loop_index);
 
-/* After close, when the loops have ended. NULL does nothing. */
+/* Frees an acceptor that was closed, after the loops have ended. Passing NULL
+ * does nothing. */
 void km_acceptor_free(struct km_acceptor *acceptor);

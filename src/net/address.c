@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Text to socket addresses and back. */
+/*
+ * Text to socket addresses and back. "localhost" is answered here, without the
+ * resolver, so that a machine without a hosts file can still test itself.
+ */
 #include "net/address.h"
 
 #include "base/status.h"
@@ -57,9 +60,9 @@ kama_status km_address_split(const char *text, struct km_address *ret_address)
         return invalid(text, "IPv6 is written as [ADDRESS]:PORT");
     }
     if (len >= KM_ADDRESS_HOST_BYTES || (bracketed && len == 0)) {
-        return invalid(text, "not a host");
+        return invalid(text, "the host is empty, or too long for a name");
     }
-    if (len == 1 && host[0] == '*') { /* libc takes it for loopback */
+    if (len == 1 && host[0] == '*') { /* libc would take it for loopback */
         len = 0;
     }
     *ret_address = (struct km_address){.host = ""};

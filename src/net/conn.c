@@ -6,15 +6,16 @@
  *       |            |                            ^  |            ^
  *       +------------+--------- broken -----------+  +--> FREEING +
  *
- *     OPEN       bytes that arrive are fed to the session at once; at the end of
- *                the turn the session is asked for output, until it has none or
- *                the socket is full
- *     FLUSHING   the connection ends: what the session still has is written, and
- *                what arrives is read and dropped
- *     LINGERING  our half is shut, and the session is gone. A descriptor that is
- *                closed with unread bytes would make the kernel send a reset,
- *                which overtakes what was written last (a GOAWAY, an answer); so
- *                the rest of the input is read and dropped, for a while
+ *     OPEN       bytes that arrive are fed to the session at once; at the end
+ *                of the turn the session is asked for output, until it has none
+ *                or the socket is full
+ *     FLUSHING   the connection ends: the output that the session still has is
+ *                written, and input is read and dropped
+ *     LINGERING  our half is shut, and the session is gone. A descriptor that
+ *                is closed with unread bytes would make the kernel send a
+ *                reset, which overtakes what was written last (a GOAWAY, an
+ *                answer); so the rest of the input is read and dropped, for a
+ *                while
  *     CLOSED     the descriptor is closed, and libuv is about to say so
  *     FREEING    libuv has said so while on_turn was queued, which frees it
  *

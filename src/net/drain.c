@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Each loop drains its own connections and counts itself out; the last one
- * reports. Between the loops there is only mail and two counters.
+ * reports. Between the loops there are only mails and two counters:
+ *
+ *     start --mail--> loop 0 --mail--> every loop: NOTICED, FINISHING, cut
+ *                                          |
+ *                     loop 0 <--mail-- the last loop that is DRAINED
+ *                        done
  */
 #include "net/drain.h"
 
@@ -17,59 +22,64 @@ static struct km_drain_entry *entry_of(struct km_list *node)
     return KM_CONTAINER_OF(node, struct km_drain_entry, node);
 }
 
-static void finish_loop(struct km_drain_loop *dl)
+static void finish_loop(struct km_drain_loop *drain_loop)
 {
-    struct km_drain *drain = dl->drain;
-    dl->state = KM_DRAIN_DRAINED;
-    km_loop_timer_disarm(dl->loop, &dl->timer);
+    struct km_drain *drain = drain_loop->drain;
+    KM_ASSERT(drain_loop->state == KM_DRAIN_NOTICED ||
+              drain_loop->state == KM_DRAIN_FINISHING);
+    KM_ASSERT(km_list_empty(&drain_loop->entries));
+    drain_loop->state = KM_DRAIN_DRAINED;
+    km_loop_timer_disarm(drain_loop->loop, &drain_loop->timer);
     if (atomic_fetch_sub(&drain->loops_left, 1) == 1) {
         km_loop_post(drain->loops[0].loop, &drain->done_mail);
     }
 }
 
-static void each(struct km_drain_loop *dl,
-                 void (*step)(struct km_drain_loop *dl,
+static void each(struct km_drain_loop *drain_loop,
+                 void (*step)(struct km_drain_loop *drain_loop,
                               struct km_drain_entry *entry))
 {
     struct km_list *node;
     struct km_list *tmp;
-    KM_LIST_FOREACH(node, tmp, &dl->entries) {
-        step(dl, entry_of(node));
+    KM_LIST_FOREACH(node, tmp, &drain_loop->entries) {
+        step(drain_loop, entry_of(node));
     }
 }
 
-static void notice(struct km_drain_loop *dl, struct km_drain_entry *entry)
+static void notice(struct km_drain_loop *drain_loop,
+                   struct km_drain_entry *entry)
 {
-    (void)dl;
+    (void)drain_loop;
     entry->ops->notice(entry);
 }
 
-static void finish(struct km_drain_loop *dl, struct km_drain_entry *entry)
+static void finish(struct km_drain_loop *drain_loop,
+                   struct km_drain_entry *entry)
 {
-    (void)dl;
+    (void)drain_loop;
     entry->ops->finish(entry);
 }
 
-static void cut(struct km_drain_loop *dl, struct km_drain_entry *entry)
+static void cut(struct km_drain_loop *drain_loop, struct km_drain_entry *entry)
 {
-    atomic_fetch_add(&dl->drain->cut, entry->ops->cut(entry));
+    atomic_fetch_add(&drain_loop->drain->cut, entry->ops->cut(entry));
 }
 
 static void on_timer(struct km_timer *timer)
 {
-    struct km_drain_loop *dl =
+    struct km_drain_loop *drain_loop =
         KM_CONTAINER_OF(timer, struct km_drain_loop, timer);
-    if (dl->state == KM_DRAIN_NOTICED) {
-        dl->state = KM_DRAIN_FINISHING;
-        km_loop_timer_arm(dl->loop, timer, dl->until);
-        each(dl, finish);
+    if (drain_loop->state == KM_DRAIN_NOTICED) {
+        drain_loop->state = KM_DRAIN_FINISHING;
+        km_loop_timer_arm(drain_loop->loop, timer, drain_loop->until);
+        each(drain_loop, finish);
     } else {
-        each(dl, cut);
+        each(drain_loop, cut);
     }
 }
 
-/* The time between the first two steps: in it arrives what clients had sent
- * before they were told. */
+/* Returns the time between the first two steps, in which everything arrives
+ * that clients had sent before they were told. */
 static int64_t gap_ms(int64_t timeout_ms)
 {
     return timeout_ms / 2 < KM_NET_DRAIN_GAP_MS ? timeout_ms / 2
@@ -78,40 +88,42 @@ static int64_t gap_ms(int64_t timeout_ms)
 
 static void on_loop_mail(struct km_mail *mail)
 {
-    struct km_drain_loop *dl =
+    struct km_drain_loop *drain_loop =
         KM_CONTAINER_OF(mail, struct km_drain_loop, mail);
-    int64_t timeout_ms = dl->drain->request.timeout_ms;
-    km_ns now = km_loop_now(dl->loop);
-    dl->state = KM_DRAIN_NOTICED;
-    dl->until = km_ns_after_ms(now, timeout_ms);
-    if (km_list_empty(&dl->entries)) {
-        finish_loop(dl);
+    int64_t timeout_ms = drain_loop->drain->request.timeout_ms;
+    km_ns now = km_loop_now(drain_loop->loop);
+    KM_ASSERT(drain_loop->state == KM_DRAIN_OPEN);
+    drain_loop->state = KM_DRAIN_NOTICED;
+    drain_loop->until = km_ns_after_ms(now, timeout_ms);
+    if (km_list_empty(&drain_loop->entries)) {
+        finish_loop(drain_loop);
         return;
     }
-    km_loop_timer_arm(dl->loop, &dl->timer,
+    km_loop_timer_arm(drain_loop->loop, &drain_loop->timer,
                       km_ns_after_ms(now, gap_ms(timeout_ms)));
-    each(dl, notice);
+    each(drain_loop, notice);
 }
 
 bool km_drain_add(struct km_drain *drain, unsigned loop_index,
                   struct km_drain_entry *entry)
 {
-    struct km_drain_loop *dl = &drain->loops[loop_index];
-    if (dl->state != KM_DRAIN_OPEN) {
+    struct km_drain_loop *drain_loop = &drain->loops[loop_index];
+    if (drain_loop->state != KM_DRAIN_OPEN) {
         return false;
     }
-    km_list_push_back(&dl->entries, &entry->node);
+    km_list_push_back(&drain_loop->entries, &entry->node);
     return true;
 }
 
 void km_drain_remove(struct km_drain *drain, unsigned loop_index,
                      struct km_drain_entry *entry)
 {
-    struct km_drain_loop *dl = &drain->loops[loop_index];
+    struct km_drain_loop *drain_loop = &drain->loops[loop_index];
     km_list_remove(&entry->node);
-    if (km_list_empty(&dl->entries) && dl->state != KM_DRAIN_OPEN &&
-        dl->state != KM_DRAIN_DRAINED) {
-        finish_loop(dl);
+    if (km_list_empty(&drain_loop->entries) &&
+        drain_loop->state != KM_DRAIN_OPEN &&
+        drain_loop->state != KM_DRAIN_DRAINED) {
+        finish_loop(drain_loop);
     }
 }
 
@@ -123,8 +135,10 @@ static void on_done(struct km_mail *mail)
     drain->request.done(drain->request.done_arg, atomic_load(&drain->cut));
 }
 
-/* On the first loop: descriptors that it has accepted were posted to the other
- * loops before, and arrive there before this mail. */
+/* Runs on the first loop, because that one accepts: the descriptors that it
+ * has accepted were posted to the other loops before, and so arrive there
+ * before the mail that is posted here. Otherwise a connection could open on a
+ * loop that has drained already. */
 static void on_start(struct km_mail *mail)
 {
     struct km_drain *drain = KM_CONTAINER_OF(mail, struct km_drain, start_mail);
@@ -159,12 +173,12 @@ kama_status km_drain_init(struct km_drain *drain, const kama_allocator *mem,
     drain->start_mail.run = on_start;
     drain->done_mail.run = on_done;
     for (unsigned i = 0; i < loop_count; i++) {
-        struct km_drain_loop *dl = &drain->loops[i];
-        dl->drain = drain;
-        dl->loop = loops[i];
-        dl->mail.run = on_loop_mail;
-        dl->timer.fire = on_timer;
-        km_list_init(&dl->entries);
+        struct km_drain_loop *drain_loop = &drain->loops[i];
+        drain_loop->drain = drain;
+        drain_loop->loop = loops[i];
+        drain_loop->mail.run = on_loop_mail;
+        drain_loop->timer.fire = on_timer;
+        km_list_init(&drain_loop->entries);
     }
     return KAMA_OK;
 }

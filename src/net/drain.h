@@ -19,7 +19,10 @@
  * connection opens and removes it when the connection is gone.
  *
  * Threads: init and fini are setup, add and remove run on the loop of the
- * connection, start is for any thread. Cost: O(connections) per step.
+ * connection, start is for any thread. Errors: KAMA_ERR_NO_MEMORY, from init.
+ * Ownership: entries belong to the owners of the connections, and the
+ * structures of drain.h to the structure that embeds km_drain. Cost:
+ * O(connections) per step.
  */
 #pragma once
 
@@ -40,7 +43,7 @@ struct km_drain_ops {
     unsigned (*cut)(struct km_drain_entry *entry);
 };
 
-/* One connection; ops are set by its owner. */
+/* One connection. Its owner sets ops before it adds the entry. */
 struct km_drain_entry {
     struct km_list node;
     const struct km_drain_ops *ops;
@@ -55,7 +58,7 @@ enum km_drain_state {
 
 struct km_drain;
 
-/* The connections of one loop. */
+/* The connections of one loop, and the step that they are in. */
 struct km_drain_loop {
     struct km_drain *drain;
     struct km_loop *loop;
@@ -63,18 +66,19 @@ struct km_drain_loop {
     enum km_drain_state state;
     struct km_mail mail;
     struct km_timer timer;
-    km_ns until;
+    km_ns until; /* the calls that still run are cut off then */
 };
 
-/* cut counts the calls that were cut off. Runs once, on a loop thread. */
+/* Runs once, on a loop thread, when no connection is left; `cut` is the number
+ * of calls that were cut off. */
 typedef void (*km_drained_fn)(void *arg, unsigned cut);
 
 struct km_drain_request {
     int64_t timeout_ms; /* calls that run have this long to end */
-    /* Runs on the first loop before any connection is told. */
+    /* Runs on the first loop, before any connection is told. */
     void (*stop_accepting)(void *arg);
     void *stop_arg;
-    km_drained_fn done; /* no connection is left */
+    km_drained_fn done;
     void *done_arg;
 };
 
@@ -95,17 +99,18 @@ KAMA_NODISCARD kama_status km_drain_init(struct km_drain *drain,
                                          const kama_allocator *mem,
                                          struct km_loop **loops,
                                          unsigned loop_count);
-/* No entry is left. A drain that was not initialised is left alone. */
+/* Frees what init made, when no entry is left. Does nothing for a zeroed
+ * structure that was never initialised. */
 void km_drain_fini(struct km_drain *drain);
 
-/* Adds a connection of the loop with this index. False: the loop is draining,
- * and the connection is to be closed. */
+/* Adds a connection of the loop with this index. Returns false if the loop is
+ * draining already, so that the connection must be closed. */
 KAMA_NODISCARD bool km_drain_add(struct km_drain *drain, unsigned loop_index,
                                  struct km_drain_entry *entry);
-/* The connection is gone. */
+/* Removes a connection that is gone. The last one of a loop ends its drain. */
 void km_drain_remove(struct km_drain *drain, unsigned loop_index,
                      struct km_drain_entry *entry);
 
-/* Starts the steps. Only once. */
+/* Starts the steps on every loop. Only once. */
 void km_drain_start(struct km_drain *drain,
                     const struct km_drain_request *request);

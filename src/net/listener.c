@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A listening socket. When descriptors run out, those who wait are refused
- * with the one that is kept in reserve (a client that is told tries elsewhere,
- * one that hangs does not), then accepting pauses.
+ * A listening socket. It keeps one descriptor in reserve: when there is no
+ * other left, the reserve is closed, a waiting connection is accepted in its
+ * place and closed at once, and the reserve is opened again.
  */
 #include "net/listener.h"
 
@@ -27,7 +27,7 @@
 struct km_listener {
     uint32_t magic;
     int fd;
-    int reserve_fd; /* -1: gone for now */
+    int reserve_fd; /* -1: it could not be opened again yet */
     bool closed;
     struct km_loop *loop;
     km_accept_fn on_accept;
@@ -46,7 +46,8 @@ static void take_reserve(struct km_listener *listener)
     }
 }
 
-/* false: not even that was possible. */
+/* Accepts one connection and closes it, with the descriptor in reserve. Returns
+ * false if not even that was possible. */
 static bool refuse_one(struct km_listener *listener)
 {
     if (listener->reserve_fd < 0) {
@@ -71,8 +72,8 @@ static void pause_accepting(struct km_listener *listener)
                       km_ns_after_ms(km_loop_now(listener->loop), PAUSE_MS));
 }
 
-/* false: no more now. Errors of the connection that was to be accepted do not
- * concern the next. */
+/* Returns false if no more can be accepted now. An error of the connection
+ * that was to be accepted does not concern the next one. */
 static bool accept_one(struct km_listener *listener)
 {
     int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -141,7 +142,8 @@ static int open_socket(const struct sockaddr_storage *addr)
     return -1;
 }
 
-/* Machines without IPv6 still have all their IPv4 addresses. */
+/* "All addresses" is an IPv6 address that takes IPv4 too. On a machine without
+ * IPv6 it becomes the one of IPv4. Returns whether it did. */
 static bool fall_back_to_v4(struct sockaddr_storage *addr)
 {
     struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)addr;

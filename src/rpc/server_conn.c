@@ -176,7 +176,8 @@ static const struct km_drain_ops drain_ops = {
 /* Undoes what the accepting loop counted. */
 static void uncount(struct km_server_loop *server_loop)
 {
-    km_acceptor_gone(server_loop->server->acceptor, server_loop->loop_index);
+    km_acceptor_count_closed(server_loop->server->acceptor,
+                             server_loop->loop_index);
     km_metric_sub(server_loop->server->metrics, KM_SERVER_M_CONNECTIONS, 1);
 }
 

@@ -74,7 +74,7 @@ static void rig_end(struct rig *rig)
     on_loop(rig->loops[0], close_acceptor, rig);
     for (int i = 0; i < LOOPS; i++) {
         for (unsigned n = atomic_load(&rig->of_loop[i]); n > 0; n--) {
-            km_acceptor_gone(rig->acceptor, (unsigned)i);
+            km_acceptor_count_closed(rig->acceptor, (unsigned)i);
         }
     }
     for (int i = 0; i < LOOPS; i++) {
@@ -126,7 +126,7 @@ static void test_maximum(void **state)
     await(clients[2], POLLIN);
     assert_true(recv(clients[2], &byte, 1, 0) <= 0);
     atomic_fetch_sub(&rig.of_loop[0], 1);
-    km_acceptor_gone(rig.acceptor, 0);
+    km_acceptor_count_closed(rig.acceptor, 0);
     clients[3] = dial(km_acceptor_address(rig.acceptor));
     latch_wait(&rig.connected, 3);
     assert_int_equal(atomic_load(&rig.of_loop[0]), 1);
