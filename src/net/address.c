@@ -15,17 +15,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* 30 s of silence and three probes find a vanished peer within a minute; bytes
+ * that it does not acknowledge find it after 30 s. */
 #define KEEPALIVE_IDLE_S 30
 #define KEEPALIVE_INTERVAL_S 10
 #define KEEPALIVE_PROBES 3
 #define UNACKED_MS 30000
 
+/* Keeps the sentence with the address in quotes, cut where it is very long. */
 static kama_status invalid(const char *text, const char *why)
 {
     return km_fail(KAMA_ERR_INVALID, "address \"%.*s\": %s",
                    KM_TEXT_UP_TO(100, text), why);
 }
 
+/* Names of services are not ports here: a typing error would become a question
+ * to the resolver. */
 static bool port_ok(const char *port)
 {
     size_t len = strlen(port);
@@ -94,6 +99,8 @@ static struct sockaddr_storage make_v6(const struct in6_addr *addr,
     return storage;
 }
 
+/* Asks libc, which answers numeric hosts itself. Returns how many addresses it
+ * wrote; other families than IPv4 and IPv6 are passed over. */
 static size_t resolve(const struct km_address *address, int flags,
                       struct sockaddr_storage *addrs, size_t cap)
 {
@@ -172,6 +179,7 @@ socklen_t km_address_len(const struct sockaddr_storage *addr)
                                       : sizeof(struct sockaddr_in6);
 }
 
+/* A socket that takes both families shows IPv4 addresses as ::ffff:a.b.c.d. */
 static const char *format_v6(const struct sockaddr_in6 *in6, char *text)
 {
     char host[INET6_ADDRSTRLEN];
@@ -202,6 +210,7 @@ const char *km_address_format(const struct sockaddr_storage *addr,
     return strcpy(text, "?");
 }
 
+/* A kernel that does not know an option leaves the socket usable without it. */
 static void set_int(int fd, int level, int name, int value)
 {
     (void)setsockopt(fd, level, name, &value, sizeof value);

@@ -46,10 +46,10 @@
 
 enum conn_state { OPEN, FLUSHING, LINGERING, CLOSED, FREEING };
 
-/* What can still be written. */
+/* How much can still be written. */
 enum conn_output {
     WRITABLE,
-    SILENT, /* the session's take has failed: what was taken before */
+    SILENT, /* only the bytes taken before: the session's take has failed */
     BROKEN  /* nothing: the other side is gone */
 };
 
@@ -280,10 +280,12 @@ static bool wants_input(const struct km_conn *conn)
     return ops->wants_read == NULL || ops->wants_read(conn->session);
 }
 
-/* -- what to wait for ---------------------------------------------------- */
+/* -- waiting ------------------------------------------------------------ */
 
 static void on_poll(uv_poll_t *poll, int error, int events);
 
+/* Tells libuv which events to wait for, if they are not the same as before:
+ * telling it costs a system call. */
 static void watch(struct km_conn *conn)
 {
     int events = wants_input(conn) ? UV_READABLE : 0;

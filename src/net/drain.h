@@ -11,8 +11,8 @@
  *                        +--- no connection is left ---------------+--> DRAINED
  *
  *     NOTICED    clients were told to begin nothing new (ops->notice)
- *     FINISHING  what was on its way has arrived; nothing new is taken
- *                (ops->finish)
+ *     FINISHING  requests that were on their way have arrived; no new ones are
+ *                taken (ops->finish)
  *     cut        the calls that still run are ended (ops->cut)
  *
  * The owner of a connection embeds a km_drain_entry, adds it when the
@@ -99,7 +99,7 @@ KAMA_NODISCARD kama_status km_drain_init(struct km_drain *drain,
                                          const kama_allocator *mem,
                                          struct km_loop **loops,
                                          unsigned loop_count);
-/* Frees what init made, when no entry is left. Does nothing for a zeroed
+/* Frees the memory of init, when no entry is left. Does nothing for a zeroed
  * structure that was never initialised. */
 void km_drain_fini(struct km_drain *drain);
 

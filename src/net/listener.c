@@ -63,6 +63,7 @@ static bool refuse_one(struct km_listener *listener)
     return fd >= 0;
 }
 
+/* Refuses the connections that wait now, and looks again after a while. */
 static void pause_accepting(struct km_listener *listener)
 {
     for (int i = 0; i < KM_NET_ACCEPTS_PER_TURN && refuse_one(listener); i++) {
@@ -118,6 +119,8 @@ static void on_pause_end(struct km_timer *timer)
 
 /* -- opening ------------------------------------------------------------- */
 
+/* Returns -1 with errno if the address cannot be listened on. An address that
+ * was used a moment ago can be (SO_REUSEADDR), one that is in use cannot. */
 static int open_socket(const struct sockaddr_storage *addr)
 {
     int fd =
@@ -181,6 +184,7 @@ static kama_status open_fd(const char *address, int *ret_fd)
                        what, error);
 }
 
+/* Asks the kernel for the port, which it chose if the text said 0. */
 static void name_address(struct km_listener *listener)
 {
     struct sockaddr_storage addr = {0};

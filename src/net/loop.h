@@ -21,8 +21,9 @@
  * hooks at the end of a turn are how work that was asked for several times in
  * a turn is done once, for instance a write.
  *
- * Whatever is open on a loop holds it; a loop that was asked to stop ends when
- * the last hold is released, so that nothing is cut off.
+ * Each connection, listener and attempt on a loop holds it; a loop that was
+ * asked to stop ends when the last hold is released, so that nothing is cut
+ * off.
  *
  * Threads: km_loop_post and km_loop_stop are for any thread; new, start, join
  * and free are setup; everything else runs on the loop's thread. Errors:
@@ -104,7 +105,7 @@ void km_loop_timer_disarm(struct km_loop *loop, struct km_timer *timer);
  * not queued. Loop thread, or setup before the loop runs. */
 void km_loop_at_end_of_turn(struct km_loop *loop, struct km_mail *hook);
 
-/* -- for what is open on a loop (the other files of net/) ------------------ */
+/* -- for connections and listeners (the other files of net/) --------------- */
 
 /* Keeps the loop from ending, once for each call. */
 void km_loop_hold(struct km_loop *loop);

@@ -14,6 +14,8 @@
 #define CONNECT_TIMEOUT_MS 5000
 #define H2_CACHE_BYTES (64u << 10)
 
+/* Headers of requests refer to both texts, which is why they live as long as
+ * the channel. */
 static kama_status copy_texts(struct km_channel *channel,
                               const struct km_channel_options *options)
 {
@@ -70,6 +72,7 @@ kama_status km_channel_new(struct km_loop *loop,
     return KAMA_OK;
 }
 
+/* Each call leaves its list when it ends; the turn delivers its on_end. */
 static void cancel_all(struct km_list *calls)
 {
     struct km_list *node;

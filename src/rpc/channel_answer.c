@@ -28,6 +28,7 @@ static void fail(struct km_channel_call *call, int code, const char *text)
 
 /* -- headers and trailers ------------------------------------------------ */
 
+/* Returns 0, which is no status, for text that is not a number. */
 static int parse_http_status(kama_bytes value)
 {
     int status = 0;
@@ -61,6 +62,7 @@ void km_channel_answer_header(struct km_channel_call *call, kama_bytes name,
     }
 }
 
+/* A proxy or a web server has answered, not a server of gRPC. */
 static void end_http(struct km_channel_call *call)
 {
     char text[64];
@@ -70,7 +72,8 @@ static void end_http(struct km_channel_call *call)
     km_channel_call_end(call, km_status_from_grpc(code), code, text);
 }
 
-/* The code, and what our own servers say beside it. */
+/* The status is the one that kama-status names, because several of our statuses
+ * share a gRPC code. A code of 0 cannot be made an error by it. */
 static void end_with_code(struct km_channel_call *call)
 {
     kama_status status = km_status_from_grpc(call->code);
@@ -107,6 +110,7 @@ void km_channel_answer_cut(struct km_channel_call *call)
 
 /* -- messages ------------------------------------------------------------ */
 
+/* The text names the limit or the fault, for the log of the caller. */
 static void end_bad_message(struct km_channel_call *call, kama_status status)
 {
     char text[96];
@@ -167,6 +171,7 @@ void km_channel_answer_end(struct km_channel_call *call)
     }
 }
 
+/* The connection is gone, and took the stream with it. */
 static void end_lost(struct km_channel_call *call)
 {
     if (km_h2_why(call->link->h2) == KM_H2_WHY_MEMORY) {
@@ -177,8 +182,9 @@ static void end_lost(struct km_channel_call *call)
     }
 }
 
-/* A server that gives up at the deadline says CANCEL, maybe before our own
- * timer has fired. */
+/* A server that gives up at the deadline resets the stream with CANCEL, and
+ * that may arrive before our own timer has fired. The caller is told of a
+ * timeout in both cases. */
 static bool is_late(const struct km_channel_call *call)
 {
     return km_clock_mono(call->channel->clock) >= call->deadline;

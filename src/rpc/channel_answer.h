@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a server answers to a call, piece by piece as HTTP/2 delivers it.
+ * The answer of a server to a call, piece by piece as HTTP/2 delivers it.
  *
  *     _header .. _begin    the response's headers; then
  *     _data ..             messages for the caller; then
  *     _header .. _end      trailers, and the end of the stream
  *     _lost                the stream has gone before that
  *
- * Whatever arrives, also when it is not what gRPC prescribes, the call ends
+ * Even if the answer is not a valid one of gRPC, the call ends
  * once, with a status, a code and a sentence.
  *
  * Threads: the loop of the channel. Ownership: bytes are borrowed until

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a caller does with its call. A message of a waiting call is only kept;
+ * The functions of a caller. A message of a waiting call is only kept;
  * one of a running call is sent at once, and kept besides while the call may
  * have to be sent again.
  */
@@ -10,7 +10,10 @@
 #include "base/status.h"
 #include "rpc/channel_call_life.h"
 
-/* Path and metadata in one block with the call. */
+/* Path and metadata live behind the call, in one block with it:
+ *
+ *     | call | pairs of pointers | path\0 name\0 value\0 name\0 value\0 ... |
+ */
 static size_t text_bytes(const struct km_channel_call_options *options)
 {
     size_t n = options->metadata_count * sizeof(const char *[2]) +
@@ -106,6 +109,8 @@ kama_status km_channel_call_new(struct km_channel *channel,
     return KAMA_OK;
 }
 
+/* Appends the message to the request, framed, so that the whole request can be
+ * sent with one call. Nothing is appended on an error. */
 static kama_status keep_message(struct km_channel_call *call,
                                 kama_bytes message)
 {
@@ -122,6 +127,8 @@ static kama_status keep_message(struct km_channel_call *call,
                : status;
 }
 
+/* The message was sent once it is queued. If it cannot be kept besides, the
+ * request can only not be repeated, which is no error. */
 static kama_status send_running(struct km_channel_call *call,
                                 kama_bytes message)
 {

@@ -88,6 +88,8 @@ static const char *unready_reason(const struct km_channel *channel)
                : NULL;
 }
 
+/* A call that has never had a connection says what it waited for, because
+ * "deadline exceeded" alone would send people to look at the server. */
 void km_channel_call_on_deadline(struct km_timer *timer)
 {
     struct km_channel_call *call =
@@ -105,6 +107,10 @@ void km_channel_call_on_deadline(struct km_timer *timer)
     km_channel_call_end(call, KAMA_ERR_TIMEOUT, KM_CHANNEL_NO_CODE, text);
 }
 
+/* A server that ends its connections in order, one after the other, may refuse
+ * a call often, and each time it was right to try again; a server that refuses
+ * streams for another reason gets one more attempt. The call goes to the
+ * front, because it has waited longest. */
 bool km_channel_call_requeue(struct km_channel_call *call)
 {
     struct km_channel *channel = call->channel;
@@ -131,8 +137,9 @@ static struct km_h2_field fixed(kama_bytes name, kama_bytes value)
     return (struct km_h2_field){name, value, KM_H2_FIELD_STATIC};
 }
 
-/* What the channel owns outlives the connection, what the call owns is
- * copied: a call may end before its headers are sent. */
+/* Strings of the channel outlive the connection and are not copied. Strings of
+ * the call are, because a call may end before its headers are sent. Returns
+ * the number of fields. */
 static size_t fill_fields(const struct km_channel_call *call, km_ns now,
                           char *timeout, struct km_h2_field *fields)
 {
@@ -162,6 +169,7 @@ static size_t fill_fields(const struct km_channel_call *call, km_ns now,
     return n;
 }
 
+/* Sends the messages that the caller has given so far. */
 static kama_status send_request(struct km_channel_call *call)
 {
     kama_status status = KAMA_OK;
@@ -180,6 +188,7 @@ void km_channel_call_forget_request(struct km_channel_call *call)
     km_buf_reset(&call->request, 0);
 }
 
+/* Forgets the answer of a stream that was refused. */
 static void reset_answer(struct km_channel_call *call)
 {
     call->http_status = 0;

@@ -84,12 +84,12 @@ struct km_channel_call {
     char text[KM_CHANNEL_TEXT_BYTES]; /* grpc-message, then the result's */
 };
 
-/* Gives a waiting call a stream on the link, and sends what is there of its
- * request. */
+/* Gives a waiting call a stream on the link, and sends the part of its request
+ * that the caller has given so far. */
 void km_channel_call_start(struct km_channel_call *call,
                            struct km_channel_link *link);
 
-/* Forgets what was kept of the request: it cannot be sent again. */
+/* Frees the request that was kept: it cannot be sent again. */
 void km_channel_call_forget_request(struct km_channel_call *call);
 
 /* Ends the call; on_end follows at the end of the turn. Does nothing if it has

@@ -9,6 +9,7 @@
 #include "rpc/channel_answer.h"
 #include "rpc/channel_call_life.h"
 
+/* Time for a GOAWAY, and for what is queued before it. */
 #define CLOSE_GRACE_MS 200
 
 static struct km_channel_call *call_of(struct km_h2_stream *stream)
@@ -55,6 +56,8 @@ static void on_headers(void *arg, struct km_h2_stream *stream,
     }
 }
 
+/* Messages are delivered as they arrive, and callers do not hold them, so that
+ * the windows open at once. */
 static void on_data(void *arg, struct km_h2_stream *stream, kama_bytes chunk,
                     enum km_h2_chunk place)
 {
@@ -76,6 +79,8 @@ static void on_end(void *arg, struct km_h2_stream *stream)
     }
 }
 
+/* A call that has ended let go of its stream before; any other call has lost
+ * it. */
 static void on_close(void *arg, struct km_h2_stream *stream,
                      uint32_t error_code)
 {
@@ -163,6 +168,8 @@ static const struct km_h2_ops h2_ops = {
 
 /* -- life ---------------------------------------------------------------- */
 
+/* Nothing refers to the link any more: its calls have ended or were requeued
+ * when HTTP/2 ended. */
 static void free_link(struct km_channel_link *link)
 {
     KM_ASSERT(km_list_empty(&link->calls) && link->h2 == NULL);
@@ -179,7 +186,8 @@ static void on_closed(struct km_conn_owner *owner, struct km_conn *conn,
     free_link((struct km_channel_link *)(void *)owner);
 }
 
-/* After a failure the session, and with it h2, is gone already. */
+/* The outcome of the attempt. After a failure the session, and with it h2, is
+ * gone already. */
 static void on_connected(void *arg, kama_status status, struct km_conn *conn,
                          const char *sentence)
 {
@@ -260,6 +268,8 @@ void km_channel_link_wake(struct km_channel_link *link)
     }
 }
 
+/* A link in the state CONNECTING is freed by on_connected, any other one when
+ * its connection is closed. */
 void km_channel_link_close(struct km_channel_link *link)
 {
     retire(link);

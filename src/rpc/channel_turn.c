@@ -38,6 +38,7 @@ static km_ns jittered(struct km_channel *channel)
     return ns * 4 / 5 + next_random(channel) % (ns * 2 / 5);
 }
 
+/* The calls are ended from the front, and each one leaves the list. */
 void km_channel_failed(struct km_channel *channel, kama_status status,
                        const char *sentence)
 {
@@ -83,6 +84,7 @@ static void begin_attempt(struct km_channel *channel, km_ns now)
                       km_ns_after_ms(now, channel->connect_timeout_ms));
 }
 
+/* An attempt begins now, or the timer brings the next turn when it may. */
 static void connect_or_wait(struct km_channel *channel)
 {
     km_ns now = km_loop_now(channel->loop);
@@ -113,8 +115,9 @@ static struct km_channel_call *first_of(struct km_list *head)
                         : NULL;
 }
 
-/* What ends while on_end runs waits for the loop's next turn: callers that call
- * again at once, and are refused at once, would keep this one for ever. */
+/* Calls that end while on_end runs are delivered in the loop's next turn.
+ * Callers that call again at once, and are refused at once, would otherwise
+ * keep this turn from ending. */
 static void deliver_ended(struct km_channel *channel)
 {
     struct km_list due;
@@ -141,6 +144,7 @@ static void on_again(struct km_mail *mail)
     km_channel_wake(channel);
 }
 
+/* In the order in which the calls were made, as far as the server permits. */
 static void start_waiting(struct km_channel *channel)
 {
     struct km_channel_call *call;

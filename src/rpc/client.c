@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The blocking client. A call is a struct on the caller's stack that travels
- * to the loop as mail; the caller sleeps until the loop has ended it. */
+ * The blocking client. An exchange is a structure on the caller's stack that
+ * travels to the loop as mail; the caller sleeps until the loop has ended it.
+ *
+ *     caller                          loop
+ *     run() --- mail ---------------> start(): call, send, half_close
+ *       |                             on_message() ..
+ *     wait_until_done() <-- signal -- on_end(): finish()
+ *
+ * The loop touches the exchange last in finish(), under the lock that the
+ * caller waits with, so that the caller may leave its stack frame after that.
+ */
 #include "rpc/client.h"
 
 #include "base/container.h"
@@ -19,7 +28,7 @@ struct km_client {
     struct km_mail close_mail;
 };
 
-/* One call. The caller owns it, the loop uses it until done. */
+/* One call. The caller owns it, and the loop uses it until it is done. */
 struct exchange {
     struct km_mail mail;
     struct km_client *client;
@@ -29,7 +38,7 @@ struct exchange {
     km_client_message_fn on_message;
     void *arg;
     struct km_channel_call *call;
-    kama_status refused; /* what on_message, or the start, said */
+    kama_status refused; /* the error of on_message or of the first send */
     kama_status status;
     char text[KM_ERROR_BYTES_MAX];
     struct km_mutex lock;
@@ -50,6 +59,7 @@ static void finish(struct exchange *exchange, kama_status status,
     km_mutex_unlock(&exchange->lock);
 }
 
+/* The result is the error of this side, not the cancellation after it. */
 static void refuse(struct exchange *exchange, kama_status status)
 {
     exchange->refused = status;
@@ -128,6 +138,8 @@ static bool init_sync(struct exchange *exchange)
     return true;
 }
 
+/* Runs one exchange to its end. A caller on the loop's own thread would wait
+ * for itself, and is told so. */
 static kama_status run(struct km_client *client, struct exchange *exchange)
 {
     int64_t timeout_ms = exchange->request->timeout_ms;

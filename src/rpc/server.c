@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The gRPC server's life. It is composed of net's acceptor, which deals
- * connections out to loops, and net's drain, which ends them.
+ * The life of a gRPC server. It is composed of net's acceptor, which deals
+ * connections out to loops, and net's drain, which ends them; the parts of
+ * each loop are in server_loop.c. km_server_free accepts a half-built server,
+ * so that km_server_new has one way out of every error.
  */
 #include "rpc/server.h"
 
@@ -37,6 +39,8 @@ const struct km_metric km_server_metric_rows[KM_SERVER_M_COUNT] = {
 
 /* -- loops --------------------------------------------------------------- */
 
+/* Every call has room for the largest state of a method, so that the memory of
+ * any ended call serves any new one. */
 static size_t call_bytes(const struct km_server_options *options)
 {
     size_t state_bytes = 0;
@@ -48,6 +52,7 @@ static size_t call_bytes(const struct km_server_options *options)
     return KM_SERVER_CALL_STATE_OFFSET + state_bytes;
 }
 
+/* On an error km_server_free finds the loops that were prepared. */
 static kama_status init_server_loops(struct km_server *server)
 {
     unsigned count = server->options.loop_count;
@@ -68,6 +73,7 @@ static kama_status init_server_loops(struct km_server *server)
 
 /* -- accepting and draining ---------------------------------------------- */
 
+/* Runs on the loop of the connection; the other two run on the first loop. */
 static void on_connection(void *arg, unsigned loop_index, int fd)
 {
     struct km_server *server = arg;
@@ -116,6 +122,7 @@ const char *km_server_address(const struct km_server *server)
     return km_acceptor_address(server->acceptor);
 }
 
+/* The first step of a drain, on the first loop. */
 static void stop_accepting(void *arg)
 {
     struct km_server *server = arg;
@@ -195,6 +202,8 @@ void km_server_free(struct km_server *server)
     km_mem_free(server->mem, server);
 }
 
+/* Two groups may be added at the same time, and the larger of the two limits
+ * must win, whichever of them is written last. */
 void km_server_allow_message(struct km_server *server, uint64_t bytes)
 {
     uint64_t max = atomic_load(&server->max_message_bytes);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a handler asks of its call, and how its answer is put into HTTP/2.
+ * The functions of a handler, and how its answer is put into HTTP/2.
  *
  * An answer with messages has headers, messages and trailers. An answer
  * without any has its status in the headers alone ("trailers only"), which

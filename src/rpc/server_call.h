@@ -17,10 +17,10 @@
  * with on_cancel, when the client, the deadline or the connection ended it
  * first. No callback follows either of them.
  *
- * Ownership: a call that has ended is freed when nobody holds it any more. A
- * handler that has something under way therefore holds the call, and finds out
- * from km_server_call_ended, or from nothing at all: every function below does
- * nothing, or says KAMA_ERR_CLOSED, for a call that has ended.
+ * Ownership: a call that has ended is freed when its last hold is released. So
+ * a handler that answers later must hold the call. It need not find out first
+ * whether the call has ended: every function below does nothing, or returns
+ * KAMA_ERR_CLOSED, for a call that has.
  *
  * Threads: the loop of the call, for every function. Cost: O(1), and without
  * an allocation for the answer to a hit. Errors: where a function returns them.
@@ -47,7 +47,7 @@ struct km_loop *km_server_call_loop(struct km_server_call *call);
  * kama_ctx.deadline_ms: at least 1, or 0 if the client gave none. The server
  * itself keeps the deadline, and calls on_cancel with KAMA_ERR_TIMEOUT. */
 int64_t km_server_call_deadline_ms(const struct km_server_call *call);
-/* Returns whether the call has ended, so that an answer would reach nobody. */
+/* Returns whether the call has ended, so that an answer would be dropped. */
 bool km_server_call_ended(const struct km_server_call *call);
 /* Returns whether stream and connection have room for output. If not, a
  * handler should wait for on_writable before it makes a large message. */

@@ -9,7 +9,7 @@
  *                              v
  *                            ENDED ----> freed, when nothing refers to it
  *
- *     state      what is true of the call                 it is left when
+ *     state      meaning                                  it is left when
  *     HEADERS    the headers of its request arrive        they are complete
  *     RECEIVING  its handler has seen nothing of it       a message is given
  *                                                         to the handler
@@ -59,7 +59,7 @@ enum km_server_message {
     KM_SERVER_MESSAGE_LENT
 };
 
-/* What the headers of a request have said. */
+/* Properties of a request, as its headers tell them. */
 enum {
     KM_SERVER_REQUEST_POST = 1u << 0,       /* :method is POST */
     KM_SERVER_REQUEST_GRPC = 1u << 1,       /* content-type is gRPC's */

@@ -13,7 +13,7 @@
 
 #include <unistd.h>
 
-/* Time for the last answers of calls that were cut off. */
+/* Time for the last answers, to calls that were cut off by a drain. */
 #define CUT_GRACE_MS 200
 
 static struct km_server_call *call_of(struct km_h2_stream *stream)
@@ -25,6 +25,8 @@ static struct km_server_call *call_of(struct km_h2_stream *stream)
 
 /* -- HTTP/2 events ------------------------------------------------------- */
 
+/* Without memory for a call its stream is refused, and the client may try
+ * again. */
 static kama_status on_open(void *arg, struct km_h2_stream *stream)
 {
     stream->user = km_server_call_new(arg, stream);
@@ -65,6 +67,7 @@ static void on_end(void *arg, struct km_h2_stream *stream)
     km_server_request_end(call_of(stream));
 }
 
+/* A call that no handler has seen, or that has ended, is passed over. */
 static void on_writable(void *arg, struct km_h2_stream *stream)
 {
     (void)arg;
@@ -98,6 +101,7 @@ static void on_abuse(void *arg, const char *text)
     }
 }
 
+/* All calls have ended before; the descriptor is closed later (on_closed). */
 static void on_gone(void *arg, enum km_h2_why why)
 {
     struct km_server_conn *conn = arg;
@@ -129,6 +133,7 @@ static struct km_server_conn *draining(struct km_drain_entry *entry)
     return KM_CONTAINER_OF(entry, struct km_server_conn, drain);
 }
 
+/* A connection whose HTTP/2 is gone is about to close by itself. */
 static void on_drain_notice(struct km_drain_entry *entry)
 {
     struct km_server_conn *conn = draining(entry);
@@ -173,7 +178,7 @@ static const struct km_drain_ops drain_ops = {
 
 /* -- life ---------------------------------------------------------------- */
 
-/* Undoes what the accepting loop counted. */
+/* Takes the connection out of the counts that the accepting loop keeps. */
 static void uncount(struct km_server_loop *server_loop)
 {
     km_acceptor_count_closed(server_loop->server->acceptor,
@@ -201,6 +206,8 @@ static void on_closed(struct km_conn_owner *owner, struct km_conn *conn,
     free_conn((struct km_server_conn *)(void *)owner);
 }
 
+/* HTTP/2 reads the client's preface first; a client that speaks HTTP/1.1 gets
+ * http1_hint. */
 static kama_status open_h2(struct km_server_conn *conn)
 {
     struct km_server_loop *server_loop = conn->server_loop;
@@ -238,6 +245,8 @@ static struct km_server_conn *new_conn(struct km_server_loop *server_loop)
     return conn;
 }
 
+/* Whatever fails here closes the descriptor, and takes the connection out of
+ * the counts: the client sees a connection that is closed at once. */
 void km_server_conn_open(struct km_server_loop *server_loop, int fd)
 {
     struct km_server_conn *conn = new_conn(server_loop);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sums of what requests hold, and the decision whose window opens. Both limits
- * are checked after the bytes of a read were counted, so they are passed by at
- * most one read.
+ * Sums of the memory of requests, and the decision whose window opens. Both
+ * limits are checked after the bytes of a read were counted, so they are
+ * passed by at most one read.
  */
 #include "rpc/server_held.h"
 
@@ -127,7 +127,7 @@ void km_server_held_drop(struct km_server_call *call)
     unstall(conn);
 }
 
-/* -- who holds most ------------------------------------------------------ */
+/* -- the largest --------------------------------------------------------- */
 
 /* The connection of a loop that holds most. */
 static struct km_server_conn *greediest(

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a server has on one loop, and what its loops share.
+ * The part of a server that belongs to one loop, and the part that all its
+ * loops share.
  *
  *     km_server ---+--> server_loop 0 --> connections --> calls
  *      (shared,    +--> server_loop 1 --> connections --> calls
@@ -66,7 +67,7 @@ static inline void km_server_loop_count(struct km_server_loop *server_loop,
     km_metric_add(server_loop->server->metrics, row, 1);
 }
 
-/* Prepares what the server has on the loop of this index. Setup. */
+/* Prepares the part of the server on the loop of this index. Setup. */
 KAMA_NODISCARD kama_status
 km_server_loop_init(struct km_server_loop *server_loop,
                     struct km_server *server, unsigned loop_index);

@@ -13,8 +13,8 @@
  * when the client has ended its request, because only then is it certain that
  * there is no second one.
  *
- * Threads: the loop of the call. Errors: none are returned; whatever is wrong
- * with a request refuses its call (rpc/server_refuse.h).
+ * Threads: the loop of the call. Errors: none are returned; a fault of the
+ * request refuses its call (rpc/server_refuse.h).
  * Cost: O(bytes); a hit's request is neither copied nor allocated for.
  */
 #pragma once
