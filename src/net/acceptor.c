@@ -156,8 +156,7 @@ static kama_status listen_here(struct km_acceptor *acceptor,
     return status;
 }
 
-/* On the stack of the thread that waits while the first loop opens the socket.
- * */
+/* Lives on the stack of the thread that waits for the first loop. */
 struct listen_request {
     struct km_mail mail;
     struct km_acceptor *acceptor;

@@ -53,8 +53,8 @@ KAMA_NODISCARD kama_status km_conn_open(struct km_loop *loop, int fd,
 void km_conn_wake(struct km_conn *conn);
 
 /* Drops all input from now on, writes what the session has ready for at most
- * grace_ms (0: one attempt), and closes. A second call can only shorten that.
- * */
+ * grace_ms (0: one attempt), and closes. A second call can only shorten the
+ * time. */
 void km_conn_close(struct km_conn *conn, int64_t grace_ms);
 
 /* Returns the address of the other side, "127.0.0.1:4711". Valid as long as the

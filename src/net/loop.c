@@ -118,8 +118,7 @@ void km_loop_at_end_of_turn(struct km_loop *loop, struct km_mail *hook)
     loop->hooks_last = hook;
 }
 
-/* Hooks that are queued by these hooks run too, because the loop sleeps next.
- * */
+/* Hooks that these hooks queue run too, because the loop sleeps next. */
 static void run_hooks(struct km_loop *loop)
 {
     while (loop->hooks != &loop->hook_end) {

@@ -71,6 +71,7 @@ void km_channel_call_deliver(struct km_channel_call *call)
                                              .grpc_code = call->code,
                                              .text = call->text,
                                              .unreached = call->unreached};
+    KM_ASSERT(call->state == KM_CHANNEL_CALL_ENDED && call->stream == NULL);
     km_list_remove(&call->node);
     call->ops->on_end(call->arg, &result);
     free_call(call);
@@ -206,6 +207,7 @@ void km_channel_call_start(struct km_channel_call *call,
     size_t count =
         fill_fields(call, km_loop_now(call->channel->loop), timeout, fields);
     KM_ASSERT(call->state == KM_CHANNEL_CALL_WAITING);
+    KM_ASSERT(km_channel_link_accepts(link));
     kama_status status =
         km_h2_request(link->h2, fields, count, call, &call->stream);
     if (status != KAMA_OK) {

@@ -60,6 +60,7 @@ void km_channel_failed(struct km_channel *channel, kama_status status,
 
 void km_channel_ready(struct km_channel *channel)
 {
+    KM_ASSERT(!channel->closing);
     channel->failure = KAMA_OK;
     channel->backoff_ms = BACKOFF_MS_MIN;
     channel->next_attempt_at = channel->attempt_at + jittered(channel);
@@ -156,6 +157,9 @@ static void start_waiting(struct km_channel *channel)
 
 void km_channel_free(struct km_channel *channel)
 {
+    KM_ASSERT(km_list_empty(&channel->links));
+    KM_ASSERT(km_list_empty(&channel->waiting));
+    KM_ASSERT(km_list_empty(&channel->ended));
     void (*on_freed)(void *arg) = channel->on_freed;
     void *arg = channel->on_freed_arg;
     km_loop_timer_disarm(channel->loop, &channel->timer);

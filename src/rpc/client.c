@@ -13,6 +13,7 @@
  */
 #include "rpc/client.h"
 
+#include "base/assert.h"
 #include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
@@ -54,6 +55,7 @@ static void finish(struct exchange *exchange, kama_status status,
     exchange->status = status;
     (void)km_text_printf(exchange->text, sizeof exchange->text, "%s", text);
     km_mutex_lock(&exchange->lock);
+    KM_ASSERT(!exchange->done);
     exchange->done = true;
     km_cond_signal(&exchange->cond);
     km_mutex_unlock(&exchange->lock);

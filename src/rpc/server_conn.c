@@ -105,6 +105,7 @@ static void on_abuse(void *arg, const char *text)
 static void on_gone(void *arg, enum km_h2_why why)
 {
     struct km_server_conn *conn = arg;
+    KM_ASSERT(km_list_empty(&conn->calls));
     conn->h2 = NULL;
     if (why == KM_H2_WHY_ABUSE) {
         km_server_loop_count(conn->server_loop, KM_SERVER_M_ABUSE_CLOSED);
@@ -190,6 +191,7 @@ static void free_conn(struct km_server_conn *conn)
 {
     struct km_server_loop *server_loop = conn->server_loop;
     KM_ASSERT(km_list_empty(&conn->calls) && conn->held_bytes == 0);
+    KM_ASSERT(km_list_empty(&conn->stalled) && conn->favoured == NULL);
     km_server_held_forget(conn);
     km_list_remove(&conn->node);
     uncount(server_loop);

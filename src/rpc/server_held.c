@@ -102,6 +102,8 @@ void km_server_held_count(struct km_server_call *call)
     if (held == call->held_bytes) {
         return;
     }
+    KM_ASSERT(call->conn->held_bytes >= call->held_bytes);
+    KM_ASSERT(call->server_loop->held_bytes >= call->conn->held_bytes);
     size_t more = held - call->held_bytes; /* or less, modulo 2^64 */
     call->conn->held_bytes += more;
     call->server_loop->held_bytes += more;

@@ -48,6 +48,7 @@ struct km_server_call *km_server_loop_take_call(
 void km_server_loop_put_call(struct km_server_loop *server_loop,
                              struct km_server_call *call)
 {
+    KM_ASSERT(call->server_loop == server_loop);
     if (server_loop->spare_call_count >= KM_RPC_CALLS_SPARE_MAX) {
         km_mem_free(server_loop->server->mem, call);
         return;
@@ -81,7 +82,9 @@ void km_server_loop_fini(struct km_server_loop *server_loop)
     while (server_loop->spare_calls != NULL) {
         struct km_server_call *call = server_loop->spare_calls;
         server_loop->spare_calls = call->next_spare;
+        server_loop->spare_call_count--;
         km_mem_free(server_loop->server->mem, call);
     }
+    KM_ASSERT(server_loop->spare_call_count == 0);
     km_h2_loop_cache_free(server_loop->cache);
 }

@@ -22,6 +22,8 @@ static void insert(struct km_server_methods *table,
 {
     size_t i = km_hash(kama_bytes_str(method->path), table->seed);
     while (table->slots[i & table->mask] != NULL) {
+        KM_ASSERT(strcmp(table->slots[i & table->mask]->path, method->path) !=
+                  0);
         i++;
     }
     table->slots[i & table->mask] = method;
@@ -38,6 +40,7 @@ kama_status km_server_methods_init(struct km_server_methods *table,
         return KAMA_ERR_NO_MEMORY;
     }
     table->mask = slots - 1;
+    KM_ASSERT((slots & table->mask) == 0 && slots >= 4 * count);
     table->seed = km_hash_random_seed();
     for (size_t i = 0; i < count; i++) {
         insert(table, &methods[i]);

@@ -17,6 +17,7 @@
 /* The answer waits for the end of the request, but not longer than this. */
 static void mark(struct km_server_call *call, enum km_server_refusal refusal)
 {
+    KM_ASSERT(call->state != KM_SERVER_CALL_ENDED && call->conn != NULL);
     km_ns until = km_ns_after_ms(km_loop_now(call->server_loop->loop),
                                  KM_RPC_REFUSED_WAIT_MS);
     call->refusal = refusal;
