@@ -96,37 +96,47 @@ void km_server_held_consume(struct km_server_call *call, size_t n)
     km_h2_consume_stream(call->stream, n);
 }
 
+/* A call that holds nothing any more need not be favoured, even if it goes on. */
+static void let_others_go_on(struct km_server_call *call)
+{
+    struct km_server_conn *conn = call->conn;
+    if (conn->favoured == call && call->held_bytes == 0) {
+        conn->favoured = NULL;
+    }
+    unstall(conn);
+}
+
 void km_server_held_count(struct km_server_call *call)
 {
     size_t held = km_grpc_reader_held(&call->reader);
-    if (held == call->held_bytes) {
+    size_t before = call->held_bytes;
+    if (held == before) {
         return;
     }
-    KM_ASSERT(call->conn->held_bytes >= call->held_bytes);
+    KM_ASSERT(call->conn->held_bytes >= before);
     KM_ASSERT(call->server_loop->held_bytes >= call->conn->held_bytes);
-    size_t more = held - call->held_bytes; /* or less, modulo 2^64 */
+    size_t more = held - before; /* or less, modulo 2^64 */
     call->conn->held_bytes += more;
     call->server_loop->held_bytes += more;
     km_metric_add(call->server_loop->server->metrics, KM_SERVER_M_HELD_BYTES,
                   more);
     call->held_bytes = held;
+    if (held < before) {
+        let_others_go_on(call);
+    }
 }
 
 void km_server_held_drop(struct km_server_call *call)
 {
-    struct km_server_conn *conn = call->conn;
     KM_ASSERT(call->message_state != KM_SERVER_MESSAGE_LENT);
     call->message_state = KM_SERVER_MESSAGE_NONE;
-    km_grpc_reader_fini(&call->reader);
-    km_server_held_count(call);
     km_list_remove(&call->stalled);
     km_h2_consume_stream(call->stream, call->window_bytes);
     call->window_bytes = 0;
-    if (conn->favoured == call) {
-        conn->favoured = NULL;
-    }
+    km_grpc_reader_fini(&call->reader);
+    km_server_held_count(call);
     KM_ASSERT(call->held_bytes == 0);
-    unstall(conn);
+    let_others_go_on(call);
 }
 
 /* -- the largest --------------------------------------------------------- */

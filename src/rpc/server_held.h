@@ -17,7 +17,7 @@
  *                        no --> favoured? --yes--> window opens at once
  *                                  |
  *                                  no --> stalled, until there is room or
- *                                         the favoured call has ended
+ *                                         the favoured call holds nothing
  *
  * A proxy may be unable to send on the favoured stream: bytes of the stalled ones
  * fill the window that the proxy gave to its own client's connection, and the

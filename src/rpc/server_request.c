@@ -180,14 +180,18 @@ static void refuse_message(struct km_server_call *call, kama_status status)
     km_server_refuse(call, status, km_grpc_reader_error(&call->reader, status));
 }
 
+/* Asks the reader once more behind the last message, so that it gives back the
+ * memory of a message that was delivered. */
 static void read_messages(struct km_server_call *call, kama_bytes chunk,
                           enum km_h2_chunk place)
 {
     bool unary = call->method->kind != KM_RPC_BIDI_STREAM;
-    while (chunk.len > 0 && is_open(call)) {
+    while (is_open(call)) {
         if (call->message_state == KM_SERVER_MESSAGE_WHOLE) {
-            km_server_refuse(call, KAMA_ERR_UNSUPPORTED,
-                             "more than one message");
+            if (chunk.len > 0) {
+                km_server_refuse(call, KAMA_ERR_UNSUPPORTED,
+                                 "more than one message");
+            }
             return;
         }
         kama_bytes message;

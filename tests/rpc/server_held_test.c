@@ -17,9 +17,10 @@ struct pieces {
 /* Stalled requests are not let go within a test that takes this. */
 #define STALL_MS (2 * WIRE_PATIENCE_MS)
 
-/* Opens requests of 1 MiB and sends all but the last byte of each, as far as
- * the windows let it. */
-static void pieces_init(struct pieces *p, const struct world_options *options)
+/* Opens calls of a method with requests of 1 MiB, and sends all but the last
+ * byte of each, as far as the windows permit. */
+static void pieces_open(struct pieces *p, const char *path,
+                        const struct world_options *options)
 {
     assert_int_equal(world_init(&p->world, options), KAMA_OK);
     wire_client_open(&p->client, p->world.address);
@@ -31,15 +32,25 @@ static void pieces_init(struct pieces *p, const struct world_options *options)
     km_grpc_prefix_write(prefix, REQUEST_BYTES);
     for (int i = 0; i < REQUESTS; i++) {
         p->seen[i] =
-            wire_begin(&p->client, &(struct wire_request){.path = "/t/Echo"});
+            wire_begin(&p->client, &(struct wire_request){.path = path});
         wire_body(p->seen[i], kama_bytes_make(prefix, sizeof prefix));
         wire_body(p->seen[i], kama_bytes_make(p->data, REQUEST_BYTES - 1));
     }
 }
 
-static void pieces_finish(struct pieces *p, int i)
+static void pieces_init(struct pieces *p, const struct world_options *options)
+{
+    pieces_open(p, "/t/Echo", options);
+}
+
+static void pieces_complete(struct pieces *p, int i)
 {
     wire_body(p->seen[i], kama_bytes_make(p->data + REQUEST_BYTES - 1, 1));
+}
+
+static void pieces_finish(struct pieces *p, int i)
+{
+    pieces_complete(p, i);
     wire_end(p->seen[i]);
 }
 
@@ -133,6 +144,32 @@ static void test_favoured_request_does_not_move(void **state)
     pieces_fini(&p);
 }
 
+/* Streams of messages give the memory of a message back with its delivery, so
+ * that each of them gets its turn although none of them ends. */
+static void test_streams_go_on(void **state)
+{
+    (void)state;
+    struct pieces p;
+    pieces_open(&p, "/t/Chat", &(struct world_options){.stall_ms = STALL_MS});
+    settle(&p);
+    assert_true(waiting(&p) > REQUESTS / 2);
+    for (int i = 0; i < REQUESTS; i++) {
+        pieces_complete(&p, i);
+    }
+    for (int i = 0; i < REQUESTS; i++) {
+        wire_wait_body(&p.client, p.seen[i],
+                       KM_GRPC_PREFIX_BYTES + REQUEST_BYTES);
+        assert_message(p.seen[i], kama_bytes_make(p.data, REQUEST_BYTES));
+    }
+    world_wait_metric(&p.world, KM_SERVER_M_HELD_BYTES, 0);
+    for (int i = 0; i < REQUESTS; i++) {
+        wire_end(p.seen[i]);
+        wire_wait(&p.client, p.seen[i]);
+        assert_status(p.seen[i], KAMA_OK);
+    }
+    pieces_fini(&p);
+}
+
 /* A client that goes away in the middle gives all of it back. */
 static void test_given_up(void **state)
 {
@@ -202,6 +239,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_windows_hold_back),
         cmocka_unit_test(test_favoured_request_does_not_move),
+        cmocka_unit_test(test_streams_go_on),
         cmocka_unit_test(test_given_up),
         cmocka_unit_test(test_loop_is_full),
         cmocka_unit_test(test_refused_behind_a_closed_window),
