@@ -180,3 +180,47 @@ struct km_server_call *km_server_held_largest(struct km_server_call *newest)
     struct km_server_call *call = conn != newest->conn ? largest(conn) : newest;
     return call != NULL ? call : newest;
 }
+
+/* -- the invariants ------------------------------------------------------ */
+
+static void check_call(const struct km_server_call *call)
+{
+    KM_ASSERT(call->magic == KM_SERVER_CALL_MAGIC);
+    KM_ASSERT(call->state != KM_SERVER_CALL_ENDED);
+    KM_ASSERT(call->message_state != KM_SERVER_MESSAGE_LENT);
+    KM_ASSERT(call->held_bytes == km_grpc_reader_held(&call->reader));
+    KM_ASSERT(call->window_bytes == 0 || !km_list_empty(&call->stalled));
+}
+
+/* Returns the bytes that the connection holds. */
+static size_t check_conn(const struct km_server_conn *conn)
+{
+    size_t held_bytes = 0;
+    struct km_list *node;
+    struct km_list *tmp;
+    bool found_favoured = conn->favoured == NULL;
+    KM_LIST_FOREACH(node, tmp, &conn->calls) {
+        const struct km_server_call *call =
+            KM_CONTAINER_OF(node, struct km_server_call, node);
+        check_call(call);
+        held_bytes += call->held_bytes;
+        found_favoured |= call == conn->favoured;
+    }
+    KM_ASSERT(held_bytes == conn->held_bytes && found_favoured);
+    KM_ASSERT(km_list_empty(&conn->stalled) ||
+              (holds_too_much(conn) && conn->favoured != NULL));
+    KM_ASSERT(km_list_empty(&conn->stalled) == (conn->stall_timer.at == 0));
+    return held_bytes;
+}
+
+void km_server_held_check(const struct km_server_loop *server_loop)
+{
+    size_t held_bytes = 0;
+    struct km_list *node;
+    struct km_list *tmp;
+    KM_LIST_FOREACH(node, tmp, &server_loop->conns) {
+        held_bytes +=
+            check_conn(KM_CONTAINER_OF(node, struct km_server_conn, node));
+    }
+    KM_ASSERT(held_bytes == server_loop->held_bytes);
+}

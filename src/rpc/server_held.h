@@ -34,6 +34,7 @@
 
 struct km_server_call;
 struct km_server_conn;
+struct km_server_loop;
 
 /* Opens the windows by `n` bytes that were read of a request that goes on: the
  * connection's at once, the stream's perhaps later. */
@@ -56,3 +57,9 @@ void km_server_held_drop(struct km_server_call *call);
  * `newest` has brought more: the largest one of the connection that holds
  * most, or `newest` itself if its own connection is that one. */
 struct km_server_call *km_server_held_largest(struct km_server_call *newest);
+
+/* Asserts that the sums of the loop, its connections and its calls agree, and
+ * that streams are stalled only while their connection holds too much and another
+ * call is favoured. For tests, on the loop's thread, outside of any callback of a
+ * handler. Cost: O(connections + calls). */
+void km_server_held_check(const struct km_server_loop *server_loop);

@@ -2,7 +2,10 @@
 /* Requests that come in pieces: how much of them a server holds. */
 #include "rpc/rpc_world.h"
 
+#include "base/container.h"
 #include "base/limits.h"
+#include "rpc/server_held.h"
+#include "rpc/server_loop.h"
 
 #define REQUESTS 40
 #define REQUEST_BYTES (1u << 20)
@@ -61,6 +64,27 @@ static void pieces_fini(struct pieces *p)
     world_fini(&p->world);
 }
 
+/* Runs the check of the server's sums on its loop, and waits for it. */
+struct check {
+    struct km_mail mail;
+    struct world *world;
+    unsigned done;
+};
+
+static void on_check(struct km_mail *mail)
+{
+    struct check *check = KM_CONTAINER_OF(mail, struct check, mail);
+    km_server_held_check(&check->world->server->server_loops[0]);
+    world_count(check->world, &check->done);
+}
+
+static void check_held(struct pieces *p)
+{
+    struct check check = {.mail = {.run = on_check}, .world = &p->world};
+    km_loop_post(p->world.loops[0], &check.mail);
+    world_wait(&p->world, &check.done, 1);
+}
+
 /* The client's streams that still wait for a window. */
 static unsigned waiting(const struct pieces *p)
 {
@@ -94,6 +118,7 @@ static void settle(struct pieces *p)
             assert_status(seen, KAMA_OK);
             p->client.pair.client.opened--;
         }
+        check_held(p);
     } while (queued(p) != before);
 }
 
@@ -116,6 +141,7 @@ static void test_windows_hold_back(void **state)
     }
     for (int i = 0; i < REQUESTS; i++) {
         wire_wait(&p.client, p.seen[i]);
+        check_held(&p);
         assert_status(p.seen[i], KAMA_OK);
         assert_message(p.seen[i], kama_bytes_make(p.data, REQUEST_BYTES));
     }
@@ -159,12 +185,14 @@ static void test_streams_go_on(void **state)
     for (int i = 0; i < REQUESTS; i++) {
         wire_wait_body(&p.client, p.seen[i],
                        KM_GRPC_PREFIX_BYTES + REQUEST_BYTES);
+        check_held(&p);
         assert_message(p.seen[i], kama_bytes_make(p.data, REQUEST_BYTES));
     }
     world_wait_metric(&p.world, KM_SERVER_M_HELD_BYTES, 0);
     for (int i = 0; i < REQUESTS; i++) {
         wire_end(p.seen[i]);
         wire_wait(&p.client, p.seen[i]);
+        check_held(&p);
         assert_status(p.seen[i], KAMA_OK);
     }
     pieces_fini(&p);
@@ -199,6 +227,7 @@ static void test_loop_is_full(void **state)
     }
     for (int i = 0; i < REQUESTS; i++) {
         wire_wait(&p.client, p.seen[i]);
+        check_held(&p);
         if (wire_has(&p.seen[i]->headers, "kama-status: KAMA_ERR_OVERLOADED")) {
             assert_status(p.seen[i], KAMA_ERR_OVERLOADED);
             refused++;
@@ -226,6 +255,7 @@ static void test_refused_behind_a_closed_window(void **state)
     }
     for (int i = 0; i < REQUESTS; i++) {
         wire_wait(&p.client, p.seen[i]);
+        check_held(&p);
         assert_int_equal(p.seen[i]->unsent_bytes, 0);
         refused +=
             wire_has(&p.seen[i]->headers, "kama-status: KAMA_ERR_OVERLOADED");
