@@ -1,8 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A blocking client for programs without a loop: one loop thread, one channel.
- * Thread-safety: any thread; new and free setup.
- * Errors: the call's status; the sentence is km_last_error.
+ * A blocking client, for programs that have no event loop: it has one channel,
+ * and one thread that runs the channel's loop.
+ *
+ *     km_client_new(&options, &client);
+ *     km_client_unary(client, &request, &reply);       waits for the answer
+ *     km_client_stream(client, &request, cb, arg);     waits for the last one
+ *     km_client_free(client);
+ *
+ * Threads: any thread, several at the same time; new and free are setup. A call
+ * from the client's own thread would wait for itself: KAMA_ERR_WOULD_DEADLOCK.
+ * Errors: the status of the call, with its sentence in km_last_error.
+ * Ownership: requests and replies belong to the caller, who waits.
+ * Cost: two wake-ups per call, of the loop and of the caller.
  */
 #pragma once
 
@@ -11,32 +21,37 @@
 
 struct km_client;
 
-/* Nothing is connected yet. Errors: KAMA_ERR_INVALID (address),
+/* Makes a client that is not connected yet. Errors: KAMA_ERR_INVALID (address),
  * KAMA_ERR_NO_MEMORY, KAMA_ERR_THREADS, KAMA_ERR_IO. */
 KAMA_NODISCARD kama_status km_client_new(
     const struct km_channel_options *options, struct km_client **ret_client);
-/* NULL is a no-op. */
+/* Closes the connection and ends the thread. No call may be running. Passing
+ * NULL does nothing. */
 void km_client_free(struct km_client *client);
 
 struct km_client_request {
     const char *path;
     kama_bytes message;
-    int64_t timeout_ms;    /* 0: none */
-    bool wait_for_ready;   /* KAMA_ERR_UNREACHABLE only after the deadline */
-    kama_status unreached; /* the status of a call whose time is over before any
-                            * connection was ready, so that nothing was sent;
-                            * 0: KAMA_ERR_TIMEOUT, as when an answer is late */
+    int64_t timeout_ms;  /* 0: none */
+    bool wait_for_ready; /* try again until the timeout, instead of failing
+                            * with KAMA_ERR_UNREACHABLE at once */
+    kama_status
+        unreached; /* the status of a call whose time was over before any
+                            * connection was ready, so that nothing was sent; 0:
+                            * KAMA_ERR_TIMEOUT, as for an answer that is late */
 };
 
-/* One unary call; the reply is appended to ret_reply, which is unchanged after
- * an error. Not from the client's own callbacks (KAMA_ERR_WOULD_DEADLOCK). */
+/* Makes one unary call. The reply is appended to ret_reply, which is unchanged
+ * after an error. */
 KAMA_NODISCARD kama_status km_client_unary(
     struct km_client *client, const struct km_client_request *request,
     struct km_buf *ret_reply);
 
-/* One server-streaming call; cb runs on the loop thread per message; not
- * KAMA_OK cancels the call and is the result. */
+/* Is given each message of a stream, on the client's thread; the message is
+ * borrowed until return. Another status than KAMA_OK cancels the call, and is
+ * its result. */
 typedef kama_status (*km_client_message_fn)(void *arg, kama_bytes message);
+/* Makes one server-streaming call. */
 KAMA_NODISCARD kama_status km_client_stream(
     struct km_client *client, const struct km_client_request *request,
     km_client_message_fn cb, void *arg);

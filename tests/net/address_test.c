@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Addresses: what is accepted, what is refused, how they are written. */
+/* Addresses: accepted ones, refused ones, and how they are written. */
 #include "net/address.h"
 
 #include "base/status.h"
@@ -39,7 +39,7 @@ static void test_forms(void **state)
     }
 }
 
-/* What is no address, each with a sentence that quotes it. */
+/* Texts that are no address, each with a sentence that quotes it. */
 static void test_refused(void **state)
 {
     (void)state;
@@ -71,7 +71,7 @@ static void test_refused(void **state)
     }
 }
 
-/* A URL is no address, and the sentence says what is. */
+/* A URL is no address, and the sentence says how one is written. */
 static void test_scheme_is_refused(void **state)
 {
     (void)state;

@@ -74,7 +74,7 @@ static void test_last_words(void **state)
     server_end(&server);
 }
 
-/* A reset: what came before it is fed, the end is a lost connection. */
+/* A reset: the bytes before it are fed, and the end is a lost connection. */
 static void test_reset(void **state)
 {
     (void)state;

@@ -26,7 +26,7 @@ static void open_rig(void *arg)
     KM_ASSERT(status == KAMA_OK);
 }
 
-/* Both ends, nothing opened yet: the echo can still be told what to do. */
+/* Both ends, nothing opened yet: the echo can still be given orders. */
 static void rig_init(struct rig *rig)
 {
     int fds[2];
@@ -129,8 +129,8 @@ static void test_small_takes(void **state)
     rig_fini(&rig);
 }
 
-/* Nobody reads: the session is asked for no more than was written, and reads
- * no more than it said; then everything still comes. */
+/* The other side does not read: the session is asked for no more than was
+ * written, and reads no more than it said; then everything still comes. */
 static void test_back_pressure(void **state)
 {
     (void)state;
@@ -165,7 +165,7 @@ static void test_back_pressure(void **state)
 
 /* -- ends ------------------------------------------------------------------ */
 
-/* Nobody reads for the time of a stall: the connection is cut. */
+/* The other side reads nothing for the time of a stall: the connection ends. */
 static void test_stall(void **state)
 {
     (void)state;
@@ -183,7 +183,8 @@ static void test_stall(void **state)
     rig_fini(&rig);
 }
 
-/* An error of feed: what is ready is written, then it ends with the error. */
+/* An error of feed: the output that is ready is written, then the connection
+ * ends with the error. */
 static void test_feed_error(void **state)
 {
     (void)state;

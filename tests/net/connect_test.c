@@ -85,7 +85,7 @@ static void rig_fini(struct rig *rig)
     latch_fini(&rig->done);
 }
 
-/* A listening socket of which nobody accepts; returns its descriptor. */
+/* Returns the descriptor of a listening socket that is never accepted from. */
 static int listen_v4(char *address, size_t cap, const char *host)
 {
     struct sockaddr_in addr = {.sin_family = AF_INET};
@@ -118,7 +118,8 @@ static void test_connects(void **state)
     }
 }
 
-/* Nobody listens, a name that nobody has: an error that says which and why. */
+/* An address without a listener, and a name without an address: an error that
+ * says which and why. */
 static void test_unreachable(void **state)
 {
     (void)state;

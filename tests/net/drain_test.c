@@ -146,7 +146,7 @@ static void test_ends_early(void **state)
     rig_end(&rig);
 }
 
-/* What still runs after the timeout is cut off and counted. */
+/* Calls that still run after the timeout are cut off and counted. */
 static void test_cuts(void **state)
 {
     (void)state;

@@ -138,8 +138,8 @@ static void dial_until_accepted(struct rig *rig, const char *address)
     latch_wait(&rig->accepted, 2);
 }
 
-/* No descriptor is left: who connects is refused and does not hang; when
- * there are some again, clients are accepted. */
+/* No descriptor is left: a client that connects is refused and does not hang;
+ * when there are some again, clients are accepted. */
 static void test_no_descriptors(void **state)
 {
     (void)state;

@@ -253,7 +253,8 @@ static void ask_twice(void *arg)
     KM_ASSERT(turns->runs == 0);
 }
 
-/* Asked for twice, run once; what it asks for runs before the loop sleeps. */
+/* A hook that was asked for twice runs once; a hook that it asks for runs
+ * before the loop sleeps. */
 static void test_end_of_turn(void **state)
 {
     (void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests of net share: a latch with a time limit, a way to run code on
- * a loop and wait for it, and a session that echoes.
+ * The parts that the tests of net share: a latch with a time limit, a way to
+ * run code on a loop and wait for it, and a session that echoes.
  */
 #pragma once
 
@@ -239,8 +239,8 @@ static inline size_t read_until_end(int fd, void *buf, size_t cap,
 
 /* -- a session that echoes ------------------------------------------------ */
 
-/* Answers what came, or says what it was told to say. All members are the
- * loop's; the test reads them after the session was closed. */
+/* Sends back the bytes that came, or the bytes that it was given. All members
+ * are the loop's; the test reads them after the session was closed. */
 struct echo {
     struct km_session session; /* first */
     struct km_conn_owner owner;
@@ -258,7 +258,7 @@ struct echo {
     bool ended; /* alive says no */
     bool saw_eof;
     bool end_on_eof;
-    kama_status feed_status; /* what feed returns */
+    kama_status feed_status; /* the result of feed */
     const char *farewell;    /* said when it returns an error */
     kama_status take_status;
     km_ns deadline;

@@ -24,7 +24,7 @@ struct caller {
     struct latch freed;
 };
 
-/* One call: what it is to do, and how it went. */
+/* One call: its orders, and its outcome. */
 struct outcome {
     struct caller *caller;
     struct km_channel_call_options options;

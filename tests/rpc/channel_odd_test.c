@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* ctest: timeout=180 */
-/* The channel against servers that say what no server should. */
+/* The channel against servers that break the protocol. */
 #include "rpc/channel.h"
 
 #include "rpc/odd_server.h"

@@ -2,7 +2,7 @@
 /* Callers that call again in on_end: others on the loop have their turn. */
 #include "rpc/channel_kit.h"
 
-/* Nobody listens there: calls end at once, between attempts. */
+/* No server listens there: calls end at once, between attempts. */
 #define NOWHERE "127.0.0.1:1"
 #define ENDS_MAX 1000000
 

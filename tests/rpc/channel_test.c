@@ -110,7 +110,7 @@ static void test_not_unary(void **state)
                  "more than one message");
 }
 
-/* What the server sees of a call. */
+/* The server sees every part of a call. */
 static void test_metadata(void **state)
 {
     (void)state;
@@ -364,8 +364,9 @@ static void test_wait_in_vain(void **state)
     addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof addr), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+    /* The port stays bound, so that no other process gets it. */
     (void)snprintf(address, sizeof address, "127.0.0.1:%u",
-                   ntohs(addr.sin_port)); /* bound: nobody else gets it */
+                   ntohs(addr.sin_port));
     caller_begin(&other, address);
     outcome_init(&o, &other, "/test.S/Echo");
     o.request_count = 1;
@@ -380,7 +381,7 @@ static void test_wait_in_vain(void **state)
     close(fd);
 }
 
-/* Closing ends what runs and what waits. */
+/* Closing ends the calls that run and those that wait. */
 static void test_close(void **state)
 {
     (void)state;

@@ -93,7 +93,7 @@ static void test_threads(void **state)
     world_fini(&world);
 }
 
-/* -- what comes across ------------------------------------------------------- */
+/* -- messages and errors -------------------------------------------------- */
 
 static const kama_status statuses[] = {
 #define STATUS(name, value, grpc, http, text) name,
@@ -120,7 +120,7 @@ static void test_statuses(void **state)
             .path = "/t/Fail", .message = kama_bytes_str(number)};
         assert_int_equal(km_client_unary(client, &request, &reply),
                          statuses[i]);
-        /* What the server says is shown as one line. */
+        /* The text of the server is shown as one line. */
         assert_string_equal(km_last_error(), "100% \xe7\xbc\x93\\n");
     }
     assert_int_equal(reply.len, 0);
@@ -174,7 +174,7 @@ static kama_status refuse_tenth(void *arg, kama_bytes message)
     return ++*count == 10 ? KAMA_ERR_STATE : KAMA_OK;
 }
 
-/* What the callback says ends the stream, and is the result. */
+/* An error of the callback ends the stream, and is the result. */
 static void test_refused_message(void **state)
 {
     (void)state;
@@ -279,7 +279,7 @@ static void test_rolling_restart(void **state)
     world_fini(&world);
 }
 
-/* Nobody there: an error with the address in its sentence, at once; again
+/* No server there: an error with the address in its sentence, at once; again
  * between attempts. */
 static void test_unreachable(void **state)
 {
@@ -321,7 +321,7 @@ static int open_mute(char *address, size_t cap)
 }
 
 /* A peer that accepts and never speaks takes the whole time of the call, no
- * less, and the sentence says what there was to wait for. */
+ * less, and the sentence names the step that was not reached. */
 static void test_mute_peer_takes_the_time_of_the_call(void **state)
 {
     (void)state;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A server that says what no server should: a thread that accepts, reads
- * requests and answers with bytes prepared by the test; and the pieces that
- * answers are made of.
+ * A server that breaks the protocol as a test asks it to: a thread that
+ * accepts, reads requests and answers with bytes prepared by the test; and the
+ * pieces that answers are made of.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 
 #define ANSWERS_MAX 4
 
-/* What is done after the last answer. */
+/* The end, after the last answer. */
 enum after { KEEP, SHUT, RESET };
 
 struct odd {

@@ -315,8 +315,8 @@ static inline uint64_t world_metric(const struct world *world, unsigned row)
     return km_metric_read(km_server_metrics(world->server), row);
 }
 
-/* Waits until the row has reached n: what a client sees may come before it is
- * counted. */
+/* Waits until the row has reached n, because an answer may reach the client
+ * before it is counted. */
 static inline void world_wait_metric(const struct world *world, unsigned row,
                                      uint64_t n)
 {

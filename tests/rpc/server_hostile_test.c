@@ -87,8 +87,8 @@ static void test_handler_is_told_early(void **state)
 #define HOARDS 40
 #define HOARD_BYTES (200u << 10)
 
-/* One client fills what a loop may hold with requests that it never ends. The
- * request of another one comes through. */
+/* One client fills the memory that a loop may hold with requests that it never
+ * ends. The request of another one comes through. */
 static void test_hoarder_pays(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What clients get wrong, on real sockets: each gets its typed answer, and the
+/* Mistakes of clients, on real sockets: each gets its typed answer, and the
  * connection lives on. */
 #include "rpc/rpc_world.h"
 

@@ -95,7 +95,7 @@ static inline void wire_client_close(struct wire_client *client)
     close(client->fd);
 }
 
-/* Sends what is ready. */
+/* Sends the bytes that are ready. */
 static inline void wire_flush(struct wire_client *client)
 {
     struct km_session *session = km_h2_session(client->pair.client.h2);
