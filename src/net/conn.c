@@ -13,7 +13,7 @@
  *                written, and input is read and dropped
  *     LINGERING  our half is shut, and the session is gone. A descriptor that
  *                is closed with unread bytes would make the kernel send a
- *                reset, which overtakes what was written last (a GOAWAY, an
+ *                reset, which overtakes the last bytes written (a GOAWAY, an
  *                answer); so the rest of the input is read and dropped, for a
  *                while
  *     CLOSED     the descriptor is closed, and libuv is about to say so
@@ -262,7 +262,7 @@ static bool read_some(struct km_conn *conn)
 }
 
 /* The other side has reset the connection, and libuv has stopped to watch it.
- * What came before the reset can still be read. */
+ * The bytes before the reset can still be read. */
 static void read_last(struct km_conn *conn)
 {
     conn->events = 0;
@@ -324,7 +324,7 @@ static void set_timer(struct km_conn *conn)
 }
 
 /* Runs after anything that has happened: goes on to the next state, or sets up
- * what this one waits for. */
+ * the events and the time that this one waits for. */
 static void settle(struct km_conn *conn)
 {
     if (conn->output == BROKEN) {

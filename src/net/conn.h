@@ -35,7 +35,7 @@ struct km_conn;
 struct km_conn_owner {
     /* The connection is gone after return. why: KAMA_ERR_CLOSED for the normal
      * end, KAMA_ERR_DISCONNECTED, KAMA_ERR_TIMEOUT (a write made no progress),
-     * or what the session returned. */
+     * or the error that the session returned. */
     void (*on_closed)(struct km_conn_owner *owner, struct km_conn *conn,
                       kama_status why);
 };
@@ -52,9 +52,9 @@ KAMA_NODISCARD kama_status km_conn_open(struct km_loop *loop, int fd,
  * wish to read has changed. */
 void km_conn_wake(struct km_conn *conn);
 
-/* Drops all input from now on, writes what the session has ready for at most
- * grace_ms (0: one attempt), and closes. A second call can only shorten the
- * time. */
+/* Drops all input from now on, writes the output that the session has ready
+ * for at most grace_ms (0: one attempt), and closes. A second call can only
+ * shorten the time. */
 void km_conn_close(struct km_conn *conn, int64_t grace_ms);
 
 /* Returns the address of the other side, "127.0.0.1:4711". Valid as long as the

@@ -34,6 +34,7 @@
 
 struct km_drain_entry;
 
+/* The steps as the owner of a connection takes them, on its loop. */
 struct km_drain_ops {
     /* Tells the client to begin nothing new. */
     void (*notice)(struct km_drain_entry *entry);
@@ -45,10 +46,11 @@ struct km_drain_ops {
 
 /* One connection. Its owner sets ops before it adds the entry. */
 struct km_drain_entry {
-    struct km_list node;
+    struct km_list node; /* in the entries of its loop */
     const struct km_drain_ops *ops;
 };
 
+/* The steps, in their order. */
 enum km_drain_state {
     KM_DRAIN_OPEN,
     KM_DRAIN_NOTICED,
@@ -82,16 +84,17 @@ struct km_drain_request {
     void *done_arg;
 };
 
+/* The drain of one server, embedded in it. */
 struct km_drain {
     struct km_drain_loop *loops; /* one per loop */
     unsigned loop_count;
     const kama_allocator *mem;
     struct km_drain_request request;
     atomic_bool started;
-    atomic_uint loops_left;
-    atomic_uint cut;
-    struct km_mail start_mail;
-    struct km_mail done_mail;
+    atomic_uint loops_left;    /* that are not DRAINED yet */
+    atomic_uint cut;           /* calls that were cut off */
+    struct km_mail start_mail; /* to the first loop */
+    struct km_mail done_mail;  /* to the first loop, from the last one */
 };
 
 /* mem and loops are borrowed until fini. Errors: KAMA_ERR_NO_MEMORY. */

@@ -234,7 +234,7 @@ struct uv_loop_s *km_loop_uv(struct km_loop *loop)
 
 /* -- life ---------------------------------------------------------------- */
 
-/* The mailbox's handle is what keeps libuv running; a loop that is to end lets
+/* The mailbox's handle keeps libuv running; a loop that is to end lets
  * go of it when nothing holds the loop any more. */
 static void settle_life(struct km_loop *loop)
 {

@@ -89,7 +89,7 @@ static const char *unready_reason(const struct km_channel *channel)
                : NULL;
 }
 
-/* A call that has never had a connection says what it waited for, because
+/* A call that has never had a connection names the step that it waited for:
  * "deadline exceeded" alone would send people to look at the server. */
 void km_channel_call_on_deadline(struct km_timer *timer)
 {

@@ -9,7 +9,7 @@
 #include "rpc/channel_answer.h"
 #include "rpc/channel_call_life.h"
 
-/* Time for a GOAWAY, and for what is queued before it. */
+/* Time for a GOAWAY, and for the output that is queued before it. */
 #define CLOSE_GRACE_MS 200
 
 static struct km_channel_call *call_of(struct km_h2_stream *stream)

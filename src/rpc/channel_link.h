@@ -57,12 +57,12 @@ bool km_channel_link_accepts(const struct km_channel_link *link);
 /* Asks for a write at the end of the turn. */
 void km_channel_link_wake(struct km_channel_link *link);
 
-/* Ends the attempt, or the connection after what is queued. */
+/* Ends the attempt, or the connection after its queued output. */
 void km_channel_link_close(struct km_channel_link *link);
 
 /* The time for SETTINGS is over: closes the connection if they are not here. */
 void km_channel_link_time_out(struct km_channel_link *link);
 
-/* Returns what a link that is not ready waits for, as the sentence of a call
- * whose deadline has passed. Static. */
+/* Returns the step that a link that is not ready waits for, as the sentence of
+ * a call whose deadline has passed. Static. */
 const char *km_channel_link_waits_for(const struct km_channel_link *link);

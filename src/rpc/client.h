@@ -11,7 +11,7 @@
  * Threads: any thread, several at the same time; new and free are setup. A call
  * from the client's own thread would wait for itself: KAMA_ERR_WOULD_DEADLOCK.
  * Errors: the status of the call, with its sentence in km_last_error.
- * Ownership: requests and replies belong to the caller, who waits.
+ * Ownership: requests and replies belong to the caller.
  * Cost: two wake-ups per call, of the loop and of the caller.
  */
 #pragma once

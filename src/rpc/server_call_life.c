@@ -97,7 +97,7 @@ void km_server_call_tell_cancelled(struct km_server_call *call,
 }
 
 /* The handler is told last, when the call refers to no stream any more, so that
- * whatever it does with the call is harmless. */
+ * nothing that it does with the call can reach the stream. */
 void km_server_call_closed(struct km_server_call *call, uint32_t error_code)
 {
     enum km_server_call_state left = call->state;

@@ -86,7 +86,7 @@ struct km_server_call {
                           * own deadline */
     struct km_grpc_reader reader;
     kama_bytes message;   /* WHOLE: the message */
-    size_t held_bytes;    /* what the reader held when it was last counted */
+    size_t held_bytes;    /* of the reader, when they were last counted */
     size_t window_bytes;  /* read, and not given back to the stream's window */
     size_t refused_bytes; /* of the request, thrown away after the refusal */
     enum km_server_refusal refusal;

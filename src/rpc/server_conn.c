@@ -247,8 +247,8 @@ static struct km_server_conn *new_conn(struct km_server_loop *server_loop)
     return conn;
 }
 
-/* Whatever fails here closes the descriptor, and takes the connection out of
- * the counts: the client sees a connection that is closed at once. */
+/* Every failure here closes the descriptor, and takes the connection out of the
+ * counts: the client sees a connection that is closed at once. */
 void km_server_conn_open(struct km_server_loop *server_loop, int fd)
 {
     struct km_server_conn *conn = new_conn(server_loop);

@@ -96,7 +96,7 @@ void km_server_held_consume(struct km_server_call *call, size_t n)
     km_h2_consume_stream(call->stream, n);
 }
 
-/* A call that holds nothing any more need not be favoured, even if it goes on. */
+/* A call that holds nothing need not be favoured, even if it goes on. */
 static void let_others_go_on(struct km_server_call *call)
 {
     struct km_server_conn *conn = call->conn;

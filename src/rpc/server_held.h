@@ -44,8 +44,8 @@ void km_server_held_consume(struct km_server_call *call, size_t n);
  * more. */
 void km_server_held_forget(struct km_server_conn *conn);
 
-/* Brings the sums of connection and loop up to date with what the call's reader
- * holds now. */
+/* Brings the sums of connection and loop up to date with the memory that the
+ * call's reader holds now. */
 void km_server_held_count(struct km_server_call *call);
 
 /* Frees the memory of the call's request, and opens the window that was
@@ -59,7 +59,7 @@ void km_server_held_drop(struct km_server_call *call);
 struct km_server_call *km_server_held_largest(struct km_server_call *newest);
 
 /* Asserts that the sums of the loop, its connections and its calls agree, and
- * that streams are stalled only while their connection holds too much and another
- * call is favoured. For tests, on the loop's thread, outside of any callback of a
- * handler. Cost: O(connections + calls). */
+ * that streams are stalled only while their connection holds too much and
+ * another call is favoured. For tests, on the loop's thread, outside of any
+ * callback of a handler. Cost: O(connections + calls). */
 void km_server_held_check(const struct km_server_loop *server_loop);

@@ -31,6 +31,8 @@ void km_server_loop_arm_later(struct km_server_loop *server_loop,
     km_loop_at_end_of_turn(server_loop->loop, &server_loop->turn);
 }
 
+/* The call that was put back last is the likeliest to be in the processor's
+ * cache. */
 struct km_server_call *km_server_loop_take_call(
     struct km_server_loop *server_loop)
 {
@@ -58,6 +60,7 @@ void km_server_loop_put_call(struct km_server_loop *server_loop,
     server_loop->spare_call_count++;
 }
 
+/* The loop may run already: nothing is posted or armed here. */
 kama_status km_server_loop_init(struct km_server_loop *server_loop,
                                 struct km_server *server, unsigned loop_index)
 {

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 
+/* Returns a power of two, so that a mask finds the slot of a hash. */
 static size_t slot_count(size_t method_count)
 {
     size_t n = 8;
