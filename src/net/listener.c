@@ -162,6 +162,17 @@ static bool fall_back_to_v4(struct sockaddr_storage *addr)
     return true;
 }
 
+/* The operator reads this, and most often the port is taken or privileged. */
+static kama_status fail_to_listen(const char *address, int error)
+{
+    char reason[KM_NET_REASON_BYTES];
+    return km_fail(
+        error == EADDRINUSE ? KAMA_ERR_ADDR_IN_USE : KAMA_ERR_IO,
+        "cannot listen on %.*s: %s%s", KM_TEXT_UP_TO(100, address),
+        km_net_reason(error, reason),
+        error == EACCES ? "; ports below 1024 need CAP_NET_BIND_SERVICE" : "");
+}
+
 static kama_status open_fd(const char *address, int *ret_fd)
 {
     struct sockaddr_storage addr;
@@ -173,15 +184,11 @@ static kama_status open_fd(const char *address, int *ret_fd)
     if (fd < 0 && fall_back_to_v4(&addr)) {
         fd = open_socket(&addr);
     }
-    if (fd >= 0) {
-        *ret_fd = fd;
-        return KAMA_OK;
+    if (fd < 0) {
+        return fail_to_listen(address, errno);
     }
-    int error = errno;
-    char what[KM_ADDRESS_TEXT_BYTES + 32];
-    (void)km_text_printf(what, sizeof what, "cannot listen on %s", address);
-    return km_net_fail(error == EADDRINUSE ? KAMA_ERR_ADDR_IN_USE : KAMA_ERR_IO,
-                       what, error);
+    *ret_fd = fd;
+    return KAMA_OK;
 }
 
 /* Asks the kernel for the port, which it chose if the text said 0. */

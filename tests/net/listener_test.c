@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #define CLIENTS 100
 
@@ -173,11 +174,54 @@ static void test_no_descriptors(void **state)
     rig_end(&rig);
 }
 
+/* A user who may not have the port: the sentence names the right. In a process
+ * of its own, because it gives up the rights of root. */
+static int listen_without_rights(void)
+{
+    struct km_loop *loop = NULL;
+    struct km_listener *listener = NULL;
+    if (setuid(65534) != 0 || km_loop_new(NULL, NULL, 0, &loop) != KAMA_OK) {
+        return 1;
+    }
+    kama_status status =
+        km_listener_open(loop, "127.0.0.1:1", on_accept, NULL, &listener);
+    if (status == KAMA_OK) {
+        return 77; /* the kernel gives these ports to everyone here */
+    }
+    return status == KAMA_ERR_IO &&
+                   strcmp(km_last_error(),
+                          "cannot listen on 127.0.0.1:1: permission denied; "
+                          "ports below 1024 need CAP_NET_BIND_SERVICE") == 0
+               ? 0
+               : 2;
+}
+
+static void test_privileged_port(void **state)
+{
+    (void)state;
+    if (geteuid() != 0) {
+        skip();
+    }
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        _exit(listen_without_rights());
+    }
+    int outcome = 0;
+    assert_int_equal(waitpid(pid, &outcome, 0), pid);
+    assert_true(WIFEXITED(outcome));
+    if (WEXITSTATUS(outcome) == 77) {
+        skip();
+    }
+    assert_int_equal(WEXITSTATUS(outcome), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_in_use),
+        cmocka_unit_test(test_privileged_port),
         cmocka_unit_test(test_reopen),
         cmocka_unit_test(test_no_descriptors),
     };
