@@ -119,12 +119,46 @@ static void test_hoarder_pays(void **state)
     world_fini(&world);
 }
 
+/* A drain cuts off a call whose headers are still arriving; the rest of them
+ * comes after that and is dropped with the other input. */
+static void test_cut_off_between_headers(void **state)
+{
+    (void)state;
+    struct world world;
+    struct km_buf head;
+    struct km_buf rest;
+    world_start(&world);
+    km_buf_init(&head, NULL, SIZE_MAX);
+    km_buf_init(&rest, NULL, SIZE_MAX);
+    raw_start(&head);
+    raw_field(&rest, ":method", "POST");
+    raw_frame(&head, RAW_HEADERS, 0, 1, km_buf_bytes(&rest));
+    int fd = wire_connect(world.address);
+    wire_write(fd, head.data, head.len);
+    world_wait_metric(&world, KM_SERVER_M_CALLS_RUNNING, 1);
+    km_server_drain(world.server, 0, on_world_drained, &world);
+    world_wait_metric(&world, KM_SERVER_M_CALLS_RUNNING, 0);
+    km_buf_reset(&head, 0);
+    km_buf_reset(&rest, 0);
+    raw_field(&rest, ":path", "/t/Echo");
+    raw_field(&rest, "grpc-timeout", "1S");
+    raw_frame(&head, RAW_CONTINUATION, RAW_END_HEADERS, 1, km_buf_bytes(&rest));
+    wire_write(fd, head.data, head.len);
+    world_wait_drained(&world);
+    assert_int_equal(world.cut, 1);
+    close(fd);
+    km_buf_fini(&head);
+    km_buf_fini(&rest);
+    world_fini(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_handler_is_told),
         cmocka_unit_test(test_handler_is_told_early),
         cmocka_unit_test(test_hoarder_pays),
+        cmocka_unit_test(test_cut_off_between_headers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
