@@ -28,6 +28,13 @@
 
 struct km_h2;
 
+/* The favoured call, while others are stalled (rpc/server_held.h). */
+enum km_server_stall {
+    KM_SERVER_STALL_STILL, /* it got no byte since the timer was armed */
+    KM_SERVER_STALL_MOVED, /* it got some */
+    KM_SERVER_STALL_NEVER /* it got none in time: no call is stalled any more */
+};
+
 struct km_server_conn {
     struct km_conn_owner owner; /* first */
     struct km_server_loop *server_loop;
@@ -40,9 +47,8 @@ struct km_server_conn {
     struct km_server_call *favoured; /* the one call that may go on while the
                                       * others are stalled */
     size_t held_bytes;               /* of requests that come in pieces */
-    struct km_timer stall_timer;     /* runs while calls are stalled */
-    bool favoured_moved; /* the favoured call, since the timer was armed */
-    bool never_stalls;   /* the favoured call did not move */
+    enum km_server_stall stall;
+    struct km_timer stall_timer; /* armed while calls are stalled */
 };
 
 /* Opens a connection on a descriptor that the acceptor has counted. Takes fd,

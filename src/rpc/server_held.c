@@ -13,9 +13,11 @@
 
 /* -- windows ------------------------------------------------------------- */
 
+/* Returns whether streams of the connection must wait for the favoured one. */
 static bool holds_too_much(const struct km_server_conn *conn)
 {
-    return conn->held_bytes > KM_RPC_HELD_BYTES_CONN && !conn->never_stalls;
+    return conn->held_bytes > KM_RPC_HELD_BYTES_CONN &&
+           conn->stall != KM_SERVER_STALL_NEVER;
 }
 
 /* Lets the streams go on that memory has room for; one always. */
@@ -36,29 +38,31 @@ static void unstall(struct km_server_conn *conn)
     }
 }
 
+/* Watches the favoured stream for another stall_ms. */
 static void arm_stall_timer(struct km_server_conn *conn)
 {
     const struct km_server_loop *server_loop = conn->server_loop;
-    conn->favoured_moved = false;
+    conn->stall = KM_SERVER_STALL_STILL;
     km_loop_timer_arm(server_loop->loop, &conn->stall_timer,
                       km_ns_after_ms(km_loop_now(server_loop->loop),
                                      server_loop->server->options.stall_ms));
 }
 
+/* A favoured stream that has not moved cannot, and so all are let go. */
 static void on_stall_timer(struct km_timer *timer)
 {
     struct km_server_conn *conn =
         KM_CONTAINER_OF(timer, struct km_server_conn, stall_timer);
-    if (conn->favoured_moved) {
+    if (conn->stall == KM_SERVER_STALL_MOVED) {
         arm_stall_timer(conn);
         return;
     }
-    conn->never_stalls = true;
+    conn->stall = KM_SERVER_STALL_NEVER;
     unstall(conn);
     km_server_conn_wake(conn);
 }
 
-/* Keeps back n bytes of the call's window. */
+/* Keeps n bytes of the call's window back. */
 static void stall(struct km_server_call *call, size_t n)
 {
     struct km_server_conn *conn = call->conn;
@@ -91,7 +95,7 @@ void km_server_held_consume(struct km_server_call *call, size_t n)
             stall(call, n);
             return;
         }
-        conn->favoured_moved = true;
+        conn->stall = KM_SERVER_STALL_MOVED;
     }
     km_h2_consume_stream(call->stream, n);
 }

@@ -19,11 +19,12 @@
  *                                  no --> stalled, until there is room or
  *                                         the favoured call holds nothing
  *
- * A proxy may be unable to send on the favoured stream: bytes of the stalled ones
- * fill the window that the proxy gave to its own client's connection, and the
- * bytes of the favoured stream are behind them. Nothing would move until the calls'
- * deadlines. So if the favoured stream gets no byte for options.stall_ms, all
- * streams of the connection are let go, for good; then refusals alone bound it.
+ * A proxy may be unable to send on the favoured stream: bytes of the stalled
+ * ones fill the window that the proxy gave to its own client's connection, and
+ * the bytes of the favoured stream are behind them. Nothing would move until
+ * the calls' deadlines. So if the favoured stream gets no byte for
+ * options.stall_ms, all streams of the connection are let go, for good; then
+ * refusals alone bound it.
  *
  * Threads: the loop of the call. Cost: O(1), except the search for the largest
  * request, which is O(connections + calls) and runs before a refusal only.
