@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "group/info.h"
+#include "rpc/server.h"
 #include "services/service.h"
 #include "wire/msg/msg.h"
 
