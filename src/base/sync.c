@@ -12,11 +12,26 @@
 #include <string.h>
 #include <time.h>
 
+/* Locks are held for less than a microsecond: a thread that finds one taken tries
+ * a few times more before it sleeps, which would cost more than the wait. */
+#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+#define MUTEX_TYPE PTHREAD_MUTEX_ADAPTIVE_NP
+#else
+#define MUTEX_TYPE PTHREAD_MUTEX_NORMAL
+#endif
+
 bool km_mutex_init(struct km_mutex *mutex, enum km_lock_rank rank)
 {
     KM_ASSERT(rank > 0 && rank < KM_RANK_COUNT);
     mutex->rank = rank;
-    return pthread_mutex_init(&mutex->native, NULL) == 0;
+    pthread_mutexattr_t attr;
+    if (pthread_mutexattr_init(&attr) != 0) {
+        return false;
+    }
+    (void)pthread_mutexattr_settype(&attr, MUTEX_TYPE);
+    bool is_made = pthread_mutex_init(&mutex->native, &attr) == 0;
+    (void)pthread_mutexattr_destroy(&attr);
+    return is_made;
 }
 
 void km_mutex_fini(struct km_mutex *mutex)
