@@ -123,6 +123,17 @@ void *km_mem_zalloc(const kama_allocator *a, size_t count, size_t size)
     return p;
 }
 
+void *km_mem_zalloc_aligned(const kama_allocator *a, size_t size, size_t align,
+                            void **ret_block)
+{
+    *ret_block = km_mem_zalloc(a, 1, size + align);
+    if (*ret_block == NULL) {
+        return NULL;
+    }
+    uintptr_t behind = (uintptr_t)*ret_block + align - 1;
+    return (void *)(behind - behind % align);
+}
+
 char *km_mem_strndup(const kama_allocator *a, const char *s, size_t n)
 {
     if (n == SIZE_MAX) {

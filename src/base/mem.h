@@ -39,6 +39,12 @@ void *km_mem_alloc(const kama_allocator *a, size_t size);
  * the product overflows. */
 void *km_mem_zalloc(const kama_allocator *a, size_t count, size_t size);
 
+/* Allocates size zeroed bytes at a multiple of align, a power of two: allocators
+ * align to 16 bytes only, and what threads share wants cache lines of its own.
+ * The memory is freed through *ret_block. Returns NULL without memory. */
+void *km_mem_zalloc_aligned(const kama_allocator *a, size_t size, size_t align,
+                            void **ret_block);
+
 /* Resizes a block as realloc does. Returns NULL without memory; p is then still
  * valid and unchanged. */
 void *km_mem_resize(const kama_allocator *a, void *p, size_t size);
