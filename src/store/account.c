@@ -22,8 +22,18 @@ struct km_account *km_account_new(const kama_allocator *mem,
     a->clock = *clock;
     a->max_bytes = max_bytes;
     atomic_init(&a->used_bytes, base_bytes);
-    atomic_init(&a->pinned_bytes, 0);
     return a;
+}
+
+/* Numbers that change meanwhile may make the sum a little wrong, but never less
+ * than nothing. */
+uint64_t km_account_pinned(const struct km_account *a)
+{
+    int64_t sum = 0;
+    for (unsigned i = 0; i < KM_THREAD_CELLS; i++) {
+        sum += atomic_load_explicit(&a->pinned[i].bytes, memory_order_relaxed);
+    }
+    return sum > 0 ? (uint64_t)sum : 0;
 }
 
 void km_account_discharge(struct km_account *a, size_t n)

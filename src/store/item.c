@@ -71,16 +71,12 @@ kama_value *km_item_new(struct km_account *account,
 
 void km_item_pin(kama_value *item)
 {
-    atomic_fetch_add_explicit(&item->account->pinned_bytes,
-                              km_item_block_bytes(item), memory_order_relaxed);
+    km_account_pin(item->account, (int64_t)km_item_block_bytes(item));
 }
 
 void km_item_unpin(kama_value *item)
 {
-    size_t n = km_item_block_bytes(item);
-    uint64_t before = atomic_fetch_sub_explicit(&item->account->pinned_bytes, n,
-                                                memory_order_relaxed);
-    KM_ASSERT(before >= n);
+    km_account_pin(item->account, -(int64_t)km_item_block_bytes(item));
 }
 
 /* Frees the memory and gives its bytes back. The account may end with them, so

@@ -41,24 +41,24 @@
 
 /* The counters of a shard, which are written under its lock. */
 struct km_shard_counts {
+    uint64_t payload_bytes; /* keys and values of the entries */
+    uint64_t negative;      /* entries that say that a key does not exist */
     uint64_t hits;
     uint64_t negative_hits;
     uint64_t evictions;
     uint64_t expirations;
-    uint64_t payload_bytes; /* keys and values of the entries */
-    uint64_t negative;      /* entries that say that a key does not exist */
 };
 
 struct km_shard {
     struct km_mutex lock; /* protects everything below */
     struct km_index index;
     struct km_shard_counts counts;
-    struct km_policy policy;
     struct km_account *account;
-    struct km_fill *fills[KM_SHARD_FILL_CHAINS]; /* chosen by the hash */
     uint32_t fill_count;
-    uint32_t sweep_wait;    /* mutations until the next step of the sweep */
-    uint64_t expiring;      /* entries that can expire */
+    uint32_t sweep_wait; /* mutations until the next step of the sweep */
+    uint64_t expiring;   /* entries that can expire */
+    struct km_policy policy;
+    struct km_fill *fills[KM_SHARD_FILL_CHAINS]; /* chosen by the hash */
     uint64_t sweep_rev;     /* the reversed hash at which the sweep goes on */
     struct km_list cleared; /* items that a clear has left, not in the index */
     struct km_index_detached detached; /* indexes that a clear has left */
