@@ -45,7 +45,7 @@ enum km_deadlines_thread {
 struct km_deadlines {
     const struct km_clock *clock; /* borrowed; the timers use its time */
     const char *name;             /* of the thread; borrowed */
-    const void *inside_of; /* what the thread works for, base/thread.h */
+    const void *inside_of;        /* what the thread works for, base/thread.h */
     km_ns idle_ns; /* the thread leaves after this long without a timer */
     struct km_mutex lock;
     struct km_cond wake;  /* there is an earlier timer, or it is closed */

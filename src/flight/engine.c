@@ -14,6 +14,7 @@
 #include <stdalign.h>
 
 struct kama_flight_engine {
+    void *block; /* the memory that the engine is in */
     const kama_flight_type *type;
     const kama_allocator *mem;
     struct km_flight flight;
@@ -105,15 +106,18 @@ kama_status km_flight_engine_new(const kama_flight_type *type,
         return km_fail(KAMA_ERR_INVALID, "flight type: struct_size is %u",
                        type->struct_size);
     }
-    kama_flight_engine *engine = km_mem_zalloc(mem, 1, sizeof *engine);
+    void *block;
+    kama_flight_engine *engine = km_mem_zalloc_aligned(
+        mem, sizeof *engine, _Alignof(kama_flight_engine), &block);
     if (engine == NULL) {
         return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a flight");
     }
+    engine->block = block;
     engine->type = type;
     engine->mem = mem;
     kama_status st = km_flight_init(&engine->flight, &engine_ops);
     if (st != KAMA_OK) {
-        km_mem_free(mem, engine);
+        km_mem_free(mem, block);
         return km_fail(st, "no resources for a flight");
     }
     *ret_engine = engine;
@@ -130,7 +134,7 @@ void kama_flight_engine_free(kama_flight_engine *engine)
 {
     if (engine != NULL) {
         km_flight_fini(&engine->flight);
-        km_mem_free(engine->mem, engine);
+        km_mem_free(engine->mem, engine->block);
     }
 }
 

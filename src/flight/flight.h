@@ -41,10 +41,11 @@
 #include "base/mem.h"
 #include "base/sync.h"
 
+#include <stdalign.h>
 #include <stdatomic.h>
 
-#define KM_FLIGHT_SHARDS 8u
-#define KM_FLIGHT_CHAINS 32u /* per shard */
+#define KM_FLIGHT_SHARDS 32u
+#define KM_FLIGHT_CHAINS 7u /* per shard: one cache line with oldest_at */
 #define KM_FLIGHT_WAKE_BATCH 32u
 
 enum km_flight_state {
@@ -108,12 +109,12 @@ struct km_flight_ops {
     void (*ref)(struct km_flight_call *call);
 };
 
+/* Two cache lines. */
 struct km_flight_shard {
-    struct km_mutex lock;
-    _Atomic km_ns oldest_at; /* the deadline of the first of `open`; or NEVER */
+    alignas(64) struct km_mutex lock;
     struct km_list open;     /* calls that have not ended, the oldest first */
+    _Atomic km_ns oldest_at; /* the deadline of the first of `open`; or NEVER */
     struct km_flight_call *chains[KM_FLIGHT_CHAINS];
-    char unused[64]; /* the next shard is on other cache lines */
 };
 
 struct km_flight {

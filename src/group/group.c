@@ -105,10 +105,13 @@ static kama_group *make_group(const kama_allocator *mem,
                               const struct km_group_config *config,
                               const struct km_group_env *env)
 {
-    kama_group *group = km_mem_zalloc(mem, 1, sizeof *group);
+    void *block;
+    kama_group *group =
+        km_mem_zalloc_aligned(mem, sizeof *group, _Alignof(kama_group), &block);
     if (group == NULL) {
         return NULL;
     }
+    group->block = block;
     group->mem = *mem;
     group->config = *config;
     group->clock = env->clock != NULL ? env->clock : km_clock_system();
@@ -117,7 +120,7 @@ static kama_group *make_group(const kama_allocator *mem,
     atomic_init(&group->pool, env->pool);
     atomic_init(&group->loads_max, config->loader_concurrency);
     atomic_init(&group->refs, 1);
-    km_histogram_init(&group->load_times);
+    km_stripes_init(&group->load_times, &group->mem);
     init_secrets(group, env->seed);
     return group;
 }
@@ -140,7 +143,7 @@ kama_status km_group_new(const kama_group_options *options,
     st =
         group == NULL ? KAMA_ERR_NO_MEMORY : make_parts(group, name, env->seed);
     if (st != KAMA_OK) {
-        km_mem_free(mem, group);
+        km_mem_free(mem, group != NULL ? group->block : NULL);
         return km_fail(st, "group %.*s: no memory", KM_GROUP_SHOWN(name));
     }
     if (env->pool != NULL && config.loader != NULL) {
@@ -181,11 +184,12 @@ void km_group_unref(kama_group *group)
         free_loader(group);
     }
     kama_allocator mem = group->mem;
+    km_stripes_fini(&group->load_times);
     km_metric_set_free(group->metrics);
     km_flight_fini(&group->flight);
     fini_locks(group);
     km_mem_free(&mem, group->name);
-    km_mem_free(&mem, group);
+    km_mem_free(&mem, group->block);
 }
 
 void km_group_free(kama_group *group)
@@ -314,7 +318,8 @@ void km_group_count_twin(kama_group *group)
     km_group_count(group, KM_GROUP_COALESCED);
 }
 
-const struct km_histogram *km_group_load_histogram(const kama_group *group)
+void km_group_load_times(const kama_group *group,
+                         struct km_histogram *ret_times)
 {
-    return &group->load_times;
+    km_stripes_read(&group->load_times, ret_times);
 }

@@ -61,8 +61,9 @@ uint64_t km_group_hash(const kama_group *group, kama_bytes key);
 /* Counts a get that receives the answer of an equal key of the same mget. */
 void km_group_count_twin(kama_group *group);
 
-/* Durations of loads. Valid as long as the group. */
-const struct km_histogram *km_group_load_histogram(const kama_group *group);
+/* Writes how long the loads took. */
+void km_group_load_times(const kama_group *group,
+                         struct km_histogram *ret_times);
 
 /* -- for the files of this folder ---------------------------------------- */
 

@@ -15,6 +15,7 @@
 
 #include "base/gate.h"
 #include "base/permute.h"
+#include "base/stripes.h"
 #include "base/sync.h"
 #include "base/text.h"
 #include "flight/flight.h"
@@ -24,30 +25,36 @@
 #include "group/metrics.h"
 #include "store/store.h"
 
+#include <stdalign.h>
+
 /* The arguments of "%.*s" for the name of a group in a sentence: a name may be
  * as long as a sentence is. */
 #define KM_GROUP_SHOWN(name) KM_TEXT_UP_TO(100, name)
 
+/* The members before the lock are written once, or nearly never: threads read them
+ * all the time, and must not lose their cache lines to those that are written. */
 struct kama_group {
+    void *
+        block; /* the memory that the group is in, which is aligned behind it */
     struct km_store *store;
     bool is_traced;                           /* observer->trace is there */
+    bool owns_pool;                           /* under the lock */
     const struct km_group_observer *observer; /* NULL: nobody */
     struct km_group_config config;
     kama_allocator mem;
     const struct km_clock *clock;
     char *name;
     struct km_metric_set *metrics;
-    struct km_permute permute; /* hides the hash in what users see */
-    uint64_t instance;         /* random: tells one group from the next */
-    struct km_flight flight;
-    struct km_histogram load_times;
+    struct km_permute permute;      /* hides the hash in what users see */
+    uint64_t instance;              /* random: tells one group from the next */
     _Atomic(struct km_pool *) pool; /* NULL: loads run on their callers */
-    struct km_mutex lock;           /* of the making of the pool */
-    bool owns_pool;
-    atomic_uint loads_max; /* at a time; falls when the pool is made */
-    atomic_uint refs;      /* of the owner and of deferred loads */
+    atomic_uint loads_max;          /* at a time; falls when the pool is made */
+    alignas(64) struct km_mutex lock; /* of the making of the pool */
+    atomic_uint refs;                 /* of the owner and of deferred loads */
+    struct km_flight flight;
+    struct km_stripes load_times;
     struct km_gate gate;   /* callers, loads on the pool, timers, callbacks */
-    struct km_slots slots; /* on cache lines of their own */
+    struct km_slots slots; /* of loads */
 };
 
 static inline struct km_pool *km_group_pool(kama_group *group)

@@ -66,7 +66,9 @@ static kama_status append_group_stats(struct km_buf *buf, kama_group *group)
         .pinned_bytes = stats.pinned_bytes,
         .max_bytes = stats.max_bytes,
     };
-    read_latency(km_group_load_histogram(group), &message.load_latency);
+    struct km_histogram times;
+    km_group_load_times(group, &times);
+    read_latency(&times, &message.load_latency);
     return km_pb_append_element(buf, KM_MSG_STATS_GROUPS,
                                 &km_msg_group_stats_pb, &message);
 }

@@ -230,7 +230,7 @@ static void count_end(struct km_load *load, kama_status status, km_ns now)
     }
     km_ns took = (now != 0 ? now : km_group_now(group)) - started_at;
     km_metric_add(group->metrics, KM_GROUP_LOAD_NS, took);
-    km_histogram_record(&group->load_times, took);
+    km_stripes_record(&group->load_times, took);
     if (status == KAMA_MISS) {
         km_group_count(group, KM_GROUP_LOADS_MISSED);
     } else if (status != KAMA_OK) {
@@ -265,9 +265,9 @@ static void after_end(struct km_load *load, struct km_flight_woken *woken)
 {
     km_trace_load_end(load);
     km_load_release(load);
-    km_flight_wake(&load->group->flight, &load->call, woken);
     disarm(load);
     km_tell_load_failure(load);
+    km_flight_wake(&load->group->flight, &load->call, woken);
 }
 
 bool km_load_end(struct km_load *load, struct km_load_outcome *outcome)

@@ -33,7 +33,12 @@
 
 bool km_slots_init(struct km_slots *slots, unsigned count)
 {
-    atomic_init(&slots->free, (int64_t)count);
+    for (unsigned i = 0; i < KM_THREAD_CELLS; i++) {
+        unsigned part = count / KM_THREAD_CELLS;
+        part += i < count % KM_THREAD_CELLS;
+        atomic_init(&slots->cells[i].free, part);
+    }
+    atomic_init(&slots->owed, 0);
     atomic_init(&slots->queued, 0);
     km_list_init(&slots->queue);
     return km_mutex_init(&slots->lock, KM_RANK_SLOTS);
@@ -45,21 +50,52 @@ void km_slots_fini(struct km_slots *slots)
     km_mutex_fini(&slots->lock);
 }
 
-void km_slots_lower(struct km_slots *slots, unsigned n)
+static bool take_from(_Atomic uint32_t *number)
 {
-    atomic_fetch_sub(&slots->free, (int64_t)n);
-}
-
-/* Takes a free slot. */
-static bool try_take(struct km_slots *slots)
-{
-    int64_t seen = atomic_load(&slots->free);
+    uint32_t seen = atomic_load(number);
     while (seen > 0) {
-        if (atomic_compare_exchange_weak(&slots->free, &seen, seen - 1)) {
+        if (atomic_compare_exchange_weak(number, &seen, seen - 1)) {
             return true;
         }
     }
     return false;
+}
+
+/* Takes a free slot, from the own cell if there is one. */
+static bool try_take(struct km_slots *slots)
+{
+    unsigned own = km_thread_cell();
+    bool taken = false;
+    for (unsigned i = 0; i < KM_THREAD_CELLS && !taken; i++) {
+        taken = take_from(&slots->cells[(own + i) % KM_THREAD_CELLS].free);
+    }
+    return taken;
+}
+
+/* Puts a slot among the free ones, unless one is owed. */
+static void put_back(struct km_slots *slots)
+{
+    if (!take_from(&slots->owed)) {
+        atomic_fetch_add(&slots->cells[km_thread_cell()].free, 1);
+    }
+}
+
+/* Slots that are taken are owed: they vanish when they are given back. */
+void km_slots_lower(struct km_slots *slots, unsigned n)
+{
+    while (n > 0 && try_take(slots)) {
+        n--;
+    }
+    atomic_fetch_add(&slots->owed, n);
+}
+
+unsigned km_slots_free(const struct km_slots *slots)
+{
+    unsigned sum = 0;
+    for (unsigned i = 0; i < KM_THREAD_CELLS; i++) {
+        sum += atomic_load(&slots->cells[i].free);
+    }
+    return sum;
 }
 
 /* -- stages --------------------------------------------------------------- */
@@ -117,14 +153,14 @@ static void serve_queue(kama_group *group)
         next = next_locked(group);
         km_mutex_unlock(&slots->lock);
         if (next != NULL && !km_load_submit_queued(next)) {
-            atomic_fetch_add(&slots->free, 1);
+            put_back(slots);
         }
     } while (next != NULL);
 }
 
 static void give_back(kama_group *group)
 {
-    atomic_fetch_add(&group->slots.free, 1);
+    put_back(&group->slots);
     if (atomic_load(&group->slots.queued) > 0) {
         serve_queue(group);
     }

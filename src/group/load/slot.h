@@ -15,9 +15,9 @@
  *                                                               |
  *     km_load_release, OVER <---- the load ends ------------ or PENDING
  *
- * While slots are free, taking one and giving it back is an atomic addition on a
- * number that is on a cache line of its own. Only when all are taken is there a
- * lock, and a queue.
+ * The free slots are spread over cells, one for each cell of threads
+ * (base/thread.h): a thread takes one from its own cell if it can, and gives it
+ * back there. Only when all are taken is there a lock, and a queue.
  *
  * Threads: any. Errors: as each function says.
  */
@@ -25,17 +25,21 @@
 
 #include "base/list.h"
 #include "base/sync.h"
+#include "base/thread.h"
 
 #include <kamacache/kamacache.h>
 #include <stdatomic.h>
 
 struct km_load;
 
+struct km_slot_cell {
+    _Atomic uint32_t free;
+    char unused[60]; /* the next cell is on another cache line */
+};
+
 struct km_slots {
-    char before[64]; /* `free` has a cache line for itself */
-    /* May be negative for a while after their number was lowered. */
-    _Atomic int64_t free;
-    char behind[64];
+    struct km_slot_cell cells[KM_THREAD_CELLS];
+    _Atomic uint32_t owed; /* slots that vanish when they are given back */
     struct km_mutex lock;
     atomic_uint queued; /* written under the lock */
     struct km_list queue;
@@ -48,6 +52,9 @@ void km_slots_fini(struct km_slots *slots);
 
 /* Takes n slots away, as soon as they are free. */
 void km_slots_lower(struct km_slots *slots, unsigned n);
+
+/* How many are free; exact while nobody takes one or gives one back. */
+unsigned km_slots_free(const struct km_slots *slots);
 
 /* Asserts that the queue has as many loads as are counted, all QUEUED. */
 void km_slots_check(struct km_slots *slots);
