@@ -49,17 +49,3 @@ uint64_t km_clock_wall_us(void)
 {
     return read_clock(CLOCK_REALTIME) / 1000;
 }
-
-km_ns km_ns_after_ms(km_ns now, int64_t ms)
-{
-    km_ns span;
-    km_ns at;
-    if (ms <= 0) {
-        return now;
-    }
-    if (__builtin_mul_overflow((km_ns)ms, KM_NS_PER_MS, &span) ||
-        __builtin_add_overflow(now, span, &at)) {
-        return KM_NS_NEVER;
-    }
-    return at;
-}

@@ -56,4 +56,16 @@ uint64_t km_clock_wall_us(void);
 
 /* Returns now + ms. A sum that is too large becomes KM_NS_NEVER, and a negative
  * ms counts as 0. */
-km_ns km_ns_after_ms(km_ns now, int64_t ms);
+static inline km_ns km_ns_after_ms(km_ns now, int64_t ms)
+{
+    km_ns span;
+    km_ns at;
+    if (ms <= 0) {
+        return now;
+    }
+    if (__builtin_mul_overflow((km_ns)ms, KM_NS_PER_MS, &span) ||
+        __builtin_add_overflow(now, span, &at)) {
+        return KM_NS_NEVER;
+    }
+    return at;
+}

@@ -8,14 +8,6 @@
 
 #include "base/assert.h"
 
-#define CLOSED UINT64_C(1)
-#define ONE UINT64_C(2)
-
-static _Atomic uint64_t *own_word(struct km_gate *gate)
-{
-    return &gate->cells[km_thread_cell()].word;
-}
-
 bool km_gate_init(struct km_gate *gate)
 {
     for (unsigned i = 0; i < KM_THREAD_CELLS; i++) {
@@ -40,52 +32,21 @@ void km_gate_fini(struct km_gate *gate)
 
 /* Under the lock the owner cannot see the last count go before the signal was
  * sent: it frees the gate only after the lock was released. */
-static void leave_closed(struct km_gate *gate)
+void km_gate_leave_closed(struct km_gate *gate)
 {
     km_mutex_lock(&gate->lock);
-    atomic_fetch_sub_explicit(own_word(gate), ONE, memory_order_release);
+    atomic_fetch_sub_explicit(km_gate_word(gate), KM_GATE_ONE,
+                              memory_order_release);
     km_cond_broadcast(&gate->left);
     km_mutex_unlock(&gate->lock);
-}
-
-bool km_gate_enter(struct km_gate *gate)
-{
-    uint64_t before =
-        atomic_fetch_add_explicit(own_word(gate), ONE, memory_order_acquire);
-    if (KM_LIKELY((before & CLOSED) == 0)) {
-        return true;
-    }
-    leave_closed(gate);
-    return false;
-}
-
-void km_gate_leave(struct km_gate *gate)
-{
-    _Atomic uint64_t *word = own_word(gate);
-    uint64_t seen = atomic_load_explicit(word, memory_order_relaxed);
-    while (KM_LIKELY((seen & CLOSED) == 0)) {
-        if (atomic_compare_exchange_weak_explicit(word, &seen, seen - ONE,
-                                                  memory_order_release,
-                                                  memory_order_relaxed)) {
-            return;
-        }
-    }
-    leave_closed(gate);
 }
 
 void km_gate_close(struct km_gate *gate)
 {
     for (unsigned i = 0; i < KM_THREAD_CELLS; i++) {
-        atomic_fetch_or_explicit(&gate->cells[i].word, CLOSED,
+        atomic_fetch_or_explicit(&gate->cells[i].word, KM_GATE_CLOSED,
                                  memory_order_acq_rel);
     }
-}
-
-bool km_gate_is_closed(const struct km_gate *gate)
-{
-    uint64_t word = atomic_load_explicit(&gate->cells[km_thread_cell()].word,
-                                         memory_order_acquire);
-    return (word & CLOSED) != 0;
 }
 
 int64_t km_gate_count(const struct km_gate *gate)
@@ -94,7 +55,7 @@ int64_t km_gate_count(const struct km_gate *gate)
     for (unsigned i = 0; i < KM_THREAD_CELLS; i++) {
         uint64_t word =
             atomic_load_explicit(&gate->cells[i].word, memory_order_acquire);
-        sum += (int64_t)(word & ~CLOSED) / 2;
+        sum += (int64_t)(word & ~KM_GATE_CLOSED) / 2;
     }
     return sum;
 }

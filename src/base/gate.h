@@ -54,16 +54,54 @@ bool km_gate_init(struct km_gate *gate);
 /* Nobody is inside. */
 void km_gate_fini(struct km_gate *gate);
 
+/* The two bits of meaning in a word. */
+#define KM_GATE_CLOSED UINT64_C(1)
+#define KM_GATE_ONE UINT64_C(2)
+
+/* Leaves a gate that is closed, or that has just been found closed. */
+void km_gate_leave_closed(struct km_gate *gate);
+
+static inline _Atomic uint64_t *km_gate_word(struct km_gate *gate)
+{
+    return &gate->cells[km_thread_cell()].word;
+}
+
 /* Returns false when the gate is closed; then there is nothing to leave. */
-bool km_gate_enter(struct km_gate *gate);
+static inline bool km_gate_enter(struct km_gate *gate)
+{
+    uint64_t before = atomic_fetch_add_explicit(km_gate_word(gate), KM_GATE_ONE,
+                                                memory_order_acquire);
+    if (KM_LIKELY((before & KM_GATE_CLOSED) == 0)) {
+        return true;
+    }
+    km_gate_leave_closed(gate);
+    return false;
+}
 
 /* The gate, and what it guards, may be gone when this returns. */
-void km_gate_leave(struct km_gate *gate);
+static inline void km_gate_leave(struct km_gate *gate)
+{
+    _Atomic uint64_t *word = km_gate_word(gate);
+    uint64_t seen = atomic_load_explicit(word, memory_order_relaxed);
+    while (KM_LIKELY((seen & KM_GATE_CLOSED) == 0)) {
+        if (atomic_compare_exchange_weak_explicit(
+                word, &seen, seen - KM_GATE_ONE, memory_order_release,
+                memory_order_relaxed)) {
+            return;
+        }
+    }
+    km_gate_leave_closed(gate);
+}
 
 /* Lets nobody enter from now on. */
 void km_gate_close(struct km_gate *gate);
 
-bool km_gate_is_closed(const struct km_gate *gate);
+static inline bool km_gate_is_closed(const struct km_gate *gate)
+{
+    uint64_t word = atomic_load_explicit(&gate->cells[km_thread_cell()].word,
+                                         memory_order_acquire);
+    return (word & KM_GATE_CLOSED) != 0;
+}
 
 /* Waits until everybody has left a closed gate. */
 void km_gate_wait(struct km_gate *gate);

@@ -20,6 +20,8 @@
  */
 #pragma once
 
+#include "base/assert.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -27,21 +29,52 @@
  * write the same cache line; a power of two. */
 #define KM_THREAD_CELLS 16u
 
-/* The cell of the calling thread, 0..KM_THREAD_CELLS-1; the same in each call.
- * Threads get their cells in turn. */
-unsigned km_thread_cell(void);
-
 struct km_thread_frame {
     const void *inside_of;
     struct km_thread_frame *outer;
 };
 
+/* What the library keeps for each thread; for the functions below only. */
+struct km_thread {
+    unsigned cell; /* + 1; 0: the thread has none yet */
+    struct km_thread_frame *innermost;
+};
+extern _Thread_local struct km_thread km_thread_own;
+
+/* Gives the calling thread its cell. */
+unsigned km_thread_deal_cell(void);
+
+/* The cell of the calling thread, 0..KM_THREAD_CELLS-1; the same in each call.
+ * Threads get their cells in turn. */
+static inline unsigned km_thread_cell(void)
+{
+    unsigned cell = km_thread_own.cell;
+    return KM_LIKELY(cell != 0) ? cell - 1 : km_thread_deal_cell();
+}
+
 /* The calling thread works for inside_of until km_thread_leave. The frame is
  * borrowed until then. */
-void km_thread_enter(struct km_thread_frame *frame, const void *inside_of);
+static inline void km_thread_enter(struct km_thread_frame *frame,
+                                   const void *inside_of)
+{
+    frame->inside_of = inside_of;
+    frame->outer = km_thread_own.innermost;
+    km_thread_own.innermost = frame;
+}
 
 /* Leaves the frame that was entered last. */
-void km_thread_leave(struct km_thread_frame *frame);
+static inline void km_thread_leave(struct km_thread_frame *frame)
+{
+    KM_ASSERT(km_thread_own.innermost == frame);
+    km_thread_own.innermost = frame->outer;
+}
 
 /* Returns whether the calling thread works for inside_of. */
-bool km_thread_is_inside(const void *inside_of);
+static inline bool km_thread_is_inside(const void *inside_of)
+{
+    const struct km_thread_frame *frame = km_thread_own.innermost;
+    while (frame != NULL && frame->inside_of != inside_of) {
+        frame = frame->outer;
+    }
+    return frame != NULL;
+}

@@ -14,11 +14,6 @@
 #include "base/container.h"
 #include "base/limits.h"
 
-unsigned km_flight_shard_of(uint64_t hash)
-{
-    return (unsigned)(hash >> 8) % KM_FLIGHT_SHARDS;
-}
-
 static struct km_flight_shard *shard_of(struct km_flight *flight, uint64_t hash)
 {
     return &flight->shards[km_flight_shard_of(hash)];
@@ -56,11 +51,6 @@ void km_flight_fini(struct km_flight *flight)
         }
         km_mutex_fini(&flight->shards[i].lock);
     }
-}
-
-uintptr_t km_flight_self(void)
-{
-    return (uintptr_t)pthread_self();
 }
 
 /* -- states -------------------------------------------------------------- */
@@ -346,11 +336,6 @@ void km_flight_wake(struct km_flight *flight, struct km_flight_call *call,
             km_mutex_unlock(&shard->lock);
         }
     } while (was_full);
-}
-
-bool km_flight_ended(const struct km_flight_call *call)
-{
-    return atomic_load(&call->state) == KM_FLIGHT_ENDED;
 }
 
 /* -- calls that are late ------------------------------------------------- */

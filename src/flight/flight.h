@@ -144,7 +144,10 @@ KAMA_NODISCARD kama_status km_flight_init(struct km_flight *flight,
 void km_flight_fini(struct km_flight *flight);
 
 /* The thread's name in km_flight_call.leader. */
-uintptr_t km_flight_self(void);
+static inline uintptr_t km_flight_self(void)
+{
+    return (uintptr_t)pthread_self();
+}
 
 /* Joins who works on key, or makes fresh (may be NULL) lead. waiter may be
  * NULL for a caller that cannot wait. *ret_status is written for ANSWER. */
@@ -175,7 +178,10 @@ void km_flight_wake(struct km_flight *flight, struct km_flight_call *call,
                     struct km_flight_woken *woken);
 
 /* Returns whether the call has ended. Takes no lock. */
-bool km_flight_ended(const struct km_flight_call *call);
+static inline bool km_flight_ended(const struct km_flight_call *call)
+{
+    return atomic_load(&call->state) == KM_FLIGHT_ENDED;
+}
 
 /* Returns the oldest call of a shard (0..KM_FLIGHT_SHARDS-1) that has not ended,
  * with a reference (ops->ref), when its deadline is at or before now; else NULL.
@@ -189,7 +195,10 @@ struct km_flight_call *km_flight_oldest(struct km_flight *flight,
 km_ns km_flight_next_deadline(const struct km_flight *flight);
 
 /* The shard of a hash. */
-unsigned km_flight_shard_of(uint64_t hash);
+static inline unsigned km_flight_shard_of(uint64_t hash)
+{
+    return (unsigned)(hash >> 8) % KM_FLIGHT_SHARDS;
+}
 
 /* Calls visit for each call that has not ended, under the lock of its shard. */
 void km_flight_visit(struct km_flight *flight,

@@ -284,14 +284,6 @@ kama_status km_group_need_pool(kama_group *group, struct km_pool **ret_pool)
     return st;
 }
 
-struct km_pool *km_group_pool_for_call(kama_group *group)
-{
-    struct km_pool *pool = km_group_pool(group);
-    bool loads_itself =
-        pool != NULL && km_thread_is_inside(group) && !km_pool_is_inside(pool);
-    return loads_itself ? NULL : pool;
-}
-
 const char *kama_group_name(const kama_group *group)
 {
     return group->name;

@@ -74,8 +74,3 @@ void km_group_unref(kama_group *group);
 /* The pool, made if there is none. */
 KAMA_NODISCARD kama_status km_group_need_pool(kama_group *group,
                                               struct km_pool **ret_pool);
-
-/* Where a blocking call of this thread loads: the pool; NULL: on the thread. A
- * thread that runs a loader which is older than the pool goes on loading by
- * itself, because its load has a slot that a load on the pool would wait for. */
-struct km_pool *km_group_pool_for_call(kama_group *group);

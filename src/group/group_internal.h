@@ -77,3 +77,14 @@ static inline km_ns km_group_now(const kama_group *group)
 {
     return km_clock_mono(group->clock);
 }
+
+/* Where a blocking call of this thread loads: the pool; NULL: on the thread. A
+ * thread that runs a loader which is older than the pool goes on loading by
+ * itself, because its load has a slot that a load on the pool would wait for. */
+static inline struct km_pool *km_group_pool_for_call(kama_group *group)
+{
+    struct km_pool *pool = km_group_pool(group);
+    bool loads_itself =
+        pool != NULL && km_thread_is_inside(group) && !km_pool_is_inside(pool);
+    return loads_itself ? NULL : pool;
+}

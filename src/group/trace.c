@@ -43,13 +43,10 @@ void km_trace_get_slow(const kama_group *group, enum km_get_step step,
     trace(group, &event, message);
 }
 
-void km_trace_answer(const kama_group *group, kama_bytes key,
-                     kama_status status, km_ns started_at)
+void km_trace_answer_slow(const kama_group *group, kama_bytes key,
+                          kama_status status, km_ns started_at)
 {
     char message[KM_EVENT_BYTES_MAX];
-    if (KM_LIKELY(!group->is_traced)) {
-        return;
-    }
     struct km_group_event event = about(group, "get", key);
     event.status = status;
     event.took_ns = km_group_now(group) - started_at;
@@ -59,14 +56,11 @@ void km_trace_answer(const kama_group *group, kama_bytes key,
     trace(group, &event, message);
 }
 
-void km_trace_load_start(const struct km_load *load)
+void km_trace_load_start_slow(const struct km_load *load)
 {
     const kama_group *group = load->group;
     kama_bytes key = km_load_key_bytes(load);
     char message[KM_EVENT_BYTES_MAX];
-    if (KM_LIKELY(!group->is_traced)) {
-        return;
-    }
     struct km_group_event event = about(group, "load", key);
     km_group_event_sentence(group, key, message,
                             "the loader is called and has %" PRId64 " ms",
@@ -81,7 +75,7 @@ static km_ns took(const struct km_load *load)
     return started_at == 0 ? 0 : km_group_now(load->group) - started_at;
 }
 
-static void trace_end(const struct km_load *load)
+void km_trace_load_end_slow(const struct km_load *load)
 {
     const kama_group *group = load->group;
     kama_bytes key = km_load_key_bytes(load);
@@ -107,20 +101,13 @@ static bool is_failure(const struct km_load *load)
            load->result.verdict != KM_LOAD_UNWANTED;
 }
 
-void km_trace_load_end(const struct km_load *load)
-{
-    if (KM_UNLIKELY(load->group->is_traced)) {
-        trace_end(load);
-    }
-}
-
 /* A loader's own sentence names neither the group nor the key. */
 static bool names_the_group(const struct km_load *load)
 {
     return km_bytes_starts(kama_bytes_str(load->sentence), KM_LIT("group "));
 }
 
-void km_tell_load_failure(const struct km_load *load)
+void km_tell_load_failure_slow(const struct km_load *load)
 {
     const kama_group *group = load->group;
     kama_bytes key = km_load_key_bytes(load);
@@ -140,14 +127,11 @@ void km_tell_load_failure(const struct km_load *load)
     group->observer->failed(group->observer->arg, &event);
 }
 
-void km_trace_load_late(const struct km_load *load, kama_status returned)
+void km_trace_load_late_slow(const struct km_load *load, kama_status returned)
 {
     const kama_group *group = load->group;
     kama_bytes key = km_load_key_bytes(load);
     char message[KM_EVENT_BYTES_MAX];
-    if (KM_LIKELY(!group->is_traced)) {
-        return;
-    }
     struct km_group_event event = about(group, "load", key);
     event.status = returned;
     event.took_ns = took(load);

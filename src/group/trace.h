@@ -41,18 +41,50 @@ static inline void km_trace_memory(const kama_group *group, kama_status status,
 }
 
 /* A get that had to wait is answered; it was started at started_at. */
-void km_trace_answer(const kama_group *group, kama_bytes key,
-                     kama_status status, km_ns started_at);
+void km_trace_answer_slow(const kama_group *group, kama_bytes key,
+                          kama_status status, km_ns started_at);
+static inline void km_trace_answer(const kama_group *group, kama_bytes key,
+                                   kama_status status, km_ns started_at)
+{
+    if (KM_UNLIKELY(group->is_traced)) {
+        km_trace_answer_slow(group, key, status, started_at);
+    }
+}
 
 /* The loader is about to be called. */
-void km_trace_load_start(const struct km_load *load);
+void km_trace_load_start_slow(const struct km_load *load);
+static inline void km_trace_load_start(const struct km_load *load)
+{
+    if (KM_UNLIKELY(load->group->is_traced)) {
+        km_trace_load_start_slow(load);
+    }
+}
 
 /* The load has ended. */
-void km_trace_load_end(const struct km_load *load);
+void km_trace_load_end_slow(const struct km_load *load);
+static inline void km_trace_load_end(const struct km_load *load)
+{
+    if (KM_UNLIKELY(load->group->is_traced)) {
+        km_trace_load_end_slow(load);
+    }
+}
 
 /* Tells the observer of a load that has failed for its callers; every observer
- * hears of that. */
-void km_tell_load_failure(const struct km_load *load);
+ * learns of that. */
+void km_tell_load_failure_slow(const struct km_load *load);
+static inline void km_tell_load_failure(const struct km_load *load)
+{
+    if (KM_UNLIKELY((int)load->result.status < 0)) {
+        km_tell_load_failure_slow(load);
+    }
+}
 
 /* The loader has answered a load that had ended before. */
-void km_trace_load_late(const struct km_load *load, kama_status returned);
+void km_trace_load_late_slow(const struct km_load *load, kama_status returned);
+static inline void km_trace_load_late(const struct km_load *load,
+                                      kama_status returned)
+{
+    if (KM_UNLIKELY(load->group->is_traced)) {
+        km_trace_load_late_slow(load, returned);
+    }
+}
