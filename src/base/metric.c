@@ -12,14 +12,6 @@
 #define LINE_BYTES 64
 #define LINE_COUNTERS (LINE_BYTES / sizeof(uint64_t))
 
-struct km_metric_set {
-    const kama_allocator *mem;
-    const struct km_metric *rows;
-    size_t row_count;
-    size_t stride; /* counters per block; a block is a number of whole lines */
-    _Atomic uint64_t *counters;
-};
-
 kama_status km_metric_set_new(const kama_allocator *mem,
                               const struct km_metric *rows, size_t row_count,
                               struct km_metric_set **ret_set)
@@ -49,11 +41,6 @@ void km_metric_set_free(struct km_metric_set *set)
     if (set != NULL) {
         km_mem_free(set->mem, set);
     }
-}
-
-_Atomic uint64_t *km_metric_cell(struct km_metric_set *set)
-{
-    return set->counters + km_thread_cell() * set->stride;
 }
 
 uint64_t km_metric_read(const struct km_metric_set *set, unsigned row)

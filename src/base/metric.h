@@ -28,6 +28,7 @@
 #pragma once
 
 #include "base/mem.h"
+#include "base/thread.h"
 
 /* A counter only rises; a gauge rises and falls. */
 enum km_metric_kind { KM_METRIC_COUNTER, KM_METRIC_GAUGE };
@@ -41,7 +42,14 @@ struct km_metric {
 
 #define KM_METRIC_ROWS_MAX 64
 
-struct km_metric_set;
+/* For the functions below only. */
+struct km_metric_set {
+    const kama_allocator *mem;
+    const struct km_metric *rows;
+    size_t row_count;
+    size_t stride; /* counters per block; a block is a number of whole lines */
+    _Atomic uint64_t *counters;
+};
 
 /* Makes a set in which every counter is 0. */
 KAMA_NODISCARD kama_status km_metric_set_new(const kama_allocator *mem,
@@ -53,7 +61,10 @@ void km_metric_set_free(struct km_metric_set *set);
 
 /* Returns the block of counters of the calling thread, in which `cell[row]` is
  * the counter of a row. It stays the same for as long as the thread lives. */
-_Atomic uint64_t *km_metric_cell(struct km_metric_set *set);
+static inline _Atomic uint64_t *km_metric_cell(struct km_metric_set *set)
+{
+    return set->counters + km_thread_cell() * set->stride;
+}
 
 /* Adds n to the counter of a row. */
 static inline void km_metric_add(struct km_metric_set *set, unsigned row,

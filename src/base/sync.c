@@ -94,19 +94,6 @@ void km_cond_fini(struct km_cond *cond)
     (void)pthread_cond_destroy(&cond->native);
 }
 
-int km_cancel_defer(void)
-{
-    int before = PTHREAD_CANCEL_ENABLE;
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-    return before;
-}
-
-void km_cancel_allow(int before)
-{
-    int disabled;
-    (void)pthread_setcancelstate(before, &disabled);
-}
-
 void km_cond_wait(struct km_cond *cond, struct km_mutex *mutex)
 {
     KM_ASSERT_HELD(mutex);

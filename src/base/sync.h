@@ -113,8 +113,17 @@ void km_cond_broadcast(struct km_cond *cond);
  * of the code in which it must not be stopped. Afterwards, km_cancel_allow
  * takes the value that km_cancel_defer returned, and a thread that was
  * cancelled meanwhile ends at its next cancellation point. */
-int km_cancel_defer(void);
-void km_cancel_allow(int before);
+static inline int km_cancel_defer(void)
+{
+    int before = PTHREAD_CANCEL_ENABLE;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+static inline void km_cancel_allow(int before)
+{
+    int disabled;
+    (void)pthread_setcancelstate(before, &disabled);
+}
 
 /* Starts a joinable thread that has all signals blocked and a stack of 512 KiB.
  * A name longer than 15 bytes is cut. Returns false if the system has no

@@ -345,7 +345,7 @@ struct km_flight_call *km_flight_oldest(struct km_flight *flight,
 {
     struct km_flight_shard *shard = &flight->shards[shard_index];
     struct km_flight_call *call = NULL;
-    if (now < atomic_load_explicit(&shard->oldest_at, memory_order_relaxed)) {
+    if (!km_flight_is_late(flight, shard_index, now)) {
         return NULL;
     }
     km_mutex_lock(&shard->lock);

@@ -190,6 +190,14 @@ static inline bool km_flight_ended(const struct km_flight_call *call)
 struct km_flight_call *km_flight_oldest(struct km_flight *flight,
                                         unsigned shard, km_ns now);
 
+/* Returns whether km_flight_oldest may find a call. Takes no lock. */
+static inline bool km_flight_is_late(const struct km_flight *flight,
+                                     unsigned shard, km_ns now)
+{
+    return now >= atomic_load_explicit(&flight->shards[shard].oldest_at,
+                                       memory_order_relaxed);
+}
+
 /* The earliest deadline of the calls that have not ended; KM_NS_NEVER when there
  * is none. Takes no lock. */
 km_ns km_flight_next_deadline(const struct km_flight *flight);

@@ -122,5 +122,6 @@ kama_status km_call_limits_init(const kama_group *group, const kama_ctx *ctx,
 void km_call_limits_begin(const kama_group *group,
                           struct km_call_limits *limits)
 {
-    limits->deadline = km_ns_after_ms(km_group_now(group), limits->deadline_ms);
+    limits->begin = km_group_now(group);
+    limits->deadline = km_ns_after_ms(limits->begin, limits->deadline_ms);
 }

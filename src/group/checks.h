@@ -28,7 +28,8 @@ KAMA_NODISCARD kama_status km_group_check_item(const kama_group *group,
 struct km_call_limits {
     uint32_t flags;
     int64_t deadline_ms; /* > 0 */
-    km_ns deadline;      /* set by km_call_limits_begin */
+    km_ns begin;         /* when the get began; set by km_call_limits_begin, */
+    km_ns deadline;      /* and this as well */
 };
 
 /* ctx may be NULL. Errors: KAMA_ERR_INVALID. */

@@ -47,7 +47,7 @@ static void finish(struct km_get_op *op, kama_bytes key, kama_status status,
     op->done(op, status, value, sentence);
 }
 
-static kama_status join(struct km_get_op *op, kama_bytes key,
+static kama_status join(struct km_get_op *op, kama_bytes key, km_ns now,
                         kama_value **ret_value);
 
 /* The load has failed because the caller that led it was late. */
@@ -63,7 +63,7 @@ static void start_again(struct km_get_op *op, kama_bytes key)
         finish(op, key, KAMA_ERR_CANCELLED, NULL, "the group is closed");
         return;
     }
-    kama_status st = join(op, key, &value);
+    kama_status st = join(op, key, km_group_now(group), &value);
     if (st != KAMA_DEFERRED) {
         finish(op, key, st, value, (int)st < 0 ? km_last_error() : "");
     }
@@ -263,11 +263,11 @@ static kama_status refuse_to_wait(struct km_get_op *op,
     return km_group_fail_join(group, st, wanted->key);
 }
 
-static kama_status join(struct km_get_op *op, kama_bytes key,
+static kama_status join(struct km_get_op *op, kama_bytes key, km_ns now,
                         kama_value **ret_value)
 {
     kama_group *group = op->group;
-    const struct km_load_key wanted = {key, km_group_now(group)};
+    const struct km_load_key wanted = {key, now};
     struct km_pool *pool = op->kind == KM_GET_BLOCKED
                                ? km_group_pool_for_call(group)
                                : km_group_pool(group);
@@ -291,7 +291,7 @@ static kama_status join(struct km_get_op *op, kama_bytes key,
 kama_status km_get_op_again(struct km_get_op *op, kama_bytes key,
                             kama_value **ret_value)
 {
-    return join(op, key, ret_value);
+    return join(op, key, km_group_now(op->group), ret_value);
 }
 
 kama_status km_get_op_miss(kama_group *group, struct km_get_op *op,
@@ -300,7 +300,7 @@ kama_status km_get_op_miss(kama_group *group, struct km_get_op *op,
                            kama_value **ret_value)
 {
     KM_ASSERT(kind == KM_GET_BLOCKED || km_group_pool(group) != NULL);
-    km_ns started_at = group->is_traced ? km_group_now(group) : 0;
+    km_ns started_at = limits->begin;
     op->group = group;
     op->kind = kind;
     op->timer.fire = on_timer;
@@ -312,7 +312,7 @@ kama_status km_get_op_miss(kama_group *group, struct km_get_op *op,
     op->is_leading = false;
     op->is_counted = false;
     op->is_coalesced = false;
-    kama_status st = join(op, key, ret_value);
+    kama_status st = join(op, key, limits->begin, ret_value);
     if (st != KAMA_DEFERRED) {
         km_trace_answer(group, key, st, started_at);
     }

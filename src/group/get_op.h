@@ -50,7 +50,7 @@ struct km_get_op {
     struct km_flight_waiter waiter;
     struct km_timer timer; /* armed when it is earlier than the load's */
     kama_group *group;
-    km_ns started_at;    /* 0: nobody follows the group */
+    km_ns started_at;
     int64_t deadline_ms; /* of the caller; waiter.deadline is the time */
     enum km_get_kind kind;
     bool is_timed;   /* timer was armed */

@@ -224,10 +224,13 @@ static kama_status load_in_turn(struct turns *t, size_t i, uint64_t hash)
         }
         return item->status;
     }
+    struct km_call_limits limits = *t->call;
     kama_status st = km_twins_add(&t->twins, hash, key, (uint32_t)i);
-    return st != KAMA_OK
-               ? st
-               : km_group_get_miss(t->group, key, hash, t->call, &item->value);
+    if (st != KAMA_OK) {
+        return st;
+    }
+    limits.begin = km_group_now(t->group);
+    return km_group_get_miss(t->group, key, hash, &limits, &item->value);
 }
 
 /* Takes the keys in turn, within one deadline. */

@@ -209,7 +209,10 @@ void km_load_start_here(struct km_load *load, km_ns deadline, km_ns now)
         load->loader_deadline = deadline;
     }
     arm_if_pool(load);
-    km_load_fail_overdue_shard(group, km_flight_shard_of(load->call.hash), now);
+    unsigned shard = km_flight_shard_of(load->call.hash);
+    if (km_flight_is_late(&group->flight, shard, now)) {
+        km_load_fail_overdue_shard(group, shard, now);
+    }
     kama_status st = take_slot_here(load, &now);
     if (st == KAMA_OK) {
         run(load, now);
