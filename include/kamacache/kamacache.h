@@ -1028,8 +1028,8 @@ typedef struct kama_group_stats {
     uint64_t gets;
     /* Gets that memory answered with a value. */
     uint64_t hits;
-    /* Gets that memory answered with KAMA_MISS: the key is known not to
-     * exist. */
+    /* Gets that memory answered with "does not exist": the group remembered
+     * that, and the get returned KAMA_MISS. */
     uint64_t negative_hits;
     /* Gets that memory could not answer. */
     uint64_t misses;
@@ -1037,7 +1037,7 @@ typedef struct kama_group_stats {
     uint64_t loads;
     /* Gets that waited for a load which another get had started. */
     uint64_t loads_coalesced;
-    /* Loads that ended with KAMA_MISS. */
+    /* Loads that found no such key: they ended with KAMA_MISS. */
     uint64_t loads_missed;
     /* Loads that ended with an error. */
     uint64_t loads_failed;
@@ -1048,11 +1048,11 @@ typedef struct kama_group_stats {
     /* Loaders that run at this moment, including those whose load has timed
      * out. */
     uint64_t loads_running;
-    /* Values that were stored by kama_set and kama_mset. */
+    /* Values that callers stored, with kama_set or kama_mset. */
     uint64_t sets;
-    /* Calls of kama_del, and keys of kama_mdel. */
+    /* Deletes, one for each key: calls of kama_del, and keys of kama_mdel. */
     uint64_t dels;
-    /* Calls of kama_group_clear. */
+    /* Times that the whole group was emptied, by kama_group_clear. */
     uint64_t clears;
     /* Entries that were removed to make room for others. */
     uint64_t evictions;
