@@ -9,10 +9,11 @@
 #include "group/observer.h"
 #include "store/policy.h"
 
-static const struct km_metric metric_rows[] = {
-#define METRIC_ROW(row, kind, name, unit, help)                                \
-    {name, KM_METRIC_##kind, unit, help},
-    KM_GROUP_METRIC_MAP(METRIC_ROW)
+static const struct km_metric metric_rows[KM_GROUP_METRIC_COUNT] = {
+#define METRIC_ROW(member, source, kind, unit, sentence)                       \
+    {#member, kind, unit, sentence},
+    KM_GROUP_COUNTER_MAP(METRIC_ROW, KM_GROUP_COUNTER_SKIP,
+                         KM_GROUP_COUNTER_SKIP)
 #undef METRIC_ROW
 };
 

@@ -20,9 +20,9 @@
 #include "base/text.h"
 #include "flight/flight.h"
 #include "group/config.h"
+#include "group/counters.h"
 #include "group/group.h"
 #include "group/load/slot.h"
-#include "group/metrics.h"
 #include "store/store.h"
 
 #include <stdalign.h>

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of the counters of a group.
+ *
+ * One row makes: the counter's place among the counters that the group counts
+ * itself (enum km_group_metric), its line in kama_group_stats_get (stats.c), its
+ * field in the answer of Stats (services/stats.c), and its line in the table and
+ * in the JSON of `kamacache-cli stats`. The public struct kama_group_stats, the
+ * message GroupStats in proto/kama/v2/cache.proto and its table in wire/msg/msg.h
+ * are written by hand. A row without its member or field does not compile, and
+ * neither does a member without its row; tests/group/counters_test.c compares
+ * the sentences.
+ *
+ * A row says where the value comes from, by one of three macros that the user of
+ * the table passes. All of them have the same five columns:
+ *
+ *     METRIC(member, KM_GROUP_..., kind, unit, sentence)   counted in the cells
+ *                                                          of km_group_count
+ *     STORE(member, store_member, kind, unit, sentence)    read from struct
+ *                                                          km_store_stats
+ *     SUM(member, function, kind, unit, sentence)          computed from the
+ *                                                          other rows
+ *
+ * For example, this lists the names of all counters:
+ *
+ *     #define NAME(member, source, kind, unit, sentence) #member,
+ *     static const char *const names[] = {KM_GROUP_COUNTER_MAP(NAME, NAME, NAME)};
+ *
+ * The rows follow the way of a request, and this is the order in which people
+ * see them. The members of the public struct may stand in another order, because
+ * a new one is always its last.
+ *
+ * Threads, cost, errors: there is no code here.
+ */
+#pragma once
+
+#include "base/metric.h"
+
+#define KM_GROUP_COUNTER_MAP(METRIC, STORE, SUM)                               \
+    SUM(gets, sum_gets, KM_METRIC_COUNTER, "", "Keys that were asked for.")    \
+    STORE(hits, hits, KM_METRIC_COUNTER, "",                                   \
+          "Gets that memory answered with a value.")                           \
+    STORE(negative_hits, negative_hits, KM_METRIC_COUNTER, "",                 \
+          "Gets that memory answered with \"does not exist\".")                \
+    METRIC(misses, KM_GROUP_MISSES, KM_METRIC_COUNTER, "",                     \
+           "Gets that memory could not answer.")                               \
+    METRIC(loads, KM_GROUP_LOADS, KM_METRIC_COUNTER, "",                       \
+           "Calls of the loader.")                                             \
+    METRIC(loads_coalesced, KM_GROUP_COALESCED, KM_METRIC_COUNTER, "",         \
+           "Gets that waited for a load which another get had started.")       \
+    METRIC(loads_missed, KM_GROUP_LOADS_MISSED, KM_METRIC_COUNTER, "",         \
+           "Loads that found no such key.")                                    \
+    METRIC(loads_failed, KM_GROUP_LOADS_FAILED, KM_METRIC_COUNTER, "",         \
+           "Loads that ended with an error.")                                  \
+    METRIC(loads_overtaken, KM_GROUP_OVERTAKEN, KM_METRIC_COUNTER, "",         \
+           "Loads whose result was not kept because a mutation had overtaken " \
+           "them.")                                                            \
+    METRIC(load_ns, KM_GROUP_LOAD_NS, KM_METRIC_COUNTER, "ns",                 \
+           "The time that loads took, in nanoseconds, summed.")                \
+    METRIC(loads_running, KM_GROUP_LOADS_RUNNING, KM_METRIC_GAUGE, "",         \
+           "Loaders that run at this moment, including those whose load has "  \
+           "timed out.")                                                       \
+    METRIC(sets, KM_GROUP_SETS, KM_METRIC_COUNTER, "",                         \
+           "Values that callers stored.")                                      \
+    METRIC(dels, KM_GROUP_DELS, KM_METRIC_COUNTER, "",                         \
+           "Deletes, one for each key.")                                       \
+    METRIC(clears, KM_GROUP_CLEARS, KM_METRIC_COUNTER, "",                     \
+           "Times that the whole group was emptied.")                          \
+    STORE(evictions, evictions, KM_METRIC_COUNTER, "",                         \
+          "Entries that were removed to make room for others.")                \
+    STORE(expirations, expirations, KM_METRIC_COUNTER, "",                     \
+          "Entries that were removed because their time was over.")            \
+    STORE(entries, entries, KM_METRIC_GAUGE, "",                               \
+          "Keys that have a value at this moment.")                            \
+    STORE(negative_entries, negative_entries, KM_METRIC_GAUGE, "",             \
+          "Keys that are remembered as \"does not exist\" at this moment.")    \
+    STORE(bytes, used_bytes, KM_METRIC_GAUGE, "bytes",                         \
+          "All the memory of the store at this moment.")                       \
+    STORE(value_bytes, payload_bytes, KM_METRIC_GAUGE, "bytes",                \
+          "The memory of keys and values alone.")                              \
+    STORE(pinned_bytes, pinned_bytes, KM_METRIC_GAUGE, "bytes",                \
+          "The memory of values that were evicted, replaced or deleted while " \
+          "somebody still referenced them.")                                   \
+    STORE(max_bytes, max_bytes, KM_METRIC_GAUGE, "bytes",                      \
+          "The bound that the options of the group set.")
+
+/* A source that a user of the table leaves out. */
+#define KM_GROUP_COUNTER_SKIP(member, source, kind, unit, sentence)
+
+/* The counters that km_group_count counts, one for each row METRIC. */
+enum km_group_metric {
+#define GROUP_METRIC_INDEX(member, source, kind, unit, sentence) source,
+    KM_GROUP_COUNTER_MAP(GROUP_METRIC_INDEX, KM_GROUP_COUNTER_SKIP,
+                         KM_GROUP_COUNTER_SKIP)
+#undef GROUP_METRIC_INDEX
+        KM_GROUP_METRIC_COUNT
+};
