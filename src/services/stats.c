@@ -10,6 +10,7 @@
 #include "services/stats.h"
 
 #include "base/assert.h"
+#include "group/counters.h"
 #include "group/info.h"
 #include "rpc/server.h"
 #include "services/service.h"
@@ -37,34 +38,28 @@ static void read_latency(const struct km_histogram *h,
     latency->max_ns = km_histogram_quantile(h, 1.0);
 }
 
+/* The message has a field for each counter of a group, and no other number. */
+#define ONE_MORE(member, source, kind, unit, sentence) +1
+_Static_assert(sizeof(struct km_msg_group_stats) ==
+                   sizeof(kama_bytes) + sizeof(struct km_msg_latency) +
+                       sizeof(uint64_t) *
+                           (0 KM_GROUP_COUNTER_MAP(ONE_MORE, ONE_MORE,
+                                                   ONE_MORE)),
+               "each counter of GroupStats needs a row in group/counters.h");
+#undef ONE_MORE
+
+/* The table of counters makes the copies: a row without a field in GroupStats
+ * does not compile. */
 static kama_status append_group_stats(struct km_buf *buf, kama_group *group)
 {
     kama_group_stats stats;
     kama_group_stats_get(group, &stats);
     struct km_msg_group_stats message = {
         .name = KAMA_STR(kama_group_name(group)),
-        .gets = stats.gets,
-        .hits = stats.hits,
-        .negative_hits = stats.negative_hits,
-        .misses = stats.misses,
-        .loads = stats.loads,
-        .loads_coalesced = stats.loads_coalesced,
-        .loads_missed = stats.loads_missed,
-        .loads_failed = stats.loads_failed,
-        .loads_overtaken = stats.loads_overtaken,
-        .load_ns = stats.load_ns,
-        .loads_running = stats.loads_running,
-        .sets = stats.sets,
-        .dels = stats.dels,
-        .clears = stats.clears,
-        .evictions = stats.evictions,
-        .expirations = stats.expirations,
-        .entries = stats.entries,
-        .negative_entries = stats.negative_entries,
-        .bytes = stats.bytes,
-        .value_bytes = stats.value_bytes,
-        .pinned_bytes = stats.pinned_bytes,
-        .max_bytes = stats.max_bytes,
+#define COPY_COUNTER(member, source, kind, unit, sentence)                     \
+    .member = stats.member,
+        KM_GROUP_COUNTER_MAP(COPY_COUNTER, COPY_COUNTER, COPY_COUNTER)
+#undef COPY_COUNTER
     };
     struct km_histogram times;
     km_group_load_times(group, &times);
