@@ -5,7 +5,7 @@ import re
 import unittest
 
 from clikit import MISS, OK, REFUSED, USAGE, cli, cli_json
-from kamatest import Client, Daemon, Folder, group, main
+from kamatest import Client, Daemon, Folder, group, main, pb2
 
 LOADER = r"""
 case $1 in
@@ -249,6 +249,21 @@ class CommandsTest(unittest.TestCase):
         self.run_cli("-g", "users", "keys", out=b"")
 
     # -- the node ---------------------------------------------------------
+
+    def test_stats_has_every_counter_of_a_group(self):
+        """The fields of GroupStats that this version fills in, as JSON and as
+        a table."""
+        later = {"peer_gets", "peer_hits", "peer_errors", "stale_served"}
+        counters = {field.name for field in pb2().GroupStats.DESCRIPTOR.fields
+                    if field.type == field.TYPE_UINT64} - later
+        stats, = cli_json(self.node, "stats", "small")[1]["groups"]
+        self.assertEqual(set(stats) - counters,
+                         {"name", "hit_ratio", "load_latency_ns"})
+        self.assertEqual(counters - set(stats), set())
+        text = self.run_cli("stats", "small").stdout.decode()
+        names = re.findall(r"^  (\w+) +\d+$", text, re.M)
+        self.assertEqual(set(names), counters)
+        self.assertEqual(len(names), len(counters))
 
     def test_clear_stats_groups_ping(self):
         self.client.set(b"c", b"v", group="small")

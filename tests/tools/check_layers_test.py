@@ -34,6 +34,8 @@ GOOD = {
     "src/apps/common/manual.h": '#include "base/buf.h"\n',
     "src/apps/kamacached/args.h": "",
     "src/group/options.h": "",
+    "src/group/counters.h": '#include "base/metric.h"\n',
+    "src/base/metric.h": "",
     "src/apps/kamacached/main.c": "#include <kamacache/kamacache.h>\n"
                                   '#include "args.h"\n'
                                   '#include "apps/common/manual.h"\n'
@@ -42,6 +44,7 @@ GOOD = {
                                   '#include "apps/kamacache-cli/options.h"\n',
     "src/apps/kamacache-cli/options.h": "",
     "src/apps/kamacache-cli/main.c": '#include "rpc/server.h"\n'
+                                     '#include "group/counters.h"\n'
                                      '#include "wire/h2/h2.h"\n',
 }
 
@@ -66,6 +69,8 @@ BAD = (
     ("src/loaders/exec.c", '#include "base/buf.h"', "kamacache/loader.h"),
     ("src/loaders/exec.c", "#include <kamacache/kamacache.h>",
      "kamacache/loader.h"),
+    ("src/apps/kamacached/main.c", '#include "group/counters.h"',
+     "base, include/kamacache of ours"),
     ("src/apps/kamacached/main.c", '#include "rpc/server.h"',
      "base, include/kamacache of ours"),
     ("src/apps/kamacache-cli/main.c", '#include "apps/kamacached/args.h"',

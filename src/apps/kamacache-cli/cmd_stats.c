@@ -7,6 +7,7 @@
 #include "report.h"
 
 #include "base/status.h"
+#include "group/counters.h"
 #include "wire/msg/msg.h"
 
 #include <inttypes.h>
@@ -15,37 +16,16 @@
 
 /* -- a group ------------------------------------------------------------- */
 
-/* The counters that are shown, in the order of the message. */
+/* The counters that are shown: all rows of the table of a group's counters. */
 struct counter {
     const char *name;
     size_t offset; /* of a uint64_t in struct km_msg_group_stats */
 };
-#define COUNTER(field)                                                         \
-    {                                                                          \
-#field, offsetof(struct km_msg_group_stats, field)                     \
-    }
 static const struct counter counters[] = {
-    COUNTER(gets),
-    COUNTER(hits),
-    COUNTER(negative_hits),
-    COUNTER(misses),
-    COUNTER(loads),
-    COUNTER(loads_coalesced),
-    COUNTER(loads_missed),
-    COUNTER(loads_failed),
-    COUNTER(loads_overtaken),
-    COUNTER(loads_running),
-    COUNTER(sets),
-    COUNTER(dels),
-    COUNTER(clears),
-    COUNTER(evictions),
-    COUNTER(expirations),
-    COUNTER(entries),
-    COUNTER(negative_entries),
-    COUNTER(bytes),
-    COUNTER(value_bytes),
-    COUNTER(pinned_bytes),
-    COUNTER(max_bytes),
+#define COUNTER(member, source, kind, unit, sentence)                          \
+    {#member, offsetof(struct km_msg_group_stats, member)},
+    KM_GROUP_COUNTER_MAP(COUNTER, COUNTER, COUNTER)
+#undef COUNTER
 };
 #define COUNTER_COUNT (sizeof counters / sizeof counters[0])
 
