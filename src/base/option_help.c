@@ -107,11 +107,10 @@ static void put_flag(struct writer *w, const struct km_option *row)
     }
 }
 
-/* Writes the flag of a row, and its sentence in the column of help texts. */
-static void put_help_row(struct writer *w, const struct km_option *row)
+/* Writes the sentence and the default of a row behind its name, in the column of
+ * help texts. */
+static void put_help_text(struct writer *w, const struct km_option *row)
 {
-    put_str(w, "  ");
-    put_flag(w, row);
     if (w->column + 2 > HELP_INDENT) {
         put_line_end(w);
     }
@@ -153,7 +152,25 @@ kama_status km_options_help(const struct km_options *o, struct km_buf *out)
             put_str(&w, ":");
             put_line_end(&w);
         } else if (row->kind < KM_OPTION_LATER) {
-            put_help_row(&w, row);
+            put_str(&w, "  ");
+            put_flag(&w, row);
+            put_help_text(&w, row);
+        }
+    }
+    return w.status;
+}
+
+kama_status km_option_keys_help(const struct km_option *rows, size_t row_count,
+                                struct km_buf *out)
+{
+    struct writer w = {.out = out};
+    for (size_t i = 0; i < row_count; i++) {
+        if (rows[i].kind < KM_OPTION_LATER) {
+            put_str(&w, "  ");
+            put_str(&w, rows[i].name);
+            put_str(&w, "=");
+            put_str(&w, rows[i].arg);
+            put_help_text(&w, &rows[i]);
         }
     }
     return w.status;

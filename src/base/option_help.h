@@ -27,6 +27,15 @@
 KAMA_NODISCARD kama_status km_options_help(const struct km_options *o,
                                            struct km_buf *out);
 
+/* Appends one paragraph per row as km_options_help does, for rows that people
+ * write as NAME=ARG and not as flags:
+ *
+ *       ttl=TIME                  How long entries live. [default: forever]
+ */
+KAMA_NODISCARD kama_status km_option_keys_help(const struct km_option *rows,
+                                               size_t row_count,
+                                               struct km_buf *out);
+
 /* Appends "name = value  # origin" for each row, and for each value of a LIST
  * row. Texts are quoted. */
 KAMA_NODISCARD kama_status km_options_print(const struct km_options *o,

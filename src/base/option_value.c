@@ -31,13 +31,26 @@ static kama_status parse_bool(const char *text, uint32_t *ret_flag)
                    km_bytes_quote(KAMA_STR(text), shown, sizeof shown));
 }
 
+bool km_option_allows(const struct km_option *row, uint64_t number)
+{
+    bool is_time =
+        row->kind == KM_OPTION_DURATION || row->kind == KM_OPTION_TTL;
+    if (row->kind == KM_OPTION_TTL && (int64_t)number == KAMA_TTL_FOREVER) {
+        return true;
+    }
+    if (is_time && (int64_t)number < 0) {
+        return false;
+    }
+    return number >= row->min && (row->max == 0 || number <= row->max);
+}
+
 /* Fails with KAMA_ERR_INVALID if number is outside the bounds of the row. */
 static kama_status check_range(const struct km_option *row, const char *text,
                                uint64_t number)
 {
     char low[KM_OPTION_NUMBER_BYTES];
     char high[KM_OPTION_NUMBER_BYTES];
-    if (number >= row->min && (row->max == 0 || number <= row->max)) {
+    if (km_option_allows(row, number)) {
         return KAMA_OK;
     }
     km_option_format_number(row->kind, row->min, low);
@@ -62,7 +75,7 @@ static kama_status parse_bytes_row(const struct km_option *row,
     return status;
 }
 
-/* Reads a duration. "forever", in a TTL row, lies within any bounds. */
+/* Reads a duration, or "forever" in a TTL row. */
 static kama_status parse_duration_row(const struct km_option *row,
                                       const char *text, int64_t *ret_ms)
 {
@@ -70,7 +83,7 @@ static kama_status parse_duration_row(const struct km_option *row,
     kama_status status = row->kind == KM_OPTION_TTL
                              ? km_parse_ttl_ms(text, &ms)
                              : km_parse_duration_ms(text, &ms);
-    if (status == KAMA_OK && ms != KAMA_TTL_FOREVER) {
+    if (status == KAMA_OK) {
         status = check_range(row, text, (uint64_t)ms);
     }
     if (status == KAMA_OK) {

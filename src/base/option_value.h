@@ -25,6 +25,11 @@ union km_option_value {
     const char *text; /* STRING, and one element of a LIST: borrowed */
 };
 
+/* Returns whether a number lies within the bounds of a row of the kind UINT,
+ * BYTES, DURATION or TTL. A time is given as the bits of its int64_t; a negative
+ * one is never allowed, except KAMA_TTL_FOREVER, which always is in a TTL row. */
+bool km_option_allows(const struct km_option *row, uint64_t number);
+
 /* Reads text as a value of that row and checks its bounds; *ret_value is
  * written only on success. Errors: KAMA_ERR_INVALID, or KAMA_ERR_UNSUPPORTED
  * for a LATER row. The sentence shows the text but does not name the row,

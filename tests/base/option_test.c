@@ -7,6 +7,7 @@
 #include "base/option_env.h"
 #include "base/option_help.h"
 #include "base/option_text.h"
+#include "base/option_value.h"
 #include "base/status.h"
 #include "helpers/failmalloc.h"
 
@@ -469,6 +470,50 @@ static void test_help(void **state)
     km_mem_free(km_mem_default(), help);
 }
 
+/* Rows that are not flags are listed as NAME=ARG, in the same columns. */
+static void test_keys_help(void **state)
+{
+    static const struct km_option keys[] = {
+        {"ttl", KM_OPTION_TTL, 0, "TIME", "forever", 0, 0, "How long."},
+        {"loader_timeout", KM_OPTION_DURATION, 0, "TIME", NULL, 0, 0,
+         "A time."},
+        {"later", KM_OPTION_LATER, 0, NULL, NULL, 0, 0, ""},
+    };
+    struct km_buf out;
+    (void)state;
+    km_buf_init(&out, NULL, SIZE_MAX);
+    assert_int_equal(km_option_keys_help(keys, 3, &out), KAMA_OK);
+    assert_int_equal(km_buf_append(&out, "", 1), KAMA_OK);
+    assert_string_equal(
+        (const char *)out.data,
+        "  ttl=TIME                  How long. [default: forever]\n"
+        "  loader_timeout=TIME       A time.\n");
+    km_buf_fini(&out);
+}
+
+/* A number is compared with the bounds of its row as the kind says. */
+static void test_allows(void **state)
+{
+    struct km_option row = {.kind = KM_OPTION_UINT, .min = 1, .max = 10};
+    (void)state;
+    assert_false(km_option_allows(&row, 0));
+    assert_true(km_option_allows(&row, 1));
+    assert_true(km_option_allows(&row, 10));
+    assert_false(km_option_allows(&row, 11));
+    assert_false(km_option_allows(&row, UINT64_MAX));
+    row.max = 0;
+    assert_true(km_option_allows(&row, UINT64_MAX));
+    row.kind = KM_OPTION_DURATION;
+    assert_true(km_option_allows(&row, INT64_MAX));
+    assert_false(km_option_allows(&row, (uint64_t)KAMA_TTL_FOREVER));
+    assert_false(km_option_allows(&row, (uint64_t)INT64_MIN));
+    row.kind = KM_OPTION_TTL;
+    row.max = 10;
+    assert_true(km_option_allows(&row, (uint64_t)KAMA_TTL_FOREVER));
+    assert_false(km_option_allows(&row, (uint64_t)-2));
+    assert_false(km_option_allows(&row, 11));
+}
+
 /* Every value is printed with its origin, and unusual characters are quoted. */
 static void test_print(void **state)
 {
@@ -570,6 +615,8 @@ int main(void)
         TEST(test_spelling),
         TEST(test_names),
         TEST(test_help),
+        TEST(test_keys_help),
+        TEST(test_allows),
         TEST(test_print),
         TEST(test_document),
         TEST(test_no_memory),
