@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Options checked, field by field: an error names the field and its limit. */
+/*
+ * The options of a group, checked and completed.
+ *
+ * The table of options checks the range of each number (options.c). This file
+ * checks what a range cannot say: the name, the policy, and that max_bytes has
+ * room for four values. An error names the member and its limit.
+ */
 #include "group/config.h"
 
 #include "base/bytes.h"
@@ -7,6 +13,7 @@
 #include "base/status.h"
 #include "base/struct.h"
 #include "group/group_internal.h"
+#include "group/options.h"
 #include "store/policy.h"
 
 #include <inttypes.h>
@@ -30,16 +37,13 @@ static kama_status check_name(const char *name)
     return KAMA_OK;
 }
 
-/* What max_value_bytes is, and whether max_bytes has room for four. */
-static kama_status check_sizes(const kama_group_options *o,
-                               uint64_t value_bytes_max,
-                               struct km_group_config *config)
+/* Completes the sizes: finds out what max_value_bytes is, and whether max_bytes
+ * has room for four such values. */
+static kama_status complete_sizes(const kama_group_options *o,
+                                  uint64_t value_bytes_max,
+                                  struct km_group_config *config)
 {
     uint64_t value = o->max_value_bytes;
-    if (o->max_bytes < KM_GROUP_BYTES_MIN) {
-        return km_fail(KAMA_ERR_INVALID, "max_bytes: %" PRIu64 " is below %u",
-                       o->max_bytes, KM_GROUP_BYTES_MIN);
-    }
     uint64_t quarter = o->max_bytes / KM_GROUP_VALUES_MIN;
     if (value == 0) {
         value =
@@ -48,8 +52,8 @@ static kama_status check_sizes(const kama_group_options *o,
     }
     if (value > value_bytes_max) {
         return km_fail(KAMA_ERR_TOO_LARGE,
-                       "max_value_bytes: %" PRIu64 " is over %" PRIu64, value,
-                       value_bytes_max);
+                       "max_value_bytes: %" PRIu64 " is outside 1..%" PRIu64,
+                       value, value_bytes_max);
     }
     if (value > quarter) {
         return km_fail(KAMA_ERR_INVALID,
@@ -62,86 +66,51 @@ static kama_status check_sizes(const kama_group_options *o,
     return KAMA_OK;
 }
 
-static kama_status check_range(const char *field, int64_t value, int64_t min,
-                               int64_t max)
+/* Completes the times: 0 and KAMA_TTL_FOREVER become one value each. */
+static void complete_times(const kama_group_options *o,
+                           struct km_group_config *config)
 {
-    return value >= min && value <= max
-               ? KAMA_OK
-               : km_fail(KAMA_ERR_INVALID,
-                         "%s: %" PRId64 " is not in %" PRId64 "..%" PRId64,
-                         field, value, min, max);
-}
-
-static kama_status check_times(const kama_group_options *o,
-                               struct km_group_config *config)
-{
-    bool for_ever = o->ttl_ms == 0 || o->ttl_ms == KAMA_TTL_FOREVER;
-    bool negative_for_ever = o->negative_ttl_ms == KAMA_TTL_FOREVER;
-    kama_status st =
-        for_ever ? KAMA_OK : check_range("ttl_ms", o->ttl_ms, 0, INT64_MAX);
-    if (st == KAMA_OK && !negative_for_ever) {
-        st = check_range("negative_ttl_ms", o->negative_ttl_ms, 0, INT64_MAX);
-    }
-    if (st == KAMA_OK) {
-        st = check_range("ttl_jitter", o->ttl_jitter, 0,
-                         KM_TTL_JITTER_PERCENT_MAX);
-    }
-    if (st == KAMA_OK) {
-        st = check_range("loader_timeout_ms", o->loader_timeout_ms, 1,
-                         KM_LOADER_TIMEOUT_MS_MAX);
-    }
-    config->ttl_ms = for_ever ? KAMA_TTL_FOREVER : o->ttl_ms;
+    config->ttl_ms = o->ttl_ms == 0 ? KAMA_TTL_FOREVER : o->ttl_ms;
     config->negative_ttl_ms =
-        negative_for_ever ? INT64_MAX : o->negative_ttl_ms;
+        o->negative_ttl_ms == KAMA_TTL_FOREVER ? INT64_MAX : o->negative_ttl_ms;
     config->ttl_jitter = o->ttl_jitter;
     config->loader_timeout_ms = o->loader_timeout_ms;
-    return st;
 }
 
-static kama_status check_threads(const kama_group_options *o,
-                                 struct km_group_config *config)
+static kama_status find_policy(const kama_group_options *o,
+                               struct km_group_config *config)
 {
-    kama_status st = check_range("loader_concurrency", o->loader_concurrency, 1,
-                                 KM_LOADER_CONCURRENCY_MAX);
-    if (st == KAMA_OK) {
-        st = check_range("async_threads", o->async_threads, 1,
-                         KM_ASYNC_THREADS_MAX);
-    }
-    config->loader_concurrency = o->loader_concurrency;
-    config->async_threads = o->async_threads;
-    return st;
-}
-
-static kama_status check_rest(const kama_group_options *o,
-                              struct km_group_config *config)
-{
-    config->policy = km_policy_find(o->policy != NULL ? o->policy : "");
+    const char *policy = o->policy != NULL ? o->policy : "";
+    config->policy = km_policy_find(policy);
     if (config->policy == NULL) {
         char shown[64];
-        const char *policy = o->policy != NULL ? o->policy : "";
         return km_fail(
             KAMA_ERR_INVALID, "policy: \"%s\" is neither s3fifo nor lru",
             km_bytes_quote(kama_bytes_str(policy), shown, sizeof shown));
     }
-    config->loader = o->loader;
-    config->loader_arg = o->loader_arg;
-    config->loader_free = o->loader_free;
     return KAMA_OK;
 }
 
-/* Everything but the name. */
+/* Checks everything but the name. The ranges come first, so that the others
+ * calculate with numbers within their limits. */
 static kama_status check_fields(const kama_group_options *o,
                                 uint64_t value_bytes_max,
                                 struct km_group_config *config)
 {
-    kama_status st = check_sizes(o, value_bytes_max, config);
+    kama_status st = km_group_options_check(o);
     if (st == KAMA_OK) {
-        st = check_times(o, config);
+        st = complete_sizes(o, value_bytes_max, config);
     }
     if (st == KAMA_OK) {
-        st = check_threads(o, config);
+        st = find_policy(o, config);
     }
-    return st == KAMA_OK ? check_rest(o, config) : st;
+    complete_times(o, config);
+    config->loader = o->loader;
+    config->loader_arg = o->loader_arg;
+    config->loader_free = o->loader_free;
+    config->loader_concurrency = o->loader_concurrency;
+    config->async_threads = o->async_threads;
+    return st;
 }
 
 kama_status km_group_config_init(const kama_group_options *options,

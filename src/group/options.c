@@ -1,83 +1,73 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The options of a group: by name from text, and checked when a group is made.
- * One row per option; a row's size says how wide its field is, so that a
- * program that was built with an older, shorter struct is not written past.
+ * The options of a group: set by name from text, and checked when a group is
+ * made. Both work on arrays that are made from the table in option_table.h.
+ *
+ * A detail says how wide the member of its row is, so that nothing is written
+ * past the end of an older program's shorter struct.
  */
 #include "group/options.h"
 
-#include "base/limits.h"
 #include "base/option_value.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "group/group_internal.h"
-#include "store/policy.h"
+#include "group/option_table.h"
 
-#include <stddef.h>
+#include <inttypes.h>
+#include <stdio.h>
 
-/* X(name, kind, field, argument, default, min, max, help) */
-#define OPTION_MAP(X)                                                          \
-    X("max_bytes", BYTES, max_bytes, "SIZE", "64m", KM_GROUP_BYTES_MIN, 0,     \
-      "memory bound of the group")                                             \
-    X("max_value_bytes", BYTES, max_value_bytes, "SIZE", NULL, 1,              \
-      KM_VALUE_BYTES_LOCAL_MAX, "largest value; min(1m, max_bytes / 4)")       \
-    X("ttl", TTL, ttl_ms, "TIME", "forever", 0, 0, "time to live of entries")  \
-    X("negative_ttl", TTL, negative_ttl_ms, "TIME", "0", 0, 0,                 \
-      "how long \"does not exist\" is remembered; 0 is not at all")            \
-    X("ttl_jitter", UINT, ttl_jitter, "PERCENT", "0", 0,                       \
-      KM_TTL_JITTER_PERCENT_MAX, "a ttl is shortened by up to this")           \
-    X("policy", STRING, policy, "NAME", "s3fifo", 0, 0,                        \
-      "eviction: s3fifo or lru")                                               \
-    X("loader_timeout", DURATION, loader_timeout_ms, "TIME", "5s", 1,          \
-      KM_LOADER_TIMEOUT_MS_MAX, "time of one load")                            \
-    X("loader_concurrency", UINT, loader_concurrency, "N", "64", 1,            \
-      KM_LOADER_CONCURRENCY_MAX, "loads at a time")                            \
-    X("async_threads", UINT, async_threads, "N", "2", 1, KM_ASYNC_THREADS_MAX, \
-      "threads of a group without node, from the first async call on")
+/* -- the rows ------------------------------------------------------------ */
 
 const struct km_option km_group_option_rows[] = {
-#define OPTION_ROW(name, kind, field, arg, fallback, min, max, help)           \
-    {name,                                                                     \
-     KM_OPTION_##kind,                                                         \
-     offsetof(kama_group_options, field),                                      \
-     arg,                                                                      \
-     fallback,                                                                 \
-     min,                                                                      \
-     max,                                                                      \
-     help},
-    OPTION_MAP(OPTION_ROW)
+#define OPTION_ROW(name, member, kind, unit, initial, shown, min, max, since,  \
+                   sentence)                                                   \
+    {name, kind,    offsetof(kama_group_options, member), unit, shown, min,    \
+     max,  sentence},
+    KM_GROUP_OPTION_MAP(OPTION_ROW)
 #undef OPTION_ROW
-#define LATER_ROW(name)                                                        \
-    {                                                                          \
-        name, KM_OPTION_LATER, 0, NULL, NULL, 0, 0, ""                         \
-    }
-        LATER_ROW("stale_while_revalidate"),
-    LATER_ROW("stale_if_error"),
-    LATER_ROW("refresh_ahead"),
-    LATER_ROW("max_staleness"),
-    LATER_ROW("on_unclean_leave"),
-    LATER_ROW("crash_refresh"),
-    LATER_ROW("fence_wait"),
-    LATER_ROW("hot_copies"),
-    LATER_ROW("breaker"),
-    LATER_ROW("sync"),
-    LATER_ROW("sync_ack"),
-    LATER_ROW("sync_timeout")
+#define LATER_ROW(name) {name, KM_OPTION_LATER, 0, NULL, NULL, 0, 0, ""},
+        KM_GROUP_OPTION_LATER_MAP(LATER_ROW)
 #undef LATER_ROW
 };
 
 const size_t km_group_option_row_count =
     sizeof km_group_option_rows / sizeof km_group_option_rows[0];
 
-static const size_t field_sizes[] = {
-#define FIELD_SIZE(name, kind, field, arg, fallback, min, max, help)           \
-    sizeof(((kama_group_options *)0)->field),
-    OPTION_MAP(FIELD_SIZE)
-#undef FIELD_SIZE
+#define MEMBER_BYTES(member) sizeof(((kama_group_options *)0)->member)
+
+const struct km_group_option_detail km_group_option_details[] = {
+#define OPTION_DETAIL(name, member, kind, unit, initial, shown, min, max,      \
+                      since, sentence)                                         \
+    {#member, MEMBER_BYTES(member), since},
+    KM_GROUP_OPTION_MAP(OPTION_DETAIL)
+#undef OPTION_DETAIL
 };
 
-/* The sentence of this thread's last error, with the name of the option in
- * front of it. */
+const size_t km_group_option_count =
+    sizeof km_group_option_details / sizeof km_group_option_details[0];
+
+/* The members of kama_group_options, as rows and as those that have no text
+ * form. A member that is missing here, or that has two rows, does not compile. */
+struct all_members {
+#define ONE_MEMBER(name, member, kind, unit, initial, shown, min, max, since,  \
+                   sentence)                                                   \
+    char member[MEMBER_BYTES(member)];
+    KM_GROUP_OPTION_MAP(ONE_MEMBER)
+#undef ONE_MEMBER
+    char struct_size[MEMBER_BYTES(struct_size)];
+    char name[MEMBER_BYTES(name)];
+    char loader[MEMBER_BYTES(loader)];
+    char loader_arg[MEMBER_BYTES(loader_arg)];
+    char loader_free[MEMBER_BYTES(loader_free)];
+    char allocator[MEMBER_BYTES(allocator)];
+};
+_Static_assert(sizeof(struct all_members) == sizeof(kama_group_options),
+               "each member of kama_group_options needs a row, no padding");
+
+/* -- setting ------------------------------------------------------------- */
+
+/* Puts the name of the option in front of the sentence of this thread's last
+ * error. */
 static kama_status name_option(kama_status status, const char *name)
 {
     return km_fail(status, "%.*s: %s", KM_TEXT_UP_TO(64, name),
@@ -108,17 +98,17 @@ static kama_status find_row(const char *name, const struct km_option **ret_row)
     return KAMA_OK;
 }
 
-/* The value as the bytes of its field. Fields of numbers may have 32 bits: the
- * bounds of their rows permit no more. */
+/* Writes the value into the member of its row. A member that is a number may
+ * have 32 bits, because the bounds of its row permit no more. */
 static void store(kama_group_options *options, const struct km_option *row,
                   size_t size, union km_option_value value)
 {
-    char *field = (char *)options + row->offset;
+    char *member = (char *)options + row->offset;
     uint32_t narrow = (uint32_t)value.number;
     if (row->kind == KM_OPTION_UINT && size == sizeof narrow) {
-        memcpy(field, &narrow, size);
+        memcpy(member, &narrow, size);
     } else {
-        memcpy(field, &value, size);
+        memcpy(member, &value, size);
     }
 }
 
@@ -138,11 +128,72 @@ kama_status kama_group_options_set(kama_group_options *options,
     if (st != KAMA_OK) {
         return name_option(st, name);
     }
-    size_t size = field_sizes[row - km_group_option_rows];
+    size_t size =
+        km_group_option_details[row - km_group_option_rows].member_bytes;
     if (row->offset + size > options->struct_size) {
         (void)km_fail(KAMA_ERR_UNSUPPORTED, "the program is older than it");
         return name_option(KAMA_ERR_UNSUPPORTED, name);
     }
     store(options, row, size, parsed);
+    return KAMA_OK;
+}
+
+/* -- checking ------------------------------------------------------------ */
+
+/* Reads a member that is a number of 32 or 64 bits. */
+static uint64_t read_number(const char *member, size_t bytes)
+{
+    uint32_t narrow;
+    uint64_t wide;
+    if (bytes == sizeof narrow) {
+        memcpy(&narrow, member, sizeof narrow);
+        return narrow;
+    }
+    memcpy(&wide, member, sizeof wide);
+    return wide;
+}
+
+/* Fails for a number outside the range of its row. The number is shown in the
+ * unit that the name of its member says. */
+static kama_status refuse(const struct km_option *row, const char *member,
+                          uint64_t number)
+{
+    char shown[24];
+    bool is_time = row->kind != KM_OPTION_UINT && row->kind != KM_OPTION_BYTES;
+    if (is_time) {
+        (void)snprintf(shown, sizeof shown, "%" PRId64, (int64_t)number);
+    } else {
+        (void)snprintf(shown, sizeof shown, "%" PRIu64, number);
+    }
+    if (row->max == 0) {
+        return km_fail(KAMA_ERR_INVALID, "%s: %s is less than %" PRIu64, member,
+                       shown, row->min);
+    }
+    kama_status status = row->kind == KM_OPTION_BYTES && number > row->max
+                             ? KAMA_ERR_TOO_LARGE
+                             : KAMA_ERR_INVALID;
+    return km_fail(status, "%s: %s is outside %" PRIu64 "..%" PRIu64, member,
+                   shown, row->min, row->max);
+}
+
+kama_status km_group_options_check(const kama_group_options *options)
+{
+    kama_group_options defaults;
+    kama_group_options_init(&defaults);
+    for (size_t i = 0; i < km_group_option_count; i++) {
+        const struct km_option *row = &km_group_option_rows[i];
+        const struct km_group_option_detail *detail =
+            &km_group_option_details[i];
+        const char *member = (const char *)options + row->offset;
+        if (row->kind == KM_OPTION_STRING ||
+            memcmp(member, (const char *)&defaults + row->offset,
+                   detail->member_bytes) == 0) {
+            continue;
+        }
+        uint64_t number = read_number(member, detail->member_bytes);
+        if (!km_option_allows(row, number)) {
+            return refuse(row, detail->member, number);
+        }
+    }
     return KAMA_OK;
 }

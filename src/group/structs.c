@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The defaults of the public structs of a group. */
-#include "base/limits.h"
+/* The defaults of the public structs of a group. Those of its options come from
+ * the table in option_table.h. */
 #include "base/struct.h"
+#include "group/option_table.h"
 
 void kama_ctx_init_sized(kama_ctx *ctx, size_t struct_size)
 {
@@ -25,12 +26,12 @@ void kama_set_options_init_sized(kama_set_options *options, size_t struct_size)
 void kama_group_options_init_sized(kama_group_options *options,
                                    size_t struct_size)
 {
-    const kama_group_options defaults = {
-        .name = "default",
-        .max_bytes = KM_GROUP_BYTES_DEFAULT,
-        .loader_timeout_ms = KM_LOADER_TIMEOUT_MS_DEFAULT,
-        .loader_concurrency = KM_LOADER_CONCURRENCY_DEFAULT,
-        .async_threads = KM_ASYNC_THREADS_DEFAULT,
-        .policy = "s3fifo"};
+    const kama_group_options defaults = {.name = "default",
+#define OPTION_DEFAULT(name, member, kind, unit, initial, shown, min, max,     \
+                       since, sentence)                                        \
+    .member = (initial),
+                                         KM_GROUP_OPTION_MAP(OPTION_DEFAULT)
+#undef OPTION_DEFAULT
+    };
     km_struct_init(options, struct_size, &defaults, sizeof defaults);
 }

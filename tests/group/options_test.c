@@ -190,6 +190,141 @@ static void test_limits(void **state)
     assert_int_equal(try_new(&o), KAMA_OK);
 }
 
+/* -- the table -- */
+
+/* The member of a row, as a number. */
+static uint64_t read_member(const kama_group_options *o, size_t i)
+{
+    const char *member = (const char *)o + km_group_option_rows[i].offset;
+    uint32_t narrow;
+    uint64_t wide = 0;
+    memcpy(&wide, member, km_group_option_details[i].member_bytes);
+    memcpy(&narrow, member, sizeof narrow);
+    return km_group_option_details[i].member_bytes == 4 ? narrow : wide;
+}
+
+static void write_member(kama_group_options *o, size_t i, uint64_t number)
+{
+    char *member = (char *)o + km_group_option_rows[i].offset;
+    uint32_t narrow = (uint32_t)number;
+    if (km_group_option_details[i].member_bytes == 4) {
+        memcpy(member, &narrow, sizeof narrow);
+    } else {
+        memcpy(member, &number, sizeof number);
+    }
+}
+
+static const char *read_text(const kama_group_options *o, size_t i)
+{
+    const char *text;
+    memcpy(&text, (const char *)o + km_group_option_rows[i].offset,
+           sizeof text);
+    return text;
+}
+
+static bool is_number(size_t i)
+{
+    return km_group_option_rows[i].kind != KM_OPTION_STRING;
+}
+
+/* A default as people read it is the default that a struct begins with. A struct
+ * may have 0 for "forever", and for a default that the sentence explains. */
+static void test_defaults_are_as_shown(void **state)
+{
+    kama_group_options fresh;
+    kama_group_options o;
+    (void)state;
+    kama_group_options_init(&fresh);
+    for (size_t i = 0; i < km_group_option_count; i++) {
+        const struct km_option *row = &km_group_option_rows[i];
+        kama_group_options_init(&o);
+        if (read_member(&fresh, i) == 0 &&
+            (row->fallback == NULL || strcmp(row->fallback, "forever") == 0)) {
+            continue;
+        }
+        assert_non_null(row->fallback);
+        assert_int_equal(set(&o, row->name, row->fallback), KAMA_OK);
+        if (is_number(i)) {
+            assert_int_equal(read_member(&o, i), read_member(&fresh, i));
+        } else {
+            assert_string_equal(read_text(&o, i), read_text(&fresh, i));
+        }
+    }
+}
+
+/* A number outside its range is refused with the name of its member, its value
+ * and the range. */
+static void expect_refused(kama_group_options *o, size_t i, const char *shown)
+{
+    char sentence[256];
+    char wanted[256];
+    const struct km_option *row = &km_group_option_rows[i];
+    const char *member = km_group_option_details[i].member;
+    assert_int_not_equal(km_group_options_check(o), KAMA_OK);
+    kama_last_error(sentence, sizeof sentence);
+    if (row->max == 0) {
+        (void)snprintf(wanted, sizeof wanted, "%s: %s is less than %llu",
+                       member, shown, (unsigned long long)row->min);
+    } else {
+        (void)snprintf(wanted, sizeof wanted, "%s: %s is outside %llu..%llu",
+                       member, shown, (unsigned long long)row->min,
+                       (unsigned long long)row->max);
+    }
+    assert_string_equal(sentence, wanted);
+}
+
+/* Every number is accepted at both ends of the range of its row, and refused
+ * one past them. */
+static void test_ranges_come_from_the_table(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < km_group_option_count; i++) {
+        const struct km_option *row = &km_group_option_rows[i];
+        kama_group_options o;
+        char shown[32];
+        kama_group_options_init(&o);
+        if (!is_number(i)) {
+            continue;
+        }
+        write_member(&o, i, row->min);
+        assert_int_equal(km_group_options_check(&o), KAMA_OK);
+        if (row->max != 0) {
+            write_member(&o, i, row->max);
+            assert_int_equal(km_group_options_check(&o), KAMA_OK);
+            write_member(&o, i, row->max + 1);
+            (void)snprintf(shown, sizeof shown, "%llu",
+                           (unsigned long long)row->max + 1);
+            expect_refused(&o, i, shown);
+        }
+        kama_group_options_init(&o);
+        if (row->min > 0 && read_member(&o, i) != row->min - 1) {
+            write_member(&o, i, row->min - 1);
+            (void)snprintf(shown, sizeof shown, "%llu",
+                           (unsigned long long)row->min - 1);
+            expect_refused(&o, i, shown);
+        }
+        if (row->kind == KM_OPTION_TTL || row->kind == KM_OPTION_DURATION) {
+            write_member(&o, i, (uint64_t)-5);
+            expect_refused(&o, i, "-5");
+        }
+    }
+}
+
+/* A size over its maximum is too large; any other number is invalid. */
+static void test_status_of_a_range(void **state)
+{
+    kama_group_options o;
+    (void)state;
+    kama_group_options_init(&o);
+    o.max_value_bytes = KM_VALUE_BYTES_LOCAL_MAX + 1;
+    assert_int_equal(try_new(&o), KAMA_ERR_TOO_LARGE);
+    expect_sentence("max_value_bytes: 67108865 is outside 1..67108864");
+    kama_group_options_init(&o);
+    o.loader_concurrency = 1025;
+    assert_int_equal(try_new(&o), KAMA_ERR_INVALID);
+    expect_sentence("group default: loader_concurrency: 1025 is outside ");
+}
+
 /* Where many groups are made, the sentence says which one is wrong. */
 static void test_wrong_group_is_named(void **state)
 {
@@ -334,6 +469,9 @@ int main(void)
         cmocka_unit_test(test_null_pointers),
         cmocka_unit_test(test_names_that_are_none),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_defaults_are_as_shown),
+        cmocka_unit_test(test_ranges_come_from_the_table),
+        cmocka_unit_test(test_status_of_a_range),
         cmocka_unit_test(test_wrong_group_is_named),
         cmocka_unit_test(test_value_limit),
         cmocka_unit_test(test_older_program),

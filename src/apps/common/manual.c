@@ -222,7 +222,7 @@ void manual_keys(struct manual *m, const struct km_option *rows,
         snprintf(term, sizeof term, "%s=%s", rows[i].name, rows[i].arg);
         begin_item(m, term);
         put_marked(m, rows[i].help);
-        put_str(m, ".\n");
+        put_str(m, "\n");
         put_details(m, &rows[i], NULL);
     }
 }
