@@ -319,13 +319,14 @@ class Settings(unittest.TestCase):
                   encoding="utf-8") as document:
             text = document.read()
         self.assertIn(table, text)
-        # A unit test compares the keys of groups; --help lists them too.
+        # A unit test compares the keys of groups; --help lists the same.
         keys = re.findall(r"^\| `(\w+)=", text, re.M)
         self.assertIn("max_bytes", keys)
         usage = run("--help").stdout
-        for key in keys:
-            if key != "async_threads":  # of no use on a node
-                self.assertIn(" " + key, usage.replace("\n", " "))
+        head, tail = usage.split("\nKeys of a group:\n")
+        self.assertIn("--group", head)
+        self.assertEqual(re.findall(r"^  (\w+)=[\w:]+(?: |$)", tail, re.M), keys)
+        self.assertIn("[default: 64m]", tail)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@
 #include "base/option_text.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "group/options.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,12 +169,19 @@ static const char help_head[] =
     "Serves groups of a read-through cache over gRPC, in the foreground.\n"
     "\n";
 
+/* The key that is not in the table of a group's options, because it cannot be
+ * set by name. */
+static const struct km_option loader_row = {
+    .name = "loader",
+    .kind = KM_OPTION_STRING,
+    .arg = "NAME:CONFIG",
+    .help = "Where values come from when they are not in memory.",
+};
+
 static const char help_tail[] =
     "\n"
-    "Keys of a group: max_bytes max_value_bytes ttl ttl_jitter negative_ttl\n"
-    "policy loader loader_timeout loader_concurrency. A VALUE with , or "
-    "blanks\n"
-    "is written in \"...\", where \\ takes the next character as it is:\n"
+    "A VALUE with , or blanks is written in \"...\", where \\ takes the next\n"
+    "character as it is:\n"
     "  --group 'users:max_bytes=1g,ttl=5m'\n"
     "  --group 'u:loader=\"sqlite:/db?query=SELECT v FROM t WHERE k=?1\"'\n"
     "\n"
@@ -193,6 +201,16 @@ kama_status daemon_options_help(const struct daemon_options *options,
     kama_status status = km_buf_append_str(out, help_head);
     if (status == KAMA_OK) {
         status = km_options_help(&options->table, out);
+    }
+    if (status == KAMA_OK) {
+        status = km_buf_append_str(out, "\nKeys of a group:\n");
+    }
+    if (status == KAMA_OK) {
+        status = km_option_keys_help(km_group_option_rows,
+                                     km_group_option_row_count, out);
+    }
+    if (status == KAMA_OK) {
+        status = km_option_keys_help(&loader_row, 1, out);
     }
     return status == KAMA_OK ? km_buf_append_str(out, help_tail) : status;
 }
