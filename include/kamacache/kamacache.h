@@ -669,8 +669,8 @@ typedef struct kama_group_options {
      * function was called, 1 to 256. A group that belongs to a node uses the
      * pool of the node instead. Default: 2. */
     uint32_t async_threads;
-    /* The order in which entries are evicted: "s3fifo" or "lru". NULL means
-     * "s3fifo". */
+    /* The order in which entries are evicted: "s3fifo" or "lru". Default:
+     * "s3fifo"; NULL is KAMA_ERR_INVALID. */
     const char *policy;
     /* Where the group takes its memory; NULL means malloc. */
     const kama_allocator *allocator;
