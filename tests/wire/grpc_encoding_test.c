@@ -86,6 +86,24 @@ static void test_bomb(void **state)
     km_buf_fini(&in);
 }
 
+/* Decoding ends with the first byte past the limit, and not when the buffer,
+ * whose memory doubles, is full. */
+static void test_stops_past_limit(void **state)
+{
+    (void)state;
+    static uint8_t zeros[CAP];
+    struct km_buf in =
+        compressed(KM_GRPC_GZIP, kama_bytes_make(zeros, sizeof zeros));
+    for (size_t max = 0; max < CAP; max += 777) {
+        struct km_buf out;
+        assert_int_equal(decode(KM_GRPC_GZIP, km_buf_bytes(&in), max, &out),
+                         KAMA_ERR_TOO_LARGE);
+        assert_int_equal(out.len, max + 1);
+        km_buf_fini(&out);
+    }
+    km_buf_fini(&in);
+}
+
 /* A gzip stream may have several members; a deflate stream ends once. */
 static void test_members(void **state)
 {
@@ -302,6 +320,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_bomb),
+        cmocka_unit_test(test_stops_past_limit),
         cmocka_unit_test(test_members),
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_names),

@@ -45,11 +45,12 @@ static kama_status make_room(struct km_buf *out, size_t max_bytes, size_t hint)
     return km_buf_reserve(out, hint < room ? hint : room);
 }
 
-/* Decodes into the room of out. Returns Z_OK if zlib needs more room or more
- * input. */
-static int step(z_stream *z, struct km_buf *out)
+/* Decodes into the room of out, but not further than one byte past max_bytes.
+ * Returns Z_OK if zlib needs more room or more input. */
+static int step(z_stream *z, size_t max_bytes, struct km_buf *out)
 {
-    size_t room = out->cap - out->len;
+    size_t limit = out->cap < max_bytes + 1 ? out->cap : max_bytes + 1;
+    size_t room = limit - out->len;
     z->next_out = out->data + out->len;
     z->avail_out = room < UINT32_MAX ? (uInt)room : UINT32_MAX;
     KM_ASSERT(room > 0);
@@ -75,7 +76,7 @@ static kama_status decode(z_stream *z, enum km_grpc_encoding encoding,
         if (status != KAMA_OK) {
             return status;
         }
-        int rv = step(z, out);
+        int rv = step(z, max_bytes, out);
         if (out->len > max_bytes) {
             return KAMA_ERR_TOO_LARGE;
         }
