@@ -10,6 +10,7 @@
 #include "wire/grpc/reader.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
 
 void km_grpc_reader_init(struct km_grpc_reader *reader,
                          const kama_allocator *mem, uint64_t message_bytes_max)
@@ -67,6 +68,14 @@ static const char *protocol_error(const struct km_grpc_reader *reader)
                : "a compressed message does not match its grpc-encoding";
 }
 
+#define PER_BYTE KM_TEXT_OF(KM_GRPC_DECODED_PER_BYTE)
+#define MIB_PER_S KM_TEXT_OF(KM_GRPC_DECODED_MIB_PER_S)
+
+static const char over_budget[] =
+    "compressed requests may decode to " PER_BYTE
+    " times their size, and on each thread of the server to " MIB_PER_S
+    " MiB a second beyond that; send the message uncompressed, or retry later";
+
 const char *km_grpc_reader_error(const struct km_grpc_reader *reader,
                                  kama_status status)
 {
@@ -79,6 +88,8 @@ const char *km_grpc_reader_error(const struct km_grpc_reader *reader,
         return reader->message_bytes <= reader->message_bytes_max
                    ? " when it is decompressed"
                    : "";
+    case KAMA_ERR_OVERLOADED:
+        return over_budget;
     default:
         return NULL;
     }
@@ -114,13 +125,31 @@ static kama_status take_prefix(struct km_grpc_reader *reader, kama_bytes *chunk)
 
 /* -- messages ------------------------------------------------------------ */
 
+/* Decodes bytes into `plain` as far as the budget permits. A message that is
+ * refused for the lack of budget is charged for the one byte that showed it, and
+ * it may be too large as well, which only decoding more of it would tell. */
+static kama_status decode_within(struct km_grpc_reader *reader,
+                                 kama_bytes bytes)
+{
+    struct km_grpc_budget *budget = reader->budget;
+    size_t max = (size_t)reader->message_bytes_max;
+    if (budget == NULL) {
+        return km_grpc_decode(reader->encoding, bytes, max, &reader->plain);
+    }
+    KM_ASSERT(reader->plain.len == 0);
+    size_t room = km_grpc_budget_room(budget, bytes.len, max);
+    kama_status status =
+        km_grpc_decode(reader->encoding, bytes, room, &reader->plain);
+    km_grpc_budget_charge(budget, bytes.len, reader->plain.len);
+    return status == KAMA_ERR_TOO_LARGE && room < max ? KAMA_ERR_OVERLOADED
+                                                      : status;
+}
+
 /* Decodes a compressed message, and frees its compressed bytes. */
 static kama_status decode(struct km_grpc_reader *reader, kama_bytes bytes,
                           kama_bytes *ret_message)
 {
-    kama_status status =
-        km_grpc_decode(reader->encoding, bytes,
-                       (size_t)reader->message_bytes_max, &reader->plain);
+    kama_status status = decode_within(reader, bytes);
     km_buf_reset(&reader->buf, 0);
     reader->delivered = true;
     *ret_message = km_buf_bytes(&reader->plain);

@@ -14,7 +14,8 @@
  * without a copy. A message that comes in pieces is collected in one buffer,
  * which grows with the bytes that have arrived and never by a length that was
  * only announced: a flood of one-byte frames costs no memory beyond its bytes.
- * A compressed message is decoded into a second buffer.
+ * A compressed message is decoded into a second buffer, and a budget that many
+ * readers share (wire/grpc/budget.h) can limit the work for it.
  *
  *     while ((status = km_grpc_reader_next(&reader, &chunk, &message)) ==
  *            KAMA_OK) {
@@ -31,14 +32,17 @@
 
 #include "base/buf.h"
 #include "base/bytes.h"
+#include "wire/grpc/budget.h"
 #include "wire/grpc/encoding.h"
 
 /* The length of the prefix. */
 #define KM_GRPC_PREFIX_BYTES 5
 
 struct km_grpc_reader {
-    struct km_buf buf;   /* collects a message that comes in pieces */
-    struct km_buf plain; /* holds a message that was decoded */
+    struct km_buf buf;             /* collects a message that comes in pieces */
+    struct km_buf plain;           /* holds a message that was decoded */
+    struct km_grpc_budget *budget; /* borrowed, for compressed messages; its
+                                    * owner sets it. NULL: there is no limit */
     uint64_t message_bytes_max;
     uint32_t message_bytes; /* of the current message, once its prefix is in */
     enum km_grpc_encoding encoding; /* of the stream; its owner sets it */
@@ -64,6 +68,7 @@ void km_grpc_reader_fini(struct km_grpc_reader *reader);
  * Errors: KAMA_ERR_UNSUPPORTED if the message is compressed with an encoding
  * that is not known; KAMA_ERR_PROTOCOL if it is compressed without an encoding,
  * does not match its encoding, or has an unknown flag; KAMA_ERR_TOO_LARGE;
+ * KAMA_ERR_OVERLOADED if it decodes to more than the budget permits;
  * KAMA_ERR_NO_MEMORY. After an error the reader must not be used further, but
  * for km_grpc_reader_error and km_grpc_reader_fini. */
 KAMA_NODISCARD kama_status km_grpc_reader_next(struct km_grpc_reader *reader,
