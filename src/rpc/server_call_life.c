@@ -45,6 +45,7 @@ struct km_server_call *km_server_call_new(struct km_server_conn *conn,
     km_grpc_reader_init(
         &call->reader, server->mem,
         atomic_load_explicit(&server->max_message_bytes, memory_order_relaxed));
+    call->reader.budget = &server_loop->decode_budget;
     km_server_loop_count(server_loop, KM_SERVER_M_CALLS);
     km_server_loop_count(server_loop, KM_SERVER_M_CALLS_RUNNING);
     return call;

@@ -31,6 +31,12 @@ void km_server_loop_arm_later(struct km_server_loop *server_loop,
     km_loop_at_end_of_turn(server_loop->loop, &server_loop->turn);
 }
 
+void km_server_loop_fill_budget(struct km_server_loop *server_loop)
+{
+    km_grpc_budget_fill(&server_loop->decode_budget,
+                        km_loop_now(server_loop->loop));
+}
+
 /* The call that was put back last is the likeliest to be in the processor's
  * cache. */
 struct km_server_call *km_server_loop_take_call(

@@ -6,7 +6,8 @@
  *     km_server ---+--> server_loop 0 --> connections --> calls
  *      (shared,    +--> server_loop 1 --> connections --> calls
  *       read-only, |        |
- *       or atomic) |        +--> spare calls, unarmed calls, held bytes
+ *       or atomic) |        +--> spare calls, unarmed calls, held bytes,
+ *                  |             decode budget
  *
  * A server_loop is touched by the thread of its loop alone. The server itself
  * is written by setup, and then only through atomics and counters.
@@ -30,6 +31,7 @@
 #include "net/drain.h"
 #include "rpc/server.h"
 #include "rpc/server_method.h"
+#include "wire/grpc/budget.h"
 
 struct km_h2_loop_cache;
 struct km_server_call;
@@ -44,7 +46,8 @@ struct km_server_loop {
     struct km_mail turn;    /* arms their timers at the end of the turn */
     struct km_server_call *spare_calls; /* linked by ->next_spare */
     unsigned spare_call_count;
-    size_t held_bytes; /* of requests that come in pieces */
+    size_t held_bytes;                   /* of requests that come in pieces */
+    struct km_grpc_budget decode_budget; /* of its compressed requests */
 };
 
 /* The server. Only server.c makes one; the files of a call read it. */
@@ -74,6 +77,10 @@ km_server_loop_init(struct km_server_loop *server_loop,
 /* Frees it, when no connection is left. Setup. Does nothing for a server_loop
  * that was never prepared. */
 void km_server_loop_fini(struct km_server_loop *server_loop);
+
+/* Lets the budget for compressed requests refill until now. It must be called
+ * before a compressed message is decoded; more calls in one turn do nothing. */
+void km_server_loop_fill_budget(struct km_server_loop *server_loop);
 
 /* Returns memory for one call, of which nothing is set, or NULL. */
 struct km_server_call *km_server_loop_take_call(

@@ -186,6 +186,9 @@ static void read_messages(struct km_server_call *call, kama_bytes chunk,
                           enum km_h2_chunk place)
 {
     bool unary = call->method->kind != KM_RPC_BIDI_STREAM;
+    if (call->reader.encoding != KM_GRPC_IDENTITY) {
+        km_server_loop_fill_budget(call->server_loop);
+    }
     while (is_open(call)) {
         if (call->message_state == KM_SERVER_MESSAGE_WHOLE) {
             if (chunk.len > 0) {

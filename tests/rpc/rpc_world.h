@@ -236,14 +236,21 @@ struct world_options {
     unsigned max_connections;
     uint64_t held_bytes_max;
     int64_t stall_ms;
+    const struct km_clock *clock; /* NULL: the machine's */
 };
+
+static inline const struct km_clock *world_clock(
+    const struct world_options *options)
+{
+    return options->clock != NULL ? options->clock : km_clock_system();
+}
 
 static inline kama_status world_open_server(struct world *world,
                                             const struct world_options *options)
 {
     struct km_server_options server = {
         .mem = options->mem,
-        .clock = km_clock_system(),
+        .clock = world_clock(options),
         .loops = world->loops,
         .loop_count = world->loop_count,
         .methods = world_methods,
@@ -276,7 +283,8 @@ static inline kama_status world_init(struct world *world,
     assert_true(km_cond_init(&world->cond));
     for (unsigned i = 0; i < world->loop_count; i++) {
         assert_int_equal(
-            km_loop_new(NULL, km_clock_system(), i, &world->loops[i]), KAMA_OK);
+            km_loop_new(NULL, world_clock(options), i, &world->loops[i]),
+            KAMA_OK);
         assert_int_equal(km_loop_start(world->loops[i]), KAMA_OK);
     }
     return world_open_server(world, options);
