@@ -120,6 +120,7 @@ void km_pool_set_idle_ms(struct km_pool *pool, int64_t idle_ms)
 static void join_left_locked(struct km_pool *pool)
 {
     struct km_list *node;
+    KM_ASSERT_HELD(&pool->lock);
     while ((node = km_list_pop_front(&pool->left)) != NULL) {
         km_thread_join(worker_of(node)->thread);
         km_mem_free(pool->mem, worker_of(node));
@@ -166,6 +167,7 @@ void km_pool_allow(struct km_pool *pool, unsigned more)
 /* The next job; NULL when the worker is to leave. */
 static struct km_job *next_job_locked(struct km_pool *pool)
 {
+    KM_ASSERT_HELD(&pool->lock);
     km_ns now = km_clock_mono(km_clock_system());
     bool waited_enough = false;
     while (km_list_empty(&pool->jobs)) {
@@ -177,6 +179,7 @@ static struct km_job *next_job_locked(struct km_pool *pool)
             !km_cond_wait_until(&pool->wake, &pool->lock, now + pool->idle_ns);
         pool->idle_count--;
     }
+    KM_ASSERT(pool->job_count > 0);
     pool->job_count--;
     struct km_list *node = km_list_pop_front(&pool->jobs);
     return KM_CONTAINER_OF(node, struct km_job, node);
@@ -197,6 +200,7 @@ static void *run_worker(void *arg)
     }
     km_list_remove(&worker->node);
     km_list_push_back(&pool->left, &worker->node);
+    KM_ASSERT(pool->worker_count > 0);
     pool->worker_count--;
     if (pool->closed && pool->worker_count == 0) {
         km_cond_broadcast(&pool->wake);
@@ -208,6 +212,7 @@ static void *run_worker(void *arg)
 
 static kama_status start_worker_locked(struct km_pool *pool)
 {
+    KM_ASSERT_HELD(&pool->lock);
     join_left_locked(pool);
     struct worker *worker = km_mem_alloc(pool->mem, sizeof *worker);
     if (worker == NULL) {
@@ -230,6 +235,7 @@ static kama_status start_worker_locked(struct km_pool *pool)
  */
 static kama_status submit_locked(struct km_pool *pool, struct km_job *job)
 {
+    KM_ASSERT_HELD(&pool->lock);
     if (pool->closed) {
         return km_fail(KAMA_ERR_CLOSED, "the pool is closed");
     }

@@ -46,6 +46,7 @@ kama_status km_flight_init(struct km_flight *flight,
 void km_flight_fini(struct km_flight *flight)
 {
     for (unsigned i = 0; i < KM_FLIGHT_SHARDS; i++) {
+        KM_ASSERT(km_list_empty(&flight->shards[i].open));
         for (unsigned c = 0; c < KM_FLIGHT_CHAINS; c++) {
             KM_ASSERT(flight->shards[i].chains[c] == NULL);
         }
@@ -62,6 +63,7 @@ static enum km_flight_state state_of(const struct km_flight_call *call)
 
 static void note_oldest_locked(struct km_flight_shard *shard)
 {
+    KM_ASSERT_HELD(&shard->lock);
     struct km_list *node = km_list_first(&shard->open);
     km_ns at = KM_NS_NEVER;
     if (node != NULL) {
@@ -74,6 +76,7 @@ static void link_locked(struct km_flight_shard *shard,
                         struct km_flight_call *call)
 {
     struct km_flight_call **chain = chain_of(shard, call->hash);
+    KM_ASSERT_HELD(&shard->lock);
     KM_ASSERT(state_of(call) == KM_FLIGHT_NEW);
     call->next = *chain;
     *chain = call;
@@ -87,6 +90,7 @@ static void unlink_locked(struct km_flight_shard *shard,
                           struct km_flight_call *call)
 {
     struct km_flight_call **at = chain_of(shard, call->hash);
+    KM_ASSERT_HELD(&shard->lock);
     KM_ASSERT(state_of(call) == KM_FLIGHT_LINKED);
     while (*at != call) {
         KM_ASSERT(*at != NULL);
@@ -104,6 +108,7 @@ static struct km_flight_call *find_locked(struct km_flight *flight,
                                           uint64_t hash, const void *key)
 {
     struct km_flight_call *call = *chain_of(shard, hash);
+    KM_ASSERT_HELD(&shard->lock);
     while (call != NULL &&
            (call->hash != hash || !flight->ops->equal(call, key))) {
         call = call->next;
@@ -116,10 +121,13 @@ static struct km_flight_call *find_locked(struct km_flight *flight,
     return call;
 }
 
-static void add_waiter_locked(struct km_flight_call *call,
+static void add_waiter_locked(struct km_flight_shard *shard,
+                              struct km_flight_call *call,
                               struct km_flight_waiter *waiter)
 {
     km_ns until = waiter->deadline != 0 ? waiter->deadline : KM_NS_NEVER;
+    KM_ASSERT_HELD(&shard->lock);
+    KM_ASSERT(waiter->call == NULL);
     waiter->call = call;
     km_list_push_back(&call->waiters, &waiter->node);
     call->waiter_count++;
@@ -132,6 +140,9 @@ static kama_status park_locked(struct km_flight *flight,
                                struct km_flight_call *call,
                                struct km_flight_waiter *waiter)
 {
+    struct km_flight_shard *shard = shard_of(flight, call->hash);
+    KM_ASSERT_HELD(&shard->lock);
+    KM_ASSERT(waiter != NULL && waiter->wake != NULL);
     if (call->waiter_count >= KM_FLIGHT_WAITERS_MAX) {
         return KAMA_ERR_BUSY;
     }
@@ -140,7 +151,7 @@ static kama_status park_locked(struct km_flight *flight,
     kama_status st =
         flight->ops->park == NULL ? KAMA_OK : flight->ops->park(call, waiter);
     if (st == KAMA_OK) {
-        add_waiter_locked(call, waiter);
+        add_waiter_locked(shard, call, waiter);
     }
     return st;
 }
@@ -157,6 +168,7 @@ static enum km_flight_role follow_locked(struct km_flight *flight,
                                          struct km_flight_waiter *waiter,
                                          kama_status *ret_status)
 {
+    KM_ASSERT_HELD(&shard_of(flight, call->hash)->lock);
     if (leads(call)) {
         *ret_status = KAMA_ERR_REENTRANT;
         return KM_FLIGHT_ANSWER;
@@ -195,6 +207,7 @@ static enum km_flight_role lead_locked(struct km_flight *flight,
 {
     bool go = true;
     kama_status st = KAMA_OK;
+    KM_ASSERT_HELD(&shard->lock);
     reset_call(call);
     if (call->leader == KM_FLIGHT_LEADER_PARKS) {
         st = park_locked(flight, call, waiter);
@@ -243,9 +256,12 @@ enum km_flight_role km_flight_join(struct km_flight *flight, uint64_t hash,
 }
 
 /* The waiter is in no list any more. */
-static void forget_waiter_locked(struct km_flight_call *call,
+static void forget_waiter_locked(struct km_flight_shard *shard,
+                                 struct km_flight_call *call,
                                  struct km_flight_waiter *waiter)
 {
+    KM_ASSERT_HELD(&shard->lock);
+    KM_ASSERT(waiter->call == call && call->waiter_count > 0);
     waiter->call = NULL;
     call->waiter_count--;
     if (call->leading == waiter) {
@@ -255,16 +271,18 @@ static void forget_waiter_locked(struct km_flight_call *call,
 
 /* -- the end ------------------------------------------------------------- */
 
-static void pop_waiters_locked(struct km_flight_call *call,
+static void pop_waiters_locked(struct km_flight_shard *shard,
+                               struct km_flight_call *call,
                                struct km_flight_woken *ret_woken)
 {
     struct km_list *node;
+    KM_ASSERT_HELD(&shard->lock);
     ret_woken->count = 0;
     while (ret_woken->count < KM_FLIGHT_WAKE_BATCH &&
            (node = km_list_pop_front(&call->waiters)) != NULL) {
         struct km_flight_waiter *waiter =
             KM_CONTAINER_OF(node, struct km_flight_waiter, node);
-        forget_waiter_locked(call, waiter);
+        forget_waiter_locked(shard, call, waiter);
         ret_woken->waiters[ret_woken->count++] = waiter;
     }
 }
@@ -276,6 +294,7 @@ static void end_locked(struct km_flight_shard *shard,
                        void (*settle)(struct km_flight_call *call, void *arg),
                        void *arg, struct km_flight_woken *ret_woken)
 {
+    KM_ASSERT_HELD(&shard->lock);
     if (state_of(call) == KM_FLIGHT_LINKED) {
         unlink_locked(shard, call);
     }
@@ -286,7 +305,7 @@ static void end_locked(struct km_flight_shard *shard,
         settle(call, arg);
     }
     atomic_store(&call->state, KM_FLIGHT_ENDED);
-    pop_waiters_locked(call, ret_woken);
+    pop_waiters_locked(shard, call, ret_woken);
 }
 
 bool km_flight_end(struct km_flight *flight, struct km_flight_call *call,
@@ -332,7 +351,7 @@ void km_flight_wake(struct km_flight *flight, struct km_flight_call *call,
         was_full = woken->count == KM_FLIGHT_WAKE_BATCH;
         if (was_full) {
             km_mutex_lock(&shard->lock);
-            pop_waiters_locked(call, woken);
+            pop_waiters_locked(shard, call, woken);
             km_mutex_unlock(&shard->lock);
         }
     } while (was_full);
@@ -398,7 +417,7 @@ bool km_flight_leave(struct km_flight *flight, struct km_flight_waiter *waiter)
     struct km_flight_call *call = waiter->call;
     if (call != NULL) {
         km_list_remove(&waiter->node);
-        forget_waiter_locked(call, waiter);
+        forget_waiter_locked(shard, call, waiter);
     }
     km_mutex_unlock(&shard->lock);
     return call != NULL;
@@ -412,7 +431,7 @@ struct km_flight_waiter *km_flight_leave_leader(struct km_flight *flight,
     struct km_flight_waiter *waiter = call->leading;
     if (waiter != NULL) {
         km_list_remove(&waiter->node);
-        forget_waiter_locked(call, waiter);
+        forget_waiter_locked(shard, call, waiter);
     }
     km_mutex_unlock(&shard->lock);
     return waiter;
@@ -437,6 +456,7 @@ static unsigned check_chain_locked(struct km_flight_shard *shard,
                                    unsigned chain)
 {
     unsigned linked = 0;
+    KM_ASSERT_HELD(&shard->lock);
     for (struct km_flight_call *call = shard->chains[chain]; call != NULL;
          call = call->next) {
         KM_ASSERT(state_of(call) == KM_FLIGHT_LINKED);
@@ -446,25 +466,44 @@ static unsigned check_chain_locked(struct km_flight_shard *shard,
     return linked;
 }
 
+static void check_waiters_locked(struct km_flight_shard *shard,
+                                 const struct km_flight_call *call)
+{
+    struct km_list *node;
+    struct km_list *tmp;
+    unsigned waiters = 0;
+    unsigned leading = 0;
+    KM_ASSERT_HELD(&shard->lock);
+    KM_LIST_FOREACH(node, tmp, &call->waiters) {
+        const struct km_flight_waiter *waiter =
+            KM_CONTAINER_OF(node, struct km_flight_waiter, node);
+        KM_ASSERT(waiter->call == call && waiter->hash == call->hash);
+        leading += waiter == call->leading;
+        waiters++;
+    }
+    KM_ASSERT(waiters == call->waiter_count);
+    KM_ASSERT(leading == (call->leading != NULL));
+}
+
 static unsigned check_open_locked(struct km_flight_shard *shard)
 {
     struct km_list *node;
     struct km_list *tmp;
     unsigned linked = 0;
+    km_ns oldest_at = KM_NS_NEVER;
+    KM_ASSERT_HELD(&shard->lock);
     KM_LIST_FOREACH(node, tmp, &shard->open) {
         const struct km_flight_call *call =
             KM_CONTAINER_OF(node, struct km_flight_call, in_open);
-        struct km_list *waiter;
-        struct km_list *next;
-        unsigned waiters = 0;
-        KM_LIST_FOREACH(waiter, next, &call->waiters) {
-            waiters++;
+        if (oldest_at == KM_NS_NEVER) {
+            oldest_at = call->deadline;
         }
-        KM_ASSERT(waiters == call->waiter_count);
         KM_ASSERT(state_of(call) == KM_FLIGHT_LINKED ||
                   state_of(call) == KM_FLIGHT_UNLINKED);
+        check_waiters_locked(shard, call);
         linked += state_of(call) == KM_FLIGHT_LINKED;
     }
+    KM_ASSERT(atomic_load(&shard->oldest_at) == oldest_at);
     return linked;
 }
 

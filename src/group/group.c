@@ -251,6 +251,8 @@ static kama_status publish_pool_locked(kama_group *group, struct km_pool *pool)
 static kama_status make_pool_locked(kama_group *group)
 {
     struct km_pool *pool;
+    KM_ASSERT_HELD(&group->lock);
+    KM_ASSERT(group->pool == NULL && !group->owns_pool);
     unsigned threads = group->config.async_threads;
     unsigned loads_max = km_group_loads_max(group);
     kama_status st = km_pool_new(&group->mem, group->clock, "kama-group",

@@ -129,6 +129,7 @@ static struct km_load *next_locked(kama_group *group)
 {
     struct km_slots *slots = &group->slots;
     struct km_list *node;
+    KM_ASSERT_HELD(&slots->lock);
     while ((node = km_list_first(&slots->queue)) != NULL &&
            !km_gate_is_closed(&group->gate) && try_take(slots)) {
         struct km_load *next = KM_CONTAINER_OF(node, struct km_load, in_queue);
@@ -170,6 +171,7 @@ static void give_back(kama_group *group)
 static void finish(struct km_load *load, enum km_load_stage before)
 {
     kama_group *group = load->group;
+    KM_ASSERT(stage_of(load) == KM_LOAD_OVER);
     if (before == KM_LOAD_RUNNING || before == KM_LOAD_PENDING) {
         km_metric_sub(group->metrics, KM_GROUP_LOADS_RUNNING, 1);
     }
@@ -197,6 +199,7 @@ static kama_status fail_full(const struct km_load *load)
 /* The load has the right to run, with a slot or inside another loader. */
 static kama_status admit(struct km_load *load, enum km_slot_place place)
 {
+    KM_ASSERT(place != KM_SLOT_QUEUED && !load->has_slot);
     load->has_slot = place == KM_SLOT_TAKEN;
     if (change(load, KM_LOAD_NEW, KM_LOAD_ADMITTED)) {
         return KAMA_OK;
@@ -232,6 +235,7 @@ static kama_status enter_queue_locked(struct km_load *load,
                                       struct km_cond *cond)
 {
     struct km_slots *slots = &load->group->slots;
+    KM_ASSERT_HELD(&slots->lock);
     load->slot_cond = cond;
     if (!change(load, KM_LOAD_NEW, KM_LOAD_QUEUED)) {
         return fail_ended(load);
@@ -282,6 +286,8 @@ static void await_change_locked(struct km_load *load, km_ns deadline, km_ns now)
 {
     kama_group *group = load->group;
     struct km_slots *slots = &group->slots;
+    KM_ASSERT_HELD(&slots->lock);
+    KM_ASSERT(load->slot_cond != NULL);
     km_ns at = km_flight_next_deadline(&group->flight);
     if (at <= now) {
         km_mutex_unlock(&slots->lock);
@@ -392,10 +398,13 @@ void km_slots_check(struct km_slots *slots)
     struct km_list *tmp;
     km_mutex_lock(&slots->lock);
     KM_LIST_FOREACH(node, tmp, &slots->queue) {
-        KM_ASSERT(stage_of(KM_CONTAINER_OF(node, struct km_load, in_queue)) ==
-                  KM_LOAD_QUEUED);
+        const struct km_load *load =
+            KM_CONTAINER_OF(node, struct km_load, in_queue);
+        KM_ASSERT(stage_of(load) == KM_LOAD_QUEUED);
+        KM_ASSERT(!load->has_slot && &load->group->slots == slots);
         n++;
     }
     KM_ASSERT(n == atomic_load(&slots->queued));
+    KM_ASSERT(n <= KM_LOADER_QUEUE_MAX);
     km_mutex_unlock(&slots->lock);
 }
