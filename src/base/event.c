@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The condition is signalled with the lock held: the waiter returns only after
- * that lock was released. */
+/*
+ * The condition is signalled while the lock is held. If the lock were released
+ * first, the waiting thread could see that the event is set, return, and end the
+ * event before the condition is signalled:
+ *
+ *     thread that sets              thread that waits
+ *     is_set = true, unlocks
+ *                                   locks, sees is_set, returns
+ *                                   km_event_fini
+ *     signals a condition that does not exist any more
+ */
 #include "base/event.h"
 
 bool km_event_init(struct km_event *event)
@@ -28,6 +37,11 @@ void km_event_set(struct km_event *event)
     event->is_set = true;
     km_cond_signal(&event->cond);
     km_mutex_unlock(&event->lock);
+}
+
+void km_event_clear(struct km_event *event)
+{
+    event->is_set = false;
 }
 
 bool km_event_wait(struct km_event *event, km_ns span_ns)
