@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Gets of one key that block. A hit comes no further than the store. A miss is a
- * get of get_op.h and a wait: without a pool, the thread that leads has been
- * answered when its loader has returned, and then it does not wait.
+ * Gets of one key that block. A hit goes to the store and no further. A miss is a
+ * get of get_op.h, on the stack of the calling thread, and a wait for its answer:
+ *
+ *     WAITS --done on the same thread-----------> ANSWERED
+ *       |
+ *       +--done on another thread: the event----> ANSWERED
+ *       |
+ *       +--the caller's deadline has passed-----> LEFT
+ *
+ * Without a pool, the thread that leads the load runs the loader itself, and its
+ * get has been answered when the loader has returned. Such a thread needs neither
+ * to wait nor to take the lock of the event.
  */
 #include "group/get.h"
 
+#include "base/assert.h"
 #include "base/container.h"
 #include "base/event.h"
 #include "base/status.h"
@@ -17,12 +27,16 @@
 
 /* -- a miss --------------------------------------------------------------- */
 
-/* A thread that waits for its get, and what it gets. */
+/* States of a blocked get (see the head of this file). Only its own thread reads
+ * and writes them; another thread sets the event instead. */
+enum blocked_state { BLOCKED_WAITS, BLOCKED_ANSWERED, BLOCKED_LEFT };
+
+/* A get whose thread waits for the answer, and the answer. */
 struct blocked_get {
     struct km_get_op op;
-    uintptr_t thread;
-    bool is_answered_here; /* by the thread itself, which need not wait */
-    struct km_event answered;
+    uintptr_t thread; /* the thread that waits */
+    enum blocked_state state;
+    struct km_event answered; /* set when another thread has answered */
     kama_status status;
     kama_value *value;
     char sentence[KM_ERROR_BYTES_MAX];
@@ -39,14 +53,15 @@ static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
                              sentence);
     }
     if (get->thread == km_flight_self()) {
-        get->is_answered_here = true;
+        get->state = BLOCKED_ANSWERED;
     } else {
         km_event_set(&get->answered);
     }
 }
 
-/* Waits until the load ends, or the time of the caller or of the load is over.
- * KAMA_DEFERRED: the get is answered. */
+/* Waits until the get is answered, or until the deadline of its caller or of the
+ * load has passed. Returns KAMA_DEFERRED if the get has been answered, and the
+ * error of a get that has left the load otherwise. */
 static kama_status wait_in_time(struct blocked_get *get, kama_bytes key)
 {
     const struct km_flight_waiter *waiter = &get->op.waiter;
@@ -55,26 +70,32 @@ static kama_status wait_in_time(struct blocked_get *get, kama_bytes key)
     km_ns until = waiter->deadline < waiter->call_deadline
                       ? waiter->deadline
                       : waiter->call_deadline;
-    if (km_event_wait(&get->answered, until > now ? until - now : 0)) {
-        return KAMA_DEFERRED;
+    if (!km_event_wait(&get->answered, until > now ? until - now : 0)) {
+        kama_status st = km_get_op_time_out(&get->op, key, until);
+        if (st != KAMA_DEFERRED) {
+            get->state = BLOCKED_LEFT;
+            return st;
+        }
+        if (get->state == BLOCKED_WAITS) {
+            (void)km_event_wait(&get->answered, KM_NS_NEVER);
+        }
     }
-    kama_status st = km_get_op_time_out(&get->op, key, until);
-    if (st == KAMA_DEFERRED && !get->is_answered_here) {
-        (void)km_event_wait(&get->answered, KM_NS_NEVER);
-    }
-    return st;
+    get->state = BLOCKED_ANSWERED;
+    return KAMA_DEFERRED;
 }
 
-/* The answer of a get that was parked. */
+/* Waits for the answer of a get that was parked, and returns it. */
 static kama_status await(struct blocked_get *get, kama_bytes key,
                          kama_value **ret_value)
 {
-    if (!get->is_answered_here) {
+    if (get->state == BLOCKED_WAITS) {
         kama_status st = wait_in_time(get, key);
         if (st != KAMA_DEFERRED) {
             return st;
         }
     }
+    KM_ASSERT(get->state == BLOCKED_ANSWERED);
+    KM_ASSERT((get->status == KAMA_OK) == (get->value != NULL));
     if (get->status == KAMA_OK) {
         *ret_value = get->value;
     } else if ((int)get->status < 0) {
@@ -83,7 +104,9 @@ static kama_status await(struct blocked_get *get, kama_bytes key,
     return get->status;
 }
 
-/* Starts again as long as only the caller that led the load was late. */
+/* Returns the answer of a get that was started with the status `started`. The get
+ * is started again as long as its load has failed only because the caller that
+ * led the load was late. */
 static kama_status get_until_answered(struct blocked_get *get, kama_bytes key,
                                       kama_status started,
                                       kama_value **ret_value)
@@ -92,8 +115,8 @@ static kama_status get_until_answered(struct blocked_get *get, kama_bytes key,
     while (st == KAMA_DEFERRED) {
         st = await(get, key, ret_value);
         if (st == KAMA_WOULD_LOAD) {
-            get->is_answered_here = false;
-            get->answered.is_set = false;
+            get->state = BLOCKED_WAITS;
+            km_event_clear(&get->answered);
             st = km_get_op_again(&get->op, key, ret_value);
         }
     }
@@ -114,7 +137,7 @@ kama_status km_group_get_miss(kama_group *group, kama_bytes key, uint64_t hash,
     } else {
         get.op.done = on_done;
         get.thread = km_flight_self();
-        get.is_answered_here = false;
+        get.state = BLOCKED_WAITS;
         st = km_get_op_miss(group, &get.op, KM_GET_BLOCKED, key, hash, limits,
                             ret_value);
         st = get_until_answered(&get, key, st, ret_value);
@@ -124,7 +147,8 @@ kama_status km_group_get_miss(kama_group *group, kama_bytes key, uint64_t hash,
     return st;
 }
 
-/* The way of a get whose key is not in memory. */
+/* Gets a key that is not in memory: loads it, unless the group has no loader or
+ * the caller wants no load. */
 static kama_status get_absent(kama_group *group, kama_bytes key, uint64_t hash,
                               const kama_ctx *ctx, kama_value **ret_value)
 {

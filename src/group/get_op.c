@@ -1,16 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The road of a miss. The timer of a parked get is disarmed before done runs, so
- * that nothing touches the op after that.
+ * The road of a miss: join the load of the key or lead one, and be answered.
+ *
+ * A parked get can be answered from three sides at the same time: its load ends,
+ * its timer fires, or its caller cancels it. The lock of the flight decides. Each
+ * side first takes the waiter out of the flight, and only the side that succeeds
+ * answers the get. It disarms the timer before it calls done, because the owner
+ * may free the op as soon as done runs:
+ *
+ *     load ends                     timer                  caller
+ *     takes the waiter out
+ *                                   finds no waiter,
+ *                                   returns
+ *                                                          cancel: false
+ *     disarms (waits for the timer)
+ *     done                                                 frees the op
+ *
+ * For the same reason no function here touches the op after it was parked: what
+ * is needed later (its deadline, what it was counted as) is copied before.
  */
 #include "group/get_op.h"
-#include "group/checks.h"
-#include "group/look_up.h"
 
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/status.h"
+#include "group/checks.h"
 #include "group/load/run.h"
+#include "group/look_up.h"
 #include "group/sentence.h"
 #include "group/trace.h"
 
@@ -25,8 +41,8 @@ static struct km_get_op *op_of(struct km_flight_waiter *waiter)
 
 static void disarm(struct km_get_op *op)
 {
-    if (op->is_timed) {
-        op->is_timed = false;
+    if (op->timekeeper == KM_GET_TIMED_ITSELF) {
+        op->timekeeper = KM_GET_TIMED_ELSEWHERE;
         km_pool_disarm(km_group_pool(op->group), &op->timer);
     }
 }
@@ -39,10 +55,11 @@ static kama_status fail_late(const struct km_get_op *op, kama_bytes key)
                              op->deadline_ms);
 }
 
-/* The op is answered, and not touched afterwards. */
+/* Answers the op, which must not be touched afterwards. Takes value. */
 static void finish(struct km_get_op *op, kama_bytes key, kama_status status,
                    kama_value *value, const char *sentence)
 {
+    KM_ASSERT((status == KAMA_OK) == (value != NULL));
     km_trace_answer(op->group, key, status, op->started_at);
     op->done(op, status, value, sentence);
 }
@@ -50,7 +67,9 @@ static void finish(struct km_get_op *op, kama_bytes key, kama_status status,
 static kama_status join(struct km_get_op *op, kama_bytes key, km_ns now,
                         kama_value **ret_value);
 
-/* The load has failed because the caller that led it was late. */
+/* Starts a get anew whose load has failed only because the caller that led the
+ * load was late. A PARKED get does that here; a BLOCKED get is told, because its
+ * own thread may have to run the loader. */
 static void start_again(struct km_get_op *op, kama_bytes key)
 {
     kama_group *group = op->group;
@@ -70,7 +89,9 @@ static void start_again(struct km_get_op *op, kama_bytes key)
     km_gate_leave(&group->gate);
 }
 
-/* The leader was late: it gets the loader's error, or its own. */
+/* Answers the leader of a load that ended too late for it: with the loader's
+ * error if the loader was called, and otherwise with a sentence about the
+ * caller's own deadline. */
 static void finish_late_leader(struct km_get_op *op, const struct km_load *load)
 {
     kama_bytes key = km_load_key_bytes(load);
@@ -89,26 +110,28 @@ static void on_load_end(struct km_flight_waiter *waiter,
     const struct km_load *load = km_load_of(call);
     kama_bytes key = km_load_key_bytes(load);
     const struct km_load_result *result = &load->result;
+    KM_ASSERT(km_flight_ended(call) && op->stage != KM_GET_OP_STARTING);
     disarm(op);
     if (result->status == KAMA_OK) {
         finish(op, key, KAMA_OK, kama_value_ref(result->value), "");
     } else if (result->verdict != KM_LOAD_LEADER_LATE) {
         finish(op, key, result->status, NULL, load->sentence);
-    } else if (op->is_leading) {
+    } else if (op->stage == KM_GET_OP_LEADING) {
         finish_late_leader(op, load);
     } else {
         start_again(op, key);
     }
 }
 
-/* The time of a parked get is over. The group stays until this is done, because
- * the thread is in its gate; in a closed group every load, and so this get, is
- * about to end. */
+/* Answers a parked get whose own time is over. The thread is inside the group's
+ * gate, so that the group is not freed meanwhile. If the gate is closed, every
+ * load of the group is about to be ended, and with its load this get. */
 static void on_timer(struct km_timer *timer)
 {
     struct km_get_op *op = KM_CONTAINER_OF(timer, struct km_get_op, timer);
     kama_group *group = op->group;
     struct km_flight *flight = &group->flight;
+    KM_ASSERT(op->kind == KM_GET_PARKED);
     if (!km_gate_enter(&group->gate)) {
         return;
     }
@@ -126,7 +149,8 @@ static void on_timer(struct km_timer *timer)
 
 /* -- the start ------------------------------------------------------------ */
 
-/* A load that a caller runs has no timer: then a get that joins it needs one. */
+/* A load that runs on its caller's thread has no timer, so that a PARKED get that
+ * joins it needs one even if its own deadline is not the earlier one. */
 kama_status km_get_op_park(struct km_flight_call *call,
                            struct km_flight_waiter *waiter)
 {
@@ -134,20 +158,25 @@ kama_status km_get_op_park(struct km_flight_call *call,
     km_ns at =
         waiter->deadline < call->deadline ? waiter->deadline : call->deadline;
     bool load_is_timed = km_load_of(call)->place == KM_LOAD_ON_POOL;
-    bool leads = atomic_load(&call->state) == KM_FLIGHT_NEW;
-    op->is_leading = leads;
-    op->is_coalesced = op->is_coalesced || !leads;
+    if (atomic_load(&call->state) == KM_FLIGHT_NEW) {
+        op->stage = KM_GET_OP_LEADING;
+    } else {
+        op->stage = KM_GET_OP_FOLLOWING;
+        op->counted = KM_GET_COUNT_COALESCED;
+    }
     if (op->kind == KM_GET_BLOCKED || (at == call->deadline && load_is_timed)) {
         return KAMA_OK;
     }
     kama_status st = km_pool_arm(km_group_pool(op->group), &op->timer, at);
-    op->is_timed = st == KAMA_OK;
+    if (st == KAMA_OK) {
+        op->timekeeper = KM_GET_TIMED_ITSELF;
+    }
     return st;
 }
 
-/* The op leads a load of its own, and is parked on it: its timer may end it at any
- * moment, and then its memory is gone. Only when it still leads the load, it may
- * be touched. */
+/* Fails a load that could not be started, and the op that leads it. The op is
+ * parked, so that its timer may answer it at any moment, and then its memory may
+ * be gone. It may be touched only if it can be taken out of the load here. */
 static kama_status fail_start(struct km_load *load, kama_status status)
 {
     char sentence[KM_ERROR_BYTES_MAX];
@@ -161,8 +190,8 @@ static kama_status fail_start(struct km_load *load, kama_status status)
     return waiter != NULL ? km_fail(status, "%s", sentence) : KAMA_DEFERRED;
 }
 
-/* Runs the load that the op leads, and takes the reference of the runner. pool:
- * NULL for the calling thread. */
+/* Runs the load that the op leads: on the pool, or on the calling thread if pool
+ * is NULL. Takes the runner's reference to the load. */
 static kama_status lead(struct km_load *load, struct km_pool *pool,
                         km_ns deadline, km_ns now)
 {
@@ -178,7 +207,7 @@ static kama_status lead(struct km_load *load, struct km_pool *pool,
     return st;
 }
 
-/* The get neither leads nor waits: status is its answer. */
+/* Answers a get that neither leads a load nor waits for one. */
 static kama_status answer(struct km_get_op *op, struct km_load *load,
                           kama_bytes key, kama_status status,
                           kama_value **ret_value)
@@ -192,26 +221,21 @@ static kama_status answer(struct km_get_op *op, struct km_load *load,
     return status;
 }
 
-/* What a get has been counted as before it joins. Once it is parked, it may be
- * answered and gone. */
-struct counted {
-    bool as_miss;
-    bool as_coalesced;
-};
-
-static void count(kama_group *group, const struct counted *counted,
+/* Counts a get after its join. before says what it had been counted as when it
+ * joined: once it is parked, it may be answered and freed by another thread. */
+static void count(kama_group *group, enum km_get_count before,
                   enum km_flight_role role)
 {
-    if (!counted->as_miss) {
+    if (before == KM_GET_COUNT_NONE) {
         km_group_count(group, KM_GROUP_MISSES);
     }
-    if (role == KM_FLIGHT_PARKED && !counted->as_coalesced) {
+    if (role == KM_FLIGHT_PARKED && before != KM_GET_COUNT_COALESCED) {
         km_group_count(group, KM_GROUP_COALESCED);
     }
 }
 
-/* The get joins the load of its key, or leads the one that it brings along; load
- * is NULL when there was no memory for it. */
+/* Joins the load of the key, or leads the one that the get brings along. load is
+ * NULL if there was no memory for it; its reference is taken. */
 static kama_status join_with(struct km_get_op *op,
                              const struct km_load_key *wanted,
                              struct km_load *load, struct km_pool *pool,
@@ -219,28 +243,31 @@ static kama_status join_with(struct km_get_op *op,
 {
     kama_group *group = op->group;
     km_ns deadline = op->waiter.deadline;
-    const struct counted counted = {op->is_counted, op->is_coalesced};
+    enum km_get_count before = op->counted;
     kama_status st = KAMA_ERR_NO_MEMORY;
-    op->is_counted = true;
+    if (before == KM_GET_COUNT_NONE) {
+        op->counted = KM_GET_COUNT_MISS;
+    }
     enum km_flight_role role =
         km_flight_join(&group->flight, op->waiter.hash, wanted, &op->waiter,
                        load != NULL ? &load->call : NULL, &st);
     switch (role) {
     case KM_FLIGHT_LEADS:
-        count(group, &counted, role);
+        count(group, before, role);
         return lead(load, pool, deadline, wanted->now);
     case KM_FLIGHT_PARKED:
         km_trace_get(group, KM_GET_JOINS, wanted->key);
-        count(group, &counted, role);
+        count(group, before, role);
         st = KAMA_DEFERRED;
         break;
     case KM_FLIGHT_ANSWER:
         if ((int)st < 0) {
-            count(group, &counted, role);
+            count(group, before, role);
         }
         st = answer(op, load, wanted->key, st, ret_value);
         break;
     case KM_FLIGHT_NOBODY:
+        KM_ASSERT(load == NULL);
         (void)km_fail(st, "no memory for a load");
         break;
     }
@@ -250,16 +277,17 @@ static kama_status join_with(struct km_get_op *op,
     return st;
 }
 
-/* A thread of the pool must not wait for the pool. */
+/* Fails a BLOCKED get on a thread of the pool, which must not wait for the pool:
+ * all its threads could wait, and none would be left to run the loaders. The join
+ * without a waiter finds out whether the thread would wait for its own load. */
 static kama_status refuse_to_wait(struct km_get_op *op,
                                   const struct km_load_key *wanted)
 {
     kama_group *group = op->group;
-    const struct counted counted = {op->is_counted, op->is_coalesced};
     kama_status st = KAMA_ERR_WOULD_DEADLOCK;
     (void)km_flight_join(&group->flight, op->waiter.hash, wanted, NULL, NULL,
                          &st);
-    count(group, &counted, KM_FLIGHT_ANSWER);
+    count(group, op->counted, KM_FLIGHT_ANSWER);
     return km_group_fail_join(group, st, wanted->key);
 }
 
@@ -271,26 +299,28 @@ static kama_status join(struct km_get_op *op, kama_bytes key, km_ns now,
     struct km_pool *pool = op->kind == KM_GET_BLOCKED
                                ? km_group_pool_for_call(group)
                                : km_group_pool(group);
-    op->is_timed = false;
+    op->stage = KM_GET_OP_STARTING;
+    op->timekeeper = KM_GET_TIMED_ELSEWHERE;
     op->timer.at = 0;
     if (wanted.now >= op->waiter.deadline) {
-        count(group, &(struct counted){op->is_counted, op->is_coalesced},
-              KM_FLIGHT_ANSWER);
+        count(group, op->counted, KM_FLIGHT_ANSWER);
         return fail_late(op, key);
     }
     if (op->kind == KM_GET_BLOCKED && pool != NULL && km_pool_is_inside(pool)) {
         return refuse_to_wait(op, &wanted);
     }
-    struct km_load *load =
-        km_load_new(group, &wanted, op->waiter.hash,
-                    pool != NULL ? KM_LOAD_ON_POOL : KM_LOAD_ON_CALLER,
-                    op->is_counted ? KM_LOAD_AGAIN : KM_LOAD_FIRST);
+    struct km_load *load = km_load_new(
+        group, &wanted, op->waiter.hash,
+        pool != NULL ? KM_LOAD_ON_POOL : KM_LOAD_ON_CALLER,
+        op->counted == KM_GET_COUNT_NONE ? KM_LOAD_FIRST : KM_LOAD_AGAIN);
     return join_with(op, &wanted, load, pool, ret_value);
 }
 
 kama_status km_get_op_again(struct km_get_op *op, kama_bytes key,
                             kama_value **ret_value)
 {
+    KM_ASSERT(op->kind == KM_GET_BLOCKED);
+    KM_ASSERT(op->counted == KM_GET_COUNT_COALESCED);
     return join(op, key, km_group_now(op->group), ret_value);
 }
 
@@ -300,6 +330,7 @@ kama_status km_get_op_miss(kama_group *group, struct km_get_op *op,
                            kama_value **ret_value)
 {
     KM_ASSERT(kind == KM_GET_BLOCKED || km_group_pool(group) != NULL);
+    KM_ASSERT(op->done != NULL);
     km_ns started_at = limits->begin;
     op->group = group;
     op->kind = kind;
@@ -309,9 +340,7 @@ kama_status km_get_op_miss(kama_group *group, struct km_get_op *op,
     op->waiter.deadline = limits->deadline;
     op->deadline_ms = limits->deadline_ms;
     op->started_at = started_at;
-    op->is_leading = false;
-    op->is_counted = false;
-    op->is_coalesced = false;
+    op->counted = KM_GET_COUNT_NONE;
     kama_status st = join(op, key, limits->begin, ret_value);
     if (st != KAMA_DEFERRED) {
         km_trace_answer(group, key, st, started_at);
@@ -353,8 +382,8 @@ bool km_get_op_cancel(struct km_get_op *op)
     return true;
 }
 
-/* The load that the op waits for is overdue: without a pool nobody else may end
- * it. */
+/* Ends the overdue load that the op waits for. Without a pool the load has no
+ * timer, and a caller that waits for it has to end it. */
 static void time_out_load(struct km_get_op *op)
 {
     struct km_flight_call *call =

@@ -16,15 +16,21 @@
  *                 +--- the leader was late ----+
  *
  * There are two kinds. A PARKED get is answered by a callback, and the pool keeps
- * its time. A BLOCKED one has a thread that waits for it and keeps its time
- * itself, so that a group without a pool needs no thread; when the leader was
+ * its time. A BLOCKED get has a thread that waits for it and keeps its time
+ * itself, so that a group without a pool needs no thread. When the leader was
  * late, that thread starts the get again.
  *
- * Threads: any. done runs on a thread of the pool or of the deadlines (PARKED), or
- * on whatever thread has ended the load (BLOCKED), without a lock held; a PARKED
- * get is never answered inside km_get_op_start. Errors: as kama_get. Ownership:
- * the op is the caller's until done has run or the op was cancelled; a key is
- * copied. Cost: one allocation for a load that is started.
+ * A get is counted as a miss once, and once as coalesced, however often it is
+ * started again:
+ *
+ *     NONE --leads, waits or fails--> MISS --waits for another's load--> COALESCED
+ *
+ * Threads: any thread may call any function. done runs on a thread of the pool or
+ * on the deadline thread (PARKED), or on the thread that has ended the load
+ * (BLOCKED), and no lock is held. A PARKED get is never answered inside
+ * km_get_op_start. Errors: those of kama_get. Ownership: the op is the caller's
+ * memory. It must stay valid until done has run, or until the op was cancelled.
+ * Keys are copied. Cost: one allocation for each load that is started.
  */
 #pragma once
 
@@ -39,6 +45,26 @@ struct km_load;
 
 enum km_get_kind { KM_GET_PARKED, KM_GET_BLOCKED };
 
+/* Where a get stands to the load of its key. */
+enum km_get_stage {
+    KM_GET_OP_STARTING, /* it is parked on no load */
+    KM_GET_OP_LEADING,  /* it is parked on the load that it has brought along */
+    KM_GET_OP_FOLLOWING /* it is parked on the load of another get */
+};
+
+/* What a get has been counted as, in the counters of the group. */
+enum km_get_count {
+    KM_GET_COUNT_NONE,
+    KM_GET_COUNT_MISS,
+    KM_GET_COUNT_COALESCED /* as a miss, too */
+};
+
+/* Who ends a parked get whose time is over. */
+enum km_get_timekeeper {
+    KM_GET_TIMED_ELSEWHERE, /* the timer of the load, or the blocked thread */
+    KM_GET_TIMED_ITSELF     /* the timer of the get, which was armed */
+};
+
 struct km_get_op {
     /* The answer; exactly once, unless km_get_op_cancel has returned true. value
      * is the callee's to unref, and NULL unless status is KAMA_OK. sentence is
@@ -48,29 +74,30 @@ struct km_get_op {
                  const char *sentence);
     /* ---- the group's ---- */
     struct km_flight_waiter waiter;
-    struct km_timer timer; /* armed when it is earlier than the load's */
+    struct km_timer timer; /* armed if it is due before the load's timer */
     kama_group *group;
     km_ns started_at;
     int64_t deadline_ms; /* of the caller; waiter.deadline is the time */
     enum km_get_kind kind;
-    bool is_timed;   /* timer was armed */
-    bool is_leading; /* the load is its own */
-    bool is_counted; /* as a miss */
-    bool is_coalesced;
+    enum km_get_stage stage;
+    enum km_get_count counted;
+    enum km_get_timekeeper timekeeper;
 };
 
-/* Looks key up; a hit, a miss that is remembered, or an error is the return value,
- * and op is not used then. KAMA_DEFERRED: the get is parked, and op must stay
- * valid. ctx->deadline_ms is kept by the group, which needs a pool. Never blocks,
- * and never runs a loader on the calling thread. */
+/* Looks key up and parks a PARKED get if it has to be loaded. Returns
+ * KAMA_DEFERRED in that case: op must stay valid until it is answered. A hit, a
+ * key that is known not to exist, and an error are returned at once, and op is
+ * not used then. The group must have a pool, which keeps ctx->deadline_ms. This
+ * never blocks, and it never runs a loader on the calling thread. */
 KAMA_NODISCARD kama_status km_get_op_start(kama_group *group,
                                            struct km_get_op *op, kama_bytes key,
                                            const kama_ctx *ctx,
                                            kama_value **ret_value);
 
-/* The same for a key that memory did not have, with limits that have begun. The
- * calling thread is inside the group's gate. A BLOCKED get in a group without a pool runs the loader on the calling thread, if
- * it leads; it may have been answered then when this returns KAMA_DEFERRED. */
+/* Does the same for a key that was not found in memory, with limits that have
+ * begun. The calling thread must be inside the group's gate. A BLOCKED get in a
+ * group without a pool runs the loader on the calling thread, if it leads the
+ * load: then it may have been answered already when this returns KAMA_DEFERRED. */
 KAMA_NODISCARD kama_status km_get_op_miss(kama_group *group,
                                           struct km_get_op *op,
                                           enum km_get_kind kind, kama_bytes key,
@@ -78,21 +105,23 @@ KAMA_NODISCARD kama_status km_get_op_miss(kama_group *group,
                                           const struct km_call_limits *limits,
                                           kama_value **ret_value);
 
-/* Starts a BLOCKED get again that was told KAMA_WOULD_LOAD. */
+/* Starts a BLOCKED get again whose done was called with KAMA_WOULD_LOAD. */
 KAMA_NODISCARD kama_status km_get_op_again(struct km_get_op *op, kama_bytes key,
                                            kama_value **ret_value);
 
-/* Ends the wait of a BLOCKED get, at the time now: when its caller's time is over
- * it leaves, and KAMA_ERR_TIMEOUT is its answer; when the load's time is over,
- * the load ends. KAMA_DEFERRED: done has run or is about to run. */
+/* Ends the wait of a BLOCKED get at the time now. If its caller's deadline has
+ * passed, the get leaves the load and KAMA_ERR_TIMEOUT is returned. Otherwise
+ * the load's deadline has passed, and the load is ended. KAMA_DEFERRED says that
+ * done has run or is about to run. */
 KAMA_NODISCARD kama_status km_get_op_time_out(struct km_get_op *op,
                                               kama_bytes key, km_ns now);
 
-/* Returns true when the op has left: done will never run, and its memory is the
- * caller's. false: done has run or is about to run. */
+/* Returns true if the op has left its load: done will never run, and the op's
+ * memory may be freed. Returns false if done has run or is about to run. */
 bool km_get_op_cancel(struct km_get_op *op);
 
-/* The op `park` of a group's flight: a PARKED get whose own time ends first gets a
- * timer. Under the lock of the flight's shard. */
+/* The function `park` of a group's flight (struct km_flight_ops), which runs under
+ * the lock of the shard. It arms the timer of a PARKED get whose caller's deadline
+ * is earlier than the load's. Errors: those of km_pool_arm. */
 KAMA_NODISCARD kama_status km_get_op_park(struct km_flight_call *call,
                                           struct km_flight_waiter *waiter);
