@@ -1,13 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Gets of many keys. With a pool all keys are parked at once and whoever
- * answers the last one finishes the batch; without one the calling thread
- * takes the keys in turn, loading what nobody loads.
+ * Gets of many keys.
  *
- * Equal keys that have to be loaded share one load, whatever becomes of it. A
- * batch finds them before it starts the first load: from then on answers come
- * on other threads, and the chains of equal keys do not change any more.
+ * In a group with a pool, all keys that have to be loaded are parked at once. The
+ * batch counts its open keys, and the thread that answers the last one finishes
+ * the batch. The call itself counts as one more open key, so that the batch is
+ * not finished while the call is still starting loads:
+ *
+ *     calling thread                threads of the pool
+ *     open = keys + 1
+ *     starts the loads              answer a key: open - 1
+ *     open - 1                      answer a key: open - 1
+ *                                   whoever makes it 0: finish
+ *
+ * In a group without a pool, the calling thread takes the keys in turn, and loads
+ * those that no other caller loads.
+ *
+ * Equal keys that have to be loaded share one load, whatever its outcome is. A
+ * batch finds them before it starts the first load. From then on answers come on
+ * other threads, and the chains of equal keys must not change any more.
  */
+#include "base/assert.h"
 #include "base/boundary.h"
 #include "base/container.h"
 #include "base/event.h"
@@ -21,49 +34,61 @@
 
 struct batch;
 
-/* What is to be done for a key of a batch. */
+/* The part that a key of a batch has. */
 enum key_part {
-    KEY_IS_ANSWERED,
-    KEY_IS_LOADED,  /* for itself and for the equal keys behind `next` */
-    KEY_IS_FOLLOWER /* it gets the answer of an equal key */
+    KEY_IS_ANSWERED, /* the look into memory has answered it */
+    KEY_IS_LOADED,   /* for itself and for the equal keys behind `next` */
+    KEY_IS_FOLLOWER  /* it gets the answer of an equal key */
 };
 
 struct batch_key {
     struct km_get_op op;
     struct batch *batch;
     uint64_t hash;
-    uint32_t next; /* an equal key; KM_TWINS_NONE: no more */
+    uint32_t next; /* the number of an equal key, or KM_TWINS_NONE */
     enum key_part part;
 };
 
-/* One mget. keys[i] answers into items[i]. */
+/* One mget on the pool. keys[i] answers into items[i]. */
 struct batch {
     kama_group *group;
-    atomic_size_t open; /* keys without answer, and one for the starter */
+    atomic_size_t open; /* keys without an answer, and one for the call */
     void (*finish)(struct batch *batch);
     kama_item *items;
     size_t count;
     struct batch_key *keys;
-    kama_item *own_items; /* of an asynchronous batch */
+    _Atomic int
+        failure; /* the status of the item that failed first, or KAMA_OK */
+    char sentence
+        [KM_ERROR_BYTES_MAX]; /* written by the key that set `failure` */
+};
+
+/* A batch whose caller waits; it is on the caller's stack. */
+struct sync_batch {
+    struct batch batch;
+    struct km_event answered;
+};
+
+/* A batch whose callback runs as a job of the pool; it is on the heap. */
+struct async_batch {
+    struct batch batch; /* its items belong to it */
     struct km_job job;
     kama_mget_cb cb;
     void *arg;
-    struct km_event answered; /* of a synchronous one */
-    atomic_bool has_failed;   /* an item has; the first one writes the rest */
-    kama_status failure;
-    char sentence[KM_ERROR_BYTES_MAX];
 };
 
 /* -- answers -------------------------------------------------------------- */
 
+/* Keeps the failure of an item, if it is the first one. The sentence is read only
+ * after the batch is finished, and so after this key was answered. */
 static void keep_failure(struct batch *batch, kama_status status,
                          const char *sentence)
 {
-    if (atomic_exchange(&batch->has_failed, true)) {
+    int none = KAMA_OK;
+    if (!atomic_compare_exchange_strong(&batch->failure, &none, (int)status)) {
         return;
     }
     size_t n = strnlen(sentence, sizeof batch->sentence - 1);
-    batch->failure = status;
     memcpy(batch->sentence, sentence, n);
     batch->sentence[n] = '\0';
 }
@@ -71,14 +96,25 @@ static void keep_failure(struct batch *batch, kama_status status,
 /* Makes the first failure the calling thread's last error, if there is one. */
 static void tell_failure(const struct batch *batch)
 {
-    if (atomic_load(&batch->has_failed)) {
-        (void)km_fail(batch->failure, "%s", batch->sentence);
+    int failure = atomic_load(&batch->failure);
+    KM_ASSERT(atomic_load(&batch->open) == 0);
+    if (failure != KAMA_OK) {
+        (void)km_fail((kama_status)failure, "%s", batch->sentence);
     }
+}
+
+/* Takes one key off the open ones. Returns whether it was the last; if it was
+ * not, another thread may have freed the batch when this returns. */
+static bool is_last(struct batch *batch)
+{
+    size_t before = atomic_fetch_sub(&batch->open, 1);
+    KM_ASSERT(before > 0);
+    return before == 1;
 }
 
 static void close_one(struct batch *batch)
 {
-    if (atomic_fetch_sub(&batch->open, 1) == 1) {
+    if (is_last(batch)) {
         batch->finish(batch);
     }
 }
@@ -92,8 +128,8 @@ static void answer_one(struct batch *batch, size_t i, kama_status status,
     close_one(batch);
 }
 
-/* Answers a key and those that are equal to it. Takes value. The batch may be
- * gone afterwards, so the key itself is answered last. */
+/* Answers a key and the keys that are equal to it. Takes value. The batch may be
+ * freed as soon as its last key is answered, so the key itself comes last. */
 static void answer_all(struct batch *batch, size_t i, kama_status status,
                        kama_value *value, const char *sentence)
 {
@@ -102,6 +138,7 @@ static void answer_all(struct batch *batch, size_t i, kama_status status,
     }
     uint32_t twin = batch->keys[i].next;
     while (twin != KM_TWINS_NONE) {
+        KM_ASSERT(batch->keys[twin].part == KEY_IS_FOLLOWER);
         uint32_t next = batch->keys[twin].next;
         answer_one(batch, twin, status,
                    status == KAMA_OK ? kama_value_ref(value) : NULL);
@@ -120,8 +157,8 @@ static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
 
 /* -- the start ------------------------------------------------------------ */
 
-/* The key has to be loaded: alone, or with an equal one that was found before.
- */
+/* Gives key i, which has to be loaded, its part: it is the first of its kind, or
+ * it follows an equal key. */
 static kama_status join_twins(struct batch *batch, struct km_twins *twins,
                               kama_bytes bytes, size_t i)
 {
@@ -138,7 +175,7 @@ static kama_status join_twins(struct batch *batch, struct km_twins *twins,
     return KAMA_OK;
 }
 
-/* Answers what memory answers, and finds equal keys among the others. */
+/* Answers the keys that are in memory, and finds equal keys among the others. */
 static void look_up_all(struct batch *batch, const kama_bytes *keys,
                         const struct km_call_limits *call)
 {
@@ -164,7 +201,8 @@ static void look_up_all(struct batch *batch, const kama_bytes *keys,
     km_twins_fini(&twins);
 }
 
-/* Starts every key; the starter's part of `open` is still to be closed. */
+/* Starts every key. The batch stays open until its caller has taken its own part
+ * off the count. */
 static void start_all(struct batch *batch, const kama_bytes *keys,
                       struct km_call_limits *call)
 {
@@ -201,7 +239,7 @@ static kama_status check_mget(const kama_group *group, const kama_bytes *keys,
 
 /* -- one key after the other ---------------------------------------------- */
 
-/* One mget on the calling thread. */
+/* One mget that takes its keys in turn. */
 struct turns {
     kama_group *group;
     const kama_bytes *keys;
@@ -257,30 +295,33 @@ static void get_in_turn(kama_group *group, const kama_bytes *keys, size_t n,
 
 static void finish_sync(struct batch *batch)
 {
-    km_event_set(&batch->answered);
+    struct sync_batch *sync = KM_CONTAINER_OF(batch, struct sync_batch, batch);
+    km_event_set(&sync->answered);
 }
 
-/* All keys at once, on the pool. */
+/* Gets all keys at once, on the pool, and waits for the last answer. */
 static kama_status get_at_once(kama_group *group, const kama_bytes *keys,
                                size_t n, struct km_call_limits *call,
                                kama_item *items)
 {
-    struct batch batch = {
+    struct sync_batch sync;
+    struct batch *batch = &sync.batch;
+    *batch = (struct batch){
         .group = group, .finish = finish_sync, .items = items, .count = n};
-    batch.keys = km_mem_zalloc(&group->mem, n, sizeof *batch.keys);
-    if (batch.keys == NULL) {
+    batch->keys = km_mem_zalloc(&group->mem, n, sizeof *batch->keys);
+    if (batch->keys == NULL) {
         return km_fail(KAMA_ERR_NO_MEMORY, "no memory for %zu keys", n);
     }
-    if (!km_event_init(&batch.answered)) {
-        km_mem_free(&group->mem, batch.keys);
+    if (!km_event_init(&sync.answered)) {
+        km_mem_free(&group->mem, batch->keys);
         return km_fail(KAMA_ERR_NO_MEMORY, "no resources to wait");
     }
-    start_all(&batch, keys, call);
-    close_one(&batch);
-    (void)km_event_wait(&batch.answered, KM_NS_NEVER);
-    tell_failure(&batch);
-    km_event_fini(&batch.answered);
-    km_mem_free(&group->mem, batch.keys);
+    start_all(batch, keys, call);
+    close_one(batch);
+    (void)km_event_wait(&sync.answered, KM_NS_NEVER);
+    tell_failure(batch);
+    km_event_fini(&sync.answered);
+    km_mem_free(&group->mem, batch->keys);
     return KAMA_OK;
 }
 
@@ -314,79 +355,91 @@ void kama_items_unref(kama_item *items, size_t n)
     }
 }
 
-static void batch_free(struct batch *batch)
+/* -- asynchronous --------------------------------------------------------- */
+
+static struct async_batch *async_of(struct batch *batch)
 {
-    const kama_allocator *mem = &batch->group->mem;
-    km_mem_free(mem, batch->own_items);
-    km_mem_free(mem, batch->keys);
-    km_mem_free(mem, batch);
+    return KM_CONTAINER_OF(batch, struct async_batch, batch);
 }
 
-static KM_BOUNDARY_FUNCTION void call_back(const struct batch *batch)
+static void async_free(struct async_batch *async)
+{
+    const kama_allocator *mem = &async->batch.group->mem;
+    km_mem_free(mem, async->batch.items);
+    km_mem_free(mem, async->batch.keys);
+    km_mem_free(mem, async);
+}
+
+static KM_BOUNDARY_FUNCTION void call_back(const struct async_batch *async)
 {
     static const kama_bytes no_key = {NULL, 0};
+    const struct batch *batch = &async->batch;
     KM_BOUNDARY_BEGIN("the callback of kama_mget_async", batch->group->name,
                       no_key);
-    batch->cb(batch->arg, KAMA_OK, batch->items, batch->count);
+    async->cb(async->arg, KAMA_OK, batch->items, batch->count);
     KM_BOUNDARY_END();
 }
 
 static void run_callback(struct km_job *job)
 {
-    struct batch *batch = KM_CONTAINER_OF(job, struct batch, job);
-    kama_group *group = batch->group;
-    tell_failure(batch);
-    call_back(batch);
-    batch_free(batch);
+    struct async_batch *async = KM_CONTAINER_OF(job, struct async_batch, job);
+    kama_group *group = async->batch.group;
+    tell_failure(&async->batch);
+    call_back(async);
+    async_free(async);
     km_gate_leave(&group->gate);
 }
 
-static kama_status submit(struct batch *batch)
+static kama_status submit(struct async_batch *async)
 {
-    batch->job.run = run_callback;
-    return km_pool_submit(km_group_pool(batch->group), &batch->job);
+    async->job.run = run_callback;
+    return km_pool_submit(km_group_pool(async->batch.group), &async->job);
 }
 
-/* On a thread of the pool, or on the deadline thread. */
+/* Runs on a thread of the pool, or on the deadline thread. If the pool cannot
+ * start a thread for the callback, this thread calls it. */
 static void finish_async(struct batch *batch)
 {
-    if (submit(batch) != KAMA_OK) {
-        run_callback(&batch->job);
+    struct async_batch *async = async_of(batch);
+    if (submit(async) != KAMA_OK) {
+        run_callback(&async->job);
     }
 }
 
-/* An asynchronous batch with room for n keys; NULL without memory. */
-static struct batch *batch_new(kama_group *group, size_t n)
+/* Makes an asynchronous batch with room for n keys; returns NULL without
+ * memory. */
+static struct async_batch *async_new(kama_group *group, size_t n)
 {
-    struct batch *batch = km_mem_zalloc(&group->mem, 1, sizeof *batch);
-    if (batch == NULL) {
+    struct async_batch *async = km_mem_zalloc(&group->mem, 1, sizeof *async);
+    if (async == NULL) {
         return NULL;
     }
+    struct batch *batch = &async->batch;
     size_t room = n > 0 ? n : 1;
     batch->group = group;
     batch->finish = finish_async;
     batch->count = n;
     batch->keys = km_mem_zalloc(&group->mem, room, sizeof *batch->keys);
-    batch->own_items = km_mem_zalloc(&group->mem, room, sizeof(kama_item));
-    batch->items = batch->own_items;
-    if (batch->keys == NULL || batch->own_items == NULL) {
-        batch_free(batch);
+    batch->items = km_mem_zalloc(&group->mem, room, sizeof(kama_item));
+    if (batch->keys == NULL || batch->items == NULL) {
+        async_free(async);
         return NULL;
     }
-    return batch;
+    return async;
 }
 
-/* The starter's part. When it is the last one and the pool has no thread for
- * the callback, the call fails: the callback never runs inside it. */
-static kama_status close_starter(struct batch *batch)
+/* Takes the call's own part off the open keys. If it is the last one and the pool
+ * has no thread for the callback, the call fails: the callback must never run
+ * inside the call. */
+static kama_status close_call(struct async_batch *async)
 {
-    if (atomic_fetch_sub(&batch->open, 1) != 1) {
+    if (!is_last(&async->batch)) {
         return KAMA_OK;
     }
-    kama_status st = submit(batch);
+    kama_status st = submit(async);
     if (st != KAMA_OK) {
-        kama_items_unref(batch->items, batch->count);
-        batch_free(batch);
+        kama_items_unref(async->batch.items, async->batch.count);
+        async_free(async);
     }
     return st;
 }
@@ -404,14 +457,14 @@ static kama_status mget_async(kama_group *group, const kama_bytes *keys,
     if (st != KAMA_OK) {
         return st;
     }
-    struct batch *batch = batch_new(group, n);
-    if (batch == NULL) {
+    struct async_batch *async = async_new(group, n);
+    if (async == NULL) {
         return km_fail(KAMA_ERR_NO_MEMORY, "no memory for %zu keys", n);
     }
-    batch->cb = cb;
-    batch->arg = arg;
-    start_all(batch, keys, &call);
-    return close_starter(batch);
+    async->cb = cb;
+    async->arg = arg;
+    start_all(&async->batch, keys, &call);
+    return close_call(async);
 }
 
 kama_status kama_mget_async(kama_group *group, const kama_bytes *keys, size_t n,
