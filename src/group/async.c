@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kama_get_async: an op and a job in one allocation. Whatever the answer and
- * whoever has it, the callback runs as a job of the pool. The group counts the
- * call as inside until its callback has returned.
+ * kama_get_async: a get (get_op.h) and a job of the pool in one allocation.
+ *
+ *     call ---> parked ---> answered ---> job ---> callback ---> freed
+ *       |                                  ^
+ *       +-- answered from memory ----------+
+ *
+ * The callback always runs as a job, even if memory has the answer, so that it
+ * never runs inside the call, and never on the thread that ends a load. The call
+ * stays inside the group's gate until its callback has returned, so that the
+ * group is not freed meanwhile.
  */
+#include "base/assert.h"
 #include "base/boundary.h"
 #include "base/container.h"
 #include "base/limits.h"
@@ -45,6 +53,7 @@ static void run_callback(struct km_job *job)
 static kama_status submit(struct async_get *get, kama_status status,
                           kama_value *value, const char *sentence)
 {
+    KM_ASSERT((status == KAMA_OK) == (value != NULL));
     get->status = status;
     get->value = value;
     (void)km_text_printf(get->sentence, sizeof get->sentence, "%s", sentence);
@@ -52,7 +61,8 @@ static kama_status submit(struct async_get *get, kama_status status,
     return km_pool_submit(km_group_pool(get->group), &get->job);
 }
 
-/* A pool that has no thread and gets none must not swallow an answer. */
+/* Hands the answer to a job. If the pool has no thread and cannot start one, the
+ * callback runs here, because every accepted get must be answered. */
 static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
                     const char *sentence)
 {
@@ -62,7 +72,8 @@ static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
     }
 }
 
-/* Errors that the call returns instead of handing them to the callback. */
+/* Returns whether an error is returned by the call itself, and not handed to the
+ * callback. */
 static bool is_refusal(kama_status status)
 {
     return status == KAMA_ERR_INVALID || status == KAMA_ERR_TOO_LARGE ||

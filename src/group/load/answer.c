@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* What a loader's answer means for the callers and for the store, and the
- * sentence about it when the loader gave none. */
+/*
+ * A loader's answer is checked in this order: an answer after the load's deadline
+ * is a timeout, whatever it says; a status that a loader must not return becomes
+ * KAMA_ERR_LOADER; and an error without a sentence of the loader's own gets one
+ * that says what the loader did.
+ */
 #include "group/load/answer.h"
 
+#include "base/assert.h"
 #include "base/status.h"
 #include "group/sentence.h"
 #include "group/trace.h"
 
 #include <inttypes.h>
 
-/* What callers are told of a loader's answer. */
+/* Returns the status that callers get for a loader's answer. */
 static kama_status map_status(kama_status status, const kama_value *item)
 {
     switch (status) {
@@ -33,7 +38,7 @@ static bool is_known(kama_status status)
     return strcmp(kama_status_name(status), "KAMA_ERR_UNKNOWN") != 0;
 }
 
-/* Says what the loader did; for answers that callers receive as an error. */
+/* Writes a sentence about an answer that callers receive as an error. */
 static void describe(const struct km_load *load, kama_status returned,
                      char ret_sentence[KM_ERROR_BYTES_MAX])
 {
@@ -89,8 +94,8 @@ void km_load_describe_timeout(const struct km_load *load,
     }
 }
 
-/* The item that says "does not exist", pinned; NULL when that is not to be
- * remembered, or without memory. */
+/* Makes the item that says "does not exist", with a pinned reference. Returns NULL
+ * if that shall not be remembered, or without memory. */
 static kama_value *negative_item(struct km_load *load,
                                  const struct km_load_keep *keep)
 {
@@ -112,8 +117,8 @@ static kama_value *negative_item(struct km_load *load,
     return item;
 }
 
-/* What of the answer the store is to keep, borrowed: the value, or the item
- * that says "does not exist". */
+/* Returns the item that the store shall keep, as a view: the value, the item that
+ * says "does not exist", or NULL. */
 static kama_value *kept(const struct km_load_outcome *outcome,
                         kama_value *negative, const struct km_load_keep *keep)
 {
@@ -126,6 +131,7 @@ static kama_value *kept(const struct km_load_outcome *outcome,
 void km_load_complete(struct km_load *load, const struct km_load_answer *answer)
 {
     kama_group *group = load->group;
+    KM_ASSERT(answer->sentence != NULL);
     char own[KM_ERROR_BYTES_MAX];
     km_ns now = km_group_now(group);
     struct km_load_outcome o = {.now = now, .sentence = answer->sentence};

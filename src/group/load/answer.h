@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a loader's answer means for the callers and for the store, and the
- * sentence about it when the loader gave none.
+ * The answer of a loader: the status that the callers get, the item that the store
+ * keeps, and a sentence for an error about which the loader said nothing.
  *
  *     loader                callers              store
  *     KAMA_OK, a value      KAMA_OK              the value, unless NO_STORE
@@ -10,29 +10,36 @@
  *                           KAMA_ERR_LOADER
  *     anything too late     KAMA_ERR_TIMEOUT     nothing
  *
- * Threads: any. Errors: none; without memory nothing is kept.
+ *     struct km_load_answer answer = {.status = st, .item = item, .sentence = ""};
+ *     km_load_complete(load, &answer);
+ *
+ * Cost: one allocation to remember that a key does not exist, and the steps of
+ * km_load_end. Threads: any thread, without a lock held. Errors: none. Without
+ * memory the callers still get their answer, and the store keeps nothing.
+ * Ownership: km_load_complete takes the item and borrows the rest.
  */
 #pragma once
 
 #include "group/load/load.h"
 
-/* What a loader said. */
+/* The answer of a loader, from its sink or from kama_load_finish. */
 struct km_load_answer {
-    kama_status status;
-    kama_value *item;     /* with KAMA_OK: a pinned reference; else NULL */
+    kama_status status; /* as the loader returned it */
+    kama_value *item; /* the value that was set: a pinned reference, or NULL */
     const char *sentence; /* borrowed; may be empty */
     struct km_load_keep keep;
 };
 
-/* Ends the load with what the loader said. Takes the item. */
+/* Ends the load with the loader's answer, or drops the answer if the load has
+ * ended before. Takes the item. */
 void km_load_complete(struct km_load *load,
                       const struct km_load_answer *answer);
 
-/* Writes the sentence of a load whose time is over. */
+/* Writes the sentence of a load that did not end within loader_timeout_ms. */
 void km_load_describe_timeout(const struct km_load *load,
                               char ret_sentence[KM_ERROR_BYTES_MAX]);
 
 /* Writes the sentence of a load whose loader gave a value or options that were
- * refused just now; the reason is the thread's last error. */
+ * refused. The reason is taken from the calling thread's last error. */
 void km_load_describe_refusal(const struct km_load *load,
                               char ret_sentence[KM_ERROR_BYTES_MAX]);

@@ -1,14 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loads: made and ended.
+ * How a load is made, timed and ended.
  *
- * Why the result is settled under the flight's lock: were the value stored first
- * and the call unlinked later, a del in between would remove the value, and a get
- * after that del would still join the call and receive the value. Were the call
- * unlinked first, a get in between would start a second load.
+ * Why the result is settled while the lock of the flight's shard is held: suppose
+ * that the value were stored first, and that the call were unlinked afterwards:
+ *
+ *     thread that ends the load     application
+ *     stores v1
+ *                                   del(k)     removes v1
+ *                                   get(k)     still finds the call, joins it,
+ *                                              and receives v1 after its own del
+ *     unlinks the call
+ *
+ * Suppose that the call were unlinked first: a get between the two steps would
+ * find neither the value nor the call, and would start a second load. So both are
+ * one step under one lock.
  */
 #include "group/load/load.h"
 
+#include "base/assert.h"
 #include "base/container.h"
 #include "base/status.h"
 #include "group/get_op.h"
@@ -27,8 +37,8 @@ static bool load_equal(const struct km_flight_call *call, const void *key)
            memcmp(load->key, wanted->key.data, load->key_len) == 0;
 }
 
-/* A load that was overtaken answers only the callers that came before the
- * mutation; an overdue one answers no new caller. */
+/* A load that was overtaken by a mutation answers only the callers that came
+ * before the mutation. A load whose deadline has passed answers no new caller. */
 static bool load_joinable(const struct km_flight_call *call, const void *key)
 {
     const struct km_load_key *wanted = key;
@@ -36,11 +46,12 @@ static bool load_joinable(const struct km_flight_call *call, const void *key)
            wanted->now < call->deadline;
 }
 
-/* The fill is registered under the lock under which the call can be found: no
- * mutation passes between the two. */
+/* The fill is registered while the lock is held under which the call becomes
+ * visible, so that no mutation can pass between the two steps. */
 static kama_status load_begin(struct km_flight_call *call, bool *ret_go)
 {
     struct km_load *load = km_load_of(call);
+    KM_ASSERT(load->result.value == NULL);
     struct km_store *store = load->group->store;
     kama_bytes key = km_load_key_bytes(load);
     kama_status st =
@@ -99,17 +110,24 @@ struct km_load *km_load_new(kama_group *group, const struct km_load_key *key,
 
 void km_load_ref(struct km_load *load)
 {
-    atomic_fetch_add_explicit(&load->refs, 1, memory_order_relaxed);
+    unsigned before =
+        atomic_fetch_add_explicit(&load->refs, 1, memory_order_relaxed);
+    KM_ASSERT(before > 0);
 }
 
-/* A deferred load has a reference to the group, which may have been freed in the
- * meantime: then the last thing that the load does is to give it back. */
+/* A deferred load has a reference to the group, because kama_group_free may have
+ * returned before the load is finished. It is given back last. */
 void km_load_unref(struct km_load *load)
 {
-    if (atomic_fetch_sub_explicit(&load->refs, 1, memory_order_acq_rel) != 1) {
+    unsigned before =
+        atomic_fetch_sub_explicit(&load->refs, 1, memory_order_acq_rel);
+    KM_ASSERT(before > 0);
+    if (before != 1) {
         return;
     }
     kama_group *group = load->group;
+    KM_ASSERT(atomic_load(&load->timer_state) != KM_LOAD_TIMER_ARMED);
+    KM_ASSERT(atomic_load(&load->stage) != KM_LOAD_QUEUED);
     bool was_deferred = load->was_deferred;
     kama_value_unref(load->sink.item);
     kama_value_unref(load->result.value);
@@ -121,7 +139,7 @@ void km_load_unref(struct km_load *load)
 
 /* -- the timer ------------------------------------------------------------ */
 
-/* Gives back what the armed timer has: a reference, and a place in the gate. */
+/* Gives back the reference and the place in the gate that an armed timer has. */
 static void drop_timer(struct km_load *load)
 {
     kama_group *group = load->group;
@@ -129,9 +147,9 @@ static void drop_timer(struct km_load *load)
     km_gate_leave(&group->gate);
 }
 
-/* Whoever has armed the timer drops it when the timer fires while it is being
- * armed. The timer's own reference is good until then, because the one who arms
- * waits for the end of this function (km_pool_disarm). */
+/* If the timer fires while it is still being armed, the thread that arms it drops
+ * the timer's reference. The reference is valid until then, because that thread
+ * first waits for the end of this function (km_pool_disarm). */
 static void fire(struct km_timer *timer)
 {
     struct km_load *load = KM_CONTAINER_OF(timer, struct km_load, timer);
@@ -153,21 +171,27 @@ static void disarm(struct km_load *load)
     }
 }
 
-/* The timer has been handed to the pool. */
+/* Makes the timer ARMED after it was handed to the pool. If it has fired already,
+ * this waits until its function has returned, and then drops its reference. */
 static void finish_arming(struct km_load *load, struct km_pool *pool)
 {
     enum km_load_timer arming = KM_LOAD_TIMER_ARMING;
     if (!atomic_compare_exchange_strong(&load->timer_state, &arming,
                                         KM_LOAD_TIMER_ARMED)) {
-        km_pool_disarm(pool, &load->timer); /* it fires: waits for its end */
+        KM_ASSERT(arming == KM_LOAD_TIMER_FIRED);
+        km_pool_disarm(pool, &load->timer);
         drop_timer(load);
     }
 }
 
 /*
- * Either the end of the load sees the timer ARMED and disarms it, or it was
- * earlier, and then whoever arms sees that the load has ended: both the state of
- * the timer and that of the call are sequentially consistent.
+ * No timer stays armed after the end of its load. Both the state of the timer and
+ * the state of the call are sequentially consistent, so that at least one of the
+ * two threads sees what the other has written:
+ *
+ *     thread that ends the load     thread that arms the timer
+ *     call = ENDED                  timer = ARMED
+ *     timer ARMED? disarms it       call ENDED? disarms it
  */
 kama_status km_load_arm(struct km_load *load, struct km_pool *pool)
 {
@@ -196,7 +220,7 @@ kama_status km_load_arm(struct km_load *load, struct km_pool *pool)
     return KAMA_OK;
 }
 
-/* Loads that run on their callers when the pool is made. */
+/* The pool that the timers of all loads are given to, and the first error. */
 struct arming {
     struct km_pool *pool;
     kama_status status;
@@ -210,8 +234,8 @@ static void arm_one(struct km_flight_call *call, void *arg)
     }
 }
 
-/* The first timer starts the thread of the timers, so that the others cannot
- * fail. */
+/* The deadline thread has been started by an earlier timer, so that only a closed
+ * gate can make this fail. */
 kama_status km_load_arm_all(kama_group *group, struct km_pool *pool)
 {
     struct arming arming = {pool, KAMA_OK};
@@ -243,6 +267,8 @@ static void settle(struct km_flight_call *call, void *arg)
     struct km_load *load = km_load_of(call);
     struct km_store *store = load->group->store;
     const struct km_load_outcome *outcome = arg;
+    KM_ASSERT((outcome->status == KAMA_OK) == (outcome->value != NULL));
+    KM_ASSERT(outcome->stored == NULL || (int)outcome->status >= 0);
     if (outcome->stored == NULL) {
         km_store_fill_cancel(store, &load->fill);
     } else if (!km_store_fill_commit(store, &load->fill, outcome->stored) &&
@@ -260,7 +286,8 @@ static void settle(struct km_flight_call *call, void *arg)
     count_end(load, outcome->status, outcome->now);
 }
 
-/* What is left to do for a load whose flight has been ended just now. */
+/* Does the rest for a load whose call has just been ended: gives the slot back,
+ * disarms the timer, tells the observer, and wakes the callers that wait. */
 static void after_end(struct km_load *load, struct km_flight_woken *woken)
 {
     km_trace_load_end(load);
@@ -331,7 +358,7 @@ static void cancel(struct km_load *load)
 
 /* -- many loads ----------------------------------------------------------- */
 
-/* Ends the loads of a shard whose time is over at now, each with end_one. */
+/* Calls end_one for each load of a shard whose deadline is at or before now. */
 static void end_older(kama_group *group, unsigned shard, km_ns now,
                       void (*end_one)(struct km_load *load))
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One load: the flight that other callers join, the fill that mutations
- * overtake, the slot that it needs, and what the loader says.
+ * A load fetches the value of one key with the group's loader. It has four parts:
+ * the call of the flight that other callers join, the fill that a mutation can
+ * overtake, the slot that it needs to run, and the sink for the loader's answer.
  *
  *     load = km_load_new(...);            the runner's reference
  *     km_flight_join(..., &load->call)    it leads
@@ -10,10 +11,10 @@
  *       what the loader said              (group/load/sink.c, answer.c)
  *     km_load_end                         exactly once
  *
- * A load ends with the loader's result, or earlier with an error: its time is
- * over, or the group is freed. What the loader says later is dropped. Ending is
- * one step under the lock of the flight's shard: the value is stored, the key is
- * free for the next load, and the waiters are taken out.
+ * A load ends with the loader's result, or earlier with an error, because its
+ * deadline has passed or the group is freed. An answer that comes later is
+ * dropped. The end is one step under the lock of the flight's shard: the value is
+ * stored, the next get of the key may start a load, and the waiters are taken out.
  *
  * The stages of a load, as its slot sees them (the transitions are in slot.c):
  *
@@ -26,22 +27,25 @@
  *     NEW       it has not asked for a slot, or has given up waiting for one
  *     QUEUED    it waits for a slot
  *     ADMITTED  it has a slot, and its thread is about to call the loader
- *     RUNNING   the loader is on a thread; the load may have ended already
+ *     RUNNING   the loader runs; the load may have ended already
  *     PENDING   the loader has returned KAMA_DEFERRED
  *     OVER      no loader runs, and the slot has been given back
  *
- * The states of its timer (load.c), which ends the load when its time is over:
+ * The states of its timer (load.c), which ends the load at its deadline:
  *
  *     NONE --> ARMING --> ARMED --> NONE     the load ended first
  *                 |         |
- *                 +--> FIRED <-+             the time was over first
+ *                 +--> FIRED <-+             the deadline passed first
  *
- * References: the thread that runs the load has one (from new until the loader
- * has returned, or until the load has left the queue), and so have a deferred
- * result, the armed timer, and whoever ends the load from outside. The last one
- * frees it. Everybody who has one is inside the group's gate, except the owner of
- * a deferred result, who has a reference to the group.
- * Threads: any. Cost: one allocation.
+ * Ownership: a load is counted. The thread that runs it has one reference, from
+ * km_load_new until the loader has returned or the load has left the queue. A
+ * deferred answer, the armed timer, and a thread that ends the load from outside
+ * have one each, and the last one frees the load. All of them are inside the
+ * group's gate, except the owner of a deferred answer, which has a reference to
+ * the group.
+ *
+ * Threads: any thread. Errors: as each function says. Cost: one allocation, and
+ * one lock of the flight to start and one to end.
  */
 #pragma once
 
@@ -67,7 +71,7 @@ enum km_load_timer {
     KM_LOAD_TIMER_FIRED
 };
 
-/* Where the loader runs (group/load/run.h). */
+/* The thread that runs the loader (group/load/run.h). */
 enum km_load_place { KM_LOAD_ON_CALLER, KM_LOAD_ON_POOL };
 
 /* Whether the get that starts a load has been counted before. */
@@ -84,8 +88,8 @@ struct km_load_keep {
 
 struct kama_sink {
     struct km_load *load;
-    kama_value *item;   /* what was set last, with a reference; pinned */
-    kama_status failed; /* why the last set failed */
+    kama_value *item;   /* the value that was set last: a pinned reference */
+    kama_status failed; /* the error of the last set, or KAMA_OK */
     struct km_load_keep keep;
     char sentence[KM_ERROR_BYTES_MAX];
 };
@@ -96,31 +100,32 @@ struct kama_deferred {
 };
 
 /*
- * Whose failure the failure of a load is. A caller that leads a load on its own
- * thread gives it no more time than it has itself. When such a load fails after
- * that time, only the leader has failed: a waiter with more time loads anew.
+ * Says which callers get the outcome of a load. A caller that leads a load on its
+ * own thread gives the loader no more time than it has itself. If the load fails
+ * after that time, only the leader has failed, and a waiter with more time loads
+ * the key anew.
  */
 enum km_load_verdict {
-    KM_LOAD_FOR_ALL,     /* the outcome is every caller's answer */
-    KM_LOAD_LEADER_LATE, /* it is the leader's; the waiters load anew */
-    KM_LOAD_UNWANTED     /* there is no caller any more */
+    KM_LOAD_FOR_ALL,     /* every caller gets the outcome */
+    KM_LOAD_LEADER_LATE, /* the leader gets it, and the waiters load anew */
+    KM_LOAD_UNWANTED     /* no caller waited for it any more */
 };
 
-/* What a load ended with. value: a reference. */
+/* The result of a load that has ended. value: a reference, or NULL. */
 struct km_load_result {
     kama_status status;
     enum km_load_verdict verdict;
     kama_value *value;
 };
 
-/* How a load ends. Everything is borrowed. */
+/* The way in which a load shall end. Everything is borrowed. */
 struct km_load_outcome {
     kama_status status;
     enum km_load_verdict verdict;
-    km_ns now;          /* 0: the clock is read */
-    kama_value *value;  /* the answer; NULL unless status is KAMA_OK */
-    kama_value *stored; /* what the store is to keep; NULL: nothing */
-    const char *sentence;
+    km_ns now;            /* 0: the clock is read */
+    kama_value *value;    /* the answer; NULL unless status is KAMA_OK */
+    kama_value *stored;   /* the item that the store shall keep, or NULL */
+    const char *sentence; /* about an error; "" says nothing */
 };
 
 struct km_load {
@@ -132,14 +137,14 @@ struct km_load {
     _Atomic enum km_load_stage stage;
     _Atomic enum km_load_timer timer_state;
     _Atomic km_ns started_at; /* 0: the loader was not called */
-    km_ns loader_deadline;    /* what the loader is told; <= call.deadline */
+    km_ns loader_deadline;    /* the loader's own deadline; <= call.deadline */
     struct km_fill fill;
     kama_load request;
     struct km_timer timer;
     struct km_job job;
 
-    bool was_deferred; /* kama_load_defer was called; the loader's thread */
-    bool has_slot;     /* since it was ADMITTED; false inside another loader */
+    bool was_deferred; /* kama_load_defer was called, on the loader's thread */
+    bool has_slot; /* it was ADMITTED with a slot, not inside another loader */
     struct km_list in_queue;   /* while it is QUEUED: the lock of the slots */
     struct km_cond *slot_cond; /* of a caller that waits for the slot; NULL: the
                                 * load goes to the pool when it gets one */
@@ -152,23 +157,25 @@ struct km_load {
     uint8_t key[];
 };
 
-/* What a get that joins asks for. */
+/* The key that a get asks for when it joins, and the current time. */
 struct km_load_key {
     kama_bytes key;
     km_ns now;
 };
 
+/* The functions with which a group's flight compares, starts and counts loads. */
 extern const struct km_flight_ops km_load_flight_ops;
 
-/* Makes a load of key with the one reference of the thread that will run it;
- * NULL without memory. A load ON_CALLER is to be led by the calling thread. */
+/* Makes a load of key, with one reference for the thread that will run it. The key
+ * is copied. Returns NULL without memory. The calling thread must lead a load that
+ * is made ON_CALLER. */
 struct km_load *km_load_new(kama_group *group, const struct km_load_key *key,
                             uint64_t hash, enum km_load_place place,
                             enum km_load_attempt attempt);
 void km_load_ref(struct km_load *load);
 void km_load_unref(struct km_load *load);
 
-/* The key, valid as long as the load. */
+/* Returns the key as a view that is valid as long as the load. */
 static inline kama_bytes km_load_key_bytes(const struct km_load *load)
 {
     return kama_bytes_make(load->key, load->key_len);
@@ -179,34 +186,34 @@ static inline struct km_load *km_load_of(const struct km_flight_call *call)
     return KM_CONTAINER_OF(call, struct km_load, call);
 }
 
-/* Arms the timer of a load that has started: when its time is over it ends. Does
- * nothing when it is armed already. Errors: those of km_pool_arm, and
- * KAMA_ERR_CLOSED. */
+/* Arms the timer that ends the load at its deadline. Does nothing if the timer is
+ * armed already. Errors: those of km_pool_arm, and KAMA_ERR_CLOSED. */
 KAMA_NODISCARD kama_status km_load_arm(struct km_load *load,
                                        struct km_pool *pool);
 
-/* The group has got its pool: arms the timers of the loads that run on their
- * callers already. Errors: as km_load_arm, before any timer is armed. */
+/* Arms the timers of all loads that run on their callers' threads when the group
+ * gets its pool. Errors: those of km_load_arm. */
 KAMA_NODISCARD kama_status km_load_arm_all(kama_group *group,
                                            struct km_pool *pool);
 
-/* Ends the load, if it has not ended, and wakes the callers that wait. Returns
- * whether it is this call that has ended it. */
+/* Ends the load, if it has not ended, and wakes the callers that wait for it.
+ * Returns whether this call has ended it. */
 bool km_load_end(struct km_load *load, struct km_load_outcome *outcome);
 
-/* Ends the load because its time is over, if it has not ended. */
+/* Ends the load with KAMA_ERR_TIMEOUT, if it has not ended. */
 void km_load_time_out(struct km_load *load);
 
 /* Ends a load on the pool that has not begun, with KAMA_ERR_TIMEOUT, if no
  * caller waits for it any more. */
 void km_load_drop_unwanted(struct km_load *load);
 
-/* Ends the load with an error, if it has not ended. sentence is borrowed. */
+/* Ends the load with an error, if it has not ended. The sentence is borrowed. */
 void km_load_fail(struct km_load *load, kama_status status,
                   const char *sentence);
 
-/* Ends the loads of the group that are overdue at now: those in one shard of the
- * flight, or all. Without a pool no timer ends those that nobody waits for. */
+/* Ends the loads of the group whose deadline is at or before now: those in one
+ * shard of the flight, or all of them. In a group without a pool no timer ends the
+ * loads for which no caller waits. */
 void km_load_fail_overdue_shard(kama_group *group, unsigned shard, km_ns now);
 void km_load_fail_overdue(kama_group *group, km_ns now);
 

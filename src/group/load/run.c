@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Loads that run: on a thread of the pool, or on the calling thread. */
+/*
+ * The two places in which a loader runs: a thread of the pool, or the thread of
+ * the caller that leads the load. Both take a slot first (slot.h), and both call
+ * the loader with `run`.
+ *
+ * A load that runs on its caller's thread may have no timer, because a group
+ * without a pool has no deadline thread. Such a load is ended by the callers that
+ * wait for it, or by the next load of the same shard of the flight.
+ */
 #include "group/load/run.h"
 
+#include "base/assert.h"
 #include "base/boundary.h"
 #include "base/container.h"
 #include "base/status.h"
@@ -26,6 +35,8 @@ static kama_status call_loader(struct km_load *load, km_ns now)
 {
     km_ns until = load->loader_deadline;
     km_ns left = until > now ? until - now : 0;
+    KM_ASSERT(until <= load->call.deadline);
+    KM_ASSERT(atomic_load(&load->started_at) == 0);
     load->request.struct_size = sizeof load->request;
     load->request.group = kama_bytes_str(load->group->name);
     load->request.key = km_load_key_bytes(load);
@@ -37,7 +48,8 @@ static kama_status call_loader(struct km_load *load, km_ns now)
     return enter_loader(load);
 }
 
-/* Ends a load whose loader has returned st. */
+/* Ends a load whose loader has returned st, with the value or the failure that the
+ * loader has left in its sink. */
 static void complete_from_sink(struct km_load *load, kama_status st)
 {
     struct kama_sink *sink = &load->sink;
@@ -54,7 +66,8 @@ static void complete_from_sink(struct km_load *load, kama_status st)
 }
 
 /* Calls the loader, unless the load has ended while it waited for its slot. The
- * thread is inside of the group meanwhile, and must not wait for this load. */
+ * thread counts as inside the group meanwhile, and its own gets of the same key
+ * are refused instead of waiting for this load. */
 static void run(struct km_load *load, km_ns now)
 {
     struct km_thread_frame frame;
@@ -127,6 +140,7 @@ static kama_status start_on_pool(struct km_load *load, struct km_pool *pool)
 kama_status km_load_start_on_pool(struct km_load *load, struct km_pool *pool)
 {
     kama_group *group = load->group;
+    KM_ASSERT(load->place == KM_LOAD_ON_POOL);
     if (!km_gate_enter(&group->gate)) {
         km_load_unref(load);
         return km_fail(KAMA_ERR_CLOSED, "the group is closed");
@@ -141,7 +155,7 @@ kama_status km_load_start_on_pool(struct km_load *load, struct km_pool *pool)
 
 /* -- here ----------------------------------------------------------------- */
 
-/* All slots are taken: waits until the load has one. */
+/* Waits until the load has a slot, or until its loader could not begin in time. */
 static kama_status await_slot_here(struct km_load *load)
 {
     struct km_cond cond;
@@ -157,7 +171,8 @@ static kama_status await_slot_here(struct km_load *load)
     return st;
 }
 
-/* *now is the time before, and afterwards. */
+/* Takes a slot for a load on the calling thread, and waits for it if necessary.
+ * *now is the time when this is called, and the time when it returns. */
 static kama_status take_slot_here(struct km_load *load, km_ns *now)
 {
     enum km_slot_place place;
@@ -176,7 +191,8 @@ static kama_status take_slot_here(struct km_load *load, km_ns *now)
     return st;
 }
 
-/* Ends a load whose loader was not called. */
+/* Ends a load whose loader was not called. If it is late only for its leader, the
+ * callers that have more time load the key anew. */
 static void give_up(struct km_load *load, kama_status status)
 {
     struct km_load_outcome late = {.status = KAMA_ERR_TIMEOUT,
@@ -191,9 +207,10 @@ static void give_up(struct km_load *load, kama_status status)
     }
 }
 
-/* A pool that is made meanwhile arms the timers of the loads that it finds, and
- * this one either is found or sees the pool. A load that has no timer is timed
- * out by its waiters, or by a later load. */
+/* Arms the timer of the load if the group has got a pool meanwhile. The thread
+ * that makes the pool publishes it and then arms the loads that it finds in the
+ * flight; this load was in the flight before it looked for the pool. So either
+ * that thread finds the load, or this one finds the pool. */
 static void arm_if_pool(struct km_load *load)
 {
     struct km_pool *pool = km_group_pool(load->group);
@@ -205,6 +222,7 @@ static void arm_if_pool(struct km_load *load)
 void km_load_start_here(struct km_load *load, km_ns deadline, km_ns now)
 {
     kama_group *group = load->group;
+    KM_ASSERT(load->place == KM_LOAD_ON_CALLER);
     if (deadline < load->loader_deadline) {
         load->loader_deadline = deadline;
     }

@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* What a loader calls: results, sentences, results that come later. */
+/*
+ * The public functions that a loader calls: it sets a value or says that there is
+ * none, gives a sentence about an error, and defers its answer.
+ *
+ * A value is copied into an item when it is set, and the item goes to the store
+ * as it is. A call that is refused is remembered in the sink, because a loader may
+ * ignore what the call has returned and still return KAMA_OK.
+ */
 #include "group/load/answer.h"
 
+#include "base/assert.h"
 #include "base/status.h"
 #include "base/struct.h"
 
@@ -24,8 +32,9 @@ static kama_status read_options(const kama_sink_options *options,
     return st;
 }
 
-/* Makes the item of a value, which is copied, and says how long it may be
- * kept. Errors: TOO_LARGE, INVALID, NO_MEMORY. */
+/* Makes the item of a value, with a pinned reference, and writes how long it may
+ * be kept. The value is copied. Errors: KAMA_ERR_TOO_LARGE, KAMA_ERR_INVALID,
+ * KAMA_ERR_NO_MEMORY. */
 static kama_status make_item(struct km_load *load, kama_bytes value,
                              const kama_sink_options *options,
                              struct km_load_keep *ret_keep,
@@ -74,15 +83,15 @@ static kama_status read_absence(const kama_sink_options *options,
     return st;
 }
 
-/* Options that are wrong are the loader's mistake, whose own
- * KAMA_ERR_INVALID would say that it refuses the key. */
+/* Options that are wrong are a mistake of the loader. They must not reach the
+ * callers as KAMA_ERR_INVALID, which would say that the loader refuses the key. */
 static kama_status blame_loader(kama_status st)
 {
     return st == KAMA_ERR_INVALID ? KAMA_ERR_LOADER : st;
 }
 
-/* Keeps why a call of the loader failed, for a loader that does not look at
- * what was returned. Returns st. */
+/* Keeps the reason for which a call of the loader was refused, in case the loader
+ * ignores the error. Returns st. */
 static kama_status remember_failure(kama_sink *out, kama_status st)
 {
     out->failed = blame_loader(st);
@@ -130,6 +139,7 @@ void kama_sink_error(kama_sink *out, const char *sentence)
 kama_deferred *kama_load_defer(kama_sink *out)
 {
     struct km_load *load = out->load;
+    KM_ASSERT(out == &load->sink);
     if (!load->was_deferred) {
         load->was_deferred = true;
         km_group_ref(load->group);
@@ -138,7 +148,8 @@ kama_deferred *kama_load_defer(kama_sink *out)
     return &load->deferred;
 }
 
-/* Not into the sink's: the loader's thread may be inside kama_sink_error. */
+/* The sentence does not go into the sink's buffer, because the thread of the
+ * loader may be inside kama_sink_error at the same time. */
 void kama_load_error(kama_deferred *deferred, const char *sentence)
 {
     keep_sentence(sentence, deferred->sentence);
@@ -149,6 +160,7 @@ void kama_load_finish(kama_deferred *deferred, kama_status status,
 {
     struct km_load *load = deferred->load;
     kama_group *group = load->group;
+    KM_ASSERT(load->was_deferred && deferred == &load->deferred);
     struct km_load_answer answer = {.status = status,
                                     .sentence = deferred->sentence};
     if (km_gate_enter(&group->gate)) {

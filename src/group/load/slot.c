@@ -2,8 +2,8 @@
 /*
  * Slots and the stages of loads.
  *
- * Each change of a stage has exactly one winner, and whoever makes a load OVER
- * gives its slot back:
+ * Exactly one thread makes each change of a stage, and the thread that makes a
+ * load OVER gives its slot back:
  *
  *     NEW -> ADMITTED        its own thread
  *     NEW -> QUEUED, QUEUED -> ADMITTED, NEW, OVER      under the lock
@@ -14,13 +14,20 @@
  *     PENDING -> OVER        its own thread or the end of the load
  *     NEW -> OVER            its own thread or the end of the load
  *
- * The end of a load that is RUNNING leaves the slot to the load's thread, which
- * looks after its loader has returned whether the load has ended. Both write
- * before they look (the end the state of the call, the thread the stage), with
- * sequential consistency: at least one of them sees the other.
+ * A load that ends while it is RUNNING leaves its slot to the load's thread. When
+ * the loader has returned, that thread looks whether the load has ended. Both
+ * write before they look, with sequential consistency, so that at least one of
+ * them sees what the other has written:
  *
- * No slot is lost either: whoever gives one back adds it to the free ones and
- * then looks for a queue; whoever queues counts itself and then tries once more.
+ *     thread that ends the load     thread of the load
+ *     call = ENDED                  stage = PENDING
+ *     stage PENDING? makes it OVER  call ENDED? makes it OVER
+ *
+ * In the same way no queued load misses a free slot:
+ *
+ *     thread that gives a slot back     thread that queues a load
+ *     free + 1                          queued + 1
+ *     queued > 0? serves the queue      free > 0? takes the slot
  */
 #include "group/load/slot.h"
 
@@ -61,7 +68,7 @@ static bool take_from(_Atomic uint32_t *number)
     return false;
 }
 
-/* Takes a free slot, from the own cell if there is one. */
+/* Takes a free slot, from the thread's own cell if that has one. */
 static bool try_take(struct km_slots *slots)
 {
     unsigned own = km_thread_cell();
@@ -72,7 +79,7 @@ static bool try_take(struct km_slots *slots)
     return taken;
 }
 
-/* Puts a slot among the free ones, unless one is owed. */
+/* Adds a slot to the free ones, or lets it vanish if a slot is owed. */
 static void put_back(struct km_slots *slots)
 {
     if (!take_from(&slots->owed)) {
@@ -80,7 +87,7 @@ static void put_back(struct km_slots *slots)
     }
 }
 
-/* Slots that are taken are owed: they vanish when they are given back. */
+/* Slots that are in use are owed: they vanish when they are given back. */
 void km_slots_lower(struct km_slots *slots, unsigned n)
 {
     while (n > 0 && try_take(slots)) {
@@ -105,7 +112,7 @@ static enum km_load_stage stage_of(const struct km_load *load)
     return atomic_load(&load->stage);
 }
 
-/* Returns whether it is this call that has changed the stage. */
+/* Changes the stage if it is `from`. Returns whether this call has changed it. */
 static bool change(struct km_load *load, enum km_load_stage from,
                    enum km_load_stage to)
 {
@@ -122,9 +129,10 @@ static void dequeue_locked(struct km_slots *slots, struct km_load *load)
 
 /* -- giving slots back ---------------------------------------------------- */
 
-/* The next load of the queue, with a slot, if there is one; it waits for neither
- * in a closed group, whose queue is about to be cancelled. A load that its caller
- * runs is told; one for the pool is returned. */
+/* Gives free slots to the loads of the queue. The thread that waits for a load is
+ * woken; a load that waits for the pool is returned, because it must be submitted
+ * without the lock. Returns NULL if no slot or no load is left, or if the group is
+ * closed, since the loads of its queue are about to be cancelled. */
 static struct km_load *next_locked(kama_group *group)
 {
     struct km_slots *slots = &group->slots;
@@ -144,7 +152,7 @@ static struct km_load *next_locked(kama_group *group)
     return NULL;
 }
 
-/* Gives the free slots to the queue. */
+/* Gives the free slots to the loads of the queue, and submits those for the pool. */
 static void serve_queue(kama_group *group)
 {
     struct km_slots *slots = &group->slots;
@@ -167,7 +175,8 @@ static void give_back(kama_group *group)
     }
 }
 
-/* The caller has made the load OVER. The load may be gone afterwards. */
+/* Does what follows after the caller has made the load OVER. The load may be freed
+ * by another thread when its slot was given back. */
 static void finish(struct km_load *load, enum km_load_stage before)
 {
     kama_group *group = load->group;
@@ -196,7 +205,7 @@ static kama_status fail_full(const struct km_load *load)
         atomic_load(&group->slots.queued), km_group_loads_max(group));
 }
 
-/* The load has the right to run, with a slot or inside another loader. */
+/* Makes the load ADMITTED: it may run now, with a slot or inside another loader. */
 static kama_status admit(struct km_load *load, enum km_slot_place place)
 {
     KM_ASSERT(place != KM_SLOT_QUEUED && !load->has_slot);
@@ -244,7 +253,8 @@ static kama_status enter_queue_locked(struct km_load *load,
     return KAMA_OK;
 }
 
-/* The load is counted before it tries once more: see the head of this file. */
+/* Counts the load as queued, and only then tries once more to take a slot (see the
+ * head of this file). */
 static kama_status take_or_queue_locked(struct km_load *load,
                                         struct km_cond *cond,
                                         enum km_slot_place *ret_place)
@@ -279,9 +289,9 @@ kama_status km_load_queue(struct km_load *load, struct km_cond *cond,
 
 /* -- waiting for one ------------------------------------------------------ */
 
-/* Waits until the load has a slot, until then, or until a load is overdue: that
- * one is ended, because perhaps nobody else waits for it, and it may have been
- * deferred and have a slot. */
+/* Waits until the load has a slot, until deadline, or until some load is overdue.
+ * An overdue load is ended here: it may be a deferred load that has a slot, and
+ * perhaps no other caller waits for it. */
 static void await_change_locked(struct km_load *load, km_ns deadline, km_ns now)
 {
     kama_group *group = load->group;
@@ -312,7 +322,7 @@ kama_status km_load_await_slot(struct km_load *load, km_ns deadline)
     }
     kama_status st = KAMA_OK;
     if (stage_of(load) == KM_LOAD_QUEUED) {
-        dequeue_locked(slots, load); /* its condition is about to go */
+        dequeue_locked(slots, load); /* its condition is about to be ended */
         atomic_store(&load->stage, KM_LOAD_NEW);
         st = KAMA_ERR_TIMEOUT;
     } else if (stage_of(load) != KM_LOAD_ADMITTED) {
@@ -351,7 +361,7 @@ void km_load_returned(struct km_load *load)
     finish(load, KM_LOAD_RUNNING);
 }
 
-/* A load that has ended leaves the queue. Returns whether it was there. */
+/* Takes a load that has ended out of the queue. Returns whether it was there. */
 static bool leave_queue(struct km_load *load)
 {
     kama_group *group = load->group;
@@ -368,7 +378,7 @@ static bool leave_queue(struct km_load *load)
     }
     km_mutex_unlock(&slots->lock);
     if (was_queued && !has_caller) {
-        km_load_unref(load); /* the runner's: there will be none */
+        km_load_unref(load); /* the runner's reference: it will never run */
         km_gate_leave(&group->gate);
     }
     return was_queued;
