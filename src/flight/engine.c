@@ -1,8 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* kamacache/flight.h on the engine of flight.h: calls that hold a key and a
- * result of the application's types. The leader is the calling thread. */
+/*
+ * kamacache/flight.h, made of the engine of flight.h. A call holds the key and the
+ * result, which have types of the application:
+ *
+ *     stack of the leader     key, waiter
+ *     heap                    engine_call | result_size bytes
+ *     stack of a waiter       engine_waiter, with the event that it waits for
+ *
+ * The leader works on its own thread. It makes the call only if no other caller
+ * works on the key, so that callers that wait allocate nothing.
+ */
 #include "flight/engine.h"
 
+#include "base/assert.h"
 #include "base/boundary.h"
 #include "base/container.h"
 #include "base/event.h"
@@ -20,7 +30,8 @@ struct kama_flight_engine {
     struct km_flight flight;
 };
 
-/* On its leader's heap; the key is on its stack. */
+/* A call, on the heap. Its key is on the stack of the leader, which does not
+ * return before the call has ended. */
 struct engine_call {
     struct km_flight_call call;
     const kama_flight_type *type;
@@ -45,7 +56,7 @@ static struct engine_call *engine_call_of(const struct km_flight_call *call)
 
 static const kama_bytes no_key = {NULL, 0};
 
-/* What a leader brings along. */
+/* The function that the leader runs, and its argument. */
 struct engine_work {
     kama_status (*run)(void *call, const void *key, void *ret_result);
     void *arg;
@@ -138,7 +149,8 @@ void kama_flight_engine_free(kama_flight_engine *engine)
     }
 }
 
-/* Hands a result over; to who does not want it, it is given back. */
+/* Hands a counted result over to a caller. If the caller did not ask for it, its
+ * reference is given back. */
 static void hand_over(const kama_flight_type *type, const void *result,
                       void *ret_result)
 {
@@ -149,12 +161,14 @@ static void hand_over(const kama_flight_type *type, const void *result,
     }
 }
 
+/* Runs on the leader's thread, while the result is still valid. */
 static void engine_wake(struct km_flight_waiter *waiter,
                         struct km_flight_call *call)
 {
     struct engine_waiter *w =
         KM_CONTAINER_OF(waiter, struct engine_waiter, waiter);
     const struct engine_call *c = engine_call_of(call);
+    KM_ASSERT(km_flight_ended(call));
     w->status = c->status;
     if (c->status == KAMA_OK) {
         if (c->type->ref != NULL) {
@@ -165,6 +179,8 @@ static void engine_wake(struct km_flight_waiter *waiter,
     km_event_set(&w->woken);
 }
 
+/* Waits until the leader has woken the waiter, or until the timeout. A waiter that
+ * can no longer leave is about to be woken, and has to wait for that. */
 static kama_status engine_wait(kama_flight_engine *engine,
                                struct engine_waiter *w, int64_t timeout_ms,
                                int *ret_shared)
@@ -183,6 +199,8 @@ static kama_status engine_wait(kama_flight_engine *engine,
     return w->status;
 }
 
+/* Runs the application's function and ends the call. The thread is not cancelled
+ * meanwhile, because the waiters would never be woken. */
 static kama_status engine_lead(kama_flight_engine *engine,
                                struct engine_call *call,
                                const struct engine_work *work, void *ret_result,

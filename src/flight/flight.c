@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of calls, and the waiters.
+ * The table of calls, and their waiters.
  *
- * Two things that look like details are what makes it right. The result is
- * settled under the same lock under which the call leaves the table: a caller
- * finds either the call, or a finished result. And waiters are popped under
- * that lock in small batches: one that leaves meanwhile knows for sure whether
- * it will be woken.
+ * Two details make it correct. First, the result is settled under the same lock
+ * under which the call leaves the table, so that a caller finds either the call or
+ * a finished result. Second, waiters are taken out under that lock, in batches
+ * that fit on the stack, and are woken without it. A waiter that leaves at the
+ * same time knows for certain whether it will be woken:
+ *
+ *     thread that ends the call     waiter
+ *     lock: takes the waiter out,
+ *           waiter->call = NULL
+ *                                   leave: call is NULL, returns false;
+ *                                   the waiter must stay valid until it is woken
+ *     wakes the waiter
+ *                                   its memory may be freed now
  */
 #include "flight/flight.h"
 
@@ -61,6 +69,7 @@ static enum km_flight_state state_of(const struct km_flight_call *call)
     return atomic_load_explicit(&call->state, memory_order_relaxed);
 }
 
+/* Publishes the deadline of the oldest open call, for readers without the lock. */
 static void note_oldest_locked(struct km_flight_shard *shard)
 {
     KM_ASSERT_HELD(&shard->lock);
@@ -72,6 +81,7 @@ static void note_oldest_locked(struct km_flight_shard *shard)
     atomic_store_explicit(&shard->oldest_at, at, memory_order_relaxed);
 }
 
+/* Makes the call visible to the callers of its key. */
 static void link_locked(struct km_flight_shard *shard,
                         struct km_flight_call *call)
 {
@@ -85,7 +95,7 @@ static void link_locked(struct km_flight_shard *shard,
     note_oldest_locked(shard);
 }
 
-/* Takes the call out of its chain; callers do not find it any more. */
+/* Takes the call out of its chain, so that callers do not find it any more. */
 static void unlink_locked(struct km_flight_shard *shard,
                           struct km_flight_call *call)
 {
@@ -101,8 +111,8 @@ static void unlink_locked(struct km_flight_shard *shard,
                           memory_order_relaxed);
 }
 
-/* The call that works on key and may be joined. One that may not be joined
- * any more is taken out of the table. */
+/* Returns the call that works on the key and may be joined, or NULL. A call that
+ * may not be joined any more is taken out of the table. */
 static struct km_flight_call *find_locked(struct km_flight *flight,
                                           struct km_flight_shard *shard,
                                           uint64_t hash, const void *key)
@@ -136,6 +146,7 @@ static void add_waiter_locked(struct km_flight_shard *shard,
     }
 }
 
+/* Parks the waiter on the call, if the limit and the user's `park` allow it. */
 static kama_status park_locked(struct km_flight *flight,
                                struct km_flight_call *call,
                                struct km_flight_waiter *waiter)
@@ -162,7 +173,7 @@ static bool leads(const struct km_flight_call *call)
            km_flight_self();
 }
 
-/* Waits for another's call. */
+/* Makes the caller wait for a call that another caller leads. */
 static enum km_flight_role follow_locked(struct km_flight *flight,
                                          struct km_flight_call *call,
                                          struct km_flight_waiter *waiter,
@@ -198,7 +209,8 @@ static void reset_call(struct km_flight_call *call)
     km_list_init(&call->in_open);
 }
 
-/* Starts the caller's own call. */
+/* Makes the caller lead with its own call. A leader that parks is parked before
+ * `begin` runs, because the call could end as soon as it is linked. */
 static enum km_flight_role lead_locked(struct km_flight *flight,
                                        struct km_flight_shard *shard,
                                        struct km_flight_call *call,
@@ -255,7 +267,7 @@ enum km_flight_role km_flight_join(struct km_flight *flight, uint64_t hash,
     return role;
 }
 
-/* The waiter is in no list any more. */
+/* Does the accounts for a waiter that was just taken out of the call's list. */
 static void forget_waiter_locked(struct km_flight_shard *shard,
                                  struct km_flight_call *call,
                                  struct km_flight_waiter *waiter)
@@ -271,6 +283,7 @@ static void forget_waiter_locked(struct km_flight_shard *shard,
 
 /* -- the end ------------------------------------------------------------- */
 
+/* Takes out as many waiters as fit into one batch. */
 static void pop_waiters_locked(struct km_flight_shard *shard,
                                struct km_flight_call *call,
                                struct km_flight_woken *ret_woken)
@@ -287,8 +300,9 @@ static void pop_waiters_locked(struct km_flight_shard *shard,
     }
 }
 
-/* ENDED is stored with sequential consistency: whoever changes what the end
- * looks at, and then finds the call not ended, is seen by the end. */
+/* ENDED is stored with sequential consistency. A thread that first changes a state
+ * at which the end of a load looks (its timer, its stage), and then finds that the
+ * call has not ended, knows that the end will see the change. */
 static void end_locked(struct km_flight_shard *shard,
                        struct km_flight_call *call,
                        void (*settle)(struct km_flight_call *call, void *arg),
@@ -452,6 +466,7 @@ struct km_flight_call *km_flight_call_of(struct km_flight *flight,
 
 /* -- the invariants ------------------------------------------------------ */
 
+/* Returns how many calls the chain has. */
 static unsigned check_chain_locked(struct km_flight_shard *shard,
                                    unsigned chain)
 {
@@ -485,6 +500,7 @@ static void check_waiters_locked(struct km_flight_shard *shard,
     KM_ASSERT(leading == (call->leading != NULL));
 }
 
+/* Returns how many of the open calls are linked. */
 static unsigned check_open_locked(struct km_flight_shard *shard)
 {
     struct km_list *node;
