@@ -45,7 +45,7 @@ enum km_deadlines_thread {
 struct km_deadlines {
     const struct km_clock *clock; /* borrowed; the timers use its time */
     const char *name;             /* of the thread; borrowed */
-    const void *inside_of;        /* what the thread works for, base/thread.h */
+    const void *inside_of;        /* the pool that the thread works for */
     km_ns idle_ns; /* the thread leaves after this long without a timer */
     struct km_mutex lock;
     struct km_cond wake;  /* there is an earlier timer, or it is closed */
@@ -68,7 +68,7 @@ bool km_deadlines_init(struct km_deadlines *d, const struct km_clock *clock,
  * but they never fire. */
 void km_deadlines_stop(struct km_deadlines *d);
 
-/* Frees what init has made. km_deadlines_stop must have been called. */
+/* Ends the lock and the conditions. km_deadlines_stop must have been called. */
 void km_deadlines_fini(struct km_deadlines *d);
 
 /* Arms timer for the monotonic time `at`, or moves it there if it is armed. Its

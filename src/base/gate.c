@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The memory orders: entering acquires and leaving releases, so that whatever a
- * thread did inside happens before the owner frees it. The rest follows from the
- * single order in which each word is changed.
+ * Memory orders: entering acquires and leaving releases, so that everything that a
+ * thread did inside happens before the owner frees the object. The rest follows
+ * from the single order in which all threads see the changes of one word.
  */
 #include "base/gate.h"
 
@@ -30,8 +30,8 @@ void km_gate_fini(struct km_gate *gate)
     km_mutex_fini(&gate->lock);
 }
 
-/* Under the lock the owner cannot see the last count go before the signal was
- * sent: it frees the gate only after the lock was released. */
+/* Leaves a gate that is closed. Since this happens under the lock, the owner
+ * cannot see the last call leave, and free the gate, before the signal was sent. */
 void km_gate_leave_closed(struct km_gate *gate)
 {
     km_mutex_lock(&gate->lock);

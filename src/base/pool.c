@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Workers behind one lock and one condition. A worker that leaves puts itself
- * on `left`, and whoever starts the next one, or frees the pool, joins it: a
- * thread is never detached, so none outlives the pool. The deadlines have a
- * lock of their own (deadline.c).
+ * Workers behind one lock and one condition.
+ *
+ * A worker that leaves moves itself from the list `workers` to the list `left`.
+ * The next thread that starts a worker joins it, or else km_pool_free does.
+ * Threads are never detached, so that none of them outlives the pool:
+ *
+ *     started --> workers --no job for idle_ns, or closed--> left --> joined
+ *
+ * The deadlines have a lock and a thread of their own (deadline.c).
  */
 #include "base/pool.h"
 
@@ -18,7 +23,7 @@
 
 #define IDLE_NS_DEFAULT (10 * KM_NS_PER_S)
 #define IDLE_NS_MAX (KM_NS_NEVER / 4) /* so that now + idle is a time */
-#define NAME_BYTES 16                 /* what the kernel keeps */
+#define NAME_BYTES 16                 /* the kernel keeps no longer name */
 
 struct worker {
     struct km_list node; /* in workers or left */
@@ -30,13 +35,13 @@ struct km_pool {
     const kama_allocator *mem;
     pid_t pid; /* of the process that has the threads */
     char name[NAME_BYTES];
-    km_ns idle_ns; /* without a job, then a worker leaves */
+    km_ns idle_ns; /* a worker leaves after this long without a job */
     struct km_deadlines deadlines;
-    struct km_mutex lock;
-    struct km_cond wake;    /* the rest: under lock */
+    struct km_mutex lock;   /* protects everything below */
+    struct km_cond wake;    /* there is a job, or the pool is closed */
     struct km_list jobs;    /* first in, first out */
-    struct km_list workers; /* alive */
-    struct km_list left;    /* to be joined */
+    struct km_list workers; /* the threads that are alive */
+    struct km_list left;    /* threads that have ended and are to be joined */
     size_t job_count;
     unsigned worker_count;
     unsigned idle_count; /* workers that wait for a job */
@@ -116,7 +121,8 @@ void km_pool_set_idle_ms(struct km_pool *pool, int64_t idle_ms)
     pool->deadlines.idle_ns = pool->idle_ns;
 }
 
-/* Workers on `left` do nothing more under the lock: joining ends at once. */
+/* A worker on `left` takes the lock no more, so that joining it while the lock is
+ * held does not wait for long. */
 static void join_left_locked(struct km_pool *pool)
 {
     struct km_list *node;
@@ -164,7 +170,7 @@ void km_pool_allow(struct km_pool *pool, unsigned more)
 
 /* -- workers ------------------------------------------------------------- */
 
-/* The next job; NULL when the worker is to leave. */
+/* Waits for a job and takes it. Returns NULL if the worker shall leave. */
 static struct km_job *next_job_locked(struct km_pool *pool)
 {
     KM_ASSERT_HELD(&pool->lock);
@@ -230,8 +236,9 @@ static kama_status start_worker_locked(struct km_pool *pool)
 }
 
 /*
- * The thread is started with the lock held: were it released meanwhile, two
- * callers could each count on the other's thread, and both fail.
+ * A thread is started while the lock is held. If the lock were released meanwhile,
+ * two callers could each see that the other one is starting a thread, queue their
+ * jobs, and then both fail to start it: no thread would run the jobs.
  */
 static kama_status submit_locked(struct km_pool *pool, struct km_job *job)
 {
@@ -298,6 +305,29 @@ void km_pool_disarm(struct km_pool *pool, struct km_timer *timer)
 bool km_pool_is_inside(const struct km_pool *pool)
 {
     return km_thread_is_inside(pool) && !km_pool_is_forked(pool);
+}
+
+static size_t length_of(struct km_list *list)
+{
+    struct km_list *node;
+    struct km_list *tmp;
+    size_t length = 0;
+    KM_LIST_FOREACH(node, tmp, list) {
+        length++;
+    }
+    return length;
+}
+
+void km_pool_check(struct km_pool *pool)
+{
+    km_mutex_lock(&pool->lock);
+    KM_ASSERT(length_of(&pool->jobs) == pool->job_count);
+    KM_ASSERT(length_of(&pool->workers) == pool->worker_count);
+    KM_ASSERT(pool->idle_count <= pool->worker_count);
+    KM_ASSERT(pool->worker_count <= pool->threads_max);
+    KM_ASSERT(pool->job_count == 0 || pool->worker_count > 0);
+    km_mutex_unlock(&pool->lock);
+    (void)km_deadlines_check(&pool->deadlines);
 }
 
 unsigned km_pool_threads(struct km_pool *pool)

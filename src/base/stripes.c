@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A stripe is published once, with everything in it: whoever loses the race for
- * it frees its own. */
+/* A stripe is complete when it is published, and it is published once. If two
+ * threads make the same stripe, the second one frees its own and uses the first. */
 #include "base/stripes.h"
 
 #include "base/thread.h"
@@ -21,7 +21,8 @@ void km_stripes_fini(struct km_stripes *stripes)
     }
 }
 
-/* Returns the stripe at this place, made if there is none; NULL without memory. */
+/* Makes the stripe at this place, unless another thread has just made it. Returns
+ * NULL without memory. */
 static struct km_histogram *make(struct km_stripes *stripes,
                                  _Atomic(struct km_histogram *) *place)
 {

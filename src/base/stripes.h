@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A histogram that many threads write: it has up to four stripes, each a
- * histogram of its own, so that threads rarely write the same cache line.
+ * A histogram that many threads write. It has up to four stripes, each of which is
+ * a histogram, so that threads rarely write the same cache line.
  *
  *     struct km_stripes times;
  *     km_stripes_init(&times, mem);
@@ -12,9 +12,11 @@
  *     thread cell   0 4 8 12    1 5 9 13    2 6 10 14    3 7 11 15
  *     stripe        first       made when one of its threads records
  *
- * Cost: as km_histogram_record; a reading adds the stripes. Memory: 4.8 KiB, and as
- * much for each stripe more. Threads: any may record and read; init and fini
- * belong to the owner. Errors: none; without memory the first stripe is used.
+ * Cost: recording costs as much as km_histogram_record; reading adds the stripes.
+ * Each stripe has 4.8 KiB. Threads: any thread may record and read; init and fini
+ * belong to the owner. Errors: none, because a thread that gets no memory for its
+ * stripe uses the first one. Ownership: the stripes belong to the structure, and
+ * the allocator is borrowed until fini.
  */
 #pragma once
 
@@ -29,12 +31,15 @@ struct km_stripes {
     struct km_histogram first;
 };
 
+/* Makes an empty histogram that has only its first stripe. */
 void km_stripes_init(struct km_stripes *stripes, const kama_allocator *mem);
+
+/* Frees the stripes. No thread may record or read any more. */
 void km_stripes_fini(struct km_stripes *stripes);
 
-/* Counts one duration. */
+/* Counts one duration in the calling thread's stripe. */
 void km_stripes_record(struct km_stripes *stripes, uint64_t ns);
 
-/* Writes the sum of the stripes. */
+/* Writes the sum of all stripes. */
 void km_stripes_read(const struct km_stripes *stripes,
                      struct km_histogram *ret_sum);

@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the library knows of the calling thread: which block of counters is its
- * own, and what it is inside of.
+ * Facts about the calling thread: the number of its counter cell, and the pools
+ * and groups for which it is working.
  *
- * A thread that runs the work of somebody (a job of a pool, the loader of a
- * group) says so with a frame on its stack. Whoever is called by that work can
- * then ask in a few nanoseconds and without a lock whether it must not wait: a
- * thread of a pool that waited for another job of the same pool could wait for
- * ever.
+ * A thread that runs a job of a pool, or the loader of a group, says so with a
+ * frame on its stack. Functions that the job calls can then find out, without a
+ * lock, whether they must not wait: if a thread of a pool waited for another job
+ * of the same pool, it could wait for ever.
  *
  *     struct km_thread_frame frame;
  *     km_thread_enter(&frame, pool);
  *     job->run(job);                    km_thread_is_inside(pool) is true here
  *     km_thread_leave(&frame);
  *
- * Frames nest and are left in the reverse order. Cost: two stores. Threads: each
- * call concerns the calling thread only. A forked child has the frames of the
- * thread that forked.
+ *     thread-local        stack of the thread
+ *     innermost --------> frame of a loader --outer--> frame of a job --> NULL
+ *
+ * Frames nest, and they are left in the reverse order. Cost: two stores to enter,
+ * and a walk over the few frames to ask. Threads: each call concerns the calling
+ * thread only. Errors: none. Ownership: a frame is the caller's memory. A forked
+ * child has the frames of the thread that has forked.
  */
 #pragma once
 
@@ -25,10 +28,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The number of blocks that counters are divided into, so that threads rarely
- * write the same cache line; a power of two. */
+/* Counters are divided into this many cells, so that threads rarely write the same
+ * cache line. A power of two. */
 #define KM_THREAD_CELLS 16u
 
+/* Says that the thread works for something, until the frame is left. */
 struct km_thread_frame {
     const void *inside_of;
     struct km_thread_frame *outer;
@@ -44,15 +48,15 @@ extern _Thread_local struct km_thread km_thread_own;
 /* Gives the calling thread its cell. */
 unsigned km_thread_deal_cell(void);
 
-/* The cell of the calling thread, 0..KM_THREAD_CELLS-1; the same in each call.
- * Threads get their cells in turn. */
+/* Returns the number of the calling thread's cell, 0..KM_THREAD_CELLS-1, which
+ * never changes. Threads get their cells in turn. */
 static inline unsigned km_thread_cell(void)
 {
     unsigned cell = km_thread_own.cell;
     return KM_LIKELY(cell != 0) ? cell - 1 : km_thread_deal_cell();
 }
 
-/* The calling thread works for inside_of until km_thread_leave. The frame is
+/* Makes the calling thread work for inside_of until km_thread_leave. The frame is
  * borrowed until then. */
 static inline void km_thread_enter(struct km_thread_frame *frame,
                                    const void *inside_of)
