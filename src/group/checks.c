@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The checks name the limit, and the number that is beyond it. */
+/*
+ * Each check fails with a sentence that names the limit and the number that is
+ * beyond it. The checks use neither the store nor a lock, so that a wrong call
+ * costs the group nothing.
+ */
 #include "group/checks.h"
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/struct.h"
@@ -38,13 +43,15 @@ kama_status km_group_check_value(const kama_group *group, kama_bytes value)
     return KAMA_OK;
 }
 
-/* Spreads entries that were stored together: up to ttl_jitter percent off. */
+/* Shortens a time to live by up to ttl_jitter percent, so that entries that were
+ * stored together do not expire, and load, all at the same time. */
 static int64_t jittered(const kama_group *group, int64_t ttl_ms, uint64_t hash,
                         km_ns now)
 {
     uint64_t percent = group->config.ttl_jitter;
     uint64_t span = (uint64_t)ttl_ms / 100 * percent +
                     (uint64_t)ttl_ms % 100 * percent / 100;
+    KM_ASSERT(ttl_ms > 0 && percent <= 100);
     uint64_t random = km_permute(&group->permute, hash ^ now);
     return ttl_ms - (int64_t)(span == 0 ? 0 : random % (span + 1));
 }
@@ -82,7 +89,7 @@ kama_status km_group_check_item(const kama_group *group,
     return st;
 }
 
-/* ctx has known members only. */
+/* Reads a context and checks its flags, its origin and its deadline. */
 static kama_status read_ctx(const kama_ctx *ctx, kama_ctx *ret_ctx)
 {
     kama_ctx_init(ret_ctx);
@@ -122,6 +129,7 @@ kama_status km_call_limits_init(const kama_group *group, const kama_ctx *ctx,
 void km_call_limits_begin(const kama_group *group,
                           struct km_call_limits *limits)
 {
+    KM_ASSERT(limits->deadline_ms > 0);
     limits->begin = km_group_now(group);
     limits->deadline = km_ns_after_ms(limits->begin, limits->deadline_ms);
 }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every call of a group checks before it does anything: the key, the value,
- * the time to live and the context.
+ * The checks with which every call of a group begins: the key, the value, the time
+ * to live and the context.
  *
  *     struct km_call_limits limits;
  *     status = km_call_limits_init(group, ctx, &limits);
- *     ...                          a hit needs no time
+ *     ...                          a hit does not need the clock
  *     km_call_limits_begin(group, &limits);
  *
- * Each check returns KAMA_OK, or an error with a sentence that names the limit.
- * Threads: any. Cost: no allocation and no lock.
+ * Cost: no allocation and no lock. Threads: any thread. Errors: each check returns
+ * KAMA_OK, or an error with a sentence that names the limit and the bad number.
+ * Ownership: everything is borrowed until the call returns.
  */
 #pragma once
 
@@ -17,22 +18,25 @@
 
 #include <kamacache/kamacache.h>
 
-/* Is the key within the limits? KAMA_ERR_INVALID, KAMA_ERR_TOO_LARGE. */
+/* Checks that the key is within the limits. Errors: KAMA_ERR_INVALID,
+ * KAMA_ERR_TOO_LARGE. */
 KAMA_NODISCARD kama_status km_group_check_key(kama_bytes key);
 
-/* Would kama_mset accept the item? KAMA_OK, KAMA_ERR_INVALID, TOO_LARGE. */
+/* Checks that kama_mset would accept the item. Errors: KAMA_ERR_INVALID,
+ * KAMA_ERR_TOO_LARGE. */
 KAMA_NODISCARD kama_status km_group_check_item(const kama_group *group,
                                                const kama_set_item *item);
 
-/* A call's context, checked and completed. */
+/* The context of a call, checked and with its defaults. */
 struct km_call_limits {
-    uint32_t flags;
+    uint32_t flags;      /* KAMA_NO_LOAD, KAMA_LOCAL_ONLY */
     int64_t deadline_ms; /* > 0 */
     km_ns begin;         /* when the get began; set by km_call_limits_begin, */
     km_ns deadline;      /* and this as well */
 };
 
-/* ctx may be NULL. Errors: KAMA_ERR_INVALID. */
+/* Reads the context of a call, which may be NULL and of an older or newer size.
+ * Errors: KAMA_ERR_INVALID. */
 KAMA_NODISCARD kama_status
 km_call_limits_init(const kama_group *group, const kama_ctx *ctx,
                     struct km_call_limits *ret_limits);
@@ -41,13 +45,14 @@ km_call_limits_init(const kama_group *group, const kama_ctx *ctx,
 void km_call_limits_begin(const kama_group *group,
                           struct km_call_limits *limits);
 
-/* The time at which an entry expires that is stored now: ttl_ms as in
- * kama_set_options, jittered by hash; 0: never. Errors: KAMA_ERR_INVALID. */
+/* Writes the time at which an entry expires that is stored now, or 0 if it never
+ * expires. ttl_ms is that of kama_set_options, and ttl_jitter is subtracted by
+ * hash. Errors: KAMA_ERR_INVALID. */
 KAMA_NODISCARD kama_status km_group_expiry(const kama_group *group,
                                            int64_t ttl_ms, uint64_t hash,
                                            km_ns *ret_expires_at);
 
-/* KAMA_ERR_TOO_LARGE when value is over the limit of the group, KAMA_ERR_INVALID
- * for bytes at NULL. */
+/* Checks that the value is within the limit of the group. Errors:
+ * KAMA_ERR_TOO_LARGE, and KAMA_ERR_INVALID for bytes at NULL. */
 KAMA_NODISCARD kama_status km_group_check_value(const kama_group *group,
                                                 kama_bytes value);

@@ -1,5 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of a group: made, entered and left, freed. */
+/*
+ * How a group is made, gets its pool, and is freed.
+ *
+ *     km_group_new --> used --> km_group_free          calls get CANCELLED
+ *                                    |
+ *                                    v
+ *                              gate closed and empty   store and pool are freed
+ *                                    |
+ *                                    v
+ *                              last reference          loader_free, memory
+ *
+ * The last reference is that of km_group_free, or that of a deferred load which
+ * the application finishes later.
+ */
 #include "base/assert.h"
 #include "base/boundary.h"
 #include "base/hash.h"
@@ -54,7 +67,7 @@ static kama_status make_store(kama_group *group, uint64_t seed)
     return km_store_new(&options, &group->store);
 }
 
-/* The parts that may fail; undone in reverse order. */
+/* Makes the parts of a group that may fail, and undoes them in reverse order. */
 static kama_status make_parts(kama_group *group, const char *name,
                               uint64_t seed)
 {
@@ -92,8 +105,9 @@ fail_locks:
     return st;
 }
 
-/* A key of its own: the seed of the table must not follow from it. A given
- * seed makes everything repeatable, for tests. */
+/* Chooses the keys that users must not be able to compute. They are independent of
+ * the seed of the table, which must not follow from them. A given seed makes
+ * everything repeatable, for tests. */
 static void init_secrets(kama_group *group, uint64_t seed)
 {
     bool given = seed != 0;
@@ -163,7 +177,9 @@ kama_status kama_group_new(const kama_group_options *options,
 
 void km_group_ref(kama_group *group)
 {
-    atomic_fetch_add_explicit(&group->refs, 1, memory_order_relaxed);
+    unsigned before =
+        atomic_fetch_add_explicit(&group->refs, 1, memory_order_relaxed);
+    KM_ASSERT(before > 0);
 }
 
 static KM_BOUNDARY_FUNCTION void free_loader(const kama_group *group)
@@ -178,9 +194,13 @@ static KM_BOUNDARY_FUNCTION void free_loader(const kama_group *group)
 
 void km_group_unref(kama_group *group)
 {
-    if (atomic_fetch_sub_explicit(&group->refs, 1, memory_order_acq_rel) != 1) {
+    unsigned before =
+        atomic_fetch_sub_explicit(&group->refs, 1, memory_order_acq_rel);
+    KM_ASSERT(before > 0);
+    if (before != 1) {
         return;
     }
+    KM_ASSERT(km_slots_free(&group->slots) == km_group_loads_max(group));
     if (group->config.loader_free != NULL) {
         free_loader(group);
     }
@@ -209,9 +229,10 @@ void km_group_free(kama_group *group)
     km_group_unref(group);
 }
 
-/* A group that was added to a node uses the node's pool; kama_node_free frees
- * it. In a forked child, the threads of a pool are missing, and one of them may
- * have held a lock of the group when the process was copied. */
+/* A group that was added to a node uses the node's pool, and kama_node_free frees
+ * it. In a forked child the group is left as it is: the threads of its pool are
+ * missing, and one of them may have held a lock of the group when the process was
+ * copied. */
 void kama_group_free(kama_group *group)
 {
     if (group == NULL) {
@@ -228,9 +249,10 @@ static void never_fires(struct km_timer *timer)
     (void)timer;
 }
 
-/* The loads that run already get timers, because with a pool nobody looks for
- * overdue loads any more. A timer that never fires starts the thread of the
- * timers first: were there none, the pool could not be used. */
+/* Makes the pool visible, and gives timers to the loads that run already, because
+ * in a group with a pool no caller looks for overdue loads. Another timer, which
+ * never fires, is armed first: if the deadline thread cannot be started, the pool
+ * is not used at all. */
 static kama_status publish_pool_locked(kama_group *group, struct km_pool *pool)
 {
     struct km_timer starter = {.fire = never_fires};
@@ -246,8 +268,8 @@ static kama_status publish_pool_locked(kama_group *group, struct km_pool *pool)
     return KAMA_OK;
 }
 
-/* One thread more than loads run at a time: callbacks are not held up by
- * loaders that hang. */
+/* Makes the group's own pool. It has one thread more than loads run at a time, so
+ * that callbacks are not held up by loaders that hang. */
 static kama_status make_pool_locked(kama_group *group)
 {
     struct km_pool *pool;
@@ -285,6 +307,17 @@ kama_status km_group_need_pool(kama_group *group, struct km_pool **ret_pool)
         *ret_pool = km_group_pool(group);
     }
     return st;
+}
+
+void km_group_check(kama_group *group)
+{
+    struct km_pool *pool = km_group_pool(group);
+    km_flight_check(&group->flight);
+    km_slots_check(&group->slots);
+    km_store_check(group->store);
+    if (pool != NULL) {
+        km_pool_check(pool);
+    }
 }
 
 const char *kama_group_name(const kama_group *group)

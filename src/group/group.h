@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A group as the rest of the library sees it: what the node and its services need
- * beyond the public calls of kamacache.h.
+ * A group as the rest of the library sees it: the functions that the node and its
+ * services need beyond the public calls of kamacache.h.
  *
  * A node makes its groups with its own clock, pool and observer:
  *
@@ -12,9 +12,9 @@
  *
  * and its services park their gets as data (group/get_op.h) in place of blocking.
  *
- * Threads: any, except that new and free are setup. Errors: as kama_get.
- * Ownership: a group owns its store, its flight and its loads; the pool, the
- * clock and the observer are borrowed until km_group_free returns.
+ * Threads: any thread, but new and free are setup. Errors: those of kama_get.
+ * Cost: a group has 12 KiB, and its store. Ownership: a group owns its store, its flight and its loads. The pool, the clock
+ * and the observer are borrowed until km_group_free returns.
  */
 #pragma once
 
@@ -30,47 +30,58 @@
 
 struct km_group_observer;
 
-/* What a group gets from who makes it. */
+/* The environment that the maker of a group gives to it. All is borrowed. */
 struct km_group_env {
-    const struct km_clock *clock; /* NULL: the system's */
-    struct km_pool *pool;         /* borrowed; NULL: own, at the first _async */
-    uint64_t seed;                /* of the table hash; 0: random */
+    const struct km_clock *clock; /* NULL: the clock of the system */
+    struct km_pool *pool;         /* NULL: the first _async call makes a pool */
+    uint64_t seed;                /* of the table's hash; 0: random */
     uint64_t max_value_bytes_max; /* 0: KM_VALUE_BYTES_LOCAL_MAX */
-    const struct km_group_observer *observer; /* borrowed; NULL: nobody */
+    const struct km_group_observer *observer; /* NULL: the group has none */
 };
 
-/* As kama_group_new; with a pool, every load runs on it and
- * km_pool_allow(pool, loader_concurrency) is called. */
+/* Makes a group as kama_group_new does, in an environment. If there is a pool,
+ * every load runs on it, and it is allowed loader_concurrency more threads. */
 KAMA_NODISCARD kama_status km_group_new(const kama_group_options *options,
                                         const struct km_group_env *env,
                                         kama_group **ret_group);
 
-/* As kama_group_free, for any group. Waiters get KAMA_ERR_CANCELLED first;
- * then it waits for loaders that run on the pool. */
+/* Frees any group, also that of a node. Callers that wait for a load get
+ * KAMA_ERR_CANCELLED first, and then this waits until every call has left the
+ * group and every loader that runs on the pool has returned. Setup. */
 void km_group_free(kama_group *group);
 
-/* A random number that tells this group from every other, also from one of the
- * same name that was made later. */
+/* Returns a random number that tells this group from every other one, even from
+ * one of the same name that was made later. */
 uint64_t km_group_instance(const kama_group *group);
 
+/* Returns the largest length of a value that the group accepts. */
 uint64_t km_group_max_value_bytes(const kama_group *group);
 
-/* The hash of key in the group's store. */
+/* Returns the hash of key in the group's store. */
 uint64_t km_group_hash(const kama_group *group, kama_bytes key);
 
-/* Counts a get that receives the answer of an equal key of the same mget. */
+/* Counts a get that receives the answer of an equal key of the same mget: as a
+ * miss, and as coalesced. */
 void km_group_count_twin(kama_group *group);
 
-/* Writes how long the loads took. */
+/* Writes the histogram of the durations of the group's loads. */
 void km_group_load_times(const kama_group *group,
                          struct km_histogram *ret_times);
 
 /* -- for the files of this folder ---------------------------------------- */
 
-/* Counted references to the struct, not to what the group remembers. */
+/* Take and give back a reference to the group's memory and to its loader. A
+ * deferred load has one, so that it can be finished after km_group_free. The store
+ * is freed by km_group_free nevertheless. */
 void km_group_ref(kama_group *group);
 void km_group_unref(kama_group *group);
 
-/* The pool, made if there is none. */
+/* Writes the group's pool, and makes it if there is none. Errors: those of
+ * km_pool_new and km_pool_arm. */
 KAMA_NODISCARD kama_status km_group_need_pool(kama_group *group,
                                               struct km_pool **ret_pool);
+
+/* Asserts the invariants of the group's flight, slots, store and pool, under each
+ * lock in turn. Calls may be inside the group, but none may change an entry
+ * meanwhile. For tests: O(entries + loads). */
+void km_group_check(kama_group *group);

@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of a group, for the files of this folder.
+ * The structure of a group, for the files of this folder.
  *
- * Life: km_group_free closes the gate, ends every load, waits until everybody has
+ *     kama_group
+ *       store      the entries                    a lock per shard
+ *       flight     the loads that have not ended  a lock per shard
+ *       slots      which loads may run            atomics, and a lock for the queue
+ *       gate       the calls that are inside      atomics
+ *       pool       threads, or NULL               locks of its own
+ *       metrics    counters                       a cell per thread
+ *
+ * Life: km_group_free closes the gate, ends every load, waits until all calls have
  * left the gate (callers, loads on the pool and their timers, callbacks), frees
- * the store, and gives its reference back. A deferred load has a reference, too:
- * what it needs to be finished later, and loader_arg, live until then.
+ * the store, and gives its reference back. A deferred load has a reference, too,
+ * because it needs the group's memory and loader_arg when it is finished later.
  *
- * Lock order: the group's lock, then slots, flight, and store; the pool's after
- * them. A hit takes the lock of one shard of the store and nothing else; a miss
- * without a pool takes those of its shards of the store and of the flight.
+ * Locks are taken in this order: the group's, the slots', the flight's, the
+ * store's, and the pool's. A hit takes the lock of one shard of the store and no
+ * other; a miss without a pool takes those of its shards of the store and of the
+ * flight.
  */
 #pragma once
 
@@ -31,25 +40,25 @@
  * as long as a sentence is. */
 #define KM_GROUP_SHOWN(name) KM_TEXT_UP_TO(100, name)
 
-/* The members before the lock are written once, or nearly never: threads read them
- * all the time, and must not lose their cache lines to those that are written. */
+/* The members before the lock are hardly ever written. Threads read them all the
+ * time, so that they must not share a cache line with members that are written. */
 struct kama_group {
     void *
         block; /* the memory that the group is in, which is aligned behind it */
     struct km_store *store;
-    bool is_traced;                           /* observer->trace is there */
-    bool owns_pool;                           /* under the lock */
-    const struct km_group_observer *observer; /* NULL: nobody */
+    bool is_traced;                           /* observer->trace is not NULL */
+    bool owns_pool;                           /* written under the lock */
+    const struct km_group_observer *observer; /* borrowed; may be NULL */
     struct km_group_config config;
     kama_allocator mem;
     const struct km_clock *clock;
     char *name;
     struct km_metric_set *metrics;
-    struct km_permute permute;      /* hides the hash in what users see */
-    uint64_t instance;              /* random: tells one group from the next */
+    struct km_permute permute;      /* hides hashes in the cursors of a scan */
+    uint64_t instance;              /* a random number; see km_group_instance */
     _Atomic(struct km_pool *) pool; /* NULL: loads run on their callers */
     atomic_uint loads_max;          /* at a time; falls when the pool is made */
-    alignas(64) struct km_mutex lock; /* of the making of the pool */
+    alignas(64) struct km_mutex lock; /* held while the pool is made */
     atomic_uint refs;                 /* of the owner and of deferred loads */
     struct km_flight flight;
     struct km_stripes load_times;
@@ -57,22 +66,25 @@ struct kama_group {
     struct km_slots slots; /* of loads */
 };
 
+/* Returns the group's pool, or NULL if it has none (yet). */
 static inline struct km_pool *km_group_pool(kama_group *group)
 {
     return atomic_load_explicit(&group->pool, memory_order_acquire);
 }
 
-/* How many loads may run at a time. */
+/* Returns how many loads may run at a time. */
 static inline unsigned km_group_loads_max(const kama_group *group)
 {
     return atomic_load_explicit(&group->loads_max, memory_order_relaxed);
 }
 
+/* Adds 1 to a counter of the group. */
 static inline void km_group_count(kama_group *group, enum km_group_metric row)
 {
     km_metric_add(group->metrics, row, 1);
 }
 
+/* Returns the current time of the group's clock. */
 static inline km_ns km_group_now(const kama_group *group)
 {
     return km_clock_mono(group->clock);

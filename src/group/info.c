@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A copy of what never changes after km_group_new. */
+/* Copies the members of the configuration, which never changes after
+ * km_group_new. A negative time to live without a limit is shown as
+ * KAMA_TTL_FOREVER. */
 #include "group/info.h"
 
 #include "group/group_internal.h"

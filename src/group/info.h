@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a group is configured, for those who show it.
- * Thread-safety: any thread. Errors: none.
+ * The configuration of a group, for services and commands that show it.
+ *
+ *     struct km_group_info info;
+ *     km_group_info_get(group, &info);
+ *
+ * Cost: a copy of a few numbers. Threads: any thread, because the configuration
+ * never changes. Errors: none. Ownership: the name of the policy is static.
  */
 #pragma once
 
 #include <kamacache/kamacache.h>
 #include <stdbool.h>
 
-/* What the group was told, checked and completed. */
+/* The options of the group, checked and with their defaults. */
 struct km_group_info {
     uint64_t max_bytes;
     uint64_t max_value_bytes;
@@ -21,4 +26,5 @@ struct km_group_info {
     const char *policy; /* static */
 };
 
+/* Writes the configuration of the group. */
 void km_group_info_get(const kama_group *group, struct km_group_info *ret_info);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What memory says about a key is counted by the store; what it cannot say is
- * counted here. */
+/* The store counts the gets that it can answer, as hits or as misses that it
+ * remembers. The gets that it cannot answer are counted here, and in get_op.c. */
 #include "group/look_up.h"
 
 #include "base/status.h"

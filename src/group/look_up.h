@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The look into memory with which every get begins. It never loads and never
- * waits.
+ * The look into memory with which a get begins. It never loads and never waits.
  *
  *     status = km_group_look_up(group, key, &limits, &hash, &value);
  *     if (status == KAMA_DEFERRED) { ... the key has to be loaded ... }
  *
- * Threads: any. Errors: those of km_group_check_key. Cost: one lock of a shard of
- * the store.
+ * Cost: the lock of one shard of the store. Threads: any thread. Errors: those of
+ * km_group_check_key. Ownership: the caller gets a reference to the value.
  */
 #pragma once
 
@@ -15,13 +14,14 @@
 
 struct km_call_limits;
 
-/* KAMA_DEFERRED: the key is not there and is to be loaded; anything else is the
- * answer, and has been counted. *ret_hash is written with KAMA_DEFERRED. */
+/* Looks the key up. Returns KAMA_DEFERRED and writes *ret_hash if the key is not in
+ * memory and has to be loaded. Any other status is the answer of the get, which
+ * has been counted. */
 KAMA_NODISCARD kama_status km_group_look_up(kama_group *group, kama_bytes key,
                                             const struct km_call_limits *limits,
                                             uint64_t *ret_hash,
                                             kama_value **ret_value);
 
-/* The answer for a key that is not in memory and is not to be loaded; counts the
- * miss. */
+/* Counts a miss of a key that is not in memory and shall not be loaded. Returns the
+ * answer: KAMA_MISS in a group without a loader, and KAMA_WOULD_LOAD otherwise. */
 kama_status km_group_absent(kama_group *group);

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* mset, mdel: everything is checked first, so that an error changes nothing. */
+/*
+ * kama_mset and kama_mdel. Every item is checked before the first one is changed,
+ * so that a call that returns an error has changed nothing. After that, each item
+ * has a status of its own, because one value may find no memory while the others
+ * are stored.
+ */
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/group_internal.h"

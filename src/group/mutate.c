@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* set, del, clear. */
+/*
+ * The mutations: kama_set, kama_del and kama_group_clear. The store makes each of
+ * them overtake the loads of its key that have begun before, so that their results
+ * are not kept (store/fill.h).
+ */
 #include "base/status.h"
 #include "base/struct.h"
 #include "group/group_internal.h"
 
-/* Options and context, checked. */
+/* Checks the options of a set and the context in them, and writes the time to
+ * live. */
 static kama_status read_set_options(const kama_group *group,
                                     const kama_set_options *options,
                                     int64_t *ret_ttl_ms)

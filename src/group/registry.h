@@ -66,14 +66,14 @@ void km_registry_add(struct km_registry *registry, kama_group *group);
  * added meanwhile. */
 void km_registry_check(const struct km_registry *registry);
 
-/* How many groups there are. It may have grown when this returns. */
+/* Returns how many groups there are. Another thread may add one meanwhile. */
 static inline unsigned km_registry_count(const struct km_registry *registry)
 {
     return atomic_load_explicit(&registry->count, memory_order_acquire);
 }
 
-/* The group that was added as number i, counted from 0; i must be less than a
- * count that was read before. */
+/* Returns the group that was added as number i, counted from 0. i must be less than
+ * a count that was read before. */
 static inline kama_group *km_registry_at(const struct km_registry *registry,
                                          unsigned i)
 {

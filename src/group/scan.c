@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The scan: entries are referenced in small batches, then shown to the callback
- * without any lock.
+ * kama_scan: entries are referenced in small batches, and then shown to the
+ * callback without any lock.
  *
- * The store's place of an entry is a function of its hash. Users get it in
- * permuted form: from one place and its key the seed of the table could be
- * computed, and with the seed 50,000 keys could be chosen that all collide and
- * make a Set take 88 us.
+ * The cursor is the place of the next entry, which is a function of its hash. Users
+ * get it in permuted form: from one place and its key they could compute the seed
+ * of the table, and with the seed they could choose 50,000 keys that all collide
+ * and make each set take 88 us.
  */
 #include "base/boundary.h"
 #include "base/bytes.h"
@@ -23,12 +23,12 @@ struct scan {
     kama_bytes glob;
     kama_scan_cb cb;
     void *arg;
-    uint64_t compared; /* at most, by the glob */
-    bool stopped;
+    uint64_t compared; /* upper bound of the glob's comparisons of bytes */
+    bool stopped;      /* by the callback, or after too many comparisons */
 };
 
-/* A glob with a star is compared with every place of the key, at worst: with
- * long ones, entries are few per call, or else a call would take seconds. */
+/* At worst, a glob with a star is compared with every place of the key. A call that
+ * has compared much stops early, because it would take seconds otherwise. */
 static bool glob_match(struct scan *scan, kama_bytes key)
 {
     scan->compared += (uint64_t)scan->glob.len * key.len;
@@ -60,8 +60,8 @@ static void show(struct scan *scan, const kama_value *item)
     scan->stopped |= scan->compared >= KM_SCAN_COMPARED_PER_CALL;
 }
 
-/* Shows n entries; when it is enough, *cursor is the next one's place.
- */
+/* Shows n entries, and gives their references back. If the scan stops before the
+ * last one, *cursor becomes the place of the next entry. */
 static void show_batch(struct scan *scan, kama_value **items, size_t n,
                        uint64_t *cursor)
 {

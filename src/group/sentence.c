@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The parts of a sentence have fixed room: the name and the key at most as much as
+ * the numbers below say, and the middle part all the rest. So the key, which people
+ * need to find the cause, is never cut off by a long middle part.
+ */
 #include "group/sentence.h"
 
+#include "base/assert.h"
 #include "base/status.h"
 #include "base/text.h"
 
@@ -8,15 +14,17 @@
 
 #define NAME_SHOWN_BYTES 60
 #define KEY_SHOWN_BYTES 48
-/* All but the middle part. */
+/* The room of a sentence without its middle part: name, key and fixed words. */
 #define FRAME_BYTES (NAME_SHOWN_BYTES + KEY_SHOWN_BYTES + 19)
 
+/* Writes the sentence. cap is the room, and must be larger than the frame. */
 static void write_sentence(const kama_group *group, kama_bytes key,
                            char *ret_sentence, size_t cap, const char *fmt,
                            va_list args)
 {
     char shown[KEY_SHOWN_BYTES];
     char middle[KM_EVENT_BYTES_MAX];
+    KM_ASSERT(cap > FRAME_BYTES && cap <= sizeof middle);
     size_t middle_cap = cap - FRAME_BYTES;
     size_t name_len = strlen(group->name);
     (void)km_bytes_quote(key, shown, sizeof shown);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* touch, exists, ttl: what concerns an entry, but not its value. */
+/*
+ * kama_touch, kama_exists and kama_ttl: the calls that concern an entry but not its
+ * value. They look into memory only: they never load, they do not wait for a load,
+ * and a look by kama_exists or kama_ttl is counted neither as a hit nor as a miss.
+ */
 #include "base/status.h"
 #include "group/group_internal.h"
 #include "store/store_touch.h"
@@ -37,7 +41,8 @@ kama_status kama_exists(kama_group *group, kama_bytes key, const kama_ctx *ctx)
     return km_store_peek(group->store, hash, key, &expires_at);
 }
 
-/* It had not expired when it was looked at: at least 1 ms is left. */
+/* Returns the time that an entry has left, rounded up. The entry had not expired
+ * when it was looked up, so that at least 1 ms is left. */
 static int64_t left_ms(const kama_group *group, km_ns expires_at)
 {
     km_ns now = km_group_now(group);

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The sentences of the events. Each function tests first whether the group is
+ * traced, so that a group without an observer formats nothing and does not read
+ * the clock.
+ */
 #include "group/trace.h"
 
 #include "base/bytes.h"
@@ -8,7 +13,7 @@
 
 #include <inttypes.h>
 
-/* An event about a key; its message is still to be written. */
+/* Makes an event about a key. The caller writes its message. */
 static struct km_group_event about(const kama_group *group, const char *name,
                                    kama_bytes key)
 {
@@ -68,7 +73,7 @@ void km_trace_load_start_slow(const struct km_load *load)
     trace(group, &event, message);
 }
 
-/* How long the loader took; 0 when it was not called. */
+/* Returns how long the loader took, or 0 if it was not called. */
 static km_ns took(const struct km_load *load)
 {
     km_ns started_at = atomic_load(&load->started_at);
@@ -92,8 +97,8 @@ void km_trace_load_end_slow(const struct km_load *load)
     trace(group, &event, message);
 }
 
-/* Loads that fail because nobody wants them any more are no failures of the
- * origin, and neither are those of a group that is freed. */
+/* A load is no failure of the origin if it was dropped because no caller waited
+ * for it any more, or because the group was freed. */
 static bool is_failure(const struct km_load *load)
 {
     return (int)load->result.status < 0 &&
@@ -101,7 +106,8 @@ static bool is_failure(const struct km_load *load)
            load->result.verdict != KM_LOAD_UNWANTED;
 }
 
-/* A loader's own sentence names neither the group nor the key. */
+/* Returns whether the load's sentence names the group and the key. The sentence of
+ * a loader does not. */
 static bool names_the_group(const struct km_load *load)
 {
     return km_bytes_starts(kama_bytes_str(load->sentence), KM_LIT("group "));

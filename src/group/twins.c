@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A table with linear probing that is at most half full and never shrinks. */
+/* A table with linear probing. It is at most half full, so that a free slot ends
+ * every search, and it never shrinks. */
 #include "group/twins.h"
 
 #include "base/assert.h"
@@ -12,7 +13,7 @@
 /* 16 bytes, because a node may have millions of keys in its mgets. */
 struct km_twin {
     const void *key; /* NULL: the slot is free */
-    uint32_t hash;   /* bits of it */
+    uint32_t hash;   /* 32 bits of the hash */
     uint16_t key_len;
     uint16_t number;
 };
@@ -37,7 +38,7 @@ static uint32_t hash_bits(uint64_t hash)
     return (uint32_t)(hash >> 16);
 }
 
-/* The slot of key, or the free one where it would go. */
+/* Returns the slot of the key, or the free slot where it would be put. */
 static struct km_twin *find_slot(const struct km_twins *twins, uint32_t hash,
                                  kama_bytes key)
 {
@@ -61,6 +62,7 @@ uint32_t km_twins_find(const struct km_twins *twins, uint64_t hash,
     return slot->key != NULL ? slot->number : KM_TWINS_NONE;
 }
 
+/* Doubles the table. Returns false without memory, and then it is unchanged. */
 static bool grow(struct km_twins *twins)
 {
     uint32_t slots = twins->slots != NULL ? (twins->mask + 1) * 2 : SLOTS_MIN;
@@ -80,6 +82,22 @@ static bool grow(struct km_twins *twins)
     km_mem_free(twins->mem, twins->slots);
     *twins = larger;
     return true;
+}
+
+void km_twins_check(const struct km_twins *twins)
+{
+    uint32_t used = 0;
+    KM_ASSERT(twins->slots != NULL || twins->count == 0);
+    for (uint32_t i = 0; twins->slots != NULL && i <= twins->mask; i++) {
+        const struct km_twin *twin = &twins->slots[i];
+        kama_bytes key = kama_bytes_make(twin->key, twin->key_len);
+        if (twin->key != NULL) {
+            KM_ASSERT(find_slot(twins, twin->hash, key) == twin);
+            used++;
+        }
+    }
+    KM_ASSERT(used == twins->count);
+    KM_ASSERT(used == 0 || used * 2 <= twins->mask + 1);
 }
 
 kama_status km_twins_add(struct km_twins *twins, uint64_t hash, kama_bytes key,
