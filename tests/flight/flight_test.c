@@ -60,10 +60,10 @@ static kama_status add(void *arg, struct place p, long *ret_sum)
     return w->status;
 }
 
-static void work_init(struct work *w, bool open)
+static void work_init(struct work *w)
 {
     memset(w, 0, sizeof *w);
-    gate_init(&w->gate, open);
+    gate_init(&w->gate);
 }
 
 struct visitor {
@@ -105,7 +105,7 @@ static void test_alone(void **state)
     long sum = 0;
     int shared = -1;
     (void)state;
-    work_init(&w, true);
+    work_init(&w);
     assert_int_equal(sum_flight_init(&flight), KAMA_OK);
     for (unsigned i = 1; i < 3; i++) {
         assert_int_equal(sum_flight_do(&flight, (struct place){2, 3}, add, &w,
@@ -131,7 +131,8 @@ static void test_shared(void **state)
     struct visitor leader, hasty, other;
     static struct visitor crowd[CROWD];
     (void)state;
-    work_init(&w, false);
+    work_init(&w);
+    gate_close(&w.gate);
     assert_int_equal(sum_flight_init(&flight), KAMA_OK);
     visitor_start(&leader, &flight, &w, 7, 0);
     gate_await(&w.gate, 1);
@@ -144,7 +145,7 @@ static void test_shared(void **state)
     (void)pthread_join(hasty.thread, NULL);
     assert_int_equal(hasty.status, KAMA_ERR_TIMEOUT);
     assert_int_equal(hasty.sum, -1);
-    gate_set(&w.gate, true);
+    gate_open(&w.gate);
     (void)pthread_join(leader.thread, NULL);
     (void)pthread_join(other.thread, NULL);
     assert_int_equal(leader.sum, 8);
@@ -164,13 +165,14 @@ static void test_failing_leader(void **state)
     struct work w;
     struct visitor leader, follower;
     (void)state;
-    work_init(&w, false);
+    work_init(&w);
+    gate_close(&w.gate);
     w.status = KAMA_ERR_IO;
     assert_int_equal(sum_flight_init(&flight), KAMA_OK);
     visitor_start(&leader, &flight, &w, 1, 0);
     gate_await(&w.gate, 1);
     visitor_start(&follower, &flight, &w, 1, 0);
-    gate_set(&w.gate, true);
+    gate_open(&w.gate);
     (void)pthread_join(leader.thread, NULL);
     (void)pthread_join(follower.thread, NULL);
     assert_int_equal(leader.status, KAMA_ERR_IO);
@@ -195,7 +197,7 @@ static void test_reentrance(void **state)
     struct work w;
     long sum = 0;
     (void)state;
-    work_init(&w, true);
+    work_init(&w);
     assert_int_equal(sum_flight_init(&flight), KAMA_OK);
     w.flight = &flight;
     assert_int_equal(sum_flight_do(&flight, (struct place){1, 1}, call_again,
@@ -247,7 +249,8 @@ static void test_counted_results(void **state)
     struct taker takers[4] = {
         {.wants = true}, {.wants = true}, {.wants = true}, {.wants = false}};
     (void)state;
-    work_init(&w, false);
+    work_init(&w);
+    gate_close(&w.gate);
     w.counted = &counted;
     assert_int_equal(counted_flight_init(&flight), KAMA_OK);
     for (int i = 0; i < 4; i++) {
@@ -257,7 +260,7 @@ static void test_counted_results(void **state)
             pthread_create(&takers[i].thread, NULL, take, &takers[i]), 0);
         gate_await(&w.gate, 1);
     }
-    gate_set(&w.gate, true);
+    gate_open(&w.gate);
     int held = 0;
     for (int i = 0; i < 4; i++) {
         (void)pthread_join(takers[i].thread, NULL);
@@ -290,7 +293,7 @@ static void test_mix(void **state)
     struct work w;
     struct visitor visitors[6];
     (void)state;
-    work_init(&w, true);
+    work_init(&w);
     assert_int_equal(sum_flight_init(&flight), KAMA_OK);
     for (int i = 0; i < 6; i++) {
         visitors[i].flight = &flight;

@@ -57,13 +57,13 @@ static void test_every_call_is_answered_once(void **state)
     struct inbox box;
     (void)state;
     inbox_init(&box);
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     for (int i = 0; i < 100; i++) {
         get_async(f, "k", 0, &box);
     }
     gate_await(&f->script.gate, 1);
     assert_int_equal(answers(&box), 0);
-    gate_set(&f->script.gate, true);
+    gate_open(&f->script.gate);
     AWAIT(answers(&box) == 100);
     for (int i = 0; i < 100; i++) {
         get_async(f, "k", 0, &box);
@@ -111,7 +111,7 @@ static void test_hanging_loaders(void **state)
     f->options.loader_timeout_ms = 1500;
     f->options.async_threads = 1;
     fixture_open(f);
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     get_async(f, "k", 0, &box);
     gate_await(&f->script.gate, 1);
     get_async(f, "k", 30, &hasty);
@@ -122,7 +122,7 @@ static void test_hanging_loaders(void **state)
     AWAIT(answers(&box) == 2);
     assert_int_equal(atomic_load(&box.last_status), KAMA_ERR_TIMEOUT);
     assert_int_equal(atomic_load(&f->script.calls), 1);
-    gate_set(&f->script.gate, true);
+    gate_open(&f->script.gate);
     AWAIT(stats(f).loads_running == 0);
     assert_int_equal(stats(f).entries, 0);
     fixture_free(f);
@@ -138,12 +138,12 @@ static void test_sync_caller_leaves_pool_load(void **state)
     inbox_init(&box);
     get_async(f, "first", 0, &box);
     AWAIT(answers(&box) == 1);
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     caller_start(&hasty, f->group, "k", 50);
     gate_await(&f->script.gate, 2);
     caller_start(&patient, f->group, "k", 60000);
     assert_int_equal(caller_join(&hasty), KAMA_ERR_TIMEOUT);
-    gate_set(&f->script.gate, true);
+    gate_open(&f->script.gate);
     assert_int_equal(caller_join(&patient), KAMA_OK);
     assert_string_equal(patient.text, "value of k");
     assert_int_equal(atomic_load(&f->script.calls), 2);
@@ -289,14 +289,14 @@ static void test_free_answers_all(void **state)
     inbox_init(&box);
     f->options.async_threads = 1;
     fixture_open(f);
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     for (int i = 0; i < 60; i++) {
         get_async(f, i % 3 == 0 ? "a" : i % 3 == 1 ? "b" : "c", i, &box);
     }
     gate_await(&f->script.gate, 1);
     assert_int_equal(pthread_create(&freer, NULL, free_group, f->group), 0);
     AWAIT(answers(&box) == 60);
-    gate_set(&f->script.gate, true);
+    gate_open(&f->script.gate);
     (void)pthread_join(freer, NULL);
     assert_int_equal(atomic_load(&box.ok), 0);
     fixture_done(f);
@@ -390,7 +390,7 @@ static void test_op_cancel(void **state)
     kama_value *value;
     (void)state;
     pooled_open(&p);
-    gate_set(&p.f->script.gate, false);
+    gate_close(&p.f->script.gate);
     assert_int_equal(park(&p, &leader, "k", 0, &value), KAMA_DEFERRED);
     assert_int_equal(park(&p, &follower, "k", 60000, &value), KAMA_DEFERRED);
     assert_int_equal(park(&p, &hasty, "k", 20, &value), KAMA_DEFERRED);
@@ -398,7 +398,7 @@ static void test_op_cancel(void **state)
     assert_false(km_get_op_cancel(&leader.op));
     AWAIT(atomic_load(&hasty.dones) == 1);
     assert_int_equal(atomic_load(&hasty.status), KAMA_ERR_TIMEOUT);
-    gate_set(&p.f->script.gate, true);
+    gate_open(&p.f->script.gate);
     AWAIT(atomic_load(&follower.dones) == 1);
     assert_int_equal(atomic_load(&follower.status), KAMA_OK);
     assert_int_equal(atomic_load(&leader.dones), 0);
@@ -446,13 +446,13 @@ static void test_op_overtaken(void **state)
     kama_value *value;
     (void)state;
     pooled_open(&p);
-    gate_set(&p.f->script.gate, false);
+    gate_close(&p.f->script.gate);
     assert_int_equal(park(&p, &before, "k", 0, &value), KAMA_DEFERRED);
     gate_await(&p.f->script.gate, 1);
     assert_int_equal(kama_del(p.f->group, KAMA_STR("k"), NULL), KAMA_MISS);
     assert_int_equal(park(&p, &after, "k", 0, &value), KAMA_DEFERRED);
     gate_await(&p.f->script.gate, 2);
-    gate_set(&p.f->script.gate, true);
+    gate_open(&p.f->script.gate);
     AWAIT(atomic_load(&before.dones) == 1 && atomic_load(&after.dones) == 1);
     assert_int_equal(stats(p.f).loads_overtaken, 1);
     assert_int_equal(stats(p.f).entries, 1);
@@ -472,7 +472,7 @@ static void test_queue_max(void **state)
     p.f->options.loader_concurrency = 1;
     p.f->options.loader_timeout_ms = 600000;
     pooled_open(&p);
-    gate_set(&p.f->script.gate, false);
+    gate_close(&p.f->script.gate);
     for (unsigned i = 0; i < COUNT; i++) {
         (void)snprintf(key, sizeof key, "k%u", i);
         assert_int_equal(park(&p, &ops[i], key, 0, &value),
@@ -486,7 +486,7 @@ static void test_queue_max(void **state)
         AWAIT(atomic_load(&ops[i].dones) == 1);
         assert_int_equal(atomic_load(&ops[i].status), KAMA_ERR_CANCELLED);
     }
-    gate_set(&p.f->script.gate, true);
+    gate_open(&p.f->script.gate);
     (void)pthread_join(freer, NULL);
     km_pool_free(p.pool);
     assert_int_equal(atomic_load(&ops[COUNT - 2].dones), 0);

@@ -45,7 +45,7 @@ static struct timed *timed_new(void)
     struct timed *t = test_calloc(1, sizeof *t);
     t->f = fixture_new();
     fake_clock_init(&t->origin.clock);
-    gate_init(&t->origin.gate, true);
+    gate_init(&t->origin.gate);
     t->f->options.loader = load;
     t->f->options.loader_arg = &t->origin;
     t->f->options.loader_free = NULL;
@@ -136,13 +136,13 @@ static void race(struct timed *t, kama_status status, uint64_t takes_ms,
 {
     atomic_store(&t->origin.status, (int)status);
     atomic_store(&t->origin.takes_ms, takes_ms);
-    gate_set(&t->origin.gate, false);
+    gate_close(&t->origin.gate);
     caller_start(leader, t->f->group, "k", 100);
     gate_await(&t->origin.gate, 1);
     caller_start(waiter, t->f->group, "k", 4000);
     AWAIT(stats(t->f).loads_coalesced == 1);
     atomic_store(&t->origin.takes_ms, 0); /* of the waiter's own load */
-    gate_set(&t->origin.gate, true);
+    gate_open(&t->origin.gate);
     (void)caller_join(leader);
     (void)caller_join(waiter);
 }
@@ -255,14 +255,14 @@ static void test_an_async_waiter_loads_anew(void **state)
     (void)state;
     atomic_store(&t->origin.status, KAMA_ERR_TIMEOUT);
     atomic_store(&t->origin.takes_ms, 100);
-    gate_set(&t->origin.gate, false);
+    gate_close(&t->origin.gate);
     caller_start(&leader, t->f->group, "k", 100);
     gate_await(&t->origin.gate, 1);
     assert_int_equal(
         kama_get_async(t->f->group, KAMA_STR("k"), NULL, take, &answer),
         KAMA_OK);
     atomic_store(&t->origin.takes_ms, 0);
-    gate_set(&t->origin.gate, true);
+    gate_open(&t->origin.gate);
     assert_int_equal(caller_join(&leader), KAMA_ERR_TIMEOUT);
     AWAIT(atomic_load(&answer.count) == 1);
     assert_int_equal(atomic_load(&answer.status), KAMA_OK);
@@ -284,13 +284,13 @@ static void test_a_slot_that_comes_too_late(void **state)
     (void)state;
     t->f->options.loader_concurrency = 1;
     timed_open(t);
-    gate_set(&t->origin.gate, false);
+    gate_close(&t->origin.gate);
     atomic_store(&t->origin.takes_ms, 1000);
     caller_start(&busy, t->f->group, "busy", 0);
     gate_await(&t->origin.gate, 1);
     caller_start(&queued, t->f->group, "k", 1000);
     AWAIT(queued_loads(t->f->group) == 1);
-    gate_set(&t->origin.gate, true);
+    gate_open(&t->origin.gate);
     assert_int_equal(caller_join(&busy), KAMA_OK);
     assert_int_equal(caller_join(&queued), KAMA_ERR_TIMEOUT);
     assert_int_equal(atomic_load(&t->origin.calls), 1);
@@ -339,7 +339,7 @@ static void test_the_pool_begins_no_load_that_nobody_waits_for(void **state)
     t->f->options.loader_concurrency = 1;
     timed_open(t);
     assert_int_equal(km_group_need_pool(t->f->group, &pool), KAMA_OK);
-    gate_set(&t->origin.gate, false);
+    gate_close(&t->origin.gate);
     atomic_store(&t->origin.takes_ms, 1000);
     park(t, &busy, "busy", 0);
     gate_await(&t->origin.gate, 1);
@@ -348,7 +348,7 @@ static void test_the_pool_begins_no_load_that_nobody_waits_for(void **state)
     park(t, &gone, "gone", 0);
     park(t, &patient, "patient", 1001);
     assert_true(km_get_op_cancel(&gone.op));
-    gate_set(&t->origin.gate, true);
+    gate_open(&t->origin.gate);
     AWAIT(atomic_load(&patient.dones) == 1);
     assert_int_equal(atomic_load(&patient.status), KAMA_OK);
     AWAIT(atomic_load(&hasty.dones) == 1);

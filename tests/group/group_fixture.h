@@ -29,14 +29,16 @@ struct gate {
     bool open;
 };
 
-static inline void gate_init(struct gate *gate, bool open)
+/* Makes a gate that is open. */
+static inline void gate_init(struct gate *gate)
 {
     (void)pthread_mutex_init(&gate->lock, NULL);
     (void)pthread_cond_init(&gate->cond, NULL);
     gate->arrived = 0;
-    gate->open = open;
+    gate->open = true;
 }
 
+/* Comes to the gate, and waits until it is open. */
 static inline void gate_pass(struct gate *gate)
 {
     (void)pthread_mutex_lock(&gate->lock);
@@ -48,11 +50,20 @@ static inline void gate_pass(struct gate *gate)
     (void)pthread_mutex_unlock(&gate->lock);
 }
 
-static inline void gate_set(struct gate *gate, bool open)
+/* Lets through the threads that wait at the gate, and those that come later. */
+static inline void gate_open(struct gate *gate)
 {
     (void)pthread_mutex_lock(&gate->lock);
-    gate->open = open;
+    gate->open = true;
     (void)pthread_cond_broadcast(&gate->cond);
+    (void)pthread_mutex_unlock(&gate->lock);
+}
+
+/* Makes the threads that come from now on wait at the gate. */
+static inline void gate_close(struct gate *gate)
+{
+    (void)pthread_mutex_lock(&gate->lock);
+    gate->open = false;
     (void)pthread_mutex_unlock(&gate->lock);
 }
 
@@ -131,7 +142,7 @@ static inline struct fixture *fixture_new(void)
 {
     struct fixture *f = test_calloc(1, sizeof *f);
     km_mem_probe_init(&f->probe);
-    gate_init(&f->script.gate, true);
+    gate_init(&f->script.gate);
     kama_group_options_init(&f->options);
     f->options.name = "test";
     f->options.loader = script_load;

@@ -72,7 +72,7 @@ static void time_out_around_the_pool(void)
     f->options.async_threads = 1;
     f->options.loader_timeout_ms = 5;
     fixture_open(f);
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     for (int i = 0; i < CALLERS; i++) {
         caller_start(&callers[i], f->group, keys[i], 0);
     }
@@ -81,7 +81,7 @@ static void time_out_around_the_pool(void)
     while (now_ms() < from + 5) {
     }
     make_pool(f);
-    gate_set(&f->script.gate, true);
+    gate_open(&f->script.gate);
     for (int i = 0; i < CALLERS; i++) {
         (void)caller_join(&callers[i]);
     }

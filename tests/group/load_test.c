@@ -14,12 +14,12 @@ static void test_stampede(void **state)
     struct fixture *f = fixture_open(fixture_new());
     static struct caller callers[CROWD];
     (void)state;
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     for (int i = 0; i < CROWD; i++) {
         caller_start(&callers[i], f->group, "hot", 0);
     }
     AWAIT(stats(f).loads_coalesced == CROWD - 1);
-    gate_set(&f->script.gate, true);
+    gate_open(&f->script.gate);
     for (int i = 0; i < CROWD; i++) {
         assert_int_equal(caller_join(&callers[i]), KAMA_OK);
         assert_string_equal(callers[i].text, "value of hot");
@@ -39,14 +39,14 @@ static void test_stampede_fails(void **state)
     struct fixture *f = fixture_open(fixture_new());
     struct caller callers[8];
     (void)state;
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     atomic_store(&f->script.status, KAMA_ERR_OVERLOADED);
     f->script.sentence = "no connection is free";
     for (int i = 0; i < 8; i++) {
         caller_start(&callers[i], f->group, "k", 0);
     }
     AWAIT(stats(f).loads_coalesced == 7);
-    gate_set(&f->script.gate, true);
+    gate_open(&f->script.gate);
     for (int i = 0; i < 8; i++) {
         assert_int_equal(caller_join(&callers[i]), KAMA_ERR_OVERLOADED);
         assert_string_equal(callers[i].sentence, "no connection is free");
@@ -62,12 +62,12 @@ static void test_keys_in_parallel(void **state)
     struct fixture *f = fixture_open(fixture_new());
     struct caller a, b;
     (void)state;
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     caller_start(&a, f->group, "a", 0);
     caller_start(&b, f->group, "b", 0);
     gate_await(&f->script.gate, 2);
     assert_int_equal(stats(f).loads_running, 2);
-    gate_set(&f->script.gate, true);
+    gate_open(&f->script.gate);
     assert_int_equal(caller_join(&a), KAMA_OK);
     assert_int_equal(caller_join(&b), KAMA_OK);
     fixture_free(f);
@@ -79,7 +79,7 @@ static void test_waiter_deadline(void **state)
     struct fixture *f = fixture_open(fixture_new());
     struct caller leader, hasty, patient;
     (void)state;
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     caller_start(&leader, f->group, "k", 0);
     gate_await(&f->script.gate, 1);
     caller_start(&hasty, f->group, "k", 20);
@@ -87,7 +87,7 @@ static void test_waiter_deadline(void **state)
     assert_int_equal(caller_join(&hasty), KAMA_ERR_TIMEOUT);
     assert_true(hasty.took_ms >= 20);
     AWAIT(stats(f).loads_coalesced == 2);
-    gate_set(&f->script.gate, true);
+    gate_open(&f->script.gate);
     assert_int_equal(caller_join(&leader), KAMA_OK);
     assert_int_equal(caller_join(&patient), KAMA_OK);
     assert_int_equal(atomic_load(&f->script.calls), 1);
@@ -103,7 +103,7 @@ static void test_overdue_load(void **state)
     (void)state;
     f->options.loader_timeout_ms = 50;
     fixture_open(f);
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     caller_start(&leader, f->group, "k", 0);
     gate_await(&f->script.gate, 1);
     caller_start(&waiter, f->group, "k", 60000);
@@ -114,7 +114,7 @@ static void test_overdue_load(void **state)
     gate_await(&f->script.gate, 2); /* its own load */
     f->script.value = "late";
     f->script.value_len = 4;
-    gate_set(&f->script.gate, true);
+    gate_open(&f->script.gate);
     assert_int_equal(caller_join(&leader), KAMA_ERR_TIMEOUT);
     (void)caller_join(&waiter); /* in time, or not: the machine decides */
     kama_value *value;
@@ -134,12 +134,12 @@ static void test_late_and_alone(void **state)
     (void)state;
     f->options.loader_timeout_ms = 10;
     fixture_open(f);
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     caller_start(&leader, f->group, "k", 0);
     gate_await(&f->script.gate, 1);
     int64_t from = now_ms();
     AWAIT(now_ms() > from + 15);
-    gate_set(&f->script.gate, true);
+    gate_open(&f->script.gate);
     assert_int_equal(caller_join(&leader), KAMA_ERR_TIMEOUT);
     assert_int_equal(kama_try_get(f->group, KAMA_STR("k"), &value),
                      KAMA_WOULD_LOAD);
@@ -173,7 +173,7 @@ static void test_mutation_overtakes(void **state)
         struct fixture *f = fixture_open(fixture_new());
         struct caller leader, waiter, after;
         bool was_set = mutations[i] == mutate_set;
-        gate_set(&f->script.gate, false);
+        gate_close(&f->script.gate);
         f->script.value = "old";
         f->script.value_len = 3;
         caller_start(&leader, f->group, "k", 0);
@@ -188,7 +188,7 @@ static void test_mutation_overtakes(void **state)
         } else {
             gate_await(&f->script.gate, 2); /* a load of its own */
         }
-        gate_set(&f->script.gate, true);
+        gate_open(&f->script.gate);
         assert_int_equal(caller_join(&leader), KAMA_OK);
         assert_string_equal(leader.text, "old");
         assert_int_equal(caller_join(&waiter), KAMA_OK);
@@ -213,7 +213,7 @@ static void test_concurrency_cap(void **state)
     (void)state;
     f->options.loader_concurrency = 2;
     fixture_open(f);
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     for (int i = 0; i < 6; i++) {
         caller_start(&callers[i], f->group, keys[i], 0);
     }
@@ -221,7 +221,7 @@ static void test_concurrency_cap(void **state)
     AWAIT(stats(f).misses == 6);
     assert_int_equal(atomic_load(&f->script.calls), 2);
     assert_int_equal(stats(f).loads_running, 2);
-    gate_set(&f->script.gate, true);
+    gate_open(&f->script.gate);
     for (int i = 0; i < 6; i++) {
         assert_int_equal(caller_join(&callers[i]), KAMA_OK);
     }
@@ -239,14 +239,14 @@ static void test_deadline_in_the_queue(void **state)
     f->options.loader_concurrency = 1;
     f->options.loader_timeout_ms = 60000;
     fixture_open(f);
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     caller_start(&busy, f->group, "busy", 0);
     gate_await(&f->script.gate, 1);
     caller_start(&hasty, f->group, "k", 300);
     AWAIT(stats(f).misses == 2);
     caller_start(&patient, f->group, "k", 60000);
     assert_int_equal(caller_join(&hasty), KAMA_ERR_TIMEOUT);
-    gate_set(&f->script.gate, true);
+    gate_open(&f->script.gate);
     assert_int_equal(caller_join(&busy), KAMA_OK);
     assert_int_equal(caller_join(&patient), KAMA_OK);
     assert_string_equal(patient.text, "value of k");
@@ -263,13 +263,13 @@ static void test_queue_deadline(void **state)
     f->options.loader_concurrency = 1;
     f->options.loader_timeout_ms = 60;
     fixture_open(f);
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     caller_start(&busy, f->group, "busy", 0);
     gate_await(&f->script.gate, 1);
     caller_start(&queued, f->group, "k", 60000);
     assert_int_equal(caller_join(&queued), KAMA_ERR_TIMEOUT);
     assert_int_equal(atomic_load(&f->script.calls), 1);
-    gate_set(&f->script.gate, true);
+    gate_open(&f->script.gate);
     (void)caller_join(&busy);
     fixture_free(f);
 }
@@ -331,13 +331,13 @@ static void test_deferred_finished_early(void **state)
     struct caller caller;
     (void)state;
     f->script.defer = true;
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     caller_start(&caller, f->group, "k", 0);
     gate_await(&f->script.gate, 1);
     kama_load_finish(atomic_load(&f->script.deferred), KAMA_OK,
                      KAMA_STR("early"), NULL);
     assert_int_equal(get_text(f->group, "k", NULL, "early"), KAMA_OK);
-    gate_set(&f->script.gate, true);
+    gate_open(&f->script.gate);
     assert_int_equal(caller_join(&caller), KAMA_OK);
     assert_string_equal(caller.text, "early");
     fixture_free(f);
@@ -426,7 +426,7 @@ static void test_free_cancels_waiters(void **state)
     (void)state;
     f->options.loader_concurrency = 1;
     fixture_open(f);
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     caller_start(&leader, f->group, "k", 0);
     gate_await(&f->script.gate, 1);
     for (int i = 0; i < 4; i++) {
@@ -439,7 +439,7 @@ static void test_free_cancels_waiters(void **state)
         assert_int_equal(caller_join(&waiters[i]), KAMA_ERR_CANCELLED);
     }
     assert_int_equal(caller_join(&queued), KAMA_ERR_CANCELLED);
-    gate_set(&f->script.gate, true);
+    gate_open(&f->script.gate);
     assert_int_equal(caller_join(&leader), KAMA_ERR_CANCELLED);
     (void)pthread_join(freer, NULL);
     fixture_done(f);

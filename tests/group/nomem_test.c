@@ -24,7 +24,7 @@ static kama_status open_group(const kama_allocator *mem, struct script *script,
 static void script_init(struct script *script)
 {
     memset(script, 0, sizeof *script);
-    gate_init(&script->gate, true);
+    gate_init(&script->gate);
 }
 
 static kama_status scenario_new(const kama_allocator *mem, void *arg)

@@ -245,7 +245,8 @@ static void test_longest_timeout(void **state)
     struct int_flight flight;
     struct gate gate;
     (void)state;
-    gate_init(&gate, false);
+    gate_init(&gate);
+    gate_close(&gate);
     assert_int_equal(int_flight_init(&flight), KAMA_OK);
     struct worker leader = {.flight = &flight, .gate = &gate};
     struct worker waiter = {.flight = &flight,
@@ -257,7 +258,7 @@ static void test_longest_timeout(void **state)
     int64_t from = now_ms();
     AWAIT(now_ms() > from + 30);
     assert_false(atomic_load(&waiter.left));
-    gate_set(&gate, true);
+    gate_open(&gate);
     (void)pthread_join(leader.thread, NULL);
     (void)pthread_join(waiter.thread, NULL);
     assert_int_equal(waiter.status, KAMA_OK);

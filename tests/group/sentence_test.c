@@ -144,7 +144,7 @@ static void test_deadlines_are_named(void **state)
     (void)state;
     f->options.loader_timeout_ms = 1500;
     fixture_open(f);
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     caller_start(&leader, f->group, "tom", 0);
     gate_await(&f->script.gate, 1);
     caller_start(&hasty, f->group, "tom", 7);
@@ -157,7 +157,7 @@ static void test_deadlines_are_named(void **state)
     assert_string_equal(patient.sentence,
                         "group test: the loader did not answer within its "
                         "time of 1500 ms (key \"tom\")");
-    gate_set(&f->script.gate, true);
+    gate_open(&f->script.gate);
     assert_int_equal(caller_join(&leader), KAMA_ERR_TIMEOUT);
     assert_string_equal(leader.sentence, patient.sentence);
     fixture_free(f);

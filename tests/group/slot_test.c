@@ -17,7 +17,7 @@ static struct fixture *hung_new(struct caller leaders[LIMIT])
     f->options.loader_timeout_ms = 60;
     f->options.async_threads = LIMIT;
     fixture_open(f);
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     for (int i = 0; i < LIMIT; i++) {
         caller_start(&leaders[i], f->group, keys[i], 0);
     }
@@ -47,7 +47,7 @@ static void crowd_times_out(struct fixture *f)
 /* The slots are free again when the loaders have returned. */
 static void let_go(struct fixture *f)
 {
-    gate_set(&f->script.gate, true);
+    gate_open(&f->script.gate);
     AWAIT(stats(f).loads_running == 0);
     assert_int_equal(get_text(f->group, "k", NULL, "value of k"), KAMA_OK);
 }
@@ -83,7 +83,7 @@ static void test_a_hung_loader_on_the_pool_keeps_its_slot(void **state)
     f->options.async_threads = LIMIT;
     fixture_open(f);
     start_pool(f);
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     caller_start(&leaders[0], f->group, "hung 0", 0);
     caller_start(&leaders[1], f->group, "hung 1", 0);
     gate_await(&f->script.gate, LIMIT);

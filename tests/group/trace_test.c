@@ -168,7 +168,7 @@ static void test_who_waits_for_whom(void **state)
     struct observed *o = observed_open(observed_new());
     struct caller leader, waiter;
     (void)state;
-    gate_set(&o->f->script.gate, false);
+    gate_close(&o->f->script.gate);
     caller_start(&leader, o->f->group, "k", 0);
     gate_await(&o->f->script.gate, 1);
     EXPECT_STEPS(o, "get: not in memory: starts a load",
@@ -178,7 +178,7 @@ static void test_who_waits_for_whom(void **state)
     EXPECT_STEPS(o, "get: not in memory: waits for the load that is running",
                  "get: answered with KAMA_ERR_TIMEOUT");
     assert_int_equal(kama_del(o->f->group, KAMA_STR("k"), NULL), KAMA_MISS);
-    gate_set(&o->f->script.gate, true);
+    gate_open(&o->f->script.gate);
     assert_int_equal(caller_join(&leader), KAMA_OK);
     EXPECT_STEPS(o, "load: the load ended with KAMA_OK",
                  "get: answered with KAMA_OK");
@@ -212,13 +212,13 @@ static void test_failures_are_told(void **state)
     expect_failure(o, KAMA_ERR_OVERLOADED,
                    "load_failed: the loader returned KAMA_ERR_OVERLOADED and "
                    "gave no reason");
-    gate_set(&o->f->script.gate, false);
+    gate_close(&o->f->script.gate);
     assert_int_equal(get_text(o->f->group, "a", NULL, ""), KAMA_ERR_TIMEOUT);
     expect_failure(o, KAMA_ERR_TIMEOUT,
                    "load_failed: the loader did not answer within its time of "
                    "50 ms");
     unsigned before = count(&o->record);
-    gate_set(&o->f->script.gate, true);
+    gate_open(&o->f->script.gate);
     AWAIT(count(&o->record) == before + 1);
     assert_string_equal(o->record.steps[before],
                         "load: the loader returned KAMA_ERR_OVERLOADED");
@@ -258,12 +258,12 @@ static void test_what_is_no_failure(void **state)
     (void)state;
     o->f->options.loader_concurrency = 1;
     observed_open(o);
-    gate_set(&o->f->script.gate, false);
+    gate_close(&o->f->script.gate);
     park(o, &busy, "busy");
     gate_await(&o->f->script.gate, 1);
     park(o, &gone, "gone");
     assert_true(km_get_op_cancel(&gone.op));
-    gate_set(&o->f->script.gate, true);
+    gate_open(&o->f->script.gate);
     AWAIT(atomic_load(&busy.dones) == 1);
     AWAIT(stats(o->f).loads_running == 0);
     o->f->script.defer = true;

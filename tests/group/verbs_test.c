@@ -270,7 +270,7 @@ static void test_loads_in_flight(void **state)
     struct caller leader;
     (void)state;
     for (int round = 0; round < 3; round++) {
-        gate_set(&f->script.gate, false);
+        gate_close(&f->script.gate);
         unsigned arrived = f->script.gate.arrived;
         caller_start(&leader, f->group, "k", 0);
         gate_await(&f->script.gate, arrived + 1);
@@ -286,7 +286,7 @@ static void test_loads_in_flight(void **state)
                              KAMA_OK);
             assert_int_equal(status, KAMA_MISS);
         }
-        gate_set(&f->script.gate, true);
+        gate_open(&f->script.gate);
         assert_int_equal(caller_join(&leader), KAMA_OK);
         assert_string_equal(leader.text, "value of k");
         int64_t left = 0;
