@@ -312,6 +312,9 @@ kama_status km_group_need_pool(kama_group *group, struct km_pool **ret_pool)
 void km_group_check(kama_group *group)
 {
     struct km_pool *pool = km_group_pool(group);
+    if (pool != NULL && km_pool_is_forked(pool)) {
+        return;
+    }
     km_flight_check(&group->flight);
     km_slots_check(&group->slots);
     km_store_check(group->store);

@@ -83,5 +83,6 @@ KAMA_NODISCARD kama_status km_group_need_pool(kama_group *group,
 
 /* Asserts the invariants of the group's flight, slots, store and pool, under each
  * lock in turn. Calls may be inside the group, but none may change an entry
- * meanwhile. For tests: O(entries + loads). */
+ * meanwhile. Does nothing in a forked child, where a lock may be held by a thread
+ * that does not exist. For tests: O(entries + loads). */
 void km_group_check(kama_group *group);

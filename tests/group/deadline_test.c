@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Deadlines of callers, on a clock that the loader moves: no load starts after
- * its callers' time, a loader on its caller's thread is told no more time than
- * the caller has, and what is the leader's failure is not the waiters'.
+ * its callers' deadlines, a loader on its caller's thread is told no more time
+ * than the caller has, and the waiters do not fail because the leader was late.
  */
 #include "group/group_fixture.h"
 
@@ -10,7 +10,7 @@
 #include "group/group_internal.h"
 #include "store/fake_clock.h"
 
-/* What the loader was told, and what it does: moves the clock, and fails. */
+/* A loader that moves the clock and fails, as it is told, and counts its calls. */
 struct origin {
     struct fake_clock clock;
     struct gate gate;
@@ -46,6 +46,7 @@ static struct timed *timed_new(void)
     t->f = fixture_new();
     fake_clock_init(&t->origin.clock);
     gate_init(&t->origin.gate);
+    t->f->options.loader_timeout_ms = 5000;
     t->f->options.loader = load;
     t->f->options.loader_arg = &t->origin;
     t->f->options.loader_free = NULL;
@@ -66,8 +67,8 @@ static void timed_free(struct timed *t)
     test_free(t);
 }
 
-/* 40 keys, 50 ms each, 100 ms: two loads, 38 timeouts; and what is in memory
- * is answered all the same. */
+/* 40 keys take 50 ms each, and the deadline is 100 ms: there are two loads and 38
+ * timeouts, and the key that is in memory is answered all the same. */
 static void test_mget_starts_no_load_after_its_deadline(void **state)
 {
     enum { KEYS = 40 };
@@ -99,8 +100,9 @@ static void test_mget_starts_no_load_after_its_deadline(void **state)
     timed_free(t);
 }
 
-/* Alone, the smaller of the loader's and the caller's time; in mget, what is
- * left of it. On a pool, the load's. */
+/* A loader on its caller's thread is told the smaller of the loader's and the
+ * caller's time, and in an mget the time that is left. On a pool it is told the
+ * time of the load. */
 static void test_the_loader_is_told_its_callers_time(void **state)
 {
     struct timed *t = timed_open(timed_new());
@@ -129,8 +131,8 @@ static void test_the_loader_is_told_its_callers_time(void **state)
     timed_free(t);
 }
 
-/* A leader of 100 ms, and a waiter of 4 s; the leader's loader returns status
- * after takes_ms. */
+/* Runs a leader that has 100 ms and a waiter that has 4 s. The leader's loader
+ * returns status after takes_ms. */
 static void race(struct timed *t, kama_status status, uint64_t takes_ms,
                  struct caller *leader, struct caller *waiter)
 {
@@ -141,10 +143,12 @@ static void race(struct timed *t, kama_status status, uint64_t takes_ms,
     gate_await(&t->origin.gate, 1);
     caller_start(waiter, t->f->group, "k", 4000);
     AWAIT(stats(t->f).loads_coalesced == 1);
+    fixture_check(t->f);
     atomic_store(&t->origin.takes_ms, 0); /* of the waiter's own load */
     gate_open(&t->origin.gate);
     (void)caller_join(leader);
     (void)caller_join(waiter);
+    fixture_check(t->f);
 }
 
 static void test_a_waiter_with_more_time_loads_anew(void **state)
@@ -169,8 +173,8 @@ static void test_a_waiter_with_more_time_loads_anew(void **state)
     }
 }
 
-/* What a waiter finds in memory when it tries again is a hit of a get that was
- * counted as a miss before: it is counted once. */
+/* A waiter that tries again may find a value in memory. Its get was counted as a
+ * miss before, and is not counted a second time. */
 static kama_status load_and_set(void *arg, const kama_load *req, kama_sink *out)
 {
     struct timed *t = arg;
@@ -261,6 +265,7 @@ static void test_an_async_waiter_loads_anew(void **state)
     assert_int_equal(
         kama_get_async(t->f->group, KAMA_STR("k"), NULL, take, &answer),
         KAMA_OK);
+    fixture_check(t->f);
     atomic_store(&t->origin.takes_ms, 0);
     gate_open(&t->origin.gate);
     assert_int_equal(caller_join(&leader), KAMA_ERR_TIMEOUT);
@@ -290,6 +295,7 @@ static void test_a_slot_that_comes_too_late(void **state)
     gate_await(&t->origin.gate, 1);
     caller_start(&queued, t->f->group, "k", 1000);
     AWAIT(queued_loads(t->f->group) == 1);
+    fixture_check(t->f);
     gate_open(&t->origin.gate);
     assert_int_equal(caller_join(&busy), KAMA_OK);
     assert_int_equal(caller_join(&queued), KAMA_ERR_TIMEOUT);
@@ -297,9 +303,9 @@ static void test_a_slot_that_comes_too_late(void **state)
     timed_free(t);
 }
 
-/* On a pool a load that waits for a slot is not begun for callers that have
- * left, whether their time is over or they were called off; one that still has
- * a caller is. */
+/* On a pool, a load that waits for a slot is not begun if its callers have left,
+ * because their deadlines have passed or they were cancelled. A load that still
+ * has a caller is begun. */
 struct parked {
     struct km_get_op op;
     atomic_uint dones;
@@ -347,7 +353,9 @@ static void test_the_pool_begins_no_load_that_nobody_waits_for(void **state)
     park(t, &hasty, "hasty", 1000);
     park(t, &gone, "gone", 0);
     park(t, &patient, "patient", 1001);
+    fixture_check(t->f);
     assert_true(km_get_op_cancel(&gone.op));
+    fixture_check(t->f);
     gate_open(&t->origin.gate);
     AWAIT(atomic_load(&patient.dones) == 1);
     assert_int_equal(atomic_load(&patient.status), KAMA_OK);

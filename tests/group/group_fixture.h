@@ -1,7 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests of groups share: a group on a counting allocator, a loader
- * that does as it is told and can be held at a gate, and threads that call.
+ * The fixture of the tests of groups: a group on a counting allocator, a loader
+ * that follows a script and can be held at a gate, and threads that call.
+ *
+ *     struct fixture *f = fixture_open(fixture_new());
+ *     struct caller caller;
+ *     gate_close(&f->script.gate);
+ *     caller_start(&caller, f->group, "k", 0);
+ *     gate_await(&f->script.gate, 1);           the loader is inside
+ *     fixture_check(f);                         every invariant holds now
+ *     gate_open(&f->script.gate);
+ *     assert_int_equal(caller_join(&caller), KAMA_OK);
+ *     fixture_free(f);                          checks again, and counts memory
+ *
+ * A loader may hang at the gate for as long as a test waits (AWAIT), so that the
+ * fixture's loader_timeout_ms is longer than that. Tests that want a timeout set a
+ * shorter one.
  */
 #pragma once
 
@@ -10,6 +24,7 @@
 #include "base/mem.h"
 #include "base/sync.h"
 #include "group/group.h"
+#include "group/group_internal.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -21,7 +36,7 @@
 
 #include <cmocka.h>
 
-/* A door that threads wait at. */
+/* A gate at which threads wait until it is open. */
 struct gate {
     pthread_mutex_t lock;
     pthread_cond_t cond;
@@ -67,7 +82,7 @@ static inline void gate_close(struct gate *gate)
     (void)pthread_mutex_unlock(&gate->lock);
 }
 
-/* Waits until n have come to the gate. */
+/* Waits until n threads have come to the gate, in all. */
 static inline void gate_await(struct gate *gate, unsigned n)
 {
     (void)pthread_mutex_lock(&gate->lock);
@@ -77,7 +92,7 @@ static inline void gate_await(struct gate *gate, unsigned n)
     (void)pthread_mutex_unlock(&gate->lock);
 }
 
-/* What the loader is to do, and what it saw. */
+/* The orders of the loader, and its counts. */
 struct script {
     struct gate gate;
     _Atomic int status; /* kama_status to return */
@@ -137,7 +152,8 @@ struct fixture {
     kama_group *group;
 };
 
-/* Options of a group with the scripted loader; change them, then open. */
+/* Makes the options of a group with the scripted loader. The test may change them
+ * before it opens the group. */
 static inline struct fixture *fixture_new(void)
 {
     struct fixture *f = test_calloc(1, sizeof *f);
@@ -145,6 +161,7 @@ static inline struct fixture *fixture_new(void)
     gate_init(&f->script.gate);
     kama_group_options_init(&f->options);
     f->options.name = "test";
+    f->options.loader_timeout_ms = 60000;
     f->options.loader = script_load;
     f->options.loader_arg = &f->script;
     f->options.loader_free = script_free;
@@ -152,13 +169,15 @@ static inline struct fixture *fixture_new(void)
     return f;
 }
 
+/* Makes the group. */
 static inline struct fixture *fixture_open(struct fixture *f)
 {
     assert_int_equal(kama_group_new(&f->options, &f->group), KAMA_OK);
     return f;
 }
 
-/* Every block has come back, and the loader was told once. */
+/* Ends a fixture whose group was freed: every block of memory has come back, and
+ * loader_free was called once. */
 static inline void fixture_done(struct fixture *f)
 {
     assert_int_equal(atomic_load(&f->probe.live_blocks), 0);
@@ -166,8 +185,36 @@ static inline void fixture_done(struct fixture *f)
     test_free(f);
 }
 
+/* Waits until condition, an expression, is true; fails after 20 s. */
+#define AWAIT(condition)                                                       \
+    do {                                                                       \
+        int64_t until_ = now_ms() + 20000;                                     \
+        while (!(condition)) {                                                 \
+            struct timespec pause_ = {0, 200000};                              \
+            assert_true(now_ms() < until_);                                    \
+            (void)nanosleep(&pause_, NULL);                                    \
+        }                                                                      \
+    } while (0)
+
+static inline int64_t now_ms(void)
+{
+    return (int64_t)(km_clock_mono(km_clock_system()) / KM_NS_PER_MS);
+}
+
+/* Checks the invariants of the group. Its calls must be at rest, as are those that
+ * wait for a load or in a loader; its pool may still be busy with calls that were
+ * answered, so that the sums over the threads' cells are awaited. */
+static inline void fixture_check(struct fixture *f)
+{
+    km_group_check(f->group);
+    AWAIT(km_gate_count(&f->group->gate) >= 0);
+    AWAIT(km_slots_free(&f->group->slots) <= km_group_loads_max(f->group));
+}
+
+/* Checks the group, frees it, and ends the fixture. */
 static inline void fixture_free(struct fixture *f)
 {
+    fixture_check(f);
     kama_group_free(f->group);
     fixture_done(f);
 }
@@ -179,7 +226,7 @@ static inline kama_group_stats stats(struct fixture *f)
     return s;
 }
 
-/* kama_get whose value, if any, must be text. */
+/* Calls kama_get. If there is a value, it must be text. */
 static inline kama_status get_text(kama_group *group, const char *key,
                                    const kama_ctx *ctx, const char *text)
 {
@@ -193,22 +240,6 @@ static inline kama_status get_text(kama_group *group, const char *key,
     }
     return st;
 }
-
-static inline int64_t now_ms(void)
-{
-    return (int64_t)(km_clock_mono(km_clock_system()) / KM_NS_PER_MS);
-}
-
-/* Waits until condition, an expression, is true; fails after 20 s. */
-#define AWAIT(condition)                                                       \
-    do {                                                                       \
-        int64_t until_ = now_ms() + 20000;                                     \
-        while (!(condition)) {                                                 \
-            struct timespec pause_ = {0, 200000};                              \
-            assert_true(now_ms() < until_);                                    \
-            (void)nanosleep(&pause_, NULL);                                    \
-        }                                                                      \
-    } while (0)
 
 /* A thread that gets one key. */
 struct caller {
