@@ -139,7 +139,7 @@ static void test_sync_caller_leaves_pool_load(void **state)
     get_async(f, "first", 0, &box);
     AWAIT(answers(&box) == 1);
     gate_close(&f->script.gate);
-    caller_start(&hasty, f->group, "k", 50);
+    caller_start(&hasty, f->group, "k", 500);
     gate_await(&f->script.gate, 2);
     caller_start(&patient, f->group, "k", 60000);
     assert_int_equal(caller_join(&hasty), KAMA_ERR_TIMEOUT);

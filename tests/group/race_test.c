@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Orders of events that threads reach rarely, brought about by hand: loads
- * that end before they were started, slots held by nobody, pools without a
- * thread.
+ * Orders of events that threads reach rarely, which the tests bring about by hand:
+ * loads that end before they were started, slots of loads without a caller, and
+ * pools without a thread.
  */
 #include "group/group_fixture.h"
 #include "group/load/run.h"
@@ -19,7 +19,7 @@ static void wake_nobody(struct km_flight_waiter *waiter,
     waiter->call = NULL;
 }
 
-/* A load of "k" that op leads and is parked on. */
+/* Makes a load of "k" that op leads, and parks op on it. */
 static struct km_load *lead(struct fixture *f, struct km_get_op *op,
                             enum km_load_place place)
 {
@@ -37,6 +37,7 @@ static struct km_load *lead(struct fixture *f, struct km_get_op *op,
                                     &load->call, &st),
                      KM_FLIGHT_LEADS);
     km_load_ref(load);
+    fixture_check(f);
     return load;
 }
 
@@ -47,6 +48,7 @@ static void test_ended_before_it_runs_here(void **state)
     (void)state;
     struct km_load *load = lead(f, &op, KM_LOAD_ON_CALLER);
     km_load_fail(load, KAMA_ERR_TIMEOUT, "");
+    fixture_check(f);
     km_load_start_here(load, KM_NS_NEVER, km_group_now(f->group));
     assert_int_equal(load->result.status, KAMA_ERR_TIMEOUT);
     assert_true(km_flight_next_deadline(&f->group->flight) == KM_NS_NEVER);
@@ -66,6 +68,7 @@ static void test_ended_before_the_pool_has_it(void **state)
     assert_int_equal(km_group_need_pool(f->group, &pool), KAMA_OK);
     struct km_load *load = lead(f, &op, KM_LOAD_ON_POOL);
     km_load_fail(load, KAMA_ERR_TIMEOUT, "");
+    fixture_check(f);
     (void)!km_load_start_on_pool(load, pool);
     AWAIT(atomic_load(&load->refs) == 1); /* neither runner nor timer */
     assert_true(km_flight_next_deadline(&f->group->flight) == KM_NS_NEVER);
@@ -76,14 +79,15 @@ static void test_ended_before_the_pool_has_it(void **state)
 
 /* -- slots ---------------------------------------------------------------- */
 
-/* Who stands in line for a slot gets that of a load which nobody waits for,
- * when that one's time is over. */
+/* A load without a caller keeps its slot until its deadline has passed. Then a
+ * caller that waits for a slot gets it: the caller has as much time as the load
+ * without a caller, but began half a second later. */
 static void test_slot_of_an_abandoned_load(void **state)
 {
     struct fixture *f = fixture_new();
     struct caller caller;
     (void)state;
-    f->options.loader_timeout_ms = 300;
+    f->options.loader_timeout_ms = 800;
     f->options.loader_concurrency = 1;
     fixture_open(f);
     f->script.defer = true;
@@ -94,7 +98,8 @@ static void test_slot_of_an_abandoned_load(void **state)
         late = atomic_load(&f->script.deferred);
     } while (late == NULL);
     int64_t from = now_ms();
-    AWAIT(now_ms() > from + 100);
+    AWAIT(now_ms() > from + 500);
+    fixture_check(f);
     f->script.defer = false;
     assert_int_equal(get_text(f->group, "other", NULL, "value of other"),
                      KAMA_OK);
@@ -102,8 +107,9 @@ static void test_slot_of_an_abandoned_load(void **state)
     fixture_free(f);
 }
 
-/* The same when it looked who has the slot while that load's loader was about to
- * be called: the load is deferred later, and its caller has left. */
+/* The same holds if the caller looked for a slot while the loader of the other
+ * load was about to be called: that load is deferred later, and its caller has
+ * left. */
 static void test_slot_of_a_load_that_was_about_to_run(void **state)
 {
     struct fixture *f = fixture_new();
@@ -111,24 +117,25 @@ static void test_slot_of_a_load_that_was_about_to_run(void **state)
     struct caller caller;
     enum km_slot_place place;
     (void)state;
-    f->options.loader_timeout_ms = 400;
+    f->options.loader_timeout_ms = 1000;
     f->options.loader_concurrency = 1;
     fixture_open(f);
     struct km_load *load = lead(f, &op, KM_LOAD_ON_CALLER);
     assert_int_equal(km_load_take_slot(load, &place), KAMA_OK);
     assert_int_equal(place, KM_SLOT_TAKEN);
     int64_t from = now_ms();
-    AWAIT(now_ms() > from + 200);
+    AWAIT(now_ms() > from + 600);
     caller_start(&caller, f->group, "other", 0);
     AWAIT(stats(f).misses == 1);
     assert_true(other_threads_await_sleep());
+    fixture_check(f);
     assert_true(km_load_begin(load));
     km_load_returned(load);
     assert_int_equal(caller_join(&caller), KAMA_OK);
     assert_int_equal(load->result.status, KAMA_ERR_TIMEOUT);
-    km_load_unref(load); /* the lead's, and the runner's */
+    km_load_unref(load); /* the reference of the test, and the runner's */
     km_load_unref(load);
-    km_slots_check(&f->group->slots);
+    fixture_check(f);
     fixture_free(f);
 }
 
@@ -239,7 +246,7 @@ static void *do_work(void *arg)
     return NULL;
 }
 
-/* A timeout of 584 years is not one that has passed. */
+/* A timeout of 584 years has not passed after a moment. */
 static void test_longest_timeout(void **state)
 {
     struct int_flight flight;

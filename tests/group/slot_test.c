@@ -1,38 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Slots: loader_concurrency is how many loaders run at a time, also when their
- * callers have left, and loads_running counts those that run.
+ * Slots: at most loader_concurrency loaders run at a time, even if their callers
+ * have left, and loads_running counts the loaders that run.
  */
 #include "group/group_fixture.h"
 #include "group/group_internal.h"
 
-enum { LIMIT = 2, OTHERS = 10 };
+enum { LIMIT = 2, OTHERS = 10, LOADER_MS = 300 };
 
-/* LIMIT loaders hang at the gate, past their time. */
+/* Makes LIMIT loaders hang at the gate. Their callers have time enough, so that
+ * the loaders are called on a slow machine, too. */
 static struct fixture *hung_new(struct caller leaders[LIMIT])
 {
     static const char *const keys[LIMIT] = {"hung 0", "hung 1"};
     struct fixture *f = fixture_new();
     f->options.loader_concurrency = LIMIT;
-    f->options.loader_timeout_ms = 60;
+    f->options.loader_timeout_ms = LOADER_MS;
     f->options.async_threads = LIMIT;
     fixture_open(f);
     gate_close(&f->script.gate);
     for (int i = 0; i < LIMIT; i++) {
-        caller_start(&leaders[i], f->group, keys[i], 0);
+        caller_start(&leaders[i], f->group, keys[i], 60000);
     }
     gate_await(&f->script.gate, LIMIT);
+    fixture_check(f);
     return f;
 }
 
-/* Other callers wait for a slot, and are told when their time is over; no
- * loader is called meanwhile. */
+/* Starts other callers, which wait for a slot until their load's deadline has
+ * passed. No loader is called meanwhile. */
 static void crowd_times_out(struct fixture *f)
 {
     struct caller others[OTHERS];
     char keys[OTHERS][24];
     int64_t from = now_ms();
-    AWAIT(now_ms() > from + 70); /* the time of the loaders is over */
+    AWAIT(now_ms() > from + LOADER_MS + 10); /* the loaders are overdue */
     for (int i = 0; i < OTHERS; i++) {
         (void)snprintf(keys[i], sizeof keys[i], "other %d", i);
         caller_start(&others[i], f->group, keys[i], 0);
@@ -40,15 +42,17 @@ static void crowd_times_out(struct fixture *f)
     for (int i = 0; i < OTHERS; i++) {
         assert_int_equal(caller_join(&others[i]), KAMA_ERR_TIMEOUT);
     }
+    fixture_check(f);
     assert_int_equal(atomic_load(&f->script.calls), LIMIT);
     assert_int_equal(stats(f).loads_running, LIMIT);
 }
 
-/* The slots are free again when the loaders have returned. */
+/* Lets the loaders return, after which the slots are free again. */
 static void let_go(struct fixture *f)
 {
     gate_open(&f->script.gate);
     AWAIT(stats(f).loads_running == 0);
+    fixture_check(f);
     assert_int_equal(get_text(f->group, "k", NULL, "value of k"), KAMA_OK);
 }
 
@@ -65,8 +69,8 @@ static void test_a_hung_loader_keeps_its_slot(void **state)
     fixture_free(f);
 }
 
-/* The same when the loads run on the group's pool: there even the leading
- * callers have left. */
+/* Does the same with loads that run on the group's pool. There even the callers
+ * that lead the loads have left. */
 static void start_pool(struct fixture *f)
 {
     struct km_pool *pool;
@@ -79,13 +83,13 @@ static void test_a_hung_loader_on_the_pool_keeps_its_slot(void **state)
     struct fixture *f = fixture_new();
     (void)state;
     f->options.loader_concurrency = LIMIT;
-    f->options.loader_timeout_ms = 60;
+    f->options.loader_timeout_ms = LOADER_MS;
     f->options.async_threads = LIMIT;
     fixture_open(f);
     start_pool(f);
     gate_close(&f->script.gate);
-    caller_start(&leaders[0], f->group, "hung 0", 0);
-    caller_start(&leaders[1], f->group, "hung 1", 0);
+    caller_start(&leaders[0], f->group, "hung 0", 60000);
+    caller_start(&leaders[1], f->group, "hung 1", 60000);
     gate_await(&f->script.gate, LIMIT);
     for (int i = 0; i < LIMIT; i++) {
         assert_int_equal(caller_join(&leaders[i]), KAMA_ERR_TIMEOUT);
@@ -95,7 +99,7 @@ static void test_a_hung_loader_on_the_pool_keeps_its_slot(void **state)
     fixture_free(f);
 }
 
-/* A deferred load runs until it is finished, or until its time is over. */
+/* A deferred load runs until it is finished, or until its deadline has passed. */
 static void test_a_deferred_load_runs_until_its_finish(void **state)
 {
     struct fixture *f = fixture_new();
@@ -107,6 +111,7 @@ static void test_a_deferred_load_runs_until_its_finish(void **state)
     caller_start(&caller, f->group, "k", 0);
     AWAIT(atomic_load(&f->script.deferred) != NULL);
     assert_int_equal(stats(f).loads_running, 1);
+    fixture_check(f);
     kama_load_finish(atomic_load(&f->script.deferred), KAMA_OK, KAMA_STR("v"),
                      NULL);
     assert_int_equal(caller_join(&caller), KAMA_OK);
@@ -128,13 +133,14 @@ static void test_a_deferred_load_runs_until_its_timeout(void **state)
     caller_start(&caller, f->group, "k", 60000);
     assert_int_equal(caller_join(&caller), KAMA_ERR_TIMEOUT);
     AWAIT(stats(f).loads_running == 0);
+    fixture_check(f);
     kama_load_finish(atomic_load(&f->script.deferred), KAMA_OK, KAMA_STR("v"),
                      NULL);
     assert_int_equal(stats(f).loads_running, 0);
     fixture_free(f);
 }
 
-/* A loader past its time still holds the slot that its nested gets share. */
+/* A loader whose load is overdue still holds the slot that its own gets share. */
 static struct fixture *nesting;
 
 static kama_status load_inner(void *arg, const kama_load *req, kama_sink *out)
@@ -161,10 +167,11 @@ static void test_a_loader_past_its_time_may_get_others(void **state)
     nesting = f;
     f->options.loader = load_inner;
     f->options.loader_concurrency = 1;
-    f->options.loader_timeout_ms = 100;
+    f->options.loader_timeout_ms = 500;
     fixture_open(f);
-    caller_start(&outer, f->group, "outer", 0);
+    caller_start(&outer, f->group, "outer", 60000);
     AWAIT(stats(f).loads_running == 1);
+    fixture_check(f);
     caller_start(&waiter, f->group, "outer", 60000);
     assert_int_equal(caller_join(&waiter), KAMA_ERR_TIMEOUT);
     assert_int_equal(caller_join(&outer), KAMA_ERR_TIMEOUT);

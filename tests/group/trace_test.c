@@ -173,7 +173,7 @@ static void test_who_waits_for_whom(void **state)
     gate_await(&o->f->script.gate, 1);
     EXPECT_STEPS(o, "get: not in memory: starts a load",
                  "load: the loader is called");
-    caller_start(&waiter, o->f->group, "k", 5);
+    caller_start(&waiter, o->f->group, "k", 300);
     assert_int_equal(caller_join(&waiter), KAMA_ERR_TIMEOUT);
     EXPECT_STEPS(o, "get: not in memory: waits for the load that is running",
                  "get: answered with KAMA_ERR_TIMEOUT");
@@ -200,7 +200,7 @@ static void test_failures_are_told(void **state)
 {
     struct observed *o = observed_new();
     (void)state;
-    o->f->options.loader_timeout_ms = 50;
+    o->f->options.loader_timeout_ms = 500;
     observed_open(o);
     atomic_store(&o->f->script.status, KAMA_ERR_OVERLOADED);
     o->f->script.sentence = "no connection is free";
@@ -216,7 +216,7 @@ static void test_failures_are_told(void **state)
     assert_int_equal(get_text(o->f->group, "a", NULL, ""), KAMA_ERR_TIMEOUT);
     expect_failure(o, KAMA_ERR_TIMEOUT,
                    "load_failed: the loader did not answer within its time of "
-                   "50 ms");
+                   "500 ms");
     unsigned before = count(&o->record);
     gate_open(&o->f->script.gate);
     AWAIT(count(&o->record) == before + 1);
