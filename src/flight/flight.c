@@ -27,10 +27,15 @@ static struct km_flight_shard *shard_of(struct km_flight *flight, uint64_t hash)
     return &flight->shards[km_flight_shard_of(hash)];
 }
 
+unsigned km_flight_chain_of(uint64_t hash)
+{
+    return (unsigned)((hash >> 16) % KM_FLIGHT_CHAINS);
+}
+
 static struct km_flight_call **chain_of(struct km_flight_shard *shard,
                                         uint64_t hash)
 {
-    return &shard->chains[(hash >> 16) % KM_FLIGHT_CHAINS];
+    return &shard->chains[km_flight_chain_of(hash)];
 }
 
 kama_status km_flight_init(struct km_flight *flight,
@@ -131,6 +136,7 @@ static struct km_flight_call *find_locked(struct km_flight *flight,
     return call;
 }
 
+/* Adds the waiter to the call, and notes how long the call is wanted. */
 static void add_waiter_locked(struct km_flight_shard *shard,
                               struct km_flight_call *call,
                               struct km_flight_waiter *waiter)
@@ -167,6 +173,7 @@ static kama_status park_locked(struct km_flight *flight,
     return st;
 }
 
+/* Returns whether the calling thread does the work of the call. */
 static bool leads(const struct km_flight_call *call)
 {
     return atomic_load_explicit(&call->thread, memory_order_relaxed) ==
@@ -197,6 +204,7 @@ static enum km_flight_role follow_locked(struct km_flight *flight,
     return KM_FLIGHT_PARKED;
 }
 
+/* Gives the engine's members their first values. */
 static void reset_call(struct km_flight_call *call)
 {
     atomic_store_explicit(&call->state, KM_FLIGHT_NEW, memory_order_relaxed);
@@ -462,77 +470,4 @@ struct km_flight_call *km_flight_call_of(struct km_flight *flight,
     }
     km_mutex_unlock(&shard->lock);
     return call;
-}
-
-/* -- the invariants ------------------------------------------------------ */
-
-/* Returns how many calls the chain has. */
-static unsigned check_chain_locked(struct km_flight_shard *shard,
-                                   unsigned chain)
-{
-    unsigned linked = 0;
-    KM_ASSERT_HELD(&shard->lock);
-    for (struct km_flight_call *call = shard->chains[chain]; call != NULL;
-         call = call->next) {
-        KM_ASSERT(state_of(call) == KM_FLIGHT_LINKED);
-        KM_ASSERT(chain_of(shard, call->hash) == &shard->chains[chain]);
-        linked++;
-    }
-    return linked;
-}
-
-static void check_waiters_locked(struct km_flight_shard *shard,
-                                 const struct km_flight_call *call)
-{
-    struct km_list *node;
-    struct km_list *tmp;
-    unsigned waiters = 0;
-    unsigned leading = 0;
-    KM_ASSERT_HELD(&shard->lock);
-    KM_LIST_FOREACH(node, tmp, &call->waiters) {
-        const struct km_flight_waiter *waiter =
-            KM_CONTAINER_OF(node, struct km_flight_waiter, node);
-        KM_ASSERT(waiter->call == call && waiter->hash == call->hash);
-        leading += waiter == call->leading;
-        waiters++;
-    }
-    KM_ASSERT(waiters == call->waiter_count);
-    KM_ASSERT(leading == (call->leading != NULL));
-}
-
-/* Returns how many of the open calls are linked. */
-static unsigned check_open_locked(struct km_flight_shard *shard)
-{
-    struct km_list *node;
-    struct km_list *tmp;
-    unsigned linked = 0;
-    km_ns oldest_at = KM_NS_NEVER;
-    KM_ASSERT_HELD(&shard->lock);
-    KM_LIST_FOREACH(node, tmp, &shard->open) {
-        const struct km_flight_call *call =
-            KM_CONTAINER_OF(node, struct km_flight_call, in_open);
-        if (oldest_at == KM_NS_NEVER) {
-            oldest_at = call->deadline;
-        }
-        KM_ASSERT(state_of(call) == KM_FLIGHT_LINKED ||
-                  state_of(call) == KM_FLIGHT_UNLINKED);
-        check_waiters_locked(shard, call);
-        linked += state_of(call) == KM_FLIGHT_LINKED;
-    }
-    KM_ASSERT(atomic_load(&shard->oldest_at) == oldest_at);
-    return linked;
-}
-
-void km_flight_check(struct km_flight *flight)
-{
-    for (unsigned i = 0; i < KM_FLIGHT_SHARDS; i++) {
-        struct km_flight_shard *shard = &flight->shards[i];
-        unsigned in_chains = 0;
-        km_mutex_lock(&shard->lock);
-        for (unsigned c = 0; c < KM_FLIGHT_CHAINS; c++) {
-            in_chains += check_chain_locked(shard, c);
-        }
-        KM_ASSERT(check_open_locked(shard) == in_chains);
-        km_mutex_unlock(&shard->lock);
-    }
 }

@@ -228,15 +228,13 @@ static inline unsigned km_flight_shard_of(uint64_t hash)
     return (unsigned)(hash >> 8) % KM_FLIGHT_SHARDS;
 }
 
+/* Returns the number of the chain of a hash in its shard. */
+unsigned km_flight_chain_of(uint64_t hash);
+
 /* Calls visit for each call that has not ended, under the lock of its shard. */
 void km_flight_visit(struct km_flight *flight,
                      void (*visit)(struct km_flight_call *call, void *arg),
                      void *arg);
-
-/* Asserts the invariants of the table: every linked call is in the chain of its
- * hash and has not ended, waiters are counted and belong to their call, and the
- * oldest deadline of each shard is known. For tests: O(calls + waiters). */
-void km_flight_check(struct km_flight *flight);
 
 /* Takes the waiter out of its call. Returns false if it was woken or is about to
  * be woken. */

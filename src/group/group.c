@@ -18,6 +18,7 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/status.h"
+#include "flight/flight_check.h"
 #include "group/load/load.h"
 #include "group/observer.h"
 #include "store/policy.h"

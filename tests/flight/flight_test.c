@@ -4,6 +4,7 @@
  * and re-entrant leaders, deadlines, counted results. Types: a struct as key,
  * a pointer and a plain number as results.
  */
+#include "flight/flight_check.h"
 #include "group/group_fixture.h"
 
 #include <kamacache/flight.h>
