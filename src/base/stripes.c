@@ -39,6 +39,8 @@ static struct km_histogram *make(struct km_stripes *stripes,
     return made;
 }
 
+/* Returns the stripe of the calling thread's cell, or the first one if there is no
+ * memory for it. */
 static struct km_histogram *own_stripe(struct km_stripes *stripes)
 {
     unsigned i = km_thread_cell() % KM_STRIPES;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The thread-local state of the library, besides the last error sentence.
- * Functions of it are inline, because every count and every miss needs them.
+ * The thread-local state of the library, besides the last error sentence. Cells
+ * are dealt in turn: a thread that ends does not give its number back, which only
+ * means that cells are shared sooner. The other functions are inline, because each
+ * count and each miss needs them.
  */
 #include "base/thread.h"
 

@@ -13,7 +13,7 @@
 
 #define WAIT_NS (20 * KM_NS_PER_S)
 
-/* What jobs and timers of a test share. */
+/* The state that jobs and timers of a test share. */
 struct board {
     struct km_mutex lock;
     struct km_cond cond;
@@ -57,6 +57,7 @@ static void board_init(struct board *b, unsigned threads)
 
 static void board_fini(struct board *b)
 {
+    km_pool_check(b->pool);
     km_pool_free(b->pool);
     km_cond_fini(&b->cond);
     km_mutex_fini(&b->lock);
@@ -119,6 +120,7 @@ static void submit(struct board *b, struct test_job *jobs, size_t count)
     for (size_t i = 0; i < count; i++) {
         jobs[i] = (struct test_job){.job = {.run = run_job}, .board = b};
         assert_int_equal(km_pool_submit(b->pool, &jobs[i].job), KAMA_OK);
+        km_pool_check(b->pool);
     }
 }
 
