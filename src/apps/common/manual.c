@@ -22,33 +22,38 @@ static void put_str(struct manual *m, const char *text)
     put(m, text, strlen(text));
 }
 
+/* Returns the escape for a character that means something to roff, or NULL. */
+static const char *escape_of(char c)
+{
+    static const struct {
+        char c;
+        const char *escape;
+    } escapes[] = {{'\\', "\\e"},
+                   {'-', "\\-"},
+                   {'\'', "\\(aq"},
+                   {'^', "\\(ha"},
+                   {'~', "\\(ti"}};
+    for (size_t i = 0; i < sizeof escapes / sizeof escapes[0]; i++) {
+        if (escapes[i].c == c) {
+            return escapes[i].escape;
+        }
+    }
+    return NULL;
+}
+
 /* Writes the character of text at `at` as roff has it. A line that begins with
  * a dot or a quote would be a request, so that these are escaped there. */
 static void put_char(struct manual *m, const char *text, const char *at)
 {
-    char c = *at;
+    const char *escape = escape_of(*at);
     bool begins_line = at == text || at[-1] == '\n';
-    if (begins_line && (c == '.' || c == '\'')) {
+    if (begins_line && (*at == '.' || *at == '\'')) {
         put_str(m, "\\&");
     }
-    switch (c) {
-    case '\\':
-        put_str(m, "\\e");
-        break;
-    case '-':
-        put_str(m, "\\-");
-        break;
-    case '\'':
-        put_str(m, "\\(aq");
-        break;
-    case '^':
-        put_str(m, "\\(ha");
-        break;
-    case '~':
-        put_str(m, "\\(ti");
-        break;
-    default:
-        put(m, &c, 1);
+    if (escape != NULL) {
+        put_str(m, escape);
+    } else {
+        put(m, at, 1);
     }
 }
 
