@@ -75,6 +75,7 @@ kama_status km_group_expiry(const kama_group *group, int64_t ttl_ms,
     return KAMA_OK;
 }
 
+/* The hash of the key does not matter here, because only the error is wanted. */
 kama_status km_group_check_item(const kama_group *group,
                                 const kama_set_item *item)
 {
@@ -107,6 +108,7 @@ static kama_status read_ctx(const kama_ctx *ctx, kama_ctx *ret_ctx)
     return KAMA_OK;
 }
 
+/* Without a deadline of its own, a call has as much time as a load. */
 kama_status km_call_limits_init(const kama_group *group, const kama_ctx *ctx,
                                 struct km_call_limits *ret_limits)
 {

@@ -16,8 +16,8 @@
  *     disarms (waits for the timer)
  *     done                                                 frees the op
  *
- * For the same reason no function here touches the op after it was parked: what
- * is needed later (its deadline, what it was counted as) is copied before.
+ * For the same reason no function here touches the op after it was parked. The
+ * deadline and the count that are needed later are copied before.
  */
 #include "group/get_op.h"
 

@@ -52,14 +52,14 @@ enum km_get_stage {
     KM_GET_OP_FOLLOWING /* it is parked on the load of another get */
 };
 
-/* What a get has been counted as, in the counters of the group. */
+/* The counters of the group in which a get has been counted. */
 enum km_get_count {
     KM_GET_COUNT_NONE,
     KM_GET_COUNT_MISS,
     KM_GET_COUNT_COALESCED /* as a miss, too */
 };
 
-/* Who ends a parked get whose time is over. */
+/* The timer that ends a parked get after its caller's deadline. */
 enum km_get_timekeeper {
     KM_GET_TIMED_ELSEWHERE, /* the timer of the load, or the blocked thread */
     KM_GET_TIMED_ITSELF     /* the timer of the get, which was armed */

@@ -75,6 +75,7 @@ void km_registry_add(struct km_registry *registry, kama_group *group)
         .group = group,
         .name = KAMA_STR(kama_group_name(group)),
     };
+    /* The entry is complete before its number is published. */
     unsigned number;
     _Atomic uint16_t *slot =
         find_slot(registry, registry->entries[count].name, &number);
@@ -83,6 +84,7 @@ void km_registry_add(struct km_registry *registry, kama_group *group)
     atomic_store_explicit(&registry->count, count + 1, memory_order_release);
 }
 
+/* Returns how many slots hold the number of an entry. */
 static unsigned used_slots(const struct km_registry *registry)
 {
     unsigned used = 0;

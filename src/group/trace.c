@@ -80,6 +80,7 @@ static km_ns took(const struct km_load *load)
     return started_at == 0 ? 0 : km_group_now(load->group) - started_at;
 }
 
+/* Tells that a load has ended, and why its value is not kept if that is so. */
 void km_trace_load_end_slow(const struct km_load *load)
 {
     const kama_group *group = load->group;

@@ -84,6 +84,8 @@ static bool grow(struct km_twins *twins)
     return true;
 }
 
+/* If each key is found in the slot in which it is, no two keys are equal and no
+ * search is cut short by a free slot. */
 void km_twins_check(const struct km_twins *twins)
 {
     uint32_t used = 0;

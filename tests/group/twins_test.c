@@ -31,6 +31,7 @@ static void test_table_beside_an_array(void **state)
         if (first[k] == KM_TWINS_NONE) {
             assert_int_equal(km_twins_add(&twins, hash, key, i), KAMA_OK);
             first[k] = i;
+            km_twins_check(&twins);
         }
     }
     km_twins_fini(&twins);
@@ -47,6 +48,7 @@ static kama_status add_many(const kama_allocator *mem, void *arg)
         (void)snprintf(names[i], sizeof names[i], "%u", i);
         st = km_twins_add(&twins, (uint64_t)i << 16, kama_bytes_str(names[i]),
                           i);
+        km_twins_check(&twins);
     }
     km_twins_fini(&twins);
     return st;

@@ -33,6 +33,7 @@ static kama_status map_status(kama_status status, const kama_value *item)
     }
 }
 
+/* Returns whether the number is a status of this version. */
 static bool is_known(kama_status status)
 {
     return strcmp(kama_status_name(status), "KAMA_ERR_UNKNOWN") != 0;

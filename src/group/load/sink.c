@@ -5,7 +5,7 @@
  *
  * A value is copied into an item when it is set, and the item goes to the store
  * as it is. A call that is refused is remembered in the sink, because a loader may
- * ignore what the call has returned and still return KAMA_OK.
+ * ignore the error of the call and still return KAMA_OK.
  */
 #include "group/load/answer.h"
 

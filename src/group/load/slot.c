@@ -175,7 +175,7 @@ static void give_back(kama_group *group)
     }
 }
 
-/* Does what follows after the caller has made the load OVER. The load may be freed
+/* Gives the slot back after the caller has made the load OVER. The load may be freed
  * by another thread when its slot was given back. */
 static void finish(struct km_load *load, enum km_load_stage before)
 {
