@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kamacache/flight.h as an application uses it: leader and waiters, failing
- * and re-entrant leaders, deadlines, counted results. Types: a struct as key,
- * a pointer and a plain number as results.
+ * kamacache/flight.h as an application uses it: leaders and waiters, leaders that
+ * fail or call again from inside, deadlines, and counted results. The key is a
+ * struct, and the results are a number and a pointer. The last part tests the
+ * engine itself, whose waiters are data.
  */
 #include "flight/flight_check.h"
 #include "group/group_fixture.h"
@@ -98,7 +99,8 @@ static void visitor_start(struct visitor *v, struct sum_flight *flight,
     assert_int_equal(pthread_create(&v->thread, NULL, visit, v), 0);
 }
 
-/* Alone: runs, not shared, and runs again: nothing is remembered. */
+/* A single caller runs its function each time, because no result is remembered,
+ * and its result is not shared. */
 static void test_alone(void **state)
 {
     struct sum_flight flight;
@@ -123,7 +125,8 @@ static void test_alone(void **state)
     assert_null(flight.engine);
 }
 
-/* One works, one leaves in time, the others share; another key runs beside. */
+/* One caller leads, one leaves at its timeout, and the others share the result.
+ * Another key is worked on at the same time. */
 static void test_shared(void **state)
 {
     enum { CROWD = 50 };
@@ -159,7 +162,7 @@ static void test_shared(void **state)
     sum_flight_fini(&flight);
 }
 
-/* The leader's error is everybody's; results are not written. */
+/* Every caller gets the leader's error, and no result is written. */
 static void test_failing_leader(void **state)
 {
     struct sum_flight flight;
@@ -191,7 +194,8 @@ static kama_status call_again(void *arg, struct place p, long *ret_sum)
     return sum_flight_do(w->flight, p, add, w, 0, ret_sum, NULL);
 }
 
-/* The own key from inside is a typed error, another one is fine. */
+/* A function that asks for its own key gets a typed error, and may ask for another
+ * key. */
 static void test_reentrance(void **state)
 {
     struct sum_flight flight;
@@ -241,7 +245,8 @@ static void *take(void *arg)
     return NULL;
 }
 
-/* One reference per caller that takes the result, none for who does not. */
+/* Each caller that takes the result gets one reference, and a caller that does not
+ * want the result gets none. */
 static void test_counted_results(void **state)
 {
     struct counted_flight flight;
@@ -273,7 +278,7 @@ static void test_counted_results(void **state)
     counted_flight_fini(&flight);
 }
 
-/* Many threads, few keys: the sanitizers are the judges. */
+/* Many threads ask for few keys. The sanitizers find the errors. */
 static void *roam(void *arg)
 {
     struct visitor *v = arg;
@@ -326,7 +331,7 @@ static void wake_nobody(struct km_flight_waiter *waiter,
     waiter->call_deadline = 99;
 }
 
-/* At the limit of waiters, and one past it. */
+/* The limit of waiters can be reached, and one more waiter is refused. */
 static void test_waiters_max(void **state)
 {
     struct km_flight flight;
@@ -372,7 +377,7 @@ static void count_ref(struct km_flight_call *call)
     call->wanted_until++; /* any member will do */
 }
 
-/* A leader that is parked leaves when it has not been woken, and only once. */
+/* A parked leader can be taken out once, if it was not woken before. */
 static void test_leader_leaves(void **state)
 {
     struct km_flight flight;
@@ -399,7 +404,7 @@ static void test_leader_leaves(void **state)
     km_flight_fini(&flight);
 }
 
-/* The oldest call is found when it is late; one that has ended is not. */
+/* The oldest call is found when it is late, unless it has ended. */
 static void test_oldest(void **state)
 {
     static const struct km_flight_ops ops = {.equal = same_key,

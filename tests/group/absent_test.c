@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* What a loader says about keeping its answer: for how long an absence is
- * true, and that a value or an absence is for the waiting callers only. */
+/* A loader can say for how long its answer may be kept: an absence has a time to
+ * live, and a value or an absence can be for the waiting callers only. */
 #include "group/group_fixture.h"
 
-/* What the loader of these tests is to say. */
+/* The orders for the loader of these tests. */
 struct says {
     kama_sink_options options;
     bool absent;
     bool defer;
     bool set_first;    /* a value, before the absence */
-    kama_status given; /* what the sink returned */
+    kama_status given; /* the status that the sink returned */
     unsigned calls;
 };
 
@@ -67,7 +67,7 @@ static bool loads(struct fixture *f, struct says *says, kama_status expected)
     return says->calls > before;
 }
 
-/* Without a word, or with 0 and -1, the group's negative_ttl counts. */
+/* Without options, or with 0 or -1, the group's negative_ttl counts. */
 static void test_absence_lasts_as_the_group_says(void **state)
 {
     static const int64_t ttls[] = {0, KAMA_TTL_FOREVER, 120000};
@@ -103,7 +103,7 @@ static void test_absence_ends_early(void **state)
     close_group(f);
 }
 
-/* A group that remembers no absence is not made to by a loader. */
+/* A loader cannot make a group remember an absence if it remembers none. */
 static void test_absence_without_negative_ttl(void **state)
 {
     struct says says;
@@ -116,7 +116,7 @@ static void test_absence_without_negative_ttl(void **state)
     close_group(f);
 }
 
-/* KAMA_NO_STORE: the answer is given, the next get loads again. */
+/* With KAMA_NO_STORE the callers get the answer, and the next get loads again. */
 static void test_no_store_keeps_nothing(void **state)
 {
     (void)state;
@@ -140,7 +140,7 @@ static void test_no_store_keeps_nothing(void **state)
     }
 }
 
-/* The absence of a deferred load ends as early. */
+/* The absence that a deferred load reports ends as early. */
 static void test_deferred_absence_ends_early(void **state)
 {
     struct says says;
@@ -154,7 +154,7 @@ static void test_deferred_absence_ends_early(void **state)
     close_group(f);
 }
 
-/* The last word counts: a value that was set before is dropped. */
+/* The last call counts: a value that was set before is dropped. */
 static void test_absence_replaces_a_value(void **state)
 {
     struct says says;
@@ -167,7 +167,7 @@ static void test_absence_replaces_a_value(void **state)
     close_group(f);
 }
 
-/* Options that are wrong are the loader's error, not the caller's. */
+/* Wrong options are an error of the loader, and not of the caller. */
 static void test_wrong_options(void **state)
 {
     (void)state;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* A group alone: no thread before the first asynchronous call, no descriptor
- * ever, and what it has started is gone with it. */
+/* A group outside a node has no thread before the first asynchronous call, it never
+ * has a file descriptor, and its threads are gone when it was freed. */
 #include "group/group_fixture.h"
 
 #include <dirent.h>
 
-/* Entries of a folder of /proc/self; the descriptor of this look included. */
+/* Counts the entries of a folder of /proc/self. They include the descriptor with
+ * which the folder is read. */
 static int count(const char *path)
 {
     DIR *folder = opendir(path);
@@ -47,7 +48,7 @@ static int ignore_entry(void *arg, const kama_entry *entry)
     return 0;
 }
 
-/* Every synchronous function. */
+/* Calls every synchronous function. */
 static void use(kama_group *group)
 {
     const kama_bytes keys[2] = {KAMA_STR("a"), KAMA_STR("b")};
@@ -87,7 +88,7 @@ static void *return_at_once(void *arg)
     return arg;
 }
 
-/* ThreadSanitizer has a thread of its own from the first one on. */
+/* ThreadSanitizer starts a thread of its own together with the first thread. */
 static void start_first_thread(void)
 {
     pthread_t thread;

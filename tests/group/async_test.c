@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Asynchronous calls: exactly one callback per call, never from inside it, on
- * a pool thread; parked ops; deadlines; the pool's threads; the end of the
- * group.
+ * Asynchronous calls have exactly one callback, on a thread of the pool, and never
+ * inside the call. The file also tests parked gets, deadlines, the threads of the
+ * pool, and the end of the group.
  */
 #include "group/group_fixture.h"
 
 #include "base/container.h"
 
-/* What callbacks leave behind. */
+/* The results that the callbacks have left. */
 struct inbox {
     atomic_uint ok;
     atomic_uint failed;
@@ -50,7 +50,7 @@ static void get_async(struct fixture *f, const char *key, int64_t deadline_ms,
         KAMA_OK);
 }
 
-/* Loads, coalesced gets and hits: each answered once, on another thread. */
+/* Loads, coalesced gets and hits are each answered once, on another thread. */
 static void test_every_call_is_answered_once(void **state)
 {
     struct fixture *f = fixture_open(fixture_new());
@@ -76,7 +76,7 @@ static void test_every_call_is_answered_once(void **state)
     assert_int_equal(answers(&box), 200);
 }
 
-/* Misses, errors and refusals. */
+/* Misses and errors reach the callback, and a refused call has none. */
 static void test_statuses(void **state)
 {
     struct fixture *f = fixture_open(fixture_new());
@@ -99,8 +99,8 @@ static void test_statuses(void **state)
     assert_int_equal(answers(&box), 2);
 }
 
-/* Loaders that hang: every caller is told in time, though every thread that
- * loads is stuck; a waiter with less time leaves earlier. */
+/* Every caller is answered in time, although every thread that loads hangs, and a
+ * waiter with less time leaves earlier. */
 static void test_hanging_loaders(void **state)
 {
     struct fixture *f = fixture_new();
@@ -150,8 +150,8 @@ static void test_sync_caller_leaves_pool_load(void **state)
     fixture_free(f);
 }
 
-/* From a pool thread: hits are answered, waiting is refused, and one's own
- * key is a typed error. */
+/* A get on a thread of the pool is answered if it is a hit, is refused if it would
+ * have to wait, and gets a typed error if it asks for the key of its own load. */
 struct inside {
     kama_group *group;
     kama_status hit, other, own, many;
@@ -204,7 +204,7 @@ static void test_sync_from_inside(void **state)
     fixture_free(f);
 }
 
-/* mget: one callback with every item, in order. */
+/* An asynchronous mget has one callback with all items, in order. */
 struct many {
     atomic_uint calls;
     kama_item items[5];
@@ -244,7 +244,7 @@ static void test_mget_async(void **state)
     assert_int_equal(kama_mget_async(f->group, NULL, 0, NULL, take_many, &many),
                      KAMA_OK);
     AWAIT(atomic_load(&many.calls) == 2);
-    /* The same, synchronous, on the pool. */
+    /* A synchronous mget on the pool returns the same items. */
     assert_int_equal(kama_group_clear(f->group), KAMA_OK);
     assert_int_equal(kama_mget(f->group, keys, 5, NULL, items), KAMA_OK);
     assert_int_equal(items[0].status, KAMA_OK);
@@ -254,7 +254,8 @@ static void test_mget_async(void **state)
     fixture_free(f);
 }
 
-/* Deferred loads on the pool hold no thread: more of them than threads. */
+/* Deferred loads hold no thread of the pool: more of them can run than there are
+ * threads. */
 static void test_deferred_on_pool(void **state)
 {
     struct fixture *f = fixture_new();
@@ -273,7 +274,7 @@ static void test_deferred_on_pool(void **state)
     fixture_free(f);
 }
 
-/* Freeing the group: what is parked or queued is cancelled, each once. */
+/* When the group is freed, every get that is parked or queued is cancelled once. */
 static void *free_group(void *arg)
 {
     km_group_free(arg);
@@ -320,7 +321,7 @@ static void on_parked(struct km_get_op *op, kama_status status,
     atomic_fetch_add(&p->dones, 1);
 }
 
-/* A group with a pool from outside. */
+/* A group that uses the pool of a test. */
 struct pooled {
     struct fixture *f;
     struct km_pool *pool;
@@ -360,7 +361,7 @@ static kama_status park(struct pooled *p, struct parked *parked,
                            ret_value);
 }
 
-/* Hits and errors come back at once; a miss parks. */
+/* A hit and an error are returned at once, and a miss is parked. */
 static void test_op_answers(void **state)
 {
     struct pooled p = pooled_new();
@@ -382,7 +383,8 @@ static void test_op_answers(void **state)
     pooled_free(&p);
 }
 
-/* A cancelled op is never called; the load goes on for the other. */
+/* The callback of a cancelled get never runs, and the load goes on for the other
+ * get. */
 static void test_op_cancel(void **state)
 {
     struct pooled p = pooled_new();
@@ -405,7 +407,7 @@ static void test_op_cancel(void **state)
     pooled_free(&p);
 }
 
-/* Cancels, deadlines and results race; each op ends exactly once. */
+/* Cancels, deadlines and results race, and each get ends exactly once. */
 static void test_op_races(void **state)
 {
     enum { OPS = 64, ROUNDS = 40 };
@@ -438,7 +440,7 @@ static void test_op_races(void **state)
     pooled_free(&p);
 }
 
-/* Many groups may share a pool; a closed one refuses. */
+/* Many groups may share a pool, and a closed pool refuses jobs. */
 static void test_op_overtaken(void **state)
 {
     struct pooled p = pooled_new();
@@ -459,8 +461,8 @@ static void test_op_overtaken(void **state)
     pooled_free(&p);
 }
 
-/* Loads that wait for a slot, at the limit and one past it; freeing the group
- * answers all of them. */
+/* As many loads wait for a slot as the limit says, and one more is refused. When
+ * the group is freed, all of them are answered. */
 static void test_queue_max(void **state)
 {
     enum { COUNT = KM_LOADER_QUEUE_MAX + 2 };

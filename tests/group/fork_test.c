@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Groups in a forked child: a group without threads is the child's own copy; one
- * with threads belongs to the parent, and the child is told so. A child that
- * hangs is killed by its alarm.
+ * Groups in a forked child. A group without threads is the child's own copy. A
+ * group with threads belongs to the parent, and calls in the child fail with a
+ * sentence that says so. A child that hangs is killed by its alarm.
  */
 #include "group/group_fixture.h"
 #include "helpers/asleep.h"
@@ -13,7 +13,8 @@
 
 enum { WORKERS = 4, CHILD_SECONDS = 20 };
 
-/* In the child an assertion of cmocka would go on in the parent's tests. */
+/* Ends the child if a condition is false. An assertion of cmocka would go on with
+ * the parent's other tests instead. */
 #define CHECK(condition)                                                       \
     do {                                                                       \
         if (!(condition)) {                                                    \
@@ -39,8 +40,8 @@ static void take(void *arg, kama_status status, kama_value *value)
     atomic_store((atomic_bool *)arg, true);
 }
 
-/* Everything that an application does with a group, the first asynchronous call
- * among it, which starts threads of the child. */
+/* Does all that an application does with a group. The first asynchronous call
+ * starts threads of the child. */
 static void use_as_own(struct fixture *f, int worker)
 {
     kama_bytes keys[2] = {KAMA_STR("m"), KAMA_STR("n")};
@@ -67,7 +68,7 @@ static void use_as_own(struct fixture *f, int worker)
     CHECK(atomic_load(&f->probe.live_blocks) == 0);
 }
 
-/* A group with threads: memory still answers, the rest is refused. */
+/* In a group with threads, hits are still answered, and other calls are refused. */
 static void use_as_anothers(struct fixture *f, int worker)
 {
     kama_value *value;
@@ -109,7 +110,7 @@ static void fork_workers(struct fixture *f,
     }
 }
 
-/* A prefork server: the parent fills the group, each worker has a copy. */
+/* The parent of a prefork server fills the group, and each worker has a copy. */
 static void test_workers_have_copies(void **state)
 {
     struct fixture *f = fixture_open(fixture_new());

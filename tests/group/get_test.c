@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Synchronous calls of a group alone: what a get, set, del and clear answer,
- * and what the loader's answers become. One thread. */
+/* Synchronous calls of a group outside a node, on one thread: the answers of get,
+ * set, del and clear, and the status that callers get for each answer of a
+ * loader. */
 #include "group/group_fixture.h"
 
-/* A miss loads once; then memory answers. */
+/* A miss loads the key once, and the next get is answered from memory. */
 static void test_get_loads_once(void **state)
 {
     struct fixture *f = fixture_open(fixture_new());
@@ -24,7 +25,8 @@ static void test_get_loads_once(void **state)
     fixture_free(f);
 }
 
-/* A copy: whole, too small (with the need), empty buffer. */
+/* A value is copied whole, or its length is returned if the buffer is too small or
+ * empty. */
 static void test_get_copy(void **state)
 {
     struct fixture *f = fixture_open(fixture_new());
@@ -49,7 +51,7 @@ static void test_get_copy(void **state)
     fixture_free(f);
 }
 
-/* try_get and KAMA_NO_LOAD look into memory only. */
+/* kama_try_get and KAMA_NO_LOAD look into memory only. */
 static void test_memory_only(void **state)
 {
     struct fixture *f = fixture_new();
@@ -76,7 +78,7 @@ static void test_memory_only(void **state)
     fixture_free(f);
 }
 
-/* "does not exist" may be remembered until something is stored. */
+/* A group may remember that a key does not exist, until a value is stored. */
 static void test_absence_is_remembered_for_ever(void **state)
 {
     struct fixture *f = fixture_new();
@@ -93,7 +95,7 @@ static void test_absence_is_remembered_for_ever(void **state)
     fixture_free(f);
 }
 
-/* What is remembered as "does not exist" has a counter of its own. */
+/* Gets of keys that are known not to exist have a counter of their own. */
 static void test_negative_entries_are_counted_apart(void **state)
 {
     struct fixture *f = fixture_new();
@@ -119,7 +121,7 @@ static void test_negative_entries_are_counted_apart(void **state)
     fixture_free(f);
 }
 
-/* Without a loader a miss is a miss. */
+/* In a group without a loader, a get of an absent key is a miss. */
 static void test_no_loader(void **state)
 {
     struct fixture *f = fixture_new();
@@ -157,7 +159,8 @@ static void test_set_del_clear(void **state)
     fixture_free(f);
 }
 
-/* What the loader returns, and what the caller gets; nothing is remembered. */
+/* The status that a loader returns decides the caller's status, and no failure is
+ * remembered. */
 static void test_loader_statuses(void **state)
 {
     static const struct {
@@ -190,8 +193,8 @@ static void test_loader_statuses(void **state)
     fixture_free(f);
 }
 
-/* KAMA_OK without a value is the loader's error; the sentence of the loader
- * is the caller's last error. */
+/* KAMA_OK without a value is an error of the loader. The sentence of the loader
+ * becomes the caller's last error. */
 static void test_loader_sentence(void **state)
 {
     struct fixture *f = fixture_open(fixture_new());
@@ -218,8 +221,8 @@ static void expect_characters(const char *sentence, const char *start,
     }
 }
 
-/* A loader's sentence and a group's name that are too long lose whole
- * characters, and a loader cannot write a second line into a log. */
+/* If a loader's sentence or a group's name is too long, whole characters are cut
+ * off, and a loader cannot write a second line into a log. */
 static void test_sentences_are_cut_at_a_character(void **state)
 {
     struct fixture *f = fixture_new();
@@ -253,7 +256,8 @@ static void test_sentences_are_cut_at_a_character(void **state)
     fixture_free(f);
 }
 
-/* Values at the limit, one past it, and ttls that are none. */
+/* A loaded value may be as long as the limit and no longer, and a wrong ttl is an
+ * error of the loader. */
 static void test_loader_limits(void **state)
 {
     struct fixture *f = fixture_new();
@@ -287,7 +291,8 @@ static void test_loader_limits(void **state)
     fixture_free(f);
 }
 
-/* Keys: empty, 1 byte, the limit, one past it. */
+/* A key may have from 1 byte to the limit; the empty key and one byte more are
+ * refused. */
 static void test_key_limits(void **state)
 {
     struct fixture *f = fixture_open(fixture_new());
@@ -318,7 +323,8 @@ static void test_key_limits(void **state)
     fixture_free(f);
 }
 
-/* set: value at the limit and past it, ttls, contexts that are none. */
+/* A set accepts a value at the limit, and refuses a longer one, a wrong ttl and a
+ * wrong context. */
 static void test_set_limits(void **state)
 {
     struct fixture *f = fixture_new();
@@ -358,7 +364,7 @@ static void test_set_limits(void **state)
     fixture_free(f);
 }
 
-/* The loader may get another key of its group; its own is a typed error. */
+/* A loader may get another key of its group, and gets a typed error for its own. */
 static kama_group *nested_group;
 
 static kama_status nested_load(void *arg, const kama_load *req, kama_sink *out)
@@ -399,7 +405,8 @@ static void test_reentrance(void **state)
     fixture_free(f);
 }
 
-/* mget: each key its own answer, twice the same key, none at all. */
+/* Each key of an mget has its own answer. A key may be given twice, and there may
+ * be no key at all. */
 static void test_mget(void **state)
 {
     struct fixture *f = fixture_open(fixture_new());
@@ -424,7 +431,7 @@ static void test_mget(void **state)
     fixture_free(f);
 }
 
-/* Jitter shortens ttls by at most what it says, and not all alike. */
+/* Jitter shortens each ttl by at most its percentage, and not all ttls alike. */
 static void test_ttl_jitter(void **state)
 {
     struct fixture *f = fixture_new();

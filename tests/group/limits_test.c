@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Rows of base/limits.h that belong to a group and that its other tests do not
- * go to: at the limit, and one past it. Also the defaults, as figures. */
+/* The limits of a group in base/limits.h that its other tests do not reach: a number
+ * at the limit is accepted, and the next one is refused. The defaults are checked as
+ * figures. */
 #include "group/group_fixture.h"
 
 #include <stdlib.h>
@@ -14,7 +15,7 @@ static int64_t ttl_of(kama_group *group, const char *key)
     return ttl_ms;
 }
 
-/* The longest time there is counts; a longer one is for ever. */
+/* The longest time to live is kept, and a longer one means for ever. */
 static void test_ttl(void **state)
 {
     struct fixture *f = fixture_open(fixture_new());
@@ -33,7 +34,7 @@ static void test_ttl(void **state)
     fixture_free(f);
 }
 
-/* A millisecond is the shortest. */
+/* The shortest time is one millisecond. */
 static void test_shortest_ttl(void **state)
 {
     struct fixture *f = fixture_open(fixture_new());
@@ -77,7 +78,7 @@ static void test_default_value(void **state)
     fixture_free(f);
 }
 
-/* The largest value there is, in a group that has room for four of them. */
+/* A value may be as large as the limit in a group that has room for four of them. */
 static void test_largest_value(void **state)
 {
     struct fixture *f = fixture_new();
@@ -118,7 +119,8 @@ static void test_shortest_key(void **state)
     fixture_free(f);
 }
 
-/* An explicit conflict is refused, by a byte. */
+/* A max_bytes that is one byte too small for four of the largest values is refused.
+ */
 static void test_four_values(void **state)
 {
     struct fixture *f = fixture_new();

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Why a deferred load failed: the sentence that its callers receive. */
+/* The sentence of a deferred load that failed reaches its callers. */
 #include "group/group_fixture.h"
 
 /* How the loader of these tests finishes. */
 struct finish {
-    const char *sentence; /* NULL: it says none */
+    const char *sentence; /* NULL: the loader gives no sentence */
     kama_status status;
     kama_bytes value;
 };
@@ -23,7 +23,7 @@ static kama_status load(void *arg, const kama_load *req, kama_sink *out)
     return KAMA_DEFERRED;
 }
 
-/* Gets a key that is loaded so, and copies the sentence that came with it. */
+/* Gets a key with that loader, and copies the sentence that the caller gets. */
 static kama_status get(struct finish finish, char sentence[256])
 {
     struct fixture *f = fixture_new();
@@ -58,7 +58,7 @@ static void test_sentence_reaches_the_caller(void **state)
     assert_non_null(strstr(sentence, "gave no reason"));
 }
 
-/* Bytes that do not belong into a message are shown, and it is cut. */
+/* Bytes that do not belong into a message are escaped, and a long one is cut. */
 static void test_sentence_is_one_line(void **state)
 {
     char sentence[256];
@@ -75,7 +75,7 @@ static void test_sentence_is_one_line(void **state)
     assert_int_equal(strspn(sentence, "x"), 255);
 }
 
-/* It is about the error that the loader returns, and about no other. */
+/* The sentence is used only if the loader itself returns the error. */
 static void test_sentence_of_an_answer_does_not_count(void **state)
 {
     static char large[2 << 20];

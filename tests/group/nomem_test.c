@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Every public function with the n-th allocation failing, for every n: an
- * error, no crash, no leak, and no callback that is lost. */
+/* Every public function runs with its n-th allocation failing, for every n. It
+ * returns an error, does not crash, leaks nothing, and loses no callback. */
 #include "flight/engine.h"
 #include "group/group_fixture.h"
 #include "helpers/failmalloc.h"
 
 #include <kamacache/flight.h>
 
-/* A group on mem whose loader does as the script says. */
+/* Makes a group on mem whose loader follows the script. */
 static kama_status open_group(const kama_allocator *mem, struct script *script,
                               kama_group **ret_group)
 {
@@ -65,7 +65,8 @@ static kama_status run_sync(kama_group *group)
     }
     if (st == KAMA_OK) {
         st = kama_del(group, KAMA_STR("copy"), NULL);
-        st = st == KAMA_MISS ? KAMA_OK : st; /* not kept: no memory */
+        st = st == KAMA_MISS ? KAMA_OK
+                             : st; /* there was no memory to keep the value */
     }
     if (st == KAMA_OK) {
         assert_int_equal(
@@ -90,8 +91,8 @@ static kama_status scenario_sync(const kama_allocator *mem, void *arg)
     return st;
 }
 
-/* What is left of the public functions: options by name, memory alone, sets
- * with a time, clearing, counting, a loader that fails with a sentence. */
+/* Calls the other public functions: options by name, looks into memory, sets with
+ * a ttl, clear, stats, and a get whose loader fails with a sentence. */
 static kama_status run_rest(kama_group *group, struct script *script)
 {
     kama_value *value;
@@ -141,7 +142,7 @@ static kama_status scenario_rest(const kama_allocator *mem, void *arg)
     return st;
 }
 
-/* A miss that cannot be remembered is a miss all the same. */
+/* A miss that cannot be remembered for want of memory is still a miss. */
 static kama_status scenario_miss(const kama_allocator *mem, void *arg)
 {
     struct script script;
@@ -185,7 +186,7 @@ static kama_status scenario_mget(const kama_allocator *mem, void *arg)
     return st;
 }
 
-/* Many sets: index lines, ghosts and queues. */
+/* Many sets allocate the lines of the index, the ghosts and the queues. */
 static kama_status scenario_flood(const kama_allocator *mem, void *arg)
 {
     struct script script;
@@ -209,7 +210,7 @@ static kama_status scenario_flood(const kama_allocator *mem, void *arg)
     return worst;
 }
 
-/* -- asynchronous: what was accepted is answered -- */
+/* -- asynchronous: every accepted call is answered -- */
 
 struct inbox {
     atomic_uint answers;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Options: by name, at their limits and one past, what contradicts; and
- * structs of programs that are older or newer than the library.
+ * Options of a group: set by name, at their limits and beyond them, and options
+ * that contradict each other. Structs of programs that are older or newer than the
+ * library are read correctly.
  */
 #include "group/group_fixture.h"
 #include "group/options.h"
@@ -60,7 +61,7 @@ static void test_by_name(void **state)
     assert_int_equal(try_new(&o), KAMA_OK);
 }
 
-/* A word says "never expires", of what is there and of what is not. */
+/* The word "forever" says that values, or absences, never expire. */
 static void test_forever(void **state)
 {
     kama_group_options o;
@@ -73,7 +74,7 @@ static void test_forever(void **state)
     assert_int_equal(try_new(&o), KAMA_OK);
 }
 
-/* A wrong value is told with the name of its option, as a person typed it. */
+/* The sentence about a wrong value names the option and shows the typed value. */
 static void test_wrong_value_names_its_option(void **state)
 {
     static const struct {
@@ -325,7 +326,7 @@ static void test_status_of_a_range(void **state)
     expect_sentence("group default: loader_concurrency: 1025 is outside ");
 }
 
-/* Where many groups are made, the sentence says which one is wrong. */
+/* The sentence names the group, because a program may make many of them. */
 static void test_wrong_group_is_named(void **state)
 {
     kama_group_options o;
@@ -342,8 +343,8 @@ static void test_wrong_group_is_named(void **state)
     expect_sentence("group users: policy: \"fifo\" is neither s3fifo nor lru");
 }
 
-/* max_bytes has room for four of the largest value; unset, the largest value
- * follows from max_bytes. */
+/* max_bytes must have room for four of the largest values. If max_value_bytes is
+ * not set, it follows from max_bytes. */
 static void test_value_limit(void **state)
 {
     kama_group_options o;
@@ -389,8 +390,8 @@ struct old_stats {
     uint64_t canary;
 };
 
-/* An older program: nothing is written past its structs, new fields have
- * their defaults. */
+/* Nothing is written past the structs of an older program, and the members that it
+ * does not have get their defaults. */
 static void test_older_program(void **state)
 {
     struct old_options old = {.canary = 0xabcdef};
@@ -413,7 +414,7 @@ static void test_older_program(void **state)
     kama_group_free(group);
 }
 
-/* A newer program: what we do not know must be zero. */
+/* The members that a newer program has must be zero. */
 static void test_newer_program(void **state)
 {
     struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The groups of a node by name. */
+/* The registry finds the groups of a node by their names. */
 #include "group/registry.h"
 
 #include "base/status.h"
@@ -81,7 +81,7 @@ static void test_full(void **state)
 
 #define ADDED 200
 
-/* Until the last group is there: every group that is counted is found. */
+/* While groups are added, every group that is counted is found. */
 static void *read_all(void *arg)
 {
     const struct km_registry *registry = arg;
@@ -137,7 +137,7 @@ static kama_status scenario(const kama_allocator *mem, void *arg)
     return group != NULL ? KAMA_OK : KAMA_ERR_NO_MEMORY;
 }
 
-/* Whichever allocation fails, nothing is left behind. */
+/* No memory is left behind, whichever allocation fails. */
 static void test_no_memory(void **state)
 {
     (void)state;

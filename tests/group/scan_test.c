@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* kama_scan: globs, bounded calls, callbacks that stop and that use the
- * group. */
+/* kama_scan: globs, calls that are bounded, and callbacks that stop the scan or use
+ * the group. */
 #include "group/group_fixture.h"
 
 #include "group/group_internal.h"
@@ -74,7 +74,7 @@ static void test_scan(void **state)
     fixture_free(f);
 }
 
-/* The callback may change the group; no lock is held. */
+/* The callback may change the group, because no lock is held. */
 static void test_mutating_callback(void **state)
 {
     struct fixture *f = fixture_open(fixture_new());
@@ -118,7 +118,7 @@ static void test_long_globs(void **state)
     fixture_free(f);
 }
 
-/* Is cursor the place of some entry, as the store knows it? */
+/* Returns whether the cursor is the place of an entry in the store. */
 static bool is_a_place(kama_group *group, uint64_t cursor)
 {
     uint64_t at = 0;
@@ -153,7 +153,7 @@ static void test_cursor_hides_the_hash(void **state)
     fixture_free(f);
 }
 
-/* Any number is a place to go on from, as far as memory is concerned. */
+/* Any number is a valid cursor: a scan reads no wrong memory. */
 static void test_any_cursor(void **state)
 {
     struct fixture *f = fixture_open(fixture_new());
@@ -168,7 +168,7 @@ static void test_any_cursor(void **state)
     fixture_free(f);
 }
 
-/* The glob at its limit, and one past it. */
+/* A glob may be as long as the limit, and no longer. */
 static void test_limits(void **state)
 {
     struct fixture *f = fixture_open(fixture_new());

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sentences behind errors: each names the group and the quoted key, and
- * says what the loader, or the call, did.
+ * The sentences of errors. Each names the group and the quoted key, and tells what
+ * the loader or the call did.
  */
 #include "group/group_fixture.h"
 
-/* kama_get of key fails with status, and the last error is sentence. */
+/* Asserts that a get of key fails with status, and with this last error. */
 static void expect(struct fixture *f, kama_bytes key, kama_status status,
                    const char *sentence)
 {
@@ -16,7 +16,7 @@ static void expect(struct fixture *f, kama_bytes key, kama_status status,
     assert_string_equal(said, sentence);
 }
 
-/* Every answer of a loader that gave no sentence of its own. */
+/* Every answer of a loader that gives no sentence has a sentence of ours. */
 static void test_what_the_loader_returned(void **state)
 {
     static const struct {
@@ -54,7 +54,7 @@ static void test_what_the_loader_returned(void **state)
     fixture_free(f);
 }
 
-/* KAMA_OK without a value, and values that were refused. */
+/* KAMA_OK without a value has a sentence, and so has a value that was refused. */
 static void test_loaders_without_a_value(void **state)
 {
     struct fixture *f = fixture_new();
@@ -73,8 +73,8 @@ static void test_loaders_without_a_value(void **state)
     fixture_free(f);
 }
 
-/* Long names and keys are shortened, odd bytes quoted: never half a character
- * of the name, never a raw byte of the key. */
+/* Long names and keys are shortened, but no character of the name is cut in two;
+ * odd bytes of the key are quoted. */
 static void test_name_and_key_are_shown(void **state)
 {
     struct fixture *f = fixture_new();
@@ -106,7 +106,7 @@ static void test_name_and_key_are_shown(void **state)
     fixture_free(f);
 }
 
-/* A loader that asks for its own key, and passes on what it was told. */
+/* A loader asks for its own key, and returns the error that it gets. */
 static struct fixture *own_key;
 static char inner[KM_ERROR_BYTES_MAX];
 
@@ -136,7 +136,7 @@ static void test_called_from_inside_its_own_load(void **state)
     fixture_free(f);
 }
 
-/* The caller's deadline, the loader's time, and the end of the group. */
+/* The sentence names the caller's deadline, or the time of the loader. */
 static void test_deadlines_are_named(void **state)
 {
     struct fixture *f = fixture_new();

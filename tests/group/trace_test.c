@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a group tells its observer: each step of each get, and the loads that
+ * The observer of a group hears of each step of each get, and of the loads that
  * have failed for their callers.
  */
 #include "group/group_fixture.h"
@@ -12,7 +12,8 @@
 
 enum { EVENTS_MAX = 64 };
 
-/* What was heard: "NAME: the message without group and key". */
+/* The events that the observer has heard of, each as "NAME: MESSAGE", without the
+ * group and the key. */
 struct record {
     pthread_mutex_t lock;
     unsigned count;
@@ -75,7 +76,7 @@ static unsigned failures(struct record *r)
     return n;
 }
 
-/* A group on a pool, as a node makes one, and what it tells. */
+/* A group on a pool, as a node makes it, and the record of its events. */
 struct observed {
     struct fixture *f;
     struct km_pool *pool;
@@ -162,7 +163,8 @@ static void test_each_step_of_a_get(void **state)
     observed_free(o);
 }
 
-/* A waiter, and a value that is not kept. */
+/* The steps of a caller that waits for the load of another, and of a load whose
+ * value is not kept. */
 static void test_who_waits_for_whom(void **state)
 {
     struct observed *o = observed_open(observed_new());

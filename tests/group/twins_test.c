@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Equal keys in one mget: the table that finds them, beside a naive one, and
- * one load for all of them, however the load ends.
+ * Equal keys in one mget. The table that finds them is compared with a naive one,
+ * and all equal keys share one load, however it ends.
  */
 #include "group/group_fixture.h"
 #include "group/group_internal.h"
 #include "group/twins.h"
 #include "helpers/failmalloc.h"
 
-/* Random keys of few different ones; hashes that collide. */
+/* The table is right for few different keys in random order, with hashes that
+ * collide. */
 static void test_table_beside_an_array(void **state)
 {
     enum { KEYS = 300, ADDS = 2000 };
@@ -60,7 +61,7 @@ static void test_table_without_memory(void **state)
     assert_true(km_test_fail_each(add_many, NULL) >= 4);
 }
 
-/* Five equal keys and another; the loader returns status. */
+/* Gets five equal keys and another one with a loader that returns status. */
 static void expect_one_load(struct fixture *f, kama_status status)
 {
     const kama_bytes keys[6] = {KAMA_STR("a"), KAMA_STR("a"), KAMA_STR("b"),
@@ -85,7 +86,7 @@ static void expect_one_load(struct fixture *f, kama_status status)
     assert_int_equal(kama_group_clear(f->group), KAMA_OK);
 }
 
-/* What is not remembered (a miss, an error) is not asked for twice either. */
+/* A miss or an error, which is not remembered, is not loaded twice either. */
 static void expect_one_load_each(struct fixture *f)
 {
     expect_one_load(f, KAMA_OK);
@@ -113,7 +114,8 @@ static void test_equal_keys_are_one_load_on_a_pool(void **state)
     fixture_free(f);
 }
 
-/* The same, asynchronous; the sentence of a failure reaches the callback. */
+/* The same holds for an asynchronous mget, whose callback finds the sentence of a
+ * failure. */
 struct inbox {
     atomic_uint calls;
     unsigned failed;
@@ -151,7 +153,7 @@ static void test_equal_keys_are_one_load_asynchronously(void **state)
     fixture_free(f);
 }
 
-/* A synchronous mget says the sentence of one item that failed. */
+/* After a synchronous mget, the last error is the sentence of a failed item. */
 static void test_mget_says_why_an_item_failed(void **state)
 {
     struct fixture *f = fixture_open(fixture_new());

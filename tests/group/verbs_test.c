@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mset, mdel, touch, exists and ttl: what they answer, that none of them loads,
- * and that an error changes nothing.
+ * The answers of kama_mset, kama_mdel, kama_touch, kama_exists and kama_ttl. None
+ * of them loads, and a call that returns an error changes nothing.
  */
 #include "group/group_fixture.h"
 #include "helpers/failmalloc.h"
@@ -26,7 +26,7 @@ static struct timed *timed_new(void)
     return t;
 }
 
-/* None of the calls has loaded. */
+/* Asserts how often the loader was called, and ends the fixture. */
 static void timed_free(struct timed *t, unsigned loads)
 {
     assert_int_equal(atomic_load(&t->f->script.calls), loads);
@@ -49,7 +49,7 @@ static kama_status exists(struct timed *t, const char *key)
     return kama_exists(t->f->group, kama_bytes_str(key), NULL);
 }
 
-/* What is left, or the status. */
+/* Returns the remaining time to live, or the status if there is none. */
 static int64_t ttl(struct timed *t, const char *key)
 {
     int64_t left = -77;
@@ -113,7 +113,7 @@ static void test_touch(void **state)
     timed_free(t, 0);
 }
 
-/* A key that is known not to exist is absent for each of them. */
+/* A key that is known not to exist is absent for each of these calls. */
 static void test_negative_entries_are_misses(void **state)
 {
     struct timed *t = timed_new();
@@ -177,8 +177,8 @@ static void expect_refused(kama_status st, kama_status expected,
     assert_string_equal(said, sentence);
 }
 
-/* An item that is invalid: the call is refused, its index is named, and the
- * items before it were not stored. */
+/* If an item is invalid, the call is refused, the sentence names its index, and the
+ * items before it are not stored. */
 static void test_an_error_changes_nothing(void **state)
 {
     struct timed *t = timed_new();
@@ -227,7 +227,7 @@ static void test_an_error_changes_nothing(void **state)
     timed_free(t, 0);
 }
 
-/* At the limit of items. */
+/* A call may have as many items as the limit says. */
 static void test_the_most_items(void **state)
 {
     struct timed *t = timed_new();
@@ -260,7 +260,8 @@ static void test_the_most_items(void **state)
     timed_free(t, 0);
 }
 
-/* Mutations win over a load that is running; a touch of an absent key is none. */
+/* Mutations win over a load that is running. A touch of an absent key is no
+ * mutation. */
 static void test_loads_in_flight(void **state)
 {
     struct fixture *f = fixture_open(fixture_new());
