@@ -40,7 +40,7 @@ void *km_mem_alloc(const kama_allocator *a, size_t size);
 void *km_mem_zalloc(const kama_allocator *a, size_t count, size_t size);
 
 /* Allocates size zeroed bytes at a multiple of align, a power of two: allocators
- * align to 16 bytes only, and what threads share wants cache lines of its own.
+ * align to 16 bytes only, and memory that threads share needs its own cache lines.
  * The memory is freed through *ret_block. Returns NULL without memory. */
 void *km_mem_zalloc_aligned(const kama_allocator *a, size_t size, size_t align,
                             void **ret_block);

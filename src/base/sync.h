@@ -37,7 +37,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-/* What a lock protects, in the order in which locks nest. */
+/* The ranks name the things that locks protect, in the order in which locks nest. */
 enum km_lock_rank {
     KM_RANK_NODE = 1, /* a node's registry of groups */
     KM_RANK_GROUP,    /* the making of a group's pool */

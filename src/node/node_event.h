@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a node tells its application: each event is a kama_node_event that the
- * event function of the node's options receives. kamacached writes them to its
+ * The events of a node: the event function of the node's options receives each of
+ * them as a kama_node_event. kamacached writes them to its
  * log.
  *
  *     km_node_emit_event(node, KM_NODE_INFO, "listen", "listening on %s", a);

@@ -7,9 +7,9 @@
  *     ...                                       node->state is RUNNING
  *     km_node_server_close(node, server, ms)    drains, then nothing is left
  *
- * The loops run before the server listens, because what a loop has opened can
- * only be closed by its own thread. If opening fails half-way, the loops are
- * stopped and close what there is.
+ * The loops run before the server listens, because a socket that a loop has
+ * opened can only be closed by the loop's own thread. If opening fails half-way,
+ * the loops are stopped, and they close the sockets that are open.
  *
  * Threads: one thread at a time, which kama_node_start and kama_node_stop see
  * to.

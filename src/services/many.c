@@ -15,7 +15,7 @@
 
 #define VARINT_BYTES_MAX 10
 
-/* What differs between the methods. */
+/* The parts in which the methods differ. */
 struct many_ops {
     const char *items; /* the name of the elements, for error sentences */
     /* Whether the element is valid. On an error km_last_error says why. */
@@ -37,7 +37,7 @@ struct km_service_many {
     enum many_state state;
     struct km_pb_list list; /* elements that are left */
     uint32_t left;
-    uint8_t *copy; /* what they lie in, owned; NULL: in the request */
+    uint8_t *copy; /* the owned bytes of `list`; NULL: it is in the request */
     struct km_buf answers;
     struct km_mail turn; /* under way in MANY_TURN_POSTED */
 };

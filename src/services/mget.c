@@ -50,7 +50,7 @@ struct km_service_mget {
     enum mget_state state;
     struct km_pb_list keys; /* those that were not asked for yet */
     uint32_t next;          /* the index of the first of them */
-    uint8_t *copy;          /* what they lie in, owned; NULL: in the request */
+    uint8_t *copy; /* the owned bytes of `keys`; NULL: it is in the request */
     struct km_twins twins;  /* keys that were parked; they lie in copy */
     struct km_list running; /* slots of parked keys */
     uint32_t running_count;

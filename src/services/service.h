@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the handlers of all services share: decoding a request and finding its
- * group, refusing what belongs to a later version, and replying. The contract
+ * The steps that the handlers of all services share: decoding a request, finding
+ * its group, refusing a field of a later version, and replying. The contract
  * of a handler is that of struct km_server_method in rpc/server.h.
  *
  * Each function that can fail finishes the call itself, with the status and a

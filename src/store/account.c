@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sums are relaxed atomics, because nobody derives from them what another
- * thread has written. Only giving bytes back is ordered: the thread that gives
+ * The sums are relaxed atomics, because no thread concludes from a sum that it
+ * can see the writes of another thread. Only giving bytes back is ordered: the thread that gives
  * the last ones back must see everything that the others have done before it
  * frees the account.
  */

@@ -15,7 +15,7 @@
  * line for itself. pinned_bytes is a sum of numbers, one for each cell of
  * threads (base/thread.h): a loaded value is pinned and unpinned again within a
  * microsecond, and only evictions and statistics read the sum. One number may be
- * below zero, when a thread unpins what another one has pinned.
+ * below zero, when a thread unpins a value that another one has pinned.
  *
  * A value may outlive its store, and then it still needs the allocator to free
  * itself. So the account outlives the store as well: it is freed when the last

@@ -39,7 +39,7 @@ struct km_index_dir {
     struct km_line *chunks[];
 };
 
-/* What stands in front of the first line of a chunk. Lines lie on cache lines,
+/* The header in front of the first line of a chunk. Lines lie on cache lines,
  * and malloc does not, so that a chunk begins somewhere in its allocation:
  *
  *     raw --> |  unused  | next | raw | line | line | ...

@@ -207,7 +207,7 @@ static bool has_its_part(const struct km_store *store,
 }
 
 /* Which shards an eviction may take from. A shard that was just emptied, or
- * that has few keys, keeps what it has as long as others have more. */
+ * that has few keys, keeps its items as long as other shards have more. */
 enum evict_choice { EVICT_FROM_LARGE, EVICT_FROM_ANY };
 
 /* Evicts items of about `bytes` from shard, if the choice permits it. Returns

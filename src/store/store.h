@@ -98,8 +98,8 @@ kama_status km_store_fill_begin(struct km_store *store, struct km_fill *fill,
                                 uint64_t hash, kama_bytes key,
                                 kama_value **ret_value);
 
-/* As km_store_fill_begin, for a get that was counted as a miss before: what it
- * finds counts as used, but not as a hit. */
+/* Begins a fill as km_store_fill_begin does, for a get that was counted as a miss
+ * before: an entry that it finds counts as used, but not as a hit. */
 kama_status km_store_fill_begin_again(struct km_store *store,
                                       struct km_fill *fill, uint64_t hash,
                                       kama_bytes key, kama_value **ret_value);

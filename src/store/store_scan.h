@@ -27,8 +27,8 @@
 #include "store/store.h"
 
 /* Writes references to the next entries, at most n, in the order of their
- * positions, and moves *cursor behind them. 0 is the beginning, and 0 is also
- * what the last call leaves in *cursor; every other number is valid too.
+ * positions, and moves *cursor behind them. 0 is the beginning, and the
+ * last call leaves 0 in *cursor; every other number is valid too.
  * Returns the number of entries, which can be 0 before the end of the scan.
  * Negative entries are left out. */
 size_t km_store_scan(struct km_store *store, uint64_t *cursor,

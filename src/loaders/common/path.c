@@ -3,7 +3,7 @@
  * Reading a path as carelessly as some server may.
  *
  * Decoding works on a stack: a byte is pushed, and while the top of the stack
- * is an encoded byte it is replaced by what it stands for. That gives the same
+ * is an encoded byte it is replaced by the byte that it encodes. That gives the same
  * bytes as decoding the whole text again and again until it stays the same,
  * because two encodings never overlap ("%" is no hexadecimal digit, and the
  * first byte of a UTF-8 sequence is no later one). A segment of dots that is

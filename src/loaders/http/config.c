@@ -2,8 +2,8 @@
 /*
  * Reading a URL and the options behind it.
  *
- * libcurl parses the site later (origin.c). What is checked here is what a key
- * could change: where {key} stands, and characters that would end the path.
+ * libcurl parses the site later (origin.c). The parts that a key could change are
+ * checked here: the place of {key}, and characters that would end the path.
  */
 #include "config.h"
 
