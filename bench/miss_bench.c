@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a miss costs beside the loader: the loader gives a value of eight bytes
- * at once, and no key is asked for twice.
+ * Measures the cost of a miss without that of its loader: the loader gives a value
+ * of eight bytes at once, and no key is asked for twice.
  *
  *   one        one thread, one group without a pool
  *   two        two threads, the same group: how far loads of one group stand
  *              in each other's way
- *   apart      two threads, a group for each: what the machine permits
+ *   apart      two threads, a group for each, which shows what is possible
  *   pool       one thread, a group whose loads run on a pool of two threads
  *   bare       one thread that hands an empty job to a pool which is a mutex,
  *              two conditions and as many threads, and waits for it

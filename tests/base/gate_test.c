@@ -62,7 +62,7 @@ static void test_left_elsewhere(void **state)
     km_gate_fini(&gate);
 }
 
-/* What a gate guards is freed when the owner's wait returns. */
+/* An object that a gate guards is freed when the owner's wait returns. */
 struct house {
     struct km_gate gate;
     int furniture;

@@ -63,10 +63,19 @@ static void board_fini(struct board *b)
     km_mutex_fini(&b->lock);
 }
 
-static void set_gate(struct board *b, bool open)
+/* Lets the jobs that run from now on wait. */
+static void close_gate(struct board *b)
 {
     km_mutex_lock(&b->lock);
-    b->gate = open;
+    b->gate = false;
+    km_mutex_unlock(&b->lock);
+}
+
+/* Lets the jobs that wait go on. */
+static void open_gate(struct board *b)
+{
+    km_mutex_lock(&b->lock);
+    b->gate = true;
     km_cond_broadcast(&b->cond);
     km_mutex_unlock(&b->lock);
 }
@@ -167,7 +176,7 @@ static void test_bound(void **state)
     struct test_job jobs[12];
     struct board b;
     board_init(&b, 3);
-    set_gate(&b, false);
+    close_gate(&b);
     submit(&b, jobs, 2);
     wait_for(&b, &b.running, 2);
     assert_int_equal(km_pool_threads(b.pool), 2);
@@ -177,7 +186,7 @@ static void test_bound(void **state)
     km_pool_allow(b.pool, 2);
     submit(&b, jobs + 10, 2);
     wait_for(&b, &b.running, 5);
-    set_gate(&b, true);
+    open_gate(&b);
     wait_for(&b, &b.done, 12);
     assert_int_equal(b.running_max, 5);
     board_fini(&b);
@@ -218,7 +227,7 @@ static void test_idle(void **state)
     board_fini(&b);
 }
 
-/* free runs what is queued. */
+/* km_pool_free runs the jobs that are queued. */
 static void test_free_runs_jobs(void **state)
 {
     (void)state;
@@ -315,7 +324,8 @@ static kama_status use_pool(const kama_allocator *mem, void *arg)
     return first;
 }
 
-/* Each allocation failing: what was refused does not run, the rest does. */
+/* If an allocation fails, the job that was refused does not run, and the others do.
+ */
 static void test_no_memory(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Stripes: what many threads record is all there, with and without memory. */
+/* All that many threads record in stripes is counted, with and without memory. */
 #include "base/stripes.h"
 
 #include <pthread.h>

@@ -48,6 +48,12 @@ struct pending {
     km_ns at;
 };
 
+/* The threads on which the loads of a run are executed. */
+enum place { ON_CALLERS, ON_A_POOL };
+
+/* The two asynchronous calls. */
+enum way { ONE_KEY, A_BATCH };
+
 /* One run: the group, the origin, and the counters of all threads. */
 struct world {
     struct fixture *f;
@@ -58,7 +64,7 @@ struct world {
     atomic_uint misses;  /* answers that say "does not exist" */
     atomic_uint open;    /* callbacks that have not come yet */
     atomic_bool stop;
-    bool async;
+    enum place place;
     pthread_mutex_t lock;
     struct pending pending[PENDING_MAX];
     unsigned pending_count;
@@ -183,13 +189,12 @@ static void finish_one(struct world *w, unsigned i)
     (void)pthread_mutex_lock(&w->lock);
 }
 
-/* Finishes the deferred loads whose time has come, or all of them. */
-static void finish_due(struct world *w, bool all)
+/* Finishes the deferred loads whose time is at or before `until`. */
+static void finish_due(struct world *w, km_ns until)
 {
-    km_ns now = km_clock_mono(km_clock_system());
     (void)pthread_mutex_lock(&w->lock);
     for (unsigned i = 0; i < w->pending_count;) {
-        if (all || w->pending[i].at <= now) {
+        if (w->pending[i].at <= until) {
             finish_one(w, i);
         } else {
             i++;
@@ -202,7 +207,7 @@ static void *run_finisher(void *arg)
 {
     struct actor *a = arg;
     while (!atomic_load(&a->world->stop)) {
-        finish_due(a->world, false);
+        finish_due(a->world, km_clock_mono(km_clock_system()));
         pause_us(50);
     }
     return NULL;
@@ -392,7 +397,7 @@ static void get_batch(struct actor *a, const kama_ctx *ctx)
     }
 }
 
-static void get_async(struct actor *a, const kama_ctx *ctx, bool batch)
+static void get_async(struct actor *a, const kama_ctx *ctx, enum way way)
 {
     struct world *w = a->world;
     struct asked *asked = malloc(sizeof *asked);
@@ -406,8 +411,9 @@ static void get_async(struct actor *a, const kama_ctx *ctx, bool batch)
     ask_batch(a, asked, names, keys);
     atomic_fetch_add(&w->open, 1);
     kama_status st =
-        batch ? kama_mget_async(w->f->group, keys, BATCH, ctx, on_values, asked)
-              : kama_get_async(w->f->group, keys[0], ctx, on_value, asked);
+        way == A_BATCH
+            ? kama_mget_async(w->f->group, keys, BATCH, ctx, on_values, asked)
+            : kama_get_async(w->f->group, keys[0], ctx, on_value, asked);
     if (st != KAMA_OK) {
         free(asked);
         atomic_fetch_sub(&w->open, 1);
@@ -444,8 +450,8 @@ static void *run_getter(void *arg)
             get_batch(a, &ctx);
         } else if (way < 56) {
             (void)!kama_scan(w->f->group, &cursor, KAMA_STR(""), scan_entry, w);
-        } else if (w->async) {
-            get_async(a, &ctx, way % 2 == 0);
+        } else if (w->place == ON_A_POOL) {
+            get_async(a, &ctx, way % 2 == 0 ? A_BATCH : ONE_KEY);
         }
     }
     return NULL;
@@ -455,11 +461,11 @@ static void *run_getter(void *arg)
 
 /* Times are short and the memory is small, so that entries expire and are
  * evicted all the time. */
-static struct world *world_new(bool async, const char *policy)
+static struct world *world_new(enum place place, const char *policy)
 {
     struct world *w = test_calloc(1, sizeof *w);
     w->f = fixture_new();
-    w->async = async;
+    w->place = place;
     (void)pthread_mutex_init(&w->lock, NULL);
     w->f->options.loader = load;
     w->f->options.loader_arg = w;
@@ -469,7 +475,7 @@ static struct world *world_new(bool async, const char *policy)
     w->f->options.ttl_jitter = 50;
     w->f->options.negative_ttl_ms = 3;
     w->f->options.loader_timeout_ms = LOADER_TIMEOUT_MS;
-    w->f->options.loader_concurrency = async ? 4 : 2;
+    w->f->options.loader_concurrency = place == ON_A_POOL ? 4 : 2;
     w->f->options.async_threads = 2;
     w->f->options.policy = policy;
     atomic_store(&w->f->script.frees, 1); /* as if loader_free had run */
@@ -505,9 +511,9 @@ static void run_threads(struct world *w)
 
 /* Runs all threads for a while and checks that no answer was stale, and that
  * the run saw hits, overtaken loads and failures at all. */
-static void run(bool async, const char *policy)
+static void run(enum place place, const char *policy)
 {
-    struct world *w = world_new(async, policy);
+    struct world *w = world_new(place, policy);
     run_threads(w);
     AWAIT(atomic_load(&w->open) == 0);
     kama_group_stats s = stats(w->f);
@@ -516,13 +522,13 @@ static void run(bool async, const char *policy)
     assert_true(atomic_load(&w->misses) > 0);
     assert_true(s.hits > 0 && s.loads_overtaken > 0 && s.loads_failed > 0);
     km_store_check(w->f->group->store);
-    if (!async) { /* with a pool, the group is freed while loads are deferred */
-        finish_due(w, true);
+    if (place == ON_CALLERS) { /* else it is freed while loads are deferred */
+        finish_due(w, KM_NS_NEVER);
         assert_int_equal(stats(w->f).loads_running, 0);
         assert_int_equal(stats(w->f).pinned_bytes, 0);
     }
     kama_group_free(w->f->group);
-    finish_due(w, true);
+    finish_due(w, KM_NS_NEVER);
     fixture_done(w->f);
     test_free(w);
 }
@@ -531,15 +537,15 @@ static void run(bool async, const char *policy)
 static void test_on_callers(void **state)
 {
     (void)state;
-    run(false, "s3fifo");
+    run(ON_CALLERS, "s3fifo");
 }
 
 /* Loads run on a pool; the two policies evict in different orders. */
 static void test_on_a_pool(void **state)
 {
     (void)state;
-    run(true, "s3fifo");
-    run(true, "lru");
+    run(ON_A_POOL, "s3fifo");
+    run(ON_A_POOL, "lru");
 }
 
 int main(void)

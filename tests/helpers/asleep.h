@@ -16,7 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The kernel's letter for what the thread does; '\0': it has ended. */
+/* Returns the kernel's letter for the state of the thread, or '\0' if it has
+ * ended. */
 static inline char thread_state(pid_t thread)
 {
     char path[64];

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A host for loader plug-ins under test: opens NAME.so of the build, hands it
- * a function table that captures what a load says, and checks that nothing is
- * left behind.
- * Threads: host_load any thread; the rest one thread.
+ * A host for loader plug-ins under test. It opens NAME.so of the build, hands it a
+ * table of functions that capture the answer of a load, and checks that nothing is
+ * left behind. Threads: any thread may call host_load; one thread calls the rest.
  */
 #pragma once
 
@@ -19,7 +18,7 @@ struct host_plugin {
     char error[256];    /* of open */
 };
 
-/* What one load said. */
+/* The answer of one load. */
 struct host_result {
     kama_status status;
     char *value; /* owned; NULL when none was set */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests of the channel share: a loop with a channel, calls whose
+ * The fixture of the tests of the channel: a loop with a channel, calls whose
  * outcome is collected and can be waited for, and a python gRPC server.
  */
 #pragma once

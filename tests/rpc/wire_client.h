@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A blocking HTTP/2 client on a real socket for tests of servers: the client
- * side of wire/h2_pair.h whose bytes go through TCP, and raw bytes for what no
- * client sends. Whatever takes longer than ten seconds fails the test.
+ * side of wire/h2_pair.h whose bytes go through TCP, and raw bytes that no real
+ * client sends. A step that takes longer than ten seconds fails the test.
  */
 #pragma once
 

@@ -74,7 +74,7 @@ struct pair {
     /* Is called on the server when a request is complete; may be NULL. */
     void (*serve)(struct pair *pair, struct seen *seen);
     kama_status (*admit)(struct pair *pair); /* NULL accepts every stream */
-    bool resets_are_fair;                    /* what reset_is_fair returns */
+    bool resets_are_fair;                    /* the answer of reset_is_fair */
     char abuse[256];                         /* the sentence of on_abuse */
 };
 
