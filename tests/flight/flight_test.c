@@ -313,7 +313,11 @@ static void test_mix(void **state)
     sum_flight_fini(&flight);
 }
 
-/* -- the engine: waiters as data -- */
+/* -- the engine: waiters as data ------------------------------------------
+ *
+ * The flights are static, because they are aligned to 64 bytes, and gcc's
+ * AddressSanitizer does not align the stack so when it looks for uses after
+ * return. */
 
 static bool same_key(const struct km_flight_call *call, const void *key)
 {
@@ -334,7 +338,7 @@ static void wake_nobody(struct km_flight_waiter *waiter,
 /* The limit of waiters can be reached, and one more waiter is refused. */
 static void test_waiters_max(void **state)
 {
-    struct km_flight flight;
+    static struct km_flight flight;
     struct km_flight_call call = {.hash = 1};
     struct km_flight_woken woken;
     kama_status st = KAMA_OK;
@@ -380,7 +384,7 @@ static void count_ref(struct km_flight_call *call)
 /* A parked leader can be taken out once, if it was not woken before. */
 static void test_leader_leaves(void **state)
 {
-    struct km_flight flight;
+    static struct km_flight flight;
     struct km_flight_call call = {.hash = 1, .leader = KM_FLIGHT_LEADER_PARKS};
     struct km_flight_waiter leader = {.wake = wake_nobody};
     struct km_flight_waiter follower = {.wake = wake_nobody};
@@ -409,7 +413,7 @@ static void test_oldest(void **state)
 {
     static const struct km_flight_ops ops = {.equal = same_key,
                                              .ref = count_ref};
-    struct km_flight flight;
+    static struct km_flight flight;
     struct km_flight_call call = {.hash = 1, .deadline = 50};
     struct km_flight_woken woken;
     unsigned shard = km_flight_shard_of(1);
@@ -419,10 +423,12 @@ static void test_oldest(void **state)
     assert_true(km_flight_next_deadline(&flight) == KM_NS_NEVER);
     assert_int_equal(km_flight_join(&flight, 1, "", NULL, &call, &st),
                      KM_FLIGHT_LEADS);
+    km_flight_check(&flight);
     assert_int_equal(km_flight_next_deadline(&flight), 50);
     assert_null(km_flight_oldest(&flight, shard, 49));
     assert_ptr_equal(km_flight_oldest(&flight, shard, 50), &call);
     assert_true(km_flight_end(&flight, &call, NULL, NULL, &woken));
+    km_flight_check(&flight);
     assert_null(km_flight_oldest(&flight, shard, 50));
     assert_true(km_flight_next_deadline(&flight) == KM_NS_NEVER);
     km_flight_fini(&flight);
