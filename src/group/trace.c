@@ -28,6 +28,7 @@ static void trace(const kama_group *group, struct km_group_event *event,
     group->observer->trace(group->observer->arg, event);
 }
 
+/* Events have nanoseconds, and their sentences microseconds. */
 static uint64_t to_us(km_ns span)
 {
     return span / 1000;
