@@ -7,6 +7,8 @@
 #include "group/group_fixture.h"
 #include "group/group_internal.h"
 
+#include <dlfcn.h>
+
 static void make_pool(struct fixture *f)
 {
     struct km_pool *pool;
@@ -58,6 +60,61 @@ static void test_the_queue_goes_on_behind_a_load_older_than_the_pool(
     (void)state;
     make_pool(f);
     AWAIT(get_text(f->group, "l", NULL, "value of l") == KAMA_OK);
+    abandoned_free(f);
+}
+
+/* -- loads that are overdue ------------------------------------------------ */
+
+static _Thread_local bool dawdles;
+
+/* A thread that dawdles gives way to all others whenever it has unlocked a mutex:
+ * a timer that it has armed in the past fires before it does anything else. */
+int pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+    static int (*_Atomic unlock)(pthread_mutex_t * mutex);
+    if (atomic_load(&unlock) == NULL) {
+        atomic_store(&unlock, (int (*)(pthread_mutex_t *))dlsym(
+                                  RTLD_NEXT, "pthread_mutex_unlock"));
+    }
+    int failed = atomic_load(&unlock)(mutex);
+    if (dawdles) {
+        struct timespec pause = {0, 2000000};
+        (void)nanosleep(&pause, NULL);
+    }
+    return failed;
+}
+
+struct dawdler {
+    struct fixture *f;
+    atomic_bool is_done;
+};
+
+static void *make_pool_slowly(void *arg)
+{
+    struct dawdler *dawdler = arg;
+    dawdles = true;
+    make_pool(dawdler->f);
+    dawdles = false;
+    atomic_store(&dawdler->is_done, true);
+    return NULL;
+}
+
+/* Nobody waits for this load and nobody has ended it; its timer fires as soon as
+ * it is armed. */
+static void test_a_pool_is_made_when_a_load_is_overdue(void **state)
+{
+    struct fixture *f = abandoned_new();
+    struct dawdler dawdler = {.f = f};
+    pthread_t thread;
+    int64_t from = now_ms();
+    (void)state;
+    AWAIT(now_ms() > from + f->options.loader_timeout_ms);
+    assert_int_equal(stats(f).loads_running, 1);
+    assert_int_equal(pthread_create(&thread, NULL, make_pool_slowly, &dawdler),
+                     0);
+    AWAIT(atomic_load(&dawdler.is_done));
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    AWAIT(stats(f).loads_running == 0);
     abandoned_free(f);
 }
 
@@ -155,6 +212,7 @@ int main(void)
         cmocka_unit_test(test_a_deferred_load_older_than_the_pool_is_timed_out),
         cmocka_unit_test(
             test_the_queue_goes_on_behind_a_load_older_than_the_pool),
+        cmocka_unit_test(test_a_pool_is_made_when_a_load_is_overdue),
         cmocka_unit_test(test_loads_are_timed_out_while_the_pool_is_made),
         cmocka_unit_test(test_a_loader_older_than_the_pool_may_get_others),
     };

@@ -147,16 +147,15 @@ static void drop_timer(struct km_load *load)
     km_gate_leave(&group->gate);
 }
 
-/* If the timer fires while it is still being armed, the thread that arms it drops
- * the timer's reference. The reference is valid until then, because that thread
- * first waits for the end of this function (km_pool_disarm). */
+/* Ends the load when its time is over. If the state is NONE, the load has ended and
+ * has dropped its timer, which was about to fire. */
 static void fire(struct km_timer *timer)
 {
     struct km_load *load = KM_CONTAINER_OF(timer, struct km_load, timer);
     enum km_load_timer before =
         atomic_exchange(&load->timer_state, KM_LOAD_TIMER_FIRED);
     km_load_time_out(load);
-    if (before == KM_LOAD_TIMER_ARMED) {
+    if (before != KM_LOAD_TIMER_NONE) {
         drop_timer(load);
     }
 }
@@ -171,19 +170,6 @@ static void disarm(struct km_load *load)
     }
 }
 
-/* Makes the timer ARMED after it was handed to the pool. If it has fired already,
- * this waits until its function has returned, and then drops its reference. */
-static void finish_arming(struct km_load *load, struct km_pool *pool)
-{
-    enum km_load_timer arming = KM_LOAD_TIMER_ARMING;
-    if (!atomic_compare_exchange_strong(&load->timer_state, &arming,
-                                        KM_LOAD_TIMER_ARMED)) {
-        KM_ASSERT(arming == KM_LOAD_TIMER_FIRED);
-        km_pool_disarm(pool, &load->timer);
-        drop_timer(load);
-    }
-}
-
 /*
  * No timer stays armed after the end of its load. Both the state of the timer and
  * the state of the call are sequentially consistent, so that at least one of the
@@ -192,10 +178,15 @@ static void finish_arming(struct km_load *load, struct km_pool *pool)
  *     thread that ends the load     thread that arms the timer
  *     call = ENDED                  timer = ARMED
  *     timer ARMED? disarms it       call ENDED? disarms it
+ *
+ * The timer may fire before it is ARMED. The thread that arms it does not wait for
+ * that, because firing takes locks that its caller may hold; the timer then drops
+ * its own reference, like any other that fires.
  */
 kama_status km_load_arm(struct km_load *load, struct km_pool *pool)
 {
     enum km_load_timer none = KM_LOAD_TIMER_NONE;
+    enum km_load_timer arming = KM_LOAD_TIMER_ARMING;
     kama_group *group = load->group;
     if (!atomic_compare_exchange_strong(&load->timer_state, &none,
                                         KM_LOAD_TIMER_ARMING)) {
@@ -213,34 +204,43 @@ kama_status km_load_arm(struct km_load *load, struct km_pool *pool)
         drop_timer(load);
         return st;
     }
-    finish_arming(load, pool);
+    (void)atomic_compare_exchange_strong(&load->timer_state, &arming,
+                                         KM_LOAD_TIMER_ARMED);
     if (km_flight_ended(&load->call)) {
         disarm(load);
     }
     return KAMA_OK;
 }
 
-/* The pool that the timers of all loads are given to, and the first error. */
-struct arming {
-    struct km_pool *pool;
-    kama_status status;
-};
-
-static void arm_one(struct km_flight_call *call, void *arg)
+/* Collects a load that runs on its caller, with a reference. It is in no list of
+ * the pool, whose node is free for this. */
+static void collect(struct km_flight_call *call, void *arg)
 {
-    struct arming *arming = arg;
-    if (arming->status == KAMA_OK) {
-        arming->status = km_load_arm(km_load_of(call), arming->pool);
+    struct km_load *load = km_load_of(call);
+    struct km_list *loads = arg;
+    if (load->place == KM_LOAD_ON_CALLER) {
+        km_load_ref(load);
+        km_list_push_back(loads, &load->job.node);
     }
 }
 
-/* The deadline thread has been started by an earlier timer, so that only a closed
- * gate can make this fail. */
+/* The timers are armed without the locks of the flight: one may fire at once, and
+ * a gate that is closed meanwhile is left under a lock of a lower rank. */
 kama_status km_load_arm_all(kama_group *group, struct km_pool *pool)
 {
-    struct arming arming = {pool, KAMA_OK};
-    km_flight_visit(&group->flight, arm_one, &arming);
-    return arming.status;
+    struct km_list loads;
+    struct km_list *node;
+    kama_status st = KAMA_OK;
+    km_list_init(&loads);
+    km_flight_visit(&group->flight, collect, &loads);
+    while ((node = km_list_pop_front(&loads)) != NULL) {
+        struct km_load *load = KM_CONTAINER_OF(node, struct km_load, job.node);
+        if (st == KAMA_OK) {
+            st = km_load_arm(load, pool);
+        }
+        km_load_unref(load);
+    }
+    return st;
 }
 
 /* -- the end ------------------------------------------------------------- */

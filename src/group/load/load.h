@@ -186,8 +186,9 @@ static inline struct km_load *km_load_of(const struct km_flight_call *call)
     return KM_CONTAINER_OF(call, struct km_load, call);
 }
 
-/* Arms the timer that ends the load at its deadline. Does nothing if the timer is
- * armed already. Errors: those of km_pool_arm, and KAMA_ERR_CLOSED. */
+/* Arms the timer that ends the load at its deadline, which may be before this
+ * returns. The caller has a reference and holds no lock. Does nothing if the timer
+ * is armed already. Errors: those of km_pool_arm, and KAMA_ERR_CLOSED. */
 KAMA_NODISCARD kama_status km_load_arm(struct km_load *load,
                                        struct km_pool *pool);
 
