@@ -283,12 +283,13 @@ static kama_status make_pool_locked(kama_group *group)
     if (st != KAMA_OK) {
         return st;
     }
+    group->owns_pool = true; /* whoever sees the pool must see whose it is */
     st = publish_pool_locked(group, pool);
     if (st != KAMA_OK) {
+        group->owns_pool = false;
         km_pool_free(pool);
         return st;
     }
-    group->owns_pool = true;
     if (threads < loads_max) {
         atomic_store_explicit(&group->loads_max, threads, memory_order_relaxed);
         km_slots_lower(&group->slots, loads_max - threads);
