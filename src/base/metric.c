@@ -43,6 +43,8 @@ void km_metric_set_free(struct km_metric_set *set)
     }
 }
 
+/* A reader that has passed the cell to which one thread adds, and then comes to
+ * the cell from which another subtracts, has only seen the second change. */
 uint64_t km_metric_read(const struct km_metric_set *set, unsigned row)
 {
     KM_ASSERT(row < set->row_count);
@@ -50,6 +52,9 @@ uint64_t km_metric_read(const struct km_metric_set *set, unsigned row)
     for (size_t cell = 0; cell < KM_THREAD_CELLS; cell++) {
         sum += atomic_load_explicit(&set->counters[cell * set->stride + row],
                                     memory_order_relaxed);
+    }
+    if (set->rows[row].kind == KM_METRIC_GAUGE && (int64_t)sum < 0) {
+        return 0;
     }
     return sum;
 }

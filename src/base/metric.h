@@ -82,5 +82,6 @@ static inline void km_metric_sub(struct km_metric_set *set, unsigned row,
     km_metric_add(set, row, (uint64_t)0 - n);
 }
 
-/* Returns the value of a row: the sum over all cells. */
+/* Returns the value of a row: the sum over all cells. A gauge that changes at the
+ * same time may be read a little wrong, but never as less than 0. */
 uint64_t km_metric_read(const struct km_metric_set *set, unsigned row);

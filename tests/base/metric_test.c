@@ -80,6 +80,20 @@ static void test_threads(void **state)
     km_metric_set_free(set);
 }
 
+/* A reader may see the end of something whose beginning it has missed. */
+static void test_a_gauge_is_never_read_as_less_than_nothing(void **state)
+{
+    static const struct km_metric gauge = {"g", KM_METRIC_GAUGE, "", "A."};
+    struct km_metric_set *set;
+    (void)state;
+    assert_int_equal(km_metric_set_new(NULL, &gauge, 1, &set), KAMA_OK);
+    km_metric_sub(set, 0, 1);
+    assert_int_equal(km_metric_read(set, 0), 0);
+    km_metric_add(set, 0, 3);
+    assert_int_equal(km_metric_read(set, 0), 2);
+    km_metric_set_free(set);
+}
+
 static kama_status make_set(const kama_allocator *mem, void *arg)
 {
     struct km_metric_set *set = arg;
@@ -105,6 +119,7 @@ int main(void)
         cmocka_unit_test(test_every_row),
         cmocka_unit_test(test_alignment),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_a_gauge_is_never_read_as_less_than_nothing),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
