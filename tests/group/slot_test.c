@@ -5,6 +5,7 @@
  */
 #include "group/group_fixture.h"
 #include "group/group_internal.h"
+#include "group/load/load.h"
 
 enum { LIMIT = 2, OTHERS = 10, LOADER_MS = 300 };
 
@@ -140,6 +141,28 @@ static void test_a_deferred_load_runs_until_its_timeout(void **state)
     fixture_free(f);
 }
 
+/* The load ends at the moment at which its thread has taken a slot for it, but has
+ * not admitted it yet: that thread gives the slot back, and nobody else does. */
+static void test_a_load_that_ends_while_it_is_admitted_gives_no_slot(
+    void **state)
+{
+    const struct km_load_key key = {.key = {"k", 1}, .now = 1};
+    struct fixture *f = fixture_new();
+    (void)state;
+    f->options.loader_concurrency = 1;
+    fixture_open(f);
+    struct km_load *load =
+        km_load_new(f->group, &key, km_group_hash(f->group, key.key),
+                    KM_LOAD_ON_CALLER, KM_LOAD_FIRST);
+    assert_non_null(load);
+    load->has_slot = true;
+    km_load_release(load);
+    assert_int_equal(atomic_load(&load->stage), KM_LOAD_OVER);
+    assert_int_equal(km_slots_free(&f->group->slots), 1);
+    km_load_unref(load);
+    fixture_free(f);
+}
+
 /* A loader whose load is overdue still holds the slot that its own gets share. */
 static struct fixture *nesting;
 
@@ -187,6 +210,8 @@ int main(void)
         cmocka_unit_test(test_a_hung_loader_on_the_pool_keeps_its_slot),
         cmocka_unit_test(test_a_deferred_load_runs_until_its_finish),
         cmocka_unit_test(test_a_deferred_load_runs_until_its_timeout),
+        cmocka_unit_test(
+            test_a_load_that_ends_while_it_is_admitted_gives_no_slot),
         cmocka_unit_test(test_a_loader_past_its_time_may_get_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

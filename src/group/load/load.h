@@ -144,7 +144,7 @@ struct km_load {
     struct km_job job;
 
     bool was_deferred; /* kama_load_defer was called, on the loader's thread */
-    bool has_slot; /* it was ADMITTED with a slot, not inside another loader */
+    bool has_slot; /* valid once it is ADMITTED; false inside another loader */
     struct km_list in_queue;   /* while it is QUEUED: the lock of the slots */
     struct km_cond *slot_cond; /* of a caller that waits for the slot; NULL: the
                                 * load goes to the pool when it gets one */

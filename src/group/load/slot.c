@@ -176,7 +176,9 @@ static void give_back(kama_group *group)
 }
 
 /* Gives the slot back after the caller has made the load OVER. The load may be freed
- * by another thread when its slot was given back. */
+ * by another thread when its slot was given back. The slot of a load that was NEW is
+ * not looked at: its own thread may be about to admit it with a slot; that thread
+ * finds that it is too late, and gives the slot back. */
 static void finish(struct km_load *load, enum km_load_stage before)
 {
     kama_group *group = load->group;
@@ -184,7 +186,7 @@ static void finish(struct km_load *load, enum km_load_stage before)
     if (before == KM_LOAD_RUNNING || before == KM_LOAD_PENDING) {
         km_metric_sub(group->metrics, KM_GROUP_LOADS_RUNNING, 1);
     }
-    if (load->has_slot) {
+    if (before != KM_LOAD_NEW && load->has_slot) {
         give_back(group);
     }
 }
