@@ -470,6 +470,7 @@ static void test_queue_max(void **state)
     struct parked *ops = test_calloc(COUNT, sizeof *ops);
     kama_value *value;
     char key[32];
+    char sentence[KM_ERROR_BYTES_MAX];
     (void)state;
     p.f->options.loader_concurrency = 1;
     p.f->options.loader_timeout_ms = 600000;
@@ -480,6 +481,9 @@ static void test_queue_max(void **state)
         assert_int_equal(park(&p, &ops[i], key, 0, &value),
                          i < COUNT - 1 ? KAMA_DEFERRED : KAMA_ERR_OVERLOADED);
     }
+    kama_last_error(sentence, sizeof sentence);
+    assert_non_null(strstr(
+        sentence, KM_TEXT_OF(KM_LOADER_QUEUE_MAX) " loads already wait"));
     assert_int_equal(km_get_op_cancel(&ops[COUNT - 2].op), true);
     gate_await(&p.f->script.gate, 1);
     pthread_t freer;

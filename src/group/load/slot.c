@@ -198,13 +198,13 @@ static kama_status fail_ended(const struct km_load *load)
     return km_fail(KAMA_ERR_TIMEOUT, "%s", load->sentence);
 }
 
+/* Not slots->queued, in which this load is counted for the moment, too. */
 static kama_status fail_full(const struct km_load *load)
 {
-    kama_group *group = load->group;
     return km_group_fail_key(
-        group, KAMA_ERR_OVERLOADED, km_load_key_bytes(load),
-        "%u loads already wait for one of the %u that may run at a time",
-        atomic_load(&group->slots.queued), km_group_loads_max(group));
+        load->group, KAMA_ERR_OVERLOADED, km_load_key_bytes(load),
+        "%d loads already wait for one of the %u that may run at a time",
+        KM_LOADER_QUEUE_MAX, km_group_loads_max(load->group));
 }
 
 /* Makes the load ADMITTED: it may run now, with a slot or inside another loader. */
