@@ -163,8 +163,8 @@ static kama_status park_locked(struct km_flight *flight,
     if (call->waiter_count >= KM_FLIGHT_WAITERS_MAX) {
         return KAMA_ERR_BUSY;
     }
+    KM_ASSERT(waiter->hash == call->hash);
     waiter->call_deadline = call->deadline;
-    waiter->hash = call->hash;
     kama_status st =
         flight->ops->park == NULL ? KAMA_OK : flight->ops->park(call, waiter);
     if (st == KAMA_OK) {
@@ -258,7 +258,8 @@ enum km_flight_role km_flight_join(struct km_flight *flight, uint64_t hash,
     struct km_flight_shard *shard = shard_of(flight, hash);
     enum km_flight_role role = KM_FLIGHT_NOBODY;
     if (waiter != NULL && waiter->hash != hash) {
-        waiter->hash = hash;
+        waiter->hash =
+            hash; /* not again: whoever leaves finds its lock by it */
     }
     km_mutex_lock(&shard->lock);
     if (waiter != NULL) {

@@ -4,10 +4,12 @@
  * run loaders on their own threads. These loads keep their rights: a deferred
  * one that is overdue gives its slot back, and a loader may get other keys.
  */
+#include "base/container.h"
 #include "group/group_fixture.h"
 #include "group/group_internal.h"
 
 #include <dlfcn.h>
+#include <sched.h>
 
 static void make_pool(struct fixture *f)
 {
@@ -155,6 +157,63 @@ static void test_loads_are_timed_out_while_the_pool_is_made(void **state)
     }
 }
 
+/* -- gets that start again ------------------------------------------------- */
+
+struct parked {
+    struct km_get_op op;
+    atomic_uint dones;
+};
+
+static void parked_done(struct km_get_op *op, kama_status status,
+                        kama_value *value, const char *sentence)
+{
+    struct parked *parked = KM_CONTAINER_OF(op, struct parked, op);
+    (void)status;
+    (void)sentence;
+    kama_value_unref(value);
+    atomic_fetch_add(&parked->dones, 1);
+}
+
+/* A get waits for a load whose caller has less time than its loader takes, and is
+ * cancelled when it is about to start again, a little later each round. */
+static void cancel_around_a_restart(unsigned round)
+{
+    struct fixture *f = fixture_new();
+    struct caller leader;
+    struct parked parked = {.op.done = parked_done};
+    kama_value *value;
+    fixture_open(f);
+    atomic_store(&f->script.status, KAMA_ERR_IO);
+    gate_set(&f->script.gate, false);
+    int64_t from = now_ms();
+    caller_start(&leader, f->group, "k", 2);
+    gate_await(&f->script.gate, 1);
+    make_pool(f);
+    assert_int_equal(
+        km_get_op_start(f->group, &parked.op, KAMA_STR("k"), NULL, &value),
+        KAMA_DEFERRED);
+    AWAIT(now_ms() > from + 3);
+    gate_set(&f->script.gate, true);
+    for (unsigned i = 0; i < round; i++) {
+        (void)sched_yield();
+    }
+    if (!km_get_op_cancel(&parked.op)) {
+        AWAIT(atomic_load(&parked.dones) == 1);
+    }
+    (void)caller_join(&leader);
+    assert_true(atomic_load(&parked.dones) <= 1);
+    fixture_free(f);
+}
+
+/* TSan watches. */
+static void test_a_get_is_cancelled_while_it_starts_again(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 200; round++) {
+        cancel_around_a_restart(round);
+    }
+}
+
 /* -- loaders that get other keys ------------------------------------------ */
 
 enum nested_call { NESTED_GET, NESTED_MGET };
@@ -214,6 +273,7 @@ int main(void)
             test_the_queue_goes_on_behind_a_load_older_than_the_pool),
         cmocka_unit_test(test_a_pool_is_made_when_a_load_is_overdue),
         cmocka_unit_test(test_loads_are_timed_out_while_the_pool_is_made),
+        cmocka_unit_test(test_a_get_is_cancelled_while_it_starts_again),
         cmocka_unit_test(test_a_loader_older_than_the_pool_may_get_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
