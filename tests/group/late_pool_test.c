@@ -184,7 +184,7 @@ static void cancel_around_a_restart(unsigned round)
     kama_value *value;
     fixture_open(f);
     atomic_store(&f->script.status, KAMA_ERR_IO);
-    gate_set(&f->script.gate, false);
+    gate_close(&f->script.gate);
     int64_t from = now_ms();
     caller_start(&leader, f->group, "k", 2);
     gate_await(&f->script.gate, 1);
@@ -193,7 +193,7 @@ static void cancel_around_a_restart(unsigned round)
         km_get_op_start(f->group, &parked.op, KAMA_STR("k"), NULL, &value),
         KAMA_DEFERRED);
     AWAIT(now_ms() > from + 3);
-    gate_set(&f->script.gate, true);
+    gate_open(&f->script.gate);
     for (unsigned i = 0; i < round; i++) {
         (void)sched_yield();
     }

@@ -79,21 +79,37 @@ static bool try_take(struct km_slots *slots)
     return taken;
 }
 
-/* Adds a slot to the free ones, or lets it vanish if a slot is owed. */
-static void put_back(struct km_slots *slots)
+/* Lets slots that are owed vanish, as long as there are free ones. */
+static void pay_debt(struct km_slots *slots)
 {
-    if (!take_from(&slots->owed)) {
-        atomic_fetch_add(&slots->cells[km_thread_cell()].free, 1);
+    bool is_free = true;
+    while (is_free && take_from(&slots->owed)) {
+        if (!try_take(slots)) {
+            atomic_fetch_add(&slots->owed, 1);
+            is_free = km_slots_free(slots) > 0;
+        }
     }
 }
 
-/* Slots that are in use are owed: they vanish when they are given back. */
+/* Puts a slot among the free ones, unless one is owed. It looks once more
+ * afterwards: a thread that lowers the number meanwhile has added to the debt, but
+ * has not found this slot. */
+static void put_back(struct km_slots *slots)
+{
+    if (take_from(&slots->owed)) {
+        return;
+    }
+    atomic_fetch_add(&slots->cells[km_thread_cell()].free, 1);
+    if (atomic_load(&slots->owed) > 0) {
+        pay_debt(slots);
+    }
+}
+
+/* Slots that are taken are owed: they vanish when they are given back. */
 void km_slots_lower(struct km_slots *slots, unsigned n)
 {
-    while (n > 0 && try_take(slots)) {
-        n--;
-    }
     atomic_fetch_add(&slots->owed, n);
+    pay_debt(slots);
 }
 
 unsigned km_slots_free(const struct km_slots *slots)
