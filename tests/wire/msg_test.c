@@ -59,7 +59,6 @@ static const struct {
     {"kama.v2.GroupOption", &km_msg_group_option_pb},
     {"kama.v2.GroupsResponse", &km_msg_groups_response_pb},
     {"kama.v2.Latency", &km_msg_latency_pb},
-    {"kama.v2.GroupStats", &km_msg_group_stats_pb},
     {"kama.v2.Metric", &km_msg_metric_pb},
     {"grpc.health.v1.HealthCheckRequest", &km_msg_health_request_pb},
     {"grpc.health.v1.HealthCheckResponse", &km_msg_health_response_pb},
