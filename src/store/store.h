@@ -138,6 +138,7 @@ struct km_store_stats {
  * sum is not that of one moment. */
 void km_store_stats_get(struct km_store *store, struct km_store_stats *ret);
 
-/* Asserts the invariants of every shard and of the account. Other threads may
- * use the store meanwhile. For tests: O(items). */
+/* Asserts the invariants of every shard and of the account. No other thread may
+ * change an entry meanwhile, because the shards are summed one after the other.
+ * For tests: O(items). */
 void km_store_check(struct km_store *store);
