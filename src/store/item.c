@@ -79,6 +79,20 @@ void km_item_unpin(kama_value *item)
     km_account_pin(item->account, -(int64_t)km_item_block_bytes(item));
 }
 
+kama_status km_item_copy(const kama_value *item, void *buf, size_t cap,
+                         size_t *ret_len)
+{
+    kama_bytes bytes = kama_value_bytes(item);
+    *ret_len = bytes.len;
+    if (bytes.len > cap) {
+        return KAMA_ERR_TOO_SMALL;
+    }
+    if (bytes.len > 0) {
+        memcpy(buf, bytes.data, bytes.len);
+    }
+    return KAMA_OK;
+}
+
 /* Frees the memory and gives its bytes back. The account may end with them, so
  * that it is not used afterwards. */
 static void item_free(kama_value *item)

@@ -73,6 +73,11 @@ void km_item_pin(kama_value *item);
 /* Stops counting an item as pinned, because a store takes it. */
 void km_item_unpin(kama_value *item);
 
+/* Copies the value of an item into buf, if it has room. *ret_len is the length of
+ * the value in both cases. Errors: KAMA_ERR_TOO_SMALL, without a sentence. */
+KAMA_NODISCARD kama_status km_item_copy(const kama_value *item, void *buf,
+                                        size_t cap, size_t *ret_len);
+
 /* Gives back the reference of a store, or that of the caller which made the
  * item and has not pinned it. If there are other references, the item is pinned
  * from now on. */

@@ -162,13 +162,7 @@ static kama_status copy_slow(struct km_store *store, uint64_t hash,
     if (st != KAMA_OK) {
         return st;
     }
-    kama_bytes bytes = kama_value_bytes(value);
-    if (bytes.len > cap) {
-        st = KAMA_ERR_TOO_SMALL;
-    } else if (bytes.len > 0) {
-        memcpy(buf, bytes.data, bytes.len);
-    }
-    *ret_len = bytes.len;
+    st = km_item_copy(value, buf, cap, ret_len);
     kama_value_unref(value);
     return st;
 }
