@@ -12,6 +12,8 @@
  */
 #include "base/event.h"
 
+#include "base/assert.h"
+
 bool km_event_init(struct km_event *event)
 {
     event->is_set = false;
@@ -34,6 +36,7 @@ void km_event_fini(struct km_event *event)
 void km_event_set(struct km_event *event)
 {
     km_mutex_lock(&event->lock);
+    KM_ASSERT(!event->is_set);
     event->is_set = true;
     km_cond_signal(&event->cond);
     km_mutex_unlock(&event->lock);

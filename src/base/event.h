@@ -34,7 +34,7 @@ bool km_event_init(struct km_event *event);
 /* Ends an event that no thread waits for. */
 void km_event_fini(struct km_event *event);
 
-/* Sets the event and wakes the thread that waits for it. */
+/* Sets the event, which is not set, and wakes the thread that waits for it. */
 void km_event_set(struct km_event *event);
 
 /* Makes the event usable again after it was set. No other thread may use it at

@@ -8,9 +8,9 @@
 
 #include "base/assert.h"
 #include "base/container.h"
+#include "base/event.h"
 #include "base/limits.h"
 #include "base/status.h"
-#include "base/sync.h"
 #include "base/text.h"
 #include "net/address.h"
 #include "net/listener.h"
@@ -161,9 +161,7 @@ struct listen_request {
     struct km_mail mail;
     struct km_acceptor *acceptor;
     const char *address;
-    struct km_mutex lock;
-    struct km_cond cond;
-    bool done;
+    struct km_event listened;
     kama_status status;
     char sentence[KM_ERROR_BYTES_MAX];
 };
@@ -172,23 +170,15 @@ static void on_listen(struct km_mail *mail)
 {
     struct listen_request *request =
         KM_CONTAINER_OF(mail, struct listen_request, mail);
-    kama_status status = listen_here(request->acceptor, request->address);
-    km_mutex_lock(&request->lock);
-    request->status = status;
+    request->status = listen_here(request->acceptor, request->address);
     (void)km_text_printf(request->sentence, sizeof request->sentence, "%s",
                          km_last_error());
-    request->done = true;
-    km_cond_signal(&request->cond);
-    km_mutex_unlock(&request->lock);
+    km_event_set(&request->listened);
 }
 
 static kama_status wait_listening(struct listen_request *request)
 {
-    km_mutex_lock(&request->lock);
-    while (!request->done) {
-        km_cond_wait(&request->cond, &request->lock);
-    }
-    km_mutex_unlock(&request->lock);
+    (void)km_event_wait(&request->listened, KM_NS_NEVER);
     return request->status == KAMA_OK
                ? KAMA_OK
                : km_fail(request->status, "%s", request->sentence);
@@ -199,17 +189,12 @@ static kama_status listen_there(struct km_acceptor *acceptor,
 {
     struct listen_request request = {
         .mail = {.run = on_listen}, .acceptor = acceptor, .address = address};
-    if (!km_mutex_init(&request.lock, KM_RANK_WAITER)) {
-        return KAMA_ERR_THREADS;
-    }
-    if (!km_cond_init(&request.cond)) {
-        km_mutex_fini(&request.lock);
+    if (!km_event_init(&request.listened)) {
         return KAMA_ERR_THREADS;
     }
     km_loop_post(acceptor->options.loops[0], &request.mail);
     kama_status status = wait_listening(&request);
-    km_cond_fini(&request.cond);
-    km_mutex_fini(&request.lock);
+    km_event_fini(&request.listened);
     return status;
 }
 

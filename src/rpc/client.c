@@ -15,9 +15,9 @@
 
 #include "base/assert.h"
 #include "base/container.h"
+#include "base/event.h"
 #include "base/limits.h"
 #include "base/status.h"
-#include "base/sync.h"
 #include "base/text.h"
 #include "rpc/channel_call.h"
 
@@ -42,9 +42,7 @@ struct exchange {
     kama_status refused; /* the error of on_message or of the first send */
     kama_status status;
     char text[KM_ERROR_BYTES_MAX];
-    struct km_mutex lock;
-    struct km_cond cond;
-    bool done; /* under lock */
+    struct km_event done;
 };
 
 /* -- on the loop --------------------------------------------------------- */
@@ -54,11 +52,7 @@ static void finish(struct exchange *exchange, kama_status status,
 {
     exchange->status = status;
     (void)km_text_printf(exchange->text, sizeof exchange->text, "%s", text);
-    km_mutex_lock(&exchange->lock);
-    KM_ASSERT(!exchange->done);
-    exchange->done = true;
-    km_cond_signal(&exchange->cond);
-    km_mutex_unlock(&exchange->lock);
+    km_event_set(&exchange->done);
 }
 
 /* The result is the error of this side, not the cancellation after it. */
@@ -119,27 +113,6 @@ static void start(struct km_mail *mail)
 
 /* -- the caller's side --------------------------------------------------- */
 
-static void wait_until_done(struct exchange *exchange)
-{
-    km_mutex_lock(&exchange->lock);
-    while (!exchange->done) {
-        km_cond_wait(&exchange->cond, &exchange->lock);
-    }
-    km_mutex_unlock(&exchange->lock);
-}
-
-static bool init_sync(struct exchange *exchange)
-{
-    if (!km_mutex_init(&exchange->lock, KM_RANK_WAITER)) {
-        return false;
-    }
-    if (!km_cond_init(&exchange->cond)) {
-        km_mutex_fini(&exchange->lock);
-        return false;
-    }
-    return true;
-}
-
 /* Runs one exchange to its end. A caller on the loop's own thread would wait
  * for itself, and is told so. */
 static kama_status run(struct km_client *client, struct exchange *exchange)
@@ -149,7 +122,7 @@ static kama_status run(struct km_client *client, struct exchange *exchange)
         return km_fail(KAMA_ERR_WOULD_DEADLOCK,
                        "a blocking call on the client's own thread");
     }
-    if (!init_sync(exchange)) {
+    if (!km_event_init(&exchange->done)) {
         return KAMA_ERR_NO_MEMORY;
     }
     exchange->client = client;
@@ -160,9 +133,8 @@ static kama_status run(struct km_client *client, struct exchange *exchange)
             km_ns_after_ms(km_clock_mono(client->clock), timeout_ms);
     }
     km_loop_post(client->loop, &exchange->mail);
-    wait_until_done(exchange);
-    km_cond_fini(&exchange->cond);
-    km_mutex_fini(&exchange->lock);
+    (void)km_event_wait(&exchange->done, KM_NS_NEVER);
+    km_event_fini(&exchange->done);
     return exchange->status == KAMA_OK
                ? KAMA_OK
                : km_fail(exchange->status, "%s", exchange->text);
