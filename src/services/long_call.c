@@ -92,7 +92,10 @@ bool km_long_call_has_joined(const struct km_long_call *long_call)
     return state == KM_LONG_CALL_JOINED || state == KM_LONG_CALL_NOTIFIED;
 }
 
-void km_long_call_leave(struct km_server_call *call)
+/* Removes the call from the long calls and gives back the hold, at once or when
+ * the mail that is under way has run. on_change does not run any more. A call
+ * that has not joined, or has left before, is not changed. */
+static void leave(struct km_server_call *call)
 {
     struct km_long_call *long_call = km_server_call_state(call);
     if (!km_long_call_has_joined(long_call)) {
@@ -112,11 +115,11 @@ void km_long_call_finish(struct km_server_call *call, kama_status status,
                          const char *text)
 {
     km_server_call_finish(call, status, text);
-    km_long_call_leave(call);
+    leave(call);
 }
 
 void km_long_call_cancelled(struct km_server_call *call, kama_status why)
 {
     (void)why;
-    km_long_call_leave(call);
+    leave(call);
 }

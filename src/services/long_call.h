@@ -58,11 +58,6 @@ void km_long_call_join(struct km_server_call *call,
 /* Returns whether the call has joined and has not left. */
 bool km_long_call_has_joined(const struct km_long_call *long_call);
 
-/* Removes the call from the long calls and gives back the hold, at once or when
- * the mail that is under way has run. on_change does not run any more. A call
- * that has not joined, or has left before, is not changed. */
-void km_long_call_leave(struct km_server_call *call);
-
 /* Finishes the call, as km_server_call_finish does, and leaves. */
 void km_long_call_finish(struct km_server_call *call, kama_status status,
                          const char *text);

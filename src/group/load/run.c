@@ -100,7 +100,8 @@ static void run_job(struct km_job *job)
     km_gate_leave(&group->gate);
 }
 
-kama_status km_load_submit(struct km_load *load)
+/* Hands a load that has a slot to the pool of its group. */
+static kama_status submit(struct km_load *load)
 {
     load->job.run = run_job;
     return km_pool_submit(km_group_pool(load->group), &load->job);
@@ -110,7 +111,7 @@ bool km_load_submit_queued(struct km_load *load)
 {
     kama_group *group = load->group;
     enum km_load_stage admitted = KM_LOAD_ADMITTED;
-    if (km_load_submit(load) == KAMA_OK) {
+    if (submit(load) == KAMA_OK) {
         return true;
     }
     bool is_over =
@@ -132,7 +133,7 @@ static kama_status start_on_pool(struct km_load *load, struct km_pool *pool)
         st = km_load_queue(load, NULL, &place);
     }
     if (st == KAMA_OK && place == KM_SLOT_TAKEN) {
-        st = km_load_submit(load);
+        st = submit(load);
     }
     return st;
 }

@@ -38,10 +38,6 @@ KAMA_NODISCARD kama_status km_load_start_on_pool(struct km_load *load,
  * loader has deferred it. */
 void km_load_start_here(struct km_load *load, km_ns deadline, km_ns now);
 
-/* Submits a load that has a slot to the pool of its group. Errors: those of
- * km_pool_submit. */
-KAMA_NODISCARD kama_status km_load_submit(struct km_load *load);
-
 /* Submits a queued load that has got a slot. Returns false if the pool has refused
  * it: the load has ended then, and the caller must put its slot back. */
 bool km_load_submit_queued(struct km_load *load);
