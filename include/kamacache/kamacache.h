@@ -196,6 +196,7 @@ extern "C" {
     X(KAMA_MISS, 1, 5, 404, "no such key")                                     \
     X(KAMA_WOULD_LOAD, 2, 5, 404, "not in memory")                             \
     X(KAMA_DEFERRED, 3, 13, 500, "the loader finishes later")                  \
+    X(KAMA_UNSYNCED, 4, 0, 200, "done, but some members were not reached")     \
     X(KAMA_ERR_INVALID, -1, 3, 400, "invalid argument")                        \
     X(KAMA_ERR_TOO_LARGE, -2, 8, 413, "larger than the limit")                 \
     X(KAMA_ERR_TOO_SMALL, -3, 3, 400, "the buffer is too small")               \
@@ -219,6 +220,7 @@ extern "C" {
     X(KAMA_ERR_MALFORMED, -21, 3, 400, "malformed message")                    \
     X(KAMA_ERR_STATE, -22, 9, 409, "not in this state")                        \
     X(KAMA_ERR_INTERNAL, -23, 13, 500, "internal error")                       \
+    X(KAMA_ERR_NOT_MEMBER, -24, 9, 409, "not a member of this cluster")        \
     X(KAMA_ERR_UNREACHABLE, -100, 14, 503, "cannot connect")                   \
     X(KAMA_ERR_PROTOCOL, -101, 13, 502, "protocol error")                      \
     X(KAMA_ERR_DISCONNECTED, -102, 14, 503, "the connection was lost")         \
