@@ -15,6 +15,7 @@
 
 #define V1 "/kama.v1.KamaCacheService/"
 #define V2 "/kama.v2.Cache/"
+#define PEER "/kama.peer.v1.Peer/"
 #define HEALTH "/grpc.health.v1.Health/"
 #define REFLECT "/grpc.reflection.v1.ServerReflection/"
 #define REFLECT_ALPHA "/grpc.reflection.v1alpha.ServerReflection/"
@@ -101,6 +102,12 @@ const struct km_server_method km_service_methods[] = {
     LATER(V2 "Doctor"),
     LATER(V2 "Monitor"),
     LATER(V2 "Watch"),
+    LATER(PEER "Hello"),
+    LATER(PEER "Fill"),
+    LATER(PEER "FillMany"),
+    LATER(PEER "Peek"),
+    LATER(PEER "Mutate"),
+    LATER(PEER "Sync"),
     UNARY(HEALTH "Check", km_service_health_check),
     {.path = HEALTH "Watch",
      .kind = KM_RPC_SERVER_STREAM,

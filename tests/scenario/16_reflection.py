@@ -13,7 +13,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 import kamatest
 from kamatest import Daemon, pb2
 
-SERVICES = {"kama.v1.KamaCacheService", "kama.v2.Cache",
+SERVICES = {"kama.v1.KamaCacheService", "kama.v2.Cache", "kama.peer.v1.Peer",
             "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
             "grpc.reflection.v1alpha.ServerReflection"}
 
