@@ -3,7 +3,7 @@
 # and the libraries made of them: kamacache-core (local mode, libc only) and
 # kamacache (everything).
 set(KM_CORE_FOLDERS base store flight group)
-set(KM_NODE_FOLDERS net wire rpc membership peers sync services node)
+set(KM_NODE_FOLDERS view net wire rpc membership peers sync services node)
 
 # km_add_folder(name): object library of src/<name>/**/*.c; a folder without
 # sources is skipped. Appends to `objects_variable` in the caller's scope.
@@ -33,7 +33,8 @@ endforeach()
 set(KM_FULL_OBJECTS ${KM_CORE_OBJECTS})
 foreach(folder IN LISTS KM_NODE_FOLDERS)
   km_add_folder(${folder} KM_FULL_OBJECTS
-    PkgConfig::KM_UV PkgConfig::KM_NGHTTP2 PkgConfig::KM_ZLIB)
+    PkgConfig::KM_UV PkgConfig::KM_NGHTTP2 PkgConfig::KM_ZLIB
+    PkgConfig::KM_JANSSON)
 endforeach()
 
 # km_add_library(target output objects): lib<output>.so.0 and, as
@@ -66,6 +67,7 @@ if(KM_CORE_OBJECTS)
   km_add_library(kamacache kamacache kamacache static "${KM_FULL_OBJECTS}")
   foreach(library kamacache kamacache_static)
     target_link_libraries(${library} PRIVATE
-      PkgConfig::KM_UV PkgConfig::KM_NGHTTP2 PkgConfig::KM_ZLIB)
+      PkgConfig::KM_UV PkgConfig::KM_NGHTTP2 PkgConfig::KM_ZLIB
+      PkgConfig::KM_JANSSON)
   endforeach()
 endif()

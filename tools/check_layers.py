@@ -16,7 +16,7 @@ import sys
 
 LEVELS = {
     "base": 0,
-    "store": 1, "flight": 1, "net": 1, "wire": 1,
+    "store": 1, "flight": 1, "net": 1, "wire": 1, "view": 1,
     "rpc": 2, "group": 2,
     "membership": 3, "peers": 3, "sync": 3, "admin": 3, "services": 3,
     "node": 4,
@@ -32,7 +32,7 @@ ALLOWED = {
 ONLY_FROM = (
     ("src/wire/msg/", None),
     ("src/wire/", {"rpc", "node", "admin"}),
-    ("src/net/", {"rpc", "node", "admin"}),
+    ("src/net/", {"rpc", "node", "admin", "membership"}),
 )
 # The file of all limits, and the folder that the first word of a limit's name
 # (KM_NET_...) names. Other words are for all folders.
@@ -40,6 +40,7 @@ LIMITS = "src/base/limits.h"
 LIMIT_FOLDERS = {
     "STORE": "store", "FLIGHT": "flight", "NET": "net", "H2": "wire",
     "GRPC": "wire", "PB": "wire", "RPC": "rpc", "NODE": "node",
+    "MEMBERSHIP": "membership", "PEERS": "peers",
 }
 # Units outside the levels: (path prefix, what of ours they may include).
 UNITS = (

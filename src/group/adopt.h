@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a clustered group does when the node adopts a view.
+ *
+ *     the answers of km_owner_ops.ask have changed;  adoption is their number
+ *     km_group_adopt(group, adoption, lost);
+ *         from here on, hits in the lost slots are misses, loads of keys in the
+ *         lost slots are overtaken, and requests that were decided by an
+ *         earlier adoption ask again
+ *     km_group_sweep(group, walk)      until it returns false: frees the entries
+ *
+ * `lost` has one bit for each slot. Slots that are hidden stay hidden until
+ * km_group_sweep has returned false, also if the node owns them again: the
+ * caller does not say HERE for them before.
+ *
+ * Threads: any thread, but one at a time for each group. Errors: none.
+ * Ownership: the bitmap is borrowed until km_group_sweep has returned false, or
+ * the next km_group_adopt has returned. Cost: adopt is O(shards + loads); sweep
+ * visits a bounded number of entries under the lock of one shard.
+ */
+#pragma once
+
+#include "group/owner.h"
+
+/* One bit for each slot. */
+struct km_slot_map {
+    uint64_t words[KM_OWNER_SLOTS / 64];
+};
+
+static inline bool km_slot_map_has(const struct km_slot_map *map, uint32_t slot)
+{
+    return (map->words[slot / 64] >> (slot % 64) & 1) != 0;
+}
+
+static inline void km_slot_map_add(struct km_slot_map *map, uint32_t slot)
+{
+    map->words[slot / 64] |= UINT64_C(1) << (slot % 64);
+}
+
+/* Hides the entries of the lost slots, and overtakes their loads. lost: NULL if
+ * the node has lost none. A second call before the sweep has ended must have
+ * the bits of the first one too. */
+void km_group_adopt(kama_group *group, uint64_t adoption,
+                    const struct km_slot_map *lost);
+
+/* Where a sweep is; zeroed before the first call after an adoption. */
+struct km_group_sweep {
+    uint64_t cursor;
+};
+
+/* Frees some of the hidden entries. Returns whether there is more to do. */
+bool km_group_sweep(kama_group *group, struct km_group_sweep *sweep);
+
+/* Empties the group, as kama_group_clear does, without counting a clear: this
+ * node cannot know whether its entries are still true. */
+void km_group_forget(kama_group *group);

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Membership: registers this node, keeps its lease, and says who the members
+ * are. docs/CLUSTER.md 2 and 3 have the rules.
+ *
+ *     km_membership_new(&options, &membership);
+ *     km_membership_start(membership);            -> events
+ *     km_membership_activate(membership);         the node serves
+ *     km_membership_leave(membership);            the node stops
+ *     km_membership_close(membership);            -> events->closed
+ *
+ * It is a state machine: time, the registry, timers and random bits come in
+ * through tables of functions, so that the simulator can run many of them in
+ * one thread.
+ *
+ *     IDLE -> GRANTING -> CLAIMING --> REGISTERED -> LEAVING -> REVOKING -> OVER
+ *                ^           |  ^           |
+ *                |           v  |           |
+ *                |        PROBING/WAITING   |
+ *                +-------- lease lost ------+
+ *
+ * Threads: one loop. Errors: KAMA_ERR_NO_MEMORY from new; everything else is
+ * an event. Ownership: the options' texts are copied, the tables borrowed.
+ * Cost: a few messages per second at most; O(members) for each change.
+ */
+#pragma once
+
+#include "base/timer.h"
+#include "membership/registry.h"
+#include "view/view.h"
+
+struct km_membership;
+
+/* Timers, clocks and random bits, of the loop or of the simulator. */
+struct km_membership_env {
+    km_ns (*now)(void *arg);  /* monotonic */
+    km_ns (*boot)(void *arg); /* runs on while the machine is suspended */
+    uint64_t (*wall_ms)(void *arg);
+    void (*arm)(void *arg, struct km_timer *timer, km_ns at);
+    void (*disarm)(void *arg, struct km_timer *timer);
+    void (*random)(void *arg, void *buf, size_t len);
+    void *arg;
+};
+
+enum km_membership_lease {
+    KM_LEASE_NONE, /* not registered yet */
+    KM_LEASE_HELD,
+    KM_LEASE_DOUBTFUL, /* it may have expired */
+    KM_LEASE_LOST      /* it has expired; the node registers again */
+};
+
+/* Who answers at an address. */
+enum km_probe_answer {
+    KM_PROBE_NOBODY,
+    KM_PROBE_SELF,    /* this process */
+    KM_PROBE_ANOTHER, /* a node of another process; id may be none */
+};
+
+struct km_membership_events {
+    /* The registry has told another view. It is noticed, and is to be adopted.
+     * The view is borrowed. */
+    void (*view)(void *owner, struct km_view *view);
+    /* This node is registered under an id. again: KM_... the first time, or with
+     * a new id after the lease was lost: then all groups must be cleared. */
+    void (*registered)(void *owner, const struct km_member_id *id,
+                       unsigned registrations);
+    /* The record says `active` now (the answer to activate). */
+    void (*activated)(void *owner);
+    /* The record says `leaving` now, or could not be written in time. */
+    void (*leaving)(void *owner);
+    /* All groups must be cleared; why is a sentence. */
+    void (*forget)(void *owner, const char *why);
+    void (*lease)(void *owner, enum km_membership_lease lease);
+    /* The start cannot succeed; text says what to do. */
+    void (*failed)(void *owner, kama_status status, const char *text);
+    /* Asks who answers at an address; km_membership_probed is the answer. */
+    void (*probe)(void *owner, const char *address);
+    /* The registration waits for a held address: start_timeout is put off until
+     * `until`. */
+    void (*waiting)(void *owner, km_ns until);
+    /* A line for the log. level as in kama_node_event. */
+    void (*log)(void *owner, int level, const char *name, const char *text);
+    void (*closed)(void *owner);
+};
+
+struct km_membership_options {
+    const kama_allocator *mem;
+    struct km_membership_env env;
+    const struct km_registry_ops *registry_ops;
+    void *registry;
+    const struct km_membership_events *events;
+    void *owner;
+    const char *cluster;
+    const char *service;
+    const char *address; /* advertised, canonical; NULL: the local address of
+                          * the registry's connection, with `port` */
+    uint16_t port;
+    const char *admin;
+    const char *const *labels;
+    size_t label_count;
+    uint32_t weight;
+    struct km_member_id nonce; /* of the process */
+    int64_t lease_ttl_ms;      /* 0: 10 s */
+};
+
+KAMA_NODISCARD kama_status
+km_membership_new(const struct km_membership_options *options,
+                  struct km_membership **ret_membership);
+/* The table that the registry is made with; its owner is the membership. */
+extern const struct km_registry_events km_membership_registry_events;
+
+/* Begins to register and to follow the members. */
+void km_membership_start(struct km_membership *membership);
+/* Writes `active`. */
+void km_membership_activate(struct km_membership *membership);
+/* Writes `leaving`. -> events->leaving */
+void km_membership_leave(struct km_membership *membership);
+/* Revokes the lease, or deletes nothing if that takes more than 1 s, and
+ * ends. -> events->closed */
+void km_membership_close(struct km_membership *membership);
+/* Frees a membership after `closed`, or one that was never started. */
+void km_membership_free(struct km_membership *membership);
+
+/* The answer to events->probe. id: of the node that answered, or NULL. */
+void km_membership_probed(struct km_membership *membership,
+                          enum km_probe_answer answer,
+                          const struct km_member_id *id);
+/* Another node has adopted a view that is unknown here: reads the registry, at
+ * most once a second. */
+void km_membership_refresh(struct km_membership *membership);
+/* A member says that this node was given up: it is behind until it has
+ * registered again. Checks the lease. */
+void km_membership_told_gone(struct km_membership *membership);
+
+/* Questions. */
+const struct km_member_id *km_membership_id(const struct km_membership *m);
+const char *km_membership_address(const struct km_membership *m);
+enum km_membership_lease km_membership_lease_state(
+    const struct km_membership *m);
+int64_t km_membership_lease_id(const struct km_membership *m);
+
+/* What the membership has seen; for metrics and tests. */
+struct km_membership_stats {
+    uint64_t junk_records;
+    uint64_t foreign_records; /* of another cluster */
+    uint64_t lists;
+    uint64_t watches;
+    uint64_t registrations;
+    uint64_t held; /* addresses that are held in the view now */
+};
+void km_membership_stats_get(const struct km_membership *membership,
+                             struct km_membership_stats *ret_stats);

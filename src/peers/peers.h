@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The peers of a node: it routes each key by the view that it has adopted, says
+ * Hello to all other members, and carries fills and mutations to the owners.
+ *
+ *     membership --view--> peers: build the placement, adopt, Hello to all
+ *     groups     --ask, fill, mutate--> peers --> links to the owners
+ *     services   --hello, admit--> peers         requests of other nodes
+ *
+ * It is the owner of km_owner_ops (group/owner.h).
+ *
+ * Threads: what says "lane 0" runs on the control lane; the rest is for any
+ * thread. Errors: as each function says. Ownership: texts are copied, views
+ * are referenced, the transport and the events are borrowed until `closed`.
+ * Cost: about 1 KiB for each peer, and what its links take.
+ */
+#pragma once
+
+#include "group/owner.h"
+#include "peers/placement.h"
+#include "peers/transport.h"
+#include "peers/turn.h"
+
+struct km_peers;
+
+enum km_peer_state {
+    KM_PEER_UNKNOWN,     /* no Hello was answered yet */
+    KM_PEER_UP,          /* the last Hello was answered */
+    KM_PEER_UNREACHABLE, /* silent for 1.5 s, or no connection */
+    KM_PEER_REFUSED      /* it is another member than the view says, or of
+                          * another cluster */
+};
+
+struct km_peers_events {
+    /* Lane 0. A view is adopted, and `ask` answers by it already. The node must
+     * call km_group_adopt for each group now, sweep each group, and then call
+     * km_peers_swept. lost: NULL if no slot was lost. */
+    void (*adopted)(void *owner, uint64_t adoption, struct km_view *view,
+                    const struct km_slot_map *lost);
+    /* Lane 0. The state of a peer has changed; text is a sentence. */
+    void (*peer)(void *owner, const char *address,
+                 const struct km_member_id *id, enum km_peer_state state,
+                 const char *text);
+    /* Lane 0. A Hello has named a view that is not known here: the registry
+     * must be read. */
+    void (*unknown_view)(void *owner);
+    /* Lane 0. A member says that this node was given up. */
+    void (*told_gone)(void *owner, const char *address);
+    /* Lane 0. Whether this node is settled has changed. */
+    void (*settled)(void *owner);
+    /* Lane 0, once, after km_peers_close. */
+    void (*closed)(void *owner);
+};
+
+struct km_peers_options {
+    const kama_allocator *mem;
+    struct km_transport transport;
+    const struct km_peers_events *events;
+    void *owner;
+    const char *cluster;
+    const char *service;
+    struct km_member_id nonce;
+};
+
+KAMA_NODISCARD kama_status km_peers_new(const struct km_peers_options *options,
+                                        struct km_peers **ret_peers);
+/* Lane 0. Ends all requests with KM_OWNER_UNREACHABLE. -> events->closed */
+void km_peers_close(struct km_peers *peers);
+/* After `closed`, or if nothing was ever noticed. */
+void km_peers_free(struct km_peers *peers);
+
+/* What groups are given. */
+extern const struct km_owner_ops km_peers_owner_ops;
+
+/* -- lane 0 ---------------------------------------------------------------- */
+
+/* The node's own id and address; before that the node has no id. */
+void km_peers_set_self(struct km_peers *peers, const struct km_member_id *id,
+                       const char *address);
+/* A view was noticed: builds its placement, then adopts both. A newer view
+ * replaces one that waits. */
+void km_peers_notice(struct km_peers *peers, struct km_view *view);
+/* All groups were swept after this adoption. */
+void km_peers_swept(struct km_peers *peers, uint64_t adoption);
+/* Until now mutations were KAMA_ERR_NOT_READY; from now on they are not. And
+ * back, while the lease may have expired and no member answers. */
+void km_peers_set_mutable(struct km_peers *peers, kama_status refusal);
+/* This node is behind, until the next adoption: it owns nothing. */
+void km_peers_set_behind(struct km_peers *peers);
+
+/* Asks who answers at an address. done runs once. */
+struct km_peers_probe {
+    void (*done)(struct km_peers_probe *probe, kama_status status,
+                 const char *text, const struct km_member_id *id,
+                 const struct km_member_id *nonce, const char *cluster);
+    void *use[40];
+};
+void km_peers_probe(struct km_peers *peers, const char *address, km_ns deadline,
+                    struct km_peers_probe *probe);
+
+/* -- for services/peer.c: any thread --------------------------------------- */
+
+/* What a caller of kama.peer.v1.Peer has said about itself. */
+struct km_peers_sender {
+    kama_bytes cluster;
+    kama_bytes service;
+    kama_bytes id;
+    uint64_t view_id;
+};
+
+/* Returns KAMA_OK if the sender may be served: its cluster, service and id are
+ * right. Otherwise fails with KAMA_ERR_NOT_MEMBER and a sentence; an unknown id
+ * makes this node read the registry. */
+KAMA_NODISCARD kama_status km_peers_admit(struct km_peers *peers,
+                                          const struct km_peers_sender *sender);
+/* Returns whether the node has adopted or passed over this view (one of the
+ * last 256). */
+bool km_peers_knows_view(const struct km_peers *peers, uint64_t view_id);
+/* Returns the id of the view that was adopted last; 0: none. */
+uint64_t km_peers_view_id(const struct km_peers *peers);
+
+/* -- for people ------------------------------------------------------------ */
+
+struct km_peer_info {
+    const char *address;
+    struct km_member_id id;
+    enum km_peer_state state;
+    km_ns latency; /* of the last Hello; 0: not known */
+    km_ns since;   /* the state has been so since then, monotonic */
+    uint64_t fills, fills_failed, mutations, mutations_failed;
+    uint64_t served; /* requests of this peer that were answered */
+};
+/* Calls cb for each peer, on lane 0 or with a lock: cb must not block. */
+void km_peers_visit(struct km_peers *peers,
+                    void (*cb)(void *arg, const struct km_peer_info *info),
+                    void *arg);

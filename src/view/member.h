@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A member of a cluster: one registration of one node.
+ *
+ * The identity of a member is its id. A node that restarts, or that loses its
+ * lease, registers again with a new id and is a new member.
+ *
+ * Threads: any thread; plain data. Errors: KAMA_ERR_INVALID with a sentence.
+ * Ownership: the texts belong to the structure that the member stands in, for
+ * example a view. Cost: O(length).
+ */
+#pragma once
+
+#include <kamacache/kamacache.h>
+#include <stdbool.h>
+
+#define KM_MEMBER_ID_BYTES 16
+/* 32 hexadecimal digits and NUL. */
+#define KM_MEMBER_ID_TEXT_BYTES (2 * KM_MEMBER_ID_BYTES + 1)
+
+/* 128 random bits. All zero stands for "none". */
+struct km_member_id {
+    uint8_t bytes[KM_MEMBER_ID_BYTES];
+};
+
+/* The numbers are those of kama.v2.MemberState, and part of the view id. */
+enum km_member_state {
+    KM_MEMBER_JOINING = 1, /* owns nothing yet */
+    KM_MEMBER_ACTIVE = 2,
+    KM_MEMBER_LEAVING = 3 /* drains, and owns nothing any more */
+};
+
+struct km_member {
+    struct km_member_id id;
+    const char *address; /* canonical, see km_member_address */
+    const char *admin;   /* "" if it has none */
+    const char *version; /* of the program */
+    enum km_member_state state;
+    uint32_t weight; /* 1 to KM_MEMBER_WEIGHT_MAX */
+    const char *const *labels;
+    size_t label_count;
+};
+
+/* Returns whether two ids are equal, and whether an id is all zero. */
+bool km_member_id_equal(const struct km_member_id *a,
+                        const struct km_member_id *b);
+bool km_member_id_is_none(const struct km_member_id *id);
+/* Writes 32 lower-case hexadecimal digits. Returns text. */
+const char *km_member_id_format(const struct km_member_id *id,
+                                char text[KM_MEMBER_ID_TEXT_BYTES]);
+/* Reads 32 hexadecimal digits. Returns false for anything else. */
+bool km_member_id_parse(kama_bytes text, struct km_member_id *ret_id);
+
+/* Returns the name of a state: "joining", "active" or "leaving". */
+const char *km_member_state_name(enum km_member_state state);
+/* Reads the name of a state. Returns false for anything else. */
+bool km_member_state_parse(kama_bytes name, enum km_member_state *ret_state);
+
+/* The longest canonical address: a name of 253 characters, ":65535" and NUL. */
+#define KM_MEMBER_ADDRESS_BYTES 264
+
+/* Writes the canonical form of "host:port": the host in lower case, IPv6 in
+ * brackets and in the form of RFC 5952, the port in decimal without leading
+ * zeros. Errors: KAMA_ERR_INVALID for a text that is no such address, for the
+ * port 0, and for an address that stands for all addresses ("0.0.0.0:8001",
+ * "[::]:8001", ":8001"), which nobody could connect to. */
+KAMA_NODISCARD kama_status
+km_member_address(const char *text, char ret_text[KM_MEMBER_ADDRESS_BYTES]);
