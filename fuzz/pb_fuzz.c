@@ -6,24 +6,52 @@
  */
 #include "base/assert.h"
 #include "wire/msg/msg.h"
+#include "wire/msg/peer.h"
 
 #include <stdlib.h>
 
 static const struct km_pb_message *const tables[] = {
-    &km_msg_v1_request_pb,      &km_msg_get_request_pb,
-    &km_msg_get_response_pb,    &km_msg_set_request_pb,
-    &km_msg_delete_request_pb,  &km_msg_mget_request_pb,
-    &km_msg_mget_response_pb,   &km_msg_mget_item_pb,
-    &km_msg_clear_request_pb,   &km_msg_scan_request_pb,
-    &km_msg_scan_response_pb,   &km_msg_scan_entry_pb,
-    &km_msg_stats_request_pb,   &km_msg_stats_response_pb,
-    &km_msg_group_stats_pb,     &km_msg_groups_response_pb,
-    &km_msg_group_info_pb,      &km_msg_ping_request_pb,
-    &km_msg_ping_response_pb,   &km_msg_health_request_pb,
-    &km_msg_reflect_request_pb, &km_msg_reflect_response_pb,
-    &km_msg_desc_set_pb,        &km_msg_desc_file_pb,
-    &km_msg_desc_message_pb,    &km_msg_desc_owner_pb,
+    &km_msg_v1_request_pb,
+    &km_msg_get_request_pb,
+    &km_msg_get_response_pb,
+    &km_msg_set_request_pb,
+    &km_msg_delete_request_pb,
+    &km_msg_mget_request_pb,
+    &km_msg_mget_response_pb,
+    &km_msg_mget_item_pb,
+    &km_msg_clear_request_pb,
+    &km_msg_scan_request_pb,
+    &km_msg_scan_response_pb,
+    &km_msg_scan_entry_pb,
+    &km_msg_stats_request_pb,
+    &km_msg_stats_response_pb,
+    &km_msg_group_stats_pb,
+    &km_msg_groups_response_pb,
+    &km_msg_group_info_pb,
+    &km_msg_ping_request_pb,
+    &km_msg_ping_response_pb,
+    &km_msg_health_request_pb,
+    &km_msg_reflect_request_pb,
+    &km_msg_reflect_response_pb,
+    &km_msg_desc_set_pb,
+    &km_msg_desc_file_pb,
+    &km_msg_desc_message_pb,
+    &km_msg_desc_owner_pb,
     &km_msg_empty_pb,
+    &km_msg_peer_sender_pb,
+    &km_msg_peer_hello_request_pb,
+    &km_msg_peer_hello_response_pb,
+    &km_msg_peer_need_pb,
+    &km_msg_peer_fill_request_pb,
+    &km_msg_peer_fill_response_pb,
+    &km_msg_peer_fill_many_request_pb,
+    &km_msg_peer_fill_many_response_pb,
+    &km_msg_peer_peek_request_pb,
+    &km_msg_peer_peek_item_pb,
+    &km_msg_peer_items_response_pb,
+    &km_msg_peer_mutation_pb,
+    &km_msg_peer_mutate_request_pb,
+    &km_msg_peer_mutate_result_pb,
 };
 #define TABLES (sizeof tables / sizeof tables[0])
 
@@ -31,6 +59,7 @@ static const struct km_pb_message *const tables[] = {
 union any_message {
     struct km_msg_group_stats stats;
     struct km_msg_group_info info;
+    struct km_msg_peer_hello_response hello;
     uint64_t words[64];
 };
 

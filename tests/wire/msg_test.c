@@ -5,6 +5,7 @@
  * given and encodes them again.
  */
 #include "wire/msg/msg.h"
+#include "wire/msg/peer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -60,6 +61,21 @@ static const struct {
     {"kama.v2.GroupsResponse", &km_msg_groups_response_pb},
     {"kama.v2.Latency", &km_msg_latency_pb},
     {"kama.v2.Metric", &km_msg_metric_pb},
+    {"kama.peer.v1.Sender", &km_msg_peer_sender_pb},
+    {"kama.peer.v1.HelloRequest", &km_msg_peer_hello_request_pb},
+    {"kama.peer.v1.HelloResponse", &km_msg_peer_hello_response_pb},
+    {"kama.peer.v1.Need", &km_msg_peer_need_pb},
+    {"kama.peer.v1.FillRequest", &km_msg_peer_fill_request_pb},
+    {"kama.peer.v1.FillResponse", &km_msg_peer_fill_response_pb},
+    {"kama.peer.v1.FillManyRequest", &km_msg_peer_fill_many_request_pb},
+    {"kama.peer.v1.FillManyResponse", &km_msg_peer_fill_many_response_pb},
+    {"kama.peer.v1.PeekRequest", &km_msg_peer_peek_request_pb},
+    {"kama.peer.v1.PeekItem", &km_msg_peer_peek_item_pb},
+    {"kama.peer.v1.PeekResponse", &km_msg_peer_items_response_pb},
+    {"kama.peer.v1.MutateResponse", &km_msg_peer_items_response_pb},
+    {"kama.peer.v1.Mutation", &km_msg_peer_mutation_pb},
+    {"kama.peer.v1.MutateRequest", &km_msg_peer_mutate_request_pb},
+    {"kama.peer.v1.MutateResult", &km_msg_peer_mutate_result_pb},
     {"grpc.health.v1.HealthCheckRequest", &km_msg_health_request_pb},
     {"grpc.health.v1.HealthCheckResponse", &km_msg_health_response_pb},
     {"grpc.reflection.v1.ErrorResponse", &km_msg_reflect_error_pb},
@@ -81,6 +97,7 @@ union any_message {
     struct km_msg_group_stats stats;
     struct km_msg_group_info info;
     struct km_msg_set_request set;
+    struct km_msg_peer_hello_response hello;
 };
 
 static kama_status recode(const struct km_pb_message *table, kama_bytes bytes,
