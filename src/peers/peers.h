@@ -16,6 +16,7 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "group/owner.h"
 #include "peers/placement.h"
 #include "peers/transport.h"
@@ -32,17 +33,21 @@ enum km_peer_state {
 };
 
 struct km_peers_events {
-    /* Lane 0. A view is adopted, and `ask` answers by it already. The node must
-     * call km_group_adopt for each group now, sweep each group, and then call
-     * km_peers_swept. lost: NULL if no slot was lost. */
+    /* Lane 0. A view is adopted, and `ask` answers by it already. It may be the
+     * same view as before: when this node has become behind, or is no longer.
+     * The node must call km_group_adopt for each group now, sweep each group,
+     * and then call km_peers_swept. lost: the slots that are not swept yet, with
+     * those of earlier adoptions; NULL if there are none. It is borrowed until
+     * km_peers_swept, or until the next `adopted` has returned. */
     void (*adopted)(void *owner, uint64_t adoption, struct km_view *view,
                     const struct km_slot_map *lost);
     /* Lane 0. The state of a peer has changed; text is a sentence. */
     void (*peer)(void *owner, const char *address,
                  const struct km_member_id *id, enum km_peer_state state,
                  const char *text);
-    /* Lane 0. A Hello has named a view that is not known here: the registry
-     * must be read. */
+    /* Lane 0, at most once a second. A Hello has named a view or a member that
+     * is not known here: the registry must be read, and km_peers_read be called
+     * when that has succeeded. */
     void (*unknown_view)(void *owner);
     /* Lane 0. A member says that this node was given up. */
     void (*told_gone)(void *owner, const char *address);
@@ -80,6 +85,10 @@ void km_peers_set_self(struct km_peers *peers, const struct km_member_id *id,
 /* A view was noticed: builds its placement, then adopts both. A newer view
  * replaces one that waits. */
 void km_peers_notice(struct km_peers *peers, struct km_view *view);
+/* The registry was read, by a read that began after `unknown_view`; its view was
+ * noticed. So this node knows at least what those members know who named the
+ * unknown view, and is not behind because of them. */
+void km_peers_read(struct km_peers *peers);
 /* All groups were swept after this adoption. */
 void km_peers_swept(struct km_peers *peers, uint64_t adoption);
 /* Until now mutations were KAMA_ERR_NOT_READY; from now on they are not. And
@@ -108,6 +117,12 @@ struct km_peers_sender {
     uint64_t view_id;
 };
 
+/* Answers a Hello: appends a HelloResponse to out. What the sender announces
+ * reaches lane 0. Errors: those of km_buf_reserve. */
+struct km_msg_peer_hello_request;
+KAMA_NODISCARD kama_status km_peers_hello(
+    struct km_peers *peers, const struct km_msg_peer_hello_request *request,
+    struct km_buf *out);
 /* Returns KAMA_OK if the sender may be served: its cluster, service and id are
  * right. Otherwise fails with KAMA_ERR_NOT_MEMBER and a sentence; an unknown id
  * makes this node read the registry. */
@@ -121,6 +136,21 @@ uint64_t km_peers_view_id(const struct km_peers *peers);
 
 /* -- for people ------------------------------------------------------------ */
 
+/* What a node routes by, borrowed until the callback returns. */
+struct km_peers_routing {
+    struct km_view *view;                 /* NULL: none was adopted yet */
+    const struct km_placement *placement; /* of the active members in the order
+                                           * of the view; NULL: there are none */
+    uint64_t adoption;
+    enum km_standing standing;
+    bool settled;
+};
+/* Calls cb once. Any thread; cb must not block. */
+void km_peers_routing(struct km_peers *peers,
+                      void (*cb)(void *arg,
+                                 const struct km_peers_routing *routing),
+                      void *arg);
+
 struct km_peer_info {
     const char *address;
     struct km_member_id id;
@@ -130,7 +160,8 @@ struct km_peer_info {
     uint64_t fills, fills_failed, mutations, mutations_failed;
     uint64_t served; /* requests of this peer that were answered */
 };
-/* Calls cb for each peer, on lane 0 or with a lock: cb must not block. */
+/* Calls cb for each peer, in the order of their addresses. Any thread; cb must
+ * not block. */
 void km_peers_visit(struct km_peers *peers,
                     void (*cb)(void *arg, const struct km_peer_info *info),
                     void *arg);

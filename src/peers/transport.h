@@ -9,7 +9,8 @@
  *
  * A link belongs to its lane. It connects by itself, with backoff, when a call
  * wants it; a call fails at once between two failed attempts. A call is never
- * sent twice.
+ * sent twice, and only the end LOST, LATE or CANCELLED leaves it open whether
+ * the peer has carried it out.
  *
  * Threads: `post`, `pick` and `now` are for any thread; everything else runs on
  * the lane. Callbacks run on the lane, never from inside a function of this
@@ -34,10 +35,11 @@ struct km_lane_job {
 
 enum km_link_end {
     KM_LINK_ANSWERED,    /* the peer has ended the call: status is its own */
-    KM_LINK_UNREACHABLE, /* certainly nothing was sent */
+    KM_LINK_UNREACHABLE, /* nothing was sent: the peer cannot be reached, or the
+                          * call was cancelled or late before it was sent */
     KM_LINK_LOST,        /* the connection was lost after the call was sent */
-    KM_LINK_LATE,        /* the deadline has passed */
-    KM_LINK_CANCELLED
+    KM_LINK_LATE,        /* the deadline has passed after the call was sent */
+    KM_LINK_CANCELLED    /* by `cancel` or `close`, after the call was sent */
 };
 
 struct km_link_call {
@@ -71,10 +73,14 @@ struct km_transport_ops {
      * KAMA_ERR_INVALID. */
     kama_status (*open)(void *arg, unsigned lane, const char *address,
                         struct km_link **ret_link);
-    /* Ends all calls (KM_LINK_CANCELLED) and frees the link. */
+    /* Cancels all calls, and frees the link when they have ended. May be called
+     * by a callback of the link. */
     void (*close)(struct km_link *link);
-    /* Starts a call. The head is copied. */
+    /* Starts a call. The head is copied. A call for which there is no memory
+     * ends with KM_LINK_UNREACHABLE and KAMA_ERR_NO_MEMORY. */
     void (*call)(struct km_link *link, struct km_link_call *call);
+    /* Cancels a call whose on_end has not run yet. on_end follows. Doing so
+     * again does nothing. */
     void (*cancel)(struct km_link_call *call);
 };
 
