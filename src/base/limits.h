@@ -144,3 +144,35 @@
 /* Warnings about loads, per group; after these there is one a second. */
 #define KM_LOAD_WARNINGS_BURST 5u
 #define KM_POOL_THREADS_MAX 1024
+
+/* -- members of a cluster --------------------------------------------------- */
+#define KM_MEMBER_WEIGHT_MAX 16
+#define KM_MEMBER_LABELS_MAX 16
+#define KM_MEMBER_LABEL_BYTES_MAX 63
+#define KM_MEMBER_VERSION_BYTES_MAX 63
+#define KM_CLUSTER_NAME_BYTES_MAX 255 /* also of a service */
+
+/* -- membership -------------------------------------------------------------- */
+/* A longer record is junk, and is not parsed. */
+#define KM_MEMBERSHIP_RECORD_BYTES_MAX 8192
+/* The parser of JSON recurses; a record has two levels. */
+#define KM_MEMBERSHIP_RECORD_DEPTH_MAX 8
+#define KM_MEMBERSHIP_MEMBERS_MAX 4096 /* the others are ignored, as junk is */
+#define KM_MEMBERSHIP_LEASE_MS_DEFAULT 10000
+#define KM_MEMBERSHIP_KEPT_PENDING_MAX 4 /* keepalives without an answer */
+#define KM_MEMBERSHIP_BACKOFF_MS_MIN 100
+#define KM_MEMBERSHIP_BACKOFF_MS_MAX 3000
+/* The registry is read so often, because a watch can lose events (etcd 17529). */
+#define KM_MEMBERSHIP_RECONCILE_MS 30000
+#define KM_MEMBERSHIP_REFRESH_MS                                               \
+    1000 /* between two reads that others ask for */
+/* More than half of a larger view that goes within this time is held. */
+#define KM_MEMBERSHIP_MASS_MS 1000
+#define KM_MEMBERSHIP_MASS_VIEW_MIN 3
+#define KM_MEMBERSHIP_PROBE_MS 5000 /* until a probe counts as "nobody" */
+#define KM_MEMBERSHIP_WAIT_SLACK_MS 2000
+/* How often a start waits for a record that is always prolonged. */
+#define KM_MEMBERSHIP_WAIT_ROUNDS_MAX 3
+#define KM_MEMBERSHIP_LEAVE_MS 2000
+#define KM_MEMBERSHIP_REVOKE_MS 1000
+#define KM_MEMBERSHIP_JUNK_LOG_MS 60000 /* between two lines about junk */
