@@ -69,7 +69,7 @@ SYSTEM = {
     re.compile(r"^uv\.h$"): {"net", "rpc", "node"},
     re.compile(r"^nghttp2/"): {"wire", "rpc", "node"},
     re.compile(r"^sys/socket\.h$|^netinet/|^arpa/inet\.h$|^netdb\.h$"):
-        {"net", "rpc", "node", "apps", "loaders"},
+        {"net", "rpc", "node", "apps", "loaders", "view"},
 }
 GENERATED = {"kamacache_build.h", "descriptor_set.h"}
 

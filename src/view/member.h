@@ -11,8 +11,8 @@
  */
 #pragma once
 
-#include <kamacache/kamacache.h>
-#include <stdbool.h>
+#include "base/limits.h"
+#include "base/mem.h"
 
 #define KM_MEMBER_ID_BYTES 16
 /* 32 hexadecimal digits and NUL. */
@@ -55,6 +55,20 @@ bool km_member_id_parse(kama_bytes text, struct km_member_id *ret_id);
 const char *km_member_state_name(enum km_member_state state);
 /* Reads the name of a state. Returns false for anything else. */
 bool km_member_state_parse(kama_bytes name, enum km_member_state *ret_state);
+
+/* Returns a copy of a member with copies of its texts, as one block of memory
+ * that km_mem_free frees. Returns NULL without memory. */
+struct km_member *km_member_new(const kama_allocator *mem,
+                                const struct km_member *from);
+
+/* For structures that have several members in one block: the bytes that the
+ * texts of a member take, and a function that copies a member into such a block.
+ * It moves *labels and *texts behind what it has written. */
+size_t km_member_texts_bytes(const struct km_member *member);
+void km_member_put(struct km_member *to, const struct km_member *from,
+                   const char ***labels, char **texts);
+
+/* -- addresses (view/member_address.c) -------------------------------------------- */
 
 /* The longest canonical address: a name of 253 characters, ":65535" and NUL. */
 #define KM_MEMBER_ADDRESS_BYTES 264
