@@ -7,10 +7,16 @@
  *     const struct km_member *m = km_view_find_id(view, &id);
  *     km_view_unref(view);
  *
- * Two views with the same members have the same id, on every node: it is the
- * XXH3 of (address, id, state, weight) of all members in their order. Labels,
- * versions and admin addresses are not part of it, because nothing that nodes
- * must agree on depends on them.
+ * Two views with the same members have the same id, on every node and in every
+ * version: it is XXH3 (64 bits, seed 0) of the members' bytes in the order of
+ * their addresses, which are compared as bytes. The bytes of one member are
+ *
+ *     | length of address, 4 bytes | address | id, 16 | state, 1 | weight, 4 |
+ *
+ * with numbers in little-endian order. A view without members has the id 0; if
+ * the hash of other members is 0, then their id is 1. Labels, versions and admin
+ * addresses are not part of it, because nothing that nodes must agree on depends
+ * on them.
  *
  * Cost: one allocation for a view; finding by address is O(log n), by id O(n).
  * Threads: any thread; a view never changes. Errors: KAMA_ERR_NO_MEMORY, and
