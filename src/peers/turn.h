@@ -13,9 +13,21 @@
  * members of the last two views is not enough: a member that two quick changes
  * have removed may still act on the first of the three views.
  *
- * Threads: one loop. Errors: KAMA_ERR_NO_MEMORY from adopt, after which the
- * node must be behind. Ownership: the turn has references to views. Cost:
- * O(members).
+ * For each member that has a part in the turn:
+ *
+ *     WAITED ---- announces the adopted view, or that it is behind ---> ANNOUNCED
+ *       |  ^                                                               ^
+ *     silent  heard with another view                                      |
+ *       v  |                                                               |
+ *     SILENT ---- announces the adopted view, or that it is behind --------+
+ *
+ * The node is settled when none is WAITED. With a new view each begins again: as
+ * ANNOUNCED if its last announcement was this view, or that it is behind, and as
+ * SILENT if its connection has not answered since it was last silent.
+ *
+ * Threads: one loop. Errors: KAMA_ERR_NO_MEMORY from new, and from adopt, which
+ * has changed nothing then; the node must be behind. Ownership: ids and slots are
+ * copied. Cost: adopt is O(members^2), the rest O(members).
  */
 #pragma once
 
@@ -31,22 +43,28 @@ enum km_standing {
 
 struct km_turn;
 
+/* Makes a turn that has no view and waits for nobody. */
 KAMA_NODISCARD kama_status km_turn_new(const kama_allocator *mem,
                                        struct km_turn **ret_turn);
+/* Frees a turn. NULL does nothing. */
 void km_turn_free(struct km_turn *turn);
 
 /* Adopts a view. gained: the slots that this node owns now and did not own
- * before; NULL: none. self: the node's own id. Slots that were gained since the
- * node was last settled are added up. */
+ * before; NULL: none. self: the node's own id; an earlier id of the same node
+ * is not waited for. Slots that were gained since the node was last settled are
+ * added up. All arguments are borrowed. */
 KAMA_NODISCARD kama_status km_turn_adopt(struct km_turn *turn,
-                                         struct km_view *view,
+                                         const struct km_view *view,
                                          const struct km_member_id *self,
                                          const struct km_slot_map *gained);
-/* A member has announced the view that it has adopted, or that it is behind. */
+/* A member has announced the view that it has adopted, or that it is behind.
+ * An id that is not waited for is ignored: whoever adopts a view says Hello to
+ * its members, and hears from them then. */
 void km_turn_heard(struct km_turn *turn, const struct km_member_id *id,
                    uint64_t view_id, enum km_standing standing);
-/* The connection to a member does not answer: it is not waited for, until it
- * is heard again. */
+/* The connection to a member does not answer, or its address is answered by a
+ * member with another id: it is not waited for, until it is heard again. If it
+ * is then still in another view, the node is not settled any more. */
 void km_turn_silent(struct km_turn *turn, const struct km_member_id *id);
 
 /* Returns whether everybody has been heard. */
@@ -54,5 +72,7 @@ bool km_turn_settled(const struct km_turn *turn);
 /* Returns the slots that were gained since the node was last settled, or NULL
  * if there are none. Valid until the next call of adopt. */
 const struct km_slot_map *km_turn_gained(const struct km_turn *turn);
+/* Returns how many members the node waits for. */
+size_t km_turn_waiting(const struct km_turn *turn);
 /* Asserts the invariants. For tests. */
 void km_turn_check(const struct km_turn *turn);
