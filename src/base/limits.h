@@ -137,6 +137,24 @@
 #define KM_MGET_KEYS_PER_TURN 1024        /* of one MGet */
 #define KM_SCAN_MESSAGE_BYTES (32u << 10) /* of one ScanResponse */
 
+/* -- peers --------------------------------------------------------------- */
+#define KM_PEERS_HELLO_MS 1000
+#define KM_PEERS_SILENT_MS 1500 /* without an answer to a Hello: unreachable */
+#define KM_PEERS_CLOCK_MS 60000 /* wall clocks that are further apart */
+#define KM_PEERS_ROUND_MS 1000  /* a longer round trip does not tell the time */
+#define KM_PEERS_LEARN_MS 1500  /* not to learn a view for so long: behind */
+#define KM_PEERS_TICK_MS 250    /* what has failed is tried again */
+#define KM_PEERS_REST_FACTOR 4  /* between two builds, of the time of one, */
+#define KM_PEERS_REST_MS 500    /* but no longer than this */
+#define KM_PEERS_AGAIN_MS 50    /* before the second try of a refused call */
+#define KM_PEERS_VIEWS_KEPT                                                    \
+    256 /* ids of views, and of members that have gone */
+#define KM_PEERS_GONE_KEPT 1024
+#define KM_PEERS_BATCH_KEYS 1024          /* of one message */
+#define KM_PEERS_BATCH_BYTES (256u << 10) /* of its keys, or of its values */
+#define KM_PEERS_PROTO_MIN 1
+#define KM_PEERS_PROTO_MAX 1
+
 /* -- nodes --------------------------------------------------------------- */
 #define KM_NODE_THREADS_MAX 64
 #define KM_NODE_CONNECTIONS_DEFAULT 10000

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/* What other nodes ask of this one: Hello, and whether a sender is a member.
+ * These functions run on the loops of the server, and read the state. */
+#include "base/container.h"
+#include "base/limits.h"
+#include "base/status.h"
+#include "peers/state.h"
+#include "wire/msg/peer.h"
+
+#include <string.h>
+
+static kama_bytes bytes_of(const char *string)
+{
+    return kama_bytes_make(string, strlen(string));
+}
+
+static kama_bytes bytes_of_id(const struct km_member_id *id)
+{
+    return km_member_id_is_none(id)
+               ? kama_bytes_make(NULL, 0)
+               : kama_bytes_make(id->bytes, sizeof id->bytes);
+}
+
+/* Reads an id. Returns false for anything but 16 bytes that are not all 0. */
+static bool read_id(kama_bytes bytes, struct km_member_id *ret_id)
+{
+    if (bytes.len != sizeof ret_id->bytes) {
+        return false;
+    }
+    memcpy(ret_id->bytes, bytes.data, sizeof ret_id->bytes);
+    return !km_member_id_is_none(ret_id);
+}
+
+/* -- what is remembered ---------------------------------------------------- */
+
+/* The caller holds the lock. */
+static bool is_known_locked(const struct km_peers *peers, uint64_t view_id)
+{
+    KM_ASSERT_HELD(&peers->lock);
+    uint64_t count = peers->view_count < KM_PEERS_VIEWS_KEPT
+                         ? peers->view_count
+                         : KM_PEERS_VIEWS_KEPT;
+    for (uint64_t i = 0; i < count; i++) {
+        if (peers->views[i] == view_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void km_peers_remember_view(struct km_peers *peers, uint64_t view_id)
+{
+    km_mutex_lock(&peers->lock);
+    if (!is_known_locked(peers, view_id)) {
+        peers->views[peers->view_count++ % KM_PEERS_VIEWS_KEPT] = view_id;
+    }
+    km_mutex_unlock(&peers->lock);
+}
+
+void km_peers_remember_gone(struct km_peers *peers,
+                            const struct km_member_id *id)
+{
+    km_mutex_lock(&peers->lock);
+    peers->gone[peers->gone_count++ % KM_PEERS_GONE_KEPT] = *id;
+    km_mutex_unlock(&peers->lock);
+}
+
+static bool has_gone(struct km_peers *peers, const struct km_member_id *id)
+{
+    bool found = false;
+    km_mutex_lock(&peers->lock);
+    uint64_t count = peers->gone_count < KM_PEERS_GONE_KEPT
+                         ? peers->gone_count
+                         : KM_PEERS_GONE_KEPT;
+    for (uint64_t i = 0; i < count && !found; i++) {
+        found = km_member_id_equal(&peers->gone[i], id);
+    }
+    km_mutex_unlock(&peers->lock);
+    return found;
+}
+
+bool km_peers_knows_view(const struct km_peers *peers, uint64_t view_id)
+{
+    struct km_peers *p = (struct km_peers *)(uintptr_t)peers;
+    if (km_peers_view_id(peers) == view_id) {
+        return true;
+    }
+    km_mutex_lock(&p->lock);
+    bool known = is_known_locked(p, view_id);
+    km_mutex_unlock(&p->lock);
+    return known;
+}
+
+/* -- senders --------------------------------------------------------------- */
+
+void km_peers_fill_sender(struct km_peers *peers,
+                          const struct km_peers_state *state,
+                          struct km_msg_peer_sender *ret_sender)
+{
+    *ret_sender = (struct km_msg_peer_sender){
+        .cluster = bytes_of(peers->cluster),
+        .service = bytes_of(peers->service),
+        .id = bytes_of_id(&state->self),
+        .view_id = state->table->view != NULL ? state->table->view->id : 0};
+}
+
+/* Returns the peer with that id, referenced, or NULL. */
+static struct km_peer *find_sender(struct km_peers *peers,
+                                   const struct km_member_id *id)
+{
+    struct km_peer *peer = NULL;
+    const struct km_peers_state *state = km_peers_enter(peers);
+    const struct km_view *view = state->table->view;
+    const struct km_member *member =
+        view != NULL ? km_view_find_id(view, id) : NULL;
+    if (member != NULL) {
+        peer = state->table->members[member - view->members];
+        peer = peer != NULL ? km_peer_ref(peer) : NULL;
+    }
+    km_peers_leave(peers);
+    return peer;
+}
+
+static bool is_our_cluster(const struct km_peers *peers, kama_bytes cluster,
+                           kama_bytes service)
+{
+    return km_bytes_eq(cluster, bytes_of(peers->cluster)) &&
+           km_bytes_eq(service, bytes_of(peers->service));
+}
+
+static kama_status refuse_unknown(struct km_peers *peers,
+                                  const struct km_member_id *id)
+{
+    char text[KM_MEMBER_ID_TEXT_BYTES];
+    (void)km_member_id_format(id, text);
+    if (has_gone(peers, id)) {
+        return km_fail(KAMA_ERR_NOT_MEMBER,
+                       "the member %s was removed from the cluster", text);
+    }
+    km_peers_poke(&peers->read_poke);
+    return km_fail(KAMA_ERR_NOT_MEMBER,
+                   "the member %s is not known here yet; try again", text);
+}
+
+kama_status km_peers_admit(struct km_peers *peers,
+                           const struct km_peers_sender *sender)
+{
+    struct km_member_id id;
+    if (!is_our_cluster(peers, sender->cluster, sender->service)) {
+        return km_fail(KAMA_ERR_NOT_MEMBER,
+                       "this node is of cluster \"%s\", service \"%s\"",
+                       peers->cluster, peers->service);
+    }
+    if (!read_id(sender->id, &id)) {
+        return km_fail(KAMA_ERR_NOT_MEMBER,
+                       "only members of the cluster may ask this; the id of "
+                       "the sender is missing");
+    }
+    struct km_peer *peer = find_sender(peers, &id);
+    if (peer == NULL) {
+        return refuse_unknown(peers, &id);
+    }
+    (void)atomic_fetch_add(&peer->served, 1);
+    km_peer_unref(peer);
+    return KAMA_OK;
+}
+
+/* -- Hello ----------------------------------------------------------------- */
+
+static void on_heard(struct km_lane_job *job)
+{
+    struct km_peer *peer = KM_CONTAINER_OF(job, struct km_peer, heard_job);
+    struct km_peers *peers = peer->peers;
+    km_mutex_lock(&peers->lock);
+    uint64_t view_id = peer->heard_view_id;
+    enum km_standing standing = peer->heard_standing;
+    peer->heard_posted = false;
+    km_mutex_unlock(&peers->lock);
+    if (!atomic_load(&peers->closing)) {
+        km_peer_heard(peer, view_id, standing);
+    }
+    km_peer_unref(peer);
+}
+
+/* Hands an announcement over to lane 0; a later one replaces one that has not
+ * arrived there. peer: taken. */
+static void hand_over(struct km_peer *peer, uint64_t view_id,
+                      enum km_standing standing)
+{
+    struct km_peers *peers = peer->peers;
+    km_mutex_lock(&peers->lock);
+    bool posted = peer->heard_posted;
+    peer->heard_view_id = view_id;
+    peer->heard_standing = standing;
+    peer->heard_posted = true;
+    peer->heard_job.run = on_heard;
+    km_mutex_unlock(&peers->lock);
+    if (posted) {
+        km_peer_unref(peer);
+    } else {
+        km_peers_post(peers, 0, &peer->heard_job);
+    }
+}
+
+/* Takes what the sender says about itself. Returns what it is here. */
+static enum km_msg_peer_welcome welcome(
+    struct km_peers *peers, const struct km_msg_peer_hello_request *request)
+{
+    struct km_member_id id;
+    if (!is_our_cluster(peers, request->sender.cluster,
+                        request->sender.service) ||
+        !read_id(request->sender.id, &id)) {
+        return KM_MSG_PEER_WELCOME_UNKNOWN;
+    }
+    struct km_peer *peer = find_sender(peers, &id);
+    if (peer == NULL) {
+        if (has_gone(peers, &id)) {
+            return KM_MSG_PEER_WELCOME_GONE;
+        }
+        km_peers_poke(&peers->read_poke);
+        return KM_MSG_PEER_WELCOME_UNKNOWN;
+    }
+    enum km_standing standing =
+        request->standing == KM_MSG_PEER_STANDING_MEMBER   ? KM_STANDING_MEMBER
+        : request->standing == KM_MSG_PEER_STANDING_BEHIND ? KM_STANDING_BEHIND
+                                                           : KM_STANDING_NONE;
+    hand_over(peer, request->sender.view_id, standing);
+    return KM_MSG_PEER_WELCOME_MEMBER;
+}
+
+/* The caller holds the lock, under which the address stays as it is. */
+static kama_status append_locked(struct km_peers *peers,
+                                 struct km_msg_peer_hello_response *response,
+                                 struct km_buf *out)
+{
+    KM_ASSERT_HELD(&peers->lock);
+    response->address = bytes_of(peers->address);
+    return km_pb_append(out, &km_msg_peer_hello_response_pb, response);
+}
+
+kama_status km_peers_hello(struct km_peers *peers,
+                           const struct km_msg_peer_hello_request *request,
+                           struct km_buf *out)
+{
+    const struct km_transport *t = &peers->transport;
+    struct km_msg_peer_hello_response response = {
+        .nonce = kama_bytes_make(peers->nonce.bytes, sizeof peers->nonce.bytes),
+        .cluster = bytes_of(peers->cluster),
+        .service = bytes_of(peers->service),
+        .welcome = (int32_t)welcome(peers, request),
+        .proto_min = KM_PEERS_PROTO_MIN,
+        .proto_max = KM_PEERS_PROTO_MAX,
+        .wall_ms = t->ops->wall_ms(t->arg),
+        .version = bytes_of(kama_version())};
+    const struct km_peers_state *state = km_peers_enter(peers);
+    struct km_member_id self = state->self;
+    response.id = bytes_of_id(&self);
+    response.view_id = state->table->view != NULL ? state->table->view->id : 0;
+    response.standing = (int32_t)state->standing;
+    km_peers_leave(peers);
+    km_mutex_lock(&peers->lock);
+    kama_status st = append_locked(peers, &response, out);
+    km_mutex_unlock(&peers->lock);
+    return st;
+}

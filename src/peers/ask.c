@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* Who owns a slot, from the state that any thread may read, and the waits until
+ * the answers may be others. */
+#include "base/assert.h"
+#include "base/container.h"
+#include "peers/requests.h"
+#include "peers/state.h"
+
+/* -- ask ------------------------------------------------------------------- */
+
+static void nobody(struct km_owner_answer *answer, kama_status refusal,
+                   const char *text)
+{
+    answer->place = KM_OWNER_NOBODY;
+    answer->refusal = refusal;
+    answer->text = text;
+}
+
+/* The slot has an owner. */
+static void ask_table(const struct km_peers_state *state, uint32_t slot,
+                      struct km_owner_answer *answer)
+{
+    const struct km_peers_table *table = state->table;
+    if (table->mine != NULL && km_slot_map_has(table->mine, slot)) {
+        answer->place =
+            state->unsettled != NULL && km_slot_map_has(state->unsettled, slot)
+                ? KM_OWNER_HERE_UNSETTLED
+                : KM_OWNER_HERE;
+        return;
+    }
+    KM_ASSERT(table->placement != NULL);
+    struct km_peer *peer =
+        table->owners[km_placement_owner(table->placement, slot)];
+    KM_ASSERT(peer != NULL);
+    answer->place = KM_OWNER_PEER;
+    answer->peer = km_peer_ref(peer);
+}
+
+static void ask(void *owner, uint32_t slot, struct km_owner_answer *ret_answer)
+{
+    struct km_peers *peers = owner;
+    const struct km_peers_state *state = km_peers_enter(peers);
+    kama_status refusal = (kama_status)atomic_load(&peers->refusal);
+    *ret_answer = (struct km_owner_answer){.adoption = state->adoption,
+                                           .change = state->change};
+    if (refusal != KAMA_OK) {
+        nobody(ret_answer, refusal,
+               "this node cannot reach the cluster; no change is made");
+    } else if (state->standing == KM_STANDING_NONE) {
+        nobody(ret_answer, KAMA_ERR_NOT_READY,
+               "this node is not a member of the cluster yet");
+    } else if (state->standing == KM_STANDING_BEHIND ||
+               atomic_load(&peers->nobody)) {
+        nobody(ret_answer, KAMA_ERR_TRY_AGAIN,
+               "this node does not know the newest members of the cluster");
+    } else {
+        ask_table(state, slot, ret_answer);
+    }
+    km_peers_leave(peers);
+}
+
+static void release(void *owner, struct km_peer *peer)
+{
+    (void)owner;
+    km_peer_unref(peer);
+}
+
+static const char *address(void *owner, const struct km_peer *peer)
+{
+    (void)owner;
+    return peer->address;
+}
+
+/* -- waits (lane 0) -------------------------------------------------------- */
+
+/* What a wait needs here, in its `use`. */
+struct wait_use {
+    struct km_timer timer;
+    struct km_peers *peers;
+};
+_Static_assert(sizeof(struct wait_use) <=
+                   sizeof(((struct km_owner_wait *)0)->use),
+               "a wait has room for its timer");
+
+static struct wait_use *use_of(struct km_owner_wait *wait)
+{
+    return (struct wait_use *)(void *)wait->use;
+}
+
+/* The wait is the caller's memory again. */
+static void end_wait(struct km_owner_wait *wait)
+{
+    struct wait_use *use = use_of(wait);
+    struct km_peers *peers = use->peers;
+    km_list_remove(&wait->node);
+    km_peers_disarm(peers, 0, &use->timer);
+    wait->changed(wait);
+    km_peers_release(peers);
+}
+
+static void on_time(struct km_timer *timer)
+{
+    end_wait(KM_CONTAINER_OF(timer, struct km_owner_wait, use));
+}
+
+void km_peers_wake(struct km_peers *peers)
+{
+    struct km_list old;
+    struct km_list *node;
+    uint64_t change = km_peers_own(peers)->change;
+    km_list_init(&old);
+    km_list_splice(&old, &peers->waits);
+    while ((node = km_list_first(&old)) != NULL) {
+        struct km_owner_wait *wait =
+            KM_CONTAINER_OF(node, struct km_owner_wait, node);
+        if (wait->change != change || atomic_load(&peers->closing)) {
+            end_wait(wait);
+        } else {
+            km_list_remove(node);
+            km_list_push_back(&peers->waits, node);
+        }
+    }
+}
+
+void km_peers_end_waits(struct km_peers *peers)
+{
+    KM_ASSERT(atomic_load(&peers->closing));
+    km_peers_wake(peers);
+}
+
+void km_peers_take_waits(struct km_lane_job *job)
+{
+    struct km_peers_poke *poke =
+        KM_CONTAINER_OF(job, struct km_peers_poke, job);
+    struct km_peers *peers = poke->peers;
+    struct km_list *node;
+    struct km_list taken;
+    atomic_store(&poke->posted, false);
+    km_list_init(&taken);
+    km_mutex_lock(&peers->wait_lock);
+    km_list_splice(&taken, &peers->new_waits);
+    km_mutex_unlock(&peers->wait_lock);
+    while ((node = km_list_pop_front(&taken)) != NULL) {
+        struct km_owner_wait *wait =
+            KM_CONTAINER_OF(node, struct km_owner_wait, node);
+        km_list_push_back(&peers->waits, node);
+        km_peers_arm(peers, 0, &use_of(wait)->timer, wait->until);
+    }
+    km_peers_wake(peers);
+    km_peers_release(peers);
+}
+
+static void wait_for(void *owner, struct km_owner_wait *wait)
+{
+    struct km_peers *peers = owner;
+    *use_of(wait) =
+        (struct wait_use){.timer = {.fire = on_time}, .peers = peers};
+    km_peers_hold(peers);
+    km_list_init(&wait->node);
+    km_mutex_lock(&peers->wait_lock);
+    km_list_push_back(&peers->new_waits, &wait->node);
+    km_mutex_unlock(&peers->wait_lock);
+    km_peers_poke(&peers->wait_poke);
+}
+
+const struct km_owner_ops km_peers_owner_ops = {
+    .ask = ask,
+    .release = release,
+    .fill = km_peers_fill,
+    .mutate = km_peers_mutate,
+    .peek = km_peers_peek,
+    .wait = wait_for,
+    .clear = km_peers_clear,
+    .address = address,
+};
