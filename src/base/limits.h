@@ -143,10 +143,11 @@
 #define KM_PEERS_CLOCK_MS 60000 /* wall clocks that are further apart */
 #define KM_PEERS_ROUND_MS 1000  /* a longer round trip does not tell the time */
 #define KM_PEERS_LEARN_MS 1500  /* not to learn a view for so long: behind */
-#define KM_PEERS_TICK_MS 250    /* what has failed is tried again */
-#define KM_PEERS_REST_FACTOR 4  /* between two builds, of the time of one, */
-#define KM_PEERS_REST_MS 500    /* but no longer than this */
-#define KM_PEERS_AGAIN_MS 50    /* before the second try of a refused call */
+#define KM_PEERS_STRANGER_MS 3000 /* an unknown node that says nothing more */
+#define KM_PEERS_TICK_MS 250      /* what has failed is tried again */
+#define KM_PEERS_REST_FACTOR 4    /* between two builds, of the time of one, */
+#define KM_PEERS_REST_MS 500      /* but no longer than this */
+#define KM_PEERS_AGAIN_MS 50      /* before the second try of a refused call */
 #define KM_PEERS_VIEWS_KEPT                                                    \
     256 /* ids of views, and of members that have gone */
 #define KM_PEERS_GONE_KEPT 1024

@@ -747,6 +747,12 @@ void km_peers_try_again(struct km_peers *peers)
  * then knows at least as much as the member did. */
 enum unknown { KNOWS_ALL, MAY_BE_BEHIND, IS_BEHIND };
 
+static enum unknown judge_since(km_ns since, km_ns now)
+{
+    return now - since >= KM_PEERS_LEARN_MS * KM_NS_PER_MS ? IS_BEHIND
+                                                           : MAY_BE_BEHIND;
+}
+
 static enum unknown judge(struct km_peers *peers, struct km_peer *peer,
                           km_ns now)
 {
@@ -754,13 +760,43 @@ static enum unknown judge(struct km_peers *peers, struct km_peer *peer,
         return KNOWS_ALL;
     }
     if (km_peers_knows_view(peers, peer->unknown_view_id) ||
-        peers->read_at > peer->unknown_since) {
+        peers->read_at >= peer->unknown_since) {
         peer->unknown_since = 0;
         return KNOWS_ALL;
     }
-    return now - peer->unknown_since >= KM_PEERS_LEARN_MS * KM_NS_PER_MS
-               ? IS_BEHIND
-               : MAY_BE_BEHIND;
+    return judge_since(peer->unknown_since, now);
+}
+
+void km_peers_take_stranger(struct km_peers *peers)
+{
+    km_ns now = km_peers_now(peers);
+    km_mutex_lock(&peers->lock);
+    bool heard = peers->stranger_heard;
+    uint64_t view_id = peers->stranger_view_id;
+    peers->stranger_heard = false;
+    km_mutex_unlock(&peers->lock);
+    if (heard && !km_peers_knows_view(peers, view_id)) {
+        peers->stranger_at = now;
+        peers->stranger_unknown = view_id;
+        if (peers->stranger_since == 0) {
+            peers->stranger_since = now;
+        }
+    }
+}
+
+/* A node that says nothing more is forgotten. */
+static enum unknown judge_stranger(struct km_peers *peers, km_ns now)
+{
+    if (peers->stranger_since == 0) {
+        return KNOWS_ALL;
+    }
+    if (km_peers_knows_view(peers, peers->stranger_unknown) ||
+        peers->read_at >= peers->stranger_since ||
+        now - peers->stranger_at > KM_PEERS_STRANGER_MS * KM_NS_PER_MS) {
+        peers->stranger_since = 0;
+        return KNOWS_ALL;
+    }
+    return judge_since(peers->stranger_since, now);
 }
 
 /* A node that is behind for this reason adopts its view again as soon as nobody
@@ -769,8 +805,8 @@ void km_peers_check_unknown(struct km_peers *peers)
 {
     const struct km_peers_state *state = km_peers_own(peers);
     const struct km_peers_table *table = state->table;
-    enum unknown worst = KNOWS_ALL;
     km_ns now = km_peers_now(peers);
+    enum unknown worst = judge_stranger(peers, now);
     if (table->view == NULL || atomic_load(&peers->closing)) {
         return;
     }

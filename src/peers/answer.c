@@ -202,6 +202,16 @@ static void hand_over(struct km_peer *peer, uint64_t view_id,
     }
 }
 
+/* A node that is in no view here has adopted a view: lane 0 looks whether this
+ * node can learn it. */
+static void note_stranger(struct km_peers *peers, uint64_t view_id)
+{
+    km_mutex_lock(&peers->lock);
+    peers->stranger_view_id = view_id;
+    peers->stranger_heard = true;
+    km_mutex_unlock(&peers->lock);
+}
+
 /* Takes what the sender says about itself. Returns what it is here. */
 static enum km_msg_peer_welcome welcome(
     struct km_peers *peers, const struct km_msg_peer_hello_request *request)
@@ -216,6 +226,9 @@ static enum km_msg_peer_welcome welcome(
     if (peer == NULL) {
         if (has_gone(peers, &id)) {
             return KM_MSG_PEER_WELCOME_GONE;
+        }
+        if (request->standing == KM_MSG_PEER_STANDING_MEMBER) {
+            note_stranger(peers, request->sender.view_id);
         }
         km_peers_poke(&peers->read_poke);
         return KM_MSG_PEER_WELCOME_UNKNOWN;

@@ -50,6 +50,7 @@ static void ask_registry(struct km_lane_job *job)
     struct km_peers *peers = poke->peers;
     atomic_store(&poke->posted, false);
     km_ns now = km_peers_now(peers);
+    km_peers_take_stranger(peers);
     if (!atomic_load(&peers->closing) &&
         (peers->asked_at == 0 || now - peers->asked_at >= KM_NS_PER_S)) {
         peers->asked_at = now;

@@ -69,7 +69,8 @@ struct km_peers_options {
 
 KAMA_NODISCARD kama_status km_peers_new(const struct km_peers_options *options,
                                         struct km_peers **ret_peers);
-/* Lane 0. Ends all requests with KM_OWNER_UNREACHABLE. -> events->closed */
+/* Lane 0. Ends all requests and waits. -> events->closed, after which no function
+ * but km_peers_free may be called. */
 void km_peers_close(struct km_peers *peers);
 /* After `closed`, or if nothing was ever noticed. */
 void km_peers_free(struct km_peers *peers);

@@ -115,7 +115,9 @@ struct km_peers {
     uint64_t view_count;
     struct km_member_id gone[KM_PEERS_GONE_KEPT];
     uint64_t gone_count;
-    char *address; /* the node's own, "" before it is known */
+    char *address;             /* the node's own, "" before it is known */
+    uint64_t stranger_view_id; /* that a node named which is in no view here */
+    bool stranger_heard;
 
     /* Lane 0. */
     struct km_member_id self;
@@ -129,6 +131,9 @@ struct km_peers {
     bool needs_adopting;
     bool behind_by_views; /* members name views that this node cannot learn */
     struct km_peers_state *last; /* that is there after `close` */
+    uint64_t stranger_unknown; /* a view that no member has named */
+    km_ns stranger_since;      /* it is unknown since; 0: it is not */
+    km_ns stranger_at;         /* it was named last then */
     km_ns asked_at;              /* unknown_view ran then; 0: never */
     km_ns read_at; /* the last unknown_view that a read has answered */
     struct km_timer tick;
@@ -215,6 +220,8 @@ void km_peers_take_view(struct km_peers *peers, struct km_view *view);
 void km_peers_look_again(struct km_peers *peers);
 /* Tries again what has failed for lack of memory. */
 void km_peers_try_again(struct km_peers *peers);
+/* Takes what a node has said that is in no view here. */
+void km_peers_take_stranger(struct km_peers *peers);
 /* Is behind if a member has been ahead for too long. */
 void km_peers_check_unknown(struct km_peers *peers);
 

@@ -1,0 +1,1290 @@
+/* SPDX-License-Identifier: MIT */
+/* ctest: timeout=240 */
+/*
+ * Several real struct km_peers on a virtual network (sim/net.h): views that turn
+ * over, Hello, who is behind or given up, and all outcomes of fills, mutations,
+ * peeks and Clears. What an owner answers to them is a script.
+ */
+#include "peers/peers.h"
+
+#include "base/limits.h"
+#include "base/status.h"
+#include "helpers/failmalloc.h"
+#include "peers/peer.h"
+#include "sim/net.h"
+#include "wire/msg/peer.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MS KM_NS_PER_MS
+#define NODES 3
+
+/* -- a cluster ------------------------------------------------------------- */
+
+struct cluster;
+
+struct node {
+    struct cluster *cluster;
+    unsigned index;
+    struct km_transport transport;
+    struct km_peers *peers;
+    struct km_member member;
+    uint64_t adoption; /* the last one that was adopted */
+    unsigned adopted, lost, unknown, gone, settled, closed;
+    char text[256]; /* of the last change of a peer */
+    enum km_peer_state state;
+    bool sweeps; /* groups are swept at once */
+    bool reads;  /* the registry can be read */
+};
+
+/* What owners answer. */
+struct script {
+    int32_t outcome;
+    kama_status status;      /* of each request */
+    kama_status call_status; /* of the whole call */
+    unsigned refuse;         /* so many calls are refused with NOT_MEMBER */
+    km_ns after;
+    bool never;
+    bool only_first; /* only the first of several keys is answered */
+};
+
+struct cluster {
+    struct sim_net net;
+    struct node nodes[NODES];
+    struct script script;
+    unsigned fills, many, peeks, mutates, keys;
+    kama_status failed; /* in a failmalloc scenario */
+};
+
+static const char *const addresses[] = {"a:1", "b:1", "c:1"};
+
+static void on_adopted(void *owner, uint64_t adoption, struct km_view *view,
+                       const struct km_slot_map *lost)
+{
+    struct node *node = owner;
+    (void)view;
+    KM_ASSERT(adoption == node->adoption + 1);
+    node->adoption = adoption;
+    node->adopted++;
+    node->lost += lost != NULL;
+    if (node->sweeps) {
+        km_peers_swept(node->peers, adoption);
+    }
+}
+
+static void on_peer(void *owner, const char *address,
+                    const struct km_member_id *id, enum km_peer_state state,
+                    const char *text)
+{
+    struct node *node = owner;
+    (void)address;
+    (void)id;
+    node->state = state;
+    (void)snprintf(node->text, sizeof node->text, "%s", text);
+}
+
+static void on_read(void *a, void *b)
+{
+    struct node *node = a;
+    (void)b;
+    if (node->peers != NULL && node->reads && node->closed == 0) {
+        km_peers_read(node->peers);
+    }
+}
+
+static void on_unknown(void *owner)
+{
+    struct node *node = owner;
+    node->unknown++;
+    sim_at(&node->cluster->net, node->cluster->net.now + 2 * MS, on_read, node,
+           NULL);
+}
+
+static void on_gone(void *owner, const char *address)
+{
+    (void)address;
+    ((struct node *)owner)->gone++;
+}
+
+static void on_settled(void *owner)
+{
+    ((struct node *)owner)->settled++;
+}
+
+static void on_closed(void *owner)
+{
+    ((struct node *)owner)->closed++;
+}
+
+static const struct km_peers_events events = {.adopted = on_adopted,
+                                              .peer = on_peer,
+                                              .unknown_view = on_unknown,
+                                              .told_gone = on_gone,
+                                              .settled = on_settled,
+                                              .closed = on_closed};
+
+static struct km_member_id id_of(unsigned n)
+{
+    struct km_member_id id = {{0}};
+    id.bytes[0] = (uint8_t)(n + 1);
+    return id;
+}
+
+/* -- the scripted service -------------------------------------------------- */
+
+static void add_message(struct sim_answer *answer,
+                        const struct km_pb_message *table, const void *message)
+{
+    struct km_buf *buf = &answer->messages[answer->count++];
+    KM_ASSERT(answer->count <= SIM_MESSAGES);
+    km_buf_init(buf, km_mem_default(), SIZE_MAX);
+    KM_ASSERT(km_pb_append(buf, table, message) == KAMA_OK);
+}
+
+static struct km_msg_peer_fill_response fill_answer(const struct script *script,
+                                                    kama_bytes key)
+{
+    return (struct km_msg_peer_fill_response){
+        .outcome = script->outcome,
+        .status = script->status,
+        .message = script->status < 0 ? KM_LIT("the loader said no")
+                                      : kama_bytes_make(NULL, 0),
+        .ttl_ms = 7,
+        .version = 9,
+        .value = key};
+}
+
+static void serve_fill_many(struct cluster *cluster, kama_bytes message,
+                            struct sim_answer *answer)
+{
+    struct km_msg_peer_fill_many_request request;
+    kama_bytes key;
+    uint32_t index = 0;
+    KM_ASSERT(km_pb_decode(&km_msg_peer_fill_many_request_pb, message,
+                           &request) == KAMA_OK);
+    while (km_pb_next(&request.keys, &key)) {
+        cluster->keys++;
+        struct km_msg_peer_fill_many_response one = {
+            .index = index++, .answer = fill_answer(&cluster->script, key)};
+        if (one.index == 0 || !cluster->script.only_first) {
+            add_message(answer, &km_msg_peer_fill_many_response_pb, &one);
+        }
+    }
+}
+
+static void serve_fill(struct cluster *cluster, kama_bytes message,
+                       struct sim_answer *answer)
+{
+    struct km_msg_peer_fill_request request;
+    KM_ASSERT(km_pb_decode(&km_msg_peer_fill_request_pb, message, &request) ==
+              KAMA_OK);
+    struct km_msg_peer_fill_response one =
+        fill_answer(&cluster->script, request.key);
+    add_message(answer, &km_msg_peer_fill_response_pb, &one);
+}
+
+static void add_items(struct sim_answer *answer, struct km_pb_list *requests,
+                      const struct script *script, bool peek)
+{
+    struct km_buf *buf = &answer->messages[answer->count++];
+    kama_bytes element;
+    km_buf_init(buf, km_mem_default(), SIZE_MAX);
+    while (km_pb_next(requests, &element)) {
+        struct km_msg_peer_peek_item item = {
+            .outcome = script->outcome, .status = script->status, .ttl_ms = 7};
+        struct km_msg_peer_mutate_result result = {.outcome = script->outcome,
+                                                   .status = script->status};
+        KM_ASSERT(km_pb_append_element(buf, KM_MSG_PEER_ITEMS,
+                                       peek ? &km_msg_peer_peek_item_pb
+                                            : &km_msg_peer_mutate_result_pb,
+                                       peek
+                                           ? (const void *)&item
+                                           : (const void *)&result) == KAMA_OK);
+    }
+}
+
+static void serve_hello(struct node *node, kama_bytes message,
+                        struct sim_answer *answer)
+{
+    struct km_msg_peer_hello_request request;
+    struct km_buf *buf = &answer->messages[0];
+    KM_ASSERT(km_pb_decode(&km_msg_peer_hello_request_pb, message, &request) ==
+              KAMA_OK);
+    km_buf_init(buf, km_mem_default(), SIZE_MAX);
+    KM_ASSERT(km_peers_hello(node->peers, &request, buf) == KAMA_OK);
+    answer->count = 1;
+}
+
+static void serve_call(struct cluster *cluster, const char *path,
+                       kama_bytes message, struct sim_answer *answer)
+{
+    struct km_msg_peer_mutate_request request;
+    answer->after = cluster->script.after;
+    answer->never = cluster->script.never;
+    answer->status = cluster->script.call_status;
+    if (answer->status != KAMA_OK) {
+        answer->text = "refused";
+    } else if (cluster->script.refuse > 0) {
+        cluster->script.refuse--;
+        answer->status = KAMA_ERR_NOT_MEMBER;
+        answer->text = "not known here";
+    } else if (strstr(path, "FillMany") != NULL) {
+        cluster->many++;
+        serve_fill_many(cluster, message, answer);
+    } else if (strstr(path, "Fill") != NULL) {
+        cluster->fills++;
+        serve_fill(cluster, message, answer);
+    } else {
+        bool peek = strstr(path, "Peek") != NULL;
+        cluster->peeks += peek;
+        cluster->mutates += !peek;
+        KM_ASSERT(km_pb_decode(&km_msg_peer_mutate_request_pb, message,
+                               &request) == KAMA_OK);
+        add_items(answer, &request.mutations, &cluster->script, peek);
+    }
+}
+
+static void serve(struct sim_net *net, struct sim_node *to, const char *path,
+                  kama_bytes message, struct sim_answer *answer)
+{
+    struct cluster *cluster = net->arg;
+    if (strstr(path, "Hello") != NULL) {
+        serve_hello(&cluster->nodes[to->index], message, answer);
+        return;
+    }
+    serve_call(cluster, path, message, answer);
+}
+
+/* -- life ------------------------------------------------------------------ */
+
+static kama_status node_open(struct cluster *cluster, unsigned i,
+                             const kama_allocator *mem)
+{
+    struct node *node = &cluster->nodes[i];
+    node->cluster = cluster;
+    node->index = i;
+    node->sweeps = true;
+    node->reads = true;
+    node->member = (struct km_member){.id = id_of(i),
+                                      .address = addresses[i],
+                                      .admin = "",
+                                      .version = "",
+                                      .state = KM_MEMBER_ACTIVE,
+                                      .weight = 1};
+    sim_net_node(&cluster->net, i, addresses[i], &node->transport);
+    struct km_peers_options options = {.mem = mem,
+                                       .transport = node->transport,
+                                       .events = &events,
+                                       .owner = node,
+                                       .cluster = "test",
+                                       .service = "svc",
+                                       .nonce = id_of(100 + i)};
+    kama_status st = km_peers_new(&options, &node->peers);
+    if (st == KAMA_OK) {
+        km_peers_set_self(node->peers, &node->member.id, addresses[i]);
+        km_peers_set_mutable(node->peers, KAMA_OK);
+    }
+    return st;
+}
+
+static void cluster_open(struct cluster *cluster, unsigned count)
+{
+    memset(cluster, 0, sizeof *cluster);
+    sim_net_init(&cluster->net, km_mem_default(), 1);
+    cluster->net.serve = serve;
+    cluster->net.arg = cluster;
+    cluster->script.outcome = KM_MSG_PEER_ANSWERED;
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(node_open(cluster, i, km_mem_default()), KAMA_OK);
+    }
+}
+
+static void cluster_close(struct cluster *cluster)
+{
+    for (unsigned i = 0; i < NODES; i++) {
+        if (cluster->nodes[i].peers != NULL) {
+            cluster->net.nodes[i].health = SIM_DOWN;
+            km_peers_close(cluster->nodes[i].peers);
+        }
+    }
+    sim_net_run(&cluster->net, 5 * KM_NS_PER_S);
+    for (unsigned i = 0; i < NODES; i++) {
+        if (cluster->nodes[i].peers != NULL) {
+            assert_int_equal(cluster->nodes[i].closed, 1);
+            km_peers_free(cluster->nodes[i].peers);
+        }
+    }
+    sim_net_fini(&cluster->net);
+}
+
+/* Makes a view of the nodes whose bits are set in `mask`. */
+static struct km_view *view_of(struct cluster *cluster, unsigned mask)
+{
+    struct km_member members[NODES];
+    size_t count = 0;
+    struct km_view *view;
+    for (unsigned i = 0; i < NODES; i++) {
+        if ((mask >> i & 1) != 0) {
+            members[count++] = cluster->nodes[i].member;
+        }
+    }
+    assert_int_equal(km_view_new(km_mem_default(), members, count, &view),
+                     KAMA_OK);
+    return view;
+}
+
+static void notice(struct cluster *cluster, unsigned node, unsigned mask)
+{
+    struct km_view *view = view_of(cluster, mask);
+    km_peers_notice(cluster->nodes[node].peers, view);
+    km_view_unref(view);
+}
+
+static void notice_all(struct cluster *cluster, unsigned mask)
+{
+    for (unsigned i = 0; i < NODES; i++) {
+        if ((mask >> i & 1) != 0) {
+            notice(cluster, i, mask);
+        }
+    }
+    sim_net_run(&cluster->net, 100 * MS);
+}
+
+static struct km_owner_answer ask(struct node *node, uint32_t slot)
+{
+    struct km_owner_answer answer;
+    km_peers_owner_ops.ask(node->peers, slot, &answer);
+    if (answer.peer != NULL) {
+        km_peers_owner_ops.release(node->peers, answer.peer);
+    }
+    return answer;
+}
+
+static unsigned count_places(struct node *node, enum km_owner_place place)
+{
+    unsigned count = 0;
+    for (uint32_t slot = 0; slot < KM_OWNER_SLOTS; slot += 64) {
+        count += ask(node, slot).place == place;
+    }
+    return count;
+}
+
+static void get_routing(void *arg, const struct km_peers_routing *routing)
+{
+    *(struct km_peers_routing *)arg = *routing;
+}
+
+static struct km_peers_routing routing_of(struct node *node)
+{
+    struct km_peers_routing routing;
+    km_peers_routing(node->peers, get_routing, &routing);
+    return routing;
+}
+
+/* -- fills ----------------------------------------------------------------- */
+
+struct fill {
+    struct km_owner_fill fill;
+    char key[16];
+    unsigned done;
+    enum km_owner_outcome outcome;
+    kama_status status;
+    char text[256];
+    char value[32];
+    km_ns at;
+    struct sim_net *net;
+};
+
+static void fill_done(struct km_owner_fill *f, const struct km_owner_reply *r)
+{
+    struct fill *fill = KM_CONTAINER_OF(f, struct fill, fill);
+    fill->done++;
+    fill->outcome = r->outcome;
+    fill->status = r->status;
+    fill->at = fill->net->now;
+    (void)snprintf(fill->text, sizeof fill->text, "%s", r->text);
+    (void)snprintf(fill->value, sizeof fill->value, "%.*s", (int)r->value.len,
+                   r->value.len > 0 ? (const char *)r->value.data : "");
+}
+
+/* Prepares a fill of a key that node `from` finds at a peer. */
+static void fill_make(struct cluster *cluster, unsigned from, struct fill *fill,
+                      unsigned n, struct km_list *list)
+{
+    struct km_owner_answer answer;
+    memset(fill, 0, sizeof *fill);
+    fill->net = &cluster->net;
+    do {
+        (void)snprintf(fill->key, sizeof fill->key, "k%u", n);
+        n += 1000;
+        uint32_t slot = km_owner_slot(km_owner_seed("g"), KAMA_STR(fill->key));
+        km_peers_owner_ops.ask(cluster->nodes[from].peers, slot, &answer);
+    } while (answer.place == KM_OWNER_HERE ||
+             answer.place == KM_OWNER_HERE_UNSETTLED);
+    assert_int_equal(answer.place, KM_OWNER_PEER);
+    fill->fill =
+        (struct km_owner_fill){.peer = answer.peer,
+                               .group = "g",
+                               .key = KAMA_STR(fill->key),
+                               .deadline = cluster->net.now + 4000 * MS,
+                               .done = fill_done};
+    km_list_push_back(list, &fill->fill.node);
+}
+
+static void fill_one(struct cluster *cluster, unsigned from, struct fill *fill)
+{
+    struct km_list list;
+    km_list_init(&list);
+    fill_make(cluster, from, fill, 0, &list);
+    km_peers_owner_ops.fill(cluster->nodes[from].peers, &list);
+    assert_int_equal(fill->done, 0);
+}
+
+/* -- tests: views ---------------------------------------------------------- */
+
+/* Nodes that have adopted the same view agree on all owners, and are settled. */
+static void test_agree(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    assert_int_equal(ask(&c.nodes[0], 5).place, KM_OWNER_NOBODY);
+    assert_int_equal(ask(&c.nodes[0], 5).refusal, KAMA_ERR_NOT_READY);
+    notice_all(&c, 7);
+    for (uint32_t slot = 0; slot < KM_OWNER_SLOTS; slot += 997) {
+        unsigned here = 0;
+        for (unsigned i = 0; i < NODES; i++) {
+            here += ask(&c.nodes[i], slot).place == KM_OWNER_HERE;
+        }
+        assert_int_equal(here, 1);
+    }
+    for (unsigned i = 0; i < NODES; i++) {
+        assert_true(routing_of(&c.nodes[i]).settled);
+        assert_int_equal(c.nodes[i].adoption, 1);
+        assert_int_equal(c.nodes[i].state, KM_PEER_UP);
+    }
+    cluster_close(&c);
+}
+
+/* A node that has gained slots is unsettled in them until the others have
+ * announced the view; the node that has lost them hides them. */
+static void test_turn(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    notice_all(&c, 3);
+    notice(&c, 2, 7);
+    notice(&c, 0, 7);
+    sim_net_run(&c.net, 100 * MS);
+    assert_false(routing_of(&c.nodes[2]).settled);
+    assert_int_equal(count_places(&c.nodes[2], KM_OWNER_HERE), 0);
+    assert_true(count_places(&c.nodes[2], KM_OWNER_HERE_UNSETTLED) > 500);
+    assert_int_equal(c.nodes[0].lost, 1);
+    notice(&c, 1, 7);
+    sim_net_run(&c.net, 100 * MS);
+    assert_true(routing_of(&c.nodes[2]).settled);
+    assert_int_equal(count_places(&c.nodes[2], KM_OWNER_HERE_UNSETTLED), 0);
+    cluster_close(&c);
+}
+
+/* A slot that comes back before the groups were swept is not settled, although
+ * all members have announced the view. */
+static void test_hidden(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    c.nodes[0].sweeps = false;
+    notice_all(&c, 3);
+    notice_all(&c, 7);
+    notice_all(&c, 3);
+    sim_net_run(&c.net, 5000 * MS);
+    assert_true(routing_of(&c.nodes[0]).settled);
+    assert_true(count_places(&c.nodes[0], KM_OWNER_HERE_UNSETTLED) > 100);
+    km_peers_swept(c.nodes[0].peers, c.nodes[0].adoption - 1);
+    assert_true(count_places(&c.nodes[0], KM_OWNER_HERE_UNSETTLED) > 100);
+    km_peers_swept(c.nodes[0].peers, c.nodes[0].adoption);
+    assert_int_equal(count_places(&c.nodes[0], KM_OWNER_HERE_UNSETTLED), 0);
+    cluster_close(&c);
+}
+
+/* A newer view replaces one that waits while another one is built, and the one
+ * that was passed over is known nevertheless. */
+static void test_replaced(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    c.net.compute = 50 * MS;
+    struct km_view *passed = view_of(&c, 3);
+    notice(&c, 0, 1);
+    notice(&c, 0, 3);
+    notice(&c, 0, 7);
+    sim_net_run(&c.net, 60 * MS);
+    assert_int_equal(routing_of(&c.nodes[0]).view->count, 1);
+    /* The rest after a build of 50 ms is 200 ms. */
+    sim_net_run(&c.net, 100 * MS);
+    assert_int_equal(c.nodes[0].adopted, 1);
+    sim_net_run(&c.net, 200 * MS);
+    assert_int_equal(c.nodes[0].adopted, 2);
+    assert_int_equal(routing_of(&c.nodes[0]).view->count, 3);
+    assert_true(km_peers_knows_view(c.nodes[0].peers, passed->id));
+    assert_false(km_peers_knows_view(c.nodes[0].peers, passed->id + 1));
+    km_view_unref(passed);
+    cluster_close(&c);
+}
+
+/* A view with the same active members is adopted at once. */
+static void test_at_once(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    c.nodes[2].member.state = KM_MEMBER_JOINING;
+    notice_all(&c, 3);
+    notice(&c, 0, 7);
+    assert_int_equal(c.nodes[0].adopted, 2);
+    assert_int_equal(routing_of(&c.nodes[0]).view->count, 3);
+    cluster_close(&c);
+}
+
+/* A node that hears of a view which it cannot learn reads the registry, and is
+ * behind after 1.5 s; then it owns nothing until it has learned the view. */
+static void test_behind(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    notice_all(&c, 7);
+    c.nodes[0].reads = false;
+    c.nodes[2].member.weight = 2;
+    notice(&c, 1, 7);
+    notice(&c, 2, 7);
+    sim_net_run(&c.net, 500 * MS);
+    assert_true(c.nodes[0].unknown > 0);
+    assert_int_equal(routing_of(&c.nodes[0]).standing, KM_STANDING_MEMBER);
+    assert_false(routing_of(&c.nodes[1]).settled);
+    sim_net_run(&c.net, 2500 * MS);
+    assert_int_equal(routing_of(&c.nodes[0]).standing, KM_STANDING_BEHIND);
+    assert_int_equal(ask(&c.nodes[0], 1).place, KM_OWNER_NOBODY);
+    assert_int_equal(ask(&c.nodes[0], 1).refusal, KAMA_ERR_TRY_AGAIN);
+    assert_true(routing_of(&c.nodes[1]).settled);
+    assert_true(c.nodes[0].unknown <= 4);
+    notice(&c, 0, 7);
+    sim_net_run(&c.net, 200 * MS);
+    assert_int_equal(routing_of(&c.nodes[0]).standing, KM_STANDING_MEMBER);
+    assert_int_not_equal(ask(&c.nodes[0], 1).place, KM_OWNER_NOBODY);
+    cluster_close(&c);
+}
+
+/* The view of a node that this one does not know yet counts as well; but not
+ * for longer than that node goes on. */
+static void test_stranger(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    notice_all(&c, 3);
+    c.nodes[0].reads = false;
+    notice(&c, 2, 7);
+    sim_net_run(&c.net, 3000 * MS);
+    assert_int_equal(routing_of(&c.nodes[0]).standing, KM_STANDING_BEHIND);
+    c.net.nodes[2].health = SIM_SILENT;
+    sim_net_run(&c.net, 4000 * MS);
+    assert_int_equal(routing_of(&c.nodes[0]).standing, KM_STANDING_MEMBER);
+    cluster_close(&c);
+}
+
+/* A node that has read the registry after it has heard of an unknown view is
+ * not behind: the other one is. */
+static void test_other_is_behind(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    notice_all(&c, 3);
+    c.nodes[1].reads = false;
+    notice(&c, 2, 7);
+    sim_net_run(&c.net, 4000 * MS);
+    assert_int_equal(routing_of(&c.nodes[2]).standing, KM_STANDING_MEMBER);
+    assert_int_equal(routing_of(&c.nodes[1]).standing, KM_STANDING_BEHIND);
+    cluster_close(&c);
+}
+
+/* A member that was removed is told so by the answer to its Hello. It is behind
+ * until it has a new id. */
+static void test_gone(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    notice_all(&c, 7);
+    notice(&c, 0, 3);
+    notice(&c, 1, 3);
+    sim_net_run(&c.net, 100 * MS);
+    assert_false(routing_of(&c.nodes[0]).settled);
+    sim_net_run(&c.net, 2500 * MS);
+    assert_int_equal(c.nodes[2].gone, 1);
+    assert_int_equal(routing_of(&c.nodes[2]).standing, KM_STANDING_BEHIND);
+    assert_int_equal(ask(&c.nodes[2], 1).place, KM_OWNER_NOBODY);
+    assert_true(routing_of(&c.nodes[0]).settled);
+    c.nodes[2].member.id = id_of(9);
+    km_peers_set_self(c.nodes[2].peers, &c.nodes[2].member.id, addresses[2]);
+    notice_all(&c, 7);
+    sim_net_run(&c.net, 3000 * MS);
+    assert_int_equal(routing_of(&c.nodes[2]).standing, KM_STANDING_MEMBER);
+    for (unsigned i = 0; i < NODES; i++) {
+        assert_true(routing_of(&c.nodes[i]).settled);
+    }
+    cluster_close(&c);
+}
+
+/* A member that was removed and does not answer is not waited for. */
+static void test_removed_and_silent(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    notice_all(&c, 7);
+    c.net.nodes[2].health = SIM_SILENT;
+    notice(&c, 0, 3);
+    notice(&c, 1, 3);
+    sim_net_run(&c.net, 3000 * MS);
+    assert_true(routing_of(&c.nodes[0]).settled);
+    cluster_close(&c);
+}
+
+/* -- tests: Hello ---------------------------------------------------------- */
+
+/* A peer that is silent for 1.5 s is unreachable, is not waited for, ends what
+ * waits for it, and is up again when it answers. */
+static void test_unreachable(void **state)
+{
+    struct cluster c;
+    struct fill fill;
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    c.net.nodes[1].health = SIM_SILENT;
+    km_ns began = c.net.now;
+    fill_one(&c, 0, &fill);
+    sim_net_run(&c.net, 3000 * MS);
+    assert_int_equal(c.nodes[0].state, KM_PEER_UNREACHABLE);
+    assert_int_equal(fill.done, 1);
+    assert_int_equal(fill.outcome, KM_OWNER_LOST);
+    assert_true(fill.at - began <= 2600 * MS);
+    assert_non_null(strstr(fill.text, "b:1"));
+    /* The next one fails at once. */
+    fill_one(&c, 0, &fill);
+    sim_net_run(&c.net, 1);
+    assert_int_equal(fill.done, 1);
+    assert_int_equal(fill.outcome, KM_OWNER_UNREACHABLE);
+    c.net.nodes[1].health = SIM_UP;
+    sim_net_run(&c.net, 2600 * MS);
+    assert_int_equal(c.nodes[0].state, KM_PEER_UP);
+    cluster_close(&c);
+}
+
+/* A peer whose connection breaks, and to which no new one can be made, is
+ * unreachable at once. */
+static void test_down(void **state)
+{
+    struct cluster c;
+    struct fill fill;
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    c.script.never = true;
+    fill_one(&c, 0, &fill);
+    sim_net_run(&c.net, 10 * MS);
+    c.net.nodes[1].health = SIM_DOWN;
+    sim_net_cut(&c.net, addresses[1]);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(fill.done, 1);
+    assert_int_equal(fill.outcome, KM_OWNER_LOST);
+    assert_int_equal(c.nodes[0].state, KM_PEER_UNREACHABLE);
+    cluster_close(&c);
+}
+
+/* Another member at the address of a peer, or a clock that differs by more than
+ * a minute, is refused with a sentence. */
+static void test_refused(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 2);
+    c.net.nodes[1].clock_skew_ms = 61000;
+    notice_all(&c, 3);
+    assert_int_equal(c.nodes[0].state, KM_PEER_REFUSED);
+    assert_non_null(strstr(c.nodes[0].text, "the clock of b:1"));
+    c.net.nodes[1].clock_skew_ms = 59000;
+    sim_net_run(&c.net, 1100 * MS);
+    assert_int_equal(c.nodes[0].state, KM_PEER_UP);
+    struct km_member_id other = id_of(50);
+    km_peers_set_self(c.nodes[1].peers, &other, addresses[1]);
+    sim_net_run(&c.net, 1100 * MS);
+    assert_int_equal(c.nodes[0].state, KM_PEER_REFUSED);
+    assert_non_null(strstr(c.nodes[0].text, "the view expects the member"));
+    cluster_close(&c);
+}
+
+struct probed {
+    struct km_peers_probe probe;
+    unsigned done;
+    kama_status status;
+    struct km_member_id id;
+    struct km_member_id nonce;
+};
+
+static void on_probed(struct km_peers_probe *probe, kama_status status,
+                      const char *text, const struct km_member_id *id,
+                      const struct km_member_id *nonce, const char *cluster)
+{
+    struct probed *p = KM_CONTAINER_OF(probe, struct probed, probe);
+    (void)text;
+    p->done++;
+    p->status = status;
+    if (status == KAMA_OK) {
+        assert_string_equal(cluster, "test");
+        p->id = *id;
+        p->nonce = *nonce;
+    }
+}
+
+/* A probe tells who answers at an address, or that nobody does. */
+static void test_probe(void **state)
+{
+    struct cluster c;
+    struct probed p = {.probe = {.done = on_probed}};
+    struct km_member_id id = id_of(1);
+    struct km_member_id nonce = id_of(101);
+    (void)state;
+    cluster_open(&c, 2);
+    km_peers_probe(c.nodes[0].peers, addresses[1], c.net.now + 2000 * MS,
+                   &p.probe);
+    assert_int_equal(p.done, 0);
+    sim_net_run(&c.net, 100 * MS);
+    assert_int_equal(p.status, KAMA_OK);
+    assert_true(km_member_id_equal(&p.id, &id));
+    assert_true(km_member_id_equal(&p.nonce, &nonce));
+    km_peers_probe(c.nodes[0].peers, "nobody:1", c.net.now + 2000 * MS,
+                   &p.probe);
+    sim_net_run(&c.net, 100 * MS);
+    assert_int_equal(p.done, 2);
+    assert_int_not_equal(p.status, KAMA_OK);
+    cluster_close(&c);
+}
+
+/* Only members of this cluster and service are admitted. */
+static void test_admit(void **state)
+{
+    struct cluster c;
+    struct km_member_id member = id_of(1);
+    struct km_member_id stranger = id_of(77);
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    struct km_peers_sender sender = {
+        .cluster = KM_LIT("test"),
+        .service = KM_LIT("svc"),
+        .id = kama_bytes_make(member.bytes, sizeof member.bytes)};
+    assert_int_equal(km_peers_admit(c.nodes[0].peers, &sender), KAMA_OK);
+    sender.id = kama_bytes_make(stranger.bytes, sizeof stranger.bytes);
+    unsigned before = c.nodes[0].unknown;
+    assert_int_equal(km_peers_admit(c.nodes[0].peers, &sender),
+                     KAMA_ERR_NOT_MEMBER);
+    sim_net_run(&c.net, MS);
+    assert_int_equal(c.nodes[0].unknown, before + 1);
+    sender.id = KM_LIT("short");
+    assert_int_equal(km_peers_admit(c.nodes[0].peers, &sender),
+                     KAMA_ERR_NOT_MEMBER);
+    sender.cluster = KM_LIT("other");
+    assert_int_equal(km_peers_admit(c.nodes[0].peers, &sender),
+                     KAMA_ERR_NOT_MEMBER);
+    cluster_close(&c);
+}
+
+/* -- tests: requests ------------------------------------------------------- */
+
+/* One fill is a Fill; several of one list are one FillMany, and each gets its
+ * own answer. */
+static void test_fill(void **state)
+{
+    struct cluster c;
+    struct fill fill;
+    struct fill many[9];
+    struct km_list list;
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    fill_one(&c, 0, &fill);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(fill.done, 1);
+    assert_int_equal(fill.outcome, KM_OWNER_ANSWERED);
+    assert_int_equal(fill.status, KAMA_OK);
+    assert_string_equal(fill.value, fill.key);
+    assert_int_equal(c.fills, 1);
+    km_list_init(&list);
+    for (unsigned i = 0; i < 9; i++) {
+        fill_make(&c, 0, &many[i], i + 1, &list);
+    }
+    km_peers_owner_ops.fill(c.nodes[0].peers, &list);
+    assert_true(km_list_empty(&list));
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(c.many, 1);
+    for (unsigned i = 0; i < 9; i++) {
+        assert_int_equal(many[i].done, 1);
+        assert_string_equal(many[i].value, many[i].key);
+    }
+    cluster_close(&c);
+}
+
+/* A miss and an error of the loader come back as they are. */
+static void test_fill_typed(void **state)
+{
+    struct cluster c;
+    struct fill fill;
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    c.script.status = KAMA_ERR_LOADER;
+    fill_one(&c, 0, &fill);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(fill.outcome, KM_OWNER_ANSWERED);
+    assert_int_equal(fill.status, KAMA_ERR_LOADER);
+    assert_string_equal(fill.text, "the loader said no");
+    c.script.status = KAMA_MISS;
+    fill_one(&c, 0, &fill);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(fill.status, KAMA_MISS);
+    cluster_close(&c);
+}
+
+/* A message has at most KM_PEERS_BATCH_KEYS keys. */
+static void test_fill_bounded(void **state)
+{
+    enum { KEYS = KM_PEERS_BATCH_KEYS + 10 };
+    struct cluster c;
+    struct km_list list;
+    static struct fill many[KEYS];
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    c.script.never = true;
+    km_list_init(&list);
+    for (unsigned i = 0; i < KEYS; i++) {
+        fill_make(&c, 0, &many[i], i, &list);
+    }
+    km_peers_owner_ops.fill(c.nodes[0].peers, &list);
+    unsigned calls = c.net.calls;
+    c.script.refuse = 100; /* the script has no room for so many messages */
+    sim_net_run(&c.net, 20 * MS);
+    assert_int_equal(c.net.calls - calls, 2);
+    c.script.never = false;
+    sim_net_run(&c.net, 6000 * MS);
+    for (unsigned i = 0; i < KEYS; i++) {
+        assert_int_equal(many[i].done, 1);
+    }
+    cluster_close(&c);
+}
+
+/* A key without an answer when the stream ends is lost; the others are not. */
+static void test_fill_incomplete(void **state)
+{
+    struct cluster c;
+    struct fill many[3];
+    struct km_list list;
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    c.script.only_first = true;
+    km_list_init(&list);
+    for (unsigned i = 0; i < 3; i++) {
+        fill_make(&c, 0, &many[i], i, &list);
+    }
+    km_peers_owner_ops.fill(c.nodes[0].peers, &list);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(many[0].outcome, KM_OWNER_ANSWERED);
+    assert_int_equal(many[1].outcome, KM_OWNER_LOST);
+    assert_int_equal(many[2].outcome, KM_OWNER_LOST);
+    cluster_close(&c);
+}
+
+/* A peer that does not know this node yet is asked once more after 50 ms; then
+ * the fill is BEHIND. */
+static void test_not_member(void **state)
+{
+    struct cluster c;
+    struct fill fill;
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    c.script.refuse = 1;
+    km_ns began = c.net.now;
+    fill_one(&c, 0, &fill);
+    sim_net_run(&c.net, 100 * MS);
+    assert_int_equal(fill.outcome, KM_OWNER_ANSWERED);
+    assert_true(fill.at - began >= 50 * MS);
+    c.script.refuse = 5;
+    fill_one(&c, 0, &fill);
+    sim_net_run(&c.net, 200 * MS);
+    assert_int_equal(fill.done, 1);
+    assert_int_equal(fill.outcome, KM_OWNER_BEHIND);
+    assert_int_equal(c.script.refuse, 3);
+    cluster_close(&c);
+}
+
+/* NOT_OWNER is handed on if this node has no other owner, and goes to the new
+ * owner once if it has. */
+static void test_not_owner(void **state)
+{
+    struct cluster c;
+    struct fill fill;
+    (void)state;
+    cluster_open(&c, 3);
+    notice_all(&c, 7);
+    c.script.outcome = KM_MSG_PEER_NOT_OWNER;
+    fill_one(&c, 0, &fill);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(fill.outcome, KM_OWNER_NOT_OWNER);
+    assert_int_equal(c.fills, 1);
+    fill_one(&c, 0, &fill);
+    struct km_peer *before = fill.fill.peer;
+    c.script.after = 50 * MS;
+    /* The owner leaves the view while it answers. */
+    unsigned owner = strcmp(before->address, addresses[1]) == 0 ? 1 : 2;
+    c.nodes[owner].member.state = KM_MEMBER_LEAVING;
+    notice_all(&c, 7);
+    assert_int_equal(fill.done, 0);
+    sim_net_run(&c.net, 100 * MS);
+    assert_int_equal(fill.done, 1);
+    assert_true(c.fills <= 3);
+    cluster_close(&c);
+}
+
+struct mutation {
+    struct km_owner_mutation mutation;
+    unsigned done;
+    enum km_owner_outcome outcome;
+    kama_status status;
+    char text[256];
+};
+
+static void mutation_done(struct km_owner_mutation *m,
+                          const struct km_owner_reply *r)
+{
+    struct mutation *mutation = KM_CONTAINER_OF(m, struct mutation, mutation);
+    mutation->done++;
+    mutation->outcome = r->outcome;
+    mutation->status = r->status;
+    (void)snprintf(mutation->text, sizeof mutation->text, "%s", r->text);
+}
+
+static void mutate(struct cluster *c, struct mutation *m, unsigned count,
+                   size_t value_bytes)
+{
+    static char bytes[KM_PEERS_BATCH_BYTES];
+    struct km_list list;
+    struct fill key;
+    struct km_list unused;
+    km_list_init(&list);
+    km_list_init(&unused);
+    fill_make(c, 0, &key, 0, &unused);
+    for (unsigned i = 0; i < count; i++) {
+        m[i] = (struct mutation){0};
+        m[i].mutation = (struct km_owner_mutation){
+            .peer = i == 0 ? key.fill.peer : km_peer_ref(key.fill.peer),
+            .group = "g",
+            .kind = value_bytes > 0 ? KM_MUTATION_SET : KM_MUTATION_DELETE,
+            .key = KM_LIT("key"),
+            .value = kama_bytes_make(bytes, value_bytes),
+            .deadline = c->net.now + 2000 * MS,
+            .done = mutation_done};
+        km_list_push_back(&list, &m[i].mutation.node);
+    }
+    km_peers_owner_ops.mutate(c->nodes[0].peers, &list);
+}
+
+/* Mutations travel together up to 256 KiB, and one that was sent and not
+ * answered may have been applied. */
+static void test_mutate(void **state)
+{
+    struct cluster c;
+    struct mutation m[4];
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    mutate(&c, m, 4, 0);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(c.mutates, 1);
+    assert_int_equal(m[3].outcome, KM_OWNER_ANSWERED);
+    mutate(&c, m, 4, 100u << 10);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(c.mutates, 3);
+    mutate(&c, m, 2, KM_PEERS_BATCH_BYTES);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(c.mutates, 5);
+    c.script.never = true;
+    mutate(&c, m, 1, 0);
+    sim_net_run(&c.net, 2500 * MS);
+    assert_int_equal(m[0].done, 1);
+    assert_int_equal(m[0].outcome, KM_OWNER_LOST);
+    assert_non_null(strstr(m[0].text, "b:1"));
+    c.net.nodes[1].health = SIM_DOWN;
+    mutate(&c, m, 1, 0);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(m[0].outcome, KM_OWNER_UNREACHABLE);
+    cluster_close(&c);
+}
+
+/* A call that the peer refuses as a whole was certainly not carried out; one
+ * that it cut off may have been. */
+static void test_mutate_refused(void **state)
+{
+    static const struct {
+        kama_status status;
+        enum km_owner_outcome outcome;
+    } rows[] = {{KAMA_ERR_NO_GROUP, KM_OWNER_ANSWERED},
+                {KAMA_ERR_UNSUPPORTED, KM_OWNER_UNREACHABLE},
+                {KAMA_ERR_CLOSED, KM_OWNER_LOST},
+                {KAMA_ERR_TIMEOUT, KM_OWNER_LOST}};
+    struct cluster c;
+    struct mutation m;
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        c.script.call_status = rows[i].status;
+        mutate(&c, &m, 1, 0);
+        sim_net_run(&c.net, 100 * MS);
+        assert_int_equal(m.done, 1);
+        assert_int_equal(m.outcome, rows[i].outcome);
+    }
+    cluster_close(&c);
+}
+
+struct clear {
+    struct km_owner_clear clear;
+    unsigned done;
+    kama_status status;
+    size_t missed;
+    char first[64];
+};
+
+static void clear_done(struct km_owner_clear *cl, kama_status status,
+                       const char *text, const char *const *unreached,
+                       size_t count)
+{
+    struct clear *clear = KM_CONTAINER_OF(cl, struct clear, clear);
+    (void)text;
+    clear->done++;
+    clear->status = status;
+    clear->missed = count;
+    if (count > 0) {
+        (void)snprintf(clear->first, sizeof clear->first, "%s", unreached[0]);
+    }
+}
+
+static void clear_all(struct cluster *c, struct clear *clear)
+{
+    *clear = (struct clear){.clear = {.group = "g",
+                                      .deadline = c->net.now + 2000 * MS,
+                                      .done = clear_done}};
+    km_peers_owner_ops.clear(c->nodes[0].peers, &clear->clear);
+    assert_int_equal(clear->done, 0);
+}
+
+/* A Clear reaches all other members, also those of a newer view, and says which
+ * it did not reach. */
+static void test_clear(void **state)
+{
+    struct cluster c;
+    struct clear clear;
+    (void)state;
+    cluster_open(&c, 3);
+    notice_all(&c, 3);
+    clear_all(&c, &clear);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(clear.status, KAMA_OK);
+    assert_int_equal(c.mutates, 1);
+    c.script.after = 200 * MS;
+    clear_all(&c, &clear);
+    notice_all(&c, 7);
+    sim_net_run(&c.net, 1000 * MS);
+    assert_int_equal(clear.done, 1);
+    assert_int_equal(c.mutates, 3);
+    c.net.nodes[2].health = SIM_SILENT;
+    clear_all(&c, &clear);
+    sim_net_run(&c.net, 3000 * MS);
+    assert_int_equal(clear.done, 1);
+    assert_int_equal(clear.status, KAMA_UNSYNCED);
+    assert_int_equal(clear.missed, 1);
+    assert_string_equal(clear.first, addresses[2]);
+    cluster_close(&c);
+}
+
+struct waiter {
+    struct km_owner_wait wait;
+    unsigned done;
+};
+
+static void on_changed(struct km_owner_wait *wait)
+{
+    KM_CONTAINER_OF(wait, struct waiter, wait)->done++;
+}
+
+/* A wait ends with the next change, at its time, or at once if the answers have
+ * changed already. */
+static void test_wait(void **state)
+{
+    struct cluster c;
+    struct waiter w[3];
+    (void)state;
+    cluster_open(&c, 3);
+    notice_all(&c, 3);
+    uint64_t change = ask(&c.nodes[0], 0).change;
+    for (unsigned i = 0; i < 3; i++) {
+        w[i] = (struct waiter){
+            .wait = {.change = i == 0 ? change - 1 : change,
+                     .until = c.net.now + (i == 1 ? 20 : 2000) * MS,
+                     .changed = on_changed}};
+        km_peers_owner_ops.wait(c.nodes[0].peers, &w[i].wait);
+    }
+    assert_int_equal(w[0].done, 0);
+    sim_net_run(&c.net, MS);
+    assert_int_equal(w[0].done, 1);
+    sim_net_run(&c.net, 30 * MS);
+    assert_int_equal(w[1].done, 1);
+    assert_int_equal(w[2].done, 0);
+    notice(&c, 0, 7);
+    sim_net_run(&c.net, 100 * MS);
+    assert_int_equal(w[2].done, 1);
+    cluster_close(&c);
+}
+
+/* Closing ends everything that waits. */
+static void test_close(void **state)
+{
+    struct cluster c;
+    struct fill fill;
+    struct waiter w = {.wait = {.changed = on_changed}};
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    c.script.never = true;
+    fill_one(&c, 0, &fill);
+    w.wait.change = ask(&c.nodes[0], 0).change;
+    w.wait.until = c.net.now + 100000 * MS;
+    km_peers_owner_ops.wait(c.nodes[0].peers, &w.wait);
+    sim_net_run(&c.net, 10 * MS);
+    cluster_close(&c);
+    assert_int_equal(fill.done, 1);
+    assert_int_equal(w.done, 1);
+}
+
+/* 10,000 views come and go, each with another member, without growth. */
+static void test_no_growth(void **state)
+{
+    struct cluster c;
+    struct km_mem_probe probe;
+    long long settled_blocks = 0;
+    (void)state;
+    memset(&c, 0, sizeof c);
+    km_mem_probe_init(&probe);
+    sim_net_init(&c.net, &probe.allocator, 1);
+    c.net.serve = serve;
+    c.net.arg = &c;
+    assert_int_equal(node_open(&c, 0, &probe.allocator), KAMA_OK);
+    notice_all(&c, 1);
+    c.nodes[1].member = c.nodes[0].member;
+    c.nodes[1].member.address = "gone:1";
+    c.nodes[1].member.state = KM_MEMBER_JOINING;
+    for (unsigned i = 0; i < 10000; i++) {
+        c.nodes[1].member.id = id_of(2);
+        memcpy(c.nodes[1].member.id.bytes + 4, &i, sizeof i);
+        notice(&c, 0, i % 2 == 0 ? 3 : 1);
+        sim_net_run(&c.net, 2 * MS);
+        if (i == 1000) {
+            settled_blocks = atomic_load(&probe.live_blocks);
+        }
+    }
+    assert_int_equal(c.nodes[0].adopted, 10001);
+    assert_true(atomic_load(&probe.live_blocks) <= settled_blocks + 4);
+    cluster_close(&c);
+    assert_int_equal(atomic_load(&probe.live_blocks), 0);
+}
+
+/* Each allocation fails in turn: the node keeps the view that it has, tries
+ * again, and ends up with the new one. */
+static kama_status scenario(const kama_allocator *mem, void *arg)
+{
+    struct cluster c;
+    struct fill fill = {.done = 0};
+    (void)arg;
+    memset(&c, 0, sizeof c);
+    sim_net_init(&c.net, mem, 1);
+    c.net.serve = serve;
+    c.net.arg = &c;
+    c.script.outcome = KM_MSG_PEER_ANSWERED;
+    kama_status st = node_open(&c, 0, mem);
+    if (st != KAMA_OK) {
+        return st;
+    }
+    assert_int_equal(node_open(&c, 1, km_mem_default()), KAMA_OK);
+    notice(&c, 0, 3);
+    notice(&c, 1, 3);
+    sim_net_run(&c.net, 3000 * MS);
+    if (routing_of(&c.nodes[0]).view != NULL &&
+        ask(&c.nodes[0], 1).place != KM_OWNER_NOBODY) {
+        fill_one(&c, 0, &fill);
+        sim_net_run(&c.net, 100 * MS);
+        assert_int_equal(fill.done, 1);
+    } else {
+        st = KAMA_ERR_NO_MEMORY;
+    }
+    cluster_close(&c);
+    return st;
+}
+
+static void test_failmalloc(void **state)
+{
+    (void)state;
+    assert_true(km_test_fail_each(scenario, NULL) > 20);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_agree),
+        cmocka_unit_test(test_turn),
+        cmocka_unit_test(test_hidden),
+        cmocka_unit_test(test_replaced),
+        cmocka_unit_test(test_at_once),
+        cmocka_unit_test(test_behind),
+        cmocka_unit_test(test_stranger),
+        cmocka_unit_test(test_other_is_behind),
+        cmocka_unit_test(test_gone),
+        cmocka_unit_test(test_removed_and_silent),
+        cmocka_unit_test(test_unreachable),
+        cmocka_unit_test(test_down),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_probe),
+        cmocka_unit_test(test_admit),
+        cmocka_unit_test(test_fill),
+        cmocka_unit_test(test_fill_typed),
+        cmocka_unit_test(test_fill_bounded),
+        cmocka_unit_test(test_fill_incomplete),
+        cmocka_unit_test(test_not_member),
+        cmocka_unit_test(test_not_owner),
+        cmocka_unit_test(test_mutate),
+        cmocka_unit_test(test_mutate_refused),
+        cmocka_unit_test(test_clear),
+        cmocka_unit_test(test_wait),
+        cmocka_unit_test(test_close),
+        cmocka_unit_test(test_no_growth),
+        cmocka_unit_test(test_failmalloc),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
