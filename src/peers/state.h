@@ -3,7 +3,10 @@
  * The parts of struct km_peers, for the files of this folder.
  *
  *     peers.c    life, and the thing that is told to others
- *     adopt.c    a noticed view becomes the adopted one; behind; settled
+ *     build.c    the placement of a noticed view is built
+ *     table.c    a view with its placement and its peers
+ *     adopt.c    a built view becomes the adopted one; settled
+ *     behind.c   others know more; what has failed is tried again
  *     peer.c     one other member, with its links on all lanes
  *     hello.c    Hello to the others
  *     answer.c   Hello of the others, and whether a sender is admitted
@@ -131,9 +134,9 @@ struct km_peers {
     bool needs_adopting;
     bool behind_by_views; /* members name views that this node cannot learn */
     struct km_peers_state *last; /* that is there after `close` */
-    uint64_t stranger_unknown; /* a view that no member has named */
-    km_ns stranger_since;      /* it is unknown since; 0: it is not */
-    km_ns stranger_at;         /* it was named last then */
+    uint64_t stranger_unknown;   /* a view that no member has named */
+    km_ns stranger_since;        /* it is unknown since; 0: it is not */
+    km_ns stranger_at;           /* it was named last then */
     km_ns asked_at;              /* unknown_view ran then; 0: never */
     km_ns read_at; /* the last unknown_view that a read has answered */
     struct km_timer tick;
@@ -199,6 +202,44 @@ static inline const struct km_peers_state *km_peers_own(
 
 /* -- adopt.c (lane 0) ------------------------------------------------------ */
 
+/* Adopt a view, with a placement (NULL: no member is active) and what this node
+ * owns, which is taken; or compute the latter. Errors: KAMA_ERR_NO_MEMORY, and
+ * the view is not adopted then. */
+KAMA_NODISCARD kama_status km_peers_adopt_view(struct km_peers *peers,
+                                               struct km_view *view,
+                                               struct km_placement *placement,
+                                               struct km_slot_map *mine);
+KAMA_NODISCARD kama_status km_peers_adopt_with(struct km_peers *peers,
+                                               struct km_view *view,
+                                               struct km_placement *placement);
+/* Until the next view is adopted, nobody but the registry knows what this node
+ * owns. */
+void km_peers_become_behind(struct km_peers *peers);
+
+/* -- build.c (lane 0) ------------------------------------------------------ */
+
+/* Goes on with the view that waits, if there is one. */
+void km_peers_build_next(struct km_peers *peers);
+
+/* -- table.c --------------------------------------------------------------- */
+
+/* Makes a table. view (may be NULL), placement: referenced. Members that are in
+ * the old table keep their peers. Returns NULL without memory. Lane 0. */
+struct km_peers_table *km_peers_table_new(struct km_peers *peers,
+                                          struct km_view *view,
+                                          struct km_placement *placement,
+                                          const struct km_peers_table *old);
+/* Returns the peer of a member in a table, borrowed, or NULL. */
+struct km_peer *km_peers_table_find(const struct km_peers_table *table,
+                                    const struct km_member *member);
+bool km_peers_is_member(const struct km_view *view,
+                        const struct km_member_id *id);
+/* Writes the slots of a node in *ret_mine, owned, or NULL if there are none.
+ * Without an active member each node owns all keys. */
+KAMA_NODISCARD kama_status km_peers_make_mine(
+    const struct km_peers *peers, const struct km_view *view,
+    const struct km_placement *placement, const struct km_member_id *self,
+    struct km_slot_map **ret_mine);
 /* Any thread. */
 struct km_peers_table *km_peers_table_ref(struct km_peers_table *table);
 void km_peers_table_unref(struct km_peers_table *table);
