@@ -60,3 +60,7 @@ void km_conn_close(struct km_conn *conn, int64_t grace_ms);
 /* Returns the address of the other side, "127.0.0.1:4711". Valid as long as the
  * connection. */
 const char *km_conn_peer_address(const struct km_conn *conn);
+
+/* Returns the address of this side, in the same form. Valid as long as the
+ * connection. */
+const char *km_conn_local_address(const struct km_conn *conn);

@@ -61,7 +61,8 @@ enum km_h2_why {
     KM_H2_WHY_FOREIGN,  /* the client does not speak HTTP/2 */
     KM_H2_WHY_PREFACE,  /* preface or SETTINGS did not come in time */
     KM_H2_WHY_PROTOCOL, /* the other side broke the protocol */
-    KM_H2_WHY_MEMORY    /* there was no memory */
+    KM_H2_WHY_MEMORY,   /* there was no memory */
+    KM_H2_WHY_SILENT    /* the other side did not answer a PING */
 };
 
 /* The place of a header list in its stream. */
@@ -137,6 +138,12 @@ struct km_h2_ops {
  * of its connection together fewer than KM_H2_OUTBOUND_BYTES_MAX. */
 #define KM_H2_LOW_WATER_BYTES (64u << 10)
 
+/* When a connection sends PINGs to find out whether the other side lives. */
+enum km_h2_keepalive {
+    KM_H2_KEEPALIVE_STREAMS, /* while it has streams */
+    KM_H2_KEEPALIVE_ALWAYS
+};
+
 /* How to make a connection. Everything but mem is needed, unless it says that
  * it may be NULL. */
 struct km_h2_options {
@@ -150,6 +157,12 @@ struct km_h2_options {
     /* The body of the answer 400 that an HTTP/1 client gets from a server;
      * borrowed. NULL means that it gets no answer. */
     const char *http1_hint;
+    /* A PING is sent when nothing has arrived for keepalive_ms (0: never), and
+     * the connection ends with KM_H2_WHY_SILENT when nothing arrives for
+     * keepalive_timeout_ms after that. Needs `clock`. */
+    int64_t keepalive_ms;
+    int64_t keepalive_timeout_ms;
+    enum km_h2_keepalive keepalive;
 };
 
 /* Makes a connection. Its SETTINGS wait in take. Errors: KAMA_ERR_NO_MEMORY. */

@@ -125,6 +125,20 @@ void km_h2_consume(struct km_h2_stream *stream, size_t n);
 void km_h2_consume_connection(struct km_h2_stream *stream, size_t n);
 void km_h2_consume_stream(struct km_h2_stream *stream, size_t n);
 
+/* Pauses the reading of a stream, on either side: bytes that the owner gives
+ * back open the connection's window at once, and the stream's window only when
+ * the stream is resumed. So the other side stops at this stream's window
+ * (KM_H2_STREAM_WINDOW_BYTES), and its other streams go on. Doing so again does
+ * nothing. */
+void km_h2_pause(struct km_h2_stream *stream);
+/* Opens the window by the bytes that were held back. Afterwards the owner wakes
+ * the connection. Does nothing for a stream that is not paused. */
+void km_h2_resume(struct km_h2_stream *stream);
+
+/* Returns whether any byte of a client's request was taken from the connection,
+ * so that the server may have seen it. */
+bool km_h2_request_taken(const struct km_h2_stream *stream);
+
 /* Returns whether stream and connection have room for more output. If not,
  * on_writable follows, unless the stream ends before. */
 bool km_h2_has_room(struct km_h2_stream *stream);
