@@ -120,6 +120,16 @@
  * before the refusal is sent. */
 #define KM_RPC_REFUSED_BYTES_MAX (64u << 10)
 #define KM_RPC_REFUSED_WAIT_MS 100
+/* A client's call takes no further message while so much of its request waits
+ * to be sent. Callers that ask for room are stopped much earlier. */
+#define KM_RPC_CALL_QUEUED_BYTES_MAX (4u << 20)
+/* When a peer's connection is silent for so long, a PING is sent, and without
+ * an answer in time the peer counts as frozen: after 3 s at the latest. */
+#define KM_RPC_PEER_PING_MS 1000
+#define KM_RPC_PEER_PING_TIMEOUT_MS 2000
+/* etcd ends connections that send PINGs more often than every 5 s. */
+#define KM_RPC_ETCD_PING_MS 6000
+#define KM_RPC_ETCD_PING_TIMEOUT_MS 4000
 #define KM_RPC_CALLS_SPARE_MAX 512         /* free calls that a loop keeps */
 #define KM_RPC_H2_CACHE_BYTES (512u << 10) /* free blocks that a loop keeps */
 /* A client's reset counts as fair from this long before our deadline on, or

@@ -70,6 +70,15 @@ static inline void km_server_loop_count(struct km_server_loop *server_loop,
     km_metric_add(server_loop->server->metrics, row, 1);
 }
 
+/* Returns the memory that the server's connections on the loop of this index
+ * share, for channels on the same loop. They must be freed before the
+ * server. */
+static inline struct km_h2_loop_cache *km_server_loop_cache(
+    const struct km_server *server, unsigned loop_index)
+{
+    return server->server_loops[loop_index].cache;
+}
+
 /* Prepares the part of the server on the loop of this index. Setup. */
 KAMA_NODISCARD kama_status
 km_server_loop_init(struct km_server_loop *server_loop,

@@ -76,8 +76,8 @@ static inline void outcome_end(void *arg,
     latch_hit(&o->done);
 }
 
-static const struct km_channel_call_ops outcome_ops = {outcome_message,
-                                                       outcome_end};
+static const struct km_channel_call_ops outcome_ops = {
+    .on_message = outcome_message, .on_end = outcome_end};
 
 static inline void outcome_init(struct outcome *o, struct caller *caller,
                                 const char *path)

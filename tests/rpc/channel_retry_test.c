@@ -40,8 +40,8 @@ static void on_retrier_message(void *arg, kama_bytes message)
     (void)message;
 }
 
-static const struct km_channel_call_ops retrier_ops = {on_retrier_message,
-                                                       on_retrier_end};
+static const struct km_channel_call_ops retrier_ops = {
+    .on_message = on_retrier_message, .on_end = on_retrier_end};
 
 static void call_again(struct retrier *r)
 {
