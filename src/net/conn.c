@@ -71,7 +71,8 @@ struct km_conn {
     struct km_mail turn;
     struct km_timer timer;
     uv_poll_t poll;
-    char peer[KM_ADDRESS_TEXT_BYTES];
+    char peer[KM_ADDRESS_TEXT_BYTES];  /* "": not asked for yet */
+    char local[KM_ADDRESS_TEXT_BYTES]; /* likewise */
 };
 
 _Static_assert(sizeof(struct km_conn) <= 512, "an idle connection is small");
@@ -448,13 +449,30 @@ void km_conn_close(struct km_conn *conn, int64_t grace_ms)
     }
 }
 
+/* Whether the address has to be asked from the kernel, which is done once. */
+static bool is_unknown(const struct km_conn *conn, const char *text)
+{
+    return text[0] == '\0' && conn->state < CLOSED;
+}
+
 const char *km_conn_peer_address(const struct km_conn *conn)
 {
-    if (conn->peer[0] == '\0' && conn->state < CLOSED) {
+    if (is_unknown(conn, conn->peer)) {
         struct sockaddr_storage addr = {0};
         socklen_t len = sizeof addr;
         (void)getpeername(conn->fd, (struct sockaddr *)&addr, &len);
         (void)km_address_format(&addr, ((struct km_conn *)conn)->peer);
     }
     return conn->peer;
+}
+
+const char *km_conn_local_address(const struct km_conn *conn)
+{
+    if (is_unknown(conn, conn->local)) {
+        struct sockaddr_storage addr = {0};
+        socklen_t len = sizeof addr;
+        (void)getsockname(conn->fd, (struct sockaddr *)&addr, &len);
+        (void)km_address_format(&addr, ((struct km_conn *)conn)->local);
+    }
+    return conn->local;
 }

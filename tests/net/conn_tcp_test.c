@@ -13,6 +13,7 @@ struct server {
     struct km_listener *listener;
     struct echo echo;
     char peer[64];
+    char local[64];
 };
 
 static void on_accept(void *arg, int fd)
@@ -26,6 +27,8 @@ static void on_accept(void *arg, int fd)
     KM_ASSERT(status == KAMA_OK);
     (void)snprintf(server->peer, sizeof server->peer, "%s",
                    km_conn_peer_address(server->echo.conn));
+    (void)snprintf(server->local, sizeof server->local, "%s",
+                   km_conn_local_address(server->echo.conn));
 }
 
 static void server_begin(struct server *server)
@@ -93,8 +96,8 @@ static void test_reset(void **state)
     server_end(&server);
 }
 
-/* The peer's address is its own socket's. */
-static void test_peer_address(void **state)
+/* The peer's address is its own socket's, and ours is the one it dialled. */
+static void test_addresses(void **state)
 {
     (void)state;
     struct server server;
@@ -110,6 +113,7 @@ static void test_peer_address(void **state)
     close(fd);
     latch_wait(&server.echo.gone, 1);
     assert_string_equal(server.peer, here);
+    assert_string_equal(server.local, km_listener_address(server.listener));
     server_end(&server);
 }
 
@@ -168,7 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_last_words),
         cmocka_unit_test(test_reset),
-        cmocka_unit_test(test_peer_address),
+        cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
