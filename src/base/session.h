@@ -52,7 +52,8 @@ struct km_session_ops {
     /* Returns when tick has to be called next; KM_NS_NEVER if it need not. */
     km_ns (*deadline)(struct km_session *s);
 
-    /* Tells that the time of `deadline` has come. */
+    /* Tells that the time of `deadline` has come. KAMA_ERR_DISCONNECTED says
+     * that the other side is not there any more, so that nothing is written. */
     kama_status (*tick)(struct km_session *s, km_ns now);
 
     /* Frees the session, whose connection is gone. This is the last call. */

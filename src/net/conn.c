@@ -393,6 +393,10 @@ static void on_timer(struct km_timer *timer)
     }
     if (now >= conn->session->ops->deadline(conn->session)) {
         kama_status status = conn->session->ops->tick(conn->session, now);
+        if (status == KAMA_ERR_DISCONNECTED) {
+            break_off(conn, status);
+            return;
+        }
         if (status != KAMA_OK) {
             begin_flush(conn, status, FLUSH_MS);
         }

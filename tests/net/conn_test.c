@@ -261,6 +261,24 @@ static void test_session_deadline(void **state)
     rig_fini(&rig);
 }
 
+/* A tick that finds the other side gone ends the connection at once, although
+ * output waits that the other side does not read. */
+static void test_a_tick_that_finds_nobody_ends_at_once(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    assert_int_equal(km_buf_reserve(&rig.echo.out, 8u << 20), KAMA_OK);
+    memset(rig.echo.out.data, 1, 8u << 20);
+    rig.echo.out.len = 8u << 20;
+    rig.echo.deadline = kit_now() + 20 * KM_NS_PER_MS;
+    rig.echo.tick_status = KAMA_ERR_DISCONNECTED;
+    rig_open(&rig);
+    rig_gone(&rig, KAMA_ERR_DISCONNECTED);
+    assert_int_equal(rig.echo.ticks, 1);
+    rig_fini(&rig);
+}
+
 static void close_rig(void *arg)
 {
     struct rig *rig = arg;
@@ -372,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_take_error),
         cmocka_unit_test(test_not_alive),
         cmocka_unit_test(test_session_deadline),
+        cmocka_unit_test(test_a_tick_that_finds_nobody_ends_at_once),
         cmocka_unit_test(test_close_now),
         cmocka_unit_test(test_close_flushes),
         cmocka_unit_test(test_grace_ends),

@@ -261,6 +261,7 @@ struct echo {
     kama_status feed_status; /* the result of feed */
     const char *farewell;    /* said when it returns an error */
     kama_status take_status;
+    kama_status tick_status;
     km_ns deadline;
     kama_status why;
     struct latch closed; /* the session */
@@ -328,7 +329,7 @@ static inline kama_status echo_tick(struct km_session *session, km_ns now)
     assert_true(now >= echo->deadline);
     echo->ticks++;
     echo->deadline = KM_NS_NEVER;
-    return KAMA_ERR_TIMEOUT;
+    return echo->tick_status;
 }
 
 static inline void echo_close(struct km_session *session)
@@ -370,6 +371,7 @@ static inline void echo_init(struct echo *echo)
                           .owner = {echo_gone},
                           .take_max = 64u << 10,
                           .end_on_eof = true,
+                          .tick_status = KAMA_ERR_TIMEOUT,
                           .deadline = KM_NS_NEVER};
     km_buf_init(&echo->out, km_mem_default(), SIZE_MAX);
     km_buf_init(&echo->taken, km_mem_default(), SIZE_MAX);
