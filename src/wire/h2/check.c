@@ -45,6 +45,7 @@ static void check_states(const struct km_h2_stream_impl *stream)
         h2->life != KM_H2_NO_MEMORY) {
         KM_ASSERT(stream->queued_bytes == 0);
     }
+    KM_ASSERT(stream->reading == KM_H2_PAUSED || stream->withheld_bytes == 0);
     KM_ASSERT((stream->trailers == NULL) == (stream->trailer_count == 0));
 }
 

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "wire/h2/fail.h"
 #include "wire/h2/h2_impl.h"
+#include "wire/h2/keepalive.h"
 #include "wire/h2/linger.h"
 #include "wire/h2/loop_cache.h"
 #include "wire/h2/ng_mem.h"
@@ -112,6 +113,7 @@ static kama_status feed(struct km_session *session, const uint8_t *data,
     struct km_h2 *h2 = h2_of(session);
     kama_bytes chunk = kama_bytes_make(data, len);
     h2->now = now;
+    km_h2_keepalive_heard(h2);
     if (h2->life == KM_H2_FOREIGN) {
         return KAMA_ERR_CLOSED;
     }
@@ -274,7 +276,9 @@ static km_ns deadline(struct km_session *session)
     km_ns at = h2->preface_until;
     km_ns stall = stall_until(h2);
     km_ns linger = km_h2_linger_until(h2);
+    km_ns keepalive = km_h2_keepalive_until(h2);
     at = stall < at ? stall : at;
+    at = keepalive < at ? keepalive : at;
     return linger < at ? linger : at;
 }
 
@@ -290,7 +294,7 @@ static kama_status tick(struct km_session *session, km_ns now)
         return KAMA_ERR_TIMEOUT;
     }
     km_h2_linger_end(h2);
-    return KAMA_OK;
+    return km_h2_keepalive_tick(h2);
 }
 
 /* -- life ---------------------------------------------------------------- */
@@ -406,6 +410,7 @@ kama_status km_h2_new(const struct km_h2_options *options, km_ns now,
     h2->http1_hint = options->http1_hint;
     h2->now = now;
     h2->preface_until = km_ns_after_ms(now, KM_H2_PREFACE_MS);
+    km_h2_keepalive_init(h2, options);
     km_list_init(&h2->streams);
     km_list_init(&h2->crowded);
     km_list_init(&h2->writable);

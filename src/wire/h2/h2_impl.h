@@ -11,6 +11,7 @@
  *     linger.c       streams whose answer was sent before the request ended
  *     fail.c         how a connection fails, and how both sides learn why
  *     rate.c         limits for frames that cost their sender nothing
+ *     keepalive.c    PINGs that find out whether the other side still lives
  *     check.c        the invariants of a connection, for tests
  *     loop_cache.c   memory that the connections of one loop share
  *     ng_mem.c       nghttp2's allocator
@@ -51,6 +52,16 @@ enum km_h2_life {
     KM_H2_NO_MEMORY /* nghttp2 may be in disorder and is not asked any more */
 };
 
+/* What keepalive.c knows. */
+struct km_h2_silence {
+    int64_t ms; /* 0: no PINGs */
+    int64_t timeout_ms;
+    enum km_h2_keepalive when;
+    km_ns heard_at;  /* when bytes arrived last */
+    km_ns busy_at;   /* when the connection got a stream after it had none */
+    km_ns pinged_at; /* 0: no PING is unanswered */
+};
+
 struct km_h2 {
     struct km_session session; /* first */
     nghttp2_session *ng;
@@ -68,6 +79,7 @@ struct km_h2 {
     bool eof;            /* the other side sends nothing more */
     bool data_ends;      /* the DATA frame being received has END_STREAM */
     uint32_t data_left;  /* of its payload; 0 when it is padded */
+    int32_t taken_id;    /* the last request of a client that was taken */
     int32_t reset_id;    /* the stream whose RST_STREAM is being received */
     km_ns now;           /* of the last feed or tick */
     km_ns preface_until; /* KM_NS_NEVER once preface and SETTINGS are in */
@@ -83,5 +95,6 @@ struct km_h2 {
     size_t out_bytes;              /* of them, taken and maybe not written */
     void *quarantine;              /* blocks freed in NO_MEMORY; see ng_mem.c */
     struct km_h2_rates rates;
+    struct km_h2_silence keepalive;
     struct km_h2_sniff sniff;
 };

@@ -45,6 +45,15 @@ static void sent_goaway(struct km_h2 *h2, uint32_t error_code)
     }
 }
 
+/* Requests leave in the order of their ids, so that the last one tells of all
+ * of them. */
+static void note_taken(struct km_h2 *h2, int32_t id)
+{
+    if (h2->role == KM_H2_CLIENT && id > h2->taken_id) {
+        h2->taken_id = id;
+    }
+}
+
 static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame,
                          void *arg)
 {
@@ -54,6 +63,9 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame,
                     KM_H2_WINDOW_UPDATES_PER_FRAME);
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
+        note_taken(h2, frame->hd.stream_id);
+        km_h2_rate_earn(&h2->rates, KM_H2_RATE_PING, 1);
+        break;
     case NGHTTP2_DATA:
         km_h2_rate_earn(&h2->rates, KM_H2_RATE_PING, 1);
         break;

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "wire/h2/fail.h"
+#include "wire/h2/keepalive.h"
 #include "wire/h2/loop_cache.h"
 #include "wire/h2/queue.h"
 #include "wire/h2/stream_impl.h"
@@ -120,6 +121,9 @@ static kama_status request(struct km_h2 *h2, const struct km_h2_field *fields,
     stream->pub.id = id;
     stream->pub.user = user;
     km_h2_stream_impl_send_state(stream, state_after_headers(read));
+    if (h2->stream_count == 1) {
+        km_h2_keepalive_busy(h2);
+    }
     *ret_stream = &stream->pub;
     return KAMA_OK;
 }
@@ -231,10 +235,13 @@ void km_h2_consume_connection(struct km_h2_stream *pub, size_t n)
     (void)nghttp2_session_consume_connection(pub->h2->ng, n);
 }
 
+/* The bytes are fewer than the window, so that their sum has room. */
 void km_h2_consume_stream(struct km_h2_stream *pub, size_t n)
 {
-    const struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
-    if (stream->receiving < KM_H2_RECEIVING_LAST_DATA) {
+    struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
+    if (stream->reading == KM_H2_PAUSED) {
+        stream->withheld_bytes += (uint32_t)n;
+    } else if (stream->receiving < KM_H2_RECEIVING_LAST_DATA) {
         (void)nghttp2_session_consume_stream(pub->h2->ng, pub->id, n);
     } /* Otherwise nothing more comes, and its window does not matter. */
 }
@@ -243,6 +250,22 @@ void km_h2_consume(struct km_h2_stream *pub, size_t n)
 {
     km_h2_consume_connection(pub, n);
     km_h2_consume_stream(pub, n);
+}
+
+void km_h2_pause(struct km_h2_stream *pub)
+{
+    km_h2_stream_impl_of(pub)->reading = KM_H2_PAUSED;
+}
+
+void km_h2_resume(struct km_h2_stream *pub)
+{
+    struct km_h2_stream_impl *stream = km_h2_stream_impl_of(pub);
+    uint32_t n = stream->withheld_bytes;
+    stream->reading = KM_H2_READING;
+    stream->withheld_bytes = 0;
+    if (n > 0) {
+        km_h2_consume_stream(pub, n);
+    }
 }
 
 /* -- questions ----------------------------------------------------------- */
@@ -275,4 +298,10 @@ bool km_h2_remote_ended(const struct km_h2_stream *pub)
     const struct km_h2_stream_impl *stream =
         (const struct km_h2_stream_impl *)(const void *)pub;
     return stream->receiving == KM_H2_RECEIVING_ENDED;
+}
+
+bool km_h2_request_taken(const struct km_h2_stream *pub)
+{
+    KM_ASSERT(pub->h2->role == KM_H2_CLIENT);
+    return pub->id <= pub->h2->taken_id;
 }

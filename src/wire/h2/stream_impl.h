@@ -65,6 +65,9 @@ enum km_h2_receiving {
     KM_H2_RECEIVING_ENDED      /* the other side has ended its half */
 };
 
+/* Whether bytes that the owner gives back open the stream's window. */
+enum km_h2_reading { KM_H2_READING, KM_H2_PAUSED };
+
 struct km_h2_stream_impl {
     struct km_h2_stream pub; /* first */
     enum km_h2_sending sending;
@@ -79,9 +82,11 @@ struct km_h2_stream_impl {
     size_t queued_bytes;
     nghttp2_nv *trailers; /* one block with their bytes */
     size_t trailer_count;
-    uint32_t header_bytes; /* of the list that is being received */
-    uint8_t empty_data;    /* DATA frames in a row that carried no byte */
-    bool takes_turns;      /* its frames alternate with those of others */
+    enum km_h2_reading reading;
+    uint32_t withheld_bytes; /* given back while PAUSED */
+    uint32_t header_bytes;   /* of the list that is being received */
+    uint8_t empty_data;      /* DATA frames in a row that carried no byte */
+    bool takes_turns;        /* its frames alternate with those of others */
 };
 
 /* Moves the sending half on to a state that the drawing above allows. */
