@@ -373,6 +373,24 @@ static void test_wants_read(void **state)
     pair_fini(&pair);
 }
 
+/* A client reads on, or it and its server could wait for each other. */
+static void test_a_client_reads_while_its_requests_wait(void **state)
+{
+    (void)state;
+    struct pair pair;
+    start(&pair, 0);
+    struct seen *seen = NULL;
+    assert_int_equal(pair_request(&pair, &seen), KAMA_OK);
+    pair_run(&pair);
+    send_large(seen->stream, LARGE_BYTES);
+    struct km_session *client = km_h2_session(pair.client.h2);
+    kama_bytes bytes;
+    assert_int_equal(client->ops->take(client, &bytes), KAMA_OK);
+    assert_true(bytes.len > 0);
+    assert_true(client->ops->wants_read(client));
+    pair_fini(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +410,7 @@ int main(void)
         cmocka_unit_test(test_preface_in_time),
         cmocka_unit_test(test_closed_windows),
         cmocka_unit_test(test_wants_read),
+        cmocka_unit_test(test_a_client_reads_while_its_requests_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

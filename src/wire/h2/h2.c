@@ -234,13 +234,21 @@ static bool has_many_frames(const struct km_h2 *h2)
                                            h2->ng) >= KM_H2_OUTBOUND_FRAMES_MAX;
 }
 
-/* Reading stops while taken bytes are not written and much more output waits:
- * each frame that is read could add to it. When only the other side's windows
- * hold the output back, reading goes on, because it brings the updates. */
+/* A server's reading stops while taken bytes are not written and much more
+ * output waits: each frame that is read could add to it. When only the client's
+ * windows hold the output back, reading goes on, because it brings the updates.
+ *
+ * A client always reads, because answers add no output. If it stopped too, each
+ * side could wait for the other to read:
+ *
+ *     client: large requests wait,        server: large answers wait,
+ *             the socket is full  <------         the socket is full
+ */
 static bool wants_read(struct km_session *session)
 {
     const struct km_h2 *h2 = h2_of(session);
-    if (h2->out_bytes == 0 || h2->life == KM_H2_FOREIGN) {
+    if (h2->out_bytes == 0 || h2->life == KM_H2_FOREIGN ||
+        h2->role == KM_H2_CLIENT) {
         return true;
     }
     return h2->queued_bytes < KM_H2_OUTBOUND_BYTES_MAX && !has_many_frames(h2);
