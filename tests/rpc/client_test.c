@@ -111,8 +111,8 @@ static void test_statuses(void **state)
     struct km_client *client = begin_client(world.address);
     km_buf_init(&reply, km_mem_default(), SIZE_MAX);
     for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
-        if (statuses[i] == KAMA_OK) {
-            continue;
+        if (km_status_grpc(statuses[i]) == 0) {
+            continue; /* a success, which has an answer */
         }
         char number[16];
         (void)snprintf(number, sizeof number, "%d", statuses[i]);
