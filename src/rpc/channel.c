@@ -12,6 +12,9 @@
 #include "rpc/channel_call_life.h"
 
 #define CONNECT_TIMEOUT_MS 5000
+#define BACKOFF_MS_MIN 100
+#define BACKOFF_MS_MAX 3000
+#define KEEPALIVE_TIMEOUT_MS 2000
 #define H2_CACHE_BYTES (64u << 10)
 
 /* Headers of requests refer to both texts, which is why they live as long as
@@ -29,19 +32,55 @@ static kama_status copy_texts(struct km_channel *channel,
                : KAMA_ERR_NO_MEMORY;
 }
 
+static int64_t or_default(int64_t ms, int64_t default_ms)
+{
+    return ms > 0 ? ms : default_ms;
+}
+
+static void init_times(struct km_channel *channel,
+                       const struct km_channel_options *options)
+{
+    channel->connect_timeout_ms =
+        or_default(options->connect_timeout_ms, CONNECT_TIMEOUT_MS);
+    channel->backoff_ms_min =
+        or_default(options->backoff_ms_min, BACKOFF_MS_MIN);
+    channel->backoff_ms_max =
+        or_default(options->backoff_ms_max, BACKOFF_MS_MAX);
+    if (channel->backoff_ms_max < channel->backoff_ms_min) {
+        channel->backoff_ms_max = channel->backoff_ms_min;
+    }
+    channel->keepalive_ms = or_default(options->keepalive_ms, 0);
+    channel->keepalive_timeout_ms =
+        or_default(options->keepalive_timeout_ms, KEEPALIVE_TIMEOUT_MS);
+    channel->keepalive = options->keepalive;
+}
+
 static void init_fields(struct km_channel *channel, struct km_loop *loop,
                         const struct km_channel_options *options)
 {
     channel->clock =
         options->clock != NULL ? options->clock : km_clock_system();
     channel->loop = loop;
+    channel->ops = options->ops;
+    channel->arg = options->arg;
     channel->max_message_bytes = options->max_message_bytes != 0
                                      ? options->max_message_bytes
                                      : KM_RPC_MESSAGE_BYTES_MIN;
-    channel->connect_timeout_ms = options->connect_timeout_ms > 0
-                                      ? options->connect_timeout_ms
-                                      : CONNECT_TIMEOUT_MS;
+    init_times(channel, options);
     km_channel_turn_init(channel);
+}
+
+static kama_status init_cache(struct km_channel *channel,
+                              struct km_h2_loop_cache *loop_cache)
+{
+    channel->cache = loop_cache;
+    if (loop_cache != NULL) {
+        return KAMA_OK;
+    }
+    kama_status status =
+        km_h2_loop_cache_new(channel->mem, H2_CACHE_BYTES, &channel->own_cache);
+    channel->cache = channel->own_cache;
+    return status;
 }
 
 kama_status km_channel_new(struct km_loop *loop,
@@ -62,7 +101,7 @@ kama_status km_channel_new(struct km_loop *loop,
     init_fields(channel, loop, options);
     status = copy_texts(channel, options);
     if (status == KAMA_OK) {
-        status = km_h2_loop_cache_new(mem, H2_CACHE_BYTES, &channel->cache);
+        status = init_cache(channel, options->loop_cache);
     }
     if (status != KAMA_OK) {
         km_channel_free(channel);
@@ -101,4 +140,12 @@ void km_channel_close(struct km_channel *channel, void (*on_freed)(void *arg),
         km_channel_link_close(link);
     }
     km_channel_wake(channel);
+}
+
+const char *km_channel_local_address(const struct km_channel *channel)
+{
+    return channel->link != NULL &&
+                   channel->link->state == KM_CHANNEL_LINK_READY
+               ? channel->local_address
+               : NULL;
 }

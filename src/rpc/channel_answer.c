@@ -174,12 +174,10 @@ void km_channel_answer_end(struct km_channel_call *call)
 /* The connection is gone, and took the stream with it. */
 static void end_lost(struct km_channel_call *call)
 {
-    if (km_h2_why(call->link->h2) == KM_H2_WHY_MEMORY) {
-        km_channel_call_end(call, KAMA_ERR_NO_MEMORY, KM_CHANNEL_NO_CODE, NULL);
-    } else {
-        km_channel_call_end(call, KAMA_ERR_DISCONNECTED, KM_CHANNEL_NO_CODE,
-                            NULL);
-    }
+    char text[KM_CHANNEL_TEXT_BYTES];
+    kama_status status =
+        km_channel_link_loss(call->link, km_h2_why(call->link->h2), text);
+    km_channel_call_end(call, status, KM_CHANNEL_NO_CODE, text);
 }
 
 /* A server that gives up at the deadline resets the stream with CANCEL, and
@@ -193,11 +191,16 @@ static bool is_late(const struct km_channel_call *call)
 void km_channel_answer_lost(struct km_channel_call *call, uint32_t error_code)
 {
     char text[80];
-    if (error_code == KM_H2_REFUSED_STREAM && km_channel_call_requeue(call)) {
-        return;
-    }
     if (error_code == KM_H2_LOST) {
         end_lost(call);
+        return;
+    }
+    if (call->fate != KM_CHANNEL_FATE_MAYBE && km_channel_call_requeue(call)) {
+        return;
+    }
+    if (call->fate == KM_CHANNEL_FATE_NOT_SENT) {
+        km_channel_call_end(call, KAMA_ERR_UNREACHABLE, KM_CHANNEL_NO_CODE,
+                            "the connection took no more requests");
         return;
     }
     if (error_code == KM_H2_CANCEL && is_late(call)) {

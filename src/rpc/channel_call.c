@@ -7,6 +7,7 @@
 #include "rpc/channel_call.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "base/status.h"
 #include "rpc/channel_call_life.h"
 
@@ -55,6 +56,19 @@ static void arm_deadline(struct km_channel_call *call, km_ns deadline)
     }
 }
 
+/* Whether the channel's last attempt has failed, and the call would not be the
+ * one that makes the next attempt begin. One call per attempt waits for its
+ * outcome; the others need not learn again what is known. */
+static bool is_hopeless(const struct km_channel *channel)
+{
+    if (channel->failure == KAMA_OK) {
+        return false;
+    }
+    return channel->link != NULL
+               ? channel->link->state != KM_CHANNEL_LINK_READY
+               : km_loop_now(channel->loop) < channel->next_attempt_at;
+}
+
 /* Where a new call goes: to the link, to the calls that wait, or nowhere. */
 static void admit(struct km_channel_call *call)
 {
@@ -63,9 +77,7 @@ static void admit(struct km_channel_call *call)
     if (channel->link != NULL && km_channel_link_accepts(channel->link) &&
         km_list_first(&channel->waiting) == &call->node) {
         km_channel_call_start(call, channel->link);
-    } else if (channel->link == NULL && channel->failure != KAMA_OK &&
-               !call->wait_for_ready &&
-               km_loop_now(channel->loop) < channel->next_attempt_at) {
+    } else if (!call->wait_for_ready && is_hopeless(channel)) {
         km_channel_call_end(call, channel->failure, KM_CHANNEL_NO_CODE,
                             channel->sentence);
     } else {
@@ -95,10 +107,12 @@ kama_status km_channel_call_new(struct km_channel *channel,
                                      .ops = ops,
                                      .arg = arg,
                                      .wait_for_ready = options->wait_for_ready,
-                                     .unary = options->unary};
+                                     .unary = options->unary,
+                                     .repeat = options->repeat,
+                                     .fate = KM_CHANNEL_FATE_NOT_SENT,
+                                     .request.cache = channel->cache};
     copy_texts(call, options);
     km_list_init(&call->node);
-    km_buf_init(&call->request, channel->mem, SIZE_MAX);
     km_grpc_reader_init(&call->reader, channel->mem,
                         channel->max_message_bytes);
     /* No request offers an encoding, so that an answer may have none. */
@@ -109,44 +123,42 @@ kama_status km_channel_call_new(struct km_channel *channel,
     return KAMA_OK;
 }
 
-/* Appends the message to the request, framed, so that the whole request can be
- * sent with one call. Nothing is appended on an error. */
-static kama_status keep_message(struct km_channel_call *call,
-                                kama_bytes message)
-{
-    uint8_t prefix[KM_GRPC_PREFIX_BYTES];
-    km_grpc_prefix_write(prefix, (uint32_t)message.len);
-    kama_status status =
-        km_buf_reserve(&call->request, sizeof prefix + message.len);
-    if (status != KAMA_OK) {
-        return status;
-    }
-    status = km_buf_append(&call->request, prefix, sizeof prefix);
-    return status == KAMA_OK
-               ? km_buf_append(&call->request, message.data, message.len)
-               : status;
-}
+/* -- the request --------------------------------------------------------- */
 
 /* The message was sent once it is queued. If it cannot be kept besides, the
  * request can only not be repeated, which is no error. */
-static kama_status send_running(struct km_channel_call *call,
-                                kama_bytes message)
+static kama_status send_running(struct km_channel_call *call, kama_bytes head,
+                                kama_value *body, size_t bytes)
 {
-    kama_status status = km_grpc_send(call->stream, message, NULL);
+    kama_status status = km_grpc_send(call->stream, head, body);
     if (status != KAMA_OK) {
         return status;
     }
     km_channel_link_wake(call->link);
     if (call->request_state != KM_CHANNEL_REQUEST_FORGOTTEN &&
-        (call->request.len + message.len > KM_CHANNEL_REPEAT_BYTES_MAX ||
-         keep_message(call, message) != KAMA_OK)) {
+        (call->request.bytes + bytes > KM_CHANNEL_REPEAT_BYTES_MAX ||
+         km_channel_kept_add(&call->request, head, body) != KAMA_OK)) {
         km_channel_call_forget_request(call);
     }
     return KAMA_OK;
 }
 
-kama_status km_channel_call_send(struct km_channel_call *call,
-                                 kama_bytes message)
+/* A message of any size is taken while the queue is short of the limit, so that
+ * each message can be sent by itself. */
+static kama_status check_queue(const struct km_channel_call *call)
+{
+    size_t queued = km_channel_call_queued_bytes(call);
+    if (queued < KM_RPC_CALL_QUEUED_BYTES_MAX) {
+        return KAMA_OK;
+    }
+    return km_fail(KAMA_ERR_OVERLOADED,
+                   "%zu bytes of the request wait to be sent, the limit is %u; "
+                   "send more when the call is writable",
+                   queued, KM_RPC_CALL_QUEUED_BYTES_MAX);
+}
+
+kama_status km_channel_call_send_parts(struct km_channel_call *call,
+                                       kama_bytes head, kama_value *body)
 {
     KM_ASSERT(call->magic == KM_CHANNEL_CALL_MAGIC);
     if (call->state == KM_CHANNEL_CALL_ENDED) {
@@ -155,11 +167,47 @@ kama_status km_channel_call_send(struct km_channel_call *call,
     if (call->half_closed) {
         return KAMA_ERR_STATE;
     }
-    if (message.len > UINT32_MAX) {
+    size_t bytes = head.len + (body != NULL ? kama_value_bytes(body).len : 0);
+    if (bytes > UINT32_MAX) {
         return KAMA_ERR_TOO_LARGE;
     }
-    return call->state == KM_CHANNEL_CALL_RUNNING ? send_running(call, message)
-                                                  : keep_message(call, message);
+    kama_status status = check_queue(call);
+    if (status != KAMA_OK) {
+        return status;
+    }
+    return call->state == KM_CHANNEL_CALL_RUNNING
+               ? send_running(call, head, body, bytes)
+               : km_channel_kept_add(&call->request, head, body);
+}
+
+kama_status km_channel_call_send(struct km_channel_call *call,
+                                 kama_bytes message)
+{
+    return km_channel_call_send_parts(call, message, NULL);
+}
+
+bool km_channel_call_writable(struct km_channel_call *call)
+{
+    KM_ASSERT(call->magic == KM_CHANNEL_CALL_MAGIC);
+    if (call->state == KM_CHANNEL_CALL_ENDED) {
+        return false;
+    }
+    call->awaits_room = call->state == KM_CHANNEL_CALL_RUNNING
+                            ? !km_h2_has_room(call->stream)
+                            : call->request.bytes >= KM_H2_LOW_WATER_BYTES;
+    return !call->awaits_room;
+}
+
+size_t km_channel_call_queued_bytes(const struct km_channel_call *call)
+{
+    switch (call->state) {
+    case KM_CHANNEL_CALL_WAITING:
+        return call->request.bytes;
+    case KM_CHANNEL_CALL_RUNNING:
+        return km_h2_queued(call->stream);
+    default:
+        return 0;
+    }
 }
 
 void km_channel_call_half_close(struct km_channel_call *call)
@@ -183,4 +231,25 @@ void km_channel_call_cancel(struct km_channel_call *call)
 {
     KM_ASSERT(call->magic == KM_CHANNEL_CALL_MAGIC);
     km_channel_call_end(call, KAMA_ERR_CANCELLED, KM_CHANNEL_NO_CODE, NULL);
+}
+
+/* -- the answer ---------------------------------------------------------- */
+
+void km_channel_call_pause_reading(struct km_channel_call *call)
+{
+    KM_ASSERT(call->magic == KM_CHANNEL_CALL_MAGIC);
+    call->paused = true;
+    if (call->state == KM_CHANNEL_CALL_RUNNING) {
+        km_h2_pause(call->stream);
+    }
+}
+
+void km_channel_call_resume_reading(struct km_channel_call *call)
+{
+    KM_ASSERT(call->magic == KM_CHANNEL_CALL_MAGIC);
+    call->paused = false;
+    if (call->state == KM_CHANNEL_CALL_RUNNING) {
+        km_h2_resume(call->stream);
+        km_channel_link_wake(call->link);
+    }
 }

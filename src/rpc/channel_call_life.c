@@ -44,6 +44,9 @@ void km_channel_call_end(struct km_channel_call *call, kama_status status,
     if (call->state == KM_CHANNEL_CALL_ENDED) {
         return;
     }
+    if (call->stream != NULL && km_h2_request_taken(call->stream)) {
+        call->fate = KM_CHANNEL_FATE_MAYBE;
+    }
     detach(call);
     km_loop_timer_disarm(channel->loop, &call->timer);
     call->state = KM_CHANNEL_CALL_ENDED;
@@ -61,7 +64,7 @@ static void free_call(struct km_channel_call *call)
 {
     call->magic = 0;
     km_grpc_reader_fini(&call->reader);
-    km_buf_fini(&call->request);
+    km_channel_kept_drop(&call->request);
     km_mem_free(call->channel->mem, call);
 }
 
@@ -70,6 +73,7 @@ void km_channel_call_deliver(struct km_channel_call *call)
     const struct km_channel_result result = {.status = call->status,
                                              .grpc_code = call->code,
                                              .text = call->text,
+                                             .fate = call->fate,
                                              .unreached = call->unreached};
     KM_ASSERT(call->state == KM_CHANNEL_CALL_ENDED && call->stream == NULL);
     km_list_remove(&call->node);
@@ -106,6 +110,16 @@ void km_channel_call_on_deadline(struct km_timer *timer)
     (void)km_text_printf(text, sizeof text, "deadline exceeded; %s", reason);
     call->unreached = true;
     km_channel_call_end(call, KAMA_ERR_TIMEOUT, KM_CHANNEL_NO_CODE, text);
+}
+
+void km_channel_call_note_fate(struct km_channel_call *call,
+                               uint32_t error_code)
+{
+    if (km_h2_request_taken(call->stream)) {
+        call->fate = error_code == KM_H2_REFUSED_STREAM
+                         ? KM_CHANNEL_FATE_REFUSED
+                         : KM_CHANNEL_FATE_MAYBE;
+    }
 }
 
 /* A server that ends its connections in order, one after the other, may refuse
@@ -173,10 +187,7 @@ static size_t fill_fields(const struct km_channel_call *call, km_ns now,
 /* Sends the messages that the caller has given so far. */
 static kama_status send_request(struct km_channel_call *call)
 {
-    kama_status status = KAMA_OK;
-    if (call->request.len > 0) {
-        status = km_h2_send(call->stream, km_buf_bytes(&call->request), NULL);
-    }
+    kama_status status = km_channel_kept_send(&call->request, call->stream);
     if (status == KAMA_OK && call->half_closed) {
         status = km_h2_end(call->stream, NULL, 0);
     }
@@ -186,7 +197,24 @@ static kama_status send_request(struct km_channel_call *call)
 void km_channel_call_forget_request(struct km_channel_call *call)
 {
     call->request_state = KM_CHANNEL_REQUEST_FORGOTTEN;
-    km_buf_reset(&call->request, 0);
+    km_channel_kept_drop(&call->request);
+}
+
+/* Whether the request must not, or cannot, be sent again after this time. */
+static bool is_final_attempt(const struct km_channel_call *call)
+{
+    return call->repeat == KM_CHANNEL_REPEAT_NEVER ||
+           call->request.bytes > KM_CHANNEL_REPEAT_BYTES_MAX;
+}
+
+void km_channel_call_tell_room(struct km_channel_call *call)
+{
+    if (call->awaits_room && !call->half_closed) {
+        call->awaits_room = false;
+        if (call->ops->on_writable != NULL) {
+            call->ops->on_writable(call->arg);
+        }
+    }
 }
 
 /* Forgets the answer of a stream that was refused. */
@@ -219,13 +247,19 @@ void km_channel_call_start(struct km_channel_call *call,
     call->link = link;
     km_list_remove(&call->node);
     km_list_push_back(&link->calls, &call->node);
+    if (call->paused) {
+        km_h2_pause(call->stream);
+    }
     status = send_request(call);
     if (status != KAMA_OK) {
         km_channel_call_end(call, status, KM_CHANNEL_NO_CODE, NULL);
         return;
     }
-    if (call->request.len > KM_CHANNEL_REPEAT_BYTES_MAX) {
+    if (is_final_attempt(call)) {
         km_channel_call_forget_request(call);
     }
     km_channel_link_wake(link);
+    if (call->awaits_room && km_h2_has_room(call->stream)) {
+        km_channel_call_tell_room(call);
+    }
 }

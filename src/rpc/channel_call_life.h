@@ -18,16 +18,17 @@
  *       |                   |
  *       +---------+---------+
  *                 v
- *             FORGOTTEN   the answer has begun, or the request is too large;
- *                         the call cannot be requeued
+ *             FORGOTTEN   the answer has begun, the request is too large, or
+ *                         the caller has forbidden a second attempt; the call
+ *                         cannot be requeued
  *
  * Threads: the loop of the channel. Cost: O(1), and the copy of the request.
  * Errors: none are returned; they end the call.
  */
 #pragma once
 
-#include "base/buf.h"
 #include "rpc/channel_call.h"
+#include "rpc/channel_kept.h"
 #include "rpc/channel_link.h"
 #include "wire/grpc/grpc.h"
 
@@ -63,13 +64,17 @@ struct km_channel_call {
     void *arg;
     struct km_timer timer;
     km_ns deadline;
-    bool wait_for_ready; /* as in the options */
-    bool unary;          /* as in the options */
-    bool half_closed;    /* the caller sends no more */
-    bool unreached;      /* as in km_channel_result */
+    bool wait_for_ready;           /* as in the options */
+    bool unary;                    /* as in the options */
+    bool half_closed;              /* the caller sends no more */
+    bool unreached;                /* as in km_channel_result */
+    bool awaits_room;              /* on_writable is due when there is room */
+    bool paused;                   /* reading is, also on the next stream */
+    enum km_channel_repeat repeat; /* as in the options */
+    enum km_channel_fate fate;     /* of the streams before the current one */
     /* the request */
-    struct km_buf request; /* framed messages, unless FORGOTTEN */
-    const char *path;      /* behind the struct, as are metadata's strings */
+    struct km_channel_kept request; /* unless FORGOTTEN */
+    const char *path; /* behind the struct, as are metadata's strings */
     const char *(*metadata)[2];
     size_t metadata_count;
     /* the answer */
@@ -97,6 +102,14 @@ void km_channel_call_forget_request(struct km_channel_call *call);
  * is copied, and NULL stands for the text of the status. */
 void km_channel_call_end(struct km_channel_call *call, kama_status status,
                          int code, const char *text);
+
+/* Its stream is gone: notes what that says about the request. Call this before
+ * the call lets go of the stream. */
+void km_channel_call_note_fate(struct km_channel_call *call,
+                               uint32_t error_code);
+
+/* Tells the caller that there is room, if it waits for that. */
+void km_channel_call_tell_room(struct km_channel_call *call);
 
 /* Its stream was refused: makes the call wait for another one. Returns false if
  * it may not be sent again, and must be ended. */

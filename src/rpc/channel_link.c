@@ -6,8 +6,11 @@
 #include "rpc/channel_link.h"
 
 #include "base/assert.h"
+#include "base/text.h"
 #include "rpc/channel_answer.h"
 #include "rpc/channel_call_life.h"
+
+#include <stdio.h>
 
 /* Time for a GOAWAY, and for the output that is queued before it. */
 #define CLOSE_GRACE_MS 200
@@ -19,13 +22,43 @@ static struct km_channel_call *call_of(struct km_h2_stream *stream)
     return call; /* NULL: the call has ended */
 }
 
-/* Sends new calls elsewhere. */
-static void retire(struct km_channel_link *link)
+/* Sends new calls elsewhere. `why` and text tell the channel's owner. */
+static void retire(struct km_channel_link *link, kama_status why,
+                   const char *text)
 {
+    struct km_channel *channel = link->channel;
+    bool was_ready = link->state == KM_CHANNEL_LINK_READY;
     link->state = KM_CHANNEL_LINK_RETIRED;
-    if (link->channel->link == link) {
-        link->channel->link = NULL;
-        km_channel_wake(link->channel);
+    if (channel->link == link) {
+        channel->link = NULL;
+        km_channel_wake(channel);
+        if (was_ready) {
+            km_channel_lost(channel, why, text);
+        }
+    }
+}
+
+kama_status km_channel_link_loss(const struct km_channel_link *link,
+                                 enum km_h2_why why, char *text)
+{
+    switch (why) {
+    case KM_H2_WHY_MEMORY:
+        (void)km_text_printf(text, KM_CHANNEL_TEXT_BYTES, "%s",
+                             kama_strerror(KAMA_ERR_NO_MEMORY));
+        return KAMA_ERR_NO_MEMORY;
+    case KM_H2_WHY_SILENT:
+        (void)km_text_printf(
+            text, KM_CHANNEL_TEXT_BYTES,
+            "%s has sent nothing for %lld ms and did not answer a PING; the "
+            "connection was closed",
+            link->channel->address,
+            (long long)(link->channel->keepalive_ms +
+                        link->channel->keepalive_timeout_ms));
+        return KAMA_ERR_DISCONNECTED;
+    default:
+        (void)km_text_printf(text, KM_CHANNEL_TEXT_BYTES, "%s",
+                             kama_strerror(KAMA_ERR_DISCONNECTED));
+        return KAMA_ERR_DISCONNECTED;
     }
 }
 
@@ -87,11 +120,21 @@ static void on_close(void *arg, struct km_h2_stream *stream,
     struct km_channel_link *link = arg;
     struct km_channel_call *call = call_of(stream);
     if (call != NULL) {
+        km_channel_call_note_fate(call, error_code);
         stream->user = NULL;
         call->stream = NULL;
         km_channel_answer_lost(call, error_code);
     }
     km_channel_wake(link->channel); /* a slot is free */
+}
+
+static void on_writable(void *arg, struct km_h2_stream *stream)
+{
+    (void)arg;
+    struct km_channel_call *call = call_of(stream);
+    if (call != NULL) {
+        km_channel_call_tell_room(call);
+    }
 }
 
 static void on_settings(void *arg)
@@ -100,15 +143,22 @@ static void on_settings(void *arg)
     if (link->state == KM_CHANNEL_LINK_GREETING) {
         KM_ASSERT(link->channel->link == link);
         link->state = KM_CHANNEL_LINK_READY;
-        km_channel_ready(link->channel);
+        km_channel_ready(link->channel, km_conn_local_address(link->conn));
     }
 }
 
 static void on_goaway(void *arg, int32_t last_stream_id, uint32_t error_code)
 {
     (void)last_stream_id;
-    (void)error_code;
-    retire(arg);
+    char text[64];
+    if (error_code == KM_H2_NO_ERROR) {
+        retire(arg, KAMA_ERR_CLOSED, "the server ends its connections");
+        return;
+    }
+    (void)snprintf(text, sizeof text,
+                   "the server ended the connection with HTTP/2 error %u",
+                   (unsigned)error_code);
+    retire(arg, KAMA_ERR_DISCONNECTED, text);
 }
 
 const char *km_channel_link_waits_for(const struct km_channel_link *link)
@@ -144,8 +194,10 @@ static void on_gone(void *arg, enum km_h2_why why)
     bool attempt_failed = link->state == KM_CHANNEL_LINK_GREETING ||
                           link->state == KM_CHANNEL_LINK_TIMED_OUT;
     const char *reason = reason_of(link, why);
+    char text[KM_CHANNEL_TEXT_BYTES];
+    kama_status status = km_channel_link_loss(link, why, text);
     link->h2 = NULL;
-    retire(link);
+    retire(link, status, text);
     if (attempt_failed) {
         KM_ASSERT(!link->channel->closing);
         km_channel_failed(link->channel,
@@ -160,6 +212,7 @@ static const struct km_h2_ops h2_ops = {
     .on_headers = on_headers,
     .on_data = on_data,
     .on_end = on_end,
+    .on_writable = on_writable,
     .on_close = on_close,
     .on_settings = on_settings,
     .on_goaway = on_goaway,
@@ -220,19 +273,33 @@ static struct km_channel_link *new_link(struct km_channel *channel)
     return link;
 }
 
+static kama_status new_h2(struct km_channel_link *link, km_ns now)
+{
+    const struct km_channel *channel = link->channel;
+    const struct km_h2_options options = {
+        .mem = channel->mem,
+        .cache = channel->cache,
+        .role = KM_H2_CLIENT,
+        .clock = channel->clock,
+        .ops = &h2_ops,
+        .arg = link,
+        .keepalive_ms = channel->keepalive_ms,
+        .keepalive_timeout_ms = channel->keepalive_timeout_ms,
+        .keepalive = channel->keepalive == KM_CHANNEL_KEEPALIVE_ALWAYS
+                         ? KM_H2_KEEPALIVE_ALWAYS
+                         : KM_H2_KEEPALIVE_STREAMS,
+    };
+    return km_h2_new(&options, now, &link->h2);
+}
+
 kama_status km_channel_link_open(struct km_channel *channel)
 {
     struct km_channel_link *link = new_link(channel);
     if (link == NULL) {
         return KAMA_ERR_NO_MEMORY;
     }
-    const struct km_h2_options options = {.mem = channel->mem,
-                                          .cache = channel->cache,
-                                          .role = KM_H2_CLIENT,
-                                          .ops = &h2_ops,
-                                          .arg = link};
     km_ns now = km_loop_now(channel->loop);
-    kama_status status = km_h2_new(&options, now, &link->h2);
+    kama_status status = new_h2(link, now);
     if (status != KAMA_OK) {
         free_link(link);
         return status;
@@ -272,7 +339,7 @@ void km_channel_link_wake(struct km_channel_link *link)
  * its connection is closed. */
 void km_channel_link_close(struct km_channel_link *link)
 {
-    retire(link);
+    retire(link, KAMA_ERR_CLOSED, "the channel was closed");
     if (link->connect != NULL) {
         km_connect_cancel(link->connect);
         link->connect = NULL;

@@ -25,8 +25,7 @@
 
 #include "net/connect.h"
 #include "rpc/channel_turn.h"
-
-struct km_h2;
+#include "wire/h2/h2.h"
 
 enum km_channel_link_state {
     KM_CHANNEL_LINK_CONNECTING,
@@ -62,6 +61,11 @@ void km_channel_link_close(struct km_channel_link *link);
 
 /* The time for SETTINGS is over: closes the connection if they are not here. */
 void km_channel_link_time_out(struct km_channel_link *link);
+
+/* Writes why a connection that was ready has been lost, as a sentence of at most
+ * KM_CHANNEL_TEXT_BYTES, and returns the status. */
+kama_status km_channel_link_loss(const struct km_channel_link *link,
+                                 enum km_h2_why why, char *text);
 
 /* Returns the step that a link that is not ready waits for, as the sentence of
  * a call whose deadline has passed. Static. */

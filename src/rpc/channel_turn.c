@@ -13,9 +13,6 @@
 #include "base/text.h"
 #include "rpc/channel_call_life.h"
 
-#define BACKOFF_MS_MIN 100
-#define BACKOFF_MS_MAX 3000
-
 void km_channel_wake(struct km_channel *channel)
 {
     km_loop_at_end_of_turn(channel->loop, &channel->turn);
@@ -58,14 +55,35 @@ void km_channel_failed(struct km_channel *channel, kama_status status,
     km_channel_wake(channel);
 }
 
-void km_channel_ready(struct km_channel *channel)
+void km_channel_ready(struct km_channel *channel, const char *local_address)
 {
     KM_ASSERT(!channel->closing);
     channel->failure = KAMA_OK;
-    channel->backoff_ms = BACKOFF_MS_MIN;
+    channel->news |= KM_CHANNEL_NEWS_CONNECTED;
+    (void)km_text_printf(channel->local_address, sizeof channel->local_address,
+                         "%s", local_address);
+    channel->backoff_ms = channel->backoff_ms_min;
     channel->next_attempt_at = channel->attempt_at + jittered(channel);
     km_loop_timer_disarm(channel->loop, &channel->timer);
     km_channel_wake(channel);
+}
+
+void km_channel_lost(struct km_channel *channel, kama_status why,
+                     const char *text)
+{
+    channel->news |= KM_CHANNEL_NEWS_LOST;
+    channel->lost_why = why;
+    (void)km_text_printf(channel->lost_text, sizeof channel->lost_text, "%s",
+                         text);
+}
+
+void km_channel_reconnect_now(struct km_channel *channel)
+{
+    if (channel->link == NULL && !channel->closing) {
+        channel->backoff_ms = channel->backoff_ms_min;
+        channel->next_attempt_at = 0;
+        km_channel_wake(channel);
+    }
 }
 
 static void begin_attempt(struct km_channel *channel, km_ns now)
@@ -73,8 +91,8 @@ static void begin_attempt(struct km_channel *channel, km_ns now)
     channel->attempt_at = now;
     channel->next_attempt_at = now + jittered(channel);
     channel->backoff_ms = channel->backoff_ms * 8 / 5;
-    if (channel->backoff_ms > BACKOFF_MS_MAX) {
-        channel->backoff_ms = BACKOFF_MS_MAX;
+    if (channel->backoff_ms > channel->backoff_ms_max) {
+        channel->backoff_ms = channel->backoff_ms_max;
     }
     kama_status status = km_channel_link_open(channel);
     if (status != KAMA_OK) {
@@ -108,6 +126,26 @@ static void on_timer(struct km_timer *timer)
 }
 
 /* -- the end of a turn --------------------------------------------------- */
+
+/* The owner may close the channel in each of the two. */
+static void tell_news(struct km_channel *channel)
+{
+    const struct km_channel_ops *ops = channel->ops;
+    unsigned news = channel->news;
+    channel->news = 0;
+    if (ops == NULL) {
+        return;
+    }
+    if ((news & KM_CHANNEL_NEWS_CONNECTED) != 0 && !channel->closing &&
+        ops->on_connected != NULL) {
+        ops->on_connected(channel->arg, channel->local_address);
+    }
+    if ((news & KM_CHANNEL_NEWS_LOST) != 0 && !channel->closing &&
+        ops->on_disconnected != NULL) {
+        ops->on_disconnected(channel->arg, channel->lost_why,
+                             channel->lost_text);
+    }
+}
 
 static struct km_channel_call *first_of(struct km_list *head)
 {
@@ -163,7 +201,7 @@ void km_channel_free(struct km_channel *channel)
     void (*on_freed)(void *arg) = channel->on_freed;
     void *arg = channel->on_freed_arg;
     km_loop_timer_disarm(channel->loop, &channel->timer);
-    km_h2_loop_cache_free(channel->cache);
+    km_h2_loop_cache_free(channel->own_cache);
     km_mem_free(channel->mem, channel->address);
     km_mem_free(channel->mem, channel->user_agent);
     km_mem_free(channel->mem, channel);
@@ -175,6 +213,7 @@ void km_channel_free(struct km_channel *channel)
 static void on_turn(struct km_mail *mail)
 {
     struct km_channel *channel = KM_CONTAINER_OF(mail, struct km_channel, turn);
+    tell_news(channel);
     deliver_ended(channel);
     if (channel->closing) {
         if (km_list_empty(&channel->links) && !channel->again_posted &&
@@ -199,6 +238,6 @@ void km_channel_turn_init(struct km_channel *channel)
     km_list_init(&channel->waiting);
     km_list_init(&channel->ended);
     km_list_init(&channel->links);
-    channel->backoff_ms = BACKOFF_MS_MIN;
+    channel->backoff_ms = channel->backoff_ms_min;
     channel->random = km_hash_random_seed() | 1;
 }

@@ -24,22 +24,37 @@
 #pragma once
 
 #include "base/list.h"
+#include "net/address.h"
 #include "rpc/channel.h"
 
 #define KM_CHANNEL_TEXT_BYTES 256
 
 struct km_channel_link;
-struct km_h2_loop_cache;
+
+/* What the owner has not been told yet. One turn cannot bring more: the next
+ * attempt begins in a turn of its own. */
+enum {
+    KM_CHANNEL_NEWS_CONNECTED = 1u << 0,
+    KM_CHANNEL_NEWS_LOST = 1u << 1 /* after CONNECTED, if both are set */
+};
 
 struct km_channel {
     const kama_allocator *mem;
     const struct km_clock *clock;
     struct km_loop *loop;
     struct km_h2_loop_cache *cache;
+    struct km_h2_loop_cache *own_cache; /* the same, or NULL */
+    const struct km_channel_ops *ops;   /* may be NULL */
+    void *arg;
     char *address;
     char *user_agent;
     uint64_t max_message_bytes;
     int64_t connect_timeout_ms;
+    int64_t backoff_ms_min;
+    int64_t backoff_ms_max;
+    int64_t keepalive_ms;
+    int64_t keepalive_timeout_ms;
+    enum km_channel_keepalive keepalive;
     struct km_mail turn;
     struct km_mail again; /* for the loop's next turn: more calls have ended */
     bool again_posted;
@@ -54,7 +69,11 @@ struct km_channel {
     int64_t backoff_ms;
     uint64_t random;
     kama_status failure; /* of the last attempt; KAMA_OK: it has not failed */
-    char sentence[KM_CHANNEL_TEXT_BYTES]; /* of the failure */
+    char sentence[KM_CHANNEL_TEXT_BYTES];      /* of the failure */
+    char local_address[KM_ADDRESS_TEXT_BYTES]; /* of the last connection */
+    unsigned news;
+    kama_status lost_why; /* of NEWS_LOST, with its sentence */
+    char lost_text[KM_CHANNEL_TEXT_BYTES];
     void (*on_freed)(void *arg);
     void *on_freed_arg;
 };
@@ -70,8 +89,13 @@ void km_channel_wake(struct km_channel *channel);
 void km_channel_failed(struct km_channel *channel, kama_status status,
                        const char *sentence);
 
-/* The link is ready, so that calls may start and the backoff is small again. */
-void km_channel_ready(struct km_channel *channel);
+/* The link is ready, so that calls may start and the backoff is small again. The
+ * address is copied. */
+void km_channel_ready(struct km_channel *channel, const char *local_address);
+
+/* A link that was ready takes no more calls. The text is copied. */
+void km_channel_lost(struct km_channel *channel, kama_status why,
+                     const char *text);
 
 /* Frees a channel that has neither links nor calls, and calls its on_freed. */
 void km_channel_free(struct km_channel *channel);

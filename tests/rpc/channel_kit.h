@@ -42,6 +42,7 @@ struct outcome {
     kama_status status;
     int code;
     char text[300];
+    enum km_channel_fate fate;
     struct latch got; /* messages */
     struct latch done;
 };
@@ -71,6 +72,7 @@ static inline void outcome_end(void *arg,
     KM_ASSERT(latch_count(&o->done) == 0);
     o->status = result->status;
     o->code = result->grpc_code;
+    o->fate = result->fate;
     (void)snprintf(o->text, sizeof o->text, "%s", result->text);
     o->call = NULL;
     latch_hit(&o->done);
@@ -183,17 +185,14 @@ static inline void caller_close(void *arg)
     km_channel_close(caller->channel, caller_freed, &caller->freed);
 }
 
-static inline kama_status caller_try(struct caller *caller,
-                                     const kama_allocator *mem,
-                                     const char *address, uint64_t max_bytes)
+static inline kama_status caller_try_with(
+    struct caller *caller, const struct km_channel_options *options)
 {
-    const struct km_channel_options options = {
-        .mem = mem, .address = address, .max_message_bytes = max_bytes};
-    kama_status status = km_loop_new(mem, NULL, 0, &caller->loop);
+    kama_status status = km_loop_new(options->mem, NULL, 0, &caller->loop);
     if (status != KAMA_OK) {
         return status;
     }
-    status = km_channel_new(caller->loop, &options, &caller->channel);
+    status = km_channel_new(caller->loop, options, &caller->channel);
     if (status != KAMA_OK) {
         km_loop_free(caller->loop);
         return status;
@@ -201,6 +200,16 @@ static inline kama_status caller_try(struct caller *caller,
     latch_init(&caller->freed);
     assert_int_equal(km_loop_start(caller->loop), KAMA_OK);
     return KAMA_OK;
+}
+
+static inline kama_status caller_try(struct caller *caller,
+                                     const kama_allocator *mem,
+                                     const char *address, uint64_t max_bytes)
+{
+    return caller_try_with(
+        caller, &(struct km_channel_options){.mem = mem,
+                                             .address = address,
+                                             .max_message_bytes = max_bytes});
 }
 
 static inline void caller_begin(struct caller *caller, const char *address)
