@@ -46,7 +46,7 @@ enum km_channel_keepalive {
     KM_CHANNEL_KEEPALIVE_ALWAYS
 };
 
-/* What a channel tells its owner. Members may be NULL. They run at the end of a
+/* The callbacks of a channel's owner. Members may be NULL. They run at the end of a
  * turn, before the on_end of calls that ended for the same reason, and never
  * after km_channel_close. */
 struct km_channel_ops {

@@ -58,7 +58,7 @@ static void arm_deadline(struct km_channel_call *call, km_ns deadline)
 
 /* Whether the channel's last attempt has failed, and the call would not be the
  * one that makes the next attempt begin. One call per attempt waits for its
- * outcome; the others need not learn again what is known. */
+ * outcome; the others end at once with the failure that is known. */
 static bool is_hopeless(const struct km_channel *channel)
 {
     if (channel->failure == KAMA_OK) {

@@ -63,7 +63,7 @@ struct km_channel_call_options {
     enum km_channel_repeat repeat;
 };
 
-/* What is known about a request whose call has ended. */
+/* Whether the request of a call that has ended may have been processed. */
 enum km_channel_fate {
     KM_CHANNEL_FATE_MAYBE,    /* it was sent, and may have been processed */
     KM_CHANNEL_FATE_NOT_SENT, /* certainly no byte of it was sent */

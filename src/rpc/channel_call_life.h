@@ -103,7 +103,7 @@ void km_channel_call_forget_request(struct km_channel_call *call);
 void km_channel_call_end(struct km_channel_call *call, kama_status status,
                          int code, const char *text);
 
-/* Its stream is gone: notes what that says about the request. Call this before
+/* Its stream is gone: notes whether the server can have processed the request. Call this before
  * the call lets go of the stream. */
 void km_channel_call_note_fate(struct km_channel_call *call,
                                uint32_t error_code);

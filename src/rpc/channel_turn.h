@@ -31,7 +31,7 @@
 
 struct km_channel_link;
 
-/* What the owner has not been told yet. One turn cannot bring more: the next
+/* News that the owner has not been told yet. One turn cannot bring more: the next
  * attempt begins in a turn of its own. */
 enum {
     KM_CHANNEL_NEWS_CONNECTED = 1u << 0,

@@ -52,7 +52,7 @@ enum km_h2_life {
     KM_H2_NO_MEMORY /* nghttp2 may be in disorder and is not asked any more */
 };
 
-/* What keepalive.c knows. */
+/* The state of keepalive.c. */
 struct km_h2_silence {
     int64_t ms; /* 0: no PINGs */
     int64_t timeout_ms;
