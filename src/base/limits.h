@@ -79,6 +79,9 @@
 #define KM_H2_PREFACE_MS 10000 /* until the preface and SETTINGS have arrived */
 #define KM_H2_RESET_BURST 2000
 #define KM_H2_RESET_PER_S 500
+/* A peer resets the calls of thousands of clients over one connection. */
+#define KM_H2_PEER_RESET_BURST 5000
+#define KM_H2_PEER_RESET_PER_S 1000
 #define KM_H2_RESET_SENT_PER_10S 200 /* resets of ours for errors of a peer */
 /* One PING per HEADERS or DATA frame is free, because grpc-go sends up to 3,221
  * of those a second. These limit the PINGs beyond that. */
@@ -130,6 +133,13 @@
 /* etcd ends connections that send PINGs more often than every 5 s. */
 #define KM_RPC_ETCD_PING_MS 6000
 #define KM_RPC_ETCD_PING_TIMEOUT_MS 4000
+/* Metadata that a call keeps for its handler. Tokens of people have up to 2 KB. */
+#define KM_RPC_METADATA_BYTES_MAX 4096
+/* Connections beyond max_connections that only peers may keep: two for each
+ * other node of a cluster of 33, were all of them locked out at a time. */
+#define KM_RPC_PEER_CONNECTIONS_MAX 64
+/* One of these connections shows within this time that it is a peer's. */
+#define KM_RPC_PEER_CALL_MS 2000
 #define KM_RPC_CALLS_SPARE_MAX 512         /* free calls that a loop keeps */
 #define KM_RPC_H2_CACHE_BYTES (512u << 10) /* free blocks that a loop keeps */
 /* A client's reset counts as fair from this long before our deadline on, or

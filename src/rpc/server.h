@@ -6,6 +6,8 @@
  *     km_server_new(&options, &server);
  *     km_server_listen(server, "127.0.0.1:8001");
  *     ... the loops run; handlers answer calls (rpc/server_call.h) ...
+ *     km_server_drain_clients(server, 5000, on_clients_gone, arg);
+ *     ... on_clients_gone has run; peers are still served ...
  *     km_server_drain(server, 5000, on_drained, arg);
  *     ... on_drained has run, and the loops were joined ...
  *     km_server_free(server);
@@ -17,8 +19,9 @@
  * belongs to it. Between loops there are only mails and counters, so that no
  * call takes a lock.
  *
- * Threads: new, allow_message, listen and free are setup; drain, address and
- * metrics are for any thread. Handlers run on the loop of their call.
+ * Threads: new, allow_message, listen and free are setup; the two drains,
+ * address and metrics are for any thread. Handlers run on the loop of their
+ * call.
  *
  * Cost: about 14 KiB for an idle connection. A call allocates nothing once its
  * loop has seen a few, because ended calls are reused.
@@ -38,6 +41,15 @@
 struct km_server;
 struct km_server_method;
 
+/* Whether other nodes call this one. */
+enum km_server_company {
+    KM_SERVER_ALONE,
+    /* Rows for peers are served longer than others (km_server_drain_clients),
+     * and KM_RPC_PEER_CONNECTIONS_MAX connections beyond max_connections are
+     * kept for peers. */
+    KM_SERVER_AMONG_PEERS
+};
+
 struct km_server_options {
     const kama_allocator *mem;
     const struct km_clock *clock;
@@ -47,12 +59,18 @@ struct km_server_options {
     size_t method_count;
     void *arg; /* for handlers (km_server_call_arg) and on_abuse */
     uint64_t max_message_bytes;
-    uint64_t held_bytes_max; /* of requests that come in pieces, per loop; 0:
+    uint64_t held_bytes_max;  /* of requests that come in pieces, per loop; 0:
                               * KM_RPC_HELD_BYTES_LOOP */
-    int64_t stall_ms;        /* how long requests wait for another one of their
+    int64_t stall_ms;         /* how long requests wait for another one of their
                               * connection that does not move; 0:
                               * KM_RPC_STALL_MS */
-    unsigned max_connections;
+    unsigned max_connections; /* 0: no limit */
+    enum km_server_company company;
+    size_t conn_state_bytes; /* of zeroed memory per connection:
+                              * km_server_call_conn_state */
+    /* A connection is gone, and its state is about to be freed. Runs on the
+     * connection's loop, with `arg`. May be NULL. */
+    void (*on_conn_end)(void *arg, void *conn_state);
     const char *http1_hint; /* the sentence that an HTTP/1.1 client gets */
     /* A connection passed a limit and is about to be closed. peer is its
      * address, text names the limit; both are borrowed until return. Runs on
@@ -77,10 +95,33 @@ KAMA_NODISCARD kama_status km_server_listen(struct km_server *server,
  * it listens. Valid as long as the server. */
 const char *km_server_address(const struct km_server *server);
 
-/* Stops accepting connections, and ends those that are open in the steps of
- * net/drain.h: calls that run may end within timeout_ms, and are then cut off
- * with KAMA_ERR_CLOSED. `done` runs once, on a loop thread, and is told how
- * many calls were cut off. */
+/* The first step of a stop: ends the clients' connections in the steps of
+ * net/drain.h, while peers are still served. `done` runs once, on a loop thread,
+ * when no connection of a client is left, and is told how many calls were cut
+ * off because they had not ended within timeout_ms. Only once, and before
+ * km_server_drain.
+ *
+ *     connection that is open        client   NOTICED: GOAWAY, served
+ *                                             FINISHING: ends after its calls
+ *                                    peer     served
+ *     connection that is accepted    client   NOTICED: served, ends with the
+ *                                             others
+ *                                             FINISHING: its call is refused
+ *                                             with KAMA_ERR_CLOSED, then GOAWAY
+ *                                    peer     served
+ *
+ * A connection is a peer's from the first call of a method for peers on, and a
+ * client's before. A client's call on a peer's connection is refused, too. A
+ * server alone stops accepting at FINISHING: there is no one left to accept, and
+ * a client that waits for a server to be ready had better find none. */
+void km_server_drain_clients(struct km_server *server, int64_t timeout_ms,
+                             km_drained_fn done, void *arg);
+
+/* The second step, or the only one: stops accepting connections, and ends those
+ * that are open in the steps of net/drain.h. Calls that run may end within
+ * timeout_ms, and are then cut off with KAMA_ERR_CLOSED. `done` runs once, on a
+ * loop thread, and is told how many calls were cut off. Only once, and not
+ * before the `done` of km_server_drain_clients, if that was called. */
 void km_server_drain(struct km_server *server, int64_t timeout_ms,
                      km_drained_fn done, void *arg);
 

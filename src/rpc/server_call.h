@@ -49,6 +49,29 @@ struct km_loop *km_server_call_loop(struct km_server_call *call);
 int64_t km_server_call_deadline_ms(const struct km_server_call *call);
 /* Returns whether the call has ended, so that an answer would be dropped. */
 bool km_server_call_ended(const struct km_server_call *call);
+/* Returns the value of "authorization", or of a name that the method's row asks
+ * for, as it came: binary metadata ("-bin") is not decoded. Returns no bytes if
+ * the client sent none; of several values of a name, the last one counts. The
+ * value is borrowed, and there for the first callback of the call only: it is
+ * gone when that returns, or when the call ends. A handler that needs it later
+ * copies it.
+ *
+ * The values of a call have KM_RPC_METADATA_BYTES_MAX bytes at most. A call
+ * with more is refused with KAMA_ERR_TOO_LARGE before its handler sees it. */
+kama_bytes km_server_call_metadata(const struct km_server_call *call,
+                                   const char *name);
+/* Returns the address of the other side, "127.0.0.1:4711", or "" once the
+ * stream is gone. Borrowed until then. */
+const char *km_server_call_peer_address(const struct km_server_call *call);
+/* Returns the memory of conn_state_bytes that the server's options ask for. It
+ * is zeroed when the connection opens, and all calls of the connection share
+ * it. Returns NULL once the call's stream is gone (so in on_cancel, and for a
+ * call that was only held), or if the options ask for none. */
+void *km_server_call_conn_state(const struct km_server_call *call);
+/* Gives the call's connection the limits of a peer for frames that cost
+ * nothing (KM_H2_PEER_RESET_PER_S), for good: the other side has shown who it
+ * is. Does nothing once the stream is gone. */
+void km_server_call_trust_peer(struct km_server_call *call);
 /* Returns whether stream and connection have room for output. If not, a
  * handler should wait for on_writable before it makes a large message. */
 bool km_server_call_writable(const struct km_server_call *call);
@@ -59,6 +82,20 @@ bool km_server_call_writable(const struct km_server_call *call);
 void km_server_call_hold(struct km_server_call *call);
 /* Gives a hold back; the last one frees a call that has ended. */
 void km_server_call_release(struct km_server_call *call);
+
+/* -- the rest of the request ---------------------------------------------- */
+
+/* Stops the messages of a bidi call: until km_server_call_resume_reading the
+ * handler gets neither on_message nor on_half_close, and the client gets no
+ * window for this stream, so that at most KM_H2_STREAM_WINDOW_BYTES of it wait
+ * here. The other streams of the connection go on. The call can still be
+ * cancelled, and be answered. Does nothing for other kinds of calls, for a call
+ * that has ended, and for one that is paused. */
+void km_server_call_pause_reading(struct km_server_call *call);
+/* Lets the messages go on. Those that wait are delivered at the end of this turn
+ * of the loop, never from inside this function. Does nothing for a call that is
+ * not paused. */
+void km_server_call_resume_reading(struct km_server_call *call);
 
 /* -- the answer ---------------------------------------------------------- */
 

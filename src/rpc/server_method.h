@@ -37,10 +37,25 @@ struct km_server_call;
  * way. */
 enum km_rpc_kind { KM_RPC_UNARY, KM_RPC_SERVER_STREAM, KM_RPC_BIDI_STREAM };
 
+/* Who calls a method. It decides what becomes of a call while the clients'
+ * connections are drained (km_server_drain_clients). */
+enum km_server_audience {
+    KM_SERVER_FOR_CLIENTS, /* refused on connections that come too late */
+    KM_SERVER_FOR_PEERS,   /* served until the second step of the drain; makes
+                            * its connection a peer's */
+    KM_SERVER_FOR_PROBES   /* served until the second step, and says nothing
+                            * about its connection: the check of the health */
+};
+
 /* One row. Members that may be NULL say so. */
 struct km_server_method {
     const char *path; /* "/kama.v1.KamaCacheService/Get" */
     enum km_rpc_kind kind;
+    enum km_server_audience audience;
+    /* Names, in lower case, of the metadata that the handler reads beside
+     * "authorization" (km_server_call_metadata). The last one is NULL. May be
+     * NULL: there are none. */
+    const char *const *metadata;
     size_t state_bytes; /* of zeroed memory per call: km_server_call_state */
     /* A message, borrowed until this returns. A unary or server-streaming call
      * has exactly one, which is delivered when the client has ended its
