@@ -104,6 +104,34 @@ static void test_credit_is_bounded(void **state)
     assert_int_equal(n, KM_H2_CREDIT_MAX + KM_H2_PING_BURST);
 }
 
+static uint32_t resets_at_once(struct km_h2_rates *rates, km_ns now)
+{
+    uint32_t n = 0;
+    while (km_h2_rate_take(rates, KM_H2_RATE_RESET, now)) {
+        n++;
+    }
+    return n;
+}
+
+/* A peer may reset more calls than a stranger, at once and in a second. */
+static void test_a_peer_may_reset_more(void **state)
+{
+    (void)state;
+    struct km_h2_rates rates = {0};
+    assert_int_equal(resets_at_once(&rates, KM_NS_PER_S), KM_H2_RESET_BURST);
+    struct km_h2_rates peer = {.trust = KM_H2_PEER};
+    assert_int_equal(resets_at_once(&peer, KM_NS_PER_S),
+                     KM_H2_PEER_RESET_BURST);
+    km_ns long_after = 100 * KM_NS_PER_S;
+    (void)resets_at_once(&peer, long_after);
+    char text[160];
+    km_h2_rate_describe(&peer, KM_H2_RATE_RESET, long_after, text, sizeof text);
+    assert_non_null(strstr(
+        text, "the limit is " KM_TEXT_OF(KM_H2_PEER_RESET_PER_S) " a second"));
+    assert_int_equal(resets_at_once(&peer, long_after + KM_NS_PER_S),
+                     KM_H2_PEER_RESET_PER_S - 1);
+}
+
 static void call_with_priority(struct km_buf *out, uint32_t i)
 {
     raw_request(out, id_of(i), RAW_END_STREAM);
@@ -227,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_a_ping_per_call),
         cmocka_unit_test(test_a_ping_per_data_frame),
         cmocka_unit_test(test_credit_is_bounded),
+        cmocka_unit_test(test_a_peer_may_reset_more),
         cmocka_unit_test(test_a_priority_per_request),
         cmocka_unit_test(test_a_reset_that_the_owner_accepts),
         cmocka_unit_test(test_a_reset_during_the_answer),

@@ -451,6 +451,11 @@ void km_h2_goaway(struct km_h2 *h2)
                                 NGHTTP2_NO_ERROR, NULL, 0);
 }
 
+void km_h2_trust_peer(struct km_h2 *h2)
+{
+    h2->rates.trust = KM_H2_PEER;
+}
+
 /* -- questions ----------------------------------------------------------- */
 
 bool km_h2_accepts(const struct km_h2 *h2)

@@ -188,6 +188,9 @@ void km_h2_goaway_notice(struct km_h2 *h2);
  * ends when the open ones have ended. Further calls do nothing. */
 void km_h2_goaway(struct km_h2 *h2);
 
+/* Gives the connection the limits of a peer (rate.h), for good. */
+void km_h2_trust_peer(struct km_h2 *h2);
+
 /* Returns whether a client may open requests: neither side has sent a GOAWAY,
  * and the connection has not failed. */
 bool km_h2_accepts(const struct km_h2 *h2);

@@ -38,6 +38,19 @@ static const struct rate_row {
                            "WINDOW_UPDATE frames without traffic"},
 };
 
+/* The one limit of a peer that differs. */
+static const struct rate_row peer_reset_row = {
+    KM_NS_PER_S / KM_H2_PEER_RESET_PER_S, KM_H2_PEER_RESET_BURST,
+    KM_H2_CREDIT_MAX, "RST_STREAM frames for unanswered calls"};
+
+static const struct rate_row *row_of(const struct km_h2_rates *rates,
+                                     enum km_h2_rate kind)
+{
+    return rates->trust == KM_H2_PEER && kind == KM_H2_RATE_RESET
+               ? &peer_reset_row
+               : &rate_rows[kind];
+}
+
 void km_h2_rate_earn(struct km_h2_rates *rates, enum km_h2_rate kind,
                      uint32_t frames)
 {
@@ -49,7 +62,7 @@ void km_h2_rate_earn(struct km_h2_rates *rates, enum km_h2_rate kind,
 static bool take_token(struct km_h2_rates *rates, enum km_h2_rate kind,
                        km_ns now)
 {
-    const struct rate_row *row = &rate_rows[kind];
+    const struct rate_row *row = row_of(rates, kind);
     km_ns full_at = rates->kinds[kind].full_at;
     if (full_at <= now) {
         full_at = now;
@@ -74,7 +87,7 @@ bool km_h2_rate_take(struct km_h2_rates *rates, enum km_h2_rate kind, km_ns now)
 void km_h2_rate_describe(const struct km_h2_rates *rates, enum km_h2_rate kind,
                          km_ns now, char *buf, size_t cap)
 {
-    const struct rate_row *row = &rate_rows[kind];
+    const struct rate_row *row = row_of(rates, kind);
     uint64_t ms = (now - rates->kinds[kind].since) / KM_NS_PER_MS;
     (void)snprintf(buf, cap,
                    "%u %s in %llu.%03llu s, the limit is %llu a second and %u "

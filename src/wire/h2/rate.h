@@ -48,8 +48,16 @@ enum km_h2_rate {
     KM_H2_RATE_COUNT
 };
 
+/* Who the other side is. A peer resets the calls of thousands of clients over
+ * one connection, and has limits of its own. */
+enum km_h2_trust {
+    KM_H2_STRANGER, /* whoever has connected; the state of zeroed memory */
+    KM_H2_PEER
+};
+
 /* The buckets of one connection. Zeroed memory is a full set without credit. */
 struct km_h2_rates {
+    enum km_h2_trust trust; /* set by the owner, at any time */
     struct {
         km_ns full_at;   /* when the bucket is full again */
         km_ns since;     /* when it was full last */
