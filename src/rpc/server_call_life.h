@@ -39,6 +39,7 @@
 
 #include "rpc/server_call.h"
 #include "rpc/server_conn.h"
+#include "rpc/server_metadata.h"
 #include "rpc/server_refuse.h"
 #include "wire/grpc/grpc.h"
 
@@ -61,9 +62,12 @@ enum km_server_message {
 
 /* Properties of a request, as its headers tell them. */
 enum {
-    KM_SERVER_REQUEST_POST = 1u << 0,       /* :method is POST */
-    KM_SERVER_REQUEST_GRPC = 1u << 1,       /* content-type is gRPC's */
-    KM_SERVER_REQUEST_BAD_TIMEOUT = 1u << 2 /* grpc-timeout cannot be read */
+    KM_SERVER_REQUEST_POST = 1u << 0,        /* :method is POST */
+    KM_SERVER_REQUEST_GRPC = 1u << 1,        /* content-type is gRPC's */
+    KM_SERVER_REQUEST_BAD_TIMEOUT = 1u << 2, /* grpc-timeout cannot be read */
+    KM_SERVER_REQUEST_METADATA_LARGE = 1u << 3, /* not all of it was kept: it is
+                                                 * too large, */
+    KM_SERVER_REQUEST_METADATA_LOST = 1u << 4   /* or there was no memory */
 };
 
 struct km_server_call {
@@ -85,8 +89,10 @@ struct km_server_call {
     km_ns reset_fair_at; /* a reset from here on may be caused by the client's
                           * own deadline */
     struct km_grpc_reader reader;
-    kama_bytes message;   /* WHOLE: the message */
-    size_t held_bytes;    /* of the reader, when they were last counted */
+    kama_bytes message;                  /* WHOLE: the message */
+    struct km_server_metadata *metadata; /* until the first callback is over */
+    size_t metadata_bytes;
+    size_t held_bytes;    /* of the request, when they were last counted */
     size_t window_bytes;  /* read, and not given back to the stream's window */
     size_t refused_bytes; /* of the request, thrown away after the refusal */
     enum km_server_refusal refusal;

@@ -110,9 +110,15 @@ static void let_others_go_on(struct km_server_call *call)
     unstall(conn);
 }
 
+/* The memory of the call's request. */
+static size_t held_of(const struct km_server_call *call)
+{
+    return km_grpc_reader_held(&call->reader) + call->metadata_bytes;
+}
+
 void km_server_held_count(struct km_server_call *call)
 {
-    size_t held = km_grpc_reader_held(&call->reader);
+    size_t held = held_of(call);
     size_t before = call->held_bytes;
     if (held == before) {
         return;
@@ -138,6 +144,7 @@ void km_server_held_drop(struct km_server_call *call)
     km_h2_consume_stream(call->stream, call->window_bytes);
     call->window_bytes = 0;
     km_grpc_reader_fini(&call->reader);
+    km_server_metadata_drop(call);
     km_server_held_count(call);
     KM_ASSERT(call->held_bytes == 0);
     let_others_go_on(call);
@@ -192,7 +199,8 @@ static void check_call(const struct km_server_call *call)
     KM_ASSERT(call->magic == KM_SERVER_CALL_MAGIC);
     KM_ASSERT(call->state != KM_SERVER_CALL_ENDED);
     KM_ASSERT(call->message_state != KM_SERVER_MESSAGE_LENT);
-    KM_ASSERT(call->held_bytes == km_grpc_reader_held(&call->reader));
+    KM_ASSERT(call->held_bytes == held_of(call) ||
+              call->state == KM_SERVER_CALL_HEADERS);
     KM_ASSERT(call->window_bytes == 0 || !km_list_empty(&call->stalled));
 }
 

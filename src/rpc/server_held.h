@@ -4,7 +4,8 @@
  *
  * A message that lies whole in the bytes of one read is given to its handler
  * where it lies. Any other message is collected in memory, and a client may
- * begin many of them and end none. Two limits hold:
+ * begin many of them and end none. Metadata that handlers read is memory of the
+ * request, too. Two limits hold:
  *
  *     connection   over KM_RPC_HELD_BYTES_CONN its streams get no more window
  *                  (they are *stalled*), except one (the *favoured* one), so
@@ -46,7 +47,7 @@ void km_server_held_consume(struct km_server_call *call, size_t n);
 void km_server_held_forget(struct km_server_conn *conn);
 
 /* Brings the sums of connection and loop up to date with the memory that the
- * call's reader holds now. */
+ * call's request holds now. */
 void km_server_held_count(struct km_server_call *call);
 
 /* Frees the memory of the call's request, and opens the window that was

@@ -82,6 +82,10 @@ void km_server_request_header(struct km_server_call *call, kama_bytes name,
     default:
         break;
     }
+    if (name.len == 13 ||
+        (call->method != NULL && call->method->metadata != NULL)) {
+        km_server_metadata_header(call, name, value);
+    }
 }
 
 static bool is_overdue(const struct km_server_call *call)
@@ -97,17 +101,38 @@ static void leave_headers(struct km_server_call *call)
     call->state = KM_SERVER_CALL_RECEIVING;
 }
 
+/* A loop holds too much. The connection that holds most pays for it, or else a
+ * client with requests that it never ends would keep out all the others. */
+static void make_room(struct km_server_call *newest)
+{
+    struct km_server_call *call = km_server_held_largest(newest);
+    km_server_refuse(call, KAMA_ERR_OVERLOADED, "too much is being received");
+    km_server_held_drop(call);
+    km_server_conn_wake(call->conn);
+}
+
+/* Counts the memory of the request, of which there may be too much now. */
+static void count_held(struct km_server_call *call)
+{
+    const struct km_server_loop *server_loop = call->server_loop;
+    km_server_held_count(call);
+    if (server_loop->held_bytes > server_loop->server->options.held_bytes_max) {
+        make_room(call);
+    }
+}
+
 void km_server_request_begin_cut(struct km_server_call *call)
 {
     leave_headers(call);
+    km_server_metadata_drop(call);
     km_server_refuse(call, KAMA_ERR_TOO_LARGE,
                      "the metadata is larger than " KM_TEXT_OF(
                          KM_H2_HEADER_LIST_BYTES_MAX) " bytes");
 }
 
-void km_server_request_begin(struct km_server_call *call)
+/* Refuses a request whose headers are not those of a call that is served. */
+static void judge_headers(struct km_server_call *call)
 {
-    leave_headers(call);
     if (!(call->properties & KM_SERVER_REQUEST_GRPC)) {
         km_server_refuse_foreign(call, KM_SERVER_REFUSED_TYPE);
     } else if (!(call->properties & KM_SERVER_REQUEST_POST)) {
@@ -120,7 +145,19 @@ void km_server_request_begin(struct km_server_call *call)
         km_server_refuse(call, KAMA_ERR_INVALID, "grpc-timeout is malformed");
     } else if (is_overdue(call)) {
         km_server_refuse(call, KAMA_ERR_TIMEOUT, NULL);
-    } else if (call->deadline != KM_NS_NEVER) {
+    } else {
+        km_server_metadata_refuse(call);
+    }
+}
+
+void km_server_request_begin(struct km_server_call *call)
+{
+    leave_headers(call);
+    judge_headers(call);
+    if (call->metadata != NULL) {
+        count_held(call);
+    }
+    if (call->refusal == KM_SERVER_ACCEPTED && call->deadline != KM_NS_NEVER) {
         km_server_loop_arm_later(call->server_loop, call);
     }
 }
@@ -143,6 +180,15 @@ static void show_handler(struct km_server_call *call)
     }
 }
 
+/* The handler's first callback is over. */
+static void drop_metadata(struct km_server_call *call)
+{
+    if (call->metadata != NULL) {
+        km_server_metadata_drop(call);
+        km_server_held_count(call);
+    }
+}
+
 /* The handler may end the call and still read the message, so that its bytes
  * stay until it returns. */
 static void give_message(struct km_server_call *call, kama_bytes message)
@@ -154,6 +200,8 @@ static void give_message(struct km_server_call *call, kama_bytes message)
     if (call->state == KM_SERVER_CALL_ENDED ||
         call->method->kind != KM_RPC_BIDI_STREAM) {
         km_server_held_drop(call);
+    } else {
+        drop_metadata(call);
     }
 }
 
@@ -213,16 +261,6 @@ static void read_messages(struct km_server_call *call, kama_bytes chunk,
     }
 }
 
-/* A loop holds too much. The connection that holds most pays for it, or else a
- * client with requests that it never ends would keep out all the others. */
-static void make_room(struct km_server_call *newest)
-{
-    struct km_server_call *call = km_server_held_largest(newest);
-    km_server_refuse(call, KAMA_ERR_OVERLOADED, "too much is being received");
-    km_server_held_drop(call);
-    km_server_conn_wake(call->conn);
-}
-
 void km_server_request_data(struct km_server_call *call, kama_bytes chunk,
                             enum km_h2_chunk place)
 {
@@ -237,11 +275,7 @@ void km_server_request_data(struct km_server_call *call, kama_bytes chunk,
         km_server_refuse_data(call, chunk.len);
         return;
     }
-    km_server_held_count(call);
-    if (call->server_loop->held_bytes >
-        call->server_loop->server->options.held_bytes_max) {
-        make_room(call);
-    }
+    count_held(call);
     km_server_held_consume(call, chunk.len);
 }
 
@@ -269,6 +303,7 @@ static void serve_half_close(struct km_server_call *call)
     } else if (call->method->on_half_close != NULL) {
         show_handler(call);
         call->method->on_half_close(call);
+        drop_metadata(call);
     }
 }
 
