@@ -53,6 +53,27 @@ struct km_loop *km_server_call_loop(struct km_server_call *call)
     return call->server_loop->loop;
 }
 
+const char *km_server_call_peer_address(const struct km_server_call *call)
+{
+    return call->conn != NULL ? km_conn_peer_address(call->conn->conn) : "";
+}
+
+void *km_server_call_conn_state(const struct km_server_call *call)
+{
+    if (call->conn == NULL ||
+        call->server_loop->server->options.conn_state_bytes == 0) {
+        return NULL;
+    }
+    return call->conn->state;
+}
+
+void km_server_call_trust_peer(struct km_server_call *call)
+{
+    if (call->conn != NULL && call->conn->h2 != NULL) {
+        km_h2_trust_peer(call->conn->h2);
+    }
+}
+
 int64_t km_server_call_deadline_ms(const struct km_server_call *call)
 {
     if (call->deadline == KM_NS_NEVER) {

@@ -187,12 +187,22 @@ static void uncount(struct km_server_loop *server_loop)
     km_metric_sub(server_loop->server->metrics, KM_SERVER_M_CONNECTIONS, 1);
 }
 
+static void end_state(struct km_server_conn *conn)
+{
+    const struct km_server_options *options =
+        &conn->server_loop->server->options;
+    if (options->on_conn_end != NULL) {
+        options->on_conn_end(options->arg, conn->state);
+    }
+}
+
 static void free_conn(struct km_server_conn *conn)
 {
     struct km_server_loop *server_loop = conn->server_loop;
     KM_ASSERT(km_list_empty(&conn->calls) && conn->held_bytes == 0);
     KM_ASSERT(km_list_empty(&conn->stalled) && conn->favoured == NULL);
     km_server_held_forget(conn);
+    end_state(conn);
     km_list_remove(&conn->node);
     uncount(server_loop);
     km_drain_remove(&server_loop->server->drain, server_loop->loop_index,
@@ -228,8 +238,9 @@ static kama_status open_h2(struct km_server_conn *conn)
 /* NULL: there is no memory, or the loop is draining. */
 static struct km_server_conn *new_conn(struct km_server_loop *server_loop)
 {
-    struct km_server_conn *conn =
-        km_mem_zalloc(server_loop->server->mem, 1, sizeof *conn);
+    struct km_server_conn *conn = km_mem_zalloc(
+        server_loop->server->mem, 1,
+        sizeof *conn + server_loop->server->options.conn_state_bytes);
     if (conn == NULL) {
         return NULL;
     }

@@ -24,7 +24,10 @@
 #pragma once
 
 #include "net/conn.h"
+
 #include "rpc/server_loop.h"
+
+#include <stddef.h>
 
 struct km_h2;
 
@@ -49,6 +52,7 @@ struct km_server_conn {
     size_t held_bytes;               /* of requests that come in pieces */
     enum km_server_stall stall;
     struct km_timer stall_timer; /* armed while calls are stalled */
+    max_align_t state[];         /* options.conn_state_bytes */
 };
 
 /* Opens a connection on a descriptor that the acceptor has counted. Takes fd,

@@ -236,7 +236,12 @@ struct world_options {
     unsigned max_connections;
     uint64_t held_bytes_max;
     int64_t stall_ms;
-    const struct km_clock *clock; /* NULL: the machine's */
+    const struct km_clock *clock;           /* NULL: the machine's */
+    const struct km_server_method *methods; /* NULL: world_methods */
+    size_t method_count;
+    enum km_server_company company;
+    size_t conn_state_bytes;
+    void (*on_conn_end)(void *arg, void *conn_state);
 };
 
 static inline const struct km_clock *world_clock(
@@ -253,8 +258,13 @@ static inline kama_status world_open_server(struct world *world,
         .clock = world_clock(options),
         .loops = world->loops,
         .loop_count = world->loop_count,
-        .methods = world_methods,
-        .method_count = sizeof world_methods / sizeof world_methods[0],
+        .methods = options->methods != NULL ? options->methods : world_methods,
+        .method_count = options->methods != NULL
+                            ? options->method_count
+                            : sizeof world_methods / sizeof world_methods[0],
+        .company = options->company,
+        .conn_state_bytes = options->conn_state_bytes,
+        .on_conn_end = options->on_conn_end,
         .arg = world,
         .held_bytes_max = options->held_bytes_max,
         .stall_ms = options->stall_ms,
