@@ -42,6 +42,7 @@ struct km_server_call *km_server_call_new(struct km_server_conn *conn,
     km_list_push_back(&conn->calls, &call->node);
     km_list_init(&call->unarmed);
     km_list_init(&call->stalled);
+    km_list_init(&call->resumed);
     km_grpc_reader_init(
         &call->reader, server->mem,
         atomic_load_explicit(&server->max_message_bytes, memory_order_relaxed));
@@ -67,6 +68,7 @@ enum km_server_call_state km_server_call_end(struct km_server_call *call,
     call->state = KM_SERVER_CALL_ENDED;
     km_list_remove(&call->node);
     km_list_remove(&call->unarmed);
+    km_list_remove(&call->resumed);
     if (call->timer.at != 0) {
         km_loop_timer_disarm(call->server_loop->loop, &call->timer);
     }

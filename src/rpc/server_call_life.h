@@ -40,6 +40,7 @@
 #include "rpc/server_call.h"
 #include "rpc/server_conn.h"
 #include "rpc/server_metadata.h"
+#include "rpc/server_pause.h"
 #include "rpc/server_refuse.h"
 #include "wire/grpc/grpc.h"
 
@@ -67,7 +68,9 @@ enum {
     KM_SERVER_REQUEST_BAD_TIMEOUT = 1u << 2, /* grpc-timeout cannot be read */
     KM_SERVER_REQUEST_METADATA_LARGE = 1u << 3, /* not all of it was kept: it is
                                                  * too large, */
-    KM_SERVER_REQUEST_METADATA_LOST = 1u << 4   /* or there was no memory */
+    KM_SERVER_REQUEST_END_WAITS = 1u << 5, /* the client has ended the request
+                                             * of a call that is paused */
+    KM_SERVER_REQUEST_METADATA_LOST = 1u << 4 /* or there was no memory */
 };
 
 struct km_server_call {
@@ -84,6 +87,7 @@ struct km_server_call {
     struct km_list node;    /* in conn->calls until it ends */
     struct km_list unarmed; /* in server_loop->unarmed */
     struct km_list stalled; /* in conn->stalled */
+    struct km_list resumed; /* in server_loop->resumed */
     struct km_timer timer;
     km_ns deadline;
     km_ns reset_fair_at; /* a reset from here on may be caused by the client's
@@ -92,9 +96,12 @@ struct km_server_call {
     kama_bytes message;                  /* WHOLE: the message */
     struct km_server_metadata *metadata; /* until the first callback is over */
     size_t metadata_bytes;
-    size_t held_bytes;    /* of the request, when they were last counted */
-    size_t window_bytes;  /* read, and not given back to the stream's window */
-    size_t refused_bytes; /* of the request, thrown away after the refusal */
+    enum km_server_reading reading;
+    struct km_buf waiting; /* not READING: bytes that were not delivered */
+    size_t waiting_read;   /* of them, delivered meanwhile */
+    size_t held_bytes;     /* of the request, when they were last counted */
+    size_t window_bytes;   /* read, and not given back to the stream's window */
+    size_t refused_bytes;  /* of the request, thrown away after the refusal */
     enum km_server_refusal refusal;
     kama_status refusal_status;
     const char *refusal_text; /* static; NULL: the text of the status */

@@ -83,10 +83,10 @@ void km_server_held_forget(struct km_server_conn *conn)
     }
 }
 
-void km_server_held_consume(struct km_server_call *call, size_t n)
+/* Opens the stream's window by n bytes, or keeps them back. */
+static void open_stream(struct km_server_call *call, size_t n)
 {
     struct km_server_conn *conn = call->conn;
-    km_h2_consume_connection(call->stream, n);
     if (holds_too_much(conn)) {
         if (conn->favoured == NULL) {
             conn->favoured = call;
@@ -98,6 +98,34 @@ void km_server_held_consume(struct km_server_call *call, size_t n)
         conn->stall = KM_SERVER_STALL_MOVED;
     }
     km_h2_consume_stream(call->stream, n);
+}
+
+void km_server_held_consume(struct km_server_call *call, size_t n)
+{
+    km_h2_consume_connection(call->stream, n);
+    if (call->reading != KM_SERVER_READING) {
+        call->window_bytes += n;
+        return;
+    }
+    open_stream(call, n);
+}
+
+void km_server_held_pause(struct km_server_call *call)
+{
+    struct km_server_conn *conn = call->conn;
+    km_list_remove(&call->stalled);
+    if (conn->favoured == call) {
+        conn->favoured = NULL;
+    }
+    unstall(conn);
+}
+
+void km_server_held_resume(struct km_server_call *call)
+{
+    size_t n = call->window_bytes;
+    KM_ASSERT(call->reading == KM_SERVER_READING);
+    call->window_bytes = 0;
+    open_stream(call, n);
 }
 
 /* A call that holds nothing need not be favoured, even if it goes on. */
@@ -113,7 +141,8 @@ static void let_others_go_on(struct km_server_call *call)
 /* The memory of the call's request. */
 static size_t held_of(const struct km_server_call *call)
 {
-    return km_grpc_reader_held(&call->reader) + call->metadata_bytes;
+    return km_grpc_reader_held(&call->reader) + call->metadata_bytes +
+           km_server_pause_held(call);
 }
 
 void km_server_held_count(struct km_server_call *call)
@@ -145,6 +174,7 @@ void km_server_held_drop(struct km_server_call *call)
     call->window_bytes = 0;
     km_grpc_reader_fini(&call->reader);
     km_server_metadata_drop(call);
+    km_server_pause_drop(call);
     km_server_held_count(call);
     KM_ASSERT(call->held_bytes == 0);
     let_others_go_on(call);
@@ -201,7 +231,10 @@ static void check_call(const struct km_server_call *call)
     KM_ASSERT(call->message_state != KM_SERVER_MESSAGE_LENT);
     KM_ASSERT(call->held_bytes == held_of(call) ||
               call->state == KM_SERVER_CALL_HEADERS);
-    KM_ASSERT(call->window_bytes == 0 || !km_list_empty(&call->stalled));
+    bool reading = call->reading == KM_SERVER_READING;
+    KM_ASSERT(reading || km_list_empty(&call->stalled));
+    KM_ASSERT(!reading || call->window_bytes == 0 ||
+              !km_list_empty(&call->stalled));
 }
 
 /* Returns the bytes that the connection holds. */

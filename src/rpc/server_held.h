@@ -27,6 +27,10 @@
  * options.stall_ms, all streams of the connection are let go, for good; then
  * refusals alone bound it.
  *
+ * The window of a call whose handler has paused it (rpc/server_pause.h) is
+ * withheld as well. Such a call is neither stalled nor favoured, because it does
+ * not wait for the others.
+ *
  * Threads: the loop of the call. Cost: O(1), except the search for the largest
  * request, which is O(connections + calls) and runs before a refusal only.
  */
@@ -41,6 +45,12 @@ struct km_server_loop;
 /* Opens the windows by `n` bytes that were read of a request that goes on: the
  * connection's at once, the stream's perhaps later. */
 void km_server_held_consume(struct km_server_call *call, size_t n);
+
+/* The call takes no messages for a while: its window is withheld, and it leaves
+ * its place among the stalled and favoured ones to others. */
+void km_server_held_pause(struct km_server_call *call);
+/* The call goes on, and the window that was withheld opens, perhaps later. */
+void km_server_held_resume(struct km_server_call *call);
 
 /* Stops to watch the favoured stream: no call of the connection is stalled any
  * more. */

@@ -10,12 +10,14 @@
 #include "base/limits.h"
 #include "rpc/server_call_life.h"
 
-/* Calls that were answered within the turn need no timer; the others do. */
+/* Calls that were answered within the turn need no timer; the others do. The
+ * timers come last, because calls that are resumed may be answered now. */
 static void on_turn_end(struct km_mail *mail)
 {
     struct km_server_loop *server_loop =
         KM_CONTAINER_OF(mail, struct km_server_loop, turn);
     struct km_list *node;
+    km_server_pause_end_turn(server_loop);
     while ((node = km_list_pop_front(&server_loop->unarmed)) != NULL) {
         struct km_server_call *call =
             KM_CONTAINER_OF(node, struct km_server_call, unarmed);
@@ -76,6 +78,7 @@ kama_status km_server_loop_init(struct km_server_loop *server_loop,
     server_loop->turn.run = on_turn_end;
     km_list_init(&server_loop->conns);
     km_list_init(&server_loop->unarmed);
+    km_list_init(&server_loop->resumed);
     return km_h2_loop_cache_new(server->mem, KM_RPC_H2_CACHE_BYTES,
                                 &server_loop->cache);
 }
@@ -87,6 +90,7 @@ void km_server_loop_fini(struct km_server_loop *server_loop)
     }
     KM_ASSERT(km_list_empty(&server_loop->conns));
     KM_ASSERT(km_list_empty(&server_loop->unarmed));
+    KM_ASSERT(km_list_empty(&server_loop->resumed));
     KM_ASSERT(server_loop->held_bytes == 0);
     while (server_loop->spare_calls != NULL) {
         struct km_server_call *call = server_loop->spare_calls;

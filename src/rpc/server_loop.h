@@ -43,7 +43,8 @@ struct km_server_loop {
     struct km_h2_loop_cache *cache;
     struct km_list conns;   /* every km_server_conn */
     struct km_list unarmed; /* calls whose deadline no timer keeps yet */
-    struct km_mail turn;    /* arms their timers at the end of the turn */
+    struct km_list resumed; /* calls that are RESUMING */
+    struct km_mail turn;    /* sees to both lists at the end of the turn */
     struct km_server_call *spare_calls; /* linked by ->next_spare */
     unsigned spare_call_count;
     size_t held_bytes;                   /* of requests that come in pieces */

@@ -228,18 +228,28 @@ static void refuse_message(struct km_server_call *call, kama_status status)
     km_server_refuse(call, status, km_grpc_reader_error(&call->reader, status));
 }
 
-/* Asks the reader once more behind the last message, so that it gives back the
- * memory of a message that was delivered. */
-static void read_messages(struct km_server_call *call, kama_bytes chunk,
+/* Lets the reader free the message that it returned last. */
+static void free_message(struct km_server_call *call)
+{
+    kama_bytes none = kama_bytes_make(NULL, 0);
+    kama_bytes message;
+    kama_status status = km_grpc_reader_next(&call->reader, &none, &message);
+    KM_ASSERT(status == KAMA_MISS);
+}
+
+/* Takes the messages off the front of *chunk, until the handler pauses. Asks the
+ * reader once more behind the last message, so that it frees a message that was
+ * delivered. */
+static void read_messages(struct km_server_call *call, kama_bytes *chunk,
                           enum km_h2_chunk place)
 {
     bool unary = call->method->kind != KM_RPC_BIDI_STREAM;
     if (call->reader.encoding != KM_GRPC_IDENTITY) {
         km_server_loop_fill_budget(call->server_loop);
     }
-    while (is_open(call)) {
+    while (is_open(call) && call->reading == KM_SERVER_READING) {
         if (call->message_state == KM_SERVER_MESSAGE_WHOLE) {
-            if (chunk.len > 0) {
+            if (chunk->len > 0) {
                 km_server_refuse(call, KAMA_ERR_UNSUPPORTED,
                                  "more than one message");
             }
@@ -247,7 +257,7 @@ static void read_messages(struct km_server_call *call, kama_bytes chunk,
         }
         kama_bytes message;
         kama_status status =
-            km_grpc_reader_next(&call->reader, &chunk, &message);
+            km_grpc_reader_next(&call->reader, chunk, &message);
         if (status == KAMA_MISS) {
             return;
         }
@@ -259,6 +269,9 @@ static void read_messages(struct km_server_call *call, kama_bytes chunk,
             give_message(call, message);
         }
     }
+    if (is_open(call) && call->reading != KM_SERVER_READING) {
+        free_message(call);
+    }
 }
 
 void km_server_request_data(struct km_server_call *call, kama_bytes chunk,
@@ -269,14 +282,20 @@ void km_server_request_data(struct km_server_call *call, kama_bytes chunk,
         km_server_refuse_data(call, chunk.len);
         return;
     }
-    read_messages(call, chunk, place);
+    size_t n = chunk.len;
+    if (call->reading == KM_SERVER_READING) {
+        read_messages(call, &chunk, place);
+    }
+    if (is_open(call) && call->reading != KM_SERVER_READING) {
+        km_server_pause_keep(call, chunk);
+    }
     if (!is_open(call)) {
         km_server_held_drop(call);
-        km_server_refuse_data(call, chunk.len);
+        km_server_refuse_data(call, n);
         return;
     }
     count_held(call);
-    km_server_held_consume(call, chunk.len);
+    km_server_held_consume(call, n);
 }
 
 /* The request is in: it has its one message, or it never will have. */
@@ -307,6 +326,49 @@ static void serve_half_close(struct km_server_call *call)
     }
 }
 
+/* Gives the window back, and the end of the request to the handler: all that was
+ * kept has been delivered. */
+static void go_on(struct km_server_call *call)
+{
+    km_buf_reset(&call->waiting, 0);
+    call->waiting_read = 0;
+    count_held(call);
+    if (!is_open(call)) {
+        return;
+    }
+    km_server_held_resume(call);
+    if (call->properties & KM_SERVER_REQUEST_END_WAITS) {
+        call->properties &= ~KM_SERVER_REQUEST_END_WAITS;
+        serve_half_close(call);
+    }
+}
+
+/* A refused call is answered at its end, which may have come already. */
+static void end_refused(struct km_server_call *call)
+{
+    km_server_held_drop(call);
+    if (call->properties & KM_SERVER_REQUEST_END_WAITS) {
+        km_server_refuse_answer(call, call->refusal_status);
+    }
+}
+
+void km_server_request_resume(struct km_server_call *call, kama_bytes kept)
+{
+    struct km_server_conn *conn = call->conn;
+    size_t n = kept.len;
+    KM_ASSERT(call->reading == KM_SERVER_READING);
+    read_messages(call, &kept, KM_H2_CHUNK_MORE);
+    if (call->state != KM_SERVER_CALL_ENDED &&
+        call->refusal != KM_SERVER_ACCEPTED) {
+        end_refused(call);
+    } else if (is_open(call) && call->reading != KM_SERVER_READING) {
+        call->waiting_read += n - kept.len;
+    } else if (is_open(call)) {
+        go_on(call);
+    }
+    km_server_conn_wake(conn);
+}
+
 void km_server_request_end(struct km_server_call *call)
 {
     KM_ASSERT(call->state != KM_SERVER_CALL_HEADERS);
@@ -315,6 +377,8 @@ void km_server_request_end(struct km_server_call *call)
     }
     if (call->refusal != KM_SERVER_ACCEPTED) {
         km_server_refuse_answer(call, call->refusal_status);
+    } else if (call->reading != KM_SERVER_READING) {
+        call->properties |= KM_SERVER_REQUEST_END_WAITS;
     } else if (call->method->kind == KM_RPC_BIDI_STREAM) {
         serve_half_close(call);
     } else {

@@ -35,5 +35,8 @@ void km_server_request_begin_cut(struct km_server_call *call);
  * ones, until km_server_request_end has returned. */
 void km_server_request_data(struct km_server_call *call, kama_bytes chunk,
                             enum km_h2_chunk place);
+/* The call, which was paused, is READING again, and `kept` has arrived meanwhile;
+ * it lies in call->waiting. */
+void km_server_request_resume(struct km_server_call *call, kama_bytes kept);
 /* The client has ended its request. */
 void km_server_request_end(struct km_server_call *call);
