@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Each loop drains its own connections and counts itself out; the last one
- * reports. Between the loops there are only mails and two counters:
+ * reports. The gap is one for all loops, because the first one stops to accept
+ * at its end. Between the loops there are only mails and counters:
  *
- *     start --mail--> loop 0 --mail--> every loop: NOTICED, FINISHING, cut
- *                                          |
+ *     start --mail--> loop 0 --mail--> every loop: NOTICED
+ *                     loop 0 <--mail-- the last loop that is NOTICED
+ *                        gap
+ *                     loop 0 --mail--> every loop: FINISHING, cut
  *                     loop 0 <--mail-- the last loop that is DRAINED
  *                        done
  */
@@ -22,14 +25,13 @@ static struct km_drain_entry *entry_of(struct km_list *node)
     return KM_CONTAINER_OF(node, struct km_drain_entry, node);
 }
 
-static void finish_loop(struct km_drain_loop *drain_loop)
+static void end_loop(struct km_drain_loop *drain_loop)
 {
     struct km_drain *drain = drain_loop->drain;
-    KM_ASSERT(drain_loop->state == KM_DRAIN_NOTICED ||
-              drain_loop->state == KM_DRAIN_FINISHING);
+    KM_ASSERT(drain_loop->state == KM_DRAIN_FINISHING);
     KM_ASSERT(km_list_empty(&drain_loop->entries));
     drain_loop->state = KM_DRAIN_DRAINED;
-    km_loop_timer_disarm(drain_loop->loop, &drain_loop->timer);
+    km_loop_timer_disarm(drain_loop->loop, &drain_loop->cut_timer);
     if (atomic_fetch_sub(&drain->loops_left, 1) == 1) {
         km_loop_post(drain->loops[0].loop, &drain->done_mail);
     }
@@ -49,7 +51,7 @@ static void each(struct km_drain_loop *drain_loop,
 static void notice(struct km_drain_loop *drain_loop,
                    struct km_drain_entry *entry)
 {
-    (void)drain_loop;
+    atomic_fetch_add(&drain_loop->drain->noticed, 1);
     entry->ops->notice(entry);
 }
 
@@ -65,50 +67,51 @@ static void cut(struct km_drain_loop *drain_loop, struct km_drain_entry *entry)
     atomic_fetch_add(&drain_loop->drain->cut, entry->ops->cut(entry));
 }
 
-static void on_timer(struct km_timer *timer)
+static void on_cut_timer(struct km_timer *timer)
 {
-    struct km_drain_loop *drain_loop =
-        KM_CONTAINER_OF(timer, struct km_drain_loop, timer);
-    if (drain_loop->state == KM_DRAIN_NOTICED) {
-        drain_loop->state = KM_DRAIN_FINISHING;
-        km_loop_timer_arm(drain_loop->loop, timer, drain_loop->until);
-        each(drain_loop, finish);
-    } else {
-        each(drain_loop, cut);
-    }
+    each(KM_CONTAINER_OF(timer, struct km_drain_loop, cut_timer), cut);
 }
 
-/* Returns the time between the first two steps, in which everything arrives
- * that clients had sent before they were told. */
-static int64_t gap_ms(int64_t timeout_ms)
-{
-    return timeout_ms / 2 < KM_NET_DRAIN_GAP_MS ? timeout_ms / 2
-                                                : KM_NET_DRAIN_GAP_MS;
-}
-
-static void on_loop_mail(struct km_mail *mail)
+static void on_notice_mail(struct km_mail *mail)
 {
     struct km_drain_loop *drain_loop =
-        KM_CONTAINER_OF(mail, struct km_drain_loop, mail);
-    int64_t timeout_ms = drain_loop->drain->request.timeout_ms;
-    km_ns now = km_loop_now(drain_loop->loop);
+        KM_CONTAINER_OF(mail, struct km_drain_loop, notice_mail);
+    struct km_drain *drain = drain_loop->drain;
     KM_ASSERT(drain_loop->state == KM_DRAIN_OPEN);
     drain_loop->state = KM_DRAIN_NOTICED;
-    drain_loop->until = km_ns_after_ms(now, timeout_ms);
+    drain_loop->until = km_ns_after_ms(km_loop_now(drain_loop->loop),
+                                       drain->request.timeout_ms);
+    each(drain_loop, notice);
+    if (atomic_fetch_sub(&drain->loops_open, 1) == 1) {
+        km_loop_post(drain->loops[0].loop, &drain->gap_mail);
+    }
+}
+
+static void on_finish_mail(struct km_mail *mail)
+{
+    struct km_drain_loop *drain_loop =
+        KM_CONTAINER_OF(mail, struct km_drain_loop, finish_mail);
+    KM_ASSERT(drain_loop->state == KM_DRAIN_NOTICED);
+    drain_loop->state = KM_DRAIN_FINISHING;
     if (km_list_empty(&drain_loop->entries)) {
-        finish_loop(drain_loop);
+        end_loop(drain_loop);
         return;
     }
-    km_loop_timer_arm(drain_loop->loop, &drain_loop->timer,
-                      km_ns_after_ms(now, gap_ms(timeout_ms)));
-    each(drain_loop, notice);
+    km_loop_timer_arm(drain_loop->loop, &drain_loop->cut_timer,
+                      drain_loop->until);
+    each(drain_loop, finish);
+}
+
+bool km_drain_accepts(const struct km_drain *drain, unsigned loop_index)
+{
+    return drain->loops[loop_index].state <= KM_DRAIN_NOTICED;
 }
 
 bool km_drain_add(struct km_drain *drain, unsigned loop_index,
                   struct km_drain_entry *entry)
 {
     struct km_drain_loop *drain_loop = &drain->loops[loop_index];
-    if (drain_loop->state != KM_DRAIN_OPEN) {
+    if (!km_drain_accepts(drain, loop_index)) {
         return false;
     }
     km_list_push_back(&drain_loop->entries, &entry->node);
@@ -121,9 +124,8 @@ void km_drain_remove(struct km_drain *drain, unsigned loop_index,
     struct km_drain_loop *drain_loop = &drain->loops[loop_index];
     km_list_remove(&entry->node);
     if (km_list_empty(&drain_loop->entries) &&
-        drain_loop->state != KM_DRAIN_OPEN &&
-        drain_loop->state != KM_DRAIN_DRAINED) {
-        finish_loop(drain_loop);
+        drain_loop->state == KM_DRAIN_FINISHING) {
+        end_loop(drain_loop);
     }
 }
 
@@ -139,12 +141,51 @@ static void on_done(struct km_mail *mail)
  * has accepted were posted to the other loops before, and so arrive there
  * before the mail that is posted here. Otherwise a connection could open on a
  * loop that has drained already. */
+static void finish_all(struct km_drain *drain)
+{
+    if (drain->request.stop_accepting != NULL) {
+        drain->request.stop_accepting(drain->request.stop_arg);
+    }
+    for (unsigned i = 0; i < drain->loop_count; i++) {
+        km_loop_post(drain->loops[i].loop, &drain->loops[i].finish_mail);
+    }
+}
+
+static void on_gap_timer(struct km_timer *timer)
+{
+    finish_all(KM_CONTAINER_OF(timer, struct km_drain, gap_timer));
+}
+
+/* Returns the time between the first two steps, in which everything arrives
+ * that clients had sent before they were told. */
+static int64_t gap_ms(const struct km_drain *drain)
+{
+    int64_t half_ms = drain->request.timeout_ms / 2;
+    if (atomic_load(&drain->noticed) == 0) {
+        return 0;
+    }
+    return half_ms < KM_NET_DRAIN_GAP_MS ? half_ms : KM_NET_DRAIN_GAP_MS;
+}
+
+/* Every loop is NOTICED. */
+static void on_gap_mail(struct km_mail *mail)
+{
+    struct km_drain *drain = KM_CONTAINER_OF(mail, struct km_drain, gap_mail);
+    struct km_loop *loop = drain->loops[0].loop;
+    int64_t ms = gap_ms(drain);
+    if (ms == 0) {
+        finish_all(drain);
+        return;
+    }
+    km_loop_timer_arm(loop, &drain->gap_timer,
+                      km_ns_after_ms(km_loop_now(loop), ms));
+}
+
 static void on_start(struct km_mail *mail)
 {
     struct km_drain *drain = KM_CONTAINER_OF(mail, struct km_drain, start_mail);
-    drain->request.stop_accepting(drain->request.stop_arg);
     for (unsigned i = 0; i < drain->loop_count; i++) {
-        km_loop_post(drain->loops[i].loop, &drain->loops[i].mail);
+        km_loop_post(drain->loops[i].loop, &drain->loops[i].notice_mail);
     }
 }
 
@@ -157,6 +198,7 @@ void km_drain_start(struct km_drain *drain,
     if (drain->request.timeout_ms < 0) {
         drain->request.timeout_ms = 0;
     }
+    atomic_store(&drain->loops_open, drain->loop_count);
     atomic_store(&drain->loops_left, drain->loop_count);
     km_loop_post(drain->loops[0].loop, &drain->start_mail);
 }
@@ -171,13 +213,16 @@ kama_status km_drain_init(struct km_drain *drain, const kama_allocator *mem,
         return KAMA_ERR_NO_MEMORY;
     }
     drain->start_mail.run = on_start;
+    drain->gap_mail.run = on_gap_mail;
+    drain->gap_timer.fire = on_gap_timer;
     drain->done_mail.run = on_done;
     for (unsigned i = 0; i < loop_count; i++) {
         struct km_drain_loop *drain_loop = &drain->loops[i];
         drain_loop->drain = drain;
         drain_loop->loop = loops[i];
-        drain_loop->mail.run = on_loop_mail;
-        drain_loop->timer.fire = on_timer;
+        drain_loop->notice_mail.run = on_notice_mail;
+        drain_loop->finish_mail.run = on_finish_mail;
+        drain_loop->cut_timer.fire = on_cut_timer;
         km_list_init(&drain_loop->entries);
     }
     return KAMA_OK;

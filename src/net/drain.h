@@ -7,16 +7,24 @@
  * steps, and each connection ends by itself when its last call does:
  *
  *     OPEN --start--> NOTICED ----gap----> FINISHING --timeout--> cut
- *                        |                     |                   |
- *                        +--- no connection is left ---------------+--> DRAINED
+ *                                              |                   |
+ *                        no connection is left +-------------------+--> DRAINED
  *
  *     NOTICED    clients were told to begin nothing new (ops->notice)
  *     FINISHING  requests that were on their way have arrived; no new ones are
- *                taken (ops->finish)
+ *                taken (ops->finish), and no new connections
  *     cut        the calls that still run are ended (ops->cut)
  *
+ * While NOTICED, the server still accepts connections and adds them: a proxy
+ * that was told to begin nothing new on its connection opens another one before
+ * it learns that the server goes away. It gets no answer for that call if it
+ * finds nobody. If there is no connection when the drain starts, there is
+ * nobody to wait for, and FINISHING follows at once.
+ *
  * The owner of a connection embeds a km_drain_entry, adds it when the
- * connection opens and removes it when the connection is gone.
+ * connection opens and removes it when the connection is gone, or when the
+ * drain does not concern it any more. A server may have several drains, each
+ * for some of its connections.
  *
  * Threads: init and fini are setup, add and remove run on the loop of the
  * connection, start is for any thread. Errors: KAMA_ERR_NO_MEMORY, from init.
@@ -66,8 +74,9 @@ struct km_drain_loop {
     struct km_loop *loop;
     struct km_list entries;
     enum km_drain_state state;
-    struct km_mail mail;
-    struct km_timer timer;
+    struct km_mail notice_mail;
+    struct km_mail finish_mail;
+    struct km_timer cut_timer;
     km_ns until; /* the calls that still run are cut off then */
 };
 
@@ -77,7 +86,8 @@ typedef void (*km_drained_fn)(void *arg, unsigned cut);
 
 struct km_drain_request {
     int64_t timeout_ms; /* calls that run have this long to end */
-    /* Runs on the first loop, before any connection is told. */
+    /* Runs on the first loop, before any connection is FINISHING. NULL: the
+     * server goes on accepting. */
     void (*stop_accepting)(void *arg);
     void *stop_arg;
     km_drained_fn done;
@@ -91,9 +101,14 @@ struct km_drain {
     const kama_allocator *mem;
     struct km_drain_request request;
     atomic_bool started;
+    atomic_uint loops_open;    /* that are not NOTICED yet */
     atomic_uint loops_left;    /* that are not DRAINED yet */
+    atomic_uint noticed;       /* connections that were told */
     atomic_uint cut;           /* calls that were cut off */
     struct km_mail start_mail; /* to the first loop */
+    struct km_mail gap_mail;   /* to the first loop, from the last one that is
+                                 * NOTICED */
+    struct km_timer gap_timer; /* on the first loop */
     struct km_mail done_mail;  /* to the first loop, from the last one */
 };
 
@@ -106,11 +121,16 @@ KAMA_NODISCARD kama_status km_drain_init(struct km_drain *drain,
  * structure that was never initialised. */
 void km_drain_fini(struct km_drain *drain);
 
-/* Adds a connection of the loop with this index. Returns false if the loop is
- * draining already, so that the connection must be closed. */
+/* Returns whether the loop with this index still takes new connections, OPEN or
+ * NOTICED. */
+bool km_drain_accepts(const struct km_drain *drain, unsigned loop_index);
+
+/* Adds a connection of the loop with this index. Returns false if the loop takes
+ * no new ones any more: it is FINISHING or DRAINED. */
 KAMA_NODISCARD bool km_drain_add(struct km_drain *drain, unsigned loop_index,
                                  struct km_drain_entry *entry);
-/* Removes a connection that is gone. The last one of a loop ends its drain. */
+/* Removes a connection. The last one of a loop that is FINISHING ends its drain.
+ * Does nothing for one that is not in the drain; its node is initialised. */
 void km_drain_remove(struct km_drain *drain, unsigned loop_index,
                      struct km_drain_entry *entry);
 

@@ -24,6 +24,8 @@ struct rig {
     struct latch drained;
     unsigned cut;
     bool late_entry_added;
+    struct entry *added_at_notice; /* by the first entry that is noticed */
+    char steps_at_stop[8];         /* of the entry of loop 0 */
 };
 
 static void note(struct km_drain_entry *drain, const char *step, int ends)
@@ -35,9 +37,17 @@ static void note(struct km_drain_entry *drain, const char *step, int ends)
     }
 }
 
-static void on_notice(struct km_drain_entry *entry)
+static void on_notice(struct km_drain_entry *drain)
 {
-    note(entry, "n", AT_NOTICE);
+    struct entry *entry = KM_CONTAINER_OF(drain, struct entry, drain);
+    struct rig *rig = entry->rig;
+    if (rig->added_at_notice != NULL) {
+        bool added = km_drain_add(&rig->drain, entry->loop_index,
+                                  &rig->added_at_notice->drain);
+        KM_ASSERT(added);
+        rig->added_at_notice = NULL;
+    }
+    note(drain, "n", AT_NOTICE);
 }
 
 static void on_finish(struct km_drain_entry *entry)
@@ -97,6 +107,8 @@ static void on_stop(void *arg)
 {
     struct rig *rig = arg;
     KM_ASSERT(km_loop_is_inside(rig->loops[0]));
+    memcpy(rig->steps_at_stop, rig->entries[0].steps,
+           sizeof rig->steps_at_stop);
     latch_hit(&rig->stopped);
 }
 
@@ -160,6 +172,25 @@ static void test_cuts(void **state)
     rig_end(&rig);
 }
 
+/* The server accepts until the gap is over. A connection that comes in the gap is
+ * not told to begin nothing new, because it has just begun; it is finished with
+ * the others. */
+static void test_comes_in_the_gap(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_begin(&rig);
+    rig_add(&rig, 0, AT_NOTICE);
+    struct entry late = {.drain = {.ops = &ops}, .rig = &rig};
+    late.ends = AT_FINISH;
+    rig.added_at_notice = &late;
+    rig_drain(&rig, 3600000);
+    assert_string_equal(rig.entries[0].steps, "n");
+    assert_string_equal(rig.steps_at_stop, "n");
+    assert_string_equal(late.steps, "f");
+    rig_end(&rig);
+}
+
 static void add_late(void *arg)
 {
     struct rig *rig = arg;
@@ -185,6 +216,7 @@ int main(void)
         cmocka_unit_test(test_nothing_open),
         cmocka_unit_test(test_ends_early),
         cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_comes_in_the_gap),
         cmocka_unit_test(test_too_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
