@@ -54,17 +54,22 @@ void km_acceptor_free(struct km_acceptor *acceptor)
 
 /* -- counting ------------------------------------------------------------ */
 
-/* Counts a connection, unless there are max_connections. Returns whether it was
+/* Counts a connection, unless there are too many. Returns whether it was
  * counted. */
-static bool count_in(struct km_acceptor *acceptor)
+static bool count_in(struct km_acceptor *acceptor,
+                     enum km_acceptor_place *ret_place)
 {
-    unsigned max = acceptor->options.max_connections;
-    if (max > 0 && atomic_load(&acceptor->connections) >= max) {
-        acceptor->options.on_refused(acceptor->options.arg);
+    const struct km_acceptor_options *options = &acceptor->options;
+    unsigned max = options->max_connections;
+    unsigned open = atomic_load(&acceptor->connections);
+    if (max > 0 && open >= max && open - max >= options->reserved_connections) {
+        options->on_refused(options->arg);
         return false;
     }
+    *ret_place =
+        max > 0 && open >= max ? KM_ACCEPTOR_RESERVED : KM_ACCEPTOR_ORDINARY;
     atomic_fetch_add(&acceptor->connections, 1);
-    acceptor->options.on_accepted(acceptor->options.arg);
+    options->on_accepted(options->arg);
     return true;
 }
 
@@ -97,6 +102,7 @@ struct handover {
     struct km_acceptor *acceptor;
     unsigned loop_index;
     int fd;
+    enum km_acceptor_place place;
 };
 
 static void on_handover(struct km_mail *mail)
@@ -105,7 +111,7 @@ static void on_handover(struct km_mail *mail)
     const struct handover copy = *handover;
     const struct km_acceptor_options *options = &copy.acceptor->options;
     km_mem_free(options->mem, handover);
-    options->on_connection(options->arg, copy.loop_index, copy.fd);
+    options->on_connection(options->arg, copy.loop_index, copy.fd, copy.place);
 }
 
 /* Returns the loop that gets the descriptor. If there is no memory for the
@@ -124,20 +130,22 @@ static void on_accept(void *arg, int fd)
     struct km_acceptor *acceptor = arg;
     const struct km_acceptor_options *options = &acceptor->options;
     struct handover *handover;
-    if (!count_in(acceptor)) {
+    enum km_acceptor_place place;
+    if (!count_in(acceptor, &place)) {
         close(fd);
         return;
     }
     unsigned index = deal(acceptor, &handover);
     atomic_fetch_add(&acceptor->of_loop[index], 1);
     if (handover == NULL) {
-        options->on_connection(options->arg, index, fd);
+        options->on_connection(options->arg, index, fd, place);
         return;
     }
     *handover = (struct handover){.mail = {.run = on_handover},
                                   .acceptor = acceptor,
                                   .loop_index = index,
-                                  .fd = fd};
+                                  .fd = fd,
+                                  .place = place};
     km_loop_post(options->loops[index], &handover->mail);
 }
 

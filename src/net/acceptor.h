@@ -24,18 +24,25 @@
 
 struct km_acceptor;
 
+/* Whether a connection was accepted below max_connections, or beyond it. */
+enum km_acceptor_place { KM_ACCEPTOR_ORDINARY, KM_ACCEPTOR_RESERVED };
+
 struct km_acceptor_options {
     const kama_allocator *mem;
     struct km_loop **loops; /* borrowed until free; the first one listens */
     unsigned loop_count;
     unsigned max_connections; /* 0: no limit */
+    /* So many connections beyond max_connections are accepted and marked, for
+     * the owner to decide whether they may stay. */
+    unsigned reserved_connections;
     /* fd is connected and belongs to the callee. Runs on the loop of that
      * index. */
-    void (*on_connection)(void *arg, unsigned loop_index, int fd);
+    void (*on_connection)(void *arg, unsigned loop_index, int fd,
+                          enum km_acceptor_place place);
     /* A connection was accepted and counted. Runs on the first loop. */
     void (*on_accepted)(void *arg);
-    /* A connection was closed at once, because there are max_connections.
-     * Runs on the first loop. */
+    /* A connection was closed at once, because there are max_connections and
+     * reserved_connections. Runs on the first loop. */
     void (*on_refused)(void *arg);
     void *arg;
 };

@@ -52,10 +52,11 @@ struct km_drain_ops {
     unsigned (*cut)(struct km_drain_entry *entry);
 };
 
-/* One connection. Its owner sets ops before it adds the entry. */
+/* One connection. Its owner sets ops and owner before it adds the entry. */
 struct km_drain_entry {
     struct km_list node; /* in the entries of its loop */
     const struct km_drain_ops *ops;
+    void *owner; /* for ops */
 };
 
 /* The steps, in their order. */

@@ -19,7 +19,7 @@ const struct km_metric km_server_metric_rows[KM_SERVER_M_COUNT] = {
                               "Connections accepted."},
     [KM_SERVER_M_REFUSED_CONNECTIONS] =
         {"connections_refused", KM_METRIC_COUNTER, "",
-         "Connections closed at once: there were too many."},
+         "Connections closed because there were too many."},
     [KM_SERVER_M_CALLS] = {"calls", KM_METRIC_COUNTER, "", "Calls begun."},
     [KM_SERVER_M_CALLS_RUNNING] = {"calls_running", KM_METRIC_GAUGE, "",
                                    "Calls that have not ended."},
@@ -74,10 +74,11 @@ static kama_status init_server_loops(struct km_server *server)
 /* -- accepting and draining ---------------------------------------------- */
 
 /* Runs on the loop of the connection; the other two run on the first loop. */
-static void on_connection(void *arg, unsigned loop_index, int fd)
+static void on_connection(void *arg, unsigned loop_index, int fd,
+                          enum km_acceptor_place place)
 {
     struct km_server *server = arg;
-    km_server_conn_open(&server->server_loops[loop_index], fd);
+    km_server_conn_open(&server->server_loops[loop_index], fd, place);
 }
 
 static void on_accepted(void *arg)
@@ -101,6 +102,9 @@ static kama_status init_net(struct km_server *server)
         .loops = options->loops,
         .loop_count = options->loop_count,
         .max_connections = options->max_connections,
+        .reserved_connections = options->company == KM_SERVER_AMONG_PEERS
+                                    ? KM_RPC_PEER_CONNECTIONS_MAX
+                                    : 0,
         .on_connection = on_connection,
         .on_accepted = on_accepted,
         .on_refused = on_refused,
@@ -108,6 +112,10 @@ static kama_status init_net(struct km_server *server)
     };
     kama_status status = km_drain_init(&server->drain, server->mem,
                                        options->loops, options->loop_count);
+    if (status == KAMA_OK) {
+        status = km_drain_init(&server->client_drain, server->mem,
+                               options->loops, options->loop_count);
+    }
     return status == KAMA_OK ? km_acceptor_new(&accepting, &server->acceptor)
                              : status;
 }
@@ -122,11 +130,26 @@ const char *km_server_address(const struct km_server *server)
     return km_acceptor_address(server->acceptor);
 }
 
-/* The first step of a drain, on the first loop. */
+/* Runs on the first loop. The second step of a stop finds nothing to close, if
+ * the first one has stopped to accept. */
 static void stop_accepting(void *arg)
 {
     struct km_server *server = arg;
     km_acceptor_close(server->acceptor);
+}
+
+void km_server_drain_clients(struct km_server *server, int64_t timeout_ms,
+                             km_drained_fn done, void *arg)
+{
+    bool is_alone = server->options.company == KM_SERVER_ALONE;
+    const struct km_drain_request request = {
+        .timeout_ms = timeout_ms,
+        .stop_accepting = is_alone ? stop_accepting : NULL,
+        .stop_arg = server,
+        .done = done,
+        .done_arg = arg,
+    };
+    km_drain_start(&server->client_drain, &request);
 }
 
 void km_server_drain(struct km_server *server, int64_t timeout_ms,
@@ -196,6 +219,7 @@ void km_server_free(struct km_server *server)
         km_mem_free(server->mem, server->server_loops);
     }
     km_acceptor_free(server->acceptor);
+    km_drain_fini(&server->client_drain);
     km_drain_fini(&server->drain);
     km_server_methods_fini(&server->methods, server->mem);
     km_metric_set_free(server->metrics);

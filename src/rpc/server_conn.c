@@ -129,15 +129,10 @@ static const struct km_h2_ops h2_ops = {
 
 /* -- the steps of a drain ------------------------------------------------ */
 
-static struct km_server_conn *draining(struct km_drain_entry *entry)
-{
-    return KM_CONTAINER_OF(entry, struct km_server_conn, drain);
-}
-
 /* A connection whose HTTP/2 is gone is about to close by itself. */
 static void on_drain_notice(struct km_drain_entry *entry)
 {
-    struct km_server_conn *conn = draining(entry);
+    struct km_server_conn *conn = entry->owner;
     if (conn->h2 != NULL) {
         km_h2_goaway_notice(conn->h2);
         km_server_conn_wake(conn);
@@ -146,7 +141,7 @@ static void on_drain_notice(struct km_drain_entry *entry)
 
 static void on_drain_finish(struct km_drain_entry *entry)
 {
-    struct km_server_conn *conn = draining(entry);
+    struct km_server_conn *conn = entry->owner;
     if (conn->h2 != NULL) {
         km_h2_goaway(conn->h2);
         km_server_conn_wake(conn);
@@ -156,7 +151,7 @@ static void on_drain_finish(struct km_drain_entry *entry)
 /* Ends every running call with KAMA_ERR_CLOSED. */
 static unsigned on_drain_cut(struct km_drain_entry *entry)
 {
-    struct km_server_conn *conn = draining(entry);
+    struct km_server_conn *conn = entry->owner;
     unsigned n = 0;
     struct km_list *node;
     while ((node = km_list_first(&conn->calls)) != NULL) {
@@ -171,6 +166,7 @@ static unsigned on_drain_cut(struct km_drain_entry *entry)
     return n;
 }
 
+/* For both drains of the connection. */
 static const struct km_drain_ops drain_ops = {
     .notice = on_drain_notice,
     .finish = on_drain_finish,
@@ -205,6 +201,9 @@ static void free_conn(struct km_server_conn *conn)
     end_state(conn);
     km_list_remove(&conn->node);
     uncount(server_loop);
+    km_server_admit_closed(conn);
+    km_drain_remove(&server_loop->server->client_drain, server_loop->loop_index,
+                    &conn->client_drain);
     km_drain_remove(&server_loop->server->drain, server_loop->loop_index,
                     &conn->drain);
     km_mem_free(server_loop->server->mem, conn);
@@ -235,6 +234,23 @@ static kama_status open_h2(struct km_server_conn *conn)
     return km_h2_new(&options, km_loop_now(server_loop->loop), &conn->h2);
 }
 
+/* Returns false if the loop takes no connections any more. One that comes while
+ * only the clients are drained may be a peer's. */
+static bool join_drains(struct km_server_conn *conn)
+{
+    const struct km_server_loop *server_loop = conn->server_loop;
+    struct km_server *server = server_loop->server;
+    conn->drain = (struct km_drain_entry){.ops = &drain_ops, .owner = conn};
+    conn->client_drain = conn->drain;
+    km_list_init(&conn->client_drain.node);
+    if (!km_drain_add(&server->drain, server_loop->loop_index, &conn->drain)) {
+        return false;
+    }
+    (void)!km_drain_add(&server->client_drain, server_loop->loop_index,
+                        &conn->client_drain);
+    return true;
+}
+
 /* NULL: there is no memory, or the loop is draining. */
 static struct km_server_conn *new_conn(struct km_server_loop *server_loop)
 {
@@ -246,9 +262,7 @@ static struct km_server_conn *new_conn(struct km_server_loop *server_loop)
     }
     conn->owner.on_closed = on_closed;
     conn->server_loop = server_loop;
-    conn->drain.ops = &drain_ops;
-    if (!km_drain_add(&server_loop->server->drain, server_loop->loop_index,
-                      &conn->drain)) {
+    if (!join_drains(conn)) {
         km_mem_free(server_loop->server->mem, conn);
         return NULL;
     }
@@ -260,7 +274,8 @@ static struct km_server_conn *new_conn(struct km_server_loop *server_loop)
 
 /* Every failure here closes the descriptor, and takes the connection out of the
  * counts: the client sees a connection that is closed at once. */
-void km_server_conn_open(struct km_server_loop *server_loop, int fd)
+void km_server_conn_open(struct km_server_loop *server_loop, int fd,
+                         enum km_acceptor_place place)
 {
     struct km_server_conn *conn = new_conn(server_loop);
     if (conn == NULL) {
@@ -278,7 +293,9 @@ void km_server_conn_open(struct km_server_loop *server_loop, int fd)
                      &conn->conn) != KAMA_OK) {
         session->ops->close(session);
         free_conn(conn);
+        return;
     }
+    km_server_admit_opened(conn, place);
 }
 
 void km_server_conn_wake(struct km_server_conn *conn)

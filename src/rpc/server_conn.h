@@ -16,7 +16,9 @@
  *
  * A drain ends it with two GOAWAYs: the first one has the highest stream id,
  * so that the client opens nothing new and nothing that it had sent is lost,
- * and the second one has the last stream that was served.
+ * and the second one has the last stream that was served. It is in two drains:
+ * that of all connections, and that of the clients, until its calls show that
+ * it is a peer's (rpc/server_admit.h).
  *
  * Threads: the loop of the connection. Errors: a connection for which there is
  * no memory is closed. Cost: about 14 KiB, of which HTTP/2 takes most.
@@ -25,6 +27,7 @@
 
 #include "net/conn.h"
 
+#include "rpc/server_admit.h"
 #include "rpc/server_loop.h"
 
 #include <stddef.h>
@@ -43,8 +46,14 @@ struct km_server_conn {
     struct km_server_loop *server_loop;
     struct km_h2 *h2; /* NULL once it is gone */
     struct km_conn *conn;
-    struct km_list node;             /* in server_loop->conns */
-    struct km_drain_entry drain;     /* in server->drain */
+    struct km_list node;                /* in server_loop->conns */
+    struct km_drain_entry drain;        /* in server->drain */
+    struct km_drain_entry client_drain; /* in server->client_drain, unless it is
+                                         * a peer's or has come too late */
+    enum km_server_party party;
+    enum km_acceptor_place place;
+    struct km_timer place_timer;     /* armed while a RESERVED place has to be
+                                  * earned */
     struct km_list calls;            /* those that have not ended */
     struct km_list stalled;          /* calls whose windows stay closed */
     struct km_server_call *favoured; /* the one call that may go on while the
@@ -57,7 +66,8 @@ struct km_server_conn {
 
 /* Opens a connection on a descriptor that the acceptor has counted. Takes fd,
  * and closes it if the connection cannot be opened. */
-void km_server_conn_open(struct km_server_loop *server_loop, int fd);
+void km_server_conn_open(struct km_server_loop *server_loop, int fd,
+                         enum km_acceptor_place place);
 
 /* Asks for a write at the end of the turn. */
 void km_server_conn_wake(struct km_server_conn *conn);

@@ -61,6 +61,7 @@ struct km_server {
     _Atomic uint64_t max_message_bytes;
     struct km_acceptor *acceptor;
     struct km_drain drain;
+    struct km_drain client_drain; /* of the connections that are no peer's */
     struct km_server_loop *server_loops; /* one per loop */
 };
 

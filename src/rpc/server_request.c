@@ -147,6 +147,7 @@ static void judge_headers(struct km_server_call *call)
         km_server_refuse(call, KAMA_ERR_TIMEOUT, NULL);
     } else {
         km_server_metadata_refuse(call);
+        km_server_admit(call);
     }
 }
 

@@ -14,14 +14,17 @@ struct rig {
     struct latch connected;
     atomic_uint of_loop[LOOPS];
     atomic_uint accepted;
+    atomic_uint reserved;
     struct latch refused;
     atomic_int fds[CLIENTS];
     atomic_uint fd_count;
 };
 
-static void on_connection(void *arg, unsigned loop_index, int fd)
+static void on_connection(void *arg, unsigned loop_index, int fd,
+                          enum km_acceptor_place place)
 {
     struct rig *rig = arg;
+    atomic_fetch_add(&rig->reserved, place == KM_ACCEPTOR_RESERVED);
     KM_ASSERT(km_loop_is_inside(rig->loops[loop_index]));
     atomic_fetch_add(&rig->of_loop[loop_index], 1);
     atomic_store(&rig->fds[atomic_fetch_add(&rig->fd_count, 1)], fd);
@@ -46,7 +49,8 @@ static void close_acceptor(void *arg)
     km_acceptor_close(rig->acceptor);
 }
 
-static void rig_begin(struct rig *rig, unsigned max_connections)
+static void rig_begin_reserving(struct rig *rig, unsigned max_connections,
+                                unsigned reserved_connections)
 {
     *rig = (struct rig){0};
     latch_init(&rig->connected);
@@ -59,6 +63,7 @@ static void rig_begin(struct rig *rig, unsigned max_connections)
         .loops = rig->loops,
         .loop_count = LOOPS,
         .max_connections = max_connections,
+        .reserved_connections = reserved_connections,
         .on_connection = on_connection,
         .on_accepted = on_accepted,
         .on_refused = on_refused,
@@ -67,6 +72,11 @@ static void rig_begin(struct rig *rig, unsigned max_connections)
     assert_int_equal(km_acceptor_new(&options, &rig->acceptor), KAMA_OK);
     assert_null(km_acceptor_address(rig->acceptor));
     assert_int_equal(km_acceptor_listen(rig->acceptor, "127.0.0.1:0"), KAMA_OK);
+}
+
+static void rig_begin(struct rig *rig, unsigned max_connections)
+{
+    rig_begin_reserving(rig, max_connections, 0);
 }
 
 static void rig_end(struct rig *rig)
@@ -136,11 +146,35 @@ static void test_maximum(void **state)
     rig_end(&rig);
 }
 
+/* Beyond the maximum, connections in reserve are accepted and marked. */
+static void test_reserve(void **state)
+{
+    (void)state;
+    struct rig rig;
+    int clients[5];
+    char byte;
+    rig_begin_reserving(&rig, 2, 2);
+    for (unsigned i = 0; i < 4; i++) {
+        clients[i] = dial(km_acceptor_address(rig.acceptor));
+        latch_wait(&rig.connected, i + 1);
+        assert_int_equal(atomic_load(&rig.reserved), i < 2 ? 0 : i - 1);
+    }
+    clients[4] = dial(km_acceptor_address(rig.acceptor));
+    latch_wait(&rig.refused, 1);
+    await(clients[4], POLLIN);
+    assert_true(recv(clients[4], &byte, 1, 0) <= 0);
+    for (int i = 0; i < 5; i++) {
+        close(clients[i]);
+    }
+    rig_end(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_even_shares),
         cmocka_unit_test(test_maximum),
+        cmocka_unit_test(test_reserve),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
