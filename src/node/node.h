@@ -8,9 +8,11 @@
  *            start           ready            stop
  *     NEW --------> STARTING -----> RUNNING --------> DRAINING
  *      ^             |    |                            ^    |
- *      |   failed    |    |   start_timeout_ms over    |    | no call runs
+ *      |   failed    |    |   start_timeout_ms over    |    | no client is left
  *      +-------------+    +----------------------------+    v
- *                                                        DRAINED
+ *                                                      CLIENTS_GONE
+ *                                        no call runs       |
+ *                                               DRAINED <---+
  *                                    the loops are freed    |
  *                                              STOPPED <----+
  *
@@ -41,6 +43,7 @@ enum km_node_state {
     KM_NODE_STARTING,
     KM_NODE_RUNNING,
     KM_NODE_DRAINING,
+    KM_NODE_CLIENTS_GONE,
     KM_NODE_DRAINED,
     KM_NODE_STOPPED
 };
@@ -61,5 +64,5 @@ struct kama_node {
     enum km_node_state state;
     struct km_server *server;  /* NULL unless RUNNING */
     struct km_list group_logs; /* of km_group_log.in_node */
-    unsigned cut;              /* how many calls the drain has cut off */
+    unsigned cut;              /* how many calls the drains have cut off */
 };

@@ -135,27 +135,57 @@ kama_status km_node_server_open(kama_node *node, struct km_server **ret_server)
 
 /* -- the end ------------------------------------------------------------- */
 
-/* Runs on the thread of a loop. */
-static void on_drained(void *arg, unsigned cut)
+/* A step of the drain is over. Runs on the thread of a loop. */
+static void end_step(kama_node *node, enum km_node_state from,
+                     enum km_node_state to, unsigned cut)
 {
-    kama_node *node = arg;
     km_mutex_lock(&node->lock);
-    KM_ASSERT(node->state == KM_NODE_DRAINING);
-    node->state = KM_NODE_DRAINED;
-    node->cut = cut;
+    KM_ASSERT(node->state == from);
+    node->state = to;
+    node->cut += cut;
     km_cond_signal(&node->drained_cond);
     km_mutex_unlock(&node->lock);
 }
 
-static unsigned wait_drained(kama_node *node)
+static void on_clients_gone(void *arg, unsigned cut)
+{
+    end_step(arg, KM_NODE_DRAINING, KM_NODE_CLIENTS_GONE, cut);
+}
+
+static void on_drained(void *arg, unsigned cut)
+{
+    end_step(arg, KM_NODE_CLIENTS_GONE, KM_NODE_DRAINED, cut);
+}
+
+/* Returns how many calls were cut off so far. */
+static unsigned wait_for_step(kama_node *node, enum km_node_state state)
 {
     km_mutex_lock(&node->lock);
-    while (node->state != KM_NODE_DRAINED) {
+    while (node->state != state) {
         km_cond_wait(&node->drained_cond, &node->lock);
     }
     unsigned cut = node->cut;
     km_mutex_unlock(&node->lock);
     return cut;
+}
+
+static int64_t ms_until(const kama_node *node, km_ns deadline)
+{
+    km_ns now = km_clock_mono(node->clock);
+    return now < deadline ? (int64_t)((deadline - now) / KM_NS_PER_MS) : 0;
+}
+
+/* Clients go first, because their calls may need the peers of this node, and
+ * the peers need it until it has told them that it goes. Both steps share one
+ * timeout. */
+static unsigned drain(kama_node *node, struct km_server *server,
+                      int64_t timeout_ms)
+{
+    km_ns deadline = km_ns_after_ms(km_clock_mono(node->clock), timeout_ms);
+    km_server_drain_clients(server, timeout_ms, on_clients_gone, node);
+    (void)wait_for_step(node, KM_NODE_CLIENTS_GONE);
+    km_server_drain(server, ms_until(node, deadline), on_drained, node);
+    return wait_for_step(node, KM_NODE_DRAINED);
 }
 
 /*
@@ -170,8 +200,7 @@ unsigned km_node_server_close(kama_node *node, struct km_server *server,
                               int64_t timeout_ms)
 {
     km_service_env_close(&node->services);
-    km_server_drain(server, timeout_ms, on_drained, node);
-    unsigned cut = wait_drained(node);
+    unsigned cut = drain(node, server, timeout_ms);
     km_service_env_settle(&node->services);
     stop_loops(node);
     km_server_free(server);

@@ -27,9 +27,9 @@ struct km_server;
 KAMA_NODISCARD kama_status km_node_server_open(kama_node *node,
                                                struct km_server **ret_server);
 
-/* Stops accepting connections, lets the running calls end for at most
- * timeout_ms and cuts off the others; then ends the loops and frees both. The
- * node is in the state DRAINING, and DRAINED afterwards. Returns the number of
- * calls that were cut off. */
+/* Lets first the clients' and then the peers' running calls end, for at most
+ * timeout_ms together, and cuts off the others; then ends the loops and frees
+ * both. The node is in the state DRAINING, and DRAINED afterwards. Returns the
+ * number of calls that were cut off. */
 unsigned km_node_server_close(kama_node *node, struct km_server *server,
                               int64_t timeout_ms);
