@@ -62,6 +62,8 @@
 /* A connection is closed when a write has made no progress for this long. */
 #define KM_NET_WRITE_STALL_MS 10000
 #define KM_NET_DRAIN_GAP_MS 100 /* between the first two steps of a drain */
+/* A connection that was used within this time may be missed by its client. */
+#define KM_NET_DRAIN_USED_MS 1000
 
 /* -- HTTP/2 and gRPC ------------------------------------------------------- */
 

@@ -20,6 +20,14 @@
 
 /* -- one loop ------------------------------------------------------------ */
 
+/* Returns the time between the first two steps, in which everything arrives
+ * that clients had sent before they were told. */
+static int64_t gap_ms(int64_t timeout_ms)
+{
+    return timeout_ms / 2 < KM_NET_DRAIN_GAP_MS ? timeout_ms / 2
+                                                : KM_NET_DRAIN_GAP_MS;
+}
+
 static struct km_drain_entry *entry_of(struct km_list *node)
 {
     return KM_CONTAINER_OF(node, struct km_drain_entry, node);
@@ -31,6 +39,7 @@ static void end_loop(struct km_drain_loop *drain_loop)
     KM_ASSERT(drain_loop->state == KM_DRAIN_FINISHING);
     KM_ASSERT(km_list_empty(&drain_loop->entries));
     drain_loop->state = KM_DRAIN_DRAINED;
+    km_loop_timer_disarm(drain_loop->loop, &drain_loop->late_timer);
     km_loop_timer_disarm(drain_loop->loop, &drain_loop->cut_timer);
     if (atomic_fetch_sub(&drain->loops_left, 1) == 1) {
         km_loop_post(drain->loops[0].loop, &drain->done_mail);
@@ -51,8 +60,9 @@ static void each(struct km_drain_loop *drain_loop,
 static void notice(struct km_drain_loop *drain_loop,
                    struct km_drain_entry *entry)
 {
-    atomic_fetch_add(&drain_loop->drain->noticed, 1);
-    entry->ops->notice(entry);
+    if (entry->ops->notice(entry) == KM_DRAIN_USED) {
+        atomic_fetch_add(&drain_loop->drain->used, 1);
+    }
 }
 
 static void finish(struct km_drain_loop *drain_loop,
@@ -65,6 +75,11 @@ static void finish(struct km_drain_loop *drain_loop,
 static void cut(struct km_drain_loop *drain_loop, struct km_drain_entry *entry)
 {
     atomic_fetch_add(&drain_loop->drain->cut, entry->ops->cut(entry));
+}
+
+static void on_late_timer(struct km_timer *timer)
+{
+    each(KM_CONTAINER_OF(timer, struct km_drain_loop, late_timer), finish);
 }
 
 static void on_cut_timer(struct km_timer *timer)
@@ -87,19 +102,38 @@ static void on_notice_mail(struct km_mail *mail)
     }
 }
 
+/* Those that came in the gap get the two steps that the others have had. */
+static void notice_late(struct km_drain_loop *drain_loop)
+{
+    int64_t timeout_ms = drain_loop->drain->request.timeout_ms;
+    struct km_loop *loop = drain_loop->loop;
+    if (km_list_empty(&drain_loop->late_entries)) {
+        return;
+    }
+    km_loop_timer_arm(loop, &drain_loop->late_timer,
+                      km_ns_after_ms(km_loop_now(loop), gap_ms(timeout_ms)));
+    struct km_list *node;
+    while ((node = km_list_pop_front(&drain_loop->late_entries)) != NULL) {
+        km_list_push_back(&drain_loop->entries, node);
+        notice(drain_loop, entry_of(node));
+    }
+}
+
 static void on_finish_mail(struct km_mail *mail)
 {
     struct km_drain_loop *drain_loop =
         KM_CONTAINER_OF(mail, struct km_drain_loop, finish_mail);
     KM_ASSERT(drain_loop->state == KM_DRAIN_NOTICED);
     drain_loop->state = KM_DRAIN_FINISHING;
-    if (km_list_empty(&drain_loop->entries)) {
+    if (km_list_empty(&drain_loop->entries) &&
+        km_list_empty(&drain_loop->late_entries)) {
         end_loop(drain_loop);
         return;
     }
     km_loop_timer_arm(drain_loop->loop, &drain_loop->cut_timer,
                       drain_loop->until);
     each(drain_loop, finish);
+    notice_late(drain_loop);
 }
 
 bool km_drain_accepts(const struct km_drain *drain, unsigned loop_index)
@@ -114,17 +148,36 @@ bool km_drain_add(struct km_drain *drain, unsigned loop_index,
     if (!km_drain_accepts(drain, loop_index)) {
         return false;
     }
-    km_list_push_back(&drain_loop->entries, &entry->node);
+    atomic_fetch_add(&drain->open, 1);
+    km_list_push_back(drain_loop->state == KM_DRAIN_OPEN
+                          ? &drain_loop->entries
+                          : &drain_loop->late_entries,
+                      &entry->node);
     return true;
+}
+
+/* The last connection of all loops is gone while they are NOTICED. */
+static void tell_idle(struct km_drain *drain)
+{
+    if (!atomic_exchange(&drain->idle_posted, true)) {
+        km_loop_post(drain->loops[0].loop, &drain->idle_mail);
+    }
 }
 
 void km_drain_remove(struct km_drain *drain, unsigned loop_index,
                      struct km_drain_entry *entry)
 {
     struct km_drain_loop *drain_loop = &drain->loops[loop_index];
+    if (km_list_empty(&entry->node)) {
+        return;
+    }
     km_list_remove(&entry->node);
-    if (km_list_empty(&drain_loop->entries) &&
-        drain_loop->state == KM_DRAIN_FINISHING) {
+    bool last = atomic_fetch_sub(&drain->open, 1) == 1;
+    if (drain_loop->state == KM_DRAIN_NOTICED && last) {
+        tell_idle(drain);
+    } else if (drain_loop->state == KM_DRAIN_FINISHING &&
+               km_list_empty(&drain_loop->entries) &&
+               km_list_empty(&drain_loop->late_entries)) {
         end_loop(drain_loop);
     }
 }
@@ -156,15 +209,11 @@ static void on_gap_timer(struct km_timer *timer)
     finish_all(KM_CONTAINER_OF(timer, struct km_drain, gap_timer));
 }
 
-/* Returns the time between the first two steps, in which everything arrives
- * that clients had sent before they were told. */
-static int64_t gap_ms(const struct km_drain *drain)
+/* Returns whether nobody has used the server lately, and no connection is
+ * left. */
+static bool is_idle(const struct km_drain *drain)
 {
-    int64_t half_ms = drain->request.timeout_ms / 2;
-    if (atomic_load(&drain->noticed) == 0) {
-        return 0;
-    }
-    return half_ms < KM_NET_DRAIN_GAP_MS ? half_ms : KM_NET_DRAIN_GAP_MS;
+    return atomic_load(&drain->used) == 0 && atomic_load(&drain->open) == 0;
 }
 
 /* Every loop is NOTICED. */
@@ -172,13 +221,24 @@ static void on_gap_mail(struct km_mail *mail)
 {
     struct km_drain *drain = KM_CONTAINER_OF(mail, struct km_drain, gap_mail);
     struct km_loop *loop = drain->loops[0].loop;
-    int64_t ms = gap_ms(drain);
-    if (ms == 0) {
+    int64_t ms = gap_ms(drain->request.timeout_ms);
+    if (ms == 0 || is_idle(drain)) {
         finish_all(drain);
         return;
     }
     km_loop_timer_arm(loop, &drain->gap_timer,
                       km_ns_after_ms(km_loop_now(loop), ms));
+}
+
+/* If the timer is not armed, then gap_mail comes later, or the gap is over. */
+static void on_idle_mail(struct km_mail *mail)
+{
+    struct km_drain *drain = KM_CONTAINER_OF(mail, struct km_drain, idle_mail);
+    atomic_store(&drain->idle_posted, false);
+    if (drain->gap_timer.at != 0 && is_idle(drain)) {
+        km_loop_timer_disarm(drain->loops[0].loop, &drain->gap_timer);
+        finish_all(drain);
+    }
 }
 
 static void on_start(struct km_mail *mail)
@@ -215,6 +275,7 @@ kama_status km_drain_init(struct km_drain *drain, const kama_allocator *mem,
     drain->start_mail.run = on_start;
     drain->gap_mail.run = on_gap_mail;
     drain->gap_timer.fire = on_gap_timer;
+    drain->idle_mail.run = on_idle_mail;
     drain->done_mail.run = on_done;
     for (unsigned i = 0; i < loop_count; i++) {
         struct km_drain_loop *drain_loop = &drain->loops[i];
@@ -222,8 +283,10 @@ kama_status km_drain_init(struct km_drain *drain, const kama_allocator *mem,
         drain_loop->loop = loops[i];
         drain_loop->notice_mail.run = on_notice_mail;
         drain_loop->finish_mail.run = on_finish_mail;
+        drain_loop->late_timer.fire = on_late_timer;
         drain_loop->cut_timer.fire = on_cut_timer;
         km_list_init(&drain_loop->entries);
+        km_list_init(&drain_loop->late_entries);
     }
     return KAMA_OK;
 }
@@ -232,6 +295,7 @@ void km_drain_fini(struct km_drain *drain)
 {
     for (unsigned i = 0; drain->loops != NULL && i < drain->loop_count; i++) {
         KM_ASSERT(km_list_empty(&drain->loops[i].entries));
+        KM_ASSERT(km_list_empty(&drain->loops[i].late_entries));
     }
     km_mem_free(drain->mem, drain->loops);
     *drain = (struct km_drain){0};

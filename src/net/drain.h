@@ -18,8 +18,11 @@
  * While NOTICED, the server still accepts connections and adds them: a proxy
  * that was told to begin nothing new on its connection opens another one before
  * it learns that the server goes away. It gets no answer for that call if it
- * finds nobody. If there is no connection when the drain starts, there is
- * nobody to wait for, and FINISHING follows at once.
+ * finds nobody. Such a late connection is noticed when the loop is FINISHING,
+ * and finished a gap after that, so that it loses nothing either.
+ *
+ * The gap ends early if no connection was used lately (ops->notice) and none is
+ * left: nobody misses an idle server.
  *
  * The owner of a connection embeds a km_drain_entry, adds it when the
  * connection opens and removes it when the connection is gone, or when the
@@ -42,11 +45,16 @@
 
 struct km_drain_entry;
 
+/* Whether a connection has been used lately. */
+enum km_drain_use { KM_DRAIN_IDLE, KM_DRAIN_USED };
+
 /* The steps as the owner of a connection takes them, on its loop. */
 struct km_drain_ops {
-    /* Tells the client to begin nothing new. */
-    void (*notice)(struct km_drain_entry *entry);
-    /* Takes nothing new; the connection closes after its last call. */
+    /* Tells the client to begin nothing new. Returns whether it has used the
+     * connection lately. */
+    enum km_drain_use (*notice)(struct km_drain_entry *entry);
+    /* Takes nothing new; the connection closes after its last call. May run
+     * twice. */
     void (*finish)(struct km_drain_entry *entry);
     /* Ends the calls that run and closes soon. Returns how many they were. */
     unsigned (*cut)(struct km_drain_entry *entry);
@@ -74,9 +82,11 @@ struct km_drain_loop {
     struct km_drain *drain;
     struct km_loop *loop;
     struct km_list entries;
+    struct km_list late_entries; /* added while NOTICED */
     enum km_drain_state state;
     struct km_mail notice_mail;
     struct km_mail finish_mail;
+    struct km_timer late_timer; /* finishes what came late */
     struct km_timer cut_timer;
     km_ns until; /* the calls that still run are cut off then */
 };
@@ -102,15 +112,17 @@ struct km_drain {
     const kama_allocator *mem;
     struct km_drain_request request;
     atomic_bool started;
+    atomic_bool idle_posted;   /* idle_mail is under way */
+    atomic_uint open;          /* connections, on all loops */
     atomic_uint loops_open;    /* that are not NOTICED yet */
     atomic_uint loops_left;    /* that are not DRAINED yet */
-    atomic_uint noticed;       /* connections that were told */
+    atomic_uint used;          /* connections that were used lately */
     atomic_uint cut;           /* calls that were cut off */
-    struct km_mail start_mail; /* to the first loop */
-    struct km_mail gap_mail;   /* to the first loop, from the last one that is
-                                 * NOTICED */
+    struct km_mail start_mail; /* to the first loop, as the others */
+    struct km_mail gap_mail;   /* every loop is NOTICED */
+    struct km_mail idle_mail;  /* no connection is left in the gap */
+    struct km_mail done_mail;  /* every loop is DRAINED */
     struct km_timer gap_timer; /* on the first loop */
-    struct km_mail done_mail;  /* to the first loop, from the last one */
 };
 
 /* mem and loops are borrowed until fini. Errors: KAMA_ERR_NO_MEMORY. */

@@ -40,6 +40,7 @@ struct km_server_call *km_server_call_new(struct km_server_conn *conn,
     call->deadline = KM_NS_NEVER;
     call->reset_fair_at = KM_NS_NEVER;
     km_list_push_back(&conn->calls, &call->node);
+    conn->called_at = km_loop_now(server_loop->loop);
     km_list_init(&call->unarmed);
     km_list_init(&call->stalled);
     km_list_init(&call->resumed);

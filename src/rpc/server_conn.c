@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/container.h"
+#include "base/limits.h"
 #include "rpc/server_call_life.h"
 #include "rpc/server_held.h"
 #include "rpc/server_request.h"
@@ -129,14 +130,24 @@ static const struct km_h2_ops h2_ops = {
 
 /* -- the steps of a drain ------------------------------------------------ */
 
+/* Returns whether the client is likely to miss the connection. */
+static bool was_used(const struct km_server_conn *conn)
+{
+    km_ns now = km_loop_now(conn->server_loop->loop);
+    return !km_list_empty(&conn->calls) ||
+           (conn->called_at != 0 &&
+            now < km_ns_after_ms(conn->called_at, KM_NET_DRAIN_USED_MS));
+}
+
 /* A connection whose HTTP/2 is gone is about to close by itself. */
-static void on_drain_notice(struct km_drain_entry *entry)
+static enum km_drain_use on_drain_notice(struct km_drain_entry *entry)
 {
     struct km_server_conn *conn = entry->owner;
     if (conn->h2 != NULL) {
         km_h2_goaway_notice(conn->h2);
         km_server_conn_wake(conn);
     }
+    return was_used(conn) ? KM_DRAIN_USED : KM_DRAIN_IDLE;
 }
 
 static void on_drain_finish(struct km_drain_entry *entry)

@@ -55,6 +55,7 @@ struct km_server_conn {
     struct km_timer place_timer;     /* armed while a RESERVED place has to be
                                   * earned */
     struct km_list calls;            /* those that have not ended */
+    km_ns called_at;                 /* when the last one began; 0: never */
     struct km_list stalled;          /* calls whose windows stay closed */
     struct km_server_call *favoured; /* the one call that may go on while the
                                       * others are stalled */
