@@ -638,8 +638,9 @@ typedef struct kama_group_options {
      * it is full, entries are evicted. At least 64 KiB and four times
      * max_value_bytes. Default: 64 MiB. */
     uint64_t max_bytes;
-    /* How many bytes a value may have, at most 64 MiB. 0 means 1 MiB or a
-     * quarter of max_bytes, whichever is less. Default: 0. */
+    /* How many bytes a value may have: at most 64 MiB, and at most 16 MiB in a
+     * group of a cluster whose `sync` is "owner". 0 means 1 MiB or a quarter of
+     * max_bytes, whichever is less. Default: 0. */
     uint64_t max_value_bytes;
     /* How long entries live, in milliseconds, unless a set or a loader says
      * otherwise. 0 and KAMA_TTL_FOREVER mean that they do not expire.
@@ -676,6 +677,12 @@ typedef struct kama_group_options {
     const char *policy;
     /* Where the group takes its memory; NULL means malloc. */
     const kama_allocator *allocator;
+    /* Who keeps a value when the group belongs to a node of a cluster: "owner"
+     * (the node that owns the key; all others ask it) or "local" (each node by
+     * itself, as if it were alone). It has no effect on other groups. Names of
+     * later versions are KAMA_ERR_UNSUPPORTED. Default: "owner"; NULL is
+     * KAMA_ERR_INVALID. */
+    const char *sync;
 } kama_group_options;
 
 /* Fills the options with the defaults, and writes no more than `struct_size`

@@ -91,15 +91,59 @@ static kama_status find_policy(const kama_group_options *o,
     return KAMA_OK;
 }
 
+/* Returns whether a name of `sync` belongs to a later version. */
+static bool is_later_sync(const char *name)
+{
+    return strcmp(name, "broadcast") == 0 || strcmp(name, "invalidate") == 0 ||
+           strncmp(name, "shard:", 6) == 0 || strncmp(name, "peers:", 6) == 0;
+}
+
+static kama_status find_sync(const kama_group_options *o,
+                             struct km_group_config *config)
+{
+    char shown[64];
+    const char *sync = o->sync != NULL ? o->sync : "";
+    (void)km_bytes_quote(kama_bytes_str(sync), shown, sizeof shown);
+    if (is_later_sync(sync)) {
+        return km_fail(
+            KAMA_ERR_UNSUPPORTED,
+            "sync: \"%s\" is not in this version; use owner or local", shown);
+    }
+    bool is_owner = strcmp(sync, "owner") == 0;
+    if (!is_owner && strcmp(sync, "local") != 0) {
+        return km_fail(KAMA_ERR_INVALID,
+                       "sync: \"%s\" is neither owner nor local", shown);
+    }
+    config->sync = is_owner ? KM_GROUP_SYNC_OWNER : KM_GROUP_SYNC_LOCAL;
+    return KAMA_OK;
+}
+
+/* Returns how large a value may be: less if it has to travel between nodes. */
+static uint64_t value_limit(const struct km_group_config *config,
+                            enum km_group_company company,
+                            uint64_t value_bytes_max)
+{
+    bool travels =
+        company == KM_GROUP_CLUSTERED && config->sync == KM_GROUP_SYNC_OWNER;
+    return travels && value_bytes_max > KM_VALUE_BYTES_CLUSTER_MAX
+               ? KM_VALUE_BYTES_CLUSTER_MAX
+               : value_bytes_max;
+}
+
 /* Checks everything but the name. The ranges come first, so that the others
  * calculate with numbers within their limits. */
 static kama_status check_fields(const kama_group_options *o,
+                                enum km_group_company company,
                                 uint64_t value_bytes_max,
                                 struct km_group_config *config)
 {
     kama_status st = km_group_options_check(o);
     if (st == KAMA_OK) {
-        st = complete_sizes(o, value_bytes_max, config);
+        st = find_sync(o, config);
+    }
+    if (st == KAMA_OK) {
+        st = complete_sizes(o, value_limit(config, company, value_bytes_max),
+                            config);
     }
     if (st == KAMA_OK) {
         st = find_policy(o, config);
@@ -114,6 +158,7 @@ static kama_status check_fields(const kama_group_options *o,
 }
 
 kama_status km_group_config_init(const kama_group_options *options,
+                                 enum km_group_company company,
                                  uint64_t value_bytes_max,
                                  struct km_group_config *ret,
                                  const char **ret_name,
@@ -130,7 +175,7 @@ kama_status km_group_config_init(const kama_group_options *options,
     if (st != KAMA_OK) {
         return st;
     }
-    st = check_fields(&own, value_bytes_max, &config);
+    st = check_fields(&own, company, value_bytes_max, &config);
     if (st != KAMA_OK) {
         return km_fail(st, "group %.*s: %s", KM_GROUP_SHOWN(own.name),
                        km_last_error());

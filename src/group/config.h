@@ -15,6 +15,12 @@
 
 struct km_policy_ops;
 
+/* Who keeps a value when the group belongs to a node of a cluster. */
+enum km_group_sync {
+    KM_GROUP_SYNC_OWNER, /* the owner of the key */
+    KM_GROUP_SYNC_LOCAL  /* each node, by itself */
+};
+
 /* What a group was told, checked and completed. */
 struct km_group_config {
     uint64_t max_bytes;
@@ -29,11 +35,17 @@ struct km_group_config {
     uint32_t loader_concurrency;
     uint32_t async_threads;
     const struct km_policy_ops *policy;
+    enum km_group_sync sync;
 };
 
+/* Whether a group can ask other nodes at all. */
+enum km_group_company { KM_GROUP_ALONE, KM_GROUP_CLUSTERED };
+
 /* Checks options, which may be of an older or newer size. name is borrowed
- * from them. Errors: KAMA_ERR_INVALID, KAMA_ERR_TOO_LARGE. */
-KAMA_NODISCARD kama_status
-km_group_config_init(const kama_group_options *options,
-                     uint64_t value_bytes_max, struct km_group_config *ret,
-                     const char **ret_name, const kama_allocator **ret_mem);
+ * from them. A value may have value_bytes_max bytes, and not more than
+ * KM_VALUE_BYTES_CLUSTER_MAX if it has to travel between nodes. Errors:
+ * KAMA_ERR_INVALID, KAMA_ERR_TOO_LARGE, KAMA_ERR_UNSUPPORTED. */
+KAMA_NODISCARD kama_status km_group_config_init(
+    const kama_group_options *options, enum km_group_company company,
+    uint64_t value_bytes_max, struct km_group_config *ret,
+    const char **ret_name, const kama_allocator **ret_mem);

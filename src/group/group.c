@@ -77,6 +77,7 @@ static kama_status make_parts(kama_group *group, const char *name,
     if (group->name == NULL) {
         return st;
     }
+    group->owner_seed = km_owner_seed(name);
     if (!init_locks(group)) {
         goto fail_locks;
     }
@@ -132,6 +133,10 @@ static kama_group *make_group(const kama_allocator *mem,
     group->config = *config;
     group->clock = env->clock != NULL ? env->clock : km_clock_system();
     group->observer = env->observer;
+    if (config->sync == KM_GROUP_SYNC_OWNER) {
+        group->owner = env->owner;
+    }
+    KM_ASSERT(group->owner.ops == NULL || env->pool != NULL);
     group->is_traced = env->observer != NULL && env->observer->trace != NULL;
     atomic_init(&group->pool, env->pool);
     atomic_init(&group->loads_max, config->loader_concurrency);
@@ -150,8 +155,9 @@ kama_status km_group_new(const kama_group_options *options,
     uint64_t value_bytes_max = env->max_value_bytes_max != 0
                                    ? env->max_value_bytes_max
                                    : KM_VALUE_BYTES_LOCAL_MAX;
-    kama_status st =
-        km_group_config_init(options, value_bytes_max, &config, &name, &mem);
+    kama_status st = km_group_config_init(
+        options, env->owner.ops != NULL ? KM_GROUP_CLUSTERED : KM_GROUP_ALONE,
+        value_bytes_max, &config, &name, &mem);
     if (st != KAMA_OK) {
         return st;
     }

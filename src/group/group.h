@@ -25,6 +25,7 @@
 #include "base/pool.h"
 #include "group/checks.h"
 #include "group/get_op.h"
+#include "group/owner.h"
 
 #include <kamacache/kamacache.h>
 
@@ -37,6 +38,9 @@ struct km_group_env {
     uint64_t seed;                /* of the table's hash; 0: random */
     uint64_t max_value_bytes_max; /* 0: KM_VALUE_BYTES_LOCAL_MAX */
     const struct km_group_observer *observer; /* NULL: the group has none */
+    /* Who owns which key; ops is NULL for a group that owns every key. A group
+     * with ops needs a pool. They are not used if the group has sync=local. */
+    struct km_owner owner;
 };
 
 /* Makes a group as kama_group_new does, in an environment. If there is a pool,

@@ -64,7 +64,10 @@
     X("async_threads", async_threads, KM_OPTION_UINT, "N",                     \
       KM_ASYNC_THREADS_DEFAULT, "2", 1, KM_ASYNC_THREADS_MAX, "0.1.0",         \
       "How many threads a group without a node starts at its first "           \
-      "asynchronous call. A node uses its own pool instead.")
+      "asynchronous call. A node uses its own pool instead.")                  \
+    X("sync", sync, KM_OPTION_STRING, "NAME", "owner", "owner", 0, 0, "0.2.0", \
+      "Who keeps a value in a cluster: owner (one node, which all others "     \
+      "ask) or local (each node, by itself).")
 
 /* Names that belong to a later version, and that this one refuses: X(name) */
 #define KM_GROUP_OPTION_LATER_MAP(X)                                           \
@@ -77,6 +80,5 @@
     X("fence_wait")                                                            \
     X("hot_copies")                                                            \
     X("breaker")                                                               \
-    X("sync")                                                                  \
     X("sync_ack")                                                              \
     X("sync_timeout")

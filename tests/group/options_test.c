@@ -94,7 +94,7 @@ static void test_wrong_value_names_its_option(void **state)
         {"max_byte", "1g",
          "max_byte: unknown group option, did you mean max_bytes?"},
         {"colour", "red", "colour: unknown group option"},
-        {"sync", "all", "sync: not in this version"},
+        {"hot_copies", "1", "hot_copies: not in this version"},
     };
     kama_group_options o;
     (void)state;
@@ -136,7 +136,7 @@ static void test_names_that_are_none(void **state)
     assert_int_equal(set(&o, "loader", "x"), KAMA_ERR_INVALID);
     assert_int_equal(set(&o, "stale_if_error", "5s"), KAMA_ERR_UNSUPPORTED);
     expect_sentence("stale_if_error");
-    assert_int_equal(set(&o, "sync", "all"), KAMA_ERR_UNSUPPORTED);
+    assert_int_equal(set(&o, "hot_copies", "1"), KAMA_ERR_UNSUPPORTED);
     assert_int_equal(set(&o, "max_bytes", "many"), KAMA_ERR_INVALID);
     assert_int_equal(set(&o, "max_bytes", "1"), KAMA_ERR_INVALID);
     assert_int_equal(set(&o, "ttl", "-5s"), KAMA_ERR_INVALID);
@@ -179,6 +179,12 @@ static void test_limits(void **state)
            KAMA_ERR_INVALID);
     EXPECT(policy, "lru", "fifo", KAMA_ERR_INVALID);
     EXPECT(policy, "s3fifo", NULL, KAMA_ERR_INVALID);
+    EXPECT(sync, "local", "everyone", KAMA_ERR_INVALID);
+    EXPECT(sync, "owner", NULL, KAMA_ERR_INVALID);
+    EXPECT(sync, "owner", "broadcast", KAMA_ERR_UNSUPPORTED);
+    EXPECT(sync, "local", "invalidate", KAMA_ERR_UNSUPPORTED);
+    EXPECT(sync, "local", "shard:2", KAMA_ERR_UNSUPPORTED);
+    EXPECT(sync, "local", "peers:eu", KAMA_ERR_UNSUPPORTED);
     EXPECT(name, "\xe7\x94\xa8\xe6\x88\xb7", "\xff", KAMA_ERR_INVALID);
     EXPECT(name, "x", "", KAMA_ERR_INVALID);
 #undef EXPECT
