@@ -21,21 +21,10 @@
 #pragma once
 
 #include "group/owner.h"
+#include "store/slot_map.h"
 
-/* One bit for each slot. */
-struct km_slot_map {
-    uint64_t words[KM_OWNER_SLOTS / 64];
-};
-
-static inline bool km_slot_map_has(const struct km_slot_map *map, uint32_t slot)
-{
-    return (map->words[slot / 64] >> (slot % 64) & 1) != 0;
-}
-
-static inline void km_slot_map_add(struct km_slot_map *map, uint32_t slot)
-{
-    map->words[slot / 64] |= UINT64_C(1) << (slot % 64);
-}
+_Static_assert(KM_OWNER_SLOT_BITS == KM_SLOT_BITS,
+               "a map has one bit for each slot that can be owned");
 
 /* Hides the entries of the lost slots, and overtakes their loads. lost: NULL if
  * the node has lost none. A second call before the sweep has ended must have

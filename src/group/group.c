@@ -64,7 +64,8 @@ static kama_status make_store(kama_group *group, uint64_t seed)
         .clock = group->clock,
         .policy = group->config.policy,
         .max_bytes = group->config.max_bytes,
-        .seed = seed != 0 ? seed : km_hash_random_seed()};
+        .seed = seed != 0 ? seed : km_hash_random_seed(),
+        .slot_seed = group->owner_seed};
     return km_store_new(&options, &group->store);
 }
 

@@ -61,7 +61,7 @@ kama_status kama_set(kama_group *group, kama_bytes key, kama_bytes value,
     if (item == NULL) {
         return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a value");
     }
-    st = km_store_put(group->store, hash, item);
+    st = km_store_put(group->store, 0, hash, item);
     if (st == KAMA_OK) {
         km_group_count(group, KM_GROUP_SETS);
     }
@@ -80,7 +80,7 @@ kama_status kama_del(kama_group *group, kama_bytes key, const kama_ctx *ctx)
     }
     km_group_count(group, KM_GROUP_DELS);
     uint64_t hash = km_store_hash(group->store, key);
-    return km_store_del(group->store, hash, key) ? KAMA_OK : KAMA_MISS;
+    return km_store_del(group->store, 0, hash, key);
 }
 
 kama_status kama_group_clear(kama_group *group)

@@ -26,8 +26,9 @@ kama_status kama_touch(kama_group *group, kama_bytes key, int64_t ttl_ms,
     }
     uint64_t hash = km_store_hash(group->store, key);
     st = km_group_expiry(group, ttl_ms, hash, &expires_at);
-    return st == KAMA_OK ? km_store_touch(group->store, hash, key, expires_at)
-                         : st;
+    return st == KAMA_OK
+               ? km_store_touch(group->store, 0, hash, key, expires_at)
+               : st;
 }
 
 kama_status kama_exists(kama_group *group, kama_bytes key, const kama_ctx *ctx)
@@ -38,7 +39,7 @@ kama_status kama_exists(kama_group *group, kama_bytes key, const kama_ctx *ctx)
         return st;
     }
     uint64_t hash = km_store_hash(group->store, key);
-    return km_store_peek(group->store, hash, key, &expires_at);
+    return km_store_peek(group->store, 0, hash, key, &expires_at);
 }
 
 /* Returns the time that an entry has left, rounded up. The entry had not expired
@@ -63,7 +64,7 @@ kama_status kama_ttl(kama_group *group, kama_bytes key, const kama_ctx *ctx,
         return st;
     }
     uint64_t hash = km_store_hash(group->store, key);
-    st = km_store_peek(group->store, hash, key, &expires_at);
+    st = km_store_peek(group->store, 0, hash, key, &expires_at);
     if (st == KAMA_OK) {
         *ret_ttl_ms = left_ms(group, expires_at);
     }

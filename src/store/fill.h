@@ -29,7 +29,20 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+/* What becomes of the result of a load. */
+enum km_fill_purpose {
+    KM_FILL_TO_KEEP, /* the store keeps it */
+    KM_FILL_TO_SERVE /* it is for the callers that wait, and never kept; the
+                      * fill says that it was overtaken, so that no caller joins
+                      * the load afterwards */
+};
+
+/* The caller sets adoption and purpose before begin. */
 struct km_fill {
+    uint64_t adoption; /* by which it was decided who owns the key; 0 in a store
+                        * that knows no owners (store_hide.h) */
+    enum km_fill_purpose purpose;
+    /* ---- the members below belong to the store ---- */
     struct km_fill *next; /* in the chain of the shard */
     kama_bytes key;       /* borrowed */
     uint64_t hash;

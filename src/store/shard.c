@@ -8,23 +8,25 @@
  */
 #include "store/shard.h"
 
-#include "base/hash.h"
+#include "store/store.h"
 
 #define SWEEP_EVERY 4u             /* mutations per step of the sweep */
 #define RECLAIM_PER_STEP 16u       /* cleared items per step */
 #define RECLAIM_CHUNKS_PER_STEP 2u /* chunks of detached indexes per step */
 #define EVICT_PER_STEP 32u         /* items while the lock is held once */
 
-bool km_shard_init(struct km_shard *shard, const struct km_policy_ops *ops,
-                   struct km_account *account, uint64_t seed)
+bool km_shard_init(struct km_shard *shard,
+                   const struct km_store_options *options,
+                   struct km_account *account)
 {
     memset(shard, 0, sizeof *shard);
     if (!km_mutex_init(&shard->lock, KM_RANK_STORE)) {
         return false;
     }
     shard->account = account;
-    km_index_init(&shard->index, account, seed);
-    km_policy_init(&shard->policy, ops, account);
+    shard->slot_seed = options->slot_seed;
+    km_index_init(&shard->index, account, options->seed);
+    km_policy_init(&shard->policy, options->policy, account);
     km_list_init(&shard->cleared);
     return true;
 }
@@ -108,16 +110,26 @@ kama_value *km_shard_peek_locked(struct km_shard *shard, uint64_t hash,
                                  kama_bytes key, struct km_list *gone)
 {
     KM_ASSERT_HELD(&shard->lock);
-    uint64_t *slot = km_index_find(&shard->index, hash, key);
-    if (slot == NULL) {
-        return NULL;
+    kama_value *item = km_shard_find_locked(shard, hash, key, gone);
+    return item != NULL && (item->flags & KM_ITEM_NEGATIVE) == 0 ? item : NULL;
+}
+
+/* Returns whether the slot of a key is hidden. */
+static bool is_hidden(const struct km_shard *shard, kama_bytes key)
+{
+    return shard->hidden != NULL &&
+           km_slot_map_has(shard->hidden, km_slot_of(shard->slot_seed, key));
+}
+
+bool km_shard_conceal_locked(struct km_shard *shard, uint64_t hash,
+                             uint64_t *slot, struct km_list *gone)
+{
+    KM_ASSERT_HELD(&shard->lock);
+    if (!is_hidden(shard, km_item_key_bytes(km_slot_item(*slot)))) {
+        return false;
     }
-    kama_value *item = km_slot_item(*slot);
-    if (km_item_expired(item)) {
-        km_shard_expire_locked(shard, hash, slot, gone);
-        return NULL;
-    }
-    return (item->flags & KM_ITEM_NEGATIVE) == 0 ? item : NULL;
+    take_out(shard, hash, slot, gone);
+    return true;
 }
 
 /* Puts item in the place of the one that slot holds. */
@@ -167,6 +179,10 @@ bool km_shard_del_locked(struct km_shard *shard, uint64_t hash, kama_bytes key,
     KM_ASSERT_HELD(&shard->lock);
     uint64_t *slot = km_index_find(&shard->index, hash, key);
     if (slot == NULL) {
+        return false;
+    }
+    if (shard->hidden != NULL &&
+        km_shard_conceal_locked(shard, hash, slot, gone)) {
         return false;
     }
     const kama_value *item = km_slot_item(*slot);
@@ -240,38 +256,43 @@ uint64_t km_shard_evict_locked(struct km_shard *shard, uint64_t bytes,
     return done;
 }
 
-/* The expired items that a look at one bucket has found. A bucket rarely has
- * more than two lines; if it does, the look is repeated. */
+/* The items that a look at one bucket has found, and that are to leave. A bucket
+ * rarely has more than two lines; if it does, the look is repeated. */
 #define FOUND_MAX (KM_LINE_SLOTS * 2)
 
 struct found {
-    kama_value *expired[FOUND_MAX];
+    const struct km_shard *shard;
+    kama_value *items[FOUND_MAX];
     unsigned count;
 };
 
-/* Collects an expired item of a bucket. */
-static void find_expired(void *arg, kama_value *item)
+/* Collects an expired or hidden item of a bucket. */
+static void find_dead(void *arg, kama_value *item)
 {
     struct found *found = arg;
-    if (found->count < FOUND_MAX && km_item_expired(item)) {
-        found->expired[found->count++] = item;
+    if (found->count < FOUND_MAX &&
+        (km_item_expired(item) ||
+         is_hidden(found->shard, km_item_key_bytes(item)))) {
+        found->items[found->count++] = item;
     }
 }
 
-unsigned km_shard_expire_bucket_locked(struct km_shard *shard, uint64_t rev,
-                                       struct km_list *gone)
+unsigned km_shard_clean_bucket_locked(struct km_shard *shard, uint64_t rev,
+                                      struct km_list *gone)
 {
     KM_ASSERT_HELD(&shard->lock);
-    struct found found;
+    struct found found = {.shard = shard};
     unsigned bits;
     do {
         found.count = 0;
-        bits = km_index_visit(&shard->index, rev, find_expired, &found);
+        bits = km_index_visit(&shard->index, rev, find_dead, &found);
         for (unsigned i = 0; i < found.count; i++) {
-            uint64_t hash = item_hash(shard, found.expired[i]);
+            uint64_t hash = item_hash(shard, found.items[i]);
             uint64_t *slot = km_index_find(&shard->index, hash,
-                                           km_item_key_bytes(found.expired[i]));
-            km_shard_expire_locked(shard, hash, slot, gone);
+                                           km_item_key_bytes(found.items[i]));
+            if (!km_shard_conceal_locked(shard, hash, slot, gone)) {
+                km_shard_expire_locked(shard, hash, slot, gone);
+            }
         }
     } while (found.count == FOUND_MAX);
     return bits;
@@ -281,8 +302,7 @@ unsigned km_shard_expire_bucket_locked(struct km_shard *shard, uint64_t rev,
  * interval of reversed hashes behind it. */
 static void sweep_bucket(struct km_shard *shard, struct km_list *gone)
 {
-    unsigned bits =
-        km_shard_expire_bucket_locked(shard, shard->sweep_rev, gone);
+    unsigned bits = km_shard_clean_bucket_locked(shard, shard->sweep_rev, gone);
     uint64_t size = bits == 0 ? 0 : (uint64_t)1 << (64 - bits);
     shard->sweep_rev = (shard->sweep_rev | (size - 1)) + 1;
 }
@@ -367,6 +387,24 @@ void km_shard_overtake_all_locked(struct km_shard *shard)
     }
 }
 
+void km_shard_hide_locked(struct km_shard *shard, uint64_t adoption,
+                          const struct km_slot_map *lost)
+{
+    KM_ASSERT_HELD(&shard->lock);
+    KM_ASSERT(adoption > shard->adoption);
+    shard->adoption = adoption;
+    if (lost != NULL) {
+        shard->hidden = lost;
+    }
+    for (unsigned i = 0; i < KM_SHARD_FILL_CHAINS; i++) {
+        for (struct km_fill *f = shard->fills[i]; f != NULL; f = f->next) {
+            if (f->purpose == KM_FILL_TO_SERVE || is_hidden(shard, f->key)) {
+                overtake(f);
+            }
+        }
+    }
+}
+
 /* The sums over all items, for the check. */
 struct check_sums {
     uint64_t payload;
@@ -392,6 +430,11 @@ static void check_fills(struct km_shard *shard)
     for (unsigned i = 0; i < KM_SHARD_FILL_CHAINS; i++) {
         for (struct km_fill *f = shard->fills[i]; f != NULL; f = f->next) {
             KM_ASSERT(f->pending);
+            KM_ASSERT(
+                f->adoption == shard->adoption ||
+                (f->adoption < shard->adoption &&
+                 (km_fill_overtaken(f) || f->purpose == KM_FILL_TO_KEEP)));
+            KM_ASSERT(km_fill_overtaken(f) || !is_hidden(shard, f->key));
             KM_ASSERT(fill_chain(shard, f->hash) == &shard->fills[i]);
             KM_ASSERT(km_hash(f->key, shard->index.seed) == f->hash);
             count++;

@@ -36,8 +36,11 @@
 #include "store/fill.h"
 #include "store/index.h"
 #include "store/policy.h"
+#include "store/slot_map.h"
 
 #define KM_SHARD_FILL_CHAINS 16u
+
+struct km_store_options;
 
 /* The counters of a shard, which are written under its lock. */
 struct km_shard_counts {
@@ -52,6 +55,8 @@ struct km_shard_counts {
 struct km_shard {
     struct km_mutex lock; /* protects everything below */
     struct km_index index;
+    const struct km_slot_map *hidden; /* slots whose entries do not count any
+                                       * more; NULL: none (store_hide.h) */
     struct km_shard_counts counts;
     struct km_account *account;
     uint32_t fill_count;
@@ -62,11 +67,14 @@ struct km_shard {
     uint64_t sweep_rev;     /* the reversed hash at which the sweep goes on */
     struct km_list cleared; /* items that a clear has left, not in the index */
     struct km_index_detached detached; /* indexes that a clear has left */
+    uint64_t adoption;  /* by which it was decided who owns the keys */
+    uint64_t slot_seed; /* of km_slot_of */
 } __attribute__((aligned(64)));
 
 /* Makes an empty shard. Returns false if the system has no resources. */
-bool km_shard_init(struct km_shard *shard, const struct km_policy_ops *ops,
-                   struct km_account *account, uint64_t seed);
+bool km_shard_init(struct km_shard *shard,
+                   const struct km_store_options *options,
+                   struct km_account *account);
 
 /* Drops every item and frees the index. No fill may be pending. */
 void km_shard_fini(struct km_shard *shard);
@@ -75,11 +83,21 @@ void km_shard_fini(struct km_shard *shard);
 void km_shard_expire_locked(struct km_shard *shard, uint64_t hash,
                             uint64_t *slot, struct km_list *gone);
 
-/* Takes every expired item out of the bucket that holds the bit-reversed hash
- * rev, and appends them to gone. Returns the bits of the bucket, as
- * km_index_visit does. */
-unsigned km_shard_expire_bucket_locked(struct km_shard *shard, uint64_t rev,
-                                       struct km_list *gone);
+/* Takes the item of a slot of the index out, and appends it to gone, if the slot
+ * of its key is hidden. Returns whether it was. */
+bool km_shard_conceal_locked(struct km_shard *shard, uint64_t hash,
+                             uint64_t *slot, struct km_list *gone);
+
+/* Begins an adoption, hides the entries of the lost slots, and overtakes their
+ * fills and all fills that only serve. lost may be NULL. */
+void km_shard_hide_locked(struct km_shard *shard, uint64_t adoption,
+                          const struct km_slot_map *lost);
+
+/* Takes every expired or hidden item out of the bucket that holds the
+ * bit-reversed hash rev, and appends them to gone. Returns the bits of the
+ * bucket, as km_index_visit does. */
+unsigned km_shard_clean_bucket_locked(struct km_shard *shard, uint64_t rev,
+                                      struct km_list *gone);
 
 /* Counts a hit of item. */
 static inline void km_shard_hit_locked(struct km_shard *shard, kama_value *item)
@@ -92,7 +110,8 @@ static inline void km_shard_hit_locked(struct km_shard *shard, kama_value *item)
 }
 
 /* Returns the live item of key; it may be a negative entry. Returns NULL if there
- * is none. An item that has expired is taken out and appended to gone. */
+ * is none. An item that has expired or is hidden is taken out and appended to
+ * gone. */
 static inline kama_value *km_shard_find_locked(struct km_shard *shard,
                                                uint64_t hash, kama_bytes key,
                                                struct km_list *gone)
@@ -103,6 +122,10 @@ static inline kama_value *km_shard_find_locked(struct km_shard *shard,
         return NULL;
     }
     kama_value *item = km_slot_item(*slot);
+    if (KM_UNLIKELY(shard->hidden != NULL) &&
+        km_shard_conceal_locked(shard, hash, slot, gone)) {
+        return NULL;
+    }
     if (KM_UNLIKELY(km_item_expired(item))) {
         km_shard_expire_locked(shard, hash, slot, gone);
         return NULL;

@@ -59,8 +59,7 @@ static bool shards_init(struct km_store *store,
 {
     store->shards = shards_behind(store);
     for (unsigned i = 0; i < store->shard_count; i++) {
-        if (!km_shard_init(&store->shards[i], options->policy, store->account,
-                           options->seed)) {
+        if (!km_shard_init(&store->shards[i], options, store->account)) {
             shards_fini(store, i);
             return false;
         }
@@ -174,7 +173,8 @@ kama_status km_store_copy(struct km_store *store, uint64_t hash, kama_bytes key,
     km_mutex_lock(&shard->lock);
     uint64_t *slot = km_index_find(&shard->index, hash, key);
     kama_value *item = slot != NULL ? km_slot_item(*slot) : NULL;
-    if (KM_LIKELY(item != NULL && (item->flags & KM_ITEM_NEGATIVE) == 0 &&
+    if (KM_LIKELY(item != NULL && shard->hidden == NULL &&
+                  (item->flags & KM_ITEM_NEGATIVE) == 0 &&
                   item->value_len <= COPY_LOCKED_BYTES_MAX &&
                   item->value_len <= cap && buf != NULL &&
                   !km_item_expired(item))) {
@@ -284,8 +284,8 @@ bool km_store_make_room(struct km_store *store, uint64_t hash,
  * that could fit is stored all the same, and its thread makes room afterwards,
  * when there is something that can be evicted.
  */
-kama_status km_store_put(struct km_store *store, uint64_t hash,
-                         kama_value *item)
+kama_status km_store_put(struct km_store *store, uint64_t adoption,
+                         uint64_t hash, kama_value *item)
 {
     struct km_shard *shard = km_store_shard(store, hash);
     uint64_t bytes = km_item_block_bytes(item);
@@ -298,7 +298,9 @@ kama_status km_store_put(struct km_store *store, uint64_t hash,
     }
     km_list_init(&gone);
     km_mutex_lock(&shard->lock);
-    kama_status st = km_shard_put_locked(shard, hash, item, &gone);
+    kama_status st = shard->adoption == adoption
+                         ? km_shard_put_locked(shard, hash, item, &gone)
+                         : KAMA_ERR_TRY_AGAIN;
     if (st == KAMA_OK) {
         km_shard_overtake_locked(shard, hash, km_item_key_bytes(item));
         km_shard_step_locked(shard, &gone);
@@ -313,18 +315,22 @@ kama_status km_store_put(struct km_store *store, uint64_t hash,
     return st;
 }
 
-bool km_store_del(struct km_store *store, uint64_t hash, kama_bytes key)
+kama_status km_store_del(struct km_store *store, uint64_t adoption,
+                         uint64_t hash, kama_bytes key)
 {
     struct km_shard *shard = km_store_shard(store, hash);
+    kama_status st = KAMA_ERR_TRY_AGAIN;
     struct km_list gone;
     km_list_init(&gone);
     km_mutex_lock(&shard->lock);
-    bool live = km_shard_del_locked(shard, hash, key, &gone);
-    km_shard_overtake_locked(shard, hash, key);
-    km_shard_step_locked(shard, &gone);
+    if (shard->adoption == adoption) {
+        st = km_shard_del_locked(shard, hash, key, &gone) ? KAMA_OK : KAMA_MISS;
+        km_shard_overtake_locked(shard, hash, key);
+        km_shard_step_locked(shard, &gone);
+    }
     km_mutex_unlock(&shard->lock);
     km_shard_drop_list(&gone);
-    return live;
+    return st;
 }
 
 void km_store_clear(struct km_store *store)
@@ -350,7 +356,9 @@ static kama_status fill_begin(struct km_store *store, struct km_fill *fill,
     fill->pending = false;
     atomic_init(&fill->overtaken, false);
     km_mutex_lock(&shard->lock);
-    kama_status st = found(look(shard, hash, key, &gone), ret_value);
+    kama_status st = shard->adoption == fill->adoption
+                         ? found(look(shard, hash, key, &gone), ret_value)
+                         : KAMA_ERR_TRY_AGAIN;
     if (st == KAMA_WOULD_LOAD) {
         km_shard_fill_add_locked(shard, fill);
     }
@@ -381,7 +389,7 @@ bool km_store_fill_commit(struct km_store *store, struct km_fill *fill,
     bool kept = false;
     km_list_init(&gone);
     km_mutex_lock(&shard->lock);
-    KM_ASSERT(fill->pending);
+    KM_ASSERT(fill->pending && fill->purpose == KM_FILL_TO_KEEP);
     km_shard_fill_remove_locked(shard, fill);
     if (!km_fill_overtaken(fill) &&
         km_shard_put_locked(shard, fill->hash, item, &gone) == KAMA_OK) {

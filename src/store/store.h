@@ -24,6 +24,10 @@
  * malloc rounds up, the ghosts, and values that have left the store but are
  * still referenced.
  *
+ * A store whose keys may belong to other nodes is told by which adoption a change
+ * was decided, and refuses it if that is an old one (store_hide.h). In any other
+ * store the number is 0.
+ *
  * Cost: a hit is one lock, one line of the index and one item. There are no
  * pauses: growth, expiry and the memory that a clear leaves are dealt with in
  * bounded steps by later mutations.
@@ -47,6 +51,7 @@ struct km_store_options {
     const struct km_policy_ops *policy;
     uint64_t max_bytes; /* at least KM_GROUP_BYTES_MIN */
     uint64_t seed;      /* of the hash */
+    uint64_t slot_seed; /* of the slots of keys (slot_map.h); 0: it has none */
 };
 
 /* Makes an empty store. Errors: KAMA_ERR_NO_MEMORY. */
@@ -76,14 +81,18 @@ kama_status km_store_copy(struct km_store *store, uint64_t hash, kama_bytes key,
                           void *buf, size_t cap, size_t *ret_len);
 
 /* Stores an item, whose only reference is taken, and overtakes the fills of its
- * key. Errors: KAMA_ERR_NO_MEMORY, also if values that are referenced fill the
- * store, because nothing can be evicted then. */
-KAMA_NODISCARD kama_status km_store_put(struct km_store *store, uint64_t hash,
+ * key. Errors: KAMA_ERR_TRY_AGAIN, without a sentence, if the adoption is not the
+ * one of the store; KAMA_ERR_NO_MEMORY, also if values that are referenced fill
+ * the store, because nothing can be evicted then. */
+KAMA_NODISCARD kama_status km_store_put(struct km_store *store,
+                                        uint64_t adoption, uint64_t hash,
                                         kama_value *item);
 
-/* Removes key and overtakes its fills. Returns whether there was a live
- * value. */
-bool km_store_del(struct km_store *store, uint64_t hash, kama_bytes key);
+/* Removes key and overtakes its fills. Returns KAMA_OK if there was a live value,
+ * and KAMA_MISS otherwise. Errors: KAMA_ERR_TRY_AGAIN as km_store_put. */
+KAMA_NODISCARD kama_status km_store_del(struct km_store *store,
+                                        uint64_t adoption, uint64_t hash,
+                                        kama_bytes key);
 
 /* Removes all entries and overtakes all fills. O(shards): the memory is freed
  * by later mutations. */
@@ -93,7 +102,8 @@ void km_store_clear(struct km_store *store);
 
 /* Looks key up once more, as km_store_get does, and registers the fill under
  * the same lock if there is no entry: after KAMA_WOULD_LOAD the fill is
- * pending. key is borrowed until commit or cancel. */
+ * pending. key is borrowed until commit or cancel. Errors: KAMA_ERR_TRY_AGAIN,
+ * without a sentence, if fill->adoption is not the one of the store. */
 kama_status km_store_fill_begin(struct km_store *store, struct km_fill *fill,
                                 uint64_t hash, kama_bytes key,
                                 kama_value **ret_value);
@@ -104,7 +114,7 @@ kama_status km_store_fill_begin_again(struct km_store *store,
                                       struct km_fill *fill, uint64_t hash,
                                       kama_bytes key, kama_value **ret_value);
 
-/* Ends a fill. If it was not overtaken, the store keeps the item, which must be
+/* Ends a fill to keep. If it was not overtaken, the store keeps the item, which must be
  * pinned, and takes a reference of its own. Returns whether the item was kept.
  * The caller has made room for it with km_store_make_room. */
 bool km_store_fill_commit(struct km_store *store, struct km_fill *fill,

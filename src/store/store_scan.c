@@ -13,7 +13,7 @@
  *                                ^ cursor
  *     after a split |--..--|--..--|--..--|--..--|--..--|--..--|
  *
- * The scan takes the expired entries that it meets out of the store, so that a
+ * The scan takes the expired and the hidden entries that it meets out of the store, so that a
  * client that has listed all keys finds none of them in the counters.
  */
 #include "store/store_scan.h"
@@ -81,8 +81,8 @@ static uint64_t scan_bucket(const struct km_store *store,
                             struct km_list *gone)
 {
     unsigned shift = store->shard_bits;
-    if (shard->expiring > 0) {
-        (void)km_shard_expire_bucket_locked(shard, c->from << shift, gone);
+    if (shard->expiring > 0 || shard->hidden != NULL) {
+        (void)km_shard_clean_bucket_locked(shard, c->from << shift, gone);
     }
     unsigned bits =
         km_index_visit(&shard->index, c->from << shift, collect_item, c);

@@ -18,60 +18,79 @@
 #include "base/status.h"
 #include "store/store_internal.h"
 
-kama_status km_store_peek(struct km_store *store, uint64_t hash, kama_bytes key,
-                          km_ns *ret_expires_at)
+kama_status km_store_peek(struct km_store *store, uint64_t adoption,
+                          uint64_t hash, kama_bytes key, km_ns *ret_expires_at)
 {
     struct km_shard *shard = km_store_shard(store, hash);
     struct km_list gone;
     km_list_init(&gone);
     km_mutex_lock(&shard->lock);
     const kama_value *item = km_shard_peek_locked(shard, hash, key, &gone);
-    if (item != NULL) {
+    if (item != NULL && shard->adoption == adoption) {
         *ret_expires_at = km_item_expires_at(item);
     }
     kama_status st = item != NULL ? KAMA_OK : KAMA_MISS;
+    st = shard->adoption == adoption ? st : KAMA_ERR_TRY_AGAIN;
     km_mutex_unlock(&shard->lock);
     km_shard_drop_list(&gone);
     return st;
 }
 
-/* Returns a reference to the live value of key, which counts as used. Returns
- * NULL if there is none. */
-static kama_value *take(struct km_store *store, uint64_t hash, kama_bytes key)
+/* One touch, and the adoption by which it was decided. */
+struct touch {
+    struct km_store *store;
+    uint64_t adoption;
+    uint64_t hash;
+    kama_bytes key;
+    km_ns expires_at;
+};
+
+/* Returns KAMA_OK with a reference to the live value of the key, which counts as
+ * used. Returns KAMA_MISS if there is none, and KAMA_ERR_TRY_AGAIN after another
+ * adoption. */
+static kama_status take(const struct touch *t, kama_value **ret_value)
 {
-    struct km_shard *shard = km_store_shard(store, hash);
+    struct km_shard *shard = km_store_shard(t->store, t->hash);
+    kama_status st = KAMA_ERR_TRY_AGAIN;
     struct km_list gone;
     km_list_init(&gone);
     km_mutex_lock(&shard->lock);
-    kama_value *item = km_shard_peek_locked(shard, hash, key, &gone);
-    if (item != NULL) {
-        km_policy_hit(&shard->policy, item);
-        (void)kama_value_ref(item);
+    if (shard->adoption == t->adoption) {
+        kama_value *item = km_shard_peek_locked(shard, t->hash, t->key, &gone);
+        st = item != NULL ? KAMA_OK : KAMA_MISS;
+        if (item != NULL) {
+            km_policy_hit(&shard->policy, item);
+            *ret_value = kama_value_ref(item);
+        }
     }
     km_mutex_unlock(&shard->lock);
     km_shard_drop_list(&gone);
-    return item;
+    return st;
 }
 
 /* Puts item in the place of old, of which the caller holds a reference. Returns
- * false if old is not there any more, or has expired. */
-static bool exchange(struct km_store *store, uint64_t hash, kama_value *old,
-                     kama_value *item)
+ * KAMA_WOULD_LOAD if old is not there any more, or has expired, and
+ * KAMA_ERR_TRY_AGAIN after another adoption. */
+static kama_status exchange(const struct touch *t, kama_value *old,
+                            kama_value *item)
 {
-    struct km_shard *shard = km_store_shard(store, hash);
-    kama_bytes key = km_item_key_bytes(old);
+    struct km_shard *shard = km_store_shard(t->store, t->hash);
+    kama_status st = KAMA_ERR_TRY_AGAIN;
     struct km_list gone;
     km_list_init(&gone);
     km_mutex_lock(&shard->lock);
-    bool same = km_shard_peek_locked(shard, hash, key, &gone) == old;
-    if (same) {
-        km_shard_swap_locked(shard, hash, old, item, &gone);
-        km_shard_overtake_locked(shard, hash, key);
-        km_shard_step_locked(shard, &gone);
+    if (shard->adoption == t->adoption) {
+        bool same = km_shard_peek_locked(shard, t->hash, t->key, &gone) == old;
+        st = same ? KAMA_OK : KAMA_WOULD_LOAD;
+        if (same) {
+            km_shard_swap_locked(shard, t->hash, old, item, &gone);
+            km_shard_overtake_locked(shard, t->hash, t->key);
+            km_shard_step_locked(shard, &gone);
+        }
     }
     km_mutex_unlock(&shard->lock);
     km_shard_drop_list(&gone);
-    return same;
+    return st;
 }
 
 /* Returns a copy of item that expires at another time, and makes room for it.
@@ -94,34 +113,39 @@ static kama_value *copy(struct km_store *store, uint64_t hash,
     return made;
 }
 
-/* Makes one attempt. Returns KAMA_ERR_TRY_AGAIN if the value has changed
+/* Makes one attempt. Returns KAMA_WOULD_LOAD if the value has changed
  * meanwhile. */
-static kama_status try_touch(struct km_store *store, uint64_t hash,
-                             kama_bytes key, km_ns expires_at)
+static kama_status try_touch(const struct touch *t)
 {
-    kama_value *old = take(store, hash, key);
-    if (old == NULL) {
-        return KAMA_MISS;
+    kama_value *old;
+    kama_status st = take(t, &old);
+    if (st != KAMA_OK) {
+        return st;
     }
-    kama_status st = KAMA_ERR_NO_MEMORY;
-    kama_value *item = copy(store, hash, old, expires_at);
-    if (item != NULL && exchange(store, hash, old, item)) {
-        st = KAMA_OK;
-    } else if (item != NULL) {
-        km_item_drop(item);
-        st = KAMA_ERR_TRY_AGAIN;
+    st = KAMA_ERR_NO_MEMORY;
+    kama_value *item = copy(t->store, t->hash, old, t->expires_at);
+    if (item != NULL) {
+        st = exchange(t, old, item);
+        if (st != KAMA_OK) {
+            km_item_drop(item);
+        }
     }
     kama_value_unref(old);
     return st;
 }
 
-kama_status km_store_touch(struct km_store *store, uint64_t hash,
-                           kama_bytes key, km_ns expires_at)
+kama_status km_store_touch(struct km_store *store, uint64_t adoption,
+                           uint64_t hash, kama_bytes key, km_ns expires_at)
 {
+    const struct touch t = {.store = store,
+                            .adoption = adoption,
+                            .hash = hash,
+                            .key = key,
+                            .expires_at = expires_at};
     kama_status st;
     do {
-        st = try_touch(store, hash, key, expires_at);
-    } while (st == KAMA_ERR_TRY_AGAIN);
+        st = try_touch(&t);
+    } while (st == KAMA_WOULD_LOAD);
     return st != KAMA_ERR_NO_MEMORY
                ? st
                : km_fail(st, "no memory for a copy of the value");

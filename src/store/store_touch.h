@@ -12,7 +12,8 @@
  *
  * Threads: any thread. Cost: a peek is a lookup under the lock of one shard; a
  * touch copies the value, because values are immutable.
- * Errors: KAMA_MISS if there is no live value.
+ * Errors: KAMA_MISS if there is no live value, and KAMA_ERR_TRY_AGAIN if the
+ * adoption is not the one of the store (store_hide.h).
  */
 #pragma once
 
@@ -20,13 +21,15 @@
 
 /* Returns KAMA_OK if key has a live value, and KAMA_MISS otherwise.
  * *ret_expires_at is the time at which it expires, 0 if it never does. */
-kama_status km_store_peek(struct km_store *store, uint64_t hash, kama_bytes key,
-                          km_ns *ret_expires_at);
+KAMA_NODISCARD kama_status km_store_peek(struct km_store *store,
+                                         uint64_t adoption, uint64_t hash,
+                                         kama_bytes key, km_ns *ret_expires_at);
 
 /* Gives the value of key another time at which it expires (0 means never), and
  * counts it as used for the eviction. The fills of the key are overtaken,
  * because a load that ends later would bring a time of its own. References to
  * the value that was there keep the time that it had.
  * Errors: KAMA_MISS, and KAMA_ERR_NO_MEMORY as km_store_put. */
-KAMA_NODISCARD kama_status km_store_touch(struct km_store *store, uint64_t hash,
+KAMA_NODISCARD kama_status km_store_touch(struct km_store *store,
+                                          uint64_t adoption, uint64_t hash,
                                           kama_bytes key, km_ns expires_at);

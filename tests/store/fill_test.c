@@ -18,6 +18,8 @@ static void begin(struct fixture *f, struct pending *p, const char *key)
     kama_value *found = NULL;
     kama_bytes k = kama_bytes_str(key);
     struct km_item_spec spec = {.key = k, .value = KAMA_STR("loaded")};
+    p->fill.adoption = 0;
+    p->fill.purpose = KM_FILL_TO_KEEP;
     assert_int_equal(km_store_fill_begin(f->store, &p->fill,
                                          km_store_hash(f->store, k), k, &found),
                      KAMA_WOULD_LOAD);
@@ -54,7 +56,7 @@ static void test_commit_keeps(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
     struct pending p;
-    struct km_fill second;
+    struct km_fill second = {0};
     kama_value *found = NULL;
     (void)state;
     begin(f, &p, "k");

@@ -61,7 +61,7 @@ static inline kama_status put_expiring(struct fixture *f, kama_bytes key,
     if (item == NULL) {
         return KAMA_ERR_NO_MEMORY;
     }
-    return km_store_put(f->store, km_store_hash(f->store, key), item);
+    return km_store_put(f->store, 0, km_store_hash(f->store, key), item);
 }
 
 static inline kama_status put(struct fixture *f, kama_bytes key,
@@ -88,7 +88,8 @@ static inline bool has(struct fixture *f, kama_bytes key)
 
 static inline bool del(struct fixture *f, kama_bytes key)
 {
-    return km_store_del(f->store, km_store_hash(f->store, key), key);
+    return km_store_del(f->store, 0, km_store_hash(f->store, key), key) ==
+           KAMA_OK;
 }
 
 static inline struct km_store_stats stats(struct fixture *f)

@@ -168,9 +168,10 @@ static void test_hides_expired_and_negative(void **state)
                      KAMA_OK);
     struct km_item_spec spec = {.key = KAMA_STR("none"), .negative = true};
     kama_value *none = km_store_item_new(f->store, &spec);
-    assert_int_equal(
-        km_store_put(f->store, km_store_hash(f->store, KAMA_STR("none")), none),
-        KAMA_OK);
+    assert_int_equal(km_store_put(f->store, 0,
+                                  km_store_hash(f->store, KAMA_STR("none")),
+                                  none),
+                     KAMA_OK);
     fake_clock_add_ms(&f->clock, 1);
     assert_int_equal(km_store_scan(f->store, &cursor, items, BATCH), 0);
     assert_int_equal(cursor, 0);

@@ -67,7 +67,7 @@ static void do_put(struct worker *w, unsigned k, kama_bytes key)
 
 static void do_fill(struct worker *w, unsigned k, kama_bytes key)
 {
-    struct km_fill fill;
+    struct km_fill fill = {0};
     kama_value *value = NULL;
     char byte = (char)(k & 0xff);
     struct km_item_spec spec = {.key = key, .value = KAMA_BYTES(&byte, 1)};
@@ -93,8 +93,8 @@ static void do_touch(struct worker *w, kama_bytes key)
 {
     km_ns at =
         draw(w, 2) == 0 ? 0 : km_clock_mono(km_clock_system()) + KM_NS_PER_MS;
-    kama_status st =
-        km_store_touch(w->f->store, km_store_hash(w->f->store, key), key, at);
+    kama_status st = km_store_touch(w->f->store, 0,
+                                    km_store_hash(w->f->store, key), key, at);
     assert_true(st == KAMA_OK || st == KAMA_MISS);
 }
 

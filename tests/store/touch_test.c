@@ -13,7 +13,7 @@ static kama_status touch(struct fixture *f, const char *key, km_ns expires_at)
 {
     kama_bytes k = kama_bytes_str(key);
     kama_status status =
-        km_store_touch(f->store, km_store_hash(f->store, k), k, expires_at);
+        km_store_touch(f->store, 0, km_store_hash(f->store, k), k, expires_at);
     km_store_check(f->store);
     return status;
 }
@@ -22,7 +22,7 @@ static kama_status peek(struct fixture *f, const char *key, km_ns *ret_at)
 {
     kama_bytes k = kama_bytes_str(key);
     kama_status status =
-        km_store_peek(f->store, km_store_hash(f->store, k), k, ret_at);
+        km_store_peek(f->store, 0, km_store_hash(f->store, k), k, ret_at);
     km_store_check(f->store);
     return status;
 }
@@ -80,7 +80,7 @@ static void test_what_is_not_there_is_a_miss(void **state)
     (void)state;
     kama_value *none = km_store_item_new(f->store, &spec);
     assert_int_equal(
-        km_store_put(f->store, km_store_hash(f->store, spec.key), none),
+        km_store_put(f->store, 0, km_store_hash(f->store, spec.key), none),
         KAMA_OK);
     assert_int_equal(
         put_expiring(f, KAMA_STR("old"), KAMA_STR("v"), in_ms(f, 10)), KAMA_OK);
@@ -107,7 +107,8 @@ static void test_views_keep_their_time(void **state)
                                 .value = KAMA_STR("value"),
                                 .version = 7,
                                 .expires_at = in_ms(f, 100)};
-    assert_int_equal(km_store_put(f->store, km_store_hash(f->store, spec.key),
+    assert_int_equal(km_store_put(f->store, 0,
+                                  km_store_hash(f->store, spec.key),
                                   km_store_item_new(f->store, &spec)),
                      KAMA_OK);
     assert_int_equal(get(f, KAMA_STR("k"), &before), KAMA_OK);
@@ -131,7 +132,7 @@ static void test_views_keep_their_time(void **state)
 static void test_fills_are_overtaken(void **state)
 {
     struct fixture *f = fixture_new(MIB, &km_policy_s3fifo);
-    struct km_fill fill;
+    struct km_fill fill = {0};
     kama_value *found = NULL;
     kama_bytes key = KAMA_STR("k");
     uint64_t hash = km_store_hash(f->store, key);
@@ -140,7 +141,7 @@ static void test_fills_are_overtaken(void **state)
                      KAMA_WOULD_LOAD);
     assert_int_equal(touch(f, "k", 0), KAMA_MISS);
     assert_false(km_fill_overtaken(&fill));
-    struct km_fill second;
+    struct km_fill second = {0};
     assert_int_equal(km_store_fill_begin(f->store, &second, hash, key, &found),
                      KAMA_WOULD_LOAD);
     struct km_item_spec spec = {.key = key, .value = KAMA_STR("v")};
@@ -196,11 +197,11 @@ static kama_status touch_once(const kama_allocator *mem, void *arg)
     uint64_t hash = km_store_hash(store, key);
     struct km_item_spec spec = {.key = key, .value = KAMA_STR("v")};
     kama_value *item = km_store_item_new(store, &spec);
-    st = item != NULL ? km_store_put(store, hash, item) : KAMA_ERR_NO_MEMORY;
+    st = item != NULL ? km_store_put(store, 0, hash, item) : KAMA_ERR_NO_MEMORY;
     if (st == KAMA_OK) {
         km_ns later = atomic_load(&clock.now) + KM_NS_PER_S;
-        st = km_store_touch(store, hash, key, later);
-        assert_int_equal(km_store_peek(store, hash, key, &at), KAMA_OK);
+        st = km_store_touch(store, 0, hash, key, later);
+        assert_int_equal(km_store_peek(store, 0, hash, key, &at), KAMA_OK);
         assert_int_equal(at, st == KAMA_OK ? later : 0);
     }
     km_store_free(store);
