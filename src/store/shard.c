@@ -430,6 +430,9 @@ static void check_fills(struct km_shard *shard)
     for (unsigned i = 0; i < KM_SHARD_FILL_CHAINS; i++) {
         for (struct km_fill *f = shard->fills[i]; f != NULL; f = f->next) {
             KM_ASSERT(f->pending);
+            KM_ASSERT(f->adoption >= shard->adoption || km_fill_overtaken(f) ||
+                      f->purpose == KM_FILL_TO_KEEP);
+            KM_ASSERT(km_fill_overtaken(f) || !is_hidden(shard, f->key));
             KM_ASSERT(
                 f->adoption == shard->adoption ||
                 (f->adoption < shard->adoption &&

@@ -298,7 +298,7 @@ kama_status km_store_put(struct km_store *store, uint64_t adoption,
     }
     km_list_init(&gone);
     km_mutex_lock(&shard->lock);
-    kama_status st = shard->adoption == adoption
+    kama_status st = adoption >= shard->adoption
                          ? km_shard_put_locked(shard, hash, item, &gone)
                          : KAMA_ERR_TRY_AGAIN;
     if (st == KAMA_OK) {
@@ -323,7 +323,7 @@ kama_status km_store_del(struct km_store *store, uint64_t adoption,
     struct km_list gone;
     km_list_init(&gone);
     km_mutex_lock(&shard->lock);
-    if (shard->adoption == adoption) {
+    if (adoption >= shard->adoption) {
         st = km_shard_del_locked(shard, hash, key, &gone) ? KAMA_OK : KAMA_MISS;
         km_shard_overtake_locked(shard, hash, key);
         km_shard_step_locked(shard, &gone);
@@ -356,7 +356,7 @@ static kama_status fill_begin(struct km_store *store, struct km_fill *fill,
     fill->pending = false;
     atomic_init(&fill->overtaken, false);
     km_mutex_lock(&shard->lock);
-    kama_status st = shard->adoption == fill->adoption
+    kama_status st = fill->adoption >= shard->adoption
                          ? found(look(shard, hash, key, &gone), ret_value)
                          : KAMA_ERR_TRY_AGAIN;
     if (st == KAMA_WOULD_LOAD) {

@@ -81,8 +81,8 @@ kama_status km_store_copy(struct km_store *store, uint64_t hash, kama_bytes key,
                           void *buf, size_t cap, size_t *ret_len);
 
 /* Stores an item, whose only reference is taken, and overtakes the fills of its
- * key. Errors: KAMA_ERR_TRY_AGAIN, without a sentence, if the adoption is not the
- * one of the store; KAMA_ERR_NO_MEMORY, also if values that are referenced fill
+ * key. Errors: KAMA_ERR_TRY_AGAIN, without a sentence, if the store has seen a
+ * newer adoption; KAMA_ERR_NO_MEMORY, also if values that are referenced fill
  * the store, because nothing can be evicted then. */
 KAMA_NODISCARD kama_status km_store_put(struct km_store *store,
                                         uint64_t adoption, uint64_t hash,
@@ -103,7 +103,8 @@ void km_store_clear(struct km_store *store);
 /* Looks key up once more, as km_store_get does, and registers the fill under
  * the same lock if there is no entry: after KAMA_WOULD_LOAD the fill is
  * pending. key is borrowed until commit or cancel. Errors: KAMA_ERR_TRY_AGAIN,
- * without a sentence, if fill->adoption is not the one of the store. */
+ * without a sentence, if the store has seen a newer adoption than
+ * fill->adoption. */
 kama_status km_store_fill_begin(struct km_store *store, struct km_fill *fill,
                                 uint64_t hash, kama_bytes key,
                                 kama_value **ret_value);

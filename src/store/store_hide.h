@@ -8,14 +8,18 @@
  *
  * The number of the adoption belongs to each shard. Whoever changes an entry or
  * begins a fill says by which adoption it was decided that this node owns the
- * key, and is refused with KAMA_ERR_TRY_AGAIN under the lock of the shard if that
- * is not the adoption of the shard any more:
+ * key, and is refused with KAMA_ERR_TRY_AGAIN under the lock of the shard if the
+ * shard has seen a newer adoption than that:
  *
  *     set                             adoption
  *     asks: this node owns the key (6)
  *                                     hide(7): shard's number is 7, the slot is
  *                                     hidden; another node is the owner
  *     put(6): refused, asks again
+ *
+ * A decision by an adoption that the shard has not seen yet is acted on: the node
+ * changes its answers first and hides the entries afterwards, and the slots that
+ * it owns by the new answers are not among those that it is about to hide.
  *
  * Had the set come first, its entry would have been hidden with the others. Both
  * orders are right, because both steps are one critical section of the shard.

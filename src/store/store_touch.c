@@ -26,11 +26,11 @@ kama_status km_store_peek(struct km_store *store, uint64_t adoption,
     km_list_init(&gone);
     km_mutex_lock(&shard->lock);
     const kama_value *item = km_shard_peek_locked(shard, hash, key, &gone);
-    if (item != NULL && shard->adoption == adoption) {
+    if (item != NULL && adoption >= shard->adoption) {
         *ret_expires_at = km_item_expires_at(item);
     }
     kama_status st = item != NULL ? KAMA_OK : KAMA_MISS;
-    st = shard->adoption == adoption ? st : KAMA_ERR_TRY_AGAIN;
+    st = adoption >= shard->adoption ? st : KAMA_ERR_TRY_AGAIN;
     km_mutex_unlock(&shard->lock);
     km_shard_drop_list(&gone);
     return st;
@@ -55,7 +55,7 @@ static kama_status take(const struct touch *t, kama_value **ret_value)
     struct km_list gone;
     km_list_init(&gone);
     km_mutex_lock(&shard->lock);
-    if (shard->adoption == t->adoption) {
+    if (t->adoption >= shard->adoption) {
         kama_value *item = km_shard_peek_locked(shard, t->hash, t->key, &gone);
         st = item != NULL ? KAMA_OK : KAMA_MISS;
         if (item != NULL) {
@@ -79,7 +79,7 @@ static kama_status exchange(const struct touch *t, kama_value *old,
     struct km_list gone;
     km_list_init(&gone);
     km_mutex_lock(&shard->lock);
-    if (shard->adoption == t->adoption) {
+    if (t->adoption >= shard->adoption) {
         bool same = km_shard_peek_locked(shard, t->hash, t->key, &gone) == old;
         st = same ? KAMA_OK : KAMA_WOULD_LOAD;
         if (same) {

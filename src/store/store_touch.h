@@ -13,7 +13,7 @@
  * Threads: any thread. Cost: a peek is a lookup under the lock of one shard; a
  * touch copies the value, because values are immutable.
  * Errors: KAMA_MISS if there is no live value, and KAMA_ERR_TRY_AGAIN if the
- * adoption is not the one of the store (store_hide.h).
+ * store has seen a newer adoption (store_hide.h).
  */
 #pragma once
 
