@@ -375,6 +375,43 @@ KAMA_API void kama_value_unref(kama_value *value);
 
 /* -- the context of a call ---------------------------------------------- */
 
+/* The room for one address of a member: a name, ":65535" and a NUL. */
+#define KAMA_ADDRESS_BYTES 264
+
+/*
+ * The members of a cluster that a call has not reached. The list is the caller's:
+ *
+ *     char addresses[8][KAMA_ADDRESS_BYTES];
+ *     kama_unsynced unsynced;
+ *     kama_unsynced_init(&unsynced);
+ *     unsynced.addresses = addresses;
+ *     unsynced.capacity = 8;
+ *     ctx.ret_unsynced = &unsynced;
+ *     if (kama_group_clear_ctx(users, &ctx) == KAMA_UNSYNCED) {
+ *         ... unsynced.count members, of which the first 8 are in addresses ...
+ *     }
+ */
+typedef struct kama_unsynced {
+    uint32_t struct_size;
+    /* How many addresses there is room for. */
+    uint32_t capacity;
+    /* How many members were not reached. It may be more than capacity; then the
+     * others are not in the list. */
+    uint32_t count;
+    uint32_t reserved;
+    /* Room for `capacity` addresses, each of which is terminated by a NUL. */
+    char (*addresses)[KAMA_ADDRESS_BYTES];
+} kama_unsynced;
+
+/* Fills the list with zeros, and writes no more than `struct_size` bytes.
+ * Applications call kama_unsynced_init. */
+KAMA_API void kama_unsynced_init_sized(kama_unsynced *unsynced,
+                                       size_t struct_size);
+static inline void kama_unsynced_init(kama_unsynced *unsynced)
+{
+    kama_unsynced_init_sized(unsynced, sizeof *unsynced);
+}
+
 /* Where a request comes from: from an application or a client, or from another
  * node of a cluster. A request of another node is never forwarded again, so
  * that requests cannot run in circles. Version 0.1 has no cluster: both act
@@ -429,6 +466,17 @@ typedef struct kama_ctx {
     uint32_t origin;
     /* Must be 0. */
     uint32_t reserved;
+    /* Anything; if this caller leads a load on this node, the loader finds it in
+     * kama_load.user. It must stay valid until the load has ended, which may be
+     * after the call. */
+    void *user;
+    /* The trace that the call belongs to, as the header `traceparent` of the W3C
+     * writes it, with at most 55 bytes; NULL: none. The load and the request to
+     * another node carry it on. Copied. */
+    const char *traceparent;
+    /* The caller's list of members that kama_group_clear_ctx did not reach;
+     * NULL: they are not listed. It is written with KAMA_UNSYNCED. */
+    kama_unsynced *ret_unsynced;
 } kama_ctx;
 
 /* Fills a context with the defaults, and writes no more than `struct_size`
@@ -448,7 +496,9 @@ static inline void kama_ctx_init(kama_ctx *ctx)
  */
 typedef struct kama_load {
     uint32_t struct_size;
-    uint32_t reserved;
+    /* KAMA_ORIGIN_PEER if the load is made for another node of the cluster, and
+     * KAMA_ORIGIN_CLIENT otherwise. */
+    uint32_t origin;
     /* The name of the group. */
     kama_bytes group;
     /* The key whose value is wanted. */
@@ -458,6 +508,12 @@ typedef struct kama_load {
      * of its caller, it is the rest of the caller's own time if that is
      * less. */
     int64_t deadline_ms;
+    /* The trace that the caller belongs to which leads the load, as
+     * kama_ctx.traceparent; NULL: none. */
+    const char *traceparent;
+    /* kama_ctx.user of the caller that leads the load. NULL if a peer or a client
+     * on the wire leads it. */
+    void *user;
 } kama_load;
 
 /* The place where a loader puts its result. It is valid until the loader
@@ -801,7 +857,8 @@ KAMA_API KAMA_NODISCARD kama_status kama_get_copy(kama_group *group,
  *
  * Returns KAMA_OK, with a reference that the caller gives back; KAMA_MISS if
  * the key is known not to exist, either because a negative entry says so or
- * because the group has no loader; and KAMA_WOULD_LOAD in every other case.
+ * because the group has no loader and no other node can have the key; and
+ * KAMA_WOULD_LOAD in every other case.
  * Errors: KAMA_ERR_INVALID and KAMA_ERR_TOO_LARGE (the key).
  */
 KAMA_API KAMA_NODISCARD kama_status kama_try_get(kama_group *group,
@@ -1080,6 +1137,19 @@ typedef struct kama_group_stats {
     uint64_t max_bytes;
     /* Keys that are remembered as "does not exist" at this moment. */
     uint64_t negative_entries;
+    /* Gets that asked the owner of the key. */
+    uint64_t peer_gets;
+    /* Gets that the owner answered. */
+    uint64_t peer_hits;
+    /* Gets that asked the owner and failed. */
+    uint64_t peer_errors;
+    /* Gets of other nodes that this node answered as the owner. */
+    uint64_t fills_served;
+    /* Sets, deletes and touches that were sent to the owner of the key. */
+    uint64_t mutations_forwarded;
+    /* Sets, deletes and touches of other nodes that this node carried out as the
+     * owner. */
+    uint64_t mutations_served;
 } kama_group_stats;
 
 /* Reads the figures, and writes no more than `struct_size` bytes. Applications

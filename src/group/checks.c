@@ -105,6 +105,13 @@ static kama_status read_ctx(const kama_ctx *ctx, kama_ctx *ret_ctx)
                        ": one is not known",
                        ret_ctx->flags, ret_ctx->origin, ret_ctx->deadline_ms);
     }
+    if (ret_ctx->traceparent != NULL &&
+        strnlen(ret_ctx->traceparent, KM_TRACEPARENT_BYTES) >=
+            KM_TRACEPARENT_BYTES) {
+        return km_fail(KAMA_ERR_INVALID,
+                       "ctx: traceparent has more than %d bytes",
+                       KM_TRACEPARENT_BYTES - 1);
+    }
     return KAMA_OK;
 }
 
@@ -121,6 +128,11 @@ kama_status km_call_limits_init(const kama_group *group, const kama_ctx *ctx,
     kama_status st = read_ctx(ctx, &own);
     if (st == KAMA_OK) {
         ret_limits->flags = own.flags;
+        ret_limits->origin = own.origin;
+        ret_limits->user = own.user;
+        ret_limits->traceparent = own.traceparent;
+        ret_limits->ret_unsynced = own.ret_unsynced;
+        ret_limits->has_deadline = own.deadline_ms != 0;
         if (own.deadline_ms != 0) {
             ret_limits->deadline_ms = own.deadline_ms;
         }

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 
 #include <kamacache/kamacache.h>
+#include <stdbool.h>
 
 /* Checks that the key is within the limits. Errors: KAMA_ERR_INVALID,
  * KAMA_ERR_TOO_LARGE. */
@@ -30,9 +31,14 @@ KAMA_NODISCARD kama_status km_group_check_item(const kama_group *group,
 /* The context of a call, checked and with its defaults. */
 struct km_call_limits {
     uint32_t flags;      /* KAMA_NO_LOAD, KAMA_LOCAL_ONLY */
+    uint32_t origin;     /* KAMA_ORIGIN_CLIENT or KAMA_ORIGIN_PEER */
+    bool has_deadline;   /* the caller has given one of its own */
     int64_t deadline_ms; /* > 0 */
-    km_ns begin;         /* when the get began; set by km_call_limits_begin, */
-    km_ns deadline;      /* and this as well */
+    void *user;
+    const char *traceparent;     /* of the caller; NULL: none */
+    kama_unsynced *ret_unsynced; /* of the caller; NULL: none */
+    km_ns begin;    /* when the get began; set by km_call_limits_begin, */
+    km_ns deadline; /* and this as well */
 };
 
 /* Reads the context of a call, which may be NULL and of an older or newer size.

@@ -60,6 +60,21 @@
     METRIC(loads_running, KM_GROUP_LOADS_RUNNING, KM_METRIC_GAUGE, "",         \
            "Loaders that run at this moment, including those whose load has "  \
            "timed out.")                                                       \
+    METRIC(peer_gets, KM_GROUP_PEER_GETS, KM_METRIC_COUNTER, "",               \
+           "Gets that asked the owner of the key.")                            \
+    METRIC(peer_hits, KM_GROUP_PEER_HITS, KM_METRIC_COUNTER, "",               \
+           "Gets that the owner answered.")                                    \
+    METRIC(peer_errors, KM_GROUP_PEER_ERRORS, KM_METRIC_COUNTER, "",           \
+           "Gets that asked the owner and failed.")                            \
+    METRIC(fills_served, KM_GROUP_FILLS_SERVED, KM_METRIC_COUNTER, "",         \
+           "Gets of other nodes that this node answered as the owner.")        \
+    METRIC(mutations_forwarded, KM_GROUP_MUTATIONS_FORWARDED,                  \
+           KM_METRIC_COUNTER, "",                                              \
+           "Sets, deletes and touches that were sent to the owner of the "     \
+           "key.")                                                             \
+    METRIC(mutations_served, KM_GROUP_MUTATIONS_SERVED, KM_METRIC_COUNTER, "", \
+           "Sets, deletes and touches of other nodes that this node carried "  \
+           "out as the owner.")                                                \
     METRIC(sets, KM_GROUP_SETS, KM_METRIC_COUNTER, "",                         \
            "Values that callers stored.")                                      \
     METRIC(dels, KM_GROUP_DELS, KM_METRIC_COUNTER, "",                         \

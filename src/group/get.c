@@ -157,7 +157,7 @@ static kama_status get_absent(kama_group *group, kama_bytes key, uint64_t hash,
     if (st != KAMA_OK) {
         return st;
     }
-    if (group->config.loader == NULL || (limits.flags & KAMA_NO_LOAD) != 0) {
+    if (!km_group_looks_further(group, &limits)) {
         km_trace_get(group, KM_GET_ABSENT, key);
         return km_group_absent(group);
     }

@@ -74,6 +74,12 @@ static inline struct km_pool *km_group_pool(kama_group *group)
     return atomic_load_explicit(&group->pool, memory_order_acquire);
 }
 
+/* Returns whether other nodes may own keys of the group. */
+static inline bool km_group_is_clustered(const kama_group *group)
+{
+    return group->owner.ops != NULL;
+}
+
 /* Returns how many loads may run at a time. */
 static inline unsigned km_group_loads_max(const kama_group *group)
 {

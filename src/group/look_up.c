@@ -22,7 +22,7 @@ kama_status km_group_look_up(kama_group *group, kama_bytes key,
         km_trace_memory(group, st, key);
         return st;
     }
-    if (group->config.loader == NULL || (limits->flags & KAMA_NO_LOAD) != 0) {
+    if (!km_group_looks_further(group, limits)) {
         km_trace_get(group, KM_GET_ABSENT, key);
         return km_group_absent(group);
     }
@@ -30,8 +30,17 @@ kama_status km_group_look_up(kama_group *group, kama_bytes key,
     return KAMA_DEFERRED;
 }
 
+bool km_group_looks_further(const kama_group *group,
+                            const struct km_call_limits *limits)
+{
+    return (limits->flags & KAMA_NO_LOAD) == 0 &&
+           (group->config.loader != NULL || km_group_is_clustered(group));
+}
+
 kama_status km_group_absent(kama_group *group)
 {
     km_group_count(group, KM_GROUP_MISSES);
-    return group->config.loader == NULL ? KAMA_MISS : KAMA_WOULD_LOAD;
+    return group->config.loader == NULL && !km_group_is_clustered(group)
+               ? KAMA_MISS
+               : KAMA_WOULD_LOAD;
 }

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <kamacache/kamacache.h>
+#include <stdbool.h>
 
 struct km_call_limits;
 
@@ -22,6 +23,12 @@ KAMA_NODISCARD kama_status km_group_look_up(kama_group *group, kama_bytes key,
                                             uint64_t *ret_hash,
                                             kama_value **ret_value);
 
+/* Returns whether a key that is not in memory is looked for elsewhere: with the
+ * loader, or at its owner. */
+bool km_group_looks_further(const kama_group *group,
+                            const struct km_call_limits *limits);
+
 /* Counts a miss of a key that is not in memory and shall not be loaded. Returns the
- * answer: KAMA_MISS in a group without a loader, and KAMA_WOULD_LOAD otherwise. */
+ * answer: KAMA_MISS if no loader and no other node can have it, and
+ * KAMA_WOULD_LOAD otherwise. */
 kama_status km_group_absent(kama_group *group);

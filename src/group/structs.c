@@ -10,6 +10,12 @@ void kama_ctx_init_sized(kama_ctx *ctx, size_t struct_size)
     km_struct_init(ctx, struct_size, &defaults, sizeof defaults);
 }
 
+void kama_unsynced_init_sized(kama_unsynced *unsynced, size_t struct_size)
+{
+    const kama_unsynced defaults = {.struct_size = 0};
+    km_struct_init(unsynced, struct_size, &defaults, sizeof defaults);
+}
+
 void kama_sink_options_init_sized(kama_sink_options *options,
                                   size_t struct_size)
 {

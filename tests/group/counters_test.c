@@ -29,9 +29,8 @@ static const struct row rows[] = {
 };
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
 
-/* Fields of the proto that belong to a later version, which has a cluster. */
-static const char *const later[] = {"peer_gets", "peer_hits", "peer_errors",
-                                    "stale_served"};
+/* Fields of the proto that belong to a later version. */
+static const char *const later[] = {"stale_served"};
 
 /* Reads the part of a file from the text `begin` to the text `end`, which the
  * caller frees. */

@@ -256,7 +256,13 @@ KM_PB_DECLARE(km_msg_latency, km_msg_latency_pb, KM_MSG_LATENCY);
     X(M, 21, UINT64, pinned_bytes, _)                                          \
     X(M, 22, UINT64, max_bytes, _)                                             \
     X(M, 23, MESSAGE, load_latency, (km_msg_latency, km_msg_latency_pb))       \
-    X(M, 28, UINT64, negative_entries, _)
+    X(M, 24, UINT64, peer_gets, _)                                             \
+    X(M, 25, UINT64, peer_hits, _)                                             \
+    X(M, 26, UINT64, peer_errors, _)                                           \
+    X(M, 28, UINT64, negative_entries, _)                                      \
+    X(M, 29, UINT64, fills_served, _)                                          \
+    X(M, 30, UINT64, mutations_forwarded, _)                                   \
+    X(M, 31, UINT64, mutations_served, _)
 KM_PB_DECLARE(km_msg_group_stats, km_msg_group_stats_pb, KM_MSG_GROUP_STATS);
 
 #define KM_MSG_METRIC(X, M)                                                    \
