@@ -136,6 +136,7 @@ kama_status km_group_get_miss(kama_group *group, kama_bytes key, uint64_t hash,
         st = km_fail(st, "no resources to wait");
     } else {
         get.op.done = on_done;
+        get.op.fills = NULL;
         get.thread = km_flight_self();
         get.state = BLOCKED_WAITS;
         st = km_get_op_miss(group, &get.op, KM_GET_BLOCKED, key, hash, limits,

@@ -25,6 +25,7 @@
 #include "base/container.h"
 #include "base/status.h"
 #include "group/checks.h"
+#include "group/load/at_peer.h"
 #include "group/load/run.h"
 #include "group/look_up.h"
 #include "group/sentence.h"
@@ -74,6 +75,8 @@ static void start_again(struct km_get_op *op, kama_bytes key)
 {
     kama_group *group = op->group;
     kama_value *value = NULL;
+    op->fills = NULL;
+    op->traceparent = NULL;
     if (op->kind == KM_GET_BLOCKED) {
         op->done(op, KAMA_WOULD_LOAD, NULL, "");
         return;
@@ -103,6 +106,20 @@ static void finish_late_leader(struct km_get_op *op, const struct km_load *load)
     }
 }
 
+/* Notes who has answered, and counts a get that has asked the owner. */
+static void note_source(struct km_get_op *op, const struct km_load *load)
+{
+    enum km_load_asks asks = atomic_load(&load->asks);
+    op->source =
+        asks == KM_LOAD_ASKS_PEER ? KM_GET_FROM_PEER : KM_GET_FROM_LOADER;
+    if (asks != KM_LOAD_ASKS_LOADER) {
+        bool is_hit =
+            asks == KM_LOAD_ASKS_PEER && (int)load->result.status >= 0;
+        km_group_count(op->group,
+                       is_hit ? KM_GROUP_PEER_HITS : KM_GROUP_PEER_ERRORS);
+    }
+}
+
 static void on_load_end(struct km_flight_waiter *waiter,
                         struct km_flight_call *call)
 {
@@ -112,6 +129,7 @@ static void on_load_end(struct km_flight_waiter *waiter,
     const struct km_load_result *result = &load->result;
     KM_ASSERT(km_flight_ended(call) && op->stage != KM_GET_OP_STARTING);
     disarm(op);
+    note_source(op, load);
     if (result->status == KAMA_OK) {
         finish(op, key, KAMA_OK, kama_value_ref(result->value), "");
     } else if (result->verdict != KM_LOAD_LEADER_LATE) {
@@ -164,14 +182,20 @@ kama_status km_get_op_park(struct km_flight_call *call,
         op->stage = KM_GET_OP_FOLLOWING;
         op->counted = KM_GET_COUNT_COALESCED;
     }
-    if (op->kind == KM_GET_BLOCKED || (at == call->deadline && load_is_timed)) {
-        return KAMA_OK;
-    }
-    kama_status st = km_pool_arm(km_group_pool(op->group), &op->timer, at);
-    if (st == KAMA_OK) {
+    bool needs_timer =
+        op->kind != KM_GET_BLOCKED && !(at == call->deadline && load_is_timed);
+    if (needs_timer) {
+        kama_status st = km_pool_arm(km_group_pool(op->group), &op->timer, at);
+        if (st != KAMA_OK) {
+            return st;
+        }
         op->timekeeper = KM_GET_TIMED_ITSELF;
     }
-    return st;
+    if (op->stage == KM_GET_OP_FOLLOWING &&
+        atomic_load(&km_load_of(call)->asks) == KM_LOAD_ASKS_PEER) {
+        km_group_count(op->group, KM_GROUP_PEER_GETS);
+    }
+    return KAMA_OK;
 }
 
 /* Fails a load that could not be started, and the op that leads it. The op is
@@ -190,18 +214,37 @@ static kama_status fail_start(struct km_load *load, kama_status status)
     return waiter != NULL ? km_fail(status, "%s", sentence) : KAMA_DEFERRED;
 }
 
-/* Runs the load that the op leads: on the pool, or on the calling thread if pool
- * is NULL. Takes the runner's reference to the load. */
-static kama_status lead(struct km_load *load, struct km_pool *pool,
-                        km_ns deadline, km_ns now)
+/* What the load of a get needs to start, copied before the op is parked. */
+struct start {
+    struct km_load *load;   /* NULL: there was no memory for it */
+    struct km_pool *pool;   /* NULL: on the calling thread */
+    struct km_list *fills;  /* of the op */
+    km_ns deadline;         /* of the op */
+    struct km_load_key key; /* of the get */
+};
+
+/* Starts a load on another thread, or at the owner of the key. */
+static kama_status start_elsewhere(const struct start *start)
 {
+    struct km_load *load = start->load;
+    if (load->place != KM_LOAD_AT_PEER) {
+        return km_load_start_on_pool(load, start->pool);
+    }
+    km_group_count(load->group, KM_GROUP_PEER_GETS);
+    return km_load_start_at_peer(load, start->fills);
+}
+
+/* Runs the load that the op leads. Takes the runner's reference to the load. */
+static kama_status lead(const struct start *start)
+{
+    struct km_load *load = start->load;
     km_trace_get(load->group, KM_GET_LEADS, km_load_key_bytes(load));
-    if (pool == NULL) {
-        km_load_start_here(load, deadline, now);
+    if (load->place == KM_LOAD_ON_CALLER) {
+        km_load_start_here(load, start->deadline, start->key.now);
         return KAMA_DEFERRED;
     }
     km_load_ref(load);
-    kama_status st = km_load_start_on_pool(load, pool);
+    kama_status st = start_elsewhere(start);
     st = st == KAMA_OK ? KAMA_DEFERRED : fail_start(load, st);
     km_load_unref(load);
     return st;
@@ -234,37 +277,50 @@ static void count(kama_group *group, enum km_get_count before,
     }
 }
 
-/* Joins the load of the key, or leads the one that the get brings along. load is
- * NULL if there was no memory for it; its reference is taken. */
-static kama_status join_with(struct km_get_op *op,
-                             const struct km_load_key *wanted,
-                             struct km_load *load, struct km_pool *pool,
+/* Answers a get that has neither joined nor led a load, unless it is to ask again
+ * who owns the key: it is as if it had not been started then. */
+static kama_status answer_join(struct km_get_op *op, const struct start *start,
+                               enum km_get_count before, kama_status status,
+                               kama_value **ret_value)
+{
+    if (status == KAMA_ERR_TRY_AGAIN) {
+        disarm(op);
+        op->counted = before;
+        return status;
+    }
+    if ((int)status < 0) {
+        count(op->group, before, KM_FLIGHT_ANSWER);
+    }
+    return answer(op, start->load, start->key.key, status, ret_value);
+}
+
+/* Joins the load of the key, or leads the one that the get brings along, whose
+ * reference is taken. Returns KAMA_ERR_TRY_AGAIN if the node has adopted another
+ * view since the get has asked who owns the key. */
+static kama_status join_with(struct km_get_op *op, const struct start *start,
                              kama_value **ret_value)
 {
     kama_group *group = op->group;
-    km_ns deadline = op->waiter.deadline;
+    struct km_load *load = start->load;
     enum km_get_count before = op->counted;
     kama_status st = KAMA_ERR_NO_MEMORY;
     if (before == KM_GET_COUNT_NONE) {
         op->counted = KM_GET_COUNT_MISS;
     }
     enum km_flight_role role =
-        km_flight_join(&group->flight, op->waiter.hash, wanted, &op->waiter,
-                       load != NULL ? &load->call : NULL, &st);
+        km_flight_join(&group->flight, op->waiter.hash, &start->key,
+                       &op->waiter, load != NULL ? &load->call : NULL, &st);
     switch (role) {
     case KM_FLIGHT_LEADS:
         count(group, before, role);
-        return lead(load, pool, deadline, wanted->now);
+        return lead(start);
     case KM_FLIGHT_PARKED:
-        km_trace_get(group, KM_GET_JOINS, wanted->key);
+        km_trace_get(group, KM_GET_JOINS, start->key.key);
         count(group, before, role);
         st = KAMA_DEFERRED;
         break;
     case KM_FLIGHT_ANSWER:
-        if ((int)st < 0) {
-            count(group, before, role);
-        }
-        st = answer(op, load, wanted->key, st, ret_value);
+        st = answer_join(op, start, before, st, ret_value);
         break;
     case KM_FLIGHT_NOBODY:
         KM_ASSERT(load == NULL);
@@ -291,29 +347,120 @@ static kama_status refuse_to_wait(struct km_get_op *op,
     return km_group_fail_join(group, st, wanted->key);
 }
 
+/* Answers a get that no load can help. */
+static kama_status refuse(struct km_get_op *op, kama_status status)
+{
+    count(op->group, op->counted, KM_FLIGHT_ANSWER);
+    return status;
+}
+
+/* Decides about a key that has no loader on this node and is not asked of its
+ * owner. A miss would be a lie, unless this node owns the key: then its entry was
+ * lost when the slot moved, or was never there. */
+static kama_status answer_without_loader(struct km_get_op *op, kama_bytes key,
+                                         const struct km_owner_answer *owner)
+{
+    switch (owner->place) {
+    case KM_OWNER_HERE:
+    case KM_OWNER_HERE_UNSETTLED:
+        return refuse(op, KAMA_MISS);
+    case KM_OWNER_PEER:
+        if (op->origin == KAMA_ORIGIN_CLIENT) {
+            return refuse(op, KAMA_WOULD_LOAD);
+        }
+        return refuse(op, km_group_fail_key(op->group, KAMA_ERR_PEER, key,
+                                            "another node owns the key"));
+    case KM_OWNER_NOBODY:
+        break;
+    }
+    return refuse(op, km_group_fail_key(op->group, KAMA_ERR_PEER, key, "%s",
+                                        owner->text));
+}
+
+/* Returns where the load of a get runs, whose key has this owner. */
+static enum km_load_place place_of(const struct km_get_op *op,
+                                   const struct km_pool *pool,
+                                   const struct km_owner_answer *owner)
+{
+    if (owner->place == KM_OWNER_PEER && op->origin == KAMA_ORIGIN_CLIENT &&
+        (op->flags & KAMA_LOCAL_ONLY) == 0) {
+        return KM_LOAD_AT_PEER;
+    }
+    return pool != NULL ? KM_LOAD_ON_POOL : KM_LOAD_ON_CALLER;
+}
+
+/* Gives the load what was decided about its key. Takes the reference to the
+ * peer. */
+static void decide(struct km_load *load, const struct km_owner_answer *owner)
+{
+    load->fill.adoption = owner->adoption;
+    load->fill.purpose =
+        owner->place == KM_OWNER_HERE ? KM_FILL_TO_KEEP : KM_FILL_TO_SERVE;
+    if (load->place == KM_LOAD_AT_PEER) {
+        load->peer = owner->peer;
+        atomic_store(&load->asks, KM_LOAD_ASKS_PEER);
+    }
+}
+
+/* Asks who owns the key, and joins or starts the load that follows from it.
+ * Returns KAMA_ERR_TRY_AGAIN if the answer was wrong before the load began. */
+static kama_status join_once(struct km_get_op *op, struct start *start,
+                             kama_value **ret_value)
+{
+    kama_group *group = op->group;
+    struct km_owner_answer owner = {.place = KM_OWNER_HERE};
+    km_group_ask(group, start->key.key, &owner);
+    enum km_load_place place = place_of(op, start->pool, &owner);
+    bool is_asked = place == KM_LOAD_AT_PEER;
+    kama_status st = KAMA_OK;
+    start->load = NULL;
+    if (group->config.loader == NULL && !is_asked) {
+        st = answer_without_loader(op, start->key.key, &owner);
+    } else {
+        start->load = km_load_new(
+            group, &start->key, op->waiter.hash, place,
+            op->counted == KM_GET_COUNT_NONE ? KM_LOAD_FIRST : KM_LOAD_AGAIN);
+    }
+    if (start->load != NULL) {
+        decide(start->load, &owner);
+    }
+    if (owner.peer != NULL && (start->load == NULL || !is_asked)) {
+        group->owner.ops->release(group->owner.arg, owner.peer);
+    }
+    return group->config.loader == NULL && !is_asked
+               ? st
+               : join_with(op, start, ret_value);
+}
+
 static kama_status join(struct km_get_op *op, kama_bytes key, km_ns now,
                         kama_value **ret_value)
 {
     kama_group *group = op->group;
-    const struct km_load_key wanted = {key, now};
-    struct km_pool *pool = op->kind == KM_GET_BLOCKED
-                               ? km_group_pool_for_call(group)
-                               : km_group_pool(group);
+    struct start start = {.fills = op->fills,
+                          .deadline = op->waiter.deadline,
+                          .key = {.key = key,
+                                  .now = now,
+                                  .origin = op->origin,
+                                  .traceparent = op->traceparent,
+                                  .user = op->user}};
+    start.pool = op->kind == KM_GET_BLOCKED ? km_group_pool_for_call(group)
+                                            : km_group_pool(group);
     op->stage = KM_GET_OP_STARTING;
     op->timekeeper = KM_GET_TIMED_ELSEWHERE;
     op->timer.at = 0;
-    if (wanted.now >= op->waiter.deadline) {
+    if (now >= op->waiter.deadline) {
         count(group, op->counted, KM_FLIGHT_ANSWER);
         return fail_late(op, key);
     }
-    if (op->kind == KM_GET_BLOCKED && pool != NULL && km_pool_is_inside(pool)) {
-        return refuse_to_wait(op, &wanted);
+    if (op->kind == KM_GET_BLOCKED && start.pool != NULL &&
+        km_pool_is_inside(start.pool)) {
+        return refuse_to_wait(op, &start.key);
     }
-    struct km_load *load = km_load_new(
-        group, &wanted, op->waiter.hash,
-        pool != NULL ? KM_LOAD_ON_POOL : KM_LOAD_ON_CALLER,
-        op->counted == KM_GET_COUNT_NONE ? KM_LOAD_FIRST : KM_LOAD_AGAIN);
-    return join_with(op, &wanted, load, pool, ret_value);
+    kama_status st;
+    do {
+        st = join_once(op, &start, ret_value);
+    } while (st == KAMA_ERR_TRY_AGAIN);
+    return st;
 }
 
 kama_status km_get_op_again(struct km_get_op *op, kama_bytes key,
@@ -340,6 +487,11 @@ kama_status km_get_op_miss(kama_group *group, struct km_get_op *op,
     op->waiter.deadline = limits->deadline;
     op->deadline_ms = limits->deadline_ms;
     op->started_at = started_at;
+    op->origin = limits->origin;
+    op->flags = limits->flags;
+    op->traceparent = limits->traceparent;
+    op->user = limits->user;
+    op->source = KM_GET_FROM_MEMORY;
     op->counted = KM_GET_COUNT_NONE;
     kama_status st = join(op, key, limits->begin, ret_value);
     if (st != KAMA_DEFERRED) {
@@ -348,12 +500,15 @@ kama_status km_get_op_miss(kama_group *group, struct km_get_op *op,
     return st;
 }
 
-kama_status km_get_op_start(kama_group *group, struct km_get_op *op,
-                            kama_bytes key, const kama_ctx *ctx,
-                            kama_value **ret_value)
+kama_status km_get_op_start_of_many(kama_group *group, struct km_get_op *op,
+                                    kama_bytes key, const kama_ctx *ctx,
+                                    struct km_list *fills,
+                                    kama_value **ret_value)
 {
     struct km_call_limits limits;
     uint64_t hash;
+    op->fills = fills;
+    op->source = KM_GET_FROM_MEMORY;
     kama_status st = km_call_limits_init(group, ctx, &limits);
     if (st == KAMA_OK) {
         st = km_group_look_up(group, key, &limits, &hash, ret_value);
@@ -369,6 +524,13 @@ kama_status km_get_op_start(kama_group *group, struct km_get_op *op,
         km_get_op_miss(group, op, KM_GET_PARKED, key, hash, &limits, ret_value);
     km_gate_leave(&group->gate);
     return st;
+}
+
+kama_status km_get_op_start(kama_group *group, struct km_get_op *op,
+                            kama_bytes key, const kama_ctx *ctx,
+                            kama_value **ret_value)
+{
+    return km_get_op_start_of_many(group, op, key, ctx, NULL, ret_value);
 }
 
 /* -- the other ends ------------------------------------------------------- */

@@ -25,6 +25,18 @@
  *
  *     NONE --leads, waits or fails--> MISS --waits for another's load--> COALESCED
  *
+ * In a group of a cluster, the get first asks who owns the key (group/owner.h):
+ *
+ *     this node, settled     the loader; the store keeps its value
+ *     this node, unsettled   the loader; nothing is kept
+ *     another node           a load that asks the owner (group/load/at_peer.h); for
+ *                            KAMA_LOCAL_ONLY and a request of a peer the loader,
+ *                            and nothing is kept
+ *     unknown                the loader; nothing is kept
+ *
+ * If the node adopts another view between the answer and the begin of the load, the
+ * store refuses to begin it, and the get asks again.
+ *
  * Threads: any thread may call any function. done runs on a thread of the pool or
  * on the deadline thread (PARKED), or on the thread that has ended the load
  * (BLOCKED), and no lock is held. A PARKED get is never answered inside
@@ -65,6 +77,13 @@ enum km_get_timekeeper {
     KM_GET_TIMED_ITSELF     /* the timer of the get, which was armed */
 };
 
+/* Where the answer of a get came from. */
+enum km_get_source {
+    KM_GET_FROM_MEMORY, /* of this node */
+    KM_GET_FROM_LOADER, /* of this node */
+    KM_GET_FROM_PEER    /* the owner of the key, by its memory or its loader */
+};
+
 struct km_get_op {
     /* The answer; exactly once, unless km_get_op_cancel has returned true. value
      * is the callee's to unref, and NULL unless status is KAMA_OK. sentence is
@@ -72,12 +91,19 @@ struct km_get_op {
      * the caller that led the load was late, and the get is to start again. */
     void (*done)(struct km_get_op *op, kama_status status, kama_value *value,
                  const char *sentence);
+    enum km_get_source source; /* of the answer; written before done runs */
     /* ---- the group's ---- */
+    struct km_list *fills; /* the list for a request to the owner, while the get
+                            * is started; NULL: it is sent at once */
     struct km_flight_waiter waiter;
     struct km_timer timer; /* armed if it is due before the load's timer */
     kama_group *group;
     km_ns started_at;
     int64_t deadline_ms; /* of the caller; waiter.deadline is the time */
+    uint32_t origin;     /* of the caller, and the flags of its context */
+    uint32_t flags;
+    const char *traceparent; /* borrowed while the get is started, or NULL */
+    void *user;              /* of the caller */
     enum km_get_kind kind;
     enum km_get_stage stage;
     enum km_get_count counted;
@@ -94,8 +120,15 @@ KAMA_NODISCARD kama_status km_get_op_start(kama_group *group,
                                            const kama_ctx *ctx,
                                            kama_value **ret_value);
 
+/* Does the same for one of several keys. What has to be asked of other nodes is put
+ * into fills, which the caller sends with km_load_send_fills when it has started
+ * all keys. */
+KAMA_NODISCARD kama_status km_get_op_start_of_many(
+    kama_group *group, struct km_get_op *op, kama_bytes key,
+    const kama_ctx *ctx, struct km_list *fills, kama_value **ret_value);
+
 /* Does the same for a key that was not found in memory, with limits that have
- * begun. The calling thread must be inside the group's gate. A BLOCKED get in a
+ * begun; op->fills is a list, or NULL. The calling thread must be inside the group's gate. A BLOCKED get in a
  * group without a pool runs the loader on the calling thread, if it leads the
  * load: then it may have been answered already when this returns KAMA_DEFERRED. */
 KAMA_NODISCARD kama_status km_get_op_miss(kama_group *group,

@@ -80,6 +80,20 @@ static inline bool km_group_is_clustered(const kama_group *group)
     return group->owner.ops != NULL;
 }
 
+/* Asks who owns a key. A group that is not clustered owns every key, by the
+ * adoption 0. The caller gives the reference to a peer back. */
+static inline void km_group_ask(const kama_group *group, kama_bytes key,
+                                struct km_owner_answer *ret_answer)
+{
+    if (KM_UNLIKELY(km_group_is_clustered(group))) {
+        group->owner.ops->ask(group->owner.arg,
+                              km_owner_slot(group->owner_seed, key),
+                              ret_answer);
+    } else {
+        *ret_answer = (struct km_owner_answer){.place = KM_OWNER_HERE};
+    }
+}
+
 /* Returns how many loads may run at a time. */
 static inline unsigned km_group_loads_max(const kama_group *group)
 {

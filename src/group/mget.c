@@ -29,6 +29,7 @@
 #include "group/checks.h"
 #include "group/get.h"
 #include "group/group_internal.h"
+#include "group/load/at_peer.h"
 #include "group/look_up.h"
 #include "group/twins.h"
 
@@ -201,11 +202,14 @@ static void look_up_all(struct batch *batch, const kama_bytes *keys,
     km_twins_fini(&twins);
 }
 
-/* Starts every key. The batch stays open until its caller has taken its own part
+/* Starts every key; those that other nodes own are asked for together. The batch
+ * stays open until its caller has taken its own part
  * off the count. */
 static void start_all(struct batch *batch, const kama_bytes *keys,
                       struct km_call_limits *call)
 {
+    struct km_list fills;
+    km_list_init(&fills);
     atomic_init(&batch->open, batch->count + 1);
     km_call_limits_begin(batch->group, call);
     look_up_all(batch, keys, call);
@@ -215,12 +219,14 @@ static void start_all(struct batch *batch, const kama_bytes *keys,
         if (key->part != KEY_IS_LOADED) {
             continue;
         }
+        key->op.fills = &fills;
         kama_status st = km_get_op_miss(batch->group, &key->op, KM_GET_PARKED,
                                         keys[i], key->hash, call, &value);
         if (st != KAMA_DEFERRED) {
             answer_all(batch, i, st, value, (int)st < 0 ? km_last_error() : "");
         }
     }
+    km_load_send_fills(batch->group, &fills);
 }
 
 static kama_status check_mget(const kama_group *group, const kama_bytes *keys,

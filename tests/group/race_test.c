@@ -23,7 +23,8 @@ static void wake_nobody(struct km_flight_waiter *waiter,
 static struct km_load *lead(struct fixture *f, struct km_get_op *op,
                             enum km_load_place place)
 {
-    struct km_load_key key = {KAMA_STR("k"), km_group_now(f->group)};
+    struct km_load_key key = {.key = KAMA_STR("k"),
+                              .now = km_group_now(f->group)};
     uint64_t hash = km_store_hash(f->group->store, key.key);
     struct km_load *load =
         km_load_new(f->group, &key, hash, place, KM_LOAD_FIRST);

@@ -101,7 +101,8 @@ static kama_value *negative_item(struct km_load *load,
                                  const struct km_load_keep *keep)
 {
     int64_t ttl_ms = load->group->config.negative_ttl_ms;
-    if (ttl_ms == 0 || (keep->flags & KAMA_NO_STORE) != 0) {
+    if (ttl_ms == 0 || (keep->flags & KAMA_NO_STORE) != 0 ||
+        load->fill.purpose != KM_FILL_TO_KEEP) {
         return NULL;
     }
     if (keep->absent_ttl_ms > 0 && keep->absent_ttl_ms < ttl_ms) {
@@ -120,9 +121,13 @@ static kama_value *negative_item(struct km_load *load,
 
 /* Returns the item that the store shall keep, as a view: the value, the item that
  * says "does not exist", or NULL. */
-static kama_value *kept(const struct km_load_outcome *outcome,
+static kama_value *kept(const struct km_load *load,
+                        const struct km_load_outcome *outcome,
                         kama_value *negative, const struct km_load_keep *keep)
 {
+    if (load->fill.purpose != KM_FILL_TO_KEEP) {
+        return NULL;
+    }
     if (negative != NULL) {
         return negative;
     }
@@ -136,7 +141,7 @@ void km_load_complete(struct km_load *load, const struct km_load_answer *answer)
     char own[KM_ERROR_BYTES_MAX];
     km_ns now = km_group_now(group);
     struct km_load_outcome o = {.now = now, .sentence = answer->sentence};
-    bool late = now >= load->call.deadline;
+    bool late = now >= km_load_late_at(load);
     o.status =
         late ? KAMA_ERR_TIMEOUT : map_status(answer->status, answer->item);
     if (!late && (int)o.status < 0 && now >= load->loader_deadline) {
@@ -152,7 +157,7 @@ void km_load_complete(struct km_load *load, const struct km_load_answer *answer)
     o.value = o.status == KAMA_OK ? answer->item : NULL;
     kama_value *negative =
         o.status == KAMA_MISS ? negative_item(load, &answer->keep) : NULL;
-    o.stored = kept(&o, negative, &answer->keep);
+    o.stored = kept(load, &o, negative, &answer->keep);
     if (o.stored != NULL &&
         !km_store_make_room(group->store, load->call.hash, 0)) {
         o.stored = NULL;

@@ -38,12 +38,17 @@ static bool load_equal(const struct km_flight_call *call, const void *key)
 }
 
 /* A load that was overtaken by a mutation answers only the callers that came
- * before the mutation. A load whose deadline has passed answers no new caller. */
+ * before the mutation. A load whose deadline has passed answers no new caller. A
+ * load that asks another node is not joined by that node's requests: two nodes
+ * with different views could wait for each other. */
 static bool load_joinable(const struct km_flight_call *call, const void *key)
 {
     const struct km_load_key *wanted = key;
-    return !km_fill_overtaken(&km_load_of(call)->fill) &&
-           wanted->now < call->deadline;
+    const struct km_load *load = km_load_of(call);
+    bool would_circle = wanted->origin == KAMA_ORIGIN_PEER &&
+                        atomic_load(&load->asks) == KM_LOAD_ASKS_PEER;
+    return !km_fill_overtaken(&load->fill) && wanted->now < call->deadline &&
+           !would_circle;
 }
 
 /* The fill is registered while the lock is held under which the call becomes
@@ -77,6 +82,29 @@ const struct km_flight_ops km_load_flight_ops = {.equal = load_equal,
 
 /* -- life ---------------------------------------------------------------- */
 
+/* A load that asks the owner may take the time of that and then, if the owner
+ * cannot answer, the time of a loader. */
+static km_ns deadline_of(const kama_group *group, km_ns now,
+                         enum km_load_place place)
+{
+    int64_t timeout_ms = group->config.loader_timeout_ms;
+    return km_ns_after_ms(now, place != KM_LOAD_AT_PEER
+                                   ? timeout_ms
+                                   : 2 * timeout_ms + KM_FILL_EXTRA_MS);
+}
+
+/* Copies what the loader is told about the caller that leads. */
+static void copy_caller(struct km_load *load, const struct km_load_key *key)
+{
+    load->request.origin = key->origin;
+    load->request.user = key->user;
+    if (key->traceparent != NULL) {
+        (void)km_text_printf(load->traceparent, sizeof load->traceparent, "%s",
+                             key->traceparent);
+        load->request.traceparent = load->traceparent;
+    }
+}
+
 struct km_load *km_load_new(kama_group *group, const struct km_load_key *key,
                             uint64_t hash, enum km_load_place place,
                             enum km_load_attempt attempt)
@@ -91,9 +119,9 @@ struct km_load *km_load_new(kama_group *group, const struct km_load_key *key,
     load->deferred.sentence[0] = '\0';
     load->sink.sentence[0] = '\0';
     load->sentence[0] = '\0';
+    copy_caller(load, key);
     load->call.hash = hash;
-    load->call.deadline =
-        km_ns_after_ms(key->now, group->config.loader_timeout_ms);
+    load->call.deadline = deadline_of(group, key->now, place);
     load->call.leader = KM_FLIGHT_LEADER_PARKS;
     load->call.thread = place == KM_LOAD_ON_CALLER ? km_flight_self() : 0;
     load->loader_deadline = load->call.deadline;
@@ -128,6 +156,9 @@ void km_load_unref(struct km_load *load)
     kama_group *group = load->group;
     KM_ASSERT(atomic_load(&load->timer_state) != KM_LOAD_TIMER_ARMED);
     KM_ASSERT(atomic_load(&load->stage) != KM_LOAD_QUEUED);
+    if (load->peer != NULL) {
+        group->owner.ops->release(group->owner.arg, load->peer);
+    }
     bool was_deferred = load->was_deferred;
     kama_value_unref(load->sink.item);
     kama_value_unref(load->result.value);
@@ -198,7 +229,7 @@ kama_status km_load_arm(struct km_load *load, struct km_pool *pool)
     }
     km_load_ref(load);
     load->timer.fire = fire;
-    kama_status st = km_pool_arm(pool, &load->timer, load->call.deadline);
+    kama_status st = km_pool_arm(pool, &load->timer, km_load_late_at(load));
     if (st != KAMA_OK) {
         atomic_store(&load->timer_state, KM_LOAD_TIMER_NONE);
         drop_timer(load);

@@ -71,8 +71,22 @@ enum km_load_timer {
     KM_LOAD_TIMER_FIRED
 };
 
-/* The thread that runs the loader (group/load/run.h). */
-enum km_load_place { KM_LOAD_ON_CALLER, KM_LOAD_ON_POOL };
+/* Where the value comes from: the thread that runs the loader (group/load/run.h),
+ * or the owner of the key (group/load/at_peer.h). */
+enum km_load_place { KM_LOAD_ON_CALLER, KM_LOAD_ON_POOL, KM_LOAD_AT_PEER };
+
+/* What a load waits for. A load of another place than AT_PEER waits for its loader
+ * from the beginning:
+ *
+ *     ASKS_PEER --the owner has answered---------------------> the load ends
+ *         |
+ *         +--the owner cannot answer--> ASKS_AFTER_PEER --> the load ends
+ */
+enum km_load_asks {
+    KM_LOAD_ASKS_LOADER,
+    KM_LOAD_ASKS_PEER,      /* no request of another node may join it now */
+    KM_LOAD_ASKS_AFTER_PEER /* the loader, because the owner could not answer */
+};
 
 /* Whether the get that starts a load has been counted before. */
 enum km_load_attempt {
@@ -134,10 +148,13 @@ struct km_load {
     atomic_uint refs;
     enum km_load_place place;     /* constant */
     enum km_load_attempt attempt; /* of the get that leads; constant */
+    _Atomic enum km_load_asks asks;
+    struct km_peer *peer; /* a reference until the owner is asked, or NULL */
     _Atomic enum km_load_stage stage;
     _Atomic enum km_load_timer timer_state;
     _Atomic km_ns started_at; /* 0: the loader was not called */
-    km_ns loader_deadline;    /* the loader's own deadline; <= call.deadline */
+    km_ns loader_deadline;    /* the loader's own deadline; <= call.deadline. A
+                               * load AT_PEER has it when its loader begins */
     struct km_fill fill;
     kama_load request;
     struct km_timer timer;
@@ -153,15 +170,29 @@ struct km_load {
     struct kama_sink sink;        /* this and below: without their sentences, */
     struct kama_deferred deferred; /* which are empty at first, not zeroed */
     char sentence[KM_ERROR_BYTES_MAX];
+    char traceparent[KM_TRACEPARENT_BYTES];
+    struct km_owner_fill owner_fill; /* of a load AT_PEER */
     size_t key_len;
     uint8_t key[];
 };
 
-/* The key that a get asks for when it joins, and the current time. */
+/* The key that a get asks for when it joins, the current time, and what the get
+ * has from its caller. */
 struct km_load_key {
     kama_bytes key;
     km_ns now;
+    uint32_t origin;         /* KAMA_ORIGIN_CLIENT or KAMA_ORIGIN_PEER */
+    const char *traceparent; /* copied; NULL: none */
+    void *user;
 };
+
+/* Returns the time after which an answer of the loader counts as too late for
+ * all callers. */
+static inline km_ns km_load_late_at(const struct km_load *load)
+{
+    return load->place == KM_LOAD_ON_CALLER ? load->call.deadline
+                                            : load->loader_deadline;
+}
 
 /* The functions with which a group's flight compares, starts and counts loads. */
 extern const struct km_flight_ops km_load_flight_ops;

@@ -141,7 +141,7 @@ static kama_status start_on_pool(struct km_load *load, struct km_pool *pool)
 kama_status km_load_start_on_pool(struct km_load *load, struct km_pool *pool)
 {
     kama_group *group = load->group;
-    KM_ASSERT(load->place == KM_LOAD_ON_POOL);
+    KM_ASSERT(load->place != KM_LOAD_ON_CALLER);
     if (!km_gate_enter(&group->gate)) {
         km_load_unref(load);
         return km_fail(KAMA_ERR_CLOSED, "the group is closed");

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* All of an adoption happens in the store: the loads of a group have fills there,
+ * and a load whose fill was overtaken is not joined any more. */
+#include "group/adopt.h"
+
+#include "group/group_internal.h"
+#include "store/store_hide.h"
+
+void km_group_adopt(kama_group *group, uint64_t adoption,
+                    const struct km_slot_map *lost)
+{
+    km_store_hide(group->store, adoption, lost);
+}
+
+bool km_group_sweep(kama_group *group, struct km_group_sweep *sweep)
+{
+    return km_store_sweep(group->store, &sweep->cursor);
+}
+
+void km_group_forget(kama_group *group)
+{
+    km_store_clear(group->store);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* The answer of the owner may come on any thread, also before the call that has
+ * asked for it has returned. What it needs is in the load, which the runner's
+ * reference keeps. */
+#include "group/load/at_peer.h"
+
+#include "base/assert.h"
+#include "base/container.h"
+#include "base/status.h"
+#include "group/load/run.h"
+#include "group/sentence.h"
+
+/* Makes an item of the owner's answer, with a pinned reference. It is in no store
+ * and says how long the value may live. */
+static kama_value *item_of(struct km_load *load,
+                           const struct km_owner_reply *reply)
+{
+    kama_group *group = load->group;
+    struct km_item_spec spec = {.key = km_load_key_bytes(load),
+                                .value = reply->value,
+                                .version = reply->version};
+    if (reply->ttl_ms != KAMA_TTL_FOREVER) {
+        spec.expires_at = km_ns_after_ms(km_group_now(group),
+                                         reply->ttl_ms > 0 ? reply->ttl_ms : 1);
+    }
+    kama_value *item = km_store_item_new(group->store, &spec);
+    if (item != NULL) {
+        km_item_pin(item);
+        (void)km_store_make_room(group->store, load->call.hash, 0);
+    }
+    return item;
+}
+
+/* Returns the status that callers get for the status of an owner: a normal
+ * outcome that no get has is an error of the peer. */
+static kama_status map_status(kama_status status)
+{
+    return status == KAMA_OK || status == KAMA_MISS || (int)status < 0
+               ? status
+               : KAMA_ERR_PEER;
+}
+
+/* Ends the load with the owner's answer, which is not kept. */
+static void complete(struct km_load *load, const struct km_owner_reply *reply)
+{
+    struct km_load_outcome o = {.status = map_status(reply->status),
+                                .sentence = reply->text};
+    char own[KM_ERROR_BYTES_MAX];
+    if (o.status == KAMA_OK) {
+        o.value = item_of(load, reply);
+        o.status = o.value != NULL ? KAMA_OK : KAMA_ERR_NO_MEMORY;
+    }
+    if ((int)o.status < 0 && o.sentence[0] == '\0') {
+        km_group_sentence(load->group, km_load_key_bytes(load), own,
+                          "the owner answered %s", kama_status_name(o.status));
+        o.sentence = own;
+    }
+    (void)km_load_end(load, &o);
+    kama_value_unref(o.value);
+}
+
+/* Goes on with the loader of this node, or fails if there is none. */
+static void go_on_here(struct km_load *load, const struct km_owner_reply *reply)
+{
+    kama_group *group = load->group;
+    atomic_store(&load->asks, KM_LOAD_ASKS_AFTER_PEER);
+    if (group->config.loader == NULL) {
+        char sentence[KM_ERROR_BYTES_MAX];
+        km_group_sentence(group, km_load_key_bytes(load), sentence,
+                          "the owner cannot answer: %s", reply->text);
+        km_load_fail(load, KAMA_ERR_PEER, sentence);
+        return;
+    }
+    km_ns until =
+        km_ns_after_ms(km_group_now(group), group->config.loader_timeout_ms);
+    load->loader_deadline =
+        until < load->call.deadline ? until : load->call.deadline;
+    km_load_ref(load);
+    kama_status st = km_load_start_on_pool(load, km_group_pool(group));
+    if (st != KAMA_OK) {
+        km_load_fail(load, st, km_last_error());
+    }
+}
+
+static void on_filled(struct km_owner_fill *fill,
+                      const struct km_owner_reply *reply)
+{
+    struct km_load *load = KM_CONTAINER_OF(fill, struct km_load, owner_fill);
+    kama_group *group = load->group;
+    KM_ASSERT(load->place == KM_LOAD_AT_PEER);
+    if (!km_flight_ended(&load->call)) {
+        if (reply->outcome == KM_OWNER_ANSWERED) {
+            complete(load, reply);
+        } else {
+            go_on_here(load, reply);
+        }
+    }
+    km_load_unref(load);
+    km_gate_leave(&group->gate);
+}
+
+void km_load_send_fills(kama_group *group, struct km_list *fills)
+{
+    if (!km_list_empty(fills)) {
+        group->owner.ops->fill(group->owner.arg, fills);
+    }
+}
+
+kama_status km_load_start_at_peer(struct km_load *load, struct km_list *fills)
+{
+    kama_group *group = load->group;
+    struct km_list alone;
+    KM_ASSERT(load->place == KM_LOAD_AT_PEER && load->peer != NULL);
+    if (!km_gate_enter(&group->gate)) {
+        km_load_unref(load);
+        return km_fail(KAMA_ERR_CLOSED, "the group is closed");
+    }
+    load->owner_fill = (struct km_owner_fill){
+        .peer = load->peer,
+        .group = group->name,
+        .key = km_load_key_bytes(load),
+        .deadline = load->call.deadline -
+                    (km_ns)group->config.loader_timeout_ms * KM_NS_PER_MS,
+        .traceparent = load->request.traceparent,
+        .done = on_filled};
+    load->peer = NULL;
+    km_list_init(&alone);
+    km_list_push_back(fills != NULL ? fills : &alone, &load->owner_fill.node);
+    km_load_send_fills(group, &alone);
+    return KAMA_OK;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The third place of a load: the owner of the key, on another node. The load asks
+ * it with a fill, and ends with its answer, which no store of this node keeps. If
+ * the owner cannot answer, the load goes on with the loader of this node, on the
+ * pool, with a loader_timeout of its own; that answer is not kept either.
+ *
+ *     ask the owner --ANSWERED--------------------------> value, miss or error
+ *          |
+ *          +--NOT_OWNER, BEHIND, UNREACHABLE, LOST--> loader on the pool
+ *                                                     no loader: KAMA_ERR_PEER
+ *
+ *     km_load_start_at_peer(load, &fills);       for each key of an mget
+ *     km_load_send_fills(group, &fills);         one request for each owner
+ *
+ * The load needs no timer while it asks: `done` of the fill runs exactly once, at
+ * its deadline at the latest. The runner's reference and a place in the gate of
+ * the group are held until then, so that km_group_free waits for it.
+ *
+ * Cost: no allocation. Threads: any thread, without a lock held. Errors:
+ * KAMA_ERR_CLOSED. Ownership: takes the runner's reference to the load.
+ */
+#pragma once
+
+#include "group/load/load.h"
+
+/* Starts a load that was just made to lead: asks its owner, or puts the request
+ * into fills, which must be sent afterwards. fills: NULL, or a list. Takes the
+ * runner's reference. On an error the load has not ended, and the caller must end
+ * it. */
+KAMA_NODISCARD kama_status km_load_start_at_peer(struct km_load *load,
+                                                 struct km_list *fills);
+
+/* Sends the requests of a list, and empties it. */
+void km_load_send_fills(kama_group *group, struct km_list *fills);
