@@ -932,8 +932,19 @@ static inline void kama_set_options_init(kama_set_options *options)
  * result is not kept (see "Fence" at the top). `options` may be NULL.
  *
  * Errors: KAMA_ERR_INVALID (key, ttl_ms, context), KAMA_ERR_TOO_LARGE (key or
- * value; kama_last_error names the limit), KAMA_ERR_NO_MEMORY. Never waits for
- * a load. Cost: O(length of the value), and evictions where room is needed.
+ * value; kama_last_error names the limit), KAMA_ERR_NO_MEMORY, and in a group of
+ * a cluster:
+ *   KAMA_ERR_PEER            the owner of the key was not reached; or the
+ *                            connection was lost after the request was sent, so
+ *                            that the change may have been applied
+ *   KAMA_ERR_TRY_AGAIN       the view of the cluster was changing, and nothing
+ *                            was changed
+ *   KAMA_ERR_NOT_READY       this node is no member of its cluster now
+ *   KAMA_ERR_WOULD_DEADLOCK  another node would have to be asked, and the calling
+ *                            thread is one of the node's; kama_set_async does not
+ *                            wait
+ * A context with KAMA_ORIGIN_PEER is KAMA_ERR_INVALID there. Never waits for a
+ * load; in a cluster it waits for the owner of the key. Cost: O(length of the value), and evictions where room is needed.
  */
 KAMA_API KAMA_NODISCARD kama_status kama_set(kama_group *group, kama_bytes key,
                                              kama_bytes value,
@@ -1033,10 +1044,23 @@ KAMA_API KAMA_NODISCARD kama_status kama_ttl(kama_group *group, kama_bytes key,
 
 /*
  * Removes every entry of the group. Every load that is running is
- * overtaken. Values that callers hold stay valid. Always returns KAMA_OK.
+ * overtaken. Values that callers hold stay valid. In a cluster, the group is
+ * cleared on all members, this node first.
+ *
+ * Returns KAMA_OK, or KAMA_UNSYNCED if members of the cluster were not reached.
+ * Errors, only in a cluster: those of kama_set that have to do with other nodes;
+ * this node has been cleared nevertheless, except after KAMA_ERR_WOULD_DEADLOCK.
  * Cost: O(1); the memory is given back step by step by later calls.
  */
 KAMA_API KAMA_NODISCARD kama_status kama_group_clear(kama_group *group);
+
+/*
+ * Does what kama_group_clear does, within the deadline of `ctx`, which may be
+ * NULL. With KAMA_UNSYNCED, ctx->ret_unsynced has the members that were not
+ * reached. Errors: as kama_group_clear, and KAMA_ERR_INVALID (the context).
+ */
+KAMA_API KAMA_NODISCARD kama_status kama_group_clear_ctx(kama_group *group,
+                                                         const kama_ctx *ctx);
 
 /* An entry, as kama_scan shows it. `key` is borrowed until the callback
  * returns. */
@@ -1209,6 +1233,29 @@ KAMA_API KAMA_NODISCARD kama_status kama_mget_async(kama_group *group,
                                                     size_t n,
                                                     const kama_ctx *ctx,
                                                     kama_mget_cb cb, void *arg);
+
+/* The callback of kama_set_async and kama_del_async. After an error,
+ * kama_last_error has its sentence inside the callback. */
+typedef void (*kama_done_cb)(void *arg, kama_status status);
+
+/*
+ * Does what kama_set does without blocking the caller, also if another node of a
+ * cluster has to be asked. `cb` is called exactly once, on a thread of the pool,
+ * and never before this call returns; it is not called if this returns an error.
+ * Key, value and options are copied.
+ *
+ * Errors: KAMA_ERR_INVALID, TOO_LARGE, NO_MEMORY, THREADS, CLOSED, STATE. All
+ * other statuses reach `cb`.
+ */
+KAMA_API KAMA_NODISCARD kama_status
+kama_set_async(kama_group *group, kama_bytes key, kama_bytes value,
+               const kama_set_options *options, kama_done_cb cb, void *arg);
+
+/* Does what kama_del does, in the way of kama_set_async. */
+KAMA_API KAMA_NODISCARD kama_status kama_del_async(kama_group *group,
+                                                   kama_bytes key,
+                                                   const kama_ctx *ctx,
+                                                   kama_done_cb cb, void *arg);
 
 /* -- nodes -------------------------------------------------------------- */
 

@@ -285,6 +285,22 @@ kama_status km_pool_submit(struct km_pool *pool, struct km_job *job)
     return status;
 }
 
+kama_status km_pool_need_worker(struct km_pool *pool)
+{
+    kama_status status = KAMA_OK;
+    if (km_pool_is_forked(pool)) {
+        return fail_forked(pool);
+    }
+    km_mutex_lock(&pool->lock);
+    if (pool->closed) {
+        status = km_fail(KAMA_ERR_CLOSED, "the pool is closed");
+    } else if (pool->worker_count == 0) {
+        status = start_worker_locked(pool);
+    }
+    km_mutex_unlock(&pool->lock);
+    return status;
+}
+
 /* -- deadlines ----------------------------------------------------------- */
 
 kama_status km_pool_arm(struct km_pool *pool, struct km_timer *timer, km_ns at)

@@ -71,6 +71,10 @@ void km_pool_allow(struct km_pool *pool, unsigned more);
 KAMA_NODISCARD kama_status km_pool_submit(struct km_pool *pool,
                                           struct km_job *job);
 
+/* Makes sure that a worker exists, which then stays for the idle time at least, so
+ * that a job which is submitted next has a thread. Errors: as km_pool_submit. */
+KAMA_NODISCARD kama_status km_pool_need_worker(struct km_pool *pool);
+
 /* Calls timer->fire on the deadline thread at the time `at`: never earlier, and at
  * most a few milliseconds later. fire must not block. If the timer is armed
  * already, it is moved. Errors: KAMA_ERR_THREADS, KAMA_ERR_CLOSED,

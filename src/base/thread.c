@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 
+const char km_thread_loop_mark = 0;
 _Thread_local struct km_thread km_thread_own;
 
 /* The number of cells that were dealt so far belongs to the process, because a

@@ -82,3 +82,13 @@ static inline bool km_thread_is_inside(const void *inside_of)
     }
     return frame != NULL;
 }
+
+/* What a thread works for that runs an event loop, whichever loop it is. Nothing
+ * that it calls may wait. */
+extern const char km_thread_loop_mark;
+
+/* Returns whether the calling thread runs an event loop. */
+static inline bool km_thread_is_loop(void)
+{
+    return km_thread_is_inside(&km_thread_loop_mark);
+}

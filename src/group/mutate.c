@@ -1,44 +1,77 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The mutations: kama_set, kama_del and kama_group_clear. The store makes each of
- * them overtake the loads of its key that have begun before, so that their results
- * are not kept (store/fill.h).
+ * kama_set, kama_del and kama_touch: a mutation (mutate_op.h) on the stack of the
+ * calling thread, and a wait for its answer if another node has to give it. The
+ * store makes each of them overtake the loads of its key that have begun before, so
+ * that their results are not kept (store/fill.h).
  */
+#include "group/mutate.h"
+
+#include "base/container.h"
+#include "base/event.h"
+#include "base/limits.h"
 #include "base/status.h"
 #include "base/struct.h"
 #include "group/group_internal.h"
 
-/* Checks the options of a set and the context in them, and writes the time to
- * live. */
-static kama_status read_set_options(const kama_group *group,
-                                    const kama_set_options *options,
-                                    int64_t *ret_ttl_ms)
+/* A mutation whose thread waits for the answer. */
+struct blocked_mutation {
+    struct km_mutate_op op;
+    struct km_event answered;
+    kama_status status;
+    char sentence[KM_ERROR_BYTES_MAX];
+};
+
+static void on_done(struct km_mutate_op *op, kama_status status,
+                    const char *sentence)
 {
-    struct km_call_limits call;
+    struct blocked_mutation *mutation =
+        KM_CONTAINER_OF(op, struct blocked_mutation, op);
+    mutation->status = status;
+    (void)km_text_printf(mutation->sentence, sizeof mutation->sentence, "%s",
+                         sentence);
+    km_event_set(&mutation->answered);
+}
+
+/* Waits for the answer of a mutation that was parked. */
+static kama_status await(struct blocked_mutation *mutation)
+{
+    (void)km_event_wait(&mutation->answered, KM_NS_NEVER);
+    return (int)mutation->status < 0
+               ? km_fail(mutation->status, "%s", mutation->sentence)
+               : mutation->status;
+}
+
+kama_status km_group_mutate(kama_group *group, struct km_mutate_order *order)
+{
+    struct blocked_mutation mutation;
+    mutation.op.done = on_done;
+    order->from = KM_MUTATE_FOR_CALLER;
+    order->patience = KM_MUTATE_BLOCKS;
+    if (!km_group_is_clustered(group)) {
+        return km_mutate_op_start(group, &mutation.op, order);
+    }
+    if (!km_event_init(&mutation.answered)) {
+        return km_fail(KAMA_ERR_NO_MEMORY, "no resources to wait");
+    }
+    order->patience = km_group_patience(group);
+    kama_status st = km_mutate_op_start(group, &mutation.op, order);
+    st = st == KAMA_DEFERRED ? await(&mutation) : st;
+    km_event_fini(&mutation.answered);
+    return st;
+}
+
+kama_status km_group_read_set_options(const kama_set_options *options,
+                                      struct km_mutate_order *order)
+{
     kama_set_options own;
     kama_set_options_init(&own);
     kama_status st = options == NULL ? KAMA_OK
                                      : km_struct_read(&own, sizeof own, options,
                                                       "set options");
     if (st == KAMA_OK) {
-        st = km_call_limits_init(group, own.ctx, &call);
-    }
-    if (st == KAMA_OK) {
-        *ret_ttl_ms = own.ttl_ms;
-    }
-    return st;
-}
-
-static kama_status check_set(kama_group *group, kama_bytes key,
-                             kama_bytes value, const kama_set_options *options,
-                             int64_t *ret_ttl_ms)
-{
-    kama_status st = km_group_check_key(key);
-    if (st == KAMA_OK) {
-        st = km_group_check_value(group, value);
-    }
-    if (st == KAMA_OK) {
-        st = read_set_options(group, options, ret_ttl_ms);
+        order->ttl_ms = own.ttl_ms;
+        order->ctx = own.ctx;
     }
     return st;
 }
@@ -46,46 +79,23 @@ static kama_status check_set(kama_group *group, kama_bytes key,
 kama_status kama_set(kama_group *group, kama_bytes key, kama_bytes value,
                      const kama_set_options *options)
 {
-    int64_t ttl_ms = 0;
-    struct km_item_spec spec = {.key = key, .value = value};
-    kama_status st = check_set(group, key, value, options, &ttl_ms);
-    if (st != KAMA_OK) {
-        return st;
-    }
-    uint64_t hash = km_store_hash(group->store, key);
-    st = km_group_expiry(group, ttl_ms, hash, &spec.expires_at);
-    if (st != KAMA_OK) {
-        return st;
-    }
-    kama_value *item = km_store_item_new(group->store, &spec);
-    if (item == NULL) {
-        return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a value");
-    }
-    st = km_store_put(group->store, 0, hash, item);
-    if (st == KAMA_OK) {
-        km_group_count(group, KM_GROUP_SETS);
-    }
-    return st;
+    struct km_mutate_order order = {
+        .kind = KM_MUTATION_SET, .key = key, .value = value};
+    kama_status st = km_group_read_set_options(options, &order);
+    return st == KAMA_OK ? km_group_mutate(group, &order) : st;
 }
 
 kama_status kama_del(kama_group *group, kama_bytes key, const kama_ctx *ctx)
 {
-    struct km_call_limits call;
-    kama_status st = km_group_check_key(key);
-    if (st == KAMA_OK) {
-        st = km_call_limits_init(group, ctx, &call);
-    }
-    if (st != KAMA_OK) {
-        return st;
-    }
-    km_group_count(group, KM_GROUP_DELS);
-    uint64_t hash = km_store_hash(group->store, key);
-    return km_store_del(group->store, 0, hash, key);
+    struct km_mutate_order order = {
+        .kind = KM_MUTATION_DELETE, .key = key, .ctx = ctx};
+    return km_group_mutate(group, &order);
 }
 
-kama_status kama_group_clear(kama_group *group)
+kama_status kama_touch(kama_group *group, kama_bytes key, int64_t ttl_ms,
+                       const kama_ctx *ctx)
 {
-    km_group_count(group, KM_GROUP_CLEARS);
-    km_store_clear(group->store);
-    return KAMA_OK;
+    struct km_mutate_order order = {
+        .kind = KM_MUTATION_EXPIRE, .key = key, .ttl_ms = ttl_ms, .ctx = ctx};
+    return km_group_mutate(group, &order);
 }

@@ -18,6 +18,7 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/sync.h"
+#include "base/thread.h"
 #include "net/error.h"
 
 #include <pthread.h>
@@ -333,8 +334,11 @@ fail_read_buf:
 
 static void run_as(struct km_loop *loop, uv_run_mode mode)
 {
+    struct km_thread_frame frame;
     atomic_store(&loop->inside, self());
+    km_thread_enter(&frame, &km_thread_loop_mark);
     (void)uv_run(&loop->uv, mode);
+    km_thread_leave(&frame);
     atomic_store(&loop->inside, 0);
 }
 

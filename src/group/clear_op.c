@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* The waiting form of a clear is on the stack of its caller. */
+#include "group/clear_op.h"
+
+#include "base/container.h"
+#include "base/event.h"
+#include "base/limits.h"
+#include "base/status.h"
+#include "base/struct.h"
+#include "group/group_internal.h"
+
+void km_group_clear_here(kama_group *group)
+{
+    km_group_count(group, KM_GROUP_CLEARS);
+    km_store_clear(group->store);
+}
+
+static void on_cleared(struct km_owner_clear *clear, kama_status status,
+                       const char *text, const char *const *unreached,
+                       size_t count)
+{
+    struct km_clear_op *op = KM_CONTAINER_OF(clear, struct km_clear_op, clear);
+    kama_group *group = op->group;
+    kama_status st = status == KAMA_OK && count > 0 ? KAMA_UNSYNCED : status;
+    op->done(op, st, text, unreached, count);
+    km_gate_leave(&group->gate);
+}
+
+kama_status km_clear_op_start(kama_group *group, struct km_clear_op *op,
+                              enum km_mutate_patience patience,
+                              const kama_ctx *ctx)
+{
+    struct km_call_limits limits;
+    kama_status st = km_call_limits_init(group, ctx, &limits);
+    if (st != KAMA_OK) {
+        return st;
+    }
+    if (!km_group_is_clustered(group)) {
+        km_group_clear_here(group);
+        return KAMA_OK;
+    }
+    if (limits.origin == KAMA_ORIGIN_PEER) {
+        return km_fail(
+            KAMA_ERR_INVALID,
+            "ctx: origin: KAMA_ORIGIN_PEER is only for gets in a group "
+            "of a cluster");
+    }
+    if (patience == KM_MUTATE_REFUSES) {
+        return km_fail(KAMA_ERR_WOULD_DEADLOCK,
+                       "group %.*s: a clear would wait on a thread that other "
+                       "nodes' answers need",
+                       KM_GROUP_SHOWN(group->name));
+    }
+    if (!km_gate_enter(&group->gate)) {
+        return km_fail(KAMA_ERR_CLOSED, "the group is closed");
+    }
+    km_group_clear_here(group);
+    km_call_limits_begin(group, &limits);
+    op->group = group;
+    op->clear = (struct km_owner_clear){
+        .group = group->name, .deadline = limits.deadline, .done = on_cleared};
+    group->owner.ops->clear(group->owner.arg, &op->clear);
+    return KAMA_DEFERRED;
+}
+
+/* -- with a thread that waits ---------------------------------------------- */
+
+struct blocked_clear {
+    struct km_clear_op op;
+    struct km_event answered;
+    kama_unsynced *unsynced; /* the caller's, or NULL */
+    kama_status status;
+    char sentence[KM_ERROR_BYTES_MAX];
+};
+
+/* Writes the addresses into the caller's list, as many as it has room for. */
+static void list_unreached(kama_unsynced *list, const char *const *unreached,
+                           size_t count)
+{
+    list->count = (uint32_t)count;
+    for (size_t i = 0; i < count && i < list->capacity; i++) {
+        (void)km_text_printf(list->addresses[i], KAMA_ADDRESS_BYTES, "%s",
+                             unreached[i]);
+    }
+}
+
+static void on_done(struct km_clear_op *op, kama_status status,
+                    const char *sentence, const char *const *unreached,
+                    size_t count)
+{
+    struct blocked_clear *clear = KM_CONTAINER_OF(op, struct blocked_clear, op);
+    if (status == KAMA_UNSYNCED && clear->unsynced != NULL) {
+        list_unreached(clear->unsynced, unreached, count);
+    }
+    clear->status = status;
+    (void)km_text_printf(clear->sentence, sizeof clear->sentence, "%s",
+                         sentence);
+    km_event_set(&clear->answered);
+}
+
+static kama_status check_list(const kama_unsynced *list)
+{
+    if (list == NULL) {
+        return KAMA_OK;
+    }
+    if (list->struct_size < sizeof *list ||
+        (list->capacity > 0 && list->addresses == NULL)) {
+        return km_fail(KAMA_ERR_INVALID,
+                       "ctx: ret_unsynced: struct_size is %u, and %u addresses "
+                       "have %s; use kama_unsynced_init",
+                       list->struct_size, list->capacity,
+                       list->addresses == NULL ? "no room" : "room");
+    }
+    return KAMA_OK;
+}
+
+kama_status kama_group_clear_ctx(kama_group *group, const kama_ctx *ctx)
+{
+    struct blocked_clear clear;
+    struct km_call_limits limits;
+    kama_status st = km_call_limits_init(group, ctx, &limits);
+    if (st == KAMA_OK) {
+        st = check_list(limits.ret_unsynced);
+    }
+    if (st != KAMA_OK) {
+        return st;
+    }
+    if (!km_event_init(&clear.answered)) {
+        return km_fail(KAMA_ERR_NO_MEMORY, "no resources to wait");
+    }
+    clear.op.done = on_done;
+    clear.unsynced = limits.ret_unsynced;
+    st = km_clear_op_start(group, &clear.op, km_group_patience(group), ctx);
+    if (st == KAMA_DEFERRED) {
+        (void)km_event_wait(&clear.answered, KM_NS_NEVER);
+        st = (int)clear.status < 0 ? km_fail(clear.status, "%s", clear.sentence)
+                                   : clear.status;
+    }
+    km_event_fini(&clear.answered);
+    return st;
+}
+
+kama_status kama_group_clear(kama_group *group)
+{
+    return kama_group_clear_ctx(group, NULL);
+}

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: MIT */
+/* After a request or a wait was handed over, another thread may answer the op and
+ * free it at any moment. So handing over is always the last step. */
+#include "group/mutate_op.h"
+
+#include "base/assert.h"
+#include "base/container.h"
+#include "base/limits.h"
+#include "base/status.h"
+#include "base/thread.h"
+#include "group/group_internal.h"
+#include "group/sentence.h"
+#include "store/store_hide.h"
+#include "store/store_touch.h"
+
+static kama_status proceed(struct km_mutate_op *op);
+
+/* -- the end ------------------------------------------------------------- */
+
+/* Gives back what the op owns. */
+static void fini(struct km_mutate_op *op)
+{
+    op->state = KM_MUTATE_ENDED;
+    kama_value_unref(op->item);
+    op->item = NULL;
+    km_mem_free(&op->group->mem, op->key_copy);
+    op->key_copy = NULL;
+}
+
+/* Answers a parked op if it has its answer. The thread has the op's place in the
+ * gate until done has returned. */
+static void finish(struct km_mutate_op *op, kama_status status)
+{
+    kama_group *group = op->group;
+    char sentence[KM_ERROR_BYTES_MAX] = "";
+    if (status == KAMA_DEFERRED) {
+        return;
+    }
+    if ((int)status < 0) {
+        (void)km_text_printf(sentence, sizeof sentence, "%s", km_last_error());
+    }
+    fini(op);
+    op->done(op, status, sentence);
+    km_gate_leave(&group->gate);
+}
+
+/* -- on this node -------------------------------------------------------- */
+
+static void count_done(const struct km_mutate_op *op, kama_status status)
+{
+    if (op->from == KM_MUTATE_FOR_PEER) {
+        km_group_count(op->group, KM_GROUP_MUTATIONS_SERVED);
+    } else if (op->kind == KM_MUTATION_SET && status == KAMA_OK) {
+        km_group_count(op->group, KM_GROUP_SETS);
+    }
+}
+
+/* Stores the item, of which the op keeps a reference until the store has it: the
+ * store drops an item that it refuses. */
+static kama_status put(struct km_mutate_op *op, uint64_t adoption)
+{
+    kama_value *item = kama_value_ref(op->item);
+    km_item_unpin(item);
+    kama_status st = km_store_put(op->group->store, adoption, op->hash, item);
+    if (st != KAMA_ERR_TRY_AGAIN) {
+        kama_value_unref(op->item);
+        op->item = NULL;
+    }
+    return st;
+}
+
+static kama_status touch(struct km_mutate_op *op, uint64_t adoption)
+{
+    km_ns expires_at = 0;
+    kama_status st =
+        km_group_expiry(op->group, op->ttl_ms, op->hash, &expires_at);
+    return st != KAMA_OK ? st
+                         : km_store_touch(op->group->store, adoption, op->hash,
+                                          op->key, expires_at);
+}
+
+/* Carries the mutation out. Returns KAMA_ERR_TRY_AGAIN if the node has adopted
+ * another view since it was asked. */
+static kama_status apply(struct km_mutate_op *op, uint64_t adoption)
+{
+    kama_status st = KAMA_ERR_INTERNAL;
+    switch (op->kind) {
+    case KM_MUTATION_SET:
+        st = put(op, adoption);
+        break;
+    case KM_MUTATION_DELETE:
+        st = km_store_del(op->group->store, adoption, op->hash, op->key);
+        break;
+    case KM_MUTATION_EXPIRE:
+        st = touch(op, adoption);
+        break;
+    }
+    if (st != KAMA_ERR_TRY_AGAIN) {
+        count_done(op, st);
+    }
+    return st;
+}
+
+/* -- parking --------------------------------------------------------------- */
+
+/* Makes the op independent of its caller. */
+static kama_status copy_key(struct km_mutate_op *op)
+{
+    if (op->item != NULL || op->key_copy != NULL) {
+        return KAMA_OK;
+    }
+    op->key_copy = km_mem_alloc(&op->group->mem, op->key.len);
+    if (op->key_copy == NULL) {
+        return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a key");
+    }
+    memcpy(op->key_copy, op->key.data, op->key.len);
+    op->key = kama_bytes_make(op->key_copy, op->key.len);
+    return KAMA_OK;
+}
+
+/* Checks that the op may wait or travel. Nothing has been done yet. */
+static kama_status may_park(struct km_mutate_op *op)
+{
+    return op->patience == KM_MUTATE_REFUSES
+               ? km_group_fail_key(
+                     op->group, KAMA_ERR_WOULD_DEADLOCK, op->key,
+                     "this call would wait on a thread that other "
+                     "nodes' answers need; use the _async call")
+               : copy_key(op);
+}
+
+static kama_status fail_again(struct km_mutate_op *op, const char *why)
+{
+    return km_group_fail_key(op->group, KAMA_ERR_TRY_AGAIN, op->key,
+                             "nothing was changed: %s", why);
+}
+
+static void on_changed(struct km_owner_wait *wait)
+{
+    struct km_mutate_op *op = KM_CONTAINER_OF(wait, struct km_mutate_op, wait);
+    bool is_late = km_group_now(op->group) >= wait->until;
+    bool for_settled = op->state == KM_MUTATE_WAITS_SETTLED;
+    op->state = KM_MUTATE_ASKS;
+    kama_status st = KAMA_ERR_TRY_AGAIN;
+    if (!is_late) {
+        st = proceed(op);
+    } else {
+        st = fail_again(
+            op, for_settled ? "other nodes have not adopted the new view yet"
+                            : "no newer view of the cluster has come");
+    }
+    finish(op, st);
+}
+
+/* Waits for another answer of `ask`. Returns KAMA_DEFERRED, or an error. */
+static kama_status wait_for_change(struct km_mutate_op *op,
+                                   enum km_mutate_state state, km_ns until)
+{
+    kama_status st = may_park(op);
+    if (st != KAMA_OK) {
+        return st;
+    }
+    if (km_group_now(op->group) >= until) {
+        return fail_again(op, "the cluster changes its view");
+    }
+    op->state = state;
+    op->wait = (struct km_owner_wait){
+        .change = op->change, .until = until, .changed = on_changed};
+    op->group->owner.ops->wait(op->group->owner.arg, &op->wait);
+    return KAMA_DEFERRED;
+}
+
+/* -- at the owner ---------------------------------------------------------- */
+
+/* Returns the answer of a request that has ended, or waits for a newer view. */
+static kama_status answer_of(struct km_mutate_op *op,
+                             const struct km_owner_reply *reply)
+{
+    switch (reply->outcome) {
+    case KM_OWNER_ANSWERED:
+        if (op->kind == KM_MUTATION_SET && reply->status == KAMA_OK) {
+            km_group_count(op->group, KM_GROUP_SETS);
+        }
+        return (int)reply->status < 0
+                   ? km_fail(reply->status, "%s", reply->text)
+                   : reply->status;
+    case KM_OWNER_UNREACHABLE:
+        return km_group_fail_key(op->group, KAMA_ERR_PEER, op->key,
+                                 "the owner was not reached: %s", reply->text);
+    case KM_OWNER_LOST:
+        return km_group_fail_key(op->group, KAMA_ERR_PEER, op->key,
+                                 "the change may have been applied: %s",
+                                 reply->text);
+    case KM_OWNER_NOT_OWNER:
+    case KM_OWNER_BEHIND:
+        break;
+    }
+    return op->sent < 2
+               ? wait_for_change(op, KM_MUTATE_WAITS_VIEW, op->wait_until)
+               : fail_again(op, "two nodes say that they do not own the key");
+}
+
+static void on_reply(struct km_owner_mutation *mutation,
+                     const struct km_owner_reply *reply)
+{
+    struct km_mutate_op *op =
+        KM_CONTAINER_OF(mutation, struct km_mutate_op, mutation);
+    KM_ASSERT(op->state == KM_MUTATE_SENT);
+    if (reply->outcome == KM_OWNER_ANSWERED ||
+        reply->outcome == KM_OWNER_LOST) {
+        km_store_overtake(op->group->store, op->hash, op->key);
+    }
+    finish(op, answer_of(op, reply));
+}
+
+/* Asks the owner. Takes the reference to the peer. */
+static kama_status send(struct km_mutate_op *op, struct km_peer *peer)
+{
+    kama_group *group = op->group;
+    struct km_list *sends = op->sends;
+    struct km_list alone;
+    kama_status st = may_park(op);
+    if (st != KAMA_OK) {
+        group->owner.ops->release(group->owner.arg, peer);
+        return st;
+    }
+    km_group_count(group, KM_GROUP_MUTATIONS_FORWARDED);
+    op->state = KM_MUTATE_SENT;
+    op->sent++;
+    op->sends = NULL;
+    op->mutation = (struct km_owner_mutation){
+        .peer = peer,
+        .group = group->name,
+        .kind = op->kind,
+        .key = op->key,
+        .value = op->item != NULL ? kama_value_bytes(op->item) : op->key,
+        .item = op->item,
+        .ttl_ms = op->ttl_ms,
+        .deadline = op->deadline,
+        .done = on_reply};
+    if (op->item == NULL) {
+        op->mutation.value = kama_bytes_make(NULL, 0);
+    }
+    km_list_init(&alone);
+    km_list_push_back(sends != NULL ? sends : &alone, &op->mutation.node);
+    km_mutate_send(group, &alone);
+    return KAMA_DEFERRED;
+}
+
+void km_mutate_send(kama_group *group, struct km_list *sends)
+{
+    if (!km_list_empty(sends)) {
+        group->owner.ops->mutate(group->owner.arg, sends);
+    }
+}
+
+/* -- who owns the key ------------------------------------------------------- */
+
+/* Refuses a mutation of a peer, because this node does not own the key. */
+static kama_status refuse_peer(struct km_mutate_op *op,
+                               const struct km_owner_answer *owner)
+{
+    bool knows = owner->place == KM_OWNER_PEER;
+    op->outcome = knows ? KM_OWNER_NOT_OWNER : KM_OWNER_BEHIND;
+    if (owner->peer != NULL) {
+        op->group->owner.ops->release(op->group->owner.arg, owner->peer);
+    }
+    return km_group_fail_key(op->group, KAMA_ERR_TRY_AGAIN, op->key, "%s",
+                             knows ? "this node does not own the key"
+                                   : owner->text);
+}
+
+/* Acts on an answer that does not say HERE. */
+static kama_status act_elsewhere(struct km_mutate_op *op,
+                                 const struct km_owner_answer *owner)
+{
+    op->change = owner->change;
+    if (owner->place == KM_OWNER_HERE_UNSETTLED) {
+        return wait_for_change(op, KM_MUTATE_WAITS_SETTLED, op->settled_until);
+    }
+    if (op->from == KM_MUTATE_FOR_PEER) {
+        return refuse_peer(op, owner);
+    }
+    if (owner->place == KM_OWNER_PEER) {
+        return send(op, owner->peer);
+    }
+    if (owner->refusal == KAMA_ERR_TRY_AGAIN) {
+        return wait_for_change(op, KM_MUTATE_WAITS_VIEW, op->wait_until);
+    }
+    return km_group_fail_key(op->group, owner->refusal, op->key, "%s",
+                             owner->text);
+}
+
+/* Does the next step of an op that ASKS. Returns the answer, or KAMA_DEFERRED. */
+static kama_status proceed(struct km_mutate_op *op)
+{
+    struct km_owner_answer owner = {.place = KM_OWNER_HERE};
+    kama_status st;
+    KM_ASSERT(op->state == KM_MUTATE_ASKS);
+    do {
+        km_group_ask(op->group, op->key, &owner);
+        st = owner.place == KM_OWNER_HERE ? apply(op, owner.adoption)
+                                          : KAMA_ERR_TRY_AGAIN;
+    } while (st == KAMA_ERR_TRY_AGAIN && owner.place == KM_OWNER_HERE);
+    return owner.place == KM_OWNER_HERE ? st : act_elsewhere(op, &owner);
+}
+
+/* -- the start -------------------------------------------------------------- */
+
+static kama_status check(const kama_group *group,
+                         const struct km_mutate_order *order,
+                         struct km_call_limits *ret_limits)
+{
+    km_ns ignored;
+    kama_status st = km_group_check_key(order->key);
+    if (st == KAMA_OK && order->kind == KM_MUTATION_SET) {
+        st = km_group_check_value(group, order->value);
+    }
+    if (st == KAMA_OK) {
+        st = km_call_limits_init(group, order->ctx, ret_limits);
+    }
+    if (st == KAMA_OK && order->kind != KM_MUTATION_DELETE) {
+        st = km_group_expiry(group, order->ttl_ms, 0, &ignored);
+    }
+    if (st == KAMA_OK && ret_limits->origin == KAMA_ORIGIN_PEER &&
+        km_group_is_clustered(group)) {
+        st =
+            km_fail(KAMA_ERR_INVALID,
+                    "ctx: origin: KAMA_ORIGIN_PEER is only for gets in a group "
+                    "of a cluster");
+    }
+    return st;
+}
+
+/* Makes the item of a set, with a pinned reference. */
+static kama_status make_item(struct km_mutate_op *op, kama_bytes value)
+{
+    struct km_item_spec spec = {.key = op->key, .value = value};
+    kama_status st =
+        km_group_expiry(op->group, op->ttl_ms, op->hash, &spec.expires_at);
+    if (st != KAMA_OK) {
+        return st;
+    }
+    op->item = km_store_item_new(op->group->store, &spec);
+    if (op->item == NULL) {
+        return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a value");
+    }
+    km_item_pin(op->item);
+    op->key = km_item_key_bytes(op->item);
+    return KAMA_OK;
+}
+
+/* Writes the times of a mutation, which only those need that may wait. */
+static void begin(struct km_mutate_op *op, struct km_call_limits *limits)
+{
+    if (!km_group_is_clustered(op->group)) {
+        return;
+    }
+    km_call_limits_begin(op->group, limits);
+    km_ns two_s = km_ns_after_ms(limits->begin, KM_VIEW_WAIT_MS);
+    op->deadline = limits->deadline;
+    op->wait_until = limits->has_deadline ? limits->deadline : two_s;
+    op->settled_until = op->wait_until < two_s ? op->wait_until : two_s;
+}
+
+kama_status km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
+                               const struct km_mutate_order *order)
+{
+    struct km_call_limits limits;
+    kama_status st = check(group, order, &limits);
+    if (st != KAMA_OK) {
+        return st;
+    }
+    op->outcome = KM_OWNER_ANSWERED;
+    op->group = group;
+    op->kind = order->kind;
+    op->from = order->from;
+    op->patience = order->patience;
+    op->state = KM_MUTATE_ASKS;
+    op->sent = 0;
+    op->hash = km_store_hash(group->store, order->key);
+    op->key = order->key;
+    op->key_copy = NULL;
+    op->item = NULL;
+    op->ttl_ms = order->ttl_ms;
+    op->sends = order->sends;
+    begin(op, &limits);
+    if (op->kind == KM_MUTATION_DELETE && op->from == KM_MUTATE_FOR_CALLER) {
+        km_group_count(group, KM_GROUP_DELS);
+    }
+    if (!km_gate_enter(&group->gate)) {
+        return km_fail(KAMA_ERR_CLOSED, "the group is closed");
+    }
+    st = op->kind == KM_MUTATION_SET ? make_item(op, order->value) : KAMA_OK;
+    if (st == KAMA_OK) {
+        st = proceed(op);
+    }
+    if (st != KAMA_DEFERRED) {
+        fini(op);
+        km_gate_leave(&group->gate);
+    }
+    return st;
+}
+
+enum km_mutate_patience km_group_patience(kama_group *group)
+{
+    struct km_pool *pool = km_group_pool(group);
+    bool must_not_wait =
+        km_thread_is_loop() || (pool != NULL && km_pool_is_inside(pool));
+    return must_not_wait ? KM_MUTATE_REFUSES : KM_MUTATE_BLOCKS;
+}

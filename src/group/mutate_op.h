@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One mutation of one key, from the call to the answer. This is the only road for a
+ * set, a delete and a touch: kama_set, kama_del, kama_touch, kama_mset, kama_mdel,
+ * the asynchronous calls and the services of a node are this, and a wait, a copy,
+ * or a group of them.
+ *
+ *     struct km_mutate_op *op = ...;               stays until done has run
+ *     op->done = on_done;
+ *     status = km_mutate_op_start(group, op, &order);
+ *     if (status == KAMA_DEFERRED) { ... done runs later, exactly once ... }
+ *
+ * A group that owns all its keys answers at once. In a cluster:
+ *
+ *            +---------------- changed ------------------+
+ *            v                                           |
+ *     start: ASKS --this node, settled--> stored         |
+ *            | | |                                       |
+ *            | | +--this node, unsettled--------> WAITS_SETTLED (at most 2 s)
+ *            | +----cannot know it--------------> WAITS_VIEW (the deadline, or 2 s)
+ *            |                                           ^
+ *            +--another node--> SENT --NOT_OWNER, BEHIND-+   (one more try)
+ *                                |
+ *                                +--ANSWERED-----> the owner's answer
+ *                                +--UNREACHABLE--> KAMA_ERR_PEER
+ *                                +--LOST---------> KAMA_ERR_PEER, "may have been
+ *                                                  applied"; never sent again
+ *
+ * A wait that ends without a change is KAMA_ERR_TRY_AGAIN, and so is a second
+ * refusal by a peer. When another node may have changed the value, the loads of the
+ * key on this node are overtaken before the caller is answered, so that its next
+ * get cannot join one that has begun before.
+ *
+ * A mutation that a peer has sent is never passed on: if this node is not the
+ * owner, it is answered with op->outcome KM_OWNER_NOT_OWNER or KM_OWNER_BEHIND.
+ *
+ * Threads: any thread may start; done runs on a loop or pool thread, without a
+ * lock, and never inside the call. Errors: those of kama_set, kama_del and
+ * kama_touch. Ownership: the op is the caller's memory and must stay where it is
+ * until done has run; key and value are copied. Cost: one allocation for a set, and
+ * one more for a key that has to wait or to travel.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "group/checks.h"
+#include "group/owner.h"
+
+/* Who has asked for a mutation. */
+enum km_mutate_from {
+    KM_MUTATE_FOR_CALLER, /* an application, or a client on the wire */
+    KM_MUTATE_FOR_PEER    /* another node, which takes this one for the owner */
+};
+
+/* Whether the thread that starts a mutation is going to wait for it. */
+enum km_mutate_patience {
+    KM_MUTATE_PARKS,  /* no thread waits */
+    KM_MUTATE_BLOCKS, /* the calling thread waits */
+    KM_MUTATE_REFUSES /* it would wait, but must not: KAMA_ERR_WOULD_DEADLOCK */
+};
+
+enum km_mutate_state {
+    KM_MUTATE_ASKS,
+    KM_MUTATE_WAITS_SETTLED,
+    KM_MUTATE_WAITS_VIEW,
+    KM_MUTATE_SENT,
+    KM_MUTATE_ENDED
+};
+
+/* What a mutation is to do. Everything is borrowed until start returns. */
+struct km_mutate_order {
+    enum km_mutation_kind kind;
+    enum km_mutate_from from;
+    enum km_mutate_patience patience;
+    kama_bytes key;
+    kama_bytes value;      /* SET */
+    int64_t ttl_ms;        /* SET and EXPIRE, as in kama_set_options */
+    const kama_ctx *ctx;   /* may be NULL */
+    struct km_list *sends; /* a list for the request to the owner, which the
+                            * caller sends with km_mutate_send; NULL: it is sent
+                            * at once */
+};
+
+struct km_mutate_op {
+    /* The answer. sentence is borrowed; it is "" or says why. */
+    void (*done)(struct km_mutate_op *op, kama_status status,
+                 const char *sentence);
+    enum km_owner_outcome
+        outcome; /* FOR_PEER: whether this node is the owner */
+    /* ---- the group's ---- */
+    kama_group *group;
+    enum km_mutation_kind kind;
+    enum km_mutate_from from;
+    enum km_mutate_patience patience;
+    enum km_mutate_state state;
+    unsigned sent; /* how often an owner was asked */
+    uint64_t hash;
+    kama_bytes key; /* borrowed from the caller, from item, or from key_copy */
+    void *key_copy; /* NULL, or owned */
+    kama_value *item; /* SET: what is to be stored; NULL when it was taken */
+    int64_t ttl_ms;
+    uint64_t change;       /* of the answer that was acted on */
+    km_ns wait_until;      /* for a newer view */
+    km_ns settled_until;   /* for this node to become settled */
+    km_ns deadline;        /* of a request to the owner */
+    struct km_list *sends; /* of the order, during the start */
+    struct km_owner_wait wait;
+    struct km_owner_mutation mutation;
+};
+
+/* Carries out a mutation, or begins to. Returns its answer, or KAMA_DEFERRED if
+ * done will run. */
+KAMA_NODISCARD kama_status
+km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
+                   const struct km_mutate_order *order);
+
+/* Sends the mutations of a list to their owners, and empties it. */
+void km_mutate_send(kama_group *group, struct km_list *sends);
+
+/* Returns PARKS or BLOCKS for a call that blocks its thread, or REFUSES if the
+ * thread belongs to a loop or to the pool of the group. */
+enum km_mutate_patience km_group_patience(kama_group *group);
