@@ -119,8 +119,9 @@ kama_status km_view_new(const kama_allocator *mem,
 
 struct km_view *km_view_ref(struct km_view *view)
 {
-    KM_ASSERT(atomic_fetch_add_explicit(&view->refs, 1, memory_order_relaxed) >
-              0);
+    unsigned before =
+        atomic_fetch_add_explicit(&view->refs, 1, memory_order_relaxed);
+    KM_ASSERT(before > 0);
     return view;
 }
 
