@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What one reading of the registry, or all changes of one revision, say. A key
+ * whose value is junk, belongs to another cluster, or is one member too many,
+ * has no member: all nodes that look at the registry now must see the same,
+ * whatever stood there before.
+ */
+#include "membership/membership_internal.h"
+
+#include "base/bytes.h"
+#include "base/hash.h"
+
+#include <stdio.h>
+
+/* Says once a minute at most that there is junk. */
+static void log_junk(struct km_membership *m, kama_bytes key, const char *why)
+{
+    km_ns now = km_membership_now(m);
+    km_ns *logged_at = &m->follow.junk_logged_at;
+    char shown[128];
+    if (*logged_at != 0 &&
+        now < km_ns_after_ms(*logged_at, KM_MEMBERSHIP_JUNK_LOG_MS)) {
+        return;
+    }
+    *logged_at = now > 0 ? now : 1;
+    km_membership_log(
+        m, 2, "junk",
+        "ignoring the record \"%s\" (%s); %llu were ignored so "
+        "far",
+        km_bytes_quote(key, shown, sizeof shown), why,
+        (unsigned long long)(m->stats.junk_records + m->stats.foreign_records));
+}
+
+/* Returns whether the record was written since the last step. */
+static bool is_fresh(const struct km_step *step,
+                     const struct km_registry_record *record)
+{
+    return !step->is_list || record->mod_revision > step->since;
+}
+
+static void no_member(struct km_membership *m, struct km_step *step,
+                      const struct km_registry_record *record,
+                      kama_bytes address)
+{
+    step->lives += is_fresh(step, record);
+    if (!step->is_list) { /* a list removes it at its end */
+        km_directory_remove(&m->directory, address, km_membership_now(m));
+    }
+}
+
+static void junk(struct km_membership *m, struct km_step *step,
+                 const struct km_registry_record *record, kama_bytes address,
+                 const char *why)
+{
+    no_member(m, step, record, address);
+    if (is_fresh(step, record)) {
+        m->stats.junk_records++;
+        log_junk(m, record->key, why);
+    }
+}
+
+static void foreign(struct km_membership *m, struct km_step *step,
+                    const struct km_registry_record *record, kama_bytes address,
+                    const char *cluster)
+{
+    no_member(m, step, record, address);
+    if (step->foreign++ == 0) {
+        (void)snprintf(step->cluster, sizeof step->cluster, "%s", cluster);
+    }
+    if (is_fresh(step, record)) {
+        m->stats.foreign_records++;
+        log_junk(m, record->key, "it belongs to another cluster");
+    }
+}
+
+static kama_status put_member(struct km_membership *m, struct km_step *step,
+                              const struct km_registry_record *record,
+                              const struct km_record *parsed)
+{
+    enum km_directory_change change = KM_DIRECTORY_SAME;
+    kama_status status =
+        km_directory_put(&m->directory, &parsed->member, record->mod_revision,
+                         m->own.address, &change);
+    if (status != KAMA_OK) {
+        return status;
+    }
+    step->members++;
+    step->lives += change == KM_DIRECTORY_NEW_ID;
+    step->differs |=
+        change == KM_DIRECTORY_NEW_ID || change == KM_DIRECTORY_UPDATED;
+    if (change == KM_DIRECTORY_FULL) {
+        junk(m, step, record, KAMA_STR(parsed->address),
+             "there are " KM_TEXT_OF(KM_MEMBERSHIP_MEMBERS_MAX) " members");
+    }
+    return KAMA_OK;
+}
+
+static kama_status apply_member(struct km_membership *m, struct km_step *step,
+                                const struct km_registry_record *record,
+                                kama_bytes address)
+{
+    struct km_record parsed;
+    char why[KM_ERROR_BYTES_MAX];
+    if (record->deleted) {
+        km_directory_remove(&m->directory, address, km_membership_now(m));
+        return KAMA_OK;
+    }
+    kama_status status = km_record_parse(record->value, address, &parsed);
+    if (status == KAMA_ERR_NO_MEMORY) {
+        return status;
+    }
+    if (status != KAMA_OK) {
+        kama_last_error(why, sizeof why);
+        junk(m, step, record, address, why);
+        return KAMA_OK;
+    }
+    if (strcmp(parsed.cluster, m->own.cluster) != 0) {
+        foreign(m, step, record, address, parsed.cluster);
+        return KAMA_OK;
+    }
+    return put_member(m, step, record, &parsed);
+}
+
+static void note_own_key(struct km_membership *m, struct km_step *step,
+                         const struct km_registry_record *record)
+{
+    if (step->is_list) {
+        step->own_key = true;
+    } else {
+        m->follow.own_key_present = !record->deleted;
+    }
+}
+
+static kama_status apply(struct km_membership *m, struct km_step *step,
+                         const struct km_registry_record *record)
+{
+    static const char members[] = "members/";
+    kama_bytes prefix = KAMA_STR(m->prefix);
+    if (!km_bytes_starts(record->key, prefix)) {
+        return KAMA_OK;
+    }
+    kama_bytes name = km_bytes_skip(record->key, prefix.len);
+    if (km_bytes_eq(name, KM_LIT("joins"))) {
+        step->joins = record->deleted ? 0 : record->version;
+    } else if (km_bytes_starts(name, KAMA_STR(members))) {
+        if (km_bytes_eq(record->key, KAMA_STR(m->member_key))) {
+            note_own_key(m, step, record);
+        }
+        return apply_member(m, step, record,
+                            km_bytes_skip(name, sizeof members - 1));
+    }
+    return KAMA_OK;
+}
+
+void km_step_read_stamp(const struct km_membership *m, struct km_step *step,
+                        const struct km_registry_record *records, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (km_bytes_eq(records[i].key, KAMA_STR(m->stamp_key))) {
+            step->touches_stamp = true;
+            step->has_stamp = !records[i].deleted;
+            step->stamp = km_hash(records[i].value, 0);
+        }
+    }
+}
+
+kama_status km_step_apply(struct km_membership *m, struct km_step *step,
+                          const struct km_registry_record *records,
+                          size_t count)
+{
+    kama_status status = KAMA_OK;
+    for (size_t i = 0; i < count && status == KAMA_OK; i++) {
+        status = apply(m, step, &records[i]);
+    }
+    return status;
+}
