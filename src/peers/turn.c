@@ -24,6 +24,7 @@ struct peer {
 struct km_turn {
     const kama_allocator *mem;
     uint64_t view_id;
+    bool is_new; /* it was not settled since it has registered */
     struct km_member_id self;
     struct km_member_id earlier_self; /* all zero: there is none */
     struct peer *peers;
@@ -40,6 +41,7 @@ kama_status km_turn_new(const kama_allocator *mem, struct km_turn **ret_turn)
         return KAMA_ERR_NO_MEMORY;
     }
     turn->mem = mem;
+    turn->is_new = true;
     *ret_turn = turn;
     return KAMA_OK;
 }
@@ -79,10 +81,13 @@ static bool is_waited(const struct peer *peer)
 }
 
 /* Returns whether the last announcement of a member is the awaited one. */
-static bool announces(const struct peer *peer, uint64_t view_id)
+static bool announces(const struct km_turn *turn, const struct peer *peer)
 {
-    return peer->standing == KM_STANDING_BEHIND ||
-           (peer->standing == KM_STANDING_MEMBER && peer->view_id == view_id);
+    if (peer->standing == KM_STANDING_BEHIND) {
+        return !turn->is_new;
+    }
+    return peer->standing == KM_STANDING_MEMBER &&
+           peer->view_id == turn->view_id;
 }
 
 /* Returns whether an id is or was that of this node. */
@@ -132,7 +137,7 @@ static void begin_waiting(struct km_turn *turn)
     turn->waiting = 0;
     for (size_t i = 0; i < turn->count; i++) {
         struct peer *peer = &turn->peers[i];
-        peer->has_announced = announces(peer, turn->view_id);
+        peer->has_announced = announces(turn, peer);
         turn->waiting += is_waited(peer);
     }
 }
@@ -169,11 +174,16 @@ static void gain(struct km_turn *turn, const struct km_slot_map *gained)
 
 /* -- what the turn is told ------------------------------------------------- */
 
+/* A node that registers again is new: it has not seen the views meanwhile. */
 static void know_self(struct km_turn *turn, const struct km_member_id *self)
 {
+    if (turn->view_id != 0 && km_turn_settled(turn)) {
+        turn->is_new = false;
+    }
     if (!is_same(&turn->self, self)) {
         turn->earlier_self = turn->self;
         turn->self = *self;
+        turn->is_new = true;
     }
 }
 
@@ -213,7 +223,7 @@ void km_turn_heard(struct km_turn *turn, const struct km_member_id *id,
     peer->view_id = view_id;
     peer->standing = standing;
     peer->is_silent = false;
-    peer->has_announced |= announces(peer, turn->view_id);
+    peer->has_announced |= announces(turn, peer);
     turn->waiting += is_waited(peer);
 }
 
@@ -234,6 +244,17 @@ bool km_turn_settled(const struct km_turn *turn)
     return turn->waiting == 0;
 }
 
+enum km_standing km_turn_standing(const struct km_turn *turn,
+                                  enum km_standing own)
+{
+    for (size_t i = 0; i < turn->count; i++) {
+        if (is_waited(&turn->peers[i]) && !turn->peers[i].is_member) {
+            return KM_STANDING_TURNING;
+        }
+    }
+    return own;
+}
+
 size_t km_turn_waiting(const struct km_turn *turn)
 {
     return turn->waiting;
@@ -251,7 +272,7 @@ void km_turn_check(const struct km_turn *turn)
         const struct peer *peer = &turn->peers[i];
         KM_ASSERT(!is_own(turn, &peer->id));
         KM_ASSERT(find(turn->peers, i, &peer->id) == NULL);
-        KM_ASSERT(peer->has_announced || !announces(peer, turn->view_id));
+        KM_ASSERT(peer->has_announced || !announces(turn, peer));
         waiting += is_waited(peer);
     }
     KM_ASSERT(waiting == turn->waiting);

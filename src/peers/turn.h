@@ -13,6 +13,23 @@
  * members of the last two views is not enough: a member that two quick changes
  * have removed may still act on the first of the three views.
  *
+ * A member that is new does not know who was in the views before it. Therefore a
+ * node that still waits for a member which is not in its view any more announces
+ * TURNING, also when it is behind, and this counts as no announcement:
+ *
+ *     view 1: A B    view 2: B    view 3: B C     A lives on in view 1
+ *     B adopts view 3 and waits for A
+ *     C adopts view 3, hears it from B, is settled, loads and keeps the old value
+ *     the database is written, and A, which has view 1, acknowledges the Delete
+ *
+ * For the same reason "behind" does not count while the node is new, that is,
+ * until it has been settled once since it has registered: who is behind does not
+ * know who was removed.
+ *
+ * TURNING ends when the removed members have been told, or are silent. No circle
+ * of nodes can wait for each other by it, because each waits for a member whose
+ * part in the views has ended before its own.
+ *
  * For each member that has a part in the turn:
  *
  *     WAITED ---- announces the adopted view, or that it is behind ---> ANNOUNCED
@@ -38,7 +55,9 @@
 enum km_standing {
     KM_STANDING_NONE = 0, /* not heard yet */
     KM_STANDING_MEMBER = 1,
-    KM_STANDING_BEHIND = 2
+    KM_STANDING_BEHIND = 2,
+    KM_STANDING_TURNING = 3 /* either of them, and it still waits for members
+                             * that are not in its view any more */
 };
 
 struct km_turn;
@@ -57,6 +76,11 @@ KAMA_NODISCARD kama_status km_turn_adopt(struct km_turn *turn,
                                          const struct km_view *view,
                                          const struct km_member_id *self,
                                          const struct km_slot_map *gained);
+/* Returns what this node announces if it stands like `own`, MEMBER or BEHIND:
+ * TURNING while it waits for a member that is not in the view any more, else
+ * `own`. When this changes, it is announced to all at once. */
+enum km_standing km_turn_standing(const struct km_turn *turn,
+                                  enum km_standing own);
 /* A member has announced the view that it has adopted, or that it is behind.
  * An id that is not waited for is ignored: whoever adopts a view says Hello to
  * its members, and hears from them then. */

@@ -160,10 +160,30 @@ static void test_behind_counts_as_announced(void **state)
     (void)state;
     struct km_turn *turn = turn_new();
     adopt(turn, 1, "AB");
+    hear(turn, 'B', 1);
+    adopt(turn, 2, "AB");
     hear_behind(turn, 'B');
     assert_true(km_turn_settled(turn));
-    adopt(turn, 2, "ABC"); /* and B is still behind */
+    adopt(turn, 3, "ABC"); /* and B is still behind */
     assert_int_equal(km_turn_waiting(turn), 1);
+    km_turn_free(turn);
+}
+
+/* B does not know who was removed, and this node does not either. */
+static void test_behind_does_not_count_for_a_new_node(void **state)
+{
+    (void)state;
+    struct km_turn *turn = turn_new();
+    adopt(turn, 1, "AB");
+    hear_behind(turn, 'B');
+    assert_false(km_turn_settled(turn));
+    hear(turn, 'B', 1);
+    assert_true(km_turn_settled(turn));
+    adopt_as(turn, 'E', 2, "BE"); /* it has registered again */
+    hear_behind(turn, 'B');
+    assert_false(km_turn_settled(turn));
+    lose(turn, 'B');
+    assert_true(km_turn_settled(turn));
     km_turn_free(turn);
 }
 
@@ -201,6 +221,42 @@ static void test_waits_for_members_of_all_views_since_settled(void **state)
     assert_false(km_turn_settled(turn));
     hear_behind(turn, 'B');
     assert_true(km_turn_settled(turn));
+    km_turn_free(turn);
+}
+
+/* C is new, and does not know that B waits for a member that was removed. */
+static void test_turning_does_not_count_as_announced(void **state)
+{
+    (void)state;
+    struct km_turn *turn = turn_new();
+    struct km_member_id b = id_of('B');
+    adopt(turn, 3, "ABC");
+    hear(turn, 'C', 3);
+    km_turn_heard(turn, &b, 3, KM_STANDING_TURNING);
+    assert_false(km_turn_settled(turn));
+    hear(turn, 'B', 3);
+    assert_true(km_turn_settled(turn));
+    km_turn_free(turn);
+}
+
+static void test_turning_while_a_removed_member_is_waited_for(void **state)
+{
+    (void)state;
+    struct km_turn *turn = turn_new();
+    adopt(turn, 1, "ABC");
+    hear(turn, 'B', 1);
+    hear(turn, 'C', 1);
+    assert_int_equal(km_turn_standing(turn, KM_STANDING_MEMBER),
+                     KM_STANDING_MEMBER);
+    adopt(turn, 2, "AC");
+    assert_int_equal(km_turn_standing(turn, KM_STANDING_MEMBER),
+                     KM_STANDING_TURNING);
+    assert_int_equal(km_turn_standing(turn, KM_STANDING_BEHIND),
+                     KM_STANDING_TURNING);
+    hear_behind(turn, 'B');
+    assert_false(km_turn_settled(turn)); /* C is missing */
+    assert_int_equal(km_turn_standing(turn, KM_STANDING_BEHIND),
+                     KM_STANDING_BEHIND);
     km_turn_free(turn);
 }
 
@@ -335,8 +391,11 @@ int main(void)
         cmocka_unit_test(test_announcement_holds_when_the_member_goes_on),
         cmocka_unit_test(test_announcement_before_the_adoption_counts),
         cmocka_unit_test(test_behind_counts_as_announced),
+        cmocka_unit_test(test_behind_does_not_count_for_a_new_node),
         cmocka_unit_test(test_waits_for_members_that_were_removed),
         cmocka_unit_test(test_waits_for_members_of_all_views_since_settled),
+        cmocka_unit_test(test_turning_does_not_count_as_announced),
+        cmocka_unit_test(test_turning_while_a_removed_member_is_waited_for),
         cmocka_unit_test(test_silent_member_is_not_waited_for),
         cmocka_unit_test(test_silence_outlives_the_view),
         cmocka_unit_test(test_silent_member_that_is_heard_again_is_waited_for),
