@@ -27,7 +27,7 @@ static void crew_init(struct crew *crew, size_t count)
     crew->count = count;
     for (size_t i = 0; i < count; i++) {
         (void)snprintf(crew->addresses[i], sizeof crew->addresses[i],
-                       "10.0.0.%03zu:8001", i);
+                       "10.0.0.%03u:8001", (unsigned)(i % MEMBERS_MAX));
         crew->members[i].address = crew->addresses[i];
         crew->members[i].weight = 1;
     }
