@@ -15,7 +15,7 @@ static struct km_placement *placements[WORLD_SUBSETS];
 static void choose_key(struct world *w, const unsigned *sets,
                        const unsigned *owners, unsigned count)
 {
-    for (uint64_t number = 1; number < 1000000; number++) {
+    for (uint64_t number = 0; number < 1000000; number++) {
         unsigned i = 0;
         world_set_key(w, 0, number);
         while (i < count && world_owner_among(placements, sets[i],

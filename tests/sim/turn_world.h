@@ -184,7 +184,7 @@ static inline void world_init(struct world *w,
 
 static inline void world_set_key(struct world *w, unsigned key, uint64_t number)
 {
-    (void)snprintf(w->keys[key], sizeof w->keys[key], "%u",
+    (void)snprintf(w->keys[key], sizeof w->keys[key], "%u-%u", key,
                    (unsigned)(number % 1000000));
     w->slots[key] =
         km_owner_slot(km_owner_seed("sim"),
