@@ -45,6 +45,11 @@ const struct km_clock *km_clock_system(void)
     return &clock;
 }
 
+km_ns km_clock_boot(void)
+{
+    return read_clock(CLOCK_BOOTTIME);
+}
+
 uint64_t km_clock_wall_us(void)
 {
     return read_clock(CLOCK_REALTIME) / 1000;

@@ -51,6 +51,10 @@ static inline km_ns km_clock_coarse(const struct km_clock *clock)
     return clock->coarse(clock->arg);
 }
 
+/* Returns the time since the machine was started, which runs on while it is
+ * suspended. Leases are counted by it: their other side is not suspended. */
+km_ns km_clock_boot(void);
+
 /* Returns the microseconds since 1970, UTC, for the time of a log line. */
 uint64_t km_clock_wall_us(void);
 

@@ -28,6 +28,21 @@ static void test_mono_and_coarse(void **state)
     }
 }
 
+/* boot never goes back, and is not behind mono, which stands still while the
+ * machine is suspended. */
+static void test_boot(void **state)
+{
+    (void)state;
+    km_ns mono = km_clock_mono(km_clock_system());
+    km_ns last = km_clock_boot();
+    assert_true(last + KM_NS_PER_MS >= mono);
+    for (int i = 0; i < 1000; i++) {
+        km_ns now = km_clock_boot();
+        assert_true(now >= last);
+        last = now;
+    }
+}
+
 /* Both wall clocks agree with time(). */
 static void test_wall(void **state)
 {
@@ -61,6 +76,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mono_and_coarse),
+        cmocka_unit_test(test_boot),
         cmocka_unit_test(test_wall),
         cmocka_unit_test(test_after_ms),
     };
