@@ -13,7 +13,11 @@
  * after `close` no event comes any more. Requests find an endpoint that works by
  * themselves, and fail with KAMA_ERR_UNREACHABLE, KAMA_ERR_TIMEOUT,
  * KAMA_ERR_UNAUTHENTICATED or KAMA_ERR_PERMISSION and a sentence that names the
- * endpoint. The owner decides when to try again.
+ * endpoint. A registry that answers nonsense is KAMA_ERR_PROTOCOL or
+ * KAMA_ERR_MALFORMED, one that holds too much below the prefix is
+ * KAMA_ERR_TOO_LARGE, and a claim under a lease that is gone is KAMA_ERR_STATE:
+ * another lease is needed. Revoking a lease that is gone is a success. The owner
+ * decides when to try again.
  *
  * Keys are whole ("/kamacache/v1/kama-cache/members/10.0.0.1:8001").
  *
@@ -115,12 +119,13 @@ struct km_registry_events {
     /* All changes of one revision, in one call. */
     void (*changed)(void *owner, int64_t revision,
                     const struct km_registry_record *records, size_t count);
-    /* The watch is over: its connection was lost, or the registry has ended it.
-     * compact_revision is not 0 if the revision that was asked for is gone. */
+    /* The watch is over: its connection was lost, or the registry has ended it,
+     * which is KAMA_ERR_TRY_AGAIN or KAMA_ERR_PERMISSION. compact_revision is
+     * not 0 if the revision that was asked for is gone. */
     void (*watch_ended)(void *owner, const struct km_registry_result *result,
                         int64_t compact_revision);
-    /* A connection was made. local is this machine's address on it, without
-     * the port. */
+    /* A connection for requests was made. local is this machine's address on
+     * it, without the port. */
     void (*connected)(void *owner, const char *endpoint, const char *local);
     /* The registry cannot be reached any more, after it could be. */
     void (*disconnected)(void *owner, const char *text);
