@@ -223,3 +223,17 @@
 #define KM_MEMBERSHIP_LEAVE_MS 2000
 #define KM_MEMBERSHIP_REVOKE_MS 1000
 #define KM_MEMBERSHIP_JUNK_LOG_MS 60000 /* between two lines about junk */
+/* -- etcd ---------------------------------------------------------------- */
+#define KM_ETCD_ENDPOINTS_MAX 16
+/* The largest answer, and the most records of one. A prefix that holds more than
+ * a cluster can ever have is somebody's mistake, and must not cost the node its
+ * memory. The records take 21 MiB. */
+#define KM_ETCD_ANSWER_BYTES_MAX (64u << 20)
+#define KM_ETCD_RECORDS_MAX 262144
+#define KM_ETCD_TTL_S_MAX (100LL * 365 * 24 * 3600) /* what is believed */
+#define KM_ETCD_TOKEN_BYTES_MAX 4096                /* it travels as metadata */
+#define KM_ETCD_LEASE_TTL_MS_DEFAULT 10000
+#define KM_ETCD_BEATS_MAX 64 /* keepalives of a lease without an answer */
+/* etcd ends connections that send a PING more often than every 5 s. */
+#define KM_ETCD_PING_AFTER_MS 5500
+#define KM_ETCD_PING_TIMEOUT_MS 3000
