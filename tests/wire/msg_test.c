@@ -47,8 +47,9 @@ static const struct {
     {"kama.v2.MGetRequest", &km_msg_mget_request_pb},
     {"kama.v2.MGetItem", &km_msg_mget_item_pb},
     {"kama.v2.MGetResponse", &km_msg_mget_response_pb},
+    {"kama.v2.MGetStreamResponse", &km_msg_mget_stream_response_pb},
     {"kama.v2.ClearRequest", &km_msg_clear_request_pb},
-    {"kama.v2.ClearResponse", &km_msg_empty_pb},
+    {"kama.v2.ClearResponse", &km_msg_clear_response_pb},
     {"kama.v2.ScanRequest", &km_msg_scan_request_pb},
     {"kama.v2.ScanEntry", &km_msg_scan_entry_pb},
     {"kama.v2.ScanResponse", &km_msg_scan_response_pb},
@@ -76,6 +77,11 @@ static const struct {
     {"kama.peer.v1.Mutation", &km_msg_peer_mutation_pb},
     {"kama.peer.v1.MutateRequest", &km_msg_peer_mutate_request_pb},
     {"kama.peer.v1.MutateResult", &km_msg_peer_mutate_result_pb},
+    {"kama.v2.NodeResponse", &km_msg_node_response_pb},
+    {"kama.v2.Member", &km_msg_member_pb},
+    {"kama.v2.MembersResponse", &km_msg_members_response_pb},
+    {"kama.v2.OwnerRequest", &km_msg_owner_request_pb},
+    {"kama.v2.OwnerResponse", &km_msg_owner_response_pb},
     {"grpc.health.v1.HealthCheckRequest", &km_msg_health_request_pb},
     {"grpc.health.v1.HealthCheckResponse", &km_msg_health_response_pb},
     {"grpc.reflection.v1.ErrorResponse", &km_msg_reflect_error_pb},
@@ -98,6 +104,8 @@ union any_message {
     struct km_msg_group_info info;
     struct km_msg_set_request set;
     struct km_msg_peer_hello_response hello;
+    struct km_msg_node_response node;
+    struct km_msg_member member;
 };
 
 static kama_status recode(const struct km_pb_message *table, kama_bytes bytes,

@@ -38,7 +38,8 @@ WHOLE = [
     "kama.v2.ClearResponse", "kama.v2.ScanRequest", "kama.v2.ScanEntry",
     "kama.v2.ScanResponse", "kama.v2.PingRequest", "kama.v2.PingResponse",
     "kama.v2.StatsRequest", "kama.v2.GroupInfo", "kama.v2.GroupOption",
-    "kama.v2.GroupsResponse", "kama.v2.Latency", "kama.v2.Metric"] + [
+    "kama.v2.GroupsResponse", "kama.v2.Latency", "kama.v2.Metric",
+    "kama.v2.NodeResponse", "kama.v2.OwnerRequest", "kama.v2.OwnerResponse"] + [
     "kama.peer.v1." + name for name in (
         "Sender", "HelloRequest", "HelloResponse", "Need",
         "FillRequest", "FillResponse", "FillManyRequest", "FillManyResponse",
@@ -49,7 +50,8 @@ SHARED_TABLES = {"kama.v1.GetRequest": "kama.v1.SetRequest",
                  "kama.v1.DeleteRequest": "kama.v1.SetRequest"}
 
 FD = descriptors.FieldDescriptor
-BITS = {FD.TYPE_UINT64: 64, FD.TYPE_UINT32: 32, FD.TYPE_FIXED64: 64}
+BITS = {FD.TYPE_UINT64: 64, FD.TYPE_UINT32: 32, FD.TYPE_FIXED64: 64,
+        FD.TYPE_INT64: 63}
 
 
 def setUpModule():

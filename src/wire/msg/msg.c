@@ -34,8 +34,12 @@ KM_PB_DEFINE(km_msg_mget_request, km_msg_mget_request_pb, KM_MSG_MGET_REQUEST)
 KM_PB_DEFINE(km_msg_mget_item, km_msg_mget_item_pb, KM_MSG_MGET_ITEM)
 KM_PB_DEFINE(km_msg_mget_response, km_msg_mget_response_pb,
              KM_MSG_MGET_RESPONSE)
+KM_PB_DEFINE(km_msg_mget_stream_response, km_msg_mget_stream_response_pb,
+             KM_MSG_MGET_STREAM_RESPONSE)
 KM_PB_DEFINE(km_msg_clear_request, km_msg_clear_request_pb,
              KM_MSG_CLEAR_REQUEST)
+KM_PB_DEFINE(km_msg_clear_response, km_msg_clear_response_pb,
+             KM_MSG_CLEAR_RESPONSE)
 KM_PB_DEFINE(km_msg_scan_request, km_msg_scan_request_pb, KM_MSG_SCAN_REQUEST)
 KM_PB_DEFINE(km_msg_scan_entry, km_msg_scan_entry_pb, KM_MSG_SCAN_ENTRY)
 KM_PB_DEFINE(km_msg_scan_response, km_msg_scan_response_pb,
@@ -54,6 +58,15 @@ KM_PB_DEFINE(km_msg_group_info, km_msg_group_info_pb, KM_MSG_GROUP_INFO)
 KM_PB_DEFINE(km_msg_group_option, km_msg_group_option_pb, KM_MSG_GROUP_OPTION)
 KM_PB_DEFINE(km_msg_groups_response, km_msg_groups_response_pb,
              KM_MSG_GROUPS_RESPONSE)
+KM_PB_DEFINE(km_msg_node_response, km_msg_node_response_pb,
+             KM_MSG_NODE_RESPONSE)
+KM_PB_DEFINE(km_msg_member, km_msg_member_pb, KM_MSG_MEMBER)
+KM_PB_DEFINE(km_msg_members_response, km_msg_members_response_pb,
+             KM_MSG_MEMBERS_RESPONSE)
+KM_PB_DEFINE(km_msg_owner_request, km_msg_owner_request_pb,
+             KM_MSG_OWNER_REQUEST)
+KM_PB_DEFINE(km_msg_owner_response, km_msg_owner_response_pb,
+             KM_MSG_OWNER_RESPONSE)
 KM_PB_DEFINE(km_msg_health_request, km_msg_health_request_pb,
              KM_MSG_HEALTH_REQUEST)
 KM_PB_DEFINE(km_msg_health_response, km_msg_health_response_pb,

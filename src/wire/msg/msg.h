@@ -87,7 +87,9 @@ KM_PB_DECLARE(km_msg_set_request, km_msg_set_request_pb, KM_MSG_SET_REQUEST);
 KM_PB_DECLARE(km_msg_delete_request, km_msg_delete_request_pb,
               KM_MSG_DELETE_REQUEST);
 
-#define KM_MSG_DELETE_RESPONSE(X, M) X(M, 1, BOOL, removed, _)
+#define KM_MSG_DELETE_RESPONSE(X, M)                                           \
+    X(M, 1, BOOL, removed, _)                                                  \
+    X(M, 2, LIST, unsynced, _)
 KM_PB_DECLARE(km_msg_delete_response, km_msg_delete_response_pb,
               KM_MSG_DELETE_RESPONSE);
 
@@ -172,11 +174,25 @@ KM_PB_DECLARE(km_msg_mget_response, km_msg_mget_response_pb,
               KM_MSG_MGET_RESPONSE);
 #define KM_MSG_MGET_ITEMS 1
 
+/* A message with one item, which is encoded by itself: its value is sent without
+ * a copy. */
+#define KM_MSG_MGET_STREAM_RESPONSE(X, M)                                      \
+    X(M, 1, UINT32, index, _)                                                  \
+    X(M, 2, MESSAGE, item, (km_msg_mget_item, km_msg_mget_item_pb))
+KM_PB_DECLARE(km_msg_mget_stream_response, km_msg_mget_stream_response_pb,
+              KM_MSG_MGET_STREAM_RESPONSE);
+#define KM_MSG_MGET_STREAM_ITEM 2
+
 #define KM_MSG_CLEAR_REQUEST(X, M)                                             \
     X(M, 1, BYTES, group, _)                                                   \
     X(M, 2, INT32, ack, _)
 KM_PB_DECLARE(km_msg_clear_request, km_msg_clear_request_pb,
               KM_MSG_CLEAR_REQUEST);
+
+#define KM_MSG_CLEAR_RESPONSE(X, M) X(M, 1, LIST, unsynced, _)
+KM_PB_DECLARE(km_msg_clear_response, km_msg_clear_response_pb,
+              KM_MSG_CLEAR_RESPONSE);
+#define KM_MSG_CLEAR_UNSYNCED 1
 
 #define KM_MSG_SCAN_REQUEST(X, M)                                              \
     X(M, 1, BYTES, group, _)                                                   \
@@ -309,6 +325,80 @@ KM_PB_DECLARE(km_msg_group_option, km_msg_group_option_pb, KM_MSG_GROUP_OPTION);
 KM_PB_DECLARE(km_msg_groups_response, km_msg_groups_response_pb,
               KM_MSG_GROUPS_RESPONSE);
 #define KM_MSG_GROUPS_GROUPS 1
+
+#define KM_MSG_NODE_RESPONSE(X, M)                                             \
+    X(M, 1, BYTES, listen, _)                                                  \
+    X(M, 2, BYTES, advertise, _)                                               \
+    X(M, 3, BYTES, cluster, _)                                                 \
+    X(M, 4, BYTES, service, _)                                                 \
+    X(M, 5, BYTES, etcd, _)                                                    \
+    X(M, 6, BYTES, id, _)                                                      \
+    X(M, 7, INT64, lease_id, _)                                                \
+    X(M, 8, BYTES, registration, _)                                            \
+    X(M, 9, FIXED64, view_id, _)                                               \
+    X(M, 10, UINT32, peer_count, _)                                            \
+    X(M, 11, BOOL, ready, _)                                                   \
+    X(M, 12, LIST, missing, _)                                                 \
+    X(M, 13, BYTES, degraded, _)                                               \
+    X(M, 14, BYTES, version, _)                                                \
+    X(M, 15, UINT64, uptime_ms, _)                                             \
+    X(M, 16, BOOL, settled, _)
+KM_PB_DECLARE(km_msg_node_response, km_msg_node_response_pb,
+              KM_MSG_NODE_RESPONSE);
+#define KM_MSG_NODE_MISSING 12
+
+/* The numbers of kama.v2.Reach. */
+enum km_msg_reach {
+    KM_MSG_REACH_UNSPECIFIED = 0,
+    KM_MSG_REACH_SELF = 1,
+    KM_MSG_REACH_UP = 2,
+    KM_MSG_REACH_UNREACHABLE = 3,
+    KM_MSG_REACH_REFUSED = 4
+};
+
+/* The stream (10) belongs to a later version. */
+#define KM_MSG_MEMBER(X, M)                                                    \
+    X(M, 1, BYTES, address, _)                                                 \
+    X(M, 2, BYTES, admin_address, _)                                           \
+    X(M, 3, BYTES, id, _)                                                      \
+    X(M, 4, INT32, state, _)                                                   \
+    X(M, 5, LIST, labels, _)                                                   \
+    X(M, 6, UINT32, weight, _)                                                 \
+    X(M, 7, BYTES, version, _)                                                 \
+    X(M, 8, UINT32, share_ppm, _)                                              \
+    X(M, 9, BOOL, self, _)                                                     \
+    X(M, 11, INT32, reach, _)                                                  \
+    X(M, 12, UINT64, latency_ns, _)                                            \
+    X(M, 13, UINT64, since_ms, _)
+KM_PB_DECLARE(km_msg_member, km_msg_member_pb, KM_MSG_MEMBER);
+#define KM_MSG_MEMBER_LABELS 5
+
+#define KM_MSG_MEMBERS_RESPONSE(X, M)                                          \
+    X(M, 1, BYTES, cluster, _)                                                 \
+    X(M, 2, BYTES, service, _)                                                 \
+    X(M, 3, FIXED64, view_id, _)                                               \
+    X(M, 4, LIST, members, _)                                                  \
+    X(M, 5, BOOL, registry_up, _)                                              \
+    X(M, 6, BOOL, settled, _)
+KM_PB_DECLARE(km_msg_members_response, km_msg_members_response_pb,
+              KM_MSG_MEMBERS_RESPONSE);
+#define KM_MSG_MEMBERS_MEMBERS 4
+
+#define KM_MSG_OWNER_REQUEST(X, M)                                             \
+    X(M, 1, BYTES, group, _)                                                   \
+    X(M, 2, BYTES, key, _)
+KM_PB_DECLARE(km_msg_owner_request, km_msg_owner_request_pb,
+              KM_MSG_OWNER_REQUEST);
+
+#define KM_MSG_OWNER_RESPONSE(X, M)                                            \
+    X(M, 1, LIST, addresses, _)                                                \
+    X(M, 2, BYTES, owner_id, _)                                                \
+    X(M, 3, UINT32, slot, _)                                                   \
+    X(M, 4, FIXED64, view_id, _)                                               \
+    X(M, 5, BOOL, self, _)
+KM_PB_DECLARE(km_msg_owner_response, km_msg_owner_response_pb,
+              KM_MSG_OWNER_RESPONSE);
+#define KM_MSG_OWNER_ADDRESSES 1
 
 /* -- grpc.health.v1 ------------------------------------------------------ */
 
