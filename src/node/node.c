@@ -46,6 +46,7 @@ static kama_status init_parts(kama_node *node)
     if (status != KAMA_OK) {
         goto fail_services;
     }
+    node->services.alone.address = node->address;
     return KAMA_OK;
 
 fail_services:

@@ -1,40 +1,65 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the methods that show the cluster (Node, Members, WatchMembers, Owner)
- * and those of kama.peer.v1 ask of the node. node/ fills the tables in; a node
- * alone has none, and answers as a cluster of itself.
+ * What a node knows of its cluster, for everyone who shows it: the methods of
+ * kama.v2 (members.h) and the public API. node/ fills in a table of functions,
+ * the source, and says when something has changed. A node without a source is
+ * alone, and is shown as a cluster of itself (alone.h).
  *
- * Threads: any thread; the functions do not block. Ownership: texts are
- * borrowed until the callback returns. Errors: none.
+ *     Members, WatchMembers, Node, Owner, Ping          kama_node_members, ...
+ *                  |                                            |
+ *                  +------> km_cluster_view, _node, _owner <----+
+ *                                |                 |
+ *                     env->cluster.ops        no ops: alone.c
+ *
+ * km_cluster_changed ends the wait of km_cluster_wait_ready, and wakes the
+ * streams of WatchMembers. A source calls it after each change of what its
+ * functions say.
+ *
+ * Threads: any thread. The functions do not block, except
+ * km_cluster_wait_ready, which must not run on a thread of the node.
+ * Ownership: texts and arrays are borrowed until the callback returns.
+ * Errors: only km_cluster_wait_ready has any.
+ * Cost: O(members).
  */
 #pragma once
 
-#include <kamacache/kamacache.h>
-#include <stdbool.h>
+#include "base/clock.h"
+#include "view/member.h"
+
+/* How a node reaches a member. */
+enum km_cluster_reach {
+    KM_CLUSTER_REACH_UNKNOWN,     /* it was not asked yet */
+    KM_CLUSTER_REACH_SELF,        /* it is the node itself */
+    KM_CLUSTER_REACH_UP,          /* it answers */
+    KM_CLUSTER_REACH_UNREACHABLE, /* it does not answer */
+    KM_CLUSTER_REACH_REFUSED      /* it says that the node is no member */
+};
+
+/* Returns "unknown", "self", "up", "unreachable" or "refused". */
+const char *km_cluster_reach_name(enum km_cluster_reach reach);
 
 /* A member, as it is shown. */
 struct km_cluster_member {
     const char *address;
-    const char *admin;
-    const char *version;
-    uint8_t id[16];
-    int state; /* enum km_member_state */
+    const char *admin;   /* "" if it has none */
+    const char *version; /* of its program */
+    uint8_t id[KM_MEMBER_ID_BYTES];
+    enum km_member_state state;
     const char *const *labels;
     size_t label_count;
     uint32_t weight;
-    uint32_t share_ppm;
+    uint32_t share_ppm; /* of the keys, in millionths */
     bool self;
-    /* How this node reaches it: "self", "up", "unknown", "unreachable" or
-     * "refused". */
-    const char *reach;
-    uint64_t latency_ns;
-    uint64_t since_ms; /* how long it has been so */
+    enum km_cluster_reach reach;
+    uint64_t latency_ns; /* of its last answer; 0: not known */
+    uint64_t since_ms;   /* for how long `reach` has been so */
 };
 
+/* The members, as they are shown. */
 struct km_cluster_view {
     const char *cluster;
     const char *service;
-    uint64_t view_id;
+    uint64_t view_id; /* of the view that the node has adopted */
     bool settled;
     bool registry_up;
     const struct km_cluster_member *members; /* sorted by address */
@@ -43,44 +68,53 @@ struct km_cluster_view {
 
 /* The node itself, as it is shown. */
 struct km_cluster_node {
-    const char *listen;
-    const char *advertise;
+    const char *listen;    /* "" before it listens */
+    const char *advertise; /* the address that others use; "" before that */
     const char *cluster;
     const char *service;
     const char *etcd; /* the endpoints, "" if there are none */
-    uint8_t id[16];
-    int64_t lease_id;
-    const char *registration; /* "none", "joining", "active", "leaving",
+    uint8_t id[KM_MEMBER_ID_BYTES];
+    int64_t lease_id;         /* 0: none */
+    const char *registration; /* "none", "joining", "active", "leaving" or
                                * "lost" */
-    uint32_t peer_count;
-    bool ready;
-    const char *const *missing; /* steps that are missing */
+    uint64_t view_id;
+    uint32_t peer_count; /* other members of the view */
+    bool settled;
+    bool ready;                 /* exactly if no step is missing */
+    const char *const *missing; /* steps: "listen", "register", "view",
+                                 * "peers", "dialback", "lease" */
     size_t missing_count;
     const char *degraded; /* "" or a reason, for example "lease" */
 };
 
+/* Who owns a key. */
 struct km_cluster_owner_info {
-    const char *const *addresses; /* the owner first */
+    const char *const *addresses; /* the owner first, then in rank order; none
+                                   * if no member is active */
     size_t count;
-    uint8_t owner_id[16];
+    uint8_t owner_id[KM_MEMBER_ID_BYTES];
     uint32_t slot;
     uint64_t view_id;
     bool self;
 };
 
+typedef void (*km_cluster_view_fn)(void *arg,
+                                   const struct km_cluster_view *view);
+typedef void (*km_cluster_node_fn)(void *arg,
+                                   const struct km_cluster_node *node);
+typedef void (*km_cluster_owner_fn)(void *arg,
+                                    const struct km_cluster_owner_info *info);
+
+/* What a source can say. Each function calls cb once, before it returns, and
+ * holds no lock meanwhile. */
 struct km_cluster_ops {
-    /* Call cb once, before they return. */
-    void (*view)(void *cluster,
-                 void (*cb)(void *arg, const struct km_cluster_view *view),
-                 void *arg);
-    void (*node)(void *cluster,
-                 void (*cb)(void *arg, const struct km_cluster_node *node),
-                 void *arg);
+    void (*view)(void *cluster, km_cluster_view_fn cb, void *arg);
+    void (*node)(void *cluster, km_cluster_node_fn cb, void *arg);
+    /* group: the name of the group, terminated by a NUL. */
     void (*owner)(void *cluster, const char *group, kama_bytes key,
-                  void (*cb)(void *arg,
-                             const struct km_cluster_owner_info *info),
-                  void *arg);
-    /* A number that grows with each change of `view`, for WatchMembers. */
+                  km_cluster_owner_fn cb, void *arg);
+    /* Returns a number that grows with each change of what `view` says, except
+     * of latencies and times. */
     uint64_t (*version)(void *cluster);
 };
 
@@ -88,3 +122,24 @@ struct km_cluster_source {
     const struct km_cluster_ops *ops; /* NULL: the node is alone */
     void *arg;
 };
+
+struct km_service_env;
+
+/* Ask the source of the node, or alone.c if it has none. */
+void km_cluster_view(struct km_service_env *env, km_cluster_view_fn cb,
+                     void *arg);
+void km_cluster_node(struct km_service_env *env, km_cluster_node_fn cb,
+                     void *arg);
+void km_cluster_owner(struct km_service_env *env, const char *group,
+                      kama_bytes key, km_cluster_owner_fn cb, void *arg);
+uint64_t km_cluster_version(struct km_service_env *env);
+
+/* Says that the answers of the source have changed. The caller holds no
+ * lock. */
+void km_cluster_changed(struct km_service_env *env);
+
+/* Waits until the node is ready, at most until the deadline. Errors:
+ * KAMA_ERR_TIMEOUT with a sentence that names the missing steps,
+ * KAMA_ERR_CLOSED if the node stops. */
+KAMA_NODISCARD kama_status km_cluster_wait_ready(struct km_service_env *env,
+                                                 km_ns deadline);

@@ -18,19 +18,30 @@ kama_status km_service_env_init(struct km_service_env *env,
     *env = (struct km_service_env){
         .mem = mem, .clock = clock, .registry = registry, .service = service};
     km_list_init(&env->long_calls);
+    km_alone_init(&env->alone);
     if (!km_mutex_init(&env->lock, KM_RANK_NODE)) {
-        return km_fail(KAMA_ERR_THREADS, "no resources for a lock");
+        goto fail_lock;
     }
     if (!km_cond_init(&env->settled)) {
-        km_mutex_fini(&env->lock);
-        return km_fail(KAMA_ERR_THREADS, "no resources for a lock");
+        goto fail_settled;
+    }
+    if (!km_cond_init(&env->changed)) {
+        goto fail_changed;
     }
     return KAMA_OK;
+
+fail_changed:
+    km_cond_fini(&env->settled);
+fail_settled:
+    km_mutex_fini(&env->lock);
+fail_lock:
+    return km_fail(KAMA_ERR_THREADS, "no resources for a lock");
 }
 
 void km_service_env_fini(struct km_service_env *env)
 {
     KM_ASSERT(env->parked == 0 && km_list_empty(&env->long_calls));
+    km_cond_fini(&env->changed);
     km_cond_fini(&env->settled);
     km_mutex_fini(&env->lock);
     memset(env, 0, sizeof *env);
@@ -42,12 +53,27 @@ void km_service_env_open(struct km_service_env *env, struct km_server *server)
     env->server = server;
 }
 
+void km_service_env_set_cluster(struct km_service_env *env,
+                                struct km_cluster_source source)
+{
+    KM_ASSERT(env->server == NULL);
+    env->cluster = source;
+}
+
 struct km_service_env *km_service_env_of(struct km_server_call *call)
 {
     return km_server_call_arg(call);
 }
 
 /* -- phases -------------------------------------------------------------- */
+
+void km_service_env_changed_locked(struct km_service_env *env)
+{
+    KM_ASSERT_HELD(&env->lock);
+    env->changes++;
+    km_cond_broadcast(&env->changed);
+    km_long_calls_notify_locked(env);
+}
 
 void km_service_env_ready(struct km_service_env *env)
 {
@@ -58,7 +84,7 @@ void km_service_env_ready(struct km_service_env *env)
         env->phase = KM_SERVICE_SERVING;
     }
     env->serving_since = now;
-    km_long_calls_notify_locked(env);
+    km_service_env_changed_locked(env);
     km_mutex_unlock(&env->lock);
 }
 
@@ -67,11 +93,11 @@ void km_service_env_close(struct km_service_env *env)
     km_mutex_lock(&env->lock);
     KM_ASSERT(env->phase != KM_SERVICE_CLOSING);
     env->phase = KM_SERVICE_CLOSING;
-    km_long_calls_notify_locked(env);
+    km_service_env_changed_locked(env);
     km_mutex_unlock(&env->lock);
 }
 
-static enum km_service_phase phase_of(struct km_service_env *env)
+enum km_service_phase km_service_env_phase(struct km_service_env *env)
 {
     km_mutex_lock(&env->lock);
     enum km_service_phase phase = env->phase;
@@ -81,12 +107,12 @@ static enum km_service_phase phase_of(struct km_service_env *env)
 
 bool km_service_env_is_serving(struct km_service_env *env)
 {
-    return phase_of(env) == KM_SERVICE_SERVING;
+    return km_service_env_phase(env) == KM_SERVICE_SERVING;
 }
 
 bool km_service_env_is_closing(struct km_service_env *env)
 {
-    return phase_of(env) == KM_SERVICE_CLOSING;
+    return km_service_env_phase(env) == KM_SERVICE_CLOSING;
 }
 
 uint64_t km_service_env_uptime_ms(struct km_service_env *env)

@@ -32,6 +32,7 @@
 #include "base/sync.h"
 #include "group/registry.h"
 #include "rpc/server_call.h"
+#include "services/alone.h"
 
 enum km_service_phase {
     KM_SERVICE_STARTING,
@@ -46,12 +47,16 @@ struct km_service_env {
     const char *service;      /* name of the node's own service, for health */
     struct km_server *server; /* NULL before open; never NULL in a handler */
     atomic_uint mget_keys;    /* keys of all MGets that run now */
+    struct km_cluster_source cluster; /* without ops: the node is alone */
+    struct km_alone alone;            /* what is shown then */
 
     struct km_mutex lock; /* of all members below */
     struct km_cond settled;
     enum km_service_phase phase;
     km_ns serving_since;       /* 0: not yet */
     struct km_list long_calls; /* calls that end with the node */
+    struct km_cond changed;    /* `changes` has grown */
+    uint64_t changes;          /* of the phase and of the cluster */
     int parked;                /* gets that pool threads will answer */
 };
 
@@ -81,6 +86,18 @@ void km_service_env_settle(struct km_service_env *env);
 
 /* The environment of the node that serves the call. */
 struct km_service_env *km_service_env_of(struct km_server_call *call);
+
+/* Names the source of what is shown of the cluster. Setup: before the server is
+ * opened. */
+void km_service_env_set_cluster(struct km_service_env *env,
+                                struct km_cluster_source source);
+
+/* Wakes everything that waits for a change: long calls, and threads that wait
+ * until the node is ready. The caller holds env->lock. */
+void km_service_env_changed_locked(struct km_service_env *env);
+
+/* Returns the phase at this moment. */
+enum km_service_phase km_service_env_phase(struct km_service_env *env);
 
 /* Returns whether the node is between ready and close. */
 bool km_service_env_is_serving(struct km_service_env *env);

@@ -6,6 +6,7 @@
 #include "services/get.h"
 #include "services/health.h"
 #include "services/many.h"
+#include "services/members.h"
 #include "services/mget.h"
 #include "services/reflection.h"
 #include "services/scan.h"
@@ -94,9 +95,19 @@ const struct km_server_method km_service_methods[] = {
      .on_writable = km_service_scan_writable,
      .on_cancel = km_service_scan_cancelled},
     LATER(V2 "MGetStream"),
-    LATER(V2 "Members"),
-    LATER(V2 "WatchMembers"),
-    LATER(V2 "Owner"),
+    UNARY(V2 "Node", km_service_v2_node),
+    {.path = V2 "Members",
+     .kind = KM_RPC_UNARY,
+     .state_bytes = sizeof(struct km_service_members),
+     .on_message = km_service_v2_members,
+     .on_writable = km_service_members_writable},
+    {.path = V2 "WatchMembers",
+     .kind = KM_RPC_SERVER_STREAM,
+     .state_bytes = sizeof(struct km_service_watch_members),
+     .on_message = km_service_v2_watch_members,
+     .on_writable = km_service_watch_members_writable,
+     .on_cancel = km_long_call_cancelled},
+    UNARY(V2 "Owner", km_service_v2_owner),
     LATER(V2 "Explain"),
     LATER(V2 "HotKeys"),
     LATER(V2 "Doctor"),

@@ -164,6 +164,22 @@ void km_service_v2_touch(struct km_server_call *call, kama_bytes message)
 
 /* -- Ping ---------------------------------------------------------------- */
 
+/* An answer of Ping, which is written while the facts of the node are there. */
+struct ping {
+    struct km_msg_ping_response *response;
+    struct km_buf *buf;
+    kama_status status;
+};
+
+static void append_ping(void *arg, const struct km_cluster_node *node)
+{
+    struct ping *ping = arg;
+    ping->response->member_id = kama_bytes_make(node->id, sizeof node->id);
+    ping->response->address = KAMA_STR(node->advertise);
+    ping->status =
+        km_pb_append(ping->buf, &km_msg_ping_response_pb, ping->response);
+}
+
 /* The payload comes back as it was sent, so that a client can measure the time
  * of a message of that size. */
 void km_service_v2_ping(struct km_server_call *call, kama_bytes message)
@@ -181,17 +197,15 @@ void km_service_v2_ping(struct km_server_call *call, kama_bytes message)
         km_server_call_finish(call, KAMA_ERR_TOO_LARGE, text);
         return;
     }
-    KM_ASSERT(env->server != NULL); /* it has given us the call */
-    const char *address = km_server_address(env->server);
     struct km_msg_ping_response response = {
         .payload = request.payload,
         .service = KAMA_STR(env->service),
         .version = KAMA_STR(kama_version()),
         .uptime_ms = km_service_env_uptime_ms(env),
-        .address = KAMA_STR(address != NULL ? address : ""),
     };
     struct km_buf buf;
     km_buf_init(&buf, env->mem, SIZE_MAX);
-    kama_status st = km_pb_append(&buf, &km_msg_ping_response_pb, &response);
-    km_service_reply_buf(call, &buf, st);
+    struct ping ping = {.response = &response, .buf = &buf};
+    km_cluster_node(env, append_ping, &ping);
+    km_service_reply_buf(call, &buf, ping.status);
 }

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* The phase is read first: the address has been written before it left
+ * STARTING, under the lock of the environment. */
+#include "services/alone.h"
+
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "services/env.h"
+
+#define PPM 1000000
+/* Slots are the upper 18 bits of the key's hash (docs/CLUSTER.md). */
+#define SLOT_SHIFT 46
+
+void km_alone_init(struct km_alone *alone)
+{
+    *alone = (struct km_alone){.address = "", .cluster = "default"};
+    alone->weight = 1;
+    for (size_t i = 0; i < sizeof alone->id; i += sizeof(uint64_t)) {
+        uint64_t bits = km_hash_random_seed();
+        memcpy(alone->id + i, &bits, sizeof bits);
+    }
+}
+
+static const char *advertised(const struct km_alone *alone)
+{
+    return alone->advertise != NULL ? alone->advertise : alone->address;
+}
+
+/* Writes the only member. Returns false if the node does not listen yet. */
+static bool read_member(struct km_service_env *env,
+                        struct km_cluster_member *ret_member)
+{
+    const struct km_alone *alone = &env->alone;
+    enum km_service_phase phase = km_service_env_phase(env);
+    if (phase == KM_SERVICE_STARTING) {
+        return false;
+    }
+    *ret_member = (struct km_cluster_member){
+        .address = advertised(alone),
+        .admin = "",
+        .version = kama_version(),
+        .state =
+            phase == KM_SERVICE_SERVING ? KM_MEMBER_ACTIVE : KM_MEMBER_LEAVING,
+        .labels = alone->labels,
+        .label_count = alone->label_count,
+        .weight = alone->weight,
+        .share_ppm = PPM,
+        .self = true,
+        .reach = KM_CLUSTER_REACH_SELF,
+        .since_ms = km_service_env_uptime_ms(env),
+    };
+    memcpy(ret_member->id, alone->id, sizeof alone->id);
+    return true;
+}
+
+static uint64_t view_id_of(const struct km_cluster_member *member)
+{
+    const uint32_t numbers[] = {(uint32_t)member->state, member->weight};
+    uint64_t id = km_hash(KAMA_STR(member->address), 0);
+    id = km_hash(kama_bytes_make(member->id, sizeof member->id), id);
+    return km_hash(kama_bytes_make(numbers, sizeof numbers), id);
+}
+
+void km_alone_view(struct km_service_env *env, km_cluster_view_fn cb, void *arg)
+{
+    struct km_cluster_member member;
+    struct km_cluster_view view = {
+        .cluster = env->alone.cluster,
+        .service = env->service,
+        .settled = true,
+        .registry_up = true,
+        .members = &member,
+    };
+    if (read_member(env, &member)) {
+        view.count = 1;
+        view.view_id = view_id_of(&member);
+    }
+    cb(arg, &view);
+}
+
+void km_alone_node(struct km_service_env *env, km_cluster_node_fn cb, void *arg)
+{
+    static const char *const listen[] = {"listen"};
+    struct km_cluster_member member;
+    struct km_cluster_node node = {
+        .listen = "",
+        .advertise = "",
+        .cluster = env->alone.cluster,
+        .service = env->service,
+        .etcd = "",
+        .registration = "none",
+        .settled = true,
+        .missing = listen,
+        .missing_count = 1,
+        .degraded = "",
+    };
+    memcpy(node.id, env->alone.id, sizeof node.id);
+    if (read_member(env, &member)) {
+        node.listen = env->alone.address;
+        node.advertise = member.address;
+        node.view_id = view_id_of(&member);
+        node.ready = member.state == KM_MEMBER_ACTIVE;
+        node.missing_count = node.ready ? 0 : 1;
+    }
+    cb(arg, &node);
+}
+
+void km_alone_owner(struct km_service_env *env, const char *group,
+                    kama_bytes key, km_cluster_owner_fn cb, void *arg)
+{
+    struct km_cluster_member member;
+    const char *addresses[1];
+    uint64_t hash = km_hash(key, km_hash(KAMA_STR(group), 0));
+    struct km_cluster_owner_info info = {
+        .addresses = addresses,
+        .slot = (uint32_t)(hash >> SLOT_SHIFT),
+        .self = true,
+    };
+    memcpy(info.owner_id, env->alone.id, sizeof info.owner_id);
+    if (read_member(env, &member)) {
+        addresses[0] = member.address;
+        info.count = 1;
+        info.view_id = view_id_of(&member);
+    }
+    cb(arg, &info);
+}
+
+/* The only thing that changes is the phase, which moves in one direction. */
+uint64_t km_alone_version(struct km_service_env *env)
+{
+    return (uint64_t)km_service_env_phase(env) + 1;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kama.v2.Cache, the methods that show the cluster: Node, Members, WatchMembers
+ * and Owner. They say what services/cluster.h says; a node alone is a cluster
+ * of itself.
+ *
+ * WatchMembers is a long call. It sends the members when it begins, and again
+ * when their version has changed and the connection has room: changes that
+ * happen while the client does not read become one message.
+ *
+ *               sent the version of this moment
+ *     WAITS <------------------------------------+
+ *       |                                        |
+ *       +-- a change, or room --> is there a newer version, and room?
+ *                                                |
+ *                                                +-- no --> WAITS
+ *
+ * Cost: O(members) for a message; a stream that is not read keeps a number.
+ * Threads: loop thread.
+ * Errors: KAMA_ERR_MALFORMED, KAMA_ERR_NO_GROUP and those of a key for Owner,
+ * KAMA_ERR_NO_MEMORY, KAMA_ERR_CLOSED for a stream when the node stops.
+ */
+#pragma once
+
+#include "services/long_call.h"
+
+/* The state of a call of Members. */
+struct km_service_members {
+    bool asked; /* the call ends with the answer */
+};
+
+/* The state of a call of WatchMembers. */
+struct km_service_watch_members {
+    struct km_long_call long_call; /* first */
+    uint64_t sent;                 /* the version that was sent last; 0: none */
+};
+
+/* on_message; message: borrowed until return. */
+void km_service_v2_node(struct km_server_call *call, kama_bytes message);
+void km_service_v2_members(struct km_server_call *call, kama_bytes message);
+void km_service_v2_watch_members(struct km_server_call *call,
+                                 kama_bytes message);
+void km_service_v2_owner(struct km_server_call *call, kama_bytes message);
+
+/* on_writable: sends what there was no room for before. */
+void km_service_members_writable(struct km_server_call *call);
+void km_service_watch_members_writable(struct km_server_call *call);
