@@ -42,8 +42,12 @@ struct slot {
     char *text;        /* owned; may be NULL */
 };
 
+/* The two methods. */
+enum mget_kind { MGET_UNARY, MGET_STREAM };
+
 struct km_service_mget {
     struct km_server_call *call; /* held */
+    enum mget_kind kind;
     struct km_service_env *env;
     kama_group *group;
     kama_ctx ctx;
@@ -175,17 +179,30 @@ static void reply_if_room(struct km_service_mget *mget)
     }
 }
 
+/* Every key of a stream was answered: the call ends when all of them were
+ * sent. */
+static void end_stream_if_sent(struct km_service_mget *mget)
+{
+    if (mget->answers.sent == mget->answers.count) {
+        km_server_call_finish(mget->call, KAMA_OK, NULL);
+        mget_free(mget);
+    } else {
+        mget->state = MGET_WAITS_FOR_ROOM;
+    }
+}
+
+static void end_if_room(struct km_service_mget *mget)
+{
+    if (mget->kind == MGET_STREAM) {
+        end_stream_if_sent(mget);
+    } else {
+        reply_if_room(mget);
+    }
+}
+
 static bool is_complete(const struct km_service_mget *mget)
 {
     return mget->next == mget->answers.count && mget->running_count == 0;
-}
-
-void km_service_mget_writable(struct km_server_call *call)
-{
-    struct km_service_mget_state *state = km_server_call_state(call);
-    if (state->mget != NULL && state->mget->state == MGET_WAITS_FOR_ROOM) {
-        reply_if_room(state->mget);
-    }
 }
 
 /* -- asking -------------------------------------------------------------- */
@@ -226,8 +243,10 @@ static kama_status park(struct km_service_mget *mget, struct slot *slot,
         }
         key.data = mget->copy;
     }
-    return km_twins_add(&mget->twins, km_group_hash(mget->group, key), key,
-                        slot->index);
+    uint64_t hash = km_group_hash(mget->group, key);
+    return km_twins_find(&mget->twins, hash, key) == KM_TWINS_NONE
+               ? km_twins_add(&mget->twins, hash, key, slot->index)
+               : KAMA_OK; /* of a stream, which has forgotten the answer */
 }
 
 /* Asks for the next key. slot: taken; it becomes spare again when the key is
@@ -261,7 +280,9 @@ static bool follows(struct km_service_mget *mget, kama_bytes key)
     }
     uint32_t first =
         km_twins_find(&mget->twins, km_group_hash(mget->group, key), key);
-    if (first == KM_TWINS_NONE) {
+    if (first == KM_TWINS_NONE ||
+        (mget->kind == MGET_STREAM &&
+         km_mget_answers_has(&mget->answers, first))) {
         return false;
     }
     km_group_count_twin(mget->group);
@@ -285,27 +306,42 @@ static kama_status ask_next(struct km_service_mget *mget)
     return ask(mget, slot, key);
 }
 
+/* Sends what a stream has answered. Returns KAMA_WOULD_LOAD if it must not ask
+ * for more keys, because there is no room. */
+static kama_status send_some(struct km_service_mget *mget)
+{
+    if (mget->kind == MGET_UNARY) {
+        return KAMA_OK;
+    }
+    kama_status st = km_mget_answers_send(&mget->answers, mget->call);
+    return st == KAMA_OK && !km_server_call_writable(mget->call)
+               ? KAMA_WOULD_LOAD
+               : st;
+}
+
 /* Asks for keys until none is left (KAMA_OK), until KM_MGET_PARALLEL of them
- * are parked (KAMA_DEFERRED), or until other calls of the loop must have their
- * turn (KAMA_ERR_TRY_AGAIN). A load may take the time that is left for the
- * call. */
+ * are parked (KAMA_DEFERRED), until a stream has no room (KAMA_WOULD_LOAD), or
+ * until other calls of the loop must have their turn (KAMA_ERR_TRY_AGAIN). A
+ * load may take the time that is left for the call. */
 static kama_status ask_some(struct km_service_mget *mget)
 {
     KM_ASSERT(mget->running_count <= KM_MGET_PARALLEL);
     mget->ctx.deadline_ms = km_server_call_deadline_ms(mget->call);
-    for (unsigned i = 0; mget->next < mget->answers.count; i++) {
+    kama_status st = send_some(mget);
+    for (unsigned i = 0; st == KAMA_OK && mget->next < mget->answers.count;
+         i++) {
         if (mget->running_count == KM_MGET_PARALLEL) {
             return KAMA_DEFERRED;
         }
         if (i == KM_MGET_KEYS_PER_TURN) {
             return KAMA_ERR_TRY_AGAIN;
         }
-        kama_status st = ask_next(mget);
-        if (st != KAMA_OK) {
-            return st;
+        st = ask_next(mget);
+        if (st == KAMA_OK) {
+            st = send_some(mget);
         }
     }
-    return KAMA_OK;
+    return st;
 }
 
 /* Calls off the gets that are parked. A get whose load is ending at this moment
@@ -349,16 +385,29 @@ static void post_turn(struct km_service_mget *mget)
 static void advance(struct km_service_mget *mget)
 {
     kama_status st = ask_some(mget);
-    if (is_complete(mget)) {
-        reply_if_room(mget);
-        return;
-    }
-    if (st == KAMA_ERR_NO_MEMORY || keep_rest(mget) != KAMA_OK) {
+    if ((int)st < 0 && st != KAMA_ERR_TRY_AGAIN) {
+        finish(mget, st);
+    } else if (is_complete(mget)) {
+        end_if_room(mget);
+    } else if (keep_rest(mget) != KAMA_OK) {
         finish(mget, KAMA_ERR_NO_MEMORY);
     } else if (st == KAMA_ERR_TRY_AGAIN) {
         post_turn(mget);
     } else {
-        mget->state = MGET_WAITS_FOR_LOADS;
+        mget->state =
+            st == KAMA_WOULD_LOAD ? MGET_WAITS_FOR_ROOM : MGET_WAITS_FOR_LOADS;
+    }
+}
+
+/* A stream that waits for loads may have answers to send as well. */
+void km_service_mget_writable(struct km_server_call *call)
+{
+    struct km_service_mget_state *state = km_server_call_state(call);
+    struct km_service_mget *mget = state->mget;
+    if (mget != NULL && !km_server_call_ended(call) &&
+        (mget->state == MGET_WAITS_FOR_ROOM ||
+         (mget->kind == MGET_STREAM && mget->state == MGET_WAITS_FOR_LOADS))) {
+        advance(mget);
     }
 }
 
@@ -395,27 +444,38 @@ static void on_answer(struct km_mail *mail)
 
 /* -- the call ------------------------------------------------------------ */
 
+/* The answer of a unary call is one message, which must hold all values. */
+static kama_status init_answers(struct km_service_mget *mget, uint32_t count)
+{
+    const kama_allocator *mem = mget->env->mem;
+    if (mget->kind == MGET_STREAM) {
+        return km_mget_answers_init_stream(&mget->answers, mem, count);
+    }
+    uint64_t max =
+        km_group_max_value_bytes(mget->group) + KM_RPC_MESSAGE_SLACK_BYTES;
+    if (max < KM_RPC_MESSAGE_BYTES_MIN) {
+        max = KM_RPC_MESSAGE_BYTES_MIN;
+    }
+    return km_mget_answers_init(&mget->answers, mem, count, max);
+}
+
 static struct km_service_mget *mget_new(struct km_server_call *call,
-                                        kama_group *group,
+                                        enum mget_kind kind, kama_group *group,
                                         const struct km_msg_mget_request *r)
 {
     struct km_service_env *env = km_service_env_of(call);
-    uint64_t max = km_group_max_value_bytes(group) + KM_RPC_MESSAGE_SLACK_BYTES;
     struct km_service_mget *mget = km_mem_zalloc(env->mem, 1, sizeof *mget);
     if (mget == NULL) {
         return NULL;
     }
-    if (max < KM_RPC_MESSAGE_BYTES_MIN) {
-        max = KM_RPC_MESSAGE_BYTES_MIN;
-    }
-    if (km_mget_answers_init(&mget->answers, env->mem, r->keys.count, max) !=
-        KAMA_OK) {
+    mget->kind = kind;
+    mget->env = env;
+    mget->group = group;
+    if (init_answers(mget, r->keys.count) != KAMA_OK) {
         km_mem_free(env->mem, mget);
         return NULL;
     }
     mget->call = call;
-    mget->env = env;
-    mget->group = group;
     mget->keys = r->keys;
     km_twins_init(&mget->twins, env->mem);
     mget->turn.run = on_turn;
@@ -446,7 +506,8 @@ static void fail_node_is_busy(struct km_server_call *call)
     km_server_call_finish(call, KAMA_ERR_OVERLOADED, text);
 }
 
-void km_service_v2_mget(struct km_server_call *call, kama_bytes message)
+static void start(struct km_server_call *call, enum mget_kind kind,
+                  kama_bytes message)
 {
     struct km_msg_mget_request request;
     kama_group *group = km_service_decode_for_group(
@@ -462,7 +523,7 @@ void km_service_v2_mget(struct km_server_call *call, kama_bytes message)
         fail_node_is_busy(call);
         return;
     }
-    struct km_service_mget *mget = mget_new(call, group, &request);
+    struct km_service_mget *mget = mget_new(call, kind, group, &request);
     if (mget == NULL) {
         give_keys(km_service_env_of(call), request.keys.count);
         km_server_call_finish(call, KAMA_ERR_NO_MEMORY, NULL);
@@ -472,6 +533,16 @@ void km_service_v2_mget(struct km_server_call *call, kama_bytes message)
     state->mget = mget;
     km_server_call_hold(call);
     advance(mget);
+}
+
+void km_service_v2_mget(struct km_server_call *call, kama_bytes message)
+{
+    start(call, MGET_UNARY, message);
+}
+
+void km_service_v2_mget_stream(struct km_server_call *call, kama_bytes message)
+{
+    start(call, MGET_STREAM, message);
 }
 
 void km_service_mget_cancelled(struct km_server_call *call, kama_status why)

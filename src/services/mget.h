@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kama.v2.Cache/MGet: gets of many keys with one answer.
+ * kama.v2.Cache/MGet: gets of many keys with one answer; and MGetStream, which
+ * sends each answer as a message of its own, as soon as it is there.
  *
  * Keys that are in memory are answered at once, KM_MGET_KEYS_PER_TURN of them
  * in a turn of the loop. A key that needs a load is parked in a slot of its
@@ -23,6 +24,12 @@
  *      | +---- no key is left, or KM_MGET_PARALLEL wait ---^
  *      |
  *      +--- every key has its answer -------> WAITS_FOR_ROOM --writable--> over
+ *
+ * An MGetStream goes the same way, but sends what is answered in each step. While
+ * there is no room it asks for no further key, so that a client that does not
+ * read holds at most the values of one turn and of its parked keys. It waits
+ * for loads and for room at the same time. A key that is equal to one whose
+ * answer was sent already is asked for again: that answer was forgotten.
  *
  * A call that is cancelled calls off its parked gets. It is freed when no mail
  * is under way to it any more.
@@ -49,8 +56,9 @@ struct km_service_mget_state {
 
 /* on_message; message: borrowed until return. */
 void km_service_v2_mget(struct km_server_call *call, kama_bytes message);
+void km_service_v2_mget_stream(struct km_server_call *call, kama_bytes message);
 
-/* on_writable: replies, if every key has its answer. */
+/* on_writable: goes on with what there was no room for. */
 void km_service_mget_writable(struct km_server_call *call);
 
 /* on_cancel: leaves every get that is parked. */

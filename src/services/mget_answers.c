@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "rpc/server_call.h"
 #include "wire/msg/msg.h"
 
 /* The longest that an item without its value can be: tag, length, fields. */
@@ -14,6 +15,9 @@
 #define ITEM_BYTES_MIN 16
 /* The tag and the length of a sentence. */
 #define TEXT_HEAD_BYTES 3
+
+/* The longest that a message of a stream can be without its value. */
+#define STREAM_HEAD_BYTES (128 + KM_ERROR_BYTES_MAX)
 
 #define FULL "the answer has no more room; ask for this key again"
 
@@ -42,6 +46,22 @@ kama_status km_mget_answers_init(struct km_mget_answers *answers,
     return answers->list != NULL ? KAMA_OK : KAMA_ERR_NO_MEMORY;
 }
 
+kama_status km_mget_answers_init_stream(struct km_mget_answers *answers,
+                                        const kama_allocator *mem,
+                                        uint32_t count)
+{
+    kama_status st = km_mget_answers_init(answers, mem, count, UINT64_MAX);
+    if (st == KAMA_OK) {
+        answers->order =
+            km_mem_zalloc(mem, count > 0 ? count : 1, sizeof *answers->order);
+    }
+    if (st == KAMA_OK && answers->order == NULL) {
+        km_mget_answers_fini(answers);
+        st = KAMA_ERR_NO_MEMORY;
+    }
+    return st;
+}
+
 /* An answer holds one reference to its value: memory that the group counts as
  * pinned until the message is written. */
 static void give_back(const struct km_mget_answers *answers,
@@ -59,7 +79,9 @@ void km_mget_answers_fini(struct km_mget_answers *answers)
         give_back(answers, &answers->list[i]);
     }
     km_mem_free(answers->mem, answers->list);
+    km_mem_free(answers->mem, answers->order);
     answers->list = NULL;
+    answers->order = NULL;
 }
 
 /* Counts so many bytes more. Returns false, and counts nothing, if they do not
@@ -91,6 +113,9 @@ static void answer_one(struct km_mget_answers *answers, uint32_t index,
     struct km_mget_answer *answer = &answers->list[index];
     KM_ASSERT(answer->source == KM_SOURCE_NONE);
     answer->source = (uint8_t)source;
+    if (answers->order != NULL) {
+        answers->order[answers->answered++] = index;
+    }
     if (status == KAMA_OK) {
         if (take_room(answers, kama_value_bytes(value).len + ITEM_HEAD_BYTES)) {
             answer->value = kama_value_ref(value);
@@ -134,8 +159,7 @@ void km_mget_answers_follow(struct km_mget_answers *answers, uint32_t first,
 }
 
 /* A miss and an error have neither value nor source, only their status. */
-static kama_status write_item(struct km_buf *buf,
-                              const struct km_mget_answer *answer)
+static struct km_msg_mget_item make_item(const struct km_mget_answer *answer)
 {
     KM_ASSERT(answer->source != KM_SOURCE_NONE);
     struct km_msg_mget_item item = {.status = answer->status};
@@ -148,8 +172,7 @@ static kama_status write_item(struct km_buf *buf,
     if (answer->text != NULL) {
         item.message = kama_bytes_str(answer->text);
     }
-    return km_pb_append_element(buf, KM_MSG_MGET_ITEMS, &km_msg_mget_item_pb,
-                                &item);
+    return item;
 }
 
 kama_status km_mget_answers_write(struct km_mget_answers *answers,
@@ -157,8 +180,54 @@ kama_status km_mget_answers_write(struct km_mget_answers *answers,
 {
     kama_status st = km_buf_reserve(buf, (size_t)answers->bytes);
     for (uint32_t i = 0; i < answers->count && st == KAMA_OK; i++) {
-        st = write_item(buf, &answers->list[i]);
+        struct km_msg_mget_item item = make_item(&answers->list[i]);
+        st = km_pb_append_element(buf, KM_MSG_MGET_ITEMS, &km_msg_mget_item_pb,
+                                  &item);
         give_back(answers, &answers->list[i]);
+    }
+    return st;
+}
+
+bool km_mget_answers_has(const struct km_mget_answers *answers, uint32_t index)
+{
+    KM_ASSERT(index < answers->count);
+    return answers->list[index].source != KM_SOURCE_NONE;
+}
+
+/* Writes the message of a key up to its value, whose bytes are sent from the
+ * item: index, item { status, ..., prefix of the value }. Returns its end. */
+static uint8_t *write_head(uint32_t index, struct km_msg_mget_item item,
+                           uint8_t head[static STREAM_HEAD_BYTES])
+{
+    size_t value_len = item.value.len;
+    const struct km_msg_mget_stream_response message = {.index = index};
+    item.value = kama_bytes_make(NULL, 0);
+    size_t fields = km_pb_size(&km_msg_mget_item_pb, &item);
+    size_t len =
+        fields + km_pb_prefix_size(KM_MSG_VALUE, value_len) + value_len;
+    KM_ASSERT(fields + 4 * KM_PB_PREFIX_BYTES_MAX <= STREAM_HEAD_BYTES);
+    uint8_t *end = km_pb_write(&km_msg_mget_stream_response_pb, &message, head);
+    end = km_pb_write_prefix(end, KM_MSG_MGET_STREAM_ITEM, len);
+    end = km_pb_write(&km_msg_mget_item_pb, &item, end);
+    return km_pb_write_prefix(end, KM_MSG_VALUE, value_len);
+}
+
+kama_status km_mget_answers_send(struct km_mget_answers *answers,
+                                 struct km_server_call *call)
+{
+    uint8_t head[STREAM_HEAD_BYTES];
+    kama_status st = KAMA_OK;
+    KM_ASSERT(answers->order != NULL);
+    while (answers->sent < answers->answered && st == KAMA_OK &&
+           km_server_call_writable(call)) {
+        uint32_t index = answers->order[answers->sent++];
+        struct km_mget_answer *answer = &answers->list[index];
+        struct km_msg_mget_item item = make_item(answer);
+        uint8_t *end = write_head(index, item, head);
+        st = km_server_call_send(call,
+                                 kama_bytes_make(head, (size_t)(end - head)),
+                                 item.value.len > 0 ? answer->value : NULL);
+        give_back(answers, answer);
     }
     return st;
 }
@@ -203,4 +272,6 @@ void km_mget_answers_check(const struct km_mget_answers *answers)
         }
     }
     KM_ASSERT(answers->list != NULL && bytes <= answers->bytes);
+    KM_ASSERT(answers->sent <= answers->answered);
+    KM_ASSERT(answers->answered <= answers->count);
 }

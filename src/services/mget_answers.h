@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The answers of one MGet, as they are collected: one per key, in the order of
- * the keys, and within the bytes that one message may have.
+ * the keys, and within the bytes that one message may have. The answers of an
+ * MGetStream are collected in the same way, but each is sent by itself as soon
+ * as there is room, and then forgotten.
  *
  * A key that is equal to one which is still being loaded follows that one, and
  * gets its answer when it arrives:
@@ -28,6 +30,7 @@
 #include "services/source.h"
 
 struct km_mget_answer;
+struct km_server_call;
 
 struct km_mget_answers {
     const kama_allocator *mem;
@@ -35,6 +38,9 @@ struct km_mget_answers {
     uint32_t count;
     uint64_t bytes;     /* at most so many has the message so far */
     uint64_t bytes_max; /* and so many it may have */
+    uint32_t *order;    /* of a stream: keys as they were answered; else NULL */
+    uint32_t answered;  /* so many of them, */
+    uint32_t sent;      /* and so many of these were sent */
 };
 
 /* Makes room for `count` answers, none of which is there yet, in a message of
@@ -43,6 +49,9 @@ KAMA_NODISCARD kama_status km_mget_answers_init(struct km_mget_answers *answers,
                                                 const kama_allocator *mem,
                                                 uint32_t count,
                                                 uint64_t bytes_max);
+/* Makes room for `count` answers that are sent one by one. */
+KAMA_NODISCARD kama_status km_mget_answers_init_stream(
+    struct km_mget_answers *answers, const kama_allocator *mem, uint32_t count);
 /* Gives back all values and sentences, whether they were written or not. */
 void km_mget_answers_fini(struct km_mget_answers *answers);
 
@@ -62,6 +71,15 @@ void km_mget_answers_follow(struct km_mget_answers *answers, uint32_t first,
  * answer. */
 KAMA_NODISCARD kama_status
 km_mget_answers_write(struct km_mget_answers *answers, struct km_buf *buf);
+
+/* Returns whether key `index` has its answer. Of a stream, the answer may have
+ * been sent and forgotten, so that no other key can follow it. */
+bool km_mget_answers_has(const struct km_mget_answers *answers, uint32_t index);
+
+/* Of a stream: sends the answers that were not sent yet, each as a message, as
+ * long as the call has room. Errors: those of km_server_call_send. */
+KAMA_NODISCARD kama_status km_mget_answers_send(struct km_mget_answers *answers,
+                                                struct km_server_call *call);
 
 /* Asserts what must hold between any two calls: an answered key has no value
  * but with KAMA_OK, an open key has nothing, chains of followers lead to open
