@@ -1305,13 +1305,32 @@ typedef struct kama_node kama_node;
  *                              at most a few of these at once and then one a
  *                              second; `suppressed` counts those that it held
  *                              back.
+ *     "advertise"     info     the address at which others reach the node
+ *     "etcd"          info     etcd answers, or answers again
+ *                     warn     etcd does not answer; the last view is kept
+ *     "lease"         info     a lease was granted; `count` is its id
+ *                     warn     the lease is lost, and the node registers again
+ *     "register"      info     the node is registered under `address`, or waits
+ *                              for a record that holds it
+ *     "peers"         info     a member has joined, changed or left: `address`
+ *                              is its address, the message says why, and
+ *                              `count` is how many other members there are now
+ *     "view"          info     the node has adopted a view of `count` members
+ *     "settled"       info     no member can act on an older view any more
+ *     "degraded"      warn     the node serves, but is not what it should be;
+ *                              the message says why, or that it is over
+ *     "held"          warn     `count` addresses without a record stay in the
+ *                              view for a while, because too many went at once
+ *                              or etcd has lost its data
+ *     "junk"          warn     a record in etcd that is none of a member was
+ *                              ignored; `count` is how many there were
  *     "get", "load"   debug    one step of a get or of a load: whether the key
  *                              was in memory, whether the get joined or led a
  *                              load, the begin and the end of the load with
  *                              status and duration, the answer
  *
  * Later versions add names. The events "load_failed", "get" and "load" set
- * `group` and `key`.
+ * `group` and `key`; those about a member of the cluster set `address`.
  */
 typedef struct kama_node_event {
     uint32_t struct_size;
@@ -1333,6 +1352,10 @@ typedef struct kama_node_event {
     uint64_t duration_ns;
     /* How many events of this kind were held back since the last one. */
     uint64_t suppressed;
+    /* The address that the event is about, as host:port, or NULL. */
+    const char *address;
+    /* A number that the list above explains, or 0. */
+    uint64_t count;
 } kama_node_event;
 
 /* How a node behaves. Fill it in with kama_node_options_init, then set the
@@ -1345,12 +1368,16 @@ typedef struct kama_node_options {
     /* The address to listen on, as host:port. Port 0 takes any free port, and
      * kama_node_address says which. Default: "127.0.0.1:8001". */
     const char *listen;
-    /* Must be NULL: clusters come with a later version. */
+    /* The endpoints of etcd, as host:port or http://host:port, separated by
+     * commas, at most 16. The node joins the cluster that is registered there.
+     * NULL or "" is a node alone. https:// is not in this version. Default:
+     * NULL. */
     const char *etcd;
-    /* Must be NULL: clusters come with a later version. */
+    /* Must be NULL: a list of members without etcd is not in this version. */
     const char *peers;
-    /* The name of the service, which health checks may ask for.
-     * Default: "kama-cache". */
+    /* The name of the service: health checks may ask for it, and nodes of one
+     * cluster have the same. 1 to 128 bytes without a slash. Default:
+     * "kama-cache". */
     const char *service;
     /* How many connections there may be at a time; 0 means 10000, or fewer if
      * the limit of file descriptors does not leave room for them. Default:
@@ -1376,6 +1403,28 @@ typedef struct kama_node_options {
      * (info). */
     uint32_t event_level;
     uint32_t reserved;
+    /* The user of etcd, and the file with the password: its first line, at most
+     * 1024 bytes. Both or none; the file is read when the node is made. Default:
+     * NULL. */
+    const char *etcd_user;
+    const char *etcd_password_file;
+    /* The address at which the other members reach the node, as host:port. NULL
+     * is the address that it listens on, which must not stand for all addresses
+     * of the machine then. Default: NULL. */
+    const char *advertise;
+    /* The name of the cluster, 1 to 128 bytes. A node does not start where only
+     * records of another cluster stand. Default: "default". */
+    const char *cluster;
+    /* Labels of the member, separated by commas, for people who look at the
+     * members: at most 16 of 1 to 64 bytes each. Default: NULL. */
+    const char *labels;
+    /* How large the member's share of the keys is beside that of the others,
+     * 1 to 16. Default: 1. */
+    uint32_t weight;
+    /* 1: a start without etcd fails when start_timeout_ms is over, and leaves
+     * nothing running. 0: the node then serves alone until it has registered:
+     * its gets load, and its mutations are KAMA_ERR_NOT_READY. Default: 1. */
+    uint32_t require_discovery;
 } kama_node_options;
 
 /* Fills the options with the defaults, and writes no more than `struct_size`
@@ -1391,10 +1440,11 @@ static inline void kama_node_options_init(kama_node_options *options)
  * Makes a node. It opens no socket and starts no thread yet. The caller owns
  * the node and frees it with kama_node_free.
  *
- * Errors: KAMA_ERR_INVALID (address, timeouts, event_level), KAMA_ERR_TOO_LARGE
- * (threads), KAMA_ERR_UNSUPPORTED (etcd, peers), KAMA_ERR_PERMISSION if the
- * address can be reached from other machines and `insecure` is 0,
- * KAMA_ERR_THREADS, KAMA_ERR_NO_MEMORY.
+ * Errors: KAMA_ERR_INVALID (addresses, names, timeouts, event_level, weight),
+ * KAMA_ERR_TOO_LARGE (threads, too many endpoints or labels),
+ * KAMA_ERR_UNSUPPORTED (peers, https), KAMA_ERR_PERMISSION if the address can be
+ * reached from other machines and `insecure` is 0, KAMA_ERR_IO if the password
+ * file cannot be read, KAMA_ERR_THREADS, KAMA_ERR_NO_MEMORY.
  */
 KAMA_API KAMA_NODISCARD kama_status
 kama_node_new(const kama_node_options *options, kama_node **ret_node);
@@ -1449,6 +1499,181 @@ KAMA_API KAMA_NODISCARD kama_status kama_node_stop(kama_node *node);
  * does nothing.
  */
 KAMA_API void kama_node_free(kama_node *node);
+
+/* -- clusters ----------------------------------------------------------- */
+
+/*
+ * Nodes that are registered in the same etcd under one service are members of
+ * one cluster. Each key has one owner at a time, any member answers any request,
+ * and one miss in the whole cluster is one call of the loader. The functions
+ * below say how one node sees its cluster; a node alone is a cluster of itself.
+ *
+ *     static void print_member(void *arg, const kama_member *m)
+ *     {
+ *         printf("%s %s\n", m->address, m->reach);
+ *     }
+ *
+ *     options.etcd = "127.0.0.1:2379";
+ *     options.advertise = "10.0.0.1:8001";
+ *     ... kama_node_new, kama_node_start ...
+ *     status = kama_node_wait_ready(node, 10000);
+ *     status = kama_node_members(node, print_member, NULL);
+ *
+ * What the callbacks receive is borrowed: structures, texts and arrays are valid
+ * until the callback returns. A callback runs once per item before the function
+ * returns, on the calling thread and without a lock. It may call functions of the
+ * node and its groups.
+ *
+ * A node that is not started, or that has stopped, may be asked as well: it has
+ * no members then, or is itself a leaving one.
+ */
+
+/* The state of a member. */
+typedef enum kama_member_state {
+    KAMA_MEMBER_JOINING = 1, /* it owns nothing yet */
+    KAMA_MEMBER_ACTIVE = 2,  /* it owns its share of the keys */
+    KAMA_MEMBER_LEAVING = 3  /* it drains, and owns nothing any more */
+} kama_member_state;
+
+/* The bytes of a member's id. A node that registers again has a new one. */
+#define KAMA_MEMBER_ID_BYTES 16
+
+/* A member, as one node sees it. */
+typedef struct kama_member {
+    uint32_t struct_size;
+    /* A kama_member_state. */
+    int32_t state;
+    /* The address that it advertises, as host:port. */
+    const char *address;
+    /* The address of its admin port, or "". */
+    const char *admin;
+    /* The version of its library, "MAJOR.MINOR.PATCH". */
+    const char *version;
+    uint8_t id[KAMA_MEMBER_ID_BYTES];
+    const char *const *labels;
+    size_t label_count;
+    uint32_t weight;
+    /* Which share of the keys it owns, in millionths. */
+    uint32_t share_ppm;
+    /* 1 if it is the node that was asked. */
+    uint32_t self;
+    uint32_t reserved;
+    /* How the asked node reaches it: "self", "up", "unknown" (not asked yet),
+     * "unreachable", or "refused" (it says that the asked node is no
+     * member). */
+    const char *reach;
+    /* How long its last answer took, in nanoseconds; 0 means not known. */
+    uint64_t latency_ns;
+    /* For how long `reach` has been so, in milliseconds. */
+    uint64_t since_ms;
+} kama_member;
+
+typedef void (*kama_member_fn)(void *arg, const kama_member *member);
+
+/*
+ * Calls fn for each member of the view that the node has adopted, itself
+ * included, sorted by address.
+ *
+ * Errors: KAMA_ERR_INVALID if fn is NULL. Cost: O(members).
+ */
+KAMA_API KAMA_NODISCARD kama_status kama_node_members(kama_node *node,
+                                                      kama_member_fn fn,
+                                                      void *arg);
+
+/* Who owns a key. */
+typedef struct kama_owner {
+    uint32_t struct_size;
+    /* 1 if it is the node that was asked. */
+    uint32_t self;
+    /* The address of the owner first, then those of the members that would
+     * take over, in their order. There is none if no member is active; then
+     * each node owns every key. */
+    const char *const *addresses;
+    size_t address_count;
+    /* The id of the owner; zeros if there is none. */
+    uint8_t id[KAMA_MEMBER_ID_BYTES];
+    /* The slot of the key, below 2^18. */
+    uint32_t slot;
+    uint32_t reserved;
+    /* The view by which the node has answered. */
+    uint64_t view_id;
+} kama_owner;
+
+typedef void (*kama_owner_fn)(void *arg, const kama_owner *owner);
+
+/*
+ * Calls fn once with the owner of a key of a group. The key need not exist;
+ * nothing is loaded, and no other node is asked.
+ *
+ * group: the name of a group of the node.
+ * Errors: KAMA_ERR_INVALID (key, or fn or group is NULL), KAMA_ERR_TOO_LARGE
+ * (key), KAMA_ERR_NO_GROUP. Cost: O(members).
+ */
+KAMA_API KAMA_NODISCARD kama_status kama_node_owner(kama_node *node,
+                                                    const char *group,
+                                                    kama_bytes key,
+                                                    kama_owner_fn fn,
+                                                    void *arg);
+
+/* A node, as it sees itself. */
+typedef struct kama_node_info {
+    uint32_t struct_size;
+    /* 1 if no step is missing. */
+    uint32_t ready;
+    /* The steps to readiness that are missing, in this order: "listen",
+     * "register", "view", "peers", "dialback" (the advertised address leads to
+     * this node) and "lease". */
+    const char *const *missing;
+    size_t missing_count;
+    /* The address that the node listens on, and the one that it advertises; ""
+     * before the start. */
+    const char *listen;
+    const char *advertise;
+    const char *cluster;
+    const char *service;
+    /* The endpoints of etcd, or "". */
+    const char *etcd;
+    /* The id of the node as a member. */
+    uint8_t id[KAMA_MEMBER_ID_BYTES];
+    /* The lease of its record in etcd; 0 means none. */
+    int64_t lease_id;
+    /* "none", "joining", "active", "leaving" or "lost". */
+    const char *registration;
+    /* The view that the node has adopted. */
+    uint64_t view_id;
+    /* How many other members that view has. */
+    uint32_t peer_count;
+    /* 1 if no other member can still act on an older view. */
+    uint32_t settled;
+    /* Why the node is not what it should be although it serves, for example
+     * "lease", or "". */
+    const char *degraded;
+} kama_node_info;
+
+typedef void (*kama_node_info_fn)(void *arg, const kama_node_info *info);
+
+/*
+ * Calls fn once with the state of the node.
+ *
+ * Errors: KAMA_ERR_INVALID if fn is NULL.
+ */
+KAMA_API KAMA_NODISCARD kama_status kama_node_describe(kama_node *node,
+                                                       kama_node_info_fn fn,
+                                                       void *arg);
+
+/*
+ * Waits until no step to readiness is missing. A node alone is ready when it
+ * serves. A node with require_discovery is ready when its start has returned; one
+ * without may become ready later, and it may become unready again.
+ *
+ * timeout_ms: how long to wait at most; 0 asks only.
+ * Errors: KAMA_ERR_TIMEOUT (kama_last_error names the missing steps),
+ * KAMA_ERR_CLOSED if the node stops, KAMA_ERR_INVALID (negative timeout),
+ * KAMA_ERR_WOULD_DEADLOCK on one of the node's own threads, KAMA_ERR_STATE in
+ * a forked child.
+ */
+KAMA_API KAMA_NODISCARD kama_status kama_node_wait_ready(kama_node *node,
+                                                         int64_t timeout_ms);
 
 #ifdef __cplusplus
 }

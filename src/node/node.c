@@ -23,6 +23,19 @@
 
 /* -- life ---------------------------------------------------------------- */
 
+/* Says how the node is shown while it has no cluster. */
+static void describe_alone(kama_node *node)
+{
+    const struct km_node_cluster_config *cluster = &node->config.cluster;
+    struct km_alone *alone = &node->services.alone;
+    alone->address = node->address;
+    alone->advertise = cluster->advertise;
+    alone->cluster = cluster->name;
+    alone->labels = cluster->labels.items;
+    alone->label_count = cluster->labels.count;
+    alone->weight = cluster->weight;
+}
+
 static kama_status init_parts(kama_node *node)
 {
     if (!km_mutex_init(&node->lock, KM_RANK_NODE)) {
@@ -46,7 +59,7 @@ static kama_status init_parts(kama_node *node)
     if (status != KAMA_OK) {
         goto fail_services;
     }
-    node->services.alone.address = node->address;
+    describe_alone(node);
     return KAMA_OK;
 
 fail_services:
@@ -67,6 +80,10 @@ kama_status kama_node_new(const kama_node_options *options,
     kama_status status = km_node_config_init(options, &config, &mem);
     if (status != KAMA_OK) {
         return status;
+    }
+    if (config.cluster.etcd != NULL) {
+        km_node_config_fini(&config, &mem);
+        return km_fail(KAMA_ERR_UNSUPPORTED, "etcd: not in this version");
     }
     kama_node *node = km_mem_zalloc(&mem, 1, sizeof *node);
     if (node == NULL) {
@@ -223,7 +240,7 @@ kama_status kama_node_start(kama_node *node)
 }
 
 /* A thread of the node that waits for the drain would wait for itself. */
-static bool is_own_thread(const kama_node *node)
+bool km_node_is_own_thread(const kama_node *node)
 {
     for (unsigned i = 0; i < node->loop_count; i++) {
         if (km_loop_is_inside(node->loops[i])) {
@@ -254,7 +271,7 @@ kama_status kama_node_stop(kama_node *node)
     if (km_pool_is_forked(node->pool)) {
         return fail_forked();
     }
-    if (is_own_thread(node)) {
+    if (km_node_is_own_thread(node)) {
         return km_fail(KAMA_ERR_WOULD_DEADLOCK,
                        "kama_node_stop was called on a thread of the node, for "
                        "which it would have to wait");

@@ -66,3 +66,7 @@ struct kama_node {
     struct km_list group_logs; /* of km_group_log.in_node */
     unsigned cut;              /* how many calls the drains have cut off */
 };
+
+/* Returns whether the calling thread is one of the node's, for which a wait on
+ * the node would have no end. */
+bool km_node_is_own_thread(const kama_node *node);

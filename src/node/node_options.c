@@ -29,6 +29,9 @@ static const kama_node_options defaults = {
     .start_timeout_ms = START_TIMEOUT_MS,
     .drain_timeout_ms = DRAIN_TIMEOUT_MS,
     .event_level = KM_NODE_INFO,
+    .cluster = "default",
+    .weight = 1,
+    .require_discovery = 1,
 };
 
 void kama_node_options_init_sized(kama_node_options *options,
@@ -66,18 +69,6 @@ static unsigned connections_default(void)
 }
 
 /* -- checks -------------------------------------------------------------- */
-
-/* Options that belong to a later version are refused and never ignored. */
-static kama_status check_later(const kama_node_options *options)
-{
-    if (options->etcd != NULL) {
-        return km_fail(KAMA_ERR_UNSUPPORTED, "etcd: not in this version");
-    }
-    if (options->peers != NULL) {
-        return km_fail(KAMA_ERR_UNSUPPORTED, "peers: not in this version");
-    }
-    return KAMA_OK;
-}
 
 /* This version encrypts nothing and knows no users, so an address that other
  * machines can reach needs the word of the operator. */
@@ -133,10 +124,7 @@ static kama_status check_numbers(const kama_node_options *options)
 
 static kama_status check(const kama_node_options *options)
 {
-    kama_status status = check_later(options);
-    if (status == KAMA_OK) {
-        status = check_numbers(options);
-    }
+    kama_status status = check_numbers(options);
     return status == KAMA_OK ? check_listen(options) : status;
 }
 
@@ -151,11 +139,14 @@ static kama_status copy_texts(struct km_node_config *config,
         options->service != NULL ? options->service : defaults.service;
     config->listen = km_mem_strdup(mem, options->listen);
     config->service = km_mem_strdup(mem, service);
-    if (config->listen == NULL || config->service == NULL) {
+    kama_status status =
+        config->listen != NULL && config->service != NULL
+            ? km_node_cluster_config_init(options, &config->cluster, mem)
+            : km_fail(KAMA_ERR_NO_MEMORY, "no memory for a node");
+    if (status != KAMA_OK) {
         km_node_config_fini(config, mem);
-        return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a node");
     }
-    return KAMA_OK;
+    return status;
 }
 
 kama_status km_node_config_init(const kama_node_options *options,
@@ -195,6 +186,7 @@ kama_status km_node_config_init(const kama_node_options *options,
 void km_node_config_fini(struct km_node_config *config,
                          const kama_allocator *mem)
 {
+    km_node_cluster_config_fini(&config->cluster, mem);
     km_mem_free(mem, config->listen);
     km_mem_free(mem, config->service);
     config->listen = NULL;

@@ -18,11 +18,12 @@
  */
 #pragma once
 
-#include <kamacache/kamacache.h>
+#include "node/cluster_options.h"
 
 struct km_node_config {
     char *listen;
     char *service;
+    struct km_node_cluster_config cluster;
     unsigned threads;
     unsigned max_connections;
     int64_t start_timeout_ms;
