@@ -234,10 +234,10 @@ static kama_status check_user(const kama_node_options *options)
     bool file = is_given(options->etcd_password_file);
     if (user != file) {
         return km_fail(KAMA_ERR_INVALID,
-                       "etcd_user, etcd_password_file: %s; they are given "
+                       "%s: there is no %s; they are given "
                        "together or not at all",
-                       user ? "there is a user and no password file"
-                            : "there is a password file and no user");
+                       user ? "etcd_user" : "etcd_password_file",
+                       user ? "etcd_password_file" : "etcd_user");
     }
     return user && !is_given(options->etcd)
                ? km_fail(KAMA_ERR_INVALID,

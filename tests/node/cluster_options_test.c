@@ -191,7 +191,8 @@ static void test_password_file(void **state)
     kama_node_options options = defaults();
     options.etcd = "e:1";
     options.etcd_user = "kama";
-    expect_refused(&options, KAMA_ERR_INVALID, "no password file");
+    expect_refused(&options, KAMA_ERR_INVALID,
+                   "etcd_user: there is no etcd_password_file");
     options.etcd_password_file = path;
     expect_refused(&options, KAMA_ERR_IO, "the first line is empty");
     write_file(path, "secret\r\nand more\n");
@@ -201,7 +202,8 @@ static void test_password_file(void **state)
     options.etcd = NULL;
     expect_refused(&options, KAMA_ERR_INVALID, "etcd_user: there is a user");
     options.etcd_user = NULL;
-    expect_refused(&options, KAMA_ERR_INVALID, "no user");
+    expect_refused(&options, KAMA_ERR_INVALID,
+                   "etcd_password_file: there is no etcd_user");
     options = defaults();
     options.etcd = "e:1";
     options.etcd_user = "kama";

@@ -9,10 +9,8 @@ import unittest
 import kamatest
 from kamatest import Daemon, Client, run
 
-LATER = ("config advertise admin cluster service etcd etcd-user "
-         "etcd-password-file etcd-ca etcd-cert etcd-key peers labels weight "
-         "tls-cert tls-key tls-ca auth-token-file memory-limit "
-         "require-discovery").split()
+LATER = ("config admin etcd-ca etcd-cert etcd-key peers tls-cert tls-key "
+         "tls-ca auth-token-file memory-limit").split()
 
 
 class Settings(unittest.TestCase):
@@ -37,7 +35,10 @@ class Settings(unittest.TestCase):
             self.assertIn("--" + flag, result.stdout)
         for line in result.stdout.splitlines():
             self.assertLessEqual(len(line), 80)
-        self.assertNotIn("--etcd", result.stdout)
+        for flag in ("etcd etcd-user etcd-password-file advertise cluster "
+                     "service labels weight require-discovery").split():
+            self.assertIn("--" + flag, result.stdout)
+        self.assertNotIn("--etcd-ca", result.stdout)
         self.assertEqual(run("-h").stdout, result.stdout)
 
     def test_version(self):
@@ -92,6 +93,29 @@ class Settings(unittest.TestCase):
                          % flag)
             variable = "KAMACACHE_" + flag.upper().replace("-", "_")
             self.refused(env={variable: "x"}, says="not in this version")
+
+    def test_cluster(self):
+        """The options of a cluster are named as they were written."""
+        self.refused("--etcd=https://e:1", says="--etcd: https: not in this")
+        self.refused(env={"KAMACACHE_ETCD": "e"}, says="KAMACACHE_ETCD: ")
+        self.refused("--weight=17", says="17 is outside 1..16")
+        self.refused("--weight=0", says="0 is outside 1..16")
+        self.refused("--advertise=0.0.0.0:1",
+                     says="--advertise: nobody can connect to 0.0.0.0:1")
+        self.refused("--labels=a,,b", says="--labels: a name of 0 bytes")
+        self.refused("--etcd=e:1", "--etcd-user=u",
+                     says="--etcd-user: there is no etcd_password_file")
+        self.refused("--etcd=e:1", "--etcd-user=u",
+                     "--etcd-password-file=/nonexistent",
+                     says="--etcd-password-file: /nonexistent: No such file")
+        self.refused("--etcd=e:1", "--service=a/b", says="--service: ")
+        self.refused("--etcd=e:1", "--listen=0.0.0.0:0", "--insecure",
+                     says="--advertise: listen is 0.0.0.0:0")
+        self.accepted("--cluster=blue", "--labels=zone-a,ssd", "--weight=16",
+                      "--require-discovery", "--advertise=h:1")
+        self.accepted(env={"KAMACACHE_CLUSTER": "blue",
+                           "KAMACACHE_REQUIRE_DISCOVERY": "true",
+                           "KAMACACHE_WEIGHT": "2"})
 
     def test_listen(self):
         self.refused("--listen=nonsense", says='--listen: address "nonsense": ')

@@ -102,20 +102,35 @@ kama_status daemon_options_name(const struct daemon_options *options,
     return km_fail(status, "%s: %s", spelling, km_last_error());
 }
 
-/* The node knows only the member `listen`; the user knows the flag or the
+/* Returns the row whose name the sentence begins with, before a colon, or
+ * NULL. */
+static const struct km_option *row_of_sentence(const char *sentence)
+{
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        size_t len = strlen(rows[i].name);
+        if (strncmp(sentence, rows[i].name, len) == 0 &&
+            strncmp(sentence + len, ": ", 2) == 0) {
+            return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+/* The node knows only the members of its options; the user knows the flag or the
  * variable. */
 kama_status daemon_options_explain(const struct daemon_options *options,
                                    kama_status status)
 {
-    static const char field[] = "listen: ";
     char spelling[KM_OPTION_SPELLING_BYTES];
     const char *sentence = km_last_error();
-    if (strncmp(sentence, field, strlen(field)) != 0) {
+    const struct km_option *row = row_of_sentence(sentence);
+    if (row == NULL) {
         return status;
     }
-    km_options_spelling(&options->table, ENV_PREFIX, "listen", spelling);
+    km_options_spelling(&options->table, ENV_PREFIX, row->name, spelling);
     if (status != KAMA_ERR_PERMISSION) {
-        return km_fail(status, "%s: %s", spelling, sentence + strlen(field));
+        return km_fail(status, "%s: %s", spelling,
+                       sentence + strlen(row->name) + 2);
     }
     return km_fail(status,
                    "%s: %.*s is reachable from other machines, and this "

@@ -37,6 +37,25 @@
       "How long a start may take.")                                            \
     X(drain_timeout, DURATION, "TIME", "15s", 0, 3600000,                      \
       "How long running calls may take to end when the daemon stops.")         \
+    X(in_a_cluster, HEADING, NULL, NULL, 0, 0, "Cluster")                      \
+    X(etcd, STRING, "ADDR[,ADDR]", NULL, 0, 0,                                 \
+      "Endpoints of etcd. Without any, the node is alone.")                    \
+    X(etcd_user, STRING, "NAME", NULL, 0, 0, "The user of etcd.")              \
+    X(etcd_password_file, STRING, "FILE", NULL, 0, 0,                          \
+      "The file whose first line is the password of that user.")               \
+    X(advertise, STRING, "ADDR", NULL, 0, 0,                                   \
+      "Where the other nodes reach this one. Without it: the address of "      \
+      "--listen.")                                                             \
+    X(cluster, STRING, "NAME", "default", 0, 0, "The name of the cluster.")    \
+    X(service, STRING, "NAME", "kama-cache", 0, 0,                             \
+      "The name of the service, in etcd and in health checks.")                \
+    X(labels, STRING, "NAME[,NAME]", NULL, 0, 0,                               \
+      "Labels of the node, which are shown with the members.")                 \
+    X(weight, UINT, "N", "1", 1, 16,                                           \
+      "The share of the keys beside that of nodes with the weight 1.")         \
+    X(require_discovery, BOOL, NULL, "false", 0, 0,                            \
+      "Fail to start without etcd, instead of serving alone until it "         \
+      "answers.")                                                              \
     X(groups, HEADING, NULL, NULL, 0, 0, "Groups")                             \
     X(group, LIST, "NAME[:KEY=VALUE,...]", NULL, 0, 0,                         \
       "A group to serve. Without any: `default`, 64 MiB.")                     \
@@ -47,25 +66,16 @@
       "Least level written to stderr: debug, info, warn, error.")              \
     X(log_format, STRING, "FORMAT", "text", 0, 0, "Lines as text or json.")    \
     X(config, LATER, NULL, NULL, 0, 0, "")                                     \
-    X(advertise, LATER, NULL, NULL, 0, 0, "")                                  \
     X(admin, LATER, NULL, NULL, 0, 0, "")                                      \
-    X(cluster, LATER, NULL, NULL, 0, 0, "")                                    \
-    X(service, LATER, NULL, NULL, 0, 0, "")                                    \
-    X(etcd, LATER, NULL, NULL, 0, 0, "")                                       \
-    X(etcd_user, LATER, NULL, NULL, 0, 0, "")                                  \
-    X(etcd_password_file, LATER, NULL, NULL, 0, 0, "")                         \
     X(etcd_ca, LATER, NULL, NULL, 0, 0, "")                                    \
     X(etcd_cert, LATER, NULL, NULL, 0, 0, "")                                  \
     X(etcd_key, LATER, NULL, NULL, 0, 0, "")                                   \
     X(peers, LATER, NULL, NULL, 0, 0, "")                                      \
-    X(labels, LATER, NULL, NULL, 0, 0, "")                                     \
-    X(weight, LATER, NULL, NULL, 0, 0, "")                                     \
     X(tls_cert, LATER, NULL, NULL, 0, 0, "")                                   \
     X(tls_key, LATER, NULL, NULL, 0, 0, "")                                    \
     X(tls_ca, LATER, NULL, NULL, 0, 0, "")                                     \
     X(auth_token_file, LATER, NULL, NULL, 0, 0, "")                            \
-    X(memory_limit, LATER, NULL, NULL, 0, 0, "")                               \
-    X(require_discovery, LATER, NULL, NULL, 0, 0, "")
+    X(memory_limit, LATER, NULL, NULL, 0, 0, "")
 
 /* The actions, which are done instead of serving. They are flags only and have
  * no variables, because images of containers often set KAMACACHE_VERSION to the

@@ -103,16 +103,53 @@ static void log_group_event(const kama_node_event *event)
     }
 }
 
-/* Receives the events of the node. Events of the life of the daemon have a line
- * of their own in this file and are not logged again. */
+/* Events of the life of the daemon, which have a line of their own in this
+ * file. */
+static bool is_logged_elsewhere(const char *name)
+{
+    static const char *const names[] = {"listen", "ready", "group", "drain",
+                                        "stopped"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Logs an event about the node or its cluster. These are rare, so that each line
+ * has a call site of its own, and none is held back. */
+static void log_node_event(const kama_node_event *event)
+{
+    struct km_log_site site = {0};
+    enum km_log_level level = (enum km_log_level)event->level;
+    if (event->address != NULL) {
+        KM_LOG_AT(&site, level, "node", event->message,
+                  km_f_str("event", event->name),
+                  km_f_str("address", event->address),
+                  km_f_int("count", (int64_t)event->count));
+    } else if (event->count > 0) {
+        KM_LOG_AT(&site, level, "node", event->message,
+                  km_f_str("event", event->name),
+                  km_f_int("count", (int64_t)event->count));
+    } else {
+        KM_LOG_AT(&site, level, "node", event->message,
+                  km_f_str("event", event->name));
+    }
+}
+
+/* Receives the events of the node. Abuse may come from anybody as often as he
+ * wants, so that its lines have one call site, which limits them. */
 static void on_event(void *arg, const kama_node_event *event)
 {
     (void)arg;
     if (event->group != NULL) {
         log_group_event(event);
-    } else if (event->level >= KM_LOG_WARN) {
+    } else if (strcmp(event->name, "abuse") == 0) {
         KM_LOG(KM_LOG_WARN, "node", event->message,
                km_f_str("event", event->name));
+    } else if (!is_logged_elsewhere(event->name)) {
+        log_node_event(event);
     }
 }
 
@@ -135,6 +172,15 @@ static kama_status make_node(const struct daemon_options *options,
     node.threads = (uint32_t)options->threads;
     node.max_connections = (uint32_t)options->max_connections;
     node.insecure = options->insecure;
+    node.etcd = options->etcd;
+    node.etcd_user = options->etcd_user;
+    node.etcd_password_file = options->etcd_password_file;
+    node.advertise = options->advertise;
+    node.cluster = options->cluster;
+    node.service = options->service;
+    node.labels = options->labels;
+    node.weight = (uint32_t)options->weight;
+    node.require_discovery = options->require_discovery;
     node.start_timeout_ms = options->start_timeout;
     node.drain_timeout_ms = options->drain_timeout;
     node.event = on_event;
