@@ -44,7 +44,7 @@ static kama_status send_call(struct cli *cli, const struct cli_request *call,
                              const struct km_client_request *request,
                              struct km_buf *buf)
 {
-    kama_status status = km_client_unary(cli->client, request, buf);
+    kama_status status = cli_endpoints_unary(&cli->endpoints, request, buf);
     if (status == KAMA_OK && call->reply_table != NULL) {
         status = cli_decode(call->reply_table, km_buf_bytes(buf), call->reply);
     }
@@ -132,10 +132,14 @@ kama_status cli_health(struct cli *cli, int64_t timeout_ms, bool *ret_serving)
     return check_health(cli, &request, ret_serving);
 }
 
-/* Asks for the health of the node as soon as it can be reached. */
+/* Asks for the health of the node as soon as it can be reached. Of several
+ * addresses, none is waited for: the caller goes round. */
 static kama_status health_when_ready(struct cli *cli, int64_t timeout_ms,
                                      bool *ret_serving)
 {
+    if (cli->endpoints.count > 1) {
+        return cli_health(cli, timeout_ms, ret_serving);
+    }
     const struct km_client_request request = {
         .path = HEALTH_PATH,
         .timeout_ms = timeout_ms,

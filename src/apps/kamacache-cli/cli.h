@@ -18,8 +18,8 @@
 
 #include "base/buf.h"
 #include "base/bytes.h"
+#include "endpoints.h"
 #include "options.h"
-#include "rpc/client.h"
 
 #include <stdio.h>
 
@@ -48,5 +48,5 @@ struct cli {
     struct cli_options options;
     enum cli_mode mode;
     kama_bytes group;
-    struct km_client *client;
+    struct cli_endpoints endpoints;
 };

@@ -92,7 +92,7 @@ static kama_status stream_keys(struct cli *cli,
             .timeout_ms = cli->options.has_timeout ? cli->options.timeout : 0,
             .unreached = KAMA_ERR_UNREACHABLE,
         };
-        status = km_client_stream(cli->client, &call, on_keys, out);
+        status = cli_endpoints_stream(&cli->endpoints, &call, on_keys, out);
     }
     km_buf_fini(&encoded);
     return status;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* stats and ping: counters of groups and of the node, and its health. */
+/* stats: counters of groups and of the node, or their sums over a cluster. */
 #include "call.h"
 #include "commands.h"
+#include "members.h"
 #include "print.h"
 #include "quote.h"
 #include "report.h"
@@ -224,6 +225,173 @@ static enum cli_exit print_stats(struct cli *cli, const void *arg)
     return cli_print_json(root);
 }
 
+/* -- a cluster ----------------------------------------------------------- */
+
+/* What the members have answered: sums of all figures, and who was asked. */
+struct sums {
+    const struct km_msg_stats_request *request;
+    json_t *groups;  /* by name */
+    json_t *node;    /* sums of the metrics of the nodes */
+    json_t *members; /* [{"address", "status"}] */
+};
+
+/* Adds the numbers of an object to those of another one, which has the same
+ * names or becomes a copy. Texts and quotients are left out, because a sum of
+ * them means nothing. */
+static kama_status add_numbers(json_t *sum, const json_t *object)
+{
+    const char *name;
+    const json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, name, value)
+    {
+        bool summed = json_is_integer(value) && strcmp(name, "uptime_ms") != 0;
+        json_int_t before = json_integer_value(json_object_get(sum, name));
+        if (summed &&
+            !cli_json_set(sum, name,
+                          json_integer(before + json_integer_value(value)))) {
+            return KAMA_ERR_NO_MEMORY;
+        }
+    }
+    return KAMA_OK;
+}
+
+/* Returns the object of that name, which is made if it is new. */
+static json_t *object_of(json_t *object, const char *name)
+{
+    json_t *found = json_object_get(object, name);
+    if (found == NULL && cli_json_set(object, name, json_object())) {
+        found = json_object_get(object, name);
+    }
+    return found;
+}
+
+static kama_status sum_group(void *arg, const void *message)
+{
+    struct sums *sums = arg;
+    const struct km_msg_group_stats *stats = message;
+    char name[4 * KM_GROUP_NAME_BYTES_MAX + 1];
+    km_bytes_quote(stats->name, name, sizeof name);
+    json_t *sum = object_of(sums->groups, name);
+    json_t *one = group_json(stats);
+    kama_status status =
+        sum != NULL && one != NULL ? add_numbers(sum, one) : KAMA_ERR_NO_MEMORY;
+    json_decref(one);
+    return status;
+}
+
+static kama_status sum_answer(struct sums *sums,
+                              const struct km_msg_stats_response *response)
+{
+    struct km_msg_group_stats stats;
+    struct km_msg_metric metric;
+    json_t *node = json_object();
+    kama_status status = cli_each(response->groups, &km_msg_group_stats_pb,
+                                  &stats, sum_group, sums);
+    if (status == KAMA_OK && !set_process(node, response)) {
+        status = KAMA_ERR_NO_MEMORY;
+    }
+    if (status == KAMA_OK) {
+        status = cli_each(response->node, &km_msg_metric_pb, &metric,
+                          add_metric, node);
+    }
+    if (status == KAMA_OK) {
+        status = add_numbers(sums->node, node);
+    }
+    json_decref(node);
+    return status;
+}
+
+/* A member that cannot be asked is named on standard error, and its figures are
+ * missing from the sums. */
+static enum cli_exit ask_member(struct cli *cli, const char *address, void *arg)
+{
+    struct sums *sums = arg;
+    struct km_msg_stats_response response = {0};
+    const struct cli_request call = {.path = "/kama.v2.Cache/Stats",
+                                     .request_table = &km_msg_stats_request_pb,
+                                     .request = sums->request,
+                                     .reply_table = &km_msg_stats_response_pb,
+                                     .reply = &response};
+    struct km_buf buf;
+    km_buf_init(&buf, km_mem_default(), SIZE_MAX);
+    kama_status status = cli_request(cli, &call, &buf);
+    if (status == KAMA_OK) {
+        status = sum_answer(sums, &response);
+    }
+    if (status != KAMA_OK) {
+        fputs("kamacache-cli: stats: not in the sums: ", stderr);
+        cli_quote_write_sentence(stderr, address);
+        fputs(": ", stderr);
+        cli_quote_write_sentence(stderr, km_last_error());
+        fprintf(stderr, " (%s)\n", kama_status_name(status));
+    }
+    km_buf_fini(&buf);
+    json_t *member = json_pack("{s:s,s:s}", "address", address, "status",
+                               kama_status_name(status));
+    if (json_array_append_new(sums->members, member) != 0) {
+        return CLI_EXIT_OTHER;
+    }
+    return cli_exit_of(status);
+}
+
+static void print_numbers(const char *title, const char *name, json_t *numbers)
+{
+    const char *key;
+    const json_t *value;
+    printf("%s%s%s\n", title, name[0] != '\0' ? " " : "", name);
+    json_object_foreach(numbers, key, value)
+    {
+        printf("  %-30s %20" PRId64 "\n", key,
+               (int64_t)json_integer_value(value));
+    }
+}
+
+/* The groups become a list, as those of one node are. */
+static enum cli_exit print_sums(const struct cli *cli, const struct sums *sums)
+{
+    const char *name;
+    json_t *group;
+    json_t *list = json_array();
+    json_object_foreach(sums->groups, name, group)
+    {
+        if (cli->mode != CLI_MODE_JSON) {
+            print_numbers("group", name, group);
+        } else if (json_object_set_new(group, "name", json_string(name)) != 0 ||
+                   json_array_append(list, group) != 0) {
+            json_decref(list);
+            return cli_print_json(NULL);
+        }
+    }
+    if (cli->mode == CLI_MODE_JSON) {
+        return cli_print_json(json_pack("{s:o,s:O,s:O}", "groups", list, "node",
+                                        sums->node, "members", sums->members));
+    }
+    json_decref(list);
+    if (json_object_size(sums->node) > 0) {
+        print_numbers("nodes", "", sums->node);
+    }
+    return CLI_EXIT_OK;
+}
+
+static enum cli_exit stats_of_cluster(
+    struct cli *cli, const struct km_msg_stats_request *request)
+{
+    struct sums sums = {.request = request,
+                        .groups = json_object(),
+                        .node = json_object(),
+                        .members = json_array()};
+    enum cli_exit code = cli_members_each(cli, ask_member, &sums);
+    enum cli_exit printed = json_array_size(sums.members) > 0
+                                ? print_sums(cli, &sums)
+                                : CLI_EXIT_OK;
+    json_decref(sums.groups);
+    json_decref(sums.node);
+    json_decref(sums.members);
+    return code != CLI_EXIT_OK ? code : printed;
+}
+
+/* -- the command --------------------------------------------------------- */
+
 enum cli_exit cli_cmd_stats(struct cli *cli, const kama_bytes *args, int count)
 {
     struct km_msg_stats_request request = {.all = true};
@@ -232,6 +400,9 @@ enum cli_exit cli_cmd_stats(struct cli *cli, const kama_bytes *args, int count)
     } else if (cli->options.has_group) {
         request = (struct km_msg_stats_request){.group = cli->group};
     }
+    if (cli->options.cluster != 0) {
+        return stats_of_cluster(cli, &request);
+    }
     struct km_msg_stats_response response = {0};
     const struct cli_request call = {.path = "/kama.v2.Cache/Stats",
                                      .request_table = &km_msg_stats_request_pb,
@@ -239,27 +410,4 @@ enum cli_exit cli_cmd_stats(struct cli *cli, const kama_bytes *args, int count)
                                      .reply_table = &km_msg_stats_response_pb,
                                      .reply = &response};
     return cli_ask(cli, &call, print_stats, &response);
-}
-
-/* -- ping ---------------------------------------------------------------- */
-
-enum cli_exit cli_cmd_ping(struct cli *cli, const kama_bytes *args, int count)
-{
-    (void)args;
-    (void)count;
-    bool serving = false;
-    km_ns begin = km_clock_mono(km_clock_system());
-    kama_status status = cli_health(cli, cli->options.timeout, &serving);
-    double ms = (double)(km_clock_mono(km_clock_system()) - begin) / 1e6;
-    if (status != KAMA_OK) {
-        return cli_failed(cli, status);
-    }
-    enum cli_exit code = CLI_EXIT_OK;
-    const char *word = serving ? "SERVING" : "NOT_SERVING";
-    if (cli->mode == CLI_MODE_JSON) {
-        code = cli_print_json(json_pack("{s:s,s:f}", "status", word, "ms", ms));
-    } else {
-        printf("%s %.3f ms\n", word, ms);
-    }
-    return code == CLI_EXIT_OK && !serving ? CLI_EXIT_UNREACHABLE : code;
 }

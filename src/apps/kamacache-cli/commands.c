@@ -32,15 +32,27 @@ const struct cli_command cli_commands[] = {
      1, cli_cmd_keys},
     {"clear", NULL, NULL, "Removes every entry of the group.", 0, 0,
      cli_cmd_clear},
-    {"stats", "[GROUP]", NULL,
-     "Prints counters and sizes: of the group, or of all and the node.", 0, 1,
-     cli_cmd_stats},
+    {"stats", "[GROUP] [--cluster]", "cluster",
+     "Prints counters and sizes: of the group, or of all and the node. With\n"
+     "--cluster, the sums over all members.",
+     0, 1, cli_cmd_stats},
     {"groups", "[--bytes]", "bytes",
      "Prints the groups of the node and how full they are.", 0, 0,
      cli_cmd_groups},
-    {"ping", NULL, NULL,
-     "Asks whether the node serves. Prints how long that took.", 0, 0,
-     cli_cmd_ping},
+    {"ping", "[--cluster]", "cluster",
+     "Asks whether the node serves, or every member of its cluster. Prints "
+     "how\n"
+     "long that took.",
+     0, 0, cli_cmd_ping},
+    {"node", NULL, NULL,
+     "Prints the node as a member: addresses, registration, readiness.", 0, 0,
+     cli_cmd_node},
+    {"peers", NULL, NULL,
+     "Prints the members of the cluster and how the node reaches them.", 0, 0,
+     cli_cmd_peers},
+    {"owner", "KEY", NULL,
+     "Prints which member owns the key; --raw prints its address alone.", 1, 1,
+     cli_cmd_owner},
 };
 const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];
 

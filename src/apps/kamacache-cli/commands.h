@@ -60,8 +60,12 @@ enum cli_exit cli_cmd_touch(struct cli *cli, const kama_bytes *args, int count);
 enum cli_exit cli_cmd_clear(struct cli *cli, const kama_bytes *args, int count);
 enum cli_exit cli_cmd_keys(struct cli *cli, const kama_bytes *args, int count);
 
-/* Commands on the node (cmd_groups.c, cmd_stats.c). */
+/* Commands on the node and its cluster (cmd_groups.c, cmd_stats.c, cmd_ping.c,
+ * cmd_node.c, cmd_peers.c, cmd_owner.c). */
 enum cli_exit cli_cmd_groups(struct cli *cli, const kama_bytes *args,
                              int count);
 enum cli_exit cli_cmd_stats(struct cli *cli, const kama_bytes *args, int count);
 enum cli_exit cli_cmd_ping(struct cli *cli, const kama_bytes *args, int count);
+enum cli_exit cli_cmd_node(struct cli *cli, const kama_bytes *args, int count);
+enum cli_exit cli_cmd_peers(struct cli *cli, const kama_bytes *args, int count);
+enum cli_exit cli_cmd_owner(struct cli *cli, const kama_bytes *args, int count);

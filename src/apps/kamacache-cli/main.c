@@ -105,21 +105,6 @@ static enum cli_exit print_version(const struct cli_options *options)
 
 /* -- a command ----------------------------------------------------------- */
 
-/* Makes a client that accepts the largest value that a node can send. It
- * connects at the first call. */
-static kama_status new_client(struct cli *cli)
-{
-    const struct km_channel_options options = {
-        .mem = km_mem_default(),
-        .clock = km_clock_system(),
-        .address = cli->options.endpoint,
-        .max_message_bytes =
-            KM_VALUE_BYTES_LOCAL_MAX + KM_RPC_MESSAGE_SLACK_BYTES,
-        .connect_timeout_ms = cli->options.timeout,
-    };
-    return km_client_new(&options, &cli->client);
-}
-
 /* Prints a warning about a variable that is probably misspelled. */
 static void warn_unknown(void *arg, const char *name, const char *nearest)
 {
@@ -137,7 +122,8 @@ static enum cli_exit run_connected(struct cli *cli, const kama_bytes *args,
                                    int count)
 {
     cli_options_unknown(&cli->options, warn_unknown, NULL);
-    kama_status status = new_client(cli);
+    kama_status status = cli_endpoints_init(
+        &cli->endpoints, cli->options.endpoint, cli->options.timeout);
     if (status == KAMA_ERR_INVALID) {
         char spelling[KM_OPTION_SPELLING_BYTES];
         cli_options_spelling(&cli->options, "endpoint", spelling);
@@ -153,7 +139,7 @@ static enum cli_exit run_connected(struct cli *cli, const kama_bytes *args,
     if (code == CLI_EXIT_OK) {
         code = cli->command->run(cli, args, count);
     }
-    km_client_free(cli->client);
+    cli_endpoints_fini(&cli->endpoints);
     return code;
 }
 

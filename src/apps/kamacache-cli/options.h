@@ -29,7 +29,8 @@
 #define CLI_SETTINGS(X)                                                        \
     X(options, HEADING, NULL, NULL, 0, 0, "Options")                           \
     X(endpoint, STRING, "ADDR", "127.0.0.1:8001", 0, 0,                        \
-      "The node to ask, as host:port; short: -e ADDR.")                        \
+      "The node to ask, as host:port; short: -e ADDR. Of several, A,B,C, the " \
+      "next one is asked when one cannot be reached.")                         \
     X(group, STRING, "NAME", "default", 0, 0,                                  \
       "The group to work on; short: -g NAME.")                                 \
     X(timeout, DURATION, "TIME", "10s", 1, KM_GRPC_TIMEOUT_MS_MAX,             \
@@ -51,7 +52,9 @@
       "set, mset, touch: how long the value lives, or `forever`. Without "     \
       "it: the group's ttl.")                                                  \
     X(limit, UINT, "N", NULL, 1, 0, "keys: at most so many.")                  \
-    X(bytes, BOOL, NULL, "false", 0, 0, "groups: sizes as exact numbers.")
+    X(bytes, BOOL, NULL, "false", 0, 0, "groups: sizes as exact numbers.")     \
+    X(cluster, BOOL, NULL, "false", 0, 0,                                      \
+      "ping, stats: ask every member of the cluster.")
 
 struct cli_options {
     CLI_SETTINGS(KM_OPTION_FIELD)

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""node, peers, owner, ping --cluster, stats --cluster and several endpoints of
+kamacache-cli: against a node alone, and against one that names other members.
+"""
+import re
+import unittest
+
+from clikit import (MISS, OK, REFUSED, UNREACHABLE, USAGE, FakeNode, cli,
+                    cli_json, health)
+from kamatest import Client, Daemon, free_port, main, pb2
+
+V2 = "/kama.v2.Cache/"
+
+
+class Alone(unittest.TestCase):
+    """A node alone is a cluster of itself."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.node = Daemon("--group", "default", "--group", "users",
+                          "--cluster", "blue", "--labels", "zone-a,ssd")
+        cls.addClassCleanup(cls.node.stop)
+
+    def out(self, *arguments, code=OK):
+        done = cli(self.node, *arguments)
+        self.assertEqual(done.returncode, code, done)
+        return done.stdout.decode()
+
+    def test_node(self):
+        code, node = cli_json(self.node, "node")
+        self.assertEqual(code, OK)
+        self.assertEqual((node["listen"], node["advertise"]),
+                         (self.node.address, self.node.address))
+        self.assertEqual((node["cluster"], node["service"], node["etcd"]),
+                         ("blue", "kama-cache", ""))
+        self.assertRegex(node["id"], "^[0-9a-f]{32}$")
+        self.assertRegex(node["view_id"], "^[0-9a-f]{16}$")
+        self.assertEqual((node["ready"], node["missing"], node["peer_count"],
+                          node["registration"], node["settled"]),
+                         (True, [], 0, "none", True))
+        text = self.out("node")
+        self.assertRegex(text, r"(?m)^ready +yes$")
+        self.assertRegex(text, r"(?m)^etcd +-$")
+        self.assertIn(node["id"], text)
+
+    def test_peers(self):
+        code, view = cli_json(self.node, "peers")
+        self.assertEqual(code, OK)
+        member, = view["members"]
+        self.assertEqual((member["address"], member["state"], member["reach"]),
+                         (self.node.address, "active", "self"))
+        self.assertEqual((member["labels"], member["weight"],
+                          member["share_ppm"], member["self"]),
+                         (["zone-a", "ssd"], 1, 1000000, True))
+        head, line = self.out("peers").splitlines()
+        self.assertEqual(head.split(), "ADDR ID STATE LATENCY SINCE "
+                         "REACH".split())
+        cells = line.split()
+        self.assertEqual(cells[:4], [self.node.address, member["id"][:8],
+                                     "active", "-"])
+        self.assertEqual(cells[5], "self")
+
+    def test_owner(self):
+        code, owner = cli_json(self.node, "-g", "users", "owner", "tom")
+        self.assertEqual(code, OK)
+        self.assertEqual((owner["addresses"], owner["self"]),
+                         ([self.node.address], True))
+        self.assertLess(owner["slot"], 1 << 18)
+        self.assertEqual(owner["view_id"],
+                         cli_json(self.node, "node")[1]["view_id"])
+        self.assertEqual(self.out("--raw", "owner", "tom"),
+                         self.node.address + "\n")
+        self.assertRegex(self.out("owner", "tom"),
+                         r"^owner  \S+ \(the node itself\)\n"
+                         r"id     [0-9a-f]{32}\nrank   \S+\n"
+                         r"slot   \d+\nview   [0-9a-f]{16}\n$")
+        self.out("-g", "nowhere", "owner", "tom", code=REFUSED)
+        self.out("owner", code=USAGE)
+
+    def test_ping_and_stats_of_the_cluster(self):
+        self.assertRegex(self.out("ping", "--cluster"),
+                         r"^%s  SERVING  \d+\.\d{3} ms\n$" %
+                         re.escape(self.node.address))
+        code, pings = cli_json(self.node, "ping", "--cluster")
+        self.assertEqual((code, pings[0]["address"], pings[0]["status"]),
+                         (OK, self.node.address, "SERVING"))
+        code, stats = cli_json(self.node, "stats", "--cluster")
+        self.assertEqual(code, OK)
+        self.assertEqual([g["name"] for g in stats["groups"]],
+                         ["default", "users"])
+        self.assertEqual(stats["members"], [{"address": self.node.address,
+                                             "status": "KAMA_OK"}])
+        self.assertGreater(stats["node"]["rss_bytes"], 0)
+        self.out("get", "k", "--cluster", code=USAGE)
+
+
+class Several(unittest.TestCase):
+    """Two nodes and a dead one, named as members by a third."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.nodes = []
+        for _ in range(2):
+            cls.nodes.append(Daemon("--group", "default"))
+            cls.addClassCleanup(cls.nodes[-1].stop)
+        cls.dead = "127.0.0.1:%d" % free_port()
+
+    def naming(self, *addresses):
+        c = pb2()
+        members = c.MembersResponse(members=[
+            c.Member(address=a, id=b"\1" * 16, state=2, reach=3,
+                     latency_ns=1500000, since_ms=61000) for a in addresses])
+        owner = c.OwnerResponse(addresses=addresses, owner_id=b"\2" * 16,
+                                slot=9, view_id=7)
+        fake = FakeNode({V2 + "Members": lambda *_: members.SerializeToString(),
+                         V2 + "Owner": lambda *_: owner.SerializeToString(),
+                         "/grpc.health.v1.Health/Check": health(1)})
+        self.addCleanup(fake.__exit__)
+        return fake
+
+    def test_ping_says_who_does_not_serve(self):
+        both = [node.address for node in self.nodes]
+        done = cli(self.naming(*both), "ping", "--cluster")
+        self.assertEqual((done.returncode, done.stdout.count(b"  SERVING  ")),
+                         (OK, 2), done)
+        done = cli(self.naming(self.dead, *both), "ping", "--cluster")
+        self.assertEqual(done.returncode, UNREACHABLE, done)
+        lines = done.stdout.decode().splitlines()
+        self.assertEqual(len(lines), 3)
+        self.assertIn(self.dead + "  UNREACHABLE  ", lines[0])
+        code, pings = cli_json(self.naming(self.dead, both[0]), "ping",
+                               "--cluster")
+        self.assertEqual((code, [p["status"] for p in pings]),
+                         (UNREACHABLE, ["UNREACHABLE", "SERVING"]))
+        self.assertIn(self.dead, pings[0]["message"])
+
+    def test_stats_are_sums_and_say_who_is_missing(self):
+        for i, node in enumerate(self.nodes):
+            with Client(node) as client:
+                for j in range(i + 2):
+                    client.set(b"%d" % j, b"v")
+        both = [node.address for node in self.nodes]
+        each = [cli_json(a, "stats", "default")[1]["groups"][0]["sets"]
+                for a in both]
+        code, sums = cli_json(self.naming(*both), "stats", "--cluster")
+        self.assertEqual(code, OK)
+        self.assertEqual(sums["groups"][0]["sets"], sum(each))
+        self.assertGreaterEqual(sum(each), 5)
+        done = cli(self.naming(both[0], self.dead), "stats", "--cluster")
+        self.assertEqual(done.returncode, UNREACHABLE)
+        self.assertIn(b"not in the sums: " + self.dead.encode(), done.stderr)
+        self.assertRegex(done.stdout.decode(), r"(?m)^group default$")
+        self.assertRegex(done.stdout.decode(), r"(?m)^  sets +%d$" % each[0])
+
+    def test_peers_and_owner_of_several(self):
+        fake = self.naming("10.0.0.1:1", "10.0.0.2:22")
+        lines = cli(fake, "peers").stdout.decode().splitlines()
+        self.assertEqual(lines[1].split(), ["10.0.0.1:1", "01" * 4, "active",
+                                            "1.500ms", "1m", "unreachable"])
+        self.assertEqual(lines[1].index("active"), lines[2].index("active"))
+        text = cli(fake, "owner", "k").stdout.decode()
+        self.assertEqual(text, "owner  10.0.0.1:1\nid     %s\n"
+                         "rank   10.0.0.1:1 10.0.0.2:22\nslot   9\n"
+                         "view   0000000000000007\n" % ("02" * 16))
+
+    def test_the_next_endpoint_is_tried(self):
+        """Also by a stream, by --wait, and by the variable; an address that is
+        none is refused wherever it stands."""
+        live = self.nodes[0].address
+        several = "%s,%s" % (self.dead, live)
+        self.assertEqual(cli(several, "set", "e", "1").returncode, OK)
+        self.assertEqual(cli(several, "get", "e").stdout, b"1\n")
+        self.assertEqual(cli("%s,%s" % (live, self.dead), "get", "e").stdout,
+                         b"1\n")
+        self.assertIn(b"e\n", cli(several, "keys").stdout)
+        self.assertEqual(cli(several, "--wait=5s", "ping").returncode, OK)
+        self.assertEqual(cli("", "get", "e", env={
+            "KAMACACHE_ENDPOINT": several}).stdout, b"1\n")
+        self.assertEqual(cli(several, "get", "none").returncode, MISS)
+        done = cli("%s,%s" % (self.dead, self.dead), "get", "e")
+        self.assertEqual(done.returncode, UNREACHABLE)
+        self.assertIn(self.dead.encode(), done.stderr)
+        for wrong in ("nonsense," + live, live + ",nonsense", live + ","):
+            self.assertEqual(cli(wrong, "get", "e").returncode, USAGE, wrong)
+
+
+if __name__ == "__main__":
+    main()
