@@ -347,7 +347,7 @@ static inline void world_lose_key(struct world *w, unsigned n, unsigned key)
     struct world_load *load = &node->loads[key];
     kama_bytes k = world_key(w, key);
     uint64_t hash = km_store_hash(node->store, k);
-    (void)km_store_del(node->store, hash, k);
+    assert_true(km_store_del(node->store, 0, hash, k) >= KAMA_OK);
     if (load->is_running && (w->broken & WORLD_NO_OVERTAKING)) {
         kama_value *none;
         km_store_fill_cancel(node->store, &load->fill);
@@ -609,10 +609,10 @@ static inline void world_carry_out(struct world *w, unsigned i)
     WORLD_SAY(w, "mutation of key %u at %u\n", m.key, m.target);
     if (m.is_set) {
         assert_int_equal(
-            km_store_put(store, hash, world_item(w, m.target, m.key, m.value)),
+            km_store_put(store, 0, hash, world_item(w, m.target, m.key, m.value)),
             KAMA_OK);
     } else {
-        (void)km_store_del(store, hash, k);
+        assert_true(km_store_del(store, 0, hash, k) >= KAMA_OK);
     }
     w->mutations[i] = w->mutations[--w->mutation_count];
 }
