@@ -33,6 +33,7 @@
 #include "group/registry.h"
 #include "rpc/server_call.h"
 #include "services/alone.h"
+#include "services/peer_source.h"
 
 enum km_service_phase {
     KM_SERVICE_STARTING,
@@ -49,6 +50,8 @@ struct km_service_env {
     atomic_uint mget_keys;    /* keys of all MGets that run now */
     struct km_cluster_source cluster; /* without ops: the node is alone */
     struct km_alone alone;            /* what is shown then */
+    /* Set before the server listens; without ops the node is in no cluster. */
+    struct km_service_peers peers;
 
     struct km_mutex lock; /* of all members below */
     struct km_cond settled;

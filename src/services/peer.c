@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* Admission, the wait for a view, Hello and Peek. Fills and mutations are in
+ * peer_fill.c and peer_mutate.c. */
+#include "services/peer.h"
+
+#include "base/assert.h"
+#include "base/container.h"
+#include "base/status.h"
+#include "group/peek_op.h"
+#include "services/peer_work.h"
+#include "services/service.h"
+#include "wire/msg/peer.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+/* -- Hello ----------------------------------------------------------------- */
+
+/* Returns the table of the node, or NULL when it has finished the call. */
+static const struct km_service_peers *peers_of(struct km_server_call *call)
+{
+    const struct km_service_peers *peers = &km_service_env_of(call)->peers;
+    if (peers->ops == NULL) {
+        km_server_call_finish(call, KAMA_ERR_UNSUPPORTED,
+                              "this node is in no cluster; start it with etcd "
+                              "to make it a member");
+        return NULL;
+    }
+    return peers;
+}
+
+void km_service_peer_hello(struct km_server_call *call, kama_bytes message)
+{
+    struct km_msg_peer_hello_request request;
+    struct km_buf out;
+    const struct km_service_peers *peers = peers_of(call);
+    if (peers == NULL || !km_service_decode(call, &km_msg_peer_hello_request_pb,
+                                            message, &request)) {
+        return;
+    }
+    km_buf_init(&out, km_service_env_of(call)->mem, SIZE_MAX);
+    kama_status st = peers->ops->hello(peers->arg, &request, &out);
+    km_service_reply_buf(call, &out, st);
+}
+
+/* -- admission ------------------------------------------------------------- */
+
+/* What all requests but Hello begin with: a Fill has one key where the others
+ * have a list. */
+typedef struct km_msg_peer_peek_request head;
+
+static void end_wait(struct km_server_call *call)
+{
+    struct km_service_peer_state *state = km_server_call_state(call);
+    km_loop_timer_disarm(km_server_call_loop(call), &state->timer);
+    km_mem_free(km_service_env_of(call)->mem, state->copy);
+    state->copy = NULL;
+    km_server_call_release(call);
+}
+
+/* Each method goes on in `begin`, the first member behind the state. */
+static void go_on(struct km_server_call *call, kama_bytes message,
+                  enum km_peer_knowledge knowledge)
+{
+    struct km_peer_method_state *state = km_server_call_state(call);
+    state->begin(call, message, knowledge);
+}
+
+static void on_poll(struct km_timer *timer)
+{
+    struct km_service_peer_state *state =
+        KM_CONTAINER_OF(timer, struct km_service_peer_state, timer);
+    struct km_server_call *call = km_server_call_of_state(state);
+    const struct km_service_peers *peers = &km_service_env_of(call)->peers;
+    struct km_loop *loop = km_server_call_loop(call);
+    kama_bytes message = kama_bytes_make(state->copy, state->bytes);
+    km_ns now = km_loop_now(loop);
+    head request;
+    kama_status st =
+        km_pb_decode(&km_msg_peer_peek_request_pb, message, &request);
+    KM_ASSERT(st == KAMA_OK);
+    bool known = peers->ops->knows_view(peers->arg, request.sender.view_id);
+    if (!known && now < state->until) {
+        km_loop_timer_arm(loop, timer,
+                          km_ns_after_ms(now, KM_SERVICE_VIEW_POLL_MS));
+        return;
+    }
+    go_on(call, message, known ? KM_PEER_VIEW_KNOWN : KM_PEER_VIEW_UNKNOWN);
+    end_wait(call);
+}
+
+/* Parks the call until this node has learned the view of the sender. */
+static void wait_for_view(struct km_server_call *call, kama_bytes message)
+{
+    struct km_service_peer_state *state = km_server_call_state(call);
+    struct km_loop *loop = km_server_call_loop(call);
+    km_ns now = km_loop_now(loop);
+    state->copy = km_mem_alloc(km_service_env_of(call)->mem, message.len + 1);
+    if (state->copy == NULL) {
+        km_server_call_finish(call, KAMA_ERR_NO_MEMORY, NULL);
+        return;
+    }
+    if (message.len > 0) {
+        memcpy(state->copy, message.data, message.len);
+    }
+    state->bytes = message.len;
+    state->until = km_ns_after_ms(now, KM_SERVICE_VIEW_WAIT_MS);
+    state->timer.fire = on_poll;
+    km_server_call_hold(call);
+    km_loop_timer_arm(loop, &state->timer,
+                      km_ns_after_ms(now, KM_SERVICE_VIEW_POLL_MS));
+}
+
+void km_peer_method_start(struct km_server_call *call, kama_bytes message,
+                          km_peer_begin_fn begin)
+{
+    struct km_peer_method_state *state = km_server_call_state(call);
+    const struct km_service_peers *peers = peers_of(call);
+    head request;
+    if (peers == NULL || !km_service_decode(call, &km_msg_peer_peek_request_pb,
+                                            message, &request)) {
+        return;
+    }
+    km_last_error_clear();
+    kama_status st = peers->ops->admit(peers->arg, &request.sender);
+    if (st != KAMA_OK) {
+        km_service_fail(call, st);
+        return;
+    }
+    km_server_call_trust_peer(call);
+    state->begin = begin;
+    if (peers->ops->knows_view(peers->arg, request.sender.view_id)) {
+        go_on(call, message, KM_PEER_VIEW_KNOWN);
+    } else {
+        wait_for_view(call, message);
+    }
+}
+
+/* -- what the methods share ------------------------------------------------ */
+
+enum km_msg_peer_outcome km_peer_place(struct km_server_call *call,
+                                       kama_group *group, kama_bytes key)
+{
+    const struct km_service_peers *peers = &km_service_env_of(call)->peers;
+    switch (peers->ops->place(peers->arg, kama_group_name(group), key)) {
+    case KM_SERVICE_OWNER:
+        return KM_MSG_PEER_ANSWERED;
+    case KM_SERVICE_NOT_OWNER:
+        return KM_MSG_PEER_NOT_OWNER;
+    default:
+        return KM_MSG_PEER_BEHIND;
+    }
+}
+
+uint64_t km_peer_view_id(struct km_server_call *call)
+{
+    const struct km_service_peers *peers = &km_service_env_of(call)->peers;
+    return peers->ops->view_id(peers->arg);
+}
+
+void km_service_peer_cancelled(struct km_server_call *call, kama_status why)
+{
+    struct km_peer_method_state *state = km_server_call_state(call);
+    (void)why;
+    if (state->base.copy != NULL) {
+        end_wait(call);
+    } else if (state->base.work != NULL && state->cancel != NULL) {
+        state->cancel(call);
+    }
+}
+
+/* -- Peek ------------------------------------------------------------------ */
+
+/* Only the memory of this node is asked, so the answer is there at once. */
+static struct km_msg_peer_peek_item peek(struct km_server_call *call,
+                                         kama_group *group, kama_bytes key)
+{
+    struct km_msg_peer_peek_item item = {
+        .outcome = (int32_t)km_peer_place(call, group, key)};
+    struct km_peek_op op = {.done = NULL};
+    kama_ctx ctx;
+    if (item.outcome != KM_MSG_PEER_ANSWERED) {
+        return item;
+    }
+    kama_ctx_init(&ctx);
+    ctx.origin = KAMA_ORIGIN_PEER;
+    kama_status st =
+        km_peek_op_start(group, &op, KM_MUTATE_PARKS, key, &ctx, &item.ttl_ms);
+    KM_ASSERT(st != KAMA_DEFERRED);
+    item.status = st;
+    return item;
+}
+
+static void begin_peek(struct km_server_call *call, kama_bytes message,
+                       enum km_peer_knowledge knowledge)
+{
+    struct km_msg_peer_peek_request request;
+    struct km_msg_peer_items_response end = {.view_id = km_peer_view_id(call)};
+    struct km_buf out;
+    kama_bytes key;
+    kama_group *group = NULL;
+    if (!km_service_decode(call, &km_msg_peer_peek_request_pb, message,
+                           &request) ||
+        (group = km_service_find_group(call, request.group)) == NULL) {
+        return;
+    }
+    km_buf_init(&out, km_service_env_of(call)->mem, SIZE_MAX);
+    kama_status st = KAMA_OK;
+    while (st == KAMA_OK && km_pb_next(&request.keys, &key)) {
+        struct km_msg_peer_peek_item item = {.outcome = KM_MSG_PEER_BEHIND};
+        if (knowledge == KM_PEER_VIEW_KNOWN) {
+            item = peek(call, group, key);
+        }
+        st = km_pb_append_element(&out, KM_MSG_PEER_ITEMS,
+                                  &km_msg_peer_peek_item_pb, &item);
+    }
+    if (st == KAMA_OK) {
+        st = km_pb_append(&out, &km_msg_peer_items_response_pb, &end);
+    }
+    km_service_reply_buf(call, &out, st);
+}
+
+void km_service_peer_peek(struct km_server_call *call, kama_bytes message)
+{
+    km_peer_method_start(call, message, begin_peek);
+}

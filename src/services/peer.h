@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The methods of kama.peer.v1.Peer: what other nodes of the cluster ask of this
+ * one. A request is answered or refused, and never passed on.
+ *
+ *     message --> sender admitted? --> its view known? --no, 50 ms--> BEHIND
+ *                     | no                 | yes
+ *                     v                    v
+ *               NOT_MEMBER        Fill, FillMany: owner? --> the get of the group
+ *                                 Peek: owner? --> memory
+ *                                 Mutate: the mutations, one after the other
+ *
+ * Hello needs no admission, because it is how nodes get to know each other.
+ *
+ * A call of FillMany has at most KM_SERVICE_FILLS_PARALLEL keys under way or
+ * answered and not sent; the others begin as soon as the connection has room.
+ *
+ * Threads: loop thread; the functions of the table, any thread. Errors: the
+ * status of the call, or of the one request. Ownership: the state of a call, or
+ * one object that holds the call, owns everything. Cost: two allocations for a
+ * call.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/timer.h"
+#include "rpc/server.h"
+#include "services/peer_source.h"
+
+/* How long a call waits for this node to learn the view of its sender. */
+#define KM_SERVICE_VIEW_WAIT_MS 50
+#define KM_SERVICE_VIEW_POLL_MS 5
+#define KM_SERVICE_FILLS_PARALLEL 64
+
+/* The beginning of the state of each call but Hello. */
+struct km_service_peer_state {
+    struct km_timer timer; /* armed while the call waits for a view */
+    km_ns until;
+    uint8_t *copy; /* of the message, owned, while it waits */
+    size_t bytes;
+    void *work; /* the object that holds the call, or NULL */
+};
+
+struct km_server_call;
+
+void km_service_peer_hello(struct km_server_call *call, kama_bytes message);
+void km_service_peer_fill(struct km_server_call *call, kama_bytes message);
+void km_service_peer_fill_many(struct km_server_call *call, kama_bytes message);
+void km_service_peer_peek(struct km_server_call *call, kama_bytes message);
+void km_service_peer_mutate(struct km_server_call *call, kama_bytes message);
+/* on_cancel of each of them but Hello, and on_writable of FillMany. */
+void km_service_peer_cancelled(struct km_server_call *call, kama_status why);
+void km_service_peer_writable(struct km_server_call *call);
