@@ -500,6 +500,14 @@ kama_status km_get_op_miss(kama_group *group, struct km_get_op *op,
     return st;
 }
 
+/* Counts a get that another node has asked this one for. */
+static void count_served(kama_group *group, const struct km_call_limits *limits)
+{
+    if (limits->origin == KAMA_ORIGIN_PEER && km_group_is_clustered(group)) {
+        km_group_count(group, KM_GROUP_FILLS_SERVED);
+    }
+}
+
 kama_status km_get_op_start_of_many(kama_group *group, struct km_get_op *op,
                                     kama_bytes key, const kama_ctx *ctx,
                                     struct km_list *fills,
@@ -511,6 +519,7 @@ kama_status km_get_op_start_of_many(kama_group *group, struct km_get_op *op,
     op->source = KM_GET_FROM_MEMORY;
     kama_status st = km_call_limits_init(group, ctx, &limits);
     if (st == KAMA_OK) {
+        count_served(group, &limits);
         st = km_group_look_up(group, key, &limits, &hash, ret_value);
     }
     if (st != KAMA_DEFERRED) {

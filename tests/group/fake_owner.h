@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A cluster in one process: groups whose owner ops call each other on the threads
+ * of a "wire", a pool of the test.
+ *
+ *     struct fake_cluster c;
+ *     fake_open(&c, fake_options);
+ *     fake_own(&c.nodes[0], KM_OWNER_PEER, &c.nodes[1]);   a asks b
+ *     fake_own(&c.nodes[1], KM_OWNER_HERE, NULL);
+ *     ...
+ *     fake_close(&c);                                      checks, counts memory
+ *
+ * Each node says the same place for all slots. A node can hold what comes to it
+ * at a gate, or answer it with another outcome than the owner's answer.
+ */
+#pragma once
+
+#include "group_fixture.h"
+
+#include "base/container.h"
+#include "base/pool.h"
+#include "group/adopt.h"
+#include "group/clear_op.h"
+#include "group/peek_op.h"
+
+#include <stdlib.h>
+
+#define FAKE_NODES 3
+
+struct fake_cluster;
+
+struct fake_node {
+    const char *name;
+    struct fake_cluster *cluster;
+    struct km_pool *pool;
+    struct script script;
+    kama_group *group;
+    struct km_slot_map lost;
+    struct km_owner owner;
+    struct gate wire;       /* what comes to this node passes it */
+    _Atomic int outcome;    /* of what comes to this node */
+    atomic_uint fill_lists; /* that this node has sent, and all below */
+    atomic_uint fills;
+    atomic_uint mutation_lists;
+    atomic_uint mutations;
+    atomic_uint clears;
+    pthread_mutex_t lock;
+    struct km_owner_answer answer; /* the peer is a struct fake_node */
+};
+
+struct fake_cluster {
+    struct km_mem_probe probe;
+    struct km_pool *wire;
+    atomic_int peer_refs;
+    atomic_int calls; /* under way */
+    struct fake_node nodes[FAKE_NODES];
+};
+
+/* One request that is under way. */
+struct fake_call {
+    struct km_job job;
+    struct km_timer timer;
+    struct fake_node *from;
+    struct fake_node *to;
+    struct km_owner_fill *fill;
+    struct km_owner_mutation *mutation;
+    struct km_owner_peek *peek;
+    struct km_owner_wait *wait;
+    struct km_owner_clear *clear;
+    struct km_get_op get;
+    struct km_mutate_op mutate;
+    struct km_peek_op look;
+    kama_bytes value;
+};
+
+static inline struct fake_call *fake_call_new(struct fake_node *from,
+                                              struct km_peer *peer)
+{
+    struct fake_call *call = calloc(1, sizeof *call);
+    assert_non_null(call);
+    call->from = from;
+    call->to = (struct fake_node *)peer;
+    atomic_fetch_add(&from->cluster->calls, 1);
+    return call;
+}
+
+/* Gives the reply to the request, and ends it. */
+static inline void fake_reply(struct fake_call *call,
+                              struct km_owner_reply *reply)
+{
+    struct fake_cluster *c = call->from->cluster;
+    reply->text = reply->text == NULL ? "" : reply->text;
+    atomic_fetch_sub(&c->peer_refs, 1);
+    if (call->fill != NULL) {
+        call->fill->done(call->fill, reply);
+    } else if (call->mutation != NULL) {
+        call->mutation->done(call->mutation, reply);
+    } else {
+        call->peek->done(call->peek, reply);
+    }
+    free(call);
+    atomic_fetch_sub(&c->calls, 1);
+}
+
+static inline void fake_got(struct fake_call *call, kama_status status,
+                            kama_value *value, const char *sentence)
+{
+    struct km_owner_reply reply = {
+        .status = status, .text = sentence, .ttl_ms = KAMA_TTL_FOREVER};
+    if (value != NULL) {
+        reply.value = kama_value_bytes(value);
+        reply.version = kama_value_version(value);
+    }
+    fake_reply(call, &reply);
+    kama_value_unref(value);
+}
+
+static inline void fake_on_get(struct km_get_op *op, kama_status status,
+                               kama_value *value, const char *sentence)
+{
+    fake_got(KM_CONTAINER_OF(op, struct fake_call, get), status, value,
+             sentence);
+}
+
+static inline void fake_mutated(struct fake_call *call, kama_status status,
+                                const char *sentence)
+{
+    struct km_owner_reply reply = {
+        .outcome = call->mutate.outcome, .status = status, .text = sentence};
+    fake_reply(call, &reply);
+}
+
+static inline void fake_on_mutate(struct km_mutate_op *op, kama_status status,
+                                  const char *sentence)
+{
+    fake_mutated(KM_CONTAINER_OF(op, struct fake_call, mutate), status,
+                 sentence);
+}
+
+static inline void fake_text(char text[256], kama_status status)
+{
+    text[0] = '\0';
+    if ((int)status < 0) {
+        kama_last_error(text, 256);
+    }
+}
+
+/* Carries a request out at the node that it has come to. */
+static inline void fake_serve(struct fake_call *call)
+{
+    char text[256];
+    kama_ctx ctx;
+    kama_value *value = NULL;
+    kama_ctx_init(&ctx);
+    ctx.origin = KAMA_ORIGIN_PEER;
+    if (call->fill != NULL) {
+        call->get.done = fake_on_get;
+        ctx.traceparent = call->fill->traceparent;
+        kama_status st = km_get_op_start(call->to->group, &call->get,
+                                         call->fill->key, &ctx, &value);
+        if (st != KAMA_DEFERRED) {
+            fake_text(text, st);
+            fake_got(call, st, value, text);
+        }
+    } else if (call->mutation != NULL) {
+        const struct km_mutate_order order = {.kind = call->mutation->kind,
+                                              .from = KM_MUTATE_FOR_PEER,
+                                              .patience = KM_MUTATE_PARKS,
+                                              .key = call->mutation->key,
+                                              .value = call->mutation->value,
+                                              .ttl_ms = call->mutation->ttl_ms};
+        call->mutate.done = fake_on_mutate;
+        kama_status st =
+            km_mutate_op_start(call->to->group, &call->mutate, &order);
+        if (st != KAMA_DEFERRED) {
+            fake_text(text, st);
+            fake_mutated(call, st, text);
+        }
+    } else {
+        struct km_owner_reply reply = {.outcome = KM_OWNER_ANSWERED};
+        reply.status =
+            km_peek_op_start(call->to->group, &call->look, KM_MUTATE_REFUSES,
+                             call->peek->key, &ctx, &reply.ttl_ms);
+        fake_reply(call, &reply);
+    }
+}
+
+static inline void fake_arrive(struct km_job *job)
+{
+    struct fake_call *call = KM_CONTAINER_OF(job, struct fake_call, job);
+    gate_pass(&call->to->wire);
+    struct km_owner_reply reply = {
+        .outcome = (enum km_owner_outcome)atomic_load(&call->to->outcome),
+        .status = KAMA_ERR_UNREACHABLE,
+        .text = "node b: cannot connect"};
+    if (reply.outcome != KM_OWNER_ANSWERED) {
+        fake_reply(call, &reply);
+    } else {
+        fake_serve(call);
+    }
+}
+
+static inline void fake_submit(struct fake_call *call)
+{
+    call->job.run = fake_arrive;
+    assert_int_equal(km_pool_submit(call->from->cluster->wire, &call->job),
+                     KAMA_OK);
+}
+
+/* -- the ops ------------------------------------------------------------- */
+
+static inline void fake_ask(void *owner, uint32_t slot,
+                            struct km_owner_answer *ret_answer)
+{
+    struct fake_node *node = owner;
+    assert_true(slot < KM_OWNER_SLOTS);
+    (void)pthread_mutex_lock(&node->lock);
+    *ret_answer = node->answer;
+    (void)pthread_mutex_unlock(&node->lock);
+    if (ret_answer->peer != NULL) {
+        atomic_fetch_add(&node->cluster->peer_refs, 1);
+    }
+}
+
+static inline void fake_release(void *owner, struct km_peer *peer)
+{
+    struct fake_node *node = owner;
+    assert_non_null(peer);
+    atomic_fetch_sub(&node->cluster->peer_refs, 1);
+}
+
+static inline void fake_fill(void *owner, struct km_list *fills)
+{
+    struct fake_node *node = owner;
+    struct km_list *link;
+    atomic_fetch_add(&node->fill_lists, 1);
+    while ((link = km_list_pop_front(fills)) != NULL) {
+        struct km_owner_fill *fill =
+            KM_CONTAINER_OF(link, struct km_owner_fill, node);
+        struct fake_call *call = fake_call_new(node, fill->peer);
+        call->fill = fill;
+        atomic_fetch_add(&node->fills, 1);
+        fake_submit(call);
+    }
+}
+
+static inline void fake_mutate(void *owner, struct km_list *mutations)
+{
+    struct fake_node *node = owner;
+    struct km_list *link;
+    atomic_fetch_add(&node->mutation_lists, 1);
+    while ((link = km_list_pop_front(mutations)) != NULL) {
+        struct km_owner_mutation *mutation =
+            KM_CONTAINER_OF(link, struct km_owner_mutation, node);
+        struct fake_call *call = fake_call_new(node, mutation->peer);
+        call->mutation = mutation;
+        atomic_fetch_add(&node->mutations, 1);
+        fake_submit(call);
+    }
+}
+
+static inline void fake_peek(void *owner, struct km_list *peeks)
+{
+    struct km_list *link;
+    while ((link = km_list_pop_front(peeks)) != NULL) {
+        struct km_owner_peek *peek =
+            KM_CONTAINER_OF(link, struct km_owner_peek, node);
+        struct fake_call *call = fake_call_new(owner, peek->peer);
+        call->peek = peek;
+        fake_submit(call);
+    }
+}
+
+/* Looks every 2 ms whether the answers have changed. */
+static inline void fake_look(struct km_timer *timer)
+{
+    struct fake_call *call = KM_CONTAINER_OF(timer, struct fake_call, timer);
+    struct fake_node *node = call->from;
+    km_ns now = km_clock_mono(km_clock_system());
+    (void)pthread_mutex_lock(&node->lock);
+    bool is_over =
+        node->answer.change > call->wait->change || now >= call->wait->until;
+    (void)pthread_mutex_unlock(&node->lock);
+    if (!is_over) {
+        assert_int_equal(
+            km_pool_arm(node->cluster->wire, timer, km_ns_after_ms(now, 2)),
+            KAMA_OK);
+        return;
+    }
+    call->wait->changed(call->wait);
+    atomic_fetch_sub(&node->cluster->calls, 1);
+    free(call);
+}
+
+static inline void fake_wait(void *owner, struct km_owner_wait *wait)
+{
+    struct fake_node *node = owner;
+    struct fake_call *call = fake_call_new(node, NULL);
+    call->wait = wait;
+    call->timer.fire = fake_look;
+    assert_int_equal(km_pool_arm(node->cluster->wire, &call->timer, 1),
+                     KAMA_OK);
+}
+
+static inline void fake_clear_job(struct km_job *job)
+{
+    struct fake_call *call = KM_CONTAINER_OF(job, struct fake_call, job);
+    struct fake_cluster *c = call->from->cluster;
+    const char *unreached[FAKE_NODES];
+    size_t count = 0;
+    for (unsigned i = 0; i < FAKE_NODES; i++) {
+        struct fake_node *node = &c->nodes[i];
+        if (node == call->from) {
+            continue;
+        }
+        if (atomic_load(&node->outcome) != KM_OWNER_ANSWERED) {
+            unreached[count++] = node->name;
+        } else {
+            km_group_clear_here(node->group);
+        }
+    }
+    call->clear->done(call->clear, KAMA_OK, "", unreached, count);
+    free(call);
+    atomic_fetch_sub(&c->calls, 1);
+}
+
+static inline void fake_clear(void *owner, struct km_owner_clear *clear)
+{
+    struct fake_node *node = owner;
+    struct fake_call *call = fake_call_new(node, NULL);
+    call->clear = clear;
+    call->job.run = fake_clear_job;
+    atomic_fetch_add(&node->clears, 1);
+    assert_int_equal(km_pool_submit(node->cluster->wire, &call->job), KAMA_OK);
+}
+
+static inline const char *fake_address(void *owner, const struct km_peer *peer)
+{
+    (void)owner;
+    return ((const struct fake_node *)peer)->name;
+}
+
+static const struct km_owner_ops fake_ops = {.ask = fake_ask,
+                                             .release = fake_release,
+                                             .fill = fake_fill,
+                                             .mutate = fake_mutate,
+                                             .peek = fake_peek,
+                                             .wait = fake_wait,
+                                             .clear = fake_clear,
+                                             .address = fake_address};
+
+/* -- life and orders ------------------------------------------------------- */
+
+/* Says who owns all keys, as the node sees it from now on. The adoption stays. */
+static inline void fake_own(struct fake_node *node, enum km_owner_place place,
+                            struct fake_node *peer)
+{
+    (void)pthread_mutex_lock(&node->lock);
+    node->answer.place = place;
+    node->answer.peer = (struct km_peer *)peer;
+    node->answer.change++;
+    (void)pthread_mutex_unlock(&node->lock);
+}
+
+/* Adopts another view, in which the node has lost all slots or none. */
+enum fake_lost { FAKE_LOSES_NOTHING, FAKE_LOSES_ALL };
+static inline void fake_adopt(struct fake_node *node, enum km_owner_place place,
+                              struct fake_node *peer, enum fake_lost lost)
+{
+    struct km_group_sweep sweep = {0};
+    (void)pthread_mutex_lock(&node->lock);
+    node->answer.place = place;
+    node->answer.peer = (struct km_peer *)peer;
+    node->answer.change++;
+    uint64_t adoption = ++node->answer.adoption;
+    (void)pthread_mutex_unlock(&node->lock);
+    km_group_adopt(node->group, adoption,
+                   lost == FAKE_LOSES_ALL ? &node->lost : NULL);
+    while (km_group_sweep(node->group, &sweep)) {
+    }
+}
+
+/* Makes the options of every node's group; may be changed by the test. */
+static inline void fake_options(struct fake_cluster *c,
+                                kama_group_options *ret_options)
+{
+    kama_group_options_init(ret_options);
+    ret_options->name = "test";
+    ret_options->loader_timeout_ms = 30000;
+    ret_options->loader = script_load;
+    ret_options->loader_free = script_free;
+    ret_options->allocator = &c->probe.allocator;
+}
+
+static inline void fake_node_open(struct fake_cluster *c, unsigned i,
+                                  const kama_group_options *options)
+{
+    static const char *const names[] = {"a:1", "b:1", "c:1"};
+    struct fake_node *node = &c->nodes[i];
+    kama_group_options own = *options;
+    node->name = names[i];
+    node->cluster = c;
+    node->owner = (struct km_owner){.ops = &fake_ops, .arg = node};
+    node->answer.text = "this node is behind";
+    node->answer.refusal = KAMA_ERR_TRY_AGAIN;
+    memset(&node->lost, 0xff, sizeof node->lost);
+    (void)pthread_mutex_init(&node->lock, NULL);
+    gate_init(&node->wire);
+    gate_init(&node->script.gate);
+    own.loader_arg = &node->script;
+    assert_int_equal(km_pool_new(&c->probe.allocator, km_clock_system(), "node",
+                                 2, &node->pool),
+                     KAMA_OK);
+    const struct km_group_env env = {.pool = node->pool, .owner = node->owner};
+    assert_int_equal(km_group_new(&own, &env, &node->group), KAMA_OK);
+}
+
+/* Makes three nodes, of which the second owns all keys. */
+static inline void fake_open_with(struct fake_cluster *c,
+                                  const kama_group_options *options)
+{
+    assert_int_equal(km_pool_new(NULL, km_clock_system(), "wire", 16, &c->wire),
+                     KAMA_OK);
+    for (unsigned i = 0; i < FAKE_NODES; i++) {
+        fake_node_open(c, i, options);
+    }
+    fake_own(&c->nodes[0], KM_OWNER_PEER, &c->nodes[1]);
+    fake_own(&c->nodes[1], KM_OWNER_HERE, NULL);
+    fake_own(&c->nodes[2], KM_OWNER_PEER, &c->nodes[1]);
+}
+
+static inline struct fake_cluster *fake_new(void)
+{
+    struct fake_cluster *c = test_calloc(1, sizeof *c);
+    km_mem_probe_init(&c->probe);
+    return c;
+}
+
+static inline struct fake_cluster *fake_open(void)
+{
+    struct fake_cluster *c = fake_new();
+    kama_group_options options;
+    fake_options(c, &options);
+    fake_open_with(c, &options);
+    return c;
+}
+
+/* Checks every group, frees all, and looks for memory and peers that were not
+ * given back. */
+static inline void fake_close(struct fake_cluster *c)
+{
+    AWAIT(atomic_load(&c->calls) == 0);
+    for (unsigned i = 0; i < FAKE_NODES; i++) {
+        km_group_check(c->nodes[i].group);
+        km_group_free(c->nodes[i].group);
+        km_pool_free(c->nodes[i].pool);
+        (void)pthread_mutex_destroy(&c->nodes[i].lock);
+    }
+    km_pool_free(c->wire);
+    assert_int_equal(atomic_load(&c->peer_refs), 0);
+    assert_int_equal(atomic_load(&c->probe.live_blocks), 0);
+    test_free(c);
+}
+
+static inline kama_group_stats fake_stats(struct fake_node *node)
+{
+    kama_group_stats s;
+    kama_group_stats_get(node->group, &s);
+    return s;
+}
