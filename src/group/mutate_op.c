@@ -27,21 +27,27 @@ static void fini(struct km_mutate_op *op)
     op->key_copy = NULL;
 }
 
-/* Answers a parked op if it has its answer. The thread has the op's place in the
- * gate until done has returned. */
-static void finish(struct km_mutate_op *op, kama_status status)
+/* Answers a parked op. The thread has the op's place in the gate until done has
+ * returned. */
+static void answer(struct km_mutate_op *op, kama_status status)
 {
     kama_group *group = op->group;
     char sentence[KM_ERROR_BYTES_MAX] = "";
-    if (status == KAMA_DEFERRED) {
-        return;
-    }
     if ((int)status < 0) {
         (void)km_text_printf(sentence, sizeof sentence, "%s", km_last_error());
     }
     fini(op);
     op->done(op, status, sentence);
     km_gate_leave(&group->gate);
+}
+
+/* Answers a parked op, unless it was parked again: then another thread may have
+ * answered and freed it already. */
+static void finish(struct km_mutate_op *op, kama_status status)
+{
+    if (status != KAMA_DEFERRED) {
+        answer(op, status);
+    }
 }
 
 /* -- on this node -------------------------------------------------------- */
