@@ -9,6 +9,9 @@
  *     started --> workers --no job for idle_ns, or closed--> left --> joined
  *
  * The deadlines have a lock and a thread of their own (deadline.c).
+ *
+ * A manual pool has neither: its owner runs the jobs, and fires the timers of the
+ * heap that is here.
  */
 #include "base/pool.h"
 
@@ -31,8 +34,15 @@ struct worker {
     pthread_t thread;
 };
 
+/* Who runs the jobs and fires the timers. */
+enum pool_kind {
+    POOL_OF_THREADS,
+    POOL_MANUAL /* the owner, by km_pool_step */
+};
+
 struct km_pool {
     const kama_allocator *mem;
+    enum pool_kind kind;
     pid_t pid; /* of the process that has the threads */
     char name[NAME_BYTES];
     km_ns idle_ns; /* a worker leaves after this long without a job */
@@ -47,6 +57,7 @@ struct km_pool {
     unsigned idle_count; /* workers that wait for a job */
     unsigned threads_max;
     bool closed;
+    struct km_timer_heap timers; /* of a manual pool */
 };
 
 static struct worker *worker_of(struct km_list *node)
@@ -114,6 +125,17 @@ kama_status km_pool_new(const kama_allocator *mem, const struct km_clock *clock,
     return KAMA_OK;
 }
 
+kama_status km_pool_new_manual(const kama_allocator *mem,
+                               const struct km_clock *clock,
+                               struct km_pool **ret_pool)
+{
+    kama_status status = km_pool_new(mem, clock, "manual", 1, ret_pool);
+    if (status == KAMA_OK) {
+        (*ret_pool)->kind = POOL_MANUAL;
+    }
+    return status;
+}
+
 void km_pool_set_idle_ms(struct km_pool *pool, int64_t idle_ms)
 {
     km_ns idle_ns = km_ns_after_ms(0, idle_ms);
@@ -151,6 +173,9 @@ void km_pool_free(struct km_pool *pool)
 {
     if (pool == NULL || km_pool_is_forked(pool)) {
         return;
+    }
+    if (pool->kind == POOL_MANUAL) {
+        (void)km_pool_step(pool, 0);
     }
     km_deadlines_stop(&pool->deadlines);
     drain(pool);
@@ -246,7 +271,8 @@ static kama_status submit_locked(struct km_pool *pool, struct km_job *job)
     if (pool->closed) {
         return km_fail(KAMA_ERR_CLOSED, "the pool is closed");
     }
-    bool wants_worker = pool->job_count >= pool->idle_count &&
+    bool wants_worker = pool->kind == POOL_OF_THREADS &&
+                        pool->job_count >= pool->idle_count &&
                         pool->worker_count < pool->threads_max;
     kama_status status = wants_worker ? start_worker_locked(pool) : KAMA_OK;
     if (status != KAMA_OK && pool->worker_count == 0) {
@@ -294,7 +320,7 @@ kama_status km_pool_need_worker(struct km_pool *pool)
     km_mutex_lock(&pool->lock);
     if (pool->closed) {
         status = km_fail(KAMA_ERR_CLOSED, "the pool is closed");
-    } else if (pool->worker_count == 0) {
+    } else if (pool->worker_count == 0 && pool->kind == POOL_OF_THREADS) {
         status = start_worker_locked(pool);
     }
     km_mutex_unlock(&pool->lock);
@@ -308,12 +334,76 @@ kama_status km_pool_arm(struct km_pool *pool, struct km_timer *timer, km_ns at)
     if (km_pool_is_forked(pool)) {
         return fail_forked(pool);
     }
-    return km_deadlines_arm(&pool->deadlines, timer, at);
+    if (pool->kind == POOL_OF_THREADS) {
+        return km_deadlines_arm(&pool->deadlines, timer, at);
+    }
+    km_mutex_lock(&pool->lock);
+    km_timer_heap_remove(&pool->timers, timer);
+    km_timer_heap_add(&pool->timers, timer, at);
+    km_mutex_unlock(&pool->lock);
+    return KAMA_OK;
 }
 
 void km_pool_disarm(struct km_pool *pool, struct km_timer *timer)
 {
-    km_deadlines_disarm(&pool->deadlines, timer);
+    if (pool->kind == POOL_OF_THREADS) {
+        km_deadlines_disarm(&pool->deadlines, timer);
+        return;
+    }
+    km_mutex_lock(&pool->lock);
+    km_timer_heap_remove(&pool->timers, timer);
+    km_mutex_unlock(&pool->lock);
+}
+
+/* -- by hand ------------------------------------------------------------- */
+
+/* Takes the next job out. Returns NULL if there is none. */
+static struct km_job *pop_job_locked(struct km_pool *pool)
+{
+    KM_ASSERT_HELD(&pool->lock);
+    struct km_list *node = km_list_pop_front(&pool->jobs);
+    if (node == NULL) {
+        return NULL;
+    }
+    KM_ASSERT(pool->job_count > 0);
+    pool->job_count--;
+    return KM_CONTAINER_OF(node, struct km_job, node);
+}
+
+/* Fires one timer or runs one job. Returns false if there is nothing to do. */
+static bool step_once(struct km_pool *pool, km_ns now)
+{
+    km_mutex_lock(&pool->lock);
+    struct km_timer *timer = km_timer_heap_pop(&pool->timers, now);
+    struct km_job *job = timer == NULL ? pop_job_locked(pool) : NULL;
+    km_mutex_unlock(&pool->lock);
+    if (timer != NULL) {
+        timer->fire(timer);
+    } else if (job != NULL) {
+        job->run(job);
+    }
+    return timer != NULL || job != NULL;
+}
+
+unsigned km_pool_step(struct km_pool *pool, km_ns now)
+{
+    struct km_thread_frame frame;
+    unsigned count = 0;
+    KM_ASSERT(pool->kind == POOL_MANUAL && !km_pool_is_inside(pool));
+    km_thread_enter(&frame, pool);
+    while (step_once(pool, now)) {
+        count++;
+    }
+    km_thread_leave(&frame);
+    return count;
+}
+
+km_ns km_pool_next(struct km_pool *pool)
+{
+    km_mutex_lock(&pool->lock);
+    km_ns next = pool->job_count > 0 ? 0 : km_timer_heap_next(&pool->timers);
+    km_mutex_unlock(&pool->lock);
+    return next;
 }
 
 /* -- questions ----------------------------------------------------------- */
@@ -341,7 +431,9 @@ void km_pool_check(struct km_pool *pool)
     KM_ASSERT(length_of(&pool->workers) == pool->worker_count);
     KM_ASSERT(pool->idle_count <= pool->worker_count);
     KM_ASSERT(pool->worker_count <= pool->threads_max);
-    KM_ASSERT(pool->job_count == 0 || pool->worker_count > 0);
+    KM_ASSERT(pool->job_count == 0 || pool->worker_count > 0 ||
+              pool->kind == POOL_MANUAL);
+    (void)km_timer_heap_check(&pool->timers);
     km_mutex_unlock(&pool->lock);
     (void)km_deadlines_check(&pool->deadlines);
 }

@@ -56,6 +56,24 @@ KAMA_NODISCARD kama_status km_pool_new(const kama_allocator *mem,
                                        const char *name, unsigned threads_max,
                                        struct km_pool **ret_pool);
 
+/* Makes a pool that has no threads and never starts one: jobs and timers run when
+ * its owner says so, on the owner's thread and in the same order each time. With it
+ * a whole node runs in one thread of a simulation. Nothing that the pool runs may
+ * wait for the pool. Timers use the times that km_pool_step is given. Errors:
+ * KAMA_ERR_NO_MEMORY, KAMA_ERR_THREADS. */
+KAMA_NODISCARD kama_status km_pool_new_manual(const kama_allocator *mem,
+                                              const struct km_clock *clock,
+                                              struct km_pool **ret_pool);
+
+/* Fires the timers of a manual pool that are due at `now`, the earliest first, and
+ * runs its jobs, first in, first out, until nothing is left to do. Returns how many
+ * have run. Thread: one at a time, and not from inside a job. */
+unsigned km_pool_step(struct km_pool *pool, km_ns now);
+
+/* Returns the time of the next step that a manual pool needs: 0 if a job waits,
+ * and KM_NS_NEVER if there is nothing to do. */
+km_ns km_pool_next(struct km_pool *pool);
+
 /* Runs every queued job, joins all threads and frees the pool. Timers that are
  * armed never fire. Does nothing for NULL and in a forked child. Setup. */
 void km_pool_free(struct km_pool *pool);
