@@ -1,0 +1,789 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The record of a node: registration, the cases of an address that has a record
+ * already, the lease, leaving and closing. docs/CLUSTER.md 2 and 3 have the
+ * rules. Everything runs in a virtual world.
+ */
+#include "sim/member.h"
+
+#include "membership/record.h"
+
+#include "base/bytes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define S KM_NS_PER_S
+#define MS KM_NS_PER_MS
+#define ADDRESS "10.0.0.1:8001"
+#define FOLDER "/kamacache/v1/kama-cache/"
+#define KEY FOLDER "members/" ADDRESS
+#define OTHER_ID "ffffffffffffffffffffffffffffffff"
+
+struct fixture {
+    struct sim_world world;
+    struct sim_registry registry;
+    struct sim_member node;
+};
+
+static int set_up(void **state)
+{
+    static struct fixture f;
+    memset(&f, 0, sizeof f);
+    sim_world_init(&f.world, 1);
+    sim_registry_init(&f.registry, &f.world);
+    *state = &f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    sim_member_fini(&f->node);
+    sim_registry_fini(&f->registry);
+    sim_world_fini(&f->world);
+    return 0;
+}
+
+static void start_with(struct fixture *f, const struct sim_member_plan *plan)
+{
+    assert_true(sim_member_start(&f->node, &f->world, &f->registry, plan));
+}
+
+static void start(struct fixture *f)
+{
+    start_with(f, &(struct sim_member_plan){.address = ADDRESS});
+}
+
+static void run_for(struct fixture *f, km_ns span)
+{
+    sim_run_for(&f->world, span);
+}
+
+static const struct sim_key *own_key(const struct fixture *f)
+{
+    return sim_registry_find(&f->registry, KEY);
+}
+
+/* Reads the record that stands at the address. */
+static const struct km_record *own_record(const struct fixture *f)
+{
+    static struct km_record record;
+    const struct sim_key *key = own_key(f);
+    assert_non_null(key);
+    assert_int_equal(
+        km_record_parse(kama_bytes_make(key->value, key->value_len),
+                        KM_LIT(ADDRESS), &record),
+        KAMA_OK);
+    return &record;
+}
+
+static void expect_record(const struct fixture *f, enum km_member_state state)
+{
+    const struct km_record *record = own_record(f);
+    assert_true(km_member_id_equal(&record->member.id, &f->node.id));
+    assert_int_equal(record->member.state, state);
+}
+
+/* Puts a record of somebody else at the address. */
+static void put_other(struct fixture *f, int64_t lease)
+{
+    sim_registry_put(&f->registry, KEY,
+                     KM_LIT("{\"cluster\":\"default\",\"nonce\":\"" OTHER_ID
+                            "\",\"id\":\"" OTHER_ID "\",\"addr\":\"" ADDRESS
+                            "\",\"state\":\"active\",\"weight\":1}"),
+                     lease);
+}
+
+/* -- registering ------------------------------------------------------------- */
+
+static void test_one_step_writes_record_sister_key_and_joins(void **state)
+{
+    struct fixture *f = *state;
+    start_with(f, &(struct sim_member_plan){.address = ADDRESS,
+                                            .stays_joining = true});
+    run_for(f, S);
+    const struct sim_key *key = own_key(f);
+    const struct sim_key *sister =
+        sim_registry_find(&f->registry, "/services/kama-cache/" ADDRESS);
+    const struct sim_key *joins =
+        sim_registry_find(&f->registry, FOLDER "joins");
+    const struct sim_key *stamp =
+        sim_registry_find(&f->registry, FOLDER "registry");
+    assert_non_null(sister);
+    assert_non_null(joins);
+    assert_non_null(stamp);
+    expect_record(f, KM_MEMBER_JOINING);
+    assert_string_equal(sister->value, ADDRESS);
+    assert_int_equal(sister->mod_revision, key->mod_revision);
+    assert_int_equal(joins->mod_revision, key->mod_revision);
+    assert_int_equal(joins->version, 1);
+    assert_int_equal(joins->lease, 0);
+    assert_int_equal(sister->lease, key->lease);
+    assert_int_equal(key->lease, km_membership_lease_id(f->node.membership));
+    assert_int_equal(stamp->value_len, 32);
+    assert_int_equal(stamp->lease, 0);
+    assert_true(stamp->mod_revision < key->mod_revision);
+}
+
+static void test_the_first_view_has_this_node_in_it(void **state)
+{
+    struct fixture *f = *state;
+    start_with(f, &(struct sim_member_plan){.address = ADDRESS,
+                                            .stays_joining = true});
+    run_for(f, S);
+    assert_int_equal(f->node.views, 1);
+    assert_true(sim_member_sees(&f->node, 1));
+    assert_int_equal(f->node.view->members[0].state, KM_MEMBER_JOINING);
+    km_membership_activate(f->node.membership);
+    run_for(f, S);
+    assert_int_equal(f->node.activated, 1);
+    assert_int_equal(f->node.views, 2);
+    assert_int_equal(f->node.view->members[0].state, KM_MEMBER_ACTIVE);
+    expect_record(f, KM_MEMBER_ACTIVE);
+}
+
+static void test_a_claim_whose_answer_was_lost_has_succeeded(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    while (f->node.client.requests[SIM_CLAIM] == 0) {
+        assert_true(sim_step(&f->world, KM_NS_NEVER));
+    }
+    f->node.client.lose_answer = 1000;
+    run_for(f, 500 * MS);
+    f->node.client.lose_answer = 0;
+    assert_int_equal(f->node.registered, 0);
+    run_for(f, 5 * S);
+    assert_int_equal(f->node.registered, 1);
+    assert_int_equal(f->node.probes, 0);
+    assert_true(f->node.client.requests[SIM_CLAIM] >= 2);
+    assert_int_equal(sim_registry_find(&f->registry, FOLDER "joins")->version,
+                     1);
+    expect_record(f, KM_MEMBER_ACTIVE);
+}
+
+static void test_a_stamp_that_is_there_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    sim_registry_put(&f->registry, FOLDER "registry", KM_LIT("abc"), 0);
+    start(f);
+    run_for(f, S);
+    assert_int_equal(f->node.registered, 1);
+    assert_string_equal(
+        sim_registry_find(&f->registry, FOLDER "registry")->value, "abc");
+}
+
+static void test_the_address_of_the_connection_is_advertised(void **state)
+{
+    struct fixture *f = *state;
+    start_with(f, &(struct sim_member_plan){.address = NULL});
+    run_for(f, S);
+    assert_int_equal(f->node.registered, 1);
+    assert_string_equal(km_membership_address(f->node.membership),
+                        "10.9.9.9:8001");
+}
+
+/* The waits are 75 to 100 percent of 100 ms x 1.6 and so on, up to 3 s. */
+static void test_a_registry_that_is_down_is_asked_with_growing_waits(
+    void **state)
+{
+    struct fixture *f = *state;
+    sim_registry_stop(&f->registry);
+    start(f);
+    run_for(f, 60 * S);
+    assert_in_range(f->node.client.requests[SIM_STAMP], 20, 40);
+    assert_int_equal(f->node.logs, 1);
+    sim_registry_start(&f->registry);
+    run_for(f, 4 * S);
+    assert_int_equal(f->node.registered, 1);
+}
+
+static void test_a_wrong_password_fails_the_start(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    f->node.client.refuses = KAMA_ERR_UNAUTHENTICATED;
+    run_for(f, S);
+    assert_int_equal(f->node.failed, 1);
+    assert_int_equal(f->node.failed_status, KAMA_ERR_UNAUTHENTICATED);
+}
+
+/* -- an address that has a record -------------------------------------------- */
+
+static void test_a_record_of_a_dead_holder_is_replaced_at_once(void **state)
+{
+    struct fixture *f = *state;
+    put_other(f, sim_registry_grant(&f->registry, 10000));
+    start(f);
+    run_for(f, 100 * MS);
+    assert_int_equal(f->node.probes, 1);
+    assert_int_equal(f->node.registered, 1);
+    expect_record(f, KM_MEMBER_ACTIVE);
+}
+
+static void test_a_record_that_changes_meanwhile_is_looked_at_again(
+    void **state)
+{
+    struct fixture *f = *state;
+    int64_t lease = sim_registry_grant(&f->registry, 10000);
+    put_other(f, lease);
+    start(f);
+    f->node.answers_probes = false;
+    run_for(f, S);
+    assert_int_equal(f->node.probes, 1);
+    put_other(f, lease); /* with another mod_revision */
+    f->node.answers_probes = true;
+    km_membership_probed(f->node.membership, KM_PROBE_SELF, NULL);
+    run_for(f, 3 * MS);
+    assert_int_equal(f->node.probes, 2);
+    assert_int_equal(f->node.registered, 0);
+    run_for(f, S);
+    assert_int_equal(f->node.registered, 1);
+}
+
+static void test_an_address_at_which_another_process_listens_is_in_use(
+    void **state)
+{
+    struct fixture *f = *state;
+    put_other(f, sim_registry_grant(&f->registry, 1000000));
+    start(f);
+    f->node.probe_answer = KM_PROBE_ANOTHER;
+    run_for(f, 60 * S);
+    assert_int_equal(f->node.failed, 1);
+    assert_int_equal(f->node.failed_status, KAMA_ERR_ADDR_IN_USE);
+    assert_non_null(
+        strstr(f->node.failed_text, ADDRESS " is in use by " OTHER_ID));
+    assert_int_equal(f->node.registered, 0);
+}
+
+static void test_a_held_address_is_awaited_while_nobody_answers(void **state)
+{
+    struct fixture *f = *state;
+    put_other(f, sim_registry_grant(&f->registry, 7000));
+    start(f);
+    f->node.probe_answer = KM_PROBE_NOBODY;
+    run_for(f, S);
+    assert_int_equal(f->node.registered, 0);
+    km_ns left = f->node.waiting_until - f->world.now;
+    assert_in_range(left, 7 * S, 9 * S);
+    run_for(f, 8 * S);
+    assert_int_equal(f->node.registered, 1);
+    assert_int_equal(f->node.failed, 0);
+}
+
+static void test_the_wait_ends_when_the_record_is_deleted(void **state)
+{
+    struct fixture *f = *state;
+    put_other(f, sim_registry_grant(&f->registry, 1000000));
+    start(f);
+    f->node.probe_answer = KM_PROBE_NOBODY;
+    run_for(f, 5 * S);
+    assert_int_equal(f->node.registered, 0);
+    sim_registry_delete(&f->registry, KEY);
+    run_for(f, 100 * MS);
+    assert_int_equal(f->node.registered, 1);
+}
+
+static void test_a_record_that_is_prolonged_for_ever_fails_the_start(
+    void **state)
+{
+    struct fixture *f = *state;
+    put_other(f, sim_registry_grant(&f->registry, 5000));
+    start(f);
+    f->node.probe_answer = KM_PROBE_NOBODY;
+    for (int i = 0; i < 60; i++) {
+        f->registry.leases[0].ends_at = f->world.now + 5 * S;
+        run_for(f, S);
+    }
+    assert_int_equal(f->node.failed, 1);
+    assert_non_null(strstr(f->node.failed_text, OTHER_ID));
+    assert_int_equal(f->node.probes, KM_MEMBERSHIP_WAIT_ROUNDS_MAX + 1);
+}
+
+static void test_a_record_without_a_lease_is_replaced(void **state)
+{
+    struct fixture *f = *state;
+    sim_registry_put(&f->registry, KEY, KM_LIT("junk"), 0);
+    start(f);
+    f->node.probe_answer = KM_PROBE_NOBODY;
+    run_for(f, S);
+    assert_int_equal(f->node.registered, 1);
+}
+
+static void test_a_probe_without_an_answer_counts_as_nobody(void **state)
+{
+    struct fixture *f = *state;
+    put_other(f, sim_registry_grant(&f->registry, 6000));
+    start(f);
+    f->node.answers_probes = false;
+    run_for(f, KM_MEMBERSHIP_PROBE_MS * MS + S);
+    assert_int_not_equal(f->node.waiting_until, 0);
+    run_for(f, 3 * S);
+    assert_int_equal(f->node.registered, 1);
+}
+
+/* -- the lease --------------------------------------------------------------- */
+
+static void test_a_lease_is_kept_every_third_of_its_time(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    int64_t created = own_key(f)->create_revision;
+    run_for(f, 60 * S);
+    assert_int_equal(own_key(f)->create_revision, created);
+    assert_in_range(f->node.client.requests[SIM_KEEP_ALIVE], 17, 19);
+    assert_int_equal(f->node.lease_events, 1);
+    assert_int_equal(f->node.lease, KM_LEASE_HELD);
+}
+
+static void test_slow_answers_do_not_end_a_lease(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    int64_t created = own_key(f)->create_revision;
+    f->node.client.delay_min = f->node.client.delay_max = 1500 * MS;
+    run_for(f, 60 * S);
+    assert_int_equal(own_key(f)->create_revision, created);
+    assert_int_equal(f->node.registered, 1);
+    assert_int_equal(f->node.lease_events, 1);
+}
+
+/* The time counts from the sending of the last answered keepalive. */
+static void test_a_lease_that_may_have_expired_is_doubtful(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    int64_t created = own_key(f)->create_revision;
+    unsigned kept = f->node.client.requests[SIM_KEEP_ALIVE];
+    while (f->node.client.requests[SIM_KEEP_ALIVE] == kept) {
+        assert_true(sim_step(&f->world, KM_NS_NEVER));
+    }
+    km_ns sent = f->world.now;
+    run_for(f, 10 * MS);
+    sim_registry_stop(&f->registry);
+    run_for(f, sent + 10 * S - f->world.now - 1);
+    assert_int_equal(f->node.lease, KM_LEASE_HELD);
+    run_for(f, 2);
+    assert_int_equal(f->node.lease, KM_LEASE_DOUBTFUL);
+    run_for(f, 20 * S);
+    assert_int_equal(f->node.lease, KM_LEASE_DOUBTFUL);
+    assert_true(sim_member_sees(&f->node, 1));
+    sim_registry_start(&f->registry);
+    run_for(f, 5 * S);
+    assert_int_equal(f->node.lease, KM_LEASE_HELD);
+    assert_int_equal(f->node.registered, 1);
+    assert_int_equal(own_key(f)->create_revision, created);
+}
+
+static void test_time_in_a_suspended_machine_counts(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    sim_client_cut(&f->node.client);
+    f->node.clock.suspended += 15 * S;
+    run_for(f, 4 * S);
+    assert_int_equal(f->node.lease, KM_LEASE_DOUBTFUL);
+}
+
+/* After a lost lease the node was away: it has a new id, and is at once active. */
+static void test_a_lost_lease_leads_to_a_new_id(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    struct km_member_id id = f->node.id;
+    sim_client_cut(&f->node.client);
+    run_for(f, 15 * S);
+    assert_null(own_key(f));
+    assert_int_equal(f->node.registered, 1);
+    sim_client_mend(&f->node.client);
+    run_for(f, 5 * S);
+    assert_int_equal(f->node.registered, 2);
+    assert_false(km_member_id_equal(&f->node.id, &id));
+    expect_record(f, KM_MEMBER_ACTIVE);
+    assert_int_equal(own_key(f)->version, 1);
+    assert_int_equal(f->node.activated, 1);
+    assert_int_equal(f->node.lease, KM_LEASE_HELD);
+    assert_true(sim_member_sees(&f->node, 1));
+}
+
+static void test_a_joining_node_joins_again_after_a_lost_lease(void **state)
+{
+    struct fixture *f = *state;
+    start_with(f, &(struct sim_member_plan){.address = ADDRESS,
+                                            .stays_joining = true});
+    run_for(f, S);
+    sim_client_cut(&f->node.client);
+    run_for(f, 15 * S);
+    sim_client_mend(&f->node.client);
+    run_for(f, 5 * S);
+    assert_int_equal(f->node.registered, 2);
+    expect_record(f, KM_MEMBER_JOINING);
+}
+
+static void test_a_lease_that_is_revoked_by_hand_leads_to_a_new_id(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    sim_registry_revoke(&f->registry,
+                        km_membership_lease_id(f->node.membership));
+    run_for(f, S);
+    assert_int_equal(f->node.registered, 2);
+    expect_record(f, KM_MEMBER_ACTIVE);
+}
+
+/* The living lease is revoked first: it must not keep anything. */
+static void test_a_record_that_is_deleted_by_hand_is_written_anew(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    struct km_member_id id = f->node.id;
+    sim_registry_delete(&f->registry, KEY);
+    run_for(f, S);
+    assert_int_equal(f->node.registered, 2);
+    assert_false(km_member_id_equal(&f->node.id, &id));
+    assert_int_equal(f->registry.lease_count, 1);
+    expect_record(f, KM_MEMBER_ACTIVE);
+}
+
+static void test_a_record_that_is_overwritten_by_hand_is_written_anew(
+    void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    sim_registry_put(&f->registry, KEY, KM_LIT("junk"), 0);
+    run_for(f, S);
+    assert_int_equal(f->node.registered, 2);
+    expect_record(f, KM_MEMBER_ACTIVE);
+}
+
+/* The watch is silent, so that only the next list tells it. */
+static void test_a_list_finds_that_the_own_record_is_gone(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    f->node.client.drops_changes = true;
+    sim_registry_delete(&f->registry, KEY);
+    run_for(f, 20 * S);
+    assert_int_equal(f->node.registered, 1);
+    run_for(f, 11 * S);
+    assert_int_equal(f->node.registered, 2);
+}
+
+static void test_who_is_told_gone_looks_at_once(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, 2 * S);
+    f->node.client.drops_changes = true;
+    sim_registry_delete(&f->registry, KEY);
+    km_membership_told_gone(f->node.membership);
+    run_for(f, 2 * S);
+    assert_int_equal(f->node.registered, 2);
+}
+
+/* Another process has taken the address of a node that was cut off. The node
+ * goes on trying, because it serves. */
+static void test_a_running_node_whose_address_is_taken_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    f->node.probe_answer = KM_PROBE_ANOTHER;
+    put_other(f, sim_registry_grant(&f->registry, 20000));
+    run_for(f, 10 * S);
+    assert_int_equal(f->node.failed, 0);
+    assert_int_equal(f->node.registered, 1);
+    assert_non_null(strstr(f->node.log_text, "in use by " OTHER_ID));
+    run_for(f, 20 * S);
+    assert_int_equal(f->node.registered, 2);
+}
+
+/* -- activating, leaving, closing ---------------------------------------------- */
+
+static void test_an_update_is_repeated_until_it_is_answered(void **state)
+{
+    struct fixture *f = *state;
+    start_with(f, &(struct sim_member_plan){.address = ADDRESS,
+                                            .stays_joining = true});
+    run_for(f, S);
+    f->node.client.lose_answer = 1000;
+    km_membership_activate(f->node.membership);
+    km_membership_activate(f->node.membership);
+    run_for(f, S);
+    assert_int_equal(f->node.activated, 0);
+    f->node.client.lose_answer = 0;
+    run_for(f, 5 * S);
+    assert_int_equal(f->node.activated, 1);
+    expect_record(f, KM_MEMBER_ACTIVE);
+}
+
+static void test_a_node_that_leaves_says_so(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    km_membership_leave(f->node.membership);
+    assert_int_equal(f->node.leaving, 0);
+    run_for(f, 100 * MS);
+    assert_int_equal(f->node.leaving, 1);
+    expect_record(f, KM_MEMBER_LEAVING);
+    run_for(f, 30 * S);
+    assert_int_equal(f->node.leaving, 1);
+    expect_record(f, KM_MEMBER_LEAVING);
+}
+
+static void test_leaving_takes_at_most_two_seconds(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    f->node.client.lose_request = 1000;
+    km_membership_leave(f->node.membership);
+    run_for(f, 1900 * MS);
+    assert_int_equal(f->node.leaving, 0);
+    run_for(f, 200 * MS);
+    assert_int_equal(f->node.leaving, 1);
+}
+
+static void test_a_node_that_was_never_registered_leaves_at_once(void **state)
+{
+    struct fixture *f = *state;
+    sim_registry_stop(&f->registry);
+    start(f);
+    run_for(f, S);
+    km_membership_leave(f->node.membership);
+    assert_int_equal(f->node.leaving, 0);
+    run_for(f, 1);
+    assert_int_equal(f->node.leaving, 1);
+    sim_registry_start(&f->registry);
+    run_for(f, 10 * S);
+    assert_int_equal(f->node.registered, 0);
+    assert_null(own_key(f));
+}
+
+static void test_a_node_that_leaves_does_not_register_again(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    km_membership_leave(f->node.membership);
+    run_for(f, S);
+    sim_registry_revoke(&f->registry,
+                        km_membership_lease_id(f->node.membership));
+    run_for(f, 10 * S);
+    assert_int_equal(f->node.registered, 1);
+    assert_null(own_key(f));
+}
+
+static void test_closing_revokes_the_lease(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    sim_member_close(&f->node);
+    assert_int_equal(f->node.closed, 0);
+    run_for(f, 100 * MS);
+    assert_int_equal(f->node.closed, 1);
+    assert_null(own_key(f));
+    assert_int_equal(f->registry.lease_count, 0);
+}
+
+static void test_closing_takes_at_most_one_second(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    f->node.client.lose_request = 1000;
+    sim_member_close(&f->node);
+    run_for(f, 900 * MS);
+    assert_int_equal(f->node.closed, 0);
+    run_for(f, 200 * MS);
+    assert_int_equal(f->node.closed, 1);
+}
+
+/* Whatever the machine waits for, it can be closed: after each step of a start
+ * with a held address. */
+static void test_closing_works_in_every_state(void **state)
+{
+    struct fixture *f = *state;
+    for (int steps = 0; steps < 60; steps++) {
+        put_other(f, sim_registry_grant(&f->registry, 2000));
+        start(f);
+        f->node.probe_answer = steps % 2 == 0 ? KM_PROBE_NOBODY : KM_PROBE_SELF;
+        for (int i = 0; i < steps; i++) {
+            assert_true(sim_step(&f->world, KM_NS_NEVER));
+        }
+        if (steps % 3 == 0) {
+            km_membership_leave(f->node.membership);
+        }
+        sim_member_close(&f->node);
+        run_for(f, 5 * S);
+        assert_int_equal(f->node.closed, 1);
+        sim_member_fini(&f->node);
+    }
+}
+
+/* -- clusters and options ------------------------------------------------------ */
+
+static void put_foreign(struct fixture *f, const char *address)
+{
+    char key[128];
+    char value[512];
+    (void)snprintf(key, sizeof key, FOLDER "members/%s", address);
+    (void)snprintf(value, sizeof value,
+                   "{\"cluster\":\"blue\",\"nonce\":\"" OTHER_ID
+                   "\",\"id\":\"" OTHER_ID
+                   "\",\"addr\":\"%s\",\"state\":\"active\",\"weight\":1}",
+                   address);
+    sim_registry_put(&f->registry, key, KAMA_STR(value), 0);
+}
+
+static void test_a_service_of_another_cluster_only_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    put_foreign(f, "10.0.0.7:8001");
+    start(f);
+    run_for(f, 5 * S);
+    assert_int_equal(f->node.failed, 1);
+    assert_non_null(strstr(f->node.failed_text, "\"blue\""));
+    assert_non_null(strstr(f->node.failed_text, "\"default\""));
+    assert_null(own_key(f));
+}
+
+static void test_records_of_another_cluster_are_counted(void **state)
+{
+    struct fixture *f = *state;
+    struct km_membership_stats stats;
+    start(f);
+    run_for(f, S);
+    put_foreign(f, "10.0.0.7:8001");
+    run_for(f, 100 * S);
+    km_membership_stats_get(f->node.membership, &stats);
+    assert_int_equal(stats.foreign_records, 1);
+    assert_int_equal(stats.junk_records, 0);
+    assert_true(sim_member_sees(&f->node, 1));
+    assert_int_equal(f->node.failed, 0);
+}
+
+static void expect_refused(const struct km_membership_options *options)
+{
+    struct km_membership *m = NULL;
+    assert_int_equal(km_membership_new(options, &m), KAMA_ERR_INVALID);
+    assert_null(m);
+}
+
+static void test_options_outside_their_limits_are_refused(void **state)
+{
+    (void)state;
+    char long_text[400];
+    const char *labels[KM_MEMBER_LABELS_MAX + 1];
+    memset(long_text, 'a', sizeof long_text - 1);
+    long_text[sizeof long_text - 1] = '\0';
+    for (size_t i = 0; i <= KM_MEMBER_LABELS_MAX; i++) {
+        labels[i] = "a";
+    }
+    const struct km_membership_options good = {.cluster = "c",
+                                               .service = "s",
+                                               .address = ADDRESS,
+                                               .labels = labels,
+                                               .label_count =
+                                                   KM_MEMBER_LABELS_MAX,
+                                               .weight = KM_MEMBER_WEIGHT_MAX};
+    struct km_membership *m = NULL;
+    assert_int_equal(km_membership_new(&good, &m), KAMA_OK);
+    km_membership_free(m);
+    struct km_membership_options o = good;
+    o.weight = KM_MEMBER_WEIGHT_MAX + 1;
+    expect_refused(&o);
+    o.weight = 0;
+    expect_refused(&o);
+    o = good;
+    o.label_count = KM_MEMBER_LABELS_MAX + 1;
+    expect_refused(&o);
+    o = good;
+    labels[0] = long_text + sizeof long_text - 1 - KM_MEMBER_LABEL_BYTES_MAX;
+    assert_int_equal(km_membership_new(&o, &m), KAMA_OK);
+    km_membership_free(m);
+    labels[0]--;
+    expect_refused(&o);
+    labels[0] = "a";
+    o.service = "a/b";
+    expect_refused(&o);
+    o.service = "";
+    expect_refused(&o);
+    o = good;
+    o.cluster = long_text + sizeof long_text - 1 - KM_CLUSTER_NAME_BYTES_MAX;
+    assert_int_equal(km_membership_new(&o, &m), KAMA_OK);
+    km_membership_free(m);
+    o.cluster--;
+    expect_refused(&o);
+    o = good;
+    o.address = "0.0.0.0:1";
+    expect_refused(&o);
+    o = good;
+    o.admin = long_text;
+    expect_refused(&o);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_one_step_writes_record_sister_key_and_joins),
+        TEST(test_the_first_view_has_this_node_in_it),
+        TEST(test_a_claim_whose_answer_was_lost_has_succeeded),
+        TEST(test_a_stamp_that_is_there_is_kept),
+        TEST(test_the_address_of_the_connection_is_advertised),
+        TEST(test_a_registry_that_is_down_is_asked_with_growing_waits),
+        TEST(test_a_wrong_password_fails_the_start),
+        TEST(test_a_record_of_a_dead_holder_is_replaced_at_once),
+        TEST(test_a_record_that_changes_meanwhile_is_looked_at_again),
+        TEST(test_an_address_at_which_another_process_listens_is_in_use),
+        TEST(test_a_held_address_is_awaited_while_nobody_answers),
+        TEST(test_the_wait_ends_when_the_record_is_deleted),
+        TEST(test_a_record_that_is_prolonged_for_ever_fails_the_start),
+        TEST(test_a_record_without_a_lease_is_replaced),
+        TEST(test_a_probe_without_an_answer_counts_as_nobody),
+        TEST(test_a_lease_is_kept_every_third_of_its_time),
+        TEST(test_slow_answers_do_not_end_a_lease),
+        TEST(test_a_lease_that_may_have_expired_is_doubtful),
+        TEST(test_time_in_a_suspended_machine_counts),
+        TEST(test_a_lost_lease_leads_to_a_new_id),
+        TEST(test_a_joining_node_joins_again_after_a_lost_lease),
+        TEST(test_a_lease_that_is_revoked_by_hand_leads_to_a_new_id),
+        TEST(test_a_record_that_is_deleted_by_hand_is_written_anew),
+        TEST(test_a_record_that_is_overwritten_by_hand_is_written_anew),
+        TEST(test_a_list_finds_that_the_own_record_is_gone),
+        TEST(test_who_is_told_gone_looks_at_once),
+        TEST(test_a_running_node_whose_address_is_taken_goes_on),
+        TEST(test_an_update_is_repeated_until_it_is_answered),
+        TEST(test_a_node_that_leaves_says_so),
+        TEST(test_leaving_takes_at_most_two_seconds),
+        TEST(test_a_node_that_was_never_registered_leaves_at_once),
+        TEST(test_a_node_that_leaves_does_not_register_again),
+        TEST(test_closing_revokes_the_lease),
+        TEST(test_closing_takes_at_most_one_second),
+        TEST(test_closing_works_in_every_state),
+        TEST(test_a_service_of_another_cluster_only_is_refused),
+        TEST(test_records_of_another_cluster_are_counted),
+        cmocka_unit_test(test_options_outside_their_limits_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
