@@ -26,8 +26,8 @@
  * Threads: one loop. Errors: KAMA_ERR_NO_MEMORY and KAMA_ERR_INVALID from new;
  * everything else is an event. Events come from timers and from the registry, and
  * never from inside a call of the owner, except `log`, and the outcome of
- * km_membership_probed. Ownership: the options' texts are copied, the tables borrowed.
- * Cost: a few messages per second at most; O(members) for each change.
+ * km_membership_probed. Ownership: the options' texts are copied, the tables
+ * borrowed. Cost: a few messages per second at most; O(members) for each change.
  */
 #pragma once
 
