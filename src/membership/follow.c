@@ -328,7 +328,11 @@ static void take_list(struct km_membership *m,
     }
     km_follow_list_at(
         m, km_ns_after_ms(km_membership_now(m), KM_MEMBERSHIP_RECONCILE_MS));
+    km_ns sent_at = f->sent_at;
     conclude(m, &step, f->sent_registered);
+    if (m->events->read != NULL) {
+        m->events->read(m->owner, sent_at);
+    }
 }
 
 void km_follow_on_listed(void *owner, const struct km_registry_result *result,

@@ -312,6 +312,14 @@ static void take_local_address(struct km_membership *m, const char *local)
                       m->own.address);
 }
 
+static void tell_registry(struct km_membership *m, kama_status status,
+                          const char *text)
+{
+    if (m->events->registry != NULL) {
+        m->events->registry(m->owner, status, text);
+    }
+}
+
 static void on_connected(void *owner, const char *endpoint, const char *local)
 {
     struct km_membership *m = owner;
@@ -321,6 +329,7 @@ static void on_connected(void *owner, const char *endpoint, const char *local)
     }
     km_membership_log(m, 1, "registry", "connected to the registry at %s",
                       endpoint);
+    tell_registry(m, KAMA_OK, endpoint);
 }
 
 static void on_disconnected(void *owner, const char *text)
@@ -331,6 +340,7 @@ static void on_disconnected(void *owner, const char *text)
                       "the registry cannot be reached: %s; the last view is "
                       "kept",
                       text);
+    tell_registry(m, KAMA_ERR_UNREACHABLE, text);
 }
 
 static void on_removed(void *owner, const struct km_registry_result *result)

@@ -94,6 +94,11 @@ struct km_membership_events {
     /* The registration waits for a held address: start_timeout is put off until
      * `until`. */
     void (*waiting)(void *owner, km_ns until);
+    /* All records were read, and the view that follows from them was told. The
+     * read began at sent_at, of env.now. May be NULL. */
+    void (*read)(void *owner, km_ns sent_at);
+    /* The registry can be reached (KAMA_OK), or cannot any more. May be NULL. */
+    void (*registry)(void *owner, kama_status status, const char *text);
     /* A line for the log. level as in kama_node_event. */
     void (*log)(void *owner, int level, const char *name, const char *text);
     void (*closed)(void *owner);
