@@ -198,6 +198,12 @@
 #define KM_MEMBER_LABEL_BYTES_MAX 63
 #define KM_MEMBER_VERSION_BYTES_MAX 63
 #define KM_CLUSTER_NAME_BYTES_MAX 255 /* also of a service */
+/* The start and the stop of a node in a cluster. */
+#define KM_CLUSTER_PEERS_WAIT_MS 2000 /* a peer that is silent delays no more */
+#define KM_CLUSTER_PROBE_MS 1000      /* who answers at an address */
+#define KM_CLUSTER_DIAL_AGAIN_MS 200  /* until the next dial-back */
+#define KM_CLUSTER_DIALS_MAX 10
+#define KM_CLUSTER_LEAVE_MS 2000 /* others take the keys over */
 
 /* -- membership -------------------------------------------------------------- */
 /* A longer record is junk, and is not parsed. */

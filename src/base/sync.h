@@ -40,6 +40,7 @@
 /* The ranks name the things that locks protect, in the order in which locks nest. */
 enum km_lock_rank {
     KM_RANK_NODE = 1, /* a node's registry of groups */
+    KM_RANK_CLUSTER,  /* what is shown of a node's cluster */
     KM_RANK_GROUP,    /* the making of a group's pool */
     KM_RANK_SLOTS,    /* the loads of a group that wait for a slot */
     KM_RANK_GATE,     /* leaving a gate that is closed */

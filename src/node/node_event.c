@@ -50,3 +50,23 @@ void km_node_emit_event(const kama_node *node, enum km_node_level level,
     };
     km_node_tell(node, &event);
 }
+
+void km_node_tell_member(const kama_node *node, enum km_node_level level,
+                         const char *name, const char *address, uint64_t count,
+                         const char *fmt, ...)
+{
+    char message[KM_ERROR_BYTES_MAX];
+    va_list args;
+    va_start(args, fmt);
+    (void)km_text_vprintf(message, sizeof message, fmt, args);
+    va_end(args);
+    const kama_node_event event = {
+        .struct_size = sizeof event,
+        .level = (int)level,
+        .name = name,
+        .message = message,
+        .address = address,
+        .count = count,
+    };
+    km_node_tell(node, &event);
+}

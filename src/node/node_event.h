@@ -33,3 +33,9 @@ void km_node_tell(const kama_node *node, const kama_node_event *event);
 void km_node_emit_event(const kama_node *node, enum km_node_level level,
                         const char *name, const char *fmt, ...)
     KAMA_PRINTF(4, 5);
+
+/* Tells an event about a member of the cluster. address: NULL if it is about
+ * none; count: the number that kama_node_event explains. */
+void km_node_tell_member(const kama_node *node, enum km_node_level level,
+                         const char *name, const char *address, uint64_t count,
+                         const char *fmt, ...) KAMA_PRINTF(6, 7);
