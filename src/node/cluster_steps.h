@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The steps that a node takes before it is ready.
+ *
+ *     listen    the server listens (before the cluster starts)
+ *     register  the record of this node stands in the registry
+ *     view      the first full view was adopted
+ *     peers     each member has answered Hello, or 2 s have passed
+ *     dialback  a Hello to the own advertised address was answered by this node
+ *     lease     the lease is held
+ *
+ *     register, view --> peers --> dialback --> membership writes `active`
+ *                                           --> the view says `active`: ready
+ *
+ * `lease` and `register` can be missing again later, when the lease is lost; a
+ * node that was ready once stays so and says that it is degraded.
+ *
+ * Threads: the control loop. Errors: a dial-back that somebody else answers
+ * fails the start. Ownership: part of struct km_cluster.
+ */
+#pragma once
+
+#include "base/timer.h"
+#include "peers/peers.h"
+
+struct km_cluster;
+
+enum km_cluster_step {
+    KM_STEP_LISTEN,
+    KM_STEP_REGISTER,
+    KM_STEP_VIEW,
+    KM_STEP_PEERS,
+    KM_STEP_DIALBACK,
+    KM_STEP_LEASE,
+    KM_STEP_COUNT
+};
+
+/* The dial-back. */
+enum km_dialback { KM_DIALBACK_IDLE, KM_DIALBACK_RUNS, KM_DIALBACK_DONE };
+
+struct km_cluster_steps {
+    unsigned done; /* a bit for each step */
+    enum km_dialback dialback;
+    struct km_peers_probe probe;
+    struct km_timer timer; /* of `peers`, and of the next dial-back */
+    km_ns peers_until;     /* 0: the first view was not adopted yet */
+    unsigned dials;
+};
+
+/* Returns the name of a step. */
+const char *km_cluster_step_name(enum km_cluster_step step);
+
+/* Notes that a step is done, or is missing again, and takes the next ones. */
+void km_cluster_step_done(struct km_cluster *cluster, enum km_cluster_step step);
+void km_cluster_step_undone(struct km_cluster *cluster,
+                            enum km_cluster_step step);
+/* Looks whether the step `peers` is done: a peer has answered, or the view has
+ * changed. */
+void km_cluster_steps_look(struct km_cluster *cluster);
+/* Stops the timer and ignores what a dial-back says. */
+void km_cluster_steps_stop(struct km_cluster *cluster);
