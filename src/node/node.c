@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "group/group.h"
+#include "node/cluster_groups.h"
 #include "node/group_log.h"
 #include "node/node_event.h"
 #include "node/node_server.h"
@@ -81,10 +82,6 @@ kama_status kama_node_new(const kama_node_options *options,
     if (status != KAMA_OK) {
         return status;
     }
-    if (config.cluster.etcd != NULL) {
-        km_node_config_fini(&config, &mem);
-        return km_fail(KAMA_ERR_UNSUPPORTED, "etcd: not in this version");
-    }
     kama_node *node = km_mem_zalloc(&mem, 1, sizeof *node);
     if (node == NULL) {
         km_node_config_fini(&config, &mem);
@@ -94,6 +91,7 @@ kama_status kama_node_new(const kama_node_options *options,
     node->config = config;
     node->clock = km_clock_system();
     km_list_init(&node->group_logs);
+    km_snapshot_init(&node->cluster_now, NULL);
     status = init_parts(node);
     if (status != KAMA_OK) {
         km_node_config_fini(&node->config, &mem);
@@ -127,6 +125,7 @@ void kama_node_free(kama_node *node)
     KM_ASSERT(node->state == KM_NODE_NEW || node->state == KM_NODE_STOPPED);
     km_registry_fini(&node->registry);
     km_pool_free(node->pool);
+    km_cluster_free(node->cluster);
     free_group_logs(node);
     km_service_env_fini(&node->services);
     km_cond_fini(&node->drained_cond);
@@ -190,6 +189,29 @@ static void publish(kama_node *node, struct km_server *server)
     km_mutex_unlock(&node->lock);
 }
 
+/* Joins the cluster, if the node has one. */
+static kama_status join(kama_node *node)
+{
+    if (node->cluster == NULL) {
+        return KAMA_OK;
+    }
+    kama_status status = km_cluster_start(node->cluster);
+    return status == KAMA_OK ? km_cluster_wait_start(node->cluster) : status;
+}
+
+/* Ends a node that could not join: nothing is left running, and the start may be
+ * repeated. */
+static kama_status undo_start(kama_node *node, struct km_server *server,
+                              kama_status status)
+{
+    char text[KM_ERROR_BYTES_MAX];
+    (void)km_text_printf(text, sizeof text, "%s", km_last_error());
+    move(node, KM_NODE_STARTING, KM_NODE_DRAINING);
+    (void)km_node_server_close(node, server, 0);
+    move(node, KM_NODE_DRAINED, KM_NODE_STOPPED);
+    return km_fail(status, "%s", text);
+}
+
 /* Opens the server, and closes it again if that took longer than
  * start_timeout_ms. */
 static kama_status open_in_time(kama_node *node, struct km_server **ret_server)
@@ -229,9 +251,13 @@ kama_status kama_node_start(kama_node *node)
         return status;
     }
     KM_ASSERT(node->address[0] != '\0');
-    publish(node, server);
     km_node_emit_event(node, KM_NODE_INFO, "listen", "listening on %s",
                        node->address);
+    status = join(node);
+    if (status != KAMA_OK) {
+        return undo_start(node, server, status);
+    }
+    publish(node, server);
     km_service_env_ready(&node->services);
     km_node_emit_event(node, KM_NODE_INFO, "ready",
                        "ready with %u groups on %u threads",
@@ -247,7 +273,8 @@ bool km_node_is_own_thread(const kama_node *node)
             return true;
         }
     }
-    return km_pool_is_inside(node->pool);
+    return km_pool_is_inside(node->pool) ||
+           (node->cluster != NULL && km_cluster_is_inside(node->cluster));
 }
 
 /* Takes the server away from kama_node_add_group, and returns it. Returns NULL
@@ -333,6 +360,7 @@ static kama_status make_group(kama_node *node,
                               kama_group **ret_group)
 {
     struct km_group_env env = {.clock = node->clock, .pool = node->pool};
+    km_cluster_owner_of(node, &env.owner);
     struct km_group_log *log = NULL;
     if (node->config.event != NULL) {
         log = km_group_log_new(node);
@@ -366,6 +394,9 @@ static kama_status add_locked(kama_node *node,
     KM_ASSERT(node->server == NULL || node->state == KM_NODE_RUNNING);
     if (node->server != NULL) {
         allow_group(node->server, *ret_group);
+    }
+    if (node->cluster != NULL) {
+        km_cluster_groups_added(node->cluster, *ret_group);
     }
     return KAMA_OK;
 }

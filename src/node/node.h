@@ -31,9 +31,11 @@
 #pragma once
 
 #include "base/pool.h"
+#include "base/snapshot.h"
 #include "base/sync.h"
 #include "group/registry.h"
 #include "net/loop.h"
+#include "node/cluster.h"
 #include "node/node_options.h"
 #include "rpc/server.h"
 #include "services/env.h"
@@ -55,6 +57,9 @@ struct kama_node {
     struct km_pool *pool;
     struct km_registry registry;
     struct km_service_env services;
+    struct km_cluster *cluster;     /* NULL: the node is alone, or has not
+                                     * started yet */
+    struct km_snapshot cluster_now; /* the cluster, while it can be asked */
     struct km_loop **loops;
     unsigned loop_count; /* of loops that were started */
     char address[80];    /* with the real port; "" before the start */

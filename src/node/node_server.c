@@ -6,6 +6,8 @@
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/status.h"
+#include "node/cluster_peers.h"
+#include "node/cluster_source.h"
 #include "node/node.h"
 #include "node/node_event.h"
 #include "services/methods.h"
@@ -102,9 +104,39 @@ static kama_status make_server(kama_node *node, struct km_server **ret_server)
         .max_message_bytes = KM_RPC_MESSAGE_BYTES_MIN,
         .max_connections = node->config.max_connections,
         .http1_hint = HTTP1_HINT,
+        .company = node->config.cluster.etcd != NULL ? KM_SERVER_AMONG_PEERS
+                                                     : KM_SERVER_ALONE,
         .on_abuse = on_abuse,
     };
     return km_server_new(&options, ret_server);
+}
+
+/* Makes the cluster of a node that has one, and names it to the services, before
+ * the first request can come. A node that is started a second time frees the
+ * cluster of its first attempt, which nobody asks any more. */
+static kama_status open_cluster(kama_node *node, struct km_server *server)
+{
+    struct km_service_env *services = &node->services;
+    if (node->config.cluster.etcd == NULL) {
+        return KAMA_OK;
+    }
+    km_cluster_free(node->cluster);
+    node->cluster = NULL;
+    kama_status status = km_cluster_open(node, server, &node->cluster);
+    if (status == KAMA_OK) {
+        services->cluster = (struct km_cluster_source){&km_cluster_source_ops,
+                                                       node->cluster};
+        services->peers = (struct km_service_peers){
+            &km_cluster_peer_ops, km_cluster_peers(node->cluster)};
+    }
+    return status;
+}
+
+static void close_cluster(kama_node *node)
+{
+    if (node->cluster != NULL) {
+        km_cluster_close(node->cluster);
+    }
 }
 
 kama_status km_node_server_open(kama_node *node, struct km_server **ret_server)
@@ -118,9 +150,13 @@ kama_status km_node_server_open(kama_node *node, struct km_server **ret_server)
     status = make_server(node, &server);
     if (status == KAMA_OK) {
         km_service_env_open(&node->services, server);
+        status = open_cluster(node, server);
+    }
+    if (status == KAMA_OK) {
         status = km_server_listen(server, node->config.listen);
     }
     if (status != KAMA_OK) {
+        close_cluster(node);
         km_service_env_open(&node->services, NULL);
         stop_loops(node);
         km_server_free(server);
@@ -199,9 +235,14 @@ static unsigned drain(kama_node *node, struct km_server *server,
 unsigned km_node_server_close(kama_node *node, struct km_server *server,
                               int64_t timeout_ms)
 {
+    km_ns deadline = km_ns_after_ms(km_clock_mono(node->clock), timeout_ms);
     km_service_env_close(&node->services);
-    unsigned cut = drain(node, server, timeout_ms);
+    if (node->cluster != NULL) {
+        km_cluster_leave(node->cluster);
+    }
+    unsigned cut = drain(node, server, ms_until(node, deadline));
     km_service_env_settle(&node->services);
+    close_cluster(node);
     stop_loops(node);
     km_server_free(server);
     free_loops(node);

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The answers are put together on the stack of the thread that asks: the view and
+ * the placement come from the peers as one snapshot, and what the peers answer is
+ * added by id.
+ */
+#include "node/cluster_source.h"
+
+#include "base/text.h"
+#include "node/cluster_state.h"
+#include "node/node.h"
+
+/* -- the members ---------------------------------------------------------- */
+
+/* What the callbacks of one question share. */
+struct asking {
+    struct km_cluster *cluster;
+    struct km_cluster_member *members; /* sorted by address */
+    size_t count;
+    km_ns now;
+    struct km_cluster_view shown;
+    struct km_view *view; /* a reference: its texts are shown */
+};
+
+static uint32_t share_ppm(const struct km_placement *placement, size_t active)
+{
+    if (placement == NULL) {
+        return 0;
+    }
+    uint64_t slots = km_placement_share(placement, active);
+    return (uint32_t)(slots * 1000000 / KM_OWNER_SLOTS);
+}
+
+static void copy_members(struct asking *ask,
+                         const struct km_peers_routing *routing)
+{
+    size_t active = 0;
+    for (size_t i = 0; i < ask->count; i++) {
+        const struct km_member *m = &routing->view->members[i];
+        struct km_cluster_member *out = &ask->members[i];
+        *out = (struct km_cluster_member){
+            .address = m->address,
+            .admin = m->admin,
+            .version = m->version,
+            .state = m->state,
+            .labels = m->labels,
+            .label_count = m->label_count,
+            .weight = m->weight,
+        };
+        memcpy(out->id, m->id.bytes, sizeof out->id);
+        if (m->state == KM_MEMBER_ACTIVE) {
+            out->share_ppm = share_ppm(routing->placement, active++);
+        }
+    }
+}
+
+static void read_routing(void *arg, const struct km_peers_routing *routing)
+{
+    struct asking *ask = arg;
+    ask->shown.settled = routing->settled;
+    if (routing->view == NULL) {
+        return;
+    }
+    ask->shown.view_id = routing->view->id;
+    ask->members = km_mem_zalloc(&ask->cluster->node->mem, routing->view->count,
+                                 sizeof *ask->members);
+    if (ask->members != NULL) {
+        ask->view = km_view_ref(routing->view);
+        ask->count = routing->view->count;
+        copy_members(ask, routing);
+    }
+}
+
+static enum km_cluster_reach reach_of(enum km_peer_state state)
+{
+    switch (state) {
+    case KM_PEER_UP:
+        return KM_CLUSTER_REACH_UP;
+    case KM_PEER_UNREACHABLE:
+        return KM_CLUSTER_REACH_UNREACHABLE;
+    case KM_PEER_REFUSED:
+        return KM_CLUSTER_REACH_REFUSED;
+    case KM_PEER_UNKNOWN:
+        break;
+    }
+    return KM_CLUSTER_REACH_UNKNOWN;
+}
+
+static void read_peer(void *arg, const struct km_peer_info *info)
+{
+    struct asking *ask = arg;
+    for (size_t i = 0; i < ask->count; i++) {
+        struct km_cluster_member *m = &ask->members[i];
+        if (memcmp(m->id, info->id.bytes, sizeof m->id) == 0) {
+            m->reach = reach_of(info->state);
+            m->latency_ns = info->latency;
+            m->since_ms = info->since < ask->now
+                              ? (ask->now - info->since) / KM_NS_PER_MS
+                              : 0;
+        }
+    }
+}
+
+/* Marks this node itself. */
+static void mark_self(struct asking *ask, const struct km_member_id *id)
+{
+    for (size_t i = 0; i < ask->count; i++) {
+        struct km_cluster_member *m = &ask->members[i];
+        if (memcmp(m->id, id->bytes, sizeof m->id) == 0) {
+            m->self = true;
+            m->reach = KM_CLUSTER_REACH_SELF;
+        }
+    }
+}
+
+static void source_view(void *arg, km_cluster_view_fn cb, void *cb_arg)
+{
+    struct km_cluster *cluster = arg;
+    const kama_node *node = cluster->node;
+    struct asking ask = {.cluster = cluster,
+                         .now = km_clock_mono(node->clock)};
+    km_peers_routing(cluster->peers, read_routing, &ask);
+    km_peers_visit(cluster->peers, read_peer, &ask);
+    km_mutex_lock(&cluster->lock);
+    struct km_member_id id = cluster->id;
+    ask.shown.registry_up = cluster->registry_up;
+    km_mutex_unlock(&cluster->lock);
+    mark_self(&ask, &id);
+    ask.shown.cluster = node->config.cluster.name;
+    ask.shown.service = node->config.service;
+    ask.shown.members = ask.members;
+    ask.shown.count = ask.count;
+    cb(cb_arg, &ask.shown);
+    km_mem_free(&node->mem, ask.members);
+    km_view_unref(ask.view);
+}
+
+/* -- the node ------------------------------------------------------------- */
+
+struct counted {
+    uint64_t view_id;
+    uint32_t others;
+    bool settled;
+    struct km_member_id self;
+};
+
+static void count_others(void *arg, const struct km_peers_routing *routing)
+{
+    struct counted *counted = arg;
+    counted->settled = routing->settled;
+    if (routing->view != NULL) {
+        counted->view_id = routing->view->id;
+        counted->others = (uint32_t)routing->view->count;
+        if (km_view_find_id(routing->view, &counted->self) != NULL) {
+            counted->others--;
+        }
+    }
+}
+
+static size_t list_missing(unsigned missing, const char **ret_names)
+{
+    size_t count = 0;
+    for (unsigned step = 0; step < KM_STEP_COUNT; step++) {
+        if ((missing >> step & 1) != 0) {
+            ret_names[count++] =
+                km_cluster_step_name((enum km_cluster_step)step);
+        }
+    }
+    return count;
+}
+
+static void source_node(void *arg, km_cluster_node_fn cb, void *cb_arg)
+{
+    struct km_cluster *cluster = arg;
+    const kama_node *node = cluster->node;
+    const char *missing[KM_STEP_COUNT];
+    char address[KM_MEMBER_ADDRESS_BYTES];
+    struct km_cluster_node shown = {
+        .listen = node->address,
+        .cluster = node->config.cluster.name,
+        .service = node->config.service,
+        .etcd = node->config.cluster.etcd,
+        .missing = missing,
+        .advertise = address,
+    };
+    struct counted counted = {0};
+    km_mutex_lock(&cluster->lock);
+    (void)km_text_printf(address, sizeof address, "%s", cluster->address);
+    memcpy(shown.id, cluster->id.bytes, sizeof shown.id);
+    counted.self = cluster->id;
+    shown.lease_id = cluster->lease_id;
+    shown.registration = cluster->registration;
+    shown.degraded = cluster->degraded;
+    shown.ready = cluster->ready && cluster->state == KM_CLUSTER_MEMBER;
+    shown.missing_count =
+        shown.ready ? 0 : list_missing(cluster->missing, missing);
+    km_mutex_unlock(&cluster->lock);
+    km_peers_routing(cluster->peers, count_others, &counted);
+    shown.view_id = counted.view_id;
+    shown.peer_count = counted.others;
+    shown.settled = counted.settled;
+    cb(cb_arg, &shown);
+}
+
+/* -- the owner of a key ---------------------------------------------------- */
+
+#define RANK_MAX 8
+
+struct owner_question {
+    struct km_cluster *cluster;
+    km_cluster_owner_fn cb;
+    void *cb_arg;
+    struct km_view *view;
+    struct km_placement *placement;
+};
+
+static void take_routing(void *arg, const struct km_peers_routing *routing)
+{
+    struct owner_question *question = arg;
+    if (routing->view != NULL) {
+        question->view = km_view_ref(routing->view);
+    }
+    if (routing->placement != NULL) {
+        question->placement =
+            km_placement_ref((struct km_placement *)routing->placement);
+    }
+}
+
+/* Fills in who owns the slot in the view that was taken. */
+static void find_ranks(const struct owner_question *question,
+                       const char **addresses,
+                       struct km_cluster_owner_info *info)
+{
+    uint16_t ranks[RANK_MAX];
+    if (question->placement == NULL || question->view == NULL ||
+        km_placement_count(question->placement) == 0) {
+        return;
+    }
+    info->count = km_placement_rank(question->placement, info->slot, ranks,
+                                    RANK_MAX);
+    for (size_t i = 0; i < info->count; i++) {
+        addresses[i] = km_placement_address(question->placement, ranks[i]);
+    }
+    const struct km_member *owner =
+        km_view_find_address(question->view, KAMA_STR(addresses[0]));
+    if (owner != NULL) {
+        memcpy(info->owner_id, owner->id.bytes, sizeof info->owner_id);
+    }
+}
+
+static void source_owner(void *arg, const char *group, kama_bytes key,
+                         km_cluster_owner_fn cb, void *cb_arg)
+{
+    struct km_cluster *cluster = arg;
+    const char *addresses[RANK_MAX];
+    struct km_cluster_owner_info info = {
+        .addresses = addresses,
+        .slot = km_owner_slot(km_owner_seed(group), key),
+    };
+    struct owner_question question = {.cluster = cluster};
+    km_peers_routing(cluster->peers, take_routing, &question);
+    find_ranks(&question, addresses, &info);
+    info.view_id = question.view != NULL ? question.view->id : 0;
+    km_mutex_lock(&cluster->lock);
+    info.self = info.count == 0 ||
+                memcmp(info.owner_id, cluster->id.bytes,
+                       sizeof info.owner_id) == 0;
+    km_mutex_unlock(&cluster->lock);
+    cb(cb_arg, &info);
+    km_placement_unref(question.placement);
+    km_view_unref(question.view);
+}
+
+static uint64_t source_version(void *arg)
+{
+    struct km_cluster *cluster = arg;
+    km_mutex_lock(&cluster->lock);
+    uint64_t version = cluster->version;
+    km_mutex_unlock(&cluster->lock);
+    return version;
+}
+
+const struct km_cluster_ops km_cluster_source_ops = {
+    .view = source_view,
+    .node = source_node,
+    .owner = source_owner,
+    .version = source_version,
+};

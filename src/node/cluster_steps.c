@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The steps follow one another on the control loop. The dial-back is tried again
+ * while nobody answers, because the own server may be a moment late; an answer
+ * of somebody else fails the start at once.
+ */
+#include "node/cluster_steps.h"
+
+#include "base/assert.h"
+#include "base/container.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "node/cluster_state.h"
+#include "node/node.h"
+#include "node/node_event.h"
+
+static const char *const names[KM_STEP_COUNT] = {
+    [KM_STEP_LISTEN] = "listen", [KM_STEP_REGISTER] = "register",
+    [KM_STEP_VIEW] = "view",     [KM_STEP_PEERS] = "peers",
+    [KM_STEP_DIALBACK] = "dialback", [KM_STEP_LEASE] = "lease",
+};
+
+const char *km_cluster_step_name(enum km_cluster_step step)
+{
+    KM_ASSERT(step < KM_STEP_COUNT);
+    return names[step];
+}
+
+static bool has(const struct km_cluster *cluster, enum km_cluster_step step)
+{
+    return (cluster->steps.done >> step & 1) != 0;
+}
+
+/* The node is ready when all steps are done and the view says that it is
+ * active. Steps that go missing later are shown, and change nothing. */
+static void publish(struct km_cluster *cluster)
+{
+    unsigned all = (1u << KM_STEP_COUNT) - 1;
+    unsigned missing = all & ~cluster->steps.done;
+    km_mutex_lock(&cluster->lock);
+    bool becomes_ready = !cluster->ready && missing == 0 &&
+                         cluster->state == KM_CLUSTER_MEMBER;
+    cluster->missing = missing;
+    cluster->ready = cluster->ready || becomes_ready;
+    if (becomes_ready) {
+        km_cond_broadcast(&cluster->changed);
+    }
+    km_mutex_unlock(&cluster->lock);
+    km_cluster_touch(cluster);
+}
+
+/* -- peers ---------------------------------------------------------------- */
+
+static void count_unknown(void *arg, const struct km_peer_info *info)
+{
+    unsigned *unknown = arg;
+    *unknown += info->state == KM_PEER_UNKNOWN ? 1 : 0;
+}
+
+static bool peers_are_known(struct km_cluster *cluster)
+{
+    unsigned unknown = 0;
+    km_peers_visit(cluster->peers, count_unknown, &unknown);
+    return unknown == 0;
+}
+
+/* -- dial-back ------------------------------------------------------------ */
+
+static void dial(struct km_cluster *cluster);
+
+static void fail_dialback(struct km_cluster *cluster, const char *who)
+{
+    char text[KM_ERROR_BYTES_MAX];
+    (void)km_text_printf(
+        text, sizeof text,
+        "the advertised address %s leads to %s, not to this node; set "
+        "`advertise` to an address at which the other nodes reach this one",
+        cluster->address, who);
+    km_cluster_fail_start(cluster, KAMA_ERR_INVALID, text);
+}
+
+static void on_dialed(struct km_peers_probe *probe, kama_status status,
+                      const char *text, const struct km_member_id *id,
+                      const struct km_member_id *nonce, const char *service)
+{
+    struct km_cluster *cluster =
+        KM_CONTAINER_OF(probe, struct km_cluster, steps.probe);
+    char who[KM_MEMBER_ID_TEXT_BYTES + 16];
+    char shown[KM_MEMBER_ID_TEXT_BYTES];
+    (void)service;
+    if (cluster->steps.dialback != KM_DIALBACK_RUNS) {
+        return;
+    }
+    cluster->steps.dialback = KM_DIALBACK_IDLE;
+    if (status != KAMA_OK) {
+        km_node_tell_member(cluster->node, KM_NODE_WARN, "advertise",
+                            cluster->address, 0,
+                            "nobody answers at the advertised address %s: %s",
+                            cluster->address, text);
+        if (++cluster->steps.dials >= KM_CLUSTER_DIALS_MAX) {
+            fail_dialback(cluster, "nobody");
+            return;
+        }
+        km_loop_timer_arm(cluster->control, &cluster->steps.timer,
+                          km_ns_after_ms(km_loop_now(cluster->control),
+                                         KM_CLUSTER_DIAL_AGAIN_MS));
+        return;
+    }
+    if (!km_member_id_equal(nonce, &cluster->nonce)) {
+        (void)km_text_printf(who, sizeof who, "the node %s",
+                             km_member_id_format(id, shown));
+        fail_dialback(cluster, who);
+        return;
+    }
+    cluster->steps.dialback = KM_DIALBACK_DONE;
+    km_cluster_step_done(cluster, KM_STEP_DIALBACK);
+}
+
+static void dial(struct km_cluster *cluster)
+{
+    cluster->steps.dialback = KM_DIALBACK_RUNS;
+    cluster->steps.probe.done = on_dialed;
+    km_peers_probe(cluster->peers, cluster->address,
+                   km_ns_after_ms(km_loop_now(cluster->control),
+                                  KM_CLUSTER_PROBE_MS),
+                   &cluster->steps.probe);
+}
+
+static void on_timer(struct km_timer *timer)
+{
+    struct km_cluster *cluster =
+        KM_CONTAINER_OF(timer, struct km_cluster, steps.timer);
+    km_cluster_steps_look(cluster);
+}
+
+/* -- the order ------------------------------------------------------------- */
+
+/* Begins to wait for the peers when the node is registered and has a view. */
+static void look_peers(struct km_cluster *cluster)
+{
+    struct km_cluster_steps *steps = &cluster->steps;
+    km_ns now = km_loop_now(cluster->control);
+    if (!has(cluster, KM_STEP_REGISTER) || !has(cluster, KM_STEP_VIEW) ||
+        has(cluster, KM_STEP_PEERS)) {
+        return;
+    }
+    if (steps->peers_until == 0) {
+        steps->peers_until = km_ns_after_ms(now, KM_CLUSTER_PEERS_WAIT_MS);
+        steps->timer.fire = on_timer;
+    }
+    if (peers_are_known(cluster) || now >= steps->peers_until) {
+        steps->done |= 1u << KM_STEP_PEERS;
+    } else {
+        km_loop_timer_arm(cluster->control, &steps->timer, steps->peers_until);
+    }
+}
+
+void km_cluster_steps_look(struct km_cluster *cluster)
+{
+    struct km_cluster_steps *steps = &cluster->steps;
+    look_peers(cluster);
+    if (has(cluster, KM_STEP_PEERS) && steps->dialback == KM_DIALBACK_IDLE &&
+        !has(cluster, KM_STEP_DIALBACK)) {
+        dial(cluster);
+    }
+    publish(cluster);
+}
+
+void km_cluster_step_done(struct km_cluster *cluster, enum km_cluster_step step)
+{
+    if (!has(cluster, step)) {
+        cluster->steps.done |= 1u << step;
+        if (step == KM_STEP_DIALBACK) {
+            km_membership_activate(cluster->membership);
+        }
+    }
+    km_cluster_steps_look(cluster);
+}
+
+void km_cluster_step_undone(struct km_cluster *cluster,
+                            enum km_cluster_step step)
+{
+    cluster->steps.done &= ~(1u << step);
+    publish(cluster);
+}
+
+void km_cluster_steps_stop(struct km_cluster *cluster)
+{
+    km_loop_timer_disarm(cluster->control, &cluster->steps.timer);
+    cluster->steps.dialback = KM_DIALBACK_DONE;
+}
