@@ -159,7 +159,8 @@ struct km_h2_options {
     const char *http1_hint;
     /* A PING is sent when nothing has arrived for keepalive_ms (0: never), and
      * the connection ends with KM_H2_WHY_SILENT when nothing arrives for
-     * keepalive_timeout_ms after that. Needs `clock`. */
+     * keepalive_timeout_ms after that. Needs `clock`. For clients: a server
+     * that stops reading would not see the answer. */
     int64_t keepalive_ms;
     int64_t keepalive_timeout_ms;
     enum km_h2_keepalive keepalive;
