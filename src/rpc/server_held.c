@@ -142,7 +142,7 @@ static void let_others_go_on(struct km_server_call *call)
 static size_t held_of(const struct km_server_call *call)
 {
     return km_grpc_reader_held(&call->reader) + call->metadata_bytes +
-           km_server_pause_held(call);
+           call->waiting.cap;
 }
 
 void km_server_held_count(struct km_server_call *call)
@@ -173,8 +173,12 @@ void km_server_held_drop(struct km_server_call *call)
     km_h2_consume_stream(call->stream, call->window_bytes);
     call->window_bytes = 0;
     km_grpc_reader_fini(&call->reader);
-    km_server_metadata_drop(call);
-    km_server_pause_drop(call);
+    if (call->metadata != NULL) {
+        km_server_metadata_drop(call);
+    }
+    if (call->waiting.mem != NULL) {
+        km_server_pause_drop(call);
+    }
     km_server_held_count(call);
     KM_ASSERT(call->held_bytes == 0);
     let_others_go_on(call);

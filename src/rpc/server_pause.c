@@ -76,12 +76,5 @@ void km_server_pause_drop(struct km_server_call *call)
     km_list_remove(&call->resumed);
     call->reading = KM_SERVER_READING;
     call->waiting_read = 0;
-    if (call->waiting.mem != NULL) {
-        km_buf_fini(&call->waiting);
-    }
-}
-
-size_t km_server_pause_held(const struct km_server_call *call)
-{
-    return call->waiting.cap;
+    km_buf_fini(&call->waiting);
 }

@@ -41,6 +41,3 @@ void km_server_pause_end_turn(struct km_server_loop *server_loop);
 
 /* Frees what the call has kept; it is paused no more. */
 void km_server_pause_drop(struct km_server_call *call);
-
-/* Returns the memory of the bytes that the call has kept. */
-size_t km_server_pause_held(const struct km_server_call *call);

@@ -61,6 +61,17 @@ static void on_leave(struct km_server_call *call, kama_bytes message)
     km_server_call_pause_reading(call);
 }
 
+/* Pauses at the first message, and ends the call at the second one. */
+static void on_second(struct km_server_call *call, kama_bytes message)
+{
+    struct pausing *pausing = km_server_call_state(call);
+    if (pausing->mail.run != NULL) {
+        km_server_call_finish(call, KAMA_OK, NULL);
+        return;
+    }
+    on_pause(call, message);
+}
+
 /* Unary: nothing is paused. */
 static void on_unary(struct km_server_call *call, kama_bytes message)
 {
@@ -76,6 +87,10 @@ static const struct km_server_method methods[] = {
      .on_message = on_pause,
      .on_half_close = on_chat_half_close,
      .on_cancel = on_any_cancel},
+    {.path = "/t/Second",
+     .kind = KM_RPC_BIDI_STREAM,
+     .state_bytes = sizeof(struct pausing),
+     .on_message = on_second},
     {.path = "/t/Blink",
      .kind = KM_RPC_BIDI_STREAM,
      .on_message = on_blink,
@@ -263,6 +278,27 @@ static void test_end_while_paused(void **state)
     rig_fini(&rig);
 }
 
+/* A call can be ended while what waited is delivered, and frees the rest. */
+static void test_end_while_resumed(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, "/t/Second");
+    say(&rig, "a");
+    say(&rig, "b");
+    say(&rig, "c");
+    wire_end(rig.seen);
+    wire_wait_body(&rig.client, rig.seen, MESSAGE(1));
+    sync_with(&rig);
+    resume(&rig);
+    wire_wait(&rig.client, rig.seen);
+    assert_status(rig.seen, KAMA_OK);
+    sync_with(&rig);
+    check_held(&rig);
+    assert_int_equal(world_metric(&rig.world, KM_SERVER_M_HELD_BYTES), 0);
+    rig_fini(&rig);
+}
+
 /* A request that is cut off is refused after the messages in front of it. */
 static void test_cut_off_while_paused(void **state)
 {
@@ -309,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_pause_and_resume_at_once),
         cmocka_unit_test(test_cancel_while_paused),
         cmocka_unit_test(test_end_while_paused),
+        cmocka_unit_test(test_end_while_resumed),
         cmocka_unit_test(test_cut_off_while_paused),
         cmocka_unit_test(test_bad_message_while_paused),
     };
