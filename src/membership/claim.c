@@ -5,7 +5,7 @@
  *
  *     found                        then
  *     my id, my nonce, my lease    an earlier attempt has succeeded
- *     my id or my last one         an attempt under an earlier lease: replace it
+ *     my id or my last one         an earlier attempt of mine: replace it
  *     anything else                ask who listens at the address
  *        this process              the holder is dead: replace it
  *        another process           the address is in use

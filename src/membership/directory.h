@@ -63,8 +63,9 @@ void km_directory_init(struct km_directory *d, const kama_allocator *mem);
 /* Frees all entries. */
 void km_directory_fini(struct km_directory *d);
 
-/* Puts a member, and marks its entry as found by the present list. A new address
- * beyond KM_MEMBERSHIP_MEMBERS_MAX is not taken, unless it is `always`. */
+/* Puts a member, and marks its entry as found by the present list. A new
+ * address beyond KM_MEMBERSHIP_MEMBERS_MAX is not taken, unless it is
+ * `always`. */
 KAMA_NODISCARD kama_status
 km_directory_put(struct km_directory *d, const struct km_member *member,
                  int64_t mod_revision, const char *always,
@@ -81,11 +82,12 @@ void km_directory_end_list(struct km_directory *d, km_ns now);
 void km_directory_end_list_held(struct km_directory *d, km_ns now,
                                 km_ns hold_ns);
 
-/* Holds the entries of a mass leave for hold_ns, and deletes those whose time is
- * over. Returns when to call it again, or KM_NS_NEVER. */
+/* Holds the entries of a mass leave for hold_ns, and deletes those whose time
+ * is over. Returns when to call it again, or KM_NS_NEVER. */
 km_ns km_directory_settle(struct km_directory *d, km_ns now, km_ns hold_ns);
 
-/* Returns the live entry of an address, or NULL. Valid until the next change. */
+/* Returns the live entry of an address, or NULL. Valid until the next
+ * change. */
 const struct km_entry *km_directory_find(const struct km_directory *d,
                                          kama_bytes address);
 /* Returns how many entries are held. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Following the members: a list, then a watch from the revision behind it, and
- * a list every 30 s and whenever the watch has ended. Lists and changes overlap:
+ * a list every 30 s and whenever the watch has ended. Lists and changes
+ * overlap:
  *
  *     list sent at revision 7 ...................... answered: as of 9
  *                              changes of 8, 9, 10
@@ -168,9 +169,9 @@ void km_follow_registered(struct km_membership *m)
     }
 }
 
-/* Returns whether the own record is gone: it was seen and is not there any more,
- * or a list that began after the registration does not have it. What was read
- * before the registration says nothing. */
+/* Returns whether the own record is gone: it was seen and is not there any
+ * more, or a list that began after the registration does not have it. What was
+ * read before the registration says nothing. */
 static bool own_record_gone(struct km_membership *m, bool fresh_list)
 {
     struct km_follow *f = &m->follow;
@@ -187,7 +188,7 @@ static bool own_record_gone(struct km_membership *m, bool fresh_list)
     return f->own_seen || fresh_list;
 }
 
-/* -- joins ------------------------------------------------------------------- */
+/* -- joins ----------------------------------------------------------------- */
 
 /* Returns whether more registrations have happened than were seen. */
 static bool missed_a_life(struct km_membership *m, const struct km_step *step)
@@ -211,7 +212,7 @@ static void say_forget(struct km_membership *m)
     m->events->forget(m->owner, why);
 }
 
-/* -- lost data --------------------------------------------------------------- */
+/* -- lost data ------------------------------------------------------------- */
 
 static bool has_lost_data(const struct km_follow *f, const struct km_step *step,
                           int64_t revision)
@@ -248,7 +249,7 @@ static void keep_stamp(struct km_membership *m, const struct km_step *step)
     }
 }
 
-/* -- what a list says -------------------------------------------------------- */
+/* -- what a list says ------------------------------------------------------ */
 
 static kama_status apply_list(struct km_membership *m, struct km_step *step,
                               const struct km_registry_record *records,
@@ -357,7 +358,7 @@ void km_follow_on_listed(void *owner, const struct km_registry_result *result,
     }
 }
 
-/* -- what a watch says ------------------------------------------------------- */
+/* -- what a watch says ----------------------------------------------------- */
 
 void km_follow_on_changed(void *owner, int64_t revision,
                           const struct km_registry_record *records,

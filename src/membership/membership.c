@@ -289,7 +289,7 @@ void km_membership_stats_get(const struct km_membership *m,
     ret_stats->held = km_directory_held(&m->directory);
 }
 
-/* -- the doors of the registry ----------------------------------------------- */
+/* -- the doors of the registry --------------------------------------------- */
 
 /* Takes the local address of the connection for the own one. */
 static void take_local_address(struct km_membership *m, const char *local)

@@ -20,14 +20,15 @@
  *                +-------- lease lost ------+
  *
  * (membership_internal.h has the states in detail.) A request to the registry
- * that fails is sent again after 100 ms x 1.6 up to 3 s, for ever; running out of
- * memory is treated in the same way.
+ * that fails is sent again after 100 ms x 1.6 up to 3 s, for ever; running out
+ * of memory is treated in the same way.
  *
  * Threads: one loop. Errors: KAMA_ERR_NO_MEMORY and KAMA_ERR_INVALID from new;
- * everything else is an event. Events come from timers and from the registry, and
- * never from inside a call of the owner, except `log`, and the outcome of
+ * everything else is an event. Events come from timers and from the registry,
+ * and never from inside a call of the owner, except `log`, and the outcome of
  * km_membership_probed. Ownership: the options' texts are copied, the tables
- * borrowed. Cost: a few messages per second at most; O(members) for each change.
+ * borrowed. Cost: a few messages per second at most; O(members) for each
+ * change.
  */
 #pragma once
 
@@ -64,32 +65,34 @@ enum km_probe_answer {
 
 struct km_membership_events {
     /* The registry has told another view. It is noticed, and is to be adopted.
-     * The view is borrowed. The first view comes when this node is registered and
-     * is in it; later ones may lack this node, which is then about to register
-     * again. */
+     * The view is borrowed. The first view comes when this node is registered
+     * and is in it; later ones may lack this node, which is then about to
+     * register again. */
     void (*view)(void *owner, struct km_view *view);
-    /* This node is registered under an id: for the first time if registrations is
-     * 1, else again with a new id, because the lease was lost or the record was
-     * deleted: then all groups must be cleared. The record says `active` at once
-     * if it has said so before. A view with the new id follows. */
+    /* This node is registered under an id: for the first time if registrations
+     * is 1, else again with a new id, because the lease was lost or the record
+     * was deleted: then all groups must be cleared. The record says `active` at
+     * once if it has said so before. A view with the new id follows. */
     void (*registered)(void *owner, const struct km_member_id *id,
                        unsigned registrations);
-    /* The record says `active` now (the answer to activate). It comes once, and not
-     * again after a later registration. */
+    /* The record says `active` now (the answer to activate). It comes once, and
+     * not again after a later registration. */
     void (*activated)(void *owner);
-    /* The record says `leaving` now, or could not be written within 2 s, or there
-     * is none (the answer to leave). */
+    /* The record says `leaving` now, or could not be written within 2 s, or
+     * there is none (the answer to leave). */
     void (*leaving)(void *owner);
     /* All groups must be cleared; why is a sentence. */
     void (*forget)(void *owner, const char *why);
-    /* The lease is in another state. A record that was deleted under a living lease
-     * counts as a lost lease. */
+    /* The lease is in another state. A record that was deleted under a living
+     * lease counts as a lost lease. */
     void (*lease)(void *owner, enum km_membership_lease lease);
-    /* The start cannot succeed; text says what to do. The membership does nothing
-     * any more and is to be closed. It never comes after `registered`. */
+    /* The start cannot succeed; text says what to do. The membership does
+     * nothing any more and is to be closed. It never comes after
+     * `registered`. */
     void (*failed)(void *owner, kama_status status, const char *text);
-    /* Asks who answers at an address; km_membership_probed is the answer, which may
-     * come from inside this event. Without one within 5 s it is KM_PROBE_NOBODY. */
+    /* Asks who answers at an address; km_membership_probed is the answer, which
+     * may come from inside this event. Without one within 5 s it is
+     * KM_PROBE_NOBODY. */
     void (*probe)(void *owner, const char *address);
     /* The registration waits for a held address: start_timeout is put off until
      * `until`. */
@@ -124,8 +127,8 @@ struct km_membership_options {
     int64_t lease_ttl_ms;      /* 0: 10 s */
 };
 
-/* Makes a membership. Errors: KAMA_ERR_NO_MEMORY, and KAMA_ERR_INVALID for a name,
- * a label, a weight or an address outside its limits (base/limits.h). */
+/* Makes a membership. Errors: KAMA_ERR_NO_MEMORY, and KAMA_ERR_INVALID for a
+ * name, a label, a weight or an address outside its limits (base/limits.h). */
 KAMA_NODISCARD kama_status
 km_membership_new(const struct km_membership_options *options,
                   struct km_membership **ret_membership);
@@ -134,10 +137,11 @@ extern const struct km_registry_events km_membership_registry_events;
 
 /* Begins to register and to follow the members. */
 void km_membership_start(struct km_membership *membership);
-/* Writes `active`, at once or when the node is registered. -> events->activated */
+/* Writes `active`, at once or when the node is registered. ->
+ * events->activated */
 void km_membership_activate(struct km_membership *membership);
-/* Writes `leaving`, which takes at most 2 s. The node does not register any more,
- * whatever happens to its lease. -> events->leaving */
+/* Writes `leaving`, which takes at most 2 s. The node does not register any
+ * more, whatever happens to its lease. -> events->leaving */
 void km_membership_leave(struct km_membership *membership);
 /* Revokes the lease, or deletes nothing if that takes more than 1 s, and
  * ends. It may be called in any state, and once more does nothing.
@@ -159,7 +163,8 @@ void km_membership_refresh(struct km_membership *membership);
 void km_membership_told_gone(struct km_membership *membership);
 
 /* Questions. The id is that of the last registration, and "none" before the
- * first; the address is "" while it is not known; the lease id is 0 for none. */
+ * first; the address is "" while it is not known; the lease id is 0 for
+ * none. */
 const struct km_member_id *km_membership_id(const struct km_membership *m);
 const char *km_membership_address(const struct km_membership *m);
 enum km_membership_lease km_membership_lease_state(

@@ -238,7 +238,7 @@ void km_registration_on_updated(void *owner,
 void km_registration_on_revoked(void *owner,
                                 const struct km_registry_result *result);
 
-/* -- claim.c ----------------------------------------------------------------- */
+/* -- claim.c --------------------------------------------------------------- */
 
 /* Sends the claim. */
 void km_claim_send(struct km_membership *m);
@@ -293,7 +293,7 @@ void km_follow_on_watch_ended(void *owner,
                               const struct km_registry_result *result,
                               int64_t compact_revision);
 
-/* -- step.c ------------------------------------------------------------------ */
+/* -- step.c ---------------------------------------------------------------- */
 
 /* What a list, or all changes of one revision, have said. */
 struct km_step {

@@ -34,8 +34,8 @@ struct km_record {
     char label_texts[KM_MEMBER_LABELS_MAX][KM_MEMBER_LABEL_BYTES_MAX + 1];
 };
 
-/* Appends the record as JSON to buf: the cluster, the nonce, and everything that
- * record->member says. Errors: KAMA_ERR_NO_MEMORY. */
+/* Appends the record as JSON to buf: the cluster, the nonce, and everything
+ * that record->member says. Errors: KAMA_ERR_NO_MEMORY. */
 KAMA_NODISCARD kama_status km_record_format(const struct km_record *record,
                                             struct km_buf *buf);
 

@@ -62,13 +62,13 @@ struct km_member *km_member_new(const kama_allocator *mem,
                                 const struct km_member *from);
 
 /* For structures that have several members in one block: the bytes that the
- * texts of a member take, and a function that copies a member into such a block.
- * It moves *labels and *texts behind what it has written. */
+ * texts of a member take, and a function that copies a member into such a
+ * block. It moves *labels and *texts behind what it has written. */
 size_t km_member_texts_bytes(const struct km_member *member);
 void km_member_put(struct km_member *to, const struct km_member *from,
                    const char ***labels, char **texts);
 
-/* -- addresses (view/member_address.c) -------------------------------------------- */
+/* -- addresses (view/member_address.c) ------------------------------------- */
 
 /* The longest canonical address: a name of 253 characters, ":65535" and NUL. */
 #define KM_MEMBER_ADDRESS_BYTES 264

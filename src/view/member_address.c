@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The canonical form of an address. Nodes hash the addresses of members, so all
- * of them must write an address in the same way. libc's inet_ntop differs between
- * systems, which is why IPv6 is formatted here.
+ * of them must write an address in the same way. libc's inet_ntop differs
+ * between systems, which is why IPv6 is formatted here.
  */
 #include "view/member.h"
 
@@ -193,7 +193,8 @@ static bool name_ok(const char *host)
 }
 
 /* Returns whether libc could take the host for a number: its last label begins
- * with a digit and is decimal or hexadecimal, such as "127.1" or "0x7f000001". */
+ * with a digit and is decimal or hexadecimal, such as "127.1" or
+ * "0x7f000001". */
 static bool looks_numeric(const char *host)
 {
     size_t len = strlen(host);

@@ -14,9 +14,9 @@
  *     | length of address, 4 bytes | address | id, 16 | state, 1 | weight, 4 |
  *
  * with numbers in little-endian order. A view without members has the id 0; if
- * the hash of other members is 0, then their id is 1. Labels, versions and admin
- * addresses are not part of it, because nothing that nodes must agree on depends
- * on them.
+ * the hash of other members is 0, then their id is 1. Labels, versions and
+ * admin addresses are not part of it, because nothing that nodes must agree on
+ * depends on them.
  *
  * Cost: one allocation for a view; finding by address is O(log n), by id O(n).
  * Threads: any thread; a view never changes. Errors: KAMA_ERR_NO_MEMORY, and

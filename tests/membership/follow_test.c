@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Following the members: views, junk, watches that lie, registries that lose
- * their data, mass leaves. docs/CLUSTER.md 2 has the rules. Everything runs in a
- * virtual world.
+ * their data, mass leaves. docs/CLUSTER.md 2 has the rules. Everything runs in
+ * a virtual world.
  */
 #include "sim/member.h"
 
@@ -102,7 +102,7 @@ static void put_member(struct fixture *f, const char *address, unsigned id)
     sim_registry_put(&f->registry, key, KAMA_STR(value), 0);
 }
 
-/* -- views ------------------------------------------------------------------- */
+/* -- views ----------------------------------------------------------------- */
 
 static void test_all_members_have_the_same_view(void **state)
 {
@@ -162,7 +162,7 @@ static void test_a_service_whose_name_is_a_prefix_sees_only_its_own(
     }
 }
 
-/* -- junk -------------------------------------------------------------------- */
+/* -- junk ------------------------------------------------------------------ */
 
 static void test_junk_is_counted_once_and_logged_once_a_minute(void **state)
 {
@@ -235,7 +235,7 @@ static void test_members_beyond_the_limit_are_ignored(void **state)
     assert_non_null(km_view_find_id(late->view, &late->id));
 }
 
-/* -- lists and watches --------------------------------------------------------- */
+/* -- lists and watches ----------------------------------------------------- */
 
 static void test_a_silent_watch_is_repaired_by_the_next_list(void **state)
 {
@@ -328,6 +328,30 @@ static void test_changes_at_or_below_the_last_revision_are_ignored(void **state)
     assert_true(sim_member_sees(&f->nodes[0], 2));
 }
 
+/* The watch has overtaken the list, which would take the new member away. */
+static void test_a_list_that_is_older_than_the_watch_is_read_again(void **state)
+{
+    struct fixture *f = *state;
+    struct sim_member *node = start(f, 0);
+    run_for(f, 2 * S);
+    unsigned lists = node->client.requests[SIM_LIST];
+    km_membership_refresh(node->membership);
+    while (node->client.requests[SIM_LIST] == lists) {
+        assert_true(sim_step(&f->world, KM_NS_NEVER));
+    }
+    node->client.delay_min = node->client.delay_max = 500 * MS;
+    run_for(f, 2 * MS); /* the list is read, and its answer is slow */
+    node->client.delay_min = node->client.delay_max = MS;
+    put_member(f, "10.0.1.1:8001", 1);
+    run_for(f, 10 * MS);
+    unsigned views = node->views;
+    assert_true(sim_member_sees(node, 2));
+    run_for(f, S);
+    assert_true(sim_member_sees(node, 2));
+    assert_int_equal(node->views, views);
+    assert_int_equal(node->client.requests[SIM_LIST], lists + 2);
+}
+
 static void test_a_list_is_asked_for_at_most_once_a_second(void **state)
 {
     struct fixture *f = *state;
@@ -354,7 +378,7 @@ static void test_a_refresh_finds_what_the_watch_has_not_said(void **state)
     assert_true(sim_member_sees(&f->nodes[0], 3));
 }
 
-/* -- lives that went by -------------------------------------------------------- */
+/* -- lives that went by ---------------------------------------------------- */
 
 static void test_a_life_that_went_by_unseen_clears_the_groups(void **state)
 {
@@ -402,9 +426,10 @@ static void test_two_lives_at_one_address_clear_the_groups(void **state)
     assert_int_equal(f->nodes[1].forgets, 0);
 }
 
-/* -- holds --------------------------------------------------------------------- */
+/* -- holds ----------------------------------------------------------------- */
 
-/* Returns the number of members of the smallest view of a node within a span. */
+/* Returns the number of members of the smallest view of a node within a
+ * span. */
 static size_t smallest_view(struct fixture *f, const struct sim_member *node,
                             km_ns span)
 {
@@ -575,7 +600,7 @@ static void test_a_new_id_replaces_a_held_address_at_once(void **state)
     assert_null(km_view_find_id(f->nodes[0].view, &id));
 }
 
-/* -- outages --------------------------------------------------------------------- */
+/* -- outages --------------------------------------------------------------- */
 
 static void test_an_outage_keeps_the_last_view(void **state)
 {
@@ -595,7 +620,7 @@ static void test_an_outage_keeps_the_last_view(void **state)
     }
 }
 
-/* -- memory ---------------------------------------------------------------------- */
+/* -- memory ---------------------------------------------------------------- */
 
 /* Lets allocation n fail, and all that follow it within 10 s if that is sticky.
  * Returns whether the allocation was reached. */
@@ -663,6 +688,7 @@ int main(void)
         TEST(test_a_compaction_while_cut_off_loses_no_member),
         TEST(test_a_watch_whose_beginning_was_compacted_begins_with_a_list),
         TEST(test_changes_at_or_below_the_last_revision_are_ignored),
+        TEST(test_a_list_that_is_older_than_the_watch_is_read_again),
         TEST(test_a_list_is_asked_for_at_most_once_a_second),
         TEST(test_a_refresh_finds_what_the_watch_has_not_said),
         TEST(test_a_life_that_went_by_unseen_clears_the_groups),

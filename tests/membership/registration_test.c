@@ -101,7 +101,7 @@ static void put_other(struct fixture *f, int64_t lease)
                      lease);
 }
 
-/* -- registering ------------------------------------------------------------- */
+/* -- registering ----------------------------------------------------------- */
 
 static void test_one_step_writes_record_sister_key_and_joins(void **state)
 {
@@ -215,7 +215,7 @@ static void test_a_wrong_password_fails_the_start(void **state)
     assert_int_equal(f->node.failed_status, KAMA_ERR_UNAUTHENTICATED);
 }
 
-/* -- an address that has a record -------------------------------------------- */
+/* -- an address that has a record ------------------------------------------ */
 
 static void test_a_record_of_a_dead_holder_is_replaced_at_once(void **state)
 {
@@ -329,7 +329,7 @@ static void test_a_probe_without_an_answer_counts_as_nobody(void **state)
     assert_int_equal(f->node.registered, 1);
 }
 
-/* -- the lease --------------------------------------------------------------- */
+/* -- the lease ------------------------------------------------------------- */
 
 static void test_a_lease_is_kept_every_third_of_its_time(void **state)
 {
@@ -396,7 +396,8 @@ static void test_time_in_a_suspended_machine_counts(void **state)
     assert_int_equal(f->node.lease, KM_LEASE_DOUBTFUL);
 }
 
-/* After a lost lease the node was away: it has a new id, and is at once active. */
+/* After a lost lease the node was away: it has a new id, and is at once
+ * active. */
 static void test_a_lost_lease_leads_to_a_new_id(void **state)
 {
     struct fixture *f = *state;
@@ -514,7 +515,7 @@ static void test_a_running_node_whose_address_is_taken_goes_on(void **state)
     assert_int_equal(f->node.registered, 2);
 }
 
-/* -- activating, leaving, closing ---------------------------------------------- */
+/* -- activating, leaving, closing ------------------------------------------ */
 
 static void test_an_update_is_repeated_until_it_is_answered(void **state)
 {
@@ -639,7 +640,7 @@ static void test_closing_works_in_every_state(void **state)
     }
 }
 
-/* -- clusters and options ------------------------------------------------------ */
+/* -- clusters and options -------------------------------------------------- */
 
 static void put_foreign(struct fixture *f, const char *address)
 {

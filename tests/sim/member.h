@@ -56,8 +56,8 @@ bool sim_member_start(struct sim_member *member, struct sim_world *world,
 void sim_member_kill(struct sim_member *member);
 /* Closes it. The world is to be run for up to 2 s before fini. */
 void sim_member_close(struct sim_member *member);
-/* Runs the world until the membership is closed, and frees it. Closes it before,
- * if nobody has. */
+/* Runs the world until the membership is closed, and frees it. Closes it
+ * before, if nobody has. */
 void sim_member_fini(struct sim_member *member);
 /* Returns whether it is registered and its view has so many members. */
 bool sim_member_sees(const struct sim_member *member, size_t count);

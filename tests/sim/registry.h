@@ -11,9 +11,9 @@
  *     options.registry_ops = &sim_client_ops;  options.registry = &client;
  *
  * What goes wrong is chosen by the test: delays, requests and answers that are
- * lost, a link that is cut, a watch that says nothing, a registry that is stopped,
- * restarted (each lease then lasts its full time again), emptied or compacted,
- * and leases, keys and records that somebody changes by hand.
+ * lost, a link that is cut, a watch that says nothing, a registry that is
+ * stopped, restarted (each lease then lasts its full time again), emptied or
+ * compacted, and leases, keys and records that somebody changes by hand.
  *
  * Clients check the contract of membership/registry.h: no second request of a
  * kind while one is under way, and none after close.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests to the virtual registry, and its answers. Both are messages, each one
- * block of memory, that the world delivers after a delay:
+ * Requests to the virtual registry, and its answers. Both are messages, each
+ * one block of memory, that the world delivers after a delay:
  *
  *     | struct message | records | their keys and values |
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A world without threads: a virtual clock, a queue of events, and seeded random
- * bits. Whatever runs in it (registries, machines under test, later a network
- * with links between nodes) posts events to it and arms timers in it.
+ * A world without threads: a virtual clock, a queue of events, and seeded
+ * random bits. Whatever runs in it (registries, machines under test, later a
+ * network with links between nodes) posts events to it and arms timers in it.
  *
  *     struct sim_world world;
  *     sim_world_init(&world, seed);
@@ -10,8 +10,8 @@
  *     sim_run_for(&world, 30 * KM_NS_PER_S);
  *     sim_world_fini(&world);
  *
- * Events run in the order of their times, and events of one time in an order that
- * depends on the seed only. The whole run is a function of the seed.
+ * Events run in the order of their times, and events of one time in an order
+ * that depends on the seed only. The whole run is a function of the seed.
  *
  * A node has a clock of its own (struct sim_clock), whose origin differs from
  * those of the others, and which can be suspended: its boot time jumps then.
@@ -42,8 +42,8 @@ uint64_t sim_between(struct sim_world *world, uint64_t low, uint64_t high);
 /* Returns true in so many of a thousand cases. */
 bool sim_chance(struct sim_world *world, unsigned per_mille);
 
-/* Calls run(arg) after a delay. arg is NULL, or a block of malloc that run frees;
- * it is freed by sim_world_fini if the event has not run. */
+/* Calls run(arg) after a delay. arg is NULL, or a block of malloc that run
+ * frees; it is freed by sim_world_fini if the event has not run. */
 void sim_post(struct sim_world *world, km_ns delay, void (*run)(void *arg),
               void *arg);
 /* Runs the next event or timer, if it is due at `until` at the latest. Returns

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The canonical form of addresses: all nodes must write them in the same way. */
+/* The canonical form of addresses: all nodes must write them in the same
+ * way. */
 #include "view/member.h"
 
 #include <setjmp.h>
