@@ -15,7 +15,7 @@
 
 #define WORDS 32
 #define READERS 4
-#define REPLACEMENTS 2000u
+#define REPLACEMENTS 200u
 #define FREED UINT64_MAX
 
 /* All words are equal. A freed object has other words, so that a test sees that
@@ -45,17 +45,18 @@ static void object_free(struct object *object)
 static void test_reader_gets_the_newest(void **state)
 {
     struct km_snapshot s;
+    struct km_snapshot_reader outer, inner;
     int a, b;
     (void)state;
     km_snapshot_init(&s, NULL);
-    assert_null(km_snapshot_enter(&s));
-    km_snapshot_leave(&s);
+    assert_null(km_snapshot_enter(&s, &outer));
+    km_snapshot_leave(&outer);
     assert_null(km_snapshot_replace(&s, &a));
-    assert_ptr_equal(km_snapshot_enter(&s), &a);
-    assert_ptr_equal(km_snapshot_enter(&s), &a); /* sections nest */
+    assert_ptr_equal(km_snapshot_enter(&s, &outer), &a);
+    assert_ptr_equal(km_snapshot_enter(&s, &inner), &a); /* sections nest */
     km_snapshot_check(&s);
-    km_snapshot_leave(&s);
-    km_snapshot_leave(&s);
+    km_snapshot_leave(&inner);
+    km_snapshot_leave(&outer);
     assert_ptr_equal(km_snapshot_replace(&s, &b), &a);
     assert_ptr_equal(km_snapshot_own(&s), &b);
     assert_ptr_equal(km_snapshot_fini(&s), &b);
@@ -86,21 +87,22 @@ static void test_writer_waits_for_old_readers(void **state)
     struct km_snapshot s;
     int a, b;
     struct replacement r = {.snapshot = &s, .object = &b};
+    struct km_snapshot_reader old, later;
     pthread_t writer;
     (void)state;
     km_snapshot_init(&s, &a);
-    assert_ptr_equal(km_snapshot_enter(&s), &a);
+    assert_ptr_equal(km_snapshot_enter(&s, &old), &a);
     assert_int_equal(pthread_create(&writer, NULL, run_replacement, &r), 0);
     while (km_snapshot_own(&s) != &b) {
         (void)sched_yield();
     }
     for (int i = 0; i < 1000; i++) {
-        assert_ptr_equal(km_snapshot_enter(&s), &b);
-        km_snapshot_leave(&s);
+        assert_ptr_equal(km_snapshot_enter(&s, &later), &b);
+        km_snapshot_leave(&later);
         (void)sched_yield();
         assert_false(atomic_load(&r.is_done));
     }
-    km_snapshot_leave(&s);
+    km_snapshot_leave(&old);
     (void)pthread_join(writer, NULL);
     assert_ptr_equal(r.old, &a);
     assert_ptr_equal(km_snapshot_fini(&s), &b);
@@ -122,12 +124,14 @@ static void *run_reader(void *arg)
     uintptr_t faults = 0;
     bool is_first = true;
     while (!atomic_load_explicit(&crowd->is_over, memory_order_relaxed)) {
-        const struct object *object = km_snapshot_enter(&crowd->snapshot);
+        struct km_snapshot_reader reader;
+        const struct object *object =
+            km_snapshot_enter(&crowd->snapshot, &reader);
         uint64_t number = object->words[0];
         for (int i = 1; i < WORDS; i++) {
             faults += object->words[i] != number;
         }
-        km_snapshot_leave(&crowd->snapshot);
+        km_snapshot_leave(&reader);
         faults += number == FREED || number < newest;
         newest = number;
         if (is_first) {
