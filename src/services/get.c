@@ -20,7 +20,7 @@ static void on_answer(struct km_mail *mail)
     struct km_get_result result = {.status = get->status,
                                    .value = get->value,
                                    .text = get->text,
-                                   .source = KM_SOURCE_LOADER};
+                                   .source = km_source_of(&get->op)};
     KM_ASSERT(get->state == KM_SERVICE_GET_PARKED);
     get->state = KM_SERVICE_GET_IDLE;
     if (!km_server_call_ended(call)) {

@@ -435,7 +435,7 @@ static void on_answer(struct km_mail *mail)
         free_if_idle(mget);
         return;
     }
-    km_mget_answers_put(&mget->answers, slot->index, KM_SOURCE_LOADER,
+    km_mget_answers_put(&mget->answers, slot->index, km_source_of(&slot->op),
                         slot->status, slot->value, slot->text);
     if (mget->state != MGET_TURN_POSTED) {
         advance(mget);
