@@ -25,6 +25,7 @@
 #include "base/container.h"
 #include "base/status.h"
 #include "group/checks.h"
+#include "group/get_place.h"
 #include "group/load/at_peer.h"
 #include "group/load/run.h"
 #include "group/look_up.h"
@@ -354,54 +355,6 @@ static kama_status refuse(struct km_get_op *op, kama_status status)
     return status;
 }
 
-/* Decides about a key that has no loader on this node and is not asked of its
- * owner. A miss would be a lie, unless this node owns the key: then its entry was
- * lost when the slot moved, or was never there. */
-static kama_status answer_without_loader(struct km_get_op *op, kama_bytes key,
-                                         const struct km_owner_answer *owner)
-{
-    switch (owner->place) {
-    case KM_OWNER_HERE:
-    case KM_OWNER_HERE_UNSETTLED:
-        return refuse(op, KAMA_MISS);
-    case KM_OWNER_PEER:
-        if (op->origin == KAMA_ORIGIN_CLIENT) {
-            return refuse(op, KAMA_WOULD_LOAD);
-        }
-        return refuse(op, km_group_fail_key(op->group, KAMA_ERR_PEER, key,
-                                            "another node owns the key"));
-    case KM_OWNER_NOBODY:
-        break;
-    }
-    return refuse(op, km_group_fail_key(op->group, KAMA_ERR_PEER, key, "%s",
-                                        owner->text));
-}
-
-/* Returns where the load of a get runs, whose key has this owner. */
-static enum km_load_place place_of(const struct km_get_op *op,
-                                   const struct km_pool *pool,
-                                   const struct km_owner_answer *owner)
-{
-    if (owner->place == KM_OWNER_PEER && op->origin == KAMA_ORIGIN_CLIENT &&
-        (op->flags & KAMA_LOCAL_ONLY) == 0) {
-        return KM_LOAD_AT_PEER;
-    }
-    return pool != NULL ? KM_LOAD_ON_POOL : KM_LOAD_ON_CALLER;
-}
-
-/* Gives the load what was decided about its key. Takes the reference to the
- * peer. */
-static void decide(struct km_load *load, const struct km_owner_answer *owner)
-{
-    load->fill.adoption = owner->adoption;
-    load->fill.purpose =
-        owner->place == KM_OWNER_HERE ? KM_FILL_TO_KEEP : KM_FILL_TO_SERVE;
-    if (load->place == KM_LOAD_AT_PEER) {
-        load->peer = owner->peer;
-        atomic_store(&load->asks, KM_LOAD_ASKS_PEER);
-    }
-}
-
 /* Asks who owns the key, and joins or starts the load that follows from it.
  * Returns KAMA_ERR_TRY_AGAIN if the answer was wrong before the load began. */
 static kama_status join_once(struct km_get_op *op, struct start *start,
@@ -410,26 +363,24 @@ static kama_status join_once(struct km_get_op *op, struct start *start,
     kama_group *group = op->group;
     struct km_owner_answer owner = {.place = KM_OWNER_HERE};
     km_group_ask(group, start->key.key, &owner);
-    enum km_load_place place = place_of(op, start->pool, &owner);
+    enum km_load_place place = km_get_place(op, start->pool, &owner);
     bool is_asked = place == KM_LOAD_AT_PEER;
-    kama_status st = KAMA_OK;
+    bool can_load = group->config.loader != NULL || is_asked;
     start->load = NULL;
-    if (group->config.loader == NULL && !is_asked) {
-        st = answer_without_loader(op, start->key.key, &owner);
-    } else {
+    if (can_load) {
         start->load = km_load_new(
             group, &start->key, op->waiter.hash, place,
             op->counted == KM_GET_COUNT_NONE ? KM_LOAD_FIRST : KM_LOAD_AGAIN);
     }
     if (start->load != NULL) {
-        decide(start->load, &owner);
+        km_get_decide(start->load, &owner);
     }
     if (owner.peer != NULL && (start->load == NULL || !is_asked)) {
         group->owner.ops->release(group->owner.arg, owner.peer);
     }
-    return group->config.loader == NULL && !is_asked
-               ? st
-               : join_with(op, start, ret_value);
+    return can_load
+               ? join_with(op, start, ret_value)
+               : refuse(op, km_get_without_loader(op, start->key.key, &owner));
 }
 
 static kama_status join(struct km_get_op *op, kama_bytes key, km_ns now,
@@ -491,7 +442,7 @@ kama_status km_get_op_miss(kama_group *group, struct km_get_op *op,
     op->flags = limits->flags;
     op->traceparent = limits->traceparent;
     op->user = limits->user;
-    op->source = KM_GET_FROM_MEMORY;
+    op->source = KM_GET_FROM_LOADER;
     op->counted = KM_GET_COUNT_NONE;
     kama_status st = join(op, key, limits->begin, ret_value);
     if (st != KAMA_DEFERRED) {

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* Without a loader, a miss would be a lie unless this node owns the key: then the
+ * entry was lost when the slot moved, or was never there. */
+#include "group/get_place.h"
+
+#include "group/sentence.h"
+
+enum km_load_place km_get_place(const struct km_get_op *op,
+                                const struct km_pool *pool,
+                                const struct km_owner_answer *owner)
+{
+    if (owner->place == KM_OWNER_PEER && op->origin == KAMA_ORIGIN_CLIENT &&
+        (op->flags & KAMA_LOCAL_ONLY) == 0) {
+        return KM_LOAD_AT_PEER;
+    }
+    return pool != NULL ? KM_LOAD_ON_POOL : KM_LOAD_ON_CALLER;
+}
+
+void km_get_decide(struct km_load *load, const struct km_owner_answer *owner)
+{
+    load->fill.adoption = owner->adoption;
+    load->fill.purpose =
+        owner->place == KM_OWNER_HERE ? KM_FILL_TO_KEEP : KM_FILL_TO_SERVE;
+    if (load->place == KM_LOAD_AT_PEER) {
+        load->peer = owner->peer;
+        atomic_store(&load->asks, KM_LOAD_ASKS_PEER);
+    }
+}
+
+kama_status km_get_without_loader(const struct km_get_op *op, kama_bytes key,
+                                  const struct km_owner_answer *owner)
+{
+    switch (owner->place) {
+    case KM_OWNER_HERE:
+    case KM_OWNER_HERE_UNSETTLED:
+        return KAMA_MISS;
+    case KM_OWNER_PEER:
+        return op->origin == KAMA_ORIGIN_CLIENT
+                   ? KAMA_WOULD_LOAD
+                   : km_group_fail_key(op->group, KAMA_ERR_PEER, key,
+                                       "another node owns the key");
+    case KM_OWNER_NOBODY:
+        break;
+    }
+    return km_group_fail_key(op->group, KAMA_ERR_PEER, key, "%s", owner->text);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What follows for a get from the answer to "who owns the key" (group/owner.h): where
+ * its load runs, whether the store keeps the value, and what is said without a
+ * loader.
+ *
+ *     the key's owner    the load              kept   without a loader
+ *     this node          the loader            yes    KAMA_MISS
+ *     this, unsettled    the loader            no     KAMA_MISS
+ *     another node       at the owner          no     at the owner
+ *       LOCAL_ONLY       the loader            no     KAMA_WOULD_LOAD
+ *       for a peer       the loader            no     KAMA_ERR_PEER
+ *     unknown            the loader            no     KAMA_ERR_PEER
+ *
+ * Cost: no lock and no allocation. Threads: any thread. Errors: none but the answers.
+ * Ownership: the answer is borrowed, except where a function says so.
+ */
+#pragma once
+
+#include "group/get_op.h"
+#include "group/load/load.h"
+
+/* Returns where the load of a get runs. pool is NULL if a loader would run on the
+ * calling thread. */
+enum km_load_place km_get_place(const struct km_get_op *op,
+                                const struct km_pool *pool,
+                                const struct km_owner_answer *owner);
+
+/* Gives the load what was decided about its key. A load AT_PEER takes the reference
+ * to the peer. */
+void km_get_decide(struct km_load *load, const struct km_owner_answer *owner);
+
+/* Returns the answer for a key that has no loader on this node and is not asked of
+ * its owner. */
+kama_status km_get_without_loader(const struct km_get_op *op, kama_bytes key,
+                                  const struct km_owner_answer *owner);
