@@ -367,6 +367,7 @@ static kama_status join_once(struct km_get_op *op, struct start *start,
     bool is_asked = place == KM_LOAD_AT_PEER;
     bool can_load = group->config.loader != NULL || is_asked;
     start->load = NULL;
+    start->key.purpose = km_get_purpose(&owner);
     if (can_load) {
         start->load = km_load_new(
             group, &start->key, op->waiter.hash, place,

@@ -26,6 +26,13 @@ enum km_load_place km_get_place(const struct km_get_op *op,
                                 const struct km_pool *pool,
                                 const struct km_owner_answer *owner);
 
+/* Returns whether the store keeps what is loaded for the get. */
+static inline enum km_fill_purpose km_get_purpose(
+    const struct km_owner_answer *owner)
+{
+    return owner->place == KM_OWNER_HERE ? KM_FILL_TO_KEEP : KM_FILL_TO_SERVE;
+}
+
 /* Gives the load what was decided about its key. A load AT_PEER takes the reference
  * to the peer. */
 void km_get_decide(struct km_load *load, const struct km_owner_answer *owner);

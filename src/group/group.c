@@ -318,6 +318,19 @@ kama_status km_group_need_pool(kama_group *group, struct km_pool **ret_pool)
     return st;
 }
 
+/* Asserts that only a group of a cluster has loads that ask another node, and that
+ * such a load is never kept. */
+static void check_load(struct km_flight_call *call, void *arg)
+{
+    const struct km_load *load = km_load_of(call);
+    const kama_group *group = arg;
+    bool at_peer = load->place == KM_LOAD_AT_PEER;
+    enum km_load_asks asks = atomic_load(&load->asks);
+    KM_ASSERT(at_peer == (asks != KM_LOAD_ASKS_LOADER));
+    KM_ASSERT(!at_peer || km_group_is_clustered(group));
+    KM_ASSERT(!at_peer || load->fill.purpose == KM_FILL_TO_SERVE);
+}
+
 void km_group_check(kama_group *group)
 {
     struct km_pool *pool = km_group_pool(group);
@@ -325,6 +338,7 @@ void km_group_check(kama_group *group)
         return;
     }
     km_flight_check(&group->flight);
+    km_flight_visit(&group->flight, check_load, group);
     km_slots_check(&group->slots);
     km_store_check(group->store);
     if (pool != NULL) {

@@ -189,6 +189,28 @@ static void test_view_turns_during_a_load(void **state)
     fake_close(c);
 }
 
+/* A get of the settled owner does not join a load that has begun before the node
+ * was settled: the owner of before may have acknowledged a delete meanwhile. */
+static void test_settled_owner_loads_anew(void **state)
+{
+    struct fake_cluster *c = fake_open();
+    struct caller old, second;
+    (void)state;
+    fake_own(A, KM_OWNER_HERE_UNSETTLED, NULL);
+    gate_close(&A->script.gate);
+    caller_start(&old, A->group, "k", 0);
+    gate_await(&A->script.gate, 1);
+    fake_own(A, KM_OWNER_HERE, NULL);
+    caller_start(&second, A->group, "k", 0);
+    gate_await(&A->script.gate, 2);
+    km_group_check(A->group);
+    gate_open(&A->script.gate);
+    assert_int_equal(caller_join(&old), KAMA_OK);
+    assert_int_equal(caller_join(&second), KAMA_OK);
+    assert_true(is_kept(A, "k"));
+    fake_close(c);
+}
+
 /* A get that begins after an adoption does not join a request that was sent to
  * the owner of before. */
 static void test_new_view_asks_the_new_owner(void **state)
@@ -424,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_without_a_loader),
         cmocka_unit_test(test_served_and_not_kept),
         cmocka_unit_test(test_view_turns_during_a_load),
+        cmocka_unit_test(test_settled_owner_loads_anew),
         cmocka_unit_test(test_new_view_asks_the_new_owner),
         cmocka_unit_test(test_peers_do_not_wait_for_each_other),
         cmocka_unit_test(test_callers_leave_by_their_deadline),

@@ -40,15 +40,25 @@ static bool load_equal(const struct km_flight_call *call, const void *key)
 /* A load that was overtaken by a mutation answers only the callers that came
  * before the mutation. A load whose deadline has passed answers no new caller. A
  * load that asks another node is not joined by that node's requests: two nodes
- * with different views could wait for each other. */
+ * with different views could wait for each other. A get of the settled owner does
+ * not join a load that has begun before this node was that:
+ *
+ *     this node, unsettled          the owner of before
+ *     a load reads v1
+ *                                   acknowledges a delete of the key
+ *     is settled
+ *     a get must not receive v1
+ */
 static bool load_joinable(const struct km_flight_call *call, const void *key)
 {
     const struct km_load_key *wanted = key;
     const struct km_load *load = km_load_of(call);
     bool would_circle = wanted->origin == KAMA_ORIGIN_PEER &&
                         atomic_load(&load->asks) == KM_LOAD_ASKS_PEER;
+    bool is_too_old = wanted->purpose == KM_FILL_TO_KEEP &&
+                      load->fill.purpose == KM_FILL_TO_SERVE;
     return !km_fill_overtaken(&load->fill) && wanted->now < call->deadline &&
-           !would_circle;
+           !would_circle && !is_too_old;
 }
 
 /* The fill is registered while the lock is held under which the call becomes

@@ -184,6 +184,7 @@ struct km_load_key {
     uint32_t origin;         /* KAMA_ORIGIN_CLIENT or KAMA_ORIGIN_PEER */
     const char *traceparent; /* copied; NULL: none */
     void *user;
+    enum km_fill_purpose purpose; /* of the load that the get would start */
 };
 
 /* Returns the time after which an answer of the loader counts as too late for
