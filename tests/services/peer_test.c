@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: MIT */
+/* ctest: timeout=120 */
+/* kama.peer.v1 over a real connection: who is admitted, how long a call waits for
+ * a view, and what each method answers. Who the members are is a script. */
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/status.h"
+#include "group/group.h"
+#include "group/registry.h"
+#include "rpc/client.h"
+#include "rpc/server.h"
+#include "services/env.h"
+#include "services/methods.h"
+#include "services/peer.h"
+#include "wire/msg/peer.h"
+
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PATIENCE_MS 20000
+#define PEER "/kama.peer.v1.Peer/"
+
+/* -- a node whose peers are a script --------------------------------------- */
+
+struct world {
+    struct km_loop *loop;
+    struct km_pool *pool;
+    struct km_registry registry;
+    struct km_service_env env;
+    struct km_server *server;
+    struct km_client *client;
+    kama_group *group;
+    struct km_buf reply;
+    atomic_uint drained;
+    /* The script. */
+    atomic_int refusal;
+    atomic_uint place;
+    atomic_uint asked_view; /* so often was asked whether a view is known */
+    atomic_uint known_after;
+};
+
+static kama_status hello(void *arg,
+                         const struct km_msg_peer_hello_request *request,
+                         struct km_buf *out)
+{
+    struct km_msg_peer_hello_response response = {.address = request->address,
+                                                  .welcome = 2};
+    (void)arg;
+    return km_pb_append(out, &km_msg_peer_hello_response_pb, &response);
+}
+
+static kama_status admit(void *arg, const struct km_msg_peer_sender *sender)
+{
+    struct world *world = arg;
+    (void)sender;
+    kama_status st = (kama_status)atomic_load(&world->refusal);
+    return st == KAMA_OK ? st : km_fail(st, "a stranger");
+}
+
+static bool knows_view(void *arg, uint64_t view_id)
+{
+    struct world *world = arg;
+    (void)view_id;
+    return atomic_fetch_add(&world->asked_view, 1) >=
+           atomic_load(&world->known_after);
+}
+
+static uint64_t view_id(void *arg)
+{
+    (void)arg;
+    return 77;
+}
+
+static enum km_service_place place(void *arg, const char *group, kama_bytes key)
+{
+    struct world *world = arg;
+    KM_ASSERT(strcmp(group, "g") == 0);
+    /* Keys that begin with x belong to another node. */
+    if (key.len > 0 && *(const char *)key.data == 'x') {
+        return KM_SERVICE_NOT_OWNER;
+    }
+    return (enum km_service_place)atomic_load(&world->place);
+}
+
+static const struct km_service_peer_ops ops = {hello, admit, knows_view,
+                                               view_id, place};
+
+static kama_status load(void *arg, const kama_load *req, kama_sink *out)
+{
+    (void)arg;
+    if (km_bytes_eq(req->key, KM_LIT("bad"))) {
+        kama_sink_error(out, "no such thing");
+        return KAMA_ERR_LOADER;
+    }
+    return km_bytes_eq(req->key, KM_LIT("none"))
+               ? KAMA_MISS
+               : kama_sink_set(out, req->key, NULL);
+}
+
+static void world_open(struct world *w, bool clustered)
+{
+    memset(w, 0, sizeof *w);
+    assert_int_equal(km_loop_new(NULL, NULL, 0, &w->loop), KAMA_OK);
+    assert_int_equal(km_loop_start(w->loop), KAMA_OK);
+    assert_int_equal(km_pool_new(NULL, km_clock_system(), "test", 4, &w->pool),
+                     KAMA_OK);
+    assert_int_equal(km_registry_init(&w->registry, km_mem_default()), KAMA_OK);
+    assert_int_equal(km_service_env_init(&w->env, km_mem_default(),
+                                         km_clock_system(), &w->registry,
+                                         "kama"),
+                     KAMA_OK);
+    if (clustered) {
+        w->env.peers = (struct km_service_peers){&ops, w};
+    }
+    kama_group_options options;
+    kama_group_options_init(&options);
+    options.name = "g";
+    options.loader = load;
+    struct km_group_env env = {.pool = w->pool};
+    assert_int_equal(km_group_new(&options, &env, &w->group), KAMA_OK);
+    km_registry_add(&w->registry, w->group);
+    struct km_server_options server = {.mem = km_mem_default(),
+                                       .clock = km_clock_system(),
+                                       .loops = &w->loop,
+                                       .loop_count = 1,
+                                       .methods = km_service_methods,
+                                       .method_count = km_service_method_count,
+                                       .arg = &w->env,
+                                       .max_message_bytes = 4u << 20};
+    assert_int_equal(km_server_new(&server, &w->server), KAMA_OK);
+    km_service_env_open(&w->env, w->server);
+    assert_int_equal(km_server_listen(w->server, "127.0.0.1:0"), KAMA_OK);
+    km_service_env_ready(&w->env);
+    struct km_channel_options channel = {.clock = km_clock_system(),
+                                         .mem = km_mem_default(),
+                                         .address =
+                                             km_server_address(w->server)};
+    assert_int_equal(km_client_new(&channel, &w->client), KAMA_OK);
+    km_buf_init(&w->reply, km_mem_default(), SIZE_MAX);
+}
+
+static void on_drained(void *arg, unsigned cut)
+{
+    (void)cut;
+    atomic_store(&((struct world *)arg)->drained, 1);
+}
+
+static void world_close(struct world *w)
+{
+    km_client_free(w->client);
+    km_buf_fini(&w->reply);
+    km_service_env_close(&w->env);
+    km_server_drain(w->server, 1000, on_drained, w);
+    while (atomic_load(&w->drained) == 0) {
+        (void)sched_yield();
+    }
+    km_service_env_settle(&w->env);
+    km_loop_stop(w->loop);
+    km_loop_join(w->loop);
+    km_server_free(w->server);
+    km_registry_fini(&w->registry);
+    km_service_env_fini(&w->env);
+    km_pool_free(w->pool);
+    km_loop_free(w->loop);
+}
+
+static kama_status ask(struct world *w, const char *path,
+                       const struct km_pb_message *table, const void *message)
+{
+    struct km_buf buf;
+    km_buf_init(&buf, km_mem_default(), SIZE_MAX);
+    assert_int_equal(km_pb_append(&buf, table, message), KAMA_OK);
+    km_buf_reset(&w->reply, SIZE_MAX);
+    struct km_client_request request = {
+        .path = path, .message = km_buf_bytes(&buf), .timeout_ms = PATIENCE_MS};
+    kama_status st = km_client_unary(w->client, &request, &w->reply);
+    km_buf_fini(&buf);
+    return st;
+}
+
+static struct km_msg_peer_fill_response fill(struct world *w, const char *key)
+{
+    struct km_msg_peer_fill_request request = {.group = KM_LIT("g"),
+                                               .key = KAMA_STR(key)};
+    struct km_msg_peer_fill_response response;
+    assert_int_equal(
+        ask(w, PEER "Fill", &km_msg_peer_fill_request_pb, &request), KAMA_OK);
+    assert_int_equal(km_pb_decode(&km_msg_peer_fill_response_pb,
+                                  km_buf_bytes(&w->reply), &response),
+                     KAMA_OK);
+    return response;
+}
+
+/* -- tests ----------------------------------------------------------------- */
+
+/* A node that is in no cluster says so. */
+static void test_no_cluster(void **state)
+{
+    struct world w;
+    struct km_msg_peer_fill_request request = {.key = KM_LIT("k")};
+    (void)state;
+    world_open(&w, false);
+    assert_int_equal(
+        ask(&w, PEER "Fill", &km_msg_peer_fill_request_pb, &request),
+        KAMA_ERR_UNSUPPORTED);
+    world_close(&w);
+}
+
+/* Hello needs no admission; everything else does. */
+static void test_admission(void **state)
+{
+    struct world w;
+    struct km_msg_peer_fill_request request = {.key = KM_LIT("k")};
+    struct km_msg_peer_hello_request hello_request = {.address = KM_LIT("h:1")};
+    static const char *const paths[] = {PEER "Fill", PEER "FillMany",
+                                        PEER "Peek", PEER "Mutate"};
+    (void)state;
+    world_open(&w, true);
+    atomic_store(&w.refusal, KAMA_ERR_NOT_MEMBER);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(
+            ask(&w, paths[i], &km_msg_peer_fill_request_pb, &request),
+            KAMA_ERR_NOT_MEMBER);
+    }
+    assert_int_equal(
+        ask(&w, PEER "Hello", &km_msg_peer_hello_request_pb, &hello_request),
+        KAMA_OK);
+    world_close(&w);
+}
+
+/* A Fill returns the value, and its answers have the statuses of the get. */
+static void test_fill(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w, true);
+    struct km_msg_peer_fill_response r = fill(&w, "key");
+    assert_int_equal(r.outcome, KM_MSG_PEER_ANSWERED);
+    assert_int_equal(r.status, KAMA_OK);
+    assert_true(km_bytes_eq(r.value, KM_LIT("key")));
+    assert_int_equal(r.ttl_ms, KAMA_TTL_FOREVER);
+    assert_int_equal(r.view_id, 77);
+    assert_false(r.from_memory);
+    r = fill(&w, "key");
+    assert_true(r.from_memory);
+    r = fill(&w, "none");
+    assert_int_equal(r.status, KAMA_MISS);
+    r = fill(&w, "bad");
+    assert_int_equal(r.status, KAMA_ERR_LOADER);
+    assert_true(km_bytes_eq(r.message, KM_LIT("no such thing")));
+    r = fill(&w, "xkey");
+    assert_int_equal(r.outcome, KM_MSG_PEER_NOT_OWNER);
+    atomic_store(&w.place, KM_SERVICE_BEHIND);
+    r = fill(&w, "key");
+    assert_int_equal(r.outcome, KM_MSG_PEER_BEHIND);
+    world_close(&w);
+}
+
+/* A view that is unknown is waited for; if it does not come, the answer is
+ * BEHIND. */
+static void test_wait_for_view(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w, true);
+    atomic_store(&w.known_after, 3);
+    struct km_msg_peer_fill_response r = fill(&w, "key");
+    assert_int_equal(r.outcome, KM_MSG_PEER_ANSWERED);
+    assert_true(km_bytes_eq(r.value, KM_LIT("key")));
+    atomic_store(&w.known_after, UINT32_MAX);
+    r = fill(&w, "key");
+    assert_int_equal(r.outcome, KM_MSG_PEER_BEHIND);
+    world_close(&w);
+}
+
+/* Peek answers each key from memory, and loads nothing. */
+static void test_peek(void **state)
+{
+    struct world w;
+    struct km_buf buf;
+    struct km_msg_peer_items_response response;
+    struct km_msg_peer_peek_item item;
+    struct km_client_request request = {.path = PEER "Peek",
+                                        .timeout_ms = PATIENCE_MS};
+    static const int32_t statuses[] = {KAMA_OK, KAMA_MISS};
+    kama_bytes element;
+    (void)state;
+    world_open(&w, true);
+    (void)fill(&w, "key");
+    km_buf_init(&buf, km_mem_default(), SIZE_MAX);
+    assert_int_equal(km_pb_append_bytes(&buf, 2, KM_LIT("g")), KAMA_OK);
+    assert_int_equal(km_pb_append_bytes(&buf, 3, KM_LIT("key")), KAMA_OK);
+    assert_int_equal(km_pb_append_bytes(&buf, 3, KM_LIT("other")), KAMA_OK);
+    assert_int_equal(km_pb_append_bytes(&buf, 3, KM_LIT("x")), KAMA_OK);
+    request.message = km_buf_bytes(&buf);
+    km_buf_reset(&w.reply, SIZE_MAX);
+    assert_int_equal(km_client_unary(w.client, &request, &w.reply), KAMA_OK);
+    assert_int_equal(km_pb_decode(&km_msg_peer_items_response_pb,
+                                  km_buf_bytes(&w.reply), &response),
+                     KAMA_OK);
+    assert_int_equal(response.items.count, 3);
+    assert_int_equal(response.view_id, 77);
+    for (unsigned i = 0; km_pb_next(&response.items, &element); i++) {
+        assert_int_equal(
+            km_pb_decode(&km_msg_peer_peek_item_pb, element, &item), KAMA_OK);
+        assert_int_equal(item.outcome,
+                         i < 2 ? KM_MSG_PEER_ANSWERED : KM_MSG_PEER_NOT_OWNER);
+        if (i < 2) {
+            assert_int_equal(item.status, statuses[i]);
+        }
+    }
+    km_buf_fini(&buf);
+    world_close(&w);
+}
+
+static void append_mutation(struct km_buf *buf, int32_t kind, kama_bytes key,
+                            kama_bytes value)
+{
+    struct km_msg_peer_mutation m = {.kind = kind, .key = key, .value = value};
+    assert_int_equal(km_pb_append_element(buf, KM_MSG_PEER_MUTATIONS,
+                                          &km_msg_peer_mutation_pb, &m),
+                     KAMA_OK);
+}
+
+/* Mutations are carried out in their order, and each has its own result. */
+static void test_mutate(void **state)
+{
+    struct world w;
+    struct km_buf buf;
+    struct km_msg_peer_items_response response;
+    struct km_msg_peer_mutate_result result;
+    struct km_client_request request = {.path = PEER "Mutate",
+                                        .timeout_ms = PATIENCE_MS};
+    static const int32_t statuses[] = {
+        KAMA_OK, KAMA_OK, KAMA_MISS, KAMA_ERR_MALFORMED, KAMA_OK, KAMA_OK};
+    kama_bytes element;
+    (void)state;
+    world_open(&w, true);
+    km_buf_init(&buf, km_mem_default(), SIZE_MAX);
+    assert_int_equal(km_pb_append_bytes(&buf, 2, KM_LIT("g")), KAMA_OK);
+    append_mutation(&buf, KM_MSG_PEER_SET, KM_LIT("a"), KM_LIT("1"));
+    append_mutation(&buf, KM_MSG_PEER_DELETE, KM_LIT("a"), KM_LIT(""));
+    append_mutation(&buf, KM_MSG_PEER_DELETE, KM_LIT("a"), KM_LIT(""));
+    append_mutation(&buf, 9, KM_LIT("a"), KM_LIT(""));
+    append_mutation(&buf, KM_MSG_PEER_CLEAR, KM_LIT(""), KM_LIT(""));
+    append_mutation(&buf, KM_MSG_PEER_SET, KM_LIT("b"), KM_LIT("2"));
+    request.message = km_buf_bytes(&buf);
+    km_buf_reset(&w.reply, SIZE_MAX);
+    assert_int_equal(km_client_unary(w.client, &request, &w.reply), KAMA_OK);
+    assert_int_equal(km_pb_decode(&km_msg_peer_items_response_pb,
+                                  km_buf_bytes(&w.reply), &response),
+                     KAMA_OK);
+    assert_int_equal(response.items.count, 6);
+    for (unsigned i = 0; km_pb_next(&response.items, &element); i++) {
+        assert_int_equal(
+            km_pb_decode(&km_msg_peer_mutate_result_pb, element, &result),
+            KAMA_OK);
+        assert_int_equal(result.outcome, KM_MSG_PEER_ANSWERED);
+        assert_int_equal(result.status, statuses[i]);
+    }
+    assert_int_equal(kama_exists(w.group, KM_LIT("b"), NULL), KAMA_OK);
+    km_buf_fini(&buf);
+    world_close(&w);
+}
+
+struct seen {
+    unsigned count;
+    unsigned not_owner;
+    uint8_t had[500];
+};
+
+static kama_status on_answer(void *arg, kama_bytes message)
+{
+    struct seen *seen = arg;
+    struct km_msg_peer_fill_many_response r;
+    char key[16];
+    if (km_pb_decode(&km_msg_peer_fill_many_response_pb, message, &r) !=
+            KAMA_OK ||
+        r.index >= sizeof seen->had || seen->had[r.index]) {
+        return KAMA_ERR_INTERNAL;
+    }
+    seen->had[r.index] = 1;
+    seen->count++;
+    if (r.answer.outcome == KM_MSG_PEER_NOT_OWNER) {
+        seen->not_owner++;
+        return KAMA_OK;
+    }
+    (void)snprintf(key, sizeof key, "key%u", r.index);
+    return km_bytes_eq(r.answer.value, KAMA_STR(key)) ? KAMA_OK
+                                                      : KAMA_ERR_INTERNAL;
+}
+
+/* FillMany answers each key once, more of them than are under way at a time. */
+static void test_fill_many(void **state)
+{
+    enum { KEYS = 500 };
+    struct world w;
+    struct km_buf buf;
+    static struct seen seen;
+    struct km_client_request request = {.path = PEER "FillMany",
+                                        .timeout_ms = PATIENCE_MS};
+    (void)state;
+    world_open(&w, true);
+    memset(&seen, 0, sizeof seen);
+    km_buf_init(&buf, km_mem_default(), SIZE_MAX);
+    assert_int_equal(km_pb_append_bytes(&buf, 2, KM_LIT("g")), KAMA_OK);
+    for (unsigned i = 0; i < KEYS; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, i % 50 == 0 ? "x%u" : "key%u", i);
+        assert_int_equal(km_pb_append_bytes(&buf, 3, KAMA_STR(key)), KAMA_OK);
+    }
+    request.message = km_buf_bytes(&buf);
+    assert_int_equal(km_client_stream(w.client, &request, on_answer, &seen),
+                     KAMA_OK);
+    assert_int_equal(seen.count, KEYS);
+    assert_int_equal(seen.not_owner, KEYS / 50);
+    km_buf_fini(&buf);
+    world_close(&w);
+}
+
+/* A message that is no request, and a group that does not exist. */
+static void test_bad_requests(void **state)
+{
+    struct world w;
+    struct km_msg_peer_fill_request request = {.group = KM_LIT("nope"),
+                                               .key = KM_LIT("k")};
+    struct km_client_request bad = {.path = PEER "Mutate",
+                                    .message = KM_LIT("\x0a\x7f"),
+                                    .timeout_ms = PATIENCE_MS};
+    (void)state;
+    world_open(&w, true);
+    assert_int_equal(
+        ask(&w, PEER "Fill", &km_msg_peer_fill_request_pb, &request),
+        KAMA_ERR_NO_GROUP);
+    request.group = KM_LIT("g");
+    request.key = KM_LIT("");
+    assert_int_equal(
+        ask(&w, PEER "Fill", &km_msg_peer_fill_request_pb, &request),
+        KAMA_ERR_MALFORMED);
+    assert_int_equal(km_client_unary(w.client, &bad, &w.reply),
+                     KAMA_ERR_MALFORMED);
+    world_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_cluster),
+        cmocka_unit_test(test_admission),
+        cmocka_unit_test(test_fill),
+        cmocka_unit_test(test_fill_many),
+        cmocka_unit_test(test_wait_for_view),
+        cmocka_unit_test(test_peek),
+        cmocka_unit_test(test_mutate),
+        cmocka_unit_test(test_bad_requests),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
