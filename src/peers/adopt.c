@@ -334,12 +334,12 @@ kama_status km_peers_adopt_view(struct km_peers *peers, struct km_view *view,
 
 /* Computes what this node owns, and adopts the view with a placement that is
  * there already. */
-kama_status km_peers_adopt_with(struct km_peers *peers, struct km_view *view,
-                                struct km_placement *placement)
+kama_status km_peers_adopt_with(struct km_peers *peers, struct km_view *view)
 {
+    const struct km_peers_table *table = km_peers_own(peers)->table;
+    struct km_placement *placement = table->placement;
     struct km_slot_map *mine;
-    kama_status st =
-        km_peers_make_mine(peers, view, placement, &peers->self, &mine);
+    kama_status st = km_peers_make_mine_again(table, view, &mine);
     return st == KAMA_OK ? km_peers_adopt_view(peers, view, placement, mine)
                          : st;
 }
@@ -374,8 +374,7 @@ void km_peers_adopt_again(struct km_peers *peers)
         return;
     }
     struct km_view *view = km_view_ref(table->view);
-    peers->needs_adopting =
-        km_peers_adopt_with(peers, view, table->placement) != KAMA_OK;
+    peers->needs_adopting = km_peers_adopt_with(peers, view) != KAMA_OK;
     km_view_unref(view);
 }
 

@@ -160,7 +160,7 @@ static bool adopt_at_once(struct km_peers *peers)
         return false;
     }
     struct km_view *view = peers->waiting;
-    if (km_peers_adopt_with(peers, view, table->placement) != KAMA_OK) {
+    if (km_peers_adopt_with(peers, view) != KAMA_OK) {
         return false;
     }
     peers->waiting = NULL;

@@ -202,16 +202,15 @@ static inline const struct km_peers_state *km_peers_own(
 
 /* -- adopt.c (lane 0) ------------------------------------------------------ */
 
-/* Adopt a view, with a placement (NULL: no member is active) and what this node
- * owns, which is taken; or compute the latter. Errors: KAMA_ERR_NO_MEMORY, and
- * the view is not adopted then. */
+/* Adopt a view: with a placement (NULL: no member is active) and what this node
+ * owns, which is taken; or with the placement that is adopted now. Errors:
+ * KAMA_ERR_NO_MEMORY, and the view is not adopted then. */
 KAMA_NODISCARD kama_status km_peers_adopt_view(struct km_peers *peers,
                                                struct km_view *view,
                                                struct km_placement *placement,
                                                struct km_slot_map *mine);
 KAMA_NODISCARD kama_status km_peers_adopt_with(struct km_peers *peers,
-                                               struct km_view *view,
-                                               struct km_placement *placement);
+                                               struct km_view *view);
 /* Until the next view is adopted, nobody but the registry knows what this node
  * owns. */
 void km_peers_become_behind(struct km_peers *peers);
@@ -239,6 +238,11 @@ bool km_peers_is_member(const struct km_view *view,
 KAMA_NODISCARD kama_status km_peers_make_mine(
     const struct km_peers *peers, const struct km_view *view,
     const struct km_placement *placement, const struct km_member_id *self,
+    struct km_slot_map **ret_mine);
+/* Does the same for a view with the placement of an older table: mostly a copy.
+ * Lane 0. */
+KAMA_NODISCARD kama_status km_peers_make_mine_again(
+    const struct km_peers_table *old, const struct km_view *view,
     struct km_slot_map **ret_mine);
 /* Any thread. */
 struct km_peers_table *km_peers_table_ref(struct km_peers_table *table);

@@ -157,3 +157,33 @@ kama_status km_peers_make_mine(const struct km_peers *peers,
     *ret_mine = mine;
     return KAMA_OK;
 }
+
+/* The slots of this node are the same as in an older table if it has the same
+ * placement and the same place in it. */
+static bool same_mine(const struct km_peers_table *old,
+                      const struct km_view *view,
+                      const struct km_member_id *self)
+{
+    return old->view != NULL && old->mine != NULL &&
+           km_peers_is_member(old->view, self) &&
+           km_peers_is_member(view, self) &&
+           active_index(old->view, self) == active_index(view, self);
+}
+
+kama_status km_peers_make_mine_again(const struct km_peers_table *old,
+                                     const struct km_view *view,
+                                     struct km_slot_map **ret_mine)
+{
+    const struct km_peers *peers = old->peers;
+    if (!same_mine(old, view, &peers->self)) {
+        return km_peers_make_mine(peers, view, old->placement, &peers->self,
+                                  ret_mine);
+    }
+    struct km_slot_map *mine = km_mem_alloc(peers->mem, sizeof *mine);
+    if (mine == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    *mine = *old->mine;
+    *ret_mine = mine;
+    return KAMA_OK;
+}
