@@ -151,11 +151,10 @@ static kama_status send(struct slot *slot)
     slot->value = NULL;
     km_list_remove(&slot->node);
     km_list_push_back(&fills->free, &slot->node);
-    if (body != NULL && kama_value_bytes(body).len == 0) {
-        kama_value_unref(body);
-        body = NULL;
-    }
-    return km_server_call_send(fills->call, kama_bytes_make(head, len), body);
+    kama_status st =
+        km_server_call_send(fills->call, kama_bytes_make(head, len), body);
+    kama_value_unref(body);
+    return st;
 }
 
 static void make_ready(struct slot *slot)
@@ -262,7 +261,8 @@ static void finish(struct fills *fills, kama_status status)
     cancel(call);
 }
 
-/* Sends what is ready, and begins as many keys as there is room for. */
+/* Sends the answers that are ready, and begins as many keys as there is room
+ * for. */
 static void advance(struct fills *fills)
 {
     kama_bytes key;
