@@ -130,7 +130,8 @@ kama_status km_peers_state_init(struct km_peers *peers)
     return KAMA_OK;
 }
 
-/* The same table, adoption and standing, with what is settled now. */
+/* The state keeps its table, adoption and standing, and says which slots are
+ * settled now. */
 void km_peers_publish_again(struct km_peers *peers)
 {
     const struct km_peers_state *old = km_peers_own(peers);
@@ -207,7 +208,7 @@ static void hello_to_all(const struct km_peers_table *table)
     }
 }
 
-/* What an adoption needs. */
+/* The memory that an adoption needs. */
 struct adoption {
     struct km_peers_table *table;
     struct km_peers_state *state;
@@ -332,7 +333,7 @@ kama_status km_peers_adopt_view(struct km_peers *peers, struct km_view *view,
     return adopt(peers, table, standing_of(peers, view));
 }
 
-/* Computes what this node owns, and adopts the view with a placement that is
+/* Computes the slots of this node, and adopts the view with the placement that is
  * there already. */
 kama_status km_peers_adopt_with(struct km_peers *peers, struct km_view *view)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What other nodes ask of this one: Hello, and whether a sender is a member.
+/* The requests of other nodes: Hello, and whether a sender is a member.
  * These functions run on the loops of the server, and read the state. */
 #include "base/container.h"
 #include "base/limits.h"
@@ -31,7 +31,7 @@ static bool read_id(kama_bytes bytes, struct km_member_id *ret_id)
     return !km_member_id_is_none(ret_id);
 }
 
-/* -- what is remembered ---------------------------------------------------- */
+/* -- views and members that are remembered ---------------------------------------------------- */
 
 /* The caller holds the lock. */
 static bool is_known_locked(const struct km_peers *peers, uint64_t view_id)
@@ -212,7 +212,7 @@ static void note_stranger(struct km_peers *peers, uint64_t view_id)
     km_mutex_unlock(&peers->lock);
 }
 
-/* Takes what the sender says about itself. Returns what it is here. */
+/* Takes the announcement of the sender. Returns how this node knows it. */
 static enum km_msg_peer_welcome welcome(
     struct km_peers *peers, const struct km_msg_peer_hello_request *request)
 {

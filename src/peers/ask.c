@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who owns a slot, from the state that any thread may read, and the waits until
+/* The owner of a slot, from the state that any thread may read, and the waits until
  * the answers may be others. */
 #include "base/assert.h"
 #include "base/container.h"
@@ -73,7 +73,7 @@ static const char *address(void *owner, const struct km_peer *peer)
 
 /* -- waits (lane 0) -------------------------------------------------------- */
 
-/* What a wait needs here, in its `use`. */
+/* The members of a wait that belong to this file, in its `use`. */
 struct wait_use {
     struct km_timer timer;
     struct km_peers *peers;

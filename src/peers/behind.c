@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether others know a view that this node cannot learn, and what else is looked
- * at from time to time. */
+/* Whether others know a view that this node cannot learn, and the things that are
+ * tried again from time to time. */
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/limits.h"
@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* -- behind, and what is tried again --------------------------------------- */
+/* -- behind, and second tries --------------------------------------- */
 
 void km_peers_try_again(struct km_peers *peers)
 {

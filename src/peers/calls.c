@@ -149,8 +149,9 @@ static void rest(struct km_peers_call *call)
                  km_ns_after_ms(km_peers_now(peers), KM_PEERS_AGAIN_MS));
 }
 
-/* What an error of the whole call says about its requests: the peer refuses a
- * call before it carries anything out, but it may also have been cut off. */
+/* An error of the whole call is the outcome of each of its requests: the peer
+ * refuses a call before it carries anything out, but the call may also have been
+ * cut off. */
 static enum km_owner_outcome outcome_of(enum km_peers_kind kind,
                                         kama_status status)
 {

@@ -2,7 +2,7 @@
 /*
  * Hello to the other members, on lane 0: once a second to each of them, and at
  * once when a view was adopted. The answers say which view they have adopted,
- * and whether they are who the view says.
+ * and whether they are the members that the view names.
  *
  * A peer has two Hellos at most under way. When one is to be sent and both are,
  * it is sent as soon as one of them has ended, which takes 1.5 s at most.
@@ -23,7 +23,7 @@
 
 static void say_hello(struct km_peer *peer);
 
-/* -- what is heard --------------------------------------------------------- */
+/* -- announcements --------------------------------------------------------- */
 
 void km_peer_heard(struct km_peer *peer, uint64_t view_id,
                    enum km_standing standing)
@@ -93,7 +93,7 @@ static uint64_t clock_difference(const struct km_peer *peer,
     return here > r->wall_ms ? here - r->wall_ms : r->wall_ms - here;
 }
 
-/* Returns whether the peer is who the view says, and can be worked with.
+/* Returns whether the peer is of this cluster, and can be worked with.
  * Otherwise writes a sentence. */
 static bool is_acceptable(const struct km_peer *peer,
                           const struct km_msg_peer_hello_response *r,

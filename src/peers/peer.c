@@ -8,7 +8,7 @@
 
 /* -- kicks ----------------------------------------------------------------- */
 
-/* On the lane: looks at what the peer is now. */
+/* On the lane: looks at the state that the peer has now. */
 static void on_kick(struct km_lane_job *job)
 {
     struct km_peer_lane *lane = KM_CONTAINER_OF(job, struct km_peer_lane, job);

@@ -77,7 +77,7 @@ struct km_peer {
         unknown_since; /* it names a view that is unknown here; 0: it does not */
     uint64_t unknown_view_id;
 
-    /* What a Hello of the peer has announced; under peers->lock. */
+    /* The last announcement of the peer; under peers->lock. */
     uint64_t heard_view_id;
     enum km_standing heard_standing;
     bool heard_posted;

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-/* -- what is under way ----------------------------------------------------- */
+/* -- holds ----------------------------------------------------- */
 
 static void run_closed(struct km_lane_job *job)
 {
@@ -129,7 +129,7 @@ static void free_texts(struct km_peers *peers)
     km_mem_free(peers->mem, peers->address);
 }
 
-/* Makes what can fail beside the texts. */
+/* Makes the parts that can fail, beside the texts. */
 static kama_status make_parts(struct km_peers *peers, unsigned lane_count)
 {
     if (!km_mutex_init(&peers->lock, KM_RANK_WAITER)) {
@@ -163,7 +163,7 @@ fail_wait_lock:
     return KAMA_ERR_THREADS;
 }
 
-/* Sets what cannot fail. */
+/* Sets the members that need no memory. */
 static void set_up(struct km_peers *peers,
                    const struct km_peers_options *options)
 {
@@ -233,7 +233,7 @@ void km_peers_free(struct km_peers *peers)
     km_mem_free(peers->mem, peers);
 }
 
-/* -- what the node says ---------------------------------------------------- */
+/* -- the node itself ---------------------------------------------------- */
 
 /* A copy of the address that cannot be made leaves the old one: the address is
  * for sentences of others only. */

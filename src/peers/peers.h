@@ -9,10 +9,10 @@
  *
  * It is the owner of km_owner_ops (group/owner.h).
  *
- * Threads: what says "lane 0" runs on the control lane; the rest is for any
+ * Threads: functions that say "lane 0" run on the control lane; the rest is for any
  * thread. Errors: as each function says. Ownership: texts are copied, views
  * are referenced, the transport and the events are borrowed until `closed`.
- * Cost: about 1 KiB for each peer, and what its links take.
+ * Cost: about 1 KiB for each peer, and the links.
  */
 #pragma once
 
@@ -75,7 +75,7 @@ void km_peers_close(struct km_peers *peers);
 /* After `closed`, or if nothing was ever noticed. */
 void km_peers_free(struct km_peers *peers);
 
-/* What groups are given. */
+/* The table that groups are given. */
 extern const struct km_owner_ops km_peers_owner_ops;
 
 /* -- lane 0 ---------------------------------------------------------------- */
@@ -87,8 +87,8 @@ void km_peers_set_self(struct km_peers *peers, const struct km_member_id *id,
  * replaces one that waits. */
 void km_peers_notice(struct km_peers *peers, struct km_view *view);
 /* The registry was read, by a read that began after `unknown_view`; its view was
- * noticed. So this node knows at least what those members know who named the
- * unknown view, and is not behind because of them. */
+ * noticed. So this node knows as much as the members that named the unknown view
+ * did, and is not behind because of them. */
 void km_peers_read(struct km_peers *peers);
 /* All groups were swept after this adoption. */
 void km_peers_swept(struct km_peers *peers, uint64_t adoption);
@@ -110,7 +110,7 @@ void km_peers_probe(struct km_peers *peers, const char *address, km_ns deadline,
 
 /* -- for services/peer.c: any thread --------------------------------------- */
 
-/* What a caller of kama.peer.v1.Peer has said about itself. */
+/* How a caller of kama.peer.v1.Peer has introduced itself. */
 struct km_peers_sender {
     kama_bytes cluster;
     kama_bytes service;
@@ -118,8 +118,8 @@ struct km_peers_sender {
     uint64_t view_id;
 };
 
-/* Answers a Hello: appends a HelloResponse to out. What the sender announces
- * reaches lane 0. Errors: those of km_buf_reserve. */
+/* Answers a Hello: appends a HelloResponse to out. The announcement of the
+ * sender reaches lane 0. Errors: those of km_buf_reserve. */
 struct km_msg_peer_hello_request;
 KAMA_NODISCARD kama_status km_peers_hello(
     struct km_peers *peers, const struct km_msg_peer_hello_request *request,
@@ -137,7 +137,7 @@ uint64_t km_peers_view_id(const struct km_peers *peers);
 
 /* -- for people ------------------------------------------------------------ */
 
-/* What a node routes by, borrowed until the callback returns. */
+/* The view by which a node routes, borrowed until the callback returns. */
 struct km_peers_routing {
     struct km_view *view;                 /* NULL: none was adopted yet */
     const struct km_placement *placement; /* of the active members in the order

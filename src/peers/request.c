@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What stands in the messages of calls, and what comes back for each request. */
+/* The messages of calls, and the answers to each request. */
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/limits.h"

@@ -85,8 +85,8 @@ void km_peers_start_open(struct km_peers_lane *lane);
 
 struct km_peers_request km_peers_request_of(enum km_peers_kind kind,
                                             void *request);
-/* Returns the path of the call, and appends its message without the bytes of
- * the value in *ret_body (NULL: none). */
+/* Appends the message of a call without the bytes of the value in *ret_body
+ * (NULL: there is none). */
 KAMA_NODISCARD kama_status km_peers_encode(struct km_peers_call *call,
                                            struct km_buf *out,
                                            kama_value **ret_body);

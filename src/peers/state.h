@@ -2,7 +2,7 @@
 /*
  * The parts of struct km_peers, for the files of this folder.
  *
- *     peers.c    life, and the thing that is told to others
+ *     peers.c    life, and the questions that others ask
  *     build.c    the placement of a noticed view is built
  *     table.c    a view with its placement and its peers
  *     adopt.c    a built view becomes the adopted one; settled
@@ -32,18 +32,18 @@
 #include "peers/peer.h"
 #include "peers/peers.h"
 
-/* A view with its placement: what does not change while it is adopted. */
+/* A view with its placement, which do not change while the view is adopted. */
 struct km_peers_table {
     atomic_uint refs;
     struct km_peers *peers;
     struct km_view *view;           /* NULL: none */
     struct km_placement *placement; /* NULL: no member is active */
-    struct km_slot_map *mine;       /* what this node owns; NULL: nothing */
+    struct km_slot_map *mine;       /* the slots of this node; NULL: none */
     struct km_peer **members; /* in the order of the view; this node: NULL */
     struct km_peer **owners;  /* in the order of the placement; borrowed */
 };
 
-/* What `ask` and the services read. */
+/* The snapshot that `ask` and the services read. */
 struct km_peers_state {
     struct km_peers_table *table;
     uint64_t adoption;
@@ -108,7 +108,7 @@ struct km_peers {
     struct km_member_id nonce;
 
     struct km_snapshot snapshot; /* of struct km_peers_state */
-    atomic_int refusal; /* what mutations fail with; KAMA_OK: nothing */
+    atomic_int refusal;          /* the error of mutations; KAMA_OK: none */
     atomic_bool nobody; /* this node is behind; the state may not say it yet */
     atomic_ullong live; /* peers and jobs that use this structure */
     atomic_bool closing;
@@ -252,20 +252,21 @@ void km_peers_table_unref(struct km_peers_table *table);
 KAMA_NODISCARD kama_status km_peers_state_init(struct km_peers *peers);
 /* Lets all peers leave, and publishes a state without a view. */
 void km_peers_state_close(struct km_peers *peers);
-/* Frees the state, and what waits to be built. */
+/* Frees the state, and the view that waits to be built. */
 void km_peers_state_fini(struct km_peers *peers);
 /* Adopts the current view again, because the meaning of it has changed. */
 void km_peers_adopt_again(struct km_peers *peers);
-/* Publishes the same view with what is settled, and who this node is, now. */
+/* Publishes the same view with the slots that are settled now, and the id that
+ * this node has now. */
 void km_peers_publish_again(struct km_peers *peers);
 /* Remembers a view that was noticed, and adopts it as soon as it can. */
 void km_peers_take_view(struct km_peers *peers, struct km_view *view);
 /* Says that the members' announcements have changed: publishes whether this node
  * is settled now. */
 void km_peers_look_again(struct km_peers *peers);
-/* Tries again what has failed for lack of memory. */
+/* Tries the steps again that have failed for lack of memory. */
 void km_peers_try_again(struct km_peers *peers);
-/* Takes what a node has said that is in no view here. */
+/* Takes the announcement of a node that is in no view here. */
 void km_peers_take_stranger(struct km_peers *peers);
 /* Is behind if a member has been ahead for too long. */
 void km_peers_check_unknown(struct km_peers *peers);
@@ -275,7 +276,7 @@ void km_peers_given_up(struct km_peers *peers, const char *address);
 
 /* -- hello.c (lane 0) ------------------------------------------------------ */
 
-/* Takes what a member has announced. */
+/* Takes the announcement of a member. */
 void km_peer_heard(struct km_peer *peer, uint64_t view_id,
                    enum km_standing standing);
 
@@ -298,7 +299,7 @@ void km_peers_lane_run(struct km_lane_job *job);
 void km_peers_remember_view(struct km_peers *peers, uint64_t view_id);
 void km_peers_remember_gone(struct km_peers *peers,
                             const struct km_member_id *id);
-/* Fills in who sends a request of this node. The texts are borrowed from the
+/* Fills in the sender of a request of this node. The texts are borrowed from the
  * table of the state, or from peers. */
 struct km_msg_peer_sender;
 void km_peers_fill_sender(struct km_peers *peers,

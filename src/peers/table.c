@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A view with its placement, a peer for each member, and what this node owns. */
+/* A view with its placement, a peer for each member, and the slots of this node. */
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/limits.h"
@@ -106,7 +106,7 @@ struct km_peers_table *km_peers_table_new(struct km_peers *peers,
     return table;
 }
 
-/* -- what this node owns --------------------------------------------------- */
+/* -- the slots of this node --------------------------------------------------- */
 
 /* Returns the index of this node among the active members, or SIZE_MAX. */
 static size_t active_index(const struct km_view *view,

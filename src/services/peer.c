@@ -45,7 +45,7 @@ void km_service_peer_hello(struct km_server_call *call, kama_bytes message)
 
 /* -- admission ------------------------------------------------------------- */
 
-/* What all requests but Hello begin with: a Fill has one key where the others
+/* The beginning of all requests but Hello: a Fill has one key where the others
  * have a list. */
 typedef struct km_msg_peer_peek_request head;
 
@@ -136,7 +136,7 @@ void km_peer_method_start(struct km_server_call *call, kama_bytes message,
     }
 }
 
-/* -- what the methods share ------------------------------------------------ */
+/* -- parts of several methods ------------------------------------------------ */
 
 enum km_msg_peer_outcome km_peer_place(struct km_server_call *call,
                                        kama_group *group, kama_bytes key)

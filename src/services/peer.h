@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The methods of kama.peer.v1.Peer: what other nodes of the cluster ask of this
- * one. A request is answered or refused, and never passed on.
+ * The methods of kama.peer.v1.Peer: the requests of the other nodes of the cluster.
+ * A request is answered or refused, and never passed on.
  *
  *     message --> sender admitted? --> its view known? --no, 50 ms--> BEHIND
  *                     | no                 | yes

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the methods of kama.peer.v1 ask of the node. node/ fills the table in; a
+ * The questions that the methods of kama.peer.v1 ask of the node. node/ fills the table in; a
  * node that is in no cluster has none.
  *
  * Threads: any thread; the functions do not block. Ownership: arguments are

@@ -3,7 +3,7 @@
 /*
  * Two nodes in one process, from the group to the socket: each has loops, a
  * server with the methods of kama.peer.v1, peers over channels, and a group that
- * asks them. What node/ composes is composed here by hand.
+ * asks them. The parts are put together here by hand.
  */
 #include "node/transport.h"
 
@@ -57,7 +57,7 @@ static kama_status load(void *arg, const kama_load *req, kama_sink *out)
     return kama_sink_set(out, req->key, NULL);
 }
 
-/* -- what the peers tell --------------------------------------------------- */
+/* -- events of the peers --------------------------------------------------- */
 
 static void on_adopted(void *owner, uint64_t adoption, struct km_view *view,
                        const struct km_slot_map *lost)
@@ -104,7 +104,7 @@ static const struct km_peers_events events = {.adopted = on_adopted,
                                               .settled = on_nothing,
                                               .closed = on_closed};
 
-/* -- what the services ask ------------------------------------------------- */
+/* -- questions of the services ------------------------------------------------- */
 
 static kama_status hello(void *peers,
                          const struct km_msg_peer_hello_request *request,

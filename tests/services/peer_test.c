@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* ctest: timeout=120 */
-/* kama.peer.v1 over a real connection: who is admitted, how long a call waits for
- * a view, and what each method answers. Who the members are is a script. */
+/* kama.peer.v1 over a real connection: admission, the wait for a view, and
+ * the answers of each method. The members are a script. */
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/status.h"
