@@ -2,6 +2,10 @@
 /*
  * A node: the same group as in alone.c, also served over gRPC. The program
  * starts a node on a free port, uses the group directly, and stops the node.
+ *
+ *     node                  a node alone
+ *     node 127.0.0.1:2379   a member of the cluster in this etcd; start it
+ *                           twice, and the second one shows both
  */
 #include <kamacache/kamacache.h>
 #include <stdio.h>
@@ -21,6 +25,12 @@ static int failed(const char *what, kama_status st)
     kama_last_error(sentence, sizeof sentence);
     fprintf(stderr, "%s: %s (%s)\n", what, kama_strerror(st), sentence);
     return 1;
+}
+
+static void print_member(void *arg, const kama_member *member)
+{
+    (void)arg;
+    printf("member %s (%s)\n", member->address, member->reach);
 }
 
 static int use(kama_group *users)
@@ -54,17 +64,21 @@ static int run(kama_node *node)
         return failed("kama_node_start", st);
     }
     printf("serving on %s\n", kama_node_address(node));
+    st = kama_node_members(node, print_member, NULL);
+    if (st != KAMA_OK) {
+        return failed("kama_node_members", st);
+    }
     int rc = use(users);
     st = kama_node_stop(node);
     return st == KAMA_OK ? rc : failed("kama_node_stop", st);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     kama_node_options opts;
     kama_node_options_init(&opts);
     opts.listen = "127.0.0.1:0";
-    opts.etcd = NULL;
+    opts.etcd = argc > 1 ? argv[1] : NULL;
 
     kama_node *node;
     kama_status st = kama_node_new(&opts, &node);
