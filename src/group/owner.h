@@ -14,15 +14,19 @@
  * The node hands a group its view in two steps (group/adopt.h): the answers of
  * `ask` change, and then km_group_adopt hides the entries of the slots that the
  * node has lost. An answer carries the number of the adoption. The store
- * compares it under the lock of the shard when a load begins, when a mutation
- * is carried out and when a value is kept, so that no answer is acted on after
- * it has become wrong.
+ * compares it under the lock of the shard when a load begins and when a mutation
+ * is carried out, and refuses it if the shard has seen a newer adoption; a load
+ * of a lost slot is overtaken, so that its value is not kept. So no answer is
+ * acted on after it has become wrong. Answers that are newer than the shard are
+ * acted on: HERE is said only for slots that no later step hides.
  *
  * Threads: any thread may call any function. `done` and `changed` run on a loop
  * or pool thread, exactly once for each call, never from inside the call, and
  * without a lock; they must not block. Errors: they are the outcome of a
  * request. Ownership: requests are the caller's memory and must stay where they
- * are until `done` has run. Cost: ask is one hash-free look into a table.
+ * are until `done` has run. km_group_free waits for the `done` and `changed` of
+ * everything that the group has started, so the node ends its requests and waits
+ * before it frees its groups. Cost: ask is one hash-free look into a table.
  */
 #pragma once
 
