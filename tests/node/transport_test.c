@@ -20,6 +20,7 @@
 #include "services/methods.h"
 #include "wire/msg/peer.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -493,6 +494,77 @@ static void test_owner_is_down(void **state)
     node_close(&nodes[1]);
 }
 
+struct asker {
+    pthread_t thread;
+    struct node *node;
+    atomic_bool stop;
+    unsigned asked;
+};
+
+static void *ask_all_the_time(void *arg)
+{
+    struct asker *asker = arg;
+    struct km_owner_answer answer;
+    uint64_t last = 0;
+    while (!atomic_load(&asker->stop)) {
+        km_peers_owner_ops.ask(asker->node->peers,
+                               asker->asked++ * 31 % KM_OWNER_SLOTS, &answer);
+        KM_ASSERT(answer.adoption >= last);
+        last = answer.adoption;
+        if (answer.peer != NULL) {
+            KM_ASSERT(km_peers_owner_ops.address(asker->node->peers,
+                                                 answer.peer)[0] != '\0');
+            km_peers_owner_ops.release(asker->node->peers, answer.peer);
+        }
+    }
+    return NULL;
+}
+
+static void notice(struct node *node, void *view)
+{
+    km_peers_notice(node->peers, view);
+}
+
+/* Threads ask without a lock while views with other members are adopted. */
+static void test_ask_while_adopting(void **state)
+{
+    struct node nodes[2];
+    struct asker askers[2];
+    (void)state;
+    cluster_open(nodes);
+    for (unsigned i = 0; i < 2; i++) {
+        askers[i] = (struct asker){.node = &nodes[0]};
+        assert_int_equal(pthread_create(&askers[i].thread, NULL,
+                                        ask_all_the_time, &askers[i]),
+                         0);
+    }
+    for (unsigned i = 0; i < 200; i++) {
+        struct km_view *view;
+        struct km_member members[2];
+        for (unsigned k = 0; k < 2; k++) {
+            members[k] = (struct km_member){
+                .id = nodes[k].id,
+                .address = km_server_address(nodes[k].server),
+                .admin = "",
+                .version = "",
+                .state = KM_MEMBER_ACTIVE,
+                .weight = 1};
+        }
+        members[1].id.bytes[4] = (uint8_t)(1 + i);
+        members[1].state = i % 2 == 0 ? KM_MEMBER_ACTIVE : KM_MEMBER_LEAVING;
+        assert_int_equal(km_view_new(km_mem_default(), members, 2, &view),
+                         KAMA_OK);
+        on_control(&nodes[0], notice, view);
+        km_view_unref(view);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        atomic_store(&askers[i].stop, true);
+        assert_int_equal(pthread_join(askers[i].thread, NULL), 0);
+    }
+    node_close(&nodes[0]);
+    node_close(&nodes[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -500,6 +572,7 @@ int main(void)
         cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_mget),
         cmocka_unit_test(test_owner_is_down),
+        cmocka_unit_test(test_ask_while_adopting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

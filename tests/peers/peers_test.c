@@ -808,6 +808,11 @@ static void test_admit(void **state)
 
 /* -- tests: requests ------------------------------------------------------- */
 
+static void get_info(void *arg, const struct km_peer_info *info)
+{
+    *(struct km_peer_info *)arg = *info;
+}
+
 /* One fill is a Fill; several of one list are one FillMany, and each gets its
  * own answer. */
 static void test_fill(void **state)
@@ -838,6 +843,13 @@ static void test_fill(void **state)
         assert_int_equal(many[i].done, 1);
         assert_string_equal(many[i].value, many[i].key);
     }
+    struct km_peer_info info;
+    km_peers_visit(c.nodes[0].peers, get_info, &info);
+    assert_string_equal(info.address, addresses[1]);
+    assert_int_equal(info.state, KM_PEER_UP);
+    assert_int_equal(info.fills, 10);
+    assert_int_equal(info.fills_failed, 0);
+    assert_true(info.latency > 0);
     cluster_close(&c);
 }
 
