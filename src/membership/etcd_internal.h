@@ -65,6 +65,7 @@ struct km_etcd_job {
     enum km_etcd_job_state state;
     struct km_etcd_call *call;      /* CALLING */
     unsigned tries;                 /* attempts that have failed */
+    km_ns begun_at;                 /* monotonic */
     bool lost_once;                 /* a lost connection was forgiven */
     bool logged_in_again;           /* a token that was refused was replaced */
     unsigned token_generation;      /* of the token that the call carries */
@@ -178,7 +179,7 @@ void km_etcd_note_outage(struct km_etcd *etcd,
 /* -- jobs (etcd_job.c) --------------------------------------------------- */
 
 /* Begins a job, which was idle. */
-void km_etcd_job_begin(struct km_etcd_job *job);
+void km_etcd_job_begin(struct km_etcd *etcd, struct km_etcd_job *job);
 
 /* The next step of a job whose call has failed. */
 enum km_etcd_job_next {

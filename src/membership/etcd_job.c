@@ -7,21 +7,30 @@
 #include "membership/etcd_line.h"
 #include "membership/etcd_login.h"
 
-void km_etcd_job_begin(struct km_etcd_job *job)
+void km_etcd_job_begin(struct km_etcd *etcd, struct km_etcd_job *job)
 {
     KM_ASSERT(job->state == KM_ETCD_JOB_IDLE && job->call == NULL);
+    job->begun_at = km_loop_now(etcd->loop);
     job->tries = 0;
     job->lost_once = false;
     job->logged_in_again = false;
 }
 
-/* A connection that was lost while it was idle is found out by the next call,
- * which is why it is forgiven once. */
+/* A connection that was lost while it was idle is found out by the next call, at
+ * once, which is why that is forgiven. A connection that another job has given
+ * up after a long silence is not: the time for this endpoint is used up. */
+static bool is_fresh(const struct km_etcd *etcd, const struct km_etcd_job *job)
+{
+    return km_loop_now(etcd->loop) <
+           km_ns_after_ms(job->begun_at, etcd->request_timeout_ms / 2);
+}
+
 static enum km_etcd_job_next after_outage(struct km_etcd *etcd,
                                           struct km_etcd_job *job,
                                           const struct km_etcd_failure *failure)
 {
-    if (failure->verdict == KM_ETCD_LOST && !job->lost_once) {
+    if (failure->verdict == KM_ETCD_LOST && !job->lost_once &&
+        is_fresh(etcd, job)) {
         job->lost_once = true;
         return KM_ETCD_JOB_AGAIN;
     }

@@ -182,10 +182,13 @@ void km_etcd_keep_add(struct km_etcd_keep *keep, int64_t lease)
     *beat_at(keep, keep->count - 1) = (struct km_etcd_beat){.lease = lease};
     switch (keep->job.state) {
     case KM_ETCD_JOB_IDLE:
-        km_etcd_job_begin(&keep->job);
+        km_etcd_job_begin(keep->etcd, &keep->job);
         km_etcd_keep_run(keep);
         return;
     case KM_ETCD_JOB_CALLING:
+        if (keep->count == 1) {
+            keep->job.begun_at = km_loop_now(keep->etcd->loop);
+        }
         send_or_fail(keep, keep->count - 1);
         arm(keep);
         return;

@@ -299,7 +299,7 @@ struct km_etcd_request *km_etcd_request_begin(struct km_etcd *etcd,
 {
     struct km_etcd_request *request = &etcd->requests[kind];
     KM_ASSERT(!etcd->closing && etcd->events != NULL);
-    km_etcd_job_begin(&request->job);
+    km_etcd_job_begin(etcd, &request->job);
     km_buf_reset(&request->message, MESSAGE_BYTES_KEPT);
     return request;
 }

@@ -147,6 +147,8 @@ static void end_canceled(struct km_etcd_watcher *watcher,
     (void)km_text_clean(answer->cancel_reason, reason, sizeof reason);
     if (strstr(reason, "permission denied") != NULL) {
         failure.status = KAMA_ERR_PERMISSION;
+    } else if (strstr(reason, "auth") != NULL) {
+        failure.status = KAMA_ERR_UNAUTHENTICATED;
     }
     if (answer->compact_revision > 0) {
         watcher->compact_revision = answer->compact_revision;
@@ -163,15 +165,17 @@ static void end_canceled(struct km_etcd_watcher *watcher,
     km_etcd_job_fail(etcd, &watcher->job, &failure);
 }
 
-/* etcd answers a token that it does not know as it answers a user without the
- * right to read. */
+/* The reason is "etcdserver: invalid auth token" with more around it. Some
+ * versions of etcd say "permission denied" of a token that they do not know. */
 static bool may_be_old_token(const struct km_etcd_watcher *watcher,
                              const struct km_etcd_watch_answer *answer)
 {
+    char reason[REASON_BYTES_SHOWN];
+    (void)km_text_clean(answer->cancel_reason, reason, sizeof reason);
     return watcher->etcd->login.user != NULL && !watcher->job.logged_in_again &&
            answer->compact_revision == 0 &&
-           km_bytes_eq(answer->cancel_reason,
-                       KM_LIT("etcdserver: permission denied"));
+           (strstr(reason, "auth") != NULL ||
+            strstr(reason, "permission denied") != NULL);
 }
 
 static void try_new_token(struct km_etcd_watcher *watcher)
@@ -279,7 +283,7 @@ void km_etcd_watch_begin(struct km_etcd_watcher *watcher, kama_bytes prefix,
     struct km_etcd *etcd = watcher->etcd;
     KM_ASSERT(!etcd->closing && etcd->events != NULL);
     km_etcd_watch_drop(watcher);
-    km_etcd_job_begin(&watcher->job);
+    km_etcd_job_begin(etcd, &watcher->job);
     km_buf_reset(&watcher->prefix, MESSAGE_BYTES_KEPT);
     km_buf_reset(&watcher->message, MESSAGE_BYTES_KEPT);
     kama_status status =

@@ -120,7 +120,7 @@ struct km_registry_events {
     void (*changed)(void *owner, int64_t revision,
                     const struct km_registry_record *records, size_t count);
     /* The watch is over: its connection was lost, or the registry has ended it,
-     * which is KAMA_ERR_TRY_AGAIN or KAMA_ERR_PERMISSION. compact_revision is
+     * which is KAMA_ERR_TRY_AGAIN or an error of the user. compact_revision is
      * not 0 if the revision that was asked for is gone. */
     void (*watch_ended)(void *owner, const struct km_registry_result *result,
                         int64_t compact_revision);

@@ -191,10 +191,14 @@ void etcd_server_kill(struct etcd_server *etcd)
     etcd->pid = 0;
 }
 
+/* The signal alone does not stop the threads before kill returns. */
 void etcd_server_freeze(struct etcd_server *etcd)
 {
+    int status;
     assert_true(etcd->pid > 0);
     assert_int_equal(kill(etcd->pid, SIGSTOP), 0);
+    assert_int_equal(waitpid(etcd->pid, &status, WUNTRACED), etcd->pid);
+    assert_true(WIFSTOPPED(status));
 }
 
 void etcd_server_thaw(struct etcd_server *etcd)

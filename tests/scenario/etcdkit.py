@@ -114,6 +114,7 @@ class Etcd:
 
     def freeze(self):
         self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)  # all threads stand still
 
     def thaw(self):
         self.process.send_signal(signal.SIGCONT)
@@ -334,6 +335,9 @@ class TcpProxy:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._change:
             self._sockets |= {client, server}
+            if self._mode == "cut":  # since it was accepted
+                self._reset(client)
+                self._reset(server)
         left = [2]
         for source, sink in ((client, server), (server, client)):
             thread = threading.Thread(
