@@ -51,7 +51,7 @@ static void set_registration(struct km_cluster *cluster, const char *name)
 }
 
 void km_cluster_fail_start(struct km_cluster *cluster, kama_status status,
-                       const char *text)
+                           const char *text)
 {
     km_mutex_lock(&cluster->lock);
     if (cluster->failure == KAMA_OK) {
@@ -93,8 +93,7 @@ static void follow_self(struct km_cluster *cluster)
     if (cluster->view == NULL) {
         return;
     }
-    const struct km_member *self =
-        km_view_find_id(cluster->view, &cluster->id);
+    const struct km_member *self = km_view_find_id(cluster->view, &cluster->id);
     if (self != NULL && self->state == KM_MEMBER_ACTIVE) {
         move(cluster, KM_CLUSTER_MEMBER);
     }
@@ -270,11 +269,10 @@ static void on_registry(void *owner, kama_status status, const char *text)
     cluster->registry_up = reachable;
     km_mutex_unlock(&cluster->lock);
     if (changed) {
-        km_node_emit_event(cluster->node,
-                           reachable ? KM_NODE_INFO : KM_NODE_WARN, "etcd",
-                           reachable ? "etcd answers at %s"
-                                     : "etcd does not answer: %s",
-                           text);
+        km_node_emit_event(
+            cluster->node, reachable ? KM_NODE_INFO : KM_NODE_WARN, "etcd",
+            reachable ? "etcd answers at %s" : "etcd does not answer: %s",
+            text);
         km_cluster_touch(cluster);
     }
 }
@@ -724,8 +722,8 @@ kama_status km_cluster_wait_start(struct km_cluster *cluster)
     km_mutex_lock(&cluster->lock);
     for (;;) {
         km_ns now = km_clock_mono(node->clock);
-        km_ns until = cluster->wait_until > deadline ? cluster->wait_until
-                                                     : deadline;
+        km_ns until =
+            cluster->wait_until > deadline ? cluster->wait_until : deadline;
         if (start_has_ended_locked(cluster) || now >= until) {
             break;
         }

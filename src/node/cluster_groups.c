@@ -78,24 +78,22 @@ static void end_later(kama_node *node, void *use,
 
 /* -- the functions of the owner ------------------------------------------- */
 
-/* Begins a question. Returns the peers, or NULL; either way
- * km_snapshot_leave(&node->cluster_now) ends it. */
-static struct km_peers *enter(kama_node *node)
+/* Begins a question. Returns the peers, or NULL; either way km_snapshot_leave
+ * ends it. */
+static struct km_peers *enter(kama_node *node,
+                              struct km_snapshot_reader *reader)
 {
-    const struct km_cluster *cluster = km_snapshot_enter(&node->cluster_now);
+    const struct km_cluster *cluster =
+        km_snapshot_enter(&node->cluster_now, reader);
     return cluster != NULL ? cluster->peers : NULL;
-}
-
-static void leave(kama_node *node)
-{
-    km_snapshot_leave(&node->cluster_now);
 }
 
 static void owner_ask(void *owner, uint32_t slot,
                       struct km_owner_answer *ret_answer)
 {
     kama_node *node = owner;
-    struct km_peers *peers = enter(node);
+    struct km_snapshot_reader reader;
+    struct km_peers *peers = enter(node, &reader);
     if (peers != NULL) {
         km_peers_owner_ops.ask(peers, slot, ret_answer);
     } else {
@@ -105,7 +103,7 @@ static void owner_ask(void *owner, uint32_t slot,
             .text = NO_CLUSTER,
         };
     }
-    leave(node);
+    km_snapshot_leave(&reader);
 }
 
 /* The peers live as long as the node, so that an answer can be given back at any
@@ -126,11 +124,12 @@ static void owner_fill(void *owner, struct km_list *fills)
 {
     kama_node *node = owner;
     struct km_list *link;
-    struct km_peers *peers = enter(node);
+    struct km_snapshot_reader reader;
+    struct km_peers *peers = enter(node, &reader);
     if (peers != NULL) {
         km_peers_owner_ops.fill(peers, fills);
     }
-    leave(node);
+    km_snapshot_leave(&reader);
     while (peers == NULL && (link = km_list_pop_front(fills)) != NULL) {
         struct km_owner_fill *fill =
             KM_CONTAINER_OF(link, struct km_owner_fill, node);
@@ -143,11 +142,12 @@ static void owner_mutate(void *owner, struct km_list *mutations)
 {
     kama_node *node = owner;
     struct km_list *link;
-    struct km_peers *peers = enter(node);
+    struct km_snapshot_reader reader;
+    struct km_peers *peers = enter(node, &reader);
     if (peers != NULL) {
         km_peers_owner_ops.mutate(peers, mutations);
     }
-    leave(node);
+    km_snapshot_leave(&reader);
     while (peers == NULL && (link = km_list_pop_front(mutations)) != NULL) {
         struct km_owner_mutation *mutation =
             KM_CONTAINER_OF(link, struct km_owner_mutation, node);
@@ -160,11 +160,12 @@ static void owner_peek(void *owner, struct km_list *peeks)
 {
     kama_node *node = owner;
     struct km_list *link;
-    struct km_peers *peers = enter(node);
+    struct km_snapshot_reader reader;
+    struct km_peers *peers = enter(node, &reader);
     if (peers != NULL) {
         km_peers_owner_ops.peek(peers, peeks);
     }
-    leave(node);
+    km_snapshot_leave(&reader);
     while (peers == NULL && (link = km_list_pop_front(peeks)) != NULL) {
         struct km_owner_peek *peek =
             KM_CONTAINER_OF(link, struct km_owner_peek, node);
@@ -176,11 +177,12 @@ static void owner_peek(void *owner, struct km_list *peeks)
 static void owner_wait(void *owner, struct km_owner_wait *wait)
 {
     kama_node *node = owner;
-    struct km_peers *peers = enter(node);
+    struct km_snapshot_reader reader;
+    struct km_peers *peers = enter(node, &reader);
     if (peers != NULL) {
         km_peers_owner_ops.wait(peers, wait);
     }
-    leave(node);
+    km_snapshot_leave(&reader);
     if (peers == NULL) {
         end_later(node, wait->use, end_wait);
     }
@@ -189,11 +191,12 @@ static void owner_wait(void *owner, struct km_owner_wait *wait)
 static void owner_clear(void *owner, struct km_owner_clear *clear)
 {
     kama_node *node = owner;
-    struct km_peers *peers = enter(node);
+    struct km_snapshot_reader reader;
+    struct km_peers *peers = enter(node, &reader);
     if (peers != NULL) {
         km_peers_owner_ops.clear(peers, clear);
     }
-    leave(node);
+    km_snapshot_leave(&reader);
     if (peers == NULL) {
         end_later(node, clear->use, end_clear);
     }

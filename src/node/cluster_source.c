@@ -117,8 +117,7 @@ static void source_view(void *arg, km_cluster_view_fn cb, void *cb_arg)
 {
     struct km_cluster *cluster = arg;
     const kama_node *node = cluster->node;
-    struct asking ask = {.cluster = cluster,
-                         .now = km_clock_mono(node->clock)};
+    struct asking ask = {.cluster = cluster, .now = km_clock_mono(node->clock)};
     km_peers_routing(cluster->peers, read_routing, &ask);
     km_peers_visit(cluster->peers, read_peer, &ask);
     km_mutex_lock(&cluster->lock);
@@ -236,8 +235,8 @@ static void find_ranks(const struct owner_question *question,
         km_placement_count(question->placement) == 0) {
         return;
     }
-    info->count = km_placement_rank(question->placement, info->slot, ranks,
-                                    RANK_MAX);
+    info->count =
+        km_placement_rank(question->placement, info->slot, ranks, RANK_MAX);
     for (size_t i = 0; i < info->count; i++) {
         addresses[i] = km_placement_address(question->placement, ranks[i]);
     }
@@ -262,9 +261,8 @@ static void source_owner(void *arg, const char *group, kama_bytes key,
     find_ranks(&question, addresses, &info);
     info.view_id = question.view != NULL ? question.view->id : 0;
     km_mutex_lock(&cluster->lock);
-    info.self = info.count == 0 ||
-                memcmp(info.owner_id, cluster->id.bytes,
-                       sizeof info.owner_id) == 0;
+    info.self = info.count == 0 || memcmp(info.owner_id, cluster->id.bytes,
+                                          sizeof info.owner_id) == 0;
     km_mutex_unlock(&cluster->lock);
     cb(cb_arg, &info);
     km_placement_unref(question.placement);

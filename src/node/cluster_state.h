@@ -57,7 +57,7 @@ struct km_cluster {
 
     /* -- the control loop's -- */
     struct km_cluster_steps steps;
-    struct km_view *view;      /* adopted last; NULL: none */
+    struct km_view *view; /* adopted last; NULL: none */
     enum km_cluster_goodbye goodbye;
     enum km_membership_lease lease;
     bool is_mutable;

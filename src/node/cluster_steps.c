@@ -15,8 +15,8 @@
 #include "node/node_event.h"
 
 static const char *const names[KM_STEP_COUNT] = {
-    [KM_STEP_LISTEN] = "listen", [KM_STEP_REGISTER] = "register",
-    [KM_STEP_VIEW] = "view",     [KM_STEP_PEERS] = "peers",
+    [KM_STEP_LISTEN] = "listen",     [KM_STEP_REGISTER] = "register",
+    [KM_STEP_VIEW] = "view",         [KM_STEP_PEERS] = "peers",
     [KM_STEP_DIALBACK] = "dialback", [KM_STEP_LEASE] = "lease",
 };
 
@@ -38,8 +38,8 @@ static void publish(struct km_cluster *cluster)
     unsigned all = (1u << KM_STEP_COUNT) - 1;
     unsigned missing = all & ~cluster->steps.done;
     km_mutex_lock(&cluster->lock);
-    bool becomes_ready = !cluster->ready && missing == 0 &&
-                         cluster->state == KM_CLUSTER_MEMBER;
+    bool becomes_ready =
+        !cluster->ready && missing == 0 && cluster->state == KM_CLUSTER_MEMBER;
     cluster->missing = missing;
     cluster->ready = cluster->ready || becomes_ready;
     if (becomes_ready) {
@@ -120,10 +120,10 @@ static void dial(struct km_cluster *cluster)
 {
     cluster->steps.dialback = KM_DIALBACK_RUNS;
     cluster->steps.probe.done = on_dialed;
-    km_peers_probe(cluster->peers, cluster->address,
-                   km_ns_after_ms(km_loop_now(cluster->control),
-                                  KM_CLUSTER_PROBE_MS),
-                   &cluster->steps.probe);
+    km_peers_probe(
+        cluster->peers, cluster->address,
+        km_ns_after_ms(km_loop_now(cluster->control), KM_CLUSTER_PROBE_MS),
+        &cluster->steps.probe);
 }
 
 static void on_timer(struct km_timer *timer)

@@ -51,7 +51,8 @@ struct km_cluster_steps {
 const char *km_cluster_step_name(enum km_cluster_step step);
 
 /* Notes that a step is done, or is missing again, and takes the next ones. */
-void km_cluster_step_done(struct km_cluster *cluster, enum km_cluster_step step);
+void km_cluster_step_done(struct km_cluster *cluster,
+                          enum km_cluster_step step);
 void km_cluster_step_undone(struct km_cluster *cluster,
                             enum km_cluster_step step);
 /* Looks whether the step `peers` is done: a peer has answered, or the view has

@@ -124,8 +124,8 @@ static kama_status open_cluster(kama_node *node, struct km_server *server)
     node->cluster = NULL;
     kama_status status = km_cluster_open(node, server, &node->cluster);
     if (status == KAMA_OK) {
-        services->cluster = (struct km_cluster_source){&km_cluster_source_ops,
-                                                       node->cluster};
+        services->cluster =
+            (struct km_cluster_source){&km_cluster_source_ops, node->cluster};
         services->peers = (struct km_service_peers){
             &km_cluster_peer_ops, km_cluster_peers(node->cluster)};
     }

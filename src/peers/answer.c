@@ -109,7 +109,8 @@ static struct km_peer *find_sender(struct km_peers *peers,
                                    const struct km_member_id *id)
 {
     struct km_peer *peer = NULL;
-    const struct km_peers_state *state = km_peers_enter(peers);
+    struct km_snapshot_reader reader;
+    const struct km_peers_state *state = km_peers_enter(peers, &reader);
     const struct km_view *view = state->table->view;
     const struct km_member *member =
         view != NULL ? km_view_find_id(view, id) : NULL;
@@ -117,7 +118,7 @@ static struct km_peer *find_sender(struct km_peers *peers,
         peer = state->table->members[member - view->members];
         peer = peer != NULL ? km_peer_ref(peer) : NULL;
     }
-    km_peers_leave(peers);
+    km_peers_leave(&reader);
     return peer;
 }
 
@@ -265,12 +266,13 @@ kama_status km_peers_hello(struct km_peers *peers,
         .proto_max = KM_PEERS_PROTO_MAX,
         .wall_ms = t->ops->wall_ms(t->arg),
         .version = bytes_of(kama_version())};
-    const struct km_peers_state *state = km_peers_enter(peers);
+    struct km_snapshot_reader reader;
+    const struct km_peers_state *state = km_peers_enter(peers, &reader);
     struct km_member_id self = state->self;
     response.id = bytes_of_id(&self);
     response.view_id = state->table->view != NULL ? state->table->view->id : 0;
     response.standing = (int32_t)state->standing;
-    km_peers_leave(peers);
+    km_peers_leave(&reader);
     km_mutex_lock(&peers->lock);
     kama_status st = append_locked(peers, &response, out);
     km_mutex_unlock(&peers->lock);

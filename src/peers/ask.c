@@ -39,7 +39,8 @@ static void ask_table(const struct km_peers_state *state, uint32_t slot,
 static void ask(void *owner, uint32_t slot, struct km_owner_answer *ret_answer)
 {
     struct km_peers *peers = owner;
-    const struct km_peers_state *state = km_peers_enter(peers);
+    struct km_snapshot_reader reader;
+    const struct km_peers_state *state = km_peers_enter(peers, &reader);
     kama_status refusal = (kama_status)atomic_load(&peers->refusal);
     *ret_answer = (struct km_owner_answer){.adoption = state->adoption,
                                            .change = state->change};
@@ -56,7 +57,7 @@ static void ask(void *owner, uint32_t slot, struct km_owner_answer *ret_answer)
     } else {
         ask_table(state, slot, ret_answer);
     }
-    km_peers_leave(peers);
+    km_peers_leave(&reader);
 }
 
 static void release(void *owner, struct km_peer *peer)

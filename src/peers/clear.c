@@ -159,9 +159,10 @@ static void ask_peer(struct clearing *c, struct km_peer *peer)
 
 static void next_round(struct clearing *c)
 {
-    const struct km_peers_state *state = km_peers_enter(c->peers);
+    struct km_snapshot_reader reader;
+    const struct km_peers_state *state = km_peers_enter(c->peers, &reader);
     struct km_peers_table *table = km_peers_table_ref(state->table);
-    km_peers_leave(c->peers);
+    km_peers_leave(&reader);
     c->waiting = 1;
     c->view_id = table->view != NULL ? table->view->id : 0;
     for (size_t i = 0; table->view != NULL && i < table->view->count; i++) {

@@ -274,9 +274,10 @@ void km_peers_notice(struct km_peers *peers, struct km_view *view)
 uint64_t km_peers_view_id(const struct km_peers *peers)
 {
     struct km_peers *p = (struct km_peers *)(uintptr_t)peers;
-    const struct km_peers_state *state = km_peers_enter(p);
+    struct km_snapshot_reader reader;
+    const struct km_peers_state *state = km_peers_enter(p, &reader);
     uint64_t id = state->table->view != NULL ? state->table->view->id : 0;
-    km_peers_leave(p);
+    km_peers_leave(&reader);
     return id;
 }
 
@@ -285,14 +286,15 @@ void km_peers_routing(struct km_peers *peers,
                                  const struct km_peers_routing *routing),
                       void *arg)
 {
-    const struct km_peers_state *state = km_peers_enter(peers);
+    struct km_snapshot_reader reader;
+    const struct km_peers_state *state = km_peers_enter(peers, &reader);
     struct km_peers_routing routing = {.view = state->table->view,
                                        .placement = state->table->placement,
                                        .adoption = state->adoption,
                                        .standing = state->standing,
                                        .settled = state->settled};
     cb(arg, &routing);
-    km_peers_leave(peers);
+    km_peers_leave(&reader);
 }
 
 static void visit_peer(const struct km_peer *peer,
@@ -317,12 +319,13 @@ void km_peers_visit(struct km_peers *peers,
                     void (*cb)(void *arg, const struct km_peer_info *info),
                     void *arg)
 {
-    const struct km_peers_state *state = km_peers_enter(peers);
+    struct km_snapshot_reader reader;
+    const struct km_peers_state *state = km_peers_enter(peers, &reader);
     const struct km_peers_table *table = state->table;
     for (size_t i = 0; table->view != NULL && i < table->view->count; i++) {
         if (table->members[i] != NULL) {
             visit_peer(table->members[i], cb, arg);
         }
     }
-    km_peers_leave(peers);
+    km_peers_leave(&reader);
 }

@@ -146,10 +146,11 @@ static kama_status append_head(struct km_peers_call *call, struct km_buf *out)
         km_peers_request_of(call->kind, call->requests[0]);
     struct km_msg_peer_mutate_request request = {.group =
                                                      bytes_of(first.group)};
-    const struct km_peers_state *state = km_peers_enter(peers);
+    struct km_snapshot_reader reader;
+    const struct km_peers_state *state = km_peers_enter(peers, &reader);
     struct km_member_id self = state->self;
     km_peers_fill_sender(peers, state, &request.sender);
-    km_peers_leave(peers);
+    km_peers_leave(&reader);
     request.sender.id = kama_bytes_make(self.bytes, sizeof self.bytes);
     return km_pb_append(out, &km_msg_peer_mutate_request_pb, &request);
 }

@@ -185,13 +185,13 @@ static inline void km_peers_post(struct km_peers *peers, unsigned lane,
 
 /* Begin and end to read the state; nothing may block between them. */
 static inline const struct km_peers_state *km_peers_enter(
-    struct km_peers *peers)
+    struct km_peers *peers, struct km_snapshot_reader *reader)
 {
-    return km_snapshot_enter(&peers->snapshot);
+    return km_snapshot_enter(&peers->snapshot, reader);
 }
-static inline void km_peers_leave(struct km_peers *peers)
+static inline void km_peers_leave(struct km_snapshot_reader *reader)
 {
-    km_snapshot_leave(&peers->snapshot);
+    km_snapshot_leave(reader);
 }
 /* Returns the state, for lane 0. */
 static inline const struct km_peers_state *km_peers_own(

@@ -608,9 +608,9 @@ static inline void world_carry_out(struct world *w, unsigned i)
     uint64_t hash = km_store_hash(store, k);
     WORLD_SAY(w, "mutation of key %u at %u\n", m.key, m.target);
     if (m.is_set) {
-        assert_int_equal(
-            km_store_put(store, 0, hash, world_item(w, m.target, m.key, m.value)),
-            KAMA_OK);
+        assert_int_equal(km_store_put(store, 0, hash,
+                                      world_item(w, m.target, m.key, m.value)),
+                         KAMA_OK);
     } else {
         assert_true(km_store_del(store, 0, hash, k) >= KAMA_OK);
     }
