@@ -112,7 +112,7 @@ async function testV2(address) {
   assert.equal((await call(client, 'Ping', {})).service, 'kama-cache');
   const { groups } = await call(client, 'Groups', {});
   assert.deepEqual(groups.map((group) => group.name), ['default', 'many']);
-  assert.deepEqual(await failure(call(client, 'Members', {})),
+  assert.deepEqual(await failure(call(client, 'Doctor', {})),
     [grpc.status.UNIMPLEMENTED, 'KAMA_ERR_UNSUPPORTED']);
   await testScan(client);
   client.close();
@@ -164,8 +164,8 @@ async function testReflection(address) {
   const listed = (await replies.next()).value.list_services_response.service;
   assert.deepEqual(listed.map((service) => service.name).sort(), [
     'grpc.health.v1.Health', 'grpc.reflection.v1.ServerReflection',
-    'grpc.reflection.v1alpha.ServerReflection', 'kama.v1.KamaCacheService',
-    'kama.v2.Cache']);
+    'grpc.reflection.v1alpha.ServerReflection', 'kama.peer.v1.Peer',
+    'kama.v1.KamaCacheService', 'kama.v2.Cache']);
   stream.write({ file_containing_symbol: 'kama.v1.KamaCacheService.Get' });
   const files = (await replies.next()).value.file_descriptor_response;
   assert.equal(files.file_descriptor_proto.length, 1);

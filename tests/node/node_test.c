@@ -62,7 +62,7 @@ static void test_refuses(void **state)
     (void)state;
     kama_node_options options;
     loopback(&options);
-    options.etcd = "http://127.0.0.1:2379";
+    options.etcd = "https://127.0.0.1:2379";
     expect_refused(&options, KAMA_ERR_UNSUPPORTED, "etcd");
     loopback(&options);
     options.peers = "127.0.0.1:8002";

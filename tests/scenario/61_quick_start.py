@@ -169,7 +169,7 @@ class QuickStart(unittest.TestCase):
     def test_flags_that_come_next(self):
         """Known, and refused with the words of the README."""
         self.assertIn('"not in this version"', readme())
-        result = run("--etcd", "http://127.0.0.1:2379")
+        result = run("--peers", "127.0.0.1:8002")
         self.assertEqual(result.returncode, 2)
         self.assertIn("not in this version", result.stderr)
 
