@@ -1315,6 +1315,9 @@ typedef struct kama_node kama_node;
  *     "peers"         info     a member has joined, changed or left: `address`
  *                              is its address, the message says why, and
  *                              `count` is how many other members there are now
+ *     "peer"          info     the member at `address` answers
+ *                     warn     it does not answer, or is refused; the message
+ *                              says why
  *     "view"          info     the node has adopted a view of `count` members
  *     "settled"       info     no member can act on an older view any more
  *     "degraded"      warn     the node serves, but is not what it should be;
@@ -1409,8 +1412,9 @@ typedef struct kama_node_options {
     const char *etcd_user;
     const char *etcd_password_file;
     /* The address at which the other members reach the node, as host:port. NULL
-     * is the address that it listens on, which must not stand for all addresses
-     * of the machine then. Default: NULL. */
+     * is the address that it listens on; if that stands for all addresses of the
+     * machine, it is the machine's address on the connection to etcd. Default:
+     * NULL. */
     const char *advertise;
     /* The name of the cluster, 1 to 128 bytes. A node does not start where only
      * records of another cluster stand. Default: "default". */

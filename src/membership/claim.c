@@ -87,7 +87,7 @@ void km_claim_again(struct km_membership *m)
 static void probe(struct km_membership *m)
 {
     km_membership_log(
-        m, 1, "registration",
+        m, 1, "register",
         "%s is registered by %s already; asking who listens there",
         m->own.address, m->registration.found_id);
     km_registration_enter(m, KM_REGISTRATION_PROBING);
@@ -240,7 +240,7 @@ void km_claim_on_left(void *owner, const struct km_registry_result *result,
     r->wait_rounds++;
     km_membership_arm(m, &r->timer, until);
     km_membership_refresh(m); /* the record may have gone unseen */
-    km_membership_log(m, 1, "registration",
+    km_membership_log(m, 1, "register",
                       "%s is held by %s, and nobody answers there; waiting for "
                       "its record to go, at most %lld ms",
                       m->own.address, r->found_id, (long long)wait_ms);

@@ -208,7 +208,7 @@ static bool missed_a_life(struct km_membership *m, const struct km_step *step)
 static void say_forget(struct km_membership *m)
 {
     const char *why = "a member has come and gone unseen";
-    km_membership_log(m, 2, "registry", "%s; all groups are cleared", why);
+    km_membership_log(m, 2, "etcd", "%s; all groups are cleared", why);
     m->events->forget(m->owner, why);
 }
 
@@ -226,7 +226,7 @@ static void lose_data(struct km_membership *m)
 {
     m->follow.knows_joins = false;
     km_membership_log(
-        m, 2, "registry",
+        m, 2, "etcd",
         "the registry has lost its data; members without a record "
         "are held in the view for %lld ms",
         (long long)(hold_ns(m) / KM_NS_PER_MS));

@@ -166,7 +166,7 @@ void km_registration_retry(struct km_membership *m,
     km_membership_arm(m, &r->timer, km_membership_later(m, &r->backoff));
     if (!r->said_unreachable && result->status != KAMA_ERR_TRY_AGAIN) {
         r->said_unreachable = true;
-        km_membership_log(m, 2, "registry",
+        km_membership_log(m, 2, "etcd",
                           "a request to the registry has failed: %s: %s; "
                           "trying again",
                           kama_strerror(result->status), result->text);
@@ -177,7 +177,7 @@ void km_registration_give_up(struct km_membership *m, kama_status status,
                              const char *text)
 {
     struct km_registration *r = &m->registration;
-    km_membership_log(m, 3, "registration", "%s", text);
+    km_membership_log(m, 3, "register", "%s", text);
     if (r->registrations == 0) {
         r->state = KM_REGISTRATION_FAILED;
         km_membership_disarm(m, &r->timer);
@@ -266,7 +266,6 @@ void km_registration_on_granted(void *owner,
 void km_registration_done(struct km_membership *m)
 {
     struct km_registration *r = &m->registration;
-    char text[KM_MEMBER_ID_TEXT_BYTES];
     km_membership_disarm(m, &r->timer);
     r->state = KM_REGISTRATION_REGISTERED;
     r->backoff = (struct km_backoff){0};
@@ -277,12 +276,6 @@ void km_registration_done(struct km_membership *m)
     r->said_unreachable = false;
     m->stats.registrations++;
     km_follow_registered(m);
-    km_membership_log(
-        m, 1, "registration",
-        "registered %s of the service %s as %s, id %s, %s", m->own.address,
-        m->service, km_member_state_name(r->written),
-        km_member_id_format(&r->last_id, text),
-        r->registrations == 1 ? "for the first time" : "again, with a new id");
     km_lease_say(m, KM_LEASE_HELD);
     m->events->registered(m->owner, &r->last_id, r->registrations);
     send_request(m);
@@ -386,7 +379,7 @@ static void arm_revoke(struct km_membership *m)
 void km_registration_resign(struct km_membership *m, const char *why)
 {
     int64_t lease = m->lease.id;
-    km_membership_log(m, 2, "registration",
+    km_membership_log(m, 2, "register",
                       "the record of %s was deleted under a living lease (%s); "
                       "registering again",
                       m->own.address, why);

@@ -174,15 +174,6 @@ static kama_status check_advertise(const kama_node_options *options)
                        "host and the port at which others reach this node",
                        KM_TEXT_UP_TO(64, options->advertise));
     }
-    if (is_given(options->etcd) && options->listen != NULL &&
-        km_address_split(options->listen, &address) == KAMA_OK &&
-        is_wildcard(address.host)) {
-        return km_fail(KAMA_ERR_INVALID,
-                       "advertise: listen is %.*s, to which nobody can "
-                       "connect; advertise must say at which host and port "
-                       "others reach this node",
-                       KM_TEXT_UP_TO(64, options->listen));
-    }
     return KAMA_OK;
 }
 

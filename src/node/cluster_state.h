@@ -92,10 +92,3 @@ struct km_cluster {
     bool registry_up;
     uint64_t version; /* grows with each change that is shown */
 };
-
-/* Says that what is shown has changed. No lock is held. */
-void km_cluster_touch(struct km_cluster *cluster);
-
-/* Ends the start with an error; only the first one counts. Control loop. */
-void km_cluster_fail_start(struct km_cluster *cluster, kama_status status,
-                           const char *text);

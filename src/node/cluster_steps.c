@@ -10,7 +10,7 @@
 #include "base/container.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "node/cluster_state.h"
+#include "node/cluster_status.h"
 #include "node/node.h"
 #include "node/node_event.h"
 
