@@ -251,8 +251,8 @@ kama_status kama_node_start(kama_node *node)
         return status;
     }
     KM_ASSERT(node->address[0] != '\0');
-    km_node_emit_event(node, KM_NODE_INFO, "listen", "listening on %s",
-                       node->address);
+    km_node_tell_member(node, KM_NODE_INFO, "listen", node->address, 0,
+                        "listening on %s", node->address);
     status = join(node);
     if (status != KAMA_OK) {
         return undo_start(node, server, status);

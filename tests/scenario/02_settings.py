@@ -109,8 +109,6 @@ class Settings(unittest.TestCase):
                      "--etcd-password-file=/nonexistent",
                      says="--etcd-password-file: /nonexistent: No such file")
         self.refused("--etcd=e:1", "--service=a/b", says="--service: ")
-        self.refused("--etcd=e:1", "--listen=0.0.0.0:0", "--insecure",
-                     says="--advertise: listen is 0.0.0.0:0")
         self.accepted("--cluster=blue", "--labels=zone-a,ssd", "--weight=16",
                       "--require-discovery", "--advertise=h:1")
         self.accepted(env={"KAMACACHE_CLUSTER": "blue",

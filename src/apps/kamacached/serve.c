@@ -107,8 +107,7 @@ static void log_group_event(const kama_node_event *event)
  * file. */
 static bool is_logged_elsewhere(const char *name)
 {
-    static const char *const names[] = {"listen", "ready", "group", "drain",
-                                        "stopped"};
+    static const char *const names[] = {"ready", "group", "drain", "stopped"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(names[i], name) == 0) {
             return true;
@@ -148,6 +147,9 @@ static void on_event(void *arg, const kama_node_event *event)
     } else if (strcmp(event->name, "abuse") == 0) {
         KM_LOG(KM_LOG_WARN, "node", event->message,
                km_f_str("event", event->name));
+    } else if (strcmp(event->name, "listen") == 0) {
+        KM_LOG(KM_LOG_INFO, COMPONENT, "listening",
+               km_f_str("addr", event->address));
     } else if (!is_logged_elsewhere(event->name)) {
         log_node_event(event);
     }
@@ -292,11 +294,9 @@ static void finish(struct server *server, int code)
 
 /* -- serving ------------------------------------------------------------- */
 
-static void log_ready(const kama_node *node, km_ns started_at)
+static void log_ready(km_ns started_at)
 {
     km_ns took = km_clock_mono(km_clock_system()) - started_at;
-    KM_LOG(KM_LOG_INFO, COMPONENT, "listening",
-           km_f_str("addr", kama_node_address(node)));
     KM_LOG(KM_LOG_INFO, COMPONENT, "ready",
            km_f_int("start_ms", (int64_t)(took / KM_NS_PER_MS)));
 }
@@ -368,7 +368,7 @@ static int run(kama_node *node, const struct daemon_options *options,
         log_failure(status);
         return EXIT_NOT_STARTED;
     }
-    log_ready(node, started_at);
+    log_ready(started_at);
     notify_send("READY=1");
     stop(node, options, process_wait(log_hangup));
     return EXIT_STOPPED;
