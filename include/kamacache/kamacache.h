@@ -414,8 +414,11 @@ static inline void kama_unsynced_init(kama_unsynced *unsynced)
 
 /* Where a request comes from: from an application or a client, or from another
  * node of a cluster. A request of another node is never forwarded again, so
- * that requests cannot run in circles. Version 0.1 has no cluster: both act
- * alike. */
+ * that requests cannot run in circles: in a clustered group, a get of the origin
+ * KAMA_ORIGIN_PEER loads on this node if it is not in memory, and its value is
+ * kept only if this node owns the key; a mutation of this origin is
+ * KAMA_ERR_INVALID, because only nodes may say so of each other. In other groups
+ * both act alike. */
 enum { KAMA_ORIGIN_CLIENT = 0, KAMA_ORIGIN_PEER = 1 };
 
 /* The flags of kama_ctx. */
@@ -1570,6 +1573,16 @@ typedef struct kama_member {
     uint64_t latency_ns;
     /* For how long `reach` has been so, in milliseconds. */
     uint64_t since_ms;
+    /* Keys that the asked node has asked it for, and how many of these requests
+     * it did not answer. */
+    uint64_t fills;
+    uint64_t fills_failed;
+    /* Mutations that the asked node has sent to it, and how many of them it did
+     * not answer. */
+    uint64_t mutations;
+    uint64_t mutations_failed;
+    /* Requests of this member that the asked node has answered. */
+    uint64_t served;
 } kama_member;
 
 typedef void (*kama_member_fn)(void *arg, const kama_member *member);

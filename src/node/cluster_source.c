@@ -94,6 +94,11 @@ static void read_peer(void *arg, const struct km_peer_info *info)
         if (memcmp(m->id, info->id.bytes, sizeof m->id) == 0) {
             m->reach = reach_of(info->state);
             m->latency_ns = info->latency;
+            m->fills = info->fills;
+            m->fills_failed = info->fills_failed;
+            m->mutations = info->mutations;
+            m->mutations_failed = info->mutations_failed;
+            m->served = info->served;
             m->since_ms = info->since < ask->now
                               ? (ask->now - info->since) / KM_NS_PER_MS
                               : 0;

@@ -57,6 +57,11 @@ static void tell_members(void *arg, const struct km_cluster_view *view)
             .reach = km_cluster_reach_name(m->reach),
             .latency_ns = m->latency_ns,
             .since_ms = m->since_ms,
+            .fills = m->fills,
+            .fills_failed = m->fills_failed,
+            .mutations = m->mutations,
+            .mutations_failed = m->mutations_failed,
+            .served = m->served,
         };
         memcpy(member.id, m->id, sizeof member.id);
         call_member(arg, &member);

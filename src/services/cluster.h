@@ -53,6 +53,11 @@ struct km_cluster_member {
     enum km_cluster_reach reach;
     uint64_t latency_ns; /* of its last answer; 0: not known */
     uint64_t since_ms;   /* for how long `reach` has been so */
+    /* Requests to it, those that it did not answer, and its own that this node
+     * has answered. */
+    uint64_t fills, fills_failed;
+    uint64_t mutations, mutations_failed;
+    uint64_t served;
 };
 
 /* The members, as they are shown. */

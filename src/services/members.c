@@ -116,6 +116,11 @@ static kama_status write_member(struct writer *w,
         .reach = reach_numbers[member->reach],
         .latency_ns = member->latency_ns,
         .since_ms = member->since_ms,
+        .fills = member->fills,
+        .fills_failed = member->fills_failed,
+        .mutations = member->mutations,
+        .mutations_failed = member->mutations_failed,
+        .served = member->served,
     };
     km_buf_init(&labels, w->env->mem, SIZE_MAX);
     kama_status st = make_list(&labels, KM_MSG_MEMBER_LABELS, member->labels,

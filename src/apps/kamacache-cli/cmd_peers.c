@@ -56,7 +56,14 @@ static json_t *member_json(const struct km_msg_member *m)
                 cli_json_set(o, "self", json_boolean(m->self)) &&
                 cli_json_set(o, "reach", json_string(reach_name(m->reach))) &&
                 cli_json_set(o, "latency_ns", cli_json_uint(m->latency_ns)) &&
-                cli_json_set(o, "since_ms", cli_json_uint(m->since_ms));
+                cli_json_set(o, "since_ms", cli_json_uint(m->since_ms)) &&
+                cli_json_set(o, "fills", cli_json_uint(m->fills)) &&
+                cli_json_set(o, "fills_failed",
+                             cli_json_uint(m->fills_failed)) &&
+                cli_json_set(o, "mutations", cli_json_uint(m->mutations)) &&
+                cli_json_set(o, "mutations_failed",
+                             cli_json_uint(m->mutations_failed)) &&
+                cli_json_set(o, "served", cli_json_uint(m->served));
     return cli_json_made(o, made);
 }
 

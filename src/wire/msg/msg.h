@@ -369,7 +369,12 @@ enum km_msg_reach {
     X(M, 9, BOOL, self, _)                                                     \
     X(M, 11, INT32, reach, _)                                                  \
     X(M, 12, UINT64, latency_ns, _)                                            \
-    X(M, 13, UINT64, since_ms, _)
+    X(M, 13, UINT64, since_ms, _)                                              \
+    X(M, 14, UINT64, fills, _)                                                 \
+    X(M, 15, UINT64, fills_failed, _)                                          \
+    X(M, 16, UINT64, mutations, _)                                             \
+    X(M, 17, UINT64, mutations_failed, _)                                      \
+    X(M, 18, UINT64, served, _)
 KM_PB_DECLARE(km_msg_member, km_msg_member_pb, KM_MSG_MEMBER);
 #define KM_MSG_MEMBER_LABELS 5
 
