@@ -10,9 +10,20 @@
 #include "node/node.h"
 #include "node/node_event.h"
 
+/* Copies what membership has counted, for other threads to see. */
+static void copy_stats(struct km_cluster *cluster)
+{
+    struct km_membership_stats stats;
+    km_membership_stats_get(cluster->membership, &stats);
+    km_mutex_lock(&cluster->lock);
+    cluster->seen = stats;
+    km_mutex_unlock(&cluster->lock);
+}
+
 static void on_view(void *owner, struct km_view *view)
 {
     struct km_cluster *cluster = owner;
+    copy_stats(cluster);
     km_peers_notice(cluster->peers, view);
 }
 
@@ -156,6 +167,7 @@ static void on_membership_closed(void *owner)
 static void on_read(void *owner, km_ns sent_at)
 {
     struct km_cluster *cluster = owner;
+    copy_stats(cluster);
     if (cluster->unknown_at != 0 && sent_at >= cluster->unknown_at) {
         cluster->unknown_at = 0;
         km_peers_read(cluster->peers);

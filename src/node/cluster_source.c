@@ -283,9 +283,41 @@ static uint64_t source_version(void *arg)
     return version;
 }
 
+static void count_peers(void *arg, const struct km_peer_info *info)
+{
+    uint64_t *values = arg;
+    values[KM_CLUSTER_M_PEERS]++;
+    values[KM_CLUSTER_M_PEERS_UP] += info->state == KM_PEER_UP ? 1 : 0;
+}
+
+static void read_adoption(void *arg, const struct km_peers_routing *routing)
+{
+    uint64_t *values = arg;
+    values[KM_CLUSTER_M_SETTLED] = routing->settled ? 1 : 0;
+    values[KM_CLUSTER_M_VIEWS_ADOPTED] = routing->adoption;
+}
+
+static void source_counters(void *arg, uint64_t values[KM_CLUSTER_M_COUNT])
+{
+    struct km_cluster *cluster = arg;
+    memset(values, 0, KM_CLUSTER_M_COUNT * sizeof values[0]);
+    km_peers_visit(cluster->peers, count_peers, values);
+    km_peers_routing(cluster->peers, read_adoption, values);
+    km_mutex_lock(&cluster->lock);
+    values[KM_CLUSTER_M_REGISTRY_UP] = cluster->registry_up ? 1 : 0;
+    values[KM_CLUSTER_M_HELD_ADDRESSES] = cluster->seen.held;
+    values[KM_CLUSTER_M_REGISTRATIONS] = cluster->seen.registrations;
+    values[KM_CLUSTER_M_REGISTRY_READS] = cluster->seen.lists;
+    values[KM_CLUSTER_M_REGISTRY_WATCHES] = cluster->seen.watches;
+    values[KM_CLUSTER_M_JUNK_RECORDS] = cluster->seen.junk_records;
+    values[KM_CLUSTER_M_FOREIGN_RECORDS] = cluster->seen.foreign_records;
+    km_mutex_unlock(&cluster->lock);
+}
+
 const struct km_cluster_ops km_cluster_source_ops = {
     .view = source_view,
     .node = source_node,
     .owner = source_owner,
     .version = source_version,
+    .counters = source_counters,
 };

@@ -90,5 +90,6 @@ struct km_cluster {
     const char *registration;
     const char *degraded;
     bool registry_up;
-    uint64_t version; /* grows with each change that is shown */
+    struct km_membership_stats seen; /* of membership, at its last event */
+    uint64_t version;                /* grows with each change that is shown */
 };

@@ -18,6 +18,32 @@ const char *km_cluster_reach_name(enum km_cluster_reach reach)
     return names[reach];
 }
 
+const struct km_metric km_cluster_metric_rows[KM_CLUSTER_M_COUNT] = {
+    [KM_CLUSTER_M_PEERS] = {"peers", KM_METRIC_GAUGE, "",
+                            "Other members of the view."},
+    [KM_CLUSTER_M_PEERS_UP] = {"peers_up", KM_METRIC_GAUGE, "",
+                               "Other members that answer."},
+    [KM_CLUSTER_M_SETTLED] = {"view_settled", KM_METRIC_GAUGE, "",
+                              "1 if every member has adopted the view."},
+    [KM_CLUSTER_M_REGISTRY_UP] = {"registry_up", KM_METRIC_GAUGE, "",
+                                  "1 if the registry can be reached."},
+    [KM_CLUSTER_M_HELD_ADDRESSES] = {"held_addresses", KM_METRIC_GAUGE, "",
+                                     "Addresses without a record that stay in "
+                                     "the view."},
+    [KM_CLUSTER_M_VIEWS_ADOPTED] = {"views_adopted", KM_METRIC_COUNTER, "",
+                                    "Views that were adopted."},
+    [KM_CLUSTER_M_REGISTRATIONS] = {"registrations", KM_METRIC_COUNTER, "",
+                                    "Registrations of this node."},
+    [KM_CLUSTER_M_REGISTRY_READS] = {"registry_reads", KM_METRIC_COUNTER, "",
+                                     "Full reads of the registry."},
+    [KM_CLUSTER_M_REGISTRY_WATCHES] = {"registry_watches", KM_METRIC_COUNTER,
+                                       "", "Watches that were begun."},
+    [KM_CLUSTER_M_JUNK_RECORDS] = {"junk_records", KM_METRIC_COUNTER, "",
+                                   "Records that are none of a member."},
+    [KM_CLUSTER_M_FOREIGN_RECORDS] = {"foreign_records", KM_METRIC_COUNTER, "",
+                                      "Records of other clusters."},
+};
+
 /* -- questions ----------------------------------------------------------- */
 
 void km_cluster_view(struct km_service_env *env, km_cluster_view_fn cb,

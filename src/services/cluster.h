@@ -24,6 +24,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/metric.h"
 #include "view/member.h"
 
 /* How a node reaches a member. */
@@ -103,6 +104,25 @@ struct km_cluster_owner_info {
     bool self;
 };
 
+/* The counters of the cluster, one row each, which Stats shows behind those of
+ * the server. */
+enum {
+    KM_CLUSTER_M_PEERS,          /* gauge */
+    KM_CLUSTER_M_PEERS_UP,       /* gauge */
+    KM_CLUSTER_M_SETTLED,        /* gauge */
+    KM_CLUSTER_M_REGISTRY_UP,    /* gauge */
+    KM_CLUSTER_M_HELD_ADDRESSES, /* gauge */
+    KM_CLUSTER_M_VIEWS_ADOPTED,
+    KM_CLUSTER_M_REGISTRATIONS,
+    KM_CLUSTER_M_REGISTRY_READS,
+    KM_CLUSTER_M_REGISTRY_WATCHES,
+    KM_CLUSTER_M_JUNK_RECORDS,
+    KM_CLUSTER_M_FOREIGN_RECORDS,
+    KM_CLUSTER_M_COUNT
+};
+/* The names, kinds and sentences of the counters. */
+extern const struct km_metric km_cluster_metric_rows[KM_CLUSTER_M_COUNT];
+
 typedef void (*km_cluster_view_fn)(void *arg,
                                    const struct km_cluster_view *view);
 typedef void (*km_cluster_node_fn)(void *arg,
@@ -121,6 +141,8 @@ struct km_cluster_ops {
     /* Returns a number that grows with each change of what `view` says, except
      * of latencies and times. */
     uint64_t (*version)(void *cluster);
+    /* Writes the values of the counters. */
+    void (*counters)(void *cluster, uint64_t ret_values[KM_CLUSTER_M_COUNT]);
 };
 
 struct km_cluster_source {

@@ -68,27 +68,47 @@ static kama_status append_group_stats(struct km_buf *buf, kama_group *group)
                                 &km_msg_group_stats_pb, &message);
 }
 
+static kama_status append_metric(struct km_buf *buf,
+                                 const struct km_metric *row, uint64_t value)
+{
+    const struct km_msg_metric message = {
+        .name = KAMA_STR(row->name),
+        .gauge = row->kind == KM_METRIC_GAUGE,
+        .unit = KAMA_STR(row->unit),
+        .value = value,
+    };
+    return km_pb_append_element(buf, KM_MSG_STATS_NODE, &km_msg_metric_pb,
+                                &message);
+}
+
 /* A new counter of the server appears here without a change: the message has a
  * name, a unit and a value for each row of the server's table. */
 static kama_status append_server_metrics(struct km_buf *buf,
                                          struct km_server *server)
 {
     const struct km_metric_set *set = km_server_metrics(server);
-    for (unsigned i = 0; i < KM_SERVER_M_COUNT; i++) {
-        const struct km_metric *row = &km_server_metric_rows[i];
-        struct km_msg_metric message = {
-            .name = KAMA_STR(row->name),
-            .gauge = row->kind == KM_METRIC_GAUGE,
-            .unit = KAMA_STR(row->unit),
-            .value = km_metric_read(set, i),
-        };
-        kama_status st = km_pb_append_element(buf, KM_MSG_STATS_NODE,
-                                              &km_msg_metric_pb, &message);
-        if (st != KAMA_OK) {
-            return st;
-        }
+    kama_status st = KAMA_OK;
+    for (unsigned i = 0; i < KM_SERVER_M_COUNT && st == KAMA_OK; i++) {
+        st = append_metric(buf, &km_server_metric_rows[i],
+                           km_metric_read(set, i));
     }
-    return KAMA_OK;
+    return st;
+}
+
+/* Likewise for the counters of the cluster, if the node has one. */
+static kama_status append_cluster_metrics(struct km_buf *buf,
+                                          const struct km_cluster_source *from)
+{
+    uint64_t values[KM_CLUSTER_M_COUNT];
+    kama_status st = KAMA_OK;
+    if (from->ops == NULL) {
+        return KAMA_OK;
+    }
+    from->ops->counters(from->arg, values);
+    for (unsigned i = 0; i < KM_CLUSTER_M_COUNT && st == KAMA_OK; i++) {
+        st = append_metric(buf, &km_cluster_metric_rows[i], values[i]);
+    }
+    return st;
 }
 
 /* How many bytes of memory the process has: the second number of
@@ -136,6 +156,9 @@ static kama_status append_all_stats(struct km_buf *buf,
     }
     KM_ASSERT(env->server != NULL); /* it has given us the call */
     kama_status st = append_server_metrics(buf, env->server);
+    if (st == KAMA_OK) {
+        st = append_cluster_metrics(buf, &env->cluster);
+    }
     return st == KAMA_OK ? append_process(buf, env) : st;
 }
 

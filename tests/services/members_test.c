@@ -116,8 +116,16 @@ static uint64_t fake_version(void *arg)
     return version;
 }
 
+static void fake_counters(void *arg, uint64_t values[KM_CLUSTER_M_COUNT])
+{
+    (void)arg;
+    for (unsigned i = 0; i < KM_CLUSTER_M_COUNT; i++) {
+        values[i] = i;
+    }
+}
+
 static const struct km_cluster_ops fake_ops = {fake_view, fake_node, fake_owner,
-                                               fake_version};
+                                               fake_version, fake_counters};
 
 static void fake_init(struct fake *fake)
 {

@@ -45,25 +45,25 @@ static json_t *member_json(const struct km_msg_member *m)
 {
     char id[CLI_ID_BYTES];
     json_t *o = json_object();
-    bool made = cli_json_set_bytes(o, "address", m->address) &&
-                cli_json_set_bytes(o, "admin_address", m->admin_address) &&
-                cli_json_set(o, "id", json_string(cli_members_id(m->id, id))) &&
-                cli_json_set(o, "state", json_string(state_name(m->state))) &&
-                cli_json_set(o, "labels", cli_members_texts(m->labels)) &&
-                cli_json_set(o, "weight", cli_json_uint(m->weight)) &&
-                cli_json_set_bytes(o, "version", m->version) &&
-                cli_json_set(o, "share_ppm", cli_json_uint(m->share_ppm)) &&
-                cli_json_set(o, "self", json_boolean(m->self)) &&
-                cli_json_set(o, "reach", json_string(reach_name(m->reach))) &&
-                cli_json_set(o, "latency_ns", cli_json_uint(m->latency_ns)) &&
-                cli_json_set(o, "since_ms", cli_json_uint(m->since_ms)) &&
-                cli_json_set(o, "fills", cli_json_uint(m->fills)) &&
-                cli_json_set(o, "fills_failed",
-                             cli_json_uint(m->fills_failed)) &&
-                cli_json_set(o, "mutations", cli_json_uint(m->mutations)) &&
-                cli_json_set(o, "mutations_failed",
-                             cli_json_uint(m->mutations_failed)) &&
-                cli_json_set(o, "served", cli_json_uint(m->served));
+    bool made =
+        cli_json_set_bytes(o, "address", m->address) &&
+        cli_json_set_bytes(o, "admin_address", m->admin_address) &&
+        cli_json_set(o, "id", json_string(cli_members_id(m->id, id))) &&
+        cli_json_set(o, "state", json_string(state_name(m->state))) &&
+        cli_json_set(o, "labels", cli_members_texts(m->labels)) &&
+        cli_json_set(o, "weight", cli_json_uint(m->weight)) &&
+        cli_json_set_bytes(o, "version", m->version) &&
+        cli_json_set(o, "share_ppm", cli_json_uint(m->share_ppm)) &&
+        cli_json_set(o, "self", json_boolean(m->self)) &&
+        cli_json_set(o, "reach", json_string(reach_name(m->reach))) &&
+        cli_json_set(o, "latency_ns", cli_json_uint(m->latency_ns)) &&
+        cli_json_set(o, "since_ms", cli_json_uint(m->since_ms)) &&
+        cli_json_set(o, "fills", cli_json_uint(m->fills)) &&
+        cli_json_set(o, "fills_failed", cli_json_uint(m->fills_failed)) &&
+        cli_json_set(o, "mutations", cli_json_uint(m->mutations)) &&
+        cli_json_set(o, "mutations_failed",
+                     cli_json_uint(m->mutations_failed)) &&
+        cli_json_set(o, "served", cli_json_uint(m->served));
     return cli_json_made(o, made);
 }
 
