@@ -1287,7 +1287,7 @@ KAMA_API KAMA_NODISCARD kama_status kama_del_async(kama_group *group,
  *     new --start--> running --stop--> stopped --free-->
  *
  * A node starts once. A start that failed leaves nothing running and may be
- * repeated, unless it failed with KAMA_ERR_TIMEOUT.
+ * repeated.
  */
 typedef struct kama_node kama_node;
 

@@ -94,6 +94,7 @@ kama_status km_cluster_open(kama_node *node, struct km_server *server,
         km_mem_free(&node->mem, cluster);
         return status;
     }
+    cluster->earlier = node->cluster;
     *ret_cluster = cluster;
     return KAMA_OK;
 }
@@ -227,6 +228,7 @@ void km_cluster_free(struct km_cluster *cluster)
         return;
     }
     kama_allocator mem = cluster->node->mem;
+    km_cluster_free(cluster->earlier);
     km_cluster_free_parts(cluster);
     free_lock(cluster);
     km_mem_free(&mem, cluster);

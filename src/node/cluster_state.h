@@ -48,6 +48,8 @@ enum km_cluster_goodbye {
 
 struct km_cluster {
     kama_node *node;
+    struct km_cluster *earlier; /* of a start that has failed: groups may still
+                                 * give back its peers; NULL: none */
     struct km_loop *control;
     struct km_node_transport *transport;
     struct km_peers *peers;

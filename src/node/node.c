@@ -189,11 +189,15 @@ static void publish(kama_node *node, struct km_server *server)
     km_mutex_unlock(&node->lock);
 }
 
-/* Joins the cluster, if the node has one. */
-static kama_status join(kama_node *node)
+/* Joins the cluster, if the node has one. Its members may ask for values before
+ * the node is ready. */
+static kama_status join(kama_node *node, struct km_server *server)
 {
     if (node->cluster == NULL) {
         return KAMA_OK;
+    }
+    for (unsigned i = 0; i < km_registry_count(&node->registry); i++) {
+        allow_group(server, km_registry_at(&node->registry, i));
     }
     kama_status status = km_cluster_start(node->cluster);
     return status == KAMA_OK ? km_cluster_wait_start(node->cluster) : status;
@@ -208,7 +212,9 @@ static kama_status undo_start(kama_node *node, struct km_server *server,
     (void)km_text_printf(text, sizeof text, "%s", km_last_error());
     move(node, KM_NODE_STARTING, KM_NODE_DRAINING);
     (void)km_node_server_close(node, server, 0);
-    move(node, KM_NODE_DRAINED, KM_NODE_STOPPED);
+    km_service_env_reopen(&node->services);
+    node->address[0] = '\0';
+    move(node, KM_NODE_DRAINED, KM_NODE_NEW);
     return km_fail(status, "%s", text);
 }
 
@@ -225,12 +231,11 @@ static kama_status open_in_time(kama_node *node, struct km_server **ret_server)
         return status;
     }
     if (km_clock_mono(node->clock) > deadline) {
-        move(node, KM_NODE_STARTING, KM_NODE_DRAINING);
-        (void)km_node_server_close(node, server, 0);
-        move(node, KM_NODE_DRAINED, KM_NODE_STOPPED);
-        return km_fail(KAMA_ERR_TIMEOUT,
-                       "start_timeout_ms: the node was not ready after %lld ms",
-                       (long long)node->config.start_timeout_ms);
+        status = km_fail(KAMA_ERR_TIMEOUT,
+                         "start_timeout_ms: the node was not ready after %lld "
+                         "ms",
+                         (long long)node->config.start_timeout_ms);
+        return undo_start(node, server, status);
     }
     *ret_server = server;
     return KAMA_OK;
@@ -253,7 +258,7 @@ kama_status kama_node_start(kama_node *node)
     KM_ASSERT(node->address[0] != '\0');
     km_node_tell_member(node, KM_NODE_INFO, "listen", node->address, 0,
                         "listening on %s", node->address);
-    status = join(node);
+    status = join(node, server);
     if (status != KAMA_OK) {
         return undo_start(node, server, status);
     }

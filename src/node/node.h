@@ -8,16 +8,18 @@
  *            start           ready            stop
  *     NEW --------> STARTING -----> RUNNING --------> DRAINING
  *      ^             |    |                            ^    |
- *      |   failed    |    |   start_timeout_ms over    |    | no client is left
- *      +-------------+    +----------------------------+    v
- *                                                      CLIENTS_GONE
- *                                        no call runs       |
- *                                               DRAINED <---+
- *                                    the loops are freed    |
- *                                              STOPPED <----+
+ *      |   failed    |    |   it could not join, or    |    | no client is left
+ *      +-------------+    |   start_timeout_ms over    |    v
+ *      |                  +----------------------------+  CLIENTS_GONE
+ *      |                                                    |
+ *      |                                    no call runs    |
+ *      +-------- a start that was undone ------- DRAINED <--+
+ *                                  the loops are freed |
+ *                                         STOPPED <----+
  *
  * The groups and the pool live from kama_node_new to kama_node_free; the loops
- * and the server live from STARTING to DRAINED. In between they end in this
+ * and the server live from STARTING to DRAINED, and so does the membership in a
+ * cluster (cluster.h). In between they end in this
  * order: the calls, the answers of pool threads that are under way, the loops,
  * the server. In kama_node_free the groups end first, then the pool that their
  * loads run on, and then the logs of the groups, to which the pool's threads

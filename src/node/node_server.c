@@ -112,16 +112,13 @@ static kama_status make_server(kama_node *node, struct km_server **ret_server)
 }
 
 /* Makes the cluster of a node that has one, and names it to the services, before
- * the first request can come. A node that is started a second time frees the
- * cluster of its first attempt, which nobody asks any more. */
+ * the first request can come. */
 static kama_status open_cluster(kama_node *node, struct km_server *server)
 {
     struct km_service_env *services = &node->services;
     if (node->config.cluster.etcd == NULL) {
         return KAMA_OK;
     }
-    km_cluster_free(node->cluster);
-    node->cluster = NULL;
     kama_status status = km_cluster_open(node, server, &node->cluster);
     if (status == KAMA_OK) {
         services->cluster =

@@ -97,6 +97,16 @@ void km_service_env_close(struct km_service_env *env)
     km_mutex_unlock(&env->lock);
 }
 
+void km_service_env_reopen(struct km_service_env *env)
+{
+    km_mutex_lock(&env->lock);
+    KM_ASSERT(env->phase == KM_SERVICE_CLOSING && env->serving_since == 0);
+    KM_ASSERT(km_list_empty(&env->long_calls) && env->parked == 0);
+    env->phase = KM_SERVICE_STARTING;
+    env->server = NULL;
+    km_mutex_unlock(&env->lock);
+}
+
 enum km_service_phase km_service_env_phase(struct km_service_env *env)
 {
     km_mutex_lock(&env->lock);

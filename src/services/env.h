@@ -83,6 +83,10 @@ void km_service_env_ready(struct km_service_env *env);
 /* From now on and for good health answers NOT_SERVING; long calls end. */
 void km_service_env_close(struct km_service_env *env);
 
+/* Goes back to the phase STARTING, after a start that has failed was undone:
+ * the services are closed and settled, and the server is gone. Setup. */
+void km_service_env_reopen(struct km_service_env *env);
+
 /* Waits until no pool thread is about to post a mail to a loop. Call it after
  * the server has drained. */
 void km_service_env_settle(struct km_service_env *env);

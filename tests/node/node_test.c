@@ -147,8 +147,11 @@ static void test_late_start(void **state)
     node->clock = &clock;
     assert_int_equal(kama_node_start(node), KAMA_ERR_TIMEOUT);
     assert_non_null(strstr(km_last_error(), "start_timeout_ms"));
-    assert_int_equal(kama_node_start(node), KAMA_ERR_STATE);
     assert_int_equal(kama_node_stop(node), KAMA_ERR_STATE);
+    assert_null(kama_node_address(node));
+    node->clock = km_clock_system();
+    assert_int_equal(kama_node_start(node), KAMA_OK);
+    assert_int_equal(kama_node_stop(node), KAMA_OK);
     kama_node_free(node);
 }
 
