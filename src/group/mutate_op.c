@@ -170,6 +170,7 @@ static kama_status wait_for_change(struct km_mutate_op *op,
         return fail_again(op, "the cluster changes its view");
     }
     op->state = state;
+    op->sends = NULL; /* the list is the caller's, who has gone on by then */
     op->wait = (struct km_owner_wait){
         .change = op->change, .until = until, .changed = on_changed};
     op->group->owner.ops->wait(op->group->owner.arg, &op->wait);

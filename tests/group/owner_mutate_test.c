@@ -62,6 +62,48 @@ static void test_writes_go_to_the_owner(void **state)
     fake_close(c);
 }
 
+/* A mutation whose answer the test waits for. */
+struct awaited {
+    struct km_mutate_op op;
+    _Atomic int status;
+    atomic_bool answered;
+};
+
+static void on_awaited(struct km_mutate_op *op, kama_status status,
+                       const char *sentence)
+{
+    struct awaited *awaited = KM_CONTAINER_OF(op, struct awaited, op);
+    (void)sentence;
+    atomic_store(&awaited->status, status);
+    atomic_store(&awaited->answered, true);
+}
+
+/* A mutation that had to wait before it travels is sent alone: its caller has sent
+ * the list of the others long before. */
+static void test_a_mutation_that_waited_leaves_the_list(void **state)
+{
+    struct fake_cluster *c = fake_open();
+    struct awaited awaited = {.op = {.done = on_awaited}};
+    struct km_list sends;
+    const struct km_mutate_order order = {.kind = KM_MUTATION_SET,
+                                          .patience = KM_MUTATE_PARKS,
+                                          .key = K,
+                                          .value = KAMA_STR("v"),
+                                          .sends = &sends};
+    (void)state;
+    km_list_init(&sends);
+    fake_own(A, KM_OWNER_HERE_UNSETTLED, NULL);
+    assert_int_equal(km_mutate_op_start(A->group, &awaited.op, &order),
+                     KAMA_DEFERRED);
+    km_mutate_send(A->group, &sends);
+    fake_own(A, KM_OWNER_PEER, B);
+    AWAIT(atomic_load(&awaited.answered));
+    assert_int_equal(atomic_load(&awaited.status), KAMA_OK);
+    assert_true(km_list_empty(&sends));
+    assert_int_equal(get_text(B->group, "k", NULL, "v"), KAMA_OK);
+    fake_close(c);
+}
+
 /* A get that begins after a set of the same node does not join a load that has
  * begun before it. */
 static void test_set_wins_against_a_load_at_the_owner(void **state)
@@ -410,6 +452,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_writes_go_to_the_owner),
+        cmocka_unit_test(test_a_mutation_that_waited_leaves_the_list),
         cmocka_unit_test(test_set_wins_against_a_load_at_the_owner),
         cmocka_unit_test(test_owner_that_does_not_answer),
         cmocka_unit_test(test_second_try_by_a_newer_view),
