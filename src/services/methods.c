@@ -8,6 +8,7 @@
 #include "services/many.h"
 #include "services/members.h"
 #include "services/mget.h"
+#include "services/one_key.h"
 #include "services/peer_work.h"
 #include "services/reflection.h"
 #include "services/scan.h"
@@ -34,6 +35,17 @@
         .state_bytes = sizeof(struct km_service_get), .on_message = handler,   \
         .on_writable = km_service_get_writable,                                \
         .on_cancel = km_service_get_cancelled                                  \
+    }
+/* Changes one key, or looks at it; may be parked (one_key.h). */
+#define MUTATE(method, handler)                                                \
+    {                                                                          \
+        .path = method, .kind = KM_RPC_UNARY,                                  \
+        .state_bytes = sizeof(struct km_service_mutate), .on_message = handler \
+    }
+#define PEEK(method, handler)                                                  \
+    {                                                                          \
+        .path = method, .kind = KM_RPC_UNARY,                                  \
+        .state_bytes = sizeof(struct km_service_peek), .on_message = handler   \
     }
 /* Has a large answer and waits for room for it (stats.h). */
 #define LARGE(method, handler, writable)                                       \
@@ -77,13 +89,13 @@
 /* A client may call any of these paths with any bytes as the message. */
 const struct km_server_method km_service_methods[] = {
     GET(V1 "Get", km_service_v1_get),
-    UNARY(V1 "Set", km_service_v1_set),
-    UNARY(V1 "Delete", km_service_v1_delete),
+    MUTATE(V1 "Set", km_service_v1_set),
+    MUTATE(V1 "Delete", km_service_v1_delete),
     GET(V2 "Get", km_service_v2_get),
-    UNARY(V2 "Set", km_service_v2_set),
-    UNARY(V2 "Delete", km_service_v2_delete),
-    UNARY(V2 "Ttl", km_service_v2_ttl),
-    UNARY(V2 "Touch", km_service_v2_touch),
+    MUTATE(V2 "Set", km_service_v2_set),
+    MUTATE(V2 "Delete", km_service_v2_delete),
+    PEEK(V2 "Ttl", km_service_v2_ttl),
+    MUTATE(V2 "Touch", km_service_v2_touch),
     MANY(V2 "Exists", km_service_v2_exists),
     MANY(V2 "MSet", km_service_v2_mset),
     MANY(V2 "MDelete", km_service_v2_mdelete),

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/status.h"
 #include "services/get.h"
+#include "services/one_key.h"
 #include "services/service.h"
 #include "wire/msg/msg.h"
 
@@ -36,17 +37,40 @@ void km_service_v1_get(struct km_server_call *call, kama_bytes message)
     }
 }
 
+/* Answers a change that was made, or says why it was not. */
+static void reply_set(struct km_server_call *call, kama_status status,
+                      const char *text)
+{
+    if ((int)status < 0) {
+        km_server_call_finish(call, status, text);
+        return;
+    }
+    km_server_call_reply(call, kama_bytes_make(NULL, 0), NULL);
+}
+
 void km_service_v1_set(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_v1_request request;
     kama_group *group = km_service_decode_for_group(call, &km_msg_v1_request_pb,
                                                     message, &request);
-    if (group == NULL) {
+    if (group != NULL) {
+        struct km_mutate_order order = {.kind = KM_MUTATION_SET,
+                                        .key = request.key,
+                                        .value = request.value};
+        km_service_mutate_start(call, group, &order, reply_set);
+    }
+}
+
+/* KAMA_MISS is positive: there was nothing to delete. */
+static void reply_delete(struct km_server_call *call, kama_status status,
+                         const char *text)
+{
+    struct km_msg_v1_delete_response response = {.value = status != KAMA_MISS};
+    if ((int)status < 0) {
+        km_server_call_finish(call, status, text);
         return;
     }
-    km_last_error_clear();
-    kama_status st = kama_set(group, request.key, request.value, NULL);
-    km_service_reply_status(call, st);
+    km_service_reply_message(call, &km_msg_v1_delete_response_pb, &response);
 }
 
 void km_service_v1_delete(struct km_server_call *call, kama_bytes message)
@@ -54,15 +78,9 @@ void km_service_v1_delete(struct km_server_call *call, kama_bytes message)
     struct km_msg_v1_request request;
     kama_group *group = km_service_decode_for_group(call, &km_msg_v1_request_pb,
                                                     message, &request);
-    if (group == NULL) {
-        return;
+    if (group != NULL) {
+        struct km_mutate_order order = {.kind = KM_MUTATION_DELETE,
+                                        .key = request.key};
+        km_service_mutate_start(call, group, &order, reply_delete);
     }
-    km_last_error_clear();
-    kama_status st = kama_del(group, request.key, NULL);
-    if (st < 0) { /* KAMA_MISS is positive: there was nothing to delete */
-        km_service_fail(call, st);
-        return;
-    }
-    struct km_msg_v1_delete_response response = {.value = st == KAMA_OK};
-    km_service_reply_message(call, &km_msg_v1_delete_response_pb, &response);
 }

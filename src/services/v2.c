@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "services/get.h"
+#include "services/one_key.h"
 #include "services/service.h"
 #include "wire/msg/msg.h"
 
@@ -63,8 +64,18 @@ void km_service_v2_get(struct km_server_call *call, kama_bytes message)
 
 /* -- Set, Delete, Clear -------------------------------------------------- */
 
-/* The answers to Set and Clear are empty messages: everything that a client
- * must know is the status of the call. */
+/* The answer to Set is an empty message: everything that a client must know is
+ * the status of the call. */
+static void reply_set(struct km_server_call *call, kama_status status,
+                      const char *text)
+{
+    if ((int)status < 0) {
+        km_server_call_finish(call, status, text);
+        return;
+    }
+    km_server_call_reply(call, nothing, NULL);
+}
+
 void km_service_v2_set(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_set_request request;
@@ -76,15 +87,25 @@ void km_service_v2_set(struct km_server_call *call, kama_bytes message)
         km_service_refuse_ack(call, request.ack)) {
         return;
     }
-    kama_set_options options;
-    kama_set_options_init(&options);
-    options.ttl_ms = request.ttl_ms;
-    km_last_error_clear();
-    kama_status st = kama_set(group, request.key, request.value, &options);
-    km_service_reply_status(call, st);
+    struct km_mutate_order order = {.kind = KM_MUTATION_SET,
+                                    .key = request.key,
+                                    .value = request.value,
+                                    .ttl_ms = request.ttl_ms};
+    km_service_mutate_start(call, group, &order, reply_set);
 }
 
 /* Deleting a key that is not there succeeds, and `removed` is false. */
+static void reply_delete(struct km_server_call *call, kama_status status,
+                         const char *text)
+{
+    struct km_msg_delete_response response = {.removed = status != KAMA_MISS};
+    if ((int)status < 0) {
+        km_server_call_finish(call, status, text);
+        return;
+    }
+    km_service_reply_message(call, &km_msg_delete_response_pb, &response);
+}
+
 void km_service_v2_delete(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_delete_request request;
@@ -95,14 +116,9 @@ void km_service_v2_delete(struct km_server_call *call, kama_bytes message)
         km_service_refuse_ack(call, request.ack)) {
         return;
     }
-    km_last_error_clear();
-    kama_status st = kama_del(group, request.key, NULL);
-    if (st < 0) {
-        km_service_fail(call, st);
-        return;
-    }
-    struct km_msg_delete_response response = {.removed = st == KAMA_OK};
-    km_service_reply_message(call, &km_msg_delete_response_pb, &response);
+    struct km_mutate_order order = {.kind = KM_MUTATION_DELETE,
+                                    .key = request.key};
+    km_service_mutate_start(call, group, &order, reply_delete);
 }
 
 void km_service_v2_clear(struct km_server_call *call, kama_bytes message)
@@ -121,32 +137,41 @@ void km_service_v2_clear(struct km_server_call *call, kama_bytes message)
 /* -- Ttl, Touch ---------------------------------------------------------- */
 
 /* Replies to Ttl, and to Touch, whose answer is the same without a time. */
-static void reply_ttl(struct km_server_call *call, kama_status status,
-                      int64_t ttl_ms)
+static void reply_found(struct km_server_call *call, kama_status status,
+                        int64_t ttl_ms, const char *text)
 {
-    struct km_msg_ttl_response response = {.found = status == KAMA_OK};
+    struct km_msg_ttl_response response = {.found = status != KAMA_MISS};
     if ((int)status < 0) {
-        km_service_fail(call, status);
+        km_server_call_finish(call, status, text);
         return;
     }
-    if (status == KAMA_OK) {
+    if (response.found) {
         response.ttl_ms = ttl_ms;
     }
     km_service_reply_message(call, &km_msg_ttl_response_pb, &response);
 }
 
+static void reply_ttl(struct km_server_call *call, kama_status status,
+                      const char *text)
+{
+    const struct km_service_peek *peek = km_server_call_state(call);
+    reply_found(call, status, peek->ttl_ms, text);
+}
+
 void km_service_v2_ttl(struct km_server_call *call, kama_bytes message)
 {
     struct km_msg_ttl_request request;
-    int64_t ttl_ms = 0;
     kama_group *group = km_service_decode_for_group(
         call, &km_msg_ttl_request_pb, message, &request);
-    if (group == NULL) {
-        return;
+    if (group != NULL) {
+        km_service_peek_start(call, group, request.key, reply_ttl);
     }
-    km_last_error_clear();
-    kama_status st = kama_ttl(group, request.key, NULL, &ttl_ms);
-    reply_ttl(call, st, ttl_ms);
+}
+
+static void reply_touch(struct km_server_call *call, kama_status status,
+                        const char *text)
+{
+    reply_found(call, status, 0, text);
 }
 
 void km_service_v2_touch(struct km_server_call *call, kama_bytes message)
@@ -157,9 +182,10 @@ void km_service_v2_touch(struct km_server_call *call, kama_bytes message)
     if (group == NULL || km_service_refuse_ack(call, request.ack)) {
         return;
     }
-    km_last_error_clear();
-    kama_status st = kama_touch(group, request.key, request.ttl_ms, NULL);
-    reply_ttl(call, st, 0);
+    struct km_mutate_order order = {.kind = KM_MUTATION_EXPIRE,
+                                    .key = request.key,
+                                    .ttl_ms = request.ttl_ms};
+    km_service_mutate_start(call, group, &order, reply_touch);
 }
 
 /* -- Ping ---------------------------------------------------------------- */

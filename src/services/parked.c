@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "services/parked.h"
+
+#include "base/container.h"
+#include "base/mem.h"
+#include "base/status.h"
+
+/* Runs on the loop of the call, which may have ended meanwhile. */
+static void on_mail(struct km_mail *mail)
+{
+    struct km_service_parked *parked =
+        KM_CONTAINER_OF(mail, struct km_service_parked, mail);
+    struct km_server_call *call = km_server_call_of_state(parked);
+    if (!km_server_call_ended(call)) {
+        parked->reply(call, parked->status, parked->text);
+    }
+    km_mem_free(parked->env->mem, parked->text);
+    km_server_call_release(call);
+}
+
+void km_service_parked_init(struct km_server_call *call,
+                            km_service_answer_fn reply)
+{
+    struct km_service_parked *parked = km_server_call_state(call);
+    parked->env = km_service_env_of(call);
+    parked->reply = reply;
+    parked->mail.run = on_mail;
+}
+
+void km_service_parked_begin(struct km_server_call *call)
+{
+    struct km_service_parked *parked = km_server_call_state(call);
+    km_service_env_park(parked->env);
+    km_server_call_hold(call);
+}
+
+/* As soon as the mail is posted, the loop may run it and free the call. */
+void km_service_parked_end(struct km_service_parked *parked, kama_status status,
+                           const char *sentence)
+{
+    struct km_service_env *env = parked->env;
+    struct km_loop *loop = km_server_call_loop(km_server_call_of_state(parked));
+    parked->status = status;
+    if ((int)status < 0 && sentence[0] != '\0') {
+        parked->text = km_mem_strdup(env->mem, sentence);
+    }
+    km_loop_post(loop, &parked->mail);
+    km_service_env_unpark(env);
+}
+
+void km_service_parked_at_once(struct km_server_call *call, kama_status status)
+{
+    struct km_service_parked *parked = km_server_call_state(call);
+    const char *text = (int)status < 0 ? km_last_error() : "";
+    parked->reply(call, status, text[0] != '\0' ? text : NULL);
+}

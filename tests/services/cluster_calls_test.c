@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/* ctest: timeout=120 */
+/* The services of a node whose keys belong to another one: calls are parked
+ * until the owner has answered, and their loop serves others meanwhile. The
+ * other nodes are groups in this process (group/fake_owner.h). */
+#include "group/fake_owner.h"
+
+#include "base/status.h"
+#include "group/registry.h"
+#include "rpc/client.h"
+#include "rpc/server.h"
+#include "services/env.h"
+#include "services/methods.h"
+#include "wire/msg/msg.h"
+
+#include <sched.h>
+
+#define PATIENCE_MS 20000
+#define V1 "/kama.v1.KamaCacheService/"
+#define V2 "/kama.v2.Cache/"
+#define NAME KM_LIT("test")
+
+/* -- a node that serves the group of the first fake node ------------------- */
+
+struct world {
+    struct fake_cluster *c;
+    struct fake_node *a; /* this node */
+    struct fake_node *b; /* the owner of all keys */
+    struct km_mem_probe probe;
+    struct km_loop *loop;
+    struct km_registry registry;
+    struct km_service_env env;
+    struct km_server *server;
+    struct km_client *client;
+    struct km_buf reply;
+    atomic_uint drained;
+};
+
+static struct km_client *client_open(struct world *w)
+{
+    struct km_client *client = NULL;
+    struct km_channel_options channel = {.clock = km_clock_system(),
+                                         .mem = km_mem_default(),
+                                         .address =
+                                             km_server_address(w->server)};
+    assert_int_equal(km_client_new(&channel, &client), KAMA_OK);
+    return client;
+}
+
+static void world_serve(struct world *w)
+{
+    assert_int_equal(km_loop_new(NULL, NULL, 0, &w->loop), KAMA_OK);
+    assert_int_equal(km_loop_start(w->loop), KAMA_OK);
+    assert_int_equal(km_registry_init(&w->registry, km_mem_default()), KAMA_OK);
+    km_mem_probe_init(&w->probe);
+    assert_int_equal(km_service_env_init(&w->env, &w->probe.allocator,
+                                         km_clock_system(), &w->registry,
+                                         "kama"),
+                     KAMA_OK);
+    km_registry_add(&w->registry, w->a->group);
+    struct km_server_options server = {.mem = km_mem_default(),
+                                       .clock = km_clock_system(),
+                                       .loops = &w->loop,
+                                       .loop_count = 1,
+                                       .methods = km_service_methods,
+                                       .method_count = km_service_method_count,
+                                       .arg = &w->env,
+                                       .max_message_bytes = 4u << 20};
+    assert_int_equal(km_server_new(&server, &w->server), KAMA_OK);
+    km_service_env_open(&w->env, w->server);
+    assert_int_equal(km_server_listen(w->server, "127.0.0.1:0"), KAMA_OK);
+    km_service_env_ready(&w->env);
+    w->client = client_open(w);
+    km_buf_init(&w->reply, km_mem_default(), SIZE_MAX);
+}
+
+static void world_open(struct world *w)
+{
+    memset(w, 0, sizeof *w);
+    w->c = fake_open();
+    w->a = &w->c->nodes[0];
+    w->b = &w->c->nodes[1];
+    world_serve(w);
+}
+
+static void on_drained(void *arg, unsigned cut)
+{
+    (void)cut;
+    atomic_store(&((struct world *)arg)->drained, 1);
+}
+
+static void world_close(struct world *w)
+{
+    km_client_free(w->client);
+    km_buf_fini(&w->reply);
+    km_service_env_close(&w->env);
+    km_server_drain(w->server, 1000, on_drained, w);
+    AWAIT(atomic_load(&w->drained) != 0);
+    km_service_env_settle(&w->env);
+    km_loop_stop(w->loop);
+    km_loop_join(w->loop);
+    km_server_free(w->server);
+    assert_int_equal(atomic_load(&w->probe.live_blocks), 0);
+    atomic_store(&w->registry.count, 0); /* the fake cluster frees the group */
+    km_registry_fini(&w->registry);
+    km_service_env_fini(&w->env);
+    km_loop_free(w->loop);
+    fake_close(w->c);
+}
+
+/* -- calls ----------------------------------------------------------------- */
+
+static kama_status ask_in(struct world *w, const char *path, kama_bytes message,
+                          int64_t timeout_ms)
+{
+    km_buf_reset(&w->reply, SIZE_MAX);
+    struct km_client_request request = {
+        .path = path, .message = message, .timeout_ms = timeout_ms};
+    return km_client_unary(w->client, &request, &w->reply);
+}
+
+/* Encodes the message and calls the method. */
+static kama_status ask(struct world *w, const char *path,
+                       const struct km_pb_message *table, const void *message)
+{
+    struct km_buf buf;
+    km_buf_init(&buf, km_mem_default(), SIZE_MAX);
+    assert_int_equal(km_pb_append(&buf, table, message), KAMA_OK);
+    kama_status st = ask_in(w, path, km_buf_bytes(&buf), PATIENCE_MS);
+    km_buf_fini(&buf);
+    return st;
+}
+
+static void decode(struct world *w, const struct km_pb_message *table,
+                   void *ret_message)
+{
+    assert_int_equal(km_pb_decode(table, km_buf_bytes(&w->reply), ret_message),
+                     KAMA_OK);
+}
+
+static kama_status set(struct world *w, const char *key, const char *value)
+{
+    struct km_msg_set_request request = {
+        .group = NAME, .key = KAMA_STR(key), .value = KAMA_STR(value)};
+    return ask(w, V2 "Set", &km_msg_set_request_pb, &request);
+}
+
+/* Deletes a key; returns whether it was there. */
+static bool delete_key(struct world *w, const char *key)
+{
+    struct km_msg_delete_request request = {.group = NAME,
+                                            .key = KAMA_STR(key)};
+    struct km_msg_delete_response response;
+    assert_int_equal(ask(w, V2 "Delete", &km_msg_delete_request_pb, &request),
+                     KAMA_OK);
+    decode(w, &km_msg_delete_response_pb, &response);
+    return response.removed;
+}
+
+/* Returns whether the key is there, and how long it lives. */
+static bool ttl(struct world *w, const char *key, int64_t *ret_ttl_ms)
+{
+    struct km_msg_ttl_request request = {.group = NAME, .key = KAMA_STR(key)};
+    struct km_msg_ttl_response response;
+    assert_int_equal(ask(w, V2 "Ttl", &km_msg_ttl_request_pb, &request),
+                     KAMA_OK);
+    decode(w, &km_msg_ttl_response_pb, &response);
+    *ret_ttl_ms = response.ttl_ms;
+    return response.found;
+}
+
+static bool touch(struct world *w, const char *key, int64_t ttl_ms)
+{
+    struct km_msg_touch_request request = {
+        .group = NAME, .key = KAMA_STR(key), .ttl_ms = ttl_ms};
+    struct km_msg_ttl_response response;
+    assert_int_equal(ask(w, V2 "Touch", &km_msg_touch_request_pb, &request),
+                     KAMA_OK);
+    decode(w, &km_msg_ttl_response_pb, &response);
+    return response.found;
+}
+
+static void expect_sentence(const char *part)
+{
+    if (strstr(km_last_error(), part) == NULL) {
+        fail_msg("\"%s\" is not in \"%s\"", part, km_last_error());
+    }
+}
+
+/* A caller on a thread of its own, which sets a key. */
+struct setter {
+    pthread_t thread;
+    struct world *world;
+    int64_t timeout_ms;
+    kama_status status;
+};
+
+static void *set_once(void *arg)
+{
+    struct setter *setter = arg;
+    struct km_client *client = client_open(setter->world);
+    struct km_buf buf;
+    struct km_buf reply;
+    struct km_msg_set_request message = {
+        .group = NAME, .key = KM_LIT("k"), .value = KM_LIT("v")};
+    km_buf_init(&buf, km_mem_default(), SIZE_MAX);
+    km_buf_init(&reply, km_mem_default(), SIZE_MAX);
+    KM_ASSERT(km_pb_append(&buf, &km_msg_set_request_pb, &message) == KAMA_OK);
+    struct km_client_request request = {.path = V2 "Set",
+                                        .message = km_buf_bytes(&buf),
+                                        .timeout_ms = setter->timeout_ms};
+    setter->status = km_client_unary(client, &request, &reply);
+    km_client_free(client);
+    km_buf_fini(&buf);
+    km_buf_fini(&reply);
+    return NULL;
+}
+
+static void setter_start(struct setter *setter, struct world *w,
+                         int64_t timeout_ms)
+{
+    *setter = (struct setter){.world = w, .timeout_ms = timeout_ms};
+    assert_int_equal(pthread_create(&setter->thread, NULL, set_once, setter),
+                     0);
+}
+
+static kama_status setter_join(struct setter *setter)
+{
+    assert_int_equal(pthread_join(setter->thread, NULL), 0);
+    return setter->status;
+}
+
+static void ping(struct world *w)
+{
+    assert_int_equal(
+        ask_in(w, V2 "Ping", kama_bytes_make(NULL, 0), PATIENCE_MS), KAMA_OK);
+}
+
+/* -- one key --------------------------------------------------------------- */
+
+/* Set, Delete, Touch and Ttl of a key that another node owns have the answers of
+ * that node. */
+static void test_one_key_is_changed_at_its_owner(void **state)
+{
+    struct world w;
+    int64_t ttl_ms;
+    (void)state;
+    world_open(&w);
+    assert_int_equal(set(&w, "k", "v"), KAMA_OK);
+    assert_int_equal(get_text(w.b->group, "k", NULL, "v"), KAMA_OK);
+    assert_true(ttl(&w, "k", &ttl_ms));
+    assert_int_equal(ttl_ms, KAMA_TTL_FOREVER);
+    assert_true(touch(&w, "k", 50000));
+    assert_true(ttl(&w, "k", &ttl_ms));
+    assert_true(ttl_ms > 0 && ttl_ms <= 50000);
+    assert_true(delete_key(&w, "k"));
+    assert_false(delete_key(&w, "k"));
+    assert_false(touch(&w, "k", 50000));
+    assert_false(ttl(&w, "k", &ttl_ms));
+    world_close(&w);
+}
+
+/* The same with the methods of kama.v1. */
+static void test_v1_changes_a_key_at_its_owner(void **state)
+{
+    struct world w;
+    struct km_msg_v1_request request = {
+        .group = NAME, .key = KM_LIT("k"), .value = KM_LIT("v")};
+    struct km_msg_v1_delete_response response;
+    (void)state;
+    world_open(&w);
+    assert_int_equal(ask(&w, V1 "Set", &km_msg_v1_request_pb, &request),
+                     KAMA_OK);
+    assert_int_equal(get_text(w.b->group, "k", NULL, "v"), KAMA_OK);
+    assert_int_equal(ask(&w, V1 "Delete", &km_msg_v1_request_pb, &request),
+                     KAMA_OK);
+    decode(&w, &km_msg_v1_delete_response_pb, &response);
+    assert_true(response.value);
+    assert_int_equal(ask(&w, V1 "Delete", &km_msg_v1_request_pb, &request),
+                     KAMA_OK);
+    decode(&w, &km_msg_v1_delete_response_pb, &response);
+    assert_false(response.value);
+    world_close(&w);
+}
+
+/* While the owner does not answer, the only loop of the node answers others. */
+static void test_a_parked_set_blocks_no_loop(void **state)
+{
+    struct world w;
+    struct setter setter;
+    (void)state;
+    world_open(&w);
+    gate_close(&w.b->wire);
+    setter_start(&setter, &w, PATIENCE_MS);
+    gate_await(&w.b->wire, 1);
+    ping(&w);
+    gate_open(&w.b->wire);
+    assert_int_equal(setter_join(&setter), KAMA_OK);
+    assert_int_equal(get_text(w.b->group, "k", NULL, "v"), KAMA_OK);
+    world_close(&w);
+}
+
+/* A client that leaves ends its call; the set that was sent goes on, and its
+ * answer finds nobody. */
+static void test_a_client_leaves_a_parked_set(void **state)
+{
+    struct world w;
+    struct setter setter;
+    (void)state;
+    world_open(&w);
+    gate_close(&w.b->wire);
+    setter_start(&setter, &w, 50);
+    gate_await(&w.b->wire, 1);
+    assert_int_equal(setter_join(&setter), KAMA_ERR_TIMEOUT);
+    gate_open(&w.b->wire);
+    AWAIT(kama_exists(w.b->group, KM_LIT("k"), NULL) == KAMA_OK);
+    world_close(&w);
+}
+
+/* A node that is not settled waits as long as the client does, and no longer:
+ * the wait of 2 s would outlive it. */
+static void test_the_deadline_of_a_client_bounds_the_wait(void **state)
+{
+    struct world w;
+    struct setter setter;
+    (void)state;
+    world_open(&w);
+    fake_own(w.a, KM_OWNER_HERE_UNSETTLED, NULL);
+    setter_start(&setter, &w, 50);
+    kama_status st = setter_join(&setter);
+    assert_true(st == KAMA_ERR_TIMEOUT || st == KAMA_ERR_TRY_AGAIN);
+    AWAIT(atomic_load(&w.c->calls) == 0);
+    setter_start(&setter, &w, PATIENCE_MS);
+    AWAIT(atomic_load(&w.c->calls) == 1);
+    fake_own(w.a, KM_OWNER_HERE, NULL);
+    assert_int_equal(setter_join(&setter), KAMA_OK);
+    world_close(&w);
+}
+
+/* An owner that cannot be reached is an error with its sentence. */
+static void test_an_unreachable_owner_is_named(void **state)
+{
+    struct world w;
+    struct km_msg_ttl_request request = {.group = NAME, .key = KM_LIT("k")};
+    (void)state;
+    world_open(&w);
+    atomic_store(&w.b->outcome, KM_OWNER_UNREACHABLE);
+    assert_int_equal(set(&w, "k", "v"), KAMA_ERR_PEER);
+    expect_sentence("node b: cannot connect");
+    assert_int_equal(ask(&w, V2 "Ttl", &km_msg_ttl_request_pb, &request),
+                     KAMA_ERR_PEER);
+    expect_sentence("node b: cannot connect");
+    world_close(&w);
+}
+
+/* A key of this node is changed without an allocation for the call. */
+static void test_a_change_of_an_own_key_allocates_nothing(void **state)
+{
+    struct world w;
+    int64_t ttl_ms;
+    (void)state;
+    world_open(&w);
+    fake_own(w.a, KM_OWNER_HERE, NULL);
+    long long before = atomic_load(&w.probe.allocs);
+    assert_int_equal(set(&w, "k", "v"), KAMA_OK);
+    assert_true(touch(&w, "k", 50000));
+    assert_true(ttl(&w, "k", &ttl_ms));
+    assert_true(delete_key(&w, "k"));
+    assert_int_equal(atomic_load(&w.probe.allocs), before);
+    world_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_key_is_changed_at_its_owner),
+        cmocka_unit_test(test_v1_changes_a_key_at_its_owner),
+        cmocka_unit_test(test_a_parked_set_blocks_no_loop),
+        cmocka_unit_test(test_a_client_leaves_a_parked_set),
+        cmocka_unit_test(test_the_deadline_of_a_client_bounds_the_wait),
+        cmocka_unit_test(test_an_unreachable_owner_is_named),
+        cmocka_unit_test(test_a_change_of_an_own_key_allocates_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
