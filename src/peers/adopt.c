@@ -82,13 +82,22 @@ static struct km_peers_state *state_new(struct km_peers *peers,
     return state;
 }
 
-/* Fills in which slots are not settled, and swaps the state in. */
+/* Returns what this node announces if it stands to its view like `own`. */
+static enum km_standing announced(const struct km_peers *peers,
+                                  enum km_standing own)
+{
+    return own == KM_STANDING_NONE ? own : km_turn_standing(peers->turn, own);
+}
+
+/* Fills in which slots are not settled and what is announced, and swaps the
+ * state in. */
 static void state_publish(struct km_peers *peers, struct km_peers_state *state)
 {
     const struct km_peers_state *old = km_peers_own(peers);
     const struct km_slot_map *gained = km_turn_gained(peers->turn);
     state->change = old->change + 1;
     state->settled = km_turn_settled(peers->turn);
+    atomic_init(&state->announced, announced(peers, state->standing));
     if (gained == NULL && peers->hidden == NULL) {
         km_mem_free(peers->mem, state->unsettled);
         state->unsettled = NULL;
@@ -151,9 +160,23 @@ void km_peers_publish_again(struct km_peers *peers)
     }
 }
 
+/* All members hear at once which view this node has adopted. */
+static void hello_to_all(const struct km_peers_table *table)
+{
+    for (size_t i = 0; table->view != NULL && i < table->view->count; i++) {
+        if (table->members[i] != NULL) {
+            km_peer_hello(table->members[i]);
+        }
+    }
+}
+
 void km_peers_look_again(struct km_peers *peers)
 {
-    const struct km_peers_state *state = km_peers_own(peers);
+    struct km_peers_state *state = km_snapshot_own(&peers->snapshot);
+    enum km_standing standing = announced(peers, state->standing);
+    if (atomic_exchange(&state->announced, standing) != standing) {
+        hello_to_all(state->table);
+    }
     if (state->settled != km_turn_settled(peers->turn)) {
         km_peers_publish_again(peers);
     }
@@ -194,16 +217,6 @@ static void part(const struct km_peers_table *old,
         if (old->members[i] != NULL &&
             km_peers_table_find(table, member) == NULL) {
             km_peer_leave(old->members[i]);
-        }
-    }
-}
-
-/* All members hear at once which view this node has adopted. */
-static void hello_to_all(const struct km_peers_table *table)
-{
-    for (size_t i = 0; table->view != NULL && i < table->view->count; i++) {
-        if (table->members[i] != NULL) {
-            km_peer_hello(table->members[i]);
         }
     }
 }

@@ -228,17 +228,15 @@ static enum km_msg_peer_welcome welcome(
         if (has_gone(peers, &id)) {
             return KM_MSG_PEER_WELCOME_GONE;
         }
-        if (request->standing == KM_MSG_PEER_STANDING_MEMBER) {
+        if (request->standing == KM_MSG_PEER_STANDING_MEMBER ||
+            request->standing == KM_MSG_PEER_STANDING_TURNING) {
             note_stranger(peers, request->sender.view_id);
         }
         km_peers_poke(&peers->read_poke);
         return KM_MSG_PEER_WELCOME_UNKNOWN;
     }
-    enum km_standing standing =
-        request->standing == KM_MSG_PEER_STANDING_MEMBER   ? KM_STANDING_MEMBER
-        : request->standing == KM_MSG_PEER_STANDING_BEHIND ? KM_STANDING_BEHIND
-                                                           : KM_STANDING_NONE;
-    hand_over(peer, request->sender.view_id, standing);
+    hand_over(peer, request->sender.view_id,
+              km_peers_standing_of(request->standing));
     return KM_MSG_PEER_WELCOME_MEMBER;
 }
 
@@ -271,7 +269,7 @@ kama_status km_peers_hello(struct km_peers *peers,
     struct km_member_id self = state->self;
     response.id = bytes_of_id(&self);
     response.view_id = state->table->view != NULL ? state->table->view->id : 0;
-    response.standing = (int32_t)state->standing;
+    response.standing = (int32_t)atomic_load(&state->announced);
     km_peers_leave(&reader);
     km_mutex_lock(&peers->lock);
     kama_status st = append_locked(peers, &response, out);

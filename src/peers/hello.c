@@ -32,7 +32,6 @@ void km_peer_heard(struct km_peer *peer, uint64_t view_id,
     if (peer->place == KM_PEER_OUT || standing == KM_STANDING_NONE) {
         return;
     }
-    peer->said = standing;
     km_turn_heard(peers->turn, &peer->id, view_id, standing);
     if (standing == KM_STANDING_BEHIND || peer->place == KM_PEER_PARTING ||
         km_peers_knows_view(peers, view_id)) {
@@ -57,13 +56,15 @@ static void turn_silent(struct km_peer *peer)
 
 /* -- answers --------------------------------------------------------------- */
 
-static enum km_standing standing_of(int32_t number)
+enum km_standing km_peers_standing_of(int32_t number)
 {
     switch (number) {
     case KM_MSG_PEER_STANDING_MEMBER:
         return KM_STANDING_MEMBER;
     case KM_MSG_PEER_STANDING_BEHIND:
         return KM_STANDING_BEHIND;
+    case KM_MSG_PEER_STANDING_TURNING:
+        return KM_STANDING_TURNING;
     default:
         return KM_STANDING_NONE;
     }
@@ -179,7 +180,7 @@ static void take_answer(struct km_peer_hello *hello,
         is_string(r->cluster, peer->peers->cluster)) {
         km_peers_given_up(peer->peers, peer->address);
     }
-    km_peer_heard(peer, r->view_id, standing_of(r->standing));
+    km_peer_heard(peer, r->view_id, km_peers_standing_of(r->standing));
 }
 
 static void on_message(struct km_link_call *call, kama_bytes message)
@@ -219,13 +220,12 @@ static bool not_answered(struct km_peer *peer, enum km_link_end end,
     return false;
 }
 
-/* A member that was removed, and does not act by an older view any more, is
- * left alone. */
+/* A member that was removed is left alone when the turn does not wait for it any
+ * more. For a new node it is not enough that the member is behind. */
 static void part_if_over(struct km_peer *peer, bool answered)
 {
     if (peer->place == KM_PEER_PARTING &&
-        (!answered || peer->said == KM_STANDING_BEHIND ||
-         km_turn_settled(peer->peers->turn))) {
+        (!answered || !km_turn_waits_for(peer->peers->turn, &peer->id))) {
         km_peer_part(peer);
     }
 }
@@ -267,7 +267,7 @@ static void fill_request(struct km_peer *peer,
     *request = (struct km_msg_peer_hello_request){
         .address = kama_bytes_make(peers->address, strlen(peers->address)),
         .expected_id = kama_bytes_make(peer->id.bytes, sizeof peer->id.bytes),
-        .standing = (int32_t)state->standing,
+        .standing = (int32_t)atomic_load(&state->announced),
         .proto_min = KM_PEERS_PROTO_MIN,
         .proto_max = KM_PEERS_PROTO_MAX,
         .wall_ms = t->ops->wall_ms(t->arg)};

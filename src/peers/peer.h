@@ -67,7 +67,6 @@ struct km_peer {
     /* Lane 0. */
     enum km_peer_place place;
     struct km_list node;   /* in peers->parting */
-    enum km_standing said; /* by the last Hello */
     struct km_timer timer; /* the next Hello */
     struct km_peer_hello hellos[2];
     bool hello_again;  /* when one of the two has ended */

@@ -49,6 +49,9 @@ struct km_peers_state {
     uint64_t adoption;
     uint64_t change;
     enum km_standing standing;
+    /* What this node announces: `standing`, or that it is still turning. Lane 0
+     * changes it without memory, so that it is never older than the turn. */
+    _Atomic(enum km_standing) announced;
     bool settled;
     struct km_member_id self;
     struct km_slot_map *unsettled; /* NULL: none; owned */
@@ -275,6 +278,10 @@ void km_peers_check_unknown(struct km_peers *peers);
 void km_peers_given_up(struct km_peers *peers, const char *address);
 
 /* -- hello.c (lane 0) ------------------------------------------------------ */
+
+/* Returns the standing that a number of the protocol means, or NONE. Any
+ * thread. */
+enum km_standing km_peers_standing_of(int32_t number);
 
 /* Takes the announcement of a member. */
 void km_peer_heard(struct km_peer *peer, uint64_t view_id,

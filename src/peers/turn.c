@@ -255,6 +255,13 @@ enum km_standing km_turn_standing(const struct km_turn *turn,
     return own;
 }
 
+bool km_turn_waits_for(const struct km_turn *turn,
+                       const struct km_member_id *id)
+{
+    const struct peer *peer = find(turn->peers, turn->count, id);
+    return peer != NULL && is_waited(peer);
+}
+
 size_t km_turn_waiting(const struct km_turn *turn)
 {
     return turn->waiting;

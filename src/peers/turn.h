@@ -91,6 +91,9 @@ void km_turn_heard(struct km_turn *turn, const struct km_member_id *id,
  * is then still in another view, the node is not settled any more. */
 void km_turn_silent(struct km_turn *turn, const struct km_member_id *id);
 
+/* Returns whether the node waits for a member. */
+bool km_turn_waits_for(const struct km_turn *turn,
+                       const struct km_member_id *id);
 /* Returns whether everybody has been heard. */
 bool km_turn_settled(const struct km_turn *turn);
 /* Returns the slots that were gained since the node was last settled, or NULL

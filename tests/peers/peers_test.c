@@ -641,6 +641,64 @@ static void test_gone(void **state)
     cluster_close(&c);
 }
 
+/* The schedule of peers/turn.h: a new member hears from an old one that somebody
+ * who was removed may still act by an older view, and waits until he was told. */
+static void test_new_member_waits_for_a_removed_one(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    notice(&c, 0, 3);
+    notice(&c, 1, 3);
+    sim_net_run(&c.net, 1500 * MS);
+    assert_true(routing_of(&c.nodes[0]).settled);
+    assert_true(routing_of(&c.nodes[1]).settled);
+    notice(&c, 1, 2);
+    sim_net_run(&c.net, 20 * MS);
+    notice(&c, 1, 6);
+    notice(&c, 2, 6);
+    sim_net_run(&c.net, 60 * MS);
+    assert_int_equal(routing_of(&c.nodes[0]).standing, KM_STANDING_MEMBER);
+    assert_true(c.nodes[1].adopted >= 3);
+    assert_int_equal(c.nodes[2].adopted, 1);
+    assert_false(routing_of(&c.nodes[1]).settled);
+    assert_false(routing_of(&c.nodes[2]).settled);
+    while (!routing_of(&c.nodes[1]).settled && c.net.now < 5000 * MS) {
+        assert_false(routing_of(&c.nodes[2]).settled);
+        sim_net_run(&c.net, 5 * MS);
+    }
+    assert_int_equal(c.nodes[0].gone, 1);
+    assert_true(routing_of(&c.nodes[1]).settled);
+    /* The new one hears at once that the turn is over, and not with the next
+     * Hello. */
+    sim_net_run(&c.net, 10 * MS);
+    assert_true(routing_of(&c.nodes[2]).settled);
+    cluster_close(&c);
+}
+
+/* A new node goes on to say Hello to a removed member that is behind, because
+ * this does not count for it, and is settled when that member is another one. */
+static void test_new_node_and_a_removed_member_that_is_behind(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    notice(&c, 0, 5);
+    sim_net_run(&c.net, 20 * MS);
+    km_peers_set_behind(c.nodes[0].peers);
+    notice(&c, 2, 5);
+    sim_net_run(&c.net, 20 * MS);
+    notice(&c, 2, 4);
+    sim_net_run(&c.net, 3000 * MS);
+    assert_int_equal(routing_of(&c.nodes[0]).standing, KM_STANDING_BEHIND);
+    assert_false(routing_of(&c.nodes[2]).settled);
+    c.nodes[0].member.id = id_of(9);
+    km_peers_set_self(c.nodes[0].peers, &c.nodes[0].member.id, addresses[0]);
+    sim_net_run(&c.net, 1100 * MS);
+    assert_true(routing_of(&c.nodes[2]).settled);
+    cluster_close(&c);
+}
+
 /* A member that was removed and does not answer is not waited for. */
 static void test_removed_and_silent(void **state)
 {
@@ -1278,6 +1336,8 @@ int main(void)
         cmocka_unit_test(test_stranger),
         cmocka_unit_test(test_other_is_behind),
         cmocka_unit_test(test_gone),
+        cmocka_unit_test(test_new_member_waits_for_a_removed_one),
+        cmocka_unit_test(test_new_node_and_a_removed_member_that_is_behind),
         cmocka_unit_test(test_removed_and_silent),
         cmocka_unit_test(test_unreachable),
         cmocka_unit_test(test_down),

@@ -152,7 +152,8 @@ KM_PB_DECLARE(km_msg_peer_mutate_result, km_msg_peer_mutate_result_pb,
 
 enum km_msg_peer_standing {
     KM_MSG_PEER_STANDING_MEMBER = 1,
-    KM_MSG_PEER_STANDING_BEHIND = 2
+    KM_MSG_PEER_STANDING_BEHIND = 2,
+    KM_MSG_PEER_STANDING_TURNING = 3
 };
 
 enum km_msg_peer_welcome {
