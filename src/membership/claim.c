@@ -37,6 +37,7 @@ static void send_claim(struct km_membership *m, kama_bytes value)
         .sister_key = KAMA_STR(m->sister_key),
         .sister_value = KAMA_STR(m->own.address),
         .joins_key = KAMA_STR(m->joins_key),
+        .prefix = KAMA_STR(m->prefix),
         .lease = m->lease.id,
         .expected_mod_revision = m->registration.expected_mod_revision,
     };
@@ -94,7 +95,6 @@ static void probe(struct km_membership *m)
 }
 
 static void look_at_found(struct km_membership *m,
-                          const struct km_registry_record *found,
                           const struct km_record *record)
 {
     struct km_registration *r = &m->registration;
@@ -102,9 +102,12 @@ static void look_at_found(struct km_membership *m,
     bool mine = km_member_id_equal(&record->nonce, &m->own.nonce);
     bool present = mine && km_member_id_equal(id, &m->own.member.id);
     (void)km_member_id_format(id, r->found_id);
-    if (present && found->lease == m->lease.id) {
-        km_registration_done(m);
-    } else if (present || (mine && km_member_id_equal(id, &r->last_id))) {
+    if (present) {
+        /* The members as of that claim are not known, so that it is made once
+         * more; `joins` counts it, and so it needs an id that is new. */
+        km_registration_draw_id(m);
+        replace_found(m);
+    } else if (mine && km_member_id_equal(id, &r->last_id)) {
         replace_found(m);
     } else {
         probe(m);
@@ -129,7 +132,7 @@ static void refused(struct km_membership *m,
     kama_status status =
         km_record_parse(found->value, KAMA_STR(m->own.address), &record);
     if (status == KAMA_OK) {
-        look_at_found(m, found, &record);
+        look_at_found(m, &record);
     } else if (status == KAMA_ERR_NO_MEMORY) {
         const struct km_registry_result result = {status, "no memory"};
         km_registration_retry(m, &result);
@@ -142,7 +145,8 @@ static void refused(struct km_membership *m,
 
 void km_claim_on_claimed(void *owner, const struct km_registry_result *result,
                          enum km_registry_verdict verdict,
-                         const struct km_registry_record *found)
+                         const struct km_registry_record *records, size_t count,
+                         int64_t revision)
 {
     struct km_membership *m = owner;
     if (!km_registration_answered(m, KM_REQUEST_CLAIM) ||
@@ -154,8 +158,9 @@ void km_claim_on_claimed(void *owner, const struct km_registry_result *result,
         km_registration_retry(m, result);
     } else if (verdict == KM_REGISTRY_DONE) {
         km_registration_done(m);
+        km_follow_claimed(m, records, count, revision);
     } else {
-        refused(m, found);
+        refused(m, count > 0 ? records : NULL);
     }
 }
 

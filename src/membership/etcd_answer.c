@@ -117,6 +117,47 @@ kama_status km_etcd_answer_txn(kama_bytes answer,
     return txn.succeeded ? KAMA_OK : read_found(txn.answers, ret_found);
 }
 
+/* Adds the records that one step of a transaction has read. */
+static kama_status add_step(kama_bytes element, const kama_allocator *mem,
+                            struct km_etcd_records *ret_records)
+{
+    struct km_etcd_step_answer step;
+    kama_status status = KAMA_OK;
+    if (km_pb_decode(&km_etcd_step_answer_pb, element, &step) != KAMA_OK) {
+        return malformed("a step of a transaction");
+    }
+    while (status == KAMA_OK && km_pb_next(&step.range.kvs, &element)) {
+        struct km_registry_record record;
+        status = read_record(element, kama_bytes_make(NULL, 0), &record);
+        if (status == KAMA_OK) {
+            status = km_etcd_records_add(ret_records, mem, &record);
+        }
+    }
+    return status;
+}
+
+kama_status km_etcd_answer_claim(kama_bytes answer, const kama_allocator *mem,
+                                 enum km_registry_verdict *ret_verdict,
+                                 struct km_etcd_records *ret_records,
+                                 int64_t *ret_revision)
+{
+    struct km_etcd_txn_answer txn;
+    kama_bytes element;
+    kama_status status = KAMA_OK;
+    if (km_pb_decode(&km_etcd_txn_answer_pb, answer, &txn) != KAMA_OK) {
+        return malformed("the answer of a transaction");
+    }
+    if (txn.header.revision <= 0) {
+        return strange("a transaction without a revision");
+    }
+    *ret_verdict = txn.succeeded ? KM_REGISTRY_DONE : KM_REGISTRY_REFUSED;
+    *ret_revision = txn.header.revision;
+    while (status == KAMA_OK && km_pb_next(&txn.answers, &element)) {
+        status = add_step(element, mem, ret_records);
+    }
+    return status;
+}
+
 kama_status km_etcd_answer_list(kama_bytes answer, kama_bytes prefix,
                                 const kama_allocator *mem,
                                 struct km_etcd_records *ret_records,

@@ -31,6 +31,13 @@ km_etcd_records_add(struct km_etcd_records *records, const kama_allocator *mem,
 void km_etcd_records_fini(struct km_etcd_records *records,
                           const kama_allocator *mem);
 
+/* Reads the answer of a claim: the records that it has read, and its revision.
+ * The array is the caller's also after an error. */
+KAMA_NODISCARD kama_status km_etcd_answer_claim(
+    kama_bytes answer, const kama_allocator *mem,
+    enum km_registry_verdict *ret_verdict, struct km_etcd_records *ret_records,
+    int64_t *ret_revision);
+
 /* Reads the answer of a transaction. If it was refused, the record that its
  * other branch has read is returned; its key is empty if there is none. */
 KAMA_NODISCARD kama_status

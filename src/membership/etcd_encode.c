@@ -93,6 +93,22 @@ static kama_status append_claim_writes(struct km_buf *out,
     return status;
 }
 
+/* What is read sees what the steps before it have written. */
+static kama_status append_claim_read(struct km_buf *out, kama_bytes prefix)
+{
+    struct km_buf end;
+    km_buf_init(&end, out->mem, SIZE_MAX);
+    kama_status status = append_end(&end, prefix);
+    if (status == KAMA_OK) {
+        const struct km_etcd_step step = {
+            .range = {.key = prefix, .range_end = km_buf_bytes(&end)}};
+        status = km_pb_append_element(out, KM_ETCD_TXN_SUCCESS,
+                                      &km_etcd_step_pb, &step);
+    }
+    km_buf_fini(&end);
+    return status;
+}
+
 kama_status km_etcd_encode_claim(struct km_buf *out,
                                  const struct km_registry_claim *claim)
 {
@@ -100,6 +116,9 @@ kama_status km_etcd_encode_claim(struct km_buf *out,
     kama_status status = append_claim_condition(out, claim);
     if (status == KAMA_OK) {
         status = append_claim_writes(out, claim);
+    }
+    if (status == KAMA_OK && claim->prefix.len > 0) {
+        status = append_claim_read(out, claim->prefix);
     }
     return status == KAMA_OK
                ? km_pb_append_element(out, KM_ETCD_TXN_FAILURE,

@@ -110,13 +110,16 @@ static kama_status answer_claim(struct km_etcd_request *request,
 {
     struct km_etcd *etcd = request->etcd;
     enum km_registry_verdict verdict;
-    struct km_registry_record found;
-    kama_status status = km_etcd_answer_txn(answer, &verdict, &found);
+    struct km_etcd_records records = {0};
+    int64_t revision = 0;
+    kama_status status =
+        km_etcd_answer_claim(answer, etcd->mem, &verdict, &records, &revision);
     if (status == KAMA_OK) {
         done(request);
-        etcd->events->claimed(etcd->owner, &ok, verdict,
-                              found.key.len > 0 ? &found : NULL);
+        etcd->events->claimed(etcd->owner, &ok, verdict, records.at,
+                              records.count, revision);
     }
+    km_etcd_records_fini(&records, etcd->mem);
     return status;
 }
 
@@ -201,7 +204,7 @@ static void time_left_failed(struct km_etcd *etcd,
 static void claim_failed(struct km_etcd *etcd,
                          const struct km_registry_result *result)
 {
-    etcd->events->claimed(etcd->owner, result, KM_REGISTRY_REFUSED, NULL);
+    etcd->events->claimed(etcd->owner, result, KM_REGISTRY_REFUSED, NULL, 0, 0);
 }
 
 static void update_failed(struct km_etcd *etcd,

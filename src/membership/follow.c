@@ -358,6 +358,58 @@ void km_follow_on_listed(void *owner, const struct km_registry_result *result,
     }
 }
 
+/* -- what a claim says ----------------------------------------------------- */
+
+/* The directory is ahead of the claim. It is told again behind the older
+ * view. */
+static void tell_older(struct km_membership *m, struct km_view *view)
+{
+    m->published = m->directory.changes - 1;
+    tell(m, view);
+    km_follow_publish(m);
+}
+
+/* Without memory the record is claimed once more, with the members that are
+ * there then. */
+static void claim_again(struct km_membership *m)
+{
+    km_registration_resign(m, "there was no memory for the members");
+}
+
+/* The claim is as good as a list, unless the directory knows more. */
+void km_follow_claimed(struct km_membership *m,
+                       const struct km_registry_record *records, size_t count,
+                       int64_t revision)
+{
+    struct km_follow *f = &m->follow;
+    struct km_step step = {.is_list = true, .since = f->revision, .joins = 0};
+    struct km_view *view;
+    if (m->registration.state != KM_REGISTRATION_REGISTERED || !f->is_on) {
+        return;
+    }
+    if (km_step_view(m, records, count, &view) != KAMA_OK) {
+        claim_again(m);
+        return;
+    }
+    if (km_view_find_id(view, &m->registration.last_id) == NULL ||
+        revision == f->revision) { /* nothing that is new or makes sense */
+        km_view_unref(view);
+        km_follow_publish(m);
+        return;
+    }
+    if (revision < f->revision) {
+        tell_older(m, view);
+        return;
+    }
+    km_view_unref(view);
+    km_step_read_stamp(m, &step, records, count);
+    if (apply_list(m, &step, records, count, revision) != KAMA_OK) {
+        claim_again(m);
+        return;
+    }
+    conclude(m, &step, false);
+}
+
 /* -- what a watch says ----------------------------------------------------- */
 
 void km_follow_on_changed(void *owner, int64_t revision,

@@ -207,9 +207,11 @@ void km_registration_enter(struct km_membership *m,
 /* Sends the request of the present state again after a while. */
 void km_registration_retry(struct km_membership *m,
                            const struct km_registry_result *result);
+/* Draws the id of the next registration. */
+void km_registration_draw_id(struct km_membership *m);
 /* Registers with a new id. */
 void km_registration_begin(struct km_membership *m);
-/* The own record is there. */
+/* The own record is there. Tells the registration, and not yet the view. */
 void km_registration_done(struct km_membership *m);
 /* The registration is impossible: a start fails, and a node that has been
  * registered before goes on trying. */
@@ -250,7 +252,8 @@ void km_claim_nobody(struct km_membership *m);
 void km_claim_again(struct km_membership *m);
 void km_claim_on_claimed(void *owner, const struct km_registry_result *result,
                          enum km_registry_verdict verdict,
-                         const struct km_registry_record *found);
+                         const struct km_registry_record *records, size_t count,
+                         int64_t revision);
 void km_claim_on_left(void *owner, const struct km_registry_result *result,
                       int64_t ttl_ms);
 
@@ -279,6 +282,12 @@ void km_follow_stop(struct km_membership *m);
 void km_follow_list_at(struct km_membership *m, km_ns at);
 /* The node has registered with a new id, which nobody has seen yet. */
 void km_follow_registered(struct km_membership *m);
+/* Takes the records that the claim has read: tells the view as of the claim,
+ * even if a later one is known already, because each member of it may act by a
+ * view in which this node is. */
+void km_follow_claimed(struct km_membership *m,
+                       const struct km_registry_record *records, size_t count,
+                       int64_t revision);
 /* Settles the directory, and tells the view if it has changed. */
 void km_follow_publish(struct km_membership *m);
 void km_follow_on_timer(struct km_timer *timer);
@@ -314,6 +323,10 @@ struct km_step {
 /* Reads what the records say about `registry`. */
 void km_step_read_stamp(const struct km_membership *m, struct km_step *step,
                         const struct km_registry_record *records, size_t count);
+/* Makes the view that the records of a whole list say, without the directory. */
+KAMA_NODISCARD kama_status km_step_view(
+    const struct km_membership *m, const struct km_registry_record *records,
+    size_t count, struct km_view **ret_view);
 /* Puts the records into the directory. Errors: KAMA_ERR_NO_MEMORY, after which
  * the members must be read anew. */
 kama_status km_step_apply(struct km_membership *m, struct km_step *step,

@@ -52,6 +52,7 @@ struct km_registry_claim {
     kama_bytes member_key, member_value;
     kama_bytes sister_key, sister_value;
     kama_bytes joins_key;
+    kama_bytes prefix; /* of what is read in the same step */
     int64_t lease;
     /* 0: the member key must not exist. Otherwise the record with this
      * mod_revision is replaced. */
@@ -74,8 +75,9 @@ struct km_registry_ops {
     void (*revoke)(void *registry, int64_t lease);
     /* Asks how long a lease lasts. -> left */
     void (*time_left)(void *registry, int64_t lease);
-    /* Puts the member's record, the sister key and joins in one transaction; if
-     * the condition is not true, returns the record that is there. -> claimed */
+    /* Puts the member's record, the sister key and joins, and reads the prefix,
+     * in one transaction; if the condition is not true, returns the record that
+     * is there. -> claimed */
     void (*claim)(void *registry, const struct km_registry_claim *claim);
     /* Writes key = value under the lease, if the key has that lease. -> updated
      */
@@ -106,10 +108,12 @@ struct km_registry_events {
     /* ttl_ms: -1 if there is no such lease. */
     void (*left)(void *owner, const struct km_registry_result *result,
                  int64_t ttl_ms);
-    /* found: the record of the member key if refused; NULL if there is none. */
+    /* Done: all records of the prefix, with those of the claim, as of its
+     * revision. Refused: the record of the member key, if there is one. */
     void (*claimed)(void *owner, const struct km_registry_result *result,
                     enum km_registry_verdict verdict,
-                    const struct km_registry_record *found);
+                    const struct km_registry_record *records, size_t count,
+                    int64_t revision);
     void (*updated)(void *owner, const struct km_registry_result *result,
                     enum km_registry_verdict verdict);
     void (*removed)(void *owner, const struct km_registry_result *result);

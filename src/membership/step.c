@@ -152,6 +152,46 @@ static kama_status apply(struct km_membership *m, struct km_step *step,
     return KAMA_OK;
 }
 
+/* Adds the member of a record to a list, if it is one of the own cluster. */
+static kama_status add_member(const struct km_membership *m,
+                              const struct km_registry_record *record,
+                              struct km_directory *to)
+{
+    static const char members[] = "members/";
+    enum km_directory_change change;
+    struct km_record parsed;
+    kama_bytes name = km_bytes_skip(record->key, strlen(m->prefix));
+    if (!km_bytes_starts(name, KAMA_STR(members))) {
+        return KAMA_OK;
+    }
+    kama_status status = km_record_parse(
+        record->value, km_bytes_skip(name, sizeof members - 1), &parsed);
+    if (status != KAMA_OK || strcmp(parsed.cluster, m->own.cluster) != 0) {
+        return status == KAMA_ERR_NO_MEMORY ? status : KAMA_OK;
+    }
+    return km_directory_put(to, &parsed.member, record->mod_revision,
+                            m->own.address, &change);
+}
+
+kama_status km_step_view(const struct km_membership *m,
+                         const struct km_registry_record *records, size_t count,
+                         struct km_view **ret_view)
+{
+    struct km_directory directory;
+    kama_status status = KAMA_OK;
+    km_directory_init(&directory, m->mem);
+    for (size_t i = 0; i < count && status == KAMA_OK; i++) {
+        if (km_bytes_starts(records[i].key, KAMA_STR(m->prefix))) {
+            status = add_member(m, &records[i], &directory);
+        }
+    }
+    if (status == KAMA_OK) {
+        status = km_directory_view(&directory, ret_view);
+    }
+    km_directory_fini(&directory);
+    return status;
+}
+
 void km_step_read_stamp(const struct km_membership *m, struct km_step *step,
                         const struct km_registry_record *records, size_t count)
 {

@@ -138,13 +138,14 @@ static inline void on_left(void *owner, const struct km_registry_result *result,
 static inline void on_claimed(void *owner,
                               const struct km_registry_result *result,
                               enum km_registry_verdict verdict,
-                              const struct km_registry_record *found)
+                              const struct km_registry_record *records,
+                              size_t count, int64_t revision)
 {
     struct seen *seen = note_result(owner, CLAIMED, result);
     seen->verdict = verdict;
-    note_records(seen, found, found != NULL);
-    seen->revision = found != NULL ? found->mod_revision : 0;
-    seen->lease = found != NULL ? found->lease : 0;
+    note_records(seen, records, count);
+    seen->revision = count == 1 ? records[0].mod_revision : revision;
+    seen->lease = count == 1 ? records[0].lease : 0;
     note(owner, CLAIMED);
 }
 
@@ -407,6 +408,7 @@ static inline struct ask claim_of(int64_t lease, const char *value,
                   .sister_key = kama_bytes_str("/services/t/a:1"),
                   .sister_value = kama_bytes_str("a:1"),
                   .joins_key = kama_bytes_str(PREFIX "joins"),
+                  .prefix = kama_bytes_str(PREFIX),
                   .lease = lease,
                   .expected_mod_revision = expected}};
 }

@@ -96,11 +96,15 @@ static void a_claim_writes_three_keys_or_shows_the_holder(void **state)
     int64_t lease = grant(&r, 10000);
     struct seen *seen = get_ok(&r, claim_of(lease, "one", 0));
     assert_int_equal(seen->verdict, KM_REGISTRY_DONE);
+    assert_string_equal(seen->records,
+                        PREFIX "joins=1 " PREFIX "members/a:1=one ");
+    int64_t claimed_at = seen->revision;
     seen = get_ok(&r, claim_of(lease, "two", 0));
     assert_int_equal(seen->verdict, KM_REGISTRY_REFUSED);
     assert_string_equal(seen->records, PREFIX "members/a:1=one ");
     assert_int_equal(seen->lease, lease);
     int64_t holder = seen->revision;
+    assert_int_equal(holder, claimed_at);
     assert_int_equal(get_ok(&r, claim_of(lease, "three", holder - 1))->verdict,
                      KM_REGISTRY_REFUSED);
     assert_int_equal(get_ok(&r, claim_of(lease, "three", holder))->verdict,

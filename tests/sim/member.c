@@ -14,7 +14,9 @@ static void on_view(void *owner, struct km_view *view)
     km_view_check(view);
     km_view_unref(m->view);
     m->view = km_view_ref(view);
-    m->views++;
+    if (m->views++ == 0) {
+        m->first_view_count = view->count;
+    }
 }
 
 static void on_registered(void *owner, const struct km_member_id *id,

@@ -36,7 +36,8 @@ struct sim_member {
     enum km_probe_answer probe_answer;
     bool answers_probes;
     /* What it has said. */
-    struct km_view *view; /* the last one */
+    struct km_view *view;    /* the last one */
+    size_t first_view_count; /* its members */
     unsigned views, registered, activated, leaving, forgets, probes, failed,
         closed, logs, junk_logs;
     struct km_member_id id;

@@ -78,8 +78,8 @@ static void deliver_record(struct message *m)
     void *owner = m->client->owner;
     switch (m->kind) {
     case SIM_CLAIM:
-        e->claimed(owner, &m->result, m->verdict,
-                   m->count > 0 ? m->records : NULL);
+        e->claimed(owner, &m->result, m->verdict, m->records, m->count,
+                   m->revision);
         break;
     case SIM_UPDATE:
         e->updated(owner, &m->result, m->verdict);
@@ -272,6 +272,27 @@ static const char *key_of(const struct message *m, size_t i)
     return m->records[i].key.data;
 }
 
+/* Makes an answer with all records of a prefix. */
+static struct message *read_prefix(struct sim_registry *r,
+                                   struct sim_client *client,
+                                   enum sim_request_kind kind,
+                                   kama_bytes prefix)
+{
+    struct km_registry_record *records =
+        calloc(r->keys.count + 1, sizeof *records);
+    size_t count = 0;
+    KM_ASSERT(records != NULL);
+    for (size_t i = 0; i < r->keys.count; i++) {
+        if (km_bytes_starts(KAMA_STR(r->keys.items[i].key), prefix)) {
+            records[count++] = record_of(&r->keys.items[i]);
+        }
+    }
+    struct message *answer = make(client, kind, records, count);
+    answer->revision = r->revision;
+    free(records);
+    return answer;
+}
+
 static void run_claim(struct sim_registry *r, struct message *m,
                       struct message **ret_answer)
 {
@@ -291,8 +312,9 @@ static void run_claim(struct sim_registry *r, struct message *m,
     sim_put(r, key_of(m, 0), m->records[0].value, m->lease);
     sim_put(r, key_of(m, 1), m->records[1].value, m->lease);
     sim_put(r, key_of(m, 2), KM_LIT("1"), 0);
-    m->count = 0;
-    m->verdict = KM_REGISTRY_DONE;
+    *ret_answer = read_prefix(r, m->client, SIM_CLAIM, m->records[3].key);
+    (*ret_answer)->verdict = KM_REGISTRY_DONE;
+    free(m);
     sim_tell_all(r);
 }
 
@@ -312,19 +334,7 @@ static void run_update(struct sim_registry *r, struct message *m)
 static void run_list(struct sim_registry *r, struct message *m,
                      struct message **ret_answer)
 {
-    struct km_registry_record *records =
-        calloc(r->keys.count + 1, sizeof *records);
-    size_t count = 0;
-    KM_ASSERT(records != NULL);
-    for (size_t i = 0; i < r->keys.count; i++) {
-        if (km_bytes_starts(KAMA_STR(r->keys.items[i].key),
-                            m->records[0].key)) {
-            records[count++] = record_of(&r->keys.items[i]);
-        }
-    }
-    *ret_answer = make(m->client, SIM_LIST, records, count);
-    (*ret_answer)->revision = r->revision;
-    free(records);
+    *ret_answer = read_prefix(r, m->client, SIM_LIST, m->records[0].key);
     free(m);
 }
 
@@ -459,8 +469,9 @@ static void claim(void *registry, const struct km_registry_claim *claim)
     const struct km_registry_record records[] = {
         {.key = claim->member_key, .value = claim->member_value},
         {.key = claim->sister_key, .value = claim->sister_value},
-        {.key = claim->joins_key}};
-    struct message *m = make(registry, SIM_CLAIM, records, 3);
+        {.key = claim->joins_key},
+        {.key = claim->prefix}};
+    struct message *m = make(registry, SIM_CLAIM, records, 4);
     m->lease = claim->lease;
     m->revision = claim->expected_mod_revision;
     send(m);
