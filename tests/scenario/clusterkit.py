@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: MIT
+"""Several kamacached that are one cluster, over an etcd of their own.
+
+    with Cluster(3, "--group", "users") as cluster:
+        a, b, c = cluster.nodes
+        with Client(a) as client:
+            client.set(b"key", b"value", "users")
+        cluster.owner(b"key", "users").kill()
+        cluster.wait_view()           # the nodes that run agree and are settled
+        cluster.loads("users")        # of all nodes that run, together
+
+A node is passed to Client() and cli() as a Daemon is. It keeps its address when
+it is started again. Cluster(etcd_proxies=True) puts a TcpProxy between each
+node and etcd (node.etcd_proxy), and Cluster(peer_proxies=True) advertises the
+address of a TcpProxy before each node (node.peer_proxy).
+"""
+import os
+import random
+import signal
+import socket
+
+import grpc
+
+from etcdkit import Etcd, TcpProxy
+from kamatest import Daemon, connected_channel, pb2, v2, wait_until
+
+LEASE_SECONDS = 10  # what a node asks of etcd, without a slowdown
+SERVICE = "kama-cache"
+
+
+def node_port():
+    """A free loopback port that no outgoing connection is given meanwhile, so
+    that a node can be started on it again."""
+    while True:
+        port = random.randrange(15000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
+class ClusterNode:
+    """One kamacached: .address is where it listens, .advertise where the others
+    reach it, .daemon the process that runs (or the last one that did)."""
+
+    def __init__(self, etcd, arguments, etcd_proxy, peer_proxy):
+        self.address = "127.0.0.1:%d" % node_port()
+        self.arguments = list(arguments)
+        self.etcd_proxy = TcpProxy(etcd) if etcd_proxy else None
+        self.peer_proxy = TcpProxy(self.address) if peer_proxy else None
+        self.etcd = self.etcd_proxy.address if etcd_proxy else etcd
+        self.advertise = (self.peer_proxy.address if peer_proxy
+                          else self.address)
+        self.daemon = None
+        self._channel = None
+
+    # -- the process -------------------------------------------------------
+
+    def begin(self, *extra):
+        """Starts the process and does not wait."""
+        assert not self.runs(), "the node runs already"
+        self.forget_channel()
+        more = (["--advertise", self.advertise] if self.peer_proxy else [])
+        self.daemon = Daemon("--etcd", self.etcd, *more, *self.arguments,
+                             *extra, listen=self.address, ready=False)
+        return self
+
+    def start(self, *extra):
+        """Starts the process and waits until it is ready."""
+        self.begin(*extra)
+        try:
+            self.daemon.wait_line("ready", 30)
+        except BaseException:
+            self.daemon.kill()
+            raise
+        self.daemon.address = self.address
+        return self
+
+    def stop(self):
+        """SIGTERM; the node must say goodbye and exit 0."""
+        self.daemon.stop()
+        self.forget_channel()
+
+    def kill(self):
+        """SIGKILL."""
+        self.daemon.kill()
+        self.forget_channel()
+
+    def freeze(self):
+        self.daemon.signal(signal.SIGSTOP)
+        os.waitpid(self.daemon.pid, os.WUNTRACED)  # all threads stand still
+
+    def thaw(self):
+        self.daemon.signal(signal.SIGCONT)
+
+    def runs(self):
+        return self.daemon is not None and self.daemon.alive()
+
+    def close(self):
+        if self.daemon is not None:
+            self.daemon.kill()
+        self.forget_channel()
+        for proxy in (self.etcd_proxy, self.peer_proxy):
+            if proxy is not None:
+                proxy.close()
+
+    # -- questions ---------------------------------------------------------
+
+    @property
+    def channel(self):
+        """A channel for questions of the test itself."""
+        if self._channel is None:
+            self._channel = connected_channel(self.address)
+        return self._channel
+
+    def forget_channel(self):
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def call(self, method, **fields):
+        """A method of kama.v2.Cache by its name."""
+        request = getattr(pb2(), method + "Request")(**fields)
+        return v2(self.channel, method, request)
+
+    def node(self):
+        """The answer of kama.v2 Node."""
+        return self.call("Node")
+
+    def members(self):
+        """{advertised address: Member}, as this node sees them."""
+        return {m.address: m for m in self.call("Members").members}
+
+    def stats(self, group="default"):
+        return self.call("Stats", group=group).groups[0]
+
+    def entries(self, group="default"):
+        return self.stats(group).entries
+
+    def __repr__(self):
+        return "node %s" % self.advertise
+
+
+class Cluster:
+    """count nodes with the same arguments, ready and agreed when this
+    returns. .etcd is the Etcd, .nodes are the nodes."""
+
+    def __init__(self, count=3, *arguments, etcd_proxies=False,
+                 peer_proxies=False, etcd=None):
+        self.arguments = arguments
+        self._proxies = (etcd_proxies, peer_proxies)
+        self._own_etcd = etcd is None
+        self.etcd = etcd or Etcd()
+        self.nodes = []
+        try:
+            for _ in range(count):
+                self.add()
+            for node in self.nodes:
+                node.begin()
+            for node in self.nodes:
+                node.daemon.wait_line("ready", 30)
+                node.daemon.address = node.address
+            self.wait_view()
+        except BaseException as error:
+            self.close(error)
+            raise
+
+    def add(self, *extra):
+        """One more node, which is not started."""
+        node = ClusterNode(self.etcd.address, [*self.arguments, *extra],
+                           *self._proxies)
+        self.nodes.append(node)
+        return node
+
+    def running(self):
+        return [node for node in self.nodes if node.runs()]
+
+    # -- the view ----------------------------------------------------------
+
+    def agreed(self, nodes):
+        """The view id, if exactly these nodes are in the view of each of
+        them, all are active and settled, and each one reaches each other."""
+        ids = set()
+        addresses = {node.advertise for node in nodes}
+        for node in nodes:
+            try:
+                state, view = node.node(), node.call("Members")
+            except grpc.RpcError:
+                return None
+            if not (state.ready and state.settled and
+                    state.registration == "active" and
+                    {m.address for m in view.members} == addresses and
+                    all(m.state == pb2().MEMBER_STATE_ACTIVE and
+                        m.reach in (pb2().REACH_UP, pb2().REACH_SELF)
+                        for m in view.members)):
+                return None
+            ids.add(view.view_id)
+        return ids.pop() if len(ids) == 1 else None
+
+    def wait_view(self, nodes=None, seconds=30):
+        """Waits until the nodes (those that run) agree; returns the view."""
+        nodes = self.running() if nodes is None else nodes
+        try:
+            return wait_until(lambda: self.agreed(nodes), seconds,
+                              "one view of %s" % nodes)
+        except AssertionError as error:
+            raise AssertionError("%s\n%s" % (error, self.describe())) from None
+
+    def describe(self):
+        """What each node says about itself and the others."""
+        lines = []
+        for node in self.nodes:
+            try:
+                lines.append("%r\n%s%s" % (node, node.node(),
+                                           node.call("Members")))
+            except grpc.RpcError as error:
+                lines.append("%r: %s" % (node, error.details()))
+        return "\n".join(lines)
+
+    # -- keys and counters ---------------------------------------------------
+
+    def by_address(self, address):
+        """The node that advertises the address."""
+        return next(n for n in self.nodes if n.advertise == address)
+
+    def owner(self, key, group="default", via=None):
+        """The node that owns the key, as `via` sees it."""
+        via = via or self.running()[0]
+        return self.by_address(
+            via.call("Owner", group=group, key=key).addresses[0])
+
+    def key_of(self, node, group="default", prefix=b"key", via=None):
+        """A key that the node owns, as `via` (the node) sees it."""
+        return next(self.keys_of(node, group, prefix, via))
+
+    def keys_of(self, node, group="default", prefix=b"key", via=None):
+        """An endless iterator over keys that the node owns."""
+        number = 0
+        while True:
+            key = b"%s-%d" % (prefix, number)
+            if self.owner(key, group, via or node) is node:
+                yield key
+            number += 1
+
+    def others(self, *nodes):
+        """The nodes that run, without these."""
+        return [node for node in self.running() if node not in nodes]
+
+    def total(self, counter, group="default"):
+        """The sum of a counter of GroupStats over the nodes that run."""
+        return sum(getattr(node.stats(group), counter)
+                   for node in self.running())
+
+    def loads(self, group="default"):
+        return self.total("loads", group)
+
+    # -- the end -------------------------------------------------------------
+
+    def close(self, error=None):
+        """Ends everything; after an error with the ends of the logs."""
+        for node in self.nodes:
+            if node.daemon is not None and error is not None:
+                print("-- %r\n%s" % (node, "\n".join(node.daemon.raw[-40:])))
+            node.close()
+        if self._own_etcd:
+            self.etcd.close()
+
+    def stop(self):
+        """All nodes say goodbye, one after the other, and exit 0."""
+        for node in self.running():
+            node.stop()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, _):
+        try:
+            if kind is None:
+                self.stop()
+        finally:
+            self.close(error)
