@@ -3,6 +3,7 @@
  * of the path, so their number and order cost nothing. */
 #include "services/methods.h"
 
+#include "services/clear.h"
 #include "services/get.h"
 #include "services/health.h"
 #include "services/many.h"
@@ -99,7 +100,10 @@ const struct km_server_method km_service_methods[] = {
     MANY(V2 "Exists", km_service_v2_exists),
     MANY(V2 "MSet", km_service_v2_mset),
     MANY(V2 "MDelete", km_service_v2_mdelete),
-    UNARY(V2 "Clear", km_service_v2_clear),
+    {.path = V2 "Clear",
+     .kind = KM_RPC_UNARY,
+     .state_bytes = sizeof(struct km_service_clear),
+     .on_message = km_service_v2_clear},
     UNARY(V2 "Ping", km_service_v2_ping),
     LARGE(V2 "Stats", km_service_v2_stats, km_service_stats_writable),
     LARGE(V2 "Groups", km_service_v2_groups, km_service_groups_writable),

@@ -11,16 +11,6 @@ static void init_ctx(struct km_server_call *call, kama_ctx *ret_ctx)
     ret_ctx->deadline_ms = km_server_call_deadline_ms(call);
 }
 
-/* Replies, or parks the call. */
-static void go_on(struct km_server_call *call, kama_status status)
-{
-    if (status == KAMA_DEFERRED) {
-        km_service_parked_begin(call);
-    } else {
-        km_service_parked_at_once(call, status);
-    }
-}
-
 static void on_mutated(struct km_mutate_op *op, kama_status status,
                        const char *sentence)
 {
@@ -42,7 +32,8 @@ void km_service_mutate_start(struct km_server_call *call, kama_group *group,
     km_service_parked_init(call, reply);
     mutate->op.done = on_mutated;
     km_last_error_clear();
-    go_on(call, km_mutate_op_start(group, &mutate->op, order));
+    km_service_parked_go_on(call,
+                            km_mutate_op_start(group, &mutate->op, order));
 }
 
 static void on_peeked(struct km_peek_op *op, kama_status status, int64_t ttl_ms,
@@ -63,6 +54,7 @@ void km_service_peek_start(struct km_server_call *call, kama_group *group,
     km_service_parked_init(call, reply);
     peek->op.done = on_peeked;
     km_last_error_clear();
-    go_on(call, km_peek_op_start(group, &peek->op, KM_MUTATE_PARKS, key, &ctx,
-                                 &peek->ttl_ms));
+    km_service_parked_go_on(call,
+                            km_peek_op_start(group, &peek->op, KM_MUTATE_PARKS,
+                                             key, &ctx, &peek->ttl_ms));
 }

@@ -5,15 +5,12 @@
 #include "base/mem.h"
 #include "base/status.h"
 
-/* Runs on the loop of the call, which may have ended meanwhile. */
 static void on_mail(struct km_mail *mail)
 {
     struct km_service_parked *parked =
         KM_CONTAINER_OF(mail, struct km_service_parked, mail);
     struct km_server_call *call = km_server_call_of_state(parked);
-    if (!km_server_call_ended(call)) {
-        parked->reply(call, parked->status, parked->text);
-    }
+    parked->reply(call, parked->status, parked->text);
     km_mem_free(parked->env->mem, parked->text);
     km_server_call_release(call);
 }
@@ -27,11 +24,16 @@ void km_service_parked_init(struct km_server_call *call,
     parked->mail.run = on_mail;
 }
 
-void km_service_parked_begin(struct km_server_call *call)
+void km_service_parked_go_on(struct km_server_call *call, kama_status status)
 {
     struct km_service_parked *parked = km_server_call_state(call);
-    km_service_env_park(parked->env);
-    km_server_call_hold(call);
+    if (status == KAMA_DEFERRED) {
+        km_service_env_park(parked->env);
+        km_server_call_hold(call);
+        return;
+    }
+    const char *text = (int)status < 0 ? km_last_error() : "";
+    parked->reply(call, status, text[0] != '\0' ? text : NULL);
 }
 
 /* As soon as the mail is posted, the loop may run it and free the call. */
@@ -46,11 +48,4 @@ void km_service_parked_end(struct km_service_parked *parked, kama_status status,
     }
     km_loop_post(loop, &parked->mail);
     km_service_env_unpark(env);
-}
-
-void km_service_parked_at_once(struct km_server_call *call, kama_status status)
-{
-    struct km_service_parked *parked = km_server_call_state(call);
-    const char *text = (int)status < 0 ? km_last_error() : "";
-    parked->reply(call, status, text[0] != '\0' ? text : NULL);
 }

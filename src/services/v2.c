@@ -62,7 +62,7 @@ void km_service_v2_get(struct km_server_call *call, kama_bytes message)
     km_service_get_start(call, group, request.key, flags, reply_get);
 }
 
-/* -- Set, Delete, Clear -------------------------------------------------- */
+/* -- Set, Delete --------------------------------------------------------- */
 
 /* The answer to Set is an empty message: everything that a client must know is
  * the status of the call. */
@@ -119,19 +119,6 @@ void km_service_v2_delete(struct km_server_call *call, kama_bytes message)
     struct km_mutate_order order = {.kind = KM_MUTATION_DELETE,
                                     .key = request.key};
     km_service_mutate_start(call, group, &order, reply_delete);
-}
-
-void km_service_v2_clear(struct km_server_call *call, kama_bytes message)
-{
-    struct km_msg_clear_request request;
-    kama_group *group = km_service_decode_for_group(
-        call, &km_msg_clear_request_pb, message, &request);
-    if (group == NULL || km_service_refuse_ack(call, request.ack)) {
-        return;
-    }
-    km_last_error_clear();
-    kama_status st = kama_group_clear(group);
-    km_service_reply_status(call, st);
 }
 
 /* -- Ttl, Touch ---------------------------------------------------------- */

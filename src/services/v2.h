@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kama.v2.Cache, the methods that answer at once from one key or one group:
- * Get, Set, Delete, Ttl, Touch, Clear and Ping. Methods with many keys are in
- * many.h and mget.h, streams in scan.h, figures in stats.h.
+ * kama.v2.Cache, the methods for one key: Get, Set, Delete, Ttl and Touch; and
+ * Ping. Methods with many keys are in many.h and mget.h, Clear in clear.h,
+ * streams in scan.h, figures in stats.h.
  *
  * A Get of a key that does not exist succeeds and says `found: false`. Wishes
  * that belong to a later version (a condition of a Set, an acknowledgement by
@@ -11,7 +11,8 @@
  *
  * Each function is the on_message of the method that it is named after: it
  * decodes the message and finishes the call, now or later. Get has the state
- * struct km_service_get and also needs the handlers of services/get.h.
+ * struct km_service_get and also needs the handlers of services/get.h; the
+ * others, but Ping, have the states of services/one_key.h.
  *
  * Threads: loop thread.
  * Errors: as the kama_ function of the same name, and KAMA_ERR_MALFORMED,
@@ -31,7 +32,6 @@ void km_service_v2_ttl(struct km_server_call *call, kama_bytes message);
 void km_service_v2_touch(struct km_server_call *call, kama_bytes message);
 
 /* Removes every entry of the group. */
-void km_service_v2_clear(struct km_server_call *call, kama_bytes message);
 
 /* Sends the payload back, with the node's name, version, address and uptime. */
 void km_service_v2_ping(struct km_server_call *call, kama_bytes message);
