@@ -361,6 +361,11 @@ uint64_t km_group_max_value_bytes(const kama_group *group)
     return group->config.max_value_bytes;
 }
 
+bool km_group_has_owners(const kama_group *group)
+{
+    return km_group_is_clustered(group);
+}
+
 uint64_t km_group_hash(const kama_group *group, kama_bytes key)
 {
     return km_store_hash(group->store, key);

@@ -61,6 +61,10 @@ uint64_t km_group_instance(const kama_group *group);
 /* Returns the largest length of a value that the group accepts. */
 uint64_t km_group_max_value_bytes(const kama_group *group);
 
+/* Returns whether other nodes may own keys of the group, so that a mutation of it
+ * may have to be parked. */
+bool km_group_has_owners(const kama_group *group);
+
 /* Returns the hash of key in the group's store. */
 uint64_t km_group_hash(const kama_group *group, kama_bytes key);
 

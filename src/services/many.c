@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Elements stay encoded until they are carried out: each is decoded twice, for
- * the check and for the work, and in return a call needs no array of them. */
+ * the check and for the work, and in return a call needs no array of them.
+ *
+ * The elements of a turn that other nodes carry out are answered on other
+ * threads, which write the status of the element and count down. The thread that
+ * answers the last one posts the mail. */
 #include "services/many.h"
 
 #include "base/assert.h"
@@ -8,131 +12,62 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "group/group.h"
+#include "services/many_items.h"
 #include "services/service.h"
 #include "wire/msg/msg.h"
 
 #include <stdio.h>
 
-#define VARINT_BYTES_MAX 10
-
-/* The parts in which the methods differ. */
-struct many_ops {
-    const char *items; /* the name of the elements, for error sentences */
-    /* Whether the element is valid. On an error km_last_error says why. */
-    kama_status (*check)(const kama_group *group, kama_bytes element);
-    /* Carries out an element that has been checked, and returns the number that
-     * answers it. */
-    uint64_t (*carry_out)(kama_group *group, kama_bytes element);
-    size_t answer_bytes_max; /* of one number as a varint */
+/* The states are drawn in many.h. */
+enum many_state {
+    MANY_RUNNING,
+    MANY_WAITS_FOR_OWNERS,
+    MANY_TURN_POSTED,
+    MANY_WAITS_FOR_ROOM
 };
 
-/* The states are drawn in many.h. */
-enum many_state { MANY_RUNNING, MANY_TURN_POSTED, MANY_WAITS_FOR_ROOM };
-
 struct km_service_many {
-    const struct many_ops *ops;
+    const struct km_many_ops *ops;
     struct km_server_call *call; /* held */
     struct km_service_env *env;
-    kama_group *group;
     enum many_state state;
     struct km_pb_list list; /* elements that are left */
     uint32_t left;
+    uint32_t next; /* the index of the first of them */
     uint8_t *copy; /* the owned bytes of `list`; NULL: it is in the request */
-    struct km_buf answers;
-    struct km_mail turn; /* under way in MANY_TURN_POSTED */
+    int16_t *statuses;     /* of all elements */
+    struct km_buf answers; /* has room for all of them */
+    struct km_mail turn;   /* under way in MANY_TURN_POSTED, and comes in
+                            * MANY_WAITS_FOR_OWNERS */
+    struct km_many_turn orders;
+    kama_ctx ctx;
+    atomic_uint open; /* elements of the turn without an answer, and 1 for the
+                       * loop while it starts them */
+    atomic_bool failed;
+    char *text; /* of the element that failed first; owned; may be NULL */
+    uint32_t turn_max;   /* elements of one turn */
+    uint32_t slot_count; /* 1, or turn_max if other nodes may own keys */
+    struct km_many_slot slots[];
 };
 
-/* -- the methods --------------------------------------------------------- */
-
-/* Returns false if the element is no message of an entry. */
-static bool read_entry(kama_bytes element, kama_set_item *ret_item)
-{
-    struct km_msg_mset_entry entry;
-    if (km_pb_decode(&km_msg_mset_entry_pb, element, &entry) != KAMA_OK) {
-        return false;
-    }
-    *ret_item = (kama_set_item){entry.key, entry.value, entry.ttl_ms};
-    return true;
-}
-
-static kama_status check_entry(const kama_group *group, kama_bytes element)
-{
-    kama_set_item item;
-    return read_entry(element, &item)
-               ? km_group_check_item(group, &item)
-               : km_fail(KAMA_ERR_MALFORMED,
-                         "the bytes are not an encoded entry");
-}
-
-/* A valid entry can still fail, for lack of memory or because it is too large
- * for the group at this moment. The status answers the entry, and the others go
- * on. It is negative then, which as a varint takes the most bytes. */
-static uint64_t set_entry(kama_group *group, kama_bytes element)
-{
-    kama_set_item item;
-    kama_status st = KAMA_ERR_MALFORMED;
-    if (read_entry(element, &item)) {
-        kama_set_options options;
-        kama_set_options_init(&options);
-        options.ttl_ms = item.ttl_ms;
-        st = kama_set(group, item.key, item.value, &options);
-    }
-    return (uint64_t)(int64_t)st;
-}
-
-static kama_status check_key(const kama_group *group, kama_bytes key)
-{
-    (void)group;
-    return km_group_check_key(key);
-}
-
-/* KAMA_OK or KAMA_MISS, both of which take one byte: the key was checked. */
-static uint64_t delete_key(kama_group *group, kama_bytes key)
-{
-    return (uint64_t)kama_del(group, key, NULL);
-}
-
-static uint64_t has_key(kama_group *group, kama_bytes key)
-{
-    return kama_exists(group, key, NULL) == KAMA_OK ? 1 : 0;
-}
-
-static const struct many_ops mset_ops = {"entries", check_entry, set_entry,
-                                         VARINT_BYTES_MAX};
-static const struct many_ops mdelete_ops = {"keys", check_key, delete_key, 1};
-static const struct many_ops exists_ops = {"keys", check_key, has_key, 1};
-
-/* -- the engine ---------------------------------------------------------- */
+/* -- the end ------------------------------------------------------------- */
 
 static void many_free(struct km_service_many *many)
 {
     struct km_server_call *call = many->call;
+    const kama_allocator *mem = many->env->mem;
     struct km_service_many_state *state = km_server_call_state(call);
-    KM_ASSERT(many->state != MANY_TURN_POSTED && state->many == many);
+    KM_ASSERT(many->state == MANY_RUNNING ||
+              many->state == MANY_WAITS_FOR_ROOM);
+    KM_ASSERT(state->many == many);
     km_buf_fini(&many->answers);
-    km_mem_free(many->env->mem, many->copy);
-    km_mem_free(many->env->mem, many);
+    km_mem_free(mem, many->statuses);
+    km_mem_free(mem, many->copy);
+    km_mem_free(mem, many->text);
+    km_mem_free(mem, many);
     state->many = NULL;
     km_server_call_release(call);
-}
-
-/* Replies and frees the call's state, or waits for on_writable. */
-static void reply_if_room(struct km_service_many *many)
-{
-    struct km_buf reply;
-    KM_ASSERT(many->left == 0);
-    if (!km_server_call_writable(many->call)) {
-        many->state = MANY_WAITS_FOR_ROOM;
-        return;
-    }
-    km_buf_init(&reply, many->env->mem, SIZE_MAX);
-    kama_status st = KAMA_OK;
-    if (many->answers.len > 0) {
-        st = km_pb_append_bytes(&reply, KM_MSG_NUMBERS,
-                                km_buf_bytes(&many->answers));
-    }
-    km_service_reply_buf(many->call, &reply, st);
-    many_free(many);
 }
 
 /* many_new has reserved room for every number. */
@@ -146,18 +81,118 @@ static void append_varint(struct km_buf *buf, uint64_t number)
     KM_ASSERT(buf->len <= buf->cap);
 }
 
-/* Carries out the elements of one turn; then the call replies, or the next turn
- * is posted. */
-static void advance(struct km_service_many *many)
+/* Writes the numbers behind room for the tag and the length of their field, and
+ * these in front of them. Returns the message, a view. Errors: those of the
+ * first element that makes the call fail. */
+static kama_status encode(struct km_service_many *many, kama_bytes *ret_message)
 {
+    struct km_buf *buf = &many->answers;
+    uint64_t number;
+    buf->len = KM_PB_PREFIX_BYTES_MAX;
+    for (uint32_t i = 0; i < many->next; i++) {
+        kama_status st =
+            many->ops->number((kama_status)many->statuses[i], &number);
+        if (st != KAMA_OK) {
+            return st;
+        }
+        append_varint(buf, number);
+    }
+    size_t len = buf->len - KM_PB_PREFIX_BYTES_MAX;
+    size_t prefix = km_pb_prefix_size(KM_MSG_NUMBERS, len);
+    uint8_t *start = buf->data + KM_PB_PREFIX_BYTES_MAX - prefix;
+    (void)km_pb_write_prefix(start, KM_MSG_NUMBERS, len);
+    *ret_message = kama_bytes_make(start, prefix + len);
+    return KAMA_OK;
+}
+
+/* Replies and frees the call's state, or waits for on_writable. */
+static void reply_if_room(struct km_service_many *many)
+{
+    kama_bytes message;
+    KM_ASSERT(many->left == 0);
+    if (!km_server_call_writable(many->call)) {
+        many->state = MANY_WAITS_FOR_ROOM;
+        return;
+    }
+    kama_status st = encode(many, &message);
+    if (st == KAMA_OK) {
+        km_server_call_reply(many->call, message, NULL);
+    } else {
+        km_server_call_finish(many->call, st, many->text);
+    }
+    many_free(many);
+}
+
+/* -- one element ----------------------------------------------------------- */
+
+/* Returns whether no element of the turn is open any more. */
+static bool close_some(struct km_service_many *many, uint32_t count)
+{
+    uint32_t before = atomic_fetch_sub(&many->open, count);
+    KM_ASSERT(before >= count);
+    return before == count;
+}
+
+/* The sentence of the first element that fails is kept. It is read when all
+ * elements have been answered. */
+static void put(struct km_service_many *many, uint32_t index,
+                kama_status status, const char *sentence)
+{
+    KM_ASSERT((int16_t)status == (int)status);
+    many->statuses[index] = (int16_t)status;
+    if ((int)status < 0 && sentence[0] != '\0' &&
+        !atomic_exchange(&many->failed, true)) {
+        many->text = km_mem_strdup(many->env->mem, sentence);
+    }
+}
+
+/* Any thread. As soon as the last element is closed, the loop may free
+ * everything. */
+static void on_done(struct km_many_slot *slot, kama_status status,
+                    const char *sentence)
+{
+    struct km_service_many *many = slot->owner;
+    struct km_service_env *env = many->env;
+    put(many, slot->index, status, sentence);
+    if (close_some(many, 1)) {
+        km_loop_post(km_server_call_loop(many->call), &many->turn);
+        km_service_env_unpark(env);
+    }
+}
+
+/* -- the engine ------------------------------------------------------------ */
+
+/* Starts the elements of one turn, and those that other nodes own together.
+ * Returns whether all of them have their answers. */
+static bool start_turn(struct km_service_many *many)
+{
+    uint32_t count = many->left < many->turn_max ? many->left : many->turn_max;
+    uint32_t answered = 0;
     kama_bytes element;
-    for (unsigned i = 0; many->left > 0 && i < KM_MGET_KEYS_PER_TURN; i++) {
+    many->ctx.deadline_ms = km_server_call_deadline_ms(many->call);
+    km_list_init(&many->orders.sends);
+    atomic_store(&many->open, count + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        struct km_many_slot *slot = &many->slots[many->slot_count > 1 ? i : 0];
         bool more = km_pb_next(&many->list, &element);
         KM_ASSERT(more);
-        many->left--;
-        append_varint(&many->answers,
-                      many->ops->carry_out(many->group, element));
+        slot->index = many->next++;
+        km_last_error_clear();
+        kama_status st = many->ops->start(slot, &many->orders, element);
+        if (st != KAMA_DEFERRED) {
+            put(many, slot->index, st, (int)st < 0 ? km_last_error() : "");
+            answered++;
+        }
     }
+    many->left -= count;
+    km_mutate_send(many->orders.group, &many->orders.sends);
+    return close_some(many, answered + 1);
+}
+
+/* Every element of the turn has its answer: the call replies, or the next turn is
+ * posted. */
+static void end_turn(struct km_service_many *many)
+{
     if (many->left == 0) {
         reply_if_room(many);
         return;
@@ -166,17 +201,31 @@ static void advance(struct km_service_many *many)
     km_loop_post(km_server_call_loop(many->call), &many->turn);
 }
 
+/* Carries out the elements of one turn. */
+static void advance(struct km_service_many *many)
+{
+    if (start_turn(many)) {
+        end_turn(many);
+        return;
+    }
+    many->state = MANY_WAITS_FOR_OWNERS;
+    km_service_env_park(many->env);
+}
+
 static void on_turn(struct km_mail *mail)
 {
     struct km_service_many *many =
         KM_CONTAINER_OF(mail, struct km_service_many, turn);
-    KM_ASSERT(many->state == MANY_TURN_POSTED);
+    enum many_state state = many->state;
+    KM_ASSERT(state == MANY_TURN_POSTED || state == MANY_WAITS_FOR_OWNERS);
     many->state = MANY_RUNNING;
     if (km_server_call_ended(many->call)) {
         many_free(many);
-        return;
+    } else if (state == MANY_WAITS_FOR_OWNERS && many->left == 0) {
+        reply_if_room(many);
+    } else {
+        advance(many);
     }
-    advance(many);
 }
 
 void km_service_many_writable(struct km_server_call *call)
@@ -191,7 +240,7 @@ void km_service_many_cancelled(struct km_server_call *call, kama_status why)
 {
     (void)why;
     struct km_service_many_state *state = km_server_call_state(call);
-    if (state->many != NULL && state->many->state != MANY_TURN_POSTED) {
+    if (state->many != NULL && state->many->state == MANY_WAITS_FOR_ROOM) {
         many_free(state->many);
     }
 }
@@ -200,8 +249,9 @@ void km_service_many_cancelled(struct km_server_call *call, kama_status why)
 
 /* Returns true if all elements are valid. Otherwise the call is finished, with
  * a sentence that names the first element that is not. */
-static bool check_all(struct km_server_call *call, const struct many_ops *ops,
-                      const kama_group *group, struct km_pb_list list)
+static bool check_all(struct km_server_call *call,
+                      const struct km_many_ops *ops, const kama_group *group,
+                      struct km_pb_list list)
 {
     char text[KM_ERROR_BYTES_MAX];
     kama_bytes element;
@@ -230,7 +280,7 @@ static bool check_all(struct km_server_call *call, const struct many_ops *ops,
 static kama_status keep_list(struct km_service_many *many)
 {
     size_t len = (size_t)(many->list.end - many->list.at);
-    if (many->left <= KM_MGET_KEYS_PER_TURN) {
+    if (many->left <= many->turn_max) {
         return KAMA_OK;
     }
     many->copy = km_mem_alloc(many->env->mem, len);
@@ -243,40 +293,72 @@ static kama_status keep_list(struct km_service_many *many)
     return KAMA_OK;
 }
 
+static void free_new(struct km_service_many *many)
+{
+    const kama_allocator *mem = many->env->mem;
+    km_buf_fini(&many->answers);
+    km_mem_free(mem, many->statuses);
+    km_mem_free(mem, many->copy);
+    km_mem_free(mem, many);
+}
+
+/* Allocates what the number of elements demands. */
+static kama_status reserve(struct km_service_many *many)
+{
+    uint32_t count = many->left;
+    for (uint32_t i = 0; i < many->slot_count; i++) {
+        many->slots[i].owner = many;
+        many->slots[i].done = on_done;
+    }
+    many->statuses = km_mem_alloc(many->env->mem,
+                                  ((size_t)count + 1) * sizeof *many->statuses);
+    if (many->statuses == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    kama_status st =
+        km_buf_reserve(&many->answers, KM_PB_PREFIX_BYTES_MAX +
+                                           count * many->ops->number_bytes_max);
+    return st == KAMA_OK ? keep_list(many) : st;
+}
+
 /* Allocates all that the call will need. Returns NULL without memory; nothing
  * is left behind then. */
 static struct km_service_many *many_new(struct km_server_call *call,
-                                        const struct many_ops *ops,
+                                        const struct km_many_ops *ops,
                                         kama_group *group,
                                         struct km_pb_list list)
 {
     struct km_service_env *env = km_service_env_of(call);
-    struct km_service_many *many = km_mem_zalloc(env->mem, 1, sizeof *many);
+    bool alone = !km_group_has_owners(group);
+    uint32_t turn_max = alone ? KM_MGET_KEYS_PER_TURN : KM_MANY_PARALLEL;
+    uint32_t slot_count = alone || list.count == 0 ? 1
+                          : list.count < turn_max  ? list.count
+                                                   : turn_max;
+    struct km_service_many *many = km_mem_zalloc(
+        env->mem, 1, sizeof *many + slot_count * sizeof many->slots[0]);
     if (many == NULL) {
         return NULL;
     }
     many->ops = ops;
     many->call = call;
     many->env = env;
-    many->group = group;
     many->list = list;
     many->left = list.count;
     many->turn.run = on_turn;
+    many->turn_max = turn_max;
+    many->slot_count = slot_count;
+    kama_ctx_init(&many->ctx);
+    many->orders.group = group;
+    many->orders.ctx = &many->ctx;
     km_buf_init(&many->answers, env->mem, SIZE_MAX);
-    kama_status st = keep_list(many);
-    if (st == KAMA_OK) {
-        st = km_buf_reserve(&many->answers, list.count * ops->answer_bytes_max);
-    }
-    if (st != KAMA_OK) {
-        km_buf_fini(&many->answers);
-        km_mem_free(env->mem, many->copy);
-        km_mem_free(env->mem, many);
+    if (reserve(many) != KAMA_OK) {
+        free_new(many);
         return NULL;
     }
     return many;
 }
 
-static void start(struct km_server_call *call, const struct many_ops *ops,
+static void start(struct km_server_call *call, const struct km_many_ops *ops,
                   kama_group *group, struct km_pb_list list)
 {
     if (!check_all(call, ops, group, list)) {
@@ -299,7 +381,7 @@ void km_service_v2_exists(struct km_server_call *call, kama_bytes message)
     kama_group *group = km_service_decode_for_group(
         call, &km_msg_exists_request_pb, message, &request);
     if (group != NULL) {
-        start(call, &exists_ops, group, request.keys);
+        start(call, &km_many_exists_ops, group, request.keys);
     }
 }
 
@@ -309,7 +391,7 @@ void km_service_v2_mdelete(struct km_server_call *call, kama_bytes message)
     kama_group *group = km_service_decode_for_group(
         call, &km_msg_mdelete_request_pb, message, &request);
     if (group != NULL && !km_service_refuse_ack(call, request.ack)) {
-        start(call, &mdelete_ops, group, request.keys);
+        start(call, &km_many_mdelete_ops, group, request.keys);
     }
 }
 
@@ -319,6 +401,6 @@ void km_service_v2_mset(struct km_server_call *call, kama_bytes message)
     kama_group *group = km_service_decode_for_group(
         call, &km_msg_mset_request_pb, message, &request);
     if (group != NULL && !km_service_refuse_ack(call, request.ack)) {
-        start(call, &mset_ops, group, request.entries);
+        start(call, &km_many_mset_ops, group, request.entries);
     }
 }

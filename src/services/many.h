@@ -5,30 +5,36 @@
  *
  * Every element is checked before the first one is carried out, and all memory
  * is allocated before that, too. So a call that is refused has changed nothing.
- * Then KM_MGET_KEYS_PER_TURN elements are carried out in a turn of the loop.
- * When some are left, the rest of the request is copied, a mail asks for
- * another turn, and other calls of the loop have theirs before it:
+ * Then KM_MGET_KEYS_PER_TURN elements are carried out in a turn of the loop. In a
+ * group of a cluster a turn has KM_MANY_PARALLEL elements. Those that other nodes
+ * own are started together, one request for each owner, and the next turn begins
+ * when all of them have been answered: a key that is there twice has its last
+ * value afterwards. When some are left, the rest of the request is copied, a mail
+ * asks for another turn, and other calls of the loop have theirs before it:
  *
- *                    elements are left
- *     RUNNING ----------------------------> TURN_POSTED
- *        |    <----------------------------
- *        |           the mail runs
- *        |
- *        | all are carried out, and the connection has no room
- *        +--------------------------------> WAITS_FOR_ROOM --writable--> over
- *        | ... and it has room
- *        +------------------------------------------------------------> over
+ *            other nodes have elements
+ *     RUNNING --------------------> WAITS_FOR_OWNERS
+ *      | | ^ <-- the mail runs, and elements are left --+ |
+ *      | | |                                              | none is left
+ *      | | +--------- the mail runs --------+             |
+ *      | | elements are left                |             |
+ *      | +------------------------> TURN_POSTED           |
+ *      | all are carried out                              |
+ *      +--------> room? <---------------------------------+
+ *                  | |
+ *                  | +--no--> WAITS_FOR_ROOM --writable--> over
+ *                  +--yes-------------------------------> over
  *
  * A call that is cancelled frees its elements at once, unless a mail is under
- * way: then that mail frees them. Elements that were not carried out stay
- * undone.
+ * way or will come: then that mail frees them. Elements that were not carried out
+ * stay undone.
  *
- * Cost: one allocation per call, one more for a long request, and 1 to 10 bytes
- * of answer per element.
+ * Cost: three allocations per call, one more for a long request, 3 to 12 bytes
+ * per element, and in a cluster a slot for each element of a turn.
  * Threads: loop thread.
  * Errors: KAMA_ERR_MALFORMED, KAMA_ERR_NO_GROUP, KAMA_ERR_TOO_LARGE,
  * KAMA_ERR_NO_MEMORY, and those of the first element that is not valid, with
- * its number.
+ * its number. An Exists fails with KAMA_ERR_PEER if an owner cannot be asked.
  */
 #pragma once
 

@@ -370,6 +370,223 @@ static void test_a_change_of_an_own_key_allocates_nothing(void **state)
     world_close(&w);
 }
 
+/* -- many keys ------------------------------------------------------------- */
+
+#define MANY_MAX 700
+
+static void key_of(unsigned i, char out[16])
+{
+    (void)snprintf(out, 16, "key-%u", i);
+}
+
+/* Encodes a message whose second field is a list of n keys. */
+static void make_keys(struct km_buf *out, unsigned n)
+{
+    char key[16];
+    km_buf_init(out, km_mem_default(), SIZE_MAX);
+    assert_int_equal(km_pb_append_bytes(out, 1, NAME), KAMA_OK);
+    for (unsigned i = 0; i < n; i++) {
+        key_of(i, key);
+        assert_int_equal(km_pb_append_bytes(out, KM_MSG_KEYS, KAMA_STR(key)),
+                         KAMA_OK);
+    }
+}
+
+/* Adds an entry to the message of an MSet. */
+static void add_entry(struct km_buf *out, const char *key, const char *value)
+{
+    const struct km_msg_mset_entry entry = {.key = KAMA_STR(key),
+                                            .value = KAMA_STR(value)};
+    assert_int_equal(km_pb_append_element(out, KM_MSG_MSET_ENTRIES,
+                                          &km_msg_mset_entry_pb, &entry),
+                     KAMA_OK);
+}
+
+/* Encodes an MSet of n keys, each with the value "v". */
+static void make_mset(struct km_buf *out, unsigned n)
+{
+    char key[16];
+    km_buf_init(out, km_mem_default(), SIZE_MAX);
+    assert_int_equal(km_pb_append_bytes(out, 1, NAME), KAMA_OK);
+    for (unsigned i = 0; i < n; i++) {
+        key_of(i, key);
+        add_entry(out, key, "v");
+    }
+}
+
+/* Sends the message, ends it, and returns the status of the call. */
+static kama_status ask_many(struct world *w, const char *path,
+                            struct km_buf *message)
+{
+    kama_status st = ask_in(w, path, km_buf_bytes(message), PATIENCE_MS);
+    km_buf_fini(message);
+    return st;
+}
+
+/* Checks that the answer has n numbers, of which each is `number`. */
+static void expect_numbers(struct world *w, unsigned n, int64_t number)
+{
+    struct km_msg_numbers_response response;
+    uint64_t each;
+    unsigned count = 0;
+    decode(w, &km_msg_numbers_response_pb, &response);
+    while (km_pb_next_varint(&response.numbers, &each)) {
+        assert_int_equal((int64_t)each, number);
+        count++;
+    }
+    assert_int_equal(count, n);
+}
+
+/* MSet, Exists and MDelete of keys that another node owns. The changes of a call
+ * are one list for the owner. */
+static void test_many_keys_are_changed_at_their_owner(void **state)
+{
+    struct world w;
+    struct km_buf message;
+    (void)state;
+    world_open(&w);
+    make_mset(&message, 3);
+    assert_int_equal(ask_many(&w, V2 "MSet", &message), KAMA_OK);
+    expect_numbers(&w, 3, KAMA_OK);
+    assert_int_equal(atomic_load(&w.a->mutation_lists), 1);
+    assert_int_equal(atomic_load(&w.a->mutations), 3);
+    assert_int_equal(get_text(w.b->group, "key-2", NULL, "v"), KAMA_OK);
+    make_keys(&message, 3);
+    assert_int_equal(ask_many(&w, V2 "Exists", &message), KAMA_OK);
+    expect_numbers(&w, 3, 1);
+    make_keys(&message, 3);
+    assert_int_equal(ask_many(&w, V2 "MDelete", &message), KAMA_OK);
+    expect_numbers(&w, 3, KAMA_OK);
+    assert_int_equal(atomic_load(&w.a->mutation_lists), 2);
+    make_keys(&message, 3);
+    assert_int_equal(ask_many(&w, V2 "MDelete", &message), KAMA_OK);
+    expect_numbers(&w, 3, KAMA_MISS);
+    make_keys(&message, 3);
+    assert_int_equal(ask_many(&w, V2 "Exists", &message), KAMA_OK);
+    expect_numbers(&w, 3, 0);
+    world_close(&w);
+}
+
+/* A call with more elements than a turn has begins the next turn when the last
+ * one was answered, so that the last value of a key wins. */
+static void test_turns_of_a_long_call_keep_their_order(void **state)
+{
+    struct world w;
+    struct km_buf message;
+    (void)state;
+    world_open(&w);
+    make_mset(&message, MANY_MAX);
+    add_entry(&message, "key-0", "last");
+    assert_int_equal(ask_many(&w, V2 "MSet", &message), KAMA_OK);
+    expect_numbers(&w, MANY_MAX + 1, KAMA_OK);
+    assert_int_equal(atomic_load(&w.a->mutation_lists),
+                     (MANY_MAX + 1 + KM_MANY_PARALLEL - 1) / KM_MANY_PARALLEL);
+    assert_int_equal(get_text(w.b->group, "key-0", NULL, "last"), KAMA_OK);
+    world_close(&w);
+}
+
+/* An element that cannot be carried out has its status, and the call succeeds.
+ * An Exists fails, because it could not say so. */
+static void test_many_keys_of_an_unreachable_owner(void **state)
+{
+    struct world w;
+    struct km_buf message;
+    (void)state;
+    world_open(&w);
+    atomic_store(&w.b->outcome, KM_OWNER_UNREACHABLE);
+    make_mset(&message, 3);
+    assert_int_equal(ask_many(&w, V2 "MSet", &message), KAMA_OK);
+    expect_numbers(&w, 3, KAMA_ERR_PEER);
+    make_keys(&message, 3);
+    assert_int_equal(ask_many(&w, V2 "Exists", &message), KAMA_ERR_PEER);
+    expect_sentence("node b: cannot connect");
+    world_close(&w);
+}
+
+/* A call that is refused has changed nothing, also at other nodes. */
+static void test_all_elements_are_checked_before_the_first_travels(void **state)
+{
+    struct world w;
+    struct km_buf message;
+    (void)state;
+    world_open(&w);
+    make_mset(&message, MANY_MAX);
+    add_entry(&message, "", "v");
+    assert_int_equal(ask_many(&w, V2 "MSet", &message), KAMA_ERR_INVALID);
+    expect_sentence("entries[700]");
+    assert_int_equal(atomic_load(&w.a->mutations), 0);
+    world_close(&w);
+}
+
+/* A client that leaves while elements are under way: those of the next turns stay
+ * undone. */
+static void test_a_client_leaves_many_keys(void **state)
+{
+    struct world w;
+    struct km_buf message;
+    (void)state;
+    world_open(&w);
+    gate_close(&w.b->wire);
+    make_mset(&message, MANY_MAX);
+    assert_int_equal(ask_in(&w, V2 "MSet", km_buf_bytes(&message), 50),
+                     KAMA_ERR_TIMEOUT);
+    km_buf_fini(&message);
+    ping(&w);
+    gate_open(&w.b->wire);
+    AWAIT(atomic_load(&w.c->calls) == 0);
+    ping(&w);
+    assert_int_equal(atomic_load(&w.a->mutations), KM_MANY_PARALLEL);
+    world_close(&w);
+}
+
+/* Without memory a call is refused before it has begun, or it succeeds. */
+static void test_many_keys_without_memory(void **state)
+{
+    struct world w;
+    struct km_buf message;
+    kama_status st = KAMA_ERR_NO_MEMORY;
+    (void)state;
+    world_open(&w);
+    for (unsigned n = 1; st != KAMA_OK; n++) {
+        assert_int_equal(atomic_load(&w.a->mutations), 0);
+        atomic_store(&w.probe.fail_at, atomic_load(&w.probe.allocs) + n);
+        make_mset(&message, MANY_MAX);
+        st = ask_many(&w, V2 "MSet", &message);
+        assert_true(st == KAMA_OK || st == KAMA_ERR_NO_MEMORY);
+        assert_true(n < 10);
+    }
+    expect_numbers(&w, MANY_MAX, KAMA_OK);
+    world_close(&w);
+}
+
+/* -- Clear ----------------------------------------------------------------- */
+
+/* Clear empties the group on all nodes, and lists those that it did not reach. */
+static void test_clear_lists_the_members_that_it_did_not_reach(void **state)
+{
+    struct world w;
+    struct km_msg_clear_request request = {.group = NAME};
+    struct km_msg_clear_response response;
+    kama_bytes address;
+    (void)state;
+    world_open(&w);
+    assert_int_equal(set(&w, "k", "v"), KAMA_OK);
+    assert_int_equal(ask(&w, V2 "Clear", &km_msg_clear_request_pb, &request),
+                     KAMA_OK);
+    assert_int_equal(w.reply.len, 0);
+    assert_int_equal(kama_exists(w.b->group, KM_LIT("k"), NULL), KAMA_MISS);
+    assert_int_equal(set(&w, "k", "v"), KAMA_OK);
+    atomic_store(&w.b->outcome, KM_OWNER_UNREACHABLE);
+    assert_int_equal(ask(&w, V2 "Clear", &km_msg_clear_request_pb, &request),
+                     KAMA_OK);
+    decode(&w, &km_msg_clear_response_pb, &response);
+    assert_int_equal(response.unsynced.count, 1);
+    assert_true(km_pb_next(&response.unsynced, &address));
+    assert_true(km_bytes_eq(address, KM_LIT("b:1")));
+    assert_int_equal(kama_exists(w.b->group, KM_LIT("k"), NULL), KAMA_OK);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,6 +597,14 @@ int main(void)
         cmocka_unit_test(test_the_deadline_of_a_client_bounds_the_wait),
         cmocka_unit_test(test_an_unreachable_owner_is_named),
         cmocka_unit_test(test_a_change_of_an_own_key_allocates_nothing),
+        cmocka_unit_test(test_many_keys_are_changed_at_their_owner),
+        cmocka_unit_test(test_turns_of_a_long_call_keep_their_order),
+        cmocka_unit_test(test_many_keys_of_an_unreachable_owner),
+        cmocka_unit_test(
+            test_all_elements_are_checked_before_the_first_travels),
+        cmocka_unit_test(test_a_client_leaves_many_keys),
+        cmocka_unit_test(test_many_keys_without_memory),
+        cmocka_unit_test(test_clear_lists_the_members_that_it_did_not_reach),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
