@@ -95,6 +95,8 @@ static void start(struct km_mail *mail)
         .deadline = exchange->deadline,
         .wait_for_ready = request->wait_for_ready,
         .unary = exchange->unary,
+        .metadata = request->metadata,
+        .metadata_count = request->metadata_count,
     };
     kama_status status =
         km_channel_call_new(exchange->client->channel, &options, &client_ops,

@@ -39,6 +39,8 @@ struct km_client_request {
         unreached; /* the status of a call whose time was over before any
                             * connection was ready, so that nothing was sent; 0:
                             * KAMA_ERR_TIMEOUT, as for an answer that is late */
+    const char *const (*metadata)[2]; /* as in km_channel_call_options */
+    size_t metadata_count;
 };
 
 /* Makes one unary call. The reply is appended to ret_reply, which is unchanged
