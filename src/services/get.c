@@ -107,6 +107,7 @@ static void begin(struct km_server_call *call, kama_bytes key)
     kama_ctx_init(&ctx);
     ctx.flags = get->flags;
     ctx.deadline_ms = km_server_call_deadline_ms(call);
+    ctx.traceparent = km_service_traceparent(get->traceparent);
     get->op.done = on_done;
     km_last_error_clear();
     kama_status st = km_get_op_start(get->group, &get->op, key, &ctx, &value);
@@ -154,6 +155,7 @@ void km_service_get_start(struct km_server_call *call, kama_group *group,
     get->group = group;
     get->flags = flags;
     get->reply = reply;
+    km_service_traceparent_read(call, get->traceparent);
     if (key.len == 0 || key.len > KM_KEY_BYTES_MAX ||
         km_server_call_writable(call)) {
         begin(call, key);

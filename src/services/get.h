@@ -39,6 +39,7 @@
 #include "rpc/server.h"
 #include "services/env.h"
 #include "services/source.h"
+#include "services/traceparent.h"
 
 /* How a get has ended. */
 struct km_get_result {
@@ -69,6 +70,7 @@ struct km_service_get {
     uint32_t flags;
     char *key; /* owned; NULL unless the get waits for room */
     size_t key_bytes;
+    char traceparent[KM_TRACEPARENT_BYTES]; /* of the client; "": none */
 
     /* Written by the pool thread that ends a parked get, before its mail. */
     kama_status status;
