@@ -14,6 +14,7 @@
 #include "services/reflection.h"
 #include "services/scan.h"
 #include "services/stats.h"
+#include "services/traceparent.h"
 #include "services/v1.h"
 #include "services/v2.h"
 
@@ -33,6 +34,7 @@
 #define GET(method, handler)                                                   \
     {                                                                          \
         .path = method, .kind = KM_RPC_UNARY,                                  \
+        .metadata = km_service_traceparent_metadata,                           \
         .state_bytes = sizeof(struct km_service_get), .on_message = handler,   \
         .on_writable = km_service_get_writable,                                \
         .on_cancel = km_service_get_cancelled                                  \
@@ -109,6 +111,7 @@ const struct km_server_method km_service_methods[] = {
     LARGE(V2 "Groups", km_service_v2_groups, km_service_groups_writable),
     {.path = V2 "MGet",
      .kind = KM_RPC_UNARY,
+     .metadata = km_service_traceparent_metadata,
      .state_bytes = sizeof(struct km_service_mget_state),
      .on_message = km_service_v2_mget,
      .on_writable = km_service_mget_writable,
@@ -121,6 +124,7 @@ const struct km_server_method km_service_methods[] = {
      .on_cancel = km_service_scan_cancelled},
     {.path = V2 "MGetStream",
      .kind = KM_RPC_SERVER_STREAM,
+     .metadata = km_service_traceparent_metadata,
      .state_bytes = sizeof(struct km_service_mget_state),
      .on_message = km_service_v2_mget_stream,
      .on_writable = km_service_mget_writable,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The bookkeeping of one MGet: the keys that are left, the keys that are
- * parked, and the end of a call whose loads still run.
+ * The course of one MGet: its slots, its turns, and the end of a call whose loads
+ * still run.
  *
  * Mails that can be under way to a call are the answers of its slots and its
  * next turn. The call is held until none of them is (free_if_idle).
@@ -12,12 +12,12 @@
 #include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
-#include "group/twins.h"
+#include "group/load/at_peer.h"
 #include "services/mget_answers.h"
+#include "services/mget_keys.h"
 #include "services/service.h"
+#include "services/traceparent.h"
 #include "wire/msg/msg.h"
-
-#include <stdio.h>
 
 /* The states are drawn in mget.h. */
 enum mget_state {
@@ -52,10 +52,9 @@ struct km_service_mget {
     kama_group *group;
     kama_ctx ctx;
     enum mget_state state;
-    struct km_pb_list keys; /* those that were not asked for yet */
-    uint32_t next;          /* the index of the first of them */
-    uint8_t *copy; /* the owned bytes of `keys`; NULL: it is in the request */
-    struct km_twins twins;  /* keys that were parked; they lie in copy */
+    char traceparent[KM_TRACEPARENT_BYTES]; /* of the client; "": none */
+    struct km_mget_keys keys;
+    struct km_list fills;   /* requests to owners, while keys are asked for */
     struct km_list running; /* slots of parked keys */
     uint32_t running_count;
     struct km_list spare; /* slots without a key */
@@ -64,25 +63,6 @@ struct km_service_mget {
 };
 
 /* -- memory -------------------------------------------------------------- */
-
-static void give_keys(struct km_service_env *env, uint32_t count)
-{
-    atomic_fetch_sub_explicit(&env->mget_keys, count, memory_order_relaxed);
-}
-
-/* Counts the keys of one more call. Returns false, and counts nothing, if all
- * calls of the node would have more than KM_MGET_KEYS_NODE keys then. */
-static bool take_keys(struct km_service_env *env, uint32_t count)
-{
-    if (atomic_fetch_add_explicit(&env->mget_keys, count,
-                                  memory_order_relaxed) +
-            count <=
-        KM_MGET_KEYS_NODE) {
-        return true;
-    }
-    give_keys(env, count);
-    return false;
-}
 
 static void free_slots(struct km_service_mget *mget, struct km_list *list)
 {
@@ -101,10 +81,9 @@ static void mget_free(struct km_service_mget *mget)
     KM_ASSERT(mget->running_count == 0 && mget->state != MGET_TURN_POSTED);
     KM_ASSERT(state->mget == mget);
     free_slots(mget, &mget->spare);
-    give_keys(mget->env, mget->answers.count);
+    km_mget_keys_give(mget->env, mget->answers.count);
     km_mget_answers_fini(&mget->answers);
-    km_twins_fini(&mget->twins);
-    km_mem_free(mem, mget->copy);
+    km_mget_keys_fini(&mget->keys);
     km_mem_free(mem, mget);
     state->mget = NULL;
     km_server_call_release(call);
@@ -139,22 +118,6 @@ static void put_slot(struct km_service_mget *mget, struct slot *slot)
     km_list_push_back(&mget->spare, &slot->node);
     KM_ASSERT(mget->running_count > 0);
     mget->running_count--;
-}
-
-/* Copies the keys from `from` on, which lies in the request, so that they are
- * still there when the handler has returned. Returns false without memory. */
-static bool keep_keys(struct km_service_mget *mget, const uint8_t *from)
-{
-    size_t len = (size_t)(mget->keys.end - from);
-    KM_ASSERT(mget->copy == NULL && len > 0);
-    mget->copy = km_mem_alloc(mget->env->mem, len);
-    if (mget->copy == NULL) {
-        return false;
-    }
-    memcpy(mget->copy, from, len);
-    mget->keys.at = mget->copy + (mget->keys.at - from);
-    mget->keys.end = mget->copy + len;
-    return true;
 }
 
 /* -- the answer ---------------------------------------------------------- */
@@ -202,7 +165,7 @@ static void end_if_room(struct km_service_mget *mget)
 
 static bool is_complete(const struct km_service_mget *mget)
 {
-    return mget->next == mget->answers.count && mget->running_count == 0;
+    return !km_mget_keys_left(&mget->keys) && mget->running_count == 0;
 }
 
 /* -- asking -------------------------------------------------------------- */
@@ -226,40 +189,26 @@ static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
     km_service_env_unpark(env);
 }
 
-/* The key of the slot waits for its load. If other keys follow, equal ones must
- * find it among the twins. */
+/* The key of the slot waits for its load. */
 static kama_status park(struct km_service_mget *mget, struct slot *slot,
                         kama_bytes key)
 {
     km_list_push_back(&mget->running, &slot->node);
     mget->running_count++;
     km_service_env_park(mget->env);
-    if (mget->next == mget->answers.count) {
-        return KAMA_OK;
-    }
-    if (mget->copy == NULL) {
-        if (!keep_keys(mget, key.data)) {
-            return KAMA_ERR_NO_MEMORY;
-        }
-        key.data = mget->copy;
-    }
-    uint64_t hash = km_group_hash(mget->group, key);
-    return km_twins_find(&mget->twins, hash, key) == KM_TWINS_NONE
-               ? km_twins_add(&mget->twins, hash, key, slot->index)
-               : KAMA_OK; /* of a stream, which has forgotten the answer */
+    return km_mget_keys_park(&mget->keys, mget->group, key, slot->index);
 }
 
-/* Asks for the next key. slot: taken; it becomes spare again when the key is
- * answered at once. */
+/* Asks for a key. slot: taken; it becomes spare again when the key is answered at
+ * once. */
 static kama_status ask(struct km_service_mget *mget, struct slot *slot,
                        kama_bytes key)
 {
     kama_value *value = NULL;
     slot->op.done = on_done;
-    slot->index = mget->next++;
     km_last_error_clear();
-    kama_status st =
-        km_get_op_start(mget->group, &slot->op, key, &mget->ctx, &value);
+    kama_status st = km_get_op_start_of_many(mget->group, &slot->op, key,
+                                             &mget->ctx, &mget->fills, &value);
     if (st == KAMA_DEFERRED) {
         return park(mget, slot, key);
     }
@@ -271,22 +220,19 @@ static kama_status ask(struct km_service_mget *mget, struct slot *slot,
     return KAMA_OK;
 }
 
-/* Returns whether the next key gets the answer of an equal key that was parked
- * before; if so, it follows that key from now on. */
-static bool follows(struct km_service_mget *mget, kama_bytes key)
+/* Returns whether the key gets the answer of an equal key that was parked before;
+ * if so, it follows that key from now on. */
+static bool follows(struct km_service_mget *mget, kama_bytes key,
+                    uint32_t index)
 {
-    if (mget->twins.count == 0) {
-        return false;
-    }
-    uint32_t first =
-        km_twins_find(&mget->twins, km_group_hash(mget->group, key), key);
+    uint32_t first = km_mget_keys_find(&mget->keys, mget->group, key);
     if (first == KM_TWINS_NONE ||
         (mget->kind == MGET_STREAM &&
          km_mget_answers_has(&mget->answers, first))) {
         return false;
     }
     km_group_count_twin(mget->group);
-    km_mget_answers_follow(&mget->answers, first, mget->next++);
+    km_mget_answers_follow(&mget->answers, first, index);
     return true;
 }
 
@@ -297,9 +243,8 @@ static kama_status ask_next(struct km_service_mget *mget)
     if (slot == NULL) {
         return KAMA_ERR_NO_MEMORY;
     }
-    bool more = km_pb_next(&mget->keys, &key);
-    KM_ASSERT(more);
-    if (follows(mget, key)) {
+    slot->index = km_mget_keys_next(&mget->keys, &key);
+    if (follows(mget, key, slot->index)) {
         km_list_push_back(&mget->spare, &slot->node);
         return KAMA_OK;
     }
@@ -321,15 +266,11 @@ static kama_status send_some(struct km_service_mget *mget)
 
 /* Asks for keys until none is left (KAMA_OK), until KM_MGET_PARALLEL of them
  * are parked (KAMA_DEFERRED), until a stream has no room (KAMA_WOULD_LOAD), or
- * until other calls of the loop must have their turn (KAMA_ERR_TRY_AGAIN). A
- * load may take the time that is left for the call. */
-static kama_status ask_some(struct km_service_mget *mget)
+ * until other calls of the loop must have their turn (KAMA_ERR_TRY_AGAIN). */
+static kama_status ask_each(struct km_service_mget *mget)
 {
-    KM_ASSERT(mget->running_count <= KM_MGET_PARALLEL);
-    mget->ctx.deadline_ms = km_server_call_deadline_ms(mget->call);
     kama_status st = send_some(mget);
-    for (unsigned i = 0; st == KAMA_OK && mget->next < mget->answers.count;
-         i++) {
+    for (unsigned i = 0; st == KAMA_OK && km_mget_keys_left(&mget->keys); i++) {
         if (mget->running_count == KM_MGET_PARALLEL) {
             return KAMA_DEFERRED;
         }
@@ -341,6 +282,19 @@ static kama_status ask_some(struct km_service_mget *mget)
             st = send_some(mget);
         }
     }
+    return st;
+}
+
+/* Does so, and sends the requests for keys of other nodes together, also after an
+ * error: their gets are parked. A load may take the time that is left for the
+ * call. */
+static kama_status ask_some(struct km_service_mget *mget)
+{
+    KM_ASSERT(mget->running_count <= KM_MGET_PARALLEL);
+    mget->ctx.deadline_ms = km_server_call_deadline_ms(mget->call);
+    km_list_init(&mget->fills);
+    kama_status st = ask_each(mget);
+    km_load_send_fills(mget->group, &mget->fills);
     return st;
 }
 
@@ -366,15 +320,6 @@ static void finish(struct km_service_mget *mget, kama_status status)
     call_off(mget);
 }
 
-/* Keys are left and the handler returns: the keys must be a copy by then. */
-static kama_status keep_rest(struct km_service_mget *mget)
-{
-    if (mget->copy != NULL || mget->next == mget->answers.count) {
-        return KAMA_OK;
-    }
-    return keep_keys(mget, mget->keys.at) ? KAMA_OK : KAMA_ERR_NO_MEMORY;
-}
-
 static void post_turn(struct km_service_mget *mget)
 {
     mget->state = MGET_TURN_POSTED;
@@ -389,7 +334,7 @@ static void advance(struct km_service_mget *mget)
         finish(mget, st);
     } else if (is_complete(mget)) {
         end_if_room(mget);
-    } else if (keep_rest(mget) != KAMA_OK) {
+    } else if (km_mget_keys_keep(&mget->keys) != KAMA_OK) {
         finish(mget, KAMA_ERR_NO_MEMORY);
     } else if (st == KAMA_ERR_TRY_AGAIN) {
         post_turn(mget);
@@ -476,34 +421,16 @@ static struct km_service_mget *mget_new(struct km_server_call *call,
         return NULL;
     }
     mget->call = call;
-    mget->keys = r->keys;
-    km_twins_init(&mget->twins, env->mem);
+    km_mget_keys_init(&mget->keys, env->mem, r->keys);
     mget->turn.run = on_turn;
     km_list_init(&mget->running);
     km_list_init(&mget->spare);
     kama_ctx_init(&mget->ctx);
     mget->ctx.flags =
         (r->no_load ? KAMA_NO_LOAD : 0) | (r->local_only ? KAMA_LOCAL_ONLY : 0);
+    km_service_traceparent_read(call, mget->traceparent);
+    mget->ctx.traceparent = km_service_traceparent(mget->traceparent);
     return mget;
-}
-
-static void fail_too_many(struct km_server_call *call, uint32_t count)
-{
-    char text[96];
-    (void)snprintf(text, sizeof text,
-                   "keys: %u are more than the limit of %d; use several calls",
-                   count, KM_MGET_KEYS_MAX);
-    km_server_call_finish(call, KAMA_ERR_TOO_LARGE, text);
-}
-
-static void fail_node_is_busy(struct km_server_call *call)
-{
-    char text[96];
-    (void)snprintf(text, sizeof text,
-                   "all MGets of the node together ask for more than %u keys; "
-                   "try again later",
-                   KM_MGET_KEYS_NODE);
-    km_server_call_finish(call, KAMA_ERR_OVERLOADED, text);
 }
 
 static void start(struct km_server_call *call, enum mget_kind kind,
@@ -515,17 +442,16 @@ static void start(struct km_server_call *call, enum mget_kind kind,
     if (group == NULL) {
         return;
     }
-    if (request.keys.count > KM_MGET_KEYS_MAX) {
-        fail_too_many(call, request.keys.count);
-        return;
-    }
-    if (!take_keys(km_service_env_of(call), request.keys.count)) {
-        fail_node_is_busy(call);
+    km_last_error_clear();
+    kama_status st =
+        km_mget_keys_take(km_service_env_of(call), request.keys.count);
+    if (st != KAMA_OK) {
+        km_service_fail(call, st);
         return;
     }
     struct km_service_mget *mget = mget_new(call, kind, group, &request);
     if (mget == NULL) {
-        give_keys(km_service_env_of(call), request.keys.count);
+        km_mget_keys_give(km_service_env_of(call), request.keys.count);
         km_server_call_finish(call, KAMA_ERR_NO_MEMORY, NULL);
         return;
     }

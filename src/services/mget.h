@@ -13,8 +13,7 @@
  *     answers   a . . . .
  *     slots     b c                  the second b follows the first
  *
- * The keys lie in the request, which is gone when the handler returns. As soon
- * as one key is parked while others follow, the rest of the request is copied.
+ * What lies in the request is copied when it is needed later (mget_keys.h).
  *
  *                  others must have their turn
  *     ASKING ---------------------------------> TURN_POSTED
@@ -30,6 +29,9 @@
  * read holds at most the values of one turn and of its parked keys. It waits
  * for loads and for room at the same time. A key that is equal to one whose
  * answer was sent already is asked for again: that answer was forgotten.
+ *
+ * Keys that other nodes own are parked, too. Those that are asked for in one step
+ * are one request for each owner.
  *
  * A call that is cancelled calls off its parked gets. It is freed when no mail
  * is under way to it any more.

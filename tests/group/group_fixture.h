@@ -106,6 +106,7 @@ struct script {
     atomic_uint frees;
     bool defer;
     kama_deferred *_Atomic deferred;
+    char traceparent[KM_TRACEPARENT_BYTES]; /* of the last load, or "" */
 };
 
 static inline kama_status script_load(void *arg, const kama_load *req,
@@ -114,6 +115,12 @@ static inline kama_status script_load(void *arg, const kama_load *req,
     struct script *s = arg;
     char value[128];
     atomic_fetch_add(&s->calls, 1);
+    if (req->traceparent != NULL) {
+        (void)pthread_mutex_lock(&s->gate.lock);
+        (void)snprintf(s->traceparent, sizeof s->traceparent, "%s",
+                       req->traceparent);
+        (void)pthread_mutex_unlock(&s->gate.lock);
+    }
     if (s->defer) {
         kama_deferred *d = kama_load_defer(out);
         atomic_store(&s->deferred, d);

@@ -559,6 +559,106 @@ static void test_many_keys_without_memory(void **state)
     world_close(&w);
 }
 
+/* -- MGet and the traceparent ------------------------------------------------ */
+
+/* Checks that the answer has n values. */
+static void expect_values(struct world *w, unsigned n)
+{
+    struct km_msg_mget_response response;
+    struct km_msg_mget_item item;
+    kama_bytes bytes;
+    char expected[32];
+    unsigned i = 0;
+    decode(w, &km_msg_mget_response_pb, &response);
+    for (; km_pb_next(&response.items, &bytes); i++) {
+        assert_int_equal(km_pb_decode(&km_msg_mget_item_pb, bytes, &item),
+                         KAMA_OK);
+        assert_int_equal(item.status, KAMA_OK);
+        (void)snprintf(expected, sizeof expected, "value of key-%u", i);
+        assert_true(km_bytes_eq(item.value, KAMA_STR(expected)));
+    }
+    assert_int_equal(i, n);
+}
+
+/* The keys of an MGet that other nodes own are asked for in one request. */
+static void test_mget_asks_each_owner_once(void **state)
+{
+    struct world w;
+    struct km_buf message;
+    (void)state;
+    world_open(&w);
+    make_keys(&message, 40);
+    assert_int_equal(ask_many(&w, V2 "MGet", &message), KAMA_OK);
+    expect_values(&w, 40);
+    assert_int_equal(atomic_load(&w.a->fills), 40);
+    assert_int_equal(atomic_load(&w.a->fill_lists), 1);
+    world_close(&w);
+}
+
+/* A client that leaves an MGet whose keys are at another node. */
+static void test_a_client_leaves_an_mget(void **state)
+{
+    struct world w;
+    struct km_buf message;
+    (void)state;
+    world_open(&w);
+    gate_close(&w.b->wire);
+    make_keys(&message, 40);
+    kama_status st = ask_in(&w, V2 "MGet", km_buf_bytes(&message), 50);
+    assert_true(st == KAMA_ERR_TIMEOUT || st == KAMA_OK); /* the gets' time */
+    km_buf_fini(&message);
+    gate_open(&w.b->wire);
+    ping(&w);
+    world_close(&w);
+}
+
+#define TRACE "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+/* A get of a key with a traceparent. Returns the one that the loader was given. */
+static const char *trace_of(struct world *w, const char *path,
+                            kama_bytes message, const char *traceparent)
+{
+    const char *const metadata[1][2] = {{"traceparent", traceparent}};
+    struct km_client_request request = {.path = path,
+                                        .message = message,
+                                        .timeout_ms = PATIENCE_MS,
+                                        .metadata = metadata,
+                                        .metadata_count = 1};
+    w->b->script.traceparent[0] = '\0';
+    km_buf_reset(&w->reply, SIZE_MAX);
+    assert_int_equal(km_client_unary(w->client, &request, &w->reply), KAMA_OK);
+    return w->b->script.traceparent;
+}
+
+/* The traceparent of a client reaches the loader of the owner, through another
+ * node. One that is too long is left out. */
+static void test_a_traceparent_reaches_the_loader_of_the_owner(void **state)
+{
+    struct world w;
+    struct km_buf message;
+    struct km_buf many;
+    char key[16];
+    (void)state;
+    world_open(&w);
+    for (unsigned i = 0; i < 3; i++) {
+        key_of(1000 + i, key);
+        km_buf_init(&message, km_mem_default(), SIZE_MAX);
+        assert_int_equal(km_pb_append_bytes(&message, 1, NAME), KAMA_OK);
+        assert_int_equal(km_pb_append_bytes(&message, 2, KAMA_STR(key)),
+                         KAMA_OK);
+        const char *path = i < 2 ? V2 "Get" : V1 "Get";
+        assert_string_equal(trace_of(&w, path, km_buf_bytes(&message),
+                                     i == 1 ? TRACE "-and-more" : TRACE),
+                            i == 1 ? "" : TRACE);
+        km_buf_fini(&message);
+    }
+    make_keys(&many, 3);
+    assert_string_equal(trace_of(&w, V2 "MGet", km_buf_bytes(&many), TRACE),
+                        TRACE);
+    km_buf_fini(&many);
+    world_close(&w);
+}
+
 /* -- Clear ----------------------------------------------------------------- */
 
 /* Clear empties the group on all nodes, and lists those that it did not reach. */
@@ -605,6 +705,9 @@ int main(void)
         cmocka_unit_test(test_a_client_leaves_many_keys),
         cmocka_unit_test(test_many_keys_without_memory),
         cmocka_unit_test(test_clear_lists_the_members_that_it_did_not_reach),
+        cmocka_unit_test(test_mget_asks_each_owner_once),
+        cmocka_unit_test(test_a_client_leaves_an_mget),
+        cmocka_unit_test(test_a_traceparent_reaches_the_loader_of_the_owner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
