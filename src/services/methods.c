@@ -10,7 +10,7 @@
 #include "services/members.h"
 #include "services/mget.h"
 #include "services/one_key.h"
-#include "services/peer_work.h"
+#include "services/peer_fill.h"
 #include "services/reflection.h"
 #include "services/scan.h"
 #include "services/stats.h"
@@ -66,11 +66,11 @@
         .on_cancel = km_service_many_cancelled                                 \
     }
 /* Belongs to the other nodes of a cluster (peer.h). */
-#define PEERS(method, rpc_kind, handler)                                       \
+#define PEERS(method, rpc_kind, state, handler)                                \
     {                                                                          \
         .path = method, .kind = rpc_kind, .audience = KM_SERVER_FOR_PEERS,     \
-        .state_bytes = sizeof(struct km_peer_method_state),                    \
-        .on_message = handler, .on_writable = km_service_peer_writable,        \
+        .state_bytes = sizeof(struct state), .on_message = handler,            \
+        .on_writable = km_service_peer_writable,                               \
         .on_cancel = km_service_peer_cancelled                                 \
     }
 /* The stream of reflection; both of its versions have the same messages. */
@@ -147,11 +147,15 @@ const struct km_server_method km_service_methods[] = {
     LATER(V2 "Doctor"),
     LATER(V2 "Monitor"),
     LATER(V2 "Watch"),
-    PEERS(PEER "Hello", KM_RPC_UNARY, km_service_peer_hello),
-    PEERS(PEER "Fill", KM_RPC_UNARY, km_service_peer_fill),
-    PEERS(PEER "FillMany", KM_RPC_SERVER_STREAM, km_service_peer_fill_many),
-    PEERS(PEER "Peek", KM_RPC_UNARY, km_service_peer_peek),
-    PEERS(PEER "Mutate", KM_RPC_UNARY, km_service_peer_mutate),
+    PEERS(PEER "Hello", KM_RPC_UNARY, km_peer_method_state,
+          km_service_peer_hello),
+    PEERS(PEER "Fill", KM_RPC_UNARY, km_peer_fill_state, km_service_peer_fill),
+    PEERS(PEER "FillMany", KM_RPC_SERVER_STREAM, km_peer_method_state,
+          km_service_peer_fill_many),
+    PEERS(PEER "Peek", KM_RPC_UNARY, km_peer_method_state,
+          km_service_peer_peek),
+    PEERS(PEER "Mutate", KM_RPC_UNARY, km_peer_method_state,
+          km_service_peer_mutate),
     LATER(PEER "Sync"),
     {.path = HEALTH "Check",
      .kind = KM_RPC_UNARY,

@@ -17,8 +17,8 @@
  *
  * Threads: loop thread; the functions of the table, any thread. Errors: the
  * status of the call, or of the one request. Ownership: the state of a call, or
- * one object that holds the call, owns everything. Cost: two allocations for a
- * call.
+ * one object that holds the call, owns everything. Cost: none for a Fill that is
+ * in memory, and at most two allocations for another call.
  */
 #pragma once
 

@@ -14,6 +14,7 @@
 #include "services/peer.h"
 #include "wire/msg/peer.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,6 +27,7 @@
 
 #define PATIENCE_MS 20000
 #define PEER "/kama.peer.v1.Peer/"
+#define BIG_BYTES (64 << 10) /* values of keys that begin with B */
 
 /* -- a node whose peers are a script --------------------------------------- */
 
@@ -38,6 +40,8 @@ struct world {
     struct km_client *client;
     kama_group *group;
     struct km_buf reply;
+    struct km_mem_probe probe;
+    atomic_uint loads;
     atomic_uint drained;
     /* The script. */
     atomic_int refusal;
@@ -94,7 +98,11 @@ static const struct km_service_peer_ops ops = {hello, admit, knows_view,
 
 static kama_status load(void *arg, const kama_load *req, kama_sink *out)
 {
-    (void)arg;
+    static const char big[BIG_BYTES];
+    atomic_fetch_add(&((struct world *)arg)->loads, 1);
+    if (((const char *)req->key.data)[0] == 'B') {
+        return kama_sink_set(out, kama_bytes_make(big, sizeof big), NULL);
+    }
     if (km_bytes_eq(req->key, KM_LIT("bad"))) {
         kama_sink_error(out, "no such thing");
         return KAMA_ERR_LOADER;
@@ -112,7 +120,8 @@ static void world_open(struct world *w, bool clustered)
     assert_int_equal(km_pool_new(NULL, km_clock_system(), "test", 4, &w->pool),
                      KAMA_OK);
     assert_int_equal(km_registry_init(&w->registry, km_mem_default()), KAMA_OK);
-    assert_int_equal(km_service_env_init(&w->env, km_mem_default(),
+    km_mem_probe_init(&w->probe);
+    assert_int_equal(km_service_env_init(&w->env, &w->probe.allocator,
                                          km_clock_system(), &w->registry,
                                          "kama"),
                      KAMA_OK);
@@ -123,6 +132,7 @@ static void world_open(struct world *w, bool clustered)
     kama_group_options_init(&options);
     options.name = "g";
     options.loader = load;
+    options.loader_arg = w;
     struct km_group_env env = {.pool = w->pool};
     assert_int_equal(km_group_new(&options, &env, &w->group), KAMA_OK);
     km_registry_add(&w->registry, w->group);
@@ -165,6 +175,7 @@ static void world_close(struct world *w)
     km_loop_stop(w->loop);
     km_loop_join(w->loop);
     km_server_free(w->server);
+    assert_int_equal(atomic_load(&w->probe.live_blocks), 0);
     km_registry_fini(&w->registry);
     km_service_env_fini(&w->env);
     km_pool_free(w->pool);
@@ -425,6 +436,111 @@ static void test_fill_many(void **state)
     world_close(&w);
 }
 
+/* A Fill that is served from memory allocates nothing for its call. */
+static void test_a_fill_from_memory_allocates_nothing(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w, true);
+    (void)fill(&w, "key");
+    long long before = atomic_load(&w.probe.allocs);
+    struct km_msg_peer_fill_response r = fill(&w, "key");
+    assert_true(r.from_memory);
+    assert_int_equal(atomic_load(&w.probe.allocs), before);
+    world_close(&w);
+}
+
+enum { BIG_KEYS = 500, QUIET_PINGS = 200 };
+
+/* A reader that stands still on its first message. */
+struct slow_reader {
+    struct world *world;
+    atomic_uint count;
+    atomic_bool reads;
+    kama_status status;
+    pthread_t thread;
+};
+
+static kama_status on_big(void *arg, kama_bytes message)
+{
+    struct slow_reader *reader = arg;
+    (void)message;
+    atomic_fetch_add(&reader->count, 1);
+    while (!atomic_load(&reader->reads)) {
+        (void)sched_yield();
+    }
+    return KAMA_OK;
+}
+
+static void *read_slowly(void *arg)
+{
+    struct slow_reader *reader = arg;
+    struct km_buf buf;
+    char key[16];
+    km_buf_init(&buf, km_mem_default(), SIZE_MAX);
+    KM_ASSERT(km_pb_append_bytes(&buf, 2, KM_LIT("g")) == KAMA_OK);
+    for (unsigned i = 0; i < BIG_KEYS; i++) {
+        (void)snprintf(key, sizeof key, "B%u", i);
+        KM_ASSERT(km_pb_append_bytes(&buf, 3, KAMA_STR(key)) == KAMA_OK);
+    }
+    struct km_client_request request = {.path = PEER "FillMany",
+                                        .message = km_buf_bytes(&buf),
+                                        .timeout_ms = PATIENCE_MS};
+    reader->status =
+        km_client_stream(reader->world->client, &request, on_big, reader);
+    km_buf_fini(&buf);
+    return NULL;
+}
+
+/* Waits until the loads of the node have not grown during a number of calls on
+ * another connection. Returns their count. */
+static unsigned wait_for_quiet(struct world *w)
+{
+    struct km_client *client = NULL;
+    struct km_buf reply;
+    struct km_channel_options channel = {.clock = km_clock_system(),
+                                         .mem = km_mem_default(),
+                                         .address =
+                                             km_server_address(w->server)};
+    struct km_client_request ping = {.path = "/kama.v2.Cache/Ping",
+                                     .timeout_ms = PATIENCE_MS};
+    unsigned loads = 0;
+    assert_int_equal(km_client_new(&channel, &client), KAMA_OK);
+    km_buf_init(&reply, km_mem_default(), SIZE_MAX);
+    for (unsigned quiet = 0; quiet < QUIET_PINGS; quiet++) {
+        km_buf_reset(&reply, SIZE_MAX);
+        assert_int_equal(km_client_unary(client, &ping, &reply), KAMA_OK);
+        if (atomic_load(&w->loads) != loads) {
+            loads = atomic_load(&w->loads);
+            quiet = 0;
+        }
+    }
+    km_buf_fini(&reply);
+    km_client_free(client);
+    return loads;
+}
+
+/* A peer that does not read holds up its own FillMany: keys begin as it reads. */
+static void test_fill_many_waits_for_its_reader(void **state)
+{
+    struct world w;
+    struct slow_reader reader = {.world = &w};
+    (void)state;
+    world_open(&w, true);
+    assert_int_equal(pthread_create(&reader.thread, NULL, read_slowly, &reader),
+                     0);
+    while (atomic_load(&reader.count) == 0) {
+        (void)sched_yield();
+    }
+    unsigned loads = wait_for_quiet(&w);
+    assert_in_range(loads, 1, BIG_KEYS - KM_SERVICE_FILLS_PARALLEL);
+    atomic_store(&reader.reads, true);
+    assert_int_equal(pthread_join(reader.thread, NULL), 0);
+    assert_int_equal(reader.status, KAMA_OK);
+    assert_int_equal(atomic_load(&reader.count), BIG_KEYS);
+    world_close(&w);
+}
+
 /* A message that is no request, and a group that does not exist. */
 static void test_bad_requests(void **state)
 {
@@ -460,6 +576,8 @@ int main(void)
         cmocka_unit_test(test_peek),
         cmocka_unit_test(test_mutate),
         cmocka_unit_test(test_bad_requests),
+        cmocka_unit_test(test_a_fill_from_memory_allocates_nothing),
+        cmocka_unit_test(test_fill_many_waits_for_its_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
