@@ -44,6 +44,7 @@ struct fake_node {
     atomic_uint mutation_lists;
     atomic_uint mutations;
     atomic_uint clears;
+    atomic_ullong wait_ms; /* that the last wait of this node could last */
     pthread_mutex_t lock;
     struct km_owner_answer answer; /* the peer is a struct fake_node */
 };
@@ -296,6 +297,9 @@ static inline void fake_wait(void *owner, struct km_owner_wait *wait)
 {
     struct fake_node *node = owner;
     struct fake_call *call = fake_call_new(node, NULL);
+    km_ns now = km_clock_mono(km_clock_system());
+    atomic_store(&node->wait_ms,
+                 wait->until > now ? (wait->until - now) / KM_NS_PER_MS : 0);
     call->wait = wait;
     call->timer.fire = fake_look;
     assert_int_equal(km_pool_arm(node->cluster->wire, &call->timer, 1),

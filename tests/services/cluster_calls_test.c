@@ -12,6 +12,7 @@
 #include "services/env.h"
 #include "services/methods.h"
 #include "wire/msg/msg.h"
+#include "wire/msg/peer.h"
 
 #include <sched.h>
 
@@ -187,47 +188,57 @@ static void expect_sentence(const char *part)
     }
 }
 
-/* A caller on a thread of its own, which sets a key. */
-struct setter {
+/* A caller on a thread of its own. */
+struct call {
     pthread_t thread;
     struct world *world;
+    const char *path;
+    struct km_buf message;
     int64_t timeout_ms;
     kama_status status;
 };
 
-static void *set_once(void *arg)
+static void *call_once(void *arg)
 {
-    struct setter *setter = arg;
-    struct km_client *client = client_open(setter->world);
-    struct km_buf buf;
+    struct call *call = arg;
+    struct km_client *client = client_open(call->world);
     struct km_buf reply;
-    struct km_msg_set_request message = {
-        .group = NAME, .key = KM_LIT("k"), .value = KM_LIT("v")};
-    km_buf_init(&buf, km_mem_default(), SIZE_MAX);
     km_buf_init(&reply, km_mem_default(), SIZE_MAX);
-    KM_ASSERT(km_pb_append(&buf, &km_msg_set_request_pb, &message) == KAMA_OK);
-    struct km_client_request request = {.path = V2 "Set",
-                                        .message = km_buf_bytes(&buf),
-                                        .timeout_ms = setter->timeout_ms};
-    setter->status = km_client_unary(client, &request, &reply);
+    struct km_client_request request = {.path = call->path,
+                                        .message = km_buf_bytes(&call->message),
+                                        .timeout_ms = call->timeout_ms};
+    call->status = km_client_unary(client, &request, &reply);
     km_client_free(client);
-    km_buf_fini(&buf);
     km_buf_fini(&reply);
     return NULL;
 }
 
-static void setter_start(struct setter *setter, struct world *w,
-                         int64_t timeout_ms)
+/* message: taken. */
+static void call_start(struct call *call, struct world *w, const char *path,
+                       struct km_buf message, int64_t timeout_ms)
 {
-    *setter = (struct setter){.world = w, .timeout_ms = timeout_ms};
-    assert_int_equal(pthread_create(&setter->thread, NULL, set_once, setter),
-                     0);
+    *call = (struct call){
+        .world = w, .path = path, .message = message, .timeout_ms = timeout_ms};
+    assert_int_equal(pthread_create(&call->thread, NULL, call_once, call), 0);
 }
 
-static kama_status setter_join(struct setter *setter)
+/* Sets "k" to "v". */
+static void set_start(struct call *call, struct world *w, int64_t timeout_ms)
 {
-    assert_int_equal(pthread_join(setter->thread, NULL), 0);
-    return setter->status;
+    struct km_buf buf;
+    const struct km_msg_set_request message = {
+        .group = NAME, .key = KM_LIT("k"), .value = KM_LIT("v")};
+    km_buf_init(&buf, km_mem_default(), SIZE_MAX);
+    assert_int_equal(km_pb_append(&buf, &km_msg_set_request_pb, &message),
+                     KAMA_OK);
+    call_start(call, w, V2 "Set", buf, timeout_ms);
+}
+
+static kama_status call_join(struct call *call)
+{
+    assert_int_equal(pthread_join(call->thread, NULL), 0);
+    km_buf_fini(&call->message);
+    return call->status;
 }
 
 static void ping(struct world *w)
@@ -283,57 +294,90 @@ static void test_v1_changes_a_key_at_its_owner(void **state)
     world_close(&w);
 }
 
-/* While the owner does not answer, the only loop of the node answers others. */
-static void test_a_parked_set_blocks_no_loop(void **state)
-{
-    struct world w;
-    struct setter setter;
-    (void)state;
-    world_open(&w);
-    gate_close(&w.b->wire);
-    setter_start(&setter, &w, PATIENCE_MS);
-    gate_await(&w.b->wire, 1);
-    ping(&w);
-    gate_open(&w.b->wire);
-    assert_int_equal(setter_join(&setter), KAMA_OK);
-    assert_int_equal(get_text(w.b->group, "k", NULL, "v"), KAMA_OK);
-    world_close(&w);
-}
-
 /* A client that leaves ends its call; the set that was sent goes on, and its
  * answer finds nobody. */
 static void test_a_client_leaves_a_parked_set(void **state)
 {
     struct world w;
-    struct setter setter;
+    struct call call;
     (void)state;
     world_open(&w);
     gate_close(&w.b->wire);
-    setter_start(&setter, &w, 50);
+    set_start(&call, &w, 50);
     gate_await(&w.b->wire, 1);
-    assert_int_equal(setter_join(&setter), KAMA_ERR_TIMEOUT);
+    assert_int_equal(call_join(&call), KAMA_ERR_TIMEOUT);
     gate_open(&w.b->wire);
     AWAIT(kama_exists(w.b->group, KM_LIT("k"), NULL) == KAMA_OK);
     world_close(&w);
 }
 
-/* A node that is not settled waits as long as the client does, and no longer:
- * the wait of 2 s would outlive it. */
+/* A node that is not settled waits as long as the client does, but for at most
+ * 2 s. */
 static void test_the_deadline_of_a_client_bounds_the_wait(void **state)
 {
     struct world w;
-    struct setter setter;
+    struct call call;
     (void)state;
     world_open(&w);
     fake_own(w.a, KM_OWNER_HERE_UNSETTLED, NULL);
-    setter_start(&setter, &w, 50);
-    kama_status st = setter_join(&setter);
+    set_start(&call, &w, 50);
+    kama_status st = call_join(&call);
     assert_true(st == KAMA_ERR_TIMEOUT || st == KAMA_ERR_TRY_AGAIN);
     AWAIT(atomic_load(&w.c->calls) == 0);
-    setter_start(&setter, &w, PATIENCE_MS);
+    assert_in_range(atomic_load(&w.a->wait_ms), 0, 50);
+    set_start(&call, &w, PATIENCE_MS);
     AWAIT(atomic_load(&w.c->calls) == 1);
+    assert_in_range(atomic_load(&w.a->wait_ms), 1000, 2000);
     fake_own(w.a, KM_OWNER_HERE, NULL);
-    assert_int_equal(setter_join(&setter), KAMA_OK);
+    assert_int_equal(call_join(&call), KAMA_OK);
+    world_close(&w);
+}
+
+/* The node is asked by a peer, which gives its caller's time. */
+static kama_status admit(void *arg, const struct km_msg_peer_sender *sender)
+{
+    (void)arg;
+    (void)sender;
+    return KAMA_OK;
+}
+
+static bool knows_view(void *arg, uint64_t view_id)
+{
+    (void)arg;
+    (void)view_id;
+    return true;
+}
+
+static uint64_t view_id(void *arg)
+{
+    (void)arg;
+    return 1;
+}
+
+/* So does the deadline of a peer's request, which is that of its caller. */
+static void test_the_deadline_of_a_peer_bounds_the_wait(void **state)
+{
+    static const struct km_service_peer_ops ops = {NULL, admit, knows_view,
+                                                   view_id, NULL};
+    struct world w;
+    struct km_buf message;
+    const struct km_msg_peer_mutation mutation = {
+        .kind = KM_MSG_PEER_SET, .key = KM_LIT("k"), .value = KM_LIT("v")};
+    (void)state;
+    world_open(&w);
+    w.env.peers = (struct km_service_peers){&ops, NULL};
+    fake_own(w.a, KM_OWNER_HERE_UNSETTLED, NULL);
+    km_buf_init(&message, km_mem_default(), SIZE_MAX);
+    assert_int_equal(km_pb_append_bytes(&message, 2, NAME), KAMA_OK);
+    assert_int_equal(km_pb_append_element(&message, KM_MSG_PEER_MUTATIONS,
+                                          &km_msg_peer_mutation_pb, &mutation),
+                     KAMA_OK);
+    kama_status st =
+        ask_in(&w, "/kama.peer.v1.Peer/Mutate", km_buf_bytes(&message), 50);
+    assert_true(st == KAMA_ERR_TIMEOUT || st == KAMA_OK);
+    AWAIT(atomic_load(&w.c->calls) == 0);
+    assert_in_range(atomic_load(&w.a->wait_ms), 0, 50);
+    km_buf_fini(&message);
     world_close(&w);
 }
 
@@ -559,6 +603,44 @@ static void test_many_keys_without_memory(void **state)
     world_close(&w);
 }
 
+/* -- the loop -------------------------------------------------------------- */
+
+/* While the owner does not answer, calls of every method are parked at the same
+ * time, and the only loop of the node answers others. */
+static void test_no_method_blocks_the_loop(void **state)
+{
+    static const char *const paths[] = {
+        V1 "Get",   V1 "Set", V1 "Delete", V2 "Get",     V2 "Set",  V2 "Delete",
+        V2 "Touch", V2 "Ttl", V2 "Exists", V2 "MDelete", V2 "MGet", V2 "MSet"};
+    enum { PATHS = sizeof paths / sizeof paths[0] };
+    struct world w;
+    struct call calls[PATHS];
+    struct km_buf message;
+    (void)state;
+    world_open(&w);
+    gate_close(&w.b->wire);
+    for (unsigned i = 0; i < PATHS; i++) {
+        km_buf_init(&message, km_mem_default(), SIZE_MAX);
+        assert_int_equal(km_pb_append_bytes(&message, 1, NAME), KAMA_OK);
+        if (strcmp(paths[i], V2 "MSet") == 0) {
+            add_entry(&message, "k", "v");
+        } else {
+            char key[16];
+            key_of(i, key);
+            assert_int_equal(km_pb_append_bytes(&message, 2, KAMA_STR(key)),
+                             KAMA_OK);
+        }
+        call_start(&calls[i], &w, paths[i], message, PATIENCE_MS);
+    }
+    gate_await(&w.b->wire, PATHS);
+    ping(&w);
+    gate_open(&w.b->wire);
+    for (unsigned i = 0; i < PATHS; i++) {
+        assert_int_equal(call_join(&calls[i]), KAMA_OK);
+    }
+    world_close(&w);
+}
+
 /* -- MGet and the traceparent ------------------------------------------------ */
 
 /* Checks that the answer has n values. */
@@ -692,9 +774,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_key_is_changed_at_its_owner),
         cmocka_unit_test(test_v1_changes_a_key_at_its_owner),
-        cmocka_unit_test(test_a_parked_set_blocks_no_loop),
+        cmocka_unit_test(test_no_method_blocks_the_loop),
         cmocka_unit_test(test_a_client_leaves_a_parked_set),
         cmocka_unit_test(test_the_deadline_of_a_client_bounds_the_wait),
+        cmocka_unit_test(test_the_deadline_of_a_peer_bounds_the_wait),
         cmocka_unit_test(test_an_unreachable_owner_is_named),
         cmocka_unit_test(test_a_change_of_an_own_key_allocates_nothing),
         cmocka_unit_test(test_many_keys_are_changed_at_their_owner),
