@@ -37,11 +37,22 @@ static void on_connected(void *arg, const char *local_address)
 
 static const struct km_channel_ops channel_ops = {.on_connected = on_connected};
 
+/* The watch begins at the endpoint that answers requests, because it takes long
+ * to find out that the first one is silent. */
+static void choose_first(struct km_etcd_line *line)
+{
+    const struct km_etcd_line *other = &line->etcd->main;
+    if (line != other && line->generation == 0 && other->connected) {
+        line->endpoint = other->endpoint;
+    }
+}
+
 kama_status km_etcd_line_channel(struct km_etcd_line *line,
                                  struct km_channel **ret_channel)
 {
     struct km_etcd *etcd = line->etcd;
     if (line->channel == NULL) {
+        choose_first(line);
         const struct km_channel_options options = {
             .mem = etcd->mem,
             .clock = etcd->clock,

@@ -7,7 +7,9 @@
 #include "helpers/failmalloc.h"
 #include "membership/etcd_kit.h"
 
+#include <netinet/in.h>
 #include <sched.h>
+#include <sys/socket.h>
 
 #define CTL(etcd, ...)                                                         \
     etcd_server_ctl(etcd, (const char *const[]){__VA_ARGS__, NULL})
@@ -317,6 +319,54 @@ static void the_next_endpoint_is_tried(void **state)
     CTL(&server, "put", PREFIX "k", "v");
     wait_for(&r, CHANGED, 1);
     registry_end(&r);
+}
+
+/* A listener that the kernel answers for, and nobody else. */
+static int open_silent(char address[32])
+{
+    struct sockaddr_in in = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof in;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof in), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+    (void)snprintf(address, 32, "127.0.0.1:%u", ntohs(in.sin_port));
+    return fd;
+}
+
+/* Returns how many connections have come. */
+static int count_accepted(int fd)
+{
+    int count = 0;
+    for (int one = accept(fd, NULL, NULL); one >= 0;
+         one = accept(fd, NULL, NULL)) {
+        close(one);
+        count++;
+    }
+    return count;
+}
+
+/* The watch does not wait for the silent one again. */
+static void a_watch_begins_at_the_endpoint_that_answers(void **state)
+{
+    (void)state;
+    struct registry r;
+    char silent[32];
+    char endpoints[128];
+    int fd = open_silent(silent);
+    (void)snprintf(endpoints, sizeof endpoints, "%s,%s", silent,
+                   server.address);
+    registry_begin(&r, endpoints, NULL, NULL);
+    int64_t revision = get_ok(&r, make_ask(LISTED, PREFIX, NULL, 0))->revision;
+    (void)ask(&r, make_ask(CHANGED, PREFIX, NULL, revision + 1));
+    CTL(&server, "put", PREFIX "k", "v");
+    wait_for(&r, CHANGED, 1);
+    assert_int_equal(count_of(&r, WATCH_ENDED), 0);
+    assert_int_equal(count_accepted(fd), 1);
+    registry_end(&r);
+    close(fd);
 }
 
 /* A lease outlives the server, and so does the registry. */
@@ -675,6 +725,8 @@ int main(void)
         cmocka_unit_test_setup(a_watch_is_replaced_and_dropped, clean),
         cmocka_unit_test_setup(an_etcd_that_is_down_is_named, clean),
         cmocka_unit_test_setup(the_next_endpoint_is_tried, clean),
+        cmocka_unit_test_setup(a_watch_begins_at_the_endpoint_that_answers,
+                               clean),
         cmocka_unit_test_setup(a_killed_etcd_comes_back, clean),
         cmocka_unit_test_setup(an_etcd_that_lost_its_data_knows_no_lease,
                                clean),
