@@ -14,6 +14,7 @@
 #include "node/cluster_parts.h"
 #include "node/cluster_status.h"
 #include "node/node.h"
+#include "node/node_event.h"
 
 /* -- mails to the control loop ------------------------------------------- */
 
@@ -122,10 +123,9 @@ static bool start_has_ended_locked(const struct km_cluster *cluster)
     return cluster->failure != KAMA_OK || cluster->ready;
 }
 
-/* The start has taken too long. Names the steps that are missing. */
-static kama_status fail_late(struct km_cluster *cluster)
+/* Writes the names of the missing steps. */
+static void list_missing(struct km_cluster *cluster, char *text, size_t cap)
 {
-    char text[128];
     size_t len = 0;
     text[0] = '\0';
     km_mutex_lock(&cluster->lock);
@@ -134,15 +134,32 @@ static kama_status fail_late(struct km_cluster *cluster)
     for (unsigned step = 0; step < KM_STEP_COUNT; step++) {
         if ((missing >> step & 1) != 0) {
             len += km_text_printf(
-                text + len, sizeof text - len, "%s%s", len > 0 ? ", " : "",
+                text + len, cap - len, "%s%s", len > 0 ? ", " : "",
                 km_cluster_step_name((enum km_cluster_step)step));
         }
     }
-    return km_fail(KAMA_ERR_TIMEOUT,
-                   "start_timeout_ms: after %lld ms these steps are missing: "
-                   "%s; is etcd running at %s?",
-                   (long long)cluster->node->config.start_timeout_ms, text,
-                   cluster->node->config.cluster.etcd);
+}
+
+/* The start has taken too long: it fails, or the node serves alone until the
+ * missing steps are done. */
+static kama_status end_late(struct km_cluster *cluster)
+{
+    const struct km_node_config *config = &cluster->node->config;
+    char steps[128];
+    list_missing(cluster, steps, sizeof steps);
+    if (config->cluster.require_discovery) {
+        return km_fail(KAMA_ERR_TIMEOUT,
+                       "start_timeout_ms: after %lld ms these steps are "
+                       "missing: %s; is etcd running at %s?",
+                       (long long)config->start_timeout_ms, steps,
+                       config->cluster.etcd);
+    }
+    km_node_emit_event(cluster->node, KM_NODE_WARN, "degraded",
+                       "serving alone: after %lld ms these steps are missing: "
+                       "%s; is etcd running at %s?",
+                       (long long)config->start_timeout_ms, steps,
+                       config->cluster.etcd);
+    return KAMA_OK;
 }
 
 kama_status km_cluster_wait_start(struct km_cluster *cluster)
@@ -168,10 +185,7 @@ kama_status km_cluster_wait_start(struct km_cluster *cluster)
     if (status != KAMA_OK) {
         return km_fail(status, "%s", text);
     }
-    if (!ready && node->config.cluster.require_discovery) {
-        return fail_late(cluster);
-    }
-    return KAMA_OK;
+    return ready ? KAMA_OK : end_late(cluster);
 }
 
 /* Waits for a state, at most until the deadline. Returns whether it came. */

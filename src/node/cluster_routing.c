@@ -26,20 +26,20 @@ static bool is_settled(struct km_cluster *cluster)
 }
 
 /* A goodbye is complete when everybody has announced the view in which this
- * node owns nothing. */
+ * node owns nothing. A node without a view has nobody to tell. */
 static void look_goodbye(struct km_cluster *cluster)
 {
-    if (cluster->goodbye == KM_GOODBYE_ADOPTED && is_settled(cluster)) {
+    if (cluster->goodbye == KM_GOODBYE_ADOPTED &&
+        (cluster->view == NULL || is_settled(cluster))) {
         km_cluster_move(cluster, KM_CLUSTER_LEFT);
     }
 }
 
 void km_cluster_follow_self(struct km_cluster *cluster)
 {
-    if (cluster->view == NULL) {
-        return;
-    }
-    const struct km_member *self = km_view_find_id(cluster->view, &cluster->id);
+    const struct km_member *self =
+        cluster->view != NULL ? km_view_find_id(cluster->view, &cluster->id)
+                              : NULL;
     if (self != NULL && self->state == KM_MEMBER_ACTIVE) {
         km_cluster_move(cluster, KM_CLUSTER_MEMBER);
     }
