@@ -102,14 +102,21 @@ kama_status daemon_options_name(const struct daemon_options *options,
     return km_fail(status, "%s: %s", spelling, km_last_error());
 }
 
-/* Returns the row whose name the sentence begins with, before a colon, or
- * NULL. */
-static const struct km_option *row_of_sentence(const char *sentence)
+/* Returns the row whose name the sentence begins with, before a colon, and the
+ * rest of the sentence; or NULL. A time has its unit in the name of the member
+ * (start_timeout_ms), and not in that of the setting. */
+static const struct km_option *row_of_sentence(const char *sentence,
+                                               const char **ret_rest)
 {
+    const char *colon = strstr(sentence, ": ");
+    size_t len = colon != NULL ? (size_t)(colon - sentence) : 0;
+    if (len > 3 && strncmp(colon - 3, "_ms", 3) == 0) {
+        len -= 3;
+    }
     for (size_t i = 0; i < SETTING_COUNT; i++) {
-        size_t len = strlen(rows[i].name);
-        if (strncmp(sentence, rows[i].name, len) == 0 &&
-            strncmp(sentence + len, ": ", 2) == 0) {
+        if (strlen(rows[i].name) == len &&
+            strncmp(sentence, rows[i].name, len) == 0) {
+            *ret_rest = colon + 2;
             return &rows[i];
         }
     }
@@ -123,14 +130,14 @@ kama_status daemon_options_explain(const struct daemon_options *options,
 {
     char spelling[KM_OPTION_SPELLING_BYTES];
     const char *sentence = km_last_error();
-    const struct km_option *row = row_of_sentence(sentence);
+    const char *rest;
+    const struct km_option *row = row_of_sentence(sentence, &rest);
     if (row == NULL) {
         return status;
     }
     km_options_spelling(&options->table, ENV_PREFIX, row->name, spelling);
     if (status != KAMA_ERR_PERMISSION) {
-        return km_fail(status, "%s: %s", spelling,
-                       sentence + strlen(row->name) + 2);
+        return km_fail(status, "%s: %s", spelling, rest);
     }
     return km_fail(status,
                    "%s: %.*s is reachable from other machines, and this "

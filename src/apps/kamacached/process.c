@@ -118,21 +118,34 @@ static struct timespec left_until(km_ns deadline)
                              (long)(left % KM_NS_PER_S)};
 }
 
+/* Waits for one of the signals, without a deadline if the guard is patient.
+ * Returns its number, or -1 after the deadline. */
+static int wait_for_signal(struct process_guard *guard, const sigset_t *set,
+                           km_ns deadline)
+{
+    for (;;) {
+        struct timespec left = left_until(deadline);
+        bool patient = atomic_load(&guard->is_patient);
+        int number =
+            patient ? sigwaitinfo(set, NULL) : sigtimedwait(set, NULL, &left);
+        if (number >= 0 ||
+            (errno != EINTR && !atomic_load(&guard->is_patient))) {
+            return number;
+        }
+    }
+}
+
 static void *run_guard(void *arg)
 {
     struct process_guard *guard = arg;
     sigset_t set;
-    int number;
     km_ns deadline =
         km_ns_after_ms(km_clock_mono(km_clock_system()), guard->timeout_ms);
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGNAL_STARTED);
-    do {
-        struct timespec left = left_until(deadline);
-        number = sigtimedwait(&set, NULL, &left);
-    } while (number < 0 && errno == EINTR);
+    int number = wait_for_signal(guard, &set, deadline);
     if (number != SIGNAL_STARTED) {
         guard->end(number > 0 ? name_of(number) : NULL, guard->timeout_ms);
     }
@@ -144,9 +157,15 @@ void process_guard_start(struct process_guard *guard, int64_t timeout_ms,
                                      int64_t timeout_ms))
 {
     guard->timeout_ms = timeout_ms;
+    atomic_init(&guard->is_patient, false);
     guard->end = end;
     guard->runs =
         km_thread_start(&guard->thread, "kama-start", run_guard, guard);
+}
+
+void process_guard_take_signals_only(struct process_guard *guard)
+{
+    atomic_store(&guard->is_patient, true);
 }
 
 void process_guard_end(struct process_guard *guard)

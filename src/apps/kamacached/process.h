@@ -31,6 +31,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -51,6 +52,7 @@ struct process_guard {
     bool runs; /* the thread was started */
     pthread_t thread;
     int64_t timeout_ms;
+    atomic_bool is_patient; /* only signals end the start */
     void (*end)(const char *signal_name, int64_t timeout_ms);
 };
 
@@ -60,6 +62,10 @@ struct process_guard {
 void process_guard_start(struct process_guard *guard, int64_t timeout_ms,
                          void (*end)(const char *signal_name,
                                      int64_t timeout_ms));
+/* From here on only a signal ends the start. A node that joins a cluster keeps
+ * to start_timeout_ms itself: it knows which step is missing, and it may wait
+ * longer for the record of a dead process at its address. */
+void process_guard_take_signals_only(struct process_guard *guard);
 /* Ends the guard, because the start has ended. */
 void process_guard_end(struct process_guard *guard);
 

@@ -362,10 +362,13 @@ static void end_check(const char *signal_name, int64_t timeout_ms)
 static int run(kama_node *node, const struct daemon_options *options,
                struct process_guard *guard, km_ns started_at)
 {
+    if (options->etcd != NULL && options->etcd[0] != '\0') {
+        process_guard_take_signals_only(guard);
+    }
     kama_status status = kama_node_start(node);
     process_guard_end(guard);
     if (status != KAMA_OK) {
-        log_failure(status);
+        log_failure(daemon_options_explain(options, status));
         return EXIT_NOT_STARTED;
     }
     log_ready(started_at);
