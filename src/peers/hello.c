@@ -157,6 +157,18 @@ static void refuse_other(struct km_peer *peer,
     turn_silent(peer);
 }
 
+/* Takes it that this node was given up. A member that it was before it has
+ * registered again may well be gone: that says nothing about the new one. */
+static void take_gone(const struct km_peer_hello *hello,
+                      const struct km_msg_peer_hello_response *r)
+{
+    struct km_peers *peers = hello->peer->peers;
+    if (is_string(r->cluster, peers->cluster) &&
+        km_member_id_equal(&hello->self, &peers->self)) {
+        km_peers_given_up(peers, hello->peer->address);
+    }
+}
+
 static void take_answer(struct km_peer_hello *hello,
                         const struct km_msg_peer_hello_response *r)
 {
@@ -176,9 +188,8 @@ static void take_answer(struct km_peer_hello *hello,
     } else {
         km_peer_set_state(peer, KM_PEER_REFUSED, text);
     }
-    if (r->welcome == KM_MSG_PEER_WELCOME_GONE &&
-        is_string(r->cluster, peer->peers->cluster)) {
-        km_peers_given_up(peer->peers, peer->address);
+    if (r->welcome == KM_MSG_PEER_WELCOME_GONE) {
+        take_gone(hello, r);
     }
     km_peer_heard(peer, r->view_id, km_peers_standing_of(r->standing));
 }
@@ -294,6 +305,7 @@ static void send(struct km_peer *peer, struct km_peer_hello *hello)
         km_ns now = km_peers_now(peers);
         hello->peer = km_peer_ref(peer);
         hello->sent_at = now > 0 ? now : 1;
+        hello->self = km_peers_own(peers)->self;
         hello->answered = false;
         hello->link = (struct km_link_call){
             .path = PATH,

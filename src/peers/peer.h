@@ -30,7 +30,8 @@ struct km_peers;
 struct km_peer_hello {
     struct km_link_call link;
     struct km_peer *peer;
-    km_ns sent_at; /* 0: this one is not under way */
+    km_ns sent_at;            /* 0: this one is not under way */
+    struct km_member_id self; /* who this node was then */
     bool answered;
 };
 

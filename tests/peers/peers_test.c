@@ -54,7 +54,9 @@ struct cluster {
     struct node nodes[NODES];
     struct script script;
     unsigned fills, many, peeks, mutates, keys;
-    kama_status failed; /* in a failmalloc scenario */
+    km_ns hello_after;      /* the answer to a Hello takes so long */
+    unsigned hellos[NODES]; /* that each node has said */
+    kama_status failed;     /* in a failmalloc scenario */
 };
 
 static const char *const addresses[] = {"a:1", "b:1", "c:1"};
@@ -214,6 +216,14 @@ static void serve_hello(struct node *node, kama_bytes message,
     km_buf_init(buf, km_mem_default(), SIZE_MAX);
     KM_ASSERT(km_peers_hello(node->peers, &request, buf) == KAMA_OK);
     answer->count = 1;
+    answer->after = node->cluster->hello_after;
+    for (unsigned i = 0; i < NODES; i++) {
+        const struct km_member *m = &node->cluster->nodes[i].member;
+        if (km_bytes_eq(request.sender.id,
+                        kama_bytes_make(m->id.bytes, sizeof m->id.bytes))) {
+            node->cluster->hellos[i]++;
+        }
+    }
 }
 
 static void serve_call(struct cluster *cluster, const char *path,
@@ -696,6 +706,33 @@ static void test_new_node_and_a_removed_member_that_is_behind(void **state)
     km_peers_set_self(c.nodes[0].peers, &c.nodes[0].member.id, addresses[0]);
     sim_net_run(&c.net, 1100 * MS);
     assert_true(routing_of(&c.nodes[2]).settled);
+    cluster_close(&c);
+}
+
+/* "Gone" is said about the id that the Hello had. When it arrives after the node
+ * has registered again, it is not about the new one. */
+static void test_gone_is_about_the_old_id(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    notice_all(&c, 7);
+    c.hello_after = 300 * MS;
+    notice(&c, 0, 3);
+    notice(&c, 1, 3);
+    sim_net_run(&c.net, 10 * MS);
+    for (unsigned said = c.hellos[2]; c.hellos[2] == said;) {
+        sim_net_run(&c.net, 10 * MS);
+    }
+    c.nodes[2].member.id = id_of(9);
+    km_peers_set_self(c.nodes[2].peers, &c.nodes[2].member.id, addresses[2]);
+    notice_all(&c, 7);
+    sim_net_run(&c.net, 5000 * MS);
+    assert_int_equal(c.nodes[2].gone, 0);
+    assert_int_equal(routing_of(&c.nodes[2]).standing, KM_STANDING_MEMBER);
+    for (unsigned i = 0; i < NODES; i++) {
+        assert_true(routing_of(&c.nodes[i]).settled);
+    }
     cluster_close(&c);
 }
 
@@ -1338,6 +1375,7 @@ int main(void)
         cmocka_unit_test(test_gone),
         cmocka_unit_test(test_new_member_waits_for_a_removed_one),
         cmocka_unit_test(test_new_node_and_a_removed_member_that_is_behind),
+        cmocka_unit_test(test_gone_is_about_the_old_id),
         cmocka_unit_test(test_removed_and_silent),
         cmocka_unit_test(test_unreachable),
         cmocka_unit_test(test_down),
