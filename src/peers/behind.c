@@ -81,8 +81,30 @@ static enum unknown judge_stranger(struct km_peers *peers, km_ns now)
     return judge_since(peers->stranger_since, now);
 }
 
-/* A node that is behind for this reason adopts its view again as soon as nobody
- * is ahead any more. */
+/* Returns whether this node, which is behind, has learnt what the members know:
+ * they do not wait for it any more, so that it is not enough when those who were
+ * ahead say nothing more. */
+static bool has_caught_up(struct km_peers *peers)
+{
+    return peers->behind_view_id == 0 || peers->read_at >= peers->behind_at ||
+           km_peers_knows_view(peers, peers->behind_view_id);
+}
+
+/* Returns a view of a member that is unknown here, or 0. */
+static uint64_t unknown_view(const struct km_peers *peers)
+{
+    const struct km_peers_table *table = km_peers_own(peers)->table;
+    for (size_t i = 0; i < table->view->count; i++) {
+        const struct km_peer *peer = table->members[i];
+        if (peer != NULL && peer->unknown_since != 0) {
+            return peer->unknown_view_id;
+        }
+    }
+    return 0;
+}
+
+/* A node that is behind for this reason adopts its view again as soon as it knows
+ * as much as those that were ahead. */
 void km_peers_check_unknown(struct km_peers *peers)
 {
     const struct km_peers_state *state = km_peers_own(peers);
@@ -98,13 +120,16 @@ void km_peers_check_unknown(struct km_peers *peers)
             worst = one > worst ? one : worst;
         }
     }
-    if (worst != KNOWS_ALL) {
+    if (worst != KNOWS_ALL || peers->behind_by_views) {
         km_peers_poke(&peers->read_poke);
     }
     if (worst == IS_BEHIND && state->standing == KM_STANDING_MEMBER) {
         peers->behind_by_views = true;
+        peers->behind_at = now;
+        peers->behind_view_id = unknown_view(peers);
         km_peers_become_behind(peers);
-    } else if (worst == KNOWS_ALL && peers->behind_by_views) {
+    } else if (worst == KNOWS_ALL && peers->behind_by_views &&
+               has_caught_up(peers)) {
         peers->behind_by_views = false;
         km_peers_adopt_again(peers);
     }

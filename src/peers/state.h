@@ -136,6 +136,8 @@ struct km_peers {
     bool needs_behind;
     bool needs_adopting;
     bool behind_by_views; /* members name views that this node cannot learn */
+    uint64_t behind_view_id;     /* one of these views; 0: of no member */
+    km_ns behind_at;             /* it is behind by views since then */
     struct km_peers_state *last; /* that is there after `close` */
     uint64_t stranger_unknown;   /* a view that no member has named */
     km_ns stranger_since;        /* it is unknown since; 0: it is not */

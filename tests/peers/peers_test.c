@@ -589,6 +589,28 @@ static void test_behind(void **state)
     cluster_close(&c);
 }
 
+/* A node that is behind does not go back to its view when the member that was
+ * ahead says nothing more: it has to read the registry. */
+static void test_behind_until_the_registry_was_read(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    notice_all(&c, 7);
+    c.nodes[0].reads = false;
+    c.nodes[2].member.weight = 2;
+    notice(&c, 1, 7);
+    sim_net_run(&c.net, 3000 * MS);
+    assert_int_equal(routing_of(&c.nodes[0]).standing, KM_STANDING_BEHIND);
+    c.net.nodes[1].health = SIM_SILENT;
+    sim_net_run(&c.net, 5000 * MS);
+    assert_int_equal(routing_of(&c.nodes[0]).standing, KM_STANDING_BEHIND);
+    c.nodes[0].reads = true;
+    sim_net_run(&c.net, 1500 * MS);
+    assert_int_equal(routing_of(&c.nodes[0]).standing, KM_STANDING_MEMBER);
+    cluster_close(&c);
+}
+
 /* The view of a node that this one does not know yet counts as well; but not
  * for longer than that node goes on. */
 static void test_stranger(void **state)
@@ -1370,6 +1392,7 @@ int main(void)
         cmocka_unit_test(test_replaced),
         cmocka_unit_test(test_at_once),
         cmocka_unit_test(test_behind),
+        cmocka_unit_test(test_behind_until_the_registry_was_read),
         cmocka_unit_test(test_stranger),
         cmocka_unit_test(test_other_is_behind),
         cmocka_unit_test(test_gone),
