@@ -16,6 +16,8 @@ struct peer {
     uint64_t view_id;          /* of its last announcement */
     enum km_standing standing; /* of its last announcement */
     bool is_member;            /* of the adopted view */
+    bool is_passed;            /* of a view that was passed over since then */
+    bool is_coming;            /* of no other one: it is not waited for yet */
     bool is_silent;            /* its connection has not answered since */
     bool has_announced; /* the adopted view, or that it is behind, since the
                          * view was adopted or just before */
@@ -77,7 +79,7 @@ static struct peer *find(struct peer *peers, size_t count,
 /* Returns whether the node waits for a member: the drawing of the header. */
 static bool is_waited(const struct peer *peer)
 {
-    return !peer->has_announced && !peer->is_silent;
+    return !peer->is_coming && !peer->has_announced && !peer->is_silent;
 }
 
 /* Returns whether the last announcement of a member is the awaited one. */
@@ -96,16 +98,21 @@ static bool is_own(const struct km_turn *turn, const struct km_member_id *id)
     return is_same(id, &turn->self) || is_same(id, &turn->earlier_self);
 }
 
-/* Copies the members that are still of concern. A settled node forgets those of
- * the views before the last one. Returns how many there are. */
+/* Copies the members that are still of concern: those of the last view, those of
+ * views that were passed over, and those that are still waited for. A member that
+ * was removed, and was told so or does not answer, is not heard any more. Returns
+ * how many there are. */
 static size_t keep_peers(const struct km_turn *turn, struct peer *peers)
 {
-    bool is_settled = km_turn_settled(turn);
     size_t count = 0;
     for (size_t i = 0; i < turn->count; i++) {
-        if (!is_settled || turn->peers[i].is_member) {
-            peers[count] = turn->peers[i];
+        const struct peer *peer = &turn->peers[i];
+        bool is_kept = peer->is_member || peer->is_passed || is_waited(peer);
+        if (is_kept && !is_own(turn, &peer->id)) {
+            peers[count] = *peer;
             peers[count].is_member = false;
+            peers[count].is_passed = false;
+            peers[count].is_coming = false;
             count++;
         }
     }
@@ -212,6 +219,33 @@ kama_status km_turn_adopt(struct km_turn *turn, const struct km_view *view,
     return KAMA_OK;
 }
 
+kama_status km_turn_pass(struct km_turn *turn, const struct km_view *view)
+{
+    size_t most = turn->count + view->count;
+    struct peer *peers = km_mem_zalloc(turn->mem, most + 1, sizeof *peers);
+    if (peers == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    if (turn->count > 0) {
+        memcpy(peers, turn->peers, turn->count * sizeof *peers);
+    }
+    km_mem_free(turn->mem, turn->peers);
+    turn->peers = peers;
+    for (size_t i = 0; i < view->count; i++) {
+        const struct km_member_id *id = &view->members[i].id;
+        struct peer *peer = find(peers, turn->count, id);
+        if (is_own(turn, id)) {
+            continue;
+        }
+        if (peer == NULL) {
+            peer = &peers[turn->count++];
+            *peer = (struct peer){.id = *id, .is_coming = true};
+        }
+        peer->is_passed = true;
+    }
+    return KAMA_OK;
+}
+
 void km_turn_heard(struct km_turn *turn, const struct km_member_id *id,
                    uint64_t view_id, enum km_standing standing)
 {
@@ -259,7 +293,7 @@ bool km_turn_waits_for(const struct km_turn *turn,
                        const struct km_member_id *id)
 {
     const struct peer *peer = find(turn->peers, turn->count, id);
-    return peer != NULL && is_waited(peer);
+    return peer != NULL && (peer->is_passed || is_waited(peer));
 }
 
 size_t km_turn_waiting(const struct km_turn *turn)
@@ -280,6 +314,7 @@ void km_turn_check(const struct km_turn *turn)
         KM_ASSERT(!is_own(turn, &peer->id));
         KM_ASSERT(find(turn->peers, i, &peer->id) == NULL);
         KM_ASSERT(peer->has_announced || !announces(turn, peer));
+        KM_ASSERT(peer->is_passed || !peer->is_coming);
         waiting += is_waited(peer);
     }
     KM_ASSERT(waiting == turn->waiting);

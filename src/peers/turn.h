@@ -4,6 +4,7 @@
  * state machine; what it is told comes from peers/hello.c or a test.
  *
  *     km_turn_adopt(&turn, view, gained)   a view was adopted
+ *     km_turn_pass(&turn, view)            a view was noticed, and passed over
  *     km_turn_heard(&turn, id, view_id, standing)   a member has announced
  *     km_turn_silent(&turn, id)            a member's connection is silent
  *     km_turn_settled(&turn)
@@ -76,6 +77,12 @@ KAMA_NODISCARD kama_status km_turn_adopt(struct km_turn *turn,
                                          const struct km_view *view,
                                          const struct km_member_id *self,
                                          const struct km_slot_map *gained);
+/* A view was noticed, and will not be adopted because a newer one was noticed
+ * before that could be. From the next adoption on its members are waited for as
+ * those of an adopted view are, because they may act by it. view: borrowed.
+ * Errors: KAMA_ERR_NO_MEMORY, and nothing has changed then. */
+KAMA_NODISCARD kama_status km_turn_pass(struct km_turn *turn,
+                                        const struct km_view *view);
 /* Returns what this node announces if it stands like `own`, MEMBER or BEHIND:
  * TURNING while it waits for a member that is not in the view any more, else
  * `own`. When this changes, it is announced to all at once. */
@@ -91,7 +98,8 @@ void km_turn_heard(struct km_turn *turn, const struct km_member_id *id,
  * is then still in another view, the node is not settled any more. */
 void km_turn_silent(struct km_turn *turn, const struct km_member_id *id);
 
-/* Returns whether the node waits for a member. */
+/* Returns whether the node waits for a member, or will from the next adoption
+ * on. */
 bool km_turn_waits_for(const struct km_turn *turn,
                        const struct km_member_id *id);
 /* Returns whether everybody has been heard. */

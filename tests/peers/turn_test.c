@@ -260,6 +260,58 @@ static void test_turning_while_a_removed_member_is_waited_for(void **state)
     km_turn_free(turn);
 }
 
+static void pass(struct km_turn *turn, uint64_t view_id, const char *letters)
+{
+    struct small_view v;
+    assert_int_equal(km_turn_pass(turn, view_of(&v, view_id, letters)),
+                     KAMA_OK);
+    km_turn_check(turn);
+}
+
+/* A view that was passed over changes nothing before the next adoption; from
+ * then on its members are waited for. */
+static void test_members_of_a_passed_view_are_waited_for(void **state)
+{
+    (void)state;
+    struct km_turn *turn = turn_new();
+    struct km_member_id c = id_of('C');
+    pass(turn, 1, "AB");
+    assert_true(km_turn_settled(turn));
+    adopt(turn, 2, "AB");
+    hear(turn, 'B', 2);
+    assert_true(km_turn_settled(turn));
+    pass(turn, 3, "ABC");
+    assert_true(km_turn_settled(turn));
+    assert_true(km_turn_waits_for(turn, &c));
+    adopt(turn, 4, "AB");
+    hear(turn, 'B', 4);
+    assert_false(km_turn_settled(turn));
+    assert_int_equal(km_turn_standing(turn, KM_STANDING_MEMBER),
+                     KM_STANDING_TURNING);
+    hear_behind(turn, 'C');
+    assert_true(km_turn_settled(turn));
+    assert_false(km_turn_waits_for(turn, &c));
+    km_turn_free(turn);
+}
+
+/* Who was removed and has been told is forgotten, also if the node registers
+ * again before it is settled: nobody says Hello to it any more. */
+static void test_a_told_member_is_forgotten_with_the_next_view(void **state)
+{
+    (void)state;
+    struct km_turn *turn = turn_new();
+    adopt_as(turn, 'A', 1, "ABC");
+    hear(turn, 'B', 1);
+    hear(turn, 'C', 1);
+    adopt_as(turn, 'A', 2, "AB");
+    hear_behind(turn, 'C');
+    assert_int_equal(km_turn_waiting(turn), 1);
+    adopt_as(turn, 'D', 3, "BD");
+    hear(turn, 'B', 3);
+    assert_true(km_turn_settled(turn));
+    km_turn_free(turn);
+}
+
 /* -- silence --------------------------------------------------------------- */
 
 static void test_silent_member_is_not_waited_for(void **state)
@@ -395,6 +447,8 @@ int main(void)
         cmocka_unit_test(test_waits_for_members_that_were_removed),
         cmocka_unit_test(test_waits_for_members_of_all_views_since_settled),
         cmocka_unit_test(test_turning_does_not_count_as_announced),
+        cmocka_unit_test(test_members_of_a_passed_view_are_waited_for),
+        cmocka_unit_test(test_a_told_member_is_forgotten_with_the_next_view),
         cmocka_unit_test(test_turning_while_a_removed_member_is_waited_for),
         cmocka_unit_test(test_silent_member_is_not_waited_for),
         cmocka_unit_test(test_silence_outlives_the_view),
