@@ -176,7 +176,8 @@
 #define KM_PEERS_TICK_MS 250      /* what has failed is tried again */
 #define KM_PEERS_REST_FACTOR 4    /* between two builds, of the time of one, */
 #define KM_PEERS_REST_MS 500      /* but no longer than this */
-#define KM_PEERS_AGAIN_MS 50      /* before the second try of a refused call */
+#define KM_PEERS_PASSED_MAX 8 /* views that no memory has let the turn learn */
+#define KM_PEERS_AGAIN_MS 50  /* before the second try of a refused call */
 #define KM_PEERS_VIEWS_KEPT                                                    \
     256 /* ids of views, and of members that have gone */
 #define KM_PEERS_GONE_KEPT 1024

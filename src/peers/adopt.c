@@ -219,6 +219,15 @@ static void part(const struct km_peers_table *old,
             km_peer_leave(old->members[i]);
         }
     }
+    for (struct km_list *node = table->peers->parting.next;
+         node != &table->peers->parting; node = node->next) {
+        const struct km_peer *peer =
+            KM_CONTAINER_OF(node, const struct km_peer, node);
+        if (table->view == NULL ||
+            km_view_find_id(table->view, &peer->id) == NULL) {
+            km_peers_remember_gone(table->peers, &peer->id);
+        }
+    }
 }
 
 /* The memory that an adoption needs. */
@@ -418,8 +427,7 @@ void km_peers_state_close(struct km_peers *peers)
     const struct km_peers_state *old = km_peers_own(peers);
     struct km_peers_state *last = peers->last;
     km_peers_disarm(peers, 0, &peers->build.timer);
-    km_view_unref(peers->waiting);
-    peers->waiting = NULL;
+    km_peers_drop_waiting(peers);
     peers->last = NULL;
     for (size_t i = 0; old->table->view != NULL && i < old->table->view->count;
          i++) {
@@ -438,5 +446,5 @@ void km_peers_state_fini(struct km_peers *peers)
     state_free(peers, km_snapshot_fini(&peers->snapshot));
     state_free(peers, peers->last);
     km_mem_free(peers->mem, peers->hidden);
-    km_view_unref(peers->waiting);
+    km_peers_drop_waiting(peers);
 }

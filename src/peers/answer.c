@@ -57,14 +57,6 @@ void km_peers_remember_view(struct km_peers *peers, uint64_t view_id)
     km_mutex_unlock(&peers->lock);
 }
 
-void km_peers_remember_gone(struct km_peers *peers,
-                            const struct km_member_id *id)
-{
-    km_mutex_lock(&peers->lock);
-    peers->gone[peers->gone_count++ % KM_PEERS_GONE_KEPT] = *id;
-    km_mutex_unlock(&peers->lock);
-}
-
 static bool has_gone(struct km_peers *peers, const struct km_member_id *id)
 {
     bool found = false;
@@ -89,6 +81,17 @@ bool km_peers_knows_view(const struct km_peers *peers, uint64_t view_id)
     bool known = is_known_locked(p, view_id);
     km_mutex_unlock(&p->lock);
     return known;
+}
+
+void km_peers_remember_gone(struct km_peers *peers,
+                            const struct km_member_id *id)
+{
+    if (has_gone(peers, id)) {
+        return;
+    }
+    km_mutex_lock(&peers->lock);
+    peers->gone[peers->gone_count++ % KM_PEERS_GONE_KEPT] = *id;
+    km_mutex_unlock(&peers->lock);
 }
 
 /* -- senders --------------------------------------------------------------- */

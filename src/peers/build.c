@@ -61,6 +61,62 @@ static kama_status place(struct km_peers *peers, const struct km_view *view,
     return st;
 }
 
+/* -- views that are passed over -------------------------------------------- */
+
+/* Lets the turn know the members of a view that will not be adopted, and says
+ * Hello to those that are in no view here. */
+static kama_status pass(struct km_peers *peers, const struct km_view *view)
+{
+    const struct km_peers_table *table = km_peers_own(peers)->table;
+    for (size_t i = 0; i < view->count; i++) {
+        const struct km_member *member = &view->members[i];
+        if (km_member_id_equal(&member->id, &peers->self) ||
+            km_peers_table_find(table, member) != NULL) {
+            continue;
+        }
+        kama_status status = km_peer_pass(peers, member);
+        if (status != KAMA_OK) {
+            return status;
+        }
+    }
+    return km_turn_pass(peers->turn, view);
+}
+
+/* Returns false if there was no memory; the next tick tries again. */
+static bool pass_all(struct km_peers *peers)
+{
+    while (peers->passed_count > 0) {
+        struct km_view *view = peers->passed[peers->passed_count - 1];
+        if (pass(peers, view) != KAMA_OK) {
+            return false;
+        }
+        peers->passed_count--;
+        km_view_unref(view);
+    }
+    return true;
+}
+
+/* view: taken. Only if there was no memory for so many views, one of them is
+ * forgotten. */
+static void pass_later(struct km_peers *peers, struct km_view *view)
+{
+    if (peers->passed_count == KM_PEERS_PASSED_MAX && !pass_all(peers)) {
+        km_view_unref(peers->passed[--peers->passed_count]);
+    }
+    peers->passed[peers->passed_count++] = view;
+}
+
+void km_peers_drop_waiting(struct km_peers *peers)
+{
+    km_view_unref(peers->waiting);
+    peers->waiting = NULL;
+    while (peers->passed_count > 0) {
+        km_view_unref(peers->passed[--peers->passed_count]);
+    }
+}
+
+/* -- building -------------------------------------------------------------- */
+
 /* On a thread that may take its time. */
 static void build(struct km_lane_job *job)
 {
@@ -103,6 +159,8 @@ static void build_take(struct km_peers *peers)
     }
     if (st != KAMA_OK && peers->waiting == NULL) {
         peers->waiting = km_view_ref(b->view);
+    } else if (st != KAMA_OK) {
+        pass_later(peers, km_view_ref(b->view));
     }
 }
 
@@ -173,7 +231,8 @@ void km_peers_build_next(struct km_peers *peers)
 {
     struct km_peers_build *b = &peers->build;
     if (peers->waiting == NULL || b->stage != KM_PEERS_IDLE ||
-        atomic_load(&peers->closing) || adopt_at_once(peers)) {
+        atomic_load(&peers->closing) || !pass_all(peers) ||
+        adopt_at_once(peers)) {
         return;
     }
     if (km_peers_now(peers) < b->rest_until) {
@@ -185,14 +244,17 @@ void km_peers_build_next(struct km_peers *peers)
     build_start(peers);
 }
 
-/* A view that waits is replaced by a newer one, and is never adopted then. */
+/* A view that waits is replaced by a newer one, and is never adopted then; but
+ * its members may act by it. */
 void km_peers_take_view(struct km_peers *peers, struct km_view *view)
 {
     if (atomic_load(&peers->closing)) {
         return;
     }
     km_peers_remember_view(peers, view->id);
-    km_view_unref(peers->waiting);
+    if (peers->waiting != NULL) {
+        pass_later(peers, peers->waiting);
+    }
     peers->waiting = km_view_ref(view);
     km_peers_check_unknown(peers);
     km_peers_build_next(peers);

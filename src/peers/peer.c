@@ -140,14 +140,48 @@ void km_peer_part(struct km_peer *peer)
     km_peer_unref(peer);
 }
 
+static void start_parting(struct km_peer *peer)
+{
+    peer->place = KM_PEER_PARTING;
+    km_list_push_back(&peer->peers->parting, &km_peer_ref(peer)->node);
+    km_peer_hello(peer);
+}
+
+static bool is_parting(const struct km_peers *peers,
+                       const struct km_member_id *id)
+{
+    const struct km_list *node = peers->parting.next;
+    for (; node != &peers->parting; node = node->next) {
+        const struct km_peer *peer =
+            KM_CONTAINER_OF(node, const struct km_peer, node);
+        if (km_member_id_equal(&peer->id, id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+kama_status km_peer_pass(struct km_peers *peers, const struct km_member *member)
+{
+    struct km_peer *peer;
+    if (is_parting(peers, &member->id)) {
+        return KAMA_OK;
+    }
+    kama_status status = km_peer_new(peers, member, &peer);
+    if (status == KAMA_OK) {
+        atomic_store(&peer->has_left, true);
+        start_parting(peer);
+        km_peer_unref(peer);
+    }
+    return status;
+}
+
 void km_peer_leave(struct km_peer *peer)
 {
     bool was_in = peer->place == KM_PEER_IN;
     atomic_store(&peer->has_left, true);
     kick(peer);
     if (was_in) {
-        peer->place = KM_PEER_PARTING;
-        km_list_push_back(&peer->peers->parting, &km_peer_ref(peer)->node);
-        km_peer_hello(peer);
+        start_parting(peer);
     }
 }

@@ -51,6 +51,7 @@ struct km_peer_lane {
  * not answer, or nobody waits for it:
  *
  *     OUT ---adopted---> IN ---removed---> PARTING ---> OUT
+ *     (new) --of a view that was passed over--^
  */
 enum km_peer_place { KM_PEER_OUT, KM_PEER_IN, KM_PEER_PARTING };
 
@@ -110,6 +111,10 @@ void km_peer_set_state(struct km_peer *peer, enum km_peer_state state,
                        const char *text);
 /* Lane 0. The peer has left the view: its links for requests are closed. */
 void km_peer_leave(struct km_peer *peer);
+/* Lane 0. Says Hello to a member of a view that was passed over, as to one that
+ * has left. */
+KAMA_NODISCARD kama_status km_peer_pass(struct km_peers *peers,
+                                        const struct km_member *member);
 /* Lane 0. Says no more Hellos to a peer that has left. */
 void km_peer_part(struct km_peer *peer);
 

@@ -26,6 +26,7 @@
  */
 #pragma once
 
+#include "base/limits.h"
 #include "base/list.h"
 #include "base/snapshot.h"
 #include "base/sync.h"
@@ -129,6 +130,9 @@ struct km_peers {
     struct km_member_id self;
     bool was_given_up; /* until the node has a new id */
     struct km_view *waiting;
+    struct km_view
+        *passed[KM_PEERS_PASSED_MAX]; /* that the turn has to learn */
+    unsigned passed_count;
     struct km_peers_build build;
     struct km_turn *turn;
     struct km_slot_map *hidden; /* slots that are not swept yet; NULL: none */
@@ -224,6 +228,8 @@ void km_peers_become_behind(struct km_peers *peers);
 
 /* Goes on with the view that waits, if there is one. */
 void km_peers_build_next(struct km_peers *peers);
+/* Forgets the views that wait. */
+void km_peers_drop_waiting(struct km_peers *peers);
 
 /* -- table.c --------------------------------------------------------------- */
 

@@ -758,6 +758,30 @@ static void test_gone_is_about_the_old_id(void **state)
     cluster_close(&c);
 }
 
+/* The members of a view that was passed over are waited for, because they may
+ * act by it. */
+static void test_members_of_a_view_that_was_passed_over(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    notice(&c, 0, 1);
+    sim_net_run(&c.net, 50 * MS);
+    notice(&c, 1, 2);
+    notice(&c, 1, 3);
+    notice(&c, 1, 2);
+    sim_net_run(&c.net, 100 * MS);
+    assert_int_equal(routing_of(&c.nodes[1]).view->count, 1);
+    assert_false(routing_of(&c.nodes[1]).settled);
+    notice(&c, 0, 3); /* it says Hello, and is told that it was removed */
+    sim_net_run(&c.net, 50 * MS);
+    assert_int_equal(c.nodes[0].gone, 1);
+    assert_int_equal(routing_of(&c.nodes[0]).standing, KM_STANDING_BEHIND);
+    sim_net_run(&c.net, 1100 * MS);
+    assert_true(routing_of(&c.nodes[1]).settled);
+    cluster_close(&c);
+}
+
 /* A member that was removed and does not answer is not waited for. */
 static void test_removed_and_silent(void **state)
 {
@@ -1399,6 +1423,7 @@ int main(void)
         cmocka_unit_test(test_new_member_waits_for_a_removed_one),
         cmocka_unit_test(test_new_node_and_a_removed_member_that_is_behind),
         cmocka_unit_test(test_gone_is_about_the_old_id),
+        cmocka_unit_test(test_members_of_a_view_that_was_passed_over),
         cmocka_unit_test(test_removed_and_silent),
         cmocka_unit_test(test_unreachable),
         cmocka_unit_test(test_down),
