@@ -50,6 +50,7 @@ struct script {
 };
 
 struct cluster {
+    struct sim_world world;
     struct sim_net net;
     struct node nodes[NODES];
     struct script script;
@@ -99,8 +100,8 @@ static void on_unknown(void *owner)
 {
     struct node *node = owner;
     node->unknown++;
-    sim_at(&node->cluster->net, node->cluster->net.now + 2 * MS, on_read, node,
-           NULL);
+    sim_at(&node->cluster->net, node->cluster->world.now + 2 * MS, on_read,
+           node, NULL);
 }
 
 static void on_gone(void *owner, const char *address)
@@ -301,7 +302,8 @@ static kama_status node_open(struct cluster *cluster, unsigned i,
 static void cluster_open(struct cluster *cluster, unsigned count)
 {
     memset(cluster, 0, sizeof *cluster);
-    sim_net_init(&cluster->net, km_mem_default(), 1);
+    sim_world_init(&cluster->world, 1);
+    sim_net_init(&cluster->net, &cluster->world, km_mem_default());
     cluster->net.serve = serve;
     cluster->net.arg = cluster;
     cluster->script.outcome = KM_MSG_PEER_ANSWERED;
@@ -326,6 +328,7 @@ static void cluster_close(struct cluster *cluster)
         }
     }
     sim_net_fini(&cluster->net);
+    sim_world_fini(&cluster->world);
 }
 
 /* Makes a view of the nodes whose bits are set in `mask`. */
@@ -412,7 +415,7 @@ static void fill_done(struct km_owner_fill *f, const struct km_owner_reply *r)
     fill->done++;
     fill->outcome = r->outcome;
     fill->status = r->status;
-    fill->at = fill->net->now;
+    fill->at = sim_net_now(fill->net);
     (void)snprintf(fill->text, sizeof fill->text, "%s", r->text);
     (void)snprintf(fill->value, sizeof fill->value, "%.*s", (int)r->value.len,
                    r->value.len > 0 ? (const char *)r->value.data : "");
@@ -437,7 +440,7 @@ static void fill_make(struct cluster *cluster, unsigned from, struct fill *fill,
         (struct km_owner_fill){.peer = answer.peer,
                                .group = "g",
                                .key = KAMA_STR(fill->key),
-                               .deadline = cluster->net.now + 4000 * MS,
+                               .deadline = cluster->world.now + 4000 * MS,
                                .done = fill_done};
     km_list_push_back(list, &fill->fill.node);
 }
@@ -695,7 +698,8 @@ static void test_new_member_waits_for_a_removed_one(void **state)
     assert_int_equal(c.nodes[2].adopted, 1);
     assert_false(routing_of(&c.nodes[1]).settled);
     assert_false(routing_of(&c.nodes[2]).settled);
-    while (!routing_of(&c.nodes[1]).settled && c.net.now < 5000 * MS) {
+    km_ns until = c.world.now + 5000 * MS;
+    while (!routing_of(&c.nodes[1]).settled && c.world.now < until) {
         assert_false(routing_of(&c.nodes[2]).settled);
         sim_net_run(&c.net, 5 * MS);
     }
@@ -809,7 +813,7 @@ static void test_unreachable(void **state)
     cluster_open(&c, 2);
     notice_all(&c, 3);
     c.net.nodes[1].health = SIM_SILENT;
-    km_ns began = c.net.now;
+    km_ns began = c.world.now;
     fill_one(&c, 0, &fill);
     sim_net_run(&c.net, 3000 * MS);
     assert_int_equal(c.nodes[0].state, KM_PEER_UNREACHABLE);
@@ -903,14 +907,14 @@ static void test_probe(void **state)
     struct km_member_id nonce = id_of(101);
     (void)state;
     cluster_open(&c, 2);
-    km_peers_probe(c.nodes[0].peers, addresses[1], c.net.now + 2000 * MS,
+    km_peers_probe(c.nodes[0].peers, addresses[1], c.world.now + 2000 * MS,
                    &p.probe);
     assert_int_equal(p.done, 0);
     sim_net_run(&c.net, 100 * MS);
     assert_int_equal(p.status, KAMA_OK);
     assert_true(km_member_id_equal(&p.id, &id));
     assert_true(km_member_id_equal(&p.nonce, &nonce));
-    km_peers_probe(c.nodes[0].peers, "nobody:1", c.net.now + 2000 * MS,
+    km_peers_probe(c.nodes[0].peers, "nobody:1", c.world.now + 2000 * MS,
                    &p.probe);
     sim_net_run(&c.net, 100 * MS);
     assert_int_equal(p.done, 2);
@@ -1075,7 +1079,7 @@ static void test_not_member(void **state)
     cluster_open(&c, 2);
     notice_all(&c, 3);
     c.script.refuse = 1;
-    km_ns began = c.net.now;
+    km_ns began = c.world.now;
     fill_one(&c, 0, &fill);
     sim_net_run(&c.net, 100 * MS);
     assert_int_equal(fill.outcome, KM_OWNER_ANSWERED);
@@ -1153,7 +1157,7 @@ static void mutate(struct cluster *c, struct mutation *m, unsigned count,
             .kind = value_bytes > 0 ? KM_MUTATION_SET : KM_MUTATION_DELETE,
             .key = KM_LIT("key"),
             .value = kama_bytes_make(bytes, value_bytes),
-            .deadline = c->net.now + 2000 * MS,
+            .deadline = c->world.now + 2000 * MS,
             .done = mutation_done};
         km_list_push_back(&list, &m[i].mutation.node);
     }
@@ -1243,7 +1247,7 @@ static void clear_done(struct km_owner_clear *cl, kama_status status,
 static void clear_all(struct cluster *c, struct clear *clear)
 {
     *clear = (struct clear){.clear = {.group = "g",
-                                      .deadline = c->net.now + 2000 * MS,
+                                      .deadline = c->world.now + 2000 * MS,
                                       .done = clear_done}};
     km_peers_owner_ops.clear(c->nodes[0].peers, &clear->clear);
     assert_int_equal(clear->done, 0);
@@ -1301,7 +1305,7 @@ static void test_wait(void **state)
     for (unsigned i = 0; i < 3; i++) {
         w[i] = (struct waiter){
             .wait = {.change = i == 0 ? change - 1 : change,
-                     .until = c.net.now + (i == 1 ? 20 : 2000) * MS,
+                     .until = c.world.now + (i == 1 ? 20 : 2000) * MS,
                      .changed = on_changed}};
         km_peers_owner_ops.wait(c.nodes[0].peers, &w[i].wait);
     }
@@ -1329,7 +1333,7 @@ static void test_close(void **state)
     c.script.never = true;
     fill_one(&c, 0, &fill);
     w.wait.change = ask(&c.nodes[0], 0).change;
-    w.wait.until = c.net.now + 100000 * MS;
+    w.wait.until = c.world.now + 100000 * MS;
     km_peers_owner_ops.wait(c.nodes[0].peers, &w.wait);
     sim_net_run(&c.net, 10 * MS);
     cluster_close(&c);
@@ -1346,7 +1350,8 @@ static void test_no_growth(void **state)
     (void)state;
     memset(&c, 0, sizeof c);
     km_mem_probe_init(&probe);
-    sim_net_init(&c.net, &probe.allocator, 1);
+    sim_world_init(&c.world, 1);
+    sim_net_init(&c.net, &c.world, &probe.allocator);
     c.net.serve = serve;
     c.net.arg = &c;
     assert_int_equal(node_open(&c, 0, &probe.allocator), KAMA_OK);
@@ -1377,7 +1382,8 @@ static kama_status scenario(const kama_allocator *mem, void *arg)
     struct fill fill = {.done = 0};
     (void)arg;
     memset(&c, 0, sizeof c);
-    sim_net_init(&c.net, mem, 1);
+    sim_world_init(&c.world, 1);
+    sim_net_init(&c.net, &c.world, mem);
     c.net.serve = serve;
     c.net.arg = &c;
     c.script.outcome = KM_MSG_PEER_ANSWERED;

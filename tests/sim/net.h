@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtual network for several struct km_peers in one thread: a clock, lanes,
- * links and calls, all of them events in one queue. Nothing sleeps, and the same
- * seed gives the same run.
+ * A virtual network for several struct km_peers in one world (sim/world.h): lanes,
+ * links and calls. Nothing sleeps, and the same seed gives the same run. Events of
+ * the network that are due at one time run in the order in which they were posted.
  *
- *     sim_net_init(&net, mem, seed);
+ *     sim_net_init(&net, &world, mem);
  *     sim_net_node(&net, 0, "a:1", &transport);     a node with its transport
  *     net.serve = serve;                            answers the calls
  *     sim_net_run(&net, 2 * KM_NS_PER_S);           lets two seconds pass
  *     sim_net_fini(&net);
  *
  * A call takes a delay to its peer and one back. A node can be down (connections
- * are refused), silent (nothing arrives at it and nothing comes from it), and its
- * connections can be cut.
+ * are refused), silent (nothing arrives at it and nothing comes from it), its
+ * connections can be cut, and one direction between two nodes can be blocked. A
+ * server may answer a call later (sim_answer_later, sim_answer_now).
  *
  * Threads: one. Errors: the memory of the network itself is malloc's, which must
  * not fail. Ownership: the network owns events and links.
@@ -24,12 +25,13 @@
 #include "base/container.h"
 #include "base/list.h"
 #include "peers/transport.h"
+#include "sim/world.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SIM_NODES 8
+#define SIM_NODES 64
 #define SIM_LANES 3
 #define SIM_MESSAGES 16
 
@@ -62,20 +64,21 @@ struct sim_answer {
     const char *text;
     km_ns after; /* how long it takes */
     bool never;  /* no answer at all */
+    struct sim_call *call;
 };
 
 struct sim_net {
-    km_ns now;
-    uint64_t seed;
+    struct sim_world *world;
     struct km_list events; /* by time */
-    struct km_timer_heap timers;
+    struct km_timer timer; /* the first event */
     struct sim_node nodes[SIM_NODES];
     km_ns delay;
     km_ns delay_spread;
     km_ns compute;
-    const kama_allocator *mem; /* of links */
-    unsigned calls;            /* that have arrived, Hello aside */
-    unsigned links;            /* that are open */
+    const kama_allocator *mem;          /* of links */
+    unsigned calls;                     /* that have arrived, Hello aside */
+    unsigned links;                     /* that are open */
+    bool blocked[SIM_NODES][SIM_NODES]; /* [from][to] */
     void *arg;
     void (*serve)(struct sim_net *net, struct sim_node *to, const char *path,
                   kama_bytes message, struct sim_answer *answer);
@@ -107,10 +110,30 @@ struct sim_call {
 
 /* -- events ---------------------------------------------------------------- */
 
-static inline uint64_t sim_random(struct sim_net *net)
+static inline km_ns sim_net_now(const struct sim_net *net)
 {
-    net->seed = net->seed * 6364136223846793005u + 1442695040888963407u;
-    return net->seed >> 33;
+    return net->world->now;
+}
+
+static inline void sim_net_arm(struct sim_net *net)
+{
+    const struct km_list *first = km_list_first(&net->events);
+    km_timer_heap_remove(&net->world->heap, &net->timer);
+    if (first != NULL) {
+        km_timer_heap_add(&net->world->heap, &net->timer,
+                          KM_CONTAINER_OF(first, struct sim_event, node)->at);
+    }
+}
+
+/* Runs the event that was posted first of those that are due. */
+static inline void sim_net_on_timer(struct km_timer *timer)
+{
+    struct sim_net *net = KM_CONTAINER_OF(timer, struct sim_net, timer);
+    struct sim_event *event = KM_CONTAINER_OF(km_list_pop_front(&net->events),
+                                              struct sim_event, node);
+    sim_net_arm(net);
+    event->run(event->a, event->b);
+    free(event);
 }
 
 static inline void sim_at(struct sim_net *net, km_ns at,
@@ -125,40 +148,20 @@ static inline void sim_at(struct sim_net *net, km_ns at,
         place = place->prev;
     }
     km_list_insert_before(place->next, &event->node);
+    sim_net_arm(net);
 }
 
 /* Runs what is due until the time has passed. */
 static inline void sim_net_run(struct sim_net *net, km_ns span)
 {
-    km_ns until = net->now + span;
-    for (;;) {
-        struct km_list *first = km_list_first(&net->events);
-        struct sim_event *event =
-            first != NULL ? KM_CONTAINER_OF(first, struct sim_event, node)
-                          : NULL;
-        km_ns timer_at = km_timer_heap_next(&net->timers);
-        km_ns event_at = event != NULL ? event->at : KM_NS_NEVER;
-        km_ns at = event_at <= timer_at ? event_at : timer_at;
-        if (at > until) {
-            break;
-        }
-        net->now = at > net->now ? at : net->now;
-        if (event_at <= timer_at) {
-            km_list_remove(first);
-            event->run(event->a, event->b);
-            free(event);
-        } else {
-            struct km_timer *timer = km_timer_heap_pop(&net->timers, net->now);
-            timer->fire(timer);
-        }
-    }
-    net->now = until;
+    sim_run_for(net->world, span);
 }
 
 static inline km_ns sim_delay(struct sim_net *net)
 {
-    return net->delay +
-           (net->delay_spread > 0 ? sim_random(net) % net->delay_spread : 0);
+    return net->delay + (net->delay_spread > 0
+                             ? sim_random(net->world) % net->delay_spread
+                             : 0);
 }
 
 /* -- calls ----------------------------------------------------------------- */
@@ -185,7 +188,7 @@ static inline void sim_call_end(struct sim_call *c, enum km_link_end end,
     c->call = NULL;
     call->use[0] = NULL;
     km_list_remove(&c->node);
-    km_timer_heap_remove(&c->net->timers, &c->timer);
+    km_timer_heap_remove(&c->net->world->heap, &c->timer);
     call->on_end(call, end, status, text);
 }
 
@@ -206,19 +209,23 @@ static inline void sim_call_end_soon(struct sim_call *c, enum km_link_end end)
 {
     c->end = end;
     c->events++;
-    sim_at(c->net, c->net->now, sim_on_end_event, c, NULL);
+    sim_at(c->net, sim_net_now(c->net), sim_on_end_event, c, NULL);
 }
 
 static inline struct sim_node *sim_find(struct sim_net *net,
                                         const char *address)
 {
+    struct sim_node *found = NULL;
     for (unsigned i = 0; i < SIM_NODES; i++) {
         if (net->nodes[i].address != NULL &&
             strcmp(net->nodes[i].address, address) == 0) {
-            return &net->nodes[i];
+            found = &net->nodes[i];
+            if (found->health != SIM_DOWN) {
+                break;
+            }
         }
     }
-    return NULL;
+    return found;
 }
 
 static inline void sim_on_answer(void *a, void *b)
@@ -227,8 +234,8 @@ static inline void sim_on_answer(void *a, void *b)
     (void)b;
     c->events--;
     struct sim_node *to = sim_find(c->net, c->address);
-    if (to == NULL || to->health == SIM_SILENT ||
-        c->from->health == SIM_SILENT) {
+    if (to == NULL || to->health == SIM_SILENT || c->from->health != SIM_UP ||
+        c->net->blocked[to->index][c->from->index]) {
         sim_call_drop(c);
         return;
     }
@@ -247,18 +254,35 @@ static inline void sim_on_arrival(void *a, void *b)
     struct sim_node *to = sim_find(net, c->address);
     (void)b;
     c->events--;
-    if (to == NULL || to->health != SIM_UP || c->from->health == SIM_SILENT) {
+    if (to == NULL || to->health != SIM_UP || c->from->health != SIM_UP ||
+        net->blocked[c->from->index][to->index]) {
         sim_call_drop(c);
         return;
     }
+    c->answer.call = c;
     net->calls += strstr(c->path, "/Hello") == NULL;
     net->serve(net, to, c->path, km_buf_bytes(&c->request), &c->answer);
     if (!c->answer.never) {
         c->events++;
-        sim_at(net, net->now + c->answer.after + sim_delay(net), sim_on_answer,
-               c, NULL);
+        sim_at(net, sim_net_now(net) + c->answer.after + sim_delay(net),
+               sim_on_answer, c, NULL);
     }
     sim_call_drop(c);
+}
+
+/* The server answers later: called by `serve`. */
+static inline void sim_answer_later(struct sim_answer *answer)
+{
+    answer->never = true;
+    answer->call->events++;
+}
+
+/* The answer is complete. Its caller may have left meanwhile. */
+static inline void sim_answer_now(struct sim_answer *answer)
+{
+    struct sim_call *c = answer->call;
+    sim_at(c->net, sim_net_now(c->net) + sim_delay(c->net), sim_on_answer, c,
+           NULL);
 }
 
 static inline void sim_on_deadline(struct km_timer *timer)
@@ -288,15 +312,16 @@ static inline void sim_call(struct km_link *link, struct km_link_call *call)
     KM_ASSERT(km_buf_append(&c->request, body.data, body.len) == KAMA_OK);
     call->use[0] = c;
     km_list_push_back(&link->calls, &c->node);
-    if (to == NULL || to->health == SIM_DOWN) {
+    if (to == NULL || to->health == SIM_DOWN ||
+        link->from->health == SIM_DOWN) {
         sim_call_end_soon(c, KM_LINK_UNREACHABLE);
         return;
     }
     c->sent = true;
     c->timer.fire = sim_on_deadline;
-    km_timer_heap_add(&net->timers, &c->timer, call->deadline);
+    km_timer_heap_add(&net->world->heap, &c->timer, call->deadline);
     c->events++;
-    sim_at(net, net->now + sim_delay(net), sim_on_arrival, c, NULL);
+    sim_at(net, sim_net_now(net) + sim_delay(net), sim_on_arrival, c, NULL);
 }
 
 static inline void sim_cancel(struct km_link_call *call)
@@ -372,11 +397,12 @@ static inline void sim_on_job(void *a, void *b)
     job->run(job);
 }
 
-static inline void sim_post(void *arg, unsigned lane, struct km_lane_job *job)
+static inline void sim_post_job(void *arg, unsigned lane,
+                                struct km_lane_job *job)
 {
     struct sim_node *node = arg;
     (void)lane;
-    sim_at(node->net, node->net->now, sim_on_job, job, NULL);
+    sim_at(node->net, sim_net_now(node->net), sim_on_job, job, NULL);
 }
 
 static inline void sim_on_computed(void *a, void *b)
@@ -391,45 +417,46 @@ static inline void sim_compute(void *arg, struct km_lane_job *job,
                                struct km_lane_job *then)
 {
     struct sim_node *node = arg;
-    sim_at(node->net, node->net->now + node->net->compute, sim_on_computed, job,
-           then);
+    sim_at(node->net, sim_net_now(node->net) + node->net->compute,
+           sim_on_computed, job, then);
 }
 
 static inline km_ns sim_now(void *arg)
 {
-    return ((struct sim_node *)arg)->net->now;
+    return sim_net_now(((struct sim_node *)arg)->net);
 }
 
 static inline uint64_t sim_wall_ms(void *arg)
 {
     struct sim_node *node = arg;
-    return (uint64_t)((int64_t)(node->net->now / KM_NS_PER_MS) + 1000000 +
-                      node->clock_skew_ms);
+    return (uint64_t)((int64_t)(sim_net_now(node->net) / KM_NS_PER_MS) +
+                      1000000 + node->clock_skew_ms);
 }
 
 static inline void sim_disarm(void *arg, unsigned lane, struct km_timer *timer)
 {
     (void)lane;
     if (timer->at != 0) {
-        km_timer_heap_remove(&((struct sim_node *)arg)->net->timers, timer);
+        km_timer_heap_remove(&((struct sim_node *)arg)->net->world->heap,
+                             timer);
     }
 }
 
-static inline void sim_arm(void *arg, unsigned lane, struct km_timer *timer,
-                           km_ns at)
+static inline void sim_arm_timer(void *arg, unsigned lane,
+                                 struct km_timer *timer, km_ns at)
 {
     sim_disarm(arg, lane, timer);
-    km_timer_heap_add(&((struct sim_node *)arg)->net->timers, timer, at);
+    km_timer_heap_add(&((struct sim_node *)arg)->net->world->heap, timer, at);
 }
 
 static const struct km_transport_ops sim_transport_ops = {
     .lane_count = sim_lane_count,
     .pick = sim_pick,
-    .post = sim_post,
+    .post = sim_post_job,
     .compute = sim_compute,
     .now = sim_now,
     .wall_ms = sim_wall_ms,
-    .arm = sim_arm,
+    .arm = sim_arm_timer,
     .disarm = sim_disarm,
     .open = sim_open,
     .close = sim_close,
@@ -439,14 +466,14 @@ static const struct km_transport_ops sim_transport_ops = {
 
 /* -- the network ----------------------------------------------------------- */
 
-static inline void sim_net_init(struct sim_net *net, const kama_allocator *mem,
-                                uint64_t seed)
+static inline void sim_net_init(struct sim_net *net, struct sim_world *world,
+                                const kama_allocator *mem)
 {
-    *net = (struct sim_net){.seed = seed,
-                            .now = KM_NS_PER_S,
+    *net = (struct sim_net){.world = world,
                             .delay = KM_NS_PER_MS,
                             .compute = 5 * KM_NS_PER_MS,
-                            .mem = mem};
+                            .mem = mem,
+                            .timer.fire = sim_net_on_timer};
     km_list_init(&net->events);
 }
 
@@ -484,6 +511,7 @@ static inline void sim_net_cut(struct sim_net *net, const char *address)
 static inline void sim_net_fini(struct sim_net *net)
 {
     struct km_list *first;
+    km_timer_heap_remove(&net->world->heap, &net->timer);
     while ((first = km_list_pop_front(&net->events)) != NULL) {
         free(KM_CONTAINER_OF(first, struct sim_event, node));
     }
