@@ -198,8 +198,10 @@ static kama_status answer_of(struct km_mutate_op *op,
         return km_group_fail_key(op->group, KAMA_ERR_PEER, op->key,
                                  "the change may have been applied: %s",
                                  reply->text);
-    case KM_OWNER_NOT_OWNER:
     case KM_OWNER_BEHIND:
+        op->asked = NULL;
+        break;
+    case KM_OWNER_NOT_OWNER:
         break;
     }
     return op->sent < 2
@@ -220,12 +222,17 @@ static void on_reply(struct km_owner_mutation *mutation,
     finish(op, answer_of(op, reply));
 }
 
-/* Asks the owner. Takes the reference to the peer. */
+/* Asks the owner, unless it has said that it is not the owner. Takes the reference
+ * to the peer. */
 static kama_status send(struct km_mutate_op *op, struct km_peer *peer)
 {
     kama_group *group = op->group;
     struct km_list *sends = op->sends;
     struct km_list alone;
+    if (op->asked == peer) {
+        group->owner.ops->release(group->owner.arg, peer);
+        return wait_for_change(op, KM_MUTATE_WAITS_VIEW, op->wait_until);
+    }
     kama_status st = may_park(op);
     if (st != KAMA_OK) {
         group->owner.ops->release(group->owner.arg, peer);
@@ -234,6 +241,7 @@ static kama_status send(struct km_mutate_op *op, struct km_peer *peer)
     km_group_count(group, KM_GROUP_MUTATIONS_FORWARDED);
     op->state = KM_MUTATE_SENT;
     op->sent++;
+    op->asked = peer;
     op->sends = NULL;
     op->mutation = (struct km_owner_mutation){
         .peer = peer,
@@ -385,6 +393,7 @@ kama_status km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
     op->patience = order->patience;
     op->state = KM_MUTATE_ASKS;
     op->sent = 0;
+    op->asked = NULL;
     op->hash = km_store_hash(group->store, order->key);
     op->key = order->key;
     op->key_copy = NULL;

@@ -27,7 +27,9 @@
  *                                                  applied"; never sent again
  *
  * A wait that ends without a change is KAMA_ERR_TRY_AGAIN, and so is a second
- * refusal by a peer. When another node may have changed the value, the loads of the
+ * refusal by a peer. A node that says NOT_OWNER knows a view that this node has not
+ * adopted yet, and there may be others before it: the wait goes on until the owner
+ * is another node. When another node may have changed the value, the loads of the
  * key on this node are overtaken before the caller is answered, so that its next
  * get cannot join one that has begun before.
  *
@@ -94,6 +96,9 @@ struct km_mutate_op {
     enum km_mutate_patience patience;
     enum km_mutate_state state;
     unsigned sent; /* how often an owner was asked */
+    /* The peer that was asked last, or NULL after BEHIND: it may be asked again.
+     * It is compared, and never followed. */
+    const struct km_peer *asked;
     uint64_t hash;
     kama_bytes key; /* borrowed from the caller, from item, or from key_copy */
     void *key_copy; /* NULL, or owned */

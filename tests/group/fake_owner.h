@@ -54,6 +54,7 @@ struct fake_cluster {
     struct km_pool *wire;
     atomic_int peer_refs;
     atomic_int calls; /* under way */
+    atomic_int waits; /* that have begun */
     struct fake_node nodes[FAKE_NODES];
 };
 
@@ -300,6 +301,7 @@ static inline void fake_wait(void *owner, struct km_owner_wait *wait)
     km_ns now = km_clock_mono(km_clock_system());
     atomic_store(&node->wait_ms,
                  wait->until > now ? (wait->until - now) / KM_NS_PER_MS : 0);
+    atomic_fetch_add(&node->cluster->waits, 1);
     call->wait = wait;
     call->timer.fire = fake_look;
     assert_int_equal(km_pool_arm(node->cluster->wire, &call->timer, 1),

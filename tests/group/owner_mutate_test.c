@@ -189,6 +189,26 @@ static void test_second_try_by_a_newer_view(void **state)
     fake_close(c);
 }
 
+/* The node that says NOT_OWNER may be several views ahead: a view by which it is
+ * still the owner is not the one that it means. */
+static void test_view_by_view_to_the_owner(void **state)
+{
+    struct fake_cluster *c = fake_open();
+    struct setter setter;
+    (void)state;
+    fake_own(B, KM_OWNER_PEER, C);
+    fake_own(C, KM_OWNER_HERE, NULL);
+    setter_start(&setter, A->group, 20000);
+    AWAIT(atomic_load(&c->waits) == 1);
+    fake_adopt(A, KM_OWNER_PEER, B, FAKE_LOSES_NOTHING);
+    AWAIT(atomic_load(&c->waits) == 2);
+    fake_adopt(A, KM_OWNER_PEER, C, FAKE_LOSES_NOTHING);
+    assert_int_equal(setter_join(&setter), KAMA_OK);
+    assert_int_equal(atomic_load(&A->mutations), 2);
+    assert_int_equal(get_text(C->group, "k", NULL, "v"), KAMA_OK);
+    fake_close(c);
+}
+
 /* Without a newer view, the mutation ends at its deadline. After two refusals, it
  * ends at once. */
 static void test_try_again(void **state)
@@ -456,6 +476,7 @@ int main(void)
         cmocka_unit_test(test_set_wins_against_a_load_at_the_owner),
         cmocka_unit_test(test_owner_that_does_not_answer),
         cmocka_unit_test(test_second_try_by_a_newer_view),
+        cmocka_unit_test(test_view_by_view_to_the_owner),
         cmocka_unit_test(test_try_again),
         cmocka_unit_test(test_unsettled_mutation_waits),
         cmocka_unit_test(test_nobody_owns_it),
