@@ -22,9 +22,9 @@ static kama_status admit(void *peers, const struct km_msg_peer_sender *sender)
     return km_peers_admit(peers, &who);
 }
 
-static bool knows_view(void *peers, uint64_t view_id)
+static bool has_adopted(void *peers, uint64_t view_id)
 {
-    return km_peers_knows_view(peers, view_id);
+    return km_peers_has_adopted(peers, view_id);
 }
 
 static uint64_t view_id(void *peers)
@@ -54,7 +54,7 @@ static enum km_service_place place(void *peers, const char *group,
 const struct km_service_peer_ops km_cluster_peer_ops = {
     .hello = hello,
     .admit = admit,
-    .knows_view = knows_view,
+    .has_adopted = has_adopted,
     .view_id = view_id,
     .place = place,
 };

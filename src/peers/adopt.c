@@ -300,6 +300,9 @@ static void adoption_commit(struct km_peers *peers, struct adoption *a,
     atomic_store(&peers->nobody, standing == KM_STANDING_BEHIND);
     (void)km_peers_table_ref(a->table);
     state_publish(peers, a->state);
+    if (a->table->view != NULL) {
+        km_peers_remember_adopted(peers, a->table->view->id);
+    }
     peers->events->adopted(peers->owner, a->state->adoption, a->table->view,
                            peers->hidden);
     km_mem_free(peers->mem, old_hidden);

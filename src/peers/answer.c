@@ -33,26 +33,39 @@ static bool read_id(kama_bytes bytes, struct km_member_id *ret_id)
 
 /* -- views and members that are remembered ---------------------------------------------------- */
 
-/* The caller holds the lock. */
-static bool is_known_locked(const struct km_peers *peers, uint64_t view_id)
+/* Returns how many views had been noticed when this one was last noticed, itself
+ * included, or 0 if it is not known. The caller holds the lock. */
+static uint64_t noticed_locked(const struct km_peers *peers, uint64_t view_id)
 {
     KM_ASSERT_HELD(&peers->lock);
-    uint64_t count = peers->view_count < KM_PEERS_VIEWS_KEPT
-                         ? peers->view_count
-                         : KM_PEERS_VIEWS_KEPT;
-    for (uint64_t i = 0; i < count; i++) {
-        if (peers->views[i] == view_id) {
-            return true;
+    uint64_t oldest = peers->view_count < KM_PEERS_VIEWS_KEPT
+                          ? 0
+                          : peers->view_count - KM_PEERS_VIEWS_KEPT;
+    for (uint64_t n = peers->view_count; n > oldest; n--) {
+        if (peers->views[(n - 1) % KM_PEERS_VIEWS_KEPT] == view_id) {
+            return n;
         }
     }
-    return false;
+    return 0;
 }
 
+/* A view that comes back has a new place, because it is not adopted yet. */
 void km_peers_remember_view(struct km_peers *peers, uint64_t view_id)
 {
     km_mutex_lock(&peers->lock);
-    if (!is_known_locked(peers, view_id)) {
+    if (peers->view_count == 0 ||
+        noticed_locked(peers, view_id) != peers->view_count) {
         peers->views[peers->view_count++ % KM_PEERS_VIEWS_KEPT] = view_id;
+    }
+    km_mutex_unlock(&peers->lock);
+}
+
+void km_peers_remember_adopted(struct km_peers *peers, uint64_t view_id)
+{
+    km_mutex_lock(&peers->lock);
+    uint64_t noticed = noticed_locked(peers, view_id);
+    if (noticed > peers->adopted_count) {
+        peers->adopted_count = noticed;
     }
     km_mutex_unlock(&peers->lock);
 }
@@ -78,7 +91,7 @@ bool km_peers_knows_view(const struct km_peers *peers, uint64_t view_id)
         return true;
     }
     km_mutex_lock(&p->lock);
-    bool known = is_known_locked(p, view_id);
+    bool known = noticed_locked(p, view_id) != 0;
     km_mutex_unlock(&p->lock);
     return known;
 }
@@ -92,6 +105,19 @@ void km_peers_remember_gone(struct km_peers *peers,
     km_mutex_lock(&peers->lock);
     peers->gone[peers->gone_count++ % KM_PEERS_GONE_KEPT] = *id;
     km_mutex_unlock(&peers->lock);
+}
+
+bool km_peers_has_adopted(const struct km_peers *peers, uint64_t view_id)
+{
+    struct km_peers *p = (struct km_peers *)(uintptr_t)peers;
+    if (km_peers_view_id(peers) == view_id) {
+        return true;
+    }
+    km_mutex_lock(&p->lock);
+    uint64_t noticed = noticed_locked(p, view_id);
+    bool adopted = noticed != 0 && noticed <= p->adopted_count;
+    km_mutex_unlock(&p->lock);
+    return adopted;
 }
 
 /* -- senders --------------------------------------------------------------- */

@@ -129,9 +129,11 @@ KAMA_NODISCARD kama_status km_peers_hello(
  * makes this node read the registry. */
 KAMA_NODISCARD kama_status km_peers_admit(struct km_peers *peers,
                                           const struct km_peers_sender *sender);
-/* Returns whether the node has adopted or passed over this view (one of the
- * last 256). */
+/* Returns whether the node has noticed this view (one of the last 256). */
 bool km_peers_knows_view(const struct km_peers *peers, uint64_t view_id);
+/* Returns whether the node has adopted this view or one that it noticed later, so
+ * that it is not behind somebody who acts by this view. */
+bool km_peers_has_adopted(const struct km_peers *peers, uint64_t view_id);
 /* Returns the id of the view that was adopted last; 0: none. */
 uint64_t km_peers_view_id(const struct km_peers *peers);
 

@@ -119,7 +119,8 @@ struct km_peers {
 
     struct km_mutex lock; /* of the members below, until `lanes` */
     uint64_t views[KM_PEERS_VIEWS_KEPT];
-    uint64_t view_count;
+    uint64_t view_count;    /* that were noticed; the last ones are kept */
+    uint64_t adopted_count; /* of them, up to the one that was adopted last */
     struct km_member_id gone[KM_PEERS_GONE_KEPT];
     uint64_t gone_count;
     char *address;             /* the node's own, "" before it is known */
@@ -310,8 +311,10 @@ void km_peers_lane_run(struct km_lane_job *job);
 
 /* -- answer.c -------------------------------------------------------------- */
 
-/* Remember a view or a member. Any thread. */
+/* Remember that a view was noticed, that it was adopted, or that a member has
+ * gone. Any thread. */
 void km_peers_remember_view(struct km_peers *peers, uint64_t view_id);
+void km_peers_remember_adopted(struct km_peers *peers, uint64_t view_id);
 void km_peers_remember_gone(struct km_peers *peers,
                             const struct km_member_id *id);
 /* Fills in the sender of a request of this node. The texts are borrowed from the

@@ -79,7 +79,7 @@ static void on_poll(struct km_timer *timer)
     kama_status st =
         km_pb_decode(&km_msg_peer_peek_request_pb, message, &request);
     KM_ASSERT(st == KAMA_OK);
-    bool known = peers->ops->knows_view(peers->arg, request.sender.view_id);
+    bool known = peers->ops->has_adopted(peers->arg, request.sender.view_id);
     if (!known && now < state->until) {
         km_loop_timer_arm(loop, timer,
                           km_ns_after_ms(now, KM_SERVICE_VIEW_POLL_MS));
@@ -129,7 +129,7 @@ void km_peer_method_start(struct km_server_call *call, kama_bytes message,
     }
     km_server_call_trust_peer(call);
     state->begin = begin;
-    if (peers->ops->knows_view(peers->arg, request.sender.view_id)) {
+    if (peers->ops->has_adopted(peers->arg, request.sender.view_id)) {
         go_on(call, message, KM_PEER_VIEW_KNOWN);
     } else {
         wait_for_view(call, message);

@@ -27,7 +27,9 @@ struct km_service_peer_ops {
                          struct km_buf *out);
     /* KAMA_OK, or KAMA_ERR_NOT_MEMBER with a sentence. */
     kama_status (*admit)(void *peers, const struct km_msg_peer_sender *sender);
-    bool (*knows_view)(void *peers, uint64_t view_id);
+    /* Whether this node has adopted the view of the sender or a later one. Until
+     * then it may own a key without knowing it. */
+    bool (*has_adopted)(void *peers, uint64_t view_id);
     uint64_t (*view_id)(void *peers);
     enum km_service_place (*place)(void *peers, const char *group,
                                    kama_bytes key);

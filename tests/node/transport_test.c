@@ -121,9 +121,9 @@ static kama_status admit(void *peers, const struct km_msg_peer_sender *sender)
     return km_peers_admit(peers, &s);
 }
 
-static bool knows_view(void *peers, uint64_t view_id)
+static bool has_adopted(void *peers, uint64_t view_id)
 {
-    return km_peers_knows_view(peers, view_id);
+    return km_peers_has_adopted(peers, view_id);
 }
 
 static uint64_t view_id(void *peers)
@@ -145,7 +145,7 @@ static enum km_service_place place(void *peers, const char *group,
                                              : KM_SERVICE_OWNER;
 }
 
-static const struct km_service_peer_ops peer_ops = {hello, admit, knows_view,
+static const struct km_service_peer_ops peer_ops = {hello, admit, has_adopted,
                                                     view_id, place};
 
 /* -- life ------------------------------------------------------------------ */

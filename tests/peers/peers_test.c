@@ -537,15 +537,43 @@ static void test_replaced(void **state)
     notice(&c, 0, 7);
     sim_net_run(&c.net, 60 * MS);
     assert_int_equal(routing_of(&c.nodes[0]).view->count, 1);
+    assert_true(km_peers_knows_view(c.nodes[0].peers, passed->id));
+    assert_false(km_peers_has_adopted(c.nodes[0].peers, passed->id));
     /* The rest after a build of 50 ms is 200 ms. */
     sim_net_run(&c.net, 100 * MS);
     assert_int_equal(c.nodes[0].adopted, 1);
     sim_net_run(&c.net, 200 * MS);
     assert_int_equal(c.nodes[0].adopted, 2);
     assert_int_equal(routing_of(&c.nodes[0]).view->count, 3);
-    assert_true(km_peers_knows_view(c.nodes[0].peers, passed->id));
+    assert_true(km_peers_has_adopted(c.nodes[0].peers, passed->id));
     assert_false(km_peers_knows_view(c.nodes[0].peers, passed->id + 1));
     km_view_unref(passed);
+    cluster_close(&c);
+}
+
+/* Who acts by a view that this node has noticed, and not adopted, is ahead of it,
+ * also if the node has adopted the same view before. */
+static void test_noticed_is_not_adopted(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    struct km_view *both = view_of(&c, 3);
+    struct km_peers *peers = c.nodes[0].peers;
+    c.net.compute = 5 * MS;
+    notice(&c, 0, 3);
+    assert_true(km_peers_knows_view(peers, both->id));
+    assert_false(km_peers_has_adopted(peers, both->id));
+    sim_net_run(&c.net, 1000 * MS);
+    assert_true(km_peers_has_adopted(peers, both->id));
+    notice(&c, 0, 7);
+    sim_net_run(&c.net, 1000 * MS);
+    assert_true(km_peers_has_adopted(peers, both->id));
+    notice(&c, 0, 3);
+    assert_false(km_peers_has_adopted(peers, both->id));
+    sim_net_run(&c.net, 1000 * MS);
+    assert_true(km_peers_has_adopted(peers, both->id));
+    km_view_unref(both);
     cluster_close(&c);
 }
 
@@ -1420,6 +1448,7 @@ int main(void)
         cmocka_unit_test(test_turn),
         cmocka_unit_test(test_hidden),
         cmocka_unit_test(test_replaced),
+        cmocka_unit_test(test_noticed_is_not_adopted),
         cmocka_unit_test(test_at_once),
         cmocka_unit_test(test_behind),
         cmocka_unit_test(test_behind_until_the_registry_was_read),

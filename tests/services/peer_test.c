@@ -68,7 +68,7 @@ static kama_status admit(void *arg, const struct km_msg_peer_sender *sender)
     return st == KAMA_OK ? st : km_fail(st, "a stranger");
 }
 
-static bool knows_view(void *arg, uint64_t view_id)
+static bool has_adopted(void *arg, uint64_t view_id)
 {
     struct world *world = arg;
     (void)view_id;
@@ -93,7 +93,7 @@ static enum km_service_place place(void *arg, const char *group, kama_bytes key)
     return (enum km_service_place)atomic_load(&world->place);
 }
 
-static const struct km_service_peer_ops ops = {hello, admit, knows_view,
+static const struct km_service_peer_ops ops = {hello, admit, has_adopted,
                                                view_id, place};
 
 static kama_status load(void *arg, const kama_load *req, kama_sink *out)
