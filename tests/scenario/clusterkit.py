@@ -22,7 +22,8 @@ import socket
 import grpc
 
 from etcdkit import Etcd, TcpProxy
-from kamatest import Daemon, connected_channel, pb2, v2, wait_until
+from kamatest import (Client, Daemon, connected_channel, kama_status, pb2, v2,
+                      wait_until)
 
 LEASE_SECONDS = 10  # what a node asks of etcd, without a slowdown
 SERVICE = "kama-cache"
@@ -39,6 +40,28 @@ def node_port():
                 return port
             except OSError:
                 continue
+
+
+def until_done(act, nodes, seconds=30):
+    """Calls act(client), with clients of the nodes in turn, until a call
+    succeeds, as a careful client does that must not give up."""
+    clients = [Client(node.address) for node in nodes]
+    said = []
+
+    def attempt():
+        client = clients[len(said) % len(clients)]
+        try:
+            return [act(client)]
+        except grpc.RpcError as error:
+            said.append("%s: %s" % (kama_status(error), error.details()))
+            return None
+    try:
+        return wait_until(attempt, seconds, "a call to succeed")[0]
+    except AssertionError as error:
+        raise AssertionError("%s\n%s" % (error, "\n".join(said[-5:]))) from None
+    finally:
+        for client in clients:
+            client.close()
 
 
 class ClusterNode:
