@@ -137,12 +137,11 @@ class Members(unittest.TestCase):
             self.expect_answered(second)
             self.assertEqual((first.retried, second.retried), (0, 0))
 
-    def write(self, cluster, key, value):
-        """Writes the database, and deletes the key through a node that runs,
+    def write(self, nodes, key, value):
+        """Writes the database, and deletes the key through one of the nodes,
         until one says that it is done."""
         self.database.values[key.decode()] = value
-        until_done(lambda client: client.delete(key, "g"),
-                   cluster.running())
+        until_done(lambda client: client.delete(key, "g"), nodes)
 
     def restart_at_once(self, cluster, node, number):
         """The node is killed and comes back while keys are deleted."""
@@ -150,13 +149,13 @@ class Members(unittest.TestCase):
                 for key in keys_of(cluster, other, 3)]
         for key in keys:
             for other in cluster.nodes:
-                with Client(other) as client:
-                    client.get(key, "g")
+                other.client.get(key, "g")
+        others = cluster.others(node)
         node.kill()
         begin = time.monotonic()
         node.begin()
         deleting = threading.Thread(target=lambda: [
-            self.write(cluster, key, "%s of %d" % (key.decode(), number))
+            self.write(others, key, "%s of %d" % (key.decode(), number))
             for key in keys], daemon=True)
         deleting.start()
         node.daemon.wait_line("ready", 3)
@@ -165,11 +164,9 @@ class Members(unittest.TestCase):
         deleting.join(60)
         self.assertFalse(deleting.is_alive())
         for other in cluster.nodes:
-            with Client(other) as client:
-                for key in keys:
-                    self.assertEqual(
-                        client.get(key, "g").decode(),
-                        "%s of %d" % (key.decode(), number), other)
+            for key in keys:
+                self.assertEqual(other.client.get(key, "g").decode(),
+                                 "%s of %d" % (key.decode(), number), other)
         return seconds
 
     def test_a_killed_node_starts_again_at_once(self):

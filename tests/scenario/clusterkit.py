@@ -3,8 +3,7 @@
 
     with Cluster(3, "--group", "users") as cluster:
         a, b, c = cluster.nodes
-        with Client(a) as client:
-            client.set(b"key", b"value", "users")
+        a.client.set(b"key", b"value", "users")
         cluster.owner(b"key", "users").kill()
         cluster.wait_view()           # the nodes that run agree and are settled
         cluster.loads("users")        # of all nodes that run, together
@@ -22,8 +21,7 @@ import socket
 import grpc
 
 from etcdkit import Etcd, TcpProxy
-from kamatest import (Client, Daemon, connected_channel, kama_status, pb2, v2,
-                      wait_until)
+from kamatest import Client, Daemon, kama_status, pb2, v2, wait_until
 
 LEASE_SECONDS = 10  # what a node asks of etcd, without a slowdown
 SERVICE = "kama-cache"
@@ -43,13 +41,12 @@ def node_port():
 
 
 def until_done(act, nodes, seconds=30):
-    """Calls act(client), with clients of the nodes in turn, until a call
+    """Calls act(client), with the clients of the nodes in turn, until a call
     succeeds, as a careful client does that must not give up."""
-    clients = [Client(node.address) for node in nodes]
     said = []
 
     def attempt():
-        client = clients[len(said) % len(clients)]
+        client = nodes[len(said) % len(nodes)].client
         try:
             return [act(client)]
         except grpc.RpcError as error:
@@ -59,9 +56,6 @@ def until_done(act, nodes, seconds=30):
         return wait_until(attempt, seconds, "a call to succeed")[0]
     except AssertionError as error:
         raise AssertionError("%s\n%s" % (error, "\n".join(said[-5:]))) from None
-    finally:
-        for client in clients:
-            client.close()
 
 
 class ClusterNode:
@@ -77,14 +71,14 @@ class ClusterNode:
         self.advertise = (self.peer_proxy.address if peer_proxy
                           else self.address)
         self.daemon = None
-        self._channel = None
+        self._client = None
 
     # -- the process -------------------------------------------------------
 
     def begin(self, *extra):
         """Starts the process and does not wait."""
         assert not self.runs(), "the node runs already"
-        self.forget_channel()
+        self.forget_client()
         more = (["--advertise", self.advertise] if self.peer_proxy else [])
         self.daemon = Daemon("--etcd", self.etcd, *more, *self.arguments,
                              *extra, listen=self.address, ready=False)
@@ -104,12 +98,12 @@ class ClusterNode:
     def stop(self):
         """SIGTERM; the node must say goodbye and exit 0."""
         self.daemon.stop()
-        self.forget_channel()
+        self.forget_client()
 
     def kill(self):
         """SIGKILL."""
         self.daemon.kill()
-        self.forget_channel()
+        self.forget_client()
 
     def freeze(self):
         self.daemon.signal(signal.SIGSTOP)
@@ -124,7 +118,7 @@ class ClusterNode:
     def close(self):
         if self.daemon is not None:
             self.daemon.kill()
-        self.forget_channel()
+        self.forget_client()
         for proxy in (self.etcd_proxy, self.peer_proxy):
             if proxy is not None:
                 proxy.close()
@@ -132,21 +126,22 @@ class ClusterNode:
     # -- questions ---------------------------------------------------------
 
     @property
-    def channel(self):
-        """A channel for questions of the test itself."""
-        if self._channel is None:
-            self._channel = connected_channel(self.address)
-        return self._channel
+    def client(self):
+        """A Client that is kept until the process ends: to close one takes
+        0.2 s."""
+        if self._client is None:
+            self._client = Client(self)
+        return self._client
 
-    def forget_channel(self):
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+    def forget_client(self):
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
     def call(self, method, **fields):
         """A method of kama.v2.Cache by its name."""
         request = getattr(pb2(), method + "Request")(**fields)
-        return v2(self.channel, method, request)
+        return v2(self.client.channel, method, request)
 
     def node(self):
         """The answer of kama.v2 Node."""
