@@ -13,6 +13,7 @@ it is started again. Cluster(etcd_proxies=True) puts a TcpProxy between each
 node and etcd (node.etcd_proxy), and Cluster(peer_proxies=True) advertises the
 address of a TcpProxy before each node (node.peer_proxy).
 """
+import contextlib
 import os
 import random
 import signal
@@ -58,6 +59,38 @@ def until_done(act, nodes, seconds=30):
         raise AssertionError("%s\n%s" % (error, "\n".join(said[-5:]))) from None
 
 
+class PeerProxy(TcpProxy):
+    """A TcpProxy that can cut off one process, and let the others pass."""
+
+    def __init__(self, target):
+        self._refused = None
+        super().__init__(target)
+
+    def refuse(self, node):
+        """Resets what this node has opened and will open; None lets all
+        pass."""
+        self._refused = node
+        if node is not None:
+            with self._change:
+                for sock in list(self._sockets):
+                    if self._is_of(node, sock):
+                        self._reset(sock)
+
+    @staticmethod
+    def _is_of(node, sock):
+        with contextlib.suppress(OSError):
+            return node.has_socket(sock.getpeername()[1])
+        return False
+
+    def _open(self, client, server):
+        if self._refused is not None and self._is_of(self._refused, client):
+            self._reset(client)
+            client.close()
+            server.close()
+        else:
+            super()._open(client, server)
+
+
 class ClusterNode:
     """One kamacached: .address is where it listens, .advertise where the others
     reach it, .daemon the process that runs (or the last one that did)."""
@@ -66,7 +99,7 @@ class ClusterNode:
         self.address = "127.0.0.1:%d" % node_port()
         self.arguments = list(arguments)
         self.etcd_proxy = TcpProxy(etcd) if etcd_proxy else None
-        self.peer_proxy = TcpProxy(self.address) if peer_proxy else None
+        self.peer_proxy = PeerProxy(self.address) if peer_proxy else None
         self.etcd = self.etcd_proxy.address if etcd_proxy else etcd
         self.advertise = (self.peer_proxy.address if peer_proxy
                           else self.address)
@@ -111,6 +144,22 @@ class ClusterNode:
 
     def thaw(self):
         self.daemon.signal(signal.SIGCONT)
+
+    def has_socket(self, port):
+        """Whether the process has a connection from this local port."""
+        inodes = set()
+        with open("/proc/net/tcp", encoding="ascii") as table:
+            for line in table.readlines()[1:]:
+                fields = line.split()
+                if int(fields[1].rsplit(":", 1)[1], 16) == port:
+                    inodes.add("socket:[%s]" % fields[9])
+        folder = "/proc/%d/fd" % self.daemon.pid
+        with contextlib.suppress(OSError):
+            for name in os.listdir(folder):
+                with contextlib.suppress(OSError):
+                    if os.readlink(os.path.join(folder, name)) in inodes:
+                        return True
+        return False
 
     def runs(self):
         return self.daemon is not None and self.daemon.alive()
@@ -236,6 +285,23 @@ class Cluster:
             except grpc.RpcError as error:
                 lines.append("%r: %s" % (node, error.details()))
         return "\n".join(lines)
+
+    # -- a node that is cut off ----------------------------------------------
+
+    def isolate(self, node):
+        """Cuts the node off from etcd and from all others, both ways. Clients
+        still reach it. Needs etcd_proxies and peer_proxies."""
+        node.etcd_proxy.cut()
+        for other in self.others(node):
+            other.peer_proxy.refuse(node)
+        node.peer_proxy.cut()
+
+    def heal(self, node):
+        """Ends isolate()."""
+        for other in self.others(node):
+            other.peer_proxy.refuse(None)
+        node.peer_proxy.flow()
+        node.etcd_proxy.flow()
 
     # -- keys and counters ---------------------------------------------------
 
