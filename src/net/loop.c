@@ -9,7 +9,9 @@
  *     mailbox --> newest --> ... --> oldest --> NULL
  *
  * A turn ends in the prepare handle, which libuv runs after everything that
- * makes work and before it sleeps.
+ * makes work and before it sleeps. There the loop looks into its mailbox too.
+ * Therefore a push by its own thread wakes nobody: that would cost a write, a
+ * read and a turn for a mail that is seen anyway.
  */
 #include "net/loop.h"
 
@@ -64,9 +66,14 @@ void km_loop_post(struct km_loop *loop, struct km_mail *mail)
     } while (!atomic_compare_exchange_weak_explicit(&loop->mailbox, &newest,
                                                     mail, memory_order_release,
                                                     memory_order_relaxed));
-    if (newest == NULL) {
+    if (newest == NULL && !km_loop_is_inside(loop)) {
         (void)uv_async_send(&loop->async);
     }
+}
+
+static bool has_mail(struct km_loop *loop)
+{
+    return atomic_load_explicit(&loop->mailbox, memory_order_relaxed) != NULL;
 }
 
 static struct km_mail *reverse(struct km_mail *mail)
@@ -81,9 +88,9 @@ static struct km_mail *reverse(struct km_mail *mail)
     return oldest;
 }
 
-/* Mail that is posted by this mail is run in the next turn: a mail that posts
- * itself again would otherwise keep the loop from its descriptors. Returns
- * whether there was any. */
+/* Mail that is posted by this mail is not run here: a mail that posts itself
+ * again would otherwise keep the loop from its descriptors. Returns whether
+ * there was any. */
 static bool run_mail(struct km_loop *loop)
 {
     struct km_mail *mail = reverse(
@@ -180,10 +187,19 @@ static void set_timer(struct km_loop *loop)
     (void)uv_timer_start(&loop->timer, on_timer, wait_ms, 0);
 }
 
+/* The mail of this turn runs before the hooks, so that what it sends is written
+ * in this turn. Mail that it or a hook has posted makes the next turn begin
+ * without sleep. */
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct km_loop *loop = prepare->data;
+    if (has_mail(loop)) {
+        (void)run_mail(loop);
+    }
     run_hooks(loop);
+    if (has_mail(loop)) {
+        (void)uv_async_send(&loop->async);
+    }
     set_timer(loop);
     loop->now = 0;
 }

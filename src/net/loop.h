@@ -12,14 +12,16 @@
  *
  * One turn of a loop:
  *
- *     sleep -> ready descriptors -> mail -> timers -> end of turn -> sleep
- *                      |             |        |           ^
- *                      +- km_loop_at_end_of_turn ---------+
+ *     sleep -> ready descriptors -> mail -> timers -> own mail -> hooks -> sleep
+ *                      |             |        |         |          ^
+ *                      +- km_loop_at_end_of_turn -------+----------+
  *
  * Mail is the only way in for other threads. It is a node in the sender's
- * memory, run in the order of posting; a burst of posts costs one wake-up. The
- * hooks at the end of a turn are how work that was asked for several times in
- * a turn is done once, for instance a write.
+ * memory, run in the order of posting; a burst of posts costs one wake-up. Mail
+ * that descriptors and timers post to their own loop costs none and runs at the
+ * end of the same turn; mail that mail or a hook posts runs in the next one at
+ * the latest. The hooks at the end of a turn are how work that was asked for
+ * several times in a turn is done once, for instance a write.
  *
  * Each connection, listener and attempt on a loop holds it; a loop that was
  * asked to stop ends when the last hold is released, so that nothing is cut

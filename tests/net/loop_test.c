@@ -112,6 +112,82 @@ static void test_late_mail(void **state)
     assert_int_equal(never.runs, 1);
 }
 
+/* What a loop posts to itself. */
+struct own {
+    struct km_loop *loop;
+    struct km_mail first;
+    struct km_mail hook;
+    struct km_mail again; /* posts itself until the timer has fired */
+    struct km_timer begin;
+    struct km_timer timer;
+    unsigned first_runs;
+    bool fired;
+    struct latch done;
+};
+
+static void on_first(struct km_mail *mail)
+{
+    KM_CONTAINER_OF(mail, struct own, first)->first_runs++;
+}
+
+/* Nothing else happens on the loop: without this mail it would sleep. */
+static void on_own_hook(struct km_mail *mail)
+{
+    struct own *own = KM_CONTAINER_OF(mail, struct own, hook);
+    KM_ASSERT(own->first_runs == 1);
+    km_loop_post(own->loop, &own->again);
+}
+
+static void on_own_again(struct km_mail *mail)
+{
+    struct own *own = KM_CONTAINER_OF(mail, struct own, again);
+    if (own->fired) {
+        latch_hit(&own->done);
+    } else {
+        km_loop_post(own->loop, mail);
+    }
+}
+
+static void on_own_timer(struct km_timer *timer)
+{
+    KM_CONTAINER_OF(timer, struct own, timer)->fired = true;
+}
+
+static void on_own_begin(struct km_timer *timer)
+{
+    struct own *own = KM_CONTAINER_OF(timer, struct own, begin);
+    km_ns at = km_loop_now(own->loop) + 10 * KM_NS_PER_MS;
+    km_loop_timer_arm(own->loop, &own->timer, at);
+    km_loop_at_end_of_turn(own->loop, &own->hook);
+    km_loop_post(own->loop, &own->first);
+    KM_ASSERT(own->first_runs == 0);
+}
+
+static void arm_own(void *arg)
+{
+    struct own *own = arg;
+    km_loop_timer_arm(own->loop, &own->begin, 1);
+}
+
+/* Mail that a timer posts to its own loop runs in the same turn, before the hooks
+ * of its end. Mail that a hook posts keeps the loop from sleeping, and mail that
+ * posts itself does not keep timers from firing. */
+static void test_own_mail(void **state)
+{
+    (void)state;
+    struct own own = {.first = {.run = on_first},
+                      .hook = {.run = on_own_hook},
+                      .again = {.run = on_own_again},
+                      .begin = {.fire = on_own_begin},
+                      .timer = {.fire = on_own_timer}};
+    latch_init(&own.done);
+    own.loop = loop_begin(NULL);
+    on_loop(own.loop, arm_own, &own);
+    latch_wait(&own.done, 1);
+    loop_end(own.loop);
+    latch_fini(&own.done);
+}
+
 /* -- timers -------------------------------------------------------------- */
 
 #define TIMERS 50
@@ -297,6 +373,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many_producers),
         cmocka_unit_test(test_late_mail),
+        cmocka_unit_test(test_own_mail),
         cmocka_unit_test(test_timers),
         cmocka_unit_test(test_timer_in_the_past),
         cmocka_unit_test(test_stop_with_timer),
