@@ -7,7 +7,6 @@
 #include "base/limits.h"
 #include "base/status.h"
 
-#include <stdint.h>
 #include <string.h>
 
 static void on_end(struct km_link_call *link, enum km_link_end end,
@@ -26,8 +25,15 @@ static struct km_peers_call *call_new(struct km_peer_lane *on,
     km_list_init(&call->node);
     call->on = on;
     call->kind = kind;
+    call->requests = call->one;
+    call->cap = 1;
     (void)km_peer_ref(on->peer);
     return call;
+}
+
+static void **allocated_requests(struct km_peers_call *call)
+{
+    return call->requests == call->one ? NULL : call->requests;
 }
 
 static void call_free(struct km_peers_call *call)
@@ -36,7 +42,7 @@ static void call_free(struct km_peers_call *call)
     const kama_allocator *mem = peer->peers->mem;
     KM_ASSERT(call->left == 0);
     km_list_remove(&call->node);
-    km_mem_free(mem, call->requests);
+    km_mem_free(mem, allocated_requests(call));
     km_mem_free(mem, call);
     km_peer_unref(peer);
 }
@@ -45,11 +51,15 @@ static void call_free(struct km_peers_call *call)
 static bool call_add(struct km_peers_call *call, void *request, size_t bytes)
 {
     if (call->count == call->cap) {
-        size_t cap = call->cap == 0 ? 1 : 4 * call->cap;
-        void **larger = km_mem_resize(call->on->peer->peers->mem,
-                                      call->requests, cap * sizeof *larger);
+        size_t cap = 8 * call->cap;
+        void **old = allocated_requests(call);
+        void **larger = km_mem_resize(call->on->peer->peers->mem, old,
+                                      cap * sizeof *larger);
         if (larger == NULL) {
             return false;
+        }
+        if (old == NULL) {
+            larger[0] = call->one[0];
         }
         call->requests = larger;
         call->cap = cap;
@@ -97,34 +107,32 @@ static void call_fail(struct km_peers_call *call, enum km_owner_outcome outcome,
     call_free(call);
 }
 
-/* Hands the call over to the transport. */
+/* Hands the call over to the transport, which copies the head. */
 static void call_run(struct km_peers_call *call)
 {
     struct km_peer_lane *on = call->on;
     const struct km_transport *t = &on->peer->peers->transport;
-    struct km_buf head;
+    struct km_buf *head = &on->peer->peers->lanes[on->index].head;
     kama_value *body = NULL;
     if (!km_peer_is_open(on->peer)) {
         call_fail(call, KM_OWNER_UNREACHABLE, "it does not answer");
         return;
     }
-    km_buf_init(&head, on->peer->peers->mem, SIZE_MAX);
-    if (km_peers_encode(call, &head, &body) != KAMA_OK || !open_link(on)) {
-        km_buf_fini(&head);
+    km_buf_reset(head, KM_PEERS_HEAD_KEPT_BYTES);
+    if (km_peers_encode(call, head, &body) != KAMA_OK || !open_link(on)) {
         call_fail(call, KM_OWNER_UNREACHABLE, "out of memory");
         return;
     }
     call->stage = KM_PEERS_CALL_RUNNING;
     call->link = (struct km_link_call){.path = km_peers_path(call),
                                        .deadline = deadline_of(call),
-                                       .head = km_buf_bytes(&head),
+                                       .head = km_buf_bytes(head),
                                        .body = body,
                                        .traceparent = traceparent_of(call),
                                        .on_message = on_message,
                                        .on_end = on_end};
     km_list_push_back(&on->calls, &call->node);
     t->ops->call(on->link, &call->link);
-    km_buf_fini(&head);
 }
 
 /* -- ends ------------------------------------------------------------------ */

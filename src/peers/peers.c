@@ -99,6 +99,7 @@ static bool lanes_init(struct km_peers *peers, unsigned count)
         km_list_init(&lane->mutations);
         km_list_init(&lane->peeks);
         km_list_init(&lane->open);
+        km_buf_init(&lane->head, peers->mem, SIZE_MAX);
     }
     return true;
 }
@@ -106,7 +107,9 @@ static bool lanes_init(struct km_peers *peers, unsigned count)
 static void lanes_fini(struct km_peers *peers)
 {
     while (peers->lane_count > 0) {
-        km_mutex_fini(&peers->lanes[--peers->lane_count].lock);
+        struct km_peers_lane *lane = &peers->lanes[--peers->lane_count];
+        km_buf_fini(&lane->head);
+        km_mutex_fini(&lane->lock);
     }
 }
 

@@ -45,7 +45,8 @@ struct km_peers_call {
     enum km_peers_call_stage stage;
     bool tried; /* once already */
     size_t bytes;
-    void **requests; /* NULL for those that have ended */
+    void **requests; /* `one`, or allocated; NULL for those that have ended */
+    void *one[1];
     size_t count;
     size_t cap;
     size_t left; /* requests that have not ended */

@@ -27,6 +27,7 @@
 #pragma once
 
 #include "base/limits.h"
+#include "base/buf.h"
 #include "base/list.h"
 #include "base/snapshot.h"
 #include "base/sync.h"
@@ -100,6 +101,7 @@ struct km_peers_lane {
     bool posted;
     struct km_lane_job job;
     struct km_list open; /* calls that still take requests; of the lane */
+    struct km_buf head;  /* the message that is being written */
 };
 
 struct km_peers {
