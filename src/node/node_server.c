@@ -223,11 +223,13 @@ static unsigned drain(kama_node *node, struct km_server *server,
 
 /*
  * Each step needs the one before it. The services close first, so that watches
- * and streams of reflection end and do not use up the time of the drain. When
- * the server has drained, no call runs, but a pool thread may still be about to
- * post the answer of a call that was cut off: the loops that receive such mails
- * must be there until km_service_env_settle has returned. The server is used by
- * the threads of the loops, and is freed when these have ended.
+ * and streams of reflection end and do not use up the time of the drain. When the
+ * server has drained, no call runs. But an operation of a call that was cut off
+ * may go on: a change waits for another view for as long as its client was
+ * willing to, so the end of the cluster ends it. Another thread may still be about
+ * to post the answer: the loops that receive such mails must be there until
+ * km_service_env_settle has returned. The server is used by the threads of the
+ * loops, and is freed when these have ended.
  */
 unsigned km_node_server_close(kama_node *node, struct km_server *server,
                               int64_t timeout_ms)
@@ -238,8 +240,8 @@ unsigned km_node_server_close(kama_node *node, struct km_server *server,
         km_cluster_leave(node->cluster);
     }
     unsigned cut = drain(node, server, ms_until(node, deadline));
-    km_service_env_settle(&node->services);
     close_cluster(node);
+    km_service_env_settle(&node->services);
     stop_loops(node);
     km_server_free(server);
     free_loops(node);

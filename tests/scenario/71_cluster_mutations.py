@@ -12,10 +12,21 @@ import grpc
 import etcdkit
 from clikit import cli
 from clusterkit import Cluster
-from kamatest import Client, kama_status, pb2
+from kamatest import Client, kama_status, pb2, wait_until
 
 GROUP = "g"
 OK, MISS = "KAMA_OK", "KAMA_MISS"
+
+
+def clear(node):
+    """The answer of Clear, and its kama-status."""
+    with Client(node) as client:
+        reply, call = client.channel.unary_unary(
+            "/kama.v2.Cache/Clear",
+            request_serializer=pb2().ClearRequest.SerializeToString,
+            response_deserializer=pb2().ClearResponse.FromString
+        ).with_call(pb2().ClearRequest(group=GROUP), timeout=20)
+    return reply, dict(call.trailing_metadata()).get("kama-status", OK)
 
 
 def names(statuses):
@@ -121,13 +132,8 @@ class Mutations(unittest.TestCase):
         for node in self.nodes:
             for key in self.keys(b"clear"):
                 node.call("Set", group=GROUP, key=key, value=b"v")
-            reply, call = node.channel.unary_unary(
-                "/kama.v2.Cache/Clear",
-                request_serializer=pb2().ClearRequest.SerializeToString,
-                response_deserializer=pb2().ClearResponse.FromString
-            ).with_call(pb2().ClearRequest(group=GROUP), timeout=20)
-            self.assertEqual(list(reply.unsynced), [])
-            self.assertEqual(call.code(), grpc.StatusCode.OK)
+            reply, status = clear(node)
+            self.assertEqual((list(reply.unsynced), status), ([], OK))
             self.assertEqual(sum(n.entries(GROUP) for n in self.nodes), 0)
 
     def test_the_command_line_through_every_node(self):
@@ -169,17 +175,35 @@ class Failures(unittest.TestCase):
         with self.assertRaises(grpc.RpcError) as caught:
             a.call("Exists", group=GROUP, keys=[own, key])
         self.assertEqual(kama_status(caught.exception), "KAMA_ERR_PEER")
-        reply, call = a.channel.unary_unary(
-            "/kama.v2.Cache/Clear",
-            request_serializer=pb2().ClearRequest.SerializeToString,
-            response_deserializer=pb2().ClearResponse.FromString
-        ).with_call(pb2().ClearRequest(group=GROUP), timeout=20)
-        self.assertEqual(list(reply.unsynced), [b.advertise])
-        self.assertIn(("kama-status", "KAMA_UNSYNCED"),
-                      [(k, v) for k, v in call.trailing_metadata()])
+        reply, status = clear(a)
+        self.assertEqual((list(reply.unsynced), status),
+                         ([b.advertise], "KAMA_UNSYNCED"))
         b.thaw()
         self.cluster.wait_view()
         a.call("Set", group=GROUP, key=key, value=b"v")
+
+    def test_a_stop_does_not_wait_for_a_parked_set(self):
+        """A node that is behind parks a Set until the client's deadline. A stop
+        ends it after the drain."""
+        cluster = Cluster(2, "--group", GROUP, "--drain-timeout", "1s",
+                          etcd_proxies=True)
+        self.addCleanup(cluster.close)
+        a = cluster.nodes[0]
+        a.etcd_proxy.cut()
+        cluster.add().start()
+        with Client(a) as client:
+            def is_parked():
+                call = client.set_future(b"key", b"v", GROUP, timeout=300)
+                try:
+                    call.result(1)
+                except grpc.FutureTimeoutError:
+                    return True
+                except grpc.RpcError:
+                    pass
+                return False
+            wait_until(is_parked, 30, "a Set that waits for a view")
+            a.daemon.signal()
+            a.daemon.wait(15)
 
     def test_parked_sets_need_no_threads(self):
         """500 Sets that wait for a frozen owner leave the number of threads
