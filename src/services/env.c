@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One lock guards the phase, the long calls and the count of parked gets. It is
- * held for a few instructions only, and mails may be posted under it. */
+/* One lock guards the phase, the long calls and the count of parked operations.
+ * It is held for a few instructions only, and mails may be posted under it. */
 #include "services/env.h"
 
 #include "base/assert.h"
@@ -134,12 +134,12 @@ uint64_t km_service_env_uptime_ms(struct km_service_env *env)
     return since == 0 || now < since ? 0 : (now - since) / KM_NS_PER_MS;
 }
 
-/* -- parked gets --------------------------------------------------------- */
+/* -- parked operations --------------------------------------------------- */
 
 /*
- * Why parked gets are counted, and why the count may be -1.
+ * Why parked operations are counted, and why the count may be -1.
  *
- *     loop thread                    pool thread
+ *     loop thread                    pool thread, for example of a get
  *     km_group_get_start: DEFERRED
  *                                    the load ends: posts the mail, unpark
  *     park                           (the count was -1 in between)

@@ -16,10 +16,10 @@
  * A stop can overtake the end of a start that runs on another thread. So close
  * may come before ready, and CLOSING is never left.
  *
- * A drain ends while pool threads may still be about to answer gets of calls
- * that were cut off. Each such answer is a mail to a loop, so the loops may be
- * stopped only after km_service_env_settle has returned. For that the handlers
- * count their parked gets here.
+ * A drain ends while other threads may still be about to answer gets and changes
+ * of calls that were cut off. Each such answer is a mail to a loop, so the loops
+ * may be stopped only after km_service_env_settle has returned. For that the
+ * handlers count their parked operations here.
  *
  * Threads: ready, close, settle, park, unpark and the questions: any thread.
  * init, open and fini: setup.
@@ -60,7 +60,7 @@ struct km_service_env {
     struct km_list long_calls; /* calls that end with the node */
     struct km_cond changed;    /* `changes` has grown */
     uint64_t changes;          /* of the phase and of the cluster */
-    int parked;                /* gets that pool threads will answer */
+    int parked;                /* operations that other threads will answer */
 };
 
 /* Prepares *env for a node whose own service has the name `service`. */
@@ -87,7 +87,7 @@ void km_service_env_close(struct km_service_env *env);
  * the services are closed and settled, and the server is gone. Setup. */
 void km_service_env_reopen(struct km_service_env *env);
 
-/* Waits until no pool thread is about to post a mail to a loop. Call it after
+/* Waits until no other thread is about to post a mail to a loop. Call it after
  * the server has drained. */
 void km_service_env_settle(struct km_service_env *env);
 
@@ -115,9 +115,9 @@ bool km_service_env_is_closing(struct km_service_env *env);
 /* Milliseconds since the node began to serve; 0 before that. */
 uint64_t km_service_env_uptime_ms(struct km_service_env *env);
 
-/* Counts one more get that a pool thread will answer. The pool thread may have
+/* Counts one more operation that another thread will answer. That thread may have
  * answered already: the count may be below zero for a moment. */
 void km_service_env_park(struct km_service_env *env);
 
-/* Takes back one park: the get's mail was posted, or the get was called off. */
+/* Takes back one park: the mail was posted, or the operation was called off. */
 void km_service_env_unpark(struct km_service_env *env);
