@@ -162,7 +162,7 @@
 /* The keys of all MGets that a node runs at a time; each takes 24 to 88
  * bytes. */
 #define KM_MGET_KEYS_NODE (4u << 20)
-#define KM_MGET_KEYS_PER_TURN 1024        /* of one MGet */
+#define KM_MGET_KEYS_PER_TURN 1024 /* of one MGet */
 #define KM_MANY_PARALLEL 256 /* elements of one MSet that other nodes have */
 #define KM_SCAN_MESSAGE_BYTES (32u << 10) /* of one ScanResponse */
 

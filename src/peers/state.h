@@ -26,8 +26,8 @@
  */
 #pragma once
 
-#include "base/limits.h"
 #include "base/buf.h"
+#include "base/limits.h"
 #include "base/list.h"
 #include "base/snapshot.h"
 #include "base/sync.h"
