@@ -30,7 +30,7 @@ struct km_server_call *km_server_call_new(struct km_server_conn *conn,
     if (call == NULL) {
         return NULL;
     }
-    memset(call, 0, server->call_bytes);
+    memset(call, 0, KM_SERVER_CALL_STATE_OFFSET);
     call->magic = KM_SERVER_CALL_MAGIC;
     call->refs = 1;
     call->server_loop = server_loop;

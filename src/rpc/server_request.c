@@ -50,6 +50,17 @@ static void keep_content_type(struct km_server_call *call, kama_bytes value)
     }
 }
 
+/* Finds the row of the path. Of the state, which has room for that of any method,
+ * only the part that this one uses is zeroed. */
+static void find_method(struct km_server_call *call, kama_bytes path)
+{
+    call->method =
+        km_server_methods_find(&call->server_loop->server->methods, path);
+    if (call->method != NULL) {
+        memset(km_server_call_state(call), 0, call->method->state_bytes);
+    }
+}
+
 /* The length of a name decides nearly alone which header it is, so that most
  * headers, which are none of ours, are passed over without a comparison. */
 void km_server_request_header(struct km_server_call *call, kama_bytes name,
@@ -58,8 +69,7 @@ void km_server_request_header(struct km_server_call *call, kama_bytes name,
     switch (name.len) {
     case 5:
         if (IS(name, ":path")) {
-            call->method = km_server_methods_find(
-                &call->server_loop->server->methods, value);
+            find_method(call, value);
         }
         break;
     case 7:
