@@ -391,18 +391,19 @@ void km_follow_claimed(struct km_membership *m,
         claim_again(m);
         return;
     }
+    km_step_read_stamp(m, &step, records, count);
+    bool lost = has_lost_data(f, &step, revision);
     if (km_view_find_id(view, &m->registration.last_id) == NULL ||
-        revision == f->revision) { /* nothing that is new or makes sense */
+        (revision == f->revision && !lost)) { /* nothing that is new */
         km_view_unref(view);
         km_follow_publish(m);
         return;
     }
-    if (revision < f->revision) {
+    if (revision < f->revision && !lost) {
         tell_older(m, view);
         return;
     }
     km_view_unref(view);
-    km_step_read_stamp(m, &step, records, count);
     if (apply_list(m, &step, records, count, revision) != KAMA_OK) {
         claim_again(m);
         return;
