@@ -120,7 +120,7 @@ void km_peers_check_unknown(struct km_peers *peers)
             worst = one > worst ? one : worst;
         }
     }
-    if (worst != KNOWS_ALL || peers->behind_by_views) {
+    if (worst != KNOWS_ALL || peers->behind_by_views || peers->was_given_up) {
         km_peers_poke(&peers->read_poke);
     }
     if (worst == IS_BEHIND && state->standing == KM_STANDING_MEMBER) {
@@ -139,7 +139,22 @@ void km_peers_given_up(struct km_peers *peers, const char *address)
 {
     if (!peers->was_given_up) {
         peers->was_given_up = true;
+        peers->given_up_at = km_peers_now(peers);
         km_peers_become_behind(peers);
         peers->events->told_gone(peers->owner, address);
+    }
+}
+
+/* The registry knows better than the member that said so: it may be behind
+ * itself. All slots are gained anew then. */
+void km_peers_check_given_up(struct km_peers *peers)
+{
+    const struct km_view *view = km_peers_own(peers)->table->view;
+    bool is_newest =
+        peers->waiting == NULL && peers->build.stage != KM_PEERS_BUILDING;
+    if (peers->was_given_up && peers->read_at >= peers->given_up_at &&
+        is_newest && view != NULL && km_peers_is_member(view, &peers->self)) {
+        peers->was_given_up = false;
+        km_peers_adopt_again(peers);
     }
 }

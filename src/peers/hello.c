@@ -233,10 +233,10 @@ static bool not_answered(struct km_peer *peer, enum km_link_end end,
 
 /* A member that was removed is left alone when the turn does not wait for it any
  * more. For a new node it is not enough that the member is behind. */
-static void part_if_over(struct km_peer *peer, bool answered)
+static void part_if_over(struct km_peer *peer)
 {
     if (peer->place == KM_PEER_PARTING &&
-        (!answered || !km_turn_waits_for(peer->peers->turn, &peer->id))) {
+        !km_turn_waits_for(peer->peers->turn, &peer->id)) {
         km_peer_part(peer);
     }
 }
@@ -259,7 +259,7 @@ static void on_end(struct km_link_call *call, enum km_link_end end,
         }
         peer->hello_again = false;
         if (!again) {
-            part_if_over(peer, hello->answered);
+            part_if_over(peer);
         } else if (peer->place != KM_PEER_OUT) {
             say_hello(peer);
         }

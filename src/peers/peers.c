@@ -63,6 +63,7 @@ void km_peers_read(struct km_peers *peers)
 {
     peers->read_at = peers->asked_at;
     km_peers_check_unknown(peers);
+    km_peers_check_given_up(peers);
 }
 
 /* -- life ------------------------------------------------------------------ */

@@ -131,7 +131,9 @@ struct km_peers {
 
     /* Lane 0. */
     struct km_member_id self;
-    bool was_given_up; /* until the node has a new id */
+    bool was_given_up; /* until the node has a new id, or the registry was read
+                        * and has this one */
+    km_ns given_up_at;
     struct km_view *waiting;
     struct km_view
         *passed[KM_PEERS_PASSED_MAX]; /* that the turn has to learn */
@@ -285,6 +287,8 @@ void km_peers_take_stranger(struct km_peers *peers);
 /* Is behind if a member has been ahead for too long. */
 void km_peers_check_unknown(struct km_peers *peers);
 
+/* A read of the registry may say that this node is a member nevertheless. */
+void km_peers_check_given_up(struct km_peers *peers);
 /* A member does not know this node any more. */
 void km_peers_given_up(struct km_peers *peers, const char *address);
 

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "helpers/failmalloc.h"
 #include "peers/peer.h"
+#include "peers/state.h"
 #include "sim/net.h"
 #include "wire/msg/peer.h"
 
@@ -683,6 +684,7 @@ static void test_gone(void **state)
     struct cluster c;
     (void)state;
     cluster_open(&c, 3);
+    c.nodes[2].reads = false;
     notice_all(&c, 7);
     notice(&c, 0, 3);
     notice(&c, 1, 3);
@@ -693,6 +695,7 @@ static void test_gone(void **state)
     assert_int_equal(routing_of(&c.nodes[2]).standing, KM_STANDING_BEHIND);
     assert_int_equal(ask(&c.nodes[2], 1).place, KM_OWNER_NOBODY);
     assert_true(routing_of(&c.nodes[0]).settled);
+    c.nodes[2].reads = true;
     c.nodes[2].member.id = id_of(9);
     km_peers_set_self(c.nodes[2].peers, &c.nodes[2].member.id, addresses[2]);
     notice_all(&c, 7);
@@ -711,6 +714,7 @@ static void test_new_member_waits_for_a_removed_one(void **state)
     struct cluster c;
     (void)state;
     cluster_open(&c, 3);
+    c.nodes[0].reads = false;
     notice(&c, 0, 3);
     notice(&c, 1, 3);
     sim_net_run(&c.net, 1500 * MS);
@@ -797,6 +801,7 @@ static void test_members_of_a_view_that_was_passed_over(void **state)
     struct cluster c;
     (void)state;
     cluster_open(&c, 3);
+    c.nodes[0].reads = false;
     notice(&c, 0, 1);
     sim_net_run(&c.net, 50 * MS);
     notice(&c, 1, 2);
@@ -811,6 +816,71 @@ static void test_members_of_a_view_that_was_passed_over(void **state)
     assert_int_equal(routing_of(&c.nodes[0]).standing, KM_STANDING_BEHIND);
     sim_net_run(&c.net, 1100 * MS);
     assert_true(routing_of(&c.nodes[1]).settled);
+    cluster_close(&c);
+}
+
+/* A member says "gone" because it is behind itself: the registry knows better. */
+static void test_gone_by_mistake(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    sim_net_run(&c.net, 1500 * MS);
+    notice(&c, 0, 1);
+    sim_net_run(&c.net, 1100 * MS);
+    assert_true(c.nodes[1].gone >= 1);
+    notice(&c, 0, 3);
+    sim_net_run(&c.net, 3000 * MS);
+    assert_int_equal(routing_of(&c.nodes[1]).standing, KM_STANDING_MEMBER);
+    assert_true(routing_of(&c.nodes[0]).settled);
+    assert_true(routing_of(&c.nodes[1]).settled);
+    cluster_close(&c);
+}
+
+/* The answer to a Hello that this node has said under its id before is about that
+ * one. */
+static void test_gone_with_the_id_before(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    sim_net_run(&c.net, 1500 * MS);
+    c.nodes[1].reads = false;
+    c.net.delay = 100 * MS;
+    notice(&c, 0, 1);
+    sim_net_run(&c.net, 50 * MS);
+    notice(&c, 1, 3); /* it says Hello */
+    sim_net_run(&c.net, 150 * MS);
+    c.nodes[1].member.id = id_of(9);
+    km_peers_set_self(c.nodes[1].peers, &c.nodes[1].member.id, addresses[1]);
+    notice_all(&c, 3);
+    sim_net_run(&c.net, 3000 * MS);
+    assert_int_equal(c.nodes[1].gone, 0);
+    assert_int_equal(routing_of(&c.nodes[1]).standing, KM_STANDING_MEMBER);
+    assert_true(routing_of(&c.nodes[0]).settled);
+    cluster_close(&c);
+}
+
+/* Of two Hellos to a removed member the first one is lost and the second one is
+ * answered: it is still waited for, and so it is asked again. */
+static void test_removed_and_one_hello_lost(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    sim_net_run(&c.net, 1500 * MS);
+    c.nodes[1].reads = false;
+    c.net.nodes[1].health = SIM_SILENT;
+    km_peer_suspect(km_peers_own(c.nodes[0].peers)->table->members[1]);
+    sim_net_run(&c.net, 5 * MS);
+    c.net.nodes[1].health = SIM_UP;
+    notice(&c, 0, 1);
+    sim_net_run(&c.net, 6000 * MS);
+    assert_int_equal(c.nodes[1].gone, 1);
+    assert_true(routing_of(&c.nodes[0]).settled);
     cluster_close(&c);
 }
 
@@ -1459,6 +1529,9 @@ int main(void)
         cmocka_unit_test(test_new_node_and_a_removed_member_that_is_behind),
         cmocka_unit_test(test_gone_is_about_the_old_id),
         cmocka_unit_test(test_members_of_a_view_that_was_passed_over),
+        cmocka_unit_test(test_gone_by_mistake),
+        cmocka_unit_test(test_gone_with_the_id_before),
+        cmocka_unit_test(test_removed_and_one_hello_lost),
         cmocka_unit_test(test_removed_and_silent),
         cmocka_unit_test(test_unreachable),
         cmocka_unit_test(test_down),
