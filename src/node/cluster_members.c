@@ -162,16 +162,11 @@ static void on_membership_closed(void *owner)
     km_peers_close(cluster->peers);
 }
 
-/* A read that began before the unknown view was heard of says nothing about
- * it. */
 static void on_read(void *owner, km_ns sent_at)
 {
     struct km_cluster *cluster = owner;
     copy_stats(cluster);
-    if (cluster->unknown_at != 0 && sent_at >= cluster->unknown_at) {
-        cluster->unknown_at = 0;
-        km_peers_read(cluster->peers);
-    }
+    km_peers_read(cluster->peers, sent_at);
 }
 
 static void on_registry(void *owner, kama_status status, const char *text)

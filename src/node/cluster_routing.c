@@ -152,7 +152,6 @@ static void on_peer(void *owner, const char *address,
 static void on_unknown_view(void *owner)
 {
     struct km_cluster *cluster = owner;
-    cluster->unknown_at = km_loop_now(cluster->control);
     if (cluster->membership != NULL) {
         km_membership_refresh(cluster->membership);
     }

@@ -70,7 +70,6 @@ struct km_cluster {
     struct km_mail close_mail;
     struct km_mail swept_mail;
     bool was_started;
-    km_ns unknown_at; /* an unknown view was heard of then; 0: never */
 
     /* -- the sweep (cluster_groups.c) -- */
     struct km_job sweep_job;

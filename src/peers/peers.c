@@ -59,9 +59,9 @@ static void ask_registry(struct km_lane_job *job)
     km_peers_release(peers);
 }
 
-void km_peers_read(struct km_peers *peers)
+void km_peers_read(struct km_peers *peers, km_ns sent_at)
 {
-    peers->read_at = peers->asked_at;
+    peers->read_at = sent_at > peers->read_at ? sent_at : peers->read_at;
     km_peers_check_unknown(peers);
     km_peers_check_given_up(peers);
 }

@@ -46,8 +46,7 @@ struct km_peers_events {
                  const struct km_member_id *id, enum km_peer_state state,
                  const char *text);
     /* Lane 0, at most once a second. A Hello has named a view or a member that
-     * is not known here: the registry must be read, and km_peers_read be called
-     * when that has succeeded. */
+     * is not known here: the registry must be read. */
     void (*unknown_view)(void *owner);
     /* Lane 0. A member says that this node was given up. */
     void (*told_gone)(void *owner, const char *address);
@@ -86,10 +85,10 @@ void km_peers_set_self(struct km_peers *peers, const struct km_member_id *id,
 /* A view was noticed: builds its placement, then adopts both. A newer view
  * replaces one that waits. */
 void km_peers_notice(struct km_peers *peers, struct km_view *view);
-/* The registry was read, by a read that began after `unknown_view`; its view was
- * noticed. So this node knows as much as the members that named the unknown view
- * did, and is not behind because of them. */
-void km_peers_read(struct km_peers *peers);
+/* The registry was read, by a read that began at sent_at of the transport's clock;
+ * its view was noticed. So this node knows as much as the members that have named
+ * an unknown view before that did, and is not behind because of them. */
+void km_peers_read(struct km_peers *peers, km_ns sent_at);
 /* All groups were swept after this adoption. */
 void km_peers_swept(struct km_peers *peers, uint64_t adoption);
 /* Until now mutations were KAMA_ERR_NOT_READY; from now on they are not. And

@@ -152,7 +152,7 @@ struct km_peers {
     km_ns stranger_since;        /* it is unknown since; 0: it is not */
     km_ns stranger_at;           /* it was named last then */
     km_ns asked_at;              /* unknown_view ran then; 0: never */
-    km_ns read_at; /* the last unknown_view that a read has answered */
+    km_ns read_at;               /* the last read of the registry began then */
     struct km_timer tick;
     struct km_list parting; /* members that were removed; referenced */
     struct km_list waits;

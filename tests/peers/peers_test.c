@@ -37,6 +37,7 @@ struct node {
     enum km_peer_state state;
     bool sweeps; /* groups are swept at once */
     bool reads;  /* the registry can be read */
+    km_ns asked_at;
 };
 
 /* What owners answer. */
@@ -93,7 +94,7 @@ static void on_read(void *a, void *b)
     struct node *node = a;
     (void)b;
     if (node->peers != NULL && node->reads && node->closed == 0) {
-        km_peers_read(node->peers);
+        km_peers_read(node->peers, node->asked_at);
     }
 }
 
@@ -101,6 +102,7 @@ static void on_unknown(void *owner)
 {
     struct node *node = owner;
     node->unknown++;
+    node->asked_at = node->cluster->world.now;
     sim_at(&node->cluster->net, node->cluster->world.now + 2 * MS, on_read,
            node, NULL);
 }
