@@ -1,0 +1,908 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whole nodes in one thread: a real membership on the virtual registry, real peers
+ * on the virtual network, and a real group with a manual pool. What joins them here
+ * does what node/cluster.c and services/peer_fill.c do on threads:
+ *
+ *     registry --- membership --view--> peers --adopted--> group
+ *                                         ^                  |
+ *     network --- Hello, Fill, Mutate ----+---- owner ops ---+
+ *
+ * A node is one process at a place (an address). When it was killed, it stays here
+ * without a network until its parts have ended, and another process may begin at
+ * the same place. The database is one number for each key; the loader reads it when
+ * it begins, and gives the value later.
+ *
+ * Threads: one. Errors: the process ends without memory.
+ */
+#pragma once
+
+#include "base/limits.h"
+#include "base/pool.h"
+#include "base/status.h"
+#include "group/adopt.h"
+#include "group/clear_op.h"
+#include "group/get_op.h"
+#include "group/group.h"
+#include "group/mutate_op.h"
+#include "membership/membership.h"
+#include "peers/peers.h"
+#include "sim/net.h"
+#include "sim/registry.h"
+#include "wire/msg/peer.h"
+
+#define CW_PLACES 5u
+#define CW_KEYS 8u
+#define CW_PROCESSES 40u
+#define CW_GROUP "things"
+#define CW_MS KM_NS_PER_MS
+
+/* The rules that a test may break, in what joins the parts. */
+enum cw_rule {
+    CW_KEEP_ALL = 0,
+    CW_NO_UNSETTLED = 1, /* an unsettled slot counts as settled */
+    CW_NO_HIDING = 2,    /* groups do not learn which slots are lost */
+    CW_IGNORE_GONE = 4,  /* nobody is told "gone" */
+    CW_NO_TURNING = 8    /* a node that is turning announces the view */
+};
+
+enum cw_phase {
+    CW_UNUSED,
+    CW_RUNS,
+    CW_STOPS,  /* its record says leaving */
+    CW_CLOSES, /* its membership ends, then its peers */
+    CW_OVER
+};
+
+struct cw;
+
+struct cw_node {
+    struct cw *cw;
+    struct sim_node *net;
+    unsigned place;
+    enum cw_phase phase;
+    struct sim_clock clock;
+    struct km_clock time;
+    struct sim_client client;
+    struct km_membership *membership;
+    struct km_peers *peers;
+    struct km_transport transport;
+    struct km_pool *pool;
+    kama_group *group;
+    struct km_member_id id;
+    struct km_member_id nonce;
+    enum km_membership_lease lease;
+    bool is_mutable;
+    bool has_adopted;
+    bool has_failed;
+    uint64_t adoption;
+    struct km_peers_probe probe;
+    bool probing;
+};
+
+struct cw {
+    struct sim_world world;
+    struct sim_registry registry;
+    struct sim_net net;
+    struct cw_node nodes[CW_PROCESSES];
+    unsigned node_count;
+    unsigned broken; /* rules */
+    uint64_t db[CW_KEYS];
+    unsigned loads;
+    unsigned loads_under_way;
+    km_ns load_max; /* how long a load takes at most */
+    bool says;      /* it prints its steps */
+};
+
+static const char *const cw_addresses[CW_PLACES] = {
+    "10.0.0.1:8001", "10.0.0.2:8001", "10.0.0.3:8001", "10.0.0.4:8001",
+    "10.0.0.5:8001"};
+
+#define CW_SAY(cw, ...)                                                        \
+    do {                                                                       \
+        if ((cw)->says) {                                                      \
+            printf("%9.3f  ", (double)((cw)->world.now) / 1e9 - 3600);         \
+            printf(__VA_ARGS__);                                               \
+            printf("\n");                                                      \
+        }                                                                      \
+    } while (0)
+
+static inline kama_bytes cw_key(unsigned key)
+{
+    static const char *const names[CW_KEYS] = {"k0", "k1", "k2", "k3",
+                                               "k4", "k5", "k6", "k7"};
+    return KAMA_STR(names[key]);
+}
+
+/* -- the loader ------------------------------------------------------------ */
+
+struct cw_load {
+    struct cw *cw;
+    kama_deferred *deferred;
+    uint64_t value;
+};
+
+static inline void cw_load_ends(void *arg)
+{
+    struct cw_load *load = arg;
+    char text[24];
+    int len =
+        snprintf(text, sizeof text, "%llu", (unsigned long long)load->value);
+    load->cw->loads_under_way--;
+    kama_load_finish(load->deferred, KAMA_OK,
+                     kama_bytes_make(text, (size_t)len), NULL);
+    free(load);
+}
+
+static inline kama_status cw_loader(void *arg, const kama_load *request,
+                                    kama_sink *out)
+{
+    struct cw_node *node = arg;
+    struct cw *cw = node->cw;
+    struct cw_load *load = malloc(sizeof *load);
+    KM_ASSERT(load != NULL && request->key.len == 2);
+    unsigned key = (unsigned)(((const char *)request->key.data)[1] - '0');
+    *load = (struct cw_load){
+        .cw = cw, .deferred = kama_load_defer(out), .value = cw->db[key]};
+    KM_ASSERT(load->deferred != NULL);
+    cw->loads++;
+    cw->loads_under_way++;
+    sim_post(&cw->world, sim_between(&cw->world, CW_MS, cw->load_max),
+             cw_load_ends, load);
+    return KAMA_DEFERRED;
+}
+
+/* -- the owner of keys ------------------------------------------------------ */
+
+static inline void cw_ask(void *owner, uint32_t slot,
+                          struct km_owner_answer *ret)
+{
+    struct cw_node *node = owner;
+    km_peers_owner_ops.ask(node->peers, slot, ret);
+    if (ret->place == KM_OWNER_HERE_UNSETTLED &&
+        (node->cw->broken & CW_NO_UNSETTLED) != 0) {
+        ret->place = KM_OWNER_HERE;
+    }
+}
+
+static inline void cw_release(void *owner, struct km_peer *peer)
+{
+    km_peers_owner_ops.release(((struct cw_node *)owner)->peers, peer);
+}
+
+static inline void cw_fill(void *owner, struct km_list *list)
+{
+    km_peers_owner_ops.fill(((struct cw_node *)owner)->peers, list);
+}
+
+static inline void cw_mutate(void *owner, struct km_list *list)
+{
+    km_peers_owner_ops.mutate(((struct cw_node *)owner)->peers, list);
+}
+
+static inline void cw_peek(void *owner, struct km_list *list)
+{
+    km_peers_owner_ops.peek(((struct cw_node *)owner)->peers, list);
+}
+
+static inline void cw_wait(void *owner, struct km_owner_wait *wait)
+{
+    km_peers_owner_ops.wait(((struct cw_node *)owner)->peers, wait);
+}
+
+static inline void cw_clear(void *owner, struct km_owner_clear *clear)
+{
+    km_peers_owner_ops.clear(((struct cw_node *)owner)->peers, clear);
+}
+
+static inline const char *cw_address(void *owner, const struct km_peer *peer)
+{
+    return km_peers_owner_ops.address(((struct cw_node *)owner)->peers, peer);
+}
+
+static const struct km_owner_ops cw_owner_ops = {.ask = cw_ask,
+                                                 .release = cw_release,
+                                                 .fill = cw_fill,
+                                                 .mutate = cw_mutate,
+                                                 .peek = cw_peek,
+                                                 .wait = cw_wait,
+                                                 .clear = cw_clear,
+                                                 .address = cw_address};
+
+/* -- what membership tells -------------------------------------------------- */
+
+static inline void cw_on_view(void *owner, struct km_view *view)
+{
+    km_peers_notice(((struct cw_node *)owner)->peers, view);
+}
+
+static inline void cw_on_registered(void *owner, const struct km_member_id *id,
+                                    unsigned registrations)
+{
+    struct cw_node *node = owner;
+    CW_SAY(node->cw, "%u registered, %u", node->place, registrations);
+    node->id = *id;
+    km_peers_set_self(node->peers, id, cw_addresses[node->place]);
+    if (registrations > 1) {
+        km_group_forget(node->group);
+    }
+}
+
+static inline void cw_ignore(void *owner)
+{
+    (void)owner;
+}
+
+static inline void cw_on_forget(void *owner, const char *why)
+{
+    struct cw_node *node = owner;
+    CW_SAY(node->cw, "%u forgets: %s", node->place, why);
+    km_group_forget(node->group);
+}
+
+static inline void cw_count_up(void *arg, const struct km_peer_info *info)
+{
+    bool *up = arg;
+    *up = *up || info->state == KM_PEER_UP;
+}
+
+static inline void cw_look_mutable(struct cw_node *node)
+{
+    bool is_mutable = node->lease == KM_LEASE_HELD;
+    if (!is_mutable && node->lease != KM_LEASE_NONE) {
+        km_peers_visit(node->peers, cw_count_up, &is_mutable);
+    }
+    if (is_mutable != node->is_mutable) {
+        node->is_mutable = is_mutable;
+        km_peers_set_mutable(node->peers,
+                             is_mutable ? KAMA_OK : KAMA_ERR_NOT_READY);
+    }
+}
+
+static inline void cw_on_lease(void *owner, enum km_membership_lease lease)
+{
+    struct cw_node *node = owner;
+    node->lease = lease;
+    cw_look_mutable(node);
+}
+
+static inline void cw_on_failed(void *owner, kama_status status,
+                                const char *text)
+{
+    struct cw_node *node = owner;
+    (void)status;
+    CW_SAY(node->cw, "%u failed: %s", node->place, text);
+    node->has_failed = true;
+}
+
+static inline void cw_on_probed(struct km_peers_probe *probe,
+                                kama_status status, const char *text,
+                                const struct km_member_id *id,
+                                const struct km_member_id *nonce,
+                                const char *cluster)
+{
+    struct cw_node *node = KM_CONTAINER_OF(probe, struct cw_node, probe);
+    enum km_probe_answer answer = KM_PROBE_ANOTHER;
+    (void)text;
+    (void)cluster;
+    node->probing = false;
+    if (status != KAMA_OK) {
+        answer = KM_PROBE_NOBODY;
+    } else if (km_member_id_equal(nonce, &node->nonce)) {
+        answer = KM_PROBE_SELF;
+    }
+    km_membership_probed(node->membership, answer, id);
+}
+
+static inline void cw_on_probe(void *owner, const char *address)
+{
+    struct cw_node *node = owner;
+    if (!node->probing) {
+        node->probing = true;
+        node->probe.done = cw_on_probed;
+        km_peers_probe(node->peers, address,
+                       node->cw->world.now + 2 * KM_NS_PER_S, &node->probe);
+    }
+}
+
+static inline void cw_on_waiting(void *owner, km_ns until)
+{
+    (void)owner;
+    (void)until;
+}
+
+static inline void cw_on_read(void *owner, km_ns sent_at)
+{
+    km_peers_read(((struct cw_node *)owner)->peers, sent_at);
+}
+
+static inline void cw_on_log(void *owner, int level, const char *name,
+                             const char *text)
+{
+    struct cw_node *node = owner;
+    if (level >= 2) {
+        CW_SAY(node->cw, "%u %s: %s", node->place, name, text);
+    }
+}
+
+/* The network of a process ends with its peers. */
+static inline void cw_on_membership_closed(void *owner)
+{
+    struct cw_node *node = owner;
+    if (node->net->health != SIM_DOWN) {
+        node->net->health = SIM_DOWN;
+        sim_net_cut(&node->cw->net, node->net->address);
+    }
+    km_peers_close(node->peers);
+}
+
+static const struct km_membership_events cw_membership_events = {
+    .view = cw_on_view,
+    .registered = cw_on_registered,
+    .activated = cw_ignore,
+    .leaving = cw_ignore,
+    .forget = cw_on_forget,
+    .lease = cw_on_lease,
+    .failed = cw_on_failed,
+    .probe = cw_on_probe,
+    .waiting = cw_on_waiting,
+    .read = cw_on_read,
+    .log = cw_on_log,
+    .closed = cw_on_membership_closed};
+
+/* -- what peers tell -------------------------------------------------------- */
+
+static inline void cw_sweep(void *a, void *b)
+{
+    struct cw_node *node = a;
+    uint64_t adoption = (uint64_t)(uintptr_t)b;
+    if (node->phase == CW_OVER || adoption != node->adoption) {
+        return;
+    }
+    struct km_group_sweep sweep = {0};
+    while (km_group_sweep(node->group, &sweep)) {
+    }
+    km_peers_swept(node->peers, adoption);
+}
+
+static inline void cw_on_adopted(void *owner, uint64_t adoption,
+                                 struct km_view *view,
+                                 const struct km_slot_map *lost)
+{
+    struct cw_node *node = owner;
+    struct sim_net *net = &node->cw->net;
+    CW_SAY(node->cw, "%u adopts %llx of %zu", node->place,
+           (unsigned long long)view->id, view->count);
+    node->adoption = adoption;
+    km_group_adopt(node->group, adoption,
+                   (node->cw->broken & CW_NO_HIDING) != 0 ? NULL : lost);
+    sim_at(net, sim_net_now(net) + 20 * CW_MS, cw_sweep, node,
+           (void *)(uintptr_t)adoption);
+    if (!node->has_adopted && node->phase == CW_RUNS) {
+        node->has_adopted = true;
+        km_membership_activate(node->membership);
+    }
+}
+
+static inline void cw_on_peer(void *owner, const char *address,
+                              const struct km_member_id *id,
+                              enum km_peer_state state, const char *text)
+{
+    struct cw_node *node = owner;
+    (void)id;
+    (void)address;
+    if (state > KM_PEER_UP) {
+        CW_SAY(node->cw, "%u: %s", node->place, text);
+    }
+    cw_look_mutable(node);
+}
+
+static inline void cw_on_unknown(void *owner)
+{
+    struct cw_node *node = owner;
+    km_membership_refresh(node->membership);
+}
+
+static inline void cw_on_gone(void *owner, const char *address)
+{
+    struct cw_node *node = owner;
+    CW_SAY(node->cw, "%u is told by %s that it is gone", node->place, address);
+    km_membership_told_gone(node->membership);
+}
+
+static inline void cw_on_peers_closed(void *owner)
+{
+    ((struct cw_node *)owner)->phase = CW_OVER;
+}
+
+static const struct km_peers_events cw_peers_events = {
+    .adopted = cw_on_adopted,
+    .peer = cw_on_peer,
+    .unknown_view = cw_on_unknown,
+    .told_gone = cw_on_gone,
+    .settled = cw_ignore,
+    .closed = cw_on_peers_closed};
+
+/* -- the service of kama.peer.v1 -------------------------------------------- */
+
+enum cw_call_kind { CW_FILL, CW_FILL_MANY, CW_MUTATE };
+
+struct cw_call;
+
+struct cw_get {
+    struct km_get_op op;
+    struct cw_call *call;
+    uint32_t index;
+};
+
+/* A call that is served. It lives until its answer was given. */
+struct cw_call {
+    struct cw_node *node;
+    struct sim_answer *answer;
+    enum cw_call_kind kind;
+    uint64_t view_id; /* of the sender */
+    km_ns until;      /* for that view */
+    struct km_buf message;
+    struct km_pb_list list;
+    struct km_buf results;
+    struct km_mutate_op op;
+    unsigned left;
+    struct cw_get gets[SIM_MESSAGES];
+};
+
+static inline void cw_call_ends(struct cw_call *call)
+{
+    struct sim_answer *answer = call->answer;
+    km_buf_fini(&call->message);
+    km_buf_fini(&call->results);
+    free(call);
+    sim_answer_now(answer);
+}
+
+static inline enum km_msg_peer_outcome cw_place(struct cw_node *node,
+                                                kama_bytes key)
+{
+    struct km_owner_answer answer;
+    cw_ask(node, km_owner_slot(km_owner_seed(CW_GROUP), key), &answer);
+    switch (answer.place) {
+    case KM_OWNER_PEER:
+        cw_release(node, answer.peer);
+        return KM_MSG_PEER_NOT_OWNER;
+    case KM_OWNER_NOBODY:
+        return KM_MSG_PEER_BEHIND;
+    default:
+        return KM_MSG_PEER_ANSWERED;
+    }
+}
+
+static inline void cw_fill_answer(struct cw_call *call, uint32_t index,
+                                  enum km_msg_peer_outcome outcome,
+                                  kama_status status, kama_value *value,
+                                  const char *text)
+{
+    struct km_buf *buf = &call->answer->messages[call->answer->count++];
+    kama_bytes bytes =
+        value != NULL ? kama_value_bytes(value) : kama_bytes_make(NULL, 0);
+    struct km_msg_peer_fill_response one = {
+        .outcome = (int32_t)outcome,
+        .status = status,
+        .message = kama_bytes_make(text, status < 0 ? strlen(text) : 0),
+        .ttl_ms = value != NULL ? kama_value_ttl_ms(value) : 0,
+        .view_id = km_peers_view_id(call->node->peers),
+        .value = bytes};
+    struct km_msg_peer_fill_many_response many = {.index = index,
+                                                  .answer = one};
+    km_buf_init(buf, km_mem_default(), SIZE_MAX);
+    KM_ASSERT((call->kind == CW_FILL
+                   ? km_pb_append(buf, &km_msg_peer_fill_response_pb, &one)
+                   : km_pb_append(buf, &km_msg_peer_fill_many_response_pb,
+                                  &many)) == KAMA_OK);
+    kama_value_unref(value);
+    if (--call->left == 0) {
+        cw_call_ends(call);
+    }
+}
+
+static inline void cw_get_done(struct km_get_op *op, kama_status status,
+                               kama_value *value, const char *sentence)
+{
+    struct cw_get *get = KM_CONTAINER_OF(op, struct cw_get, op);
+    cw_fill_answer(get->call, get->index, KM_MSG_PEER_ANSWERED, status, value,
+                   sentence);
+}
+
+static inline void cw_serve_key(struct cw_call *call, uint32_t index,
+                                kama_bytes key, bool knows)
+{
+    struct cw_get *get = &call->gets[index];
+    enum km_msg_peer_outcome outcome =
+        knows ? cw_place(call->node, key) : KM_MSG_PEER_BEHIND;
+    kama_value *value = NULL;
+    kama_ctx ctx;
+    if (outcome != KM_MSG_PEER_ANSWERED) {
+        cw_fill_answer(call, index, outcome, KAMA_OK, NULL, "");
+        return;
+    }
+    kama_ctx_init(&ctx);
+    ctx.origin = KAMA_ORIGIN_PEER;
+    *get =
+        (struct cw_get){.op.done = cw_get_done, .call = call, .index = index};
+    kama_status st =
+        km_get_op_start(call->node->group, &get->op, key, &ctx, &value);
+    if (st != KAMA_DEFERRED) {
+        cw_fill_answer(call, index, outcome, st, value, "");
+    }
+}
+
+static inline void cw_serve_keys(struct cw_call *call, bool knows)
+{
+    unsigned count = (unsigned)call->list.count;
+    kama_bytes key;
+    KM_ASSERT(count > 0 && count <= SIM_MESSAGES);
+    call->left = count;
+    for (uint32_t i = 0; i < count; i++) {
+        KM_ASSERT(km_pb_next(&call->list, &key));
+        cw_serve_key(call, i, key, knows);
+    }
+}
+
+static inline void cw_result(struct cw_call *call,
+                             enum km_msg_peer_outcome outcome,
+                             kama_status status)
+{
+    struct km_msg_peer_mutate_result result = {.outcome = (int32_t)outcome,
+                                               .status = status};
+    KM_ASSERT(km_pb_append_element(&call->results, KM_MSG_PEER_ITEMS,
+                                   &km_msg_peer_mutate_result_pb,
+                                   &result) == KAMA_OK);
+}
+
+static inline enum km_msg_peer_outcome cw_outcome(const struct km_mutate_op *op)
+{
+    return op->outcome == KM_OWNER_NOT_OWNER ? KM_MSG_PEER_NOT_OWNER
+           : op->outcome == KM_OWNER_BEHIND  ? KM_MSG_PEER_BEHIND
+                                             : KM_MSG_PEER_ANSWERED;
+}
+
+static inline void cw_serve_mutations(struct cw_call *call, bool knows);
+
+static inline void cw_mutation_done(struct km_mutate_op *op, kama_status status,
+                                    const char *sentence)
+{
+    struct cw_call *call = KM_CONTAINER_OF(op, struct cw_call, op);
+    (void)sentence;
+    cw_result(call, cw_outcome(op), status);
+    cw_serve_mutations(call, true);
+}
+
+/* Carries out the mutations one after the other. */
+static inline void cw_serve_mutations(struct cw_call *call, bool knows)
+{
+    kama_bytes element;
+    while (km_pb_next(&call->list, &element)) {
+        struct km_msg_peer_mutation message;
+        KM_ASSERT(km_pb_decode(&km_msg_peer_mutation_pb, element, &message) ==
+                  KAMA_OK);
+        if (!knows) {
+            cw_result(call, KM_MSG_PEER_BEHIND, KAMA_OK);
+            continue;
+        }
+        struct km_mutate_order order = {.kind =
+                                            (enum km_mutation_kind)message.kind,
+                                        .from = KM_MUTATE_FOR_PEER,
+                                        .patience = KM_MUTATE_PARKS,
+                                        .key = message.key,
+                                        .value = message.value,
+                                        .ttl_ms = message.ttl_ms};
+        call->op = (struct km_mutate_op){.done = cw_mutation_done,
+                                         .outcome = KM_OWNER_ANSWERED};
+        kama_status st =
+            km_mutate_op_start(call->node->group, &call->op, &order);
+        if (st == KAMA_DEFERRED) {
+            return;
+        }
+        cw_result(call, cw_outcome(&call->op), st);
+    }
+    struct km_msg_peer_items_response end = {
+        .view_id = km_peers_view_id(call->node->peers)};
+    KM_ASSERT(km_pb_append(&call->results, &km_msg_peer_items_response_pb,
+                           &end) == KAMA_OK);
+    call->answer->messages[call->answer->count++] = call->results;
+    km_buf_init(&call->results, km_mem_default(), SIZE_MAX);
+    cw_call_ends(call);
+}
+
+/* Waits until the view of the sender is known, 50 ms at most. */
+static inline void cw_call_begins(void *a, void *b)
+{
+    struct cw_call *call = a;
+    struct sim_net *net = &call->node->cw->net;
+    (void)b;
+    if (call->node->phase == CW_OVER) {
+        cw_call_ends(call);
+        return;
+    }
+    bool knows = km_peers_knows_view(call->node->peers, call->view_id);
+    if (!knows && sim_net_now(net) < call->until) {
+        sim_at(net, sim_net_now(net) + 5 * CW_MS, cw_call_begins, call, NULL);
+    } else if (call->kind == CW_MUTATE) {
+        cw_serve_mutations(call, knows);
+    } else {
+        cw_serve_keys(call, knows);
+    }
+}
+
+static inline void cw_serve_call(struct cw_node *node, const char *path,
+                                 kama_bytes message, struct sim_answer *answer)
+{
+    struct km_msg_peer_fill_many_request request;
+    KM_ASSERT(km_pb_decode(&km_msg_peer_fill_many_request_pb, message,
+                           &request) == KAMA_OK);
+    struct km_peers_sender sender = {.cluster = request.sender.cluster,
+                                     .service = request.sender.service,
+                                     .id = request.sender.id,
+                                     .view_id = request.sender.view_id};
+    answer->status = km_peers_admit(node->peers, &sender);
+    if (answer->status != KAMA_OK) {
+        answer->text = "not admitted";
+        return;
+    }
+    struct cw_call *call = calloc(1, sizeof *call);
+    KM_ASSERT(call != NULL);
+    call->node = node;
+    call->answer = answer;
+    call->kind = strstr(path, "FillMany") != NULL ? CW_FILL_MANY
+                 : strstr(path, "Fill") != NULL   ? CW_FILL
+                                                  : CW_MUTATE;
+    call->view_id = sender.view_id;
+    call->until = node->cw->world.now + 50 * CW_MS;
+    km_buf_init(&call->results, km_mem_default(), SIZE_MAX);
+    km_buf_init(&call->message, km_mem_default(), SIZE_MAX);
+    KM_ASSERT(km_buf_append(&call->message, message.data, message.len) ==
+                  KAMA_OK &&
+              km_pb_decode(&km_msg_peer_fill_many_request_pb,
+                           km_buf_bytes(&call->message), &request) == KAMA_OK);
+    call->list =
+        request.keys; /* the mutations of Mutate have the same number */
+    sim_answer_later(answer);
+    cw_call_begins(call, NULL);
+}
+
+static inline int32_t cw_break_standing(const struct cw *cw, int32_t standing)
+{
+    return standing == KM_MSG_PEER_STANDING_TURNING &&
+                   (cw->broken & CW_NO_TURNING) != 0
+               ? KM_MSG_PEER_STANDING_MEMBER
+               : standing;
+}
+
+/* Writes an answer that breaks the rules. */
+static inline void cw_break_answer(const struct cw *cw, struct km_buf *answer)
+{
+    struct km_msg_peer_hello_response r;
+    struct km_buf out;
+    KM_ASSERT(km_pb_decode(&km_msg_peer_hello_response_pb, km_buf_bytes(answer),
+                           &r) == KAMA_OK);
+    r.standing = cw_break_standing(cw, r.standing);
+    if (r.welcome == KM_MSG_PEER_WELCOME_GONE &&
+        (cw->broken & CW_IGNORE_GONE) != 0) {
+        r.welcome = KM_MSG_PEER_WELCOME_UNKNOWN;
+    }
+    km_buf_init(&out, km_mem_default(), SIZE_MAX);
+    KM_ASSERT(km_pb_append(&out, &km_msg_peer_hello_response_pb, &r) ==
+              KAMA_OK);
+    km_buf_fini(answer);
+    *answer = out;
+}
+
+static inline void cw_serve(struct sim_net *net, struct sim_node *to,
+                            const char *path, kama_bytes message,
+                            struct sim_answer *answer)
+{
+    struct cw *cw = net->arg;
+    struct cw_node *node = &cw->nodes[to->index];
+    struct km_msg_peer_hello_request request;
+    if (strstr(path, "Hello") == NULL) {
+        cw_serve_call(node, path, message, answer);
+        return;
+    }
+    KM_ASSERT(km_pb_decode(&km_msg_peer_hello_request_pb, message, &request) ==
+              KAMA_OK);
+    request.standing = cw_break_standing(cw, request.standing);
+    km_buf_init(&answer->messages[0], km_mem_default(), SIZE_MAX);
+    KM_ASSERT(km_peers_hello(node->peers, &request, &answer->messages[0]) ==
+              KAMA_OK);
+    answer->count = 1;
+    if (cw->broken != 0) {
+        cw_break_answer(cw, &answer->messages[0]);
+    }
+}
+
+/* -- the life of a process -------------------------------------------------- */
+
+static inline km_ns cw_time(void *arg)
+{
+    return ((struct cw_node *)arg)->cw->world.now;
+}
+
+static inline uint64_t cw_wall_ms(void *arg)
+{
+    return 1700000000000u + cw_time(arg) / KM_NS_PER_MS;
+}
+
+static inline void cw_make_group(struct cw_node *node)
+{
+    kama_group_options options;
+    kama_group_options_init(&options);
+    options.name = CW_GROUP;
+    options.loader = cw_loader;
+    options.loader_arg = node;
+    options.loader_timeout_ms = 2000;
+    KM_ASSERT(km_pool_new_manual(km_mem_default(), &node->time, &node->pool) ==
+              KAMA_OK);
+    const struct km_group_env env = {.clock = &node->time,
+                                     .pool = node->pool,
+                                     .seed = 7,
+                                     .owner = {&cw_owner_ops, node}};
+    KM_ASSERT(km_group_new(&options, &env, &node->group) == KAMA_OK);
+}
+
+static inline void cw_make_peers(struct cw_node *node)
+{
+    const struct km_peers_options options = {.mem = km_mem_default(),
+                                             .transport = node->transport,
+                                             .events = &cw_peers_events,
+                                             .owner = node,
+                                             .cluster = "default",
+                                             .service = "kama-cache",
+                                             .nonce = node->nonce};
+    KM_ASSERT(km_peers_new(&options, &node->peers) == KAMA_OK);
+}
+
+static inline void cw_make_membership(struct cw_node *node)
+{
+    struct km_membership_options options = {.mem = km_mem_default(),
+                                            .registry_ops = &sim_client_ops,
+                                            .registry = &node->client,
+                                            .events = &cw_membership_events,
+                                            .owner = node,
+                                            .cluster = "default",
+                                            .service = "kama-cache",
+                                            .address =
+                                                cw_addresses[node->place],
+                                            .port = 8001,
+                                            .admin = "",
+                                            .weight = 1,
+                                            .nonce = node->nonce};
+    sim_clock_env(&node->clock, &options.env);
+    KM_ASSERT(km_membership_new(&options, &node->membership) == KAMA_OK);
+    sim_client_init(&node->client, &node->cw->registry, &node->clock,
+                    &km_membership_registry_events, node->membership);
+}
+
+static inline struct cw_node *cw_start(struct cw *cw, unsigned place)
+{
+    unsigned index = cw->node_count++;
+    struct cw_node *node = &cw->nodes[index];
+    KM_ASSERT(index < CW_PROCESSES);
+    node->cw = cw;
+    node->place = place;
+    node->phase = CW_RUNS;
+    node->clock = (struct sim_clock){.world = &cw->world};
+    node->time = (struct km_clock){
+        .mono = cw_time, .coarse = cw_time, .wall_ms = cw_wall_ms, .arg = node};
+    for (unsigned i = 0; i < sizeof node->nonce.bytes; i++) {
+        node->nonce.bytes[i] = (uint8_t)sim_random(&cw->world);
+    }
+    sim_net_node(&cw->net, index, cw_addresses[place], &node->transport);
+    node->net = &cw->net.nodes[index];
+    cw_make_peers(node);
+    cw_make_group(node);
+    cw_make_membership(node);
+    CW_SAY(cw, "%u starts", place);
+    km_membership_start(node->membership);
+    return node;
+}
+
+/* As SIGKILL does: the record stays. */
+static inline void cw_kill(struct cw_node *node)
+{
+    CW_SAY(node->cw, "%u is killed", node->place);
+    node->phase = CW_CLOSES;
+    node->net->health = SIM_DOWN;
+    sim_net_cut(&node->cw->net, node->net->address);
+    sim_client_cut(&node->client);
+    km_membership_close(node->membership);
+}
+
+static inline void cw_close(void *a, void *b)
+{
+    struct cw_node *node = a;
+    (void)b;
+    if (node->phase == CW_STOPS) {
+        CW_SAY(node->cw, "%u closes", node->place);
+        node->phase = CW_CLOSES;
+        km_membership_close(node->membership);
+    }
+}
+
+static inline void cw_stop(struct cw_node *node)
+{
+    CW_SAY(node->cw, "%u stops", node->place);
+    node->phase = CW_STOPS;
+    km_membership_leave(node->membership);
+    sim_at(&node->cw->net, node->cw->world.now + 2 * KM_NS_PER_S, cw_close,
+           node, NULL);
+}
+
+/* -- the world -------------------------------------------------------------- */
+
+static inline void cw_init(struct cw *cw, uint64_t seed, unsigned broken)
+{
+    memset(cw, 0, sizeof *cw);
+    cw->broken = broken;
+    cw->load_max = 50 * CW_MS;
+    sim_world_init(&cw->world, seed);
+    sim_registry_init(&cw->registry, &cw->world);
+    sim_net_init(&cw->net, &cw->world, km_mem_default());
+    cw->net.arg = cw;
+    cw->net.serve = cw_serve;
+    cw->net.delay_spread = 5 * CW_MS;
+}
+
+/* Runs the pools whose time has come. Returns when the next one has to run. */
+static inline km_ns cw_step_pools(struct cw *cw)
+{
+    km_ns next = KM_NS_NEVER;
+    for (unsigned i = 0; i < cw->node_count; i++) {
+        struct cw_node *node = &cw->nodes[i];
+        while (km_pool_next(node->pool) <= cw->world.now) {
+            (void)km_pool_step(node->pool, cw->world.now);
+        }
+        km_ns at = km_pool_next(node->pool);
+        next = at < next ? at : next;
+    }
+    return next;
+}
+
+static inline void cw_run(struct cw *cw, km_ns span)
+{
+    km_ns until = cw->world.now + span;
+    for (;;) {
+        km_ns next = cw_step_pools(cw);
+        km_ns limit = next < until ? next : until;
+        if (!sim_step(&cw->world, limit)) {
+            cw->world.now = limit;
+            if (limit == until) {
+                break;
+            }
+        }
+    }
+}
+
+/* Ends all processes, and what they have begun. */
+static inline void cw_fini(struct cw *cw)
+{
+    for (unsigned i = 0; i < cw->node_count; i++) {
+        struct cw_node *node = &cw->nodes[i];
+        if (node->phase < CW_CLOSES) {
+            node->phase = CW_CLOSES;
+            km_membership_close(node->membership);
+        }
+    }
+    cw_run(cw, 8 * KM_NS_PER_S);
+    for (unsigned i = 0; i < cw->node_count; i++) {
+        struct cw_node *node = &cw->nodes[i];
+        KM_ASSERT(node->phase == CW_OVER);
+        km_group_free(node->group);
+        km_pool_free(node->pool);
+        km_peers_free(node->peers);
+        km_membership_free(node->membership);
+    }
+    cw->node_count = 0;
+    cw_run(cw, KM_NS_PER_S);
+    KM_ASSERT(cw->loads_under_way == 0);
+    sim_net_fini(&cw->net);
+    sim_registry_fini(&cw->registry);
+    sim_world_fini(&cw->world);
+}
