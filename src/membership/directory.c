@@ -193,6 +193,12 @@ void km_directory_remove(struct km_directory *d, kama_bytes address, km_ns now)
     }
 }
 
+void km_directory_count_joins(struct km_directory *d, uint64_t joins)
+{
+    d->changes += d->joins != joins;
+    d->joins = joins;
+}
+
 void km_directory_begin_list(struct km_directory *d)
 {
     d->list++;
@@ -314,7 +320,8 @@ kama_status km_directory_view(const struct km_directory *d,
             members[count++] = *d->entries[i].member;
         }
     }
-    kama_status status = km_view_new(d->mem, members, count, ret_view);
+    kama_status status =
+        km_view_new_counted(d->mem, members, count, d->joins, ret_view);
     km_mem_free(d->mem, members);
     return status;
 }

@@ -46,6 +46,7 @@ struct km_directory {
     size_t count;
     size_t cap;
     uint32_t list;    /* the number of the list that is being applied */
+    uint64_t joins;   /* registrations that the registry has counted */
     unsigned changes; /* of the view; counts up */
     unsigned holds;   /* how many holds have begun; counts up */
 };
@@ -72,6 +73,9 @@ km_directory_put(struct km_directory *d, const struct km_member *member,
                  enum km_directory_change *ret_change);
 /* Notes that an address has no record any more. */
 void km_directory_remove(struct km_directory *d, kama_bytes address, km_ns now);
+
+/* Notes how many registrations the registry has counted. */
+void km_directory_count_joins(struct km_directory *d, uint64_t joins);
 
 /* Begins a list; each entry that is put from now on is found by it. */
 void km_directory_begin_list(struct km_directory *d);

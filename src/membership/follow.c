@@ -201,6 +201,7 @@ static bool missed_a_life(struct km_membership *m, const struct km_step *step)
     }
     f->joins = step->joins;
     f->knows_joins = true;
+    km_directory_count_joins(&m->directory, (uint64_t)step->joins);
     return knows &&
            (step->joins < before || step->joins - before > step->lives);
 }

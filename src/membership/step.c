@@ -161,6 +161,9 @@ static kama_status add_member(const struct km_membership *m,
     enum km_directory_change change;
     struct km_record parsed;
     kama_bytes name = km_bytes_skip(record->key, strlen(m->prefix));
+    if (km_bytes_eq(name, KM_LIT("joins"))) {
+        km_directory_count_joins(to, (uint64_t)record->version);
+    }
     if (!km_bytes_starts(name, KAMA_STR(members))) {
         return KAMA_OK;
     }

@@ -43,7 +43,16 @@ static void hash_member(XXH3_state_t *state, const struct km_member *m)
     (void)XXH3_64bits_update(state, tail, sizeof tail);
 }
 
-static uint64_t hash_members(const struct km_member *members, size_t count)
+static void hash_joins(XXH3_state_t *state, uint64_t joins)
+{
+    uint8_t bytes[8];
+    put_le32(bytes, (uint32_t)joins);
+    put_le32(bytes + 4, (uint32_t)(joins >> 32));
+    (void)XXH3_64bits_update(state, bytes, sizeof bytes);
+}
+
+static uint64_t hash_members(const struct km_member *members, size_t count,
+                             uint64_t joins)
 {
     XXH3_state_t state;
     if (count == 0) {
@@ -53,6 +62,9 @@ static uint64_t hash_members(const struct km_member *members, size_t count)
     (void)XXH3_64bits_reset(&state);
     for (size_t i = 0; i < count; i++) {
         hash_member(&state, &members[i]);
+    }
+    if (joins != 0) {
+        hash_joins(&state, joins);
     }
     uint64_t id = XXH3_64bits_digest(&state);
     return id != 0 ? id : 1;
@@ -91,6 +103,13 @@ kama_status km_view_new(const kama_allocator *mem,
                         const struct km_member *members, size_t count,
                         struct km_view **ret_view)
 {
+    return km_view_new_counted(mem, members, count, 0, ret_view);
+}
+
+kama_status km_view_new_counted(const kama_allocator *mem,
+                                const struct km_member *members, size_t count,
+                                uint64_t joins, struct km_view **ret_view)
+{
     size_t label_count;
     struct km_view *view =
         km_mem_alloc(mem, view_bytes(members, count, &label_count));
@@ -110,9 +129,10 @@ kama_status km_view_new(const kama_allocator *mem,
         km_mem_free(mem, view);
         return status;
     }
-    *view = (struct km_view){.mem = mem, .count = count, .members = copies};
+    *view = (struct km_view){
+        .mem = mem, .count = count, .members = copies, .joins = joins};
     atomic_init(&view->refs, 1);
-    view->id = hash_members(copies, count);
+    view->id = hash_members(copies, count, joins);
     *ret_view = view;
     return KAMA_OK;
 }
@@ -188,5 +208,6 @@ void km_view_check(const struct km_view *view)
         KM_ASSERT(m->state >= KM_MEMBER_JOINING &&
                   m->state <= KM_MEMBER_LEAVING);
     }
-    KM_ASSERT(view->id == hash_members(view->members, view->count));
+    KM_ASSERT(view->id ==
+              hash_members(view->members, view->count, view->joins));
 }

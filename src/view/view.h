@@ -13,7 +13,10 @@
  *
  *     | length of address, 4 bytes | address | id, 16 | state, 1 | weight, 4 |
  *
- * with numbers in little-endian order. A view without members has the id 0; if
+ * with numbers in little-endian order. Behind the last member stands the number
+ * of registrations that the registry has counted, 8 bytes, unless it is 0: the
+ * members {A, B}, {A, B, C} and {A, B} are three views with three ids, so that who
+ * announces the last one has not adopted the first one only. A view without members has the id 0; if
  * the hash of other members is 0, then their id is 1. Labels, versions and
  * admin addresses are not part of it, because nothing that nodes must agree on
  * depends on them.
@@ -34,7 +37,8 @@
 struct km_view {
     atomic_uint refs;
     const kama_allocator *mem;
-    uint64_t id; /* 0 exactly for a view without members */
+    uint64_t id;    /* 0 exactly for a view without members */
+    uint64_t joins; /* registrations that were counted */
     size_t count;
     const struct km_member *members; /* sorted by address */
 };
@@ -44,6 +48,11 @@ struct km_view {
 KAMA_NODISCARD kama_status km_view_new(const kama_allocator *mem,
                                        const struct km_member *members,
                                        size_t count, struct km_view **ret_view);
+/* Does the same for a view of a registry that has counted registrations. */
+KAMA_NODISCARD kama_status km_view_new_counted(const kama_allocator *mem,
+                                               const struct km_member *members,
+                                               size_t count, uint64_t joins,
+                                               struct km_view **ret_view);
 /* Takes a reference, and returns the view. */
 struct km_view *km_view_ref(struct km_view *view);
 /* Gives a reference back. Passing NULL does nothing. */

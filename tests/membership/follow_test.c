@@ -115,6 +115,23 @@ static void test_all_members_have_the_same_view(void **state)
     assert_int_equal(km_view_active_count(f->nodes[0].view), NODES);
 }
 
+/* Otherwise a node that is still in the first of three views would seem to have
+ * adopted the last one. */
+static void test_the_id_of_a_view_does_not_come_back(void **state)
+{
+    struct fixture *f = *state;
+    start_all(f, 2);
+    uint64_t before = f->nodes[0].view->id;
+    (void)start(f, 2);
+    run_for(f, S);
+    assert_true(sim_member_sees(&f->nodes[0], 3));
+    sim_member_close(&f->nodes[2]);
+    run_for(f, S);
+    assert_true(sim_member_sees(&f->nodes[0], 2));
+    assert_true(f->nodes[0].view->id != before);
+    assert_true(f->nodes[0].view->id == f->nodes[1].view->id);
+}
+
 static void test_a_member_that_leaves_is_seen_leaving_and_goes(void **state)
 {
     struct fixture *f = *state;
@@ -676,6 +693,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_all_members_have_the_same_view),
+        TEST(test_the_id_of_a_view_does_not_come_back),
         TEST(test_a_member_that_leaves_is_seen_leaving_and_goes),
         TEST(test_a_killed_member_goes_when_its_lease_ends),
         TEST(test_a_service_whose_name_is_a_prefix_sees_only_its_own),

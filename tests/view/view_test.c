@@ -67,6 +67,26 @@ static void test_the_id_of_a_view_is_the_same_in_every_version(void **state)
 }
 
 /* Every member of the hashed tuple changes the id; nothing else does. */
+static void test_the_id_depends_on_the_registrations_that_were_counted(
+    void **state)
+{
+    (void)state;
+    const struct km_member member =
+        make_member("10.0.0.1:8001", 0x01, KM_MEMBER_ACTIVE, 1);
+    uint64_t ids[3];
+    for (uint64_t joins = 0; joins < 3; joins++) {
+        struct km_view *view;
+        assert_int_equal(
+            km_view_new_counted(km_mem_default(), &member, 1, joins, &view),
+            KAMA_OK);
+        km_view_check(view);
+        ids[joins] = view->id;
+        km_view_unref(view);
+    }
+    assert_true(ids[0] == id_of(&member, 1));
+    assert_true(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]);
+}
+
 static void test_the_id_depends_on_address_id_state_and_weight(void **state)
 {
     (void)state;
@@ -205,6 +225,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_id_of_a_view_is_the_same_in_every_version),
+        cmocka_unit_test(
+            test_the_id_depends_on_the_registrations_that_were_counted),
         cmocka_unit_test(test_the_id_depends_on_address_id_state_and_weight),
         cmocka_unit_test(test_members_are_sorted_copies),
         cmocka_unit_test(test_members_are_found_by_id_and_address),
