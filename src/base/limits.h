@@ -205,7 +205,7 @@
 #define KM_CLUSTER_PEERS_WAIT_MS 2000 /* a peer that is silent delays no more */
 #define KM_CLUSTER_PROBE_MS 1000      /* who answers at an address */
 #define KM_CLUSTER_DIAL_AGAIN_MS 200  /* until the next dial-back */
-#define KM_CLUSTER_DIALS_MAX 10
+#define KM_CLUSTER_DIAL_MS 2500 /* then nobody answers at the own address */
 #define KM_CLUSTER_LEAVE_MS 2000 /* others take the keys over */
 
 /* -- membership -------------------------------------------------------------- */

@@ -68,15 +68,30 @@ static bool peers_are_known(struct km_cluster *cluster)
 
 static void dial(struct km_cluster *cluster);
 
-static void fail_dialback(struct km_cluster *cluster, const char *who)
+static void fail_dialback(struct km_cluster *cluster, const char *why)
 {
     char text[KM_ERROR_BYTES_MAX];
     (void)km_text_printf(
         text, sizeof text,
-        "the advertised address %s leads to %s, not to this node; set "
-        "`advertise` to an address at which the other nodes reach this one",
-        cluster->address, who);
+        "the advertised address %s %s; set `advertise` to an address at which "
+        "the other nodes reach this one",
+        cluster->address, why);
     km_cluster_fail_start(cluster, KAMA_ERR_INVALID, text);
+}
+
+/* Nobody has answered. Dials again, until it is certain that nobody will. */
+static void dial_again(struct km_cluster *cluster, const char *text)
+{
+    km_ns now = km_loop_now(cluster->control);
+    char why[KM_ERROR_BYTES_MAX];
+    if (now >= cluster->steps.dial_until) {
+        (void)km_text_printf(why, sizeof why, "does not lead to this node: %s",
+                             text);
+        fail_dialback(cluster, why);
+        return;
+    }
+    km_loop_timer_arm(cluster->control, &cluster->steps.timer,
+                      km_ns_after_ms(now, KM_CLUSTER_DIAL_AGAIN_MS));
 }
 
 static void on_dialed(struct km_peers_probe *probe, kama_status status,
@@ -85,7 +100,7 @@ static void on_dialed(struct km_peers_probe *probe, kama_status status,
 {
     struct km_cluster *cluster =
         KM_CONTAINER_OF(probe, struct km_cluster, steps.probe);
-    char who[KM_MEMBER_ID_TEXT_BYTES + 16];
+    char why[KM_MEMBER_ID_TEXT_BYTES + 48];
     char shown[KM_MEMBER_ID_TEXT_BYTES];
     (void)service;
     if (cluster->steps.dialback != KM_DIALBACK_RUNS) {
@@ -93,23 +108,14 @@ static void on_dialed(struct km_peers_probe *probe, kama_status status,
     }
     cluster->steps.dialback = KM_DIALBACK_IDLE;
     if (status != KAMA_OK) {
-        km_node_tell_member(cluster->node, KM_NODE_WARN, "advertise",
-                            cluster->address, 0,
-                            "nobody answers at the advertised address %s: %s",
-                            cluster->address, text);
-        if (++cluster->steps.dials >= KM_CLUSTER_DIALS_MAX) {
-            fail_dialback(cluster, "nobody");
-            return;
-        }
-        km_loop_timer_arm(cluster->control, &cluster->steps.timer,
-                          km_ns_after_ms(km_loop_now(cluster->control),
-                                         KM_CLUSTER_DIAL_AGAIN_MS));
+        dial_again(cluster, text);
         return;
     }
     if (!km_member_id_equal(nonce, &cluster->nonce)) {
-        (void)km_text_printf(who, sizeof who, "the node %s",
+        (void)km_text_printf(why, sizeof why,
+                             "leads to the node %s, not to this node",
                              km_member_id_format(id, shown));
-        fail_dialback(cluster, who);
+        fail_dialback(cluster, why);
         return;
     }
     cluster->steps.dialback = KM_DIALBACK_DONE;
@@ -118,12 +124,15 @@ static void on_dialed(struct km_peers_probe *probe, kama_status status,
 
 static void dial(struct km_cluster *cluster)
 {
-    cluster->steps.dialback = KM_DIALBACK_RUNS;
-    cluster->steps.probe.done = on_dialed;
-    km_peers_probe(
-        cluster->peers, cluster->address,
-        km_ns_after_ms(km_loop_now(cluster->control), KM_CLUSTER_PROBE_MS),
-        &cluster->steps.probe);
+    struct km_cluster_steps *steps = &cluster->steps;
+    km_ns now = km_loop_now(cluster->control);
+    if (steps->dial_until == 0) {
+        steps->dial_until = km_ns_after_ms(now, KM_CLUSTER_DIAL_MS);
+    }
+    steps->dialback = KM_DIALBACK_RUNS;
+    steps->probe.done = on_dialed;
+    km_peers_probe(cluster->peers, cluster->address,
+                   km_ns_after_ms(now, KM_CLUSTER_PROBE_MS), &steps->probe);
 }
 
 static void on_timer(struct km_timer *timer)
