@@ -162,19 +162,19 @@ static bool is_wildcard(const char *host)
 static kama_status check_advertise(const kama_node_options *options)
 {
     struct km_address address;
-    if (is_given(options->advertise)) {
-        if (km_address_split(options->advertise, &address) != KAMA_OK) {
-            return km_fail(KAMA_ERR_INVALID, "advertise: %s", km_last_error());
-        }
-        if (!is_wildcard(address.host) && atoi(address.port) != 0) {
-            return KAMA_OK;
-        }
-        return km_fail(KAMA_ERR_INVALID,
-                       "advertise: nobody can connect to %.*s; it must be the "
-                       "host and the port at which others reach this node",
-                       KM_TEXT_UP_TO(64, options->advertise));
+    if (!is_given(options->advertise)) {
+        return KAMA_OK;
     }
-    return KAMA_OK;
+    if (km_address_split(options->advertise, &address) != KAMA_OK) {
+        return km_fail(KAMA_ERR_INVALID, "advertise: %s", km_last_error());
+    }
+    if (!is_wildcard(address.host) && atoi(address.port) != 0) {
+        return KAMA_OK;
+    }
+    return km_fail(KAMA_ERR_INVALID,
+                   "advertise: nobody can connect to %.*s; it must be the "
+                   "host and the port at which others reach this node",
+                   KM_TEXT_UP_TO(64, options->advertise));
 }
 
 /* Removes the scheme of an endpoint, and checks the rest. */
