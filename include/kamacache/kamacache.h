@@ -1311,7 +1311,7 @@ typedef struct kama_node kama_node;
  *     "advertise"     info     the address at which others reach the node
  *     "etcd"          info     etcd answers, or answers again
  *                     warn     etcd does not answer; the last view is kept
- *     "lease"         info     a lease was granted; `count` is its id
+ *     "lease"         info     a lease was granted; the message has its id
  *                     warn     the lease is lost, and the node registers again
  *     "register"      info     the node is registered under `address`, or waits
  *                              for a record that holds it

@@ -300,13 +300,13 @@ static void take_local_address(struct km_membership *m, const char *local)
     (void)snprintf(text, sizeof text, format, local, m->port);
     if (km_membership_set_address(m, text) != KAMA_OK) {
         kama_last_error(sentence, sizeof sentence);
-        km_membership_log(m, 3, "register",
+        km_membership_log(m, 3, "advertise",
                           "the local address of the connection to the registry "
                           "cannot be advertised (%s); set --advertise",
                           sentence);
         return;
     }
-    km_membership_log(m, 1, "register",
+    km_membership_log(m, 1, "advertise",
                       "advertising %s, the local address of the connection to "
                       "the registry",
                       m->own.address);
@@ -327,8 +327,6 @@ static void on_connected(void *owner, const char *endpoint, const char *local)
     if (m->own.address[0] == '\0') {
         take_local_address(m, local);
     }
-    km_membership_log(m, 1, "etcd", "connected to the registry at %s",
-                      endpoint);
     tell_registry(m, KAMA_OK, endpoint);
 }
 
@@ -336,10 +334,6 @@ static void on_disconnected(void *owner, const char *text)
 {
     struct km_membership *m = owner;
     m->registration.said_unreachable = true;
-    km_membership_log(m, 2, "etcd",
-                      "the registry cannot be reached: %s; the last view is "
-                      "kept",
-                      text);
     tell_registry(m, KAMA_ERR_UNREACHABLE, text);
 }
 

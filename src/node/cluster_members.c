@@ -47,11 +47,15 @@ static void on_registered(void *owner, const struct km_member_id *id,
         km_cluster_groups_forget(cluster);
     }
     km_node_tell_member(cluster->node, KM_NODE_INFO, "register", address, 0,
-                        "registered %s of the service %s %s, id %s", address,
+                        "registered %s of the service %s, %s id %s", address,
                         cluster->node->config.service,
-                        registrations <= 1 ? "as joining"
-                                           : "again, with a new id",
+                        registrations <= 1 ? "with the" : "again, with the new",
                         km_member_id_format(id, text));
+    if (registrations <= 1) {
+        km_node_tell_member(cluster->node, KM_NODE_INFO, "advertise", address,
+                            0, "the other nodes reach this node at %s",
+                            address);
+    }
     km_cluster_step_done(cluster, KM_STEP_REGISTER);
 }
 
@@ -171,7 +175,6 @@ static void on_read(void *owner, km_ns sent_at)
 
 static void on_registry(void *owner, kama_status status, const char *text)
 {
-    (void)text; /* membership has logged it */
     struct km_cluster *cluster = owner;
     bool reachable = status == KAMA_OK;
     km_mutex_lock(&cluster->lock);
@@ -179,6 +182,11 @@ static void on_registry(void *owner, kama_status status, const char *text)
     cluster->registry_up = reachable;
     km_mutex_unlock(&cluster->lock);
     if (changed) {
+        km_node_emit_event(
+            cluster->node, reachable ? KM_NODE_INFO : KM_NODE_WARN, "etcd",
+            reachable ? "etcd answers at %s"
+                      : "etcd does not answer: %s; the last view is kept",
+            text);
         km_cluster_touch(cluster);
     }
 }

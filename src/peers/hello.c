@@ -184,7 +184,8 @@ static void take_answer(struct km_peer_hello *hello,
         return;
     }
     if (is_acceptable(peer, r, round, text)) {
-        km_peer_set_state(peer, KM_PEER_UP, "answers");
+        (void)km_text_printf(text, sizeof text, "%s answers", peer->address);
+        km_peer_set_state(peer, KM_PEER_UP, text);
     } else {
         km_peer_set_state(peer, KM_PEER_REFUSED, text);
     }

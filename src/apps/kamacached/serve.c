@@ -122,11 +122,15 @@ static void log_node_event(const kama_node_event *event)
 {
     struct km_log_site site = {0};
     enum km_log_level level = (enum km_log_level)event->level;
-    if (event->address != NULL) {
+    if (strcmp(event->name, "peers") == 0) {
         KM_LOG_AT(&site, level, "node", event->message,
                   km_f_str("event", event->name),
                   km_f_str("address", event->address),
                   km_f_int("count", (int64_t)event->count));
+    } else if (event->address != NULL) {
+        KM_LOG_AT(&site, level, "node", event->message,
+                  km_f_str("event", event->name),
+                  km_f_str("address", event->address));
     } else if (event->count > 0) {
         KM_LOG_AT(&site, level, "node", event->message,
                   km_f_str("event", event->name),
