@@ -97,9 +97,11 @@
 #define KM_H2_PING_PER_S 100
 #define KM_H2_SETTINGS_PER_S 50
 #define KM_H2_PRIORITY_PER_S 100 /* beyond one per request */
-/* A peer may send so many WINDOW_UPDATEs for each DATA frame of ours, and
- * beyond those so many a second. */
+/* A peer may send so many WINDOW_UPDATEs for each frame of ours and for each
+ * HEADERS of its own, which may wait for its answer, and beyond those so many a
+ * second. */
 #define KM_H2_WINDOW_UPDATES_PER_FRAME 10
+#define KM_H2_WINDOW_UPDATES_PER_HEADERS 4
 #define KM_H2_WINDOW_UPDATE_PER_S 1000
 #define KM_H2_CREDIT_MAX 100000        /* free frames that can be saved up */
 #define KM_H2_EMPTY_DATA_PER_STREAM 10 /* in a row, without END_STREAM */
@@ -205,7 +207,7 @@
 #define KM_CLUSTER_PEERS_WAIT_MS 2000 /* a peer that is silent delays no more */
 #define KM_CLUSTER_PROBE_MS 1000      /* who answers at an address */
 #define KM_CLUSTER_DIAL_AGAIN_MS 200  /* until the next dial-back */
-#define KM_CLUSTER_DIAL_MS 2500 /* then nobody answers at the own address */
+#define KM_CLUSTER_DIAL_MS 2500  /* then nobody answers at the own address */
 #define KM_CLUSTER_LEAVE_MS 2000 /* others take the keys over */
 
 /* -- membership -------------------------------------------------------------- */

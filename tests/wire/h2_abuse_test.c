@@ -163,6 +163,28 @@ static void test_window(void **state)
     victim_fini(&victim);
 }
 
+/* A call with two WINDOW_UPDATEs, as C-core sends it. */
+static void write_waiting_call(struct km_buf *out, uint32_t i)
+{
+    raw_request(out, 2 * i + 1, 0);
+    raw_u32_frame(out, RAW_WINDOW_UPDATE, 2 * i + 1, 1);
+    raw_u32_frame(out, RAW_WINDOW_UPDATE, 0, 1);
+}
+
+/* Calls pay for their WINDOW_UPDATEs, also while none of them is answered. */
+static void test_window_of_calls_that_wait(void **state)
+{
+    (void)state;
+    struct victim victim;
+    victim_init(&victim);
+    victim_feed(&victim);
+    send_many(&victim, write_waiting_call, 0, KM_H2_STREAMS_MAX);
+    assert_served(&victim);
+    send_many(&victim, write_settings, 0, KM_H2_SETTINGS_PER_S);
+    assert_calmed(&victim);
+    victim_fini(&victim);
+}
+
 static void check_empty_data(write_fn write)
 {
     struct victim victim;
@@ -345,6 +367,7 @@ int main(void)
         cmocka_unit_test(test_reset),
         cmocka_unit_test(test_made_reset),
         cmocka_unit_test(test_window),
+        cmocka_unit_test(test_window_of_calls_that_wait),
         cmocka_unit_test(test_empty_data),
         cmocka_unit_test(test_ping_ack_is_free),
         cmocka_unit_test(test_refill),

@@ -65,6 +65,8 @@ static int judge_frame(struct km_h2 *h2, const nghttp2_frame_hd *hd)
     case NGHTTP2_HEADERS:
         km_h2_rate_earn(rates, KM_H2_RATE_PRIORITY, 1);
         km_h2_rate_earn(rates, KM_H2_RATE_PING, 1);
+        km_h2_rate_earn(rates, KM_H2_RATE_WINDOW,
+                        KM_H2_WINDOW_UPDATES_PER_HEADERS);
         return 0;
     case NGHTTP2_DATA:
         km_h2_rate_earn(rates, KM_H2_RATE_PING, 1);
