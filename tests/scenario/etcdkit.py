@@ -20,6 +20,7 @@ import base64
 import contextlib
 import json
 import os
+import queue
 import shutil
 import signal
 import socket
@@ -347,13 +348,22 @@ class TcpProxy:
             thread.start()
 
     def _pump(self, source, sink, client, server, left):
+        """Reads; what was read is sent by another thread when its time has
+        come, so that a delay holds nothing up."""
+        chunks = queue.Queue()
+        sender = threading.Thread(target=self._send, args=(chunks, sink),
+                                  daemon=True)
+        sender.start()
         try:
             while True:
                 data = source.recv(65536)
-                if not data or not self._pass_on(data, sink):
+                if not data:
                     break
+                chunks.put((time.monotonic() + self._delay, data))
         except OSError:
             pass
+        chunks.put(None)
+        sender.join()
         for sock in (client, server):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
@@ -364,10 +374,23 @@ class TcpProxy:
                 client.close()
                 server.close()
 
+    def _send(self, chunks, sink):
+        alive = True
+        for due, data in iter(chunks.get, None):
+            with self._change:
+                self._change.wait_for(
+                    lambda: self._mode == "cut" or self._closed,
+                    max(0, due - time.monotonic()))
+            try:
+                alive = alive and self._pass_on(data, sink)
+            except OSError:
+                alive = False
+            if not alive:  # the reader ends, too
+                with contextlib.suppress(OSError):
+                    sink.shutdown(socket.SHUT_RDWR)
+
     def _pass_on(self, data, sink):
         """Sends the data when the mode lets it; False: the end."""
-        if self._delay:
-            time.sleep(self._delay)
         with self._change:
             self._change.wait_for(lambda: self._mode != "stall" or
                                   self._closed)
