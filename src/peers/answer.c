@@ -223,7 +223,9 @@ static void hand_over(struct km_peer *peer, uint64_t view_id,
     peer->heard_view_id = view_id;
     peer->heard_standing = standing;
     peer->heard_posted = true;
-    peer->heard_job.run = on_heard;
+    if (!posted) { /* lane 0 may be reading a job that is posted */
+        peer->heard_job.run = on_heard;
+    }
     km_mutex_unlock(&peers->lock);
     if (posted) {
         km_peer_unref(peer);
