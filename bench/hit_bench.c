@@ -7,14 +7,9 @@
  * thread CPU times as median, p10 and p90.
  *
  *   hit_bench [--items N] [--uniform] [--threads 1|2] [--pairs N] [--ttl]
- *             [--dependent] [--clustered]
- *
- * --clustered measures a second group beside the first one: that of a node which
- * belongs to a cluster and owns all keys. It prints the ratio of its hits to those
- * of the group alone, whose bar is 1.05.
+ *             [--dependent]
  */
 #include "base/assert.h"
-#include "group/group.h"
 
 #include <kamacache/kamacache.h>
 #include <math.h>
@@ -37,11 +32,7 @@ struct options {
     bool uniform;
     bool ttl;
     bool dependent;
-    bool clustered;
 };
-
-/* The loops that take turns. */
-enum subject { LIMIT_LOOP, GROUP_ALONE, GROUP_CLUSTERED };
 
 struct limit_item {
     uint32_t key_len;
@@ -57,8 +48,6 @@ struct limit_line {
 struct bench {
     struct options o;
     kama_group *group;
-    kama_group *clustered; /* NULL without --clustered */
-    struct km_pool *pool;  /* of the clustered group */
     struct limit_line *lines;
     uint64_t line_count;
     uint8_t (*keys)[KEY_BYTES]; /* in the order of the lookups */
@@ -68,7 +57,7 @@ struct bench {
 struct slice {
     pthread_t thread;
     struct bench *b;
-    enum subject subject;
+    bool limit;
     unsigned from;
     double ns_per_op;
     uint64_t sum;
@@ -202,30 +191,7 @@ static void fill(struct bench *b)
         kama_status st = kama_set(b->group, KAMA_BYTES(key, KEY_BYTES),
                                   KAMA_BYTES(value, VALUE_BYTES), NULL);
         KM_ASSERT(st == KAMA_OK);
-        if (b->clustered != NULL) {
-            st = kama_set(b->clustered, KAMA_BYTES(key, KEY_BYTES),
-                          KAMA_BYTES(value, VALUE_BYTES), NULL);
-            KM_ASSERT(st == KAMA_OK);
-        }
     }
-}
-
-/* Says that this node owns every key. */
-static void ask(void *owner, uint32_t slot, struct km_owner_answer *ret_answer)
-{
-    (void)owner;
-    (void)slot;
-    *ret_answer = (struct km_owner_answer){.place = KM_OWNER_HERE};
-}
-
-static void open_clustered(struct bench *b, const kama_group_options *options)
-{
-    static const struct km_owner_ops ops = {.ask = ask};
-    kama_status st = km_pool_new(NULL, km_clock_system(), "bench", 1, &b->pool);
-    KM_ASSERT(st == KAMA_OK);
-    const struct km_group_env env = {.pool = b->pool, .owner.ops = &ops};
-    st = km_group_new(options, &env, &b->clustered);
-    KM_ASSERT(st == KAMA_OK);
 }
 
 static void open_bench(struct bench *b)
@@ -236,9 +202,6 @@ static void open_bench(struct bench *b)
     options.ttl_ms = b->o.ttl ? 3600 * 1000 : 0;
     kama_status st = kama_group_new(&options, &b->group);
     KM_ASSERT(st == KAMA_OK);
-    if (b->o.clustered) {
-        open_clustered(b, &options);
-    }
     b->line_count = 1;
     while (b->line_count * 4 < b->o.items) {
         b->line_count *= 2;
@@ -250,17 +213,15 @@ static void open_bench(struct bench *b)
     fill(b);
 }
 
-static size_t one(const struct bench *b, enum subject subject, unsigned i,
-                  uint8_t *out)
+static size_t one(const struct bench *b, bool limit, unsigned i, uint8_t *out)
 {
     const uint8_t *key = b->keys[i & (LOOKUPS - 1)];
     size_t len = 0;
-    if (subject == LIMIT_LOOP) {
+    if (limit) {
         return limit_get(b, key, out);
     }
-    kama_status st =
-        kama_get_copy(subject == GROUP_ALONE ? b->group : b->clustered,
-                      KAMA_BYTES(key, KEY_BYTES), NULL, out, 128, &len);
+    kama_status st = kama_get_copy(b->group, KAMA_BYTES(key, KEY_BYTES), NULL,
+                                   out, 128, &len);
     KM_ASSERT(st == KAMA_OK);
     return len;
 }
@@ -275,7 +236,7 @@ static void *run_slice(void *arg)
     uint64_t now = from;
     while (now - from < SLICE_NS) {
         for (unsigned n = 0; n < 4096; n++) {
-            s->sum += one(s->b, s->subject, i, out) + out[50];
+            s->sum += one(s->b, s->limit, i, out) + out[50];
             i += s->b->o.dependent ? 1 + (out[50] & 1) : 1;
         }
         ops += 4096;
@@ -286,13 +247,13 @@ static void *run_slice(void *arg)
 }
 
 /* Returns the mean nanoseconds per operation over the threads. */
-static double measure(struct bench *b, enum subject subject, unsigned pair)
+static double measure(struct bench *b, bool limit, unsigned pair)
 {
     struct slice slices[2];
     double sum = 0;
     for (unsigned t = 0; t < b->o.threads; t++) {
         slices[t] = (struct slice){
-            .b = b, .subject = subject, .from = pair * 77777 + t * LOOKUPS / 2};
+            .b = b, .limit = limit, .from = pair * 77777 + t * LOOKUPS / 2};
         KM_ASSERT(pthread_create(&slices[t].thread, NULL, run_slice,
                                  &slices[t]) == 0);
     }
@@ -333,7 +294,6 @@ static struct options parse(int argc, char **argv)
         } else {
             o.uniform |= strcmp(argv[i], "--uniform") == 0;
             o.ttl |= strcmp(argv[i], "--ttl") == 0;
-            o.clustered |= strcmp(argv[i], "--clustered") == 0;
             o.dependent |= strcmp(argv[i], "--dependent") == 0;
         }
     }
@@ -343,17 +303,15 @@ static struct options parse(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static double limit[1000], ours[1000], ratio[1000], clustered[1000];
+    static double limit[1000], ours[1000], ratio[1000];
     struct bench b = {.o = parse(argc, argv)};
     open_bench(&b);
-    (void)measure(&b, LIMIT_LOOP, 0);
-    (void)measure(&b, GROUP_ALONE, 0);
+    (void)measure(&b, true, 0);
+    (void)measure(&b, false, 0);
     for (unsigned p = 0; p < b.o.pairs; p++) {
-        limit[p] = measure(&b, LIMIT_LOOP, p);
-        ours[p] = measure(&b, GROUP_ALONE, p);
+        limit[p] = measure(&b, true, p);
+        ours[p] = measure(&b, false, p);
         ratio[p] = ours[p] / limit[p];
-        clustered[p] =
-            b.o.clustered ? measure(&b, GROUP_CLUSTERED, p) / ours[p] : 0;
     }
     printf("copying hit, %u items of %d+%d B, %s%s%s, %u thread%s\n", b.o.items,
            KEY_BYTES, VALUE_BYTES, b.o.uniform ? "uniform" : "zipf 0.99",
@@ -363,11 +321,6 @@ int main(int argc, char **argv)
     report("limit loop ns/op   ", limit, b.o.pairs);
     report("kama_get_copy ns/op", ours, b.o.pairs);
     report("ratio              ", ratio, b.o.pairs);
-    if (b.o.clustered) {
-        report("clustered / alone  ", clustered, b.o.pairs);
-        km_group_free(b.clustered);
-        km_pool_free(b.pool);
-    }
     kama_group_free(b.group);
     return 0;
 }
