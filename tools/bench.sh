@@ -29,3 +29,7 @@ printf '\n== daemon\n'
 /usr/bin/python3 bench/daemon.py --runs "$runs"
 printf '\n== server processor time per call\n'
 /usr/bin/python3 bench/rpc_cpu.py --pairs "$pairs" --seconds "$seconds"
+printf '\n== peer hit\n'
+/usr/bin/python3 bench/peer.py --pairs "$pairs"
+printf '\n== many nodes\n'
+/usr/bin/python3 bench/many_nodes.py --runs "$runs" --pairs "$pairs"
