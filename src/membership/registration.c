@@ -193,10 +193,15 @@ void km_registration_give_up(struct km_membership *m, kama_status status,
 
 /* -- from the start to the record ------------------------------------------ */
 
-void km_registration_begin(struct km_membership *m)
+void km_registration_draw_id(struct km_membership *m)
 {
     m->env.random(m->env.arg, m->own.member.id.bytes,
                   sizeof m->own.member.id.bytes);
+}
+
+void km_registration_begin(struct km_membership *m)
+{
+    km_registration_draw_id(m);
     m->registration.expected_mod_revision = 0;
     m->registration.wait_rounds = 0;
     m->registration.backoff = (struct km_backoff){0};
@@ -279,7 +284,6 @@ void km_registration_done(struct km_membership *m)
     km_lease_say(m, KM_LEASE_HELD);
     m->events->registered(m->owner, &r->last_id, r->registrations);
     send_request(m);
-    km_follow_publish(m);
 }
 
 /* -- the state of the record ----------------------------------------------- */

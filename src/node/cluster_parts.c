@@ -48,11 +48,9 @@ kama_status km_cluster_make_membership(struct km_cluster *cluster)
         return status;
     }
     km_node_tell_member(
-        node, KM_NODE_INFO, "advertise", address, 0,
-        "joining the cluster %s of the service %s by etcd at "
-        "%s; advertising %s",
-        config->name, node->config.service, config->etcd,
-        address != NULL ? address : "the address of the connection to etcd");
+        node, KM_NODE_INFO, "etcd", NULL, 0,
+        "joining the cluster %s of the service %s by etcd at %s", config->name,
+        node->config.service, config->etcd);
     struct km_membership_options options = {
         .mem = &node->mem,
         .env = km_cluster_env_of(cluster->control),

@@ -44,7 +44,7 @@ struct km_cluster_steps {
     struct km_peers_probe probe;
     struct km_timer timer; /* of `peers`, and of the next dial-back */
     km_ns peers_until;     /* 0: the first view was not adopted yet */
-    km_ns dial_until; /* 0: not dialed yet */
+    km_ns dial_until;      /* 0: not dialed yet */
 };
 
 /* Returns the name of a step. */
