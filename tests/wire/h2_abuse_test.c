@@ -71,6 +71,7 @@ static void write_padding_only(struct km_buf *out, uint32_t i)
 static void send_many(struct victim *victim, write_fn write, uint32_t from,
                       uint32_t count)
 {
+    victim->pair.server.is_reused = true;
     for (uint32_t i = from; i < from + count; i++) {
         write(&victim->in, i);
         victim->pair.server.opened = 0; /* the slots are used again */
@@ -180,7 +181,7 @@ static void test_window_of_calls_that_wait(void **state)
     victim_feed(&victim);
     send_many(&victim, write_waiting_call, 0, KM_H2_STREAMS_MAX);
     assert_served(&victim);
-    send_many(&victim, write_settings, 0, KM_H2_SETTINGS_PER_S);
+    send_many(&victim, write_settings, 0, 2 * KM_H2_SETTINGS_PER_S);
     assert_calmed(&victim);
     victim_fini(&victim);
 }
