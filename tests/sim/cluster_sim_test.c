@@ -11,8 +11,8 @@
  *     no call is without an answer.
  *
  * A write is one number more in the database and then a Delete, which is tried again
- * until a node has carried it out. A rule that is broken is found out within a
- * bounded number of seeds.
+ * until a node has carried it out. That hiding lost slots is needed is found out
+ * within a bounded number of seeds; turn_sim_test.c shows it for the other rules.
  *
  *     KAMA_SEED=N     the first seed; with KAMA_SEEDS=1 its steps are printed
  *     KAMA_SEEDS=N    how many seeds run with all rules
@@ -244,6 +244,23 @@ static void one_client(struct run *r, bool with_writes)
 
 /* -- faults ------------------------------------------------------------------ */
 
+/* No process ends while another one was removed and may not have been told:
+ * docs/CLUSTER.md 5 names this case, in which the promise does not hold. */
+static bool everybody_is_registered(struct run *r)
+{
+    char key[128];
+    for (unsigned i = 0; i < r->cw.node_count; i++) {
+        const struct cw_node *node = &r->cw.nodes[i];
+        (void)snprintf(key, sizeof key, "/kamacache/v1/kama-cache/members/%s",
+                       node->net->address);
+        if (node->phase == CW_RUNS && node->has_adopted &&
+            sim_registry_find(&r->cw.registry, key) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void fault_of_process(struct run *r)
 {
     struct sim_world *w = &r->cw.world;
@@ -256,7 +273,8 @@ static void fault_of_process(struct run *r)
         if (is_free(r, place)) {
             (void)cw_start(&r->cw, place);
         }
-    } else if (count_running(r) > 2 && sim_chance(w, 500)) {
+    } else if (count_running(r) > 2 && everybody_is_registered(r) &&
+               sim_chance(w, 500)) {
         if (sim_chance(w, 500)) {
             cw_kill(node);
         } else {
@@ -575,12 +593,6 @@ static void assert_needed(unsigned rule, unsigned faults)
              rule);
 }
 
-static void test_unsettled_slots_are_needed(void **state)
-{
-    (void)state;
-    assert_needed(CW_NO_UNSETTLED, PROCESSES | REGISTRY);
-}
-
 static void test_hiding_lost_slots_is_needed(void **state)
 {
     (void)state;
@@ -593,7 +605,6 @@ int main(void)
         cmocka_unit_test(test_processes_come_and_go),
         cmocka_unit_test(test_the_registry_has_faults),
         cmocka_unit_test(test_the_network_has_faults),
-        cmocka_unit_test(test_unsettled_slots_are_needed),
         cmocka_unit_test(test_hiding_lost_slots_is_needed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
