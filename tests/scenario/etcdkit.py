@@ -226,7 +226,8 @@ class EtcdCluster:
                 continue
             status = json.loads(member.ctl("endpoint", "status", "-w",
                                            "json"))[0]["Status"]
-            if status["leader"] == status["header"]["member_id"]:
+            # There is no "leader" during an election.
+            if status.get("leader") == status["header"]["member_id"]:
                 return member
         return None
 
