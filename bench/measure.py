@@ -69,6 +69,12 @@ def cpu_ns(pid):
     return total
 
 
+def pin(pid, cores):
+    """From now on every thread of a process runs on these cores."""
+    for task in os.listdir("/proc/%d/task" % pid):
+        os.sched_setaffinity(int(task), cores)
+
+
 def memory_kib(pid, field):
     """VmRSS, RssAnon, ... of a process."""
     with open("/proc/%d/status" % pid) as f:

@@ -45,8 +45,7 @@ class Side:
         """From now on the nodes and the client run on these cores."""
         self.cores = cores
         for pid in self.pids:
-            for task in os.listdir("/proc/%d/task" % pid):
-                os.sched_setaffinity(int(task), cores)
+            measure.pin(pid, cores)
 
     def run(self, connections, ms):
         """Median in us of one get, processor time in us of both nodes per get,
