@@ -80,6 +80,10 @@ kama_status km_cluster_open(kama_node *node, struct km_server *server,
         return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a node");
     }
     cluster->node = node;
+    cluster->earlier = node->cluster;
+    if (node->cluster != NULL) {
+        cluster->adoption = node->cluster->adoption;
+    }
     cluster->registration = "none";
     cluster->degraded = "";
     random_id(&cluster->nonce);
@@ -95,7 +99,6 @@ kama_status km_cluster_open(kama_node *node, struct km_server *server,
         km_mem_free(&node->mem, cluster);
         return status;
     }
-    cluster->earlier = node->cluster;
     *ret_cluster = cluster;
     return KAMA_OK;
 }

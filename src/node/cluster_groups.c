@@ -97,8 +97,10 @@ static void owner_ask(void *owner, uint32_t slot,
     if (peers != NULL) {
         km_peers_owner_ops.ask(peers, slot, ret_answer);
     } else {
+        const struct km_cluster *last = node->cluster;
         *ret_answer = (struct km_owner_answer){
             .place = KM_OWNER_NOBODY,
+            .adoption = last != NULL ? atomic_load(&last->adoption) : 0,
             .refusal = KAMA_ERR_NOT_READY,
             .text = NO_CLUSTER,
         };

@@ -203,8 +203,8 @@ static kama_status join(kama_node *node, struct km_server *server)
     return status == KAMA_OK ? km_cluster_wait_start(node->cluster) : status;
 }
 
-/* Ends a node that could not join: nothing is left running. The node cannot be
- * started again, because its groups have met the cluster. */
+/* Ends a node that could not join: nothing is left running, and the start may be
+ * repeated. */
 static kama_status undo_start(kama_node *node, struct km_server *server,
                               kama_status status)
 {

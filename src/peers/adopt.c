@@ -120,7 +120,7 @@ static struct km_peers_state *state_empty(struct km_peers *peers,
     return state;
 }
 
-kama_status km_peers_state_init(struct km_peers *peers)
+kama_status km_peers_state_init(struct km_peers *peers, uint64_t adoption)
 {
     struct km_peers_table *table = km_peers_table_new(peers, NULL, NULL, NULL);
     if (table == NULL) {
@@ -135,6 +135,7 @@ kama_status km_peers_state_init(struct km_peers *peers)
         return KAMA_ERR_NO_MEMORY;
     }
     (void)km_peers_table_ref(table);
+    first->adoption = adoption;
     km_snapshot_init(&peers->snapshot, first);
     return KAMA_OK;
 }

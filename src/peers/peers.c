@@ -134,7 +134,8 @@ static void free_texts(struct km_peers *peers)
 }
 
 /* Makes the parts that can fail, beside the texts. */
-static kama_status make_parts(struct km_peers *peers, unsigned lane_count)
+static kama_status make_parts(struct km_peers *peers, unsigned lane_count,
+                              uint64_t adoption)
 {
     if (!km_mutex_init(&peers->lock, KM_RANK_WAITER)) {
         return KAMA_ERR_THREADS;
@@ -149,7 +150,7 @@ static kama_status make_parts(struct km_peers *peers, unsigned lane_count)
     if (st != KAMA_OK) {
         goto fail_turn;
     }
-    st = km_peers_state_init(peers);
+    st = km_peers_state_init(peers, adoption);
     if (st == KAMA_OK) {
         return KAMA_OK;
     }
@@ -201,7 +202,7 @@ kama_status km_peers_new(const struct km_peers_options *options,
     set_up(peers, options);
     kama_status st = copy_texts(peers, options);
     if (st == KAMA_OK) {
-        st = make_parts(peers, lanes);
+        st = make_parts(peers, lanes, options->adoption);
     }
     if (st != KAMA_OK) {
         free_texts(peers);

@@ -64,6 +64,9 @@ struct km_peers_options {
     const char *cluster;
     const char *service;
     struct km_member_id nonce;
+    /* The number of the last adoption that the groups have seen, because they had
+     * other peers before; 0: none. */
+    uint64_t adoption;
 };
 
 KAMA_NODISCARD kama_status km_peers_new(const struct km_peers_options *options,

@@ -265,7 +265,8 @@ struct km_peers_table *km_peers_table_ref(struct km_peers_table *table);
 void km_peers_table_unref(struct km_peers_table *table);
 
 /* Makes the first state, without a view. */
-KAMA_NODISCARD kama_status km_peers_state_init(struct km_peers *peers);
+KAMA_NODISCARD kama_status km_peers_state_init(struct km_peers *peers,
+                                               uint64_t adoption);
 /* Lets all peers leave, and publishes a state without a view. */
 void km_peers_state_close(struct km_peers *peers);
 /* Frees the state, and the view that waits to be built. */

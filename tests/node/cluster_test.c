@@ -131,6 +131,21 @@ static void use(kama_node *one, kama_node *two)
     assert_in_range(owned, 1, 31);
 }
 
+/* A node that has stopped knows nobody: its groups load and keep nothing, and
+ * refuse mutations. */
+static void use_after_stop(kama_node *node)
+{
+    kama_group *group = kama_node_group(node, "users");
+    kama_bytes key = KAMA_STR("after");
+    int before = atomic_load(&loads);
+    expect_text(node, key, "after");
+    expect_text(node, key, "after");
+    assert_int_equal(atomic_load(&loads) - before, 2);
+    assert_int_equal(kama_set(group, key, KAMA_STR("changed"), NULL),
+                     KAMA_ERR_NOT_READY);
+    assert_int_equal(kama_del(group, key, NULL), KAMA_ERR_NOT_READY);
+}
+
 static void test_two_nodes_are_one_cache(void **state)
 {
     (void)state;
@@ -147,6 +162,7 @@ static void test_two_nodes_are_one_cache(void **state)
     expect_text(two, KAMA_STR("key-1"), "key-1");
     kama_node_free(one);
     assert_int_equal(kama_node_stop(two), KAMA_OK);
+    use_after_stop(two);
     kama_node_free(two);
     etcd_server_kill(&etcd);
 }
@@ -163,7 +179,7 @@ static unsigned count_threads(void)
     return count;
 }
 
-/* Without etcd the start fails and leaves no thread; another node starts as soon
+/* Without etcd the start fails and leaves no thread; the same node starts as soon
  * as etcd is there. */
 static void test_a_start_without_etcd(void **state)
 {
@@ -174,10 +190,9 @@ static void test_a_start_without_etcd(void **state)
     assert_non_null(strstr(km_last_error(), etcd.address));
     assert_int_equal(count_threads(), threads);
     etcd_server_start(&etcd);
-    kama_node *other = new_node(etcd.address);
-    assert_int_equal(kama_node_start(other), KAMA_OK);
-    wait_agreed(other, 1);
-    kama_node_free(other);
+    assert_int_equal(kama_node_start(node), KAMA_OK);
+    wait_agreed(node, 1);
+    expect_text(node, KAMA_STR("key"), "key");
     kama_node_free(node);
     etcd_server_kill(&etcd);
 }
@@ -192,25 +207,22 @@ static kama_node *new_blue_node(void)
     return node;
 }
 
-/* A start that was refused leaves no thread and no record. A node that is made
- * anew starts when the other cluster has gone. */
+/* A start that was refused leaves no thread and no record. The node starts when
+ * the other cluster has gone. */
 static void test_a_start_that_was_refused(void **state)
 {
     (void)state;
     etcd_server_start(&etcd);
     kama_node *first = new_node(etcd.address);
     assert_int_equal(kama_node_start(first), KAMA_OK);
-    kama_node *node;
+    kama_node *node = new_blue_node();
     for (int i = 0; i < 2; i++) {
-        node = new_blue_node();
         unsigned threads = count_threads();
         assert_int_equal(kama_node_start(node), KAMA_ERR_NOT_MEMBER);
         assert_non_null(strstr(km_last_error(), "\"blue\""));
         assert_int_equal(count_threads(), threads);
-        kama_node_free(node);
     }
     kama_node_free(first);
-    node = new_blue_node();
     assert_int_equal(kama_node_start(node), KAMA_OK);
     wait_agreed(node, 1);
     expect_text(node, KAMA_STR("key"), "key");

@@ -135,12 +135,14 @@ class TwoHops(unittest.TestCase):
         theirs = self.cluster.key_of(owner, "wide", b"theirs", via=near)
         near.client.set(mine, b"mine", "wide")
         threads, memory = near.daemon.threads(), near.daemon.memory_kib()
-        with Client(near) as client:
+        with Client(near) as client, Client(near) as more, \
+                Client(near) as most:
             client.get(mine, "wide")
             owner.freeze()
             self.addCleanup(owner.thaw)
-            calls = [client.set_future(theirs, b"v" * 100, "wide", 30)
-                     for _ in range(SETS)]
+            # A connection has at most 1000 calls at a time.
+            calls = [(client, more, most)[i % 3].set_future(
+                theirs, b"v" * 100, "wide", 30) for i in range(SETS)]
             took = []
             while not all(call.done() for call in calls) or len(took) < 100:
                 begin = time.monotonic()
