@@ -24,7 +24,7 @@ static kama_bytes bytes_of(const char *string)
 struct km_peers_request km_peers_request_of(enum km_peers_kind kind,
                                             void *request)
 {
-    struct km_peers_request r = {NULL};
+    struct km_peers_request r = {.peer = NULL};
     switch (kind) {
     case KM_PEERS_FILL: {
         struct km_owner_fill *fill = request;
