@@ -10,9 +10,12 @@
 #include "base/bytes.h"
 #include "base/status.h"
 
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
+
+#define HASH_ALIGNMENT alignof(XXH3_state_t)
 
 static int compare_members(const void *a, const void *b)
 {
@@ -51,22 +54,37 @@ static void hash_joins(XXH3_state_t *state, uint64_t joins)
     (void)XXH3_64bits_update(state, bytes, sizeof bytes);
 }
 
+/* Room for a state of XXH3, which must be aligned to more than what gcc's
+ * AddressSanitizer gives to a variable in the frames that it allocates. */
+struct hash_room {
+    uint8_t bytes[sizeof(XXH3_state_t) + HASH_ALIGNMENT - 1];
+};
+
+static XXH3_state_t *state_in(struct hash_room *room)
+{
+    uintptr_t at = (uintptr_t)room->bytes;
+    size_t skipped = (size_t)(-at % HASH_ALIGNMENT);
+    XXH3_state_t *state = (XXH3_state_t *)(void *)(room->bytes + skipped);
+    XXH3_INITSTATE(state);
+    (void)XXH3_64bits_reset(state);
+    return state;
+}
+
 static uint64_t hash_members(const struct km_member *members, size_t count,
                              uint64_t joins)
 {
-    XXH3_state_t state;
+    struct hash_room room;
     if (count == 0) {
         return 0;
     }
-    XXH3_INITSTATE(&state);
-    (void)XXH3_64bits_reset(&state);
+    XXH3_state_t *state = state_in(&room);
     for (size_t i = 0; i < count; i++) {
-        hash_member(&state, &members[i]);
+        hash_member(state, &members[i]);
     }
     if (joins != 0) {
-        hash_joins(&state, joins);
+        hash_joins(state, joins);
     }
-    uint64_t id = XXH3_64bits_digest(&state);
+    uint64_t id = XXH3_64bits_digest(state);
     return id != 0 ? id : 1;
 }
 
