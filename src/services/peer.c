@@ -5,13 +5,16 @@
 
 #include "base/assert.h"
 #include "base/container.h"
+#include "base/limits.h"
 #include "base/status.h"
 #include "group/peek_op.h"
 #include "services/peer_work.h"
 #include "services/service.h"
 #include "wire/msg/peer.h"
 
+#include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 /* -- Hello ----------------------------------------------------------------- */
@@ -46,7 +49,7 @@ void km_service_peer_hello(struct km_server_call *call, kama_bytes message)
 /* -- admission ------------------------------------------------------------- */
 
 /* The beginning of all requests but Hello: a Fill has one key where the others
- * have a list. */
+ * have a list of keys or of mutations. */
 typedef struct km_msg_peer_peek_request head;
 
 static void end_wait(struct km_server_call *call)
@@ -111,6 +114,22 @@ static void wait_for_view(struct km_server_call *call, kama_bytes message)
                       km_ns_after_ms(now, KM_SERVICE_VIEW_POLL_MS));
 }
 
+/* A list is worked through in one turn of the loop, and each of its elements has
+ * an answer in memory. Returns whether the call was refused. */
+static bool refuse_long_list(struct km_server_call *call, const head *request)
+{
+    char text[KM_ERROR_BYTES_MAX];
+    if (request->keys.count <= KM_PEERS_BATCH_KEYS) {
+        return false;
+    }
+    (void)snprintf(text, sizeof text,
+                   "the request has %" PRIu32 " keys or mutations, and at most "
+                   "%d are allowed; send several requests",
+                   request->keys.count, KM_PEERS_BATCH_KEYS);
+    km_server_call_finish(call, KAMA_ERR_TOO_LARGE, text);
+    return true;
+}
+
 void km_peer_method_start(struct km_server_call *call, kama_bytes message,
                           km_peer_begin_fn begin)
 {
@@ -125,6 +144,9 @@ void km_peer_method_start(struct km_server_call *call, kama_bytes message,
     kama_status st = peers->ops->admit(peers->arg, &request.sender);
     if (st != KAMA_OK) {
         km_service_fail(call, st);
+        return;
+    }
+    if (refuse_long_list(call, &request)) {
         return;
     }
     km_server_call_trust_peer(call);

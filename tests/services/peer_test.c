@@ -565,6 +565,51 @@ static void test_bad_requests(void **state)
     world_close(&w);
 }
 
+static kama_status on_any(void *arg, kama_bytes message)
+{
+    (void)arg;
+    (void)message;
+    return KAMA_OK;
+}
+
+/* Asks with a list of so many empty elements. */
+static kama_status ask_with_list(struct world *w, const char *path,
+                                 unsigned count)
+{
+    struct km_buf buf;
+    km_buf_init(&buf, km_mem_default(), SIZE_MAX);
+    assert_int_equal(km_pb_append_bytes(&buf, 2, KM_LIT("g")), KAMA_OK);
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(km_buf_append(&buf, "\x1a", 2), KAMA_OK);
+    }
+    km_buf_reset(&w->reply, SIZE_MAX);
+    struct km_client_request request = {
+        .path = path, .message = km_buf_bytes(&buf), .timeout_ms = PATIENCE_MS};
+    kama_status st = strcmp(path, PEER "FillMany") == 0
+                         ? km_client_stream(w->client, &request, on_any, NULL)
+                         : km_client_unary(w->client, &request, &w->reply);
+    km_buf_fini(&buf);
+    return st;
+}
+
+/* A message of 4 MiB has room for two million empty mutations, whose errors take
+ * 100 MiB: a list that no node sends is refused before anything is done. */
+static void test_long_lists_are_refused(void **state)
+{
+    static const char *const paths[] = {PEER "FillMany", PEER "Peek",
+                                        PEER "Mutate"};
+    struct world w;
+    (void)state;
+    world_open(&w, true);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(ask_with_list(&w, paths[i], KM_PEERS_BATCH_KEYS),
+                         KAMA_OK);
+        assert_int_equal(ask_with_list(&w, paths[i], KM_PEERS_BATCH_KEYS + 1),
+                         KAMA_ERR_TOO_LARGE);
+    }
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -576,6 +621,7 @@ int main(void)
         cmocka_unit_test(test_peek),
         cmocka_unit_test(test_mutate),
         cmocka_unit_test(test_bad_requests),
+        cmocka_unit_test(test_long_lists_are_refused),
         cmocka_unit_test(test_a_fill_from_memory_allocates_nothing),
         cmocka_unit_test(test_fill_many_waits_for_its_reader),
     };
