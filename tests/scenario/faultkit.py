@@ -217,7 +217,7 @@ class FaultCluster(Cluster):
             if node.daemon.wait() != 0:
                 raise AssertionError("%s: exit %d" % (
                     node, node.daemon.process.returncode))
-            node.forget_channel()
+            node.forget_client()
 
     def close(self, error=None):
         for node in self.nodes:
@@ -240,7 +240,7 @@ def count_lines(node, **fields):
 def is_serving(node):
     health = pb2("grpc.health.v1.health")
     reply = kamatest.unary(
-        node.channel, "/grpc.health.v1.Health/Check",
+        node.client.channel, "/grpc.health.v1.Health/Check",
         health.HealthCheckRequest(), health.HealthCheckResponse)
     return reply.status == health.HealthCheckResponse.SERVING
 
