@@ -173,13 +173,26 @@
 #define KM_PEERS_SILENT_MS 1500 /* without an answer to a Hello: unreachable */
 #define KM_PEERS_CLOCK_MS 60000 /* wall clocks that are further apart */
 #define KM_PEERS_ROUND_MS 1000  /* a longer round trip does not tell the time */
-#define KM_PEERS_LEARN_MS 1500  /* not to learn a view for so long: behind */
 #define KM_PEERS_STRANGER_MS 3000 /* an unknown node that says nothing more */
 #define KM_PEERS_TICK_MS 250      /* what has failed is tried again */
-#define KM_PEERS_REST_FACTOR 4    /* between two builds, of the time of one, */
-#define KM_PEERS_REST_MS 500      /* but no longer than this */
-#define KM_PEERS_PASSED_MAX 8 /* views that no memory has let the turn learn */
-#define KM_PEERS_AGAIN_MS 50  /* before the second try of a refused call */
+/* A node that was told a view and cannot learn it must be behind before the
+ * other one calls it silent and acts without it. The other one counts
+ * KM_PEERS_SILENT_MS from the moment in which it has sent its Hello. This node
+ * counts from the moment in which the Hello has arrived, which may have taken
+ * KM_PEERS_WAY_MS, and looks with each tick. In this time the registry is asked
+ * twice. */
+#define KM_PEERS_LEARN_MS 1000 /* not to learn a view for so long: behind */
+#define KM_PEERS_WAY_MS 200
+#define KM_PEERS_ASK_MS 500 /* between two questions to the registry */
+_Static_assert(KM_PEERS_WAY_MS + KM_PEERS_LEARN_MS + KM_PEERS_TICK_MS <
+                   KM_PEERS_SILENT_MS,
+               "a node is behind before others call it silent");
+_Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
+               "a node asks twice before it is behind");
+#define KM_PEERS_REST_FACTOR 4 /* between two builds, of the time of one, */
+#define KM_PEERS_REST_MS 500   /* but no longer than this */
+#define KM_PEERS_PASSED_MAX 8  /* views that no memory has let the turn learn */
+#define KM_PEERS_AGAIN_MS 50   /* before the second try of a refused call */
 #define KM_PEERS_VIEWS_KEPT                                                    \
     256 /* ids of views, and of members that have gone */
 #define KM_PEERS_GONE_KEPT 1024
@@ -223,7 +236,7 @@
 /* The registry is read so often, because a watch can lose events (etcd 17529). */
 #define KM_MEMBERSHIP_RECONCILE_MS 30000
 #define KM_MEMBERSHIP_REFRESH_MS                                               \
-    1000 /* between two reads that others ask for */
+    KM_PEERS_ASK_MS /* between two reads that others ask for */
 /* More than half of a larger view that goes within this time is held. */
 #define KM_MEMBERSHIP_MASS_MS 1000
 #define KM_MEMBERSHIP_MASS_VIEW_MIN 3

@@ -156,7 +156,7 @@ void km_membership_probed(struct km_membership *membership,
                           enum km_probe_answer answer,
                           const struct km_member_id *id);
 /* Another node has adopted a view that is unknown here: reads the registry, at
- * most once a second. */
+ * most twice a second. */
 void km_membership_refresh(struct km_membership *membership);
 /* A member says that this node was given up: it is behind until it has
  * registered again. Checks the lease. */

@@ -52,7 +52,8 @@ static void ask_registry(struct km_lane_job *job)
     km_ns now = km_peers_now(peers);
     km_peers_take_stranger(peers);
     if (!atomic_load(&peers->closing) &&
-        (peers->asked_at == 0 || now - peers->asked_at >= KM_NS_PER_S)) {
+        (peers->asked_at == 0 ||
+         now - peers->asked_at >= KM_PEERS_ASK_MS * KM_NS_PER_MS)) {
         peers->asked_at = now;
         peers->events->unknown_view(peers->owner);
     }

@@ -45,7 +45,7 @@ struct km_peers_events {
     void (*peer)(void *owner, const char *address,
                  const struct km_member_id *id, enum km_peer_state state,
                  const char *text);
-    /* Lane 0, at most once a second. A Hello has named a view or a member that
+    /* Lane 0, at most twice a second. A Hello has named a view or a member that
      * is not known here: the registry must be read. */
     void (*unknown_view)(void *owner);
     /* Lane 0. A member says that this node was given up. */
