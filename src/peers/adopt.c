@@ -296,6 +296,7 @@ static void adoption_commit(struct km_peers *peers, struct adoption *a,
     (void)km_peers_table_ref(old_table);
     hide(peers, a, acts_for(old_table, old->standing),
          acts_for(a->table, standing), &old_hidden);
+    peers->adopted_at = km_peers_now(peers);
     a->state->adoption = old->adoption + 1;
     a->state->standing = standing;
     atomic_store(&peers->nobody, standing == KM_STANDING_BEHIND);

@@ -46,10 +46,12 @@ void km_peer_heard(struct km_peer *peer, uint64_t view_id,
     km_peers_look_again(peers);
 }
 
+/* A view that the member has named, and that is not known here, is not forgotten
+ * with its silence: the member may call this node silent as well, and act without
+ * it. */
 static void turn_silent(struct km_peer *peer)
 {
     km_turn_silent(peer->peers->turn, &peer->id);
-    peer->unknown_since = 0;
     km_peers_check_unknown(peer->peers);
     km_peers_look_again(peer->peers);
 }
@@ -211,6 +213,15 @@ static void on_message(struct km_link_call *call, kama_bytes message)
 
 /* -- ends ------------------------------------------------------------------ */
 
+/* Returns whether a Hello without an answer lets the turn go on. A Hello of
+ * before the adoption says nothing: the next one, which names the new view, may
+ * have arrived just now, and the member needs its time to be behind. */
+static bool ends_waiting(const struct km_peer *peer, enum km_link_end end,
+                         km_ns sent_at)
+{
+    return end != KM_LINK_LATE || sent_at >= peer->peers->adopted_at;
+}
+
 /* A Hello was not answered. Returns whether to ask once more at once, because
  * the connection was lost and a new one can perhaps be made. */
 static bool not_answered(struct km_peer *peer, enum km_link_end end,
@@ -228,7 +239,9 @@ static bool not_answered(struct km_peer *peer, enum km_link_end end,
         text, sizeof text, "%s does not answer: %s", peer->address,
         end == KM_LINK_LATE ? "no Hello was answered for 1.5 s" : why);
     km_peer_set_state(peer, KM_PEER_UNREACHABLE, text);
-    turn_silent(peer);
+    if (ends_waiting(peer, end, sent_at)) {
+        turn_silent(peer);
+    }
     return false;
 }
 

@@ -151,6 +151,7 @@ struct km_peers {
     uint64_t stranger_unknown;   /* a view that no member has named */
     km_ns stranger_since;        /* it is unknown since; 0: it is not */
     km_ns stranger_at;           /* it was named last then */
+    km_ns adopted_at;            /* the last adoption */
     km_ns asked_at;              /* unknown_view ran then; 0: never */
     km_ns read_at;               /* the last read of the registry began then */
     struct km_timer tick;

@@ -623,6 +623,42 @@ static void test_behind(void **state)
     cluster_close(&c);
 }
 
+/* The answers of node 0 are lost from some time before the others adopt a view
+ * on, of which it hears and which it cannot learn: it is behind before they call
+ * it silent and act without it. */
+static void one_way(km_ns phase, km_ns before)
+{
+    struct cluster c;
+    cluster_open(&c, 3);
+    notice_all(&c, 7);
+    c.nodes[0].reads = false;
+    c.nodes[2].member.weight = 2;
+    sim_net_run(&c.net, phase);
+    c.net.blocked[0][1] = true;
+    c.net.blocked[0][2] = true;
+    sim_net_run(&c.net, before);
+    notice(&c, 1, 7);
+    notice(&c, 2, 7);
+    sim_net_run(&c.net, 50 * MS);
+    assert_false(routing_of(&c.nodes[1]).settled);
+    for (unsigned i = 0; i < 400 && !routing_of(&c.nodes[1]).settled; i++) {
+        sim_net_run(&c.net, 10 * MS);
+    }
+    assert_true(routing_of(&c.nodes[1]).settled);
+    assert_int_equal(routing_of(&c.nodes[0]).standing, KM_STANDING_BEHIND);
+    cluster_close(&c);
+}
+
+static void test_behind_before_others_call_it_silent(void **state)
+{
+    (void)state;
+    for (km_ns phase = 0; phase < 1000 * MS; phase += 190 * MS) {
+        for (km_ns before = 0; before < 1400 * MS; before += 100 * MS) {
+            one_way(phase, before);
+        }
+    }
+}
+
 /* A node that is behind does not go back to its view when the member that was
  * ahead says nothing more: it has to read the registry. */
 static void test_behind_until_the_registry_was_read(void **state)
@@ -1523,6 +1559,7 @@ int main(void)
         cmocka_unit_test(test_noticed_is_not_adopted),
         cmocka_unit_test(test_at_once),
         cmocka_unit_test(test_behind),
+        cmocka_unit_test(test_behind_before_others_call_it_silent),
         cmocka_unit_test(test_behind_until_the_registry_was_read),
         cmocka_unit_test(test_stranger),
         cmocka_unit_test(test_other_is_behind),
