@@ -15,6 +15,10 @@
  * connections can be cut, and one direction between two nodes can be blocked. A
  * server may answer a call later (sim_answer_later, sim_answer_now).
  *
+ * A node can stand still until a time, as a process does that was stopped by a
+ * signal: what arrives for it waits, and runs when it goes on. Its timers wait too
+ * if they are in a heap of its own, which whoever runs the world looks after.
+ *
  * Threads: one. Errors: the memory of the network itself is malloc's, which must
  * not fail. Ownership: the network owns events and links.
  */
@@ -46,6 +50,8 @@ struct sim_node {
     enum sim_health health;
     struct km_list links;
     int64_t clock_skew_ms;
+    km_ns still_until;          /* the node stands still until then */
+    struct km_timer_heap *heap; /* of its timers; NULL: that of the world */
 };
 
 struct sim_event {
@@ -54,6 +60,7 @@ struct sim_event {
     void (*run)(void *a, void *b);
     void *a;
     void *b;
+    const struct sim_node *on; /* the node that runs it; NULL: none does */
 };
 
 /* What a node answers to one call: messages, and then its end. */
@@ -125,30 +132,56 @@ static inline void sim_net_arm(struct sim_net *net)
     }
 }
 
-/* Runs the event that was posted first of those that are due. */
+/* Puts an event behind those that are due at the same time. */
+static inline void sim_put_event(struct sim_net *net, struct sim_event *event)
+{
+    struct km_list *place = net->events.prev;
+    while (place != &net->events &&
+           KM_CONTAINER_OF(place, struct sim_event, node)->at > event->at) {
+        place = place->prev;
+    }
+    km_list_insert_before(place->next, &event->node);
+    sim_net_arm(net);
+}
+
+/* Runs the event that was posted first of those that are due. The events of a
+ * node that stands still keep their order. */
 static inline void sim_net_on_timer(struct km_timer *timer)
 {
     struct sim_net *net = KM_CONTAINER_OF(timer, struct sim_net, timer);
     struct sim_event *event = KM_CONTAINER_OF(km_list_pop_front(&net->events),
                                               struct sim_event, node);
+    if (event->on != NULL && event->on->still_until > sim_net_now(net)) {
+        event->at = event->on->still_until;
+        sim_put_event(net, event);
+        return;
+    }
     sim_net_arm(net);
     event->run(event->a, event->b);
     free(event);
 }
 
+/* Lets a node run something at a time. on: NULL if it happens to the world. */
+static inline void sim_at_node(struct sim_net *net, const struct sim_node *on,
+                               km_ns at, void (*run)(void *a, void *b), void *a,
+                               void *b)
+{
+    struct sim_event *event = malloc(sizeof *event);
+    KM_ASSERT(event != NULL);
+    *event =
+        (struct sim_event){.at = at, .run = run, .a = a, .b = b, .on = on};
+    sim_put_event(net, event);
+}
+
 static inline void sim_at(struct sim_net *net, km_ns at,
                           void (*run)(void *a, void *b), void *a, void *b)
 {
-    struct sim_event *event = malloc(sizeof *event);
-    struct km_list *place = net->events.prev;
-    KM_ASSERT(event != NULL);
-    *event = (struct sim_event){.at = at, .run = run, .a = a, .b = b};
-    while (place != &net->events &&
-           KM_CONTAINER_OF(place, struct sim_event, node)->at > at) {
-        place = place->prev;
-    }
-    km_list_insert_before(place->next, &event->node);
-    sim_net_arm(net);
+    sim_at_node(net, NULL, at, run, a, b);
+}
+
+static inline struct km_timer_heap *sim_heap(const struct sim_node *node)
+{
+    return node->heap != NULL ? node->heap : &node->net->world->heap;
 }
 
 /* Runs what is due until the time has passed. */
@@ -188,7 +221,7 @@ static inline void sim_call_end(struct sim_call *c, enum km_link_end end,
     c->call = NULL;
     call->use[0] = NULL;
     km_list_remove(&c->node);
-    km_timer_heap_remove(&c->net->world->heap, &c->timer);
+    km_timer_heap_remove(sim_heap(c->from), &c->timer);
     call->on_end(call, end, status, text);
 }
 
@@ -209,7 +242,8 @@ static inline void sim_call_end_soon(struct sim_call *c, enum km_link_end end)
 {
     c->end = end;
     c->events++;
-    sim_at(c->net, sim_net_now(c->net), sim_on_end_event, c, NULL);
+    sim_at_node(c->net, c->from, sim_net_now(c->net), sim_on_end_event, c,
+                NULL);
 }
 
 static inline struct sim_node *sim_find(struct sim_net *net,
@@ -253,6 +287,10 @@ static inline void sim_on_arrival(void *a, void *b)
     struct sim_net *net = c->net;
     struct sim_node *to = sim_find(net, c->address);
     (void)b;
+    if (to != NULL && to->still_until > sim_net_now(net)) {
+        sim_at_node(net, to, to->still_until, sim_on_arrival, c, NULL);
+        return;
+    }
     c->events--;
     if (to == NULL || to->health != SIM_UP || c->from->health != SIM_UP ||
         net->blocked[c->from->index][to->index]) {
@@ -264,8 +302,9 @@ static inline void sim_on_arrival(void *a, void *b)
     net->serve(net, to, c->path, km_buf_bytes(&c->request), &c->answer);
     if (!c->answer.never) {
         c->events++;
-        sim_at(net, sim_net_now(net) + c->answer.after + sim_delay(net),
-               sim_on_answer, c, NULL);
+        sim_at_node(net, c->from,
+                    sim_net_now(net) + c->answer.after + sim_delay(net),
+                    sim_on_answer, c, NULL);
     }
     sim_call_drop(c);
 }
@@ -281,8 +320,8 @@ static inline void sim_answer_later(struct sim_answer *answer)
 static inline void sim_answer_now(struct sim_answer *answer)
 {
     struct sim_call *c = answer->call;
-    sim_at(c->net, sim_net_now(c->net) + sim_delay(c->net), sim_on_answer, c,
-           NULL);
+    sim_at_node(c->net, c->from, sim_net_now(c->net) + sim_delay(c->net),
+                sim_on_answer, c, NULL);
 }
 
 static inline void sim_on_deadline(struct km_timer *timer)
@@ -319,7 +358,7 @@ static inline void sim_call(struct km_link *link, struct km_link_call *call)
     }
     c->sent = true;
     c->timer.fire = sim_on_deadline;
-    km_timer_heap_add(&net->world->heap, &c->timer, call->deadline);
+    km_timer_heap_add(sim_heap(c->from), &c->timer, call->deadline);
     c->events++;
     sim_at(net, sim_net_now(net) + sim_delay(net), sim_on_arrival, c, NULL);
 }
@@ -402,7 +441,7 @@ static inline void sim_post_job(void *arg, unsigned lane,
 {
     struct sim_node *node = arg;
     (void)lane;
-    sim_at(node->net, sim_net_now(node->net), sim_on_job, job, NULL);
+    sim_at_node(node->net, node, sim_net_now(node->net), sim_on_job, job, NULL);
 }
 
 static inline void sim_on_computed(void *a, void *b)
@@ -417,8 +456,8 @@ static inline void sim_compute(void *arg, struct km_lane_job *job,
                                struct km_lane_job *then)
 {
     struct sim_node *node = arg;
-    sim_at(node->net, sim_net_now(node->net) + node->net->compute,
-           sim_on_computed, job, then);
+    sim_at_node(node->net, node, sim_net_now(node->net) + node->net->compute,
+                sim_on_computed, job, then);
 }
 
 static inline km_ns sim_now(void *arg)
@@ -437,8 +476,7 @@ static inline void sim_disarm(void *arg, unsigned lane, struct km_timer *timer)
 {
     (void)lane;
     if (timer->at != 0) {
-        km_timer_heap_remove(&((struct sim_node *)arg)->net->world->heap,
-                             timer);
+        km_timer_heap_remove(sim_heap(arg), timer);
     }
 }
 
@@ -446,7 +484,7 @@ static inline void sim_arm_timer(void *arg, unsigned lane,
                                  struct km_timer *timer, km_ns at)
 {
     sim_disarm(arg, lane, timer);
-    km_timer_heap_add(&((struct sim_node *)arg)->net->world->heap, timer, at);
+    km_timer_heap_add(sim_heap(arg), timer, at);
 }
 
 static const struct km_transport_ops sim_transport_ops = {

@@ -144,10 +144,19 @@ static void tell_connection(struct sim_client *c, kama_status status)
     }
 }
 
+/* What arrives while the process stands still is delivered when it goes on, in
+ * the same order. */
 static void deliver(void *arg)
 {
     struct message *m = arg;
     struct sim_client *c = m->client;
+    km_ns now = c->registry->world->now;
+    if (c->still_until > now) {
+        sim_post(c->registry->world,
+                 c->still_until - now + (now - c->still_since) / 1000, deliver,
+                 m);
+        return;
+    }
     bool stale = is_of_watch(m->kind) && m->watch != c->watch;
     if (!is_of_watch(m->kind)) {
         KM_ASSERT(c->busy[m->kind] > 0);

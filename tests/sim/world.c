@@ -117,11 +117,16 @@ static uint64_t read_wall_ms(void *arg)
     return 1700000000000u + clock->world->now / KM_NS_PER_MS;
 }
 
+static struct km_timer_heap *heap_of(const struct sim_clock *clock)
+{
+    return clock->heap != NULL ? clock->heap : &clock->world->heap;
+}
+
 static void arm(void *arg, struct km_timer *timer, km_ns at)
 {
     const struct sim_clock *clock = arg;
     km_ns world_at = at > clock->origin ? at - clock->origin : 0;
-    km_timer_heap_add(&clock->world->heap, timer,
+    km_timer_heap_add(heap_of(clock), timer,
                       world_at > clock->world->now ? world_at
                                                    : clock->world->now);
 }
@@ -129,7 +134,7 @@ static void arm(void *arg, struct km_timer *timer, km_ns at)
 static void disarm(void *arg, struct km_timer *timer)
 {
     const struct sim_clock *clock = arg;
-    km_timer_heap_remove(&clock->world->heap, timer);
+    km_timer_heap_remove(heap_of(clock), timer);
 }
 
 static void fill_random(void *arg, void *buf, size_t len)

@@ -57,6 +57,7 @@ struct sim_clock {
     struct sim_world *world;
     km_ns origin;    /* what the monotonic clock is ahead of the world */
     km_ns suspended; /* what the boot clock is ahead of the monotonic clock */
+    struct km_timer_heap *heap; /* of its timers; NULL: that of the world */
 };
 
 /* Fills in the table of time, timers and random bits that membership takes. */
