@@ -13,11 +13,15 @@
  * the same place. The database is one number for each key; the loader reads it when
  * it begins, and gives the value later.
  *
+ * A process can stand still (cw_pause), as one does that was stopped by a signal:
+ * nothing in it runs, messages to it wait, and its clocks go on.
+ *
  * Threads: one. Errors: the process ends without memory.
  */
 #pragma once
 
 #include "base/limits.h"
+#include "base/mem.h"
 #include "base/pool.h"
 #include "base/status.h"
 #include "group/adopt.h"
@@ -43,7 +47,10 @@ enum cw_rule {
     CW_NO_UNSETTLED = 1, /* an unsettled slot counts as settled */
     CW_NO_HIDING = 2,    /* groups do not learn which slots are lost */
     CW_IGNORE_GONE = 4,  /* nobody is told "gone" */
-    CW_NO_TURNING = 8    /* a node that is turning announces the view */
+    CW_NO_TURNING = 8,   /* a node that is turning announces the view */
+    CW_ACT_BEHIND = 16,  /* a node that is behind, or was told "gone", acts as
+                          * the owner of what it owns in its view */
+    CW_NO_RULE_6 = 32    /* mutations also without a lease and any member */
 };
 
 enum cw_phase {
@@ -78,6 +85,8 @@ struct cw_node {
     uint64_t adoption;
     struct km_peers_probe probe;
     bool probing;
+    struct km_timer_heap heap; /* the timers of the process */
+    struct km_mem_probe mem;   /* its blocks */
 };
 
 struct cw {
@@ -114,10 +123,23 @@ static inline kama_bytes cw_key(unsigned key)
     return KAMA_STR(names[key]);
 }
 
+static inline bool cw_is_still(const struct cw_node *node)
+{
+    return node->net->still_until > node->cw->world.now;
+}
+
+/* Runs something on the node, later if it stands still then. */
+static inline void cw_at(struct cw_node *node, km_ns delay,
+                         void (*run)(void *a, void *b), void *a, void *b)
+{
+    struct sim_net *net = &node->cw->net;
+    sim_at_node(net, node->net, sim_net_now(net) + delay, run, a, b);
+}
+
 /* -- the loader ------------------------------------------------------------ */
 
 struct cw_load {
-    struct cw *cw;
+    struct cw_node *node;
     kama_deferred *deferred;
     uint64_t value;
 };
@@ -125,10 +147,16 @@ struct cw_load {
 static inline void cw_load_ends(void *arg)
 {
     struct cw_load *load = arg;
+    struct cw *cw = load->node->cw;
     char text[24];
     int len =
         snprintf(text, sizeof text, "%llu", (unsigned long long)load->value);
-    load->cw->loads_under_way--;
+    if (cw_is_still(load->node)) {
+        sim_post(&cw->world, load->node->net->still_until - cw->world.now,
+                 cw_load_ends, load);
+        return;
+    }
+    cw->loads_under_way--;
     kama_load_finish(load->deferred, KAMA_OK,
                      kama_bytes_make(text, (size_t)len), NULL);
     free(load);
@@ -143,7 +171,7 @@ static inline kama_status cw_loader(void *arg, const kama_load *request,
     KM_ASSERT(load != NULL && request->key.len == 2);
     unsigned key = (unsigned)(((const char *)request->key.data)[1] - '0');
     *load = (struct cw_load){
-        .cw = cw, .deferred = kama_load_defer(out), .value = cw->db[key]};
+        .node = node, .deferred = kama_load_defer(out), .value = cw->db[key]};
     KM_ASSERT(load->deferred != NULL);
     cw->loads++;
     cw->loads_under_way++;
@@ -154,6 +182,28 @@ static inline kama_status cw_loader(void *arg, const kama_load *request,
 
 /* -- the owner of keys ------------------------------------------------------ */
 
+/* Lets a node that owns nothing, because it is behind, act by its view. */
+struct cw_acting {
+    struct cw_node *node;
+    uint32_t slot;
+    struct km_owner_answer *answer;
+};
+
+static inline void cw_act_behind(void *arg,
+                                 const struct km_peers_routing *routing)
+{
+    struct cw_acting *acting = arg;
+    if (routing->standing != KM_STANDING_BEHIND || routing->placement == NULL) {
+        return;
+    }
+    size_t owner = km_placement_owner(routing->placement, acting->slot);
+    if (strcmp(km_placement_address(routing->placement, owner),
+               cw_addresses[acting->node->place]) == 0) {
+        acting->answer->place = KM_OWNER_HERE;
+        acting->answer->adoption = routing->adoption;
+    }
+}
+
 static inline void cw_ask(void *owner, uint32_t slot,
                           struct km_owner_answer *ret)
 {
@@ -162,6 +212,11 @@ static inline void cw_ask(void *owner, uint32_t slot,
     if (ret->place == KM_OWNER_HERE_UNSETTLED &&
         (node->cw->broken & CW_NO_UNSETTLED) != 0) {
         ret->place = KM_OWNER_HERE;
+    }
+    if (ret->place == KM_OWNER_NOBODY &&
+        (node->cw->broken & CW_ACT_BEHIND) != 0) {
+        struct cw_acting acting = {node, slot, ret};
+        km_peers_routing(node->peers, cw_act_behind, &acting);
     }
 }
 
@@ -251,6 +306,7 @@ static inline void cw_look_mutable(struct cw_node *node)
     bool is_mutable = node->lease == KM_LEASE_HELD;
     if (!is_mutable && node->lease != KM_LEASE_NONE) {
         km_peers_visit(node->peers, cw_count_up, &is_mutable);
+        is_mutable |= (node->cw->broken & CW_NO_RULE_6) != 0;
     }
     if (is_mutable != node->is_mutable) {
         node->is_mutable = is_mutable;
@@ -370,14 +426,12 @@ static inline void cw_on_adopted(void *owner, uint64_t adoption,
                                  const struct km_slot_map *lost)
 {
     struct cw_node *node = owner;
-    struct sim_net *net = &node->cw->net;
     CW_SAY(node->cw, "%u adopts %llx of %zu", node->place,
            (unsigned long long)view->id, view->count);
     node->adoption = adoption;
     km_group_adopt(node->group, adoption,
                    (node->cw->broken & CW_NO_HIDING) != 0 ? NULL : lost);
-    sim_at(net, sim_net_now(net) + 20 * CW_MS, cw_sweep, node,
-           (void *)(uintptr_t)adoption);
+    cw_at(node, 20 * CW_MS, cw_sweep, node, (void *)(uintptr_t)adoption);
     if (!node->has_adopted && node->phase == CW_RUNS) {
         node->has_adopted = true;
         km_membership_activate(node->membership);
@@ -587,6 +641,11 @@ static inline void cw_serve_mutations(struct cw_call *call, bool knows)
             cw_result(call, KM_MSG_PEER_BEHIND, KAMA_OK);
             continue;
         }
+        if (message.kind == KM_MSG_PEER_CLEAR) {
+            km_group_clear_here(call->node->group);
+            cw_result(call, KM_MSG_PEER_ANSWERED, KAMA_OK);
+            continue;
+        }
         struct km_mutate_order order = {.kind =
                                             (enum km_mutation_kind)message.kind,
                                         .from = KM_MUTATE_FOR_PEER,
@@ -624,7 +683,7 @@ static inline void cw_call_begins(void *a, void *b)
     }
     bool knows = km_peers_knows_view(call->node->peers, call->view_id);
     if (!knows && sim_net_now(net) < call->until) {
-        sim_at(net, sim_net_now(net) + 5 * CW_MS, cw_call_begins, call, NULL);
+        cw_at(call->node, 5 * CW_MS, cw_call_begins, call, NULL);
     } else if (call->kind == CW_MUTATE) {
         cw_serve_mutations(call, knows);
     } else {
@@ -738,8 +797,9 @@ static inline void cw_make_group(struct cw_node *node)
     options.loader = cw_loader;
     options.loader_arg = node;
     options.loader_timeout_ms = 2000;
-    KM_ASSERT(km_pool_new_manual(km_mem_default(), &node->time, &node->pool) ==
-              KAMA_OK);
+    options.allocator = &node->mem.allocator;
+    KM_ASSERT(km_pool_new_manual(&node->mem.allocator, &node->time,
+                                 &node->pool) == KAMA_OK);
     const struct km_group_env env = {.clock = &node->time,
                                      .pool = node->pool,
                                      .seed = 7,
@@ -749,7 +809,7 @@ static inline void cw_make_group(struct cw_node *node)
 
 static inline void cw_make_peers(struct cw_node *node)
 {
-    const struct km_peers_options options = {.mem = km_mem_default(),
+    const struct km_peers_options options = {.mem = &node->mem.allocator,
                                              .transport = node->transport,
                                              .events = &cw_peers_events,
                                              .owner = node,
@@ -761,7 +821,7 @@ static inline void cw_make_peers(struct cw_node *node)
 
 static inline void cw_make_membership(struct cw_node *node)
 {
-    struct km_membership_options options = {.mem = km_mem_default(),
+    struct km_membership_options options = {.mem = &node->mem.allocator,
                                             .registry_ops = &sim_client_ops,
                                             .registry = &node->client,
                                             .events = &cw_membership_events,
@@ -788,7 +848,8 @@ static inline struct cw_node *cw_start(struct cw *cw, unsigned place)
     node->cw = cw;
     node->place = place;
     node->phase = CW_RUNS;
-    node->clock = (struct sim_clock){.world = &cw->world};
+    node->clock = (struct sim_clock){.world = &cw->world, .heap = &node->heap};
+    km_mem_probe_init(&node->mem);
     node->time = (struct km_clock){
         .mono = cw_time, .coarse = cw_time, .wall_ms = cw_wall_ms, .arg = node};
     for (unsigned i = 0; i < sizeof node->nonce.bytes; i++) {
@@ -796,6 +857,7 @@ static inline struct cw_node *cw_start(struct cw *cw, unsigned place)
     }
     sim_net_node(&cw->net, index, cw_addresses[place], &node->transport);
     node->net = &cw->net.nodes[index];
+    node->net->heap = &node->heap;
     cw_make_peers(node);
     cw_make_group(node);
     cw_make_membership(node);
@@ -804,10 +866,27 @@ static inline struct cw_node *cw_start(struct cw *cw, unsigned place)
     return node;
 }
 
+/* As SIGSTOP does, and SIGCONT later. */
+static inline void cw_pause(struct cw_node *node, km_ns span)
+{
+    CW_SAY(node->cw, "%u stands still for %.1f s", node->place,
+           (double)span / 1e9);
+    node->net->still_until = node->cw->world.now + span;
+    node->client.still_since = node->cw->world.now;
+    node->client.still_until = node->net->still_until;
+}
+
+static inline void cw_go_on(struct cw_node *node)
+{
+    node->net->still_until = 0;
+    node->client.still_until = 0;
+}
+
 /* As SIGKILL does: the record stays. */
 static inline void cw_kill(struct cw_node *node)
 {
     CW_SAY(node->cw, "%u is killed", node->place);
+    cw_go_on(node);
     node->phase = CW_CLOSES;
     node->net->health = SIM_DOWN;
     sim_net_cut(&node->cw->net, node->net->address);
@@ -831,8 +910,7 @@ static inline void cw_stop(struct cw_node *node)
     CW_SAY(node->cw, "%u stops", node->place);
     node->phase = CW_STOPS;
     km_membership_leave(node->membership);
-    sim_at(&node->cw->net, node->cw->world.now + 2 * KM_NS_PER_S, cw_close,
-           node, NULL);
+    cw_at(node, 2 * KM_NS_PER_S, cw_close, node, NULL);
 }
 
 /* -- the world -------------------------------------------------------------- */
@@ -850,16 +928,30 @@ static inline void cw_init(struct cw *cw, uint64_t seed, unsigned broken)
     cw->net.delay_spread = 5 * CW_MS;
 }
 
-/* Runs the pools whose time has come. Returns when the next one has to run. */
-static inline km_ns cw_step_pools(struct cw *cw)
+/* Runs the timers and the pool of a node whose time has come. Returns when the
+ * next one has to run. */
+static inline km_ns cw_step_node(struct cw_node *node, km_ns now)
+{
+    struct km_timer *timer;
+    if (cw_is_still(node)) {
+        return node->net->still_until;
+    }
+    while ((timer = km_timer_heap_pop(&node->heap, now)) != NULL) {
+        timer->fire(timer);
+    }
+    while (km_pool_next(node->pool) <= now) {
+        (void)km_pool_step(node->pool, now);
+    }
+    km_ns timers = km_timer_heap_next(&node->heap);
+    km_ns pool = km_pool_next(node->pool);
+    return timers < pool ? timers : pool;
+}
+
+static inline km_ns cw_step_nodes(struct cw *cw)
 {
     km_ns next = KM_NS_NEVER;
     for (unsigned i = 0; i < cw->node_count; i++) {
-        struct cw_node *node = &cw->nodes[i];
-        while (km_pool_next(node->pool) <= cw->world.now) {
-            (void)km_pool_step(node->pool, cw->world.now);
-        }
-        km_ns at = km_pool_next(node->pool);
+        km_ns at = cw_step_node(&cw->nodes[i], cw->world.now);
         next = at < next ? at : next;
     }
     return next;
@@ -869,11 +961,11 @@ static inline void cw_run(struct cw *cw, km_ns span)
 {
     km_ns until = cw->world.now + span;
     for (;;) {
-        km_ns next = cw_step_pools(cw);
+        km_ns next = cw_step_nodes(cw);
         km_ns limit = next < until ? next : until;
         if (!sim_step(&cw->world, limit)) {
             cw->world.now = limit;
-            if (limit == until) {
+            if (limit == until && cw_step_nodes(cw) > until) {
                 break;
             }
         }
@@ -885,6 +977,7 @@ static inline void cw_fini(struct cw *cw)
 {
     for (unsigned i = 0; i < cw->node_count; i++) {
         struct cw_node *node = &cw->nodes[i];
+        cw_go_on(node);
         if (node->phase < CW_CLOSES) {
             node->phase = CW_CLOSES;
             km_membership_close(node->membership);
@@ -898,6 +991,7 @@ static inline void cw_fini(struct cw *cw)
         km_pool_free(node->pool);
         km_peers_free(node->peers);
         km_membership_free(node->membership);
+        KM_ASSERT(atomic_load(&node->mem.live_blocks) == 0);
     }
     cw->node_count = 0;
     cw_run(cw, KM_NS_PER_S);

@@ -168,8 +168,7 @@ static inline void sim_at_node(struct sim_net *net, const struct sim_node *on,
 {
     struct sim_event *event = malloc(sizeof *event);
     KM_ASSERT(event != NULL);
-    *event =
-        (struct sim_event){.at = at, .run = run, .a = a, .b = b, .on = on};
+    *event = (struct sim_event){.at = at, .run = run, .a = a, .b = b, .on = on};
     sim_put_event(net, event);
 }
 
