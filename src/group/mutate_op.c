@@ -135,8 +135,14 @@ static kama_status may_park(struct km_mutate_op *op)
                : copy_key(op);
 }
 
+/* The time of an op is over, or it must not wait: fails as whoever was asked last
+ * has said, or with KAMA_ERR_TRY_AGAIN. */
 static kama_status fail_again(struct km_mutate_op *op, const char *why)
 {
+    if (op->refusal == KAMA_ERR_NOT_READY) {
+        return km_group_fail_key(op->group, op->refusal, op->key,
+                                 "nothing was changed: %s", op->why);
+    }
     return km_group_fail_key(op->group, KAMA_ERR_TRY_AGAIN, op->key,
                              "nothing was changed: %s", why);
 }
@@ -162,6 +168,10 @@ static void on_changed(struct km_owner_wait *wait)
 static kama_status wait_for_change(struct km_mutate_op *op,
                                    enum km_mutate_state state, km_ns until)
 {
+    if (op->refusal == KAMA_ERR_NOT_READY &&
+        op->patience == KM_MUTATE_REFUSES) {
+        return fail_again(op, op->why);
+    }
     kama_status st = may_park(op);
     if (st != KAMA_OK) {
         return st;
@@ -290,6 +300,7 @@ static kama_status act_elsewhere(struct km_mutate_op *op,
                                  const struct km_owner_answer *owner)
 {
     op->change = owner->change;
+    op->refusal = KAMA_OK;
     if (owner->place == KM_OWNER_HERE_UNSETTLED) {
         return wait_for_change(op, KM_MUTATE_WAITS_SETTLED, op->settled_until);
     }
@@ -299,7 +310,9 @@ static kama_status act_elsewhere(struct km_mutate_op *op,
     if (owner->place == KM_OWNER_PEER) {
         return send(op, owner->peer);
     }
-    if (owner->refusal == KAMA_ERR_TRY_AGAIN) {
+    if (owner->hope == KM_OWNER_HOPEFUL) {
+        op->refusal = owner->refusal;
+        op->why = owner->text;
         return wait_for_change(op, KM_MUTATE_WAITS_VIEW, op->wait_until);
     }
     return km_group_fail_key(op->group, owner->refusal, op->key, "%s",
@@ -394,6 +407,7 @@ kama_status km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
     op->state = KM_MUTATE_ASKS;
     op->sent = 0;
     op->asked = NULL;
+    op->refusal = KAMA_OK;
     op->hash = km_store_hash(group->store, order->key);
     op->key = order->key;
     op->key_copy = NULL;

@@ -17,7 +17,7 @@
  *     start: ASKS --this node, settled--> stored         |
  *            | | |                                       |
  *            | | +--this node, unsettled--------> WAITS_SETTLED (at most 2 s)
- *            | +----cannot know it--------------> WAITS_VIEW (the deadline, or 2 s)
+ *            | +----cannot know it yet----------> WAITS_VIEW (the deadline, or 2 s)
  *            |                                           ^
  *            +--another node--> SENT --NOT_OWNER, BEHIND-+   (one more try)
  *                                |
@@ -26,8 +26,9 @@
  *                                +--LOST---------> KAMA_ERR_PEER, "may have been
  *                                                  applied"; never sent again
  *
- * A wait that ends without a change is KAMA_ERR_TRY_AGAIN, and so is a second
- * refusal by a peer. A node that says NOT_OWNER knows a view that this node has not
+ * A wait that ends without a change is KAMA_ERR_TRY_AGAIN, or KAMA_ERR_NOT_READY if
+ * the cluster has no active node yet or this node is no member of it yet. A second
+ * refusal by a peer is KAMA_ERR_TRY_AGAIN. A node that says NOT_OWNER knows a view that this node has not
  * adopted yet, and there may be others before it: the wait goes on until the owner
  * is another node. When another node may have changed the value, the loads of the
  * key on this node are overtaken before the caller is answered, so that its next
@@ -104,6 +105,8 @@ struct km_mutate_op {
     void *key_copy; /* NULL, or owned */
     kama_value *item; /* SET: what is to be stored; NULL when it was taken */
     int64_t ttl_ms;
+    kama_status refusal;   /* KAMA_OK, or why nobody owned the key */
+    const char *why;       /* a sentence for it; static */
     uint64_t change;       /* of the answer that was acted on */
     km_ns wait_until;      /* for a newer view */
     km_ns settled_until;   /* for this node to become settled */

@@ -50,6 +50,13 @@ enum km_owner_place {
     KM_OWNER_NOBODY          /* this node cannot know it, or must not say it */
 };
 
+/* What a mutation does about NOBODY. */
+enum km_owner_hope {
+    KM_OWNER_HOPELESS, /* it fails at once */
+    KM_OWNER_HOPEFUL /* it waits for another answer, and fails when its time is
+                        * over */
+};
+
 struct km_owner_answer {
     enum km_owner_place place;
     /* The number of the adoption that the answer belongs to; it grows by one
@@ -61,8 +68,9 @@ struct km_owner_answer {
     struct km_peer *peer; /* PEER: a reference, for `fill`, `mutate` or
                            * `release`; else NULL */
     /* NOBODY: what a mutation fails with (KAMA_ERR_TRY_AGAIN or
-     * KAMA_ERR_NOT_READY), and a sentence; static. */
+     * KAMA_ERR_NOT_READY), whether it waits first, and a sentence; static. */
     kama_status refusal;
+    enum km_owner_hope hope;
     const char *text;
 };
 

@@ -9,14 +9,22 @@
 /* -- ask ------------------------------------------------------------------- */
 
 static void nobody(struct km_owner_answer *answer, kama_status refusal,
-                   const char *text)
+                   enum km_owner_hope hope, const char *text)
 {
     answer->place = KM_OWNER_NOBODY;
     answer->refusal = refusal;
+    answer->hope = hope;
     answer->text = text;
 }
 
-/* The slot has an owner. */
+/* Waits end at once while the peers close, so nothing may wait again then. */
+static enum km_owner_hope hope_of(const struct km_peers *peers)
+{
+    return atomic_load(&peers->closing) ? KM_OWNER_HOPELESS : KM_OWNER_HOPEFUL;
+}
+
+/* This node is a member. Without an active member nobody owns the slot, unless this
+ * node is leaving. */
 static void ask_table(const struct km_peers_state *state, uint32_t slot,
                       struct km_owner_answer *answer)
 {
@@ -28,7 +36,11 @@ static void ask_table(const struct km_peers_state *state, uint32_t slot,
                 : KM_OWNER_HERE;
         return;
     }
-    KM_ASSERT(table->placement != NULL);
+    if (table->placement == NULL) {
+        nobody(answer, KAMA_ERR_NOT_READY, hope_of(table->peers),
+               "no node of the cluster is active yet");
+        return;
+    }
     struct km_peer *peer =
         table->owners[km_placement_owner(table->placement, slot)];
     KM_ASSERT(peer != NULL);
@@ -45,14 +57,14 @@ static void ask(void *owner, uint32_t slot, struct km_owner_answer *ret_answer)
     *ret_answer = (struct km_owner_answer){.adoption = state->adoption,
                                            .change = state->change};
     if (refusal != KAMA_OK) {
-        nobody(ret_answer, refusal,
+        nobody(ret_answer, refusal, KM_OWNER_HOPELESS,
                "this node cannot reach the cluster; no change is made");
     } else if (state->standing == KM_STANDING_NONE) {
-        nobody(ret_answer, KAMA_ERR_NOT_READY,
+        nobody(ret_answer, KAMA_ERR_NOT_READY, hope_of(peers),
                "this node is not a member of the cluster yet");
     } else if (state->standing == KM_STANDING_BEHIND ||
                atomic_load(&peers->nobody)) {
-        nobody(ret_answer, KAMA_ERR_TRY_AGAIN,
+        nobody(ret_answer, KAMA_ERR_TRY_AGAIN, hope_of(peers),
                "this node does not know the newest members of the cluster");
     } else {
         ask_table(state, slot, ret_answer);

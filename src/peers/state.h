@@ -251,7 +251,8 @@ struct km_peer *km_peers_table_find(const struct km_peers_table *table,
 bool km_peers_is_member(const struct km_view *view,
                         const struct km_member_id *id);
 /* Writes the slots of a node in *ret_mine, owned, or NULL if there are none.
- * Without an active member each node owns all keys. */
+ * Without an active member a node that is leaving owns all keys, and one that is
+ * joining owns none. */
 KAMA_NODISCARD kama_status km_peers_make_mine(
     const struct km_peers *peers, const struct km_view *view,
     const struct km_placement *placement, const struct km_member_id *self,

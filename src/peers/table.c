@@ -131,8 +131,15 @@ bool km_peers_is_member(const struct km_view *view,
     return !km_member_id_is_none(id) && km_view_find_id(view, id) != NULL;
 }
 
-/* Writes the slots of a node in *ret_mine, or NULL if there are none. Without an
- * active member each node owns all keys. */
+/* Whether a node owns all keys if no member is active: several nodes can be
+ * joining at the same time, and only one of them would get a change. */
+static bool owns_all(const struct km_view *view,
+                     const struct km_member_id *self)
+{
+    return km_view_find_id(view, self)->state == KM_MEMBER_LEAVING;
+}
+
+/* Writes the slots of a node in *ret_mine, or NULL if there are none. */
 kama_status km_peers_make_mine(const struct km_peers *peers,
                                const struct km_view *view,
                                const struct km_placement *placement,
@@ -142,7 +149,7 @@ kama_status km_peers_make_mine(const struct km_peers *peers,
     size_t index = active_index(view, self);
     *ret_mine = NULL;
     if (!km_peers_is_member(view, self) ||
-        (placement != NULL && index == SIZE_MAX)) {
+        (placement != NULL ? index == SIZE_MAX : !owns_all(view, self))) {
         return KAMA_OK;
     }
     struct km_slot_map *mine = km_mem_zalloc(peers->mem, 1, sizeof *mine);

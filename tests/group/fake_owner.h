@@ -409,6 +409,7 @@ static inline void fake_node_open(struct fake_cluster *c, unsigned i,
     node->owner = (struct km_owner){.ops = &fake_ops, .arg = node};
     node->answer.text = "this node is behind";
     node->answer.refusal = KAMA_ERR_TRY_AGAIN;
+    node->answer.hope = KM_OWNER_HOPEFUL;
     memset(&node->lost, 0xff, sizeof node->lost);
     (void)pthread_mutex_init(&node->lock, NULL);
     gate_init(&node->wire);

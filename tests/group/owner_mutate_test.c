@@ -265,11 +265,43 @@ static void test_nobody_owns_it(void **state)
     assert_int_equal(setter_join(&setter), KAMA_OK);
     (void)pthread_mutex_lock(&A->lock);
     A->answer.refusal = KAMA_ERR_NOT_READY;
+    A->answer.hope = KM_OWNER_HOPELESS;
     (void)pthread_mutex_unlock(&A->lock);
     fake_own(A, KM_OWNER_NOBODY, NULL);
     assert_int_equal(kama_del(A->group, K, NULL), KAMA_ERR_NOT_READY);
     expect_sentence("this node is behind");
     assert_int_equal(kama_ttl(A->group, K, NULL, &ttl_ms), KAMA_ERR_PEER);
+    fake_close(c);
+}
+
+/* While the node joins, a mutation waits until somebody owns the key, and is
+ * KAMA_ERR_NOT_READY when its time is over. A thread that must not wait gets the
+ * error at once. */
+static void test_mutation_waits_while_the_node_joins(void **state)
+{
+    struct fake_cluster *c = fake_open();
+    struct km_mutate_op op = {.done = fake_on_mutate};
+    struct km_mutate_order order = {
+        .kind = KM_MUTATION_DELETE, .patience = KM_MUTATE_REFUSES, .key = K};
+    struct setter setter;
+    struct hurry h;
+    (void)state;
+    (void)pthread_mutex_lock(&A->lock);
+    A->answer.refusal = KAMA_ERR_NOT_READY;
+    (void)pthread_mutex_unlock(&A->lock);
+    fake_own(A, KM_OWNER_NOBODY, NULL);
+    assert_int_equal(km_mutate_op_start(A->group, &op, &order),
+                     KAMA_ERR_NOT_READY);
+    assert_int_equal(atomic_load(&c->waits), 0);
+    assert_int_equal(kama_del(A->group, K, &hurry(&h, 30)->ctx),
+                     KAMA_ERR_NOT_READY);
+    expect_sentence("nothing was changed: this node is behind");
+    assert_int_equal(atomic_load(&c->waits), 1);
+    setter_start(&setter, A->group, 20000);
+    AWAIT(atomic_load(&c->waits) == 2);
+    fake_own(A, KM_OWNER_HERE, NULL);
+    assert_int_equal(setter_join(&setter), KAMA_OK);
+    assert_int_equal(get_text(A->group, "k", NULL, "v"), KAMA_OK);
     fake_close(c);
 }
 
@@ -480,6 +512,7 @@ int main(void)
         cmocka_unit_test(test_try_again),
         cmocka_unit_test(test_unsettled_mutation_waits),
         cmocka_unit_test(test_nobody_owns_it),
+        cmocka_unit_test(test_mutation_waits_while_the_node_joins),
         cmocka_unit_test(test_peers_mutation_is_not_passed_on),
         cmocka_unit_test(test_many_at_once),
         cmocka_unit_test(test_pool_threads_do_not_wait),

@@ -467,6 +467,7 @@ static void test_agree(void **state)
     cluster_open(&c, 3);
     assert_int_equal(ask(&c.nodes[0], 5).place, KM_OWNER_NOBODY);
     assert_int_equal(ask(&c.nodes[0], 5).refusal, KAMA_ERR_NOT_READY);
+    assert_int_equal(ask(&c.nodes[0], 5).hope, KM_OWNER_HOPEFUL);
     notice_all(&c, 7);
     for (uint32_t slot = 0; slot < KM_OWNER_SLOTS; slot += 997) {
         unsigned here = 0;
@@ -591,6 +592,32 @@ static void test_at_once(void **state)
     notice(&c, 0, 7);
     assert_int_equal(c.nodes[0].adopted, 2);
     assert_int_equal(routing_of(&c.nodes[0]).view->count, 3);
+    cluster_close(&c);
+}
+
+/* Two nodes that begin together own nothing before one of them is active:
+ * otherwise both would take changes of the same key. */
+static void test_nodes_that_join_own_nothing(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        c.nodes[i].member.state = KM_MEMBER_JOINING;
+    }
+    notice_all(&c, 3);
+    for (unsigned i = 0; i < 2; i++) {
+        struct km_owner_answer answer = ask(&c.nodes[i], 5);
+        assert_int_equal(answer.place, KM_OWNER_NOBODY);
+        assert_int_equal(answer.refusal, KAMA_ERR_NOT_READY);
+        assert_int_equal(answer.hope, KM_OWNER_HOPEFUL);
+    }
+    c.nodes[1].member.state = KM_MEMBER_ACTIVE;
+    notice_all(&c, 3);
+    assert_int_equal(ask(&c.nodes[1], 5).place, KM_OWNER_HERE);
+    c.nodes[1].member.state = KM_MEMBER_LEAVING;
+    notice_all(&c, 3);
+    assert_int_equal(ask(&c.nodes[1], 5).place, KM_OWNER_HERE);
     cluster_close(&c);
 }
 
@@ -1558,6 +1585,7 @@ int main(void)
         cmocka_unit_test(test_replaced),
         cmocka_unit_test(test_noticed_is_not_adopted),
         cmocka_unit_test(test_at_once),
+        cmocka_unit_test(test_nodes_that_join_own_nothing),
         cmocka_unit_test(test_behind),
         cmocka_unit_test(test_behind_before_others_call_it_silent),
         cmocka_unit_test(test_behind_until_the_registry_was_read),
