@@ -240,6 +240,9 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 /* More than half of a larger view that goes within this time is held. */
 #define KM_MEMBERSHIP_MASS_MS 1000
 #define KM_MEMBERSHIP_MASS_VIEW_MIN 3
+/* A record that is gone without a goodbye counts for so long, because the others
+ * of a mass leave follow within it. Leases expire about ten seconds late anyway. */
+#define KM_MEMBERSHIP_MISSING_MS 100
 #define KM_MEMBERSHIP_PROBE_MS 5000 /* until a probe counts as "nobody" */
 #define KM_MEMBERSHIP_WAIT_SLACK_MS 2000
 /* How often a start waits for a record that is always prolonged. */

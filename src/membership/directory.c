@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define MASS_NS (KM_MEMBERSHIP_MASS_MS * KM_NS_PER_MS)
+#define MISSING_NS (KM_MEMBERSHIP_MISSING_MS * KM_NS_PER_MS)
 
 void km_directory_init(struct km_directory *d, const kama_allocator *mem)
 {
@@ -167,6 +168,17 @@ kama_status km_directory_put(struct km_directory *d,
 
 /* -- removing -------------------------------------------------------------- */
 
+/* Returns whether so many members are in the view that several of them can be a
+ * mass leave. */
+static bool can_be_mass_leave(const struct km_directory *d)
+{
+    size_t in_view = 0;
+    for (size_t i = 0; i < d->count; i++) {
+        in_view += d->entries[i].state != KM_ENTRY_GONE;
+    }
+    return in_view >= KM_MEMBERSHIP_MASS_VIEW_MIN;
+}
+
 /* Removes a live entry. Returns whether the entry was deleted, so that another
  * one is at its place now. */
 static bool remove_entry(struct km_directory *d, size_t place, km_ns now)
@@ -180,7 +192,7 @@ static bool remove_entry(struct km_directory *d, size_t place, km_ns now)
         delete_entry(d, place);
         return true;
     }
-    entry->state = KM_ENTRY_GONE;
+    entry->state = can_be_mass_leave(d) ? KM_ENTRY_MISSING : KM_ENTRY_GONE;
     entry->gone_at = now;
     return false;
 }
@@ -255,16 +267,20 @@ static void hold_gone(struct km_directory *d, km_ns now, km_ns until)
 {
     for (size_t i = 0; i < d->count; i++) {
         struct km_entry *entry = &d->entries[i];
-        if (entry->state == KM_ENTRY_GONE && now - entry->gone_at < MASS_NS) {
+        bool is_gone =
+            entry->state == KM_ENTRY_GONE || entry->state == KM_ENTRY_MISSING;
+        if (is_gone && now - entry->gone_at < MASS_NS) {
             hold(d, entry, until);
         }
     }
 }
 
-/* Returns when an entry is deleted. */
+/* Returns when an entry is deleted, or leaves the view. */
 static km_ns end_of(const struct km_entry *entry)
 {
     switch (entry->state) {
+    case KM_ENTRY_MISSING:
+        return entry->gone_at + MISSING_NS;
     case KM_ENTRY_GONE:
         return entry->gone_at + MASS_NS;
     case KM_ENTRY_HELD:
@@ -282,9 +298,14 @@ km_ns km_directory_settle(struct km_directory *d, km_ns now, km_ns hold_ns)
         hold_gone(d, now, now + hold_ns);
     }
     for (size_t i = 0; i < d->count;) {
-        km_ns end = end_of(&d->entries[i]);
+        struct km_entry *entry = &d->entries[i];
+        if (entry->state == KM_ENTRY_MISSING && end_of(entry) <= now) {
+            entry->state = KM_ENTRY_GONE;
+            d->changes++;
+        }
+        km_ns end = end_of(entry);
         if (end <= now) {
-            d->changes += d->entries[i].state == KM_ENTRY_HELD;
+            d->changes += entry->state == KM_ENTRY_HELD;
             delete_entry(d, i);
             continue;
         }
@@ -317,7 +338,8 @@ kama_status km_directory_view(const struct km_directory *d,
     }
     for (size_t i = 0; i < d->count; i++) {
         if (d->entries[i].state != KM_ENTRY_GONE) {
-            members[count++] = *d->entries[i].member;
+            members[count] = *d->entries[i].member;
+            members[count++].held = d->entries[i].state == KM_ENTRY_HELD;
         }
     }
     kama_status status =

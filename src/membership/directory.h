@@ -10,15 +10,18 @@
  *
  * States of an entry:
  *
- *     LIVE --remove--> GONE --settle, 1 s later--> (deleted)
- *      ^ ^              |
- *      | +---- put -----+--settle, mass leave--+
- *      |                                       v
- *      +------------------- put ------------- HELD --settle, in time--> (deleted)
+ *     LIVE --remove--> MISSING --settle, 0.1 s--> GONE --settle, 1 s--> (deleted)
+ *      ^ ^                |                        |
+ *      | +----- put ------+---settle, mass leave---+
+ *      |                                           v
+ *      +------------------- put ----------------- HELD --settle--> (deleted)
  *
- * LIVE and HELD entries are in the view. A GONE entry is not; it is remembered
- * for a second, because a mass leave can arrive one record at a time. A member
- * that was last seen leaving is deleted at once, and is never held.
+ * LIVE, MISSING and HELD entries are in the view. A GONE entry is not; it is
+ * remembered for a second, because a mass leave can arrive one record at a time.
+ * The records of a mass leave mostly come within 0.1 s: without MISSING, the first
+ * address would go and come back. A view that is too small for a mass leave has no
+ * MISSING entries. A member that was last seen leaving is deleted at once, and is
+ * never held.
  *
  * Cost: O(log n) to find, O(n) to insert, to settle and to make a view.
  * Threads: one loop. Errors: KAMA_ERR_NO_MEMORY, after which nothing has
@@ -29,14 +32,19 @@
 #include "base/clock.h"
 #include "view/view.h"
 
-enum km_entry_state { KM_ENTRY_LIVE, KM_ENTRY_GONE, KM_ENTRY_HELD };
+enum km_entry_state {
+    KM_ENTRY_LIVE,
+    KM_ENTRY_MISSING,
+    KM_ENTRY_GONE,
+    KM_ENTRY_HELD
+};
 
 struct km_entry {
     struct km_member *member; /* owned */
     enum km_entry_state state;
     uint32_t listed; /* the number of the list that has found it */
     int64_t mod_revision;
-    km_ns gone_at; /* of GONE and HELD */
+    km_ns gone_at; /* of MISSING, GONE and HELD */
     km_ns until;   /* of HELD */
 };
 
@@ -96,7 +104,7 @@ const struct km_entry *km_directory_find(const struct km_directory *d,
                                          kama_bytes address);
 /* Returns how many entries are held. */
 size_t km_directory_held(const struct km_directory *d);
-/* Makes a view of the entries that are live or held. */
+/* Makes a view of the entries that are live, missing or held. */
 KAMA_NODISCARD kama_status km_directory_view(const struct km_directory *d,
                                              struct km_view **ret_view);
 /* Asserts the order and the states. For tests. */

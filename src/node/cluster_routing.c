@@ -52,6 +52,38 @@ void km_cluster_follow_self(struct km_cluster *cluster)
 
 /* -- what the peers tell ---------------------------------------------------- */
 
+/* Tells what is new about a member. old: in the view before, or NULL. */
+static void tell_member(struct km_cluster *cluster, const struct km_member *old,
+                        const struct km_member *m, size_t others)
+{
+    const kama_node *node = cluster->node;
+    if (old == NULL && m->held) {
+        km_node_tell_member(node, KM_NODE_WARN, "peers", m->address, others,
+                            "%s is held in the view for a while, although its "
+                            "record is gone; peers: %zu",
+                            m->address, others);
+    } else if (old == NULL) {
+        km_node_tell_member(node, KM_NODE_INFO, "peers", m->address, others,
+                            "%s has joined (%s); peers: %zu", m->address,
+                            km_member_state_name(m->state), others);
+    } else if (old->state != m->state) {
+        km_node_tell_member(node, KM_NODE_INFO, "peers", m->address, others,
+                            "%s is %s; peers: %zu", m->address,
+                            km_member_state_name(m->state), others);
+    }
+}
+
+static void tell_gone(struct km_cluster *cluster, const struct km_member *m,
+                      size_t others)
+{
+    km_node_tell_member(cluster->node, KM_NODE_INFO, "peers", m->address,
+                        others,
+                        m->state == KM_MEMBER_LEAVING
+                            ? "%s has left; peers: %zu"
+                            : "%s is gone without a goodbye; peers: %zu",
+                        m->address, others);
+}
+
 /* Tells how the members of two views differ, a line for each member. */
 static void tell_changes(struct km_cluster *cluster, const struct km_view *from,
                          const struct km_view *to)
@@ -62,33 +94,17 @@ static void tell_changes(struct km_cluster *cluster, const struct km_view *from,
     }
     for (size_t i = 0; i < to->count; i++) {
         const struct km_member *m = &to->members[i];
-        const struct km_member *old =
-            from != NULL ? km_view_find_id(from, &m->id) : NULL;
-        if (km_member_id_equal(&m->id, &cluster->id)) {
-            continue;
-        }
-        if (old == NULL) {
-            km_node_tell_member(cluster->node, KM_NODE_INFO, "peers",
-                                m->address, others,
-                                "%s has joined (%s); peers: %zu", m->address,
-                                km_member_state_name(m->state), others);
-        } else if (old->state != m->state) {
-            km_node_tell_member(cluster->node, KM_NODE_INFO, "peers",
-                                m->address, others, "%s is %s; peers: %zu",
-                                m->address, km_member_state_name(m->state),
-                                others);
+        if (!km_member_id_equal(&m->id, &cluster->id)) {
+            tell_member(cluster,
+                        from != NULL ? km_view_find_id(from, &m->id) : NULL, m,
+                        others);
         }
     }
     for (size_t i = 0; from != NULL && i < from->count; i++) {
         const struct km_member *m = &from->members[i];
         if (km_view_find_id(to, &m->id) == NULL &&
             !km_member_id_equal(&m->id, &cluster->id)) {
-            km_node_tell_member(
-                cluster->node, KM_NODE_INFO, "peers", m->address, others,
-                m->state == KM_MEMBER_LEAVING
-                    ? "%s has left; peers: %zu"
-                    : "%s is gone without a goodbye; peers: %zu",
-                m->address, others);
+            tell_gone(cluster, m, others);
         }
     }
 }

@@ -14,6 +14,8 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
+#include <stdbool.h>
+
 #define KM_MEMBER_ID_BYTES 16
 /* 32 hexadecimal digits and NUL. */
 #define KM_MEMBER_ID_TEXT_BYTES (2 * KM_MEMBER_ID_BYTES + 1)
@@ -39,6 +41,8 @@ struct km_member {
     uint32_t weight; /* 1 to KM_MEMBER_WEIGHT_MAX */
     const char *const *labels;
     size_t label_count;
+    bool held; /* its record is gone, and it stays for a while nevertheless; no
+                * part of the view id */
 };
 
 /* Returns whether two ids are equal, and whether an id is all zero. */

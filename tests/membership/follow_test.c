@@ -342,6 +342,7 @@ static void test_changes_at_or_below_the_last_revision_are_ignored(void **state)
     assert_true(sim_member_sees(&f->nodes[0], 3));
     km_membership_registry_events.changed(f->nodes[0].membership,
                                           f->registry.revision + 1, &old, 1);
+    run_for(f, 2 * KM_MEMBERSHIP_MISSING_MS * MS);
     assert_true(sim_member_sees(&f->nodes[0], 2));
 }
 
@@ -552,13 +553,47 @@ static void revoke_and_silence(struct fixture *f, size_t i)
                         km_membership_lease_id(f->nodes[i].membership));
 }
 
+/* The records go one after the other, and the first address does not leave the
+ * view and come back. A single member that dies goes a little later. */
+static void test_a_mass_leave_does_not_flap(void **state)
+{
+    struct fixture *f = *state;
+    start_all(f, NODES);
+    uint64_t id = f->nodes[0].view->id;
+    for (size_t i = 1; i < 4; i++) {
+        revoke_and_silence(f, i);
+        run_for(f, 30 * MS);
+        assert_true(f->nodes[0].view->id == id);
+    }
+    run_for(f, S);
+    assert_true(f->nodes[0].view->id == id);
+    assert_int_equal(stats_of(&f->nodes[0]).held, 3);
+}
+
+/* The view says which members are held, when they come back into it. */
+static void test_a_held_member_that_comes_back_is_marked(void **state)
+{
+    struct fixture *f = *state;
+    start_all(f, NODES);
+    for (size_t i = 1; i < 4; i++) {
+        revoke_and_silence(f, i);
+        run_for(f, 2 * KM_MEMBERSHIP_MISSING_MS * MS);
+    }
+    assert_true(sim_member_sees(&f->nodes[0], NODES));
+    const struct km_member *first =
+        km_view_find_address(f->nodes[0].view, KAMA_STR(f->addresses[1]));
+    assert_non_null(first);
+    assert_true(first->held);
+    assert_false(f->nodes[0].view->members[0].held);
+}
+
 static void test_half_of_a_view_is_no_mass_leave(void **state)
 {
     struct fixture *f = *state;
     start_all(f, 4);
     revoke_and_silence(f, 2);
     revoke_and_silence(f, 3);
-    run_for(f, 100 * MS);
+    run_for(f, 200 * MS);
     assert_true(sim_member_sees(&f->nodes[0], 2));
 }
 
@@ -718,6 +753,8 @@ int main(void)
         TEST(test_a_stamp_that_was_deleted_is_written_again),
         TEST(test_a_revision_below_the_last_means_that_the_data_is_lost),
         TEST(test_a_mass_leave_is_held_for_one_lease),
+        TEST(test_a_mass_leave_does_not_flap),
+        TEST(test_a_held_member_that_comes_back_is_marked),
         TEST(test_half_of_a_view_is_no_mass_leave),
         TEST(test_a_view_of_two_has_no_mass_leave),
         TEST(test_members_that_go_one_after_the_other_are_no_mass_leave),
