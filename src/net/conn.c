@@ -15,7 +15,9 @@
  *                is closed with unread bytes would make the kernel send a
  *                reset, which overtakes the last bytes written (a GOAWAY, an
  *                answer); so the rest of the input is read and dropped, for a
- *                while
+ *                while. It ends early when the other side has confirmed all
+ *                bytes and then sent nothing: a client that is idle may not
+ *                close its half for minutes
  *     CLOSED     the descriptor is closed, and libuv is about to say so
  *     FREEING    libuv has said so while on_turn was queued, which frees it
  *
@@ -34,12 +36,15 @@
 #include "net/error.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include <uv.h>
 
 #define CONN_MAGIC 0x636f6e6eu
 #define FLUSH_MS 1000
 #define LINGER_MS 1000
+#define LINGER_QUIET_MS 200 /* after which nothing more is expected */
 #define LINGER_BYTES_MAX (64u << 10)
 #define WRITE_BYTES_PER_TURN (256u << 10)
 #define LAST_READS_MAX 64 /* after a reset, of the read buffer's size */
@@ -66,7 +71,7 @@ struct km_conn {
     struct km_session *session; /* NULL from lingering on */
     struct km_conn_owner *owner;
     kama_bytes unsent; /* the session's, of its last take */
-    km_ns progress_at; /* of the write of unsent */
+    km_ns progress_at; /* of the write of unsent; lingering: of the input */
     km_ns give_up_at;  /* flushing, lingering */
     struct km_mail turn;
     struct km_timer timer;
@@ -146,7 +151,21 @@ static void begin_linger(struct km_conn *conn)
     }
     conn->state = LINGERING;
     conn->give_up_at = km_ns_after_ms(now, LINGER_MS);
+    conn->progress_at = now;
     close_session(conn);
+}
+
+/* Returns whether the kernel of the other side has confirmed all bytes. A reset
+ * cannot overtake them any more. */
+static bool is_confirmed(const struct km_conn *conn)
+{
+    int unconfirmed = 0;
+    return ioctl(conn->fd, SIOCOUTQ, &unconfirmed) == 0 && unconfirmed == 0;
+}
+
+static km_ns quiet_at(const struct km_conn *conn)
+{
+    return km_ns_after_ms(conn->progress_at, LINGER_QUIET_MS);
 }
 
 /* Closes at once, because nothing that is written would arrive. */
@@ -220,6 +239,7 @@ static void drop_input(struct km_conn *conn, size_t n)
 {
     if (conn->state == LINGERING) {
         conn->lingered_bytes += (uint32_t)n;
+        conn->progress_at = now_of(conn);
     }
 }
 
@@ -316,6 +336,8 @@ static void set_timer(struct km_conn *conn)
         km_ns session_at = conn->session->ops->deadline(conn->session);
         at = stall_at(conn);
         at = session_at < at ? session_at : at;
+    } else if (conn->state == LINGERING && quiet_at(conn) < at) {
+        at = quiet_at(conn);
     }
     if (at == KM_NS_NEVER) {
         km_loop_timer_disarm(conn->loop, &conn->timer);
@@ -383,6 +405,12 @@ static void on_timer(struct km_timer *timer)
 {
     struct km_conn *conn = KM_CONTAINER_OF(timer, struct km_conn, timer);
     km_ns now = now_of(conn);
+    if (conn->state == LINGERING && now < conn->give_up_at &&
+        !is_confirmed(conn)) {
+        conn->progress_at = now;
+        km_conn_wake(conn);
+        return;
+    }
     if (conn->state != OPEN) {
         finish(conn);
         return;

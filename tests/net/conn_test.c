@@ -379,6 +379,29 @@ static void test_linger_is_bounded(void **state)
     rig_fini(&rig);
 }
 
+/* A peer that has read everything, then sends nothing and does not close its half
+ * either, is not waited for long. One that has not read everything is. */
+static void test_linger_ends_when_the_peer_is_quiet(void **state)
+{
+    (void)state;
+    struct rig rig;
+    char buf[16];
+    bool reset;
+    rig_init(&rig);
+    rig.echo.feed_status = KAMA_ERR_PROTOCOL;
+    rig_open(&rig);
+    write_all(rig.fd, "last", 4);
+    latch_wait(&rig.echo.closed, 1);
+    skip_time(rig.loop, &rig.skip, 300 * KM_NS_PER_MS);
+    assert_int_equal(latch_count(&rig.echo.gone), 0);
+    assert_int_equal(read_until_end(rig.fd, buf, sizeof buf, &reset), 4);
+    assert_false(reset);
+    skip_time(rig.loop, &rig.skip, 300 * KM_NS_PER_MS);
+    assert_int_equal(latch_count(&rig.echo.gone), 1);
+    rig_gone(&rig, KAMA_ERR_PROTOCOL);
+    rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +418,7 @@ int main(void)
         cmocka_unit_test(test_close_flushes),
         cmocka_unit_test(test_grace_ends),
         cmocka_unit_test(test_linger_is_bounded),
+        cmocka_unit_test(test_linger_ends_when_the_peer_is_quiet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
