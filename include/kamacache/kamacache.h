@@ -1479,8 +1479,9 @@ KAMA_API kama_group *kama_node_group(kama_node *node, const char *name);
  * Errors: KAMA_ERR_ADDR_IN_USE (kama_last_error names the address),
  * KAMA_ERR_TIMEOUT if it took longer than start_timeout_ms, KAMA_ERR_IO,
  * KAMA_ERR_THREADS, KAMA_ERR_NO_MEMORY, KAMA_ERR_STATE if the node was started
- * before.
- * Setup: no other thread may call a function of the node while it starts.
+ * before, KAMA_ERR_CANCELLED if another thread has called kama_node_stop.
+ * Setup: no other thread may call a function of the node while it starts, except
+ * kama_node_stop.
  */
 KAMA_API KAMA_NODISCARD kama_status kama_node_start(kama_node *node);
 
@@ -1492,6 +1493,10 @@ KAMA_API const char *kama_node_address(const kama_node *node);
  * Stops the node: health checks are answered with NOT_SERVING, clients are told
  * to go elsewhere (GOAWAY), running calls may end within drain_timeout_ms, and
  * then the connections are closed. The groups can still be used directly.
+ *
+ * While another thread waits in kama_node_start for a node to join its cluster, it
+ * makes that call fail with KAMA_ERR_CANCELLED, and returns KAMA_OK at once. The
+ * start then removes the node's record from etcd before it returns.
  *
  * Returns KAMA_OK, or KAMA_ERR_TIMEOUT if calls had to be cut off; the node has
  * stopped in both cases. Errors: KAMA_ERR_STATE if the node does not run,

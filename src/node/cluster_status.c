@@ -31,6 +31,12 @@ void km_cluster_set_registration(struct km_cluster *cluster, const char *name)
     km_cluster_touch(cluster);
 }
 
+void km_cluster_cancel_start(struct km_cluster *cluster)
+{
+    km_cluster_fail_start(cluster, KAMA_ERR_CANCELLED,
+                          "the node was stopped before it was ready");
+}
+
 void km_cluster_fail_start(struct km_cluster *cluster, kama_status status,
                            const char *text)
 {

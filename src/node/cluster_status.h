@@ -16,6 +16,8 @@ void km_cluster_touch(struct km_cluster *cluster);
 void km_cluster_move(struct km_cluster *cluster, enum km_cluster_state to);
 /* Shows another state of the registration. name: static. */
 void km_cluster_set_registration(struct km_cluster *cluster, const char *name);
+/* Ends the start, because the node is stopped. */
+void km_cluster_cancel_start(struct km_cluster *cluster);
 /* Ends the start with an error; only the first one counts. */
 void km_cluster_fail_start(struct km_cluster *cluster, kama_status status,
                            const char *text);

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "group/group.h"
 #include "node/cluster_groups.h"
+#include "node/cluster_status.h"
 #include "node/group_log.h"
 #include "node/node_event.h"
 #include "node/node_server.h"
@@ -189,6 +190,37 @@ static void publish(kama_node *node, struct km_server *server)
     km_mutex_unlock(&node->lock);
 }
 
+/* From here on kama_node_stop can cancel the start. */
+static void begin_waiting(kama_node *node)
+{
+    km_mutex_lock(&node->lock);
+    node->joining = node->cluster;
+    if (node->start_cancelled) {
+        km_cluster_cancel_start(node->joining);
+    }
+    km_mutex_unlock(&node->lock);
+}
+
+static void end_waiting(kama_node *node)
+{
+    km_mutex_lock(&node->lock);
+    node->joining = NULL;
+    km_mutex_unlock(&node->lock);
+}
+
+/* Cancels the start of a node that is starting. Returns false if it is not. */
+static bool cancel_start(kama_node *node)
+{
+    km_mutex_lock(&node->lock);
+    bool starts = node->state == KM_NODE_STARTING;
+    node->start_cancelled |= starts;
+    if (node->joining != NULL) {
+        km_cluster_cancel_start(node->joining);
+    }
+    km_mutex_unlock(&node->lock);
+    return starts;
+}
+
 /* Joins the cluster, if the node has one. Its members may ask for values before
  * the node is ready. */
 static kama_status join(kama_node *node, struct km_server *server)
@@ -200,7 +232,12 @@ static kama_status join(kama_node *node, struct km_server *server)
         allow_group(server, km_registry_at(&node->registry, i));
     }
     kama_status status = km_cluster_start(node->cluster);
-    return status == KAMA_OK ? km_cluster_wait_start(node->cluster) : status;
+    if (status == KAMA_OK) {
+        begin_waiting(node);
+        status = km_cluster_wait_start(node->cluster);
+        end_waiting(node);
+    }
+    return status;
 }
 
 /* Ends a node that could not join: nothing is left running, and the start may be
@@ -214,6 +251,9 @@ static kama_status undo_start(kama_node *node, struct km_server *server,
     (void)km_node_server_close(node, server, 0);
     km_service_env_reopen(&node->services);
     node->address[0] = '\0';
+    km_mutex_lock(&node->lock);
+    node->start_cancelled = false;
+    km_mutex_unlock(&node->lock);
     move(node, KM_NODE_DRAINED, KM_NODE_NEW);
     return km_fail(status, "%s", text);
 }
@@ -302,6 +342,9 @@ kama_status kama_node_stop(kama_node *node)
 {
     if (km_pool_is_forked(node->pool)) {
         return fail_forked();
+    }
+    if (cancel_start(node)) {
+        return KAMA_OK;
     }
     if (km_node_is_own_thread(node)) {
         return km_fail(KAMA_ERR_WOULD_DEADLOCK,

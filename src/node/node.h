@@ -69,9 +69,11 @@ struct kama_node {
     struct km_mutex lock; /* of all members below, and of adding groups */
     struct km_cond drained_cond;
     enum km_node_state state;
-    struct km_server *server;  /* NULL unless RUNNING */
-    struct km_list group_logs; /* of km_group_log.in_node */
-    unsigned cut;              /* how many calls the drains have cut off */
+    struct km_server *server;   /* NULL unless RUNNING */
+    bool start_cancelled;       /* a stop has come while it was STARTING */
+    struct km_cluster *joining; /* whose start is waited for; NULL: none */
+    struct km_list group_logs;  /* of km_group_log.in_node */
+    unsigned cut;               /* how many calls the drains have cut off */
 };
 
 /* Returns whether the calling thread is one of the node's, for which a wait on

@@ -5,6 +5,7 @@
 record behind; what the log and the client say about the node; many nodes that
 start at once."""
 import re
+import signal
 import socket
 import subprocess
 import unittest
@@ -104,6 +105,22 @@ class Refused(unittest.TestCase):
                           said)
         said = self.expect_refused("--advertise", "10.0.0.1", code=2)
         self.assertIn(":PORT", said)
+
+
+@unittest.skipIf(etcdkit.MISSING, etcdkit.MISSING)
+class Interrupted(unittest.TestCase):
+    def test_a_signal_during_the_start_removes_the_record(self):
+        """The node is `joining`, because nobody says a word at its address."""
+        with Etcd() as etcd, socket.create_server(("127.0.0.1", 0)) as silent:
+            address = "127.0.0.1:%d" % silent.getsockname()[1]
+            with Daemon("--etcd", etcd.address, "--advertise", address,
+                        listen=listen(), ready=False) as node:
+                wait_until(lambda: MEMBERS + address in
+                           etcd.records(MEMBERS))
+                node.signal(signal.SIGTERM)
+                self.assertEqual(node.wait(5 * kamatest.SLOWDOWN), 0)
+                self.assertEqual(set(etcd.records(MEMBERS)), set())
+                node.wait_line("stopped before it was ready")
 
 
 @unittest.skipIf(etcdkit.MISSING, etcdkit.MISSING)

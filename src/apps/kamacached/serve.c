@@ -11,7 +11,9 @@
 #include "plugin.h"
 #include "process.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define COMPONENT "kamacached"
@@ -333,6 +335,34 @@ static void log_failure(kama_status status)
            km_f_str("status", kama_status_name(status)));
 }
 
+/* The node whose start a signal can cancel; NULL: none, the process just ends. */
+static _Atomic(kama_node *) starting_node;
+
+/* How long a start that was cancelled may take to remove the record of the node. */
+#define CANCEL_MS 1500
+
+/* Ends the process. If two threads come here, the second one waits for the end. */
+static _Noreturn void end_process(int code)
+{
+    static atomic_flag is_ending = ATOMIC_FLAG_INIT;
+    while (atomic_flag_test_and_set(&is_ending)) {
+        (void)pause();
+    }
+    km_log_stop();
+    _exit(code);
+}
+
+/* Lets the main thread end the process when the start has been undone, and returns
+ * if that takes too long. */
+static void cancel_start(kama_node *node)
+{
+    const struct timespec limit = {CANCEL_MS / 1000,
+                                   CANCEL_MS % 1000 * 1000000L};
+    if (kama_node_stop(node) == KAMA_OK) {
+        (void)nanosleep(&limit, NULL);
+    }
+}
+
 /* Ends a start that takes too long or was interrupted. This runs on the thread
  * of the guard; the main thread hangs, or is about to be ready. */
 static void end_start(const char *signal_name, int64_t timeout_ms)
@@ -346,8 +376,11 @@ static void end_start(const char *signal_name, int64_t timeout_ms)
                km_f_str("reason", "not ready within --start-timeout"),
                km_f_int("start_timeout_ms", timeout_ms));
     }
-    km_log_stop();
-    _exit(code);
+    kama_node *node = atomic_load(&starting_node);
+    if (signal_name != NULL && node != NULL) {
+        cancel_start(node);
+    }
+    end_process(code);
 }
 
 /* Does the same for --check-config, which writes no log. */
@@ -368,8 +401,13 @@ static int run(kama_node *node, const struct daemon_options *options,
 {
     if (options->etcd != NULL && options->etcd[0] != '\0') {
         process_guard_take_signals_only(guard);
+        atomic_store(&starting_node, node);
     }
     kama_status status = kama_node_start(node);
+    if (status == KAMA_ERR_CANCELLED) {
+        end_process(EXIT_STOPPED);
+    }
+    atomic_store(&starting_node, NULL);
     process_guard_end(guard);
     if (status != KAMA_OK) {
         log_failure(daemon_options_explain(options, status));
