@@ -203,10 +203,12 @@ static kama_status answer_of(struct km_mutate_op *op,
                    : reply->status;
     case KM_OWNER_UNREACHABLE:
         return km_group_fail_key(op->group, KAMA_ERR_PEER, op->key,
-                                 "the owner was not reached: %s", reply->text);
+                                 "nothing was changed: %s; try again",
+                                 reply->text);
     case KM_OWNER_LOST:
         return km_group_fail_key(op->group, KAMA_ERR_PEER, op->key,
-                                 "the change may have been applied: %s",
+                                 "the change may have been applied: %s; read "
+                                 "the key, or repeat the change",
                                  reply->text);
     case KM_OWNER_BEHIND:
         op->asked = NULL;

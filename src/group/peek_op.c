@@ -33,7 +33,8 @@ static void on_reply(struct km_owner_peek *peek,
     if (reply->outcome != KM_OWNER_ANSWERED) {
         st = KAMA_ERR_PEER;
         km_group_sentence(group, peek->key, sentence,
-                          "the owner cannot answer: %s", reply->text);
+                          "only the owner of the key knows: %s; try again",
+                          reply->text);
     } else if ((int)st < 0) {
         (void)km_text_printf(sentence, sizeof sentence, "%s", reply->text);
     } else if (st != KAMA_OK) {

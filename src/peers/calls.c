@@ -9,6 +9,9 @@
 
 #include <string.h>
 
+/* Why calls to a peer are cut off, or fail at once. */
+#define SILENT "it does not answer any more"
+
 static void on_end(struct km_link_call *link, enum km_link_end end,
                    kama_status status, const char *text);
 
@@ -115,7 +118,7 @@ static void call_run(struct km_peers_call *call)
     struct km_buf *head = &on->peer->peers->lanes[on->index].head;
     kama_value *body = NULL;
     if (!km_peer_is_open(on->peer)) {
-        call_fail(call, KM_OWNER_UNREACHABLE, "it does not answer");
+        call_fail(call, KM_OWNER_UNREACHABLE, SILENT);
         return;
     }
     km_buf_reset(head, KM_PEERS_HEAD_KEPT_BYTES);
@@ -198,7 +201,7 @@ static void on_answered(struct km_peers_call *call, kama_status status,
     }
     if (status == KAMA_OK) {
         km_peers_end_all(call, KM_OWNER_LOST, KAMA_ERR_PEER,
-                         "its answer is incomplete");
+                         "its answer ended too early");
     } else {
         enum km_owner_outcome outcome = outcome_of(call->kind, status);
         km_peers_end_all(call, outcome,
@@ -219,17 +222,18 @@ static void on_end(struct km_link_call *link, enum km_link_end end,
         return;
     case KM_LINK_UNREACHABLE:
         km_peer_suspect(call->on->peer);
-        call_fail(call, KM_OWNER_UNREACHABLE, text);
+        call_fail(call, KM_OWNER_UNREACHABLE,
+                  status == KAMA_ERR_CANCELLED ? SILENT : text);
         return;
     case KM_LINK_LATE:
-        call_fail(call, KM_OWNER_LOST, "it has not answered in time");
+        call_fail(call, KM_OWNER_LOST, "the time of the call is over");
         return;
     case KM_LINK_LOST:
         km_peer_suspect(call->on->peer);
         call_fail(call, KM_OWNER_LOST, text);
         return;
     case KM_LINK_CANCELLED:
-        call_fail(call, KM_OWNER_LOST, "it does not answer any more");
+        call_fail(call, KM_OWNER_LOST, SILENT);
         return;
     }
     KM_ASSERT(false);

@@ -115,7 +115,7 @@ static const char *write_sentence(char text[KM_ERROR_BYTES_MAX],
         [KM_OWNER_NOT_OWNER] = "%s does not own the key in its view%.0s",
         [KM_OWNER_BEHIND] = "the owner %s does not know this node: %s",
         [KM_OWNER_UNREACHABLE] = "the owner %s cannot be reached: %s",
-        [KM_OWNER_LOST] = "the owner %s may have carried it out: %s"};
+        [KM_OWNER_LOST] = "the owner %s has not answered: %s"};
     (void)km_text_printf(text, KM_ERROR_BYTES_MAX, formats[outcome], address,
                          why);
     return text;

@@ -67,7 +67,9 @@ static void go_on_here(struct km_load *load, const struct km_owner_reply *reply)
     if (group->config.loader == NULL) {
         char sentence[KM_ERROR_BYTES_MAX];
         km_group_sentence(group, km_load_key_bytes(load), sentence,
-                          "the owner cannot answer: %s", reply->text);
+                          "this node has no loader to use instead of the "
+                          "owner: %s; try again",
+                          reply->text);
         km_load_fail(load, KAMA_ERR_PEER, sentence);
         return;
     }
