@@ -36,6 +36,15 @@ static void on_message(void *arg, kama_bytes message)
     }
 }
 
+/* One endpoint that is slow is better than a new connection to it, which costs
+ * another round trip. If it is silent, PINGs find that out. */
+static bool should_move(const struct km_etcd_call *call,
+                        const struct km_etcd_failure *failure)
+{
+    return call->etcd->endpoints.count > 1 ||
+           failure->status != KAMA_ERR_TIMEOUT;
+}
+
 static void on_end(void *arg, const struct km_channel_result *result)
 {
     struct km_etcd_call *call = arg;
@@ -52,7 +61,7 @@ static void on_end(void *arg, const struct km_channel_result *result)
     } else {
         km_etcd_failure_judge(&failure, endpoint, result);
     }
-    if (km_etcd_failure_is_outage(&failure)) {
+    if (km_etcd_failure_is_outage(&failure) && should_move(call, &failure)) {
         km_etcd_line_move(call->line, call->generation);
     }
     km_mem_free(call->etcd->mem, call);
