@@ -31,10 +31,11 @@ static bool format_own(struct km_membership *m, enum km_member_state state,
 
 static void send_claim(struct km_membership *m, kama_bytes value)
 {
+    bool is_active = m->registration.sent == KM_MEMBER_ACTIVE;
     const struct km_registry_claim claim = {
         .member_key = KAMA_STR(m->member_key),
         .member_value = value,
-        .sister_key = KAMA_STR(m->sister_key),
+        .sister_key = is_active ? KAMA_STR(m->sister_key) : (kama_bytes){0},
         .sister_value = KAMA_STR(m->own.address),
         .joins_key = KAMA_STR(m->joins_key),
         .prefix = KAMA_STR(m->prefix),

@@ -193,13 +193,12 @@ static void claim(void *registry, const struct km_registry_claim *claim)
     km_etcd_request_go(request, km_etcd_encode_claim(&request->message, claim));
 }
 
-static void update(void *registry, kama_bytes key, kama_bytes value,
-                   int64_t lease)
+static void update(void *registry, const struct km_registry_update *update)
 {
     struct km_etcd_request *request =
         km_etcd_request_begin(etcd_of(registry), KM_ETCD_UPDATE);
-    km_etcd_request_go(
-        request, km_etcd_encode_update(&request->message, key, value, lease));
+    km_etcd_request_go(request,
+                       km_etcd_encode_update(&request->message, update));
 }
 
 static void remove_key(void *registry, kama_bytes key, int64_t lease)

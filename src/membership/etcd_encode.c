@@ -37,6 +37,13 @@ static kama_status append_put(struct km_buf *out, kama_bytes key,
                                 &step);
 }
 
+static kama_status append_delete(struct km_buf *out, kama_bytes key)
+{
+    const struct km_etcd_step step = {.remove = {.key = key}};
+    return km_pb_append_element(out, KM_ETCD_TXN_SUCCESS, &km_etcd_step_pb,
+                                &step);
+}
+
 /* Appends the key that follows the last key of the prefix: the prefix, the last
  * of whose bytes that can be raised is raised. "\0" means that there is none. */
 static kama_status append_end(struct km_buf *out, kama_bytes prefix)
@@ -126,23 +133,34 @@ kama_status km_etcd_encode_claim(struct km_buf *out,
                : status;
 }
 
-kama_status km_etcd_encode_update(struct km_buf *out, kama_bytes key,
-                                  kama_bytes value, int64_t lease)
+static kama_status append_sister(struct km_buf *out,
+                                 const struct km_registry_update *update)
 {
-    kama_status status = append_compare(out, key, KM_ETCD_TARGET_LEASE,
-                                        KM_ETCD_COMPARE_LEASE, lease);
-    return status == KAMA_OK ? append_put(out, key, value, lease) : status;
+    return update->sister_value.len > 0
+               ? append_put(out, update->sister_key, update->sister_value,
+                            update->lease)
+               : append_delete(out, update->sister_key);
+}
+
+kama_status km_etcd_encode_update(struct km_buf *out,
+                                  const struct km_registry_update *update)
+{
+    kama_status status =
+        append_compare(out, update->member_key, KM_ETCD_TARGET_LEASE,
+                       KM_ETCD_COMPARE_LEASE, update->lease);
+    if (status == KAMA_OK) {
+        status = append_put(out, update->member_key, update->member_value,
+                            update->lease);
+    }
+    return status == KAMA_OK ? append_sister(out, update) : status;
 }
 
 kama_status km_etcd_encode_remove(struct km_buf *out, kama_bytes key,
                                   int64_t lease)
 {
-    const struct km_etcd_step step = {.remove = {.key = key}};
     kama_status status = append_compare(out, key, KM_ETCD_TARGET_LEASE,
                                         KM_ETCD_COMPARE_LEASE, lease);
-    return status == KAMA_OK ? km_pb_append_element(out, KM_ETCD_TXN_SUCCESS,
-                                                    &km_etcd_step_pb, &step)
-                             : status;
+    return status == KAMA_OK ? append_delete(out, key) : status;
 }
 
 /* -- reading ------------------------------------------------------------- */

@@ -6,7 +6,7 @@
  *     stamp    if create_revision(key) = 0 then put
  *     claim    if create_revision(member) = 0, or mod_revision(member) = n,
  *              then put member, sister, joins, else get member
- *     update   if lease(key) = lease then put
+ *     update   if lease(member) = lease then put member, put or delete sister
  *     remove   if lease(key) = lease then delete
  *     list     get all keys of the prefix, one more than is accepted
  *
@@ -25,10 +25,8 @@ KAMA_NODISCARD kama_status km_etcd_encode_stamp(struct km_buf *out,
 /* A sister key or a joins key that is empty is left out. */
 KAMA_NODISCARD kama_status
 km_etcd_encode_claim(struct km_buf *out, const struct km_registry_claim *claim);
-KAMA_NODISCARD kama_status km_etcd_encode_update(struct km_buf *out,
-                                                 kama_bytes key,
-                                                 kama_bytes value,
-                                                 int64_t lease);
+KAMA_NODISCARD kama_status km_etcd_encode_update(
+    struct km_buf *out, const struct km_registry_update *update);
 KAMA_NODISCARD kama_status km_etcd_encode_remove(struct km_buf *out,
                                                  kama_bytes key, int64_t lease);
 /* Asks for at most `limit` records. */

@@ -65,6 +65,21 @@ static void send_grant(struct km_membership *m)
     }
 }
 
+/* Clients of other implementations call every node that has a sister key: only
+ * an active member has one. */
+static void request_update(struct km_membership *m, kama_bytes record)
+{
+    bool is_active = m->registration.sent == KM_MEMBER_ACTIVE;
+    const struct km_registry_update update = {
+        .member_key = KAMA_STR(m->member_key),
+        .member_value = record,
+        .sister_key = KAMA_STR(m->sister_key),
+        .sister_value = is_active ? KAMA_STR(m->own.address) : (kama_bytes){0},
+        .lease = m->lease.id,
+    };
+    m->ops->update(m->registry, &update);
+}
+
 /* Writes the record with the wanted state, if it says another one. */
 static void send_update(struct km_membership *m)
 {
@@ -81,8 +96,7 @@ static void send_update(struct km_membership *m)
     if (km_record_format(&m->own, &buf) == KAMA_OK) {
         r->requests[KM_REQUEST_UPDATE] = KM_REQUEST_SENT;
         r->sent = r->wanted;
-        m->ops->update(m->registry, KAMA_STR(m->member_key), km_buf_bytes(&buf),
-                       m->lease.id);
+        request_update(m, km_buf_bytes(&buf));
     } else {
         km_registration_retry(m, &no_memory);
     }

@@ -50,13 +50,21 @@ struct km_registry_result {
 /* The keys of one registration. */
 struct km_registry_claim {
     kama_bytes member_key, member_value;
-    kama_bytes sister_key, sister_value;
+    kama_bytes sister_key, sister_value; /* empty: left out */
     kama_bytes joins_key;
     kama_bytes prefix; /* of what is read in the same step */
     int64_t lease;
     /* 0: the member key must not exist. Otherwise the record with this
      * mod_revision is replaced. */
     int64_t expected_mod_revision;
+};
+
+/* What an update writes. */
+struct km_registry_update {
+    kama_bytes member_key, member_value;
+    /* The sister key is put, or deleted if its value is empty. */
+    kama_bytes sister_key, sister_value;
+    int64_t lease;
 };
 
 enum km_registry_verdict {
@@ -79,10 +87,9 @@ struct km_registry_ops {
      * in one transaction; if the condition is not true, returns the record that
      * is there. -> claimed */
     void (*claim)(void *registry, const struct km_registry_claim *claim);
-    /* Writes key = value under the lease, if the key has that lease. -> updated
-     */
-    void (*update)(void *registry, kama_bytes key, kama_bytes value,
-                   int64_t lease);
+    /* Writes the member's record under the lease, if it has that lease, and
+     * puts or deletes the sister key in the same transaction. -> updated */
+    void (*update)(void *registry, const struct km_registry_update *update);
     /* Deletes a key, if it has that lease. -> removed */
     void (*remove)(void *registry, kama_bytes key, int64_t lease);
     /* Reads all records of the prefix in one step. -> listed */

@@ -308,7 +308,7 @@ static inline void registry_end(struct registry *r)
 struct ask {
     struct registry *r;
     enum event event;
-    const char *key, *value;
+    const char *key, *value, *sister;
     int64_t number; /* a lease, a revision or a time */
     struct km_registry_claim claim;
     unsigned before; /* how often the event had come before the request */
@@ -320,6 +320,7 @@ static inline void ask_run(void *arg)
     struct km_etcd *etcd = ask->r->etcd;
     const struct km_registry_ops *ops = &km_etcd_ops;
     kama_bytes key = kama_bytes_str(ask->key != NULL ? ask->key : "");
+    kama_bytes sister = kama_bytes_str(ask->sister != NULL ? ask->sister : "");
     kama_bytes value = kama_bytes_str(ask->value != NULL ? ask->value : "");
     ask->before = count_of(ask->r, ask->event);
     switch (ask->event) {
@@ -342,7 +343,12 @@ static inline void ask_run(void *arg)
         ops->claim(etcd, &ask->claim);
         break;
     case UPDATED:
-        ops->update(etcd, key, value, ask->number);
+        ops->update(etcd, &(struct km_registry_update){
+                              .member_key = key,
+                              .member_value = value,
+                              .sister_key = kama_bytes_str("/services/t/a:1"),
+                              .sister_value = sister,
+                              .lease = ask->number});
         break;
     case REMOVED:
         ops->remove(etcd, key, ask->number);

@@ -126,6 +126,36 @@ static void a_claim_writes_three_keys_or_shows_the_holder(void **state)
     registry_end(&r);
 }
 
+/* In the transaction that writes the record, so that a client of another
+ * implementation calls no node that has not begun or is leaving. */
+static void an_update_puts_and_deletes_the_sister_key(void **state)
+{
+    (void)state;
+    struct registry r;
+    registry_begin(&r, server.address, NULL, NULL);
+    int64_t lease = grant(&r, 10000);
+    struct ask claim = claim_of(lease, "one", 0);
+    claim.claim.sister_key = (kama_bytes){0};
+    (void)get_ok(&r, claim);
+    const char *key = PREFIX "members/a:1";
+    struct ask update = make_ask(UPDATED, key, "two", lease);
+    update.sister = "a:1";
+    assert_int_equal(get_ok(&r, update)->verdict, KM_REGISTRY_DONE);
+    assert_string_equal(get_ok(&r, make_ask(LISTED, "/", NULL, 0))->records,
+                        PREFIX "joins=1 " PREFIX
+                               "members/a:1=two /services/t/a:1=a:1 ");
+    update.sister = NULL;
+    update.number = grant(&r, 10000);
+    assert_int_equal(get_ok(&r, update)->verdict, KM_REGISTRY_REFUSED);
+    assert_non_null(strstr(get_ok(&r, make_ask(LISTED, "/", NULL, 0))->records,
+                           "/services/"));
+    update.number = lease;
+    assert_int_equal(get_ok(&r, update)->verdict, KM_REGISTRY_DONE);
+    assert_string_equal(get_ok(&r, make_ask(LISTED, "/", NULL, 0))->records,
+                        PREFIX "joins=1 " PREFIX "members/a:1=two ");
+    registry_end(&r);
+}
+
 static void only_the_own_lease_updates_and_removes(void **state)
 {
     (void)state;
@@ -715,6 +745,8 @@ int main(void)
         cmocka_unit_test_setup(keepalives_are_answered_in_order, clean),
         cmocka_unit_test_setup(a_stamp_is_written_once, clean),
         cmocka_unit_test_setup(a_claim_writes_three_keys_or_shows_the_holder,
+                               clean),
+        cmocka_unit_test_setup(an_update_puts_and_deletes_the_sister_key,
                                clean),
         cmocka_unit_test_setup(only_the_own_lease_updates_and_removes, clean),
         cmocka_unit_test_setup(a_connection_says_where_it_comes_from, clean),

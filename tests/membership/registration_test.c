@@ -103,33 +103,62 @@ static void put_other(struct fixture *f, int64_t lease)
 
 /* -- registering ----------------------------------------------------------- */
 
-static void test_one_step_writes_record_sister_key_and_joins(void **state)
+static const struct sim_key *sister_key(struct fixture *f)
+{
+    return sim_registry_find(&f->registry, "/services/kama-cache/" ADDRESS);
+}
+
+static void test_one_step_writes_record_and_joins(void **state)
 {
     struct fixture *f = *state;
     start_with(f, &(struct sim_member_plan){.address = ADDRESS,
                                             .stays_joining = true});
     run_for(f, S);
     const struct sim_key *key = own_key(f);
-    const struct sim_key *sister =
-        sim_registry_find(&f->registry, "/services/kama-cache/" ADDRESS);
     const struct sim_key *joins =
         sim_registry_find(&f->registry, FOLDER "joins");
     const struct sim_key *stamp =
         sim_registry_find(&f->registry, FOLDER "registry");
-    assert_non_null(sister);
+    assert_null(sister_key(f)); /* a node that joins is not ready for calls */
     assert_non_null(joins);
     assert_non_null(stamp);
     expect_record(f, KM_MEMBER_JOINING);
-    assert_string_equal(sister->value, ADDRESS);
-    assert_int_equal(sister->mod_revision, key->mod_revision);
     assert_int_equal(joins->mod_revision, key->mod_revision);
     assert_int_equal(joins->version, 1);
     assert_int_equal(joins->lease, 0);
-    assert_int_equal(sister->lease, key->lease);
     assert_int_equal(key->lease, km_membership_lease_id(f->node.membership));
     assert_int_equal(stamp->value_len, 32);
     assert_int_equal(stamp->lease, 0);
     assert_true(stamp->mod_revision < key->mod_revision);
+}
+
+static void expect_sister_key(struct fixture *f)
+{
+    const struct sim_key *key = own_key(f);
+    assert_non_null(sister_key(f));
+    assert_string_equal(sister_key(f)->value, ADDRESS);
+    assert_int_equal(sister_key(f)->mod_revision, key->mod_revision);
+    assert_int_equal(sister_key(f)->lease, key->lease);
+}
+
+/* Clients of other implementations call each node that has a sister key. */
+static void test_only_an_active_node_has_a_sister_key(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    expect_record(f, KM_MEMBER_ACTIVE);
+    expect_sister_key(f);
+    sim_registry_revoke(&f->registry,
+                        km_membership_lease_id(f->node.membership));
+    assert_null(sister_key(f));
+    run_for(f, S);
+    expect_record(f, KM_MEMBER_ACTIVE); /* at once, without joining */
+    expect_sister_key(f);
+    km_membership_leave(f->node.membership);
+    run_for(f, S);
+    expect_record(f, KM_MEMBER_LEAVING);
+    assert_null(sister_key(f));
 }
 
 static void test_the_first_view_has_this_node_in_it(void **state)
@@ -797,7 +826,8 @@ static void test_options_outside_their_limits_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_one_step_writes_record_sister_key_and_joins),
+        TEST(test_one_step_writes_record_and_joins),
+        TEST(test_only_an_active_node_has_a_sister_key),
         TEST(test_the_first_view_has_this_node_in_it),
         TEST(test_a_claim_whose_answer_was_lost_is_made_again),
         cmocka_unit_test(test_the_first_view_has_the_members_as_of_the_claim),

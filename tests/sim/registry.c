@@ -225,12 +225,18 @@ void sim_registry_put(struct sim_registry *r, const char *key, kama_bytes value,
     sim_tell_all(r);
 }
 
+void sim_remove(struct sim_registry *r, const char *key)
+{
+    if (sim_registry_find(r, key) != NULL) {
+        delete_at(r, place_of(&r->keys, key));
+    }
+}
+
 void sim_registry_delete(struct sim_registry *r, const char *key)
 {
-    size_t place = place_of(&r->keys, key);
     if (sim_registry_find(r, key) != NULL) {
         r->revision++;
-        delete_at(r, place);
+        sim_remove(r, key);
         sim_tell_all(r);
     }
 }

@@ -319,7 +319,9 @@ static void run_claim(struct sim_registry *r, struct message *m,
     }
     r->revision++;
     sim_put(r, key_of(m, 0), m->records[0].value, m->lease);
-    sim_put(r, key_of(m, 1), m->records[1].value, m->lease);
+    if (m->records[1].key.len > 0) {
+        sim_put(r, key_of(m, 1), m->records[1].value, m->lease);
+    }
     sim_put(r, key_of(m, 2), KM_LIT("1"), 0);
     *ret_answer = read_prefix(r, m->client, SIM_CLAIM, m->records[3].key);
     (*ret_answer)->verdict = KM_REGISTRY_DONE;
@@ -335,6 +337,11 @@ static void run_update(struct sim_registry *r, struct message *m)
     } else {
         r->revision++;
         sim_put(r, key_of(m, 0), m->records[0].value, m->lease);
+        if (m->records[1].value.len > 0) {
+            sim_put(r, key_of(m, 1), m->records[1].value, m->lease);
+        } else {
+            sim_remove(r, key_of(m, 1));
+        }
         m->verdict = KM_REGISTRY_DONE;
         sim_tell_all(r);
     }
@@ -486,12 +493,13 @@ static void claim(void *registry, const struct km_registry_claim *claim)
     send(m);
 }
 
-static void update(void *registry, kama_bytes key, kama_bytes value,
-                   int64_t lease)
+static void update(void *registry, const struct km_registry_update *update)
 {
-    struct km_registry_record record = {.key = key, .value = value};
-    struct message *m = make(registry, SIM_UPDATE, &record, 1);
-    m->lease = lease;
+    const struct km_registry_record records[] = {
+        {.key = update->member_key, .value = update->member_value},
+        {.key = update->sister_key, .value = update->sister_value}};
+    struct message *m = make(registry, SIM_UPDATE, records, 2);
+    m->lease = update->lease;
     send(m);
 }
 
