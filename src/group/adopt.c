@@ -9,7 +9,9 @@
 void km_group_adopt(kama_group *group, uint64_t adoption,
                     const struct km_slot_map *lost)
 {
-    km_store_hide(group->store, adoption, lost);
+    if (km_group_is_clustered(group)) {
+        km_store_hide(group->store, adoption, lost);
+    }
 }
 
 bool km_group_sweep(kama_group *group, struct km_group_sweep *sweep)

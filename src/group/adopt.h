@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a clustered group does when the node adopts a view.
+ * What a clustered group does when the node adopts a view. A group with
+ * sync=local owns every key in every view: an adoption changes nothing there.
  *
  *     the answers of km_owner_ops.ask have changed;  adoption is their number
  *     km_group_adopt(group, adoption, lost);

@@ -351,6 +351,29 @@ static void test_local_owns_every_key(void **state)
     fake_close(c);
 }
 
+/* The views that its node adopts have nothing to do with it: it keeps what it
+ * has, and goes on to load and to be changed. */
+static void test_local_ignores_adoptions(void **state)
+{
+    struct fake_cluster *c = fake_new();
+    kama_group_options options;
+    (void)state;
+    fake_options(c, &options);
+    options.sync = "local";
+    fake_open_with(c, &options);
+    assert_int_equal(get_text(A->group, "before", NULL, "value of before"),
+                     KAMA_OK);
+    fake_adopt(A, KM_OWNER_PEER, B, FAKE_LOSES_ALL);
+    assert_true(is_kept(A, "before"));
+    assert_int_equal(get_text(A->group, "k", NULL, "value of k"), KAMA_OK);
+    assert_true(is_kept(A, "k"));
+    assert_int_equal(kama_set(A->group, KM_LIT("k"), KM_LIT("set"), NULL),
+                     KAMA_OK);
+    assert_int_equal(get_text(A->group, "k", NULL, "set"), KAMA_OK);
+    assert_int_equal(atomic_load(&A->fills), 0);
+    fake_close(c);
+}
+
 /* Values that travel have at most 16 MiB. */
 static void test_travelling_values_are_bounded(void **state)
 {
@@ -453,6 +476,7 @@ int main(void)
         cmocka_unit_test(test_mget_asks_at_once),
         cmocka_unit_test(test_loader_hears_of_the_caller),
         cmocka_unit_test(test_local_owns_every_key),
+        cmocka_unit_test(test_local_ignores_adoptions),
         cmocka_unit_test(test_travelling_values_are_bounded),
         cmocka_unit_test(test_storm_of_views),
     };
