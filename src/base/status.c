@@ -88,6 +88,11 @@ int km_status_http(kama_status status)
     return row != NULL ? row->http : km_status_http(KAMA_ERR_INTERNAL);
 }
 
+bool km_status_is_success(kama_status status)
+{
+    return km_status_grpc(status) == 0;
+}
+
 bool km_status_from_name(kama_bytes name, kama_status *ret_status)
 {
     for (size_t i = 0; i < STATUS_COUNT; i++) {

@@ -30,6 +30,10 @@
 int km_status_grpc(kama_status status);
 int km_status_http(kama_status status);
 
+/* Returns whether the status is a success on the wire: KAMA_OK, or an outcome
+ * such as KAMA_UNSYNCED that has the gRPC code 0 and comes with an answer. */
+bool km_status_is_success(kama_status status);
+
 /* Finds the status by its name ("KAMA_ERR_TIMEOUT"). Returns false if there is
  * none. */
 bool km_status_from_name(kama_bytes name, kama_status *ret_status);

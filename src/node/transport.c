@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/limits.h"
+#include "base/status.h"
 #include "rpc/channel.h"
 #include "rpc/channel_call.h"
 
@@ -219,7 +220,10 @@ static void on_end(void *arg, const struct km_channel_result *result)
 {
     struct km_link_call *call = arg;
     use_of(call)->call = NULL;
-    call->on_end(call, end_of(result), result->status, result->text);
+    /* What a peer has not reached is no matter of the call that asked it. */
+    kama_status status =
+        km_status_is_success(result->status) ? KAMA_OK : result->status;
+    call->on_end(call, end_of(result), status, result->text);
 }
 
 static const struct km_channel_call_ops call_ops = {.on_message = on_message,

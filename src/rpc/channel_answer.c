@@ -73,14 +73,17 @@ static void end_http(struct km_channel_call *call)
 }
 
 /* The status is the one that kama-status names, because several of our statuses
- * share a gRPC code. A code of 0 cannot be made an error by it. */
+ * share a gRPC code. It cannot make an error of a success, nor a success of an
+ * error. */
+static kama_status status_of(const struct km_channel_call *call)
+{
+    bool agrees = km_status_is_success(call->kama) == (call->code == 0);
+    return agrees ? call->kama : km_status_from_grpc(call->code);
+}
+
 static void end_with_code(struct km_channel_call *call)
 {
-    kama_status status = km_status_from_grpc(call->code);
-    if (call->code != 0 && call->kama != KAMA_OK) {
-        status = call->kama;
-    }
-    km_channel_call_end(call, status, call->code,
+    km_channel_call_end(call, status_of(call), call->code,
                         call->text[0] != '\0' ? call->text : NULL);
 }
 
@@ -167,7 +170,7 @@ void km_channel_answer_end(struct km_channel_call *call)
     } else if (call->unary && call->messages != 1) {
         fail(call, CODE_INTERNAL, "no message");
     } else {
-        km_channel_call_end(call, KAMA_OK, 0, "");
+        km_channel_call_end(call, status_of(call), 0, "");
     }
 }
 

@@ -26,7 +26,8 @@
  *
  * A call that ends without a grpc-status ends as gRPC's mapping of HTTP/2
  * errors says. The trailer kama-status names our status exactly; without it
- * the status is the one that is nearest to the gRPC code.
+ * the status is the one that is nearest to the gRPC code. A success may have
+ * the status KAMA_UNSYNCED instead of KAMA_OK (km_status_is_success).
  *
  * Threads: the loop of the channel. Ownership: ops and arg are borrowed until
  * on_end, which never runs from inside a function of this header. Cost: about

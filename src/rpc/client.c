@@ -137,8 +137,8 @@ static kama_status run(struct km_client *client, struct exchange *exchange)
     km_loop_post(client->loop, &exchange->mail);
     (void)km_event_wait(&exchange->done, KM_NS_NEVER);
     km_event_fini(&exchange->done);
-    return exchange->status == KAMA_OK
-               ? KAMA_OK
+    return km_status_is_success(exchange->status)
+               ? exchange->status
                : km_fail(exchange->status, "%s", exchange->text);
 }
 
@@ -157,7 +157,7 @@ kama_status km_client_unary(struct km_client *client,
                                 .on_message = append_reply,
                                 .arg = ret_reply};
     kama_status status = run(client, &exchange);
-    if (status != KAMA_OK) {
+    if (!km_status_is_success(status)) {
         ret_reply->len = len_before;
     }
     return status;

@@ -44,7 +44,8 @@ struct km_client_request {
 };
 
 /* Makes one unary call. The reply is appended to ret_reply, which is unchanged
- * after an error. */
+ * after an error. A call that succeeded returns KAMA_OK or KAMA_UNSYNCED
+ * (km_status_is_success). */
 KAMA_NODISCARD kama_status km_client_unary(
     struct km_client *client, const struct km_client_request *request,
     struct km_buf *ret_reply);

@@ -98,6 +98,8 @@ static void test_kama_status(void **state)
                  "", NULL);
     expect_unary(&caller, "/test.S/Kama", "9:nonsense", KAMA_ERR_STATE, 9, "",
                  NULL);
+    expect_unary(&caller, "/test.S/Kama", "9:KAMA_UNSYNCED", KAMA_ERR_STATE, 9,
+                 "", NULL);
 }
 
 /* No message, or two, where one belongs. */

@@ -3,7 +3,8 @@
  * A server with loops and a handful of methods for tests:
  *   /t/Echo    unary: the message
  *   /t/Where   unary: the index of the loop, in one byte
- *   /t/Fail    unary: ends with the status whose number is the message
+ *   /t/Fail    unary: ends with the status whose number is the message, after
+ *              the answer "done" if that is a success
  *   /t/Park    unary: waits until world_release, then answers "late"
  *   /t/Count   server stream: messages 0.. of 10,000 bytes, as many as asked
  *   /t/Chat    bidi: each message back; "bye" ends the call at once
@@ -15,6 +16,7 @@
 #include "rpc/wire_client.h"
 
 #include "base/assert.h"
+#include "base/status.h"
 #include "base/sync.h"
 #include "rpc/server.h"
 #include "rpc/server_call.h"
@@ -104,8 +106,11 @@ static inline void on_fail(struct km_server_call *call, kama_bytes message)
     char number[8] = {0};
     KM_ASSERT(message.len < sizeof number);
     memcpy(number, message.data, message.len);
-    km_server_call_finish(call, (kama_status)atoi(number),
-                          "100% \xe7\xbc\x93\n");
+    kama_status status = (kama_status)atoi(number);
+    if (km_status_is_success(status)) {
+        KM_ASSERT(km_server_call_send(call, KM_LIT("done"), NULL) == KAMA_OK);
+    }
+    km_server_call_finish(call, status, "100% \xe7\xbc\x93\n");
 }
 
 /* -- parked calls -------------------------------------------------------- */

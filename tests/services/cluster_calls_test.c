@@ -760,7 +760,7 @@ static void test_clear_lists_the_members_that_it_did_not_reach(void **state)
     assert_int_equal(set(&w, "k", "v"), KAMA_OK);
     atomic_store(&w.b->outcome, KM_OWNER_UNREACHABLE);
     assert_int_equal(ask(&w, V2 "Clear", &km_msg_clear_request_pb, &request),
-                     KAMA_OK);
+                     KAMA_UNSYNCED);
     decode(&w, &km_msg_clear_response_pb, &response);
     assert_int_equal(response.unsynced.count, 1);
     assert_true(km_pb_next(&response.unsynced, &address));

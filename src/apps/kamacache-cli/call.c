@@ -39,16 +39,19 @@ kama_status cli_each(struct km_pb_list list, const struct km_pb_message *table,
     return status;
 }
 
-/* Sends an encoded request and decodes the reply. */
+/* Sends an encoded request and decodes the reply, which every success has. The
+ * list in the reply says what KAMA_UNSYNCED says. */
 static kama_status send_call(struct cli *cli, const struct cli_request *call,
                              const struct km_client_request *request,
                              struct km_buf *buf)
 {
     kama_status status = cli_endpoints_unary(&cli->endpoints, request, buf);
-    if (status == KAMA_OK && call->reply_table != NULL) {
-        status = cli_decode(call->reply_table, km_buf_bytes(buf), call->reply);
+    if (!km_status_is_success(status)) {
+        return status;
     }
-    return status;
+    return call->reply_table == NULL
+               ? KAMA_OK
+               : cli_decode(call->reply_table, km_buf_bytes(buf), call->reply);
 }
 
 /* Encodes a message with its table, or the group and the keys. */

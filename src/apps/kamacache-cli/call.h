@@ -34,7 +34,9 @@ struct cli_request {
 };
 
 /* Sends the request and decodes the reply, whose bytes lie in buf. The caller
- * has initialised buf, and frees it after using the reply. */
+ * has initialised buf, and frees it after using the reply. A mutation that has
+ * not reached all members (KAMA_UNSYNCED) succeeds: it returns KAMA_OK, and the
+ * reply lists them. */
 KAMA_NODISCARD kama_status cli_request(struct cli *cli,
                                        const struct cli_request *call,
                                        struct km_buf *buf);
