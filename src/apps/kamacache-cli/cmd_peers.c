@@ -3,7 +3,7 @@
  * peers: the members of the cluster, as the asked node sees them.
  *
  *     ADDR            ID        STATE   LATENCY  SINCE  REACH
- *     127.0.0.1:8001  5f09c2d1  active        -    12s  self
+ *     127.0.0.1:8001  5f09c2d1  active        -      -  self
  *     127.0.0.1:8002  a80b13e7  active  0.212ms    10s  up
  *
  * The columns are as wide as their widest cell, so that all members are visited
@@ -140,7 +140,10 @@ static kama_status make_cells(const struct km_msg_member *m,
         (void)snprintf(cells.texts[LATENCY], CELL_BYTES, "%.3fms",
                        (double)m->latency_ns / 1e6);
     }
-    format_since(m->since_ms, cells.texts[SINCE]);
+    (void)snprintf(cells.texts[SINCE], CELL_BYTES, "-");
+    if (!m->self) {
+        format_since(m->since_ms, cells.texts[SINCE]);
+    }
     *ret_cells = cells;
     return KAMA_OK;
 }
