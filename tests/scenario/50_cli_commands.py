@@ -268,7 +268,7 @@ class CommandsTest(unittest.TestCase):
     def test_clear_stats_groups_ping(self):
         self.client.set(b"c", b"v", group="small")
         self.assertEqual(cli_json(self.node, "-g", "small", "clear"),
-                         (OK, {"ok": True}))
+                         (OK, {"ok": True, "unsynced": []}))
         self.assertIn(b"  negative_entries ", self.run_cli("stats").stdout)
         code, got = cli_json(self.node, "stats", "small")
         stats, = got["groups"]

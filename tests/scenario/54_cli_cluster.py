@@ -2,6 +2,7 @@
 """node, peers, owner, ping --cluster, stats --cluster and several endpoints of
 kamacache-cli: against a node alone, and against one that names other members.
 """
+import json
 import re
 import unittest
 
@@ -58,7 +59,7 @@ class Alone(unittest.TestCase):
         cells = line.split()
         self.assertEqual(cells[:4], [self.node.address, member["id"][:8],
                                      "active", "-"])
-        self.assertEqual(cells[5], "self")
+        self.assertEqual(cells[4:], ["-", "self"])
 
     def test_owner(self):
         code, owner = cli_json(self.node, "-g", "users", "owner", "tom")
@@ -162,6 +163,28 @@ class Several(unittest.TestCase):
         self.assertEqual(text, "owner  10.0.0.1:1\nid     %s\n"
                          "rank   10.0.0.1:1 10.0.0.2:22\nslot   9\n"
                          "view   0000000000000007\n" % ("02" * 16))
+
+    def test_clear_names_the_members_that_it_did_not_reach(self):
+        """It succeeds all the same. Addresses cannot control the terminal."""
+        unsynced = ["10.0.0.1:1", "10.0.0.2:22\x1b"]
+        answer = pb2().ClearResponse(unsynced=unsynced).SerializeToString()
+
+        def clear(_, context):
+            context.set_trailing_metadata((("kama-status", "KAMA_UNSYNCED"),))
+            return answer
+
+        with FakeNode({V2 + "Clear": clear}) as fake:
+            done = cli(fake, "clear")
+            self.assertEqual((done.returncode, done.stdout), (OK, b""), done)
+            warning, advice = done.stderr.decode().splitlines()
+            self.assertEqual(warning, "kamacache-cli: clear: warning: these "
+                             "members were not reached, and still have their "
+                             'entries: 10.0.0.1:1 "10.0.0.2:22\\x1b"')
+            self.assertIn("Clear the group again", advice)
+            done = cli(fake, "--json", "clear")
+            self.assertEqual((done.returncode, done.stderr), (OK, b""))
+            self.assertEqual(json.loads(done.stdout),
+                             {"ok": True, "unsynced": unsynced})
 
     def test_the_next_endpoint_is_tried(self):
         """Also by a stream, by --wait, and by the variable; an address that is

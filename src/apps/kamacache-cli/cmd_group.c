@@ -2,16 +2,44 @@
 /* clear and keys: the commands on all entries of a group. */
 #include "call.h"
 #include "commands.h"
+#include "members.h"
 #include "print.h"
+#include "quote.h"
 #include "report.h"
 
 #include "base/status.h"
 #include "wire/msg/msg.h"
 
+/* Says on standard error which members still have their entries. */
+static void warn_unsynced(struct km_pb_list unsynced)
+{
+    kama_bytes address;
+    if (unsynced.count == 0) {
+        return;
+    }
+    fputs("kamacache-cli: clear: warning: these members were not reached, and "
+          "still have their entries:",
+          stderr);
+    while (km_pb_next(&unsynced, &address)) {
+        fputc(' ', stderr);
+        cli_quote_write(stderr, address);
+    }
+    fputs("\nClear the group again when they answer; 'kamacache-cli peers' "
+          "shows that.\n",
+          stderr);
+}
+
 static enum cli_exit print_cleared(struct cli *cli, const void *arg)
 {
-    (void)arg;
-    return cli_print_ok(cli);
+    const struct km_msg_clear_response *r = arg;
+    if (cli->mode != CLI_MODE_JSON) {
+        warn_unsynced(r->unsynced);
+        return cli_print_ok(cli);
+    }
+    json_t *o = json_object();
+    bool made = cli_json_set(o, "ok", json_true()) &&
+                cli_json_set(o, "unsynced", cli_members_texts(r->unsynced));
+    return cli_print_json(cli_json_made(o, made));
 }
 
 enum cli_exit cli_cmd_clear(struct cli *cli, const kama_bytes *args, int count)
@@ -19,10 +47,13 @@ enum cli_exit cli_cmd_clear(struct cli *cli, const kama_bytes *args, int count)
     (void)args;
     (void)count;
     const struct km_msg_clear_request request = {.group = cli->group};
+    struct km_msg_clear_response response = {0};
     const struct cli_request call = {.path = "/kama.v2.Cache/Clear",
                                      .request_table = &km_msg_clear_request_pb,
-                                     .request = &request};
-    return cli_ask(cli, &call, print_cleared, NULL);
+                                     .request = &request,
+                                     .reply_table = &km_msg_clear_response_pb,
+                                     .reply = &response};
+    return cli_ask(cli, &call, print_cleared, &response);
 }
 
 /* -- keys ---------------------------------------------------------------- */

@@ -30,7 +30,8 @@ const struct cli_command cli_commands[] = {
     {"keys", "[GLOB] [--limit=N]", "limit",
      "Prints the keys that are in memory and match (* ? [a-z] [^a-z] \\x).", 0,
      1, cli_cmd_keys},
-    {"clear", NULL, NULL, "Removes every entry of the group.", 0, 0,
+    {"clear", NULL, NULL,
+     "Removes every entry of the group, on all members of the cluster.", 0, 0,
      cli_cmd_clear},
     {"stats", "[GROUP] [--cluster]", "cluster",
      "Prints counters and sizes: of the group, or of all and the node. With\n"
