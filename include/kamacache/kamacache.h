@@ -1308,13 +1308,23 @@ typedef struct kama_node kama_node;
  *                              at most a few of these at once and then one a
  *                              second; `suppressed` counts those that it held
  *                              back.
- *     "advertise"     info     the address at which others reach the node
- *     "etcd"          info     etcd answers, or answers again
- *                     warn     etcd does not answer; the last view is kept
- *     "lease"         info     a lease was granted; the message has its id
- *                     warn     the lease is lost, and the node registers again
+ *     "advertise"     info     `address` is where the other members reach the node
+ *                     error    no address can be advertised; the message says
+ *                              what to do
+ *     "etcd"          info     etcd is asked, answers, or answers again
+ *                     warn     etcd does not answer, and the last view is kept;
+ *                              or it has lost its data; or a member may have
+ *                              come and gone unseen
+ *     "lease"         info     a lease was granted, or is held again; the message
+ *                              has its id
+ *                     warn     the lease may have expired, or is lost; then the
+ *                              node registers again
  *     "register"      info     the node is registered under `address`, or waits
  *                              for a record that holds it
+ *                     warn     the record was deleted, and the node registers
+ *                              again
+ *                     error    the node cannot be registered; the message says
+ *                              why
  *     "peers"         info     a member has joined, changed or left: `address`
  *                              is its address, the message says why, and
  *                              `count` is how many other members there are now
@@ -1322,14 +1332,15 @@ typedef struct kama_node kama_node;
  *                     warn     it does not answer, or is refused; the message
  *                              says why
  *     "view"          info     the node has adopted a view of `count` members
- *     "settled"       info     no member can act on an older view any more
+ *     "settled"       debug    no member can act on an older view any more
  *     "degraded"      warn     the node serves, but is not what it should be;
- *                              the message says why, or that it is over
- *     "held"          warn     `count` addresses without a record stay in the
- *                              view for a while, because too many went at once
- *                              or etcd has lost its data
+ *                              the message says why
+ *     "held"          warn     addresses without a record stay in the view for a
+ *                              while, because too many went at once; the message
+ *                              says how many, and for how long
  *     "junk"          warn     a record in etcd that is none of a member was
- *                              ignored; `count` is how many there were
+ *                              ignored; the message has its key, and how many
+ *                              there were
  *     "get", "load"   debug    one step of a get or of a load: whether the key
  *                              was in memory, whether the get joined or led a
  *                              load, the begin and the end of the load with
