@@ -52,14 +52,15 @@ pid_of() {
 }
 
 # end PID...: SIGTERM, and SIGKILL for what is still there after 20 s. A child
-# that has ended is no process any more after `wait`.
+# that has ended is no process any more after `wait`. The nap has inherited that
+# SIGTERM is ignored, so that only SIGKILL ends it.
 end() {
     for pid in "$@"; do
         kill "$pid" 2>/dev/null || continue
         (
             sleep 20 &
             nap=$!
-            trap 'kill $nap 2>/dev/null; exit 0' TERM
+            trap 'kill -9 $nap 2>/dev/null; exit 0' TERM
             wait $nap
             kill -9 "$pid" 2>/dev/null
         ) &
@@ -165,13 +166,22 @@ step() {
     fi
 }
 
-# ask ADDRESS ARGS...: runs the client at a node, as it would be typed.
+# ask ADDRESS ARGS...: runs the client at a node, as it would be typed, and
+# indents its answer. A set has none here, because it prints into a pipe.
 ask() {
     address=$1
     shift
-    printf '   %s$ kamacache-cli -e %s -g unicode %s\n   ' \
-        "$(name_of "$address")" "$address" "$*"
-    "$cli" -e "$address" -g unicode "$@" || printf '(exit code %s)\n' "$?"
+    printf '   %s$ kamacache-cli -e %s -g unicode' "$(name_of "$address")" \
+        "$address"
+    for word in "$@"; do
+        case $word in
+        *' '*) printf " '%s'" "$word" ;;
+        *) printf ' %s' "$word" ;;
+        esac
+    done
+    printf '\n'
+    { "$cli" -e "$address" -g unicode "$@" 2>&1 || echo "(exit code $?)"; } |
+        sed 's/^/   /'
 }
 
 # How many times the nodes that can be asked have called the loader, together.
@@ -201,7 +211,6 @@ demonstrate() {
 
     step "A set on node C goes to the owner, and node A reads it at once."
     ask "$c" set $key 'a smile'
-    printf '\n'
     ask "$a" get $key
     show_loads "$a"
 
@@ -212,11 +221,13 @@ demonstrate() {
     wait "$(pid_of "$owner")" 2>/dev/null || :
     rm "$folder/$(name_of "$owner").pid"
     printf '   What was set there is lost: values are not copied to other nodes\n'
-    printf '   yet. Until it leaves the view, each get of its keys loads.\n'
+    printf '   yet. Until it leaves the view, each get of its keys loads. Its\n'
+    printf '   own count of loads has ended with it.\n'
     ask "$reader" get $key
     show_loads "$reader"
 
-    step "It leaves the view when its lease ends. Another node owns its keys."
+    step "It leaves the view when its lease ends, within 12 s. Then another node" \
+        "owns its keys."
     wait_peers 1 "$reader"
     ask "$reader" owner --raw $key
     ask "$reader" get $key

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import unittest
 
 import kamatest
@@ -21,6 +22,19 @@ TABLE = "/usr/share/unicode/UnicodeData.txt"
 def listens(port):
     with socket.socket() as s:
         return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def processes_of_session(session):
+    """The command lines of its living processes."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.getsid(int(pid)) == session:
+                with open("/proc/%s/cmdline" % pid, "rb") as f:
+                    found.append(f.read())
+        except OSError:
+            pass  # it has ended meanwhile
+    return [line for line in found if line != b""]
 
 
 @unittest.skipUnless(shutil.which("etcd") and shutil.which("etcdctl") and
@@ -36,10 +50,23 @@ class Cluster(unittest.TestCase):
         env = kamatest.environment({
             "KAMA_CLUSTER_PORTS": " ".join(map(str, self.ports)),
             "KAMA_BUILD_DIR": kamatest.BUILD, "TMPDIR": self.folder.path})
+        self.output = tempfile.TemporaryFile()
+        self.addCleanup(self.output.close)
         return subprocess.Popen(
-            [SCRIPT, *arguments], env=env, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            [SCRIPT, *arguments], env=env, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=self.output,
             stderr=subprocess.STDOUT)
+
+    def ended(self, script, timeout):
+        """Waits for the end of the script, and returns what it has printed. Its
+        output is a file, because a process that the script has left behind would
+        hold a pipe open."""
+        code = script.wait(timeout)
+        left = processes_of_session(script.pid)
+        self.output.seek(0)
+        out = self.output.read().decode()
+        self.assertEqual(left, [], out)
+        return code, out
 
     def expect_nothing_left(self):
         self.assertEqual(os.listdir(self.folder.path), [])
@@ -51,7 +78,7 @@ class Cluster(unittest.TestCase):
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             self.ports[3] = taken.getsockname()[1]
-            out, _ = self.start("--once").communicate(timeout=30)
+            _, out = self.ended(self.start("--once"), 30)
         self.assertIn("port %d is taken by another program" % self.ports[3],
                       out)
         self.expect_nothing_left()
@@ -61,7 +88,8 @@ class Cluster(unittest.TestCase):
         wait_until(lambda: listens(self.ports[0]) or
                    script.poll() is not None, 20, "etcd")
         script.send_signal(signal.SIGTERM)
-        script.communicate(timeout=60)
+        code, out = self.ended(script, 60)
+        self.assertEqual(code, 143, out)
         self.expect_nothing_left()
 
     def test_the_demonstration(self):
@@ -69,12 +97,16 @@ class Cluster(unittest.TestCase):
         if "--etcd: not in this version" in probe.stderr:
             self.skipTest("this daemon cannot join a cluster yet")
         script = self.start("--once")
-        out, _ = script.communicate(timeout=150)
-        self.assertEqual(script.returncode, 0, out)
+        code, out = self.ended(script, 150)
+        self.assertEqual(code, 0, out)
         loads = [line.split()[-1] for line in out.splitlines()
                  if "loads in the cluster" in line]
         self.assertEqual(loads[:3], ["1", "1", "1"], out)
         self.assertEqual(out.count("a smile"), 2, out)
+        self.assertIn("-g unicode set 1F600 'a smile'\n   A$ ", out)
+        # Each step begins behind one empty line, and there is no other one.
+        self.assertEqual(out.count("\n\n"), out.count("\n\n== "), out)
+        self.assertNotRegex(out, r"(?m)^ +$")
         self.expect_nothing_left()
 
 
