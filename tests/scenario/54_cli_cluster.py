@@ -39,9 +39,11 @@ class Alone(unittest.TestCase):
         self.assertEqual((node["ready"], node["missing"], node["peer_count"],
                           node["registration"], node["settled"]),
                          (True, [], 0, "none", True))
+        self.assertEqual(node["lease_id"], "")
         text = self.out("node")
         self.assertRegex(text, r"(?m)^ready +yes$")
         self.assertRegex(text, r"(?m)^etcd +-$")
+        self.assertRegex(text, r"(?m)^lease +-$")
         self.assertIn(node["id"], text)
 
     def test_peers(self):
@@ -163,6 +165,24 @@ class Several(unittest.TestCase):
         self.assertEqual(text, "owner  10.0.0.1:1\nid     %s\n"
                          "rank   10.0.0.1:1 10.0.0.2:22\nslot   9\n"
                          "view   0000000000000007\n" % ("02" * 16))
+
+    def test_an_etcd_that_does_not_answer_is_told(self):
+        """By `peers`, behind the members that the node has known last."""
+        fake = self.naming("10.0.0.1:1")
+        done = cli(fake, "peers")
+        self.assertIn(b"etcd does not answer the node", done.stderr)
+        self.assertEqual((done.returncode, done.stdout.count(b"\n")), (OK, 2))
+        done = cli(self.nodes[0], "peers")  # alone, and without etcd
+        self.assertEqual((done.returncode, done.stderr), (OK, b""))
+
+    def test_a_lease_is_shown_as_etcd_shows_it(self):
+        answer = pb2().NodeResponse(lease_id=(1 << 62) + 10)
+        with FakeNode({V2 + "Node":
+                       lambda *_: answer.SerializeToString()}) as fake:
+            self.assertIn(b"lease         400000000000000a\n",
+                          cli(fake, "node").stdout)
+            self.assertEqual(cli_json(fake, "node")[1]["lease_id"],
+                             "400000000000000a")
 
     def test_clear_names_the_members_that_it_did_not_reach(self):
         """It succeeds all the same. Addresses cannot control the terminal."""

@@ -11,10 +11,22 @@
 
 #include <inttypes.h>
 
+/* Writes the id of a lease as etcdctl does; "" is none. Returns text. */
+#define LEASE_BYTES 17
+static const char *format_lease(int64_t lease_id, char text[LEASE_BYTES])
+{
+    text[0] = '\0';
+    if (lease_id != 0) {
+        (void)snprintf(text, LEASE_BYTES, "%" PRIx64, (uint64_t)lease_id);
+    }
+    return text;
+}
+
 static json_t *node_json(const struct km_msg_node_response *r)
 {
     char id[CLI_ID_BYTES];
     char view[CLI_VIEW_BYTES];
+    char lease[LEASE_BYTES];
     json_t *o = json_object();
     bool made = cli_json_set_bytes(o, "listen", r->listen) &&
                 cli_json_set_bytes(o, "advertise", r->advertise) &&
@@ -22,7 +34,8 @@ static json_t *node_json(const struct km_msg_node_response *r)
                 cli_json_set_bytes(o, "service", r->service) &&
                 cli_json_set_bytes(o, "etcd", r->etcd) &&
                 cli_json_set(o, "id", json_string(cli_members_id(r->id, id))) &&
-                cli_json_set(o, "lease_id", json_integer(r->lease_id)) &&
+                cli_json_set(o, "lease_id",
+                             json_string(format_lease(r->lease_id, lease))) &&
                 cli_json_set_bytes(o, "registration", r->registration) &&
                 cli_json_set(o, "view_id",
                              json_string(cli_members_view(r->view_id, view))) &&
@@ -65,6 +78,7 @@ static enum cli_exit print_node(struct cli *cli, const void *arg)
     const struct km_msg_node_response *r = arg;
     char id[CLI_ID_BYTES];
     char view[CLI_VIEW_BYTES];
+    char lease[LEASE_BYTES];
     if (cli->mode == CLI_MODE_JSON) {
         return cli_print_json(node_json(r));
     }
@@ -75,7 +89,7 @@ static enum cli_exit print_node(struct cli *cli, const void *arg)
     print_text("etcd", r->etcd);
     printf("%-13s %s\n", "id", cli_members_id(r->id, id));
     print_text("registration", r->registration);
-    printf("%-13s %" PRIx64 "\n", "lease", (uint64_t)r->lease_id);
+    print_text("lease", KAMA_STR(format_lease(r->lease_id, lease)));
     printf("%-13s %s%s\n", "view", cli_members_view(r->view_id, view),
            r->settled ? "" : " (not settled)");
     printf("%-13s %" PRIu32 "\n", "peers", r->peer_count);

@@ -218,6 +218,11 @@ static enum cli_exit print_peers(struct cli *cli, const void *arg)
         status = cli_each(r->members, &km_msg_member_pb, &member, print_member,
                           widths);
     }
+    if (status == KAMA_OK && !r->registry_up) {
+        fputs("kamacache-cli: peers: etcd does not answer the node; these are "
+              "the members that it knew last\n",
+              stderr);
+    }
     return status == KAMA_OK ? CLI_EXIT_OK : cli_failed(cli, status);
 }
 
