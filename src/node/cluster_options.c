@@ -71,14 +71,14 @@ static kama_status texts_init(struct km_node_texts *texts, const char *text,
     return KAMA_OK;
 }
 
-static kama_status check_count(const char *option,
+static kama_status check_count(const char *option, const char *things,
                                const struct km_node_texts *texts, size_t max)
 {
     return texts->count <= max
                ? KAMA_OK
                : km_fail(KAMA_ERR_TOO_LARGE,
-                         "%s: %zu are more than the limit of %zu", option,
-                         texts->count, max);
+                         "%s: %zu %s are more than the limit of %zu", option,
+                         texts->count, things, max);
 }
 
 /* -- names --------------------------------------------------------------- */
@@ -141,7 +141,7 @@ static kama_status copy_labels(struct km_node_texts *labels, const char *text,
     }
     kama_status status = texts_init(labels, text, mem);
     if (status == KAMA_OK) {
-        status = check_count("labels", labels, LABELS_MAX);
+        status = check_count("labels", "labels", labels, LABELS_MAX);
     }
     for (size_t i = 0; i < labels->count && status == KAMA_OK; i++) {
         status = check_name("labels", labels->items[i], LABEL_BYTES_MAX);
@@ -184,7 +184,8 @@ static kama_status read_endpoint(const char **endpoint)
     kama_bytes text = KAMA_STR(*endpoint);
     if (km_bytes_starts(text, KM_LIT("https://"))) {
         return km_fail(KAMA_ERR_UNSUPPORTED,
-                       "etcd: https: not in this version");
+                       "etcd: https:// is not in this version; an endpoint is "
+                       "host:port or http://host:port");
     }
     if (km_bytes_starts(text, KM_LIT("http://"))) {
         *endpoint += strlen("http://");
@@ -209,7 +210,7 @@ static kama_status copy_endpoints(struct km_node_texts *endpoints,
     }
     kama_status status = texts_init(endpoints, text, mem);
     if (status == KAMA_OK) {
-        status = check_count("etcd", endpoints, ENDPOINTS_MAX);
+        status = check_count("etcd", "endpoints", endpoints, ENDPOINTS_MAX);
     }
     for (size_t i = 0; i < endpoints->count && status == KAMA_OK; i++) {
         status = read_endpoint(&endpoints->items[i]);
@@ -225,14 +226,14 @@ static kama_status check_user(const kama_node_options *options)
     bool file = is_given(options->etcd_password_file);
     if (user != file) {
         return km_fail(KAMA_ERR_INVALID,
-                       "%s: there is no %s; they are given "
-                       "together or not at all",
+                       "%s: a user and a password file are given together, and "
+                       "there is no %s",
                        user ? "etcd_user" : "etcd_password_file",
-                       user ? "etcd_password_file" : "etcd_user");
+                       user ? "password file" : "user");
     }
     return user && !is_given(options->etcd)
                ? km_fail(KAMA_ERR_INVALID,
-                         "etcd_user: there is a user of etcd, and no etcd")
+                         "etcd_user: there is a user, and no endpoint of etcd")
                : KAMA_OK;
 }
 

@@ -83,15 +83,16 @@ static void test_endpoints(void **state)
         kama_status status;
         const char *sentence;
     } wrong[] = {
-        {"https://e:1", KAMA_ERR_UNSUPPORTED, "etcd: https: not in this"},
-        {"e:1,https://e:1", KAMA_ERR_UNSUPPORTED, "etcd: https: not in"},
+        {"https://e:1", KAMA_ERR_UNSUPPORTED, "etcd: https:// is not in this"},
+        {"e:1,https://e:1", KAMA_ERR_UNSUPPORTED, "etcd: https:// is not in"},
         {"e", KAMA_ERR_INVALID, "etcd: "},
         {"e:1,", KAMA_ERR_INVALID, "etcd: "},
         {":2379", KAMA_ERR_INVALID, "no host or no port"},
         {"e:0", KAMA_ERR_INVALID, "no host or no port"},
         {"ftp://e:1", KAMA_ERR_INVALID, "etcd: "},
         {"e:1,e:1,e:1,e:1,e:1,e:1,e:1,e:1,e:1,e:1,e:1,e:1,e:1,e:1,e:1,e:1,e:1",
-         KAMA_ERR_TOO_LARGE, "etcd: 17 are more than the limit of 16"},
+         KAMA_ERR_TOO_LARGE,
+         "etcd: 17 endpoints are more than the limit of 16"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         options.etcd = wrong[i].etcd;
@@ -160,7 +161,7 @@ static void test_names_labels_weight(void **state)
     options.labels = "a,,b";
     expect_refused(&options, KAMA_ERR_INVALID, "labels: a name of 0 bytes");
     options.labels = "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17";
-    expect_refused(&options, KAMA_ERR_TOO_LARGE, "labels: 17 are more than");
+    expect_refused(&options, KAMA_ERR_TOO_LARGE, "labels: 17 labels are more than");
     options = defaults();
     options.service = "a/b";
     config = accept_options(&options); /* the name for health checks */
@@ -191,8 +192,10 @@ static void test_password_file(void **state)
     kama_node_options options = defaults();
     options.etcd = "e:1";
     options.etcd_user = "kama";
-    expect_refused(&options, KAMA_ERR_INVALID,
-                   "etcd_user: there is no etcd_password_file");
+    expect_refused(
+        &options, KAMA_ERR_INVALID,
+        "etcd_user: a user and a password file are given together, and there "
+        "is no password file");
     options.etcd_password_file = path;
     expect_refused(&options, KAMA_ERR_IO, "the first line is empty");
     write_file(path, "secret\r\nand more\n");
@@ -202,8 +205,10 @@ static void test_password_file(void **state)
     options.etcd = NULL;
     expect_refused(&options, KAMA_ERR_INVALID, "etcd_user: there is a user");
     options.etcd_user = NULL;
-    expect_refused(&options, KAMA_ERR_INVALID,
-                   "etcd_password_file: there is no etcd_user");
+    expect_refused(
+        &options, KAMA_ERR_INVALID,
+        "etcd_password_file: a user and a password file are given together, "
+        "and there is no user");
     options = defaults();
     options.etcd = "e:1";
     options.etcd_user = "kama";

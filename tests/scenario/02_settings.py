@@ -96,7 +96,7 @@ class Settings(unittest.TestCase):
 
     def test_cluster(self):
         """The options of a cluster are named as they were written."""
-        self.refused("--etcd=https://e:1", says="--etcd: https: not in this")
+        self.refused("--etcd=https://e:1", says="--etcd: https:// is not in this")
         self.refused(env={"KAMACACHE_ETCD": "e"}, says="KAMACACHE_ETCD: ")
         self.refused("--weight=17", says="17 is outside 1..16")
         self.refused("--weight=0", says="0 is outside 1..16")
@@ -104,14 +104,20 @@ class Settings(unittest.TestCase):
                      says="--advertise: nobody can connect to 0.0.0.0:1")
         self.refused("--labels=a,,b", says="--labels: a name of 0 bytes")
         self.refused("--etcd=e:1", "--etcd-user=u",
-                     says="--etcd-user: there is no etcd_password_file")
+                     says="--etcd-user: a user and a password file are given "
+                          "together")
         self.refused("--etcd=e:1", "--etcd-user=u",
                      "--etcd-password-file=/nonexistent",
                      says="--etcd-password-file: /nonexistent: No such file")
         self.refused("--etcd=e:1", "--service=a/b", says="--service: ")
+        self.refused("--require-discovery",
+                     says="--require-discovery: no endpoint of etcd is given")
+        self.refused(env={"KAMACACHE_REQUIRE_DISCOVERY": "true"},
+                     says="KAMACACHE_REQUIRE_DISCOVERY: no endpoint")
         self.accepted("--cluster=blue", "--labels=zone-a,ssd", "--weight=16",
-                      "--require-discovery", "--advertise=h:1")
+                      "--etcd=e:1", "--require-discovery", "--advertise=h:1")
         self.accepted(env={"KAMACACHE_CLUSTER": "blue",
+                           "KAMACACHE_ETCD": "e:1",
                            "KAMACACHE_REQUIRE_DISCOVERY": "true",
                            "KAMACACHE_WEIGHT": "2"})
 

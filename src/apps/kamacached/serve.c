@@ -170,11 +170,26 @@ struct server {
     size_t group_count;
 };
 
+/* Whoever requires discovery has probably mistyped where etcd is. */
+static kama_status check_discovery(const struct daemon_options *options)
+{
+    bool has_etcd = options->etcd != NULL && options->etcd[0] != '\0';
+    return !options->require_discovery || has_etcd
+               ? KAMA_OK
+               : km_fail(KAMA_ERR_INVALID,
+                         "require_discovery: no endpoint of etcd is given, so "
+                         "that the node would be alone");
+}
+
 /* Makes a node from the settings. */
 static kama_status make_node(const struct daemon_options *options,
                              kama_node **ret_node)
 {
     kama_node_options node;
+    kama_status status = check_discovery(options);
+    if (status != KAMA_OK) {
+        return status;
+    }
     kama_node_options_init(&node);
     node.listen = options->listen;
     node.threads = (uint32_t)options->threads;
