@@ -94,6 +94,9 @@ struct km_owner_reply {
     int64_t ttl_ms;   /* what is left of it; KAMA_TTL_FOREVER: never expires */
     uint64_t version; /* that the loader gave */
     bool from_memory; /* the owner had it */
+    /* ANSWERED, of a fill: for so long after the request had come, no mutation
+     * had overtaken the answer; 0: it may have been overtaken at once. */
+    km_ns current_ns;
 };
 
 /* Asks the owner for the value of a key. */

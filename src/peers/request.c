@@ -12,6 +12,7 @@
 #define SERVICE "/kama.peer.v1.Peer/"
 /* A request takes so much besides its key and its value. */
 #define HEAD_BYTES 32
+#define NS_PER_US 1000u
 
 static kama_bytes bytes_of(const char *string)
 {
@@ -329,6 +330,12 @@ static bool regroup(struct km_peers_call *call, size_t index)
     return true;
 }
 
+/* Returns a time that a peer has told, whatever number that is. */
+static km_ns read_us(uint64_t us)
+{
+    return us < KM_NS_NEVER / NS_PER_US ? us * NS_PER_US : KM_NS_NEVER;
+}
+
 static void take_fill(struct km_peers_call *call, size_t index,
                       const struct km_msg_peer_fill_response *r)
 {
@@ -336,7 +343,8 @@ static void take_fill(struct km_peers_call *call, size_t index,
     struct km_owner_reply reply = {.value = r->value,
                                    .ttl_ms = r->ttl_ms,
                                    .version = r->version,
-                                   .from_memory = r->from_memory};
+                                   .from_memory = r->from_memory,
+                                   .current_ns = read_us(r->current_us)};
     if (index >= call->count || call->requests[index] == NULL) {
         return;
     }

@@ -80,6 +80,7 @@ KM_PB_DECLARE(km_msg_peer_fill_request, km_msg_peer_fill_request_pb,
     X(M, 6, FIXED64, view_id, _)                                               \
     X(M, 7, BOOL, from_memory, _)                                              \
     X(M, 8, BOOL, current, _)                                                  \
+    X(M, 9, UINT64, current_us, _)                                             \
     X(M, 15, BYTES, value, _)
 KM_PB_DECLARE(km_msg_peer_fill_response, km_msg_peer_fill_response_pb,
               KM_MSG_PEER_FILL_RESPONSE);
