@@ -105,8 +105,7 @@ static kama_status await(struct blocked_get *get, kama_bytes key,
 }
 
 /* Returns the answer of a get that was started with the status `started`. The get
- * is started again as long as its load has failed only because the caller that
- * led the load was late. */
+ * is started again as long as the outcome of its load is not for it. */
 static kama_status get_until_answered(struct blocked_get *get, kama_bytes key,
                                       kama_status started,
                                       kama_value **ret_value)

@@ -69,9 +69,8 @@ static void finish(struct km_get_op *op, kama_bytes key, kama_status status,
 static kama_status join(struct km_get_op *op, kama_bytes key, km_ns now,
                         kama_value **ret_value);
 
-/* Starts a get anew whose load has failed only because the caller that led the
- * load was late. A PARKED get does that here; a BLOCKED get is told, because its
- * own thread may have to run the loader. */
+/* Starts a get anew that the outcome of its load is not for. A PARKED get does that
+ * here; a BLOCKED get is told, because its own thread may have to run the loader. */
 static void start_again(struct km_get_op *op, kama_bytes key)
 {
     kama_group *group = op->group;
@@ -107,18 +106,40 @@ static void finish_late_leader(struct km_get_op *op, const struct km_load *load)
     }
 }
 
-/* Notes who has answered, and counts a get that has asked the owner. */
+/* Notes who has answered and for how long the answer was current, and counts a get
+ * that has asked the owner. */
 static void note_source(struct km_get_op *op, const struct km_load *load)
 {
     enum km_load_asks asks = atomic_load(&load->asks);
+    km_ns current_at = load->result.current_at;
     op->source =
         asks == KM_LOAD_ASKS_PEER ? KM_GET_FROM_PEER : KM_GET_FROM_LOADER;
+    op->current_ns =
+        current_at > op->started_at ? current_at - op->started_at : 0;
     if (asks != KM_LOAD_ASKS_LOADER) {
         bool is_hit =
             asks == KM_LOAD_ASKS_PEER && (int)load->result.status >= 0;
         km_group_count(op->group,
                        is_hit ? KM_GROUP_PEER_HITS : KM_GROUP_PEER_ERRORS);
     }
+}
+
+/* Returns whether the get receives the outcome of the load that it waited for. */
+static bool is_for(const struct km_get_op *op,
+                   const struct km_load_result *result)
+{
+    bool leads = op->stage == KM_GET_OP_LEADING;
+    switch (result->verdict) {
+    case KM_LOAD_FOR_ALL:
+    case KM_LOAD_UNWANTED:
+        return true;
+    case KM_LOAD_FOR_EARLIER:
+        return leads || op->started_at <= result->current_at;
+    case KM_LOAD_LEADER_LATE:
+        KM_ASSERT(result->status != KAMA_OK);
+        return leads;
+    }
+    return true;
 }
 
 static void on_load_end(struct km_flight_waiter *waiter,
@@ -130,15 +151,17 @@ static void on_load_end(struct km_flight_waiter *waiter,
     const struct km_load_result *result = &load->result;
     KM_ASSERT(km_flight_ended(call) && op->stage != KM_GET_OP_STARTING);
     disarm(op);
+    if (!is_for(op, result)) {
+        start_again(op, key);
+        return;
+    }
     note_source(op, load);
     if (result->status == KAMA_OK) {
         finish(op, key, KAMA_OK, kama_value_ref(result->value), "");
-    } else if (result->verdict != KM_LOAD_LEADER_LATE) {
-        finish(op, key, result->status, NULL, load->sentence);
-    } else if (op->stage == KM_GET_OP_LEADING) {
+    } else if (result->verdict == KM_LOAD_LEADER_LATE) {
         finish_late_leader(op, load);
     } else {
-        start_again(op, key);
+        finish(op, key, result->status, NULL, load->sentence);
     }
 }
 
@@ -168,6 +191,19 @@ static void on_timer(struct km_timer *timer)
 
 /* -- the start ------------------------------------------------------------ */
 
+/* Counts a get that waits for another get's question to the owner. A leader is
+ * counted when it asks, because its load may not begin. */
+static void count_asked(struct km_get_op *op, const struct km_load *load)
+{
+    if (atomic_load(&load->asks) != KM_LOAD_ASKS_PEER) {
+        return;
+    }
+    if (op->stage == KM_GET_OP_FOLLOWING && op->asked == KM_GET_ASKED_NOBODY) {
+        km_group_count(op->group, KM_GROUP_PEER_GETS);
+    }
+    op->asked = KM_GET_ASKED_PEER;
+}
+
 /* A load that runs on its caller's thread has no timer, so that a PARKED get that
  * joins it needs one even if its own deadline is not the earlier one. */
 kama_status km_get_op_park(struct km_flight_call *call,
@@ -192,10 +228,7 @@ kama_status km_get_op_park(struct km_flight_call *call,
         }
         op->timekeeper = KM_GET_TIMED_ITSELF;
     }
-    if (op->stage == KM_GET_OP_FOLLOWING &&
-        atomic_load(&km_load_of(call)->asks) == KM_LOAD_ASKS_PEER) {
-        km_group_count(op->group, KM_GROUP_PEER_GETS);
-    }
+    count_asked(op, km_load_of(call));
     return KAMA_OK;
 }
 
@@ -217,11 +250,12 @@ static kama_status fail_start(struct km_load *load, kama_status status)
 
 /* What the load of a get needs to start, copied before the op is parked. */
 struct start {
-    struct km_load *load;   /* NULL: there was no memory for it */
-    struct km_pool *pool;   /* NULL: on the calling thread */
-    struct km_list *fills;  /* of the op */
-    km_ns deadline;         /* of the op */
-    struct km_load_key key; /* of the get */
+    struct km_load *load;    /* NULL: there was no memory for it */
+    struct km_pool *pool;    /* NULL: on the calling thread */
+    struct km_list *fills;   /* of the op */
+    km_ns deadline;          /* of the op */
+    enum km_get_asked asked; /* by the op, before it was parked */
+    struct km_load_key key;  /* of the get */
 };
 
 /* Starts a load on another thread, or at the owner of the key. */
@@ -231,7 +265,9 @@ static kama_status start_elsewhere(const struct start *start)
     if (load->place != KM_LOAD_AT_PEER) {
         return km_load_start_on_pool(load, start->pool);
     }
-    km_group_count(load->group, KM_GROUP_PEER_GETS);
+    if (start->asked == KM_GET_ASKED_NOBODY) {
+        km_group_count(load->group, KM_GROUP_PEER_GETS);
+    }
     return km_load_start_at_peer(load, start->fills);
 }
 
@@ -287,6 +323,7 @@ static kama_status answer_join(struct km_get_op *op, const struct start *start,
     if (status == KAMA_ERR_TRY_AGAIN) {
         disarm(op);
         op->counted = before;
+        op->asked = start->asked;
         return status;
     }
     if ((int)status < 0) {
@@ -367,6 +404,7 @@ static kama_status join_once(struct km_get_op *op, struct start *start,
     bool is_asked = place == KM_LOAD_AT_PEER;
     bool can_load = group->config.loader != NULL || is_asked;
     start->load = NULL;
+    start->asked = op->asked;
     start->key.purpose = km_get_purpose(&owner);
     if (can_load) {
         start->load = km_load_new(
@@ -444,7 +482,9 @@ kama_status km_get_op_miss(kama_group *group, struct km_get_op *op,
     op->traceparent = limits->traceparent;
     op->user = limits->user;
     op->source = KM_GET_FROM_LOADER;
+    op->current_ns = 0;
     op->counted = KM_GET_COUNT_NONE;
+    op->asked = KM_GET_ASKED_NOBODY;
     kama_status st = join(op, key, limits->begin, ret_value);
     if (st != KAMA_DEFERRED) {
         km_trace_answer(group, key, st, started_at);
@@ -469,6 +509,7 @@ kama_status km_get_op_start_of_many(kama_group *group, struct km_get_op *op,
     uint64_t hash;
     op->fills = fills;
     op->source = KM_GET_FROM_MEMORY;
+    op->current_ns = 0;
     kama_status st = km_call_limits_init(group, ctx, &limits);
     if (st == KAMA_OK) {
         count_served(group, &limits);

@@ -13,12 +13,13 @@
  *       |
  *       +--> leads a load, or joins one --> parked --> done
  *                 ^                            |
- *                 +--- the leader was late ----+
+ *                 +---- not for this get ------+
  *
  * There are two kinds. A PARKED get is answered by a callback, and the pool keeps
  * its time. A BLOCKED get has a thread that waits for it and keeps its time
- * itself, so that a group without a pool needs no thread. When the leader was
- * late, that thread starts the get again.
+ * itself, so that a group without a pool needs no thread. When the outcome of the
+ * load is not for this get (enum km_load_verdict), that thread starts the get again,
+ * which keeps its deadline.
  *
  * A get is counted as a miss once, and once as coalesced, however often it is
  * started again:
@@ -71,6 +72,10 @@ enum km_get_count {
     KM_GET_COUNT_COALESCED /* as a miss, too */
 };
 
+/* Whether a get is counted as one that has asked the owner of its key: once,
+ * however often it is started again. */
+enum km_get_asked { KM_GET_ASKED_NOBODY, KM_GET_ASKED_PEER };
+
 /* The timer that ends a parked get after its caller's deadline. */
 enum km_get_timekeeper {
     KM_GET_TIMED_ELSEWHERE, /* the timer of the load, or the blocked thread */
@@ -88,10 +93,13 @@ struct km_get_op {
     /* The answer; exactly once, unless km_get_op_cancel has returned true. value
      * is the callee's to unref, and NULL unless status is KAMA_OK. sentence is
      * borrowed; it is "" or says why. A BLOCKED get may be told KAMA_WOULD_LOAD:
-     * the caller that led the load was late, and the get is to start again. */
+     * the outcome of the load is not for this get, which is to start again. */
     void (*done)(struct km_get_op *op, kama_status status, kama_value *value,
                  const char *sentence);
     enum km_get_source source; /* of the answer; written before done runs */
+    /* For so long after the get had begun, no mutation had overtaken the answer;
+     * 0: not known. Written before done runs, and when the start returns. */
+    km_ns current_ns;
     /* ---- the group's ---- */
     struct km_list *fills; /* the list for a request to the owner, while the get
                             * is started; NULL: it is sent at once */
@@ -107,6 +115,7 @@ struct km_get_op {
     enum km_get_kind kind;
     enum km_get_stage stage;
     enum km_get_count counted;
+    enum km_get_asked asked;
     enum km_get_timekeeper timekeeper;
 };
 

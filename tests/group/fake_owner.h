@@ -38,6 +38,7 @@ struct fake_node {
     struct km_slot_map lost;
     struct km_owner owner;
     struct gate wire;       /* what comes to this node passes it */
+    struct gate way_back;   /* its answers to fills pass it */
     _Atomic int outcome;    /* of what comes to this node */
     atomic_uint fill_lists; /* that this node has sent, and all below */
     atomic_uint fills;
@@ -104,11 +105,15 @@ static inline void fake_reply(struct fake_call *call,
     atomic_fetch_sub(&c->calls, 1);
 }
 
+/* The answer passes the gate of the node on its way back. */
 static inline void fake_got(struct fake_call *call, kama_status status,
                             kama_value *value, const char *sentence)
 {
-    struct km_owner_reply reply = {
-        .status = status, .text = sentence, .ttl_ms = KAMA_TTL_FOREVER};
+    struct km_owner_reply reply = {.status = status,
+                                   .text = sentence,
+                                   .ttl_ms = KAMA_TTL_FOREVER,
+                                   .current_ns = call->get.current_ns};
+    gate_pass(&call->to->way_back);
     if (value != NULL) {
         reply.value = kama_value_bytes(value);
         reply.version = kama_value_version(value);
@@ -413,6 +418,7 @@ static inline void fake_node_open(struct fake_cluster *c, unsigned i,
     memset(&node->lost, 0xff, sizeof node->lost);
     (void)pthread_mutex_init(&node->lock, NULL);
     gate_init(&node->wire);
+    gate_init(&node->way_back);
     gate_init(&node->script.gate);
     own.loader_arg = &node->script;
     assert_int_equal(km_pool_new(&c->probe.allocator, km_clock_system(), "node",

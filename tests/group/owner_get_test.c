@@ -39,19 +39,24 @@ static void test_owner_loads_and_keeps(void **state)
     fake_close(c);
 }
 
-/* Callers that wait for one request to the owner are peer hits, too. */
+/* Callers that begin during the owner's load wait for one request, and they are peer
+ * hits, too. The owner's load goes on for as long again as they took to come. */
 static void test_waiters_count_as_peer_hits(void **state)
 {
     struct fake_cluster *c = fake_open();
     struct caller callers[4];
+    int64_t from = now_ms();
     (void)state;
-    gate_close(&B->wire);
+    gate_close(&B->script.gate);
     for (unsigned i = 0; i < 4; i++) {
         caller_start(&callers[i], A->group, "k", 0);
     }
     AWAIT(fake_stats(A).loads_coalesced == 3);
+    gate_await(&B->script.gate, 1);
     km_group_check(A->group);
-    gate_open(&B->wire);
+    int64_t until = 2 * now_ms() - from + 2;
+    AWAIT(now_ms() > until);
+    gate_open(&B->script.gate);
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(caller_join(&callers[i]), KAMA_OK);
         assert_string_equal(callers[i].text, "value of k");

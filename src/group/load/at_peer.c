@@ -40,10 +40,25 @@ static kama_status map_status(kama_status status)
                : KAMA_ERR_PEER;
 }
 
+/* Of a time that the owner has measured, so much is the most by which its clock may
+ * have run faster than the one of this node. */
+#define DRIFT_OF(ns) ((ns) / 1024)
+
+/* Returns a time of this node at which the owner's answer was current. */
+static km_ns current_at(const struct km_load *load,
+                        const struct km_owner_reply *reply)
+{
+    km_ns current_ns = reply->current_ns - DRIFT_OF(reply->current_ns);
+    return current_ns < KM_NS_NEVER - load->sent_at ? load->sent_at + current_ns
+                                                    : KM_NS_NEVER;
+}
+
 /* Ends the load with the owner's answer, which is not kept. */
 static void complete(struct km_load *load, const struct km_owner_reply *reply)
 {
     struct km_load_outcome o = {.status = map_status(reply->status),
+                                .verdict = KM_LOAD_FOR_EARLIER,
+                                .current_at = current_at(load, reply),
                                 .sentence = reply->text};
     char own[KM_ERROR_BYTES_MAX];
     if (o.status == KAMA_OK) {
@@ -126,6 +141,7 @@ kama_status km_load_start_at_peer(struct km_load *load, struct km_list *fills)
         .traceparent = load->request.traceparent,
         .done = on_filled};
     load->peer = NULL;
+    load->sent_at = km_group_now(group);
     km_list_init(&alone);
     km_list_push_back(fills != NULL ? fills : &alone, &load->owner_fill.node);
     km_load_send_fills(group, &alone);

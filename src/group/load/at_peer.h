@@ -13,6 +13,22 @@
  *     km_load_start_at_peer(load, &fills);       for each key of an mget
  *     km_load_send_fills(group, &fills);         one request for each owner
  *
+ * Between the owner and this node the answer can be overtaken by a mutation, which
+ * this node does not hear of. Callers join the load meanwhile:
+ *
+ *     this node                   the owner               another node
+ *     get 1 leads; the fill ----> loads v1
+ *                                 deletes the key <------ del, acknowledged
+ *     get 2 joins
+ *                         <------ v1
+ *
+ * Get 2 must not receive v1. So the owner says for how long its answer was current
+ * after the fill had come, which is 0 for an overtaken load and for a value from
+ * memory. That time, counted from when the fill was sent, ends before the answer was
+ * overtaken; a get that began later asks anew. A second fill answers all of those
+ * that join it, because it is sent after they have begun: no get asks a third time.
+ * No second fill is needed if the callers began during the owner's load.
+ *
  * The load needs no timer while it asks: `done` of the fill runs exactly once, at
  * its deadline at the latest. The runner's reference and a place in the gate of
  * the group are held until then, so that km_group_free waits for it.

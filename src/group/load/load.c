@@ -293,7 +293,7 @@ static void count_end(struct km_load *load, kama_status status, km_ns now)
     if (started_at == 0) {
         return;
     }
-    km_ns took = (now != 0 ? now : km_group_now(group)) - started_at;
+    km_ns took = now - started_at;
     km_metric_add(group->metrics, KM_GROUP_LOAD_NS, took);
     km_stripes_record(&group->load_times, took);
     if (status == KAMA_MISS) {
@@ -303,6 +303,21 @@ static void count_end(struct km_load *load, kama_status status, km_ns now)
     }
 }
 
+/* Returns a time at which no mutation had overtaken the load. The time was read
+ * before the mark of the fill is, which no mutation can change any more. What is
+ * not kept is not current: another node may act as the owner of the key. */
+static km_ns current_at(const struct km_load *load,
+                        const struct km_load_outcome *outcome, km_ns now)
+{
+    if (outcome->verdict == KM_LOAD_FOR_EARLIER) {
+        return outcome->current_at;
+    }
+    return load->fill.purpose == KM_FILL_TO_KEEP &&
+                   !km_fill_overtaken(&load->fill)
+               ? now
+               : 0;
+}
+
 static void settle(struct km_flight_call *call, void *arg)
 {
     struct km_load *load = km_load_of(call);
@@ -310,6 +325,7 @@ static void settle(struct km_flight_call *call, void *arg)
     const struct km_load_outcome *outcome = arg;
     KM_ASSERT((outcome->status == KAMA_OK) == (outcome->value != NULL));
     KM_ASSERT(outcome->stored == NULL || (int)outcome->status >= 0);
+    km_ns now = outcome->now != 0 ? outcome->now : km_group_now(load->group);
     if (outcome->stored == NULL) {
         km_store_fill_cancel(store, &load->fill);
     } else if (!km_store_fill_commit(store, &load->fill, outcome->stored) &&
@@ -318,13 +334,14 @@ static void settle(struct km_flight_call *call, void *arg)
     }
     load->result.status = outcome->status;
     load->result.verdict = outcome->verdict;
+    load->result.current_at = current_at(load, outcome, now);
     load->result.value =
         outcome->value == NULL ? NULL : kama_value_ref(outcome->value);
     if (outcome->sentence[0] != '\0') {
         (void)km_text_printf(load->sentence, sizeof load->sentence, "%s",
                              outcome->sentence);
     }
-    count_end(load, outcome->status, outcome->now);
+    count_end(load, outcome->status, now);
 }
 
 /* Does the rest for a load whose call has just been ended: gives the slot back,

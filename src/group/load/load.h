@@ -114,22 +114,36 @@ struct kama_deferred {
 };
 
 /*
- * Says which callers get the outcome of a load. A caller that leads a load on its
- * own thread gives the loader no more time than it has itself. If the load fails
- * after that time, only the leader has failed, and a waiter with more time loads
- * the key anew.
+ * Says which callers get the outcome of a load. The others load the key anew.
+ *
+ *                   the leader   began until current_at   began later
+ *     FOR_ALL       gets it      gets it                  gets it
+ *     FOR_EARLIER   gets it      gets it                  anew
+ *     LEADER_LATE   gets it      anew                     anew
+ *     UNWANTED      there is no caller any more
+ *
+ * LEADER_LATE: a caller that leads a load on its own thread gives the loader no
+ * more time than it has itself. If the load fails after that time, only the leader
+ * has failed, and a waiter with more time loads the key anew.
+ *
+ * FOR_EARLIER is for the answer of the owner, on another node, where a mutation may
+ * have overtaken it before it arrives here (group/load/at_peer.h).
  */
 enum km_load_verdict {
-    KM_LOAD_FOR_ALL,     /* every caller gets the outcome */
-    KM_LOAD_LEADER_LATE, /* the leader gets it, and the waiters load anew */
-    KM_LOAD_UNWANTED     /* no caller waited for it any more */
+    KM_LOAD_FOR_ALL,
+    KM_LOAD_FOR_EARLIER,
+    KM_LOAD_LEADER_LATE,
+    KM_LOAD_UNWANTED
 };
 
-/* The result of a load that has ended. value: a reference, or NULL. */
+/* The result of a load that has ended. value: a reference, or NULL. current_at: a
+ * time at which no mutation had overtaken the load; 0: not known. A mutation that
+ * was acknowledged before a get began which began until then is in the value. */
 struct km_load_result {
     kama_status status;
     enum km_load_verdict verdict;
     kama_value *value;
+    km_ns current_at;
 };
 
 /* The way in which a load shall end. Everything is borrowed. */
@@ -137,6 +151,7 @@ struct km_load_outcome {
     kama_status status;
     enum km_load_verdict verdict;
     km_ns now;            /* 0: the clock is read */
+    km_ns current_at;     /* if the verdict is FOR_EARLIER */
     kama_value *value;    /* the answer; NULL unless status is KAMA_OK */
     kama_value *stored;   /* the item that the store shall keep, or NULL */
     const char *sentence; /* about an error; "" says nothing */
@@ -172,6 +187,7 @@ struct km_load {
     char sentence[KM_ERROR_BYTES_MAX];
     char traceparent[KM_TRACEPARENT_BYTES];
     struct km_owner_fill owner_fill; /* of a load AT_PEER */
+    km_ns sent_at;                   /* a time before the owner was asked */
     size_t key_len;
     uint8_t key[];
 };
