@@ -62,6 +62,7 @@ static void cancel(struct km_server_call *call)
 
 /* The most that a head has beside its sentence. */
 #define HEAD_BYTES 128
+#define NS_PER_US 1000u
 
 static void fill_response(const struct km_peer_slot *slot,
                           struct km_msg_peer_fill_response *ret)
@@ -71,7 +72,8 @@ static void fill_response(const struct km_peer_slot *slot,
         .status = slot->status,
         .message = kama_bytes_str(slot->text != NULL ? slot->text : ""),
         .view_id = km_peer_view_id(slot->fills->call),
-        .from_memory = slot->source == KM_GET_FROM_MEMORY};
+        .from_memory = slot->source == KM_GET_FROM_MEMORY,
+        .current_us = slot->current_ns / NS_PER_US};
     if (slot->value != NULL) {
         ret->ttl_ms = kama_value_ttl_ms(slot->value);
         ret->version = kama_value_version(slot->value);
@@ -150,6 +152,7 @@ static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
     slot->status = status;
     slot->value = value;
     slot->source = op->source;
+    slot->current_ns = op->current_ns;
     if ((int)status < 0) {
         slot->text = km_mem_strdup(env->mem, sentence);
     }
@@ -193,6 +196,7 @@ static void begin_key(struct km_peer_fills *fills, kama_bytes key)
     slot->index = fills->next++;
     slot->status = KAMA_OK;
     slot->source = KM_GET_FROM_LOADER;
+    slot->current_ns = 0;
     slot->outcome = fills->knowledge == KM_PEER_VIEW_KNOWN
                         ? km_peer_place(fills->call, fills->group, key)
                         : KM_MSG_PEER_BEHIND;

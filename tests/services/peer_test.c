@@ -107,6 +107,10 @@ static kama_status load(void *arg, const kama_load *req, kama_sink *out)
         kama_sink_error(out, "no such thing");
         return KAMA_ERR_LOADER;
     }
+    if (km_bytes_eq(req->key, KM_LIT("overtaken")) &&
+        kama_del(((struct world *)arg)->group, req->key, NULL) != KAMA_MISS) {
+        return KAMA_ERR_LOADER;
+    }
     return km_bytes_eq(req->key, KM_LIT("none"))
                ? KAMA_MISS
                : kama_sink_set(out, req->key, NULL);
@@ -259,10 +263,13 @@ static void test_fill(void **state)
     assert_int_equal(r.ttl_ms, KAMA_TTL_FOREVER);
     assert_int_equal(r.view_id, 77);
     assert_false(r.from_memory);
+    assert_true(r.current_us > 0);
     r = fill(&w, "key");
     assert_true(r.from_memory);
+    assert_int_equal(r.current_us, 0);
     r = fill(&w, "none");
     assert_int_equal(r.status, KAMA_MISS);
+    assert_true(r.current_us > 0);
     r = fill(&w, "bad");
     assert_int_equal(r.status, KAMA_ERR_LOADER);
     assert_true(km_bytes_eq(r.message, KM_LIT("no such thing")));
@@ -271,6 +278,19 @@ static void test_fill(void **state)
     atomic_store(&w.place, KM_SERVICE_BEHIND);
     r = fill(&w, "key");
     assert_int_equal(r.outcome, KM_MSG_PEER_BEHIND);
+    world_close(&w);
+}
+
+/* The answer of a load that a mutation has overtaken was current for no time. */
+static void test_overtaken_fill(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w, true);
+    struct km_msg_peer_fill_response r = fill(&w, "overtaken");
+    assert_int_equal(r.status, KAMA_OK);
+    assert_false(r.from_memory);
+    assert_int_equal(r.current_us, 0);
     world_close(&w);
 }
 
@@ -404,8 +424,9 @@ static kama_status on_answer(void *arg, kama_bytes message)
         return KAMA_OK;
     }
     (void)snprintf(key, sizeof key, "key%u", r.index);
-    return km_bytes_eq(r.answer.value, KAMA_STR(key)) ? KAMA_OK
-                                                      : KAMA_ERR_INTERNAL;
+    return km_bytes_eq(r.answer.value, KAMA_STR(key)) && r.answer.current_us > 0
+               ? KAMA_OK
+               : KAMA_ERR_INTERNAL;
 }
 
 /* FillMany answers each key once, more of them than are under way at a time. */
@@ -617,6 +638,7 @@ int main(void)
         cmocka_unit_test(test_admission),
         cmocka_unit_test(test_fill),
         cmocka_unit_test(test_fill_many),
+        cmocka_unit_test(test_overtaken_fill),
         cmocka_unit_test(test_wait_for_view),
         cmocka_unit_test(test_peek),
         cmocka_unit_test(test_mutate),
