@@ -62,10 +62,10 @@
  *           deleted, or the group is cleared, while the key is being loaded,
  *           the load has been overtaken: its result goes to the callers that
  *           wait for it already, and it is not kept. A get that begins after
- *           the mutation has returned never receives the result of the
- *           overtaken load. In a cluster this is true whichever nodes the
- *           mutation and the get go through, as long as the owner of the key
- *           can be reached.
+ *           the mutation has returned does not join the overtaken load and
+ *           never receives its result. In a cluster it never receives that
+ *           result either, whichever nodes the mutation and the get go
+ *           through, as long as the owner of the key can be reached.
  * Deferred  A deferred load is one whose loader has returned without a result
  *           (KAMA_DEFERRED). The application finishes it later, from any
  *           thread.
