@@ -9,11 +9,13 @@
 #include "base/text.h"
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 /* 30 s of silence and three probes find a vanished peer within a minute; bytes
  * that it does not acknowledge find it after 30 s. */
@@ -224,4 +226,10 @@ void km_address_tune(int fd)
     set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
     set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
     set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKED_MS);
+}
+
+bool km_address_is_confirmed(int fd)
+{
+    int unconfirmed = 0;
+    return ioctl(fd, SIOCOUTQ, &unconfirmed) == 0 && unconfirmed == 0;
 }

@@ -62,3 +62,6 @@ const char *km_address_format(const struct sockaddr_storage *addr,
  * has vanished is noticed within a minute, even on an idle connection.
  * Accepted sockets inherit them from the one that listens. */
 void km_address_tune(int fd);
+/* Returns whether the kernel of the other side has confirmed all bytes that were
+ * written, so that a reset cannot overtake them any more. */
+bool km_address_is_confirmed(int fd);

@@ -36,8 +36,6 @@
 #include "net/error.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -153,14 +151,6 @@ static void begin_linger(struct km_conn *conn)
     conn->give_up_at = km_ns_after_ms(now, LINGER_MS);
     conn->progress_at = now;
     close_session(conn);
-}
-
-/* Returns whether the kernel of the other side has confirmed all bytes. A reset
- * cannot overtake them any more. */
-static bool is_confirmed(const struct km_conn *conn)
-{
-    int unconfirmed = 0;
-    return ioctl(conn->fd, SIOCOUTQ, &unconfirmed) == 0 && unconfirmed == 0;
 }
 
 static km_ns quiet_at(const struct km_conn *conn)
@@ -406,7 +396,7 @@ static void on_timer(struct km_timer *timer)
     struct km_conn *conn = KM_CONTAINER_OF(timer, struct km_conn, timer);
     km_ns now = now_of(conn);
     if (conn->state == LINGERING && now < conn->give_up_at &&
-        !is_confirmed(conn)) {
+        !km_address_is_confirmed(conn->fd)) {
         conn->progress_at = now;
         km_conn_wake(conn);
         return;
