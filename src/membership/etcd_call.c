@@ -30,6 +30,7 @@ static void on_message(void *arg, kama_bytes message)
     if (call->ops == NULL || call->refused != KAMA_OK) {
         return;
     }
+    km_etcd_line_answers(call->line, call->generation);
     kama_status status = call->ops->message(call->arg, message);
     if (status != KAMA_OK && call->ops != NULL) {
         km_etcd_call_fail(call, status, km_last_error());

@@ -35,6 +35,18 @@ static void on_connected(void *arg, const char *local_address)
     }
 }
 
+void km_etcd_line_answers(struct km_etcd_line *line, unsigned generation)
+{
+    const struct km_etcd *etcd = line->etcd;
+    const char *local = line->channel != NULL && line->generation == generation
+                            ? km_channel_local_address(line->channel)
+                            : NULL;
+    if (line == &etcd->main && !etcd->reachable && !etcd->closing &&
+        local != NULL) {
+        tell_connected(line, local);
+    }
+}
+
 static const struct km_channel_ops channel_ops = {.on_connected = on_connected};
 
 /* The watch begins at the endpoint that answers requests, because it takes long

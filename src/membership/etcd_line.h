@@ -22,5 +22,8 @@ KAMA_NODISCARD kama_status km_etcd_line_channel(
 const char *km_etcd_line_endpoint(const struct km_etcd_line *line);
 /* Moves to the next endpoint, unless the line has moved since `generation`. */
 void km_etcd_line_move(struct km_etcd_line *line, unsigned generation);
+/* A call that was made in a generation is answered. A connection that was kept
+ * through an outage is reachable again. */
+void km_etcd_line_answers(struct km_etcd_line *line, unsigned generation);
 /* Closes the channel. */
 void km_etcd_line_close(struct km_etcd_line *line);
