@@ -206,6 +206,11 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 #define KM_NODE_THREADS_MAX 64
 #define KM_NODE_CONNECTIONS_DEFAULT 10000
 #define KM_NODE_FD_RESERVE 64 /* descriptors that are not for connections */
+/* A node in a cluster keeps more: for the connections that only peers may keep,
+ * for its own to so many peers (one for each loop and one for Hello), and for those
+ * to etcd, two of which can be on their way out. */
+#define KM_NODE_FD_PEERS (KM_RPC_PEER_CONNECTIONS_MAX / 2)
+#define KM_NODE_FD_ETCD 4
 /* Warnings about loads, per group; after these there is one a second. */
 #define KM_LOAD_WARNINGS_BURST 5u
 #define KM_POOL_THREADS_MAX 1024

@@ -54,18 +54,30 @@ static unsigned core_count(void)
     return n < KM_NODE_THREADS_MAX ? n : KM_NODE_THREADS_MAX;
 }
 
-/* Some descriptors are kept for files and for connections to origins. If there
- * are few in all, connections get half of them. */
-static unsigned connections_default(void)
+/* Some descriptors are kept for files and for connections to origins, and in a
+ * cluster for its other nodes and etcd. */
+static unsigned descriptors_kept(const kama_node_options *options,
+                                 unsigned threads)
+{
+    if (options->etcd == NULL || options->etcd[0] == '\0') {
+        return KM_NODE_FD_RESERVE;
+    }
+    return KM_NODE_FD_RESERVE + KM_RPC_PEER_CONNECTIONS_MAX +
+           KM_NODE_FD_PEERS * (threads + 1) + KM_NODE_FD_ETCD;
+}
+
+/* If there are few descriptors in all, connections get half of them. */
+static unsigned connections_default(const kama_node_options *options,
+                                    unsigned threads)
 {
     struct rlimit limit;
+    unsigned kept = descriptors_kept(options, threads);
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
-        limit.rlim_cur >= KM_NODE_CONNECTIONS_DEFAULT + KM_NODE_FD_RESERVE) {
+        limit.rlim_cur >= KM_NODE_CONNECTIONS_DEFAULT + kept) {
         return KM_NODE_CONNECTIONS_DEFAULT;
     }
     unsigned all = (unsigned)limit.rlim_cur;
-    return all >= 2 * KM_NODE_FD_RESERVE ? all - KM_NODE_FD_RESERVE
-                                         : all / 2 + 1;
+    return all >= 2 * kept ? all - kept : all / 2 + 1;
 }
 
 /* -- checks -------------------------------------------------------------- */
@@ -162,10 +174,12 @@ kama_status km_node_config_init(const kama_node_options *options,
     if (status != KAMA_OK) {
         return status;
     }
+    unsigned threads = known.threads != 0 ? known.threads : core_count();
     struct km_node_config config = {
-        .threads = known.threads != 0 ? known.threads : core_count(),
-        .max_connections = known.max_connections != 0 ? known.max_connections
-                                                      : connections_default(),
+        .threads = threads,
+        .max_connections = known.max_connections != 0
+                               ? known.max_connections
+                               : connections_default(&known, threads),
         .start_timeout_ms = known.start_timeout_ms,
         .drain_timeout_ms = known.drain_timeout_ms,
         .event = known.event,

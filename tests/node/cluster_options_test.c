@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The options of a node about its cluster: what is refused and with which
  * sentence, and the copy that the node works with. */
+#include "base/limits.h"
 #include "base/status.h"
 #include "helpers/failmalloc.h"
 #include "node/node_options.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static kama_node_options defaults(void)
@@ -242,6 +244,32 @@ static void test_no_memory(void **state)
     assert_true(km_test_fail_each(make_config, NULL) > 5);
 }
 
+/* Few descriptors: a node of a cluster keeps those that its peers and etcd need. */
+static void test_descriptors_are_kept_for_peers(void **state)
+{
+    struct rlimit before;
+    kama_node_options options = defaults();
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit few = {.rlim_cur = 1000, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    options.threads = 2;
+    struct km_node_config alone = accept_options(&options);
+    options.etcd = "a:1";
+    struct km_node_config member = accept_options(&options);
+    options.threads = 64;
+    struct km_node_config wide = accept_options(&options);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(alone.max_connections, 1000 - KM_NODE_FD_RESERVE);
+    assert_int_equal(member.max_connections,
+                     1000 - KM_NODE_FD_RESERVE - KM_RPC_PEER_CONNECTIONS_MAX -
+                         3 * KM_NODE_FD_PEERS - KM_NODE_FD_ETCD);
+    assert_int_equal(wide.max_connections, 501);
+    drop(&alone);
+    drop(&member);
+    drop(&wide);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +279,7 @@ int main(void)
         cmocka_unit_test(test_names_labels_weight),
         cmocka_unit_test(test_password_file),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_descriptors_are_kept_for_peers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
