@@ -161,6 +161,8 @@
 /* -- services ------------------------------------------------------------ */
 #define KM_PING_PAYLOAD_BYTES_MAX 1024
 #define KM_MGET_PARALLEL 64 /* keys of one MGet that wait for loads */
+/* The same in a cluster, so that each owner gets its keys in one request. */
+#define KM_MGET_PARALLEL_OWNERS 1024
 /* The keys of all MGets that a node runs at a time; each takes 24 to 88
  * bytes. */
 #define KM_MGET_KEYS_NODE (4u << 20)

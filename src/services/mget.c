@@ -52,6 +52,7 @@ struct km_service_mget {
     kama_group *group;
     kama_ctx ctx;
     enum mget_state state;
+    uint32_t parallel;                      /* how many keys may be parked */
     char traceparent[KM_TRACEPARENT_BYTES]; /* of the client; "": none */
     struct km_mget_keys keys;
     struct km_list fills;   /* requests to owners, while keys are asked for */
@@ -264,14 +265,14 @@ static kama_status send_some(struct km_service_mget *mget)
                : st;
 }
 
-/* Asks for keys until none is left (KAMA_OK), until KM_MGET_PARALLEL of them
- * are parked (KAMA_DEFERRED), until a stream has no room (KAMA_WOULD_LOAD), or
+/* Asks for keys until none is left (KAMA_OK), until as many of them
+ * are parked as may be (KAMA_DEFERRED), until a stream has no room (KAMA_WOULD_LOAD), or
  * until other calls of the loop must have their turn (KAMA_ERR_TRY_AGAIN). */
 static kama_status ask_each(struct km_service_mget *mget)
 {
     kama_status st = send_some(mget);
     for (unsigned i = 0; st == KAMA_OK && km_mget_keys_left(&mget->keys); i++) {
-        if (mget->running_count == KM_MGET_PARALLEL) {
+        if (mget->running_count == mget->parallel) {
             return KAMA_DEFERRED;
         }
         if (i == KM_MGET_KEYS_PER_TURN) {
@@ -290,7 +291,7 @@ static kama_status ask_each(struct km_service_mget *mget)
  * call. */
 static kama_status ask_some(struct km_service_mget *mget)
 {
-    KM_ASSERT(mget->running_count <= KM_MGET_PARALLEL);
+    KM_ASSERT(mget->running_count <= mget->parallel);
     mget->ctx.deadline_ms = km_server_call_deadline_ms(mget->call);
     km_list_init(&mget->fills);
     kama_status st = ask_each(mget);
@@ -416,6 +417,8 @@ static struct km_service_mget *mget_new(struct km_server_call *call,
     mget->kind = kind;
     mget->env = env;
     mget->group = group;
+    mget->parallel =
+        km_group_has_owners(group) ? KM_MGET_PARALLEL_OWNERS : KM_MGET_PARALLEL;
     if (init_answers(mget, r->keys.count) != KAMA_OK) {
         km_mem_free(env->mem, mget);
         return NULL;

@@ -5,8 +5,8 @@
  *
  * Keys that are in memory are answered at once, KM_MGET_KEYS_PER_TURN of them
  * in a turn of the loop. A key that needs a load is parked in a slot of its
- * own. At most KM_MGET_PARALLEL keys are parked at a time, and each answer that
- * arrives makes room for the next key. A key that is equal to one which was
+ * own. At most KM_MGET_PARALLEL keys are parked at a time, in a group of a cluster
+ * KM_MGET_PARALLEL_OWNERS, and each answer that arrives makes room for the next key. A key that is equal to one which was
  * parked before takes no slot: it follows that key and gets the same answer.
  *
  *     keys      a b c b d ...        a and d are in memory
@@ -20,7 +20,7 @@
  *      | | ^ <-------- the mail runs ----------------+
  *      | | |
  *      | | +---------- an answer arrives ------ WAITS_FOR_LOADS
- *      | +---- no key is left, or KM_MGET_PARALLEL wait ---^
+ *      | +---- no key is left, or enough of them wait ---^
  *      |
  *      +--- every key has its answer -------> WAITS_FOR_ROOM --writable--> over
  *
@@ -31,7 +31,8 @@
  * answer was sent already is asked for again: that answer was forgotten.
  *
  * Keys that other nodes own are parked, too. Those that are asked for in one step
- * are one request for each owner.
+ * are one request for each owner, which is why a group of a cluster parks more of
+ * them at a time: an MGet of up to 1024 keys is one request for each owner.
  *
  * A call that is cancelled calls off its parked gets. It is freed when no mail
  * is under way to it any more.

@@ -292,6 +292,29 @@ static void test_mget_asks_at_once(void **state)
     fake_close(c);
 }
 
+/* A thousand keys are one list as well. */
+static void test_mget_of_many_keys_asks_at_once(void **state)
+{
+    enum { KEYS = 1000 };
+    static char texts[KEYS][16];
+    static kama_bytes keys[KEYS];
+    static kama_item items[KEYS];
+    struct fake_cluster *c = fake_open();
+    (void)state;
+    for (unsigned i = 0; i < KEYS; i++) {
+        (void)snprintf(texts[i], sizeof texts[i], "key-%u", i);
+        keys[i] = KAMA_STR(texts[i]);
+    }
+    assert_int_equal(kama_mget(A->group, keys, KEYS, NULL, items), KAMA_OK);
+    for (unsigned i = 0; i < KEYS; i++) {
+        assert_int_equal(items[i].status, KAMA_OK);
+    }
+    kama_items_unref(items, KEYS);
+    assert_int_equal(atomic_load(&A->fill_lists), 1);
+    assert_int_equal(atomic_load(&A->fills), KEYS);
+    fake_close(c);
+}
+
 /* What came with a request reaches the loader of the owner. */
 struct heard {
     uint32_t origin;
@@ -479,6 +502,7 @@ int main(void)
         cmocka_unit_test(test_peers_do_not_wait_for_each_other),
         cmocka_unit_test(test_callers_leave_by_their_deadline),
         cmocka_unit_test(test_mget_asks_at_once),
+        cmocka_unit_test(test_mget_of_many_keys_asks_at_once),
         cmocka_unit_test(test_loader_hears_of_the_caller),
         cmocka_unit_test(test_local_owns_every_key),
         cmocka_unit_test(test_local_ignores_adoptions),

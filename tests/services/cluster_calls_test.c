@@ -669,10 +669,10 @@ static void test_mget_asks_each_owner_once(void **state)
     struct km_buf message;
     (void)state;
     world_open(&w);
-    make_keys(&message, 40);
+    make_keys(&message, 1000);
     assert_int_equal(ask_many(&w, V2 "MGet", &message), KAMA_OK);
-    expect_values(&w, 40);
-    assert_int_equal(atomic_load(&w.a->fills), 40);
+    expect_values(&w, 1000);
+    assert_int_equal(atomic_load(&w.a->fills), 1000);
     assert_int_equal(atomic_load(&w.a->fill_lists), 1);
     world_close(&w);
 }
