@@ -18,6 +18,17 @@ static size_t slot_count(size_t method_count)
     return n;
 }
 
+static uint64_t lengths_of(const struct km_server_method *method)
+{
+    uint64_t lengths = 0;
+    for (const char *const *p = method->metadata; p != NULL && *p != NULL;
+         p++) {
+        KM_ASSERT(strlen(*p) < 64);
+        lengths |= 1ull << strlen(*p);
+    }
+    return lengths;
+}
+
 static void insert(struct km_server_methods *table,
                    const struct km_server_method *method)
 {
@@ -43,8 +54,11 @@ kama_status km_server_methods_init(struct km_server_methods *table,
     table->mask = slots - 1;
     KM_ASSERT((slots & table->mask) == 0 && slots >= 4 * count);
     table->seed = km_hash_random_seed();
+    table->metadata_lengths = 0;
     for (size_t i = 0; i < count; i++) {
+        KM_ASSERT(methods[i].zeroed_bytes <= methods[i].state_bytes);
         insert(table, &methods[i]);
+        table->metadata_lengths |= lengths_of(&methods[i]);
     }
     return KAMA_OK;
 }

@@ -56,7 +56,10 @@ struct km_server_method {
      * "authorization" (km_server_call_metadata). The last one is NULL. May be
      * NULL: there are none. */
     const char *const *metadata;
-    size_t state_bytes; /* of zeroed memory per call: km_server_call_state */
+    size_t state_bytes; /* of memory per call: km_server_call_state */
+    /* So many of its first bytes are zeroed; 0: all of them. For a state that ends
+     * with an operation whose start writes what it needs. */
+    size_t zeroed_bytes;
     /* A message, borrowed until this returns. A unary or server-streaming call
      * has exactly one, which is delivered when the client has ended its
      * request; a bidi call has any number, delivered as they arrive. NULL: the
@@ -78,6 +81,9 @@ struct km_server_methods {
     const struct km_server_method **slots;
     size_t mask; /* the number of slots, a power of two, less 1 */
     uint64_t seed;
+    /* Bit n: some method wants metadata whose name has n bytes. Most headers are
+     * passed over by it. */
+    uint64_t metadata_lengths;
 };
 
 /* Fills the table with `count` rows, whose paths are all different. */

@@ -57,7 +57,9 @@ static void find_method(struct km_server_call *call, kama_bytes path)
     call->method =
         km_server_methods_find(&call->server_loop->server->methods, path);
     if (call->method != NULL) {
-        memset(km_server_call_state(call), 0, call->method->state_bytes);
+        const struct km_server_method *m = call->method;
+        memset(km_server_call_state(call), 0,
+               m->zeroed_bytes != 0 ? m->zeroed_bytes : m->state_bytes);
     }
 }
 
@@ -92,8 +94,8 @@ void km_server_request_header(struct km_server_call *call, kama_bytes name,
     default:
         break;
     }
-    if (name.len == 13 ||
-        (call->method != NULL && call->method->metadata != NULL)) {
+    uint64_t lengths = call->server_loop->server->methods.metadata_lengths;
+    if (name.len == 13 || (name.len < 64 && (lengths >> name.len & 1) != 0)) {
         km_server_metadata_header(call, name, value);
     }
 }

@@ -18,6 +18,8 @@
 #include "services/v1.h"
 #include "services/v2.h"
 
+#include <stddef.h>
+
 #define V1 "/kama.v1.KamaCacheService/"
 #define V2 "/kama.v2.Cache/"
 #define PEER "/kama.peer.v1.Peer/"
@@ -43,7 +45,9 @@
 #define MUTATE(method, handler)                                                \
     {                                                                          \
         .path = method, .kind = KM_RPC_UNARY,                                  \
-        .state_bytes = sizeof(struct km_service_mutate), .on_message = handler \
+        .state_bytes = sizeof(struct km_service_mutate),                       \
+        .zeroed_bytes = offsetof(struct km_service_mutate, op),                \
+        .on_message = handler                                                  \
     }
 #define PEEK(method, handler)                                                  \
     {                                                                          \
