@@ -271,3 +271,6 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 /* etcd ends connections that send a PING more often than every 5 s. */
 #define KM_ETCD_PING_AFTER_MS 5500
 #define KM_ETCD_PING_TIMEOUT_MS 3000
+/* If there are several endpoints, one that is silent for so long is left. When all
+ * of them were left for that, they are only slow, and each gets its full time. */
+#define KM_ETCD_SILENT_MS 2500

@@ -15,6 +15,7 @@ struct km_etcd_call {
     struct km_etcd_line *line;
     unsigned endpoint;
     unsigned generation; /* of the line */
+    km_ns sent_at;       /* monotonic */
     struct km_channel_call *call;
     const struct km_etcd_call_ops *ops; /* NULL: the user has let go */
     void *arg;
@@ -30,7 +31,7 @@ static void on_message(void *arg, kama_bytes message)
     if (call->ops == NULL || call->refused != KAMA_OK) {
         return;
     }
-    km_etcd_line_answers(call->line, call->generation);
+    km_etcd_line_answers(call->line, call->generation, call->sent_at);
     kama_status status = call->ops->message(call->arg, message);
     if (status != KAMA_OK && call->ops != NULL) {
         km_etcd_call_fail(call, status, km_last_error());
@@ -62,6 +63,9 @@ static void on_end(void *arg, const struct km_channel_result *result)
     } else {
         km_etcd_failure_judge(&failure, endpoint, result);
     }
+    if (failure.status == KAMA_ERR_TIMEOUT) {
+        km_etcd_line_silent(call->line, call->generation);
+    }
     if (km_etcd_failure_is_outage(&failure) && should_move(call, &failure)) {
         km_etcd_line_move(call->line, call->generation);
     }
@@ -91,9 +95,10 @@ static kama_status start(struct km_etcd_call *call, struct km_channel *channel,
     km_ns now = km_loop_now(etcd->loop);
     const struct km_channel_call_options options = {
         .path = path,
-        .deadline = shape == KM_ETCD_UNARY
-                        ? km_ns_after_ms(now, etcd->request_timeout_ms)
-                        : KM_NS_NEVER,
+        .deadline =
+            shape == KM_ETCD_UNARY
+                ? km_ns_after_ms(now, km_etcd_line_patience_ms(call->line))
+                : KM_NS_NEVER,
         .unary = shape == KM_ETCD_UNARY,
         .metadata = (const char *const(*)[2])metadata,
         .metadata_count = count};
@@ -120,6 +125,7 @@ kama_status km_etcd_call_new(struct km_etcd_line *line, const char *path,
     call->line = line;
     call->endpoint = line->endpoint;
     call->generation = line->generation;
+    call->sent_at = km_loop_now(etcd->loop);
     call->ops = ops;
     call->arg = arg;
     status = start(call, channel, path, shape);

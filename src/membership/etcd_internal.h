@@ -48,7 +48,9 @@ struct km_etcd_line {
     struct km_channel *channel; /* NULL: none yet */
     unsigned endpoint;          /* the index of the current one */
     unsigned generation;        /* counts the moves */
-    bool connected;             /* the channel was connected at least once */
+    unsigned silences; /* moves because of silence, since an answer came
+                                 * soon */
+    bool connected;    /* the channel was connected at least once */
 };
 
 /* -- jobs ---------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include "membership/etcd_answer.h"
 #include "membership/etcd_call.h"
 #include "membership/etcd_encode.h"
+#include "membership/etcd_line.h"
 #include "membership/etcd_login.h"
 
 #include <stdio.h>
@@ -43,8 +44,8 @@ static void stamp_beat(struct km_etcd_keep *keep, struct km_etcd_beat *beat)
 {
     struct km_etcd *etcd = keep->etcd;
     beat->sent_at = km_clock_boot();
-    beat->deadline =
-        km_ns_after_ms(km_clock_mono(etcd->clock), etcd->request_timeout_ms);
+    beat->deadline = km_ns_after_ms(km_clock_mono(etcd->clock),
+                                    km_etcd_line_patience_ms(&etcd->main));
 }
 
 static kama_status encode_beat(struct km_etcd_keep *keep,
@@ -130,7 +131,7 @@ static void on_overdue(struct km_timer *timer)
     if (keep->job.state == KM_ETCD_JOB_CALLING) {
         (void)snprintf(text, sizeof text,
                        "no answer to a keepalive within %lld ms",
-                       (long long)keep->etcd->request_timeout_ms);
+                       (long long)km_etcd_line_patience_ms(&keep->etcd->main));
         km_etcd_call_fail(keep->job.call, KAMA_ERR_TIMEOUT, text);
     }
 }

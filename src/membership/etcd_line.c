@@ -35,9 +35,32 @@ static void on_connected(void *arg, const char *local_address)
     }
 }
 
-void km_etcd_line_answers(struct km_etcd_line *line, unsigned generation)
+int64_t km_etcd_line_patience_ms(const struct km_etcd_line *line)
 {
     const struct km_etcd *etcd = line->etcd;
+    return etcd->endpoints.count > 1 &&
+                   line->silences < etcd->endpoints.count &&
+                   etcd->request_timeout_ms > KM_ETCD_SILENT_MS
+               ? KM_ETCD_SILENT_MS
+               : etcd->request_timeout_ms;
+}
+
+void km_etcd_line_silent(struct km_etcd_line *line, unsigned generation)
+{
+    if (line->generation == generation &&
+        line->silences < line->etcd->endpoints.count) {
+        line->silences++;
+    }
+}
+
+void km_etcd_line_answers(struct km_etcd_line *line, unsigned generation,
+                          km_ns sent_at)
+{
+    const struct km_etcd *etcd = line->etcd;
+    if (km_loop_now(etcd->loop) <
+        km_ns_after_ms(sent_at, KM_ETCD_SILENT_MS / 2)) {
+        line->silences = 0;
+    }
     const char *local = line->channel != NULL && line->generation == generation
                             ? km_channel_local_address(line->channel)
                             : NULL;

@@ -22,8 +22,13 @@ KAMA_NODISCARD kama_status km_etcd_line_channel(
 const char *km_etcd_line_endpoint(const struct km_etcd_line *line);
 /* Moves to the next endpoint, unless the line has moved since `generation`. */
 void km_etcd_line_move(struct km_etcd_line *line, unsigned generation);
-/* A call that was made in a generation is answered. A connection that was kept
+/* Returns how long to wait for an answer on the line. */
+int64_t km_etcd_line_patience_ms(const struct km_etcd_line *line);
+/* A call that was sent in a generation is answered. A connection that was kept
  * through an outage is reachable again. */
-void km_etcd_line_answers(struct km_etcd_line *line, unsigned generation);
+void km_etcd_line_answers(struct km_etcd_line *line, unsigned generation,
+                          km_ns sent_at);
+/* A call was not answered in time. */
+void km_etcd_line_silent(struct km_etcd_line *line, unsigned generation);
 /* Closes the channel. */
 void km_etcd_line_close(struct km_etcd_line *line);

@@ -263,9 +263,9 @@ void km_etcd_watch_run(struct km_etcd_watcher *watcher)
         return;
     }
     job->state = KM_ETCD_JOB_CALLING;
-    km_loop_timer_arm(
-        etcd->loop, &watcher->timer,
-        km_ns_after_ms(km_loop_now(etcd->loop), etcd->request_timeout_ms));
+    km_loop_timer_arm(etcd->loop, &watcher->timer,
+                      km_ns_after_ms(km_loop_now(etcd->loop),
+                                     km_etcd_line_patience_ms(&etcd->side)));
 }
 
 void km_etcd_watch_drop(struct km_etcd_watcher *watcher)

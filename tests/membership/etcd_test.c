@@ -399,6 +399,24 @@ static void a_watch_begins_at_the_endpoint_that_answers(void **state)
     close(fd);
 }
 
+/* A silent endpoint is left before the time of a whole request, 5 s, is over. */
+static void a_silent_endpoint_is_left_soon(void **state)
+{
+    (void)state;
+    struct registry r;
+    char silent[32];
+    char endpoints[128];
+    int fd = open_silent(silent);
+    (void)snprintf(endpoints, sizeof endpoints, "%s,%s", silent,
+                   server.address);
+    km_ns begun_at = kit_now();
+    registry_begin(&r, endpoints, NULL, NULL);
+    (void)get_ok(&r, make_ask(LISTED, PREFIX, NULL, 0));
+    assert_true(kit_now() < begun_at + 4500 * KM_NS_PER_MS);
+    registry_end(&r);
+    close(fd);
+}
+
 /* A lease outlives the server, and so does the registry. */
 static void a_killed_etcd_comes_back(void **state)
 {
@@ -759,6 +777,7 @@ int main(void)
         cmocka_unit_test_setup(the_next_endpoint_is_tried, clean),
         cmocka_unit_test_setup(a_watch_begins_at_the_endpoint_that_answers,
                                clean),
+        cmocka_unit_test_setup(a_silent_endpoint_is_left_soon, clean),
         cmocka_unit_test_setup(a_killed_etcd_comes_back, clean),
         cmocka_unit_test_setup(an_etcd_that_lost_its_data_knows_no_lease,
                                clean),
