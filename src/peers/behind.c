@@ -135,12 +135,14 @@ void km_peers_check_unknown(struct km_peers *peers)
     }
 }
 
+/* A member of a view that was passed over may say so before any view is adopted.
+ * Then the first one that is adopted finds this node behind. */
 void km_peers_given_up(struct km_peers *peers, const char *address)
 {
     if (!peers->was_given_up) {
         peers->was_given_up = true;
         peers->given_up_at = km_peers_now(peers);
-        km_peers_become_behind(peers);
+        km_peers_set_behind(peers);
         peers->events->told_gone(peers->owner, address);
     }
 }

@@ -68,8 +68,7 @@ static void on_adopted(void *owner, uint64_t adoption, struct km_view *view,
                        const struct km_slot_map *lost)
 {
     struct node *node = owner;
-    (void)view;
-    KM_ASSERT(adoption == node->adoption + 1);
+    KM_ASSERT(view != NULL && adoption == node->adoption + 1);
     node->adoption = adoption;
     node->adopted++;
     node->lost += lost != NULL;
@@ -903,6 +902,36 @@ static void test_gone_by_mistake(void **state)
     cluster_close(&c);
 }
 
+/* A member of a view that was passed over says "gone" before this node has adopted
+ * any view: the first one finds it behind. */
+static void test_gone_before_the_first_view(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    notice(&c, 0, 3);
+    sim_net_run(&c.net, 50 * MS);
+    notice(&c, 0, 1); /* it knows that the node 1 has gone */
+    sim_net_run(&c.net, 50 * MS);
+    c.net.compute = 1000 * MS;
+    c.nodes[1].reads = false;
+    for (unsigned i = 0; i <= KM_PEERS_PASSED_MAX; i++) {
+        notice(&c, 1, 7);
+        notice(&c, 1, 3);
+    }
+    sim_net_run(&c.net, 900 * MS);
+    assert_int_equal(c.nodes[1].gone, 1);
+    assert_int_equal(c.nodes[1].adopted, 0);
+    sim_net_run(&c.net, 200 * MS);
+    assert_int_equal(c.nodes[1].adopted, 1);
+    assert_int_equal(routing_of(&c.nodes[1]).standing, KM_STANDING_BEHIND);
+    c.nodes[1].reads = true;
+    notice(&c, 0, 3);
+    sim_net_run(&c.net, 6000 * MS);
+    assert_int_equal(routing_of(&c.nodes[1]).standing, KM_STANDING_MEMBER);
+    cluster_close(&c);
+}
+
 /* The answer to a Hello that this node has said under its id before is about that
  * one. */
 static void test_gone_with_the_id_before(void **state)
@@ -1597,6 +1626,7 @@ int main(void)
         cmocka_unit_test(test_gone_is_about_the_old_id),
         cmocka_unit_test(test_members_of_a_view_that_was_passed_over),
         cmocka_unit_test(test_gone_by_mistake),
+        cmocka_unit_test(test_gone_before_the_first_view),
         cmocka_unit_test(test_gone_with_the_id_before),
         cmocka_unit_test(test_removed_and_one_hello_lost),
         cmocka_unit_test(test_removed_and_silent),
