@@ -1653,7 +1653,8 @@ KAMA_API KAMA_NODISCARD kama_status kama_node_owner(kama_node *node,
 /* A node, as it sees itself. */
 typedef struct kama_node_info {
     uint32_t struct_size;
-    /* 1 if no step is missing. */
+    /* 1 if no step is missing. A node that has stopped is not ready, and no step
+     * is missing. */
     uint32_t ready;
     /* The steps to readiness that are missing, in this order: "listen",
      * "register", "view", "peers", "dialback" (the advertised address leads to
