@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "group/observer.h"
 #include "group/sentence.h"
 
@@ -62,6 +63,27 @@ void km_trace_answer_slow(const kama_group *group, kama_bytes key,
     trace(group, &event, message);
 }
 
+void km_trace_owner_asked_slow(const struct km_load *load)
+{
+    const kama_group *group = load->group;
+    kama_bytes key = km_load_key_bytes(load);
+    char message[KM_EVENT_BYTES_MAX];
+    struct km_group_event event = about(group, "load", key);
+    km_group_event_sentence(group, key, message, "%s", "the owner is asked");
+    trace(group, &event, message);
+}
+
+void km_trace_owner_failed_slow(const struct km_load *load, const char *why)
+{
+    const kama_group *group = load->group;
+    kama_bytes key = km_load_key_bytes(load);
+    char message[KM_EVENT_BYTES_MAX];
+    struct km_group_event event = about(group, "load", key);
+    km_group_event_sentence(group, key, message, "the owner cannot answer: %s",
+                            why);
+    trace(group, &event, message);
+}
+
 void km_trace_load_start_slow(const struct km_load *load)
 {
     const kama_group *group = load->group;
@@ -90,9 +112,14 @@ void km_trace_load_end_slow(const struct km_load *load)
     char message[KM_EVENT_BYTES_MAX];
     event.status = load->result.status;
     event.took_ns = took(load);
+    char after[40] = "";
+    if (event.took_ns > 0) { /* it is not known how long an owner took */
+        (void)km_text_printf(after, sizeof after, " after %" PRIu64 " us",
+                             to_us(event.took_ns));
+    }
     km_group_event_sentence(
-        group, key, message, "the load ended with %s after %" PRIu64 " us%s",
-        kama_status_name(event.status), to_us(event.took_ns),
+        group, key, message, "the load ended with %s%s%s",
+        kama_status_name(event.status), after,
         km_fill_overtaken(&load->fill)
             ? "; it is not kept, because the key was changed meanwhile"
             : "");

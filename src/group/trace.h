@@ -51,6 +51,26 @@ static inline void km_trace_answer(const kama_group *group, kama_bytes key,
     }
 }
 
+/* The owner of the key is about to be asked. */
+void km_trace_owner_asked_slow(const struct km_load *load);
+static inline void km_trace_owner_asked(const struct km_load *load)
+{
+    if (KM_UNLIKELY(load->group->is_traced)) {
+        km_trace_owner_asked_slow(load);
+    }
+}
+
+/* The owner cannot answer, and this node goes on by itself; why is a
+ * sentence. */
+void km_trace_owner_failed_slow(const struct km_load *load, const char *why);
+static inline void km_trace_owner_failed(const struct km_load *load,
+                                         const char *why)
+{
+    if (KM_UNLIKELY(load->group->is_traced)) {
+        km_trace_owner_failed_slow(load, why);
+    }
+}
+
 /* The loader is about to be called. */
 void km_trace_load_start_slow(const struct km_load *load);
 static inline void km_trace_load_start(const struct km_load *load)

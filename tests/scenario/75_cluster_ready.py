@@ -55,8 +55,10 @@ class Start(unittest.TestCase):
                     lines.setdefault(line["event"], []).append(line)
             texts = {event: [line["msg"] for line in of]
                      for event, of in lines.items()}
-            self.assertEqual(texts["etcd"], ["etcd answers at %s" %
-                                             cluster.etcd.address])
+            self.assertEqual(texts["etcd"], [
+                "joining the cluster default of the service kama-cache by "
+                "etcd at %s" % cluster.etcd.address,
+                "etcd answers at %s" % cluster.etcd.address])
             lease, = lines["lease"]
             self.assertIn("%x" % node.lease_id, lease["msg"])
             advertise, = lines["advertise"]
@@ -74,6 +76,32 @@ class Start(unittest.TestCase):
             gone = log.wait_line("%s is gone without a goodbye; peers: 0" %
                                  b.address, 15)
             self.assertEqual((gone["address"], gone["count"]), (b.address, 0))
+
+    def test_the_log_follows_a_get_to_the_owner(self):
+        """At the level debug: that the owner is asked, and why it cannot
+        answer."""
+        with Cluster(2, "--group", "g", "--log-level", "debug") as cluster:
+            a, b = cluster.nodes
+            key = cluster.key_of(b, "g")
+            b.client.set(key, b"v", "g")
+            self.assertEqual(a.client.get(key, "g"), b"v")
+
+            def wait_steps(*steps):
+                def told():
+                    said = [line["msg"].split(": ", 1)[1].split(" (key")[0]
+                            for line in list(a.daemon.lines)
+                            if line.get("key") == key.decode()]
+                    return all(any(step in text for text in said)
+                               for step in steps)
+                wait_until(told, 10, str(steps))
+
+            wait_steps("not in memory: starts a load", "the owner is asked",
+                       "the load ended with KAMA_OK",
+                       "answered with KAMA_OK after ")
+            b.kill()
+            self.assertEqual(a.client.error(key, "g")[0], "KAMA_ERR_PEER")
+            wait_steps("the owner cannot answer: ",
+                       "answered with KAMA_ERR_PEER after ")
 
     def test_what_the_client_shows(self):
         with Cluster(2) as cluster:

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "group/load/run.h"
 #include "group/sentence.h"
+#include "group/trace.h"
 
 /* Makes an item of the owner's answer, with a pinned reference. It is in no store
  * and says how long the value may live. */
@@ -78,6 +79,7 @@ static void complete(struct km_load *load, const struct km_owner_reply *reply)
 static void go_on_here(struct km_load *load, const struct km_owner_reply *reply)
 {
     kama_group *group = load->group;
+    km_trace_owner_failed(load, reply->text);
     atomic_store(&load->asks, KM_LOAD_ASKS_AFTER_PEER);
     if (group->config.loader == NULL) {
         char sentence[KM_ERROR_BYTES_MAX];
@@ -142,6 +144,7 @@ kama_status km_load_start_at_peer(struct km_load *load, struct km_list *fills)
         .done = on_filled};
     load->peer = NULL;
     load->sent_at = km_group_now(group);
+    km_trace_owner_asked(load);
     km_list_init(&alone);
     km_list_push_back(fills != NULL ? fills : &alone, &load->owner_fill.node);
     km_load_send_fills(group, &alone);
