@@ -25,8 +25,8 @@ static void log_junk(struct km_membership *m, kama_bytes key, const char *why)
     *logged_at = now > 0 ? now : 1;
     km_membership_log(
         m, 2, "junk",
-        "ignoring the record \"%s\" (%s); %llu were ignored so "
-        "far",
+        "ignoring the record \"%s\" (%s); records that were ignored so "
+        "far: %llu",
         km_bytes_quote(key, shown, sizeof shown), why,
         (unsigned long long)(m->stats.junk_records + m->stats.foreign_records));
 }
