@@ -4,8 +4,9 @@
  * starts a node on a free port, uses the group directly, and stops the node.
  *
  *     node                  a node alone
- *     node 127.0.0.1:2379   a member of the cluster in this etcd; start it
- *                           twice, and the second one shows both
+ *     node 127.0.0.1:2379   a member of the cluster in this etcd, until Enter is
+ *                           pressed; start it twice, and the second one shows
+ *                           both
  */
 #include <kamacache/kamacache.h>
 #include <stdio.h>
@@ -43,11 +44,22 @@ static int use(kama_group *users)
         return failed("kama_get_copy", st);
     }
     printf("%.*s\n", (int)len, buf);
+    /* In a cluster, the value is not kept while its owner changes; then there is
+     * nothing to delete. */
     st = kama_del(users, KAMA_STR("tom"), NULL);
-    return st == KAMA_OK ? 0 : failed("kama_del", st);
+    return st == KAMA_OK || st == KAMA_MISS ? 0 : failed("kama_del", st);
 }
 
-static int run(kama_node *node)
+/* Lets the node be a member until Enter is pressed. */
+static void wait_for_enter(void)
+{
+    printf("Enter stops the node.\n");
+    fflush(stdout);
+    (void)getchar();
+}
+
+/* in_cluster: whether other members may want to find the node. */
+static int run(kama_node *node, int in_cluster)
 {
     kama_group_options group_opts;
     kama_group_options_init(&group_opts);
@@ -69,6 +81,9 @@ static int run(kama_node *node)
         return failed("kama_node_members", st);
     }
     int rc = use(users);
+    if (in_cluster) {
+        wait_for_enter();
+    }
     st = kama_node_stop(node);
     return st == KAMA_OK ? rc : failed("kama_node_stop", st);
 }
@@ -85,7 +100,7 @@ int main(int argc, char **argv)
     if (st != KAMA_OK) {
         return failed("kama_node_new", st);
     }
-    int rc = run(node);
+    int rc = run(node, opts.etcd != NULL);
     kama_node_free(node);
     return rc;
 }
