@@ -36,6 +36,9 @@ class OptionsTest(unittest.TestCase):
                 self.assertLessEqual(max(map(len, lines)), 80)
                 self.assertFalse([l for l in lines if l != l.rstrip()])
                 texts[" ".join(arguments)] = done.stdout.decode()
+        commands = texts[""].split("Commands:\n")[1].split("\n\n")[0]
+        for line in commands.split("\n"):
+            self.assertTrue(line.startswith("  "), "not indented: " + line)
         for name in COMMANDS:
             self.assertIn("\n  %s" % name, texts[""])
             self.assertTrue(texts[name].startswith(
