@@ -945,6 +945,7 @@ static inline void kama_set_options_init(kama_set_options *options)
  *   KAMA_ERR_TRY_AGAIN       the view of the cluster was changing, and nothing
  *                            was changed
  *   KAMA_ERR_NOT_READY       this node is no member of its cluster now
+ *   KAMA_ERR_OVERLOADED      changes of 256 MiB wait for other nodes already
  *   KAMA_ERR_WOULD_DEADLOCK  another node would have to be asked, and the calling
  *                            thread is one of the node's; kama_set_async does not
  *                            wait

@@ -32,6 +32,9 @@
 #define KM_VALUE_BYTES_CLUSTER_MAX (16u << 20)
 #define KM_FILL_EXTRA_MS 500 /* a fill at the owner outlasts the load there */
 #define KM_VIEW_WAIT_MS 2000 /* of a mutation, for a newer view */
+/* Changes of a group that wait for other nodes, with their keys and values: the
+ * requests that brought them do not count as held any more. */
+#define KM_MUTATE_PARKED_BYTES_MAX (256u << 20)
 #define KM_TRACEPARENT_BYTES 56 /* 55 bytes, as the W3C has them, and a NUL */
 #define KM_GROUP_BYTES_DEFAULT (64u << 20)
 #define KM_GROUP_BYTES_MIN (64u << 10) /* index and queues have a base cost */

@@ -230,6 +230,7 @@ void km_group_free(kama_group *group)
     km_gate_close(&group->gate);
     km_load_cancel_all(group);
     km_gate_wait(&group->gate);
+    KM_ASSERT(atomic_load(&group->parked_bytes) == 0);
     if (group->owns_pool) {
         km_pool_free(km_group_pool(group));
     }

@@ -66,6 +66,7 @@ struct kama_group {
     struct km_stripes load_times;
     struct km_gate gate;   /* callers, loads on the pool, timers, callbacks */
     struct km_slots slots; /* of loads */
+    atomic_size_t parked_bytes; /* of mutations that wait for other nodes */
 };
 
 /* Returns the group's pool, or NULL if it has none (yet). */

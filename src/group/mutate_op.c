@@ -21,6 +21,10 @@ static kama_status proceed(struct km_mutate_op *op);
 static void fini(struct km_mutate_op *op)
 {
     op->state = KM_MUTATE_ENDED;
+    if (op->parked_bytes != 0) {
+        (void)atomic_fetch_sub(&op->group->parked_bytes, op->parked_bytes);
+        op->parked_bytes = 0;
+    }
     kama_value_unref(op->item);
     op->item = NULL;
     km_mem_free(&op->group->mem, op->key_copy);
@@ -124,15 +128,38 @@ static kama_status copy_key(struct km_mutate_op *op)
     return KAMA_OK;
 }
 
+/* Counts the memory of the op in that of its group. An owner that is slow, or a
+ * view that does not come, would otherwise collect the values of all callers. */
+static kama_status reserve(struct km_mutate_op *op)
+{
+    atomic_size_t *sum = &op->group->parked_bytes;
+    size_t value_bytes = op->item != NULL ? kama_value_bytes(op->item).len : 0;
+    size_t bytes = sizeof *op + op->key.len + value_bytes;
+    if (op->parked_bytes != 0) {
+        return KAMA_OK;
+    }
+    if (atomic_fetch_add(sum, bytes) + bytes > KM_MUTATE_PARKED_BYTES_MAX) {
+        (void)atomic_fetch_sub(sum, bytes);
+        return km_group_fail_key(
+            op->group, KAMA_ERR_OVERLOADED, op->key,
+            "nothing was changed: changes of %u MiB wait for other nodes "
+            "already; try again later",
+            KM_MUTATE_PARKED_BYTES_MAX >> 20);
+    }
+    op->parked_bytes = bytes;
+    return KAMA_OK;
+}
+
 /* Checks that the op may wait or travel. Nothing has been done yet. */
 static kama_status may_park(struct km_mutate_op *op)
 {
-    return op->patience == KM_MUTATE_REFUSES
-               ? km_group_fail_key(
-                     op->group, KAMA_ERR_WOULD_DEADLOCK, op->key,
-                     "this call would wait on a thread that other "
-                     "nodes' answers need; use the _async call")
-               : copy_key(op);
+    if (op->patience == KM_MUTATE_REFUSES) {
+        return km_group_fail_key(op->group, KAMA_ERR_WOULD_DEADLOCK, op->key,
+                                 "this call would wait on a thread that other "
+                                 "nodes' answers need; use the _async call");
+    }
+    kama_status st = reserve(op);
+    return st == KAMA_OK ? copy_key(op) : st;
 }
 
 /* The time of an op is over, or it must not wait: fails as whoever was asked last
@@ -414,6 +441,7 @@ kama_status km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
     op->key = order->key;
     op->key_copy = NULL;
     op->item = NULL;
+    op->parked_bytes = 0;
     op->ttl_ms = order->ttl_ms;
     op->sends = order->sends;
     begin(op, &limits);

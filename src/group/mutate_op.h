@@ -104,6 +104,8 @@ struct km_mutate_op {
     kama_bytes key; /* borrowed from the caller, from item, or from key_copy */
     void *key_copy; /* NULL, or owned */
     kama_value *item; /* SET: what is to be stored; NULL when it was taken */
+    size_t
+        parked_bytes; /* that it counts for in the group; 0: not parked yet */
     int64_t ttl_ms;
     kama_status refusal;   /* KAMA_OK, or why nobody owned the key */
     const char *why;       /* a sentence for it; static */

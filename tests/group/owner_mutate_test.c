@@ -356,6 +356,36 @@ static void test_many_at_once(void **state)
     fake_close(c);
 }
 
+/* The values that wait for other nodes are bounded: those for which there is no
+ * room are refused, and the room is there again when the others have ended. */
+static void test_waiting_values_are_bounded(void **state)
+{
+    enum { ITEMS = 300, ROOM = KM_MUTATE_PARKED_BYTES_MAX >> 20 };
+    static char value[(1 << 20) - 4096]; /* so that keys have room, too */
+    struct fake_cluster *c = fake_open();
+    kama_set_item items[ITEMS];
+    kama_status statuses[ITEMS];
+    char names[ITEMS][8];
+    (void)state;
+    for (unsigned i = 0; i < ITEMS; i++) {
+        (void)snprintf(names[i], sizeof names[i], "k%u", i);
+        items[i] =
+            (kama_set_item){.key = KAMA_STR(names[i]),
+                            .value = kama_bytes_make(value, sizeof value)};
+    }
+    for (unsigned round = 0; round < 2; round++) {
+        unsigned refused = 0;
+        (void)!kama_mset(A->group, items, ITEMS, NULL, statuses);
+        for (unsigned i = 0; i < ITEMS; i++) {
+            refused += statuses[i] == KAMA_ERR_OVERLOADED;
+            assert_true(statuses[i] == KAMA_OK ||
+                        statuses[i] == KAMA_ERR_OVERLOADED);
+        }
+        assert_in_range(refused, ITEMS - ROOM - 1, ITEMS - ROOM);
+    }
+    fake_close(c);
+}
+
 /* -- threads that must not wait ---------------------------------------------- */
 
 static kama_status set_inside(void *arg, const kama_load *req, kama_sink *out)
@@ -516,6 +546,7 @@ int main(void)
         cmocka_unit_test(test_mutation_waits_while_the_node_joins),
         cmocka_unit_test(test_peers_mutation_is_not_passed_on),
         cmocka_unit_test(test_many_at_once),
+        cmocka_unit_test(test_waiting_values_are_bounded),
         cmocka_unit_test(test_pool_threads_do_not_wait),
         cmocka_unit_test(test_async),
         cmocka_unit_test(test_clear_everywhere),
