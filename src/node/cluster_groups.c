@@ -16,6 +16,7 @@
 #include "base/pool.h"
 #include "group/group.h"
 #include "node/cluster_state.h"
+#include "node/cluster_status.h"
 #include "node/node.h"
 
 /* -- without a cluster ---------------------------------------------------- */
@@ -255,10 +256,13 @@ static void on_swept(struct km_mail *mail)
         KM_CONTAINER_OF(mail, struct km_cluster, swept_mail);
     km_mutex_lock(&cluster->lock);
     uint64_t adoption = cluster->swept;
-    bool again = cluster->sweep == KM_SWEEP_AGAIN;
+    bool ends = cluster->ends_after_sweep;
+    bool again = cluster->sweep == KM_SWEEP_AGAIN && !ends;
     cluster->sweep = again ? KM_SWEEP_RUNS : KM_SWEEP_IDLE;
     km_mutex_unlock(&cluster->lock);
-    if (again) {
+    if (ends) {
+        km_cluster_end(cluster);
+    } else if (again) {
         km_cluster_sweep(cluster);
     } else {
         km_peers_swept(cluster->peers, adoption);
@@ -285,6 +289,21 @@ void km_cluster_sweep(struct km_cluster *cluster)
         cluster->sweep = KM_SWEEP_IDLE;
         km_mutex_unlock(&cluster->lock);
     }
+}
+
+bool km_cluster_sweep_has_ended(struct km_cluster *cluster)
+{
+    km_mutex_lock(&cluster->lock);
+    bool ended = cluster->sweep == KM_SWEEP_IDLE;
+    cluster->ends_after_sweep = !ended;
+    km_mutex_unlock(&cluster->lock);
+    return ended;
+}
+
+void km_cluster_end(struct km_cluster *cluster)
+{
+    km_loop_stop(cluster->control);
+    km_cluster_move(cluster, KM_CLUSTER_CLOSED);
 }
 
 void km_cluster_groups_adopt(struct km_cluster *cluster, uint64_t adoption,

@@ -18,6 +18,8 @@
 #include "group/adopt.h"
 #include "view/view.h"
 
+#include <stdbool.h>
+
 struct km_cluster;
 
 /* Writes what the groups of the node are given; without ops if the node is
@@ -34,6 +36,11 @@ void km_cluster_groups_adopt(struct km_cluster *cluster, uint64_t adoption,
                              const struct km_slot_map *lost);
 /* Sweeps the groups on the pool, and tells the peers when that is done. */
 void km_cluster_sweep(struct km_cluster *cluster);
+/* Returns whether no sweep runs. If one does, its end is the end of the cluster.
+ * Control loop. */
+bool km_cluster_sweep_has_ended(struct km_cluster *cluster);
+/* The peers have closed and no sweep runs: ends the control loop, on it. */
+void km_cluster_end(struct km_cluster *cluster);
 /* A group was added after the start. node->lock is held. */
 void km_cluster_groups_added(struct km_cluster *cluster, kama_group *group);
 /* Empties each group. Control loop. */

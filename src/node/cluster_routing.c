@@ -196,8 +196,9 @@ static void on_peers_closed(void *owner)
 {
     struct km_cluster *cluster = owner;
     km_cluster_steps_stop(cluster);
-    km_loop_stop(cluster->control);
-    km_cluster_move(cluster, KM_CLUSTER_CLOSED);
+    if (km_cluster_sweep_has_ended(cluster)) {
+        km_cluster_end(cluster);
+    }
 }
 
 const struct km_peers_events km_cluster_peers_events = {

@@ -48,8 +48,8 @@ enum km_cluster_goodbye {
 
 struct km_cluster {
     kama_node *node;
-    struct km_cluster *earlier; /* of a start that has failed: groups may still
-                                 * give back its peers; NULL: none */
+    struct km_cluster *earlier; /* of the last start that has failed: groups may
+                                 * still give back its peers; NULL: none */
     struct km_loop *control;
     struct km_node_transport *transport;
     struct km_peers *peers;
@@ -74,6 +74,7 @@ struct km_cluster {
     /* -- the sweep (cluster_groups.c) -- */
     struct km_job sweep_job;
     enum { KM_SWEEP_IDLE, KM_SWEEP_RUNS, KM_SWEEP_AGAIN } sweep; /* lock */
+    bool ends_after_sweep;     /* lock: the peers have closed during a sweep */
     _Atomic uint64_t adoption; /* what groups have adopted; written under
                                 * node->lock */
     uint64_t swept;            /* lock: the adoption that the sweep works for */
