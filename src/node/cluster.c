@@ -30,8 +30,12 @@ static void leave_here(struct km_mail *mail)
 {
     struct km_cluster *cluster =
         KM_CONTAINER_OF(mail, struct km_cluster, leave_mail);
-    cluster->goodbye = KM_GOODBYE_ASKED;
-    km_membership_leave(cluster->membership);
+    if (cluster->was_started) {
+        cluster->goodbye = KM_GOODBYE_ASKED;
+        km_membership_leave(cluster->membership);
+    } else {
+        km_cluster_move(cluster, KM_CLUSTER_LEFT);
+    }
 }
 
 /* Membership ends first, because it asks the peers; then the peers. */
@@ -72,6 +76,17 @@ static void free_lock(struct km_cluster *cluster)
     km_cond_fini(&cluster->changed);
     km_mutex_fini(&cluster->lock);
 }
+/* Of starts that have failed, only the last one is kept: a thread may still be in
+ * a question about it. The others give their loops and their memory back. */
+static void keep_earlier(struct km_cluster *cluster, struct km_cluster *earlier)
+{
+    cluster->earlier = earlier;
+    if (earlier != NULL) {
+        km_cluster_free(earlier->earlier);
+        earlier->earlier = NULL;
+    }
+}
+
 kama_status km_cluster_open(kama_node *node, struct km_server *server,
                             struct km_cluster **ret_cluster)
 {
@@ -80,7 +95,6 @@ kama_status km_cluster_open(kama_node *node, struct km_server *server,
         return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a node");
     }
     cluster->node = node;
-    cluster->earlier = node->cluster;
     if (node->cluster != NULL) {
         cluster->adoption = node->cluster->adoption;
     }
@@ -99,6 +113,7 @@ kama_status km_cluster_open(kama_node *node, struct km_server *server,
         km_mem_free(&node->mem, cluster);
         return status;
     }
+    keep_earlier(cluster, node->cluster);
     *ret_cluster = cluster;
     return KAMA_OK;
 }

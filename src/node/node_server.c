@@ -139,6 +139,7 @@ static void close_cluster(kama_node *node)
 kama_status km_node_server_open(kama_node *node, struct km_server **ret_server)
 {
     struct km_server *server = NULL;
+    const struct km_cluster *earlier = node->cluster; /* closed already */
     KM_ASSERT(node->loop_count == 0 && node->loops == NULL);
     kama_status status = start_loops(node);
     if (status != KAMA_OK) {
@@ -153,7 +154,9 @@ kama_status km_node_server_open(kama_node *node, struct km_server **ret_server)
         status = km_server_listen(server, node->config.listen);
     }
     if (status != KAMA_OK) {
-        close_cluster(node);
+        if (node->cluster != earlier) {
+            close_cluster(node);
+        }
         km_service_env_open(&node->services, NULL);
         stop_loops(node);
         km_server_free(server);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* ctest: timeout=180 */
 /* Two nodes in one process over a real etcd, by the public functions alone. */
+#include "base/container.h"
 #include "base/status.h"
 #include "helpers/etcd_server.h"
 #include "helpers/failmalloc.h"
@@ -197,6 +198,92 @@ static void test_a_start_without_etcd(void **state)
     etcd_server_kill(&etcd);
 }
 
+static unsigned count_descriptors(void)
+{
+    unsigned count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    assert_non_null(folder);
+    while (readdir(folder) != NULL) {
+        count++;
+    }
+    (void)closedir(folder);
+    return count;
+}
+
+/* A program that tries to start its node again and again needs no more
+ * descriptors for that. */
+static void test_failed_starts_keep_few_descriptors(void **state)
+{
+    (void)state;
+    kama_node_options options = options_of(etcd.address);
+    kama_node *node = NULL;
+    unsigned descriptors = 0;
+    options.start_timeout_ms = 20;
+    assert_int_equal(kama_node_new(&options, &node), KAMA_OK);
+    for (int i = 0; i < 12; i++) {
+        assert_int_equal(kama_node_start(node), KAMA_ERR_TIMEOUT);
+        descriptors = i == 2 ? count_descriptors() : descriptors;
+    }
+    assert_int_equal(count_descriptors(), descriptors);
+    kama_node_free(node);
+}
+
+/* Every allocation of a second start may fail, after a first one that failed. */
+static kama_status start_again(const kama_allocator *mem, void *arg)
+{
+    struct km_mem_probe *probe =
+        KM_CONTAINER_OF(mem, struct km_mem_probe, allocator);
+    long long fail_at = *(long long *)arg;
+    kama_node_options options = options_of(etcd.address);
+    kama_node *node = NULL;
+    options.start_timeout_ms = 1;
+    options.allocator = mem;
+    assert_int_equal(kama_node_new(&options, &node), KAMA_OK);
+    assert_int_equal(kama_node_start(node), KAMA_ERR_TIMEOUT);
+    atomic_store(&probe->fail_at, atomic_load(&probe->allocs) + fail_at);
+    kama_status status = kama_node_start(node);
+    atomic_store(&probe->fail_at, 0);
+    kama_node_free(node);
+    return status;
+}
+
+static void test_every_allocation_of_a_second_start_may_fail(void **state)
+{
+    (void)state;
+    for (long long n = 1; n < 150; n++) {
+        struct km_mem_probe probe;
+        km_mem_probe_init(&probe);
+        kama_status status = start_again(&probe.allocator, &n);
+        assert_true(status == KAMA_ERR_NO_MEMORY || status == KAMA_ERR_TIMEOUT);
+        assert_int_equal(atomic_load(&probe.live_blocks), 0);
+    }
+}
+
+/* A node that has many entries and loses half of them sweeps them on a thread of
+ * its pool. It may stop, and be freed, meanwhile. */
+static void test_a_stop_during_a_sweep(void **state)
+{
+    (void)state;
+    etcd_server_start(&etcd);
+    for (int round = 0; round < 3; round++) {
+        kama_node *one = new_node(etcd.address);
+        kama_node *two = new_node(etcd.address);
+        assert_int_equal(kama_node_start(one), KAMA_OK);
+        wait_agreed(one, 1);
+        for (unsigned i = 0; i < 100000; i++) {
+            char text[16];
+            (void)snprintf(text, sizeof text, "key-%u", i);
+            assert_int_equal(kama_set(kama_node_group(one, "users"),
+                                      KAMA_STR(text), KAMA_STR("v"), NULL),
+                             KAMA_OK);
+        }
+        assert_int_equal(kama_node_start(two), KAMA_OK);
+        kama_node_free(one);
+        kama_node_free(two);
+    }
+    etcd_server_kill(&etcd);
+}
+
 static kama_node *new_blue_node(void)
 {
     kama_node_options options = options_of(etcd.address);
@@ -255,6 +342,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_nodes_are_one_cache),
         cmocka_unit_test(test_a_start_without_etcd),
+        cmocka_unit_test(test_failed_starts_keep_few_descriptors),
+        cmocka_unit_test(test_every_allocation_of_a_second_start_may_fail),
+        cmocka_unit_test(test_a_stop_during_a_sweep),
         cmocka_unit_test(test_a_start_that_was_refused),
     };
     if (!etcd_is_installed()) {
