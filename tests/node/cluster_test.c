@@ -284,6 +284,44 @@ static void test_a_stop_during_a_sweep(void **state)
     etcd_server_kill(&etcd);
 }
 
+/* A start, use and stop in a cluster, in which the n-th allocation fails: on the
+ * thread of the start, on the control loop or on a loop of the server. */
+static void start_short_of_memory(long long n)
+{
+    struct km_mem_probe probe;
+    kama_node_options options = options_of(etcd.address);
+    kama_node *node = NULL;
+    km_mem_probe_init(&probe);
+    options.allocator = &probe.allocator;
+    options.start_timeout_ms = 5000;
+    assert_int_equal(kama_node_new(&options, &node), KAMA_OK);
+    add_group(node);
+    atomic_store(&probe.fail_at, atomic_load(&probe.allocs) + n);
+    kama_status status = kama_node_start(node);
+    if (status == KAMA_OK) {
+        kama_value *value = NULL;
+        (void)!kama_get(kama_node_group(node, "users"), KAMA_STR("key"), NULL,
+                        &value);
+        kama_value_unref(value);
+    } else {
+        assert_true(
+            status == KAMA_ERR_NO_MEMORY || status == KAMA_ERR_TIMEOUT ||
+            status == KAMA_ERR_UNREACHABLE || status == KAMA_ERR_INVALID);
+    }
+    kama_node_free(node);
+    assert_int_equal(atomic_load(&probe.live_blocks), 0);
+}
+
+static void test_allocations_of_a_start_may_fail(void **state)
+{
+    (void)state;
+    etcd_server_start(&etcd);
+    for (long long n = 1; n < 420; n += 7) {
+        start_short_of_memory(n);
+    }
+    etcd_server_kill(&etcd);
+}
+
 static kama_node *new_blue_node(void)
 {
     kama_node_options options = options_of(etcd.address);
@@ -345,6 +383,7 @@ int main(void)
         cmocka_unit_test(test_failed_starts_keep_few_descriptors),
         cmocka_unit_test(test_every_allocation_of_a_second_start_may_fail),
         cmocka_unit_test(test_a_stop_during_a_sweep),
+        cmocka_unit_test(test_allocations_of_a_start_may_fail),
         cmocka_unit_test(test_a_start_that_was_refused),
     };
     if (!etcd_is_installed()) {
