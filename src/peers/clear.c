@@ -79,10 +79,36 @@ static size_t list_missed(const struct clearing *c, const char **ret_addresses)
     return count;
 }
 
+/* Returns why there may be members that this node does not know, or KAMA_OK. The
+ * members that it knows have been asked nevertheless. */
+static kama_status unknown_members(struct km_peers *peers,
+                                   const char **ret_text)
+{
+    struct km_snapshot_reader reader;
+    kama_status st = (kama_status)atomic_load(&peers->refusal);
+    enum km_standing standing = km_peers_enter(peers, &reader)->standing;
+    km_peers_leave(&reader);
+    *ret_text = "only this node and the members that it knows were cleared: it "
+                "cannot reach the cluster";
+    if (st == KAMA_OK && standing == KM_STANDING_NONE) {
+        *ret_text = "only this node was cleared: it is not a member of the "
+                    "cluster yet";
+        st = KAMA_ERR_NOT_READY;
+    } else if (st == KAMA_OK && (standing == KM_STANDING_BEHIND ||
+                                 atomic_load(&peers->nobody))) {
+        *ret_text = "only this node and the members that it knows were "
+                    "cleared: it does not know the newest ones";
+        st = KAMA_ERR_TRY_AGAIN;
+    }
+    return st;
+}
+
 static void finish(struct clearing *c)
 {
     struct km_owner_clear *clear = c->clear;
     const kama_allocator *mem = c->peers->mem;
+    const char *text;
+    kama_status st = unknown_members(c->peers, &text);
     const char **missed =
         km_mem_zalloc(mem, c->target_count + 1, sizeof *missed);
     if (missed == NULL || c->out_of_memory) {
@@ -91,9 +117,11 @@ static void finish(struct clearing *c)
                     0);
     } else {
         size_t count = list_missed(c, missed);
-        clear->done(clear, count > 0 ? KAMA_UNSYNCED : KAMA_OK,
-                    count > 0 ? "some members were not reached" : "", missed,
-                    count);
+        if (st == KAMA_OK) {
+            text = count > 0 ? "some members were not reached" : "";
+            st = count > 0 ? KAMA_UNSYNCED : KAMA_OK;
+        }
+        clear->done(clear, st, text, missed, count);
     }
     km_mem_free(mem, missed);
     clearing_free(c);

@@ -1474,6 +1474,34 @@ static void test_clear(void **state)
     cluster_close(&c);
 }
 
+/* A node that cannot know all members does not say that a Clear has reached them:
+ * one that is no member yet, one that is behind, and one that has lost the
+ * cluster. */
+static void test_clear_without_knowing_all_members(void **state)
+{
+    struct cluster c;
+    struct clear clear;
+    (void)state;
+    cluster_open(&c, 3);
+    clear_all(&c, &clear);
+    sim_net_run(&c.net, 100 * MS);
+    assert_int_equal(clear.status, KAMA_ERR_NOT_READY);
+    notice_all(&c, 7);
+    clear_all(&c, &clear);
+    sim_net_run(&c.net, 100 * MS);
+    assert_int_equal(clear.status, KAMA_OK);
+    km_peers_set_behind(c.nodes[0].peers);
+    clear_all(&c, &clear);
+    sim_net_run(&c.net, 100 * MS);
+    assert_int_equal(clear.status, KAMA_ERR_TRY_AGAIN);
+    km_peers_set_mutable(c.nodes[0].peers, KAMA_ERR_NOT_READY);
+    clear_all(&c, &clear);
+    sim_net_run(&c.net, 100 * MS);
+    assert_int_equal(clear.status, KAMA_ERR_NOT_READY);
+    assert_int_equal(c.mutates, 6); /* those that it knows are cleared */
+    cluster_close(&c);
+}
+
 struct waiter {
     struct km_owner_wait wait;
     unsigned done;
@@ -1644,6 +1672,7 @@ int main(void)
         cmocka_unit_test(test_mutate),
         cmocka_unit_test(test_mutate_refused),
         cmocka_unit_test(test_clear),
+        cmocka_unit_test(test_clear_without_knowing_all_members),
         cmocka_unit_test(test_wait),
         cmocka_unit_test(test_close),
         cmocka_unit_test(test_no_growth),
