@@ -50,6 +50,7 @@ struct sim_node {
     enum sim_health health;
     struct km_list links;
     int64_t clock_skew_ms;
+    km_ns far;                  /* what each message takes longer */
     km_ns still_until;          /* the node stands still until then */
     struct km_timer_heap *heap; /* of its timers; NULL: that of the world */
 };
@@ -196,6 +197,13 @@ static inline km_ns sim_delay(struct sim_net *net)
                              : 0);
 }
 
+/* The way between the two nodes of a call. */
+static inline km_ns sim_way(const struct sim_node *from,
+                            const struct sim_node *to)
+{
+    return sim_delay(from->net) + from->far + (to != NULL ? to->far : 0);
+}
+
 /* -- calls ----------------------------------------------------------------- */
 
 static inline void sim_call_drop(struct sim_call *c)
@@ -302,7 +310,7 @@ static inline void sim_on_arrival(void *a, void *b)
     if (!c->answer.never) {
         c->events++;
         sim_at_node(net, c->from,
-                    sim_net_now(net) + c->answer.after + sim_delay(net),
+                    sim_net_now(net) + c->answer.after + sim_way(c->from, to),
                     sim_on_answer, c, NULL);
     }
     sim_call_drop(c);
@@ -319,7 +327,9 @@ static inline void sim_answer_later(struct sim_answer *answer)
 static inline void sim_answer_now(struct sim_answer *answer)
 {
     struct sim_call *c = answer->call;
-    sim_at_node(c->net, c->from, sim_net_now(c->net) + sim_delay(c->net),
+    sim_at_node(c->net, c->from,
+                sim_net_now(c->net) +
+                    sim_way(c->from, sim_find(c->net, c->address)),
                 sim_on_answer, c, NULL);
 }
 
@@ -359,7 +369,8 @@ static inline void sim_call(struct km_link *link, struct km_link_call *call)
     c->timer.fire = sim_on_deadline;
     km_timer_heap_add(sim_heap(c->from), &c->timer, call->deadline);
     c->events++;
-    sim_at(net, sim_net_now(net) + sim_delay(net), sim_on_arrival, c, NULL);
+    sim_at(net, sim_net_now(net) + sim_way(c->from, to), sim_on_arrival, c,
+           NULL);
 }
 
 static inline void sim_cancel(struct km_link_call *call)

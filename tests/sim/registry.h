@@ -91,8 +91,8 @@ struct sim_client {
     km_ns delay_min, delay_max;
     unsigned lose_request; /* of a thousand */
     unsigned lose_answer;
-    bool is_cut;         /* no connection can be made */
-    bool drops_changes;  /* the watch stands and says nothing */
+    bool is_cut;                    /* no connection can be made */
+    bool drops_changes;             /* the watch stands and says nothing */
     km_ns still_since, still_until; /* its process stands still meanwhile */
     kama_status refuses; /* every request fails with it; KAMA_OK: none does */
     /* State. */
