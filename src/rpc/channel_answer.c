@@ -211,8 +211,14 @@ void km_channel_answer_lost(struct km_channel_call *call, uint32_t error_code)
         return;
     }
     int code = km_grpc_code_from_h2(error_code);
-    (void)snprintf(text, sizeof text,
-                   "the stream was reset with HTTP/2 error %u",
-                   (unsigned)error_code);
+    if (error_code == KM_H2_REFUSED_STREAM) {
+        (void)snprintf(text, sizeof text,
+                       "the server has refused the call; it is stopping, or "
+                       "has too many calls");
+    } else {
+        (void)snprintf(text, sizeof text,
+                       "the stream was reset with HTTP/2 error %u",
+                       (unsigned)error_code);
+    }
     km_channel_call_end(call, km_status_from_grpc(code), code, text);
 }

@@ -107,13 +107,14 @@ const char *km_server_address(const struct km_server *server);
  *     connection that is accepted    client   NOTICED: served, ends with the
  *                                             others
  *                                             FINISHING: its call is refused
- *                                             with KAMA_ERR_CLOSED, then GOAWAY
+ *                                             with REFUSED_STREAM, then GOAWAY
  *                                    peer     served
  *
  * A connection is a peer's from the first call of a method for peers on, and a
- * client's before. A client's call on a peer's connection is refused, too. A
- * server alone stops accepting at FINISHING: there is no one left to accept, and
- * a client that waits for a server to be ready had better find none. */
+ * client's before. A client's call on a peer's connection is refused, too, with
+ * KAMA_ERR_CLOSED. A server alone stops accepting at FINISHING: there is no one
+ * left to accept, and a client that waits for a server to be ready had better
+ * find none. */
 void km_server_drain_clients(struct km_server *server, int64_t timeout_ms,
                              km_drained_fn done, void *arg);
 

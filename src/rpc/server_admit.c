@@ -86,11 +86,11 @@ static bool is_too_late(const struct km_server_conn *conn)
 static void admit_client(struct km_server_call *call)
 {
     struct km_server_conn *conn = call->conn;
-    if (is_too_late(conn)) {
+    if (is_too_late(conn) && conn->party == KM_SERVER_CLIENT) {
+        km_server_refuse_stream(call);
+        say_goaway(conn);
+    } else if (is_too_late(conn)) {
         km_server_refuse(call, KAMA_ERR_CLOSED, "the node is stopping");
-        if (conn->party == KM_SERVER_CLIENT) {
-            say_goaway(conn);
-        }
     }
 }
 

@@ -43,6 +43,14 @@ void km_server_refuse_foreign(struct km_server_call *call,
     mark(call, refusal);
 }
 
+void km_server_refuse_stream(struct km_server_call *call)
+{
+    if (call->refusal == KM_SERVER_ACCEPTED) {
+        call->refusal_status = KAMA_ERR_CLOSED;
+        mark(call, KM_SERVER_REFUSED_STREAM);
+    }
+}
+
 void km_server_refuse_data(struct km_server_call *call, size_t n)
 {
     km_h2_consume(call->stream, n);
@@ -94,10 +102,20 @@ static void send_foreign(struct km_server_call *call)
     km_server_conn_wake(conn);
 }
 
+static void send_reset(struct km_server_call *call)
+{
+    struct km_server_conn *conn = call->conn;
+    (void)km_server_call_end(call, call->refusal_status);
+    km_h2_reset(call->stream, KM_H2_REFUSED_STREAM);
+    km_server_conn_wake(conn);
+}
+
 static void send_refusal(struct km_server_call *call)
 {
     char text[96];
-    if (call->refusal != KM_SERVER_REFUSED) {
+    if (call->refusal == KM_SERVER_REFUSED_STREAM) {
+        send_reset(call);
+    } else if (call->refusal != KM_SERVER_REFUSED) {
         send_foreign(call);
     } else if (call->refusal_limit != 0) {
         (void)snprintf(

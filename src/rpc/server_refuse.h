@@ -27,9 +27,10 @@ struct km_server_call;
 /* Whether a call is refused, and in which language it is answered. */
 enum km_server_refusal {
     KM_SERVER_ACCEPTED,
-    KM_SERVER_REFUSED,       /* in gRPC: refusal_status and refusal_text */
-    KM_SERVER_REFUSED_TYPE,  /* in HTTP: 415, the content-type is not gRPC */
-    KM_SERVER_REFUSED_METHOD /* in HTTP: 405, the method is not POST */
+    KM_SERVER_REFUSED,        /* in gRPC: refusal_status and refusal_text */
+    KM_SERVER_REFUSED_TYPE,   /* in HTTP: 415, the content-type is not gRPC */
+    KM_SERVER_REFUSED_METHOD, /* in HTTP: 405, the method is not POST */
+    KM_SERVER_REFUSED_STREAM  /* in HTTP/2: REFUSED_STREAM, nothing was done */
 };
 
 /* Marks the call as refused with this status. `text` is static; NULL stands for
@@ -39,6 +40,10 @@ void km_server_refuse(struct km_server_call *call, kama_status status,
 /* The same for a request that is not gRPC, which is answered in HTTP. */
 void km_server_refuse_foreign(struct km_server_call *call,
                               enum km_server_refusal refusal);
+
+/* The same with a reset of the stream: clients and proxies know by its code that
+ * nothing was done, and try another node. */
+void km_server_refuse_stream(struct km_server_call *call);
 
 /* Throws away `n` bytes of the request of a call that was refused or has ended,
  * and answers it if that was enough. */

@@ -296,7 +296,7 @@ static const struct row rows[] = {
     {"reset unknown", make_reset_unknown, KAMA_ERR_INTERNAL, 13,
      "the stream was reset with HTTP/2 error 3735928559"},
     {"refused too late", make_refused_after_headers, KAMA_ERR_NOT_READY, 14,
-     NULL},
+     "the server has refused the call; it is stopping, or has too many calls"},
     {"reset after the end", make_reset_after_trailers, OK_ROW},
     {"compressed", make_compressed, KAMA_ERR_PROTOCOL, 13,
      "a compressed message"},
