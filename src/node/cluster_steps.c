@@ -51,17 +51,39 @@ static void publish(struct km_cluster *cluster)
 
 /* -- peers ---------------------------------------------------------------- */
 
-static void count_unknown(void *arg, const struct km_peer_info *info)
+struct heard {
+    unsigned unknown;      /* have not answered yet */
+    unsigned up;           /* have answered, and can be worked with */
+    unsigned other_clocks; /* are refused for their clocks */
+};
+
+static void count_peer(void *arg, const struct km_peer_info *info)
 {
-    unsigned *unknown = arg;
-    *unknown += info->state == KM_PEER_UNKNOWN ? 1 : 0;
+    struct heard *heard = arg;
+    heard->unknown += info->state == KM_PEER_UNKNOWN ? 1 : 0;
+    heard->up += info->state == KM_PEER_UP ? 1 : 0;
+    heard->other_clocks += info->clock_differs ? 1 : 0;
 }
 
-static bool peers_are_known(struct km_cluster *cluster)
+/* It would own keys, and nobody would ask it for them. A node that has the
+ * clock of half of those it has heard, itself included, goes on: the others
+ * are wrong then. */
+static bool clock_is_wrong(const struct heard *heard)
 {
-    unsigned unknown = 0;
-    km_peers_visit(cluster->peers, count_unknown, &unknown);
-    return unknown == 0;
+    return heard->other_clocks > 0 && heard->other_clocks >= heard->up + 1;
+}
+
+static void fail_clock(struct km_cluster *cluster, const struct heard *heard)
+{
+    char text[KM_ERROR_BYTES_MAX];
+    (void)km_text_printf(
+        text, sizeof text,
+        "the clock of this node differs by more than %d s from those of %u of "
+        "the %u other nodes that have answered; set it right (the log names "
+        "the clocks)",
+        KM_PEERS_CLOCK_MS / 1000, heard->other_clocks,
+        heard->other_clocks + heard->up);
+    km_cluster_fail_start(cluster, KAMA_ERR_STATE, text);
 }
 
 /* -- dial-back ------------------------------------------------------------ */
@@ -157,7 +179,12 @@ static void look_peers(struct km_cluster *cluster)
         steps->peers_until = km_ns_after_ms(now, KM_CLUSTER_PEERS_WAIT_MS);
         steps->timer.fire = on_timer;
     }
-    if (peers_are_known(cluster) || now >= steps->peers_until) {
+    struct heard heard = {0};
+    km_peers_visit(cluster->peers, count_peer, &heard);
+    bool has_heard = heard.unknown == 0 || now >= steps->peers_until;
+    if (has_heard && clock_is_wrong(&heard)) {
+        fail_clock(cluster, &heard);
+    } else if (has_heard) {
         steps->done |= 1u << KM_STEP_PEERS;
     } else {
         km_loop_timer_arm(cluster->control, &steps->timer, steps->peers_until);

@@ -84,12 +84,10 @@ static bool is_id(kama_bytes bytes, const struct km_member_id *id)
 
 /* Returns by how much the clocks differ, if the answer came soon enough to tell
  * it, else 0. */
-static uint64_t clock_difference(const struct km_peer *peer,
+static uint64_t clock_difference(uint64_t here,
                                  const struct km_msg_peer_hello_response *r,
                                  km_ns round)
 {
-    const struct km_transport *t = &peer->peers->transport;
-    uint64_t here = t->ops->wall_ms(t->arg);
     if (round >= KM_PEERS_ROUND_MS * KM_NS_PER_MS) {
         return 0;
     }
@@ -100,10 +98,9 @@ static uint64_t clock_difference(const struct km_peer *peer,
  * Otherwise writes a sentence. */
 static bool is_acceptable(const struct km_peer *peer,
                           const struct km_msg_peer_hello_response *r,
-                          km_ns round, char text[TEXT_BYTES])
+                          char text[TEXT_BYTES])
 {
     const struct km_peers *peers = peer->peers;
-    const struct km_transport *t = &peers->transport;
     if (!is_string(r->cluster, peers->cluster) ||
         !is_string(r->service, peers->service)) {
         (void)km_text_printf(
@@ -126,16 +123,30 @@ static bool is_acceptable(const struct km_peer *peer,
                              KM_PEERS_PROTO_MIN, KM_PEERS_PROTO_MAX);
         return false;
     }
-    if (clock_difference(peer, r, round) > KM_PEERS_CLOCK_MS) {
-        (void)km_text_printf(
-            text, TEXT_BYTES,
-            "the clock of %s says %" PRIu64 " ms since 1970, and the clock of "
-            "this node %" PRIu64 " ms; set them right, they may differ by %d s",
-            peer->address, r->wall_ms, t->ops->wall_ms(t->arg),
-            KM_PEERS_CLOCK_MS / 1000);
-        return false;
-    }
     return true;
+}
+
+/* Whether the clocks can be worked with. Otherwise writes a sentence. */
+static bool clock_is_acceptable(struct km_peer *peer,
+                                const struct km_msg_peer_hello_response *r,
+                                km_ns round, char text[TEXT_BYTES])
+{
+    const struct km_transport *t = &peer->peers->transport;
+    uint64_t here = t->ops->wall_ms(t->arg);
+    uint64_t difference = clock_difference(here, r, round);
+    bool differs = difference > KM_PEERS_CLOCK_MS;
+    atomic_store(&peer->clock_differs, differs);
+    if (differs) {
+        (void)km_text_printf(text, TEXT_BYTES,
+                             "the clock of %s is %" PRIu64
+                             " s %s that of this node (%" PRIu64 " and %" PRIu64
+                             " ms since 1970); set them right, they may differ "
+                             "by %d s",
+                             peer->address, (difference + 500) / 1000,
+                             r->wall_ms > here ? "ahead of" : "behind",
+                             r->wall_ms, here, KM_PEERS_CLOCK_MS / 1000);
+    }
+    return !differs;
 }
 
 /* Another member answers at the address: the one that the view names does not
@@ -185,7 +196,8 @@ static void take_answer(struct km_peer_hello *hello,
         refuse_other(peer, r);
         return;
     }
-    if (is_acceptable(peer, r, round, text)) {
+    if (is_acceptable(peer, r, text) &&
+        clock_is_acceptable(peer, r, round, text)) {
         (void)km_text_printf(text, sizeof text, "%s answers", peer->address);
         km_peer_set_state(peer, KM_PEER_UP, text);
     } else {

@@ -61,7 +61,8 @@ struct km_peer {
     struct km_member_id id;
     char *address;
     _Atomic(enum km_peer_state) state;
-    atomic_bool has_left; /* it is in no adopted view any more */
+    atomic_bool has_left;      /* it is in no adopted view any more */
+    atomic_bool clock_differs; /* as of its last answer */
     _Atomic km_ns since;
     _Atomic km_ns latency;
     atomic_ullong fills, fills_failed, mutations, mutations_failed, served;

@@ -160,8 +160,9 @@ struct km_peer_info {
     const char *address;
     struct km_member_id id;
     enum km_peer_state state;
-    km_ns latency; /* of the last Hello; 0: not known */
-    km_ns since;   /* the state has been so since then, monotonic */
+    km_ns latency;      /* of the last Hello; 0: not known */
+    km_ns since;        /* the state has been so since then, monotonic */
+    bool clock_differs; /* it is refused for its clock */
     uint64_t fills, fills_failed, mutations, mutations_failed;
     uint64_t served; /* requests of this peer that were answered */
 };

@@ -1055,7 +1055,7 @@ static void test_refused(void **state)
     c.net.nodes[1].clock_skew_ms = 61000;
     notice_all(&c, 3);
     assert_int_equal(c.nodes[0].state, KM_PEER_REFUSED);
-    assert_non_null(strstr(c.nodes[0].text, "the clock of b:1"));
+    assert_non_null(strstr(c.nodes[0].text, "the clock of b:1 is 61 s ahead"));
     c.net.nodes[1].clock_skew_ms = 59000;
     sim_net_run(&c.net, 1100 * MS);
     assert_int_equal(c.nodes[0].state, KM_PEER_UP);
