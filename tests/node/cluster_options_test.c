@@ -163,7 +163,8 @@ static void test_names_labels_weight(void **state)
     options.labels = "a,,b";
     expect_refused(&options, KAMA_ERR_INVALID, "labels: a name of 0 bytes");
     options.labels = "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17";
-    expect_refused(&options, KAMA_ERR_TOO_LARGE, "labels: 17 labels are more than");
+    expect_refused(&options, KAMA_ERR_TOO_LARGE,
+                   "labels: 17 labels are more than");
     options = defaults();
     options.service = "a/b";
     config = accept_options(&options); /* the name for health checks */
