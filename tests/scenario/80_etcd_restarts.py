@@ -51,8 +51,8 @@ class Restarts(unittest.TestCase):
                 watch.for_seconds(2)
             for node in cluster.nodes:
                 self.assertEqual(count_lines(
-                    node, msg="registered %s of the service kama-cache as "
-                    "active, id %s, again, with a new id" % (
+                    node, msg="registered %s of the service kama-cache, again, "
+                    "with the new id %s" % (
                         node.address, node.node().id.hex())), 1)
 
     def test_it_flaps(self):

@@ -45,7 +45,7 @@ class GivenUp(unittest.TestCase):
             client.set(b"a", b"1", GROUP)
         self.assertIn(kamatest.kama_status(caught.exception),
                       ("KAMA_ERR_TRY_AGAIN", "KAMA_ERR_NOT_READY",
-                       "KAMA_ERR_WOULD_DEADLOCK"))
+                       "DEADLINE_EXCEEDED"))
 
 
 if __name__ == "__main__":

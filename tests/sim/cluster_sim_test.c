@@ -45,7 +45,7 @@
 
 #define SEEDS 4u
 /* A broken rule is found out within so many seeds. */
-#define SEEDS_BROKEN 60u
+#define SEEDS_BROKEN 400u
 #define FAULT_SPAN (15 * KM_NS_PER_S)
 /* A node is alone for longer than its lease. */
 #define ALONE_SPAN (30 * KM_NS_PER_S)
