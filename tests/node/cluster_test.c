@@ -332,6 +332,20 @@ static kama_node *new_blue_node(void)
     return node;
 }
 
+/* Starts a node when the record of the other cluster has gone: on a busy machine
+ * the revocation can take longer than a stop waits for it, and then the record
+ * goes with its lease. */
+static void start_without_the_other(kama_node *node)
+{
+    kama_status status = kama_node_start(node);
+    for (int i = 0; status == KAMA_ERR_NOT_MEMBER; i++) {
+        assert_true(i < SECONDS * 10);
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+        status = kama_node_start(node);
+    }
+    assert_int_equal(status, KAMA_OK);
+}
+
 /* A start that was refused leaves no thread and no record. The node starts when
  * the other cluster has gone. */
 static void test_a_start_that_was_refused(void **state)
@@ -348,7 +362,7 @@ static void test_a_start_that_was_refused(void **state)
         assert_int_equal(count_threads(), threads);
     }
     kama_node_free(first);
-    assert_int_equal(kama_node_start(node), KAMA_OK);
+    start_without_the_other(node);
     wait_agreed(node, 1);
     expect_text(node, KAMA_STR("key"), "key");
     kama_node_free(node);
