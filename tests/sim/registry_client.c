@@ -46,7 +46,9 @@ static struct message *make(struct sim_client *client,
     for (size_t i = 0; i < count; i++) {
         const struct km_registry_record *from = &records[i];
         m->records[i] = *from;
-        memcpy(to, from->key.data, from->key.len);
+        if (from->key.len > 0) {
+            memcpy(to, from->key.data, from->key.len);
+        }
         m->records[i].key.data = to;
         to += from->key.len + 1; /* the key has a NUL behind it */
         if (from->value.len > 0) {
