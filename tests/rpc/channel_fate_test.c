@@ -5,6 +5,8 @@
 
 #include "rpc/odd_server.h"
 
+#include <time.h>
+
 #define NOWHERE "127.0.0.1:1" /* no server listens there */
 
 static const char goaway_none[] = "\0\0\0\0\0\0\0\0";
@@ -193,7 +195,9 @@ static void test_no_waiting_behind_a_failed_attempt(void **state)
     assert_int_equal(probe.status, KAMA_ERR_UNREACHABLE);
     outcome_fini(&probe);
     bool probed = false;
-    for (int i = 0; i < 20 && !probed; i++) { /* the backoff of 1 ms passes */
+    for (int i = 0; i < 20 && !probed; i++) {
+        /* The backoff of 1 ms passes, so that the next call begins an attempt. */
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
         outcome_fate(&probe, &caller, KM_CHANNEL_REPEAT_REFUSED);
         outcome_launch(&probe);
         outcome_fate(&other, &caller, KM_CHANNEL_REPEAT_REFUSED);
