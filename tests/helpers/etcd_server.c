@@ -216,7 +216,10 @@ void etcd_server_init(struct etcd_server *etcd)
     assert_non_null(mkdtemp(etcd->folder));
     (void)snprintf(etcd->address, sizeof etcd->address, "127.0.0.1:%u",
                    free_port());
-    (void)snprintf(etcd->peer, sizeof etcd->peer, "127.0.0.1:%u", free_port());
+    do {
+        (void)snprintf(etcd->peer, sizeof etcd->peer, "127.0.0.1:%u",
+                       free_port());
+    } while (strcmp(etcd->peer, etcd->address) == 0);
     etcd_server_join(etcd, 1);
 }
 

@@ -45,7 +45,9 @@ class Etcd:
         self.name = name
         self.folder = tempfile.mkdtemp(prefix="kama-etcd-")
         self.address = "127.0.0.1:%d" % free_port()
-        self.peer = "127.0.0.1:%d" % free_port()
+        self.peer = self.address
+        while self.peer == self.address:
+            self.peer = "127.0.0.1:%d" % free_port()
         self.cluster = "%s=http://%s" % (name, self.peer)
         self.process = None
         self.user = None  # "name:password", for etcdctl
