@@ -41,3 +41,15 @@ uint64_t km_hash_random_seed(void)
     }
     return seed;
 }
+
+void km_hash_random_fill(void *buf, size_t len)
+{
+    char *at = buf;
+    while (len > 0) {
+        uint64_t word = km_hash_random_seed();
+        size_t n = len < sizeof word ? len : sizeof word;
+        memcpy(at, &word, n);
+        at += n;
+        len -= n;
+    }
+}

@@ -21,3 +21,6 @@ uint64_t km_hash(kama_bytes b, uint64_t seed);
  * boot of a machine, when the kernel has no randomness yet, the seed is made
  * from the clock, addresses and the process id instead of waiting. */
 uint64_t km_hash_random_seed(void);
+
+/* Fills len bytes at buf with random bits of the same kind, for ids. */
+void km_hash_random_fill(void *buf, size_t len);

@@ -53,12 +53,6 @@ static void close_here(struct km_mail *mail)
 
 /* -- life ---------------------------------------------------------------- */
 
-static void random_id(struct km_member_id *id)
-{
-    uint64_t words[2] = {km_hash_random_seed(), km_hash_random_seed()};
-    memcpy(id->bytes, words, sizeof id->bytes);
-}
-
 static kama_status make_lock(struct km_cluster *cluster)
 {
     if (!km_mutex_init(&cluster->lock, KM_RANK_CLUSTER)) {
@@ -76,6 +70,7 @@ static void free_lock(struct km_cluster *cluster)
     km_cond_fini(&cluster->changed);
     km_mutex_fini(&cluster->lock);
 }
+
 /* Of starts that have failed, only the last one is kept: a thread may still be in
  * a question about it. The others give their loops and their memory back. */
 static void keep_earlier(struct km_cluster *cluster, struct km_cluster *earlier)
@@ -100,7 +95,7 @@ kama_status km_cluster_open(kama_node *node, struct km_server *server,
     }
     cluster->registration = "none";
     cluster->degraded = "";
-    random_id(&cluster->nonce);
+    km_hash_random_fill(cluster->nonce.bytes, sizeof cluster->nonce.bytes);
     kama_status status = make_lock(cluster);
     if (status != KAMA_OK) {
         km_mem_free(&node->mem, cluster);
@@ -134,7 +129,7 @@ kama_status km_cluster_start(struct km_cluster *cluster)
     return KAMA_OK;
 }
 
-/* Whether the start has come to an end: 0 while it has not. */
+/* Returns whether the start has come to an end. */
 static bool start_has_ended_locked(const struct km_cluster *cluster)
 {
     KM_ASSERT_HELD(&cluster->lock);

@@ -5,8 +5,6 @@
 #include "base/hash.h"
 #include "net/loop.h"
 
-#include <string.h>
-
 static km_ns env_now(void *arg)
 {
     return km_loop_now(arg);
@@ -37,15 +35,8 @@ static void env_disarm(void *arg, struct km_timer *timer)
 
 static void env_random(void *arg, void *buf, size_t len)
 {
-    char *at = buf;
     (void)arg;
-    while (len > 0) {
-        uint64_t word = km_hash_random_seed();
-        size_t n = len < sizeof word ? len : sizeof word;
-        memcpy(at, &word, n);
-        at += n;
-        len -= n;
-    }
+    km_hash_random_fill(buf, len);
 }
 
 struct km_membership_env km_cluster_env_of(struct km_loop *loop)

@@ -15,10 +15,7 @@ void km_alone_init(struct km_alone *alone)
 {
     *alone = (struct km_alone){.address = "", .cluster = "default"};
     alone->weight = 1;
-    for (size_t i = 0; i < sizeof alone->id; i += sizeof(uint64_t)) {
-        uint64_t bits = km_hash_random_seed();
-        memcpy(alone->id + i, &bits, sizeof bits);
-    }
+    km_hash_random_fill(alone->id, sizeof alone->id);
 }
 
 static const char *advertised(const struct km_alone *alone)

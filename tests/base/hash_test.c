@@ -46,12 +46,29 @@ static void test_seed(void **state)
     assert_true(km_hash_random_seed() != km_hash_random_seed());
 }
 
+/* Random bits fill the bytes that were asked for, also a last word in part, and
+ * none behind them. Two fills are different. */
+static void test_fill(void **state)
+{
+    (void)state;
+    uint8_t a[14] = {0};
+    uint8_t b[14] = {0};
+    km_hash_random_fill(a, 13);
+    km_hash_random_fill(b, 13);
+    assert_memory_not_equal(a, b, 8);
+    assert_memory_not_equal(a + 8, b + 8, 5);
+    assert_int_equal(a[13], 0);
+    km_hash_random_fill(a + 13, 0);
+    assert_int_equal(a[13], 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hash),
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_seed),
+        cmocka_unit_test(test_fill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
