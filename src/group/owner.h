@@ -172,7 +172,8 @@ struct km_owner_clear {
 struct km_owner_ops {
     /* Writes who owns a slot. Never blocks. */
     void (*ask)(void *owner, uint32_t slot, struct km_owner_answer *ret_answer);
-    /* Gives a peer of an answer back that is not used. */
+    /* Gives a peer of an answer back that is not used. Like `address`, it needs
+     * only the peer. */
     void (*release)(void *owner, struct km_peer *peer);
     /* Start the requests in a list, whose nodes are taken out of it. Requests
      * to the same peer that are in one list, or that are started at about the

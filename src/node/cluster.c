@@ -90,9 +90,6 @@ kama_status km_cluster_open(kama_node *node, struct km_server *server,
         return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a node");
     }
     cluster->node = node;
-    if (node->cluster != NULL) {
-        cluster->adoption = node->cluster->adoption;
-    }
     cluster->registration = "none";
     cluster->degraded = "";
     km_hash_random_fill(cluster->nonce.bytes, sizeof cluster->nonce.bytes);

@@ -98,10 +98,9 @@ static void owner_ask(void *owner, uint32_t slot,
     if (peers != NULL) {
         km_peers_owner_ops.ask(peers, slot, ret_answer);
     } else {
-        const struct km_cluster *last = node->cluster;
         *ret_answer = (struct km_owner_answer){
             .place = KM_OWNER_NOBODY,
-            .adoption = last != NULL ? atomic_load(&last->adoption) : 0,
+            .adoption = atomic_load(&node->adoption),
             .refusal = KAMA_ERR_NOT_READY,
             .text = NO_CLUSTER,
         };
@@ -109,18 +108,18 @@ static void owner_ask(void *owner, uint32_t slot,
     km_snapshot_leave(&reader);
 }
 
-/* The peers live as long as the node, so that an answer can be given back at any
- * time. */
+/* A peer knows the peers that it belongs to, which may be those of an earlier
+ * start, and the thread that gives it back must not look at node->cluster. */
 static void owner_release(void *owner, struct km_peer *peer)
 {
-    kama_node *node = owner;
-    km_peers_owner_ops.release(node->cluster->peers, peer);
+    (void)owner;
+    km_peers_owner_ops.release(NULL, peer);
 }
 
 static const char *owner_address(void *owner, const struct km_peer *peer)
 {
-    kama_node *node = owner;
-    return km_peers_owner_ops.address(node->cluster->peers, peer);
+    (void)owner;
+    return km_peers_owner_ops.address(NULL, peer);
 }
 
 static void owner_fill(void *owner, struct km_list *fills)
@@ -311,7 +310,7 @@ void km_cluster_groups_adopt(struct km_cluster *cluster, uint64_t adoption,
 {
     kama_node *node = cluster->node;
     km_mutex_lock(&node->lock);
-    cluster->adoption = adoption;
+    atomic_store(&node->adoption, adoption);
     for (unsigned i = 0; i < km_registry_count(&node->registry); i++) {
         km_group_adopt(km_registry_at(&node->registry, i), adoption, lost);
     }
@@ -332,8 +331,9 @@ void km_cluster_groups_adopt(struct km_cluster *cluster, uint64_t adoption,
 
 void km_cluster_groups_added(struct km_cluster *cluster, kama_group *group)
 {
-    KM_ASSERT_HELD(&cluster->node->lock);
-    km_group_adopt(group, cluster->adoption, NULL);
+    kama_node *node = cluster->node;
+    KM_ASSERT_HELD(&node->lock);
+    km_group_adopt(group, atomic_load(&node->adoption), NULL);
 }
 
 void km_cluster_groups_forget(struct km_cluster *cluster)

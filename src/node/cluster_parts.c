@@ -95,7 +95,7 @@ static kama_status make_peers(struct km_cluster *cluster)
         .cluster = node->config.cluster.name,
         .service = node->config.service,
         .nonce = cluster->nonce,
-        .adoption = atomic_load(&cluster->adoption),
+        .adoption = atomic_load(&node->adoption),
     };
     return km_peers_new(&options, &cluster->peers);
 }

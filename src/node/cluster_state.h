@@ -74,10 +74,8 @@ struct km_cluster {
     /* -- the sweep (cluster_groups.c) -- */
     struct km_job sweep_job;
     enum { KM_SWEEP_IDLE, KM_SWEEP_RUNS, KM_SWEEP_AGAIN } sweep; /* lock */
-    bool ends_after_sweep;     /* lock: the peers have closed during a sweep */
-    _Atomic uint64_t adoption; /* what groups have adopted; written under
-                                * node->lock */
-    uint64_t swept;            /* lock: the adoption that the sweep works for */
+    bool ends_after_sweep; /* lock: the peers have closed during a sweep */
+    uint64_t swept;        /* lock: the adoption that the sweep works for */
 
     struct km_mutex lock;
     struct km_cond changed; /* state, failure or wait_until */

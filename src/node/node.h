@@ -62,6 +62,9 @@ struct kama_node {
     struct km_cluster *cluster;     /* NULL: the node is alone, or has not
                                      * started yet */
     struct km_snapshot cluster_now; /* the cluster, while it can be asked */
+    _Atomic uint64_t adoption;      /* that the groups have adopted, in this
+                                     * cluster or an earlier one; written under
+                                     * `lock` */
     struct km_loop **loops;
     unsigned loop_count; /* of loops that were started */
     char address[80];    /* with the real port; "" before the start */

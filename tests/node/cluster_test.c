@@ -7,6 +7,7 @@
 #include "helpers/failmalloc.h"
 
 #include <dirent.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -228,6 +229,52 @@ static void test_failed_starts_keep_few_descriptors(void **state)
     kama_node_free(node);
 }
 
+struct user {
+    kama_group *group;
+    atomic_bool ends;
+    atomic_uint rounds;
+};
+
+/* Nothing is kept, and nothing is changed, while there is no cluster. */
+static void *use_group(void *arg)
+{
+    struct user *user = arg;
+    while (!atomic_load(&user->ends)) {
+        kama_value *value = NULL;
+        assert_int_equal(kama_get(user->group, KAMA_STR("key"), NULL, &value),
+                         KAMA_OK);
+        kama_value_unref(value);
+        assert_int_equal(kama_del(user->group, KAMA_STR("key"), NULL),
+                         KAMA_ERR_NOT_READY);
+        atomic_fetch_add(&user->rounds, 1);
+    }
+    return NULL;
+}
+
+/* A group is used on another thread while its node tries to start. */
+static void test_a_group_is_used_while_its_node_starts(void **state)
+{
+    (void)state;
+    kama_node_options options = options_of(etcd.address);
+    kama_node *node = NULL;
+    pthread_t thread;
+    options.start_timeout_ms = 20;
+    assert_int_equal(kama_node_new(&options, &node), KAMA_OK);
+    add_group(node);
+    struct user user = {.group = kama_node_group(node, "users")};
+    assert_int_equal(pthread_create(&thread, NULL, use_group, &user), 0);
+    for (int i = 0; i < 12; i++) {
+        unsigned rounds = atomic_load(&user.rounds);
+        assert_int_equal(kama_node_start(node), KAMA_ERR_TIMEOUT);
+        while (atomic_load(&user.rounds) == rounds) {
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        }
+    }
+    atomic_store(&user.ends, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    kama_node_free(node);
+}
+
 /* Every allocation of a second start may fail, after a first one that failed. */
 static kama_status start_again(const kama_allocator *mem, void *arg)
 {
@@ -395,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_two_nodes_are_one_cache),
         cmocka_unit_test(test_a_start_without_etcd),
         cmocka_unit_test(test_failed_starts_keep_few_descriptors),
+        cmocka_unit_test(test_a_group_is_used_while_its_node_starts),
         cmocka_unit_test(test_every_allocation_of_a_second_start_may_fail),
         cmocka_unit_test(test_a_stop_during_a_sweep),
         cmocka_unit_test(test_allocations_of_a_start_may_fail),
