@@ -121,8 +121,9 @@ static kama_status open_cluster(kama_node *node, struct km_server *server)
     }
     kama_status status = km_cluster_open(node, server, &node->cluster);
     if (status == KAMA_OK) {
-        services->cluster =
-            (struct km_cluster_source){&km_cluster_source_ops, node->cluster};
+        const struct km_cluster_source source = {&km_cluster_source_ops,
+                                                 node->cluster};
+        km_service_env_set_cluster(services, source);
         services->peers = (struct km_service_peers){
             &km_cluster_peer_ops, km_cluster_peers(node->cluster)};
     }
@@ -147,10 +148,10 @@ kama_status km_node_server_open(kama_node *node, struct km_server **ret_server)
     }
     status = make_server(node, &server);
     if (status == KAMA_OK) {
-        km_service_env_open(&node->services, server);
         status = open_cluster(node, server);
     }
     if (status == KAMA_OK) {
+        km_service_env_open(&node->services, server);
         status = km_server_listen(server, node->config.listen);
     }
     if (status != KAMA_OK) {
