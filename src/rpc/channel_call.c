@@ -58,26 +58,31 @@ static void arm_deadline(struct km_channel_call *call, km_ns deadline)
 
 /* Whether the channel's last attempt has failed, and the call would not be the
  * one that makes the next attempt begin. One call per attempt waits for its
- * outcome; the others end at once with the failure that is known. */
+ * outcome; the others end at once with the failure that is known. A call that
+ * waits while there is no link makes the attempt begin at the end of the turn.
+ */
 static bool is_hopeless(const struct km_channel *channel)
 {
     if (channel->failure == KAMA_OK) {
         return false;
     }
-    return channel->link != NULL
-               ? channel->link->state != KM_CHANNEL_LINK_READY
-               : km_loop_now(channel->loop) < channel->next_attempt_at;
+    if (channel->link != NULL) {
+        return channel->link->state != KM_CHANNEL_LINK_READY;
+    }
+    return !km_list_empty(&channel->waiting) ||
+           km_loop_now(channel->loop) < channel->next_attempt_at;
 }
 
 /* Where a new call goes: to the link, to the calls that wait, or nowhere. */
 static void admit(struct km_channel_call *call)
 {
     struct km_channel *channel = call->channel;
+    bool hopeless = !call->wait_for_ready && is_hopeless(channel);
     km_list_push_back(&channel->waiting, &call->node);
     if (channel->link != NULL && km_channel_link_accepts(channel->link) &&
         km_list_first(&channel->waiting) == &call->node) {
         km_channel_call_start(call, channel->link);
-    } else if (!call->wait_for_ready && is_hopeless(channel)) {
+    } else if (hopeless) {
         km_channel_call_end(call, channel->failure, KM_CHANNEL_NO_CODE,
                             channel->sentence);
     } else {
