@@ -37,6 +37,7 @@ enum cf_kind {
 struct cf_faults {
     unsigned kinds; /* enum cf_kind */
     bool forgetful; /* processes end also while somebody was removed unawares */
+    bool wiped;     /* the registry has lost its data */
     unsigned counts[CF_KINDS];
 };
 
@@ -61,18 +62,32 @@ static inline bool cf_is_registered(const struct cw_node *node)
     return sim_registry_find(&node->cw->registry, key) != NULL;
 }
 
-/* No process ends while another one was removed and may not have been told:
- * docs/CLUSTER.md 5 names this case, in which the promise does not hold. */
-static inline bool cf_may_end(struct cc_run *r, const struct cf_faults *f)
+static inline bool cf_all_are_registered(struct cc_run *r)
 {
-    for (unsigned i = 0; i < r->cw.node_count && !f->forgetful; i++) {
+    for (unsigned i = 0; i < r->cw.node_count; i++) {
         const struct cw_node *node = &r->cw.nodes[i];
         if (node->phase == CW_RUNS && node->has_adopted &&
             !cf_is_registered(node)) {
             return false;
         }
     }
-    return cc_count_running(r) > 2;
+    return true;
+}
+
+/* No process ends while another one was removed and may not have been told:
+ * docs/CLUSTER.md 5 names this case, in which the promise does not hold. */
+static inline bool cf_may_end(struct cc_run *r, const struct cf_faults *f)
+{
+    return (f->forgetful || cf_all_are_registered(r)) &&
+           cc_count_running(r) > 2;
+}
+
+/* No process starts while the registry has lost its data, and not all have
+ * registered again: docs/CLUSTER.md 5 names this case too. */
+static inline bool cf_may_start(struct cc_run *r, struct cf_faults *f)
+{
+    f->wiped = f->wiped && !cf_all_are_registered(r);
+    return f->forgetful || !f->wiped;
 }
 
 static inline struct cw_node *cf_start_any(struct cc_run *r)
@@ -94,7 +109,7 @@ static inline void cf_end(struct cc_run *r, struct cw_node *node)
     }
 }
 
-static inline void cf_process(struct cc_run *r, const struct cf_faults *f)
+static inline void cf_process(struct cc_run *r, struct cf_faults *f)
 {
     struct sim_world *w = &r->cw.world;
     unsigned place = (unsigned)sim_between(w, 0, CW_PLACES - 1);
@@ -103,7 +118,7 @@ static inline void cf_process(struct cc_run *r, const struct cf_faults *f)
         return;
     }
     if (node == NULL) {
-        if (cf_is_free(r, place)) {
+        if (cf_is_free(r, place) && cf_may_start(r, f)) {
             (void)cw_start(&r->cw, place);
         }
     } else if (!cw_is_still(node) && cf_may_end(r, f) && sim_chance(w, 500)) {
@@ -133,7 +148,7 @@ static inline void cf_revoke(struct cw_node *node)
                         km_membership_lease_id(node->membership));
 }
 
-static inline void cf_registry(struct cc_run *r)
+static inline void cf_registry(struct cc_run *r, struct cf_faults *f)
 {
     struct sim_world *w = &r->cw.world;
     struct cw_node *node = cc_any_node(r);
@@ -158,6 +173,7 @@ static inline void cf_registry(struct cc_run *r)
         if (sim_chance(w, 200)) {
             CW_SAY(&r->cw, "the registry is wiped");
             sim_registry_wipe(&r->cw.registry);
+            f->wiped = true;
         }
         break;
     case 7:
@@ -342,7 +358,7 @@ static inline void cf_step(struct cc_run *r, struct cf_faults *f)
     f->counts[number]++;
     switch (kind) {
     case CF_REGISTRY:
-        cf_registry(r);
+        cf_registry(r, f);
         break;
     case CF_NETWORK:
         cf_network(r);
