@@ -13,6 +13,11 @@
 #include "store/store_hide.h"
 #include "store/store_touch.h"
 
+enum {
+    REFUSED_PAUSE_MS = 50, /* before a peer that has refused is asked again */
+    PAUSE_DOUBLINGS = 4    /* of it, so that it becomes 800 ms */
+};
+
 static kama_status proceed(struct km_mutate_op *op);
 
 /* -- the end ------------------------------------------------------------- */
@@ -174,27 +179,41 @@ static kama_status fail_again(struct km_mutate_op *op, const char *why)
                              "nothing was changed: %s", why);
 }
 
+static kama_status fail_late(struct km_mutate_op *op,
+                             enum km_mutate_state waited_in)
+{
+    if (waited_in == KM_MUTATE_WAITS_SETTLED) {
+        return fail_again(op, "other nodes have not adopted the new view yet");
+    }
+    return fail_again(op, op->refusals > 0
+                              ? "the nodes that were asked say that they do "
+                                "not own the key"
+                              : "no newer view of the cluster has come");
+}
+
+static km_ns end_of_wait(const struct km_mutate_op *op,
+                         enum km_mutate_state state)
+{
+    return state == KM_MUTATE_WAITS_SETTLED ? op->settled_until
+                                            : op->wait_until;
+}
+
 static void on_changed(struct km_owner_wait *wait)
 {
     struct km_mutate_op *op = KM_CONTAINER_OF(wait, struct km_mutate_op, wait);
-    bool is_late = km_group_now(op->group) >= wait->until;
-    bool for_settled = op->state == KM_MUTATE_WAITS_SETTLED;
+    enum km_mutate_state waited_in = op->state;
+    bool is_late = km_group_now(op->group) >= end_of_wait(op, waited_in);
     op->state = KM_MUTATE_ASKS;
-    kama_status st = KAMA_ERR_TRY_AGAIN;
-    if (!is_late) {
-        st = proceed(op);
-    } else {
-        st = fail_again(
-            op, for_settled ? "other nodes have not adopted the new view yet"
-                            : "no newer view of the cluster has come");
-    }
-    finish(op, st);
+    finish(op, is_late ? fail_late(op, waited_in) : proceed(op));
 }
 
-/* Waits for another answer of `ask`. Returns KAMA_DEFERRED, or an error. */
+/* Waits for another answer of `ask`, at most until the end of such waits and for
+ * pause. Returns KAMA_DEFERRED, or an error. */
 static kama_status wait_for_change(struct km_mutate_op *op,
-                                   enum km_mutate_state state, km_ns until)
+                                   enum km_mutate_state state, km_ns pause)
 {
+    km_ns now = km_group_now(op->group);
+    km_ns until = end_of_wait(op, state);
     if (op->refusal == KAMA_ERR_NOT_READY &&
         op->patience == KM_MUTATE_REFUSES) {
         return fail_again(op, op->why);
@@ -203,8 +222,11 @@ static kama_status wait_for_change(struct km_mutate_op *op,
     if (st != KAMA_OK) {
         return st;
     }
-    if (km_group_now(op->group) >= until) {
-        return fail_again(op, "the cluster changes its view");
+    if (now >= until) {
+        return fail_late(op, state);
+    }
+    if (until - now > pause) {
+        until = now + pause;
     }
     op->state = state;
     op->sends = NULL; /* the list is the caller's, who has gone on by then */
@@ -215,6 +237,17 @@ static kama_status wait_for_change(struct km_mutate_op *op,
 }
 
 /* -- at the owner ---------------------------------------------------------- */
+
+/* A node has refused the op, so that nothing was changed. Asks again when this
+ * node has a newer view, and after a pause that grows: the node that refused may
+ * be the one that has to learn of a view, as one that has just joined. */
+static kama_status wait_to_ask_again(struct km_mutate_op *op)
+{
+    km_ns pause = (km_ns)REFUSED_PAUSE_MS * KM_NS_PER_MS;
+    pause <<= op->refusals < PAUSE_DOUBLINGS ? op->refusals : PAUSE_DOUBLINGS;
+    op->refusals++;
+    return wait_for_change(op, KM_MUTATE_WAITS_VIEW, pause);
+}
 
 /* Returns the answer of a request that has ended, or waits for a newer view. */
 static kama_status answer_of(struct km_mutate_op *op,
@@ -238,14 +271,10 @@ static kama_status answer_of(struct km_mutate_op *op,
                                  "the key, or repeat the change",
                                  reply->text);
     case KM_OWNER_BEHIND:
-        op->asked = NULL;
-        break;
     case KM_OWNER_NOT_OWNER:
         break;
     }
-    return op->sent < 2
-               ? wait_for_change(op, KM_MUTATE_WAITS_VIEW, op->wait_until)
-               : fail_again(op, "two nodes say that they do not own the key");
+    return wait_to_ask_again(op);
 }
 
 static void on_reply(struct km_owner_mutation *mutation,
@@ -261,17 +290,12 @@ static void on_reply(struct km_owner_mutation *mutation,
     finish(op, answer_of(op, reply));
 }
 
-/* Asks the owner, unless it has said that it is not the owner. Takes the reference
- * to the peer. */
+/* Asks the owner. Takes the reference to the peer. */
 static kama_status send(struct km_mutate_op *op, struct km_peer *peer)
 {
     kama_group *group = op->group;
     struct km_list *sends = op->sends;
     struct km_list alone;
-    if (op->asked == peer) {
-        group->owner.ops->release(group->owner.arg, peer);
-        return wait_for_change(op, KM_MUTATE_WAITS_VIEW, op->wait_until);
-    }
     kama_status st = may_park(op);
     if (st != KAMA_OK) {
         group->owner.ops->release(group->owner.arg, peer);
@@ -279,8 +303,6 @@ static kama_status send(struct km_mutate_op *op, struct km_peer *peer)
     }
     km_group_count(group, KM_GROUP_MUTATIONS_FORWARDED);
     op->state = KM_MUTATE_SENT;
-    op->sent++;
-    op->asked = peer;
     op->sends = NULL;
     op->mutation = (struct km_owner_mutation){
         .peer = peer,
@@ -331,7 +353,7 @@ static kama_status act_elsewhere(struct km_mutate_op *op,
     op->change = owner->change;
     op->refusal = KAMA_OK;
     if (owner->place == KM_OWNER_HERE_UNSETTLED) {
-        return wait_for_change(op, KM_MUTATE_WAITS_SETTLED, op->settled_until);
+        return wait_for_change(op, KM_MUTATE_WAITS_SETTLED, KM_NS_NEVER);
     }
     if (op->from == KM_MUTATE_FOR_PEER) {
         return refuse_peer(op, owner);
@@ -342,7 +364,7 @@ static kama_status act_elsewhere(struct km_mutate_op *op,
     if (owner->hope == KM_OWNER_HOPEFUL) {
         op->refusal = owner->refusal;
         op->why = owner->text;
-        return wait_for_change(op, KM_MUTATE_WAITS_VIEW, op->wait_until);
+        return wait_for_change(op, KM_MUTATE_WAITS_VIEW, KM_NS_NEVER);
     }
     return km_group_fail_key(op->group, owner->refusal, op->key, "%s",
                              owner->text);
@@ -434,8 +456,7 @@ kama_status km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
     op->from = order->from;
     op->patience = order->patience;
     op->state = KM_MUTATE_ASKS;
-    op->sent = 0;
-    op->asked = NULL;
+    op->refusals = 0;
     op->refusal = KAMA_OK;
     op->hash = km_store_hash(group->store, order->key);
     op->key = order->key;

@@ -19,20 +19,21 @@
  *            | | +--this node, unsettled--------> WAITS_SETTLED (at most 2 s)
  *            | +----cannot know it yet----------> WAITS_VIEW (the deadline, or 2 s)
  *            |                                           ^
- *            +--another node--> SENT --NOT_OWNER, BEHIND-+   (one more try)
+ *            +--another node--> SENT --NOT_OWNER, BEHIND-+   (asked again)
  *                                |
  *                                +--ANSWERED-----> the owner's answer
  *                                +--UNREACHABLE--> KAMA_ERR_PEER
  *                                +--LOST---------> KAMA_ERR_PEER, "may have been
  *                                                  applied"; never sent again
  *
- * A wait that ends without a change is KAMA_ERR_TRY_AGAIN, or KAMA_ERR_NOT_READY if
- * the cluster has no active node yet or this node is no member of it yet. A second
- * refusal by a peer is KAMA_ERR_TRY_AGAIN. A node that says NOT_OWNER knows a view that this node has not
- * adopted yet, and there may be others before it: the wait goes on until the owner
- * is another node. When another node may have changed the value, the loads of the
- * key on this node are overtaken before the caller is answered, so that its next
- * get cannot join one that has begun before.
+ * A wait that ends without a change is KAMA_ERR_TRY_AGAIN, or KAMA_ERR_NOT_READY
+ * if the cluster has no active node yet or this node is no member of it yet. After
+ * a refusal of a peer the owner is asked again when this node has a newer view,
+ * and else after a pause: the peer may be the one that learns of a view late. A
+ * refusal says that nothing was changed, so that the op may be repeated until its
+ * time is over. When another node may have changed the value, the loads of the key
+ * on this node are overtaken before the caller is answered, so that its next get
+ * cannot join one that has begun before.
  *
  * A mutation that a peer has sent is never passed on: if this node is not the
  * owner, it is answered with op->outcome KM_OWNER_NOT_OWNER or KM_OWNER_BEHIND.
@@ -96,10 +97,7 @@ struct km_mutate_op {
     enum km_mutate_from from;
     enum km_mutate_patience patience;
     enum km_mutate_state state;
-    unsigned sent; /* how often an owner was asked */
-    /* The peer that was asked last, or NULL after BEHIND: it may be asked again.
-     * It is compared, and never followed. */
-    const struct km_peer *asked;
+    unsigned refusals; /* how often a peer has said that it is not the owner */
     uint64_t hash;
     kama_bytes key; /* borrowed from the caller, from item, or from key_copy */
     void *key_copy; /* NULL, or owned */

@@ -172,8 +172,9 @@ static kama_status setter_join(struct setter *s)
     return s->status;
 }
 
-/* NOT_OWNER: the mutation waits for a newer view, and is tried once more. */
-static void test_second_try_by_a_newer_view(void **state)
+/* NOT_OWNER: the mutation goes to the owner of a newer view as soon as it is
+ * there. */
+static void test_again_by_a_newer_view(void **state)
 {
     struct fake_cluster *c = fake_open();
     struct setter setter;
@@ -181,17 +182,17 @@ static void test_second_try_by_a_newer_view(void **state)
     fake_own(B, KM_OWNER_PEER, C);
     fake_own(C, KM_OWNER_HERE, NULL);
     setter_start(&setter, A->group, 20000);
-    AWAIT(atomic_load(&A->mutations) == 1 && atomic_load(&c->calls) == 1);
+    AWAIT(atomic_load(&c->waits) >= 1);
     km_group_check(A->group);
     fake_adopt(A, KM_OWNER_PEER, C, FAKE_LOSES_NOTHING);
     assert_int_equal(setter_join(&setter), KAMA_OK);
-    assert_int_equal(atomic_load(&A->mutations), 2);
+    assert_in_range(atomic_load(&A->mutations), 2, 10);
     assert_int_equal(get_text(C->group, "k", NULL, "v"), KAMA_OK);
     fake_close(c);
 }
 
-/* The node that says NOT_OWNER may be several views ahead: a view by which it is
- * still the owner is not the one that it means. */
+/* The node that says NOT_OWNER may be several views ahead: it is asked again by
+ * the views before the one that it means. */
 static void test_view_by_view_to_the_owner(void **state)
 {
     struct fake_cluster *c = fake_open();
@@ -200,35 +201,51 @@ static void test_view_by_view_to_the_owner(void **state)
     fake_own(B, KM_OWNER_PEER, C);
     fake_own(C, KM_OWNER_HERE, NULL);
     setter_start(&setter, A->group, 20000);
-    AWAIT(atomic_load(&c->waits) == 1);
+    AWAIT(atomic_load(&c->waits) >= 1);
     fake_adopt(A, KM_OWNER_PEER, B, FAKE_LOSES_NOTHING);
-    AWAIT(atomic_load(&c->waits) == 2);
+    AWAIT(atomic_load(&c->waits) >= 2);
     fake_adopt(A, KM_OWNER_PEER, C, FAKE_LOSES_NOTHING);
     assert_int_equal(setter_join(&setter), KAMA_OK);
-    assert_int_equal(atomic_load(&A->mutations), 2);
     assert_int_equal(get_text(C->group, "k", NULL, "v"), KAMA_OK);
     fake_close(c);
 }
 
-/* Without a newer view, the mutation ends at its deadline. After two refusals, it
- * ends at once. */
-static void test_try_again(void **state)
+/* A node that has just become the owner may be the last one to know. It is asked
+ * again, although this node has no newer view to adopt. */
+static void test_the_owner_learns_late(void **state)
 {
     struct fake_cluster *c = fake_open();
     struct setter setter;
+    (void)state;
+    fake_own(B, KM_OWNER_PEER, C);
+    setter_start(&setter, A->group, 20000);
+    AWAIT(atomic_load(&A->mutations) >= 2);
+    fake_own(B, KM_OWNER_NOBODY, NULL);
+    unsigned refused = atomic_load(&A->mutations);
+    AWAIT(atomic_load(&A->mutations) > refused + 1);
+    fake_own(B, KM_OWNER_HERE, NULL);
+    assert_int_equal(setter_join(&setter), KAMA_OK);
+    assert_int_equal(get_text(B->group, "k", NULL, "v"), KAMA_OK);
+    fake_close(c);
+}
+
+/* The pauses between the questions grow, and the mutation ends at its deadline. */
+static void test_try_again(void **state)
+{
+    struct fake_cluster *c = fake_open();
     struct hurry h;
     (void)state;
     fake_own(B, KM_OWNER_NOBODY, NULL);
     assert_int_equal(
         kama_set(A->group, K, KAMA_STR("v"), &hurry(&h, 30)->options),
         KAMA_ERR_TRY_AGAIN);
-    expect_sentence("no newer view");
-    setter_start(&setter, A->group, 20000);
-    AWAIT(atomic_load(&A->mutations) == 2 && atomic_load(&c->calls) == 1);
-    fake_own(A, KM_OWNER_PEER, B);
-    assert_int_equal(setter_join(&setter), KAMA_ERR_TRY_AGAIN);
-    assert_non_null(strstr(setter.sentence, "nothing was changed: two nodes"));
-    assert_int_equal(atomic_load(&A->mutations), 3);
+    expect_sentence("nothing was changed: the nodes that were asked");
+    assert_int_equal(atomic_load(&A->mutations), 1);
+    fake_own(B, KM_OWNER_PEER, C);
+    assert_int_equal(
+        kama_set(A->group, K, KAMA_STR("v"), &hurry(&h, 400)->options),
+        KAMA_ERR_TRY_AGAIN);
+    assert_in_range(atomic_load(&A->mutations), 3, 1 + 4);
     fake_close(c);
 }
 
@@ -538,8 +555,9 @@ int main(void)
         cmocka_unit_test(test_a_mutation_that_waited_leaves_the_list),
         cmocka_unit_test(test_set_wins_against_a_load_at_the_owner),
         cmocka_unit_test(test_owner_that_does_not_answer),
-        cmocka_unit_test(test_second_try_by_a_newer_view),
+        cmocka_unit_test(test_again_by_a_newer_view),
         cmocka_unit_test(test_view_by_view_to_the_owner),
+        cmocka_unit_test(test_the_owner_learns_late),
         cmocka_unit_test(test_try_again),
         cmocka_unit_test(test_unsettled_mutation_waits),
         cmocka_unit_test(test_nobody_owns_it),

@@ -100,9 +100,10 @@ static void expect_answers(struct cc_run *r)
             cc_violate(
                 r,
                 "a %s of k%u has no answer: node %u (phase %d), state %d, "
-                "status %d, sent %u",
+                "status %d, refused %u times",
                 op->kind == CC_GET ? "get" : "write", op->key, op->at->place,
-                op->at->phase, op->mutate.state, op->status, op->mutate.sent);
+                op->at->phase, op->mutate.state, op->status,
+                op->mutate.refusals);
         }
     }
 }
