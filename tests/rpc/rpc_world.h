@@ -78,6 +78,15 @@ static inline void world_count(struct world *world, unsigned *counter)
     km_mutex_unlock(&world->lock);
 }
 
+/* Returns a counter that the loops may be changing. */
+static inline unsigned world_read(struct world *world, const unsigned *counter)
+{
+    km_mutex_lock(&world->lock);
+    unsigned count = *counter;
+    km_mutex_unlock(&world->lock);
+    return count;
+}
+
 static inline void on_any_cancel(struct km_server_call *call, kama_status why)
 {
     struct world *world = world_of(call);

@@ -301,10 +301,10 @@ static void test_conn_state(void **state)
     assert_message(call_with(&rig, "/t/Counted", NULL, NULL), KM_LIT("\1"));
     assert_message(call_with(&rig, "/t/Counted", NULL, NULL), KM_LIT("\2"));
     assert_message(wire_call(&other, "/t/Counted", KM_LIT("x")), KM_LIT("\1"));
-    assert_int_equal(rig.world.cancelled, 0);
+    assert_int_equal(world_read(&rig.world, &rig.world.cancelled), 0);
     wire_client_close(&other);
     world_wait(&rig.world, &rig.world.cancelled, 1);
-    assert_int_equal(rig.world.half_closed, 1);
+    assert_int_equal(world_read(&rig.world, &rig.world.half_closed), 1);
     rig_fini(&rig);
     assert_int_equal(rig.world.cancelled, 2);
     assert_int_equal(rig.world.half_closed, 3);

@@ -57,7 +57,7 @@ static void test_handler_is_told(void **state)
         assert_int_equal(world.cancelled_why, rows[i].status);
         km_mutex_unlock(&world.lock);
     }
-    assert_int_equal(world.half_closed, 0);
+    assert_int_equal(world_read(&world, &world.half_closed), 0);
     wire_client_close(&client);
     world_fini(&world);
 }

@@ -160,7 +160,7 @@ static void check_held(struct rig *rig)
 /* Resumes the call that has paused, and waits until that was asked for. */
 static void resume(struct rig *rig)
 {
-    unsigned before = rig->world.parked_count;
+    unsigned before = world_read(&rig->world, &rig->world.parked_count);
     struct km_server_call *call = km_server_call_of_state(the_pausing);
     km_server_call_hold(call);
     km_loop_post(rig->world.loops[0], &the_pausing->mail);
@@ -188,13 +188,13 @@ static void test_one_message_per_resume(void **state)
         sync_with(&rig);
         check_held(&rig);
         assert_int_equal(rig.seen->body.len, MESSAGE(n));
-        assert_int_equal(rig.world.half_closed, 0);
+        assert_int_equal(world_read(&rig.world, &rig.world.half_closed), 0);
         resume(&rig);
     }
     wire_wait(&rig.client, rig.seen);
     assert_status(rig.seen, KAMA_OK);
     assert_int_equal(rig.seen->body.data[MESSAGE(3) - 1], 'c');
-    assert_int_equal(rig.world.half_closed, 1);
+    assert_int_equal(world_read(&rig.world, &rig.world.half_closed), 1);
     rig_fini(&rig);
 }
 
@@ -310,7 +310,7 @@ static void test_cut_off_while_paused(void **state)
     wire_end(rig.seen);
     wire_wait_body(&rig.client, rig.seen, MESSAGE(1));
     sync_with(&rig);
-    assert_int_equal(rig.world.cancelled, 0);
+    assert_int_equal(world_read(&rig.world, &rig.world.cancelled), 0);
     resume(&rig);
     wire_wait(&rig.client, rig.seen);
     assert_status(rig.seen, KAMA_ERR_PROTOCOL);

@@ -117,7 +117,7 @@ static void test_late_reply(void **state)
     wire_wait(&client, seen);
     assert_status(seen, KAMA_OK);
     assert_message(seen, KM_LIT("late"));
-    assert_int_equal(world.cancelled, 0);
+    assert_int_equal(world_read(&world, &world.cancelled), 0);
     wire_client_close(&client);
     world_fini(&world);
 }
@@ -137,7 +137,7 @@ static void test_deadline(void **state)
     assert_int_equal(world.cancelled_why, KAMA_ERR_TIMEOUT);
     world_release(&world);
     check_echo(&client, 10);
-    assert_int_equal(world.cancelled, 1);
+    assert_int_equal(world_read(&world, &world.cancelled), 1);
     wire_client_close(&client);
     world_fini(&world);
 }
@@ -278,8 +278,8 @@ static void test_bidi_early_end(void **state)
     assert_status(seen, KAMA_OK);
     assert_message(seen, KM_LIT("bye"));
     assert_int_equal(seen->error_code, KM_H2_NO_ERROR);
-    assert_int_equal(world.half_closed, 0);
-    assert_int_equal(world.cancelled, 0);
+    assert_int_equal(world_read(&world, &world.half_closed), 0);
+    assert_int_equal(world_read(&world, &world.cancelled), 0);
     wire_client_close(&client);
     world_fini(&world);
 }
@@ -406,7 +406,7 @@ static void test_drain_cuts(void **state)
     wire_client_close(&client);
     world_wait_drained(&world);
     assert_int_equal(world.cut, 1);
-    assert_int_equal(world.cancelled, 1);
+    assert_int_equal(world_read(&world, &world.cancelled), 1);
     assert_int_equal(world.cancelled_why, KAMA_ERR_CLOSED);
     world_release(&world);
     world_fini(&world);
