@@ -22,6 +22,7 @@ static void start_here(struct km_mail *mail)
 {
     struct km_cluster *cluster =
         KM_CONTAINER_OF(mail, struct km_cluster, start_mail);
+    cluster->was_started = true;
     km_cluster_step_done(cluster, KM_STEP_LISTEN);
     km_membership_start(cluster->membership);
 }
@@ -118,7 +119,6 @@ kama_status km_cluster_start(struct km_cluster *cluster)
     }
     km_etcd_bind(cluster->etcd, &km_membership_registry_events,
                  cluster->membership);
-    cluster->was_started = true;
     km_cluster_move(cluster, KM_CLUSTER_STARTING);
     km_cluster_groups_open(cluster);
     cluster->start_mail.run = start_here;

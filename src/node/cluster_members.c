@@ -141,9 +141,7 @@ static void on_probed(struct km_peers_probe *probe, kama_status status,
     } else if (km_member_id_equal(nonce, &cluster->nonce)) {
         answer = KM_PROBE_SELF;
     }
-    if (cluster->membership != NULL) {
-        km_membership_probed(cluster->membership, answer, id);
-    }
+    km_membership_probed(cluster->membership, answer, id);
 }
 
 static void on_probe(void *owner, const char *address)

@@ -168,7 +168,7 @@ static void on_peer(void *owner, const char *address,
 static void on_unknown_view(void *owner)
 {
     struct km_cluster *cluster = owner;
-    if (cluster->membership != NULL) {
+    if (cluster->was_started) {
         km_membership_refresh(cluster->membership);
     }
 }
