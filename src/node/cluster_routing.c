@@ -125,7 +125,6 @@ static void on_adopted(void *owner, uint64_t adoption, struct km_view *view,
     km_view_unref(before);
     km_cluster_follow_self(cluster);
     km_cluster_step_done(cluster, KM_STEP_VIEW);
-    km_cluster_steps_look(cluster);
 }
 
 static void count_up(void *arg, const struct km_peer_info *info)
@@ -161,7 +160,6 @@ static void on_peer(void *owner, const char *address,
                             "peer", address, 0, "%s", text);
     }
     km_cluster_look_mutable(cluster);
-    km_cluster_touch(cluster);
     km_cluster_steps_look(cluster);
 }
 

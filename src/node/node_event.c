@@ -34,39 +34,39 @@ void km_node_tell(const kama_node *node, const kama_node_event *event)
     }
 }
 
+/* Tells an event whose message is made of fmt and args. */
+static void tell(const kama_node *node, kama_node_event *event, const char *fmt,
+                 va_list args)
+{
+    char message[KM_ERROR_BYTES_MAX];
+    (void)km_text_vprintf(message, sizeof message, fmt, args);
+    event->struct_size = sizeof *event;
+    event->message = message;
+    km_node_tell(node, event);
+}
+
 void km_node_emit_event(const kama_node *node, enum km_node_level level,
                         const char *name, const char *fmt, ...)
 {
-    char message[KM_ERROR_BYTES_MAX];
+    kama_node_event event = {.level = (int)level, .name = name};
     va_list args;
     va_start(args, fmt);
-    (void)km_text_vprintf(message, sizeof message, fmt, args);
+    tell(node, &event, fmt, args);
     va_end(args);
-    const kama_node_event event = {
-        .struct_size = sizeof event,
-        .level = (int)level,
-        .name = name,
-        .message = message,
-    };
-    km_node_tell(node, &event);
 }
 
 void km_node_tell_member(const kama_node *node, enum km_node_level level,
                          const char *name, const char *address, uint64_t count,
                          const char *fmt, ...)
 {
-    char message[KM_ERROR_BYTES_MAX];
-    va_list args;
-    va_start(args, fmt);
-    (void)km_text_vprintf(message, sizeof message, fmt, args);
-    va_end(args);
-    const kama_node_event event = {
-        .struct_size = sizeof event,
+    kama_node_event event = {
         .level = (int)level,
         .name = name,
-        .message = message,
         .address = address,
         .count = count,
     };
-    km_node_tell(node, &event);
+    va_list args;
+    va_start(args, fmt);
+    tell(node, &event, fmt, args);
+    va_end(args);
 }

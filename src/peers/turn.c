@@ -60,16 +60,11 @@ void km_turn_free(struct km_turn *turn)
 
 /* -- the list of members --------------------------------------------------- */
 
-static bool is_same(const struct km_member_id *a, const struct km_member_id *b)
-{
-    return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
-}
-
 static struct peer *find(struct peer *peers, size_t count,
                          const struct km_member_id *id)
 {
     for (size_t i = 0; i < count; i++) {
-        if (is_same(&peers[i].id, id)) {
+        if (km_member_id_equal(&peers[i].id, id)) {
             return &peers[i];
         }
     }
@@ -95,7 +90,8 @@ static bool announces(const struct km_turn *turn, const struct peer *peer)
 /* Returns whether an id is or was that of this node. */
 static bool is_own(const struct km_turn *turn, const struct km_member_id *id)
 {
-    return is_same(id, &turn->self) || is_same(id, &turn->earlier_self);
+    return km_member_id_equal(id, &turn->self) ||
+           km_member_id_equal(id, &turn->earlier_self);
 }
 
 /* Copies the members that are still of concern: those of the last view, those of
@@ -187,7 +183,7 @@ static void know_self(struct km_turn *turn, const struct km_member_id *self)
     if (turn->view_id != 0 && km_turn_settled(turn)) {
         turn->is_new = false;
     }
-    if (!is_same(&turn->self, self)) {
+    if (!km_member_id_equal(&turn->self, self)) {
         turn->earlier_self = turn->self;
         turn->self = *self;
         turn->is_new = true;
