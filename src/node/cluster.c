@@ -136,17 +136,16 @@ static bool start_has_ended_locked(const struct km_cluster *cluster)
 /* Writes the names of the missing steps. */
 static void list_missing(struct km_cluster *cluster, char *text, size_t cap)
 {
+    const char *names[KM_STEP_COUNT];
     size_t len = 0;
     text[0] = '\0';
     km_mutex_lock(&cluster->lock);
     unsigned missing = cluster->missing;
     km_mutex_unlock(&cluster->lock);
-    for (unsigned step = 0; step < KM_STEP_COUNT; step++) {
-        if ((missing >> step & 1) != 0) {
-            len += km_text_printf(
-                text + len, cap - len, "%s%s", len > 0 ? ", " : "",
-                km_cluster_step_name((enum km_cluster_step)step));
-        }
+    size_t count = km_cluster_steps_name(missing, names);
+    for (size_t i = 0; i < count; i++) {
+        len += km_text_printf(text + len, cap - len, "%s%s", i > 0 ? ", " : "",
+                              names[i]);
     }
 }
 

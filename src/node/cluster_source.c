@@ -161,18 +161,6 @@ static void count_others(void *arg, const struct km_peers_routing *routing)
     }
 }
 
-static size_t list_missing(unsigned missing, const char **ret_names)
-{
-    size_t count = 0;
-    for (unsigned step = 0; step < KM_STEP_COUNT; step++) {
-        if ((missing >> step & 1) != 0) {
-            ret_names[count++] =
-                km_cluster_step_name((enum km_cluster_step)step);
-        }
-    }
-    return count;
-}
-
 static void source_node(void *arg, km_cluster_node_fn cb, void *cb_arg)
 {
     struct km_cluster *cluster = arg;
@@ -197,7 +185,7 @@ static void source_node(void *arg, km_cluster_node_fn cb, void *cb_arg)
     shown.degraded = cluster->degraded;
     shown.ready = cluster->ready && cluster->state == KM_CLUSTER_MEMBER;
     shown.missing_count =
-        shown.ready ? 0 : list_missing(cluster->missing, missing);
+        shown.ready ? 0 : km_cluster_steps_name(cluster->missing, missing);
     km_mutex_unlock(&cluster->lock);
     km_peers_routing(cluster->peers, count_others, &counted);
     shown.view_id = counted.view_id;

@@ -20,10 +20,16 @@ static const char *const names[KM_STEP_COUNT] = {
     [KM_STEP_DIALBACK] = "dialback", [KM_STEP_LEASE] = "lease",
 };
 
-const char *km_cluster_step_name(enum km_cluster_step step)
+size_t km_cluster_steps_name(unsigned missing,
+                             const char *ret_names[KM_STEP_COUNT])
 {
-    KM_ASSERT(step < KM_STEP_COUNT);
-    return names[step];
+    size_t count = 0;
+    for (unsigned step = 0; step < KM_STEP_COUNT; step++) {
+        if ((missing >> step & 1) != 0) {
+            ret_names[count++] = names[step];
+        }
+    }
+    return count;
 }
 
 static bool has(const struct km_cluster *cluster, enum km_cluster_step step)

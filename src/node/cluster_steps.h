@@ -47,8 +47,9 @@ struct km_cluster_steps {
     km_ns dial_until;      /* 0: not dialed yet */
 };
 
-/* Returns the name of a step. */
-const char *km_cluster_step_name(enum km_cluster_step step);
+/* Writes the names of steps, which are bits of `missing`. Returns how many. */
+size_t km_cluster_steps_name(unsigned missing,
+                             const char *ret_names[KM_STEP_COUNT]);
 
 /* Notes that a step is done, or is missing again, and takes the next ones. */
 void km_cluster_step_done(struct km_cluster *cluster,

@@ -5,11 +5,10 @@
 
 #include "base/bytes.h"
 #include "base/hash.h"
+#include "group/owner.h"
 #include "services/env.h"
 
 #define PPM 1000000
-/* Slots are the upper 18 bits of the key's hash (docs/CLUSTER.md). */
-#define SLOT_SHIFT 46
 
 void km_alone_init(struct km_alone *alone)
 {
@@ -107,10 +106,9 @@ void km_alone_owner(struct km_service_env *env, const char *group,
 {
     struct km_cluster_member member;
     const char *addresses[1];
-    uint64_t hash = km_hash(key, km_hash(KAMA_STR(group), 0));
     struct km_cluster_owner_info info = {
         .addresses = addresses,
-        .slot = (uint32_t)(hash >> SLOT_SHIFT),
+        .slot = km_owner_slot(km_owner_seed(group), key),
         .self = true,
     };
     memcpy(info.owner_id, env->alone.id, sizeof info.owner_id);
