@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "group/owner.h"
 #include "services/env.h"
+#include "view/view.h"
 
 #define PPM 1000000
 
@@ -49,12 +50,14 @@ static bool read_member(struct km_service_env *env,
     return true;
 }
 
-static uint64_t view_id_of(const struct km_cluster_member *member)
+/* The member is not registered, so that there is no count of registrations. */
+static uint64_t view_id_of(const struct km_cluster_member *shown)
 {
-    const uint32_t numbers[] = {(uint32_t)member->state, member->weight};
-    uint64_t id = km_hash(KAMA_STR(member->address), 0);
-    id = km_hash(kama_bytes_make(member->id, sizeof member->id), id);
-    return km_hash(kama_bytes_make(numbers, sizeof numbers), id);
+    struct km_member member = {.address = shown->address,
+                               .state = shown->state,
+                               .weight = shown->weight};
+    memcpy(member.id.bytes, shown->id, sizeof member.id.bytes);
+    return km_view_id(&member, 1, 0);
 }
 
 void km_alone_view(struct km_service_env *env, km_cluster_view_fn cb, void *arg)

@@ -70,8 +70,8 @@ static XXH3_state_t *state_in(struct hash_room *room)
     return state;
 }
 
-static uint64_t hash_members(const struct km_member *members, size_t count,
-                             uint64_t joins)
+uint64_t km_view_id(const struct km_member *members, size_t count,
+                    uint64_t joins)
 {
     struct hash_room room;
     if (count == 0) {
@@ -150,7 +150,7 @@ kama_status km_view_new_counted(const kama_allocator *mem,
     *view = (struct km_view){
         .mem = mem, .count = count, .members = copies, .joins = joins};
     atomic_init(&view->refs, 1);
-    view->id = hash_members(copies, count, joins);
+    view->id = km_view_id(copies, count, joins);
     *ret_view = view;
     return KAMA_OK;
 }
@@ -226,6 +226,5 @@ void km_view_check(const struct km_view *view)
         KM_ASSERT(m->state >= KM_MEMBER_JOINING &&
                   m->state <= KM_MEMBER_LEAVING);
     }
-    KM_ASSERT(view->id ==
-              hash_members(view->members, view->count, view->joins));
+    KM_ASSERT(view->id == km_view_id(view->members, view->count, view->joins));
 }

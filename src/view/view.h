@@ -15,9 +15,9 @@
  *
  * with numbers in little-endian order. Behind the last member stands the number
  * of registrations that the registry has counted, 8 bytes, unless it is 0: the
- * members {A, B}, {A, B, C} and {A, B} are three views with three ids, so that who
- * announces the last one has not adopted the first one only. A view without members has the id 0; if
- * the hash of other members is 0, then their id is 1. Labels, versions and
+ * members {A, B}, {A, B, C} and {A, B} are three views with three ids, so that a
+ * node that has adopted only the first one cannot announce the last one. A view
+ * without members has the id 0; if the hash of other members is 0, then their id is 1. Labels, versions and
  * admin addresses are not part of it, because nothing that nodes must agree on
  * depends on them.
  *
@@ -53,6 +53,9 @@ KAMA_NODISCARD kama_status km_view_new_counted(const kama_allocator *mem,
                                                const struct km_member *members,
                                                size_t count, uint64_t joins,
                                                struct km_view **ret_view);
+/* Returns the id of the view of these members, which are sorted by address. */
+uint64_t km_view_id(const struct km_member *members, size_t count,
+                    uint64_t joins);
 /* Takes a reference, and returns the view. */
 struct km_view *km_view_ref(struct km_view *view);
 /* Gives a reference back. Passing NULL does nothing. */
