@@ -122,17 +122,27 @@ static const char *owner_address(void *owner, const struct km_peer *peer)
     return km_peers_owner_ops.address(NULL, peer);
 }
 
+/* Gives requests to the peers. Returns false, with the list as it was, if the node
+ * is in no cluster at this moment. */
+static bool hand_over(kama_node *node,
+                      void (*take)(void *peers, struct km_list *requests),
+                      struct km_list *requests)
+{
+    struct km_snapshot_reader reader;
+    struct km_peers *peers = enter(node, &reader);
+    if (peers != NULL) {
+        take(peers, requests);
+    }
+    km_snapshot_leave(&reader);
+    return peers != NULL;
+}
+
 static void owner_fill(void *owner, struct km_list *fills)
 {
     kama_node *node = owner;
     struct km_list *link;
-    struct km_snapshot_reader reader;
-    struct km_peers *peers = enter(node, &reader);
-    if (peers != NULL) {
-        km_peers_owner_ops.fill(peers, fills);
-    }
-    km_snapshot_leave(&reader);
-    while (peers == NULL && (link = km_list_pop_front(fills)) != NULL) {
+    bool taken = hand_over(node, km_peers_owner_ops.fill, fills);
+    while (!taken && (link = km_list_pop_front(fills)) != NULL) {
         struct km_owner_fill *fill =
             KM_CONTAINER_OF(link, struct km_owner_fill, node);
         owner_release(owner, fill->peer);
@@ -144,13 +154,8 @@ static void owner_mutate(void *owner, struct km_list *mutations)
 {
     kama_node *node = owner;
     struct km_list *link;
-    struct km_snapshot_reader reader;
-    struct km_peers *peers = enter(node, &reader);
-    if (peers != NULL) {
-        km_peers_owner_ops.mutate(peers, mutations);
-    }
-    km_snapshot_leave(&reader);
-    while (peers == NULL && (link = km_list_pop_front(mutations)) != NULL) {
+    bool taken = hand_over(node, km_peers_owner_ops.mutate, mutations);
+    while (!taken && (link = km_list_pop_front(mutations)) != NULL) {
         struct km_owner_mutation *mutation =
             KM_CONTAINER_OF(link, struct km_owner_mutation, node);
         owner_release(owner, mutation->peer);
@@ -162,13 +167,8 @@ static void owner_peek(void *owner, struct km_list *peeks)
 {
     kama_node *node = owner;
     struct km_list *link;
-    struct km_snapshot_reader reader;
-    struct km_peers *peers = enter(node, &reader);
-    if (peers != NULL) {
-        km_peers_owner_ops.peek(peers, peeks);
-    }
-    km_snapshot_leave(&reader);
-    while (peers == NULL && (link = km_list_pop_front(peeks)) != NULL) {
+    bool taken = hand_over(node, km_peers_owner_ops.peek, peeks);
+    while (!taken && (link = km_list_pop_front(peeks)) != NULL) {
         struct km_owner_peek *peek =
             KM_CONTAINER_OF(link, struct km_owner_peek, node);
         owner_release(owner, peek->peer);
