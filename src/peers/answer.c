@@ -197,6 +197,17 @@ kama_status km_peers_admit(struct km_peers *peers,
 
 /* -- Hello ----------------------------------------------------------------- */
 
+/* A peer that has just learnt its own id says Hello: this node does the same,
+ * instead of a second later. Only a peer that has not answered yet is greeted, so
+ * that no two nodes answer each other's Hellos for ever. */
+static void greet_back(struct km_peer *peer)
+{
+    if (peer->place == KM_PEER_IN &&
+        atomic_load(&peer->state) == KM_PEER_UNKNOWN) {
+        km_peer_hello(peer);
+    }
+}
+
 static void on_heard(struct km_lane_job *job)
 {
     struct km_peer *peer = KM_CONTAINER_OF(job, struct km_peer, heard_job);
@@ -208,6 +219,7 @@ static void on_heard(struct km_lane_job *job)
     km_mutex_unlock(&peers->lock);
     if (!atomic_load(&peers->closing)) {
         km_peer_heard(peer, view_id, standing);
+        greet_back(peer);
     }
     km_peer_unref(peer);
 }

@@ -167,7 +167,6 @@ static void refuse_other(struct km_peer *peer,
         "%s answers as %s, and the view expects the member %s there",
         peer->address, found, km_member_id_format(&peer->id, expected));
     km_peer_set_state(peer, KM_PEER_REFUSED, text);
-    turn_silent(peer);
 }
 
 /* Takes it that this node was given up. A member that it was before it has
@@ -182,6 +181,18 @@ static void take_gone(const struct km_peer_hello *hello,
     }
 }
 
+/* Returns whether the process at the address has only just written the record
+ * that the view has, and waits for the registry's answer: it does not know its id
+ * yet, and says Hello itself when it does. Its second such answer is a refusal. */
+static bool may_be_starting(struct km_peer *peer,
+                            const struct km_msg_peer_hello_response *r)
+{
+    bool is_first = !peer->had_no_id && r->id.len == 0 &&
+                    atomic_load(&peer->state) == KM_PEER_UNKNOWN;
+    peer->had_no_id = true;
+    return is_first;
+}
+
 static void take_answer(struct km_peer_hello *hello,
                         const struct km_msg_peer_hello_response *r)
 {
@@ -193,7 +204,10 @@ static void take_answer(struct km_peer_hello *hello,
     }
     atomic_store(&peer->latency, round > 0 ? round : 1);
     if (!is_id(r->id, &peer->id)) {
-        refuse_other(peer, r);
+        if (!may_be_starting(peer, r)) {
+            refuse_other(peer, r);
+        }
+        turn_silent(peer);
         return;
     }
     if (is_acceptable(peer, r, text) &&

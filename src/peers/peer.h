@@ -74,6 +74,7 @@ struct km_peer {
     struct km_peer_hello hellos[2];
     bool hello_again;  /* when one of the two has ended */
     bool was_lost;     /* the connection, under the Hello before */
+    bool had_no_id;    /* it has answered as no member */
     km_ns answered_at; /* the Hello that was answered last was sent then */
     km_ns
         unknown_since; /* it names a view that is unknown here; 0: it does not */

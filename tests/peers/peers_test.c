@@ -1067,6 +1067,34 @@ static void test_refused(void **state)
     cluster_close(&c);
 }
 
+/* Nodes that start together see records of each other before each of them has the
+ * registry's answer. That is no refusal; the peer is up as soon as it knows its id
+ * and says Hello. If it goes on like that, it is another process. */
+static void test_a_peer_that_is_registering(void **state)
+{
+    struct cluster c;
+    struct km_member_id none = {{0}};
+    struct km_member_id id = id_of(1);
+    (void)state;
+    cluster_open(&c, 2);
+    km_peers_set_self(c.nodes[1].peers, &none, addresses[1]);
+    notice(&c, 0, 3);
+    sim_net_run(&c.net, 200 * MS);
+    assert_int_equal(c.nodes[0].state, KM_PEER_UNKNOWN);
+    km_peers_set_self(c.nodes[1].peers, &id, addresses[1]);
+    notice(&c, 1, 3);
+    sim_net_run(&c.net, 200 * MS);
+    assert_int_equal(c.nodes[0].state, KM_PEER_UP);
+    cluster_close(&c);
+    cluster_open(&c, 2);
+    km_peers_set_self(c.nodes[1].peers, &none, addresses[1]);
+    notice(&c, 0, 3);
+    sim_net_run(&c.net, 1200 * MS);
+    assert_int_equal(c.nodes[0].state, KM_PEER_REFUSED);
+    assert_non_null(strstr(c.nodes[0].text, "answers as no member"));
+    cluster_close(&c);
+}
+
 struct probed {
     struct km_peers_probe probe;
     unsigned done;
@@ -1661,6 +1689,7 @@ int main(void)
         cmocka_unit_test(test_unreachable),
         cmocka_unit_test(test_down),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_a_peer_that_is_registering),
         cmocka_unit_test(test_probe),
         cmocka_unit_test(test_admit),
         cmocka_unit_test(test_fill),
