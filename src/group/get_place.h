@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What follows for a get from the answer to "who owns the key" (group/owner.h): where
- * its load runs, whether the store keeps the value, and what is said without a
+ * The consequences of the answer to "who owns the key" (group/owner.h) for a get:
+ * where its load runs, whether the store keeps the value, and how it ends without a
  * loader.
  *
  *     the key's owner    the load              kept   without a loader

@@ -50,7 +50,7 @@
 #include "group/checks.h"
 #include "group/owner.h"
 
-/* Who has asked for a mutation. */
+/* The side that has asked for a mutation. */
 enum km_mutate_from {
     KM_MUTATE_FOR_CALLER, /* an application, or a client on the wire */
     KM_MUTATE_FOR_PEER    /* another node, which takes this one for the owner */
@@ -71,7 +71,7 @@ enum km_mutate_state {
     KM_MUTATE_ENDED
 };
 
-/* What a mutation is to do. Everything is borrowed until start returns. */
+/* The task of a mutation. Everything is borrowed until start returns. */
 struct km_mutate_order {
     enum km_mutation_kind kind;
     enum km_mutate_from from;
@@ -101,7 +101,7 @@ struct km_mutate_op {
     uint64_t hash;
     kama_bytes key; /* borrowed from the caller, from item, or from key_copy */
     void *key_copy; /* NULL, or owned */
-    kama_value *item; /* SET: what is to be stored; NULL when it was taken */
+    kama_value *item; /* SET: the value to store; NULL when it was taken */
     size_t
         parked_bytes; /* that it counts for in the group; 0: not parked yet */
     int64_t ttl_ms;

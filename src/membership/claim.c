@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The claim of the own address, and what to do about a record that is there
- * already (docs/CLUSTER.md 2):
+ * The claim of the own address, also when a record is there already
+ * (docs/CLUSTER.md 2):
  *
  *     found                        then
  *     my id, my nonce, my lease    an earlier attempt has succeeded

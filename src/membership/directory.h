@@ -59,7 +59,7 @@ struct km_directory {
     unsigned holds;   /* how many holds have begun; counts up */
 };
 
-/* What a put was. */
+/* The change that a put has made. */
 enum km_directory_change {
     KM_DIRECTORY_SAME,
     KM_DIRECTORY_UPDATED, /* a known id with a new record */

@@ -100,7 +100,7 @@ static kama_status append_claim_writes(struct km_buf *out,
     return status;
 }
 
-/* What is read sees what the steps before it have written. */
+/* The reads see the writes of the steps before them. */
 static kama_status append_claim_read(struct km_buf *out, kama_bytes prefix)
 {
     struct km_buf end;

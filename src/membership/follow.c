@@ -7,7 +7,7 @@
  *     list sent at revision 7 ...................... answered: as of 9
  *                              changes of 8, 9, 10
  *
- * The list is older than what is known, so that it is read again. A list below
+ * The list is older than the known members, so that it is read again. A list below
  * the revision at which it was sent, however, means that the registry has lost
  * its data.
  */
@@ -170,8 +170,8 @@ void km_follow_registered(struct km_membership *m)
 }
 
 /* Returns whether the own record is gone: it was seen and is not there any
- * more, or a list that began after the registration does not have it. What was
- * read before the registration says nothing. */
+ * more, or a list that began after the registration does not have it. A list
+ * from before the registration says nothing. */
 static bool own_record_gone(struct km_membership *m, bool fresh_list)
 {
     struct km_follow *f = &m->follow;
@@ -291,7 +291,7 @@ static void list_failed(struct km_membership *m,
     km_follow_list_at(m, km_membership_later(m, &m->follow.list_backoff));
 }
 
-/* What follows from a list or a change: each of these may call the owner. */
+/* Acts on a list or a change: each of these steps may call the owner. */
 static void conclude(struct km_membership *m, const struct km_step *step,
                      bool fresh_list)
 {

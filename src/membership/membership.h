@@ -56,7 +56,7 @@ enum km_membership_lease {
     KM_LEASE_LOST      /* it has expired; the node registers again */
 };
 
-/* Who answers at an address. */
+/* The process that answers at an address. */
 enum km_probe_answer {
     KM_PROBE_NOBODY,
     KM_PROBE_SELF,    /* this process */
@@ -171,7 +171,7 @@ enum km_membership_lease km_membership_lease_state(
     const struct km_membership *m);
 int64_t km_membership_lease_id(const struct km_membership *m);
 
-/* What the membership has seen; for metrics and tests. */
+/* Counters of the membership, for metrics and tests. */
 struct km_membership_stats {
     uint64_t junk_records;    /* each writing of one counts once */
     uint64_t foreign_records; /* of another cluster */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of membership share. Each part has its file:
+ * The structures that the files of membership share. Each part has its file:
  *
  *     membership.c     making, starting, closing; the doors to the outside
  *     registration.c   the record of this node and its states
@@ -90,9 +90,9 @@ struct km_registration {
     enum km_registration_state state;
     enum km_request_state requests[KM_REQUEST_KINDS];
     unsigned registrations;
-    enum km_member_state wanted;  /* what the record shall say */
-    enum km_member_state sent;    /* what the request under way says */
-    enum km_member_state written; /* what the record says */
+    enum km_member_state wanted;  /* state that the record shall have */
+    enum km_member_state sent;    /* state in the request under way */
+    enum km_member_state written; /* state in the record */
     bool was_active;
     bool said_leaving;
     bool said_unreachable;
@@ -304,10 +304,10 @@ void km_follow_on_watch_ended(void *owner,
 
 /* -- step.c ---------------------------------------------------------------- */
 
-/* What a list, or all changes of one revision, have said. */
+/* The contents of a list, or of all changes of one revision. */
 struct km_step {
     bool is_list;
-    int64_t since;      /* the revision before: what is newer counts once */
+    int64_t since;      /* the revision before: newer changes count once */
     int64_t lives;      /* registrations that were seen */
     int64_t joins;      /* the version of `joins`; -1: not in this step */
     size_t members;     /* records of the own cluster */
@@ -320,7 +320,7 @@ struct km_step {
     char cluster[KM_CLUSTER_NAME_BYTES_MAX + 1]; /* the first foreign one */
 };
 
-/* Reads what the records say about `registry`. */
+/* Reads the record `registry`. */
 void km_step_read_stamp(const struct km_membership *m, struct km_step *step,
                         const struct km_registry_record *records, size_t count);
 /* Makes the view that the records of a whole list say, without the directory. */

@@ -52,14 +52,14 @@ struct km_registry_claim {
     kama_bytes member_key, member_value;
     kama_bytes sister_key, sister_value; /* empty: left out */
     kama_bytes joins_key;
-    kama_bytes prefix; /* of what is read in the same step */
+    kama_bytes prefix; /* of the keys that the same step reads */
     int64_t lease;
     /* 0: the member key must not exist. Otherwise the record with this
      * mod_revision is replaced. */
     int64_t expected_mod_revision;
 };
 
-/* What an update writes. */
+/* The keys and values that an update writes. */
 struct km_registry_update {
     kama_bytes member_key, member_value;
     /* The sister key is put, or deleted if its value is empty. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What one reading of the registry, or all changes of one revision, say. A key
+ * The meaning of one reading of the registry, or of all changes of one revision. A key
  * whose value is junk, belongs to another cluster, or is one member too many,
  * has no member: all nodes that look at the registry now must see the same,
  * whatever stood there before.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The life of a cluster. The thread that starts or stops the node sends mails to
- * the control loop, and waits for what is written under the lock.
+ * the control loop, and waits for results that are written under the lock.
  */
 #include "node/cluster.h"
 

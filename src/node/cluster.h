@@ -19,8 +19,8 @@
  * The steps of the start (cluster_steps.h) decide when the node is ready.
  *
  * Threads: open, close and free are setup; start, wait_start and leave are
- * called by the thread that starts or stops the node. What is called by
- * membership and peers runs on the control loop.
+ * called by the thread that starts or stops the node. Events of
+ * membership and peers run on the control loop.
  * Errors: those of kama_node_start, with a sentence.
  * Ownership: the cluster belongs to the node. It is freed with the node and not
  * before, because groups may still give back the peers of old answers.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The groups of a node in a cluster: what they ask about owners, and what
- * happens to them when a view is adopted.
+ * The groups of a node in a cluster: their questions about owners, and the step
+ * in which they adopt a view.
  *
  * A group is given the owner of its node (km_node_owner) when it is made, which
  * may be long before the node starts. Before the start and after the stop, a
@@ -22,7 +22,7 @@
 
 struct km_cluster;
 
-/* Writes what the groups of the node are given; without ops if the node is
+/* Writes the owner that the groups of the node get; it has no ops if the node is
  * alone. */
 void km_cluster_owner_of(kama_node *node, struct km_owner *ret_owner);
 

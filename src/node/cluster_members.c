@@ -10,7 +10,7 @@
 #include "node/node.h"
 #include "node/node_event.h"
 
-/* Copies what membership has counted, for other threads to see. */
+/* Copies the counters of membership for other threads. */
 static void copy_stats(struct km_cluster *cluster)
 {
     struct km_membership_stats stats;

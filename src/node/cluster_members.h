@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What membership tells a node: its registration, its lease, and the views that
+ * The events that membership tells a node: its registration, its lease, and the views that
  * the registry has.
  *
  * Threads: the control loop. Errors: a start that cannot succeed is failed.

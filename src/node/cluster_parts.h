@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parts of a cluster, and what each is made with.
+ * The parts of a cluster, and the moment at which each is made.
  *
  *     control loop, transport, peers, etcd     when the server was made
  *     membership                               when it listens

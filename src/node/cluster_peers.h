@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the methods of kama.peer.v1 (services/peer.h) ask of the peers of this
- * node: the two folders do not know each other.
+ * Answers the questions that the methods of kama.peer.v1 (services/peer.h) have for
+ * the peers of this node: the two folders do not know each other.
  *
  * Threads: any thread. Errors: as services/peer_source.h says. Ownership: none.
  */

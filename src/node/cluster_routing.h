@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the peers of a node tell it: views that were adopted, members that answer
+ * The events that the peers of a node tell it: views that were adopted, members that answer
  * or do not, and how far the turn of a view is.
  *
  * Threads: the control loop. Errors: none. Ownership: views are borrowed.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The answers are put together on the stack of the thread that asks: the view and
- * the placement come from the peers as one snapshot, and what the peers answer is
+ * the placement come from the peers as one snapshot, and the answers of the peers are
  * added by id.
  */
 #include "node/cluster_source.h"
@@ -12,7 +12,7 @@
 
 /* -- the members ---------------------------------------------------------- */
 
-/* What the callbacks of one question share. */
+/* State that the callbacks of one question share. */
 struct asking {
     struct km_cluster *cluster;
     struct km_cluster_member *members; /* sorted by address */
@@ -218,7 +218,7 @@ static void take_routing(void *arg, const struct km_peers_routing *routing)
     }
 }
 
-/* Fills in who owns the slot in the view that was taken. */
+/* Fills in the owners of the slot in the view that was taken. */
 static void find_ranks(const struct owner_question *question,
                        const char **addresses,
                        struct km_cluster_owner_info *info)

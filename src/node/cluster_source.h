@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a node in a cluster says about itself and the others: the source of the
+ * The answers of a node in a cluster about itself and the others: the source of the
  * methods of kama.v2 and of the public functions (services/cluster.h).
  *
  * Threads: any thread. Errors: none; without memory a list is shown empty.

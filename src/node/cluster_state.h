@@ -2,9 +2,9 @@
 /*
  * The structure of a node's cluster, for the files cluster*.c.
  *
- * What only the control loop touches needs no lock. What other threads look at
- * (the starting thread, the handlers that show the cluster) is under `lock`,
- * which is a leaf: nothing is called while it is held.
+ * Members that only the control loop touches need no lock. Members that other
+ * threads read (the starting thread, the handlers that show the cluster) are under
+ * `lock`, which is a leaf: nothing is called while it is held.
  *
  * Threads: as each member says. Errors: none. Ownership: see cluster.h.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a cluster shows of itself, and what the starting and the stopping thread
- * wait for. All of it is under the lock of struct km_cluster.
+ * The state that a cluster shows, and for which the starting and the stopping thread
+ * wait. All of it is under the lock of struct km_cluster.
  *
  * Threads: any thread, without a lock held. Errors: none. Ownership: texts are
  * static, or copied.
@@ -10,7 +10,7 @@
 
 #include "node/cluster_state.h"
 
-/* Says that what is shown has changed. */
+/* Says that the shown state has changed. */
 void km_cluster_touch(struct km_cluster *cluster);
 /* Moves to a later state; an earlier one is ignored. */
 void km_cluster_move(struct km_cluster *cluster, enum km_cluster_state to);

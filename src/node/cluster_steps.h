@@ -59,5 +59,5 @@ void km_cluster_step_undone(struct km_cluster *cluster,
 /* Looks whether the step `peers` is done: a peer has answered, or the view has
  * changed. */
 void km_cluster_steps_look(struct km_cluster *cluster);
-/* Stops the timer and ignores what a dial-back says. */
+/* Stops the timer and ignores the answer of a dial-back. */
 void km_cluster_steps_stop(struct km_cluster *cluster);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The public functions that show the cluster. What services/cluster.h says is
- * put into the public structures, and handed to the application through the
+/* The public functions that show the cluster. The answers of services/cluster.h
+ * are put into the public structures, and handed to the application through the
  * frames of base/boundary.h. */
 #include "base/boundary.h"
 #include "base/bytes.h"

@@ -220,7 +220,7 @@ static void on_end(void *arg, const struct km_channel_result *result)
 {
     struct km_link_call *call = arg;
     use_of(call)->call = NULL;
-    /* What a peer has not reached is no matter of the call that asked it. */
+    /* Members that the peer itself did not reach do not concern its caller. */
     kama_status status =
         km_status_is_success(result->status) ? KAMA_OK : result->status;
     call->on_end(call, end_of(result), status, result->text);

@@ -34,7 +34,7 @@
  *
  * Cost: owner is one load from a table of 512 KiB; new is O(slots x virtual
  * ids), tens of milliseconds for a hundred members, and belongs on a pool
- * thread; rank is O(virtual ids x what it writes).
+ * thread; rank is O(virtual ids x members written).
  * Threads: any thread; a placement never changes. Errors: KAMA_ERR_NO_MEMORY,
  * KAMA_ERR_TOO_LARGE (over 65535 members or virtual ids), KAMA_ERR_INVALID for
  * members that are not sorted, or of which one has weight 0 or the address of

@@ -24,8 +24,8 @@
  *     the database is written, and A, which has view 1, acknowledges the Delete
  *
  * For the same reason "behind" does not count while the node is new, that is,
- * until it has been settled once since it has registered: who is behind does not
- * know who was removed.
+ * until it has been settled once since it has registered: a member that is behind does
+ * not know which ones were removed.
  *
  * TURNING ends when the removed members have been told, or are silent. No circle
  * of nodes can wait for each other by it, because each waits for a member whose

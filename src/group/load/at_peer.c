@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The answer of the owner may come on any thread, also before the call that has
- * asked for it has returned. What it needs is in the load, which the runner's
- * reference keeps. */
+ * asked for it has returned. Everything that it needs is in the load, which
+ * the runner's reference keeps. */
 #include "group/load/at_peer.h"
 
 #include "base/assert.h"

@@ -75,7 +75,7 @@ enum km_load_timer {
  * or the owner of the key (group/load/at_peer.h). */
 enum km_load_place { KM_LOAD_ON_CALLER, KM_LOAD_ON_POOL, KM_LOAD_AT_PEER };
 
-/* What a load waits for. A load of another place than AT_PEER waits for its loader
+/* The event for which a load waits. A load of another place than AT_PEER waits for its loader
  * from the beginning:
  *
  *     ASKS_PEER --the owner has answered---------------------> the load ends
@@ -192,8 +192,8 @@ struct km_load {
     uint8_t key[];
 };
 
-/* The key that a get asks for when it joins, the current time, and what the get
- * has from its caller. */
+/* The key that a get asks for when it joins, the current time, and the
+ * settings of its caller. */
 struct km_load_key {
     kama_bytes key;
     km_ns now;
