@@ -1169,9 +1169,11 @@ typedef struct kama_group_stats {
     uint64_t negative_entries;
     /* Gets that asked the owner of the key. */
     uint64_t peer_gets;
-    /* Gets that the owner answered. */
+    /* Gets that ended with an answer of the owner, which may be an error of its
+     * loader. */
     uint64_t peer_hits;
-    /* Gets that asked the owner and failed. */
+    /* Gets that asked the owner and ended without its answer: it could not give
+     * one, or the get did not wait for it. */
     uint64_t peer_errors;
     /* Gets of other nodes that this node answered as the owner. */
     uint64_t fills_served;
@@ -1180,6 +1182,15 @@ typedef struct kama_group_stats {
     /* Sets, deletes and touches of other nodes that this node carried out as the
      * owner. */
     uint64_t mutations_served;
+    /* Gets that ended with a load of this node: with its value, with its miss or
+     * with its error. Each miss that has ended is counted in one of gets_loaded,
+     * peer_hits, gets_absent and gets_failed. */
+    uint64_t gets_loaded;
+    /* Gets of keys that were not in memory and were not to be loaded. */
+    uint64_t gets_absent;
+    /* Gets that ended before anybody had answered them: their time was over, they
+     * were cancelled, or they were refused. */
+    uint64_t gets_failed;
 } kama_group_stats;
 
 /* Reads the figures, and writes no more than `struct_size` bytes. Applications

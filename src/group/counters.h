@@ -44,6 +44,12 @@
           "Gets that memory answered with \"does not exist\".")                \
     METRIC(misses, KM_GROUP_MISSES, KM_METRIC_COUNTER, "",                     \
            "Gets that memory could not answer.")                               \
+    METRIC(gets_loaded, KM_GROUP_GETS_LOADED, KM_METRIC_COUNTER, "",           \
+           "Gets that ended with a load of this node.")                        \
+    METRIC(gets_absent, KM_GROUP_GETS_ABSENT, KM_METRIC_COUNTER, "",           \
+           "Gets of keys that were not in memory and were not to be loaded.")  \
+    METRIC(gets_failed, KM_GROUP_GETS_FAILED, KM_METRIC_COUNTER, "",           \
+           "Gets that ended before anybody had answered them.")                \
     METRIC(loads, KM_GROUP_LOADS, KM_METRIC_COUNTER, "",                       \
            "Calls of the loader.")                                             \
     METRIC(loads_coalesced, KM_GROUP_COALESCED, KM_METRIC_COUNTER, "",         \
@@ -63,9 +69,9 @@
     METRIC(peer_gets, KM_GROUP_PEER_GETS, KM_METRIC_COUNTER, "",               \
            "Gets that asked the owner of the key.")                            \
     METRIC(peer_hits, KM_GROUP_PEER_HITS, KM_METRIC_COUNTER, "",               \
-           "Gets that the owner answered.")                                    \
+           "Gets that ended with an answer of the owner.")                     \
     METRIC(peer_errors, KM_GROUP_PEER_ERRORS, KM_METRIC_COUNTER, "",           \
-           "Gets that asked the owner and failed.")                            \
+           "Gets that asked the owner and ended without its answer.")          \
     METRIC(fills_served, KM_GROUP_FILLS_SERVED, KM_METRIC_COUNTER, "",         \
            "Gets of other nodes that this node answered as the owner.")        \
     METRIC(mutations_forwarded, KM_GROUP_MUTATIONS_FORWARDED,                  \

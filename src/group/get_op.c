@@ -49,6 +49,41 @@ static void disarm(struct km_get_op *op)
     }
 }
 
+/* Counts the end of a get that was a miss, in the row that says how it ended; one
+ * that has asked the owner is a hit or an error of the owner. */
+static void count_end(struct km_get_op *op, enum km_group_metric ended_as)
+{
+    op->ended_as = ended_as;
+    km_group_count(op->group, ended_as);
+    if (op->asked == KM_GET_ASKED_PEER && ended_as != KM_GROUP_PEER_HITS) {
+        km_group_count(op->group, KM_GROUP_PEER_ERRORS);
+    }
+}
+
+void km_get_op_count_twin(kama_group *group)
+{
+    km_group_count(group, KM_GROUP_MISSES);
+    km_group_count(group, KM_GROUP_COALESCED);
+}
+
+void km_get_op_count_twin_end(struct km_get_op *op)
+{
+    if (op->asked == KM_GET_ASKED_PEER) {
+        km_group_count(op->group, KM_GROUP_PEER_GETS);
+    }
+    count_end(op, op->ended_as);
+}
+
+void km_get_op_count_twin_answered(kama_group *group, enum km_get_source source)
+{
+    if (source == KM_GET_FROM_PEER) {
+        km_group_count(group, KM_GROUP_PEER_GETS);
+        km_group_count(group, KM_GROUP_PEER_HITS);
+    } else {
+        km_group_count(group, KM_GROUP_GETS_LOADED);
+    }
+}
+
 static kama_status fail_late(const struct km_get_op *op, kama_bytes key)
 {
     return km_group_fail_key(op->group, KAMA_ERR_TIMEOUT, key,
@@ -82,6 +117,7 @@ static void start_again(struct km_get_op *op, kama_bytes key)
         return;
     }
     if (!km_gate_enter(&group->gate)) {
+        count_end(op, KM_GROUP_GETS_FAILED);
         finish(op, key, KAMA_ERR_CANCELLED, NULL, "the group is closed");
         return;
     }
@@ -106,8 +142,20 @@ static void finish_late_leader(struct km_get_op *op, const struct km_load *load)
     }
 }
 
-/* Notes who has answered and for how long the answer was current, and counts a get
- * that has asked the owner. */
+/* Returns how a get ends that receives the outcome of the load. The owner's answer
+ * is the only outcome that is for gets which began earlier. A load that has called
+ * no loader was cancelled, or could not be started. */
+static enum km_group_metric ended_as(const struct km_load *load)
+{
+    if (load->result.verdict == KM_LOAD_FOR_EARLIER) {
+        return KM_GROUP_PEER_HITS;
+    }
+    return atomic_load(&load->started_at) != 0 ? KM_GROUP_GETS_LOADED
+                                               : KM_GROUP_GETS_FAILED;
+}
+
+/* Notes who has answered and for how long the answer was current, and counts the
+ * end of the get. */
 static void note_source(struct km_get_op *op, const struct km_load *load)
 {
     enum km_load_asks asks = atomic_load(&load->asks);
@@ -116,12 +164,7 @@ static void note_source(struct km_get_op *op, const struct km_load *load)
         asks == KM_LOAD_ASKS_PEER ? KM_GET_FROM_PEER : KM_GET_FROM_LOADER;
     op->current_ns =
         current_at > op->started_at ? current_at - op->started_at : 0;
-    if (asks != KM_LOAD_ASKS_LOADER) {
-        bool is_hit =
-            asks == KM_LOAD_ASKS_PEER && (int)load->result.status >= 0;
-        km_group_count(op->group,
-                       is_hit ? KM_GROUP_PEER_HITS : KM_GROUP_PEER_ERRORS);
-    }
+    count_end(op, ended_as(load));
 }
 
 /* Returns whether the get receives the outcome of the load that it waited for. */
@@ -182,6 +225,7 @@ static void on_timer(struct km_timer *timer)
         if (km_flight_leave(flight, &op->waiter)) {
             kama_bytes key = km_load_key_bytes(km_load_of(call));
             kama_status st = fail_late(op, key);
+            count_end(op, KM_GROUP_GETS_FAILED);
             finish(op, key, st, NULL, km_last_error());
         }
         km_load_unref(km_load_of(call));
@@ -243,6 +287,7 @@ static kama_status fail_start(struct km_load *load, kama_status status)
         km_flight_leave_leader(&load->group->flight, &load->call);
     if (waiter != NULL) {
         disarm(op_of(waiter));
+        count_end(op_of(waiter), KM_GROUP_GETS_FAILED);
     }
     km_load_fail(load, status, sentence);
     return waiter != NULL ? km_fail(status, "%s", sentence) : KAMA_DEFERRED;
@@ -315,19 +360,23 @@ static void count(kama_group *group, enum km_get_count before,
 }
 
 /* Answers a get that has neither joined nor led a load, unless it is to ask again
- * who owns the key: it is as if it had not been started then. */
+ * who owns the key: it is as if it had not been started then. A get that finds its
+ * key in memory now is a hit, unless it was counted as a miss before. */
 static kama_status answer_join(struct km_get_op *op, const struct start *start,
                                enum km_get_count before, kama_status status,
                                kama_value **ret_value)
 {
+    op->asked = start->asked;
     if (status == KAMA_ERR_TRY_AGAIN) {
         disarm(op);
         op->counted = before;
-        op->asked = start->asked;
         return status;
     }
     if ((int)status < 0) {
         count(op->group, before, KM_FLIGHT_ANSWER);
+        count_end(op, KM_GROUP_GETS_FAILED);
+    } else if (before != KM_GET_COUNT_NONE) {
+        count_end(op, KM_GROUP_GETS_LOADED);
     }
     return answer(op, start->load, start->key.key, status, ret_value);
 }
@@ -362,6 +411,9 @@ static kama_status join_with(struct km_get_op *op, const struct start *start,
         break;
     case KM_FLIGHT_NOBODY:
         KM_ASSERT(load == NULL);
+        if (before != KM_GET_COUNT_NONE) {
+            count_end(op, KM_GROUP_GETS_FAILED);
+        }
         (void)km_fail(st, "no memory for a load");
         break;
     }
@@ -382,6 +434,7 @@ static kama_status refuse_to_wait(struct km_get_op *op,
     (void)km_flight_join(&group->flight, op->waiter.hash, wanted, NULL, NULL,
                          &st);
     count(group, op->counted, KM_FLIGHT_ANSWER);
+    count_end(op, KM_GROUP_GETS_FAILED);
     return km_group_fail_join(group, st, wanted->key);
 }
 
@@ -389,6 +442,8 @@ static kama_status refuse_to_wait(struct km_get_op *op,
 static kama_status refuse(struct km_get_op *op, kama_status status)
 {
     count(op->group, op->counted, KM_FLIGHT_ANSWER);
+    count_end(op,
+              (int)status < 0 ? KM_GROUP_GETS_FAILED : KM_GROUP_GETS_ABSENT);
     return status;
 }
 
@@ -440,6 +495,7 @@ static kama_status join(struct km_get_op *op, kama_bytes key, km_ns now,
     op->timer.at = 0;
     if (now >= op->waiter.deadline) {
         count(group, op->counted, KM_FLIGHT_ANSWER);
+        count_end(op, KM_GROUP_GETS_FAILED);
         return fail_late(op, key);
     }
     if (op->kind == KM_GET_BLOCKED && start.pool != NULL &&
@@ -485,6 +541,7 @@ kama_status km_get_op_miss(kama_group *group, struct km_get_op *op,
     op->current_ns = 0;
     op->counted = KM_GET_COUNT_NONE;
     op->asked = KM_GET_ASKED_NOBODY;
+    op->ended_as = KM_GROUP_GETS_LOADED;
     kama_status st = join(op, key, limits->begin, ret_value);
     if (st != KAMA_DEFERRED) {
         km_trace_answer(group, key, st, started_at);
@@ -543,6 +600,7 @@ bool km_get_op_cancel(struct km_get_op *op)
         return false;
     }
     disarm(op);
+    count_end(op, KM_GROUP_GETS_FAILED);
     return true;
 }
 
@@ -569,6 +627,7 @@ kama_status km_get_op_time_out(struct km_get_op *op, kama_bytes key, km_ns now)
         return KAMA_DEFERRED;
     }
     kama_status st = fail_late(op, key);
+    count_end(op, KM_GROUP_GETS_FAILED);
     km_trace_answer(op->group, key, st, op->started_at);
     return st;
 }

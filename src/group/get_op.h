@@ -26,6 +26,16 @@
  *
  *     NONE --leads, waits or fails--> MISS --waits for another's load--> COALESCED
  *
+ * Its end is counted once, too, by whom it was answered:
+ *
+ *     PEER_HITS      the owner of the key, on another node
+ *     GETS_LOADED    a load of this node
+ *     GETS_ABSENT    it was not to be loaded (or look_up.h counts it)
+ *     GETS_FAILED    nobody: its time was over, it was cancelled or refused
+ *
+ * So the misses are the sum of the four when no get waits. A get that has asked the
+ * owner (PEER_GETS) is one of PEER_HITS or one of PEER_ERRORS.
+ *
  * In a group of a cluster, the get first asks who owns the key (group/owner.h):
  *
  *     this node, settled     the loader; the store keeps its value
@@ -50,6 +60,7 @@
 #include "base/clock.h"
 #include "base/timer.h"
 #include "flight/flight.h"
+#include "group/counters.h"
 
 #include <kamacache/kamacache.h>
 
@@ -116,6 +127,7 @@ struct km_get_op {
     enum km_get_stage stage;
     enum km_get_count counted;
     enum km_get_asked asked;
+    enum km_group_metric ended_as; /* the row that counts its end */
     enum km_get_timekeeper timekeeper;
 };
 
@@ -161,6 +173,19 @@ KAMA_NODISCARD kama_status km_get_op_time_out(struct km_get_op *op,
 /* Returns true if the op has left its load: done will never run, and the op's
  * memory may be freed. Returns false if done has run or is about to run. */
 bool km_get_op_cancel(struct km_get_op *op);
+
+/* Counts a get that shall receive the answer of an equal key of the same mget: as a
+ * miss, and as coalesced. */
+void km_get_op_count_twin(kama_group *group);
+
+/* Counts the end of such a get in the same way as that of the op, which has been
+ * answered or cancelled. */
+void km_get_op_count_twin_end(struct km_get_op *op);
+
+/* Counts the end of one whose answer was there already, by where it had come
+ * from. */
+void km_get_op_count_twin_answered(kama_group *group,
+                                   enum km_get_source source);
 
 /* The function `park` of a group's flight (struct km_flight_ops), which runs under
  * the lock of the shard. It arms the timer of a PARKED get whose caller's deadline

@@ -221,6 +221,19 @@ void km_group_unref(kama_group *group)
     km_mem_free(&mem, group->block);
 }
 
+bool km_group_counts_fit(const kama_group *group)
+{
+    const struct km_metric_set *m = group->metrics;
+    return km_metric_read(m, KM_GROUP_MISSES) ==
+               km_metric_read(m, KM_GROUP_PEER_HITS) +
+                   km_metric_read(m, KM_GROUP_GETS_LOADED) +
+                   km_metric_read(m, KM_GROUP_GETS_ABSENT) +
+                   km_metric_read(m, KM_GROUP_GETS_FAILED) &&
+           km_metric_read(m, KM_GROUP_PEER_GETS) ==
+               km_metric_read(m, KM_GROUP_PEER_HITS) +
+                   km_metric_read(m, KM_GROUP_PEER_ERRORS);
+}
+
 void km_group_free(kama_group *group)
 {
     if (group == NULL) {
@@ -231,6 +244,7 @@ void km_group_free(kama_group *group)
     km_load_cancel_all(group);
     km_gate_wait(&group->gate);
     KM_ASSERT(atomic_load(&group->parked_bytes) == 0);
+    KM_DEBUG_ASSERT(km_group_counts_fit(group));
     if (group->owns_pool) {
         km_pool_free(km_group_pool(group));
     }
@@ -370,12 +384,6 @@ bool km_group_has_owners(const kama_group *group)
 uint64_t km_group_hash(const kama_group *group, kama_bytes key)
 {
     return km_store_hash(group->store, key);
-}
-
-void km_group_count_twin(kama_group *group)
-{
-    km_group_count(group, KM_GROUP_MISSES);
-    km_group_count(group, KM_GROUP_COALESCED);
 }
 
 void km_group_load_times(const kama_group *group,

@@ -68,10 +68,6 @@ bool km_group_has_owners(const kama_group *group);
 /* Returns the hash of key in the group's store. */
 uint64_t km_group_hash(const kama_group *group, kama_bytes key);
 
-/* Counts a get that receives the answer of an equal key of the same mget: as a
- * miss, and as coalesced. */
-void km_group_count_twin(kama_group *group);
-
 /* Writes the histogram of the durations of the group's loads. */
 void km_group_load_times(const kama_group *group,
                          struct km_histogram *ret_times);
@@ -94,3 +90,7 @@ KAMA_NODISCARD kama_status km_group_need_pool(kama_group *group,
  * meanwhile. Does nothing in a forked child, where a lock may be held by a thread
  * that does not exist. For tests: O(entries + loads). */
 void km_group_check(kama_group *group);
+
+/* Returns whether each miss was counted as ended once, and each get that has asked
+ * an owner as answered or not. This is so whenever no get waits. For tests. */
+bool km_group_counts_fit(const kama_group *group);

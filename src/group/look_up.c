@@ -40,6 +40,7 @@ bool km_group_looks_further(const kama_group *group,
 kama_status km_group_absent(kama_group *group)
 {
     km_group_count(group, KM_GROUP_MISSES);
+    km_group_count(group, KM_GROUP_GETS_ABSENT);
     return group->config.loader == NULL && !km_group_is_clustered(group)
                ? KAMA_MISS
                : KAMA_WOULD_LOAD;

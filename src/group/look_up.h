@@ -28,7 +28,7 @@ KAMA_NODISCARD kama_status km_group_look_up(kama_group *group, kama_bytes key,
 bool km_group_looks_further(const kama_group *group,
                             const struct km_call_limits *limits);
 
-/* Counts a miss of a key that is not in memory and shall not be loaded. Returns the
+/* Counts a miss, and its end, of a key that is not in memory and shall not be loaded. Returns the
  * answer: KAMA_MISS if no loader and no other node can have it, and
  * KAMA_WOULD_LOAD otherwise. */
 kama_status km_group_absent(kama_group *group);

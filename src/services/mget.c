@@ -232,7 +232,13 @@ static bool follows(struct km_service_mget *mget, kama_bytes key,
          km_mget_answers_has(&mget->answers, first))) {
         return false;
     }
-    km_group_count_twin(mget->group);
+    km_get_op_count_twin(mget->group);
+    if (km_mget_answers_has(&mget->answers, first)) {
+        enum km_source source = km_mget_answers_source(&mget->answers, first);
+        km_get_op_count_twin_answered(mget->group, source == KM_SOURCE_PEER
+                                                       ? KM_GET_FROM_PEER
+                                                       : KM_GET_FROM_LOADER);
+    }
     km_mget_answers_follow(&mget->answers, first, index);
     return true;
 }
@@ -299,6 +305,15 @@ static kama_status ask_some(struct km_service_mget *mget)
     return st;
 }
 
+/* Counts the ends of the keys that follow the one of a slot. */
+static void end_twins(struct km_service_mget *mget, struct slot *slot)
+{
+    uint32_t n = km_mget_answers_followers(&mget->answers, slot->index);
+    while (n-- > 0) {
+        km_get_op_count_twin_end(&slot->op);
+    }
+}
+
 /* Calls off the gets that are parked. A get whose load is ending at this moment
  * cannot be called off: its mail comes, and the last such mail frees mget. */
 static void call_off(struct km_service_mget *mget)
@@ -308,6 +323,7 @@ static void call_off(struct km_service_mget *mget)
     KM_LIST_FOREACH(node, tmp, &mget->running) {
         struct slot *slot = KM_CONTAINER_OF(node, struct slot, node);
         if (km_get_op_cancel(&slot->op)) {
+            end_twins(mget, slot);
             put_slot(mget, slot);
             km_service_env_unpark(mget->env);
         }
@@ -375,6 +391,7 @@ static void on_answer(struct km_mail *mail)
     struct slot *slot = KM_CONTAINER_OF(mail, struct slot, mail);
     struct km_service_mget *mget = slot->mget;
     put_slot(mget, slot);
+    end_twins(mget, slot);
     if (km_server_call_ended(mget->call)) {
         kama_value_unref(slot->value);
         km_mem_free(mget->env->mem, slot->text);

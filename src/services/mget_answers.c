@@ -144,6 +144,23 @@ void km_mget_answers_put(struct km_mget_answers *answers, uint32_t index,
     km_mem_free(answers->mem, text);
 }
 
+enum km_source km_mget_answers_source(const struct km_mget_answers *answers,
+                                      uint32_t index)
+{
+    return (enum km_source)answers->list[index].source;
+}
+
+uint32_t km_mget_answers_followers(const struct km_mget_answers *answers,
+                                   uint32_t index)
+{
+    uint32_t n = 0;
+    for (uint32_t i = answers->list[index].next; i != 0;
+         i = answers->list[i - 1].next) {
+        n++;
+    }
+    return n;
+}
+
 void km_mget_answers_follow(struct km_mget_answers *answers, uint32_t first,
                             uint32_t index)
 {

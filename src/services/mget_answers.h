@@ -62,6 +62,14 @@ void km_mget_answers_put(struct km_mget_answers *answers, uint32_t index,
                          enum km_source source, kama_status status,
                          kama_value *value, char *text);
 
+/* Returns how many keys wait for the answer of key `index`. */
+uint32_t km_mget_answers_followers(const struct km_mget_answers *answers,
+                                   uint32_t index);
+
+/* Returns where the answer of key `index` came from, or KM_SOURCE_NONE. */
+enum km_source km_mget_answers_source(const struct km_mget_answers *answers,
+                                      uint32_t index);
+
 /* Gives key `index` the answer of the equal key `first`, now if that has one,
  * or else when it is put. */
 void km_mget_answers_follow(struct km_mget_answers *answers, uint32_t first,

@@ -465,6 +465,7 @@ static inline void fake_close(struct fake_cluster *c)
     AWAIT(atomic_load(&c->calls) == 0);
     for (unsigned i = 0; i < FAKE_NODES; i++) {
         km_group_check(c->nodes[i].group);
+        AWAIT(km_group_counts_fit(c->nodes[i].group));
         km_group_free(c->nodes[i].group);
         km_pool_free(c->nodes[i].pool);
         (void)pthread_mutex_destroy(&c->nodes[i].lock);

@@ -222,6 +222,7 @@ static inline void fixture_check(struct fixture *f)
 static inline void fixture_free(struct fixture *f)
 {
     fixture_check(f);
+    AWAIT(km_group_counts_fit(f->group));
     kama_group_free(f->group);
     fixture_done(f);
 }

@@ -82,7 +82,8 @@ static void test_answers_of_the_owner(void **state)
     assert_int_equal(get_text(A->group, "k", NULL, ""), KAMA_ERR_OVERLOADED);
     kama_last_error(sentence, sizeof sentence);
     assert_string_equal(sentence, "the database is closed on Sundays");
-    assert_int_equal(fake_stats(A).peer_errors, 1);
+    assert_int_equal(fake_stats(A).peer_hits, 2);
+    assert_int_equal(fake_stats(A).peer_errors, 0);
     assert_int_equal(atomic_load(&A->script.calls), 0);
     fake_close(c);
 }
