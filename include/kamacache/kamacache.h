@@ -1191,6 +1191,11 @@ typedef struct kama_group_stats {
     /* Gets that ended before anybody had answered them: their time was over, they
      * were cancelled, or they were refused. */
     uint64_t gets_failed;
+    /* Loads that found a value. */
+    uint64_t loads_found;
+    /* The memory of the index, of bookkeeping and of what malloc adds: bytes less
+     * value_bytes and pinned_bytes. */
+    uint64_t overhead_bytes;
 } kama_group_stats;
 
 /* Reads the figures, and writes no more than `struct_size` bytes. Applications

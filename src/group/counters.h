@@ -54,6 +54,8 @@
            "Calls of the loader.")                                             \
     METRIC(loads_coalesced, KM_GROUP_COALESCED, KM_METRIC_COUNTER, "",         \
            "Gets that waited for a load which another get had started.")       \
+    METRIC(loads_found, KM_GROUP_LOADS_FOUND, KM_METRIC_COUNTER, "",           \
+           "Loads that found a value.")                                        \
     METRIC(loads_missed, KM_GROUP_LOADS_MISSED, KM_METRIC_COUNTER, "",         \
            "Loads that found no such key.")                                    \
     METRIC(loads_failed, KM_GROUP_LOADS_FAILED, KM_METRIC_COUNTER, "",         \
@@ -102,6 +104,8 @@
     STORE(pinned_bytes, pinned_bytes, KM_METRIC_GAUGE, "bytes",                \
           "The memory of values that were evicted, replaced or deleted while " \
           "somebody still referenced them.")                                   \
+    SUM(overhead_bytes, sum_overhead, KM_METRIC_GAUGE, "bytes",                \
+        "The memory of the index, of bookkeeping and of what malloc adds.")    \
     STORE(max_bytes, max_bytes, KM_METRIC_GAUGE, "bytes",                      \
           "The bound that the options of the group set.")
 

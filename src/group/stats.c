@@ -33,6 +33,14 @@ static uint64_t sum_gets(const kama_group_stats *stats)
     return stats->hits + stats->negative_hits + stats->misses;
 }
 
+/* The parts are read one after the other, so that they may be more than the sum
+ * for a moment. */
+static uint64_t sum_overhead(const kama_group_stats *stats)
+{
+    uint64_t others = stats->value_bytes + stats->pinned_bytes;
+    return stats->bytes > others ? stats->bytes - others : 0;
+}
+
 /* Reads the rows STORE. */
 static void read_store(kama_group *group, kama_group_stats *stats)
 {

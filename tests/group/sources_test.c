@@ -27,6 +27,10 @@ static void expect(const kama_group_stats *s, struct sources want)
     assert_int_equal(s->gets, want.local + want.negative + want.loaded +
                                   want.peer + want.absent + want.failed);
     assert_int_equal(s->peer_gets, s->peer_hits + s->peer_errors);
+    assert_int_equal(s->loads,
+                     s->loads_found + s->loads_missed + s->loads_failed);
+    assert_int_equal(s->bytes,
+                     s->value_bytes + s->pinned_bytes + s->overhead_bytes);
 }
 
 static void expect_group(struct fixture *f, struct sources want)

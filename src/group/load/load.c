@@ -296,11 +296,9 @@ static void count_end(struct km_load *load, kama_status status, km_ns now)
     km_ns took = now - started_at;
     km_metric_add(group->metrics, KM_GROUP_LOAD_NS, took);
     km_stripes_record(&group->load_times, took);
-    if (status == KAMA_MISS) {
-        km_group_count(group, KM_GROUP_LOADS_MISSED);
-    } else if (status != KAMA_OK) {
-        km_group_count(group, KM_GROUP_LOADS_FAILED);
-    }
+    km_group_count(group, status == KAMA_OK     ? KM_GROUP_LOADS_FOUND
+                          : status == KAMA_MISS ? KM_GROUP_LOADS_MISSED
+                                                : KM_GROUP_LOADS_FAILED);
 }
 
 /* Returns a time at which no mutation had overtaken the load. The time was read

@@ -281,7 +281,9 @@ KM_PB_DECLARE(km_msg_latency, km_msg_latency_pb, KM_MSG_LATENCY);
     X(M, 31, UINT64, mutations_served, _)                                      \
     X(M, 32, UINT64, gets_loaded, _)                                           \
     X(M, 33, UINT64, gets_absent, _)                                           \
-    X(M, 34, UINT64, gets_failed, _)
+    X(M, 34, UINT64, gets_failed, _)                                           \
+    X(M, 35, UINT64, loads_found, _)                                           \
+    X(M, 36, UINT64, overhead_bytes, _)
 KM_PB_DECLARE(km_msg_group_stats, km_msg_group_stats_pb, KM_MSG_GROUP_STATS);
 
 #define KM_MSG_METRIC(X, M)                                                    \
