@@ -30,8 +30,14 @@
 #include "base/mem.h"
 #include "base/thread.h"
 
-/* A counter only rises; a gauge rises and falls. */
-enum km_metric_kind { KM_METRIC_COUNTER, KM_METRIC_GAUGE };
+/* A counter only rises; a gauge rises and falls. The last two are kinds of text
+ * only (metric_text.h): an info is always 1, and its labels say something. */
+enum km_metric_kind {
+    KM_METRIC_COUNTER,
+    KM_METRIC_GAUGE,
+    KM_METRIC_HISTOGRAM,
+    KM_METRIC_INFO
+};
 
 struct km_metric {
     const char *name; /* "gets", without a prefix and without _total */
