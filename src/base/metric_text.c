@@ -306,6 +306,13 @@ void km_metric_text_init(struct km_metric_text *text, struct km_buf *out,
     *text = (struct km_metric_text){.out = out, .format = format};
 }
 
+void km_metric_text_fail(struct km_metric_text *text, kama_status status)
+{
+    if (text->status == KAMA_OK) {
+        text->status = status;
+    }
+}
+
 kama_status km_metric_text_end(struct km_metric_text *text)
 {
     if (text->format == KM_METRIC_OPENMETRICS) {

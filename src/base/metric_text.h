@@ -90,6 +90,9 @@ void km_metric_text_histogram(struct km_metric_text *text,
                               size_t label_count,
                               const struct km_histogram *histogram);
 
+/* Keeps an error of the caller, if it is the first one. */
+void km_metric_text_fail(struct km_metric_text *text, kama_status status);
+
 /* Ends the text. Returns the first error. */
 KAMA_NODISCARD kama_status km_metric_text_end(struct km_metric_text *text);
 

@@ -24,7 +24,7 @@
 #include "store/policy.h"
 
 static const struct km_metric metric_rows[KM_GROUP_METRIC_COUNT] = {
-#define METRIC_ROW(member, source, kind, unit, sentence)                       \
+#define METRIC_ROW(member, source, kind, unit, metric, sentence)               \
     {#member, kind, unit, sentence},
     KM_GROUP_COUNTER_MAP(METRIC_ROW, KM_GROUP_COUNTER_SKIP,
                          KM_GROUP_COUNTER_SKIP)

@@ -13,7 +13,8 @@
  * struct has one member for each row, so that a row that stands twice does not
  * compile, and a member without a row makes the sizes differ. */
 struct all_counters {
-#define COUNTER_MEMBER(member, source, kind, unit, sentence) uint64_t member;
+#define COUNTER_MEMBER(member, source, kind, unit, metric, sentence)           \
+    uint64_t member;
     KM_GROUP_COUNTER_MAP(COUNTER_MEMBER, COUNTER_MEMBER, COUNTER_MEMBER)
 #undef COUNTER_MEMBER
 };
@@ -21,7 +22,7 @@ _Static_assert(sizeof(struct all_counters) ==
                    sizeof(kama_group_stats) - offsetof(kama_group_stats, gets),
                "each member of kama_group_stats needs a row in counters.h");
 
-#define COUNTER_WIDTH(member, source, kind, unit, sentence)                    \
+#define COUNTER_WIDTH(member, source, kind, unit, metric, sentence)            \
     _Static_assert(sizeof(((kama_group_stats *)0)->member) ==                  \
                        sizeof(uint64_t),                                       \
                    #member " is not a uint64_t");
@@ -46,7 +47,7 @@ static void read_store(kama_group *group, kama_group_stats *stats)
 {
     struct km_store_stats store;
     km_store_stats_get(group->store, &store);
-#define READ_STORE(member, source, kind, unit, sentence)                       \
+#define READ_STORE(member, source, kind, unit, metric, sentence)               \
     stats->member = store.source;
     KM_GROUP_COUNTER_MAP(KM_GROUP_COUNTER_SKIP, READ_STORE,
                          KM_GROUP_COUNTER_SKIP)
@@ -56,7 +57,7 @@ static void read_store(kama_group *group, kama_group_stats *stats)
 /* Reads the rows METRIC. */
 static void read_metrics(kama_group *group, kama_group_stats *stats)
 {
-#define READ_METRIC(member, source, kind, unit, sentence)                      \
+#define READ_METRIC(member, source, kind, unit, metric, sentence)              \
     stats->member = km_metric_read(group->metrics, source);
     KM_GROUP_COUNTER_MAP(READ_METRIC, KM_GROUP_COUNTER_SKIP,
                          KM_GROUP_COUNTER_SKIP)
@@ -66,7 +67,7 @@ static void read_metrics(kama_group *group, kama_group_stats *stats)
 /* Computes the rows SUM from the others. */
 static void sum_up(kama_group_stats *stats)
 {
-#define SUM_UP(member, source, kind, unit, sentence)                           \
+#define SUM_UP(member, source, kind, unit, metric, sentence)                   \
     stats->member = source(stats);
     KM_GROUP_COUNTER_MAP(KM_GROUP_COUNTER_SKIP, KM_GROUP_COUNTER_SKIP, SUM_UP)
 #undef SUM_UP

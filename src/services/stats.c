@@ -39,7 +39,7 @@ static void read_latency(const struct km_histogram *h,
 }
 
 /* The message has a field for each counter of a group, and no other number. */
-#define ONE_MORE(member, source, kind, unit, sentence) +1
+#define ONE_MORE(member, source, kind, unit, metric, sentence) +1
 _Static_assert(sizeof(struct km_msg_group_stats) ==
                    sizeof(kama_bytes) + sizeof(struct km_msg_latency) +
                        sizeof(uint64_t) *
@@ -56,7 +56,7 @@ static kama_status append_group_stats(struct km_buf *buf, kama_group *group)
     kama_group_stats_get(group, &stats);
     struct km_msg_group_stats message = {
         .name = KAMA_STR(kama_group_name(group)),
-#define COPY_COUNTER(member, source, kind, unit, sentence)                     \
+#define COPY_COUNTER(member, source, kind, unit, metric, sentence)             \
     .member = stats.member,
         KM_GROUP_COUNTER_MAP(COPY_COUNTER, COPY_COUNTER, COPY_COUNTER)
 #undef COPY_COUNTER

@@ -22,7 +22,7 @@ struct row {
 };
 
 static const struct row rows[] = {
-#define ROW(member, source, kind, unit, sentence)                              \
+#define ROW(member, source, kind, unit, metric, sentence)                      \
     {#member, kind, unit, sentence},
     KM_GROUP_COUNTER_MAP(ROW, ROW, ROW)
 #undef ROW
@@ -192,7 +192,7 @@ static void test_counters_do_not_fall(void **state)
     assert_int_equal(before.entries, 1);
     assert_int_equal(kama_group_clear(f->group), KAMA_OK);
     kama_group_stats_get(f->group, &after);
-#define CHECK(member, source, kind, unit, sentence)                            \
+#define CHECK(member, source, kind, unit, metric, sentence)                    \
     assert_true((kind) == KM_METRIC_GAUGE || after.member >= before.member);
     KM_GROUP_COUNTER_MAP(CHECK, CHECK, CHECK)
 #undef CHECK

@@ -23,7 +23,7 @@ struct counter {
     size_t offset; /* of a uint64_t in struct km_msg_group_stats */
 };
 static const struct counter counters[] = {
-#define COUNTER(member, source, kind, unit, sentence)                          \
+#define COUNTER(member, source, kind, unit, metric, sentence)                  \
     {#member, offsetof(struct km_msg_group_stats, member)},
     KM_GROUP_COUNTER_MAP(COUNTER, COUNTER, COUNTER)
 #undef COUNTER
