@@ -77,6 +77,7 @@ static void *read_report(void *arg)
 int main(void)
 {
     struct report_flight flight;
+    kama_flight_stats stats;
     struct reader readers[THREADS];
     int built = 0;
     int rc = 0;
@@ -98,8 +99,11 @@ int main(void)
         rc |= readers[i].status != KAMA_OK;
     }
     if (rc == 0) {
-        printf("%d readers, %d built, %d pages\n", THREADS, built,
-               readers[0].report->pages);
+        report_flight_stats(&flight, &stats);
+        printf("%d readers, %d built, %d pages; %llu led, %llu waited\n",
+               THREADS, built, readers[0].report->pages,
+               (unsigned long long)stats.led,
+               (unsigned long long)stats.coalesced);
     }
     for (int i = 0; i < THREADS; i++) {
         int first = 1;

@@ -63,6 +63,11 @@
  *     wait for each other in a circle are not detected: their timeouts end the
  *     circle. Cost without other callers: one allocation and O(1).
  *
+ *   void name_stats(struct name *flight, kama_flight_stats *ret_stats);
+ *
+ *     Reads how many callers led, waited and failed; see kama_flight_stats.
+ *     Cost: O(calls that run); each lock of the flight is held for a moment.
+ *
  *   void name_fini(struct name *flight);
  *
  *     Frees the flight. No call may be running. Setup.
@@ -99,7 +104,7 @@
  * on standard error. Only hash_fn is an exception: it runs before the flight
  * knows of the call.
  *
- * Threads: any thread may call name_do at any time. "Setup" means: call this
+ * Threads: any thread may call name_do and name_stats at any time. "Setup" means: call this
  * before other threads use the flight, or after they have stopped using it.
  */
 #ifndef KAMACACHE_FLIGHT_H
@@ -110,6 +115,34 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/*
+ * What a flight has done since it was made. A call of name_do is counted once in
+ * `calls`, and once in one of `led`, `coalesced` and `refused`, as soon as it is
+ * known which of the three it is. The figures are read one after the other while
+ * other threads work, so they need not fit together exactly; they do when no
+ * call is running.
+ */
+typedef struct kama_flight_stats {
+    uint32_t struct_size;
+    uint32_t reserved;
+    /* Calls of name_do: the sum of `led`, `coalesced` and `refused`. */
+    uint64_t calls;
+    /* Calls that did the work themselves. */
+    uint64_t led;
+    /* Calls that joined the work of another caller instead of doing it. */
+    uint64_t coalesced;
+    /* Calls that neither worked nor waited: KAMA_ERR_REENTRANT, KAMA_ERR_BUSY,
+     * KAMA_ERR_NO_MEMORY. */
+    uint64_t refused;
+    /* Of `led`: those whose function returned an error. KAMA_MISS is none. */
+    uint64_t failed;
+    /* Of `coalesced`: those that left with KAMA_ERR_TIMEOUT. */
+    uint64_t timed_out;
+    /* Callers that work at this moment, and callers that wait for them. */
+    uint64_t running;
+    uint64_t waiting;
+} kama_flight_stats;
 
 /*
  * The engine behind the macros. Applications use the functions that the macros
@@ -154,6 +187,12 @@ KAMA_API KAMA_NODISCARD kama_status kama_flight_engine_do(
     kama_flight_engine *engine, uint64_t hash, const void *key,
     kama_status (*run)(void *call, const void *key, void *ret_result),
     void *call, int64_t timeout_ms, void *ret_result, int *ret_shared);
+
+/* Reads the figures, and writes no more than `struct_size` bytes. name_stats
+ * passes the size that the program was compiled with. */
+KAMA_API void kama_flight_engine_stats(kama_flight_engine *engine,
+                                       kama_flight_stats *ret_stats,
+                                       size_t struct_size);
 
 #ifdef __cplusplus
 }
@@ -260,6 +299,12 @@ KAMA_API KAMA_NODISCARD kama_status kama_flight_engine_do(
         return kama_flight_engine_do(flight->engine, hash_fn(key), &key,       \
                                      name##_run_, &call, timeout_ms,           \
                                      ret_result, ret_shared);                  \
+    }                                                                          \
+    static KAMA_FLIGHT_UNUSED void name##_stats(struct name *flight,           \
+                                                kama_flight_stats *ret_stats)  \
+    {                                                                          \
+        kama_flight_engine_stats(flight->engine, ret_stats,                    \
+                                 sizeof *ret_stats);                           \
     }                                                                          \
     static KAMA_FLIGHT_UNUSED void name##_fini(struct name *flight)            \
     {                                                                          \

@@ -18,23 +18,36 @@
 #include "base/event.h"
 #include "base/limits.h"
 #include "base/status.h"
+#include "base/struct.h"
 #include "flight/flight.h"
 
 #include <kamacache/flight.h>
 #include <stdalign.h>
+
+/* What the calls of one shard have done. `led` and `coalesced` change under the
+ * lock of the shard, which a call takes anyway; so they need no operation that
+ * locks the bus. The others are rare. */
+struct engine_counts {
+    alignas(64) _Atomic uint64_t led;
+    _Atomic uint64_t coalesced;
+    _Atomic uint64_t failed;
+    _Atomic uint64_t timed_out;
+    _Atomic uint64_t refused;
+};
 
 struct kama_flight_engine {
     void *block; /* the memory that the engine is in */
     const kama_flight_type *type;
     const kama_allocator *mem;
     struct km_flight flight;
+    struct engine_counts counts[KM_FLIGHT_SHARDS];
 };
 
 /* A call, on the heap. Its key is on the stack of the leader, which does not
  * return before the call has ended. */
 struct engine_call {
     struct km_flight_call call;
-    const kama_flight_type *type;
+    kama_flight_engine *engine;
     const void *key;
     kama_status status;
     alignas(max_align_t) unsigned char result[];
@@ -101,10 +114,48 @@ static KM_BOUNDARY_FUNCTION void call_unref(const kama_flight_type *type,
 static bool engine_equal(const struct km_flight_call *call, const void *key)
 {
     const struct engine_call *c = engine_call_of(call);
-    return call_equal(c->type, c->key, key);
+    return call_equal(c->engine->type, c->key, key);
 }
 
-static const struct km_flight_ops engine_ops = {.equal = engine_equal};
+static struct engine_counts *counts_of(kama_flight_engine *engine,
+                                       uint64_t hash)
+{
+    return &engine->counts[km_flight_shard_of(hash)];
+}
+
+/* Adds one to a counter that changes under a lock, while others read it. */
+static void count_one_locked(_Atomic uint64_t *counter)
+{
+    uint64_t n = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, n + 1, memory_order_relaxed);
+}
+
+static void count_one(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static kama_status engine_begin(struct km_flight_call *call, bool *ret_go)
+{
+    (void)ret_go;
+    count_one_locked(&counts_of(engine_call_of(call)->engine, call->hash)->led);
+    return KAMA_OK;
+}
+
+static kama_status engine_park(struct km_flight_call *call,
+                               struct km_flight_waiter *waiter)
+{
+    (void)waiter;
+    count_one_locked(
+        &counts_of(engine_call_of(call)->engine, call->hash)->coalesced);
+    return KAMA_OK;
+}
+
+static const struct km_flight_ops engine_ops = {
+    .equal = engine_equal,
+    .begin = engine_begin,
+    .park = engine_park,
+};
 
 kama_status km_flight_engine_new(const kama_flight_type *type,
                                  const kama_allocator *mem,
@@ -149,6 +200,38 @@ void kama_flight_engine_free(kama_flight_engine *engine)
     }
 }
 
+static void count_running(struct km_flight_call *call, void *arg)
+{
+    kama_flight_stats *stats = arg;
+    stats->running++;
+    stats->waiting += call->waiter_count;
+}
+
+static void add_counts(struct engine_counts *counts, kama_flight_stats *stats)
+{
+    stats->led += atomic_load_explicit(&counts->led, memory_order_relaxed);
+    stats->coalesced +=
+        atomic_load_explicit(&counts->coalesced, memory_order_relaxed);
+    stats->failed +=
+        atomic_load_explicit(&counts->failed, memory_order_relaxed);
+    stats->timed_out +=
+        atomic_load_explicit(&counts->timed_out, memory_order_relaxed);
+    stats->refused +=
+        atomic_load_explicit(&counts->refused, memory_order_relaxed);
+}
+
+void kama_flight_engine_stats(kama_flight_engine *engine,
+                              kama_flight_stats *ret_stats, size_t struct_size)
+{
+    kama_flight_stats own = {.struct_size = 0};
+    km_flight_visit(&engine->flight, count_running, &own);
+    for (unsigned i = 0; i < KM_FLIGHT_SHARDS; i++) {
+        add_counts(&engine->counts[i], &own);
+    }
+    own.calls = own.led + own.coalesced + own.refused;
+    km_struct_init(ret_stats, struct_size, &own, sizeof own);
+}
+
 /* Hands a counted result over to a caller. If the caller did not ask for it, its
  * reference is given back. */
 static void hand_over(const kama_flight_type *type, const void *result,
@@ -168,13 +251,14 @@ static void engine_wake(struct km_flight_waiter *waiter,
     struct engine_waiter *w =
         KM_CONTAINER_OF(waiter, struct engine_waiter, waiter);
     const struct engine_call *c = engine_call_of(call);
+    const kama_flight_type *type = c->engine->type;
     KM_ASSERT(km_flight_ended(call));
     w->status = c->status;
     if (c->status == KAMA_OK) {
-        if (c->type->ref != NULL) {
-            call_ref(c->type, c->result);
+        if (type->ref != NULL) {
+            call_ref(type, c->result);
         }
-        hand_over(c->type, c->result, w->ret_result);
+        hand_over(type, c->result, w->ret_result);
     }
     km_event_set(&w->woken);
 }
@@ -188,6 +272,7 @@ static kama_status engine_wait(kama_flight_engine *engine,
     km_ns span = timeout_ms > 0 ? km_ns_after_ms(0, timeout_ms) : KM_NS_NEVER;
     if (!km_event_wait(&w->woken, span)) {
         if (km_flight_leave(&engine->flight, &w->waiter)) {
+            count_one(&counts_of(engine, w->waiter.hash)->timed_out);
             return km_fail(KAMA_ERR_TIMEOUT, "flight: no result within %lld ms",
                            (long long)timeout_ms);
         }
@@ -209,6 +294,9 @@ static kama_status engine_lead(kama_flight_engine *engine,
     struct km_flight_woken woken;
     int cancel = km_cancel_defer();
     call->status = call_run(work, call);
+    if (call->status < 0) {
+        count_one(&counts_of(engine, call->call.hash)->failed);
+    }
     (void)km_flight_end(&engine->flight, &call->call, NULL, NULL, &woken);
     int shared = call->call.shared ? 1 : 0;
     km_flight_wake(&engine->flight, &call->call, &woken);
@@ -223,7 +311,7 @@ static kama_status engine_lead(kama_flight_engine *engine,
     return st;
 }
 
-static struct engine_call *engine_call_new(const kama_flight_engine *engine,
+static struct engine_call *engine_call_new(kama_flight_engine *engine,
                                            uint64_t hash, const void *key)
 {
     const kama_flight_type *type = engine->type;
@@ -232,7 +320,7 @@ static struct engine_call *engine_call_new(const kama_flight_engine *engine,
     if (call != NULL) {
         call->call.hash = hash;
         atomic_init(&call->call.thread, km_flight_self());
-        call->type = type;
+        call->engine = engine;
         call->key = key;
     }
     return call;
@@ -261,6 +349,7 @@ kama_status kama_flight_engine_do(
     const struct engine_work work = {run, call};
     kama_status st = KAMA_ERR_NO_MEMORY;
     if (!km_event_init(&w.woken)) {
+        count_one(&counts_of(engine, hash)->refused);
         return km_fail(st, "no resources to wait");
     }
     struct engine_call *fresh = NULL;
@@ -277,6 +366,7 @@ kama_status kama_flight_engine_do(
     } else if (role == KM_FLIGHT_PARKED) {
         st = engine_wait(engine, &w, timeout_ms, ret_shared);
     } else {
+        count_one(&counts_of(engine, hash)->refused);
         fail_join(st);
     }
     km_mem_free(engine->mem, fresh);

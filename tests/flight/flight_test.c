@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * kamacache/flight.h as an application uses it: leaders and waiters, leaders that
- * fail or call again from inside, deadlines, and counted results. The key is a
- * struct, and the results are a number and a pointer. The last part tests the
- * engine itself, whose waiters are data.
+ * fail or call again from inside, deadlines, counted results, and the figures of
+ * a flight. The key is a struct, and the results are a number and a pointer. The
+ * last part tests the engine itself, whose waiters are data.
  */
 #include "flight/flight_check.h"
 #include "group/group_fixture.h"
@@ -310,6 +310,127 @@ static void test_mix(void **state)
     for (int i = 0; i < 6; i++) {
         (void)pthread_join(visitors[i].thread, NULL);
     }
+    kama_flight_stats stats;
+    sum_flight_stats(&flight, &stats);
+    assert_int_equal(stats.calls, 6 * 3000);
+    assert_int_equal(stats.led, atomic_load(&w.calls));
+    assert_int_equal(stats.running + stats.waiting + stats.refused, 0);
+    sum_flight_fini(&flight);
+}
+
+/* -- the figures of a flight ---------------------------------------------- */
+
+static void await_waiting(struct sum_flight *flight, uint64_t waiting)
+{
+    kama_flight_stats stats;
+    do {
+        (void)sched_yield();
+        sum_flight_stats(flight, &stats);
+    } while (stats.waiting != waiting);
+}
+
+/* A call is counted once as one that led, waited or was refused; callers that work
+ * and wait are seen while they do. */
+static void test_stats(void **state)
+{
+    enum { CROWD = 8 };
+    struct sum_flight flight;
+    struct work w;
+    struct visitor leader, hasty, crowd[CROWD];
+    kama_flight_stats s;
+    long sum;
+    (void)state;
+    work_init(&w);
+    gate_close(&w.gate);
+    assert_int_equal(sum_flight_init(&flight), KAMA_OK);
+    sum_flight_stats(&flight, &s);
+    assert_int_equal(s.struct_size, sizeof s);
+    assert_int_equal(s.calls + s.led + s.coalesced + s.refused + s.failed +
+                         s.timed_out + s.running + s.waiting,
+                     0);
+    visitor_start(&leader, &flight, &w, 7, 0);
+    gate_await(&w.gate, 1);
+    for (int i = 0; i < CROWD; i++) {
+        visitor_start(&crowd[i], &flight, &w, 7, 0);
+    }
+    await_waiting(&flight, CROWD);
+    visitor_start(&hasty, &flight, &w, 7, 10);
+    (void)pthread_join(hasty.thread, NULL);
+    sum_flight_stats(&flight, &s);
+    assert_int_equal(s.running, 1);
+    assert_int_equal(s.waiting, CROWD);
+    assert_int_equal(s.timed_out, 1);
+    assert_int_equal(s.calls, CROWD + 2);
+    gate_open(&w.gate);
+    (void)pthread_join(leader.thread, NULL);
+    for (int i = 0; i < CROWD; i++) {
+        (void)pthread_join(crowd[i].thread, NULL);
+        assert_int_equal(crowd[i].shared, 1);
+    }
+    w.flight = &flight;
+    assert_int_equal(sum_flight_do(&flight, (struct place){1, 1}, call_again,
+                                   &w, 0, &sum, NULL),
+                     KAMA_OK);
+    sum_flight_stats(&flight, &s);
+    assert_int_equal(s.led, 3);
+    assert_int_equal(s.coalesced, CROWD + 1);
+    assert_int_equal(s.refused, 1); /* the call from inside, for its own key */
+    assert_int_equal(s.calls, CROWD + 5);
+    assert_int_equal(s.failed + s.running + s.waiting, 0);
+    sum_flight_fini(&flight);
+}
+
+/* An error of the function is a failure of the flight, and "no such key" is
+ * none. */
+static void test_stats_of_failures(void **state)
+{
+    struct sum_flight flight;
+    struct work w;
+    kama_flight_stats s;
+    (void)state;
+    work_init(&w);
+    assert_int_equal(sum_flight_init(&flight), KAMA_OK);
+    for (int i = 0; i < 3; i++) {
+        w.status = i == 0 ? KAMA_MISS : KAMA_ERR_IO;
+        assert_int_equal(sum_flight_do(&flight, (struct place){i, 1}, add, &w,
+                                       0, NULL, NULL),
+                         w.status);
+    }
+    sum_flight_stats(&flight, &s);
+    assert_int_equal(s.led, 3);
+    assert_int_equal(s.failed, 2);
+    assert_int_equal(s.calls, 3);
+    sum_flight_fini(&flight);
+}
+
+/* The figures stop at the end of an older program's struct, and a newer one finds
+ * zeros in what this library does not know. */
+static void test_stats_of_other_ages(void **state)
+{
+    struct sum_flight flight;
+    struct work w;
+    const size_t old_size = offsetof(kama_flight_stats, coalesced);
+    union {
+        kama_flight_stats stats;
+        unsigned char bytes[sizeof(kama_flight_stats) + 16];
+    } place;
+    (void)state;
+    work_init(&w);
+    assert_int_equal(sum_flight_init(&flight), KAMA_OK);
+    assert_int_equal(
+        sum_flight_do(&flight, (struct place){1, 1}, add, &w, 0, NULL, NULL),
+        KAMA_OK);
+    memset(&place, 0x5a, sizeof place);
+    kama_flight_engine_stats(flight.engine, &place.stats, old_size);
+    assert_int_equal(place.stats.struct_size, old_size);
+    assert_int_equal(place.stats.led, 1);
+    for (size_t i = old_size; i < sizeof place; i++) {
+        assert_int_equal(place.bytes[i], 0x5a);
+    }
+    kama_flight_engine_stats(flight.engine, &place.stats, sizeof place);
+    for (size_t i = sizeof place.stats; i < sizeof place; i++) {
+        assert_int_equal(place.bytes[i], 0);
+    }
     sum_flight_fini(&flight);
 }
 
@@ -445,6 +566,9 @@ int main(void)
         cmocka_unit_test(test_reentrance),
         cmocka_unit_test(test_counted_results),
         cmocka_unit_test(test_mix),
+        cmocka_unit_test(test_stats),
+        cmocka_unit_test(test_stats_of_failures),
+        cmocka_unit_test(test_stats_of_other_ages),
         cmocka_unit_test(test_waiters_max),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

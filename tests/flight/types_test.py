@@ -42,6 +42,8 @@ int main(void)
     (void)build; (void)build_night; (void)build_long; (void)night_equal;
     if (flight_init(&f) != KAMA_OK) { return 1; }
     kama_status st = flight_do(&f, KEY, FN, NULL, 0, RESULT, &shared);
+    kama_flight_stats stats;
+    flight_stats(&f, &stats);
     flight_fini(&f);
     return st == KAMA_OK ? 0 : 1;
 }
@@ -102,6 +104,9 @@ int main()
             KAMA_OK) {
         return 1;
     }
+    kama_flight_stats stats;
+    flight_stats(&one, &stats);
+    ref_flight_stats(&two, &stats);
     flight_fini(&one);
     ref_flight_fini(&two);
     return set.ttl_ms == KAMA_TTL_FOREVER &&

@@ -51,6 +51,7 @@ static int inlines(kama_group *group)
     kama_set_options set;
     kama_node_options node;
     kama_group_stats stats;
+    kama_flight_stats figures;
     kama_ctx_init(&ctx);
     kama_sink_options_init(&sink);
     kama_group_options_init(&options);
@@ -65,6 +66,8 @@ static int inlines(kama_group *group)
         ref_flight_do(&two, 1, name, &letter, 0, &text, NULL) != KAMA_OK) {
         return 1;
     }
+    flight_stats(&one, &figures);
+    ref_flight_stats(&two, &figures);
     flight_fini(&one);
     ref_flight_fini(&two);
     return print("%d", (int)(KAMA_STR("x").len + KAMA_BYTES("x", 1).len +
