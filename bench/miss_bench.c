@@ -8,10 +8,12 @@
  *              in each other's way
  *   apart      two threads, a group for each, which shows what is possible
  *   pool       one thread, a group whose loads run on a pool of two threads
+ *   flight     one thread, and two threads with keys of their own, that call a
+ *              flight of kamacache/flight.h whose function returns at once
  *   bare       one thread that hands an empty job to a pool which is a mutex,
  *              two conditions and as many threads, and waits for it
  *
- * All five take turns in slices, so that each ratio has both of its sides from
+ * All of them take turns in slices, so that each ratio has both of its sides from
  * the same run; printed are median, p10 and p90 over the rounds.
  *
  *   miss_bench [--rounds N] [--gets N]
@@ -20,7 +22,7 @@
 #include "base/pool.h"
 #include "group/group.h"
 
-#include <kamacache/kamacache.h>
+#include <kamacache/flight.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -158,6 +160,67 @@ static double time_pool(unsigned gets)
     return ns;
 }
 
+/* -- a flight ------------------------------------------------------------ */
+
+static uint64_t number_hash(uint64_t key)
+{
+    return key * 0x9e3779b97f4a7c15u;
+}
+
+static int number_equal(uint64_t a, uint64_t b)
+{
+    return a == b;
+}
+
+KAMA_FLIGHT_DEFINE(number_flight, uint64_t, uint64_t, number_hash, number_equal)
+
+static kama_status give_number(void *arg, uint64_t key, uint64_t *ret_result)
+{
+    (void)arg;
+    *ret_result = key;
+    return KAMA_OK;
+}
+
+struct flier {
+    pthread_t thread;
+    struct number_flight *flight;
+    unsigned calls;
+    uint64_t key; /* the first one */
+};
+
+static void *run_calls(void *arg)
+{
+    struct flier *flier = arg;
+    for (unsigned i = 0; i < flier->calls; i++) {
+        uint64_t result;
+        kama_status status = number_flight_do(
+            flier->flight, flier->key + i, give_number, NULL, 0, &result, NULL);
+        KM_ASSERT(status == KAMA_OK);
+    }
+    return NULL;
+}
+
+/* Nanoseconds per call of each thread. */
+static double time_flight(unsigned threads, unsigned calls)
+{
+    struct number_flight flight;
+    struct flier fliers[THREADS];
+    kama_status status = number_flight_init(&flight);
+    KM_ASSERT(status == KAMA_OK);
+    double from = now_ns();
+    for (unsigned i = 0; i < threads; i++) {
+        fliers[i] = (struct flier){
+            .flight = &flight, .calls = calls, .key = (uint64_t)(i + 1) << 40};
+        (void)pthread_create(&fliers[i].thread, NULL, run_calls, &fliers[i]);
+    }
+    for (unsigned i = 0; i < threads; i++) {
+        (void)pthread_join(fliers[i].thread, NULL);
+    }
+    double took = now_ns() - from;
+    number_flight_fini(&flight);
+    return took / calls;
+}
+
 /* -- the bare pool ------------------------------------------------------- */
 
 struct bare_job {
@@ -286,12 +349,15 @@ int main(int argc, char **argv)
     struct options o = read_options(argc, argv);
     static double one[ROUNDS_MAX], shared[ROUNDS_MAX], apart[ROUNDS_MAX];
     static double pool[ROUNDS_MAX], on_pool[ROUNDS_MAX];
+    static double flight[ROUNDS_MAX], flights[ROUNDS_MAX];
     for (unsigned i = 0; i < o.rounds; i++) {
         double alone = time_one(o.gets);
         double together = time_two(o.gets);
         double separate = time_apart(o.gets);
         double pooled = time_pool(o.gets / 10);
         double bare = time_bare(o.gets / 10);
+        flight[i] = time_flight(1, o.gets);
+        flights[i] = THREADS * flight[i] / time_flight(THREADS, o.gets);
         one[i] = alone;
         shared[i] = THREADS * alone / together;
         apart[i] = THREADS * alone / separate;
@@ -302,6 +368,9 @@ int main(int argc, char **argv)
     print_row("two threads, one group / one thread", shared, o.rounds, "x ",
               "  bar >= 1.6");
     print_row("two threads, a group each / one thread", apart, o.rounds, "x ",
+              "");
+    print_row("a call of a flight", flight, o.rounds, "ns", "");
+    print_row("a flight, two threads / one thread", flights, o.rounds, "x ",
               "");
     print_row("a miss on a pool", pool, o.rounds, "ns", "");
     print_row("a miss on a pool / an empty job", on_pool, o.rounds, "x ",
