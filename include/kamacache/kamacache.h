@@ -1701,6 +1701,14 @@ typedef struct kama_node_info {
     /* Why the node is not what it should be although it serves, for example
      * "lease", or "". */
     const char *degraded;
+    /* The address of the admin port, or "". */
+    const char *admin;
+    /* How many groups the node has. */
+    uint32_t group_count;
+    uint32_t reserved;
+    /* How long the start took until the node served, in milliseconds; 0 before
+     * that. */
+    uint64_t start_ms;
 } kama_node_info;
 
 typedef void (*kama_node_info_fn)(void *arg, const kama_node_info *info);

@@ -135,6 +135,7 @@ kama_status kama_node_owner(kama_node *node, const char *group, kama_bytes key,
 /* -- the node ------------------------------------------------------------ */
 
 struct info_call {
+    kama_node *node;
     kama_node_info_fn fn;
     void *arg;
 };
@@ -150,6 +151,8 @@ static KM_BOUNDARY_FUNCTION void call_info(const struct info_call *call,
 
 static void tell_info(void *arg, const struct km_cluster_node *node)
 {
+    const struct info_call *call = arg;
+    struct km_service_env *env = &call->node->services;
     kama_node_info info = {
         .struct_size = sizeof info,
         .ready = node->ready,
@@ -166,14 +169,17 @@ static void tell_info(void *arg, const struct km_cluster_node *node)
         .peer_count = node->peer_count,
         .settled = node->settled,
         .degraded = node->degraded,
+        .admin = node->admin,
+        .group_count = km_registry_count(env->registry),
+        .start_ms = km_service_env_start_ms(env),
     };
     memcpy(info.id, node->id, sizeof info.id);
-    call_info(arg, &info);
+    call_info(call, &info);
 }
 
 kama_status kama_node_describe(kama_node *node, kama_node_info_fn fn, void *arg)
 {
-    struct info_call call = {.fn = fn, .arg = arg};
+    struct info_call call = {.node = node, .fn = fn, .arg = arg};
     kama_status status = check_callback("kama_node_describe", fn != NULL);
     if (status == KAMA_OK) {
         km_cluster_node(&node->services, tell_info, &call);

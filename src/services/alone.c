@@ -84,6 +84,7 @@ void km_alone_node(struct km_service_env *env, km_cluster_node_fn cb, void *arg)
     struct km_cluster_node node = {
         .listen = "",
         .advertise = "",
+        .admin = "",
         .cluster = env->alone.cluster,
         .service = env->service,
         .etcd = "",
@@ -97,6 +98,7 @@ void km_alone_node(struct km_service_env *env, km_cluster_node_fn cb, void *arg)
     if (read_member(env, &member)) {
         node.listen = env->alone.address;
         node.advertise = member.address;
+        node.admin = member.admin;
         node.view_id = view_id_of(&member);
         node.ready = member.state == KM_MEMBER_ACTIVE;
         node.missing_count = node.ready ? 0 : 1;

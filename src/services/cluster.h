@@ -76,6 +76,7 @@ struct km_cluster_view {
 struct km_cluster_node {
     const char *listen;    /* "" before it listens */
     const char *advertise; /* the address that others use; "" before that */
+    const char *admin; /* the address of the admin port; "" if it has none */
     const char *cluster;
     const char *service;
     const char *etcd; /* the endpoints, "" if there are none */

@@ -51,6 +51,9 @@ void km_service_env_open(struct km_service_env *env, struct km_server *server)
 {
     KM_ASSERT(env->server == NULL || server == NULL);
     env->server = server;
+    km_mutex_lock(&env->lock);
+    env->opened_at = km_clock_mono(env->clock);
+    km_mutex_unlock(&env->lock);
 }
 
 void km_service_env_set_cluster(struct km_service_env *env,
@@ -132,6 +135,15 @@ uint64_t km_service_env_uptime_ms(struct km_service_env *env)
     km_ns since = env->serving_since;
     km_mutex_unlock(&env->lock);
     return since == 0 || now < since ? 0 : (now - since) / KM_NS_PER_MS;
+}
+
+uint64_t km_service_env_start_ms(struct km_service_env *env)
+{
+    km_mutex_lock(&env->lock);
+    km_ns since = env->serving_since;
+    km_ns from = env->opened_at;
+    km_mutex_unlock(&env->lock);
+    return since < from ? 0 : (since - from) / KM_NS_PER_MS;
 }
 
 /* -- parked operations --------------------------------------------------- */

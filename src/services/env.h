@@ -56,6 +56,7 @@ struct km_service_env {
     struct km_mutex lock; /* of all members below */
     struct km_cond settled;
     enum km_service_phase phase;
+    km_ns opened_at;           /* the start has begun; 0: not yet */
     km_ns serving_since;       /* 0: not yet */
     struct km_list long_calls; /* calls that end with the node */
     struct km_cond changed;    /* `changes` has grown */
@@ -114,6 +115,10 @@ bool km_service_env_is_closing(struct km_service_env *env);
 
 /* Milliseconds since the node began to serve; 0 before that. */
 uint64_t km_service_env_uptime_ms(struct km_service_env *env);
+
+/* Milliseconds from the begin of the start until the node began to serve; 0
+ * before that. */
+uint64_t km_service_env_start_ms(struct km_service_env *env);
 
 /* Counts one more operation that another thread will answer. That thread may have
  * answered already: the count may be below zero for a moment. */

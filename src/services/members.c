@@ -74,6 +74,9 @@ static void write_node(void *arg, const struct km_cluster_node *node)
         .version = KAMA_STR(kama_version()),
         .uptime_ms = km_service_env_uptime_ms(w->env),
         .settled = node->settled,
+        .admin = KAMA_STR(node->admin),
+        .group_count = km_registry_count(w->env->registry),
+        .start_ms = km_service_env_start_ms(w->env),
     };
     km_buf_init(&missing, w->env->mem, SIZE_MAX);
     w->status = make_list(&missing, KM_MSG_NODE_MISSING, node->missing,

@@ -79,6 +79,7 @@ static void test_a_node_alone_from_new_to_stopped(void **state)
     assert_int_equal(kama_node_describe(node, on_info, &seen), KAMA_OK);
     assert_string_equal(seen.text, "blue|kama-cache|none|listen");
     assert_int_equal(seen.info.ready, 0);
+    assert_int_equal(seen.info.start_ms, 0);
     assert_int_equal(kama_node_wait_ready(node, 0), KAMA_ERR_TIMEOUT);
     assert_non_null(strstr(km_last_error(), "missing: listen"));
 
@@ -98,6 +99,8 @@ static void test_a_node_alone_from_new_to_stopped(void **state)
     assert_int_equal(seen.info.ready, 1);
     assert_int_equal(seen.info.missing_count, 0);
     assert_int_equal(seen.info.peer_count, 0);
+    assert_int_equal(seen.info.group_count, 1);
+    assert_true(seen.info.start_ms < 60000);
     assert_string_equal(seen.address, kama_node_address(node));
     assert_memory_equal(seen.info.id, seen.member.id, sizeof seen.info.id);
 

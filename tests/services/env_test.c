@@ -14,7 +14,8 @@ static void env_open(struct km_service_env *env)
                      KAMA_OK);
 }
 
-/* A node serves from ready to close, and its uptime begins with ready. */
+/* A node serves from ready to close, and its uptime begins with ready, where the
+ * time of its start ends. */
 static void test_serves_from_ready_to_close(void **state)
 {
     (void)state;
@@ -23,7 +24,12 @@ static void test_serves_from_ready_to_close(void **state)
     assert_false(km_service_env_is_serving(&env));
     assert_false(km_service_env_is_closing(&env));
     assert_int_equal(km_service_env_uptime_ms(&env), 0);
+    km_service_env_open(&env, NULL);
+    assert_true(env.opened_at > 0);
+    assert_int_equal(km_service_env_start_ms(&env), 0);
     km_service_env_ready(&env);
+    env.opened_at = env.serving_since - 5 * KM_NS_PER_MS;
+    assert_int_equal(km_service_env_start_ms(&env), 5);
     assert_true(km_service_env_is_serving(&env));
     assert_true(env.serving_since > 0);
     km_service_env_close(&env);

@@ -78,6 +78,7 @@ static void fake_node(void *arg, km_cluster_node_fn cb, void *cb_arg)
     const struct km_cluster_node node = {
         .listen = "0.0.0.0:1",
         .advertise = "10.0.0.1:1",
+        .admin = "10.0.0.1:9",
         .cluster = "blue",
         .service = "cache",
         .etcd = "http://127.0.0.1:2379",
@@ -236,6 +237,8 @@ static void test_methods_say_what_the_source_says(void **state)
         km_pb_decode(&km_msg_node_response_pb, km_buf_bytes(&buf), &self),
         KAMA_OK);
     expect_text(self.advertise, "10.0.0.1:1");
+    expect_text(self.admin, "10.0.0.1:9");
+    assert_int_equal(self.group_count, 1);
     expect_text(self.etcd, "http://127.0.0.1:2379");
     expect_text(self.registration, "active");
     expect_text(self.degraded, "lease");

@@ -30,6 +30,7 @@ static json_t *node_json(const struct km_msg_node_response *r)
     json_t *o = json_object();
     bool made = cli_json_set_bytes(o, "listen", r->listen) &&
                 cli_json_set_bytes(o, "advertise", r->advertise) &&
+                cli_json_set_bytes(o, "admin", r->admin) &&
                 cli_json_set_bytes(o, "cluster", r->cluster) &&
                 cli_json_set_bytes(o, "service", r->service) &&
                 cli_json_set_bytes(o, "etcd", r->etcd) &&
@@ -41,10 +42,12 @@ static json_t *node_json(const struct km_msg_node_response *r)
                              json_string(cli_members_view(r->view_id, view))) &&
                 cli_json_set(o, "settled", json_boolean(r->settled)) &&
                 cli_json_set(o, "peer_count", cli_json_uint(r->peer_count)) &&
+                cli_json_set(o, "group_count", cli_json_uint(r->group_count)) &&
                 cli_json_set(o, "ready", json_boolean(r->ready)) &&
                 cli_json_set(o, "missing", cli_members_texts(r->missing)) &&
                 cli_json_set_bytes(o, "degraded", r->degraded) &&
                 cli_json_set_bytes(o, "version", r->version) &&
+                cli_json_set(o, "start_ms", cli_json_uint(r->start_ms)) &&
                 cli_json_set(o, "uptime_ms", cli_json_uint(r->uptime_ms));
     return cli_json_made(o, made);
 }
@@ -84,6 +87,7 @@ static enum cli_exit print_node(struct cli *cli, const void *arg)
     }
     print_text("listen", r->listen);
     print_text("advertise", r->advertise);
+    print_text("admin", r->admin);
     print_text("cluster", r->cluster);
     print_text("service", r->service);
     print_text("etcd", r->etcd);
@@ -93,9 +97,11 @@ static enum cli_exit print_node(struct cli *cli, const void *arg)
     printf("%-13s %s%s\n", "view", cli_members_view(r->view_id, view),
            r->settled ? "" : " (not settled)");
     printf("%-13s %" PRIu32 "\n", "peers", r->peer_count);
+    printf("%-13s %" PRIu32 "\n", "groups", r->group_count);
     print_ready(r);
     print_text("degraded", r->degraded);
     print_text("version", r->version);
+    printf("%-13s %" PRIu64 " ms\n", "start", r->start_ms);
     printf("%-13s %" PRIu64 " ms\n", "uptime", r->uptime_ms);
     return CLI_EXIT_OK;
 }

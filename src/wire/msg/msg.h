@@ -347,7 +347,10 @@ KM_PB_DECLARE(km_msg_groups_response, km_msg_groups_response_pb,
     X(M, 13, BYTES, degraded, _)                                               \
     X(M, 14, BYTES, version, _)                                                \
     X(M, 15, UINT64, uptime_ms, _)                                             \
-    X(M, 16, BOOL, settled, _)
+    X(M, 16, BOOL, settled, _)                                                 \
+    X(M, 17, BYTES, admin, _)                                                  \
+    X(M, 18, UINT32, group_count, _)                                           \
+    X(M, 19, UINT64, start_ms, _)
 KM_PB_DECLARE(km_msg_node_response, km_msg_node_response_pb,
               KM_MSG_NODE_RESPONSE);
 #define KM_MSG_NODE_MISSING 12
