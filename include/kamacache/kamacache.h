@@ -1351,6 +1351,8 @@ typedef struct kama_node kama_node;
  *                     warn     it does not answer, or is refused; the message
  *                              says why
  *     "view"          info     the node has adopted a view of `count` members
+ *     "joined"        info     a node whose start has ended without the cluster
+ *                              is ready now: it serves as a member
  *     "settled"       debug    no member can act on an older view any more
  *     "degraded"      warn     the node serves, but is not what it should be;
  *                              the message says why

@@ -190,6 +190,8 @@ kama_status km_cluster_wait_start(struct km_cluster *cluster)
     char text[KM_ERROR_BYTES_MAX];
     (void)km_text_printf(text, sizeof text, "%s", cluster->failure_text);
     bool ready = cluster->ready;
+    cluster->is_late =
+        status == KAMA_OK && !ready && !node->config.cluster.require_discovery;
     km_mutex_unlock(&cluster->lock);
     if (status != KAMA_OK) {
         return km_fail(status, "%s", text);

@@ -84,6 +84,7 @@ struct km_cluster {
     char failure_text[KM_ERROR_BYTES_MAX];
     km_ns wait_until; /* the start may take until then; 0: as configured */
     bool ready;
+    bool is_late;     /* the start has ended, and the node was not ready */
     unsigned missing; /* a bit for each step */
     struct km_member_id id;
     char address[KM_MEMBER_ADDRESS_BYTES]; /* advertised; "" if not known */

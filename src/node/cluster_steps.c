@@ -48,11 +48,16 @@ static void publish(struct km_cluster *cluster)
         !cluster->ready && missing == 0 && cluster->state == KM_CLUSTER_MEMBER;
     cluster->missing = missing;
     cluster->ready = cluster->ready || becomes_ready;
+    bool is_late = becomes_ready && cluster->is_late;
     if (becomes_ready) {
         km_cond_broadcast(&cluster->changed);
     }
     km_mutex_unlock(&cluster->lock);
     km_cluster_touch(cluster);
+    if (is_late) {
+        km_node_emit_event(cluster->node, KM_NODE_INFO, "joined",
+                           "all steps are done: the node serves as a member");
+    }
 }
 
 /* -- peers ---------------------------------------------------------------- */

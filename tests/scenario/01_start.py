@@ -19,14 +19,14 @@ class Start(unittest.TestCase):
             pass
         self.assertEqual(
             [line["msg"] for line in node.lines],
-            ["starting", "group", "group", "listening", "ready", "draining",
-             "stopped"])
+            ["starting", "group", "group", "listening", "ready", "summary",
+             "draining", "stopped"])
         for line in node.lines:
             self.assertRegex(line["ts"],
                              r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
             self.assertEqual((line["level"], line["component"]),
                              ("info", "kamacached"))
-        starting, users, b, listening, ready, draining, stopped = node.lines
+        starting, users, b, listening, ready, _, draining, stopped = node.lines
         self.assertEqual(starting["pid"], node.pid)
         self.assertRegex(starting["version"], r"^\d+\.\d+\.\d+$")
         self.assertEqual((users["name"], users["max_bytes"], users["ttl_ms"],

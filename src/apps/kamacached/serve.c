@@ -3,14 +3,17 @@
  * stop. */
 #include "serve.h"
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "group_spec.h"
 #include "kamacache_build.h"
 #include "notify.h"
 #include "plugin.h"
 #include "process.h"
 
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
@@ -143,11 +146,81 @@ static void log_node_event(const kama_node_event *event)
     }
 }
 
+/* The node and its groups, which are needed for their counters at the end. */
+struct server {
+    kama_node *node;
+    kama_group *groups[KM_GROUPS_MAX];
+    size_t group_count;
+};
+
+/* The numbers of a node as the client prints them; "" is no lease. */
+struct shown_ids {
+    char id[2 * KAMA_MEMBER_ID_BYTES + 1];
+    char lease[17];
+    char view[17];
+};
+
+static void show_ids(const kama_node_info *info, struct shown_ids *ret_ids)
+{
+    for (size_t i = 0; i < KAMA_MEMBER_ID_BYTES; i++) {
+        (void)snprintf(ret_ids->id + 2 * i, 3, "%02x", info->id[i]);
+    }
+    ret_ids->lease[0] = '\0';
+    if (info->lease_id != 0) {
+        (void)snprintf(ret_ids->lease, sizeof ret_ids->lease, "%" PRIx64,
+                       (uint64_t)info->lease_id);
+    }
+    (void)snprintf(ret_ids->view, sizeof ret_ids->view, "%016" PRIx64,
+                   info->view_id);
+}
+
+/* Writes the missing steps, separated by commas. */
+static void show_missing(const kama_node_info *info, char *text, size_t cap)
+{
+    size_t len = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < info->missing_count; i++) {
+        len += km_text_printf(text + len, cap - len, "%s%s", i > 0 ? "," : "",
+                              info->missing[i]);
+    }
+}
+
+/* Logs the node as it is when its start has ended. The fields have the names and
+ * the values that the client shows. */
+static void log_summary(void *arg, const kama_node_info *info)
+{
+    struct km_log_site site = {0};
+    struct shown_ids ids;
+    char missing[128];
+    (void)arg;
+    show_ids(info, &ids);
+    show_missing(info, missing, sizeof missing);
+    KM_LOG_AT(
+        &site, KM_LOG_INFO, COMPONENT, "summary",
+        km_f_str("listen", info->listen),
+        km_f_str("advertise", info->advertise), km_f_str("admin", info->admin),
+        km_f_str("service", info->service), km_f_str("cluster", info->cluster),
+        km_f_str("etcd", info->etcd), km_f_str("id", ids.id),
+        km_f_str("lease_id", ids.lease),
+        km_f_str("registration", info->registration),
+        km_f_str("view_id", ids.view), km_f_int("peer_count", info->peer_count),
+        km_f_int("group_count", info->group_count),
+        km_f_str("missing", missing), km_f_str("degraded", info->degraded),
+        km_f_str("version", kama_version()),
+        km_f_int("start_ms", (int64_t)info->start_ms));
+}
+
+static void summarize(kama_node *node)
+{
+    kama_status status = kama_node_describe(node, log_summary, NULL);
+    KM_ASSERT(status == KAMA_OK);
+}
+
 /* Receives the events of the node. Abuse may come from anybody as often as he
  * wants, so that its lines have one call site, which limits them. */
 static void on_event(void *arg, const kama_node_event *event)
 {
-    (void)arg;
+    const struct server *server = arg;
     if (event->group != NULL) {
         log_group_event(event);
     } else if (strcmp(event->name, "abuse") == 0) {
@@ -156,19 +229,15 @@ static void on_event(void *arg, const kama_node_event *event)
     } else if (strcmp(event->name, "listen") == 0) {
         KM_LOG(KM_LOG_INFO, COMPONENT, "listening",
                km_f_str("addr", event->address));
+    } else if (strcmp(event->name, "joined") == 0) {
+        log_node_event(event);
+        summarize(server->node);
     } else if (!is_logged_elsewhere(event->name)) {
         log_node_event(event);
     }
 }
 
 /* -- the node ------------------------------------------------------------ */
-
-/* The node and its groups, which are needed for their counters at the end. */
-struct server {
-    kama_node *node;
-    kama_group *groups[KM_GROUPS_MAX];
-    size_t group_count;
-};
 
 /* Whoever requires discovery has probably mistyped where etcd is. */
 static kama_status check_discovery(const struct daemon_options *options)
@@ -181,9 +250,9 @@ static kama_status check_discovery(const struct daemon_options *options)
                          "that the node would be alone");
 }
 
-/* Makes a node from the settings. */
+/* Makes the node of the server from the settings. */
 static kama_status make_node(const struct daemon_options *options,
-                             kama_node **ret_node)
+                             struct server *server)
 {
     kama_node_options node;
     kama_status status = check_discovery(options);
@@ -207,8 +276,9 @@ static kama_status make_node(const struct daemon_options *options,
     node.start_timeout_ms = options->start_timeout;
     node.drain_timeout_ms = options->drain_timeout;
     node.event = on_event;
+    node.event_arg = server;
     node.event_level = (uint32_t)options->level;
-    return kama_node_new(&node, ret_node);
+    return kama_node_new(&node, &server->node);
 }
 
 /* Opens the loader of a group, if it has one, and adds the group to the
@@ -275,7 +345,7 @@ static kama_status prepare(const struct daemon_options *options,
                            struct server *server)
 {
     server->group_count = 0;
-    kama_status status = make_node(options, &server->node);
+    kama_status status = make_node(options, server);
     if (status != KAMA_OK) {
         return daemon_options_explain(options, status);
     }
@@ -429,6 +499,7 @@ static int run(kama_node *node, const struct daemon_options *options,
         return EXIT_NOT_STARTED;
     }
     log_ready(started_at);
+    summarize(node);
     notify_send("READY=1");
     stop(node, options, process_wait(log_hangup));
     return EXIT_STOPPED;
