@@ -82,6 +82,10 @@ static const struct {
     {"kama.v2.MembersResponse", &km_msg_members_response_pb},
     {"kama.v2.OwnerRequest", &km_msg_owner_request_pb},
     {"kama.v2.OwnerResponse", &km_msg_owner_response_pb},
+    {"kama.v2.ExplainRequest", &km_msg_explain_request_pb},
+    {"kama.v2.KeyRecord", &km_msg_key_record_pb},
+    {"kama.v2.Copy", &km_msg_copy_pb},
+    {"kama.v2.ExplainResponse", &km_msg_explain_response_pb},
     {"grpc.health.v1.HealthCheckRequest", &km_msg_health_request_pb},
     {"grpc.health.v1.HealthCheckResponse", &km_msg_health_response_pb},
     {"grpc.reflection.v1.ErrorResponse", &km_msg_reflect_error_pb},
@@ -106,6 +110,8 @@ union any_message {
     struct km_msg_peer_hello_response hello;
     struct km_msg_node_response node;
     struct km_msg_member member;
+    struct km_msg_copy copy;
+    struct km_msg_explain_response explain;
 };
 
 static kama_status recode(const struct km_pb_message *table, kama_bytes bytes,

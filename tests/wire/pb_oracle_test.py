@@ -39,7 +39,9 @@ WHOLE = [
     "kama.v2.ScanResponse", "kama.v2.PingRequest", "kama.v2.PingResponse",
     "kama.v2.StatsRequest", "kama.v2.GroupInfo", "kama.v2.GroupOption",
     "kama.v2.GroupsResponse", "kama.v2.Latency", "kama.v2.Metric",
-    "kama.v2.NodeResponse", "kama.v2.OwnerRequest", "kama.v2.OwnerResponse"] + [
+    "kama.v2.NodeResponse", "kama.v2.OwnerRequest", "kama.v2.OwnerResponse",
+    "kama.v2.ExplainRequest", "kama.v2.KeyRecord", "kama.v2.Copy",
+    "kama.v2.ExplainResponse"] + [
     "kama.peer.v1." + name for name in (
         "Sender", "HelloRequest", "HelloResponse", "Need",
         "FillRequest", "FillResponse", "FillManyRequest", "FillManyResponse",
