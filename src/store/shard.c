@@ -114,9 +114,9 @@ kama_value *km_shard_peek_locked(struct km_shard *shard, uint64_t hash,
     return item != NULL && (item->flags & KM_ITEM_NEGATIVE) == 0 ? item : NULL;
 }
 
-/* Returns whether the slot of a key is hidden. */
-static bool is_hidden(const struct km_shard *shard, kama_bytes key)
+bool km_shard_is_hidden_locked(const struct km_shard *shard, kama_bytes key)
 {
+    KM_ASSERT_HELD(&shard->lock);
     return shard->hidden != NULL &&
            km_slot_map_has(shard->hidden, km_slot_of(shard->slot_seed, key));
 }
@@ -125,7 +125,8 @@ bool km_shard_conceal_locked(struct km_shard *shard, uint64_t hash,
                              uint64_t *slot, struct km_list *gone)
 {
     KM_ASSERT_HELD(&shard->lock);
-    if (!is_hidden(shard, km_item_key_bytes(km_slot_item(*slot)))) {
+    if (!km_shard_is_hidden_locked(shard,
+                                   km_item_key_bytes(km_slot_item(*slot)))) {
         return false;
     }
     take_out(shard, hash, slot, gone);
@@ -272,7 +273,7 @@ static void find_dead(void *arg, kama_value *item)
     struct found *found = arg;
     if (found->count < FOUND_MAX &&
         (km_item_expired(item) ||
-         is_hidden(found->shard, km_item_key_bytes(item)))) {
+         km_shard_is_hidden_locked(found->shard, km_item_key_bytes(item)))) {
         found->items[found->count++] = item;
     }
 }
@@ -398,7 +399,8 @@ void km_shard_hide_locked(struct km_shard *shard, uint64_t adoption,
     }
     for (unsigned i = 0; i < KM_SHARD_FILL_CHAINS; i++) {
         for (struct km_fill *f = shard->fills[i]; f != NULL; f = f->next) {
-            if (f->purpose == KM_FILL_TO_SERVE || is_hidden(shard, f->key)) {
+            if (f->purpose == KM_FILL_TO_SERVE ||
+                km_shard_is_hidden_locked(shard, f->key)) {
                 overtake(f);
             }
         }
@@ -432,12 +434,14 @@ static void check_fills(struct km_shard *shard)
             KM_ASSERT(f->pending);
             KM_ASSERT(f->adoption >= shard->adoption || km_fill_overtaken(f) ||
                       f->purpose == KM_FILL_TO_KEEP);
-            KM_ASSERT(km_fill_overtaken(f) || !is_hidden(shard, f->key));
+            KM_ASSERT(km_fill_overtaken(f) ||
+                      !km_shard_is_hidden_locked(shard, f->key));
             KM_ASSERT(
                 f->adoption == shard->adoption ||
                 (f->adoption < shard->adoption &&
                  (km_fill_overtaken(f) || f->purpose == KM_FILL_TO_KEEP)));
-            KM_ASSERT(km_fill_overtaken(f) || !is_hidden(shard, f->key));
+            KM_ASSERT(km_fill_overtaken(f) ||
+                      !km_shard_is_hidden_locked(shard, f->key));
             KM_ASSERT(fill_chain(shard, f->hash) == &shard->fills[i]);
             KM_ASSERT(km_hash(f->key, shard->index.seed) == f->hash);
             count++;

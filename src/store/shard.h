@@ -169,6 +169,9 @@ KAMA_NODISCARD kama_status km_shard_put_locked(struct km_shard *shard,
                                                uint64_t hash, kama_value *item,
                                                struct km_list *gone);
 
+/* Returns whether the slot of a key is hidden. */
+bool km_shard_is_hidden_locked(const struct km_shard *shard, kama_bytes key);
+
 /* Returns the live value of key without counting a hit. Returns NULL if there
  * is none, or only a negative entry. An item that has expired is taken out and
  * appended to gone. */

@@ -36,6 +36,38 @@ kama_status km_store_peek(struct km_store *store, uint64_t adoption,
     return st;
 }
 
+/* -- looks ----------------------------------------------------------------- */
+
+static enum km_store_presence presence_of(const kama_value *item)
+{
+    if (km_item_expired(item)) {
+        return KM_STORE_EXPIRED;
+    }
+    return (item->flags & KM_ITEM_NEGATIVE) != 0 ? KM_STORE_NEGATIVE
+                                                 : KM_STORE_VALUE;
+}
+
+void km_store_look(struct km_store *store, uint64_t hash, kama_bytes key,
+                   struct km_store_look *ret_look)
+{
+    struct km_shard *shard = km_store_shard(store, hash);
+    *ret_look = (struct km_store_look){.presence = KM_STORE_ABSENT};
+    km_mutex_lock(&shard->lock);
+    const uint64_t *slot = km_index_find(&shard->index, hash, key);
+    if (slot != NULL && !km_shard_is_hidden_locked(shard, key)) {
+        const kama_value *item = km_slot_item(*slot);
+        *ret_look = (struct km_store_look){
+            .presence = presence_of(item),
+            .expires_at = km_item_expires_at(item),
+            .version = kama_value_version(item),
+            .value_bytes = item->value_len,
+        };
+    }
+    km_mutex_unlock(&shard->lock);
+}
+
+/* -- touches --------------------------------------------------------------- */
+
 /* One touch, and the adoption by which it was decided. */
 struct touch {
     struct km_store *store;

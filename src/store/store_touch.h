@@ -10,8 +10,11 @@
  * Neither function starts a load or counts a hit. A negative entry, which says
  * that a key does not exist, is no value for them.
  *
- * Threads: any thread. Cost: a peek is a lookup under the lock of one shard; a
- * touch copies the value, because values are immutable.
+ * km_store_look is for people: it says what is there and changes nothing, not even
+ * by taking out an entry that has expired.
+ *
+ * Threads: any thread. Cost: a peek and a look are lookups under the lock of one
+ * shard; a touch copies the value, because values are immutable.
  * Errors: KAMA_MISS if there is no live value, and KAMA_ERR_TRY_AGAIN if the
  * store has seen a newer adoption (store_hide.h).
  */
@@ -33,3 +36,23 @@ KAMA_NODISCARD kama_status km_store_peek(struct km_store *store,
 KAMA_NODISCARD kama_status km_store_touch(struct km_store *store,
                                           uint64_t adoption, uint64_t hash,
                                           kama_bytes key, km_ns expires_at);
+
+/* What is stored under a key. */
+enum km_store_presence {
+    KM_STORE_ABSENT,
+    KM_STORE_EXPIRED, /* it counts as absent, and is still in memory */
+    KM_STORE_NEGATIVE,
+    KM_STORE_VALUE
+};
+
+struct km_store_look {
+    enum km_store_presence presence;
+    km_ns expires_at; /* 0: never, or there is no entry */
+    uint64_t version;
+    uint32_t value_bytes;
+};
+
+/* Writes what is stored under key. An entry whose slot is hidden counts as
+ * absent. */
+void km_store_look(struct km_store *store, uint64_t hash, kama_bytes key,
+                   struct km_store_look *ret_look);

@@ -70,6 +70,35 @@ static void test_the_time_changes(void **state)
     }
 }
 
+static struct km_store_look look(struct fixture *f, const char *key)
+{
+    struct km_store_look found;
+    kama_bytes k = kama_bytes_str(key);
+    km_store_look(f->store, km_store_hash(f->store, k), k, &found);
+    return found;
+}
+
+/* A look says what is there, and leaves even an expired entry where it is. */
+static void test_a_look_changes_nothing(void **state)
+{
+    struct fixture *f = fixture_new(MIB, &km_policy_lru);
+    km_ns at = in_ms(f, 100);
+    (void)state;
+    assert_int_equal(look(f, "k").presence, KM_STORE_ABSENT);
+    assert_int_equal(put_expiring(f, KAMA_STR("k"), KAMA_STR("value"), at),
+                     KAMA_OK);
+    assert_int_equal(look(f, "k").presence, KM_STORE_VALUE);
+    assert_int_equal(look(f, "k").expires_at, at);
+    assert_int_equal(look(f, "k").value_bytes, 5);
+    assert_int_equal(look(f, "l").presence, KM_STORE_ABSENT);
+    fake_clock_add_ms(&f->clock, 100);
+    assert_int_equal(look(f, "k").presence, KM_STORE_EXPIRED);
+    assert_int_equal(stats(f).expirations, 0);
+    assert_int_equal(stats(f).entries, 1);
+    assert_int_equal(stats(f).hits, 0);
+    fixture_free(f, 0);
+}
+
 /* A touch of an absent, negative or expired key is a miss, and makes no
  * entry. */
 static void test_what_is_not_there_is_a_miss(void **state)
@@ -218,6 +247,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_time_changes),
+        cmocka_unit_test(test_a_look_changes_nothing),
         cmocka_unit_test(test_what_is_not_there_is_a_miss),
         cmocka_unit_test(test_views_keep_their_time),
         cmocka_unit_test(test_fills_are_overtaken),
