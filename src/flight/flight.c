@@ -116,11 +116,10 @@ static void unlink_locked(struct km_flight_shard *shard,
                           memory_order_relaxed);
 }
 
-/* Returns the call that works on the key and may be joined, or NULL. A call that
- * may not be joined any more is taken out of the table. */
-static struct km_flight_call *find_locked(struct km_flight *flight,
-                                          struct km_flight_shard *shard,
-                                          uint64_t hash, const void *key)
+/* Returns the call that works on the key, or NULL. */
+static struct km_flight_call *search_locked(const struct km_flight *flight,
+                                            struct km_flight_shard *shard,
+                                            uint64_t hash, const void *key)
 {
     struct km_flight_call *call = *chain_of(shard, hash);
     KM_ASSERT_HELD(&shard->lock);
@@ -128,12 +127,43 @@ static struct km_flight_call *find_locked(struct km_flight *flight,
            (call->hash != hash || !flight->ops->equal(call, key))) {
         call = call->next;
     }
-    if (call != NULL && flight->ops->joinable != NULL &&
-        !flight->ops->joinable(call, key)) {
+    return call;
+}
+
+static bool is_joinable(const struct km_flight *flight,
+                        const struct km_flight_call *call, const void *key)
+{
+    return flight->ops->joinable == NULL || flight->ops->joinable(call, key);
+}
+
+/* Returns the call that works on the key and may be joined, or NULL. A call that
+ * may not be joined any more is taken out of the table. */
+static struct km_flight_call *find_locked(const struct km_flight *flight,
+                                          struct km_flight_shard *shard,
+                                          uint64_t hash, const void *key)
+{
+    struct km_flight_call *call = search_locked(flight, shard, hash, key);
+    KM_ASSERT_HELD(&shard->lock);
+    if (call != NULL && !is_joinable(flight, call, key)) {
         unlink_locked(shard, call);
         return NULL;
     }
     return call;
+}
+
+void km_flight_look(struct km_flight *flight, uint64_t hash, const void *key,
+                    struct km_flight_look *ret_look)
+{
+    struct km_flight_shard *shard = shard_of(flight, hash);
+    *ret_look = (struct km_flight_look){.works = false};
+    km_mutex_lock(&shard->lock);
+    const struct km_flight_call *call = search_locked(flight, shard, hash, key);
+    if (call != NULL) {
+        ret_look->works = true;
+        ret_look->joinable = is_joinable(flight, call, key);
+        ret_look->waiters = call->waiter_count;
+    }
+    km_mutex_unlock(&shard->lock);
 }
 
 /* Adds the waiter to the call, and notes how long the call is wanted. */

@@ -176,6 +176,17 @@ enum km_flight_role km_flight_join(struct km_flight *flight, uint64_t hash,
                                    struct km_flight_call *fresh,
                                    kama_status *ret_status);
 
+/* What works on a key at a moment. */
+struct km_flight_look {
+    bool works;    /* a call that callers of the key would find */
+    bool joinable; /* and the next caller would join it */
+    uint32_t waiters;
+};
+
+/* Writes what works on `key`, and changes nothing. */
+void km_flight_look(struct km_flight *flight, uint64_t hash, const void *key,
+                    struct km_flight_look *ret_look);
+
 /* Ends the call. Returns true to the one caller that ends it, which must go on with
  * km_flight_wake, and false to every later caller. settle may be NULL; it writes
  * the result under the lock, so that no caller can find the key free before the
