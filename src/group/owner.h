@@ -172,8 +172,8 @@ struct km_owner_clear {
 struct km_owner_ops {
     /* Writes who owns a slot. Never blocks. */
     void (*ask)(void *owner, uint32_t slot, struct km_owner_answer *ret_answer);
-    /* Gives a peer of an answer back that is not used. Like `address`, it needs
-     * only the peer. */
+    /* Gives a peer of an answer back that is not used. Like `address` and
+     * `answers`, it needs only the peer. */
     void (*release)(void *owner, struct km_peer *peer);
     /* Start the requests in a list, whose nodes are taken out of it. Requests
      * to the same peer that are in one list, or that are started at about the
@@ -185,6 +185,9 @@ struct km_owner_ops {
     void (*clear)(void *owner, struct km_owner_clear *clear);
     /* Writes the advertised address of a peer, for sentences. */
     const char *(*address)(void *owner, const struct km_peer *peer);
+    /* Returns whether a request to a peer would be sent. If not, it would end at
+     * once with UNREACHABLE. */
+    bool (*answers)(void *owner, const struct km_peer *peer);
 };
 
 /* What a group is given, in struct km_group_env; ops is NULL if the group owns

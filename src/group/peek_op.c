@@ -10,9 +10,7 @@
 #include "group/sentence.h"
 #include "store/store_touch.h"
 
-/* Returns the time that an entry has left, rounded up. The entry had not expired
- * when it was looked up, so that at least 1 ms is left. */
-static int64_t left_ms(const kama_group *group, km_ns expires_at)
+int64_t km_peek_left_ms(const kama_group *group, km_ns expires_at)
 {
     km_ns now = km_group_now(group);
     if (expires_at == 0) {
@@ -85,7 +83,7 @@ static kama_status look_here(kama_group *group, kama_bytes key,
         km_store_peek(group->store, adoption, km_store_hash(group->store, key),
                       key, &expires_at);
     if (st == KAMA_OK) {
-        *ret_ttl_ms = left_ms(group, expires_at);
+        *ret_ttl_ms = km_peek_left_ms(group, expires_at);
     }
     return st;
 }

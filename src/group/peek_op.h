@@ -37,3 +37,8 @@ KAMA_NODISCARD kama_status km_peek_op_start(kama_group *group,
                                             enum km_mutate_patience patience,
                                             kama_bytes key, const kama_ctx *ctx,
                                             int64_t *ret_ttl_ms);
+
+/* Returns the time that an entry has left, rounded up; KAMA_TTL_FOREVER for
+ * expires_at 0. The entry had not expired when it was looked up, so that at least
+ * 1 ms is left. */
+int64_t km_peek_left_ms(const kama_group *group, km_ns expires_at);

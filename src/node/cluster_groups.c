@@ -137,6 +137,12 @@ static bool hand_over(kama_node *node,
     return peers != NULL;
 }
 
+static bool owner_answers(void *owner, const struct km_peer *peer)
+{
+    (void)owner;
+    return km_peers_owner_ops.answers(NULL, peer);
+}
+
 static void owner_fill(void *owner, struct km_list *fills)
 {
     kama_node *node = owner;
@@ -213,6 +219,7 @@ static const struct km_owner_ops owner_ops = {
     .wait = owner_wait,
     .clear = owner_clear,
     .address = owner_address,
+    .answers = owner_answers,
 };
 
 void km_cluster_owner_of(kama_node *node, struct km_owner *ret_owner)

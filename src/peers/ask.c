@@ -84,6 +84,12 @@ static const char *address(void *owner, const struct km_peer *peer)
     return peer->address;
 }
 
+static bool answers(void *owner, const struct km_peer *peer)
+{
+    (void)owner;
+    return km_peer_is_open(peer);
+}
+
 /* -- waits (lane 0) -------------------------------------------------------- */
 
 /* The members of a wait that belong to this file, in its `use`. */
@@ -185,4 +191,5 @@ const struct km_owner_ops km_peers_owner_ops = {
     .wait = wait_for,
     .clear = km_peers_clear,
     .address = address,
+    .answers = answers,
 };

@@ -345,6 +345,13 @@ static inline void fake_clear(void *owner, struct km_owner_clear *clear)
     assert_int_equal(km_pool_submit(node->cluster->wire, &call->job), KAMA_OK);
 }
 
+static inline bool fake_answers(void *owner, const struct km_peer *peer)
+{
+    const struct fake_node *to = (const void *)peer;
+    (void)owner;
+    return atomic_load(&to->outcome) != KM_OWNER_UNREACHABLE;
+}
+
 static inline const char *fake_address(void *owner, const struct km_peer *peer)
 {
     (void)owner;
@@ -358,7 +365,8 @@ static const struct km_owner_ops fake_ops = {.ask = fake_ask,
                                              .peek = fake_peek,
                                              .wait = fake_wait,
                                              .clear = fake_clear,
-                                             .address = fake_address};
+                                             .address = fake_address,
+                                             .answers = fake_answers};
 
 /* -- life and orders ------------------------------------------------------- */
 

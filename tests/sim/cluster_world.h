@@ -255,6 +255,11 @@ static inline const char *cw_address(void *owner, const struct km_peer *peer)
     return km_peers_owner_ops.address(((struct cw_node *)owner)->peers, peer);
 }
 
+static inline bool cw_answers(void *owner, const struct km_peer *peer)
+{
+    return km_peers_owner_ops.answers(((struct cw_node *)owner)->peers, peer);
+}
+
 static const struct km_owner_ops cw_owner_ops = {.ask = cw_ask,
                                                  .release = cw_release,
                                                  .fill = cw_fill,
@@ -262,7 +267,8 @@ static const struct km_owner_ops cw_owner_ops = {.ask = cw_ask,
                                                  .peek = cw_peek,
                                                  .wait = cw_wait,
                                                  .clear = cw_clear,
-                                                 .address = cw_address};
+                                                 .address = cw_address,
+                                                 .answers = cw_answers};
 
 /* -- what membership tells -------------------------------------------------- */
 
