@@ -187,6 +187,15 @@ static enum km_owner_outcome outcome_of(enum km_peers_kind kind,
     }
 }
 
+/* Returns the outcome of the requests of a call that the peer has ended with an
+ * error. Whatever a peer says to the question of a survey is an answer. */
+static enum km_owner_outcome outcome_of_call(const struct km_peers_call *call,
+                                             kama_status status)
+{
+    return call->kind == KM_PEERS_ASK ? KM_OWNER_ANSWERED
+                                      : outcome_of(call->kind, status);
+}
+
 /* The peer has ended the call. */
 static void on_answered(struct km_peers_call *call, kama_status status,
                         const char *text)
@@ -203,7 +212,7 @@ static void on_answered(struct km_peers_call *call, kama_status status,
         km_peers_end_all(call, KM_OWNER_LOST, KAMA_ERR_PEER,
                          "its answer ended too early");
     } else {
-        enum km_owner_outcome outcome = outcome_of(call->kind, status);
+        enum km_owner_outcome outcome = outcome_of_call(call, status);
         km_peers_end_all(call, outcome,
                          outcome == KM_OWNER_ANSWERED ? status : KAMA_ERR_PEER,
                          text);
@@ -281,7 +290,7 @@ static bool fits(const struct km_peers_call *call, enum km_peers_kind kind,
 {
     struct km_peers_request first =
         km_peers_request_of(call->kind, call->requests[0]);
-    return call->kind == kind && kind != KM_PEERS_CLEAR &&
+    return call->kind == kind && !km_peers_kind_is_alone(kind) &&
            call->count < KM_PEERS_BATCH_KEYS &&
            call->bytes + request->bytes <= KM_PEERS_BATCH_BYTES &&
            strcmp(first.group, request->group) == 0 &&

@@ -53,6 +53,13 @@ struct km_peers_request km_peers_request_of(enum km_peers_kind kind,
                                       NULL,       one->deadline, 0};
         break;
     }
+    case KM_PEERS_ASK: {
+        struct km_peers_ask_one *one = request;
+        r = (struct km_peers_request){&one->peer,     "",
+                                      bytes_of(NULL), NULL,
+                                      one->deadline,  one->message.len};
+        break;
+    }
     }
     r.bytes += r.key.len + HEAD_BYTES;
     return r;
@@ -74,6 +81,9 @@ void km_peers_done(enum km_peers_kind kind, void *request,
     case KM_PEERS_CLEAR:
         ((struct km_peers_clear_one *)request)->done(request, reply);
         return;
+    case KM_PEERS_ASK:
+        ((struct km_peers_ask_one *)request)->done(request, reply);
+        return;
     }
 }
 
@@ -84,7 +94,7 @@ static void count(struct km_peer *peer, enum km_peers_kind kind,
     if (kind == KM_PEERS_FILL) {
         (void)atomic_fetch_add(&peer->fills, 1);
         (void)atomic_fetch_add(&peer->fills_failed, failed);
-    } else if (kind != KM_PEERS_PEEK) {
+    } else if (kind == KM_PEERS_MUTATE || kind == KM_PEERS_CLEAR) {
         (void)atomic_fetch_add(&peer->mutations, 1);
         (void)atomic_fetch_add(&peer->mutations_failed, failed);
     }
@@ -129,7 +139,10 @@ void km_peers_end_all(struct km_peers_call *call, enum km_owner_outcome outcome,
     struct km_owner_reply reply = {
         .outcome = outcome,
         .status = status,
-        .text = write_sentence(text, call->on->peer->address, outcome, why)};
+        .text =
+            call->kind == KM_PEERS_ASK
+                ? why
+                : write_sentence(text, call->on->peer->address, outcome, why)};
     for (size_t i = 0; i < call->count; i++) {
         if (call->requests[i] != NULL) {
             km_peers_end_one(call, i, &reply);
@@ -228,6 +241,10 @@ static kama_status append_clear(struct km_buf *out)
 kama_status km_peers_encode(struct km_peers_call *call, struct km_buf *out,
                             kama_value **ret_body)
 {
+    if (call->kind == KM_PEERS_ASK) {
+        const struct km_peers_ask_one *one = call->requests[0];
+        return km_buf_append(out, one->message.data, one->message.len);
+    }
     kama_status st = append_head(call, out);
     if (st != KAMA_OK) {
         return st;
@@ -241,6 +258,8 @@ kama_status km_peers_encode(struct km_peers_call *call, struct km_buf *out,
         return append_keys(call, out);
     case KM_PEERS_CLEAR:
         return append_clear(out);
+    case KM_PEERS_ASK:
+        break;
     }
     return KAMA_ERR_INTERNAL;
 }
@@ -252,6 +271,8 @@ const char *km_peers_path(const struct km_peers_call *call)
         return call->count == 1 ? SERVICE "Fill" : SERVICE "FillMany";
     case KM_PEERS_PEEK:
         return SERVICE "Peek";
+    case KM_PEERS_ASK:
+        return ((const struct km_peers_ask_one *)call->requests[0])->path;
     default:
         return SERVICE "Mutate";
     }
@@ -397,6 +418,16 @@ static bool read_item(const struct km_peers_call *call, kama_bytes element,
     return true;
 }
 
+/* The status of a call comes behind its message and is KAMA_OK then. */
+static void take_answer(struct km_peers_call *call, kama_bytes message)
+{
+    const struct km_owner_reply reply = {
+        .outcome = KM_OWNER_ANSWERED, .text = "", .value = message};
+    if (call->requests[0] != NULL) {
+        km_peers_end_one(call, 0, &reply);
+    }
+}
+
 void km_peers_decode(struct km_peers_call *call, kama_bytes message)
 {
     struct km_msg_peer_items_response response;
@@ -405,6 +436,10 @@ void km_peers_decode(struct km_peers_call *call, kama_bytes message)
     char text[KM_ERROR_BYTES_MAX];
     if (call->kind == KM_PEERS_FILL) {
         take_fills(call, message);
+        return;
+    }
+    if (call->kind == KM_PEERS_ASK) {
+        take_answer(call, message);
         return;
     }
     if (km_pb_decode(&km_msg_peer_items_response_pb, message, &response) !=

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests to peers: fills, mutations and peeks of km_owner_ops, and the calls
- * that carry them.
+ * Requests to peers: fills, mutations and peeks of km_owner_ops, the questions of
+ * surveys, and the calls that carry them.
  *
  *     any thread      fill(list) --> inbox of a lane
  *     lane            job: takes the inbox; each peer gets one open call
@@ -27,8 +27,15 @@ enum km_peers_kind {
     KM_PEERS_FILL,
     KM_PEERS_MUTATE,
     KM_PEERS_PEEK,
-    KM_PEERS_CLEAR /* the request is a struct km_peers_clear_one */
+    KM_PEERS_CLEAR, /* the request is a struct km_peers_clear_one */
+    KM_PEERS_ASK    /* a struct km_peers_ask_one */
 };
+
+/* Returns whether requests of a kind travel alone. */
+static inline bool km_peers_kind_is_alone(enum km_peers_kind kind)
+{
+    return kind == KM_PEERS_CLEAR || kind == KM_PEERS_ASK;
+}
 
 enum km_peers_call_stage {
     KM_PEERS_CALL_OPEN,    /* it takes requests */
@@ -58,6 +65,17 @@ struct km_peers_clear_one {
     km_ns deadline;
     struct km_peer *peer;
     void (*done)(struct km_peers_clear_one *one,
+                 const struct km_owner_reply *reply);
+};
+
+/* Any method with any message (peers/survey.h). The reply has the message of the
+ * answer as its value; its text names no peer. */
+struct km_peers_ask_one {
+    const char *path;
+    kama_bytes message;
+    km_ns deadline;
+    struct km_peer *peer;
+    void (*done)(struct km_peers_ask_one *one,
                  const struct km_owner_reply *reply);
 };
 

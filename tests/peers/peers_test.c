@@ -6,6 +6,7 @@
  * peeks and Clears. What an owner answers to them is a script.
  */
 #include "peers/peers.h"
+#include "peers/survey.h"
 
 #include "base/limits.h"
 #include "base/status.h"
@@ -242,6 +243,10 @@ static void serve_call(struct cluster *cluster, const char *path,
         cluster->script.refuse--;
         answer->status = KAMA_ERR_NOT_MEMBER;
         answer->text = "not known here";
+    } else if (strstr(path, "Explain") != NULL) {
+        struct km_buf *buf = &answer->messages[answer->count++];
+        km_buf_init(buf, km_mem_default(), SIZE_MAX);
+        KM_ASSERT(km_buf_append(buf, message.data, message.len) == KAMA_OK);
     } else if (strstr(path, "FillMany") != NULL) {
         cluster->many++;
         serve_fill_many(cluster, message, answer);
@@ -1530,6 +1535,105 @@ static void test_clear_without_knowing_all_members(void **state)
     cluster_close(&c);
 }
 
+struct survey {
+    struct km_peers_survey survey;
+    unsigned done;
+    unsigned answers;
+    unsigned echoes;
+    kama_status status; /* of the last answer that is no echo */
+    char text[KM_ERROR_BYTES_MAX];
+    char address[64];
+};
+
+static void take_answer(struct km_peers_survey *s,
+                        const struct km_member *member,
+                        const struct km_owner_reply *reply)
+{
+    struct survey *survey = KM_CONTAINER_OF(s, struct survey, survey);
+    survey->answers++;
+    if (reply->outcome == KM_OWNER_ANSWERED && reply->status == KAMA_OK) {
+        assert_true(km_bytes_eq(reply->value, KAMA_STR("what?")));
+        survey->echoes++;
+        return;
+    }
+    survey->status = reply->status;
+    (void)snprintf(survey->text, sizeof survey->text, "%s", reply->text);
+    (void)snprintf(survey->address, sizeof survey->address, "%s",
+                   member->address);
+}
+
+static void survey_done(struct km_peers_survey *s, kama_status status)
+{
+    struct survey *survey = KM_CONTAINER_OF(s, struct survey, survey);
+    assert_int_equal(status, KAMA_OK);
+    survey->done++;
+}
+
+static void survey_all(struct cluster *c, struct survey *survey)
+{
+    *survey = (struct survey){.survey = {.path = "/kama.v2.Cache/Explain",
+                                         .message = KAMA_STR("what?"),
+                                         .deadline = c->world.now + 2000 * MS,
+                                         .answer = take_answer,
+                                         .done = survey_done}};
+    km_peers_survey(c->nodes[0].peers, &survey->survey);
+    assert_int_equal(survey->done, 0);
+}
+
+/* A survey has one answer for each other member: a message, an error of the member
+ * itself, or the reason for none. It ends at its deadline, and is no fill and no
+ * mutation. */
+static void test_survey(void **state)
+{
+    struct cluster c;
+    struct survey s;
+    (void)state;
+    cluster_open(&c, 3);
+    survey_all(&c, &s);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(s.done, 1);
+    assert_int_equal(s.answers, 0); /* it is in no view yet */
+    notice_all(&c, 7);
+    survey_all(&c, &s);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(s.done, 1);
+    assert_int_equal(s.echoes, 2);
+    c.script.call_status = KAMA_ERR_UNSUPPORTED;
+    survey_all(&c, &s);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(s.answers, 2);
+    assert_int_equal(s.status, KAMA_ERR_UNSUPPORTED);
+    assert_string_equal(s.text, "refused");
+    c.script.call_status = KAMA_OK;
+    c.net.nodes[2].health = SIM_SILENT;
+    survey_all(&c, &s);
+    sim_net_run(&c.net, 2001 * MS);
+    assert_int_equal(s.done, 1);
+    assert_int_equal(s.echoes, 1);
+    assert_int_equal(s.answers, 2);
+    assert_string_equal(s.address, addresses[2]);
+    assert_true(strlen(s.text) > 0);
+    assert_int_equal(c.mutates, 0);
+    cluster_close(&c);
+}
+
+/* A survey that is under way when the node stops ends. */
+static void test_survey_and_close(void **state)
+{
+    struct cluster c;
+    struct survey s;
+    (void)state;
+    cluster_open(&c, 3);
+    notice_all(&c, 7);
+    c.script.after = 1000 * MS;
+    survey_all(&c, &s);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(s.done, 0);
+    cluster_close(&c);
+    assert_int_equal(s.done, 1);
+    assert_int_equal(s.answers, 2);
+}
+
 struct waiter {
     struct km_owner_wait wait;
     unsigned done;
@@ -1702,6 +1806,8 @@ int main(void)
         cmocka_unit_test(test_mutate_refused),
         cmocka_unit_test(test_clear),
         cmocka_unit_test(test_clear_without_knowing_all_members),
+        cmocka_unit_test(test_survey),
+        cmocka_unit_test(test_survey_and_close),
         cmocka_unit_test(test_wait),
         cmocka_unit_test(test_close),
         cmocka_unit_test(test_no_growth),
