@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "node/cluster_state.h"
+#include "node/cluster_survey.h"
 #include "node/node.h"
 
 /* -- the members ---------------------------------------------------------- */
@@ -313,5 +314,6 @@ const struct km_cluster_ops km_cluster_source_ops = {
     .node = source_node,
     .owner = source_owner,
     .version = source_version,
+    .survey = km_node_survey,
     .counters = source_counters,
 };

@@ -86,6 +86,17 @@ uint64_t km_cluster_version(struct km_service_env *env)
                                : km_alone_version(env);
 }
 
+void km_cluster_survey(struct km_service_env *env,
+                       struct km_cluster_survey *survey)
+{
+    const struct km_cluster_source *source = &env->cluster;
+    if (source->ops != NULL) {
+        source->ops->survey(source->arg, survey);
+    } else {
+        survey->done(survey, KAMA_OK);
+    }
+}
+
 /* -- changes ------------------------------------------------------------- */
 
 void km_cluster_changed(struct km_service_env *env)

@@ -131,8 +131,32 @@ typedef void (*km_cluster_node_fn)(void *arg,
 typedef void (*km_cluster_owner_fn)(void *arg,
                                     const struct km_cluster_owner_info *info);
 
-/* What a source can say. Each function calls cb once, before it returns, and
- * holds no lock meanwhile. */
+/* What one other member has said. */
+struct km_cluster_answer {
+    const char *address;
+    const uint8_t *id; /* KM_MEMBER_ID_BYTES of them */
+    enum km_member_state state;
+    kama_status status; /* KAMA_OK, its error, or why it was not asked */
+    const char *text;   /* a sentence about an error, or "" */
+    kama_bytes message; /* of its answer; with KAMA_OK */
+};
+
+/* One question to all other members at once. */
+struct km_cluster_survey {
+    const char *path;
+    kama_bytes message;
+    km_ns deadline; /* monotonic */
+    /* Once for each other member of the view, borrowed until return. */
+    void (*answer)(struct km_cluster_survey *survey,
+                   const struct km_cluster_answer *answer);
+    /* Once, behind the last answer; perhaps before km_cluster_survey returns.
+     * Errors: KAMA_ERR_NO_MEMORY, and then no member was asked. */
+    void (*done)(struct km_cluster_survey *survey, kama_status status);
+    void *use[12]; /* of the source */
+};
+
+/* What a source can say. Each function but `survey` calls cb once, before it
+ * returns, and holds no lock meanwhile. */
 struct km_cluster_ops {
     void (*view)(void *cluster, km_cluster_view_fn cb, void *arg);
     void (*node)(void *cluster, km_cluster_node_fn cb, void *arg);
@@ -142,6 +166,9 @@ struct km_cluster_ops {
     /* Returns a number that grows with each change of what `view` says, except
      * of latencies and times. */
     uint64_t (*version)(void *cluster);
+    /* Asks all other members. The callbacks run on any thread, one after the
+     * other. */
+    void (*survey)(void *cluster, struct km_cluster_survey *survey);
     /* Writes the values of the counters. */
     void (*counters)(void *cluster, uint64_t ret_values[KM_CLUSTER_M_COUNT]);
 };
@@ -161,6 +188,11 @@ void km_cluster_node(struct km_service_env *env, km_cluster_node_fn cb,
 void km_cluster_owner(struct km_service_env *env, const char *group,
                       kama_bytes key, km_cluster_owner_fn cb, void *arg);
 uint64_t km_cluster_version(struct km_service_env *env);
+
+/* Asks all other members; a node alone has none. The survey, its path and its
+ * message are the caller's memory until done has run. */
+void km_cluster_survey(struct km_service_env *env,
+                       struct km_cluster_survey *survey);
 
 /* Says that the answers of the source have changed. The caller holds no
  * lock. */

@@ -231,9 +231,9 @@ void km_service_v2_watch_members(struct km_server_call *call,
 
 /* -- Owner --------------------------------------------------------------- */
 
-static void write_owner(void *arg, const struct km_cluster_owner_info *info)
+kama_status km_members_append_owner(struct km_buf *out,
+                                    const struct km_cluster_owner_info *info)
 {
-    struct writer *w = arg;
     struct km_buf addresses;
     struct km_msg_owner_response response = {
         .owner_id = info->count > 0
@@ -243,13 +243,21 @@ static void write_owner(void *arg, const struct km_cluster_owner_info *info)
         .view_id = info->view_id,
         .self = info->self,
     };
-    km_buf_init(&addresses, w->env->mem, SIZE_MAX);
-    w->status = make_list(&addresses, KM_MSG_OWNER_ADDRESSES, info->addresses,
-                          info->count, &response.addresses);
-    if (w->status == KAMA_OK) {
-        w->status = km_pb_append(&w->buf, &km_msg_owner_response_pb, &response);
+    km_buf_init(&addresses, out->mem, SIZE_MAX);
+    kama_status st =
+        make_list(&addresses, KM_MSG_OWNER_ADDRESSES, info->addresses,
+                  info->count, &response.addresses);
+    if (st == KAMA_OK) {
+        st = km_pb_append(out, &km_msg_owner_response_pb, &response);
     }
     km_buf_fini(&addresses);
+    return st;
+}
+
+static void write_owner(void *arg, const struct km_cluster_owner_info *info)
+{
+    struct writer *w = arg;
+    w->status = km_members_append_owner(&w->buf, info);
 }
 
 void km_service_v2_owner(struct km_server_call *call, kama_bytes message)

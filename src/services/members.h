@@ -22,7 +22,10 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "services/long_call.h"
+
+struct km_cluster_owner_info;
 
 /* The state of a call of Members. */
 struct km_service_members {
@@ -45,3 +48,7 @@ void km_service_v2_owner(struct km_server_call *call, kama_bytes message);
 /* on_writable: sends what there was no room for before. */
 void km_service_members_writable(struct km_server_call *call);
 void km_service_watch_members_writable(struct km_server_call *call);
+
+/* Appends the fields of an OwnerResponse. Errors: KAMA_ERR_NO_MEMORY. */
+KAMA_NODISCARD kama_status km_members_append_owner(
+    struct km_buf *out, const struct km_cluster_owner_info *info);

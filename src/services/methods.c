@@ -4,6 +4,7 @@
 #include "services/methods.h"
 
 #include "services/clear.h"
+#include "services/explain.h"
 #include "services/get.h"
 #include "services/health.h"
 #include "services/many.h"
@@ -146,7 +147,10 @@ const struct km_server_method km_service_methods[] = {
      .on_writable = km_service_watch_members_writable,
      .on_cancel = km_long_call_cancelled},
     UNARY(V2 "Owner", km_service_v2_owner),
-    LATER(V2 "Explain"),
+    {.path = V2 "Explain",
+     .kind = KM_RPC_UNARY,
+     .state_bytes = sizeof(struct km_service_explain),
+     .on_message = km_service_v2_explain},
     LATER(V2 "HotKeys"),
     LATER(V2 "Doctor"),
     LATER(V2 "Monitor"),

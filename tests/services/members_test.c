@@ -125,8 +125,11 @@ static void fake_counters(void *arg, uint64_t values[KM_CLUSTER_M_COUNT])
     }
 }
 
-static const struct km_cluster_ops fake_ops = {fake_view, fake_node, fake_owner,
-                                               fake_version, fake_counters};
+static const struct km_cluster_ops fake_ops = {.view = fake_view,
+                                               .node = fake_node,
+                                               .owner = fake_owner,
+                                               .version = fake_version,
+                                               .counters = fake_counters};
 
 static void fake_init(struct fake *fake)
 {
