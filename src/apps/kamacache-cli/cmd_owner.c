@@ -11,21 +11,6 @@
 
 #include <inttypes.h>
 
-static json_t *owner_json(const struct km_msg_owner_response *r)
-{
-    char id[CLI_ID_BYTES];
-    char view[CLI_VIEW_BYTES];
-    json_t *o = json_object();
-    bool made = cli_json_set(o, "addresses", cli_members_texts(r->addresses)) &&
-                cli_json_set(o, "owner_id",
-                             json_string(cli_members_id(r->owner_id, id))) &&
-                cli_json_set(o, "slot", cli_json_uint(r->slot)) &&
-                cli_json_set(o, "view_id",
-                             json_string(cli_members_view(r->view_id, view))) &&
-                cli_json_set(o, "self", json_boolean(r->self));
-    return cli_json_made(o, made);
-}
-
 /* Prints the address of the owner, or "-" if no member is active. */
 static void print_address(kama_bytes address)
 {
@@ -44,7 +29,7 @@ static enum cli_exit print_owner(struct cli *cli, const void *arg)
     char id[CLI_ID_BYTES];
     char view[CLI_VIEW_BYTES];
     if (cli->mode == CLI_MODE_JSON) {
-        return cli_print_json(owner_json(r));
+        return cli_print_json(cli_members_owner(r));
     }
     (void)km_pb_next(&rank, &address);
     if (cli->mode == CLI_MODE_RAW) {

@@ -67,6 +67,23 @@ const char *cli_columns_size(uint64_t bytes, char buf[CLI_SIZE_BYTES])
     return buf;
 }
 
+const char *cli_columns_time(uint64_t ms, char buf[CLI_TIME_BYTES])
+{
+    static const struct {
+        uint64_t ms;
+        const char *unit;
+    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}};
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (ms >= units[i].ms) {
+            (void)snprintf(buf, CLI_TIME_BYTES, "%" PRIu64 "%s",
+                           ms / units[i].ms, units[i].unit);
+            return buf;
+        }
+    }
+    (void)snprintf(buf, CLI_TIME_BYTES, "%" PRIu64 "ms", ms);
+    return buf;
+}
+
 /* Prints the blanks that text needs to fill a cell. */
 static void pad(FILE *out, const char *text, int width)
 {

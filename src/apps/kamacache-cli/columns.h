@@ -35,6 +35,11 @@ char *cli_columns_quote(kama_bytes b);
 #define CLI_SIZE_BYTES 24
 const char *cli_columns_size(uint64_t bytes, char buf[CLI_SIZE_BYTES]);
 
+/* Writes a time in the largest unit in which it is at least 1: "250ms", "10s",
+ * "3d". Returns buf. */
+#define CLI_TIME_BYTES 24
+const char *cli_columns_time(uint64_t ms, char buf[CLI_TIME_BYTES]);
+
 /* Print text at the left or at the right of a cell of that width, and pad it
  * with blanks. */
 void cli_columns_left(FILE *out, const char *text, int width);

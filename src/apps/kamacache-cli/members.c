@@ -56,6 +56,35 @@ json_t *cli_members_texts(struct km_pb_list list)
     return array;
 }
 
+const char *cli_members_state(int32_t state)
+{
+    static const char *const names[] = {"unknown", "joining", "active",
+                                        "leaving"};
+    return state >= 0 && state < 4 ? names[state] : names[0];
+}
+
+const char *cli_members_reach(int32_t reach)
+{
+    static const char *const names[] = {"unknown", "self", "up", "unreachable",
+                                        "refused"};
+    return reach >= 0 && reach < 5 ? names[reach] : names[0];
+}
+
+json_t *cli_members_owner(const struct km_msg_owner_response *r)
+{
+    char id[CLI_ID_BYTES];
+    char view[CLI_VIEW_BYTES];
+    json_t *o = json_object();
+    bool made = cli_json_set(o, "addresses", cli_members_texts(r->addresses)) &&
+                cli_json_set(o, "owner_id",
+                             json_string(cli_members_id(r->owner_id, id))) &&
+                cli_json_set(o, "slot", cli_json_uint(r->slot)) &&
+                cli_json_set(o, "view_id",
+                             json_string(cli_members_view(r->view_id, view))) &&
+                cli_json_set(o, "self", json_boolean(r->self));
+    return cli_json_made(o, made);
+}
+
 /* -- all members --------------------------------------------------------- */
 
 struct tour {

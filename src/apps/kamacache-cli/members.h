@@ -34,5 +34,14 @@ const char *cli_members_id(kama_bytes id, char text[CLI_ID_BYTES]);
 #define CLI_VIEW_BYTES 17
 const char *cli_members_view(uint64_t view_id, char text[CLI_VIEW_BYTES]);
 
+/* Return the names of numbers of kama.v2: "joining", "active", ... and "self",
+ * "up", ...; "unknown" for any other number. */
+const char *cli_members_state(int32_t state);
+const char *cli_members_reach(int32_t reach);
+
+/* Makes the JSON object of an OwnerResponse, or NULL. */
+struct km_msg_owner_response;
+json_t *cli_members_owner(const struct km_msg_owner_response *owner);
+
 /* Adds each text of a list to a JSON array. Returns the array, or NULL. */
 json_t *cli_members_texts(struct km_pb_list list);
