@@ -51,6 +51,9 @@ const struct cli_command cli_commands[] = {
     {"owner", "KEY", NULL,
      "Prints which member owns the key; --raw prints its address alone.", 1, 1,
      cli_cmd_owner},
+    {"explain", "KEY", NULL,
+     "Prints what each member knows of the key, and what a get would do there.",
+     1, 1, cli_cmd_explain},
 };
 const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];
 

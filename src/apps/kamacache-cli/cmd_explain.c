@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * explain: where a key lives, and what a get of it would do at each member.
+ *
+ *     RANK   ADDRESS         HELD  AGE      TTL      SIZE  RECORD   GET
+ *     owner  127.0.0.1:8002  yes   unknown  forever     9  unknown  hit
+ *     2      127.0.0.1:8001  no    -        -           -  unknown  fill from ...
+ */
+#include "call.h"
+#include "columns.h"
+#include "commands.h"
+#include "members.h"
+#include "print.h"
+#include "quote.h"
+#include "report.h"
+#include "table.h"
+
+#include "wire/msg/msg.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* The words for numbers of kama.v2; another number is the first word. */
+static const char *const kinds[] = {"unknown", "filled", "explicit"};
+static const char *const absences[] = {"unknown", "evicted", "expired",
+                                       "deleted"};
+static const char *const actions[] = {"unknown", "hit",  "negative", "join",
+                                      "fill",    "load", "miss",     "refuse"};
+
+static const char *word(const char *const *words, size_t count, int32_t number)
+{
+    return words[number >= 0 && (size_t)number < count ? number : 0];
+}
+#define WORD(words, number)                                                    \
+    word(words, sizeof(words) / sizeof(words)[0], number)
+
+static bool is_held(const struct km_msg_copy *copy)
+{
+    return copy->status == KAMA_OK || copy->status == KAMA_MISS;
+}
+
+/* Whether the member has said what it knows. */
+static bool was_asked(const struct km_msg_copy *copy)
+{
+    return is_held(copy) || copy->status == KAMA_WOULD_LOAD;
+}
+
+/* -- JSON ---------------------------------------------------------------- */
+
+/* A word, or null for what is not known. */
+static json_t *known(const char *text)
+{
+    return strcmp(text, "unknown") == 0 ? json_null() : json_string(text);
+}
+
+static json_t *record_json(const struct km_msg_key_record *record)
+{
+    char id[CLI_ID_BYTES];
+    if (record->operation.len == 0) {
+        return json_null();
+    }
+    json_t *o = json_object();
+    bool made = cli_json_set_bytes(o, "operation", record->operation) &&
+                cli_json_set(o, "origin",
+                             json_string(cli_members_id(record->origin, id))) &&
+                cli_json_set(o, "age_ms", cli_json_uint(record->age_ms));
+    return cli_json_made(o, made);
+}
+
+/* Sets what is known about the entry of a member; null is "not known". */
+static bool set_entry(json_t *o, const struct km_msg_copy *copy)
+{
+    bool held = is_held(copy);
+    return cli_json_set(o, "held",
+                        was_asked(copy) ? json_boolean(held) : json_null()) &&
+           cli_json_set(o, "negative",
+                        json_boolean(copy->status == KAMA_MISS)) &&
+           cli_json_set(o, "kind", known(WORD(kinds, copy->kind))) &&
+           cli_json_set(o, "absence", known(WORD(absences, copy->absence))) &&
+           cli_json_set(o, "age_ms",
+                        copy->age_ms > 0 ? cli_json_uint(copy->age_ms)
+                                         : json_null()) &&
+           cli_json_set(o, "ttl_ms",
+                        held ? json_integer(copy->ttl_ms) : json_null()) &&
+           cli_json_set(o, "value_bytes", cli_json_uint(copy->value_bytes)) &&
+           cli_json_set(o, "version", cli_json_uint(copy->version)) &&
+           cli_json_set(o, "record", record_json(&copy->record));
+}
+
+static bool set_get(json_t *o, const struct km_msg_copy *copy)
+{
+    return cli_json_set(o, "get", json_string(WORD(actions, copy->get))) &&
+           cli_json_set_bytes(o, "get_peer", copy->get_peer) &&
+           cli_json_set(
+               o, "get_status",
+               json_string(kama_status_name((kama_status)copy->get_status))) &&
+           cli_json_set_bytes(o, "reason", copy->reason) &&
+           cli_json_set(o, "loading", json_boolean(copy->loading)) &&
+           cli_json_set(o, "waiters", cli_json_uint(copy->waiters));
+}
+
+static json_t *copy_json(const struct km_msg_copy *copy)
+{
+    char id[CLI_ID_BYTES];
+    char view[CLI_VIEW_BYTES];
+    json_t *o = json_object();
+    bool made =
+        cli_json_set_bytes(o, "address", copy->address) &&
+        cli_json_set(o, "id", json_string(cli_members_id(copy->id, id))) &&
+        cli_json_set(o, "state", json_string(cli_members_state(copy->state))) &&
+        cli_json_set(o, "rank", cli_json_uint(copy->rank)) &&
+        cli_json_set(o, "view_id",
+                     json_string(cli_members_view(copy->view_id, view))) &&
+        cli_json_set(
+            o, "status",
+            json_string(kama_status_name((kama_status)copy->status))) &&
+        set_entry(o, copy) && set_get(o, copy);
+    return cli_json_made(o, made);
+}
+
+static kama_status add_json(void *arg, const void *message)
+{
+    return json_array_append_new(arg, copy_json(message)) == 0
+               ? KAMA_OK
+               : KAMA_ERR_NO_MEMORY;
+}
+
+/* -- lines --------------------------------------------------------------- */
+
+static void add_rank(struct cli_table *table, const struct km_msg_copy *copy)
+{
+    if (copy->rank > 1) {
+        cli_table_text(table, "%" PRIu32, copy->rank);
+    } else {
+        cli_table_text(table, "%s", copy->rank == 1 ? "owner" : "-");
+    }
+}
+
+static void add_held(struct cli_table *table, const struct km_msg_copy *copy)
+{
+    if (copy->status == KAMA_OK) {
+        cli_table_text(table, "%s",
+                       copy->kind == 0 ? "yes" : WORD(kinds, copy->kind));
+    } else if (copy->status == KAMA_MISS) {
+        cli_table_text(table, "negative");
+    } else if (copy->status == KAMA_WOULD_LOAD) {
+        cli_table_text(table, "no (%s)", WORD(absences, copy->absence));
+    } else {
+        cli_table_text(table, "?");
+    }
+}
+
+/* A time that only an entry has. */
+static void add_time(struct cli_table *table, const struct km_msg_copy *copy,
+                     uint64_t ms, const char *otherwise)
+{
+    char text[CLI_TIME_BYTES];
+    bool told = is_held(copy) && otherwise == NULL;
+    cli_table_text(table, "%s",
+                   told            ? cli_columns_time(ms, text)
+                   : is_held(copy) ? otherwise
+                                   : "-");
+}
+
+static void add_record(struct cli_table *table, const struct km_msg_copy *copy)
+{
+    char text[CLI_TIME_BYTES];
+    char *operation = cli_columns_quote(copy->record.operation);
+    if (copy->record.operation.len == 0) {
+        cli_table_text(table, "unknown");
+    } else {
+        cli_table_text(table, "%s, %s ago", operation != NULL ? operation : "?",
+                       cli_columns_time(copy->record.age_ms, text));
+    }
+    free(operation);
+}
+
+/* Writes what a get would do, without the reason. */
+static void write_get(FILE *out, const struct km_msg_copy *copy)
+{
+    fputs(WORD(actions, copy->get), out);
+    switch (copy->get) {
+    case KM_MSG_GET_JOIN:
+        fprintf(out, " a load (%" PRIu32 " wait)", copy->waiters);
+        break;
+    case KM_MSG_GET_FILL:
+        fputs(" from ", out);
+        cli_quote_write(out, copy->get_peer);
+        break;
+    case KM_MSG_GET_LOAD:
+        fputs(" here", out);
+        break;
+    case KM_MSG_GET_REFUSE:
+        fprintf(out, " with %s",
+                kama_status_name((kama_status)copy->get_status));
+        break;
+    default:
+        break;
+    }
+}
+
+static void add_get(struct cli_table *table, const struct km_msg_copy *copy)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    if (out == NULL) {
+        table->failed = true;
+        return;
+    }
+    write_get(out, copy);
+    if (copy->reason.len > 0) {
+        fputs(": ", out);
+        cli_quote_write_text(out, copy->reason);
+    }
+    if (fclose(out) != 0) {
+        table->failed = true;
+    } else {
+        cli_table_text(table, "%s", text);
+    }
+    free(text);
+}
+
+static kama_status add_line(void *arg, const void *message)
+{
+    struct cli_table *table = arg;
+    const struct km_msg_copy *copy = message;
+    char size[CLI_SIZE_BYTES];
+    add_rank(table, copy);
+    cli_table_quoted(table, copy->address);
+    add_held(table, copy);
+    add_time(table, copy, copy->age_ms, copy->age_ms == 0 ? "unknown" : NULL);
+    add_time(table, copy, (uint64_t)copy->ttl_ms,
+             copy->ttl_ms < 0 ? "forever" : NULL);
+    cli_table_text(table, "%s",
+                   copy->status == KAMA_OK
+                       ? cli_columns_size(copy->value_bytes, size)
+                       : "-");
+    add_record(table, copy);
+    add_get(table, copy);
+    return KAMA_OK;
+}
+
+/* -- the command --------------------------------------------------------- */
+
+/* The question, for printing it. */
+struct question {
+    kama_bytes group;
+    kama_bytes key;
+    struct km_msg_explain_response response;
+};
+
+static enum cli_exit print_json(const struct cli *cli,
+                                const struct question *question)
+{
+    struct km_msg_copy copy;
+    json_t *o = json_object();
+    json_t *copies = json_array();
+    kama_status status = cli_each(question->response.copies, &km_msg_copy_pb,
+                                  &copy, add_json, copies);
+    if (status != KAMA_OK) {
+        json_decref(copies);
+        json_decref(o);
+        return cli_failed(cli, status);
+    }
+    bool made =
+        cli_json_set_bytes(o, "group", question->group) &&
+        cli_json_set_bytes(o, "key", question->key) &&
+        cli_json_set(o, "owner", cli_members_owner(&question->response.owner));
+    made = cli_json_set(o, "copies", copies) && made;
+    return cli_print_json(cli_json_made(o, made));
+}
+
+static enum cli_exit print_explain(struct cli *cli, const void *arg)
+{
+    static const char *const heads[] = {"RANK", "ADDRESS", "HELD",   "AGE",
+                                        "TTL",  "SIZE",    "RECORD", "GET"};
+    const struct question *question = arg;
+    struct km_msg_copy copy;
+    struct cli_table table;
+    if (cli->mode == CLI_MODE_JSON) {
+        return print_json(cli, question);
+    }
+    cli_table_init(&table, sizeof heads / sizeof heads[0], "lllllrll");
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+        cli_table_text(&table, "%s", heads[i]);
+    }
+    kama_status status = cli_each(question->response.copies, &km_msg_copy_pb,
+                                  &copy, add_line, &table);
+    if (status != KAMA_OK) {
+        cli_table_fini(&table);
+        return cli_failed(cli, status);
+    }
+    return cli_table_print(&table);
+}
+
+enum cli_exit cli_cmd_explain(struct cli *cli, const kama_bytes *args,
+                              int count)
+{
+    struct question question = {.group = cli->group, .key = args[0]};
+    const struct km_msg_explain_request request = {.group = cli->group,
+                                                   .key = args[0]};
+    const struct cli_request call = {.path = "/kama.v2.Cache/Explain",
+                                     .request_table =
+                                         &km_msg_explain_request_pb,
+                                     .request = &request,
+                                     .reply_table = &km_msg_explain_response_pb,
+                                     .reply = &question.response};
+    (void)count;
+    return cli_ask(cli, &call, print_explain, &question);
+}
