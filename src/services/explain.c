@@ -9,7 +9,7 @@
 #include "group/explain.h"
 #include "services/members.h"
 #include "services/service.h"
-#include "wire/msg/msg.h"
+#include "wire/msg/diagnose.h"
 
 #define PATH "/kama.v2.Cache/Explain"
 /* A client that gives less time than that shall get an answer nevertheless: this

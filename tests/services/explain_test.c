@@ -9,7 +9,7 @@
 #include "base/container.h"
 #include "base/status.h"
 #include "helpers/failmalloc.h"
-#include "wire/msg/msg.h"
+#include "wire/msg/diagnose.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
  * is the other half of pb_oracle_test.py: it decodes the messages that it is
  * given and encodes them again.
  */
-#include "wire/msg/msg.h"
+#include "wire/msg/diagnose.h"
 #include "wire/msg/peer.h"
 
 #include <setjmp.h>
@@ -86,6 +86,10 @@ static const struct {
     {"kama.v2.KeyRecord", &km_msg_key_record_pb},
     {"kama.v2.Copy", &km_msg_copy_pb},
     {"kama.v2.ExplainResponse", &km_msg_explain_response_pb},
+    {"kama.v2.DoctorCheck", &km_msg_doctor_check_pb},
+    {"kama.v2.HostFacts", &km_msg_host_facts_pb},
+    {"kama.v2.RegistryFacts", &km_msg_registry_facts_pb},
+    {"kama.v2.DoctorResponse", &km_msg_doctor_response_pb},
     {"grpc.health.v1.HealthCheckRequest", &km_msg_health_request_pb},
     {"grpc.health.v1.HealthCheckResponse", &km_msg_health_response_pb},
     {"grpc.reflection.v1.ErrorResponse", &km_msg_reflect_error_pb},
@@ -112,6 +116,7 @@ union any_message {
     struct km_msg_member member;
     struct km_msg_copy copy;
     struct km_msg_explain_response explain;
+    struct km_msg_doctor_response doctor;
 };
 
 static kama_status recode(const struct km_pb_message *table, kama_bytes bytes,

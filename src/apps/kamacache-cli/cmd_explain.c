@@ -15,7 +15,7 @@
 #include "report.h"
 #include "table.h"
 
-#include "wire/msg/msg.h"
+#include "wire/msg/diagnose.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -67,12 +67,6 @@ KM_PB_DEFINE(km_msg_owner_request, km_msg_owner_request_pb,
              KM_MSG_OWNER_REQUEST)
 KM_PB_DEFINE(km_msg_owner_response, km_msg_owner_response_pb,
              KM_MSG_OWNER_RESPONSE)
-KM_PB_DEFINE(km_msg_explain_request, km_msg_explain_request_pb,
-             KM_MSG_EXPLAIN_REQUEST)
-KM_PB_DEFINE(km_msg_key_record, km_msg_key_record_pb, KM_MSG_KEY_RECORD)
-KM_PB_DEFINE(km_msg_copy, km_msg_copy_pb, KM_MSG_COPY)
-KM_PB_DEFINE(km_msg_explain_response, km_msg_explain_response_pb,
-             KM_MSG_EXPLAIN_RESPONSE)
 KM_PB_DEFINE(km_msg_health_request, km_msg_health_request_pb,
              KM_MSG_HEALTH_REQUEST)
 KM_PB_DEFINE(km_msg_health_response, km_msg_health_response_pb,

@@ -413,65 +413,6 @@ KM_PB_DECLARE(km_msg_owner_response, km_msg_owner_response_pb,
               KM_MSG_OWNER_RESPONSE);
 #define KM_MSG_OWNER_ADDRESSES 1
 
-#define KM_MSG_EXPLAIN_REQUEST(X, M)                                           \
-    X(M, 1, BYTES, group, _)                                                   \
-    X(M, 2, BYTES, key, _)                                                     \
-    X(M, 3, BOOL, local_only, _)
-KM_PB_DECLARE(km_msg_explain_request, km_msg_explain_request_pb,
-              KM_MSG_EXPLAIN_REQUEST);
-
-/* The numbers of kama.v2.CopyAbsence and kama.v2.GetAction that this version
- * sends. */
-enum km_msg_absence { KM_MSG_ABSENCE_UNKNOWN = 0, KM_MSG_ABSENCE_EXPIRED = 2 };
-enum km_msg_get_action {
-    KM_MSG_GET_UNKNOWN = 0,
-    KM_MSG_GET_HIT = 1,
-    KM_MSG_GET_NEGATIVE = 2,
-    KM_MSG_GET_JOIN = 3,
-    KM_MSG_GET_FILL = 4,
-    KM_MSG_GET_LOAD = 5,
-    KM_MSG_GET_MISS = 6,
-    KM_MSG_GET_REFUSE = 7
-};
-
-#define KM_MSG_KEY_RECORD(X, M)                                                \
-    X(M, 1, BYTES, operation, _)                                               \
-    X(M, 2, BYTES, origin, _)                                                  \
-    X(M, 3, UINT64, age_ms, _)
-KM_PB_DECLARE(km_msg_key_record, km_msg_key_record_pb, KM_MSG_KEY_RECORD);
-
-#define KM_MSG_COPY(X, M)                                                      \
-    X(M, 1, BYTES, address, _)                                                 \
-    X(M, 2, INT32, status, _)                                                  \
-    X(M, 3, INT32, kind, _)                                                    \
-    X(M, 4, BYTES, etag, _)                                                    \
-    X(M, 5, UINT64, version, _)                                                \
-    X(M, 6, UINT64, value_bytes, _)                                            \
-    X(M, 7, SINT64, ttl_ms, _)                                                 \
-    X(M, 8, UINT64, age_ms, _)                                                 \
-    X(M, 9, UINT64, load_ns, _)                                                \
-    X(M, 10, FIXED64, view_id, _)                                              \
-    X(M, 11, BYTES, id, _)                                                     \
-    X(M, 12, INT32, state, _)                                                  \
-    X(M, 13, UINT32, rank, _)                                                  \
-    X(M, 14, INT32, absence, _)                                                \
-    X(M, 15, MESSAGE, record, (km_msg_key_record, km_msg_key_record_pb))       \
-    X(M, 16, INT32, get, _)                                                    \
-    X(M, 17, BYTES, get_peer, _)                                               \
-    X(M, 18, INT32, get_status, _)                                             \
-    X(M, 19, BYTES, reason, _)                                                 \
-    X(M, 20, BOOL, loading, _)                                                 \
-    X(M, 21, UINT32, waiters, _)
-KM_PB_DECLARE(km_msg_copy, km_msg_copy_pb, KM_MSG_COPY);
-
-#define KM_MSG_EXPLAIN_RESPONSE(X, M)                                          \
-    X(M, 1, MESSAGE, owner, (km_msg_owner_response, km_msg_owner_response_pb)) \
-    X(M, 2, LIST, copies, _)
-KM_PB_DECLARE(km_msg_explain_response, km_msg_explain_response_pb,
-              KM_MSG_EXPLAIN_RESPONSE);
-#define KM_MSG_EXPLAIN_OWNER 1
-#define KM_MSG_EXPLAIN_COPIES 2
-
 /* -- grpc.health.v1 ------------------------------------------------------ */
 
 #define KM_MSG_HEALTH_REQUEST(X, M) X(M, 1, BYTES, service, _)
