@@ -66,6 +66,13 @@ void km_lease_keep(struct km_membership *m)
     }
 }
 
+static void say_kept(struct km_membership *m, km_ns sent_at)
+{
+    if (m->events->kept != NULL) {
+        m->events->kept(m->owner, m->lease.ttl_ms, sent_at);
+    }
+}
+
 void km_lease_begin(struct km_membership *m, int64_t id, int64_t ttl_ms,
                     km_ns sent_at)
 {
@@ -77,6 +84,7 @@ void km_lease_begin(struct km_membership *m, int64_t id, int64_t ttl_ms,
     lease->backoff = (struct km_backoff){0};
     km_membership_arm(m, &lease->timer, third_of_lease(m));
     check_doubt(m);
+    say_kept(m, sent_at);
 }
 
 void km_lease_stop(struct km_membership *m)
@@ -138,5 +146,6 @@ void km_lease_on_kept(void *owner, const struct km_registry_result *result,
             lease->confirmed_at = sent_at;
         }
         check_doubt(m);
+        say_kept(m, sent_at);
     }
 }

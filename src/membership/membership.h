@@ -86,6 +86,9 @@ struct km_membership_events {
     /* The lease is in another state. A record that was deleted under a living
      * lease counts as a lost lease. */
     void (*lease)(void *owner, enum km_membership_lease lease);
+    /* The lease was granted or prolonged for ttl_ms, by a request that was sent at
+     * sent_at of the clock env.boot and is answered now. May be NULL. */
+    void (*kept)(void *owner, int64_t ttl_ms, km_ns sent_at);
     /* The start cannot succeed; text says what to do. The membership does
      * nothing any more and is to be closed. It never comes after
      * `registered`. */

@@ -103,6 +103,16 @@ static void on_lease(void *owner, enum km_membership_lease lease)
     }
 }
 
+static void on_kept(void *owner, int64_t ttl_ms, km_ns sent_at)
+{
+    struct km_cluster *cluster = owner;
+    km_mutex_lock(&cluster->lock);
+    cluster->lease_ttl_ms = ttl_ms;
+    cluster->lease_kept_at = sent_at;
+    cluster->registry_latency = km_clock_boot() - sent_at;
+    km_mutex_unlock(&cluster->lock);
+}
+
 static void on_failed(void *owner, kama_status status, const char *text)
 {
     struct km_cluster *cluster = owner;
@@ -196,6 +206,7 @@ const struct km_membership_events km_cluster_membership_events = {
     .leaving = on_leaving,
     .forget = on_forget,
     .lease = on_lease,
+    .kept = on_kept,
     .failed = on_failed,
     .probe = on_probe,
     .waiting = on_waiting,

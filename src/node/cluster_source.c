@@ -278,6 +278,21 @@ static uint64_t source_version(void *arg)
     return version;
 }
 
+static void source_registry(void *arg, struct km_cluster_registry *registry)
+{
+    struct km_cluster *cluster = arg;
+    km_ns now = km_clock_boot();
+    *registry = (struct km_cluster_registry){.exists = true};
+    km_mutex_lock(&cluster->lock);
+    registry->up = cluster->registry_up;
+    if (cluster->lease_id != 0 && cluster->lease_kept_at != 0) {
+        registry->lease_ttl_ms = (uint64_t)cluster->lease_ttl_ms;
+        registry->lease_age_ms = (now - cluster->lease_kept_at) / KM_NS_PER_MS;
+        registry->latency_ns = cluster->registry_latency;
+    }
+    km_mutex_unlock(&cluster->lock);
+}
+
 static void count_peers(void *arg, const struct km_peer_info *info)
 {
     uint64_t *values = arg;
@@ -314,6 +329,7 @@ const struct km_cluster_ops km_cluster_source_ops = {
     .node = source_node,
     .owner = source_owner,
     .version = source_version,
+    .registry = source_registry,
     .survey = km_node_survey,
     .counters = source_counters,
 };

@@ -92,6 +92,11 @@ struct km_cluster {
     const char *registration;
     const char *degraded;
     bool registry_up;
+    /* Of the lease: its time, when the request was sent that prolonged it last
+     * (km_clock_boot; 0: never), and how long the answer took. */
+    int64_t lease_ttl_ms;
+    km_ns lease_kept_at;
+    km_ns registry_latency;
     struct km_membership_stats seen; /* of membership, at its last event */
     uint64_t version;                /* grows with each change that is shown */
 };

@@ -86,6 +86,16 @@ uint64_t km_cluster_version(struct km_service_env *env)
                                : km_alone_version(env);
 }
 
+void km_cluster_registry(struct km_service_env *env,
+                         struct km_cluster_registry *ret_registry)
+{
+    const struct km_cluster_source *source = &env->cluster;
+    *ret_registry = (struct km_cluster_registry){.exists = false};
+    if (source->ops != NULL) {
+        source->ops->registry(source->arg, ret_registry);
+    }
+}
+
 void km_cluster_survey(struct km_service_env *env,
                        struct km_cluster_survey *survey)
 {

@@ -105,6 +105,16 @@ struct km_cluster_owner_info {
     bool self;
 };
 
+/* The registry, as it is shown. */
+struct km_cluster_registry {
+    bool exists; /* the node has one */
+    bool up;
+    uint64_t lease_ttl_ms; /* 0: the node has no lease */
+    uint64_t
+        lease_age_ms;    /* since the request was sent that prolonged it last */
+    uint64_t latency_ns; /* of the answer to that; 0: not known */
+};
+
 /* The counters of the cluster, one row each, which Stats shows behind those of
  * the server. */
 enum {
@@ -155,7 +165,7 @@ struct km_cluster_survey {
     void *use[12]; /* of the source */
 };
 
-/* What a source can say. Each function but `survey` calls cb once, before it
+/* What a source can say. Each function with a cb calls it once, before it
  * returns, and holds no lock meanwhile. */
 struct km_cluster_ops {
     void (*view)(void *cluster, km_cluster_view_fn cb, void *arg);
@@ -166,6 +176,7 @@ struct km_cluster_ops {
     /* Returns a number that grows with each change of what `view` says, except
      * of latencies and times. */
     uint64_t (*version)(void *cluster);
+    void (*registry)(void *cluster, struct km_cluster_registry *ret_registry);
     /* Asks all other members. The callbacks run on any thread, one after the
      * other. */
     void (*survey)(void *cluster, struct km_cluster_survey *survey);
@@ -188,6 +199,8 @@ void km_cluster_node(struct km_service_env *env, km_cluster_node_fn cb,
 void km_cluster_owner(struct km_service_env *env, const char *group,
                       kama_bytes key, km_cluster_owner_fn cb, void *arg);
 uint64_t km_cluster_version(struct km_service_env *env);
+void km_cluster_registry(struct km_service_env *env,
+                         struct km_cluster_registry *ret_registry);
 
 /* Asks all other members; a node alone has none. The survey, its path and its
  * message are the caller's memory until done has run. */

@@ -421,6 +421,11 @@ static void test_a_lease_is_kept_every_third_of_its_time(void **state)
     assert_in_range(f->node.client.requests[SIM_KEEP_ALIVE], 17, 19);
     assert_int_equal(f->node.lease_events, 1);
     assert_int_equal(f->node.lease, KM_LEASE_HELD);
+    assert_in_range(f->node.kept, 17, 20); /* with the one that granted it */
+    assert_int_equal(f->node.kept_ttl_ms, KM_MEMBERSHIP_LEASE_MS_DEFAULT);
+    km_ns kept_at = f->node.kept_sent_at;
+    run_for(f, 10 * S);
+    assert_true(f->node.kept_sent_at > kept_at);
 }
 
 static void test_slow_answers_do_not_end_a_lease(void **state)

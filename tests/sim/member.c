@@ -91,6 +91,14 @@ static void on_probe(void *owner, const char *address)
     }
 }
 
+static void on_kept(void *owner, int64_t ttl_ms, km_ns sent_at)
+{
+    struct sim_member *m = owner;
+    m->kept++;
+    m->kept_ttl_ms = ttl_ms;
+    m->kept_sent_at = sent_at;
+}
+
 static void on_waiting(void *owner, km_ns until)
 {
     ((struct sim_member *)owner)->waiting_until = until;
@@ -122,6 +130,7 @@ static const struct km_membership_events events = {.view = on_view,
                                                    .leaving = on_leaving,
                                                    .forget = on_forget,
                                                    .lease = on_lease,
+                                                   .kept = on_kept,
                                                    .failed = on_failed,
                                                    .probe = on_probe,
                                                    .waiting = on_waiting,

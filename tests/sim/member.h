@@ -43,6 +43,9 @@ struct sim_member {
     struct km_member_id id;
     enum km_membership_lease lease;
     unsigned lease_events;
+    unsigned kept; /* times that the lease was prolonged, and the last one */
+    int64_t kept_ttl_ms;
+    km_ns kept_sent_at;
     kama_status failed_status;
     char failed_text[512];
     km_ns waiting_until;
