@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "net/address.h"
+#include "view/member.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -159,22 +160,27 @@ static bool is_wildcard(const char *host)
            strcmp(host, "::") == 0;
 }
 
+/* Every spelling that could not stand in a record is refused here, before anything
+ * has begun. */
 static kama_status check_advertise(const kama_node_options *options)
 {
     struct km_address address;
+    char canonical[KM_MEMBER_ADDRESS_BYTES];
     if (!is_given(options->advertise)) {
         return KAMA_OK;
     }
     if (km_address_split(options->advertise, &address) != KAMA_OK) {
         return km_fail(KAMA_ERR_INVALID, "advertise: %s", km_last_error());
     }
-    if (!is_wildcard(address.host) && atoi(address.port) != 0) {
-        return KAMA_OK;
+    if (is_wildcard(address.host) || atoi(address.port) == 0) {
+        return km_fail(KAMA_ERR_INVALID,
+                       "advertise: nobody can connect to %.*s; it must be the "
+                       "host and the port at which others reach this node",
+                       KM_TEXT_UP_TO(64, options->advertise));
     }
-    return km_fail(KAMA_ERR_INVALID,
-                   "advertise: nobody can connect to %.*s; it must be the "
-                   "host and the port at which others reach this node",
-                   KM_TEXT_UP_TO(64, options->advertise));
+    return km_member_address(options->advertise, canonical) == KAMA_OK
+               ? KAMA_OK
+               : km_fail(KAMA_ERR_INVALID, "advertise: %s", km_last_error());
 }
 
 /* Removes the scheme of an endpoint, and checks the rest. */

@@ -118,6 +118,17 @@ static void test_advertise(void **state)
         expect_refused(&options, KAMA_ERR_INVALID,
                        "advertise: nobody can connect to ");
     }
+    /* Texts that libc would take, and that no record may have. */
+    static const char *const other[] = {"[::ffff:0.0.0.0]:8001",
+                                        "[0:0:0:0:0:0:0:0]:8001",
+                                        "127.1:8001",
+                                        "0x7f000001:8001",
+                                        "a..b:8001",
+                                        "[fe80::1%lo]:8001"};
+    for (size_t i = 0; i < sizeof other / sizeof other[0]; i++) {
+        options.advertise = other[i];
+        expect_refused(&options, KAMA_ERR_INVALID, "advertise: ");
+    }
     options.advertise = "nonsense";
     expect_refused(&options, KAMA_ERR_INVALID, "advertise: ");
     options = defaults();
