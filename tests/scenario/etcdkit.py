@@ -246,12 +246,16 @@ class EtcdCluster:
 
 class TcpProxy:
     """Passes bytes between clients and `target` ("host:port"); .address is
-    where it listens. The modes apply to open connections and to new ones."""
+    where it listens, on the loopback address `host`. The modes apply to open
+    connections and to new ones."""
 
-    def __init__(self, target):
+    def __init__(self, target, host="127.0.0.1"):
         self.target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
+        self._listener = socket.create_server(
+            (host, 0), family=socket.AF_INET6 if ":" in host
+            else socket.AF_INET)
+        self.address = ("[%s]:%d" if ":" in host else "%s:%d") % (
+            host, self._listener.getsockname()[1])
         self._change = threading.Condition()
         self._mode = "flow"
         self._delay = 0.0
