@@ -40,7 +40,8 @@ struct km_server_call *km_server_call_new(struct km_server_conn *conn,
     call->deadline = KM_NS_NEVER;
     call->reset_fair_at = KM_NS_NEVER;
     km_list_push_back(&conn->calls, &call->node);
-    conn->called_at = km_loop_now(server_loop->loop);
+    call->begun_at = km_loop_now(server_loop->loop);
+    conn->called_at = call->begun_at;
     km_list_init(&call->unarmed);
     km_list_init(&call->stalled);
     km_list_init(&call->resumed);
@@ -81,6 +82,7 @@ enum km_server_call_state km_server_call_end(struct km_server_call *call,
     if (status != KAMA_OK) {
         km_server_loop_count(call->server_loop, KM_SERVER_M_CALLS_FAILED);
     }
+    km_server_figures_count(call, status);
     return left;
 }
 

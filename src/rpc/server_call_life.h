@@ -89,6 +89,7 @@ struct km_server_call {
     struct km_list stalled; /* in conn->stalled */
     struct km_list resumed; /* in server_loop->resumed */
     struct km_timer timer;
+    km_ns begun_at; /* the turn of the loop that has read its first header */
     km_ns deadline;
     km_ns reset_fair_at; /* a reset from here on may be caused by the client's
                           * own deadline */

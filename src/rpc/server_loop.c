@@ -79,8 +79,12 @@ kama_status km_server_loop_init(struct km_server_loop *server_loop,
     km_list_init(&server_loop->conns);
     km_list_init(&server_loop->unarmed);
     km_list_init(&server_loop->resumed);
-    return km_h2_loop_cache_new(server->mem, KM_RPC_H2_CACHE_BYTES,
-                                &server_loop->cache);
+    kama_status st = km_server_figures_init(&server_loop->figures, server->mem,
+                                            server->options.method_count);
+    return st != KAMA_OK
+               ? st
+               : km_h2_loop_cache_new(server->mem, KM_RPC_H2_CACHE_BYTES,
+                                      &server_loop->cache);
 }
 
 void km_server_loop_fini(struct km_server_loop *server_loop)
@@ -100,4 +104,5 @@ void km_server_loop_fini(struct km_server_loop *server_loop)
     }
     KM_ASSERT(server_loop->spare_call_count == 0);
     km_h2_loop_cache_free(server_loop->cache);
+    km_server_figures_fini(&server_loop->figures, server_loop->server->mem);
 }

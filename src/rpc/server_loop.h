@@ -30,6 +30,7 @@
 #include "net/acceptor.h"
 #include "net/drain.h"
 #include "rpc/server.h"
+#include "rpc/server_figures.h"
 #include "rpc/server_method.h"
 #include "wire/grpc/budget.h"
 
@@ -49,6 +50,7 @@ struct km_server_loop {
     unsigned spare_call_count;
     size_t held_bytes;                   /* of requests that come in pieces */
     struct km_grpc_budget decode_budget; /* of its compressed requests */
+    struct km_server_figures_table figures; /* of the ends of its calls */
 };
 
 /* The server. Only server.c makes one; the files of a call read it. */

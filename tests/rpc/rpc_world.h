@@ -20,6 +20,7 @@
 #include "base/sync.h"
 #include "rpc/server.h"
 #include "rpc/server_call.h"
+#include "rpc/server_figures.h"
 #include "rpc/server_method.h"
 
 #include <sched.h>
@@ -362,6 +363,25 @@ static inline void world_wait_metric(const struct world *world, unsigned row,
     }
 }
 
+/* Returns how many calls of all methods have ended with any code. */
+static inline uint64_t world_ended(const struct world *world)
+{
+    uint64_t sum = 0;
+    static struct km_server_figures_sum figures;
+    for (size_t row = 0; row < km_server_figures_rows(world->server); row++) {
+        if (!km_server_figures_read(world->server, row, &figures)) {
+            continue;
+        }
+        uint64_t of_row = 0;
+        for (unsigned code = 0; code < KM_SERVER_CODES; code++) {
+            of_row += figures.codes[code];
+        }
+        assert_int_equal(km_histogram_count(&figures.times), of_row);
+        sum += of_row;
+    }
+    return sum;
+}
+
 static inline void world_free(struct world *world)
 {
     for (unsigned i = 0; i < world->loop_count; i++) {
@@ -387,6 +407,8 @@ static inline void world_fini(struct world *world)
         assert_int_equal(world_metric(world, KM_SERVER_M_CONNECTIONS), 0);
         assert_int_equal(world_metric(world, KM_SERVER_M_CALLS_RUNNING), 0);
         assert_int_equal(world_metric(world, KM_SERVER_M_HELD_BYTES), 0);
+        assert_int_equal(world_metric(world, KM_SERVER_M_CALLS),
+                         world_ended(world));
     }
     world_free(world);
 }
