@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/status.h"
 #include "services/long_call.h"
+#include "services/process.h"
 
 /* -- life ---------------------------------------------------------------- */
 
@@ -17,6 +18,7 @@ kama_status km_service_env_init(struct km_service_env *env,
 {
     *env = (struct km_service_env){
         .mem = mem, .clock = clock, .registry = registry, .service = service};
+    env->process_started_ns = km_process_started_ns();
     km_list_init(&env->long_calls);
     km_alone_init(&env->alone);
     if (!km_mutex_init(&env->lock, KM_RANK_NODE)) {

@@ -47,7 +47,8 @@ struct km_service_env {
     const struct km_registry *registry;
     const char *service;      /* name of the node's own service, for health */
     struct km_server *server; /* NULL before open; never NULL in a handler */
-    atomic_uint mget_keys;    /* keys of all MGets that run now */
+    uint64_t process_started_ns;      /* since 1970; 0: not known */
+    atomic_uint mget_keys;            /* keys of all MGets that run now */
     struct km_cluster_source cluster; /* without ops: the node is alone */
     struct km_alone alone;            /* what is shown then */
     /* Set before the server listens; without ops the node is in no cluster. */

@@ -13,12 +13,11 @@
 #include "group/counters.h"
 #include "group/info.h"
 #include "rpc/server.h"
+#include "services/process.h"
 #include "services/service.h"
 #include "wire/msg/msg.h"
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <unistd.h>
 
 /* -- Stats --------------------------------------------------------------- */
 
@@ -111,25 +110,6 @@ static kama_status append_cluster_metrics(struct km_buf *buf,
     return st;
 }
 
-/* How many bytes of memory the process has: the second number of
- * /proc/self/statm, in pages. Returns 0 if the file cannot be read. */
-static uint64_t resident_bytes(void)
-{
-    char text[64];
-    unsigned long long total;
-    unsigned long long resident;
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return 0;
-    }
-    ssize_t len = read(fd, text, sizeof text - 1);
-    close(fd);
-    text[len > 0 ? len : 0] = '\0';
-    return sscanf(text, "%llu %llu", &total, &resident) == 2
-               ? (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE)
-               : 0;
-}
-
 /* Appends the fields that describe the process. */
 static kama_status append_process(struct km_buf *buf,
                                   struct km_service_env *env)
@@ -137,7 +117,7 @@ static kama_status append_process(struct km_buf *buf,
     const struct km_msg_stats_response message = {
         .version = KAMA_STR(kama_version()),
         .uptime_ms = km_service_env_uptime_ms(env),
-        .rss_bytes = resident_bytes(),
+        .rss_bytes = km_process_resident_bytes(),
     };
     return km_pb_append(buf, &km_msg_stats_response_pb, &message);
 }
