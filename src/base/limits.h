@@ -42,6 +42,7 @@
 #define KM_GROUP_NAME_BYTES_MAX 255
 #define KM_GROUPS_MAX 1024
 #define KM_METRIC_GROUPS_MAX 64 /* names of groups in the text of metrics */
+#define KM_METRIC_PEERS_MAX 64  /* and addresses of members */
 #define KM_MGET_KEYS_MAX 65536
 #define KM_GLOB_BYTES_MAX 1024
 #define KM_TTL_JITTER_PERCENT_MAX 50

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+/* A family is written at once, so that the calls of all methods are read twice: for
+ * their codes and for their times. */
+#include "services/metrics.h"
+
+#include "base/bytes.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "group/metrics.h"
+#include "kamacache_build.h"
+#include "rpc/server.h"
+#include "rpc/server_figures.h"
+#include "rpc/server_method.h"
+#include "services/cluster.h"
+#include "services/env.h"
+#include "services/process.h"
+
+#include <stdio.h>
+
+/* -- tables --------------------------------------------------------------- */
+
+/* Begins the family of a row, whose name gets a prefix and its unit. */
+static void begin_row(struct km_metric_text *text, const char *prefix,
+                      const struct km_metric *row)
+{
+    char name[KM_METRIC_NAME_BYTES_MAX];
+    (void)km_text_printf(name, sizeof name, "%s%s%s%s", prefix, row->name,
+                         row->unit[0] != '\0' ? "_" : "", row->unit);
+    km_metric_text_family(text, name, row->kind, row->help);
+}
+
+/* Writes a family that has one sample without a label. */
+static void write_one(struct km_metric_text *text, const char *name,
+                      enum km_metric_kind kind, const char *help,
+                      uint64_t value)
+{
+    km_metric_text_family(text, name, kind, help);
+    km_metric_text_count(text, NULL, 0, value);
+}
+
+/* -- the server ----------------------------------------------------------- */
+
+static const char *const code_names[KM_SERVER_CODES] = {
+    "OK",
+    "Canceled",
+    "Unknown",
+    "InvalidArgument",
+    "DeadlineExceeded",
+    "NotFound",
+    "AlreadyExists",
+    "PermissionDenied",
+    "ResourceExhausted",
+    "FailedPrecondition",
+    "Aborted",
+    "OutOfRange",
+    "Unimplemented",
+    "Internal",
+    "Unavailable",
+    "DataLoss",
+    "Unauthenticated",
+};
+
+enum { LABEL_TYPE, LABEL_SERVICE, LABEL_METHOD, LABEL_CODE, LABEL_COUNT };
+
+static const char *type_of(const struct km_server_method *method)
+{
+    switch (method->kind) {
+    case KM_RPC_UNARY:
+        break;
+    case KM_RPC_SERVER_STREAM:
+        return "server_stream";
+    case KM_RPC_BIDI_STREAM:
+        return "bidi_stream";
+    }
+    return "unary";
+}
+
+/* Writes the labels of a method. A path is "/service/method"; a call without a
+ * method could have any, so that its path is no label. */
+static void label_method(const struct km_server_method *method,
+                         struct km_metric_label labels[LABEL_COUNT])
+{
+    kama_bytes service = KM_LIT("unknown");
+    kama_bytes name = KM_LIT("unknown");
+    kama_bytes type = KM_LIT("unary");
+    if (method != NULL) {
+        const char *slash = strrchr(method->path, '/');
+        service = kama_bytes_make(method->path + 1,
+                                  (size_t)(slash - method->path) - 1);
+        name = kama_bytes_str(slash + 1);
+        type = kama_bytes_str(type_of(method));
+    }
+    labels[LABEL_TYPE] = (struct km_metric_label){"grpc_type", type};
+    labels[LABEL_SERVICE] = (struct km_metric_label){"grpc_service", service};
+    labels[LABEL_METHOD] = (struct km_metric_label){"grpc_method", name};
+}
+
+static void write_codes(struct km_metric_text *text,
+                        const struct km_server_figures_sum *figures)
+{
+    struct km_metric_label labels[LABEL_COUNT];
+    label_method(figures->method, labels);
+    for (unsigned code = 0; code < KM_SERVER_CODES; code++) {
+        labels[LABEL_CODE] = (struct km_metric_label){
+            "grpc_code", kama_bytes_str(code_names[code])};
+        if (figures->codes[code] > 0) {
+            km_metric_text_count(text, labels, LABEL_COUNT,
+                                 figures->codes[code]);
+        }
+    }
+}
+
+static void write_calls(struct km_metric_text *text,
+                        const struct km_server *server)
+{
+    struct km_server_figures_sum figures;
+    struct km_metric_label labels[LABEL_COUNT];
+    size_t rows = km_server_figures_rows(server);
+    km_metric_text_family(text, "grpc_server_handled", KM_METRIC_COUNTER,
+                          "Calls that have ended, by method and code.");
+    for (size_t row = 0; row < rows; row++) {
+        if (km_server_figures_read(server, row, &figures)) {
+            write_codes(text, &figures);
+        }
+    }
+    km_metric_text_family(text, "grpc_server_handling_seconds",
+                          KM_METRIC_HISTOGRAM,
+                          "How long calls took, from their first header until "
+                          "they were answered.");
+    for (size_t row = 0; row < rows; row++) {
+        if (km_server_figures_read(server, row, &figures)) {
+            label_method(figures.method, labels);
+            km_metric_text_histogram(text, labels, LABEL_CODE, &figures.times);
+        }
+    }
+}
+
+void km_service_metrics_server(struct km_metric_text *text,
+                               struct km_server *server)
+{
+    const struct km_metric_set *set = km_server_metrics(server);
+    for (unsigned i = 0; i < KM_SERVER_M_COUNT; i++) {
+        begin_row(text, KM_METRIC_PREFIX, &km_server_metric_rows[i]);
+        km_metric_text_count(text, NULL, 0, km_metric_read(set, i));
+    }
+    write_calls(text, server);
+}
+
+/* -- the members ---------------------------------------------------------- */
+
+/* The other members as a text shows them. */
+struct peers {
+    const struct km_cluster_view *view;
+    struct km_cluster_member others; /* the sums of those without a name */
+    size_t named;                    /* so many have their address */
+    size_t count;
+};
+
+/* Returns a member that is not this node, and moves *i behind it, or NULL. */
+static const struct km_cluster_member *next_peer(
+    const struct km_cluster_view *view, size_t *i)
+{
+    while (*i < view->count) {
+        const struct km_cluster_member *member = &view->members[(*i)++];
+        if (!member->self) {
+            return member;
+        }
+    }
+    return NULL;
+}
+
+static void add_peer(struct km_cluster_member *sum,
+                     const struct km_cluster_member *member)
+{
+    sum->fills += member->fills;
+    sum->fills_failed += member->fills_failed;
+    sum->mutations += member->mutations;
+    sum->mutations_failed += member->mutations_failed;
+    sum->served += member->served;
+}
+
+static void read_peers(struct peers *peers, const struct km_cluster_view *view)
+{
+    const struct km_cluster_member *member;
+    size_t at = 0;
+    *peers = (struct peers){.view = view, .others = {.address = "other"}};
+    while ((member = next_peer(view, &at)) != NULL) {
+        if (peers->count++ < KM_METRIC_PEERS_MAX) {
+            peers->named++;
+        } else {
+            add_peer(&peers->others, member);
+        }
+    }
+}
+
+/* Moves to the next member that is shown: those with their address, and then the
+ * sum of the others. *i and *n are 0 at first. */
+static const struct km_cluster_member *next_shown(const struct peers *peers,
+                                                  size_t *i, size_t *n)
+{
+    size_t index = (*n)++;
+    if (index < peers->named) {
+        return next_peer(peers->view, i);
+    }
+    return index == peers->named && peers->count > peers->named ? &peers->others
+                                                                : NULL;
+}
+
+static void write_states(struct km_metric_text *text,
+                         const struct km_cluster_view *view)
+{
+    static const enum km_cluster_reach states[] = {
+        KM_CLUSTER_REACH_UP, KM_CLUSTER_REACH_UNREACHABLE,
+        KM_CLUSTER_REACH_REFUSED, KM_CLUSTER_REACH_UNKNOWN};
+    km_metric_text_family(text, KM_METRIC_PREFIX "peers", KM_METRIC_GAUGE,
+                          "Other members of the view, by state: up, "
+                          "unreachable, refused (it says that this node is no "
+                          "member), unknown (it was not asked yet).");
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
+        const struct km_metric_label label = {
+            "state", kama_bytes_str(km_cluster_reach_name(states[i]))};
+        const struct km_cluster_member *member;
+        size_t at = 0;
+        uint64_t count = 0;
+        while ((member = next_peer(view, &at)) != NULL) {
+            count += member->reach == states[i];
+        }
+        km_metric_text_count(text, &label, 1, count);
+    }
+}
+
+/* Writes the two samples of a member in a family with the label `method`. */
+static void write_methods(struct km_metric_text *text, const char *address,
+                          uint64_t fills, uint64_t mutations)
+{
+    struct km_metric_label labels[] = {{"peer", kama_bytes_str(address)},
+                                       {"method", KM_LIT("fill")}};
+    km_metric_text_count(text, labels, 2, fills);
+    labels[1].value = KM_LIT("mutate");
+    km_metric_text_count(text, labels, 2, mutations);
+}
+
+static void write_requests(struct km_metric_text *text,
+                           const struct peers *peers)
+{
+    const struct km_cluster_member *member;
+    size_t i = 0;
+    size_t n = 0;
+    km_metric_text_family(text, KM_METRIC_PREFIX "peer_requests",
+                          KM_METRIC_COUNTER,
+                          "Keys that were asked of a member or sent to it, by "
+                          "method: fill, mutate.");
+    while ((member = next_shown(peers, &i, &n)) != NULL) {
+        write_methods(text, member->address, member->fills, member->mutations);
+    }
+    i = 0;
+    n = 0;
+    km_metric_text_family(text, KM_METRIC_PREFIX "peer_requests_failed",
+                          KM_METRIC_COUNTER,
+                          "Those of them that the member did not answer.");
+    while ((member = next_shown(peers, &i, &n)) != NULL) {
+        write_methods(text, member->address, member->fills_failed,
+                      member->mutations_failed);
+    }
+}
+
+static void write_served(struct km_metric_text *text, const struct peers *peers)
+{
+    const struct km_cluster_member *member;
+    size_t i = 0;
+    size_t n = 0;
+    km_metric_text_family(text, KM_METRIC_PREFIX "peer_served",
+                          KM_METRIC_COUNTER,
+                          "Requests of a member that this node has answered.");
+    while ((member = next_shown(peers, &i, &n)) != NULL) {
+        const struct km_metric_label label = {"peer",
+                                              kama_bytes_str(member->address)};
+        km_metric_text_count(text, &label, 1, member->served);
+    }
+}
+
+/* Only members with their own address are up, or have a latency. */
+static void write_reach(struct km_metric_text *text, const struct peers *peers)
+{
+    size_t at = 0;
+    km_metric_text_family(text, KM_METRIC_PREFIX "peer_up", KM_METRIC_GAUGE,
+                          "1 if the member answers.");
+    for (size_t n = 0; n < peers->named; n++) {
+        const struct km_cluster_member *member = next_peer(peers->view, &at);
+        const struct km_metric_label label = {"peer",
+                                              kama_bytes_str(member->address)};
+        km_metric_text_count(text, &label, 1,
+                             member->reach == KM_CLUSTER_REACH_UP);
+    }
+    at = 0;
+    km_metric_text_family(text, KM_METRIC_PREFIX "peer_latency_seconds",
+                          KM_METRIC_GAUGE,
+                          "How long the last answer of the member took.");
+    for (size_t n = 0; n < peers->named; n++) {
+        const struct km_cluster_member *member = next_peer(peers->view, &at);
+        const struct km_metric_label label = {"peer",
+                                              kama_bytes_str(member->address)};
+        if (member->latency_ns > 0) {
+            km_metric_text_ns(text, &label, 1, member->latency_ns);
+        }
+    }
+}
+
+static void write_view(void *arg, const struct km_cluster_view *view)
+{
+    struct km_metric_text *text = arg;
+    struct peers peers;
+    char id[20];
+    (void)snprintf(id, sizeof id, "%016llx", (unsigned long long)view->view_id);
+    const struct km_metric_label label = {"view_id", kama_bytes_str(id)};
+    km_metric_text_family(text, KM_METRIC_PREFIX "view", KM_METRIC_INFO,
+                          "The view that the node has adopted.");
+    km_metric_text_count(text, &label, 1, 1);
+    read_peers(&peers, view);
+    write_states(text, view);
+    write_reach(text, &peers);
+    write_requests(text, &peers);
+    write_served(text, &peers);
+}
+
+/* -- the node in its cluster ---------------------------------------------- */
+
+static void write_ready(void *arg, const struct km_cluster_node *node)
+{
+    write_one(arg, KM_METRIC_PREFIX "ready", KM_METRIC_GAUGE,
+              "1 if no step to readiness is missing.", node->ready);
+}
+
+static void write_lease(void *arg, const struct km_cluster_node *node)
+{
+    write_one(arg, KM_METRIC_PREFIX "lease_held", KM_METRIC_GAUGE,
+              "1 if the node has a lease for its record.", node->lease_id != 0);
+    write_one(arg, KM_METRIC_PREFIX "degraded", KM_METRIC_GAUGE,
+              "1 if the node is not what it should be although it serves.",
+              node->degraded[0] != '\0');
+}
+
+static void write_cluster_rows(struct km_metric_text *text,
+                               const struct km_cluster_source *source)
+{
+    uint64_t values[KM_CLUSTER_M_COUNT];
+    source->ops->counters(source->arg, values);
+    for (unsigned i = 0; i < KM_CLUSTER_M_COUNT; i++) {
+        begin_row(text, KM_METRIC_PREFIX "cluster_",
+                  &km_cluster_metric_rows[i]);
+        km_metric_text_count(text, NULL, 0, values[i]);
+    }
+}
+
+void km_service_metrics_cluster(struct km_metric_text *text,
+                                struct km_service_env *env)
+{
+    km_cluster_node(env, write_ready, text);
+    if (env->cluster.ops != NULL) {
+        km_cluster_node(env, write_lease, text);
+        write_cluster_rows(text, &env->cluster);
+        km_cluster_view(env, write_view, text);
+    }
+}
+
+/* -- the process ---------------------------------------------------------- */
+
+static void write_build(struct km_metric_text *text)
+{
+    const struct km_metric_label labels[] = {
+        {"version", kama_bytes_str(kama_version())},
+        {"revision", KM_LIT(KM_BUILD_GIT_REV)}};
+    km_metric_text_family(text, KM_METRIC_PREFIX "build", KM_METRIC_INFO,
+                          "The version of the library, and the commit that it "
+                          "was built from.");
+    km_metric_text_count(text, labels, 2, 1);
+}
+
+static void write_times(struct km_metric_text *text,
+                        const struct km_process *process, uint64_t started_ns)
+{
+    km_metric_text_family(text, "process_cpu_seconds", KM_METRIC_COUNTER,
+                          "Processor time of the process, in user and in "
+                          "system mode.");
+    km_metric_text_ns(text, NULL, 0, process->cpu_ns);
+    km_metric_text_family(text, "process_start_time_seconds", KM_METRIC_GAUGE,
+                          "When the process was started, since 1970.");
+    km_metric_text_ns(text, NULL, 0, started_ns);
+}
+
+void km_service_metrics_process(struct km_metric_text *text,
+                                const struct km_service_env *env)
+{
+    struct km_process process;
+    km_process_read(&process);
+    write_build(text);
+    write_one(text, KM_METRIC_PREFIX "log_dropped", KM_METRIC_COUNTER,
+              "Lines of the log that were dropped, because it was full.",
+              km_log_dropped());
+    write_times(text, &process, env->process_started_ns);
+    write_one(text, "process_resident_memory_bytes", KM_METRIC_GAUGE,
+              "Resident memory of the process, with shared pages.",
+              process.resident_bytes);
+    write_one(text, "process_virtual_memory_bytes", KM_METRIC_GAUGE,
+              "Virtual memory of the process.", process.virtual_bytes);
+    write_one(text, "process_open_fds", KM_METRIC_GAUGE,
+              "Open descriptors of the process.", process.open_fds);
+    write_one(text, "process_max_fds", KM_METRIC_GAUGE,
+              "The most descriptors that the process may open.",
+              process.max_fds);
+    write_one(text, "process_threads", KM_METRIC_GAUGE,
+              "Threads of the process.", process.threads);
+}
