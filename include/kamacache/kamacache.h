@@ -1738,6 +1738,53 @@ KAMA_API KAMA_NODISCARD kama_status kama_node_describe(kama_node *node,
 KAMA_API KAMA_NODISCARD kama_status kama_node_wait_ready(kama_node *node,
                                                          int64_t timeout_ms);
 
+/* -- metrics --------------------------------------------------------------- */
+
+/* The formats of kama_metrics_write: the text format 0.0.4 of Prometheus, which is
+ * sent as "text/plain; version=0.0.4", and OpenMetrics 1.0, which is sent as
+ * "application/openmetrics-text; version=1.0.0; charset=utf-8". */
+#define KAMA_METRICS_PROMETHEUS 0u
+#define KAMA_METRICS_OPENMETRICS 1u
+
+/* Takes `len` bytes of a text, which are borrowed until it returns. Anything but
+ * KAMA_OK ends the text, and is what the call that writes it returns. */
+typedef kama_status (*kama_write_fn)(void *arg, const void *data, size_t len);
+
+/*
+ * Writes the metrics of a node with all of its groups, or of one group, for a
+ * program that serves them to Prometheus itself:
+ *
+ *     static kama_status to_file(void *arg, const void *data, size_t len)
+ *     {
+ *         return fwrite(data, 1, len, arg) == len ? KAMA_OK : KAMA_ERR_IO;
+ *     }
+ *     status = kama_metrics_write(node, NULL, KAMA_METRICS_PROMETHEUS, to_file,
+ *                                 stdout);
+ *
+ * node, group: one of them; the other is NULL. A node may be in any state: a node
+ *     that does not run has no figures of its server. A program that links the core
+ *     alone has groups only.
+ * write: is called on this thread, without a lock held, one or more times in the
+ *     order of the text. The pieces together are one whole exposition, also for
+ *     OpenMetrics, which ends with "# EOF". Texts of two calls cannot be joined.
+ *
+ * The metrics are listed in docs/METRICS.md. Their names and labels stay as they are
+ * in later versions; there may be more of them. A label has no key of the cache. At
+ * most 64 groups and 64 peers have names of their own; the others are summed under
+ * the name "other". The figures are read one after the other while everything works,
+ * so that sums may differ by the calls that end meanwhile.
+ *
+ * Errors: KAMA_ERR_INVALID (both or none of node and group, write is NULL, an unknown
+ * format), KAMA_ERR_NO_MEMORY, and what write returns.
+ * Threads: any thread, before kama_node_free or kama_group_free.
+ * Cost: about 5 KiB of text for each group, in one buffer that is freed at the end.
+ */
+KAMA_API KAMA_NODISCARD kama_status kama_metrics_write(kama_node *node,
+                                                       kama_group *group,
+                                                       uint32_t format,
+                                                       kama_write_fn write,
+                                                       void *arg);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The figures of groups as metrics (base/metric_text.h).
+ * The figures of groups as metrics (base/metric_text.h), and the public call that
+ * writes them.
  *
  *     km_metric_text_init(&text, &buf, KM_METRIC_PROMETHEUS);
  *     km_group_metrics_write_all(&text, &registry);
@@ -15,6 +16,9 @@
  * each of them is a series of its own in Prometheus: the first KM_METRIC_GROUPS_MAX
  * groups have their names, and the others are summed into the group "other". A group
  * of that name is one of the others if there are any.
+ *
+ * A node begins with a struct km_metrics_source, so that kama_metrics_write can ask
+ * it although this folder does not know nodes.
  *
  * Threads: any thread. The figures are read one after the other while the groups
  * work. Cost: O(groups), 0.4 KiB of memory for each group that has its name. Errors:
@@ -31,6 +35,13 @@ struct km_registry;
 
 /* The prefix of all families of this project. */
 #define KM_METRIC_PREFIX "kamacache_"
+
+/* The first member of a kama_node. */
+struct km_metrics_source {
+    const kama_allocator *mem;
+    /* Appends the families of the node and of its groups. */
+    void (*write)(kama_node *node, struct km_metric_text *text);
+};
 
 /* Append the families of one group, or of all groups of a registry. */
 void km_group_metrics_write(struct km_metric_text *text, kama_group *group);

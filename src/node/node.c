@@ -17,6 +17,7 @@
 #include "node/cluster_status.h"
 #include "node/group_log.h"
 #include "node/node_event.h"
+#include "node/node_metrics.h"
 #include "node/node_server.h"
 
 /* How many threads the pool may have before a group asks for more. They run the
@@ -89,6 +90,8 @@ kama_status kama_node_new(const kama_node_options *options,
         return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a node");
     }
     node->mem = mem;
+    node->metrics = (struct km_metrics_source){.mem = &node->mem,
+                                               .write = km_node_metrics_write};
     node->config = config;
     node->clock = km_clock_system();
     km_list_init(&node->group_logs);

@@ -35,6 +35,7 @@
 #include "base/pool.h"
 #include "base/snapshot.h"
 #include "base/sync.h"
+#include "group/metrics.h"
 #include "group/registry.h"
 #include "net/loop.h"
 #include "node/cluster.h"
@@ -53,6 +54,7 @@ enum km_node_state {
 };
 
 struct kama_node {
+    struct km_metrics_source metrics; /* the first member */
     kama_allocator mem;
     const struct km_clock *clock;
     struct km_node_config config;

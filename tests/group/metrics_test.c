@@ -3,6 +3,7 @@
 #include "group_fixture.h"
 
 #include "base/buf.h"
+#include "base/status.h"
 #include "group/counters.h"
 #include "group/metrics.h"
 #include "group/registry.h"
@@ -14,6 +15,12 @@
 #define LINE_BYTES 256
 
 static struct km_buf text;
+
+static kama_status keep(void *arg, const void *data, size_t len)
+{
+    (void)arg;
+    return km_buf_append(&text, data, len);
+}
 
 /* Writes the metrics of a group or of a registry into `text`, with a NUL. */
 static void write_text(kama_group *group, const struct km_registry *registry)
@@ -215,6 +222,49 @@ static void test_more_groups(void **state)
     km_registry_fini(&registry);
 }
 
+/* -- the public call -------------------------------------------------------- */
+
+static void test_public_call(void **state)
+{
+    struct fixture *f = fixture_open(fixture_new());
+    (void)state;
+    km_buf_init(&text, NULL, SIZE_MAX);
+    assert_int_equal(kama_metrics_write(NULL, f->group,
+                                        KAMA_METRICS_OPENMETRICS, keep, NULL),
+                     KAMA_OK);
+    assert_true(text.len > 6);
+    assert_memory_equal(text.data + text.len - 6, "# EOF\n", 6);
+    km_buf_fini(&text);
+    fixture_free(f);
+}
+
+static kama_status refuse(void *arg, const void *data, size_t len)
+{
+    (void)arg;
+    (void)data;
+    (void)len;
+    return KAMA_ERR_IO;
+}
+
+static void test_bad_calls(void **state)
+{
+    struct fixture *f = fixture_open(fixture_new());
+    kama_node *node = (kama_node *)f; /* is never looked at */
+    (void)state;
+    assert_int_equal(kama_metrics_write(NULL, NULL, 0, keep, NULL),
+                     KAMA_ERR_INVALID);
+    assert_int_equal(kama_metrics_write(node, f->group, 0, keep, NULL),
+                     KAMA_ERR_INVALID);
+    assert_int_equal(kama_metrics_write(NULL, f->group, 0, NULL, NULL),
+                     KAMA_ERR_INVALID);
+    assert_int_equal(kama_metrics_write(NULL, f->group, 2, keep, NULL),
+                     KAMA_ERR_INVALID);
+    assert_non_null(strstr(km_last_error(), "the format 2"));
+    assert_int_equal(kama_metrics_write(NULL, f->group, 0, refuse, NULL),
+                     KAMA_ERR_IO);
+    fixture_free(f);
+}
+
 /* Without memory the text fails as a whole. */
 static kama_status write_without(const kama_allocator *mem, void *arg)
 {
@@ -244,6 +294,8 @@ int main(void)
         cmocka_unit_test(test_each_row_is_shown),
         cmocka_unit_test(test_as_many_groups_as_have_names),
         cmocka_unit_test(test_more_groups),
+        cmocka_unit_test(test_public_call),
+        cmocka_unit_test(test_bad_calls),
         cmocka_unit_test(test_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
