@@ -270,9 +270,10 @@ static void write_served(struct km_metric_text *text, const struct peers *peers)
     const struct km_cluster_member *member;
     size_t i = 0;
     size_t n = 0;
-    km_metric_text_family(text, KM_METRIC_PREFIX "peer_served",
-                          KM_METRIC_COUNTER,
-                          "Requests of a member that this node has answered.");
+    km_metric_text_family(
+        text, KM_METRIC_PREFIX "peer_served", KM_METRIC_COUNTER,
+        "Calls of a member that this node has answered; one call may ask "
+        "for many keys.");
     while ((member = next_shown(peers, &i, &n)) != NULL) {
         const struct km_metric_label label = {"peer",
                                               kama_bytes_str(member->address)};
