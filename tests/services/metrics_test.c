@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The metrics of a node in a cluster that does what the test says, and of one that
+ * is alone; and docs/METRICS.md, which has a line for each family of a node in a
+ * cluster. If KAMA_PRINT is set, the test prints the lines that belong there.
+ */
+#include "base/assert.h"
+#include "base/metric_text.h"
+#include "group/group.h"
+#include "group/metrics.h"
+#include "group/registry.h"
+#include "rpc/client.h"
+#include "rpc/server.h"
+#include "services/cluster.h"
+#include "services/env.h"
+#include "services/methods.h"
+#include "services/metrics.h"
+#include "wire/msg/msg.h"
+
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define LINE_BYTES 1024
+#define MEMBERS_MAX 100
+#define PATIENCE_MS 20000
+
+/* -- a cluster that does what the test says -------------------------------- */
+
+struct fake {
+    struct km_cluster_member members[MEMBERS_MAX];
+    char addresses[MEMBERS_MAX][16];
+    size_t count;
+    struct km_cluster_node node;
+};
+
+static void fake_view(void *arg, km_cluster_view_fn cb, void *cb_arg)
+{
+    struct fake *fake = arg;
+    const struct km_cluster_view view = {.cluster = "default",
+                                         .service = "kama-cache",
+                                         .view_id = 0xfedcba9876543210,
+                                         .members = fake->members,
+                                         .count = fake->count};
+    cb(cb_arg, &view);
+}
+
+static void fake_node(void *arg, km_cluster_node_fn cb, void *cb_arg)
+{
+    struct fake *fake = arg;
+    cb(cb_arg, &fake->node);
+}
+
+static void fake_counters(void *arg, uint64_t ret_values[KM_CLUSTER_M_COUNT])
+{
+    (void)arg;
+    for (unsigned i = 0; i < KM_CLUSTER_M_COUNT; i++) {
+        ret_values[i] = 100 + i;
+    }
+}
+
+static const struct km_cluster_ops fake_ops = {
+    .view = fake_view, .node = fake_node, .counters = fake_counters};
+
+/* Makes `count` members, of which the second one is this node. Each of the others
+ * was asked for as many keys as its number says. */
+static void fake_init(struct fake *fake, size_t count)
+{
+    memset(fake, 0, sizeof *fake);
+    fake->count = count;
+    fake->node =
+        (struct km_cluster_node){.ready = true, .lease_id = 7, .degraded = ""};
+    for (size_t i = 0; i < count; i++) {
+        (void)snprintf(fake->addresses[i], sizeof fake->addresses[i],
+                       "10.0.0.%zu:1", i);
+        fake->members[i] =
+            (struct km_cluster_member){.address = fake->addresses[i],
+                                       .self = i == 1,
+                                       .reach = KM_CLUSTER_REACH_UP,
+                                       .latency_ns = 1500,
+                                       .fills = i,
+                                       .fills_failed = 1,
+                                       .mutations = 2,
+                                       .mutations_failed = 3,
+                                       .served = 4};
+    }
+    fake->members[1].reach = KM_CLUSTER_REACH_SELF;
+}
+
+/* -- a node that serves one group ------------------------------------------ */
+
+struct world {
+    struct km_loop *loop;
+    struct km_registry registry;
+    struct km_service_env env;
+    struct km_server *server;
+    struct fake fake;
+    struct km_buf text;
+    atomic_uint drained;
+};
+
+static void add_group(struct world *w)
+{
+    kama_group_options options;
+    struct km_group_env env = {0};
+    kama_group *group;
+    kama_group_options_init(&options);
+    options.name = "g";
+    assert_int_equal(km_group_new(&options, &env, &group), KAMA_OK);
+    km_registry_add(&w->registry, group);
+}
+
+static void serve(struct world *w)
+{
+    struct km_server_options server = {.mem = km_mem_default(),
+                                       .clock = km_clock_system(),
+                                       .loops = &w->loop,
+                                       .loop_count = 1,
+                                       .methods = km_service_methods,
+                                       .method_count = km_service_method_count,
+                                       .arg = &w->env,
+                                       .max_message_bytes = 4u << 20};
+    assert_int_equal(km_server_new(&server, &w->server), KAMA_OK);
+    km_service_env_open(&w->env, w->server);
+    assert_int_equal(km_server_listen(w->server, "127.0.0.1:0"), KAMA_OK);
+    km_service_env_ready(&w->env);
+}
+
+/* members: 0 for a node that is in no cluster. */
+static void world_open(struct world *w, size_t members)
+{
+    memset(w, 0, sizeof *w);
+    assert_int_equal(km_loop_new(NULL, NULL, 0, &w->loop), KAMA_OK);
+    assert_int_equal(km_loop_start(w->loop), KAMA_OK);
+    assert_int_equal(km_registry_init(&w->registry, km_mem_default()), KAMA_OK);
+    assert_int_equal(km_service_env_init(&w->env, km_mem_default(),
+                                         km_clock_system(), &w->registry,
+                                         "kama"),
+                     KAMA_OK);
+    if (members > 0) {
+        fake_init(&w->fake, members);
+        km_service_env_set_cluster(
+            &w->env, (struct km_cluster_source){&fake_ops, &w->fake});
+    }
+    add_group(w);
+    serve(w);
+    km_buf_init(&w->text, NULL, SIZE_MAX);
+}
+
+static void on_drained(void *arg, unsigned cut)
+{
+    (void)cut;
+    atomic_store(&((struct world *)arg)->drained, 1);
+}
+
+static void world_close(struct world *w)
+{
+    km_buf_fini(&w->text);
+    km_service_env_close(&w->env);
+    km_server_drain(w->server, 1000, on_drained, w);
+    while (atomic_load(&w->drained) == 0) {
+        sched_yield();
+    }
+    km_service_env_settle(&w->env);
+    km_loop_stop(w->loop);
+    km_loop_join(w->loop);
+    km_server_free(w->server);
+    km_registry_fini(&w->registry);
+    km_service_env_fini(&w->env);
+    km_loop_free(w->loop);
+}
+
+/* Calls Stats, and waits until the call is counted. */
+static void call_stats(struct world *w)
+{
+    struct km_client *client = NULL;
+    struct km_channel_options channel = {.clock = km_clock_system(),
+                                         .mem = km_mem_default(),
+                                         .address =
+                                             km_server_address(w->server)};
+    struct km_client_request request = {.path = "/kama.v2.Cache/Stats",
+                                        .message = KM_LIT("\x0a\x01g"),
+                                        .timeout_ms = PATIENCE_MS};
+    struct km_buf reply;
+    km_buf_init(&reply, km_mem_default(), SIZE_MAX);
+    assert_int_equal(km_client_new(&channel, &client), KAMA_OK);
+    assert_int_equal(km_client_unary(client, &request, &reply), KAMA_OK);
+    km_client_free(client);
+    km_buf_fini(&reply);
+    while (km_metric_read(km_server_metrics(w->server),
+                          KM_SERVER_M_CALLS_RUNNING) > 0) {
+        sched_yield();
+    }
+}
+
+/* -- the text -------------------------------------------------------------- */
+
+static const char *write_text(struct world *w)
+{
+    struct km_metric_text text;
+    km_buf_reset(&w->text, SIZE_MAX);
+    km_metric_text_init(&text, &w->text, KM_METRIC_PROMETHEUS);
+    km_group_metrics_write_all(&text, &w->registry);
+    km_service_metrics_server(&text, w->server);
+    km_service_metrics_cluster(&text, &w->env);
+    km_service_metrics_process(&text, &w->env);
+    assert_int_equal(km_metric_text_end(&text), KAMA_OK);
+    assert_int_equal(km_buf_append(&w->text, "", 1), KAMA_OK);
+    return (const char *)w->text.data;
+}
+
+/* Asserts that the text has a line. */
+static void expect(const char *text, const char *line)
+{
+    char pattern[LINE_BYTES];
+    (void)snprintf(pattern, sizeof pattern, "\n%s\n", line);
+    if (strstr(text, pattern) == NULL) {
+        fail_msg("no \"%s\" in %s", line, text);
+    }
+}
+
+/* Each other member is in one state, and has its address as a label. */
+static void test_members(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w, 4);
+    w.fake.members[3].reach = KM_CLUSTER_REACH_UNREACHABLE;
+    w.fake.members[3].latency_ns = 0;
+    const char *text = write_text(&w);
+    expect(text, "kamacache_peers{state=\"up\"} 2");
+    expect(text, "kamacache_peers{state=\"unreachable\"} 1");
+    expect(text, "kamacache_peers{state=\"refused\"} 0");
+    expect(text, "kamacache_peer_up{peer=\"10.0.0.2:1\"} 1");
+    expect(text, "kamacache_peer_up{peer=\"10.0.0.3:1\"} 0");
+    expect(text,
+           "kamacache_peer_latency_seconds{peer=\"10.0.0.2:1\"} 0.0000015");
+    assert_null(strstr(text, "latency_seconds{peer=\"10.0.0.3:1\"}"));
+    assert_null(strstr(text, "peer=\"10.0.0.1:1\""));
+    expect(text, "kamacache_peer_requests_total"
+                 "{peer=\"10.0.0.3:1\",method=\"fill\"} 3");
+    expect(text, "kamacache_peer_requests_failed_total"
+                 "{peer=\"10.0.0.0:1\",method=\"mutate\"} 3");
+    expect(text, "kamacache_peer_served_total{peer=\"10.0.0.0:1\"} 4");
+    expect(text, "kamacache_view_info{view_id=\"fedcba9876543210\"} 1");
+    world_close(&w);
+}
+
+/* A node says of itself whether it is ready and has a lease. */
+static void test_node(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w, 2);
+    const char *text = write_text(&w);
+    expect(text, "kamacache_ready 1");
+    expect(text, "kamacache_lease_held 1");
+    expect(text, "kamacache_degraded 0");
+    expect(text, "kamacache_cluster_views_adopted_total 105");
+    expect(text, "kamacache_cluster_registry_up 103");
+    w.fake.node = (struct km_cluster_node){.lease_id = 0, .degraded = "lease"};
+    text = write_text(&w);
+    expect(text, "kamacache_ready 0");
+    expect(text, "kamacache_lease_held 0");
+    expect(text, "kamacache_degraded 1");
+    world_close(&w);
+}
+
+/* The first 64 other members have their address, the others are summed. */
+static void test_more_members(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w, 1 + 64 + 3);
+    const char *text = write_text(&w);
+    expect(text, "kamacache_peers{state=\"up\"} 67");
+    expect(text, "kamacache_peer_up{peer=\"10.0.0.64:1\"} 1");
+    assert_null(strstr(text, "peer=\"10.0.0.65:1\""));
+    expect(text, "kamacache_peer_requests_total"
+                 "{peer=\"other\",method=\"fill\"} 198"); /* 65 + 66 + 67 */
+    expect(text, "kamacache_peer_served_total{peer=\"other\"} 12");
+    assert_null(strstr(text, "peer_up{peer=\"other\"}"));
+    world_close(&w);
+}
+
+/* A node alone says nothing of a cluster. */
+static void test_alone(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w, 0);
+    const char *text = write_text(&w);
+    expect(text, "kamacache_ready 1");
+    assert_null(strstr(text, "kamacache_cluster_"));
+    assert_null(strstr(text, "kamacache_peers"));
+    assert_null(strstr(text, "kamacache_lease_held"));
+    world_close(&w);
+}
+
+static void test_calls(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w, 0);
+    call_stats(&w);
+    const char *text = write_text(&w);
+    expect(text, "grpc_server_handled_total{grpc_type=\"unary\","
+                 "grpc_service=\"kama.v2.Cache\",grpc_method=\"Stats\","
+                 "grpc_code=\"OK\"} 1");
+    expect(text, "grpc_server_handling_seconds_count{grpc_type=\"unary\","
+                 "grpc_service=\"kama.v2.Cache\",grpc_method=\"Stats\"} 1");
+    expect(text, "kamacache_calls_total 1");
+    world_close(&w);
+}
+
+/* -- the document ---------------------------------------------------------- */
+
+static char *read_document(void)
+{
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s/docs/METRICS.md",
+                   getenv("KAMA_SOURCE_DIR"));
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    char *text = calloc(1, 1 << 16);
+    assert_non_null(text);
+    assert_true(fread(text, 1, (1 << 16) - 1, file) > 0);
+    (void)fclose(file);
+    return text;
+}
+
+static bool has_part(const char *name, const char *part)
+{
+    return strstr(name, part) != NULL;
+}
+
+/* Appends the names of the labels of the first sample behind `at`, without le. */
+static void append_labels(const char *at, char *line)
+{
+    const char *end = strchr(at, '\n');
+    const char *label = strpbrk(at, "{ ");
+    while (label != NULL && label < end && *label != ' ' && *label != '}') {
+        size_t n = strcspn(label + 1, "=");
+        if (n != 2 || memcmp(label + 1, "le", 2) != 0) {
+            size_t len = strlen(line);
+            (void)snprintf(line + len, LINE_BYTES - len, "%s`%.*s`",
+                           line[len - 1] == '`' ? ", " : " ", (int)n,
+                           label + 1);
+        }
+        label = strchr(label + 1 + n + 2, '"') + 1; /* behind the value */
+    }
+}
+
+/* Makes the line of the family whose HELP begins at `help`. */
+static void make_line(const char *help, char line[LINE_BYTES])
+{
+    char name[128];
+    char type[32];
+    const char *sentence = strchr(help + strlen("# HELP "), ' ') + 1;
+    const char *end = strchr(help, '\n');
+    const char *samples = strchr(end + 1, '\n') + 1;
+    assert_int_equal(sscanf(end, "\n# TYPE %127s %31s", name, type), 2);
+    (void)snprintf(line, LINE_BYTES, "| `%s` | %s |%s |", name, type,
+                   has_part(name, "_seconds") ? " seconds"
+                   : has_part(name, "_bytes") ? " bytes"
+                                              : "");
+    append_labels(samples, line);
+    size_t len = strlen(line);
+    (void)snprintf(line + len, LINE_BYTES - len, " | %.*s |\n",
+                   (int)(end - sentence), sentence);
+}
+
+static unsigned count_lines(const char *text, const char *begin)
+{
+    unsigned count = 0;
+    for (const char *at = strstr(text, begin); at != NULL;
+         at = strstr(at + 1, begin)) {
+        count++;
+    }
+    return count;
+}
+
+/* The document has the line of each family, and of no other one. */
+static void test_document(void **state)
+{
+    struct world w;
+    char line[LINE_BYTES];
+    char *document = read_document();
+    (void)state;
+    world_open(&w, 3);
+    call_stats(&w);
+    const char *text = write_text(&w);
+    for (const char *help = strstr(text, "# HELP "); help != NULL;
+         help = strstr(help + 1, "# HELP ")) {
+        make_line(help, line);
+        if (getenv("KAMA_PRINT") != NULL) {
+            fputs(line, stdout);
+        } else if (strstr(document, line) == NULL) {
+            fail_msg("docs/METRICS.md lacks: %s", line);
+        }
+    }
+    assert_int_equal(count_lines(document, "\n| `"),
+                     count_lines(text, "# HELP "));
+    free(document);
+    world_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_members),      cmocka_unit_test(test_node),
+        cmocka_unit_test(test_more_members), cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_calls),        cmocka_unit_test(test_document),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
