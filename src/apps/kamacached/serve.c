@@ -3,17 +3,15 @@
  * stop. */
 #include "serve.h"
 
-#include "base/assert.h"
 #include "base/limits.h"
 #include "base/status.h"
-#include "base/text.h"
 #include "group_spec.h"
 #include "kamacache_build.h"
 #include "notify.h"
 #include "plugin.h"
 #include "process.h"
+#include "summary.h"
 
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
@@ -153,69 +151,6 @@ struct server {
     size_t group_count;
 };
 
-/* The numbers of a node as the client prints them; "" is no lease. */
-struct shown_ids {
-    char id[2 * KAMA_MEMBER_ID_BYTES + 1];
-    char lease[17];
-    char view[17];
-};
-
-static void show_ids(const kama_node_info *info, struct shown_ids *ret_ids)
-{
-    for (size_t i = 0; i < KAMA_MEMBER_ID_BYTES; i++) {
-        (void)snprintf(ret_ids->id + 2 * i, 3, "%02x", info->id[i]);
-    }
-    ret_ids->lease[0] = '\0';
-    if (info->lease_id != 0) {
-        (void)snprintf(ret_ids->lease, sizeof ret_ids->lease, "%" PRIx64,
-                       (uint64_t)info->lease_id);
-    }
-    (void)snprintf(ret_ids->view, sizeof ret_ids->view, "%016" PRIx64,
-                   info->view_id);
-}
-
-/* Writes the missing steps, separated by commas. */
-static void show_missing(const kama_node_info *info, char *text, size_t cap)
-{
-    size_t len = 0;
-    text[0] = '\0';
-    for (size_t i = 0; i < info->missing_count; i++) {
-        len += km_text_printf(text + len, cap - len, "%s%s", i > 0 ? "," : "",
-                              info->missing[i]);
-    }
-}
-
-/* Logs the node as it is when its start has ended. The fields have the names and
- * the values that the client shows. */
-static void log_summary(void *arg, const kama_node_info *info)
-{
-    struct km_log_site site = {0};
-    struct shown_ids ids;
-    char missing[128];
-    (void)arg;
-    show_ids(info, &ids);
-    show_missing(info, missing, sizeof missing);
-    KM_LOG_AT(
-        &site, KM_LOG_INFO, COMPONENT, "summary",
-        km_f_str("listen", info->listen),
-        km_f_str("advertise", info->advertise), km_f_str("admin", info->admin),
-        km_f_str("service", info->service), km_f_str("cluster", info->cluster),
-        km_f_str("etcd", info->etcd), km_f_str("id", ids.id),
-        km_f_str("lease_id", ids.lease),
-        km_f_str("registration", info->registration),
-        km_f_str("view_id", ids.view), km_f_int("peer_count", info->peer_count),
-        km_f_int("group_count", info->group_count),
-        km_f_str("missing", missing), km_f_str("degraded", info->degraded),
-        km_f_str("version", kama_version()),
-        km_f_int("start_ms", (int64_t)info->start_ms));
-}
-
-static void summarize(kama_node *node)
-{
-    kama_status status = kama_node_describe(node, log_summary, NULL);
-    KM_ASSERT(status == KAMA_OK);
-}
-
 /* Receives the events of the node. Abuse may come from anybody as often as he
  * wants, so that its lines have one call site, which limits them. */
 static void on_event(void *arg, const kama_node_event *event)
@@ -231,7 +166,7 @@ static void on_event(void *arg, const kama_node_event *event)
                km_f_str("addr", event->address));
     } else if (strcmp(event->name, "joined") == 0) {
         log_node_event(event);
-        summarize(server->node);
+        summary_log(server->node);
     } else if (!is_logged_elsewhere(event->name)) {
         log_node_event(event);
     }
@@ -499,7 +434,7 @@ static int run(kama_node *node, const struct daemon_options *options,
         return EXIT_NOT_STARTED;
     }
     log_ready(started_at);
-    summarize(node);
+    summary_log(node);
     notify_send("READY=1");
     stop(node, options, process_wait(log_hangup));
     return EXIT_STOPPED;
