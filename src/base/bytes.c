@@ -186,6 +186,26 @@ const char *km_bytes_quote(kama_bytes b, char *buf, size_t cap)
     return buf;
 }
 
+const char *km_bytes_base64(kama_bytes b, char *text)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "abcdefghijklmnopqrstuvwxyz0123456789+/";
+    const uint8_t *p = b.data;
+    char *to = text;
+    for (size_t i = 0; i < b.len; i += 3) {
+        size_t n = b.len - i;
+        uint32_t bits = (uint32_t)p[i] << 16;
+        bits |= n > 1 ? (uint32_t)p[i + 1] << 8 : 0;
+        bits |= n > 2 ? p[i + 2] : 0;
+        *to++ = digits[bits >> 18];
+        *to++ = digits[bits >> 12 & 63];
+        *to++ = n > 1 ? digits[bits >> 6 & 63] : '=';
+        *to++ = n > 2 ? digits[bits & 63] : '=';
+    }
+    *to = '\0';
+    return text;
+}
+
 /* -- glob ---------------------------------------------------------------- */
 
 /* Reads one character of a class, without the backslash that may stand before

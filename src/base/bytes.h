@@ -70,6 +70,11 @@ size_t km_bytes_quote_byte(uint8_t c, char ret_shown[4]);
  * character. buf is always NUL-terminated; cap is at least 4. Returns buf. */
 const char *km_bytes_quote(kama_bytes b, char *buf, size_t cap);
 
+/* Writes b in base64 (RFC 4648, with padding) and a NUL: KM_BYTES_BASE64(b.len)
+ * bytes. Returns text. */
+#define KM_BYTES_BASE64(len) (((len) + 2) / 3 * 4 + 1)
+const char *km_bytes_base64(kama_bytes b, char *text);
+
 /* Returns whether name matches the pattern, in which `*` stands for any bytes,
  * `?` for one byte, [a-z] and [^a-z] for one byte of a class or not of it, and
  * a backslash for the next byte, as in Redis. At worst the cost is the product

@@ -293,6 +293,27 @@ static void test_glob_is_not_exponential(void **state)
     assert_true(km_clock_mono(km_clock_system()) - start < 5 * KM_NS_PER_S);
 }
 
+/* The vectors of RFC 4648, and bytes that are no text. */
+static void test_base64(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"", ""},
+        {"f", "Zg=="},
+        {"fo", "Zm8="},
+        {"foo", "Zm9v"},
+        {"foob", "Zm9vYg=="},
+        {"fooba", "Zm9vYmE="},
+        {"\xff\xfe", "//4="},
+        {"foobar", "Zm9vYmFy"},
+    };
+    char text[KM_BYTES_BASE64(6)];
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        assert_string_equal(km_bytes_base64(KAMA_STR(pairs[i][0]), text),
+                            pairs[i][1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +324,7 @@ int main(void)
         cmocka_unit_test(test_utf8_tail),
         cmocka_unit_test(test_quote),
         cmocka_unit_test(test_quote_cuts_at_a_character),
+        cmocka_unit_test(test_base64),
         cmocka_unit_test(test_glob_elements),
         cmocka_unit_test(test_glob_like_fnmatch),
         cmocka_unit_test(test_glob_garbage),

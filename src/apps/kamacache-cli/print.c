@@ -57,31 +57,6 @@ enum cli_exit cli_print_ok(const struct cli *cli)
 
 /* -- JSON ---------------------------------------------------------------- */
 
-/* Returns b in base64 (RFC 4648, with padding) for free(), or NULL without
- * memory. */
-static char *base64(kama_bytes b)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                 "abcdefghijklmnopqrstuvwxyz0123456789+/";
-    const uint8_t *p = b.data;
-    char *text = malloc((b.len + 2) / 3 * 4 + 1);
-    char *to = text;
-    for (size_t i = 0; i < b.len && text != NULL; i += 3) {
-        size_t n = b.len - i;
-        uint32_t bits = (uint32_t)p[i] << 16;
-        bits |= n > 1 ? (uint32_t)p[i + 1] << 8 : 0;
-        bits |= n > 2 ? p[i + 2] : 0;
-        *to++ = digits[bits >> 18];
-        *to++ = digits[bits >> 12 & 63];
-        *to++ = n > 1 ? digits[bits >> 6 & 63] : '=';
-        *to++ = n > 2 ? digits[bits & 63] : '=';
-    }
-    if (text != NULL) {
-        *to = '\0';
-    }
-    return text;
-}
-
 bool cli_json_set(json_t *object, const char *name, json_t *value)
 {
     return json_object_set_new(object, name, value) == 0;
@@ -95,8 +70,10 @@ bool cli_json_set_bytes(json_t *object, const char *name, kama_bytes bytes)
     }
     char member[64];
     snprintf(member, sizeof member, "%s_base64", name);
-    char *text = base64(bytes);
-    bool set = text != NULL && cli_json_set(object, member, json_string(text));
+    char *text = malloc(KM_BYTES_BASE64(bytes.len));
+    bool set =
+        text != NULL &&
+        cli_json_set(object, member, json_string(km_bytes_base64(bytes, text)));
     free(text);
     return set;
 }
