@@ -75,6 +75,8 @@
 #define KM_NET_DRAIN_GAP_MS 100 /* between the first two steps of a drain */
 /* A connection that was used within this time may be missed by its client. */
 #define KM_NET_DRAIN_USED_MS 1000
+/* A loop that has not answered a mail for this long stands still. */
+#define KM_NET_PULSE_LATE_MS 2000
 
 /* -- HTTP/2 and gRPC ------------------------------------------------------- */
 
@@ -221,6 +223,27 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 /* Warnings about loads, per group; after these there is one a second. */
 #define KM_LOAD_WARNINGS_BURST 5u
 #define KM_POOL_THREADS_MAX 1024
+
+/* -- admin port -------------------------------------------------------------- */
+#define KM_ADMIN_CONNECTIONS_MAX 64
+#define KM_ADMIN_PORT_DISTANCE 1000 /* from the data port, without --admin */
+/* The request line and the headers of a request. */
+#define KM_ADMIN_HEAD_BYTES_MAX 8192u
+#define KM_ADMIN_HEADERS_MAX 64
+#define KM_ADMIN_HOST_BYTES_MAX 255
+#define KM_ADMIN_HOSTS_MAX 64    /* names that --admin-host gives */
+#define KM_ADMIN_REQUEST_MS 5000 /* from the first byte to the last one */
+#define KM_ADMIN_IDLE_MS 30000   /* between two requests */
+#define KM_ADMIN_ANSWER_MS 30000 /* until an answer was read */
+#define KM_ADMIN_TICK_MS 1000    /* between two questions to a loop */
+/* One answer, and the answers of all connections that were not read yet. */
+#define KM_ADMIN_ANSWER_BYTES_MAX (8u << 20)
+#define KM_ADMIN_UNREAD_BYTES_MAX (32u << 20)
+/* The list of keys: entries, bytes of keys, and calls of kama_scan. */
+#define KM_ADMIN_KEYS_DEFAULT 100
+#define KM_ADMIN_KEYS_MAX 1000
+#define KM_ADMIN_KEYS_BYTES_MAX (1u << 20)
+#define KM_ADMIN_SCANS_MAX 64
 
 /* -- members of a cluster --------------------------------------------------- */
 #define KM_MEMBER_WEIGHT_MAX 16

@@ -49,6 +49,7 @@ enum km_lock_rank {
     KM_RANK_WAITER,   /* one caller that waits for a result */
     KM_RANK_POOL,     /* the jobs of a pool */
     KM_RANK_TIMER,    /* the deadlines of a pool */
+    KM_RANK_PULSE,    /* the loops whose turns are watched */
     KM_RANK_MAILBOX,  /* the mail of an event loop */
     KM_RANK_METRIC,   /* the registry of metric cells */
     KM_RANK_LOG,      /* the ring of log lines */
