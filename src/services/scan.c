@@ -8,6 +8,7 @@
 #include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
+#include "group/scan_cursor.h"
 #include "services/service.h"
 #include "wire/msg/msg.h"
 
@@ -58,45 +59,16 @@ static int on_entry(void *arg, const kama_entry *entry)
 
 /* -- the cursor on the wire ---------------------------------------------- */
 
-/* The bytes of a cursor: the place in the group, and the instance of the group,
- * by which a cursor of another group or from before a restart is recognised. */
-struct wire_cursor {
-    uint64_t instance;
-    uint64_t place;
-};
-
 /* Adds the place where the next message begins, unless this one is the last. */
 static kama_status append_cursor(struct km_service_scan *scan)
 {
-    const struct wire_cursor cursor = {km_group_instance(scan->group),
-                                       scan->cursor};
+    uint8_t cursor[KM_SCAN_CURSOR_BYTES];
+    km_scan_cursor_write(scan->group, scan->cursor, cursor);
     scan->cursor_sent = scan->cursor != 0;
     return scan->cursor_sent
                ? km_pb_append_bytes(&scan->buf, KM_MSG_SCAN_CURSOR,
-                                    kama_bytes_make(&cursor, sizeof cursor))
+                                    kama_bytes_make(cursor, sizeof cursor))
                : KAMA_OK;
-}
-
-/* Reads a cursor that the client got from an earlier scan; an empty one means
- * the beginning. Errors: KAMA_ERR_INVALID, with a sentence. */
-static kama_status read_cursor(kama_group *group, kama_bytes bytes,
-                               uint64_t *ret_place)
-{
-    struct wire_cursor cursor = {0};
-    if (bytes.len == 0) {
-        *ret_place = 0;
-        return KAMA_OK;
-    }
-    if (bytes.len == sizeof cursor) {
-        memcpy(&cursor, bytes.data, sizeof cursor);
-    }
-    if (cursor.instance != km_group_instance(group)) {
-        return km_fail(KAMA_ERR_INVALID,
-                       "the cursor is not one of this group, or the node was "
-                       "restarted since; scan again without a cursor");
-    }
-    *ret_place = cursor.place;
-    return KAMA_OK;
 }
 
 /* -- steps --------------------------------------------------------------- */
@@ -242,7 +214,7 @@ void km_service_v2_scan(struct km_server_call *call, kama_bytes message)
         return;
     }
     uint64_t cursor = 0;
-    kama_status st = read_cursor(group, request.cursor, &cursor);
+    kama_status st = km_scan_cursor_read(group, request.cursor, &cursor);
     if (st != KAMA_OK) {
         km_service_fail(call, st);
         return;
