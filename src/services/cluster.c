@@ -49,9 +49,9 @@ const struct km_metric km_cluster_metric_rows[KM_CLUSTER_M_COUNT] = {
 void km_cluster_view(struct km_service_env *env, km_cluster_view_fn cb,
                      void *arg)
 {
-    const struct km_cluster_source *source = &env->cluster;
-    if (source->ops != NULL) {
-        source->ops->view(source->arg, cb, arg);
+    const struct km_cluster_source source = km_service_env_cluster(env);
+    if (source.ops != NULL) {
+        source.ops->view(source.arg, cb, arg);
     } else {
         km_alone_view(env, cb, arg);
     }
@@ -60,9 +60,9 @@ void km_cluster_view(struct km_service_env *env, km_cluster_view_fn cb,
 void km_cluster_node(struct km_service_env *env, km_cluster_node_fn cb,
                      void *arg)
 {
-    const struct km_cluster_source *source = &env->cluster;
-    if (source->ops != NULL) {
-        source->ops->node(source->arg, cb, arg);
+    const struct km_cluster_source source = km_service_env_cluster(env);
+    if (source.ops != NULL) {
+        source.ops->node(source.arg, cb, arg);
     } else {
         km_alone_node(env, cb, arg);
     }
@@ -71,9 +71,9 @@ void km_cluster_node(struct km_service_env *env, km_cluster_node_fn cb,
 void km_cluster_owner(struct km_service_env *env, const char *group,
                       kama_bytes key, km_cluster_owner_fn cb, void *arg)
 {
-    const struct km_cluster_source *source = &env->cluster;
-    if (source->ops != NULL) {
-        source->ops->owner(source->arg, group, key, cb, arg);
+    const struct km_cluster_source source = km_service_env_cluster(env);
+    if (source.ops != NULL) {
+        source.ops->owner(source.arg, group, key, cb, arg);
     } else {
         km_alone_owner(env, group, key, cb, arg);
     }
@@ -81,9 +81,9 @@ void km_cluster_owner(struct km_service_env *env, const char *group,
 
 uint64_t km_cluster_version(struct km_service_env *env)
 {
-    const struct km_cluster_source *source = &env->cluster;
-    return source->ops != NULL ? source->ops->version(source->arg)
-                               : km_alone_version(env);
+    const struct km_cluster_source source = km_service_env_cluster(env);
+    return source.ops != NULL ? source.ops->version(source.arg)
+                              : km_alone_version(env);
 }
 
 void km_cluster_registry(struct km_service_env *env,

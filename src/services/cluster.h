@@ -9,7 +9,7 @@
  *                  |                                            |
  *                  +------> km_cluster_view, _node, _owner <----+
  *                                |                 |
- *                     env->cluster.ops        no ops: alone.c
+ *                       source.ops            no ops: alone.c
  *
  * km_cluster_changed ends the wait of km_cluster_wait_ready, and wakes the
  * streams of WatchMembers. A source calls it after each change of what its
@@ -89,10 +89,13 @@ struct km_cluster_node {
     bool settled;
     bool ready;                 /* exactly if no step is missing */
     const char *const *missing; /* steps: "listen", "register", "view",
-                                 * "peers", "dialback", "lease" */
+                                 * "peers", "dialback", "clock", "lease" */
     size_t missing_count;
-    const char *degraded; /* "" or a reason, for example "lease" */
+    const char *degraded; /* "" or a reason: "lease", "given up" */
 };
+
+/* The reason of a node of which another member says that it was given up. */
+#define KM_CLUSTER_GIVEN_UP "given up"
 
 /* Who owns a key. */
 struct km_cluster_owner_info {

@@ -62,7 +62,17 @@ void km_service_env_set_cluster(struct km_service_env *env,
                                 struct km_cluster_source source)
 {
     KM_ASSERT(env->server == NULL);
+    km_mutex_lock(&env->lock);
     env->cluster = source;
+    km_mutex_unlock(&env->lock);
+}
+
+struct km_cluster_source km_service_env_cluster(struct km_service_env *env)
+{
+    km_mutex_lock(&env->lock);
+    struct km_cluster_source source = env->cluster;
+    km_mutex_unlock(&env->lock);
+    return source;
 }
 
 struct km_service_env *km_service_env_of(struct km_server_call *call)

@@ -47,15 +47,15 @@ struct km_service_env {
     const struct km_registry *registry;
     const char *service;      /* name of the node's own service, for health */
     struct km_server *server; /* NULL before open; never NULL in a handler */
-    uint64_t process_started_ns;      /* since 1970; 0: not known */
-    atomic_uint mget_keys;            /* keys of all MGets that run now */
-    struct km_cluster_source cluster; /* without ops: the node is alone */
-    struct km_alone alone;            /* what is shown then */
+    uint64_t process_started_ns; /* since 1970; 0: not known */
+    atomic_uint mget_keys;       /* keys of all MGets that run now */
+    struct km_alone alone;       /* what is shown without a cluster */
     /* Set before the server listens; without ops the node is in no cluster. */
     struct km_service_peers peers;
 
     struct km_mutex lock; /* of all members below */
     struct km_cond settled;
+    struct km_cluster_source cluster; /* without ops: the node is alone */
     enum km_service_phase phase;
     km_ns opened_at;           /* the start has begun; 0: not yet */
     km_ns serving_since;       /* 0: not yet */
@@ -96,10 +96,12 @@ void km_service_env_settle(struct km_service_env *env);
 /* The environment of the node that serves the call. */
 struct km_service_env *km_service_env_of(struct km_server_call *call);
 
-/* Names the source of what is shown of the cluster. Setup: before the server is
- * opened. */
+/* Names the source of what is shown of the cluster, before the server is
+ * opened. Another thread may ask already what is shown. */
 void km_service_env_set_cluster(struct km_service_env *env,
                                 struct km_cluster_source source);
+/* Returns the source. */
+struct km_cluster_source km_service_env_cluster(struct km_service_env *env);
 
 /* Wakes everything that waits for a change: long calls, and threads that wait
  * until the node is ready. The caller holds env->lock. */

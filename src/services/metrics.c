@@ -357,10 +357,11 @@ static void write_cluster_rows(struct km_metric_text *text,
 void km_service_metrics_cluster(struct km_metric_text *text,
                                 struct km_service_env *env)
 {
+    struct km_cluster_source source = km_service_env_cluster(env);
     km_cluster_node(env, write_ready, text);
-    if (env->cluster.ops != NULL) {
+    if (source.ops != NULL) {
         km_cluster_node(env, write_lease, text);
-        write_cluster_rows(text, &env->cluster);
+        write_cluster_rows(text, &source);
         km_cluster_view(env, write_view, text);
     }
 }

@@ -96,14 +96,14 @@ static kama_status append_server_metrics(struct km_buf *buf,
 
 /* Likewise for the counters of the cluster, if the node has one. */
 static kama_status append_cluster_metrics(struct km_buf *buf,
-                                          const struct km_cluster_source *from)
+                                          struct km_cluster_source from)
 {
     uint64_t values[KM_CLUSTER_M_COUNT];
     kama_status st = KAMA_OK;
-    if (from->ops == NULL) {
+    if (from.ops == NULL) {
         return KAMA_OK;
     }
-    from->ops->counters(from->arg, values);
+    from.ops->counters(from.arg, values);
     for (unsigned i = 0; i < KM_CLUSTER_M_COUNT && st == KAMA_OK; i++) {
         st = append_metric(buf, &km_cluster_metric_rows[i], values[i]);
     }
@@ -137,7 +137,7 @@ static kama_status append_all_stats(struct km_buf *buf,
     KM_ASSERT(env->server != NULL); /* it has given us the call */
     kama_status st = append_server_metrics(buf, env->server);
     if (st == KAMA_OK) {
-        st = append_cluster_metrics(buf, &env->cluster);
+        st = append_cluster_metrics(buf, km_service_env_cluster(env));
     }
     return st == KAMA_OK ? append_process(buf, env) : st;
 }
