@@ -1677,7 +1677,8 @@ typedef struct kama_node_info {
     uint32_t ready;
     /* The steps to readiness that are missing, in this order: "listen",
      * "register", "view", "peers", "dialback" (the advertised address leads to
-     * this node) and "lease". */
+     * this node), "clock" (only if it differs from those of the others) and
+     * "lease". */
     const char *const *missing;
     size_t missing_count;
     /* The address that the node listens on, and the one that it advertises; ""
@@ -1700,8 +1701,8 @@ typedef struct kama_node_info {
     uint32_t peer_count;
     /* 1 if no other member can still act on an older view. */
     uint32_t settled;
-    /* Why the node is not what it should be although it serves, for example
-     * "lease", or "". */
+    /* Why the node is not what it should be although it serves: "lease",
+     * "given up" (another member says so), or "". */
     const char *degraded;
     /* The address of the admin port, or "". */
     const char *admin;

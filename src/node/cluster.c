@@ -93,6 +93,7 @@ kama_status km_cluster_open(kama_node *node, struct km_server *server,
     cluster->node = node;
     cluster->registration = "none";
     cluster->degraded = "";
+    cluster->steps.done = KM_STEPS_AT_FIRST;
     km_hash_random_fill(cluster->nonce.bytes, sizeof cluster->nonce.bytes);
     kama_status status = make_lock(cluster);
     if (status != KAMA_OK) {
@@ -234,6 +235,7 @@ void km_cluster_close(struct km_cluster *cluster)
     km_loop_post(cluster->control, &cluster->close_mail);
     bool closed = wait_for(cluster, KM_CLUSTER_CLOSED, KM_NS_NEVER);
     KM_ASSERT(closed);
+    km_pulse_remove(&cluster->node->pulse, &cluster->beat);
     km_loop_join(cluster->control);
 }
 

@@ -62,7 +62,7 @@ kama_status km_cluster_make_membership(struct km_cluster *cluster)
         .service = node->config.service,
         .address = address,
         .port = port_of(node->address),
-        .admin = "",
+        .admin = node->admin,
         .labels = config->labels.items,
         .label_count = config->labels.count,
         .weight = config->weight,
@@ -149,7 +149,14 @@ kama_status km_cluster_make_parts(struct km_cluster *cluster,
     if (status == KAMA_OK) {
         status = make_etcd(cluster);
     }
-    return status == KAMA_OK ? km_loop_start(cluster->control) : status;
+    if (status == KAMA_OK) {
+        status = km_loop_start(cluster->control);
+    }
+    if (status == KAMA_OK) {
+        km_pulse_add(&node->pulse, &cluster->beat, cluster->control,
+                     "control loop");
+    }
+    return status;
 }
 
 void km_cluster_free_parts(struct km_cluster *cluster)

@@ -109,11 +109,19 @@ static void tell_changes(struct km_cluster *cluster, const struct km_view *from,
     }
 }
 
+static void set_given_up(struct km_cluster *cluster, bool given_up)
+{
+    km_mutex_lock(&cluster->lock);
+    cluster->given_up = given_up;
+    km_mutex_unlock(&cluster->lock);
+}
+
 static void on_adopted(void *owner, uint64_t adoption, struct km_view *view,
                        const struct km_slot_map *lost)
 {
     struct km_cluster *cluster = owner;
     struct km_view *before = cluster->view;
+    set_given_up(cluster, km_peers_is_given_up(cluster->peers));
     km_cluster_groups_adopt(cluster, adoption, lost);
     if (before == NULL || before->id != view->id) {
         tell_changes(cluster, before, view);
@@ -176,6 +184,8 @@ static void on_told_gone(void *owner, const char *address)
     struct km_cluster *cluster = owner;
     km_node_tell_member(cluster->node, KM_NODE_WARN, "degraded", address, 0,
                         "%s says that this node was given up", address);
+    set_given_up(cluster, true);
+    km_cluster_touch(cluster);
     km_membership_told_gone(cluster->membership);
 }
 

@@ -173,8 +173,9 @@ static void source_node(void *arg, km_cluster_node_fn cb, void *cb_arg)
     const kama_node *node = cluster->node;
     const char *missing[KM_STEP_COUNT];
     char address[KM_MEMBER_ADDRESS_BYTES];
+    char listen[sizeof node->address];
     struct km_cluster_node shown = {
-        .listen = node->address,
+        .listen = listen,
         .cluster = node->config.cluster.name,
         .service = node->config.service,
         .etcd = node->config.cluster.etcd,
@@ -182,13 +183,15 @@ static void source_node(void *arg, km_cluster_node_fn cb, void *cb_arg)
         .advertise = address,
     };
     struct counted counted = {0};
+    km_node_copy_address(node, listen, sizeof listen);
     km_mutex_lock(&cluster->lock);
     (void)km_text_printf(address, sizeof address, "%s", cluster->address);
     memcpy(shown.id, cluster->id.bytes, sizeof shown.id);
     counted.self = cluster->id;
     shown.lease_id = cluster->lease_id;
     shown.registration = cluster->registration;
-    shown.degraded = cluster->degraded;
+    shown.degraded =
+        cluster->given_up ? KM_CLUSTER_GIVEN_UP : cluster->degraded;
     shown.ready = cluster->ready && cluster->state == KM_CLUSTER_MEMBER;
     shown.missing_count =
         shown.ready ? 0 : km_cluster_steps_name(cluster->missing, missing);

@@ -15,6 +15,7 @@
 #include "membership/etcd.h"
 #include "membership/membership.h"
 #include "net/loop.h"
+#include "net/pulse.h"
 #include "node/cluster.h"
 #include "node/cluster_steps.h"
 #include "node/transport.h"
@@ -51,6 +52,7 @@ struct km_cluster {
     struct km_cluster *earlier; /* of the last start that has failed: groups may
                                  * still give back its peers; NULL: none */
     struct km_loop *control;
+    struct km_beat beat; /* of the control loop */
     struct km_node_transport *transport;
     struct km_peers *peers;
     struct km_etcd *etcd; /* NULL once it has closed */
@@ -91,6 +93,7 @@ struct km_cluster {
     int64_t lease_id;
     const char *registration;
     const char *degraded;
+    bool given_up; /* a member says so, and no view was adopted since */
     bool registry_up;
     /* Of the lease: its time, when the request was sent that prolonged it last
      * (km_clock_boot; 0: never), and how long the answer took. */

@@ -17,7 +17,8 @@
 static const char *const names[KM_STEP_COUNT] = {
     [KM_STEP_LISTEN] = "listen",     [KM_STEP_REGISTER] = "register",
     [KM_STEP_VIEW] = "view",         [KM_STEP_PEERS] = "peers",
-    [KM_STEP_DIALBACK] = "dialback", [KM_STEP_LEASE] = "lease",
+    [KM_STEP_DIALBACK] = "dialback", [KM_STEP_CLOCK] = "clock",
+    [KM_STEP_LEASE] = "lease",
 };
 
 size_t km_cluster_steps_name(unsigned missing,
@@ -194,9 +195,10 @@ static void look_peers(struct km_cluster *cluster)
     km_peers_visit(cluster->peers, count_peer, &heard);
     bool has_heard = heard.unknown == 0 || now >= steps->peers_until;
     if (has_heard && clock_is_wrong(&heard)) {
+        steps->done &= ~(1u << KM_STEP_CLOCK);
         fail_clock(cluster, &heard);
     } else if (has_heard) {
-        steps->done |= 1u << KM_STEP_PEERS;
+        steps->done |= 1u << KM_STEP_PEERS | 1u << KM_STEP_CLOCK;
     } else {
         km_loop_timer_arm(cluster->control, &steps->timer, steps->peers_until);
     }

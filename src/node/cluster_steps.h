@@ -7,6 +7,8 @@
  *     view      the first full view was adopted
  *     peers     each member has answered Hello, or 2 s have passed
  *     dialback  a Hello to the own advertised address was answered by this node
+ *     clock     the clocks of the others agree with the own one; done until Hello
+ *               has found the opposite
  *     lease     the lease is held
  *
  *     register, view --> peers --> dialback --> membership writes `active`
@@ -31,6 +33,7 @@ enum km_cluster_step {
     KM_STEP_VIEW,
     KM_STEP_PEERS,
     KM_STEP_DIALBACK,
+    KM_STEP_CLOCK,
     KM_STEP_LEASE,
     KM_STEP_COUNT
 };
@@ -46,6 +49,9 @@ struct km_cluster_steps {
     km_ns peers_until;     /* 0: the first view was not adopted yet */
     km_ns dial_until;      /* 0: not dialed yet */
 };
+
+/* The steps that are done before anything has happened. */
+#define KM_STEPS_AT_FIRST (1u << KM_STEP_CLOCK)
 
 /* Writes the names of steps, which are bits of `missing`. Returns how many. */
 size_t km_cluster_steps_name(unsigned missing,

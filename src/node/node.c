@@ -44,11 +44,14 @@ static kama_status init_parts(kama_node *node)
     if (!km_mutex_init(&node->lock, KM_RANK_NODE)) {
         return km_fail(KAMA_ERR_THREADS, "no resources for a lock");
     }
+    kama_status status = km_fail(KAMA_ERR_THREADS, "no resources for a lock");
     if (!km_cond_init(&node->drained_cond)) {
-        km_mutex_fini(&node->lock);
-        return km_fail(KAMA_ERR_THREADS, "no resources for a lock");
+        goto fail_cond;
     }
-    kama_status status = km_registry_init(&node->registry, &node->mem);
+    if (!km_pulse_init(&node->pulse)) {
+        goto fail_pulse;
+    }
+    status = km_registry_init(&node->registry, &node->mem);
     if (status != KAMA_OK) {
         goto fail_registry;
     }
@@ -70,7 +73,10 @@ fail_services:
 fail_pool:
     km_registry_fini(&node->registry);
 fail_registry:
+    km_pulse_fini(&node->pulse);
+fail_pulse:
     km_cond_fini(&node->drained_cond);
+fail_cond:
     km_mutex_fini(&node->lock);
     return status;
 }
@@ -132,10 +138,12 @@ void kama_node_free(kama_node *node)
     km_cluster_free(node->cluster);
     free_group_logs(node);
     km_service_env_fini(&node->services);
+    km_pulse_fini(&node->pulse);
     km_cond_fini(&node->drained_cond);
     km_mutex_fini(&node->lock);
     kama_allocator mem = node->mem;
     km_node_config_fini(&node->config, &mem);
+    km_mem_free(&mem, node->admin);
     km_mem_free(&mem, node);
 }
 
@@ -253,8 +261,8 @@ static kama_status undo_start(kama_node *node, struct km_server *server,
     move(node, KM_NODE_STARTING, KM_NODE_DRAINING);
     (void)km_node_server_close(node, server, 0);
     km_service_env_reopen(&node->services);
-    node->address[0] = '\0';
     km_mutex_lock(&node->lock);
+    node->address[0] = '\0';
     node->start_cancelled = false;
     km_mutex_unlock(&node->lock);
     move(node, KM_NODE_DRAINED, KM_NODE_NEW);
@@ -374,6 +382,14 @@ kama_status kama_node_stop(kama_node *node)
                     : km_fail(KAMA_ERR_TIMEOUT,
                               "%u calls had not ended in time and were cut off",
                               cut);
+}
+
+void km_node_copy_address(const kama_node *node, char *text, size_t cap)
+{
+    struct km_mutex *lock = &((kama_node *)node)->lock;
+    km_mutex_lock(lock);
+    (void)km_text_printf(text, cap, "%s", node->address);
+    km_mutex_unlock(lock);
 }
 
 /* No lock is needed: the address is written once, before a start succeeds. */

@@ -38,6 +38,7 @@
 #include "group/metrics.h"
 #include "group/registry.h"
 #include "net/loop.h"
+#include "net/pulse.h"
 #include "node/cluster.h"
 #include "node/node_options.h"
 #include "rpc/server.h"
@@ -68,8 +69,13 @@ struct kama_node {
                                      * cluster or an earlier one; written under
                                      * `lock` */
     struct km_loop **loops;
-    unsigned loop_count; /* of loops that were started */
-    char address[80];    /* with the real port; "" before the start */
+    unsigned loop_count;   /* of loops that were started */
+    struct km_pulse pulse; /* of all loops, the control loop as well */
+    struct km_beat *beats; /* one for each of `loops` */
+    char address[80];      /* with the real port; "" before the start; written
+                            * under `lock` */
+    char *admin;           /* the address of the admin port; NULL: none */
+    char http1_hint[400];  /* which names it */
 
     struct km_mutex lock; /* of all members below, and of adding groups */
     struct km_cond drained_cond;
@@ -81,6 +87,9 @@ struct kama_node {
     unsigned cut;               /* how many calls the drains have cut off */
 };
 
+/* Copies the address that the node listens on, "" before that. Any thread, also
+ * while the node starts. */
+void km_node_copy_address(const kama_node *node, char *text, size_t cap);
 /* Returns whether the calling thread is one of the node's, for which a wait on
  * the node would have no end. */
 bool km_node_is_own_thread(const kama_node *node);

@@ -8,13 +8,8 @@
 #include "group/checks.h"
 #include "group/group.h"
 #include "node/node.h"
+#include "node/node_member.h"
 #include "services/cluster.h"
-
-_Static_assert(KAMA_MEMBER_ID_BYTES == KM_MEMBER_ID_BYTES, "one id");
-_Static_assert((int)KAMA_MEMBER_JOINING == (int)KM_MEMBER_JOINING &&
-                   (int)KAMA_MEMBER_ACTIVE == (int)KM_MEMBER_ACTIVE &&
-                   (int)KAMA_MEMBER_LEAVING == (int)KM_MEMBER_LEAVING,
-               "the states have the same numbers");
 
 static kama_status check_callback(const char *function, bool given)
 {
@@ -42,28 +37,8 @@ static KM_BOUNDARY_FUNCTION void call_member(const struct member_call *call,
 static void tell_members(void *arg, const struct km_cluster_view *view)
 {
     for (size_t i = 0; i < view->count; i++) {
-        const struct km_cluster_member *m = &view->members[i];
-        kama_member member = {
-            .struct_size = sizeof member,
-            .state = (int32_t)m->state,
-            .address = m->address,
-            .admin = m->admin,
-            .version = m->version,
-            .labels = m->labels,
-            .label_count = m->label_count,
-            .weight = m->weight,
-            .share_ppm = m->share_ppm,
-            .self = m->self,
-            .reach = km_cluster_reach_name(m->reach),
-            .latency_ns = m->latency_ns,
-            .since_ms = m->since_ms,
-            .fills = m->fills,
-            .fills_failed = m->fills_failed,
-            .mutations = m->mutations,
-            .mutations_failed = m->mutations_failed,
-            .served = m->served,
-        };
-        memcpy(member.id, m->id, sizeof member.id);
+        kama_member member;
+        km_node_member_show(&view->members[i], &member);
         call_member(arg, &member);
     }
 }
@@ -96,17 +71,8 @@ static KM_BOUNDARY_FUNCTION void call_owner(const struct owner_call *call,
 
 static void tell_owner(void *arg, const struct km_cluster_owner_info *info)
 {
-    kama_owner owner = {
-        .struct_size = sizeof owner,
-        .self = info->self,
-        .addresses = info->addresses,
-        .address_count = info->count,
-        .slot = info->slot,
-        .view_id = info->view_id,
-    };
-    if (info->count > 0) {
-        memcpy(owner.id, info->owner_id, sizeof owner.id);
-    }
+    kama_owner owner;
+    km_node_owner_show(info, &owner);
     call_owner(arg, &owner);
 }
 
@@ -152,28 +118,8 @@ static KM_BOUNDARY_FUNCTION void call_info(const struct info_call *call,
 static void tell_info(void *arg, const struct km_cluster_node *node)
 {
     const struct info_call *call = arg;
-    struct km_service_env *env = &call->node->services;
-    kama_node_info info = {
-        .struct_size = sizeof info,
-        .ready = node->ready,
-        .missing = node->missing,
-        .missing_count = node->missing_count,
-        .listen = node->listen,
-        .advertise = node->advertise,
-        .cluster = node->cluster,
-        .service = node->service,
-        .etcd = node->etcd,
-        .lease_id = node->lease_id,
-        .registration = node->registration,
-        .view_id = node->view_id,
-        .peer_count = node->peer_count,
-        .settled = node->settled,
-        .degraded = node->degraded,
-        .admin = node->admin,
-        .group_count = km_registry_count(env->registry),
-        .start_ms = km_service_env_start_ms(env),
-    };
-    memcpy(info.id, node->id, sizeof info.id);
+    kama_node_info info;
+    km_node_info_show(node, &call->node->services, &info);
     call_info(call, &info);
 }
 

@@ -14,9 +14,19 @@
 
 #include <stdio.h>
 
-#define HTTP1_HINT                                                             \
-    "This port speaks gRPC (HTTP/2 without upgrade); this version has no "     \
-    "admin port for HTTP/1.1."
+/* What a client that speaks HTTP/1.1 is told at the data port. */
+static const char *write_hint(kama_node *node)
+{
+    if (node->admin == NULL) {
+        return "This port speaks gRPC (HTTP/2 without upgrade); this node has "
+               "no admin port for HTTP/1.1.";
+    }
+    snprintf(node->http1_hint, sizeof node->http1_hint,
+             "This port speaks gRPC (HTTP/2 without upgrade); the admin port "
+             "%s speaks HTTP/1.1.",
+             node->admin);
+    return node->http1_hint;
+}
 
 /* -- loops --------------------------------------------------------------- */
 
@@ -24,6 +34,9 @@
  * the same time. */
 static void stop_loops(kama_node *node)
 {
+    for (unsigned i = 0; i < node->loop_count; i++) {
+        km_pulse_remove(&node->pulse, &node->beats[i]);
+    }
     for (unsigned i = 0; i < node->loop_count; i++) {
         km_loop_stop(node->loops[i]);
     }
@@ -39,7 +52,9 @@ static void free_loops(kama_node *node)
     }
     node->loop_count = 0;
     km_mem_free(&node->mem, node->loops);
+    km_mem_free(&node->mem, node->beats);
     node->loops = NULL;
+    node->beats = NULL;
 }
 
 /* Makes a loop and starts its thread. */
@@ -56,6 +71,9 @@ static kama_status start_loop(kama_node *node, unsigned index)
         return status;
     }
     KM_ASSERT(node->loop_count == index);
+    char name[KM_PULSE_NAME_BYTES];
+    snprintf(name, sizeof name, "loop %u", index);
+    km_pulse_add(&node->pulse, &node->beats[index], loop, name);
     node->loops[node->loop_count++] = loop;
     return KAMA_OK;
 }
@@ -64,7 +82,9 @@ static kama_status start_loops(kama_node *node)
 {
     unsigned count = node->config.threads;
     node->loops = km_mem_zalloc(&node->mem, count, sizeof(struct km_loop *));
-    if (node->loops == NULL) {
+    node->beats = km_mem_zalloc(&node->mem, count, sizeof(struct km_beat));
+    if (node->loops == NULL || node->beats == NULL) {
+        free_loops(node);
         return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a node");
     }
     kama_status status = KAMA_OK;
@@ -103,7 +123,7 @@ static kama_status make_server(kama_node *node, struct km_server **ret_server)
         .arg = &node->services,
         .max_message_bytes = KM_RPC_MESSAGE_BYTES_MIN,
         .max_connections = node->config.max_connections,
-        .http1_hint = HTTP1_HINT,
+        .http1_hint = write_hint(node),
         .company = node->config.cluster.etcd != NULL ? KM_SERVER_AMONG_PEERS
                                                      : KM_SERVER_ALONE,
         .on_abuse = on_abuse,
@@ -164,8 +184,10 @@ kama_status km_node_server_open(kama_node *node, struct km_server **ret_server)
         free_loops(node);
         return status;
     }
+    km_mutex_lock(&node->lock);
     snprintf(node->address, sizeof node->address, "%s",
              km_server_address(server));
+    km_mutex_unlock(&node->lock);
     *ret_server = server;
     return KAMA_OK;
 }

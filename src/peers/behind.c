@@ -147,6 +147,11 @@ void km_peers_given_up(struct km_peers *peers, const char *address)
     }
 }
 
+bool km_peers_is_given_up(const struct km_peers *peers)
+{
+    return peers->was_given_up;
+}
+
 /* The registry knows better than the member that said so: it may be behind
  * itself. All slots are gained anew then. */
 void km_peers_check_given_up(struct km_peers *peers)

@@ -120,6 +120,10 @@ struct km_peers_sender {
     uint64_t view_id;
 };
 
+/* Returns whether a member has said that this node was given up, and the registry
+ * has not said the opposite since. Lane 0. */
+bool km_peers_is_given_up(const struct km_peers *peers);
+
 /* Answers a Hello: appends a HelloResponse to out. The announcement of the
  * sender reaches lane 0. Errors: those of km_buf_reserve. */
 struct km_msg_peer_hello_request;

@@ -34,7 +34,7 @@ static bool read_member(struct km_service_env *env,
     }
     *ret_member = (struct km_cluster_member){
         .address = advertised(alone),
-        .admin = "",
+        .admin = alone->admin != NULL ? alone->admin : "",
         .version = kama_version(),
         .state =
             phase == KM_SERVICE_SERVING ? KM_MEMBER_ACTIVE : KM_MEMBER_LEAVING,

@@ -23,6 +23,7 @@
 struct km_alone {
     const char *address;   /* that it listens on */
     const char *advertise; /* NULL: the address */
+    const char *admin;     /* of the admin port; NULL: none */
     const char *cluster;
     const char *const *labels;
     size_t label_count;

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the admin port shows of a node: a table of functions that node/ fills in
+ * (node/node_admin.h). Everything is read-only. The structures of the public API
+ * carry the answers, so that the port, the API and the client say the same.
+ *
+ *     HTTP --> admin/ --source.ops--> node/ --> services, peers, loops
+ *                |
+ *                +--source.registry--> group/
+ *
+ * Threads: the functions are called on the thread of the admin port, from before
+ * the node starts until it has stopped. They hold no lock while a callback runs,
+ * and never wait for a loop.
+ * Ownership: what a callback receives is borrowed until it returns.
+ * Errors: none, except of `owner` and `metrics`.
+ * Cost: O(members) or O(loops).
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/metric_text.h"
+#include "net/pulse.h"
+
+#include <kamacache/kamacache.h>
+
+struct km_registry;
+
+/* The life of a node, as /readyz needs it. */
+enum km_admin_phase { KM_ADMIN_STARTING, KM_ADMIN_SERVING, KM_ADMIN_DRAINING };
+
+/* What is said of all members together. */
+struct km_admin_view {
+    const char *cluster;
+    const char *service;
+    uint64_t view_id;
+    bool settled;
+    bool registry_up;
+};
+
+/* `view` is called once, and then `member` for each member. */
+struct km_admin_visitor {
+    void (*view)(void *arg, const struct km_admin_view *view);
+    void (*member)(void *arg, const kama_member *member);
+    void *arg;
+};
+
+struct km_admin_ops {
+    enum km_admin_phase (*phase)(void *arg);
+    uint64_t (*uptime_ms)(void *arg);
+    /* Asks each loop whether it turns; called every KM_ADMIN_TICK_MS. */
+    void (*ask_loops)(void *arg, km_ns now);
+    /* As km_pulse_late. */
+    size_t (*late_loops)(void *arg, km_ns now, km_ns limit,
+                         struct km_pulse_late *ret_late, size_t cap);
+    void (*node)(void *arg, kama_node_info_fn fn, void *fn_arg);
+    void (*members)(void *arg, const struct km_admin_visitor *visitor);
+    kama_status (*owner)(void *arg, const char *group, kama_bytes key,
+                         kama_owner_fn fn, void *fn_arg);
+    /* Appends all metrics. After an error a part of them. */
+    kama_status (*metrics)(void *arg, enum km_metric_format format,
+                           struct km_buf *out);
+};
+
+struct km_admin_source {
+    const struct km_admin_ops *ops;
+    void *arg;
+    const struct km_registry *registry;
+};
