@@ -8,6 +8,11 @@ pkg_check_modules(KM_ZLIB REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(KM_XXHASH REQUIRED IMPORTED_TARGET libxxhash>=0.8)
 
 pkg_check_modules(KM_JANSSON REQUIRED IMPORTED_TARGET jansson>=2.13)
+
+# The daemon alone needs it, for its admin port. It has no file for pkg-config.
+find_path(KM_HTTP_PARSER_INCLUDE http_parser.h REQUIRED)
+find_library(KM_HTTP_PARSER_LIBRARY http_parser REQUIRED)
+
 pkg_check_modules(KM_CMOCKA IMPORTED_TARGET cmocka)
 
 find_program(KM_PROTOC protoc)

@@ -37,6 +37,20 @@ foreach(folder IN LISTS KM_NODE_FOLDERS)
     PkgConfig::KM_JANSSON)
 endforeach()
 
+# The admin port belongs to the daemon, and is part of no library that is
+# installed.
+km_add_folder(admin KM_ADMIN_OBJECTS
+  PkgConfig::KM_UV PkgConfig::KM_NGHTTP2 PkgConfig::KM_JANSSON)
+if(KM_ADMIN_OBJECTS)
+  target_include_directories(km_admin PRIVATE ${KM_HTTP_PARSER_INCLUDE})
+  add_library(kamacache_admin STATIC EXCLUDE_FROM_ALL ${KM_ADMIN_OBJECTS})
+  set_target_properties(kamacache_admin PROPERTIES LINKER_LANGUAGE C)
+  target_include_directories(kamacache_admin INTERFACE
+    ${KM_HTTP_PARSER_INCLUDE})
+  target_link_libraries(kamacache_admin INTERFACE
+    ${KM_HTTP_PARSER_LIBRARY} PkgConfig::KM_JANSSON)
+endif()
+
 # km_add_library(target output objects): lib<output>.so.0 and, as
 # <target>_static, lib<output>.a.
 function(km_add_library target output export_shared export_static objects)

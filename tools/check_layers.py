@@ -46,18 +46,19 @@ LIMIT_FOLDERS = {
 UNITS = (
     ("src/loaders/", {"kamacache/loader.h"}),
     ("src/apps/common/", {PUBLIC, "base"}),
-    ("src/apps/kamacached/", {PUBLIC, "base"}),
+    ("src/apps/kamacached/", {PUBLIC, "base", "admin"}),
     ("src/apps/kamacache-cli/", {PUBLIC, "rpc", "wire", "base"}),
     ("include/kamacache/", {PUBLIC}),
 )
 # Single headers that a unit may include besides: what is compiled into each
 # program, the tables of a group's options (for the manual) and of its counters
-# (for `stats`), and the table of the other program, whose variables of the
+# (for `stats`), the node as its admin port sees it, and the table of the other program, whose variables of the
 # environment each of them knows.
 UNIT_HEADERS = {
     "src/apps/kamacached/": {"src/apps/common/manual.h",
                              "src/apps/common/completion.h",
                              "src/group/options.h",
+                             "src/node/node_admin.h",
                              "src/apps/kamacache-cli/options.h"},
     "src/apps/kamacache-cli/": {"src/apps/common/manual.h",
                                 "src/apps/common/completion.h",

@@ -228,7 +228,7 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 #define KM_ADMIN_CONNECTIONS_MAX 64
 #define KM_ADMIN_PORT_DISTANCE 1000 /* from the data port, without --admin */
 /* The request line and the headers of a request. */
-#define KM_ADMIN_HEAD_BYTES_MAX 8192u
+#define KM_ADMIN_HEAD_BYTES_MAX 8192
 #define KM_ADMIN_HEADERS_MAX 64
 #define KM_ADMIN_HOST_BYTES_MAX 255
 #define KM_ADMIN_HOSTS_MAX 64    /* names that --admin-host gives */

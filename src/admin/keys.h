@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * /api/v1/keys and /api/v1/key: what this node holds. Nothing is loaded, counted
+ * or kept any longer, and no other node is asked.
+ *
+ *     keys?group=users&prefix=u:&limit=10     or glob=u*:?, as in Redis
+ *       {"keys": [{key, key_base64, value_bytes, ttl_ms, version}, ...],
+ *        "cursor": "..."}                      "" behind the last key
+ *     key?group=users&key=u:17
+ *       {key, key_base64, found, value_bytes, ttl_ms, version, owner}
+ *
+ * A list of keys ends early, with a cursor to go on from, when it has visited many
+ * entries that do not match or holds KM_ADMIN_KEYS_BYTES_MAX of keys.
+ *
+ * Threads, ownership: as context.h. Errors: sentences that name the parameter.
+ * Cost: one answer visits at most KM_ADMIN_SCANS_MAX times
+ * KM_SCAN_ENTRIES_PER_CALL entries.
+ */
+#pragma once
+
+#include "admin/context.h"
+
+void km_admin_keys(const struct km_admin_context *context,
+                   struct km_admin_reply *reply);
+void km_admin_key(const struct km_admin_context *context,
+                  struct km_admin_reply *reply);
