@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # kamacached and kamacache-cli.
 
-# The daemon uses the public headers, and base/ for options and log; the client
-# uses the gRPC client half as well.
+# The daemon uses the public headers, base/ for options and log, and admin/; the
+# client uses the gRPC client half as well.
 function(km_add_program folder)
   file(GLOB sources CONFIGURE_DEPENDS
     ${CMAKE_SOURCE_DIR}/src/apps/${folder}/*.c)
@@ -14,6 +14,9 @@ function(km_add_program folder)
   add_executable(${folder} ${sources} ${common})
   target_include_directories(${folder} PRIVATE
     ${CMAKE_SOURCE_DIR}/src/apps/${folder} ${KM_GENERATED_DIR} ${ARGN})
+  if(folder STREQUAL kamacached)
+    target_link_libraries(${folder} PRIVATE kamacache_admin)
+  endif()
   target_link_libraries(${folder} PRIVATE kamacache_static)
   add_dependencies(${folder} km_generated)
   install(TARGETS ${folder} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

@@ -9,7 +9,7 @@ import unittest
 import kamatest
 from kamatest import Daemon, Client, run
 
-LATER = ("config admin etcd-ca etcd-cert etcd-key peers tls-cert tls-key "
+LATER = ("config etcd-ca etcd-cert etcd-key peers tls-cert tls-key "
          "tls-ca auth-token-file memory-limit").split()
 
 

@@ -84,6 +84,10 @@ class Daemon:
         self.raw = []
         self._news = threading.Condition()
         self._ended = False
+        if not listen.endswith(":0") and not any(
+                a.startswith("--admin") for a in arguments):
+            # The port beside that of a test may be another test's.
+            arguments = ("--admin=127.0.0.1:0", *arguments)
         # Arguments that the shell's limits need come before the program.
         self.process = subprocess.Popen(
             [*wrap, *program, "--listen", listen, *log, *arguments],
@@ -119,6 +123,11 @@ class Daemon:
     @property
     def pid(self):
         return self.process.pid
+
+    @property
+    def admin(self):
+        """The address of the admin port."""
+        return self.wait_line("admin port")["addr"]
 
     @property
     def port(self):

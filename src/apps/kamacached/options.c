@@ -139,12 +139,14 @@ kama_status daemon_options_explain(const struct daemon_options *options,
     if (status != KAMA_ERR_PERMISSION) {
         return km_fail(status, "%s: %s", spelling, rest);
     }
-    return km_fail(status,
-                   "%s: %.*s is reachable from other machines, and this "
-                   "version neither encrypts nor asks who calls; %s permits it",
-                   spelling, KM_TEXT_UP_TO(64, options->listen),
-                   spelling[0] == '-' ? "--insecure"
-                                      : ENV_PREFIX "_INSECURE=true");
+    return km_fail(
+        status,
+        "%s: %.*s is reachable from other machines, and this "
+        "version neither encrypts nor asks who calls; %s permits it",
+        spelling,
+        KM_TEXT_UP_TO(64, strcmp(row->name, "admin") == 0 ? options->admin
+                                                          : options->listen),
+        spelling[0] == '-' ? "--insecure" : ENV_PREFIX "_INSECURE=true");
 }
 
 /* Writes the variable of a setting: KAMACACHE_LOG_LEVEL for log_level. */

@@ -30,6 +30,12 @@
       "Address of the data port (gRPC). Port 0 takes any that is free.")       \
     X(insecure, BOOL, NULL, "false", 0, 0,                                     \
       "Listen where other machines can connect, without encryption.")          \
+    X(admin, STRING, "ADDR", NULL, 0, 0,                                       \
+      "Address of the admin port (HTTP), or `off`. Without it: 127.0.0.1 and " \
+      "the data port + 1000.")                                                 \
+    X(admin_host, LIST, "NAME", NULL, 0, 0,                                    \
+      "A name by which the admin port may be asked, beside addresses and "     \
+      "localhost.")                                                            \
     X(threads, UINT, "N", "0", 0, 64, "Event loops. 0 is one per core.")       \
     X(max_connections, UINT, "N", "0", 0, 10000000,                            \
       "Connections at a time. 0 is 10000, or what descriptors permit.")        \
@@ -66,7 +72,6 @@
       "Least level written to stderr: debug, info, warn, error.")              \
     X(log_format, STRING, "FORMAT", "text", 0, 0, "Lines as text or json.")    \
     X(config, LATER, NULL, NULL, 0, 0, "")                                     \
-    X(admin, LATER, NULL, NULL, 0, 0, "")                                      \
     X(etcd_ca, LATER, NULL, NULL, 0, 0, "")                                    \
     X(etcd_cert, LATER, NULL, NULL, 0, 0, "")                                  \
     X(etcd_key, LATER, NULL, NULL, 0, 0, "")                                   \

@@ -3,6 +3,8 @@
  * stop. */
 #include "serve.h"
 
+#include "admin_port.h"
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "group_spec.h"
@@ -147,6 +149,7 @@ static void log_node_event(const kama_node_event *event)
 /* The node and its groups, which are needed for their counters at the end. */
 struct server {
     kama_node *node;
+    struct admin_port admin;
     kama_group *groups[KM_GROUPS_MAX];
     size_t group_count;
 };
@@ -284,7 +287,9 @@ static kama_status prepare(const struct daemon_options *options,
     if (status != KAMA_OK) {
         return daemon_options_explain(options, status);
     }
-    status = add_groups(server, options);
+    status = admin_port_init(&server->admin, options);
+    status = status == KAMA_OK ? add_groups(server, options)
+                               : daemon_options_explain(options, status);
     if (status != KAMA_OK) {
         kama_node_free(server->node);
     }
@@ -309,6 +314,7 @@ static bool has_running_loads(const struct server *server)
  * process then exits and the kernel frees the rest. */
 static void finish(struct server *server, int code)
 {
+    admin_port_close(&server->admin);
     if (code == EXIT_STOPPED && has_running_loads(server)) {
         KM_LOG(KM_LOG_WARN, COMPONENT,
                "loads that are still running are abandoned");
@@ -340,19 +346,25 @@ static void stop(kama_node *node, const struct daemon_options *options,
            km_f_str("drain", status == KAMA_OK ? "complete" : "cut off"));
 }
 
+/* Logs a reason that says all there is. */
+static void log_reason(kama_status status)
+{
+    KM_LOG(KM_LOG_ERROR, COMPONENT, "cannot start",
+           km_f_str("reason", km_last_error()),
+           km_f_str("status", kama_status_name(status)));
+}
+
 /* Logs why the node could not start, with a hint if there is one. */
 static void log_failure(kama_status status)
 {
-    const char *reason = km_last_error();
-    if (status == KAMA_ERR_ADDR_IN_USE) {
-        KM_LOG(KM_LOG_ERROR, COMPONENT, "cannot start",
-               km_f_str("reason", reason),
-               km_f_str("hint", "choose another address with --listen or "
-                                "KAMACACHE_LISTEN"));
+    if (status != KAMA_ERR_ADDR_IN_USE) {
+        log_reason(status);
         return;
     }
-    KM_LOG(KM_LOG_ERROR, COMPONENT, "cannot start", km_f_str("reason", reason),
-           km_f_str("status", kama_status_name(status)));
+    KM_LOG(KM_LOG_ERROR, COMPONENT, "cannot start",
+           km_f_str("reason", km_last_error()),
+           km_f_str("hint", "choose another address with --listen or "
+                            "KAMACACHE_LISTEN"));
 }
 
 /* The node whose start a signal can cancel; NULL: none, the process just ends. */
@@ -416,14 +428,21 @@ static void end_check(const char *signal_name, int64_t timeout_ms)
 
 /* Starts the node, waits for a signal and stops the node. Returns the exit
  * code. */
-static int run(kama_node *node, const struct daemon_options *options,
+static int run(struct server *server, const struct daemon_options *options,
                struct process_guard *guard, km_ns started_at)
 {
+    kama_node *node = server->node;
+    kama_status status = admin_port_open(&server->admin, options, node);
+    if (status != KAMA_OK) {
+        process_guard_end(guard);
+        log_reason(status);
+        return EXIT_NOT_STARTED;
+    }
     if (options->etcd != NULL && options->etcd[0] != '\0') {
         process_guard_take_signals_only(guard);
         atomic_store(&starting_node, node);
     }
-    kama_status status = kama_node_start(node);
+    status = kama_node_start(node);
     if (status == KAMA_ERR_CANCELLED) {
         end_process(EXIT_STOPPED);
     }
@@ -459,7 +478,7 @@ static int serve_logged(const struct daemon_options *options, km_ns started_at)
                km_f_str("reason", km_last_error()));
         return EXIT_SETTINGS;
     }
-    int code = run(server.node, options, &guard, started_at);
+    int code = run(&server, options, &guard, started_at);
     finish(&server, code);
     return code;
 }
