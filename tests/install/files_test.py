@@ -21,6 +21,7 @@ share/doc/kamacache/README.zh-CN.md share/doc/kamacache/CHANGELOG.md
 share/doc/kamacache/kamacached.env share/doc/kamacache/docs/LOADERS.md
 share/doc/kamacache/docs/OPTIONS.md share/doc/kamacache/docs/CLI.md
 share/doc/kamacache/docs/FLIGHT.md share/doc/kamacache/docs/LOG.md
+share/doc/kamacache/docs/ADMIN.md
 share/doc/kamacache/examples/alone.c
 share/kamacache/proto/kama/v1/kama.proto
 share/man/man1/kamacache-cli.1 share/man/man8/kamacached.8
