@@ -4,7 +4,6 @@
 #include "serve.h"
 
 #include "admin_port.h"
-#include "base/assert.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "group_spec.h"
