@@ -127,8 +127,8 @@ class Alone(unittest.TestCase):
         with Daemon() as node:
             node.wait_line("summary")
             self.assertEqual([line["msg"] for line in node.lines],
-                             ["starting", "group", "listening", "ready",
-                              "summary"])
+                             ["starting", "group", "admin port", "listening",
+                              "ready", "summary"])
 
 
 @unittest.skipIf(etcdkit.MISSING, etcdkit.MISSING)
