@@ -35,7 +35,7 @@
 
 struct fake {
     struct km_cluster_member members[MEMBERS_MAX];
-    char addresses[MEMBERS_MAX][16];
+    char addresses[MEMBERS_MAX][32];
     size_t count;
     struct km_cluster_node node;
 };
