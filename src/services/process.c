@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -61,10 +62,15 @@ static uint64_t timeval_ns(struct timeval t)
     return (uint64_t)t.tv_sec * KM_NS_PER_S + (uint64_t)t.tv_usec * 1000;
 }
 
-/* Returns the number of open descriptors without that of the folder itself. */
+/* Returns the number of open descriptors. Linux 6.2 and later say it as the size of
+ * the folder; before that each of them is an entry, and so is the folder's own. */
 static uint64_t count_fds(void)
 {
     uint64_t count = 0;
+    struct stat folder;
+    if (stat("/proc/self/fd", &folder) == 0 && folder.st_size > 0) {
+        return (uint64_t)folder.st_size;
+    }
     DIR *dir = opendir("/proc/self/fd");
     if (dir == NULL) {
         return 0;

@@ -8,8 +8,8 @@
  * The figures come from /proc/self and from getrusage. A figure that cannot be read,
  * for example because /proc is not mounted, is 0.
  *
- * Cost: two files are read, and the descriptors of the process are listed. Threads:
- * any thread. Errors: none. Ownership: the caller's memory.
+ * Cost: one file is read; before Linux 6.2 the descriptors of the process are listed,
+ * too. Threads: any thread. Errors: none. Ownership: the caller's memory.
  */
 #pragma once
 
