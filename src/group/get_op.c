@@ -25,6 +25,7 @@
 #include "base/container.h"
 #include "base/status.h"
 #include "group/checks.h"
+#include "group/get_count.h"
 #include "group/get_place.h"
 #include "group/load/at_peer.h"
 #include "group/load/run.h"
@@ -46,41 +47,6 @@ static void disarm(struct km_get_op *op)
     if (op->timekeeper == KM_GET_TIMED_ITSELF) {
         op->timekeeper = KM_GET_TIMED_ELSEWHERE;
         km_pool_disarm(km_group_pool(op->group), &op->timer);
-    }
-}
-
-/* Counts the end of a get that was a miss, in the row that says how it ended; one
- * that has asked the owner is a hit or an error of the owner. */
-static void count_end(struct km_get_op *op, enum km_group_metric ended_as)
-{
-    op->ended_as = ended_as;
-    km_group_count(op->group, ended_as);
-    if (op->asked == KM_GET_ASKED_PEER && ended_as != KM_GROUP_PEER_HITS) {
-        km_group_count(op->group, KM_GROUP_PEER_ERRORS);
-    }
-}
-
-void km_get_op_count_twin(kama_group *group)
-{
-    km_group_count(group, KM_GROUP_MISSES);
-    km_group_count(group, KM_GROUP_COALESCED);
-}
-
-void km_get_op_count_twin_end(struct km_get_op *op)
-{
-    if (op->asked == KM_GET_ASKED_PEER) {
-        km_group_count(op->group, KM_GROUP_PEER_GETS);
-    }
-    count_end(op, op->ended_as);
-}
-
-void km_get_op_count_twin_answered(kama_group *group, enum km_get_source source)
-{
-    if (source == KM_GET_FROM_PEER) {
-        km_group_count(group, KM_GROUP_PEER_GETS);
-        km_group_count(group, KM_GROUP_PEER_HITS);
-    } else {
-        km_group_count(group, KM_GROUP_GETS_LOADED);
     }
 }
 
@@ -117,7 +83,7 @@ static void start_again(struct km_get_op *op, kama_bytes key)
         return;
     }
     if (!km_gate_enter(&group->gate)) {
-        count_end(op, KM_GROUP_GETS_FAILED);
+        km_get_count_end(op, KM_GROUP_GETS_FAILED);
         finish(op, key, KAMA_ERR_CANCELLED, NULL, "the group is closed");
         return;
     }
@@ -164,7 +130,7 @@ static void note_source(struct km_get_op *op, const struct km_load *load)
         asks == KM_LOAD_ASKS_PEER ? KM_GET_FROM_PEER : KM_GET_FROM_LOADER;
     op->current_ns =
         current_at > op->started_at ? current_at - op->started_at : 0;
-    count_end(op, ended_as(load));
+    km_get_count_end(op, ended_as(load));
 }
 
 /* Returns whether the get receives the outcome of the load that it waited for. */
@@ -225,7 +191,7 @@ static void on_timer(struct km_timer *timer)
         if (km_flight_leave(flight, &op->waiter)) {
             kama_bytes key = km_load_key_bytes(km_load_of(call));
             kama_status st = fail_late(op, key);
-            count_end(op, KM_GROUP_GETS_FAILED);
+            km_get_count_end(op, KM_GROUP_GETS_FAILED);
             finish(op, key, st, NULL, km_last_error());
         }
         km_load_unref(km_load_of(call));
@@ -234,19 +200,6 @@ static void on_timer(struct km_timer *timer)
 }
 
 /* -- the start ------------------------------------------------------------ */
-
-/* Counts a get that waits for another get's question to the owner. A leader is
- * counted when it asks, because its load may not begin. */
-static void count_asked(struct km_get_op *op, const struct km_load *load)
-{
-    if (atomic_load(&load->asks) != KM_LOAD_ASKS_PEER) {
-        return;
-    }
-    if (op->stage == KM_GET_OP_FOLLOWING && op->asked == KM_GET_ASKED_NOBODY) {
-        km_group_count(op->group, KM_GROUP_PEER_GETS);
-    }
-    op->asked = KM_GET_ASKED_PEER;
-}
 
 /* A load that runs on its caller's thread has no timer, so that a PARKED get that
  * joins it needs one even if its own deadline is not the earlier one. */
@@ -272,7 +225,7 @@ kama_status km_get_op_park(struct km_flight_call *call,
         }
         op->timekeeper = KM_GET_TIMED_ITSELF;
     }
-    count_asked(op, km_load_of(call));
+    km_get_count_asked(op, km_load_of(call));
     return KAMA_OK;
 }
 
@@ -287,7 +240,7 @@ static kama_status fail_start(struct km_load *load, kama_status status)
         km_flight_leave_leader(&load->group->flight, &load->call);
     if (waiter != NULL) {
         disarm(op_of(waiter));
-        count_end(op_of(waiter), KM_GROUP_GETS_FAILED);
+        km_get_count_end(op_of(waiter), KM_GROUP_GETS_FAILED);
     }
     km_load_fail(load, status, sentence);
     return waiter != NULL ? km_fail(status, "%s", sentence) : KAMA_DEFERRED;
@@ -346,19 +299,6 @@ static kama_status answer(struct km_get_op *op, struct km_load *load,
     return status;
 }
 
-/* Counts a get after its join. before says what it had been counted as when it
- * joined: once it is parked, it may be answered and freed by another thread. */
-static void count(kama_group *group, enum km_get_count before,
-                  enum km_flight_role role)
-{
-    if (before == KM_GET_COUNT_NONE) {
-        km_group_count(group, KM_GROUP_MISSES);
-    }
-    if (role == KM_FLIGHT_PARKED && before != KM_GET_COUNT_COALESCED) {
-        km_group_count(group, KM_GROUP_COALESCED);
-    }
-}
-
 /* Answers a get that has neither joined nor led a load, unless it is to ask again
  * who owns the key: it is as if it had not been started then. A get that finds its
  * key in memory now is a hit, unless it was counted as a miss before. */
@@ -373,10 +313,10 @@ static kama_status answer_join(struct km_get_op *op, const struct start *start,
         return status;
     }
     if ((int)status < 0) {
-        count(op->group, before, KM_FLIGHT_ANSWER);
-        count_end(op, KM_GROUP_GETS_FAILED);
+        km_get_count_join(op->group, before, KM_FLIGHT_ANSWER);
+        km_get_count_end(op, KM_GROUP_GETS_FAILED);
     } else if (before != KM_GET_COUNT_NONE) {
-        count_end(op, KM_GROUP_GETS_LOADED);
+        km_get_count_end(op, KM_GROUP_GETS_LOADED);
     }
     return answer(op, start->load, start->key.key, status, ret_value);
 }
@@ -399,11 +339,11 @@ static kama_status join_with(struct km_get_op *op, const struct start *start,
                        &op->waiter, load != NULL ? &load->call : NULL, &st);
     switch (role) {
     case KM_FLIGHT_LEADS:
-        count(group, before, role);
+        km_get_count_join(group, before, role);
         return lead(start);
     case KM_FLIGHT_PARKED:
         km_trace_get(group, KM_GET_JOINS, start->key.key);
-        count(group, before, role);
+        km_get_count_join(group, before, role);
         st = KAMA_DEFERRED;
         break;
     case KM_FLIGHT_ANSWER:
@@ -412,7 +352,7 @@ static kama_status join_with(struct km_get_op *op, const struct start *start,
     case KM_FLIGHT_NOBODY:
         KM_ASSERT(load == NULL);
         if (before != KM_GET_COUNT_NONE) {
-            count_end(op, KM_GROUP_GETS_FAILED);
+            km_get_count_end(op, KM_GROUP_GETS_FAILED);
         }
         (void)km_fail(st, "no memory for a load");
         break;
@@ -433,17 +373,17 @@ static kama_status refuse_to_wait(struct km_get_op *op,
     kama_status st = KAMA_ERR_WOULD_DEADLOCK;
     (void)km_flight_join(&group->flight, op->waiter.hash, wanted, NULL, NULL,
                          &st);
-    count(group, op->counted, KM_FLIGHT_ANSWER);
-    count_end(op, KM_GROUP_GETS_FAILED);
+    km_get_count_join(group, op->counted, KM_FLIGHT_ANSWER);
+    km_get_count_end(op, KM_GROUP_GETS_FAILED);
     return km_group_fail_join(group, st, wanted->key);
 }
 
 /* Answers a get that no load can help. */
 static kama_status refuse(struct km_get_op *op, kama_status status)
 {
-    count(op->group, op->counted, KM_FLIGHT_ANSWER);
-    count_end(op,
-              (int)status < 0 ? KM_GROUP_GETS_FAILED : KM_GROUP_GETS_ABSENT);
+    km_get_count_join(op->group, op->counted, KM_FLIGHT_ANSWER);
+    km_get_count_end(op, (int)status < 0 ? KM_GROUP_GETS_FAILED
+                                         : KM_GROUP_GETS_ABSENT);
     return status;
 }
 
@@ -494,8 +434,8 @@ static kama_status join(struct km_get_op *op, kama_bytes key, km_ns now,
     op->timekeeper = KM_GET_TIMED_ELSEWHERE;
     op->timer.at = 0;
     if (now >= op->waiter.deadline) {
-        count(group, op->counted, KM_FLIGHT_ANSWER);
-        count_end(op, KM_GROUP_GETS_FAILED);
+        km_get_count_join(group, op->counted, KM_FLIGHT_ANSWER);
+        km_get_count_end(op, KM_GROUP_GETS_FAILED);
         return fail_late(op, key);
     }
     if (op->kind == KM_GET_BLOCKED && start.pool != NULL &&
@@ -600,7 +540,7 @@ bool km_get_op_cancel(struct km_get_op *op)
         return false;
     }
     disarm(op);
-    count_end(op, KM_GROUP_GETS_FAILED);
+    km_get_count_end(op, KM_GROUP_GETS_FAILED);
     return true;
 }
 
@@ -627,7 +567,7 @@ kama_status km_get_op_time_out(struct km_get_op *op, kama_bytes key, km_ns now)
         return KAMA_DEFERRED;
     }
     kama_status st = fail_late(op, key);
-    count_end(op, KM_GROUP_GETS_FAILED);
+    km_get_count_end(op, KM_GROUP_GETS_FAILED);
     km_trace_answer(op->group, key, st, op->started_at);
     return st;
 }

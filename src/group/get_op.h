@@ -21,21 +21,6 @@
  * load is not for this get (enum km_load_verdict), that thread starts the get again,
  * which keeps its deadline.
  *
- * A get is counted as a miss once, and once as coalesced, however often it is
- * started again:
- *
- *     NONE --leads, waits or fails--> MISS --waits for another's load--> COALESCED
- *
- * Its end is counted once, too, by whom it was answered:
- *
- *     PEER_HITS      the owner of the key, on another node
- *     GETS_LOADED    a load of this node
- *     GETS_ABSENT    it was not to be loaded (or look_up.h counts it)
- *     GETS_FAILED    nobody: its time was over, it was cancelled or refused
- *
- * So the misses are the sum of the four when no get waits. A get that has asked the
- * owner (PEER_GETS) is one of PEER_HITS or one of PEER_ERRORS.
- *
  * In a group of a cluster, the get first asks who owns the key (group/owner.h):
  *
  *     this node, settled     the loader; the store keeps its value
@@ -76,7 +61,7 @@ enum km_get_stage {
     KM_GET_OP_FOLLOWING /* it is parked on the load of another get */
 };
 
-/* The counters of the group in which a get has been counted. */
+/* The counters of the group in which a get has been counted (get_count.h). */
 enum km_get_count {
     KM_GET_COUNT_NONE,
     KM_GET_COUNT_MISS,
@@ -173,19 +158,6 @@ KAMA_NODISCARD kama_status km_get_op_time_out(struct km_get_op *op,
 /* Returns true if the op has left its load: done will never run, and the op's
  * memory may be freed. Returns false if done has run or is about to run. */
 bool km_get_op_cancel(struct km_get_op *op);
-
-/* Counts a get that shall receive the answer of an equal key of the same mget: as a
- * miss, and as coalesced. */
-void km_get_op_count_twin(kama_group *group);
-
-/* Counts the end of such a get in the same way as that of the op, which has been
- * answered or cancelled. */
-void km_get_op_count_twin_end(struct km_get_op *op);
-
-/* Counts the end of one whose answer was there already, by where it had come
- * from. */
-void km_get_op_count_twin_answered(kama_group *group,
-                                   enum km_get_source source);
 
 /* The function `park` of a group's flight (struct km_flight_ops), which runs under
  * the lock of the shard. It arms the timer of a PARKED get whose caller's deadline

@@ -28,6 +28,7 @@
 #include "base/status.h"
 #include "group/checks.h"
 #include "group/get.h"
+#include "group/get_count.h"
 #include "group/group_internal.h"
 #include "group/load/at_peer.h"
 #include "group/look_up.h"
@@ -141,7 +142,7 @@ static void answer_all(struct batch *batch, size_t i, kama_status status,
     while (twin != KM_TWINS_NONE) {
         KM_ASSERT(batch->keys[twin].part == KEY_IS_FOLLOWER);
         uint32_t next = batch->keys[twin].next;
-        km_get_op_count_twin_end(&batch->keys[i].op);
+        km_get_count_twin_end(&batch->keys[i].op);
         answer_one(batch, twin, status,
                    status == KAMA_OK ? kama_value_ref(value) : NULL);
         twin = next;
@@ -173,7 +174,7 @@ static kama_status join_twins(struct batch *batch, struct km_twins *twins,
     key->part = KEY_IS_FOLLOWER;
     key->next = batch->keys[first].next;
     batch->keys[first].next = (uint32_t)i;
-    km_get_op_count_twin(batch->group);
+    km_get_count_twin(batch->group);
     return KAMA_OK;
 }
 
@@ -262,8 +263,8 @@ static kama_status load_in_turn(struct turns *t, size_t i, uint64_t hash)
     kama_item *item = &t->items[i];
     uint32_t first = km_twins_find(&t->twins, hash, key);
     if (first != KM_TWINS_NONE) {
-        km_get_op_count_twin(t->group);
-        km_get_op_count_twin_answered(t->group, KM_GET_FROM_LOADER);
+        km_get_count_twin(t->group);
+        km_get_count_twin_answered(t->group, KM_GET_FROM_LOADER);
         *item = t->items[first];
         if (item->value != NULL) {
             (void)kama_value_ref(item->value);

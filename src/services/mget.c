@@ -12,6 +12,7 @@
 #include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
+#include "group/get_count.h"
 #include "group/load/at_peer.h"
 #include "services/mget_answers.h"
 #include "services/mget_keys.h"
@@ -232,12 +233,10 @@ static bool follows(struct km_service_mget *mget, kama_bytes key,
          km_mget_answers_has(&mget->answers, first))) {
         return false;
     }
-    km_get_op_count_twin(mget->group);
+    km_get_count_twin(mget->group);
     if (km_mget_answers_has(&mget->answers, first)) {
-        enum km_source source = km_mget_answers_source(&mget->answers, first);
-        km_get_op_count_twin_answered(mget->group, source == KM_SOURCE_PEER
-                                                       ? KM_GET_FROM_PEER
-                                                       : KM_GET_FROM_LOADER);
+        km_get_count_twin_answered(
+            mget->group, km_mget_answers_source(&mget->answers, first));
     }
     km_mget_answers_follow(&mget->answers, first, index);
     return true;
@@ -310,7 +309,7 @@ static void end_twins(struct km_service_mget *mget, struct slot *slot)
 {
     uint32_t n = km_mget_answers_followers(&mget->answers, slot->index);
     while (n-- > 0) {
-        km_get_op_count_twin_end(&slot->op);
+        km_get_count_twin_end(&slot->op);
     }
 }
 

@@ -144,10 +144,11 @@ void km_mget_answers_put(struct km_mget_answers *answers, uint32_t index,
     km_mem_free(answers->mem, text);
 }
 
-enum km_source km_mget_answers_source(const struct km_mget_answers *answers,
-                                      uint32_t index)
+enum km_get_source km_mget_answers_source(const struct km_mget_answers *answers,
+                                          uint32_t index)
 {
-    return (enum km_source)answers->list[index].source;
+    return answers->list[index].source == KM_SOURCE_PEER ? KM_GET_FROM_PEER
+                                                         : KM_GET_FROM_LOADER;
 }
 
 uint32_t km_mget_answers_followers(const struct km_mget_answers *answers,

@@ -66,9 +66,9 @@ void km_mget_answers_put(struct km_mget_answers *answers, uint32_t index,
 uint32_t km_mget_answers_followers(const struct km_mget_answers *answers,
                                    uint32_t index);
 
-/* Returns where the answer of key `index` came from, or KM_SOURCE_NONE. */
-enum km_source km_mget_answers_source(const struct km_mget_answers *answers,
-                                      uint32_t index);
+/* Returns where the answer of key `index`, which had to be loaded, came from. */
+enum km_get_source km_mget_answers_source(const struct km_mget_answers *answers,
+                                          uint32_t index);
 
 /* Gives key `index` the answer of the equal key `first`, now if that has one,
  * or else when it is put. */

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#include "group/get_count.h"
+
+#include "group/load/load.h"
+
+void km_get_count_join(kama_group *group, enum km_get_count before,
+                       enum km_flight_role role)
+{
+    if (before == KM_GET_COUNT_NONE) {
+        km_group_count(group, KM_GROUP_MISSES);
+    }
+    if (role == KM_FLIGHT_PARKED && before != KM_GET_COUNT_COALESCED) {
+        km_group_count(group, KM_GROUP_COALESCED);
+    }
+}
+
+void km_get_count_asked(struct km_get_op *op, const struct km_load *load)
+{
+    if (atomic_load(&load->asks) != KM_LOAD_ASKS_PEER) {
+        return;
+    }
+    if (op->stage == KM_GET_OP_FOLLOWING && op->asked == KM_GET_ASKED_NOBODY) {
+        km_group_count(op->group, KM_GROUP_PEER_GETS);
+    }
+    op->asked = KM_GET_ASKED_PEER;
+}
+
+void km_get_count_end(struct km_get_op *op, enum km_group_metric ended_as)
+{
+    op->ended_as = ended_as;
+    km_group_count(op->group, ended_as);
+    if (op->asked == KM_GET_ASKED_PEER && ended_as != KM_GROUP_PEER_HITS) {
+        km_group_count(op->group, KM_GROUP_PEER_ERRORS);
+    }
+}
+
+void km_get_count_twin(kama_group *group)
+{
+    km_get_count_join(group, KM_GET_COUNT_NONE, KM_FLIGHT_PARKED);
+}
+
+void km_get_count_twin_end(struct km_get_op *op)
+{
+    if (op->asked == KM_GET_ASKED_PEER) {
+        km_group_count(op->group, KM_GROUP_PEER_GETS);
+    }
+    km_get_count_end(op, op->ended_as);
+}
+
+void km_get_count_twin_answered(kama_group *group, enum km_get_source source)
+{
+    if (source == KM_GET_FROM_PEER) {
+        km_group_count(group, KM_GROUP_PEER_GETS);
+        km_group_count(group, KM_GROUP_PEER_HITS);
+    } else {
+        km_group_count(group, KM_GROUP_GETS_LOADED);
+    }
+}
