@@ -216,13 +216,16 @@ int main(int argc, char **argv)
 {
     unsigned groups = argc > 1 ? (unsigned)atoi(argv[1]) : GROUPS_DEFAULT;
     unsigned texts = argc > 2 ? (unsigned)atoi(argv[2]) : TEXTS_DEFAULT;
-    kama_node *node;
+    kama_node *node = NULL;
     kama_node_options options;
     kama_node_options_init(&options);
     options.listen = "127.0.0.1:0";
     make_members();
-    if (texts == 0 || texts > TEXTS_MAX ||
-        kama_node_new(&options, &node) != KAMA_OK) {
+    if (texts == 0 || texts > TEXTS_MAX) {
+        (void)fprintf(stderr, "TEXTS: 1 to %d\n", TEXTS_MAX);
+        return 2;
+    }
+    if (kama_node_new(&options, &node) != KAMA_OK) {
         fail("node");
     }
     km_service_env_set_cluster(&node->services,

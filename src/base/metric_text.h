@@ -27,14 +27,14 @@
  *
  * Names of families and labels are literals of the program. Values of labels may be
  * any bytes: a quotation mark, a backslash and a newline are escaped as the formats
- * say, and what is no text for people (base/text.h) is written as \xNN.
+ * say, and bytes that must not be shown to people (base/text.h) are written as \xNN.
  *
  * Numbers are exact: integers with all of their digits, nanoseconds as seconds with
  * up to nine decimals, and doubles with as many digits as it takes to read the same
  * double again. The locale of the process does not matter.
  *
  * Cost: linear in the text. Threads: one owner. Errors: those of km_buf, which
- * km_metric_text_end returns; what follows an error is not written. Ownership:
+ * km_metric_text_end returns; nothing is written after an error. Ownership:
  * the buffer is borrowed until then.
  */
 #pragma once

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How calls of each method have ended, and how long they took: what the metrics
- * grpc_server_handled_total and grpc_server_handling_seconds are made from.
+ * How calls of each method have ended, and how long they took. The metrics
+ * grpc_server_handled_total and grpc_server_handling_seconds are made from this.
  *
  *     km_server_figures_count(call, status);             at the end of each call
  *

@@ -17,8 +17,8 @@
  * have their address as the label `peer`; the counters of the others are summed as
  * "other".
  *
- * The process: `process_*` with the names of the other client libraries, and what
- * runs there.
+ * The process: `process_*` with the names that the client libraries of
+ * Prometheus use, and the version of the library.
  *
  * Threads: any thread. Cost: O(members + methods), and two readings of files. Errors:
  * the text keeps them. Ownership: everything is borrowed until the call returns.

@@ -259,7 +259,7 @@ static void test_without_memory(void **state)
     assert_true(km_test_fail_each(write_with, NULL) > 1);
 }
 
-/* A bounded buffer refuses what is too large for it. */
+/* A bounded buffer refuses a text that is too large for it. */
 static void test_too_large(void **state)
 {
     (void)state;
