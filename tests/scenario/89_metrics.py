@@ -13,8 +13,9 @@ import grpc
 
 import kamatest
 import metricskit
+from clusterkit import Cluster
 from etcdkit import MISSING, Etcd
-from kamatest import kama_status, pb2, v2
+from kamatest import HttpOrigin, kama_status, pb2, v2
 from metricskit import MetricsNode, read, total
 
 NO_LIBRARY = (None if importlib.util.find_spec("prometheus_client")
@@ -137,38 +138,29 @@ class ThreeNodes(unittest.TestCase):
 
     def get_all(self, nodes):
         """A thousand gets through all nodes: 600 of one key after the other, 200
-        at once of few keys, 200 in MGets with equal keys."""
+        at once of few keys, 200 in MGets with equal keys. 123 keys exist, and 60
+        do not."""
         for i in range(600):
-            key = b"key %d" % (i % 100)
+            key = b"key%d" % (i % 100)
             if i % 10 == 9:
-                key = b"absent %d " % i * 10
+                key = b"absent%d" % i * 10
             try:
                 nodes[i % 3].client.get(key, "users")
             except grpc.RpcError as error:
                 self.assertEqual(kama_status(error), "KAMA_MISS")
-        calls = [nodes[i % 3].client.get_future(b"hot %d" % (i // 30), "users")
+        calls = [nodes[i % 3].client.get_future(b"hot%d" % (i // 30), "users")
                  for i in range(200)]
         for call in calls:
             call.result()
         for i in range(20):
-            keys = [b"many %d" % (j % 7 + i) for j in range(10)]
+            keys = [b"many%d" % (j % 7 + i) for j in range(10)]
             reply = v2(nodes[i % 3].client.channel, "MGet",
                        pb2().MGetRequest(group="users", keys=keys))
             self.assertEqual(len(reply.items), 10)
 
-    def test_sums(self):
+    def check_sums(self, texts):
         """Each get is in one source, also those that an owner got for another
         node, and each key was loaded once."""
-        with contextlib.ExitStack() as stack:
-            etcd = stack.enter_context(Etcd())
-            nodes = [stack.enter_context(MetricsNode(etcd.address))
-                     for _ in range(3)]
-            self.wait_joined(nodes)
-            self.get_all(nodes)
-            texts = [node.text() for node in nodes]
-        if metricskit.PROMTOOL:
-            for text in texts:
-                self.assertEqual(metricskit.check(text), "")
         samples = [sample for text in texts for sample in read(text)]
         served = total(samples, "kamacache_fills_served_total")
         sources = {source: total(samples, "kamacache_gets_total",
@@ -195,6 +187,29 @@ class ThreeNodes(unittest.TestCase):
             served)
         answered = total(samples, "kamacache_peer_served_total")
         self.assertTrue(0 < answered <= served, answered)
+
+    def test_sums_of_embedders(self):
+        with contextlib.ExitStack() as stack:
+            etcd = stack.enter_context(Etcd())
+            nodes = [stack.enter_context(MetricsNode(etcd.address))
+                     for _ in range(3)]
+            self.wait_joined(nodes)
+            self.get_all(nodes)
+            texts = [node.text() for node in nodes]
+        if metricskit.PROMTOOL:
+            for text in texts:
+                self.assertEqual(metricskit.check(text), "")
+        self.check_sums(texts)
+
+    def test_sums_of_daemons(self):
+        """The same gets, with the texts of the admin ports."""
+        def answer(path):
+            return (404, b"") if "absent" in path else (200, b"v")
+        with HttpOrigin(answer) as origin, \
+                Cluster(3, "--group", origin.group("users")) as cluster:
+            self.get_all(cluster.nodes)
+            self.check_sums([metricskit.scrape(node.daemon)
+                             for node in cluster.nodes])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@
         samples = read(text)
         total(samples, "kamacache_gets_total", source="local")
 
+    scrape(daemon)                               # its /metrics
+
 read() is strict about what it reads, and knows nothing of the meaning of names;
 it takes the text from wherever it comes.
 """
@@ -14,8 +16,9 @@ import os
 import re
 import shutil
 import subprocess
+import urllib.request
 
-from kamatest import BUILD, Client, wait_until
+from kamatest import BUILD, SLOWDOWN, Client, wait_until
 
 PROMTOOL = shutil.which("promtool", path="/usr/bin:/usr/local/bin")
 NO_PROMTOOL = None if PROMTOOL else "promtool (package prometheus) is missing"
@@ -69,6 +72,13 @@ def check(text):
                           capture_output=True, timeout=60, check=False)
     said = done.stdout.decode() + done.stderr.decode()
     return said or ("" if done.returncode == 0 else "promtool failed")
+
+
+def scrape(daemon):
+    """The text that the admin port of a daemon gives to Prometheus."""
+    with urllib.request.urlopen("http://%s/metrics" % daemon.admin,
+                                timeout=10 * SLOWDOWN) as reply:
+        return reply.read().decode()
 
 
 class MetricsNode:
