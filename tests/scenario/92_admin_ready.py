@@ -13,6 +13,7 @@ import threading
 import unittest
 import urllib.error
 import urllib.request
+from concurrent import futures
 
 import etcdkit
 import kamatest
@@ -205,6 +206,42 @@ class InACluster(unittest.TestCase):
             node.etcd_proxy.cut()
             node.etcd_proxy.flow()
             wait_until(lambda: ready(node.daemon) == (200, ["ready"]), 40)
+
+    def test_every_page_at_every_time(self):
+        """From before the node listens until it has ended, each page has an
+        answer."""
+        paths = ("/readyz", "/healthz", "/metrics", "/api/v1/node",
+                 "/api/v1/cluster", "/api/v1/groups", "/api/v1/ring",
+                 "/api/v1/keys?group=default",
+                 "/api/v1/key?group=default&key=k")
+        stop, wrong = threading.Event(), []
+
+        def look(node):
+            asked = 0
+            while not stop.is_set():
+                try:
+                    code, lines = ask(node, paths[asked % len(paths)])
+                except OSError:  # the port has closed
+                    break
+                if code not in (200, 503) or not lines:
+                    wrong.append((paths[asked % len(paths)], code, lines))
+                asked += 1
+            return asked
+        with Etcd() as etcd, futures.ThreadPoolExecutor(4) as pool:
+            for _ in range(3):
+                node = Daemon("--etcd", etcd.address, listen=listen(),
+                              ready=False)
+                self.addCleanup(node.kill)
+                node.wait_line("admin port")
+                looks = [pool.submit(look, node) for _ in range(4)]
+                node.wait_ready()
+                with Client(node) as client:
+                    client.set(b"k", b"v")
+                node.stop()
+                stop.set()
+                self.assertGreater(sum(each.result() for each in looks), 9)
+                stop.clear()
+        self.assertEqual(wrong, [])
 
     def test_the_others_see_the_admin_ports(self):
         with Cluster(2) as cluster:
