@@ -278,6 +278,35 @@ static void test_half_closed(void **state)
     end(&c);
 }
 
+/* Without memory there is no connection, or an answer without a body that says
+ * so; it is whole in each case. */
+static kama_status ask_once(const kama_allocator *mem, void *arg)
+{
+    struct client c = {.unread_max = 1000, .now = KM_NS_PER_S};
+    (void)arg;
+    c.handler = (struct km_admin_handler){answer, hold, release, &c};
+    c.session = km_admin_session_new(mem, &c.handler, c.now);
+    if (c.session == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    send_text(&c, "GET / HTTP/2.0\r\n\r\n");
+    const char *text = take(&c);
+    assert_non_null(strstr(text, "\r\n\r\n"));
+    if (strncmp(text, "HTTP/1.1 505 ", 13) != 0) {
+        assert_begins(text, "HTTP/1.1 500 ");
+        assert_non_null(strstr(text, "Content-Length: 0\r\n"));
+    }
+    assert_false(is_open(&c));
+    end(&c);
+    return KAMA_OK;
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    km_test_fail_each(ask_once, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_unread_answer),
         cmocka_unit_test(test_too_much_waits),
         cmocka_unit_test(test_half_closed),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
