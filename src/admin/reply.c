@@ -17,6 +17,7 @@ void km_admin_reply_init(struct km_admin_reply *reply,
 {
     reply->code = 200;
     reply->type = TEXT;
+    reply->later = NULL;
     km_buf_init(&reply->body, mem, KM_ADMIN_ANSWER_BYTES_MAX);
 }
 
@@ -81,6 +82,12 @@ void km_admin_reply_json(struct km_admin_reply *reply, json_t *json)
     json_decref(json);
     check(reply,
           made ? km_buf_append_str(&reply->body, "\n") : KAMA_ERR_NO_MEMORY);
+}
+
+void km_admin_reply_wait(struct km_admin_reply *reply,
+                         struct km_admin_later *later)
+{
+    reply->later = later;
 }
 
 void km_admin_reply_error(struct km_admin_reply *reply, kama_status status,

@@ -34,10 +34,13 @@ enum km_admin_connection {
     KM_ADMIN_KEPT_OPEN /* as HTTP/1.0 does only if told */
 };
 
+struct km_admin_later;
+
 struct km_admin_reply {
     int code;
     const char *type; /* static */
     struct km_buf body;
+    struct km_admin_later *later; /* that will write it; NULL: it is complete */
 };
 
 /* Makes an empty answer with the code 200. mem: borrowed. */
@@ -55,6 +58,10 @@ void km_admin_reply_line(struct km_admin_reply *reply, const char *fmt, ...)
     KAMA_PRINTF(2, 3);
 /* Turns the answer into JSON. Takes the value; NULL: there was no memory. */
 void km_admin_reply_json(struct km_admin_reply *reply, json_t *json);
+
+/* Leaves the answer to a later (later.h). */
+void km_admin_reply_wait(struct km_admin_reply *reply,
+                         struct km_admin_later *later);
 
 /* Turns the answer into an error with that code of HTTP. */
 void km_admin_reply_error(struct km_admin_reply *reply, kama_status status,

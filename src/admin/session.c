@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "admin/session.h"
 
+#include "admin/later.h"
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/mem.h"
@@ -8,7 +9,7 @@
 #define SESSION_MAGIC 0x61646d6eu
 
 /* As the header draws it. */
-enum state { IDLE, READING, ANSWERING, ENDED };
+enum state { IDLE, READING, WAITING, ANSWERING, ENDED };
 
 struct admin_session {
     struct km_session session;
@@ -108,6 +109,23 @@ static void answer(struct admin_session *s, bool more_came)
 {
     s->is_last = more_came || !s->request.keeps_alive;
     s->handler->answer(s->handler->arg, &s->request, &s->reply);
+    if (s->reply.later == NULL) {
+        send_reply(s);
+        return;
+    }
+    s->reply.later->session = &s->session;
+    s->state = WAITING;
+    s->deadline = KM_NS_NEVER; /* the work has its own */
+}
+
+void km_admin_session_finish(struct km_session *session, km_ns now)
+{
+    struct admin_session *s = session_of(session);
+    struct km_admin_later *later = s->reply.later;
+    KM_ASSERT(s->state == WAITING && later != NULL);
+    s->now = now;
+    s->reply.later = NULL;
+    later->finish(later, &s->reply);
     send_reply(s);
 }
 
@@ -131,8 +149,9 @@ static kama_status feed(struct km_session *session, const uint8_t *data,
     struct admin_session *s = session_of(session);
     size_t used;
     s->now = now;
-    if (s->state >= ANSWERING) {
-        return KAMA_OK; /* dropped: the answer is the last one */
+    if (s->state >= WAITING) {
+        s->is_last = true; /* so that what is dropped is sent again */
+        return KAMA_OK;
     }
     if (s->state == IDLE) {
         enter(s, READING, KM_ADMIN_REQUEST_MS);
@@ -189,7 +208,7 @@ static void eof(struct km_session *session)
 {
     struct admin_session *s = session_of(session);
     s->is_last = true;
-    if (s->state < ANSWERING) {
+    if (s->state < WAITING) {
         s->state = ENDED;
     }
 }
@@ -215,6 +234,9 @@ static kama_status tick(struct km_session *session, km_ns now)
 static void close_session(struct km_session *session)
 {
     struct admin_session *s = session_of(session);
+    if (s->reply.later != NULL) {
+        s->reply.later->session = NULL;
+    }
     give_back(s);
     km_admin_reply_fini(&s->reply);
     s->magic = 0;
@@ -223,7 +245,7 @@ static void close_session(struct km_session *session)
 
 static bool wants_read(struct km_session *session)
 {
-    return session_of(session)->state < ANSWERING;
+    return session_of(session)->state < WAITING;
 }
 
 static const struct km_session_ops ops = {

@@ -4,9 +4,11 @@
  * without a descriptor, a thread or a clock.
  *
  *     IDLE --first byte--> READING --complete--> ANSWERING --all read--> IDLE
- *      |                      |                      |
- *      | 30 s                 | refused, 5 s         | the last answer
- *      v                      v                      v
+ *      |                      |  |                   ^  |
+ *      |                      |  +-> WAITING -later--+  |
+ *      |                      |                         |
+ *      | 30 s                 | refused, 5 s            | the last answer
+ *      v                      v                         v
  *     ENDED <---------- ANSWERING (the last one) --> ENDED
  *
  * One request is answered at a time. Requests that a client sends before it has
@@ -36,6 +38,10 @@ struct km_admin_handler {
     void (*release)(void *arg, size_t bytes);
     void *arg;
 };
+
+/* The work of a later (later.h) is done: finishes the answer for which the session
+ * waits, which can be taken from then on. */
+void km_admin_session_finish(struct km_session *session, km_ns now);
 
 /* Makes the session of a connection that was accepted at `now`. handler: borrowed
  * until the session is closed. Returns NULL without memory. */

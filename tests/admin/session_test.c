@@ -3,7 +3,9 @@
  * own. */
 #include "admin/session.h"
 
+#include "admin/later.h"
 #include "base/bytes.h"
+#include "base/container.h"
 #include "helpers/failmalloc.h"
 
 #include <stdio.h>
@@ -17,6 +19,7 @@ struct client {
     struct km_session *session;
     km_ns now;
     size_t body_bytes;
+    struct km_admin_later *later; /* that answers; NULL: the handler does */
     unsigned answers;
     size_t unread;
     size_t unread_max;
@@ -30,6 +33,10 @@ static void answer(void *arg, const struct km_admin_request *request,
     struct client *c = arg;
     (void)request;
     c->answers++;
+    if (c->later != NULL) {
+        km_admin_reply_wait(reply, c->later);
+        return;
+    }
     km_admin_reply_text(reply, 200, "");
     for (size_t i = 0; i < c->body_bytes; i++) {
         assert_int_equal(km_buf_append(&reply->body, "x", 1), KAMA_OK);
@@ -278,6 +285,79 @@ static void test_half_closed(void **state)
     end(&c);
 }
 
+struct work {
+    struct km_admin_later later;
+    unsigned answered;
+    unsigned dropped;
+};
+
+static void finish(struct km_admin_later *later, struct km_admin_reply *reply)
+{
+    struct work *work = KM_CONTAINER_OF(later, struct work, later);
+    if (reply == NULL) {
+        work->dropped++;
+    } else {
+        work->answered++;
+        km_admin_reply_text(reply, 200, "at last");
+    }
+}
+
+static void ask_later(struct client *c, struct work *work)
+{
+    begin(c);
+    *work = (struct work){.later = {.finish = finish}};
+    c->later = &work->later;
+    send_text(c, GET);
+    assert_string_equal(take(c), "");
+    assert_ptr_equal(work->later.session, c->session);
+    assert_true(is_open(c));
+    assert_false(c->session->ops->wants_read(c->session));
+    assert_int_equal(c->session->ops->deadline(c->session), KM_NS_NEVER);
+}
+
+/* A connection waits for an answer that comes later, and then goes on. */
+static void test_an_answer_that_comes_later(void **state)
+{
+    struct client c;
+    struct work work;
+    (void)state;
+    ask_later(&c, &work);
+    c.now += 2 * KM_NS_PER_S;
+    km_admin_session_finish(c.session, c.now);
+    assert_int_equal(work.answered, 1);
+    assert_begins(take(&c), "HTTP/1.1 200 OK\r\n");
+    assert_true(c.session->ops->wants_read(c.session));
+    c.later = NULL;
+    send_text(&c, GET);
+    assert_begins(take(&c), "HTTP/1.1 200 OK\r\n");
+    end(&c);
+}
+
+/* A client that has shut its half reads the answer; one that has sent more is told
+ * that it is the last one; one that is gone is forgotten. */
+static void test_clients_of_an_answer_that_comes_later(void **state)
+{
+    struct client c;
+    struct work work;
+    (void)state;
+    ask_later(&c, &work);
+    c.session->ops->eof(c.session);
+    assert_true(is_open(&c));
+    km_admin_session_finish(c.session, c.now);
+    assert_non_null(strstr(take(&c), "Connection: close\r\n"));
+    assert_false(is_open(&c));
+    end(&c);
+    ask_later(&c, &work);
+    send_text(&c, GET);
+    km_admin_session_finish(c.session, c.now);
+    assert_non_null(strstr(take(&c), "Connection: close\r\n"));
+    end(&c);
+    ask_later(&c, &work);
+    end(&c);
+    assert_null(work.later.session);
+    assert_int_equal(work.answered + work.dropped, 0);
+}
+
 /* Without memory there is no connection, or an answer without a body that says
  * so; it is whole in each case. */
 static kama_status ask_once(const kama_allocator *mem, void *arg)
@@ -320,6 +400,8 @@ int main(void)
         cmocka_unit_test(test_unread_answer),
         cmocka_unit_test(test_too_much_waits),
         cmocka_unit_test(test_half_closed),
+        cmocka_unit_test(test_an_answer_that_comes_later),
+        cmocka_unit_test(test_clients_of_an_answer_that_comes_later),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
