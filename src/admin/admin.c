@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Everything but open and close runs on the loop, so that nothing needs a lock. */
+/* Everything but open and close runs on the loop, so that nothing needs a lock. The
+ * thread that closes the port waits until no answer is still to come. */
 #include "admin/admin.h"
 
 #include "admin/host.h"
+#include "admin/later.h"
 #include "admin/route.h"
 #include "admin/session.h"
 #include "base/assert.h"
 #include "base/container.h"
+#include "base/event.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "net/acceptor.h"
@@ -30,7 +33,9 @@ struct km_admin {
     struct km_mail close_mail;
     struct km_list connections; /* of connection.node */
     size_t unread_bytes;        /* of answers */
+    struct km_admin_laters laters;
     bool closing;
+    struct km_event idle; /* it closes, and no answer is to come */
 };
 
 struct connection {
@@ -38,6 +43,7 @@ struct connection {
     struct km_admin *admin;
     struct km_conn_owner owner;
     struct km_conn *conn;
+    struct km_session *session;
 };
 
 /* -- requests ------------------------------------------------------------------- */
@@ -59,6 +65,7 @@ static void answer(void *arg, const struct km_admin_request *request,
         .query = km_admin_request_query(request),
         .accept = kama_bytes_make(request->accept, request->accept_len),
         .now = km_loop_now(admin->loop),
+        .laters = admin->closing ? NULL : &admin->laters,
     };
     kama_bytes host = kama_bytes_make(request->host, request->host_len);
     km_last_error_clear();
@@ -128,6 +135,7 @@ static void on_connection(void *arg, unsigned loop_index, int fd,
     }
     c->admin = admin;
     c->owner.on_closed = on_closed;
+    c->session = session;
     if (km_conn_open(admin->loop, fd, session, &c->owner, &c->conn) !=
         KAMA_OK) {
         discard(admin, session, c);
@@ -139,6 +147,45 @@ static void on_connection(void *arg, unsigned loop_index, int fd,
 static void on_count(void *arg)
 {
     (void)arg; /* nobody counts the connections of this port */
+}
+
+/* -- answers that come later -------------------------------------------------------- */
+
+static void look_idle(struct km_admin *admin)
+{
+    if (admin->closing && admin->laters.count == 0) {
+        km_event_set(&admin->idle);
+    }
+}
+
+static void wake(struct km_admin *admin, const struct km_session *session)
+{
+    struct km_list *link;
+    struct km_list *next;
+    KM_LIST_FOREACH(link, next, &admin->connections) {
+        struct connection *c = KM_CONTAINER_OF(link, struct connection, node);
+        if (c->session == session) {
+            km_conn_wake(c->conn);
+            return;
+        }
+    }
+}
+
+static void on_later(struct km_mail *mail)
+{
+    struct km_admin_later *later =
+        KM_CONTAINER_OF(mail, struct km_admin_later, mail);
+    struct km_admin *admin =
+        KM_CONTAINER_OF(later->laters, struct km_admin, laters);
+    struct km_session *session = later->session;
+    if (session != NULL) {
+        km_admin_session_finish(session, km_loop_now(admin->loop));
+        wake(admin, session);
+    } else {
+        later->finish(later, NULL);
+    }
+    admin->laters.count--;
+    look_idle(admin);
 }
 
 /* -- the clock -------------------------------------------------------------------- */
@@ -167,6 +214,7 @@ static void close_here(struct km_mail *mail)
         struct connection *c = KM_CONTAINER_OF(link, struct connection, node);
         km_conn_close(c->conn, CLOSE_MS);
     }
+    look_idle(admin);
 }
 
 static kama_status check_hosts(const struct km_admin_options *options)
@@ -199,6 +247,7 @@ static kama_status make_acceptor(struct km_admin *admin)
 static void free_admin(struct km_admin *admin)
 {
     kama_allocator mem = admin->mem;
+    km_event_fini(&admin->idle);
     km_loop_free(admin->loop);
     km_acceptor_free(admin->acceptor);
     km_mem_free(&mem, admin);
@@ -209,6 +258,7 @@ static void end(struct km_admin *admin)
 {
     admin->close_mail.run = close_here;
     km_loop_post(admin->loop, &admin->close_mail);
+    (void)km_event_wait(&admin->idle, KM_NS_NEVER);
     km_loop_stop(admin->loop);
     km_loop_join(admin->loop);
     KM_ASSERT(km_list_empty(&admin->connections) && admin->unread_bytes == 0);
@@ -219,7 +269,8 @@ static struct km_admin *new_admin(const struct km_admin_options *options)
 {
     const kama_allocator *mem = km_mem_or_default(options->mem);
     struct km_admin *admin = km_mem_zalloc(mem, 1, sizeof *admin);
-    if (admin == NULL) {
+    if (admin == NULL || !km_event_init(&admin->idle)) {
+        km_mem_free(mem, admin);
         return NULL;
     }
     admin->mem = *mem;
@@ -236,6 +287,8 @@ static kama_status start(struct km_admin *admin)
 {
     kama_status status = km_loop_new(&admin->mem, admin->options.clock,
                                      LOOP_INDEX, &admin->loop);
+    admin->laters =
+        (struct km_admin_laters){.loop = admin->loop, .run = on_later};
     if (status == KAMA_OK) {
         status = make_acceptor(admin);
     }

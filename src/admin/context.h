@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "admin/later.h"
 #include "admin/reply.h"
 #include "admin/source.h"
 
@@ -16,6 +17,8 @@ struct km_admin_context {
     kama_bytes query;  /* of the request; checked against the row */
     kama_bytes accept; /* the header Accept, or nothing */
     km_ns now;
+    struct km_admin_laters *laters; /* for an answer that comes later; NULL: the
+                                     * port closes */
 };
 
 typedef void (*km_admin_answer_fn)(const struct km_admin_context *context,
