@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static const char *state_name(int32_t state)
+const char *km_admin_state_name(int32_t state)
 {
     switch ((kama_member_state)state) {
     case KAMA_MEMBER_JOINING:
@@ -110,7 +110,7 @@ static void on_member(void *arg, const kama_member *m)
     km_admin_json_text(&json, "address", m->address);
     km_admin_json_text(&json, "admin_address", m->admin);
     km_admin_json_id(&json, "id", m->id, sizeof m->id);
-    km_admin_json_text(&json, "state", state_name(m->state));
+    km_admin_json_text(&json, "state", km_admin_state_name(m->state));
     km_admin_json_texts(&json, "labels", m->labels, m->label_count);
     km_admin_json_uint(&json, "weight", m->weight);
     km_admin_json_text(&json, "version", m->version);
@@ -156,7 +156,7 @@ static void on_ring_member(void *arg, const kama_member *m)
     struct km_admin_json json;
     km_admin_json_begin(&json);
     km_admin_json_text(&json, "address", m->address);
-    km_admin_json_text(&json, "state", state_name(m->state));
+    km_admin_json_text(&json, "state", km_admin_state_name(m->state));
     km_admin_json_uint(&json, "weight", m->weight);
     km_admin_json_uint(&json, "share_ppm", m->share_ppm);
     km_admin_json_bool(&json, "self", m->self);

@@ -90,6 +90,18 @@ void km_admin_json_view(struct km_admin_json *json, const char *name,
     km_admin_json_text(json, name, text);
 }
 
+json_t *km_admin_json_string(kama_bytes text)
+{
+    return text.len == 0 ? json_string("")
+                         : json_stringn((const char *)text.data, text.len);
+}
+
+void km_admin_json_bytes(struct km_admin_json *json, const char *name,
+                         kama_bytes text)
+{
+    km_admin_json_set(json, name, km_admin_json_string(text));
+}
+
 void km_admin_json_key(struct km_admin_json *json, kama_bytes key)
 {
     char text[4 * KM_KEY_BYTES_MAX + 1]; /* each byte as \xNN */

@@ -48,6 +48,10 @@ void km_admin_json_id(struct km_admin_json *json, const char *name,
                       const uint8_t *id, size_t len);
 void km_admin_json_view(struct km_admin_json *json, const char *name,
                         uint64_t view_id);
+/* A text of bytes, which are UTF-8. */
+json_t *km_admin_json_string(kama_bytes text);
+void km_admin_json_bytes(struct km_admin_json *json, const char *name,
+                         kama_bytes text);
 /* A key: `key`, in which bytes that are no text are \xNN, and `key_base64`, which
  * is exact. */
 void km_admin_json_key(struct km_admin_json *json, kama_bytes key);

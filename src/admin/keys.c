@@ -263,21 +263,29 @@ static void show_key(const struct km_admin_context *context,
     km_admin_reply_json(reply, km_admin_json_end(&json));
 }
 
+kama_status km_admin_key_of(const struct km_admin_context *context,
+                            char text[KM_KEY_BYTES_MAX], kama_group **ret_group,
+                            kama_bytes *ret_key)
+{
+    kama_status status =
+        km_admin_group_of(context, KM_ADMIN_REQUIRED, ret_group);
+    if (status == KAMA_OK) {
+        status = km_admin_query_get(context->query, "key", text,
+                                    KM_KEY_BYTES_MAX, ret_key);
+    }
+    return status != KAMA_MISS
+               ? status
+               : km_fail(KAMA_ERR_INVALID, "key: the parameter is missing; "
+                                           "?group=NAME&key=KEY");
+}
+
 void km_admin_key(const struct km_admin_context *context,
                   struct km_admin_reply *reply)
 {
     char text[KM_KEY_BYTES_MAX];
     kama_group *group;
     kama_bytes key;
-    kama_status status = km_admin_group_of(context, KM_ADMIN_REQUIRED, &group);
-    if (status == KAMA_OK) {
-        status =
-            km_admin_query_get(context->query, "key", text, sizeof text, &key);
-    }
-    if (status == KAMA_MISS) {
-        status = km_fail(KAMA_ERR_INVALID,
-                         "key: the parameter is missing; ?group=NAME&key=KEY");
-    }
+    kama_status status = km_admin_key_of(context, text, &group, &key);
     if (status == KAMA_OK) {
         show_key(context, reply, group, key);
     } else {

@@ -19,7 +19,13 @@
 #pragma once
 
 #include "admin/context.h"
+#include "base/limits.h"
 
+/* Reads the parameters `group` and `key`. text: the room of the key. Errors:
+ * sentences that name the parameter. */
+KAMA_NODISCARD kama_status km_admin_key_of(
+    const struct km_admin_context *context, char text[KM_KEY_BYTES_MAX],
+    kama_group **ret_group, kama_bytes *ret_key);
 void km_admin_keys(const struct km_admin_context *context,
                    struct km_admin_reply *reply);
 void km_admin_key(const struct km_admin_context *context,
