@@ -2,6 +2,7 @@
 #include "admin/route.h"
 
 #include "admin/cluster.h"
+#include "admin/explain.h"
 #include "admin/group.h"
 #include "admin/health.h"
 #include "admin/keys.h"
@@ -29,6 +30,9 @@ static const struct km_admin_route routes[] = {
      "Keys that this node holds.", km_admin_keys},
     {"/api/v1/key", "group key", "?group=default&amp;key=name",
      "What this node holds of one key.", km_admin_key},
+    {"/api/v1/explain", "group key", "?group=default&amp;key=name",
+     "Where a key lives, and what a get would do at each member.",
+     km_admin_explain},
 };
 
 #define ROUTE_COUNT (sizeof routes / sizeof routes[0])

@@ -45,6 +45,9 @@ struct km_admin_visitor {
     void *arg;
 };
 
+typedef void (*km_admin_explained_fn)(void *arg, kama_status status,
+                                      kama_bytes response);
+
 struct km_admin_ops {
     enum km_admin_phase (*phase)(void *arg);
     uint64_t (*uptime_ms)(void *arg);
@@ -57,6 +60,11 @@ struct km_admin_ops {
     void (*members)(void *arg, const struct km_admin_visitor *visitor);
     kama_status (*owner)(void *arg, const char *group, kama_bytes key,
                          kama_owner_fn fn, void *fn_arg);
+    /* Asks all members where a key lives, for at most 2 s. done gets an encoded
+     * kama.v2.ExplainResponse if the status is KAMA_OK; it runs once, on any thread,
+     * perhaps before the function returns. After an error it does not run. */
+    kama_status (*explain)(void *arg, kama_group *group, kama_bytes key,
+                           km_admin_explained_fn done, void *done_arg);
     /* Appends all metrics. After an error a part of them. */
     kama_status (*metrics)(void *arg, enum km_metric_format format,
                            struct km_buf *out);

@@ -2,12 +2,14 @@
 /* Everything is asked of what other parts of the node show already. */
 #include "node/node_admin.h"
 
+#include "base/container.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "net/address.h"
 #include "node/node.h"
 #include "node/node_member.h"
 #include "node/node_metrics.h"
+#include "services/explain.h"
 
 static enum km_admin_phase phase(void *arg)
 {
@@ -93,6 +95,49 @@ static kama_status show_owner(void *arg, const char *group, kama_bytes key,
     return kama_node_owner(arg, group, key, fn, fn_arg);
 }
 
+/* -- where a key lives ------------------------------------------------------ */
+
+struct explaining {
+    struct km_explain_question question;
+    km_admin_explained_fn done;
+    void *arg;
+};
+
+static void on_explained(struct km_explain_question *question,
+                         kama_status status, kama_bytes response)
+{
+    struct explaining *e =
+        KM_CONTAINER_OF(question, struct explaining, question);
+    const kama_allocator *mem = question->env->mem;
+    e->done(e->arg, status, response);
+    km_mem_free(mem, e);
+}
+
+static kama_status explain(void *arg, kama_group *group, kama_bytes key,
+                           km_admin_explained_fn done, void *done_arg)
+{
+    kama_node *node = arg;
+    struct explaining *e = km_mem_zalloc(&node->mem, 1, sizeof *e);
+    if (e == NULL) {
+        return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a question");
+    }
+    e->done = done;
+    e->arg = done_arg;
+    e->question = (struct km_explain_question){
+        .env = &node->services,
+        .group = group,
+        .key = key,
+        .reach = KM_EXPLAIN_CLUSTER,
+        .until = km_ns_after_ms(km_clock_mono(node->clock), KM_EXPLAIN_MS),
+        .done = on_explained,
+    };
+    kama_status status = km_explain_start(&e->question);
+    if (status != KAMA_OK) {
+        km_mem_free(&node->mem, e);
+    }
+    return status;
+}
+
 static kama_status append_metrics(void *arg, enum km_metric_format format,
                                   struct km_buf *out)
 {
@@ -107,6 +152,7 @@ static const struct km_admin_ops ops = {
     .node = show_node,
     .members = show_members,
     .owner = show_owner,
+    .explain = explain,
     .metrics = append_metrics,
 };
 

@@ -4,9 +4,14 @@
 """explain says where a key lives, and what it says a get would do is what the get
 does: in a cluster of real nodes, while a load runs, while a node stands still, and
 at a node that is not ready."""
+import concurrent.futures
+import contextlib
+import http.client
+import json
 import threading
 import time
 import unittest
+import urllib.request
 
 import grpc
 
@@ -173,6 +178,41 @@ class AFrozenMember(Explaining):
                              "KAMA_ERR_PEER")
             owner.thaw()
             cluster.wait_view()
+
+
+@unittest.skipIf(etcdkit.MISSING, etcdkit.MISSING)
+class TheAdminPort(unittest.TestCase):
+    @staticmethod
+    def ask(node, path):
+        with urllib.request.urlopen("http://%s%s" % (node.daemon.admin, path),
+                                    timeout=20) as answer:
+            return answer.read()
+
+    def test_it_goes_on_while_members_are_asked(self):
+        """A frozen member delays the answer that needs it, and no other one; a
+        node that is told to stop meanwhile ends as it should."""
+        path = "/api/v1/explain?group=plain&key=k"
+        with Cluster(3, "--group", "plain") as cluster:
+            frozen, asked, _ = cluster.nodes
+            frozen.freeze()
+            with concurrent.futures.ThreadPoolExecutor(4) as pool:
+                explained = pool.submit(self.ask, asked, path)
+                since = time.monotonic()
+                for _ in range(20):
+                    self.assertEqual(self.ask(asked, "/healthz"), b"ok\n")
+                print("20 x /healthz: %.3f s" % (time.monotonic() - since))
+                copies = json.loads(explained.result())["copies"]
+                self.assertEqual(
+                    {copy["address"]: copy["status"] for copy in copies}[
+                        frozen.advertise], "KAMA_ERR_PEER")
+                late = [pool.submit(self.ask, asked, path) for _ in range(3)]
+                asked.daemon.signal()
+                self.assertEqual(asked.daemon.wait(20), 0)
+                for answer in late:
+                    with contextlib.suppress(OSError,
+                                             http.client.HTTPException):
+                        json.loads(answer.result())
+            frozen.thaw()
 
 
 class NotReady(Explaining):

@@ -136,6 +136,18 @@ class Answers(unittest.TestCase):
             facts["members"][0].pop("since_ms")
         self.assertEqual(of_port, of_client)
 
+    def test_explain(self):
+        """The same as the client's, for a key that is there and one that is
+        not; the port has the exact bytes beside it."""
+        self.client.set(b"a", b"value", group="pages")
+        for key in ("a", "absent"):
+            of_port = ask_json(self.node, "/api/v1/explain?group=pages&key="
+                               + key)
+            _, of_client = cli_json(self.node, "-g", "pages", "explain", key)
+            self.assertEqual(base64.b64decode(of_port.pop("key_base64")),
+                             key.encode())
+            self.assertEqual(of_port, of_client)
+
     def test_groups(self):
         self.client.set(b"a", b"value", group="pages")
         self.client.get(b"a", group="pages")
@@ -217,6 +229,9 @@ class Answers(unittest.TestCase):
                 ("/api/v1/keys", 400, "KAMA_ERR_INVALID"),
                 ("/api/v1/keys?group=none", 404, "KAMA_ERR_NO_GROUP"),
                 ("/api/v1/key?group=users&key=%zz", 400, "KAMA_ERR_INVALID"),
+                ("/api/v1/explain?group=users", 400, "KAMA_ERR_INVALID"),
+                ("/api/v1/explain?group=users&key=", 400, "KAMA_ERR_INVALID"),
+                ("/api/v1/explain?group=none&key=a", 404, "KAMA_ERR_NO_GROUP"),
                 ("/api/v1/key?group=users&key=" + 4097 * "k", 413,
                  "KAMA_ERR_TOO_LARGE"),
                 ("/api/v1/node?x=1", 400, "KAMA_ERR_INVALID")):
