@@ -125,6 +125,11 @@ kama_status km_server_listen(struct km_server *server, const char *address)
     return km_acceptor_listen(server->acceptor, address);
 }
 
+unsigned km_server_connections_max(const struct km_server *server)
+{
+    return server->options.max_connections;
+}
+
 const char *km_server_address(const struct km_server *server)
 {
     return km_acceptor_address(server->acceptor);

@@ -95,6 +95,9 @@ KAMA_NODISCARD kama_status km_server_listen(struct km_server *server,
  * it listens. Valid as long as the server. */
 const char *km_server_address(const struct km_server *server);
 
+/* Returns how many connections the server accepts; 0: no limit. */
+unsigned km_server_connections_max(const struct km_server *server);
+
 /* The first step of a stop: ends the clients' connections in the steps of
  * net/drain.h, while peers are still served. `done` runs once, on a loop thread,
  * when no connection of a client is left, and is told how many calls were cut

@@ -54,9 +54,10 @@ static kama_status make_list(struct km_buf *elements, uint32_t number,
 
 /* -- Node ---------------------------------------------------------------- */
 
-static void write_node(void *arg, const struct km_cluster_node *node)
+kama_status km_members_append_node(struct km_buf *out,
+                                   struct km_service_env *env,
+                                   const struct km_cluster_node *node)
 {
-    struct writer *w = arg;
     struct km_buf missing;
     struct km_msg_node_response response = {
         .listen = KAMA_STR(node->listen),
@@ -72,19 +73,26 @@ static void write_node(void *arg, const struct km_cluster_node *node)
         .ready = node->ready,
         .degraded = KAMA_STR(node->degraded),
         .version = KAMA_STR(kama_version()),
-        .uptime_ms = km_service_env_uptime_ms(w->env),
+        .uptime_ms = km_service_env_uptime_ms(env),
         .settled = node->settled,
         .admin = KAMA_STR(node->admin),
-        .group_count = km_registry_count(w->env->registry),
-        .start_ms = km_service_env_start_ms(w->env),
+        .group_count = km_registry_count(env->registry),
+        .start_ms = km_service_env_start_ms(env),
     };
-    km_buf_init(&missing, w->env->mem, SIZE_MAX);
-    w->status = make_list(&missing, KM_MSG_NODE_MISSING, node->missing,
-                          node->missing_count, &response.missing);
-    if (w->status == KAMA_OK) {
-        w->status = km_pb_append(&w->buf, &km_msg_node_response_pb, &response);
+    km_buf_init(&missing, out->mem, SIZE_MAX);
+    kama_status st = make_list(&missing, KM_MSG_NODE_MISSING, node->missing,
+                               node->missing_count, &response.missing);
+    if (st == KAMA_OK) {
+        st = km_pb_append(out, &km_msg_node_response_pb, &response);
     }
     km_buf_fini(&missing);
+    return st;
+}
+
+static void write_node(void *arg, const struct km_cluster_node *node)
+{
+    struct writer *w = arg;
+    w->status = km_members_append_node(&w->buf, w->env, node);
 }
 
 void km_service_v2_node(struct km_server_call *call, kama_bytes message)
@@ -101,8 +109,8 @@ void km_service_v2_node(struct km_server_call *call, kama_bytes message)
 
 /* -- Members ------------------------------------------------------------- */
 
-static kama_status write_member(struct writer *w,
-                                const struct km_cluster_member *member)
+static kama_status append_member(struct km_buf *out,
+                                 const struct km_cluster_member *member)
 {
     struct km_buf labels;
     KM_ASSERT((unsigned)member->reach <
@@ -125,20 +133,20 @@ static kama_status write_member(struct writer *w,
         .mutations_failed = member->mutations_failed,
         .served = member->served,
     };
-    km_buf_init(&labels, w->env->mem, SIZE_MAX);
+    km_buf_init(&labels, out->mem, SIZE_MAX);
     kama_status st = make_list(&labels, KM_MSG_MEMBER_LABELS, member->labels,
                                member->label_count, &message.labels);
     if (st == KAMA_OK) {
-        st = km_pb_append_element(&w->buf, KM_MSG_MEMBERS_MEMBERS,
+        st = km_pb_append_element(out, KM_MSG_MEMBERS_MEMBERS,
                                   &km_msg_member_pb, &message);
     }
     km_buf_fini(&labels);
     return st;
 }
 
-static void write_view(void *arg, const struct km_cluster_view *view)
+kama_status km_members_append_view(struct km_buf *out,
+                                   const struct km_cluster_view *view)
 {
-    struct writer *w = arg;
     const struct km_msg_members_response response = {
         .cluster = KAMA_STR(view->cluster),
         .service = KAMA_STR(view->service),
@@ -146,10 +154,17 @@ static void write_view(void *arg, const struct km_cluster_view *view)
         .registry_up = view->registry_up,
         .settled = view->settled,
     };
-    w->status = km_pb_append(&w->buf, &km_msg_members_response_pb, &response);
-    for (size_t i = 0; i < view->count && w->status == KAMA_OK; i++) {
-        w->status = write_member(w, &view->members[i]);
+    kama_status st = km_pb_append(out, &km_msg_members_response_pb, &response);
+    for (size_t i = 0; i < view->count && st == KAMA_OK; i++) {
+        st = append_member(out, &view->members[i]);
     }
+    return st;
+}
+
+static void write_view(void *arg, const struct km_cluster_view *view)
+{
+    struct writer *w = arg;
+    w->status = km_members_append_view(&w->buf, view);
 }
 
 void km_service_members_writable(struct km_server_call *call)

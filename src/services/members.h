@@ -25,7 +25,9 @@
 #include "base/buf.h"
 #include "services/long_call.h"
 
+struct km_cluster_node;
 struct km_cluster_owner_info;
+struct km_cluster_view;
 
 /* The state of a call of Members. */
 struct km_service_members {
@@ -49,6 +51,12 @@ void km_service_v2_owner(struct km_server_call *call, kama_bytes message);
 void km_service_members_writable(struct km_server_call *call);
 void km_service_watch_members_writable(struct km_server_call *call);
 
-/* Appends the fields of an OwnerResponse. Errors: KAMA_ERR_NO_MEMORY. */
+/* Append the fields of a NodeResponse, a MembersResponse and an OwnerResponse.
+ * Errors: KAMA_ERR_NO_MEMORY. */
+KAMA_NODISCARD kama_status
+km_members_append_node(struct km_buf *out, struct km_service_env *env,
+                       const struct km_cluster_node *node);
+KAMA_NODISCARD kama_status
+km_members_append_view(struct km_buf *out, const struct km_cluster_view *view);
 KAMA_NODISCARD kama_status km_members_append_owner(
     struct km_buf *out, const struct km_cluster_owner_info *info);

@@ -4,6 +4,7 @@
 #include "services/methods.h"
 
 #include "services/clear.h"
+#include "services/doctor.h"
 #include "services/explain.h"
 #include "services/get.h"
 #include "services/health.h"
@@ -152,7 +153,7 @@ const struct km_server_method km_service_methods[] = {
      .state_bytes = sizeof(struct km_service_explain),
      .on_message = km_service_v2_explain},
     LATER(V2 "HotKeys"),
-    LATER(V2 "Doctor"),
+    LARGE(V2 "Doctor", km_service_v2_doctor, km_service_doctor_writable),
     LATER(V2 "Monitor"),
     LATER(V2 "Watch"),
     PEERS(PEER "Hello", KM_RPC_UNARY, km_peer_method_state,

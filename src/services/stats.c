@@ -200,7 +200,8 @@ static kama_status append_options(struct km_buf *options,
 
 /* Appends the GroupInfo. Its list of options is written from the encoded
  * elements in `options`. */
-static kama_status append_info(struct km_buf *buf, kama_group *group,
+static kama_status append_info(struct km_buf *buf, uint32_t number,
+                               kama_group *group,
                                const struct km_group_info *info,
                                const struct km_buf *options)
 {
@@ -226,11 +227,11 @@ static kama_status append_info(struct km_buf *buf, kama_group *group,
             .number = KM_MSG_GROUP_OPTIONS,
         };
     }
-    return km_pb_append_element(buf, KM_MSG_GROUPS_GROUPS,
-                                &km_msg_group_info_pb, &message);
+    return km_pb_append_element(buf, number, &km_msg_group_info_pb, &message);
 }
 
-static kama_status append_group(struct km_buf *buf, kama_group *group)
+static kama_status append_group(struct km_buf *buf, uint32_t number,
+                                kama_group *group)
 {
     struct km_group_info info;
     struct km_buf options;
@@ -238,9 +239,20 @@ static kama_status append_group(struct km_buf *buf, kama_group *group)
     km_buf_init(&options, buf->mem, SIZE_MAX);
     kama_status st = append_options(&options, &info);
     if (st == KAMA_OK) {
-        st = append_info(buf, group, &info, &options);
+        st = append_info(buf, number, group, &info, &options);
     }
     km_buf_fini(&options);
+    return st;
+}
+
+kama_status km_stats_append_groups(struct km_buf *buf, uint32_t number,
+                                   const struct km_registry *groups)
+{
+    kama_status st = KAMA_OK;
+    unsigned count = km_registry_count(groups);
+    for (unsigned i = 0; i < count && st == KAMA_OK; i++) {
+        st = append_group(buf, number, km_registry_at(groups, i));
+    }
     return st;
 }
 
@@ -253,11 +265,8 @@ void km_service_groups_writable(struct km_server_call *call)
     }
     struct km_buf buf;
     km_buf_init(&buf, env->mem, SIZE_MAX);
-    kama_status st = KAMA_OK;
-    unsigned count = km_registry_count(env->registry);
-    for (unsigned i = 0; i < count && st == KAMA_OK; i++) {
-        st = append_group(&buf, km_registry_at(env->registry, i));
-    }
+    kama_status st =
+        km_stats_append_groups(&buf, KM_MSG_GROUPS_GROUPS, env->registry);
     km_service_reply_buf(call, &buf, st);
 }
 

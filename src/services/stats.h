@@ -15,7 +15,9 @@
  */
 #pragma once
 
-#include <kamacache/kamacache.h>
+#include "base/buf.h"
+#include "group/registry.h"
+
 #include <stdbool.h>
 
 struct km_server_call;
@@ -34,3 +36,8 @@ void km_service_v2_groups(struct km_server_call *call, kama_bytes message);
 /* on_writable: replies, if the question was read before. */
 void km_service_stats_writable(struct km_server_call *call);
 void km_service_groups_writable(struct km_server_call *call);
+
+/* Appends a GroupInfo for each group as the repeated field `number`. Errors:
+ * KAMA_ERR_NO_MEMORY. */
+KAMA_NODISCARD kama_status km_stats_append_groups(
+    struct km_buf *buf, uint32_t number, const struct km_registry *groups);
