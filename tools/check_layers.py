@@ -51,9 +51,10 @@ UNITS = (
     ("include/kamacache/", {PUBLIC}),
 )
 # Single headers that a unit may include besides: what is compiled into each
-# program, the tables of a group's options (for the manual) and of its counters
-# (for `stats`), the node as its admin port sees it, and the table of the other program, whose variables of the
-# environment each of them knows.
+# program, the tables of a group's options (for the manual), of its counters
+# (for `stats`) and of findings (for `doctor`), the node as its admin port sees
+# it, and the table of the other program, whose variables of the environment
+# each of them knows.
 UNIT_HEADERS = {
     "src/apps/kamacached/": {"src/apps/common/manual.h",
                              "src/apps/common/completion.h",
@@ -63,6 +64,7 @@ UNIT_HEADERS = {
     "src/apps/kamacache-cli/": {"src/apps/common/manual.h",
                                 "src/apps/common/completion.h",
                                 "src/group/counters.h",
+                                "src/services/finding.h",
                                 "src/apps/kamacached/options.h"},
 }
 # Headers of third parties and of libc that only some folders may use.

@@ -54,6 +54,9 @@ const struct cli_command cli_commands[] = {
     {"explain", "KEY", NULL,
      "Prints what each member knows of the key, and what a get would do there.",
      1, 1, cli_cmd_explain},
+    {"doctor", "[--probe-load=GROUP:KEY]", "probe-load",
+     "Asks all members at once, for 2 s at most, and prints what is wrong.", 0,
+     0, cli_cmd_doctor},
 };
 const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];
 

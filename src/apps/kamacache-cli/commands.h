@@ -61,7 +61,7 @@ enum cli_exit cli_cmd_clear(struct cli *cli, const kama_bytes *args, int count);
 enum cli_exit cli_cmd_keys(struct cli *cli, const kama_bytes *args, int count);
 
 /* Commands on the node and its cluster (cmd_groups.c, cmd_stats.c, cmd_ping.c,
- * cmd_node.c, cmd_peers.c, cmd_owner.c, cmd_explain.c). */
+ * cmd_node.c, cmd_peers.c, cmd_owner.c, cmd_explain.c, cmd_doctor.c). */
 enum cli_exit cli_cmd_groups(struct cli *cli, const kama_bytes *args,
                              int count);
 enum cli_exit cli_cmd_stats(struct cli *cli, const kama_bytes *args, int count);
@@ -71,3 +71,5 @@ enum cli_exit cli_cmd_peers(struct cli *cli, const kama_bytes *args, int count);
 enum cli_exit cli_cmd_owner(struct cli *cli, const kama_bytes *args, int count);
 enum cli_exit cli_cmd_explain(struct cli *cli, const kama_bytes *args,
                               int count);
+enum cli_exit cli_cmd_doctor(struct cli *cli, const kama_bytes *args,
+                             int count);

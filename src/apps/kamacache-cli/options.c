@@ -242,7 +242,8 @@ void cli_options_fini(struct cli_options *options)
 kama_status cli_options_check(const struct cli_options *options,
                               const char *own)
 {
-    static const char *const names[] = {"ttl", "limit", "bytes", "cluster"};
+    static const char *const names[] = {"ttl", "limit", "bytes", "cluster",
+                                        "probe-load"};
     for (size_t i = 0; i < COUNT(names); i++) {
         if (origin_of(options, names[i]) != KM_ORIGIN_DEFAULT &&
             (own == NULL || strcmp(own, names[i]) != 0)) {

@@ -54,7 +54,9 @@
     X(limit, UINT, "N", NULL, 1, 0, "keys: at most so many.")                  \
     X(bytes, BOOL, NULL, "false", 0, 0, "groups: sizes as exact numbers.")     \
     X(cluster, BOOL, NULL, "false", 0, 0,                                      \
-      "ping, stats: ask every member of the cluster.")
+      "ping, stats: ask every member of the cluster.")                         \
+    X(probe_load, STRING, "GROUP:KEY", NULL, 0, 0,                             \
+      "doctor: let each member load this key with its own loader.")
 
 struct cli_options {
     CLI_SETTINGS(KM_OPTION_FIELD)
