@@ -57,9 +57,14 @@ static int on_url(http_parser *parser, const char *at, size_t len)
                             KM_ADMIN_HEAD_BYTES_MAX) " bytes");
 }
 
+/* The parser takes a name with blanks, and reads `Transfer-Encoding :` as if the
+ * blank were not there. Others read it as another header, so that it is refused. */
 static int on_header_field(http_parser *parser, const char *at, size_t len)
 {
     struct km_admin_request *r = request_of(parser);
+    if (memchr(at, ' ', len) != NULL) {
+        return refuse(r, 400, "the name of a header has a blank");
+    }
     if (r->in_value || r->headers == 0) {
         r->in_value = false;
         r->name_len = 0;

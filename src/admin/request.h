@@ -15,8 +15,9 @@
  * Refused are: other methods (405), other versions (505), a request line or
  * headers of more than KM_ADMIN_HEAD_BYTES_MAX (414, 431), more than
  * KM_ADMIN_HEADERS_MAX headers (431), every body (413) and Transfer-Encoding
- * (400), more or less than one Host (400; HTTP/1.0 may have none), targets that
- * are no path (400), and everything that the parser takes for malformed (400).
+ * (400), a blank in the name of a header (400), more or less than one Host (400;
+ * HTTP/1.0 may have none), targets that are no path (400), and everything that the
+ * parser takes for malformed (400).
  *
  * Threads: one owner. Errors: as above. Ownership: nothing is allocated; the
  * views of a request are valid until the next begin. Cost: 10 KiB.

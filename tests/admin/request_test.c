@@ -181,6 +181,22 @@ static void test_bodies(void **state)
                      400);
 }
 
+/* A name with a blank is none: it would be read as a kept header by some and as
+ * another one by others. */
+static void test_blanks_in_names(void **state)
+{
+    (void)state;
+    assert_int_equal(judge_text("GET / HTTP/1.1\r\n" HOST
+                                "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n"),
+                     400);
+    assert_int_equal(judge_text("GET / HTTP/1.1\r\n" HOST "Host : b\r\n\r\n"),
+                     400);
+    assert_int_equal(judge_text("GET / HTTP/1.1\r\n X: 1\r\n" HOST "\r\n"),
+                     400);
+    assert_int_equal(judge_text("GET / HTTP/1.1\r\n" HOST "A b: 1\r\n\r\n"),
+                     400);
+}
+
 static void test_hosts(void **state)
 {
     (void)state;
@@ -304,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_methods),
         cmocka_unit_test(test_other_protocols),
         cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_blanks_in_names),
         cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_targets),
         cmocka_unit_test(test_sizes),
