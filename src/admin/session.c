@@ -57,6 +57,8 @@ static void hold(struct admin_session *s)
 {
     size_t bytes = s->reply.body.len;
     if (bytes > 0 && !s->handler->hold(s->handler->arg, bytes)) {
+        km_buf_reset(&s->reply.body,
+                     0); /* the error needs none of its memory */
         km_admin_reply_error(&s->reply, KAMA_ERR_OVERLOADED, 503,
                              "too many answers were not read yet; try again "
                              "later");

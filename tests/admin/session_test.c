@@ -21,6 +21,7 @@ struct client {
     size_t body_bytes;
     struct km_admin_later *later; /* that answers; NULL: the handler does */
     unsigned answers;
+    const struct km_admin_reply *reply; /* the last one */
     size_t unread;
     size_t unread_max;
     char text[2048]; /* all that was taken since the last look */
@@ -37,6 +38,7 @@ static void answer(void *arg, const struct km_admin_request *request,
         km_admin_reply_wait(reply, c->later);
         return;
     }
+    c->reply = reply;
     km_admin_reply_text(reply, 200, "");
     for (size_t i = 0; i < c->body_bytes; i++) {
         assert_int_equal(km_buf_append(&reply->body, "x", 1), KAMA_OK);
@@ -266,6 +268,20 @@ static void test_too_much_waits(void **state)
     end(&c);
 }
 
+/* The error that comes instead does not keep the memory of the answer, however long
+ * its client does not read it. */
+static void test_an_error_instead_is_small(void **state)
+{
+    struct client c;
+    (void)state;
+    begin(&c);
+    c.body_bytes = 100 * c.unread_max;
+    send_text(&c, GET);
+    assert_in_range(c.reply->body.cap, 1, c.unread_max);
+    assert_begins(take(&c), "HTTP/1.1 503 ");
+    end(&c);
+}
+
 /* A client that has shut its half gets the answer that it waits for. */
 static void test_half_closed(void **state)
 {
@@ -399,6 +415,7 @@ int main(void)
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_unread_answer),
         cmocka_unit_test(test_too_much_waits),
+        cmocka_unit_test(test_an_error_instead_is_small),
         cmocka_unit_test(test_half_closed),
         cmocka_unit_test(test_an_answer_that_comes_later),
         cmocka_unit_test(test_clients_of_an_answer_that_comes_later),
