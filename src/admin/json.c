@@ -102,11 +102,17 @@ void km_admin_json_bytes(struct km_admin_json *json, const char *name,
     km_admin_json_set(json, name, km_admin_json_string(text));
 }
 
+/* A key may end within a character, which a text that was cut would not show. */
 void km_admin_json_key(struct km_admin_json *json, kama_bytes key)
 {
     char text[4 * KM_KEY_BYTES_MAX + 1]; /* each byte as \xNN */
     char exact[KM_BYTES_BASE64(KM_KEY_BYTES_MAX)];
-    size_t len = km_text_clean(key, text, sizeof text);
+    kama_bytes whole =
+        kama_bytes_make(key.data, key.len - km_bytes_utf8_tail(key));
+    size_t len = km_text_clean(whole, text, sizeof text);
+    for (size_t i = whole.len; i < key.len; i++) {
+        len += km_bytes_quote_byte(((const uint8_t *)key.data)[i], text + len);
+    }
     km_admin_json_set(json, "key", json_stringn(text, len));
     km_admin_json_text(json, "key_base64", km_bytes_base64(key, exact));
 }

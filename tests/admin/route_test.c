@@ -159,6 +159,30 @@ static void test_keys_of_any_bytes(void **state)
     kit_end(&kit);
 }
 
+/* Keys that end within a character are shown whole, so that they differ from
+ * each other. */
+static void test_keys_that_end_in_half_a_character(void **state)
+{
+    static const struct {
+        const char *query;
+        const char *shown;
+    } cases[] = {
+        {"group=users&key=a%C3", "a\\xc3"},
+        {"group=users&key=%E2%82", "\\xe2\\x82"},
+        {"group=users&key=a%E2%82%AC%F0%9F%98", "a\xe2\x82\xac\\xf0\\x9f\\x98"},
+    };
+    struct kit kit;
+    (void)state;
+    kit_begin(&kit);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        kit_ask(&kit, "/api/v1/key", cases[i].query);
+        json_t *json = kit_json(&kit);
+        assert_string_equal(text_of(json, "key"), cases[i].shown);
+        json_decref(json);
+    }
+    kit_end(&kit);
+}
+
 static void test_bad_lists(void **state)
 {
     static const struct {
@@ -313,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_keys_of_any_bytes),
+        cmocka_unit_test(test_keys_that_end_in_half_a_character),
         cmocka_unit_test(test_bad_lists),
         cmocka_unit_test(test_long_globs),
         cmocka_unit_test(test_key),
