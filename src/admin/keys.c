@@ -88,6 +88,9 @@ static kama_status read_limit(kama_bytes query, struct listing *l)
         return status == KAMA_MISS ? KAMA_OK : status;
     }
     text[value.len] = '\0';
+    if (strlen(text) != value.len) {
+        return km_fail(KAMA_ERR_INVALID, "limit: it has a NUL");
+    }
     status = km_parse_uint(text, 1, KM_ADMIN_KEYS_MAX, &l->limit);
     return status == KAMA_OK ? KAMA_OK
                              : km_fail(status, "limit: %s", km_last_error());

@@ -196,6 +196,7 @@ static void test_bad_lists(void **state)
         {"group=%00", 404, "KAMA_ERR_NO_GROUP", "\\x00"},
         {"group=users&limit=0", 400, "KAMA_ERR_INVALID", "limit: "},
         {"group=users&limit=1001", 400, "KAMA_ERR_INVALID", "limit: "},
+        {"group=users&limit=10%001", 400, "KAMA_ERR_INVALID", "limit: "},
         {"group=users&limit=ten", 400, "KAMA_ERR_INVALID", "limit: "},
         {"group=users&glob=a&prefix=b", 400, "KAMA_ERR_INVALID", "one of"},
         {"group=users&cursor=1", 400, "KAMA_ERR_INVALID", "cursor: "},
