@@ -214,7 +214,9 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 /* -- nodes --------------------------------------------------------------- */
 #define KM_NODE_THREADS_MAX 64
 #define KM_NODE_CONNECTIONS_DEFAULT 10000
-#define KM_NODE_FD_RESERVE 64 /* descriptors that are not for connections */
+/* Descriptors that are not for connections of the data port. Half of them are for
+ * those of the admin port, which must not take any from clients. */
+#define KM_NODE_FD_RESERVE 128
 /* A node in a cluster keeps more: for the connections that only peers may keep,
  * for its own to so many peers (one for each loop and one for Hello), and for those
  * to etcd, two of which can be on their way out. */

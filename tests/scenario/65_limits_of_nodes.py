@@ -4,6 +4,7 @@
 """Limits that belong to a node: what it announces in HTTP/2, the largest
 message, how much of a scan comes at once, and how many connections descriptors
 permit; each at the limit and one past it."""
+import contextlib
 import os
 import re
 import socket
@@ -108,13 +109,29 @@ class LimitsOfNodes(unittest.TestCase):
         return served
 
     def test_connections(self):
-        """64 descriptors are kept for other things than connections."""
+        """128 descriptors are kept for other things than connections."""
         reserve = LIMITS["KM_NODE_FD_RESERVE"]
-        most = 100
+        most = 200
         with Daemon(preexec=kamatest.limit_descriptors(
                 most + reserve)) as node:
             self.assertEqual(self.count_served(node, most + 1), most)
             kamatest.wait_until(lambda: node.descriptors() < reserve)
+            self.assertEqual(self.count_served(node, most), most)
+
+    def test_connections_beside_those_of_the_admin_port(self):
+        """All that the admin port accepts take none from the data port."""
+        most = 100 + LIMITS["KM_NODE_FD_RESERVE"]
+        with Daemon(preexec=kamatest.limit_descriptors(
+                most + LIMITS["KM_NODE_FD_RESERVE"])) as node, \
+                contextlib.ExitStack() as stack:
+            host, port = node.admin.rsplit(":", 1)
+            descriptors = node.descriptors()
+            for _ in range(LIMITS["KM_ADMIN_CONNECTIONS_MAX"]):
+                stack.enter_context(
+                    socket.create_connection((host, int(port)), 10))
+            kamatest.wait_until(
+                lambda: node.descriptors() ==
+                descriptors + LIMITS["KM_ADMIN_CONNECTIONS_MAX"])
             self.assertEqual(self.count_served(node, most), most)
 
 

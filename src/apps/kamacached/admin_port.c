@@ -6,6 +6,9 @@
 #include "base/status.h"
 #include "node/node_admin.h"
 
+_Static_assert(KM_ADMIN_CONNECTIONS_MAX <= KM_NODE_FD_RESERVE / 2,
+               "the data port has its descriptors whoever asks this one");
+
 static kama_status check_hosts(const struct km_option_list *names)
 {
     kama_status status = KAMA_OK;
