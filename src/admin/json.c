@@ -31,10 +31,32 @@ void km_admin_json_set(struct km_admin_json *json, const char *name,
     }
 }
 
+/* Makes a text of any bytes. It may end within a character, which a text that was
+ * cut would not show. */
+static json_t *shown(kama_bytes bytes)
+{
+    char text[4 * KM_KEY_BYTES_MAX + 1]; /* each byte as \xNN */
+    const uint8_t *p = bytes.data;
+    kama_bytes whole =
+        kama_bytes_make(bytes.data, bytes.len - km_bytes_utf8_tail(bytes));
+    size_t len = km_text_clean(whole, text, sizeof text);
+    for (size_t i = whole.len; i < bytes.len && len + 4 < sizeof text; i++) {
+        len += km_bytes_quote_byte(p[i], text + len);
+    }
+    return json_stringn(text, len);
+}
+
+/* Names come from settings, which need not be UTF-8 as JSON is. */
+static json_t *text_of(const char *text)
+{
+    json_t *exact = json_string(text);
+    return exact != NULL ? exact : shown(KAMA_STR(text));
+}
+
 void km_admin_json_text(struct km_admin_json *json, const char *name,
                         const char *text)
 {
-    km_admin_json_set(json, name, json_string(text));
+    km_admin_json_set(json, name, text_of(text));
 }
 
 static json_t *number_of(uint64_t number)
@@ -65,7 +87,7 @@ void km_admin_json_texts(struct km_admin_json *json, const char *name,
 {
     json_t *array = json_array();
     for (size_t i = 0; i < count; i++) {
-        if (json_array_append_new(array, json_string(texts[i])) != 0) {
+        if (json_array_append_new(array, text_of(texts[i])) != 0) {
             json->failed = true;
         }
     }
@@ -92,27 +114,18 @@ void km_admin_json_view(struct km_admin_json *json, const char *name,
 
 json_t *km_admin_json_string(kama_bytes text)
 {
-    return text.len == 0 ? json_string("")
-                         : json_stringn((const char *)text.data, text.len);
+    return shown(text);
 }
 
 void km_admin_json_bytes(struct km_admin_json *json, const char *name,
                          kama_bytes text)
 {
-    km_admin_json_set(json, name, km_admin_json_string(text));
+    km_admin_json_set(json, name, shown(text));
 }
 
-/* A key may end within a character, which a text that was cut would not show. */
 void km_admin_json_key(struct km_admin_json *json, kama_bytes key)
 {
-    char text[4 * KM_KEY_BYTES_MAX + 1]; /* each byte as \xNN */
     char exact[KM_BYTES_BASE64(KM_KEY_BYTES_MAX)];
-    kama_bytes whole =
-        kama_bytes_make(key.data, key.len - km_bytes_utf8_tail(key));
-    size_t len = km_text_clean(whole, text, sizeof text);
-    for (size_t i = whole.len; i < key.len; i++) {
-        len += km_bytes_quote_byte(((const uint8_t *)key.data)[i], text + len);
-    }
-    km_admin_json_set(json, "key", json_stringn(text, len));
+    km_admin_json_set(json, "key", shown(key));
     km_admin_json_text(json, "key_base64", km_bytes_base64(key, exact));
 }

@@ -32,6 +32,7 @@ json_t *km_admin_json_end(struct km_admin_json *json);
 /* Adds a member. Takes the value; NULL stands for one without memory. */
 void km_admin_json_set(struct km_admin_json *json, const char *name,
                        json_t *value);
+/* A text; bytes in it that are no text become \xNN. */
 void km_admin_json_text(struct km_admin_json *json, const char *name,
                         const char *text);
 /* Numbers above 2^63 - 1 become that. */
@@ -48,7 +49,7 @@ void km_admin_json_id(struct km_admin_json *json, const char *name,
                       const uint8_t *id, size_t len);
 void km_admin_json_view(struct km_admin_json *json, const char *name,
                         uint64_t view_id);
-/* A text of bytes, which are UTF-8. */
+/* A text of bytes, in which bytes that are no text are \xNN. */
 json_t *km_admin_json_string(kama_bytes text);
 void km_admin_json_bytes(struct km_admin_json *json, const char *name,
                          kama_bytes text);

@@ -39,6 +39,7 @@ struct kit {
     const char *missing[8];
     size_t missing_count;
     const char *degraded;
+    const char *service;
     struct km_pulse_late late[3];
     size_t late_count;
     size_t metrics_bytes; /* that /metrics has */
@@ -83,7 +84,7 @@ static inline void kit_node(void *arg, kama_node_info_fn fn, void *fn_arg)
         .listen = "127.0.0.1:8001",
         .advertise = "10.0.0.1:8001",
         .cluster = "blue",
-        .service = "kama-cache",
+        .service = kit->service,
         .etcd = "127.0.0.1:2379",
         .id = {0xab, 1},
         .lease_id = 0x1234abcd,
@@ -184,6 +185,7 @@ static inline void kit_begin(struct kit *kit)
     kit->phase = KM_ADMIN_SERVING;
     kit->ready = true;
     kit->degraded = "";
+    kit->service = "kama-cache";
     km_admin_reply_init(&kit->reply, km_mem_default());
 }
 

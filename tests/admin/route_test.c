@@ -37,6 +37,21 @@ static void test_node(void **state)
     kit_end(&kit);
 }
 
+/* A setting may have bytes that are no text; the answer is JSON nevertheless. */
+static void test_settings_of_any_bytes(void **state)
+{
+    struct kit kit;
+    (void)state;
+    kit_begin(&kit);
+    kit.service = "a\xff\"<b>\xe2\x82";
+    kit_ask(&kit, "/api/v1/node", "");
+    assert_int_equal(kit.reply.code, 200);
+    json_t *json = kit_json(&kit);
+    assert_string_equal(text_of(json, "service"), "a\\xff\"<b>\\xe2\\x82");
+    json_decref(json);
+    kit_end(&kit);
+}
+
 static void test_members(void **state)
 {
     struct kit kit;
@@ -333,6 +348,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_node),
+        cmocka_unit_test(test_settings_of_any_bytes),
         cmocka_unit_test(test_members),
         cmocka_unit_test(test_ring),
         cmocka_unit_test(test_groups),
