@@ -12,6 +12,7 @@ import unittest
 import grpc
 
 import kamatest
+from clikit import UNREACHABLE, cli
 from clusterkit import SERVICE, node_port
 from etcdkit import MISSING, Etcd, TcpProxy
 from faultkit import GROUP, MEMBERS, FaultCluster, count_lines_of, say
@@ -74,6 +75,11 @@ class Silent(unittest.TestCase):
                 self.assertEqual(kamatest.kama_status(caught.exception),
                                  "KAMA_ERR_NOT_READY")
             self.assertEqual(list(node.node().missing), STEPS.split(", "))
+            self.assertEqual(node.node().admin, node.daemon.admin)
+            refused = cli(node.daemon, "-g", GROUP, "set", "a", "1")
+            self.assertEqual(refused.returncode, UNREACHABLE)
+            self.assertIn(b"'kamacache-cli node' names the steps",
+                          refused.stderr)
             with cluster.watched():
                 proxy.flow()
                 say("etcd was silent at the start: a member %.2f s after it "

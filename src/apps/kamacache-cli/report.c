@@ -45,7 +45,11 @@ enum cli_exit cli_exit_of(kama_status status)
 /* Prints a hint of what to do next, for errors that have one. */
 static void advise(const struct cli *cli, kama_status status)
 {
-    if (cli_exit_of(status) == CLI_EXIT_UNREACHABLE) {
+    if (status == KAMA_ERR_NOT_READY) {
+        fputs("'kamacache-cli node' names the steps that are missing; --wait "
+              "waits for the node.\n",
+              stderr);
+    } else if (cli_exit_of(status) == CLI_EXIT_UNREACHABLE) {
         fputs("Is a node running at ", stderr);
         cli_quote_write_sentence(stderr, cli->options.endpoint);
         fputs(cli->options.wait == 0
