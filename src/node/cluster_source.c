@@ -185,6 +185,7 @@ static void source_node(void *arg, km_cluster_node_fn cb, void *cb_arg)
     memcpy(shown.id, cluster->id.bytes, sizeof shown.id);
     counted.self = cluster->id;
     shown.lease_id = cluster->lease_id;
+    shown.lease_held = cluster->lease_id != 0 && cluster->degraded[0] == '\0';
     shown.registration = cluster->registration;
     shown.degraded =
         cluster->given_up ? KM_CLUSTER_GIVEN_UP : cluster->degraded;

@@ -82,6 +82,7 @@ struct km_cluster_node {
     const char *etcd; /* the endpoints, "" if there are none */
     uint8_t id[KM_MEMBER_ID_BYTES];
     int64_t lease_id;         /* 0: none */
+    bool lease_held;          /* it has a lease that cannot have expired yet */
     const char *registration; /* "none", "joining", "active", "leaving" or
                                * "lost" */
     uint64_t view_id;

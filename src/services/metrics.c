@@ -329,17 +329,21 @@ static void write_view(void *arg, const struct km_cluster_view *view)
 
 static void write_ready(void *arg, const struct km_cluster_node *node)
 {
-    write_one(arg, KM_METRIC_PREFIX "ready", KM_METRIC_GAUGE,
-              "1 if no step to readiness is missing.", node->ready);
+    write_one(
+        arg, KM_METRIC_PREFIX "ready", KM_METRIC_GAUGE,
+        "1 if no step to readiness is missing and the node does not drain.",
+        node->ready);
 }
 
 static void write_lease(void *arg, const struct km_cluster_node *node)
 {
     write_one(arg, KM_METRIC_PREFIX "lease_held", KM_METRIC_GAUGE,
-              "1 if the node has a lease for its record.", node->lease_id != 0);
-    write_one(arg, KM_METRIC_PREFIX "degraded", KM_METRIC_GAUGE,
-              "1 if the node is not what it should be although it serves.",
-              node->degraded[0] != '\0');
+              "1 if the node has a lease that cannot have expired yet.",
+              node->lease_held);
+    write_one(
+        arg, KM_METRIC_PREFIX "degraded", KM_METRIC_GAUGE,
+        "1 if its lease may have expired, or the cluster has given it up.",
+        node->degraded[0] != '\0');
 }
 
 static void write_cluster_rows(struct km_metric_text *text,

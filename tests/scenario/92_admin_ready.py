@@ -40,6 +40,12 @@ def ready(node):
     return ask(node, "/readyz")
 
 
+def lease_held(node):
+    """The value of the metric, as it is written."""
+    lines = ask(node, "/metrics")[1]
+    return dict(line.rsplit(" ", 1) for line in lines)["kamacache_lease_held"]
+
+
 class Manager:
     """What systemd would hear of a node."""
 
@@ -189,11 +195,13 @@ class InACluster(unittest.TestCase):
                 wait_until(lambda: ready(each.daemon) ==
                            (200, ["ready", "degraded: lease"]), 40)
                 self.assertTrue(serving(each))
+                self.assertEqual(lease_held(each.daemon), "0")
             for each in cluster.nodes:
                 each.etcd_proxy.cut()
                 each.etcd_proxy.flow()
             for each in cluster.nodes:
                 wait_until(lambda: ready(each.daemon) == (200, ["ready"]), 40)
+                self.assertEqual(lease_held(each.daemon), "1")
 
     def test_given_up(self):
         """A node whose lease has run out, while the others go on."""

@@ -74,8 +74,8 @@ static void fake_init(struct fake *fake, size_t count)
 {
     memset(fake, 0, sizeof *fake);
     fake->count = count;
-    fake->node =
-        (struct km_cluster_node){.ready = true, .lease_id = 7, .degraded = ""};
+    fake->node = (struct km_cluster_node){
+        .ready = true, .lease_id = 7, .lease_held = true, .degraded = ""};
     for (size_t i = 0; i < count; i++) {
         (void)snprintf(fake->addresses[i], sizeof fake->addresses[i],
                        "10.0.0.%zu:1", i);
@@ -264,7 +264,7 @@ static void test_node(void **state)
     expect(text, "kamacache_degraded 0");
     expect(text, "kamacache_cluster_views_adopted_total 105");
     expect(text, "kamacache_cluster_registry_up 103");
-    w.fake.node = (struct km_cluster_node){.lease_id = 0, .degraded = "lease"};
+    w.fake.node = (struct km_cluster_node){.lease_id = 7, .degraded = "lease"};
     text = write_text(&w);
     expect(text, "kamacache_ready 0");
     expect(text, "kamacache_lease_held 0");
