@@ -21,7 +21,9 @@ share/doc/kamacache/README.zh-CN.md share/doc/kamacache/CHANGELOG.md
 share/doc/kamacache/kamacached.env share/doc/kamacache/docs/LOADERS.md
 share/doc/kamacache/docs/OPTIONS.md share/doc/kamacache/docs/CLI.md
 share/doc/kamacache/docs/FLIGHT.md share/doc/kamacache/docs/LOG.md
-share/doc/kamacache/docs/ADMIN.md
+share/doc/kamacache/docs/ADMIN.md share/doc/kamacache/deploy/README.md
+share/doc/kamacache/deploy/prometheus/kamacache.rules.yml
+share/doc/kamacache/deploy/grafana/kamacache.json
 share/doc/kamacache/examples/alone.c
 share/kamacache/proto/kama/v1/kama.proto
 share/man/man1/kamacache-cli.1 share/man/man8/kamacached.8
