@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "net/address.h"
 
 #include <stdio.h>
 
@@ -291,7 +292,8 @@ void km_membership_stats_get(const struct km_membership *m,
 
 /* -- the doors of the registry --------------------------------------------- */
 
-/* Takes the local address of the connection for the own one. */
+/* Takes the local address of the connection for the own one, and for that of an
+ * admin port on all addresses. */
 static void take_local_address(struct km_membership *m, const char *local)
 {
     char text[KM_MEMBER_ADDRESS_BYTES];
@@ -306,6 +308,8 @@ static void take_local_address(struct km_membership *m, const char *local)
                           sentence);
         return;
     }
+    (void)memcpy(text, m->own.admin, sizeof text);
+    km_address_at_host(text, local, m->own.admin, sizeof m->own.admin);
     km_membership_log(m, 1, "advertise",
                       "advertising %s, the local address of the connection to "
                       "the registry",

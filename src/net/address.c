@@ -123,6 +123,27 @@ static size_t resolve(const struct km_address *address, int flags,
     return n;
 }
 
+/* -- wildcards ------------------------------------------------------------- */
+
+bool km_address_is_wildcard(const char *host)
+{
+    return host[0] == '\0' || strcmp(host, "0.0.0.0") == 0 ||
+           strcmp(host, "::") == 0;
+}
+
+void km_address_at_host(const char *address, const char *host, char *text,
+                        size_t cap)
+{
+    struct km_address own;
+    const char *format = strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s";
+    bool is_named = km_address_split(address, &own) == KAMA_OK &&
+                    km_address_is_wildcard(own.host);
+    if (!is_named ||
+        (size_t)snprintf(text, cap, format, host, own.port) >= cap) {
+        (void)snprintf(text, cap, "%s", address);
+    }
+}
+
 size_t km_address_numeric(const struct km_address *address,
                           struct sockaddr_storage *addrs, size_t cap)
 {

@@ -36,6 +36,16 @@ struct km_address {
 KAMA_NODISCARD kama_status km_address_split(const char *text,
                                             struct km_address *ret_address);
 
+/* Returns whether a host stands for all addresses of a machine, to which nobody
+ * can connect. */
+bool km_address_is_wildcard(const char *host);
+
+/* Writes an address, with `host` in place of its own host if that is a wildcard:
+ * "0.0.0.0:9001" and "10.0.0.5" make "10.0.0.5:9001". What is no address, or does
+ * not fit then, is written as it is. */
+void km_address_at_host(const char *address, const char *host, char *text,
+                        size_t cap);
+
 /* Writes the socket addresses that need no resolver: those of "" and
  * localhost, and a numeric one. Returns how many, at most `cap`; 0 means that
  * the host is a name. */

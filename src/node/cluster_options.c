@@ -152,14 +152,6 @@ static kama_status copy_labels(struct km_node_texts *labels, const char *text,
 
 /* -- addresses ----------------------------------------------------------- */
 
-/* Returns whether the host stands for all addresses of a machine, to which
- * nobody can connect. */
-static bool is_wildcard(const char *host)
-{
-    return host[0] == '\0' || strcmp(host, "0.0.0.0") == 0 ||
-           strcmp(host, "::") == 0;
-}
-
 /* Every spelling that could not stand in a record is refused here, before anything
  * has begun. */
 static kama_status check_advertise(const kama_node_options *options)
@@ -172,7 +164,7 @@ static kama_status check_advertise(const kama_node_options *options)
     if (km_address_split(options->advertise, &address) != KAMA_OK) {
         return km_fail(KAMA_ERR_INVALID, "advertise: %s", km_last_error());
     }
-    if (is_wildcard(address.host) || atoi(address.port) == 0) {
+    if (km_address_is_wildcard(address.host) || atoi(address.port) == 0) {
         return km_fail(KAMA_ERR_INVALID,
                        "advertise: nobody can connect to %.*s; it must be the "
                        "host and the port at which others reach this node",
@@ -199,7 +191,7 @@ static kama_status read_endpoint(const char **endpoint)
     if (km_address_split(*endpoint, &address) != KAMA_OK) {
         return km_fail(KAMA_ERR_INVALID, "etcd: %s", km_last_error());
     }
-    if (is_wildcard(address.host) || atoi(address.port) == 0) {
+    if (km_address_is_wildcard(address.host) || atoi(address.port) == 0) {
         return km_fail(KAMA_ERR_INVALID,
                        "etcd: \"%.*s\" has no host or no port; an endpoint is "
                        "host:port, for example 127.0.0.1:2379",

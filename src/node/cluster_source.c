@@ -147,6 +147,7 @@ struct counted {
     uint32_t others;
     bool settled;
     struct km_member_id self;
+    char admin[KM_MEMBER_ADDRESS_BYTES]; /* of the own record; "": none */
 };
 
 static void count_others(void *arg, const struct km_peers_routing *routing)
@@ -156,8 +157,12 @@ static void count_others(void *arg, const struct km_peers_routing *routing)
     if (routing->view != NULL) {
         counted->view_id = routing->view->id;
         counted->others = (uint32_t)routing->view->count;
-        if (km_view_find_id(routing->view, &counted->self) != NULL) {
+        const struct km_member *self =
+            km_view_find_id(routing->view, &counted->self);
+        if (self != NULL) {
             counted->others--;
+            (void)km_text_printf(counted->admin, sizeof counted->admin, "%s",
+                                 self->admin);
         }
     }
 }
@@ -194,6 +199,9 @@ static void source_node(void *arg, km_cluster_node_fn cb, void *cb_arg)
         shown.ready ? 0 : km_cluster_steps_name(cluster->missing, missing);
     km_mutex_unlock(&cluster->lock);
     km_peers_routing(cluster->peers, count_others, &counted);
+    if (counted.admin[0] != '\0') {
+        shown.admin = counted.admin;
+    }
     shown.view_id = counted.view_id;
     shown.peer_count = counted.others;
     shown.settled = counted.settled;

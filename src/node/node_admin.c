@@ -164,30 +164,20 @@ void km_node_admin_source(kama_node *node, struct km_admin_source *ret_source)
 
 /* -- the address ------------------------------------------------------------ */
 
-static bool is_wildcard(const char *host)
-{
-    return host[0] == '\0' || strcmp(host, "0.0.0.0") == 0 ||
-           strcmp(host, "::") == 0;
-}
-
 /* Writes the address with the host at which the node is reached, if its own host
  * stands for all addresses and that one does not. */
 static void name_host(const kama_node *node, const char *address, char *text,
                       size_t cap)
 {
-    struct km_address own;
     struct km_address reached;
     const char *at = node->config.cluster.advertise;
-    (void)km_text_printf(text, cap, "%s", address);
-    if (km_address_split(address, &own) != KAMA_OK || !is_wildcard(own.host) ||
-        km_address_split(at != NULL ? at : node->config.listen, &reached) !=
-            KAMA_OK ||
-        is_wildcard(reached.host)) {
-        return;
+    at = at != NULL ? at : node->config.listen;
+    if (km_address_split(at, &reached) == KAMA_OK &&
+        !km_address_is_wildcard(reached.host)) {
+        km_address_at_host(address, reached.host, text, cap);
+    } else {
+        (void)km_text_printf(text, cap, "%s", address);
     }
-    bool is_v6 = strchr(reached.host, ':') != NULL;
-    (void)km_text_printf(text, cap, "%s%s%s:%s", is_v6 ? "[" : "", reached.host,
-                         is_v6 ? "]" : "", own.port);
 }
 
 kama_status km_node_admin_advertise(kama_node *node, const char *address)

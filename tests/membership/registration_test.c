@@ -262,11 +262,15 @@ static void test_a_stamp_that_is_there_is_kept(void **state)
 static void test_the_address_of_the_connection_is_advertised(void **state)
 {
     struct fixture *f = *state;
-    start_with(f, &(struct sim_member_plan){.address = NULL});
+    start_with(
+        f, &(struct sim_member_plan){.address = NULL, .admin = "0.0.0.0:9001"});
     run_for(f, S);
     assert_int_equal(f->node.registered, 1);
     assert_string_equal(km_membership_address(f->node.membership),
                         "10.9.9.9:8001");
+    assert_non_null(strstr(
+        sim_registry_find(&f->registry, FOLDER "members/10.9.9.9:8001")->value,
+        "\"admin\":\"10.9.9.9:9001\""));
 }
 
 /* The waits are 75 to 100 percent of 100 ms x 1.6 and so on, up to 3 s. */

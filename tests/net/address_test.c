@@ -99,6 +99,30 @@ static void test_host_limit(void **state)
     assert_int_equal(km_address_split(text, &address), KAMA_ERR_INVALID);
 }
 
+static void check_at_host(const char *address, const char *host,
+                          const char *expected)
+{
+    char text[KM_ADDRESS_TEXT_BYTES];
+    km_address_at_host(address, host, text, sizeof text);
+    assert_string_equal(text, expected);
+}
+
+/* Only an address without a host of its own gets the other one. */
+static void test_at_host(void **state)
+{
+    (void)state;
+    char host[KM_ADDRESS_TEXT_BYTES];
+    check_at_host("0.0.0.0:9001", "10.0.0.5", "10.0.0.5:9001");
+    check_at_host(":9001", "10.0.0.5", "10.0.0.5:9001");
+    check_at_host("[::]:9001", "10.0.0.5", "10.0.0.5:9001");
+    check_at_host("[::]:9001", "fd00::5", "[fd00::5]:9001");
+    check_at_host("127.0.0.1:9001", "10.0.0.5", "127.0.0.1:9001");
+    check_at_host("", "10.0.0.5", "");
+    memset(host, 'a', sizeof host - 1);
+    host[sizeof host - 1] = '\0';
+    check_at_host("0.0.0.0:9001", host, "0.0.0.0:9001");
+}
+
 /* 127/8, ::1 and 127/8 inside IPv6, nothing else. */
 static void test_loopback(void **state)
 {
@@ -133,6 +157,7 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_scheme_is_refused),
         cmocka_unit_test(test_host_limit),
+        cmocka_unit_test(test_at_host),
         cmocka_unit_test(test_loopback),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@
 
 struct sim_member_plan {
     const char *address; /* NULL: the local address of the connection */
+    const char *admin;   /* NULL: "" */
     const char *cluster; /* NULL: "default" */
     const char *service; /* NULL: "kama-cache" */
     const kama_allocator *mem;
