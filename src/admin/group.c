@@ -26,7 +26,8 @@ kama_status km_admin_group_of(const struct km_admin_context *context,
         return presence == KM_ADMIN_OPTIONAL
                    ? KAMA_OK
                    : km_fail(KAMA_ERR_INVALID,
-                             "group: the parameter is missing; ?group=NAME");
+                             "group: the parameter is missing; ?group=NAME, "
+                             "and /api/v1/groups lists the groups");
     }
     if (status != KAMA_OK) {
         return status;
@@ -35,7 +36,8 @@ kama_status km_admin_group_of(const struct km_admin_context *context,
     return *ret_group != NULL
                ? KAMA_OK
                : km_fail(KAMA_ERR_NO_GROUP,
-                         "there is no group \"%s\" on this node",
+                         "there is no group \"%s\" on this node; "
+                         "/api/v1/groups lists them",
                          km_bytes_quote(value, shown, sizeof shown));
 }
 

@@ -102,7 +102,8 @@ class Where(unittest.TestCase):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = "127.0.0.1:%d" % taken.getsockname()[1]
             self.refused("--listen=127.0.0.1:0", "--admin", address, code=1,
-                         says=[address, "in use", "--admin names another"])
+                         says=[address, "in use", "is another kamacached running?",
+                               "--admin names another"])
             done = run("--check-config", "--admin", address)
             self.assertEqual(done.returncode, 0, done.stderr)
 
@@ -238,6 +239,12 @@ class Answers(unittest.TestCase):
             said = ask_json(self.node, path, code)
             self.assertEqual((said["error"], said["status"]), (error, code))
             self.assertGreater(len(said["message"]), 10)
+
+    def test_errors_of_groups_say_where_they_are_listed(self):
+        for path, code in (("/api/v1/keys", 400),
+                           ("/api/v1/keys?group=none", 404)):
+            said = ask_json(self.node, path, code)
+            self.assertIn("/api/v1/groups lists", said["message"])
 
     def test_page(self):
         """Each link of the page leads to an answer."""

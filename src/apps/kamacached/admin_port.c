@@ -37,9 +37,12 @@ kama_status admin_port_init(struct admin_port *port,
 static kama_status fail_to_open(kama_status status)
 {
     return km_fail(status,
-                   "admin port: %s; --admin names another address, --admin=off "
-                   "does without it",
-                   km_last_error());
+                   "admin port: %s; %s--admin names another address, "
+                   "--admin=off does without it",
+                   km_last_error(),
+                   status == KAMA_ERR_ADDR_IN_USE
+                       ? "is another kamacached running? "
+                       : "");
 }
 
 kama_status admin_port_open(struct admin_port *port,
