@@ -112,7 +112,7 @@ async function testV2(address) {
   assert.equal((await call(client, 'Ping', {})).service, 'kama-cache');
   const { groups } = await call(client, 'Groups', {});
   assert.deepEqual(groups.map((group) => group.name), ['default', 'many']);
-  assert.deepEqual(await failure(call(client, 'Doctor', {})),
+  assert.deepEqual(await failure(call(client, 'HotKeys', {})),
     [grpc.status.UNIMPLEMENTED, 'KAMA_ERR_UNSUPPORTED']);
   await testScan(client);
   client.close();
