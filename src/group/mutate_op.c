@@ -366,8 +366,8 @@ static kama_status act_elsewhere(struct km_mutate_op *op,
         op->why = owner->text;
         return wait_for_change(op, KM_MUTATE_WAITS_VIEW, KM_NS_NEVER);
     }
-    return km_group_fail_key(op->group, owner->refusal, op->key, "%s",
-                             owner->text);
+    return km_group_fail_key(op->group, owner->refusal, op->key,
+                             "nothing was changed: %s", owner->text);
 }
 
 /* Does the next step of an op that ASKS. Returns the answer, or KAMA_DEFERRED. */

@@ -58,7 +58,7 @@ static void ask(void *owner, uint32_t slot, struct km_owner_answer *ret_answer)
                                            .change = state->change};
     if (refusal != KAMA_OK) {
         nobody(ret_answer, refusal, KM_OWNER_HOPELESS,
-               "this node cannot reach the cluster; no change is made");
+               "this node cannot reach the cluster");
     } else if (state->standing == KM_STANDING_NONE) {
         nobody(ret_answer, KAMA_ERR_NOT_READY, hope_of(peers),
                "this node is not a member of the cluster yet");
