@@ -15,10 +15,17 @@
 
 #include "admin/context.h"
 
+/* What the link of the page must have behind the path. */
+enum km_admin_link {
+    KM_ADMIN_LINK_BARE,
+    KM_ADMIN_LINK_GROUP,
+    KM_ADMIN_LINK_KEY /* and a group */
+};
+
 struct km_admin_route {
     const char *path;
-    const char *params;  /* names, separated by blanks */
-    const char *example; /* of parameters, for the link; "" if it needs none */
+    const char *params; /* names, separated by blanks */
+    enum km_admin_link link;
     const char *sentence;
     km_admin_answer_fn answer;
 };

@@ -181,8 +181,8 @@ void km_registration_retry(struct km_membership *m,
     if (!r->said_unreachable && result->status != KAMA_ERR_TRY_AGAIN) {
         r->said_unreachable = true;
         km_membership_log(m, 2, "etcd",
-                          "a request to the registry has failed: %s: %s; "
-                          "trying again",
+                          "a request to the registry has failed, and is tried "
+                          "again: %s: %s",
                           kama_strerror(result->status), result->text);
     }
 }
