@@ -5,6 +5,7 @@
 #include "admin/json.h"
 #include "admin/query.h"
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/parse.h"
 #include "base/status.h"
@@ -169,12 +170,17 @@ static int on_entry(void *arg, const kama_entry *entry)
     return is_full(l);
 }
 
+/* A glob can make each call compare millions of bytes. Whoever else asks this port
+ * waits meanwhile. */
 static kama_status scan(struct listing *l)
 {
+    const struct km_clock *clock = km_clock_system();
+    km_ns deadline = km_ns_after_ms(km_clock_mono(clock), KM_ADMIN_SCAN_MS);
     kama_bytes glob = kama_bytes_make(l->glob, l->glob_len);
     for (unsigned i = 0; i < KM_ADMIN_SCANS_MAX; i++) {
         kama_status status = kama_scan(l->group, &l->place, glob, on_entry, l);
-        if (status != KAMA_OK || l->place == 0 || is_full(l)) {
+        if (status != KAMA_OK || l->place == 0 || is_full(l) ||
+            km_clock_mono(clock) >= deadline) {
             return status;
         }
     }

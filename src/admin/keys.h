@@ -10,11 +10,13 @@
  *       {key, key_base64, found, value_bytes, ttl_ms, version, owner}
  *
  * A list of keys ends early, with a cursor to go on from, when it has visited many
- * entries that do not match or holds KM_ADMIN_KEYS_BYTES_MAX of keys.
+ * entries that do not match, has taken long, or holds KM_ADMIN_KEYS_BYTES_MAX of
+ * keys.
  *
  * Threads, ownership: as context.h. Errors: sentences that name the parameter.
  * Cost: one answer visits at most KM_ADMIN_SCANS_MAX times
- * KM_SCAN_ENTRIES_PER_CALL entries.
+ * KM_SCAN_ENTRIES_PER_CALL entries, and begins no further call of kama_scan after
+ * KM_ADMIN_SCAN_MS.
  */
 #pragma once
 

@@ -241,11 +241,13 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 /* One answer, and the answers of all connections that were not read yet. */
 #define KM_ADMIN_ANSWER_BYTES_MAX (8u << 20)
 #define KM_ADMIN_UNREAD_BYTES_MAX (32u << 20)
-/* The list of keys: entries, bytes of keys, and calls of kama_scan. */
+/* The list of keys: entries, bytes of keys, calls of kama_scan, and how long it goes
+ * on to call, so that probes of health are not late because of globs. */
 #define KM_ADMIN_KEYS_DEFAULT 100
 #define KM_ADMIN_KEYS_MAX 1000
 #define KM_ADMIN_KEYS_BYTES_MAX (1u << 20)
 #define KM_ADMIN_SCANS_MAX 64
+#define KM_ADMIN_SCAN_MS 20
 
 /* -- members of a cluster --------------------------------------------------- */
 #define KM_MEMBER_WEIGHT_MAX 16

@@ -156,6 +156,32 @@ static void test_keys(void **state)
     kit_end(&kit);
 }
 
+/* A glob that is compared with every place of long keys ends the page early, and
+ * the cursor goes on from there. Each key is a call of kama_scan of its own. */
+static void test_a_costly_glob(void **state)
+{
+    static char key[KM_KEY_BYTES_MAX];
+    static char query[KM_GLOB_BYTES_MAX + 32];
+    struct kit kit;
+    (void)state;
+    kit_begin(&kit);
+    memset(key, 'a', sizeof key);
+    for (int i = 1; i < KM_ADMIN_SCANS_MAX; i++) {
+        key[0] = (char)i;
+        kit_set(&kit, kama_bytes_make(key, sizeof key), "value");
+    }
+    int n = snprintf(query, sizeof query, "group=users&glob=*");
+    memset(query + n, 'a', KM_GLOB_BYTES_MAX - 2);
+    query[n + KM_GLOB_BYTES_MAX - 2] = 'b';
+    kit_ask(&kit, "/api/v1/keys", query);
+    json_t *json = kit_json(&kit);
+    assert_int_equal(kit.reply.code, 200);
+    assert_string_not_equal(text_of(json, "cursor"), "");
+    json_decref(json);
+    assert_int_equal(count_keys(&kit, "glob=*a"), KM_ADMIN_SCANS_MAX - 1);
+    kit_end(&kit);
+}
+
 /* Keys of any bytes are shown, and base64 is exact. */
 static void test_keys_of_any_bytes(void **state)
 {
@@ -353,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_ring),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_a_costly_glob),
         cmocka_unit_test(test_keys_of_any_bytes),
         cmocka_unit_test(test_keys_that_end_in_half_a_character),
         cmocka_unit_test(test_bad_lists),
