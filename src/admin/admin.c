@@ -119,6 +119,28 @@ static void discard(struct km_admin *admin, struct km_session *session,
     km_acceptor_count_closed(admin->acceptor, 0);
 }
 
+/* Closes the connection that has waited for a request for longest. Without it,
+ * clients that say nothing would keep probes out. Returns false if all are busy. */
+static bool make_place(struct km_admin *admin)
+{
+    struct connection *longest = NULL;
+    km_ns since = KM_NS_NEVER;
+    struct km_list *link;
+    struct km_list *next;
+    KM_LIST_FOREACH(link, next, &admin->connections) {
+        struct connection *c = KM_CONTAINER_OF(link, struct connection, node);
+        km_ns idle = km_admin_session_idle_since(c->session);
+        if (idle < since) {
+            since = idle;
+            longest = c;
+        }
+    }
+    if (longest != NULL) {
+        km_conn_close(longest->conn, 0);
+    }
+    return longest != NULL;
+}
+
 static void on_connection(void *arg, unsigned loop_index, int fd,
                           enum km_acceptor_place place)
 {
@@ -126,9 +148,9 @@ static void on_connection(void *arg, unsigned loop_index, int fd,
     struct connection *c = km_mem_zalloc(&admin->mem, 1, sizeof *c);
     struct km_session *session = km_admin_session_new(
         &admin->mem, &admin->handler, km_loop_now(admin->loop));
+    bool has_place = place == KM_ACCEPTOR_ORDINARY || make_place(admin);
     (void)loop_index;
-    (void)place;
-    if (c == NULL || session == NULL || admin->closing) {
+    if (c == NULL || session == NULL || admin->closing || !has_place) {
         close(fd);
         discard(admin, session, c);
         return;
@@ -233,6 +255,7 @@ static kama_status make_acceptor(struct km_admin *admin)
         .loops = &admin->loop,
         .loop_count = 1,
         .max_connections = KM_ADMIN_CONNECTIONS_MAX,
+        .reserved_connections = KM_ADMIN_CONNECTIONS_RESERVED,
         .on_connection = on_connection,
         .on_accepted = on_count,
         .on_refused = on_count,

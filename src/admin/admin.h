@@ -15,7 +15,8 @@
  *                                   |             |
  *                                   +<-- reply.h -+-- source.h: the node
  *
- * At most KM_ADMIN_CONNECTIONS_MAX connections are open; more are closed at once.
+ * At most KM_ADMIN_CONNECTIONS_MAX connections are open: another one takes the
+ * place of the one that has been idle for longest, and is closed if all are busy.
  * Once a second, the port asks each loop of the node whether it turns.
  *
  * Threads: open and close are setup. Errors: those of km_listener_open,

@@ -120,6 +120,14 @@ static void answer(struct admin_session *s, bool more_came)
     s->deadline = KM_NS_NEVER; /* the work has its own */
 }
 
+km_ns km_admin_session_idle_since(struct km_session *session)
+{
+    const struct admin_session *s = session_of(session);
+    return s->state == IDLE
+               ? s->deadline - (km_ns)KM_ADMIN_IDLE_MS * KM_NS_PER_MS
+               : KM_NS_NEVER;
+}
+
 void km_admin_session_finish(struct km_session *session, km_ns now)
 {
     struct admin_session *s = session_of(session);

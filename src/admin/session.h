@@ -39,6 +39,10 @@ struct km_admin_handler {
     void *arg;
 };
 
+/* Returns when the session has begun to wait for a request, or KM_NS_NEVER if it is
+ * busy with one. */
+km_ns km_admin_session_idle_since(struct km_session *session);
+
 /* The work of a later (later.h) is done: finishes the answer for which the session
  * waits, which can be taken from then on. */
 void km_admin_session_finish(struct km_session *session, km_ns now);

@@ -228,6 +228,7 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 
 /* -- admin port -------------------------------------------------------------- */
 #define KM_ADMIN_CONNECTIONS_MAX 64
+#define KM_ADMIN_CONNECTIONS_RESERVED 8 /* while idle ones are being closed */
 #define KM_ADMIN_PORT_DISTANCE 1000 /* from the data port, without --admin */
 /* The request line and the headers of a request. */
 #define KM_ADMIN_HEAD_BYTES_MAX 8192
