@@ -13,22 +13,24 @@
 #define FILE_BYTES 8192
 #define KIB 1024u
 
-/* Reads the beginning of a file as a text. Returns false if there is none. */
+bool km_host_read_file(const char *path, char *text, size_t cap)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    ssize_t len = read(fd, text, cap - 1);
+    close(fd);
+    text[len > 0 ? len : 0] = '\0';
+    return len > 0;
+}
+
 static bool read_file(const char *root, const char *path, char text[FILE_BYTES])
 {
     char full[PATH_BYTES];
     int n = snprintf(full, sizeof full, "%s%s", root, path);
-    if (n < 0 || (size_t)n >= sizeof full) {
-        return false;
-    }
-    int fd = open(full, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return false;
-    }
-    ssize_t len = read(fd, text, FILE_BYTES - 1);
-    close(fd);
-    text[len > 0 ? len : 0] = '\0';
-    return len > 0;
+    return n > 0 && (size_t)n < sizeof full &&
+           km_host_read_file(full, text, FILE_BYTES);
 }
 
 /* Reads a file with one number. Returns 0 for "max", and if it has none. */

@@ -17,6 +17,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* The values of vm.overcommit_memory. */
@@ -35,6 +37,10 @@ struct km_host {
 };
 
 void km_host_read(struct km_host *ret_host);
+
+/* Reads the beginning of a small file of the kernel as a text that ends with a NUL.
+ * Returns false if it cannot be read or is empty. */
+bool km_host_read_file(const char *path, char *text, size_t cap);
 
 /* Does the same with the files below root instead of "/"; for tests. */
 void km_host_read_at(const char *root, struct km_host *ret_host);

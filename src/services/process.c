@@ -3,28 +3,15 @@
  * name is in parentheses, and may have blanks and parentheses itself. */
 #include "services/process.h"
 
+#include "base/host.h"
+
 #include <dirent.h>
-#include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-/* Reads a small file into text, with a NUL. Returns false if it cannot be read. */
-static bool read_file(const char *path, char *text, size_t cap)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return false;
-    }
-    ssize_t len = read(fd, text, cap - 1);
-    close(fd);
-    text[len > 0 ? len : 0] = '\0';
-    return len > 0;
-}
 
 static uint64_t page_bytes(void)
 {
@@ -40,7 +27,7 @@ static void read_stat(struct km_process *process)
     unsigned long long start;
     unsigned long long virtual_bytes;
     unsigned long long pages;
-    if (!read_file("/proc/self/stat", text, sizeof text)) {
+    if (!km_host_read_file("/proc/self/stat", text, sizeof text)) {
         return;
     }
     const char *behind_name = strrchr(text, ')');
