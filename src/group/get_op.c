@@ -1,23 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The road of a miss: join the load of the key or lead one, and be answered.
+ * The road of a miss: join the load of the key or lead one, and be answered
+ * (get_end.h).
  *
- * A parked get can be answered from three sides at the same time: its load ends,
- * its timer fires, or its caller cancels it. The lock of the flight decides. Each
- * side first takes the waiter out of the flight, and only the side that succeeds
- * answers the get. It disarms the timer before it calls done, because the owner
- * may free the op as soon as done runs:
- *
- *     load ends                     timer                  caller
- *     takes the waiter out
- *                                   finds no waiter,
- *                                   returns
- *                                                          cancel: false
- *     disarms (waits for the timer)
- *     done                                                 frees the op
- *
- * For the same reason no function here touches the op after it was parked. The
- * deadline and the count that are needed later are copied before.
+ * No function here touches the op after it was parked, because another thread may
+ * answer it at any moment, and its owner may free it then. The deadline and the
+ * count that are needed later are copied before.
  */
 #include "group/get_op.h"
 
@@ -26,6 +14,7 @@
 #include "base/status.h"
 #include "group/checks.h"
 #include "group/get_count.h"
+#include "group/get_end.h"
 #include "group/get_place.h"
 #include "group/load/at_peer.h"
 #include "group/load/run.h"
@@ -33,180 +22,12 @@
 #include "group/sentence.h"
 #include "group/trace.h"
 
-#include <inttypes.h>
-
-static struct km_get_op *op_of(struct km_flight_waiter *waiter)
-{
-    return KM_CONTAINER_OF(waiter, struct km_get_op, waiter);
-}
-
-/* -- the end of a get ----------------------------------------------------- */
-
-static void disarm(struct km_get_op *op)
-{
-    if (op->timekeeper == KM_GET_TIMED_ITSELF) {
-        op->timekeeper = KM_GET_TIMED_ELSEWHERE;
-        km_pool_disarm(km_group_pool(op->group), &op->timer);
-    }
-}
-
-static kama_status fail_late(const struct km_get_op *op, kama_bytes key)
-{
-    return km_group_fail_key(op->group, KAMA_ERR_TIMEOUT, key,
-                             "no answer within the caller's deadline of "
-                             "%" PRId64 " ms",
-                             op->deadline_ms);
-}
-
-/* Answers the op, which must not be touched afterwards. Takes value. */
-static void finish(struct km_get_op *op, kama_bytes key, kama_status status,
-                   kama_value *value, const char *sentence)
-{
-    KM_ASSERT((status == KAMA_OK) == (value != NULL));
-    km_trace_answer(op->group, key, status, op->started_at);
-    op->done(op, status, value, sentence);
-}
-
-static kama_status join(struct km_get_op *op, kama_bytes key, km_ns now,
-                        kama_value **ret_value);
-
-/* Starts a get anew that the outcome of its load is not for. A PARKED get does that
- * here; a BLOCKED get is told, because its own thread may have to run the loader. */
-static void start_again(struct km_get_op *op, kama_bytes key)
-{
-    kama_group *group = op->group;
-    kama_value *value = NULL;
-    op->fills = NULL;
-    op->traceparent = NULL;
-    if (op->kind == KM_GET_BLOCKED) {
-        op->done(op, KAMA_WOULD_LOAD, NULL, "");
-        return;
-    }
-    if (!km_gate_enter(&group->gate)) {
-        km_get_count_end(op, KM_GROUP_GETS_FAILED);
-        finish(op, key, KAMA_ERR_CANCELLED, NULL, "the group is closed");
-        return;
-    }
-    kama_status st = join(op, key, km_group_now(group), &value);
-    if (st != KAMA_DEFERRED) {
-        finish(op, key, st, value, (int)st < 0 ? km_last_error() : "");
-    }
-    km_gate_leave(&group->gate);
-}
-
-/* Answers the leader of a load that ended too late for it: with the loader's
- * error if the loader was called, and otherwise with a sentence about the
- * caller's own deadline. */
-static void finish_late_leader(struct km_get_op *op, const struct km_load *load)
-{
-    kama_bytes key = km_load_key_bytes(load);
-    if (atomic_load(&load->started_at) == 0) {
-        kama_status st = fail_late(op, key);
-        finish(op, key, st, NULL, km_last_error());
-    } else {
-        finish(op, key, load->result.status, NULL, load->sentence);
-    }
-}
-
-/* Returns how a get ends that receives the outcome of the load. The owner's answer
- * is the only outcome that is for gets which began earlier. A load that has called
- * no loader was cancelled, or could not be started. */
-static enum km_group_metric ended_as(const struct km_load *load)
-{
-    if (load->result.verdict == KM_LOAD_FOR_EARLIER) {
-        return KM_GROUP_PEER_HITS;
-    }
-    return atomic_load(&load->started_at) != 0 ? KM_GROUP_GETS_LOADED
-                                               : KM_GROUP_GETS_FAILED;
-}
-
-/* Notes who has answered and for how long the answer was current, and counts the
- * end of the get. */
-static void note_source(struct km_get_op *op, const struct km_load *load)
-{
-    enum km_load_asks asks = atomic_load(&load->asks);
-    km_ns current_at = load->result.current_at;
-    op->source =
-        asks == KM_LOAD_ASKS_PEER ? KM_GET_FROM_PEER : KM_GET_FROM_LOADER;
-    op->current_ns =
-        current_at > op->started_at ? current_at - op->started_at : 0;
-    km_get_count_end(op, ended_as(load));
-}
-
-/* Returns whether the get receives the outcome of the load that it waited for. */
-static bool is_for(const struct km_get_op *op,
-                   const struct km_load_result *result)
-{
-    bool leads = op->stage == KM_GET_OP_LEADING;
-    switch (result->verdict) {
-    case KM_LOAD_FOR_ALL:
-    case KM_LOAD_UNWANTED:
-        return true;
-    case KM_LOAD_FOR_EARLIER:
-        return leads || op->started_at <= result->current_at;
-    case KM_LOAD_LEADER_LATE:
-        KM_ASSERT(result->status != KAMA_OK);
-        return leads;
-    }
-    return true;
-}
-
-static void on_load_end(struct km_flight_waiter *waiter,
-                        struct km_flight_call *call)
-{
-    struct km_get_op *op = op_of(waiter);
-    const struct km_load *load = km_load_of(call);
-    kama_bytes key = km_load_key_bytes(load);
-    const struct km_load_result *result = &load->result;
-    KM_ASSERT(km_flight_ended(call) && op->stage != KM_GET_OP_STARTING);
-    disarm(op);
-    if (!is_for(op, result)) {
-        start_again(op, key);
-        return;
-    }
-    note_source(op, load);
-    if (result->status == KAMA_OK) {
-        finish(op, key, KAMA_OK, kama_value_ref(result->value), "");
-    } else if (result->verdict == KM_LOAD_LEADER_LATE) {
-        finish_late_leader(op, load);
-    } else {
-        finish(op, key, result->status, NULL, load->sentence);
-    }
-}
-
-/* Answers a parked get whose own time is over. The thread is inside the group's
- * gate, so that the group is not freed meanwhile. If the gate is closed, every
- * load of the group is about to be ended, and with its load this get. */
-static void on_timer(struct km_timer *timer)
-{
-    struct km_get_op *op = KM_CONTAINER_OF(timer, struct km_get_op, timer);
-    kama_group *group = op->group;
-    struct km_flight *flight = &group->flight;
-    KM_ASSERT(op->kind == KM_GET_PARKED);
-    if (!km_gate_enter(&group->gate)) {
-        return;
-    }
-    struct km_flight_call *call = km_flight_call_of(flight, &op->waiter);
-    if (call != NULL) {
-        if (km_flight_leave(flight, &op->waiter)) {
-            kama_bytes key = km_load_key_bytes(km_load_of(call));
-            kama_status st = fail_late(op, key);
-            km_get_count_end(op, KM_GROUP_GETS_FAILED);
-            finish(op, key, st, NULL, km_last_error());
-        }
-        km_load_unref(km_load_of(call));
-    }
-    km_gate_leave(&group->gate);
-}
-
-/* -- the start ------------------------------------------------------------ */
-
 /* A load that runs on its caller's thread has no timer, so that a PARKED get that
  * joins it needs one even if its own deadline is not the earlier one. */
 kama_status km_get_op_park(struct km_flight_call *call,
                            struct km_flight_waiter *waiter)
 {
-    struct km_get_op *op = op_of(waiter);
+    struct km_get_op *op = km_get_op_of(waiter);
     km_ns at =
         waiter->deadline < call->deadline ? waiter->deadline : call->deadline;
     bool load_is_timed = km_load_of(call)->place == KM_LOAD_ON_POOL;
@@ -239,8 +60,8 @@ static kama_status fail_start(struct km_load *load, kama_status status)
     struct km_flight_waiter *waiter =
         km_flight_leave_leader(&load->group->flight, &load->call);
     if (waiter != NULL) {
-        disarm(op_of(waiter));
-        km_get_count_end(op_of(waiter), KM_GROUP_GETS_FAILED);
+        km_get_disarm(km_get_op_of(waiter));
+        km_get_count_end(km_get_op_of(waiter), KM_GROUP_GETS_FAILED);
     }
     km_load_fail(load, status, sentence);
     return waiter != NULL ? km_fail(status, "%s", sentence) : KAMA_DEFERRED;
@@ -290,7 +111,7 @@ static kama_status answer(struct km_get_op *op, struct km_load *load,
                           kama_bytes key, kama_status status,
                           kama_value **ret_value)
 {
-    disarm(op);
+    km_get_disarm(op);
     if (status == KAMA_OK) {
         *ret_value = kama_value_ref(load->result.value);
     } else if ((int)status < 0) {
@@ -308,7 +129,7 @@ static kama_status answer_join(struct km_get_op *op, const struct start *start,
 {
     op->asked = start->asked;
     if (status == KAMA_ERR_TRY_AGAIN) {
-        disarm(op);
+        km_get_disarm(op);
         op->counted = before;
         return status;
     }
@@ -436,7 +257,7 @@ static kama_status join(struct km_get_op *op, kama_bytes key, km_ns now,
     if (now >= op->waiter.deadline) {
         km_get_count_join(group, op->counted, KM_FLIGHT_ANSWER);
         km_get_count_end(op, KM_GROUP_GETS_FAILED);
-        return fail_late(op, key);
+        return km_get_fail_late(op, key);
     }
     if (op->kind == KM_GET_BLOCKED && start.pool != NULL &&
         km_pool_is_inside(start.pool)) {
@@ -452,7 +273,6 @@ static kama_status join(struct km_get_op *op, kama_bytes key, km_ns now,
 kama_status km_get_op_again(struct km_get_op *op, kama_bytes key,
                             kama_value **ret_value)
 {
-    KM_ASSERT(op->kind == KM_GET_BLOCKED);
     KM_ASSERT(op->counted == KM_GET_COUNT_COALESCED);
     return join(op, key, km_group_now(op->group), ret_value);
 }
@@ -467,8 +287,8 @@ kama_status km_get_op_miss(kama_group *group, struct km_get_op *op,
     km_ns started_at = limits->begin;
     op->group = group;
     op->kind = kind;
-    op->timer.fire = on_timer;
-    op->waiter.wake = on_load_end;
+    op->timer.fire = km_get_on_timer;
+    op->waiter.wake = km_get_on_load_end;
     op->waiter.hash = hash;
     op->waiter.deadline = limits->deadline;
     op->deadline_ms = limits->deadline_ms;
@@ -530,44 +350,4 @@ kama_status km_get_op_start(kama_group *group, struct km_get_op *op,
                             kama_value **ret_value)
 {
     return km_get_op_start_of_many(group, op, key, ctx, NULL, ret_value);
-}
-
-/* -- the other ends ------------------------------------------------------- */
-
-bool km_get_op_cancel(struct km_get_op *op)
-{
-    if (!km_flight_leave(&op->group->flight, &op->waiter)) {
-        return false;
-    }
-    disarm(op);
-    km_get_count_end(op, KM_GROUP_GETS_FAILED);
-    return true;
-}
-
-/* Ends the overdue load that the op waits for. Without a pool the load has no
- * timer, and a caller that waits for it has to end it. */
-static void time_out_load(struct km_get_op *op)
-{
-    struct km_flight_call *call =
-        km_flight_call_of(&op->group->flight, &op->waiter);
-    if (call != NULL) {
-        km_load_time_out(km_load_of(call));
-        km_load_unref(km_load_of(call));
-    }
-}
-
-kama_status km_get_op_time_out(struct km_get_op *op, kama_bytes key, km_ns now)
-{
-    KM_ASSERT(op->kind == KM_GET_BLOCKED);
-    if (now < op->waiter.deadline) {
-        time_out_load(op);
-        return KAMA_DEFERRED;
-    }
-    if (!km_flight_leave(&op->group->flight, &op->waiter)) {
-        return KAMA_DEFERRED;
-    }
-    kama_status st = fail_late(op, key);
-    km_get_count_end(op, KM_GROUP_GETS_FAILED);
-    km_trace_answer(op->group, key, st, op->started_at);
-    return st;
 }

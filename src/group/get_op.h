@@ -144,7 +144,8 @@ KAMA_NODISCARD kama_status km_get_op_miss(kama_group *group,
                                           const struct km_call_limits *limits,
                                           kama_value **ret_value);
 
-/* Starts a BLOCKED get again whose done was called with KAMA_WOULD_LOAD. */
+/* Starts a get again that the outcome of its load was not for: a BLOCKED one whose
+ * done was called with KAMA_WOULD_LOAD, or a PARKED one from the end of the load. */
 KAMA_NODISCARD kama_status km_get_op_again(struct km_get_op *op, kama_bytes key,
                                            kama_value **ret_value);
 
