@@ -6,6 +6,7 @@
 #include "base/text.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define PORT_MAX 65535
 
@@ -30,6 +31,17 @@ static kama_status beside(const char *listen,
     return KAMA_OK;
 }
 
+/* Returns whether both are the same port of the same address. Port 0 is any. */
+static bool is_data_port(const struct km_admin_place *place)
+{
+    struct km_address admin;
+    struct km_address data;
+    return km_address_split(place->admin, &admin) == KAMA_OK &&
+           km_address_split(place->listen, &data) == KAMA_OK &&
+           strcmp(admin.host, data.host) == 0 &&
+           strcmp(admin.port, data.port) == 0 && strcmp(data.port, "0") != 0;
+}
+
 /* Anybody who can connect reads the keys of all groups. */
 static kama_status check(const struct km_admin_place *place)
 {
@@ -37,6 +49,12 @@ static kama_status check(const struct km_admin_place *place)
     kama_status status = km_address_parse(place->admin, &addr);
     if (status != KAMA_OK) {
         return km_fail(status, "admin: %s", km_last_error());
+    }
+    if (is_data_port(place)) {
+        return km_fail(KAMA_ERR_INVALID,
+                       "admin: %.*s is the data port; the admin port needs one "
+                       "of its own",
+                       KM_TEXT_UP_TO(64, place->admin));
     }
     if (place->insecure == 0 && !km_address_is_loopback(&addr)) {
         return km_fail(KAMA_ERR_PERMISSION,

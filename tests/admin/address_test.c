@@ -57,6 +57,8 @@ static void test_refused(void **state)
     refuse("127.0.0.1:64536", NULL, KAMA_ERR_INVALID, "--admin");
     refuse("127.0.0.1:1", "0.0.0.0:9001", KAMA_ERR_PERMISSION, "admin: 0.0.0");
     refuse("127.0.0.1:1", "nonsense", KAMA_ERR_INVALID, "admin: ");
+    refuse("127.0.0.1:1", "127.0.0.1:1", KAMA_ERR_INVALID, "the data port");
+    assert_int_equal(place("127.0.0.1:0", "127.0.0.1:0", 0, text), KAMA_OK);
     assert_int_equal(place("127.0.0.1:1", "0.0.0.0:9001", 1, text), KAMA_OK);
 }
 
