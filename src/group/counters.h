@@ -118,7 +118,7 @@
     STORE(negative_entries, negative_entries, KM_METRIC_GAUGE, "",             \
           "negative_entries",                                                  \
           "Keys that are remembered as \"does not exist\" at this moment.")    \
-    STORE(bytes, used_bytes, KM_METRIC_GAUGE, "bytes", "used_bytes",           \
+    STORE(bytes, used_bytes, KM_METRIC_GAUGE, "bytes", "bytes",                \
           "All the memory of the store at this moment.")                       \
     STORE(value_bytes, payload_bytes, KM_METRIC_GAUGE, "bytes",                \
           "memory_bytes{use=values}", "The memory of keys and values alone.")  \

@@ -81,7 +81,7 @@ static void test_one_group(void **state)
     kama_group_stats s = stats(f);
     write_text(f->group, NULL);
     assert_int_equal(find("# TYPE kamacache_gets_total counter", &none), 1);
-    assert_int_equal(find("# TYPE kamacache_used_bytes gauge", &none), 1);
+    assert_int_equal(find("# TYPE kamacache_bytes gauge", &none), 1);
     assert_int_equal(sample("kamacache_group_hits_total{group=\"test\"}"), 2);
     assert_int_equal(sample("kamacache_group_misses_total{group=\"test\"}"), 2);
     assert_int_equal(
@@ -94,7 +94,7 @@ static void test_one_group(void **state)
         sample("kamacache_loads_total{group=\"test\",result=\"failed\"}"), 1);
     assert_int_equal(
         sample("kamacache_load_duration_seconds_count{group=\"test\"}"), 2);
-    assert_int_equal(sample("kamacache_used_bytes{group=\"test\"}"), s.bytes);
+    assert_int_equal(sample("kamacache_bytes{group=\"test\"}"), s.bytes);
     assert_int_equal(sample("kamacache_max_bytes{group=\"test\"}"),
                      s.max_bytes);
     km_buf_fini(&text);
