@@ -88,7 +88,15 @@ static void show_counters(void *arg, uint64_t ret_values[KM_CLUSTER_M_COUNT])
     memset(ret_values, 0, KM_CLUSTER_M_COUNT * sizeof *ret_values);
 }
 
+static void show_registry(void *arg, struct km_cluster_registry *ret_registry)
+{
+    (void)arg;
+    *ret_registry = (struct km_cluster_registry){
+        .exists = true, .lease_ttl_ms = 10000, .lease_age_ms = 2345};
+}
+
 static const struct km_cluster_ops cluster_ops = {.view = show_view,
+                                                  .registry = show_registry,
                                                   .node = show_node,
                                                   .owner = show_owner,
                                                   .version = show_version,

@@ -20,14 +20,15 @@
 
 /* -- tables --------------------------------------------------------------- */
 
-/* Begins the family of a row, whose name gets a prefix and its unit. */
-static void begin_row(struct km_metric_text *text, const char *prefix,
-                      const struct km_metric *row)
+/* Begins the family of a row by another name, which gets the prefix and the unit
+ * of the row. */
+static void begin_named(struct km_metric_text *text, const char *name,
+                        const struct km_metric *row)
 {
-    char name[KM_METRIC_NAME_BYTES_MAX];
-    (void)km_text_printf(name, sizeof name, "%s%s%s%s", prefix, row->name,
+    char full[KM_METRIC_NAME_BYTES_MAX];
+    (void)km_text_printf(full, sizeof full, KM_METRIC_PREFIX "%s%s%s", name,
                          row->unit[0] != '\0' ? "_" : "", row->unit);
-    km_metric_text_family(text, name, row->kind, row->help);
+    km_metric_text_family(text, full, row->kind, row->help);
 }
 
 /* Writes a family that has one sample without a label. */
@@ -141,7 +142,8 @@ void km_service_metrics_server(struct km_metric_text *text,
 {
     const struct km_metric_set *set = km_server_metrics(server);
     for (unsigned i = 0; i < KM_SERVER_M_COUNT; i++) {
-        begin_row(text, KM_METRIC_PREFIX, &km_server_metric_rows[i]);
+        begin_named(text, km_server_metric_rows[i].name,
+                    &km_server_metric_rows[i]);
         km_metric_text_count(text, NULL, 0, km_metric_read(set, i));
     }
     write_calls(text, server);
@@ -318,6 +320,8 @@ static void write_view(void *arg, const struct km_cluster_view *view)
     km_metric_text_family(text, KM_METRIC_PREFIX "view", KM_METRIC_INFO,
                           "The view that the node has adopted.");
     km_metric_text_count(text, &label, 1, 1);
+    write_one(text, KM_METRIC_PREFIX "ring_members", KM_METRIC_GAUGE,
+              "Members of the view, this node included.", view->count);
     read_peers(&peers, view);
     write_states(text, view);
     write_reach(text, &peers);
@@ -346,15 +350,47 @@ static void write_lease(void *arg, const struct km_cluster_node *node)
         node->degraded[0] != '\0');
 }
 
+/* What is left of the lease, of which the age is that of the request that has
+ * prolonged it last. */
+static void write_left(struct km_metric_text *text,
+                       const struct km_cluster_source *source)
+{
+    struct km_cluster_registry registry;
+    source->ops->registry(source->arg, &registry);
+    uint64_t left_ms = registry.lease_ttl_ms > registry.lease_age_ms
+                           ? registry.lease_ttl_ms - registry.lease_age_ms
+                           : 0;
+    km_metric_text_family(text, KM_METRIC_PREFIX "etcd_lease_ttl_seconds",
+                          KM_METRIC_GAUGE,
+                          "What is left of the lease in etcd, if nothing "
+                          "prolongs it; 0 without a lease.");
+    km_metric_text_ns(text, NULL, 0, left_ms * KM_NS_PER_MS);
+}
+
+/* The names of the rows of the cluster. Those without a name are in the families
+ * of the view: `peers` and `ring_members`. */
+static const char *const cluster_names[KM_CLUSTER_M_COUNT] = {
+    [KM_CLUSTER_M_SETTLED] = "cluster_view_settled",
+    [KM_CLUSTER_M_REGISTRY_UP] = "etcd_up",
+    [KM_CLUSTER_M_HELD_ADDRESSES] = "cluster_held_addresses",
+    [KM_CLUSTER_M_VIEWS_ADOPTED] = "ring_changes",
+    [KM_CLUSTER_M_REGISTRATIONS] = "cluster_registrations",
+    [KM_CLUSTER_M_REGISTRY_READS] = "cluster_registry_reads",
+    [KM_CLUSTER_M_REGISTRY_WATCHES] = "cluster_registry_watches",
+    [KM_CLUSTER_M_JUNK_RECORDS] = "cluster_junk_records",
+    [KM_CLUSTER_M_FOREIGN_RECORDS] = "cluster_foreign_records",
+};
+
 static void write_cluster_rows(struct km_metric_text *text,
                                const struct km_cluster_source *source)
 {
     uint64_t values[KM_CLUSTER_M_COUNT];
     source->ops->counters(source->arg, values);
     for (unsigned i = 0; i < KM_CLUSTER_M_COUNT; i++) {
-        begin_row(text, KM_METRIC_PREFIX "cluster_",
-                  &km_cluster_metric_rows[i]);
-        km_metric_text_count(text, NULL, 0, values[i]);
+        if (cluster_names[i] != NULL) {
+            begin_named(text, cluster_names[i], &km_cluster_metric_rows[i]);
+            km_metric_text_count(text, NULL, 0, values[i]);
+        }
     }
 }
 
@@ -365,6 +401,7 @@ void km_service_metrics_cluster(struct km_metric_text *text,
     km_cluster_node(env, write_ready, text);
     if (source.ops != NULL) {
         km_cluster_node(env, write_lease, text);
+        write_left(text, &source);
         write_cluster_rows(text, &source);
         km_cluster_view(env, write_view, text);
     }

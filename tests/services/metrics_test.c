@@ -38,6 +38,7 @@ struct fake {
     char addresses[MEMBERS_MAX][32];
     size_t count;
     struct km_cluster_node node;
+    struct km_cluster_registry registry;
 };
 
 static void fake_view(void *arg, km_cluster_view_fn cb, void *cb_arg)
@@ -65,8 +66,15 @@ static void fake_counters(void *arg, uint64_t ret_values[KM_CLUSTER_M_COUNT])
     }
 }
 
-static const struct km_cluster_ops fake_ops = {
-    .view = fake_view, .node = fake_node, .counters = fake_counters};
+static void fake_registry(void *arg, struct km_cluster_registry *ret_registry)
+{
+    *ret_registry = ((struct fake *)arg)->registry;
+}
+
+static const struct km_cluster_ops fake_ops = {.view = fake_view,
+                                               .node = fake_node,
+                                               .registry = fake_registry,
+                                               .counters = fake_counters};
 
 /* Makes `count` members, of which the second one is this node. Each of the others
  * was asked for as many keys as its number says. */
@@ -76,6 +84,8 @@ static void fake_init(struct fake *fake, size_t count)
     fake->count = count;
     fake->node = (struct km_cluster_node){
         .ready = true, .lease_id = 7, .lease_held = true, .degraded = ""};
+    fake->registry = (struct km_cluster_registry){
+        .exists = true, .lease_ttl_ms = 10000, .lease_age_ms = 2500};
     for (size_t i = 0; i < count; i++) {
         (void)snprintf(fake->addresses[i], sizeof fake->addresses[i],
                        "10.0.0.%zu:1", i);
@@ -262,13 +272,18 @@ static void test_node(void **state)
     expect(text, "kamacache_ready 1");
     expect(text, "kamacache_lease_held 1");
     expect(text, "kamacache_degraded 0");
-    expect(text, "kamacache_cluster_views_adopted_total 105");
-    expect(text, "kamacache_cluster_registry_up 103");
+    expect(text, "kamacache_ring_members 2");
+    expect(text, "kamacache_ring_changes_total 105");
+    expect(text, "kamacache_etcd_up 103");
+    expect(text, "kamacache_etcd_lease_ttl_seconds 7.5");
+    assert_null(strstr(text, "kamacache_cluster_peers"));
     w.fake.node = (struct km_cluster_node){.lease_id = 7, .degraded = "lease"};
+    w.fake.registry.lease_age_ms = 10001;
     text = write_text(&w);
     expect(text, "kamacache_ready 0");
     expect(text, "kamacache_lease_held 0");
     expect(text, "kamacache_degraded 1");
+    expect(text, "kamacache_etcd_lease_ttl_seconds 0");
     world_close(&w);
 }
 
@@ -299,6 +314,8 @@ static void test_alone(void **state)
     expect(text, "kamacache_ready 1");
     assert_null(strstr(text, "kamacache_cluster_"));
     assert_null(strstr(text, "kamacache_peers"));
+    assert_null(strstr(text, "kamacache_etcd_"));
+    assert_null(strstr(text, "kamacache_ring_"));
     assert_null(strstr(text, "kamacache_lease_held"));
     world_close(&w);
 }
