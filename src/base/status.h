@@ -25,6 +25,9 @@
 #include <stdarg.h>
 #include <stdbool.h>
 
+/* The codes of gRPC are 0 to 16. */
+#define KM_STATUS_GRPC_CODES 17
+
 /* Return the gRPC and the HTTP code of a status. A number that is no status
  * gives INTERNAL and 500. */
 int km_status_grpc(kama_status status);

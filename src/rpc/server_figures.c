@@ -86,7 +86,7 @@ size_t km_server_figures_rows(const struct km_server *server)
 static void add(struct km_server_figures_sum *sum,
                 const struct km_server_figures *figures)
 {
-    for (unsigned code = 0; code < KM_SERVER_CODES; code++) {
+    for (unsigned code = 0; code < KM_STATUS_GRPC_CODES; code++) {
         sum->codes[code] +=
             atomic_load_explicit(&figures->codes[code], memory_order_relaxed);
     }

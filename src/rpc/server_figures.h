@@ -30,17 +30,15 @@
 
 #include "base/histogram.h"
 #include "base/mem.h"
+#include "base/status.h"
 
 struct km_server;
 struct km_server_call;
 struct km_server_method;
 
-/* The codes of gRPC are 0 to 16. */
-#define KM_SERVER_CODES 17
-
 /* The figures of one method on one loop. */
 struct km_server_figures {
-    _Atomic uint64_t codes[KM_SERVER_CODES];
+    _Atomic uint64_t codes[KM_STATUS_GRPC_CODES];
     struct km_histogram times;
 };
 
@@ -53,7 +51,7 @@ struct km_server_figures_table {
 /* The figures of one method on all loops. */
 struct km_server_figures_sum {
     const struct km_server_method *method; /* NULL: paths that are no method */
-    uint64_t codes[KM_SERVER_CODES];
+    uint64_t codes[KM_STATUS_GRPC_CODES];
     struct km_histogram times;
 };
 

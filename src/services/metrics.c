@@ -42,7 +42,7 @@ static void write_one(struct km_metric_text *text, const char *name,
 
 /* -- the server ----------------------------------------------------------- */
 
-static const char *const code_names[KM_SERVER_CODES] = {
+static const char *const code_names[KM_STATUS_GRPC_CODES] = {
     "OK",
     "Canceled",
     "Unknown",
@@ -102,7 +102,7 @@ static void write_codes(struct km_metric_text *text,
 {
     struct km_metric_label labels[LABEL_COUNT];
     label_method(figures->method, labels);
-    for (unsigned code = 0; code < KM_SERVER_CODES; code++) {
+    for (unsigned code = 0; code < KM_STATUS_GRPC_CODES; code++) {
         labels[LABEL_CODE] = (struct km_metric_label){
             "grpc_code", kama_bytes_str(code_names[code])};
         if (figures->codes[code] > 0) {

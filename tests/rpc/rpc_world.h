@@ -373,7 +373,7 @@ static inline uint64_t world_ended(const struct world *world)
             continue;
         }
         uint64_t of_row = 0;
-        for (unsigned code = 0; code < KM_SERVER_CODES; code++) {
+        for (unsigned code = 0; code < KM_STATUS_GRPC_CODES; code++) {
             of_row += figures.codes[code];
         }
         assert_int_equal(km_histogram_count(&figures.times), of_row);
