@@ -127,6 +127,7 @@ static void call_run(struct km_peers_call *call)
         return;
     }
     call->stage = KM_PEERS_CALL_RUNNING;
+    call->began_at = km_peers_now(on->peer->peers);
     call->link = (struct km_link_call){.path = km_peers_path(call),
                                        .deadline = deadline_of(call),
                                        .head = km_buf_bytes(head),
@@ -181,9 +182,8 @@ static enum km_owner_outcome outcome_of(enum km_peers_kind kind,
     case KAMA_ERR_PERMISSION:
         return KM_OWNER_ANSWERED;
     default:
-        return kind == KM_PEERS_MUTATE || kind == KM_PEERS_CLEAR
-                   ? KM_OWNER_LOST
-                   : KM_OWNER_UNREACHABLE;
+        return km_peers_kind_is_mutation(kind) ? KM_OWNER_LOST
+                                               : KM_OWNER_UNREACHABLE;
     }
 }
 
@@ -213,6 +213,7 @@ static void on_answered(struct km_peers_call *call, kama_status status,
                          "its answer ended too early");
     } else {
         enum km_owner_outcome outcome = outcome_of_call(call, status);
+        call->error = status;
         km_peers_end_all(call, outcome,
                          outcome == KM_OWNER_ANSWERED ? status : KAMA_ERR_PEER,
                          text);
@@ -220,11 +221,22 @@ static void on_answered(struct km_peers_call *call, kama_status status,
     call_free(call);
 }
 
+/* Each try counts. Peeks and questions are no requests of callers. */
+static void record_time(struct km_peers_call *call)
+{
+    struct km_peer *peer = call->on->peer;
+    if (call->kind == KM_PEERS_FILL || km_peers_kind_is_mutation(call->kind)) {
+        km_histogram_record(&peer->times,
+                            km_peers_now(peer->peers) - call->began_at);
+    }
+}
+
 static void on_end(struct km_link_call *link, enum km_link_end end,
                    kama_status status, const char *text)
 {
     struct km_peers_call *call =
         KM_CONTAINER_OF(link, struct km_peers_call, link);
+    record_time(call);
     switch (end) {
     case KM_LINK_ANSWERED:
         on_answered(call, status, text);
@@ -235,6 +247,7 @@ static void on_end(struct km_link_call *link, enum km_link_end end,
                   status == KAMA_ERR_CANCELLED ? SILENT : text);
         return;
     case KM_LINK_LATE:
+        call->error = KAMA_ERR_TIMEOUT;
         call_fail(call, KM_OWNER_LOST, "the time of the call is over");
         return;
     case KM_LINK_LOST:

@@ -86,6 +86,7 @@ kama_status km_peer_new(struct km_peers *peers, const struct km_member *member,
     peer->peers = peers;
     peer->id = member->id;
     peer->suspect_job.run = on_suspect;
+    km_histogram_init(&peer->times);
     lanes_init(peer);
     km_peers_hold(peers);
     *ret_peer = peer;

@@ -303,6 +303,15 @@ void km_peers_routing(struct km_peers *peers,
     km_peers_leave(&reader);
 }
 
+static uint64_t sum_codes(const _Atomic uint64_t codes[KM_STATUS_GRPC_CODES])
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < KM_STATUS_GRPC_CODES; i++) {
+        sum += atomic_load_explicit(&codes[i], memory_order_relaxed);
+    }
+    return sum;
+}
+
 static void visit_peer(const struct km_peer *peer,
                        void (*cb)(void *arg, const struct km_peer_info *info),
                        void *arg)
@@ -314,11 +323,14 @@ static void visit_peer(const struct km_peer *peer,
         .latency = atomic_load(&peer->latency),
         .since = atomic_load(&peer->since),
         .clock_differs = atomic_load(&peer->clock_differs),
-        .fills = atomic_load(&peer->fills),
+        .fills = sum_codes(peer->fill_codes),
         .fills_failed = atomic_load(&peer->fills_failed),
-        .mutations = atomic_load(&peer->mutations),
+        .mutations = sum_codes(peer->mutation_codes),
         .mutations_failed = atomic_load(&peer->mutations_failed),
-        .served = atomic_load(&peer->served)};
+        .served = atomic_load(&peer->served),
+        .fill_codes = peer->fill_codes,
+        .mutation_codes = peer->mutation_codes,
+        .times = &peer->times};
     cb(arg, &info);
 }
 

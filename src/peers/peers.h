@@ -12,7 +12,7 @@
  * Threads: functions that say "lane 0" run on the control lane; the rest is for any
  * thread. Errors: as each function says. Ownership: texts are copied, views
  * are referenced, the transport and the events are borrowed until `closed`.
- * Cost: about 1 KiB for each peer, and the links.
+ * Cost: about 6 KiB for each peer, and the links.
  */
 #pragma once
 
@@ -169,6 +169,10 @@ struct km_peer_info {
     bool clock_differs; /* it is refused for its clock */
     uint64_t fills, fills_failed, mutations, mutations_failed;
     uint64_t served; /* requests of this peer that were answered */
+    /* The keys of all fills and mutations by their code of gRPC, and the times of
+     * their calls, which go on while they are read; valid until cb returns. */
+    const _Atomic uint64_t *fill_codes, *mutation_codes;
+    const struct km_histogram *times;
 };
 /* Calls cb for each peer, in the order of their addresses. Any thread; cb must
  * not block. */

@@ -87,15 +87,33 @@ void km_peers_done(enum km_peers_kind kind, void *request,
     }
 }
 
-static void count(struct km_peer *peer, enum km_peers_kind kind,
+/* Returns the code with which the request counts: that of the peer's answer, or one
+ * that says why there is none. */
+static int code_of(const struct km_peers_call *call,
+                   const struct km_owner_reply *reply)
+{
+    if (reply->outcome == KM_OWNER_ANSWERED) {
+        return km_status_grpc(reply->status);
+    }
+    if (call->error != KAMA_OK) {
+        return km_status_grpc(call->error);
+    }
+    return km_status_grpc(reply->outcome == KM_OWNER_NOT_OWNER ||
+                                  reply->outcome == KM_OWNER_BEHIND
+                              ? KAMA_ERR_NOT_MEMBER
+                              : KAMA_ERR_PEER);
+}
+
+static void count(const struct km_peers_call *call, struct km_peer *peer,
                   const struct km_owner_reply *reply)
 {
     bool failed = reply->outcome != KM_OWNER_ANSWERED;
-    if (kind == KM_PEERS_FILL) {
-        (void)atomic_fetch_add(&peer->fills, 1);
+    int code = code_of(call, reply);
+    if (call->kind == KM_PEERS_FILL) {
+        (void)atomic_fetch_add(&peer->fill_codes[code], 1);
         (void)atomic_fetch_add(&peer->fills_failed, failed);
-    } else if (kind == KM_PEERS_MUTATE || kind == KM_PEERS_CLEAR) {
-        (void)atomic_fetch_add(&peer->mutations, 1);
+    } else if (km_peers_kind_is_mutation(call->kind)) {
+        (void)atomic_fetch_add(&peer->mutation_codes[code], 1);
         (void)atomic_fetch_add(&peer->mutations_failed, failed);
     }
 }
@@ -109,7 +127,7 @@ void km_peers_end_one(struct km_peers_call *call, size_t index,
     struct km_peer *peer = *km_peers_request_of(call->kind, request).peer;
     call->requests[index] = NULL;
     call->left--;
-    count(peer, call->kind, reply);
+    count(call, peer, reply);
     km_peers_done(call->kind, request, reply);
     km_peer_unref(peer);
 }

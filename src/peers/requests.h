@@ -37,6 +37,12 @@ static inline bool km_peers_kind_is_alone(enum km_peers_kind kind)
     return kind == KM_PEERS_CLEAR || kind == KM_PEERS_ASK;
 }
 
+/* Returns whether requests of a kind change something. */
+static inline bool km_peers_kind_is_mutation(enum km_peers_kind kind)
+{
+    return kind == KM_PEERS_MUTATE || kind == KM_PEERS_CLEAR;
+}
+
 enum km_peers_call_stage {
     KM_PEERS_CALL_OPEN,    /* it takes requests */
     KM_PEERS_CALL_RUNNING, /* it is the transport's */
@@ -50,7 +56,9 @@ struct km_peers_call {
     struct km_peer_lane *on; /* the call holds a reference of its peer */
     enum km_peers_kind kind;
     enum km_peers_call_stage stage;
-    bool tried; /* once already */
+    bool tried;        /* once already */
+    kama_status error; /* that has ended the call as a whole; KAMA_OK: none */
+    km_ns began_at;
     size_t bytes;
     void **requests; /* `one`, or allocated; NULL for those that have ended */
     void *one[1];

@@ -1178,6 +1178,15 @@ static void test_admit(void **state)
 
 /* -- tests: requests ------------------------------------------------------- */
 
+/* Codes of gRPC. */
+enum {
+    CODE_OK = 0,
+    CODE_DEADLINE_EXCEEDED = 4,
+    CODE_NOT_FOUND = 5,
+    CODE_FAILED_PRECONDITION = 9,
+    CODE_UNAVAILABLE = 14
+};
+
 static void get_info(void *arg, const struct km_peer_info *info)
 {
     *(struct km_peer_info *)arg = *info;
@@ -1220,6 +1229,8 @@ static void test_fill(void **state)
     assert_int_equal(info.fills, 10);
     assert_int_equal(info.fills_failed, 0);
     assert_true(info.latency > 0);
+    assert_int_equal(info.fill_codes[CODE_OK], 10);
+    assert_int_equal(km_histogram_count(info.times), 2); /* two calls */
     cluster_close(&c);
 }
 
@@ -1241,6 +1252,11 @@ static void test_fill_typed(void **state)
     fill_one(&c, 0, &fill);
     sim_net_run(&c.net, 10 * MS);
     assert_int_equal(fill.status, KAMA_MISS);
+    struct km_peer_info info;
+    km_peers_visit(c.nodes[0].peers, get_info, &info);
+    assert_int_equal(info.fill_codes[km_status_grpc(KAMA_ERR_LOADER)], 1);
+    assert_int_equal(info.fill_codes[CODE_NOT_FOUND], 1);
+    assert_int_equal(info.fills, 2);
     cluster_close(&c);
 }
 
@@ -1315,6 +1331,11 @@ static void test_not_member(void **state)
     assert_int_equal(fill.done, 1);
     assert_int_equal(fill.outcome, KM_OWNER_BEHIND);
     assert_int_equal(c.script.refuse, 3);
+    struct km_peer_info info;
+    km_peers_visit(c.nodes[0].peers, get_info, &info);
+    assert_int_equal(info.fill_codes[CODE_FAILED_PRECONDITION], 1);
+    assert_int_equal(info.fill_codes[CODE_OK], 1);
+    assert_int_equal(km_histogram_count(info.times), 4); /* two calls each */
     cluster_close(&c);
 }
 
@@ -1418,6 +1439,15 @@ static void test_mutate(void **state)
     mutate(&c, m, 1, 0);
     sim_net_run(&c.net, 10 * MS);
     assert_int_equal(m[0].outcome, KM_OWNER_UNREACHABLE);
+    struct km_peer_info info;
+    km_peers_visit(c.nodes[0].peers, get_info, &info);
+    assert_int_equal(info.mutation_codes[CODE_OK], 10);
+    assert_int_equal(info.mutation_codes[CODE_DEADLINE_EXCEEDED], 1);
+    assert_int_equal(info.mutation_codes[CODE_UNAVAILABLE], 1);
+    assert_int_equal(info.mutations, 12);
+    assert_int_equal(info.mutations_failed, 2);
+    /* The call that was never answered took its 2 s. */
+    assert_true(km_histogram_sum_ns(info.times) >= 2000 * MS);
     cluster_close(&c);
 }
 
@@ -1443,6 +1473,10 @@ static void test_mutate_refused(void **state)
         sim_net_run(&c.net, 100 * MS);
         assert_int_equal(m.done, 1);
         assert_int_equal(m.outcome, rows[i].outcome);
+        struct km_peer_info info;
+        km_peers_visit(c.nodes[0].peers, get_info, &info);
+        assert_int_equal(info.mutations, i + 1);
+        assert_true(info.mutation_codes[km_status_grpc(rows[i].status)] > 0);
     }
     cluster_close(&c);
 }
@@ -1585,6 +1619,7 @@ static void expect_no_requests(void *arg, const struct km_peer_info *info)
     (void)arg;
     assert_int_equal(info->fills + info->fills_failed, 0);
     assert_int_equal(info->mutations + info->mutations_failed, 0);
+    assert_int_equal(km_histogram_count(info->times), 0);
 }
 
 /* A survey has one answer for each other member: a message, an error of the member
