@@ -6,6 +6,7 @@
  *
  *   metrics_bench [GROUPS [TEXTS]]
  */
+#include "base/status.h"
 #include "node/node.h"
 #include "rpc/client.h"
 #include "services/cluster.h"
@@ -95,7 +96,25 @@ static void show_registry(void *arg, struct km_cluster_registry *ret_registry)
         .exists = true, .lease_ttl_ms = 10000, .lease_age_ms = 2345};
 }
 
+/* All members have the same figures. */
+static void show_requests(void *arg, km_cluster_requests_fn cb, void *cb_arg)
+{
+    static const _Atomic uint64_t codes[KM_STATUS_GRPC_CODES] = {
+        [0] = 123456789, [5] = 12345678, [14] = 123};
+    static struct km_histogram times;
+    (void)arg;
+    km_histogram_record(&times, 81234);
+    for (unsigned i = 1; i < MEMBERS; i++) {
+        const struct km_cluster_requests requests = {.address = addresses[i],
+                                                     .fill_codes = codes,
+                                                     .mutation_codes = codes,
+                                                     .times = &times};
+        cb(cb_arg, &requests);
+    }
+}
+
 static const struct km_cluster_ops cluster_ops = {.view = show_view,
+                                                  .requests = show_requests,
                                                   .registry = show_registry,
                                                   .node = show_node,
                                                   .owner = show_owner,
@@ -113,8 +132,7 @@ static void make_members(void)
             .version = "",
             .self = i == 0,
             .reach = i == 0 ? KM_CLUSTER_REACH_SELF : KM_CLUSTER_REACH_UP,
-            .latency_ns = 81234,
-            .fills = 123456789};
+            .latency_ns = 81234};
     }
 }
 

@@ -300,6 +300,29 @@ static void source_registry(void *arg, struct km_cluster_registry *registry)
     km_mutex_unlock(&cluster->lock);
 }
 
+struct requests_question {
+    km_cluster_requests_fn cb;
+    void *arg;
+};
+
+static void read_requests(void *arg, const struct km_peer_info *info)
+{
+    const struct requests_question *question = arg;
+    const struct km_cluster_requests requests = {.address = info->address,
+                                                 .fill_codes = info->fill_codes,
+                                                 .mutation_codes =
+                                                     info->mutation_codes,
+                                                 .times = info->times};
+    question->cb(question->arg, &requests);
+}
+
+static void source_requests(void *arg, km_cluster_requests_fn cb, void *cb_arg)
+{
+    struct km_cluster *cluster = arg;
+    struct requests_question question = {cb, cb_arg};
+    km_peers_visit(cluster->peers, read_requests, &question);
+}
+
 static void count_peers(void *arg, const struct km_peer_info *info)
 {
     uint64_t *values = arg;
@@ -338,5 +361,6 @@ const struct km_cluster_ops km_cluster_source_ops = {
     .version = source_version,
     .registry = source_registry,
     .survey = km_node_survey,
+    .requests = source_requests,
     .counters = source_counters,
 };

@@ -24,6 +24,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/histogram.h"
 #include "base/metric.h"
 #include "view/member.h"
 
@@ -138,12 +139,23 @@ enum {
 /* The names, kinds and sentences of the counters. */
 extern const struct km_metric km_cluster_metric_rows[KM_CLUSTER_M_COUNT];
 
+/* What was asked of one other member, since this node knows it. */
+struct km_cluster_requests {
+    const char *address;
+    /* Keys by their code of gRPC: KM_STATUS_GRPC_CODES of them. */
+    const _Atomic uint64_t *fill_codes, *mutation_codes;
+    const struct km_histogram *times; /* of the calls; they go on meanwhile */
+};
+
 typedef void (*km_cluster_view_fn)(void *arg,
                                    const struct km_cluster_view *view);
 typedef void (*km_cluster_node_fn)(void *arg,
                                    const struct km_cluster_node *node);
 typedef void (*km_cluster_owner_fn)(void *arg,
                                     const struct km_cluster_owner_info *info);
+
+typedef void (*km_cluster_requests_fn)(
+    void *arg, const struct km_cluster_requests *requests);
 
 /* What one other member has said. */
 struct km_cluster_answer {
@@ -169,8 +181,8 @@ struct km_cluster_survey {
     void *use[12]; /* of the source */
 };
 
-/* What a source can say. Each function with a cb calls it once, before it
- * returns, and holds no lock meanwhile. */
+/* What a source can say. Each function with a cb calls it once, unless it says
+ * otherwise, before it returns, and holds no lock meanwhile. */
 struct km_cluster_ops {
     void (*view)(void *cluster, km_cluster_view_fn cb, void *arg);
     void (*node)(void *cluster, km_cluster_node_fn cb, void *arg);
@@ -184,6 +196,9 @@ struct km_cluster_ops {
     /* Asks all other members. The callbacks run on any thread, one after the
      * other. */
     void (*survey)(void *cluster, struct km_cluster_survey *survey);
+    /* Calls cb once for each other member of the view, in the order of their
+     * addresses. A new view waits meanwhile, so cb must not block. */
+    void (*requests)(void *cluster, km_cluster_requests_fn cb, void *arg);
     /* Writes the values of the counters. */
     void (*counters)(void *cluster, uint64_t ret_values[KM_CLUSTER_M_COUNT]);
 };

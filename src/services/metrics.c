@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/status.h"
 #include "base/text.h"
 #include "group/metrics.h"
 #include "kamacache_build.h"
@@ -175,10 +176,6 @@ static const struct km_cluster_member *next_peer(
 static void add_peer(struct km_cluster_member *sum,
                      const struct km_cluster_member *member)
 {
-    sum->fills += member->fills;
-    sum->fills_failed += member->fills_failed;
-    sum->mutations += member->mutations;
-    sum->mutations_failed += member->mutations_failed;
     sum->served += member->served;
 }
 
@@ -232,19 +229,71 @@ static void write_states(struct km_metric_text *text,
     }
 }
 
-/* Writes the two samples of a member in a family with the label `method`. */
-static void write_methods(struct km_metric_text *text, const char *address,
-                          uint64_t fills, uint64_t mutations)
+/* Writes the samples of a member and a method, of the codes that have occurred. */
+static void write_method(struct km_metric_text *text, const char *address,
+                         kama_bytes method,
+                         const uint64_t codes[KM_STATUS_GRPC_CODES])
 {
     struct km_metric_label labels[] = {{"peer", kama_bytes_str(address)},
-                                       {"method", KM_LIT("fill")}};
-    km_metric_text_count(text, labels, 2, fills);
-    labels[1].value = KM_LIT("mutate");
-    km_metric_text_count(text, labels, 2, mutations);
+                                       {"method", method},
+                                       {"code", kama_bytes_str("")}};
+    for (unsigned code = 0; code < KM_STATUS_GRPC_CODES; code++) {
+        labels[2].value = kama_bytes_str(code_names[code]);
+        if (codes[code] > 0) {
+            km_metric_text_count(text, labels, 3, codes[code]);
+        }
+    }
 }
 
-static void write_requests(struct km_metric_text *text,
-                           const struct peers *peers)
+/* What was asked of a member, or of all of those without a name. */
+struct requests {
+    uint64_t fills[KM_STATUS_GRPC_CODES];
+    uint64_t mutations[KM_STATUS_GRPC_CODES];
+    struct km_histogram times;
+};
+
+struct requests_table {
+    const struct peers *peers;
+    struct requests *rows; /* in the order of next_shown */
+};
+
+static void add_codes(uint64_t sum[KM_STATUS_GRPC_CODES],
+                      const _Atomic uint64_t *more)
+{
+    for (unsigned code = 0; code < KM_STATUS_GRPC_CODES; code++) {
+        sum[code] += atomic_load_explicit(&more[code], memory_order_relaxed);
+    }
+}
+
+/* Returns the row of an address, or NULL: the view has changed meanwhile, so that a
+ * member of it may be none of the text. */
+static struct requests *find_row(const struct requests_table *table,
+                                 const char *address)
+{
+    const struct km_cluster_member *member;
+    size_t i = 0;
+    size_t n = 0;
+    while ((member = next_shown(table->peers, &i, &n)) != NULL) {
+        if (strcmp(member->address, address) == 0 ||
+            member == &table->peers->others) {
+            return &table->rows[n - 1];
+        }
+    }
+    return NULL;
+}
+
+static void read_requests(void *arg, const struct km_cluster_requests *from)
+{
+    struct requests *row = find_row(arg, from->address);
+    if (row != NULL) {
+        add_codes(row->fills, from->fill_codes);
+        add_codes(row->mutations, from->mutation_codes);
+        km_histogram_add(&row->times, from->times);
+    }
+}
+
+static void write_table(struct km_metric_text *text,
+                        const struct requests_table *table)
 {
     const struct km_cluster_member *member;
     size_t i = 0;
@@ -252,19 +301,38 @@ static void write_requests(struct km_metric_text *text,
     km_metric_text_family(text, KM_METRIC_PREFIX "peer_requests",
                           KM_METRIC_COUNTER,
                           "Keys that were asked of a member or sent to it, by "
-                          "method: fill, mutate.");
-    while ((member = next_shown(peers, &i, &n)) != NULL) {
-        write_methods(text, member->address, member->fills, member->mutations);
+                          "method (fill, mutate) and code of gRPC.");
+    while ((member = next_shown(table->peers, &i, &n)) != NULL) {
+        const struct requests *row = &table->rows[n - 1];
+        write_method(text, member->address, KM_LIT("fill"), row->fills);
+        write_method(text, member->address, KM_LIT("mutate"), row->mutations);
     }
-    i = 0;
-    n = 0;
-    km_metric_text_family(text, KM_METRIC_PREFIX "peer_requests_failed",
-                          KM_METRIC_COUNTER,
-                          "Those of them that the member did not answer.");
-    while ((member = next_shown(peers, &i, &n)) != NULL) {
-        write_methods(text, member->address, member->fills_failed,
-                      member->mutations_failed);
+    km_metric_text_family(text,
+                          KM_METRIC_PREFIX "peer_request_duration_seconds",
+                          KM_METRIC_HISTOGRAM,
+                          "How long the calls with these keys took, until they "
+                          "were answered or had failed.");
+    for (i = 0, n = 0; (member = next_shown(table->peers, &i, &n)) != NULL;) {
+        const struct km_metric_label label = {"peer",
+                                              kama_bytes_str(member->address)};
+        km_metric_text_histogram(text, &label, 1, &table->rows[n - 1].times);
     }
+}
+
+static void write_requests(struct km_metric_text *text,
+                           const struct peers *peers,
+                           const struct km_cluster_source *source)
+{
+    struct requests_table table = {.peers = peers};
+    table.rows =
+        km_mem_zalloc(text->out->mem, peers->named + 1, sizeof *table.rows);
+    if (table.rows == NULL) {
+        km_metric_text_fail(text, KAMA_ERR_NO_MEMORY);
+        return;
+    }
+    source->ops->requests(source->arg, read_requests, &table);
+    write_table(text, &table);
+    km_mem_free(text->out->mem, table.rows);
 }
 
 static void write_served(struct km_metric_text *text, const struct peers *peers)
@@ -310,9 +378,15 @@ static void write_reach(struct km_metric_text *text, const struct peers *peers)
     }
 }
 
+struct view_text {
+    struct km_metric_text *text;
+    const struct km_cluster_source *source;
+};
+
 static void write_view(void *arg, const struct km_cluster_view *view)
 {
-    struct km_metric_text *text = arg;
+    const struct view_text *to = arg;
+    struct km_metric_text *text = to->text;
     struct peers peers;
     char id[20];
     (void)snprintf(id, sizeof id, "%016llx", (unsigned long long)view->view_id);
@@ -325,7 +399,7 @@ static void write_view(void *arg, const struct km_cluster_view *view)
     read_peers(&peers, view);
     write_states(text, view);
     write_reach(text, &peers);
-    write_requests(text, &peers);
+    write_requests(text, &peers, to->source);
     write_served(text, &peers);
 }
 
@@ -398,12 +472,13 @@ void km_service_metrics_cluster(struct km_metric_text *text,
                                 struct km_service_env *env)
 {
     struct km_cluster_source source = km_service_env_cluster(env);
+    struct view_text to = {text, &source};
     km_cluster_node(env, write_ready, text);
     if (source.ops != NULL) {
         km_cluster_node(env, write_lease, text);
         write_left(text, &source);
         write_cluster_rows(text, &source);
-        km_cluster_view(env, write_view, text);
+        km_cluster_view(env, write_view, &to);
     }
 }
 

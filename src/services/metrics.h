@@ -12,16 +12,17 @@
  * for these work. Codes and methods that have not occurred are left out.
  *
  * The cluster: whether the node is ready, its lease and its view, the other members
- * by state, what was asked of each, and the rows of its table. A node that is in no
- * cluster has the first of these only. The first KM_METRIC_PEERS_MAX other members
- * have their address as the label `peer`; the counters of the others are summed as
- * "other".
+ * by state, what was asked of each and how long that took, and the rows of its
+ * table. A node that is in no cluster has the first of these only. The first
+ * KM_METRIC_PEERS_MAX other members have their address as the label `peer`; the
+ * counters of the others are summed as "other".
  *
  * The process: `process_*` with the names that the client libraries of
  * Prometheus use, and the version of the library.
  *
- * Threads: any thread. Cost: O(members + methods), and two readings of files. Errors:
- * the text keeps them. Ownership: everything is borrowed until the call returns.
+ * Threads: any thread. Cost: O(members + methods), two readings of files, and 5 KiB
+ * of memory for each member that has its name, at most 333 KiB. Errors: the text
+ * keeps them. Ownership: everything is borrowed until the call returns.
  */
 #pragma once
 

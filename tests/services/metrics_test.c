@@ -6,6 +6,7 @@
  */
 #include "base/assert.h"
 #include "base/metric_text.h"
+#include "base/status.h"
 #include "group/group.h"
 #include "group/metrics.h"
 #include "group/registry.h"
@@ -39,6 +40,10 @@ struct fake {
     size_t count;
     struct km_cluster_node node;
     struct km_cluster_registry registry;
+    /* Of each other member. */
+    _Atomic uint64_t fill_codes[MEMBERS_MAX][KM_STATUS_GRPC_CODES];
+    _Atomic uint64_t mutation_codes[KM_STATUS_GRPC_CODES];
+    struct km_histogram times;
 };
 
 static void fake_view(void *arg, km_cluster_view_fn cb, void *cb_arg)
@@ -71,8 +76,24 @@ static void fake_registry(void *arg, struct km_cluster_registry *ret_registry)
     *ret_registry = ((struct fake *)arg)->registry;
 }
 
+static void fake_requests(void *arg, km_cluster_requests_fn cb, void *cb_arg)
+{
+    struct fake *fake = arg;
+    for (size_t i = 0; i < fake->count; i++) {
+        const struct km_cluster_requests requests = {
+            .address = fake->addresses[i],
+            .fill_codes = fake->fill_codes[i],
+            .mutation_codes = fake->mutation_codes,
+            .times = &fake->times};
+        if (i != 1) {
+            cb(cb_arg, &requests);
+        }
+    }
+}
+
 static const struct km_cluster_ops fake_ops = {.view = fake_view,
                                                .node = fake_node,
+                                               .requests = fake_requests,
                                                .registry = fake_registry,
                                                .counters = fake_counters};
 
@@ -94,13 +115,13 @@ static void fake_init(struct fake *fake, size_t count)
                                        .self = i == 1,
                                        .reach = KM_CLUSTER_REACH_UP,
                                        .latency_ns = 1500,
-                                       .fills = i,
-                                       .fills_failed = 1,
-                                       .mutations = 2,
-                                       .mutations_failed = 3,
                                        .served = 4};
+        fake->fill_codes[i][0] = i;
     }
     fake->members[1].reach = KM_CLUSTER_REACH_SELF;
+    fake->mutation_codes[4] = 3;
+    km_histogram_init(&fake->times);
+    km_histogram_record(&fake->times, 1500000000);
 }
 
 /* -- a node that serves one group ------------------------------------------ */
@@ -254,9 +275,12 @@ static void test_members(void **state)
     assert_null(strstr(text, "latency_seconds{peer=\"10.0.0.3:1\"}"));
     assert_null(strstr(text, "peer=\"10.0.0.1:1\""));
     expect(text, "kamacache_peer_requests_total"
-                 "{peer=\"10.0.0.3:1\",method=\"fill\"} 3");
-    expect(text, "kamacache_peer_requests_failed_total"
-                 "{peer=\"10.0.0.0:1\",method=\"mutate\"} 3");
+                 "{peer=\"10.0.0.3:1\",method=\"fill\",code=\"OK\"} 3");
+    expect(text, "kamacache_peer_requests_total{peer=\"10.0.0.0:1\","
+                 "method=\"mutate\",code=\"DeadlineExceeded\"} 3");
+    assert_null(strstr(text, "{peer=\"10.0.0.0:1\",method=\"fill\""));
+    expect(text, "kamacache_peer_request_duration_seconds_sum"
+                 "{peer=\"10.0.0.3:1\"} 1.5");
     expect(text, "kamacache_peer_served_total{peer=\"10.0.0.0:1\"} 4");
     expect(text, "kamacache_view_info{view_id=\"fedcba9876543210\"} 1");
     world_close(&w);
@@ -298,7 +322,10 @@ static void test_more_members(void **state)
     expect(text, "kamacache_peer_up{peer=\"10.0.0.64:1\"} 1");
     assert_null(strstr(text, "peer=\"10.0.0.65:1\""));
     expect(text, "kamacache_peer_requests_total"
-                 "{peer=\"other\",method=\"fill\"} 198"); /* 65 + 66 + 67 */
+                 "{peer=\"other\",method=\"fill\",code=\"OK\"} "
+                 "198"); /* 65 + 66 + 67 */
+    expect(text, "kamacache_peer_request_duration_seconds_count"
+                 "{peer=\"other\"} 3");
     expect(text, "kamacache_peer_served_total{peer=\"other\"} 12");
     assert_null(strstr(text, "peer_up{peer=\"other\"}"));
     world_close(&w);
