@@ -384,6 +384,13 @@ static bool has_part(const char *name, const char *part)
     return strstr(name, part) != NULL;
 }
 
+static void append_label(const char *label, size_t n, char *line)
+{
+    size_t len = strlen(line);
+    (void)snprintf(line + len, LINE_BYTES - len, "%s`%.*s`",
+                   line[len - 1] == '`' ? ", " : " ", (int)n, label);
+}
+
 /* Appends the names of the labels of the first sample behind `at`, without le. */
 static void append_labels(const char *at, char *line)
 {
@@ -392,12 +399,33 @@ static void append_labels(const char *at, char *line)
     while (label != NULL && label < end && *label != ' ' && *label != '}') {
         size_t n = strcspn(label + 1, "=");
         if (n != 2 || memcmp(label + 1, "le", 2) != 0) {
-            size_t len = strlen(line);
-            (void)snprintf(line + len, LINE_BYTES - len, "%s`%.*s`",
-                           line[len - 1] == '`' ? ", " : " ", (int)n,
-                           label + 1);
+            append_label(label + 1, n, line);
         }
         label = strchr(label + 1 + n + 2, '"') + 1; /* behind the value */
+    }
+}
+
+/* Appends the labels of a family that has no samples in this version. */
+static void append_coming(const char *name, char *line)
+{
+    bool found = false;
+    for (size_t i = 0; i < KM_SERVICE_METRICS_SYNC_COUNT; i++) {
+        const struct km_service_metrics_row *row =
+            &km_service_metrics_sync_rows[i];
+        char full[128];
+        (void)snprintf(full, sizeof full, "kamacache_%s%s%s%s",
+                       row->metric.name, row->metric.unit[0] != '\0' ? "_" : "",
+                       row->metric.unit,
+                       row->metric.kind == KM_METRIC_COUNTER ? "_total" : "");
+        for (size_t j = 0; j < 2 && strcmp(full, name) == 0; j++) {
+            if (row->labels[j] != NULL) {
+                append_label(row->labels[j], strlen(row->labels[j]), line);
+            }
+        }
+        found = found || strcmp(full, name) == 0;
+    }
+    if (!found) {
+        fail_msg("%s has no samples", name);
     }
 }
 
@@ -414,7 +442,11 @@ static void make_line(const char *help, char line[LINE_BYTES])
                    has_part(name, "_seconds") ? " seconds"
                    : has_part(name, "_bytes") ? " bytes"
                                               : "");
-    append_labels(samples, line);
+    if (samples[0] == '#' || samples[0] == '\0') {
+        append_coming(name, line);
+    } else {
+        append_labels(samples, line);
+    }
     size_t len = strlen(line);
     (void)snprintf(line + len, LINE_BYTES - len, " | %.*s |\n",
                    (int)(end - sentence), sentence);
