@@ -82,7 +82,8 @@ static void send_many(struct victim *victim, write_fn write, uint32_t from,
 }
 
 /* `count` frames are served, and one more is too many. */
-static void check_limit(write_fn write, uint32_t count, const char *sentence)
+static void check_limit(write_fn write, uint32_t count, const char *name,
+                        const char *sentence)
 {
     struct victim victim;
     victim_init(&victim);
@@ -92,6 +93,8 @@ static void check_limit(write_fn write, uint32_t count, const char *sentence)
     send_many(&victim, write, count, 1);
     assert_calmed(&victim);
     assert_string_equal(victim.pair.abuse, sentence);
+    assert_string_equal(km_h2_abuse_name(km_h2_abuse(victim.pair.server.h2)),
+                        name);
     victim_fini(&victim);
 }
 
@@ -99,7 +102,7 @@ static void check_limit(write_fn write, uint32_t count, const char *sentence)
 static void test_ping(void **state)
 {
     (void)state;
-    check_limit(write_ping, KM_H2_PING_BURST,
+    check_limit(write_ping, KM_H2_PING_BURST, "ping",
                 "201 PING frames without traffic in 0.000 s, the limit is 100 "
                 "a second and 200 at once");
 }
@@ -108,7 +111,7 @@ static void test_ping(void **state)
 static void test_settings(void **state)
 {
     (void)state;
-    check_limit(write_settings, KM_H2_SETTINGS_PER_S - 1,
+    check_limit(write_settings, KM_H2_SETTINGS_PER_S - 1, "settings",
                 "51 SETTINGS frames in 0.000 s, the limit is 50 a second and "
                 "50 at once");
 }
@@ -117,7 +120,7 @@ static void test_settings(void **state)
 static void test_priority(void **state)
 {
     (void)state;
-    check_limit(write_priority, KM_H2_PRIORITY_PER_S,
+    check_limit(write_priority, KM_H2_PRIORITY_PER_S, "priority",
                 "101 PRIORITY frames without requests in 0.000 s, the limit is "
                 "100 a second and 100 at once");
 }
@@ -127,7 +130,7 @@ static void test_priority(void **state)
 static void test_reset(void **state)
 {
     (void)state;
-    check_limit(write_cancelled, KM_H2_RESET_BURST,
+    check_limit(write_cancelled, KM_H2_RESET_BURST, "reset",
                 "2001 RST_STREAM frames for unanswered calls in 0.000 s, the "
                 "limit is 500 a second and 2000 at once");
 }
@@ -136,7 +139,7 @@ static void test_reset(void **state)
 static void test_made_reset(void **state)
 {
     (void)state;
-    check_limit(write_made_reset, KM_H2_RESET_SENT_PER_10S,
+    check_limit(write_made_reset, KM_H2_RESET_SENT_PER_10S, "reset_sent",
                 "201 streams reset for protocol errors in 0.000 s, the limit "
                 "is 20 a second and 200 at once");
 }

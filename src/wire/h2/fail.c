@@ -16,9 +16,14 @@ kama_status km_h2_fail(struct km_h2 *h2, enum km_h2_why why, kama_status status)
     return status;
 }
 
-static void tell_abuse(struct km_h2 *h2, const char *text)
+static void tell_abuse(struct km_h2 *h2, enum km_h2_abuse abuse,
+                       const char *text)
 {
-    if (h2->why == KM_H2_WHY_NONE && h2->ops->on_abuse != NULL) {
+    if (h2->why != KM_H2_WHY_NONE) {
+        return;
+    }
+    h2->abuse = abuse;
+    if (h2->ops->on_abuse != NULL) {
         h2->ops->on_abuse(h2->arg, text);
     }
 }
@@ -29,8 +34,9 @@ kama_status km_h2_fail_ng(struct km_h2 *h2, ssize_t error)
         return km_h2_fail(h2, KM_H2_WHY_MEMORY, KAMA_ERR_NO_MEMORY);
     }
     if (error == NGHTTP2_ERR_FLOODED) {
-        tell_abuse(h2, "too many frames that ask for an answer, or too many "
-                       "CONTINUATION frames, came at once");
+        tell_abuse(h2, KM_H2_ABUSE_FLOOD,
+                   "too many frames that ask for an answer, or too many "
+                   "CONTINUATION frames, came at once");
         return km_h2_fail(h2, KM_H2_WHY_ABUSE, KAMA_ERR_PROTOCOL);
     }
     return km_h2_fail(h2, KM_H2_WHY_PROTOCOL, KAMA_ERR_PROTOCOL);
@@ -51,9 +57,9 @@ int km_h2_fail_goaway(struct km_h2 *h2, enum km_h2_why why, uint32_t error_code,
     return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
-int km_h2_fail_abuse(struct km_h2 *h2, const char *text)
+int km_h2_fail_abuse(struct km_h2 *h2, enum km_h2_abuse abuse, const char *text)
 {
-    tell_abuse(h2, text);
+    tell_abuse(h2, abuse, text);
     return km_h2_fail_goaway(h2, KM_H2_WHY_ABUSE, NGHTTP2_ENHANCE_YOUR_CALM,
                              text);
 }
@@ -62,7 +68,7 @@ int km_h2_fail_rate(struct km_h2 *h2, enum km_h2_rate kind)
 {
     char text[KM_H2_FAIL_TEXT_BYTES];
     km_h2_rate_describe(&h2->rates, kind, h2->now, text, sizeof text);
-    return km_h2_fail_abuse(h2, text);
+    return km_h2_fail_abuse(h2, (enum km_h2_abuse)kind, text);
 }
 
 kama_status km_h2_fail_status(int result)

@@ -35,7 +35,8 @@ int km_h2_fail_goaway(struct km_h2 *h2, enum km_h2_why why, uint32_t error_code,
 
 /* Ends a connection that has passed a limit: text names the limit. Returns as
  * km_h2_fail_goaway. */
-int km_h2_fail_abuse(struct km_h2 *h2, const char *text);
+int km_h2_fail_abuse(struct km_h2 *h2, enum km_h2_abuse abuse,
+                     const char *text);
 
 /* The same for the limit of a kind of frames, whose sentence rate.c writes. */
 int km_h2_fail_rate(struct km_h2 *h2, enum km_h2_rate kind);

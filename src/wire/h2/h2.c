@@ -275,7 +275,7 @@ static void abuse_stall(struct km_h2 *h2)
                    "is %u bytes",
                    h2->queued_bytes, (unsigned)(KM_H2_WRITE_STALL_MS / 1000),
                    (unsigned)KM_H2_OUTBOUND_BYTES_MAX);
-    (void)km_h2_fail_abuse(h2, text);
+    (void)km_h2_fail_abuse(h2, KM_H2_ABUSE_STALL, text);
 }
 
 static km_ns deadline(struct km_session *session)
@@ -468,6 +468,11 @@ bool km_h2_accepts(const struct km_h2 *h2)
 enum km_h2_why km_h2_why(const struct km_h2 *h2)
 {
     return h2->why;
+}
+
+enum km_h2_abuse km_h2_abuse(const struct km_h2 *h2)
+{
+    return h2->abuse;
 }
 
 unsigned km_h2_stream_count(const struct km_h2 *h2)

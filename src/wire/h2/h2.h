@@ -34,6 +34,7 @@
 #pragma once
 
 #include "base/session.h"
+#include "wire/h2/abuse.h"
 #include "wire/h2/loop_cache.h"
 #include "wire/h2/stream.h"
 
@@ -198,3 +199,5 @@ bool km_h2_accepts(const struct km_h2 *h2);
 
 /* Returns why the connection has ended or is about to end. */
 enum km_h2_why km_h2_why(const struct km_h2 *h2);
+/* Returns the limit that was passed, with KM_H2_WHY_ABUSE. */
+enum km_h2_abuse km_h2_abuse(const struct km_h2 *h2);

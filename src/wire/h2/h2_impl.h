@@ -73,6 +73,7 @@ struct km_h2 {
     const char *http1_hint;
     enum km_h2_role role;
     enum km_h2_why why;
+    enum km_h2_abuse abuse; /* with KM_H2_WHY_ABUSE */
     enum km_h2_life life;
     bool goaway_seen;    /* the other side has begun to send its GOAWAY */
     bool goaway_sent;    /* km_h2_goaway was called */

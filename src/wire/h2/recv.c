@@ -263,7 +263,7 @@ static int recv_data(struct km_h2 *h2, struct km_h2_stream_impl *stream,
         return 0;
     }
     return km_h2_fail_abuse(
-        h2,
+        h2, KM_H2_ABUSE_EMPTY_DATA,
         "more than " KM_TEXT_OF(
             KM_H2_EMPTY_DATA_PER_STREAM) " DATA frames in "
                                          "a row had no byte and no END_STREAM");
