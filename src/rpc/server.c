@@ -245,3 +245,14 @@ struct km_metric_set *km_server_metrics(struct km_server *server)
 {
     return server->metrics;
 }
+
+bool km_server_abuse(const struct km_server *server, unsigned index,
+                     struct km_server_abuse *ret_abuse)
+{
+    if (index >= KM_H2_ABUSE_COUNT) {
+        return false;
+    }
+    ret_abuse->reason = km_h2_abuse_name((enum km_h2_abuse)index);
+    ret_abuse->closed = atomic_load(&server->abuses[index]);
+    return true;
+}

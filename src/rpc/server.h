@@ -152,3 +152,13 @@ extern const struct km_metric km_server_metric_rows[KM_SERVER_M_COUNT];
 /* Returns the counters, which any thread may read. Valid as long as the
  * server. */
 struct km_metric_set *km_server_metrics(struct km_server *server);
+
+/* The connections of KM_SERVER_M_ABUSE_CLOSED, by the limit that they passed. */
+struct km_server_abuse {
+    const char *reason; /* "ping" */
+    uint64_t closed;
+};
+/* Reads the limit of an index from 0. Returns false behind the last one. Any
+ * thread. */
+bool km_server_abuse(const struct km_server *server, unsigned index,
+                     struct km_server_abuse *ret_abuse);

@@ -107,12 +107,14 @@ static void on_gone(void *arg, enum km_h2_why why)
 {
     struct km_server_conn *conn = arg;
     KM_ASSERT(km_list_empty(&conn->calls));
-    conn->h2 = NULL;
     if (why == KM_H2_WHY_ABUSE) {
+        (void)atomic_fetch_add(
+            &conn->server_loop->server->abuses[km_h2_abuse(conn->h2)], 1);
         km_server_loop_count(conn->server_loop, KM_SERVER_M_ABUSE_CLOSED);
     } else if (why == KM_H2_WHY_FOREIGN) {
         km_server_loop_count(conn->server_loop, KM_SERVER_M_FOREIGN);
     }
+    conn->h2 = NULL;
 }
 
 static const struct km_h2_ops h2_ops = {

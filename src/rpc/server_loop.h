@@ -33,6 +33,7 @@
 #include "rpc/server_figures.h"
 #include "rpc/server_method.h"
 #include "wire/grpc/budget.h"
+#include "wire/h2/abuse.h"
 
 struct km_h2_loop_cache;
 struct km_server_call;
@@ -62,6 +63,7 @@ struct km_server {
     size_t call_bytes; /* of a call, with the largest state of a method */
     _Atomic uint64_t max_message_bytes;
     struct km_acceptor *acceptor;
+    _Atomic uint64_t abuses[KM_H2_ABUSE_COUNT]; /* connections, by limit */
     struct km_drain drain;
     struct km_drain client_drain; /* of the connections that are no peer's */
     struct km_server_loop *server_loops; /* one per loop */

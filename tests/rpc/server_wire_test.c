@@ -504,6 +504,10 @@ static void test_ping_flood(void **state)
     km_buf_fini(&out);
     close(fd);
     world_wait_metric(&bench.world, KM_SERVER_M_ABUSE_CLOSED, 1);
+    struct km_server_abuse abuse;
+    for (unsigned i = 0; km_server_abuse(bench.world.server, i, &abuse); i++) {
+        assert_int_equal(abuse.closed, strcmp(abuse.reason, "ping") == 0);
+    }
     bench_fini(&bench);
 }
 
