@@ -138,6 +138,18 @@ static void write_calls(struct km_metric_text *text,
     }
 }
 
+/* Writes the samples of KM_SERVER_M_ABUSE_CLOSED. */
+static void write_abuses(struct km_metric_text *text,
+                         const struct km_server *server)
+{
+    struct km_server_abuse abuse;
+    for (unsigned i = 0; km_server_abuse(server, i, &abuse); i++) {
+        const struct km_metric_label label = {"reason",
+                                              kama_bytes_str(abuse.reason)};
+        km_metric_text_count(text, &label, 1, abuse.closed);
+    }
+}
+
 void km_service_metrics_server(struct km_metric_text *text,
                                struct km_server *server)
 {
@@ -145,7 +157,11 @@ void km_service_metrics_server(struct km_metric_text *text,
     for (unsigned i = 0; i < KM_SERVER_M_COUNT; i++) {
         begin_named(text, km_server_metric_rows[i].name,
                     &km_server_metric_rows[i]);
-        km_metric_text_count(text, NULL, 0, km_metric_read(set, i));
+        if (i == KM_SERVER_M_ABUSE_CLOSED) {
+            write_abuses(text, server);
+        } else {
+            km_metric_text_count(text, NULL, 0, km_metric_read(set, i));
+        }
     }
     write_calls(text, server);
 }

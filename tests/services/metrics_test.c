@@ -360,6 +360,7 @@ static void test_calls(void **state)
     expect(text, "grpc_server_handling_seconds_count{grpc_type=\"unary\","
                  "grpc_service=\"kama.v2.Cache\",grpc_method=\"Stats\"} 1");
     expect(text, "kamacache_calls_total 1");
+    expect(text, "kamacache_h2_abuse_closed_total{reason=\"stall\"} 0");
     world_close(&w);
 }
 
