@@ -124,6 +124,7 @@ static void on_adopted(void *owner, uint64_t adoption, struct km_view *view,
     set_given_up(cluster, km_peers_is_given_up(cluster->peers));
     km_cluster_groups_adopt(cluster, adoption, lost);
     if (before == NULL || before->id != view->id) {
+        (void)atomic_fetch_add(&cluster->views, 1);
         tell_changes(cluster, before, view);
         km_node_tell_member(cluster->node, KM_NODE_INFO, "view", NULL,
                             view->count, "adopted the view %016llx of %zu",

@@ -330,11 +330,10 @@ static void count_peers(void *arg, const struct km_peer_info *info)
     values[KM_CLUSTER_M_PEERS_UP] += info->state == KM_PEER_UP ? 1 : 0;
 }
 
-static void read_adoption(void *arg, const struct km_peers_routing *routing)
+static void read_settled(void *arg, const struct km_peers_routing *routing)
 {
     uint64_t *values = arg;
     values[KM_CLUSTER_M_SETTLED] = routing->settled ? 1 : 0;
-    values[KM_CLUSTER_M_VIEWS_ADOPTED] = routing->adoption;
 }
 
 static void source_counters(void *arg, uint64_t values[KM_CLUSTER_M_COUNT])
@@ -342,7 +341,8 @@ static void source_counters(void *arg, uint64_t values[KM_CLUSTER_M_COUNT])
     struct km_cluster *cluster = arg;
     memset(values, 0, KM_CLUSTER_M_COUNT * sizeof values[0]);
     km_peers_visit(cluster->peers, count_peers, values);
-    km_peers_routing(cluster->peers, read_adoption, values);
+    km_peers_routing(cluster->peers, read_settled, values);
+    values[KM_CLUSTER_M_VIEWS_ADOPTED] = atomic_load(&cluster->views);
     km_mutex_lock(&cluster->lock);
     values[KM_CLUSTER_M_REGISTRY_UP] = cluster->registry_up ? 1 : 0;
     values[KM_CLUSTER_M_HELD_ADDRESSES] = cluster->seen.held;

@@ -62,6 +62,7 @@ struct km_cluster {
     /* -- the control loop's -- */
     struct km_cluster_steps steps;
     struct km_view *view; /* adopted last; NULL: none */
+    atomic_ullong views;  /* that were adopted; any thread may read it */
     enum km_cluster_goodbye goodbye;
     enum km_membership_lease lease;
     bool is_mutable;
