@@ -15,6 +15,7 @@ import kamatest
 import metricskit
 from clusterkit import Cluster
 from etcdkit import MISSING, Etcd
+from faultkit import count_lines
 from kamatest import HttpOrigin, kama_status, pb2, v2
 from metricskit import MetricsNode, read, total
 
@@ -230,8 +231,15 @@ class ThreeNodes(unittest.TestCase):
         with HttpOrigin(answer) as origin, \
                 Cluster(3, "--group", origin.group("users")) as cluster:
             self.get_all(cluster.nodes)
-            self.check_sums([metricskit.scrape(node.daemon)
-                             for node in cluster.nodes])
+            texts = [metricskit.scrape(node.daemon) for node in cluster.nodes]
+            self.check_sums(texts)
+            for node, text in zip(cluster.nodes, texts):
+                # A change of the ring is a line of the log, which comes a
+                # moment later.
+                changes = total(read(text), "kamacache_ring_changes_total")
+                kamatest.wait_until(
+                    lambda: count_lines(node, event="view") == changes,
+                    what="%d views" % changes)
 
 
 if __name__ == "__main__":
