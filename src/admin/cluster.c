@@ -3,23 +3,15 @@
 
 #include "admin/group.h"
 #include "admin/json.h"
-#include "base/assert.h"
+#include "wire/msg/msg.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-const char *km_admin_state_name(int32_t state)
-{
-    switch ((kama_member_state)state) {
-    case KAMA_MEMBER_JOINING:
-        return "joining";
-    case KAMA_MEMBER_ACTIVE:
-        return "active";
-    case KAMA_MEMBER_LEAVING:
-        return "leaving";
-    }
-    return "unknown";
-}
+/* The states of the API have the numbers of the wire, whose words are shown. */
+_Static_assert(KAMA_MEMBER_JOINING == 1 && KAMA_MEMBER_ACTIVE == 2 &&
+                   KAMA_MEMBER_LEAVING == 3,
+               "the numbers of kama.v2.MemberState");
 
 /* -- the node ---------------------------------------------------------------- */
 
@@ -110,7 +102,7 @@ static void on_member(void *arg, const kama_member *m)
     km_admin_json_text(&json, "address", m->address);
     km_admin_json_text(&json, "admin_address", m->admin);
     km_admin_json_id(&json, "id", m->id, sizeof m->id);
-    km_admin_json_text(&json, "state", km_admin_state_name(m->state));
+    km_admin_json_text(&json, "state", km_msg_member_state_name(m->state));
     km_admin_json_texts(&json, "labels", m->labels, m->label_count);
     km_admin_json_uint(&json, "weight", m->weight);
     km_admin_json_text(&json, "version", m->version);
@@ -156,7 +148,7 @@ static void on_ring_member(void *arg, const kama_member *m)
     struct km_admin_json json;
     km_admin_json_begin(&json);
     km_admin_json_text(&json, "address", m->address);
-    km_admin_json_text(&json, "state", km_admin_state_name(m->state));
+    km_admin_json_text(&json, "state", km_msg_member_state_name(m->state));
     km_admin_json_uint(&json, "weight", m->weight);
     km_admin_json_uint(&json, "share_ppm", m->share_ppm);
     km_admin_json_bool(&json, "self", m->self);

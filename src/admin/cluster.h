@@ -11,9 +11,6 @@
 
 #include "admin/context.h"
 
-/* Returns the name of a kama_member_state. */
-const char *km_admin_state_name(int32_t state);
-
 void km_admin_node(const struct km_admin_context *context,
                    struct km_admin_reply *reply);
 void km_admin_cluster(const struct km_admin_context *context,

@@ -3,7 +3,6 @@
  * that has the answers, and finished on the thread of the port. */
 #include "admin/explain.h"
 
-#include "admin/cluster.h"
 #include "admin/json.h"
 #include "admin/keys.h"
 #include "base/container.h"
@@ -25,25 +24,12 @@ struct work {
     uint8_t key[];
 };
 
-/* The words for numbers of kama.v2; NULL is "not known". */
-static const char *const kinds[] = {NULL, "filled", "explicit"};
-static const char *const absences[] = {NULL, "evicted", "expired", "deleted"};
-static const char *const actions[] = {"unknown", "hit",  "negative", "join",
-                                      "fill",    "load", "miss",     "refuse"};
-
-#define WORD(words, number)                                                    \
-    word(words, sizeof(words) / sizeof(words)[0], number)
-
-static const char *word(const char *const *words, size_t count, int32_t number)
-{
-    return words[number >= 0 && (size_t)number < count ? number : 0];
-}
-
 /* -- JSON ------------------------------------------------------------------------ */
 
-static json_t *word_json(const char *text)
+/* A word, or null for "not known". */
+static json_t *word_json(const char *word)
 {
-    return text == NULL ? json_null() : json_string(text);
+    return strcmp(word, "unknown") == 0 ? json_null() : json_string(word);
 }
 
 static void set_status(struct km_admin_json *json, const char *name,
@@ -52,15 +38,10 @@ static void set_status(struct km_admin_json *json, const char *name,
     km_admin_json_text(json, name, kama_status_name((kama_status)status));
 }
 
-static bool is_held(const struct km_msg_copy *copy)
-{
-    return copy->status == KAMA_OK || copy->status == KAMA_MISS;
-}
-
 static json_t *held_json(const struct km_msg_copy *copy)
 {
-    bool was_asked = is_held(copy) || copy->status == KAMA_WOULD_LOAD;
-    return was_asked ? json_boolean(is_held(copy)) : json_null();
+    return km_msg_copy_is_known(copy) ? json_boolean(km_msg_copy_is_held(copy))
+                                      : json_null();
 }
 
 static json_t *record_json(const struct km_msg_key_record *record)
@@ -81,14 +62,16 @@ static void set_entry(struct km_admin_json *json,
 {
     km_admin_json_set(json, "held", held_json(copy));
     km_admin_json_bool(json, "negative", copy->status == KAMA_MISS);
-    km_admin_json_set(json, "kind", word_json(WORD(kinds, copy->kind)));
+    km_admin_json_set(json, "kind",
+                      word_json(km_msg_copy_kind_name(copy->kind)));
     km_admin_json_set(json, "absence",
-                      word_json(WORD(absences, copy->absence)));
+                      word_json(km_msg_absence_name(copy->absence)));
     km_admin_json_set(json, "age_ms",
                       copy->age_ms > 0 ? json_integer((json_int_t)copy->age_ms)
                                        : json_null());
     km_admin_json_set(json, "ttl_ms",
-                      is_held(copy) ? json_integer(copy->ttl_ms) : json_null());
+                      km_msg_copy_is_held(copy) ? json_integer(copy->ttl_ms)
+                                                : json_null());
     km_admin_json_uint(json, "value_bytes", copy->value_bytes);
     km_admin_json_uint(json, "version", copy->version);
     km_admin_json_set(json, "record", record_json(&copy->record));
@@ -96,7 +79,7 @@ static void set_entry(struct km_admin_json *json,
 
 static void set_get(struct km_admin_json *json, const struct km_msg_copy *copy)
 {
-    km_admin_json_text(json, "get", WORD(actions, copy->get));
+    km_admin_json_text(json, "get", km_msg_get_action_name(copy->get));
     km_admin_json_bytes(json, "get_peer", copy->get_peer);
     set_status(json, "get_status", copy->get_status);
     km_admin_json_bytes(json, "reason", copy->reason);
@@ -110,7 +93,7 @@ static json_t *copy_json(const struct km_msg_copy *copy)
     km_admin_json_begin(&json);
     km_admin_json_bytes(&json, "address", copy->address);
     km_admin_json_id(&json, "id", copy->id.data, copy->id.len);
-    km_admin_json_text(&json, "state", km_admin_state_name(copy->state));
+    km_admin_json_text(&json, "state", km_msg_member_state_name(copy->state));
     km_admin_json_uint(&json, "rank", copy->rank);
     km_admin_json_view(&json, "view_id", copy->view_id);
     set_status(&json, "status", copy->status);

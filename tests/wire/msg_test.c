@@ -258,6 +258,23 @@ static int recode_all(void)
     return fflush(stdout) == 0 ? 0 : 1;
 }
 
+/* The words for numbers; a number of a later version is not known. */
+static void test_words(void **state)
+{
+    (void)state;
+    assert_string_equal(km_msg_member_state_name(3), "leaving");
+    assert_string_equal(km_msg_copy_kind_name(2), "explicit");
+    assert_string_equal(km_msg_absence_name(2), "expired");
+    assert_string_equal(km_msg_get_action_name(KM_MSG_GET_REFUSE), "refuse");
+    static const int32_t others[] = {0, -1, 8, INT32_MAX, INT32_MIN};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        assert_string_equal(km_msg_member_state_name(others[i]), "unknown");
+        assert_string_equal(km_msg_copy_kind_name(others[i]), "unknown");
+        assert_string_equal(km_msg_absence_name(others[i]), "unknown");
+        assert_string_equal(km_msg_get_action_name(others[i]), "unknown");
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--recode") == 0) {
@@ -267,6 +284,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_golden_fields),
         cmocka_unit_test(test_tables_sorted),
+        cmocka_unit_test(test_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,31 +20,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-/* The words for numbers of kama.v2; another number is the first word. */
-static const char *const kinds[] = {"unknown", "filled", "explicit"};
-static const char *const absences[] = {"unknown", "evicted", "expired",
-                                       "deleted"};
-static const char *const actions[] = {"unknown", "hit",  "negative", "join",
-                                      "fill",    "load", "miss",     "refuse"};
-
-static const char *word(const char *const *words, size_t count, int32_t number)
-{
-    return words[number >= 0 && (size_t)number < count ? number : 0];
-}
-#define WORD(words, number)                                                    \
-    word(words, sizeof(words) / sizeof(words)[0], number)
-
-static bool is_held(const struct km_msg_copy *copy)
-{
-    return copy->status == KAMA_OK || copy->status == KAMA_MISS;
-}
-
-/* Whether the member has said what it knows. */
-static bool was_asked(const struct km_msg_copy *copy)
-{
-    return is_held(copy) || copy->status == KAMA_WOULD_LOAD;
-}
-
 /* -- JSON ---------------------------------------------------------------- */
 
 /* A word, or null for what is not known. */
@@ -70,13 +45,15 @@ static json_t *record_json(const struct km_msg_key_record *record)
 /* Sets what is known about the entry of a member; null is "not known". */
 static bool set_entry(json_t *o, const struct km_msg_copy *copy)
 {
-    bool held = is_held(copy);
+    bool held = km_msg_copy_is_held(copy);
     return cli_json_set(o, "held",
-                        was_asked(copy) ? json_boolean(held) : json_null()) &&
+                        km_msg_copy_is_known(copy) ? json_boolean(held)
+                                                   : json_null()) &&
            cli_json_set(o, "negative",
                         json_boolean(copy->status == KAMA_MISS)) &&
-           cli_json_set(o, "kind", known(WORD(kinds, copy->kind))) &&
-           cli_json_set(o, "absence", known(WORD(absences, copy->absence))) &&
+           cli_json_set(o, "kind", known(km_msg_copy_kind_name(copy->kind))) &&
+           cli_json_set(o, "absence",
+                        known(km_msg_absence_name(copy->absence))) &&
            cli_json_set(o, "age_ms",
                         copy->age_ms > 0 ? cli_json_uint(copy->age_ms)
                                          : json_null()) &&
@@ -89,7 +66,8 @@ static bool set_entry(json_t *o, const struct km_msg_copy *copy)
 
 static bool set_get(json_t *o, const struct km_msg_copy *copy)
 {
-    return cli_json_set(o, "get", json_string(WORD(actions, copy->get))) &&
+    return cli_json_set(o, "get",
+                        json_string(km_msg_get_action_name(copy->get))) &&
            cli_json_set_bytes(o, "get_peer", copy->get_peer) &&
            cli_json_set(
                o, "get_status",
@@ -107,7 +85,8 @@ static json_t *copy_json(const struct km_msg_copy *copy)
     bool made =
         cli_json_set_bytes(o, "address", copy->address) &&
         cli_json_set(o, "id", json_string(cli_members_id(copy->id, id))) &&
-        cli_json_set(o, "state", json_string(cli_members_state(copy->state))) &&
+        cli_json_set(o, "state",
+                     json_string(km_msg_member_state_name(copy->state))) &&
         cli_json_set(o, "rank", cli_json_uint(copy->rank)) &&
         cli_json_set(o, "view_id",
                      json_string(cli_members_view(copy->view_id, view))) &&
@@ -140,11 +119,12 @@ static void add_held(struct cli_table *table, const struct km_msg_copy *copy)
 {
     if (copy->status == KAMA_OK) {
         cli_table_text(table, "%s",
-                       copy->kind == 0 ? "yes" : WORD(kinds, copy->kind));
+                       copy->kind == 0 ? "yes"
+                                       : km_msg_copy_kind_name(copy->kind));
     } else if (copy->status == KAMA_MISS) {
         cli_table_text(table, "negative");
     } else if (copy->status == KAMA_WOULD_LOAD) {
-        cli_table_text(table, "no (%s)", WORD(absences, copy->absence));
+        cli_table_text(table, "no (%s)", km_msg_absence_name(copy->absence));
     } else {
         cli_table_text(table, "?");
     }
@@ -155,11 +135,11 @@ static void add_time(struct cli_table *table, const struct km_msg_copy *copy,
                      uint64_t ms, const char *otherwise)
 {
     char text[CLI_TIME_BYTES];
-    bool told = is_held(copy) && otherwise == NULL;
+    bool told = km_msg_copy_is_held(copy) && otherwise == NULL;
     cli_table_text(table, "%s",
-                   told            ? cli_columns_time(ms, text)
-                   : is_held(copy) ? otherwise
-                                   : "-");
+                   told                        ? cli_columns_time(ms, text)
+                   : km_msg_copy_is_held(copy) ? otherwise
+                                               : "-");
 }
 
 static void add_record(struct cli_table *table, const struct km_msg_copy *copy)
@@ -178,7 +158,7 @@ static void add_record(struct cli_table *table, const struct km_msg_copy *copy)
 /* Writes what a get would do, without the reason. */
 static void write_get(FILE *out, const struct km_msg_copy *copy)
 {
-    fputs(WORD(actions, copy->get), out);
+    fputs(km_msg_get_action_name(copy->get), out);
     switch (copy->get) {
     case KM_MSG_GET_JOIN:
         fprintf(out, " a load (%" PRIu32 " wait)", copy->waiters);

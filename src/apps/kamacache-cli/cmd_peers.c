@@ -26,7 +26,8 @@ static json_t *member_json(const struct km_msg_member *m)
         cli_json_set_bytes(o, "address", m->address) &&
         cli_json_set_bytes(o, "admin_address", m->admin_address) &&
         cli_json_set(o, "id", json_string(cli_members_id(m->id, id))) &&
-        cli_json_set(o, "state", json_string(cli_members_state(m->state))) &&
+        cli_json_set(o, "state",
+                     json_string(km_msg_member_state_name(m->state))) &&
         cli_json_set(o, "labels", cli_members_texts(m->labels)) &&
         cli_json_set(o, "weight", cli_json_uint(m->weight)) &&
         cli_json_set_bytes(o, "version", m->version) &&
@@ -85,7 +86,7 @@ static kama_status add_line(void *arg, const void *message)
     char since[CLI_TIME_BYTES];
     cli_table_quoted(table, m->address);
     cli_table_text(table, "%s", cli_members_short_id(m->id, id));
-    cli_table_text(table, "%s", cli_members_state(m->state));
+    cli_table_text(table, "%s", km_msg_member_state_name(m->state));
     if (m->latency_ns > 0) {
         cli_table_text(table, "%.3fms", (double)m->latency_ns / 1e6);
     } else {

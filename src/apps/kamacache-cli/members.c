@@ -56,13 +56,6 @@ json_t *cli_members_texts(struct km_pb_list list)
     return array;
 }
 
-const char *cli_members_state(int32_t state)
-{
-    static const char *const names[] = {"unknown", "joining", "active",
-                                        "leaving"};
-    return state >= 0 && state < 4 ? names[state] : names[0];
-}
-
 const char *cli_members_reach(int32_t reach)
 {
     static const char *const names[] = {"unknown", "self", "up", "unreachable",

@@ -34,9 +34,8 @@ const char *cli_members_id(kama_bytes id, char text[CLI_ID_BYTES]);
 #define CLI_VIEW_BYTES 17
 const char *cli_members_view(uint64_t view_id, char text[CLI_VIEW_BYTES]);
 
-/* Return the names of numbers of kama.v2: "joining", "active", ... and "self",
- * "up", ...; "unknown" for any other number. */
-const char *cli_members_state(int32_t state);
+/* Returns the name of a number of kama.v2.Reach: "self", "up", ..., or "unknown" for
+ * any other one. */
 const char *cli_members_reach(int32_t reach);
 
 /* Makes the JSON object of an OwnerResponse, or NULL. */

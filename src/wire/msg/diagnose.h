@@ -68,6 +68,23 @@ KM_PB_DECLARE(km_msg_copy, km_msg_copy_pb, KM_MSG_COPY);
     X(M, 2, LIST, copies, _)
 KM_PB_DECLARE(km_msg_explain_response, km_msg_explain_response_pb,
               KM_MSG_EXPLAIN_RESPONSE);
+/* Whether the member has an entry of the key, which may say that it does not
+ * exist; and whether it has said so or the opposite. */
+static inline bool km_msg_copy_is_held(const struct km_msg_copy *copy)
+{
+    return copy->status == KAMA_OK || copy->status == KAMA_MISS;
+}
+static inline bool km_msg_copy_is_known(const struct km_msg_copy *copy)
+{
+    return km_msg_copy_is_held(copy) || copy->status == KAMA_WOULD_LOAD;
+}
+
+/* Return the words for the numbers of kama.v2.CopyKind, CopyAbsence and GetAction;
+ * "unknown" for 0, and for numbers of later versions. */
+const char *km_msg_copy_kind_name(int32_t kind);
+const char *km_msg_absence_name(int32_t absence);
+const char *km_msg_get_action_name(int32_t action);
+
 #define KM_MSG_EXPLAIN_OWNER 1
 #define KM_MSG_EXPLAIN_COPIES 2
 

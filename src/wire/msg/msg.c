@@ -84,3 +84,10 @@ KM_PB_DEFINE(km_msg_desc_file, km_msg_desc_file_pb, KM_MSG_DESC_FILE)
 KM_PB_DEFINE(km_msg_desc_message, km_msg_desc_message_pb, KM_MSG_DESC_MESSAGE)
 KM_PB_DEFINE(km_msg_desc_owner, km_msg_desc_owner_pb, KM_MSG_DESC_OWNER)
 KM_PB_DEFINE(km_msg_desc_named, km_msg_desc_named_pb, KM_MSG_DESC_NAMED)
+
+const char *km_msg_member_state_name(int32_t state)
+{
+    static const char *const names[] = {"unknown", "joining", "active",
+                                        "leaving"};
+    return state >= 0 && state < 4 ? names[state] : names[0];
+}

@@ -384,6 +384,10 @@ enum km_msg_reach {
     X(M, 17, UINT64, mutations_failed, _)                                      \
     X(M, 18, UINT64, served, _)
 KM_PB_DECLARE(km_msg_member, km_msg_member_pb, KM_MSG_MEMBER);
+
+/* Returns the word for a number of kama.v2.MemberState: "joining", "active",
+ * "leaving", or "unknown" for any other one. */
+const char *km_msg_member_state_name(int32_t state);
 #define KM_MSG_MEMBER_LABELS 5
 
 #define KM_MSG_MEMBERS_RESPONSE(X, M)                                          \
