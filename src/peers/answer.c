@@ -9,11 +9,6 @@
 
 #include <string.h>
 
-static kama_bytes bytes_of(const char *string)
-{
-    return kama_bytes_make(string, strlen(string));
-}
-
 static kama_bytes bytes_of_id(const struct km_member_id *id)
 {
     return km_member_id_is_none(id)
@@ -127,8 +122,8 @@ void km_peers_fill_sender(struct km_peers *peers,
                           struct km_msg_peer_sender *ret_sender)
 {
     *ret_sender = (struct km_msg_peer_sender){
-        .cluster = bytes_of(peers->cluster),
-        .service = bytes_of(peers->service),
+        .cluster = KAMA_STR(peers->cluster),
+        .service = KAMA_STR(peers->service),
         .id = bytes_of_id(&state->self),
         .view_id = state->table->view != NULL ? state->table->view->id : 0};
 }
@@ -154,8 +149,8 @@ static struct km_peer *find_sender(struct km_peers *peers,
 static bool is_our_cluster(const struct km_peers *peers, kama_bytes cluster,
                            kama_bytes service)
 {
-    return km_bytes_eq(cluster, bytes_of(peers->cluster)) &&
-           km_bytes_eq(service, bytes_of(peers->service));
+    return km_bytes_eq(cluster, KAMA_STR(peers->cluster)) &&
+           km_bytes_eq(service, KAMA_STR(peers->service));
 }
 
 static kama_status refuse_unknown(struct km_peers *peers,
@@ -289,7 +284,7 @@ static kama_status append_locked(struct km_peers *peers,
                                  struct km_buf *out)
 {
     KM_ASSERT_HELD(&peers->lock);
-    response->address = bytes_of(peers->address);
+    response->address = KAMA_STR(peers->address);
     return km_pb_append(out, &km_msg_peer_hello_response_pb, response);
 }
 
@@ -300,13 +295,13 @@ kama_status km_peers_hello(struct km_peers *peers,
     const struct km_transport *t = &peers->transport;
     struct km_msg_peer_hello_response response = {
         .nonce = kama_bytes_make(peers->nonce.bytes, sizeof peers->nonce.bytes),
-        .cluster = bytes_of(peers->cluster),
-        .service = bytes_of(peers->service),
+        .cluster = KAMA_STR(peers->cluster),
+        .service = KAMA_STR(peers->service),
         .welcome = (int32_t)welcome(peers, request),
         .proto_min = KM_PEERS_PROTO_MIN,
         .proto_max = KM_PEERS_PROTO_MAX,
         .wall_ms = t->ops->wall_ms(t->arg),
-        .version = bytes_of(kama_version())};
+        .version = KAMA_STR(kama_version())};
     struct km_snapshot_reader reader;
     const struct km_peers_state *state = km_peers_enter(peers, &reader);
     struct km_member_id self = state->self;

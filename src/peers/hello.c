@@ -72,11 +72,6 @@ enum km_standing km_peers_standing_of(int32_t number)
     }
 }
 
-static bool is_string(kama_bytes bytes, const char *string)
-{
-    return km_bytes_eq(bytes, kama_bytes_make(string, strlen(string)));
-}
-
 static bool is_id(kama_bytes bytes, const struct km_member_id *id)
 {
     return km_bytes_eq(bytes, kama_bytes_make(id->bytes, sizeof id->bytes));
@@ -101,8 +96,8 @@ static bool is_acceptable(const struct km_peer *peer,
                           char text[TEXT_BYTES])
 {
     const struct km_peers *peers = peer->peers;
-    if (!is_string(r->cluster, peers->cluster) ||
-        !is_string(r->service, peers->service)) {
+    if (!km_bytes_eq(r->cluster, KAMA_STR(peers->cluster)) ||
+        !km_bytes_eq(r->service, KAMA_STR(peers->service))) {
         (void)km_text_printf(
             text, TEXT_BYTES,
             "%s answers as cluster \"%.*s\", service \"%.*s\"; this node is of "
@@ -175,7 +170,7 @@ static void take_gone(const struct km_peer_hello *hello,
                       const struct km_msg_peer_hello_response *r)
 {
     struct km_peers *peers = hello->peer->peers;
-    if (is_string(r->cluster, peers->cluster) &&
+    if (km_bytes_eq(r->cluster, KAMA_STR(peers->cluster)) &&
         km_member_id_equal(&hello->self, &peers->self)) {
         km_peers_given_up(peers, hello->peer->address);
     }
