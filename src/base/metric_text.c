@@ -256,6 +256,14 @@ void km_metric_text_count(struct km_metric_text *text,
     put_sample(text, ending_of(text->kind), labels, label_count, NULL, number);
 }
 
+void km_metric_text_one(struct km_metric_text *text, const char *name,
+                        enum km_metric_kind kind, const char *help,
+                        uint64_t value)
+{
+    km_metric_text_family(text, name, kind, help);
+    km_metric_text_count(text, NULL, 0, value);
+}
+
 void km_metric_text_ns(struct km_metric_text *text,
                        const struct km_metric_label *labels, size_t label_count,
                        uint64_t ns)

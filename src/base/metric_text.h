@@ -71,6 +71,11 @@ void km_metric_text_init(struct km_metric_text *text, struct km_buf *out,
 void km_metric_text_family(struct km_metric_text *text, const char *name,
                            enum km_metric_kind kind, const char *help);
 
+/* Writes a family that has one sample, without labels. */
+void km_metric_text_one(struct km_metric_text *text, const char *name,
+                        enum km_metric_kind kind, const char *help,
+                        uint64_t value);
+
 /* Append a sample of the family: an integer, nanoseconds as seconds, or a double. */
 void km_metric_text_count(struct km_metric_text *text,
                           const struct km_metric_label *labels,

@@ -7,6 +7,7 @@
  */
 #include "base/status.h"
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/text.h"
 
@@ -86,6 +87,31 @@ int km_status_http(kama_status status)
 {
     const struct status_row *row = find_row(status);
     return row != NULL ? row->http : km_status_http(KAMA_ERR_INTERNAL);
+}
+
+const char *km_status_grpc_name(unsigned code)
+{
+    static const char *const names[KM_STATUS_GRPC_CODES] = {
+        "OK",
+        "Canceled",
+        "Unknown",
+        "InvalidArgument",
+        "DeadlineExceeded",
+        "NotFound",
+        "AlreadyExists",
+        "PermissionDenied",
+        "ResourceExhausted",
+        "FailedPrecondition",
+        "Aborted",
+        "OutOfRange",
+        "Unimplemented",
+        "Internal",
+        "Unavailable",
+        "DataLoss",
+        "Unauthenticated",
+    };
+    KM_ASSERT(code < KM_STATUS_GRPC_CODES);
+    return names[code];
 }
 
 bool km_status_is_success(kama_status status)

@@ -33,6 +33,10 @@
 int km_status_grpc(kama_status status);
 int km_status_http(kama_status status);
 
+/* Returns the name of a code of gRPC, "OK", "Canceled", ..., as the servers of Go and
+ * Java show it in metrics. */
+const char *km_status_grpc_name(unsigned code);
+
 /* Returns whether the status is a success on the wire: KAMA_OK, or an outcome
  * such as KAMA_UNSYNCED that has the gRPC code 0 and comes with an answer. */
 bool km_status_is_success(kama_status status);
