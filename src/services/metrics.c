@@ -15,6 +15,7 @@
 #include "rpc/server_method.h"
 #include "services/cluster.h"
 #include "services/env.h"
+#include "services/metrics_members.h"
 #include "services/process.h"
 
 #include <stdio.h>
@@ -32,36 +33,7 @@ static void begin_named(struct km_metric_text *text, const char *name,
     km_metric_text_family(text, full, row->kind, row->help);
 }
 
-/* Writes a family that has one sample without a label. */
-static void write_one(struct km_metric_text *text, const char *name,
-                      enum km_metric_kind kind, const char *help,
-                      uint64_t value)
-{
-    km_metric_text_family(text, name, kind, help);
-    km_metric_text_count(text, NULL, 0, value);
-}
-
 /* -- the server ----------------------------------------------------------- */
-
-static const char *const code_names[KM_STATUS_GRPC_CODES] = {
-    "OK",
-    "Canceled",
-    "Unknown",
-    "InvalidArgument",
-    "DeadlineExceeded",
-    "NotFound",
-    "AlreadyExists",
-    "PermissionDenied",
-    "ResourceExhausted",
-    "FailedPrecondition",
-    "Aborted",
-    "OutOfRange",
-    "Unimplemented",
-    "Internal",
-    "Unavailable",
-    "DataLoss",
-    "Unauthenticated",
-};
 
 enum { LABEL_TYPE, LABEL_SERVICE, LABEL_METHOD, LABEL_CODE, LABEL_COUNT };
 
@@ -105,7 +77,7 @@ static void write_codes(struct km_metric_text *text,
     label_method(figures->method, labels);
     for (unsigned code = 0; code < KM_STATUS_GRPC_CODES; code++) {
         labels[LABEL_CODE] = (struct km_metric_label){
-            "grpc_code", kama_bytes_str(code_names[code])};
+            "grpc_code", kama_bytes_str(km_status_grpc_name(code))};
         if (figures->codes[code] > 0) {
             km_metric_text_count(text, labels, LABEL_COUNT,
                                  figures->codes[code]);
@@ -166,259 +138,6 @@ void km_service_metrics_server(struct km_metric_text *text,
     write_calls(text, server);
 }
 
-/* -- the members ---------------------------------------------------------- */
-
-/* The other members as a text shows them. */
-struct peers {
-    const struct km_cluster_view *view;
-    struct km_cluster_member others; /* the sums of those without a name */
-    size_t named;                    /* so many have their address */
-    size_t count;
-};
-
-/* Returns a member that is not this node, and moves *i behind it, or NULL. */
-static const struct km_cluster_member *next_peer(
-    const struct km_cluster_view *view, size_t *i)
-{
-    while (*i < view->count) {
-        const struct km_cluster_member *member = &view->members[(*i)++];
-        if (!member->self) {
-            return member;
-        }
-    }
-    return NULL;
-}
-
-static void add_peer(struct km_cluster_member *sum,
-                     const struct km_cluster_member *member)
-{
-    sum->served += member->served;
-}
-
-static void read_peers(struct peers *peers, const struct km_cluster_view *view)
-{
-    const struct km_cluster_member *member;
-    size_t at = 0;
-    *peers = (struct peers){.view = view, .others = {.address = "other"}};
-    while ((member = next_peer(view, &at)) != NULL) {
-        if (peers->count++ < KM_METRIC_PEERS_MAX) {
-            peers->named++;
-        } else {
-            add_peer(&peers->others, member);
-        }
-    }
-}
-
-/* Moves to the next member that is shown: those with their address, and then the
- * sum of the others. *i and *n are 0 at first. */
-static const struct km_cluster_member *next_shown(const struct peers *peers,
-                                                  size_t *i, size_t *n)
-{
-    size_t index = (*n)++;
-    if (index < peers->named) {
-        return next_peer(peers->view, i);
-    }
-    return index == peers->named && peers->count > peers->named ? &peers->others
-                                                                : NULL;
-}
-
-static void write_states(struct km_metric_text *text,
-                         const struct km_cluster_view *view)
-{
-    static const enum km_cluster_reach states[] = {
-        KM_CLUSTER_REACH_UP, KM_CLUSTER_REACH_UNREACHABLE,
-        KM_CLUSTER_REACH_REFUSED, KM_CLUSTER_REACH_UNKNOWN};
-    km_metric_text_family(text, KM_METRIC_PREFIX "peers", KM_METRIC_GAUGE,
-                          "Other members of the view, by state: up, "
-                          "unreachable, refused (it says that this node is no "
-                          "member), unknown (it was not asked yet).");
-    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
-        const struct km_metric_label label = {
-            "state", kama_bytes_str(km_cluster_reach_name(states[i]))};
-        const struct km_cluster_member *member;
-        size_t at = 0;
-        uint64_t count = 0;
-        while ((member = next_peer(view, &at)) != NULL) {
-            count += member->reach == states[i];
-        }
-        km_metric_text_count(text, &label, 1, count);
-    }
-}
-
-/* Writes the samples of a member and a method, of the codes that have occurred. */
-static void write_method(struct km_metric_text *text, const char *address,
-                         kama_bytes method,
-                         const uint64_t codes[KM_STATUS_GRPC_CODES])
-{
-    struct km_metric_label labels[] = {{"peer", kama_bytes_str(address)},
-                                       {"method", method},
-                                       {"code", kama_bytes_str("")}};
-    for (unsigned code = 0; code < KM_STATUS_GRPC_CODES; code++) {
-        labels[2].value = kama_bytes_str(code_names[code]);
-        if (codes[code] > 0) {
-            km_metric_text_count(text, labels, 3, codes[code]);
-        }
-    }
-}
-
-/* What was asked of a member, or of all of those without a name. */
-struct requests {
-    uint64_t fills[KM_STATUS_GRPC_CODES];
-    uint64_t mutations[KM_STATUS_GRPC_CODES];
-    struct km_histogram times;
-};
-
-struct requests_table {
-    const struct peers *peers;
-    struct requests *rows; /* in the order of next_shown */
-};
-
-static void add_codes(uint64_t sum[KM_STATUS_GRPC_CODES],
-                      const _Atomic uint64_t *more)
-{
-    for (unsigned code = 0; code < KM_STATUS_GRPC_CODES; code++) {
-        sum[code] += atomic_load_explicit(&more[code], memory_order_relaxed);
-    }
-}
-
-/* Returns the row of an address, or NULL: the view has changed meanwhile, so that a
- * member of it may be none of the text. */
-static struct requests *find_row(const struct requests_table *table,
-                                 const char *address)
-{
-    const struct km_cluster_member *member;
-    size_t i = 0;
-    size_t n = 0;
-    while ((member = next_shown(table->peers, &i, &n)) != NULL) {
-        if (strcmp(member->address, address) == 0 ||
-            member == &table->peers->others) {
-            return &table->rows[n - 1];
-        }
-    }
-    return NULL;
-}
-
-static void read_requests(void *arg, const struct km_cluster_requests *from)
-{
-    struct requests *row = find_row(arg, from->address);
-    if (row != NULL) {
-        add_codes(row->fills, from->fill_codes);
-        add_codes(row->mutations, from->mutation_codes);
-        km_histogram_add(&row->times, from->times);
-    }
-}
-
-static void write_table(struct km_metric_text *text,
-                        const struct requests_table *table)
-{
-    const struct km_cluster_member *member;
-    size_t i = 0;
-    size_t n = 0;
-    km_metric_text_family(text, KM_METRIC_PREFIX "peer_requests",
-                          KM_METRIC_COUNTER,
-                          "Keys that were asked of a member or sent to it, by "
-                          "method (fill, mutate) and code of gRPC.");
-    while ((member = next_shown(table->peers, &i, &n)) != NULL) {
-        const struct requests *row = &table->rows[n - 1];
-        write_method(text, member->address, KM_LIT("fill"), row->fills);
-        write_method(text, member->address, KM_LIT("mutate"), row->mutations);
-    }
-    km_metric_text_family(text,
-                          KM_METRIC_PREFIX "peer_request_duration_seconds",
-                          KM_METRIC_HISTOGRAM,
-                          "How long the calls with these keys took, until they "
-                          "were answered or had failed.");
-    for (i = 0, n = 0; (member = next_shown(table->peers, &i, &n)) != NULL;) {
-        const struct km_metric_label label = {"peer",
-                                              kama_bytes_str(member->address)};
-        km_metric_text_histogram(text, &label, 1, &table->rows[n - 1].times);
-    }
-}
-
-static void write_requests(struct km_metric_text *text,
-                           const struct peers *peers,
-                           const struct km_cluster_source *source)
-{
-    struct requests_table table = {.peers = peers};
-    table.rows =
-        km_mem_zalloc(text->out->mem, peers->named + 1, sizeof *table.rows);
-    if (table.rows == NULL) {
-        km_metric_text_fail(text, KAMA_ERR_NO_MEMORY);
-        return;
-    }
-    source->ops->requests(source->arg, read_requests, &table);
-    write_table(text, &table);
-    km_mem_free(text->out->mem, table.rows);
-}
-
-static void write_served(struct km_metric_text *text, const struct peers *peers)
-{
-    const struct km_cluster_member *member;
-    size_t i = 0;
-    size_t n = 0;
-    km_metric_text_family(
-        text, KM_METRIC_PREFIX "peer_served", KM_METRIC_COUNTER,
-        "Calls of a member that this node has answered; one call may ask "
-        "for many keys.");
-    while ((member = next_shown(peers, &i, &n)) != NULL) {
-        const struct km_metric_label label = {"peer",
-                                              kama_bytes_str(member->address)};
-        km_metric_text_count(text, &label, 1, member->served);
-    }
-}
-
-/* Only members with their own address are up, or have a latency. */
-static void write_reach(struct km_metric_text *text, const struct peers *peers)
-{
-    size_t at = 0;
-    km_metric_text_family(text, KM_METRIC_PREFIX "peer_up", KM_METRIC_GAUGE,
-                          "1 if the member answers.");
-    for (size_t n = 0; n < peers->named; n++) {
-        const struct km_cluster_member *member = next_peer(peers->view, &at);
-        const struct km_metric_label label = {"peer",
-                                              kama_bytes_str(member->address)};
-        km_metric_text_count(text, &label, 1,
-                             member->reach == KM_CLUSTER_REACH_UP);
-    }
-    at = 0;
-    km_metric_text_family(text, KM_METRIC_PREFIX "peer_latency_seconds",
-                          KM_METRIC_GAUGE,
-                          "How long the last answer of the member took.");
-    for (size_t n = 0; n < peers->named; n++) {
-        const struct km_cluster_member *member = next_peer(peers->view, &at);
-        const struct km_metric_label label = {"peer",
-                                              kama_bytes_str(member->address)};
-        if (member->latency_ns > 0) {
-            km_metric_text_ns(text, &label, 1, member->latency_ns);
-        }
-    }
-}
-
-struct view_text {
-    struct km_metric_text *text;
-    const struct km_cluster_source *source;
-};
-
-static void write_view(void *arg, const struct km_cluster_view *view)
-{
-    const struct view_text *to = arg;
-    struct km_metric_text *text = to->text;
-    struct peers peers;
-    char id[20];
-    (void)snprintf(id, sizeof id, "%016llx", (unsigned long long)view->view_id);
-    const struct km_metric_label label = {"view_id", kama_bytes_str(id)};
-    km_metric_text_family(text, KM_METRIC_PREFIX "view", KM_METRIC_INFO,
-                          "The view that the node has adopted.");
-    km_metric_text_count(text, &label, 1, 1);
-    write_one(text, KM_METRIC_PREFIX "ring_members", KM_METRIC_GAUGE,
-              "Members of the view, this node included.", view->count);
-    read_peers(&peers, view);
-    write_states(text, view);
-    write_reach(text, &peers);
-    write_requests(text, &peers, to->source);
-    write_served(text, &peers);
-}
-
 /* -- the synchronisation -------------------------------------------------- */
 
 const struct km_service_metrics_row
@@ -465,18 +184,20 @@ static void write_sync(struct km_metric_text *text)
 
 static void write_ready(void *arg, const struct km_cluster_node *node)
 {
-    write_one(
+    km_metric_text_one(
         arg, KM_METRIC_PREFIX "ready", KM_METRIC_GAUGE,
         "1 if no step to readiness is missing and the node does not drain.",
         node->ready);
 }
 
-static void write_lease(void *arg, const struct km_cluster_node *node)
+static void write_ready_and_lease(void *arg, const struct km_cluster_node *node)
 {
-    write_one(arg, KM_METRIC_PREFIX "lease_held", KM_METRIC_GAUGE,
-              "1 if the node has a lease that cannot have expired yet.",
-              node->lease_held);
-    write_one(
+    write_ready(arg, node);
+    km_metric_text_one(
+        arg, KM_METRIC_PREFIX "lease_held", KM_METRIC_GAUGE,
+        "1 if the node has a lease that cannot have expired yet.",
+        node->lease_held);
+    km_metric_text_one(
         arg, KM_METRIC_PREFIX "degraded", KM_METRIC_GAUGE,
         "1 if its lease may have expired, or the cluster has given it up.",
         node->degraded[0] != '\0');
@@ -530,13 +251,13 @@ void km_service_metrics_cluster(struct km_metric_text *text,
                                 struct km_service_env *env)
 {
     struct km_cluster_source source = km_service_env_cluster(env);
-    struct view_text to = {text, &source};
-    km_cluster_node(env, write_ready, text);
-    if (source.ops != NULL) {
-        km_cluster_node(env, write_lease, text);
+    if (source.ops == NULL) {
+        km_cluster_node(env, write_ready, text);
+    } else {
+        km_cluster_node(env, write_ready_and_lease, text);
         write_left(text, &source);
         write_cluster_rows(text, &source);
-        km_cluster_view(env, write_view, &to);
+        km_service_metrics_members(text, env, &source);
         write_sync(text);
     }
 }
@@ -572,20 +293,21 @@ void km_service_metrics_process(struct km_metric_text *text,
     struct km_process process;
     km_process_read(&process);
     write_build(text);
-    write_one(text, KM_METRIC_PREFIX "log_dropped", KM_METRIC_COUNTER,
-              "Lines of the log that were dropped, because it was full.",
-              km_log_dropped());
+    km_metric_text_one(
+        text, KM_METRIC_PREFIX "log_dropped", KM_METRIC_COUNTER,
+        "Lines of the log that were dropped, because it was full.",
+        km_log_dropped());
     write_times(text, &process, env->process_started_ns);
-    write_one(text, "process_resident_memory_bytes", KM_METRIC_GAUGE,
-              "Resident memory of the process, with shared pages.",
-              process.resident_bytes);
-    write_one(text, "process_virtual_memory_bytes", KM_METRIC_GAUGE,
-              "Virtual memory of the process.", process.virtual_bytes);
-    write_one(text, "process_open_fds", KM_METRIC_GAUGE,
-              "Open descriptors of the process.", process.open_fds);
-    write_one(text, "process_max_fds", KM_METRIC_GAUGE,
-              "The most descriptors that the process may open.",
-              process.max_fds);
-    write_one(text, "process_threads", KM_METRIC_GAUGE,
-              "Threads of the process.", process.threads);
+    km_metric_text_one(text, "process_resident_memory_bytes", KM_METRIC_GAUGE,
+                       "Resident memory of the process, with shared pages.",
+                       process.resident_bytes);
+    km_metric_text_one(text, "process_virtual_memory_bytes", KM_METRIC_GAUGE,
+                       "Virtual memory of the process.", process.virtual_bytes);
+    km_metric_text_one(text, "process_open_fds", KM_METRIC_GAUGE,
+                       "Open descriptors of the process.", process.open_fds);
+    km_metric_text_one(text, "process_max_fds", KM_METRIC_GAUGE,
+                       "The most descriptors that the process may open.",
+                       process.max_fds);
+    km_metric_text_one(text, "process_threads", KM_METRIC_GAUGE,
+                       "Threads of the process.", process.threads);
 }
