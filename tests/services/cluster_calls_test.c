@@ -10,7 +10,7 @@
 #include "rpc/client.h"
 #include "rpc/server.h"
 #include "services/env.h"
-#include "services/methods.h"
+#include "services/serve_env.h"
 #include "wire/msg/msg.h"
 #include "wire/msg/peer.h"
 
@@ -59,18 +59,7 @@ static void world_serve(struct world *w)
                                          "kama"),
                      KAMA_OK);
     km_registry_add(&w->registry, w->a->group);
-    struct km_server_options server = {.mem = km_mem_default(),
-                                       .clock = km_clock_system(),
-                                       .loops = &w->loop,
-                                       .loop_count = 1,
-                                       .methods = km_service_methods,
-                                       .method_count = km_service_method_count,
-                                       .arg = &w->env,
-                                       .max_message_bytes = 4u << 20};
-    assert_int_equal(km_server_new(&server, &w->server), KAMA_OK);
-    km_service_env_open(&w->env, w->server);
-    assert_int_equal(km_server_listen(w->server, "127.0.0.1:0"), KAMA_OK);
-    km_service_env_ready(&w->env);
+    serve_env(&w->env, &w->loop, &w->server);
     w->client = client_open(w);
     km_buf_init(&w->reply, km_mem_default(), SIZE_MAX);
 }

@@ -14,8 +14,8 @@
 #include "rpc/server.h"
 #include "services/cluster.h"
 #include "services/env.h"
-#include "services/methods.h"
 #include "services/metrics.h"
+#include "services/serve_env.h"
 #include "wire/msg/msg.h"
 
 #include <sched.h>
@@ -147,22 +147,6 @@ static void add_group(struct world *w)
     km_registry_add(&w->registry, group);
 }
 
-static void serve(struct world *w)
-{
-    struct km_server_options server = {.mem = km_mem_default(),
-                                       .clock = km_clock_system(),
-                                       .loops = &w->loop,
-                                       .loop_count = 1,
-                                       .methods = km_service_methods,
-                                       .method_count = km_service_method_count,
-                                       .arg = &w->env,
-                                       .max_message_bytes = 4u << 20};
-    assert_int_equal(km_server_new(&server, &w->server), KAMA_OK);
-    km_service_env_open(&w->env, w->server);
-    assert_int_equal(km_server_listen(w->server, "127.0.0.1:0"), KAMA_OK);
-    km_service_env_ready(&w->env);
-}
-
 /* members: 0 for a node that is in no cluster. */
 static void world_open(struct world *w, size_t members)
 {
@@ -180,7 +164,7 @@ static void world_open(struct world *w, size_t members)
             &w->env, (struct km_cluster_source){&fake_ops, &w->fake});
     }
     add_group(w);
-    serve(w);
+    serve_env(&w->env, &w->loop, &w->server);
     km_buf_init(&w->text, NULL, SIZE_MAX);
 }
 
