@@ -117,7 +117,7 @@ extern "C" {
 #endif
 
 /*
- * What a flight has done since it was made. A call of name_do is counted once in
+ * The counters of a flight since it was made. A call of name_do is counted once in
  * `calls`, and once in one of `led`, `coalesced` and `refused`, as soon as it is
  * known which of the three it is. The figures are read one after the other while
  * other threads work, so they need not fit together exactly; they do when no

@@ -21,8 +21,8 @@
  *
  * Threads: open and close are setup. Errors: those of km_listener_open,
  * KAMA_ERR_INVALID (a name of a host), KAMA_ERR_NO_MEMORY, KAMA_ERR_THREADS.
- * Ownership: the texts of the options are borrowed until close, and so is what the
- * source borrows. Cost: one thread, 64 KiB, and 12 KiB for each connection.
+ * Ownership: the texts of the options are borrowed until close, and so is
+ * everything that the source borrows. Cost: one thread, 64 KiB, and 12 KiB for each connection.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a function that answers a request is given, beside the reply. A request
+ * The arguments of a function that answers a request, beside the reply. A request
  * has a row in the table of routes (route.h), which names the function.
  *
  * Threads: that of the admin port. Errors: an answer is an error itself.

@@ -35,7 +35,7 @@ struct listing {
     bool failed;
 };
 
-/* Makes a glob that matches what begins so. */
+/* Makes a glob that matches the keys with that prefix. */
 static kama_status glob_of_prefix(struct listing *l, kama_bytes prefix)
 {
     const char *p = prefix.data;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /api/v1/keys and /api/v1/key: what this node holds. Nothing is loaded, counted
+ * /api/v1/keys and /api/v1/key: the entries of this node. Nothing is loaded, counted
  * or kept any longer, and no other node is asked.
  *
  *     keys?group=users&prefix=u:&limit=10     or glob=u*:?, as in Redis

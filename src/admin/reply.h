@@ -27,7 +27,7 @@
 
 #define KM_ADMIN_REPLY_HEAD_BYTES 512
 
-/* What the head says of the connection. */
+/* The statement of the head about the connection. */
 enum km_admin_connection {
     KM_ADMIN_LAST,     /* it ends behind this answer */
     KM_ADMIN_GOES_ON,  /* as HTTP/1.1 does unless told otherwise */

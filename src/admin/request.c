@@ -137,7 +137,7 @@ static int on_header_value(http_parser *parser, const char *at, size_t len)
 
 /* -- the whole ------------------------------------------------------------- */
 
-/* Paths have no escapes: what they would hide (NUL, dots, slashes) is refused. */
+/* Paths have no escapes, because these would hide NUL, dots and slashes. */
 static int check_target(struct km_admin_request *r)
 {
     kama_bytes path = km_admin_request_path(r);
@@ -195,7 +195,7 @@ static int on_headers_complete(http_parser *parser)
     return status == 0 ? check_body(r) : status;
 }
 
-/* What follows belongs to the next request. */
+/* The bytes behind it belong to the next request. */
 static int on_message_complete(http_parser *parser)
 {
     struct km_admin_request *r = request_of(parser);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One request of HTTP/1.0 or 1.1, read from bytes as they come. Only what the
- * admin port needs is kept; anything unusual is refused.
+ * One request of HTTP/1.0 or 1.1, read from bytes as they come. Only the
+ * parts that the admin port needs are kept; anything unusual is refused.
  *
  *     km_admin_request_begin(&request);
  *     verdict = km_admin_request_feed(&request, data, len, &used);
@@ -81,6 +81,6 @@ static inline bool km_admin_request_has_begun(const struct km_admin_request *r)
     return r->bytes > 0;
 }
 
-/* The path of the target, and what follows behind its first `?`. */
+/* The path of the target, and the parameters behind its first `?`. */
 kama_bytes km_admin_request_path(const struct km_admin_request *request);
 kama_bytes km_admin_request_query(const struct km_admin_request *request);

@@ -15,7 +15,7 @@
 
 #include "admin/context.h"
 
-/* What the link of the page must have behind the path. */
+/* The parameters that the link of the page has behind the path. */
 enum km_admin_link {
     KM_ADMIN_LINK_BARE,
     KM_ADMIN_LINK_GROUP,

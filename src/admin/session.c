@@ -160,7 +160,7 @@ static kama_status feed(struct km_session *session, const uint8_t *data,
     size_t used;
     s->now = now;
     if (s->state >= WAITING) {
-        s->is_last = true; /* so that what is dropped is sent again */
+        s->is_last = true; /* so that the client sends it again */
         return KAMA_OK;
     }
     if (s->state == IDLE) {

@@ -26,7 +26,7 @@
 #include "admin/request.h"
 #include "base/session.h"
 
-/* What the owner of the sessions does. */
+/* The functions of the owner of the sessions. */
 struct km_admin_handler {
     /* Writes the answer to a request that is complete. */
     void (*answer)(void *arg, const struct km_admin_request *request,

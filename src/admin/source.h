@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the admin port shows of a node: a table of functions that node/ fills in
+ * The node, as the admin port shows it: a table of functions that node/ fills in
  * (node/node_admin.h). Everything is read-only. The structures of the public API
  * carry the answers, so that the port, the API and the client say the same.
  *
@@ -11,7 +11,7 @@
  * Threads: the functions are called on the thread of the admin port, from before
  * the node starts until it has stopped. They hold no lock while a callback runs,
  * and never wait for a loop.
- * Ownership: what a callback receives is borrowed until it returns.
+ * Ownership: the arguments of a callback are borrowed until it returns.
  * Errors: none, except of `owner` and `metrics`.
  * Cost: O(members) or O(loops).
  */
@@ -29,7 +29,7 @@ struct km_registry;
 /* The life of a node, as /readyz needs it. */
 enum km_admin_phase { KM_ADMIN_STARTING, KM_ADMIN_SERVING, KM_ADMIN_DRAINING };
 
-/* What is said of all members together. */
+/* The facts about all members together. */
 struct km_admin_view {
     const char *cluster;
     const char *service;

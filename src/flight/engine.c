@@ -24,7 +24,7 @@
 #include <kamacache/flight.h>
 #include <stdalign.h>
 
-/* What the calls of one shard have done. `led` and `coalesced` change under the
+/* The counters of the calls of one shard. `led` and `coalesced` change under the
  * lock of the shard, which a call takes anyway; so they need no operation that
  * locks the bus. The others are rare. */
 struct engine_counts {

@@ -176,14 +176,14 @@ enum km_flight_role km_flight_join(struct km_flight *flight, uint64_t hash,
                                    struct km_flight_call *fresh,
                                    kama_status *ret_status);
 
-/* What works on a key at a moment. */
+/* The work on a key at a moment. */
 struct km_flight_look {
     bool works;    /* a call that callers of the key would find */
     bool joinable; /* and the next caller would join it */
     uint32_t waiters;
 };
 
-/* Writes what works on `key`, and changes nothing. */
+/* Describes the work on `key`, and changes nothing. */
 void km_flight_look(struct km_flight *flight, uint64_t hash, const void *key,
                     struct km_flight_look *ret_look);
 

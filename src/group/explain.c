@@ -13,7 +13,7 @@ static void say(struct km_explain *e, const char *sentence)
     (void)km_text_printf(e->reason, sizeof e->reason, "%s", sentence);
 }
 
-/* Writes what is in memory. Returns whether that answers a get. */
+/* Describes the entry in memory. Returns whether it answers a get. */
 static bool explain_memory(kama_group *group, kama_bytes key, uint64_t hash,
                            struct km_explain *e)
 {
@@ -68,7 +68,7 @@ static const char *why_here(const struct km_owner_answer *owner)
     return NULL;
 }
 
-/* Writes what a get does that neither memory nor the owner answers. */
+/* Describes a get that neither memory nor the owner answers. */
 static void explain_here(kama_group *group, kama_bytes key,
                          const struct km_owner_answer *owner,
                          struct km_explain *e)
@@ -92,7 +92,7 @@ static void explain_here(kama_group *group, kama_bytes key,
     }
 }
 
-/* Writes what a get does that memory does not answer. */
+/* Describes a get that memory does not answer. */
 static void explain_miss(kama_group *group, kama_bytes key, uint64_t hash,
                          const struct km_owner_answer *owner,
                          struct km_explain *e)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What this node knows about one key, and what a get of it would do now.
+ * The knowledge of this node about one key, and the way that a get of it would take
+ * now.
  *
  *     struct km_explain e;
  *     status = km_group_explain(group, key, &e);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Everything is asked of what other parts of the node show already. */
+/* Everything is asked of parts of the node that show it to others as well. */
 #include "node/node_admin.h"
 
 #include "base/container.h"

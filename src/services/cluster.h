@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a node knows of its cluster, for everyone who shows it: the methods of
+ * The cluster as a node knows it, for all parts that show it: the methods of
  * kama.v2 (members.h) and the public API. node/ fills in a table of functions,
  * the source, and says when something has changed. A node without a source is
  * alone, and is shown as a cluster of itself (alone.h).
@@ -139,7 +139,7 @@ enum {
 /* The names, kinds and sentences of the counters. */
 extern const struct km_metric km_cluster_metric_rows[KM_CLUSTER_M_COUNT];
 
-/* What was asked of one other member, since this node knows it. */
+/* The requests to one other member since this node knows it. */
 struct km_cluster_requests {
     const char *address;
     /* Keys by their code of gRPC: KM_STATUS_GRPC_CODES of them. */
@@ -157,7 +157,7 @@ typedef void (*km_cluster_owner_fn)(void *arg,
 typedef void (*km_cluster_requests_fn)(
     void *arg, const struct km_cluster_requests *requests);
 
-/* What one other member has said. */
+/* The answer of one other member. */
 struct km_cluster_answer {
     const char *address;
     const uint8_t *id; /* KM_MEMBER_ID_BYTES of them */
@@ -181,7 +181,7 @@ struct km_cluster_survey {
     void *use[12]; /* of the source */
 };
 
-/* What a source can say. Each function with a cb calls it once, unless it says
+/* The functions of a source. Each one with a cb calls it once, unless it says
  * otherwise, before it returns, and holds no lock meanwhile. */
 struct km_cluster_ops {
     void (*view)(void *cluster, km_cluster_view_fn cb, void *arg);

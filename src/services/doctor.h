@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kama.v2.Cache/Doctor: what a node finds wrong about itself, and what a person
- * needs who compares it with the others: its clock, its view, its groups, its
- * limits.
+ * kama.v2.Cache/Doctor: the faults that a node finds about itself, and the facts
+ * for comparing it with the others: its clock, its view, its groups, its limits.
  *
  *     facts --km_doctor_check--> findings (services/finding.h), in their order
  *

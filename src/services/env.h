@@ -49,7 +49,7 @@ struct km_service_env {
     struct km_server *server; /* NULL before open; never NULL in a handler */
     uint64_t process_started_ns; /* since 1970; 0: not known */
     atomic_uint mget_keys;       /* keys of all MGets that run now */
-    struct km_alone alone;       /* what is shown without a cluster */
+    struct km_alone alone;       /* shown without a cluster */
     /* Set before the server listens; without ops the node is in no cluster. */
     struct km_service_peers peers;
 
@@ -96,8 +96,8 @@ void km_service_env_settle(struct km_service_env *env);
 /* The environment of the node that serves the call. */
 struct km_service_env *km_service_env_of(struct km_server_call *call);
 
-/* Names the source of what is shown of the cluster, before the server is
- * opened. Another thread may ask already what is shown. */
+/* Names the source that shows the cluster, before the server is opened. Another
+ * thread may be asking already. */
 void km_service_env_set_cluster(struct km_service_env *env,
                                 struct km_cluster_source source);
 /* Returns the source. */

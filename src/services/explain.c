@@ -84,7 +84,7 @@ static void add_row(struct km_explain_question *q, struct km_msg_copy *copy)
 
 /* -- the copy of this node ------------------------------------------------- */
 
-/* Who this node is, as the cluster shows it. */
+/* This node, as the cluster shows it. */
 struct self {
     char address[KM_MEMBER_ADDRESS_BYTES];
     uint8_t id[KM_MEMBER_ID_BYTES];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where a key lives: what each member of the cluster knows about it, and what a Get
- * would do there (group/explain.h). kama.v2.Cache/Explain is this, and everything
+ * Where a key lives: the knowledge of each member of the cluster about it, and the
+ * way that a Get would take there (group/explain.h). kama.v2.Cache/Explain is this, and everything
  * else that shows it starts a question of its own:
  *
  *     q->env = env; q->group = group; q->key = key;
@@ -10,8 +10,8 @@
  *     ...
  *     on_done: km_pb_decode(&km_msg_explain_response_pb, response, ...)
  *
- * The other members are asked at once (services/cluster.h), each for what it alone
- * knows:
+ * The other members are asked at once (services/cluster.h), each for its own
+ * knowledge:
  *
  *     question --> own copy ------------------------------+
  *              --> survey --Explain(local_only)--> others +--> rows, by rank

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a doctor can find, one row for each: its id, its severities, what it means,
- * and what to do. docs/DOCTOR.md has the same lines
+ * The findings of a doctor, one row for each: its id, its severities, its meaning,
+ * and advice. docs/DOCTOR.md has the same lines
  * (tests/services/finding_document_test.c compares them).
  *
  * A node looks for the first part of the rows itself (services/doctor.c); the rest

@@ -203,7 +203,7 @@ static void write_ready_and_lease(void *arg, const struct km_cluster_node *node)
         node->degraded[0] != '\0');
 }
 
-/* What is left of the lease, of which the age is that of the request that has
+/* The rest of the lease, of which the age is that of the request that has
  * prolonged it last. */
 static void write_left(struct km_metric_text *text,
                        const struct km_cluster_source *source)

@@ -103,7 +103,7 @@ static void write_method(struct km_metric_text *text, const char *address,
     }
 }
 
-/* What was asked of a member, or of all of those without a name. */
+/* The requests to a member, or to all of those without a name. */
 struct requests {
     uint64_t fills[KM_STATUS_GRPC_CODES];
     uint64_t mutations[KM_STATUS_GRPC_CODES];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The view and its members as metrics, for services/metrics.h: the other members by
- * state, what was asked of each, and how long that took. The first
+ * state, the requests to each, and how long these took. The first
  * KM_METRIC_PEERS_MAX of them have their address as the label `peer`; the counters
  * of the others are summed as "other".
  *

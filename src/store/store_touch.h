@@ -37,7 +37,7 @@ KAMA_NODISCARD kama_status km_store_touch(struct km_store *store,
                                           uint64_t adoption, uint64_t hash,
                                           kama_bytes key, km_ns expires_at);
 
-/* What is stored under a key. */
+/* The entry of a key. */
 enum km_store_presence {
     KM_STORE_ABSENT,
     KM_STORE_EXPIRED, /* it counts as absent, and is still in memory */

@@ -12,7 +12,7 @@
 #define CLOCK_WARN_MS 1000
 #define CLOCK_FAIL_MS 60000
 
-/* What is compared. */
+/* The members that are compared. */
 struct ward {
     struct cli_patient *patients;
     size_t count;
@@ -298,7 +298,7 @@ static bool find_group(const struct cli_patient *p, kama_bytes name,
     return false;
 }
 
-/* What two members say about a group. */
+/* The difference between two members in a group. */
 struct difference {
     char text[KM_ERROR_BYTES_MAX]; /* "max_bytes is 5, and there 7; ..." */
 };

@@ -15,7 +15,7 @@
 
 #include "wire/msg/diagnose.h"
 
-/* A member, and what it has said. */
+/* A member and its answer. */
 struct cli_patient {
     const char *address; /* that it advertises */
     kama_bytes id;       /* by which the asked node knows it; empty: unknown */

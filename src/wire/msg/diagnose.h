@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The messages of kama.v2 with which a person finds out where a key is and what is
- * wrong with a cluster: Explain and Doctor. The .proto file says what the fields
+ * The messages of kama.v2 with which a person finds a key and the faults of a
+ * cluster: Explain and Doctor. The .proto file says what the fields
  * mean; the rules of the tables are those of msg.h.
  *
  * Threads: the tables are constant. Ownership: see pb.h.
