@@ -215,7 +215,7 @@ static void write_left(struct km_metric_text *text,
                            : 0;
     km_metric_text_family(text, KM_METRIC_PREFIX "etcd_lease_ttl_seconds",
                           KM_METRIC_GAUGE,
-                          "What is left of the lease in etcd, if nothing "
+                          "The time until the lease in etcd ends if nothing "
                           "prolongs it; 0 without a lease.");
     km_metric_text_ns(text, NULL, 0, left_ms * KM_NS_PER_MS);
 }
