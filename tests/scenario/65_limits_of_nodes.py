@@ -114,8 +114,9 @@ class LimitsOfNodes(unittest.TestCase):
         most = 200
         with Daemon(preexec=kamatest.limit_descriptors(
                 most + reserve)) as node:
+            descriptors = node.descriptors()
             self.assertEqual(self.count_served(node, most + 1), most)
-            kamatest.wait_until(lambda: node.descriptors() < reserve)
+            kamatest.wait_until(lambda: node.descriptors() <= descriptors)
             self.assertEqual(self.count_served(node, most), most)
 
     def test_connections_beside_those_of_the_admin_port(self):
