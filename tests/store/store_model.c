@@ -1,0 +1,1174 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/store_model.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "store/fake_clock.h"
+#include "store/stamped.h"
+#include "store/store_hide.h"
+#include "store/store_scan.h"
+
+#include <malloc.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FILLS_MAX 8u
+#define VIEWS_MAX 64u
+#define SCAN_MAX 8u
+#define SLOT_SEED 99u
+/* The cost of a value beside its own bytes, at most. */
+#define COST_OF_A_VALUE 128u
+
+/* An allocator that counts the bytes of the blocks that live. */
+struct counting {
+    kama_allocator allocator;
+    const kama_allocator *inner;
+    uint64_t bytes;
+};
+
+/* The entry of one key. */
+struct entry {
+    enum km_store_presence presence; /* never KM_STORE_EXPIRED */
+    uint64_t stamp;
+    uint64_t version;
+    km_ns expires_at;
+    size_t len;
+};
+
+/* A fill that is pending. */
+struct pending {
+    struct km_fill fill;
+    unsigned key;
+    bool used;
+    bool overtaken;
+};
+
+/* A value that the test holds. */
+struct view {
+    kama_value *value;
+    uint64_t stamp;
+    size_t len;
+    uint64_t cost;
+};
+
+struct store_model {
+    struct store_model_plan plan;
+    struct store_calls calls;
+    struct counting counting;
+    struct fake_clock clock;
+    struct km_store *store;
+    unsigned steps;
+    uint64_t stamp; /* the last one that was given to a value */
+    uint64_t adoption;
+    uint64_t sweep_cursor;
+    bool sweeping;
+    struct km_slot_map *lost;
+    uint64_t scan_cursor;
+    bool scanning;
+    uint64_t held_bytes;
+    uint64_t incoming_bytes; /* of the values that this step has made */
+    uint64_t evictions;      /* before this step */
+    uint64_t used_bytes;     /* likewise */
+    uint64_t hits_min, hits_max, negative_hits;
+    struct store_model_counts counts;
+    struct pending fills[FILLS_MAX];
+    struct view views[VIEWS_MAX];
+    struct entry *entries;
+    bool *awaited; /* by the scan: there since its begin, and not seen yet */
+    uint8_t *keys; /* KM_KEY_BYTES_MAX for each */
+    size_t *key_lens;
+    char *value; /* room for a value that is put */
+    char *out;   /* room for a copy */
+    char fault[256];
+};
+
+/* -- the allocator --------------------------------------------------------- */
+
+static void *counting_alloc(void *arg, size_t size)
+{
+    struct counting *c = arg;
+    void *p = km_mem_alloc(c->inner, size);
+    c->bytes += p != NULL ? malloc_usable_size(p) : 0;
+    return p;
+}
+
+static void *counting_resize(void *arg, void *p, size_t size)
+{
+    struct counting *c = arg;
+    size_t before = p != NULL ? malloc_usable_size(p) : 0;
+    void *moved = km_mem_resize(c->inner, p, size);
+    if (moved != NULL) {
+        c->bytes += malloc_usable_size(moved) - before;
+    }
+    return moved;
+}
+
+static void counting_release(void *arg, void *p)
+{
+    struct counting *c = arg;
+    c->bytes -= malloc_usable_size(p);
+    km_mem_free(c->inner, p);
+}
+
+static void counting_init(struct counting *c, const kama_allocator *inner)
+{
+    c->inner = km_mem_or_default(inner);
+    c->allocator =
+        (kama_allocator){counting_alloc, counting_resize, counting_release, c};
+    c->bytes = 0;
+}
+
+/* -- small parts ----------------------------------------------------------- */
+
+/* Notes the first fault, and returns false. */
+__attribute__((format(printf, 2, 3))) static bool fault(struct store_model *m,
+                                                        const char *format, ...)
+{
+    if (m->fault[0] == '\0') {
+        va_list args;
+        int n = snprintf(m->fault, sizeof m->fault, "step %u: ", m->steps);
+        va_start(args, format);
+        (void)vsnprintf(m->fault + n, sizeof m->fault - (size_t)n, format,
+                        args);
+        va_end(args);
+    }
+    return false;
+}
+
+static void *made(void *block)
+{
+    if (block == NULL) {
+        abort();
+    }
+    return block;
+}
+
+static km_ns now(const struct store_model *m)
+{
+    return atomic_load(&m->clock.now);
+}
+
+static kama_bytes key_of(const struct store_model *m, unsigned k)
+{
+    return kama_bytes_make(m->keys + (size_t)k * KM_KEY_BYTES_MAX,
+                           m->key_lens[k]);
+}
+
+static uint64_t hash_of(const struct store_model *m, unsigned k)
+{
+    return km_store_hash(m->store, key_of(m, k));
+}
+
+/* Returns whether the slot of a key has been lost, and is not swept yet. */
+static bool is_hidden(const struct store_model *m, unsigned k)
+{
+    return m->sweeping &&
+           km_slot_map_has(m->lost, km_slot_of(SLOT_SEED, key_of(m, k)));
+}
+
+/* Returns the entry that a key must have now, if the store has not forgotten
+ * it. */
+static enum km_store_presence presence(const struct store_model *m, unsigned k)
+{
+    const struct entry *e = &m->entries[k];
+    bool over = e->expires_at != 0 && e->expires_at <= now(m);
+    return over ? KM_STORE_ABSENT : e->presence;
+}
+
+static void forget(struct store_model *m, unsigned k)
+{
+    m->entries[k] = (struct entry){.presence = KM_STORE_ABSENT};
+    m->awaited[k] = false;
+}
+
+/* Returns whether there may be no memory for so many bytes more. */
+static bool may_refuse(const struct store_model *m, uint64_t bytes)
+{
+    return m->plan.allocations_fail ||
+           m->held_bytes + bytes > m->plan.max_bytes / 2;
+}
+
+/* Returns whether a status is an error for want of memory that is permitted. */
+static bool refused(struct store_model *m, kama_status st, uint64_t bytes)
+{
+    bool is = (st == KAMA_ERR_NO_MEMORY || st == KAMA_ERR_OVERLOADED) &&
+              may_refuse(m, bytes);
+    m->counts.refused += is;
+    return is;
+}
+
+static uint64_t cost_of(const struct store_model *m, unsigned k, size_t len)
+{
+    return len + m->key_lens[k] + COST_OF_A_VALUE;
+}
+
+static void overtake_fills(struct store_model *m, unsigned k)
+{
+    for (unsigned i = 0; i < FILLS_MAX; i++) {
+        struct pending *p = &m->fills[i];
+        p->overtaken = p->overtaken || (p->used && p->key == k);
+    }
+}
+
+/* Returns the length that a step asks for. Small ones are as frequent as large
+ * ones, and the largest of all is not rare. */
+static size_t length_of(const struct store_model *m, uint32_t size)
+{
+    size_t max = m->plan.value_bytes_max;
+    unsigned bits = 0;
+    while (max >> (bits + 1) > 0) {
+        bits++;
+    }
+    size_t top = (size_t)1 << (size & 31) % (bits + 1);
+    return (size & 31) == 31 ? max : (size >> 5) % (top + 1);
+}
+
+/* Returns the time to live that a step asks for. */
+static km_ns expiry_of(const struct store_model *m, unsigned how)
+{
+    switch (how % 8) {
+    case 4:
+        return now(m) + 1 + how / 8 % 8 * KM_NS_PER_MS;
+    case 5:
+        return now(m) + how / 8 * 10 * KM_NS_PER_MS;
+    case 6:
+        return now(m) / KM_NS_PER_S * KM_NS_PER_S + KM_NS_PER_S;
+    default:
+        return 0;
+    }
+}
+
+/* -- comparisons ----------------------------------------------------------- */
+
+/* Takes note that the store has forgotten a key. */
+static bool forgotten(struct store_model *m, unsigned k)
+{
+    forget(m, k);
+    m->counts.forgotten++;
+    return m->plan.room == STORE_MODEL_FULL ||
+           fault(m, "the entry of key %u is gone although there is room", k);
+}
+
+/* Compares the entry that the store has for a key with the right one. */
+static bool expect(struct store_model *m, unsigned k,
+                   enum km_store_presence seen)
+{
+    enum km_store_presence want = presence(m, k);
+    if (seen == KM_STORE_EXPIRED) {
+        if (m->entries[k].presence == KM_STORE_ABSENT) {
+            return fault(m, "key %u has an expired entry that was removed", k);
+        }
+        if (want != KM_STORE_ABSENT) {
+            return fault(m, "key %u has expired before its time", k);
+        }
+        seen = KM_STORE_ABSENT;
+    }
+    if (seen == want) {
+        m->awaited[k] = m->awaited[k] && want == KM_STORE_VALUE;
+        m->counts.expired +=
+            want == KM_STORE_ABSENT && m->entries[k].expires_at != 0;
+        return true;
+    }
+    if (seen == KM_STORE_ABSENT) {
+        return forgotten(m, k);
+    }
+    return fault(m, "key %u has a %s, and should have %s", k,
+                 seen == KM_STORE_VALUE ? "value" : "negative entry",
+                 want == KM_STORE_VALUE      ? "a value"
+                 : want == KM_STORE_NEGATIVE ? "a negative entry"
+                                             : "nothing");
+}
+
+/* As expect, for a call that says no more than whether there is a value. */
+static bool expect_value(struct store_model *m, unsigned k, bool seen)
+{
+    if (!seen && presence(m, k) == KM_STORE_NEGATIVE) {
+        return true;
+    }
+    return expect(m, k, seen ? KM_STORE_VALUE : KM_STORE_ABSENT);
+}
+
+/* As expect, for the status of a get. Errors are faults. */
+static bool expect_status(struct store_model *m, unsigned k, kama_status st)
+{
+    if (st != KAMA_OK && st != KAMA_MISS && st != KAMA_WOULD_LOAD) {
+        return fault(m, "a look-up of key %u: %s", k, kama_status_name(st));
+    }
+    return expect(m, k,
+                  st == KAMA_OK     ? KM_STORE_VALUE
+                  : st == KAMA_MISS ? KM_STORE_NEGATIVE
+                                    : KM_STORE_ABSENT);
+}
+
+/* Compares the bytes of the value of a key. */
+static bool expect_bytes(struct store_model *m, unsigned k, kama_bytes bytes)
+{
+    const struct entry *e = &m->entries[k];
+    m->counts.found++;
+    if (bytes.len != e->len) {
+        return fault(m, "the value of key %u has %zu bytes instead of %zu", k,
+                     bytes.len, e->len);
+    }
+    return stamped_is(bytes.data, bytes.len, e->stamp) ||
+           fault(m, "the value of key %u has the bytes of another value", k);
+}
+
+static bool expect_found(struct store_model *m, unsigned k,
+                         const kama_value *value)
+{
+    return expect_bytes(m, k, kama_value_bytes(value)) &&
+           (kama_value_version(value) == m->entries[k].version ||
+            fault(m, "the value of key %u has another version", k));
+}
+
+static void count_hit(struct store_model *m, kama_status st)
+{
+    m->hits_min += st == KAMA_OK;
+    m->hits_max += st != KAMA_MISS && st != KAMA_WOULD_LOAD;
+    m->negative_hits += st == KAMA_MISS;
+}
+
+/* Looks at a key without using it, and compares. */
+static bool look(struct store_model *m, unsigned k,
+                 struct km_store_look *ret_look)
+{
+    km_store_look(m->store, hash_of(m, k), key_of(m, k), ret_look);
+    const struct entry *e = &m->entries[k];
+    if (!expect(m, k, ret_look->presence)) {
+        return false;
+    }
+    if (ret_look->presence != KM_STORE_VALUE) {
+        return true;
+    }
+    return (ret_look->value_bytes == e->len &&
+            ret_look->version == e->version &&
+            ret_look->expires_at == e->expires_at) ||
+           fault(m, "a look at key %u shows another value", k);
+}
+
+static bool do_look(struct store_model *m, unsigned k)
+{
+    struct km_store_look seen;
+    return look(m, k, &seen);
+}
+
+/* Looks at an entry that was just stored: it must be there. */
+static bool expect_stored(struct store_model *m, unsigned k)
+{
+    struct km_store_look seen;
+    enum km_store_presence want = presence(m, k);
+    return look(m, k, &seen) &&
+           (presence(m, k) == want || may_refuse(m, m->entries[k].len) ||
+            fault(m, "key %u is not there after it was stored", k));
+}
+
+/* -- gets ------------------------------------------------------------------ */
+
+static bool do_get(struct store_model *m, unsigned k)
+{
+    kama_value *value = NULL;
+    kama_status st =
+        m->calls.get(m->store, hash_of(m, k), key_of(m, k), &value);
+    count_hit(m, st);
+    if (refused(m, st, m->entries[k].len)) {
+        return true;
+    }
+    bool good = expect_status(m, k, st);
+    if (st == KAMA_OK) {
+        good = good && expect_found(m, k, value);
+        kama_value_unref(value);
+    }
+    return good;
+}
+
+/* Copies into a buffer that is just large enough, larger, or too small. */
+static bool do_copy(struct store_model *m, unsigned k, unsigned how)
+{
+    size_t len = m->entries[k].len;
+    size_t cap = how % 4 == 0 && len > 0 ? len - 1
+                 : how % 4 == 1          ? len
+                                         : m->plan.value_bytes_max;
+    size_t got = SIZE_MAX;
+    kama_status st = m->calls.copy(m->store, hash_of(m, k), key_of(m, k),
+                                   cap > 0 ? m->out : NULL, cap, &got);
+    count_hit(m, st);
+    if (refused(m, st, len)) {
+        return true;
+    }
+    if (st == KAMA_ERR_TOO_SMALL) {
+        return (presence(m, k) == KM_STORE_VALUE && got == len && cap < len) ||
+               fault(m, "key %u: a copy was refused although it fits", k);
+    }
+    return expect_status(m, k, st) &&
+           (st != KAMA_OK || expect_bytes(m, k, KAMA_BYTES(m->out, got)));
+}
+
+static bool do_peek(struct store_model *m, unsigned k)
+{
+    km_ns at = 0;
+    kama_status st =
+        km_store_peek(m->store, m->adoption, hash_of(m, k), key_of(m, k), &at);
+    if (st != KAMA_OK && st != KAMA_MISS) {
+        return fault(m, "a peek of key %u: %s", k, kama_status_name(st));
+    }
+    return expect_value(m, k, st == KAMA_OK) &&
+           (st != KAMA_OK || at == m->entries[k].expires_at ||
+            fault(m, "key %u expires at another time", k));
+}
+
+static bool do_hold(struct store_model *m, unsigned k)
+{
+    struct view *v = m->views;
+    uint64_t cost = cost_of(m, k, m->entries[k].len);
+    while (v < m->views + VIEWS_MAX && v->value != NULL) {
+        v++;
+    }
+    if (v == m->views + VIEWS_MAX ||
+        m->held_bytes + cost > m->plan.held_bytes_max) {
+        return true;
+    }
+    kama_value *value = NULL;
+    kama_status st =
+        m->calls.get(m->store, hash_of(m, k), key_of(m, k), &value);
+    count_hit(m, st);
+    if (refused(m, st, cost)) {
+        return true;
+    }
+    if (!expect_status(m, k, st)) {
+        if (st == KAMA_OK) {
+            kama_value_unref(value);
+        }
+        return false;
+    }
+    if (st == KAMA_OK) {
+        *v = (struct view){value, m->entries[k].stamp, m->entries[k].len, cost};
+        m->held_bytes += cost;
+        return expect_found(m, k, value);
+    }
+    return true;
+}
+
+/* Asks whether the bytes of a view are the same as ever, and gives it back. */
+static bool release(struct store_model *m, struct view *v)
+{
+    if (v->value == NULL) {
+        return true;
+    }
+    kama_bytes bytes = kama_value_bytes(v->value);
+    bool good = bytes.len == v->len && stamped_is(bytes.data, v->len, v->stamp);
+    kama_value_unref(v->value);
+    m->held_bytes -= v->cost;
+    v->value = NULL;
+    return good || fault(m, "a value has changed while it was held");
+}
+
+/* Gives one view back, or one time in 16 all of them. */
+static bool do_release(struct store_model *m, unsigned how)
+{
+    bool good = true;
+    for (unsigned i = 0; i < VIEWS_MAX; i++) {
+        if (how % 16 == 0 || i == how / 4) {
+            good = release(m, &m->views[i]) && good;
+        }
+    }
+    return good;
+}
+
+/* -- changes --------------------------------------------------------------- */
+
+/* Makes the item of an entry. Returns NULL without memory. */
+static kama_value *item_new(struct store_model *m, unsigned k,
+                            const struct entry *e)
+{
+    const struct km_item_spec spec = {
+        .key = key_of(m, k),
+        .value = kama_bytes_make(m->value, e->len),
+        .expires_at = e->expires_at,
+        .version = e->version,
+        .negative = e->presence == KM_STORE_NEGATIVE};
+    stamped_fill(m->value, e->len, e->stamp);
+    m->incoming_bytes += cost_of(m, k, e->len);
+    return km_store_item_new(m->store, &spec);
+}
+
+/* Returns a new entry, as a step asks for it: one of 32 is negative. */
+static struct entry entry_new(struct store_model *m, size_t len, unsigned how)
+{
+    struct entry e = {.presence = KM_STORE_VALUE,
+                      .stamp = ++m->stamp,
+                      .expires_at = expiry_of(m, how),
+                      .len = len};
+    if (how / 8 == 31) {
+        e.presence = KM_STORE_NEGATIVE;
+        e.len = 0;
+    }
+    e.version = how / 8 % 2 == 0 ? e.stamp : 0;
+    return e;
+}
+
+static bool put(struct store_model *m, unsigned k, size_t len, unsigned how)
+{
+    struct entry e = entry_new(m, len, how);
+    struct km_store_look before;
+    if (is_hidden(m, k)) {
+        return true;
+    }
+    if (!look(m, k, &before)) {
+        return false;
+    }
+    kama_value *item = item_new(m, k, &e);
+    kama_status st =
+        item == NULL ? KAMA_ERR_NO_MEMORY
+                     : m->calls.put(m->store, m->adoption, hash_of(m, k), item);
+    if (refused(m, st, cost_of(m, k, e.len))) {
+        return true;
+    }
+    if (st != KAMA_OK) {
+        return fault(m, "a put of key %u with %zu bytes: %s", k, e.len,
+                     kama_status_name(st));
+    }
+    if (presence(m, k) != KM_STORE_VALUE || e.presence != KM_STORE_VALUE) {
+        m->awaited[k] = false;
+    }
+    m->entries[k] = e;
+    overtake_fills(m, k);
+    return expect_stored(m, k);
+}
+
+static bool do_del(struct store_model *m, unsigned k)
+{
+    kama_status st =
+        m->calls.del(m->store, m->adoption, hash_of(m, k), key_of(m, k));
+    if (st != KAMA_OK && st != KAMA_MISS) {
+        return fault(m, "a del of key %u: %s", k, kama_status_name(st));
+    }
+    bool good = expect_value(m, k, st == KAMA_OK);
+    forget(m, k);
+    overtake_fills(m, k);
+    return good && do_look(m, k);
+}
+
+static bool do_touch(struct store_model *m, unsigned k, unsigned how)
+{
+    km_ns at = expiry_of(m, how);
+    size_t len = m->entries[k].len;
+    kama_status st =
+        m->calls.touch(m->store, m->adoption, hash_of(m, k), key_of(m, k), at);
+    m->incoming_bytes += cost_of(m, k, len);
+    if (refused(m, st, cost_of(m, k, len))) {
+        return true;
+    }
+    if (st != KAMA_OK && st != KAMA_MISS) {
+        return fault(m, "a touch of key %u: %s", k, kama_status_name(st));
+    }
+    if (!expect_value(m, k, st == KAMA_OK)) {
+        return false;
+    }
+    if (st == KAMA_OK) {
+        m->entries[k].expires_at = at;
+        overtake_fills(m, k);
+        return expect_stored(m, k);
+    }
+    return true;
+}
+
+static bool do_clear(struct store_model *m)
+{
+    m->calls.clear(m->store);
+    for (unsigned k = 0; k < m->plan.keys; k++) {
+        forget(m, k);
+        overtake_fills(m, k);
+    }
+    return do_look(m, 0);
+}
+
+/* Changes that were decided by an old adoption are refused and change
+ * nothing. */
+static bool do_old(struct store_model *m, unsigned k, unsigned how)
+{
+    kama_bytes key = key_of(m, k);
+    uint64_t hash = hash_of(m, k);
+    kama_status st = KAMA_ERR_TRY_AGAIN;
+    km_ns at;
+    if (m->adoption == 0) {
+        return true;
+    }
+    uint64_t old = m->adoption - 1;
+    if (how % 4 == 0) {
+        struct entry e = entry_new(m, 10, 0);
+        kama_value *item = item_new(m, k, &e);
+        st = item == NULL ? KAMA_ERR_NO_MEMORY
+                          : m->calls.put(m->store, old, hash, item);
+    } else if (how % 4 == 1) {
+        st = m->calls.del(m->store, old, hash, key);
+    } else if (how % 4 == 2) {
+        st = m->calls.touch(m->store, old, hash, key, 1);
+    } else {
+        st = km_store_peek(m->store, old, hash, key, &at);
+    }
+    return ((st == KAMA_ERR_TRY_AGAIN || refused(m, st, 10)) &&
+            do_look(m, k)) ||
+           fault(m, "key %u was changed by an old adoption: %s", k,
+                 kama_status_name(st));
+}
+
+/* Overwrites one key with longer and longer values, or with shorter ones. */
+static bool do_resizes(struct store_model *m, unsigned k, unsigned how)
+{
+    size_t len = m->plan.value_bytes_max;
+    unsigned count = 0;
+    while (len >> count > 0) {
+        count++;
+    }
+    for (unsigned i = 0; i <= count; i++) {
+        size_t next = len >> (how % 2 == 0 ? i : count - i);
+        if (!put(m, k, next, 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Puts a row of keys that expire at the same moment, or never. */
+static bool do_row(struct store_model *m, unsigned k, unsigned how,
+                   uint32_t size)
+{
+    size_t len = length_of(m, size) % 300;
+    for (unsigned i = 0; i < 64; i++) {
+        if (!put(m, (k + i) % m->plan.keys, len, how % 2 == 0 ? 0 : 6)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* -- fills ----------------------------------------------------------------- */
+
+/* Returns a fill that is not pending, or NULL. There is none either if the key
+ * has a fill that may be kept, because a group loads a key once at a time. */
+static struct pending *fill_unused(struct store_model *m, unsigned k)
+{
+    struct pending *unused = NULL;
+    for (unsigned i = 0; i < FILLS_MAX; i++) {
+        struct pending *p = &m->fills[i];
+        if (p->used && p->key == k && !p->overtaken) {
+            return NULL;
+        }
+        unused = p->used ? unused : p;
+    }
+    return unused;
+}
+
+static bool do_fill_begin(struct store_model *m, unsigned k, unsigned how)
+{
+    struct pending *p = fill_unused(m, k);
+    kama_value *found = NULL;
+    kama_status st;
+    if (p == NULL || is_hidden(m, k)) {
+        return true;
+    }
+    p->fill = (struct km_fill){.adoption = m->adoption,
+                               .purpose = how % 8 == 1 ? KM_FILL_TO_SERVE
+                                                       : KM_FILL_TO_KEEP};
+    if (how % 2 == 0) {
+        st = km_store_fill_begin(m->store, &p->fill, hash_of(m, k),
+                                 key_of(m, k), &found);
+        count_hit(m, st);
+    } else {
+        st = km_store_fill_begin_again(m->store, &p->fill, hash_of(m, k),
+                                       key_of(m, k), &found);
+    }
+    if (refused(m, st, m->entries[k].len)) {
+        return true;
+    }
+    bool good = expect_status(m, k, st);
+    if (st == KAMA_OK) {
+        good = good && expect_found(m, k, found);
+        kama_value_unref(found);
+    } else if (st == KAMA_WOULD_LOAD) {
+        p->key = k;
+        p->used = true;
+        p->overtaken = false;
+    }
+    return good;
+}
+
+static struct pending *fill_pending(struct store_model *m, unsigned how)
+{
+    for (unsigned i = 0; i < FILLS_MAX; i++) {
+        struct pending *p = &m->fills[(how + i) % FILLS_MAX];
+        if (p->used) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
+static bool cancel(struct store_model *m, struct pending *p)
+{
+    km_store_fill_cancel(m->store, &p->fill);
+    p->used = false;
+    return true;
+}
+
+static bool do_fill_commit(struct store_model *m, size_t len, unsigned how)
+{
+    struct pending *p = fill_pending(m, how);
+    if (p == NULL) {
+        return true;
+    }
+    struct entry e = entry_new(m, len, how);
+    uint64_t hash = hash_of(m, p->key);
+    uint64_t cost = cost_of(m, p->key, e.len);
+    kama_value *item =
+        p->fill.purpose == KM_FILL_TO_KEEP ? item_new(m, p->key, &e) : NULL;
+    if (item == NULL) {
+        return cancel(m, p) && (p->fill.purpose == KM_FILL_TO_SERVE ||
+                                refused(m, KAMA_ERR_NO_MEMORY, cost) ||
+                                fault(m, "no memory for a loaded value"));
+    }
+    km_item_pin(item);
+    if (!km_store_make_room(m->store, hash, 0)) {
+        kama_value_unref(item);
+        return cancel(m, p) && (refused(m, KAMA_ERR_NO_MEMORY, cost) ||
+                                fault(m, "no room for a loaded value"));
+    }
+    bool kept = m->calls.fill_commit(m->store, &p->fill, item);
+    kama_value_unref(item);
+    p->used = false;
+    m->counts.kept += kept;
+    m->counts.overtaken += p->overtaken;
+    if (kept && p->overtaken) {
+        return fault(m, "key %u: an overtaken fill was kept", p->key);
+    }
+    if (kept) {
+        m->entries[p->key] = e;
+        return expect_stored(m, p->key);
+    }
+    return p->overtaken || refused(m, KAMA_ERR_NO_MEMORY, cost) ||
+           fault(m, "key %u: a fill was not kept", p->key);
+}
+
+static bool do_fill_cancel(struct store_model *m, unsigned how)
+{
+    struct pending *p = fill_pending(m, how);
+    return p == NULL || cancel(m, p);
+}
+
+/* Every pending fill says whether it was overtaken. */
+static bool check_fills(struct store_model *m)
+{
+    for (unsigned i = 0; i < FILLS_MAX; i++) {
+        const struct pending *p = &m->fills[i];
+        if (p->used && km_fill_overtaken(&p->fill) != p->overtaken) {
+            return fault(m, "the fill of key %u %s", p->key,
+                         p->overtaken ? "was not overtaken"
+                                      : "was overtaken by nothing");
+        }
+    }
+    return true;
+}
+
+static bool do_overtake(struct store_model *m, unsigned k)
+{
+    km_store_overtake(m->store, hash_of(m, k), key_of(m, k));
+    overtake_fills(m, k);
+    return true;
+}
+
+/* -- scans ----------------------------------------------------------------- */
+
+/* Returns the number of the key of an item, or UINT32_MAX. */
+static unsigned number_of(const struct store_model *m, const kama_value *item)
+{
+    kama_bytes key = km_item_key_bytes(item);
+    uint32_t k = UINT32_MAX;
+    if (key.len >= sizeof k) {
+        memcpy(&k, key.data, sizeof k);
+    }
+    if (k >= m->plan.keys || key.len != m->key_lens[k] ||
+        memcmp(key.data, key_of(m, k).data, key.len) != 0) {
+        return UINT32_MAX;
+    }
+    return k;
+}
+
+static bool scan_see(struct store_model *m, const kama_value *item)
+{
+    unsigned k = number_of(m, item);
+    if (k == UINT32_MAX) {
+        return fault(m, "a scan returned a key that was never stored");
+    }
+    if (!expect(m, k, KM_STORE_VALUE)) {
+        return false;
+    }
+    m->awaited[k] = false;
+    return expect_found(m, k, item);
+}
+
+/* Entries that the scan has not returned must have been forgotten by the store. */
+static bool scan_end(struct store_model *m)
+{
+    m->scanning = false;
+    m->counts.scans++;
+    for (unsigned k = 0; k < m->plan.keys; k++) {
+        if (m->awaited[k] && presence(m, k) == KM_STORE_VALUE) {
+            if (!do_look(m, k)) {
+                return false;
+            }
+            if (m->awaited[k]) {
+                return fault(m, "a scan has left out key %u", k);
+            }
+        }
+        m->awaited[k] = false;
+    }
+    return true;
+}
+
+static bool do_scan(struct store_model *m, unsigned how)
+{
+    kama_value *items[SCAN_MAX];
+    size_t n = 1 + how % SCAN_MAX;
+    bool good = true;
+    for (unsigned k = 0; k < m->plan.keys && !m->scanning; k++) {
+        m->awaited[k] = presence(m, k) == KM_STORE_VALUE;
+    }
+    m->scanning = true;
+    size_t got = km_store_scan(m->store, &m->scan_cursor, items, n);
+    for (size_t i = 0; i < got; i++) {
+        good = good && scan_see(m, items[i]);
+        kama_value_unref(items[i]);
+    }
+    if (got > n) {
+        return fault(m, "a scan returned more than it was asked for");
+    }
+    return good && (m->scan_cursor != 0 || scan_end(m));
+}
+
+/* -- adoptions ------------------------------------------------------------- */
+
+/* Hides the slots of some keys. The slots of a sweep that has not ended stay
+ * hidden. */
+static bool do_hide(struct store_model *m, unsigned k, unsigned how)
+{
+    if (!m->sweeping) {
+        memset(m->lost, 0, sizeof *m->lost);
+    }
+    for (unsigned i = k; i < m->plan.keys; i += 2 + how % 6) {
+        km_slot_map_add(m->lost, km_slot_of(SLOT_SEED, key_of(m, i)));
+    }
+    km_store_hide(m->store, ++m->adoption, m->lost);
+    m->sweeping = true;
+    m->sweep_cursor = 0;
+    for (unsigned i = 0; i < m->plan.keys; i++) {
+        if (is_hidden(m, i)) {
+            m->counts.hidden += presence(m, i) != KM_STORE_ABSENT;
+            forget(m, i);
+            overtake_fills(m, i);
+        }
+    }
+    for (unsigned i = 0; i < FILLS_MAX; i++) {
+        struct pending *p = &m->fills[i];
+        p->overtaken = p->overtaken || p->fill.purpose == KM_FILL_TO_SERVE;
+    }
+    return true;
+}
+
+static bool do_sweep(struct store_model *m)
+{
+    for (unsigned i = 0; i < 8 && m->sweeping; i++) {
+        m->sweeping = km_store_sweep(m->store, &m->sweep_cursor);
+    }
+    return true;
+}
+
+static bool do_time(struct store_model *m, unsigned how)
+{
+    static const uint64_t ms[] = {1, 3, 20, 400};
+    fake_clock_add_ms(&m->clock, ms[how % 4]);
+    return true;
+}
+
+/* -- the whole ------------------------------------------------------------- */
+
+struct sums {
+    uint64_t live[2], all[2]; /* values and negative entries */
+    uint64_t live_bytes, all_bytes;
+};
+
+static struct sums sum_up(const struct store_model *m)
+{
+    struct sums s = {0};
+    for (unsigned k = 0; k < m->plan.keys; k++) {
+        const struct entry *e = &m->entries[k];
+        bool live = presence(m, k) != KM_STORE_ABSENT;
+        if (e->presence != KM_STORE_ABSENT) {
+            unsigned negative = e->presence == KM_STORE_NEGATIVE;
+            s.all[negative]++;
+            s.all_bytes += e->len + m->key_lens[k];
+            s.live[negative] += live;
+            s.live_bytes += live ? e->len + m->key_lens[k] : 0;
+        }
+    }
+    return s;
+}
+
+static bool between(uint64_t low, uint64_t x, uint64_t high)
+{
+    return low <= x && x <= high;
+}
+
+/* Compares the figures of the store, after every key was looked at. Entries
+ * that have expired, or are hidden, may be counted or not. */
+static bool check_stats(struct store_model *m)
+{
+    struct km_store_stats stats;
+    struct sums s = sum_up(m);
+    km_store_stats_get(m->store, &stats);
+    if (!between(m->hits_min, stats.hits, m->hits_max) ||
+        stats.negative_hits != m->negative_hits) {
+        return fault(m, "%llu hits were counted, and %llu are right",
+                     (unsigned long long)stats.hits,
+                     (unsigned long long)m->hits_min);
+    }
+    return m->sweeping ||
+           (between(s.live[0], stats.entries, s.all[0]) &&
+            between(s.live[1], stats.negative_entries, s.all[1]) &&
+            between(s.live_bytes, stats.payload_bytes, s.all_bytes)) ||
+           fault(m, "%llu entries were counted, and %llu are right",
+                 (unsigned long long)stats.entries,
+                 (unsigned long long)s.live[0]);
+}
+
+static bool do_verify(struct store_model *m)
+{
+    for (unsigned k = 0; k < m->plan.keys; k++) {
+        if (!do_look(m, k)) {
+            return false;
+        }
+    }
+    km_store_check(m->store);
+    return check_stats(m);
+}
+
+/* The bound holds, nothing is evicted from a store that has room, and forgotten
+ * entries were counted as evictions. */
+static bool check_bound(struct store_model *m)
+{
+    struct km_store_stats s;
+    uint64_t max = m->plan.max_bytes;
+    uint64_t bound = max + STORE_MODEL_SLACK;
+    km_store_stats_get(m->store, &s);
+    uint64_t most = s.used_bytes > m->used_bytes ? s.used_bytes : m->used_bytes;
+    if (s.used_bytes > bound || m->counting.bytes > bound) {
+        return fault(m, "%llu bytes are used and %llu allocated of %llu",
+                     (unsigned long long)s.used_bytes,
+                     (unsigned long long)m->counting.bytes,
+                     (unsigned long long)max);
+    }
+    if (m->counting.bytes > s.used_bytes + STORE_MODEL_SLACK) {
+        return fault(m, "%llu bytes are allocated, but %llu counted",
+                     (unsigned long long)m->counting.bytes,
+                     (unsigned long long)s.used_bytes);
+    }
+    if (s.evictions > m->evictions && most + m->incoming_bytes < max / 4 * 3) {
+        return fault(m, "an entry was evicted at %llu bytes of %llu",
+                     (unsigned long long)most, (unsigned long long)max);
+    }
+    if (m->counts.forgotten > s.evictions) {
+        return fault(m, "%llu entries were lost, and %llu evicted",
+                     (unsigned long long)m->counts.forgotten,
+                     (unsigned long long)s.evictions);
+    }
+    m->evictions = s.evictions;
+    m->used_bytes = s.used_bytes;
+    m->counts.used_bytes_max =
+        most > m->counts.used_bytes_max ? most : m->counts.used_bytes_max;
+    return true;
+}
+
+static bool act(struct store_model *m, const struct store_step *s)
+{
+    unsigned k = s->key % m->plan.keys;
+    unsigned how = s->how;
+    switch ((enum store_step_kind)(s->what % STORE_STEP_KINDS)) {
+    case STORE_STEP_PUT:
+        return put(m, k, length_of(m, s->size), how);
+    case STORE_STEP_GET:
+        return do_get(m, k);
+    case STORE_STEP_COPY:
+        return do_copy(m, k, how);
+    case STORE_STEP_LOOK:
+        return do_look(m, k);
+    case STORE_STEP_DEL:
+        return do_del(m, k);
+    case STORE_STEP_TOUCH:
+        return do_touch(m, k, how);
+    case STORE_STEP_PEEK:
+        return do_peek(m, k);
+    case STORE_STEP_FILL_BEGIN:
+        return do_fill_begin(m, k, how);
+    case STORE_STEP_FILL_COMMIT:
+        return do_fill_commit(m, length_of(m, s->size), how);
+    case STORE_STEP_FILL_CANCEL:
+        return do_fill_cancel(m, how);
+    case STORE_STEP_OVERTAKE:
+        return do_overtake(m, k);
+    case STORE_STEP_SCAN:
+        return do_scan(m, how);
+    case STORE_STEP_HOLD:
+        return do_hold(m, k);
+    case STORE_STEP_RELEASE:
+        return do_release(m, how);
+    case STORE_STEP_SWEEP:
+        return do_sweep(m);
+    case STORE_STEP_TIME:
+        return do_time(m, how);
+    case STORE_STEP_OLD:
+        return do_old(m, k, how);
+    case STORE_STEP_RESIZES:
+        return do_resizes(m, k, how);
+    case STORE_STEP_ROW:
+        return do_row(m, k, how, s->size);
+    case STORE_STEP_HIDE:
+        return do_hide(m, k, how);
+    case STORE_STEP_CLEAR:
+        return do_clear(m);
+    case STORE_STEP_VERIFY:
+        return do_verify(m);
+    case STORE_STEP_KINDS:
+        break;
+    }
+    return true;
+}
+
+bool store_model_step(struct store_model *m, const struct store_step *step)
+{
+    if (m->fault[0] != '\0') {
+        return false;
+    }
+    m->steps++;
+    m->incoming_bytes = 0;
+    if (!act(m, step) || !check_fills(m) || !check_bound(m)) {
+        return false;
+    }
+    if (m->plan.check_every > 0 && m->steps % m->plan.check_every == 0) {
+        km_store_check(m->store);
+    }
+    return true;
+}
+
+/* -- begin and end --------------------------------------------------------- */
+
+/* The number of a key is its first four bytes. Most keys are short, some are
+ * longer, and key 1 is as long as a key may be. */
+static void keys_init(struct store_model *m)
+{
+    m->keys = made(calloc(m->plan.keys, KM_KEY_BYTES_MAX));
+    m->key_lens = made(calloc(m->plan.keys, sizeof *m->key_lens));
+    for (uint32_t k = 0; k < m->plan.keys; k++) {
+        uint8_t *key = m->keys + (size_t)k * KM_KEY_BYTES_MAX;
+        m->key_lens[k] = k == 1        ? KM_KEY_BYTES_MAX
+                         : k % 16 == 0 ? 4 + k * 37 % 200
+                                       : 4 + k % 9;
+        stamped_fill(key, m->key_lens[k], k);
+        memcpy(key, &k, sizeof k);
+    }
+}
+
+static struct km_store *new_store(struct store_model *m)
+{
+    struct km_store *store = NULL;
+    const struct km_store_options options = {.mem = &m->counting.allocator,
+                                             .clock = &m->clock.clock,
+                                             .policy = m->plan.policy,
+                                             .max_bytes = m->plan.max_bytes,
+                                             .seed = 42,
+                                             .slot_seed = SLOT_SEED};
+    return km_store_new(&options, &store) == KAMA_OK ? store : NULL;
+}
+
+struct store_model *store_model_new(const struct store_model_plan *plan)
+{
+    struct store_model *m = made(calloc(1, sizeof *m));
+    m->plan = *plan;
+    m->calls = plan->calls != NULL ? *plan->calls : store_calls_real();
+    counting_init(&m->counting, plan->mem);
+    fake_clock_init(&m->clock);
+    m->lost = made(calloc(1, sizeof *m->lost));
+    m->entries = made(calloc(plan->keys, sizeof *m->entries));
+    m->awaited = made(calloc(plan->keys, sizeof *m->awaited));
+    m->value = made(malloc(plan->value_bytes_max + 1));
+    m->out = made(malloc(plan->value_bytes_max + 1));
+    keys_init(m);
+    m->store = new_store(m);
+    if (m->store == NULL) {
+        store_model_free(m);
+        return NULL;
+    }
+    return m;
+}
+
+/* Empties the store. Only views are in use then. */
+static bool drain(struct store_model *m)
+{
+    struct km_store_stats s;
+    for (unsigned i = 0; i < FILLS_MAX; i++) {
+        (void)do_fill_cancel(m, i);
+    }
+    while (m->sweeping) {
+        (void)do_sweep(m);
+    }
+    bool good = do_verify(m) && do_clear(m);
+    km_store_stats_get(m->store, &s);
+    return good && ((s.entries == 0 && s.negative_entries == 0 &&
+                     s.payload_bytes == 0) ||
+                    fault(m, "%llu entries are left after a clear",
+                          (unsigned long long)s.entries));
+}
+
+bool store_model_finish(struct store_model *m)
+{
+    bool good = m->fault[0] == '\0' && drain(m);
+    for (unsigned i = 0; i < FILLS_MAX; i++) {
+        (void)do_fill_cancel(m, i);
+    }
+    km_store_free(m->store);
+    m->store = NULL;
+    for (unsigned i = 0; i < VIEWS_MAX; i++) {
+        good = release(m, &m->views[i]) && good;
+    }
+    return good && (m->counting.bytes == 0 ||
+                    fault(m, "%llu bytes have leaked",
+                          (unsigned long long)m->counting.bytes));
+}
+
+const char *store_model_fault(const struct store_model *m)
+{
+    return m->fault[0] != '\0' ? m->fault : NULL;
+}
+
+const struct store_model_counts *store_model_counts_get(
+    const struct store_model *m)
+{
+    return &m->counts;
+}
+
+void store_model_free(struct store_model *m)
+{
+    if (m == NULL) {
+        return;
+    }
+    if (m->store != NULL) {
+        (void)store_model_finish(m);
+    }
+    free(m->lost);
+    free(m->entries);
+    free(m->awaited);
+    free(m->keys);
+    free(m->key_lens);
+    free(m->value);
+    free(m->out);
+    free(m);
+}
