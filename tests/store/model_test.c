@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/* ctest: timeout=120 */
+/*
+ * Random steps by seed on a store beside a naive one (store/store_model.h): small
+ * and large stores, values from nothing to the largest that is permitted, stores
+ * that have room for all keys and stores that have not, and values that are held
+ * until they fill the store.
+ *
+ *     KAMA_SEED=N     the first seed
+ *     KAMA_SEEDS=N    how many seeds run
+ */
+#include "store/store_model.h"
+
+#include "base/limits.h"
+#include "store/policy.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define KIB 1024u
+#define MIB (1024u * KIB)
+#define SEEDS 2u
+
+/* How often each kind of step is drawn. */
+static const uint16_t usual[STORE_STEP_KINDS] = {
+    [STORE_STEP_PUT] = 900,         [STORE_STEP_GET] = 600,
+    [STORE_STEP_COPY] = 450,        [STORE_STEP_LOOK] = 60,
+    [STORE_STEP_DEL] = 150,         [STORE_STEP_TOUCH] = 180,
+    [STORE_STEP_PEEK] = 60,         [STORE_STEP_FILL_BEGIN] = 240,
+    [STORE_STEP_FILL_COMMIT] = 180, [STORE_STEP_FILL_CANCEL] = 15,
+    [STORE_STEP_OVERTAKE] = 15,     [STORE_STEP_SCAN] = 180,
+    [STORE_STEP_HOLD] = 180,        [STORE_STEP_RELEASE] = 60,
+    [STORE_STEP_SWEEP] = 60,        [STORE_STEP_TIME] = 20,
+    [STORE_STEP_OLD] = 15,          [STORE_STEP_RESIZES] = 6,
+    [STORE_STEP_ROW] = 20,          [STORE_STEP_HIDE] = 2,
+    [STORE_STEP_CLEAR] = 1,         [STORE_STEP_VERIFY] = 3};
+
+/* A row of the table of plans. */
+struct row {
+    const char *name;
+    uint64_t max_bytes;
+    unsigned keys;
+    size_t value_bytes_max;
+    unsigned held_percent; /* of max_bytes, at most, in views */
+    unsigned check_every;
+    unsigned steps;
+    enum store_model_room room;
+};
+
+/* The keys of the roomy rows, with the longest values and 200 bytes each, fill
+ * less than half of max_bytes, so that there is also room for the entries that a
+ * clear has left and the store has not freed yet. */
+static const struct row rows[] = {
+    {"smallest", KM_GROUP_BYTES_MIN, 60, KM_GROUP_BYTES_MIN / 4, 20, 1, 20000,
+     STORE_MODEL_FULL},
+    {"smallest, many keys", KM_GROUP_BYTES_MIN, 2000, 64, 10, 16, 30000,
+     STORE_MODEL_FULL},
+    {"smallest, roomy", KM_GROUP_BYTES_MIN, 40, 300, 10, 1, 20000,
+     STORE_MODEL_ROOMY},
+    {"odd", 300 * KIB + 7, 150, 75 * KIB, 30, 4, 10000, STORE_MODEL_FULL},
+    {"held", 300 * KIB, 150, 75 * KIB, 100, 4, 10000, STORE_MODEL_FULL},
+    {"one MiB", MIB, 400, 256 * KIB, 30, 16, 10000, STORE_MODEL_FULL},
+    {"one MiB, roomy", MIB, 400, 800, 5, 16, 30000, STORE_MODEL_ROOMY},
+    {"many shards", 16 * MIB, 1000, MIB, 30, 256, 6000, STORE_MODEL_FULL},
+    {"many shards, roomy", 16 * MIB, 4000, 1500, 20, 256, 15000,
+     STORE_MODEL_ROOMY},
+    {"largest values", 64 * MIB, 200, 16 * MIB, 30, 128, 700, STORE_MODEL_FULL},
+    {"largest, roomy", 64 * MIB, 4000, 6000, 20, 512, 15000, STORE_MODEL_ROOMY},
+};
+
+#define ROWS (sizeof rows / sizeof rows[0])
+
+static uint64_t number_of(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text != NULL ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static uint64_t draw(uint64_t *random)
+{
+    uint64_t x = *random += 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+static unsigned draw_kind(uint64_t *random)
+{
+    unsigned sum = 0;
+    for (unsigned i = 0; i < STORE_STEP_KINDS; i++) {
+        sum += usual[i];
+    }
+    unsigned at = (unsigned)(draw(random) % sum);
+    unsigned kind = 0;
+    while (at >= usual[kind]) {
+        at -= usual[kind++];
+    }
+    return kind;
+}
+
+/* Half of the steps go to a sixteenth of the keys, so that the same keys meet
+ * again and again. */
+static struct store_step draw_step(uint64_t *random, unsigned keys)
+{
+    uint64_t r = draw(random);
+    unsigned k = (unsigned)(r >> 8) & 0xffff;
+    return (struct store_step){
+        .what = (uint8_t)draw_kind(random),
+        .how = (uint8_t)r,
+        .key = (uint16_t)(r >> 63 ? k % (keys / 16 + 1) : k % keys),
+        .size = (uint32_t)(r >> 24)};
+}
+
+static struct store_model_plan plan_of(const struct row *row, uint64_t seed)
+{
+    return (struct store_model_plan){
+        .policy = seed % 2 == 0 ? &km_policy_lru : &km_policy_s3fifo,
+        .max_bytes = row->max_bytes,
+        .keys = row->keys,
+        .value_bytes_max = row->value_bytes_max,
+        .held_bytes_max = row->max_bytes / 100 * row->held_percent,
+        .check_every = row->check_every,
+        .room = row->room};
+}
+
+/* Makes a model and does steps until one of them finds a fault. Returns NULL if
+ * there is no memory for the store. */
+static struct store_model *begin(const struct store_model_plan *plan,
+                                 uint64_t seed, unsigned steps)
+{
+    struct store_model *m = store_model_new(plan);
+    uint64_t random = draw(&seed);
+    bool good = m != NULL;
+    for (unsigned i = 0; good && i < steps; i++) {
+        struct store_step step = draw_step(&random, plan->keys);
+        good = store_model_step(m, &step);
+    }
+    return m;
+}
+
+/* Does steps as begin does, and ends the store. */
+static struct store_model *run(const struct store_model_plan *plan,
+                               uint64_t seed, unsigned steps)
+{
+    struct store_model *m = begin(plan, seed, steps);
+    if (m != NULL) {
+        (void)store_model_finish(m);
+    }
+    return m;
+}
+
+/* Runs a row, and adds the counts of its model to sums. */
+static void run_row(const struct row *row, uint64_t seed,
+                    struct store_model_counts *sums)
+{
+    struct store_model_plan plan = plan_of(row, seed);
+    struct store_model *m = run(&plan, seed, row->steps);
+    assert_non_null(m);
+    if (store_model_fault(m) != NULL) {
+        fail_msg("%s, KAMA_SEED=%llu: %s", row->name, (unsigned long long)seed,
+                 store_model_fault(m));
+    }
+    const struct store_model_counts *c = store_model_counts_get(m);
+    sums->found += c->found;
+    sums->forgotten += c->forgotten;
+    sums->expired += c->expired;
+    sums->refused += c->refused;
+    sums->kept += c->kept;
+    sums->overtaken += c->overtaken;
+    sums->scans += c->scans;
+    sums->hidden += c->hidden;
+    store_model_free(m);
+}
+
+static void say(const struct row *row, const struct store_model_counts *c)
+{
+    print_message("%-20s found %llu, forgotten %llu, expired %llu, refused "
+                  "%llu, kept %llu, overtaken %llu, scans %llu, hidden %llu\n",
+                  row->name, (unsigned long long)c->found,
+                  (unsigned long long)c->forgotten,
+                  (unsigned long long)c->expired,
+                  (unsigned long long)c->refused, (unsigned long long)c->kept,
+                  (unsigned long long)c->overtaken,
+                  (unsigned long long)c->scans, (unsigned long long)c->hidden);
+}
+
+/* Asserts that the usual seeds of a row have met the cases that it is for. */
+static void expect_met(const struct row *row,
+                       const struct store_model_counts *sums)
+{
+    assert_true(sums->found > 0 && sums->expired > 0);
+    assert_true(sums->kept > 0 && sums->scans > 0);
+    assert_int_equal(sums->forgotten > 0, row->room == STORE_MODEL_FULL);
+    assert_int_equal(sums->refused > 0, row->held_percent == 100);
+}
+
+/* The store answers as the naive one does, or has forgotten entries because it
+ * was full. */
+static void test_random_steps(void **state)
+{
+    uint64_t first = number_of("KAMA_SEED", 1);
+    uint64_t seeds = number_of("KAMA_SEEDS", SEEDS);
+    (void)state;
+    print_message("seeds %llu to %llu\n", (unsigned long long)first,
+                  (unsigned long long)(first + seeds - 1));
+    for (unsigned i = 0; i < ROWS; i++) {
+        struct store_model_counts sums = {0};
+        for (uint64_t seed = first; seed < first + seeds; seed++) {
+            run_row(&rows[i], seed, &sums);
+        }
+        say(&rows[i], &sums);
+        if (getenv("KAMA_SEED") == NULL && getenv("KAMA_SEEDS") == NULL) {
+            expect_met(&rows[i], &sums);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_random_steps),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
