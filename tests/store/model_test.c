@@ -220,10 +220,55 @@ static void test_random_steps(void **state)
     }
 }
 
+/* -- a store that is not full ----------------------------------------------- */
+
+/* Puts values of one length until they fill three fifths of max_bytes, with 100
+ * bytes for each entry, and then finds all of them. */
+static void fill_in_part(uint64_t max_bytes, size_t len)
+{
+    unsigned keys = (unsigned)(max_bytes / 5 * 3 / (len + 100));
+    keys = keys < STORE_MODEL_KEYS_MAX ? keys : STORE_MODEL_KEYS_MAX;
+    struct store_model_plan plan = {.policy = &km_policy_s3fifo,
+                                    .max_bytes = max_bytes,
+                                    .keys = keys,
+                                    .value_bytes_max = len,
+                                    .room = STORE_MODEL_ROOMY};
+    struct store_model *m = store_model_new(&plan);
+    assert_non_null(m);
+    for (unsigned k = 0; k < 2 * keys; k++) {
+        struct store_step step = {.what = k < keys ? STORE_STEP_PUT
+                                                   : STORE_STEP_GET,
+                                  .key = (uint16_t)(k % keys),
+                                  .size = 31};
+        (void)store_model_step(m, &step);
+    }
+    (void)store_model_finish(m);
+    if (store_model_fault(m) != NULL) {
+        fail_msg("%u values of %zu bytes in %llu: %s", keys, len,
+                 (unsigned long long)max_bytes, store_model_fault(m));
+    }
+    assert_int_equal(store_model_counts_get(m)->found, keys);
+    store_model_free(m);
+}
+
+/* Nothing is evicted before the store is full, whatever the sizes are. */
+static void test_nothing_is_lost_while_there_is_room(void **state)
+{
+    static const uint64_t maxima[] = {KM_GROUP_BYTES_MIN, 300 * KIB, MIB,
+                                      8 * MIB, 64 * MIB};
+    (void)state;
+    for (unsigned i = 0; i < sizeof maxima / sizeof maxima[0]; i++) {
+        for (size_t len = 100; len <= maxima[i] / 8; len *= 3) {
+            fill_in_part(maxima[i], len);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_steps),
+        cmocka_unit_test(test_nothing_is_lost_while_there_is_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
