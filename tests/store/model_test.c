@@ -4,7 +4,7 @@
  * Random steps by seed on a store beside a naive one (store/store_model.h): small
  * and large stores, values from nothing to the largest that is permitted, stores
  * that have room for all keys and stores that have not, and values that are held
- * until they fill the store.
+ * until they fill the store. Then the same while each allocation fails in turn.
  *
  *     KAMA_SEED=N     the first seed
  *     KAMA_SEEDS=N    how many seeds run
@@ -12,15 +12,11 @@
 #include "store/store_model.h"
 
 #include "base/limits.h"
+#include "base/mem.h"
+#include "helpers/failmalloc.h"
 #include "store/policy.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 #define KIB 1024u
 #define MIB (1024u * KIB)
@@ -264,11 +260,50 @@ static void test_nothing_is_lost_while_there_is_room(void **state)
     }
 }
 
+/* -- without memory --------------------------------------------------------- */
+
+#define STEPS_WITHOUT_MEMORY 250u
+
+static kama_status steps_without_memory(const kama_allocator *mem, void *arg)
+{
+    const struct row *row = arg;
+    struct store_model_plan plan = plan_of(row, row->steps);
+    plan.mem = mem;
+    plan.allocations_fail = true;
+    struct store_model *m = run(&plan, row->steps, STEPS_WITHOUT_MEMORY);
+    if (m == NULL) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    if (store_model_fault(m) != NULL) {
+        fail_msg("%s: %s", row->name, store_model_fault(m));
+    }
+    store_model_free(m);
+    return KAMA_OK;
+}
+
+/* Each allocation fails once, alone or with all that follow: the step says so,
+ * or does its work; the store stays right, and nothing leaks. */
+static void test_each_allocation_fails(void **state)
+{
+    struct row failing[] = {
+        {"small", KM_GROUP_BYTES_MIN, 60, KM_GROUP_BYTES_MIN / 4, 60, 4, 1,
+         STORE_MODEL_FULL},
+        {"large", 2 * MIB, 1000, 64 * KIB, 30, 64, 2, STORE_MODEL_FULL},
+    };
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        long long n = km_test_fail_each(steps_without_memory, &failing[i]);
+        print_message("%s: %lld allocations\n", failing[i].name, n);
+        assert_true(n >= 2);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_steps),
         cmocka_unit_test(test_nothing_is_lost_while_there_is_room),
+        cmocka_unit_test(test_each_allocation_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
