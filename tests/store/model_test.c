@@ -4,7 +4,8 @@
  * Random steps by seed on a store beside a naive one (store/store_model.h): small
  * and large stores, values from nothing to the largest that is permitted, stores
  * that have room for all keys and stores that have not, and values that are held
- * until they fill the store. Then the same while each allocation fails in turn.
+ * until they fill the store. Then the same while each allocation fails in turn,
+ * and with faulty stores, whose faults the model must find.
  *
  *     KAMA_SEED=N     the first seed
  *     KAMA_SEEDS=N    how many seeds run
@@ -21,6 +22,8 @@
 #define KIB 1024u
 #define MIB (1024u * KIB)
 #define SEEDS 2u
+/* A fault of the store is found within so many seeds. */
+#define SEEDS_BROKEN 20u
 
 /* How often each kind of step is drawn. */
 static const uint16_t usual[STORE_STEP_KINDS] = {
@@ -298,12 +301,188 @@ static void test_each_allocation_fails(void **state)
     }
 }
 
+/* -- faulty stores ---------------------------------------------------------- */
+
+/* The value that a faulty get or copy keeps, of the first key that it was asked
+ * for. */
+static struct {
+    kama_value *value;
+    uint64_t hash;
+} kept;
+
+static void kept_forget(void)
+{
+    if (kept.value != NULL) {
+        kama_value_unref(kept.value);
+    }
+    kept.value = NULL;
+}
+
+static kama_status get_cached(struct km_store *store, uint64_t hash,
+                              kama_bytes key, kama_value **ret_value)
+{
+    if (kept.value != NULL && kept.hash == hash) {
+        *ret_value = kama_value_ref(kept.value);
+        return KAMA_OK;
+    }
+    kama_status st = km_store_get(store, hash, key, ret_value);
+    if (st == KAMA_OK && kept.value == NULL) {
+        kept.value = kama_value_ref(*ret_value);
+        kept.hash = hash;
+    }
+    return st;
+}
+
+static kama_status get_of_another_key(struct km_store *store, uint64_t hash,
+                                      kama_bytes key, kama_value **ret_value)
+{
+    kama_status st = km_store_get(store, hash, key, ret_value);
+    if (st == KAMA_OK && kept.value == NULL) {
+        kept.value = kama_value_ref(*ret_value);
+        kept.hash = hash;
+    } else if (st == KAMA_OK && hash != kept.hash) {
+        kama_value_unref(*ret_value);
+        *ret_value = kama_value_ref(kept.value);
+    }
+    return st;
+}
+
+static kama_status copy_torn(struct km_store *store, uint64_t hash,
+                             kama_bytes key, void *buf, size_t cap,
+                             size_t *ret_len)
+{
+    kama_status st = km_store_copy(store, hash, key, buf, cap, ret_len);
+    if (st == KAMA_OK && *ret_len > 100) {
+        memmove((char *)buf + 32, (char *)buf + 40, 8);
+    }
+    return st;
+}
+
+static kama_status put_nothing(struct km_store *store, uint64_t adoption,
+                               uint64_t hash, kama_value *item)
+{
+    (void)store;
+    (void)adoption;
+    (void)hash;
+    km_item_pin(item);
+    kama_value_unref(item);
+    return KAMA_OK;
+}
+
+static kama_status put_any_adoption(struct km_store *store, uint64_t adoption,
+                                    uint64_t hash, kama_value *item)
+{
+    return km_store_put(store, adoption + 1, hash, item);
+}
+
+static kama_status del_nothing(struct km_store *store, uint64_t adoption,
+                               uint64_t hash, kama_bytes key)
+{
+    km_ns at;
+    return km_store_peek(store, adoption, hash, key, &at);
+}
+
+static kama_status touch_nothing(struct km_store *store, uint64_t adoption,
+                                 uint64_t hash, kama_bytes key,
+                                 km_ns expires_at)
+{
+    km_ns at;
+    (void)expires_at;
+    return km_store_peek(store, adoption, hash, key, &at);
+}
+
+static kama_status touch_for_ever(struct km_store *store, uint64_t adoption,
+                                  uint64_t hash, kama_bytes key,
+                                  km_ns expires_at)
+{
+    (void)expires_at;
+    return km_store_touch(store, adoption, hash, key, 0);
+}
+
+static void clear_nothing(struct km_store *store)
+{
+    (void)store;
+}
+
+static bool commit_never(struct km_store *store, struct km_fill *fill,
+                         kama_value *item)
+{
+    (void)item;
+    km_store_fill_cancel(store, fill);
+    return false;
+}
+
+/* Keeps a loaded value although the fill was overtaken. */
+static bool commit_always(struct km_store *store, struct km_fill *fill,
+                          kama_value *item)
+{
+    kama_value *found;
+    kama_bytes key = km_item_key_bytes(item);
+    uint64_t hash = km_store_hash(store, key);
+    km_store_fill_cancel(store, fill);
+    *fill = (struct km_fill){.adoption = UINT64_MAX};
+    kama_status st = km_store_fill_begin_again(store, fill, hash, key, &found);
+    if (st == KAMA_OK) {
+        kama_value_unref(found);
+    }
+    return st == KAMA_WOULD_LOAD && km_store_fill_commit(store, fill, item);
+}
+
+static const struct row one_mib_roomy = {
+    "one MiB, roomy", MIB, 400, 800, 5, 64, 3000, STORE_MODEL_ROOMY};
+
+/* Runs a store with some calls replaced, until the model finds the fault. */
+static void expect_found_out(const char *name, const struct store_calls *calls)
+{
+    for (uint64_t seed = 1; seed <= SEEDS_BROKEN; seed++) {
+        struct store_model_plan plan = plan_of(&one_mib_roomy, seed);
+        plan.calls = calls;
+        struct store_model *m = begin(&plan, seed, one_mib_roomy.steps);
+        assert_non_null(m);
+        bool found = store_model_fault(m) != NULL;
+        if (found) {
+            print_message("%s: %s\n", name, store_model_fault(m));
+        }
+        kept_forget();
+        store_model_free(m);
+        if (found) {
+            return;
+        }
+    }
+    fail_msg("no seed finds out about %s", name);
+}
+
+#define FAULTY(member, function)                                               \
+    do {                                                                       \
+        struct store_calls calls = store_calls_real();                         \
+        calls.member = function;                                               \
+        expect_found_out(#function, &calls);                                   \
+    } while (0)
+
+/* The model finds out about each fault. */
+static void test_faults_are_found(void **state)
+{
+    (void)state;
+    FAULTY(get, get_cached);
+    FAULTY(get, get_of_another_key);
+    FAULTY(copy, copy_torn);
+    FAULTY(put, put_nothing);
+    FAULTY(put, put_any_adoption);
+    FAULTY(del, del_nothing);
+    FAULTY(touch, touch_nothing);
+    FAULTY(touch, touch_for_ever);
+    FAULTY(clear, clear_nothing);
+    FAULTY(fill_commit, commit_never);
+    FAULTY(fill_commit, commit_always);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_steps),
         cmocka_unit_test(test_nothing_is_lost_while_there_is_room),
         cmocka_unit_test(test_each_allocation_fails),
+        cmocka_unit_test(test_faults_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
