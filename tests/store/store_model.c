@@ -76,10 +76,10 @@ struct store_model {
     struct view views[VIEWS_MAX];
     struct entry *entries;
     bool *awaited; /* by the scan: there since its begin, and not seen yet */
-    uint8_t *keys; /* KM_KEY_BYTES_MAX for each */
-    size_t *key_lens;
-    char *value; /* room for a value that is put */
-    char *out;   /* room for a copy */
+    kama_bytes *keys;
+    uint8_t *key_bytes; /* of all keys */
+    char *value;        /* room for a value that is put */
+    char *out;          /* room for a copy */
     char fault[256];
 };
 
@@ -151,8 +151,7 @@ static km_ns now(const struct store_model *m)
 
 static kama_bytes key_of(const struct store_model *m, unsigned k)
 {
-    return kama_bytes_make(m->keys + (size_t)k * KM_KEY_BYTES_MAX,
-                           m->key_lens[k]);
+    return m->keys[k];
 }
 
 static uint64_t hash_of(const struct store_model *m, unsigned k)
@@ -200,7 +199,7 @@ static bool refused(struct store_model *m, kama_status st, uint64_t bytes)
 
 static uint64_t cost_of(const struct store_model *m, unsigned k, size_t len)
 {
-    return len + m->key_lens[k] + COST_OF_A_VALUE;
+    return len + m->keys[k].len + COST_OF_A_VALUE;
 }
 
 static void overtake_fills(struct store_model *m, unsigned k)
@@ -787,7 +786,7 @@ static unsigned number_of(const struct store_model *m, const kama_value *item)
     if (key.len >= sizeof k) {
         memcpy(&k, key.data, sizeof k);
     }
-    if (k >= m->plan.keys || key.len != m->key_lens[k] ||
+    if (k >= m->plan.keys || key.len != m->keys[k].len ||
         memcmp(key.data, key_of(m, k).data, key.len) != 0) {
         return UINT32_MAX;
     }
@@ -906,9 +905,9 @@ static struct sums sum_up(const struct store_model *m)
         if (e->presence != KM_STORE_ABSENT) {
             unsigned negative = e->presence == KM_STORE_NEGATIVE;
             s.all[negative]++;
-            s.all_bytes += e->len + m->key_lens[k];
+            s.all_bytes += e->len + m->keys[k].len;
             s.live[negative] += live;
-            s.live_bytes += live ? e->len + m->key_lens[k] : 0;
+            s.live_bytes += live ? e->len + m->keys[k].len : 0;
         }
     }
     return s;
@@ -1061,19 +1060,29 @@ bool store_model_step(struct store_model *m, const struct store_step *step)
 
 /* -- begin and end --------------------------------------------------------- */
 
-/* The number of a key is its first four bytes. Most keys are short, some are
- * longer, and key 1 is as long as a key may be. */
+/* Most keys are short, some are longer, and key 1 is as long as a key may be. */
+static size_t key_length(uint32_t k)
+{
+    return k == 1        ? KM_KEY_BYTES_MAX
+           : k % 16 == 0 ? 4 + k * 37 % 200
+                         : 4 + k % 9;
+}
+
+/* The number of a key is its first four bytes. */
 static void keys_init(struct store_model *m)
 {
-    m->keys = made(calloc(m->plan.keys, KM_KEY_BYTES_MAX));
-    m->key_lens = made(calloc(m->plan.keys, sizeof *m->key_lens));
+    size_t sum = 0;
     for (uint32_t k = 0; k < m->plan.keys; k++) {
-        uint8_t *key = m->keys + (size_t)k * KM_KEY_BYTES_MAX;
-        m->key_lens[k] = k == 1        ? KM_KEY_BYTES_MAX
-                         : k % 16 == 0 ? 4 + k * 37 % 200
-                                       : 4 + k % 9;
-        stamped_fill(key, m->key_lens[k], k);
-        memcpy(key, &k, sizeof k);
+        sum += key_length(k);
+    }
+    m->keys = made(calloc(m->plan.keys, sizeof *m->keys));
+    m->key_bytes = made(malloc(sum));
+    uint8_t *at = m->key_bytes;
+    for (uint32_t k = 0; k < m->plan.keys; k++) {
+        m->keys[k] = kama_bytes_make(at, key_length(k));
+        stamped_fill(at, m->keys[k].len, k);
+        memcpy(at, &k, sizeof k);
+        at += m->keys[k].len;
     }
 }
 
@@ -1167,7 +1176,7 @@ void store_model_free(struct store_model *m)
     free(m->entries);
     free(m->awaited);
     free(m->keys);
-    free(m->key_lens);
+    free(m->key_bytes);
     free(m->value);
     free(m->out);
     free(m);
