@@ -32,9 +32,14 @@ static inline uint64_t stamped_word(uint64_t stamp, size_t word)
 static inline void stamped_fill(void *bytes, size_t len, uint64_t stamp)
 {
     char *at = bytes;
-    for (size_t i = 0; i < len; i += 8) {
+    size_t i = 0;
+    for (; i + 8 <= len; i += 8) {
         uint64_t word = stamped_word(stamp, i / 8);
-        memcpy(at + i, &word, len - i < 8 ? len - i : 8);
+        memcpy(at + i, &word, 8);
+    }
+    uint64_t last = stamped_word(stamp, i / 8);
+    if (i < len) {
+        memcpy(at + i, &last, len - i);
     }
 }
 
@@ -42,11 +47,14 @@ static inline void stamped_fill(void *bytes, size_t len, uint64_t stamp)
 static inline bool stamped_is(const void *bytes, size_t len, uint64_t stamp)
 {
     const char *at = bytes;
-    for (size_t i = 0; i < len; i += 8) {
-        uint64_t word = stamped_word(stamp, i / 8);
-        if (memcmp(at + i, &word, len - i < 8 ? len - i : 8) != 0) {
+    size_t i = 0;
+    for (; i + 8 <= len; i += 8) {
+        uint64_t word;
+        memcpy(&word, at + i, 8);
+        if (word != stamped_word(stamp, i / 8)) {
             return false;
         }
     }
-    return true;
+    uint64_t last = stamped_word(stamp, i / 8);
+    return i == len || memcmp(at + i, &last, len - i) == 0;
 }
