@@ -11,6 +11,9 @@
  * a torn copy is seen. Values that were taken as a reference are looked at again
  * some operations later.
  *
+ * That these tests find faults is shown with stores that have some: a get with a
+ * cache, a torn copy, a del that takes effect later, and so on.
+ *
  *     KAMA_SEED=N     the first seed
  *     KAMA_SEEDS=N    how many seeds run
  */
@@ -22,6 +25,7 @@
 #include "store/policy.h"
 #include "store/stamped.h"
 #include "store/store_calls.h"
+#include "store/store_scan.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -37,6 +41,8 @@
 #define THREADS_MAX 8u
 #define SEEDS 6u
 #define SEEDS_SANITIZED 1u
+/* A fault of a store is found within so many seeds. */
+#define SEEDS_BROKEN 60u
 /* Keys beside those whose histories are written down. */
 #define OTHER_KEYS 200u
 /* A value that nobody has stored. */
@@ -341,6 +347,26 @@ static void *work(void *arg)
 
 /* -- runs ------------------------------------------------------------------ */
 
+/* The state that the faulty calls share. */
+static struct {
+    pthread_mutex_t lock;
+    kama_value *value; /* of a key that a get found, or NULL */
+    uint64_t hash;     /* of the key of the value, or of the del */
+    char key[32];      /* which is to be deleted; empty if there is none */
+    unsigned calls;
+} faulty = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Forgets the state, before the store is freed. */
+static void faulty_reset(void)
+{
+    if (faulty.value != NULL) {
+        kama_value_unref(faulty.value);
+    }
+    faulty.value = NULL;
+    faulty.key[0] = '\0';
+    faulty.calls = 0;
+}
+
 static void *made(void *block)
 {
     assert_non_null(block);
@@ -419,6 +445,7 @@ static bool run_plan(const struct plan *plan, const struct store_calls *calls,
     for (unsigned t = 0; t < plan->threads; t++) {
         assert_int_equal(pthread_join(workers[t].thread, NULL), 0);
     }
+    faulty_reset();
     km_store_check(run.store);
     if (prints) {
         expect_losses(&run);
@@ -471,10 +498,208 @@ static void test_histories_are_linearizable(void **state)
     }
 }
 
+/* -- faulty stores --------------------------------------------------------- */
+
+/* Returns true in one of n calls. */
+static bool faulty_turn(unsigned n)
+{
+    pthread_mutex_lock(&faulty.lock);
+    bool turn = ++faulty.calls % n == 0;
+    pthread_mutex_unlock(&faulty.lock);
+    return turn;
+}
+
+/* Answers from a value that a get found some calls before. */
+static kama_status get_cached(struct km_store *store, uint64_t hash,
+                              kama_bytes key, kama_value **ret_value)
+{
+    kama_status st = km_store_get(store, hash, key, ret_value);
+    if (st != KAMA_OK) {
+        return st;
+    }
+    pthread_mutex_lock(&faulty.lock);
+    if (faulty.value == NULL || faulty.calls++ % 8 == 0) {
+        kama_value *before = faulty.value;
+        faulty.value = kama_value_ref(*ret_value);
+        faulty.hash = hash;
+        if (before != NULL) {
+            kama_value_unref(before);
+        }
+    } else if (faulty.hash == hash) {
+        kama_value_unref(*ret_value);
+        *ret_value = kama_value_ref(faulty.value);
+    }
+    pthread_mutex_unlock(&faulty.lock);
+    return KAMA_OK;
+}
+
+/* Says now and then that there is nothing, as a look-up without a lock may do
+ * while the entry moves. */
+static kama_status get_that_blinks(struct km_store *store, uint64_t hash,
+                                   kama_bytes key, kama_value **ret_value)
+{
+    return faulty_turn(50) ? KAMA_WOULD_LOAD
+                           : km_store_get(store, hash, key, ret_value);
+}
+
+/* Copies the second half later than the first one. */
+static kama_status copy_torn(struct km_store *store, uint64_t hash,
+                             kama_bytes key, void *buf, size_t cap,
+                             size_t *ret_len)
+{
+    size_t len = 0;
+    kama_value *value;
+    kama_status st = km_store_copy(store, hash, key, buf, cap, ret_len);
+    (void)sched_yield();
+    if (st == KAMA_OK && km_store_get(store, hash, key, &value) == KAMA_OK) {
+        kama_bytes bytes = kama_value_bytes(value);
+        len = bytes.len < *ret_len ? bytes.len : *ret_len;
+        memcpy((char *)buf + len / 2, (const char *)bytes.data + len / 2,
+               len - len / 2);
+        kama_value_unref(value);
+    }
+    return st;
+}
+
+/* Returns before the entry is removed, which the next del does. */
+static kama_status del_later(struct km_store *store, uint64_t adoption,
+                             uint64_t hash, kama_bytes key)
+{
+    kama_status st = KAMA_MISS;
+    pthread_mutex_lock(&faulty.lock);
+    if (faulty.key[0] != '\0') {
+        st = km_store_del(store, adoption, faulty.hash,
+                          kama_bytes_str(faulty.key));
+        faulty.key[0] = '\0';
+    } else {
+        km_ns at;
+        st = km_store_peek(store, adoption, hash, key, &at);
+        memcpy(faulty.key, key.data, key.len);
+        faulty.key[key.len] = '\0';
+        faulty.hash = hash;
+    }
+    pthread_mutex_unlock(&faulty.lock);
+    return st;
+}
+
+/* Loses one of some values that are put. */
+static kama_status put_that_loses(struct km_store *store, uint64_t adoption,
+                                  uint64_t hash, kama_value *item)
+{
+    if (!faulty_turn(100)) {
+        return km_store_put(store, adoption, hash, item);
+    }
+    km_item_pin(item);
+    kama_value_unref(item);
+    return KAMA_OK;
+}
+
+/* Puts a copy of the value, whether or not it has changed meanwhile. */
+static kama_status touch_by_copy(struct km_store *store, uint64_t adoption,
+                                 uint64_t hash, kama_bytes key,
+                                 km_ns expires_at)
+{
+    kama_value *value;
+    if (km_store_get(store, hash, key, &value) != KAMA_OK) {
+        return KAMA_MISS;
+    }
+    const struct km_item_spec spec = {
+        .key = key, .value = kama_value_bytes(value), .expires_at = expires_at};
+    kama_value *item = km_store_item_new(store, &spec);
+    kama_value_unref(value);
+    (void)sched_yield();
+    return km_store_put(store, adoption, hash, item);
+}
+
+/* Clears some of the entries. */
+static void clear_in_part(struct km_store *store)
+{
+    kama_value *items[8];
+    uint64_t cursor = 0;
+    size_t n = km_store_scan(store, &cursor, items, 8);
+    for (size_t i = 0; i < n; i++) {
+        kama_bytes key = km_item_key_bytes(items[i]);
+        if (i % 2 == 0) {
+            (void)!km_store_del(store, 0, km_store_hash(store, key), key);
+        }
+        kama_value_unref(items[i]);
+    }
+}
+
+/* Keeps a loaded value although the fill was overtaken. */
+static bool commit_always(struct km_store *store, struct km_fill *fill,
+                          kama_value *item)
+{
+    kama_bytes key = km_item_key_bytes(item);
+    const struct km_item_spec spec = {.key = key,
+                                      .value = kama_value_bytes(item)};
+    if (km_store_fill_commit(store, fill, item)) {
+        return true;
+    }
+    return km_store_put(store, 0, km_store_hash(store, key),
+                        km_store_item_new(store, &spec)) == KAMA_OK;
+}
+
+/* Runs a plan with some calls replaced, until a history is not linearizable. With
+ * the calls of the store it is. */
+static void expect_found_out(const char *name, const struct plan *plan,
+                             const struct store_calls *calls)
+{
+    const struct store_calls real = store_calls_real();
+    assert_true(run_plan(plan, &real, 1, true));
+    for (uint64_t seed = 1; seed <= SEEDS_BROKEN; seed++) {
+        if (!run_plan(plan, calls, seed, false)) {
+            print_message("%s: %s, seed %llu\n", name, plan->name,
+                          (unsigned long long)seed);
+            return;
+        }
+    }
+    fail_msg("%s: no seed finds out about %s", plan->name, name);
+}
+
+#define FAULTY(member, function, plan)                                         \
+    do {                                                                       \
+        struct store_calls calls = store_calls_real();                         \
+        calls.member = function;                                               \
+        expect_found_out(#function, plan, &calls);                             \
+    } while (0)
+
+/* The faulty calls, and the sizes with which they are tried. */
+static void test_faults_are_found(void **state)
+{
+    static const struct plan roomy[] = {
+        {"1 B", MIB, 1, 4, 1000, HISTORY_NO_LOSS},
+        {"100 B", MIB, 100, 4, 1000, HISTORY_NO_LOSS},
+        {"64 KiB", 32 * MIB, 64 * KIB, 4, 150, HISTORY_NO_LOSS}};
+    static const struct plan full = {
+        "1000 B, full", 64 * KIB, 1000, 4, 1500, HISTORY_LOSS_PERMITTED};
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        FAULTY(get, get_cached, &roomy[i]);
+        FAULTY(del, del_later, &roomy[i]);
+        FAULTY(touch, touch_by_copy, &roomy[i]);
+        FAULTY(put, put_that_loses, &roomy[i]);
+        FAULTY(clear, clear_in_part, &roomy[i]);
+        FAULTY(fill_commit, commit_always, &roomy[i]);
+    }
+    FAULTY(copy, copy_torn, &roomy[1]);
+    FAULTY(copy, copy_torn, &roomy[2]);
+    FAULTY(get, get_cached, &roomy[2]);
+    FAULTY(touch, touch_by_copy, &roomy[2]);
+    FAULTY(get, get_cached, &full);
+    FAULTY(get, get_that_blinks, &full);
+    FAULTY(copy, copy_torn, &full);
+    FAULTY(del, del_later, &full);
+    FAULTY(touch, touch_by_copy, &full);
+    FAULTY(clear, clear_in_part, &full);
+    FAULTY(fill_commit, commit_always, &full);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_histories_are_linearizable),
+        cmocka_unit_test(test_faults_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
