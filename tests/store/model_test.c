@@ -21,7 +21,7 @@
 
 #define KIB 1024u
 #define MIB (1024u * KIB)
-#define SEEDS 2u
+#define SEEDS 4u
 /* A fault of the store is found within so many seeds. */
 #define SEEDS_BROKEN 20u
 
@@ -115,9 +115,11 @@ static struct store_step draw_step(uint64_t *random, unsigned keys)
         .size = (uint32_t)(r >> 24)};
 }
 
+/* Both policies, and memory that is counted or not, take turns. */
 static struct store_model_plan plan_of(const struct row *row, uint64_t seed)
 {
     return (struct store_model_plan){
+        .mem = seed / 2 % 2 == 0 ? km_mem_default() : NULL,
         .policy = seed % 2 == 0 ? &km_policy_lru : &km_policy_s3fifo,
         .max_bytes = row->max_bytes,
         .keys = row->keys,
@@ -227,7 +229,8 @@ static void fill_in_part(uint64_t max_bytes, size_t len)
 {
     unsigned keys = (unsigned)(max_bytes / 5 * 3 / (len + 100));
     keys = keys < STORE_MODEL_KEYS_MAX ? keys : STORE_MODEL_KEYS_MAX;
-    struct store_model_plan plan = {.policy = &km_policy_s3fifo,
+    struct store_model_plan plan = {.mem = km_mem_default(),
+                                    .policy = &km_policy_s3fifo,
                                     .max_bytes = max_bytes,
                                     .keys = keys,
                                     .value_bytes_max = len,

@@ -20,7 +20,8 @@
 /* The cost of a value beside its own bytes, at most. */
 #define COST_OF_A_VALUE 128u
 
-/* An allocator that counts the bytes of the blocks that live. */
+/* An allocator that counts the bytes of the blocks that live. A store need not be
+ * the same with an allocator of the application and without. */
 struct counting {
     kama_allocator allocator;
     const kama_allocator *inner;
@@ -1089,12 +1090,13 @@ static void keys_init(struct store_model *m)
 static struct km_store *new_store(struct store_model *m)
 {
     struct km_store *store = NULL;
-    const struct km_store_options options = {.mem = &m->counting.allocator,
-                                             .clock = &m->clock.clock,
-                                             .policy = m->plan.policy,
-                                             .max_bytes = m->plan.max_bytes,
-                                             .seed = 42,
-                                             .slot_seed = SLOT_SEED};
+    const struct km_store_options options = {
+        .mem = m->plan.mem != NULL ? &m->counting.allocator : km_mem_default(),
+        .clock = &m->clock.clock,
+        .policy = m->plan.policy,
+        .max_bytes = m->plan.max_bytes,
+        .seed = 42,
+        .slot_seed = SLOT_SEED};
     return km_store_new(&options, &store) == KAMA_OK ? store : NULL;
 }
 

@@ -47,7 +47,9 @@ enum store_model_room {
 };
 
 struct store_model_plan {
-    const kama_allocator *mem; /* of the store; NULL: malloc */
+    const kama_allocator *mem; /* of the store, whose bytes are counted; NULL:
+                                * the store has the default one, and they are
+                                * not counted */
     const struct km_policy_ops *policy;
     const struct store_calls *calls; /* NULL: those of the store */
     uint64_t max_bytes;
