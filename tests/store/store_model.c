@@ -507,6 +507,15 @@ static struct entry entry_new(struct store_model *m, size_t len, unsigned how)
     return e;
 }
 
+/* Puts an entry in the place of another one. A value was there throughout only if
+ * both are values. */
+static void replace(struct store_model *m, unsigned k, const struct entry *e)
+{
+    m->awaited[k] = m->awaited[k] && presence(m, k) == KM_STORE_VALUE &&
+                    e->presence == KM_STORE_VALUE;
+    m->entries[k] = *e;
+}
+
 static bool put(struct store_model *m, unsigned k, size_t len, unsigned how)
 {
     struct entry e = entry_new(m, len, how);
@@ -528,10 +537,7 @@ static bool put(struct store_model *m, unsigned k, size_t len, unsigned how)
         return fault(m, "a put of key %u with %zu bytes: %s", k, e.len,
                      kama_status_name(st));
     }
-    if (presence(m, k) != KM_STORE_VALUE || e.presence != KM_STORE_VALUE) {
-        m->awaited[k] = false;
-    }
-    m->entries[k] = e;
+    replace(m, k, &e);
     overtake_fills(m, k);
     return expect_stored(m, k);
 }
@@ -645,24 +651,20 @@ static bool do_row(struct store_model *m, unsigned k, unsigned how,
 
 /* -- fills ----------------------------------------------------------------- */
 
-/* Returns a fill that is not pending, or NULL. There is none either if the key
- * has a fill that may be kept, because a group loads a key once at a time. */
-static struct pending *fill_unused(struct store_model *m, unsigned k)
+/* Returns a fill that is not pending, or NULL. */
+static struct pending *fill_unused(struct store_model *m)
 {
-    struct pending *unused = NULL;
     for (unsigned i = 0; i < FILLS_MAX; i++) {
-        struct pending *p = &m->fills[i];
-        if (p->used && p->key == k && !p->overtaken) {
-            return NULL;
+        if (!m->fills[i].used) {
+            return &m->fills[i];
         }
-        unused = p->used ? unused : p;
     }
-    return unused;
+    return NULL;
 }
 
 static bool do_fill_begin(struct store_model *m, unsigned k, unsigned how)
 {
-    struct pending *p = fill_unused(m, k);
+    struct pending *p = fill_unused(m);
     kama_value *found = NULL;
     kama_status st;
     if (p == NULL || is_hidden(m, k)) {
@@ -712,6 +714,17 @@ static bool cancel(struct store_model *m, struct pending *p)
     return true;
 }
 
+/* Another fill of the key was kept. A group has one load of a key at a time, so
+ * the store may overtake the other fills or not. */
+static void learn_overtaken(struct store_model *m, unsigned k)
+{
+    for (unsigned i = 0; i < FILLS_MAX; i++) {
+        struct pending *p = &m->fills[i];
+        p->overtaken = p->overtaken ||
+                       (p->used && p->key == k && km_fill_overtaken(&p->fill));
+    }
+}
+
 static bool do_fill_commit(struct store_model *m, size_t len, unsigned how)
 {
     struct pending *p = fill_pending(m, how);
@@ -743,7 +756,8 @@ static bool do_fill_commit(struct store_model *m, size_t len, unsigned how)
         return fault(m, "key %u: an overtaken fill was kept", p->key);
     }
     if (kept) {
-        m->entries[p->key] = e;
+        replace(m, p->key, &e);
+        learn_overtaken(m, p->key);
         return expect_stored(m, p->key);
     }
     return p->overtaken || refused(m, KAMA_ERR_NO_MEMORY, cost) ||
