@@ -266,6 +266,41 @@ static void test_nothing_is_lost_while_there_is_room(void **state)
     }
 }
 
+/* -- keys that are not there ------------------------------------------------ */
+
+#define STORED 300u
+#define NOT_STORED 500000u
+
+/* Looks up many keys that were never stored, as long as those that were. An index
+ * has a part of the hash of each key, and among so many keys some have the same
+ * part. */
+static void test_other_keys_are_not_found(void **state)
+{
+    const struct km_store_options options = {.mem = km_mem_default(),
+                                             .clock = km_clock_system(),
+                                             .policy = &km_policy_s3fifo,
+                                             .max_bytes = MIB,
+                                             .seed = 42};
+    struct km_store *store;
+    kama_value *value;
+    (void)state;
+    assert_int_equal(km_store_new(&options, &store), KAMA_OK);
+    for (uint64_t k = 0; k < STORED + NOT_STORED; k++) {
+        kama_bytes key = kama_bytes_make(&k, sizeof k);
+        uint64_t hash = km_store_hash(store, key);
+        if (k < STORED) {
+            const struct km_item_spec spec = {.key = key, .value = key};
+            value = km_store_item_new(store, &spec);
+            assert_non_null(value);
+            assert_int_equal(km_store_put(store, 0, hash, value), KAMA_OK);
+        } else {
+            assert_int_equal(km_store_get(store, hash, key, &value),
+                             KAMA_WOULD_LOAD);
+        }
+    }
+    km_store_free(store);
+}
+
 /* -- without memory --------------------------------------------------------- */
 
 #define STEPS_WITHOUT_MEMORY 250u
@@ -484,6 +519,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_steps),
         cmocka_unit_test(test_nothing_is_lost_while_there_is_room),
+        cmocka_unit_test(test_other_keys_are_not_found),
         cmocka_unit_test(test_each_allocation_fails),
         cmocka_unit_test(test_faults_are_found),
     };
