@@ -432,11 +432,12 @@ static bool run_plan(const struct plan *plan, const struct store_calls *calls,
     struct run run = {.plan = plan, .calls = *calls};
     struct worker workers[THREADS_MAX] = {{0}};
     bool good = true;
-    const struct km_store_options options = {.mem = km_mem_default(),
-                                             .clock = km_clock_system(),
-                                             .policy = &km_policy_s3fifo,
-                                             .max_bytes = plan->max_bytes,
-                                             .seed = seed};
+    const struct km_store_options options = {
+        .mem = km_mem_default(),
+        .clock = km_clock_system(),
+        .policy = seed % 2 == 0 ? &km_policy_lru : &km_policy_s3fifo,
+        .max_bytes = plan->max_bytes,
+        .seed = seed};
     assert_int_equal(km_store_new(&options, &run.store), KAMA_OK);
     assert_int_equal(pthread_barrier_init(&run.start, NULL, plan->threads), 0);
     for (unsigned t = 0; t < plan->threads; t++) {
