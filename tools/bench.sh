@@ -9,10 +9,12 @@ build=${KAMA_BUILD_DIR:-build}
 KAMA_BUILD_DIR=$(cd "$build" && pwd)
 export KAMA_BUILD_DIR
 
+quick=
 pairs=25
 seconds=3
 runs=25
 if [ "${1:-}" = --quick ]; then
+    quick=--quick
     pairs=3
     seconds=1
     runs=5
@@ -23,7 +25,10 @@ for bench in "$build"/bench/*_bench; do
     */grpcpp_server_bench | *'*'*) continue ;;
     esac
     printf '\n== %s\n' "$(basename "$bench")"
-    "$bench"
+    case $bench in
+    */store_bench) "$bench" $quick ;;
+    *) "$bench" ;;
+    esac
 done
 printf '\n== daemon\n'
 /usr/bin/python3 bench/daemon.py --runs "$runs"
