@@ -34,6 +34,8 @@ static const struct row rows[] = {
      bench_row_hit},
     {"huge", "the same with 2 MiB pages on both sides", bench_row_huge},
     {"threads", "the same on two threads", bench_row_threads},
+    {"mixed", "95 gets and 5 sets of a hundred, on two threads",
+     bench_row_mixed},
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 

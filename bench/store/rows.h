@@ -31,3 +31,4 @@ void bench_case(const struct bench_run *run, const char *what,
 void bench_row_hit(const struct bench_run *run);
 void bench_row_huge(const struct bench_run *run);
 void bench_row_threads(const struct bench_run *run);
+void bench_row_mixed(const struct bench_run *run);
