@@ -36,6 +36,7 @@ static const struct row rows[] = {
     {"threads", "the same on two threads", bench_row_threads},
     {"mixed", "95 gets and 5 sets of a hundred, on two threads",
      bench_row_mixed},
+    {"memory", "resident bytes per item over its payload", bench_row_memory},
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 
