@@ -37,6 +37,7 @@ static const struct row rows[] = {
     {"mixed", "95 gets and 5 sets of a hundred, on two threads",
      bench_row_mixed},
     {"memory", "resident bytes per item over its payload", bench_row_memory},
+    {"flood", "memory while values of mixed sizes pour in", bench_row_flood},
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 

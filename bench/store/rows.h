@@ -33,3 +33,4 @@ void bench_row_huge(const struct bench_run *run);
 void bench_row_threads(const struct bench_run *run);
 void bench_row_mixed(const struct bench_run *run);
 void bench_row_memory(const struct bench_run *run);
+void bench_row_flood(const struct bench_run *run);
