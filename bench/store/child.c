@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,6 +31,19 @@ bool bench_child(void (*fn)(void *arg), void *arg)
     while (waitpid(child, &status, 0) != child) {
     }
     return status == 0;
+}
+
+void *bench_shared_new(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    KM_ASSERT(memory != MAP_FAILED);
+    return memory;
+}
+
+void bench_shared_free(void *memory, size_t bytes)
+{
+    (void)munmap(memory, bytes);
 }
 
 /* Returns the number of KiB behind `name` in a file of /proc, in bytes. */

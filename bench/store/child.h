@@ -11,10 +11,16 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Runs fn(arg) in a child and waits for it. Returns whether it returned. */
 bool bench_child(void (*fn)(void *arg), void *arg);
+
+/* Returns memory that is zero, and that later children share with this
+ * process. */
+void *bench_shared_new(size_t bytes);
+void bench_shared_free(void *memory, size_t bytes);
 
 /* Returns the anonymous memory that this process has resident (RssAnon). It does
  * not count pages of files and those that are shared with other processes. */

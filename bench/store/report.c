@@ -2,11 +2,11 @@
 #include "report.h"
 
 #include "base/assert.h"
+#include "child.h"
 
 #include <kamacache/version.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define LINES_MAX 512
@@ -65,17 +65,19 @@ struct bench_spread bench_spread_ratio(const double *over, const double *under,
 
 struct bench_report *bench_report_new(enum bench_format format)
 {
-    struct bench_report *report =
-        mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE,
-             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    KM_ASSERT(report != MAP_FAILED);
+    struct bench_report *report = bench_shared_new(sizeof *report);
     report->format = format;
     return report;
 }
 
 void bench_report_free(struct bench_report *report)
 {
-    (void)munmap(report, sizeof *report);
+    bench_shared_free(report, sizeof *report);
+}
+
+bool bench_report_is_text(const struct bench_report *report)
+{
+    return report->format == BENCH_TEXT;
 }
 
 void bench_report_row(struct bench_report *report, const char *row)
@@ -138,10 +140,10 @@ static void print_line(const struct bench_line *line,
     if (line->beside[0] != 0) {
         print_spread(line->beside, line->unit, &line->other);
         putchar('\n');
+    }
+    if (line->judged == BENCH_BY_RATIO) {
         print_spread("ratio", "x", &line->ratio);
-        if (line->judged == BENCH_BY_RATIO) {
-            print_verdict(line);
-        }
+        print_verdict(line);
         putchar('\n');
     }
     if (line->note[0] != 0) {
@@ -182,17 +184,17 @@ void bench_report_fail(struct bench_report *report, const char *what)
 static void print_bar(const struct bench_line *line)
 {
     bool by_ratio = line->judged == BENCH_BY_RATIO;
-    printf("%-6s  %s %6.4g  %10.2f  %s: %s%s%s\n",
-           meets(line, line->bar.limit) ? "met" : "MISSED",
+    printf("%-6s %10.2f %s %6.4g  %s: %s%s%s\n",
+           meets(line, line->bar.limit) ? "met" : "MISSED", judged(line),
            line->bar.sense == BENCH_AT_LEAST ? ">=" : "<=", line->bar.limit,
-           judged(line), line->row, line->what, by_ratio ? ", beside " : ": ",
+           line->row, line->what, by_ratio ? ", beside " : ": ",
            by_ratio ? line->beside : line->name);
 }
 
 static void print_bars(const struct bench_report *report)
 {
     unsigned bars = 0, missed = 0;
-    printf("\n        %9s  %10s\n", "bar", "measured");
+    putchar('\n');
     for (unsigned i = 0; i < report->count; i++) {
         const struct bench_line *line = &report->lines[i];
         if (line->bar.sense != BENCH_NO_BAR) {
@@ -224,6 +226,8 @@ static void print_json_line(const struct bench_line *line)
     if (line->beside[0] != 0) {
         printf(",\"beside\":\"%s\"", line->beside);
         print_json_spread("other", &line->other);
+    }
+    if (line->judged == BENCH_BY_RATIO) {
         print_json_spread("ratio", &line->ratio);
     }
     if (line->bar.sense != BENCH_NO_BAR) {

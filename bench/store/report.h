@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lines that store_bench prints: what was measured, beside what, and the bar.
+ * The lines that store_bench prints: a figure, the other side, and the bar.
  *
  *     struct bench_line line = {.what = "copying hit", .unit = "ns/op"};
  *     line.value = bench_spread_of(ours, pairs);
@@ -32,18 +32,19 @@ struct bench_bar {
     double stretch;
 };
 
-/* What the bar is compared with. */
+/* The figure that is compared with the bar. A ratio is shown only if it is that
+ * figure. */
 enum bench_judged { BENCH_BY_VALUE, BENCH_BY_RATIO };
 
 struct bench_line {
     char row[16];   /* set by the report */
     char what[112]; /* the case */
     char unit[16];
-    char name[40]; /* what was measured */
+    char name[40]; /* the thing that was measured */
     struct bench_spread value;
     char beside[48]; /* the other side; empty if there is none */
     struct bench_spread other;
-    struct bench_spread ratio; /* counts if there is another side */
+    struct bench_spread ratio;
     enum bench_judged judged;
     struct bench_bar bar;
     char note[128]; /* printed behind the figures if it is not empty */
@@ -57,6 +58,8 @@ struct bench_report;
 struct bench_report *bench_report_new(enum bench_format format);
 void bench_report_free(struct bench_report *report);
 
+/* Returns whether lines are printed as text while they are added. */
+bool bench_report_is_text(const struct bench_report *report);
 /* Begins the lines of a row of the table. */
 void bench_report_row(struct bench_report *report, const char *row);
 /* Adds a copy of `line`, and prints it at once if the format is text. */
