@@ -36,7 +36,7 @@ struct flood {
     double live_bar;
 };
 
-/* What the threads of a flood share. */
+/* The state that the threads of a flood share. */
 struct waters {
     const struct flood *flood;
     kama_group *group;

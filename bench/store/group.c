@@ -47,7 +47,7 @@ void bench_group_set(kama_group *group, unsigned i, const void *value,
     KM_ASSERT(status == KAMA_OK);
 }
 
-/* -- what is live -------------------------------------------------------------- */
+/* -- live entries -------------------------------------------------------------- */
 
 static int count_entry(void *arg, const kama_entry *entry)
 {

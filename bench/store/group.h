@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The side of the library: groups, and the operations of a turn on them. They
- * use the public API alone, so that they measure what an application gets.
+ * use the public API alone, so that they measure the
+ * calls of an application.
  *
  *     kama_group *group = bench_group_new(&(struct bench_group_shape){
  *         .max_bytes = 64u << 20});
@@ -21,7 +22,7 @@
 
 struct bench_group_shape {
     uint64_t max_bytes;
-    uint64_t max_value_bytes; /* 0: what the group permits by itself */
+    uint64_t max_value_bytes; /* 0: the default of the group */
     int64_t ttl_ms;
     enum bench_pages pages;
 };
@@ -39,8 +40,8 @@ kama_status bench_group_try_set(kama_group *group, unsigned i,
                                 const void *value, size_t value_bytes,
                                 int64_t ttl_ms);
 
-/* What the keys and values of a group's entries have in bytes, and how many
- * entries there are, by a scan. */
+/* The number of a group's entries, and the bytes of their keys and values, counted
+ * by a scan. */
 struct bench_live {
     uint64_t entries;
     uint64_t bytes;

@@ -10,7 +10,7 @@
 #define SLOTS 7u
 #define POINTER_MASK UINT64_C(0xffffffffffff)
 #define SEED 1
-/* What malloc adds to a block, and to what it rounds blocks. */
+/* The bytes that malloc adds to a block, and the multiple to which it rounds. */
 #define MALLOC_HEADER 8u
 #define MALLOC_ALIGN 16u
 

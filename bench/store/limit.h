@@ -10,7 +10,7 @@
  *     bench_limit_add(&limit, key, value);
  *     ... {"limit loop", bench_limit_gets, &side} ...
  *
- * The table holds what was added and evicts nothing. Its items lie in the order
+ * The table keeps every item and evicts none. Its items lie in the order
  * in which they were added, as far apart as malloc would place them.
  *
  * The sequence-checked turns are for threads of which some write. Each line has

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define ITEMS 1000000u
-#define ITEM_ROOM 300u
+#define ITEM_ROOM UINT64_C(300)
 #define KEY_BYTES_MAX 32
 #define GROUP_ROOM (64u << 20)
 
@@ -100,8 +100,8 @@ static void run_memory(void *arg)
     memset(l.value, 1, m->value_bytes * UINT64_C(2));
     l.base = bench_rss();
     l.group = bench_group_new(&(struct bench_group_shape){
-        .max_bytes = (m->value_bytes * UINT64_C(3) / 2 + ITEM_ROOM) * m->items +
-                     GROUP_ROOM});
+        .max_bytes =
+            (m->value_bytes * 3 / 2 + ITEM_ROOM) * m->items + GROUP_ROOM});
     for (unsigned i = 0; i < m->items; i++) {
         load(&l, i, m->value_bytes);
     }

@@ -13,8 +13,8 @@ static size_t whole_pages(size_t bytes)
     return (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
 }
 
-/* One more page is mapped, and what lies before and behind the wanted part is
- * unmapped. */
+/* One more page is mapped, and the parts before and behind the wanted memory are
+ * unmapped again. */
 void *bench_pages_map(size_t bytes, enum bench_pages pages)
 {
     size_t wanted = whole_pages(bytes);

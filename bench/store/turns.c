@@ -15,7 +15,7 @@
 #define THREAD_STEP 524287u
 #define ROUND_STEP 77777u
 
-/* What all threads see. Only the thread that runs the turns writes it, and only
+/* The state that all threads see. Only the thread that runs the turns writes it, and only
  * between the barriers. */
 struct crew {
     struct bench_turns *turns;

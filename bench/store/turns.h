@@ -37,8 +37,8 @@ struct bench_turn {
 
 struct bench_side {
     const char *name;
-    /* Does the operations of the turn. Returns a number that needs all that was
-     * read, so that the compiler leaves nothing out. */
+    /* Does the operations of the turn. Returns a number that depends on
+     * every value, so that the compiler leaves nothing out. */
     uint64_t (*run)(void *arg, const struct bench_turn *turn);
     void *arg;
 };
