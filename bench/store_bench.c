@@ -76,7 +76,7 @@ static _Noreturn void usage(const char *wrong)
     exit(2);
 }
 
-/* What the command line asks for. */
+/* The wishes of the command line. */
 struct wish {
     struct bench_run run;
     enum bench_format format;
