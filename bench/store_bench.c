@@ -38,6 +38,7 @@ static const struct row rows[] = {
      bench_row_mixed},
     {"memory", "resident bytes per item over its payload", bench_row_memory},
     {"flood", "memory while values of mixed sizes pour in", bench_row_flood},
+    {"order", "which entries a full group gives up first", bench_row_order},
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 

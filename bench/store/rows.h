@@ -34,3 +34,4 @@ void bench_row_threads(const struct bench_run *run);
 void bench_row_mixed(const struct bench_run *run);
 void bench_row_memory(const struct bench_run *run);
 void bench_row_flood(const struct bench_run *run);
+void bench_row_order(const struct bench_run *run);
