@@ -39,6 +39,8 @@ static const struct row rows[] = {
     {"memory", "resident bytes per item over its payload", bench_row_memory},
     {"flood", "memory while values of mixed sizes pour in", bench_row_flood},
     {"order", "which entries a full group gives up first", bench_row_order},
+    {"expiry", "memory after a million items have expired at once",
+     bench_row_expiry},
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 

@@ -35,3 +35,4 @@ void bench_row_mixed(const struct bench_run *run);
 void bench_row_memory(const struct bench_run *run);
 void bench_row_flood(const struct bench_run *run);
 void bench_row_order(const struct bench_run *run);
+void bench_row_expiry(const struct bench_run *run);
