@@ -41,6 +41,7 @@ static const struct row rows[] = {
     {"order", "which entries a full group gives up first", bench_row_order},
     {"expiry", "memory after a million items have expired at once",
      bench_row_expiry},
+    {"operation", "the longest single operation", bench_row_operation},
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 
