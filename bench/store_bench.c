@@ -42,6 +42,7 @@ static const struct row rows[] = {
     {"expiry", "memory after a million items have expired at once",
      bench_row_expiry},
     {"operation", "the longest single operation", bench_row_operation},
+    {"mget", "one mget of 32 keys, beside 32 gets", bench_row_mget},
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 
