@@ -43,6 +43,7 @@ static const struct row rows[] = {
      bench_row_expiry},
     {"operation", "the longest single operation", bench_row_operation},
     {"mget", "one mget of 32 keys, beside 32 gets", bench_row_mget},
+    {"latency", "percentiles of single gets and sets", bench_row_latency},
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 

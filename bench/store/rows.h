@@ -38,3 +38,4 @@ void bench_row_order(const struct bench_run *run);
 void bench_row_expiry(const struct bench_run *run);
 void bench_row_operation(const struct bench_run *run);
 void bench_row_mget(const struct bench_run *run);
+void bench_row_latency(const struct bench_run *run);
