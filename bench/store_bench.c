@@ -6,8 +6,8 @@
  *   store_bench [ROW...] [--items N] [--pairs N] [--quick] [--json]
  *               [--sweep] [--plot FILE.svg]
  *
- * Without a ROW all rows are measured, which takes some minutes; --list names
- * them. A ratio is the median over the pairs with the 10th and the 90th
+ * Without a ROW all rows but the sweep are measured, which takes some minutes;
+ * --list names them. --plot draws the sweep into a file. A ratio is the median over the pairs with the 10th and the 90th
  * percentile, and a bar is missed when the 90th percentile misses.
  *
  * The parts are in bench/store/: the sides (group.c, limit.c, lru.c), the turns
@@ -44,6 +44,8 @@ static const struct row rows[] = {
     {"operation", "the longest single operation", bench_row_operation},
     {"mget", "one mget of 32 keys, beside 32 gets", bench_row_mget},
     {"latency", "percentiles of single gets and sets", bench_row_latency},
+    {"sweep", "10 k to 10 M items of 8 B to 64 KiB (also --sweep)",
+     bench_row_sweep},
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 
@@ -127,10 +129,17 @@ static int read_option(struct wish *wish, const char *name, const char *next)
         wish->run.pairs = number(name, next);
         return 2;
     }
+    if (strcmp(name, "--plot") == 0) {
+        wish->run.plot = next;
+        choose_row(wish, "sweep");
+        return 2;
+    }
     if (strcmp(name, "--quick") == 0) {
         wish->run.quick = true;
     } else if (strcmp(name, "--json") == 0) {
         wish->format = BENCH_JSON;
+    } else if (strcmp(name, "--sweep") == 0) {
+        choose_row(wish, "sweep");
     } else if (strcmp(name, "--list") == 0) {
         print_rows(stdout);
         exit(0);
@@ -156,12 +165,18 @@ static struct wish read_command_line(int argc, char **argv)
     return wish;
 }
 
+/* The sweep has no bars, and is measured only if it is asked for. */
+static bool is_wanted(const struct wish *wish, unsigned i)
+{
+    return wish->any ? wish->chosen[i] : rows[i].run != bench_row_sweep;
+}
+
 int main(int argc, char **argv)
 {
     struct wish wish = read_command_line(argc, argv);
     wish.run.report = bench_report_new(wish.format);
     for (unsigned i = 0; i < ROWS; i++) {
-        if (!wish.any || wish.chosen[i]) {
+        if (is_wanted(&wish, i)) {
             bench_report_row(wish.run.report, rows[i].name);
             rows[i].run(&wish.run);
         }

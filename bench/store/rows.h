@@ -39,3 +39,4 @@ void bench_row_expiry(const struct bench_run *run);
 void bench_row_operation(const struct bench_run *run);
 void bench_row_mget(const struct bench_run *run);
 void bench_row_latency(const struct bench_run *run);
+void bench_row_sweep(const struct bench_run *run);
