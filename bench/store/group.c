@@ -18,11 +18,13 @@ kama_group *bench_group_new(const struct bench_group_shape *shape)
     options.max_bytes = shape->max_bytes;
     options.max_value_bytes = shape->max_value_bytes;
     options.ttl_ms = shape->ttl_ms;
-    kama_status status =
-        kama_group_options_set(&options, "huge_pages",
-                               shape->pages == BENCH_PAGES_HUGE ? "on" : "off");
-    KM_ASSERT(status == KAMA_OK || !bench_group_has_huge_pages());
-    status = kama_group_new(&options, &group);
+    if (shape->pages != BENCH_PAGES_DEFAULT && bench_group_has_huge_pages()) {
+        kama_status set = kama_group_options_set(
+            &options, "huge_pages",
+            shape->pages == BENCH_PAGES_HUGE ? "on" : "off");
+        KM_ASSERT(set == KAMA_OK);
+    }
+    kama_status status = kama_group_new(&options, &group);
     KM_ASSERT(status == KAMA_OK);
     return group;
 }

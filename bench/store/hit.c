@@ -96,6 +96,9 @@ static void start_hit(const struct bench_run *run, struct hit hit)
     hit.run = run;
     hit.shape.items = bench_items(run, ITEMS);
     hit.shape.value_bytes = VALUE_BYTES;
+    if (hit.shape.pages == BENCH_PAGES_DEFAULT) {
+        hit.shape.pages = BENCH_PAGES_SMALL;
+    }
     bench_case(run, "copying hit", run_hit, &hit);
 }
 

@@ -105,7 +105,8 @@ void bench_row_mixed(const struct bench_run *run)
         struct mixed mixed = {.run = run,
                               .shape = {.items = bench_items(run, ITEMS),
                                         .value_bytes = VALUE_BYTES,
-                                        .order = order}};
+                                        .order = order,
+                                        .pages = BENCH_PAGES_SMALL}};
         bench_case(run, "95/5, two threads", run_mixed, &mixed);
     }
 }

@@ -28,9 +28,12 @@ void *bench_pages_map(size_t bytes, enum bench_pages pages)
     if (before < HUGE_PAGE) {
         (void)munmap(all + before + wanted, HUGE_PAGE - before);
     }
-    /* A kernel without huge pages refuses, and has small ones anyway. */
-    (void)madvise(all + before, wanted,
-                  pages == BENCH_PAGES_HUGE ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    if (pages != BENCH_PAGES_DEFAULT) {
+        /* A kernel without huge pages refuses, and has small ones anyway. */
+        (void)madvise(all + before, wanted,
+                      pages == BENCH_PAGES_HUGE ? MADV_HUGEPAGE
+                                                : MADV_NOHUGEPAGE);
+    }
     return all + before;
 }
 

@@ -12,8 +12,9 @@
 #include <stddef.h>
 
 enum bench_pages {
-    BENCH_PAGES_SMALL, /* those of the processor, usually 4 KiB */
-    BENCH_PAGES_HUGE   /* 2 MiB where the system has some left */
+    BENCH_PAGES_DEFAULT, /* those that the system or the library chooses */
+    BENCH_PAGES_SMALL,   /* those of the processor, usually 4 KiB */
+    BENCH_PAGES_HUGE     /* 2 MiB where the system has some left */
 };
 
 /* Returns memory that is zero and begins at a multiple of 2 MiB. */
