@@ -118,6 +118,16 @@ static unsigned number(const char *name, const char *text)
     return (unsigned)n;
 }
 
+static const char *file(const char *name, const char *text)
+{
+    if (text[0] == 0) {
+        (void)fprintf(stderr, "store_bench: %s needs the name of a file\n",
+                      name);
+        exit(2);
+    }
+    return text;
+}
+
 /* Reads one option, and returns how many words it has. */
 static int read_option(struct wish *wish, const char *name, const char *next)
 {
@@ -130,7 +140,7 @@ static int read_option(struct wish *wish, const char *name, const char *next)
         return 2;
     }
     if (strcmp(name, "--plot") == 0) {
-        wish->run.plot = next;
+        wish->run.plot = file(name, next);
         choose_row(wish, "sweep");
         return 2;
     }

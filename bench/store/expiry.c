@@ -41,7 +41,7 @@ static uint64_t get_key(kama_group *group, unsigned number)
 
 static uint64_t get_expired(kama_group *group, unsigned i)
 {
-    return get_key(group, i % ITEMS);
+    return get_key(group, i);
 }
 
 static uint64_t get_absent(kama_group *group, unsigned i)
@@ -76,7 +76,8 @@ static uint64_t read_stats(kama_group *group, unsigned i)
     return from;
 }
 
-/* A call that stores nothing. `call` returns when it began. */
+/* A call that stores nothing. `call` gets a number below that of the items, and
+ * returns when it began. */
 struct way {
     const char *name;
     uint64_t (*call)(kama_group *group, unsigned i);
@@ -103,7 +104,7 @@ static void reclaim(const struct expiry *expiry, kama_group *group,
 {
     uint64_t now = bench_wall_ns(), until = now + WAIT_NS, next_look = now;
     for (unsigned i = 0; now < until; i++) {
-        bench_meter_end(meter, expiry->way->call(group, i));
+        bench_meter_end(meter, expiry->way->call(group, i % expiry->items));
         now = bench_wall_ns();
         if (now >= next_look) {
             if (bench_rss() <= enough) {

@@ -15,8 +15,8 @@
 #include <string.h>
 
 /* A cell is left out if both sides together would need more memory. */
-#define MEMORY_MAX ((uint64_t)3 << 30)
-#define ITEM_ROOM 200u
+#define MEMORY_MAX ((uint64_t)7 << 29)
+#define ITEM_ROOM UINT64_C(110)
 
 static const unsigned item_counts[] = {10000,   30000,   100000,  300000,
                                        1000000, 3000000, 10000000};
@@ -91,7 +91,8 @@ static void run_cell(void *arg)
     struct bench_twins twins;
     bench_twins_init(
         &twins, &(struct bench_twins_shape){.items = cell->items,
-                                            .value_bytes = cell->value_bytes});
+                                            .value_bytes = cell->value_bytes,
+                                            .pages = BENCH_PAGES_SMALL});
     cell->over_bytes = over_payload(cell, twins.ours.group);
     const struct bench_side sides[] = {
         {"get", bench_group_gets, &twins.ours},
@@ -243,7 +244,7 @@ static void plot(const struct bench_run *run, const struct cell *cells)
 
 static bool fits(const struct cell *cell)
 {
-    uint64_t item_bytes = 2 * (cell->value_bytes + UINT64_C(0) + ITEM_ROOM);
+    uint64_t item_bytes = 2 * (cell->value_bytes + ITEM_ROOM);
     return cell->items * item_bytes <= MEMORY_MAX;
 }
 
