@@ -152,8 +152,8 @@ static void report_longest(const struct expiry *expiry,
     struct bench_meter nothing = {0};
     struct bench_line line = line_of(expiry, "longest call", "ms");
     bench_meter_idle(&nothing, calls->sum_ns);
-    line.value = bench_spread_one((double)calls->largest_ns / 1e6);
-    line.other = bench_spread_one((double)nothing.largest_ns / 1e6);
+    line.value = bench_spread_one(bench_meter_longest_ms(calls, 0));
+    line.other = bench_spread_one(bench_meter_longest_ms(&nothing, 0));
     (void)snprintf(line.beside, sizeof line.beside, "longest of nothing");
     line.bar = (struct bench_bar){BENCH_AT_MOST, 1, 0};
     (void)snprintf(line.note, sizeof line.note, "%llu calls, %llu over 1 ms",

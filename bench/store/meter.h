@@ -22,12 +22,13 @@
 
 /* An operation that is longer than this is counted. */
 #define BENCH_LONG_NS 1000000u
+#define BENCH_LONGEST 16u
 
 struct bench_meter {
     uint64_t count;
     uint64_t long_count;
-    uint64_t largest_ns;
     uint64_t sum_ns;
+    uint64_t longest_ns[BENCH_LONGEST]; /* in descending order */
 };
 
 static inline uint64_t bench_meter_begin(void)
@@ -41,7 +42,21 @@ static inline void bench_meter_end(struct bench_meter *meter, uint64_t from)
     meter->count++;
     meter->sum_ns += took;
     meter->long_count += took > BENCH_LONG_NS;
-    meter->largest_ns = took > meter->largest_ns ? took : meter->largest_ns;
+    for (unsigned i = BENCH_LONGEST; i > 0 && took > meter->longest_ns[i - 1];
+         i--) {
+        if (i < BENCH_LONGEST) {
+            meter->longest_ns[i] = meter->longest_ns[i - 1];
+        }
+        meter->longest_ns[i - 1] = took;
+    }
+}
+
+/* Returns the milliseconds of the longest operation, of the second longest, ... */
+static inline double bench_meter_longest_ms(const struct bench_meter *meter,
+                                            uint64_t place)
+{
+    uint64_t last = BENCH_LONGEST - 1;
+    return (double)meter->longest_ns[place < last ? place : last] / 1e6;
 }
 
 /* Measures nothing again and again until `ns` of processor time have passed. */

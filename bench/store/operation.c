@@ -157,6 +157,22 @@ static void mixed_step(struct work *w, unsigned i)
 
 /* -- the report -------------------------------------------------------------------- */
 
+static void note_kind(const struct work *w, const struct bench_meter *meter,
+                      char *note, size_t cap)
+{
+    unsigned long long noise = w->nothing.long_count;
+    int len = snprintf(note, cap, "%llu of them, %llu over 1 ms, mean %.2f us",
+                       (unsigned long long)meter->count,
+                       (unsigned long long)meter->long_count,
+                       (double)meter->sum_ns / (double)meter->count / 1e3);
+    if (noise > 0) {
+        (void)snprintf(note + len, cap - (size_t)len,
+                       "; of nothing %llu over 1 ms: without as many, the "
+                       "longest has %.2f ms",
+                       noise, bench_meter_longest_ms(meter, noise));
+    }
+}
+
 static void report_kind(const struct work *w, const char *when, enum kind kind)
 {
     const struct bench_meter *meter = &w->meters[kind];
@@ -171,15 +187,9 @@ static void report_kind(const struct work *w, const char *when, enum kind kind)
                    "longest operation, %u items of %u+%u B, %s",
                    w->operation->items, BENCH_KEY_BYTES, SMALL_BYTES, when);
     (void)snprintf(line.name, sizeof line.name, "%s", kind_names[kind]);
-    line.value = bench_spread_one((double)meter->largest_ns / 1e6);
-    line.other = bench_spread_one((double)w->nothing.largest_ns / 1e6);
-    (void)snprintf(line.note, sizeof line.note,
-                   "%llu of them, %llu over 1 ms, mean %.2f us; of nothing "
-                   "%llu over 1 ms",
-                   (unsigned long long)meter->count,
-                   (unsigned long long)meter->long_count,
-                   (double)meter->sum_ns / (double)meter->count / 1e3,
-                   (unsigned long long)w->nothing.long_count);
+    line.value = bench_spread_one(bench_meter_longest_ms(meter, 0));
+    line.other = bench_spread_one(bench_meter_longest_ms(&w->nothing, 0));
+    note_kind(w, meter, line.note, sizeof line.note);
     bench_report_add(w->operation->run->report, &line);
 }
 

@@ -47,7 +47,7 @@ struct bench_line {
     struct bench_spread ratio;
     enum bench_judged judged;
     struct bench_bar bar;
-    char note[128]; /* printed behind the figures if it is not empty */
+    char note[160]; /* printed behind the figures if it is not empty */
 };
 
 enum bench_format { BENCH_TEXT, BENCH_JSON };
