@@ -31,6 +31,7 @@ static const struct {
     {"kama.v2.GetRequest", &km_msg_get_request_pb},
     {"kama.v2.GetResponse", &km_msg_get_response_pb},
     {"kama.v2.SetRequest", &km_msg_set_request_pb},
+    {"kama.v2.SetResponse", &km_msg_set_response_pb},
     {"kama.v2.DeleteRequest", &km_msg_delete_request_pb},
     {"kama.v2.DeleteResponse", &km_msg_delete_response_pb},
     {"kama.v2.TtlRequest", &km_msg_ttl_request_pb},

@@ -33,7 +33,7 @@ WHOLE = [
     "kama.v1.GetRequest", "kama.v1.SetRequest", "kama.v1.DeleteRequest",
     "kama.v1.GetResponse", "kama.v1.SetResponse", "kama.v1.DeleteResponse",
     "kama.v2.GetRequest", "kama.v2.GetResponse", "kama.v2.SetRequest",
-    "kama.v2.DeleteRequest", "kama.v2.DeleteResponse", "kama.v2.MGetRequest",
+    "kama.v2.SetResponse", "kama.v2.DeleteRequest", "kama.v2.DeleteResponse", "kama.v2.MGetRequest",
     "kama.v2.MGetItem", "kama.v2.MGetResponse", "kama.v2.ClearRequest",
     "kama.v2.ClearResponse", "kama.v2.ScanRequest", "kama.v2.ScanEntry",
     "kama.v2.ScanResponse", "kama.v2.PingRequest", "kama.v2.PingResponse",

@@ -14,6 +14,7 @@ KM_PB_DEFINE(km_msg_v1_delete_response, km_msg_v1_delete_response_pb,
 KM_PB_DEFINE(km_msg_get_request, km_msg_get_request_pb, KM_MSG_GET_REQUEST)
 KM_PB_DEFINE(km_msg_get_response, km_msg_get_response_pb, KM_MSG_GET_RESPONSE)
 KM_PB_DEFINE(km_msg_set_request, km_msg_set_request_pb, KM_MSG_SET_REQUEST)
+KM_PB_DEFINE(km_msg_set_response, km_msg_set_response_pb, KM_MSG_SET_RESPONSE);
 KM_PB_DEFINE(km_msg_delete_request, km_msg_delete_request_pb,
              KM_MSG_DELETE_REQUEST)
 KM_PB_DEFINE(km_msg_delete_response, km_msg_delete_response_pb,

@@ -79,6 +79,19 @@ KM_PB_DECLARE(km_msg_get_response, km_msg_get_response_pb, KM_MSG_GET_RESPONSE);
     X(M, 7, INT32, ack, _)
 KM_PB_DECLARE(km_msg_set_request, km_msg_set_request_pb, KM_MSG_SET_REQUEST);
 
+/* The numbers of kama.v2.Condition and of kama.peer.v1.Condition. */
+enum km_msg_condition {
+    KM_MSG_CONDITION_NONE = 0,
+    KM_MSG_CONDITION_ABSENT = 1,
+    KM_MSG_CONDITION_PRESENT = 2,
+    KM_MSG_CONDITION_MATCH = 3
+};
+
+#define KM_MSG_SET_RESPONSE(X, M)                                              \
+    X(M, 1, BYTES, etag, _)                                                    \
+    X(M, 2, LIST, unsynced, _)
+KM_PB_DECLARE(km_msg_set_response, km_msg_set_response_pb, KM_MSG_SET_RESPONSE);
+
 #define KM_MSG_DELETE_REQUEST(X, M)                                            \
     X(M, 1, BYTES, group, _)                                                   \
     X(M, 2, BYTES, key, _)                                                     \

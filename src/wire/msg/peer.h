@@ -81,6 +81,7 @@ KM_PB_DECLARE(km_msg_peer_fill_request, km_msg_peer_fill_request_pb,
     X(M, 7, BOOL, from_memory, _)                                              \
     X(M, 8, BOOL, current, _)                                                  \
     X(M, 9, UINT64, current_us, _)                                             \
+    X(M, 10, FIXED64, etag_key, _)                                             \
     X(M, 15, BYTES, value, _)
 KM_PB_DECLARE(km_msg_peer_fill_response, km_msg_peer_fill_response_pb,
               KM_MSG_PEER_FILL_RESPONSE);
@@ -130,6 +131,8 @@ KM_PB_DECLARE(km_msg_peer_items_response, km_msg_peer_items_response_pb,
     X(M, 1, INT32, kind, _)                                                    \
     X(M, 2, BYTES, key, _)                                                     \
     X(M, 3, SINT64, ttl_ms, _)                                                 \
+    X(M, 4, INT32, condition, _)                                               \
+    X(M, 5, FIXED64, if_etag, _)                                               \
     X(M, 15, BYTES, value, _)
 KM_PB_DECLARE(km_msg_peer_mutation, km_msg_peer_mutation_pb,
               KM_MSG_PEER_MUTATION);
@@ -145,7 +148,8 @@ KM_PB_DECLARE(km_msg_peer_mutate_request, km_msg_peer_mutate_request_pb,
 #define KM_MSG_PEER_MUTATE_RESULT(X, M)                                        \
     X(M, 1, INT32, outcome, _)                                                 \
     X(M, 2, SINT64, status, _)                                                 \
-    X(M, 3, BYTES, message, _)
+    X(M, 3, BYTES, message, _)                                                 \
+    X(M, 4, FIXED64, etag_key, _)
 KM_PB_DECLARE(km_msg_peer_mutate_result, km_msg_peer_mutate_result_pb,
               KM_MSG_PEER_MUTATE_RESULT);
 
@@ -173,5 +177,6 @@ enum km_msg_peer_mutation_kind {
     KM_MSG_PEER_SET = 1,
     KM_MSG_PEER_DELETE = 2,
     KM_MSG_PEER_EXPIRE = 3,
-    KM_MSG_PEER_CLEAR = 4
+    KM_MSG_PEER_CLEAR = 4,
+    KM_MSG_PEER_SET_IF = 5
 };
