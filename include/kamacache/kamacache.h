@@ -357,6 +357,22 @@ KAMA_API kama_bytes kama_value_bytes(const kama_value *value);
 KAMA_API uint64_t kama_value_version(const kama_value *value);
 
 /*
+ * Returns the etag of a value, with which kama_set can be told to replace just
+ * this value (kama_set_options.if_etag). It is never 0.
+ *
+ * The etag is the version, if the value has one, and else a hash of its bytes with
+ * a random key. The key is that of the group, and in a cluster that of the node
+ * which owns the key of the entry; it is another one after a restart and when
+ * another node has become the owner. So an etag is for comparing with what the
+ * cache holds now, and not for keeping.
+ *
+ * Two values with the same bytes have the same etag: who reads a value, and
+ * replaces it by its etag, also replaces one that was changed and changed back
+ * meanwhile. Cost: a hash of the value; O(1) if it has a version.
+ */
+KAMA_API uint64_t kama_value_etag(const kama_value *value);
+
+/*
  * Returns how many milliseconds are left until the value expires: 0 if it has
  * expired already, and KAMA_TTL_FOREVER if it never does. The time is that of
  * the value itself: kama_touch makes a new value and leaves this one unchanged.

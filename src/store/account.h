@@ -47,6 +47,7 @@ struct km_account {
     kama_allocator mem;    /* a copy */
     struct km_clock clock; /* a copy; items need it to expire */
     uint64_t max_bytes;
+    uint64_t etag_key; /* of the hashes of values (km_item_etag) */
     char before[64];
     _Atomic uint64_t used_bytes;
     char behind[64];

@@ -6,6 +6,7 @@
  */
 #include "store/item.h"
 
+#include "base/hash.h"
 #include "base/limits.h"
 
 #include <stddef.h>
@@ -21,7 +22,8 @@ static uint8_t spec_flags(const struct km_item_spec *spec)
 {
     return (uint8_t)((spec->expires_at != 0 ? KM_ITEM_EXPIRES : 0u) |
                      (spec->version != 0 ? KM_ITEM_VERSIONED : 0u) |
-                     (spec->negative ? KM_ITEM_NEGATIVE : 0u));
+                     (spec->negative ? KM_ITEM_NEGATIVE : 0u) |
+                     (spec->etag_key != 0 ? KM_ITEM_FOREIGN : 0u));
 }
 
 /* Writes the optional fields, the key and the value. */
@@ -34,6 +36,10 @@ static void fill_data(kama_value *item, const struct km_item_spec *spec)
     }
     if (spec->version != 0) {
         memcpy(p, &spec->version, 8);
+        p += 8;
+    }
+    if (spec->etag_key != 0) {
+        memcpy(p, &spec->etag_key, 8);
         p += 8;
     }
     memcpy(p, spec->key.data, spec->key.len);
@@ -143,6 +149,29 @@ uint64_t kama_value_version(const kama_value *value)
                sizeof version);
     }
     return version;
+}
+
+uint64_t km_item_etag_key(const kama_value *item)
+{
+    uint64_t key = item->account->etag_key;
+    if ((item->flags & KM_ITEM_FOREIGN) != 0) {
+        memcpy(&key, km_item_key(item) - sizeof key, sizeof key);
+    }
+    return key;
+}
+
+uint64_t km_item_etag(const kama_value *item, uint64_t etag_key)
+{
+    uint64_t etag = kama_value_version(item);
+    if (etag == 0) {
+        etag = km_hash(km_item_value_bytes(item), etag_key);
+    }
+    return etag != 0 ? etag : 1;
+}
+
+uint64_t kama_value_etag(const kama_value *value)
+{
+    return km_item_etag(value, km_item_etag_key(value));
 }
 
 int64_t kama_value_ttl_ms(const kama_value *value)

@@ -5,7 +5,7 @@
  *
  *   0         8      24     28          32        34      35      36
  *   | account | link | refs | value_len | key_len | state | flags |
- *   | [expires_at, 8 bytes] [version, 8 bytes] key value
+ *   | [expires_at, 8 bytes] [version, 8 bytes] [etag_key, 8 bytes] key value
  *
  * The account, the lengths, the flags and the bytes behind them never change.
  * `link` and `state` belong to the shard that holds the item. `refs` counts the
@@ -38,7 +38,8 @@
 enum {
     KM_ITEM_EXPIRES = 1u << 0,   /* it has an expires_at */
     KM_ITEM_VERSIONED = 1u << 1, /* it has a version */
-    KM_ITEM_NEGATIVE = 1u << 2   /* it says that the key does not exist */
+    KM_ITEM_NEGATIVE = 1u << 2,  /* it says that the key does not exist */
+    KM_ITEM_FOREIGN = 1u << 3    /* it has the etag_key of another node */
 };
 
 #define KM_ITEM_FREQ_MAX 3u
@@ -58,8 +59,10 @@ struct kama_value {
 struct km_item_spec {
     kama_bytes key;
     kama_bytes value;
-    km_ns expires_at; /* 0 if it never expires */
-    uint64_t version; /* 0 if it has none */
+    km_ns expires_at;  /* 0 if it never expires */
+    uint64_t version;  /* 0 if it has none */
+    uint64_t etag_key; /* of the node that has answered with the value; 0: the
+                        * account's */
     bool negative;
 };
 
@@ -87,7 +90,8 @@ void km_item_drop(kama_value *item);
 static inline size_t km_item_extra(uint8_t flags)
 {
     return ((flags & KM_ITEM_EXPIRES) != 0 ? 8u : 0u) +
-           ((flags & KM_ITEM_VERSIONED) != 0 ? 8u : 0u);
+           ((flags & KM_ITEM_VERSIONED) != 0 ? 8u : 0u) +
+           ((flags & KM_ITEM_FOREIGN) != 0 ? 8u : 0u);
 }
 
 /* Returns where the key begins. */
@@ -132,6 +136,12 @@ static inline km_ns km_item_expires_at(const kama_value *item)
     }
     return at;
 }
+
+/* Returns the key of the hash that is the item's etag if it has no version. */
+uint64_t km_item_etag_key(const kama_value *item);
+/* Returns the etag of the item at a node with that key: its version, or the hash
+ * of its value; never 0. */
+uint64_t km_item_etag(const kama_value *item, uint64_t etag_key);
 
 /* Does what km_item_expired does, for an item that can expire. */
 bool km_item_expired_slow(const kama_value *item);

@@ -86,6 +86,7 @@ kama_status km_store_new(const struct km_store_options *options,
     if (store->account == NULL) {
         goto fail_account;
     }
+    store->account->etag_key = options->etag_key;
     if (!shards_init(store, options)) {
         goto fail_shards;
     }
@@ -270,6 +271,28 @@ bool km_store_make_room(struct km_store *store, uint64_t hash,
     return true;
 }
 
+/* Returns KAMA_OK if the condition is fulfilled, or the status of the put. */
+static kama_status check_condition_locked(
+    struct km_shard *shard, uint64_t hash, kama_bytes key,
+    const struct km_put_condition *condition, struct km_list *gone)
+{
+    KM_ASSERT_HELD(&shard->lock);
+    if (condition->kind == KM_PUT_ALWAYS) {
+        return KAMA_OK;
+    }
+    const kama_value *old = km_shard_peek_locked(shard, hash, key, gone);
+    if (condition->kind == KM_PUT_IF_ABSENT) {
+        return old == NULL ? KAMA_OK : KAMA_ERR_EXISTS;
+    }
+    if (old == NULL) {
+        return KAMA_MISS;
+    }
+    return condition->kind == KM_PUT_IF_PRESENT ||
+                   kama_value_etag(old) == condition->etag
+               ? KAMA_OK
+               : KAMA_ERR_EXISTS;
+}
+
 /*
  * When many threads bring large items at once, these items are charged before
  * any of them is stored, and they may exceed max_bytes together:
@@ -282,14 +305,18 @@ bool km_store_make_room(struct km_store *store, uint64_t hash,
  *
  * Refusing both would be wrong, because each of them fits alone. So an item
  * that could fit is stored all the same, and its thread makes room afterwards,
- * when there is something that can be evicted.
+ * when there is something that can be evicted. An item with a condition is always
+ * stored like that: an eviction before it might take just the value that the
+ * condition wants to see, or be for nothing.
  */
-kama_status km_store_put(struct km_store *store, uint64_t adoption,
-                         uint64_t hash, kama_value *item)
+kama_status km_store_put_if(struct km_store *store, uint64_t adoption,
+                            uint64_t hash, kama_value *item,
+                            const struct km_put_condition *condition)
 {
     struct km_shard *shard = km_store_shard(store, hash);
     uint64_t bytes = km_item_block_bytes(item);
-    bool fits = km_store_make_room(store, hash, bytes);
+    bool fits = condition->kind == KM_PUT_ALWAYS &&
+                km_store_make_room(store, hash, bytes);
     struct km_list gone;
     if (!fits && !could_fit(store, bytes)) {
         km_item_drop(item);
@@ -298,9 +325,14 @@ kama_status km_store_put(struct km_store *store, uint64_t adoption,
     }
     km_list_init(&gone);
     km_mutex_lock(&shard->lock);
-    kama_status st = adoption >= shard->adoption
-                         ? km_shard_put_locked(shard, hash, item, &gone)
-                         : KAMA_ERR_TRY_AGAIN;
+    kama_status st =
+        adoption >= shard->adoption
+            ? check_condition_locked(shard, hash, km_item_key_bytes(item),
+                                     condition, &gone)
+            : KAMA_ERR_TRY_AGAIN;
+    if (st == KAMA_OK) {
+        st = km_shard_put_locked(shard, hash, item, &gone);
+    }
     if (st == KAMA_OK) {
         km_shard_overtake_locked(shard, hash, km_item_key_bytes(item));
         km_shard_step_locked(shard, &gone);
@@ -313,6 +345,13 @@ kama_status km_store_put(struct km_store *store, uint64_t adoption,
         (void)km_store_make_room(store, hash, 0);
     }
     return st;
+}
+
+kama_status km_store_put(struct km_store *store, uint64_t adoption,
+                         uint64_t hash, kama_value *item)
+{
+    const struct km_put_condition always = {.kind = KM_PUT_ALWAYS};
+    return km_store_put_if(store, adoption, hash, item, &always);
 }
 
 kama_status km_store_del(struct km_store *store, uint64_t adoption,

@@ -39,6 +39,7 @@
  */
 #pragma once
 
+#include "store/condition.h"
 #include "store/fill.h"
 #include "store/item.h"
 
@@ -52,6 +53,8 @@ struct km_store_options {
     uint64_t max_bytes; /* at least KM_GROUP_BYTES_MIN */
     uint64_t seed;      /* of the hash */
     uint64_t slot_seed; /* of the slots of keys (slot_map.h); 0: it has none */
+    uint64_t etag_key;  /* of the etags (km_item_etag), which clients see: the
+                         * seed must not follow from it */
 };
 
 /* Makes an empty store. Errors: KAMA_ERR_NO_MEMORY. */
@@ -87,6 +90,15 @@ kama_status km_store_copy(struct km_store *store, uint64_t hash, kama_bytes key,
 KAMA_NODISCARD kama_status km_store_put(struct km_store *store,
                                         uint64_t adoption, uint64_t hash,
                                         kama_value *item);
+
+/* As km_store_put, if the condition is fulfilled. It returns KAMA_MISS if the
+ * condition wants a value and the key has none, and KAMA_ERR_EXISTS, without a
+ * sentence, if the key has a value that the condition does not permit. Then
+ * nothing has changed: the fills of the key are not overtaken, and nothing was
+ * evicted for the item. */
+KAMA_NODISCARD kama_status
+km_store_put_if(struct km_store *store, uint64_t adoption, uint64_t hash,
+                kama_value *item, const struct km_put_condition *condition);
 
 /* Removes key and overtakes its fills. Returns KAMA_OK if there was a live value,
  * and KAMA_MISS otherwise. Errors: KAMA_ERR_TRY_AGAIN as km_store_put. */

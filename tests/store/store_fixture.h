@@ -32,7 +32,8 @@ static inline struct fixture *fixture_new(uint64_t max_bytes,
                                        .clock = &f->clock.clock,
                                        .policy = policy,
                                        .max_bytes = max_bytes,
-                                       .seed = 42};
+                                       .seed = 42,
+                                       .etag_key = 24};
     assert_int_equal(km_store_new(&options, &f->store), KAMA_OK);
     return f;
 }
