@@ -366,9 +366,9 @@ KAMA_API uint64_t kama_value_version(const kama_value *value);
  * another node has become the owner. So an etag is for comparing with what the
  * cache holds now, and not for keeping.
  *
- * Two values with the same bytes have the same etag: who reads a value, and
- * replaces it by its etag, also replaces one that was changed and changed back
- * meanwhile. Cost: a hash of the value; O(1) if it has a version.
+ * Two values with the same bytes have the same etag. A caller that reads a value
+ * and replaces it by its etag therefore also replaces one that was changed and
+ * changed back meanwhile. Cost: a hash of the value; O(1) if it has a version.
  */
 KAMA_API uint64_t kama_value_etag(const kama_value *value);
 
@@ -927,6 +927,16 @@ KAMA_API void kama_items_unref(kama_item *items, size_t n);
 
 /* -- writing ------------------------------------------------------------ */
 
+/* When kama_set may act. A key that has expired, that is known not to exist, or
+ * that was evicted has no value; nothing is loaded to find out. */
+typedef enum kama_condition {
+    KAMA_SET_ALWAYS = 0,
+    KAMA_SET_IF_ABSENT = 1,  /* the key has no value, else KAMA_ERR_EXISTS */
+    KAMA_SET_IF_PRESENT = 2, /* the key has a value, else KAMA_MISS */
+    KAMA_SET_IF_MATCH = 3 /* the key has the value whose etag is if_etag, else
+                              * KAMA_ERR_TRY_AGAIN: read it again */
+} kama_condition;
+
 /* How kama_set acts. A NULL pointer means all defaults. */
 typedef struct kama_set_options {
     uint32_t struct_size;
@@ -936,6 +946,16 @@ typedef struct kama_set_options {
     int64_t ttl_ms;
     /* The context of the call; may be NULL. */
     const kama_ctx *ctx;
+    /* The number of a kama_condition. */
+    uint32_t condition;
+    uint32_t reserved2;
+    /* For KAMA_SET_IF_MATCH: kama_value_etag of the value that is to be replaced.
+     * Otherwise it must be 0. */
+    uint64_t if_etag;
+    /* If it is not NULL and the call returns KAMA_OK, the etag of the new value is
+     * written there. For kama_set_async the number must stay where it is until the
+     * callback has run. */
+    uint64_t *ret_etag;
 } kama_set_options;
 
 /* Fills the options with the defaults, and writes no more than `struct_size`
@@ -952,7 +972,31 @@ static inline void kama_set_options_init(kama_set_options *options)
  * length 0 is a value. A load of the key that is running is overtaken: its
  * result is not kept (see "Fence" at the top). `options` may be NULL.
  *
- * Errors: KAMA_ERR_INVALID (key, ttl_ms, context), KAMA_ERR_TOO_LARGE (key or
+ * With a condition, the check and the change are one step: of several threads or
+ * nodes that set a key IF_ABSENT, one succeeds, and a counter that is read and set
+ * IF_MATCH loses no step.
+ *
+ *     kama_set_options set;
+ *     kama_set_options_init(&set);
+ *     set.condition = KAMA_SET_IF_MATCH;
+ *     do {
+ *         status = kama_get(group, key, NULL, &value);
+ *         ... new_bytes, from kama_value_bytes(value) ...
+ *         set.if_etag = kama_value_etag(value);
+ *         kama_value_unref(value);
+ *         status = kama_set(group, key, new_bytes, &set);
+ *     } while (status == KAMA_ERR_TRY_AGAIN);
+ *
+ * When the condition is not fulfilled, the status is the one in kama_condition, and
+ * nothing was changed: a running load goes on and its result is kept. In a cluster
+ * the owner of the key checks the condition. After KAMA_ERR_PEER and "may have been
+ * applied", a set with a condition must not simply be repeated, because the value
+ * that it has stored itself would refuse it: read the key first. The same holds for
+ * a client whose call has timed out. A cache forgets: IF_ABSENT succeeds again when
+ * the entry was evicted or has expired, and when the key has moved to another
+ * owner.
+ *
+ * Errors: KAMA_ERR_INVALID (key, ttl_ms, condition, context), KAMA_ERR_TOO_LARGE (key or
  * value; kama_last_error names the limit), KAMA_ERR_NO_MEMORY, and in a group of
  * a cluster:
  *   KAMA_ERR_PEER            the owner of the key was not reached; or the

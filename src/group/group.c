@@ -65,7 +65,8 @@ static kama_status make_store(kama_group *group, uint64_t seed)
         .policy = group->config.policy,
         .max_bytes = group->config.max_bytes,
         .seed = seed != 0 ? seed : km_hash_random_seed(),
-        .slot_seed = group->owner_seed};
+        .slot_seed = group->owner_seed,
+        .etag_key = seed != 0 ? ~seed : km_hash_random_seed()};
     return km_store_new(&options, &group->store);
 }
 

@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/struct.h"
+#include "group/condition.h"
 #include "group/group_internal.h"
 
 /* A mutation whose thread waits for the answer. */
@@ -72,6 +73,8 @@ kama_status km_group_read_set_options(const kama_set_options *options,
     if (st == KAMA_OK) {
         order->ttl_ms = own.ttl_ms;
         order->ctx = own.ctx;
+        order->ret_etag = own.ret_etag;
+        st = km_condition_init(own.condition, own.if_etag, &order->condition);
     }
     return st;
 }

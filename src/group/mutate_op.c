@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/thread.h"
+#include "group/condition.h"
 #include "group/group_internal.h"
 #include "group/sentence.h"
 #include "store/store_hide.h"
@@ -70,14 +71,25 @@ static void count_done(const struct km_mutate_op *op, kama_status status)
     }
 }
 
+/* The set was carried out by a node with that key of etags. The op has its item. */
+static void name_value(struct km_mutate_op *op, uint64_t etag_key)
+{
+    op->etag_key = etag_key;
+    if (op->ret_etag != NULL) {
+        *op->ret_etag = etag_key != 0 ? km_item_etag(op->item, etag_key) : 0;
+    }
+}
+
 /* Stores the item, of which the op keeps a reference until the store has it: the
- * store drops an item that it refuses. */
+ * store drops an item that it refuses, and the op's key is in the item. */
 static kama_status put(struct km_mutate_op *op, uint64_t adoption)
 {
     kama_value *item = kama_value_ref(op->item);
     km_item_unpin(item);
-    kama_status st = km_store_put(op->group->store, adoption, op->hash, item);
-    if (st != KAMA_ERR_TRY_AGAIN) {
+    kama_status st = km_store_put_if(op->group->store, adoption, op->hash, item,
+                                     &op->condition);
+    if (st == KAMA_OK) {
+        name_value(op, km_item_etag_key(op->item));
         kama_value_unref(op->item);
         op->item = NULL;
     }
@@ -257,6 +269,7 @@ static kama_status answer_of(struct km_mutate_op *op,
     case KM_OWNER_ANSWERED:
         if (op->kind == KM_MUTATION_SET && reply->status == KAMA_OK) {
             km_group_count(op->group, KM_GROUP_SETS);
+            name_value(op, reply->etag_key);
         }
         return (int)reply->status < 0
                    ? km_fail(reply->status, "%s", reply->text)
@@ -268,8 +281,11 @@ static kama_status answer_of(struct km_mutate_op *op,
     case KM_OWNER_LOST:
         return km_group_fail_key(op->group, KAMA_ERR_PEER, op->key,
                                  "the change may have been applied: %s; read "
-                                 "the key, or repeat the change",
-                                 reply->text);
+                                 "the key%s",
+                                 reply->text,
+                                 op->condition.kind == KM_PUT_ALWAYS
+                                     ? ", or repeat the change"
+                                     : " before you repeat the change");
     case KM_OWNER_BEHIND:
     case KM_OWNER_NOT_OWNER:
         break;
@@ -311,6 +327,7 @@ static kama_status send(struct km_mutate_op *op, struct km_peer *peer)
         .key = op->key,
         .value = op->item != NULL ? kama_value_bytes(op->item) : op->key,
         .item = op->item,
+        .condition = op->condition,
         .ttl_ms = op->ttl_ms,
         .deadline = op->deadline,
         .done = on_reply};
@@ -381,7 +398,9 @@ static kama_status proceed(struct km_mutate_op *op)
         st = owner.place == KM_OWNER_HERE ? apply(op, owner.adoption)
                                           : KAMA_ERR_TRY_AGAIN;
     } while (st == KAMA_ERR_TRY_AGAIN && owner.place == KM_OWNER_HERE);
-    return owner.place == KM_OWNER_HERE ? st : act_elsewhere(op, &owner);
+    return owner.place == KM_OWNER_HERE
+               ? km_condition_answer(op->group, op->key, &op->condition, st)
+               : act_elsewhere(op, &owner);
 }
 
 /* -- the start -------------------------------------------------------------- */
@@ -451,6 +470,7 @@ kama_status km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
         return st;
     }
     op->outcome = KM_OWNER_ANSWERED;
+    op->etag_key = 0;
     op->group = group;
     op->kind = order->kind;
     op->from = order->from;
@@ -464,6 +484,8 @@ kama_status km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
     op->item = NULL;
     op->parked_bytes = 0;
     op->ttl_ms = order->ttl_ms;
+    op->condition = order->condition;
+    op->ret_etag = order->ret_etag;
     op->sends = order->sends;
     begin(op, &limits);
     if (op->kind == KM_MUTATION_DELETE && op->from == KM_MUTATE_FOR_CALLER) {

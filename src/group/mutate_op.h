@@ -35,6 +35,9 @@
  * on this node are overtaken before the caller is answered, so that its next get
  * cannot join one that has begun before.
  *
+ * A set with a condition goes the same way, and the owner checks the condition when
+ * it stores the value. A refusal for that reason is an ANSWER: it is not asked again.
+ *
  * A mutation that a peer has sent is never passed on: if this node is not the
  * owner, it is answered with op->outcome KM_OWNER_NOT_OWNER or KM_OWNER_BEHIND.
  *
@@ -77,9 +80,12 @@ struct km_mutate_order {
     enum km_mutate_from from;
     enum km_mutate_patience patience;
     kama_bytes key;
-    kama_bytes value;      /* SET */
-    int64_t ttl_ms;        /* SET and EXPIRE, as in kama_set_options */
-    const kama_ctx *ctx;   /* may be NULL */
+    kama_bytes value;    /* SET */
+    int64_t ttl_ms;      /* SET and EXPIRE, as in kama_set_options */
+    const kama_ctx *ctx; /* may be NULL */
+    struct km_put_condition condition; /* SET; checked (condition.h) */
+    uint64_t *ret_etag; /* SET: gets the etag of the new value, until done has
+                         * run; may be NULL */
     struct km_list *sends; /* a list for the request to the owner, which the
                             * caller sends with km_mutate_send; NULL: it is sent
                             * at once */
@@ -90,7 +96,8 @@ struct km_mutate_op {
     void (*done)(struct km_mutate_op *op, kama_status status,
                  const char *sentence);
     enum km_owner_outcome
-        outcome; /* FOR_PEER: whether this node is the owner */
+        outcome;       /* FOR_PEER: whether this node is the owner */
+    uint64_t etag_key; /* SET with KAMA_OK: the one of the owner; 0: not told */
     /* ---- the group's ---- */
     kama_group *group;
     enum km_mutation_kind kind;
@@ -105,6 +112,8 @@ struct km_mutate_op {
     size_t
         parked_bytes; /* that it counts for in the group; 0: not parked yet */
     int64_t ttl_ms;
+    struct km_put_condition condition;
+    uint64_t *ret_etag;
     kama_status refusal;   /* KAMA_OK, or why nobody owned the key */
     const char *why;       /* a sentence for it; static */
     uint64_t change;       /* of the answer that was acted on */

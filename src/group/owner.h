@@ -32,6 +32,7 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "store/condition.h"
 
 #include <kamacache/kamacache.h>
 #include <stdbool.h>
@@ -89,11 +90,13 @@ enum km_owner_outcome {
 struct km_owner_reply {
     enum km_owner_outcome outcome;
     kama_status status; /* ANSWERED: of the owner; else of the connection */
-    const char *text; /* "" or a sentence, which names the peer if it failed */
-    kama_bytes value; /* a fill with KAMA_OK */
-    int64_t ttl_ms;   /* what is left of it; KAMA_TTL_FOREVER: never expires */
-    uint64_t version; /* that the loader gave */
-    bool from_memory; /* the owner had it */
+    const char *text;  /* "" or a sentence, which names the peer if it failed */
+    kama_bytes value;  /* a fill with KAMA_OK */
+    int64_t ttl_ms;    /* what is left of it; KAMA_TTL_FOREVER: never expires */
+    uint64_t version;  /* that the loader gave */
+    uint64_t etag_key; /* ANSWERED, of a fill or a set: the key with which the
+                        * owner names the value (km_item_etag); 0: not told */
+    bool from_memory;  /* the owner had it */
     /* ANSWERED, of a fill: for so long after the request had come, no mutation
      * had overtaken the answer; 0: it may have been overtaken at once. */
     km_ns current_ns;
@@ -129,6 +132,7 @@ struct km_owner_mutation {
     kama_bytes key;
     kama_bytes value; /* SET: the bytes of `item`, which is sent by reference */
     kama_value *item; /* borrowed until `done` */
+    struct km_put_condition condition; /* SET */
     int64_t ttl_ms;
     km_ns deadline;
     void (*done)(struct km_owner_mutation *mutation,

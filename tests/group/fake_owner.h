@@ -117,6 +117,7 @@ static inline void fake_got(struct fake_call *call, kama_status status,
     if (value != NULL) {
         reply.value = kama_value_bytes(value);
         reply.version = kama_value_version(value);
+        reply.etag_key = km_item_etag_key(value);
     }
     fake_reply(call, &reply);
     kama_value_unref(value);
@@ -132,8 +133,10 @@ static inline void fake_on_get(struct km_get_op *op, kama_status status,
 static inline void fake_mutated(struct fake_call *call, kama_status status,
                                 const char *sentence)
 {
-    struct km_owner_reply reply = {
-        .outcome = call->mutate.outcome, .status = status, .text = sentence};
+    struct km_owner_reply reply = {.outcome = call->mutate.outcome,
+                                   .status = status,
+                                   .text = sentence,
+                                   .etag_key = call->mutate.etag_key};
     fake_reply(call, &reply);
 }
 
@@ -175,6 +178,8 @@ static inline void fake_serve(struct fake_call *call)
                                               .patience = KM_MUTATE_PARKS,
                                               .key = call->mutation->key,
                                               .value = call->mutation->value,
+                                              .condition =
+                                                  call->mutation->condition,
                                               .ttl_ms = call->mutation->ttl_ms};
         call->mutate.done = fake_on_mutate;
         kama_status st =

@@ -19,7 +19,8 @@ static kama_value *item_of(struct km_load *load,
     kama_group *group = load->group;
     struct km_item_spec spec = {.key = km_load_key_bytes(load),
                                 .value = reply->value,
-                                .version = reply->version};
+                                .version = reply->version,
+                                .etag_key = reply->etag_key};
     if (reply->ttl_ms != KAMA_TTL_FOREVER) {
         spec.expires_at = km_ns_after_ms(km_group_now(group),
                                          reply->ttl_ms > 0 ? reply->ttl_ms : 1);

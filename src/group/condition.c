@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include "group/condition.h"
+
+#include "base/status.h"
+#include "group/sentence.h"
+
+_Static_assert((int)KAMA_SET_ALWAYS == (int)KM_PUT_ALWAYS &&
+                   (int)KAMA_SET_IF_ABSENT == (int)KM_PUT_IF_ABSENT &&
+                   (int)KAMA_SET_IF_PRESENT == (int)KM_PUT_IF_PRESENT &&
+                   (int)KAMA_SET_IF_MATCH == (int)KM_PUT_IF_MATCH,
+               "the numbers of the API are those of the store");
+
+kama_status km_condition_init(uint32_t number, uint64_t etag,
+                              struct km_put_condition *ret_condition)
+{
+    if (number > KAMA_SET_IF_MATCH) {
+        return km_fail(KAMA_ERR_INVALID,
+                       "condition: %u is none of this version, which has 0..%u",
+                       number, (unsigned)KAMA_SET_IF_MATCH);
+    }
+    if (number == KAMA_SET_IF_MATCH && etag == 0) {
+        return km_fail(
+            KAMA_ERR_INVALID,
+            "if_etag: there is none; kama_value_etag returns that of "
+            "a value");
+    }
+    if (number != KAMA_SET_IF_MATCH && etag != 0) {
+        return km_fail(KAMA_ERR_INVALID,
+                       "if_etag: an etag is only for the condition "
+                       "KAMA_SET_IF_MATCH");
+    }
+    *ret_condition = (struct km_put_condition){.kind = (enum km_put_kind)number,
+                                               .etag = etag};
+    return KAMA_OK;
+}
+
+kama_status km_condition_answer(const kama_group *group, kama_bytes key,
+                                const struct km_put_condition *condition,
+                                kama_status status)
+{
+    if (condition->kind == KM_PUT_IF_ABSENT && status == KAMA_ERR_EXISTS) {
+        return km_group_fail_key(group, status, key,
+                                 "nothing was changed: the key has a value");
+    }
+    if (condition->kind == KM_PUT_IF_MATCH &&
+        (status == KAMA_ERR_EXISTS || status == KAMA_MISS)) {
+        return km_group_fail_key(group, KAMA_ERR_TRY_AGAIN, key,
+                                 "nothing was changed: %s; read the key again",
+                                 status == KAMA_MISS
+                                     ? "the key has no value"
+                                     : "the value has another etag");
+    }
+    return status;
+}
