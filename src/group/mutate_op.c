@@ -10,9 +10,9 @@
 #include "base/thread.h"
 #include "group/condition.h"
 #include "group/group_internal.h"
+#include "group/mutate_here.h"
 #include "group/sentence.h"
 #include "store/store_hide.h"
-#include "store/store_touch.h"
 
 enum {
     REFUSED_PAUSE_MS = 50, /* before a peer that has refused is asked again */
@@ -58,74 +58,6 @@ static void finish(struct km_mutate_op *op, kama_status status)
     if (status != KAMA_DEFERRED) {
         answer(op, status);
     }
-}
-
-/* -- on this node -------------------------------------------------------- */
-
-static void count_done(const struct km_mutate_op *op, kama_status status)
-{
-    if (op->from == KM_MUTATE_FOR_PEER) {
-        km_group_count(op->group, KM_GROUP_MUTATIONS_SERVED);
-    } else if (op->kind == KM_MUTATION_SET && status == KAMA_OK) {
-        km_group_count(op->group, KM_GROUP_SETS);
-    }
-}
-
-/* The set was carried out by a node with that key of etags. The op has its item. */
-static void name_value(struct km_mutate_op *op, uint64_t etag_key)
-{
-    op->etag_key = etag_key;
-    if (op->ret_etag != NULL) {
-        *op->ret_etag = etag_key != 0 ? km_item_etag(op->item, etag_key) : 0;
-    }
-}
-
-/* Stores the item, of which the op keeps a reference until the store has it: the
- * store drops an item that it refuses, and the op's key is in the item. */
-static kama_status put(struct km_mutate_op *op, uint64_t adoption)
-{
-    kama_value *item = kama_value_ref(op->item);
-    km_item_unpin(item);
-    kama_status st = km_store_put_if(op->group->store, adoption, op->hash, item,
-                                     &op->condition);
-    if (st == KAMA_OK) {
-        name_value(op, km_item_etag_key(op->item));
-        kama_value_unref(op->item);
-        op->item = NULL;
-    }
-    return st;
-}
-
-static kama_status touch(struct km_mutate_op *op, uint64_t adoption)
-{
-    km_ns expires_at = 0;
-    kama_status st =
-        km_group_expiry(op->group, op->ttl_ms, op->hash, &expires_at);
-    return st != KAMA_OK ? st
-                         : km_store_touch(op->group->store, adoption, op->hash,
-                                          op->key, expires_at);
-}
-
-/* Carries the mutation out. Returns KAMA_ERR_TRY_AGAIN if the node has adopted
- * another view since it was asked. */
-static kama_status apply(struct km_mutate_op *op, uint64_t adoption)
-{
-    kama_status st = KAMA_ERR_INTERNAL;
-    switch (op->kind) {
-    case KM_MUTATION_SET:
-        st = put(op, adoption);
-        break;
-    case KM_MUTATION_DELETE:
-        st = km_store_del(op->group->store, adoption, op->hash, op->key);
-        break;
-    case KM_MUTATION_EXPIRE:
-        st = touch(op, adoption);
-        break;
-    }
-    if (st != KAMA_ERR_TRY_AGAIN) {
-        count_done(op, st);
-    }
-    return st;
 }
 
 /* -- parking --------------------------------------------------------------- */
@@ -269,7 +201,7 @@ static kama_status answer_of(struct km_mutate_op *op,
     case KM_OWNER_ANSWERED:
         if (op->kind == KM_MUTATION_SET && reply->status == KAMA_OK) {
             km_group_count(op->group, KM_GROUP_SETS);
-            name_value(op, reply->etag_key);
+            km_mutate_name(op, reply->etag_key);
         }
         return (int)reply->status < 0
                    ? km_fail(reply->status, "%s", reply->text)
@@ -395,7 +327,7 @@ static kama_status proceed(struct km_mutate_op *op)
     KM_ASSERT(op->state == KM_MUTATE_ASKS);
     do {
         km_group_ask(op->group, op->key, &owner);
-        st = owner.place == KM_OWNER_HERE ? apply(op, owner.adoption)
+        st = owner.place == KM_OWNER_HERE ? km_mutate_here(op, owner.adoption)
                                           : KAMA_ERR_TRY_AGAIN;
     } while (st == KAMA_ERR_TRY_AGAIN && owner.place == KM_OWNER_HERE);
     return owner.place == KM_OWNER_HERE
