@@ -11,7 +11,7 @@
 
 #define SERVICE "/kama.peer.v1.Peer/"
 /* A request takes so much besides its key and its value. */
-#define HEAD_BYTES 32
+#define HEAD_BYTES 48
 #define NS_PER_US 1000u
 
 static kama_bytes bytes_of(const char *string)
@@ -227,6 +227,18 @@ static kama_status append_last(const struct km_msg_peer_mutation *mutation,
                          : st;
 }
 
+static struct km_msg_peer_mutation message_of(const struct km_owner_mutation *m)
+{
+    bool is_conditional = m->condition.kind != KM_PUT_ALWAYS;
+    return (struct km_msg_peer_mutation){
+        .kind = is_conditional ? KM_MSG_PEER_SET_IF : (int32_t)m->kind,
+        .key = m->key,
+        .ttl_ms = m->ttl_ms,
+        .condition = (int32_t)m->condition.kind,
+        .if_etag = m->condition.etag,
+        .value = m->value};
+}
+
 /* The value of the last mutation is sent by reference. */
 static kama_status append_mutations(struct km_peers_call *call,
                                     struct km_buf *out, kama_value **ret_body)
@@ -234,10 +246,7 @@ static kama_status append_mutations(struct km_peers_call *call,
     kama_status st = KAMA_OK;
     for (size_t i = 0; i < call->count && st == KAMA_OK; i++) {
         const struct km_owner_mutation *m = call->requests[i];
-        struct km_msg_peer_mutation message = {.kind = (int32_t)m->kind,
-                                               .key = m->key,
-                                               .ttl_ms = m->ttl_ms,
-                                               .value = m->value};
+        struct km_msg_peer_mutation message = message_of(m);
         if (i + 1 == call->count && m->item != NULL && m->value.len > 0) {
             message.value = kama_bytes_make(NULL, 0);
             *ret_body = m->item;
@@ -383,6 +392,7 @@ static void take_fill(struct km_peers_call *call, size_t index,
                                    .ttl_ms = r->ttl_ms,
                                    .version = r->version,
                                    .from_memory = r->from_memory,
+                                   .etag_key = r->etag_key,
                                    .current_ns = read_us(r->current_us)};
     if (index >= call->count || call->requests[index] == NULL) {
         return;
@@ -431,6 +441,7 @@ static bool read_item(const struct km_peers_call *call, kama_bytes element,
         KAMA_OK) {
         return false;
     }
+    reply->etag_key = result.etag_key;
     read_reply(call, result.outcome, result.status, result.message, text,
                reply);
     return true;

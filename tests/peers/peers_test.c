@@ -58,9 +58,10 @@ struct cluster {
     struct node nodes[NODES];
     struct script script;
     unsigned fills, many, peeks, mutates, keys;
-    km_ns hello_after;      /* the answer to a Hello takes so long */
-    unsigned hellos[NODES]; /* that each node has said */
-    kama_status failed;     /* in a failmalloc scenario */
+    struct km_msg_peer_mutation last; /* that has come; without its bytes */
+    km_ns hello_after;                /* the answer to a Hello takes so long */
+    unsigned hellos[NODES];           /* that each node has said */
+    kama_status failed;               /* in a failmalloc scenario */
 };
 
 static const char *const addresses[] = {"a:1", "b:1", "c:1"};
@@ -158,6 +159,7 @@ static struct km_msg_peer_fill_response fill_answer(const struct script *script,
                                       : kama_bytes_make(NULL, 0),
         .ttl_ms = 7,
         .version = 9,
+        .etag_key = 66,
         .value = key};
 }
 
@@ -191,8 +193,9 @@ static void serve_fill(struct cluster *cluster, kama_bytes message,
 }
 
 static void add_items(struct sim_answer *answer, struct km_pb_list *requests,
-                      const struct script *script, bool peek)
+                      struct cluster *cluster, bool peek)
 {
+    const struct script *script = &cluster->script;
     struct km_buf *buf = &answer->messages[answer->count++];
     kama_bytes element;
     km_buf_init(buf, km_mem_default(), SIZE_MAX);
@@ -200,7 +203,10 @@ static void add_items(struct sim_answer *answer, struct km_pb_list *requests,
         struct km_msg_peer_peek_item item = {
             .outcome = script->outcome, .status = script->status, .ttl_ms = 7};
         struct km_msg_peer_mutate_result result = {.outcome = script->outcome,
-                                                   .status = script->status};
+                                                   .status = script->status,
+                                                   .etag_key = 55};
+        KM_ASSERT(peek || km_pb_decode(&km_msg_peer_mutation_pb, element,
+                                       &cluster->last) == KAMA_OK);
         KM_ASSERT(km_pb_append_element(buf, KM_MSG_PEER_ITEMS,
                                        peek ? &km_msg_peer_peek_item_pb
                                             : &km_msg_peer_mutate_result_pb,
@@ -259,7 +265,7 @@ static void serve_call(struct cluster *cluster, const char *path,
         cluster->mutates += !peek;
         KM_ASSERT(km_pb_decode(&km_msg_peer_mutate_request_pb, message,
                                &request) == KAMA_OK);
-        add_items(answer, &request.mutations, &cluster->script, peek);
+        add_items(answer, &request.mutations, cluster, peek);
     }
 }
 
@@ -412,6 +418,7 @@ struct fill {
     kama_status status;
     char text[256];
     char value[32];
+    uint64_t etag_key;
     km_ns at;
     struct sim_net *net;
 };
@@ -422,6 +429,7 @@ static void fill_done(struct km_owner_fill *f, const struct km_owner_reply *r)
     fill->done++;
     fill->outcome = r->outcome;
     fill->status = r->status;
+    fill->etag_key = r->etag_key;
     fill->at = sim_net_now(fill->net);
     (void)snprintf(fill->text, sizeof fill->text, "%s", r->text);
     (void)snprintf(fill->value, sizeof fill->value, "%.*s", (int)r->value.len,
@@ -1209,6 +1217,7 @@ static void test_fill(void **state)
     assert_int_equal(fill.outcome, KM_OWNER_ANSWERED);
     assert_int_equal(fill.status, KAMA_OK);
     assert_string_equal(fill.value, fill.key);
+    assert_int_equal(fill.etag_key, 66);
     assert_int_equal(c.fills, 1);
     km_list_init(&list);
     for (unsigned i = 0; i < 9; i++) {
@@ -1221,6 +1230,7 @@ static void test_fill(void **state)
     for (unsigned i = 0; i < 9; i++) {
         assert_int_equal(many[i].done, 1);
         assert_string_equal(many[i].value, many[i].key);
+        assert_int_equal(many[i].etag_key, 66);
     }
     struct km_peer_info info;
     km_peers_visit(c.nodes[0].peers, get_info, &info);
@@ -1372,6 +1382,7 @@ struct mutation {
     unsigned done;
     enum km_owner_outcome outcome;
     kama_status status;
+    uint64_t etag_key;
     char text[256];
 };
 
@@ -1382,11 +1393,13 @@ static void mutation_done(struct km_owner_mutation *m,
     mutation->done++;
     mutation->outcome = r->outcome;
     mutation->status = r->status;
+    mutation->etag_key = r->etag_key;
     (void)snprintf(mutation->text, sizeof mutation->text, "%s", r->text);
 }
 
-static void mutate(struct cluster *c, struct mutation *m, unsigned count,
-                   size_t value_bytes)
+static void mutate_all(struct cluster *c, struct mutation *m, unsigned count,
+                       size_t value_bytes,
+                       const struct km_put_condition *condition)
 {
     static char bytes[KM_PEERS_BATCH_BYTES];
     struct km_list list;
@@ -1403,11 +1416,25 @@ static void mutate(struct cluster *c, struct mutation *m, unsigned count,
             .kind = value_bytes > 0 ? KM_MUTATION_SET : KM_MUTATION_DELETE,
             .key = KM_LIT("key"),
             .value = kama_bytes_make(bytes, value_bytes),
+            .condition = *condition,
             .deadline = c->world.now + 2000 * MS,
             .done = mutation_done};
         km_list_push_back(&list, &m[i].mutation.node);
     }
     km_peers_owner_ops.mutate(c->nodes[0].peers, &list);
+}
+
+static void mutate(struct cluster *c, struct mutation *m, unsigned count,
+                   size_t value_bytes)
+{
+    const struct km_put_condition always = {.kind = KM_PUT_ALWAYS};
+    mutate_all(c, m, count, value_bytes, &always);
+}
+
+static void mutate_if(struct cluster *c, struct mutation *m, size_t value_bytes,
+                      struct km_put_condition condition)
+{
+    mutate_all(c, m, 1, value_bytes, &condition);
 }
 
 /* Mutations travel together up to 256 KiB, and one that was sent and not
@@ -1448,6 +1475,34 @@ static void test_mutate(void **state)
     assert_int_equal(info.mutations_failed, 2);
     /* The call that was never answered took its 2 s. */
     assert_true(km_histogram_sum_ns(info.times) >= 2000 * MS);
+    cluster_close(&c);
+}
+
+/* A set with a condition has a kind of its own on the wire. That the condition was
+ * not fulfilled is an answer, and nothing is sent again. */
+static void test_mutate_with_a_condition(void **state)
+{
+    struct cluster c;
+    struct mutation m;
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    mutate(&c, &m, 1, 10);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(c.last.kind, KM_MSG_PEER_SET);
+    assert_int_equal(c.last.condition, KM_PUT_ALWAYS);
+    assert_int_equal(m.etag_key, 55);
+    c.script.status = KAMA_ERR_TRY_AGAIN;
+    mutate_if(&c, &m, 10,
+              (struct km_put_condition){KM_PUT_IF_MATCH, UINT64_MAX});
+    sim_net_run(&c.net, 10000 * MS);
+    assert_int_equal(c.last.kind, KM_MSG_PEER_SET_IF);
+    assert_int_equal(c.last.condition, KM_PUT_IF_MATCH);
+    assert_true(c.last.if_etag == UINT64_MAX);
+    assert_int_equal(m.done, 1);
+    assert_int_equal(m.outcome, KM_OWNER_ANSWERED);
+    assert_int_equal(m.status, KAMA_ERR_TRY_AGAIN);
+    assert_int_equal(c.mutates, 2);
     cluster_close(&c);
 }
 
@@ -1845,6 +1900,7 @@ int main(void)
         cmocka_unit_test(test_not_member),
         cmocka_unit_test(test_not_owner),
         cmocka_unit_test(test_mutate),
+        cmocka_unit_test(test_mutate_with_a_condition),
         cmocka_unit_test(test_mutate_refused),
         cmocka_unit_test(test_clear),
         cmocka_unit_test(test_clear_without_knowing_all_members),
