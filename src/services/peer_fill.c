@@ -6,6 +6,7 @@
 #include "base/container.h"
 #include "base/status.h"
 #include "services/traceparent.h"
+#include "store/item.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -77,6 +78,7 @@ static void fill_response(const struct km_peer_slot *slot,
     if (slot->value != NULL) {
         ret->ttl_ms = kama_value_ttl_ms(slot->value);
         ret->version = kama_value_version(slot->value);
+        ret->etag_key = ret->version == 0 ? km_item_etag_key(slot->value) : 0;
     }
 }
 

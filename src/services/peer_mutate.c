@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/clear_op.h"
+#include "group/condition.h"
 #include "group/mutate_op.h"
 #include "services/peer_work.h"
 
@@ -61,14 +62,23 @@ static void cancel(struct km_server_call *call)
 /* -- results --------------------------------------------------------------- */
 
 static kama_status append(struct mutations *m, enum km_msg_peer_outcome outcome,
-                          kama_status status, const char *text)
+                          uint64_t etag_key, kama_status status,
+                          const char *text)
 {
     struct km_msg_peer_mutate_result result = {
         .outcome = (int32_t)outcome,
         .status = status,
-        .message = kama_bytes_make(text, status < 0 ? strlen(text) : 0)};
+        .message = kama_bytes_make(text, status < 0 ? strlen(text) : 0),
+        .etag_key = etag_key};
     return km_pb_append_element(&m->results, KM_MSG_PEER_ITEMS,
                                 &km_msg_peer_mutate_result_pb, &result);
+}
+
+/* Appends an answer that needed no op. */
+static kama_status append_answer(struct mutations *m, kama_status status,
+                                 const char *text)
+{
+    return append(m, KM_MSG_PEER_ANSWERED, 0, status, text);
 }
 
 static enum km_msg_peer_outcome outcome_of(const struct km_mutate_op *op)
@@ -81,6 +91,13 @@ static enum km_msg_peer_outcome outcome_of(const struct km_mutate_op *op)
     default:
         return KM_MSG_PEER_ANSWERED;
     }
+}
+
+/* Appends the answer of the op. */
+static kama_status append_op(struct mutations *m, kama_status status,
+                             const char *text)
+{
+    return append(m, outcome_of(&m->op), m->op.etag_key, status, text);
 }
 
 static void finish(struct mutations *m, kama_status status)
@@ -106,7 +123,7 @@ static void on_mail(struct km_mail *mail)
         mutations_free(m);
         return;
     }
-    if (append(m, outcome_of(&m->op), m->status, m->text) != KAMA_OK) {
+    if (append_op(m, m->status, m->text) != KAMA_OK) {
         finish(m, KAMA_ERR_NO_MEMORY);
         return;
     }
@@ -126,14 +143,23 @@ static void on_done(struct km_mutate_op *op, kama_status status,
     km_service_env_unpark(env);
 }
 
+/* SET_IF is a set for the group; only the wire tells the two apart. */
+static enum km_mutation_kind kind_of(const struct km_msg_peer_mutation *message)
+{
+    return message->kind == KM_MSG_PEER_SET_IF
+               ? KM_MUTATION_SET
+               : (enum km_mutation_kind)message->kind;
+}
+
 static kama_status start(struct mutations *m,
-                         const struct km_msg_peer_mutation *message)
+                         const struct km_msg_peer_mutation *message,
+                         const struct km_put_condition *condition)
 {
     kama_ctx ctx;
     kama_ctx_init(&ctx);
     ctx.deadline_ms = km_server_call_deadline_ms(m->call);
-    struct km_mutate_order order = {.kind =
-                                        (enum km_mutation_kind)message->kind,
+    struct km_mutate_order order = {.kind = kind_of(message),
+                                    .condition = *condition,
                                     .from = KM_MUTATE_FOR_PEER,
                                     .patience = KM_MUTATE_PARKS,
                                     .key = message->key,
@@ -154,27 +180,44 @@ static kama_status start(struct mutations *m,
     return st;
 }
 
+/* Returns false for bytes that this node cannot carry out: a condition that it does
+ * not know must not be left out. */
+static bool read_mutation(kama_bytes element,
+                          struct km_msg_peer_mutation *ret_message,
+                          struct km_put_condition *ret_condition)
+{
+    if (km_pb_decode(&km_msg_peer_mutation_pb, element, ret_message) !=
+            KAMA_OK ||
+        ret_message->kind < KM_MSG_PEER_SET ||
+        ret_message->kind > KM_MSG_PEER_SET_IF) {
+        return false;
+    }
+    bool must_have_one = ret_message->kind == KM_MSG_PEER_SET_IF;
+    return must_have_one == (ret_message->condition != 0) &&
+           km_condition_init((uint32_t)ret_message->condition,
+                             ret_message->if_etag, ret_condition) == KAMA_OK;
+}
+
 /* Carries one out. Returns KAMA_DEFERRED if its answer will come with a mail,
  * or an error of the whole call. */
 static kama_status carry_out(struct mutations *m, kama_bytes element)
 {
     struct km_msg_peer_mutation message;
+    struct km_put_condition condition;
     if (m->knowledge == KM_PEER_VIEW_UNKNOWN) {
-        return append(m, KM_MSG_PEER_BEHIND, KAMA_OK, "");
+        return append(m, KM_MSG_PEER_BEHIND, 0, KAMA_OK, "");
     }
-    if (km_pb_decode(&km_msg_peer_mutation_pb, element, &message) != KAMA_OK ||
-        message.kind < KM_MSG_PEER_SET || message.kind > KM_MSG_PEER_CLEAR) {
-        return append(m, KM_MSG_PEER_ANSWERED, KAMA_ERR_MALFORMED,
-                      "the bytes are not a mutation that this node knows");
+    if (!read_mutation(element, &message, &condition)) {
+        return append_answer(
+            m, KAMA_ERR_MALFORMED,
+            "the bytes are not a mutation that this node knows");
     }
     if (message.kind == KM_MSG_PEER_CLEAR) {
         km_group_clear_here(m->group);
-        return append(m, KM_MSG_PEER_ANSWERED, KAMA_OK, "");
+        return append_answer(m, KAMA_OK, "");
     }
-    kama_status st = start(m, &message);
-    return st == KAMA_DEFERRED
-               ? st
-               : append(m, outcome_of(&m->op), st, km_last_error());
+    kama_status st = start(m, &message, &condition);
+    return st == KAMA_DEFERRED ? st : append_op(m, st, km_last_error());
 }
 
 static void advance(struct mutations *m)

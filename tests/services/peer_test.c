@@ -12,6 +12,7 @@
 #include "services/env.h"
 #include "services/peer.h"
 #include "services/serve_env.h"
+#include "store/item.h"
 #include "wire/msg/peer.h"
 
 #include <pthread.h>
@@ -239,6 +240,15 @@ static void test_admission(void **state)
     world_close(&w);
 }
 
+/* Asserts that the group names the value of the key with the key of etags. */
+static void expect_etag_key(struct world *w, const char *key, uint64_t etag_key)
+{
+    kama_value *value;
+    assert_int_equal(kama_get(w->group, KAMA_STR(key), NULL, &value), KAMA_OK);
+    assert_true(kama_value_etag(value) == km_item_etag(value, etag_key));
+    kama_value_unref(value);
+}
+
 /* A Fill returns the value, and its answers have the statuses of the get. */
 static void test_fill(void **state)
 {
@@ -253,8 +263,10 @@ static void test_fill(void **state)
     assert_int_equal(r.view_id, 77);
     assert_false(r.from_memory);
     assert_true(r.current_us > 0);
+    expect_etag_key(&w, "key", r.etag_key);
     r = fill(&w, "key");
     assert_true(r.from_memory);
+    expect_etag_key(&w, "key", r.etag_key);
     assert_int_equal(r.current_us, 0);
     r = fill(&w, "none");
     assert_int_equal(r.status, KAMA_MISS);
@@ -386,6 +398,83 @@ static void test_mutate(void **state)
         assert_int_equal(result.status, statuses[i]);
     }
     assert_int_equal(kama_exists(w.group, KM_LIT("b"), NULL), KAMA_OK);
+    km_buf_fini(&buf);
+    world_close(&w);
+}
+
+/* Appends a mutation that does, or does not, have a condition. */
+static void append_set_if(struct km_buf *buf, int32_t kind, int32_t condition,
+                          uint64_t etag)
+{
+    struct km_msg_peer_mutation m = {.kind = kind,
+                                     .key = KM_LIT("a"),
+                                     .condition = condition,
+                                     .if_etag = etag,
+                                     .value = KM_LIT("v")};
+    assert_int_equal(km_pb_append_element(buf, KM_MSG_PEER_MUTATIONS,
+                                          &km_msg_peer_mutation_pb, &m),
+                     KAMA_OK);
+}
+
+/* Conditions hold for a peer as for the application. A condition that the node
+ * cannot read is refused, and never left out. */
+static void test_mutate_with_conditions(void **state)
+{
+    static const struct {
+        int32_t kind;
+        int32_t condition;
+        bool has_etag;
+        int32_t status;
+    } rows[] = {
+        {KM_MSG_PEER_SET_IF, KM_PUT_IF_PRESENT, false, KAMA_MISS},
+        {KM_MSG_PEER_SET_IF, KM_PUT_IF_MATCH, true, KAMA_ERR_TRY_AGAIN},
+        {KM_MSG_PEER_SET_IF, KM_PUT_IF_ABSENT, false, KAMA_OK},
+        {KM_MSG_PEER_SET_IF, KM_PUT_IF_ABSENT, false, KAMA_ERR_EXISTS},
+        {KM_MSG_PEER_SET_IF, KM_PUT_IF_PRESENT, false, KAMA_OK},
+        {KM_MSG_PEER_SET_IF, KM_PUT_IF_MATCH, true, KAMA_ERR_TRY_AGAIN},
+        {KM_MSG_PEER_SET_IF, KM_PUT_IF_MATCH, false, KAMA_ERR_MALFORMED},
+        {KM_MSG_PEER_SET_IF, KM_PUT_IF_ABSENT, true, KAMA_ERR_MALFORMED},
+        {KM_MSG_PEER_SET_IF, KM_PUT_ALWAYS, false, KAMA_ERR_MALFORMED},
+        {KM_MSG_PEER_SET_IF, 4, false, KAMA_ERR_MALFORMED},
+        {KM_MSG_PEER_SET_IF, -1, false, KAMA_ERR_MALFORMED},
+        {KM_MSG_PEER_SET, KM_PUT_IF_ABSENT, false, KAMA_ERR_MALFORMED},
+        {KM_MSG_PEER_DELETE, KM_PUT_IF_PRESENT, false, KAMA_ERR_MALFORMED},
+        {KM_MSG_PEER_SET, KM_PUT_ALWAYS, false, KAMA_OK},
+    };
+    enum { COUNT = sizeof rows / sizeof rows[0] };
+    struct world w;
+    struct km_buf buf;
+    struct km_msg_peer_items_response response;
+    struct km_msg_peer_mutate_result r;
+    struct km_client_request request = {.path = PEER "Mutate",
+                                        .timeout_ms = PATIENCE_MS};
+    kama_bytes element;
+    (void)state;
+    world_open(&w, true);
+    km_buf_init(&buf, km_mem_default(), SIZE_MAX);
+    assert_int_equal(km_pb_append_bytes(&buf, 2, KM_LIT("g")), KAMA_OK);
+    for (unsigned i = 0; i < COUNT; i++) {
+        append_set_if(&buf, rows[i].kind, rows[i].condition,
+                      rows[i].has_etag ? 5 : 0);
+    }
+    request.message = km_buf_bytes(&buf);
+    km_buf_reset(&w.reply, SIZE_MAX);
+    assert_int_equal(km_client_unary(w.client, &request, &w.reply), KAMA_OK);
+    assert_int_equal(km_pb_decode(&km_msg_peer_items_response_pb,
+                                  km_buf_bytes(&w.reply), &response),
+                     KAMA_OK);
+    assert_int_equal(response.items.count, COUNT);
+    for (unsigned i = 0; km_pb_next(&response.items, &element); i++) {
+        assert_int_equal(
+            km_pb_decode(&km_msg_peer_mutate_result_pb, element, &r), KAMA_OK);
+        assert_int_equal(r.outcome, KM_MSG_PEER_ANSWERED);
+        assert_int_equal(r.status, rows[i].status);
+        assert_true((r.message.len > 0) == (r.status < 0));
+        assert_true((r.etag_key != 0) == (r.status == KAMA_OK));
+        if (r.status == KAMA_OK) {
+            expect_etag_key(&w, "a", r.etag_key);
+        }
+    }
     km_buf_fini(&buf);
     world_close(&w);
 }
@@ -631,6 +720,7 @@ int main(void)
         cmocka_unit_test(test_wait_for_view),
         cmocka_unit_test(test_peek),
         cmocka_unit_test(test_mutate),
+        cmocka_unit_test(test_mutate_with_conditions),
         cmocka_unit_test(test_bad_requests),
         cmocka_unit_test(test_long_lists_are_refused),
         cmocka_unit_test(test_a_fill_from_memory_allocates_nothing),
