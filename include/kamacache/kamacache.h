@@ -996,7 +996,8 @@ static inline void kama_set_options_init(kama_set_options *options)
  * the entry was evicted or has expired, and when the key has moved to another
  * owner.
  *
- * Errors: KAMA_ERR_INVALID (key, ttl_ms, condition, context), KAMA_ERR_TOO_LARGE (key or
+ * Errors: KAMA_ERR_INVALID (key, ttl_ms, if_etag, context), KAMA_ERR_UNSUPPORTED (a
+ * condition that this version does not know), KAMA_ERR_TOO_LARGE (key or
  * value; kama_last_error names the limit), KAMA_ERR_NO_MEMORY, and in a group of
  * a cluster:
  *   KAMA_ERR_PEER            the owner of the key was not reached; or the

@@ -167,6 +167,8 @@
 
 /* -- services ------------------------------------------------------------ */
 #define KM_PING_PAYLOAD_BYTES_MAX 1024
+/* A longer value without a version is hashed only for a client that asks. */
+#define KM_ETAG_UNASKED_BYTES_MAX 4096
 #define KM_MGET_PARALLEL 64 /* keys of one MGet that wait for loads */
 /* The same in a cluster, so that each owner gets its keys in one request. */
 #define KM_MGET_PARALLEL_OWNERS 1024

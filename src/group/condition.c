@@ -14,15 +14,15 @@ kama_status km_condition_init(uint32_t number, uint64_t etag,
                               struct km_put_condition *ret_condition)
 {
     if (number > KAMA_SET_IF_MATCH) {
-        return km_fail(KAMA_ERR_INVALID,
-                       "condition: %u is none of this version, which has 0..%u",
+        return km_fail(KAMA_ERR_UNSUPPORTED,
+                       "condition: %u is not in this version, which has 0..%u",
                        number, (unsigned)KAMA_SET_IF_MATCH);
     }
     if (number == KAMA_SET_IF_MATCH && etag == 0) {
         return km_fail(
             KAMA_ERR_INVALID,
-            "if_etag: there is none; kama_value_etag returns that of "
-            "a value");
+            "if_etag: 0 is the etag of no value; take that of the value that "
+            "is to be replaced");
     }
     if (number != KAMA_SET_IF_MATCH && etag != 0) {
         return km_fail(KAMA_ERR_INVALID,

@@ -24,7 +24,7 @@
 #include <kamacache/kamacache.h>
 
 /* Checks a condition, a number of kama_condition, and its etag. Errors:
- * KAMA_ERR_INVALID. */
+ * KAMA_ERR_INVALID, and KAMA_ERR_UNSUPPORTED for a number of a later version. */
 KAMA_NODISCARD kama_status km_condition_init(
     uint32_t number, uint64_t etag, struct km_put_condition *ret_condition);
 

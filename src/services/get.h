@@ -68,7 +68,8 @@ struct km_service_get {
     kama_group *group;
     enum km_service_get_state state;
     uint32_t flags;
-    char *key; /* owned; NULL unless the get waits for room */
+    bool wants_etag; /* for the reply; the handler sets it before the start */
+    char *key;       /* owned; NULL unless the get waits for room */
     size_t key_bytes;
     char traceparent[KM_TRACEPARENT_BYTES]; /* of the client; "": none */
 

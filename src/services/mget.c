@@ -440,6 +440,7 @@ static struct km_service_mget *mget_new(struct km_server_call *call,
         return NULL;
     }
     mget->call = call;
+    mget->answers.want_etags = r->want_etag;
     km_mget_keys_init(&mget->keys, env->mem, r->keys);
     mget->turn.run = on_turn;
     km_list_init(&mget->running);

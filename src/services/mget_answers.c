@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "rpc/server_call.h"
+#include "services/condition.h"
 #include "wire/msg/msg.h"
 
 /* The longest that an item without its value can be: tag, length, fields. */
@@ -176,15 +177,21 @@ void km_mget_answers_follow(struct km_mget_answers *answers, uint32_t first,
                (kama_status)leader->status, leader->value, leader->text);
 }
 
-/* A miss and an error have neither value nor source, only their status. */
-static struct km_msg_mget_item make_item(const struct km_mget_answer *answer)
+/* A miss and an error have neither value nor source, only their status. etag: the
+ * place for the bytes of the item's etag. */
+static struct km_msg_mget_item make_item(
+    const struct km_mget_answers *answers, uint32_t index,
+    uint8_t etag[static KM_SERVICE_ETAG_BYTES])
 {
+    const struct km_mget_answer *answer = &answers->list[index];
     KM_ASSERT(answer->source != KM_SOURCE_NONE);
     struct km_msg_mget_item item = {.status = answer->status};
     if (answer->value != NULL) {
         item.ttl_ms = kama_value_ttl_ms(answer->value);
         item.version = kama_value_version(answer->value);
         item.source = answer->source;
+        item.etag =
+            km_service_etag_of(answer->value, answers->want_etags, etag);
         item.value = kama_value_bytes(answer->value);
     }
     if (answer->text != NULL) {
@@ -198,7 +205,8 @@ kama_status km_mget_answers_write(struct km_mget_answers *answers,
 {
     kama_status st = km_buf_reserve(buf, (size_t)answers->bytes);
     for (uint32_t i = 0; i < answers->count && st == KAMA_OK; i++) {
-        struct km_msg_mget_item item = make_item(&answers->list[i]);
+        uint8_t etag[KM_SERVICE_ETAG_BYTES];
+        struct km_msg_mget_item item = make_item(answers, i, etag);
         st = km_pb_append_element(buf, KM_MSG_MGET_ITEMS, &km_msg_mget_item_pb,
                                   &item);
         give_back(answers, &answers->list[i]);
@@ -240,7 +248,8 @@ kama_status km_mget_answers_send(struct km_mget_answers *answers,
            km_server_call_writable(call)) {
         uint32_t index = answers->order[answers->sent++];
         struct km_mget_answer *answer = &answers->list[index];
-        struct km_msg_mget_item item = make_item(answer);
+        uint8_t etag[KM_SERVICE_ETAG_BYTES];
+        struct km_msg_mget_item item = make_item(answers, index, etag);
         uint8_t *end = write_head(index, item, head);
         st = km_server_call_send(call,
                                  kama_bytes_make(head, (size_t)(end - head)),

@@ -41,6 +41,7 @@ struct km_mget_answers {
     uint32_t *order;    /* of a stream: keys as they were answered; else NULL */
     uint32_t answered;  /* so many of them, */
     uint32_t sent;      /* and so many of these were sent */
+    bool want_etags;    /* also of long values; the caller sets it after init */
 };
 
 /* Makes room for `count` answers, none of which is there yet, in a message of

@@ -22,10 +22,11 @@
 struct km_service_mutate {
     struct km_service_parked parked;
     struct km_mutate_op op;
+    uint64_t etag; /* a place for ret_etag of the order; for the reply */
 };
 
-/* Carries out `order`, of which kind, key, value and ttl_ms are given, and
- * replies now or later. The client's deadline is that of the order. */
+/* Carries out `order`, which the caller has filled in except for from, patience and
+ * ctx, and replies now or later. The client's deadline is that of the order. */
 void km_service_mutate_start(struct km_server_call *call, kama_group *group,
                              struct km_mutate_order *order,
                              km_service_answer_fn reply);

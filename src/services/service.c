@@ -78,13 +78,13 @@ kama_group *km_service_decode_for_group(struct km_server_call *call,
                : NULL;
 }
 
-bool km_service_refuse_condition(struct km_server_call *call, int32_t condition,
-                                 kama_bytes if_match)
+bool km_service_refuse_if_match(struct km_server_call *call,
+                                kama_bytes if_match)
 {
-    bool refused = condition != 0 || if_match.len > 0;
+    bool refused = if_match.len > 0;
     if (refused) {
         km_server_call_finish(call, KAMA_ERR_UNSUPPORTED,
-                              "condition, if_match: not in this version");
+                              "if_match of a Delete: not in this version");
     }
     return refused;
 }

@@ -43,11 +43,12 @@ kama_group *km_service_decode_for_group(struct km_server_call *call,
 /* The values of kama.v2.Ack that this version knows. */
 enum { KM_ACK_UNSPECIFIED = 0, KM_ACK_ASYNC = 1 };
 
-/* Return true if the request asks for a condition, or for an acknowledgement by
- * other nodes. Both belong to a later version, and the call is finished then.
- * Such a wish is refused and never ignored, because the client relies on it. */
-bool km_service_refuse_condition(struct km_server_call *call, int32_t condition,
-                                 kama_bytes if_match);
+/* Return true if the request asks for the condition of a Delete, or for an
+ * acknowledgement by other nodes. Both belong to a later version, and the call is
+ * finished then. Such a wish is refused and never ignored, because the client
+ * relies on it. */
+bool km_service_refuse_if_match(struct km_server_call *call,
+                                kama_bytes if_match);
 bool km_service_refuse_ack(struct km_server_call *call, int32_t ack);
 
 /* -- the answer ---------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/status.h"
+#include "services/condition.h"
 #include "services/get.h"
 #include "services/one_key.h"
 #include "services/service.h"
@@ -13,9 +14,10 @@
 
 #include <stdio.h>
 
-/* The longest head of a GetResponse: found, ttl_ms, version, source, and the
+/* The longest head of a GetResponse: found, ttl_ms, version, source, etag, and the
  * tag and length of the value, whose bytes are sent from the item. */
-#define GET_HEAD_BYTES_MAX (2 + 11 + 11 + 2 + KM_PB_PREFIX_BYTES_MAX)
+#define GET_HEAD_BYTES_MAX                                                     \
+    (2 + 11 + 11 + 2 + 2 + KM_SERVICE_ETAG_BYTES + KM_PB_PREFIX_BYTES_MAX)
 
 static const kama_bytes nothing = {NULL, 0};
 
@@ -27,6 +29,8 @@ static void reply_get(struct km_server_call *call,
                       const struct km_get_result *result)
 {
     uint8_t head[GET_HEAD_BYTES_MAX];
+    uint8_t etag[KM_SERVICE_ETAG_BYTES];
+    const struct km_service_get *get = km_server_call_state(call);
     if (result->status == KAMA_MISS) {
         km_server_call_reply(call, nothing, NULL);
         return;
@@ -40,6 +44,7 @@ static void reply_get(struct km_server_call *call,
         .ttl_ms = kama_value_ttl_ms(result->value),
         .version = kama_value_version(result->value),
         .source = result->source,
+        .etag = km_service_etag_of(result->value, get->wants_etag, etag),
     };
     size_t len = kama_value_bytes(result->value).len;
     uint8_t *end = km_pb_write(&km_msg_get_response_pb, &response, head);
@@ -59,21 +64,26 @@ void km_service_v2_get(struct km_server_call *call, kama_bytes message)
     }
     uint32_t flags = (request.no_load ? KAMA_NO_LOAD : 0) |
                      (request.local_only ? KAMA_LOCAL_ONLY : 0);
+    struct km_service_get *get = km_server_call_state(call);
+    get->wants_etag = request.want_etag;
     km_service_get_start(call, group, request.key, flags, reply_get);
 }
 
 /* -- Set, Delete --------------------------------------------------------- */
 
-/* The answer to Set is an empty message: everything that a client must know is
- * the status of the call. */
+/* A key that is not there, but had to be, is the status of the call. */
 static void reply_set(struct km_server_call *call, kama_status status,
                       const char *text)
 {
-    if ((int)status < 0) {
+    const struct km_service_mutate *mutate = km_server_call_state(call);
+    uint8_t etag[KM_SERVICE_ETAG_BYTES];
+    if (status != KAMA_OK) {
         km_server_call_finish(call, status, text);
         return;
     }
-    km_server_call_reply(call, nothing, NULL);
+    struct km_msg_set_response response = {
+        .etag = km_service_etag_write(mutate->etag, etag)};
+    km_service_reply_message(call, &km_msg_set_response_pb, &response);
 }
 
 void km_service_v2_set(struct km_server_call *call, kama_bytes message)
@@ -81,16 +91,20 @@ void km_service_v2_set(struct km_server_call *call, kama_bytes message)
     struct km_msg_set_request request;
     kama_group *group = km_service_decode_for_group(
         call, &km_msg_set_request_pb, message, &request);
-    if (group == NULL ||
-        km_service_refuse_condition(call, request.condition,
-                                    request.if_match) ||
-        km_service_refuse_ack(call, request.ack)) {
+    struct km_service_mutate *mutate = km_server_call_state(call);
+    struct km_mutate_order order = {.kind = KM_MUTATION_SET};
+    if (group == NULL || km_service_refuse_ack(call, request.ack) ||
+        !km_service_condition_read(call, request.condition, request.if_match,
+                                   &order.condition)) {
         return;
     }
-    struct km_mutate_order order = {.kind = KM_MUTATION_SET,
-                                    .key = request.key,
-                                    .value = request.value,
-                                    .ttl_ms = request.ttl_ms};
+    mutate->etag = 0;
+    if (km_service_etag_is_sent(request.want_etag, request.value.len, 0)) {
+        order.ret_etag = &mutate->etag;
+    }
+    order.key = request.key;
+    order.value = request.value;
+    order.ttl_ms = request.ttl_ms;
     km_service_mutate_start(call, group, &order, reply_set);
 }
 
@@ -111,8 +125,7 @@ void km_service_v2_delete(struct km_server_call *call, kama_bytes message)
     struct km_msg_delete_request request;
     kama_group *group = km_service_decode_for_group(
         call, &km_msg_delete_request_pb, message, &request);
-    if (group == NULL ||
-        km_service_refuse_condition(call, 0, request.if_match) ||
+    if (group == NULL || km_service_refuse_if_match(call, request.if_match) ||
         km_service_refuse_ack(call, request.ack)) {
         return;
     }

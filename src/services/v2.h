@@ -5,7 +5,7 @@
  * streams in scan.h, figures in stats.h.
  *
  * A Get of a key that does not exist succeeds and says `found: false`. Wishes
- * that belong to a later version (a condition of a Set, an acknowledgement by
+ * that belong to a later version (a condition of a Delete, an acknowledgement by
  * other nodes) are refused and never ignored, because the client relies on
  * them.
  *

@@ -48,7 +48,7 @@ static void test_bad_options(void **state)
     struct fixture *f = fixture_open(fixture_new());
     (void)state;
     assert_int_equal(set_if(f->group, "v", (kama_condition)4, 0, NULL),
-                     KAMA_ERR_INVALID);
+                     KAMA_ERR_UNSUPPORTED);
     expect_sentence("condition: 4");
     assert_int_equal(set_if(f->group, "v", KAMA_SET_IF_MATCH, 0, NULL),
                      KAMA_ERR_INVALID);

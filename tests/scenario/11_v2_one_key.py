@@ -106,11 +106,112 @@ class V2(unittest.TestCase):
             self.assertFalse(self.call("Get", group="timed",
                                        key=b"c%d" % i).found)
 
+    def set_if(self, value, condition, **fields):
+        """The kama-status of a Set of the key "if", and its new etag."""
+        try:
+            reply = self.call("Set", key=b"if", value=value,
+                              condition=condition, **fields)
+        except grpc.RpcError as error:
+            return kamatest.kama_status(error), b""
+        return "KAMA_OK", reply.etag
+
+    def etag(self, group="default"):
+        return self.call("Get", key=b"if", group=group).etag
+
+    def test_conditions(self):
+        """Each condition with and without a value, and the etags."""
+        absent, present, match = (
+            pb2().CONDITION_ABSENT, pb2().CONDITION_PRESENT,
+            pb2().CONDITION_MATCH)
+        sets = self.stats("default").sets
+        self.assertEqual(self.set_if(b"0", present), ("KAMA_MISS", b""))
+        self.assertEqual(self.set_if(b"0", match, if_match=b"8 bytes!"),
+                         ("KAMA_ERR_TRY_AGAIN", b""))
+        self.assertFalse(self.call("Get", key=b"if").found)
+        self.assertEqual(self.stats("default").sets, sets)
+        status, first = self.set_if(b"1", absent)
+        self.assertEqual((status, len(first)), ("KAMA_OK", 8))
+        self.assertEqual(first, self.etag())
+        self.assertEqual(
+            first, self.call("MGet", keys=[b"if"]).items[0].etag)
+        self.assertEqual(self.set_if(b"2", absent), ("KAMA_ERR_EXISTS", b""))
+        status, second = self.set_if(b"2", match, if_match=first)
+        self.assertEqual((status, second == first), ("KAMA_OK", False))
+        self.assertEqual(self.set_if(b"3", match, if_match=first)[0],
+                         "KAMA_ERR_TRY_AGAIN")
+        self.assertEqual(self.call("Get", key=b"if").value, b"2")
+        self.assertEqual(self.set_if(b"3", present, ttl_ms=5000)[0], "KAMA_OK")
+        self.assertGreater(self.call("Get", key=b"if").ttl_ms, 0)
+        self.assertEqual(
+            self.call("Set", key=b"if", value=b"1").etag, first)
+        self.assertTrue(self.call("Delete", key=b"if").removed)
+        self.assertEqual(self.set_if(b"4", match, if_match=first)[0],
+                         "KAMA_ERR_TRY_AGAIN")
+
+    def test_conditions_are_errors_of_grpc(self):
+        """The codes that clients and proxies see, with their sentences."""
+        c = pb2()
+        self.call("Set", key=b"code", value=b"v")
+        for key, condition, if_match, code, part in (
+                (b"code", c.CONDITION_ABSENT, b"", "ALREADY_EXISTS",
+                 "nothing was changed: the key has a value"),
+                (b"none", c.CONDITION_PRESENT, b"", "NOT_FOUND", ""),
+                (b"code", c.CONDITION_MATCH, b"8 bytes!", "ABORTED",
+                 "the value has another etag; read the key again"),
+                (b"code", c.CONDITION_MATCH, b"", "INVALID_ARGUMENT",
+                 "if_match: 0 bytes; an etag has 8, and want_etag asks"),
+                (b"code", c.CONDITION_MATCH, b"7 bytes", "INVALID_ARGUMENT",
+                 "if_match: 7 bytes"),
+                (b"code", c.CONDITION_MATCH, bytes(8), "INVALID_ARGUMENT",
+                 "0 is the etag of no value"),
+                (b"code", c.CONDITION_ABSENT, b"8 bytes!", "INVALID_ARGUMENT",
+                 "if_match: an etag is only for CONDITION_MATCH"),
+                (b"code", c.CONDITION_UNSPECIFIED, b"x", "INVALID_ARGUMENT",
+                 "if_match: an etag is only for CONDITION_MATCH"),
+                (b"code", -1, b"", "UNIMPLEMENTED", "not in this version")):
+            with self.subTest(key=key, condition=condition, etag=if_match):
+                found = self.failure("Set", key=key, value=b"w",
+                                     condition=condition, if_match=if_match)
+                self.assertEqual(found[0], code)
+                self.assertIn(part, found[2])
+        self.assertEqual(self.call("Get", key=b"code").value, b"v")
+
+    def test_etags_of_long_values(self):
+        """A long value is hashed only for a client that asks."""
+        def etags(**fields):
+            return [self.call("Get", key=b"long", **fields).etag,
+                    self.call("MGet", keys=[b"long"], **fields).items[0].etag]
+        reply = self.call("Set", key=b"long", value=bytes(4096))
+        self.assertEqual(len(reply.etag), 8)
+        self.assertEqual(etags(), [reply.etag] * 2)
+        reply = self.call("Set", key=b"long", value=bytes(4097))
+        self.assertEqual((reply.etag, etags()), (b"", [b"", b""]))
+        reply = self.call("Set", key=b"long", value=bytes(4097),
+                          want_etag=True)
+        self.assertEqual(len(reply.etag), 8)
+        self.assertEqual(etags(want_etag=True), [reply.etag] * 2)
+
+    def test_conditions_load_nothing(self):
+        """What the loader could load is absent until it was loaded."""
+        loads = self.stats("loads").loads
+        self.assertEqual(
+            self.set_if(b"v", pb2().CONDITION_PRESENT, group="loads")[0],
+            "KAMA_MISS")
+        self.assertEqual(self.stats("loads").loads, loads)
+        etag = self.etag("loads")
+        self.assertEqual(
+            self.set_if(b"v", pb2().CONDITION_MATCH, group="loads",
+                        if_match=etag)[0], "KAMA_OK")
+        self.assertEqual(self.stats("loads").loads, loads + 1)
+
+    def stats(self, group):
+        return next(g for g in self.call("Stats", group=group).groups)
+
     def test_later_version(self):
         """Conditions and acknowledgements that we cannot keep."""
         c = pb2()
-        for fields in ({"condition": c.CONDITION_ABSENT}, {"if_match": b"x"},
-                       {"ack": c.ACK_ALL}, {"condition": 77}):
+        for fields in ({"ack": c.ACK_ALL}, {"condition": 77},
+                       {"condition": c.CONDITION_ABSENT, "ack": c.ACK_ONE}):
             self.assertEqual(
                 self.failure("Set", key=b"later", value=b"v", **fields)[:2],
                 ("UNIMPLEMENTED", "KAMA_ERR_UNSUPPORTED"))

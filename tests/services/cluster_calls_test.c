@@ -370,6 +370,58 @@ static void test_the_deadline_of_a_peer_bounds_the_wait(void **state)
     world_close(&w);
 }
 
+/* Sets a key with a condition. ret_etag gets the etag of the answer. */
+static kama_status set_if(struct world *w, const char *value, int32_t condition,
+                          kama_bytes if_match, struct km_buf *ret_etag)
+{
+    struct km_msg_set_request request = {.group = NAME,
+                                         .key = KM_LIT("k"),
+                                         .value = KAMA_STR(value),
+                                         .condition = condition,
+                                         .if_match = if_match};
+    struct km_msg_set_response response;
+    kama_status st = ask(w, V2 "Set", &km_msg_set_request_pb, &request);
+    if (st == KAMA_OK) {
+        decode(w, &km_msg_set_response_pb, &response);
+        km_buf_reset(ret_etag, SIZE_MAX);
+        assert_int_equal(
+            km_buf_append(ret_etag, response.etag.data, response.etag.len),
+            KAMA_OK);
+    }
+    return st;
+}
+
+/* A condition is checked at the owner, whose answer comes back through the parked
+ * call with the etag that holds there. */
+static void test_conditions_are_checked_at_the_owner(void **state)
+{
+    struct world w;
+    struct km_buf etag;
+    (void)state;
+    world_open(&w);
+    km_buf_init(&etag, km_mem_default(), SIZE_MAX);
+    const kama_bytes none = KM_LIT("");
+    assert_int_equal(set_if(&w, "v", KM_MSG_CONDITION_PRESENT, none, &etag),
+                     KAMA_MISS);
+    assert_int_equal(set_if(&w, "v", KM_MSG_CONDITION_ABSENT, none, &etag),
+                     KAMA_OK);
+    assert_int_equal(etag.len, 8);
+    assert_int_equal(set_if(&w, "w", KM_MSG_CONDITION_ABSENT, none, &etag),
+                     KAMA_ERR_EXISTS);
+    expect_sentence("the key has a value");
+    assert_int_equal(
+        set_if(&w, "w", KM_MSG_CONDITION_MATCH, km_buf_bytes(&etag), &etag),
+        KAMA_OK);
+    assert_int_equal(
+        set_if(&w, "x", KM_MSG_CONDITION_MATCH, KM_LIT("8 bytes!"), &etag),
+        KAMA_ERR_TRY_AGAIN);
+    expect_sentence("the value has another etag");
+    assert_int_equal(get_text(w.b->group, "k", NULL, "w"), KAMA_OK);
+    assert_int_equal(atomic_load(&w.a->mutations), 5);
+    km_buf_fini(&etag);
+    world_close(&w);
+}
+
 /* An owner that cannot be reached is an error with its sentence. */
 static void test_an_unreachable_owner_is_named(void **state)
 {
@@ -767,6 +819,7 @@ int main(void)
         cmocka_unit_test(test_a_client_leaves_a_parked_set),
         cmocka_unit_test(test_the_deadline_of_a_client_bounds_the_wait),
         cmocka_unit_test(test_the_deadline_of_a_peer_bounds_the_wait),
+        cmocka_unit_test(test_conditions_are_checked_at_the_owner),
         cmocka_unit_test(test_an_unreachable_owner_is_named),
         cmocka_unit_test(test_a_change_of_an_own_key_allocates_nothing),
         cmocka_unit_test(test_many_keys_are_changed_at_their_owner),

@@ -14,8 +14,9 @@ SOURCE = os.environ["KAMA_SOURCE_DIR"]
 NEVER_WAIT = {
     "kama_bytes_make", "kama_bytes_str", "kama_ctx_init", "kama_group_name",
     "kama_group_stats_get", "kama_scan", "kama_strerror", "kama_value_bytes",
-    "kama_value_ref", "kama_value_ttl_ms", "kama_value_unref",
-    "kama_value_version", "kama_version",
+    "kama_value_etag", "kama_value_ref", "kama_value_ttl_ms",
+    "kama_value_unref", "kama_value_version",
+    "kama_version",
 }
 WAITS = re.compile(r"\b(km_event_wait|km_cond_wait\w*|km_group_mutate|"
                    r"km_pool_\w*wait\w*|km_client_\w+|nanosleep|usleep|"

@@ -54,7 +54,8 @@ KM_PB_DECLARE(km_msg_v1_delete_response, km_msg_v1_delete_response_pb,
     X(M, 1, BYTES, group, _)                                                   \
     X(M, 2, BYTES, key, _)                                                     \
     X(M, 3, BOOL, no_load, _)                                                  \
-    X(M, 4, BOOL, local_only, _)
+    X(M, 4, BOOL, local_only, _)                                               \
+    X(M, 5, BOOL, want_etag, _)
 KM_PB_DECLARE(km_msg_get_request, km_msg_get_request_pb, KM_MSG_GET_REQUEST);
 
 /* The number of GetResponse.value and of MGetItem.value. */
@@ -76,7 +77,8 @@ KM_PB_DECLARE(km_msg_get_response, km_msg_get_response_pb, KM_MSG_GET_RESPONSE);
     X(M, 4, SINT64, ttl_ms, _)                                                 \
     X(M, 5, INT32, condition, _)                                               \
     X(M, 6, BYTES, if_match, _)                                                \
-    X(M, 7, INT32, ack, _)
+    X(M, 7, INT32, ack, _)                                                     \
+    X(M, 8, BOOL, want_etag, _)
 KM_PB_DECLARE(km_msg_set_request, km_msg_set_request_pb, KM_MSG_SET_REQUEST);
 
 /* The numbers of kama.v2.Condition and of kama.peer.v1.Condition. */
@@ -167,7 +169,8 @@ KM_PB_DECLARE(km_msg_numbers_response, km_msg_numbers_response_pb,
     X(M, 1, BYTES, group, _)                                                   \
     X(M, 2, LIST, keys, _)                                                     \
     X(M, 3, BOOL, no_load, _)                                                  \
-    X(M, 4, BOOL, local_only, _)
+    X(M, 4, BOOL, local_only, _)                                               \
+    X(M, 5, BOOL, want_etag, _)
 KM_PB_DECLARE(km_msg_mget_request, km_msg_mget_request_pb, KM_MSG_MGET_REQUEST);
 #define KM_MSG_MGET_KEY 2 /* the number of MGetRequest.keys */
 
