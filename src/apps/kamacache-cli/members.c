@@ -3,6 +3,7 @@
  * which refuses everything else, and quoted in print. */
 #include "members.h"
 #include "call.h"
+#include "hex.h"
 #include "report.h"
 
 #include "base/mem.h"
@@ -12,28 +13,14 @@
 #include <inttypes.h>
 #include <string.h>
 
-static const char *format_id(kama_bytes id, size_t bytes,
-                             char text[CLI_ID_BYTES])
-{
-    static const char digits[] = "0123456789abcdef";
-    const uint8_t *data = id.data;
-    size_t n = 0;
-    for (size_t i = 0; i < id.len && i < bytes; i++) {
-        text[n++] = digits[data[i] >> 4];
-        text[n++] = digits[data[i] & 15];
-    }
-    text[n] = '\0';
-    return text;
-}
-
 const char *cli_members_short_id(kama_bytes id, char text[CLI_ID_BYTES])
 {
-    return format_id(id, 4, text);
+    return cli_hex_write(id, text, 2 * 4 + 1);
 }
 
 const char *cli_members_id(kama_bytes id, char text[CLI_ID_BYTES])
 {
-    return format_id(id, (CLI_ID_BYTES - 1) / 2, text);
+    return cli_hex_write(id, text, CLI_ID_BYTES);
 }
 
 const char *cli_members_view(uint64_t view_id, char text[CLI_VIEW_BYTES])

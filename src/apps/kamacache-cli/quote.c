@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Quoting keys and values for people, and reading them again. */
 #include "quote.h"
+#include "hex.h"
 
 #include "base/status.h"
 #include "base/text.h"
@@ -89,14 +90,6 @@ void cli_quote_write_sentence(FILE *out, const char *text)
 
 /* -- reading ------------------------------------------------------------- */
 
-/* Returns the value of a hexadecimal digit, or -1. */
-static int hex_digit(char c)
-{
-    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
-    const char *at = c != '\0' ? strchr(digits, c) : NULL;
-    return at != NULL ? (int)((at - digits) % 16) : -1;
-}
-
 /* Reads the escape that begins with the backslash at *at, and moves *at behind
  * it. */
 static kama_status read_escape(const char **at, char *ret_byte)
@@ -105,8 +98,8 @@ static kama_status read_escape(const char **at, char *ret_byte)
     static const char bytes[] = "\"\\\n\r\t";
     const char *p = *at + 1;
     if (*p == 'x') {
-        int high = hex_digit(p[1]);
-        int low = high < 0 ? -1 : hex_digit(p[2]);
+        int high = cli_hex_digit(p[1]);
+        int low = high < 0 ? -1 : cli_hex_digit(p[2]);
         if (low < 0) {
             return km_fail(KAMA_ERR_INVALID,
                            "\\x needs two hexadecimal digits");
