@@ -69,6 +69,8 @@ class CompletionTest(unittest.TestCase):
         self.gives("--drain\t3s --ins\t", "kamacached",
                    "--drain-timeout=3s --insecure")
         self.gives("--js\tgro\t-v", "kamacache-cli", "--json groups -v")
+        self.gives("set k v --n\t", "kamacache-cli", "set k v --nx")
+        self.gives("set k v --et\t1f", "kamacache-cli", "set k v --etag=1f")
         self.gives("--time\t2s get k", "kamacache-cli", "--timeout=2s get k")
 
     def test_values(self):

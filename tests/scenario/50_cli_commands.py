@@ -81,6 +81,42 @@ class CommandsTest(unittest.TestCase):
         self.run_cli("-q", "set", '"a\\x00b"', '"\\x00\\n"')
         self.assertEqual(self.client.get(b"a\0b"), b"\0\n")
 
+    def test_set_with_a_condition(self):
+        """A condition that is not met is exit code 1, and changes nothing."""
+        self.run_cli("set", "if", "0", "--xx", code=MISS, out=b"")
+        self.run_cli("set", "if", "1", "--nx", out=b"")
+        self.run_cli("set", "if", "2", "--nx", code=MISS, out=b"")
+        etag = cli_json(self.node, "get", "if")[1]["etag"]
+        self.assertRegex(etag, "^[0-9a-f]{16}$")
+        self.run_cli("set", "if", "2", "--etag=" + etag, "--ttl=1h", out=b"")
+        self.run_cli("set", "if", "3", "--etag", etag, code=MISS, out=b"")
+        self.assertEqual(cli_json(self.node, "set", "if", "3", "--nx"),
+                         (MISS, {"ok": False}))
+        self.assertEqual(self.client.get(b"if"), b"2")
+        self.assertEqual(cli_json(self.node, "--xx", "set", "if", "3"),
+                         (OK, {"ok": True}))
+        self.run_cli("set", "if", "--xx", stdin=b"from stdin", out=b"")
+        self.assertEqual(self.client.get(b"if"), b"from stdin")
+        self.client.set(b"long", b"v" * 5000)
+        etag = cli_json(self.node, "get", "long")[1]["etag"].upper()
+        self.run_cli("set", "long", "short", "--etag=" + etag, out=b"")
+
+    def test_conditions_that_make_no_sense(self):
+        for words, part in (
+                (("--nx", "--xx"), b"--nx, --xx and --etag cannot be used"),
+                (("--xx", "--etag=00"), b"--nx, --xx and --etag cannot be"),
+                (("--etag=",), b'--etag: "" is no etag; --json get prints'),
+                (("--etag=abc",), b'"abc" is no etag'),
+                (("--etag=0g",), b'"0g" is no etag'),
+                (("--etag=" + "00" * 33,), b"is no etag")):
+            done = self.run_cli("set", "odd", "v", *words, code=USAGE)
+            self.assertIn(part, done.stderr)
+        done = self.run_cli("set", "odd", "v", "--etag=abcd", code=REFUSED)
+        self.assertIn(b"if_match: 2 bytes", done.stderr)
+        done = self.run_cli("mset", "odd", "v", "--nx", code=USAGE)
+        self.assertIn(b"--nx: not an option of this command", done.stderr)
+        self.run_cli("exists", "odd", code=MISS, out=b"0\n")
+
     def test_arguments_are_literal(self):
         """What the shell hands over is the key and the value, byte for byte,
         whatever it looks like; a JSON string keeps its quotes."""

@@ -10,6 +10,7 @@ import unittest
 import grpc
 
 import etcdkit
+from clikit import MISS, OK, cli, cli_json
 from clusterkit import Cluster
 from kamatest import Folder, group, kama_status, pb2, v2, wait_until
 
@@ -141,6 +142,19 @@ class Conditions(unittest.TestCase):
         self.assertNotIn(None, at_once(THREADS, add))
         self.assertEqual(self.nodes[1].call("Get", key=key).value,
                          b"%d" % (THREADS * STEPS))
+
+    def test_the_client_program(self):
+        """kamacache-cli at a node that does not own the key."""
+        a, b = self.nodes
+        key = self.cluster.key_of(b, prefix=b"cli")
+        self.assertEqual(cli(a, "set", key, "1", "--nx").returncode, OK)
+        self.assertEqual(cli(b, "set", key, "2", "--nx").returncode, MISS)
+        etag = cli_json(a, "get", key)[1]["etag"]
+        self.assertEqual(cli_json(b, "get", key)[1]["etag"], etag)
+        for code in (OK, MISS):
+            done = cli(a, "set", key, "2", "--etag=" + etag)
+            self.assertEqual((done.returncode, done.stderr), (code, b""))
+        self.assertEqual(cli(a, "--raw", "get", key).stdout, b"2")
 
     def lose_an_answer(self, key):
         """Sets the key while its owner stands still. Returns whether the owner has

@@ -3,6 +3,7 @@
  * for each of its keys. */
 #include "call.h"
 #include "commands.h"
+#include "hex.h"
 #include "print.h"
 #include "report.h"
 
@@ -11,6 +12,9 @@
 
 #include <errno.h>
 #include <unistd.h>
+
+/* The longest etag that is shown and typed: those of later versions are too. */
+#define ETAG_BYTES_MAX 32
 
 /* -- get ----------------------------------------------------------------- */
 
@@ -24,13 +28,17 @@ struct get_answer {
 static json_t *answer_json(const struct get_answer *answer)
 {
     const struct km_msg_get_response *r = &answer->response;
+    char etag[2 * ETAG_BYTES_MAX + 1];
     json_t *object = json_object();
     bool made = cli_json_set_bytes(object, "key", answer->key) &&
                 cli_json_set(object, "found", json_boolean(r->found));
     if (made && r->found) {
         made = cli_json_set_bytes(object, "value", r->value) &&
                cli_json_set(object, "ttl_ms", json_integer(r->ttl_ms)) &&
-               cli_json_set(object, "version", cli_json_uint(r->version));
+               cli_json_set(object, "version", cli_json_uint(r->version)) &&
+               cli_json_set(
+                   object, "etag",
+                   json_string(cli_hex_write(r->etag, etag, sizeof etag)));
     }
     return cli_json_made(object, made);
 }
@@ -57,7 +65,9 @@ enum cli_exit cli_cmd_get(struct cli *cli, const kama_bytes *args, int count)
     (void)count;
     struct get_answer answer = {.key = args[0]};
     const struct km_msg_get_request request = {.group = cli->group,
-                                               .key = answer.key};
+                                               .key = answer.key,
+                                               .want_etag =
+                                                   cli->mode == CLI_MODE_JSON};
     const struct cli_request call = {.path = "/kama.v2.Cache/Get",
                                      .request_table = &km_msg_get_request_pb,
                                      .request = &request,
@@ -94,22 +104,84 @@ static kama_status read_input(struct km_buf *value)
     }
 }
 
-static enum cli_exit print_set(struct cli *cli, const void *arg)
+/* Reads --nx, --xx or --etag into a request. etag: the place for its bytes. */
+static kama_status read_condition(const struct cli *cli,
+                                  uint8_t etag[ETAG_BYTES_MAX],
+                                  struct km_msg_set_request *request)
 {
-    (void)arg;
-    return cli_print_ok(cli);
+    char shown[64];
+    const char *text = cli->options.etag;
+    size_t len = 0;
+    if (cli->options.nx != 0) {
+        request->condition = KM_MSG_CONDITION_ABSENT;
+    } else if (cli->options.xx != 0) {
+        request->condition = KM_MSG_CONDITION_PRESENT;
+    } else if (text != NULL) {
+        request->condition = KM_MSG_CONDITION_MATCH;
+        if (!cli_hex_read(text, etag, ETAG_BYTES_MAX, &len)) {
+            km_bytes_quote(KAMA_STR(text), shown, sizeof shown);
+            return km_fail(KAMA_ERR_INVALID,
+                           "--etag: \"%s\" is no etag; --json get prints them",
+                           shown);
+        }
+    }
+    request->if_match = kama_bytes_make(etag, len);
+    return KAMA_OK;
+}
+
+/* Returns whether the status says that the condition was not met. After
+ * KAMA_ERR_TRY_AGAIN the key has to be read again in any case. */
+static bool is_unmet(int32_t condition, kama_status status)
+{
+    switch (condition) {
+    case KM_MSG_CONDITION_ABSENT:
+        return status == KAMA_ERR_EXISTS;
+    case KM_MSG_CONDITION_PRESENT:
+        return status == KAMA_MISS;
+    case KM_MSG_CONDITION_MATCH:
+        return status == KAMA_ERR_TRY_AGAIN;
+    default:
+        return false;
+    }
+}
+
+/* Ends a set that was not carried out. A condition that was not met is an exit code,
+ * as a miss is, and a sentence on a terminal. */
+static enum cli_exit fail_set(const struct cli *cli, int32_t condition,
+                              kama_status status)
+{
+    enum cli_exit code = CLI_EXIT_OK;
+    if (!is_unmet(condition, status)) {
+        return cli_failed(cli, status);
+    }
+    if (cli->mode == CLI_MODE_JSON) {
+        code = cli_print_json(json_pack("{s:b}", "ok", 0));
+    } else if (cli->mode == CLI_MODE_PEOPLE) {
+        (void)cli_failed(cli, status);
+    }
+    return code == CLI_EXIT_OK ? CLI_EXIT_MISS : code;
 }
 
 static enum cli_exit send_set(struct cli *cli, kama_bytes key, kama_bytes value)
 {
-    const struct km_msg_set_request request = {.group = cli->group,
-                                               .key = key,
-                                               .value = value,
-                                               .ttl_ms = cli->options.ttl};
+    uint8_t etag[ETAG_BYTES_MAX];
+    struct km_msg_set_request request = {.group = cli->group,
+                                         .key = key,
+                                         .value = value,
+                                         .ttl_ms = cli->options.ttl};
     const struct cli_request call = {.path = "/kama.v2.Cache/Set",
                                      .request_table = &km_msg_set_request_pb,
                                      .request = &request};
-    return cli_ask(cli, &call, print_set, NULL);
+    struct km_buf buf;
+    kama_status status = read_condition(cli, etag, &request);
+    if (status != KAMA_OK) {
+        return cli_usage_error("set %s", km_last_error());
+    }
+    km_buf_init(&buf, km_mem_default(), SIZE_MAX);
+    status = cli_request(cli, &call, &buf);
+    km_buf_fini(&buf);
+    return status == KAMA_OK ? cli_print_ok(cli)
+                             : fail_set(cli, request.condition, status);
 }
 
 /* Reads the value from standard input, after a hint if that is a terminal. */

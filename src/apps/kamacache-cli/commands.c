@@ -5,8 +5,8 @@
 const struct cli_command cli_commands[] = {
     {"get", "KEY", NULL, "Prints the value. Loads it when it is not in memory.",
      1, 1, cli_cmd_get},
-    {"set", "KEY [VALUE] [--ttl=TIME]", "ttl",
-     "Stores a value. Without VALUE it is read from standard input.", 1, 2,
+    {"set", "KEY [VALUE] [--ttl=T] [--nx|--xx|--etag=E]", "ttl nx xx etag",
+     "Stores VALUE or standard input. Exit 1: the condition was not met.", 1, 2,
      cli_cmd_set},
     {"del", "KEY...", NULL, "Removes keys and prints how many were in memory.",
      1, -1, cli_cmd_del},

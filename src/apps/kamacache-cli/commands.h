@@ -19,9 +19,9 @@
 
 struct cli_command {
     const char *name;
-    const char *args;   /* "KEY [VALUE]", or NULL without arguments */
-    const char *option; /* the option of this command ("ttl"), or NULL */
-    const char *help;   /* a sentence or two, in lines of up to 74 columns */
+    const char *args;    /* "KEY [VALUE]", or NULL without arguments */
+    const char *options; /* those of this command ("ttl nx"), or NULL */
+    const char *help;    /* a sentence or two, in lines of up to 74 columns */
     int args_min;
     int args_max; /* -1 for any number */
 

@@ -36,7 +36,8 @@ static const char notes[] =
     "printed that\n"
     "way, so that they can be typed again with -q.\n"
     "\n"
-    "Exit: 0 ok, 1 miss, 2 usage, 3 unreachable, 4 refused, 5 other.\n";
+    "Exit: 0 ok, 1 miss (also a condition that was not met), 2 usage,\n"
+    "3 unreachable, 4 refused, 5 other.\n";
 
 /* Prints the use of a command: "set KEY [VALUE]". */
 static void print_use(const struct cli_command *command)
@@ -218,7 +219,7 @@ static enum cli_exit run_command(struct cli *cli, char **words, int count)
         (command->args_max >= 0 && count > command->args_max)) {
         return refuse_count(command, words, count);
     }
-    if (cli_options_check(&cli->options, command->option) != KAMA_OK) {
+    if (cli_options_check(&cli->options, command->options) != KAMA_OK) {
         return cli_usage_error("%s %s", command->name, km_last_error());
     }
     kama_bytes *args = calloc((size_t)count + 1, sizeof *args);

@@ -48,7 +48,9 @@ static void write_exits(struct manual *m)
 {
     manual_section(m, "EXIT STATUS");
     manual_item(m, "0", "Done.");
-    manual_item(m, "1", "A miss.");
+    manual_item(m, "1",
+                "A miss, or a `set` whose condition was not met: nothing was "
+                "changed.");
     manual_item(m, "2",
                 "Usage: the command line is wrong, and nothing was "
                 "asked.");

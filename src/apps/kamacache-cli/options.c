@@ -198,6 +198,10 @@ static kama_status check_together(const struct cli_options *options)
         return km_fail(KAMA_ERR_INVALID,
                        "--json and --raw cannot be used together");
     }
+    if (options->nx + options->xx + (options->etag != NULL) > 1) {
+        return km_fail(KAMA_ERR_INVALID,
+                       "--nx, --xx and --etag cannot be used together");
+    }
     if (options->verbose && options->version == 0) {
         return km_fail(KAMA_ERR_INVALID, "-v can only be used with --version");
     }
@@ -239,14 +243,28 @@ void cli_options_fini(struct cli_options *options)
     km_mem_free(km_mem_default(), options->env_group);
 }
 
+/* Returns whether the name is one of the words. */
+static bool is_one_of(const char *words, const char *name)
+{
+    size_t len = strlen(name);
+    for (const char *at = words; *at != '\0'; at += *at == ' ') {
+        size_t word = strcspn(at, " ");
+        if (word == len && memcmp(at, name, len) == 0) {
+            return true;
+        }
+        at += word;
+    }
+    return false;
+}
+
 kama_status cli_options_check(const struct cli_options *options,
                               const char *own)
 {
-    static const char *const names[] = {"ttl", "limit", "bytes", "cluster",
-                                        "probe-load"};
+    static const char *const names[] = {
+        "ttl", "nx", "xx", "etag", "limit", "bytes", "cluster", "probe-load"};
     for (size_t i = 0; i < COUNT(names); i++) {
         if (origin_of(options, names[i]) != KM_ORIGIN_DEFAULT &&
-            (own == NULL || strcmp(own, names[i]) != 0)) {
+            (own == NULL || !is_one_of(own, names[i]))) {
             return km_fail(KAMA_ERR_INVALID,
                            "--%s: not an option of this command", names[i]);
         }

@@ -51,6 +51,10 @@
     X(ttl, TTL, "TIME", NULL, 1, 0,                                            \
       "set, mset, touch: how long the value lives, or `forever`. Without "     \
       "it: the group's ttl.")                                                  \
+    X(nx, BOOL, NULL, "false", 0, 0, "set: only if the key is absent.")        \
+    X(xx, BOOL, NULL, "false", 0, 0, "set: only if the key is there.")         \
+    X(etag, STRING, "E", NULL, 0, 0,                                           \
+      "set: only if the value has this etag, which --json get prints.")        \
     X(limit, UINT, "N", NULL, 1, 0, "keys: at most so many.")                  \
     X(bytes, BOOL, NULL, "false", 0, 0, "groups: sizes as exact numbers.")     \
     X(cluster, BOOL, NULL, "false", 0, 0,                                      \
@@ -78,8 +82,8 @@ KAMA_NODISCARD kama_status cli_options_init(struct cli_options *options,
 /* Frees the table. */
 void cli_options_fini(struct cli_options *options);
 
-/* Refuses an option that belongs to another command. own is the option of this
- * command, or NULL. */
+/* Refuses an option that belongs to another command. own has the options of this
+ * command, separated by blanks, or is NULL. */
 KAMA_NODISCARD kama_status cli_options_check(const struct cli_options *options,
                                              const char *own);
 
