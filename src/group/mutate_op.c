@@ -231,6 +231,9 @@ static void on_reply(struct km_owner_mutation *mutation,
     struct km_mutate_op *op =
         KM_CONTAINER_OF(mutation, struct km_mutate_op, mutation);
     KM_ASSERT(op->state == KM_MUTATE_SENT);
+    /* Also after a refusal: it has told the caller of a change that a load which
+     * began before may not have seen. Loads here are never kept, so nothing is
+     * lost. */
     if (reply->outcome == KM_OWNER_ANSWERED ||
         reply->outcome == KM_OWNER_LOST) {
         km_store_overtake(op->group->store, op->hash, op->key);

@@ -61,6 +61,7 @@ static int inlines(kama_group *group)
     ctx.flags = KAMA_NO_LOAD | KAMA_LOCAL_ONLY;
     ctx.origin = KAMA_ORIGIN_PEER;
     set.ttl_ms = KAMA_TTL_FOREVER;
+    set.condition = KAMA_SET_IF_MATCH;
     if (flight_init(&one) != KAMA_OK || ref_flight_init(&two) != KAMA_OK ||
         flight_do(&one, 1, work, NULL, 0, &number, &shared) != KAMA_OK ||
         ref_flight_do(&two, 1, name, &letter, 0, &text, NULL) != KAMA_OK) {
