@@ -2,7 +2,6 @@
 #include "group/condition.h"
 
 #include "base/status.h"
-#include "group/sentence.h"
 
 _Static_assert((int)KAMA_SET_ALWAYS == (int)KM_PUT_ALWAYS &&
                    (int)KAMA_SET_IF_ABSENT == (int)KM_PUT_IF_ABSENT &&
@@ -34,21 +33,20 @@ kama_status km_condition_init(uint32_t number, uint64_t etag,
     return KAMA_OK;
 }
 
-kama_status km_condition_answer(const kama_group *group, kama_bytes key,
-                                const struct km_put_condition *condition,
+/* A refusal is an everyday answer, so its sentence is a short one: one that names
+ * the group and quotes the key takes 2 us. */
+kama_status km_condition_answer(const struct km_put_condition *condition,
                                 kama_status status)
 {
     if (condition->kind == KM_PUT_IF_ABSENT && status == KAMA_ERR_EXISTS) {
-        return km_group_fail_key(group, status, key,
-                                 "nothing was changed: the key has a value");
+        return km_fail(status, "nothing was changed: the key has a value");
     }
     if (condition->kind == KM_PUT_IF_MATCH &&
         (status == KAMA_ERR_EXISTS || status == KAMA_MISS)) {
-        return km_group_fail_key(group, KAMA_ERR_TRY_AGAIN, key,
-                                 "nothing was changed: %s; read the key again",
-                                 status == KAMA_MISS
-                                     ? "the key has no value"
-                                     : "the value has another etag");
+        return km_fail(KAMA_ERR_TRY_AGAIN,
+                       "nothing was changed: %s; read the key again",
+                       status == KAMA_MISS ? "the key has no value"
+                                           : "the value has another etag");
     }
     return status;
 }

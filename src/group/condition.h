@@ -12,7 +12,7 @@
  *     st = km_condition_init(own.condition, own.if_etag, &order->condition);
  *     ...
  *     st = km_store_put_if(store, adoption, hash, item, &op->condition);
- *     return km_condition_answer(group, key, &op->condition, st);
+ *     return km_condition_answer(&op->condition, st);
  *
  * Threads: any thread. Errors: as said below. Ownership: nothing is kept. Cost: one
  * sentence for an answer that is an error.
@@ -30,6 +30,5 @@ KAMA_NODISCARD kama_status km_condition_init(
 
 /* Returns what the caller gets for the status of km_store_put_if, which is not that
  * of an old adoption. */
-kama_status km_condition_answer(const kama_group *group, kama_bytes key,
-                                const struct km_put_condition *condition,
+kama_status km_condition_answer(const struct km_put_condition *condition,
                                 kama_status status);

@@ -334,7 +334,7 @@ static kama_status proceed(struct km_mutate_op *op)
                                           : KAMA_ERR_TRY_AGAIN;
     } while (st == KAMA_ERR_TRY_AGAIN && owner.place == KM_OWNER_HERE);
     return owner.place == KM_OWNER_HERE
-               ? km_condition_answer(op->group, op->key, &op->condition, st)
+               ? km_condition_answer(&op->condition, st)
                : act_elsewhere(op, &owner);
 }
 
