@@ -2,7 +2,7 @@
 /*
  * The stock of a shop, which several threads sell at the same time: nothing is sold
  * twice. A set with a condition makes each sale one step, without a lock of the
- * program's own. A cache may evict what it holds: a shop whose stock does not fit
+ * program's own. A cache may evict its entries: a shop whose stock does not fit
  * beside other entries, or must survive a restart, keeps it in a database.
  */
 #include <kamacache/kamacache.h>

@@ -933,8 +933,9 @@ typedef enum kama_condition {
     KAMA_SET_ALWAYS = 0,
     KAMA_SET_IF_ABSENT = 1,  /* the key has no value, else KAMA_ERR_EXISTS */
     KAMA_SET_IF_PRESENT = 2, /* the key has a value, else KAMA_MISS */
-    KAMA_SET_IF_MATCH = 3 /* the key has the value whose etag is if_etag, else
-                              * KAMA_ERR_TRY_AGAIN: read it again */
+    /* The key has the value whose etag is if_etag, else KAMA_ERR_TRY_AGAIN: read it
+     * again. */
+    KAMA_SET_IF_MATCH = 3
 } kama_condition;
 
 /* How kama_set acts. A NULL pointer means all defaults. */
@@ -1004,7 +1005,7 @@ static inline void kama_set_options_init(kama_set_options *options)
  *                            connection was lost after the request was sent, so
  *                            that the change may have been applied
  *   KAMA_ERR_TRY_AGAIN       the view of the cluster was changing, and nothing
- *                            was changed
+ *                            was changed, as after a condition that does not match
  *   KAMA_ERR_NOT_READY       this node is no member of its cluster now
  *   KAMA_ERR_OVERLOADED      changes of 256 MiB wait for other nodes already
  *   KAMA_ERR_WOULD_DEADLOCK  another node would have to be asked, and the calling

@@ -28,7 +28,7 @@
 KAMA_NODISCARD kama_status km_condition_init(
     uint32_t number, uint64_t etag, struct km_put_condition *ret_condition);
 
-/* Returns what the caller gets for the status of km_store_put_if, which is not that
- * of an old adoption. */
+/* Returns the caller's answer for a status of km_store_put_if, which is not that of
+ * an old adoption. */
 kama_status km_condition_answer(const struct km_put_condition *condition,
                                 kama_status status);

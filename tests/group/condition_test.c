@@ -74,7 +74,7 @@ static void test_older_options(void **state)
     fixture_free(f);
 }
 
-/* What the loader has said not to exist is absent, and so is what has expired. */
+/* A key that the loader knows not to exist is absent, and so is an expired one. */
 static void test_absent(void **state)
 {
     struct fixture *f = fixture_new();
