@@ -20,7 +20,7 @@ struct km_account *km_account_new(const kama_allocator *mem,
     }
     a->mem = *mem;
     a->clock = *clock;
-    a->max_bytes = max_bytes;
+    atomic_init(&a->max_bytes, max_bytes);
     atomic_init(&a->used_bytes, base_bytes);
     return a;
 }

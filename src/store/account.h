@@ -44,10 +44,10 @@ struct km_account_cell {
 };
 
 struct km_account {
-    kama_allocator mem;    /* a copy */
-    struct km_clock clock; /* a copy; items need it to expire */
-    uint64_t max_bytes;
-    uint64_t etag_key; /* of the hashes of values (km_item_etag) */
+    kama_allocator mem;         /* a copy */
+    struct km_clock clock;      /* a copy; items need it to expire */
+    _Atomic uint64_t max_bytes; /* to which the store keeps at this moment */
+    uint64_t etag_key;          /* of the hashes of values (km_item_etag) */
     char before[64];
     _Atomic uint64_t used_bytes;
     char behind[64];
@@ -67,6 +67,12 @@ static inline size_t km_account_block_bytes(size_t n)
     size_t block = n >= (128u << 10) ? (n + 16 + 4095) & ~(size_t)4095
                                      : (n + 8 + 15) & ~(size_t)15;
     return block < 32 ? 32 : block;
+}
+
+/* Returns the bound at this moment. */
+static inline uint64_t km_account_max(const struct km_account *a)
+{
+    return atomic_load_explicit(&a->max_bytes, memory_order_relaxed);
 }
 
 /* Returns the bytes that are in use now. */

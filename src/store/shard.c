@@ -325,6 +325,18 @@ void km_shard_step_locked(struct km_shard *shard, struct km_list *gone)
     sweep_bucket(shard, gone);
 }
 
+bool km_shard_give_back_locked(struct km_shard *shard)
+{
+    KM_ASSERT_HELD(&shard->lock);
+    if (shard->index.entry_count == 0) {
+        km_index_detach(&shard->index, &shard->detached);
+        km_ghost_fini(&shard->policy.ghost);
+    }
+    km_index_free_detached(&shard->detached, shard->account,
+                           RECLAIM_CHUNKS_PER_STEP);
+    return shard->detached.dirs != NULL;
+}
+
 /* Returns the chain of the fills with this hash. It uses bits that choose
  * neither the shard nor, in small tables, the bucket. */
 static struct km_fill **fill_chain(struct km_shard *shard, uint64_t hash)

@@ -214,6 +214,10 @@ static inline uint64_t km_shard_bytes_locked(const struct km_shard *shard)
  * some that a clear has left. */
 void km_shard_step_locked(struct km_shard *shard, struct km_list *gone);
 
+/* Gives back the ghosts and, in bounded steps, the index of a shard that has no
+ * entries. Returns whether there is more to give back. */
+bool km_shard_give_back_locked(struct km_shard *shard);
+
 /* Registers a fill, which is pending from now on. */
 void km_shard_fill_add_locked(struct km_shard *shard, struct km_fill *fill);
 /* Takes a pending fill out. */

@@ -19,6 +19,8 @@
 #define COPY_LOCKED_BYTES_MAX 4096u
 #define BYTES_PER_SHARD_MIN (1u << 20)
 #define SHARD_BITS_MAX 6u
+#define RESIZE_STEP_BYTES (256u << 10) /* by which the bound sinks at a time */
+#define RESIZE_STEP_ROUNDS 64u         /* of an eviction, with a lock each */
 
 /* Returns how many bits of the hash choose the shard: as many as leave each
  * shard at least BYTES_PER_SHARD_MIN. */
@@ -79,6 +81,7 @@ kama_status km_store_new(const struct km_store_options *options,
     store->shard_bits = bits;
     store->shard_count = 1u << bits;
     store->seed = options->seed;
+    atomic_init(&store->max_bytes, options->max_bytes);
     store->base_bytes = km_account_block_bytes(bytes) +
                         km_account_block_bytes(sizeof *store->account);
     store->account = km_account_new(options->mem, options->clock,
@@ -245,7 +248,7 @@ static uint64_t evict_elsewhere(struct km_store *store, uint64_t bytes)
 static bool could_fit(const struct km_store *store, uint64_t bytes)
 {
     return km_account_pinned(store->account) + bytes + store->base_bytes <=
-           store->account->max_bytes;
+           km_account_max(store->account);
 }
 
 bool km_store_make_room(struct km_store *store, uint64_t hash,
@@ -253,18 +256,18 @@ bool km_store_make_room(struct km_store *store, uint64_t hash,
 {
     struct km_account *account = store->account;
     uint64_t used = km_account_used(account);
-    if (KM_LIKELY(used <= account->max_bytes)) {
+    if (KM_LIKELY(used <= km_account_max(account))) {
         return true;
     }
     if (!could_fit(store, more_bytes)) {
         return false;
     }
-    while (used > account->max_bytes) {
-        uint64_t excess = used - account->max_bytes;
+    while (used > km_account_max(account)) {
+        uint64_t excess = used - km_account_max(account);
         if (evict_from(store, km_store_shard(store, hash), excess,
                        EVICT_FROM_LARGE) == 0 &&
             evict_elsewhere(store, excess) == 0) {
-            return km_account_used(account) <= account->max_bytes;
+            return km_account_used(account) <= km_account_max(account);
         }
         used = km_account_used(account);
     }
@@ -452,6 +455,92 @@ void km_store_fill_cancel(struct km_store *store, struct km_fill *fill)
     km_mutex_unlock(&shard->lock);
 }
 
+/* -- a new bound ---------------------------------------------------------- */
+
+uint64_t km_store_max_bytes(const struct km_store *store)
+{
+    return atomic_load_explicit(&store->max_bytes, memory_order_relaxed);
+}
+
+void km_store_resize(struct km_store *store, uint64_t max_bytes)
+{
+    atomic_store_explicit(&store->max_bytes, max_bytes, memory_order_relaxed);
+}
+
+/* Moves the bound towards the one that is wanted: up at once, down by a step
+ * below what is in use. A bound that another thread moves is left to it. Returns
+ * whether the wanted bound is in force. */
+static bool move_bound(struct km_store *store)
+{
+    struct km_account *account = store->account;
+    uint64_t wanted = km_store_max_bytes(store);
+    uint64_t now = km_account_max(account);
+    uint64_t used = km_account_used(account);
+    uint64_t from = used < now ? used : now;
+    uint64_t next = now > wanted && from > wanted + RESIZE_STEP_BYTES
+                        ? from - RESIZE_STEP_BYTES
+                        : wanted;
+    return atomic_compare_exchange_strong_explicit(&account->max_bytes, &now,
+                                                   next, memory_order_relaxed,
+                                                   memory_order_relaxed) &&
+           next == wanted;
+}
+
+/* Returns whether the index of entries that are gone takes most of the memory. It
+ * would leave no room for larger entries, and it shrinks only as a whole. */
+static bool index_is_too_large(struct km_store *store)
+{
+    uint64_t items = km_account_pinned(store->account) + store->base_bytes;
+    for (unsigned i = 0; i < store->shard_count; i++) {
+        km_mutex_lock(&store->shards[i].lock);
+        items += km_policy_bytes(&store->shards[i].policy);
+        km_mutex_unlock(&store->shards[i].lock);
+    }
+    uint64_t used = km_account_used(store->account);
+    return used > km_account_max(store->account) / 2 && items < used / 2;
+}
+
+/* Gives the memory of empty shards back. Returns whether some of it is left. */
+static bool give_back(struct km_store *store)
+{
+    bool more = false;
+    for (unsigned i = 0; i < store->shard_count; i++) {
+        struct km_shard *shard = &store->shards[i];
+        km_mutex_lock(&shard->lock);
+        more |= km_shard_give_back_locked(shard);
+        km_mutex_unlock(&shard->lock);
+    }
+    return more;
+}
+
+/*
+ * The bound sinks in steps, because whoever stores a value makes room until
+ * everything fits: with the whole difference at once, one set of another thread
+ * would have to evict it all.
+ */
+bool km_store_resize_step(struct km_store *store)
+{
+    struct km_account *account = store->account;
+    bool in_force = move_bound(store);
+    bool empties = in_force && index_is_too_large(store);
+    for (unsigned i = 0; i < RESIZE_STEP_ROUNDS; i++) {
+        uint64_t used = km_account_used(account);
+        uint64_t max = km_account_max(account);
+        if (used <= max && !empties) {
+            return !in_force;
+        }
+        uint64_t excess =
+            used > max ? used - max : RESIZE_STEP_BYTES / RESIZE_STEP_ROUNDS;
+        if (evict_elsewhere(store, excess) == 0) {
+            return give_back(store) || !in_force;
+        }
+    }
+    if (empties) {
+        (void)give_back(store); /* of shards that are empty at this moment */
+    }
+    return true;
+}
+
 void km_store_stats_get(struct km_store *store, struct km_store_stats *ret)
 {
     memset(ret, 0, sizeof *ret);
@@ -469,7 +558,7 @@ void km_store_stats_get(struct km_store *store, struct km_store_stats *ret)
     }
     ret->used_bytes = km_account_used(store->account);
     ret->pinned_bytes = km_account_pinned(store->account);
-    ret->max_bytes = store->account->max_bytes;
+    ret->max_bytes = km_store_max_bytes(store);
 }
 
 void km_store_check(struct km_store *store)

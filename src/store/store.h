@@ -142,6 +142,28 @@ void km_store_fill_cancel(struct km_store *store, struct km_fill *fill);
 bool km_store_make_room(struct km_store *store, uint64_t hash,
                         uint64_t more_bytes);
 
+/* -- a new bound ------------------------------------------------------------ */
+
+/* Returns the bound that the store was told last. */
+uint64_t km_store_max_bytes(const struct km_store *store);
+
+/* Tells the store a new bound. km_store_max_bytes and the statistics show it at
+ * once; it is in force when km_store_resize_step has returned false:
+ *
+ *     km_store_resize(store, max_bytes);
+ *     while (km_store_resize_step(store)) {
+ *         let others run;
+ *     }
+ *
+ * max_bytes: at least KM_GROUP_BYTES_MIN. Values that are referenced can make it
+ * impossible to keep to a smaller bound; they count as they do before. */
+void km_store_resize(struct km_store *store, uint64_t max_bytes);
+
+/* Makes one bounded step towards the bound that the store was told last. It
+ * evicts about 256 KiB if the bound sinks, and holds the lock of one shard at a
+ * time. Returns whether there is more to do. Several threads may make steps. */
+bool km_store_resize_step(struct km_store *store);
+
 /* -- figures --------------------------------------------------------------- */
 
 struct km_store_stats {

@@ -22,7 +22,9 @@ struct km_store {
     uint64_t seed;
     size_t base_bytes; /* the blocks of the store and of its account */
     struct km_account *account;
-    atomic_uint evict_hand; /* the shard that the next eviction begins at */
+    _Atomic uint64_t max_bytes; /* the bound that is wanted; the account has the
+                                 * one that is in force (km_store_resize) */
+    atomic_uint evict_hand;     /* the shard that the next eviction begins at */
 };
 
 /* Returns the shard of a hash, which its high bits choose. The shift by 63 -

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A new bound of a store: a smaller one is kept to in bounded steps, a larger one
+ * at once; threads that store values meanwhile are not refused, and several
+ * threads may resize.
+ */
+#include "store/store_fixture.h"
+
+#include <pthread.h>
+
+#define MIB (1u << 20)
+
+/* Makes steps until none is left, and returns how many there were. */
+static unsigned resize(struct fixture *f, uint64_t max_bytes)
+{
+    unsigned steps = 1;
+    km_store_resize(f->store, max_bytes);
+    while (km_store_resize_step(f->store)) {
+        steps++;
+    }
+    return steps;
+}
+
+/* Puts values of that length under the keys 0 to count - 1. */
+static void fill(struct fixture *f, unsigned count, size_t value_bytes)
+{
+    static const char value[4096];
+    char key[32];
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(
+            put(f, number_key(key, i), KAMA_BYTES(value, value_bytes)),
+            KAMA_OK);
+    }
+}
+
+/* A smaller bound evicts, and no step evicts much more than its share. */
+static void test_down(void **state)
+{
+    struct fixture *f = fixture_new(16 * MIB, &km_policy_s3fifo);
+    (void)state;
+    fill(f, 10000, 1000);
+    uint64_t before = stats(f).used_bytes;
+    km_store_resize(f->store, 4 * MIB);
+    assert_int_equal(stats(f).max_bytes, 4 * MIB);
+    assert_int_equal(stats(f).used_bytes, before);
+    uint64_t used = before;
+    while (km_store_resize_step(f->store)) {
+        uint64_t now = stats(f).used_bytes;
+        assert_true(used - now <= 256 * 1024 + 32 * 1100);
+        used = now;
+        km_store_check(f->store);
+    }
+    assert_true(stats(f).used_bytes <= 4 * MIB);
+    assert_true(stats(f).used_bytes >= 3 * MIB);
+    fill(f, 10000, 1000);
+    assert_true(stats(f).used_bytes <= 4 * MIB);
+    fixture_free(f, 0);
+}
+
+/* A larger bound is in force after one step, and more is kept. */
+static void test_up(void **state)
+{
+    struct fixture *f = fixture_new(2 * MIB, &km_policy_lru);
+    (void)state;
+    fill(f, 10000, 1000);
+    uint64_t few = stats(f).entries;
+    assert_true(few < 2000);
+    assert_int_equal(resize(f, 16 * MIB), 1);
+    fill(f, 10000, 1000);
+    assert_int_equal(stats(f).entries, 10000);
+    fixture_free(f, 0);
+}
+
+/* The index and the ghosts of many small entries may need most of a small bound,
+ * or more. They are given back then, and the store goes on working. */
+static void test_far_down(void **state)
+{
+    struct fixture *f = fixture_new(16 * MIB, &km_policy_s3fifo);
+    static const char large[MIB / 8];
+    char key[32];
+    (void)state;
+    fill(f, 600000, 8);
+    assert_true(stats(f).evictions > 0);
+    for (uint64_t max_bytes = 4 * MIB; max_bytes >= MIB / 4; max_bytes /= 2) {
+        (void)resize(f, max_bytes);
+        assert_true(stats(f).used_bytes <= max_bytes);
+        assert_int_equal(put(f, number_key(key, 1), KAMA_BYTES(large, MIB / 8)),
+                         KAMA_OK);
+        assert_true(has(f, number_key(key, 1)));
+    }
+    fixture_free(f, 0);
+}
+
+/* Values that are referenced cannot be evicted. The steps end all the same, and
+ * the bound is kept to when the values are given back. */
+static void test_pinned(void **state)
+{
+    enum { HELD = 2000 };
+    struct fixture *f = fixture_new(16 * MIB, &km_policy_s3fifo);
+    static kama_value *held[HELD];
+    char key[32];
+    (void)state;
+    fill(f, HELD, 4000);
+    for (unsigned i = 0; i < HELD; i++) {
+        assert_int_equal(get(f, number_key(key, i), &held[i]), KAMA_OK);
+    }
+    (void)resize(f, MIB);
+    assert_int_equal(stats(f).entries, 0);
+    assert_true(stats(f).used_bytes > 7 * MIB);
+    assert_int_equal(put(f, KAMA_STR("k"), KAMA_STR("v")), KAMA_ERR_NO_MEMORY);
+    for (unsigned i = 0; i < HELD; i++) {
+        kama_value_unref(held[i]);
+    }
+    assert_int_equal(put(f, KAMA_STR("k"), KAMA_STR("v")), KAMA_OK);
+    assert_true(stats(f).used_bytes <= MIB);
+    fixture_free(f, 0);
+}
+
+struct worker {
+    pthread_t thread;
+    struct fixture *f;
+    unsigned number;
+    unsigned refused;
+};
+
+static void *put_all(void *arg)
+{
+    struct worker *w = arg;
+    static const char value[1000];
+    char key[32];
+    for (unsigned i = 0; i < 4000; i++) {
+        w->refused += put(w->f, number_key(key, w->number * 4000 + i),
+                          KAMA_BYTES(value, sizeof value)) != KAMA_OK;
+    }
+    return NULL;
+}
+
+static void *resize_all(void *arg)
+{
+    struct worker *w = arg;
+    for (unsigned i = 0; i < 20; i++) {
+        (void)resize(w->f, (1 + (i + w->number) % 5) * MIB);
+    }
+    return NULL;
+}
+
+/* While two threads store, two others resize, each to bounds of its own. In the
+ * end the bound that was wanted last is in force. */
+static void test_threads(void **state)
+{
+    struct fixture *f = fixture_new(4 * MIB, &km_policy_s3fifo);
+    struct worker workers[4];
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        workers[i] = (struct worker){.f = f, .number = i};
+        assert_int_equal(pthread_create(&workers[i].thread, NULL,
+                                        i < 2 ? put_all : resize_all,
+                                        &workers[i]),
+                         0);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        (void)pthread_join(workers[i].thread, NULL);
+        assert_int_equal(workers[i].refused, 0);
+    }
+    assert_false(km_store_resize_step(f->store));
+    assert_true(stats(f).used_bytes <= stats(f).max_bytes);
+    fixture_free(f, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_down),     cmocka_unit_test(test_up),
+        cmocka_unit_test(test_far_down), cmocka_unit_test(test_pinned),
+        cmocka_unit_test(test_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
