@@ -1130,6 +1130,24 @@ KAMA_API KAMA_NODISCARD kama_status kama_group_clear(kama_group *group);
 KAMA_API KAMA_NODISCARD kama_status kama_group_clear_ctx(kama_group *group,
                                                          const kama_ctx *ctx);
 
+/*
+ * Changes max_bytes, the bound of the group's memory, at run time. The statistics
+ * show the new bound at once. In a cluster, the groups of that name on other nodes
+ * keep theirs.
+ *
+ * A larger bound is in force when the call returns. For a smaller one, entries are
+ * evicted first, about 256 KiB at a time; other threads use the group meanwhile.
+ * Entries that were evicted do not come back with a larger bound. Values that are
+ * still referenced cannot be evicted: if they need more than the new bound, it is
+ * kept to when they are given back. max_value_bytes stays as it is.
+ *
+ * Errors: KAMA_ERR_INVALID if max_bytes is less than 64 KiB or four times
+ * max_value_bytes; kama_last_error names both, and nothing has changed.
+ * Cost: O(entries that are evicted).
+ */
+KAMA_API KAMA_NODISCARD kama_status kama_group_resize(kama_group *group,
+                                                      uint64_t max_bytes);
+
 /* An entry, as kama_scan shows it. `key` is borrowed until the callback
  * returns. */
 typedef struct kama_entry {
@@ -1225,7 +1243,7 @@ typedef struct kama_group_stats {
     /* The memory of values that were evicted, replaced or deleted while
      * somebody still referenced them. */
     uint64_t pinned_bytes;
-    /* The bound that the options of the group set. */
+    /* The bound that the options of the group, or a resize, have set. */
     uint64_t max_bytes;
     /* Keys that are remembered as "does not exist" at this moment. */
     uint64_t negative_entries;

@@ -23,7 +23,7 @@ enum km_group_sync {
 
 /* What a group was told, checked and completed. */
 struct km_group_config {
-    uint64_t max_bytes;
+    uint64_t max_bytes; /* in the beginning; then km_store_max_bytes */
     uint64_t max_value_bytes;
     int64_t ttl_ms;          /* KAMA_TTL_FOREVER or > 0 */
     int64_t negative_ttl_ms; /* INT64_MAX: never forgotten */

@@ -130,7 +130,7 @@
         "memory_bytes{use=overhead}",                                          \
         "The memory of the index, of bookkeeping and of what malloc adds.")    \
     STORE(max_bytes, max_bytes, KM_METRIC_GAUGE, "bytes", "max_bytes",         \
-          "The bound that the options of the group set.")
+          "The bound that the options of the group, or a resize, have set.")
 
 /* A source that a user of the table leaves out. */
 #define KM_GROUP_COUNTER_SKIP(member, source, kind, unit, metric, sentence)

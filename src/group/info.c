@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Copies the members of the configuration, which never changes after
+/* Copies the members of the configuration, of which only max_bytes changes after
  * km_group_new. A negative time to live without a limit is shown as
  * KAMA_TTL_FOREVER. */
 #include "group/info.h"
@@ -11,7 +11,7 @@ void km_group_info_get(const kama_group *group, struct km_group_info *ret_info)
 {
     const struct km_group_config *config = &group->config;
     *ret_info = (struct km_group_info){
-        .max_bytes = config->max_bytes,
+        .max_bytes = km_store_max_bytes(group->store),
         .max_value_bytes = config->max_value_bytes,
         .ttl_ms = config->ttl_ms,
         .negative_ttl_ms = config->negative_ttl_ms < INT64_MAX

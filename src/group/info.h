@@ -5,8 +5,8 @@
  *     struct km_group_info info;
  *     km_group_info_get(group, &info);
  *
- * Cost: a copy of a few numbers. Threads: any thread, because the configuration
- * never changes. Errors: none. Ownership: the name of the policy is static.
+ * Cost: a copy of a few numbers. Threads: any thread. max_bytes is the only
+ * member that changes during the life of a group (resize.h). Errors: none. Ownership: the name of the policy is static.
  */
 #pragma once
 
