@@ -14,6 +14,7 @@
 #include "services/one_key.h"
 #include "services/peer_fill.h"
 #include "services/reflection.h"
+#include "services/resize.h"
 #include "services/scan.h"
 #include "services/stats.h"
 #include "services/traceparent.h"
@@ -112,6 +113,10 @@ const struct km_server_method km_service_methods[] = {
      .kind = KM_RPC_UNARY,
      .state_bytes = sizeof(struct km_service_clear),
      .on_message = km_service_v2_clear},
+    {.path = V2 "Resize",
+     .kind = KM_RPC_UNARY,
+     .state_bytes = sizeof(struct km_service_resize),
+     .on_message = km_service_v2_resize},
     UNARY(V2 "Ping", km_service_v2_ping),
     LARGE(V2 "Stats", km_service_v2_stats, km_service_stats_writable),
     LARGE(V2 "Groups", km_service_v2_groups, km_service_groups_writable),

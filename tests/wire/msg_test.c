@@ -51,6 +51,8 @@ static const struct {
     {"kama.v2.MGetStreamResponse", &km_msg_mget_stream_response_pb},
     {"kama.v2.ClearRequest", &km_msg_clear_request_pb},
     {"kama.v2.ClearResponse", &km_msg_clear_response_pb},
+    {"kama.v2.ResizeRequest", &km_msg_resize_request_pb},
+    {"kama.v2.ResizeResponse", &km_msg_resize_response_pb},
     {"kama.v2.ScanRequest", &km_msg_scan_request_pb},
     {"kama.v2.ScanEntry", &km_msg_scan_entry_pb},
     {"kama.v2.ScanResponse", &km_msg_scan_response_pb},

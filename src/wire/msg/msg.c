@@ -41,6 +41,10 @@ KM_PB_DEFINE(km_msg_clear_request, km_msg_clear_request_pb,
              KM_MSG_CLEAR_REQUEST)
 KM_PB_DEFINE(km_msg_clear_response, km_msg_clear_response_pb,
              KM_MSG_CLEAR_RESPONSE)
+KM_PB_DEFINE(km_msg_resize_request, km_msg_resize_request_pb,
+             KM_MSG_RESIZE_REQUEST)
+KM_PB_DEFINE(km_msg_resize_response, km_msg_resize_response_pb,
+             KM_MSG_RESIZE_RESPONSE)
 KM_PB_DEFINE(km_msg_scan_request, km_msg_scan_request_pb, KM_MSG_SCAN_REQUEST)
 KM_PB_DEFINE(km_msg_scan_entry, km_msg_scan_entry_pb, KM_MSG_SCAN_ENTRY)
 KM_PB_DEFINE(km_msg_scan_response, km_msg_scan_response_pb,

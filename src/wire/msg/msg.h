@@ -210,6 +210,18 @@ KM_PB_DECLARE(km_msg_clear_response, km_msg_clear_response_pb,
               KM_MSG_CLEAR_RESPONSE);
 #define KM_MSG_CLEAR_UNSYNCED 1
 
+#define KM_MSG_RESIZE_REQUEST(X, M)                                            \
+    X(M, 1, BYTES, group, _)                                                   \
+    X(M, 2, UINT64, max_bytes, _)
+KM_PB_DECLARE(km_msg_resize_request, km_msg_resize_request_pb,
+              KM_MSG_RESIZE_REQUEST);
+
+#define KM_MSG_RESIZE_RESPONSE(X, M)                                           \
+    X(M, 1, UINT64, old_max_bytes, _)                                          \
+    X(M, 2, UINT64, bytes, _)
+KM_PB_DECLARE(km_msg_resize_response, km_msg_resize_response_pb,
+              KM_MSG_RESIZE_RESPONSE);
+
 #define KM_MSG_SCAN_REQUEST(X, M)                                              \
     X(M, 1, BYTES, group, _)                                                   \
     X(M, 2, BYTES, glob, _)                                                    \
