@@ -118,6 +118,8 @@ class CompletionTest(unittest.TestCase):
             self.gives("--endpoint=%s stats pa\t" % node.address,
                        "kamacache-cli",
                        "--endpoint=%s stats pages" % node.address)
+            self.gives("-e %s resize us\t64m" % node.address, "kamacache-cli",
+                       "-e %s resize users 64m" % node.address)
         self.gives("-e 127.0.0.1:1 -g us\tget k", "kamacache-cli",
                    "-e 127.0.0.1:1 -g usget k")
 

@@ -344,6 +344,25 @@ class CommandsTest(unittest.TestCase):
         self.assertRegex(self.run_cli("ping").stdout,
                          rb"^SERVING \d+\.\d{3} ms\n$")
 
+    def test_resize(self):
+        """A size has the units of --group; the group is an argument."""
+        self.run_cli("resize", "users", "32m", out=b"")
+        self.assertEqual(self.client.stats("users").max_bytes, 32 << 20)
+        self.run_cli("--raw", "resize", "users", "16777216", out=b"")
+        code, got = cli_json(self.node, "resize", "users", "1g")
+        self.assertEqual((code, got["ok"], got["max_bytes"],
+                          got["old_max_bytes"]), (OK, True, 1 << 30, 16 << 20))
+        self.assertEqual(got["bytes"], self.client.stats("users").bytes)
+        groups = {g["name"]: g for g in cli_json(self.node, "groups")[1]}
+        self.assertEqual(groups["users"]["max_bytes"], 1 << 30)
+        done = self.run_cli("resize", "users", "4095k", code=REFUSED, out=b"")
+        self.assertIn(b"resize: group users: max_bytes: 4193280 is less than 4 "
+                      b"times max_value_bytes, which is 1048576; at least "
+                      b"4194304 (KAMA_ERR_INVALID)", done.stderr)
+        done = self.run_cli("resize", "no", "1g", code=REFUSED, out=b"")
+        self.assertIn(b"KAMA_ERR_NO_GROUP", done.stderr)
+        self.run_cli("-q", "resize", '"use\\x72s"', "64m", out=b"")
+
     def test_unknown_group(self):
         for command in (["get", "k"], ["set", "k", "v"], ["del", "k"],
                         ["mget", "k"], ["keys"], ["clear"], ["stats"]):

@@ -77,6 +77,24 @@ class QuotingTest(unittest.TestCase):
             self.assertIn(b"--group: ", done.stderr)
 
 
+class ResizeTest(unittest.TestCase):
+    def test_memory_that_is_held_is_named(self):
+        """A bound that values which are still referenced exceed is in force,
+        and the client says so."""
+        def resize(*_):
+            return pb2().ResizeResponse(old_max_bytes=1 << 30,
+                                        bytes=3 << 20).SerializeToString()
+        with FakeNode({"/kama.v2.Cache/Resize": resize}) as fake:
+            done = cli(fake, "resize", "g", "2m")
+            self.assertEqual((done.returncode, done.stdout), (OK, b""))
+            self.assertEqual(done.stderr, b"kamacache-cli: resize: warning: the "
+                             b"group uses 3m, because values are still "
+                             b"referenced; the bound is kept to when they are "
+                             b"given back\n")
+            done = cli(fake, "resize", "g", "3m")
+            self.assertEqual((done.returncode, done.stderr), (OK, b""))
+
+
 class PeopleTest(unittest.TestCase):
     def test_terminal(self):
         with Daemon() as node, Client(node) as client:
@@ -99,6 +117,8 @@ class PeopleTest(unittest.TestCase):
             self.assertEqual(on_terminal(node, "mget", "quote", "k"),
                              (MISS, b'quote: "\\"x\\""\nk: (miss)\n'))
             self.assertEqual(on_terminal(node, "clear"), (OK, b"OK\n"))
+            self.assertEqual(on_terminal(node, "resize", "default", "32m"),
+                             (OK, b"OK\n"))
             self.assertEqual(on_terminal(node, "keys"), (OK, b""))
             code, text = on_terminal(node, "-g", EVIL, "get", EVIL)
             self.assertEqual(code, REFUSED)

@@ -13,7 +13,7 @@ from clikit import (MISS, OK, OTHER, REFUSED, UNREACHABLE, USAGE, FakeNode,
 from kamatest import CLI, SLOWDOWN, Daemon, free_port, main
 
 COMMANDS = ("get", "set", "del", "mget", "mset", "mdel", "exists", "ttl",
-            "touch", "keys", "clear", "stats", "groups", "ping")
+            "touch", "keys", "clear", "resize", "stats", "groups", "ping")
 
 
 class OptionsTest(unittest.TestCase):
@@ -89,6 +89,9 @@ class OptionsTest(unittest.TestCase):
         self.assert_usage("mget", "--", says="usage: mget KEY")
         for command in ("clear", "groups", "ping"):
             self.assert_usage(command, "x", says="usage: " + command)
+        self.assert_usage("resize", "g", says="usage: resize GROUP SIZE\n")
+        for text in ("", "-1m", "1.5g", "64mb", "64 m", "9" * 40, "m"):
+            self.assert_usage("resize", "g", "--", text, says="resize: SIZE: ")
         self.assert_usage("get", "a", "--ttl=5s", says="--ttl")
         self.assert_usage("set", "a", "b", "--limit=5", says="--limit")
         self.assert_usage("stats", "--bytes", says="--bytes: not an option")
@@ -192,7 +195,7 @@ class UnreachableTest(unittest.TestCase):
         address = "127.0.0.1:%d" % free_port()
         for command in (["get", "k"], ["set", "k", "v"], ["del", "k"],
                         ["mget", "k"], ["keys"], ["clear"], ["stats"],
-                        ["groups"], ["ping"]):
+                        ["resize", "g", "64m"], ["groups"], ["ping"]):
             begin = time.monotonic()
             done = cli(address, "--json", *command)
             self.assertLess(time.monotonic() - begin, 2 * SLOWDOWN)

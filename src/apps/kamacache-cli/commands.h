@@ -60,6 +60,10 @@ enum cli_exit cli_cmd_touch(struct cli *cli, const kama_bytes *args, int count);
 enum cli_exit cli_cmd_clear(struct cli *cli, const kama_bytes *args, int count);
 enum cli_exit cli_cmd_keys(struct cli *cli, const kama_bytes *args, int count);
 
+/* The bound of a group (cmd_resize.c). */
+enum cli_exit cli_cmd_resize(struct cli *cli, const kama_bytes *args,
+                             int count);
+
 /* Commands on the node and its cluster (cmd_groups.c, cmd_stats.c, cmd_ping.c,
  * cmd_node.c, cmd_peers.c, cmd_owner.c, cmd_explain.c, cmd_doctor.c). */
 enum cli_exit cli_cmd_groups(struct cli *cli, const kama_bytes *args,

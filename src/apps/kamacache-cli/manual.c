@@ -130,6 +130,13 @@ static kama_status write_words(struct km_buf *out)
     return status == KAMA_OK ? km_buf_append(out, "", 1) : status;
 }
 
+static bool takes_group(const struct cli_command *command)
+{
+    const char *args = command->args;
+    return args != NULL && (strncmp(args, "[GROUP]", 7) == 0 ||
+                            strncmp(args, "GROUP ", 6) == 0);
+}
+
 /* Writes a shell `case` over the commands whose first argument is a group, and
  * a NUL. */
 static kama_status write_arguments(struct km_buf *out)
@@ -137,8 +144,7 @@ static kama_status write_arguments(struct km_buf *out)
     kama_status status = KAMA_OK;
     put(out, &status, "case $word in");
     for (size_t i = 0; i < cli_command_count; i++) {
-        const char *args = cli_commands[i].args;
-        if (args != NULL && strncmp(args, "[GROUP]", 7) == 0) {
+        if (takes_group(&cli_commands[i])) {
             put(out, &status, " ");
             put(out, &status, cli_commands[i].name);
             put(out, &status, ") _kamacache_cli_groups ;;");
