@@ -1191,6 +1191,45 @@ KAMA_API KAMA_NODISCARD kama_status kama_scan(kama_group *group,
                                               uint64_t *cursor, kama_bytes glob,
                                               kama_scan_cb cb, void *arg);
 
+/* A key that is asked for often. `key` is borrowed until the callback returns. */
+typedef struct kama_hot_key {
+    uint32_t struct_size;
+    uint32_t reserved;
+    kama_bytes key;
+    /* How many gets of the key there are per second, on average over about the
+     * last half minute; what came before counts less and less. */
+    double gets_per_s;
+    /* By how much gets_per_s may be wrong, up or down. 0: every get was counted. */
+    double error_per_s;
+} kama_hot_key;
+
+typedef void (*kama_hot_key_fn)(void *arg, const kama_hot_key *key);
+
+/*
+ * Calls fn for the keys that are asked for most often on this node, at most n of
+ * them (and at most 1024), the most frequent one first. In a cluster, a get that
+ * the node answers for another one counts as well.
+ *
+ *     static void show(void *arg, const kama_hot_key *k)
+ *     {
+ *         printf("%.*s %.1f/s\n", (int)k->key.len, (const char *)k->key.data,
+ *                k->gets_per_s);
+ *     }
+ *     status = kama_group_hot_keys(users, 20, show, NULL);
+ *
+ * Gets are counted in bounded memory, and a thread that makes more than about 2,500
+ * a second is looked at by chance only. So rates are estimates, and each has its
+ * error. With max_bytes of 64 MiB or more, a key that has more than a thousandth of
+ * all gets is found for certain, apart from the chance of the choice.
+ *
+ * Errors: KAMA_ERR_INVALID (n is 0 or fn is NULL), KAMA_ERR_NO_MEMORY.
+ * Cost: a copy of the keys. No get and no set waits for it.
+ */
+KAMA_API KAMA_NODISCARD kama_status kama_group_hot_keys(kama_group *group,
+                                                        size_t n,
+                                                        kama_hot_key_fn fn,
+                                                        void *arg);
+
 /*
  * The figures of a group: counters since the group was made, and sizes at this
  * moment. An entry that has expired counts until something finds it: a get of

@@ -61,6 +61,17 @@
 #define KM_SCAN_ENTRIES_PER_CALL 1024
 #define KM_SCAN_COMPARED_PER_CALL (1u << 20) /* bytes of globs and keys */
 
+/* -- hot keys (group/hot_keys.h) ------------------------------------------ */
+#define KM_HOT_KEYS_SHOWN_DEFAULT 20
+#define KM_HOT_KEYS_SHOWN_MAX 1024 /* of hot keys, and of largest entries */
+#define KM_HOT_KEYS_COUNTERS_MIN 32
+#define KM_HOT_KEYS_COUNTERS_MAX 1024 /* of a group of 64 MiB or more */
+#define KM_HOT_KEYS_BYTES_PER_COUNTER (64u << 10) /* of max_bytes */
+#define KM_HOT_KEYS_HALF_LIFE_MS 30000
+#define KM_HOT_KEYS_SLICE_MS 100
+#define KM_HOT_KEYS_SAMPLES 256 /* of a cell in a slice, at the same period */
+#define KM_HOT_KEYS_PERIOD_MAX 1024
+
 /* -- the last error, log ------------------------------------------------- */
 #define KM_ERROR_BYTES_MAX 256
 #define KM_EVENT_BYTES_MAX 512 /* an error sentence with its group and key */

@@ -145,6 +145,12 @@ static kama_group *make_group(const kama_allocator *mem,
     atomic_init(&group->refs, 1);
     km_stripes_init(&group->load_times, &group->mem);
     init_secrets(group, env->seed);
+    const struct km_hot_keys_options hot = {
+        .mem = &group->mem,
+        .clock = group->clock,
+        .max_bytes = config->max_bytes,
+        .seed = env->seed != 0 ? env->seed : km_hash_random_seed()};
+    km_hot_keys_init(&group->hot, &hot);
     return group;
 }
 
@@ -250,6 +256,7 @@ void km_group_free(kama_group *group)
         km_pool_free(km_group_pool(group));
     }
     km_store_free(group->store);
+    km_hot_keys_fini(&group->hot);
     km_group_unref(group);
 }
 

@@ -9,6 +9,7 @@
  *       gate       the calls that are inside      atomics
  *       pool       threads, or NULL               locks of its own
  *       metrics    counters                       a cell per thread
+ *       hot        how often keys are asked for   a cell per thread, and a flag
  *
  * Life: km_group_free closes the gate, ends every load, waits until all calls have
  * left the gate (callers, loads on the pool and their timers, callbacks), frees
@@ -31,6 +32,7 @@
 #include "group/config.h"
 #include "group/counters.h"
 #include "group/group.h"
+#include "group/hot_keys.h"
 #include "group/load/slot.h"
 #include "store/store.h"
 
@@ -67,6 +69,7 @@ struct kama_group {
     struct km_gate gate;   /* callers, loads on the pool, timers, callbacks */
     struct km_slots slots; /* of loads */
     atomic_size_t parked_bytes; /* of mutations that wait for other nodes */
+    struct km_hot_keys hot;     /* which keys the gets ask for */
 };
 
 /* Returns the group's pool, or NULL if it has none (yet). */
