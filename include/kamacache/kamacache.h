@@ -1231,6 +1231,22 @@ KAMA_API KAMA_NODISCARD kama_status kama_group_hot_keys(kama_group *group,
                                                         void *arg);
 
 /*
+ * Calls fn for the entries of this node with the longest values, at most n of them
+ * (and at most 1024), the longest first. A return value other than 0 ends the calls.
+ *
+ * The entries are found by a scan of the whole group. It holds no lock for long, and
+ * other threads change the group meanwhile: an entry that stays as it is during the
+ * call is found, and another one may be shown with any of its sizes.
+ *
+ * Errors: KAMA_ERR_INVALID (n is 0 or fn is NULL), KAMA_ERR_NO_MEMORY.
+ * Cost: O(entries of the group).
+ */
+KAMA_API KAMA_NODISCARD kama_status kama_group_largest(kama_group *group,
+                                                       size_t n,
+                                                       kama_scan_cb fn,
+                                                       void *arg);
+
+/*
  * The figures of a group: counters since the group was made, and sizes at this
  * moment. An entry that has expired counts until something finds it: a get of
  * its key, a scan that passes it, or the sweep, which does a little with every
