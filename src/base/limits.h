@@ -64,6 +64,7 @@
 /* -- hot keys (group/hot_keys.h) ------------------------------------------ */
 #define KM_HOT_KEYS_SHOWN_DEFAULT 20
 #define KM_HOT_KEYS_SHOWN_MAX 1024 /* of hot keys, and of largest entries */
+#define KM_HOT_KEYS_MESSAGE_BYTES (3u << 20) /* clients expect at most 4 MiB */
 #define KM_HOT_KEYS_COUNTERS_MIN 32
 #define KM_HOT_KEYS_COUNTERS_MAX 1024 /* of a group of 64 MiB or more */
 #define KM_HOT_KEYS_BYTES_PER_COUNTER (64u << 10) /* of max_bytes */

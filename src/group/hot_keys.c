@@ -263,6 +263,12 @@ void km_hot_keys_list_free(struct km_hot_keys_list *list)
     *list = (struct km_hot_keys_list){.mem = list->mem};
 }
 
+kama_status km_group_hot_keys(kama_group *group, size_t n,
+                              struct km_hot_keys_list *ret_list)
+{
+    return km_hot_keys_read(&group->hot, n, ret_list);
+}
+
 /* -- the public function ---------------------------------------------------- */
 
 static KM_BOUNDARY_FUNCTION void call_back(const kama_group *group,
@@ -289,7 +295,7 @@ kama_status kama_group_hot_keys(kama_group *group, size_t n, kama_hot_key_fn fn,
         return km_fail(KAMA_ERR_INVALID, "%s",
                        fn == NULL ? "fn: is NULL" : "n: 0 is less than 1");
     }
-    kama_status st = km_hot_keys_read(&group->hot, n, &list);
+    kama_status st = km_group_hot_keys(group, n, &list);
     for (size_t i = 0; st == KAMA_OK && i < list.count; i++) {
         call_back(group, &list.keys[i], fn, arg);
     }

@@ -134,5 +134,9 @@ struct km_hot_keys_list {
 /* Writes the n most frequent keys, or fewer. Errors: KAMA_ERR_NO_MEMORY. */
 KAMA_NODISCARD kama_status km_hot_keys_read(struct km_hot_keys *hot, size_t n,
                                             struct km_hot_keys_list *ret_list);
+/* Does that for the gets of a group. */
+KAMA_NODISCARD kama_status km_group_hot_keys(kama_group *group, size_t n,
+                                             struct km_hot_keys_list *ret_list);
+
 /* Frees the keys of a list. */
 void km_hot_keys_list_free(struct km_hot_keys_list *list);

@@ -8,6 +8,7 @@
 #include "services/explain.h"
 #include "services/get.h"
 #include "services/health.h"
+#include "services/hot_keys.h"
 #include "services/many.h"
 #include "services/members.h"
 #include "services/mget.h"
@@ -157,7 +158,12 @@ const struct km_server_method km_service_methods[] = {
      .kind = KM_RPC_UNARY,
      .state_bytes = sizeof(struct km_service_explain),
      .on_message = km_service_v2_explain},
-    LATER(V2 "HotKeys"),
+    {.path = V2 "HotKeys",
+     .kind = KM_RPC_UNARY,
+     .state_bytes = sizeof(struct km_service_hot_keys),
+     .on_message = km_service_v2_hot_keys,
+     .on_writable = km_service_hot_keys_writable,
+     .on_cancel = km_service_hot_keys_cancelled},
     LARGE(V2 "Doctor", km_service_v2_doctor, km_service_doctor_writable),
     LATER(V2 "Monitor"),
     LATER(V2 "Watch"),

@@ -61,6 +61,14 @@ function call(client, method, request, metadata = new grpc.Metadata()) {
   });
 }
 
+// The first message of a stream as a promise.
+function first(stream) {
+  return new Promise((resolve, reject) => {
+    stream.once('data', resolve);
+    stream.once('error', reject);
+  });
+}
+
 async function failure(promise) {
   try {
     await promise;
@@ -112,7 +120,9 @@ async function testV2(address) {
   assert.equal((await call(client, 'Ping', {})).service, 'kama-cache');
   const { groups } = await call(client, 'Groups', {});
   assert.deepEqual(groups.map((group) => group.name), ['default', 'many']);
-  assert.deepEqual(await failure(call(client, 'HotKeys', {})),
+  const hot = await call(client, 'HotKeys', { limit: 1 });
+  assert.ok(hot.keys[0].gets_per_s > 0);
+  assert.deepEqual(await failure(first(client.Monitor({}))),
     [grpc.status.UNIMPLEMENTED, 'KAMA_ERR_UNSUPPORTED']);
   await testScan(client);
   client.close();
@@ -145,11 +155,7 @@ async function testHealth(address) {
   assert.equal((await failure(call(client, 'Check', { service: 'x' })))[0],
     grpc.status.NOT_FOUND);
   const watch = client.Watch({ service: '' });
-  const first = await new Promise((resolve, reject) => {
-    watch.once('data', resolve);
-    watch.once('error', reject);
-  });
-  assert.equal(first.status, 'SERVING');
+  assert.equal((await first(watch)).status, 'SERVING');
   watch.on('error', () => {});
   watch.cancel();
   client.close();

@@ -41,6 +41,8 @@ static const struct call calls[] = {
     {"/kama.v2.Cache/Delete", MESSAGE("\x0a\1g\x12\1k"), false},
     {"/kama.v2.Cache/Clear", MESSAGE("\x0a\1g"), false},
     {"/kama.v2.Cache/Resize", MESSAGE("\x0a\1g\x10\x80\x80\x80\x20"), false},
+    {"/kama.v2.Cache/HotKeys", MESSAGE("\x0a\1g"), false},
+    {"/kama.v2.Cache/HotKeys", MESSAGE("\x0a\1g\x18\2"), false},
     {"/grpc.health.v1.Health/Check", MESSAGE(""), false},
     {"/nobody/Knows", MESSAGE(""), false},
 };

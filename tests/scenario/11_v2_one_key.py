@@ -226,7 +226,6 @@ class V2(unittest.TestCase):
                              "UNIMPLEMENTED")
         self.assertFalse(self.call("Get", key=b"later").found)
         self.call("Set", key=b"now", value=b"v", ack=c.ACK_ASYNC)
-        self.assertEqual(self.failure("HotKeys")[0], "UNIMPLEMENTED")
 
     def test_ping(self):
         reply = self.call("Ping", payload=b"\0hello")

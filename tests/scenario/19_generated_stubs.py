@@ -72,7 +72,7 @@ class Stubs(unittest.TestCase):
         self.assertEqual(
             stub.Stats(messages.StatsRequest()).groups[0].sets - before, 10)
         with self.assertRaises(grpc.RpcError) as caught:
-            stub.HotKeys(messages.HotKeysRequest())
+            next(stub.Monitor(messages.MonitorRequest()))
         self.assertEqual(caught.exception.code(),
                          grpc.StatusCode.UNIMPLEMENTED)
 

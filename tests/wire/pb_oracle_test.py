@@ -41,7 +41,7 @@ WHOLE = [
     "kama.v2.StatsRequest", "kama.v2.GroupInfo", "kama.v2.GroupOption",
     "kama.v2.GroupsResponse", "kama.v2.Latency", "kama.v2.Metric",
     "kama.v2.NodeResponse", "kama.v2.OwnerRequest", "kama.v2.OwnerResponse",
-    "kama.v2.ExplainRequest", "kama.v2.KeyRecord", "kama.v2.Copy",
+    "kama.v2.HotKeysRequest", "kama.v2.ExplainRequest", "kama.v2.KeyRecord", "kama.v2.Copy",
     "kama.v2.ExplainResponse", "kama.v2.DoctorCheck", "kama.v2.HostFacts",
     "kama.v2.RegistryFacts"] + [
     "kama.peer.v1." + name for name in (

@@ -445,6 +445,48 @@ KM_PB_DECLARE(km_msg_owner_response, km_msg_owner_response_pb,
               KM_MSG_OWNER_RESPONSE);
 #define KM_MSG_OWNER_ADDRESSES 1
 
+/* The numbers of kama.v2.HotKeysOrder. */
+enum km_msg_hot_keys_order {
+    KM_MSG_HOT_KEYS_UNSPECIFIED = 0,
+    KM_MSG_HOT_KEYS_GETS = 1,
+    KM_MSG_HOT_KEYS_VALUE_BYTES = 2
+};
+
+#define KM_MSG_HOT_KEYS_REQUEST(X, M)                                          \
+    X(M, 1, BYTES, group, _)                                                   \
+    X(M, 2, UINT32, limit, _)                                                  \
+    X(M, 3, INT32, order, _)
+KM_PB_DECLARE(km_msg_hot_keys_request, km_msg_hot_keys_request_pb,
+              KM_MSG_HOT_KEYS_REQUEST);
+
+/* The rates are the bits of doubles (km_msg_double). */
+#define KM_MSG_HOT_KEY(X, M)                                                   \
+    X(M, 1, BYTES, key, _)                                                     \
+    X(M, 2, FIXED64, gets_per_s, _)                                            \
+    X(M, 3, FIXED64, error_per_s, _)                                           \
+    X(M, 4, UINT64, value_bytes, _)
+KM_PB_DECLARE(km_msg_hot_key, km_msg_hot_key_pb, KM_MSG_HOT_KEY);
+
+#define KM_MSG_HOT_KEYS_RESPONSE(X, M) X(M, 1, LIST, keys, _)
+KM_PB_DECLARE(km_msg_hot_keys_response, km_msg_hot_keys_response_pb,
+              KM_MSG_HOT_KEYS_RESPONSE);
+#define KM_MSG_HOT_KEYS_KEYS 1
+
+/* Return the bits of a double, which are a fixed64 on the wire, and the double of
+ * such bits. */
+static inline uint64_t km_msg_double_bits(double number)
+{
+    uint64_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    return bits;
+}
+static inline double km_msg_double(uint64_t bits)
+{
+    double number;
+    memcpy(&number, &bits, sizeof number);
+    return number;
+}
+
 /* -- grpc.health.v1 ------------------------------------------------------ */
 
 #define KM_MSG_HEALTH_REQUEST(X, M) X(M, 1, BYTES, service, _)
