@@ -363,6 +363,39 @@ class CommandsTest(unittest.TestCase):
         self.assertIn(b"KAMA_ERR_NO_GROUP", done.stderr)
         self.run_cli("-q", "resize", '"use\\x72s"', "64m", out=b"")
 
+    def test_hotkeys(self):
+        with Daemon("--group", "default", "--group", "g") as node, \
+                Client(node) as client:
+            self.assertEqual(cli_json(node, "hotkeys"), (OK, []))
+            self.assertEqual(cli(node, "hotkeys").stdout,
+                             b"GETS/S  ERROR  KEY\n")
+            for key, size, gets in ((b"a", 10, 20), (b"b \xff", 3000, 5),
+                                    (b"c", 200, 1)):
+                client.set(key, bytes(size), "g")
+                for _ in range(gets):
+                    client.get(key, "g")
+            lines = cli(node, "-g", "g", "hotkeys").stdout.splitlines()
+            self.assertEqual([line.split(b"  ")[-1] for line in lines],
+                             [b"KEY", b"a", b'"b \\xff"', b"c"])
+            for line in lines[1:]:
+                self.assertRegex(line, rb"^ *\d+\.\d +0\.0 ")
+            self.assertEqual(cli(node, "-g", "g", "--raw", "hotkeys", "-n",
+                                 "2").stdout, b"a\nb \xff\n")
+            code, got = cli_json(node, "-g", "g", "-n1", "hotkeys")
+            self.assertEqual((code, len(got), got[0]["key"],
+                              got[0]["error_per_s"]), (OK, 1, "a", 0))
+            self.assertGreater(got[0]["gets_per_s"], 0)
+            self.assertEqual(
+                cli(node, "-g", "g", "hotkeys", "--largest").stdout,
+                b'BYTES  KEY\n 2.9k  "b \\xff"\n  200  c\n   10  a\n')
+            self.assertEqual(
+                cli(node, "-g", "g", "hotkeys", "--largest", "--bytes",
+                    "--limit=1").stdout, b'BYTES  KEY\n 3000  "b \\xff"\n')
+            self.assertEqual(
+                cli_json(node, "-g", "g", "hotkeys", "--largest", "-n", "2"),
+                (OK, [{"key_base64": "YiD/", "value_bytes": 3000},
+                      {"key": "c", "value_bytes": 200}]))
+
     def test_unknown_group(self):
         for command in (["get", "k"], ["set", "k", "v"], ["del", "k"],
                         ["mget", "k"], ["keys"], ["clear"], ["stats"]):

@@ -13,7 +13,8 @@ from clikit import (MISS, OK, OTHER, REFUSED, UNREACHABLE, USAGE, FakeNode,
 from kamatest import CLI, SLOWDOWN, Daemon, free_port, main
 
 COMMANDS = ("get", "set", "del", "mget", "mset", "mdel", "exists", "ttl",
-            "touch", "keys", "clear", "resize", "stats", "groups", "ping")
+            "touch", "keys", "clear", "resize",
+            "hotkeys", "stats", "groups", "ping")
 
 
 class OptionsTest(unittest.TestCase):
@@ -89,6 +90,17 @@ class OptionsTest(unittest.TestCase):
         self.assert_usage("mget", "--", says="usage: mget KEY")
         for command in ("clear", "groups", "ping"):
             self.assert_usage(command, "x", says="usage: " + command)
+        for words in (["x"], ["-n"], ["-n", "5", "6"], ["-m", "5"]):
+            self.assert_usage("hotkeys", *words,
+                              says="usage: hotkeys [-n N] [--largest]")
+        for text in ("0", "1025", "-1", "x", ""):
+            self.assert_usage("hotkeys", "-n", text, says="hotkeys: -n: ")
+        self.assert_usage("hotkeys", "--limit=1025",
+                          says="hotkeys: --limit: 1025 is outside 1..1024")
+        self.assert_usage("keys", "--largest",
+                          says="--largest: not an option of this command")
+        self.assert_usage("keys", "*", "-n", "5", says="usage: keys [GLOB] "
+                          "[--limit=N] (-n stands before the command)")
         self.assert_usage("resize", "g", says="usage: resize GROUP SIZE\n")
         for text in ("", "-1m", "1.5g", "64mb", "64 m", "9" * 40, "m"):
             self.assert_usage("resize", "g", "--", text, says="resize: SIZE: ")
@@ -195,7 +207,8 @@ class UnreachableTest(unittest.TestCase):
         address = "127.0.0.1:%d" % free_port()
         for command in (["get", "k"], ["set", "k", "v"], ["del", "k"],
                         ["mget", "k"], ["keys"], ["clear"], ["stats"],
-                        ["resize", "g", "64m"], ["groups"], ["ping"]):
+                        ["resize", "g", "64m"], ["hotkeys"], ["groups"],
+                        ["ping"]):
             begin = time.monotonic()
             done = cli(address, "--json", *command)
             self.assertLess(time.monotonic() - begin, 2 * SLOWDOWN)

@@ -60,6 +60,10 @@ enum cli_exit cli_cmd_touch(struct cli *cli, const kama_bytes *args, int count);
 enum cli_exit cli_cmd_clear(struct cli *cli, const kama_bytes *args, int count);
 enum cli_exit cli_cmd_keys(struct cli *cli, const kama_bytes *args, int count);
 
+/* Hot keys and the longest values of a group (cmd_hotkeys.c). */
+enum cli_exit cli_cmd_hotkeys(struct cli *cli, const kama_bytes *args,
+                              int count);
+
 /* The bound of a group (cmd_resize.c). */
 enum cli_exit cli_cmd_resize(struct cli *cli, const kama_bytes *args,
                              int count);

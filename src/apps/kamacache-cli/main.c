@@ -189,7 +189,7 @@ static enum cli_exit read_words(struct cli *cli, char **words, int count,
  * command, where it is an argument; NULL if there is none. */
 static const char *late_option(char **words, int count)
 {
-    static const char *const options[] = {"-e", "-g", "-q"};
+    static const char *const options[] = {"-e", "-g", "-n", "-q"};
     for (int i = 0; i < count; i++) {
         for (size_t k = 0; k < sizeof options / sizeof options[0]; k++) {
             if (strcmp(words[i], options[k]) == 0) {

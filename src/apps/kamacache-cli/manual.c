@@ -163,7 +163,7 @@ static kama_status write_script(const struct cli_options *options,
         {"ttl", "echo forever"},
         {NULL, NULL}};
     static const struct completion_letter letters[] = {
-        {'e', "endpoint"}, {'g', "group"}, {0, NULL}};
+        {'e', "endpoint"}, {'g', "group"}, {'n', "limit"}, {0, NULL}};
     kama_status status = write_words(words);
     if (status == KAMA_OK) {
         status = write_arguments(arguments);

@@ -68,12 +68,14 @@ static kama_status take_long(struct reader *r, char *text)
     return row != NULL ? set_from_next(r, text) : set(r, text, "");
 }
 
-/* Reads the text of a short form, "e", "eADDR", "h" or "q". */
+/* Reads the text of a short form, "e", "eADDR", "n5", "h" or "q". */
 static kama_status take_short(struct reader *r, const char *text)
 {
-    const char *name = text[0] == 'e' ? "endpoint" : "group";
+    const char *name = text[0] == 'e'   ? "endpoint"
+                       : text[0] == 'n' ? "limit"
+                                        : "group";
     char shown[16];
-    if (text[0] == 'e' || text[0] == 'g') {
+    if (text[0] == 'e' || text[0] == 'g' || text[0] == 'n') {
         return text[1] != '\0' ? set(r, name, text + 1)
                                : set_from_next(r, name);
     }
@@ -260,8 +262,9 @@ static bool is_one_of(const char *words, const char *name)
 kama_status cli_options_check(const struct cli_options *options,
                               const char *own)
 {
-    static const char *const names[] = {
-        "ttl", "nx", "xx", "etag", "limit", "bytes", "cluster", "probe-load"};
+    static const char *const names[] = {"ttl",   "nx",      "xx",
+                                        "etag",  "limit",   "largest",
+                                        "bytes", "cluster", "probe-load"};
     for (size_t i = 0; i < COUNT(names); i++) {
         if (origin_of(options, names[i]) != KM_ORIGIN_DEFAULT &&
             (own == NULL || !is_one_of(own, names[i]))) {

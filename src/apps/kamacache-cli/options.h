@@ -55,8 +55,13 @@
     X(xx, BOOL, NULL, "false", 0, 0, "set: only if the key is there.")         \
     X(etag, STRING, "E", NULL, 0, 0,                                           \
       "set: only if the value has this etag, which --json get prints.")        \
-    X(limit, UINT, "N", NULL, 1, 0, "keys: at most so many.")                  \
-    X(bytes, BOOL, NULL, "false", 0, 0, "groups: sizes as exact numbers.")     \
+    X(limit, UINT, "N", NULL, 1, 0,                                            \
+      "keys, hotkeys: at most so many; short: -n N. hotkeys shows 20 without " \
+      "it.")                                                                   \
+    X(largest, BOOL, NULL, "false", 0, 0,                                      \
+      "hotkeys: the entries with the longest values.")                         \
+    X(bytes, BOOL, NULL, "false", 0, 0,                                        \
+      "groups, hotkeys: sizes as exact numbers.")                              \
     X(cluster, BOOL, NULL, "false", 0, 0,                                      \
       "ping, stats: ask every member of the cluster.")                         \
     X(probe_load, STRING, "GROUP:KEY", NULL, 0, 0,                             \
