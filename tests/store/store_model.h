@@ -58,8 +58,7 @@ struct store_model_plan {
     uint64_t held_bytes_max; /* of the values that the model holds */
     unsigned check_every;    /* steps from one km_store_check to the next */
     enum store_model_room room;
-    bool
-        allocations_fail; /* so that any step may say that there is no memory */
+    bool allocations_fail; /* any step may say that there is no memory */
 };
 
 /* The kinds of steps. */
