@@ -56,10 +56,13 @@ struct view {
 struct store_model {
     struct store_model_plan plan;
     struct store_calls calls;
+    uint64_t max_bytes; /* now */
+    bool resized;       /* by this step */
     struct counting counting;
     struct fake_clock clock;
     struct km_store *store;
     unsigned steps;
+    unsigned kind;  /* of the last step */
     uint64_t stamp; /* the last one that was given to a value */
     uint64_t adoption;
     uint64_t sweep_cursor;
@@ -122,13 +125,40 @@ static void counting_init(struct counting *c, const kama_allocator *inner)
 
 /* -- small parts ----------------------------------------------------------- */
 
+static const char *const kind_names[STORE_STEP_KINDS] = {
+    [STORE_STEP_PUT] = "put",
+    [STORE_STEP_GET] = "get",
+    [STORE_STEP_COPY] = "copy",
+    [STORE_STEP_LOOK] = "look",
+    [STORE_STEP_DEL] = "del",
+    [STORE_STEP_TOUCH] = "touch",
+    [STORE_STEP_PEEK] = "peek",
+    [STORE_STEP_FILL_BEGIN] = "fill begin",
+    [STORE_STEP_FILL_COMMIT] = "fill commit",
+    [STORE_STEP_FILL_CANCEL] = "fill cancel",
+    [STORE_STEP_OVERTAKE] = "overtake",
+    [STORE_STEP_SCAN] = "scan",
+    [STORE_STEP_HOLD] = "hold",
+    [STORE_STEP_RELEASE] = "release",
+    [STORE_STEP_SWEEP] = "sweep",
+    [STORE_STEP_TIME] = "time",
+    [STORE_STEP_OLD] = "old adoption",
+    [STORE_STEP_RESIZES] = "other lengths",
+    [STORE_STEP_ROW] = "row of keys",
+    [STORE_STEP_HIDE] = "hide",
+    [STORE_STEP_CLEAR] = "clear",
+    [STORE_STEP_VERIFY] = "verify",
+    [STORE_STEP_PUT_IF] = "put if",
+    [STORE_STEP_RESIZE] = "resize"};
+
 /* Notes the first fault, and returns false. */
 __attribute__((format(printf, 2, 3))) static bool fault(struct store_model *m,
                                                         const char *format, ...)
 {
     if (m->fault[0] == '\0') {
         va_list args;
-        int n = snprintf(m->fault, sizeof m->fault, "step %u: ", m->steps);
+        int n = snprintf(m->fault, sizeof m->fault, "step %u, %s: ", m->steps,
+                         kind_names[m->kind]);
         va_start(args, format);
         (void)vsnprintf(m->fault + n, sizeof m->fault - (size_t)n, format,
                         args);
@@ -182,11 +212,13 @@ static void forget(struct store_model *m, unsigned k)
     m->awaited[k] = false;
 }
 
-/* Returns whether there may be no memory for so many bytes more. */
+/* Returns whether there may be no memory for so many bytes more. A bound that has
+ * sunk may be too small for the largest values of the plan. */
 static bool may_refuse(const struct store_model *m, uint64_t bytes)
 {
     return m->plan.allocations_fail ||
-           m->held_bytes + bytes > m->plan.max_bytes / 2;
+           (m->max_bytes < m->plan.max_bytes && bytes > m->max_bytes / 4) ||
+           m->held_bytes + bytes > m->max_bytes / 2;
 }
 
 /* Returns whether a status is an error for want of memory that is permitted. */
@@ -358,8 +390,9 @@ static bool expect_stored(struct store_model *m, unsigned k)
 {
     struct km_store_look seen;
     enum km_store_presence want = presence(m, k);
+    uint64_t cost = cost_of(m, k, m->entries[k].len);
     return look(m, k, &seen) &&
-           (presence(m, k) == want || may_refuse(m, m->entries[k].len) ||
+           (presence(m, k) == want || may_refuse(m, cost) ||
             fault(m, "key %u is not there after it was stored", k));
 }
 
@@ -540,6 +573,87 @@ static bool put(struct store_model *m, unsigned k, size_t len, unsigned how)
     replace(m, k, &e);
     overtake_fills(m, k);
     return expect_stored(m, k);
+}
+
+/* Returns the etag of the value of a key, which is used for that. *ret_good is
+ * whether the value is right. */
+static uint64_t etag_of(struct store_model *m, unsigned k, bool *ret_good)
+{
+    kama_value *value = NULL;
+    kama_status st =
+        m->calls.get(m->store, hash_of(m, k), key_of(m, k), &value);
+    count_hit(m, st);
+    *ret_good = refused(m, st, m->entries[k].len) || expect_status(m, k, st);
+    if (st != KAMA_OK) {
+        return 0;
+    }
+    uint64_t etag = kama_value_etag(value);
+    *ret_good = *ret_good && expect_found(m, k, value);
+    kama_value_unref(value);
+    return etag;
+}
+
+/* Returns the status of a put with a condition, if there is memory. */
+static kama_status status_of(const struct store_model *m, unsigned k,
+                             const struct km_put_condition *condition,
+                             uint64_t etag)
+{
+    bool present = presence(m, k) == KM_STORE_VALUE;
+    switch (condition->kind) {
+    case KM_PUT_ALWAYS:
+        return KAMA_OK;
+    case KM_PUT_IF_ABSENT:
+        return present ? KAMA_ERR_EXISTS : KAMA_OK;
+    case KM_PUT_IF_PRESENT:
+        return present ? KAMA_OK : KAMA_MISS;
+    case KM_PUT_IF_MATCH:
+        break;
+    }
+    return !present                  ? KAMA_MISS
+           : condition->etag == etag ? KAMA_OK
+                                     : KAMA_ERR_EXISTS;
+}
+
+/* Puts with a condition: the etag is right in half of the cases. A put that is
+ * refused changes nothing. Room is made after such a put, and an eviction may take
+ * just the entry that it has stored. */
+static bool do_put_if(struct store_model *m, unsigned k, size_t len,
+                      unsigned how)
+{
+    struct km_put_condition condition = {.kind = (enum km_put_kind)(how % 4)};
+    struct entry e = entry_new(m, len, how / 8);
+    bool good = true;
+    if (is_hidden(m, k)) {
+        return true;
+    }
+    uint64_t etag =
+        condition.kind == KM_PUT_IF_MATCH ? etag_of(m, k, &good) : 0;
+    condition.etag = how / 4 % 2 == 0 ? etag : etag + 1;
+    if (!good || !do_look(m, k)) {
+        return false;
+    }
+    kama_status want = status_of(m, k, &condition, etag);
+    kama_value *item = item_new(m, k, &e);
+    kama_status st = item == NULL
+                         ? KAMA_ERR_NO_MEMORY
+                         : km_store_put_if(m->store, m->adoption, hash_of(m, k),
+                                           item, &condition);
+    if (refused(m, st, cost_of(m, k, e.len))) {
+        return true;
+    }
+    if (st != want) {
+        return fault(m, "a put of key %u with condition %u: %s, and not %s", k,
+                     how % 4, kama_status_name(st), kama_status_name(want));
+    }
+    if (st != KAMA_OK) {
+        enum km_store_presence before = presence(m, k);
+        return do_look(m, k) &&
+               (presence(m, k) == before ||
+                fault(m, "a refused put has evicted key %u", k));
+    }
+    replace(m, k, &e);
+    overtake_fills(m, k);
+    return do_look(m, k);
 }
 
 static bool do_del(struct store_model *m, unsigned k)
@@ -904,6 +1018,26 @@ static bool do_time(struct store_model *m, unsigned how)
     return true;
 }
 
+/* Changes the bound: to between a half and the whole of that of the plan, or to
+ * more if no entry may be forgotten. */
+static bool do_resize(struct store_model *m, unsigned how)
+{
+    uint64_t max = m->plan.max_bytes;
+    uint64_t part = max / 2 / 255 * how;
+    m->max_bytes = m->plan.room == STORE_MODEL_ROOMY ? max + part : max - part;
+    m->max_bytes =
+        m->max_bytes < KM_GROUP_BYTES_MIN ? KM_GROUP_BYTES_MIN : m->max_bytes;
+    km_store_resize(m->store, m->max_bytes);
+    for (unsigned i = 0; km_store_resize_step(m->store); i++) {
+        if (i == 1000000) {
+            return fault(m, "the steps of a resize do not end");
+        }
+    }
+    m->resized = true;
+    return km_store_max_bytes(m->store) == m->max_bytes ||
+           fault(m, "the store has another bound");
+}
+
 /* -- the whole ------------------------------------------------------------- */
 
 struct sums {
@@ -966,13 +1100,21 @@ static bool do_verify(struct store_model *m)
     return check_stats(m);
 }
 
+/* Returns the bytes that may be used. Held values cannot be evicted when the bound
+ * sinks. */
+static uint64_t bound_of(const struct store_model *m)
+{
+    return m->held_bytes > m->max_bytes / 2 ? m->max_bytes + m->held_bytes
+                                            : m->max_bytes;
+}
+
 /* The bound holds, nothing is evicted from a store that has room, and forgotten
  * entries were counted as evictions. */
 static bool check_bound(struct store_model *m)
 {
     struct km_store_stats s;
-    uint64_t max = m->plan.max_bytes;
-    uint64_t bound = max + STORE_MODEL_SLACK;
+    uint64_t max = m->max_bytes;
+    uint64_t bound = bound_of(m) + STORE_MODEL_SLACK;
     km_store_stats_get(m->store, &s);
     uint64_t most = s.used_bytes > m->used_bytes ? s.used_bytes : m->used_bytes;
     if (s.used_bytes > bound || m->counting.bytes > bound) {
@@ -986,7 +1128,8 @@ static bool check_bound(struct store_model *m)
                      (unsigned long long)m->counting.bytes,
                      (unsigned long long)s.used_bytes);
     }
-    if (s.evictions > m->evictions && most + m->incoming_bytes < max / 4 * 3) {
+    if (s.evictions > m->evictions && !m->resized &&
+        most + m->incoming_bytes < max / 4 * 3) {
         return fault(m, "an entry was evicted at %llu bytes of %llu",
                      (unsigned long long)most, (unsigned long long)max);
     }
@@ -1051,6 +1194,10 @@ static bool act(struct store_model *m, const struct store_step *s)
         return do_clear(m);
     case STORE_STEP_VERIFY:
         return do_verify(m);
+    case STORE_STEP_PUT_IF:
+        return do_put_if(m, k, length_of(m, s->size), how);
+    case STORE_STEP_RESIZE:
+        return do_resize(m, how);
     case STORE_STEP_KINDS:
         break;
     }
@@ -1063,7 +1210,9 @@ bool store_model_step(struct store_model *m, const struct store_step *step)
         return false;
     }
     m->steps++;
+    m->kind = step->what % STORE_STEP_KINDS;
     m->incoming_bytes = 0;
+    m->resized = false;
     if (!act(m, step) || !check_fills(m) || !check_bound(m)) {
         return false;
     }
@@ -1118,6 +1267,7 @@ struct store_model *store_model_new(const struct store_model_plan *plan)
 {
     struct store_model *m = made(calloc(1, sizeof *m));
     m->plan = *plan;
+    m->max_bytes = plan->max_bytes;
     m->calls = plan->calls != NULL ? *plan->calls : store_calls_real();
     counting_init(&m->counting, plan->mem);
     fake_clock_init(&m->clock);

@@ -85,6 +85,9 @@ enum store_step_kind {
     STORE_STEP_HIDE,
     STORE_STEP_CLEAR,
     STORE_STEP_VERIFY, /* all keys and figures are compared */
+    STORE_STEP_PUT_IF, /* a put with a condition */
+    STORE_STEP_RESIZE, /* another max_bytes, at most that of the plan if the keys
+                        * do not fit, else at least that */
     STORE_STEP_KINDS
 };
 
