@@ -140,6 +140,12 @@ static bool apply(const struct history_op *op, enum history_loss loss,
     case HISTORY_TOUCH:
         return op->done ? s->value != 0 && change(s, s->value)
                         : find_nothing(s, loss);
+    case HISTORY_ADD:
+        return op->done ? find_nothing(s, loss) && change(s, op->value)
+                        : s->value != 0;
+    case HISTORY_REPLACE:
+        return op->done ? s->value != 0 && change(s, op->value)
+                        : find_nothing(s, loss);
     case HISTORY_BEGIN:
         s->overtaken &= (uint16_t)~own;
         return find_nothing(s, loss);
@@ -260,15 +266,15 @@ bool history_check(struct history_op *ops, size_t n, enum history_loss loss,
 
 static void print_op(FILE *out, const struct history_op *op, const char *mark)
 {
-    static const char *const names[] = {"set",   "get",   "del",   "touch",
-                                        "clear", "begin", "commit"};
-    bool answers = op->kind == HISTORY_DEL || op->kind == HISTORY_TOUCH ||
-                   op->kind == HISTORY_GET || op->kind == HISTORY_COMMIT;
+    static const char *const names[] = {"set",     "get",   "del",
+                                        "touch",   "clear", "add",
+                                        "replace", "begin", "commit"};
+    bool answers = op->kind != HISTORY_SET && op->kind != HISTORY_CLEAR &&
+                   op->kind != HISTORY_BEGIN;
     fprintf(out, "%s thread %u  %llu to %llu  %s", mark, op->thread,
             (unsigned long long)op->invoked, (unsigned long long)op->responded,
             names[op->kind]);
-    if (op->kind == HISTORY_SET || op->kind == HISTORY_COMMIT ||
-        (op->kind == HISTORY_GET && op->done)) {
+    if (op->value != 0) {
         fprintf(out, " %llu", (unsigned long long)op->value);
     }
     fprintf(out, "%s\n", !answers ? "" : op->done ? "  yes" : "  no");

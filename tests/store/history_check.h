@@ -43,8 +43,10 @@ enum history_kind {
     HISTORY_DEL,   /* done: there was a value */
     HISTORY_TOUCH, /* done: there was a value */
     HISTORY_CLEAR,
-    HISTORY_BEGIN, /* has found nothing */
-    HISTORY_COMMIT /* of the thread's last begin; done: value was kept */
+    HISTORY_ADD,     /* stores value if there is none; done: it did */
+    HISTORY_REPLACE, /* stores value if there is one; done: it did */
+    HISTORY_BEGIN,   /* has found nothing */
+    HISTORY_COMMIT   /* of the thread's last begin; done: value was kept */
 };
 
 struct history_op {

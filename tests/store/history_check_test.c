@@ -32,6 +32,14 @@
     {                                                                          \
         from, to, 0, HISTORY_TOUCH, t, found                                   \
     }
+#define ADD(t, from, to, v, done)                                              \
+    {                                                                          \
+        from, to, v, HISTORY_ADD, t, done                                      \
+    }
+#define REPLACE(t, from, to, v, done)                                          \
+    {                                                                          \
+        from, to, v, HISTORY_REPLACE, t, done                                  \
+    }
 #define CLEAR(t, from, to)                                                     \
     {                                                                          \
         from, to, 0, HISTORY_CLEAR, t, true                                    \
@@ -124,6 +132,23 @@ static const struct history histories[] = {
      GOOD,
      {SET(0, 1, 2, 7), TOUCH(1, 3, 8, true), SET(0, 4, 5, 8),
       GET(0, 9, 10, 8)}},
+    {"one of two adds wins",
+     GOOD,
+     {ADD(0, 1, 4, 7, true), ADD(1, 2, 3, 8, false), GET(1, 5, 6, 7)}},
+    {"two adds win",
+     LOSSY,
+     {ADD(0, 1, 4, 7, true), ADD(1, 2, 3, 8, true), GET(1, 5, 6, 7)}},
+    {"an add is refused by nothing", IMPOSSIBLE, {ADD(0, 1, 2, 7, false)}},
+    {"a replace of a deleted value",
+     IMPOSSIBLE,
+     {SET(0, 1, 2, 7), DEL(0, 3, 4, true), REPLACE(1, 5, 6, 8, true)}},
+    {"a replace that was refused is found",
+     IMPOSSIBLE,
+     {REPLACE(1, 1, 2, 8, false), GET(0, 3, 4, 8)}},
+    {"a replace overtakes a load",
+     IMPOSSIBLE,
+     {BEGIN(0, 1, 2), SET(1, 1, 2, 7), REPLACE(1, 3, 4, 8, true),
+      COMMIT(0, 5, 6, 9, true)}},
     {"a load",
      GOOD,
      {BEGIN(0, 1, 2), COMMIT(0, 3, 4, 9, true), GET(1, 5, 6, 9)}},
@@ -241,6 +266,16 @@ static bool is_next(struct order o, const struct history_op *op)
         o.value = op->done ? o.value : 0;
         o.overtaken = op->done ? o.begun : o.overtaken;
         return (op->done ? has : nothing) && any_order(o);
+    case HISTORY_ADD:
+    case HISTORY_REPLACE:
+        if (op->done) {
+            o.value = op->value;
+            o.overtaken = o.begun;
+        } else if (op->kind == HISTORY_REPLACE) {
+            o.value = 0;
+        }
+        return ((op->kind == HISTORY_ADD) == op->done ? nothing : has) &&
+               any_order(o);
     case HISTORY_BEGIN:
         o.value = 0;
         o.begun |= own;

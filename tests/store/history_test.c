@@ -223,6 +223,22 @@ static void do_set(struct worker *w, unsigned k, uint64_t hash, kama_bytes key)
     require(st == KAMA_OK, "a put has failed");
 }
 
+/* Puts a value if there is none, or if there is one. */
+static void do_put_if(struct worker *w, unsigned k, uint64_t hash,
+                      kama_bytes key)
+{
+    uint64_t stamp;
+    bool adds = draw(w, 2) == 0;
+    const struct km_put_condition condition = {
+        .kind = adds ? KM_PUT_IF_ABSENT : KM_PUT_IF_PRESENT};
+    kama_value *item = next_item(w, key, &stamp);
+    struct history_op *op = invoke(w, k, adds ? HISTORY_ADD : HISTORY_REPLACE);
+    kama_status st = km_store_put_if(w->run->store, 0, hash, item, &condition);
+    respond(w, op, st == KAMA_OK, stamp);
+    require(st == KAMA_OK || st == (adds ? KAMA_ERR_EXISTS : KAMA_MISS),
+            "a put with a condition has failed");
+}
+
 static void do_del(struct worker *w, unsigned k, uint64_t hash, kama_bytes key)
 {
     struct history_op *op = invoke(w, k, HISTORY_DEL);
@@ -316,8 +332,10 @@ static void step(struct worker *w)
         do_get(w, k, hash, key);
     } else if (what < 450) {
         do_copy(w, k, hash, key);
-    } else if (what < 620) {
+    } else if (what < 560) {
         do_set(w, k, hash, key);
+    } else if (what < 620) {
+        do_put_if(w, k, hash, key);
     } else if (what < 700) {
         do_del(w, k, hash, key);
     } else if (what < 780) {
