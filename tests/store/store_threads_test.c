@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Threads that read, write, touch, fill, scan, hide and clear the same few keys in
- * a store that is too small for them, and hold values for a while. A value always
+ * a store that is too small for them and changes its bound, and hold values for a
+ * while. A value always
  * belongs to its key and is whole, and the sanitizers find the other faults.
  */
 #include "store/stamped.h"
@@ -33,6 +34,7 @@ struct view {
 /* The state that all threads share. */
 struct shared {
     struct km_store *store;
+    uint64_t max_bytes; /* the smallest bound */
     struct km_slot_map *lost;
     _Atomic uint64_t adoption;
     _Atomic unsigned lost_part; /* of the keys; no thread begins to change one
@@ -149,7 +151,8 @@ static void do_get(struct worker *w, unsigned k, kama_bytes key)
     }
 }
 
-/* Changes are refused when another thread has begun an adoption meanwhile. */
+/* Changes are refused when another thread has begun an adoption meanwhile, or if
+ * their condition is not fulfilled. */
 static void expect_done(kama_status st)
 {
     REQUIRE(st == KAMA_OK || st == KAMA_MISS || st == KAMA_ERR_TRY_AGAIN);
@@ -159,7 +162,17 @@ static void do_put(struct worker *w, unsigned k, kama_bytes key)
 {
     uint64_t hash = km_store_hash(w->shared->store, key);
     kama_value *item = item_new(w, k, key, VALUE_BYTES_MAX);
-    expect_done(km_store_put(w->shared->store, w->adoption, hash, item));
+    if (draw(w, 4) > 0) {
+        expect_done(km_store_put(w->shared->store, w->adoption, hash, item));
+        return;
+    }
+    const struct km_put_condition condition = {
+        .kind = draw(w, 2) == 0 ? KM_PUT_IF_ABSENT : KM_PUT_IF_PRESENT};
+    kama_status st =
+        km_store_put_if(w->shared->store, w->adoption, hash, item, &condition);
+    if (st != KAMA_ERR_EXISTS) {
+        expect_done(st);
+    }
 }
 
 static void do_del(struct worker *w, kama_bytes key)
@@ -262,6 +275,17 @@ static void do_hide(struct worker *w)
     }
 }
 
+/* Two threads move the bound up and down. */
+static void do_resize(struct worker *w)
+{
+    if (w->number / 2 != 1) {
+        return;
+    }
+    km_store_resize(w->shared->store, w->shared->max_bytes * (1 + draw(w, 3)));
+    while (km_store_resize_step(w->shared->store)) {
+    }
+}
+
 static void do_rare(struct worker *w, unsigned what)
 {
     struct km_store_stats figures;
@@ -272,6 +296,8 @@ static void do_rare(struct worker *w, unsigned what)
     } else if (what < 24) {
         km_store_stats_get(w->shared->store, &figures);
         REQUIRE(figures.used_bytes > 0);
+    } else if (what < 26) {
+        do_resize(w);
     } else if (what < 28) {
         release_all(w);
     } else if (what == 28 && draw(w, 8) == 0) {
@@ -322,7 +348,8 @@ static void *work(void *arg)
 static void run(uint64_t max_bytes, const struct km_policy_ops *policy,
                 const kama_allocator *mem)
 {
-    struct shared shared = {.lost = test_calloc(1, sizeof *shared.lost)};
+    struct shared shared = {.max_bytes = max_bytes,
+                            .lost = test_calloc(1, sizeof *shared.lost)};
     struct worker workers[THREADS] = {{0}};
     atomic_store(&shared.lost_part, NO_PART);
     struct km_store_options options = {.mem = mem,
@@ -341,6 +368,9 @@ static void run(uint64_t max_bytes, const struct km_policy_ops *policy,
     }
     for (unsigned i = 0; i < THREADS; i++) {
         (void)pthread_join(workers[i].thread, NULL);
+    }
+    km_store_resize(shared.store, max_bytes);
+    while (km_store_resize_step(shared.store)) {
     }
     km_store_check(shared.store);
     km_store_stats_get(shared.store, &end);
