@@ -186,8 +186,8 @@ kama_status kama_get(kama_group *group, kama_bytes key, const kama_ctx *ctx,
         return st;
     }
     uint64_t hash = km_store_hash(group->store, key);
-    km_hot_keys_note(&group->hot, hash, key);
     st = km_store_get(group->store, hash, key, ret_value);
+    km_hot_keys_note(&group->hot, hash, key);
     if (st == KAMA_WOULD_LOAD) {
         return get_absent(group, key, hash, ctx, ret_value);
     }
@@ -218,8 +218,8 @@ kama_status kama_get_copy(kama_group *group, kama_bytes key,
         return st;
     }
     uint64_t hash = km_store_hash(group->store, key);
-    km_hot_keys_note(&group->hot, hash, key);
     st = km_store_copy(group->store, hash, key, buf, cap, ret_len);
+    km_hot_keys_note(&group->hot, hash, key);
     if (KM_LIKELY(st != KAMA_WOULD_LOAD)) {
         km_trace_memory(group, st, key);
     } else {
@@ -242,8 +242,8 @@ kama_status kama_try_get(kama_group *group, kama_bytes key,
         return st;
     }
     uint64_t hash = km_store_hash(group->store, key);
-    km_hot_keys_note(&group->hot, hash, key);
     st = km_store_get(group->store, hash, key, ret_value);
+    km_hot_keys_note(&group->hot, hash, key);
     km_trace_memory(group, st, key);
     return st != KAMA_WOULD_LOAD ? st : km_group_absent(group);
 }

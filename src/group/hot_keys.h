@@ -42,8 +42,9 @@
  * because there are more than KM_THREAD_CELLS, may be lost when they coincide: the
  * rates are too low then, by the same share for all keys.
  *
- * Cost: a load, a store and a branch per get; a sample costs about 150 ns, and a
- * cell has at most 10,000 a second for each 10 million gets.
+ * Cost: a load, a store and a branch per get, best behind the look into the store,
+ * whose locked instruction would wait for the store; a sample costs about 150 ns,
+ * and a cell has at most 10,000 a second for each 10 million gets.
  * Memory: a line per cell, and at the first get the sketch: 128 bytes per counter,
  * which is a five-hundredth of max_bytes.
  * Threads: any thread may note and read. A sample that finds the sketch in use is

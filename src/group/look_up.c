@@ -17,8 +17,8 @@ kama_status km_group_look_up(kama_group *group, kama_bytes key,
         return st;
     }
     uint64_t hash = km_store_hash(group->store, key);
-    km_hot_keys_note(&group->hot, hash, key);
     st = km_store_get(group->store, hash, key, ret_value);
+    km_hot_keys_note(&group->hot, hash, key);
     if (st != KAMA_WOULD_LOAD) {
         km_trace_memory(group, st, key);
         return st;
