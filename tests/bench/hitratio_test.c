@@ -2,6 +2,7 @@
 /* The policies of bench/hitratio give the numbers of misses that their papers'
  * rules give by hand, on traces that are short enough for that. */
 #include "base/status.h"
+#include "hitratio/generate.h"
 #include "hitratio/trace.h"
 
 #include <setjmp.h>
@@ -62,11 +63,44 @@ static void test_bad_traces(void **state)
     assert_non_null(strstr(km_last_error(), "\"csv\""));
 }
 
+/* The most frequent of 1000 keys has its share by Zipf, 1 / 7.49 for an
+ * exponent of 1, and the same seed makes the same trace. */
+static void test_generated_traces(void **state)
+{
+    static const char *const mixes[] = {"none", "one-hit", "scan", "drift",
+                                        "loop"};
+    struct hr_generate g = {.theta = 1, .keys = 1000, .requests = 100000};
+    uint64_t first = 0;
+    (void)state;
+    for (size_t i = 0; i < 5; i++) {
+        struct hr_trace a;
+        struct hr_trace b;
+        g.mix = mixes[i];
+        g.span = 100;
+        assert_int_equal(hr_generate(&g, &a), KAMA_OK);
+        assert_int_equal(hr_generate(&g, &b), KAMA_OK);
+        assert_memory_equal(a.requests, b.requests, 100000 * 4);
+        for (size_t j = 0; i == 0 && j < a.count; j++) {
+            first += a.requests[j] == a.requests[0];
+        }
+        hr_trace_free(&b);
+        g.seed++;
+        assert_int_equal(hr_generate(&g, &b), KAMA_OK);
+        assert_memory_not_equal(a.requests, b.requests, 100000 * 4);
+        hr_trace_free(&a);
+        hr_trace_free(&b);
+    }
+    assert_in_range(first, 1, 100000 / 7);
+    g.mix = "nothing";
+    assert_int_equal(hr_generate(&g, &(struct hr_trace){0}), KAMA_ERR_INVALID);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_formats),
         cmocka_unit_test(test_bad_traces),
+        cmocka_unit_test(test_generated_traces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
