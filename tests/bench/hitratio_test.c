@@ -3,7 +3,7 @@
  * rules give by hand, on traces that are short enough for that. */
 #include "base/status.h"
 #include "hitratio/generate.h"
-#include "hitratio/trace.h"
+#include "hitratio/simulate.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +12,47 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+static const struct hr_engine one_shard = {
+    .shards = 1, .segments = 64, .steps = 16384};
+
+static uint64_t misses(const struct hr_policy *policy, const uint64_t *keys,
+                       size_t count, uint64_t capacity)
+{
+    struct hr_trace trace;
+    hr_trace_make(keys, NULL, count, &trace);
+    struct hr_result r = hr_simulate(&trace, policy, capacity, &one_shard);
+    hr_trace_free(&trace);
+    assert_int_equal(r.requests, count);
+    assert_int_equal(r.missed_bytes, r.misses);
+    return r.misses;
+}
+
+#define MISSES(policy, keys, capacity)                                         \
+    misses(&(policy), keys, sizeof(keys) / sizeof(keys)[0], capacity)
+
+/* Fills `keys` with rounds of 0, 1 ... length - 1. */
+static void make_loop(uint64_t *keys, size_t count, size_t length)
+{
+    for (size_t i = 0; i < count; i++) {
+        keys[i] = i % length;
+    }
+}
+
+/* -- the published policies ------------------------------------------------ */
+
+/*  request   1  2  3  1    4     1     2     3
+ *  fifo      -  -  -  hit  -1    -2    -3    -4
+ *  lru       -  -  -  hit  -2    hit   -3    -4        ("-1": 1 leaves) */
+static void test_one_queue(void **state)
+{
+    static const uint64_t keys[] = {1, 2, 3, 1, 4, 1, 2, 3};
+    (void)state;
+    assert_int_equal(MISSES(hr_policy_fifo, keys, 3), 7);
+    assert_int_equal(MISSES(hr_policy_lru, keys, 3), 6);
+}
+
+/* -- traces and the engine ------------------------------------------------- */
 
 static kama_status read_text(const void *text, size_t len, const char *format,
                              struct hr_trace *ret_trace)
@@ -95,12 +136,83 @@ static void test_generated_traces(void **state)
     assert_int_equal(hr_generate(&g, &(struct hr_trace){0}), KAMA_ERR_INVALID);
 }
 
+/* Sixteen shards serve the same requests, and a key that is larger than the
+ * cache is a miss each time. */
+static void test_engine(void **state)
+{
+    static const uint64_t keys[] = {1, 2, 1, 2, 1, 2, 3, 3};
+    static const uint32_t sizes[] = {10, 200, 10, 200, 10, 200, 1, 1};
+    struct hr_engine engine = one_shard;
+    struct hr_trace trace;
+    (void)state;
+    hr_trace_make(keys, sizes, 8, &trace);
+    for (size_t i = 0; hr_policy_at(i) != NULL; i++) {
+        for (engine.shards = 1; engine.shards <= 2; engine.shards++) {
+            struct hr_result r =
+                hr_simulate(&trace, hr_policy_at(i), 100, &engine);
+            assert_int_equal(r.requests, 8);
+            assert_int_equal(r.misses, 1 + 3 + 1);
+            assert_int_equal(r.bytes, 632);
+            assert_int_equal(r.missed_bytes, 10 + 600 + 1);
+        }
+    }
+    hr_trace_free(&trace);
+}
+
+/* Four shards have a quarter of the capacity each: 120 keys in a loop do not fit
+ * into any of them. */
+static void test_shards(void **state)
+{
+    static uint64_t keys[240];
+    struct hr_engine engine = one_shard;
+    struct hr_trace trace;
+    (void)state;
+    make_loop(keys, 240, 120);
+    hr_trace_make(keys, NULL, 240, &trace);
+    engine.shards = 4;
+    assert_int_equal(hr_simulate(&trace, &hr_policy_lru, 80, &engine).misses,
+                     240);
+    assert_int_equal(hr_simulate(&trace, &hr_policy_lru, 240, &engine).misses,
+                     120);
+    hr_trace_free(&trace);
+}
+
+/* Every policy, with sizes that do not divide its shares, and very small. */
+static void test_no_policy_fails_with_sizes(void **state)
+{
+    struct hr_generate g = {.theta = 0.9,
+                            .keys = 300,
+                            .requests = 20000,
+                            .mix = "loop",
+                            .span = 50,
+                            .with_sizes = true};
+    struct hr_trace trace;
+    (void)state;
+    assert_int_equal(hr_generate(&g, &trace), KAMA_OK);
+    for (size_t i = 0; hr_policy_at(i) != NULL; i++) {
+        uint64_t last = trace.count;
+        for (uint64_t capacity = 1000; capacity < 8000000; capacity *= 4) {
+            struct hr_engine engine = one_shard;
+            engine.frees_segments = capacity % 3 == 1;
+            uint64_t now =
+                hr_simulate(&trace, hr_policy_at(i), capacity, &engine).misses;
+            assert_true(now <= last + last / 20);
+            last = now;
+        }
+    }
+    hr_trace_free(&trace);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_queue),
         cmocka_unit_test(test_formats),
         cmocka_unit_test(test_bad_traces),
         cmocka_unit_test(test_generated_traces),
+        cmocka_unit_test(test_engine),
+        cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_no_policy_fails_with_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* The list of all policies. */
+#include "policy.h"
+
+#include "base/mem.h"
+#include "trace.h"
+
+#include <string.h>
+
+static const struct hr_policy *const policies[] = {
+    &hr_policy_fifo,
+    &hr_policy_lru,
+};
+
+const struct hr_policy *hr_policy_at(size_t i)
+{
+    return i < sizeof policies / sizeof policies[0] ? policies[i] : NULL;
+}
+
+const struct hr_policy *hr_policy_find(const char *name)
+{
+    for (size_t i = 0; hr_policy_at(i) != NULL; i++) {
+        if (strcmp(policies[i]->name, name) == 0) {
+            return policies[i];
+        }
+    }
+    return NULL;
+}
+
+void *hr_policy_open(const struct hr_policy *policy,
+                     const struct hr_shape *shape)
+{
+    void *cache = hr_array(1, policy->bytes);
+    policy->init(cache, shape, policy->settings);
+    return cache;
+}
+
+void hr_policy_close(const struct hr_policy *policy, void *cache)
+{
+    policy->fini(cache);
+    km_mem_free(km_mem_default(), cache);
+}
