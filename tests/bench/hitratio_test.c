@@ -43,13 +43,15 @@ static void make_loop(uint64_t *keys, size_t count, size_t length)
 
 /*  request   1  2  3  1    4     1     2     3
  *  fifo      -  -  -  hit  -1    -2    -3    -4
- *  lru       -  -  -  hit  -2    hit   -3    -4        ("-1": 1 leaves) */
+ *  lru       -  -  -  hit  -2    hit   -3    -4
+ *  sieve     -  -  -  hit  -2    hit   -3    -4        ("-1": 1 leaves) */
 static void test_one_queue(void **state)
 {
     static const uint64_t keys[] = {1, 2, 3, 1, 4, 1, 2, 3};
     (void)state;
     assert_int_equal(MISSES(hr_policy_fifo, keys, 3), 7);
     assert_int_equal(MISSES(hr_policy_lru, keys, 3), 6);
+    assert_int_equal(MISSES(hr_policy_sieve, keys, 3), 6);
 }
 
 /* -- traces and the engine ------------------------------------------------- */
