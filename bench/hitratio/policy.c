@@ -11,6 +11,7 @@ static const struct hr_policy *const policies[] = {
     &hr_policy_fifo,
     &hr_policy_lru,
     &hr_policy_sieve,
+    &hr_policy_arc,
 };
 
 const struct hr_policy *hr_policy_at(size_t i)

@@ -59,3 +59,4 @@ void hr_policy_close(const struct hr_policy *policy, void *cache);
 extern const struct hr_policy hr_policy_fifo;
 extern const struct hr_policy hr_policy_lru;
 extern const struct hr_policy hr_policy_sieve;
+extern const struct hr_policy hr_policy_arc;

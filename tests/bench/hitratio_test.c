@@ -54,6 +54,15 @@ static void test_one_queue(void **state)
     assert_int_equal(MISSES(hr_policy_sieve, keys, 3), 6);
 }
 
+/* 1 is used twice and moves to T2. 3 makes 2 a ghost of B1, whose return raises
+ * the target of T1, so that 1 leaves and 3 stays. */
+static void test_arc(void **state)
+{
+    static const uint64_t keys[] = {1, 2, 1, 3, 2, 3};
+    (void)state;
+    assert_int_equal(MISSES(hr_policy_arc, keys, 2), 4);
+}
+
 /* -- traces and the engine ------------------------------------------------- */
 
 static kama_status read_text(const void *text, size_t len, const char *format,
@@ -209,6 +218,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_queue),
+        cmocka_unit_test(test_arc),
         cmocka_unit_test(test_formats),
         cmocka_unit_test(test_bad_traces),
         cmocka_unit_test(test_generated_traces),
