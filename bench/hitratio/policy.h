@@ -60,3 +60,4 @@ extern const struct hr_policy hr_policy_fifo;
 extern const struct hr_policy hr_policy_lru;
 extern const struct hr_policy hr_policy_sieve;
 extern const struct hr_policy hr_policy_arc;
+extern const struct hr_policy hr_policy_lirs;

@@ -63,6 +63,16 @@ static void test_arc(void **state)
     assert_int_equal(MISSES(hr_policy_arc, keys, 2), 4);
 }
 
+/* In a loop of 10 keys with room for 5, the first 4 are hot and stay. */
+static void test_lirs_keeps_a_part_of_a_loop(void **state)
+{
+    uint64_t keys[100];
+    (void)state;
+    make_loop(keys, 100, 10);
+    assert_int_equal(MISSES(hr_policy_lru, keys, 5), 100);
+    assert_int_equal(MISSES(hr_policy_lirs, keys, 5), 10 + 9 * 6);
+}
+
 /* -- traces and the engine ------------------------------------------------- */
 
 static kama_status read_text(const void *text, size_t len, const char *format,
@@ -219,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_queue),
         cmocka_unit_test(test_arc),
+        cmocka_unit_test(test_lirs_keeps_a_part_of_a_loop),
         cmocka_unit_test(test_formats),
         cmocka_unit_test(test_bad_traces),
         cmocka_unit_test(test_generated_traces),
