@@ -8,8 +8,10 @@
 #include <string.h>
 
 static const struct hr_policy *const policies[] = {
-    &hr_policy_fifo, &hr_policy_lru,  &hr_policy_sieve,
-    &hr_policy_arc,  &hr_policy_lirs,
+    &hr_policy_fifo,           &hr_policy_lru,
+    &hr_policy_sieve,          &hr_policy_arc,
+    &hr_policy_lirs,           &hr_policy_wtinylfu,
+    &hr_policy_wtinylfu_climb,
 };
 
 const struct hr_policy *hr_policy_at(size_t i)

@@ -61,3 +61,5 @@ extern const struct hr_policy hr_policy_lru;
 extern const struct hr_policy hr_policy_sieve;
 extern const struct hr_policy hr_policy_arc;
 extern const struct hr_policy hr_policy_lirs;
+extern const struct hr_policy hr_policy_wtinylfu;
+extern const struct hr_policy hr_policy_wtinylfu_climb;

@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "hitratio/generate.h"
 #include "hitratio/simulate.h"
+#include "hitratio/sketch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -71,6 +72,40 @@ static void test_lirs_keeps_a_part_of_a_loop(void **state)
     make_loop(keys, 100, 10);
     assert_int_equal(MISSES(hr_policy_lru, keys, 5), 100);
     assert_int_equal(MISSES(hr_policy_lirs, keys, 5), 10 + 9 * 6);
+}
+
+/* Ten keys are used five times. A hundred others come once; then the ten are
+ * still there, because they are more frequent than each that came. */
+static void test_wtinylfu_resists_a_scan(void **state)
+{
+    uint64_t keys[160];
+    (void)state;
+    make_loop(keys, 50, 10);
+    for (size_t i = 50; i < 150; i++) {
+        keys[i] = 1000 + i;
+    }
+    make_loop(keys + 150, 10, 10);
+    assert_int_equal(MISSES(hr_policy_wtinylfu, keys, 20), 10 + 100);
+    assert_int_equal(MISSES(hr_policy_lru, keys, 20), 10 + 100 + 10);
+}
+
+/* -- the sketch ------------------------------------------------------------ */
+
+/* Frequencies are never too low, and are halved after ten times the capacity. */
+static void test_sketch(void **state)
+{
+    struct hr_sketch sketch;
+    (void)state;
+    hr_sketch_init(&sketch, 100);
+    for (unsigned i = 0; i < 20; i++) {
+        hr_sketch_count(&sketch, 7);
+    }
+    assert_int_equal(hr_sketch_frequency(&sketch, 7), 15);
+    for (uint32_t key = 100; key < 1100; key++) {
+        hr_sketch_count(&sketch, key);
+    }
+    assert_int_equal(hr_sketch_frequency(&sketch, 7), 7);
+    hr_sketch_fini(&sketch);
 }
 
 /* -- traces and the engine ------------------------------------------------- */
@@ -230,6 +265,8 @@ int main(void)
         cmocka_unit_test(test_one_queue),
         cmocka_unit_test(test_arc),
         cmocka_unit_test(test_lirs_keeps_a_part_of_a_loop),
+        cmocka_unit_test(test_wtinylfu_resists_a_scan),
+        cmocka_unit_test(test_sketch),
         cmocka_unit_test(test_formats),
         cmocka_unit_test(test_bad_traces),
         cmocka_unit_test(test_generated_traces),
