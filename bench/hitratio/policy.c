@@ -11,7 +11,8 @@ static const struct hr_policy *const policies[] = {
     &hr_policy_fifo,           &hr_policy_lru,
     &hr_policy_sieve,          &hr_policy_arc,
     &hr_policy_lirs,           &hr_policy_wtinylfu,
-    &hr_policy_wtinylfu_climb,
+    &hr_policy_wtinylfu_climb, &hr_policy_s3fifo,
+    &hr_policy_s3fifo_prefill, &hr_policy_s3fifo_tinylfu,
 };
 
 const struct hr_policy *hr_policy_at(size_t i)

@@ -63,3 +63,6 @@ extern const struct hr_policy hr_policy_arc;
 extern const struct hr_policy hr_policy_lirs;
 extern const struct hr_policy hr_policy_wtinylfu;
 extern const struct hr_policy hr_policy_wtinylfu_climb;
+extern const struct hr_policy hr_policy_s3fifo;
+extern const struct hr_policy hr_policy_s3fifo_prefill;
+extern const struct hr_policy hr_policy_s3fifo_tinylfu;

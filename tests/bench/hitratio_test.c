@@ -89,6 +89,29 @@ static void test_wtinylfu_resists_a_scan(void **state)
     assert_int_equal(MISSES(hr_policy_lru, keys, 20), 10 + 100 + 10);
 }
 
+/* 0 to 9 fill SMALL, and 0 is hit twice. 10 makes room: 0 moves to MAIN and 1
+ * becomes a ghost, which returns to MAIN while 2 leaves. Then 0 and 1 are hits,
+ * and 2 is a miss. Nine new keys displace all of SMALL, but not 1 from MAIN. */
+static void test_s3fifo(void **state)
+{
+    static const uint64_t keys[] = {0,  1,  2,  3,  4,  5,  6,  7,  8,
+                                    9,  0,  0,  10, 1,  0,  1,  2,  20,
+                                    21, 22, 23, 24, 25, 26, 27, 28, 1};
+    (void)state;
+    assert_int_equal(MISSES(hr_policy_s3fifo, keys, 10), 13 + 9);
+}
+
+/* As published, a loop that is longer than the cache and its ghosts never hits.
+ * With prefill, the 9 keys that entered MAIN at first stay. */
+static void test_s3fifo_prefill(void **state)
+{
+    uint64_t keys[2000];
+    (void)state;
+    make_loop(keys, 2000, 100);
+    assert_int_equal(MISSES(hr_policy_s3fifo, keys, 10), 2000);
+    assert_int_equal(MISSES(hr_policy_s3fifo_prefill, keys, 10), 2000 - 19 * 9);
+}
+
 /* -- the sketch ------------------------------------------------------------ */
 
 /* Frequencies are never too low, and are halved after ten times the capacity. */
@@ -266,6 +289,8 @@ int main(void)
         cmocka_unit_test(test_arc),
         cmocka_unit_test(test_lirs_keeps_a_part_of_a_loop),
         cmocka_unit_test(test_wtinylfu_resists_a_scan),
+        cmocka_unit_test(test_s3fifo),
+        cmocka_unit_test(test_s3fifo_prefill),
         cmocka_unit_test(test_sketch),
         cmocka_unit_test(test_formats),
         cmocka_unit_test(test_bad_traces),
