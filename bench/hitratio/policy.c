@@ -13,6 +13,7 @@ static const struct hr_policy *const policies[] = {
     &hr_policy_lirs,           &hr_policy_wtinylfu,
     &hr_policy_wtinylfu_climb, &hr_policy_s3fifo,
     &hr_policy_s3fifo_prefill, &hr_policy_s3fifo_tinylfu,
+    &hr_policy_s3fifo_0_1,
 };
 
 const struct hr_policy *hr_policy_at(size_t i)

@@ -66,3 +66,4 @@ extern const struct hr_policy hr_policy_wtinylfu_climb;
 extern const struct hr_policy hr_policy_s3fifo;
 extern const struct hr_policy hr_policy_s3fifo_prefill;
 extern const struct hr_policy hr_policy_s3fifo_tinylfu;
+extern const struct hr_policy hr_policy_s3fifo_0_1;

@@ -112,6 +112,16 @@ static void test_s3fifo_prefill(void **state)
     assert_int_equal(MISSES(hr_policy_s3fifo_prefill, keys, 10), 2000 - 19 * 9);
 }
 
+/* 0.1 keeps 9 keys of a loop as well, if the loop is longer than the 256
+ * evictions for which it remembers ghosts. */
+static void test_s3fifo_0_1(void **state)
+{
+    static uint64_t keys[4000];
+    (void)state;
+    make_loop(keys, 4000, 400);
+    assert_int_equal(MISSES(hr_policy_s3fifo_0_1, keys, 10), 4000 - 9 * 9);
+}
+
 /* -- the sketch ------------------------------------------------------------ */
 
 /* Frequencies are never too low, and are halved after ten times the capacity. */
@@ -291,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_wtinylfu_resists_a_scan),
         cmocka_unit_test(test_s3fifo),
         cmocka_unit_test(test_s3fifo_prefill),
+        cmocka_unit_test(test_s3fifo_0_1),
         cmocka_unit_test(test_sketch),
         cmocka_unit_test(test_formats),
         cmocka_unit_test(test_bad_traces),
