@@ -3,6 +3,8 @@
  * rules give by hand, on traces that are short enough for that. */
 #include "base/status.h"
 #include "hitratio/generate.h"
+#include "hitratio/ghosts.h"
+#include "hitratio/random.h"
 #include "hitratio/simulate.h"
 #include "hitratio/sketch.h"
 
@@ -139,6 +141,42 @@ static void test_sketch(void **state)
     }
     assert_int_equal(hr_sketch_frequency(&sketch, 7), 7);
     hr_sketch_fini(&sketch);
+}
+
+/* -- the ghosts of two bytes ----------------------------------------------- */
+
+/* The age of a ghost is estimated by its place in the line. */
+static void test_ghost_ages(void **state)
+{
+    struct hr_ghosts ghosts = {0};
+    uint64_t sum = 0;
+    uint64_t age;
+    (void)state;
+    for (uint64_t i = 0; i < 4000; i++) {
+        hr_ghosts_add(&ghosts, hr_hash(i), 2000);
+    }
+    for (uint64_t i = 2900; i < 3100; i++) {
+        assert_true(hr_ghosts_take(&ghosts, hr_hash(i), &age));
+        assert_false(hr_ghosts_take(&ghosts, hr_hash(i), &age));
+        sum += age;
+    }
+    assert_in_range(sum / 200, 850, 1150);
+    assert_false(hr_ghosts_take(&ghosts, hr_hash(1), &age));
+    hr_ghosts_fini(&ghosts);
+}
+
+/* A new table for a larger window does not lose the ghosts of the old one. */
+static void test_ghosts_survive_a_new_window(void **state)
+{
+    struct hr_ghosts ghosts = {0};
+    uint64_t age = 0;
+    (void)state;
+    for (uint64_t i = 0; i < 300; i++) {
+        hr_ghosts_add(&ghosts, hr_hash(i), i < 200 ? 320 : 3200);
+    }
+    assert_true(hr_ghosts_take(&ghosts, hr_hash(180), &age));
+    assert_in_range(age, 101, 160);
+    hr_ghosts_fini(&ghosts);
 }
 
 /* -- traces and the engine ------------------------------------------------- */
@@ -303,6 +341,8 @@ int main(void)
         cmocka_unit_test(test_s3fifo_prefill),
         cmocka_unit_test(test_s3fifo_0_1),
         cmocka_unit_test(test_sketch),
+        cmocka_unit_test(test_ghost_ages),
+        cmocka_unit_test(test_ghosts_survive_a_new_window),
         cmocka_unit_test(test_formats),
         cmocka_unit_test(test_bad_traces),
         cmocka_unit_test(test_generated_traces),
