@@ -8,12 +8,24 @@
 #include <string.h>
 
 static const struct hr_policy *const policies[] = {
-    &hr_policy_fifo,           &hr_policy_lru,
-    &hr_policy_sieve,          &hr_policy_arc,
-    &hr_policy_lirs,           &hr_policy_wtinylfu,
-    &hr_policy_wtinylfu_climb, &hr_policy_s3fifo,
-    &hr_policy_s3fifo_prefill, &hr_policy_s3fifo_tinylfu,
+    &hr_policy_fifo,
+    &hr_policy_lru,
+    &hr_policy_sieve,
+    &hr_policy_arc,
+    &hr_policy_lirs,
+    &hr_policy_wtinylfu,
+    &hr_policy_wtinylfu_climb,
+    &hr_policy_s3fifo,
+    &hr_policy_s3fifo_prefill,
+    &hr_policy_s3fifo_tinylfu,
     &hr_policy_s3fifo_0_1,
+    &hr_policy_plus,
+    &hr_policy_plus_no_prefill,
+    &hr_policy_plus_no_compare,
+    &hr_policy_plus_no_adapt,
+    &hr_policy_plus_no_sizes,
+    &hr_policy_plus_short,
+    &hr_policy_plus_long,
 };
 
 const struct hr_policy *hr_policy_at(size_t i)

@@ -124,6 +124,81 @@ static void test_s3fifo_0_1(void **state)
     assert_int_equal(MISSES(hr_policy_s3fifo_0_1, keys, 10), 4000 - 9 * 9);
 }
 
+/* -- s3fifo+ --------------------------------------------------------------- */
+
+/* In a loop of 150 with room for 100, LRU has no hit, and s3fifo+ keeps more
+ * than half of the loop, like LIRS. */
+static void test_plus_keeps_a_part_of_a_loop(void **state)
+{
+    static uint64_t keys[15000];
+    (void)state;
+    make_loop(keys, 15000, 150);
+    assert_int_equal(MISSES(hr_policy_lru, keys, 100), 15000);
+    assert_true(MISSES(hr_policy_plus, keys, 100) < 15000 * 0.45);
+}
+
+/* In a loop that is longer than the window of the ghosts, the keys that entered
+ * MAIN while the cache was filled stay. */
+static void test_plus_prefill(void **state)
+{
+    static uint64_t keys[5000];
+    (void)state;
+    make_loop(keys, 5000, 1000);
+    assert_in_range(MISSES(hr_policy_plus, keys, 100), 5000 - 4 * 95,
+                    5000 - 4 * 85);
+}
+
+/* When all keys are replaced by others, MAIN follows within a few rounds. */
+static void test_plus_follows_new_keys(void **state)
+{
+    static uint64_t keys[20000];
+    (void)state;
+    make_loop(keys, 10000, 80);
+    for (size_t i = 10000; i < 20000; i++) {
+        keys[i] = 1000 + i % 80;
+    }
+    assert_true(MISSES(hr_policy_plus, keys, 100) < 80 + 80 * 6);
+}
+
+/* With sizes, fewer requests are misses if large keys need more hits. */
+static void test_plus_prefers_small_keys(void **state)
+{
+    struct hr_generate g = {.theta = 0.9,
+                            .keys = 2000,
+                            .requests = 100000,
+                            .mix = "drift",
+                            .with_sizes = true};
+    struct hr_trace trace;
+    (void)state;
+    assert_int_equal(hr_generate(&g, &trace), KAMA_OK);
+    uint64_t with =
+        hr_simulate(&trace, &hr_policy_plus, 2000000, &one_shard).misses;
+    uint64_t without =
+        hr_simulate(&trace, &hr_policy_plus_no_sizes, 2000000, &one_shard)
+            .misses;
+    assert_true(with < without * 0.99);
+    hr_trace_free(&trace);
+}
+
+/* A step bound of one still finds room, at the cost of more misses. */
+static void test_plus_with_few_steps(void **state)
+{
+    struct hr_engine engine = one_shard;
+    struct hr_generate g = {.theta = 0.9,
+                            .keys = 2000,
+                            .requests = 40000,
+                            .mix = "none",
+                            .seed = 3};
+    struct hr_trace trace;
+    (void)state;
+    assert_int_equal(hr_generate(&g, &trace), KAMA_OK);
+    uint64_t most = hr_simulate(&trace, &hr_policy_plus, 200, &engine).misses;
+    engine.steps = 1;
+    uint64_t few = hr_simulate(&trace, &hr_policy_plus, 200, &engine).misses;
+    assert_true(few > most && few < most * 1.2);
+    hr_trace_free(&trace);
+}
+
 /* -- the sketch ------------------------------------------------------------ */
 
 /* Frequencies are never too low, and are halved after ten times the capacity. */
@@ -340,6 +415,11 @@ int main(void)
         cmocka_unit_test(test_s3fifo),
         cmocka_unit_test(test_s3fifo_prefill),
         cmocka_unit_test(test_s3fifo_0_1),
+        cmocka_unit_test(test_plus_keeps_a_part_of_a_loop),
+        cmocka_unit_test(test_plus_prefill),
+        cmocka_unit_test(test_plus_follows_new_keys),
+        cmocka_unit_test(test_plus_prefers_small_keys),
+        cmocka_unit_test(test_plus_with_few_steps),
         cmocka_unit_test(test_sketch),
         cmocka_unit_test(test_ghost_ages),
         cmocka_unit_test(test_ghosts_survive_a_new_window),
