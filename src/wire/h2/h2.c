@@ -19,6 +19,7 @@
 #include "wire/h2/loop_cache.h"
 #include "wire/h2/ng_mem.h"
 #include "wire/h2/queue.h"
+#include "wire/h2/recv.h"
 #include "wire/h2/stream_impl.h"
 
 #include <stdio.h>
@@ -85,6 +86,24 @@ static kama_status feed_ng(struct km_h2 *h2, kama_bytes chunk)
     return h2->why == KM_H2_WHY_NONE ? KAMA_OK : KAMA_ERR_PROTOCOL;
 }
 
+/* Feeds what a client has sent, without the resets of streams that never began: they
+ * count as others do that cost the client nothing. */
+static kama_status feed_server(struct km_h2 *h2, kama_bytes chunk)
+{
+    kama_status status = KAMA_OK;
+    while (chunk.len > 0 && status == KAMA_OK) {
+        kama_bytes piece = km_h2_early_reset_next(&h2->early, &chunk);
+        if (piece.len > 0) {
+            status = feed_ng(h2, piece);
+        }
+        for (; h2->early.dropped > 0 && status == KAMA_OK;
+             h2->early.dropped--) {
+            status = km_h2_recv_early_reset(h2) ? KAMA_OK : KAMA_ERR_PROTOCOL;
+        }
+    }
+    return status;
+}
+
 /* Feeds the first bytes, while the protocol is not known. Returns KAMA_OK, with
  * the rest in *chunk, if the client speaks HTTP/2, and KAMA_MISS if more bytes
  * are needed. */
@@ -126,7 +145,9 @@ static kama_status feed(struct km_session *session, const uint8_t *data,
             return status == KAMA_MISS ? KAMA_OK : status;
         }
     }
-    return chunk.len > 0 ? feed_ng(h2, chunk) : KAMA_OK;
+    return h2->role == KM_H2_SERVER ? feed_server(h2, chunk)
+           : chunk.len > 0          ? feed_ng(h2, chunk)
+                                    : KAMA_OK;
 }
 
 static void eof(struct km_session *session)

@@ -25,6 +25,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "wire/h2/early_reset.h"
 #include "wire/h2/h2.h"
 #include "wire/h2/rate.h"
 #include "wire/sniff.h"
@@ -98,4 +99,5 @@ struct km_h2 {
     struct km_h2_rates rates;
     struct km_h2_silence keepalive;
     struct km_h2_sniff sniff;
+    struct km_h2_early_reset early; /* of a server */
 };

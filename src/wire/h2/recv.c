@@ -55,6 +55,11 @@ static int recv_reset(struct km_h2 *h2, int32_t id)
     return fair ? 0 : take_rate(h2, KM_H2_RATE_RESET);
 }
 
+bool km_h2_recv_early_reset(struct km_h2 *h2)
+{
+    return take_rate(h2, KM_H2_RATE_RESET) == 0;
+}
+
 /* Lets a frame earn credit or be counted, by its type. Returns 0, or the value
  * that stops nghttp2 if the frame is one too many. */
 static int judge_frame(struct km_h2 *h2, const nghttp2_frame_hd *hd)

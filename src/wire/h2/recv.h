@@ -12,6 +12,13 @@
 #pragma once
 
 #include <nghttp2/nghttp2.h>
+#include <stdbool.h>
+
+struct km_h2;
+
+/* Counts a reset that was not handed to nghttp2 (early_reset.h). Returns false if it is
+ * one too many, and the connection ends. */
+bool km_h2_recv_early_reset(struct km_h2 *h2);
 
 /* Registers the callbacks of this file with nghttp2. */
 void km_h2_recv_register(nghttp2_session_callbacks *callbacks);
