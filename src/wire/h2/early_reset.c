@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "wire/h2/early_reset.h"
 
+#include "base/bytes.h"
+
 #include <string.h>
 
 #define TYPE_HEADERS 1u
@@ -27,11 +29,6 @@ static void begin_frame(struct km_h2_early_reset *early, const uint8_t *head)
     }
 }
 
-static void skip(kama_bytes *chunk, size_t n)
-{
-    *chunk = kama_bytes_make((const uint8_t *)chunk->data + n, chunk->len - n);
-}
-
 /* Gathers a header that comes in parts. Returns it when it is whole, unless its frame
  * is taken out. */
 static kama_bytes gather_head(struct km_h2_early_reset *early,
@@ -41,7 +38,7 @@ static kama_bytes gather_head(struct km_h2_early_reset *early,
     n = chunk->len < n ? chunk->len : n;
     memcpy(early->head + early->head_bytes, chunk->data, n);
     early->head_bytes += (unsigned)n;
-    skip(chunk, n);
+    *chunk = km_bytes_skip(*chunk, n);
     if (early->head_bytes < sizeof early->head) {
         return kama_bytes_make(NULL, 0);
     }
@@ -84,17 +81,16 @@ kama_bytes km_h2_early_reset_next(struct km_h2_early_reset *early,
             early->payload_left < chunk->len ? early->payload_left : chunk->len;
         early->payload_left -= (uint32_t)n;
         early->drops = early->payload_left > 0;
-        skip(chunk, n);
+        *chunk = km_bytes_skip(*chunk, n);
         return kama_bytes_make(NULL, 0);
     }
-    bool in_payload = early->payload_left > 0 && early->head_bytes == 0;
-    if (!in_payload &&
+    if (early->payload_left == 0 &&
         (early->head_bytes > 0 || chunk->len < sizeof early->head)) {
         return gather_head(early, chunk);
     }
     size_t skipped;
     kama_bytes piece =
         kama_bytes_make(chunk->data, run(early, *chunk, &skipped));
-    skip(chunk, piece.len + skipped);
+    *chunk = km_bytes_skip(*chunk, piece.len + skipped);
     return piece;
 }
