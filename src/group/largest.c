@@ -3,10 +3,10 @@
 #include "group/largest.h"
 
 #include "base/assert.h"
-#include "base/boundary.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/group_internal.h"
+#include "group/scan.h"
 
 kama_status km_largest_init(struct km_largest *l, const kama_allocator *mem,
                             size_t limit)
@@ -102,19 +102,6 @@ bool km_largest_step(struct km_largest *l, kama_group *group,
 
 /* -- the public function ---------------------------------------------------- */
 
-static KM_BOUNDARY_FUNCTION bool call_back(const kama_group *group,
-                                           const kama_entry *entry,
-                                           kama_scan_cb fn, void *arg)
-{
-    KM_BOUNDARY_BEGIN("the callback of kama_group_largest", group->name,
-                      entry->key);
-    int cancel = km_cancel_defer();
-    bool stops = fn(arg, entry) != 0;
-    km_cancel_allow(cancel);
-    KM_BOUNDARY_END();
-    return stops;
-}
-
 kama_status kama_group_largest(kama_group *group, size_t n, kama_scan_cb fn,
                                void *arg)
 {
@@ -128,7 +115,8 @@ kama_status kama_group_largest(kama_group *group, size_t n, kama_scan_cb fn,
     while (st == KAMA_OK && km_largest_step(&l, group, &st)) {
     }
     for (size_t i = 0; st == KAMA_OK && i < l.count; i++) {
-        if (call_back(group, l.entries[i], fn, arg)) {
+        if (km_scan_show(group, "the callback of kama_group_largest",
+                         l.entries[i], fn, arg)) {
             break;
         }
     }

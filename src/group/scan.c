@@ -8,6 +8,8 @@
  * of the table, and with the seed they could choose 50,000 keys that all collide
  * and make each set take 88 us.
  */
+#include "group/scan.h"
+
 #include "base/boundary.h"
 #include "base/bytes.h"
 #include "base/limits.h"
@@ -35,13 +37,14 @@ static bool glob_match(struct scan *scan, kama_bytes key)
     return scan->glob.len == 0 || km_bytes_glob(scan->glob, key);
 }
 
-static KM_BOUNDARY_FUNCTION bool call_back(const struct scan *scan,
-                                           const kama_entry *entry)
+KM_BOUNDARY_FUNCTION bool km_scan_show(const kama_group *group,
+                                       const char *name,
+                                       const kama_entry *entry, kama_scan_cb cb,
+                                       void *arg)
 {
-    KM_BOUNDARY_BEGIN("the callback of kama_scan", scan->group->name,
-                      entry->key);
+    KM_BOUNDARY_BEGIN(name, group->name, entry->key);
     int cancel = km_cancel_defer();
-    bool stops = scan->cb(scan->arg, entry) != 0;
+    bool stops = cb(arg, entry) != 0;
     km_cancel_allow(cancel);
     KM_BOUNDARY_END();
     return stops;
@@ -55,7 +58,8 @@ static void show(struct scan *scan, const kama_value *item)
                         .version = kama_value_version(item),
                         .ttl_ms = kama_value_ttl_ms(item)};
     if (glob_match(scan, entry.key)) {
-        scan->stopped = call_back(scan, &entry);
+        scan->stopped = km_scan_show(scan->group, "the callback of kama_scan",
+                                     &entry, scan->cb, scan->arg);
     }
     scan->stopped |= scan->compared >= KM_SCAN_COMPARED_PER_CALL;
 }
