@@ -17,8 +17,9 @@ _Thread_local struct km_thread km_thread_own;
 unsigned km_thread_deal_cell(void)
 {
     static atomic_uint dealt;
-    unsigned cell = atomic_fetch_add_explicit(&dealt, 1, memory_order_relaxed) %
-                    KM_THREAD_CELLS;
-    km_thread_own.cell = cell + 1;
-    return cell;
+    unsigned number =
+        atomic_fetch_add_explicit(&dealt, 1, memory_order_relaxed);
+    km_thread_own.cell = number % KM_THREAD_CELLS + 1;
+    km_thread_own.shares_cell = number >= KM_THREAD_CELLS;
+    return number % KM_THREAD_CELLS;
 }

@@ -40,10 +40,12 @@ struct km_thread_frame {
 
 /* What the library keeps for each thread; for the functions below only. */
 struct km_thread {
-    unsigned cell; /* + 1; 0: the thread has none yet */
+    unsigned cell;    /* + 1; 0: the thread has none yet */
+    bool shares_cell; /* with another thread */
     struct km_thread_frame *innermost;
 };
-extern _Thread_local struct km_thread km_thread_own;
+extern _Thread_local struct km_thread km_thread_own
+    __attribute__((tls_model("initial-exec")));
 
 /* Gives the calling thread its cell. */
 unsigned km_thread_deal_cell(void);
@@ -54,6 +56,14 @@ static inline unsigned km_thread_cell(void)
 {
     unsigned cell = km_thread_own.cell;
     return KM_LIKELY(cell != 0) ? cell - 1 : km_thread_deal_cell();
+}
+
+/* Returns whether the calling thread is the only one that has its cell, and
+ * need not add with a locked instruction. Only the first KM_THREAD_CELLS threads of
+ * the process own theirs. km_thread_cell was called before. */
+static inline bool km_thread_owns_cell(void)
+{
+    return !km_thread_own.shares_cell;
 }
 
 /* Makes the calling thread work for inside_of until km_thread_leave. The frame is
