@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+/* Runs are found first fit: the ranges with the lowest numbers stay full, and the
+ * free pages gather in the last ones. */
+#include "store/pages.h"
+
+#include "base/mem.h"
+#include "store/account.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#define RANGE_PAGES 1024u
+#define RANGE_BYTES ((size_t)RANGE_PAGES * KM_PAGE_BYTES)
+#define RUN_PAGES_MAX 512u /* longer runs have a mapping of their own */
+#define WORDS (RANGE_PAGES / 64u)
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define POISON(p, n) __asan_poison_memory_region(p, n)
+#define UNPOISON(p, n) __asan_unpoison_memory_region(p, n)
+#else
+#define POISON(p, n) ((void)(p), (void)(n))
+#define UNPOISON(p, n) ((void)(p), (void)(n))
+#endif
+
+/* The head of a range, which lies in its first page. */
+struct km_page_range {
+    uint32_t number;
+    uint64_t used[WORDS];
+    uint64_t warm[WORDS]; /* free pages that are resident */
+};
+
+/* -- bits ------------------------------------------------------------------ */
+
+/* Returns the first bit from `at` on that is set, or RANGE_PAGES. */
+static unsigned next_set(const uint64_t *bits, unsigned at)
+{
+    for (unsigned i = at / 64; i < WORDS; i++) {
+        uint64_t word = bits[i];
+        if (i == at / 64) {
+            word &= UINT64_MAX << (at % 64);
+        }
+        if (word != 0) {
+            return i * 64 + (unsigned)__builtin_ctzll(word);
+        }
+    }
+    return RANGE_PAGES;
+}
+
+/* Returns the first bit from `at` on that is clear, or RANGE_PAGES. */
+static unsigned next_clear(const uint64_t *bits, unsigned at)
+{
+    for (unsigned i = at / 64; i < WORDS; i++) {
+        uint64_t word = ~bits[i];
+        if (i == at / 64) {
+            word &= UINT64_MAX << (at % 64);
+        }
+        if (word != 0) {
+            return i * 64 + (unsigned)__builtin_ctzll(word);
+        }
+    }
+    return RANGE_PAGES;
+}
+
+/* Returns the bits of word i that belong to n bits from `at` on. */
+static uint64_t part(unsigned i, unsigned at, unsigned n)
+{
+    unsigned from = at > i * 64 ? at - i * 64 : 0;
+    unsigned to = at + n < i * 64 + 64 ? at + n - i * 64 : 64;
+    return (UINT64_MAX << from) & (UINT64_MAX >> (64 - to));
+}
+
+/* Sets or clears n bits from `at` on. Returns how many of them were set. */
+static unsigned put_bits(uint64_t *bits, unsigned at, unsigned n, bool set)
+{
+    unsigned were_set = 0;
+    for (unsigned i = at / 64; i <= (at + n - 1) / 64; i++) {
+        uint64_t mask = part(i, at, n);
+        were_set += (unsigned)__builtin_popcountll(bits[i] & mask);
+        bits[i] = set ? bits[i] | mask : bits[i] & ~mask;
+    }
+    return were_set;
+}
+
+/* Returns the first run of n free pages, or RANGE_PAGES. *ret_longest is the
+ * longest free run then. */
+static unsigned find_run(const struct km_page_range *range, unsigned n,
+                         unsigned *ret_longest)
+{
+    *ret_longest = 0;
+    for (unsigned at = 0; at < RANGE_PAGES;) {
+        unsigned from = next_clear(range->used, at);
+        unsigned to = from < RANGE_PAGES ? next_set(range->used, from) : from;
+        if (to - from >= n) {
+            return from;
+        }
+        if (to - from > *ret_longest) {
+            *ret_longest = to - from;
+        }
+        at = to;
+    }
+    return RANGE_PAGES;
+}
+
+static void poison(const struct km_pages *pages, void *run, size_t n)
+{
+    if (!pages->are_read_late) {
+        POISON(run, n);
+    }
+}
+
+/* -- ranges ---------------------------------------------------------------- */
+
+static void *map(size_t n)
+{
+    void *p = mmap(NULL, n, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+/* Maps a range at a multiple of its size. */
+static struct km_page_range *map_range(void)
+{
+    uint8_t *p = map(2 * RANGE_BYTES);
+    if (p == NULL) {
+        return NULL;
+    }
+    size_t before = (RANGE_BYTES - (uintptr_t)p % RANGE_BYTES) % RANGE_BYTES;
+    if (before > 0) {
+        (void)munmap(p, before);
+    }
+    if (RANGE_BYTES - before > 0) {
+        (void)munmap(p + before + RANGE_BYTES, RANGE_BYTES - before);
+    }
+    return (struct km_page_range *)(void *)(p + before);
+}
+
+static struct km_page_range *range_of(void *run)
+{
+    return (struct km_page_range *)((uintptr_t)run & ~(RANGE_BYTES - 1));
+}
+
+/* Makes room in the table of ranges. Returns false without memory. */
+static bool reserve(struct km_pages *pages)
+{
+    const kama_allocator *mem = &pages->account->mem;
+    if (pages->count < pages->cap) {
+        return true;
+    }
+    uint32_t cap = pages->cap == 0 ? 4 : pages->cap * 2;
+    void *ranges =
+        km_mem_resize(mem, pages->ranges, cap * sizeof *pages->ranges);
+    if (ranges == NULL) {
+        return false;
+    }
+    pages->ranges = ranges;
+    void *longest =
+        km_mem_resize(mem, pages->longest, cap * sizeof *pages->longest);
+    if (longest == NULL) {
+        return false;
+    }
+    pages->longest = longest;
+    pages->cap = cap;
+    return true;
+}
+
+/* Adds a range, whose first page is used by its head. */
+static bool add_range(struct km_pages *pages)
+{
+    if (!reserve(pages)) {
+        return false;
+    }
+    struct km_page_range *range = map_range();
+    if (range == NULL) {
+        return false;
+    }
+    range->number = pages->count;
+    range->used[0] = 1;
+    poison(pages, (uint8_t *)range + KM_PAGE_BYTES,
+           RANGE_BYTES - KM_PAGE_BYTES);
+    pages->ranges[pages->count] = range;
+    pages->longest[pages->count++] = RANGE_PAGES - 1;
+    km_account_charge(pages->account, KM_PAGE_BYTES);
+    return true;
+}
+
+static void *take(struct km_pages *pages, struct km_page_range *range,
+                  unsigned at, unsigned n)
+{
+    void *run = (uint8_t *)range + (size_t)at * KM_PAGE_BYTES;
+    (void)put_bits(range->used, at, n, true);
+    unsigned warm = put_bits(range->warm, at, n, false);
+    pages->warm -= warm;
+    km_account_charge(pages->account, (size_t)(n - warm) * KM_PAGE_BYTES);
+    UNPOISON(run, (size_t)n * KM_PAGE_BYTES);
+    return run;
+}
+
+static void *alloc_locked(struct km_pages *pages, unsigned n)
+{
+    for (uint32_t i = 0;; i++) {
+        if (i == pages->count && !add_range(pages)) {
+            return NULL;
+        }
+        if (pages->longest[i] < n) {
+            continue;
+        }
+        unsigned longest;
+        unsigned at = find_run(pages->ranges[i], n, &longest);
+        if (at < RANGE_PAGES) {
+            return take(pages, pages->ranges[i], at, n);
+        }
+        pages->longest[i] = (uint16_t)longest;
+    }
+}
+
+/* Gives the warm pages of a range back to the system. */
+static void trim_range(struct km_pages *pages, struct km_page_range *range)
+{
+    for (unsigned at = next_set(range->warm, 0); at < RANGE_PAGES;
+         at = next_set(range->warm, at)) {
+        unsigned n = next_clear(range->warm, at) - at;
+        (void)put_bits(range->warm, at, n, false);
+        (void)madvise((uint8_t *)range + (size_t)at * KM_PAGE_BYTES,
+                      (size_t)n * KM_PAGE_BYTES, MADV_DONTNEED);
+        pages->warm -= n;
+        km_account_discharge(pages->account, (size_t)n * KM_PAGE_BYTES);
+    }
+}
+
+/* -- runs ------------------------------------------------------------------ */
+
+static size_t round_up(size_t n)
+{
+    return (n + KM_PAGE_BYTES - 1) & ~(size_t)(KM_PAGE_BYTES - 1);
+}
+
+bool km_pages_init(struct km_pages *pages, struct km_account *account,
+                   uint64_t warm_max, enum km_pages_use use)
+{
+    memset(pages, 0, sizeof *pages);
+    pages->account = account;
+    pages->warm_max = warm_max;
+    pages->are_read_late = use == KM_PAGES_READ_LATE;
+    pages->is_own = account->mem.alloc == km_mem_default()->alloc;
+    return km_mutex_init(&pages->lock, KM_RANK_PAGES);
+}
+
+void km_pages_fini(struct km_pages *pages)
+{
+    for (uint32_t i = 0; i < pages->count; i++) {
+        UNPOISON(pages->ranges[i], RANGE_BYTES);
+        (void)munmap(pages->ranges[i], RANGE_BYTES);
+    }
+    km_mem_free(&pages->account->mem, pages->ranges);
+    km_mem_free(&pages->account->mem, pages->longest);
+    km_mutex_fini(&pages->lock);
+}
+
+size_t km_pages_bytes(const struct km_pages *pages, size_t n)
+{
+    return pages->is_own ? round_up(n) : km_account_block_bytes(n);
+}
+
+void *km_pages_alloc(struct km_pages *pages, size_t n)
+{
+    if (!pages->is_own) {
+        return km_account_alloc(pages->account, n);
+    }
+    size_t bytes = round_up(n);
+    if (bytes > (size_t)RUN_PAGES_MAX * KM_PAGE_BYTES) {
+        void *run = map(bytes);
+        if (run != NULL) {
+            km_account_charge(pages->account, bytes);
+        }
+        return run;
+    }
+    km_mutex_lock(&pages->lock);
+    void *run = alloc_locked(pages, (unsigned)(bytes / KM_PAGE_BYTES));
+    km_mutex_unlock(&pages->lock);
+    return run;
+}
+
+void km_pages_free(struct km_pages *pages, void *run, size_t n)
+{
+    if (!pages->is_own) {
+        km_account_release(pages->account, run, n);
+        return;
+    }
+    size_t bytes = round_up(n);
+    if (bytes > (size_t)RUN_PAGES_MAX * KM_PAGE_BYTES) {
+        (void)munmap(run, bytes);
+        km_account_discharge(pages->account, bytes);
+        return;
+    }
+    struct km_page_range *range = range_of(run);
+    unsigned at = (unsigned)(((uintptr_t)run % RANGE_BYTES) / KM_PAGE_BYTES);
+    unsigned count = (unsigned)(bytes / KM_PAGE_BYTES);
+    bool keep;
+    poison(pages, run, bytes);
+    km_mutex_lock(&pages->lock);
+    keep = pages->warm + count <= pages->warm_max;
+    (void)put_bits(range->used, at, count, false);
+    pages->longest[range->number] = RANGE_PAGES - 1;
+    if (keep) {
+        (void)put_bits(range->warm, at, count, true);
+        pages->warm += count;
+    } else {
+        (void)madvise(run, bytes, MADV_DONTNEED);
+    }
+    km_mutex_unlock(&pages->lock);
+    if (!keep) {
+        km_account_discharge(pages->account, bytes);
+    }
+}
+
+void km_pages_trim(struct km_pages *pages, bool store_is_gone)
+{
+    km_mutex_lock(&pages->lock);
+    if (store_is_gone) {
+        pages->warm_max = 0;
+    }
+    for (uint32_t i = 0; i < pages->count && pages->warm > 0; i++) {
+        trim_range(pages, pages->ranges[i]);
+    }
+    if (store_is_gone) {
+        km_account_discharge(pages->account,
+                             (size_t)pages->count * KM_PAGE_BYTES);
+    }
+    km_mutex_unlock(&pages->lock);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pages: where the memory of a store comes from, by runs of whole pages.
+ *
+ *     void *run = km_pages_alloc(pages, 65536);
+ *     km_pages_free(pages, run, 65536);
+ *
+ * Pages are taken from the system in ranges of 4 MiB, which are never unmapped while
+ * the pages live. So a thread that still reads a run that was freed sees zeros or
+ * foreign bytes, and no fault:
+ *
+ *     range   | head | run | run | free, warm | run | free, cold | ...
+ *
+ * A free page is warm while it is resident, and is used again first. When more than
+ * warm_max pages are warm, the next run that is freed goes back to the system
+ * (MADV_DONTNEED). Warm pages count as used.
+ *
+ * A run of more than 2 MiB is a mapping of its own, and is unmapped when it is freed.
+ * With an allocator of the application, every run comes from that, and a thread
+ * must not read a run that was freed.
+ *
+ * Cost: a search in one bit map of 128 bytes. Threads: any. Errors: NULL without
+ * memory. Ownership: the pages belong to an account (store/account.h).
+ */
+#pragma once
+
+#include "base/sync.h"
+
+#include <kamacache/kamacache.h>
+#include <stdatomic.h>
+
+struct km_page_range;
+struct km_account;
+
+#define KM_PAGE_BYTES 4096u
+
+struct km_pages {
+    struct km_account *account;
+    struct km_mutex lock; /* protects everything below */
+    struct km_page_range **ranges;
+    uint16_t *longest; /* of each range, not less than its longest free run */
+    uint32_t count;
+    uint32_t cap;
+    uint64_t warm;
+    uint64_t warm_max; /* in pages; 0 once the store is gone */
+    bool is_own;       /* pages come from the system, not from an allocator */
+    bool
+        are_read_late; /* free pages may be read, so that they are not poisoned */
+};
+
+/* Who may read a run that was freed. */
+enum km_pages_use {
+    KM_PAGES_READ_LATE, /* threads that look without a lock, and find out */
+    KM_PAGES_PRIVATE    /* nobody: AddressSanitizer reports it */
+};
+
+/* Makes pages without a range. Returns false if the system has no resources. */
+bool km_pages_init(struct km_pages *pages, struct km_account *account,
+                   uint64_t warm_max, enum km_pages_use use);
+/* Unmaps the ranges, of which no run is in use. */
+void km_pages_fini(struct km_pages *pages);
+
+/* Returns a run of at least n bytes, whose contents are undefined, and charges it to
+ * the account. It is aligned to a page, or to 16 bytes with an allocator. NULL
+ * without memory. */
+void *km_pages_alloc(struct km_pages *pages, size_t n);
+
+/* Gives a run back, which was taken with the same n, and discharges it. */
+void km_pages_free(struct km_pages *pages, void *run, size_t n);
+
+/* Gives all warm pages back to the system, and keeps none from now on if the store
+ * is gone. */
+void km_pages_trim(struct km_pages *pages, bool store_is_gone);
+
+/* Returns how many bytes are charged for a run of n bytes. */
+size_t km_pages_bytes(const struct km_pages *pages, size_t n);
