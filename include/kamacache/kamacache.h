@@ -332,14 +332,16 @@ typedef struct kama_allocator {
 /* -- values ------------------------------------------------------------- */
 
 /*
- * A value that a group keeps or has kept: its bytes never change, and it counts
+ * A value that a group has handed out: its bytes never change, and it counts
  * its references. Functions that hand a kama_value to the application give it
  * one reference, which the application gives back with kama_value_unref.
  *
- * A value that was replaced, deleted or evicted while it is referenced leaves
- * the index at once, but its memory is freed only with the last reference.
- * Until then it counts against max_bytes (as pinned_bytes), so references
- * should be short.
+ * A small value is a copy of what the group keeps; a large one shares its memory
+ * with the entry. Either way it is not touched when the entry is replaced,
+ * deleted or evicted, and its memory counts against max_bytes (as pinned_bytes)
+ * until the last reference is given back. Callers may hold three quarters of
+ * max_bytes: a get that would pass that is KAMA_ERR_OVERLOADED. Past half of it,
+ * loaded values are not kept.
  */
 typedef struct kama_value kama_value;
 
@@ -749,8 +751,8 @@ typedef struct kama_group_options {
      * function was called, 1 to 256. A group that belongs to a node uses the
      * pool of the node instead. Default: 2. */
     uint32_t async_threads;
-    /* The order in which entries are evicted: "s3fifo" or "lru". Default:
-     * "s3fifo"; NULL is KAMA_ERR_INVALID. */
+    /* The order in which entries are evicted: "s3fifo+", "s3fifo" or "lru".
+     * Default: "s3fifo+"; NULL is KAMA_ERR_INVALID. */
     const char *policy;
     /* Where the group takes its memory; NULL means malloc. */
     const kama_allocator *allocator;
@@ -1295,8 +1297,8 @@ typedef struct kama_group_stats {
     uint64_t bytes;
     /* The memory of keys and values alone. */
     uint64_t value_bytes;
-    /* The memory of values that were evicted, replaced or deleted while
-     * somebody still referenced them. */
+    /* The memory of values that callers hold. A large one that is still stored
+     * counts in value_bytes, too. */
     uint64_t pinned_bytes;
     /* The bound that the options of the group, or a resize, have set. */
     uint64_t max_bytes;

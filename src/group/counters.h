@@ -124,8 +124,8 @@
           "memory_bytes{use=values}", "The memory of keys and values alone.")  \
     STORE(pinned_bytes, pinned_bytes, KM_METRIC_GAUGE, "bytes",                \
           "memory_bytes{use=pinned}",                                          \
-          "The memory of values that were evicted, replaced or deleted "       \
-          "while somebody still referenced them.")                             \
+          "The memory of values that callers hold. A large one that is still " \
+          "stored counts in value_bytes, too.")                                \
     SUM(overhead_bytes, sum_overhead, KM_METRIC_GAUGE, "bytes",                \
         "memory_bytes{use=overhead}",                                          \
         "The memory of the index, of bookkeeping and of what malloc adds.")    \

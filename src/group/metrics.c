@@ -51,8 +51,8 @@ static const struct {
     {"evictions", "Entries that were removed, by the reason: capacity (to make "
                   "room for others)."},
     {"memory_bytes", "The memory of the store, by its use: values (keys and "
-                     "values), pinned (values that are not in the store any "
-                     "more and are still referenced), overhead (the rest)."},
+                     "values), pinned (values that callers hold), overhead "
+                     "(the rest)."},
 };
 
 /* One name of a row: a part of a family. */

@@ -26,7 +26,6 @@ void km_mutate_name(struct km_mutate_op *op, uint64_t etag_key)
 static kama_status put(struct km_mutate_op *op, uint64_t adoption)
 {
     kama_value *item = kama_value_ref(op->item);
-    km_item_unpin(item);
     kama_status st = km_store_put_if(op->group->store, adoption, op->hash, item,
                                      &op->condition);
     if (st == KAMA_OK) {

@@ -365,7 +365,8 @@ static kama_status check(const kama_group *group,
     return st;
 }
 
-/* Makes the item of a set, with a pinned reference. */
+/* Makes the item of a set. A value that may wait for other nodes does not wait for room
+ * in the store as well: what waits has a bound of its own. */
 static kama_status make_item(struct km_mutate_op *op, kama_bytes value)
 {
     struct km_item_spec spec = {.key = op->key, .value = value};
@@ -374,11 +375,12 @@ static kama_status make_item(struct km_mutate_op *op, kama_bytes value)
     if (st != KAMA_OK) {
         return st;
     }
-    op->item = km_store_item_new(op->group->store, &spec);
+    op->item = km_group_is_clustered(op->group)
+                   ? km_store_item_now(op->group->store, &spec)
+                   : km_store_item_new(op->group->store, &spec);
     if (op->item == NULL) {
         return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a value");
     }
-    km_item_pin(op->item);
     op->key = km_item_key_bytes(op->item);
     return KAMA_OK;
 }

@@ -85,6 +85,7 @@ kama_status kama_scan(kama_group *group, uint64_t *cursor, kama_bytes glob,
 {
     struct scan scan = {.group = group, .glob = glob, .cb = cb, .arg = arg};
     kama_value *items[BATCH];
+    kama_status st = KAMA_OK;
     uint64_t at = km_permute_inverse(&group->permute, *cursor);
     if (glob.len > KM_GLOB_BYTES_MAX) {
         return km_fail(KAMA_ERR_INVALID, "glob: %zu bytes, at most %d",
@@ -92,6 +93,10 @@ kama_status kama_scan(kama_group *group, uint64_t *cursor, kama_bytes glob,
     }
     for (size_t seen = 0; seen < KM_SCAN_ENTRIES_PER_CALL && !scan.stopped;) {
         size_t n = km_store_scan(group->store, &at, items, BATCH);
+        if (n == KM_SCAN_NO_MEMORY) {
+            st = km_fail(KAMA_ERR_NO_MEMORY, "no memory to show an entry");
+            break;
+        }
         show_batch(&scan, items, n, &at);
         seen += n;
         if (at == 0 || n < BATCH) {
@@ -99,5 +104,5 @@ kama_status kama_scan(kama_group *group, uint64_t *cursor, kama_bytes glob,
         }
     }
     *cursor = km_permute(&group->permute, at);
-    return KAMA_OK;
+    return st;
 }

@@ -9,6 +9,9 @@
 
 #include "base/assert.h"
 
+#define WARM_SHARE 64u
+#define WARM_PAGES_MAX 512u
+
 struct km_account *km_account_new(const kama_allocator *mem,
                                   const struct km_clock *clock,
                                   uint64_t max_bytes, size_t base_bytes)
@@ -22,16 +25,30 @@ struct km_account *km_account_new(const kama_allocator *mem,
     a->clock = *clock;
     atomic_init(&a->max_bytes, max_bytes);
     atomic_init(&a->used_bytes, base_bytes);
+    uint64_t warm_max = max_bytes / WARM_SHARE / KM_PAGE_BYTES;
+    warm_max = warm_max < WARM_PAGES_MAX ? warm_max : WARM_PAGES_MAX;
+    if (!km_pages_init(&a->pages, a, warm_max, KM_PAGES_READ_LATE)) {
+        goto fail_pages;
+    }
+    if (!km_pages_init(&a->blocks, a, warm_max, KM_PAGES_PRIVATE)) {
+        goto fail_blocks;
+    }
     return a;
+
+fail_blocks:
+    km_pages_fini(&a->pages);
+fail_pages:
+    km_mem_free(mem, a);
+    return NULL;
 }
 
 /* Numbers that change meanwhile may make the sum a little wrong, but never less
  * than nothing. */
-uint64_t km_account_pinned(const struct km_account *a)
+uint64_t km_account_held(const struct km_account *a)
 {
-    int64_t sum = 0;
+    int64_t sum = atomic_load_explicit(&a->held_bytes, memory_order_relaxed);
     for (unsigned i = 0; i < KM_THREAD_CELLS; i++) {
-        sum += atomic_load_explicit(&a->pinned[i].bytes, memory_order_relaxed);
+        sum += atomic_load_explicit(&a->held[i].bytes, memory_order_relaxed);
     }
     return sum > 0 ? (uint64_t)sum : 0;
 }
@@ -43,6 +60,8 @@ void km_account_discharge(struct km_account *a, size_t n)
     KM_ASSERT(before >= n);
     if (before == n) {
         kama_allocator mem = a->mem;
+        km_pages_fini(&a->pages);
+        km_pages_fini(&a->blocks);
         km_mem_free(&mem, a);
     }
 }

@@ -2,20 +2,19 @@
 /*
  * The account of a store: how much memory it may use and how much it uses.
  *
- *   used_bytes    everything: the store, its index, ghosts and items. Each
- *                 block counts with the size that malloc really takes for it
- *                 (km_account_block_bytes).
- *   pinned_bytes  the part of it in items that are in no store: they were
- *                 evicted or replaced while somebody held a reference, or they
- *                 are not stored yet.
+ *   used_bytes    everything: the store, its segments, index, ghosts and blocks,
+ *                 and values outside of the store. Each block counts with the size
+ *                 that it really takes (km_account_block_bytes, pages.h).
+ *   held_bytes    the part of it in values that are outside of the store: a caller
+ *                 holds them, and no eviction can free them.
  *
- *     used   |base|  index, ghosts  |  items in the store  |  pinned items  |
+ *     used   |base|  segments, index, ghosts, blocks  |  held values  |
  *
  * used_bytes is one number, because the bound is kept by it, and it has a cache
- * line for itself. pinned_bytes is a sum of numbers, one for each cell of
- * threads (base/thread.h): a loaded value is pinned and unpinned again within a
- * microsecond, and only evictions and statistics read the sum. One number may be
- * below zero, when a thread unpins a value that another one has pinned.
+ * line for itself. held_bytes is a sum of numbers, one for each cell of
+ * threads (base/thread.h): a value is made and freed again within a
+ * microsecond. A cell that has gathered much moves it to the common number, so that
+ * the common number alone is nearly right.
  *
  * A value may outlive its store, and then it still needs the allocator to free
  * itself. So the account outlives the store as well: it is freed when the last
@@ -26,9 +25,9 @@
  *     km_account_release(a, p, 200);
  *     km_account_discharge(a, 1000);           the last bytes free the account
  *
- * Cost: one relaxed atomic per charge. Threads: any. Memory: 1.3 KiB.
+ * Cost: one relaxed atomic per charge. Threads: any. Memory: 1.5 KiB.
  * Errors: NULL without memory. max_bytes is only remembered here; the store
- * makes room (km_store_make_room).
+ * makes room (store_room.c).
  * Ownership: km_account_new charges base_bytes, and whoever gives the last
  * bytes back frees the account.
  */
@@ -37,6 +36,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "store/pages.h"
+
+#define KM_HELD_CELL_MAX 1024
 
 struct km_account_cell {
     _Atomic int64_t bytes;
@@ -44,14 +46,18 @@ struct km_account_cell {
 };
 
 struct km_account {
-    kama_allocator mem;         /* a copy */
-    struct km_clock clock;      /* a copy; items need it to expire */
-    _Atomic uint64_t max_bytes; /* to which the store keeps at this moment */
+    kama_allocator mem;    /* a copy */
+    struct km_clock clock; /* a copy; items need it to expire */
+    struct km_pages pages; /* of segments and lines, which hits read unlocked */
+    struct km_pages blocks;     /* of blocks, which are never read like that */
+    uint32_t inline_max;        /* longer values are blocks of their own */
     uint64_t etag_key;          /* of the hashes of values (km_item_etag) */
+    _Atomic uint64_t max_bytes; /* to which the store keeps at this moment */
     char before[64];
     _Atomic uint64_t used_bytes;
     char behind[64];
-    struct km_account_cell pinned[KM_THREAD_CELLS];
+    _Atomic int64_t held_bytes; /* without what the cells have gathered */
+    struct km_account_cell held[KM_THREAD_CELLS];
 };
 
 /* Makes an account of which base_bytes, which must not be 0, are used already.
@@ -59,6 +65,12 @@ struct km_account {
 struct km_account *km_account_new(const kama_allocator *mem,
                                   const struct km_clock *clock,
                                   uint64_t max_bytes, size_t base_bytes);
+
+/* Returns the bytes that may be in use. */
+static inline uint64_t km_account_max(const struct km_account *a)
+{
+    return atomic_load_explicit(&a->max_bytes, memory_order_relaxed);
+}
 
 /* Returns how many bytes malloc takes for a request of n: glibc adds a header
  * and rounds up, and maps large blocks in whole pages. */
@@ -69,26 +81,32 @@ static inline size_t km_account_block_bytes(size_t n)
     return block < 32 ? 32 : block;
 }
 
-/* Returns the bound at this moment. */
-static inline uint64_t km_account_max(const struct km_account *a)
-{
-    return atomic_load_explicit(&a->max_bytes, memory_order_relaxed);
-}
-
 /* Returns the bytes that are in use now. */
 static inline uint64_t km_account_used(const struct km_account *a)
 {
     return atomic_load_explicit(&a->used_bytes, memory_order_relaxed);
 }
 
-/* Returns the part of the used bytes in items that are in no store. */
-uint64_t km_account_pinned(const struct km_account *a);
+/* Returns the part of the used bytes in values outside of the store. */
+uint64_t km_account_held(const struct km_account *a);
 
-/* Counts n of the used bytes as pinned, or no longer, with n < 0. */
-static inline void km_account_pin(struct km_account *a, int64_t n)
+/* Returns about the same, at once: what each of the cells has gathered is missing,
+ * at most KM_HELD_CELL_MAX bytes of each. */
+static inline uint64_t km_account_held_roughly(const struct km_account *a)
 {
-    atomic_fetch_add_explicit(&a->pinned[km_thread_cell()].bytes, n,
-                              memory_order_relaxed);
+    int64_t held = atomic_load_explicit(&a->held_bytes, memory_order_relaxed);
+    return held > 0 ? (uint64_t)held : 0;
+}
+
+/* Counts n of the used bytes as held, or no longer, with n < 0. */
+static inline void km_account_hold(struct km_account *a, int64_t n)
+{
+    _Atomic int64_t *cell = &a->held[km_thread_cell()].bytes;
+    int64_t sum = atomic_fetch_add_explicit(cell, n, memory_order_relaxed) + n;
+    if (KM_UNLIKELY(sum > KM_HELD_CELL_MAX || sum < -KM_HELD_CELL_MAX)) {
+        atomic_fetch_sub_explicit(cell, sum, memory_order_relaxed);
+        atomic_fetch_add_explicit(&a->held_bytes, sum, memory_order_relaxed);
+    }
 }
 
 /* Counts n more bytes as used. */

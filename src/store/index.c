@@ -11,253 +11,341 @@
  *     chosen by L+1 bits        L bits            L+1 bits
  *
  * Chains have no holes, because a removal fills its slot from the end of the
- * chain. So a chain of m items has ceil(m / 7) lines, and splitting it never
+ * chain. So a chain of m entries has ceil(m / 10) lines, and splitting it never
  * needs more overflow lines than it gives back.
  */
 #include "store/index.h"
 
 #include "base/hash.h"
 
-#define LINE_BYTES 64u
-#define OVERFLOW_LINES 16u
-#define DIR_CAP_FIRST 4u
-#define BUCKET_COUNT_MIN KM_CHUNK_LINES
-/* The index grows above the first number of items per bucket, on average, and
+#define OVERFLOW_BYTES (KM_OVERFLOW_LINES * sizeof(struct km_line))
+#define CHUNK_SHARE 4u /* a chunk has this part of a segment */
+/* The index grows above the first number of entries per bucket, on average, and
  * shrinks below the second one. */
-#define LOAD_GROW 5u
-#define LOAD_SHRINK 2u
+#define LOAD_GROW 6u
+#define LOAD_SHRINK 3u
 
-_Static_assert(sizeof(struct km_line) == LINE_BYTES, "one cache line");
+_Static_assert(sizeof(struct km_line) == 64, "one cache line");
 
-/* The directory of the chunks. It knows all memory of an index, so that a whole
- * index can be detached at once. */
-struct km_index_dir {
-    struct km_index_dir *next; /* in a list of detached directories */
-    struct km_line *overflow;  /* a linked list of chunks of overflow lines */
-    uint32_t count;
-    uint32_t cap;
-    struct km_line *chunks[];
+/* What a slot says. */
+struct slot {
+    km_ref ref;
+    uint64_t tag;
+    unsigned freq;
 };
 
-/* The header in front of the first line of a chunk. Lines lie on cache lines,
- * and malloc does not, so that a chunk begins somewhere in its allocation:
- *
- *     raw --> |  unused  | next | raw | line | line | ...
- *                                     ^ a multiple of 64
- */
-struct chunk_head {
-    struct km_line *next; /* of a chunk of overflow lines */
-    void *raw;            /* the allocation */
-};
+/* -- slots ----------------------------------------------------------------- */
 
-static struct chunk_head *chunk_head(struct km_line *lines)
+static struct slot slot_get(const struct km_line *line, unsigned i)
 {
-    return (struct chunk_head *)(void *)lines - 1;
+    uint64_t tags =
+        i < 8
+            ? atomic_load_explicit(&line->tags, memory_order_relaxed) >> (8 * i)
+            : atomic_load_explicit(&line->tags_more, memory_order_relaxed) >>
+                  (8 * (i - 8));
+    return (struct slot){.ref = km_line_ref(line, i),
+                         .tag = tags & 0xff,
+                         .freq = km_line_freq(line, i)};
 }
 
-/* Returns the size of the allocation for a chunk. */
-static size_t chunk_bytes(unsigned lines)
+/* Writes a slot of a line whose change has begun. */
+static void slot_set(struct km_line *line, unsigned i, struct slot slot)
 {
-    return (size_t)lines * LINE_BYTES + LINE_BYTES + sizeof(struct chunk_head);
-}
-
-static struct km_line *chunk_new(struct km_account *account, unsigned lines)
-{
-    void *raw = km_account_alloc(account, chunk_bytes(lines));
-    if (raw == NULL) {
-        return NULL;
+    if (i < 8) {
+        uint64_t tags = atomic_load_explicit(&line->tags, memory_order_relaxed);
+        tags = (tags & ~(UINT64_C(0xff) << (8 * i))) | slot.tag << (8 * i);
+        atomic_store_explicit(&line->tags, tags, KM_WORD_WRITE);
+    } else {
+        uint32_t tags =
+            atomic_load_explicit(&line->tags_more, memory_order_relaxed);
+        unsigned shift = 8 * (i - 8);
+        tags = (tags & ~(0xffu << shift)) | (uint32_t)slot.tag << shift;
+        atomic_store_explicit(&line->tags_more, tags, KM_WORD_WRITE);
     }
-    uintptr_t at = (uintptr_t)raw + sizeof(struct chunk_head);
-    at = (at + LINE_BYTES - 1) & ~(uintptr_t)(LINE_BYTES - 1);
-    struct km_line *chunk = (struct km_line *)at;
-    chunk_head(chunk)->next = NULL;
-    chunk_head(chunk)->raw = raw;
-    memset(chunk, 0, (size_t)lines * LINE_BYTES);
-    return chunk;
+    km_line_set_freq(line, i, slot.freq);
+    atomic_store_explicit(&line->refs[i], slot.ref, KM_WORD_WRITE);
 }
 
-static void chunk_free(struct km_account *account, struct km_line *chunk,
-                       unsigned lines)
+/* Returns how many slots of a line are in use. */
+static unsigned line_count(const struct km_line *line)
 {
-    km_account_release(account, chunk_head(chunk)->raw, chunk_bytes(lines));
-}
-
-static size_t dir_bytes(uint32_t cap)
-{
-    return sizeof(struct km_index_dir) + (size_t)cap * sizeof(struct km_line *);
-}
-
-/* Frees up to *budget chunks of dir, and then dir itself. Returns whether dir
- * was freed. */
-static bool dir_free_part(struct km_account *account, struct km_index_dir *dir,
-                          unsigned *budget)
-{
-    for (; *budget > 0; --*budget) {
-        if (dir->overflow != NULL) {
-            struct km_line *chunk = dir->overflow;
-            dir->overflow = chunk_head(chunk)->next;
-            chunk_free(account, chunk, OVERFLOW_LINES);
-        } else if (dir->count > 0) {
-            chunk_free(account, dir->chunks[--dir->count], KM_CHUNK_LINES);
-        } else {
-            km_account_release(account, dir, dir_bytes(dir->cap));
-            return true;
-        }
+    unsigned n = 0;
+    while (n < KM_LINE_SLOTS && km_line_ref(line, n) != 0) {
+        n++;
     }
-    return false;
+    return n;
+}
+
+static void set_next(struct km_line *line, uint32_t next)
+{
+    km_line_begin(line);
+    atomic_store_explicit(&line->next, next, KM_WORD_WRITE);
+    km_line_end(line);
+}
+
+/* Makes a line empty. Its seq goes on from whatever it was, so that a reader that
+ * had begun before finds out. */
+static void line_reset(struct km_line *line)
+{
+    uint32_t seq = atomic_load_explicit(&line->seq, memory_order_relaxed);
+    atomic_store_explicit(&line->seq, seq | 1u, memory_order_relaxed);
+    KM_FENCE_RELEASE();
+    atomic_store_explicit(&line->next, 0, KM_WORD_WRITE);
+    atomic_store_explicit(&line->tags, 0, KM_WORD_WRITE);
+    atomic_store_explicit(&line->tags_more, 0, KM_WORD_WRITE);
+    atomic_store_explicit(&line->freqs, 0, memory_order_relaxed);
+    for (unsigned i = 0; i < KM_LINE_SLOTS; i++) {
+        atomic_store_explicit(&line->refs[i], 0, KM_WORD_WRITE);
+    }
+    km_line_end(line);
+}
+
+/* -- chunks ---------------------------------------------------------------- */
+
+static uint64_t shape_of(const struct km_index *index)
+{
+    return atomic_load_explicit(&index->shape, memory_order_relaxed);
+}
+
+static uint32_t bucket_count(const struct km_index *index)
+{
+    return (uint32_t)shape_of(index);
+}
+
+static uint32_t mask_low(const struct km_index *index)
+{
+    return km_index_mask_low(bucket_count(index));
+}
+
+static uint32_t chunk_lines(const struct km_index *index)
+{
+    return 1u << index->chunk_bits;
+}
+
+static void set_bucket_count(struct km_index *index, uint32_t count)
+{
+    uint64_t generation = shape_of(index) >> 32;
+    atomic_store_explicit(&index->shape, generation << 32 | count,
+                          memory_order_release);
+}
+
+/* Makes every reader that has begun give up, before memory that it may read is used
+ * for something else. */
+static void next_generation(struct km_index *index)
+{
+    uint64_t shape = shape_of(index) + (UINT64_C(1) << 32);
+    atomic_store_explicit(&index->shape, shape, memory_order_relaxed);
+    KM_FENCE_RELEASE();
+}
+
+/* Adds a chunk behind *count others. Its lines are reset when they are first used.
+ * Returns false without memory. */
+static bool add_chunk(struct km_index *index, struct km_chunks *chunks,
+                      uint32_t lines, uint32_t *count)
+{
+    if (!km_chunks_reserve(chunks, *count)) {
+        return false;
+    }
+    struct km_line *chunk =
+        km_pages_alloc(&index->account->pages, lines * sizeof *chunk);
+    if (chunk == NULL) {
+        return false;
+    }
+    for (unsigned i = 0; i < lines; i++) {
+        atomic_store_explicit(&chunk[i].seq, 0, memory_order_relaxed);
+    }
+    km_chunks_set(chunks, (*count)++, chunk);
+    return true;
+}
+
+/* Frees the last of *count chunks. Its place in the table keeps the address, because
+ * a reader may be there; that memory is never unmapped. */
+static void drop_chunk(struct km_index *index, struct km_chunks *chunks,
+                       uint32_t lines, uint32_t *count)
+{
+    void *chunk = km_chunks_get(chunks, --*count);
+    next_generation(index);
+    km_pages_free(&index->account->pages, chunk,
+                  lines * sizeof(struct km_line));
+}
+
+static struct km_line *overflow_line(const struct km_index *index,
+                                     uint32_t number)
+{
+    struct km_line *chunk =
+        km_chunks_get(&index->overflow, number / KM_OVERFLOW_LINES);
+    return chunk + number % KM_OVERFLOW_LINES;
+}
+
+/* Returns the number + 1 of an empty overflow line, or 0 without memory. */
+static uint32_t overflow_take(struct km_index *index)
+{
+    uint32_t next = index->overflow_free;
+    if (next != 0) {
+        struct km_line *line = overflow_line(index, next - 1);
+        index->overflow_free =
+            atomic_load_explicit(&line->next, memory_order_relaxed);
+        line_reset(line);
+        return next;
+    }
+    if (index->overflow_made == index->overflow_chunks * KM_OVERFLOW_LINES &&
+        !add_chunk(index, &index->overflow, KM_OVERFLOW_LINES,
+                   &index->overflow_chunks)) {
+        return 0;
+    }
+    line_reset(overflow_line(index, index->overflow_made));
+    return ++index->overflow_made;
+}
+
+static void overflow_release(struct km_index *index, uint32_t next)
+{
+    struct km_line *line = overflow_line(index, next - 1);
+    line_reset(line);
+    set_next(line, index->overflow_free);
+    index->overflow_free = next;
 }
 
 void km_index_init(struct km_index *index, struct km_account *account,
-                   uint64_t seed)
+                   const struct km_log *log, uint64_t seed)
 {
     memset(index, 0, sizeof *index);
+    km_chunks_init(&index->lines, account);
+    km_chunks_init(&index->overflow, account);
     index->account = account;
+    index->log = log;
     index->seed = seed;
+    uint32_t lines =
+        log->segment_bytes / CHUNK_SHARE / (uint32_t)sizeof(struct km_line);
+    lines = lines > KM_BUCKETS_MIN ? lines : KM_BUCKETS_MIN;
+    index->chunk_bits = (unsigned)__builtin_ctz(lines);
+}
+
+void km_index_clear(struct km_index *index)
+{
+    next_generation(index);
+    set_bucket_count(index, 0);
+    index->entry_count = 0;
+    index->overflow_made = 0;
+    index->overflow_free = 0;
+}
+
+bool km_index_trim(struct km_index *index, unsigned n)
+{
+    uint32_t lines =
+        (bucket_count(index) + chunk_lines(index) - 1) >> index->chunk_bits;
+    uint32_t overflow =
+        (index->overflow_made + KM_OVERFLOW_LINES - 1) / KM_OVERFLOW_LINES;
+    for (; n > 0; n--) {
+        if (index->line_chunks > lines) {
+            drop_chunk(index, &index->lines, chunk_lines(index),
+                       &index->line_chunks);
+        } else if (index->overflow_chunks > overflow) {
+            drop_chunk(index, &index->overflow, KM_OVERFLOW_LINES,
+                       &index->overflow_chunks);
+        } else {
+            return false;
+        }
+    }
+    return index->line_chunks > lines || index->overflow_chunks > overflow;
 }
 
 void km_index_fini(struct km_index *index)
 {
-    struct km_index_detached detached = {NULL};
-    km_index_detach(index, &detached);
-    km_index_free_detached(&detached, index->account, UINT32_MAX);
+    km_index_clear(index);
+    while (km_index_trim(index, UINT32_MAX)) {
+    }
+    km_chunks_fini(&index->lines);
+    km_chunks_fini(&index->overflow);
 }
 
-void km_index_detach(struct km_index *index, struct km_index_detached *detached)
-{
-    if (index->dir != NULL) {
-        index->dir->next = detached->dirs;
-        detached->dirs = index->dir;
-    }
-    km_index_init(index, index->account, index->seed);
-}
+/* -- chains ---------------------------------------------------------------- */
 
-void km_index_free_detached(struct km_index_detached *detached,
-                            struct km_account *account, unsigned n)
-{
-    while (detached->dirs != NULL && n > 0) {
-        struct km_index_dir *next = detached->dirs->next;
-        if (dir_free_part(account, detached->dirs, &n)) {
-            detached->dirs = next;
-        }
-    }
-}
-
-/* Makes room for one more chunk in the directory. Returns false without
- * memory. */
-static bool dir_reserve(struct km_index *index)
-{
-    struct km_index_dir *old = index->dir;
-    if (old != NULL && old->count < old->cap) {
-        return true;
-    }
-    uint32_t cap = old == NULL ? DIR_CAP_FIRST : old->cap * 2;
-    struct km_index_dir *dir = km_account_alloc(index->account, dir_bytes(cap));
-    if (dir == NULL) {
-        return false;
-    }
-    memset(dir, 0, sizeof *dir);
-    if (old != NULL) {
-        memcpy(dir, old, dir_bytes(old->count));
-        km_account_release(index->account, old, dir_bytes(old->cap));
-    }
-    dir->cap = cap;
-    index->dir = dir;
-    index->chunks = dir->chunks;
-    return true;
-}
-
-/* Adds a chunk of 64 empty lines behind the buckets. Returns false without
- * memory. */
-static bool add_chunk(struct km_index *index)
-{
-    if (!dir_reserve(index)) {
-        return false;
-    }
-    struct km_line *chunk = chunk_new(index->account, KM_CHUNK_LINES);
-    if (chunk == NULL) {
-        return false;
-    }
-    index->dir->chunks[index->dir->count++] = chunk;
-    return true;
-}
-
-static void line_release(struct km_index *index, struct km_line *line)
-{
-    line->next = index->free_lines;
-    index->free_lines = line;
-}
-
-static bool add_overflow_chunk(struct km_index *index)
-{
-    struct km_line *chunk = chunk_new(index->account, OVERFLOW_LINES);
-    if (chunk == NULL) {
-        return false;
-    }
-    chunk_head(chunk)->next = index->dir->overflow;
-    index->dir->overflow = chunk;
-    for (unsigned i = 0; i < OVERFLOW_LINES; i++) {
-        line_release(index, &chunk[i]);
-    }
-    return true;
-}
-
-/* Returns a zeroed overflow line, or NULL without memory. */
-static struct km_line *line_take(struct km_index *index)
-{
-    if (index->free_lines == NULL && !add_overflow_chunk(index)) {
-        return NULL;
-    }
-    struct km_line *line = index->free_lines;
-    index->free_lines = line->next;
-    memset(line, 0, sizeof *line);
-    return line;
-}
-
-/* Puts a slot at the end of a chain. Returns false without memory for a
- * line. */
+/* Puts a slot at the end of a chain. Returns false without memory for a line. */
 static bool chain_add(struct km_index *index, struct km_line *line,
-                      uint64_t slot)
+                      struct slot slot)
 {
     for (;;) {
-        for (unsigned i = 0; i < KM_LINE_SLOTS; i++) {
-            if (line->slots[i] == 0) {
-                line->slots[i] = slot;
-                return true;
-            }
+        unsigned n = line_count(line);
+        if (n < KM_LINE_SLOTS) {
+            km_line_begin(line);
+            slot_set(line, n, slot);
+            km_line_end(line);
+            return true;
         }
-        if (line->next == NULL) {
-            line->next = line_take(index);
-            if (line->next == NULL) {
+        struct km_line *next = km_index_next(index, line);
+        if (next == NULL) {
+            uint32_t number = overflow_take(index);
+            if (number == 0) {
                 return false;
             }
+            set_next(line, number);
+            next = overflow_line(index, number - 1);
         }
-        line = line->next;
+        line = next;
     }
 }
 
-static uint64_t item_hash(const struct km_index *index, const kama_value *item)
+static uint64_t record_hash(const struct km_index *index, km_ref ref)
 {
-    return km_hash(km_item_key_bytes(item), index->seed);
+    return km_hash(km_record_key(km_log_at(index->log, ref)), index->seed);
 }
 
-/* Puts every item of a chain into the bucket that it belongs to now, and gives
- * the overflow lines of the chain back. first is a copy of the chain's first
- * line, whose place is empty already. */
-static void chain_spread(struct km_index *index, struct km_line first)
+/* Puts a slot into the bucket that it belongs to now. */
+static void put_back(struct km_index *index, struct slot slot)
 {
+    uint64_t hash = record_hash(index, slot.ref);
+    struct km_line *to =
+        km_index_line(index, km_index_bucket(shape_of(index), hash));
+    KM_ASSERT(chain_add(index, to, slot));
+}
+
+/* The slots of one line, while its place is filled anew. */
+struct line_copy {
+    struct slot slots[KM_LINE_SLOTS];
+    unsigned count;
+    uint32_t next;
+};
+
+/* Takes the slots of a line out of it. */
+static struct line_copy line_empty(struct km_line *line)
+{
+    struct line_copy copy = {
+        .count = line_count(line),
+        .next = atomic_load_explicit(&line->next, memory_order_relaxed)};
+    for (unsigned i = 0; i < copy.count; i++) {
+        copy.slots[i] = slot_get(line, i);
+    }
+    line_reset(line);
+    return copy;
+}
+
+/* Puts every slot of a chain into the bucket that it belongs to now, and gives
+ * the overflow lines of the chain back. */
+static void chain_spread(struct km_index *index, struct km_line *line)
+{
+    struct line_copy copy = line_empty(line);
     for (;;) {
-        for (unsigned i = 0; i < KM_LINE_SLOTS && first.slots[i] != 0; i++) {
-            uint64_t hash = item_hash(index, km_slot_item(first.slots[i]));
-            struct km_line *to =
-                km_index_line(index, km_index_bucket(index, hash));
-            KM_ASSERT(chain_add(index, to, first.slots[i]));
+        for (unsigned i = 0; i < copy.count; i++) {
+            put_back(index, copy.slots[i]);
         }
-        if (first.next == NULL) {
+        if (copy.next == 0) {
             return;
         }
-        struct km_line *gone = first.next;
-        first = *gone;
-        line_release(index, gone);
+        uint32_t gone = copy.next;
+        copy = line_empty(overflow_line(index, gone - 1));
+        overflow_release(index, gone);
+    }
+}
+
+/* The records of the bucket that is split next will be read for their hashes. */
+static void prefetch_bucket(const struct km_index *index, uint32_t b)
+{
+    const struct km_line *line = km_index_line(index, b);
+    for (unsigned i = 0; i < KM_LINE_SLOTS; i++) {
+        km_ref ref = km_line_ref(line, i);
+        if (ref != 0) {
+            __builtin_prefetch(km_log_at(index->log, ref));
+        }
     }
 }
 
@@ -265,208 +353,258 @@ static void chain_spread(struct km_index *index, struct km_line first)
  * stays as it is. */
 static void grow(struct km_index *index)
 {
-    if (index->bucket_count % KM_CHUNK_LINES == 0 && !add_chunk(index)) {
+    uint32_t count = bucket_count(index);
+    if (count == index->line_chunks * chunk_lines(index) &&
+        !add_chunk(index, &index->lines, chunk_lines(index),
+                   &index->line_chunks)) {
         return;
     }
-    if (index->bucket_count == index->mask_low * 2 + 2) {
-        index->mask_low = index->mask_low * 2 + 1;
-    }
-    uint32_t b = index->bucket_count - index->mask_low - 1;
-    index->bucket_count++;
-    struct km_line *line = km_index_line(index, b);
-    struct km_line copy = *line;
-    memset(line, 0, sizeof *line);
-    chain_spread(index, copy);
+    uint32_t b = count - mask_low(index) - 1;
+    prefetch_bucket(index, b);
+    line_reset(km_index_line(index, count));
+    set_bucket_count(index, count + 1);
+    chain_spread(index, km_index_line(index, b));
 }
 
 /* Sees to it that at least as many overflow lines are free as chain has lines,
  * so that joining two buckets cannot fail halfway. */
 static bool lines_reserve(struct km_index *index, const struct km_line *chain)
 {
-    const struct km_line *line = index->free_lines;
-    while (chain != NULL && line != NULL) {
-        chain = chain->next;
-        line = line->next;
-    }
-    for (; chain != NULL; chain = chain->next) {
-        if (!add_overflow_chunk(index)) {
-            return false;
+    uint32_t held = 0;
+    for (; chain != NULL; chain = km_index_next(index, chain)) {
+        uint32_t next = overflow_take(index);
+        if (next == 0) {
+            break;
         }
+        set_next(overflow_line(index, next - 1), held);
+        held = next;
     }
-    return true;
+    while (held != 0) {
+        uint32_t next = held;
+        held = atomic_load_explicit(&overflow_line(index, next - 1)->next,
+                                    memory_order_relaxed);
+        overflow_release(index, next);
+    }
+    return chain == NULL;
 }
 
 /* Joins the last bucket with the one it was split from. */
 static void shrink(struct km_index *index)
 {
-    struct km_line *last = km_index_line(index, index->bucket_count - 1);
+    uint32_t count = bucket_count(index) - 1;
+    struct km_line *last = km_index_line(index, count);
     if (!lines_reserve(index, last)) {
         return;
     }
-    struct km_line copy = *last;
-    memset(last, 0, sizeof *last);
-    index->bucket_count--;
-    if (index->bucket_count == index->mask_low + 1) {
-        index->mask_low /= 2;
-    }
-    chain_spread(index, copy);
-    if (index->bucket_count % KM_CHUNK_LINES == 0) {
-        struct km_index_dir *dir = index->dir;
-        chunk_free(index->account, dir->chunks[--dir->count], KM_CHUNK_LINES);
-    }
+    set_bucket_count(index, count);
+    chain_spread(index, last);
+    (void)km_index_trim(index, 1);
 }
 
-/* Allocates the first chunk of an empty index. */
-static bool first_chunk(struct km_index *index)
+/* Makes the first buckets of an empty index. */
+static bool first_buckets(struct km_index *index)
 {
-    if (index->bucket_count != 0) {
+    if (bucket_count(index) != 0) {
         return true;
     }
-    if (!add_chunk(index)) {
+    if (index->line_chunks == 0 &&
+        !add_chunk(index, &index->lines, chunk_lines(index),
+                   &index->line_chunks)) {
         return false;
     }
-    index->bucket_count = BUCKET_COUNT_MIN;
-    index->mask_low = BUCKET_COUNT_MIN / 2 - 1;
+    for (uint32_t b = 0; b < KM_BUCKETS_MIN; b++) {
+        line_reset(km_index_line(index, b));
+    }
+    set_bucket_count(index, KM_BUCKETS_MIN);
     return true;
 }
 
-kama_status km_index_add(struct km_index *index, uint64_t hash,
-                         kama_value *item)
+/* -- entries --------------------------------------------------------------- */
+
+kama_status km_index_add(struct km_index *index, uint64_t hash, unsigned freq,
+                         km_ref ref)
 {
-    uint64_t address = (uint64_t)(uintptr_t)item;
-    if ((address & ~KM_SLOT_ADDRESS) != 0 || !first_chunk(index)) {
+    struct slot slot = {.ref = ref, .tag = km_index_tag(hash), .freq = freq};
+    if (!first_buckets(index)) {
         return KAMA_ERR_NO_MEMORY;
     }
-    struct km_line *line = km_index_line(index, km_index_bucket(index, hash));
-    if (!chain_add(index, line, km_index_tag(hash) << 48 | address)) {
+    struct km_line *line =
+        km_index_line(index, km_index_bucket(shape_of(index), hash));
+    if (!chain_add(index, line, slot)) {
         return KAMA_ERR_NO_MEMORY;
     }
     index->entry_count++;
-    if (index->entry_count > (uint64_t)index->bucket_count * LOAD_GROW) {
+    if (index->entry_count > (uint64_t)bucket_count(index) * LOAD_GROW) {
         grow(index);
     }
     return KAMA_OK;
 }
 
-/* Takes the last slot of a chain out and returns it. A line that becomes empty
- * is given back. */
-static uint64_t chain_pop(struct km_index *index, struct km_line *line)
+/* Returns the last line of a chain. *ret_before is the line before it, or NULL. */
+static struct km_line *chain_last(const struct km_index *index,
+                                  struct km_line *line,
+                                  struct km_line **ret_before)
 {
-    struct km_line *before = NULL;
-    while (line->next != NULL) {
-        before = line;
-        line = line->next;
+    *ret_before = NULL;
+    for (;;) {
+        struct km_line *next = km_index_next(index, line);
+        if (next == NULL) {
+            return line;
+        }
+        *ret_before = line;
+        line = next;
     }
-    unsigned i = KM_LINE_SLOTS;
-    while (line->slots[i - 1] == 0) {
-        i--;
-    }
-    uint64_t slot = line->slots[i - 1];
-    line->slots[i - 1] = 0;
-    if (i == 1 && before != NULL) {
-        before->next = NULL;
-        line_release(index, line);
-    }
-    return slot;
 }
 
-void km_index_remove(struct km_index *index, uint64_t hash, uint64_t *slot)
+/* The slot is filled by the last one of the chain. A line that becomes empty is given
+ * back. */
+void km_index_remove(struct km_index *index, uint64_t hash,
+                     const struct km_place *place)
 {
-    uint64_t gone = *slot;
-    KM_ASSERT(gone != 0 && index->entry_count > 0);
-    struct km_line *line = km_index_line(index, km_index_bucket(index, hash));
-    uint64_t last = chain_pop(index, line);
-    if (last != gone) {
-        *slot = last;
+    struct km_line *before;
+    struct km_line *first =
+        km_index_line(index, km_index_bucket(shape_of(index), hash));
+    struct km_line *last = chain_last(index, first, &before);
+    unsigned i = line_count(last) - 1;
+    struct slot moved = slot_get(last, i);
+    KM_ASSERT(km_line_ref(place->line, place->slot) == place->ref);
+    if (place->line != last) {
+        km_line_begin(place->line);
+        slot_set(place->line, place->slot, moved);
+        km_line_end(place->line);
+    }
+    km_line_begin(last);
+    if (place->line == last) {
+        slot_set(last, place->slot, moved);
+    }
+    slot_set(last, i, (struct slot){0});
+    km_line_end(last);
+    if (i == 0 && before != NULL) {
+        uint32_t next =
+            atomic_load_explicit(&before->next, memory_order_relaxed);
+        set_next(before, 0);
+        overflow_release(index, next);
     }
     index->entry_count--;
-    if (index->bucket_count > BUCKET_COUNT_MIN &&
-        index->entry_count < (uint64_t)index->bucket_count * LOAD_SHRINK) {
+    if (bucket_count(index) > KM_BUCKETS_MIN &&
+        index->entry_count < (uint64_t)bucket_count(index) * LOAD_SHRINK) {
         shrink(index);
     }
+}
+
+struct km_place km_index_find(const struct km_index *index, uint64_t hash,
+                              kama_bytes key)
+{
+    uint64_t tag = km_index_tag(hash);
+    struct km_line *line =
+        bucket_count(index) == 0
+            ? NULL
+            : km_index_line(index, km_index_bucket(shape_of(index), hash));
+    for (; line != NULL; line = km_index_next(index, line)) {
+        for (uint64_t m = km_line_match(line, tag); m != 0; m &= m - 1) {
+            unsigned slot = km_match_slot(m);
+            km_ref ref = km_line_ref(line, slot);
+            if (ref == 0) {
+                continue; /* only a neighbour of the tag was found */
+            }
+            kama_bytes own = km_record_key(km_log_at(index->log, ref));
+            if (own.len == key.len &&
+                memcmp(own.data, key.data, key.len) == 0) {
+                return (struct km_place){line, slot, ref};
+            }
+        }
+    }
+    return (struct km_place){NULL, 0, 0};
+}
+
+struct km_place km_index_find_ref(const struct km_index *index, uint64_t hash,
+                                  km_ref ref)
+{
+    uint64_t tag = km_index_tag(hash);
+    struct km_line *line =
+        km_index_line(index, km_index_bucket(shape_of(index), hash));
+    for (; line != NULL; line = km_index_next(index, line)) {
+        for (uint64_t m = km_line_match(line, tag); m != 0; m &= m - 1) {
+            unsigned slot = km_match_slot(m);
+            if (km_line_ref(line, slot) == ref) {
+                return (struct km_place){line, slot, ref};
+            }
+        }
+    }
+    return (struct km_place){NULL, 0, 0};
 }
 
 /* Returns how many bits of the hash choose bucket b: one more if it was split
  * in this round, or if it is the other half of a bucket that was. */
 static unsigned bucket_bits(const struct km_index *index, uint32_t b)
 {
-    uint32_t low = index->mask_low;
-    bool split = b > low || b + low + 1 < index->bucket_count;
+    uint32_t low = mask_low(index);
+    bool split = b > low || b + low + 1 < bucket_count(index);
     return (unsigned)__builtin_popcount(low) + (split ? 1 : 0);
 }
 
 unsigned km_index_visit(const struct km_index *index, uint64_t rev,
                         km_index_visit_fn fn, void *arg)
 {
-    if (index->bucket_count == 0) {
+    if (bucket_count(index) == 0) {
         return 0;
     }
-    uint32_t b = km_index_bucket(index, km_index_reverse(rev));
+    uint32_t b = km_index_bucket(shape_of(index), km_index_reverse(rev));
     const struct km_line *line = km_index_line(index, b);
-    for (; line != NULL; line = line->next) {
-        for (unsigned i = 0; i < KM_LINE_SLOTS && line->slots[i] != 0; i++) {
-            fn(arg, km_slot_item(line->slots[i]));
+    for (; line != NULL; line = km_index_next(index, line)) {
+        for (unsigned i = 0; i < KM_LINE_SLOTS; i++) {
+            km_ref ref = km_line_ref(line, i);
+            if (ref == 0) {
+                break;
+            }
+            fn(arg, ref);
         }
     }
     return bucket_bits(index, b);
 }
 
+/* -- check ----------------------------------------------------------------- */
+
 /* Asserts that every slot of the chain belongs to bucket b. Returns how many
  * slots are in use. */
-static uint64_t check_chain(const struct km_index *index, uint32_t b)
+static uint64_t check_chain(const struct km_index *index, uint32_t b,
+                            uint32_t *overflow)
 {
     uint64_t count = 0;
     const struct km_line *line = km_index_line(index, b);
-    for (; line != NULL; line = line->next) {
+    while (line != NULL) {
+        unsigned n = line_count(line);
+        const struct km_line *next = km_index_next(index, line);
+        KM_ASSERT(n == KM_LINE_SLOTS || next == NULL);
+        KM_ASSERT((line->seq & 1u) == 0);
         for (unsigned i = 0; i < KM_LINE_SLOTS; i++) {
-            uint64_t slot = line->slots[i];
-            KM_ASSERT(slot != 0 || line->next == NULL);
-            if (slot == 0) {
-                continue;
+            struct slot slot = slot_get(line, i);
+            KM_ASSERT((slot.ref != 0) == (i < n));
+            KM_ASSERT((slot.tag != 0) == (i < n));
+            if (i < n) {
+                uint64_t hash = record_hash(index, slot.ref);
+                KM_ASSERT(km_index_bucket(shape_of(index), hash) == b);
+                KM_ASSERT(slot.tag == km_index_tag(hash));
             }
-            KM_ASSERT(i == 0 || line->slots[i - 1] != 0);
-            uint64_t hash = item_hash(index, km_slot_item(slot));
-            KM_ASSERT(km_index_bucket(index, hash) == b);
-            KM_ASSERT(slot >> 48 == km_index_tag(hash));
-            count++;
         }
+        count += n;
+        *overflow += next != NULL;
+        line = next;
     }
     return count;
-}
-
-/* Every overflow line is either behind a bucket or free, and none is lost. */
-static void check_overflow(const struct km_index *index)
-{
-    uint64_t lines = 0;
-    uint64_t used = 0;
-    struct km_line *chunk = index->dir->overflow;
-    for (; chunk != NULL; chunk = chunk_head(chunk)->next) {
-        lines += OVERFLOW_LINES;
-    }
-    for (uint32_t b = 0; b < index->bucket_count; b++) {
-        const struct km_line *line = km_index_line(index, b)->next;
-        for (; line != NULL; line = line->next) {
-            used++;
-        }
-    }
-    for (const struct km_line *l = index->free_lines; l != NULL; l = l->next) {
-        used++;
-    }
-    KM_ASSERT(used == lines);
 }
 
 void km_index_check(const struct km_index *index)
 {
     uint64_t count = 0;
-    for (uint32_t b = 0; b < index->bucket_count; b++) {
-        count += check_chain(index, b);
+    uint32_t overflow = 0;
+    for (uint32_t b = 0; b < bucket_count(index); b++) {
+        count += check_chain(index, b, &overflow);
     }
     KM_ASSERT(count == index->entry_count);
-    if (index->bucket_count > 0) {
-        check_overflow(index);
-        KM_ASSERT(index->bucket_count > index->mask_low);
-        KM_ASSERT(index->bucket_count <= index->mask_low * 2 + 2);
-        KM_ASSERT(index->dir->count ==
-                  (index->bucket_count + KM_CHUNK_LINES - 1) / KM_CHUNK_LINES);
+    for (uint32_t n = index->overflow_free; n != 0; overflow++) {
+        n = atomic_load_explicit(&overflow_line(index, n - 1)->next,
+                                 memory_order_relaxed);
     }
+    KM_ASSERT(overflow == index->overflow_made);
 }

@@ -14,7 +14,6 @@
 /* How far the coarse clock may be behind the exact one. */
 #define COARSE_BEHIND_NS (10 * KM_NS_PER_MS)
 
-_Static_assert(offsetof(struct kama_value, data) == 36, "a header of 36 B");
 _Static_assert(KM_KEY_BYTES_MAX <= UINT16_MAX, "key_len has 16 bits");
 _Static_assert(KM_VALUE_BYTES_LOCAL_MAX <= UINT32_MAX, "value_len has 32");
 
@@ -26,8 +25,8 @@ static uint8_t spec_flags(const struct km_item_spec *spec)
                      (spec->etag_key != 0 ? KM_ITEM_FOREIGN : 0u));
 }
 
-/* Writes the optional fields, the key and the value. */
-static void fill_data(kama_value *item, const struct km_item_spec *spec)
+/* Writes the optional fields and the key. */
+static void fill_head(kama_value *item, const struct km_item_spec *spec)
 {
     uint8_t *p = item->data;
     if (spec->expires_at != 0) {
@@ -42,47 +41,91 @@ static void fill_data(kama_value *item, const struct km_item_spec *spec)
         memcpy(p, &spec->etag_key, 8);
         p += 8;
     }
-    memcpy(p, spec->key.data, spec->key.len);
-    if (spec->value.len > 0) {
-        memcpy(p + spec->key.len, spec->value.data, spec->value.len);
+    if (spec->key.len > 0) {
+        memcpy(p, spec->key.data, spec->key.len);
     }
 }
 
-/* An allocation has at least the size of the structure, which ends with padding
- * behind the header. */
-kama_value *km_item_new(struct km_account *account,
-                        const struct km_item_spec *spec)
+/* Returns the size of the allocation. It is at least that of the structure, which
+ * ends with padding behind the header. */
+static size_t item_bytes(uint8_t flags, size_t key_len, size_t inline_len)
 {
-    KM_ASSERT(spec->key.len <= KM_KEY_BYTES_MAX);
-    KM_ASSERT(spec->value.len <= KM_VALUE_BYTES_LOCAL_MAX);
-    uint8_t flags = spec_flags(spec);
     size_t n = offsetof(struct kama_value, data) + km_item_extra(flags) +
-               spec->key.len + spec->value.len;
-    kama_value *item =
-        km_mem_alloc(&account->mem, n < sizeof *item ? sizeof *item : n);
+               key_len + inline_len;
+    return n < sizeof(struct kama_value) ? sizeof(struct kama_value) : n;
+}
+
+kama_value *km_item_make(struct km_account *account,
+                         const struct km_item_spec *spec,
+                         struct km_block *block, uint32_t value_len)
+{
+    uint8_t flags = spec_flags(spec);
+    size_t n = item_bytes(flags, spec->key.len, block != NULL ? 0 : value_len);
+    kama_value *item = km_account_alloc(account, n);
     if (item == NULL) {
         return NULL;
     }
     item->account = account;
-    km_list_init(&item->link);
+    item->block = block;
     atomic_init(&item->refs, 1);
-    item->value_len = (uint32_t)spec->value.len;
+    item->value_len = value_len;
     item->key_len = (uint16_t)spec->key.len;
-    item->state = 0;
     item->flags = flags;
-    fill_data(item, spec);
-    km_account_charge(account, km_item_block_bytes(item));
+    fill_head(item, spec);
+    km_account_hold(account, (int64_t)km_item_charge(item));
+    if (block != NULL) {
+        km_block_hold(block);
+    }
     return item;
 }
 
-void km_item_pin(kama_value *item)
+uint64_t km_item_new_charge(const struct km_account *account,
+                            const struct km_item_spec *spec)
 {
-    km_account_pin(item->account, (int64_t)km_item_block_bytes(item));
+    bool is_block = spec->value.len > account->inline_max;
+    return km_account_block_bytes(item_bytes(spec_flags(spec), spec->key.len,
+                                             is_block ? 0 : spec->value.len)) +
+           (is_block ? km_block_charge(account, spec->value.len) : 0);
 }
 
-void km_item_unpin(kama_value *item)
+/* The bytes that were reserved are given back when those that are needed are charged,
+ * and before the value is copied, which may take a while. */
+kama_value *km_item_new(struct km_account *account,
+                        const struct km_item_spec *spec, uint64_t reserved)
 {
-    km_account_pin(item->account, -(int64_t)km_item_block_bytes(item));
+    struct km_block *block = NULL;
+    kama_value *item = NULL;
+    KM_ASSERT(spec->key.len <= KM_KEY_BYTES_MAX);
+    KM_ASSERT(spec->value.len <= KM_VALUE_BYTES_LOCAL_MAX);
+    bool is_block = spec->value.len > account->inline_max;
+    if (is_block) {
+        block = km_block_new(account, (uint32_t)spec->value.len);
+    }
+    if (!is_block || block != NULL) {
+        item = km_item_make(account, spec, block, (uint32_t)spec->value.len);
+    }
+    km_account_discharge(account, reserved);
+    if (block != NULL) {
+        memcpy(block->bytes, spec->value.data, spec->value.len);
+        km_block_unref(block);
+    } else if (item != NULL && spec->value.len > 0) {
+        memcpy(km_item_value_at(item), spec->value.data, spec->value.len);
+    }
+    return item;
+}
+
+size_t km_item_charge(const kama_value *item)
+{
+    return km_account_block_bytes(item_bytes(
+        item->flags, item->key_len, item->block != NULL ? 0 : item->value_len));
+}
+
+uint64_t km_item_held(const kama_value *item)
+{
+    return km_item_charge(item) +
+           (item->block != NULL
+                ? km_block_charge(item->account, item->value_len)
+                : 0);
 }
 
 kama_status km_item_copy(const kama_value *item, void *buf, size_t cap,
@@ -99,35 +142,10 @@ kama_status km_item_copy(const kama_value *item, void *buf, size_t cap,
     return KAMA_OK;
 }
 
-/* Frees the memory and gives its bytes back. The account may end with them, so
- * that it is not used afterwards. */
-static void item_free(kama_value *item)
-{
-    struct km_account *account = item->account;
-    size_t n = km_item_block_bytes(item);
-    km_mem_free(&account->mem, item);
-    km_account_discharge(account, n);
-}
-
-/* An item that has left the index can only be referenced again through a
- * reference that exists. So if the store's reference is the only one, it stays
- * the only one, and the item can be freed without an atomic subtraction. */
-void km_item_drop(kama_value *item)
-{
-    if (km_item_refs(item) == 1) {
-        item_free(item);
-        return;
-    }
-    km_item_pin(item);
-    kama_value_unref(item);
-}
-
 /* The coarse clock is at most COARSE_BEHIND_NS late. If even that would not
  * make the item expired, the exact clock need not be read. */
-bool km_item_expired_slow(const kama_value *item)
+bool km_has_expired(const struct km_clock *clock, km_ns at)
 {
-    const struct km_clock *clock = &item->account->clock;
-    km_ns at = km_item_expires_at(item);
     km_ns coarse = km_clock_coarse(clock);
     if (coarse >= at) {
         return true;
@@ -151,22 +169,26 @@ uint64_t kama_value_version(const kama_value *value)
     return version;
 }
 
+uint64_t km_etag(uint64_t version, kama_bytes value, uint64_t etag_key)
+{
+    uint64_t etag = version != 0 ? version : km_hash(value, etag_key);
+    return etag != 0 ? etag : 1;
+}
+
 uint64_t km_item_etag_key(const kama_value *item)
 {
     uint64_t key = item->account->etag_key;
     if ((item->flags & KM_ITEM_FOREIGN) != 0) {
-        memcpy(&key, km_item_key(item) - sizeof key, sizeof key);
+        memcpy(&key, item->data + km_item_extra(item->flags) - sizeof key,
+               sizeof key);
     }
     return key;
 }
 
 uint64_t km_item_etag(const kama_value *item, uint64_t etag_key)
 {
-    uint64_t etag = kama_value_version(item);
-    if (etag == 0) {
-        etag = km_hash(km_item_value_bytes(item), etag_key);
-    }
-    return etag != 0 ? etag : 1;
+    return km_etag(kama_value_version(item), km_item_value_bytes(item),
+                   etag_key);
 }
 
 uint64_t kama_value_etag(const kama_value *value)
@@ -191,6 +213,21 @@ kama_value *kama_value_ref(kama_value *value)
     return value;
 }
 
+/* Frees an item. The account may end with its bytes, so that it is not used
+ * afterwards. */
+static void item_free(kama_value *item)
+{
+    struct km_account *account = item->account;
+    struct km_block *block = item->block;
+    size_t charge = km_item_charge(item);
+    km_account_hold(account, -(int64_t)charge);
+    if (block != NULL) {
+        km_block_let_go(block);
+    }
+    km_mem_free(&account->mem, item);
+    km_account_discharge(account, charge);
+}
+
 /* The release orders the caller's reads of the value before the thread that
  * frees it. */
 void kama_value_unref(kama_value *value)
@@ -202,7 +239,6 @@ void kama_value_unref(kama_value *value)
         atomic_fetch_sub_explicit(&value->refs, 1, memory_order_acq_rel);
     KM_ASSERT(before > 0);
     if (before == 1) {
-        km_item_unpin(value);
         item_free(value);
     }
 }

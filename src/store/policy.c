@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The queues that policies share, with their counts and bytes, and the list of
- * policies.
- */
+/* What policies share, and the list of policies. */
 #include "store/policy.h"
 
+#include "base/hash.h"
+
+#define SMALL_SHARE 10u /* queue 0 begins with this part of the budget */
+
 /* Every policy that a group can choose. */
-static const struct km_policy_ops *const policies[] = {&km_policy_s3fifo,
-                                                       &km_policy_lru};
+static const struct km_policy_ops *const policies[] = {
+    &km_policy_s3fifo_plus, &km_policy_s3fifo, &km_policy_lru};
 
 const struct km_policy_ops *km_policy_find(const char *name)
 {
@@ -20,105 +21,87 @@ const struct km_policy_ops *km_policy_find(const char *name)
 }
 
 void km_policy_init(struct km_policy *policy, const struct km_policy_ops *ops,
-                    struct km_account *account)
+                    struct km_account *account, struct km_log *log,
+                    struct km_index *index, uint64_t budget)
 {
-    policy->ops = ops;
-    policy->has_evicted = false;
-    for (unsigned q = 0; q < KM_POLICY_QUEUES; q++) {
-        km_list_init(&policy->queues[q].list);
-        policy->queues[q].bytes = 0;
-        policy->queues[q].count = 0;
+    *policy = (struct km_policy){.ops = ops,
+                                 .log = log,
+                                 .index = index,
+                                 .budget = budget,
+                                 .small_max = budget / SMALL_SHARE,
+                                 .is_filling = true};
+    for (unsigned q = 0; q < KM_LOG_QUEUES; q++) {
+        km_ghost_init(&policy->ghosts[q], account);
     }
-    km_ghost_init(&policy->ghost, account);
 }
 
 void km_policy_fini(struct km_policy *policy)
 {
-    KM_ASSERT(km_list_empty(&policy->queues[0].list));
-    KM_ASSERT(km_list_empty(&policy->queues[1].list));
-    km_ghost_fini(&policy->ghost);
-}
-
-/* Counts an item that leaves a queue. */
-static void count_out(struct km_policy_queue *queue, const kama_value *item)
-{
-    size_t bytes = km_item_block_bytes(item);
-    KM_ASSERT(queue->count > 0 && queue->bytes >= bytes);
-    queue->count--;
-    queue->bytes -= bytes;
-}
-
-/* The queue is known from the state of the item, so that no search is
- * necessary. */
-void km_policy_remove(struct km_policy *policy, kama_value *item)
-{
-    count_out(&policy->queues[km_item_queue(item)], item);
-    km_list_remove(&item->link);
-}
-
-void km_policy_drain(struct km_policy *policy, struct km_list *list)
-{
-    for (unsigned q = 0; q < KM_POLICY_QUEUES; q++) {
-        km_list_splice(list, &policy->queues[q].list);
-        policy->queues[q].bytes = 0;
-        policy->queues[q].count = 0;
+    for (unsigned q = 0; q < KM_LOG_QUEUES; q++) {
+        km_ghost_fini(&policy->ghosts[q]);
     }
 }
 
-void km_policy_push(struct km_policy *policy, unsigned q, kama_value *item)
+void km_policy_clear(struct km_policy *policy)
 {
-    struct km_policy_queue *queue = &policy->queues[q];
-    km_item_set_queue(item, q);
-    km_list_push_back(&queue->list, &item->link);
-    queue->count++;
-    queue->bytes += km_item_block_bytes(item);
+    struct km_account *account = policy->ghosts[0].account;
+    km_policy_fini(policy);
+    km_policy_init(policy, policy->ops, account, policy->log, policy->index,
+                   policy->budget);
 }
 
-/* The state of the item keeps the number of the queue, which `evicted` looks
- * at. */
-kama_value *km_policy_pop(struct km_policy *policy, unsigned q)
+static uint64_t weight(const struct km_policy *policy)
 {
-    struct km_list *link = km_list_pop_front(&policy->queues[q].list);
-    if (link == NULL) {
-        return NULL;
+    return policy->log->queues[0].weight + policy->log->queues[1].weight;
+}
+
+void km_policy_note_full(struct km_policy *policy)
+{
+    policy->is_filling = false;
+    policy->budget = weight(policy);
+}
+
+/* Memory is freed by the segment, so that a part of the budget is free now and then.
+ * Only if much is free, the shard was emptied. */
+unsigned km_policy_queue(struct km_policy *policy, uint64_t hash,
+                         unsigned *ret_freq)
+{
+    if (weight(policy) < policy->budget / 4 * 3) {
+        policy->is_filling = true;
     }
-    kama_value *item = km_item_of(link);
-    count_out(&policy->queues[q], item);
-    return item;
+    return policy->ops->queue(policy, hash, ret_freq);
 }
 
-void km_policy_swap(struct km_policy *policy, kama_value *old, kama_value *item)
+void km_choice_find(const struct km_policy *policy, km_ref ref,
+                    struct km_choice *choice)
 {
-    struct km_policy_queue *queue = &policy->queues[km_item_queue(old)];
-    item->state = old->state;
-    km_list_insert_before(&old->link, &item->link);
-    queue->count++;
-    queue->bytes += km_item_block_bytes(item);
-    km_policy_remove(policy, old);
+    const km_word *record = km_log_at(policy->log, ref);
+    choice->hash = km_hash(km_record_key(record), policy->index->seed);
+    choice->place = km_index_find_ref(policy->index, choice->hash, ref);
+    KM_ASSERT(choice->place.ref == ref);
 }
 
-/* Asserts that the links of a queue are whole and its sums are right. */
-static void check_queue(const struct km_policy *policy, unsigned q)
+/* Asserts that the links make one chain through all records. */
+static void check_links(const struct km_policy *policy)
 {
-    const struct km_policy_queue *queue = &policy->queues[q];
-    uint64_t bytes = 0;
     uint64_t count = 0;
-    struct km_list *link;
-    struct km_list *tmp;
-    KM_LIST_FOREACH(link, tmp, &queue->list) {
-        KM_ASSERT(link->next->prev == link && link->prev->next == link);
-        KM_ASSERT(km_item_queue(km_item_of(link)) == q);
-        bytes += km_item_block_bytes(km_item_of(link));
-        count++;
+    km_ref before = 0;
+    for (km_ref ref = policy->first; ref != 0; count++) {
+        uint64_t links = km_record_word(km_log_at(policy->log, ref), 1);
+        KM_ASSERT((km_ref)links == before);
+        before = ref;
+        ref = (km_ref)(links >> 32);
     }
-    KM_ASSERT(bytes == queue->bytes);
-    KM_ASSERT(count == queue->count);
+    KM_ASSERT(before == policy->last);
+    KM_ASSERT(count == policy->index->entry_count);
 }
 
 void km_policy_check(const struct km_policy *policy)
 {
-    for (unsigned q = 0; q < KM_POLICY_QUEUES; q++) {
-        check_queue(policy, q);
+    for (unsigned q = 0; q < KM_LOG_QUEUES; q++) {
+        km_ghost_check(&policy->ghosts[q]);
     }
-    km_ghost_check(&policy->ghost);
+    if (policy->ops->has_links) {
+        check_links(policy);
+    }
 }

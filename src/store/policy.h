@@ -1,124 +1,114 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Eviction policies: they choose which item leaves when a shard must give
+ * Eviction policies: they choose which entry leaves when a shard must give
  * memory back.
  *
- * Each shard has one km_policy with two queues. The items of the shard are
- * linked in the queues, and the state byte of an item says in which one:
+ * Each shard has one km_policy. The two queues are those of the log (log.h), and how
+ * often an entry was used is in the index (index.h):
  *
- *     queue 0    oldest <-> item <-> item <-> youngest
- *     queue 1    oldest <-> item <-> youngest
+ *     queue = policy->ops->queue(policy, hash);        a record is to be added
+ *     km_policy_choose(policy, &choice);               memory is needed
+ *     if (choice.stays) ... the record is appended to choice.queue
+ *     else policy->ops->evicted(policy, &choice);
  *
- *     policy->ops->add(policy, item, hash);            an item was added
- *     km_policy_hit(policy, item);                     it was used
- *     kama_value *item = policy->ops->victim(policy);  memory is needed
- *     policy->ops->evicted(policy, item, hash);
+ * A policy knows nothing of blocks or of time. To add one, write a file
+ * policy_NAME.c with a table of functions and add that to the list in policy.c.
  *
- * A policy knows nothing of the index, of references or of time. To add one,
- * write a file policy_NAME.c with a table of functions and add that to the list
- * in policy.c.
- *
- * Cost: O(1) per call, for victim amortised. Threads: the lock of the shard.
- * Errors: none. Ownership: the shard owns the items; a policy only links them.
+ * Cost: O(1) per call. Threads: the lock of the shard. Errors: none. Ownership: the
+ * shard owns the log and the index; a policy only looks at them, and writes the links
+ * of records, if it has any.
  */
 #pragma once
 
 #include "store/ghost.h"
-#include "store/item.h"
-
-#define KM_POLICY_QUEUES 2
-
-struct km_policy_queue {
-    struct km_list list; /* the oldest item first */
-    uint64_t bytes;      /* the blocks of its items */
-    uint64_t count;
-};
+#include "store/index.h"
 
 struct km_policy {
     const struct km_policy_ops *ops;
-    struct km_policy_queue queues[KM_POLICY_QUEUES];
-    struct km_ghost ghost;
-    bool has_evicted; /* since the shard was made */
+    struct km_log *log;
+    struct km_index *index;
+    struct km_ghost
+        ghosts[KM_LOG_QUEUES]; /* of the keys that left each queue */
+    km_ref first, last;        /* of the links; 0: none */
+    uint64_t budget;    /* bytes that the records may have, with their blocks */
+    uint64_t small_max; /* bytes of the budget that queue 0 may have */
+    bool is_filling;    /* nothing was evicted since there was little */
+    bool turns_main;    /* queue 1 shall make a step (policy_s3fifo.c) */
+};
+
+/* What shall happen with the next record. */
+struct km_choice {
+    struct km_place place; /* place.ref is 0 if there is no record */
+    uint64_t hash;
+    bool stays; /* it is appended to `queue` with the frequency `freq` */
+    unsigned queue;
+    unsigned freq;
 };
 
 struct km_policy_ops {
     const char *name; /* as group options spell it */
+    bool has_links;   /* records have a word for links */
 
-    /* Puts an item, which was just added to the index, into a queue. */
-    void (*add)(struct km_policy *policy, kama_value *item, uint64_t hash);
+    /* Returns the queue of a new record, and its frequency. */
+    unsigned (*queue)(struct km_policy *policy, uint64_t hash,
+                      unsigned *ret_freq);
 
-    /* Notes that an item was used. NULL means that a hit raises the frequency
-     * of the item and does nothing more. */
-    void (*hit)(struct km_policy *policy, kama_value *item);
+    /* Chooses the record that leaves next, or that moves on. May be called until it
+     * finds no record. */
+    void (*choose)(struct km_policy *policy, struct km_choice *ret_choice);
 
-    /* Puts item in the place of old, which leaves its queue. */
-    void (*replace)(struct km_policy *policy, kama_value *old,
-                    kama_value *item);
+    /* Notes that a record which was chosen was evicted, and had not expired: losing
+     * that would be no decision of the policy. NULL: nothing to note. */
+    void (*evicted)(struct km_policy *policy, const struct km_choice *choice);
 
-    /* Takes the item that shall leave next out of its queue and returns it.
-     * Returns NULL if there are no items. */
-    kama_value *(*victim)(struct km_policy *policy);
-
-    /* Notes that a victim was evicted. It is not called for a victim that had
-     * expired, because losing that was no decision of the policy. */
-    void (*evicted)(struct km_policy *policy, const kama_value *item,
-                    uint64_t hash);
+    /* The rest is NULL in a policy without links, which only looks at frequencies. */
+    void (*added)(struct km_policy *policy, km_ref ref);
+    void (*used)(struct km_policy *policy, km_ref ref);
+    void (*left)(struct km_policy *policy, km_ref ref);
+    /* The record is at `to` now; its links were copied. */
+    void (*moved)(struct km_policy *policy, km_ref from, km_ref to);
 };
 
 extern const struct km_policy_ops km_policy_s3fifo;
+extern const struct km_policy_ops km_policy_s3fifo_plus;
 extern const struct km_policy_ops km_policy_lru;
 
 /* Returns the policy of that name, or NULL. */
 const struct km_policy_ops *km_policy_find(const char *name);
 
-/* Makes empty queues. ops is borrowed, and static. */
+/* Makes a policy for a log and its index. budget is a guess, until memory is needed for
+ * the first time. ops is borrowed, and static. */
 void km_policy_init(struct km_policy *policy, const struct km_policy_ops *ops,
-                    struct km_account *account);
+                    struct km_account *account, struct km_log *log,
+                    struct km_index *index, uint64_t budget);
 
-/* Frees the ghosts. The queues must be empty. */
+/* Frees the ghosts. */
 void km_policy_fini(struct km_policy *policy);
 
-/* Takes item out of its queue. */
-void km_policy_remove(struct km_policy *policy, kama_value *item);
+/* Forgets everything, because the shard was cleared. */
+void km_policy_clear(struct km_policy *policy);
 
-/* Moves the items of all queues to the end of list, in O(1). */
-void km_policy_drain(struct km_policy *policy, struct km_list *list);
+/* Notes that memory is needed: what is there now is all that fits. */
+void km_policy_note_full(struct km_policy *policy);
 
-/* Appends item to queue q, as the youngest. */
-void km_policy_push(struct km_policy *policy, unsigned q, kama_value *item);
+/* Returns the queue of a new record, and its frequency. */
+unsigned km_policy_queue(struct km_policy *policy, uint64_t hash,
+                         unsigned *ret_freq);
 
-/* Takes the oldest item out of queue q. Returns NULL if the queue is empty. */
-kama_value *km_policy_pop(struct km_policy *policy, unsigned q);
+/* Fills in the hash and the place of the record at ref, which is in the index. */
+void km_choice_find(const struct km_policy *policy, km_ref ref,
+                    struct km_choice *choice);
 
-/* Puts item in the place of old in its queue, with the state of old. */
-void km_policy_swap(struct km_policy *policy, kama_value *old,
-                    kama_value *item);
-
-/* Returns the bytes of the items in all queues. */
-static inline uint64_t km_policy_bytes(const struct km_policy *policy)
+/* Notes that an entry was used. */
+static inline void km_policy_hit(struct km_policy *policy,
+                                 const struct km_place *place)
 {
-    return policy->queues[0].bytes + policy->queues[1].bytes;
-}
-
-/* Raises the frequency of an item, up to 3. */
-static inline void km_policy_touch(kama_value *item)
-{
-    unsigned freq = km_item_freq(item);
-    if (freq < KM_ITEM_FREQ_MAX) {
-        km_item_set_freq(item, freq + 1);
-    }
-}
-
-/* Notes that an item was used. */
-static inline void km_policy_hit(struct km_policy *policy, kama_value *item)
-{
-    if (KM_LIKELY(policy->ops->hit == NULL)) {
-        km_policy_touch(item);
+    if (KM_LIKELY(policy->ops->used == NULL)) {
+        km_line_touch(place->line, place->slot);
     } else {
-        policy->ops->hit(policy, item);
+        policy->ops->used(policy, place->ref);
     }
 }
 
-/* Asserts that links, queue numbers, counts and bytes of both queues agree. For
- * tests: O(items). */
+/* Asserts that ghosts and links agree. For tests: O(records). */
 void km_policy_check(const struct km_policy *policy);

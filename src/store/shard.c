@@ -1,117 +1,148 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A shard: lookups, mutations and bounded housekeeping, all under its lock.
+ * A shard: lookups and mutations, all under its lock.
  *
- * An item is in the index and in a queue, or in neither. An item that leaves is
- * put into the caller's list with the link that it had in its queue, so that
- * leaving needs no memory.
+ * A record is written before the index says where it is, and it becomes a hole after
+ * the index has forgotten it. So a thread that reads without the lock never finds a
+ * slot whose record is not written, and sees by the line's sequence that an entry has
+ * left before the bytes are used again.
  */
 #include "store/shard.h"
 
+#include "base/hash.h"
 #include "store/store.h"
-
-#define SWEEP_EVERY 4u             /* mutations per step of the sweep */
-#define RECLAIM_PER_STEP 16u       /* cleared items per step */
-#define RECLAIM_CHUNKS_PER_STEP 2u /* chunks of detached indexes per step */
-#define EVICT_PER_STEP 32u         /* items while the lock is held once */
 
 bool km_shard_init(struct km_shard *shard,
                    const struct km_store_options *options,
-                   struct km_account *account)
+                   struct km_account *account, const _Atomic uint64_t *epoch,
+                   uint32_t segment_bytes, uint64_t budget)
 {
     memset(shard, 0, sizeof *shard);
     if (!km_mutex_init(&shard->lock, KM_RANK_STORE)) {
         return false;
     }
     shard->account = account;
+    shard->store_epoch = epoch;
     shard->slot_seed = options->slot_seed;
-    km_index_init(&shard->index, account, options->seed);
-    km_policy_init(&shard->policy, options->policy, account);
-    km_list_init(&shard->cleared);
+    shard->expires_next = KM_NS_NEVER;
+    shard->is_locked_for_hits =
+        !account->pages.is_own || options->policy->used != NULL;
+    atomic_init(&shard->open_epoch, shard->is_locked_for_hits ? KM_SHUT : 0);
+    km_log_init(&shard->log, account, segment_bytes);
+    km_index_init(&shard->index, account, &shard->log, options->seed);
+    km_policy_init(&shard->policy, options->policy, account, &shard->log,
+                   &shard->index, budget);
     return true;
 }
 
-void km_shard_fini(struct km_shard *shard)
+/* -- the lock and the epoch ------------------------------------------------ */
+
+/* Empties the shard in O(1): its segments and lines are freed by later steps. */
+static void clear(struct km_shard *shard)
 {
-    KM_ASSERT(shard->fill_count == 0);
-    km_policy_drain(&shard->policy, &shard->cleared);
-    km_shard_drop_list(&shard->cleared);
-    km_index_fini(&shard->index);
-    km_index_free_detached(&shard->detached, shard->account, UINT32_MAX);
-    km_policy_fini(&shard->policy);
-    km_mutex_fini(&shard->lock);
+    km_index_clear(&shard->index);
+    km_log_clear(&shard->log);
+    km_policy_clear(&shard->policy);
+    shard->counts.payload_bytes = 0;
+    shard->counts.negative = 0;
+    shard->expiring = 0;
+    shard->expires_next = KM_NS_NEVER;
+    km_shard_overtake_all_locked(shard);
 }
 
-void km_shard_drop_list(struct km_list *list)
+void km_shard_lock(struct km_shard *shard, struct km_gone *gone)
 {
-    struct km_list *link;
-    while ((link = km_list_pop_front(list)) != NULL) {
-        km_item_drop(km_item_of(link));
+    gone->count = 0;
+    km_mutex_lock(&shard->lock);
+    shard->gone = gone;
+    uint64_t epoch =
+        atomic_load_explicit(shard->store_epoch, memory_order_acquire);
+    if (KM_UNLIKELY(epoch != shard->epoch)) {
+        clear(shard);
+        shard->epoch = epoch;
+        km_shard_open_locked(shard);
     }
 }
 
-/* Computes the hash of an item that is in the index; items do not store it. */
-static uint64_t item_hash(const struct km_shard *shard, const kama_value *item)
-{
-    return km_hash(km_item_key_bytes(item), shard->index.seed);
-}
-
-/* Returns the bytes of key and value. */
-static uint64_t payload(const kama_value *item)
-{
-    return (uint64_t)item->key_len + item->value_len;
-}
-
-/* Counts an item that enters the index. */
-static void count_in(struct km_shard *shard, const kama_value *item)
-{
-    shard->counts.payload_bytes += payload(item);
-    shard->counts.negative += (item->flags & KM_ITEM_NEGATIVE) != 0;
-    shard->expiring += (item->flags & KM_ITEM_EXPIRES) != 0;
-}
-
-/* Counts an item that leaves the index. */
-static void count_out(struct km_shard *shard, const kama_value *item)
-{
-    KM_ASSERT(shard->counts.payload_bytes >= payload(item));
-    shard->counts.payload_bytes -= payload(item);
-    shard->counts.negative -= (item->flags & KM_ITEM_NEGATIVE) != 0;
-    shard->expiring -= (item->flags & KM_ITEM_EXPIRES) != 0;
-}
-
-/* Takes an item out of the index and the counts. The caller has taken it out of
- * its queue already. */
-static void unlink_item(struct km_shard *shard, kama_value *item, uint64_t hash,
-                        uint64_t *slot, struct km_list *gone)
-{
-    km_index_remove(&shard->index, hash, slot);
-    count_out(shard, item);
-    km_list_push_back(gone, &item->link);
-}
-
-/* Takes an item out of its queue, the index and the counts. */
-static void take_out(struct km_shard *shard, uint64_t hash, uint64_t *slot,
-                     struct km_list *gone)
-{
-    kama_value *item = km_slot_item(*slot);
-    km_policy_remove(&shard->policy, item);
-    unlink_item(shard, item, hash, slot, gone);
-}
-
-void km_shard_expire_locked(struct km_shard *shard, uint64_t hash,
-                            uint64_t *slot, struct km_list *gone)
+void km_shard_open_locked(struct km_shard *shard)
 {
     KM_ASSERT_HELD(&shard->lock);
-    take_out(shard, hash, slot, gone);
-    shard->counts.expirations++;
+    bool open = shard->hidden == NULL && !shard->is_locked_for_hits;
+    atomic_store_explicit(&shard->open_epoch, open ? shard->epoch : KM_SHUT,
+                          memory_order_release);
 }
 
-kama_value *km_shard_peek_locked(struct km_shard *shard, uint64_t hash,
-                                 kama_bytes key, struct km_list *gone)
+void km_shard_unlock(struct km_shard *shard, struct km_gone *gone)
+{
+    shard->gone = NULL;
+    km_mutex_unlock(&shard->lock);
+    for (unsigned i = 0; i < gone->count; i++) {
+        km_block_unref(gone->blocks[i]);
+    }
+}
+
+static void drop_block(struct km_shard *shard, const km_word *record)
+{
+    struct km_block *block = km_record_block(record);
+    if (block == NULL) {
+        return;
+    }
+    if (shard->gone->count < KM_GONE_MAX) {
+        shard->gone->blocks[shard->gone->count++] = block;
+    } else {
+        km_block_unref(block);
+    }
+}
+
+/* -- counts ---------------------------------------------------------------- */
+
+static uint64_t payload(const km_word *record)
+{
+    return km_record_key(record).len + km_record_value(record).len;
+}
+
+static void count_in(struct km_shard *shard, const km_word *record)
+{
+    uint64_t header = km_record_header(record);
+    km_ns at = km_record_expires_at(record);
+    shard->counts.payload_bytes += payload(record);
+    shard->counts.negative += (header & KM_RECORD_NEGATIVE) != 0;
+    shard->expiring += at != 0;
+    if (at != 0 && at < shard->expires_next) {
+        shard->expires_next = at;
+    }
+}
+
+static void count_out(struct km_shard *shard, const km_word *record)
+{
+    uint64_t header = km_record_header(record);
+    KM_ASSERT(shard->counts.payload_bytes >= payload(record));
+    shard->counts.payload_bytes -= payload(record);
+    shard->counts.negative -= (header & KM_RECORD_NEGATIVE) != 0;
+    shard->expiring -= (header & KM_RECORD_EXPIRES) != 0;
+}
+
+/* -- removal --------------------------------------------------------------- */
+
+/* Makes a hole of a record, which the index has forgotten. */
+static void bury(struct km_shard *shard, km_ref ref)
+{
+    const km_word *record = km_log_at(&shard->log, ref);
+    if (shard->policy.ops->left != NULL) {
+        shard->policy.ops->left(&shard->policy, ref);
+    }
+    count_out(shard, record);
+    drop_block(shard, record);
+    km_log_kill(&shard->log, ref);
+}
+
+void km_shard_take_out_locked(struct km_shard *shard, uint64_t hash,
+                              const struct km_place *place)
 {
     KM_ASSERT_HELD(&shard->lock);
-    kama_value *item = km_shard_find_locked(shard, hash, key, gone);
-    return item != NULL && (item->flags & KM_ITEM_NEGATIVE) == 0 ? item : NULL;
+    km_ref ref = place->ref;
+    km_index_remove(&shard->index, hash, place);
+    bury(shard, ref);
 }
 
 bool km_shard_is_hidden_locked(const struct km_shard *shard, kama_bytes key)
@@ -121,165 +152,160 @@ bool km_shard_is_hidden_locked(const struct km_shard *shard, kama_bytes key)
            km_slot_map_has(shard->hidden, km_slot_of(shard->slot_seed, key));
 }
 
-bool km_shard_conceal_locked(struct km_shard *shard, uint64_t hash,
-                             uint64_t *slot, struct km_list *gone)
+static bool has_expired(const struct km_shard *shard, const km_word *record)
+{
+    km_ns at = km_record_expires_at(record);
+    return at != 0 && km_has_expired(&shard->account->clock, at);
+}
+
+struct km_place km_shard_find_locked(struct km_shard *shard, uint64_t hash,
+                                     kama_bytes key)
 {
     KM_ASSERT_HELD(&shard->lock);
-    if (!km_shard_is_hidden_locked(shard,
-                                   km_item_key_bytes(km_slot_item(*slot)))) {
+    struct km_place place = km_index_find(&shard->index, hash, key);
+    if (place.ref == 0) {
+        return place;
+    }
+    bool hidden = km_shard_is_hidden_locked(shard, key);
+    if (KM_UNLIKELY(hidden ||
+                    has_expired(shard, km_shard_record(shard, &place)))) {
+        shard->counts.expirations += !hidden;
+        km_shard_take_out_locked(shard, hash, &place);
+        place.ref = 0;
+    }
+    return place;
+}
+
+bool km_shard_del_locked(struct km_shard *shard, uint64_t hash, kama_bytes key)
+{
+    struct km_place place = km_shard_find_locked(shard, hash, key);
+    if (place.ref == 0) {
         return false;
     }
-    take_out(shard, hash, slot, gone);
-    return true;
+    bool live = !km_shard_is_negative(shard, &place);
+    km_shard_take_out_locked(shard, hash, &place);
+    return live;
 }
 
-/* Puts item in the place of the one that slot holds. */
-static void swap(struct km_shard *shard, uint64_t hash, uint64_t *slot,
-                 kama_value *item, struct km_list *gone)
+/* -- put ------------------------------------------------------------------- */
+
+/* Writes the record of item over that of the same size at a place. */
+static void overwrite(struct km_shard *shard, const struct km_place *place,
+                      uint64_t header, const kama_value *item)
 {
-    kama_value *old = km_slot_item(*slot);
-    *slot = km_index_tag(hash) << 48 | (uint64_t)(uintptr_t)item;
-    shard->policy.ops->replace(&shard->policy, old, item);
-    count_out(shard, old);
-    count_in(shard, item);
-    km_list_push_back(gone, &old->link);
+    km_word *record = km_shard_record(shard, place);
+    uint64_t old_header = km_record_header(record);
+    uint64_t links = km_record_word(record, 1);
+    count_out(shard, record);
+    drop_block(shard, record);
+    km_line_begin(place->line);
+    km_record_write(record, header, item);
+    if ((header & KM_RECORD_LINKS) != 0) {
+        km_word_set(&record[1], links);
+    }
+    km_line_end(place->line);
+    count_in(shard, record);
+    km_log_recount(&shard->log, place->ref, old_header, header,
+                   km_record_expires_at(record));
 }
 
-void km_shard_swap_locked(struct km_shard *shard, uint64_t hash,
-                          kama_value *old, kama_value *item,
-                          struct km_list *gone)
+/* Lets the entry at a place be the record at ref, which was written. */
+static void redirect(struct km_shard *shard, struct km_place *place, km_ref ref)
 {
-    KM_ASSERT_HELD(&shard->lock);
-    uint64_t *slot = km_index_find(&shard->index, hash, km_item_key_bytes(old));
-    KM_ASSERT(slot != NULL && km_slot_item(*slot) == old);
-    swap(shard, hash, slot, item, gone);
+    km_ref old = place->ref;
+    km_line_begin(place->line);
+    atomic_store_explicit(&place->line->refs[place->slot], ref, KM_WORD_WRITE);
+    km_line_end(place->line);
+    place->ref = ref;
+    count_in(shard, km_log_at(&shard->log, ref));
+    if (shard->policy.ops->added != NULL) {
+        shard->policy.ops->added(&shard->policy, ref);
+    }
+    bury(shard, old);
 }
 
-kama_status km_shard_put_locked(struct km_shard *shard, uint64_t hash,
-                                kama_value *item, struct km_list *gone)
+/* Puts item in the place of the entry that is there, which counts as used. If it
+ * needs another size, it becomes the youngest record of its queue. */
+static kama_status replace(struct km_shard *shard, struct km_place *place,
+                           uint64_t header, const kama_value *item)
 {
-    KM_ASSERT_HELD(&shard->lock);
-    uint64_t *slot =
-        km_index_find(&shard->index, hash, km_item_key_bytes(item));
-    if (slot == NULL) {
-        kama_status st = km_index_add(&shard->index, hash, item);
-        if (st != KAMA_OK) {
-            return st;
-        }
-        shard->policy.ops->add(&shard->policy, item, hash);
-        count_in(shard, item);
+    km_word *record = km_shard_record(shard, place);
+    if (km_record_bytes(km_record_header(record)) == km_record_bytes(header)) {
+        overwrite(shard, place, header, item);
     } else {
-        swap(shard, hash, slot, item, gone);
+        km_ref ref =
+            km_log_append(&shard->log, km_log_queue_of(&shard->log, place->ref),
+                          header, km_item_expires_at(item));
+        if (ref == 0) {
+            return KAMA_ERR_NO_MEMORY;
+        }
+        km_record_write(km_log_at(&shard->log, ref), header, item);
+        redirect(shard, place, ref);
+    }
+    km_policy_hit(&shard->policy, place);
+    return KAMA_OK;
+}
+
+static kama_status add(struct km_shard *shard, uint64_t hash, uint64_t header,
+                       const kama_value *item)
+{
+    unsigned freq;
+    unsigned queue = km_policy_queue(&shard->policy, hash, &freq);
+    km_ref ref =
+        km_log_append(&shard->log, queue, header, km_item_expires_at(item));
+    if (ref == 0) {
+        return KAMA_ERR_NO_MEMORY;
+    }
+    km_word *record = km_log_at(&shard->log, ref);
+    km_record_write(record, header, item);
+    kama_status st = km_index_add(&shard->index, hash, freq, ref);
+    if (st != KAMA_OK) {
+        drop_block(shard, record);
+        km_log_kill(&shard->log, ref);
+        return st;
+    }
+    count_in(shard, record);
+    if (shard->policy.ops->added != NULL) {
+        shard->policy.ops->added(&shard->policy, ref);
     }
     return KAMA_OK;
 }
 
-bool km_shard_del_locked(struct km_shard *shard, uint64_t hash, kama_bytes key,
-                         struct km_list *gone)
+kama_status km_shard_put_locked(struct km_shard *shard, uint64_t hash,
+                                const kama_value *item)
 {
     KM_ASSERT_HELD(&shard->lock);
-    uint64_t *slot = km_index_find(&shard->index, hash, key);
-    if (slot == NULL) {
-        return false;
-    }
-    if (shard->hidden != NULL &&
-        km_shard_conceal_locked(shard, hash, slot, gone)) {
-        return false;
-    }
-    const kama_value *item = km_slot_item(*slot);
-    bool live = !km_item_expired(item) && (item->flags & KM_ITEM_NEGATIVE) == 0;
-    take_out(shard, hash, slot, gone);
-    return live;
-}
-
-void km_shard_clear_locked(struct km_shard *shard)
-{
-    KM_ASSERT_HELD(&shard->lock);
-    km_index_detach(&shard->index, &shard->detached);
-    km_policy_drain(&shard->policy, &shard->cleared);
-    shard->counts.payload_bytes = 0;
-    shard->counts.negative = 0;
-    shard->expiring = 0;
-}
-
-/* Frees some of the memory that a clear has left. Returns the bytes of the
- * items that were appended to gone. */
-static uint64_t reclaim(struct km_shard *shard, struct km_list *gone)
-{
-    uint64_t bytes = 0;
-    km_index_free_detached(&shard->detached, shard->account,
-                           RECLAIM_CHUNKS_PER_STEP);
-    for (unsigned n = 0; n < RECLAIM_PER_STEP; n++) {
-        struct km_list *link = km_list_pop_front(&shard->cleared);
-        if (link == NULL) {
-            break;
-        }
-        bytes += km_item_block_bytes(km_item_of(link));
-        km_list_push_back(gone, link);
-    }
-    return bytes;
-}
-
-/* Evicts the next victim of the policy. Returns its bytes, or 0 if there is
- * none. */
-static uint64_t evict_one(struct km_shard *shard, struct km_list *gone)
-{
-    kama_value *item = shard->policy.ops->victim(&shard->policy);
-    if (item == NULL) {
-        return 0;
-    }
-    uint64_t hash = item_hash(shard, item);
-    uint64_t *slot =
+    uint64_t header = km_record_header_of(item, shard->policy.ops->has_links);
+    struct km_place place =
         km_index_find(&shard->index, hash, km_item_key_bytes(item));
-    KM_ASSERT(slot != NULL && km_slot_item(*slot) == item);
-    if (km_item_expired(item)) {
-        shard->counts.expirations++;
-    } else {
-        shard->policy.ops->evicted(&shard->policy, item, hash);
-        shard->counts.evictions++;
-    }
-    unlink_item(shard, item, hash, slot, gone);
-    return km_item_block_bytes(item);
+    return place.ref == 0 ? add(shard, hash, header, item)
+                          : replace(shard, &place, header, item);
 }
 
-uint64_t km_shard_evict_locked(struct km_shard *shard, uint64_t bytes,
-                               struct km_list *gone)
-{
-    KM_ASSERT_HELD(&shard->lock);
-    uint64_t done = reclaim(shard, gone);
-    for (unsigned n = 0; n < EVICT_PER_STEP && done < bytes; n++) {
-        uint64_t got = evict_one(shard, gone);
-        if (got == 0) {
-            break;
-        }
-        done += got;
-    }
-    return done;
-}
+/* -- buckets --------------------------------------------------------------- */
 
-/* The items that a look at one bucket has found, and that are to leave. A bucket
+/* The entries that a look at one bucket has found, and that are to leave. A bucket
  * rarely has more than two lines; if it does, the look is repeated. */
 #define FOUND_MAX (KM_LINE_SLOTS * 2)
 
 struct found {
     const struct km_shard *shard;
-    kama_value *items[FOUND_MAX];
+    km_ref refs[FOUND_MAX];
     unsigned count;
 };
 
-/* Collects an expired or hidden item of a bucket. */
-static void find_dead(void *arg, kama_value *item)
+static void find_dead(void *arg, km_ref ref)
 {
     struct found *found = arg;
+    const km_word *record = km_log_at(&found->shard->log, ref);
     if (found->count < FOUND_MAX &&
-        (km_item_expired(item) ||
-         km_shard_is_hidden_locked(found->shard, km_item_key_bytes(item)))) {
-        found->items[found->count++] = item;
+        (has_expired(found->shard, record) ||
+         km_shard_is_hidden_locked(found->shard, km_record_key(record)))) {
+        found->refs[found->count++] = ref;
     }
 }
 
-unsigned km_shard_clean_bucket_locked(struct km_shard *shard, uint64_t rev,
-                                      struct km_list *gone)
+unsigned km_shard_clean_bucket_locked(struct km_shard *shard, uint64_t rev)
 {
     KM_ASSERT_HELD(&shard->lock);
     struct found found = {.shard = shard};
@@ -288,196 +314,42 @@ unsigned km_shard_clean_bucket_locked(struct km_shard *shard, uint64_t rev,
         found.count = 0;
         bits = km_index_visit(&shard->index, rev, find_dead, &found);
         for (unsigned i = 0; i < found.count; i++) {
-            uint64_t hash = item_hash(shard, found.items[i]);
-            uint64_t *slot = km_index_find(&shard->index, hash,
-                                           km_item_key_bytes(found.items[i]));
-            if (!km_shard_conceal_locked(shard, hash, slot, gone)) {
-                km_shard_expire_locked(shard, hash, slot, gone);
-            }
+            struct km_choice choice;
+            kama_bytes key =
+                km_record_key(km_log_at(&shard->log, found.refs[i]));
+            shard->counts.expirations += !km_shard_is_hidden_locked(shard, key);
+            km_choice_find(&shard->policy, found.refs[i], &choice);
+            km_shard_take_out_locked(shard, choice.hash, &choice.place);
         }
     } while (found.count == FOUND_MAX);
     return bits;
 }
 
-/* Takes the expired items out of the next bucket, and moves the sweep to the
- * interval of reversed hashes behind it. */
-static void sweep_bucket(struct km_shard *shard, struct km_list *gone)
-{
-    unsigned bits = km_shard_clean_bucket_locked(shard, shard->sweep_rev, gone);
-    uint64_t size = bits == 0 ? 0 : (uint64_t)1 << (64 - bits);
-    shard->sweep_rev = (shard->sweep_rev | (size - 1)) + 1;
-}
+/* -- check ----------------------------------------------------------------- */
 
-void km_shard_step_locked(struct km_shard *shard, struct km_list *gone)
-{
-    KM_ASSERT_HELD(&shard->lock);
-    if (shard->detached.dirs != NULL || !km_list_empty(&shard->cleared)) {
-        (void)reclaim(shard, gone);
-    }
-    if (shard->expiring == 0) {
-        return;
-    }
-    if (shard->sweep_wait > 0) {
-        shard->sweep_wait--;
-        return;
-    }
-    shard->sweep_wait = SWEEP_EVERY - 1;
-    sweep_bucket(shard, gone);
-}
-
-bool km_shard_give_back_locked(struct km_shard *shard)
-{
-    KM_ASSERT_HELD(&shard->lock);
-    if (shard->index.entry_count == 0) {
-        km_index_detach(&shard->index, &shard->detached);
-        km_ghost_fini(&shard->policy.ghost);
-    }
-    km_index_free_detached(&shard->detached, shard->account,
-                           RECLAIM_CHUNKS_PER_STEP);
-    return shard->detached.dirs != NULL;
-}
-
-/* Returns the chain of the fills with this hash. It uses bits that choose
- * neither the shard nor, in small tables, the bucket. */
-static struct km_fill **fill_chain(struct km_shard *shard, uint64_t hash)
-{
-    return &shard->fills[(hash >> 20) % KM_SHARD_FILL_CHAINS];
-}
-
-void km_shard_fill_add_locked(struct km_shard *shard, struct km_fill *fill)
-{
-    KM_ASSERT_HELD(&shard->lock);
-    struct km_fill **chain = fill_chain(shard, fill->hash);
-    fill->next = *chain;
-    *chain = fill;
-    fill->pending = true;
-    shard->fill_count++;
-}
-
-void km_shard_fill_remove_locked(struct km_shard *shard, struct km_fill *fill)
-{
-    KM_ASSERT_HELD(&shard->lock);
-    struct km_fill **at = fill_chain(shard, fill->hash);
-    while (*at != fill) {
-        KM_ASSERT(*at != NULL);
-        at = &(*at)->next;
-    }
-    *at = fill->next;
-    fill->pending = false;
-    shard->fill_count--;
-}
-
-/* Marks a fill. The release makes the mark visible to a loader that looks at it
- * without the lock. */
-static void overtake(struct km_fill *fill)
-{
-    atomic_store_explicit(&fill->overtaken, true, memory_order_release);
-}
-
-void km_shard_overtake_locked(struct km_shard *shard, uint64_t hash,
-                              kama_bytes key)
-{
-    KM_ASSERT_HELD(&shard->lock);
-    if (shard->fill_count == 0) {
-        return;
-    }
-    struct km_fill *fill = *fill_chain(shard, hash);
-    for (; fill != NULL; fill = fill->next) {
-        if (fill->hash == hash && fill->key.len == key.len &&
-            memcmp(fill->key.data, key.data, key.len) == 0) {
-            overtake(fill);
-        }
-    }
-}
-
-void km_shard_overtake_all_locked(struct km_shard *shard)
-{
-    KM_ASSERT_HELD(&shard->lock);
-    for (unsigned i = 0; i < KM_SHARD_FILL_CHAINS; i++) {
-        for (struct km_fill *f = shard->fills[i]; f != NULL; f = f->next) {
-            overtake(f);
-        }
-    }
-}
-
-void km_shard_hide_locked(struct km_shard *shard, uint64_t adoption,
-                          const struct km_slot_map *lost)
-{
-    KM_ASSERT_HELD(&shard->lock);
-    KM_ASSERT(adoption > shard->adoption);
-    shard->adoption = adoption;
-    if (lost != NULL) {
-        shard->hidden = lost;
-    }
-    for (unsigned i = 0; i < KM_SHARD_FILL_CHAINS; i++) {
-        for (struct km_fill *f = shard->fills[i]; f != NULL; f = f->next) {
-            if (f->purpose == KM_FILL_TO_SERVE ||
-                km_shard_is_hidden_locked(shard, f->key)) {
-                overtake(f);
-            }
-        }
-    }
-}
-
-/* The sums over all items, for the check. */
+/* The sums over all entries. */
 struct check_sums {
+    const struct km_shard *shard;
     uint64_t payload;
     uint64_t negative;
     uint64_t expiring;
 };
 
-static void check_visit(void *arg, kama_value *item)
+static void check_visit(void *arg, km_ref ref)
 {
     struct check_sums *sums = arg;
-    sums->payload += payload(item);
-    sums->negative += (item->flags & KM_ITEM_NEGATIVE) != 0;
-    sums->expiring += (item->flags & KM_ITEM_EXPIRES) != 0;
-    KM_ASSERT(km_item_refs(item) >= 1);
-    KM_ASSERT(item->link.next != &item->link);
+    const km_word *record = km_log_at(&sums->shard->log, ref);
+    uint64_t header = km_record_header(record);
+    KM_ASSERT((header & KM_RECORD_DEAD) == 0);
+    sums->payload += payload(record);
+    sums->negative += (header & KM_RECORD_NEGATIVE) != 0;
+    sums->expiring += (header & KM_RECORD_EXPIRES) != 0;
 }
 
-/* Asserts that every fill is pending, is in the chain of its hash, and is
- * counted. */
-static void check_fills(struct km_shard *shard)
+/* Asserts that the counters are the sums over all entries of the index. */
+static void check_entries(struct km_shard *shard)
 {
-    uint32_t count = 0;
-    for (unsigned i = 0; i < KM_SHARD_FILL_CHAINS; i++) {
-        for (struct km_fill *f = shard->fills[i]; f != NULL; f = f->next) {
-            KM_ASSERT(f->pending);
-            KM_ASSERT(f->adoption >= shard->adoption || km_fill_overtaken(f) ||
-                      f->purpose == KM_FILL_TO_KEEP);
-            KM_ASSERT(km_fill_overtaken(f) ||
-                      !km_shard_is_hidden_locked(shard, f->key));
-            KM_ASSERT(
-                f->adoption == shard->adoption ||
-                (f->adoption < shard->adoption &&
-                 (km_fill_overtaken(f) || f->purpose == KM_FILL_TO_KEEP)));
-            KM_ASSERT(km_fill_overtaken(f) ||
-                      !km_shard_is_hidden_locked(shard, f->key));
-            KM_ASSERT(fill_chain(shard, f->hash) == &shard->fills[i]);
-            KM_ASSERT(km_hash(f->key, shard->index.seed) == f->hash);
-            count++;
-        }
-    }
-    KM_ASSERT(count == shard->fill_count);
-}
-
-/* Items that a clear has left are in no queue, but the shard still has its
- * reference of each. */
-static void check_cleared(struct km_shard *shard)
-{
-    struct km_list *link;
-    struct km_list *tmp;
-    KM_LIST_FOREACH(link, tmp, &shard->cleared) {
-        KM_ASSERT(link->next->prev == link && link->prev->next == link);
-        KM_ASSERT(km_item_refs(km_item_of(link)) >= 1);
-    }
-}
-
-/* Asserts that the counters are the sums over all items of the index. */
-static void check_items(struct km_shard *shard)
-{
-    struct check_sums sums = {0, 0, 0};
+    struct check_sums sums = {.shard = shard};
     uint64_t rev = 0;
     do {
         unsigned bits = km_index_visit(&shard->index, rev, check_visit, &sums);
@@ -490,13 +362,14 @@ static void check_items(struct km_shard *shard)
 
 void km_shard_check(struct km_shard *shard)
 {
-    km_mutex_lock(&shard->lock);
+    struct km_gone gone;
+    km_shard_lock(shard, &gone);
     km_index_check(&shard->index);
+    km_log_check(&shard->log);
     km_policy_check(&shard->policy);
-    KM_ASSERT(shard->policy.queues[0].count + shard->policy.queues[1].count ==
+    KM_ASSERT(shard->log.queues[0].count + shard->log.queues[1].count ==
               shard->index.entry_count);
-    check_items(shard);
-    check_fills(shard);
-    check_cleared(shard);
-    km_mutex_unlock(&shard->lock);
+    check_entries(shard);
+    km_shard_check_fills_locked(shard);
+    km_shard_unlock(shard, &gone);
 }

@@ -1,26 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The store: it chooses the shard, makes room for new items, and calls the
- * functions of the shard under its lock.
- *
- * Making room before an item is stored, instead of afterwards, keeps the memory
- * in use below max_bytes at almost all times. The one exception is described at
- * km_store_put.
- */
-#include "store/store.h"
-
+/* The calls of the store: each finds the shard, takes its lock if it must, and settles
+ * what it owes to the bound afterwards. */
 #include "base/hash.h"
-#include "base/limits.h"
+#include "base/mem.h"
 #include "base/status.h"
+#include "store/store_hit.h"
 #include "store/store_internal.h"
 
-/* Values up to this length are copied under the lock of their shard. A longer
- * one is referenced first, so that the lock is not held during the copy. */
-#define COPY_LOCKED_BYTES_MAX 4096u
+#include <inttypes.h>
+
 #define BYTES_PER_SHARD_MIN (1u << 20)
-#define SHARD_BITS_MAX 6u
-#define RESIZE_STEP_BYTES (256u << 10) /* by which the bound sinks at a time */
-#define RESIZE_STEP_ROUNDS 64u         /* of an eviction, with a lock each */
+#define SHARD_BITS_MAX 4u
+#define SEGMENTS_PER_SHARD 64u
+#define SEGMENT_BYTES_MIN (8u << 10)
+#define SEGMENT_BYTES_MAX (512u << 10)
+#define RECORDS_PER_SEGMENT 8u /* of the longest values that are in the log */
+
+/* -- making ---------------------------------------------------------------- */
 
 /* Returns how many bits of the hash choose the shard: as many as leave each
  * shard at least BYTES_PER_SHARD_MIN. */
@@ -34,19 +30,15 @@ static unsigned shard_bits(uint64_t max_bytes)
     return bits;
 }
 
-/* Returns the size of a store with its shards behind it. */
-static size_t store_bytes(unsigned shard_count)
+/* Returns the size of a segment, a power of two. */
+static uint32_t segment_bytes(uint64_t max_bytes, unsigned bits)
 {
-    return sizeof(struct km_store) + _Alignof(struct km_shard) +
-           shard_count * sizeof(struct km_shard);
-}
-
-/* Returns the first cache line behind the store. */
-static struct km_shard *shards_behind(struct km_store *store)
-{
-    uintptr_t at = (uintptr_t)(store + 1) + _Alignof(struct km_shard) - 1;
-    return (struct km_shard *)(at &
-                               ~(uintptr_t)(_Alignof(struct km_shard) - 1));
+    uint64_t most = (max_bytes >> bits) / SEGMENTS_PER_SHARD;
+    uint32_t bytes = SEGMENT_BYTES_MIN;
+    while (bytes < SEGMENT_BYTES_MAX && (uint64_t)bytes * 2 <= most) {
+        bytes *= 2;
+    }
+    return bytes;
 }
 
 static void shards_fini(struct km_store *store, unsigned count)
@@ -59,9 +51,15 @@ static void shards_fini(struct km_store *store, unsigned count)
 static bool shards_init(struct km_store *store,
                         const struct km_store_options *options)
 {
-    store->shards = shards_behind(store);
+    uint32_t bytes = segment_bytes(options->max_bytes, store->shard_bits);
+    uint32_t most = bytes / RECORDS_PER_SEGMENT;
+    store->account->inline_max =
+        most < KM_RECORD_INLINE_MAX ? most : KM_RECORD_INLINE_MAX;
+    store->shards = (struct km_shard *)(store + 1);
     for (unsigned i = 0; i < store->shard_count; i++) {
-        if (!km_shard_init(&store->shards[i], options, store->account)) {
+        if (!km_shard_init(&store->shards[i], options, store->account,
+                           &store->epoch, bytes,
+                           options->max_bytes / store->shard_count)) {
             shards_fini(store, i);
             return false;
         }
@@ -73,17 +71,21 @@ kama_status km_store_new(const struct km_store_options *options,
                          struct km_store **ret_store)
 {
     unsigned bits = shard_bits(options->max_bytes);
-    size_t bytes = store_bytes(1u << bits);
-    struct km_store *store = km_mem_zalloc(options->mem, 1, bytes);
+    size_t bytes = sizeof(struct km_store) + (sizeof(struct km_shard) << bits);
+    void *block;
+    struct km_store *store = km_mem_zalloc_aligned(
+        options->mem, bytes, _Alignof(struct km_store), &block);
     if (store == NULL) {
         return KAMA_ERR_NO_MEMORY;
     }
+    store->block = block;
     store->shard_bits = bits;
     store->shard_count = 1u << bits;
     store->seed = options->seed;
     atomic_init(&store->max_bytes, options->max_bytes);
-    store->base_bytes = km_account_block_bytes(bytes) +
-                        km_account_block_bytes(sizeof *store->account);
+    store->base_bytes =
+        km_account_block_bytes(bytes + _Alignof(struct km_store)) +
+        km_account_block_bytes(sizeof *store->account);
     store->account = km_account_new(options->mem, options->clock,
                                     options->max_bytes, store->base_bytes);
     if (store->account == NULL) {
@@ -99,7 +101,7 @@ kama_status km_store_new(const struct km_store_options *options,
 fail_shards:
     km_account_discharge(store->account, store->base_bytes);
 fail_account:
-    km_mem_free(options->mem, store);
+    km_mem_free(options->mem, block);
     return KAMA_ERR_NO_MEMORY;
 }
 
@@ -112,7 +114,9 @@ void km_store_free(struct km_store *store)
     struct km_account *account = store->account;
     kama_allocator mem = account->mem;
     size_t base_bytes = store->base_bytes;
-    km_mem_free(&mem, store);
+    km_pages_trim(&account->pages, true);
+    km_pages_trim(&account->blocks, true);
+    km_mem_free(&mem, store->block);
     km_account_discharge(account, base_bytes);
 }
 
@@ -124,229 +128,236 @@ uint64_t km_store_hash(const struct km_store *store, kama_bytes key)
 kama_value *km_store_item_new(struct km_store *store,
                               const struct km_item_spec *spec)
 {
-    return km_item_new(store->account, spec);
+    uint64_t n = km_item_new_charge(store->account, spec);
+    uint64_t hash = km_hash(spec->key, store->seed);
+    km_store_reserve(store, hash, n);
+    return km_item_new(store->account, spec, n);
 }
 
-/* Turns the result of a lookup into a status, and takes a reference of a
- * value. */
-static kama_status found(kama_value *item, kama_value **ret_value)
+kama_value *km_store_item_now(struct km_store *store,
+                              const struct km_item_spec *spec)
 {
-    if (item == NULL) {
+    uint64_t n = km_item_new_charge(store->account, spec);
+    km_account_charge(store->account, n);
+    uint64_t hash = km_hash(spec->key, store->seed);
+    km_store_settle(store, hash, hash);
+    return km_item_new(store->account, spec, n);
+}
+
+/* -- lookups --------------------------------------------------------------- */
+
+kama_status km_store_may_hold(const struct km_store *store, uint64_t bytes)
+{
+    uint64_t max = km_account_max(store->account);
+    uint64_t held = km_account_held_roughly(store->account);
+    if (KM_LIKELY(held + bytes <= max / 4 * 3)) {
+        return KAMA_OK;
+    }
+    return km_fail(KAMA_ERR_OVERLOADED,
+                   "max_bytes: callers hold values of %" PRIu64
+                   " bytes, which may be three quarters of %" PRIu64
+                   "; give some of them back",
+                   held, max);
+}
+
+/* Returns how many more bytes callers would hold with one more reference. */
+static uint64_t more_held(const struct km_shard *shard, const km_word *record)
+{
+    const struct km_block *block = km_record_block(record);
+    if (block == NULL) {
+        return km_record_inline_len(km_record_header(record));
+    }
+    return atomic_load_explicit(&block->held, memory_order_relaxed) > 0
+               ? 0
+               : km_block_charge(shard->account, block->len);
+}
+
+kama_status km_store_take_locked(struct km_store *store, struct km_shard *shard,
+                                 const struct km_place *place,
+                                 kama_value **ret_value)
+{
+    if (place->ref == 0) {
         return KAMA_WOULD_LOAD;
     }
-    if ((item->flags & KM_ITEM_NEGATIVE) != 0) {
+    if (km_shard_is_negative(shard, place)) {
         return KAMA_MISS;
     }
-    *ret_value = kama_value_ref(item);
-    return KAMA_OK;
+    const km_word *record = km_shard_record(shard, place);
+    kama_status st = km_store_may_hold(store, more_held(shard, record));
+    if (st != KAMA_OK) {
+        return st;
+    }
+    *ret_value = km_record_item(store->account, record, false);
+    return *ret_value != NULL
+               ? KAMA_OK
+               : km_fail(KAMA_ERR_NO_MEMORY, "no memory for a reference");
+}
+
+/* Whether a look counts as a hit, beside telling the policy. */
+enum look { LOOK_USES, LOOK_HITS };
+
+/* Looks key up under the lock. A miss does some housekeeping. */
+static kama_status look_locked(struct km_store *store, struct km_shard *shard,
+                               uint64_t hash, kama_bytes key, enum look look,
+                               kama_value **ret_value)
+{
+    struct km_place place = km_shard_find_locked(shard, hash, key);
+    if (place.ref == 0) {
+        km_shard_step_locked(shard, 0);
+        return KAMA_WOULD_LOAD;
+    }
+    km_policy_hit(&shard->policy, &place);
+    kama_status st = km_store_take_locked(store, shard, &place, ret_value);
+    if (look == LOOK_HITS && (int)st >= 0) {
+        km_store_count(store, st == KAMA_MISS);
+    }
+    return st;
+}
+
+/* Callers may not hold much more: then a look under the lock tells exactly. */
+static bool holds_little(const struct km_store *store)
+{
+    return km_account_held_roughly(store->account) <
+           km_account_max(store->account) / 2;
 }
 
 kama_status km_store_get(struct km_store *store, uint64_t hash, kama_bytes key,
                          kama_value **ret_value)
 {
     struct km_shard *shard = km_store_shard(store, hash);
-    struct km_list gone;
-    km_list_init(&gone);
-    km_mutex_lock(&shard->lock);
-    kama_status st =
-        found(km_shard_get_locked(shard, hash, key, &gone), ret_value);
-    km_mutex_unlock(&shard->lock);
-    km_shard_drop_list(&gone);
+    struct km_gone gone;
+    kama_value *item =
+        holds_little(store) ? km_store_hit_item(store, hash, key) : NULL;
+    if (KM_LIKELY(item != NULL)) {
+        *ret_value = item;
+        km_store_settle(store, hash, hash);
+        return KAMA_OK;
+    }
+    km_shard_lock(shard, &gone);
+    kama_status st = look_locked(store, shard, hash, key, LOOK_HITS, ret_value);
+    km_shard_unlock(shard, &gone);
+    if (st == KAMA_OK) {
+        km_store_settle(store, hash, hash);
+    }
     return st;
 }
 
-/* Copies a value without holding the lock of its shard. */
-static kama_status copy_slow(struct km_store *store, uint64_t hash,
-                             kama_bytes key, void *buf, size_t cap,
-                             size_t *ret_len)
+/* Copies a small value of a record under the lock. */
+static kama_status copy_small(const km_word *record, void *buf, size_t cap,
+                              size_t *ret_len)
 {
-    kama_value *value;
-    kama_status st = km_store_get(store, hash, key, &value);
-    if (st != KAMA_OK) {
-        return st;
+    kama_bytes value = km_record_value(record);
+    *ret_len = value.len;
+    if (value.len > cap) {
+        return KAMA_ERR_TOO_SMALL;
     }
-    st = km_item_copy(value, buf, cap, ret_len);
-    kama_value_unref(value);
+    if (value.len > 0) {
+        memcpy(buf, value.data, value.len);
+    }
+    return KAMA_OK;
+}
+
+/* Copies the value of a block without the lock, and gives the reference back. */
+static kama_status copy_block(struct km_block *block, void *buf, size_t cap,
+                              size_t *ret_len)
+{
+    kama_status st = KAMA_ERR_TOO_SMALL;
+    *ret_len = block->len;
+    if (block->len <= cap) {
+        memcpy(buf, block->bytes, block->len);
+        st = KAMA_OK;
+    }
+    km_block_unref(block);
     return st;
 }
 
 kama_status km_store_copy(struct km_store *store, uint64_t hash, kama_bytes key,
                           void *buf, size_t cap, size_t *ret_len)
 {
-    struct km_shard *shard = km_store_shard(store, hash);
-    km_mutex_lock(&shard->lock);
-    uint64_t *slot = km_index_find(&shard->index, hash, key);
-    kama_value *item = slot != NULL ? km_slot_item(*slot) : NULL;
-    if (KM_LIKELY(item != NULL && shard->hidden == NULL &&
-                  (item->flags & KM_ITEM_NEGATIVE) == 0 &&
-                  item->value_len <= COPY_LOCKED_BYTES_MAX &&
-                  item->value_len <= cap && buf != NULL &&
-                  !km_item_expired(item))) {
-        km_shard_hit_locked(shard, item);
-        kama_bytes bytes = km_item_value_bytes(item);
-        memcpy(buf, bytes.data, bytes.len);
-        *ret_len = bytes.len;
-        km_mutex_unlock(&shard->lock);
+    if (KM_LIKELY(km_store_hit(store, hash, key, buf, cap, ret_len))) {
         return KAMA_OK;
     }
-    km_mutex_unlock(&shard->lock);
-    return item == NULL ? KAMA_WOULD_LOAD
-                        : copy_slow(store, hash, key, buf, cap, ret_len);
-}
-
-/* Returns whether a shard has at least three quarters of the average. */
-static bool has_its_part(const struct km_store *store,
-                         const struct km_shard *shard)
-{
-    uint64_t used = km_account_used(store->account);
-    uint64_t pinned = km_account_pinned(store->account);
-    uint64_t items = used > pinned ? used - pinned : 0;
-    return km_shard_bytes_locked(shard) >= items / store->shard_count / 4 * 3;
-}
-
-/* Which shards an eviction may take from. A shard that was just emptied, or
- * that has few keys, keeps its items as long as other shards have more. */
-enum evict_choice { EVICT_FROM_LARGE, EVICT_FROM_ANY };
-
-/* Evicts items of about `bytes` from shard, if the choice permits it. Returns
- * the bytes of the items. */
-static uint64_t evict_from(struct km_store *store, struct km_shard *shard,
-                           uint64_t bytes, enum evict_choice choice)
-{
-    struct km_list gone;
-    uint64_t done = 0;
-    km_list_init(&gone);
-    km_mutex_lock(&shard->lock);
-    if (choice == EVICT_FROM_ANY || has_its_part(store, shard)) {
-        done = km_shard_evict_locked(shard, bytes, &gone);
-    }
-    km_mutex_unlock(&shard->lock);
-    km_shard_drop_list(&gone);
-    return done;
-}
-
-/* Evicts from the next shard after the hand: in a first round from a shard that
- * has its part, and in a second round from any. Returns the bytes of the items,
- * or 0 if all shards are empty. */
-static uint64_t evict_elsewhere(struct km_store *store, uint64_t bytes)
-{
-    for (unsigned i = 0; i < store->shard_count * 2; i++) {
-        unsigned hand = atomic_fetch_add_explicit(&store->evict_hand, 1,
-                                                  memory_order_relaxed);
-        uint64_t done = evict_from(
-            store, &store->shards[hand % store->shard_count], bytes,
-            i < store->shard_count ? EVICT_FROM_LARGE : EVICT_FROM_ANY);
-        if (done > 0) {
-            return done;
+    struct km_shard *shard = km_store_shard(store, hash);
+    struct km_block *block = NULL;
+    kama_status st = KAMA_WOULD_LOAD;
+    struct km_gone gone;
+    km_shard_lock(shard, &gone);
+    struct km_place place = km_shard_find_locked(shard, hash, key);
+    if (place.ref == 0) {
+        km_shard_step_locked(shard, 0);
+    } else {
+        bool negative = km_shard_is_negative(shard, &place);
+        const km_word *record = km_shard_record(shard, &place);
+        block = km_record_block(record);
+        km_policy_hit(&shard->policy, &place);
+        km_store_count(store, negative);
+        if (block != NULL) {
+            km_block_ref(block);
         }
+        st = negative        ? KAMA_MISS
+             : block == NULL ? copy_small(record, buf, cap, ret_len)
+                             : KAMA_OK;
     }
-    return 0;
+    km_shard_unlock(shard, &gone);
+    return block != NULL ? copy_block(block, buf, cap, ret_len) : st;
 }
 
-/* Returns whether so many bytes would fit if everything were evicted. Pinned
- * values cannot be. */
-static bool could_fit(const struct km_store *store, uint64_t bytes)
-{
-    return km_account_pinned(store->account) + bytes + store->base_bytes <=
-           km_account_max(store->account);
-}
-
-bool km_store_make_room(struct km_store *store, uint64_t hash,
-                        uint64_t more_bytes)
-{
-    struct km_account *account = store->account;
-    uint64_t used = km_account_used(account);
-    if (KM_LIKELY(used <= km_account_max(account))) {
-        return true;
-    }
-    if (!could_fit(store, more_bytes)) {
-        return false;
-    }
-    while (used > km_account_max(account)) {
-        uint64_t excess = used - km_account_max(account);
-        if (evict_from(store, km_store_shard(store, hash), excess,
-                       EVICT_FROM_LARGE) == 0 &&
-            evict_elsewhere(store, excess) == 0) {
-            return km_account_used(account) <= km_account_max(account);
-        }
-        used = km_account_used(account);
-    }
-    return true;
-}
+/* -- mutations ------------------------------------------------------------- */
 
 /* Returns KAMA_OK if the condition is fulfilled, or the status of the put. */
 static kama_status check_condition_locked(
     struct km_shard *shard, uint64_t hash, kama_bytes key,
-    const struct km_put_condition *condition, struct km_list *gone)
+    const struct km_put_condition *condition)
 {
     KM_ASSERT_HELD(&shard->lock);
     if (condition->kind == KM_PUT_ALWAYS) {
         return KAMA_OK;
     }
-    const kama_value *old = km_shard_peek_locked(shard, hash, key, gone);
+    struct km_place place = km_shard_find_locked(shard, hash, key);
+    bool has_value = place.ref != 0 && !km_shard_is_negative(shard, &place);
     if (condition->kind == KM_PUT_IF_ABSENT) {
-        return old == NULL ? KAMA_OK : KAMA_ERR_EXISTS;
+        return has_value ? KAMA_ERR_EXISTS : KAMA_OK;
     }
-    if (old == NULL) {
+    if (!has_value) {
         return KAMA_MISS;
     }
-    return condition->kind == KM_PUT_IF_PRESENT ||
-                   kama_value_etag(old) == condition->etag
-               ? KAMA_OK
-               : KAMA_ERR_EXISTS;
+    if (condition->kind == KM_PUT_IF_PRESENT) {
+        return KAMA_OK;
+    }
+    const km_word *record = km_shard_record(shard, &place);
+    uint64_t etag = km_etag(km_record_version(record), km_record_value(record),
+                            shard->account->etag_key);
+    return etag == condition->etag ? KAMA_OK : KAMA_ERR_EXISTS;
 }
 
-/*
- * When many threads bring large items at once, these items are charged before
- * any of them is stored, and they may exceed max_bytes together:
- *
- *     thread 1                 thread 2                  used (of 100)
- *     makes an item of 60                                60
- *                              makes an item of 60       120
- *     no room, nothing to      no room, nothing to       120
- *     evict                    evict
- *
- * Refusing both would be wrong, because each of them fits alone. So an item
- * that could fit is stored all the same, and its thread makes room afterwards,
- * when there is something that can be evicted. An item with a condition is always
- * stored like that: an eviction before it might take just the value that the
- * condition wants to see, or be for nothing.
- */
+/* Room is made before the put, too, so that the newcomer rarely pays for itself. With a condition it
+ * is made afterwards only: an eviction before might take just the value that the
+ * condition wants to see, or be for nothing. */
 kama_status km_store_put_if(struct km_store *store, uint64_t adoption,
                             uint64_t hash, kama_value *item,
                             const struct km_put_condition *condition)
 {
     struct km_shard *shard = km_store_shard(store, hash);
-    uint64_t bytes = km_item_block_bytes(item);
-    bool fits = condition->kind == KM_PUT_ALWAYS &&
-                km_store_make_room(store, hash, bytes);
-    struct km_list gone;
-    if (!fits && !could_fit(store, bytes)) {
-        km_item_drop(item);
-        return km_fail(KAMA_ERR_NO_MEMORY,
-                       "max_bytes: values that are referenced fill the group");
+    kama_status st = KAMA_ERR_TRY_AGAIN;
+    struct km_gone gone;
+    if (condition->kind == KM_PUT_ALWAYS) {
+        km_store_settle(store, hash, hash);
     }
-    km_list_init(&gone);
-    km_mutex_lock(&shard->lock);
-    kama_status st =
-        adoption >= shard->adoption
-            ? check_condition_locked(shard, hash, km_item_key_bytes(item),
-                                     condition, &gone)
-            : KAMA_ERR_TRY_AGAIN;
+    km_shard_lock(shard, &gone);
+    if (adoption >= shard->adoption) {
+        st = check_condition_locked(shard, hash, km_item_key_bytes(item),
+                                    condition);
+    }
     if (st == KAMA_OK) {
-        st = km_shard_put_locked(shard, hash, item, &gone);
+        st = km_shard_put_locked(shard, hash, item);
     }
     if (st == KAMA_OK) {
         km_shard_overtake_locked(shard, hash, km_item_key_bytes(item));
-        km_shard_step_locked(shard, &gone);
+        km_shard_step_locked(shard, item->key_len + item->value_len);
     }
-    km_mutex_unlock(&shard->lock);
-    km_shard_drop_list(&gone);
-    if (st != KAMA_OK) {
-        km_item_drop(item);
-    } else if (!fits) {
-        (void)km_store_make_room(store, hash, 0);
-    }
+    km_shard_unlock(shard, &gone);
+    kama_value_unref(item);
+    km_store_settle(store, hash, hash);
     return st;
 }
 
@@ -362,50 +373,51 @@ kama_status km_store_del(struct km_store *store, uint64_t adoption,
 {
     struct km_shard *shard = km_store_shard(store, hash);
     kama_status st = KAMA_ERR_TRY_AGAIN;
-    struct km_list gone;
-    km_list_init(&gone);
-    km_mutex_lock(&shard->lock);
+    struct km_gone gone;
+    km_shard_lock(shard, &gone);
     if (adoption >= shard->adoption) {
-        st = km_shard_del_locked(shard, hash, key, &gone) ? KAMA_OK : KAMA_MISS;
+        uint64_t before = shard->counts.payload_bytes;
+        st = km_shard_del_locked(shard, hash, key) ? KAMA_OK : KAMA_MISS;
         km_shard_overtake_locked(shard, hash, key);
-        km_shard_step_locked(shard, &gone);
+        km_shard_step_locked(shard, before - shard->counts.payload_bytes);
     }
-    km_mutex_unlock(&shard->lock);
-    km_shard_drop_list(&gone);
+    km_shard_unlock(shard, &gone);
     return st;
 }
 
+/* Each shard is emptied when its lock is taken; hits without a lock see the new epoch
+ * and take the lock (store_hit.c). */
 void km_store_clear(struct km_store *store)
 {
+    atomic_fetch_add_explicit(&store->epoch, 1, memory_order_acq_rel);
     for (unsigned i = 0; i < store->shard_count; i++) {
-        struct km_shard *shard = &store->shards[i];
-        km_mutex_lock(&shard->lock);
-        km_shard_clear_locked(shard);
-        km_shard_overtake_all_locked(shard);
-        km_mutex_unlock(&shard->lock);
+        struct km_gone gone;
+        km_shard_lock(&store->shards[i], &gone);
+        km_shard_unlock(&store->shards[i], &gone);
     }
 }
 
+/* -- fills ----------------------------------------------------------------- */
+
 static kama_status fill_begin(struct km_store *store, struct km_fill *fill,
-                              uint64_t hash, kama_bytes key,
-                              km_shard_look_fn look, kama_value **ret_value)
+                              uint64_t hash, kama_bytes key, enum look look,
+                              kama_value **ret_value)
 {
     struct km_shard *shard = km_store_shard(store, hash);
-    struct km_list gone;
-    km_list_init(&gone);
+    kama_status st = KAMA_ERR_TRY_AGAIN;
+    struct km_gone gone;
     fill->key = key;
     fill->hash = hash;
     fill->pending = false;
     atomic_init(&fill->overtaken, false);
-    km_mutex_lock(&shard->lock);
-    kama_status st = fill->adoption >= shard->adoption
-                         ? found(look(shard, hash, key, &gone), ret_value)
-                         : KAMA_ERR_TRY_AGAIN;
+    km_shard_lock(shard, &gone);
+    if (fill->adoption >= shard->adoption) {
+        st = look_locked(store, shard, hash, key, look, ret_value);
+    }
     if (st == KAMA_WOULD_LOAD) {
         km_shard_fill_add_locked(shard, fill);
     }
-    km_mutex_unlock(&shard->lock);
-    km_shard_drop_list(&gone);
+    km_shard_unlock(shard, &gone);
     return st;
 }
 
@@ -413,164 +425,94 @@ kama_status km_store_fill_begin(struct km_store *store, struct km_fill *fill,
                                 uint64_t hash, kama_bytes key,
                                 kama_value **ret_value)
 {
-    return fill_begin(store, fill, hash, key, km_shard_get_locked, ret_value);
+    return fill_begin(store, fill, hash, key, LOOK_HITS, ret_value);
 }
 
 kama_status km_store_fill_begin_again(struct km_store *store,
                                       struct km_fill *fill, uint64_t hash,
                                       kama_bytes key, kama_value **ret_value)
 {
-    return fill_begin(store, fill, hash, key, km_shard_use_locked, ret_value);
+    return fill_begin(store, fill, hash, key, LOOK_USES, ret_value);
 }
 
 bool km_store_fill_commit(struct km_store *store, struct km_fill *fill,
                           kama_value *item)
 {
     struct km_shard *shard = km_store_shard(store, fill->hash);
-    struct km_list gone;
+    struct km_account *account = store->account;
+    uint64_t held = km_account_held(account) - km_item_held(item);
+    bool has_room = held <= km_account_max(account) / 2;
     bool kept = false;
-    km_list_init(&gone);
-    km_mutex_lock(&shard->lock);
+    struct km_gone gone;
+    km_store_settle(store, fill->hash, fill->hash);
+    km_shard_lock(shard, &gone);
     KM_ASSERT(fill->pending && fill->purpose == KM_FILL_TO_KEEP);
     km_shard_fill_remove_locked(shard, fill);
-    if (!km_fill_overtaken(fill) &&
-        km_shard_put_locked(shard, fill->hash, item, &gone) == KAMA_OK) {
+    if (has_room && !km_fill_overtaken(fill) &&
+        km_shard_put_locked(shard, fill->hash, item) == KAMA_OK) {
         kept = true;
-        (void)kama_value_ref(item);
-        km_item_unpin(item);
-        km_shard_step_locked(shard, &gone);
+        km_shard_step_locked(shard, item->key_len + item->value_len);
     }
-    km_mutex_unlock(&shard->lock);
-    km_shard_drop_list(&gone);
+    km_shard_unlock(shard, &gone);
+    km_store_settle(store, fill->hash, fill->hash);
     return kept;
 }
 
 void km_store_fill_cancel(struct km_store *store, struct km_fill *fill)
 {
     struct km_shard *shard = km_store_shard(store, fill->hash);
-    km_mutex_lock(&shard->lock);
+    struct km_gone gone;
+    km_shard_lock(shard, &gone);
     if (fill->pending) {
         km_shard_fill_remove_locked(shard, fill);
     }
-    km_mutex_unlock(&shard->lock);
+    km_shard_unlock(shard, &gone);
 }
 
-/* -- a new bound ---------------------------------------------------------- */
+/* -- figures --------------------------------------------------------------- */
 
-uint64_t km_store_max_bytes(const struct km_store *store)
+static void sum_cells(struct km_store *store, struct km_store_stats *ret)
 {
-    return atomic_load_explicit(&store->max_bytes, memory_order_relaxed);
-}
-
-void km_store_resize(struct km_store *store, uint64_t max_bytes)
-{
-    atomic_store_explicit(&store->max_bytes, max_bytes, memory_order_relaxed);
-}
-
-/* Moves the bound towards the one that is wanted: up at once, down by a step
- * below what is in use. A bound that another thread moves is left to it. Returns
- * whether the wanted bound is in force. */
-static bool move_bound(struct km_store *store)
-{
-    struct km_account *account = store->account;
-    uint64_t wanted = km_store_max_bytes(store);
-    uint64_t now = km_account_max(account);
-    uint64_t used = km_account_used(account);
-    uint64_t from = used < now ? used : now;
-    uint64_t next = now > wanted && from > wanted + RESIZE_STEP_BYTES
-                        ? from - RESIZE_STEP_BYTES
-                        : wanted;
-    return atomic_compare_exchange_strong_explicit(&account->max_bytes, &now,
-                                                   next, memory_order_relaxed,
-                                                   memory_order_relaxed) &&
-           next == wanted;
-}
-
-/* Returns whether the index of entries that are gone takes most of the memory. It
- * would leave no room for larger entries, and it shrinks only as a whole. */
-static bool index_is_too_large(struct km_store *store)
-{
-    uint64_t items = km_account_pinned(store->account) + store->base_bytes;
-    for (unsigned i = 0; i < store->shard_count; i++) {
-        km_mutex_lock(&store->shards[i].lock);
-        items += km_policy_bytes(&store->shards[i].policy);
-        km_mutex_unlock(&store->shards[i].lock);
+    for (unsigned i = 0; i < 2 * KM_THREAD_CELLS; i++) {
+        struct km_store_cell *cell =
+            &store->cells[i / KM_THREAD_CELLS][i % KM_THREAD_CELLS];
+        ret->hits += atomic_load_explicit(&cell->hits, memory_order_relaxed);
+        ret->negative_hits +=
+            atomic_load_explicit(&cell->negative_hits, memory_order_relaxed);
     }
-    uint64_t used = km_account_used(store->account);
-    return used > km_account_max(store->account) / 2 && items < used / 2;
-}
-
-/* Gives the memory of empty shards back. Returns whether some of it is left. */
-static bool give_back(struct km_store *store)
-{
-    bool more = false;
-    for (unsigned i = 0; i < store->shard_count; i++) {
-        struct km_shard *shard = &store->shards[i];
-        km_mutex_lock(&shard->lock);
-        more |= km_shard_give_back_locked(shard);
-        km_mutex_unlock(&shard->lock);
-    }
-    return more;
-}
-
-/*
- * The bound sinks in steps, because whoever stores a value makes room until
- * everything fits: with the whole difference at once, one set of another thread
- * would have to evict it all.
- */
-bool km_store_resize_step(struct km_store *store)
-{
-    struct km_account *account = store->account;
-    bool in_force = move_bound(store);
-    bool empties = in_force && index_is_too_large(store);
-    for (unsigned i = 0; i < RESIZE_STEP_ROUNDS; i++) {
-        uint64_t used = km_account_used(account);
-        uint64_t max = km_account_max(account);
-        if (used <= max && !empties) {
-            return !in_force;
-        }
-        uint64_t excess =
-            used > max ? used - max : RESIZE_STEP_BYTES / RESIZE_STEP_ROUNDS;
-        if (evict_elsewhere(store, excess) == 0) {
-            return give_back(store) || !in_force;
-        }
-    }
-    if (empties) {
-        (void)give_back(store); /* of shards that are empty at this moment */
-    }
-    return true;
 }
 
 void km_store_stats_get(struct km_store *store, struct km_store_stats *ret)
 {
     memset(ret, 0, sizeof *ret);
+    sum_cells(store, ret);
     for (unsigned i = 0; i < store->shard_count; i++) {
         struct km_shard *shard = &store->shards[i];
-        km_mutex_lock(&shard->lock);
-        ret->hits += shard->counts.hits;
-        ret->negative_hits += shard->counts.negative_hits;
+        struct km_gone gone;
+        km_shard_lock(shard, &gone);
+        km_shard_step_locked(shard, 0);
         ret->evictions += shard->counts.evictions;
         ret->expirations += shard->counts.expirations;
         ret->payload_bytes += shard->counts.payload_bytes;
         ret->entries += shard->index.entry_count - shard->counts.negative;
         ret->negative_entries += shard->counts.negative;
-        km_mutex_unlock(&shard->lock);
+        km_shard_unlock(shard, &gone);
     }
     ret->used_bytes = km_account_used(store->account);
-    ret->pinned_bytes = km_account_pinned(store->account);
+    ret->pinned_bytes = km_account_held(store->account);
     ret->max_bytes = km_store_max_bytes(store);
 }
 
 void km_store_check(struct km_store *store)
 {
-    uint64_t items = 0;
+    uint64_t bytes = store->base_bytes;
     for (unsigned i = 0; i < store->shard_count; i++) {
-        km_shard_check(&store->shards[i]);
-        km_mutex_lock(&store->shards[i].lock);
-        items += km_policy_bytes(&store->shards[i].policy);
-        km_mutex_unlock(&store->shards[i].lock);
+        struct km_shard *shard = &store->shards[i];
+        struct km_gone gone;
+        km_shard_check(shard);
+        km_shard_lock(shard, &gone);
+        bytes += km_log_bytes(&shard->log);
+        km_shard_unlock(shard, &gone);
     }
-    KM_ASSERT(items + store->base_bytes <= km_account_used(store->account));
-    KM_ASSERT(km_account_pinned(store->account) <=
-              km_account_used(store->account));
+    KM_ASSERT(bytes <= km_account_used(store->account));
 }

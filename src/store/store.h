@@ -12,27 +12,29 @@
  *     }
  *
  * The store is divided into shards by the high bits of the hash. A call takes
- * the lock of one shard at a time, and never two:
+ * the lock of one shard at a time, and never two; a hit that copies a small value
+ * takes none (store_hit.h):
  *
  *     hash   | shard |      tag      |       bucket |      one account of bytes
  *                |                                          |    |    |
- *     shards   [ 0 ] [ 1 ] [ 2 ] ... [ 63 ]  <--------------+----+----+
+ *     shards   [ 0 ] [ 1 ] [ 2 ] ... [ 15 ]  <--------------+----+----+
  *
- * The bound is common to all shards. A caller that adds an item makes room
- * first, in the shard of the item or in another one that has more than its
- * part. max_bytes covers everything: the index, the headers, the bytes that
- * malloc rounds up, the ghosts, and values that have left the store but are
- * still referenced.
+ * An entry is a record in the log of its shard (log.h), and a large value is a block of
+ * pages that the record names. A kama_value that goes in or comes out is an object of
+ * its own: it holds a copy of a small value, and shares the block of a large one.
+ *
+ * The bound is common to all shards, and covers everything: the index, the segments
+ * with their holes, blocks, the ghosts, and the values that callers hold (store_room.c).
  *
  * A store whose keys may belong to other nodes is told by which adoption a change
  * was decided, and refuses it if that is an old one (store_hide.h). In any other
  * store the number is 0.
  *
- * Cost: a hit is one lock, one line of the index and one item. There are no
- * pauses: growth, expiry and the memory that a clear leaves are dealt with in
- * bounded steps by later mutations.
+ * Cost: a hit is one line of the index and one record. There are no pauses: growth,
+ * expiry and the memory that a clear leaves are dealt with in bounded steps by later
+ * calls.
  * Threads: any thread; new and free belong to the owner.
- * Errors: KAMA_ERR_NO_MEMORY; then nothing has changed, except that other items
+ * Errors: KAMA_ERR_NO_MEMORY; then nothing has changed, except that other entries
  * may have been evicted.
  * Ownership: an item that is handed in is taken, also after an error. An item
  * that is handed out is a reference of the caller's.
@@ -68,25 +70,47 @@ void km_store_free(struct km_store *store);
 /* Returns the hash of key, which the calls below take beside the key. */
 uint64_t km_store_hash(const struct km_store *store, kama_bytes key);
 
-/* Makes an item for this store, as km_item_new does. */
+/* Makes an item for this store, and makes room for it before. While copies that are
+ * under way hold all memory, it waits for them. Returns NULL without memory. */
 kama_value *km_store_item_new(struct km_store *store,
                               const struct km_item_spec *spec);
 
+/* Does the same without waiting: what cannot be evicted is exceeded. */
+kama_value *km_store_item_now(struct km_store *store,
+                              const struct km_item_spec *spec);
+
+/* Returns KAMA_ERR_OVERLOADED with a sentence if callers would hold more than three
+ * quarters of max_bytes with `bytes` more, and KAMA_OK otherwise. The last quarter is
+ * for values that are on their way into the store. */
+KAMA_NODISCARD kama_status km_store_may_hold(const struct km_store *store,
+                                             uint64_t bytes);
+
 /* Looks key up and counts a hit. Returns KAMA_OK with a reference, KAMA_MISS
- * for a negative entry, and KAMA_WOULD_LOAD if there is no entry. */
+ * for a negative entry, and KAMA_WOULD_LOAD if there is no entry. Errors:
+ * KAMA_ERR_OVERLOADED (km_store_may_hold), KAMA_ERR_NO_MEMORY. */
 kama_status km_store_get(struct km_store *store, uint64_t hash, kama_bytes key,
                          kama_value **ret_value);
 
+/* Asks for the line of the index that a look at this hash will need, without waiting
+ * for it; and, when that is there, for the record. So many looks wait for memory at the
+ * same time:
+ *
+ *     for each key: km_store_prefetch_line(store, hash[i]);
+ *     for each key: km_store_prefetch_record(store, hash[i]);
+ *     for each key: km_store_get(...)
+ */
+void km_store_prefetch_line(const struct km_store *store, uint64_t hash);
+void km_store_prefetch_record(const struct km_store *store, uint64_t hash);
+
 /* Looks key up as km_store_get does, and copies the value into buf. *ret_len is
  * its length. Errors: KAMA_ERR_TOO_SMALL if the value has more than cap bytes;
- * *ret_len is written then too, and buf is not. */
+ * *ret_len is written then too. buf may be written although no value is returned. */
 kama_status km_store_copy(struct km_store *store, uint64_t hash, kama_bytes key,
                           void *buf, size_t cap, size_t *ret_len);
 
 /* Stores an item, whose only reference is taken, and overtakes the fills of its
  * key. Errors: KAMA_ERR_TRY_AGAIN, without a sentence, if the store has seen a
- * newer adoption; KAMA_ERR_NO_MEMORY, also if values that are referenced fill
- * the store, because nothing can be evicted then. */
+ * newer adoption; KAMA_ERR_NO_MEMORY. */
 KAMA_NODISCARD kama_status km_store_put(struct km_store *store,
                                         uint64_t adoption, uint64_t hash,
                                         kama_value *item);
@@ -95,7 +119,7 @@ KAMA_NODISCARD kama_status km_store_put(struct km_store *store,
  * condition wants a value and the key has none, and KAMA_ERR_EXISTS, without a
  * sentence, if the key has a value that the condition does not permit. Then
  * nothing has changed: the fills of the key are not overtaken, and nothing was
- * evicted for the item. */
+ * evicted for the put. */
 KAMA_NODISCARD kama_status
 km_store_put_if(struct km_store *store, uint64_t adoption, uint64_t hash,
                 kama_value *item, const struct km_put_condition *condition);
@@ -107,7 +131,7 @@ KAMA_NODISCARD kama_status km_store_del(struct km_store *store,
                                         kama_bytes key);
 
 /* Removes all entries and overtakes all fills. O(shards): the memory is freed
- * by later mutations. */
+ * by later calls. */
 void km_store_clear(struct km_store *store);
 
 /* -- fills (fill.h) ------------------------------------------------------- */
@@ -127,20 +151,13 @@ kama_status km_store_fill_begin_again(struct km_store *store,
                                       struct km_fill *fill, uint64_t hash,
                                       kama_bytes key, kama_value **ret_value);
 
-/* Ends a fill to keep. If it was not overtaken, the store keeps the item, which must be
- * pinned, and takes a reference of its own. Returns whether the item was kept.
- * The caller has made room for it with km_store_make_room. */
+/* Ends a fill to keep. The store keeps a copy of item, unless the fill was overtaken,
+ * or callers hold more than half of max_bytes. Returns whether it was kept. */
 bool km_store_fill_commit(struct km_store *store, struct km_fill *fill,
                           kama_value *item);
 
 /* Ends a fill without a result. Does nothing if it is not pending. */
 void km_store_fill_cancel(struct km_store *store, struct km_fill *fill);
-
-/* Evicts until everything that is in use fits into max_bytes. It is called for
- * an item of that hash which is charged already; more_bytes is the part of it
- * which is not pinned. Returns false if there is nothing left to evict. */
-bool km_store_make_room(struct km_store *store, uint64_t hash,
-                        uint64_t more_bytes);
 
 /* -- a new bound ------------------------------------------------------------ */
 
@@ -156,7 +173,8 @@ uint64_t km_store_max_bytes(const struct km_store *store);
  *     }
  *
  * max_bytes: at least KM_GROUP_BYTES_MIN. Values that are referenced can make it
- * impossible to keep to a smaller bound; they count as they do before. */
+ * impossible to keep to a smaller bound; they count as they do before. The number of
+ * shards and the size of segments stay. */
 void km_store_resize(struct km_store *store, uint64_t max_bytes);
 
 /* Makes one bounded step towards the bound that the store was told last. It
@@ -175,7 +193,7 @@ struct km_store_stats {
     uint64_t negative_entries; /* entries that say that a key does not exist */
     uint64_t payload_bytes;    /* keys and values of both kinds */
     uint64_t used_bytes;
-    uint64_t pinned_bytes;
+    uint64_t pinned_bytes; /* values that callers hold */
     uint64_t max_bytes;
 };
 

@@ -14,9 +14,10 @@ void km_store_hide(struct km_store *store, uint64_t adoption,
 {
     for (unsigned i = 0; i < store->shard_count; i++) {
         struct km_shard *shard = &store->shards[i];
-        km_mutex_lock(&shard->lock);
+        struct km_gone gone;
+        km_shard_lock(shard, &gone);
         km_shard_hide_locked(shard, adoption, lost);
-        km_mutex_unlock(&shard->lock);
+        km_shard_unlock(shard, &gone);
     }
 }
 
@@ -25,16 +26,14 @@ void km_store_hide(struct km_store *store, uint64_t adoption,
 static uint64_t sweep_shard(struct km_shard *shard, unsigned shard_bits,
                             uint64_t at)
 {
-    struct km_list gone;
+    struct km_gone gone;
     uint64_t end = at | (UINT64_MAX >> shard_bits);
     bool done;
-    km_list_init(&gone);
-    km_mutex_lock(&shard->lock);
+    km_shard_lock(shard, &gone);
     done = shard->hidden == NULL;
     for (unsigned i = 0; i < BUCKETS_PER_CALL && !done; i++) {
         unsigned bits =
-            km_shard_clean_bucket_locked(shard, at << shard_bits, &gone) +
-            shard_bits;
+            km_shard_clean_bucket_locked(shard, at << shard_bits) + shard_bits;
         uint64_t size =
             bits == 0 ? UINT64_MAX : (UINT64_C(1) << (64 - bits)) - 1;
         at |= size;
@@ -43,9 +42,9 @@ static uint64_t sweep_shard(struct km_shard *shard, unsigned shard_bits,
     }
     if (done) {
         shard->hidden = NULL;
+        km_shard_open_locked(shard);
     }
-    km_mutex_unlock(&shard->lock);
-    km_shard_drop_list(&gone);
+    km_shard_unlock(shard, &gone);
     return done ? end + 1 : at;
 }
 
@@ -60,7 +59,8 @@ bool km_store_sweep(struct km_store *store, uint64_t *cursor)
 void km_store_overtake(struct km_store *store, uint64_t hash, kama_bytes key)
 {
     struct km_shard *shard = km_store_shard(store, hash);
-    km_mutex_lock(&shard->lock);
+    struct km_gone gone;
+    km_shard_lock(shard, &gone);
     km_shard_overtake_locked(shard, hash, key);
-    km_mutex_unlock(&shard->lock);
+    km_shard_unlock(shard, &gone);
 }

@@ -22,6 +22,7 @@
 #include "store/store_internal.h"
 
 #define BUCKETS_PER_CALL 4096u
+#define COLLECT_MAX 64u /* entries of one bucket, in one step */
 
 /* Returns the position of an entry with this hash. */
 static uint64_t position(const struct km_store *store, uint64_t hash)
@@ -40,24 +41,30 @@ uint64_t km_store_position(const struct km_store *store, const kama_value *item)
  * the lowest positions as there is room for, in their order. */
 struct collect {
     const struct km_store *store;
+    const struct km_shard *shard;
     uint64_t from;
-    kama_value **items;
+    km_ref refs[COLLECT_MAX];
+    uint64_t at[COLLECT_MAX]; /* their positions */
     size_t room;
     size_t count;
     bool full; /* the bucket has more entries */
 };
 
-/* Inserts an item in its place, and drops the last one if there is no room. */
-static void collect_item(void *arg, kama_value *item)
+/* Inserts an entry in its place, and drops the last one if there is no room. */
+static void collect_entry(void *arg, km_ref ref)
 {
     struct collect *c = arg;
-    uint64_t at = km_store_position(c->store, item);
-    if (at < c->from || (item->flags & KM_ITEM_NEGATIVE) != 0 ||
-        km_item_expired(item)) {
+    const km_word *record = km_log_at(&c->shard->log, ref);
+    uint64_t at =
+        position(c->store, km_hash(km_record_key(record), c->store->seed));
+    km_ns expires_at = km_record_expires_at(record);
+    if (at < c->from || (km_record_header(record) & KM_RECORD_NEGATIVE) != 0 ||
+        (expires_at != 0 &&
+         km_has_expired(&c->shard->account->clock, expires_at))) {
         return;
     }
     size_t i = c->count;
-    while (i > 0 && km_store_position(c->store, c->items[i - 1]) > at) {
+    while (i > 0 && c->at[i - 1] > at) {
         i--;
     }
     if (i == c->room) {
@@ -68,29 +75,44 @@ static void collect_item(void *arg, kama_value *item)
         c->full = true;
         c->count--;
     }
-    memmove(&c->items[i + 1], &c->items[i],
-            (c->count - i) * sizeof(kama_value *));
-    c->items[i] = item;
+    memmove(&c->refs[i + 1], &c->refs[i], (c->count - i) * sizeof c->refs[0]);
+    memmove(&c->at[i + 1], &c->at[i], (c->count - i) * sizeof c->at[0]);
+    c->refs[i] = ref;
+    c->at[i] = at;
     c->count++;
+}
+
+/* Makes items of the entries that were collected. Without memory, the last ones are
+ * left to the next call. */
+static void make_items(struct collect *c, kama_value **ret_items)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        ret_items[i] = km_record_item(
+            c->shard->account, km_log_at(&c->shard->log, c->refs[i]), true);
+        if (ret_items[i] == NULL) {
+            c->full = true;
+            c->count = i;
+        }
+    }
 }
 
 /* Collects the entries of one bucket. Returns the position behind the entries
  * that were collected, or behind the whole bucket if none is left. */
-static uint64_t scan_bucket(const struct km_store *store,
-                            struct km_shard *shard, struct collect *c,
-                            struct km_list *gone)
+static uint64_t scan_bucket(struct km_store *store, struct km_shard *shard,
+                            struct collect *c, kama_value **ret_items)
 {
     unsigned shift = store->shard_bits;
     if (shard->expiring > 0 || shard->hidden != NULL) {
-        (void)km_shard_clean_bucket_locked(shard, c->from << shift, gone);
+        (void)km_shard_clean_bucket_locked(shard, c->from << shift);
     }
     unsigned bits =
-        km_index_visit(&shard->index, c->from << shift, collect_item, c);
-    for (size_t i = 0; i < c->count; i++) {
-        (void)kama_value_ref(c->items[i]);
+        km_index_visit(&shard->index, c->from << shift, collect_entry, c);
+    make_items(c, ret_items);
+    if (c->full && c->count > 0) {
+        return c->at[c->count - 1] + 1;
     }
-    if (c->full) {
-        return km_store_position(store, c->items[c->count - 1]) + 1;
+    if (c->full) { /* 0 would say that this is the end */
+        return c->from > 0 ? c->from : 1;
     }
     uint64_t size = bits + shift == 0 ? 0 : (uint64_t)1 << (64 - bits - shift);
     return (c->from | (size - 1)) + 1;
@@ -101,25 +123,27 @@ size_t km_store_scan(struct km_store *store, uint64_t *cursor,
 {
     size_t done = 0;
     uint64_t at = *cursor;
+    bool out_of_memory = false;
     for (unsigned i = 0; i < BUCKETS_PER_CALL && done < n; i++) {
         unsigned shift = store->shard_bits;
         uint64_t s = shift == 0 ? 0 : at >> (64 - shift);
         struct km_shard *shard = &store->shards[s];
-        struct collect c = {.store = store,
-                            .from = at,
-                            .items = ret_items + done,
-                            .room = n - done};
-        struct km_list gone;
-        km_list_init(&gone);
-        km_mutex_lock(&shard->lock);
-        at = scan_bucket(store, shard, &c, &gone);
-        km_mutex_unlock(&shard->lock);
-        km_shard_drop_list(&gone);
+        struct collect c = {
+            .store = store,
+            .shard = shard,
+            .from = at,
+            .room = n - done < COLLECT_MAX - 1 ? n - done : COLLECT_MAX - 1};
+        struct km_gone gone;
+        km_shard_lock(shard, &gone);
+        at = scan_bucket(store, shard, &c, ret_items + done);
+        km_shard_step_locked(shard, 0);
+        km_shard_unlock(shard, &gone);
         done += c.count;
-        if (at == 0) {
+        out_of_memory = c.full && c.count == 0;
+        if (at == 0 || out_of_memory) {
             break;
         }
     }
     *cursor = at;
-    return done;
+    return out_of_memory && done == 0 ? KM_SCAN_NO_MEMORY : done;
 }

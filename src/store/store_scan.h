@@ -19,12 +19,15 @@
  * least once. An entry that comes or goes meanwhile may be returned or not.
  *
  * Threads: any thread. Cost: a call looks at a bounded number of buckets and
- * holds the lock of one shard at a time. Errors: none.
+ * holds the lock of one shard at a time. Errors: KM_SCAN_NO_MEMORY.
  * Ownership: each item that is returned is a reference of the caller's.
  */
 #pragma once
 
 #include "store/store.h"
+
+/* What km_store_scan returns if there was no memory for a single entry. */
+#define KM_SCAN_NO_MEMORY SIZE_MAX
 
 /* Writes references to the next entries, at most n, in the order of their
  * positions, and moves *cursor behind them. 0 is the beginning, and the

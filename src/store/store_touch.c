@@ -1,183 +1,119 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A touch copies the value outside of the lock, because it may be large. Then
- * the copy takes the place of the value that it was made from, but only if that
- * is still there and alive:
- *
- *     touch                          another thread
- *     takes a reference to v1
- *     copies v1                      set(k, v2), or del(k), or v1 expires
- *     finds that v1 is not there     (had it put the copy, the old value would
- *     any more, and begins again      have come back after the mutation)
- *
- * The reference keeps v1's memory from being used for another item meanwhile,
- * so that comparing addresses is enough.
- */
 #include "store/store_touch.h"
 
 #include "base/status.h"
 #include "store/store_internal.h"
 
+/* Returns the place of the live value of key. */
+static struct km_place find_value(struct km_shard *shard, uint64_t hash,
+                                  kama_bytes key)
+{
+    struct km_place place = km_shard_find_locked(shard, hash, key);
+    if (place.ref != 0 && km_shard_is_negative(shard, &place)) {
+        place.ref = 0;
+    }
+    return place;
+}
+
 kama_status km_store_peek(struct km_store *store, uint64_t adoption,
                           uint64_t hash, kama_bytes key, km_ns *ret_expires_at)
 {
     struct km_shard *shard = km_store_shard(store, hash);
-    struct km_list gone;
-    km_list_init(&gone);
-    km_mutex_lock(&shard->lock);
-    const kama_value *item = km_shard_peek_locked(shard, hash, key, &gone);
-    if (item != NULL && adoption >= shard->adoption) {
-        *ret_expires_at = km_item_expires_at(item);
+    kama_status st = KAMA_ERR_TRY_AGAIN;
+    struct km_gone gone;
+    km_shard_lock(shard, &gone);
+    if (adoption >= shard->adoption) {
+        struct km_place place = find_value(shard, hash, key);
+        st = place.ref != 0 ? KAMA_OK : KAMA_MISS;
+        if (place.ref != 0) {
+            *ret_expires_at =
+                km_record_expires_at(km_shard_record(shard, &place));
+        }
     }
-    kama_status st = item != NULL ? KAMA_OK : KAMA_MISS;
-    st = adoption >= shard->adoption ? st : KAMA_ERR_TRY_AGAIN;
-    km_mutex_unlock(&shard->lock);
-    km_shard_drop_list(&gone);
+    km_shard_unlock(shard, &gone);
     return st;
 }
 
 /* -- looks ----------------------------------------------------------------- */
 
-static enum km_store_presence presence_of(const kama_value *item)
+static enum km_store_presence presence_of(const struct km_shard *shard,
+                                          const km_word *record)
 {
-    if (km_item_expired(item)) {
+    km_ns at = km_record_expires_at(record);
+    if (at != 0 && km_has_expired(&shard->account->clock, at)) {
         return KM_STORE_EXPIRED;
     }
-    return (item->flags & KM_ITEM_NEGATIVE) != 0 ? KM_STORE_NEGATIVE
-                                                 : KM_STORE_VALUE;
+    return (km_record_header(record) & KM_RECORD_NEGATIVE) != 0
+               ? KM_STORE_NEGATIVE
+               : KM_STORE_VALUE;
 }
 
 void km_store_look(struct km_store *store, uint64_t hash, kama_bytes key,
                    struct km_store_look *ret_look)
 {
     struct km_shard *shard = km_store_shard(store, hash);
+    struct km_gone gone;
     *ret_look = (struct km_store_look){.presence = KM_STORE_ABSENT};
-    km_mutex_lock(&shard->lock);
-    const uint64_t *slot = km_index_find(&shard->index, hash, key);
-    if (slot != NULL && !km_shard_is_hidden_locked(shard, key)) {
-        const kama_value *item = km_slot_item(*slot);
+    km_shard_lock(shard, &gone);
+    struct km_place place = km_index_find(&shard->index, hash, key);
+    if (place.ref != 0 && !km_shard_is_hidden_locked(shard, key)) {
+        const km_word *record = km_shard_record(shard, &place);
         *ret_look = (struct km_store_look){
-            .presence = presence_of(item),
-            .expires_at = km_item_expires_at(item),
-            .version = kama_value_version(item),
-            .value_bytes = item->value_len,
+            .presence = presence_of(shard, record),
+            .expires_at = km_record_expires_at(record),
+            .version = km_record_version(record),
+            .value_bytes = (uint32_t)km_record_value(record).len,
         };
     }
-    km_mutex_unlock(&shard->lock);
+    km_shard_unlock(shard, &gone);
 }
 
 /* -- touches --------------------------------------------------------------- */
 
-/* One touch, and the adoption by which it was decided. */
-struct touch {
-    struct km_store *store;
-    uint64_t adoption;
-    uint64_t hash;
-    kama_bytes key;
-    km_ns expires_at;
-};
-
-/* Returns KAMA_OK with a reference to the live value of the key, which counts as
- * used. Returns KAMA_MISS if there is none, and KAMA_ERR_TRY_AGAIN after another
- * adoption. */
-static kama_status take(const struct touch *t, kama_value **ret_value)
+/* Puts a copy of the value at a place that expires at another time. A large value is
+ * not copied: the copy shares its block. */
+static kama_status put_copy(struct km_shard *shard, uint64_t hash,
+                            const struct km_place *place, km_ns expires_at)
 {
-    struct km_shard *shard = km_store_shard(t->store, t->hash);
-    kama_status st = KAMA_ERR_TRY_AGAIN;
-    struct km_list gone;
-    km_list_init(&gone);
-    km_mutex_lock(&shard->lock);
-    if (t->adoption >= shard->adoption) {
-        kama_value *item = km_shard_peek_locked(shard, t->hash, t->key, &gone);
-        st = item != NULL ? KAMA_OK : KAMA_MISS;
-        if (item != NULL) {
-            km_policy_hit(&shard->policy, item);
-            *ret_value = kama_value_ref(item);
-        }
-    }
-    km_mutex_unlock(&shard->lock);
-    km_shard_drop_list(&gone);
-    return st;
-}
-
-/* Puts item in the place of old, of which the caller holds a reference. Returns
- * KAMA_WOULD_LOAD if old is not there any more, or has expired, and
- * KAMA_ERR_TRY_AGAIN after another adoption. */
-static kama_status exchange(const struct touch *t, kama_value *old,
-                            kama_value *item)
-{
-    struct km_shard *shard = km_store_shard(t->store, t->hash);
-    kama_status st = KAMA_ERR_TRY_AGAIN;
-    struct km_list gone;
-    km_list_init(&gone);
-    km_mutex_lock(&shard->lock);
-    if (t->adoption >= shard->adoption) {
-        bool same = km_shard_peek_locked(shard, t->hash, t->key, &gone) == old;
-        st = same ? KAMA_OK : KAMA_WOULD_LOAD;
-        if (same) {
-            km_shard_swap_locked(shard, t->hash, old, item, &gone);
-            km_shard_overtake_locked(shard, t->hash, t->key);
-            km_shard_step_locked(shard, &gone);
-        }
-    }
-    km_mutex_unlock(&shard->lock);
-    km_shard_drop_list(&gone);
-    return st;
-}
-
-/* Returns a copy of item that expires at another time, and makes room for it.
- * Returns NULL without memory or room. */
-static kama_value *copy(struct km_store *store, uint64_t hash,
-                        const kama_value *item, km_ns expires_at)
-{
+    const km_word *record = km_shard_record(shard, place);
+    kama_bytes value = km_record_value(record);
+    struct km_block *block = km_record_block(record);
     const struct km_item_spec spec = {
-        .key = km_item_key_bytes(item),
-        .value = km_item_value_bytes(item),
+        .key = km_record_key(record),
         .expires_at = expires_at,
-        .version = kama_value_version(item),
+        .version = km_record_version(record),
     };
-    kama_value *made = km_store_item_new(store, &spec);
-    if (made != NULL &&
-        !km_store_make_room(store, hash, km_item_block_bytes(made))) {
-        km_item_drop(made);
-        made = NULL;
+    kama_value *item =
+        km_item_make(shard->account, &spec, block, (uint32_t)value.len);
+    if (item == NULL) {
+        return KAMA_ERR_NO_MEMORY;
     }
-    return made;
-}
-
-/* Makes one attempt. Returns KAMA_WOULD_LOAD if the value has changed
- * meanwhile. */
-static kama_status try_touch(const struct touch *t)
-{
-    kama_value *old;
-    kama_status st = take(t, &old);
-    if (st != KAMA_OK) {
-        return st;
+    if (block == NULL && value.len > 0) {
+        memcpy(km_item_value_at(item), value.data, value.len);
     }
-    st = KAMA_ERR_NO_MEMORY;
-    kama_value *item = copy(t->store, t->hash, old, t->expires_at);
-    if (item != NULL) {
-        st = exchange(t, old, item);
-        if (st != KAMA_OK) {
-            km_item_drop(item);
-        }
-    }
-    kama_value_unref(old);
+    kama_status st = km_shard_put_locked(shard, hash, item);
+    kama_value_unref(item);
     return st;
 }
 
 kama_status km_store_touch(struct km_store *store, uint64_t adoption,
                            uint64_t hash, kama_bytes key, km_ns expires_at)
 {
-    const struct touch t = {.store = store,
-                            .adoption = adoption,
-                            .hash = hash,
-                            .key = key,
-                            .expires_at = expires_at};
-    kama_status st;
-    do {
-        st = try_touch(&t);
-    } while (st == KAMA_WOULD_LOAD);
+    struct km_shard *shard = km_store_shard(store, hash);
+    kama_status st = KAMA_ERR_TRY_AGAIN;
+    struct km_gone gone;
+    km_shard_lock(shard, &gone);
+    if (adoption >= shard->adoption) {
+        struct km_place place = find_value(shard, hash, key);
+        st = place.ref == 0 ? KAMA_MISS
+                            : put_copy(shard, hash, &place, expires_at);
+        if (st == KAMA_OK) {
+            km_shard_overtake_locked(shard, hash, key);
+            km_shard_step_locked(shard, 0);
+        }
+    }
+    km_shard_unlock(shard, &gone);
+    km_store_settle(store, hash, hash);
     return st != KAMA_ERR_NO_MEMORY
                ? st
                : km_fail(st, "no memory for a copy of the value");

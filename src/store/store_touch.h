@@ -13,8 +13,8 @@
  * km_store_look is for people: it says what is there and changes nothing, not even
  * by taking out an entry that has expired.
  *
- * Threads: any thread. Cost: a peek and a look are lookups under the lock of one
- * shard; a touch copies the value, because values are immutable.
+ * Threads: any thread. Cost: lookups under the lock of one shard; a touch of an
+ * entry that had no time before copies a small value.
  * Errors: KAMA_MISS if there is no live value, and KAMA_ERR_TRY_AGAIN if the
  * store has seen a newer adoption (store_hide.h).
  */

@@ -549,7 +549,6 @@ static inline void world_end_load(struct world *w, unsigned n, unsigned key)
         km_store_fill_cancel(store, &load->fill);
     } else {
         kama_value *item = world_item(w, n, key, load->value);
-        km_item_pin(item);
         is_kept = km_store_fill_commit(store, &load->fill, item);
         kama_value_unref(item);
     }

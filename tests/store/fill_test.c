@@ -25,7 +25,6 @@ static void begin(struct fixture *f, struct pending *p, const char *key)
                      KAMA_WOULD_LOAD);
     p->item = km_store_item_new(f->store, &spec);
     assert_non_null(p->item);
-    km_item_pin(p->item);
     km_store_check(f->store);
 }
 

@@ -131,7 +131,6 @@ static void test_fills_of_an_adoption(void **state)
     struct km_item_spec spec = {.key = KAMA_STR("kept"),
                                 .value = KAMA_STR("v")};
     kama_value *item = km_store_item_new(f->store, &spec);
-    km_item_pin(item);
     assert_true(km_store_fill_commit(f->store, &fills[1], item));
     kama_value_unref(item);
     km_store_fill_cancel(f->store, &fills[0]);

@@ -274,8 +274,6 @@ static void do_load(struct worker *w, unsigned k, uint64_t hash, kama_bytes key)
     }
     require(st == KAMA_WOULD_LOAD, "a fill has failed");
     kama_value *item = next_item(w, key, &stamp);
-    km_item_pin(item);
-    require(km_store_make_room(w->run->store, hash, 0), "there is no room");
     if (draw(w, 2) == 0) {
         (void)sched_yield();
     }
@@ -608,7 +606,6 @@ static kama_status put_that_loses(struct km_store *store, uint64_t adoption,
     if (!faulty_turn(100)) {
         return km_store_put(store, adoption, hash, item);
     }
-    km_item_pin(item);
     kama_value_unref(item);
     return KAMA_OK;
 }

@@ -403,7 +403,6 @@ static kama_status put_nothing(struct km_store *store, uint64_t adoption,
     (void)store;
     (void)adoption;
     (void)hash;
-    km_item_pin(item);
     kama_value_unref(item);
     return KAMA_OK;
 }

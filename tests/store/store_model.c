@@ -71,6 +71,8 @@ struct store_model {
     uint64_t scan_cursor;
     bool scanning;
     uint64_t held_bytes;
+    bool in_debt; /* what was held has made the store exceed its bound */
+    uint64_t held_before;    /* the step, or after it if that is more */
     uint64_t incoming_bytes; /* of the values that this step has made */
     uint64_t evictions;      /* before this step */
     uint64_t used_bytes;     /* likewise */
@@ -218,7 +220,7 @@ static bool may_refuse(const struct store_model *m, uint64_t bytes)
 {
     return m->plan.allocations_fail ||
            (m->max_bytes < m->plan.max_bytes && bytes > m->max_bytes / 4) ||
-           m->held_bytes + bytes > m->max_bytes / 2;
+           m->held_bytes + bytes > m->max_bytes / 2 - m->max_bytes / 16;
 }
 
 /* Returns whether a status is an error for want of memory that is permitted. */
@@ -632,6 +634,10 @@ static bool do_put_if(struct store_model *m, unsigned k, size_t len,
     if (!good || !do_look(m, k)) {
         return false;
     }
+    if (condition.kind == KM_PUT_IF_MATCH && etag == 0 &&
+        presence(m, k) == KM_STORE_VALUE) {
+        return true; /* there was no memory to see the value */
+    }
     kama_status want = status_of(m, k, &condition, etag);
     kama_value *item = item_new(m, k, &e);
     kama_status st = item == NULL
@@ -846,7 +852,6 @@ static bool do_fill_commit(struct store_model *m, size_t len, unsigned how)
         return true;
     }
     struct entry e = entry_new(m, len, how);
-    uint64_t hash = hash_of(m, p->key);
     uint64_t cost = cost_of(m, p->key, e.len);
     kama_value *item =
         p->fill.purpose == KM_FILL_TO_KEEP ? item_new(m, p->key, &e) : NULL;
@@ -855,11 +860,11 @@ static bool do_fill_commit(struct store_model *m, size_t len, unsigned how)
                                 refused(m, KAMA_ERR_NO_MEMORY, cost) ||
                                 fault(m, "no memory for a loaded value"));
     }
-    km_item_pin(item);
-    if (!km_store_make_room(m->store, hash, 0)) {
+    struct km_store_look
+        before; /* it may have been forgotten since it was seen */
+    if (!look(m, p->key, &before)) {
         kama_value_unref(item);
-        return cancel(m, p) && (refused(m, KAMA_ERR_NO_MEMORY, cost) ||
-                                fault(m, "no room for a loaded value"));
+        return false;
     }
     bool kept = m->calls.fill_commit(m->store, &p->fill, item);
     kama_value_unref(item);
@@ -964,6 +969,9 @@ static bool do_scan(struct store_model *m, unsigned how)
     }
     m->scanning = true;
     size_t got = km_store_scan(m->store, &m->scan_cursor, items, n);
+    if (got == KM_SCAN_NO_MEMORY) {
+        return m->plan.allocations_fail || fault(m, "no memory for a scan");
+    }
     for (size_t i = 0; i < got; i++) {
         good = good && scan_see(m, items[i]);
         kama_value_unref(items[i]);
@@ -1115,7 +1123,15 @@ static bool check_bound(struct store_model *m)
     struct km_store_stats s;
     uint64_t max = m->max_bytes;
     uint64_t bound = bound_of(m) + STORE_MODEL_SLACK;
+    if (m->held_bytes > m->held_before) {
+        m->held_before = m->held_bytes;
+    }
     km_store_stats_get(m->store, &s);
+    m->in_debt = s.used_bytes > bound &&
+                 (m->in_debt || m->held_before + m->incoming_bytes > max / 2);
+    if (m->in_debt) { /* one value may exceed the bound, until the next put */
+        bound += m->plan.value_bytes_max;
+    }
     uint64_t most = s.used_bytes > m->used_bytes ? s.used_bytes : m->used_bytes;
     if (s.used_bytes > bound || m->counting.bytes > bound) {
         return fault(m, "%llu bytes are used and %llu allocated of %llu",
@@ -1212,6 +1228,7 @@ bool store_model_step(struct store_model *m, const struct store_step *step)
     m->steps++;
     m->kind = step->what % STORE_STEP_KINDS;
     m->incoming_bytes = 0;
+    m->held_before = m->held_bytes;
     m->resized = false;
     if (!act(m, step) || !check_fills(m) || !check_bound(m)) {
         return false;

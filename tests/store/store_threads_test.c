@@ -197,8 +197,7 @@ static void do_fill(struct worker *w, unsigned k, kama_bytes key)
     }
     REQUIRE(st == KAMA_WOULD_LOAD);
     value = item_new(w, k, key, 100);
-    km_item_pin(value);
-    if (draw(w, 8) > 0 && km_store_make_room(store, hash, 0)) {
+    if (draw(w, 8) > 0) {
         (void)km_store_fill_commit(store, &fill, value);
     } else {
         km_store_fill_cancel(store, &fill);

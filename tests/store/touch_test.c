@@ -175,7 +175,6 @@ static void test_fills_are_overtaken(void **state)
                      KAMA_WOULD_LOAD);
     struct km_item_spec spec = {.key = key, .value = KAMA_STR("v")};
     kama_value *item = km_store_item_new(f->store, &spec);
-    km_item_pin(item);
     assert_true(km_store_fill_commit(f->store, &second, item));
     kama_value_unref(item);
     assert_int_equal(touch(f, "k", 0), KAMA_OK);

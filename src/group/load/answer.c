@@ -95,8 +95,8 @@ void km_load_describe_timeout(const struct km_load *load,
     }
 }
 
-/* Makes the item that says "does not exist", with a pinned reference. Returns NULL
- * if that shall not be remembered, or without memory. */
+/* Makes the item that says "does not exist". Returns NULL if that shall not be
+ * remembered, or without memory. */
 static kama_value *negative_item(struct km_load *load,
                                  const struct km_load_keep *keep)
 {
@@ -112,11 +112,7 @@ static kama_value *negative_item(struct km_load *load,
         .key = kama_bytes_make(load->key, load->key_len),
         .negative = true,
         .expires_at = km_ns_after_ms(km_group_now(load->group), ttl_ms)};
-    kama_value *item = km_store_item_new(load->group->store, &spec);
-    if (item != NULL) {
-        km_item_pin(item);
-    }
-    return item;
+    return km_store_item_new(load->group->store, &spec);
 }
 
 /* Returns the item that the store shall keep, as a view: the value, the item that
@@ -158,10 +154,6 @@ void km_load_complete(struct km_load *load, const struct km_load_answer *answer)
     kama_value *negative =
         o.status == KAMA_MISS ? negative_item(load, &answer->keep) : NULL;
     o.stored = kept(load, &o, negative, &answer->keep);
-    if (o.stored != NULL &&
-        !km_store_make_room(group->store, load->call.hash, 0)) {
-        o.stored = NULL;
-    }
     if (!km_load_end(load, &o)) {
         km_trace_load_late(load, answer->status);
     }

@@ -24,8 +24,8 @@
 
 /* The answer of a loader, from its sink or from kama_load_finish. */
 struct km_load_answer {
-    kama_status status; /* as the loader returned it */
-    kama_value *item; /* the value that was set: a pinned reference, or NULL */
+    kama_status status;   /* as the loader returned it */
+    kama_value *item;     /* the value that was set: a reference, or NULL */
     const char *sentence; /* borrowed; may be empty */
     struct km_load_keep keep;
 };

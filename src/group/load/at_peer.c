@@ -11,8 +11,8 @@
 #include "group/sentence.h"
 #include "group/trace.h"
 
-/* Makes an item of the owner's answer, with a pinned reference. It is in no store
- * and says how long the value may live. */
+/* Makes an item of the owner's answer. It is in no store and says how long the value
+ * may live. */
 static kama_value *item_of(struct km_load *load,
                            const struct km_owner_reply *reply)
 {
@@ -25,12 +25,7 @@ static kama_value *item_of(struct km_load *load,
         spec.expires_at = km_ns_after_ms(km_group_now(group),
                                          reply->ttl_ms > 0 ? reply->ttl_ms : 1);
     }
-    kama_value *item = km_store_item_new(group->store, &spec);
-    if (item != NULL) {
-        km_item_pin(item);
-        (void)km_store_make_room(group->store, load->call.hash, 0);
-    }
-    return item;
+    return km_store_item_now(group->store, &spec);
 }
 
 /* Returns the status that callers get for the status of an owner: a normal

@@ -102,7 +102,7 @@ struct km_load_keep {
 
 struct kama_sink {
     struct km_load *load;
-    kama_value *item;   /* the value that was set last: a pinned reference */
+    kama_value *item;   /* the value that was set last: a reference */
     kama_status failed; /* the error of the last set, or KAMA_OK */
     struct km_load_keep keep;
     char sentence[KM_ERROR_BYTES_MAX];

@@ -32,8 +32,7 @@ static kama_status read_options(const kama_sink_options *options,
     return st;
 }
 
-/* Makes the item of a value, with a pinned reference, and writes how long it may
- * be kept. The value is copied. Errors: KAMA_ERR_TOO_LARGE, KAMA_ERR_INVALID,
+/* Makes the item of a value, and writes how long it may be kept. The value is copied. Errors: KAMA_ERR_TOO_LARGE, KAMA_ERR_INVALID,
  * KAMA_ERR_NO_MEMORY. */
 static kama_status make_item(struct km_load *load, kama_bytes value,
                              const kama_sink_options *options,
@@ -56,11 +55,14 @@ static kama_status make_item(struct km_load *load, kama_bytes value,
     if (st != KAMA_OK) {
         return st;
     }
+    st = km_store_may_hold(group->store, value.len);
+    if (st != KAMA_OK) {
+        return st;
+    }
     kama_value *item = km_store_item_new(group->store, &spec);
     if (item == NULL) {
         return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a value");
     }
-    km_item_pin(item);
     *ret_keep = (struct km_load_keep){.flags = own.flags};
     *ret_item = item;
     return KAMA_OK;

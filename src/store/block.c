@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/block.h"
+
+static size_t run_bytes(size_t len)
+{
+    return sizeof(struct km_block) + len;
+}
+
+struct km_block *km_block_new(struct km_account *account, uint32_t len)
+{
+    struct km_block *block = km_pages_alloc(&account->blocks, run_bytes(len));
+    if (block == NULL) {
+        return NULL;
+    }
+    block->account = account;
+    atomic_init(&block->refs, 1);
+    atomic_init(&block->held, 0);
+    block->len = len;
+    return block;
+}
+
+uint64_t km_block_charge(const struct km_account *account, size_t len)
+{
+    return km_pages_bytes(&account->blocks, run_bytes(len));
+}
+
+void km_block_ref(struct km_block *block)
+{
+    atomic_fetch_add_explicit(&block->refs, 1, memory_order_relaxed);
+}
+
+/* The release orders the reads of this thread before the free of another one. */
+void km_block_unref(struct km_block *block)
+{
+    if (atomic_fetch_sub_explicit(&block->refs, 1, memory_order_acq_rel) == 1) {
+        km_pages_free(&block->account->blocks, block, run_bytes(block->len));
+    }
+}
+
+void km_block_hold(struct km_block *block)
+{
+    km_block_ref(block);
+    if (atomic_fetch_add_explicit(&block->held, 1, memory_order_relaxed) == 0) {
+        km_account_hold(block->account,
+                        (int64_t)km_block_charge(block->account, block->len));
+    }
+}
+
+void km_block_let_go(struct km_block *block)
+{
+    if (atomic_fetch_sub_explicit(&block->held, 1, memory_order_relaxed) == 1) {
+        km_account_hold(block->account,
+                        -(int64_t)km_block_charge(block->account, block->len));
+    }
+    km_block_unref(block);
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The housekeeping of a shard, in bounded steps. What is given up when memory is
+ * needed, in this order:
+ *
+ *     1. segments that a clear has left
+ *     2. expired entries, by the segment: entries that were written at the same time
+ *        usually expire at the same time
+ *     3. holes, if there are many: the sweep makes whole segments of them
+ *     4. victims of the policy
+ */
+#include "base/hash.h"
+#include "store/shard.h"
+
+#define SWEEP_PER_BYTE 20u /* bytes that are looked at for each one changed */
+#define SWEEP_MIN 1024u    /* bytes that are looked at in a step */
+#define SWEEP_FOR_ROOM 32768u /* the same, if memory is needed */
+#define TRIM_PER_STEP 2u      /* chunks of the index */
+/* A segment is looked through when this part of the time has passed in which its
+ * entries expire, so that a look finds many. */
+#define EXPIRES_PART 16u
+
+/* -- what a clear has left -------------------------------------------------- */
+
+/* Frees one segment that a clear has left. Returns the steps that it took. */
+static unsigned drop_segment(struct km_shard *shard)
+{
+    uint32_t number = km_log_dropped(&shard->log);
+    unsigned steps = 1;
+    if (number == 0) {
+        return 0;
+    }
+    if (shard->log.segments[number].blocks > 0) {
+        km_ref ref = km_log_first(&shard->log, number);
+        for (; ref != 0; ref = km_log_next(&shard->log, ref), steps++) {
+            struct km_block *block =
+                km_record_block(km_log_at(&shard->log, ref));
+            if (block != NULL) {
+                km_block_unref(block);
+            }
+        }
+    }
+    km_log_drop(&shard->log);
+    return steps;
+}
+
+/* -- expired entries -------------------------------------------------------- */
+
+/* Returns the time from which a segment is worth a look. */
+static km_ns segment_due(const struct km_segment *s)
+{
+    return s->expires_first == KM_NS_NEVER
+               ? KM_NS_NEVER
+               : s->expires_first +
+                     (s->expires_last - s->expires_first) / EXPIRES_PART;
+}
+
+/* Returns a segment that is due, or 0, and computes when the next one will be. */
+static uint32_t find_due(struct km_shard *shard, km_ns now)
+{
+    km_ns next = KM_NS_NEVER;
+    for (unsigned q = 0; q < KM_LOG_QUEUES; q++) {
+        uint32_t i = shard->log.queues[q].oldest;
+        for (; i != 0; i = shard->log.segments[i].next) {
+            km_ns due = segment_due(&shard->log.segments[i]);
+            if (due <= now) {
+                return i;
+            }
+            next = due < next ? due : next;
+        }
+    }
+    shard->expires_next = next;
+    return 0;
+}
+
+/* Takes the expired entries out of a segment, and computes its times anew. Returns
+ * the steps that it took. */
+static unsigned expire_segment(struct km_shard *shard, uint32_t number,
+                               km_ns now)
+{
+    km_ns first = KM_NS_NEVER;
+    km_ns last = 0;
+    unsigned steps = 1;
+    uint32_t live = shard->log.segments[number].live;
+    km_ref ref = km_log_first(&shard->log, number);
+    while (ref != 0) {
+        km_ref next = km_log_next(&shard->log, ref);
+        km_word *record = km_log_at(&shard->log, ref);
+        km_ns at = km_record_expires_at(record);
+        steps++;
+        if (at != 0 && at <= now) {
+            struct km_choice choice;
+            live -= km_record_bytes(km_record_header(record));
+            km_choice_find(&shard->policy, ref, &choice);
+            km_shard_take_out_locked(shard, choice.hash, &choice.place);
+            shard->counts.expirations++;
+        } else if (at != 0) {
+            first = at < first ? at : first;
+            last = at > last ? at : last;
+        }
+        ref = next;
+    }
+    if (live > 0) {
+        shard->log.segments[number].expires_first = first;
+        shard->log.segments[number].expires_last = last;
+    }
+    return steps;
+}
+
+/* Takes the expired entries of one segment out, if one is due. Returns the steps that
+ * it took. */
+static unsigned expire(struct km_shard *shard)
+{
+    if (shard->expiring == 0) {
+        return 0;
+    }
+    km_ns now = km_clock_coarse(&shard->account->clock);
+    if (now < shard->expires_next) {
+        return 0;
+    }
+    uint32_t number = find_due(shard, now);
+    return number == 0 ? 0 : expire_segment(shard, number, now);
+}
+
+/* -- holes ------------------------------------------------------------------ */
+
+/* Moves a record to its new place, and tells the index and the policy. */
+static void move(void *arg, km_ref from, km_ref to, uint32_t bytes)
+{
+    struct km_shard *shard = arg;
+    struct km_choice choice;
+    km_choice_find(&shard->policy, from, &choice);
+    km_line_begin(choice.place.line);
+    km_words_move(km_log_at(&shard->log, to), km_log_at(&shard->log, from),
+                  bytes);
+    atomic_store_explicit(&choice.place.line->refs[choice.place.slot], to,
+                          KM_WORD_WRITE);
+    km_line_end(choice.place.line);
+    if (shard->policy.ops->moved != NULL) {
+        shard->policy.ops->moved(&shard->policy, from, to);
+    }
+}
+
+/* Slides records of a queue that has many holes. Returns whether there was one. */
+static bool slide(struct km_shard *shard, uint64_t bytes)
+{
+    for (unsigned q = 0; q < KM_LOG_QUEUES; q++) {
+        if (km_log_wants_sweep(&shard->log, q)) {
+            (void)km_log_sweep(&shard->log, q, bytes, move, shard);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* -- victims ---------------------------------------------------------------- */
+
+/* Appends the record of a choice to the queue that it moves on to. Returns false
+ * without memory for a segment. */
+static bool move_on(struct km_shard *shard, struct km_choice *choice)
+{
+    km_word *record = km_shard_record(shard, &choice->place);
+    uint64_t header = km_record_header(record);
+    km_ref to = km_log_append(&shard->log, choice->queue, header,
+                              km_record_expires_at(record));
+    if (to == 0) {
+        return false;
+    }
+    move(shard, choice->place.ref, to, km_record_bytes(header));
+    km_line_set_freq(choice->place.line, choice->place.slot, choice->freq);
+    km_log_kill(&shard->log, choice->place.ref);
+    return true;
+}
+
+/* Lets the choice leave. */
+static void evict(struct km_shard *shard, const struct km_choice *choice,
+                  bool expired)
+{
+    if (expired) {
+        shard->counts.expirations++;
+    } else {
+        if (shard->policy.ops->evicted != NULL) {
+            shard->policy.ops->evicted(&shard->policy, choice);
+        }
+        shard->counts.evictions++;
+    }
+    km_shard_take_out_locked(shard, choice->hash, &choice->place);
+}
+
+/* Chooses another record than that of the newcomer: the oldest of the other queue or, if
+ * there is none, the next one of the same queue, behind which the newcomer goes. */
+static void choose_another(struct km_shard *shard, struct km_choice *choice)
+{
+    unsigned other = 1 - km_log_queue_of(&shard->log, choice->place.ref);
+    km_ref ref = km_log_oldest(&shard->log, other);
+    if (ref == 0 && shard->policy.ops->has_links) {
+        shard->policy.ops->used(&shard->policy, choice->place.ref);
+        shard->policy.ops->choose(&shard->policy, choice);
+        return;
+    }
+    if (ref == 0) {
+        choice->stays = true;
+        choice->queue = 1 - other;
+        choice->freq = km_line_freq(choice->place.line, choice->place.slot);
+        return;
+    }
+    *choice = (struct km_choice){.queue = other};
+    km_choice_find(&shard->policy, ref, choice);
+}
+
+/* Lets the next record leave or move on. Returns false if there is none but that of the
+ * newcomer. */
+static bool evict_one(struct km_shard *shard,
+                      const struct km_eviction *eviction)
+{
+    struct km_choice choice;
+    km_policy_note_full(&shard->policy);
+    shard->policy.ops->choose(&shard->policy, &choice);
+    if (choice.place.ref == 0) {
+        return false;
+    }
+    bool spared = choice.hash == eviction->newcomer;
+    if (spared && shard->index.entry_count == 1) {
+        return false;
+    }
+    if (spared) {
+        choose_another(shard, &choice);
+        spared = choice.hash == eviction->newcomer;
+    }
+    km_ns at = km_record_expires_at(km_shard_record(shard, &choice.place));
+    bool expired = at != 0 && km_has_expired(&shard->account->clock, at);
+    bool stays = choice.stays && eviction->mode == KM_EVICT_BY_POLICY;
+    if (expired || !(stays || spared) || !move_on(shard, &choice)) {
+        evict(shard, &choice, expired);
+    }
+    return true;
+}
+
+uint64_t km_shard_bytes_locked(const struct km_shard *shard)
+{
+    KM_ASSERT_HELD(&shard->lock);
+    const struct km_log_queue *queues = shard->log.queues;
+    return km_log_dropped(&shard->log) != 0
+               ? UINT64_MAX / 64
+               : queues[0].weight + queues[1].weight;
+}
+
+/* Frees the ghosts and the lines of an empty shard. */
+static void give_back(struct km_shard *shard)
+{
+    if (shard->index.entry_count == 0) {
+        km_policy_clear(&shard->policy);
+        km_index_clear(&shard->index);
+        (void)km_index_trim(&shard->index, UINT32_MAX);
+    }
+}
+
+unsigned km_shard_evict_locked(struct km_shard *shard,
+                               const struct km_eviction *eviction)
+{
+    KM_ASSERT_HELD(&shard->lock);
+    uint64_t begin = km_account_used(shard->account);
+    unsigned done = 0;
+    while (done < eviction->steps &&
+           km_account_used(shard->account) + eviction->bytes > begin) {
+        unsigned n = drop_segment(shard);
+        if (n == 0 && km_index_trim(&shard->index, TRIM_PER_STEP)) {
+            n = 1;
+        }
+        if (n == 0) {
+            n = expire(shard);
+        }
+        if (n == 0 && slide(shard, SWEEP_FOR_ROOM)) {
+            n = SWEEP_FOR_ROOM / 128;
+        }
+        if (n == 0) {
+            n = evict_one(shard, eviction);
+        }
+        if (n == 0) {
+            give_back(shard);
+            break;
+        }
+        done += n;
+    }
+    return done;
+}
+
+void km_shard_step_locked(struct km_shard *shard, uint64_t bytes)
+{
+    KM_ASSERT_HELD(&shard->lock);
+    if (KM_UNLIKELY(km_log_dropped(&shard->log) != 0)) {
+        (void)drop_segment(shard);
+    }
+    (void)km_index_trim(&shard->index, TRIM_PER_STEP);
+    (void)expire(shard);
+    (void)slide(shard, bytes * SWEEP_PER_BYTE + SWEEP_MIN);
+}
+
+void km_shard_fini(struct km_shard *shard)
+{
+    struct km_gone gone = {.count = 0};
+    KM_ASSERT(shard->fill_count == 0);
+    shard->gone = &gone;
+    km_log_clear(&shard->log);
+    while (drop_segment(shard) != 0) {
+    }
+    km_index_fini(&shard->index);
+    km_log_fini(&shard->log);
+    km_policy_fini(&shard->policy);
+    km_mutex_fini(&shard->lock);
+}
