@@ -178,6 +178,32 @@ static kama_status join_twins(struct batch *batch, struct km_twins *twins,
     return KAMA_OK;
 }
 
+/* Keys whose memory is asked for at the same time. */
+#define WINDOW 16u
+
+/* Asks for the memory that the looks at some keys will need. */
+static void prefetch(const kama_group *group, const kama_bytes *keys, size_t n)
+{
+    uint64_t hashes[WINDOW];
+    for (size_t i = 0; i < n; i++) {
+        bool good = keys[i].len > 0 && keys[i].len <= KM_KEY_BYTES_MAX;
+        hashes[i] = good ? km_store_hash(group->store, keys[i]) : 0;
+        km_store_prefetch_line(group->store, hashes[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        km_store_prefetch_record(group->store, hashes[i]);
+    }
+}
+
+/* Does so at the begin of each window. */
+static void prefetch_at(const kama_group *group, const kama_bytes *keys,
+                        size_t count, size_t i)
+{
+    if (i % WINDOW == 0) {
+        prefetch(group, keys + i, count - i < WINDOW ? count - i : WINDOW);
+    }
+}
+
 /* Answers the keys that are in memory, and finds equal keys among the others. */
 static void look_up_all(struct batch *batch, const kama_bytes *keys,
                         const struct km_call_limits *call)
@@ -187,6 +213,7 @@ static void look_up_all(struct batch *batch, const kama_bytes *keys,
     for (size_t i = 0; i < batch->count; i++) {
         struct batch_key *key = &batch->keys[i];
         kama_value *value = NULL;
+        prefetch_at(batch->group, keys, batch->count, i);
         key->batch = batch;
         key->op.done = on_done;
         key->next = KM_TWINS_NONE;
@@ -290,6 +317,7 @@ static void get_in_turn(kama_group *group, const kama_bytes *keys, size_t n,
     for (size_t i = 0; i < n; i++) {
         uint64_t hash;
         items[i].value = NULL;
+        prefetch_at(group, keys, n, i);
         kama_status st =
             km_group_look_up(group, keys[i], call, &hash, &items[i].value);
         if (st == KAMA_DEFERRED) {
