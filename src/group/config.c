@@ -85,7 +85,8 @@ static kama_status find_policy(const kama_group_options *o,
     if (config->policy == NULL) {
         char shown[64];
         return km_fail(
-            KAMA_ERR_INVALID, "policy: \"%s\" is neither s3fifo nor lru",
+            KAMA_ERR_INVALID,
+            "policy: \"%s\" is none of s3fifo+, s3fifo and lru",
             km_bytes_quote(kama_bytes_str(policy), shown, sizeof shown));
     }
     return KAMA_OK;

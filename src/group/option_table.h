@@ -53,8 +53,10 @@
     X("ttl_jitter", ttl_jitter, KM_OPTION_UINT, "PERCENT", 0, "0", 0,          \
       KM_TTL_JITTER_PERCENT_MAX, "0.1.0",                                      \
       "By how much at most a ttl is shortened at random.")                     \
-    X("policy", policy, KM_OPTION_STRING, "NAME", "s3fifo", "s3fifo", 0, 0,    \
-      "0.1.0", "The order in which entries are evicted: s3fifo or lru.")       \
+    X("policy", policy, KM_OPTION_STRING, "NAME", "s3fifo+", "s3fifo+", 0, 0,  \
+      "0.1.0",                                                                 \
+      "The order in which entries are evicted: s3fifo+, s3fifo or "            \
+      "lru.")                                                                  \
     X("loader_timeout", loader_timeout_ms, KM_OPTION_DURATION, "TIME",         \
       KM_LOADER_TIMEOUT_MS_DEFAULT, "5s", 1, KM_LOADER_TIMEOUT_MS_MAX,         \
       "0.1.0", "How long one load may take.")                                  \

@@ -150,7 +150,7 @@ static void test_defaults(void **state)
     assert_int_equal(o.loader_concurrency, 64);
     assert_int_equal(o.async_threads, KM_ASYNC_THREADS_DEFAULT);
     assert_int_equal(o.async_threads, 2);
-    assert_string_equal(o.policy, "s3fifo");
+    assert_string_equal(o.policy, "s3fifo+");
 }
 
 int main(void)

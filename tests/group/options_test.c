@@ -346,7 +346,8 @@ static void test_wrong_group_is_named(void **state)
     o.name = "users";
     o.policy = "fifo";
     assert_int_equal(try_new(&o), KAMA_ERR_INVALID);
-    expect_sentence("group users: policy: \"fifo\" is neither s3fifo nor lru");
+    expect_sentence(
+        "group users: policy: \"fifo\" is none of s3fifo+, s3fifo and lru");
 }
 
 /* max_bytes must have room for four of the largest values. If max_value_bytes is

@@ -183,7 +183,7 @@ class Settings(unittest.TestCase):
                 ("ttl", "soon", '"soon" is not a duration such as 250ms, 5s, '
                  "3m, 1h, or forever"),
                 ("max_bytes", "1k", "1k is less than 64k"),
-                ("policy", "fifo", '"fifo" is neither s3fifo nor lru'),
+                ("policy", "fifo", '"fifo" is none of s3fifo+, s3fifo and lru'),
                 ("ttl_jitter", "51", '51 is outside 0..50')):
             says = "group users: %s: %s" % (key, says)
             text = 'users:%s="%s"' % (key, value)

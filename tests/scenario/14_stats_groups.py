@@ -117,7 +117,7 @@ class StatsAndGroups(unittest.TestCase):
         self.assertEqual(
             (default.name, default.max_bytes, default.max_value_bytes,
              default.ttl_ms, default.has_loader, default.policy),
-            ("default", 64 << 20, 1 << 20, -1, False, "s3fifo"))
+            ("default", 64 << 20, 1 << 20, -1, False, "s3fifo+"))
         self.assertEqual(
             (loads.name, loads.max_bytes, loads.ttl_ms, loads.negative_ttl_ms,
              loads.has_loader, loads.loader_timeout_ms,

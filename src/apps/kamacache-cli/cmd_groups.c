@@ -2,7 +2,7 @@
 /*
  * groups: the configuration of the groups of a node, and how full they are.
  *
- *     users      1021 entries  9.8m of 64m  s3fifo  loader
+ *     users      1021 entries  9.8m of 64m  s3fifo+  loader
  *     sessions     12 entries  3.1k of 1g   lru
  *
  * The columns are as wide as their widest cell, so that all groups are visited
