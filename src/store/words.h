@@ -26,6 +26,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 typedef _Atomic uint64_t km_word;
 
@@ -98,9 +101,85 @@ static inline void km_bytes_put_tail(uint8_t *p, uint64_t word, size_t n)
     }
 }
 
+#if defined(__SSE2__) && !defined(KM_WORD_TSAN)
+#define KM_WORD_VECTORS 1
+/* Sixteen or eight bytes at any address. They are read as volatile, because no
+ * compiler has atomic accesses of that kind in one instruction; what is torn is thrown
+ * away by the check of the sequence, as with words. */
+typedef long long km_vector
+    __attribute__((vector_size(16), aligned(1), may_alias));
+typedef uint64_t km_eight __attribute__((aligned(1), may_alias));
+
+static inline km_vector km_vector_get(const uint8_t *p)
+{
+    return *(const volatile km_vector *)p;
+}
+
+/* Copies n bytes, from 16 to 32 of them: the two vectors may overlap. */
+static inline void km_vectors_copy_2(uint8_t *to, const uint8_t *from, size_t n)
+{
+    km_vector first = km_vector_get(from);
+    km_vector last = km_vector_get(from + n - 16);
+    *(km_vector *)to = first;
+    *(km_vector *)(to + n - 16) = last;
+}
+
+/* Copies 64 bytes. */
+static inline void km_vectors_copy_64(uint8_t *to, const uint8_t *from)
+{
+    km_vectors_copy_2(to, from, 32);
+    km_vectors_copy_2(to + 32, from + 32, 32);
+}
+
+/* Copies n bytes, at least 16. The last piece overlaps the one before it, so that
+ * sizes need no loop of their own. */
+static inline void km_vectors_copy(uint8_t *to, const uint8_t *from, size_t n)
+{
+    if (n > 64) {
+        size_t at = 0;
+        do {
+            km_vectors_copy_64(to + at, from + at);
+            at += 64;
+        } while (at + 64 < n);
+        km_vectors_copy_64(to + n - 64, from + n - 64);
+        return;
+    }
+    if (n > 32) {
+        km_vectors_copy_2(to, from, 32);
+        km_vectors_copy_2(to + n - 32, from + n - 32, 32);
+        return;
+    }
+    km_vectors_copy_2(to, from, n);
+}
+
+/* Returns whether n bytes, at least 8, are equal. */
+static inline bool km_vectors_equal(const uint8_t *a, const uint8_t *b,
+                                    size_t n)
+{
+    if (n < 16) {
+        uint64_t differ =
+            (*(const volatile km_eight *)a ^ *(const km_eight *)b) |
+            (*(const volatile km_eight *)(a + n - 8) ^
+             *(const km_eight *)(b + n - 8));
+        return differ == 0;
+    }
+    km_vector differ =
+        km_vector_get(a + n - 16) ^ *(const km_vector *)(b + n - 16);
+    for (size_t at = 0; at + 16 < n; at += 16) {
+        differ |= km_vector_get(a + at) ^ *(const km_vector *)(b + at);
+    }
+    return (differ[0] | differ[1]) == 0;
+}
+#endif
+
 /* Returns whether the n bytes from `words` on are those at p. */
 static inline bool km_words_equal(const km_word *words, const void *p, size_t n)
 {
+#ifdef KM_WORD_VECTORS
+    if (n >= 8) {
+        return km_vectors_equal((const uint8_t *)words, p, n);
+    }
+#endif
     const uint8_t *at = p;
     uint64_t differ = 0;
     for (; n >= 8; n -= 8, at += 8, words++) {
@@ -114,25 +193,6 @@ static inline bool km_words_equal(const km_word *words, const void *p, size_t n)
     }
     return differ == 0;
 }
-
-#if defined(__SSE2__) && !defined(KM_WORD_TSAN)
-#define KM_WORD_VECTORS 1
-/* Sixteen bytes at any address. They are read as volatile, because no compiler has
- * atomic accesses of that size in one instruction; what is torn is thrown away by the
- * check of the sequence, as with words. */
-typedef long long km_vector
-    __attribute__((vector_size(16), aligned(1), may_alias));
-
-/* Copies n bytes, at least 16: the last vector overlaps the one before it. */
-static inline void km_vectors_copy(uint8_t *to, const uint8_t *from, size_t n)
-{
-    size_t at = 0;
-    for (; at + 16 < n; at += 16) {
-        *(km_vector *)(to + at) = *(const volatile km_vector *)(from + at);
-    }
-    *(km_vector *)(to + n - 16) = *(const volatile km_vector *)(from + n - 16);
-}
-#endif
 
 /* Copies n bytes, which begin `skip` bytes (fewer than 8) behind words, to p. */
 static inline void km_words_copy(void *p, const km_word *words, size_t skip,
