@@ -164,6 +164,22 @@ static inline uint64_t km_index_tag(uint64_t hash)
     return tag + (tag == 0);
 }
 
+#ifdef KM_WORD_VECTORS
+/* Returns the slots of a line that have this tag, as a set of bits; see
+ * km_match_slot. The tags are the first ten bytes of a vector. */
+static inline uint64_t km_line_match(const struct km_line *line, uint64_t tag)
+{
+    __m128i tags = (__m128i)km_vector_get((const uint8_t *)&line->tags);
+    __m128i equal = _mm_cmpeq_epi8(tags, _mm_set1_epi8((char)tag));
+    return (unsigned)_mm_movemask_epi8(equal) & ((1u << KM_LINE_SLOTS) - 1);
+}
+
+/* Returns the slot that the lowest bit of a match stands for. */
+static inline unsigned km_match_slot(uint64_t match)
+{
+    return (unsigned)__builtin_ctzll(match);
+}
+#else
 /* Returns the lanes of 8 bits in which two words agree, as their highest bits. Rarely
  * a lane above one that agrees is named, too. */
 static inline uint64_t km_lanes_equal(uint64_t a, uint64_t b)
@@ -190,6 +206,7 @@ static inline unsigned km_match_slot(uint64_t match)
     unsigned bit = (unsigned)__builtin_ctzll(match);
     return (bit >> 3) + (bit & 1u) * 8;
 }
+#endif
 
 /* Returns 2^L - 1, if there are from 2^L to 2^(L + 1) - 1 buckets. */
 static inline uint32_t km_index_mask_low(uint32_t bucket_count)
