@@ -35,3 +35,9 @@ _Noreturn void km_assert_fail(const char *file, int line, const char *what);
 /* Tell the compiler which way a branch usually goes. */
 #define KM_LIKELY(x) __builtin_expect(!!(x), 1)
 #define KM_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* Of a function whose callers are hot and few. */
+#define KM_ALWAYS_INLINE inline __attribute__((always_inline))
+/* Of the part of a hot function that runs rarely, so that the rest saves no
+ * registers for it. */
+#define KM_NOINLINE __attribute__((noinline))

@@ -167,8 +167,8 @@ static kama_status get_absent(kama_group *group, kama_bytes key, uint64_t hash,
 
 /* -- hits ------------------------------------------------------------------ */
 
-static kama_status check_call(kama_group *group, kama_bytes key,
-                              const kama_ctx *ctx)
+static KM_NOINLINE kama_status check_call(kama_group *group, kama_bytes key,
+                                          const kama_ctx *ctx)
 {
     struct km_call_limits call;
     kama_status st = km_group_check_key(key);
@@ -178,11 +178,19 @@ static kama_status check_call(kama_group *group, kama_bytes key,
     return st;
 }
 
+/* Returns whether check_call has nothing to say against a call. */
+static inline bool is_plain_call(kama_bytes key, const kama_ctx *ctx)
+{
+    return ctx == NULL && key.data != NULL && key.len >= KM_KEY_BYTES_MIN &&
+           key.len <= KM_KEY_BYTES_MAX;
+}
+
 kama_status kama_get(kama_group *group, kama_bytes key, const kama_ctx *ctx,
                      kama_value **ret_value)
 {
-    kama_status st = check_call(group, key, ctx);
-    if (KM_UNLIKELY(st != KAMA_OK)) {
+    kama_status st;
+    if (KM_UNLIKELY(!is_plain_call(key, ctx)) &&
+        (st = check_call(group, key, ctx)) != KAMA_OK) {
         return st;
     }
     uint64_t hash = km_store_hash(group->store, key);
@@ -209,29 +217,40 @@ static kama_status copy_absent(kama_group *group, kama_bytes key, uint64_t hash,
     return st;
 }
 
-kama_status kama_get_copy(kama_group *group, kama_bytes key,
-                          const kama_ctx *ctx, void *buf, size_t cap,
-                          size_t *ret_len)
+/* Ends a call that memory has not answered with a value. */
+static KM_NOINLINE kama_status end_copy(kama_group *group, kama_bytes key,
+                                        const kama_ctx *ctx, kama_status st,
+                                        void *buf, size_t cap, size_t *ret_len)
 {
-    kama_status st = check_call(group, key, ctx);
-    if (KM_UNLIKELY(st != KAMA_OK)) {
-        return st;
-    }
-    uint64_t hash = km_store_hash(group->store, key);
-    st = km_store_copy(group->store, hash, key, buf, cap, ret_len);
-    km_hot_keys_note(&group->hot, hash, key);
-    if (KM_LIKELY(st != KAMA_WOULD_LOAD)) {
-        km_trace_memory(group, st, key);
-    } else {
+    if (st == KAMA_WOULD_LOAD) {
+        uint64_t hash = km_store_hash(group->store, key);
         st = copy_absent(group, key, hash, ctx, buf, cap, ret_len);
-    }
-    if (KM_LIKELY(st == KAMA_OK)) {
-        return st;
+    } else {
+        km_trace_memory(group, st, key);
     }
     return st == KAMA_ERR_TOO_SMALL
                ? km_fail(st, "the value has %zu bytes, the buffer %zu",
                          *ret_len, cap)
                : st;
+}
+
+kama_status kama_get_copy(kama_group *group, kama_bytes key,
+                          const kama_ctx *ctx, void *buf, size_t cap,
+                          size_t *ret_len)
+{
+    kama_status st;
+    if (KM_UNLIKELY(!is_plain_call(key, ctx)) &&
+        (st = check_call(group, key, ctx)) != KAMA_OK) {
+        return st;
+    }
+    uint64_t hash = km_store_hash(group->store, key);
+    km_hot_keys_note(&group->hot, hash, key);
+    st = km_store_copy(group->store, hash, key, buf, cap, ret_len);
+    if (KM_UNLIKELY(st != KAMA_OK)) {
+        return end_copy(group, key, ctx, st, buf, cap, ret_len);
+    }
+    km_trace_memory(group, st, key);
+    return st;
 }
 
 kama_status kama_try_get(kama_group *group, kama_bytes key,
