@@ -20,6 +20,7 @@ unsigned km_thread_deal_cell(void)
     unsigned number =
         atomic_fetch_add_explicit(&dealt, 1, memory_order_relaxed);
     km_thread_own.cell = number % KM_THREAD_CELLS + 1;
-    km_thread_own.shares_cell = number >= KM_THREAD_CELLS;
+    km_thread_own.counter =
+        km_thread_own.cell + (number < KM_THREAD_CELLS ? 0 : KM_THREAD_CELLS);
     return number % KM_THREAD_CELLS;
 }

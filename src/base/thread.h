@@ -41,7 +41,7 @@ struct km_thread_frame {
 /* What the library keeps for each thread; for the functions below only. */
 struct km_thread {
     unsigned cell;    /* + 1; 0: the thread has none yet */
-    bool shares_cell; /* with another thread */
+    unsigned counter; /* + 1, likewise */
     struct km_thread_frame *innermost;
 };
 extern _Thread_local struct km_thread km_thread_own
@@ -58,12 +58,15 @@ static inline unsigned km_thread_cell(void)
     return KM_LIKELY(cell != 0) ? cell - 1 : km_thread_deal_cell();
 }
 
-/* Returns whether the calling thread is the only one that has its cell, and
- * need not add with a locked instruction. Only the first KM_THREAD_CELLS threads of
- * the process own theirs. km_thread_cell was called before. */
-static inline bool km_thread_owns_cell(void)
+/* Returns the number of a counter for the calling thread, 0..2*KM_THREAD_CELLS-1. One
+ * below KM_THREAD_CELLS belongs to no other thread, so that it needs no locked
+ * instruction: only the first KM_THREAD_CELLS threads of the process have such a one. */
+static inline unsigned km_thread_counter(void)
 {
-    return !km_thread_own.shares_cell;
+    if (KM_UNLIKELY(km_thread_own.counter == 0)) {
+        (void)km_thread_deal_cell();
+    }
+    return km_thread_own.counter - 1;
 }
 
 /* Makes the calling thread work for inside_of until km_thread_leave. The frame is

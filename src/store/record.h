@@ -35,6 +35,8 @@ typedef uint32_t km_ref;
 #define KM_RECORD_BLOCK (UINT64_C(1) << 31)
 #define KM_RECORD_EXPIRES (UINT64_C(1) << 32)
 #define KM_RECORD_VERSION (UINT64_C(1) << 33)
+#define KM_RECORD_FIELDS                                                       \
+    (KM_RECORD_LINKS | KM_RECORD_BLOCK | KM_RECORD_EXPIRES | KM_RECORD_VERSION)
 
 #define KM_RECORD_INLINE_MAX 16384u
 
@@ -60,31 +62,41 @@ static inline uint64_t km_record_gap(uint32_t bytes)
     return KM_RECORD_DEAD | (uint64_t)(bytes / 8) << 40;
 }
 
-/* The flags of the optional fields are neighbours, in the order of the fields. Each
- * of the following is a number of words before that field. */
-static inline unsigned km_record_fields(uint64_t header, uint64_t before)
-{
-    uint64_t present = header & (before - KM_RECORD_LINKS);
-    return 1 + (unsigned)__builtin_popcountll(present);
-}
-
-/* Returns how many words are before the key. */
-static inline unsigned km_record_key_word(uint64_t header)
+/* The flags of the optional fields are neighbours, in the order of the fields. Returns
+ * how many of them are set in a header; a popcount would be a call on many machines. */
+static inline unsigned km_record_count_fields(uint64_t header)
 {
     unsigned four = (unsigned)(header >> 30) & 15u;
     four = (four & 5u) + ((four >> 1) & 5u);
-    return 1 + (four & 3u) + (four >> 2);
+    return (four & 3u) + (four >> 2);
+}
+
+/* Returns how many words are before a field, which is named by its flag. */
+static inline unsigned km_record_field_word(uint64_t header, uint64_t flag)
+{
+    return 1 + km_record_count_fields(header & (flag - KM_RECORD_LINKS));
+}
+
+/* Returns how many words are before the key. Most records have no optional field. */
+static inline unsigned km_record_key_word(uint64_t header)
+{
+    return KM_LIKELY((header & KM_RECORD_FIELDS) == 0)
+               ? 1
+               : 1 + km_record_count_fields(header);
+}
+
+/* Returns where the last byte of the value ends in a record that has a key. */
+static inline uint32_t km_record_end(uint64_t header)
+{
+    return km_record_key_word(header) * 8 + km_record_key_len(header) +
+           km_record_inline_len(header);
 }
 
 /* Returns the size of the record. */
 static inline uint32_t km_record_bytes(uint64_t header)
 {
-    unsigned key_len = km_record_key_len(header);
-    if (key_len == 0) {
-        return (uint32_t)(header >> 40) * 8;
-    }
-    unsigned n = key_len + km_record_inline_len(header);
-    return km_record_key_word(header) * 8 + ((n + 7) & ~7u);
+    return km_record_key_len(header) == 0 ? (uint32_t)(header >> 40) * 8
+                                          : (km_record_end(header) + 7) & ~7u;
 }
 
 /* Returns the size of the record and of its block. */
@@ -122,7 +134,7 @@ static inline struct km_block *km_record_block(const km_word *record)
         return NULL;
     }
     return (struct km_block *)(uintptr_t)km_record_word(
-        record, km_record_fields(header, KM_RECORD_BLOCK));
+        record, km_record_field_word(header, KM_RECORD_BLOCK));
 }
 
 static inline kama_bytes km_record_value(const km_word *record)
@@ -142,8 +154,8 @@ static inline km_ns km_record_expires_at(const km_word *record)
     uint64_t header = km_record_header(record);
     return (header & KM_RECORD_EXPIRES) == 0
                ? 0
-               : km_record_word(record,
-                                km_record_fields(header, KM_RECORD_EXPIRES));
+               : km_record_word(
+                     record, km_record_field_word(header, KM_RECORD_EXPIRES));
 }
 
 /* Returns the loader's version of the entry, or 0. */
@@ -152,8 +164,8 @@ static inline uint64_t km_record_version(const km_word *record)
     uint64_t header = km_record_header(record);
     return (header & KM_RECORD_VERSION) == 0
                ? 0
-               : km_record_word(record,
-                                km_record_fields(header, KM_RECORD_VERSION));
+               : km_record_word(
+                     record, km_record_field_word(header, KM_RECORD_VERSION));
 }
 
 /* Returns the header of the record for an item, with or without links. */

@@ -271,12 +271,10 @@ static kama_status copy_block(struct km_block *block, void *buf, size_t cap,
     return st;
 }
 
-kama_status km_store_copy(struct km_store *store, uint64_t hash, kama_bytes key,
-                          void *buf, size_t cap, size_t *ret_len)
+kama_status km_store_copy_locked(struct km_store *store, uint64_t hash,
+                                 kama_bytes key, void *buf, size_t cap,
+                                 size_t *ret_len)
 {
-    if (KM_LIKELY(km_store_hit(store, hash, key, buf, cap, ret_len))) {
-        return KAMA_OK;
-    }
     struct km_shard *shard = km_store_shard(store, hash);
     struct km_block *block = NULL;
     kama_status st = KAMA_WOULD_LOAD;
@@ -474,8 +472,7 @@ void km_store_fill_cancel(struct km_store *store, struct km_fill *fill)
 static void sum_cells(struct km_store *store, struct km_store_stats *ret)
 {
     for (unsigned i = 0; i < 2 * KM_THREAD_CELLS; i++) {
-        struct km_store_cell *cell =
-            &store->cells[i / KM_THREAD_CELLS][i % KM_THREAD_CELLS];
+        struct km_store_cell *cell = &store->cells[i];
         ret->hits += atomic_load_explicit(&cell->hits, memory_order_relaxed);
         ret->negative_hits +=
             atomic_load_explicit(&cell->negative_hits, memory_order_relaxed);

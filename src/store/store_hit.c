@@ -19,7 +19,7 @@ static bool is_fresh(const struct km_shard *shard, const km_word *record,
                      uint64_t header)
 {
     km_ns at =
-        km_word_get(&record[km_record_fields(header, KM_RECORD_EXPIRES)]);
+        km_word_get(&record[km_record_field_word(header, KM_RECORD_EXPIRES)]);
     return at != 0 && !km_has_expired(&shard->account->clock, at);
 }
 
@@ -42,8 +42,8 @@ enum look { LOOK_OTHER_KEY, LOOK_HIT, LOOK_UNCLEAR };
 #define ITEM_LOCKED_FLAGS (LOCKED_FLAGS | KM_RECORD_EXPIRES | KM_RECORD_VERSION)
 
 /* Returns whether the value of the record may be copied without the lock. */
-static inline bool is_plain(const struct hit *hit, const km_word *record,
-                            uint64_t header)
+static KM_ALWAYS_INLINE bool is_plain(const struct hit *hit,
+                                      const km_word *record, uint64_t header)
 {
     if (hit->makes_item) {
         return (header & ITEM_LOCKED_FLAGS) == 0;
@@ -54,8 +54,9 @@ static inline bool is_plain(const struct hit *hit, const km_word *record,
             is_fresh(hit->shard, record, header));
 }
 
-/* Compares the record at ref, and copies its value. */
-static inline enum look read_record(struct hit *hit, km_ref ref)
+/* Compares the record at ref, and copies its value. It is a part of each of the two
+ * kinds of hits, so that the hit stays in registers. */
+static KM_ALWAYS_INLINE enum look read_record(struct hit *hit, km_ref ref)
 {
     const struct km_log *log = &hit->shard->log;
     const km_word *base = km_chunks_get(&log->bases, ref >> log->offset_bits);
@@ -71,8 +72,7 @@ static inline enum look read_record(struct hit *hit, km_ref ref)
     if (key_len != hit->key.len) {
         return LOOK_OTHER_KEY;
     }
-    if (KM_UNLIKELY(offset * 8 + km_record_bytes(header) >
-                    log->segment_bytes)) {
+    if (KM_UNLIKELY(offset * 8 + km_record_end(header) > log->segment_bytes)) {
         return LOOK_UNCLEAR;
     }
     const km_word *at = record + km_record_key_word(header);
@@ -97,8 +97,8 @@ static inline enum look read_record(struct hit *hit, km_ref ref)
 }
 
 /* Looks a key up. Returns false if the lock is needed to tell. */
-static inline bool look_up(struct km_store *store, uint64_t hash,
-                           struct hit *hit)
+static KM_ALWAYS_INLINE bool look_up(struct km_store *store, uint64_t hash,
+                                     struct hit *hit)
 {
     const struct km_shard *shard = hit->shard;
     const struct km_index *index = &shard->index;
@@ -139,18 +139,18 @@ static inline bool look_up(struct km_store *store, uint64_t hash,
     return false;
 }
 
-bool km_store_hit(struct km_store *store, uint64_t hash, kama_bytes key,
-                  void *buf, size_t cap, size_t *ret_len)
+kama_status km_store_copy(struct km_store *store, uint64_t hash, kama_bytes key,
+                          void *buf, size_t cap, size_t *ret_len)
 {
     struct hit hit = {.shard = km_store_shard(store, hash),
                       .key = key,
                       .buf = buf,
                       .cap = cap};
-    if (!look_up(store, hash, &hit)) {
-        return false;
+    if (KM_UNLIKELY(!look_up(store, hash, &hit))) {
+        return km_store_copy_locked(store, hash, key, buf, cap, ret_len);
     }
     *ret_len = hit.len;
-    return true;
+    return KAMA_OK;
 }
 
 kama_value *km_store_hit_item(struct km_store *store, uint64_t hash,

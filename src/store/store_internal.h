@@ -30,7 +30,7 @@ struct km_store {
     size_t base_bytes;      /* the blocks of the store and of its account */
     atomic_uint evict_hand; /* the shard that the next eviction begins at */
     void *block;            /* the allocation */
-    struct km_store_cell cells[2][KM_THREAD_CELLS]; /* 1: shared by threads */
+    struct km_store_cell cells[2 * KM_THREAD_CELLS]; /* see km_thread_counter */
 };
 
 /* Returns the shard of a hash, which its high bits choose. The shift by 63 -
@@ -45,11 +45,10 @@ static inline struct km_shard *km_store_shard(const struct km_store *store,
 /* Counts a hit of the calling thread. */
 static inline void km_store_count(struct km_store *store, bool negative)
 {
-    unsigned number = km_thread_cell();
-    bool own = km_thread_owns_cell();
-    struct km_store_cell *cell = &store->cells[own ? 0 : 1][number];
+    unsigned number = km_thread_counter();
+    struct km_store_cell *cell = &store->cells[number];
     _Atomic uint64_t *count = negative ? &cell->negative_hits : &cell->hits;
-    if (KM_LIKELY(own)) {
+    if (KM_LIKELY(number < KM_THREAD_CELLS)) {
         uint64_t n = atomic_load_explicit(count, memory_order_relaxed);
         atomic_store_explicit(count, n + 1, memory_order_relaxed);
     } else {
@@ -76,3 +75,8 @@ void km_store_reserve(struct km_store *store, uint64_t hash, uint64_t n);
 kama_status km_store_take_locked(struct km_store *store, struct km_shard *shard,
                                  const struct km_place *place,
                                  kama_value **ret_value);
+
+/* Does what km_store_copy does, with the lock. */
+kama_status km_store_copy_locked(struct km_store *store, uint64_t hash,
+                                 kama_bytes key, void *buf, size_t cap,
+                                 size_t *ret_len);
