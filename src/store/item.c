@@ -55,28 +55,33 @@ static size_t item_bytes(uint8_t flags, size_t key_len, size_t inline_len)
     return n < sizeof(struct kama_value) ? sizeof(struct kama_value) : n;
 }
 
-kama_value *km_item_make(struct km_account *account,
-                         const struct km_item_spec *spec,
-                         struct km_block *block, uint32_t value_len)
+/* Writes a new item, whose memory is charged. */
+static kama_value *init(kama_value *item, struct km_account *account,
+                        const struct km_item_spec *spec, struct km_block *block,
+                        uint32_t value_len)
 {
-    uint8_t flags = spec_flags(spec);
-    size_t n = item_bytes(flags, spec->key.len, block != NULL ? 0 : value_len);
-    kama_value *item = km_account_alloc(account, n);
-    if (item == NULL) {
-        return NULL;
-    }
     item->account = account;
     item->block = block;
     atomic_init(&item->refs, 1);
     item->value_len = value_len;
     item->key_len = (uint16_t)spec->key.len;
-    item->flags = flags;
+    item->flags = spec_flags(spec);
     fill_head(item, spec);
     km_account_hold(account, (int64_t)km_item_charge(item));
     if (block != NULL) {
         km_block_hold(block);
     }
     return item;
+}
+
+kama_value *km_item_make(struct km_account *account,
+                         const struct km_item_spec *spec,
+                         struct km_block *block, uint32_t value_len)
+{
+    size_t n = item_bytes(spec_flags(spec), spec->key.len,
+                          block != NULL ? 0 : value_len);
+    kama_value *item = km_account_alloc(account, n);
+    return item == NULL ? NULL : init(item, account, spec, block, value_len);
 }
 
 uint64_t km_item_new_charge(const struct km_account *account,
@@ -88,30 +93,52 @@ uint64_t km_item_new_charge(const struct km_account *account,
            (is_block ? km_block_charge(account, spec->value.len) : 0);
 }
 
+/* Makes an item with a small value. What was reserved is what it is charged with, so
+ * that the number that all threads share is not written again. */
+static kama_value *new_small(struct km_account *account,
+                             const struct km_item_spec *spec, uint64_t reserved)
+{
+    kama_value *item =
+        km_mem_alloc(&account->mem, item_bytes(spec_flags(spec), spec->key.len,
+                                               spec->value.len));
+    if (item == NULL) {
+        km_account_discharge(account, reserved);
+        return NULL;
+    }
+    (void)init(item, account, spec, NULL, (uint32_t)spec->value.len);
+    KM_ASSERT(km_item_charge(item) == reserved);
+    if (spec->value.len > 0) {
+        memcpy(km_item_value_at(item), spec->value.data, spec->value.len);
+    }
+    return item;
+}
+
 /* The bytes that were reserved are given back when those that are needed are charged,
  * and before the value is copied, which may take a while. */
-kama_value *km_item_new(struct km_account *account,
-                        const struct km_item_spec *spec, uint64_t reserved)
+static kama_value *new_large(struct km_account *account,
+                             const struct km_item_spec *spec, uint64_t reserved)
 {
-    struct km_block *block = NULL;
     kama_value *item = NULL;
-    KM_ASSERT(spec->key.len <= KM_KEY_BYTES_MAX);
-    KM_ASSERT(spec->value.len <= KM_VALUE_BYTES_LOCAL_MAX);
-    bool is_block = spec->value.len > account->inline_max;
-    if (is_block) {
-        block = km_block_new(account, (uint32_t)spec->value.len);
-    }
-    if (!is_block || block != NULL) {
+    struct km_block *block = km_block_new(account, (uint32_t)spec->value.len);
+    if (block != NULL) {
         item = km_item_make(account, spec, block, (uint32_t)spec->value.len);
     }
     km_account_discharge(account, reserved);
     if (block != NULL) {
         memcpy(block->bytes, spec->value.data, spec->value.len);
         km_block_unref(block);
-    } else if (item != NULL && spec->value.len > 0) {
-        memcpy(km_item_value_at(item), spec->value.data, spec->value.len);
     }
     return item;
+}
+
+kama_value *km_item_new(struct km_account *account,
+                        const struct km_item_spec *spec, uint64_t reserved)
+{
+    KM_ASSERT(spec->key.len <= KM_KEY_BYTES_MAX);
+    KM_ASSERT(spec->value.len <= KM_VALUE_BYTES_LOCAL_MAX);
+    return spec->value.len > account->inline_max
+               ? new_large(account, spec, reserved)
+               : new_small(account, spec, reserved);
 }
 
 size_t km_item_charge(const kama_value *item)

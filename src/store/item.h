@@ -61,9 +61,9 @@ struct km_item_spec {
 uint64_t km_item_new_charge(const struct km_account *account,
                             const struct km_item_spec *spec);
 
-/* Makes an item with one reference. `reserved` bytes were charged for it before; they
- * are discharged, also after an error. Returns NULL without memory. The lengths must
- * be within the limits. */
+/* Makes an item with one reference. `reserved` bytes, which are km_item_new_charge, were
+ * charged for it before; after an error they are discharged. Returns NULL without
+ * memory. The lengths must be within the limits. */
 kama_value *km_item_new(struct km_account *account,
                         const struct km_item_spec *spec, uint64_t reserved);
 
