@@ -224,6 +224,13 @@ static inline uint32_t km_index_bucket(uint64_t shape, uint64_t hash)
     return b < (uint32_t)shape ? b : b & mask_low;
 }
 
+/* Returns whether an index of that shape has no buckets. Its lines may still have
+ * the entries from before a clear. */
+static inline bool km_index_is_empty(uint64_t shape)
+{
+    return (uint32_t)shape == 0;
+}
+
 /* Returns the first line of bucket b, or NULL if there is none. */
 static inline struct km_line *km_index_line(const struct km_index *index,
                                             uint32_t b)

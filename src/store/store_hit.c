@@ -106,7 +106,8 @@ static KM_ALWAYS_INLINE bool look_up(struct km_store *store, uint64_t hash,
         atomic_load_explicit(&shard->open_epoch, memory_order_acquire);
     uint64_t shape = atomic_load_explicit(&index->shape, memory_order_acquire);
     if (KM_UNLIKELY(epoch != atomic_load_explicit(&store->epoch,
-                                                  memory_order_acquire))) {
+                                                  memory_order_acquire) ||
+                    km_index_is_empty(shape))) {
         return false;
     }
     uint64_t tag = km_index_tag(hash);
@@ -173,7 +174,7 @@ static struct km_line *first_line(const struct km_shard *shard, uint64_t hash)
         atomic_load_explicit(&shard->index.shape, memory_order_acquire);
     return atomic_load_explicit(&shard->open_epoch, memory_order_relaxed) ==
                        KM_SHUT ||
-                   (uint32_t)shape == 0
+                   km_index_is_empty(shape)
                ? NULL
                : km_index_line(&shard->index, km_index_bucket(shape, hash));
 }
