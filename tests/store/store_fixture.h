@@ -22,13 +22,15 @@ struct fixture {
     struct km_store *store;
 };
 
-static inline struct fixture *fixture_new(uint64_t max_bytes,
-                                          const struct km_policy_ops *policy)
+static inline struct fixture *fixture_on(const kama_allocator *mem,
+                                         uint64_t max_bytes,
+                                         const struct km_policy_ops *policy)
 {
     struct fixture *f = test_calloc(1, sizeof *f);
     km_mem_probe_init(&f->probe);
     fake_clock_init(&f->clock);
-    struct km_store_options options = {.mem = &f->probe.allocator,
+    struct km_store_options options = {.mem = mem != NULL ? mem
+                                                          : &f->probe.allocator,
                                        .clock = &f->clock.clock,
                                        .policy = policy,
                                        .max_bytes = max_bytes,
@@ -36,6 +38,19 @@ static inline struct fixture *fixture_new(uint64_t max_bytes,
                                        .etag_key = 24};
     assert_int_equal(km_store_new(&options, &f->store), KAMA_OK);
     return f;
+}
+
+static inline struct fixture *fixture_new(uint64_t max_bytes,
+                                          const struct km_policy_ops *policy)
+{
+    return fixture_on(NULL, max_bytes, policy);
+}
+
+/* Makes a store with pages of its own (store/pages.h), in which hits take no lock. */
+static inline struct fixture *fixture_own(uint64_t max_bytes,
+                                          const struct km_policy_ops *policy)
+{
+    return fixture_on(km_mem_default(), max_bytes, policy);
 }
 
 /* Checks and frees the store. All blocks but `left` must have been freed
