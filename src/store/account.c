@@ -9,9 +9,6 @@
 
 #include "base/assert.h"
 
-#define WARM_SHARE 64u
-#define WARM_PAGES_MAX 512u
-
 struct km_account *km_account_new(const kama_allocator *mem,
                                   const struct km_clock *clock,
                                   uint64_t max_bytes, size_t base_bytes)
@@ -25,12 +22,10 @@ struct km_account *km_account_new(const kama_allocator *mem,
     a->clock = *clock;
     atomic_init(&a->max_bytes, max_bytes);
     atomic_init(&a->used_bytes, base_bytes);
-    uint64_t warm_max = max_bytes / WARM_SHARE / KM_PAGE_BYTES;
-    warm_max = warm_max < WARM_PAGES_MAX ? warm_max : WARM_PAGES_MAX;
-    if (!km_pages_init(&a->pages, a, warm_max, KM_PAGES_READ_LATE)) {
+    if (!km_pages_init(&a->pages, a, KM_PAGES_READ_LATE)) {
         goto fail_pages;
     }
-    if (!km_pages_init(&a->blocks, a, warm_max, KM_PAGES_PRIVATE)) {
+    if (!km_pages_init(&a->blocks, a, KM_PAGES_PRIVATE)) {
         goto fail_blocks;
     }
     return a;

@@ -13,6 +13,8 @@
 #define RANGE_BYTES ((size_t)RANGE_PAGES * KM_PAGE_BYTES)
 #define RUN_PAGES_MAX 512u /* longer runs have a mapping of their own */
 #define WORDS (RANGE_PAGES / 64u)
+#define WARM_SHARE 64u      /* warm pages may have this part of max_bytes, */
+#define WARM_PAGES_MAX 512u /* and never more */
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -235,12 +237,22 @@ static size_t round_up(size_t n)
     return (n + KM_PAGE_BYTES - 1) & ~(size_t)(KM_PAGE_BYTES - 1);
 }
 
+/* Returns how many free pages may stay resident. The bound can change. */
+static uint64_t warm_max(const struct km_pages *pages)
+{
+    uint64_t share =
+        km_account_max(pages->account) / WARM_SHARE / KM_PAGE_BYTES;
+    if (pages->store_is_gone) {
+        return 0;
+    }
+    return share < WARM_PAGES_MAX ? share : WARM_PAGES_MAX;
+}
+
 bool km_pages_init(struct km_pages *pages, struct km_account *account,
-                   uint64_t warm_max, enum km_pages_use use)
+                   enum km_pages_use use)
 {
     memset(pages, 0, sizeof *pages);
     pages->account = account;
-    pages->warm_max = warm_max;
     pages->are_read_late = use == KM_PAGES_READ_LATE;
     pages->is_own = account->mem.alloc == km_mem_default()->alloc;
     return km_mutex_init(&pages->lock, KM_RANK_PAGES);
@@ -299,7 +311,7 @@ void km_pages_free(struct km_pages *pages, void *run, size_t n)
     bool keep;
     poison(pages, run, bytes);
     km_mutex_lock(&pages->lock);
-    keep = pages->warm + count <= pages->warm_max;
+    keep = pages->warm + count <= warm_max(pages);
     (void)put_bits(range->used, at, count, false);
     pages->longest[range->number] = RANGE_PAGES - 1;
     if (keep) {
@@ -317,9 +329,7 @@ void km_pages_free(struct km_pages *pages, void *run, size_t n)
 void km_pages_trim(struct km_pages *pages, bool store_is_gone)
 {
     km_mutex_lock(&pages->lock);
-    if (store_is_gone) {
-        pages->warm_max = 0;
-    }
+    pages->store_is_gone = store_is_gone;
     for (uint32_t i = 0; i < pages->count && pages->warm > 0; i++) {
         trim_range(pages, pages->ranges[i]);
     }

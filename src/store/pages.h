@@ -12,7 +12,7 @@
  *     range   | head | run | run | free, warm | run | free, cold | ...
  *
  * A free page is warm while it is resident, and is used again first. When more than
- * warm_max pages are warm, the next run that is freed goes back to the system
+ * a share of max_bytes is warm, the next run that is freed goes back to the system
  * (MADV_DONTNEED). Warm pages count as used.
  *
  * A run of more than 2 MiB is a mapping of its own, and is unmapped when it is freed.
@@ -41,9 +41,9 @@ struct km_pages {
     uint16_t *longest; /* of each range, not less than its longest free run */
     uint32_t count;
     uint32_t cap;
-    uint64_t warm;
-    uint64_t warm_max; /* in pages; 0 once the store is gone */
-    bool is_own;       /* pages come from the system, not from an allocator */
+    uint64_t warm;      /* pages */
+    bool store_is_gone; /* then no page stays warm */
+    bool is_own;        /* pages come from the system, not from an allocator */
     bool
         are_read_late; /* free pages may be read, so that they are not poisoned */
 };
@@ -56,7 +56,7 @@ enum km_pages_use {
 
 /* Makes pages without a range. Returns false if the system has no resources. */
 bool km_pages_init(struct km_pages *pages, struct km_account *account,
-                   uint64_t warm_max, enum km_pages_use use);
+                   enum km_pages_use use);
 /* Unmaps the ranges, of which no run is in use. */
 void km_pages_fini(struct km_pages *pages);
 

@@ -41,6 +41,10 @@ bool km_store_resize_step(struct km_store *store)
 {
     struct km_account *account = store->account;
     bool in_force = move_bound(store);
+    if (km_account_used(account) > km_account_max(account)) {
+        km_pages_trim(&account->pages, false);
+        km_pages_trim(&account->blocks, false);
+    }
     for (unsigned i = 0; i < STEP_ROUNDS; i++) {
         uint64_t used = km_account_used(account);
         uint64_t max = km_account_max(account);
@@ -48,8 +52,6 @@ bool km_store_resize_step(struct km_store *store)
             return !in_force;
         }
         if (!km_store_evict_some(store, used - max)) {
-            km_pages_trim(&account->pages, false);
-            km_pages_trim(&account->blocks, false);
             return !in_force;
         }
     }
