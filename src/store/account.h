@@ -98,9 +98,14 @@ static inline uint64_t km_account_held_roughly(const struct km_account *a)
     return held > 0 ? (uint64_t)held : 0;
 }
 
-/* Counts n of the used bytes as held, or no longer, with n < 0. */
+/* Counts n of the used bytes as held, or no longer, with n < 0. Much goes to the common
+ * number at once, so that the sum never lacks it. */
 static inline void km_account_hold(struct km_account *a, int64_t n)
 {
+    if (KM_UNLIKELY(n > KM_HELD_CELL_MAX || n < -KM_HELD_CELL_MAX)) {
+        atomic_fetch_add_explicit(&a->held_bytes, n, memory_order_relaxed);
+        return;
+    }
     _Atomic int64_t *cell = &a->held[km_thread_cell()].bytes;
     int64_t sum = atomic_fetch_add_explicit(cell, n, memory_order_relaxed) + n;
     if (KM_UNLIKELY(sum > KM_HELD_CELL_MAX || sum < -KM_HELD_CELL_MAX)) {

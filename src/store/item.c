@@ -55,10 +55,10 @@ static size_t item_bytes(uint8_t flags, size_t key_len, size_t inline_len)
     return n < sizeof(struct kama_value) ? sizeof(struct kama_value) : n;
 }
 
-/* Writes a new item, whose memory is charged. */
-static kama_value *init(kama_value *item, struct km_account *account,
-                        const struct km_item_spec *spec, struct km_block *block,
-                        uint32_t value_len)
+/* Writes a new item, whose memory is charged and counts as held. */
+static void init(kama_value *item, struct km_account *account,
+                 const struct km_item_spec *spec, struct km_block *block,
+                 uint32_t value_len)
 {
     item->account = account;
     item->block = block;
@@ -67,11 +67,9 @@ static kama_value *init(kama_value *item, struct km_account *account,
     item->key_len = (uint16_t)spec->key.len;
     item->flags = spec_flags(spec);
     fill_head(item, spec);
-    km_account_hold(account, (int64_t)km_item_charge(item));
     if (block != NULL) {
         km_block_hold(block);
     }
-    return item;
 }
 
 kama_value *km_item_make(struct km_account *account,
@@ -81,7 +79,11 @@ kama_value *km_item_make(struct km_account *account,
     size_t n = item_bytes(spec_flags(spec), spec->key.len,
                           block != NULL ? 0 : value_len);
     kama_value *item = km_account_alloc(account, n);
-    return item == NULL ? NULL : init(item, account, spec, block, value_len);
+    if (item != NULL) {
+        init(item, account, spec, block, value_len);
+        km_account_hold(account, (int64_t)km_item_charge(item));
+    }
+    return item;
 }
 
 uint64_t km_item_new_charge(const struct km_account *account,
@@ -102,10 +104,11 @@ static kama_value *new_small(struct km_account *account,
         km_mem_alloc(&account->mem, item_bytes(spec_flags(spec), spec->key.len,
                                                spec->value.len));
     if (item == NULL) {
+        km_account_hold(account, -(int64_t)reserved);
         km_account_discharge(account, reserved);
         return NULL;
     }
-    (void)init(item, account, spec, NULL, (uint32_t)spec->value.len);
+    init(item, account, spec, NULL, (uint32_t)spec->value.len);
     KM_ASSERT(km_item_charge(item) == reserved);
     if (spec->value.len > 0) {
         memcpy(km_item_value_at(item), spec->value.data, spec->value.len);
@@ -123,6 +126,7 @@ static kama_value *new_large(struct km_account *account,
     if (block != NULL) {
         item = km_item_make(account, spec, block, (uint32_t)spec->value.len);
     }
+    km_account_hold(account, -(int64_t)reserved);
     km_account_discharge(account, reserved);
     if (block != NULL) {
         memcpy(block->bytes, spec->value.data, spec->value.len);

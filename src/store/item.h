@@ -62,7 +62,7 @@ uint64_t km_item_new_charge(const struct km_account *account,
                             const struct km_item_spec *spec);
 
 /* Makes an item with one reference. `reserved` bytes, which are km_item_new_charge, were
- * charged for it before; after an error they are discharged. Returns NULL without
+ * charged for it before and count as held; both end after an error. Returns NULL without
  * memory. The lengths must be within the limits. */
 kama_value *km_item_new(struct km_account *account,
                         const struct km_item_spec *spec, uint64_t reserved);

@@ -139,6 +139,7 @@ kama_value *km_store_item_now(struct km_store *store,
 {
     uint64_t n = km_item_new_charge(store->account, spec);
     km_account_charge(store->account, n);
+    km_account_hold(store->account, (int64_t)n);
     uint64_t hash = km_hash(spec->key, store->seed);
     km_store_settle(store, hash, hash);
     return km_item_new(store->account, spec, n);
@@ -438,8 +439,8 @@ bool km_store_fill_commit(struct km_store *store, struct km_fill *fill,
 {
     struct km_shard *shard = km_store_shard(store, fill->hash);
     struct km_account *account = store->account;
-    uint64_t held = km_account_held(account) - km_item_held(item);
-    bool has_room = held <= km_account_max(account) / 2;
+    uint64_t others_max = km_account_max(account) / 2;
+    bool has_room = km_account_held(account) <= others_max + km_item_held(item);
     bool kept = false;
     struct km_gone gone;
     km_store_settle(store, fill->hash, fill->hash);

@@ -66,9 +66,9 @@ void km_store_settle(struct km_store *store, uint64_t hash, uint64_t newcomer);
 bool km_store_evict_some(struct km_store *store, uint64_t bytes);
 
 /* Reserves n bytes for a value of the key with that hash, whose entry is not evicted
- * meanwhile: charges them to the account when there is room for them, and makes
- * room first. While copies that are under way hold everything, it waits for them for
- * a while. */
+ * meanwhile: charges them to the account as held when there is room for them, and
+ * makes room first. While copies that are under way hold everything, it waits for them
+ * for a while. */
 void km_store_reserve(struct km_store *store, uint64_t hash, uint64_t n);
 
 /* Returns the status of a lookup of an entry, and a reference. With the lock. */

@@ -143,7 +143,8 @@ static bool try_charge(struct km_account *account, uint64_t n, uint64_t max)
  * but they never hold the last quarter. So one value after the other may exceed the
  * bound, after some patience, and in the end any. Whoever has waited in vain notes how
  * much was held then; as long as about so much is held, nobody waits again. A thread
- * that must not wait does not. */
+ * that must not wait does not, and nobody waits for values that would not be enough:
+ * what an empty store needs can be more than a bound that has sunk. */
 static bool reserve_anyway(struct km_store *store, uint64_t n, unsigned waits)
 {
     uint64_t max = km_account_max(store->account);
@@ -154,6 +155,7 @@ static bool reserve_anyway(struct km_store *store, uint64_t n, unsigned waits)
         atomic_store_explicit(&store->stuck_held, held, memory_order_relaxed);
     }
     if (waits >= WAITS_MAX || km_thread_is_loop() ||
+        km_account_used(store->account) + n > max + held ||
         (stuck > 0 && held >= stuck / 4 * 3)) {
         km_account_charge(store->account, n);
         return true;
@@ -199,4 +201,5 @@ void km_store_reserve(struct km_store *store, uint64_t hash, uint64_t n)
     while (!try_reserve(store, hash, n) && !reserve_anyway(store, n, waits)) {
         wait_a_little(waits++);
     }
+    km_account_hold(store->account, (int64_t)n);
 }

@@ -91,6 +91,39 @@ static void test_far_down(void **state)
     fixture_free(f, 0);
 }
 
+/* When a bound sinks below what an empty store of that shape needs, no put waits for
+ * memory that nobody will give back. */
+static void test_no_put_waits_for_what_nobody_holds(void **state)
+{
+    struct fixture *f = fixture_own(64 * MIB, &km_policy_s3fifo_plus);
+    char key[32];
+    (void)state;
+    fill(f, 20000, 4000);
+    (void)resize(f, 64 << 10);
+    km_ns begin = km_clock_mono(km_clock_system());
+    for (unsigned i = 0; i < 100; i++) {
+        static const char value[10000];
+        assert_int_equal(
+            put(f, number_key(key, i), KAMA_BYTES(value, sizeof value)),
+            KAMA_OK);
+    }
+    assert_true(km_clock_mono(km_clock_system()) - begin < 5 * KM_NS_PER_S);
+    fixture_free(f, 0);
+}
+
+/* Free pages that stay resident are a part of the present bound. */
+static void test_free_pages_sink_with_the_bound(void **state)
+{
+    struct fixture *f = fixture_own(64 * MIB, &km_policy_s3fifo);
+    (void)state;
+    fill(f, 200000, 500);
+    (void)resize(f, MIB);
+    fill(f, 1000, 500);
+    assert_true(stats(f).used_bytes <= MIB);
+    assert_true(stats(f).entries > 0);
+    fixture_free(f, 0);
+}
+
 /* Values that are referenced cannot be evicted. The steps end all the same, puts go on,
  * and the bound is kept to when the values are given back. */
 static void test_pinned(void **state)
@@ -171,9 +204,13 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_down),     cmocka_unit_test(test_up),
-        cmocka_unit_test(test_far_down), cmocka_unit_test(test_pinned),
+        cmocka_unit_test(test_down),
+        cmocka_unit_test(test_up),
+        cmocka_unit_test(test_far_down),
+        cmocka_unit_test(test_pinned),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_no_put_waits_for_what_nobody_holds),
+        cmocka_unit_test(test_free_pages_sink_with_the_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
