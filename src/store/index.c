@@ -151,6 +151,7 @@ static bool add_chunk(struct km_index *index, struct km_chunks *chunks,
     if (chunk == NULL) {
         return false;
     }
+    KM_FENCE_RELEASE();
     for (unsigned i = 0; i < lines; i++) {
         atomic_store_explicit(&chunk[i].seq, 0, memory_order_relaxed);
     }

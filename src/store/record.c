@@ -34,6 +34,7 @@ uint64_t km_record_header_of(const kama_value *item, bool links)
 void km_record_write(km_word *record, uint64_t header, const kama_value *item)
 {
     unsigned i = 1;
+    KM_FENCE_RELEASE();
     km_word_set(&record[0], header);
     if ((header & KM_RECORD_LINKS) != 0) {
         km_word_set(&record[i++], 0);

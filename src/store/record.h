@@ -171,7 +171,8 @@ static inline uint64_t km_record_version(const km_word *record)
 /* Returns the header of the record for an item, with or without links. */
 uint64_t km_record_header_of(const kama_value *item, bool links);
 
-/* Writes the record of an item, of which it takes a reference to the block. */
+/* Writes the record of an item, of which it takes a reference to the block. The words
+ * may be those of another record that a hit without the lock still reads. */
 void km_record_write(km_word *record, uint64_t header, const kama_value *item);
 
 /* Returns an item with the contents of a record, and with its key if keyed. NULL
