@@ -24,6 +24,13 @@ uint64_t km_block_charge(const struct km_account *account, size_t len)
     return km_pages_bytes(&account->blocks, run_bytes(len));
 }
 
+uint64_t km_block_sole_charge(const struct km_block *block)
+{
+    return atomic_load_explicit(&block->refs, memory_order_relaxed) == 1
+               ? km_block_charge(block->account, block->len)
+               : 0;
+}
+
 void km_block_ref(struct km_block *block)
 {
     atomic_fetch_add_explicit(&block->refs, 1, memory_order_relaxed);

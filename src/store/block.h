@@ -33,6 +33,10 @@ struct km_block *km_block_new(struct km_account *account, uint32_t len);
 /* Returns how many bytes are charged for a block of that length. */
 uint64_t km_block_charge(const struct km_account *account, size_t len);
 
+/* Returns how many bytes the last reference gives back if this is the last one, and 0
+ * otherwise. */
+uint64_t km_block_sole_charge(const struct km_block *block);
+
 /* Takes one more reference. */
 void km_block_ref(struct km_block *block);
 /* Gives a reference back. */

@@ -53,6 +53,7 @@ static void clear(struct km_shard *shard)
 void km_shard_lock(struct km_shard *shard, struct km_gone *gone)
 {
     gone->count = 0;
+    gone->bytes = 0;
     km_mutex_lock(&shard->lock);
     shard->gone = gone;
     uint64_t epoch =
@@ -72,23 +73,32 @@ void km_shard_open_locked(struct km_shard *shard)
                           memory_order_release);
 }
 
+void km_gone_free(struct km_gone *gone)
+{
+    for (unsigned i = 0; i < gone->count; i++) {
+        km_block_unref(gone->blocks[i]);
+    }
+    gone->count = 0;
+    gone->bytes = 0;
+}
+
 void km_shard_unlock(struct km_shard *shard, struct km_gone *gone)
 {
     shard->gone = NULL;
     km_mutex_unlock(&shard->lock);
-    for (unsigned i = 0; i < gone->count; i++) {
-        km_block_unref(gone->blocks[i]);
-    }
+    km_gone_free(gone);
 }
 
-static void drop_block(struct km_shard *shard, const km_word *record)
+void km_shard_drop_block_locked(struct km_shard *shard, const km_word *record)
 {
     struct km_block *block = km_record_block(record);
+    struct km_gone *gone = shard->gone;
     if (block == NULL) {
         return;
     }
-    if (shard->gone->count < KM_GONE_MAX) {
-        shard->gone->blocks[shard->gone->count++] = block;
+    if (gone->count < KM_GONE_MAX) {
+        gone->blocks[gone->count++] = block;
+        gone->bytes += km_block_sole_charge(block);
     } else {
         km_block_unref(block);
     }
@@ -132,7 +142,7 @@ static void bury(struct km_shard *shard, km_ref ref)
         shard->policy.ops->left(&shard->policy, ref);
     }
     count_out(shard, record);
-    drop_block(shard, record);
+    km_shard_drop_block_locked(shard, record);
     km_log_kill(&shard->log, ref);
 }
 
@@ -197,7 +207,7 @@ static void overwrite(struct km_shard *shard, const struct km_place *place,
     uint64_t old_header = km_record_header(record);
     uint64_t links = km_record_word(record, 1);
     count_out(shard, record);
-    drop_block(shard, record);
+    km_shard_drop_block_locked(shard, record);
     km_line_begin(place->line);
     km_record_write(record, header, item);
     if ((header & KM_RECORD_LINKS) != 0) {
@@ -260,7 +270,7 @@ static kama_status add(struct km_shard *shard, uint64_t hash, uint64_t header,
     km_record_write(record, header, item);
     kama_status st = km_index_add(&shard->index, hash, freq, ref);
     if (st != KAMA_OK) {
-        drop_block(shard, record);
+        km_shard_drop_block_locked(shard, record);
         km_log_kill(&shard->log, ref);
         return st;
     }

@@ -39,6 +39,7 @@
 
 #define KM_SHARD_FILL_CHAINS 16u
 #define KM_GONE_MAX 16u
+#define KM_GONE_BYTES_MAX (2u << 20)
 
 struct km_store_options;
 
@@ -49,7 +50,17 @@ struct km_store_options;
 struct km_gone {
     struct km_block *blocks[KM_GONE_MAX];
     unsigned count;
+    uint64_t bytes; /* that are free then */
 };
+
+/* Returns whether so many blocks have left that the lock should be released. */
+static inline bool km_gone_is_full(const struct km_gone *gone)
+{
+    return gone->count == KM_GONE_MAX || gone->bytes >= KM_GONE_BYTES_MAX;
+}
+
+/* Gives the references back. */
+void km_gone_free(struct km_gone *gone);
 
 /* The counters of a shard, which are written under its lock. */
 struct km_shard_counts {
@@ -135,6 +146,9 @@ bool km_shard_del_locked(struct km_shard *shard, uint64_t hash, kama_bytes key);
 /* Takes the entry at a place out of the index and the log. */
 void km_shard_take_out_locked(struct km_shard *shard, uint64_t hash,
                               const struct km_place *place);
+
+/* Gives the block of a record back, if it has one, when the lock is released. */
+void km_shard_drop_block_locked(struct km_shard *shard, const km_word *record);
 
 /* Returns whether the slot of a key is hidden. */
 bool km_shard_is_hidden_locked(const struct km_shard *shard, kama_bytes key);

@@ -16,32 +16,45 @@
 #define SWEEP_MIN 1024u    /* bytes that are looked at in a step */
 #define SWEEP_FOR_ROOM 32768u /* the same, if memory is needed */
 #define TRIM_PER_STEP 2u      /* chunks of the index */
+#define EXPIRE_PER_STEP 128u  /* entries that leave in a step */
+#define SEEN_PER_STEP 16u     /* others of their segment that count as one */
 /* A segment is looked through when this part of the time has passed in which its
  * entries expire, so that a look finds many. */
 #define EXPIRES_PART 16u
 
 /* -- what a clear has left -------------------------------------------------- */
 
-/* Frees one segment that a clear has left. Returns the steps that it took. */
+/* Gives back the blocks of a segment that a clear has left, until many have left
+ * under this lock. */
+static void drop_blocks(struct km_shard *shard, struct km_segment *s,
+                        km_ref ref)
+{
+    while (s->blocks > 0 && !km_gone_is_full(shard->gone)) {
+        km_word *record = km_log_at(&shard->log, ref);
+        uint64_t header = km_record_header(record);
+        km_shard_drop_block_locked(shard, record);
+        s->blocks -= (header & KM_RECORD_BLOCK) != 0;
+        ref = km_log_next(&shard->log, ref);
+        km_word_set(&record[0], header | KM_RECORD_DEAD);
+    }
+}
+
+/* Frees one segment that a clear has left, or some blocks of its records. Returns the
+ * steps that it took. */
 static unsigned drop_segment(struct km_shard *shard)
 {
     uint32_t number = km_log_dropped(&shard->log);
-    unsigned steps = 1;
     if (number == 0) {
         return 0;
     }
-    if (shard->log.segments[number].blocks > 0) {
-        km_ref ref = km_log_first(&shard->log, number);
-        for (; ref != 0; ref = km_log_next(&shard->log, ref), steps++) {
-            struct km_block *block =
-                km_record_block(km_log_at(&shard->log, ref));
-            if (block != NULL) {
-                km_block_unref(block);
-            }
-        }
+    struct km_segment *s = &shard->log.segments[number];
+    if (s->blocks > 0) {
+        drop_blocks(shard, s, km_log_first(&shard->log, number));
     }
-    km_log_drop(&shard->log);
-    return steps;
+    if (s->blocks == 0) {
+        km_log_drop(&shard->log);
+    }
+    return 1;
 }
 
 /* -- expired entries -------------------------------------------------------- */
@@ -73,27 +86,38 @@ static uint32_t find_due(struct km_shard *shard, km_ns now)
     return 0;
 }
 
-/* Takes the expired entries out of a segment, and computes its times anew. Returns
- * the steps that it took. */
+/* Takes an expired entry out. */
+static void expire_record(struct km_shard *shard, km_ref ref)
+{
+    struct km_choice choice;
+    km_choice_find(&shard->policy, ref, &choice);
+    km_shard_take_out_locked(shard, choice.hash, &choice.place);
+    shard->counts.expirations++;
+}
+
+/* Takes the expired entries out of a segment, and computes its times anew when none is
+ * left. Returns the steps that it took. */
 static unsigned expire_segment(struct km_shard *shard, uint32_t number,
                                km_ns now)
 {
     km_ns first = KM_NS_NEVER;
     km_ns last = 0;
-    unsigned steps = 1;
+    unsigned seen = 0;
+    unsigned left = 0;
     uint32_t live = shard->log.segments[number].live;
     km_ref ref = km_log_first(&shard->log, number);
     while (ref != 0) {
         km_ref next = km_log_next(&shard->log, ref);
         km_word *record = km_log_at(&shard->log, ref);
         km_ns at = km_record_expires_at(record);
-        steps++;
+        seen++;
         if (at != 0 && at <= now) {
-            struct km_choice choice;
+            if (left == EXPIRE_PER_STEP || km_gone_is_full(shard->gone)) {
+                return left + seen / SEEN_PER_STEP + 1;
+            }
+            left++;
             live -= km_record_bytes(km_record_header(record));
-            km_choice_find(&shard->policy, ref, &choice);
-            km_shard_take_out_locked(shard, choice.hash, &choice.place);
-            shard->counts.expirations++;
+            expire_record(shard, ref);
         } else if (at != 0) {
             first = at < first ? at : first;
             last = at > last ? at : last;
@@ -104,7 +128,7 @@ static unsigned expire_segment(struct km_shard *shard, uint32_t number,
         shard->log.segments[number].expires_first = first;
         shard->log.segments[number].expires_last = last;
     }
-    return steps;
+    return left + seen / SEEN_PER_STEP + 1;
 }
 
 /* Takes the expired entries of one segment out, if one is due. Returns the steps that
@@ -255,14 +279,20 @@ static void give_back(struct km_shard *shard)
     }
 }
 
+/* Returns how many bytes are in use without the blocks that have left. */
+static uint64_t used_soon(const struct km_shard *shard)
+{
+    return km_account_used(shard->account) - shard->gone->bytes;
+}
+
 unsigned km_shard_evict_locked(struct km_shard *shard,
                                const struct km_eviction *eviction)
 {
     KM_ASSERT_HELD(&shard->lock);
-    uint64_t begin = km_account_used(shard->account);
+    uint64_t begin = used_soon(shard);
     unsigned done = 0;
-    while (done < eviction->steps &&
-           km_account_used(shard->account) + eviction->bytes > begin) {
+    while (done < eviction->steps && !km_gone_is_full(shard->gone) &&
+           used_soon(shard) + eviction->bytes > begin) {
         unsigned n = drop_segment(shard);
         if (n == 0 && km_index_trim(&shard->index, TRIM_PER_STEP)) {
             n = 1;
@@ -303,6 +333,7 @@ void km_shard_fini(struct km_shard *shard)
     shard->gone = &gone;
     km_log_clear(&shard->log);
     while (drop_segment(shard) != 0) {
+        km_gone_free(&gone);
     }
     km_index_fini(&shard->index);
     km_log_fini(&shard->log);
