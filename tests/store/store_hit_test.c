@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hits that take no lock: a store with memory of its own. What one thread sees after its own changes is tested here, and what many
- * see in store_threads_test.c.
+ * Hits that take no lock: a store with memory of its own. What one thread sees after its
+ * own changes is tested here, and what many see in store_threads_test.c.
  */
+#include "base/bytes.h"
 #include "store/store_fixture.h"
 #include "store/store_hit.h"
 
@@ -21,12 +22,12 @@ static void fill(struct fixture *f, unsigned count)
 static bool is_hit(struct fixture *f, unsigned n)
 {
     char buf[32];
-    char value[32];
-    size_t len;
     kama_bytes key = number_key(buf, n);
-    return km_store_hit(f->store, km_store_hash(f->store, key), key, value,
-                        sizeof value, &len) &&
-           len == key.len && memcmp(value, key.data, len) == 0;
+    kama_value *item =
+        km_store_hit_item(f->store, km_store_hash(f->store, key), key);
+    bool hit = item != NULL && km_bytes_eq(kama_value_bytes(item), key);
+    kama_value_unref(item);
+    return hit;
 }
 
 static void test_hits_take_no_lock(void **state)
