@@ -89,24 +89,40 @@ void km_ghost_add(struct km_ghost *ghost, uint64_t hash, uint64_t window)
     ghost->now.additions++;
 }
 
+/* Returns the place of a hash in its line of a table, or LINE_PRINTS. */
+static unsigned place_in(const struct km_ghost_table *table, uint64_t hash)
+{
+    if (table->prints == NULL) {
+        return LINE_PRINTS;
+    }
+    const uint16_t *line = line_of(table, hash);
+    uint16_t print = print_of(hash);
+    for (unsigned i = 0; i < LINE_PRINTS && line[i] != 0; i++) {
+        if (line[i] == print) {
+            return i;
+        }
+    }
+    return LINE_PRINTS;
+}
+
+/* Returns the age of the ghost at a place, in additions to its table. */
+static uint64_t age_at(const struct km_ghost_table *table, unsigned place)
+{
+    return (uint64_t)place * table->line_count + table->line_count / 2 + 1;
+}
+
 /* Looks for a hash in one table and closes its gap. Returns its age in additions to
  * that table. */
 static uint64_t table_take(struct km_ghost_table *table, uint64_t hash)
 {
-    if (table->prints == NULL) {
+    unsigned place = place_in(table, hash);
+    if (place == LINE_PRINTS) {
         return KM_GHOST_NONE;
     }
-    uint16_t *line = line_of(table, hash);
-    uint16_t print = print_of(hash);
-    for (unsigned i = 0; i < LINE_PRINTS && line[i] != 0; i++) {
-        if (line[i] == print) {
-            memmove(line + i, line + i + 1,
-                    (LINE_PRINTS - 1 - i) * sizeof *line);
-            line[LINE_PRINTS - 1] = 0;
-            return (uint64_t)i * table->line_count + table->line_count / 2 + 1;
-        }
-    }
-    return KM_GHOST_NONE;
+    uint16_t *at = line_of(table, hash) + place;
+    memmove(at, at + 1, (LINE_PRINTS - 1 - place) * sizeof *at);
+    at[LINE_PRINTS - 1 - place] = 0;
+    return age_at(table, place);
 }
 
 uint64_t km_ghost_take(struct km_ghost *ghost, uint64_t hash)
@@ -117,6 +133,30 @@ uint64_t km_ghost_take(struct km_ghost *ghost, uint64_t hash)
     }
     age = table_take(&ghost->before, hash);
     return age != KM_GHOST_NONE ? age + ghost->now.additions : age;
+}
+
+uint64_t km_ghost_find(const struct km_ghost *ghost, uint64_t hash)
+{
+    unsigned place = place_in(&ghost->now, hash);
+    if (place < LINE_PRINTS) {
+        return age_at(&ghost->now, place);
+    }
+    place = place_in(&ghost->before, hash);
+    return place < LINE_PRINTS
+               ? age_at(&ghost->before, place) + ghost->now.additions
+               : KM_GHOST_NONE;
+}
+
+static uint64_t table_bytes(const struct km_ghost_table *table)
+{
+    return table->prints == NULL
+               ? 0
+               : km_account_block_bytes(table->line_count * LINE_BYTES);
+}
+
+uint64_t km_ghost_bytes(const struct km_ghost *ghost)
+{
+    return table_bytes(&ghost->now) + table_bytes(&ghost->before);
 }
 
 /* A line has no gaps: behind a free place, all are free. */

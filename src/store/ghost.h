@@ -56,5 +56,12 @@ void km_ghost_add(struct km_ghost *ghost, uint64_t hash, uint64_t window);
  * KM_GHOST_NONE. */
 uint64_t km_ghost_take(struct km_ghost *ghost, uint64_t hash);
 
+/* Returns about how many ghosts were added since hash was, at least 1, or
+ * KM_GHOST_NONE. */
+uint64_t km_ghost_find(const struct km_ghost *ghost, uint64_t hash);
+
+/* Returns how many bytes are charged for the tables. */
+uint64_t km_ghost_bytes(const struct km_ghost *ghost);
+
 /* Asserts that the tables agree with themselves. For tests: O(ghosts). */
 void km_ghost_check(const struct km_ghost *ghost);

@@ -160,6 +160,36 @@ static void test_ghost_grows(void **state)
     assert_int_equal(atomic_load(&probe.live_blocks), 0);
 }
 
+/* A look at a ghost tells the same as taking it, and leaves it where it is, also in
+ * the table that was there before the window has grown. */
+static void test_ghost_find(void **state)
+{
+    struct km_mem_probe probe;
+    struct km_ghost ghost;
+    (void)state;
+    km_mem_probe_init(&probe);
+    struct km_account *account =
+        km_account_new(&probe.allocator, km_clock_system(), MIB, 1);
+    km_ghost_init(&ghost, account);
+    assert_true(km_ghost_find(&ghost, 1) == KM_GHOST_NONE);
+    assert_int_equal(km_ghost_bytes(&ghost), 0);
+    for (uint64_t i = 1; i <= 300; i++) {
+        km_ghost_add(&ghost, i * 0x9e3779b97f4a7c15u, i <= 200 ? 200 : 2000);
+    }
+    assert_int_equal(km_ghost_bytes(&ghost), km_account_used(account) - 1);
+    for (uint64_t i = 150; i <= 300; i++) {
+        uint64_t hash = i * 0x9e3779b97f4a7c15u;
+        uint64_t age = km_ghost_find(&ghost, hash);
+        assert_true(age != KM_GHOST_NONE);
+        assert_int_equal(km_ghost_find(&ghost, hash), age);
+        assert_int_equal(km_ghost_take(&ghost, hash), age);
+        assert_true(km_ghost_find(&ghost, hash) == KM_GHOST_NONE);
+    }
+    km_ghost_fini(&ghost);
+    km_account_discharge(account, 1);
+    assert_int_equal(atomic_load(&probe.live_blocks), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +198,7 @@ int main(void)
         cmocka_unit_test(test_s3fifo_ghost_returns_to_main),
         cmocka_unit_test(test_ghost_window),
         cmocka_unit_test(test_ghost_grows),
+        cmocka_unit_test(test_ghost_find),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
