@@ -72,6 +72,12 @@ unsigned km_policy_queue(struct km_policy *policy, uint64_t hash,
     return policy->ops->queue(policy, hash, ret_freq);
 }
 
+bool km_policy_has_ghost_of(const struct km_policy *policy, uint64_t hash)
+{
+    return km_ghost_find(&policy->ghosts[0], hash) != KM_GHOST_NONE ||
+           km_ghost_find(&policy->ghosts[1], hash) != KM_GHOST_NONE;
+}
+
 void km_choice_find(const struct km_policy *policy, km_ref ref,
                     struct km_choice *choice)
 {

@@ -95,6 +95,17 @@ void km_policy_note_full(struct km_policy *policy);
 unsigned km_policy_queue(struct km_policy *policy, uint64_t hash,
                          unsigned *ret_freq);
 
+/* Returns whether the keys that are evicted from a queue become ghosts, now that one
+ * was. */
+static inline bool km_policy_has_ghosts(const struct km_policy *policy,
+                                        unsigned queue)
+{
+    return policy->ghosts[queue].now.prints != NULL;
+}
+
+/* Returns whether there is a ghost of a key with this hash. */
+bool km_policy_has_ghost_of(const struct km_policy *policy, uint64_t hash);
+
 /* Fills in the hash and the place of the record at ref, which is in the index. */
 void km_choice_find(const struct km_policy *policy, km_ref ref,
                     struct km_choice *choice);

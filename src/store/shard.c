@@ -32,6 +32,7 @@ bool km_shard_init(struct km_shard *shard,
     km_index_init(&shard->index, account, &shard->log, options->seed);
     km_policy_init(&shard->policy, options->policy, account, &shard->log,
                    &shard->index, budget);
+    km_departed_init(&shard->departed, account, budget);
     return true;
 }
 
@@ -40,6 +41,8 @@ bool km_shard_init(struct km_shard *shard,
 /* Empties the shard in O(1): its segments and lines are freed by later steps. */
 static void clear(struct km_shard *shard)
 {
+    shard->counts.forgotten[KM_FORGET_CLEARED] += shard->index.entry_count;
+    km_departed_clear(&shard->departed);
     km_index_clear(&shard->index);
     km_log_clear(&shard->log);
     km_policy_clear(&shard->policy);
@@ -146,13 +149,38 @@ static void bury(struct km_shard *shard, km_ref ref)
     km_log_kill(&shard->log, ref);
 }
 
+/* Notes why the key of an entry has left. The entry is still in its queue. */
+static void note_departure(struct km_shard *shard, uint64_t hash, km_ref ref,
+                           enum km_forget why)
+{
+    unsigned queue = km_log_queue_of(&shard->log, ref);
+    if (why == KM_FORGET_EXPIRED) {
+        km_departed_note(&shard->departed, hash, KM_MISS_EXPIRED);
+    } else if (why == KM_FORGET_DELETED) {
+        km_departed_note(&shard->departed, hash, KM_MISS_DELETED);
+    } else if (why == KM_FORGET_CAPACITY &&
+               !km_policy_has_ghosts(&shard->policy, queue)) {
+        km_departed_note(&shard->departed, hash, KM_MISS_EVICTED);
+    }
+}
+
 void km_shard_take_out_locked(struct km_shard *shard, uint64_t hash,
-                              const struct km_place *place)
+                              const struct km_place *place, enum km_forget why)
 {
     KM_ASSERT_HELD(&shard->lock);
     km_ref ref = place->ref;
+    shard->counts.forgotten[why]++;
+    note_departure(shard, hash, ref, why);
     km_index_remove(&shard->index, hash, place);
     bury(shard, ref);
+}
+
+enum km_miss km_shard_why_locked(const struct km_shard *shard, uint64_t hash)
+{
+    KM_ASSERT_HELD(&shard->lock);
+    return km_policy_has_ghost_of(&shard->policy, hash)
+               ? KM_MISS_EVICTED
+               : km_departed_why(&shard->departed, hash);
 }
 
 bool km_shard_is_hidden_locked(const struct km_shard *shard, kama_bytes key)
@@ -179,8 +207,8 @@ struct km_place km_shard_find_locked(struct km_shard *shard, uint64_t hash,
     bool hidden = km_shard_is_hidden_locked(shard, key);
     if (KM_UNLIKELY(hidden ||
                     has_expired(shard, km_shard_record(shard, &place)))) {
-        shard->counts.expirations += !hidden;
-        km_shard_take_out_locked(shard, hash, &place);
+        km_shard_take_out_locked(shard, hash, &place,
+                                 hidden ? KM_FORGET_MOVED : KM_FORGET_EXPIRED);
         place.ref = 0;
     }
     return place;
@@ -193,7 +221,7 @@ bool km_shard_del_locked(struct km_shard *shard, uint64_t hash, kama_bytes key)
         return false;
     }
     bool live = !km_shard_is_negative(shard, &place);
-    km_shard_take_out_locked(shard, hash, &place);
+    km_shard_take_out_locked(shard, hash, &place, KM_FORGET_DELETED);
     return live;
 }
 
@@ -327,9 +355,11 @@ unsigned km_shard_clean_bucket_locked(struct km_shard *shard, uint64_t rev)
             struct km_choice choice;
             kama_bytes key =
                 km_record_key(km_log_at(&shard->log, found.refs[i]));
-            shard->counts.expirations += !km_shard_is_hidden_locked(shard, key);
+            bool hidden = km_shard_is_hidden_locked(shard, key);
             km_choice_find(&shard->policy, found.refs[i], &choice);
-            km_shard_take_out_locked(shard, choice.hash, &choice.place);
+            km_shard_take_out_locked(shard, choice.hash, &choice.place,
+                                     hidden ? KM_FORGET_MOVED
+                                            : KM_FORGET_EXPIRED);
         }
     } while (found.count == FOUND_MAX);
     return bits;

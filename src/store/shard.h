@@ -33,6 +33,7 @@
 #pragma once
 
 #include "base/sync.h"
+#include "store/departed.h"
 #include "store/fill.h"
 #include "store/policy.h"
 #include "store/slot_map.h"
@@ -62,12 +63,22 @@ static inline bool km_gone_is_full(const struct km_gone *gone)
 /* Gives the references back. */
 void km_gone_free(struct km_gone *gone);
 
+/* Why an entry leaves. */
+enum km_forget {
+    KM_FORGET_CAPACITY, /* it had to make room */
+    KM_FORGET_EXPIRED,
+    KM_FORGET_DELETED,
+    KM_FORGET_REPLACED, /* by another value of its key */
+    KM_FORGET_CLEARED,
+    KM_FORGET_MOVED, /* another node owns its slot (store_hide.h) */
+    KM_FORGET_REASONS
+};
+
 /* The counters of a shard, which are written under its lock. */
 struct km_shard_counts {
     uint64_t payload_bytes; /* keys and values of the entries */
     uint64_t negative;      /* entries that say that a key does not exist */
-    uint64_t evictions;
-    uint64_t expirations;
+    uint64_t forgotten[KM_FORGET_REASONS]; /* entries that have left */
 };
 
 struct km_shard {
@@ -88,6 +99,7 @@ struct km_shard {
     uint64_t expiring;  /* entries that can expire */
     km_ns expires_next; /* no segment need be looked at before */
     struct km_policy policy;
+    struct km_departed departed; /* keys that have left lately */
     struct km_fill *fills[KM_SHARD_FILL_CHAINS]; /* chosen by the hash */
     uint32_t fill_count;
     uint64_t adoption;  /* by which it was decided who owns the keys */
@@ -143,9 +155,13 @@ KAMA_NODISCARD kama_status km_shard_put_locked(struct km_shard *shard,
  * entry which had not expired and was not negative. */
 bool km_shard_del_locked(struct km_shard *shard, uint64_t hash, kama_bytes key);
 
-/* Takes the entry at a place out of the index and the log. */
+/* Takes the entry at a place out of the index and the log, counts it, and notes why
+ * its key has left, unless the policy has a ghost of it. */
 void km_shard_take_out_locked(struct km_shard *shard, uint64_t hash,
-                              const struct km_place *place);
+                              const struct km_place *place, enum km_forget why);
+
+/* Returns why there is no entry of a key with this hash, as far as it is remembered. */
+enum km_miss km_shard_why_locked(const struct km_shard *shard, uint64_t hash);
 
 /* Gives the block of a record back, if it has one, when the lock is released. */
 void km_shard_drop_block_locked(struct km_shard *shard, const km_word *record);

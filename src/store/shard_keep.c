@@ -91,8 +91,8 @@ static void expire_record(struct km_shard *shard, km_ref ref)
 {
     struct km_choice choice;
     km_choice_find(&shard->policy, ref, &choice);
-    km_shard_take_out_locked(shard, choice.hash, &choice.place);
-    shard->counts.expirations++;
+    km_shard_take_out_locked(shard, choice.hash, &choice.place,
+                             KM_FORGET_EXPIRED);
 }
 
 /* Takes the expired entries out of a segment, and computes its times anew when none is
@@ -200,15 +200,11 @@ static bool move_on(struct km_shard *shard, struct km_choice *choice)
 static void evict(struct km_shard *shard, const struct km_choice *choice,
                   bool expired)
 {
-    if (expired) {
-        shard->counts.expirations++;
-    } else {
-        if (shard->policy.ops->evicted != NULL) {
-            shard->policy.ops->evicted(&shard->policy, choice);
-        }
-        shard->counts.evictions++;
+    if (!expired && shard->policy.ops->evicted != NULL) {
+        shard->policy.ops->evicted(&shard->policy, choice);
     }
-    km_shard_take_out_locked(shard, choice->hash, &choice->place);
+    km_shard_take_out_locked(shard, choice->hash, &choice->place,
+                             expired ? KM_FORGET_EXPIRED : KM_FORGET_CAPACITY);
 }
 
 /* Chooses another record than that of the newcomer: the oldest of the other queue or, if
@@ -274,6 +270,7 @@ static void give_back(struct km_shard *shard)
 {
     if (shard->index.entry_count == 0) {
         km_policy_clear(&shard->policy);
+        km_departed_clear(&shard->departed);
         km_index_clear(&shard->index);
         (void)km_index_trim(&shard->index, UINT32_MAX);
     }
@@ -338,5 +335,6 @@ void km_shard_fini(struct km_shard *shard)
     km_index_fini(&shard->index);
     km_log_fini(&shard->log);
     km_policy_fini(&shard->policy);
+    km_departed_clear(&shard->departed);
     km_mutex_fini(&shard->lock);
 }

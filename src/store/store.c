@@ -222,8 +222,9 @@ static bool holds_little(const struct km_store *store)
            km_account_max(store->account) / 2;
 }
 
-kama_status km_store_get(struct km_store *store, uint64_t hash, kama_bytes key,
-                         kama_value **ret_value)
+kama_status km_store_get_why(struct km_store *store, uint64_t hash,
+                             kama_bytes key, kama_value **ret_value,
+                             enum km_miss *ret_why)
 {
     struct km_shard *shard = km_store_shard(store, hash);
     struct km_gone gone;
@@ -236,6 +237,9 @@ kama_status km_store_get(struct km_store *store, uint64_t hash, kama_bytes key,
     }
     km_shard_lock(shard, &gone);
     kama_status st = look_locked(store, shard, hash, key, LOOK_HITS, ret_value);
+    if (st == KAMA_WOULD_LOAD) {
+        *ret_why = km_shard_why_locked(shard, hash);
+    }
     km_shard_unlock(shard, &gone);
     if (st == KAMA_OK) {
         km_store_settle(store, hash, hash);
@@ -274,7 +278,7 @@ static kama_status copy_block(struct km_block *block, void *buf, size_t cap,
 
 kama_status km_store_copy_locked(struct km_store *store, uint64_t hash,
                                  kama_bytes key, void *buf, size_t cap,
-                                 size_t *ret_len)
+                                 size_t *ret_len, enum km_miss *ret_why)
 {
     struct km_shard *shard = km_store_shard(store, hash);
     struct km_block *block = NULL;
@@ -284,6 +288,7 @@ kama_status km_store_copy_locked(struct km_store *store, uint64_t hash,
     struct km_place place = km_shard_find_locked(shard, hash, key);
     if (place.ref == 0) {
         km_shard_step_locked(shard, 0);
+        *ret_why = km_shard_why_locked(shard, hash);
     } else {
         bool negative = km_shard_is_negative(shard, &place);
         const km_word *record = km_shard_record(shard, &place);
@@ -329,6 +334,17 @@ static kama_status check_condition_locked(
     return etag == condition->etag ? KAMA_OK : KAMA_ERR_EXISTS;
 }
 
+/* Puts item under its key. An entry of the key that is there already is replaced. */
+static kama_status put_locked(struct km_shard *shard, uint64_t hash,
+                              const kama_value *item)
+{
+    uint64_t before = shard->index.entry_count;
+    kama_status st = km_shard_put_locked(shard, hash, item);
+    bool replaced = st == KAMA_OK && shard->index.entry_count == before;
+    shard->counts.forgotten[KM_FORGET_REPLACED] += replaced;
+    return st;
+}
+
 /* Room is made before the put, too, so that the newcomer rarely pays for itself. With a condition it
  * is made afterwards only: an eviction before might take just the value that the
  * condition wants to see, or be for nothing. */
@@ -348,7 +364,7 @@ kama_status km_store_put_if(struct km_store *store, uint64_t adoption,
                                     condition);
     }
     if (st == KAMA_OK) {
-        st = km_shard_put_locked(shard, hash, item);
+        st = put_locked(shard, hash, item);
     }
     if (st == KAMA_OK) {
         km_shard_overtake_locked(shard, hash, km_item_key_bytes(item));
@@ -448,7 +464,7 @@ bool km_store_fill_commit(struct km_store *store, struct km_fill *fill,
     KM_ASSERT(fill->pending && fill->purpose == KM_FILL_TO_KEEP);
     km_shard_fill_remove_locked(shard, fill);
     if (has_room && !km_fill_overtaken(fill) &&
-        km_shard_put_locked(shard, fill->hash, item) == KAMA_OK) {
+        put_locked(shard, fill->hash, item) == KAMA_OK) {
         kept = true;
         km_shard_step_locked(shard, item->key_len + item->value_len);
     }
@@ -480,6 +496,17 @@ static void sum_cells(struct km_store *store, struct km_store_stats *ret)
     }
 }
 
+static void sum_forgotten(const struct km_shard_counts *counts,
+                          struct km_store_stats *ret)
+{
+    ret->evictions += counts->forgotten[KM_FORGET_CAPACITY];
+    ret->expirations += counts->forgotten[KM_FORGET_EXPIRED];
+    ret->deleted += counts->forgotten[KM_FORGET_DELETED];
+    ret->replaced += counts->forgotten[KM_FORGET_REPLACED];
+    ret->cleared += counts->forgotten[KM_FORGET_CLEARED];
+    ret->moved += counts->forgotten[KM_FORGET_MOVED];
+}
+
 void km_store_stats_get(struct km_store *store, struct km_store_stats *ret)
 {
     memset(ret, 0, sizeof *ret);
@@ -489,8 +516,7 @@ void km_store_stats_get(struct km_store *store, struct km_store_stats *ret)
         struct km_gone gone;
         km_shard_lock(shard, &gone);
         km_shard_step_locked(shard, 0);
-        ret->evictions += shard->counts.evictions;
-        ret->expirations += shard->counts.expirations;
+        sum_forgotten(&shard->counts, ret);
         ret->payload_bytes += shard->counts.payload_bytes;
         ret->entries += shard->index.entry_count - shard->counts.negative;
         ret->negative_entries += shard->counts.negative;

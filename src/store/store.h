@@ -42,6 +42,7 @@
 #pragma once
 
 #include "store/condition.h"
+#include "store/departed.h"
 #include "store/fill.h"
 #include "store/item.h"
 
@@ -86,10 +87,19 @@ KAMA_NODISCARD kama_status km_store_may_hold(const struct km_store *store,
                                              uint64_t bytes);
 
 /* Looks key up and counts a hit. Returns KAMA_OK with a reference, KAMA_MISS
- * for a negative entry, and KAMA_WOULD_LOAD if there is no entry. Errors:
- * KAMA_ERR_OVERLOADED (km_store_may_hold), KAMA_ERR_NO_MEMORY. */
-kama_status km_store_get(struct km_store *store, uint64_t hash, kama_bytes key,
-                         kama_value **ret_value);
+ * for a negative entry, and KAMA_WOULD_LOAD if there is no entry; *ret_why is written
+ * then. Errors: KAMA_ERR_OVERLOADED (km_store_may_hold), KAMA_ERR_NO_MEMORY. */
+kama_status km_store_get_why(struct km_store *store, uint64_t hash,
+                             kama_bytes key, kama_value **ret_value,
+                             enum km_miss *ret_why);
+
+/* Does the same for a caller to whom the reason is all one. */
+static inline kama_status km_store_get(struct km_store *store, uint64_t hash,
+                                       kama_bytes key, kama_value **ret_value)
+{
+    enum km_miss why;
+    return km_store_get_why(store, hash, key, ret_value, &why);
+}
 
 /* Asks for the line of the index that a look at this hash will need, without waiting
  * for it; and, when that is there, for the record. So many looks wait for memory at the
@@ -102,11 +112,21 @@ kama_status km_store_get(struct km_store *store, uint64_t hash, kama_bytes key,
 void km_store_prefetch_line(const struct km_store *store, uint64_t hash);
 void km_store_prefetch_record(const struct km_store *store, uint64_t hash);
 
-/* Looks key up as km_store_get does, and copies the value into buf. *ret_len is
+/* Looks key up as km_store_get_why does, and copies the value into buf. *ret_len is
  * its length. Errors: KAMA_ERR_TOO_SMALL if the value has more than cap bytes;
  * *ret_len is written then too. buf may be written although no value is returned. */
-kama_status km_store_copy(struct km_store *store, uint64_t hash, kama_bytes key,
-                          void *buf, size_t cap, size_t *ret_len);
+kama_status km_store_copy_why(struct km_store *store, uint64_t hash,
+                              kama_bytes key, void *buf, size_t cap,
+                              size_t *ret_len, enum km_miss *ret_why);
+
+/* Does the same for a caller to whom the reason is all one. */
+static inline kama_status km_store_copy(struct km_store *store, uint64_t hash,
+                                        kama_bytes key, void *buf, size_t cap,
+                                        size_t *ret_len)
+{
+    enum km_miss why;
+    return km_store_copy_why(store, hash, key, buf, cap, ret_len, &why);
+}
 
 /* Stores an item, whose only reference is taken, and overtakes the fills of its
  * key. Errors: KAMA_ERR_TRY_AGAIN, without a sentence, if the store has seen a
@@ -187,9 +207,13 @@ bool km_store_resize_step(struct km_store *store);
 struct km_store_stats {
     uint64_t hits;
     uint64_t negative_hits;
-    uint64_t evictions;
-    uint64_t expirations;
-    uint64_t entries;          /* entries with a value */
+    uint64_t evictions;   /* entries that had to make room */
+    uint64_t expirations; /* entries whose time was over */
+    uint64_t deleted;     /* entries that km_store_del has removed */
+    uint64_t replaced;    /* entries in whose place another value was put */
+    uint64_t cleared;     /* entries that were there at a clear */
+    uint64_t moved;       /* entries that were hidden, and met afterwards */
+    uint64_t entries;     /* entries with a value */
     uint64_t negative_entries; /* entries that say that a key does not exist */
     uint64_t payload_bytes;    /* keys and values of both kinds */
     uint64_t used_bytes;

@@ -140,15 +140,17 @@ static KM_ALWAYS_INLINE bool look_up(struct km_store *store, uint64_t hash,
     return false;
 }
 
-kama_status km_store_copy(struct km_store *store, uint64_t hash, kama_bytes key,
-                          void *buf, size_t cap, size_t *ret_len)
+kama_status km_store_copy_why(struct km_store *store, uint64_t hash,
+                              kama_bytes key, void *buf, size_t cap,
+                              size_t *ret_len, enum km_miss *ret_why)
 {
     struct hit hit = {.shard = km_store_shard(store, hash),
                       .key = key,
                       .buf = buf,
                       .cap = cap};
     if (KM_UNLIKELY(!look_up(store, hash, &hit))) {
-        return km_store_copy_locked(store, hash, key, buf, cap, ret_len);
+        return km_store_copy_locked(store, hash, key, buf, cap, ret_len,
+                                    ret_why);
     }
     *ret_len = hit.len;
     return KAMA_OK;

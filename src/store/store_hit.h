@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Hits that take no lock, execute no locked instruction and write no line that other
- * threads write, unless the frequency of the entry is to be raised: km_store_copy, and
+ * threads write, unless the frequency of the entry is to be raised: km_store_copy_why, and
  *
  *     value = km_store_hit_item(store, hash, key);
  *
