@@ -48,6 +48,25 @@ uint64_t km_account_held(const struct km_account *a)
     return sum > 0 ? (uint64_t)sum : 0;
 }
 
+uint64_t km_account_blocks(const struct km_account *a)
+{
+    int64_t sum = 0;
+    for (unsigned i = 0; i < KM_THREAD_CELLS; i++) {
+        sum += atomic_load_explicit(&a->held[i].blocks, memory_order_relaxed);
+    }
+    return sum > 0 ? (uint64_t)sum : 0;
+}
+
+uint64_t km_account_held_blocks(const struct km_account *a)
+{
+    int64_t sum = 0;
+    for (unsigned i = 0; i < KM_THREAD_CELLS; i++) {
+        sum +=
+            atomic_load_explicit(&a->held[i].held_blocks, memory_order_relaxed);
+    }
+    return sum > 0 ? (uint64_t)sum : 0;
+}
+
 void km_account_discharge(struct km_account *a, size_t n)
 {
     uint64_t before =

@@ -41,8 +41,10 @@
 #define KM_HELD_CELL_MAX 1024
 
 struct km_account_cell {
-    _Atomic int64_t bytes;
-    char unused[56];
+    _Atomic int64_t bytes;       /* that are held */
+    _Atomic int64_t blocks;      /* bytes of blocks */
+    _Atomic int64_t held_blocks; /* bytes of those that are held */
+    char unused[40];
 };
 
 struct km_account {
@@ -113,6 +115,26 @@ static inline void km_account_hold(struct km_account *a, int64_t n)
         atomic_fetch_add_explicit(&a->held_bytes, sum, memory_order_relaxed);
     }
 }
+
+/* Counts n of the used bytes as those of blocks, or no longer, with n < 0. */
+static inline void km_account_count_block(struct km_account *a, int64_t n)
+{
+    atomic_fetch_add_explicit(&a->held[km_thread_cell()].blocks, n,
+                              memory_order_relaxed);
+}
+
+/* Counts a block of n bytes as held, or no longer, with n < 0. */
+static inline void km_account_hold_block(struct km_account *a, int64_t n)
+{
+    atomic_fetch_add_explicit(&a->held[km_thread_cell()].held_blocks, n,
+                              memory_order_relaxed);
+    km_account_hold(a, n);
+}
+
+/* Returns the part of the used bytes in blocks. */
+uint64_t km_account_blocks(const struct km_account *a);
+/* Returns the part of the held bytes in blocks. */
+uint64_t km_account_held_blocks(const struct km_account *a);
 
 /* Counts n more bytes as used. */
 static inline void km_account_charge(struct km_account *a, size_t n)

@@ -16,6 +16,7 @@ struct km_block *km_block_new(struct km_account *account, uint32_t len)
     atomic_init(&block->refs, 1);
     atomic_init(&block->held, 0);
     block->len = len;
+    km_account_count_block(account, (int64_t)km_block_charge(account, len));
     return block;
 }
 
@@ -40,6 +41,8 @@ void km_block_ref(struct km_block *block)
 void km_block_unref(struct km_block *block)
 {
     if (atomic_fetch_sub_explicit(&block->refs, 1, memory_order_acq_rel) == 1) {
+        km_account_count_block(block->account, -(int64_t)km_block_charge(
+                                                   block->account, block->len));
         km_pages_free(&block->account->blocks, block, run_bytes(block->len));
     }
 }
@@ -48,16 +51,16 @@ void km_block_hold(struct km_block *block)
 {
     km_block_ref(block);
     if (atomic_fetch_add_explicit(&block->held, 1, memory_order_relaxed) == 0) {
-        km_account_hold(block->account,
-                        (int64_t)km_block_charge(block->account, block->len));
+        km_account_hold_block(block->account, (int64_t)km_block_charge(
+                                                  block->account, block->len));
     }
 }
 
 void km_block_let_go(struct km_block *block)
 {
     if (atomic_fetch_sub_explicit(&block->held, 1, memory_order_relaxed) == 1) {
-        km_account_hold(block->account,
-                        -(int64_t)km_block_charge(block->account, block->len));
+        km_account_hold_block(block->account, -(int64_t)km_block_charge(
+                                                  block->account, block->len));
     }
     km_block_unref(block);
 }

@@ -62,3 +62,14 @@ void km_chunks_set(struct km_chunks *chunks, uint32_t number, void *p)
     KM_ASSERT(table != NULL && number < table->cap);
     atomic_store_explicit(&table->at[number], p, memory_order_release);
 }
+
+size_t km_chunks_bytes(const struct km_chunks *chunks)
+{
+    size_t bytes = 0;
+    const struct km_chunk_table *table =
+        atomic_load_explicit(&chunks->table, memory_order_relaxed);
+    for (; table != NULL; table = table->older) {
+        bytes += km_account_block_bytes(table_bytes(table->cap));
+    }
+    return bytes;
+}

@@ -38,6 +38,9 @@ bool km_chunks_reserve(struct km_chunks *chunks, uint32_t number);
 /* Writes the pointer of a number for which there is room. */
 void km_chunks_set(struct km_chunks *chunks, uint32_t number, void *p);
 
+/* Returns how many bytes are charged for the tables, by the writer. */
+size_t km_chunks_bytes(const struct km_chunks *chunks);
+
 /* Returns the pointer of a number, or NULL if the number is not known. */
 static inline void *km_chunks_get(const struct km_chunks *chunks,
                                   uint32_t number)

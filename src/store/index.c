@@ -138,6 +138,17 @@ static void next_generation(struct km_index *index)
     KM_FENCE_RELEASE();
 }
 
+uint64_t km_index_bytes(const struct km_index *index)
+{
+    const struct km_pages *pages = &index->account->pages;
+    size_t line_bytes = chunk_lines(index) * sizeof(struct km_line);
+    size_t overflow_bytes = KM_OVERFLOW_LINES * sizeof(struct km_line);
+    return (uint64_t)index->line_chunks * km_pages_bytes(pages, line_bytes) +
+           (uint64_t)index->overflow_chunks *
+               km_pages_bytes(pages, overflow_bytes) +
+           km_chunks_bytes(&index->lines) + km_chunks_bytes(&index->overflow);
+}
+
 /* Adds a chunk behind *count others. Its lines are reset when they are first used.
  * Returns false without memory. */
 static bool add_chunk(struct km_index *index, struct km_chunks *chunks,

@@ -100,6 +100,9 @@ void km_index_clear(struct km_index *index);
 /* Frees at most n chunks that no bucket uses. Returns whether there are more. */
 bool km_index_trim(struct km_index *index, unsigned n);
 
+/* Returns how many bytes are charged for the lines and their tables. */
+uint64_t km_index_bytes(const struct km_index *index);
+
 /* Returns the slot of key. */
 struct km_place km_index_find(const struct km_index *index, uint64_t hash,
                               kama_bytes key);

@@ -53,6 +53,25 @@ uint64_t km_log_bytes(const struct km_log *log)
     return log->queues[0].used + log->queues[1].used;
 }
 
+uint32_t km_log_segment_count(const struct km_log *log)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 1; i < log->segment_cap; i++) {
+        count += log->segments[i].base != NULL;
+    }
+    return count;
+}
+
+size_t km_log_table_bytes(const struct km_log *log)
+{
+    size_t bytes = km_chunks_bytes(&log->bases);
+    if (log->segments != NULL) {
+        bytes +=
+            km_account_block_bytes(log->segment_cap * sizeof *log->segments);
+    }
+    return bytes;
+}
+
 /* -- segments -------------------------------------------------------------- */
 
 /* Makes more numbers of segments; number 0 is never used. Returns false without

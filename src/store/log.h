@@ -106,6 +106,12 @@ static inline unsigned km_log_queue_of(const struct km_log *log, km_ref ref)
 /* Returns the bytes of all segments of both queues. */
 uint64_t km_log_bytes(const struct km_log *log);
 
+/* Returns the number of segments, with those that a clear has left. O(segments). */
+uint32_t km_log_segment_count(const struct km_log *log);
+
+/* Returns how many bytes are charged for the tables of segments. */
+size_t km_log_table_bytes(const struct km_log *log);
+
 /* Makes room for a record of that header at the end of a queue, and counts it. The
  * caller writes it before it gives up the lock. expires_at: 0 for never. Returns 0
  * without memory for a segment. */

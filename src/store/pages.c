@@ -339,3 +339,12 @@ void km_pages_trim(struct km_pages *pages, bool store_is_gone)
     }
     km_mutex_unlock(&pages->lock);
 }
+
+void km_pages_rest_get(struct km_pages *pages, struct km_pages_rest *ret_rest)
+{
+    km_mutex_lock(&pages->lock);
+    *ret_rest = (struct km_pages_rest){
+        .warm_bytes = pages->warm * KM_PAGE_BYTES,
+        .head_bytes = (uint64_t)pages->count * KM_PAGE_BYTES};
+    km_mutex_unlock(&pages->lock);
+}

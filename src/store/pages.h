@@ -72,5 +72,14 @@ void km_pages_free(struct km_pages *pages, void *run, size_t n);
  * is gone. */
 void km_pages_trim(struct km_pages *pages, bool store_is_gone);
 
+/* What is charged beside the runs that are in use. */
+struct km_pages_rest {
+    uint64_t warm_bytes; /* free pages that are resident */
+    uint64_t head_bytes; /* of the ranges */
+};
+
+/* Tells what is charged beside the runs that are in use. */
+void km_pages_rest_get(struct km_pages *pages, struct km_pages_rest *ret_rest);
+
 /* Returns how many bytes are charged for a run of n bytes. */
 size_t km_pages_bytes(const struct km_pages *pages, size_t n);
