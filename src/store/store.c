@@ -520,23 +520,26 @@ void km_store_stats_get(struct km_store *store, struct km_store_stats *ret)
         ret->payload_bytes += shard->counts.payload_bytes;
         ret->entries += shard->index.entry_count - shard->counts.negative;
         ret->negative_entries += shard->counts.negative;
+        km_usage_add_shard_locked(&ret->usage, shard);
         km_shard_unlock(shard, &gone);
     }
+    km_usage_add_common(&ret->usage, store);
     ret->used_bytes = km_account_used(store->account);
-    ret->pinned_bytes = km_account_held(store->account);
+    ret->pinned_bytes = ret->usage.held;
     ret->max_bytes = km_store_max_bytes(store);
 }
 
 void km_store_check(struct km_store *store)
 {
-    uint64_t bytes = store->base_bytes;
+    struct km_usage usage = {0};
     for (unsigned i = 0; i < store->shard_count; i++) {
         struct km_shard *shard = &store->shards[i];
         struct km_gone gone;
         km_shard_check(shard);
         km_shard_lock(shard, &gone);
-        bytes += km_log_bytes(&shard->log);
+        km_usage_add_shard_locked(&usage, shard);
         km_shard_unlock(shard, &gone);
     }
-    KM_ASSERT(bytes <= km_account_used(store->account));
+    km_usage_add_common(&usage, store);
+    KM_ASSERT(km_usage_sum(&usage) == km_account_used(store->account));
 }

@@ -45,6 +45,7 @@
 #include "store/departed.h"
 #include "store/fill.h"
 #include "store/item.h"
+#include "store/usage.h"
 
 struct km_store;
 struct km_policy_ops;
@@ -219,6 +220,7 @@ struct km_store_stats {
     uint64_t used_bytes;
     uint64_t pinned_bytes; /* values that callers hold */
     uint64_t max_bytes;
+    struct km_usage usage; /* of the used bytes */
 };
 
 /* Sums the counters of the shards, each of which is read under its lock. The
