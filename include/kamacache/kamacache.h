@@ -1333,6 +1333,15 @@ typedef struct kama_group_stats {
     /* The memory of the index, of bookkeeping and of what malloc adds: bytes less
      * value_bytes and pinned_bytes. */
     uint64_t overhead_bytes;
+    /* Misses of keys that were never in memory, or whose leaving is not remembered
+     * any more. The four rows of this kind sum up to `misses`. */
+    uint64_t misses_absent;
+    /* Misses of keys whose time was over. */
+    uint64_t misses_expired;
+    /* Misses of keys that had made room for others. */
+    uint64_t misses_evicted;
+    /* Misses of keys that were deleted. */
+    uint64_t misses_deleted;
 } kama_group_stats;
 
 /* Reads the figures, and writes no more than `struct_size` bytes. Applications

@@ -51,8 +51,19 @@
     STORE(negative_hits, negative_hits, KM_METRIC_COUNTER, "",                 \
           "gets{source=negative}",                                             \
           "Gets that memory answered with \"does not exist\".")                \
-    METRIC(misses, KM_GROUP_MISSES, KM_METRIC_COUNTER, "", "group_misses",     \
-           "Gets that memory could not answer.")                               \
+    SUM(misses, sum_misses, KM_METRIC_COUNTER, "", "group_misses",             \
+        "Gets that memory could not answer.")                                  \
+    METRIC(misses_absent, KM_GROUP_MISSES_ABSENT, KM_METRIC_COUNTER, "",       \
+           "misses{reason=absent}",                                            \
+           "Misses of keys that were never in memory, or whose leaving is "    \
+           "not remembered any more.")                                         \
+    METRIC(misses_expired, KM_GROUP_MISSES_EXPIRED, KM_METRIC_COUNTER, "",     \
+           "misses{reason=expired}", "Misses of keys whose time was over.")    \
+    METRIC(misses_evicted, KM_GROUP_MISSES_EVICTED, KM_METRIC_COUNTER, "",     \
+           "misses{reason=evicted}",                                           \
+           "Misses of keys that had made room for others.")                    \
+    METRIC(misses_deleted, KM_GROUP_MISSES_DELETED, KM_METRIC_COUNTER, "",     \
+           "misses{reason=deleted}", "Misses of keys that were deleted.")      \
     METRIC(gets_loaded, KM_GROUP_GETS_LOADED, KM_METRIC_COUNTER, "",           \
            "gets{source=loader}", "Gets that ended with a load of this node.") \
     METRIC(gets_absent, KM_GROUP_GETS_ABSENT, KM_METRIC_COUNTER, "",           \

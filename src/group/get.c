@@ -122,7 +122,8 @@ static kama_status get_until_answered(struct blocked_get *get, kama_bytes key,
     return st;
 }
 
-kama_status km_group_get_miss(kama_group *group, kama_bytes key, uint64_t hash,
+kama_status km_group_get_miss(kama_group *group, kama_bytes key,
+                              const struct km_missed *missed,
                               const struct km_call_limits *limits,
                               kama_value **ret_value)
 {
@@ -138,7 +139,7 @@ kama_status km_group_get_miss(kama_group *group, kama_bytes key, uint64_t hash,
         get.op.fills = NULL;
         get.thread = km_flight_self();
         get.state = BLOCKED_WAITS;
-        st = km_get_op_miss(group, &get.op, KM_GET_BLOCKED, key, hash, limits,
+        st = km_get_op_miss(group, &get.op, KM_GET_BLOCKED, key, missed, limits,
                             ret_value);
         st = get_until_answered(&get, key, st, ret_value);
         km_event_fini(&get.answered);
@@ -149,7 +150,8 @@ kama_status km_group_get_miss(kama_group *group, kama_bytes key, uint64_t hash,
 
 /* Gets a key that is not in memory: loads it, unless the group has no loader or
  * the caller wants no load. */
-static kama_status get_absent(kama_group *group, kama_bytes key, uint64_t hash,
+static kama_status get_absent(kama_group *group, kama_bytes key,
+                              const struct km_missed *missed,
                               const kama_ctx *ctx, kama_value **ret_value)
 {
     struct km_call_limits limits;
@@ -159,10 +161,10 @@ static kama_status get_absent(kama_group *group, kama_bytes key, uint64_t hash,
     }
     if (!km_group_looks_further(group, &limits)) {
         km_trace_get(group, KM_GET_ABSENT, key);
-        return km_group_absent(group);
+        return km_group_absent(group, missed->why);
     }
     km_call_limits_begin(group, &limits);
-    return km_group_get_miss(group, key, hash, &limits, ret_value);
+    return km_group_get_miss(group, key, missed, &limits, ret_value);
 }
 
 /* -- hits ------------------------------------------------------------------ */
@@ -193,22 +195,24 @@ kama_status kama_get(kama_group *group, kama_bytes key, const kama_ctx *ctx,
         (st = check_call(group, key, ctx)) != KAMA_OK) {
         return st;
     }
-    uint64_t hash = km_store_hash(group->store, key);
-    st = km_store_get(group->store, hash, key, ret_value);
-    km_hot_keys_note(&group->hot, hash, key);
+    struct km_missed missed = {.hash = km_store_hash(group->store, key)};
+    st = km_store_get_why(group->store, missed.hash, key, ret_value,
+                          &missed.why);
+    km_hot_keys_note(&group->hot, missed.hash, key);
     if (st == KAMA_WOULD_LOAD) {
-        return get_absent(group, key, hash, ctx, ret_value);
+        return get_absent(group, key, &missed, ctx, ret_value);
     }
     km_trace_memory(group, st, key);
     return st;
 }
 
-static kama_status copy_absent(kama_group *group, kama_bytes key, uint64_t hash,
+static kama_status copy_absent(kama_group *group, kama_bytes key,
+                               const struct km_missed *missed,
                                const kama_ctx *ctx, void *buf, size_t cap,
                                size_t *ret_len)
 {
     kama_value *value;
-    kama_status st = get_absent(group, key, hash, ctx, &value);
+    kama_status st = get_absent(group, key, missed, ctx, &value);
     if (st != KAMA_OK) {
         return st;
     }
@@ -219,12 +223,12 @@ static kama_status copy_absent(kama_group *group, kama_bytes key, uint64_t hash,
 
 /* Ends a call that memory has not answered with a value. */
 static KM_NOINLINE kama_status end_copy(kama_group *group, kama_bytes key,
+                                        const struct km_missed *missed,
                                         const kama_ctx *ctx, kama_status st,
                                         void *buf, size_t cap, size_t *ret_len)
 {
     if (st == KAMA_WOULD_LOAD) {
-        uint64_t hash = km_store_hash(group->store, key);
-        st = copy_absent(group, key, hash, ctx, buf, cap, ret_len);
+        st = copy_absent(group, key, missed, ctx, buf, cap, ret_len);
     } else {
         km_trace_memory(group, st, key);
     }
@@ -243,11 +247,12 @@ kama_status kama_get_copy(kama_group *group, kama_bytes key,
         (st = check_call(group, key, ctx)) != KAMA_OK) {
         return st;
     }
-    uint64_t hash = km_store_hash(group->store, key);
-    km_hot_keys_note(&group->hot, hash, key);
-    st = km_store_copy(group->store, hash, key, buf, cap, ret_len);
+    struct km_missed missed = {.hash = km_store_hash(group->store, key)};
+    km_hot_keys_note(&group->hot, missed.hash, key);
+    st = km_store_copy_why(group->store, missed.hash, key, buf, cap, ret_len,
+                           &missed.why);
     if (KM_UNLIKELY(st != KAMA_OK)) {
-        return end_copy(group, key, ctx, st, buf, cap, ret_len);
+        return end_copy(group, key, &missed, ctx, st, buf, cap, ret_len);
     }
     km_trace_memory(group, st, key);
     return st;
@@ -261,8 +266,9 @@ kama_status kama_try_get(kama_group *group, kama_bytes key,
         return st;
     }
     uint64_t hash = km_store_hash(group->store, key);
-    st = km_store_get(group->store, hash, key, ret_value);
+    enum km_miss why = KM_MISS_ABSENT;
+    st = km_store_get_why(group->store, hash, key, ret_value, &why);
     km_hot_keys_note(&group->hot, hash, key);
     km_trace_memory(group, st, key);
-    return st != KAMA_WOULD_LOAD ? st : km_group_absent(group);
+    return st != KAMA_WOULD_LOAD ? st : km_group_absent(group, why);
 }

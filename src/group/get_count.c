@@ -3,11 +3,27 @@
 
 #include "group/load/load.h"
 
+/* The rows have the order of the reasons. */
+#define MISS_ROW(name)                                                         \
+    _Static_assert(KM_GROUP_MISSES_##name - KM_GROUP_MISSES_ABSENT ==          \
+                       (int)KM_MISS_##name,                                    \
+                   "the reasons of misses have another order in counters.h");
+MISS_ROW(ABSENT)
+MISS_ROW(EXPIRED)
+MISS_ROW(EVICTED)
+MISS_ROW(DELETED)
+#undef MISS_ROW
+
+void km_get_count_miss(kama_group *group, enum km_miss why)
+{
+    km_group_count(group, KM_GROUP_MISSES_ABSENT + (enum km_group_metric)why);
+}
+
 void km_get_count_join(kama_group *group, enum km_get_count before,
-                       enum km_flight_role role)
+                       enum km_miss why, enum km_flight_role role)
 {
     if (before == KM_GET_COUNT_NONE) {
-        km_group_count(group, KM_GROUP_MISSES);
+        km_get_count_miss(group, why);
     }
     if (role == KM_FLIGHT_PARKED && before != KM_GET_COUNT_COALESCED) {
         km_group_count(group, KM_GROUP_COALESCED);
@@ -34,9 +50,10 @@ void km_get_count_end(struct km_get_op *op, enum km_group_metric ended_as)
     }
 }
 
-void km_get_count_twin(kama_group *group)
+void km_get_count_twin(kama_group *group, uint64_t hash)
 {
-    km_get_count_join(group, KM_GET_COUNT_NONE, KM_FLIGHT_PARKED);
+    km_get_count_join(group, KM_GET_COUNT_NONE,
+                      km_store_why(group->store, hash), KM_FLIGHT_PARKED);
 }
 
 void km_get_count_twin_end(struct km_get_op *op)

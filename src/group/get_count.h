@@ -27,10 +27,13 @@
 
 #include "group/get_op.h"
 
-/* Counts a get after its join. before says what it had been counted as when it
+/* Counts a key that was not in memory, in the row of the reason. */
+void km_get_count_miss(kama_group *group, enum km_miss why);
+
+/* Counts a get after its join. why: it is a miss. before says what it had been counted as when it
  * joined: once it is parked, it may be answered and freed by another thread. */
 void km_get_count_join(kama_group *group, enum km_get_count before,
-                       enum km_flight_role role);
+                       enum km_miss why, enum km_flight_role role);
 
 /* Notes that the get has asked the owner, if the load does that, and counts one that
  * waits for another get's question. A leader is counted when it asks, because its
@@ -40,8 +43,8 @@ void km_get_count_asked(struct km_get_op *op, const struct km_load *load);
 /* Counts the end of a get that was a miss, in the row that says how it ended. */
 void km_get_count_end(struct km_get_op *op, enum km_group_metric ended_as);
 
-/* Counts a twin: as a miss, and as coalesced. */
-void km_get_count_twin(kama_group *group);
+/* Counts a twin, whose key has this hash: as a miss, and as coalesced. */
+void km_get_count_twin(kama_group *group, uint64_t hash);
 
 /* Counts the end of a twin in the same way as that of the get that it shares, which
  * has been answered or cancelled. */

@@ -74,6 +74,7 @@ struct start {
     struct km_list *fills;   /* of the op */
     km_ns deadline;          /* of the op */
     enum km_get_asked asked; /* by the op, before it was parked */
+    enum km_miss why;        /* of the op */
     struct km_load_key key;  /* of the get */
 };
 
@@ -134,7 +135,7 @@ static kama_status answer_join(struct km_get_op *op, const struct start *start,
         return status;
     }
     if ((int)status < 0) {
-        km_get_count_join(op->group, before, KM_FLIGHT_ANSWER);
+        km_get_count_join(op->group, before, start->why, KM_FLIGHT_ANSWER);
         km_get_count_end(op, KM_GROUP_GETS_FAILED);
     } else if (before != KM_GET_COUNT_NONE) {
         km_get_count_end(op, KM_GROUP_GETS_LOADED);
@@ -160,11 +161,11 @@ static kama_status join_with(struct km_get_op *op, const struct start *start,
                        &op->waiter, load != NULL ? &load->call : NULL, &st);
     switch (role) {
     case KM_FLIGHT_LEADS:
-        km_get_count_join(group, before, role);
+        km_get_count_join(group, before, start->why, role);
         return lead(start);
     case KM_FLIGHT_PARKED:
         km_trace_get(group, KM_GET_JOINS, start->key.key);
-        km_get_count_join(group, before, role);
+        km_get_count_join(group, before, start->why, role);
         st = KAMA_DEFERRED;
         break;
     case KM_FLIGHT_ANSWER:
@@ -194,7 +195,7 @@ static kama_status refuse_to_wait(struct km_get_op *op,
     kama_status st = KAMA_ERR_WOULD_DEADLOCK;
     (void)km_flight_join(&group->flight, op->waiter.hash, wanted, NULL, NULL,
                          &st);
-    km_get_count_join(group, op->counted, KM_FLIGHT_ANSWER);
+    km_get_count_join(group, op->counted, op->why, KM_FLIGHT_ANSWER);
     km_get_count_end(op, KM_GROUP_GETS_FAILED);
     return km_group_fail_join(group, st, wanted->key);
 }
@@ -202,7 +203,7 @@ static kama_status refuse_to_wait(struct km_get_op *op,
 /* Answers a get that no load can help. */
 static kama_status refuse(struct km_get_op *op, kama_status status)
 {
-    km_get_count_join(op->group, op->counted, KM_FLIGHT_ANSWER);
+    km_get_count_join(op->group, op->counted, op->why, KM_FLIGHT_ANSWER);
     km_get_count_end(op, (int)status < 0 ? KM_GROUP_GETS_FAILED
                                          : KM_GROUP_GETS_ABSENT);
     return status;
@@ -221,6 +222,7 @@ static kama_status join_once(struct km_get_op *op, struct start *start,
     bool can_load = group->config.loader != NULL || is_asked;
     start->load = NULL;
     start->asked = op->asked;
+    start->why = op->why;
     start->key.purpose = km_get_purpose(&owner);
     if (can_load) {
         start->load = km_load_new(
@@ -255,7 +257,7 @@ static kama_status join(struct km_get_op *op, kama_bytes key, km_ns now,
     op->timekeeper = KM_GET_TIMED_ELSEWHERE;
     op->timer.at = 0;
     if (now >= op->waiter.deadline) {
-        km_get_count_join(group, op->counted, KM_FLIGHT_ANSWER);
+        km_get_count_join(group, op->counted, op->why, KM_FLIGHT_ANSWER);
         km_get_count_end(op, KM_GROUP_GETS_FAILED);
         return km_get_fail_late(op, key);
     }
@@ -278,7 +280,8 @@ kama_status km_get_op_again(struct km_get_op *op, kama_bytes key,
 }
 
 kama_status km_get_op_miss(kama_group *group, struct km_get_op *op,
-                           enum km_get_kind kind, kama_bytes key, uint64_t hash,
+                           enum km_get_kind kind, kama_bytes key,
+                           const struct km_missed *missed,
                            const struct km_call_limits *limits,
                            kama_value **ret_value)
 {
@@ -289,7 +292,8 @@ kama_status km_get_op_miss(kama_group *group, struct km_get_op *op,
     op->kind = kind;
     op->timer.fire = km_get_on_timer;
     op->waiter.wake = km_get_on_load_end;
-    op->waiter.hash = hash;
+    op->waiter.hash = missed->hash;
+    op->why = missed->why;
     op->waiter.deadline = limits->deadline;
     op->deadline_ms = limits->deadline_ms;
     op->started_at = started_at;
@@ -323,14 +327,14 @@ kama_status km_get_op_start_of_many(kama_group *group, struct km_get_op *op,
                                     kama_value **ret_value)
 {
     struct km_call_limits limits;
-    uint64_t hash;
+    struct km_missed missed;
     op->fills = fills;
     op->source = KM_GET_FROM_MEMORY;
     op->current_ns = 0;
     kama_status st = km_call_limits_init(group, ctx, &limits);
     if (st == KAMA_OK) {
         count_served(group, &limits);
-        st = km_group_look_up(group, key, &limits, &hash, ret_value);
+        st = km_group_look_up(group, key, &limits, &missed, ret_value);
     }
     if (st != KAMA_DEFERRED) {
         return st;
@@ -339,8 +343,8 @@ kama_status km_get_op_start_of_many(kama_group *group, struct km_get_op *op,
         return km_fail(KAMA_ERR_CLOSED, "the group is closed");
     }
     km_call_limits_begin(group, &limits);
-    st =
-        km_get_op_miss(group, op, KM_GET_PARKED, key, hash, &limits, ret_value);
+    st = km_get_op_miss(group, op, KM_GET_PARKED, key, &missed, &limits,
+                        ret_value);
     km_gate_leave(&group->gate);
     return st;
 }

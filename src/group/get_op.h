@@ -46,6 +46,7 @@
 #include "base/timer.h"
 #include "flight/flight.h"
 #include "group/counters.h"
+#include "group/look_up.h"
 
 #include <kamacache/kamacache.h>
 
@@ -111,6 +112,7 @@ struct km_get_op {
     enum km_get_kind kind;
     enum km_get_stage stage;
     enum km_get_count counted;
+    enum km_miss why; /* the key was not in memory */
     enum km_get_asked asked;
     enum km_group_metric ended_as; /* the row that counts its end */
     enum km_get_timekeeper timekeeper;
@@ -140,7 +142,7 @@ KAMA_NODISCARD kama_status km_get_op_start_of_many(
 KAMA_NODISCARD kama_status km_get_op_miss(kama_group *group,
                                           struct km_get_op *op,
                                           enum km_get_kind kind, kama_bytes key,
-                                          uint64_t hash,
+                                          const struct km_missed *missed,
                                           const struct km_call_limits *limits,
                                           kama_value **ret_value);
 

@@ -231,7 +231,10 @@ void km_group_unref(kama_group *group)
 bool km_group_counts_fit(const kama_group *group)
 {
     const struct km_metric_set *m = group->metrics;
-    return km_metric_read(m, KM_GROUP_MISSES) ==
+    return km_metric_read(m, KM_GROUP_MISSES_ABSENT) +
+                   km_metric_read(m, KM_GROUP_MISSES_EXPIRED) +
+                   km_metric_read(m, KM_GROUP_MISSES_EVICTED) +
+                   km_metric_read(m, KM_GROUP_MISSES_DELETED) ==
                km_metric_read(m, KM_GROUP_PEER_HITS) +
                    km_metric_read(m, KM_GROUP_GETS_LOADED) +
                    km_metric_read(m, KM_GROUP_GETS_ABSENT) +

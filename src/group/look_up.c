@@ -5,19 +5,22 @@
 
 #include "base/status.h"
 #include "group/checks.h"
+#include "group/get_count.h"
 #include "group/group_internal.h"
 #include "group/trace.h"
 
 kama_status km_group_look_up(kama_group *group, kama_bytes key,
                              const struct km_call_limits *limits,
-                             uint64_t *ret_hash, kama_value **ret_value)
+                             struct km_missed *ret_missed,
+                             kama_value **ret_value)
 {
     kama_status st = km_group_check_key(key);
     if (st != KAMA_OK) {
         return st;
     }
     uint64_t hash = km_store_hash(group->store, key);
-    st = km_store_get(group->store, hash, key, ret_value);
+    enum km_miss why = KM_MISS_ABSENT;
+    st = km_store_get_why(group->store, hash, key, ret_value, &why);
     km_hot_keys_note(&group->hot, hash, key);
     if (st != KAMA_WOULD_LOAD) {
         km_trace_memory(group, st, key);
@@ -25,9 +28,9 @@ kama_status km_group_look_up(kama_group *group, kama_bytes key,
     }
     if (!km_group_looks_further(group, limits)) {
         km_trace_get(group, KM_GET_ABSENT, key);
-        return km_group_absent(group);
+        return km_group_absent(group, why);
     }
-    *ret_hash = hash;
+    *ret_missed = (struct km_missed){.hash = hash, .why = why};
     return KAMA_DEFERRED;
 }
 
@@ -38,9 +41,9 @@ bool km_group_looks_further(const kama_group *group,
            (group->config.loader != NULL || km_group_is_clustered(group));
 }
 
-kama_status km_group_absent(kama_group *group)
+kama_status km_group_absent(kama_group *group, enum km_miss why)
 {
-    km_group_count(group, KM_GROUP_MISSES);
+    km_get_count_miss(group, why);
     km_group_count(group, KM_GROUP_GETS_ABSENT);
     return group->config.loader == NULL && !km_group_is_clustered(group)
                ? KAMA_MISS

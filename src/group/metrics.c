@@ -45,6 +45,10 @@ static const struct {
      "negative (the memory of this node), loader (a load of this node), "
      "peer (the owner of the key), none (it was not to be loaded), "
      "failed (nobody)."},
+    {"misses",
+     "Gets that memory could not answer, by the reason: absent (the key was "
+     "never there, or that is not remembered), expired, evicted (to make room "
+     "for others), deleted."},
     {"loads", "Loads that have ended, by their result: found, missed, failed."},
     {"mutations", "Changes by callers of this node, by their operation: set, "
                   "delete, clear."},

@@ -46,7 +46,7 @@ enum key_part {
 struct batch_key {
     struct km_get_op op;
     struct batch *batch;
-    uint64_t hash;
+    struct km_missed missed;
     uint32_t next; /* the number of an equal key, or KM_TWINS_NONE */
     enum key_part part;
 };
@@ -166,15 +166,15 @@ static kama_status join_twins(struct batch *batch, struct km_twins *twins,
                               kama_bytes bytes, size_t i)
 {
     struct batch_key *key = &batch->keys[i];
-    uint32_t first = km_twins_find(twins, key->hash, bytes);
+    uint32_t first = km_twins_find(twins, key->missed.hash, bytes);
     if (first == KM_TWINS_NONE) {
         key->part = KEY_IS_LOADED;
-        return km_twins_add(twins, key->hash, bytes, (uint32_t)i);
+        return km_twins_add(twins, key->missed.hash, bytes, (uint32_t)i);
     }
     key->part = KEY_IS_FOLLOWER;
     key->next = batch->keys[first].next;
     batch->keys[first].next = (uint32_t)i;
-    km_get_count_twin(batch->group);
+    km_get_count_twin(batch->group, key->missed.hash);
     return KAMA_OK;
 }
 
@@ -218,7 +218,7 @@ static void look_up_all(struct batch *batch, const kama_bytes *keys,
         key->op.done = on_done;
         key->next = KM_TWINS_NONE;
         kama_status st =
-            km_group_look_up(batch->group, keys[i], call, &key->hash, &value);
+            km_group_look_up(batch->group, keys[i], call, &key->missed, &value);
         if (st == KAMA_DEFERRED) {
             st = join_twins(batch, &twins, keys[i], i);
             if (st == KAMA_OK) {
@@ -250,7 +250,7 @@ static void start_all(struct batch *batch, const kama_bytes *keys,
         }
         key->op.fills = &fills;
         kama_status st = km_get_op_miss(batch->group, &key->op, KM_GET_PARKED,
-                                        keys[i], key->hash, call, &value);
+                                        keys[i], &key->missed, call, &value);
         if (st != KAMA_DEFERRED) {
             answer_all(batch, i, st, value, (int)st < 0 ? km_last_error() : "");
         }
@@ -284,13 +284,14 @@ struct turns {
 };
 
 /* Loads key i, or gives it the answer of an equal key that was loaded before. */
-static kama_status load_in_turn(struct turns *t, size_t i, uint64_t hash)
+static kama_status load_in_turn(struct turns *t, size_t i,
+                                const struct km_missed *missed)
 {
     kama_bytes key = t->keys[i];
     kama_item *item = &t->items[i];
-    uint32_t first = km_twins_find(&t->twins, hash, key);
+    uint32_t first = km_twins_find(&t->twins, missed->hash, key);
     if (first != KM_TWINS_NONE) {
-        km_get_count_twin(t->group);
+        km_get_count_twin(t->group, missed->hash);
         km_get_count_twin_answered(t->group, KM_GET_FROM_LOADER);
         *item = t->items[first];
         if (item->value != NULL) {
@@ -299,12 +300,12 @@ static kama_status load_in_turn(struct turns *t, size_t i, uint64_t hash)
         return item->status;
     }
     struct km_call_limits limits = *t->call;
-    kama_status st = km_twins_add(&t->twins, hash, key, (uint32_t)i);
+    kama_status st = km_twins_add(&t->twins, missed->hash, key, (uint32_t)i);
     if (st != KAMA_OK) {
         return st;
     }
     limits.begin = km_group_now(t->group);
-    return km_group_get_miss(t->group, key, hash, &limits, &item->value);
+    return km_group_get_miss(t->group, key, missed, &limits, &item->value);
 }
 
 /* Takes the keys in turn, within one deadline. */
@@ -315,13 +316,13 @@ static void get_in_turn(kama_group *group, const kama_bytes *keys, size_t n,
         .group = group, .keys = keys, .call = call, .items = items};
     km_twins_init(&t.twins, &group->mem);
     for (size_t i = 0; i < n; i++) {
-        uint64_t hash;
+        struct km_missed missed;
         items[i].value = NULL;
         prefetch_at(group, keys, n, i);
         kama_status st =
-            km_group_look_up(group, keys[i], call, &hash, &items[i].value);
+            km_group_look_up(group, keys[i], call, &missed, &items[i].value);
         if (st == KAMA_DEFERRED) {
-            st = load_in_turn(&t, i, hash);
+            st = load_in_turn(&t, i, &missed);
         }
         items[i].status = st;
     }

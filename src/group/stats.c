@@ -29,9 +29,15 @@ _Static_assert(sizeof(struct all_counters) ==
 KM_GROUP_COUNTER_MAP(COUNTER_WIDTH, COUNTER_WIDTH, COUNTER_WIDTH)
 #undef COUNTER_WIDTH
 
+static uint64_t sum_misses(const kama_group_stats *stats)
+{
+    return stats->misses_absent + stats->misses_expired +
+           stats->misses_evicted + stats->misses_deleted;
+}
+
 static uint64_t sum_gets(const kama_group_stats *stats)
 {
-    return stats->hits + stats->negative_hits + stats->misses;
+    return stats->hits + stats->negative_hits + sum_misses(stats);
 }
 
 /* The parts are read one after the other, so that they may be more than the sum

@@ -233,7 +233,7 @@ static bool follows(struct km_service_mget *mget, kama_bytes key,
          km_mget_answers_has(&mget->answers, first))) {
         return false;
     }
-    km_get_count_twin(mget->group);
+    km_get_count_twin(mget->group, km_group_hash(mget->group, key));
     if (km_mget_answers_has(&mget->answers, first)) {
         km_get_count_twin_answered(
             mget->group, km_mget_answers_source(&mget->answers, first));

@@ -306,6 +306,16 @@ kama_status km_store_copy_locked(struct km_store *store, uint64_t hash,
     return block != NULL ? copy_block(block, buf, cap, ret_len) : st;
 }
 
+enum km_miss km_store_why(struct km_store *store, uint64_t hash)
+{
+    struct km_shard *shard = km_store_shard(store, hash);
+    struct km_gone gone;
+    km_shard_lock(shard, &gone);
+    enum km_miss why = km_shard_why_locked(shard, hash);
+    km_shard_unlock(shard, &gone);
+    return why;
+}
+
 /* -- mutations ------------------------------------------------------------- */
 
 /* Returns KAMA_OK if the condition is fulfilled, or the status of the put. */

@@ -102,6 +102,9 @@ static inline kama_status km_store_get(struct km_store *store, uint64_t hash,
     return km_store_get_why(store, hash, key, ret_value, &why);
 }
 
+/* Returns why there is no entry of a key with this hash, if there is none. */
+enum km_miss km_store_why(struct km_store *store, uint64_t hash);
+
 /* Asks for the line of the index that a look at this hash will need, without waiting
  * for it; and, when that is there, for the record. So many looks wait for memory at the
  * same time:

@@ -311,7 +311,11 @@ KM_PB_DECLARE(km_msg_latency, km_msg_latency_pb, KM_MSG_LATENCY);
     X(M, 33, UINT64, gets_absent, _)                                           \
     X(M, 34, UINT64, gets_failed, _)                                           \
     X(M, 35, UINT64, loads_found, _)                                           \
-    X(M, 36, UINT64, overhead_bytes, _)
+    X(M, 36, UINT64, overhead_bytes, _)                                        \
+    X(M, 37, UINT64, misses_absent, _)                                         \
+    X(M, 38, UINT64, misses_expired, _)                                        \
+    X(M, 39, UINT64, misses_evicted, _)                                        \
+    X(M, 40, UINT64, misses_deleted, _)
 KM_PB_DECLARE(km_msg_group_stats, km_msg_group_stats_pb, KM_MSG_GROUP_STATS);
 
 #define KM_MSG_METRIC(X, M)                                                    \
