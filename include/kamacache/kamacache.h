@@ -1342,6 +1342,14 @@ typedef struct kama_group_stats {
     uint64_t misses_evicted;
     /* Misses of keys that were deleted. */
     uint64_t misses_deleted;
+    /* Entries that were removed by a delete of their key. */
+    uint64_t entries_deleted;
+    /* Entries that were replaced by another value of their key. */
+    uint64_t entries_replaced;
+    /* Entries that were removed because the whole group was emptied. */
+    uint64_t entries_cleared;
+    /* Entries that were removed because another node owns their key. */
+    uint64_t entries_moved;
 } kama_group_stats;
 
 /* Reads the figures, and writes no more than `struct_size` bytes. Applications

@@ -122,8 +122,21 @@
     STORE(evictions, evictions, KM_METRIC_COUNTER, "",                         \
           "evictions{reason=capacity}",                                        \
           "Entries that were removed to make room for others.")                \
-    STORE(expirations, expirations, KM_METRIC_COUNTER, "", "expirations",      \
+    STORE(expirations, expirations, KM_METRIC_COUNTER, "",                     \
+          "expirations evictions{reason=expired}",                             \
           "Entries that were removed because their time was over.")            \
+    STORE(entries_deleted, deleted, KM_METRIC_COUNTER, "",                     \
+          "evictions{reason=deleted}",                                         \
+          "Entries that were removed by a delete of their key.")               \
+    STORE(entries_replaced, replaced, KM_METRIC_COUNTER, "",                   \
+          "evictions{reason=replaced}",                                        \
+          "Entries that were replaced by another value of their key.")         \
+    STORE(entries_cleared, cleared, KM_METRIC_COUNTER, "",                     \
+          "evictions{reason=cleared}",                                         \
+          "Entries that were removed because the whole group was emptied.")    \
+    STORE(entries_moved, moved, KM_METRIC_COUNTER, "",                         \
+          "evictions{reason=moved}",                                           \
+          "Entries that were removed because another node owns their key.")    \
     STORE(entries, entries, KM_METRIC_GAUGE, "", "entries",                    \
           "Keys that have a value at this moment.")                            \
     STORE(negative_entries, negative_entries, KM_METRIC_GAUGE, "",             \

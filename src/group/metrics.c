@@ -52,8 +52,10 @@ static const struct {
     {"loads", "Loads that have ended, by their result: found, missed, failed."},
     {"mutations", "Changes by callers of this node, by their operation: set, "
                   "delete, clear."},
-    {"evictions", "Entries that were removed, by the reason: capacity (to make "
-                  "room for others)."},
+    {"evictions",
+     "Entries that were removed, by the reason: capacity (to make room for "
+     "others), expired, deleted, replaced (by another value of the key), "
+     "cleared, moved (another node owns the key)."},
     {"memory_bytes", "The memory of the store, by its use: values (keys and "
                      "values), pinned (values that callers hold), overhead "
                      "(the rest)."},

@@ -125,6 +125,53 @@ static void test_sum_of_sources(void **state)
     fixture_free(f);
 }
 
+/* Returns a counter of removals, which must be there. */
+static uint64_t removals(const char *reason)
+{
+    char name[LINE_BYTES];
+    (void)snprintf(name, sizeof name,
+                   "kamacache_evictions_total{group=\"test\",reason=\"%s\"}",
+                   reason);
+    return sample(name);
+}
+
+static void set(struct fixture *f, const char *key, int64_t ttl_ms)
+{
+    kama_set_options options;
+    kama_set_options_init(&options);
+    options.ttl_ms = ttl_ms;
+    assert_int_equal(
+        kama_set(f->group, kama_bytes_str(key), KAMA_STR("v"), &options),
+        KAMA_OK);
+}
+
+/* Entries that leave are counted by the reason, and each of them once. */
+static void test_reasons_of_removals(void **state)
+{
+    struct fixture *f = fixture_open(fixture_new());
+    (void)state;
+    set(f, "replaced", 0);
+    set(f, "replaced", 0);
+    set(f, "replaced", 0);
+    set(f, "deleted", 0);
+    assert_int_equal(kama_del(f->group, KAMA_STR("deleted"), NULL), KAMA_OK);
+    assert_int_equal(kama_del(f->group, KAMA_STR("deleted"), NULL), KAMA_MISS);
+    set(f, "expired", 1);
+    AWAIT(kama_exists(f->group, KAMA_STR("expired"), NULL) == KAMA_MISS);
+    set(f, "cleared", 0);
+    assert_int_equal(kama_group_clear(f->group), KAMA_OK);
+    write_text(f->group, NULL);
+    assert_int_equal(removals("capacity"), 0);
+    assert_int_equal(removals("expired"), 1);
+    assert_int_equal(removals("deleted"), 1);
+    assert_int_equal(removals("replaced"), 2);
+    assert_int_equal(removals("cleared"), 2);
+    assert_int_equal(removals("moved"), 0);
+    assert_int_equal(sample("kamacache_expirations_total{group=\"test\"}"), 1);
+    km_buf_fini(&text);
+    fixture_free(f);
+}
+
 /* Each row of the table is shown: where its name says, or as a part of a sum. */
 static void test_each_row_is_shown(void **state)
 {
@@ -291,6 +338,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_group),
         cmocka_unit_test(test_sum_of_sources),
+        cmocka_unit_test(test_reasons_of_removals),
         cmocka_unit_test(test_each_row_is_shown),
         cmocka_unit_test(test_as_many_groups_as_have_names),
         cmocka_unit_test(test_more_groups),

@@ -315,7 +315,11 @@ KM_PB_DECLARE(km_msg_latency, km_msg_latency_pb, KM_MSG_LATENCY);
     X(M, 37, UINT64, misses_absent, _)                                         \
     X(M, 38, UINT64, misses_expired, _)                                        \
     X(M, 39, UINT64, misses_evicted, _)                                        \
-    X(M, 40, UINT64, misses_deleted, _)
+    X(M, 40, UINT64, misses_deleted, _)                                        \
+    X(M, 41, UINT64, entries_deleted, _)                                       \
+    X(M, 42, UINT64, entries_replaced, _)                                      \
+    X(M, 43, UINT64, entries_cleared, _)                                       \
+    X(M, 44, UINT64, entries_moved, _)
 KM_PB_DECLARE(km_msg_group_stats, km_msg_group_stats_pb, KM_MSG_GROUP_STATS);
 
 #define KM_MSG_METRIC(X, M)                                                    \
