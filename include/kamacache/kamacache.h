@@ -1350,6 +1350,21 @@ typedef struct kama_group_stats {
     uint64_t entries_cleared;
     /* Entries that were removed because another node owns their key. */
     uint64_t entries_moved;
+    /* The memory of entries, without large values. The seven rows of this kind and
+     * pinned_bytes sum up to `bytes`. */
+    uint64_t live_bytes;
+    /* The memory of entries that have left, between others. */
+    uint64_t hole_bytes;
+    /* The memory that is kept for the entries that come next. */
+    uint64_t free_bytes;
+    /* The memory of large values that no caller holds. */
+    uint64_t block_bytes;
+    /* The memory of the index. */
+    uint64_t index_bytes;
+    /* The memory that tells which keys have left lately. */
+    uint64_t ghost_bytes;
+    /* The memory of tables and of the store itself. */
+    uint64_t fixed_bytes;
 } kama_group_stats;
 
 /* Reads the figures, and writes no more than `struct_size` bytes. Applications

@@ -147,12 +147,32 @@
     STORE(value_bytes, payload_bytes, KM_METRIC_GAUGE, "bytes",                \
           "memory_bytes{use=values}", "The memory of keys and values alone.")  \
     STORE(pinned_bytes, pinned_bytes, KM_METRIC_GAUGE, "bytes",                \
-          "memory_bytes{use=pinned}",                                          \
+          "memory_bytes{use=pinned} store_bytes{use=held}",                    \
           "The memory of values that callers hold. A large one that is still " \
           "stored counts in value_bytes, too.")                                \
     SUM(overhead_bytes, sum_overhead, KM_METRIC_GAUGE, "bytes",                \
         "memory_bytes{use=overhead}",                                          \
         "The memory of the index, of bookkeeping and of what malloc adds.")    \
+    STORE(live_bytes, usage.live, KM_METRIC_GAUGE, "bytes",                    \
+          "store_bytes{use=live}",                                             \
+          "The memory of entries, without large values.")                      \
+    STORE(hole_bytes, usage.holes, KM_METRIC_GAUGE, "bytes",                   \
+          "store_bytes{use=holes}",                                            \
+          "The memory of entries that have left, between others.")             \
+    STORE(free_bytes, usage.free, KM_METRIC_GAUGE, "bytes",                    \
+          "store_bytes{use=free}",                                             \
+          "The memory that is kept for the entries that come next.")           \
+    STORE(block_bytes, usage.blocks, KM_METRIC_GAUGE, "bytes",                 \
+          "store_bytes{use=blocks}",                                           \
+          "The memory of large values that no caller holds.")                  \
+    STORE(index_bytes, usage.index, KM_METRIC_GAUGE, "bytes",                  \
+          "store_bytes{use=index}", "The memory of the index.")                \
+    STORE(ghost_bytes, usage.ghosts, KM_METRIC_GAUGE, "bytes",                 \
+          "store_bytes{use=ghosts}",                                           \
+          "The memory that tells which keys have left lately.")                \
+    STORE(fixed_bytes, usage.fixed, KM_METRIC_GAUGE, "bytes",                  \
+          "store_bytes{use=fixed}",                                            \
+          "The memory of tables and of the store itself.")                     \
     STORE(max_bytes, max_bytes, KM_METRIC_GAUGE, "bytes", "max_bytes",         \
           "The bound that the options of the group, or a resize, have set.")
 

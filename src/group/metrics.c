@@ -56,6 +56,12 @@ static const struct {
      "Entries that were removed, by the reason: capacity (to make room for "
      "others), expired, deleted, replaced (by another value of the key), "
      "cleared, moved (another node owns the key)."},
+    {"store_bytes",
+     "The memory of the store, by what it is used for: live (entries without "
+     "large values), holes (entries that have left, between others), free, "
+     "blocks (large values that no caller holds), held (values that callers "
+     "hold), index, ghosts (keys that have left lately), fixed (tables and the "
+     "store itself)."},
     {"memory_bytes", "The memory of the store, by its use: values (keys and "
                      "values), pinned (values that callers hold), overhead "
                      "(the rest)."},

@@ -172,6 +172,49 @@ static void test_reasons_of_removals(void **state)
     fixture_free(f);
 }
 
+/* The uses of the memory are parts of one sum, while a caller holds a large value and
+ * after entries have left. */
+static void test_sum_of_uses(void **state)
+{
+    static const char *const uses[] = {"live", "holes", "free",   "blocks",
+                                       "held", "index", "ghosts", "fixed"};
+    static char large[100000];
+    struct fixture *f = fixture_new();
+    kama_value *value;
+    uint64_t sum = 0;
+    (void)state;
+    f->options.max_bytes = 1u << 20; /* one shard */
+    fixture_open(f);
+    set(f, "small", 0);
+    set(f, "gone", 0);
+    assert_int_equal(kama_del(f->group, KAMA_STR("gone"), NULL), KAMA_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(kama_set(f->group,
+                                  i == 0 ? KAMA_STR("held") : KAMA_STR("free"),
+                                  KAMA_BYTES(large, sizeof large), NULL),
+                         KAMA_OK);
+    }
+    assert_int_equal(kama_get(f->group, KAMA_STR("held"), NULL, &value),
+                     KAMA_OK);
+    write_text(f->group, NULL);
+    for (unsigned i = 0; i < sizeof uses / sizeof uses[0]; i++) {
+        char name[LINE_BYTES];
+        (void)snprintf(name, sizeof name,
+                       "kamacache_store_bytes{group=\"test\",use=\"%s\"}",
+                       uses[i]);
+        assert_true(sample(name) > 0);
+        sum += sample(name);
+    }
+    assert_int_equal(sum, sample("kamacache_bytes{group=\"test\"}"));
+    assert_true(sample("kamacache_store_bytes{group=\"test\",use=\"held\"}") >
+                sizeof large);
+    assert_true(sample("kamacache_store_bytes{group=\"test\",use=\"blocks\"}") >
+                sizeof large);
+    km_buf_fini(&text);
+    kama_value_unref(value);
+    fixture_free(f);
+}
+
 /* Each row of the table is shown: where its name says, or as a part of a sum. */
 static void test_each_row_is_shown(void **state)
 {
@@ -339,6 +382,7 @@ int main(void)
         cmocka_unit_test(test_one_group),
         cmocka_unit_test(test_sum_of_sources),
         cmocka_unit_test(test_reasons_of_removals),
+        cmocka_unit_test(test_sum_of_uses),
         cmocka_unit_test(test_each_row_is_shown),
         cmocka_unit_test(test_as_many_groups_as_have_names),
         cmocka_unit_test(test_more_groups),

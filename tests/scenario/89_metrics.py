@@ -175,6 +175,13 @@ class ThreeNodes(unittest.TestCase):
             sources["peer"] + total(samples, "kamacache_peer_errors_total"))
         self.assertEqual(sources["loader"] + sources["peer"],
                          total(samples, "kamacache_group_misses_total"))
+        reasons = {reason: total(samples, "kamacache_misses_total",
+                                 reason=reason)
+                   for reason in ("absent", "expired", "evicted", "deleted")}
+        self.assertEqual(sum(reasons.values()),
+                         total(samples, "kamacache_group_misses_total"))
+        self.assertEqual(total(samples, "kamacache_store_bytes"),
+                         total(samples, "kamacache_bytes"))
         self.assertEqual(
             total(samples, "kamacache_loads_total", result="found"),
             90 + 7 + 26)

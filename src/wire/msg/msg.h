@@ -319,7 +319,14 @@ KM_PB_DECLARE(km_msg_latency, km_msg_latency_pb, KM_MSG_LATENCY);
     X(M, 41, UINT64, entries_deleted, _)                                       \
     X(M, 42, UINT64, entries_replaced, _)                                      \
     X(M, 43, UINT64, entries_cleared, _)                                       \
-    X(M, 44, UINT64, entries_moved, _)
+    X(M, 44, UINT64, entries_moved, _)                                         \
+    X(M, 45, UINT64, live_bytes, _)                                            \
+    X(M, 46, UINT64, hole_bytes, _)                                            \
+    X(M, 47, UINT64, free_bytes, _)                                            \
+    X(M, 48, UINT64, block_bytes, _)                                           \
+    X(M, 49, UINT64, index_bytes, _)                                           \
+    X(M, 50, UINT64, ghost_bytes, _)                                           \
+    X(M, 51, UINT64, fixed_bytes, _)
 KM_PB_DECLARE(km_msg_group_stats, km_msg_group_stats_pb, KM_MSG_GROUP_STATS);
 
 #define KM_MSG_METRIC(X, M)                                                    \
