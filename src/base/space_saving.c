@@ -17,6 +17,8 @@
 
 #include <string.h>
 
+#define BLOCK_EXTRA_BYTES 32u /* that malloc adds to a block, at most */
+
 struct counter {
     uint64_t hash;
     double count;
@@ -49,21 +51,31 @@ static uint32_t slots_for(unsigned counters)
     return slots;
 }
 
+/* Returns the size of the allocation that has everything but the keys. */
+static size_t sketch_bytes(unsigned counters)
+{
+    return sizeof(struct km_space_saving) +
+           counters * (sizeof(struct counter) + sizeof(uint16_t)) +
+           slots_for(counters) * sizeof(uint16_t);
+}
+
+size_t km_space_saving_bytes_max(unsigned counters)
+{
+    return sketch_bytes(counters) + BLOCK_EXTRA_BYTES +
+           counters * (size_t)(KM_SPACE_SAVING_KEY_BYTES + BLOCK_EXTRA_BYTES);
+}
+
 kama_status km_space_saving_new(const kama_allocator *mem, unsigned counters,
                                 struct km_space_saving **ret_sketch)
 {
     KM_ASSERT(counters > 0 && counters <= KM_SPACE_SAVING_COUNTERS_MAX);
-    uint32_t slots = slots_for(counters);
-    struct km_space_saving *s = km_mem_zalloc(
-        mem, 1,
-        sizeof *s + counters * (sizeof *s->counters + sizeof *s->heap) +
-            slots * sizeof *s->table);
+    struct km_space_saving *s = km_mem_zalloc(mem, 1, sketch_bytes(counters));
     if (s == NULL) {
         return KAMA_ERR_NO_MEMORY;
     }
     s->mem = mem;
     s->limit = counters;
-    s->mask = slots - 1;
+    s->mask = slots_for(counters) - 1;
     s->counters = (struct counter *)(void *)(s + 1);
     s->heap = (uint16_t *)(void *)(s->counters + counters);
     s->table = s->heap + counters;

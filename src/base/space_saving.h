@@ -63,6 +63,10 @@ km_space_saving_new(const kama_allocator *mem, unsigned counters,
 /* Frees a sketch. NULL does nothing. */
 void km_space_saving_free(struct km_space_saving *s);
 
+/* Returns how many bytes a sketch takes at most, with its keys and with what malloc
+ * adds to them. */
+size_t km_space_saving_bytes_max(unsigned counters);
+
 /* Counts a key, whose hash is the same each time. weight is above 0. */
 void km_space_saving_add(struct km_space_saving *s, uint64_t hash,
                          kama_bytes key, double weight);

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -307,6 +308,56 @@ static void test_no_memory(void **state)
     fixture_free(f);
 }
 
+static size_t live_bytes;
+
+/* What malloc really takes: the block and the header before it. */
+static void *counting_alloc(void *ctx, size_t size)
+{
+    void *p = malloc(size);
+    (void)ctx;
+    live_bytes += p != NULL ? malloc_usable_size(p) + 8 : 0;
+    return p;
+}
+
+static void *counting_resize(void *ctx, void *ptr, size_t size)
+{
+    (void)ctx;
+    (void)ptr;
+    (void)size;
+    fail();
+    return NULL;
+}
+
+static void counting_release(void *ctx, void *ptr)
+{
+    (void)ctx;
+    live_bytes -= ptr != NULL ? malloc_usable_size(ptr) + 8 : 0;
+    free(ptr);
+}
+
+/* A sketch takes no more memory than it says, with keys of any length. */
+static void test_bytes(void **state)
+{
+    static const size_t lens[] = {1, 8, 24, 25, 64, 65, 1000};
+    const kama_allocator mem = {.alloc = counting_alloc,
+                                .resize = counting_resize,
+                                .release = counting_release};
+    static char bytes[1000];
+    (void)state;
+    for (unsigned n = 0; n < sizeof lens / sizeof lens[0]; n++) {
+        struct km_space_saving *s;
+        size_t most = 0;
+        assert_int_equal(km_space_saving_new(&mem, COUNTERS, &s), KAMA_OK);
+        for (uint64_t i = 0; i < 10 * COUNTERS; i++) {
+            km_space_saving_add(s, i, kama_bytes_make(bytes, lens[n]), 1);
+            most = live_bytes > most ? live_bytes : most;
+        }
+        assert_true(most <= km_space_saving_bytes_max(COUNTERS));
+        km_space_saving_free(s);
+        assert_int_equal(live_bytes, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_equal_hashes),
         cmocka_unit_test(test_variance),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
