@@ -70,6 +70,17 @@ static kama_status make_store(kama_group *group, uint64_t seed)
     return km_store_new(&options, &group->store);
 }
 
+static void init_hot_keys(kama_group *group, uint64_t seed)
+{
+    const struct km_hot_keys_options options = {
+        .mem = &group->mem,
+        .clock = group->clock,
+        .store = group->store,
+        .max_bytes = group->config.max_bytes,
+        .seed = seed != 0 ? seed : km_hash_random_seed()};
+    km_hot_keys_init(&group->hot, &options);
+}
+
 /* Makes the parts of a group that may fail, and undoes them in reverse order. */
 static kama_status make_parts(kama_group *group, const char *name,
                               uint64_t seed)
@@ -96,6 +107,7 @@ static kama_status make_parts(kama_group *group, const char *name,
     if (st != KAMA_OK) {
         goto fail_store;
     }
+    init_hot_keys(group, seed);
     return KAMA_OK;
 
 fail_store:
@@ -145,12 +157,6 @@ static kama_group *make_group(const kama_allocator *mem,
     atomic_init(&group->refs, 1);
     km_stripes_init(&group->load_times, &group->mem);
     init_secrets(group, env->seed);
-    const struct km_hot_keys_options hot = {
-        .mem = &group->mem,
-        .clock = group->clock,
-        .max_bytes = config->max_bytes,
-        .seed = env->seed != 0 ? env->seed : km_hash_random_seed()};
-    km_hot_keys_init(&group->hot, &hot);
     return group;
 }
 
@@ -258,8 +264,8 @@ void km_group_free(kama_group *group)
     if (group->owns_pool) {
         km_pool_free(km_group_pool(group));
     }
-    km_store_free(group->store);
     km_hot_keys_fini(&group->hot);
+    km_store_free(group->store);
     km_group_unref(group);
 }
 

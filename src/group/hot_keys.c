@@ -36,6 +36,7 @@ void km_hot_keys_init(struct km_hot_keys *hot,
 {
     uint64_t counters = options->max_bytes / KM_HOT_KEYS_BYTES_PER_COUNTER;
     hot->mem = options->mem;
+    hot->store = options->store;
     hot->clock = options->clock;
     hot->seed = options->seed;
     hot->counters =
@@ -51,6 +52,10 @@ void km_hot_keys_init(struct km_hot_keys *hot,
 void km_hot_keys_fini(struct km_hot_keys *hot)
 {
     KM_ASSERT(!atomic_load(&hot->busy));
+    if (hot->sketch != NULL && hot->store != NULL) {
+        km_store_discharge(hot->store,
+                           km_space_saving_bytes_max(hot->counters));
+    }
     km_space_saving_free(hot->sketch);
     hot->sketch = NULL;
 }
@@ -145,8 +150,13 @@ static bool have_sketch(struct km_hot_keys *hot, km_ns now)
         return true;
     }
     hot->step_at = now;
-    return km_space_saving_new(hot->mem, hot->counters, &hot->sketch) ==
-           KAMA_OK;
+    if (km_space_saving_new(hot->mem, hot->counters, &hot->sketch) != KAMA_OK) {
+        return false;
+    }
+    if (hot->store != NULL) {
+        km_store_charge(hot->store, km_space_saving_bytes_max(hot->counters));
+    }
+    return true;
 }
 
 void km_hot_keys_sample(struct km_hot_keys *hot, struct km_hot_cell *cell,

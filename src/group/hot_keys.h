@@ -45,8 +45,9 @@
  * Cost: a load, a store and a branch per get, best behind the look into the store,
  * whose locked instruction would wait for the store; a sample costs about 150 ns,
  * and a cell has at most 10,000 a second for each 10 million gets.
- * Memory: a line per cell, and at the first get the sketch: 128 bytes per counter,
- * which is a five-hundredth of max_bytes.
+ * Memory: a line per cell, and at the first get the sketch: at most 160 bytes per
+ * counter, which is a four-hundredth of max_bytes. The store is charged for the most
+ * that the sketch may take.
  * Threads: any thread may note and read. A sample that finds the sketch in use is
  * put off to the next get of its thread, so that a get never waits; of the gets that
  * come meanwhile, at most a period is counted. A reader waits for the few
@@ -64,6 +65,7 @@
 #include <stdatomic.h>
 
 struct km_space_saving;
+struct km_store;
 
 /* What a thread, or a few of them, know about their next sample. All members but
  * `left` belong to the one that has set `busy`. */
@@ -79,6 +81,7 @@ struct km_hot_keys {
     alignas(64) atomic_bool busy;   /* one thread uses what follows */
     unsigned counters;              /* of the sketch */
     struct km_space_saving *sketch; /* NULL before the first sample */
+    struct km_store *store; /* that is charged for it; NULL: nobody is */
     const kama_allocator *mem;
     const struct km_clock *clock;
     uint64_t seed;
@@ -90,6 +93,7 @@ struct km_hot_keys {
 struct km_hot_keys_options {
     const kama_allocator *mem;    /* borrowed */
     const struct km_clock *clock; /* borrowed */
+    struct km_store *store;       /* borrowed; it is charged. NULL: nobody is */
     uint64_t max_bytes;           /* of the group */
     uint64_t seed;                /* of the choice of samples */
 };

@@ -110,6 +110,7 @@ void km_store_free(struct km_store *store)
     if (store == NULL) {
         return;
     }
+    KM_ASSERT(atomic_load(&store->guest_bytes) == 0);
     shards_fini(store, store->shard_count);
     struct km_account *account = store->account;
     kama_allocator mem = account->mem;
@@ -118,6 +119,18 @@ void km_store_free(struct km_store *store)
     km_pages_trim(&account->blocks, true);
     km_mem_free(&mem, store->block);
     km_account_discharge(account, base_bytes);
+}
+
+void km_store_charge(struct km_store *store, size_t n)
+{
+    atomic_fetch_add_explicit(&store->guest_bytes, n, memory_order_relaxed);
+    km_account_charge(store->account, n);
+}
+
+void km_store_discharge(struct km_store *store, size_t n)
+{
+    atomic_fetch_sub_explicit(&store->guest_bytes, n, memory_order_relaxed);
+    km_account_discharge(store->account, n);
 }
 
 uint64_t km_store_hash(const struct km_store *store, kama_bytes key)

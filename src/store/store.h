@@ -183,6 +183,14 @@ bool km_store_fill_commit(struct km_store *store, struct km_fill *fill,
 /* Ends a fill without a result. Does nothing if it is not pending. */
 void km_store_fill_cancel(struct km_store *store, struct km_fill *fill);
 
+/* -- what else the group has ------------------------------------------------ */
+
+/* Counts n bytes as used that the owner of the store has taken elsewhere, as if the
+ * store had taken them: it evicts for them by and by. */
+void km_store_charge(struct km_store *store, size_t n);
+/* Gives such bytes back. All must be given back before km_store_free. */
+void km_store_discharge(struct km_store *store, size_t n);
+
 /* -- a new bound ------------------------------------------------------------ */
 
 /* Returns the bound that the store was told last. */

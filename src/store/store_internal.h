@@ -25,8 +25,9 @@ struct km_store {
     struct km_account *account;
     _Atomic uint64_t max_bytes; /* the bound that is wanted; the account has the
                                  * one that is in force (km_store_resize) */
-    _Atomic uint64_t stuck_held; /* what was held when a wait was in vain */
-    _Atomic uint64_t epoch;      /* how often the store was cleared */
+    _Atomic uint64_t stuck_held;  /* what was held when a wait was in vain */
+    _Atomic uint64_t epoch;       /* how often the store was cleared */
+    _Atomic uint64_t guest_bytes; /* km_store_charge */
     size_t base_bytes;      /* the blocks of the store and of its account */
     atomic_uint evict_hand; /* the shard that the next eviction begins at */
     void *block;            /* the allocation */

@@ -46,7 +46,9 @@ void km_usage_add_common(struct km_usage *usage, const struct km_store *store)
     add_pages(usage, &account->blocks);
     usage->blocks += blocks > held_blocks ? blocks - held_blocks : 0;
     usage->held += km_account_held(account);
-    usage->fixed += store->base_bytes;
+    usage->fixed +=
+        store->base_bytes +
+        atomic_load_explicit(&store->guest_bytes, memory_order_relaxed);
 }
 
 uint64_t km_usage_sum(const struct km_usage *usage)

@@ -4,6 +4,7 @@
 #include "group/group_fixture.h"
 
 #include "base/hash.h"
+#include "base/space_saving.h"
 #include "store/fake_clock.h"
 
 #include <stdlib.h>
@@ -348,6 +349,24 @@ static void test_group(void **state)
     fixture_free(f);
 }
 
+/* The store of a group is charged for the sketch, from the first get on. */
+static void test_charge(void **state)
+{
+    struct fixture *f = fixture_open(fixture_new());
+    kama_value *value;
+    (void)state;
+    uint64_t before = stats(f).fixed_bytes;
+    uint64_t sketch = km_space_saving_bytes_max(f->group->hot.counters);
+    assert_true(sketch < f->options.max_bytes / 400);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(kama_try_get(f->group, KAMA_STR("k"), &value),
+                         KAMA_WOULD_LOAD);
+        assert_int_equal(stats(f).fixed_bytes, before + sketch);
+        assert_true(stats(f).bytes >= before + sketch);
+    }
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,6 +374,7 @@ int main(void)
         cmocka_unit_test(test_no_resonance), cmocka_unit_test(test_fewer_gets),
         cmocka_unit_test(test_fading),       cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_threads),      cmocka_unit_test(test_group),
+        cmocka_unit_test(test_charge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
