@@ -9,6 +9,11 @@
 
 #include "base/assert.h"
 
+/* What a cell may gather: a part of the bound, and no more than a page. All cells
+ * together have less than 0.2 % of a group, unless its bound sinks very much. */
+#define BATCH_SHARE 16384u
+#define BATCH_MAX 4096u
+
 struct km_account *km_account_new(const kama_allocator *mem,
                                   const struct km_clock *clock,
                                   uint64_t max_bytes, size_t base_bytes)
@@ -22,6 +27,8 @@ struct km_account *km_account_new(const kama_allocator *mem,
     a->clock = *clock;
     atomic_init(&a->max_bytes, max_bytes);
     atomic_init(&a->used_bytes, base_bytes);
+    uint64_t share = max_bytes / BATCH_SHARE;
+    a->batch = (int32_t)(share < BATCH_MAX ? share : BATCH_MAX);
     if (!km_pages_init(&a->pages, a, KM_PAGES_READ_LATE)) {
         goto fail_pages;
     }
@@ -39,32 +46,53 @@ fail_pages:
 
 /* Numbers that change meanwhile may make the sum a little wrong, but never less
  * than nothing. */
+#define SUM(a, sum, member)                                                    \
+    for (unsigned i = 0; i < 2 * KM_THREAD_CELLS; i++) {                       \
+        (sum) +=                                                               \
+            atomic_load_explicit(&(a)->cells[i].member, memory_order_relaxed); \
+    }
+
+static uint64_t at_least_0(int64_t sum)
+{
+    return sum > 0 ? (uint64_t)sum : 0;
+}
+
 uint64_t km_account_held(const struct km_account *a)
 {
     int64_t sum = atomic_load_explicit(&a->held_bytes, memory_order_relaxed);
-    for (unsigned i = 0; i < KM_THREAD_CELLS; i++) {
-        sum += atomic_load_explicit(&a->held[i].bytes, memory_order_relaxed);
-    }
-    return sum > 0 ? (uint64_t)sum : 0;
+    SUM(a, sum, bytes)
+    return at_least_0(sum);
 }
 
 uint64_t km_account_blocks(const struct km_account *a)
 {
     int64_t sum = 0;
-    for (unsigned i = 0; i < KM_THREAD_CELLS; i++) {
-        sum += atomic_load_explicit(&a->held[i].blocks, memory_order_relaxed);
-    }
-    return sum > 0 ? (uint64_t)sum : 0;
+    SUM(a, sum, blocks)
+    return at_least_0(sum);
 }
 
 uint64_t km_account_held_blocks(const struct km_account *a)
 {
     int64_t sum = 0;
+    SUM(a, sum, held_blocks)
+    return at_least_0(sum);
+}
+
+uint64_t km_account_prepaid(const struct km_account *a)
+{
+    int64_t sum = 0;
+    SUM(a, sum, prepaid)
+    return at_least_0(sum);
+}
+
+void km_account_settle(struct km_account *a)
+{
+    uint64_t prepaid = km_account_prepaid(a);
     for (unsigned i = 0; i < KM_THREAD_CELLS; i++) {
-        sum +=
-            atomic_load_explicit(&a->held[i].held_blocks, memory_order_relaxed);
+        atomic_store_explicit(&a->cells[i].prepaid, 0, memory_order_relaxed);
     }
-    return sum > 0 ? (uint64_t)sum : 0;
+    KM_ASSERT(km_account_used(a) > prepaid);
+    km_account_discharge(a, prepaid);
 }
 
 void km_account_discharge(struct km_account *a, size_t n)

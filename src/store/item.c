@@ -78,8 +78,9 @@ kama_value *km_item_make(struct km_account *account,
 {
     size_t n = item_bytes(spec_flags(spec), spec->key.len,
                           block != NULL ? 0 : value_len);
-    kama_value *item = km_account_alloc(account, n);
+    kama_value *item = km_mem_alloc(&account->mem, n);
     if (item != NULL) {
+        km_account_charge_value(account, km_account_block_bytes(n));
         init(item, account, spec, block, value_len);
         km_account_hold(account, (int64_t)km_item_charge(item));
     }
@@ -260,10 +261,15 @@ static void item_free(kama_value *item)
 }
 
 /* The release orders the caller's reads of the value before the thread that
- * frees it. */
+ * frees it. Whoever has the only reference needs no locked instruction, because nobody
+ * else can take another one. */
 void kama_value_unref(kama_value *value)
 {
     if (value == NULL) {
+        return;
+    }
+    if (atomic_load_explicit(&value->refs, memory_order_acquire) == 1) {
+        item_free(value);
         return;
     }
     uint32_t before =

@@ -117,6 +117,7 @@ void km_store_free(struct km_store *store)
     size_t base_bytes = store->base_bytes;
     km_pages_trim(&account->pages, true);
     km_pages_trim(&account->blocks, true);
+    km_account_settle(account);
     km_mem_free(&mem, store->block);
     km_account_discharge(account, base_bytes);
 }

@@ -46,6 +46,7 @@ void km_usage_add_common(struct km_usage *usage, const struct km_store *store)
     add_pages(usage, &account->blocks);
     usage->blocks += blocks > held_blocks ? blocks - held_blocks : 0;
     usage->held += km_account_held(account);
+    usage->free += km_account_prepaid(account);
     usage->fixed +=
         store->base_bytes +
         atomic_load_explicit(&store->guest_bytes, memory_order_relaxed);
