@@ -69,3 +69,4 @@ struct shape_ops {
 };
 
 extern const struct shape_ops shape_log;
+extern const struct shape_ops shape_slabs;
