@@ -70,3 +70,4 @@ struct shape_ops {
 
 extern const struct shape_ops shape_log;
 extern const struct shape_ops shape_slabs;
+extern const struct shape_ops shape_malloc;
