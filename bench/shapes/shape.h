@@ -71,3 +71,4 @@ struct shape_ops {
 extern const struct shape_ops shape_log;
 extern const struct shape_ops shape_slabs;
 extern const struct shape_ops shape_malloc;
+extern const struct shape_ops shape_group;
