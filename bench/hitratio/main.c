@@ -7,6 +7,8 @@
  *   hitratio --zipf 0.99 --mix scan --percent 1 --percent 5 --policy s3fifo+
  *   hitratio --trace cdn.txt --format adaptsize --size 16m --json
  *
+ *   hitratio --live --zipf 0.99 --size 4m --value 1000 --policy s3fifo+
+ *
  * A miss ratio is misses / requests. If keys have sizes, the share of the bytes
  * that were missed stands behind it. docs/EVICTION.md has the tables.
  */
@@ -17,8 +19,10 @@
 #include "base/parse.h"
 #include "base/status.h"
 #include "generate.h"
+#include "live.h"
 #include "options.h"
 #include "simulate.h"
+#include "store/policy.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -170,7 +174,15 @@ static kama_status choose_caches(struct run *run)
         return km_fail(KAMA_ERR_INVALID,
                        "--objects and --size cannot be in one run");
     }
-    if (o->size.count > 0 && !run->trace.has_sizes) {
+    if (o->live && (o->objects.count > 0 || o->percent.count > 0)) {
+        return km_fail(KAMA_ERR_INVALID,
+                       "--live needs the bounds of its groups "
+                       "in bytes; use --size");
+    }
+    if (o->live) {
+        forget_sizes(&run->trace);
+    }
+    if (o->size.count > 0 && !run->trace.has_sizes && !o->live) {
         return km_fail(KAMA_ERR_INVALID,
                        "--size needs keys with sizes, and these have none; use "
                        "--objects or --percent");
@@ -196,7 +208,9 @@ static kama_status choose_policies(struct run *run)
 {
     const struct km_option_list *list = &run->options.policy;
     for (size_t i = 0; list->count == 0 && hr_policy_at(i) != NULL; i++) {
-        run->policies[run->policy_count++] = hr_policy_at(i);
+        if (!run->options.live || km_policy_find(hr_policy_at(i)->name)) {
+            run->policies[run->policy_count++] = hr_policy_at(i);
+        }
     }
     for (size_t i = 0; i < list->count && i < POLICIES_MAX; i++) {
         const struct hr_policy *policy = hr_policy_find(list->items[i]);
@@ -286,6 +300,72 @@ static void print_table(const struct run *run)
     }
 }
 
+/* -- groups --------------------------------------------------------------- */
+
+static kama_status run_live(const struct run *run, size_t policy, size_t cache,
+                            struct hr_live *ret_live)
+{
+    const struct hr_live_shape shape = {.policy = run->policies[policy]->name,
+                                        .max_bytes = run->capacities[cache],
+                                        .value_bytes = run->options.value};
+    return hr_live_run(&run->trace, &shape, ret_live);
+}
+
+static struct hr_result simulate_live(const struct run *run, size_t policy,
+                                      const struct hr_live *live)
+{
+    const struct hr_engine one_queue = {.shards = 1,
+                                        .segments =
+                                            (uint32_t)run->options.segments,
+                                        .steps = (uint32_t)run->options.steps};
+    uint64_t keys = live->entries > 0 ? live->entries : run->trace.keys;
+    return hr_simulate(&run->trace, run->policies[policy], keys, &one_queue);
+}
+
+static void print_live(const struct run *run, size_t policy, size_t cache,
+                       const struct hr_live *live)
+{
+    struct hr_result one = simulate_live(run, policy, live);
+    const char *name = run->policies[policy]->name;
+    if (run->options.json) {
+        printf("%s\n  {\"policy\": \"%s\", \"max_bytes\": %" PRIu64
+               ", \"entries\": %" PRIu64 ", \"requests\": %" PRIu64
+               ", \"misses\": %" PRIu64 ", \"one_queue_misses\": %" PRIu64 "}",
+               policy + cache > 0 ? "," : "", name, run->capacities[cache],
+               live->entries, one.requests, live->misses, one.misses);
+        return;
+    }
+    double ours = ratio(live->misses, one.requests);
+    double its = ratio(one.misses, one.requests);
+    printf("%-18s %9s %9" PRIu64 " %9.4f %9.4f %+8.4f\n", name,
+           run->names[cache], live->entries, ours, its, ours - its);
+}
+
+/* Prints a row for each policy and each size. */
+static kama_status print_lives(const struct run *run)
+{
+    kama_status status = KAMA_OK;
+    if (run->options.json) {
+        printf("[");
+    } else {
+        printf("%-18s %9s %9s %9s %9s %8s\n", "policy", "size", "keys", "group",
+               "one queue", "more");
+    }
+    for (size_t i = 0; i < run->policy_count && status == KAMA_OK; i++) {
+        for (size_t c = 0; c < run->cache_count && status == KAMA_OK; c++) {
+            struct hr_live live;
+            status = run_live(run, i, c, &live);
+            if (status == KAMA_OK) {
+                print_live(run, i, c, &live);
+            }
+        }
+    }
+    if (run->options.json) {
+        printf("\n]\n");
+    }
+    return status;
+}
+
 static void print_list(void)
 {
     for (size_t i = 0; hr_policy_at(i) != NULL; i++) {
@@ -320,7 +400,9 @@ static kama_status work(struct run *run)
     if (status == KAMA_OK) {
         status = choose_policies(run);
     }
-    if (status == KAMA_OK && run->options.json) {
+    if (status == KAMA_OK && run->options.live) {
+        status = print_lives(run);
+    } else if (status == KAMA_OK && run->options.json) {
         print_json(run);
     } else if (status == KAMA_OK) {
         print_table(run);

@@ -41,6 +41,12 @@
       "s3fifo+: queue steps that one request may take.")                       \
     X(frees_segments, BOOL, NULL, "false", 0, 0,                               \
       "s3fifo+: make room by a whole segment.")                                \
+    X(live_heading, HEADING, NULL, NULL, 0, 0, "A group")                      \
+    X(live, BOOL, NULL, "false", 0, 0,                                         \
+      "Run the requests through a group of each --size as well, and "          \
+      "simulate a cache of as many keys as the group keeps.")                  \
+    X(value, UINT, "BYTES", "1000", 1, 1048576,                                \
+      "The length of each value in such a group.")                             \
     X(output_heading, HEADING, NULL, NULL, 0, 0, "Output")                     \
     X(json, BOOL, NULL, "false", 0, 0, "Print JSON.")                          \
     X(list, BOOL, NULL, "false", 0, 0, "List the policies.")                   \

@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "hitratio/generate.h"
 #include "hitratio/ghosts.h"
+#include "hitratio/live.h"
 #include "hitratio/random.h"
 #include "hitratio/simulate.h"
 #include "hitratio/sketch.h"
@@ -405,6 +406,32 @@ static void test_no_policy_fails_with_sizes(void **state)
     hr_trace_free(&trace);
 }
 
+/* A group with room for all misses each key once. A smaller one keeps a part of them,
+ * and misses about as often as a simulated cache of so many keys. */
+static void test_a_group_runs_a_trace(void **state)
+{
+    struct hr_generate g = {
+        .theta = 0.9, .keys = 2000, .requests = 40000, .mix = "none"};
+    struct hr_live_shape shape = {
+        .policy = "lru", .max_bytes = 16 << 20, .value_bytes = 500};
+    struct hr_trace trace;
+    struct hr_live live;
+    (void)state;
+    assert_int_equal(hr_generate(&g, &trace), KAMA_OK);
+    assert_int_equal(hr_live_run(&trace, &shape, &live), KAMA_OK);
+    assert_int_equal(live.misses, trace.keys);
+    assert_int_equal(live.entries, 0);
+    shape.max_bytes = 512 << 10;
+    assert_int_equal(hr_live_run(&trace, &shape, &live), KAMA_OK);
+    assert_in_range(live.entries, 500, 1000);
+    uint64_t one =
+        hr_simulate(&trace, &hr_policy_lru, live.entries, &one_shard).misses;
+    assert_in_range(live.misses, one - one / 20, one + one / 20);
+    shape.policy = "no-such-policy";
+    assert_int_equal(hr_live_run(&trace, &shape, &live), KAMA_ERR_INVALID);
+    hr_trace_free(&trace);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -428,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_generated_traces),
         cmocka_unit_test(test_engine),
         cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_a_group_runs_a_trace),
         cmocka_unit_test(test_no_policy_fails_with_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
