@@ -26,7 +26,7 @@ for bench in "$build"/bench/*_bench; do
     esac
     printf '\n== %s\n' "$(basename "$bench")"
     case $bench in
-    */store_bench) "$bench" $quick ;;
+    */store_bench | */shapes_bench) "$bench" $quick ;;
     *) "$bench" ;;
     esac
 done
