@@ -26,14 +26,16 @@
 #define WAITS_PATIENT 200u
 #define WAITS_MAX 500u
 
-/* Returns whether a shard has at least three quarters of the average. */
+/* Returns whether a shard has nearly the average at least. If smaller shards gave up
+ * entries of their own, too, their sizes would drift apart, and keys of the small ones
+ * would be missed more often than those of the large ones are hit. */
 static bool has_its_part(const struct km_store *store,
                          const struct km_shard *shard)
 {
     uint64_t used = km_account_used(store->account);
     uint64_t held = km_account_held_roughly(store->account);
     uint64_t kept = used > held ? used - held : 0;
-    return km_shard_bytes_locked(shard) >= kept / store->shard_count / 4 * 3;
+    return km_shard_bytes_locked(shard) >= kept / store->shard_count / 16 * 15;
 }
 
 /* Which shards an eviction may take from. A shard that was just emptied, or
