@@ -208,14 +208,23 @@ static unsigned queue_of_known(struct km_policy *policy, uint64_t age,
     return SMALL;
 }
 
+/* Returns whether the main queue has its share. The memory of records is freed by the
+ * segment, so that the queue falls below its share by up to a segment and comes back to
+ * it; meanwhile ghosts must beat its oldest record all the same. */
+static bool main_has_its_share(const struct km_policy *policy)
+{
+    const struct km_log_queue *main = queue_at(policy, MAIN);
+    return main->count > 0 &&
+           main->weight + policy->log->segment_bytes >= main_max(policy);
+}
+
 static unsigned queue_plus(struct km_policy *policy, uint64_t hash,
                            unsigned *ret_freq)
 {
     uint64_t age = take_ghost(policy, hash);
     *ret_freq = 0;
     if (age != KM_GHOST_NONE) {
-        return queue_at(policy, MAIN)->count > 0 &&
-                       queue_at(policy, MAIN)->weight >= main_max(policy)
+        return main_has_its_share(policy)
                    ? queue_of_known(policy, age, ret_freq)
                    : MAIN;
     }
