@@ -432,6 +432,30 @@ static void test_a_group_runs_a_trace(void **state)
     hr_trace_free(&trace);
 }
 
+/* The engine around a policy, with four shards and with segments, costs less than half
+ * a point of misses. */
+static void test_a_group_misses_as_often_as_one_queue(void **state)
+{
+    static const char *const names[] = {"s3fifo+", "s3fifo", "lru"};
+    struct hr_generate g = {
+        .theta = 0.7, .keys = 50000, .requests = 500000, .mix = "none"};
+    struct hr_trace trace;
+    (void)state;
+    assert_int_equal(hr_generate(&g, &trace), KAMA_OK);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const struct hr_live_shape shape = {
+            .policy = names[i], .max_bytes = 5500 << 10, .value_bytes = 1000};
+        struct hr_live live;
+        assert_int_equal(hr_live_run(&trace, &shape, &live), KAMA_OK);
+        uint64_t one = hr_simulate(&trace, hr_policy_find(names[i]),
+                                   live.entries, &one_shard)
+                           .misses;
+        assert_in_range(live.misses, one - trace.count / 200,
+                        one + trace.count / 200);
+    }
+    hr_trace_free(&trace);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -456,6 +480,7 @@ int main(void)
         cmocka_unit_test(test_engine),
         cmocka_unit_test(test_shards),
         cmocka_unit_test(test_a_group_runs_a_trace),
+        cmocka_unit_test(test_a_group_misses_as_often_as_one_queue),
         cmocka_unit_test(test_no_policy_fails_with_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
