@@ -52,6 +52,29 @@ static kama_status run_trace(struct run *run, const struct hr_trace *trace)
     return status;
 }
 
+/* The entries are those of the first run. */
+static kama_status run_twice(struct run *run, const struct hr_trace *trace,
+                             struct hr_live *ret_live)
+{
+    struct hr_live live = {0};
+    kama_status status = run_trace(run, trace);
+    live.misses = run->misses;
+    if (run->samples > 0) {
+        live.entries = run->entries_sum / run->samples;
+    }
+    if (status == KAMA_OK) {
+        status = kama_group_clear(run->group);
+    }
+    if (status == KAMA_OK) {
+        status = run_trace(run, trace);
+    }
+    if (status == KAMA_OK) {
+        live.cleared_misses = run->misses - live.misses;
+        *ret_live = live;
+    }
+    return status;
+}
+
 kama_status hr_live_run(const struct hr_trace *trace,
                         const struct hr_live_shape *shape,
                         struct hr_live *ret_live)
@@ -66,13 +89,7 @@ kama_status hr_live_run(const struct hr_trace *trace,
         return status;
     }
     run.value = hr_array(1, shape->value_bytes);
-    status = run_trace(&run, trace);
-    if (status == KAMA_OK) {
-        *ret_live = (struct hr_live){.misses = run.misses};
-        if (run.samples > 0) {
-            ret_live->entries = run.entries_sum / run.samples;
-        }
-    }
+    status = run_twice(&run, trace, ret_live);
     km_mem_free(km_mem_default(), run.value);
     kama_group_free(run.group);
     return status;

@@ -27,10 +27,11 @@ struct hr_live_shape {
 
 struct hr_live {
     uint64_t misses;
-    uint64_t entries; /* the mean; 0 if nothing was evicted */
+    uint64_t cleared_misses; /* of a second run, after a clear */
+    uint64_t entries;        /* the mean; 0 if nothing was evicted */
 };
 
-/* Runs the whole trace through an empty group. */
+/* Runs the whole trace through an empty group, clears it, and runs it once more. */
 KAMA_NODISCARD kama_status hr_live_run(const struct hr_trace *trace,
                                        const struct hr_live_shape *shape,
                                        struct hr_live *ret_live);

@@ -326,19 +326,24 @@ static void print_live(const struct run *run, size_t policy, size_t cache,
                        const struct hr_live *live)
 {
     struct hr_result one = simulate_live(run, policy, live);
-    const char *name = run->policies[policy]->name;
-    if (run->options.json) {
-        printf("%s\n  {\"policy\": \"%s\", \"max_bytes\": %" PRIu64
-               ", \"entries\": %" PRIu64 ", \"requests\": %" PRIu64
-               ", \"misses\": %" PRIu64 ", \"one_queue_misses\": %" PRIu64 "}",
-               policy + cache > 0 ? "," : "", name, run->capacities[cache],
-               live->entries, one.requests, live->misses, one.misses);
-        return;
-    }
     double ours = ratio(live->misses, one.requests);
     double its = ratio(one.misses, one.requests);
-    printf("%-18s %9s %9" PRIu64 " %9.4f %9.4f %+8.4f\n", name,
-           run->names[cache], live->entries, ours, its, ours - its);
+    printf("%-18s %9s %9" PRIu64 " %9.4f %9.4f %+8.4f %11.4f\n",
+           run->policies[policy]->name, run->names[cache], live->entries, ours,
+           its, ours - its, ratio(live->cleared_misses, one.requests));
+}
+
+static void print_json_live(const struct run *run, size_t policy, size_t cache,
+                            const struct hr_live *live)
+{
+    struct hr_result one = simulate_live(run, policy, live);
+    printf("%s\n  {\"policy\": \"%s\", \"max_bytes\": %" PRIu64
+           ", \"entries\": %" PRIu64 ", \"requests\": %" PRIu64
+           ", \"misses\": %" PRIu64 ", \"cleared_misses\": %" PRIu64
+           ", \"one_queue_misses\": %" PRIu64 "}",
+           policy + cache > 0 ? "," : "", run->policies[policy]->name,
+           run->capacities[cache], live->entries, one.requests, live->misses,
+           live->cleared_misses, one.misses);
 }
 
 /* Prints a row for each policy and each size. */
@@ -348,14 +353,16 @@ static kama_status print_lives(const struct run *run)
     if (run->options.json) {
         printf("[");
     } else {
-        printf("%-18s %9s %9s %9s %9s %8s\n", "policy", "size", "keys", "group",
-               "one queue", "more");
+        printf("%-18s %9s %9s %9s %9s %8s %11s\n", "policy", "size", "keys",
+               "group", "one queue", "more", "after clear");
     }
     for (size_t i = 0; i < run->policy_count && status == KAMA_OK; i++) {
         for (size_t c = 0; c < run->cache_count && status == KAMA_OK; c++) {
             struct hr_live live;
             status = run_live(run, i, c, &live);
-            if (status == KAMA_OK) {
+            if (status == KAMA_OK && run->options.json) {
+                print_json_live(run, i, c, &live);
+            } else if (status == KAMA_OK) {
                 print_live(run, i, c, &live);
             }
         }
