@@ -60,6 +60,9 @@ uint64_t km_ghost_take(struct km_ghost *ghost, uint64_t hash);
  * KM_GHOST_NONE. */
 uint64_t km_ghost_find(const struct km_ghost *ghost, uint64_t hash);
 
+/* Asks for the line of a hash that km_ghost_find will need. */
+void km_ghost_prefetch(const struct km_ghost *ghost, uint64_t hash);
+
 /* Returns how many bytes are charged for the tables. */
 uint64_t km_ghost_bytes(const struct km_ghost *ghost);
 
