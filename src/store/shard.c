@@ -175,6 +175,14 @@ void km_shard_take_out_locked(struct km_shard *shard, uint64_t hash,
     bury(shard, ref);
 }
 
+void km_shard_expect_miss_locked(const struct km_shard *shard, uint64_t hash)
+{
+    KM_ASSERT_HELD(&shard->lock);
+    km_ghost_prefetch(&shard->policy.ghosts[0], hash);
+    km_ghost_prefetch(&shard->policy.ghosts[1], hash);
+    km_ghost_prefetch(&shard->departed.ghosts, hash);
+}
+
 enum km_miss km_shard_why_locked(const struct km_shard *shard, uint64_t hash)
 {
     KM_ASSERT_HELD(&shard->lock);

@@ -160,6 +160,10 @@ bool km_shard_del_locked(struct km_shard *shard, uint64_t hash, kama_bytes key);
 void km_shard_take_out_locked(struct km_shard *shard, uint64_t hash,
                               const struct km_place *place, enum km_forget why);
 
+/* Asks for the memory that km_shard_why_locked will need, before the look that may be
+ * a miss. */
+void km_shard_expect_miss_locked(const struct km_shard *shard, uint64_t hash);
+
 /* Returns why there is no entry of a key with this hash, as far as it is remembered. */
 enum km_miss km_shard_why_locked(const struct km_shard *shard, uint64_t hash);
 

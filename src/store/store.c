@@ -250,6 +250,7 @@ kama_status km_store_get_why(struct km_store *store, uint64_t hash,
         return KAMA_OK;
     }
     km_shard_lock(shard, &gone);
+    km_shard_expect_miss_locked(shard, hash);
     kama_status st = look_locked(store, shard, hash, key, LOOK_HITS, ret_value);
     if (st == KAMA_WOULD_LOAD) {
         *ret_why = km_shard_why_locked(shard, hash);
@@ -299,6 +300,7 @@ kama_status km_store_copy_locked(struct km_store *store, uint64_t hash,
     kama_status st = KAMA_WOULD_LOAD;
     struct km_gone gone;
     km_shard_lock(shard, &gone);
+    km_shard_expect_miss_locked(shard, hash);
     struct km_place place = km_shard_find_locked(shard, hash, key);
     if (place.ref == 0) {
         km_shard_step_locked(shard, 0);
