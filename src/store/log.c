@@ -74,13 +74,24 @@ size_t km_log_table_bytes(const struct km_log *log)
 
 /* -- segments -------------------------------------------------------------- */
 
+/* Returns how many numbers of segments a ref has room for, a power of two. */
+static uint32_t number_max(const struct km_log *log)
+{
+    return (uint32_t)1 << (32 - log->offset_bits);
+}
+
+bool km_log_is_full(const struct km_log *log)
+{
+    return log->free_number == 0 && log->segment_cap == number_max(log);
+}
+
 /* Makes more numbers of segments; number 0 is never used. Returns false without
- * memory. */
+ * memory, or if a ref has no room for more. */
 static bool more_numbers(struct km_log *log)
 {
     uint32_t cap = log->segment_cap == 0 ? 16 : log->segment_cap * 2;
     size_t bytes = cap * sizeof *log->segments;
-    if (!km_chunks_reserve(&log->bases, cap - 1)) {
+    if (cap > number_max(log) || !km_chunks_reserve(&log->bases, cap - 1)) {
         return false;
     }
     struct km_segment *segments = km_account_alloc(log->account, bytes);

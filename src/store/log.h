@@ -112,9 +112,13 @@ uint32_t km_log_segment_count(const struct km_log *log);
 /* Returns how many bytes are charged for the tables of segments. */
 size_t km_log_table_bytes(const struct km_log *log);
 
+/* Returns whether all numbers of segments are in use. They are enough for 32 GiB of
+ * records. */
+bool km_log_is_full(const struct km_log *log);
+
 /* Makes room for a record of that header at the end of a queue, and counts it. The
  * caller writes it before it gives up the lock. expires_at: 0 for never. Returns 0
- * without memory for a segment. */
+ * without memory for a segment, or without a number. */
 km_ref km_log_append(struct km_log *log, unsigned queue, uint64_t header,
                      km_ns expires_at);
 

@@ -16,8 +16,10 @@
 #define SWEEP_MIN 1024u    /* bytes that are looked at in a step */
 #define SWEEP_FOR_ROOM 32768u /* the same, if memory is needed */
 #define TRIM_PER_STEP 2u      /* chunks of the index */
-#define EXPIRE_PER_STEP 128u  /* entries that leave in a step */
-#define SEEN_PER_STEP 16u     /* others of their segment that count as one */
+#define EVICT_PER_BYTE 4u /* bytes for each one changed, if the log is full */
+#define EVICT_MIN 4096u   /* bytes in a step, likewise */
+#define EXPIRE_PER_STEP 128u /* entries that leave in a step */
+#define SEEN_PER_STEP 16u    /* others of their segment that count as one */
 /* A segment is looked through when this part of the time has passed in which its
  * entries expire, so that a look finds many. */
 #define EXPIRES_PART 16u
@@ -312,6 +314,19 @@ unsigned km_shard_evict_locked(struct km_shard *shard,
     return done;
 }
 
+/* Evicts some entries although there is memory, because the refs of the log have no
+ * room for another segment. */
+static void free_number(struct km_shard *shard, uint64_t bytes)
+{
+    const struct km_eviction eviction = {.mode = KM_EVICT_BY_POLICY};
+    const struct km_log_queue *queues = shard->log.queues;
+    uint64_t before = queues[0].live + queues[1].live;
+    while (km_log_is_full(&shard->log) &&
+           queues[0].live + queues[1].live + bytes > before &&
+           evict_one(shard, &eviction)) {
+    }
+}
+
 void km_shard_step_locked(struct km_shard *shard, uint64_t bytes)
 {
     KM_ASSERT_HELD(&shard->lock);
@@ -321,6 +336,9 @@ void km_shard_step_locked(struct km_shard *shard, uint64_t bytes)
     (void)km_index_trim(&shard->index, TRIM_PER_STEP);
     (void)expire(shard);
     (void)slide(shard, bytes * SWEEP_PER_BYTE + SWEEP_MIN);
+    if (KM_UNLIKELY(km_log_is_full(&shard->log))) {
+        free_number(shard, bytes * EVICT_PER_BYTE + EVICT_MIN);
+    }
 }
 
 void km_shard_fini(struct km_shard *shard)

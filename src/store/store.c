@@ -11,6 +11,9 @@
 
 #define BYTES_PER_SHARD_MIN (1u << 20)
 #define SHARD_BITS_MAX 4u
+/* Above that there are more shards, because the refs of one reach 32 GiB. */
+#define BYTES_PER_SHARD_MAX (UINT64_C(16) << 30)
+#define SHARD_BITS_LARGE_MAX 10u
 #define SEGMENTS_PER_SHARD 64u
 #define SEGMENT_BYTES_MIN (8u << 10)
 #define SEGMENT_BYTES_MAX (512u << 10)
@@ -19,12 +22,16 @@
 /* -- making ---------------------------------------------------------------- */
 
 /* Returns how many bits of the hash choose the shard: as many as leave each
- * shard at least BYTES_PER_SHARD_MIN. */
+ * shard at least BYTES_PER_SHARD_MIN, and more if one could not reach its part. */
 static unsigned shard_bits(uint64_t max_bytes)
 {
     unsigned bits = 0;
     while (bits < SHARD_BITS_MAX &&
            (max_bytes >> (bits + 1)) >= BYTES_PER_SHARD_MIN) {
+        bits++;
+    }
+    while (bits < SHARD_BITS_LARGE_MAX &&
+           (max_bytes >> bits) > BYTES_PER_SHARD_MAX) {
         bits++;
     }
     return bits;

@@ -75,12 +75,30 @@ static void test_a_call_takes_few_expired_entries_out(void **state)
     fixture_free(f, 0);
 }
 
+/* Refs have room for 32 GiB of records in a shard. A smaller number of segments stands
+ * for that here. */
+static void test_a_full_log_evicts(void **state)
+{
+    struct fixture *f = fixture_own(64 * MIB, &km_policy_s3fifo_plus);
+    (void)state;
+    for (unsigned i = 0; i < f->store->shard_count; i++) {
+        f->store->shards[i].log.offset_bits = 28;
+    }
+    put_many(f, 0, 100000, 20, 0);
+    put_many(f, 200000, 30000, 2000, 0);
+    put_many(f, 300000, 100000, 20, 0);
+    assert_true(stats(f).evictions > 0);
+    assert_true(stats(f).payload_bytes > 10 * MIB);
+    fixture_free(f, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_large_values_fill_the_store),
         cmocka_unit_test(test_a_call_frees_few_cleared_values),
         cmocka_unit_test(test_a_call_takes_few_expired_entries_out),
+        cmocka_unit_test(test_a_full_log_evicts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
