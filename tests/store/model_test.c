@@ -116,12 +116,14 @@ static struct store_step draw_step(uint64_t *random, unsigned keys)
         .size = (uint32_t)(r >> 24)};
 }
 
-/* Both policies, and memory that is counted or not, take turns. */
+/* All policies, and memory that is counted or not, take turns. */
 static struct store_model_plan plan_of(const struct row *row, uint64_t seed)
 {
+    static const struct km_policy_ops *const policies[] = {
+        &km_policy_lru, &km_policy_s3fifo, &km_policy_s3fifo_plus};
     return (struct store_model_plan){
         .mem = seed / 2 % 2 == 0 ? km_mem_default() : NULL,
-        .policy = seed % 2 == 0 ? &km_policy_lru : &km_policy_s3fifo,
+        .policy = policies[seed % 3],
         .max_bytes = row->max_bytes,
         .keys = row->keys,
         .value_bytes_max = row->value_bytes_max,
