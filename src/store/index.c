@@ -154,11 +154,14 @@ uint64_t km_index_bytes(const struct km_index *index)
 static bool add_chunk(struct km_index *index, struct km_chunks *chunks,
                       uint32_t lines, uint32_t *count)
 {
-    if (!km_chunks_reserve(chunks, *count)) {
-        return false;
+    struct km_pages *pages = &index->account->pages;
+    struct km_line *chunk = km_chunks_get(chunks, *count);
+    size_t bytes = lines * sizeof *chunk;
+    if (chunk != NULL) {
+        km_pages_wake(pages, bytes);
+    } else if (km_chunks_reserve(chunks, *count)) {
+        chunk = km_pages_alloc(pages, bytes);
     }
-    struct km_line *chunk =
-        km_pages_alloc(&index->account->pages, lines * sizeof *chunk);
     if (chunk == NULL) {
         return false;
     }
@@ -170,15 +173,22 @@ static bool add_chunk(struct km_index *index, struct km_chunks *chunks,
     return true;
 }
 
-/* Frees the last of *count chunks. Its place in the table keeps the address, because
- * a reader may be there; that memory is never unmapped. */
+/* Gives the memory of the last of *count chunks back. If hits take no lock, its
+ * addresses rest and stay in the table: a reader may be there, and may even count the
+ * use of an entry. */
 static void drop_chunk(struct km_index *index, struct km_chunks *chunks,
                        uint32_t lines, uint32_t *count)
 {
+    struct km_pages *pages = &index->account->pages;
+    size_t bytes = lines * sizeof(struct km_line);
     void *chunk = km_chunks_get(chunks, --*count);
     next_generation(index);
-    km_pages_free(&index->account->pages, chunk,
-                  lines * sizeof(struct km_line));
+    if (pages->is_own) {
+        km_pages_rest(pages, chunk, bytes);
+    } else {
+        km_chunks_set(chunks, *count, NULL);
+        km_pages_free(pages, chunk, bytes);
+    }
 }
 
 static struct km_line *overflow_line(const struct km_index *index,

@@ -17,8 +17,9 @@
  *
  * Threads without the lock may read a line. Whoever changes one makes `seq` odd
  * first and even afterwards (words.h), so that a reader finds out. Frequencies are
- * an exception: a hit without a lock writes them. Such a write may be lost, or reach
- * another entry of the line, which costs no more than one wrong guess.
+ * an exception: a hit without a lock writes them, and it may come late. Such a write may
+ * be lost, or reach another entry of the line, which costs no more than one wrong guess;
+ * but the addresses of a line never become anything else.
  *
  * The table grows and shrinks by linear hashing, one bucket per insertion or
  * removal, so that there is no pause at any size. A bucket is chosen by the low

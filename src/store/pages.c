@@ -326,6 +326,17 @@ void km_pages_free(struct km_pages *pages, void *run, size_t n)
     }
 }
 
+void km_pages_rest(struct km_pages *pages, void *run, size_t n)
+{
+    (void)madvise(run, round_up(n), MADV_DONTNEED);
+    km_account_discharge(pages->account, round_up(n));
+}
+
+void km_pages_wake(struct km_pages *pages, size_t n)
+{
+    km_account_charge(pages->account, round_up(n));
+}
+
 void km_pages_trim(struct km_pages *pages, bool store_is_gone)
 {
     km_mutex_lock(&pages->lock);

@@ -68,6 +68,12 @@ void *km_pages_alloc(struct km_pages *pages, size_t n);
 /* Gives a run back, which was taken with the same n, and discharges it. */
 void km_pages_free(struct km_pages *pages, void *run, size_t n);
 
+/* Gives the memory of a run back and discharges it, but keeps its addresses from being
+ * used for something else. Only for pages that are the store's own. */
+void km_pages_rest(struct km_pages *pages, void *run, size_t n);
+/* Charges a run that rests, for use again. Its contents are undefined. */
+void km_pages_wake(struct km_pages *pages, size_t n);
+
 /* Gives all warm pages back to the system, and keeps none from now on if the store
  * is gone. */
 void km_pages_trim(struct km_pages *pages, bool store_is_gone);
