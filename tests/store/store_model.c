@@ -1108,6 +1108,28 @@ static bool do_verify(struct store_model *m)
     return check_stats(m);
 }
 
+/* Returns the bytes that must be there, as far as the model knows: what a get
+ * would find, with a cost for each entry, and the values that are held or were
+ * made by this step. */
+static uint64_t needed_bytes(const struct store_model *m)
+{
+    struct sums s = sum_up(m);
+    return s.live_bytes + (s.live[0] + s.live[1]) * 60 + m->held_bytes +
+           m->incoming_bytes;
+}
+
+/* Nothing that a get would find is evicted while cleared, expired or replaced
+ * entries have the room: the store gives those up first. */
+static bool check_order(struct store_model *m)
+{
+    uint64_t max = m->max_bytes;
+    uint64_t needed = needed_bytes(m);
+    unsigned percent = m->plan.value_bytes_max <= max / 16 ? 85 : 65;
+    return needed + 12288 >= max / 100 * percent ||
+           fault(m, "an entry was evicted although %llu of %llu are needed",
+                 (unsigned long long)needed, (unsigned long long)max);
+}
+
 /* Returns the bytes that may be used. Held values cannot be evicted when the bound
  * sinks. */
 static uint64_t bound_of(const struct store_model *m)
@@ -1148,6 +1170,10 @@ static bool check_bound(struct store_model *m)
         most + m->incoming_bytes < max / 4 * 3) {
         return fault(m, "an entry was evicted at %llu bytes of %llu",
                      (unsigned long long)most, (unsigned long long)max);
+    }
+    if (s.evictions > m->evictions && !m->resized && m->plan.dead_first &&
+        !check_order(m)) {
+        return false;
     }
     if (m->counts.forgotten > s.evictions) {
         return fault(m, "%llu entries were lost, and %llu evicted",

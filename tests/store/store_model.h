@@ -58,6 +58,8 @@ struct store_model_plan {
     uint64_t held_bytes_max; /* of the values that the model holds */
     unsigned check_every;    /* steps from one km_store_check to the next */
     enum store_model_room room;
+    bool dead_first; /* the store gives up cleared and expired entries before
+                      * those that a get would find */
     bool allocations_fail; /* any step may say that there is no memory */
 };
 
