@@ -311,6 +311,37 @@ km_ref km_log_next(const struct km_log *log, km_ref ref)
     return at < s->used ? ref_of(log, number, at) : 0;
 }
 
+/* -- a look for expired records -------------------------------------------- */
+
+km_ref km_log_look(struct km_log *log, uint32_t segment)
+{
+    struct km_segment *s = &log->segments[segment];
+    if (!s->is_looked_at || s->looked == 0) {
+        s->is_looked_at = true;
+        s->looked = 0;
+        s->expires_first = KM_NS_NEVER;
+        s->expires_last = 0;
+    }
+    uint32_t at = skip_dead(s, s->looked);
+    if (at >= s->used) {
+        s->is_looked_at = false;
+        return 0;
+    }
+    s->looked = at + km_record_bytes(header_at(s, at));
+    return ref_of(log, segment, at);
+}
+
+/* Lets a look begin again, because records were moved. */
+static void restart_look(struct km_segment *s)
+{
+    s->looked = 0;
+}
+
+void km_log_note_expiry(struct km_log *log, uint32_t segment, km_ns expires_at)
+{
+    note_expiry(&log->segments[segment], expires_at);
+}
+
 /* -- the sweep ------------------------------------------------------------- */
 
 /* Some holes cannot be closed: those in the youngest segment, and those that the walk
@@ -342,6 +373,7 @@ static void truncate(struct km_log *log, struct km_log_queue *queue)
     KM_ASSERT(s->used >= queue->to);
     queue->used -= s->used - queue->to;
     s->used = queue->to;
+    restart_look(s);
 }
 
 /* Writes gaps over the space between the last slid record and the next one. */
@@ -355,6 +387,7 @@ static void write_gaps(struct km_log *log, struct km_log_queue *queue)
         truncate(log, queue);
     }
     if (begin < queue->from) {
+        restart_look(from);
         km_word_set(from->base + words_of(begin),
                     km_record_gap(queue->from - begin));
     }
@@ -406,7 +439,10 @@ static void slide(struct km_log *log, struct km_log_queue *queue,
                                 ? 0
                                 : from->expires_first);
             note_expiry(to, from->expires_last);
+            to->is_looked_at |= from->is_looked_at;
         }
+        restart_look(to);
+        restart_look(from);
         move(arg, at, ref_of(log, queue->to_segment, queue->to), bytes);
     }
     queue->to += bytes;

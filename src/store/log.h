@@ -45,6 +45,8 @@ struct km_segment {
     km_ns
         expires_first; /* no record expires before it; KM_NS_NEVER: none does */
     km_ns expires_last; /* about when the last one of them does */
+    uint32_t looked;    /* bytes that a look for expired records is behind */
+    bool is_looked_at;  /* such a look has begun (km_log_look) */
 };
 
 struct km_log_queue {
@@ -138,6 +140,15 @@ km_ref km_log_next(const struct km_log *log, km_ref ref);
 
 /* Returns the first record that lives in a segment, or 0. */
 km_ref km_log_first(const struct km_log *log, uint32_t segment);
+
+/* Returns the next record that lives in a segment, and goes on behind it; 0 at the
+ * end. A look begins with the segment without a time at which records expire:
+ * the caller kills what has expired, and notes the times of the others. Between two
+ * calls records may be appended, killed and moved. */
+km_ref km_log_look(struct km_log *log, uint32_t segment);
+
+/* Notes when a record of a segment expires; 0: never. */
+void km_log_note_expiry(struct km_log *log, uint32_t segment, km_ns expires_at);
 
 /* Returns whether a queue has holes enough for the sweep. */
 bool km_log_wants_sweep(const struct km_log *log, unsigned queue);

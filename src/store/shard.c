@@ -25,6 +25,7 @@ bool km_shard_init(struct km_shard *shard,
     shard->store_epoch = epoch;
     shard->slot_seed = options->slot_seed;
     shard->expires_next = KM_NS_NEVER;
+    shard->keep_at = KM_NS_NEVER;
     shard->is_locked_for_hits =
         !account->pages.is_own || options->policy->used != NULL;
     atomic_init(&shard->open_epoch, shard->is_locked_for_hits ? KM_SHUT : 0);
@@ -50,6 +51,7 @@ static void clear(struct km_shard *shard)
     shard->counts.negative = 0;
     shard->expiring = 0;
     shard->expires_next = KM_NS_NEVER;
+    km_shard_keep_by_locked(shard, 0);
     km_shard_overtake_all_locked(shard);
 }
 
@@ -123,6 +125,9 @@ static void count_in(struct km_shard *shard, const km_word *record)
     shard->expiring += at != 0;
     if (at != 0 && at < shard->expires_next) {
         shard->expires_next = at;
+    }
+    if (at != 0) {
+        km_shard_keep_by_locked(shard, at);
     }
 }
 

@@ -97,7 +97,9 @@ struct km_shard {
     struct km_shard_counts counts;
     struct km_account *account;
     uint64_t expiring;  /* entries that can expire */
-    km_ns expires_next; /* no segment need be looked at before */
+    km_ns expires_next; /* no segment need be looked at before, in passing */
+    km_ns keep_at;      /* a thread that keeps house has nothing to do before */
+    _Atomic km_ns *store_keep_at; /* the earliest of all shards */
     struct km_policy policy;
     struct km_departed departed; /* keys that have left lately */
     struct km_fill *fills[KM_SHARD_FILL_CHAINS]; /* chosen by the hash */
@@ -205,9 +207,28 @@ unsigned km_shard_evict_locked(struct km_shard *shard,
 uint64_t km_shard_bytes_locked(const struct km_shard *shard);
 
 /* Does a bounded step of housekeeping: it frees some of what a clear has left, takes
- * out the expired entries of a segment, and slides records together. `bytes` is what
- * the caller has changed. */
+ * out expired entries of a segment, and slides records together. `bytes` is what the
+ * caller has changed. */
 void km_shard_step_locked(struct km_shard *shard, uint64_t bytes);
+
+/* Does a bounded step for a thread that keeps house (store_keep.h), in less than 100
+ * microseconds. Expired entries are looked for when the first one of a segment has been
+ * there for `patience`. Returns whether there may be more to do at once; if not,
+ * keep_at says when there will be. */
+bool km_shard_keep_locked(struct km_shard *shard, km_ns patience);
+
+/* Lowers the time at which a store has something to do. */
+static inline void km_keep_by(_Atomic km_ns *keep_at, km_ns at)
+{
+    km_ns now = atomic_load_explicit(keep_at, memory_order_relaxed);
+    while (at < now &&
+           !atomic_compare_exchange_weak_explicit(
+               keep_at, &now, at, memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
+/* Notes that such a step will have something to do at a time; 0: at once. */
+void km_shard_keep_by_locked(struct km_shard *shard, km_ns at);
 
 /* -- fills (shard_fill.c) -------------------------------------------------- */
 

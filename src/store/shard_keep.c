@@ -18,11 +18,13 @@
 #define TRIM_PER_STEP 2u      /* chunks of the index */
 #define EVICT_PER_BYTE 4u /* bytes for each one changed, if the log is full */
 #define EVICT_MIN 4096u   /* bytes in a step, likewise */
-#define EXPIRE_PER_STEP 128u /* entries that leave in a step */
-#define SEEN_PER_STEP 16u    /* others of their segment that count as one */
 /* A segment is looked through when this part of the time has passed in which its
  * entries expire, so that a look finds many. */
 #define EXPIRES_PART 16u
+/* How much of a segment is looked through in a step. */
+#define EXPIRED_PER_STEP 64u
+#define LOOKED_PER_STEP 1024u
+#define LOOKS_PER_STEP 16u /* records that stay cost little */
 
 /* -- what a clear has left -------------------------------------------------- */
 
@@ -61,30 +63,37 @@ static unsigned drop_segment(struct km_shard *shard)
 
 /* -- expired entries -------------------------------------------------------- */
 
-/* Returns the time from which a segment is worth a look. */
-static km_ns segment_due(const struct km_segment *s)
+/* Returns the time from which a segment is worth a look. A look that has begun goes
+ * on at once. */
+static km_ns segment_due(const struct km_segment *s, km_ns patience)
 {
-    return s->expires_first == KM_NS_NEVER
-               ? KM_NS_NEVER
-               : s->expires_first +
-                     (s->expires_last - s->expires_first) / EXPIRES_PART;
+    if (s->is_looked_at) {
+        return 0;
+    }
+    if (s->expires_first == KM_NS_NEVER) {
+        return KM_NS_NEVER;
+    }
+    km_ns wait = (s->expires_last - s->expires_first) / EXPIRES_PART;
+    return s->expires_first + (wait < patience ? wait : patience);
 }
 
-/* Returns a segment that is due, or 0, and computes when the next one will be. */
-static uint32_t find_due(struct km_shard *shard, km_ns now)
+/* Returns a segment that is due. If there is none, it returns 0, and *ret_next is when
+ * one will be. */
+static uint32_t find_due(const struct km_shard *shard, km_ns now,
+                         km_ns patience, km_ns *ret_next)
 {
     km_ns next = KM_NS_NEVER;
     for (unsigned q = 0; q < KM_LOG_QUEUES; q++) {
         uint32_t i = shard->log.queues[q].oldest;
         for (; i != 0; i = shard->log.segments[i].next) {
-            km_ns due = segment_due(&shard->log.segments[i]);
+            km_ns due = segment_due(&shard->log.segments[i], patience);
             if (due <= now) {
                 return i;
             }
             next = due < next ? due : next;
         }
     }
-    shard->expires_next = next;
+    *ret_next = next;
     return 0;
 }
 
@@ -97,54 +106,39 @@ static void expire_record(struct km_shard *shard, km_ref ref)
                              KM_FORGET_EXPIRED);
 }
 
-/* Takes the expired entries out of a segment, and computes its times anew when none is
- * left. Returns the steps that it took. */
+/* Looks at some records of a segment and takes out those that have expired. Returns
+ * the steps that it took. The segment is freed with its last record. */
 static unsigned expire_segment(struct km_shard *shard, uint32_t number,
                                km_ns now)
 {
-    km_ns first = KM_NS_NEVER;
-    km_ns last = 0;
+    const struct km_segment *s = &shard->log.segments[number];
     unsigned seen = 0;
-    unsigned left = 0;
-    uint32_t live = shard->log.segments[number].live;
-    km_ref ref = km_log_first(&shard->log, number);
-    while (ref != 0) {
-        km_ref next = km_log_next(&shard->log, ref);
-        km_word *record = km_log_at(&shard->log, ref);
-        km_ns at = km_record_expires_at(record);
+    unsigned expired = 0;
+    km_ref ref;
+    while (s->base != NULL && seen < LOOKED_PER_STEP &&
+           expired < EXPIRED_PER_STEP && !km_gone_is_full(shard->gone) &&
+           (ref = km_log_look(&shard->log, number)) != 0) {
+        km_ns at = km_record_expires_at(km_log_at(&shard->log, ref));
         seen++;
-        if (at != 0 && at <= now) {
-            if (left == EXPIRE_PER_STEP || km_gone_is_full(shard->gone)) {
-                return left + seen / SEEN_PER_STEP + 1;
-            }
-            left++;
-            live -= km_record_bytes(km_record_header(record));
+        if (at == 0 || at > now) {
+            km_log_note_expiry(&shard->log, number, at);
+        } else {
             expire_record(shard, ref);
-        } else if (at != 0) {
-            first = at < first ? at : first;
-            last = at > last ? at : last;
+            expired++;
         }
-        ref = next;
     }
-    if (live > 0) {
-        shard->log.segments[number].expires_first = first;
-        shard->log.segments[number].expires_last = last;
-    }
-    return left + seen / SEEN_PER_STEP + 1;
+    return 1 + expired + seen / LOOKS_PER_STEP;
 }
 
-/* Takes the expired entries of one segment out, if one is due. Returns the steps that
- * it took. */
-static unsigned expire(struct km_shard *shard)
+/* Takes some expired entries out, if a segment is due after so much patience; if not,
+ * *next becomes the time at which one will be. Returns the steps that it took. */
+static unsigned expire(struct km_shard *shard, km_ns patience, km_ns *next)
 {
-    if (shard->expiring == 0) {
-        return 0;
-    }
     km_ns now = km_clock_coarse(&shard->account->clock);
-    if (now < shard->expires_next) {
+    if (shard->expiring == 0 || now < *next) {
         return 0;
     }
-    uint32_t number = find_due(shard, now);
+    uint32_t number = find_due(shard, now, patience, next);
     return number == 0 ? 0 : expire_segment(shard, number, now);
 }
 
@@ -167,12 +161,12 @@ static void move(void *arg, km_ref from, km_ref to, uint32_t bytes)
     }
 }
 
-/* Slides records of a queue that has many holes. Returns whether there was one. */
+/* Slides records of a queue that has many holes. Returns whether there are more. */
 static bool slide(struct km_shard *shard, uint64_t bytes)
 {
     for (unsigned q = 0; q < KM_LOG_QUEUES; q++) {
-        if (km_log_wants_sweep(&shard->log, q)) {
-            (void)km_log_sweep(&shard->log, q, bytes, move, shard);
+        if (km_log_wants_sweep(&shard->log, q) &&
+            km_log_sweep(&shard->log, q, bytes, move, shard)) {
             return true;
         }
     }
@@ -297,7 +291,7 @@ unsigned km_shard_evict_locked(struct km_shard *shard,
             n = 1;
         }
         if (n == 0) {
-            n = expire(shard);
+            n = expire(shard, KM_NS_NEVER, &shard->expires_next);
         }
         if (n == 0 && slide(shard, SWEEP_FOR_ROOM)) {
             n = SWEEP_FOR_ROOM / 128;
@@ -330,15 +324,46 @@ static void free_number(struct km_shard *shard, uint64_t bytes)
 void km_shard_step_locked(struct km_shard *shard, uint64_t bytes)
 {
     KM_ASSERT_HELD(&shard->lock);
+    bool more = false;
     if (KM_UNLIKELY(km_log_dropped(&shard->log) != 0)) {
         (void)drop_segment(shard);
+        more = true;
     }
-    (void)km_index_trim(&shard->index, TRIM_PER_STEP);
-    (void)expire(shard);
-    (void)slide(shard, bytes * SWEEP_PER_BYTE + SWEEP_MIN);
+    more |= km_index_trim(&shard->index, TRIM_PER_STEP);
+    (void)expire(shard, KM_NS_NEVER, &shard->expires_next);
+    more |= slide(shard, bytes * SWEEP_PER_BYTE + SWEEP_MIN);
     if (KM_UNLIKELY(km_log_is_full(&shard->log))) {
         free_number(shard, bytes * EVICT_PER_BYTE + EVICT_MIN);
     }
+    if (KM_UNLIKELY(more)) {
+        km_shard_keep_by_locked(shard, 0);
+    }
+}
+
+/* -- a thread that keeps house ----------------------------------------------- */
+
+/* The store has the earliest time of all shards. Another shard may lower it at the
+ * same moment. */
+void km_shard_keep_by_locked(struct km_shard *shard, km_ns at)
+{
+    KM_ASSERT_HELD(&shard->lock);
+    if (KM_LIKELY(at >= shard->keep_at)) {
+        return;
+    }
+    shard->keep_at = at;
+    km_keep_by(shard->store_keep_at, at);
+}
+
+bool km_shard_keep_locked(struct km_shard *shard, km_ns patience)
+{
+    KM_ASSERT_HELD(&shard->lock);
+    km_ns next = shard->expiring > 0 ? 0 : KM_NS_NEVER;
+    bool more = drop_segment(shard) > 0 ||
+                km_index_trim(&shard->index, TRIM_PER_STEP) ||
+                expire(shard, patience, &next) > 0 ||
+                slide(shard, SWEEP_FOR_ROOM);
+    shard->keep_at = more ? 0 : next;
+    return more;
 }
 
 void km_shard_fini(struct km_shard *shard)

@@ -70,6 +70,7 @@ static bool shards_init(struct km_store *store,
             shards_fini(store, i);
             return false;
         }
+        store->shards[i].store_keep_at = store->keep_at;
     }
     return true;
 }
@@ -90,6 +91,9 @@ kama_status km_store_new(const struct km_store_options *options,
     store->shard_count = 1u << bits;
     store->seed = options->seed;
     atomic_init(&store->max_bytes, options->max_bytes);
+    store->keep_at =
+        options->keep_at != NULL ? options->keep_at : &store->own_keep_at;
+    atomic_init(store->keep_at, KM_NS_NEVER);
     store->base_bytes =
         km_account_block_bytes(bytes + _Alignof(struct km_store)) +
         km_account_block_bytes(sizeof *store->account);
@@ -548,7 +552,9 @@ void km_store_stats_get(struct km_store *store, struct km_store_stats *ret)
         struct km_shard *shard = &store->shards[i];
         struct km_gone gone;
         km_shard_lock(shard, &gone);
-        km_shard_step_locked(shard, 0);
+        if (km_shard_keep_locked(shard, KM_NS_PER_S)) {
+            km_keep_by(store->keep_at, 0);
+        }
         sum_forgotten(&shard->counts, ret);
         ret->payload_bytes += shard->counts.payload_bytes;
         ret->entries += shard->index.entry_count - shard->counts.negative;

@@ -28,6 +28,9 @@ struct km_store {
     _Atomic uint64_t stuck_held;  /* what was held when a wait was in vain */
     _Atomic uint64_t epoch;       /* how often the store was cleared */
     _Atomic uint64_t guest_bytes; /* km_store_charge */
+    _Atomic km_ns *keep_at;       /* there is no housekeeping to do before */
+    _Atomic km_ns own_keep_at;    /* if it has its own */
+    unsigned keep_hand;           /* the shard at which it goes on */
     size_t base_bytes;      /* the blocks of the store and of its account */
     atomic_uint evict_hand; /* the shard that the next eviction begins at */
     void *block;            /* the allocation */
