@@ -1251,8 +1251,9 @@ KAMA_API KAMA_NODISCARD kama_status kama_group_largest(kama_group *group,
 /*
  * The figures of a group: counters since the group was made, and sizes at this
  * moment. An entry that has expired counts until something finds it: a get of
- * its key, a scan that passes it, or the sweep, which does a little with every
- * set and every load.
+ * its key, a scan that passes it, or the housekeeping. That does a little with
+ * every set, every load and every look at the figures; in a group of a node that
+ * runs, a thread of the node also does it, within seconds.
  */
 typedef struct kama_group_stats {
     uint32_t struct_size;

@@ -57,8 +57,9 @@ static void fini_locks(kama_group *group)
     km_mutex_fini(&group->lock);
 }
 
-static kama_status make_store(kama_group *group, uint64_t seed)
+static kama_status make_store(kama_group *group, const struct km_group_env *env)
 {
+    uint64_t seed = env->seed;
     struct km_store_options options = {
         .mem = &group->mem,
         .clock = group->clock,
@@ -66,7 +67,8 @@ static kama_status make_store(kama_group *group, uint64_t seed)
         .max_bytes = group->config.max_bytes,
         .seed = seed != 0 ? seed : km_hash_random_seed(),
         .slot_seed = group->owner_seed,
-        .etag_key = seed != 0 ? ~seed : km_hash_random_seed()};
+        .etag_key = seed != 0 ? ~seed : km_hash_random_seed(),
+        .keep_at = env->keep_at};
     return km_store_new(&options, &group->store);
 }
 
@@ -83,7 +85,7 @@ static void init_hot_keys(kama_group *group, uint64_t seed)
 
 /* Makes the parts of a group that may fail, and undoes them in reverse order. */
 static kama_status make_parts(kama_group *group, const char *name,
-                              uint64_t seed)
+                              const struct km_group_env *env)
 {
     kama_status st = KAMA_ERR_NO_MEMORY;
     group->name = km_mem_strdup(&group->mem, name);
@@ -103,7 +105,7 @@ static kama_status make_parts(kama_group *group, const char *name,
     if (st != KAMA_OK) {
         goto fail_metrics;
     }
-    st = make_store(group, seed);
+    st = make_store(group, env);
     if (st != KAMA_OK) {
         goto fail_store;
     }
@@ -176,8 +178,7 @@ kama_status km_group_new(const kama_group_options *options,
         return st;
     }
     kama_group *group = make_group(mem, &config, env);
-    st =
-        group == NULL ? KAMA_ERR_NO_MEMORY : make_parts(group, name, env->seed);
+    st = group == NULL ? KAMA_ERR_NO_MEMORY : make_parts(group, name, env);
     if (st != KAMA_OK) {
         km_mem_free(mem, group != NULL ? group->block : NULL);
         return km_fail(st, "group %.*s: no memory", KM_GROUP_SHOWN(name));

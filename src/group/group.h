@@ -38,6 +38,8 @@ struct km_group_env {
     uint64_t seed;                /* of the table's hash; 0: random */
     uint64_t max_value_bytes_max; /* 0: KM_VALUE_BYTES_LOCAL_MAX */
     const struct km_group_observer *observer; /* NULL: the group has none */
+    _Atomic km_ns *keep_at; /* when there is housekeeping to do, written by the
+                             * group (keep.h); NULL: nobody wants to know */
     /* Who owns which key; ops is NULL for a group that owns every key. A group
      * with ops needs a pool. They are not used if the group has sync=local. */
     struct km_owner owner;

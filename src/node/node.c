@@ -65,6 +65,7 @@ static kama_status init_parts(kama_node *node)
     if (status != KAMA_OK) {
         goto fail_services;
     }
+    km_keeper_init(&node->keeper, node->clock, &node->registry);
     describe_alone(node);
     return KAMA_OK;
 
@@ -426,7 +427,9 @@ static kama_status make_group(kama_node *node,
                               const kama_group_options *options,
                               kama_group **ret_group)
 {
-    struct km_group_env env = {.clock = node->clock, .pool = node->pool};
+    struct km_group_env env = {.clock = node->clock,
+                               .pool = node->pool,
+                               .keep_at = km_keeper_lend(&node->keeper)};
     km_cluster_owner_of(node, &env.owner);
     struct km_group_log *log = NULL;
     if (node->config.event != NULL) {

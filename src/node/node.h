@@ -40,6 +40,7 @@
 #include "net/loop.h"
 #include "net/pulse.h"
 #include "node/cluster.h"
+#include "node/keeper.h"
 #include "node/node_options.h"
 #include "rpc/server.h"
 #include "services/env.h"
@@ -69,13 +70,14 @@ struct kama_node {
                                      * cluster or an earlier one; written under
                                      * `lock` */
     struct km_loop **loops;
-    unsigned loop_count;   /* of loops that were started */
-    struct km_pulse pulse; /* of all loops, the control loop as well */
-    struct km_beat *beats; /* one for each of `loops` */
-    char address[80];      /* with the real port; "" before the start; written
+    unsigned loop_count;     /* of loops that were started */
+    struct km_pulse pulse;   /* of all loops, the control loop as well */
+    struct km_beat *beats;   /* one for each of `loops` */
+    struct km_keeper keeper; /* on the first of `loops` */
+    char address[80];        /* with the real port; "" before the start; written
                             * under `lock` */
-    char *admin;           /* the address of the admin port; NULL: none */
-    char http1_hint[400];  /* which names it */
+    char *admin;             /* the address of the admin port; NULL: none */
+    char http1_hint[400];    /* which names it */
 
     struct km_mutex lock; /* of all members below, and of adding groups */
     struct km_cond drained_cond;

@@ -94,8 +94,10 @@ static kama_status start_loops(kama_node *node)
     if (status != KAMA_OK) {
         stop_loops(node);
         free_loops(node);
+        return status;
     }
-    return status;
+    km_keeper_start(&node->keeper, node->loops[0]);
+    return KAMA_OK;
 }
 
 /* -- server -------------------------------------------------------------- */
