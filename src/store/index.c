@@ -312,13 +312,12 @@ static uint64_t record_hash(const struct km_index *index, km_ref ref)
     return km_hash(km_record_key(km_log_at(index->log, ref)), index->seed);
 }
 
-/* Puts a slot into the bucket that it belongs to now. */
-static void put_back(struct km_index *index, struct slot slot)
+/* Returns the line of the bucket that a slot belongs to now. */
+static struct km_line *line_of_slot(const struct km_index *index,
+                                    struct slot slot)
 {
     uint64_t hash = record_hash(index, slot.ref);
-    struct km_line *to =
-        km_index_line(index, km_index_bucket(shape_of(index), hash));
-    KM_ASSERT(chain_add(index, to, slot));
+    return km_index_line(index, km_index_bucket(shape_of(index), hash));
 }
 
 /* The slots of one line, while its place is filled anew. */
@@ -341,14 +340,17 @@ static struct line_copy line_empty(struct km_line *line)
     return copy;
 }
 
-/* Puts every slot of a chain into the bucket that it belongs to now, and gives
- * the overflow lines of the chain back. */
-static void chain_spread(struct km_index *index, struct km_line *line)
+/* Puts every slot of a chain into the bucket `to` or, if that is NULL, into the one that
+ * it belongs to now, and gives the overflow lines of the chain back. */
+static void chain_spread(struct km_index *index, struct km_line *line,
+                         struct km_line *to)
 {
     struct line_copy copy = line_empty(line);
     for (;;) {
         for (unsigned i = 0; i < copy.count; i++) {
-            put_back(index, copy.slots[i]);
+            struct slot slot = copy.slots[i];
+            KM_ASSERT(chain_add(
+                index, to != NULL ? to : line_of_slot(index, slot), slot));
         }
         if (copy.next == 0) {
             return;
@@ -385,7 +387,7 @@ static void grow(struct km_index *index)
     prefetch_bucket(index, b);
     line_reset(km_index_line(index, count));
     set_bucket_count(index, count + 1);
-    chain_spread(index, km_index_line(index, b));
+    chain_spread(index, km_index_line(index, b), NULL);
 }
 
 /* Sees to it that at least as many overflow lines are free as chain has lines,
@@ -410,7 +412,7 @@ static bool lines_reserve(struct km_index *index, const struct km_line *chain)
     return chain == NULL;
 }
 
-/* Joins the last bucket with the one it was split from. */
+/* Joins the last bucket with the one it was split from. No record is read. */
 static void shrink(struct km_index *index)
 {
     uint32_t count = bucket_count(index) - 1;
@@ -419,7 +421,7 @@ static void shrink(struct km_index *index)
         return;
     }
     set_bucket_count(index, count);
-    chain_spread(index, last);
+    chain_spread(index, last, km_index_line(index, count & mask_low(index)));
     (void)km_index_trim(index, 1);
 }
 
