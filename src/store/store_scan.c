@@ -21,8 +21,9 @@
 #include "base/hash.h"
 #include "store/store_internal.h"
 
-#define BUCKETS_PER_CALL 4096u
-#define COLLECT_MAX 64u /* entries of one bucket, in one step */
+#define BUCKETS_PER_CALL 2048u
+#define CLEANED_PER_CALL 128u /* entries that have expired or are hidden */
+#define COLLECT_MAX 64u       /* entries of one bucket, in one step */
 
 /* Returns the position of an entry with this hash. */
 static uint64_t position(const struct km_store *store, uint64_t hash)
@@ -47,7 +48,8 @@ struct collect {
     uint64_t at[COLLECT_MAX]; /* their positions */
     size_t room;
     size_t count;
-    bool full; /* the bucket has more entries */
+    bool full;        /* the bucket has more entries */
+    uint64_t cleaned; /* entries that were taken out of it */
 };
 
 /* Inserts an entry in its place, and drops the last one if there is no room. */
@@ -103,7 +105,9 @@ static uint64_t scan_bucket(struct km_store *store, struct km_shard *shard,
 {
     unsigned shift = store->shard_bits;
     if (shard->expiring > 0 || shard->hidden != NULL) {
+        uint64_t before = shard->index.entry_count;
         (void)km_shard_clean_bucket_locked(shard, c->from << shift);
+        c->cleaned += before - shard->index.entry_count;
     }
     unsigned bits =
         km_index_visit(&shard->index, c->from << shift, collect_entry, c);
@@ -123,8 +127,10 @@ size_t km_store_scan(struct km_store *store, uint64_t *cursor,
 {
     size_t done = 0;
     uint64_t at = *cursor;
+    uint64_t cleaned = 0;
     bool out_of_memory = false;
-    for (unsigned i = 0; i < BUCKETS_PER_CALL && done < n; i++) {
+    for (unsigned i = 0;
+         i < BUCKETS_PER_CALL && done < n && cleaned < CLEANED_PER_CALL; i++) {
         unsigned shift = store->shard_bits;
         uint64_t s = shift == 0 ? 0 : at >> (64 - shift);
         struct km_shard *shard = &store->shards[s];
@@ -136,9 +142,12 @@ size_t km_store_scan(struct km_store *store, uint64_t *cursor,
         struct km_gone gone;
         km_shard_lock(shard, &gone);
         at = scan_bucket(store, shard, &c, ret_items + done);
-        km_shard_step_locked(shard, 0);
+        if (i == 0) {
+            km_shard_step_locked(shard, 0);
+        }
         km_shard_unlock(shard, &gone);
         done += c.count;
+        cleaned += c.cleaned;
         out_of_memory = c.full && c.count == 0;
         if (at == 0 || out_of_memory) {
             break;
