@@ -37,13 +37,30 @@ void km_block_ref(struct km_block *block)
     atomic_fetch_add_explicit(&block->refs, 1, memory_order_relaxed);
 }
 
-/* The release orders the reads of this thread before the free of another one. */
+/* Returns whether that was the last reference; then the block is not counted any more. The
+ * release orders the reads of this thread before the free of another one. */
+static bool give_back(struct km_block *block)
+{
+    if (atomic_fetch_sub_explicit(&block->refs, 1, memory_order_acq_rel) != 1) {
+        return false;
+    }
+    km_account_count_block(
+        block->account, -(int64_t)km_block_charge(block->account, block->len));
+    return true;
+}
+
 void km_block_unref(struct km_block *block)
 {
-    if (atomic_fetch_sub_explicit(&block->refs, 1, memory_order_acq_rel) == 1) {
-        km_account_count_block(block->account, -(int64_t)km_block_charge(
-                                                   block->account, block->len));
+    if (give_back(block)) {
         km_pages_free(&block->account->blocks, block, run_bytes(block->len));
+    }
+}
+
+void km_block_unref_slowly(struct km_block *block)
+{
+    if (give_back(block)) {
+        km_pages_free_slowly(&block->account->blocks, block,
+                             run_bytes(block->len));
     }
 }
 

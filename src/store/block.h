@@ -41,6 +41,8 @@ uint64_t km_block_sole_charge(const struct km_block *block);
 void km_block_ref(struct km_block *block);
 /* Gives a reference back. */
 void km_block_unref(struct km_block *block);
+/* The same, but it frees a large block in parts (km_pages_free_slowly). */
+void km_block_unref_slowly(struct km_block *block);
 
 /* Takes a reference for a value outside of the store. */
 void km_block_hold(struct km_block *block);

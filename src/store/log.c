@@ -528,6 +528,16 @@ void km_log_clear(struct km_log *log)
     }
 }
 
+void km_log_forget(struct km_log *log, km_ref ref)
+{
+    struct km_segment *s = &log->segments[km_log_segment_of(log, ref)];
+    km_word *record = s->base + words_of(offset_of(log, ref));
+    uint64_t header = km_record_header(record);
+    KM_ASSERT((header & KM_RECORD_BLOCK) != 0 && s->blocks > 0);
+    s->blocks--;
+    km_word_set(&record[0], header | KM_RECORD_DEAD);
+}
+
 void km_log_drop(struct km_log *log)
 {
     uint32_t number = log->dropped;

@@ -168,6 +168,9 @@ static inline uint32_t km_log_dropped(const struct km_log *log)
     return log->dropped;
 }
 
+/* Makes a hole of a record of such a segment, whose block was given back. */
+void km_log_forget(struct km_log *log, km_ref ref);
+
 /* Frees the segment that km_log_dropped has returned. */
 void km_log_drop(struct km_log *log);
 

@@ -12,6 +12,7 @@
 #define RANGE_PAGES 1024u
 #define RANGE_BYTES ((size_t)RANGE_PAGES * KM_PAGE_BYTES)
 #define RUN_PAGES_MAX 512u /* longer runs have a mapping of their own */
+#define POPULATE_BYTES_MIN (32u << 10)
 #define WORDS (RANGE_PAGES / 64u)
 #define WARM_SHARE 64u      /* warm pages may have this part of max_bytes, */
 #define WARM_PAGES_MAX 512u /* and never more */
@@ -24,6 +25,14 @@
 #define POISON(p, n) ((void)(p), (void)(n))
 #define UNPOISON(p, n) ((void)(p), (void)(n))
 #endif
+
+#define LEAVE_BYTES ((size_t)1 << 20)
+
+/* A mapping that is unmapped in parts, the last one first. */
+struct km_leaving_run {
+    struct km_leaving_run *next;
+    size_t bytes;
+};
 
 /* The head of a range, which lies in its first page. */
 struct km_page_range {
@@ -186,19 +195,36 @@ static bool add_range(struct km_pages *pages)
     return true;
 }
 
+/* Makes the pages of a long run resident, which will be written from its begin to its
+ * end at once. That takes half of the time that a fault for each page would. */
+static void populate(void *run, size_t bytes)
+{
+#ifdef MADV_POPULATE_WRITE
+    if (bytes >= POPULATE_BYTES_MIN) {
+        (void)madvise(run, bytes, MADV_POPULATE_WRITE);
+    }
+#else
+    (void)run;
+    (void)bytes;
+#endif
+}
+
+/* Takes a run out of a range. *ret_fresh is how many of its pages are not resident. */
 static void *take(struct km_pages *pages, struct km_page_range *range,
-                  unsigned at, unsigned n)
+                  unsigned at, unsigned n, unsigned *ret_fresh)
 {
     void *run = (uint8_t *)range + (size_t)at * KM_PAGE_BYTES;
     (void)put_bits(range->used, at, n, true);
     unsigned warm = put_bits(range->warm, at, n, false);
     pages->warm -= warm;
+    *ret_fresh = n - warm;
     km_account_charge(pages->account, (size_t)(n - warm) * KM_PAGE_BYTES);
     UNPOISON(run, (size_t)n * KM_PAGE_BYTES);
     return run;
 }
 
-static void *alloc_locked(struct km_pages *pages, unsigned n)
+static void *alloc_locked(struct km_pages *pages, unsigned n,
+                          unsigned *ret_fresh)
 {
     for (uint32_t i = 0;; i++) {
         if (i == pages->count && !add_range(pages)) {
@@ -210,7 +236,7 @@ static void *alloc_locked(struct km_pages *pages, unsigned n)
         unsigned longest;
         unsigned at = find_run(pages->ranges[i], n, &longest);
         if (at < RANGE_PAGES) {
-            return take(pages, pages->ranges[i], at, n);
+            return take(pages, pages->ranges[i], at, n, ret_fresh);
         }
         pages->longest[i] = (uint16_t)longest;
     }
@@ -284,12 +310,17 @@ void *km_pages_alloc(struct km_pages *pages, size_t n)
         void *run = map(bytes);
         if (run != NULL) {
             km_account_charge(pages->account, bytes);
+            populate(run, bytes);
         }
         return run;
     }
+    unsigned fresh = 0;
     km_mutex_lock(&pages->lock);
-    void *run = alloc_locked(pages, (unsigned)(bytes / KM_PAGE_BYTES));
+    void *run = alloc_locked(pages, (unsigned)(bytes / KM_PAGE_BYTES), &fresh);
     km_mutex_unlock(&pages->lock);
+    if (run != NULL && fresh > 0 && !pages->are_read_late) {
+        populate(run, bytes);
+    }
     return run;
 }
 
@@ -337,6 +368,52 @@ void km_pages_wake(struct km_pages *pages, size_t n)
     km_account_charge(pages->account, round_up(n));
 }
 
+/* Unmaps up to n bytes of the run that leaves first. Returns how many. */
+static size_t leave_locked(struct km_pages *pages, size_t n)
+{
+    struct km_leaving_run *run = pages->leaving;
+    if (run == NULL) {
+        return 0;
+    }
+    size_t part = run->bytes < n ? run->bytes : n;
+    uint8_t *end = (uint8_t *)run + run->bytes;
+    run->bytes -= part;
+    if (run->bytes == 0) {
+        pages->leaving = run->next;
+        atomic_store_explicit(&pages->has_leaving, pages->leaving != NULL,
+                              memory_order_relaxed);
+    }
+    (void)munmap(end - part, part);
+    return part;
+}
+
+void km_pages_leave(struct km_pages *pages)
+{
+    km_mutex_lock(&pages->lock);
+    size_t bytes = leave_locked(pages, LEAVE_BYTES);
+    km_mutex_unlock(&pages->lock);
+    if (bytes > 0) {
+        km_account_discharge(pages->account, bytes);
+    }
+}
+
+void km_pages_free_slowly(struct km_pages *pages, void *run, size_t n)
+{
+    size_t bytes = round_up(n);
+    if (!pages->is_own || bytes <= (size_t)RUN_PAGES_MAX * KM_PAGE_BYTES) {
+        km_pages_free(pages, run, n);
+        return;
+    }
+    struct km_leaving_run *leaving = run;
+    leaving->bytes = bytes;
+    km_mutex_lock(&pages->lock);
+    leaving->next = pages->leaving;
+    pages->leaving = leaving;
+    atomic_store_explicit(&pages->has_leaving, true, memory_order_relaxed);
+    km_mutex_unlock(&pages->lock);
+    km_pages_leave(pages);
+}
+
 void km_pages_trim(struct km_pages *pages, bool store_is_gone)
 {
     km_mutex_lock(&pages->lock);
@@ -344,9 +421,12 @@ void km_pages_trim(struct km_pages *pages, bool store_is_gone)
     for (uint32_t i = 0; i < pages->count && pages->warm > 0; i++) {
         trim_range(pages, pages->ranges[i]);
     }
-    if (store_is_gone) {
-        km_account_discharge(pages->account,
-                             (size_t)pages->count * KM_PAGE_BYTES);
+    size_t bytes = store_is_gone ? (size_t)pages->count * KM_PAGE_BYTES : 0;
+    for (size_t part = 1; part > 0; bytes += part) {
+        part = leave_locked(pages, SIZE_MAX);
+    }
+    if (bytes > 0) {
+        km_account_discharge(pages->account, bytes);
     }
     km_mutex_unlock(&pages->lock);
 }
@@ -357,5 +437,9 @@ void km_pages_rest_get(struct km_pages *pages, struct km_pages_rest *ret_rest)
     *ret_rest = (struct km_pages_rest){
         .warm_bytes = pages->warm * KM_PAGE_BYTES,
         .head_bytes = (uint64_t)pages->count * KM_PAGE_BYTES};
+    for (struct km_leaving_run *run = pages->leaving; run != NULL;
+         run = run->next) {
+        ret_rest->leaving_bytes += run->bytes;
+    }
     km_mutex_unlock(&pages->lock);
 }

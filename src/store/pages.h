@@ -15,7 +15,8 @@
  * a share of max_bytes is warm, the next run that is freed goes back to the system
  * (MADV_DONTNEED). Warm pages count as used.
  *
- * A run of more than 2 MiB is a mapping of its own, and is unmapped when it is freed.
+ * A run of more than 2 MiB is a mapping of its own, and is unmapped when it is freed; or
+ * later in parts, because unmapping 64 MiB takes some milliseconds.
  * With an allocator of the application, every run comes from that, and a thread
  * must not read a run that was freed.
  *
@@ -30,6 +31,7 @@
 #include <stdatomic.h>
 
 struct km_page_range;
+struct km_leaving_run;
 struct km_account;
 
 #define KM_PAGE_BYTES 4096u
@@ -41,6 +43,8 @@ struct km_pages {
     uint16_t *longest; /* of each range, not less than its longest free run */
     uint32_t count;
     uint32_t cap;
+    struct km_leaving_run *leaving; /* mappings that are unmapped in parts */
+    atomic_bool has_leaving;
     uint64_t warm;      /* pages */
     bool store_is_gone; /* then no page stays warm */
     bool is_own;        /* pages come from the system, not from an allocator */
@@ -74,14 +78,28 @@ void km_pages_rest(struct km_pages *pages, void *run, size_t n);
 /* Charges a run that rests, for use again. Its contents are undefined. */
 void km_pages_wake(struct km_pages *pages, size_t n);
 
+/* Does the same, but of a large mapping it unmaps a part only; km_pages_leave does the
+ * rest, which stays charged until then. */
+void km_pages_free_slowly(struct km_pages *pages, void *run, size_t n);
+
+/* Returns whether there are runs of which parts are left to be unmapped. */
+static inline bool km_pages_has_leaving(const struct km_pages *pages)
+{
+    return atomic_load_explicit(&pages->has_leaving, memory_order_relaxed);
+}
+
+/* Unmaps a part of such a run: one MiB. Does nothing if there is none. */
+void km_pages_leave(struct km_pages *pages);
+
 /* Gives all warm pages back to the system, and keeps none from now on if the store
  * is gone. */
 void km_pages_trim(struct km_pages *pages, bool store_is_gone);
 
 /* What is charged beside the runs that are in use. */
 struct km_pages_rest {
-    uint64_t warm_bytes; /* free pages that are resident */
-    uint64_t head_bytes; /* of the ranges */
+    uint64_t warm_bytes;    /* free pages that are resident */
+    uint64_t head_bytes;    /* of the ranges */
+    uint64_t leaving_bytes; /* of mappings that are unmapped in parts */
 };
 
 /* Tells what is charged beside the runs that are in use. */

@@ -81,7 +81,7 @@ void km_shard_open_locked(struct km_shard *shard)
 void km_gone_free(struct km_gone *gone)
 {
     for (unsigned i = 0; i < gone->count; i++) {
-        km_block_unref(gone->blocks[i]);
+        km_block_unref_slowly(gone->blocks[i]);
     }
     gone->count = 0;
     gone->bytes = 0;
@@ -91,7 +91,13 @@ void km_shard_unlock(struct km_shard *shard, struct km_gone *gone)
 {
     shard->gone = NULL;
     km_mutex_unlock(&shard->lock);
+    if (KM_LIKELY(gone->count == 0)) {
+        return;
+    }
     km_gone_free(gone);
+    if (km_pages_has_leaving(&shard->account->blocks)) {
+        km_keep_by(shard->store_keep_at, 0);
+    }
 }
 
 void km_shard_drop_block_locked(struct km_shard *shard, const km_word *record)
@@ -105,7 +111,7 @@ void km_shard_drop_block_locked(struct km_shard *shard, const km_word *record)
         gone->blocks[gone->count++] = block;
         gone->bytes += km_block_sole_charge(block);
     } else {
-        km_block_unref(block);
+        km_block_unref_slowly(block);
     }
 }
 

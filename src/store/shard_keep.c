@@ -18,6 +18,9 @@
 #define TRIM_PER_STEP 2u      /* chunks of the index */
 #define EVICT_PER_BYTE 4u /* bytes for each one changed, if the log is full */
 #define EVICT_MIN 4096u   /* bytes in a step, likewise */
+#define STEPS_PER_UNMAP 128u /* as costly as so many victims */
+#define DROPS_PER_STEP 16u   /* blocks that a clear has left */
+#define PAGES_PER_DROP 64u   /* a block with so many pages counts as one more */
 /* A segment is looked through when this part of the time has passed in which its
  * entries expire, so that a look finds many. */
 #define EXPIRES_PART 16u
@@ -26,39 +29,72 @@
 #define LOOKED_PER_STEP 1024u
 #define LOOKS_PER_STEP 16u /* records that stay cost little */
 
-/* -- what a clear has left -------------------------------------------------- */
+/* Entries whose lines of the index are fetched at the same time. */
+#define AHEAD 16u
 
-/* Gives back the blocks of a segment that a clear has left, until many have left
- * under this lock. */
-static void drop_blocks(struct km_shard *shard, struct km_segment *s,
-                        km_ref ref)
+/* Asks for the lines of the index of some records, beginning with ref, without waiting
+ * for them. A housekeeper comes to records that nobody has used for long, and would
+ * wait for each line in turn. */
+static void look_ahead(const struct km_shard *shard, km_ref ref)
 {
-    while (s->blocks > 0 && !km_gone_is_full(shard->gone)) {
-        km_word *record = km_log_at(&shard->log, ref);
-        uint64_t header = km_record_header(record);
-        km_shard_drop_block_locked(shard, record);
-        s->blocks -= (header & KM_RECORD_BLOCK) != 0;
+    const struct km_index *index = &shard->index;
+    uint64_t shape = atomic_load_explicit(&index->shape, memory_order_relaxed);
+    for (unsigned i = 0; i < AHEAD && ref != 0; i++) {
+        kama_bytes key = km_record_key(km_log_at(&shard->log, ref));
+        uint32_t bucket = km_index_bucket(shape, km_hash(key, index->seed));
+        __builtin_prefetch(km_index_line(index, bucket), 1);
         ref = km_log_next(&shard->log, ref);
-        km_word_set(&record[0], header | KM_RECORD_DEAD);
     }
 }
 
-/* Frees one segment that a clear has left, or some blocks of its records. Returns the
- * steps that it took. */
+/* -- what a clear has left -------------------------------------------------- */
+
+/* Unmaps a part of a large block that has left. Returns the steps that it took. */
+static unsigned unmap_some(struct km_shard *shard)
+{
+    struct km_pages *blocks = &shard->account->blocks;
+    if (KM_LIKELY(!km_pages_has_leaving(blocks))) {
+        return 0;
+    }
+    km_pages_leave(blocks);
+    return STEPS_PER_UNMAP;
+}
+
+/* Gives back blocks of a segment that a clear has left, until many have left under
+ * this lock. Returns the steps that it took. */
+static unsigned drop_blocks(struct km_shard *shard, uint32_t number)
+{
+    struct km_log *log = &shard->log;
+    unsigned steps = 0;
+    km_ref ref = km_log_first(log, number);
+    while (ref != 0 && log->segments[number].blocks > 0 &&
+           steps < DROPS_PER_STEP && !km_gone_is_full(shard->gone)) {
+        km_ref next = km_log_next(log, ref);
+        km_word *record = km_log_at(log, ref);
+        uint64_t header = km_record_header(record);
+        if ((header & KM_RECORD_BLOCK) != 0) {
+            steps += 1 + (unsigned)(km_record_pages(header) / PAGES_PER_DROP);
+            km_shard_drop_block_locked(shard, record);
+            km_log_forget(log, ref);
+        }
+        ref = next;
+    }
+    return steps;
+}
+
+/* Frees one segment that a clear has left, or some of its blocks. Returns the steps
+ * that it took. */
 static unsigned drop_segment(struct km_shard *shard)
 {
     uint32_t number = km_log_dropped(&shard->log);
     if (number == 0) {
         return 0;
     }
-    struct km_segment *s = &shard->log.segments[number];
-    if (s->blocks > 0) {
-        drop_blocks(shard, s, km_log_first(&shard->log, number));
-    }
-    if (s->blocks == 0) {
+    unsigned steps = drop_blocks(shard, number);
+    if (shard->log.segments[number].blocks == 0) {
         km_log_drop(&shard->log);
     }
-    return 1;
+    return steps + 1;
 }
 
 /* -- expired entries -------------------------------------------------------- */
@@ -119,6 +155,9 @@ static unsigned expire_segment(struct km_shard *shard, uint32_t number,
            expired < EXPIRED_PER_STEP && !km_gone_is_full(shard->gone) &&
            (ref = km_log_look(&shard->log, number)) != 0) {
         km_ns at = km_record_expires_at(km_log_at(&shard->log, ref));
+        if (seen % AHEAD == 0) {
+            look_ahead(shard, ref);
+        }
         seen++;
         if (at == 0 || at > now) {
             km_log_note_expiry(&shard->log, number, at);
@@ -224,17 +263,34 @@ static void choose_another(struct km_shard *shard, struct km_choice *choice)
     km_choice_find(&shard->policy, ref, choice);
 }
 
+/* How many records of each queue were looked ahead at. */
+struct ahead {
+    unsigned left[KM_LOG_QUEUES];
+};
+
+static void look_ahead_of_queues(struct km_shard *shard, struct ahead *ahead)
+{
+    for (unsigned q = 0; q < KM_LOG_QUEUES; q++) {
+        if (ahead->left[q] == 0) {
+            look_ahead(shard, km_log_oldest(&shard->log, q));
+            ahead->left[q] = AHEAD;
+        }
+    }
+}
+
 /* Lets the next record leave or move on. Returns false if there is none but that of the
  * newcomer. */
 static bool evict_one(struct km_shard *shard,
-                      const struct km_eviction *eviction)
+                      const struct km_eviction *eviction, struct ahead *ahead)
 {
     struct km_choice choice;
+    look_ahead_of_queues(shard, ahead);
     km_policy_note_full(&shard->policy);
     shard->policy.ops->choose(&shard->policy, &choice);
     if (choice.place.ref == 0) {
         return false;
     }
+    ahead->left[km_log_queue_of(&shard->log, choice.place.ref)]--;
     bool spared = choice.hash == eviction->newcomer;
     if (spared && shard->index.entry_count == 1) {
         return false;
@@ -284,9 +340,13 @@ unsigned km_shard_evict_locked(struct km_shard *shard,
     KM_ASSERT_HELD(&shard->lock);
     uint64_t begin = used_soon(shard);
     unsigned done = 0;
+    struct ahead ahead = {{0}};
     while (done < eviction->steps && !km_gone_is_full(shard->gone) &&
            used_soon(shard) + eviction->bytes > begin) {
-        unsigned n = drop_segment(shard);
+        unsigned n = unmap_some(shard);
+        if (n == 0) {
+            n = drop_segment(shard);
+        }
         if (n == 0 && km_index_trim(&shard->index, TRIM_PER_STEP)) {
             n = 1;
         }
@@ -297,7 +357,7 @@ unsigned km_shard_evict_locked(struct km_shard *shard,
             n = SWEEP_FOR_ROOM / 128;
         }
         if (n == 0) {
-            n = evict_one(shard, eviction);
+            n = evict_one(shard, eviction, &ahead);
         }
         if (n == 0) {
             give_back(shard);
@@ -324,7 +384,7 @@ static void free_number(struct km_shard *shard, uint64_t bytes)
 void km_shard_step_locked(struct km_shard *shard, uint64_t bytes)
 {
     KM_ASSERT_HELD(&shard->lock);
-    bool more = false;
+    bool more = unmap_some(shard) > 0;
     if (KM_UNLIKELY(km_log_dropped(&shard->log) != 0)) {
         (void)drop_segment(shard);
         more = true;
@@ -358,7 +418,7 @@ bool km_shard_keep_locked(struct km_shard *shard, km_ns patience)
 {
     KM_ASSERT_HELD(&shard->lock);
     km_ns next = shard->expiring > 0 ? 0 : KM_NS_NEVER;
-    bool more = drop_segment(shard) > 0 ||
+    bool more = unmap_some(shard) > 0 || drop_segment(shard) > 0 ||
                 km_index_trim(&shard->index, TRIM_PER_STEP) ||
                 expire(shard, patience, &next) > 0 ||
                 slide(shard, SWEEP_FOR_ROOM);

@@ -33,7 +33,7 @@ static void add_pages(struct km_usage *usage, struct km_pages *pages)
 {
     struct km_pages_rest rest;
     km_pages_rest_get(pages, &rest);
-    usage->free += rest.warm_bytes;
+    usage->free += rest.warm_bytes + rest.leaving_bytes;
     usage->fixed += rest.head_bytes;
 }
 
