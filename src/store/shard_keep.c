@@ -375,9 +375,10 @@ static void free_number(struct km_shard *shard, uint64_t bytes)
     const struct km_eviction eviction = {.mode = KM_EVICT_BY_POLICY};
     const struct km_log_queue *queues = shard->log.queues;
     uint64_t before = queues[0].live + queues[1].live;
+    struct ahead ahead = {{0}};
     while (km_log_is_full(&shard->log) &&
            queues[0].live + queues[1].live + bytes > before &&
-           evict_one(shard, &eviction)) {
+           evict_one(shard, &eviction, &ahead)) {
     }
 }
 

@@ -37,13 +37,30 @@ static bool keep_shard(struct km_store *store, struct km_shard *shard,
     return more;
 }
 
+/* Pays what calls have left to later ones (store_room.c). Returns whether there is more
+ * to pay. */
+static bool pay_debt(struct km_store *store, km_ns until)
+{
+    struct km_account *account = store->account;
+    for (;;) {
+        uint64_t used = km_account_used(account);
+        uint64_t max = km_account_max(account);
+        if (used <= max || !km_store_evict_some(store, used - max)) {
+            return false;
+        }
+        if (km_clock_mono(&account->clock) >= until) {
+            return true;
+        }
+    }
+}
+
 bool km_store_keep(struct km_store *store, km_ns until)
 {
     if (atomic_load_explicit(store->keep_at, memory_order_relaxed) >= until) {
         return false;
     }
     atomic_store_explicit(store->keep_at, KM_NS_NEVER, memory_order_relaxed);
-    bool more = false;
+    bool more = pay_debt(store, until);
     for (unsigned i = 0; i < store->shard_count && !more; i++) {
         unsigned number = store->keep_hand++ % store->shard_count;
         more = keep_shard(store, &store->shards[number], until);

@@ -3,7 +3,8 @@
  * The bound of a store. Whoever needs memory for a value reserves it first, and
  * evicts if there is not enough. Segments and lines of the index are taken without
  * asking, because the entry that needs them is under way; what they exceed the bound
- * by is a debt, which the same call pays, or the next ones.
+ * by is a debt, which the same call pays, or the next ones. So is what a value needs for
+ * which thousands of small entries would have to leave at once.
  *
  *     used  |------------- max_bytes -------------|-- debt --|
  *
@@ -16,10 +17,16 @@
 #include <sched.h>
 #include <time.h>
 
-#define STEPS_PER_LOCK 64u    /* while the lock is held once */
-#define STEPS_PER_CALL 16384u /* by the policy; then the next entries leave */
-#define STEPS_AT_MOST 32768u  /* then the rest is left to the next call */
-#define DEBT_MAX (8u << 20)   /* of all calls together */
+#define STEPS_PER_LOCK 64u /* while the lock is held once */
+/* A call leaves the rest to the next ones after so many steps by the policy, but only
+ * as long as the debt of all calls is small. If it is not, the next entries leave
+ * without being asked for how often they were used, which is quick. For a large value
+ * there are more steps by the policy. */
+#define STEPS_PER_CALL 256u
+#define STEPS_FOR_LARGE 16384u
+#define LARGE_BYTES ((1u << 20) + (64u << 10))
+#define DEBT_MAX (8u << 20)
+#define DEBT_SHARE 8u /* and this part of the bound at most */
 /* How often a reservation waits for values that other callers hold: it yields at
  * first, and then it sleeps for a millisecond at a time. */
 #define WAITS_YIELD 100u
@@ -45,10 +52,28 @@ enum choice { FROM_LARGE, FROM_ANY };
 /* One call that makes room. */
 struct room {
     struct km_store *store;
-    uint64_t bytes;    /* that are missing */
-    unsigned steps;    /* that were taken */
-    uint64_t newcomer; /* see struct km_eviction */
+    uint64_t bytes;     /* that are missing */
+    unsigned steps;     /* that were taken */
+    unsigned steps_max; /* after which the rest may be left to other calls */
+    uint64_t newcomer;  /* see struct km_eviction */
 };
+
+/* Begins a call that makes room for n bytes. */
+static struct room room_for(struct km_store *store, uint64_t n,
+                            uint64_t newcomer)
+{
+    return (struct room){.store = store,
+                         .steps_max = n <= LARGE_BYTES ? STEPS_PER_CALL
+                                                       : STEPS_FOR_LARGE,
+                         .newcomer = newcomer};
+}
+
+/* Returns how much more than the bound may be in use for a while. */
+static uint64_t debt_max(const struct km_store *store)
+{
+    uint64_t share = km_account_max(store->account) / DEBT_SHARE;
+    return share < DEBT_MAX ? share : DEBT_MAX;
+}
 
 static unsigned evict_from(struct room *room, struct km_shard *shard,
                            enum choice choice)
@@ -57,7 +82,7 @@ static unsigned evict_from(struct room *room, struct km_shard *shard,
     unsigned done = 0;
     const struct km_eviction eviction = {.bytes = room->bytes,
                                          .steps = STEPS_PER_LOCK,
-                                         .mode = room->steps < STEPS_PER_CALL
+                                         .mode = room->steps < room->steps_max
                                                      ? KM_EVICT_BY_POLICY
                                                      : KM_EVICT_AT_ONCE,
                                          .newcomer = room->newcomer};
@@ -101,7 +126,7 @@ static bool make_room(struct room *room, uint64_t hash, uint64_t n)
             return true;
         }
         room->bytes = used + n - max;
-        if (room->steps >= STEPS_AT_MOST && room->bytes <= DEBT_MAX) {
+        if (room->steps >= room->steps_max && room->bytes <= debt_max(store)) {
             return false;
         }
         if (evict_from(room, km_store_shard(store, hash), FROM_LARGE) == 0 &&
@@ -113,16 +138,19 @@ static bool make_room(struct room *room, uint64_t hash, uint64_t n)
 
 void km_store_settle(struct km_store *store, uint64_t hash, uint64_t newcomer)
 {
-    struct room room = {.store = store, .newcomer = newcomer};
+    struct room room = room_for(store, 0, newcomer);
     if (KM_UNLIKELY(km_account_used(store->account) >
                     km_account_max(store->account))) {
-        (void)make_room(&room, hash, 0);
+        if (!make_room(&room, hash, 0)) {
+            km_keep_by(store->keep_at, 0);
+        }
     }
 }
 
 bool km_store_evict_some(struct km_store *store, uint64_t bytes)
 {
-    struct room room = {.store = store, .bytes = bytes};
+    struct room room = room_for(store, bytes, 0);
+    room.bytes = bytes;
     return evict_elsewhere(&room) > 0;
 }
 
@@ -179,15 +207,15 @@ static void wait_a_little(unsigned waits)
 static bool try_reserve(struct km_store *store, uint64_t hash, uint64_t n)
 {
     struct km_account *account = store->account;
-    struct room room = {.store = store, .newcomer = hash};
+    struct room room = room_for(store, n, hash);
     for (;;) {
         if (try_charge(account, n, km_account_max(account))) {
             return true;
         }
         room.steps = 0;
         if (!make_room(&room, hash, n)) {
-            uint64_t max = km_account_max(account) + DEBT_MAX;
-            if (room.steps >= STEPS_AT_MOST && try_charge(account, n, max)) {
+            uint64_t max = km_account_max(account) + debt_max(store);
+            if (room.steps >= room.steps_max && try_charge(account, n, max)) {
                 return true;
             }
             if (room.steps == 0) {

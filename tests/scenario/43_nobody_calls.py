@@ -44,7 +44,7 @@ class NobodyCalls(unittest.TestCase):
         """Also among entries that live for an hour, or for ever."""
         self.fill(b"hour", OTHERS, 3600000)
         self.fill(b"ever", OTHERS, 0)
-        self.fill(b"short", ITEMS, 1000)
+        self.fill(b"short", ITEMS, 4000)
         full = self.memory()
         self.assertGreater(full - self.empty, 20 * MIB)
         self.comes_back(full)

@@ -87,11 +87,80 @@ static void test_tag_of_a_free_slot(void **state)
     fixture_free(f, 0);
 }
 
+/* -- the work of one call --------------------------------------------------------- */
+
+#define MIB (1u << 20)
+#define DEBT_MAX (8u * MIB)
+/* A put makes room three times, each time in at most 256 steps and those of a lock. */
+#define STEPS_PER_PUT (3u * (256u + 64u))
+
+/* Puts entries that are asked for three times each, until the store is full. Returns
+ * how many. */
+static unsigned fill_hot(struct fixture *f)
+{
+    static const char value[100];
+    char key[32];
+    unsigned count = 0;
+    for (; count % 1024 != 0 || stats(f).evictions == 0; count++) {
+        assert_int_equal(
+            put(f, number_key(key, count), KAMA_BYTES(value, sizeof value)),
+            KAMA_OK);
+    }
+    for (unsigned i = 0; i < 3 * count; i++) {
+        (void)has(f, number_key(key, i % count));
+    }
+    return count;
+}
+
+/* A large value among small ones that are used often is a debt, which later calls pay. No
+ * call does more than its share. */
+static void test_large_among_hot(void **state)
+{
+    static const char value[MIB];
+    struct fixture *f = fixture_new(128 * MIB, &km_policy_s3fifo_plus);
+    char key[32];
+    unsigned next = fill_hot(f);
+    uint64_t max = stats(f).max_bytes;
+    (void)state;
+    uint64_t before = stats(f).evictions;
+    assert_int_equal(put(f, KAMA_STR("large"), KAMA_BYTES(value, MIB)),
+                     KAMA_OK);
+    assert_true(stats(f).evictions - before <= STEPS_PER_PUT);
+    assert_true(stats(f).used_bytes > max);
+    unsigned puts = 0;
+    for (; stats(f).used_bytes > max; puts++) {
+        before = stats(f).evictions;
+        assert_int_equal(
+            put(f, number_key(key, next++), KAMA_BYTES(value, 100)), KAMA_OK);
+        assert_true(stats(f).evictions - before <= STEPS_PER_PUT);
+        assert_true(puts < 200);
+    }
+    fixture_free(f, 0);
+}
+
+/* With many large values in turn, the debt of all calls stays bounded. */
+static void test_debt_is_bounded(void **state)
+{
+    static const char value[MIB];
+    struct fixture *f = fixture_new(128 * MIB, &km_policy_s3fifo_plus);
+    char key[32];
+    unsigned next = fill_hot(f);
+    (void)state;
+    for (unsigned i = 0; i < 300; i++) {
+        assert_int_equal(
+            put(f, number_key(key, next + i), KAMA_BYTES(value, MIB)), KAMA_OK);
+        assert_true(stats(f).used_bytes <= stats(f).max_bytes + DEBT_MAX);
+    }
+    fixture_free(f, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_large_values_at_once),
         cmocka_unit_test(test_tag_of_a_free_slot),
+        cmocka_unit_test(test_large_among_hot),
+        cmocka_unit_test(test_debt_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
