@@ -109,7 +109,7 @@ static kama_status make_parts(kama_group *group, const char *name,
     if (st != KAMA_OK) {
         goto fail_store;
     }
-    init_hot_keys(group, seed);
+    init_hot_keys(group, env->seed);
     return KAMA_OK;
 
 fail_store:

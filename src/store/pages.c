@@ -3,6 +3,7 @@
  * free pages gather in the last ones. */
 #include "store/pages.h"
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "store/account.h"
 
@@ -13,6 +14,7 @@
 #define RANGE_BYTES ((size_t)RANGE_PAGES * KM_PAGE_BYTES)
 #define RUN_PAGES_MAX 512u /* longer runs have a mapping of their own */
 #define POPULATE_BYTES_MIN (32u << 10)
+#define SLOTS_PER_RANGE 2u
 #define WORDS (RANGE_PAGES / 64u)
 #define WARM_SHARE 64u      /* warm pages may have this part of max_bytes, */
 #define WARM_PAGES_MAX 512u /* and never more */
@@ -34,9 +36,10 @@ struct km_leaving_run {
     size_t bytes;
 };
 
-/* The head of a range, which lies in its first page. */
+/* What is known of a range. It is not in the range itself, where it would leave a hole
+ * at the end in which no segment has room. */
 struct km_page_range {
-    uint32_t number;
+    uint8_t *base;
     uint64_t used[WORDS];
     uint64_t warm[WORDS]; /* free pages that are resident */
 };
@@ -129,8 +132,9 @@ static void *map(size_t n)
     return p == MAP_FAILED ? NULL : p;
 }
 
-/* Maps a range at a multiple of its size. */
-static struct km_page_range *map_range(void)
+/* Maps a range at a multiple of its size. A system without huge pages refuses the
+ * advice, and has small ones. */
+static uint8_t *map_range(const struct km_pages *pages)
 {
     uint8_t *p = map(2 * RANGE_BYTES);
     if (p == NULL) {
@@ -143,15 +147,52 @@ static struct km_page_range *map_range(void)
     if (RANGE_BYTES - before > 0) {
         (void)munmap(p + before + RANGE_BYTES, RANGE_BYTES - before);
     }
-    return (struct km_page_range *)(void *)(p + before);
+    (void)madvise(p + before, RANGE_BYTES,
+                  pages->wants_huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    return p + before;
 }
 
-static struct km_page_range *range_of(void *run)
+/* Returns the slot in which the number of the range with that base is, or will be. */
+static uint32_t *slot_of(const struct km_pages *pages, const uint8_t *base)
 {
-    return (struct km_page_range *)((uintptr_t)run & ~(RANGE_BYTES - 1));
+    uint32_t mask = pages->cap * SLOTS_PER_RANGE - 1;
+    uint64_t hash =
+        (uintptr_t)base / RANGE_BYTES * UINT64_C(0x9E3779B97F4A7C15);
+    for (uint32_t i = (uint32_t)(hash >> 32);; i++) {
+        uint32_t *slot = &pages->slots[i & mask];
+        if (*slot == 0 || pages->ranges[*slot - 1]->base == base) {
+            return slot;
+        }
+    }
 }
 
-/* Makes room in the table of ranges. Returns false without memory. */
+/* Returns the number of the range in which a run is. */
+static uint32_t range_of(const struct km_pages *pages, const void *run)
+{
+    uintptr_t offset = (uintptr_t)run % RANGE_BYTES;
+    uint32_t number = *slot_of(pages, (const uint8_t *)run - offset);
+    KM_ASSERT(number != 0);
+    return number - 1;
+}
+
+/* Makes a larger table of slots. Returns false without memory. */
+static bool more_slots(struct km_pages *pages, uint32_t cap)
+{
+    const kama_allocator *mem = &pages->account->mem;
+    uint32_t *slots = km_mem_zalloc(mem, cap * SLOTS_PER_RANGE, sizeof *slots);
+    if (slots == NULL) {
+        return false;
+    }
+    km_mem_free(mem, pages->slots);
+    pages->slots = slots;
+    pages->cap = cap;
+    for (uint32_t i = 0; i < pages->count; i++) {
+        *slot_of(pages, pages->ranges[i]->base) = i + 1;
+    }
+    return true;
+}
+
+/* Makes room in the tables of ranges. Returns false without memory. */
 static bool reserve(struct km_pages *pages)
 {
     const kama_allocator *mem = &pages->account->mem;
@@ -171,27 +212,26 @@ static bool reserve(struct km_pages *pages)
         return false;
     }
     pages->longest = longest;
-    pages->cap = cap;
-    return true;
+    return more_slots(pages, cap);
 }
 
-/* Adds a range, whose first page is used by its head. */
 static bool add_range(struct km_pages *pages)
 {
     if (!reserve(pages)) {
         return false;
     }
-    struct km_page_range *range = map_range();
-    if (range == NULL) {
+    struct km_page_range *range =
+        km_account_alloc(pages->account, sizeof *range);
+    uint8_t *base = range != NULL ? map_range(pages) : NULL;
+    if (base == NULL) {
+        km_account_release(pages->account, range, sizeof *range);
         return false;
     }
-    range->number = pages->count;
-    range->used[0] = 1;
-    poison(pages, (uint8_t *)range + KM_PAGE_BYTES,
-           RANGE_BYTES - KM_PAGE_BYTES);
+    *range = (struct km_page_range){.base = base};
+    poison(pages, base, RANGE_BYTES);
     pages->ranges[pages->count] = range;
-    pages->longest[pages->count++] = RANGE_PAGES - 1;
-    km_account_charge(pages->account, KM_PAGE_BYTES);
+    pages->longest[pages->count++] = RANGE_PAGES;
+    *slot_of(pages, base) = pages->count;
     return true;
 }
 
@@ -213,7 +253,7 @@ static void populate(void *run, size_t bytes)
 static void *take(struct km_pages *pages, struct km_page_range *range,
                   unsigned at, unsigned n, unsigned *ret_fresh)
 {
-    void *run = (uint8_t *)range + (size_t)at * KM_PAGE_BYTES;
+    void *run = range->base + (size_t)at * KM_PAGE_BYTES;
     (void)put_bits(range->used, at, n, true);
     unsigned warm = put_bits(range->warm, at, n, false);
     pages->warm -= warm;
@@ -249,7 +289,7 @@ static void trim_range(struct km_pages *pages, struct km_page_range *range)
          at = next_set(range->warm, at)) {
         unsigned n = next_clear(range->warm, at) - at;
         (void)put_bits(range->warm, at, n, false);
-        (void)madvise((uint8_t *)range + (size_t)at * KM_PAGE_BYTES,
+        (void)madvise(range->base + (size_t)at * KM_PAGE_BYTES,
                       (size_t)n * KM_PAGE_BYTES, MADV_DONTNEED);
         pages->warm -= n;
         km_account_discharge(pages->account, (size_t)n * KM_PAGE_BYTES);
@@ -284,12 +324,19 @@ bool km_pages_init(struct km_pages *pages, struct km_account *account,
     return km_mutex_init(&pages->lock, KM_RANK_PAGES);
 }
 
+void km_pages_want_huge(struct km_pages *pages)
+{
+    pages->wants_huge = true;
+}
+
 void km_pages_fini(struct km_pages *pages)
 {
     for (uint32_t i = 0; i < pages->count; i++) {
-        UNPOISON(pages->ranges[i], RANGE_BYTES);
-        (void)munmap(pages->ranges[i], RANGE_BYTES);
+        UNPOISON(pages->ranges[i]->base, RANGE_BYTES);
+        (void)munmap(pages->ranges[i]->base, RANGE_BYTES);
+        km_mem_free(&pages->account->mem, pages->ranges[i]);
     }
+    km_mem_free(&pages->account->mem, pages->slots);
     km_mem_free(&pages->account->mem, pages->ranges);
     km_mem_free(&pages->account->mem, pages->longest);
     km_mutex_fini(&pages->lock);
@@ -336,15 +383,16 @@ void km_pages_free(struct km_pages *pages, void *run, size_t n)
         km_account_discharge(pages->account, bytes);
         return;
     }
-    struct km_page_range *range = range_of(run);
     unsigned at = (unsigned)(((uintptr_t)run % RANGE_BYTES) / KM_PAGE_BYTES);
     unsigned count = (unsigned)(bytes / KM_PAGE_BYTES);
     bool keep;
     poison(pages, run, bytes);
     km_mutex_lock(&pages->lock);
+    uint32_t number = range_of(pages, run);
+    struct km_page_range *range = pages->ranges[number];
     keep = pages->warm + count <= warm_max(pages);
     (void)put_bits(range->used, at, count, false);
-    pages->longest[range->number] = RANGE_PAGES - 1;
+    pages->longest[number] = RANGE_PAGES;
     if (keep) {
         (void)put_bits(range->warm, at, count, true);
         pages->warm += count;
@@ -414,6 +462,12 @@ void km_pages_free_slowly(struct km_pages *pages, void *run, size_t n)
     km_pages_leave(pages);
 }
 
+/* Returns what is charged for the heads of all ranges. */
+static size_t heads_bytes(const struct km_pages *pages)
+{
+    return pages->count * km_account_block_bytes(sizeof(struct km_page_range));
+}
+
 void km_pages_trim(struct km_pages *pages, bool store_is_gone)
 {
     km_mutex_lock(&pages->lock);
@@ -421,7 +475,7 @@ void km_pages_trim(struct km_pages *pages, bool store_is_gone)
     for (uint32_t i = 0; i < pages->count && pages->warm > 0; i++) {
         trim_range(pages, pages->ranges[i]);
     }
-    size_t bytes = store_is_gone ? (size_t)pages->count * KM_PAGE_BYTES : 0;
+    size_t bytes = store_is_gone ? heads_bytes(pages) : 0;
     for (size_t part = 1; part > 0; bytes += part) {
         part = leave_locked(pages, SIZE_MAX);
     }
@@ -434,9 +488,9 @@ void km_pages_trim(struct km_pages *pages, bool store_is_gone)
 void km_pages_rest_get(struct km_pages *pages, struct km_pages_rest *ret_rest)
 {
     km_mutex_lock(&pages->lock);
-    *ret_rest = (struct km_pages_rest){
-        .warm_bytes = pages->warm * KM_PAGE_BYTES,
-        .head_bytes = (uint64_t)pages->count * KM_PAGE_BYTES};
+    *ret_rest =
+        (struct km_pages_rest){.warm_bytes = pages->warm * KM_PAGE_BYTES,
+                               .head_bytes = heads_bytes(pages)};
     for (struct km_leaving_run *run = pages->leaving; run != NULL;
          run = run->next) {
         ret_rest->leaving_bytes += run->bytes;

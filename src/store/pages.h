@@ -9,11 +9,17 @@
  * the pages live. So a thread that still reads a run that was freed sees zeros or
  * foreign bytes, and no fault:
  *
- *     range   | head | run | run | free, warm | run | free, cold | ...
+ *     range   | run | run | free, warm | run | free, cold | ...
  *
  * A free page is warm while it is resident, and is used again first. When more than
  * a share of max_bytes is warm, the next run that is freed goes back to the system
  * (MADV_DONTNEED). Warm pages count as used.
+ *
+ * A range may consist of two pages of 2 MiB, which the processor finds sooner. Such a
+ * page is resident as a whole, so that only runs which fill ranges without holes have
+ * them: the segments and lines of a store, but not its blocks. What is given back splits
+ * a page. Otherwise ranges are told to have small pages, whatever the system does by
+ * itself.
  *
  * A run of more than 2 MiB is a mapping of its own, and is unmapped when it is freed; or
  * later in parts, because unmapping 64 MiB takes some milliseconds.
@@ -36,10 +42,20 @@ struct km_account;
 
 #define KM_PAGE_BYTES 4096u
 
+/* Which pages of the system a store wants. */
+enum km_huge_pages {
+    KM_HUGE_PAGES_AUTO, /* 2 MiB for a store of at least KM_HUGE_BYTES_MIN */
+    KM_HUGE_PAGES_ON,
+    KM_HUGE_PAGES_OFF
+};
+
+#define KM_HUGE_BYTES_MIN (UINT64_C(64) << 20)
+
 struct km_pages {
     struct km_account *account;
     struct km_mutex lock; /* protects everything below */
     struct km_page_range **ranges;
+    uint32_t *slots;   /* a hash table of the bases: number + 1; 0: free */
     uint16_t *longest; /* of each range, not less than its longest free run */
     uint32_t count;
     uint32_t cap;
@@ -48,6 +64,7 @@ struct km_pages {
     uint64_t warm;      /* pages */
     bool store_is_gone; /* then no page stays warm */
     bool is_own;        /* pages come from the system, not from an allocator */
+    bool wants_huge;    /* ranges shall consist of pages of 2 MiB */
     bool
         are_read_late; /* free pages may be read, so that they are not poisoned */
 };
@@ -61,6 +78,9 @@ enum km_pages_use {
 /* Makes pages without a range. Returns false if the system has no resources. */
 bool km_pages_init(struct km_pages *pages, struct km_account *account,
                    enum km_pages_use use);
+/* Lets the ranges that are mapped from now on have pages of 2 MiB, if the system has
+ * any. */
+void km_pages_want_huge(struct km_pages *pages);
 /* Unmaps the ranges, of which no run is in use. */
 void km_pages_fini(struct km_pages *pages);
 

@@ -75,6 +75,13 @@ static bool shards_init(struct km_store *store,
     return true;
 }
 
+static bool wants_huge_pages(const struct km_store_options *options)
+{
+    return options->huge_pages == KM_HUGE_PAGES_ON ||
+           (options->huge_pages == KM_HUGE_PAGES_AUTO &&
+            options->max_bytes >= KM_HUGE_BYTES_MIN);
+}
+
 kama_status km_store_new(const struct km_store_options *options,
                          struct km_store **ret_store)
 {
@@ -103,6 +110,9 @@ kama_status km_store_new(const struct km_store_options *options,
         goto fail_account;
     }
     store->account->etag_key = options->etag_key;
+    if (wants_huge_pages(options)) {
+        km_pages_want_huge(&store->account->pages);
+    }
     if (!shards_init(store, options)) {
         goto fail_shards;
     }

@@ -59,6 +59,7 @@ struct km_store_options {
     uint64_t slot_seed; /* of the slots of keys (slot_map.h); 0: it has none */
     uint64_t etag_key;  /* of the etags (km_item_etag), which clients see: the
                          * seed must not follow from it */
+    enum km_huge_pages huge_pages;
     _Atomic km_ns *keep_at; /* of the store (store_keep.h), borrowed; NULL: the
                              * store has its own */
 };

@@ -103,6 +103,74 @@ static void test_resident(void **state)
     account_free(account);
 }
 
+/* Returns the value of a line of the kernel's account of this process, in bytes. */
+static size_t mapped(const char *name)
+{
+    char line[256];
+    size_t kib = 0;
+    FILE *file = fopen("/proc/self/smaps_rollup", "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, name, strlen(name)) == 0) {
+            (void)sscanf(line + strlen(name), "%zu", &kib);
+        }
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return kib * 1024;
+}
+
+/* Returns whether the system has huge pages for those who ask. */
+static bool system_has_huge_pages(void)
+{
+    char text[64] = "";
+    FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "r");
+    if (file != NULL) {
+        (void)!fgets(text, sizeof text, file);
+        (void)fclose(file);
+    }
+    return strstr(text, "[madvise]") != NULL ||
+           strstr(text, "[always]") != NULL;
+}
+
+/* Ranges of the store have huge pages only if they were asked for. What is freed is
+ * resident no more, also if it is a part of a huge page. */
+static void test_huge(void **state)
+{
+    enum { RUNS = 64 };
+    struct fake_clock clock;
+    struct km_account *account = account_new(&clock);
+    void *runs[RUNS];
+    (void)state;
+    if (!system_has_huge_pages()) {
+        account_free(account);
+        skip();
+    }
+    km_pages_want_huge(&account->pages);
+    size_t before = mapped("AnonHugePages:");
+    size_t resident_before = resident();
+    for (unsigned i = 0; i < RUNS; i++) {
+        runs[i] = km_pages_alloc(&account->blocks, MIB / 2);
+        memset(runs[i], 1, MIB / 2);
+    }
+    assert_int_equal(mapped("AnonHugePages:"), before);
+    for (unsigned i = 0; i < RUNS; i++) {
+        km_pages_free(&account->blocks, runs[i], MIB / 2);
+        runs[i] = km_pages_alloc(&account->pages, MIB / 2);
+        memset(runs[i], 1, MIB / 2);
+    }
+    assert_true(mapped("AnonHugePages:") >= before + RUNS * MIB / 4);
+    assert_true(resident() < resident_before + RUNS * MIB / 2 + 8 * MIB);
+    for (unsigned i = 0; i < RUNS; i += 2) {
+        km_pages_free(&account->pages, runs[i], MIB / 2);
+    }
+    assert_true(resident() < resident_before + RUNS * MIB / 4 + 8 * MIB);
+    for (unsigned i = 1; i < RUNS; i += 2) {
+        km_pages_free(&account->pages, runs[i], MIB / 2);
+    }
+    account_free(account);
+}
+
 /* A mapping that is freed slowly is charged until its last part is gone. */
 static void test_large_in_parts(void **state)
 {
@@ -146,6 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_runs),
         cmocka_unit_test(test_resident),
+        cmocka_unit_test(test_huge),
         cmocka_unit_test(test_large_in_parts),
         cmocka_unit_test(test_large_at_the_end),
     };
