@@ -762,6 +762,13 @@ typedef struct kama_group_options {
      * later versions are KAMA_ERR_UNSUPPORTED. Default: "owner"; NULL is
      * KAMA_ERR_INVALID. */
     const char *sync;
+    /* Whether the memory for entries consists of pages of 2 MiB, if the system has
+     * them (transparent huge pages, `madvise` or `always`): "on", "off" or "auto",
+     * which is on if max_bytes is at least 64 MiB. Gets of a large group are
+     * faster then. A small group would use more memory than max_bytes: each
+     * page is resident as a whole. Without effect if there is an allocator.
+     * Default: "auto"; NULL is KAMA_ERR_INVALID. */
+    const char *huge_pages;
 } kama_group_options;
 
 /* Fills the options with the defaults, and writes no more than `struct_size`

@@ -119,6 +119,25 @@ static kama_status find_sync(const kama_group_options *o,
     return KAMA_OK;
 }
 
+static kama_status find_huge_pages(const kama_group_options *o,
+                                   struct km_group_config *config)
+{
+    static const char *const names[] = {[KM_HUGE_PAGES_AUTO] = "auto",
+                                        [KM_HUGE_PAGES_ON] = "on",
+                                        [KM_HUGE_PAGES_OFF] = "off"};
+    char shown[64];
+    const char *name = o->huge_pages != NULL ? o->huge_pages : "";
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            config->huge_pages = (enum km_huge_pages)i;
+            return KAMA_OK;
+        }
+    }
+    return km_fail(KAMA_ERR_INVALID,
+                   "huge_pages: \"%s\" is none of auto, on and off",
+                   km_bytes_quote(kama_bytes_str(name), shown, sizeof shown));
+}
+
 /* Returns how large a value may be: less if it has to travel between nodes. */
 static uint64_t value_limit(const struct km_group_config *config,
                             enum km_group_company company,
@@ -148,6 +167,9 @@ static kama_status check_fields(const kama_group_options *o,
     }
     if (st == KAMA_OK) {
         st = find_policy(o, config);
+    }
+    if (st == KAMA_OK) {
+        st = find_huge_pages(o, config);
     }
     complete_times(o, config);
     config->loader = o->loader;

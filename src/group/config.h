@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/mem.h"
+#include "store/pages.h"
 
 #include <kamacache/kamacache.h>
 
@@ -36,6 +37,7 @@ struct km_group_config {
     uint32_t async_threads;
     const struct km_policy_ops *policy;
     enum km_group_sync sync;
+    enum km_huge_pages huge_pages;
 };
 
 /* Whether a group can ask other nodes at all. */

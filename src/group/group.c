@@ -68,6 +68,7 @@ static kama_status make_store(kama_group *group, const struct km_group_env *env)
         .seed = seed != 0 ? seed : km_hash_random_seed(),
         .slot_seed = group->owner_seed,
         .etag_key = seed != 0 ? ~seed : km_hash_random_seed(),
+        .huge_pages = group->config.huge_pages,
         .keep_at = env->keep_at};
     return km_store_new(&options, &group->store);
 }

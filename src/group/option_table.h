@@ -69,7 +69,11 @@
       "asynchronous call. A node uses its own pool instead.")                  \
     X("sync", sync, KM_OPTION_STRING, "NAME", "owner", "owner", 0, 0, "0.2.0", \
       "Who keeps a value in a cluster: owner (one node, which all others "     \
-      "ask) or local (each node, by itself).")
+      "ask) or local (each node, by itself).")                                 \
+    X("huge_pages", huge_pages, KM_OPTION_STRING, "WHEN", "auto", "auto", 0,   \
+      0, "0.2.0",                                                              \
+      "Pages of 2 MiB, with which a large group is faster: on, off, or auto "  \
+      "(from 64m on).")
 
 /* Names that belong to a later version, and that this one refuses: X(name) */
 #define KM_GROUP_OPTION_LATER_MAP(X)                                           \

@@ -185,6 +185,8 @@ static void test_limits(void **state)
     EXPECT(sync, "local", "invalidate", KAMA_ERR_UNSUPPORTED);
     EXPECT(sync, "local", "shard:2", KAMA_ERR_UNSUPPORTED);
     EXPECT(sync, "local", "peers:eu", KAMA_ERR_UNSUPPORTED);
+    EXPECT(huge_pages, "on", "often", KAMA_ERR_INVALID);
+    EXPECT(huge_pages, "off", NULL, KAMA_ERR_INVALID);
     EXPECT(name, "\xe7\x94\xa8\xe6\x88\xb7", "\xff", KAMA_ERR_INVALID);
     EXPECT(name, "x", "", KAMA_ERR_INVALID);
 #undef EXPECT
