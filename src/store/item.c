@@ -22,6 +22,7 @@ static uint8_t spec_flags(const struct km_item_spec *spec)
     return (uint8_t)((spec->expires_at != 0 ? KM_ITEM_EXPIRES : 0u) |
                      (spec->version != 0 ? KM_ITEM_VERSIONED : 0u) |
                      (spec->negative ? KM_ITEM_NEGATIVE : 0u) |
+                     (km_version_is_set(spec->stamp) ? KM_ITEM_EXPLICIT : 0u) |
                      (spec->etag_key != 0 ? KM_ITEM_FOREIGN : 0u));
 }
 
@@ -36,6 +37,10 @@ static void fill_head(kama_value *item, const struct km_item_spec *spec)
     if (spec->version != 0) {
         memcpy(p, &spec->version, 8);
         p += 8;
+    }
+    if (km_version_is_set(spec->stamp)) {
+        memcpy(p, &spec->stamp, sizeof spec->stamp);
+        p += sizeof spec->stamp;
     }
     if (spec->etag_key != 0) {
         memcpy(p, &spec->etag_key, 8);
@@ -207,6 +212,23 @@ uint64_t km_etag(uint64_t version, kama_bytes value, uint64_t etag_key)
     return etag != 0 ? etag : 1;
 }
 
+uint64_t km_etag_of_stamp(struct km_version stamp)
+{
+    uint8_t bytes[KM_VERSION_BYTES];
+    km_version_write(stamp, bytes);
+    return km_etag(0, KAMA_BYTES(bytes, sizeof bytes), 0);
+}
+
+struct km_version km_item_stamp(const kama_value *item)
+{
+    struct km_version stamp = {0, 0};
+    if ((item->flags & KM_ITEM_EXPLICIT) != 0) {
+        uint8_t before = item->flags & (KM_ITEM_EXPIRES | KM_ITEM_VERSIONED);
+        memcpy(&stamp, item->data + km_item_extra(before), sizeof stamp);
+    }
+    return stamp;
+}
+
 uint64_t km_item_etag_key(const kama_value *item)
 {
     uint64_t key = item->account->etag_key;
@@ -219,8 +241,10 @@ uint64_t km_item_etag_key(const kama_value *item)
 
 uint64_t km_item_etag(const kama_value *item, uint64_t etag_key)
 {
-    return km_etag(kama_value_version(item), km_item_value_bytes(item),
-                   etag_key);
+    return (item->flags & KM_ITEM_EXPLICIT) != 0
+               ? km_etag_of_stamp(km_item_stamp(item))
+               : km_etag(kama_value_version(item), km_item_value_bytes(item),
+                         etag_key);
 }
 
 uint64_t kama_value_etag(const kama_value *value)

@@ -5,7 +5,8 @@
  * into a record when it is put.
  *
  *   | account | block | refs | value_len | key_len | flags |
- *   | [expires_at, 8 bytes] [version, 8 bytes] [etag_key, 8 bytes] key, value |
+ *   | [expires_at, 8 bytes] [version, 8 bytes] [stamp, 16 bytes] |
+ *   | [etag_key, 8 bytes] key, value |
  *
  * A value that is longer than inline_max of the account is not behind the header but
  * in a block (store/block.h), which the item shares with the record. An item that
@@ -24,6 +25,7 @@
 #pragma once
 
 #include "base/assert.h"
+#include "base/version.h"
 #include "store/block.h"
 
 #include <string.h>
@@ -33,7 +35,8 @@ enum {
     KM_ITEM_EXPIRES = 1u << 0,   /* it has an expires_at */
     KM_ITEM_VERSIONED = 1u << 1, /* it has a version */
     KM_ITEM_NEGATIVE = 1u << 2,  /* it says that the key does not exist */
-    KM_ITEM_FOREIGN = 1u << 3    /* it has the etag_key of another node */
+    KM_ITEM_FOREIGN = 1u << 3,   /* it has the etag_key of another node */
+    KM_ITEM_EXPLICIT = 1u << 4   /* it has a stamp */
 };
 
 struct kama_value {
@@ -50,8 +53,9 @@ struct kama_value {
 struct km_item_spec {
     kama_bytes key;
     kama_bytes value;
-    km_ns expires_at;  /* 0 if it never expires */
-    uint64_t version;  /* 0 if it has none */
+    km_ns expires_at;        /* 0 if it never expires */
+    uint64_t version;        /* of the loader; 0 if it has none */
+    struct km_version stamp; /* of an explicit entry; not set: it is filled */
     uint64_t etag_key; /* of the node that has answered with the value; 0: the
                         * account's */
     bool negative;
@@ -90,6 +94,7 @@ static inline size_t km_item_extra(uint8_t flags)
 {
     return ((flags & KM_ITEM_EXPIRES) != 0 ? 8u : 0u) +
            ((flags & KM_ITEM_VERSIONED) != 0 ? 8u : 0u) +
+           ((flags & KM_ITEM_EXPLICIT) != 0 ? 16u : 0u) +
            ((flags & KM_ITEM_FOREIGN) != 0 ? 8u : 0u);
 }
 
@@ -124,8 +129,15 @@ static inline km_ns km_item_expires_at(const kama_value *item)
     return at;
 }
 
+/* Returns the version of an explicit entry from which the item was made, or no
+ * version. */
+struct km_version km_item_stamp(const kama_value *item);
+
 /* Returns the etag of a value: its version, or the hash of its bytes; never 0. */
 uint64_t km_etag(uint64_t version, kama_bytes value, uint64_t etag_key);
+/* Returns the etag of an explicit value, which is a hash of its stamp, and the same on
+ * every node; never 0. */
+uint64_t km_etag_of_stamp(struct km_version stamp);
 /* Returns the key of the hash that is the item's etag if it has no version. */
 uint64_t km_item_etag_key(const kama_value *item);
 /* Returns the etag of the item at a node with that key. */

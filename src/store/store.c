@@ -376,8 +376,7 @@ static kama_status check_condition_locked(
         return KAMA_OK;
     }
     const km_word *record = km_shard_record(shard, &place);
-    uint64_t etag = km_etag(km_record_version(record), km_record_value(record),
-                            shard->account->etag_key);
+    uint64_t etag = km_record_etag(record, shard->account->etag_key);
     return etag == condition->etag ? KAMA_OK : KAMA_ERR_EXISTS;
 }
 

@@ -37,7 +37,8 @@ struct hit {
 /* What a look at a record has found out. */
 enum look { LOOK_OTHER_KEY, LOOK_HIT, LOOK_UNCLEAR };
 
-/* What needs the lock. An item has no fields for an expiry or a version here. */
+/* What needs the lock. An item has no fields for an expiry or a version of the loader
+ * here; a stamp it has. */
 #define LOCKED_FLAGS (KM_RECORD_NEGATIVE | KM_RECORD_BLOCK | KM_RECORD_DEAD)
 #define ITEM_LOCKED_FLAGS (LOCKED_FLAGS | KM_RECORD_EXPIRES | KM_RECORD_VERSION)
 
@@ -52,6 +53,19 @@ static KM_ALWAYS_INLINE bool is_plain(const struct hit *hit,
            km_record_inline_len(header) <= hit->cap &&
            ((header & KM_RECORD_EXPIRES) == 0 ||
             is_fresh(hit->shard, record, header));
+}
+
+/* Returns the stamp of a record, which is read without the lock. */
+static KM_ALWAYS_INLINE struct km_version stamp_of(const km_word *record,
+                                                   uint64_t header)
+{
+    struct km_version stamp = {0, 0};
+    if (KM_UNLIKELY((header & KM_RECORD_EXPLICIT) != 0)) {
+        unsigned i = km_record_field_word(header, KM_RECORD_EXPLICIT);
+        stamp.hlc = km_word_get(&record[i]);
+        stamp.origin = km_word_get(&record[i + 1]);
+    }
+    return stamp;
 }
 
 /* Compares the record at ref, and copies its value. It is a part of each of the two
@@ -84,7 +98,7 @@ static KM_ALWAYS_INLINE enum look read_record(struct hit *hit, km_ref ref)
     }
     hit->len = km_record_inline_len(header);
     if (hit->makes_item) {
-        const struct km_item_spec spec = {.expires_at = 0};
+        const struct km_item_spec spec = {.stamp = stamp_of(record, header)};
         hit->item =
             km_item_make(hit->shard->account, &spec, NULL, (uint32_t)hit->len);
         if (hit->item == NULL) {

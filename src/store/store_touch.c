@@ -62,6 +62,7 @@ void km_store_look(struct km_store *store, uint64_t hash, kama_bytes key,
             .presence = presence_of(shard, record),
             .expires_at = km_record_expires_at(record),
             .version = km_record_version(record),
+            .stamp = km_record_stamp(record),
             .value_bytes = (uint32_t)km_record_value(record).len,
         };
     }
@@ -70,26 +71,14 @@ void km_store_look(struct km_store *store, uint64_t hash, kama_bytes key,
 
 /* -- touches --------------------------------------------------------------- */
 
-/* Puts a copy of the value at a place that expires at another time. A large value is
- * not copied: the copy shares its block. */
+/* Puts a copy of the value at a place that expires at another time. */
 static kama_status put_copy(struct km_shard *shard, uint64_t hash,
                             const struct km_place *place, km_ns expires_at)
 {
-    const km_word *record = km_shard_record(shard, place);
-    kama_bytes value = km_record_value(record);
-    struct km_block *block = km_record_block(record);
-    const struct km_item_spec spec = {
-        .key = km_record_key(record),
-        .expires_at = expires_at,
-        .version = km_record_version(record),
-    };
-    kama_value *item =
-        km_item_make(shard->account, &spec, block, (uint32_t)value.len);
+    kama_value *item = km_record_item_until(
+        shard->account, km_shard_record(shard, place), expires_at);
     if (item == NULL) {
         return KAMA_ERR_NO_MEMORY;
-    }
-    if (block == NULL && value.len > 0) {
-        memcpy(km_item_value_at(item), value.data, value.len);
     }
     kama_status st = km_shard_put_locked(shard, hash, item);
     kama_value_unref(item);

@@ -47,8 +47,9 @@ enum km_store_presence {
 
 struct km_store_look {
     enum km_store_presence presence;
-    km_ns expires_at; /* 0: never, or there is no entry */
-    uint64_t version;
+    km_ns expires_at;        /* 0: never, or there is no entry */
+    uint64_t version;        /* of the loader */
+    struct km_version stamp; /* of an explicit entry */
     uint32_t value_bytes;
 };
 
