@@ -39,8 +39,8 @@ bool km_shard_init(struct km_shard *shard,
 
 /* -- the lock and the epoch ------------------------------------------------ */
 
-/* Empties the shard in O(1): its segments and lines are freed by later steps. */
-static void clear(struct km_shard *shard)
+/* Forgets all entries at once, in O(1): segments and lines are freed by later steps. */
+static void forget_all(struct km_shard *shard)
 {
     shard->counts.forgotten[KM_FORGET_CLEARED] += shard->index.entry_count;
     km_departed_clear(&shard->departed);
@@ -64,7 +64,7 @@ void km_shard_lock(struct km_shard *shard, struct km_gone *gone)
     uint64_t epoch =
         atomic_load_explicit(shard->store_epoch, memory_order_acquire);
     if (KM_UNLIKELY(epoch != shard->epoch)) {
-        clear(shard);
+        forget_all(shard);
         shard->epoch = epoch;
         km_shard_open_locked(shard);
     }
@@ -148,15 +148,20 @@ static void count_out(struct km_shard *shard, const km_word *record)
 
 /* -- removal --------------------------------------------------------------- */
 
+/* The one function through which every record leaves. */
+static void forget(struct km_shard *shard, const km_word *record)
+{
+    count_out(shard, record);
+    km_shard_drop_block_locked(shard, record);
+}
+
 /* Makes a hole of a record, which the index has forgotten. */
 static void bury(struct km_shard *shard, km_ref ref)
 {
-    const km_word *record = km_log_at(&shard->log, ref);
     if (shard->policy.ops->left != NULL) {
         shard->policy.ops->left(&shard->policy, ref);
     }
-    count_out(shard, record);
-    km_shard_drop_block_locked(shard, record);
+    forget(shard, km_log_at(&shard->log, ref));
     km_log_kill(&shard->log, ref);
 }
 
@@ -253,8 +258,7 @@ static void overwrite(struct km_shard *shard, const struct km_place *place,
     km_word *record = km_shard_record(shard, place);
     uint64_t old_header = km_record_header(record);
     uint64_t links = km_record_word(record, 1);
-    count_out(shard, record);
-    km_shard_drop_block_locked(shard, record);
+    forget(shard, record);
     km_line_begin(place->line);
     km_record_write(record, header, item);
     if ((header & KM_RECORD_LINKS) != 0) {

@@ -8,12 +8,15 @@
  *     struct km_place place = km_shard_find_locked(shard, hash, key);
  *     km_shard_unlock(shard, &gone);
  *
- * An entry is a record of the log and a slot of the index. Every removal, whatever the
- * reason, goes through one function:
+ * An entry is a record of the log and a slot of the index. Whatever the reason is for
+ * which a record leaves, it goes through one function, which is `forget` in shard.c:
  *
- *     index and log --delete, replace, expire, evict, hide--> take_out --> a hole
- *           |
- *           +--clear--> segments that are dropped, some at a time
+ *     delete, expire, evict, hide --> take_out --> bury --+
+ *     replaced by a record elsewhere ------------> bury --+--> forget
+ *     replaced by a record in its place ------------------+
+ *
+ * A clear forgets all records at once (forget_all), and their segments are dropped some
+ * at a time.
  *
  * Blocks of entries that leave are kept in `gone` until the lock is released, because
  * freeing memory under the lock would make other threads wait.
