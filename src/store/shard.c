@@ -47,6 +47,10 @@ static void forget_all(struct km_shard *shard)
     km_index_clear(&shard->index);
     km_log_clear(&shard->log);
     km_policy_clear(&shard->policy);
+    if (shard->floors != NULL) { /* R5, for all of them */
+        km_floors_raise_all(shard->floors, shard->newest_hlc);
+    }
+    shard->newest_hlc = 0;
     shard->counts.payload_bytes = 0;
     shard->counts.negative = 0;
     shard->expiring = 0;
@@ -135,6 +139,10 @@ static void count_in(struct km_shard *shard, const km_word *record)
     if (at != 0) {
         km_shard_keep_by_locked(shard, at);
     }
+    if (KM_UNLIKELY((header & KM_RECORD_EXPLICIT) != 0)) {
+        uint64_t hlc = km_record_stamp(record).hlc;
+        shard->newest_hlc = hlc > shard->newest_hlc ? hlc : shard->newest_hlc;
+    }
 }
 
 static void count_out(struct km_shard *shard, const km_word *record)
@@ -148,20 +156,36 @@ static void count_out(struct km_shard *shard, const km_word *record)
 
 /* -- removal --------------------------------------------------------------- */
 
-/* The one function through which every record leaves. */
-static void forget(struct km_shard *shard, const km_word *record)
+/* R5: an older set must not come back when an explicit entry is forgotten. An heir that
+ * is explicit bars it by its own stamp, which is not smaller. */
+static void raise_floor(struct km_shard *shard, const km_word *record,
+                        uint64_t heir)
 {
+    if ((heir & KM_RECORD_EXPLICIT) == 0) {
+        uint64_t hash = km_hash(km_record_key(record), shard->index.seed);
+        km_floors_raise(shard->floors, hash, km_record_stamp(record).hlc);
+    }
+}
+
+/* The one function through which every record leaves. `heir` is the header of the record
+ * that takes its place, or 0. */
+static void forget(struct km_shard *shard, const km_word *record, uint64_t heir)
+{
+    uint64_t header = km_record_header(record);
+    if (shard->floors != NULL && (header & KM_RECORD_EXPLICIT) != 0) {
+        raise_floor(shard, record, heir);
+    }
     count_out(shard, record);
     km_shard_drop_block_locked(shard, record);
 }
 
 /* Makes a hole of a record, which the index has forgotten. */
-static void bury(struct km_shard *shard, km_ref ref)
+static void bury(struct km_shard *shard, km_ref ref, uint64_t heir)
 {
     if (shard->policy.ops->left != NULL) {
         shard->policy.ops->left(&shard->policy, ref);
     }
-    forget(shard, km_log_at(&shard->log, ref));
+    forget(shard, km_log_at(&shard->log, ref), heir);
     km_log_kill(&shard->log, ref);
 }
 
@@ -188,7 +212,7 @@ void km_shard_take_out_locked(struct km_shard *shard, uint64_t hash,
     shard->counts.forgotten[why]++;
     note_departure(shard, hash, ref, why);
     km_index_remove(&shard->index, hash, place);
-    bury(shard, ref);
+    bury(shard, ref, 0);
 }
 
 void km_shard_expect_miss_locked(const struct km_shard *shard, uint64_t hash)
@@ -258,7 +282,7 @@ static void overwrite(struct km_shard *shard, const struct km_place *place,
     km_word *record = km_shard_record(shard, place);
     uint64_t old_header = km_record_header(record);
     uint64_t links = km_record_word(record, 1);
-    forget(shard, record);
+    forget(shard, record, header);
     km_line_begin(place->line);
     km_record_write(record, header, item);
     if ((header & KM_RECORD_LINKS) != 0) {
@@ -278,11 +302,12 @@ static void redirect(struct km_shard *shard, struct km_place *place, km_ref ref)
     atomic_store_explicit(&place->line->refs[place->slot], ref, KM_WORD_WRITE);
     km_line_end(place->line);
     place->ref = ref;
-    count_in(shard, km_log_at(&shard->log, ref));
+    km_word *record = km_log_at(&shard->log, ref);
+    count_in(shard, record);
     if (shard->policy.ops->added != NULL) {
         shard->policy.ops->added(&shard->policy, ref);
     }
-    bury(shard, old);
+    bury(shard, old, km_record_header(record));
 }
 
 /* Puts item in the place of the entry that is there, which counts as used. If it

@@ -38,6 +38,7 @@
 #include "base/sync.h"
 #include "store/departed.h"
 #include "store/fill.h"
+#include "store/floors.h"
 #include "store/policy.h"
 #include "store/slot_map.h"
 
@@ -99,7 +100,10 @@ struct km_shard {
     const _Atomic uint64_t *store_epoch;
     struct km_shard_counts counts;
     struct km_account *account;
-    uint64_t expiring;  /* entries that can expire */
+    struct km_floors *floors; /* of the store; NULL: it has none */
+    uint64_t
+        newest_hlc;    /* of the stamps that were stored since the last clear */
+    uint64_t expiring; /* entries that can expire */
     km_ns expires_next; /* no segment need be looked at before, in passing */
     km_ns keep_at;      /* a thread that keeps house has nothing to do before */
     _Atomic km_ns *store_keep_at; /* the earliest of all shards */

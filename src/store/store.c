@@ -71,6 +71,7 @@ static bool shards_init(struct km_store *store,
             return false;
         }
         store->shards[i].store_keep_at = store->keep_at;
+        store->shards[i].floors = store->floors;
     }
     return true;
 }
@@ -113,6 +114,12 @@ kama_status km_store_new(const struct km_store_options *options,
     if (wants_huge_pages(options)) {
         km_pages_want_huge(&store->account->pages);
     }
+    if (options->keeps_floors) {
+        store->floors = km_floors_new(store->account, options->max_bytes);
+        if (store->floors == NULL) {
+            goto fail_floors;
+        }
+    }
     if (!shards_init(store, options)) {
         goto fail_shards;
     }
@@ -120,6 +127,8 @@ kama_status km_store_new(const struct km_store_options *options,
     return KAMA_OK;
 
 fail_shards:
+    km_floors_free(store->floors);
+fail_floors:
     km_account_discharge(store->account, store->base_bytes);
 fail_account:
     km_mem_free(options->mem, block);
@@ -133,6 +142,7 @@ void km_store_free(struct km_store *store)
     }
     KM_ASSERT(atomic_load(&store->guest_bytes) == 0);
     shards_fini(store, store->shard_count);
+    km_floors_free(store->floors);
     struct km_account *account = store->account;
     kama_allocator mem = account->mem;
     size_t base_bytes = store->base_bytes;

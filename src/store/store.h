@@ -62,6 +62,7 @@ struct km_store_options {
     enum km_huge_pages huge_pages;
     _Atomic km_ns *keep_at; /* of the store (store_keep.h), borrowed; NULL: the
                              * store has its own */
+    bool keeps_floors;      /* the group is synchronized (floors.h) */
 };
 
 /* Makes an empty store. Errors: KAMA_ERR_NO_MEMORY. */

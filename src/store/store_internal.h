@@ -23,6 +23,7 @@ struct km_store {
     unsigned shard_count; /* 2 to the power of shard_bits */
     uint64_t seed;
     struct km_account *account;
+    struct km_floors *floors;   /* NULL: the store has none */
     _Atomic uint64_t max_bytes; /* the bound that is wanted; the account has the
                                  * one that is in force (km_store_resize) */
     _Atomic uint64_t stuck_held;  /* what was held when a wait was in vain */

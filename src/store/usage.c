@@ -49,6 +49,7 @@ void km_usage_add_common(struct km_usage *usage, const struct km_store *store)
     usage->free += km_account_prepaid(account);
     usage->fixed +=
         store->base_bytes +
+        (store->floors != NULL ? km_floors_bytes(store->floors) : 0) +
         atomic_load_explicit(&store->guest_bytes, memory_order_relaxed);
 }
 

@@ -36,7 +36,8 @@ struct km_usage {
     uint64_t index;
     uint64_t ghosts; /* of the policy, and the departed keys */
     uint64_t held;   /* values that callers hold, with their blocks */
-    uint64_t fixed;  /* the store, its tables, and what the group has charged */
+    uint64_t fixed;  /* the store, its tables and floors, and what the group has
+                     * charged */
 };
 
 /* Adds what a shard uses. */

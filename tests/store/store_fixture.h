@@ -22,20 +22,17 @@ struct fixture {
     struct km_store *store;
 };
 
-static inline struct fixture *fixture_on(const kama_allocator *mem,
-                                         uint64_t max_bytes,
-                                         const struct km_policy_ops *policy)
+static inline struct fixture *fixture_with(struct km_store_options options)
 {
     struct fixture *f = test_calloc(1, sizeof *f);
     km_mem_probe_init(&f->probe);
     fake_clock_init(&f->clock);
-    struct km_store_options options = {.mem = mem != NULL ? mem
-                                                          : &f->probe.allocator,
-                                       .clock = &f->clock.clock,
-                                       .policy = policy,
-                                       .max_bytes = max_bytes,
-                                       .seed = 42,
-                                       .etag_key = 24};
+    if (options.mem == NULL) {
+        options.mem = &f->probe.allocator;
+    }
+    options.clock = &f->clock.clock;
+    options.seed = 42;
+    options.etag_key = 24;
     assert_int_equal(km_store_new(&options, &f->store), KAMA_OK);
     return f;
 }
@@ -43,14 +40,24 @@ static inline struct fixture *fixture_on(const kama_allocator *mem,
 static inline struct fixture *fixture_new(uint64_t max_bytes,
                                           const struct km_policy_ops *policy)
 {
-    return fixture_on(NULL, max_bytes, policy);
+    return fixture_with(
+        (struct km_store_options){.policy = policy, .max_bytes = max_bytes});
 }
 
 /* Makes a store with pages of its own (store/pages.h), in which hits take no lock. */
 static inline struct fixture *fixture_own(uint64_t max_bytes,
                                           const struct km_policy_ops *policy)
 {
-    return fixture_on(km_mem_default(), max_bytes, policy);
+    return fixture_with((struct km_store_options){
+        .mem = km_mem_default(), .policy = policy, .max_bytes = max_bytes});
+}
+
+/* Makes the store of a synchronized group. */
+static inline struct fixture *fixture_synced(uint64_t max_bytes,
+                                             const struct km_policy_ops *policy)
+{
+    return fixture_with((struct km_store_options){
+        .policy = policy, .max_bytes = max_bytes, .keeps_floors = true});
 }
 
 /* Checks and frees the store. All blocks but `left` must have been freed
