@@ -15,7 +15,9 @@
  *
  * Every set and del of the key, and every clear, marks the fills of the key
  * that are between begin and commit. Registering, marking and committing happen
- * under the lock of the key's shard, so that no mutation can slip in between.
+ * under the lock of the key's shard, so that no mutation can slip in between. An
+ * invalidation of the whole store marks no fill, but changes the epoch, and a fill
+ * knows in which epoch it began.
  *
  * Cost: begin is a lookup; marking walks a chain of the fills in the shard.
  * Threads: km_fill_overtaken may be called by any thread; the rest as
@@ -46,13 +48,22 @@ struct km_fill {
     struct km_fill *next; /* in the chain of the shard */
     kama_bytes key;       /* borrowed */
     uint64_t hash;
+    uint64_t
+        floor; /* of the key when the fill began: what a node that is asked for
+                     * the value must have applied of each origin (rule R8); 0 in a
+                     * store without floors */
+    uint64_t epoch;                      /* of the store, when the fill began */
+    const _Atomic uint64_t *store_epoch; /* now; NULL until the fill begins */
     atomic_bool overtaken;
     bool pending; /* it is registered; the shard's lock protects this */
 };
 
-/* Returns whether a mutation has overtaken the fill. If a set, del or clear has
- * returned before this call, its mark is seen. */
+/* Returns whether a mutation or an invalidation has overtaken the fill. If a set, del,
+ * clear or invalidation has returned before this call, its mark is seen. */
 static inline bool km_fill_overtaken(const struct km_fill *fill)
 {
-    return atomic_load_explicit(&fill->overtaken, memory_order_acquire);
+    return atomic_load_explicit(&fill->overtaken, memory_order_acquire) ||
+           (fill->store_epoch != NULL &&
+            atomic_load_explicit(fill->store_epoch, memory_order_acquire) !=
+                fill->epoch);
 }

@@ -12,6 +12,8 @@
 #include "base/hash.h"
 #include "store/store.h"
 
+#include <sched.h>
+
 bool km_shard_init(struct km_shard *shard,
                    const struct km_store_options *options,
                    struct km_account *account, const _Atomic uint64_t *epoch,
@@ -65,13 +67,26 @@ void km_shard_lock(struct km_shard *shard, struct km_gone *gone)
     gone->bytes = 0;
     km_mutex_lock(&shard->lock);
     shard->gone = gone;
-    uint64_t epoch =
-        atomic_load_explicit(shard->store_epoch, memory_order_acquire);
-    if (KM_UNLIKELY(epoch != shard->epoch)) {
-        forget_all(shard);
-        shard->epoch = epoch;
-        km_shard_open_locked(shard);
+    (void)km_shard_catch_up_locked(shard);
+}
+
+/* R6: whoever stores an entry has brought the shard to the epoch first. The load is
+ * seq_cst, because it is one side of a store-load pair (store_epoch.h). */
+bool km_shard_catch_up_locked(struct km_shard *shard)
+{
+    KM_ASSERT_HELD(&shard->lock);
+    uint64_t epoch = atomic_load(shard->store_epoch);
+    if (KM_LIKELY(epoch == shard->epoch)) {
+        return false;
     }
+    while ((epoch & 1) != 0) {
+        (void)sched_yield();
+        epoch = atomic_load(shard->store_epoch);
+    }
+    forget_all(shard);
+    shard->epoch = epoch;
+    km_shard_open_locked(shard);
+    return true;
 }
 
 void km_shard_open_locked(struct km_shard *shard)

@@ -21,9 +21,9 @@
  * Blocks of entries that leave are kept in `gone` until the lock is released, because
  * freeing memory under the lock would make other threads wait.
  *
- * A clear changes the epoch of the store; a shard adopts it when its lock is taken for
- * the next time. Until then, a hit without the lock sees two different epochs and takes
- * the lock.
+ * A clear or an invalidation changes the epoch of the store (store_epoch.h); a shard
+ * adopts it when its lock is taken for the next time. Until then, a hit without the lock
+ * sees two different epochs and takes the lock.
  *
  * Housekeeping is done in bounded steps by whoever takes the lock to change something
  * or because of a miss (shard_keep.c).
@@ -48,7 +48,8 @@
 
 struct km_store_options;
 
-/* The open epoch of a shard in which hits need the lock; no store has it. */
+/* The open epoch of a shard in which hits need the lock; no store has it. It is odd, as
+ * no epoch of a shard is. */
 #define KM_SHUT UINT64_MAX
 
 /* Blocks whose references are given back when the lock has been released. */
@@ -124,8 +125,12 @@ bool km_shard_init(struct km_shard *shard,
 /* Frees everything. No fill may be pending. */
 void km_shard_fini(struct km_shard *shard);
 
-/* Takes the lock, and empties the shard if the store was cleared. */
+/* Takes the lock, and brings the shard to the epoch of the store. */
 void km_shard_lock(struct km_shard *shard, struct km_gone *gone);
+
+/* Brings the shard to the epoch of the store: empties it if that is a new one, after it
+ * has waited for the end of an invalidation. Returns whether it was emptied. */
+bool km_shard_catch_up_locked(struct km_shard *shard);
 
 /* Lets hits without the lock in or not, after `hidden` was changed. */
 void km_shard_open_locked(struct km_shard *shard);

@@ -20,6 +20,11 @@ void km_shard_fill_add_locked(struct km_shard *shard, struct km_fill *fill)
     fill->next = *chain;
     *chain = fill;
     fill->pending = true;
+    fill->store_epoch = shard->store_epoch;
+    fill->epoch = shard->epoch;
+    if (shard->floors != NULL) { /* R8: first the token, then what it needs */
+        fill->floor = km_floors_get(shard->floors, fill->hash);
+    }
     shard->fill_count++;
 }
 

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "store/store_epoch.h"
 #include "store/store_hit.h"
 #include "store/store_internal.h"
 
@@ -460,7 +461,7 @@ kama_status km_store_del(struct km_store *store, uint64_t adoption,
  * and take the lock (store_hit.c). */
 void km_store_clear(struct km_store *store)
 {
-    atomic_fetch_add_explicit(&store->epoch, 1, memory_order_acq_rel);
+    km_store_invalidate(store, 0);
     for (unsigned i = 0; i < store->shard_count; i++) {
         struct km_gone gone;
         km_shard_lock(&store->shards[i], &gone);
@@ -480,6 +481,7 @@ static kama_status fill_begin(struct km_store *store, struct km_fill *fill,
     fill->key = key;
     fill->hash = hash;
     fill->pending = false;
+    fill->floor = 0;
     atomic_init(&fill->overtaken, false);
     km_shard_lock(shard, &gone);
     if (fill->adoption >= shard->adoption) {
@@ -506,6 +508,23 @@ kama_status km_store_fill_begin_again(struct km_store *store,
     return fill_begin(store, fill, hash, key, LOOK_USES, ret_value);
 }
 
+/* R7, R8: returns whether the store may keep a loaded value, that is if no mutation and no
+ * invalidation came since the fill began. An entry that has expired is forgotten first,
+ * and then it is absent. A version that another node has answered with loses against one
+ * that is not older. */
+static bool may_keep_locked(struct km_shard *shard, const struct km_fill *fill,
+                            const kama_value *item)
+{
+    if (km_fill_overtaken(fill)) {
+        return false;
+    }
+    struct km_place place = km_shard_find_locked(shard, fill->hash, fill->key);
+    struct km_version stamp = km_item_stamp(item);
+    return place.ref == 0 || !km_version_is_set(stamp) ||
+           km_version_compare(km_record_stamp(km_shard_record(shard, &place)),
+                              stamp) < 0;
+}
+
 bool km_store_fill_commit(struct km_store *store, struct km_fill *fill,
                           kama_value *item)
 {
@@ -519,7 +538,7 @@ bool km_store_fill_commit(struct km_store *store, struct km_fill *fill,
     km_shard_lock(shard, &gone);
     KM_ASSERT(fill->pending && fill->purpose == KM_FILL_TO_KEEP);
     km_shard_fill_remove_locked(shard, fill);
-    if (has_room && !km_fill_overtaken(fill) &&
+    if (has_room && may_keep_locked(shard, fill, item) &&
         put_locked(shard, fill->hash, item) == KAMA_OK) {
         kept = true;
         km_shard_step_locked(shard, item->key_len + item->value_len);
