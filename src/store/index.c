@@ -445,23 +445,42 @@ static bool first_buckets(struct km_index *index)
 
 /* -- entries --------------------------------------------------------------- */
 
-kama_status km_index_add(struct km_index *index, uint64_t hash, unsigned freq,
-                         km_ref ref)
+/* A chain needs another line if its last one is full. That line may be any overflow
+ * line that is free. */
+kama_status km_index_reserve(struct km_index *index, uint64_t hash)
 {
-    struct slot slot = {.ref = ref, .tag = km_index_tag(hash), .freq = freq};
     if (!first_buckets(index)) {
         return KAMA_ERR_NO_MEMORY;
     }
-    struct km_line *line =
+    const struct km_line *line =
         km_index_line(index, km_index_bucket(shape_of(index), hash));
-    if (!chain_add(index, line, slot)) {
+    const struct km_line *next;
+    while ((next = km_index_next(index, line)) != NULL) {
+        line = next;
+    }
+    if (km_line_ref(line, KM_LINE_SLOTS - 1) == 0 ||
+        index->overflow_free != 0) {
+        return KAMA_OK;
+    }
+    uint32_t number = overflow_take(index);
+    if (number == 0) {
         return KAMA_ERR_NO_MEMORY;
     }
+    overflow_release(index, number);
+    return KAMA_OK;
+}
+
+void km_index_add(struct km_index *index, uint64_t hash, unsigned freq,
+                  km_ref ref)
+{
+    struct slot slot = {.ref = ref, .tag = km_index_tag(hash), .freq = freq};
+    struct km_line *line =
+        km_index_line(index, km_index_bucket(shape_of(index), hash));
+    KM_ASSERT(chain_add(index, line, slot));
     index->entry_count++;
     if (index->entry_count > (uint64_t)bucket_count(index) * LOAD_GROW) {
         grow(index);
     }
-    return KAMA_OK;
 }
 
 /* Returns the last line of a chain. *ret_before is the line before it, or NULL. */

@@ -33,7 +33,7 @@
  *
  * Cost: a lookup touches one line and one record; about 11 bytes per entry. Threads:
  * the lock of the shard, and readers as above. Errors: KAMA_ERR_NO_MEMORY from
- * km_index_add. If the table cannot grow, that is no error, but chains become longer.
+ * km_index_reserve. If the table cannot grow, that is no error, but chains become longer.
  * Ownership: the chunks are charged to the account of the store.
  */
 #pragma once
@@ -85,10 +85,15 @@ void km_index_init(struct km_index *index, struct km_account *account,
 /* Frees the lines. */
 void km_index_fini(struct km_index *index);
 
-/* Adds the record at ref, whose key is not in the index. Errors:
+/* Sees to it that the next entry with this hash can be added. Errors:
  * KAMA_ERR_NO_MEMORY. */
-KAMA_NODISCARD kama_status km_index_add(struct km_index *index, uint64_t hash,
-                                        unsigned freq, km_ref ref);
+KAMA_NODISCARD kama_status km_index_reserve(struct km_index *index,
+                                            uint64_t hash);
+
+/* Adds the record at ref, whose key is not in the index. A place was reserved, and the
+ * index has not changed since. */
+void km_index_add(struct km_index *index, uint64_t hash, unsigned freq,
+                  km_ref ref);
 
 /* Takes an entry out. Every place is invalid then, because an entry of the same
  * bucket may move into the free slot. */

@@ -290,97 +290,140 @@ bool km_shard_del_locked(struct km_shard *shard, uint64_t hash, kama_bytes key)
 
 /* -- put ------------------------------------------------------------------- */
 
-/* Writes the record of item over that of the same size at a place. */
-static void overwrite(struct km_shard *shard, const struct km_place *place,
-                      uint64_t header, const kama_value *item)
+static void write_stamp(km_word *record, const struct km_shard_put *put)
 {
+    if ((put->header & KM_RECORD_EXPLICIT) != 0) {
+        km_record_set_stamp(record, put->stamp);
+    }
+}
+
+/* Writes the record over that of the same size in its place. */
+static void overwrite(struct km_shard *shard, const struct km_shard_put *put)
+{
+    const struct km_place *place = &put->place;
     km_word *record = km_shard_record(shard, place);
     uint64_t old_header = km_record_header(record);
     uint64_t links = km_record_word(record, 1);
-    forget(shard, record, header);
+    forget(shard, record, put->header);
     km_line_begin(place->line);
-    km_record_write(record, header, item);
-    if ((header & KM_RECORD_LINKS) != 0) {
+    km_record_write(record, put->header, put->item);
+    write_stamp(record, put);
+    if ((put->header & KM_RECORD_LINKS) != 0) {
         km_word_set(&record[1], links);
     }
     km_line_end(place->line);
     count_in(shard, record);
-    km_log_recount(&shard->log, place->ref, old_header, header,
+    km_log_recount(&shard->log, place->ref, old_header, put->header,
                    km_record_expires_at(record));
 }
 
-/* Lets the entry at a place be the record at ref, which was written. */
-static void redirect(struct km_shard *shard, struct km_place *place, km_ref ref)
+/* Counts the record at put->ref, which the index has found now. */
+static void count_new(struct km_shard *shard, const struct km_shard_put *put)
 {
+    count_in(shard, km_log_at(&shard->log, put->ref));
+    if (shard->policy.ops->added != NULL) {
+        shard->policy.ops->added(&shard->policy, put->ref);
+    }
+}
+
+/* Lets the entry at the place be the record at put->ref, which was written. */
+static void redirect(struct km_shard *shard, struct km_shard_put *put)
+{
+    struct km_place *place = &put->place;
     km_ref old = place->ref;
     km_line_begin(place->line);
-    atomic_store_explicit(&place->line->refs[place->slot], ref, KM_WORD_WRITE);
+    atomic_store_explicit(&place->line->refs[place->slot], put->ref,
+                          KM_WORD_WRITE);
     km_line_end(place->line);
-    place->ref = ref;
-    km_word *record = km_log_at(&shard->log, ref);
-    count_in(shard, record);
-    if (shard->policy.ops->added != NULL) {
-        shard->policy.ops->added(&shard->policy, ref);
-    }
-    bury(shard, old, km_record_header(record));
+    place->ref = put->ref;
+    count_new(shard, put);
+    bury(shard, old, put->header);
 }
 
-/* Puts item in the place of the entry that is there, which counts as used. If it
- * needs another size, it becomes the youngest record of its queue. */
-static kama_status replace(struct km_shard *shard, struct km_place *place,
-                           uint64_t header, const kama_value *item)
+/* Makes a hole of a record that no index knows. */
+static void abandon(struct km_shard *shard, km_ref ref)
 {
-    km_word *record = km_shard_record(shard, place);
-    if (km_record_bytes(km_record_header(record)) == km_record_bytes(header)) {
-        overwrite(shard, place, header, item);
-    } else {
-        km_ref ref =
-            km_log_append(&shard->log, km_log_queue_of(&shard->log, place->ref),
-                          header, km_item_expires_at(item));
-        if (ref == 0) {
-            return KAMA_ERR_NO_MEMORY;
-        }
-        km_record_write(km_log_at(&shard->log, ref), header, item);
-        redirect(shard, place, ref);
-    }
-    km_policy_hit(&shard->policy, place);
-    return KAMA_OK;
+    km_shard_drop_block_locked(shard, km_log_at(&shard->log, ref));
+    km_log_kill(&shard->log, ref);
 }
 
-static kama_status add(struct km_shard *shard, uint64_t hash, uint64_t header,
-                       const kama_value *item)
+/* Writes a new record: that of an entry which is there becomes the youngest of its
+ * queue. */
+static kama_status reserve_new(struct km_shard *shard, struct km_shard_put *put)
 {
-    unsigned freq;
-    unsigned queue = km_policy_queue(&shard->policy, hash, &freq);
-    km_ref ref =
-        km_log_append(&shard->log, queue, header, km_item_expires_at(item));
-    if (ref == 0) {
+    km_ref old = put->place.ref;
+    unsigned queue =
+        old != 0 ? km_log_queue_of(&shard->log, old)
+                 : km_policy_queue(&shard->policy, put->hash, &put->freq);
+    put->ref = km_log_append(&shard->log, queue, put->header,
+                             km_item_expires_at(put->item));
+    if (put->ref == 0) {
         return KAMA_ERR_NO_MEMORY;
     }
-    km_word *record = km_log_at(&shard->log, ref);
-    km_record_write(record, header, item);
-    kama_status st = km_index_add(&shard->index, hash, freq, ref);
-    if (st != KAMA_OK) {
-        km_shard_drop_block_locked(shard, record);
-        km_log_kill(&shard->log, ref);
-        return st;
-    }
-    count_in(shard, record);
-    if (shard->policy.ops->added != NULL) {
-        shard->policy.ops->added(&shard->policy, ref);
+    km_record_write(km_log_at(&shard->log, put->ref), put->header, put->item);
+    if (old == 0 && km_index_reserve(&shard->index, put->hash) != KAMA_OK) {
+        abandon(shard, put->ref);
+        return KAMA_ERR_NO_MEMORY;
     }
     return KAMA_OK;
+}
+
+kama_status km_shard_put_reserve_locked(struct km_shard *shard,
+                                        struct km_shard_put *put)
+{
+    KM_ASSERT_HELD(&shard->lock);
+    put->header = km_record_header_of(put->item, shard->policy.ops->has_links) |
+                  (km_version_is_set(put->stamp) ? KM_RECORD_EXPLICIT : 0);
+    put->place =
+        km_index_find(&shard->index, put->hash, km_item_key_bytes(put->item));
+    put->ref = put->place.ref;
+    if (put->ref != 0 && km_record_bytes(put->header) ==
+                             km_record_bytes(km_record_header(
+                                 km_shard_record(shard, &put->place)))) {
+        return KAMA_OK;
+    }
+    return reserve_new(shard, put);
+}
+
+/* An entry that is replaced counts as used. */
+void km_shard_put_commit_locked(struct km_shard *shard,
+                                struct km_shard_put *put)
+{
+    KM_ASSERT_HELD(&shard->lock);
+    if (put->ref == put->place.ref) {
+        overwrite(shard, put);
+        km_policy_hit(&shard->policy, &put->place);
+        return;
+    }
+    write_stamp(km_log_at(&shard->log, put->ref), put);
+    if (put->place.ref != 0) {
+        redirect(shard, put);
+        km_policy_hit(&shard->policy, &put->place);
+    } else {
+        km_index_add(&shard->index, put->hash, put->freq, put->ref);
+        count_new(shard, put);
+    }
+}
+
+void km_shard_put_cancel_locked(struct km_shard *shard,
+                                const struct km_shard_put *put)
+{
+    KM_ASSERT_HELD(&shard->lock);
+    if (put->ref != put->place.ref) {
+        abandon(shard, put->ref);
+    }
 }
 
 kama_status km_shard_put_locked(struct km_shard *shard, uint64_t hash,
                                 const kama_value *item)
 {
-    KM_ASSERT_HELD(&shard->lock);
-    uint64_t header = km_record_header_of(item, shard->policy.ops->has_links);
-    struct km_place place =
-        km_index_find(&shard->index, hash, km_item_key_bytes(item));
-    return place.ref == 0 ? add(shard, hash, header, item)
-                          : replace(shard, &place, header, item);
+    struct km_shard_put put = {
+        .hash = hash, .item = item, .stamp = km_item_stamp(item)};
+    kama_status st = km_shard_put_reserve_locked(shard, &put);
+    if (st == KAMA_OK) {
+        km_shard_put_commit_locked(shard, &put);
+    }
+    return st;
 }
 
 /* -- buckets --------------------------------------------------------------- */

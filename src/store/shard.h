@@ -160,7 +160,40 @@ static inline bool km_shard_is_negative(const struct km_shard *shard,
             KM_RECORD_NEGATIVE) != 0;
 }
 
-/* Puts a copy of item under its key. Errors: KAMA_ERR_NO_MEMORY. */
+/* A put in two steps: after the first one, nothing that the second one does can fail.
+ *
+ *     struct km_shard_put put = {.hash = hash, .item = item, .stamp = stamp};
+ *     if (km_shard_put_reserve_locked(shard, &put) == KAMA_OK) {
+ *         put.stamp = the version that the mutation gets now;
+ *         km_shard_put_commit_locked(shard, &put);        or km_shard_put_cancel_locked
+ *     }
+ *
+ * The shard must not change in between. */
+struct km_shard_put {
+    uint64_t hash;
+    const kama_value *item; /* borrowed */
+    struct km_version
+        stamp; /* of an explicit entry; whether it is set tells which
+                              * kind of entry it will be */
+    /* ---- the members below belong to the shard ---- */
+    uint64_t header;
+    struct km_place place; /* of the entry that is there, or 0 */
+    km_ref ref;            /* of the record: that of the place, or a new one */
+    unsigned freq;
+};
+
+/* Finds out where a copy of the item goes, and takes the memory for it. Errors:
+ * KAMA_ERR_NO_MEMORY. */
+KAMA_NODISCARD kama_status
+km_shard_put_reserve_locked(struct km_shard *shard, struct km_shard_put *put);
+/* Stores the copy, with put->stamp, in the place of the entry that is there. */
+void km_shard_put_commit_locked(struct km_shard *shard,
+                                struct km_shard_put *put);
+/* Gives the memory back. */
+void km_shard_put_cancel_locked(struct km_shard *shard,
+                                const struct km_shard_put *put);
+
+/* Puts a copy of item under its key, with its stamp. Errors: KAMA_ERR_NO_MEMORY. */
 KAMA_NODISCARD kama_status km_shard_put_locked(struct km_shard *shard,
                                                uint64_t hash,
                                                const kama_value *item);
