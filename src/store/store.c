@@ -366,17 +366,15 @@ enum km_miss km_store_why(struct km_store *store, uint64_t hash)
 
 /* -- mutations ------------------------------------------------------------- */
 
-/* Returns KAMA_OK if the condition is fulfilled, or the status of the put. */
-static kama_status check_condition_locked(
-    struct km_shard *shard, uint64_t hash, kama_bytes key,
-    const struct km_put_condition *condition)
+kama_status km_store_check_locked(const struct km_shard *shard,
+                                  const struct km_place *place,
+                                  const struct km_put_condition *condition)
 {
     KM_ASSERT_HELD(&shard->lock);
     if (condition->kind == KM_PUT_ALWAYS) {
         return KAMA_OK;
     }
-    struct km_place place = km_shard_find_locked(shard, hash, key);
-    bool has_value = place.ref != 0 && !km_shard_is_negative(shard, &place);
+    bool has_value = place->ref != 0 && !km_shard_is_negative(shard, place);
     if (condition->kind == KM_PUT_IF_ABSENT) {
         return has_value ? KAMA_ERR_EXISTS : KAMA_OK;
     }
@@ -386,7 +384,7 @@ static kama_status check_condition_locked(
     if (condition->kind == KM_PUT_IF_PRESENT) {
         return KAMA_OK;
     }
-    const km_word *record = km_shard_record(shard, &place);
+    const km_word *record = km_shard_record(shard, place);
     uint64_t etag = km_record_etag(record, shard->account->etag_key);
     return etag == condition->etag ? KAMA_OK : KAMA_ERR_EXISTS;
 }
@@ -417,8 +415,12 @@ kama_status km_store_put_if(struct km_store *store, uint64_t adoption,
     }
     km_shard_lock(shard, &gone);
     if (adoption >= shard->adoption) {
-        st = check_condition_locked(shard, hash, km_item_key_bytes(item),
-                                    condition);
+        st = KAMA_OK;
+    }
+    if (st == KAMA_OK && condition->kind != KM_PUT_ALWAYS) {
+        struct km_place place =
+            km_shard_find_locked(shard, hash, km_item_key_bytes(item));
+        st = km_store_check_locked(shard, &place, condition);
     }
     if (st == KAMA_OK) {
         st = put_locked(shard, hash, item);

@@ -76,6 +76,12 @@ bool km_store_evict_some(struct km_store *store, uint64_t bytes);
  * for a while. */
 void km_store_reserve(struct km_store *store, uint64_t hash, uint64_t n);
 
+/* Returns KAMA_OK if the live entry at a place, or that there is none, fulfils the
+ * condition, and otherwise the status of the put. */
+kama_status km_store_check_locked(const struct km_shard *shard,
+                                  const struct km_place *place,
+                                  const struct km_put_condition *condition);
+
 /* Returns the status of a lookup of an entry, and a reference. With the lock. */
 kama_status km_store_take_locked(struct km_store *store, struct km_shard *shard,
                                  const struct km_place *place,
