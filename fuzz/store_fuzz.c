@@ -38,7 +38,8 @@ static struct store_model_plan plan_of(const uint8_t *data,
         .held_bytes_max = roomy ? max_bytes / 10 : max_bytes / 256 * data[1],
         .check_every = 1,
         .room = roomy ? STORE_MODEL_ROOMY : STORE_MODEL_FULL,
-        .allocations_fail = data[2] != 0};
+        .allocations_fail = data[2] != 0,
+        .synced = (data[0] & 32) != 0};
 }
 
 /* Does the steps, until one of them finds a fault. */

@@ -38,7 +38,8 @@ static const uint16_t usual[STORE_STEP_KINDS] = {
     [STORE_STEP_OLD] = 15,          [STORE_STEP_RESIZES] = 6,
     [STORE_STEP_ROW] = 20,          [STORE_STEP_HIDE] = 2,
     [STORE_STEP_CLEAR] = 1,         [STORE_STEP_VERIFY] = 3,
-    [STORE_STEP_PUT_IF] = 120,      [STORE_STEP_RESIZE] = 4};
+    [STORE_STEP_PUT_IF] = 120,      [STORE_STEP_RESIZE] = 4,
+    [STORE_STEP_APPLY] = 900,       [STORE_STEP_INVALIDATE] = 1};
 
 /* A row of the table of plans. */
 struct row {
@@ -116,23 +117,26 @@ static struct store_step draw_step(uint64_t *random, unsigned keys)
         .size = (uint32_t)(r >> 24)};
 }
 
-/* All policies, and memory that is counted or not, take turns. In the smallest stores,
+/* All policies, memory that is counted or not, and stores with and without floors take
+ * turns. In the smallest stores,
  * a few values in pages of their own need much more than their bytes, so that the
  * model cannot tell there whether an eviction had to be. */
 static struct store_model_plan plan_of(const struct row *row, uint64_t seed)
 {
     static const struct km_policy_ops *const policies[] = {
         &km_policy_lru, &km_policy_s3fifo, &km_policy_s3fifo_plus};
+    bool synced = seed % 2 == 0;
     return (struct store_model_plan){
         .mem = seed / 2 % 2 == 0 ? km_mem_default() : NULL,
         .policy = policies[seed % 3],
-        .max_bytes = row->max_bytes,
+        .max_bytes = row->max_bytes + (synced ? STORE_MODEL_FLOORS : 0),
         .keys = row->keys,
         .value_bytes_max = row->value_bytes_max,
         .held_bytes_max = row->max_bytes / 100 * row->held_percent,
         .check_every = row->check_every,
         .room = row->room,
-        .dead_first = row->max_bytes >= MIB};
+        .dead_first = row->max_bytes >= MIB,
+        .synced = synced};
 }
 
 /* Makes a model and does steps until one of them finds a fault. Returns NULL if
@@ -181,19 +185,24 @@ static void run_row(const struct row *row, uint64_t seed,
     sums->overtaken += c->overtaken;
     sums->scans += c->scans;
     sums->hidden += c->hidden;
+    sums->applied += c->applied;
+    sums->outdated += c->outdated;
+    sums->barred += c->barred;
     store_model_free(m);
 }
 
 static void say(const struct row *row, const struct store_model_counts *c)
 {
-    print_message("%-20s found %llu, forgotten %llu, expired %llu, refused "
-                  "%llu, kept %llu, overtaken %llu, scans %llu, hidden %llu\n",
-                  row->name, (unsigned long long)c->found,
-                  (unsigned long long)c->forgotten,
-                  (unsigned long long)c->expired,
-                  (unsigned long long)c->refused, (unsigned long long)c->kept,
-                  (unsigned long long)c->overtaken,
-                  (unsigned long long)c->scans, (unsigned long long)c->hidden);
+    print_message(
+        "%-20s found %llu, forgotten %llu, expired %llu, refused "
+        "%llu, kept %llu, overtaken %llu, scans %llu, hidden %llu, "
+        "applied %llu, outdated %llu, barred %llu\n",
+        row->name, (unsigned long long)c->found,
+        (unsigned long long)c->forgotten, (unsigned long long)c->expired,
+        (unsigned long long)c->refused, (unsigned long long)c->kept,
+        (unsigned long long)c->overtaken, (unsigned long long)c->scans,
+        (unsigned long long)c->hidden, (unsigned long long)c->applied,
+        (unsigned long long)c->outdated, (unsigned long long)c->barred);
 }
 
 /* Asserts that the usual seeds of a row have met the cases that it is for. */
@@ -202,6 +211,7 @@ static void expect_met(const struct row *row,
 {
     assert_true(sums->found > 0 && sums->expired > 0);
     assert_true(sums->kept > 0 && sums->scans > 0);
+    assert_true(sums->applied > 0 && sums->outdated > 0 && sums->barred > 0);
     assert_int_equal(sums->forgotten > 0, row->room == STORE_MODEL_FULL);
     assert_true(sums->refused > 0 || row->held_percent < 100);
 }
@@ -329,16 +339,20 @@ static kama_status steps_without_memory(const kama_allocator *mem, void *arg)
 }
 
 /* Each allocation fails once, alone or with all that follow: the step says so,
- * or does its work; the store stays right, and nothing leaks. */
+ * or does its work; the store stays right, and nothing leaks. The seed of a row, which is
+ * in the place of its steps, decides whether its store has floors. */
 static void test_each_allocation_fails(void **state)
 {
     struct row failing[] = {
         {"small", KM_GROUP_BYTES_MIN, 60, KM_GROUP_BYTES_MIN / 4, 60, 4, 1,
          STORE_MODEL_FULL},
-        {"large", 2 * MIB, 1000, 64 * KIB, 30, 64, 2, STORE_MODEL_FULL},
+        {"large", 2 * MIB, 1000, 64 * KIB, 30, 64, 3, STORE_MODEL_FULL},
+        {"small, synced", KM_GROUP_BYTES_MIN, 60, KM_GROUP_BYTES_MIN / 4, 60, 4,
+         2, STORE_MODEL_FULL},
+        {"large, synced", 2 * MIB, 1000, 64 * KIB, 30, 64, 4, STORE_MODEL_FULL},
     };
     (void)state;
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < sizeof failing / sizeof failing[0]; i++) {
         long long n = km_test_fail_each(steps_without_memory, &failing[i]);
         print_message("%s: %lld allocations\n", failing[i].name, n);
         assert_true(n >= 2);

@@ -3,8 +3,10 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "store/apply.h"
 #include "store/fake_clock.h"
 #include "store/stamped.h"
+#include "store/store_epoch.h"
 #include "store/store_hide.h"
 #include "store/store_scan.h"
 
@@ -33,8 +35,16 @@ struct entry {
     enum km_store_presence presence; /* never KM_STORE_EXPIRED */
     uint64_t stamp;
     uint64_t version;
+    struct km_version mutation; /* not set: the entry is filled */
     km_ns expires_at;
     size_t len;
+};
+
+/* The floor of one key. */
+struct least {
+    uint64_t
+        clock; /* of what was deleted or forgotten: the floor is not below it */
+    uint64_t seen; /* the floor when it was last read */
 };
 
 /* A fill that is pending. */
@@ -80,6 +90,8 @@ struct store_model {
     struct store_model_counts counts;
     struct pending fills[FILLS_MAX];
     struct view views[VIEWS_MAX];
+    uint64_t hlc; /* the largest clock so far */
+    struct least *floors;
     struct entry *entries;
     bool *awaited; /* by the scan: there since its begin, and not seen yet */
     kama_bytes *keys;
@@ -151,7 +163,9 @@ static const char *const kind_names[STORE_STEP_KINDS] = {
     [STORE_STEP_CLEAR] = "clear",
     [STORE_STEP_VERIFY] = "verify",
     [STORE_STEP_PUT_IF] = "put if",
-    [STORE_STEP_RESIZE] = "resize"};
+    [STORE_STEP_RESIZE] = "resize",
+    [STORE_STEP_APPLY] = "apply",
+    [STORE_STEP_INVALIDATE] = "invalidate"};
 
 /* Notes the first fault, and returns false. */
 __attribute__((format(printf, 2, 3))) static bool fault(struct store_model *m,
@@ -208,8 +222,16 @@ static enum km_store_presence presence(const struct store_model *m, unsigned k)
     return over ? KM_STORE_ABSENT : e->presence;
 }
 
+/* The floor of a key is at least at a clock from now on. */
+static void raise(struct store_model *m, unsigned k, uint64_t clock)
+{
+    struct least *least = &m->floors[k];
+    least->clock = clock > least->clock ? clock : least->clock;
+}
+
 static void forget(struct store_model *m, unsigned k)
 {
+    raise(m, k, m->entries[k].mutation.hlc);
     m->entries[k] = (struct entry){.presence = KM_STORE_ABSENT};
     m->awaited[k] = false;
 }
@@ -352,7 +374,9 @@ static bool expect_found(struct store_model *m, unsigned k,
                          const kama_value *value)
 {
     return expect_bytes(m, k, kama_value_bytes(value)) &&
-           (kama_value_version(value) == m->entries[k].version ||
+           ((kama_value_version(value) == m->entries[k].version &&
+             km_version_compare(km_item_stamp(value), m->entries[k].mutation) ==
+                 0) ||
             fault(m, "the value of key %u has another version", k));
 }
 
@@ -377,6 +401,7 @@ static bool look(struct store_model *m, unsigned k,
     }
     return (ret_look->value_bytes == e->len &&
             ret_look->version == e->version &&
+            km_version_compare(ret_look->stamp, e->mutation) == 0 &&
             ret_look->expires_at == e->expires_at) ||
            fault(m, "a look at key %u shows another value", k);
 }
@@ -521,6 +546,7 @@ static kama_value *item_new(struct store_model *m, unsigned k,
         .value = kama_bytes_make(m->value, e->len),
         .expires_at = e->expires_at,
         .version = e->version,
+        .stamp = e->mutation,
         .negative = e->presence == KM_STORE_NEGATIVE};
     stamped_fill(m->value, e->len, e->stamp);
     m->incoming_bytes += cost_of(m, k, e->len);
@@ -548,6 +574,9 @@ static void replace(struct store_model *m, unsigned k, const struct entry *e)
 {
     m->awaited[k] = m->awaited[k] && presence(m, k) == KM_STORE_VALUE &&
                     e->presence == KM_STORE_VALUE;
+    if (!km_version_is_set(e->mutation)) {
+        raise(m, k, m->entries[k].mutation.hlc);
+    }
     m->entries[k] = *e;
 }
 
@@ -769,6 +798,230 @@ static bool do_row(struct store_model *m, unsigned k, unsigned how,
     return true;
 }
 
+/* -- mutations with versions ----------------------------------------------- */
+
+/* Returns a version with a clock that is near the largest one so far, before it or
+ * behind it. Few clocks and origins make equal ones likely. */
+static struct km_version version_of(struct store_model *m, uint32_t random)
+{
+    uint64_t back = random / 4 % 16;
+    uint64_t hlc = m->hlc + 2 > back ? m->hlc + 2 - back : 1;
+    m->hlc = hlc > m->hlc ? hlc : m->hlc;
+    return (struct km_version){.hlc = hlc, .origin = 1 + random % 4};
+}
+
+/* Returns whether a key has an explicit entry that is not older than v. A v that is not
+ * set is newer than everything. */
+static bool is_outdated(const struct store_model *m, unsigned k,
+                        struct km_version v)
+{
+    const struct entry *e = &m->entries[k];
+    return km_version_is_set(v) && presence(m, k) != KM_STORE_ABSENT &&
+           km_version_is_set(e->mutation) &&
+           km_version_compare(e->mutation, v) >= 0;
+}
+
+static uint64_t floor_of(const struct store_model *m, unsigned k)
+{
+    return km_store_floor(m->store, hash_of(m, k));
+}
+
+/* The floor of a key has not sunk, and is not below what was deleted. An entry that was
+ * hidden is forgotten by the sweep. */
+static bool check_floor(struct store_model *m, unsigned k)
+{
+    struct least *least = &m->floors[k];
+    uint64_t now_at = floor_of(m, k);
+    if (!m->plan.synced) {
+        return true;
+    }
+    if (now_at < least->seen || (now_at < least->clock && !is_hidden(m, k))) {
+        return fault(m, "the floor of key %u is %llu, after %llu and %llu", k,
+                     (unsigned long long)now_at,
+                     (unsigned long long)least->seen,
+                     (unsigned long long)least->clock);
+    }
+    least->seen = now_at;
+    return true;
+}
+
+/* A mutation, and the entry that it must leave behind. */
+struct mutation {
+    struct km_operation operation;
+    struct km_version version;
+    bool begins_here;
+    bool sets;          /* it stores an entry */
+    bool is_barred;     /* by the floor */
+    struct entry after; /* if it stores one */
+};
+
+/* Gives the versions of mutations that begin here. */
+static struct km_version next_version(void *arg, const struct km_asking *asking)
+{
+    struct store_model *m = arg;
+    (void)asking;
+    return (struct km_version){.hlc = ++m->hlc, .origin = 9};
+}
+
+/* Decides by the rule R4 what a mutation leaves behind. An entry that has expired is
+ * forgotten first, and raises the floor. */
+static void decide(struct store_model *m, unsigned k, struct mutation *x)
+{
+    const struct entry *e = &m->entries[k];
+    bool live = presence(m, k) != KM_STORE_ABSENT;
+    bool is_explicit = live && km_version_is_set(e->mutation);
+    uint64_t floor = floor_of(m, k);
+    floor = !live && e->mutation.hlc > floor ? e->mutation.hlc : floor;
+    switch (x->operation.kind) {
+    case KM_APPLY_SET:
+        x->is_barred = !is_explicit && x->version.hlc <= floor;
+        x->sets = !x->is_barred;
+        break;
+    case KM_APPLY_EXPIRE:
+        x->sets =
+            live && (x->begins_here ||
+                     (is_explicit &&
+                      km_version_compare(e->mutation, x->operation.base) == 0));
+        x->after = *e;
+        x->after.expires_at = x->operation.expires_at;
+        break;
+    case KM_APPLY_DROP:
+    case KM_APPLY_DELETE:
+        break;
+    }
+    x->after.mutation = x->version;
+}
+
+/* Does to the array what a mutation has done to the store. Returns whether it changed the
+ * entry. */
+static bool carry_out(struct store_model *m, unsigned k,
+                      const struct mutation *x)
+{
+    overtake_fills(m, k);
+    bool outdated = is_outdated(m, k, x->version);
+    bool was_there = presence(m, k) == KM_STORE_VALUE;
+    if (!x->sets && !x->is_barred) {
+        raise(m, k, x->version.hlc);
+    }
+    m->counts.barred += x->is_barred;
+    m->counts.outdated += outdated;
+    m->counts.applied += !outdated && (x->sets || was_there);
+    if (outdated) {
+        return false;
+    }
+    if (x->sets) {
+        replace(m, k, &x->after);
+    } else {
+        forget(m, k);
+    }
+    return x->sets || was_there;
+}
+
+/* A set for which there was no memory is a drop, and an eviction for its sake may have
+ * raised its floor to above its version. Both leave nothing behind. */
+static bool learn_loss(struct store_model *m, unsigned k,
+                       const struct mutation *x, uint64_t floor)
+{
+    struct km_store_look seen;
+    uint64_t cost = cost_of(m, k, x->after.len);
+    km_store_look(m->store, hash_of(m, k), key_of(m, k), &seen);
+    bool may_be = may_refuse(m, cost) || floor_of(m, k) > floor;
+    bool lost = x->sets && may_be && seen.presence == KM_STORE_ABSENT &&
+                presence(m, k) != KM_STORE_ABSENT &&
+                floor_of(m, k) >= x->version.hlc;
+    if (lost) {
+        forget(m, k);
+    }
+    return lost;
+}
+
+/* Applies a mutation to the store. Returns its status, KAMA_ERR_NO_MEMORY if its item
+ * could not be made. */
+static kama_status apply(struct store_model *m, unsigned k, struct mutation *x)
+{
+    struct km_stamp stamp = {.version = x->version};
+    if (x->operation.kind == KM_APPLY_SET) {
+        struct entry plain = x->after;
+        plain.mutation = (struct km_version){0, 0};
+        x->operation.item = item_new(m, k, &plain);
+        if (x->operation.item == NULL) {
+            return KAMA_ERR_NO_MEMORY;
+        }
+    } else if (x->operation.kind == KM_APPLY_EXPIRE) {
+        m->incoming_bytes += cost_of(m, k, x->after.len);
+    }
+    if (x->begins_here) {
+        stamp = (struct km_stamp){.ask = next_version, .arg = m};
+    }
+    return km_store_apply(m->store, &x->operation, &stamp);
+}
+
+/* Returns a mutation as a step asks for it. */
+static struct mutation mutation_of(struct store_model *m, unsigned k,
+                                   const struct store_step *s)
+{
+    static const enum km_operation_kind kinds[] = {
+        KM_APPLY_SET,  KM_APPLY_SET,    KM_APPLY_SET,    KM_APPLY_SET,
+        KM_APPLY_DROP, KM_APPLY_DELETE, KM_APPLY_EXPIRE, KM_APPLY_EXPIRE};
+    struct mutation x = {.operation = {.kind = kinds[s->how % 8],
+                                       .hash = hash_of(m, k),
+                                       .key = key_of(m, k),
+                                       .base = m->entries[k].mutation,
+                                       .adoption = m->adoption},
+                         .begins_here = s->how / 8 % 4 == 0,
+                         .after =
+                             entry_new(m, length_of(m, s->size), s->how / 32)};
+    if (x.operation.kind == KM_APPLY_EXPIRE) {
+        x.operation.expires_at = expiry_of(m, s->size);
+        x.operation.base.origin += s->size % 4 == 3;
+    }
+    x.version = x.begins_here
+                    ? (struct km_version){.hlc = m->hlc + 1, .origin = 9}
+                    : version_of(m, s->size >> 5);
+    return x;
+}
+
+/* An EXPIRE that begins here needs a value, and negative entries are not set. */
+static bool do_apply(struct store_model *m, unsigned k,
+                     const struct store_step *s)
+{
+    struct mutation x = mutation_of(m, k, s);
+    if (!m->plan.synced || is_hidden(m, k)) {
+        return true;
+    }
+    if (!do_look(m, k)) {
+        return false;
+    }
+    decide(m, k, &x);
+    bool pointless = x.begins_here && x.operation.kind == KM_APPLY_EXPIRE &&
+                     presence(m, k) != KM_STORE_VALUE;
+    uint64_t floor = floor_of(m, k);
+    kama_status st = apply(m, k, &x);
+    if (refused(m, st, cost_of(m, k, x.after.len)) ||
+        (pointless && st == KAMA_MISS)) {
+        return true;
+    }
+    bool changed = carry_out(m, k, &x);
+    bool lost = learn_loss(m, k, &x, floor);
+    if (pointless || (st != KAMA_OK && st != KAMA_MISS) ||
+        ((st == KAMA_OK) != changed && !lost)) {
+        return fault(m, "mutation %u of key %u: %s", x.operation.kind, k,
+                     kama_status_name(st));
+    }
+    return check_floor(m, k) && (lost || expect_stored(m, k));
+}
+
+static bool do_invalidate(struct store_model *m)
+{
+    km_store_invalidate(m->store, m->hlc);
+    for (unsigned k = 0; k < m->plan.keys; k++) {
+        forget(m, k);
+        raise(m, k, m->hlc);
+        overtake_fills(m, k);
+    }
+    return do_look(m, 0);
+}
+
 /* -- fills ----------------------------------------------------------------- */
 
 /* Returns a fill that is not pending, or NULL. */
@@ -852,6 +1105,9 @@ static bool do_fill_commit(struct store_model *m, size_t len, unsigned how)
         return true;
     }
     struct entry e = entry_new(m, len, how);
+    if (m->plan.synced && how % 4 == 0 && e.presence == KM_STORE_VALUE) {
+        e.mutation = version_of(m, (uint32_t)e.stamp);
+    }
     uint64_t cost = cost_of(m, p->key, e.len);
     kama_value *item =
         p->fill.purpose == KM_FILL_TO_KEEP ? item_new(m, p->key, &e) : NULL;
@@ -866,6 +1122,7 @@ static bool do_fill_commit(struct store_model *m, size_t len, unsigned how)
         kama_value_unref(item);
         return false;
     }
+    bool loses = is_outdated(m, p->key, e.mutation);
     bool kept = m->calls.fill_commit(m->store, &p->fill, item);
     kama_value_unref(item);
     p->used = false;
@@ -874,12 +1131,16 @@ static bool do_fill_commit(struct store_model *m, size_t len, unsigned how)
     if (kept && p->overtaken) {
         return fault(m, "key %u: an overtaken fill was kept", p->key);
     }
+    if (kept && loses) {
+        return fault(m, "key %u: a fill with an older version was kept",
+                     p->key);
+    }
     if (kept) {
         replace(m, p->key, &e);
         learn_overtaken(m, p->key);
         return expect_stored(m, p->key);
     }
-    return p->overtaken || refused(m, KAMA_ERR_NO_MEMORY, cost) ||
+    return p->overtaken || loses || refused(m, KAMA_ERR_NO_MEMORY, cost) ||
            fault(m, "key %u: a fill was not kept", p->key);
 }
 
@@ -1033,8 +1294,9 @@ static bool do_resize(struct store_model *m, unsigned how)
     uint64_t max = m->plan.max_bytes;
     uint64_t part = max / 2 / 255 * how;
     m->max_bytes = m->plan.room == STORE_MODEL_ROOMY ? max + part : max - part;
-    m->max_bytes =
-        m->max_bytes < KM_GROUP_BYTES_MIN ? KM_GROUP_BYTES_MIN : m->max_bytes;
+    uint64_t min =
+        KM_GROUP_BYTES_MIN + (m->plan.synced ? STORE_MODEL_FLOORS : 0);
+    m->max_bytes = m->max_bytes < min ? min : m->max_bytes;
     km_store_resize(m->store, m->max_bytes);
     for (unsigned i = 0; km_store_resize_step(m->store); i++) {
         if (i == 1000000) {
@@ -1100,7 +1362,7 @@ static bool check_stats(struct store_model *m)
 static bool do_verify(struct store_model *m)
 {
     for (unsigned k = 0; k < m->plan.keys; k++) {
-        if (!do_look(m, k)) {
+        if (!do_look(m, k) || !check_floor(m, k)) {
             return false;
         }
     }
@@ -1240,6 +1502,10 @@ static bool act(struct store_model *m, const struct store_step *s)
         return do_put_if(m, k, length_of(m, s->size), how);
     case STORE_STEP_RESIZE:
         return do_resize(m, how);
+    case STORE_STEP_APPLY:
+        return do_apply(m, k, s);
+    case STORE_STEP_INVALIDATE:
+        return do_invalidate(m);
     case STORE_STEP_KINDS:
         break;
     }
@@ -1302,7 +1568,8 @@ static struct km_store *new_store(struct store_model *m)
         .policy = m->plan.policy,
         .max_bytes = m->plan.max_bytes,
         .seed = 42,
-        .slot_seed = SLOT_SEED};
+        .slot_seed = SLOT_SEED,
+        .keeps_floors = m->plan.synced};
     return km_store_new(&options, &store) == KAMA_OK ? store : NULL;
 }
 
@@ -1316,6 +1583,7 @@ struct store_model *store_model_new(const struct store_model_plan *plan)
     fake_clock_init(&m->clock);
     m->lost = made(calloc(1, sizeof *m->lost));
     m->entries = made(calloc(plan->keys, sizeof *m->entries));
+    m->floors = made(calloc(plan->keys, sizeof *m->floors));
     m->awaited = made(calloc(plan->keys, sizeof *m->awaited));
     m->value = made(malloc(plan->value_bytes_max + 1));
     m->out = made(malloc(plan->value_bytes_max + 1));
@@ -1383,6 +1651,7 @@ void store_model_free(struct store_model *m)
     }
     free(m->lost);
     free(m->entries);
+    free(m->floors);
     free(m->awaited);
     free(m->keys);
     free(m->key_bytes);

@@ -19,6 +19,8 @@
  *     an entry that is gone although the store has room, or uncounted
  *     a scan that leaves out an entry which was there from its begin to its end
  *     a fill that is kept although it was overtaken, or the other way round
+ *     another version than the largest one, of those that are not barred
+ *     a floor that sinks, or is below the clock of what was deleted or forgotten
  *     an error, other than for want of memory while the test itself holds more
  *         than half of max_bytes in values
  *     more than max_bytes and STORE_MODEL_SLACK in use, or allocated
@@ -37,6 +39,10 @@ struct km_policy_ops;
 
 /* The index of a small store may grow before room is made for it. */
 #define STORE_MODEL_SLACK 8192u
+
+/* The smallest synced store has so much more than KM_GROUP_BYTES_MIN, of which its floors
+ * would be an eighth. */
+#define STORE_MODEL_FLOORS 16384u
 
 #define STORE_MODEL_KEYS_MAX 4096u
 
@@ -61,6 +67,8 @@ struct store_model_plan {
     bool dead_first; /* the store gives up cleared and expired entries before
                       * those that a get would find */
     bool allocations_fail; /* any step may say that there is no memory */
+    bool
+        synced; /* the store keeps floors, and mutations with versions are applied */
 };
 
 /* The kinds of steps. */
@@ -90,6 +98,8 @@ enum store_step_kind {
     STORE_STEP_PUT_IF, /* a put with a condition */
     STORE_STEP_RESIZE, /* another max_bytes, at most that of the plan if the keys
                         * do not fit, else at least that */
+    STORE_STEP_APPLY,  /* a mutation with a version, if the plan is synced */
+    STORE_STEP_INVALIDATE,
     STORE_STEP_KINDS
 };
 
@@ -112,6 +122,9 @@ struct store_model_counts {
     uint64_t overtaken; /* fills that ended without being kept */
     uint64_t scans;     /* from begin to end */
     uint64_t hidden;    /* entries */
+    uint64_t applied;   /* mutations with versions that have changed an entry */
+    uint64_t outdated;  /* those that have not */
+    uint64_t barred;    /* sets with a version that is not above the floor */
     uint64_t used_bytes_max;
 };
 
