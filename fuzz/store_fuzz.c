@@ -4,7 +4,8 @@
  * (tests/store/store_model.h), which must answer the same.
  *
  *     byte 0     bit 0 LRU or S3-FIFO, bit 1 an allocator of its own or none,
- *                bit 2 all keys have room or not, bits 3 and 4 max_bytes
+ *                bit 2 all keys have room or not, bits 3 and 4 max_bytes,
+ *                bit 5 versions or none
  *     byte 1     how much of max_bytes may be held, in 256ths
  *     byte 2     the number of the allocation that fails; 0: none
  *     then       8 bytes for each step: what, how, the key (2), the size (4)
@@ -28,7 +29,9 @@ static struct store_model_plan plan_of(const uint8_t *data,
                                        const struct km_mem_probe *probe)
 {
     bool roomy = (data[0] & 4) != 0 && data[2] == 0;
+    bool synced = (data[0] & 32) != 0;
     uint64_t max_bytes = (uint64_t)KM_GROUP_BYTES_MIN << (data[0] >> 3 & 3);
+    max_bytes += synced ? STORE_MODEL_FLOORS : 0;
     return (struct store_model_plan){
         .mem = (data[0] & 2) != 0 || data[2] != 0 ? &probe->allocator : NULL,
         .policy = (data[0] & 1) != 0 ? &km_policy_lru : &km_policy_s3fifo,
@@ -39,7 +42,7 @@ static struct store_model_plan plan_of(const uint8_t *data,
         .check_every = 1,
         .room = roomy ? STORE_MODEL_ROOMY : STORE_MODEL_FULL,
         .allocations_fail = data[2] != 0,
-        .synced = (data[0] & 32) != 0};
+        .synced = synced};
 }
 
 /* Does the steps, until one of them finds a fault. */
