@@ -5,6 +5,7 @@
  */
 #include "store/account.h"
 #include "store/fake_clock.h"
+#include "store/resident.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,17 +18,6 @@
 
 #define MIB ((size_t)1 << 20)
 #define BASE_BYTES 1000u
-
-/* Returns the resident bytes of the process. */
-static size_t resident(void)
-{
-    unsigned long all = 0, pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%lu %lu", &all, &pages), 2);
-    (void)fclose(file);
-    return pages * KM_PAGE_BYTES;
-}
 
 static struct km_account *account_new(struct fake_clock *clock)
 {
@@ -96,7 +86,7 @@ static void test_resident(void **state)
     for (unsigned i = 0; i < RUNS; i++) {
         km_pages_free(&account->pages, runs[i], MIB / 2);
     }
-    assert_true(resident() < before + 3 * MIB);
+    assert_true(resident_at_most(before + 3 * MIB));
     assert_in_range(account->pages.warm, 1, MIB / KM_PAGE_BYTES);
     km_pages_trim(&account->pages, false);
     assert_int_equal(account->pages.warm, 0);
@@ -160,11 +150,11 @@ static void test_huge(void **state)
         memset(runs[i], 1, MIB / 2);
     }
     assert_true(mapped("AnonHugePages:") >= before + RUNS * MIB / 4);
-    assert_true(resident() < resident_before + RUNS * MIB / 2 + 8 * MIB);
+    assert_true(resident_at_most(resident_before + RUNS * MIB / 2 + 8 * MIB));
     for (unsigned i = 0; i < RUNS; i += 2) {
         km_pages_free(&account->pages, runs[i], MIB / 2);
     }
-    assert_true(resident() < resident_before + RUNS * MIB / 4 + 8 * MIB);
+    assert_true(resident_at_most(resident_before + RUNS * MIB / 4 + 8 * MIB));
     for (unsigned i = 1; i < RUNS; i += 2) {
         km_pages_free(&account->pages, runs[i], MIB / 2);
     }

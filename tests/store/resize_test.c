@@ -4,7 +4,9 @@
  * at once; threads that store values meanwhile are not refused, and several
  * threads may resize.
  */
+#include "store/resident.h"
 #include "store/store_fixture.h"
+#include "store/store_internal.h"
 
 #include <pthread.h>
 
@@ -150,6 +152,40 @@ static void test_pinned(void **state)
     fixture_free(f, 0);
 }
 
+/* Puts values of 100 bytes and of 30,000 in turn, until the store is full. */
+static void fill_both(struct fixture *f)
+{
+    static const char value[30000];
+    char key[32];
+    for (unsigned i = 0; i < 100000; i++) {
+        assert_int_equal(put(f, number_key(key, i),
+                             KAMA_BYTES(value, i % 32 == 0 ? 30000 : 100)),
+                         KAMA_OK);
+    }
+}
+
+/* With pages of the system, what is resident follows the bound, of which only a small
+ * part may be warm, and entries have the rest. */
+static void test_resident(void **state)
+{
+    struct fixture *f = fixture_own(64 * MIB, &km_policy_s3fifo_plus);
+    size_t empty = resident();
+    (void)state;
+    fill_both(f);
+    assert_true(stats(f).evictions > 0);
+    assert_true(resident() > empty + 55 * MIB);
+    (void)resize(f, 4 * MIB);
+    assert_true(stats(f).used_bytes <= 4 * MIB);
+    assert_true(stats(f).payload_bytes > MIB);
+    assert_true(f->store->account->pages.warm * KM_PAGE_BYTES <= MIB / 16);
+    assert_true(f->store->account->blocks.warm * KM_PAGE_BYTES <= MIB / 16);
+    assert_true(resident_at_most(empty + 8 * MIB));
+    (void)resize(f, 64 * MIB);
+    fill_both(f);
+    assert_true(resident_at_most(empty + 64 * MIB / 20 * 21 + 8 * MIB));
+    fixture_free(f, 0);
+}
+
 struct worker {
     pthread_t thread;
     struct fixture *f;
@@ -208,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_up),
         cmocka_unit_test(test_far_down),
         cmocka_unit_test(test_pinned),
+        cmocka_unit_test(test_resident),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_no_put_waits_for_what_nobody_holds),
         cmocka_unit_test(test_free_pages_sink_with_the_bound),
