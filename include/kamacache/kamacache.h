@@ -763,10 +763,11 @@ typedef struct kama_group_options {
      * KAMA_ERR_INVALID. */
     const char *sync;
     /* Whether the memory for entries consists of pages of 2 MiB, if the system has
-     * them (transparent huge pages, `madvise` or `always`): "on", "off" or "auto",
-     * which is on if max_bytes is at least 64 MiB. Gets of a large group are
-     * faster then. A small group would use more memory than max_bytes: each
-     * page is resident as a whole. Without effect if there is an allocator.
+     * them (transparent huge pages, `madvise` or `always`): "on", "off" or "auto".
+     * Gets of a large group are faster then. With "on", a page is resident as a
+     * whole from the first write on, so that a small group uses more memory than
+     * max_bytes. With "auto", groups of at least 64 MiB let the system gather
+     * the pages in the background where memory is full. Without effect if there is an allocator.
      * Default: "auto"; NULL is KAMA_ERR_INVALID. */
     const char *huge_pages;
 } kama_group_options;

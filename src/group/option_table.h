@@ -73,7 +73,7 @@
     X("huge_pages", huge_pages, KM_OPTION_STRING, "WHEN", "auto", "auto", 0,   \
       0, "0.2.0",                                                              \
       "Pages of 2 MiB, with which a large group is faster: on, off, or auto "  \
-      "(from 64m on).")
+      "(from 64m on, gathered in the background).")
 
 /* Names that belong to a later version, and that this one refuses: X(name) */
 #define KM_GROUP_OPTION_LATER_MAP(X)                                           \

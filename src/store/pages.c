@@ -40,6 +40,7 @@ struct km_leaving_run {
  * at the end in which no segment has room. */
 struct km_page_range {
     uint8_t *base;
+    bool is_advised; /* to have huge pages, because it is full */
     uint64_t used[WORDS];
     uint64_t warm[WORDS]; /* free pages that are resident */
 };
@@ -148,7 +149,8 @@ static uint8_t *map_range(const struct km_pages *pages)
         (void)munmap(p + before + RANGE_BYTES, RANGE_BYTES - before);
     }
     (void)madvise(p + before, RANGE_BYTES,
-                  pages->wants_huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+                  pages->huge == KM_PAGES_HUGE_AT_ONCE ? MADV_HUGEPAGE
+                                                       : MADV_NOHUGEPAGE);
     return p + before;
 }
 
@@ -249,12 +251,35 @@ static void populate(void *run, size_t bytes)
 #endif
 }
 
+/* Lets the kernel gather the pages of a range that has become full. */
+static void note_full(const struct km_pages *pages, struct km_page_range *range)
+{
+    if (pages->huge == KM_PAGES_HUGE_IF_FULL && !range->is_advised &&
+        next_clear(range->used, 0) == RANGE_PAGES) {
+        range->is_advised = true;
+        (void)madvise(range->base, RANGE_BYTES, MADV_HUGEPAGE);
+    }
+}
+
+/* Gives pages of a range back to the system, which must not gather the others again:
+ * the pages that were given back would be resident with them. */
+static void give_back(struct km_page_range *range, unsigned at, unsigned n)
+{
+    if (range->is_advised) {
+        range->is_advised = false;
+        (void)madvise(range->base, RANGE_BYTES, MADV_NOHUGEPAGE);
+    }
+    (void)madvise(range->base + (size_t)at * KM_PAGE_BYTES,
+                  (size_t)n * KM_PAGE_BYTES, MADV_DONTNEED);
+}
+
 /* Takes a run out of a range. *ret_fresh is how many of its pages are not resident. */
 static void *take(struct km_pages *pages, struct km_page_range *range,
                   unsigned at, unsigned n, unsigned *ret_fresh)
 {
     void *run = range->base + (size_t)at * KM_PAGE_BYTES;
     (void)put_bits(range->used, at, n, true);
+    note_full(pages, range);
     unsigned warm = put_bits(range->warm, at, n, false);
     pages->warm -= warm;
     *ret_fresh = n - warm;
@@ -289,8 +314,7 @@ static void trim_range(struct km_pages *pages, struct km_page_range *range)
          at = next_set(range->warm, at)) {
         unsigned n = next_clear(range->warm, at) - at;
         (void)put_bits(range->warm, at, n, false);
-        (void)madvise(range->base + (size_t)at * KM_PAGE_BYTES,
-                      (size_t)n * KM_PAGE_BYTES, MADV_DONTNEED);
+        give_back(range, at, n);
         pages->warm -= n;
         km_account_discharge(pages->account, (size_t)n * KM_PAGE_BYTES);
     }
@@ -324,9 +348,9 @@ bool km_pages_init(struct km_pages *pages, struct km_account *account,
     return km_mutex_init(&pages->lock, KM_RANK_PAGES);
 }
 
-void km_pages_want_huge(struct km_pages *pages)
+void km_pages_want_huge(struct km_pages *pages, enum km_pages_huge huge)
 {
-    pages->wants_huge = true;
+    pages->huge = huge;
 }
 
 void km_pages_fini(struct km_pages *pages)
@@ -397,7 +421,7 @@ void km_pages_free(struct km_pages *pages, void *run, size_t n)
         (void)put_bits(range->warm, at, count, true);
         pages->warm += count;
     } else {
-        (void)madvise(run, bytes, MADV_DONTNEED);
+        give_back(range, at, count);
     }
     km_mutex_unlock(&pages->lock);
     if (!keep) {

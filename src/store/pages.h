@@ -17,8 +17,10 @@
  *
  * A range may consist of two pages of 2 MiB, which the processor finds sooner. Such a
  * page is resident as a whole, so that only runs which fill ranges without holes have
- * them: the segments and lines of a store, but not its blocks. What is given back splits
- * a page. Otherwise ranges are told to have small pages, whatever the system does by
+ * them: the segments and lines of a store, but not its blocks. The first write to such a
+ * page makes 2 MiB resident, which takes some 250 microseconds, and milliseconds in a
+ * virtual machine whose host has none ready. So a range can also be advised when it
+ * is full, and the kernel gathers its pages in the background. Otherwise ranges are told to have small pages, whatever the system does by
  * itself.
  *
  * A run of more than 2 MiB is a mapping of its own, and is unmapped when it is freed; or
@@ -49,6 +51,13 @@ enum km_huge_pages {
     KM_HUGE_PAGES_OFF
 };
 
+/* When a range gets pages of 2 MiB. */
+enum km_pages_huge {
+    KM_PAGES_SMALL,        /* never */
+    KM_PAGES_HUGE_IF_FULL, /* when it is full, until a part is given back */
+    KM_PAGES_HUGE_AT_ONCE  /* when a page is written for the first time */
+};
+
 #define KM_HUGE_BYTES_MIN (UINT64_C(64) << 20)
 
 struct km_pages {
@@ -63,8 +72,8 @@ struct km_pages {
     atomic_bool has_leaving;
     uint64_t warm;      /* pages */
     bool store_is_gone; /* then no page stays warm */
-    bool is_own;        /* pages come from the system, not from an allocator */
-    bool wants_huge;    /* ranges shall consist of pages of 2 MiB */
+    enum km_pages_huge huge;
+    bool is_own; /* pages come from the system, not from an allocator */
     bool
         are_read_late; /* free pages may be read, so that they are not poisoned */
 };
@@ -80,7 +89,7 @@ bool km_pages_init(struct km_pages *pages, struct km_account *account,
                    enum km_pages_use use);
 /* Lets the ranges that are mapped from now on have pages of 2 MiB, if the system has
  * any. */
-void km_pages_want_huge(struct km_pages *pages);
+void km_pages_want_huge(struct km_pages *pages, enum km_pages_huge huge);
 /* Unmaps the ranges, of which no run is in use. */
 void km_pages_fini(struct km_pages *pages);
 

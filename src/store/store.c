@@ -77,11 +77,15 @@ static bool shards_init(struct km_store *store,
     return true;
 }
 
-static bool wants_huge_pages(const struct km_store_options *options)
+static enum km_pages_huge huge_pages(const struct km_store_options *options)
 {
-    return options->huge_pages == KM_HUGE_PAGES_ON ||
-           (options->huge_pages == KM_HUGE_PAGES_AUTO &&
-            options->max_bytes >= KM_HUGE_BYTES_MIN);
+    if (options->huge_pages == KM_HUGE_PAGES_ON) {
+        return KM_PAGES_HUGE_AT_ONCE;
+    }
+    return options->huge_pages == KM_HUGE_PAGES_AUTO &&
+                   options->max_bytes >= KM_HUGE_BYTES_MIN
+               ? KM_PAGES_HUGE_IF_FULL
+               : KM_PAGES_SMALL;
 }
 
 kama_status km_store_new(const struct km_store_options *options,
@@ -112,9 +116,7 @@ kama_status km_store_new(const struct km_store_options *options,
         goto fail_account;
     }
     store->account->etag_key = options->etag_key;
-    if (wants_huge_pages(options)) {
-        km_pages_want_huge(&store->account->pages);
-    }
+    km_pages_want_huge(&store->account->pages, huge_pages(options));
     if (options->keeps_floors) {
         store->floors = km_floors_new(store->account, options->max_bytes);
         if (store->floors == NULL) {

@@ -136,7 +136,7 @@ static void test_huge(void **state)
         account_free(account);
         skip();
     }
-    km_pages_want_huge(&account->pages);
+    km_pages_want_huge(&account->pages, KM_PAGES_HUGE_AT_ONCE);
     size_t before = mapped("AnonHugePages:");
     size_t resident_before = resident();
     for (unsigned i = 0; i < RUNS; i++) {
@@ -158,6 +158,56 @@ static void test_huge(void **state)
     for (unsigned i = 1; i < RUNS; i += 2) {
         km_pages_free(&account->pages, runs[i], MIB / 2);
     }
+    account_free(account);
+}
+
+/* Returns whether the mapping of an address is advised to have huge pages. */
+static bool is_advised(const void *address)
+{
+    char line[512];
+    bool inside = false;
+    bool advised = false;
+    FILE *file = fopen("/proc/self/smaps", "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        unsigned long from, to;
+        if (sscanf(line, "%lx-%lx ", &from, &to) == 2) {
+            inside = from <= (uintptr_t)address && (uintptr_t)address < to;
+        } else if (inside && strncmp(line, "VmFlags:", 8) == 0) {
+            advised = strstr(line, " hg") != NULL;
+        }
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return advised;
+}
+
+/* A full range is advised, until a part of it is given back. */
+static void test_huge_if_full(void **state)
+{
+    enum { RUNS = 8 };
+    struct fake_clock clock;
+    struct km_account *account = account_new(&clock);
+    struct km_pages *pages = &account->pages;
+    void *runs[RUNS];
+    (void)state;
+    if (!system_has_huge_pages()) {
+        account_free(account);
+        skip();
+    }
+    km_pages_want_huge(pages, KM_PAGES_HUGE_IF_FULL);
+    for (unsigned i = 0; i < RUNS; i++) {
+        runs[i] = km_pages_alloc(pages, MIB / 2);
+        assert_non_null(runs[i]);
+        assert_int_equal(is_advised(runs[0]), i == RUNS - 1);
+    }
+    km_pages_free(pages, runs[0], MIB / 2); /* it is warm */
+    runs[0] = km_pages_alloc(pages, MIB / 2);
+    assert_true(is_advised(runs[0]));
+    for (unsigned i = 0; i < RUNS; i++) {
+        km_pages_free(pages, runs[i], MIB / 2);
+    }
+    assert_false(is_advised(runs[0]));
     account_free(account);
 }
 
@@ -205,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_runs),
         cmocka_unit_test(test_resident),
         cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_huge_if_full),
         cmocka_unit_test(test_large_in_parts),
         cmocka_unit_test(test_large_at_the_end),
     };
