@@ -83,7 +83,7 @@ static void run_neighbours(uint64_t other_ms)
     fake_clock_add_ms(&f->clock, 3020);
     keep(f);
     assert_int_equal(entries(f), COUNT / 2);
-    assert_true(used(f) < full / 4 * 3);
+    assert_true(used(f) < full / 5 * 4);
     assert_int_equal(stats(f).entries, COUNT / 2);
     fixture_free(f, 0);
 }
