@@ -207,12 +207,13 @@ kama_status kama_get(kama_group *group, kama_bytes key, const kama_ctx *ctx,
 }
 
 static kama_status copy_absent(kama_group *group, kama_bytes key,
-                               const struct km_missed *missed,
-                               const kama_ctx *ctx, void *buf, size_t cap,
-                               size_t *ret_len)
+                               enum km_miss why, const kama_ctx *ctx, void *buf,
+                               size_t cap, size_t *ret_len)
 {
+    const struct km_missed missed = {.hash = km_store_hash(group->store, key),
+                                     .why = why};
     kama_value *value;
-    kama_status st = get_absent(group, key, missed, ctx, &value);
+    kama_status st = get_absent(group, key, &missed, ctx, &value);
     if (st != KAMA_OK) {
         return st;
     }
@@ -223,12 +224,13 @@ static kama_status copy_absent(kama_group *group, kama_bytes key,
 
 /* Ends a call that memory has not answered with a value. */
 static KM_NOINLINE kama_status end_copy(kama_group *group, kama_bytes key,
-                                        const struct km_missed *missed,
-                                        const kama_ctx *ctx, kama_status st,
-                                        void *buf, size_t cap, size_t *ret_len)
+                                        struct km_found found,
+                                        const kama_ctx *ctx, void *buf,
+                                        size_t cap, size_t *ret_len)
 {
+    kama_status st = found.status;
     if (st == KAMA_WOULD_LOAD) {
-        st = copy_absent(group, key, missed, ctx, buf, cap, ret_len);
+        st = copy_absent(group, key, found.why, ctx, buf, cap, ret_len);
     } else {
         km_trace_memory(group, st, key);
     }
@@ -247,15 +249,14 @@ kama_status kama_get_copy(kama_group *group, kama_bytes key,
         (st = check_call(group, key, ctx)) != KAMA_OK) {
         return st;
     }
-    struct km_missed missed = {.hash = km_store_hash(group->store, key)};
-    km_hot_keys_note(&group->hot, missed.hash, key);
-    st = km_store_copy_why(group->store, missed.hash, key, buf, cap, ret_len,
-                           &missed.why);
-    if (KM_UNLIKELY(st != KAMA_OK)) {
-        return end_copy(group, key, &missed, ctx, st, buf, cap, ret_len);
+    uint64_t hash = km_store_hash(group->store, key);
+    km_hot_keys_note(&group->hot, hash, key);
+    struct km_found found =
+        km_store_copy_why(group->store, hash, key, buf, cap, ret_len);
+    if (KM_UNLIKELY(found.status != KAMA_OK || group->is_traced)) {
+        return end_copy(group, key, found, ctx, buf, cap, ret_len);
     }
-    km_trace_memory(group, st, key);
-    return st;
+    return KAMA_OK;
 }
 
 kama_status kama_try_get(kama_group *group, kama_bytes key,

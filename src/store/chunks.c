@@ -5,6 +5,8 @@
 
 #define CAP_FIRST 16u
 
+struct km_chunk_table km_chunks_none;
+
 static size_t table_bytes(uint32_t cap)
 {
     return sizeof(struct km_chunk_table) + cap * sizeof(void *);
@@ -12,7 +14,7 @@ static size_t table_bytes(uint32_t cap)
 
 void km_chunks_init(struct km_chunks *chunks, struct km_account *account)
 {
-    atomic_init(&chunks->table, NULL);
+    atomic_init(&chunks->table, &km_chunks_none);
     chunks->account = account;
 }
 
@@ -20,7 +22,7 @@ void km_chunks_fini(struct km_chunks *chunks)
 {
     struct km_chunk_table *table =
         atomic_load_explicit(&chunks->table, memory_order_relaxed);
-    while (table != NULL) {
+    while (table != &km_chunks_none) {
         struct km_chunk_table *older = table->older;
         km_account_release(chunks->account, table, table_bytes(table->cap));
         table = older;
@@ -31,7 +33,7 @@ bool km_chunks_reserve(struct km_chunks *chunks, uint32_t number)
 {
     struct km_chunk_table *old =
         atomic_load_explicit(&chunks->table, memory_order_relaxed);
-    uint32_t cap = old == NULL ? 0 : old->cap;
+    uint32_t cap = old->cap;
     if (number < cap) {
         return true;
     }
@@ -59,7 +61,7 @@ void km_chunks_set(struct km_chunks *chunks, uint32_t number, void *p)
 {
     struct km_chunk_table *table =
         atomic_load_explicit(&chunks->table, memory_order_relaxed);
-    KM_ASSERT(table != NULL && number < table->cap);
+    KM_ASSERT(number < table->cap);
     atomic_store_explicit(&table->at[number], p, memory_order_release);
 }
 
@@ -68,7 +70,7 @@ size_t km_chunks_bytes(const struct km_chunks *chunks)
     size_t bytes = 0;
     const struct km_chunk_table *table =
         atomic_load_explicit(&chunks->table, memory_order_relaxed);
-    for (; table != NULL; table = table->older) {
+    for (; table != &km_chunks_none; table = table->older) {
         bytes += km_account_block_bytes(table_bytes(table->cap));
     }
     return bytes;

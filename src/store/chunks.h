@@ -27,6 +27,10 @@ struct km_chunks {
     struct km_account *account;
 };
 
+/* The table of empty chunks, which has no place, so that readers need not ask whether
+ * there is one. */
+extern struct km_chunk_table km_chunks_none;
+
 /* Makes an empty table, which takes no memory yet. */
 void km_chunks_init(struct km_chunks *chunks, struct km_account *account);
 /* Frees the tables. No reader may be left. */
@@ -47,7 +51,7 @@ static inline void *km_chunks_get(const struct km_chunks *chunks,
 {
     struct km_chunk_table *table =
         atomic_load_explicit(&chunks->table, memory_order_acquire);
-    if (__builtin_expect(table == NULL || number >= table->cap, 0)) {
+    if (__builtin_expect(number >= table->cap, 0)) {
         return NULL;
     }
     return atomic_load_explicit(&table->at[number], memory_order_acquire);

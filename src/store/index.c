@@ -240,6 +240,7 @@ void km_index_init(struct km_index *index, struct km_account *account,
         log->segment_bytes / CHUNK_SHARE / (uint32_t)sizeof(struct km_line);
     lines = lines > KM_BUCKETS_MIN ? lines : KM_BUCKETS_MIN;
     index->chunk_bits = (unsigned)__builtin_ctz(lines);
+    index->chunk_mask = lines - 1;
 }
 
 void km_index_clear(struct km_index *index)

@@ -67,6 +67,7 @@ struct km_index {
     struct km_chunks overflow; /* the chunks of the overflow lines */
     _Atomic uint64_t shape;    /* see km_index_bucket */
     unsigned chunk_bits;       /* of the number of a line in its chunk */
+    uint32_t chunk_mask;       /* so many ones */
     uint32_t line_chunks; /* that there are; some may be behind the buckets */
     uint32_t overflow_chunks; /* likewise */
     uint32_t overflow_made; /* overflow lines that were used since the clear */
@@ -246,7 +247,7 @@ static inline struct km_line *km_index_line(const struct km_index *index,
 {
     struct km_line *chunk =
         km_chunks_get(&index->lines, b >> index->chunk_bits);
-    return chunk == NULL ? NULL : chunk + (b & ((1u << index->chunk_bits) - 1));
+    return chunk == NULL ? NULL : chunk + (b & index->chunk_mask);
 }
 
 /* Returns the line behind one, or NULL. */

@@ -18,7 +18,7 @@ static km_ref ref_of(const struct km_log *log, uint32_t segment, uint32_t at)
 /* Returns the offset of a record in its segment, in bytes. */
 static uint32_t offset_of(const struct km_log *log, km_ref ref)
 {
-    return (ref & ((1u << log->offset_bits) - 1)) * 8;
+    return (ref & log->offset_mask) * 8;
 }
 
 /* Returns the header of whatever begins at an offset of a segment. */
@@ -35,6 +35,7 @@ void km_log_init(struct km_log *log, struct km_account *account,
     log->account = account;
     log->segment_bytes = segment_bytes;
     log->offset_bits = (unsigned)__builtin_ctz(segment_bytes) - 3;
+    log->offset_mask = (1u << log->offset_bits) - 1;
 }
 
 void km_log_fini(struct km_log *log)

@@ -74,6 +74,7 @@ struct km_log {
     uint32_t free_number; /* the first free number; linked by next */
     uint32_t segment_bytes;
     unsigned offset_bits; /* of a ref: words in the segment */
+    uint32_t offset_mask; /* so many ones */
     uint32_t dropped;     /* the first segment that a clear has left */
     uint64_t stamp;       /* for new segments; the policy sets it */
     struct km_log_queue queues[KM_LOG_QUEUES];
@@ -90,7 +91,7 @@ void km_log_fini(struct km_log *log);
 static inline km_word *km_log_at(const struct km_log *log, km_ref ref)
 {
     km_word *base = km_chunks_get(&log->bases, ref >> log->offset_bits);
-    return base == NULL ? NULL : base + (ref & ((1u << log->offset_bits) - 1));
+    return base == NULL ? NULL : base + (ref & log->offset_mask);
 }
 
 /* Returns the number of the segment of a record. */

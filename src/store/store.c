@@ -325,20 +325,20 @@ static kama_status copy_block(struct km_block *block, void *buf, size_t cap,
     return st;
 }
 
-kama_status km_store_copy_locked(struct km_store *store, uint64_t hash,
-                                 kama_bytes key, void *buf, size_t cap,
-                                 size_t *ret_len, enum km_miss *ret_why)
+struct km_found km_store_copy_locked(struct km_store *store, uint64_t hash,
+                                     kama_bytes key, void *buf, size_t cap,
+                                     size_t *ret_len)
 {
     struct km_shard *shard = km_store_shard(store, hash);
     struct km_block *block = NULL;
-    kama_status st = KAMA_WOULD_LOAD;
+    struct km_found found = {.status = KAMA_WOULD_LOAD};
     struct km_gone gone;
     km_shard_lock(shard, &gone);
     km_shard_expect_miss_locked(shard, hash);
     struct km_place place = km_shard_find_locked(shard, hash, key);
     if (place.ref == 0) {
         km_shard_step_locked(shard, 0);
-        *ret_why = km_shard_why_locked(shard, hash);
+        found.why = km_shard_why_locked(shard, hash);
     } else {
         bool negative = km_shard_is_negative(shard, &place);
         const km_word *record = km_shard_record(shard, &place);
@@ -348,12 +348,15 @@ kama_status km_store_copy_locked(struct km_store *store, uint64_t hash,
         if (block != NULL) {
             km_block_ref(block);
         }
-        st = negative        ? KAMA_MISS
-             : block == NULL ? copy_small(record, buf, cap, ret_len)
-                             : KAMA_OK;
+        found.status = negative        ? KAMA_MISS
+                       : block == NULL ? copy_small(record, buf, cap, ret_len)
+                                       : KAMA_OK;
     }
     km_shard_unlock(shard, &gone);
-    return block != NULL ? copy_block(block, buf, cap, ret_len) : st;
+    if (block != NULL) {
+        found.status = copy_block(block, buf, cap, ret_len);
+    }
+    return found;
 }
 
 enum km_miss km_store_why(struct km_store *store, uint64_t hash)

@@ -120,20 +120,25 @@ enum km_miss km_store_why(struct km_store *store, uint64_t hash);
 void km_store_prefetch_line(const struct km_store *store, uint64_t hash);
 void km_store_prefetch_record(const struct km_store *store, uint64_t hash);
 
+/* What a look has found. It fits into a register. */
+struct km_found {
+    kama_status status;
+    enum km_miss why; /* if the status is KAMA_WOULD_LOAD */
+};
+
 /* Looks key up as km_store_get_why does, and copies the value into buf. *ret_len is
  * its length. Errors: KAMA_ERR_TOO_SMALL if the value has more than cap bytes;
  * *ret_len is written then too. buf may be written although no value is returned. */
-kama_status km_store_copy_why(struct km_store *store, uint64_t hash,
-                              kama_bytes key, void *buf, size_t cap,
-                              size_t *ret_len, enum km_miss *ret_why);
+struct km_found km_store_copy_why(struct km_store *store, uint64_t hash,
+                                  kama_bytes key, void *buf, size_t cap,
+                                  size_t *ret_len);
 
 /* Does the same for a caller to whom the reason is all one. */
 static inline kama_status km_store_copy(struct km_store *store, uint64_t hash,
                                         kama_bytes key, void *buf, size_t cap,
                                         size_t *ret_len)
 {
-    enum km_miss why;
-    return km_store_copy_why(store, hash, key, buf, cap, ret_len, &why);
+    return km_store_copy_why(store, hash, key, buf, cap, ret_len).status;
 }
 
 /* Stores an item, whose only reference is taken, and overtakes the fills of its

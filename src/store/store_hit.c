@@ -74,7 +74,7 @@ static KM_ALWAYS_INLINE enum look read_record(struct hit *hit, km_ref ref)
 {
     const struct km_log *log = &hit->shard->log;
     const km_word *base = km_chunks_get(&log->bases, ref >> log->offset_bits);
-    uint32_t offset = ref & ((1u << log->offset_bits) - 1);
+    uint32_t offset = ref & log->offset_mask;
     if (KM_UNLIKELY(base == NULL)) {
         return LOOK_UNCLEAR;
     }
@@ -154,20 +154,19 @@ static KM_ALWAYS_INLINE bool look_up(struct km_store *store, uint64_t hash,
     return false;
 }
 
-kama_status km_store_copy_why(struct km_store *store, uint64_t hash,
-                              kama_bytes key, void *buf, size_t cap,
-                              size_t *ret_len, enum km_miss *ret_why)
+struct km_found km_store_copy_why(struct km_store *store, uint64_t hash,
+                                  kama_bytes key, void *buf, size_t cap,
+                                  size_t *ret_len)
 {
     struct hit hit = {.shard = km_store_shard(store, hash),
                       .key = key,
                       .buf = buf,
                       .cap = cap};
     if (KM_UNLIKELY(!look_up(store, hash, &hit))) {
-        return km_store_copy_locked(store, hash, key, buf, cap, ret_len,
-                                    ret_why);
+        return km_store_copy_locked(store, hash, key, buf, cap, ret_len);
     }
     *ret_len = hit.len;
-    return KAMA_OK;
+    return (struct km_found){.status = KAMA_OK};
 }
 
 kama_value *km_store_hit_item(struct km_store *store, uint64_t hash,

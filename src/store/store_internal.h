@@ -88,6 +88,6 @@ kama_status km_store_take_locked(struct km_store *store, struct km_shard *shard,
                                  kama_value **ret_value);
 
 /* Does what km_store_copy_why does, with the lock. */
-kama_status km_store_copy_locked(struct km_store *store, uint64_t hash,
-                                 kama_bytes key, void *buf, size_t cap,
-                                 size_t *ret_len, enum km_miss *ret_why);
+struct km_found km_store_copy_locked(struct km_store *store, uint64_t hash,
+                                     kama_bytes key, void *buf, size_t cap,
+                                     size_t *ret_len);

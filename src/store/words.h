@@ -23,6 +23,8 @@
  */
 #pragma once
 
+#include "base/assert.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -112,13 +114,14 @@ typedef long long km_vector
     __attribute__((vector_size(16), aligned(1), may_alias));
 typedef uint64_t km_eight __attribute__((aligned(1), may_alias));
 
-static inline km_vector km_vector_get(const uint8_t *p)
+static KM_ALWAYS_INLINE km_vector km_vector_get(const uint8_t *p)
 {
     return *(const volatile km_vector *)p;
 }
 
 /* Copies n bytes, from 16 to 32 of them: the two vectors may overlap. */
-static inline void km_vectors_copy_2(uint8_t *to, const uint8_t *from, size_t n)
+static KM_ALWAYS_INLINE void km_vectors_copy_2(uint8_t *to, const uint8_t *from,
+                                               size_t n)
 {
     km_vector first = km_vector_get(from);
     km_vector last = km_vector_get(from + n - 16);
@@ -127,7 +130,8 @@ static inline void km_vectors_copy_2(uint8_t *to, const uint8_t *from, size_t n)
 }
 
 /* Copies 64 bytes. */
-static inline void km_vectors_copy_64(uint8_t *to, const uint8_t *from)
+static KM_ALWAYS_INLINE void km_vectors_copy_64(uint8_t *to,
+                                                const uint8_t *from)
 {
     km_vectors_copy_2(to, from, 32);
     km_vectors_copy_2(to + 32, from + 32, 32);
@@ -135,7 +139,8 @@ static inline void km_vectors_copy_64(uint8_t *to, const uint8_t *from)
 
 /* Copies n bytes, at least 16. The last piece overlaps the one before it, so that
  * sizes need no loop of their own. */
-static inline void km_vectors_copy(uint8_t *to, const uint8_t *from, size_t n)
+static KM_ALWAYS_INLINE void km_vectors_copy(uint8_t *to, const uint8_t *from,
+                                             size_t n)
 {
     if (n > 64) {
         size_t at = 0;
@@ -155,8 +160,8 @@ static inline void km_vectors_copy(uint8_t *to, const uint8_t *from, size_t n)
 }
 
 /* Returns whether n bytes, at least 8, are equal. */
-static inline bool km_vectors_equal(const uint8_t *a, const uint8_t *b,
-                                    size_t n)
+static KM_ALWAYS_INLINE bool km_vectors_equal(const uint8_t *a,
+                                              const uint8_t *b, size_t n)
 {
     if (n < 16) {
         uint64_t differ =
@@ -175,7 +180,8 @@ static inline bool km_vectors_equal(const uint8_t *a, const uint8_t *b,
 #endif
 
 /* Returns whether the n bytes from `words` on are those at p. */
-static inline bool km_words_equal(const km_word *words, const void *p, size_t n)
+static KM_ALWAYS_INLINE bool km_words_equal(const km_word *words, const void *p,
+                                            size_t n)
 {
 #ifdef KM_WORD_VECTORS
     if (n >= 8) {
@@ -197,8 +203,8 @@ static inline bool km_words_equal(const km_word *words, const void *p, size_t n)
 }
 
 /* Copies n bytes, which begin `skip` bytes (fewer than 8) behind words, to p. */
-static inline void km_words_copy(void *p, const km_word *words, size_t skip,
-                                 size_t n)
+static KM_ALWAYS_INLINE void km_words_copy(void *p, const km_word *words,
+                                           size_t skip, size_t n)
 {
 #ifdef KM_WORD_VECTORS
     if (n >= 16) {
