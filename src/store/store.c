@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 
+#define STATS_KEEP_NS (200 * UINT64_C(1000)) /* of housekeeping in one call */
 #define BYTES_PER_SHARD_MIN (1u << 20)
 #define SHARD_BITS_MAX 4u
 /* Above that there are more shards, because the refs of one reach 32 GiB. */
@@ -589,15 +590,20 @@ static void sum_forgotten(const struct km_shard_counts *counts,
     ret->moved += counts->forgotten[KM_FORGET_MOVED];
 }
 
+/* Each shard does a step, until that has taken some time; so the figures of a group that
+ * nobody else calls become true within a few calls. */
 void km_store_stats_get(struct km_store *store, struct km_store_stats *ret)
 {
+    const struct km_clock *clock = &store->account->clock;
+    km_ns until = km_clock_mono(clock) + STATS_KEEP_NS;
     memset(ret, 0, sizeof *ret);
     sum_cells(store, ret);
     for (unsigned i = 0; i < store->shard_count; i++) {
         struct km_shard *shard = &store->shards[i];
         struct km_gone gone;
         km_shard_lock(shard, &gone);
-        if (km_shard_keep_locked(shard, KM_NS_PER_S)) {
+        if (km_clock_mono(clock) < until &&
+            km_shard_keep_locked(shard, KM_NS_PER_S)) {
             km_keep_by(store->keep_at, 0);
         }
         sum_forgotten(&shard->counts, ret);
