@@ -17,7 +17,7 @@
 #define SLOTS_PER_RANGE 2u
 #define WORDS (RANGE_PAGES / 64u)
 #define WARM_SHARE 64u      /* warm pages may have this part of max_bytes, */
-#define WARM_PAGES_MAX 512u /* and never more */
+#define WARM_PAGES_MAX 256u /* and never more */
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
