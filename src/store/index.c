@@ -23,7 +23,7 @@
 /* The index grows above the first number of entries per bucket, on average, and
  * shrinks below the second one. */
 #define LOAD_GROW 6u
-#define LOAD_SHRINK 3u
+#define LOAD_SHRINK 4u
 
 _Static_assert(sizeof(struct km_line) == 64, "one cache line");
 
