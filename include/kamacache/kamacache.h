@@ -153,8 +153,8 @@
  *             child, functions that need their threads return KAMA_ERR_STATE,
  *             and freeing them does nothing.
  * Cost        A hit is O(1): one hash of the key, one look into an index, and
- *             either a copy of the bytes (kama_get_copy) or one more reference
- *             (kama_get). Functions that are not O(1) say so.
+ *             a copy of the bytes or, by kama_get of a large value, one more
+ *             reference. Functions that are not O(1) say so.
  */
 #ifndef KAMACACHE_KAMACACHE_H
 #define KAMACACHE_KAMACACHE_H
@@ -840,7 +840,8 @@ KAMA_API const char *kama_group_name(const kama_group *group);
  * Returns the value of `key`, and loads it if it is not in memory.
  *
  * On success *ret_value is a reference of the caller's, which it gives back
- * with kama_value_unref. The value is not copied. `ctx` may be NULL.
+ * with kama_value_unref. A large value is not copied: every value of more than
+ * 16 KiB, and in small groups shorter ones, too. `ctx` may be NULL.
  *
  * Returns KAMA_OK, KAMA_MISS if the key does not exist, or KAMA_WOULD_LOAD if
  * the key is not in memory and KAMA_NO_LOAD was given.
@@ -850,7 +851,8 @@ KAMA_API const char *kama_group_name(const kama_group *group);
  *                                 returned this error
  *   KAMA_ERR_LOADER               the loader failed
  *   KAMA_ERR_TIMEOUT              the load or the caller ran out of time
- *   KAMA_ERR_OVERLOADED           65536 loads already wait for a slot
+ *   KAMA_ERR_OVERLOADED           65536 loads already wait for a slot, or callers
+ *                                 hold three quarters of max_bytes in values
  *   KAMA_ERR_BUSY                 65536 callers already wait for this key
  *   KAMA_ERR_REENTRANT            a loader asked for the key that it loads
  *   KAMA_ERR_WOULD_DEADLOCK       the call was made on a thread of the pool and
@@ -1088,12 +1090,10 @@ KAMA_API KAMA_NODISCARD kama_status kama_mdel(kama_group *group,
  * Values that callers hold keep the time that they had. `ctx` may be NULL.
  *
  * Returns KAMA_OK, or KAMA_MISS if there is no entry with a value: the key is
- * not in memory, it has expired, it is known not to exist, or its entry was
- * evicted to make room for its own copy. The last case needs values that are
- * still referenced and take most of the memory.
+ * not in memory, it has expired, or it is known not to exist.
  * Errors: KAMA_ERR_INVALID (key, ttl_ms), KAMA_ERR_TOO_LARGE (key),
  * KAMA_ERR_NO_MEMORY; then nothing has changed.
- * Cost: O(length of the value), because the value is copied.
+ * Cost: O(length of the value), because the value is copied; a large one is not.
  */
 KAMA_API KAMA_NODISCARD kama_status kama_touch(kama_group *group,
                                                kama_bytes key, int64_t ttl_ms,
