@@ -714,8 +714,10 @@ typedef struct kama_group_options {
     const char *name;
     /* How much memory the group may use, in bytes: keys, values, index,
      * bookkeeping, and values that were evicted but are still referenced. When
-     * it is full, entries are evicted. At least 64 KiB and four times
-     * max_value_bytes. Default: 64 MiB. */
+     * it is full, entries are evicted. For a moment it may be more: an eighth of
+     * it (at most 8 MiB) that the next calls free, and values that several
+     * threads are just storing, if these alone need most of it. At least 64 KiB
+     * and four times max_value_bytes. Default: 64 MiB. */
     uint64_t max_bytes;
     /* How many bytes a value may have: at most 64 MiB, and at most 16 MiB in a
      * group of a cluster whose `sync` is "owner". 0 means 1 MiB or a quarter of
@@ -1150,6 +1152,11 @@ KAMA_API KAMA_NODISCARD kama_status kama_group_clear_ctx(kama_group *group,
  * Entries that were evicted do not come back with a larger bound. Values that are
  * still referenced cannot be evicted: if they need more than the new bound, it is
  * kept to when they are given back. max_value_bytes stays as it is.
+ *
+ * The store has parts whose size follows from the max_bytes with which the group was
+ * made. They are no obstacle to a larger bound. With a sixteenth of that max_bytes
+ * they leave about half as much room for entries as a new group would have, with a
+ * 64th hardly any, and with less they may need more than the bound.
  *
  * Errors: KAMA_ERR_INVALID if max_bytes is less than 64 KiB or four times
  * max_value_bytes; kama_last_error names both, and nothing has changed.
