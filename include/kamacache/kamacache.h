@@ -1130,7 +1130,8 @@ KAMA_API KAMA_NODISCARD kama_status kama_ttl(kama_group *group, kama_bytes key,
  * Returns KAMA_OK, or KAMA_UNSYNCED if members of the cluster were not reached.
  * Errors, only in a cluster: those of kama_set that have to do with other nodes;
  * this node has been cleared nevertheless, except after KAMA_ERR_WOULD_DEADLOCK.
- * Cost: O(1); the memory is given back step by step by later calls.
+ * Cost: O(1); the memory is given back step by step by later calls, and in a group
+ * of a node that runs also without any, within seconds.
  */
 KAMA_API KAMA_NODISCARD kama_status kama_group_clear(kama_group *group);
 
