@@ -87,6 +87,14 @@ kama_status km_store_take_locked(struct km_store *store, struct km_shard *shard,
                                  const struct km_place *place,
                                  kama_value **ret_value);
 
+/* Whether a look counts as a hit, beside telling the policy. */
+enum km_look { KM_LOOK_USES, KM_LOOK_HITS };
+
+/* Looks key up under the lock. A miss does some housekeeping. */
+kama_status km_store_look_locked(struct km_store *store, struct km_shard *shard,
+                                 uint64_t hash, kama_bytes key,
+                                 enum km_look look, kama_value **ret_value);
+
 /* Does what km_store_copy_why does, with the lock. */
 struct km_found km_store_copy_locked(struct km_store *store, uint64_t hash,
                                      kama_bytes key, void *buf, size_t cap,
