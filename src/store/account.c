@@ -9,7 +9,7 @@
 
 #include "base/assert.h"
 
-/* What a cell may gather: a part of the bound, and no more than a page. All cells
+/* The bytes that a cell may gather: a part of the bound, and no more than a page. All cells
  * together have less than 0.2 % of a group, unless its bound sinks very much. */
 #define BATCH_SHARE 16384u
 #define BATCH_MAX 4096u

@@ -46,7 +46,7 @@
 #include "base/thread.h"
 #include "store/pages.h"
 
-/* What a thread, or several of them beyond the first ones, has gathered. */
+/* The numbers that one thread has gathered, or several beyond the first ones. */
 struct km_account_cell {
     _Atomic int64_t bytes;       /* that are held */
     _Atomic int64_t blocks;      /* bytes of blocks */
@@ -67,7 +67,7 @@ struct km_account {
     char before[64];
     _Atomic uint64_t used_bytes;
     char behind[64];
-    _Atomic int64_t held_bytes; /* without what the cells have gathered */
+    _Atomic int64_t held_bytes; /* without the numbers of the cells */
     struct km_account_cell cells[2 * KM_THREAD_CELLS]; /* km_thread_counter */
 };
 

@@ -72,7 +72,7 @@ struct km_operation {
     uint64_t adoption;                        /* by which this node may do it */
 };
 
-/* What is about to act, and needs a version. An EXPIRE of a filled value is a SET of the
+/* The operation that is about to act, and needs a version. An EXPIRE of a filled value is a SET of the
  * same value with another expiry, because other nodes may not have that value. */
 struct km_asking {
     enum km_operation_kind kind;

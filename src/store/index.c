@@ -27,7 +27,7 @@
 
 _Static_assert(sizeof(struct km_line) == 64, "one cache line");
 
-/* What a slot says. */
+/* The contents of a slot. */
 struct slot {
     km_ref ref;
     uint64_t tag;

@@ -101,7 +101,7 @@ uint64_t km_item_new_charge(const struct km_account *account,
            (is_block ? km_block_charge(account, spec->value.len) : 0);
 }
 
-/* Makes an item with a small value. What was reserved is what it is charged with, so
+/* Makes an item with a small value. Its charge are the bytes that were reserved, so
  * that the number that all threads share is not written again. */
 static kama_value *new_small(struct km_account *account,
                              const struct km_item_spec *spec, uint64_t reserved)

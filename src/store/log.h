@@ -144,7 +144,7 @@ km_ref km_log_first(const struct km_log *log, uint32_t segment);
 
 /* Returns the next record that lives in a segment, and goes on behind it; 0 at the
  * end. A look begins with the segment without a time at which records expire:
- * the caller kills what has expired, and notes the times of the others. Between two
+ * the caller kills the expired ones, and notes the times of the others. Between two
  * calls records may be appended, killed and moved. */
 km_ref km_log_look(struct km_log *log, uint32_t segment);
 

@@ -486,7 +486,7 @@ void km_pages_free_slowly(struct km_pages *pages, void *run, size_t n)
     km_pages_leave(pages);
 }
 
-/* Returns what is charged for the heads of all ranges. */
+/* Returns the bytes that are charged for the heads of all ranges. */
 static size_t heads_bytes(const struct km_pages *pages)
 {
     return pages->count * km_account_block_bytes(sizeof(struct km_page_range));

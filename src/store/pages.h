@@ -78,7 +78,7 @@ struct km_pages {
         are_read_late; /* free pages may be read, so that they are not poisoned */
 };
 
-/* Who may read a run that was freed. */
+/* The readers of a run that was freed. */
 enum km_pages_use {
     KM_PAGES_READ_LATE, /* threads that look without a lock, and find out */
     KM_PAGES_PRIVATE    /* nobody: AddressSanitizer reports it */

@@ -36,7 +36,7 @@ struct km_policy {
     bool turns_main;    /* queue 1 shall make a step (policy_s3fifo.c) */
 };
 
-/* What shall happen with the next record. */
+/* The decision about the next record. */
 struct km_choice {
     struct km_place place; /* place.ref is 0 if there is no record */
     uint64_t hash;

@@ -232,7 +232,7 @@ enum km_evict_mode {
     KM_EVICT_AT_ONCE /* the next one leaves, however often it was used */
 };
 
-/* What an eviction shall do. */
+/* The task of an eviction. */
 struct km_eviction {
     uint64_t bytes; /* that are missing */
     unsigned steps; /* that it may take, about */
@@ -251,7 +251,7 @@ unsigned km_shard_evict_locked(struct km_shard *shard,
 /* Returns how many bytes an eviction could give back. */
 uint64_t km_shard_bytes_locked(const struct km_shard *shard);
 
-/* Does a bounded step of housekeeping: it frees some of what a clear has left, takes
+/* Does a bounded step of housekeeping: it frees some of the memory of a clear, takes
  * out expired entries of a segment, and slides records together. `bytes` is what the
  * caller has changed. */
 void km_shard_step_locked(struct km_shard *shard, uint64_t bytes);

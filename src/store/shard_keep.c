@@ -47,7 +47,7 @@ static void look_ahead(const struct km_shard *shard, km_ref ref)
     }
 }
 
-/* -- what a clear has left -------------------------------------------------- */
+/* -- segments of a clear --------------------------------------------------- */
 
 /* Unmaps a part of a large block that has left. Returns the steps that it took. */
 static unsigned unmap_some(struct km_shard *shard)

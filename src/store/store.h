@@ -81,7 +81,7 @@ uint64_t km_store_hash(const struct km_store *store, kama_bytes key);
 kama_value *km_store_item_new(struct km_store *store,
                               const struct km_item_spec *spec);
 
-/* Does the same without waiting: what cannot be evicted is exceeded. */
+/* Does the same without waiting: it exceeds the bound if not enough can be evicted. */
 kama_value *km_store_item_now(struct km_store *store,
                               const struct km_item_spec *spec);
 
@@ -120,7 +120,7 @@ enum km_miss km_store_why(struct km_store *store, uint64_t hash);
 void km_store_prefetch_line(const struct km_store *store, uint64_t hash);
 void km_store_prefetch_record(const struct km_store *store, uint64_t hash);
 
-/* What a look has found. It fits into a register. */
+/* The result of a look. It fits into a register. */
 struct km_found {
     kama_status status;
     enum km_miss why; /* if the status is KAMA_WOULD_LOAD */
@@ -192,7 +192,7 @@ bool km_store_fill_commit(struct km_store *store, struct km_fill *fill,
 /* Ends a fill without a result. Does nothing if it is not pending. */
 void km_store_fill_cancel(struct km_store *store, struct km_fill *fill);
 
-/* -- what else the group has ------------------------------------------------ */
+/* -- other memory of the group --------------------------------------------- */
 
 /* Counts n bytes as used that the owner of the store has taken elsewhere, as if the
  * store had taken them: it evicts for them by and by. */

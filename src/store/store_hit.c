@@ -34,10 +34,10 @@ struct hit {
     kama_value *item;
 };
 
-/* What a look at a record has found out. */
+/* The result of a look at a record. */
 enum look { LOOK_OTHER_KEY, LOOK_HIT, LOOK_UNCLEAR };
 
-/* What needs the lock. An item has no fields for an expiry or a version of the loader
+/* The records that need the lock. An item has no fields for an expiry or a version of the loader
  * here; a stamp it has. */
 #define LOCKED_FLAGS (KM_RECORD_NEGATIVE | KM_RECORD_BLOCK | KM_RECORD_DEAD)
 #define ITEM_LOCKED_FLAGS (LOCKED_FLAGS | KM_RECORD_EXPIRES | KM_RECORD_VERSION)

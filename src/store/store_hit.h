@@ -12,7 +12,7 @@
  *
  * A processor executes several hits at the same time while they wait for memory, as
  * long as their instructions fit into its window. So the path is kept short: it is one
- * function, and what it needs rarely is in functions of its own.
+ * function, and work that is rarely needed is in functions of its own.
  *
  * Threads: any. Errors: none. Ownership: the bytes are copied.
  */

@@ -26,7 +26,7 @@ struct km_store {
     struct km_floors *floors;   /* NULL: the store has none */
     _Atomic uint64_t max_bytes; /* the bound that is wanted; the account has the
                                  * one that is in force (km_store_resize) */
-    _Atomic uint64_t stuck_held; /* what was held when a wait was in vain */
+    _Atomic uint64_t stuck_held; /* held bytes when a wait was in vain */
     _Atomic uint64_t epoch; /* odd during an invalidation (store_epoch.h) */
     _Atomic uint64_t guest_bytes; /* km_store_charge */
     _Atomic km_ns *keep_at;       /* there is no housekeeping to do before */

@@ -37,7 +37,7 @@ static bool keep_shard(struct km_store *store, struct km_shard *shard,
     return more;
 }
 
-/* Pays what calls have left to later ones (store_room.c). Returns whether there is more
+/* Pays the debt that calls have left to later ones (store_room.c). Returns whether there is more
  * to pay. */
 static bool pay_debt(struct km_store *store, km_ns until)
 {

@@ -28,7 +28,7 @@ void km_usage_add_shard_locked(struct km_usage *usage,
     }
 }
 
-/* Adds what pages have beside the runs that are in use. */
+/* Adds the memory of pages beside the runs that are in use. */
 static void add_pages(struct km_usage *usage, struct km_pages *pages)
 {
     struct km_pages_rest rest;

@@ -40,11 +40,11 @@ struct km_usage {
                      * charged */
 };
 
-/* Adds what a shard uses. */
+/* Adds the memory of a shard. */
 void km_usage_add_shard_locked(struct km_usage *usage,
                                const struct km_shard *shard);
 
-/* Adds what belongs to no shard. */
+/* Adds the memory that belongs to no shard. */
 void km_usage_add_common(struct km_usage *usage, const struct km_store *store);
 
 /* Returns the sum of all uses. */

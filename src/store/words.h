@@ -108,7 +108,7 @@ static inline void km_bytes_put_tail(uint8_t *p, uint64_t word, size_t n)
 #if defined(__SSE2__) && !defined(KM_WORD_TSAN)
 #define KM_WORD_VECTORS 1
 /* Sixteen or eight bytes at any address. They are read as volatile, because no
- * compiler has atomic accesses of that kind in one instruction; what is torn is thrown
+ * compiler has atomic accesses of that kind in one instruction; a torn one is thrown
  * away by the check of the sequence, as with words. */
 typedef long long km_vector
     __attribute__((vector_size(16), aligned(1), may_alias));
