@@ -1156,8 +1156,8 @@ KAMA_API KAMA_NODISCARD kama_status kama_group_clear_ctx(kama_group *group,
  *
  * The store has parts whose size follows from the max_bytes with which the group was
  * made. They are no obstacle to a larger bound. With a sixteenth of that max_bytes
- * they leave about half as much room for entries as a new group would have, with a
- * 64th hardly any, and with less they may need more than the bound.
+ * they leave a quarter to two thirds of the room that the entries of a new group would
+ * have, with a 64th hardly any, and with less they may need more than the bound.
  *
  * Errors: KAMA_ERR_INVALID if max_bytes is less than 64 KiB or four times
  * max_value_bytes; kama_last_error names both, and nothing has changed.
