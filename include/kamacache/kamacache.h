@@ -341,7 +341,9 @@ typedef struct kama_allocator {
  * deleted or evicted, and its memory counts against max_bytes (as pinned_bytes)
  * until the last reference is given back. Callers may hold three quarters of
  * max_bytes: a get that would pass that is KAMA_ERR_OVERLOADED. Past half of it,
- * loaded values are not kept.
+ * loaded values are not kept. A value counts like that also while it is being
+ * stored, so that several threads which store the largest values of a small group
+ * at once can refuse a get of another one.
  */
 typedef struct kama_value kama_value;
 
