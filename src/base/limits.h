@@ -38,7 +38,9 @@
 #define KM_TRACEPARENT_BYTES 56 /* 55 bytes, as the W3C has them, and a NUL */
 #define KM_GROUP_BYTES_DEFAULT (64u << 20)
 #define KM_GROUP_BYTES_MIN (64u << 10) /* index and queues have a base cost */
-#define KM_GROUP_VALUES_MIN 4          /* max_bytes >= 4 x max_value_bytes */
+/* More than any machine has, and little enough for sums of all groups. */
+#define KM_GROUP_BYTES_MAX (UINT64_C(1) << 46)
+#define KM_GROUP_VALUES_MIN 4 /* max_bytes >= 4 x max_value_bytes */
 #define KM_GROUP_NAME_BYTES_MAX 255
 #define KM_GROUPS_MAX 1024
 #define KM_METRIC_GROUPS_MAX 64 /* names of groups in the text of metrics */

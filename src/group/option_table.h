@@ -38,7 +38,7 @@
 /* X(name, member, kind, unit, initial, shown, min, max, since, sentence) */
 #define KM_GROUP_OPTION_MAP(X)                                                 \
     X("max_bytes", max_bytes, KM_OPTION_BYTES, "SIZE", KM_GROUP_BYTES_DEFAULT, \
-      "64m", KM_GROUP_BYTES_MIN, 0, "0.1.0",                                   \
+      "64m", KM_GROUP_BYTES_MIN, KM_GROUP_BYTES_MAX, "0.1.0",                  \
       "How much memory the group may use.")                                    \
     X("max_value_bytes", max_value_bytes, KM_OPTION_BYTES, "SIZE", 0, NULL, 1, \
       KM_VALUE_BYTES_LOCAL_MAX, "0.1.0",                                       \

@@ -19,6 +19,13 @@ kama_status km_group_resize_begin(kama_group *group, uint64_t max_bytes)
             "group %.*s: max_bytes: %" PRIu64 " is less than the minimum of %u",
             KM_GROUP_SHOWN(group->name), max_bytes, KM_GROUP_BYTES_MIN);
     }
+    if (max_bytes > KM_GROUP_BYTES_MAX) {
+        return km_fail(
+            KAMA_ERR_INVALID,
+            "group %.*s: max_bytes: %" PRIu64 " is more than the maximum of "
+            "%" PRIu64,
+            KM_GROUP_SHOWN(group->name), max_bytes, KM_GROUP_BYTES_MAX);
+    }
     if (max_bytes / KM_GROUP_VALUES_MIN < value) {
         return km_fail(KAMA_ERR_INVALID,
                        "group %.*s: max_bytes: %" PRIu64

@@ -69,6 +69,9 @@ static void test_minima(void **state)
             "group test: max_bytes: 0 is less than the minimum of 65536");
     refused(f->group, 65535,
             "group test: max_bytes: 65535 is less than the minimum of 65536");
+    refused(f->group, (UINT64_C(1) << 46) + 1,
+            "group test: max_bytes: 70368744177665 is more than the maximum of "
+            "70368744177664");
     assert_int_equal(shown_max(f->group), MIB);
     assert_int_equal(kama_group_resize(f->group, 65536), KAMA_OK);
     fill(f->group, 100);
@@ -83,8 +86,8 @@ static void test_minima(void **state)
             "group test: max_bytes: 399999 is less than 4 times "
             "max_value_bytes, which is 100000; at least 400000");
     assert_int_equal(kama_group_resize(f->group, 400000), KAMA_OK);
-    assert_int_equal(kama_group_resize(f->group, UINT64_MAX), KAMA_OK);
-    assert_int_equal(stats(f).max_bytes, UINT64_MAX);
+    assert_int_equal(kama_group_resize(f->group, UINT64_C(1) << 46), KAMA_OK);
+    assert_int_equal(stats(f).max_bytes, UINT64_C(1) << 46);
     fixture_free(f);
 }
 

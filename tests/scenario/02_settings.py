@@ -182,7 +182,7 @@ class Settings(unittest.TestCase):
                  "2562047788015h"),
                 ("ttl", "soon", '"soon" is not a duration such as 250ms, 5s, '
                  "3m, 1h, or forever"),
-                ("max_bytes", "1k", "1k is less than 64k"),
+                ("max_bytes", "1k", "1k is outside 64k..65536g"),
                 ("policy", "fifo", '"fifo" is none of s3fifo+, s3fifo and lru'),
                 ("ttl_jitter", "51", '51 is outside 0..50')):
             says = "group users: %s: %s" % (key, says)
