@@ -152,7 +152,8 @@ class Scan(unittest.TestCase):
         with Client(self.node) as client:
             for _ in range(200):
                 self.assertEqual(client.get(b"user:1"), b"")
-        self.assertLess(self.node.memory_kib() - before, 30 << 10)
+        if not kamatest.SANITIZER:  # it keeps freed memory for a while
+            self.assertLess(self.node.memory_kib() - before, 30 << 10)
         for call in calls:
             keys = {e.key for reply in call for e in reply.entries}
             self.assertEqual(len(keys), COUNT)

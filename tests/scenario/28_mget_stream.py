@@ -93,7 +93,8 @@ class MGetStream(unittest.TestCase):
         items = self.stream(keys)
         first = next(items)
         self.assertEqual(first.item.value, value)
-        self.assertLess(self.node.memory_kib() - before, 24 * 1024)
+        if not kamatest.SANITIZER:  # it keeps freed memory for a while
+            self.assertLess(self.node.memory_kib() - before, 24 * 1024)
         got = {first.index} | {m.index for m in items
                                if m.item.value == value}
         self.assertEqual(got, set(range(64)))
