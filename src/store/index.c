@@ -112,6 +112,22 @@ static uint32_t bucket_count(const struct km_index *index)
     return (uint32_t)shape_of(index);
 }
 
+uint64_t km_index_hash(const struct km_index *index, const km_word *record)
+{
+    return km_hash(km_record_key(record), index->seed);
+}
+
+static uint64_t hash_at(const struct km_index *index, km_ref ref)
+{
+    return km_index_hash(index, km_log_at(index->log, ref));
+}
+
+/* Returns the first line of the bucket of a hash. */
+static struct km_line *line_of(const struct km_index *index, uint64_t hash)
+{
+    return km_index_line(index, km_index_bucket(shape_of(index), hash));
+}
+
 static uint32_t mask_low(const struct km_index *index)
 {
     return km_index_mask_low(bucket_count(index));
@@ -191,20 +207,12 @@ static void drop_chunk(struct km_index *index, struct km_chunks *chunks,
     }
 }
 
-static struct km_line *overflow_line(const struct km_index *index,
-                                     uint32_t number)
-{
-    struct km_line *chunk =
-        km_chunks_get(&index->overflow, number / KM_OVERFLOW_LINES);
-    return chunk + number % KM_OVERFLOW_LINES;
-}
-
 /* Returns the number + 1 of an empty overflow line, or 0 without memory. */
 static uint32_t overflow_take(struct km_index *index)
 {
     uint32_t next = index->overflow_free;
     if (next != 0) {
-        struct km_line *line = overflow_line(index, next - 1);
+        struct km_line *line = km_index_overflow_line(index, next - 1);
         index->overflow_free =
             atomic_load_explicit(&line->next, memory_order_relaxed);
         line_reset(line);
@@ -215,13 +223,13 @@ static uint32_t overflow_take(struct km_index *index)
                    &index->overflow_chunks)) {
         return 0;
     }
-    line_reset(overflow_line(index, index->overflow_made));
+    line_reset(km_index_overflow_line(index, index->overflow_made));
     return ++index->overflow_made;
 }
 
 static void overflow_release(struct km_index *index, uint32_t next)
 {
-    struct km_line *line = overflow_line(index, next - 1);
+    struct km_line *line = km_index_overflow_line(index, next - 1);
     line_reset(line);
     set_next(line, index->overflow_free);
     index->overflow_free = next;
@@ -302,23 +310,10 @@ static bool chain_add(struct km_index *index, struct km_line *line,
                 return false;
             }
             set_next(line, number);
-            next = overflow_line(index, number - 1);
+            next = km_index_overflow_line(index, number - 1);
         }
         line = next;
     }
-}
-
-static uint64_t record_hash(const struct km_index *index, km_ref ref)
-{
-    return km_hash(km_record_key(km_log_at(index->log, ref)), index->seed);
-}
-
-/* Returns the line of the bucket that a slot belongs to now. */
-static struct km_line *line_of_slot(const struct km_index *index,
-                                    struct slot slot)
-{
-    uint64_t hash = record_hash(index, slot.ref);
-    return km_index_line(index, km_index_bucket(shape_of(index), hash));
 }
 
 /* The slots of one line, while its place is filled anew. */
@@ -351,13 +346,15 @@ static void chain_spread(struct km_index *index, struct km_line *line,
         for (unsigned i = 0; i < copy.count; i++) {
             struct slot slot = copy.slots[i];
             KM_ASSERT(chain_add(
-                index, to != NULL ? to : line_of_slot(index, slot), slot));
+                index,
+                to != NULL ? to : line_of(index, hash_at(index, slot.ref)),
+                slot));
         }
         if (copy.next == 0) {
             return;
         }
         uint32_t gone = copy.next;
-        copy = line_empty(overflow_line(index, gone - 1));
+        copy = line_empty(km_index_overflow_line(index, gone - 1));
         overflow_release(index, gone);
     }
 }
@@ -401,13 +398,14 @@ static bool lines_reserve(struct km_index *index, const struct km_line *chain)
         if (next == 0) {
             break;
         }
-        set_next(overflow_line(index, next - 1), held);
+        set_next(km_index_overflow_line(index, next - 1), held);
         held = next;
     }
     while (held != 0) {
         uint32_t next = held;
-        held = atomic_load_explicit(&overflow_line(index, next - 1)->next,
-                                    memory_order_relaxed);
+        held =
+            atomic_load_explicit(&km_index_overflow_line(index, next - 1)->next,
+                                 memory_order_relaxed);
         overflow_release(index, next);
     }
     return chain == NULL;
@@ -453,8 +451,7 @@ kama_status km_index_reserve(struct km_index *index, uint64_t hash)
     if (!first_buckets(index)) {
         return KAMA_ERR_NO_MEMORY;
     }
-    const struct km_line *line =
-        km_index_line(index, km_index_bucket(shape_of(index), hash));
+    const struct km_line *line = line_of(index, hash);
     const struct km_line *next;
     while ((next = km_index_next(index, line)) != NULL) {
         line = next;
@@ -475,8 +472,7 @@ void km_index_add(struct km_index *index, uint64_t hash, unsigned freq,
                   km_ref ref)
 {
     struct slot slot = {.ref = ref, .tag = km_index_tag(hash), .freq = freq};
-    struct km_line *line =
-        km_index_line(index, km_index_bucket(shape_of(index), hash));
+    struct km_line *line = line_of(index, hash);
     KM_ASSERT(chain_add(index, line, slot));
     index->entry_count++;
     if (index->entry_count > (uint64_t)bucket_count(index) * LOAD_GROW) {
@@ -506,8 +502,7 @@ void km_index_remove(struct km_index *index, uint64_t hash,
                      const struct km_place *place)
 {
     struct km_line *before;
-    struct km_line *first =
-        km_index_line(index, km_index_bucket(shape_of(index), hash));
+    struct km_line *first = line_of(index, hash);
     struct km_line *last = chain_last(index, first, &before);
     unsigned i = line_count(last) - 1;
     struct slot moved = slot_get(last, i);
@@ -541,9 +536,7 @@ struct km_place km_index_find(const struct km_index *index, uint64_t hash,
 {
     uint64_t tag = km_index_tag(hash);
     struct km_line *line =
-        bucket_count(index) == 0
-            ? NULL
-            : km_index_line(index, km_index_bucket(shape_of(index), hash));
+        bucket_count(index) == 0 ? NULL : line_of(index, hash);
     for (; line != NULL; line = km_index_next(index, line)) {
         for (uint64_t m = km_line_match(line, tag); m != 0; m &= m - 1) {
             unsigned slot = km_match_slot(m);
@@ -565,8 +558,7 @@ struct km_place km_index_find_ref(const struct km_index *index, uint64_t hash,
                                   km_ref ref)
 {
     uint64_t tag = km_index_tag(hash);
-    struct km_line *line =
-        km_index_line(index, km_index_bucket(shape_of(index), hash));
+    struct km_line *line = line_of(index, hash);
     for (; line != NULL; line = km_index_next(index, line)) {
         for (uint64_t m = km_line_match(line, tag); m != 0; m &= m - 1) {
             unsigned slot = km_match_slot(m);
@@ -626,7 +618,7 @@ static uint64_t check_chain(const struct km_index *index, uint32_t b,
             KM_ASSERT((slot.ref != 0) == (i < n));
             KM_ASSERT((slot.tag != 0) == (i < n));
             if (i < n) {
-                uint64_t hash = record_hash(index, slot.ref);
+                uint64_t hash = hash_at(index, slot.ref);
                 KM_ASSERT(km_index_bucket(shape_of(index), hash) == b);
                 KM_ASSERT(slot.tag == km_index_tag(hash));
             }
@@ -647,7 +639,7 @@ void km_index_check(const struct km_index *index)
     }
     KM_ASSERT(count == index->entry_count);
     for (uint32_t n = index->overflow_free; n != 0; overflow++) {
-        n = atomic_load_explicit(&overflow_line(index, n - 1)->next,
+        n = atomic_load_explicit(&km_index_overflow_line(index, n - 1)->next,
                                  memory_order_relaxed);
     }
     KM_ASSERT(overflow == index->overflow_made);

@@ -118,6 +118,9 @@ struct km_place km_index_find(const struct km_index *index, uint64_t hash,
 struct km_place km_index_find_ref(const struct km_index *index, uint64_t hash,
                                   km_ref ref);
 
+/* Returns the hash of the key of a record. */
+uint64_t km_index_hash(const struct km_index *index, const km_word *record);
+
 /* -- lines ----------------------------------------------------------------- */
 
 /* Begins a change of a line. */
@@ -250,17 +253,21 @@ static inline struct km_line *km_index_line(const struct km_index *index,
     return chunk == NULL ? NULL : chunk + (b & index->chunk_mask);
 }
 
+/* Returns an overflow line, or NULL if there is none of that number. */
+static inline struct km_line *km_index_overflow_line(
+    const struct km_index *index, uint32_t number)
+{
+    struct km_line *chunk =
+        km_chunks_get(&index->overflow, number / KM_OVERFLOW_LINES);
+    return chunk == NULL ? NULL : chunk + number % KM_OVERFLOW_LINES;
+}
+
 /* Returns the line behind one, or NULL. */
 static inline struct km_line *km_index_next(const struct km_index *index,
                                             const struct km_line *line)
 {
     uint32_t next = atomic_load_explicit(&line->next, KM_WORD_READ);
-    if (next == 0) {
-        return NULL;
-    }
-    struct km_line *chunk =
-        km_chunks_get(&index->overflow, (next - 1) / KM_OVERFLOW_LINES);
-    return chunk == NULL ? NULL : chunk + (next - 1) % KM_OVERFLOW_LINES;
+    return next == 0 ? NULL : km_index_overflow_line(index, next - 1);
 }
 
 /* Reverses the bits of a hash. */

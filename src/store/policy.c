@@ -2,8 +2,6 @@
 /* What policies share, and the list of policies. */
 #include "store/policy.h"
 
-#include "base/hash.h"
-
 #define SMALL_SHARE 10u /* queue 0 begins with this part of the budget */
 
 /* Every policy that a group can choose. */
@@ -82,7 +80,7 @@ void km_choice_find(const struct km_policy *policy, km_ref ref,
                     struct km_choice *choice)
 {
     const km_word *record = km_log_at(policy->log, ref);
-    choice->hash = km_hash(km_record_key(record), policy->index->seed);
+    choice->hash = km_index_hash(policy->index, record);
     choice->place = km_index_find_ref(policy->index, choice->hash, ref);
     KM_ASSERT(choice->place.ref == ref);
 }

@@ -9,7 +9,6 @@
  */
 #include "store/shard.h"
 
-#include "base/hash.h"
 #include "store/store.h"
 
 #include <sched.h>
@@ -177,7 +176,7 @@ static void raise_floor(struct km_shard *shard, const km_word *record,
                         uint64_t heir)
 {
     if ((heir & KM_RECORD_EXPLICIT) == 0) {
-        uint64_t hash = km_hash(km_record_key(record), shard->index.seed);
+        uint64_t hash = km_index_hash(&shard->index, record);
         km_floors_raise(shard->floors, hash, km_record_stamp(record).hlc);
     }
 }

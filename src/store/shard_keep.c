@@ -9,7 +9,6 @@
  *     3. holes, if there are many: the sweep makes whole segments of them
  *     4. victims of the policy
  */
-#include "base/hash.h"
 #include "store/shard.h"
 
 #define SWEEP_PER_BYTE 20u /* bytes that are looked at for each one changed */
@@ -40,9 +39,9 @@ static void look_ahead(const struct km_shard *shard, km_ref ref)
     const struct km_index *index = &shard->index;
     uint64_t shape = atomic_load_explicit(&index->shape, memory_order_relaxed);
     for (unsigned i = 0; i < AHEAD && ref != 0; i++) {
-        kama_bytes key = km_record_key(km_log_at(&shard->log, ref));
-        uint32_t bucket = km_index_bucket(shape, km_hash(key, index->seed));
-        __builtin_prefetch(km_index_line(index, bucket), 1);
+        uint64_t hash = km_index_hash(index, km_log_at(&shard->log, ref));
+        __builtin_prefetch(km_index_line(index, km_index_bucket(shape, hash)),
+                           1);
         ref = km_log_next(&shard->log, ref);
     }
 }
