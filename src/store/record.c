@@ -81,13 +81,17 @@ uint64_t km_record_etag(const km_word *record, uint64_t etag_key)
                          etag_key);
 }
 
-/* Makes an item of the value of a record. The rest is in spec. */
+/* Makes an item of a record, with this key and this time at which it expires. */
 static kama_value *item_of(struct km_account *account, const km_word *record,
-                           const struct km_item_spec *spec)
+                           kama_bytes key, km_ns expires_at)
 {
+    const struct km_item_spec spec = {.key = key,
+                                      .expires_at = expires_at,
+                                      .version = km_record_version(record),
+                                      .stamp = km_record_stamp(record)};
     struct km_block *block = km_record_block(record);
     kama_bytes value = km_record_value(record);
-    kama_value *item = km_item_make(account, spec, block, (uint32_t)value.len);
+    kama_value *item = km_item_make(account, &spec, block, (uint32_t)value.len);
     if (item != NULL && block == NULL && value.len > 0) {
         memcpy(km_item_value_at(item), value.data, value.len);
     }
@@ -97,23 +101,13 @@ static kama_value *item_of(struct km_account *account, const km_word *record,
 kama_value *km_record_item(struct km_account *account, const km_word *record,
                            bool keyed)
 {
-    const struct km_item_spec spec = {
-        .key = keyed ? km_record_key(record) : kama_bytes_make(NULL, 0),
-        .expires_at = km_record_expires_at(record),
-        .version = km_record_version(record),
-        .stamp = km_record_stamp(record),
-    };
-    return item_of(account, record, &spec);
+    kama_bytes none = kama_bytes_make(NULL, 0);
+    return item_of(account, record, keyed ? km_record_key(record) : none,
+                   km_record_expires_at(record));
 }
 
 kama_value *km_record_item_until(struct km_account *account,
                                  const km_word *record, km_ns expires_at)
 {
-    const struct km_item_spec spec = {
-        .key = km_record_key(record),
-        .expires_at = expires_at,
-        .version = km_record_version(record),
-        .stamp = km_record_stamp(record),
-    };
-    return item_of(account, record, &spec);
+    return item_of(account, record, km_record_key(record), expires_at);
 }

@@ -136,14 +136,19 @@ static inline kama_bytes km_record_key(const km_word *record)
         km_record_key_len(header));
 }
 
-static inline struct km_block *km_record_block(const km_word *record)
+/* Returns an optional field of one word, which is named by its flag, or 0. */
+static inline uint64_t km_record_field(const km_word *record, uint64_t flag)
 {
     uint64_t header = km_record_header(record);
-    if ((header & KM_RECORD_BLOCK) == 0) {
-        return NULL;
-    }
-    return (struct km_block *)(uintptr_t)km_record_word(
-        record, km_record_field_word(header, KM_RECORD_BLOCK));
+    return (header & flag) == 0
+               ? 0
+               : km_record_word(record, km_record_field_word(header, flag));
+}
+
+static inline struct km_block *km_record_block(const km_word *record)
+{
+    return (struct km_block *)(uintptr_t)km_record_field(record,
+                                                         KM_RECORD_BLOCK);
 }
 
 static inline kama_bytes km_record_value(const km_word *record)
@@ -160,21 +165,13 @@ static inline kama_bytes km_record_value(const km_word *record)
 /* Returns the time at which the entry expires, or 0. */
 static inline km_ns km_record_expires_at(const km_word *record)
 {
-    uint64_t header = km_record_header(record);
-    return (header & KM_RECORD_EXPIRES) == 0
-               ? 0
-               : km_record_word(
-                     record, km_record_field_word(header, KM_RECORD_EXPIRES));
+    return km_record_field(record, KM_RECORD_EXPIRES);
 }
 
 /* Returns the loader's version of the entry, or 0. */
 static inline uint64_t km_record_version(const km_word *record)
 {
-    uint64_t header = km_record_header(record);
-    return (header & KM_RECORD_VERSION) == 0
-               ? 0
-               : km_record_word(
-                     record, km_record_field_word(header, KM_RECORD_VERSION));
+    return km_record_field(record, KM_RECORD_VERSION);
 }
 
 /* Returns the stamp of an explicit entry, or no version. */
