@@ -229,6 +229,14 @@ void km_shard_take_out_locked(struct km_shard *shard, uint64_t hash,
     bury(shard, ref, 0);
 }
 
+void km_shard_take_out_ref_locked(struct km_shard *shard, km_ref ref,
+                                  enum km_forget why)
+{
+    struct km_choice choice;
+    km_choice_find(&shard->policy, ref, &choice);
+    km_shard_take_out_locked(shard, choice.hash, &choice.place, why);
+}
+
 void km_shard_expect_miss_locked(const struct km_shard *shard, uint64_t hash)
 {
     KM_ASSERT_HELD(&shard->lock);
@@ -252,7 +260,7 @@ bool km_shard_is_hidden_locked(const struct km_shard *shard, kama_bytes key)
            km_slot_map_has(shard->hidden, km_slot_of(shard->slot_seed, key));
 }
 
-static bool has_expired(const struct km_shard *shard, const km_word *record)
+bool km_shard_has_expired(const struct km_shard *shard, const km_word *record)
 {
     km_ns at = km_record_expires_at(record);
     return at != 0 && km_has_expired(&shard->account->clock, at);
@@ -267,8 +275,8 @@ struct km_place km_shard_find_locked(struct km_shard *shard, uint64_t hash,
         return place;
     }
     bool hidden = km_shard_is_hidden_locked(shard, key);
-    if (KM_UNLIKELY(hidden ||
-                    has_expired(shard, km_shard_record(shard, &place)))) {
+    if (KM_UNLIKELY(hidden || km_shard_has_expired(
+                                  shard, km_shard_record(shard, &place)))) {
         km_shard_take_out_locked(shard, hash, &place,
                                  hidden ? KM_FORGET_MOVED : KM_FORGET_EXPIRED);
         place.ref = 0;
@@ -442,7 +450,7 @@ static void find_dead(void *arg, km_ref ref)
     struct found *found = arg;
     const km_word *record = km_log_at(&found->shard->log, ref);
     if (found->count < FOUND_MAX &&
-        (has_expired(found->shard, record) ||
+        (km_shard_has_expired(found->shard, record) ||
          km_shard_is_hidden_locked(found->shard, km_record_key(record)))) {
         found->refs[found->count++] = ref;
     }
@@ -457,14 +465,12 @@ unsigned km_shard_clean_bucket_locked(struct km_shard *shard, uint64_t rev)
         found.count = 0;
         bits = km_index_visit(&shard->index, rev, find_dead, &found);
         for (unsigned i = 0; i < found.count; i++) {
-            struct km_choice choice;
             kama_bytes key =
                 km_record_key(km_log_at(&shard->log, found.refs[i]));
             bool hidden = km_shard_is_hidden_locked(shard, key);
-            km_choice_find(&shard->policy, found.refs[i], &choice);
-            km_shard_take_out_locked(shard, choice.hash, &choice.place,
-                                     hidden ? KM_FORGET_MOVED
-                                            : KM_FORGET_EXPIRED);
+            km_shard_take_out_ref_locked(shard, found.refs[i],
+                                         hidden ? KM_FORGET_MOVED
+                                                : KM_FORGET_EXPIRED);
         }
     } while (found.count == FOUND_MAX);
     return bits;

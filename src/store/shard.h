@@ -206,10 +206,16 @@ bool km_shard_del_locked(struct km_shard *shard, uint64_t hash, kama_bytes key);
  * its key has left, unless the policy has a ghost of it. */
 void km_shard_take_out_locked(struct km_shard *shard, uint64_t hash,
                               const struct km_place *place, enum km_forget why);
+/* Does the same with the entry of a record. */
+void km_shard_take_out_ref_locked(struct km_shard *shard, km_ref ref,
+                                  enum km_forget why);
 
 /* Asks for the memory that km_shard_why_locked will need, before the look that may be
  * a miss. */
 void km_shard_expect_miss_locked(const struct km_shard *shard, uint64_t hash);
+
+/* Returns whether the time of a record is over. */
+bool km_shard_has_expired(const struct km_shard *shard, const km_word *record);
 
 /* Returns why there is no entry of a key with this hash, as far as it is remembered. */
 enum km_miss km_shard_why_locked(const struct km_shard *shard, uint64_t hash);

@@ -132,15 +132,6 @@ static uint32_t find_due(const struct km_shard *shard, km_ns now,
     return 0;
 }
 
-/* Takes an expired entry out. */
-static void expire_record(struct km_shard *shard, km_ref ref)
-{
-    struct km_choice choice;
-    km_choice_find(&shard->policy, ref, &choice);
-    km_shard_take_out_locked(shard, choice.hash, &choice.place,
-                             KM_FORGET_EXPIRED);
-}
-
 /* Looks at some records of a segment and takes out those that have expired. Returns
  * the steps that it took. The segment is freed with its last record. */
 static unsigned expire_segment(struct km_shard *shard, uint32_t number,
@@ -161,7 +152,7 @@ static unsigned expire_segment(struct km_shard *shard, uint32_t number,
         if (at == 0 || at > now) {
             km_log_note_expiry(&shard->log, number, at);
         } else {
-            expire_record(shard, ref);
+            km_shard_take_out_ref_locked(shard, ref, KM_FORGET_EXPIRED);
             expired++;
         }
     }
@@ -298,8 +289,8 @@ static bool evict_one(struct km_shard *shard,
         choose_another(shard, &choice);
         spared = choice.hash == eviction->newcomer;
     }
-    km_ns at = km_record_expires_at(km_shard_record(shard, &choice.place));
-    bool expired = at != 0 && km_has_expired(&shard->account->clock, at);
+    bool expired =
+        km_shard_has_expired(shard, km_shard_record(shard, &choice.place));
     bool stays = choice.stays && eviction->mode == KM_EVICT_BY_POLICY;
     if (expired || !(stays || spared) || !move_on(shard, &choice)) {
         evict(shard, &choice, expired);

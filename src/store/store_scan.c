@@ -58,10 +58,8 @@ static void collect_entry(void *arg, km_ref ref)
     struct collect *c = arg;
     const km_word *record = km_log_at(&c->shard->log, ref);
     uint64_t at = position(c->store, km_index_hash(&c->shard->index, record));
-    km_ns expires_at = km_record_expires_at(record);
     if (at < c->from || (km_record_header(record) & KM_RECORD_NEGATIVE) != 0 ||
-        (expires_at != 0 &&
-         km_has_expired(&c->shard->account->clock, expires_at))) {
+        km_shard_has_expired(c->shard, record)) {
         return;
     }
     size_t i = c->count;

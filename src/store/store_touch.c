@@ -39,8 +39,7 @@ kama_status km_store_peek(struct km_store *store, uint64_t adoption,
 static enum km_store_presence presence_of(const struct km_shard *shard,
                                           const km_word *record)
 {
-    km_ns at = km_record_expires_at(record);
-    if (at != 0 && km_has_expired(&shard->account->clock, at)) {
+    if (km_shard_has_expired(shard, record)) {
         return KM_STORE_EXPIRED;
     }
     return (km_record_header(record) & KM_RECORD_NEGATIVE) != 0
