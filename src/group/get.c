@@ -217,7 +217,7 @@ static kama_status copy_absent(kama_group *group, kama_bytes key,
     if (st != KAMA_OK) {
         return st;
     }
-    st = km_item_copy(value, buf, cap, ret_len);
+    st = km_value_copy(kama_value_bytes(value), buf, cap, ret_len);
     kama_value_unref(value);
     return st;
 }

@@ -165,16 +165,15 @@ uint64_t km_item_held(const kama_value *item)
                 : 0);
 }
 
-kama_status km_item_copy(const kama_value *item, void *buf, size_t cap,
-                         size_t *ret_len)
+kama_status km_value_copy(kama_bytes value, void *buf, size_t cap,
+                          size_t *ret_len)
 {
-    kama_bytes bytes = kama_value_bytes(item);
-    *ret_len = bytes.len;
-    if (bytes.len > cap) {
+    *ret_len = value.len;
+    if (value.len > cap) {
         return KAMA_ERR_TOO_SMALL;
     }
-    if (bytes.len > 0) {
-        memcpy(buf, bytes.data, bytes.len);
+    if (value.len > 0) {
+        memcpy(buf, value.data, value.len);
     }
     return KAMA_OK;
 }

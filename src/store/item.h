@@ -84,10 +84,10 @@ size_t km_item_charge(const kama_value *item);
 /* Returns how many bytes count as held because of an item and its block. */
 uint64_t km_item_held(const kama_value *item);
 
-/* Copies the value of an item into buf, if it has room. *ret_len is the length of
- * the value in both cases. Errors: KAMA_ERR_TOO_SMALL, without a sentence. */
-KAMA_NODISCARD kama_status km_item_copy(const kama_value *item, void *buf,
-                                        size_t cap, size_t *ret_len);
+/* Copies a value into buf, if it has room. *ret_len is the length of the value in both
+ * cases. Errors: KAMA_ERR_TOO_SMALL, without a sentence. */
+KAMA_NODISCARD kama_status km_value_copy(kama_bytes value, void *buf,
+                                         size_t cap, size_t *ret_len);
 
 /* Returns the size of the optional fields before the key. */
 static inline size_t km_item_extra(uint8_t flags)

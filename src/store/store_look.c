@@ -104,35 +104,6 @@ kama_status km_store_get_why(struct km_store *store, uint64_t hash,
     return st;
 }
 
-/* Copies a small value of a record under the lock. */
-static kama_status copy_small(const km_word *record, void *buf, size_t cap,
-                              size_t *ret_len)
-{
-    kama_bytes value = km_record_value(record);
-    *ret_len = value.len;
-    if (value.len > cap) {
-        return KAMA_ERR_TOO_SMALL;
-    }
-    if (value.len > 0) {
-        memcpy(buf, value.data, value.len);
-    }
-    return KAMA_OK;
-}
-
-/* Copies the value of a block without the lock, and gives the reference back. */
-static kama_status copy_block(struct km_block *block, void *buf, size_t cap,
-                              size_t *ret_len)
-{
-    kama_status st = KAMA_ERR_TOO_SMALL;
-    *ret_len = block->len;
-    if (block->len <= cap) {
-        memcpy(buf, block->bytes, block->len);
-        st = KAMA_OK;
-    }
-    km_block_unref(block);
-    return st;
-}
-
 struct km_found km_store_copy_locked(struct km_store *store, uint64_t hash,
                                      kama_bytes key, void *buf, size_t cap,
                                      size_t *ret_len)
@@ -157,12 +128,15 @@ struct km_found km_store_copy_locked(struct km_store *store, uint64_t hash,
             km_block_ref(block);
         }
         found.status = negative        ? KAMA_MISS
-                       : block == NULL ? copy_small(record, buf, cap, ret_len)
+                       : block == NULL ? km_value_copy(km_record_value(record),
+                                                       buf, cap, ret_len)
                                        : KAMA_OK;
     }
     km_shard_unlock(shard, &gone);
-    if (block != NULL) {
-        found.status = copy_block(block, buf, cap, ret_len);
+    if (block != NULL) { /* a large value is copied without the lock */
+        found.status = km_value_copy(kama_bytes_make(block->bytes, block->len),
+                                     buf, cap, ret_len);
+        km_block_unref(block);
     }
     return found;
 }
