@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The sums are relaxed atomics, because no thread concludes from a sum that it
- * can see the writes of another thread. Only giving bytes back is ordered: the thread that gives
- * the last ones back must see everything that the others have done before it
- * frees the account.
+ * can see the writes of another thread. Only giving bytes back is ordered: the thread
+ * that gives the last ones back must see everything that the others have done before
+ * it frees the account.
  */
 #include "store/account.h"
 
 #include "base/assert.h"
+
+#include <stddef.h>
 
 /* The bytes that a cell may gather: a part of the bound, and no more than a page. All cells
  * together have less than 0.2 % of a group, unless its bound sinks very much. */
@@ -44,14 +46,20 @@ fail_pages:
     return NULL;
 }
 
-/* Numbers that change meanwhile may make the sum a little wrong, but never less
- * than nothing. */
-#define SUM(a, sum, member)                                                    \
-    for (unsigned i = 0; i < 2 * KM_THREAD_CELLS; i++) {                       \
-        (sum) +=                                                               \
-            atomic_load_explicit(&(a)->cells[i].member, memory_order_relaxed); \
+/* Returns the sum of one number of all cells, which is at `offset` in each. */
+static int64_t sum_cells(const struct km_account *a, size_t offset)
+{
+    int64_t sum = 0;
+    for (unsigned i = 0; i < 2 * KM_THREAD_CELLS; i++) {
+        const void *number = (const char *)&a->cells[i] + offset;
+        sum += atomic_load_explicit((const _Atomic int64_t *)number,
+                                    memory_order_relaxed);
     }
+    return sum;
+}
 
+/* Numbers that change meanwhile may make a sum a little wrong, but never less than
+ * nothing. */
 static uint64_t at_least_0(int64_t sum)
 {
     return sum > 0 ? (uint64_t)sum : 0;
@@ -59,30 +67,25 @@ static uint64_t at_least_0(int64_t sum)
 
 uint64_t km_account_held(const struct km_account *a)
 {
-    int64_t sum = atomic_load_explicit(&a->held_bytes, memory_order_relaxed);
-    SUM(a, sum, bytes)
-    return at_least_0(sum);
+    int64_t moved = atomic_load_explicit(&a->held_bytes, memory_order_relaxed);
+    return at_least_0(moved +
+                      sum_cells(a, offsetof(struct km_account_cell, bytes)));
 }
 
 uint64_t km_account_blocks(const struct km_account *a)
 {
-    int64_t sum = 0;
-    SUM(a, sum, blocks)
-    return at_least_0(sum);
+    return at_least_0(sum_cells(a, offsetof(struct km_account_cell, blocks)));
 }
 
 uint64_t km_account_held_blocks(const struct km_account *a)
 {
-    int64_t sum = 0;
-    SUM(a, sum, held_blocks)
-    return at_least_0(sum);
+    return at_least_0(
+        sum_cells(a, offsetof(struct km_account_cell, held_blocks)));
 }
 
 uint64_t km_account_prepaid(const struct km_account *a)
 {
-    int64_t sum = 0;
-    SUM(a, sum, prepaid)
-    return at_least_0(sum);
+    return at_least_0(sum_cells(a, offsetof(struct km_account_cell, prepaid)));
 }
 
 void km_account_settle(struct km_account *a)
