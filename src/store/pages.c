@@ -12,7 +12,8 @@
 
 #define RANGE_PAGES 1024u
 #define RANGE_BYTES ((size_t)RANGE_PAGES * KM_PAGE_BYTES)
-#define RUN_PAGES_MAX 512u /* longer runs have a mapping of their own */
+/* Longer runs have a mapping of their own. */
+#define RUN_BYTES_MAX ((size_t)512 * KM_PAGE_BYTES)
 #define POPULATE_BYTES_MIN (32u << 10)
 #define SLOTS_PER_RANGE 2u
 #define WORDS (RANGE_PAGES / 64u)
@@ -47,11 +48,12 @@ struct km_page_range {
 
 /* -- bits ------------------------------------------------------------------ */
 
-/* Returns the first bit from `at` on that is set, or RANGE_PAGES. */
-static unsigned next_set(const uint64_t *bits, unsigned at)
+/* Returns the first bit from `at` on that is set in the words, of which each is flipped
+ * by a mask before, or RANGE_PAGES. */
+static unsigned next_bit(const uint64_t *bits, unsigned at, uint64_t flip)
 {
     for (unsigned i = at / 64; i < WORDS; i++) {
-        uint64_t word = bits[i];
+        uint64_t word = bits[i] ^ flip;
         if (i == at / 64) {
             word &= UINT64_MAX << (at % 64);
         }
@@ -62,19 +64,16 @@ static unsigned next_set(const uint64_t *bits, unsigned at)
     return RANGE_PAGES;
 }
 
+/* Returns the first bit from `at` on that is set, or RANGE_PAGES. */
+static unsigned next_set(const uint64_t *bits, unsigned at)
+{
+    return next_bit(bits, at, 0);
+}
+
 /* Returns the first bit from `at` on that is clear, or RANGE_PAGES. */
 static unsigned next_clear(const uint64_t *bits, unsigned at)
 {
-    for (unsigned i = at / 64; i < WORDS; i++) {
-        uint64_t word = ~bits[i];
-        if (i == at / 64) {
-            word &= UINT64_MAX << (at % 64);
-        }
-        if (word != 0) {
-            return i * 64 + (unsigned)__builtin_ctzll(word);
-        }
-    }
-    return RANGE_PAGES;
+    return next_bit(bits, at, UINT64_MAX);
 }
 
 /* Returns the bits of word i that belong to n bits from `at` on. */
@@ -377,7 +376,7 @@ void *km_pages_alloc(struct km_pages *pages, size_t n)
         return km_account_alloc(pages->account, n);
     }
     size_t bytes = round_up(n);
-    if (bytes > (size_t)RUN_PAGES_MAX * KM_PAGE_BYTES) {
+    if (bytes > RUN_BYTES_MAX) {
         void *run = map(bytes);
         if (run != NULL) {
             km_account_charge(pages->account, bytes);
@@ -402,7 +401,7 @@ void km_pages_free(struct km_pages *pages, void *run, size_t n)
         return;
     }
     size_t bytes = round_up(n);
-    if (bytes > (size_t)RUN_PAGES_MAX * KM_PAGE_BYTES) {
+    if (bytes > RUN_BYTES_MAX) {
         (void)munmap(run, bytes);
         km_account_discharge(pages->account, bytes);
         return;
@@ -472,7 +471,7 @@ void km_pages_leave(struct km_pages *pages)
 void km_pages_free_slowly(struct km_pages *pages, void *run, size_t n)
 {
     size_t bytes = round_up(n);
-    if (!pages->is_own || bytes <= (size_t)RUN_PAGES_MAX * KM_PAGE_BYTES) {
+    if (!pages->is_own || bytes <= RUN_BYTES_MAX) {
         km_pages_free(pages, run, n);
         return;
     }
