@@ -195,15 +195,16 @@ kama_status kama_get(kama_group *group, kama_bytes key, const kama_ctx *ctx,
         (st = check_call(group, key, ctx)) != KAMA_OK) {
         return st;
     }
-    struct km_missed missed = {.hash = km_store_hash(group->store, key)};
-    st = km_store_get_why(group->store, missed.hash, key, ret_value,
-                          &missed.why);
-    km_hot_keys_note(&group->hot, missed.hash, key);
-    if (st == KAMA_WOULD_LOAD) {
+    uint64_t hash = km_store_hash(group->store, key);
+    struct km_found found =
+        km_store_get_why(group->store, hash, key, ret_value);
+    km_hot_keys_note(&group->hot, hash, key);
+    if (found.status == KAMA_WOULD_LOAD) {
+        const struct km_missed missed = {.hash = hash, .why = found.why};
         return get_absent(group, key, &missed, ctx, ret_value);
     }
-    km_trace_memory(group, st, key);
-    return st;
+    km_trace_memory(group, found.status, key);
+    return found.status;
 }
 
 static kama_status copy_absent(kama_group *group, kama_bytes key,
@@ -267,9 +268,10 @@ kama_status kama_try_get(kama_group *group, kama_bytes key,
         return st;
     }
     uint64_t hash = km_store_hash(group->store, key);
-    enum km_miss why = KM_MISS_ABSENT;
-    st = km_store_get_why(group->store, hash, key, ret_value, &why);
+    struct km_found found =
+        km_store_get_why(group->store, hash, key, ret_value);
     km_hot_keys_note(&group->hot, hash, key);
-    km_trace_memory(group, st, key);
-    return st != KAMA_WOULD_LOAD ? st : km_group_absent(group, why);
+    km_trace_memory(group, found.status, key);
+    return found.status != KAMA_WOULD_LOAD ? found.status
+                                           : km_group_absent(group, found.why);
 }

@@ -15,22 +15,31 @@ kama_status km_group_look_up(kama_group *group, kama_bytes key,
                              kama_value **ret_value)
 {
     kama_status st = km_group_check_key(key);
-    if (st != KAMA_OK) {
-        return st;
-    }
-    uint64_t hash = km_store_hash(group->store, key);
-    enum km_miss why = KM_MISS_ABSENT;
-    st = km_store_get_why(group->store, hash, key, ret_value, &why);
+    return st != KAMA_OK
+               ? st
+               : km_group_look_up_hashed(group, key,
+                                         km_store_hash(group->store, key),
+                                         limits, ret_missed, ret_value);
+}
+
+kama_status km_group_look_up_hashed(kama_group *group, kama_bytes key,
+                                    uint64_t hash,
+                                    const struct km_call_limits *limits,
+                                    struct km_missed *ret_missed,
+                                    kama_value **ret_value)
+{
+    struct km_found found =
+        km_store_get_why(group->store, hash, key, ret_value);
     km_hot_keys_note(&group->hot, hash, key);
-    if (st != KAMA_WOULD_LOAD) {
-        km_trace_memory(group, st, key);
-        return st;
+    if (found.status != KAMA_WOULD_LOAD) {
+        km_trace_memory(group, found.status, key);
+        return found.status;
     }
     if (!km_group_looks_further(group, limits)) {
         km_trace_get(group, KM_GET_ABSENT, key);
-        return km_group_absent(group, why);
+        return km_group_absent(group, found.why);
     }
-    *ret_missed = (struct km_missed){.hash = hash, .why = why};
+    *ret_missed = (struct km_missed){.hash = hash, .why = found.why};
     return KAMA_DEFERRED;
 }
 

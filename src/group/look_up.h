@@ -31,6 +31,12 @@ KAMA_NODISCARD kama_status km_group_look_up(kama_group *group, kama_bytes key,
                                             struct km_missed *ret_missed,
                                             kama_value **ret_value);
 
+/* Does the same with a key that was checked, and whose hash is known. */
+KAMA_NODISCARD kama_status
+km_group_look_up_hashed(kama_group *group, kama_bytes key, uint64_t hash,
+                        const struct km_call_limits *limits,
+                        struct km_missed *ret_missed, kama_value **ret_value);
+
 /* Returns whether a key that is not in memory is looked for elsewhere: with the
  * loader, or at its owner. */
 bool km_group_looks_further(const kama_group *group,

@@ -181,27 +181,45 @@ static kama_status join_twins(struct batch *batch, struct km_twins *twins,
 /* Keys whose memory is asked for at the same time. */
 #define WINDOW 16u
 
-/* Asks for the memory that the looks at some keys will need. */
-static void prefetch(const kama_group *group, const kama_bytes *keys, size_t n)
-{
+/* The keys of a call, and the hashes of those whose memory was asked for last. A key that
+ * will be refused has none. */
+struct ahead {
+    kama_group *group;
+    const kama_bytes *keys;
+    size_t count;
     uint64_t hashes[WINDOW];
-    for (size_t i = 0; i < n; i++) {
-        bool good = keys[i].len > 0 && keys[i].len <= KM_KEY_BYTES_MAX;
-        hashes[i] = good ? km_store_hash(group->store, keys[i]) : 0;
-        km_store_prefetch_line(group->store, hashes[i]);
+};
+
+/* Asks for the memory that the looks at the n keys from key i on will need. */
+static void prefetch(struct ahead *ahead, size_t i, size_t n)
+{
+    const struct km_store *store = ahead->group->store;
+    for (size_t k = 0; k < n; k++) {
+        kama_bytes key = ahead->keys[i + k];
+        bool good = key.len > 0 && key.len <= KM_KEY_BYTES_MAX;
+        ahead->hashes[k] = good ? km_store_hash(store, key) : 0;
+        km_store_prefetch_line(store, ahead->hashes[k]);
     }
-    for (size_t i = 0; i < n; i++) {
-        km_store_prefetch_record(group->store, hashes[i]);
+    for (size_t k = 0; k < n; k++) {
+        km_store_prefetch_record(store, ahead->hashes[k]);
     }
 }
 
-/* Does so at the begin of each window. */
-static void prefetch_at(const kama_group *group, const kama_bytes *keys,
-                        size_t count, size_t i)
+/* Looks key i up, and is called for each key in turn. The memory of a window is asked
+ * for at its begin. */
+static kama_status look_up(struct ahead *ahead, size_t i,
+                           const struct km_call_limits *call,
+                           struct km_missed *ret_missed, kama_value **ret_value)
 {
+    size_t left = ahead->count - i;
     if (i % WINDOW == 0) {
-        prefetch(group, keys + i, count - i < WINDOW ? count - i : WINDOW);
+        prefetch(ahead, i, left < WINDOW ? left : WINDOW);
     }
+    kama_status st = km_group_check_key(ahead->keys[i]);
+    return st != KAMA_OK ? st
+                         : km_group_look_up_hashed(ahead->group, ahead->keys[i],
+                                                   ahead->hashes[i % WINDOW],
+                                                   call, ret_missed, ret_value);
 }
 
 /* Answers the keys that are in memory, and finds equal keys among the others. */
@@ -209,16 +227,16 @@ static void look_up_all(struct batch *batch, const kama_bytes *keys,
                         const struct km_call_limits *call)
 {
     struct km_twins twins;
+    struct ahead ahead = {
+        .group = batch->group, .keys = keys, .count = batch->count};
     km_twins_init(&twins, &batch->group->mem);
     for (size_t i = 0; i < batch->count; i++) {
         struct batch_key *key = &batch->keys[i];
         kama_value *value = NULL;
-        prefetch_at(batch->group, keys, batch->count, i);
         key->batch = batch;
         key->op.done = on_done;
         key->next = KM_TWINS_NONE;
-        kama_status st =
-            km_group_look_up(batch->group, keys[i], call, &key->missed, &value);
+        kama_status st = look_up(&ahead, i, call, &key->missed, &value);
         if (st == KAMA_DEFERRED) {
             st = join_twins(batch, &twins, keys[i], i);
             if (st == KAMA_OK) {
@@ -314,13 +332,12 @@ static void get_in_turn(kama_group *group, const kama_bytes *keys, size_t n,
 {
     struct turns t = {
         .group = group, .keys = keys, .call = call, .items = items};
+    struct ahead ahead = {.group = group, .keys = keys, .count = n};
     km_twins_init(&t.twins, &group->mem);
     for (size_t i = 0; i < n; i++) {
         struct km_missed missed;
         items[i].value = NULL;
-        prefetch_at(group, keys, n, i);
-        kama_status st =
-            km_group_look_up(group, keys[i], call, &missed, &items[i].value);
+        kama_status st = look_up(&ahead, i, call, &missed, &items[i].value);
         if (st == KAMA_DEFERRED) {
             st = load_in_turn(&t, i, &missed);
         }

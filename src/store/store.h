@@ -91,19 +91,22 @@ kama_value *km_store_item_now(struct km_store *store,
 KAMA_NODISCARD kama_status km_store_may_hold(const struct km_store *store,
                                              uint64_t bytes);
 
-/* Looks key up and counts a hit. Returns KAMA_OK with a reference, KAMA_MISS
- * for a negative entry, and KAMA_WOULD_LOAD if there is no entry; *ret_why is written
- * then. Errors: KAMA_ERR_OVERLOADED (km_store_may_hold), KAMA_ERR_NO_MEMORY. */
-kama_status km_store_get_why(struct km_store *store, uint64_t hash,
-                             kama_bytes key, kama_value **ret_value,
-                             enum km_miss *ret_why);
+/* The result of a look. It fits into a register. */
+struct km_found {
+    kama_status status;
+    enum km_miss why; /* if the status is KAMA_WOULD_LOAD */
+};
+
+/* Looks key up and counts a hit. The status is KAMA_OK with a reference, KAMA_MISS
+ * for a negative entry, and KAMA_WOULD_LOAD if there is no entry. Errors: KAMA_ERR_OVERLOADED (km_store_may_hold), KAMA_ERR_NO_MEMORY. */
+struct km_found km_store_get_why(struct km_store *store, uint64_t hash,
+                                 kama_bytes key, kama_value **ret_value);
 
 /* Does the same for a caller to whom the reason is all one. */
 static inline kama_status km_store_get(struct km_store *store, uint64_t hash,
                                        kama_bytes key, kama_value **ret_value)
 {
-    enum km_miss why;
-    return km_store_get_why(store, hash, key, ret_value, &why);
+    return km_store_get_why(store, hash, key, ret_value).status;
 }
 
 /* Returns why there is no entry of a key with this hash, if there is none. */
@@ -119,12 +122,6 @@ enum km_miss km_store_why(struct km_store *store, uint64_t hash);
  */
 void km_store_prefetch_line(const struct km_store *store, uint64_t hash);
 void km_store_prefetch_record(const struct km_store *store, uint64_t hash);
-
-/* The result of a look. It fits into a register. */
-struct km_found {
-    kama_status status;
-    enum km_miss why; /* if the status is KAMA_WOULD_LOAD */
-};
 
 /* Looks key up as km_store_get_why does, and copies the value into buf. *ret_len is
  * its length. Errors: KAMA_ERR_TOO_SMALL if the value has more than cap bytes;

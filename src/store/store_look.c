@@ -77,10 +77,10 @@ static bool holds_little(const struct km_store *store)
            km_account_max(store->account) / 2;
 }
 
-kama_status km_store_get_why(struct km_store *store, uint64_t hash,
-                             kama_bytes key, kama_value **ret_value,
-                             enum km_miss *ret_why)
+struct km_found km_store_get_why(struct km_store *store, uint64_t hash,
+                                 kama_bytes key, kama_value **ret_value)
 {
+    struct km_found found = {.status = KAMA_OK};
     struct km_shard *shard = km_store_shard(store, hash);
     struct km_gone gone;
     kama_value *item =
@@ -88,20 +88,20 @@ kama_status km_store_get_why(struct km_store *store, uint64_t hash,
     if (KM_LIKELY(item != NULL)) {
         *ret_value = item;
         km_store_settle(store, hash, hash);
-        return KAMA_OK;
+        return found;
     }
     km_shard_lock(shard, &gone);
     km_shard_expect_miss_locked(shard, hash);
-    kama_status st =
+    found.status =
         km_store_look_locked(store, shard, hash, key, KM_LOOK_HITS, ret_value);
-    if (st == KAMA_WOULD_LOAD) {
-        *ret_why = km_shard_why_locked(shard, hash);
+    if (found.status == KAMA_WOULD_LOAD) {
+        found.why = km_shard_why_locked(shard, hash);
     }
     km_shard_unlock(shard, &gone);
-    if (st == KAMA_OK) {
+    if (found.status == KAMA_OK) {
         km_store_settle(store, hash, hash);
     }
-    return st;
+    return found;
 }
 
 struct km_found km_store_copy_locked(struct km_store *store, uint64_t hash,
