@@ -16,6 +16,9 @@
 
 kama_status km_group_check_key(kama_bytes key)
 {
+    if (km_group_key_is_good(key)) {
+        return KAMA_OK;
+    }
     if (key.len < KM_KEY_BYTES_MIN) {
         return km_fail(KAMA_ERR_INVALID, "key: 0 bytes, at least %d",
                        KM_KEY_BYTES_MIN);
@@ -23,11 +26,8 @@ kama_status km_group_check_key(kama_bytes key)
     if (key.data == NULL) {
         return km_fail(KAMA_ERR_INVALID, "key: %zu bytes at NULL", key.len);
     }
-    if (key.len > KM_KEY_BYTES_MAX) {
-        return km_fail(KAMA_ERR_TOO_LARGE, "key: %zu bytes, at most %d",
-                       key.len, KM_KEY_BYTES_MAX);
-    }
-    return KAMA_OK;
+    return km_fail(KAMA_ERR_TOO_LARGE, "key: %zu bytes, at most %d", key.len,
+                   KM_KEY_BYTES_MAX);
 }
 
 kama_status km_group_check_value(const kama_group *group, kama_bytes value)

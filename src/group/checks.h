@@ -15,9 +15,17 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/limits.h"
 
 #include <kamacache/kamacache.h>
 #include <stdbool.h>
+
+/* Returns whether km_group_check_key accepts a key. */
+static inline bool km_group_key_is_good(kama_bytes key)
+{
+    return key.data != NULL && key.len >= KM_KEY_BYTES_MIN &&
+           key.len <= KM_KEY_BYTES_MAX;
+}
 
 /* Checks that the key is within the limits. Errors: KAMA_ERR_INVALID,
  * KAMA_ERR_TOO_LARGE. */

@@ -183,8 +183,7 @@ static KM_NOINLINE kama_status check_call(kama_group *group, kama_bytes key,
 /* Returns whether check_call has nothing to say against a call. */
 static inline bool is_plain_call(kama_bytes key, const kama_ctx *ctx)
 {
-    return ctx == NULL && key.data != NULL && key.len >= KM_KEY_BYTES_MIN &&
-           key.len <= KM_KEY_BYTES_MAX;
+    return ctx == NULL && km_group_key_is_good(key);
 }
 
 kama_status kama_get(kama_group *group, kama_bytes key, const kama_ctx *ctx,

@@ -196,8 +196,8 @@ static void prefetch(struct ahead *ahead, size_t i, size_t n)
     const struct km_store *store = ahead->group->store;
     for (size_t k = 0; k < n; k++) {
         kama_bytes key = ahead->keys[i + k];
-        bool good = key.len > 0 && key.len <= KM_KEY_BYTES_MAX;
-        ahead->hashes[k] = good ? km_store_hash(store, key) : 0;
+        ahead->hashes[k] =
+            km_group_key_is_good(key) ? km_store_hash(store, key) : 0;
         km_store_prefetch_line(store, ahead->hashes[k]);
     }
     for (size_t k = 0; k < n; k++) {

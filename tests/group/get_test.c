@@ -323,6 +323,28 @@ static void test_key_limits(void **state)
     fixture_free(f);
 }
 
+/* One mget answers good and bad keys, each by itself. */
+static void test_mget_answers_bad_keys_beside_good_ones(void **state)
+{
+    struct fixture *f = fixture_open(fixture_new());
+    static char large[KM_KEY_BYTES_MAX + 1];
+    const kama_bytes keys[] = {KAMA_STR("a"), KAMA_BYTES(NULL, 5),
+                               KAMA_BYTES("", 0),
+                               KAMA_BYTES(large, sizeof large), KAMA_STR("a")};
+    const kama_status want[] = {KAMA_OK, KAMA_ERR_INVALID, KAMA_ERR_INVALID,
+                                KAMA_ERR_TOO_LARGE, KAMA_OK};
+    kama_item items[5];
+    (void)state;
+    assert_int_equal(kama_set(f->group, KAMA_STR("a"), KAMA_STR("v"), NULL),
+                     KAMA_OK);
+    assert_int_equal(kama_mget(f->group, keys, 5, NULL, items), KAMA_OK);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(items[i].status, want[i]);
+        kama_value_unref(items[i].value);
+    }
+    fixture_free(f);
+}
+
 /* A set accepts a value at the limit, and refuses a longer one, a wrong ttl and a
  * wrong context. */
 static void test_set_limits(void **state)
@@ -473,6 +495,7 @@ int main(void)
         cmocka_unit_test(test_sentences_are_cut_at_a_character),
         cmocka_unit_test(test_loader_limits),
         cmocka_unit_test(test_key_limits),
+        cmocka_unit_test(test_mget_answers_bad_keys_beside_good_ones),
         cmocka_unit_test(test_set_limits),
         cmocka_unit_test(test_reentrance),
         cmocka_unit_test(test_mget),
