@@ -174,8 +174,7 @@ kama_value *km_store_item_new(struct km_store *store,
                               const struct km_item_spec *spec)
 {
     uint64_t n = km_item_new_charge(store->account, spec);
-    uint64_t hash = km_hash(spec->key, store->seed);
-    km_store_reserve(store, hash, n);
+    km_store_reserve(store, spec->key, n);
     return km_item_new(store->account, spec, n);
 }
 
@@ -185,7 +184,7 @@ kama_value *km_store_item_now(struct km_store *store,
     uint64_t n = km_item_new_charge(store->account, spec);
     km_account_charge(store->account, n);
     km_account_hold(store->account, (int64_t)n);
-    uint64_t hash = km_hash(spec->key, store->seed);
+    uint64_t hash = km_store_hash(store, spec->key);
     km_store_settle(store, hash, hash);
     return km_item_new(store->account, spec, n);
 }

@@ -70,11 +70,11 @@ void km_store_settle(struct km_store *store, uint64_t hash, uint64_t newcomer);
  * empty. */
 bool km_store_evict_some(struct km_store *store, uint64_t bytes);
 
-/* Reserves n bytes for a value of the key with that hash, whose entry is not evicted
+/* Reserves n bytes for a value of the key, whose entry is not evicted
  * meanwhile: charges them to the account as held when there is room for them, and
  * makes room first. While copies that are under way hold everything, it waits for them
  * for a while. */
-void km_store_reserve(struct km_store *store, uint64_t hash, uint64_t n);
+void km_store_reserve(struct km_store *store, kama_bytes key, uint64_t n);
 
 /* Returns KAMA_OK if the live entry at a place, or that there is none, fulfils the
  * condition, and otherwise the status of the put. */

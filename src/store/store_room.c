@@ -138,12 +138,13 @@ static bool make_room(struct room *room, uint64_t hash, uint64_t n)
 
 void km_store_settle(struct km_store *store, uint64_t hash, uint64_t newcomer)
 {
+    if (KM_LIKELY(km_account_used(store->account) <=
+                  km_account_max(store->account))) {
+        return;
+    }
     struct room room = room_for(store, 0, newcomer);
-    if (KM_UNLIKELY(km_account_used(store->account) >
-                    km_account_max(store->account))) {
-        if (!make_room(&room, hash, 0)) {
-            km_keep_by(store->keep_at, 0);
-        }
+    if (!make_room(&room, hash, 0)) {
+        km_keep_by(store->keep_at, 0);
     }
 }
 
@@ -225,11 +226,16 @@ static bool try_reserve(struct km_store *store, uint64_t hash, uint64_t n)
     }
 }
 
-void km_store_reserve(struct km_store *store, uint64_t hash, uint64_t n)
+void km_store_reserve(struct km_store *store, kama_bytes key, uint64_t n)
 {
-    unsigned waits = 0;
-    while (!try_reserve(store, hash, n) && !reserve_anyway(store, n, waits)) {
-        wait_a_little(waits++);
+    struct km_account *account = store->account;
+    if (KM_UNLIKELY(!try_charge(account, n, km_account_max(account)))) {
+        uint64_t hash = km_store_hash(store, key);
+        for (unsigned waits = 0;
+             !try_reserve(store, hash, n) && !reserve_anyway(store, n, waits);
+             waits++) {
+            wait_a_little(waits);
+        }
     }
-    km_account_hold(store->account, (int64_t)n);
+    km_account_hold(account, (int64_t)n);
 }
