@@ -218,6 +218,18 @@ static inline void fixture_check(struct fixture *f)
     AWAIT(km_slots_free(&f->group->slots) <= km_group_loads_max(f->group));
 }
 
+/* Sets key to "v", with a time to live. */
+static inline void fixture_set(struct fixture *f, const char *key,
+                               int64_t ttl_ms)
+{
+    kama_set_options options;
+    kama_set_options_init(&options);
+    options.ttl_ms = ttl_ms;
+    assert_int_equal(
+        kama_set(f->group, kama_bytes_str(key), KAMA_STR("v"), &options),
+        KAMA_OK);
+}
+
 /* Checks the group, frees it, and ends the fixture. */
 static inline void fixture_free(struct fixture *f)
 {

@@ -135,30 +135,20 @@ static uint64_t removals(const char *reason)
     return sample(name);
 }
 
-static void set(struct fixture *f, const char *key, int64_t ttl_ms)
-{
-    kama_set_options options;
-    kama_set_options_init(&options);
-    options.ttl_ms = ttl_ms;
-    assert_int_equal(
-        kama_set(f->group, kama_bytes_str(key), KAMA_STR("v"), &options),
-        KAMA_OK);
-}
-
 /* Entries that leave are counted by the reason, and each of them once. */
 static void test_reasons_of_removals(void **state)
 {
     struct fixture *f = fixture_open(fixture_new());
     (void)state;
-    set(f, "replaced", 0);
-    set(f, "replaced", 0);
-    set(f, "replaced", 0);
-    set(f, "deleted", 0);
+    fixture_set(f, "replaced", 0);
+    fixture_set(f, "replaced", 0);
+    fixture_set(f, "replaced", 0);
+    fixture_set(f, "deleted", 0);
     assert_int_equal(kama_del(f->group, KAMA_STR("deleted"), NULL), KAMA_OK);
     assert_int_equal(kama_del(f->group, KAMA_STR("deleted"), NULL), KAMA_MISS);
-    set(f, "expired", 1);
+    fixture_set(f, "expired", 1);
     AWAIT(kama_exists(f->group, KAMA_STR("expired"), NULL) == KAMA_MISS);
-    set(f, "cleared", 0);
+    fixture_set(f, "cleared", 0);
     assert_int_equal(kama_group_clear(f->group), KAMA_OK);
     write_text(f->group, NULL);
     assert_int_equal(removals("capacity"), 0);
@@ -185,8 +175,8 @@ static void test_sum_of_uses(void **state)
     (void)state;
     f->options.max_bytes = 1u << 20; /* one shard */
     fixture_open(f);
-    set(f, "small", 0);
-    set(f, "gone", 0);
+    fixture_set(f, "small", 0);
+    fixture_set(f, "gone", 0);
     assert_int_equal(kama_del(f->group, KAMA_STR("gone"), NULL), KAMA_OK);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(kama_set(f->group,

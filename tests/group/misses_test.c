@@ -42,12 +42,7 @@ static void expect(struct kit *k, struct reasons want)
 
 static void set(struct kit *k, const char *key, int64_t ttl_ms)
 {
-    kama_set_options options;
-    kama_set_options_init(&options);
-    options.ttl_ms = ttl_ms;
-    assert_int_equal(
-        kama_set(k->f->group, kama_bytes_str(key), KAMA_STR("v"), &options),
-        KAMA_OK);
+    fixture_set(k->f, key, ttl_ms);
 }
 
 static void del(struct kit *k, const char *key)

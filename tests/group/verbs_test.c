@@ -4,6 +4,7 @@
  * of them loads, and a call that returns an error changes nothing.
  */
 #include "group/group_fixture.h"
+#include "helpers/draw.h"
 #include "helpers/failmalloc.h"
 #include "store/fake_clock.h"
 
@@ -36,12 +37,7 @@ static void timed_free(struct timed *t, unsigned loads)
 
 static void set(struct timed *t, const char *key, int64_t ttl_ms)
 {
-    kama_set_options options;
-    kama_set_options_init(&options);
-    options.ttl_ms = ttl_ms;
-    assert_int_equal(
-        kama_set(t->f->group, kama_bytes_str(key), KAMA_STR("v"), &options),
-        KAMA_OK);
+    fixture_set(t->f, key, ttl_ms);
 }
 
 static kama_status exists(struct timed *t, const char *key)
@@ -352,21 +348,15 @@ struct worker {
     uint64_t random;
 };
 
-static unsigned draw(struct worker *w, unsigned n)
-{
-    w->random = w->random * 6364136223846793005u + 1442695040888963407u;
-    return (unsigned)(w->random >> 33) % n;
-}
-
 static void step(struct worker *w, const kama_bytes *keys)
 {
-    const kama_set_item items[2] = {{keys[0], keys[0], draw(w, 3)},
+    const kama_set_item items[2] = {{keys[0], keys[0], draw(&w->random, 3)},
                                     {keys[1], keys[1], KAMA_TTL_FOREVER}};
     kama_status statuses[2];
     kama_status st = KAMA_OK;
     kama_value *value;
     int64_t left;
-    switch (draw(w, 6)) {
+    switch (draw(&w->random, 6)) {
     case 0:
         st = kama_mset(w->group, items, 2, NULL, statuses);
         break;
@@ -374,7 +364,7 @@ static void step(struct worker *w, const kama_bytes *keys)
         st = kama_mdel(w->group, keys, 2, NULL, statuses);
         break;
     case 2:
-        st = kama_touch(w->group, keys[0], 1 + draw(w, 3), NULL);
+        st = kama_touch(w->group, keys[0], 1 + draw(&w->random, 3), NULL);
         break;
     case 3:
         st = kama_exists(w->group, keys[0], NULL);
@@ -401,7 +391,8 @@ static void *work(void *arg)
         char names[2][16];
         kama_bytes keys[2];
         for (int k = 0; k < 2; k++) {
-            (void)snprintf(names[k], sizeof names[k], "%u", draw(w, KEYS));
+            (void)snprintf(names[k], sizeof names[k], "%u",
+                           draw(&w->random, KEYS));
             keys[k] = kama_bytes_str(names[k]);
         }
         step(w, keys);

@@ -15,6 +15,8 @@
 #include "store/apply.h"
 
 #include "base/sync.h"
+#include "helpers/draw.h"
+#include "helpers/require.h"
 #include "store/stamped.h"
 #include "store/store_epoch.h"
 #include "store/store_fixture.h"
@@ -70,22 +72,6 @@ struct asked {
     uint64_t number; /* that it was given; 0: none yet */
 };
 
-static unsigned draw(struct worker *w, unsigned n)
-{
-    w->random = w->random * 6364136223846793005u + 1442695040888963407u;
-    return (unsigned)(w->random >> 33) % n;
-}
-
-/* An assertion of cmocka would end the process without a word, because it knows
- * the first thread only. */
-#define REQUIRE(condition)                                                     \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);            \
-            abort();                                                           \
-        }                                                                      \
-    } while (0)
-
 static void raise(_Atomic uint64_t *at, uint64_t n)
 {
     uint64_t before = atomic_load(at);
@@ -104,13 +90,14 @@ static uint64_t number_of(struct km_version v)
 static kama_value *item_new(struct worker *w, kama_bytes key, uint64_t word)
 {
     char value[VALUE_BYTES_MAX];
-    size_t len = 8 + draw(w, draw(w, 2) == 0 ? VALUE_BYTES_MAX - 8 : 200);
+    size_t len = 8 + draw(&w->random,
+                          draw(&w->random, 2) == 0 ? VALUE_BYTES_MAX - 8 : 200);
     memcpy(value, &word, 8);
     stamped_fill(value + 8, len - 8, word);
     const struct km_item_spec spec = {
         .key = key,
         .value = KAMA_BYTES(value, len),
-        .expires_at = draw(w, 4) == 0
+        .expires_at = draw(&w->random, 4) == 0
                           ? km_clock_mono(km_clock_system()) + KM_NS_PER_MS
                           : 0};
     kama_value *item = km_store_item_new(w->shared->store, &spec);
@@ -163,7 +150,7 @@ static void do_read(struct worker *w, unsigned k, kama_bytes key)
     uint64_t hash = km_store_hash(store, key);
     uint64_t acknowledged = atomic_load(&w->shared->acknowledged[k]);
     check_floor(w, k, hash);
-    if (draw(w, 2) == 0) {
+    if (draw(&w->random, 2) == 0) {
         kama_value *value;
         kama_status st = km_store_get(store, hash, key, &value);
         REQUIRE(st == KAMA_OK || st == KAMA_WOULD_LOAD);
@@ -194,7 +181,7 @@ static void note_begun(struct shared *shared, unsigned k, uint64_t number,
 static struct km_version foreign_version(struct worker *w)
 {
     uint64_t hlc = atomic_load(&w->shared->hlc) + 2;
-    uint64_t back = draw(w, 100);
+    uint64_t back = draw(&w->random, 100);
     uint64_t next = hlc > back ? hlc - back : 1;
     w->clock = next > w->clock ? next : w->clock + 1;
     return (struct km_version){.hlc = w->clock, .origin = w->number};
@@ -244,7 +231,7 @@ static void do_own(struct worker *w, unsigned k, kama_bytes key,
         .kind = kind, .hash = km_store_hash(w->shared->store, key), .key = key};
     if (kind == KM_APPLY_SET) {
         op.item = item_new(w, key, (uint64_t)w->number * STEPS + w->steps);
-        op.condition = draw(w, 2) == 0 ? NULL : &absent;
+        op.condition = draw(&w->random, 2) == 0 ? NULL : &absent;
     }
     kama_status st = km_store_apply(w->shared->store, &op, &stamp);
     REQUIRE(st == KAMA_OK || st == KAMA_MISS || st == KAMA_ERR_EXISTS);
@@ -284,7 +271,7 @@ static void do_invalidate(struct worker *w)
     uint64_t hlc = atomic_load(&shared->hlc);
     km_store_invalidate_end(shared->store, hlc);
     km_mutex_unlock(&shared->log);
-    kama_bytes key = number_key(buf, draw(w, KEYS));
+    kama_bytes key = number_key(buf, draw(&w->random, KEYS));
     REQUIRE(km_store_floor(shared->store, km_store_hash(shared->store, key)) >=
             hlc);
 }
@@ -292,11 +279,11 @@ static void do_invalidate(struct worker *w)
 static void step(struct worker *w)
 {
     char buf[32];
-    unsigned k = draw(w, draw(w, 2) == 0 ? HOT_KEYS : KEYS);
-    unsigned what = draw(w, 1000);
+    unsigned k = draw(&w->random, draw(&w->random, 2) == 0 ? HOT_KEYS : KEYS);
+    unsigned what = draw(&w->random, 1000);
     kama_bytes key = number_key(buf, k);
-    if (draw(w, w->shared->calm) == 0) {
-        if (draw(w, 8) == 0) {
+    if (draw(&w->random, w->shared->calm) == 0) {
+        if (draw(&w->random, 8) == 0) {
             km_store_clear(w->shared->store);
         } else {
             do_invalidate(w);

@@ -6,6 +6,8 @@
  */
 #include "store/history_check.h"
 
+#include "helpers/draw.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -317,12 +319,6 @@ static bool any_order(struct order o)
         }
     }
     return false;
-}
-
-static unsigned draw(uint64_t *random, unsigned n)
-{
-    *random = *random * 6364136223846793005u + 1442695040888963407u;
-    return (unsigned)(*random >> 33) % n;
 }
 
 /* Draws an operation of a thread that has a load pending, or has none. */

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "helpers/draw.h"
 #include "store/policy.h"
 #include "store/stamped.h"
 #include "store/store_calls.h"
@@ -78,12 +79,6 @@ struct worker {
     uint64_t held_stamp;
 };
 
-static unsigned draw(struct worker *w, unsigned n)
-{
-    w->random = w->random * 6364136223846793005u + 1442695040888963407u;
-    return (unsigned)(w->random >> 33) % n;
-}
-
 /* -- values ---------------------------------------------------------------- */
 
 /* Writes a value: its number, as far as it has room, and bytes that depend on the
@@ -125,7 +120,7 @@ static kama_value *next_item(struct worker *w, kama_bytes key,
                              uint64_t *ret_stamp)
 {
     size_t len = w->run->plan->value_bytes;
-    len = draw(w, 2) == 0 && len > 16 ? len - len / 3 : len;
+    len = draw(&w->random, 2) == 0 && len > 16 ? len - len / 3 : len;
     *ret_stamp = next_stamp(w);
     value_fill(w->bytes, len, *ret_stamp);
     const struct km_item_spec spec = {.key = key,
@@ -228,7 +223,7 @@ static void do_put_if(struct worker *w, unsigned k, uint64_t hash,
                       kama_bytes key)
 {
     uint64_t stamp;
-    bool adds = draw(w, 2) == 0;
+    bool adds = draw(&w->random, 2) == 0;
     const struct km_put_condition condition = {
         .kind = adds ? KM_PUT_IF_ABSENT : KM_PUT_IF_PRESENT};
     kama_value *item = next_item(w, key, &stamp);
@@ -274,7 +269,7 @@ static void do_load(struct worker *w, unsigned k, uint64_t hash, kama_bytes key)
     }
     require(st == KAMA_WOULD_LOAD, "a fill has failed");
     kama_value *item = next_item(w, key, &stamp);
-    if (draw(w, 2) == 0) {
+    if (draw(&w->random, 2) == 0) {
         (void)sched_yield();
     }
     op = invoke(w, k, HISTORY_COMMIT);
@@ -306,9 +301,9 @@ static void do_other(struct worker *w)
 {
     char buf[32];
     uint64_t stamp;
-    kama_bytes key = key_of(buf, "other", draw(w, OTHER_KEYS));
+    kama_bytes key = key_of(buf, "other", draw(&w->random, OTHER_KEYS));
     uint64_t hash = km_store_hash(w->run->store, key);
-    if (draw(w, 4) > 0) {
+    if (draw(&w->random, 4) > 0) {
         kama_value *item = next_item(w, key, &stamp);
         require(km_store_put(w->run->store, 0, hash, item) == KAMA_OK,
                 "a put of another key has failed");
@@ -320,11 +315,11 @@ static void do_other(struct worker *w)
 static void step(struct worker *w)
 {
     char buf[32];
-    unsigned k = draw(w, KEYS);
-    unsigned what = draw(w, 1000);
+    unsigned k = draw(&w->random, KEYS);
+    unsigned what = draw(&w->random, 1000);
     kama_bytes key = key_of(buf, "key", k);
     uint64_t hash = km_store_hash(w->run->store, key);
-    if (draw(w, 2000) == 0) {
+    if (draw(&w->random, 2000) == 0) {
         do_clear(w);
     } else if (what < 200) {
         do_get(w, k, hash, key);
@@ -353,7 +348,7 @@ static void *work(void *arg)
     (void)pthread_barrier_wait(&w->run->start);
     for (unsigned i = 0; i < w->run->plan->steps; i++) {
         step(w);
-        if (draw(w, 16) == 0) {
+        if (draw(&w->random, 16) == 0) {
             (void)sched_yield();
         }
     }

@@ -5,6 +5,8 @@
  * while. A value always
  * belongs to its key and is whole, and the sanitizers find the other faults.
  */
+#include "helpers/draw.h"
+#include "helpers/require.h"
 #include "store/stamped.h"
 #include "store/store_fixture.h"
 #include "store/store_hide.h"
@@ -52,22 +54,6 @@ struct worker {
     bool sweeping;
 };
 
-static unsigned draw(struct worker *w, unsigned n)
-{
-    w->random = w->random * 6364136223846793005u + 1442695040888963407u;
-    return (unsigned)(w->random >> 33) % n;
-}
-
-/* An assertion of cmocka would end the process without a word, because it knows
- * the first thread only. */
-#define REQUIRE(condition)                                                     \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);            \
-            abort();                                                           \
-        }                                                                      \
-    } while (0)
-
 /* Returns the stamp of the values of key k that have len bytes. */
 static uint64_t stamp_of(unsigned k, size_t len)
 {
@@ -89,7 +75,7 @@ static void check_value(const kama_value *value, unsigned k)
 /* Holds a small value for a while, and gives back the one that was held. */
 static void hold(struct worker *w, kama_value *value, unsigned k)
 {
-    struct view *v = &w->views[draw(w, VIEWS)];
+    struct view *v = &w->views[draw(&w->random, VIEWS)];
     check_value(value, k);
     if (kama_value_bytes(value).len > VIEW_BYTES_MAX) {
         kama_value_unref(value);
@@ -116,8 +102,9 @@ static void release_all(struct worker *w)
 /* Returns a time to live: none, or a millisecond. */
 static km_ns draw_expiry(struct worker *w)
 {
-    return draw(w, 2) == 0 ? 0
-                           : km_clock_mono(km_clock_system()) + KM_NS_PER_MS;
+    return draw(&w->random, 2) == 0
+               ? 0
+               : km_clock_mono(km_clock_system()) + KM_NS_PER_MS;
 }
 
 /* Makes an item of key k with at most max bytes. */
@@ -125,7 +112,7 @@ static kama_value *item_new(struct worker *w, unsigned k, kama_bytes key,
                             unsigned max)
 {
     char value[VALUE_BYTES_MAX];
-    size_t len = 1 + draw(w, max);
+    size_t len = 1 + draw(&w->random, max);
     stamped_fill(value, len, stamp_of(k, len));
     struct km_item_spec spec = {.key = key,
                                 .value = KAMA_BYTES(value, len),
@@ -141,7 +128,7 @@ static void do_get(struct worker *w, unsigned k, kama_bytes key)
     char out[VALUE_BYTES_MAX];
     size_t len = 0;
     uint64_t hash = km_store_hash(w->shared->store, key);
-    if (draw(w, 2) == 0) {
+    if (draw(&w->random, 2) == 0) {
         if (km_store_get(w->shared->store, hash, key, &value) == KAMA_OK) {
             hold(w, value, k);
         }
@@ -162,12 +149,13 @@ static void do_put(struct worker *w, unsigned k, kama_bytes key)
 {
     uint64_t hash = km_store_hash(w->shared->store, key);
     kama_value *item = item_new(w, k, key, VALUE_BYTES_MAX);
-    if (draw(w, 4) > 0) {
+    if (draw(&w->random, 4) > 0) {
         expect_done(km_store_put(w->shared->store, w->adoption, hash, item));
         return;
     }
-    const struct km_put_condition condition = {
-        .kind = draw(w, 2) == 0 ? KM_PUT_IF_ABSENT : KM_PUT_IF_PRESENT};
+    const struct km_put_condition condition = {.kind = draw(&w->random, 2) == 0
+                                                           ? KM_PUT_IF_ABSENT
+                                                           : KM_PUT_IF_PRESENT};
     kama_status st =
         km_store_put_if(w->shared->store, w->adoption, hash, item, &condition);
     if (st != KAMA_ERR_EXISTS) {
@@ -197,7 +185,7 @@ static void do_fill(struct worker *w, unsigned k, kama_bytes key)
     }
     REQUIRE(st == KAMA_WOULD_LOAD);
     value = item_new(w, k, key, 100);
-    if (draw(w, 8) > 0) {
+    if (draw(&w->random, 8) > 0) {
         (void)km_store_fill_commit(store, &fill, value);
     } else {
         km_store_fill_cancel(store, &fill);
@@ -216,7 +204,7 @@ static void do_touch(struct worker *w, kama_bytes key)
     expect_done(km_store_peek(store, w->adoption, hash, key, &at));
     km_store_look(store, hash, key, &look);
     REQUIRE(look.value_bytes <= VALUE_BYTES_MAX);
-    if (draw(w, 8) == 0) {
+    if (draw(&w->random, 8) == 0) {
         km_store_overtake(store, hash, key);
     }
 }
@@ -265,7 +253,7 @@ static void do_hide(struct worker *w)
         return;
     }
     if (!w->sweeping) {
-        hide_part(w, draw(w, PARTS));
+        hide_part(w, draw(&w->random, PARTS));
         return;
     }
     w->sweeping = km_store_sweep(w->shared->store, &w->cursor);
@@ -280,7 +268,8 @@ static void do_resize(struct worker *w)
     if (w->number / 2 != 1) {
         return;
     }
-    km_store_resize(w->shared->store, w->shared->max_bytes * (1 + draw(w, 3)));
+    km_store_resize(w->shared->store,
+                    w->shared->max_bytes * (1 + draw(&w->random, 3)));
     while (km_store_resize_step(w->shared->store)) {
     }
 }
@@ -299,7 +288,7 @@ static void do_rare(struct worker *w, unsigned what)
         do_resize(w);
     } else if (what < 28) {
         release_all(w);
-    } else if (what == 28 && draw(w, 8) == 0) {
+    } else if (what == 28 && draw(&w->random, 8) == 0) {
         km_store_clear(w->shared->store);
     }
 }
@@ -329,12 +318,12 @@ static void *work(void *arg)
 {
     struct worker *w = arg;
     for (unsigned i = 0; i < STEPS; i++) {
-        unsigned k = draw(w, KEYS);
+        unsigned k = draw(&w->random, KEYS);
         w->adoption = atomic_load(&w->shared->adoption);
         if (k % PARTS == atomic_load(&w->shared->lost_part)) {
             k = (k + 1) % KEYS;
         }
-        step(w, k, draw(w, 1000));
+        step(w, k, draw(&w->random, 1000));
     }
     release_all(w);
     while (w->sweeping) {
