@@ -366,7 +366,7 @@ static kama_status check(const kama_group *group,
 }
 
 /* Makes the item of a set. A value that may wait for other nodes does not wait for room
- * in the store as well: what waits has a bound of its own. */
+ * in the store as well: mutations that wait have a bound of their own. */
 static kama_status make_item(struct km_mutate_op *op, kama_bytes value)
 {
     struct km_item_spec spec = {.key = op->key, .value = value};

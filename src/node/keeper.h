@@ -19,9 +19,9 @@
  *
  * Cost: one load for each group and half a second in which there is nothing to do; a
  * quarter of the loop's time at most as long as there is. Threads: one thread at a time
- * calls init, lend and start; the rest is done by the loop. Errors: none. Ownership: the loop, the clock
- * and the registry are borrowed until the loop was joined; the keeper is the caller's memory,
- * and stays where it is until then.
+ * calls init, lend and start; the rest is done by the loop. Errors: none. Ownership: the
+ * loop, the clock and the registry are borrowed until the loop was joined; the keeper is
+ * the caller's memory, and stays where it is until then.
  */
 #pragma once
 

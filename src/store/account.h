@@ -101,8 +101,8 @@ static inline uint64_t km_account_used(const struct km_account *a)
 /* Returns the part of the used bytes in values outside of the store. */
 uint64_t km_account_held(const struct km_account *a);
 
-/* Returns about the same, at once: what each of the cells has gathered is missing, at
- * most a batch of each. */
+/* Returns about the same, at once: the number of each cell is missing, which is at most
+ * a batch. */
 static inline uint64_t km_account_held_roughly(const struct km_account *a)
 {
     int64_t held = atomic_load_explicit(&a->held_bytes, memory_order_relaxed);
@@ -164,8 +164,8 @@ static inline void km_account_charge(struct km_account *a, size_t n)
     atomic_fetch_add_explicit(&a->used_bytes, n, memory_order_relaxed);
 }
 
-/* Does the same for a value, which is taken out of what the thread has charged in
- * advance. Only while the store is there. */
+/* Does the same for a value, which is taken out of the bytes that the thread has charged
+ * in advance. Only while the store is there. */
 static inline void km_account_charge_value(struct km_account *a, size_t n)
 {
     unsigned counter = km_thread_counter();
@@ -186,8 +186,8 @@ static inline void km_account_charge_value(struct km_account *a, size_t n)
 /* Returns the part of the used bytes that are charged in advance. */
 uint64_t km_account_prepaid(const struct km_account *a);
 
-/* Gives back what threads have charged in advance. No thread may charge meanwhile, and
- * none charges for a value afterwards. The account stays. */
+/* Gives back the bytes that threads have charged in advance. No thread may charge
+ * meanwhile, and none charges for a value afterwards. The account stays. */
 void km_account_settle(struct km_account *a);
 
 /* Gives n bytes back. The last ones free the account. */

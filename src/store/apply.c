@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A mutation on its way through the steps of apply.h. What it needs is prepared before it
- * has a version, and given up if the rule says that it is not kept.
+ * A mutation on its way through the steps of apply.h. Its memory is prepared before it has
+ * a version, and given up if the rule says that it is not kept.
  */
 #include "store/apply.h"
 

@@ -20,7 +20,7 @@
  *
  *     lock -> condition -> memory -> ask: hlc + 1, append to the log -> act -> unlock
  *
- * R4. What a version v does to the entry of its key:
+ * R4. The effect of a version v on the entry of its key:
  *
  *     there is      SET               DROP, DELETE   EXPIRE from version `base`
  *     nothing       kept if v is      -              as DROP
@@ -33,7 +33,7 @@
  *
  * Each of them overtakes the fills of its key. A mutation that is applied twice changes
  * nothing the second time. DROP is a set whose value does not come along; it does the
- * same as DELETE, and the two differ in what is counted and told. A SET for whose value
+ * same as DELETE, and the two differ in their counts and their names. A SET for whose value
  * there is no memory is applied as DROP, because the old value must not stay.
  *
  * An entry that has expired, or is hidden, is forgotten first (R5) and then absent.
@@ -72,8 +72,9 @@ struct km_operation {
     uint64_t adoption;                        /* by which this node may do it */
 };
 
-/* The operation that is about to act, and needs a version. An EXPIRE of a filled value is a SET of the
- * same value with another expiry, because other nodes may not have that value. */
+/* The operation that is about to act, and needs a version. An EXPIRE of a filled value is
+ * a SET of the same value with another expiry, because other nodes may not have that
+ * value. */
 struct km_asking {
     enum km_operation_kind kind;
     struct km_version base; /* of an EXPIRE: the version of the entry */

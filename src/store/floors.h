@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The floors of a store: what it remembers of entries that it has not any more.
+ * The floors of a store: its memory of entries that it has not any more.
  *
  * In a synchronized group, mutations of different nodes arrive in any order. An old set
  * must not bring back a value that was deleted, evicted or invalidated here, although

@@ -269,8 +269,8 @@ void km_log_recount(struct km_log *log, km_ref ref, uint64_t old_header,
     note_expiry(s, expires_at);
 }
 
-/* Returns the first offset from `at` on at which a live record begins, or the end of
- * what was appended. */
+/* Returns the first offset from `at` on at which a live record begins, or the end of the
+ * bytes that were appended. */
 static uint32_t skip_dead(const struct km_segment *s, uint32_t at)
 {
     while (at < s->used) {
@@ -366,8 +366,8 @@ static void sweep_begin(struct km_log_queue *queue)
     queue->to = queue->from = queue->walked;
 }
 
-/* Ends what was appended to the segment that the sweep fills at the place where the
- * next slid record would go. */
+/* Ends the segment that the sweep fills at the place where the next slid record would
+ * go. */
 static void truncate(struct km_log *log, struct km_log_queue *queue)
 {
     struct km_segment *s = &log->segments[queue->to_segment];

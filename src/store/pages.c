@@ -37,8 +37,8 @@ struct km_leaving_run {
     size_t bytes;
 };
 
-/* What is known of a range. It is not in the range itself, where it would leave a hole
- * at the end in which no segment has room. */
+/* The state of a range. It is not in the range itself, where it would leave a hole at the
+ * end in which no segment has room. */
 struct km_page_range {
     uint8_t *base;
     bool is_advised; /* to have huge pages, because it is full */

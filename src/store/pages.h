@@ -20,8 +20,8 @@
  * them: the segments and lines of a store, but not its blocks. The first write to such a
  * page makes 2 MiB resident, which takes some 250 microseconds, and milliseconds in a
  * virtual machine whose host has none ready. So a range can also be advised when it
- * is full, and the kernel gathers its pages in the background. Otherwise ranges are told to have small pages, whatever the system does by
- * itself.
+ * is full, and the kernel gathers its pages in the background. Otherwise ranges are told
+ * to have small pages, whatever the system does by itself.
  *
  * A run of more than 2 MiB is a mapping of its own, and is unmapped when it is freed; or
  * later in parts, because unmapping 64 MiB takes some milliseconds.
@@ -124,7 +124,7 @@ void km_pages_leave(struct km_pages *pages);
  * is gone. */
 void km_pages_trim(struct km_pages *pages, bool store_is_gone);
 
-/* What is charged beside the runs that are in use. */
+/* The bytes that are charged beside the runs in use. */
 struct km_pages_rest {
     uint64_t warm_bytes;    /* free pages that are resident */
     uint64_t head_bytes;    /* of the ranges */

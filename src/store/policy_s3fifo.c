@@ -65,7 +65,7 @@ static unsigned queue_to_leave(const struct km_policy *policy)
     return main && queue_at(policy, MAIN)->count > 0 ? MAIN : SMALL;
 }
 
-/* What the records of a policy need to stay. */
+/* The hits that a record needs to stay. */
 struct prices {
     unsigned promote; /* hits that move an entry to the main queue */
     unsigned round;   /* hits that a round in the main queue costs */

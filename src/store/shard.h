@@ -258,8 +258,8 @@ unsigned km_shard_evict_locked(struct km_shard *shard,
 uint64_t km_shard_bytes_locked(const struct km_shard *shard);
 
 /* Does a bounded step of housekeeping: it frees some of the memory of a clear, takes
- * out expired entries of a segment, and slides records together. `bytes` is what the
- * caller has changed. */
+ * out expired entries of a segment, and slides records together. `bytes` is the size of
+ * the caller's change. */
 void km_shard_step_locked(struct km_shard *shard, uint64_t bytes);
 
 /* Does a bounded step for a thread that keeps house (store_keep.h), in less than 100

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The housekeeping of a shard, in bounded steps. What is given up when memory is
- * needed, in this order:
+ * The housekeeping of a shard, in bounded steps. When memory is needed, it is given up in
+ * this order:
  *
  *     1. segments that a clear has left
  *     2. expired entries, by the segment: entries that were written at the same time

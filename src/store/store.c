@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The calls of the store: each finds the shard, takes its lock if it must, and settles
- * what it owes to the bound afterwards. */
+/* The calls of the store: each finds the shard, takes its lock if it must, and pays its
+ * debt to the bound afterwards. */
 #include "base/hash.h"
 #include "base/mem.h"
 #include "store/store_epoch.h"
@@ -225,9 +225,9 @@ static kama_status put_locked(struct km_shard *shard, uint64_t hash,
     return st;
 }
 
-/* Room is made before the put, too, so that the newcomer rarely pays for itself. With a condition it
- * is made afterwards only: an eviction before might take just the value that the
- * condition wants to see, or be for nothing. */
+/* Room is made before the put, too, so that the newcomer rarely pays for itself. With a
+ * condition it is made afterwards only: an eviction before might take just the value
+ * that the condition wants to see, or be for nothing. */
 kama_status km_store_put_if(struct km_store *store, uint64_t adoption,
                             uint64_t hash, kama_value *item,
                             const struct km_put_condition *condition)

@@ -98,7 +98,8 @@ struct km_found {
 };
 
 /* Looks key up and counts a hit. The status is KAMA_OK with a reference, KAMA_MISS
- * for a negative entry, and KAMA_WOULD_LOAD if there is no entry. Errors: KAMA_ERR_OVERLOADED (km_store_may_hold), KAMA_ERR_NO_MEMORY. */
+ * for a negative entry, and KAMA_WOULD_LOAD if there is no entry. Errors:
+ * KAMA_ERR_OVERLOADED (km_store_may_hold), KAMA_ERR_NO_MEMORY. */
 struct km_found km_store_get_why(struct km_store *store, uint64_t hash,
                                  kama_bytes key, kama_value **ret_value);
 

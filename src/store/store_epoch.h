@@ -39,8 +39,8 @@
  * each misses the other's write; or the clock is merged and read under one lock.
  *
  * Cost: O(1); memory comes back by later calls. Threads: any, but a thread must not call
- * the store between begin and end, where others wait for it: it does only what is shown
- * above. Of two threads one waits. Errors: none. Ownership: nothing.
+ * the store between begin and end, where others wait for it: it does nothing else than
+ * the example above. Of two threads one waits. Errors: none. Ownership: nothing.
  */
 #pragma once
 

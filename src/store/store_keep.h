@@ -22,7 +22,7 @@
  * expired ones costs as much as looking for many. So a segment is looked through when
  * a sixteenth of its time has passed, and at the latest one second after its
  * first entry has expired, and one more for each GiB of the store. Then `entries` of
- * the statistics is what gets would find.
+ * the statistics counts the entries that gets would find.
  *
  * Cost: a step of less than 100 microseconds at a time, with the lock of one shard.
  * Threads: any thread, one at a time. Errors: none. Ownership: nothing is kept.

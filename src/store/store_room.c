@@ -2,9 +2,9 @@
 /*
  * The bound of a store. Whoever needs memory for a value reserves it first, and
  * evicts if there is not enough. Segments and lines of the index are taken without
- * asking, because the entry that needs them is under way; what they exceed the bound
- * by is a debt, which the same call pays, or the next ones. So is what a value needs for
- * which thousands of small entries would have to leave at once.
+ * asking, because the entry that needs them is under way; the bytes by which they exceed the
+ * bound are a debt, which the same call pays, or the next ones. So is the room for a value
+ * for which thousands of small entries would have to leave at once.
  *
  *     used  |------------- max_bytes -------------|-- debt --|
  *
@@ -175,7 +175,7 @@ static bool try_charge(struct km_account *account, uint64_t n, uint64_t max)
  * bound, after some patience, and in the end any. Whoever has waited in vain notes how
  * much was held then; as long as about so much is held, nobody waits again. A thread
  * that must not wait does not, and nobody waits for values that would not be enough:
- * what an empty store needs can be more than a bound that has sunk. */
+ * an empty store can need more than a bound that has sunk. */
 static bool reserve_anyway(struct km_store *store, uint64_t n, unsigned waits)
 {
     uint64_t max = km_account_max(store->account);

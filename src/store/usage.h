@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the memory of a store is used for. Every byte of used_bytes (account.h) is in
+ * The uses of the memory of a store. Every byte of used_bytes (account.h) is in
  * exactly one of these:
  *
  *     segments   | live records | holes | free, not appended to yet |
@@ -8,8 +8,8 @@
  *     malloc     | ghosts | values that callers hold | tables and the store itself |
  *
  * A block that is stored and held counts as held: no eviction can free it. Holes are
- * records that have left, until the sweep or the eviction frees their segment. What a
- * clear has left is free.
+ * records that have left, until the sweep or the eviction frees their segment. The segments of a
+ * clear are free.
  *
  *     struct km_usage usage = {0};
  *     km_usage_add_shard_locked(&usage, shard);        for each shard

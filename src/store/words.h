@@ -14,8 +14,9 @@
  * If a reader has seen a word of the writer, the two fences make it see the odd
  * number, too. Whoever writes to words that were used for something else before, and
  * that a late reader may still read, needs a release fence as well, because it may be
- * another thread than the one that has made the number odd. ThreadSanitizer does not know fences; for it, each word is read with
- * acquire and written with release, which orders the same things.
+ * another thread than the one that has made the number odd. ThreadSanitizer does not
+ * know fences; for it, each word is read with acquire and written with release, which
+ * orders the same things.
  *
  * A run of bytes in words begins at a word; its last word is filled up with zeros.
  * Cost: one load or store for each word. Threads: as above. Errors: none.

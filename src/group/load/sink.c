@@ -32,7 +32,8 @@ static kama_status read_options(const kama_sink_options *options,
     return st;
 }
 
-/* Makes the item of a value, and writes how long it may be kept. The value is copied. Errors: KAMA_ERR_TOO_LARGE, KAMA_ERR_INVALID,
+/* Makes the item of a value, and writes how long it may be kept. The value is copied.
+ * Errors: KAMA_ERR_TOO_LARGE, KAMA_ERR_INVALID, KAMA_ERR_OVERLOADED,
  * KAMA_ERR_NO_MEMORY. */
 static kama_status make_item(struct km_load *load, kama_bytes value,
                              const kama_sink_options *options,
