@@ -39,6 +39,14 @@ static inline bool km_bytes_starts(kama_bytes b, kama_bytes prefix)
            (prefix.len == 0 || memcmp(b.data, prefix.data, prefix.len) == 0);
 }
 
+/* Returns the number that four bytes are, the most significant one first, as HTTP/2 and
+ * gRPC have them. */
+static inline uint32_t km_bytes_be32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 |
+           p[3];
+}
+
 /* Returns b without its first n bytes; n is at most b.len. */
 static inline kama_bytes km_bytes_skip(kama_bytes b, size_t n)
 {

@@ -3,6 +3,7 @@
 #include "group/largest.h"
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/group_internal.h"
@@ -32,8 +33,7 @@ void km_largest_fini(struct km_largest *l)
 static void forget(struct km_largest *l, kama_bytes key)
 {
     for (size_t i = 0; i < l->count; i++) {
-        kama_bytes own = l->entries[i]->key;
-        if (own.len == key.len && memcmp(own.data, key.data, key.len) == 0) {
+        if (km_bytes_eq(l->entries[i]->key, key)) {
             km_mem_free(l->mem, l->entries[i]);
             l->count--;
             memmove(&l->entries[i], &l->entries[i + 1],

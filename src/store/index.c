@@ -16,6 +16,7 @@
  */
 #include "store/index.h"
 
+#include "base/bytes.h"
 #include "base/hash.h"
 
 #define OVERFLOW_BYTES (KM_OVERFLOW_LINES * sizeof(struct km_line))
@@ -545,8 +546,7 @@ struct km_place km_index_find(const struct km_index *index, uint64_t hash,
                 continue; /* only a neighbour of the tag was found */
             }
             kama_bytes own = km_record_key(km_log_at(index->log, ref));
-            if (own.len == key.len &&
-                memcmp(own.data, key.data, key.len) == 0) {
+            if (km_bytes_eq(own, key)) {
                 return (struct km_place){line, slot, ref};
             }
         }

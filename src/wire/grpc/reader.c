@@ -115,9 +115,7 @@ static kama_status take_prefix(struct km_grpc_reader *reader, kama_bytes *chunk)
     if (reader->prefix_bytes < KM_GRPC_PREFIX_BYTES) {
         return KAMA_MISS;
     }
-    const uint8_t *p = reader->prefix;
-    reader->message_bytes = (uint32_t)p[1] << 24 | (uint32_t)p[2] << 16 |
-                            (uint32_t)p[3] << 8 | p[4];
+    reader->message_bytes = km_bytes_be32(reader->prefix + 1);
     return reader->message_bytes <= reader->message_bytes_max
                ? KAMA_OK
                : KAMA_ERR_TOO_LARGE;

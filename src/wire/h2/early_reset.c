@@ -9,17 +9,11 @@
 #define TYPE_RST_STREAM 3u
 #define RST_STREAM_BYTES 4u
 
-static uint32_t read_u32(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 |
-           p[3];
-}
-
 /* Begins the frame of a whole header. */
 static void begin_frame(struct km_h2_early_reset *early, const uint8_t *head)
 {
-    uint32_t stream = read_u32(head + 5) & 0x7fffffffu;
-    early->payload_left = read_u32(head) >> 8;
+    uint32_t stream = km_bytes_be32(head + 5) & 0x7fffffffu;
+    early->payload_left = km_bytes_be32(head) >> 8;
     early->drops =
         head[3] == TYPE_RST_STREAM && early->payload_left == RST_STREAM_BYTES &&
         early->begun != 0 && stream > early->begun && stream % 2 == 1;
