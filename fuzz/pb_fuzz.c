@@ -52,6 +52,17 @@ static const struct km_pb_message *const tables[] = {
     &km_msg_peer_mutation_pb,
     &km_msg_peer_mutate_request_pb,
     &km_msg_peer_mutate_result_pb,
+    &km_msg_sync_hello_pb,
+    &km_msg_sync_welcome_pb,
+    &km_msg_sync_group_pb,
+    &km_msg_sync_mutation_pb,
+    &km_msg_sync_gap_pb,
+    &km_msg_sync_heartbeat_pb,
+    &km_msg_sync_view_pb,
+    &km_msg_sync_bye_pb,
+    &km_msg_sync_chunk_pb,
+    &km_msg_sync_request_pb,
+    &km_msg_sync_response_pb,
 };
 #define TABLES (sizeof tables / sizeof tables[0])
 

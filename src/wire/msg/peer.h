@@ -82,6 +82,8 @@ KM_PB_DECLARE(km_msg_peer_fill_request, km_msg_peer_fill_request_pb,
     X(M, 8, BOOL, current, _)                                                  \
     X(M, 9, UINT64, current_us, _)                                             \
     X(M, 10, FIXED64, etag_key, _)                                             \
+    X(M, 11, FIXED64, clock, _)                                                \
+    X(M, 12, FIXED64, origin, _)                                               \
     X(M, 15, BYTES, value, _)
 KM_PB_DECLARE(km_msg_peer_fill_response, km_msg_peer_fill_response_pb,
               KM_MSG_PEER_FILL_RESPONSE);
@@ -90,7 +92,8 @@ KM_PB_DECLARE(km_msg_peer_fill_response, km_msg_peer_fill_response_pb,
     X(M, 1, MESSAGE, sender, (km_msg_peer_sender, km_msg_peer_sender_pb))      \
     X(M, 2, BYTES, group, _)                                                   \
     X(M, 3, LIST, keys, _)                                                     \
-    X(M, 4, BYTES, traceparent, _)
+    X(M, 4, BYTES, traceparent, _)                                             \
+    X(M, 5, LIST, needs, _)
 KM_PB_DECLARE(km_msg_peer_fill_many_request, km_msg_peer_fill_many_request_pb,
               KM_MSG_PEER_FILL_MANY_REQUEST);
 /* The number of the keys in FillManyRequest and in PeekRequest. */
@@ -152,6 +155,96 @@ KM_PB_DECLARE(km_msg_peer_mutate_request, km_msg_peer_mutate_request_pb,
     X(M, 4, FIXED64, etag_key, _)
 KM_PB_DECLARE(km_msg_peer_mutate_result, km_msg_peer_mutate_result_pb,
               KM_MSG_PEER_MUTATE_RESULT);
+
+/* -- the stream of mutations ----------------------------------------------- */
+
+#define KM_MSG_SYNC_HELLO(X, M)                                                \
+    X(M, 1, MESSAGE, sender, (km_msg_peer_sender, km_msg_peer_sender_pb))      \
+    X(M, 2, BYTES, expected_id, _)                                             \
+    X(M, 3, UINT32, proto_min, _)                                              \
+    X(M, 4, UINT32, proto_max, _)                                              \
+    X(M, 5, UINT64, wall_ms, _)                                                \
+    X(M, 6, FIXED64, clock, _)
+KM_PB_DECLARE(km_msg_sync_hello, km_msg_sync_hello_pb, KM_MSG_SYNC_HELLO);
+
+#define KM_MSG_SYNC_WELCOME(X, M)                                              \
+    X(M, 1, INT32, welcome, _)                                                 \
+    X(M, 2, BYTES, id, _)                                                      \
+    X(M, 3, BOOL, knows, _)                                                    \
+    X(M, 4, UINT64, applied, _)                                                \
+    X(M, 5, UINT64, wall_ms, _)                                                \
+    X(M, 6, FIXED64, clock, _)                                                 \
+    X(M, 7, FIXED64, view_id, _)
+KM_PB_DECLARE(km_msg_sync_welcome, km_msg_sync_welcome_pb, KM_MSG_SYNC_WELCOME);
+
+#define KM_MSG_SYNC_GROUP(X, M)                                                \
+    X(M, 1, UINT32, number, _)                                                 \
+    X(M, 2, BYTES, name, _)
+KM_PB_DECLARE(km_msg_sync_group, km_msg_sync_group_pb, KM_MSG_SYNC_GROUP);
+
+#define KM_MSG_SYNC_MUTATION(X, M)                                             \
+    X(M, 1, INT32, kind, _)                                                    \
+    X(M, 2, UINT32, group, _)                                                  \
+    X(M, 3, BYTES, key, _)                                                     \
+    X(M, 4, UINT64, clock, _)                                                  \
+    X(M, 5, UINT64, ttl_ms, _)                                                 \
+    X(M, 6, FIXED64, base_clock, _)                                            \
+    X(M, 7, FIXED64, base_origin, _)                                           \
+    X(M, 15, BYTES, value, _)
+KM_PB_DECLARE(km_msg_sync_mutation, km_msg_sync_mutation_pb,
+              KM_MSG_SYNC_MUTATION);
+
+#define KM_MSG_SYNC_GAP(X, M)                                                  \
+    X(M, 1, UINT64, seq, _)                                                    \
+    X(M, 2, FIXED64, clock, _)                                                 \
+    X(M, 3, BOOL, all_groups, _)                                               \
+    X(M, 4, LIST, groups, _)
+KM_PB_DECLARE(km_msg_sync_gap, km_msg_sync_gap_pb, KM_MSG_SYNC_GAP);
+
+#define KM_MSG_SYNC_HEARTBEAT(X, M)                                            \
+    X(M, 1, UINT64, seq, _)                                                    \
+    X(M, 2, FIXED64, clock, _)                                                 \
+    X(M, 3, FIXED64, view_id, _)                                               \
+    X(M, 4, FIXED64, stable, _)
+KM_PB_DECLARE(km_msg_sync_heartbeat, km_msg_sync_heartbeat_pb,
+              KM_MSG_SYNC_HEARTBEAT);
+
+#define KM_MSG_SYNC_VIEW(X, M) X(M, 1, FIXED64, noticed_id, _)
+KM_PB_DECLARE(km_msg_sync_view, km_msg_sync_view_pb, KM_MSG_SYNC_VIEW);
+
+#define KM_MSG_SYNC_BYE(X, M)                                                  \
+    X(M, 1, UINT64, final_seq, _)                                              \
+    X(M, 2, FIXED64, clock, _)
+KM_PB_DECLARE(km_msg_sync_bye, km_msg_sync_bye_pb, KM_MSG_SYNC_BYE);
+
+#define KM_MSG_SYNC_CHUNK(X, M)                                                \
+    X(M, 1, MESSAGE, mutation,                                                 \
+      (km_msg_sync_mutation, km_msg_sync_mutation_pb))                         \
+    X(M, 2, UINT64, value_bytes, _)                                            \
+    X(M, 15, BYTES, part, _)
+KM_PB_DECLARE(km_msg_sync_chunk, km_msg_sync_chunk_pb, KM_MSG_SYNC_CHUNK);
+
+#define KM_MSG_SYNC_REQUEST(X, M)                                              \
+    X(M, 1, BYTES, hello, _)                                                   \
+    X(M, 2, FIXED64, view_id, _)                                               \
+    X(M, 3, UINT64, first_seq, _)                                              \
+    X(M, 4, FIXED64, first_clock, _)                                           \
+    X(M, 5, LIST, groups, _)                                                   \
+    X(M, 6, LIST, mutations, _)                                                \
+    X(M, 7, BYTES, gap, _)                                                     \
+    X(M, 8, BYTES, heartbeat, _)                                               \
+    X(M, 9, BYTES, view, _)                                                    \
+    X(M, 10, BYTES, bye, _)                                                    \
+    X(M, 11, BYTES, chunk, _)
+KM_PB_DECLARE(km_msg_sync_request, km_msg_sync_request_pb, KM_MSG_SYNC_REQUEST);
+#define KM_MSG_SYNC_GROUPS 5
+#define KM_MSG_SYNC_MUTATIONS 6
+
+#define KM_MSG_SYNC_RESPONSE(X, M)                                             \
+    X(M, 1, BYTES, welcome, _)                                                 \
+    X(M, 2, UINT64, applied, _)
+KM_PB_DECLARE(km_msg_sync_response, km_msg_sync_response_pb,
+              KM_MSG_SYNC_RESPONSE);
 
 /* -- the numbers of enums ------------------------------------------------- */
 
