@@ -40,7 +40,8 @@ LIMITS = "src/base/limits.h"
 LIMIT_FOLDERS = {
     "STORE": "store", "FLIGHT": "flight", "NET": "net", "H2": "wire",
     "GRPC": "wire", "PB": "wire", "RPC": "rpc", "NODE": "node",
-    "MEMBERSHIP": "membership", "PEERS": "peers", "ADMIN": "admin",
+    "MEMBERSHIP": "membership", "PEERS": "peers", "SYNC": "sync",
+    "ADMIN": "admin",
 }
 # Units outside the levels: (path prefix, what of ours they may include).
 UNITS = (

@@ -227,6 +227,23 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 #define KM_PEERS_PROTO_MIN 1
 #define KM_PEERS_PROTO_MAX 1
 
+/* -- streams of mutations ------------------------------------------------ */
+#define KM_SYNC_RING_BYTES (4u << 20) /* of the log, and */
+#define KM_SYNC_RING_MS 60000         /* how long a mutation stays in it */
+#define KM_SYNC_FRAME_BYTES                                                    \
+    (64u << 10) /* of one message; larger values in parts */
+#define KM_SYNC_QUEUED_BYTES                                                   \
+    (256u << 10) /* that wait at either end of a stream */
+#define KM_SYNC_LARGE_BYTES                                                    \
+    (64u << 20) /* values that are sent or received in parts */
+#define KM_SYNC_HEARTBEAT_MS 500
+#define KM_SYNC_ACK_MS 10 /* acknowledgements that come together are one */
+#define KM_SYNC_SILENT_MS 1500
+#define KM_SYNC_HELLO_MS 1000  /* before a stream is begun again */
+#define KM_SYNC_CLOCK_MS 60000 /* a clock that is further ahead is refused */
+#define KM_SYNC_QUARANTINE_MS 60000 /* and so is its node, for so long */
+#define KM_SYNC_TIMEOUT_MS 2000     /* without an acknowledgement: unsynced */
+
 /* -- nodes --------------------------------------------------------------- */
 #define KM_NODE_THREADS_MAX 64
 #define KM_NODE_CONNECTIONS_DEFAULT 10000

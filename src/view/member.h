@@ -32,6 +32,15 @@ enum km_member_state {
     KM_MEMBER_LEAVING = 3 /* drains, and owns nothing any more */
 };
 
+/* How a life of a node has ended, for members that have to know whether they have all
+ * of its mutations: its id, the number and the clock of its last one. */
+struct km_member_goodbye {
+    struct km_member_id id;
+    uint64_t final_seq;
+    uint64_t clock;
+    bool originated; /* a mutation after its lease may have expired */
+};
+
 struct km_member {
     struct km_member_id id;
     const char *address; /* canonical, see km_member_address */
@@ -41,6 +50,12 @@ struct km_member {
     uint32_t weight; /* 1 to KM_MEMBER_WEIGHT_MAX */
     const char *const *labels;
     size_t label_count;
+    uint64_t
+        final_seq; /* of a leaving member that has ended its stream; else 0, and no
+                         * part of the view id, as the members below */
+    uint64_t clock;
+    struct km_member_goodbye
+        prev;  /* of the life before; id: none if there was none */
     bool held; /* its record is gone, and it stays for a while nevertheless; no
                 * part of the view id */
 };
