@@ -109,6 +109,16 @@ static inline uint64_t km_account_held_roughly(const struct km_account *a)
     return held > 0 ? (uint64_t)held : 0;
 }
 
+/* Returns whether at most max bytes are held. It looks at the number of each cell only
+ * if they could decide it, because other threads write those all the time. */
+static inline bool km_account_holds_at_most(const struct km_account *a,
+                                            uint64_t max)
+{
+    uint64_t in_cells = 2 * KM_THREAD_CELLS * (uint64_t)a->batch;
+    return km_account_held_roughly(a) + in_cells <= max ||
+           km_account_held(a) <= max;
+}
+
 /* Adds n to a number of the cell `counter`. Returns the sum. */
 static inline int64_t km_account_cell_add(unsigned counter,
                                           _Atomic int64_t *number, int64_t n)
@@ -181,6 +191,33 @@ static inline void km_account_charge_value(struct km_account *a, size_t n)
         left += a->batch;
     }
     atomic_store_explicit(prepaid, left, memory_order_relaxed);
+}
+
+/* Takes n bytes out of those that the thread has charged in advance. Returns false if
+ * there are not so many. Only while the store is there. */
+static inline bool km_account_take_prepaid(struct km_account *a, uint64_t n)
+{
+    unsigned counter = km_thread_counter();
+    _Atomic int64_t *prepaid = &a->cells[counter].prepaid;
+    int64_t has = atomic_load_explicit(prepaid, memory_order_relaxed);
+    if (counter >= KM_THREAD_CELLS || n > (uint64_t)has) {
+        return false;
+    }
+    atomic_store_explicit(prepaid, has - (int64_t)n, memory_order_relaxed);
+    return true;
+}
+
+/* Adds a batch to what the thread has charged in advance, which is charged already. */
+static inline void km_account_add_prepaid(struct km_account *a)
+{
+    unsigned counter = km_thread_counter();
+    (void)km_account_cell_add(counter, &a->cells[counter].prepaid, a->batch);
+}
+
+/* Returns whether the thread may charge for n bytes and those behind them at once. */
+static inline bool km_account_may_prepay(const struct km_account *a, uint64_t n)
+{
+    return n <= (uint64_t)a->batch && km_thread_counter() < KM_THREAD_CELLS;
 }
 
 /* Returns the part of the used bytes that are charged in advance. */

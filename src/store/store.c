@@ -358,7 +358,8 @@ bool km_store_fill_commit(struct km_store *store, struct km_fill *fill,
     struct km_shard *shard = km_store_shard(store, fill->hash);
     struct km_account *account = store->account;
     uint64_t others_max = km_account_max(account) / 2;
-    bool has_room = km_account_held(account) <= others_max + km_item_held(item);
+    bool has_room =
+        km_account_holds_at_most(account, others_max + km_item_held(item));
     bool kept = false;
     struct km_gone gone;
     km_store_settle(store, fill->hash, fill->hash);

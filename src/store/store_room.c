@@ -226,10 +226,26 @@ static bool try_reserve(struct km_store *store, uint64_t hash, uint64_t n)
     }
 }
 
+/* Charges n bytes if they fit, mostly out of what the thread has charged in advance, so
+ * that threads do not wait for each other's number. */
+static bool try_charge_now(struct km_account *account, uint64_t n)
+{
+    uint64_t max = km_account_max(account);
+    if (KM_LIKELY(km_account_take_prepaid(account, n))) {
+        return true;
+    }
+    if (km_account_may_prepay(account, n) &&
+        try_charge(account, n + (uint64_t)account->batch, max)) {
+        km_account_add_prepaid(account);
+        return true;
+    }
+    return try_charge(account, n, max);
+}
+
 void km_store_reserve(struct km_store *store, kama_bytes key, uint64_t n)
 {
     struct km_account *account = store->account;
-    if (KM_UNLIKELY(!try_charge(account, n, km_account_max(account)))) {
+    if (KM_UNLIKELY(!try_charge_now(account, n))) {
         uint64_t hash = km_store_hash(store, key);
         for (unsigned waits = 0;
              !try_reserve(store, hash, n) && !reserve_anyway(store, n, waits);
