@@ -301,6 +301,8 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 #define KM_MEMBERSHIP_RECORD_BYTES_MAX 8192
 /* The parser of JSON recurses; a record has two levels. */
 #define KM_MEMBERSHIP_RECORD_DEPTH_MAX 8
+/* A clock in a record that is further ahead of the own one makes it junk. */
+#define KM_MEMBERSHIP_CLOCK_MS 60000
 #define KM_MEMBERSHIP_MEMBERS_MAX 4096 /* the others are ignored, as junk is */
 #define KM_MEMBERSHIP_LEASE_MS_DEFAULT 10000
 #define KM_MEMBERSHIP_KEPT_PENDING_MAX 4 /* keepalives without an answer */

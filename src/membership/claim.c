@@ -130,8 +130,8 @@ static void refused(struct km_membership *m,
     r->found_mod_revision = found->mod_revision;
     r->found_lease = found->lease;
     m->follow.own_key_present = true;
-    kama_status status =
-        km_record_parse(found->value, KAMA_STR(m->own.address), &record);
+    kama_status status = km_record_parse(found->value, KAMA_STR(m->own.address),
+                                         m->env.wall_ms(m->env.arg), &record);
     if (status == KAMA_OK) {
         look_at_found(m, &record);
     } else if (status == KAMA_ERR_NO_MEMORY) {

@@ -79,7 +79,7 @@ static const struct km_record *own_record(const struct fixture *f)
     assert_non_null(key);
     assert_int_equal(
         km_record_parse(kama_bytes_make(key->value, key->value_len),
-                        KM_LIT(ADDRESS), &record),
+                        KM_LIT(ADDRESS), UINT64_MAX / 2, &record),
         KAMA_OK);
     return &record;
 }
