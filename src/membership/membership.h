@@ -75,6 +75,12 @@ struct km_membership_events {
      * once if it has said so before. A view with the new id follows. */
     void (*registered)(void *owner, const struct km_member_id *id,
                        unsigned registrations);
+    /* R12. The node is about to register again: fills in how its life before has
+     * ended. ret_prev->id is set already, the rest is 0. What begins on the node
+     * from now on belongs to the next life, because no stream would tell it as part
+     * of the one before. Each attempt to register asks again. This event must not
+     * call membership. It may be NULL: then the record names no life before. */
+    void (*life)(void *owner, struct km_member_goodbye *ret_prev);
     /* The record says `active` now (the answer to activate). It comes once, and
      * not again after a later registration. */
     void (*activated)(void *owner);

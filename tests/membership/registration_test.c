@@ -507,6 +507,54 @@ static void test_a_lost_lease_leads_to_a_new_id(void **state)
     assert_true(sim_member_sees(&f->node, 1));
 }
 
+/* The record of the new life says how the one before has ended. */
+static void test_a_new_life_names_the_one_before(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    struct km_member_id first = f->node.id;
+    assert_true(km_member_id_is_none(&own_record(f)->member.prev.id));
+    assert_int_equal(f->node.lives, 0);
+    f->node.life = (struct km_member_goodbye){
+        .final_seq = 7, .clock = 8, .originated = true};
+    sim_registry_delete(&f->registry, KEY);
+    run_for(f, S);
+    struct km_member_goodbye prev = own_record(f)->member.prev;
+    assert_int_equal(f->node.lives, 1);
+    assert_true(km_member_id_equal(&prev.id, &first));
+    assert_int_equal(prev.final_seq, 7);
+    assert_int_equal(prev.clock, 8);
+    assert_true(prev.originated);
+    km_membership_leave(f->node.membership);
+    run_for(f, S);
+    expect_record(f, KM_MEMBER_LEAVING);
+    assert_true(km_member_id_equal(&own_record(f)->member.prev.id, &first));
+}
+
+/* The node has not been told that the first claim has succeeded. The life before is
+ * the one that it knows of, and it is asked again how that has ended. */
+static void test_each_claim_asks_for_the_life_before(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    struct km_member_id first = f->node.id;
+    sim_registry_delete(&f->registry, KEY);
+    while (f->node.lives == 0) {
+        assert_true(sim_step(&f->world, KM_NS_NEVER));
+    }
+    f->node.client.lose_answer = 1000;
+    f->node.life.final_seq = 9;
+    run_for(f, 500 * MS);
+    f->node.client.lose_answer = 0;
+    run_for(f, 5 * S);
+    assert_int_equal(f->node.registered, 2);
+    assert_int_equal(f->node.lives, 3); /* lost, found, replaced */
+    assert_true(km_member_id_equal(&own_record(f)->member.prev.id, &first));
+    assert_int_equal(own_record(f)->member.prev.final_seq, 9);
+}
+
 static void test_a_joining_node_joins_again_after_a_lost_lease(void **state)
 {
     struct fixture *f = *state;
@@ -857,6 +905,8 @@ int main(void)
         TEST(test_a_lease_that_may_have_expired_is_doubtful),
         TEST(test_time_in_a_suspended_machine_counts),
         TEST(test_a_lost_lease_leads_to_a_new_id),
+        TEST(test_a_new_life_names_the_one_before),
+        TEST(test_each_claim_asks_for_the_life_before),
         TEST(test_a_joining_node_joins_again_after_a_lost_lease),
         TEST(test_a_lease_that_is_revoked_by_hand_leads_to_a_new_id),
         TEST(test_a_record_that_is_deleted_by_hand_is_written_anew),

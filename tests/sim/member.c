@@ -31,6 +31,15 @@ static void on_registered(void *owner, const struct km_member_id *id,
     }
 }
 
+static void on_life(void *owner, struct km_member_goodbye *ret_prev)
+{
+    struct sim_member *m = owner;
+    KM_ASSERT(ret_prev->clock == 0 && ret_prev->final_seq == 0);
+    m->life.id = ret_prev->id;
+    *ret_prev = m->life;
+    m->lives++;
+}
+
 static void on_activated(void *owner)
 {
     ((struct sim_member *)owner)->activated++;
@@ -126,6 +135,7 @@ static void on_closed(void *owner)
 
 static const struct km_membership_events events = {.view = on_view,
                                                    .registered = on_registered,
+                                                   .life = on_life,
                                                    .activated = on_activated,
                                                    .leaving = on_leaving,
                                                    .forget = on_forget,
