@@ -43,7 +43,8 @@ struct km_backoff {
  *     WAITING    the end of the found record    CLAIMING
  *     REGISTERED the loss of lease or record    STAMPING, RESIGNING
  *     RESIGNING  revoked, at most 1 s           STAMPING
- *     LEAVING    close                          REVOKING
+ *     LEAVING    close                          PARTING, REVOKING
+ *     PARTING    the goodbye, at most 0.5 s     REVOKING
  *     FAILED     close                          REVOKING
  *     REVOKING   revoked, at most 1 s           CLOSING
  *     CLOSING    the registry's closed          OVER
@@ -62,9 +63,19 @@ enum km_registration_state {
     KM_REGISTRATION_RESIGNING,
     KM_REGISTRATION_LEAVING,
     KM_REGISTRATION_FAILED,
+    KM_REGISTRATION_PARTING,
     KM_REGISTRATION_REVOKING,
     KM_REGISTRATION_CLOSING,
     KM_REGISTRATION_OVER
+};
+
+/* The goodbye in the record of a node that leaves. A request that has failed is
+ * wanted again. */
+enum km_parting_state {
+    KM_PARTING_NONE,
+    KM_PARTING_WANTED,
+    KM_PARTING_SENT,
+    KM_PARTING_WRITTEN
 };
 
 /* The requests of which one at most is under way. */
@@ -93,6 +104,9 @@ struct km_registration {
     enum km_member_state wanted;  /* state that the record shall have */
     enum km_member_state sent;    /* state in the request under way */
     enum km_member_state written; /* state in the record */
+    enum km_parting_state goodbye;
+    km_ns closed_by; /* of PARTING and REVOKING: when it ends in any case */
+    int64_t parting_lease; /* of PARTING, whose lease is kept by nobody */
     bool was_active;
     bool said_leaving;
     bool said_unreachable;
@@ -171,6 +185,7 @@ struct km_membership {
     struct km_directory directory;
     struct km_timer directory_timer;
     unsigned published;   /* directory.changes of the last view */
+    unsigned goodbyes;    /* and directory.goodbyes */
     struct km_view *view; /* the last one that was told, or NULL */
     struct km_membership_stats stats;
 };

@@ -40,6 +40,7 @@ static enum km_request_kind request_of(enum km_registration_state state)
         return KM_REQUEST_LEFT;
     case KM_REGISTRATION_REGISTERED:
     case KM_REGISTRATION_LEAVING:
+    case KM_REGISTRATION_PARTING:
         return KM_REQUEST_UPDATE;
     default:
         return no_request;
@@ -65,6 +66,14 @@ static void send_grant(struct km_membership *m)
     }
 }
 
+/* The lease under which the record stands, or 0. */
+static int64_t lease_of(const struct km_membership *m)
+{
+    return m->registration.state == KM_REGISTRATION_PARTING
+               ? m->registration.parting_lease
+               : m->lease.id;
+}
+
 /* Clients of other implementations call every node that has a sister key: only
  * an active member has one. */
 static void request_update(struct km_membership *m, kama_bytes record)
@@ -75,19 +84,20 @@ static void request_update(struct km_membership *m, kama_bytes record)
         .member_value = record,
         .sister_key = KAMA_STR(m->sister_key),
         .sister_value = is_active ? KAMA_STR(m->own.address) : (kama_bytes){0},
-        .lease = m->lease.id,
+        .lease = lease_of(m),
     };
     m->ops->update(m->registry, &update);
 }
 
-/* Writes the record with the wanted state, if it says another one. */
+/* Writes the record with the wanted state and goodbye, if it says something else. */
 static void send_update(struct km_membership *m)
 {
     static const struct km_registry_result no_memory = {
         KAMA_ERR_NO_MEMORY, "no memory for the own record"};
     struct km_registration *r = &m->registration;
     struct km_buf buf;
-    if (r->wanted == r->written || m->lease.id == 0 ||
+    bool differs = r->wanted != r->written || r->goodbye == KM_PARTING_WANTED;
+    if (!differs || lease_of(m) == 0 ||
         r->requests[KM_REQUEST_UPDATE] != KM_REQUEST_FREE) {
         return; /* the answer of the request under way looks again */
     }
@@ -96,6 +106,9 @@ static void send_update(struct km_membership *m)
     if (km_record_format(&m->own, &buf) == KAMA_OK) {
         r->requests[KM_REQUEST_UPDATE] = KM_REQUEST_SENT;
         r->sent = r->wanted;
+        if (r->goodbye == KM_PARTING_WANTED) {
+            r->goodbye = KM_PARTING_SENT;
+        }
         request_update(m, km_buf_bytes(&buf));
     } else {
         km_registration_retry(m, &no_memory);
@@ -135,6 +148,7 @@ static void send_request(struct km_membership *m)
         break;
     case KM_REGISTRATION_REGISTERED:
     case KM_REGISTRATION_LEAVING:
+    case KM_REGISTRATION_PARTING:
         send_update(m);
         break;
     default:
@@ -348,6 +362,18 @@ void km_registration_on_leave_timer(struct km_timer *timer)
     say_leaving(m);
 }
 
+void km_membership_set_goodbye(struct km_membership *m, uint64_t final_seq,
+                               uint64_t clock)
+{
+    struct km_registration *r = &m->registration;
+    if (r->state == KM_REGISTRATION_LEAVING && m->lease.id != 0) {
+        m->own.member.final_seq = final_seq;
+        m->own.member.clock = clock > 0 ? clock : 1;
+        r->goodbye = KM_PARTING_WANTED;
+        send_update(m);
+    }
+}
+
 /* The record says what was sent. */
 static void written(struct km_membership *m)
 {
@@ -363,6 +389,27 @@ static void written(struct km_membership *m)
     }
 }
 
+/* Ends the lease, as far as there is time. */
+static void revoke(struct km_membership *m, int64_t lease)
+{
+    m->registration.state = KM_REGISTRATION_REVOKING;
+    km_membership_arm(m, &m->registration.timer, m->registration.closed_by);
+    if (lease != 0) {
+        send_revoke(m, lease);
+    }
+}
+
+/* The record was written, or not. If that was an older request, the goodbye
+ * follows. */
+static void part(struct km_membership *m, bool done)
+{
+    if (done && m->registration.goodbye == KM_PARTING_WANTED) {
+        send_update(m);
+    } else {
+        revoke(m, m->registration.parting_lease);
+    }
+}
+
 void km_registration_on_updated(void *owner,
                                 const struct km_registry_result *result,
                                 enum km_registry_verdict verdict)
@@ -371,10 +418,18 @@ void km_registration_on_updated(void *owner,
     enum km_registration_state state = m->registration.state;
     bool registered =
         state == KM_REGISTRATION_REGISTERED || state == KM_REGISTRATION_LEAVING;
-    if (!km_registration_answered(m, KM_REQUEST_UPDATE) || !registered) {
+    if (!km_registration_answered(m, KM_REQUEST_UPDATE)) {
         return;
     }
-    if (result->status != KAMA_OK) {
+    bool done = result->status == KAMA_OK && verdict == KM_REGISTRY_DONE;
+    if (m->registration.goodbye == KM_PARTING_SENT) {
+        m->registration.goodbye = done ? KM_PARTING_WRITTEN : KM_PARTING_WANTED;
+    }
+    if (state == KM_REGISTRATION_PARTING) {
+        part(m, done);
+    } else if (!registered) {
+        return;
+    } else if (result->status != KAMA_OK) {
         km_registration_retry(m, result);
     } else if (verdict == KM_REGISTRY_DONE) {
         written(m);
@@ -387,13 +442,6 @@ void km_registration_on_updated(void *owner,
 
 /* -- losing it ------------------------------------------------------------- */
 
-static void arm_revoke(struct km_membership *m)
-{
-    km_membership_arm(
-        m, &m->registration.timer,
-        km_ns_after_ms(km_membership_now(m), KM_MEMBERSHIP_REVOKE_MS));
-}
-
 void km_registration_resign(struct km_membership *m, const char *why)
 {
     int64_t lease = m->lease.id;
@@ -403,7 +451,9 @@ void km_registration_resign(struct km_membership *m, const char *why)
                       m->own.address, why);
     km_lease_stop(m);
     m->registration.state = KM_REGISTRATION_RESIGNING;
-    arm_revoke(m);
+    km_membership_arm(
+        m, &m->registration.timer,
+        km_ns_after_ms(km_membership_now(m), KM_MEMBERSHIP_REVOKE_MS));
     send_revoke(m, lease);
     km_lease_say(m, KM_LEASE_LOST);
 }
@@ -437,25 +487,35 @@ void km_registration_end(struct km_membership *m)
     m->ops->close(m->registry);
 }
 
+static bool has_goodbye_to_write(const struct km_registration *r)
+{
+    return r->state == KM_REGISTRATION_LEAVING &&
+           (r->goodbye == KM_PARTING_WANTED || r->goodbye == KM_PARTING_SENT);
+}
+
 void km_membership_close(struct km_membership *m)
 {
     struct km_registration *r = &m->registration;
     int64_t lease = m->lease.id;
-    if (r->state >= KM_REGISTRATION_REVOKING) {
+    if (r->state >= KM_REGISTRATION_PARTING) {
         return;
     }
+    km_ns now = km_membership_now(m);
     km_follow_stop(m);
     km_lease_stop(m);
     km_membership_disarm(m, &r->timer);
     km_membership_disarm(m, &r->leave_timer);
+    r->closed_by = km_ns_after_ms(now, KM_MEMBERSHIP_REVOKE_MS);
     if (lease == 0 && r->state != KM_REGISTRATION_RESIGNING) {
         km_registration_end(m);
-        return;
-    }
-    r->state = KM_REGISTRATION_REVOKING;
-    arm_revoke(m);
-    if (lease != 0) {
-        send_revoke(m, lease);
+    } else if (has_goodbye_to_write(r)) {
+        r->state = KM_REGISTRATION_PARTING;
+        r->parting_lease = lease;
+        km_membership_arm(m, &r->timer,
+                          km_ns_after_ms(now, KM_MEMBERSHIP_GOODBYE_MS));
+        send_update(m);
+    } else {
+        revoke(m, lease);
     }
 }
 
@@ -485,6 +545,9 @@ void km_registration_on_timer(struct km_timer *timer)
         break;
     case KM_REGISTRATION_RESIGNING:
         km_registration_begin(m);
+        break;
+    case KM_REGISTRATION_PARTING:
+        revoke(m, m->registration.parting_lease);
         break;
     case KM_REGISTRATION_REVOKING:
         km_registration_end(m);

@@ -146,6 +146,50 @@ static void test_a_member_that_leaves_is_seen_leaving_and_goes(void **state)
     assert_true(sim_member_sees(&f->nodes[0], 2));
 }
 
+/* Its place in the view stays, and so does the id of the view. */
+static void test_a_goodbye_is_told_with_the_same_view(void **state)
+{
+    struct fixture *f = *state;
+    start_all(f, 3);
+    km_membership_leave(f->nodes[1].membership);
+    run_for(f, S);
+    struct sim_member *node = &f->nodes[0];
+    uint64_t id = node->view->id;
+    unsigned views = node->views;
+    assert_int_equal(node->goodbyes, 0);
+    km_membership_set_goodbye(f->nodes[1].membership, 12, 34);
+    run_for(f, S);
+    assert_int_equal(node->goodbyes, 1);
+    assert_int_equal(node->views, views);
+    assert_true(node->view->id == id);
+    const struct km_member *leaver =
+        km_view_find_id(node->view, &f->nodes[1].id);
+    assert_int_equal(leaver->final_seq, 12);
+    assert_int_equal(leaver->clock, 34);
+    run_for(f, 2 * KM_MEMBERSHIP_RECONCILE_MS * MS);
+    assert_int_equal(node->goodbyes, 1); /* it is read again, and not told */
+}
+
+/* A node that reads late finds everything at once. */
+static void test_a_goodbye_that_comes_with_a_change_is_in_its_view(void **state)
+{
+    struct fixture *f = *state;
+    start_all(f, 3);
+    struct sim_member *node = &f->nodes[0];
+    sim_client_cut(&node->client);
+    km_membership_leave(f->nodes[1].membership);
+    run_for(f, S);
+    km_membership_set_goodbye(f->nodes[1].membership, 12, 34);
+    run_for(f, S);
+    sim_client_mend(&node->client);
+    run_for(f, 5 * S);
+    assert_int_equal(node->goodbyes, 0);
+    const struct km_member *leaver =
+        km_view_find_id(node->view, &f->nodes[1].id);
+    assert_int_equal(leaver->state, KM_MEMBER_LEAVING);
+    assert_int_equal(leaver->final_seq, 12);
+}
+
 static void test_a_killed_member_goes_when_its_lease_ends(void **state)
 {
     struct fixture *f = *state;
@@ -730,6 +774,8 @@ int main(void)
         TEST(test_all_members_have_the_same_view),
         TEST(test_the_id_of_a_view_does_not_come_back),
         TEST(test_a_member_that_leaves_is_seen_leaving_and_goes),
+        TEST(test_a_goodbye_is_told_with_the_same_view),
+        TEST(test_a_goodbye_that_comes_with_a_change_is_in_its_view),
         TEST(test_a_killed_member_goes_when_its_lease_ends),
         TEST(test_a_service_whose_name_is_a_prefix_sees_only_its_own),
         TEST(test_junk_is_counted_once_and_logged_once_a_minute),

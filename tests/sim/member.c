@@ -19,6 +19,15 @@ static void on_view(void *owner, struct km_view *view)
     }
 }
 
+static void on_goodbye(void *owner, struct km_view *view)
+{
+    struct sim_member *m = owner;
+    KM_ASSERT(m->view->id == view->id);
+    km_view_unref(m->view);
+    m->view = km_view_ref(view);
+    m->goodbyes++;
+}
+
 static void on_registered(void *owner, const struct km_member_id *id,
                           unsigned registrations)
 {
@@ -134,6 +143,7 @@ static void on_closed(void *owner)
 }
 
 static const struct km_membership_events events = {.view = on_view,
+                                                   .goodbye = on_goodbye,
                                                    .registered = on_registered,
                                                    .life = on_life,
                                                    .activated = on_activated,

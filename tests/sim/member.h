@@ -39,6 +39,7 @@ struct sim_member {
     /* What it has said. */
     struct km_view *view;    /* the last one */
     size_t first_view_count; /* its members */
+    unsigned goodbyes; /* views that were told for the goodbye of a member */
     unsigned views, registered, activated, leaving, forgets, probes, failed,
         closed, logs, junk_logs;
     struct km_member_id id;
