@@ -805,16 +805,16 @@ static void test_closing_waits_half_a_second_for_the_goodbye(void **state)
     run_for(f, S);
     km_membership_leave(f->node.membership);
     run_for(f, S);
-    f->node.client.delay_min = 300 * MS;
-    f->node.client.delay_max = 300 * MS;
+    f->node.client.delay_min = 400 * MS; /* each way */
+    f->node.client.delay_max = 400 * MS;
     km_membership_set_goodbye(f->node.membership, 12, 34);
     sim_member_close(&f->node);
     run_for(f, 700 * MS);
     assert_int_equal(own_record(f)->member.final_seq, 12);
     assert_int_equal(f->node.closed, 0);
-    run_for(f, 200 * MS);
+    run_for(f, 250 * MS);
     assert_null(own_key(f));
-    run_for(f, 200 * MS);
+    run_for(f, 150 * MS);
     assert_int_equal(f->node.closed, 1);
 }
 
