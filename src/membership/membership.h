@@ -76,7 +76,8 @@ struct km_membership_events {
     void (*goodbye)(void *owner, struct km_view *view);
     /* This node is registered under an id: for the first time if registrations
      * is 1, else again with a new id, because the lease was lost or the record
-     * was deleted: then all groups must be cleared. The record says `active` at
+     * was deleted: then the groups whose keys have owners must be cleared (R12: the
+     * others are kept). The record says `active` at
      * once if it has said so before. A view with the new id follows. */
     void (*registered)(void *owner, const struct km_member_id *id,
                        unsigned registrations);
