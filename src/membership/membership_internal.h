@@ -4,6 +4,7 @@
  *
  *     membership.c     making, starting, closing; the doors to the outside
  *     registration.c   the record of this node and its states
+ *     leaving.c        the goodbye, and the end of the lease
  *     claim.c          an address that has a record already
  *     lease.c          keepalives; whether the lease is held, doubtful, lost
  *     follow.c         reading and watching the members
@@ -239,10 +240,11 @@ void km_registration_listed(struct km_membership *m, const char *foreign);
 void km_registration_resign(struct km_membership *m, const char *why);
 /* The lease is gone. */
 void km_registration_lease_lost(struct km_membership *m);
-/* Ends the registration: revokes the lease, and closes the registry. */
-void km_registration_end(struct km_membership *m);
+/* Writes the record with the wanted state and goodbye, if it says something else. */
+void km_registration_update(struct km_membership *m);
+/* Ends a lease. */
+void km_registration_revoke(struct km_membership *m, int64_t lease);
 void km_registration_on_timer(struct km_timer *timer);
-void km_registration_on_leave_timer(struct km_timer *timer);
 /* Answers of the registry. */
 void km_registration_on_stamped(void *owner,
                                 const struct km_registry_result *result);
@@ -254,6 +256,17 @@ void km_registration_on_updated(void *owner,
                                 enum km_registry_verdict verdict);
 void km_registration_on_revoked(void *owner,
                                 const struct km_registry_result *result);
+
+/* -- leaving.c ------------------------------------------------------------- */
+
+/* Tells once that the record says `leaving`, or that it does not matter any more. */
+void km_leaving_say(struct km_membership *m);
+/* In PARTING, the record was written, or was not in time. If that was an older request
+ * than that of the goodbye, the goodbye follows. */
+void km_leaving_part(struct km_membership *m, bool done);
+/* Closes the registry. */
+void km_leaving_end(struct km_membership *m);
+void km_leaving_on_timer(struct km_timer *timer);
 
 /* -- claim.c --------------------------------------------------------------- */
 

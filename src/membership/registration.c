@@ -89,8 +89,7 @@ static void request_update(struct km_membership *m, kama_bytes record)
     m->ops->update(m->registry, &update);
 }
 
-/* Writes the record with the wanted state and goodbye, if it says something else. */
-static void send_update(struct km_membership *m)
+void km_registration_update(struct km_membership *m)
 {
     static const struct km_registry_result no_memory = {
         KAMA_ERR_NO_MEMORY, "no memory for the own record"};
@@ -116,7 +115,7 @@ static void send_update(struct km_membership *m)
     km_buf_fini(&buf);
 }
 
-static void send_revoke(struct km_membership *m, int64_t lease)
+void km_registration_revoke(struct km_membership *m, int64_t lease)
 {
     if (m->registration.requests[KM_REQUEST_REVOKE] == KM_REQUEST_FREE) {
         m->registration.requests[KM_REQUEST_REVOKE] = KM_REQUEST_SENT;
@@ -149,7 +148,7 @@ static void send_request(struct km_membership *m)
     case KM_REGISTRATION_REGISTERED:
     case KM_REGISTRATION_LEAVING:
     case KM_REGISTRATION_PARTING:
-        send_update(m);
+        km_registration_update(m);
         break;
     default:
         break;
@@ -322,55 +321,8 @@ void km_membership_activate(struct km_membership *m)
     if (r->wanted == KM_MEMBER_JOINING) {
         r->wanted = KM_MEMBER_ACTIVE;
         if (r->state == KM_REGISTRATION_REGISTERED) {
-            send_update(m);
+            km_registration_update(m);
         }
-    }
-}
-
-static void say_leaving(struct km_membership *m)
-{
-    struct km_registration *r = &m->registration;
-    km_membership_disarm(m, &r->leave_timer);
-    if (!r->said_leaving) {
-        r->said_leaving = true;
-        m->events->leaving(m->owner);
-    }
-}
-
-void km_membership_leave(struct km_membership *m)
-{
-    struct km_registration *r = &m->registration;
-    bool registered = r->state == KM_REGISTRATION_REGISTERED;
-    if (r->state == KM_REGISTRATION_LEAVING ||
-        r->state > KM_REGISTRATION_FAILED) {
-        return;
-    }
-    r->wanted = KM_MEMBER_LEAVING;
-    km_membership_arm(m, &r->leave_timer,
-                      km_ns_after_ms(km_membership_now(m),
-                                     registered ? KM_MEMBERSHIP_LEAVE_MS : 0));
-    if (!registered) {
-        r->written = KM_MEMBER_LEAVING; /* there is no record to write */
-    }
-    km_registration_enter(m, KM_REGISTRATION_LEAVING);
-}
-
-void km_registration_on_leave_timer(struct km_timer *timer)
-{
-    struct km_membership *m =
-        KM_CONTAINER_OF(timer, struct km_membership, registration.leave_timer);
-    say_leaving(m);
-}
-
-void km_membership_set_goodbye(struct km_membership *m, uint64_t final_seq,
-                               uint64_t clock)
-{
-    struct km_registration *r = &m->registration;
-    if (r->state == KM_REGISTRATION_LEAVING && m->lease.id != 0) {
-        m->own.member.final_seq = final_seq;
-        m->own.member.clock = clock > 0 ? clock : 1;
-        r->goodbye = KM_PARTING_WANTED;
-        send_update(m);
     }
 }
 
@@ -380,33 +332,12 @@ static void written(struct km_membership *m)
     struct km_registration *r = &m->registration;
     r->written = r->sent;
     r->backoff = (struct km_backoff){0};
-    send_update(m);
+    km_registration_update(m);
     if (r->written == KM_MEMBER_LEAVING) {
-        say_leaving(m);
+        km_leaving_say(m);
     } else if (r->written == KM_MEMBER_ACTIVE && !r->was_active) {
         r->was_active = true;
         m->events->activated(m->owner);
-    }
-}
-
-/* Ends the lease, as far as there is time. */
-static void revoke(struct km_membership *m, int64_t lease)
-{
-    m->registration.state = KM_REGISTRATION_REVOKING;
-    km_membership_arm(m, &m->registration.timer, m->registration.closed_by);
-    if (lease != 0) {
-        send_revoke(m, lease);
-    }
-}
-
-/* The record was written, or not. If that was an older request, the goodbye
- * follows. */
-static void part(struct km_membership *m, bool done)
-{
-    if (done && m->registration.goodbye == KM_PARTING_WANTED) {
-        send_update(m);
-    } else {
-        revoke(m, m->registration.parting_lease);
     }
 }
 
@@ -426,7 +357,7 @@ void km_registration_on_updated(void *owner,
         m->registration.goodbye = done ? KM_PARTING_WRITTEN : KM_PARTING_WANTED;
     }
     if (state == KM_REGISTRATION_PARTING) {
-        part(m, done);
+        km_leaving_part(m, done);
     } else if (!registered) {
         return;
     } else if (result->status != KAMA_OK) {
@@ -436,7 +367,7 @@ void km_registration_on_updated(void *owner,
     } else if (state == KM_REGISTRATION_REGISTERED) {
         km_registration_resign(m, "the registry has another record");
     } else {
-        say_leaving(m);
+        km_leaving_say(m);
     }
 }
 
@@ -454,7 +385,7 @@ void km_registration_resign(struct km_membership *m, const char *why)
     km_membership_arm(
         m, &m->registration.timer,
         km_ns_after_ms(km_membership_now(m), KM_MEMBERSHIP_REVOKE_MS));
-    send_revoke(m, lease);
+    km_registration_revoke(m, lease);
     km_lease_say(m, KM_LEASE_LOST);
 }
 
@@ -474,50 +405,11 @@ void km_registration_lease_lost(struct km_membership *m)
         km_lease_say(m, KM_LEASE_LOST);
     }
     if (state == KM_REGISTRATION_LEAVING) {
-        say_leaving(m);
+        km_leaving_say(m);
     }
 }
 
-/* -- closing --------------------------------------------------------------- */
-
-void km_registration_end(struct km_membership *m)
-{
-    km_membership_disarm(m, &m->registration.timer);
-    m->registration.state = KM_REGISTRATION_CLOSING;
-    m->ops->close(m->registry);
-}
-
-static bool has_goodbye_to_write(const struct km_registration *r)
-{
-    return r->state == KM_REGISTRATION_LEAVING &&
-           (r->goodbye == KM_PARTING_WANTED || r->goodbye == KM_PARTING_SENT);
-}
-
-void km_membership_close(struct km_membership *m)
-{
-    struct km_registration *r = &m->registration;
-    int64_t lease = m->lease.id;
-    if (r->state >= KM_REGISTRATION_PARTING) {
-        return;
-    }
-    km_ns now = km_membership_now(m);
-    km_follow_stop(m);
-    km_lease_stop(m);
-    km_membership_disarm(m, &r->timer);
-    km_membership_disarm(m, &r->leave_timer);
-    r->closed_by = km_ns_after_ms(now, KM_MEMBERSHIP_REVOKE_MS);
-    if (lease == 0 && r->state != KM_REGISTRATION_RESIGNING) {
-        km_registration_end(m);
-    } else if (has_goodbye_to_write(r)) {
-        r->state = KM_REGISTRATION_PARTING;
-        r->parting_lease = lease;
-        km_membership_arm(m, &r->timer,
-                          km_ns_after_ms(now, KM_MEMBERSHIP_GOODBYE_MS));
-        send_update(m);
-    } else {
-        revoke(m, lease);
-    }
-}
+/* -- answers and timers ---------------------------------------------------- */
 
 void km_registration_on_revoked(void *owner,
                                 const struct km_registry_result *result)
@@ -528,7 +420,7 @@ void km_registration_on_revoked(void *owner,
     if (m->registration.state == KM_REGISTRATION_RESIGNING) {
         km_registration_begin(m);
     } else if (m->registration.state == KM_REGISTRATION_REVOKING) {
-        km_registration_end(m);
+        km_leaving_end(m);
     }
 }
 
@@ -547,10 +439,10 @@ void km_registration_on_timer(struct km_timer *timer)
         km_registration_begin(m);
         break;
     case KM_REGISTRATION_PARTING:
-        revoke(m, m->registration.parting_lease);
+        km_leaving_part(m, false);
         break;
     case KM_REGISTRATION_REVOKING:
-        km_registration_end(m);
+        km_leaving_end(m);
         break;
     default:
         send_request(m);
