@@ -159,6 +159,7 @@ struct km_owner_peek {
     struct km_peer *peer;
     const char *group;
     kama_bytes key;
+    uint64_t floor; /* of the key, in a synchronized group */
     km_ns deadline;
     /* reply->status: KAMA_OK, KAMA_MISS or KAMA_WOULD_LOAD; ttl_ms if KAMA_OK */
     void (*done)(struct km_owner_peek *peek,

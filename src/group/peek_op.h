@@ -8,7 +8,9 @@
  *     if (status == KAMA_DEFERRED) { ... done runs later, exactly once ... }
  *
  * If another node owns the key, it is asked. For KAMA_LOCAL_ONLY and for a request
- * of a peer, only the memory of this node counts.
+ * of a peer, only the memory of this node counts. In a synchronized group the memory of
+ * this node is looked at first, and the owner is only asked for a key that is not there;
+ * its answer includes what this node has deleted (R8), or does not count.
  *
  * Threads: any thread may start; done runs on a loop or pool thread, never inside
  * the call. Errors: those of kama_exists. Ownership: the op is the caller's memory

@@ -29,35 +29,40 @@ struct km_peers_request km_peers_request_of(enum km_peers_kind kind,
     switch (kind) {
     case KM_PEERS_FILL: {
         struct km_owner_fill *fill = request;
-        r = (struct km_peers_request){&fill->peer,    fill->group,
-                                      fill->key,      fill->traceparent,
-                                      fill->deadline, 0};
+        r = (struct km_peers_request){
+            &fill->peer,    fill->group, fill->key,  fill->traceparent,
+            fill->deadline, 0,           fill->floor};
         break;
     }
     case KM_PEERS_MUTATE: {
         struct km_owner_mutation *mutation = request;
-        r = (struct km_peers_request){&mutation->peer,    mutation->group,
-                                      mutation->key,      NULL,
-                                      mutation->deadline, mutation->value.len};
+        r = (struct km_peers_request){&mutation->peer,
+                                      mutation->group,
+                                      mutation->key,
+                                      NULL,
+                                      mutation->deadline,
+                                      mutation->value.len,
+                                      0};
         break;
     }
     case KM_PEERS_PEEK: {
         struct km_owner_peek *peek = request;
         r = (struct km_peers_request){&peek->peer, peek->group,    peek->key,
-                                      NULL,        peek->deadline, 0};
+                                      NULL,        peek->deadline, 0,
+                                      peek->floor};
         break;
     }
     case KM_PEERS_CLEAR: {
         struct km_peers_clear_one *one = request;
-        r = (struct km_peers_request){&one->peer, one->group,    bytes_of(NULL),
-                                      NULL,       one->deadline, 0};
+        r = (struct km_peers_request){
+            &one->peer, one->group, bytes_of(NULL), NULL, one->deadline, 0, 0};
         break;
     }
     case KM_PEERS_ASK: {
         struct km_peers_ask_one *one = request;
-        r = (struct km_peers_request){&one->peer,     "",
-                                      bytes_of(NULL), NULL,
-                                      one->deadline,  one->message.len};
+        r = (struct km_peers_request){
+            &one->peer,       "", bytes_of(NULL), NULL, one->deadline,
+            one->message.len, 0};
         break;
     }
     }
@@ -198,14 +203,14 @@ static kama_status append_keys(struct km_peers_call *call, struct km_buf *out)
     return st;
 }
 
-/* Returns the largest floor of the fills of a call. What one of them needs, all wait
+/* Returns the largest floor of the requests of a call. What one of them needs, all wait
  * for. */
 static uint64_t floor_of(const struct km_peers_call *call)
 {
     uint64_t floor = 0;
     for (size_t i = 0; i < call->count; i++) {
-        const struct km_owner_fill *fill = call->requests[i];
-        floor = fill->floor > floor ? fill->floor : floor;
+        uint64_t own = km_peers_request_of(call->kind, call->requests[i]).floor;
+        floor = own > floor ? own : floor;
     }
     return floor;
 }
@@ -229,7 +234,8 @@ static void append_need(void *arg, const struct km_member_id *id,
     }
 }
 
-/* R8: the needs are read now, when all fills of the call have begun. */
+/* R8: the needs are read now, when all fills of the call have begun. They have the same
+ * number in Fill, FillMany and Peek. */
 static kama_status append_needs(struct km_peers_call *call, struct km_buf *out)
 {
     const struct km_peer *peer = call->on->peer;
@@ -243,8 +249,8 @@ static kama_status append_needs(struct km_peers_call *call, struct km_buf *out)
     return needs.status;
 }
 
-/* Fill and FillMany have the same numbers for the key and for the keys, for the
- * traceparent, and for the needs. */
+/* Fill and FillMany have the same numbers for the key and for the keys, and for the
+ * traceparent. */
 static kama_status append_fills(struct km_peers_call *call, struct km_buf *out)
 {
     const struct km_owner_fill *first = call->requests[0];
@@ -328,7 +334,8 @@ kama_status km_peers_encode(struct km_peers_call *call, struct km_buf *out,
     case KM_PEERS_MUTATE:
         return append_mutations(call, out, ret_body);
     case KM_PEERS_PEEK:
-        return append_keys(call, out);
+        st = append_keys(call, out);
+        return st == KAMA_OK ? append_needs(call, out) : st;
     case KM_PEERS_CLEAR:
         return append_clear(out);
     case KM_PEERS_ASK:

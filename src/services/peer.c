@@ -51,7 +51,7 @@ void km_service_peer_hello(struct km_server_call *call, kama_bytes message)
 /* -- admission ------------------------------------------------------------- */
 
 /* The beginning of all requests but Hello: a Fill has one key where the others
- * have a list of keys or of mutations, and only a Fill and a FillMany have needs. */
+ * have a list of keys or of mutations, and a Mutate has no needs. */
 typedef struct km_msg_peer_fill_many_request head;
 #define HEAD_PB (&km_msg_peer_fill_many_request_pb)
 

@@ -83,7 +83,7 @@ struct fake_call {
     struct km_owner_peek *peek;
     struct km_owner_wait *wait;
     struct km_owner_clear *clear;
-    uint64_t needs[FAKE_NODES]; /* of the fill */
+    uint64_t needs[FAKE_NODES]; /* of the fill or the peek */
     struct km_get_op get;
     struct km_mutate_op mutate;
     struct km_peek_op look;
@@ -221,12 +221,12 @@ static inline void fake_serve(struct fake_call *call)
     }
 }
 
-/* Waits until the node has what the fill needs. Returns false if that takes too long. */
+/* Waits until the node has what the request needs. Returns false if that takes too long. */
 static inline bool fake_has(const struct fake_call *call)
 {
     struct fake_node *to = call->to;
     int64_t until = now_ms() + atomic_load(&to->fence_wait_ms);
-    bool has = to->fence == NULL || call->fill == NULL;
+    bool has = to->fence == NULL || call->mutation != NULL;
     while (!has && !to->fence->has(to, call->needs)) {
         struct timespec pause = {0, 200000};
         if (now_ms() >= until) {
@@ -324,8 +324,12 @@ static inline void fake_peek(void *owner, struct km_list *peeks)
     while ((link = km_list_pop_front(peeks)) != NULL) {
         struct km_owner_peek *peek =
             KM_CONTAINER_OF(link, struct km_owner_peek, node);
-        struct fake_call *call = fake_call_new(owner, peek->peer);
+        struct fake_node *node = owner;
+        struct fake_call *call = fake_call_new(node, peek->peer);
         call->peek = peek;
+        if (node->fence != NULL) {
+            node->fence->needs(node, peek->floor, call->needs);
+        }
         fake_submit(call);
     }
 }
@@ -457,6 +461,7 @@ static inline void fake_options(struct fake_cluster *c,
 {
     kama_group_options_init(ret_options);
     ret_options->name = "test";
+    ret_options->sync = "owner";
     ret_options->loader_timeout_ms = 30000;
     ret_options->loader = script_load;
     ret_options->loader_free = script_free;

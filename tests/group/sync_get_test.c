@@ -372,6 +372,36 @@ static void test_two_owners(void **state)
     fake_close(c);
 }
 
+/* -- looks ----------------------------------------------------------------- */
+
+static kama_status exists(struct fake_node *node)
+{
+    return kama_exists(node->group, KAMA_STR("k"), NULL);
+}
+
+/* A look sees what its node has done, although the owner has not heard of it, and what
+ * only the owner has. */
+static void test_looks(void **state)
+{
+    struct fake_cluster *c = fake_synced_open(logs);
+    (void)state;
+    assert_int_equal(exists(A), KAMA_MISS);
+    assert_int_equal(set(A, "v"), KAMA_OK);
+    assert_int_equal(exists(A), KAMA_OK);
+    assert_int_equal(exists(C), KAMA_MISS);
+    assert_int_equal(fake_deliver(&logs[0], &logs[1]), 1);
+    assert_int_equal(exists(C), KAMA_OK);
+    atomic_store(&B->fence_wait_ms, 5);
+    assert_int_equal(del(A), KAMA_OK);
+    assert_int_equal(exists(A), KAMA_MISS);
+    assert_int_equal(exists(C), KAMA_OK);
+    assert_int_equal(fake_deliver(&logs[0], &logs[1]), 1);
+    assert_int_equal(exists(C), KAMA_MISS);
+    fake_own(A, KM_OWNER_NOBODY, NULL);
+    assert_int_equal(exists(A), KAMA_MISS);
+    fake_close(c);
+}
+
 /* A value that is longer than this node keeps any is served. */
 static void test_long_values_are_not_kept(void **state)
 {
@@ -402,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_the_owner_catches_up),
         cmocka_unit_test(test_a_local_load_is_overtaken),
         cmocka_unit_test(test_two_owners),
+        cmocka_unit_test(test_looks),
         cmocka_unit_test(test_long_values_are_not_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
