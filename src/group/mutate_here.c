@@ -75,17 +75,23 @@ static kama_status apply(struct km_mutate_op *op,
     return km_store_apply(op->group->store, operation, &stamp);
 }
 
-/* As put. */
+/* As put. A set by any adoption is never refused, so that nobody needs its item again. */
 static kama_status apply_set(struct km_mutate_op *op, uint64_t adoption)
 {
     bool always = op->condition.kind == KM_PUT_ALWAYS;
+    bool is_last = always && adoption == KM_ANY_ADOPTION;
     struct km_operation set = {.kind = KM_APPLY_SET,
-                               .item = kama_value_ref(op->item),
+                               .item = is_last ? op->item
+                                               : kama_value_ref(op->item),
                                .condition = always ? NULL : &op->condition,
                                .adoption = adoption};
     kama_status st = apply(op, &set);
     if (st == KAMA_OK) {
         km_mutate_name(op, 0);
+    }
+    if (is_last) {
+        op->item = NULL;
+    } else if (st == KAMA_OK) {
         kama_value_unref(op->item);
         op->item = NULL;
     }

@@ -102,6 +102,9 @@ static kama_status reserve(struct km_mutate_op *op)
 /* Checks that the op may wait or travel. Nothing has been done yet. */
 static kama_status may_park(struct km_mutate_op *op)
 {
+    if (op->patience == KM_MUTATE_TRIES) {
+        return KAMA_WOULD_LOAD;
+    }
     if (op->patience == KM_MUTATE_REFUSES) {
         return km_group_fail_key(op->group, KAMA_ERR_WOULD_DEADLOCK, op->key,
                                  "this call would wait on a thread that other "
@@ -374,12 +377,34 @@ static kama_status proceed_at_owner(struct km_mutate_op *op)
                : refuse_to_begin(op);
 }
 
+/* Returns whether the op begins on this node, if this node may begin mutations. */
+static bool begins_here(const struct km_mutate_op *op)
+{
+    return km_group_is_synced(op->group) && op->from == KM_MUTATE_FOR_CALLER &&
+           op->condition.kind == KM_PUT_ALWAYS;
+}
+
+/* Writes the times of an op that may have to wait. One that begins on this node does not
+ * read the clock. */
+static void begin(struct km_mutate_op *op)
+{
+    struct km_call_limits *limits = op->limits;
+    if (limits == NULL) {
+        return;
+    }
+    op->limits = NULL;
+    km_call_limits_begin(op->group, limits);
+    km_ns two_s = km_ns_after_ms(limits->begin, KM_VIEW_WAIT_MS);
+    op->deadline = limits->deadline;
+    op->wait_until = limits->has_deadline ? limits->deadline : two_s;
+    op->settled_until = op->wait_until < two_s ? op->wait_until : two_s;
+}
+
 /* Does the next step of an op that ASKS. Returns the answer, or KAMA_DEFERRED. */
 static kama_status proceed(struct km_mutate_op *op)
 {
     KM_ASSERT(op->state == KM_MUTATE_ASKS);
-    if (km_group_is_synced(op->group) && op->from == KM_MUTATE_FOR_CALLER &&
-        op->condition.kind == KM_PUT_ALWAYS) {
+    if (begins_here(op)) {
         kama_status st = km_mutate_here(op, KM_ANY_ADOPTION);
         if (op->role == KM_SYNC_ORIGINATES) {
             return st;
@@ -388,6 +413,7 @@ static kama_status proceed(struct km_mutate_op *op)
             return refuse_to_begin(op);
         }
     }
+    begin(op);
     return proceed_at_owner(op);
 }
 
@@ -428,7 +454,7 @@ static kama_status make_item(struct km_mutate_op *op, kama_bytes value)
     if (st != KAMA_OK) {
         return st;
     }
-    op->item = km_group_is_clustered(op->group)
+    op->item = km_group_is_clustered(op->group) && !begins_here(op)
                    ? km_store_item_now(op->group->store, &spec)
                    : km_store_item_new(op->group->store, &spec);
     if (op->item == NULL) {
@@ -438,17 +464,13 @@ static kama_status make_item(struct km_mutate_op *op, kama_bytes value)
     return KAMA_OK;
 }
 
-/* Writes the times of a mutation, which only those need that may wait. */
-static void begin(struct km_mutate_op *op, struct km_call_limits *limits)
+/* Counts a call, before the op may be parked, and once if it is tried first. */
+static void count_begun(kama_group *group, const struct km_mutate_order *order)
 {
-    if (!km_group_is_clustered(op->group)) {
-        return;
+    if (order->kind == KM_MUTATION_DELETE &&
+        order->from == KM_MUTATE_FOR_CALLER) {
+        km_group_count(group, KM_GROUP_DELS);
     }
-    km_call_limits_begin(op->group, limits);
-    km_ns two_s = km_ns_after_ms(limits->begin, KM_VIEW_WAIT_MS);
-    op->deadline = limits->deadline;
-    op->wait_until = limits->has_deadline ? limits->deadline : two_s;
-    op->settled_until = op->wait_until < two_s ? op->wait_until : two_s;
 }
 
 kama_status km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
@@ -479,9 +501,9 @@ kama_status km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
     op->condition = order->condition;
     op->ret_etag = order->ret_etag;
     op->sends = order->sends;
-    begin(op, &limits);
-    if (op->kind == KM_MUTATION_DELETE && op->from == KM_MUTATE_FOR_CALLER) {
-        km_group_count(group, KM_GROUP_DELS);
+    op->limits = km_group_is_clustered(group) ? &limits : NULL;
+    if (order->patience != KM_MUTATE_TRIES) {
+        count_begun(group, order);
     }
     if (!km_gate_enter(&group->gate)) {
         return km_fail(KAMA_ERR_CLOSED, "the group is closed");
@@ -489,6 +511,9 @@ kama_status km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
     st = op->kind == KM_MUTATION_SET ? make_item(op, order->value) : KAMA_OK;
     if (st == KAMA_OK) {
         st = proceed(op);
+    }
+    if (order->patience == KM_MUTATE_TRIES && st != KAMA_WOULD_LOAD) {
+        count_begun(group, order);
     }
     if (st != KAMA_DEFERRED) {
         fini(op);

@@ -75,6 +75,8 @@ enum km_mutate_from {
 enum km_mutate_patience {
     KM_MUTATE_PARKS,  /* no thread waits */
     KM_MUTATE_BLOCKS, /* the calling thread waits */
+    KM_MUTATE_TRIES, /* it does not wait: KAMA_WOULD_LOAD, and nothing was done, if it
+                       * would have to */
     KM_MUTATE_REFUSES /* it would wait, but must not: KAMA_ERR_WOULD_DEADLOCK */
 };
 
@@ -130,13 +132,14 @@ struct km_mutate_op {
     int64_t ttl_ms;
     struct km_put_condition condition;
     uint64_t *ret_etag;
-    kama_status refusal;   /* KAMA_OK, or why nobody owned the key */
-    const char *why;       /* a sentence for it; static */
-    uint64_t change;       /* of the answer that was acted on */
-    km_ns wait_until;      /* for a newer view */
-    km_ns settled_until;   /* for this node to become settled */
-    km_ns deadline;        /* of a request to the owner */
-    struct km_list *sends; /* of the order, during the start */
+    kama_status refusal;           /* KAMA_OK, or why nobody owned the key */
+    const char *why;               /* a sentence for it; static */
+    uint64_t change;               /* of the answer that was acted on */
+    km_ns wait_until;              /* for a newer view */
+    km_ns settled_until;           /* for this node to become settled */
+    km_ns deadline;                /* of a request to the owner */
+    struct km_call_limits *limits; /* NULL: the times above are known */
+    struct km_list *sends;         /* of the order, during the start */
     struct km_owner_wait wait;
     struct km_owner_mutation mutation;
 };
