@@ -21,7 +21,6 @@ struct apply {
     struct km_version
         there; /* its version; not set: it is filled, or not there */
     struct km_shard_put put; /* if it is reserved */
-    bool is_reserved;
 };
 
 /* -- before there is a version ---------------------------------------------- */
@@ -33,9 +32,7 @@ static kama_status reserve(struct apply *a)
                                    .item = a->item,
                                    .stamp = {.hlc = 1},
                                    .place = a->place};
-    kama_status st = km_shard_put_reserve_at_locked(a->shard, &a->put);
-    a->is_reserved = st == KAMA_OK;
-    return st;
+    return km_shard_put_reserve_at_locked(a->shard, &a->put);
 }
 
 static void find(struct apply *a)
@@ -136,7 +133,6 @@ static struct km_version ask(struct apply *a, const struct km_stamp *stamp)
     struct km_version version = stamp->ask(stamp->arg, &asking);
     if (KM_UNLIKELY(km_shard_catch_up_locked(a->shard))) {
         note_gone(a);
-        a->is_reserved = false;
         if (a->operation->kind != KM_APPLY_SET || reserve(a) != KAMA_OK) {
             a->kind = KM_APPLY_DROP;
         }
@@ -228,17 +224,27 @@ static kama_status apply_locked(struct apply *a, const struct km_stamp *stamp)
                : KAMA_MISS;
 }
 
+/* The put is not written before it is reserved: to zero it takes a tenth of a set. */
+static void apply_init(struct apply *a, struct km_store *store,
+                       const struct km_operation *operation)
+{
+    a->store = store;
+    a->shard = km_store_shard(store, operation->hash);
+    a->operation = operation;
+    a->kind = operation->kind;
+    a->item = operation->item;
+    a->base = (struct km_version){0, 0};
+    note_gone(a);
+}
+
 /* Room is made before a SET unless it has a condition, as km_store_put_if does. */
 kama_status km_store_apply(struct km_store *store,
                            const struct km_operation *operation,
                            const struct km_stamp *stamp)
 {
-    struct apply a = {.store = store,
-                      .shard = km_store_shard(store, operation->hash),
-                      .operation = operation,
-                      .kind = operation->kind,
-                      .item = operation->item};
+    struct apply a;
     struct km_gone gone;
+    apply_init(&a, store, operation);
     KM_ASSERT(store->floors != NULL);
     KM_ASSERT((operation->kind == KM_APPLY_SET) == (operation->item != NULL));
     KM_ASSERT(stamp->ask != NULL || operation->condition == NULL);
