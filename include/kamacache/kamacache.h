@@ -769,7 +769,7 @@ typedef struct kama_group_options {
      *                send it their changes.
      *   "local"      each node by itself, as if it were alone.
      * It has no effect on other groups. Names of later versions are
-     * KAMA_ERR_UNSUPPORTED. Default: "owner"; NULL is KAMA_ERR_INVALID. */
+     * KAMA_ERR_UNSUPPORTED. Default: "broadcast"; NULL is KAMA_ERR_INVALID. */
     const char *sync;
     /* Whether the memory for entries consists of pages of 2 MiB, if the system has
      * them (transparent huge pages, `madvise` or `always`): "on", "off" or "auto".
@@ -1026,10 +1026,17 @@ static inline void kama_set_options_init(kama_set_options *options)
  * the entry was evicted or has expired, and when the key has moved to another
  * owner.
  *
+ * In a cluster, a set without a condition in a group with `sync` "broadcast" acts on
+ * this node and returns; it reaches the other nodes by itself, in milliseconds. A get
+ * on this node sees it at once. Of two nodes that set a key at the same time, all
+ * nodes keep the same value. With `sync` "owner", and for every condition, the owner
+ * of the key is asked, and the call waits for it. After a set with a condition, this
+ * node asks other nodes for the key until it has heard of the new value.
+ *
  * Errors: KAMA_ERR_INVALID (key, ttl_ms, if_etag, context), KAMA_ERR_UNSUPPORTED (a
  * condition that this version does not know), KAMA_ERR_TOO_LARGE (key or
  * value; kama_last_error names the limit), KAMA_ERR_NO_MEMORY, and in a group of
- * a cluster:
+ * a cluster, if another node has to be asked:
  *   KAMA_ERR_PEER            the owner of the key was not reached; or the
  *                            connection was lost after the request was sent, so
  *                            that the change may have been applied
@@ -1041,7 +1048,7 @@ static inline void kama_set_options_init(kama_set_options *options)
  *                            thread is one of the node's; kama_set_async does not
  *                            wait
  * A context with KAMA_ORIGIN_PEER is KAMA_ERR_INVALID there. Never waits for a
- * load; in a cluster it waits for the owner of the key. Cost: O(length of the value), and evictions where room is needed.
+ * load. Cost: O(length of the value), and evictions where room is needed.
  */
 KAMA_API KAMA_NODISCARD kama_status kama_set(kama_group *group, kama_bytes key,
                                              kama_bytes value,
@@ -1120,7 +1127,8 @@ KAMA_API KAMA_NODISCARD kama_status kama_touch(kama_group *group,
 
 /*
  * Returns KAMA_OK if `key` has a value in memory, and KAMA_MISS otherwise, also
- * if the key is known not to exist. Nothing is loaded; the call is not counted
+ * if the key is known not to exist. In a cluster it is the memory of the owner of the
+ * key, and with `sync` "broadcast" that of this node first. Nothing is loaded; the call is not counted
  * as a get, and the entry is not kept any longer because of it. `ctx` may be
  * NULL.
  * Errors: KAMA_ERR_INVALID and KAMA_ERR_TOO_LARGE (the key).
@@ -1140,7 +1148,8 @@ KAMA_API KAMA_NODISCARD kama_status kama_ttl(kama_group *group, kama_bytes key,
 /*
  * Removes every entry of the group. Every load that is running is
  * overtaken. Values that callers hold stay valid. In a cluster, the group is
- * cleared on all members, this node first.
+ * cleared on all members, this node first. With `sync` "broadcast" the call returns
+ * then, and the others follow by themselves, in milliseconds.
  *
  * Returns KAMA_OK, or KAMA_UNSYNCED if members of the cluster were not reached.
  * Errors, only in a cluster: those of kama_set that have to do with other nodes;

@@ -67,7 +67,8 @@
       KM_ASYNC_THREADS_DEFAULT, "2", 1, KM_ASYNC_THREADS_MAX, "0.1.0",         \
       "How many threads a group without a node starts at its first "           \
       "asynchronous call. A node uses its own pool instead.")                  \
-    X("sync", sync, KM_OPTION_STRING, "NAME", "owner", "owner", 0, 0, "0.2.0", \
+    X("sync", sync, KM_OPTION_STRING, "NAME", "broadcast", "broadcast", 0, 0,  \
+      "0.2.0",                                                                 \
       "Who keeps a value in a cluster: broadcast (every node that has set or " \
       "fetched it, and each change reaches all of them), owner (one node, "    \
       "which all others ask) or local (each node, by itself).")                \
