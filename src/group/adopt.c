@@ -11,7 +11,8 @@ void km_group_adopt(kama_group *group, uint64_t adoption,
                     const struct km_slot_map *lost)
 {
     if (km_group_is_clustered(group)) {
-        km_store_hide(group->store, adoption, lost);
+        km_store_hide(group->store, adoption,
+                      km_group_is_synced(group) ? NULL : lost);
     }
 }
 

@@ -372,6 +372,32 @@ static void test_two_owners(void **state)
     fake_close(c);
 }
 
+/* A node that does not own a key any more keeps what it has, and what it loads. A get that
+ * has asked before the adoption asks again. */
+static void test_an_adoption_hides_nothing(void **state)
+{
+    struct fake_cluster *c = fake_synced_open(logs);
+    struct caller caller;
+    (void)state;
+    assert_int_equal(get(B, "value of k"), KAMA_OK);
+    assert_int_equal(kama_set(B->group, KAMA_STR("set"), KAMA_STR("v"), NULL),
+                     KAMA_OK);
+    gate_close(&B->script.gate);
+    caller_start(&caller, B->group, "other", 0);
+    gate_await(&B->script.gate, 2);
+    fake_adopt(B, KM_OWNER_PEER, A, FAKE_LOSES_ALL);
+    gate_open(&B->script.gate);
+    assert_int_equal(caller_join(&caller), KAMA_OK);
+    assert_kept(B, "value of k");
+    assert_int_equal(get_text(B->group, "set", NULL, "v"), KAMA_OK);
+    assert_int_equal(get_text(B->group, "other", NULL, "value of other"),
+                     KAMA_OK);
+    assert_int_equal(loads(B), 2);
+    assert_int_equal(atomic_load(&B->fills), 0);
+    assert_int_equal(fake_stats(B).entries_moved, 0);
+    fake_close(c);
+}
+
 /* -- looks ----------------------------------------------------------------- */
 
 static kama_status exists(struct fake_node *node)
@@ -432,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_the_owner_catches_up),
         cmocka_unit_test(test_a_local_load_is_overtaken),
         cmocka_unit_test(test_two_owners),
+        cmocka_unit_test(test_an_adoption_hides_nothing),
         cmocka_unit_test(test_looks),
         cmocka_unit_test(test_long_values_are_not_kept),
     };
