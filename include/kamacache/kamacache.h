@@ -722,7 +722,7 @@ typedef struct kama_group_options {
      * and four times max_value_bytes. Default: 64 MiB. */
     uint64_t max_bytes;
     /* How many bytes a value may have: at most 64 MiB, and at most 16 MiB in a
-     * group of a cluster whose `sync` is "owner". 0 means 1 MiB or a quarter of
+     * group of a cluster whose `sync` is not "local". 0 means 1 MiB or a quarter of
      * max_bytes, whichever is less. Default: 0. */
     uint64_t max_value_bytes;
     /* How long entries live, in milliseconds, unless a set or a loader says
@@ -760,11 +760,16 @@ typedef struct kama_group_options {
     const char *policy;
     /* Where the group takes its memory; NULL means malloc. */
     const kama_allocator *allocator;
-    /* Who keeps a value when the group belongs to a node of a cluster: "owner"
-     * (the node that owns the key; all others ask it) or "local" (each node by
-     * itself, as if it were alone). It has no effect on other groups. Names of
-     * later versions are KAMA_ERR_UNSUPPORTED. Default: "owner"; NULL is
-     * KAMA_ERR_INVALID. */
+    /* Who keeps a value when the group belongs to a node of a cluster:
+     *   "broadcast"  every node keeps what it sets and fetches. A change acts on
+     *                the node that is called, at once, and travels to all others
+     *                by itself; a key that no node has is loaded by its owner,
+     *                once in the cluster.
+     *   "owner"      the node that owns the key. All others ask it each time, and
+     *                send it their changes.
+     *   "local"      each node by itself, as if it were alone.
+     * It has no effect on other groups. Names of later versions are
+     * KAMA_ERR_UNSUPPORTED. Default: "broadcast"; NULL is KAMA_ERR_INVALID. */
     const char *sync;
     /* Whether the memory for entries consists of pages of 2 MiB, if the system has
      * them (transparent huge pages, `madvise` or `always`): "on", "off" or "auto".
@@ -774,6 +779,14 @@ typedef struct kama_group_options {
      * the pages in the background where memory is full. Without effect if there is an allocator.
      * Default: "auto"; NULL is KAMA_ERR_INVALID. */
     const char *huge_pages;
+    /* With `sync` "broadcast": how long a change may wait for the answer of another
+     * node before that node is reported as unsynced, in milliseconds, 1 to an hour.
+     * The node takes the least of its groups. Nobody waits for it. Default: 2000. */
+    int64_t sync_timeout_ms;
+    /* With `sync` "broadcast": how long this node, as the owner of a key, waits for
+     * changes that the asking node knows already, in milliseconds, 0 to 10000. If
+     * they do not come, the asking node loads the key itself. Default: 50. */
+    int64_t fence_wait_ms;
 } kama_group_options;
 
 /* Fills the options with the defaults, and writes no more than `struct_size`
@@ -1013,10 +1026,17 @@ static inline void kama_set_options_init(kama_set_options *options)
  * the entry was evicted or has expired, and when the key has moved to another
  * owner.
  *
+ * In a cluster, a set without a condition in a group with `sync` "broadcast" acts on
+ * this node and returns; it reaches the other nodes by itself, in milliseconds. A get
+ * on this node sees it at once. Of two nodes that set a key at the same time, all
+ * nodes keep the same value. With `sync` "owner", and for every condition, the owner
+ * of the key is asked, and the call waits for it. After a set with a condition, this
+ * node asks other nodes for the key until it has heard of the new value.
+ *
  * Errors: KAMA_ERR_INVALID (key, ttl_ms, if_etag, context), KAMA_ERR_UNSUPPORTED (a
  * condition that this version does not know), KAMA_ERR_TOO_LARGE (key or
  * value; kama_last_error names the limit), KAMA_ERR_NO_MEMORY, and in a group of
- * a cluster:
+ * a cluster, if another node has to be asked:
  *   KAMA_ERR_PEER            the owner of the key was not reached; or the
  *                            connection was lost after the request was sent, so
  *                            that the change may have been applied
@@ -1028,7 +1048,7 @@ static inline void kama_set_options_init(kama_set_options *options)
  *                            thread is one of the node's; kama_set_async does not
  *                            wait
  * A context with KAMA_ORIGIN_PEER is KAMA_ERR_INVALID there. Never waits for a
- * load; in a cluster it waits for the owner of the key. Cost: O(length of the value), and evictions where room is needed.
+ * load. Cost: O(length of the value), and evictions where room is needed.
  */
 KAMA_API KAMA_NODISCARD kama_status kama_set(kama_group *group, kama_bytes key,
                                              kama_bytes value,
@@ -1107,7 +1127,8 @@ KAMA_API KAMA_NODISCARD kama_status kama_touch(kama_group *group,
 
 /*
  * Returns KAMA_OK if `key` has a value in memory, and KAMA_MISS otherwise, also
- * if the key is known not to exist. Nothing is loaded; the call is not counted
+ * if the key is known not to exist. In a cluster it is the memory of the owner of the
+ * key, and with `sync` "broadcast" that of this node first. Nothing is loaded; the call is not counted
  * as a get, and the entry is not kept any longer because of it. `ctx` may be
  * NULL.
  * Errors: KAMA_ERR_INVALID and KAMA_ERR_TOO_LARGE (the key).
@@ -1127,7 +1148,8 @@ KAMA_API KAMA_NODISCARD kama_status kama_ttl(kama_group *group, kama_bytes key,
 /*
  * Removes every entry of the group. Every load that is running is
  * overtaken. Values that callers hold stay valid. In a cluster, the group is
- * cleared on all members, this node first.
+ * cleared on all members, this node first. With `sync` "broadcast" the call returns
+ * then, and the others follow by themselves, in milliseconds.
  *
  * Returns KAMA_OK, or KAMA_UNSYNCED if members of the cluster were not reached.
  * Errors, only in a cluster: those of kama_set that have to do with other nodes;
@@ -1384,6 +1406,16 @@ typedef struct kama_group_stats {
     uint64_t ghost_bytes;
     /* The memory of tables and of the store itself. */
     uint64_t fixed_bytes;
+    /* Mutations that began on this node and go to all the others. */
+    uint64_t sync_originated;
+    /* Mutations of other nodes that were applied here, whether they changed anything
+     * or not. */
+    uint64_t sync_applied;
+    /* Answers of owners that this node keeps. */
+    uint64_t fills_kept;
+    /* Answers of owners that a mutation may have overtaken, so that only those that
+     * waited got them. */
+    uint64_t fills_not_kept;
 } kama_group_stats;
 
 /* Reads the figures, and writes no more than `struct_size` bytes. Applications

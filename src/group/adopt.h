@@ -27,7 +27,8 @@
 _Static_assert(KM_OWNER_SLOT_BITS == KM_SLOT_BITS,
                "a map has one bit for each slot that can be owned");
 
-/* Hides the entries of the lost slots, and overtakes their loads. lost: NULL if
+/* Hides the entries of the lost slots, and overtakes their loads. A synchronized group
+ * keeps its entries, whoever owns their keys, and only learns the number. lost: NULL if
  * the node has lost none. A second call before the sweep has ended must have
  * the bits of the first one too. */
 void km_group_adopt(kama_group *group, uint64_t adoption,

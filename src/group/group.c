@@ -21,6 +21,7 @@
 #include "flight/flight_check.h"
 #include "group/load/load.h"
 #include "group/observer.h"
+#include "group/sync_apply.h"
 #include "store/policy.h"
 
 static const struct km_metric metric_rows[KM_GROUP_METRIC_COUNT] = {
@@ -57,6 +58,17 @@ static void fini_locks(kama_group *group)
     km_mutex_fini(&group->lock);
 }
 
+/* Returns the key of the etags of values without a version. The copies of a loaded value
+ * on the nodes of a synchronized group have one etag, because any of them may be read and
+ * only the owner's is compared. So the key follows from the name of the group there. */
+static uint64_t etag_key_of(const kama_group *group, uint64_t seed)
+{
+    if (km_group_is_synced(group)) {
+        return ~group->owner_seed | 1;
+    }
+    return seed != 0 ? ~seed : km_hash_random_seed();
+}
+
 static kama_status make_store(kama_group *group, const struct km_group_env *env)
 {
     uint64_t seed = env->seed;
@@ -67,10 +79,23 @@ static kama_status make_store(kama_group *group, const struct km_group_env *env)
         .max_bytes = group->config.max_bytes,
         .seed = seed != 0 ? seed : km_hash_random_seed(),
         .slot_seed = group->owner_seed,
-        .etag_key = seed != 0 ? ~seed : km_hash_random_seed(),
+        .etag_key = etag_key_of(group, seed),
         .huge_pages = group->config.huge_pages,
-        .keep_at = env->keep_at};
+        .keep_at = env->keep_at,
+        .keeps_floors = km_group_is_synced(group)};
     return km_store_new(&options, &group->store);
+}
+
+/* Adds a synchronized group to the log of the node. */
+static kama_status register_group(kama_group *group)
+{
+    const struct km_group_sync *sync = &group->sync;
+    if (!km_group_is_synced(group)) {
+        return KAMA_OK;
+    }
+    group->sync_number = sync->add(sync->arg, group->name, group->store);
+    return group->sync_number != KM_SYNC_NO_NUMBER ? KAMA_OK
+                                                   : KAMA_ERR_NO_MEMORY;
 }
 
 static void init_hot_keys(kama_group *group, uint64_t seed)
@@ -110,9 +135,15 @@ static kama_status make_parts(kama_group *group, const char *name,
     if (st != KAMA_OK) {
         goto fail_store;
     }
+    st = register_group(group);
+    if (st != KAMA_OK) {
+        goto fail_register;
+    }
     init_hot_keys(group, env->seed);
     return KAMA_OK;
 
+fail_register:
+    km_store_free(group->store);
 fail_store:
     km_metric_set_free(group->metrics);
 fail_metrics:
@@ -150,8 +181,11 @@ static kama_group *make_group(const kama_allocator *mem,
     group->config = *config;
     group->clock = env->clock != NULL ? env->clock : km_clock_system();
     group->observer = env->observer;
-    if (config->sync == KM_GROUP_SYNC_OWNER) {
+    if (config->sync != KM_GROUP_SYNC_LOCAL) {
         group->owner = env->owner;
+    }
+    if (config->sync == KM_GROUP_SYNC_BROADCAST && group->owner.ops != NULL) {
+        group->sync = env->sync;
     }
     KM_ASSERT(group->owner.ops == NULL || env->pool != NULL);
     group->is_traced = env->observer != NULL && env->observer->trace != NULL;
@@ -353,7 +387,7 @@ kama_status km_group_need_pool(kama_group *group, struct km_pool **ret_pool)
 }
 
 /* Asserts that only a group of a cluster has loads that ask another node, and that
- * such a load is never kept. */
+ * such a load is only kept if the group is synchronized. */
 static void check_load(struct km_flight_call *call, void *arg)
 {
     const struct km_load *load = km_load_of(call);
@@ -362,7 +396,8 @@ static void check_load(struct km_flight_call *call, void *arg)
     enum km_load_asks asks = atomic_load(&load->asks);
     KM_ASSERT(at_peer == (asks != KM_LOAD_ASKS_LOADER));
     KM_ASSERT(!at_peer || km_group_is_clustered(group));
-    KM_ASSERT(!at_peer || load->fill.purpose == KM_FILL_TO_SERVE);
+    KM_ASSERT(!at_peer || km_group_is_synced(group) ||
+              load->fill.purpose == KM_FILL_TO_SERVE);
 }
 
 void km_group_check(kama_group *group)

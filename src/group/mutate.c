@@ -14,6 +14,7 @@
 #include "base/struct.h"
 #include "group/condition.h"
 #include "group/group_internal.h"
+#include "group/sync_apply.h"
 
 /* A mutation whose thread waits for the answer. */
 struct blocked_mutation {
@@ -43,14 +44,19 @@ static kama_status await(struct blocked_mutation *mutation)
                : mutation->status;
 }
 
+/* A synchronized group hardly ever has to wait, so that it is tried without anything to
+ * wait with. */
 kama_status km_group_mutate(kama_group *group, struct km_mutate_order *order)
 {
     struct blocked_mutation mutation;
     mutation.op.done = on_done;
     order->from = KM_MUTATE_FOR_CALLER;
-    order->patience = KM_MUTATE_BLOCKS;
-    if (!km_group_is_clustered(group)) {
-        return km_mutate_op_start(group, &mutation.op, order);
+    order->patience = KM_MUTATE_TRIES;
+    if (!km_group_is_clustered(group) || km_group_is_synced(group)) {
+        kama_status tried = km_mutate_op_start(group, &mutation.op, order);
+        if (tried != KAMA_WOULD_LOAD) {
+            return tried;
+        }
     }
     if (!km_event_init(&mutation.answered)) {
         return km_fail(KAMA_ERR_NO_MEMORY, "no resources to wait");

@@ -7,7 +7,9 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/group_internal.h"
+#include "group/mutate_here.h"
 #include "group/sentence.h"
+#include "group/sync_apply.h"
 #include "store/store_touch.h"
 
 int64_t km_peek_left_ms(const kama_group *group, km_ns expires_at)
@@ -21,6 +23,15 @@ int64_t km_peek_left_ms(const kama_group *group, km_ns expires_at)
                                          KM_NS_PER_MS);
 }
 
+int64_t km_group_absent_ttl(kama_group *group, kama_bytes key)
+{
+    struct km_store_look look;
+    km_store_look(group->store, km_store_hash(group->store, key), key, &look);
+    return look.presence == KM_STORE_NEGATIVE
+               ? km_peek_left_ms(group, look.expires_at)
+               : 0;
+}
+
 static void on_reply(struct km_owner_peek *peek,
                      const struct km_owner_reply *reply)
 {
@@ -28,7 +39,9 @@ static void on_reply(struct km_owner_peek *peek,
     kama_group *group = op->group;
     char sentence[KM_ERROR_BYTES_MAX] = "";
     kama_status st = reply->status;
-    if (reply->outcome != KM_OWNER_ANSWERED) {
+    if (reply->outcome == KM_OWNER_BEHIND && km_group_is_synced(group)) {
+        st = KAMA_MISS; /* as the memory of this node has said */
+    } else if (reply->outcome != KM_OWNER_ANSWERED) {
         st = KAMA_ERR_PEER;
         km_group_sentence(group, peek->key, sentence,
                           "only the owner of the key knows: %s; try again",
@@ -62,12 +75,13 @@ static kama_status ask_owner(kama_group *group, struct km_peek_op *op,
         return km_fail(KAMA_ERR_NO_MEMORY, "no memory for a key");
     }
     memcpy(op->key_copy, key.data, key.len);
-    op->peek =
-        (struct km_owner_peek){.peer = peer,
-                               .group = group->name,
-                               .key = kama_bytes_make(op->key_copy, key.len),
-                               .deadline = deadline,
-                               .done = on_reply};
+    op->peek = (struct km_owner_peek){
+        .peer = peer,
+        .group = group->name,
+        .key = kama_bytes_make(op->key_copy, key.len),
+        .floor = km_store_floor(group->store, km_store_hash(group->store, key)),
+        .deadline = deadline,
+        .done = on_reply};
     km_list_init(&alone);
     km_list_push_back(&alone, &op->peek.node);
     owner->ops->peek(owner->arg, &alone);
@@ -122,10 +136,19 @@ kama_status km_peek_op_start(kama_group *group, struct km_peek_op *op,
     if (st != KAMA_OK) {
         return st;
     }
+    if (km_group_is_synced(group)) {
+        st = look_here(group, key, KM_ANY_ADOPTION, ret_ttl_ms);
+        if (st == KAMA_OK) {
+            return st;
+        }
+    }
     do {
         km_group_ask(group, key, &owner);
         if (owner.place == KM_OWNER_PEER) {
             return look_there(group, op, patience, key, &limits, owner.peer);
+        }
+        if (owner.place == KM_OWNER_NOBODY && km_group_is_synced(group)) {
+            return KAMA_MISS;
         }
         if (owner.place == KM_OWNER_NOBODY) {
             return km_group_fail_key(group, KAMA_ERR_PEER, key, "%s",

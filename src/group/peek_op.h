@@ -8,7 +8,9 @@
  *     if (status == KAMA_DEFERRED) { ... done runs later, exactly once ... }
  *
  * If another node owns the key, it is asked. For KAMA_LOCAL_ONLY and for a request
- * of a peer, only the memory of this node counts.
+ * of a peer, only the memory of this node counts. In a synchronized group the memory of
+ * this node is looked at first, and the owner is only asked for a key that is not there;
+ * its answer includes what this node has deleted (R8), or does not count.
  *
  * Threads: any thread may start; done runs on a loop or pool thread, never inside
  * the call. Errors: those of kama_exists. Ownership: the op is the caller's memory
@@ -42,3 +44,7 @@ KAMA_NODISCARD kama_status km_peek_op_start(kama_group *group,
  * expires_at 0. The entry had not expired when it was looked up, so that at least
  * 1 ms is left. */
 int64_t km_peek_left_ms(const kama_group *group, km_ns expires_at);
+
+/* Returns for how long the group remembers that a key does not exist, as
+ * km_peek_left_ms; 0: it does not. */
+int64_t km_group_absent_ttl(kama_group *group, kama_bytes key);

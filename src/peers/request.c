@@ -29,35 +29,40 @@ struct km_peers_request km_peers_request_of(enum km_peers_kind kind,
     switch (kind) {
     case KM_PEERS_FILL: {
         struct km_owner_fill *fill = request;
-        r = (struct km_peers_request){&fill->peer,    fill->group,
-                                      fill->key,      fill->traceparent,
-                                      fill->deadline, 0};
+        r = (struct km_peers_request){
+            &fill->peer,    fill->group, fill->key,  fill->traceparent,
+            fill->deadline, 0,           fill->floor};
         break;
     }
     case KM_PEERS_MUTATE: {
         struct km_owner_mutation *mutation = request;
-        r = (struct km_peers_request){&mutation->peer,    mutation->group,
-                                      mutation->key,      NULL,
-                                      mutation->deadline, mutation->value.len};
+        r = (struct km_peers_request){&mutation->peer,
+                                      mutation->group,
+                                      mutation->key,
+                                      NULL,
+                                      mutation->deadline,
+                                      mutation->value.len,
+                                      0};
         break;
     }
     case KM_PEERS_PEEK: {
         struct km_owner_peek *peek = request;
         r = (struct km_peers_request){&peek->peer, peek->group,    peek->key,
-                                      NULL,        peek->deadline, 0};
+                                      NULL,        peek->deadline, 0,
+                                      peek->floor};
         break;
     }
     case KM_PEERS_CLEAR: {
         struct km_peers_clear_one *one = request;
-        r = (struct km_peers_request){&one->peer, one->group,    bytes_of(NULL),
-                                      NULL,       one->deadline, 0};
+        r = (struct km_peers_request){
+            &one->peer, one->group, bytes_of(NULL), NULL, one->deadline, 0, 0};
         break;
     }
     case KM_PEERS_ASK: {
         struct km_peers_ask_one *one = request;
-        r = (struct km_peers_request){&one->peer,     "",
-                                      bytes_of(NULL), NULL,
-                                      one->deadline,  one->message.len};
+        r = (struct km_peers_request){
+            &one->peer,       "", bytes_of(NULL), NULL, one->deadline,
+            one->message.len, 0};
         break;
     }
     }
@@ -198,15 +203,62 @@ static kama_status append_keys(struct km_peers_call *call, struct km_buf *out)
     return st;
 }
 
-/* Fill and FillMany have the same numbers for the key and for the keys, and for
- * the traceparent. */
+/* Returns the largest floor of the requests of a call. What one of them needs, all wait
+ * for. */
+static uint64_t floor_of(const struct km_peers_call *call)
+{
+    uint64_t floor = 0;
+    for (size_t i = 0; i < call->count; i++) {
+        uint64_t own = km_peers_request_of(call->kind, call->requests[i]).floor;
+        floor = own > floor ? own : floor;
+    }
+    return floor;
+}
+
+/* A message that needs are appended to. */
+struct needs {
+    struct km_buf *out;
+    kama_status status;
+};
+
+static void append_need(void *arg, const struct km_member_id *id,
+                        uint64_t clock)
+{
+    struct needs *needs = arg;
+    const struct km_msg_peer_need need = {
+        .member_id = kama_bytes_make(id->bytes, sizeof id->bytes),
+        .clock = clock};
+    if (needs->status == KAMA_OK) {
+        needs->status = km_pb_append_element(needs->out, KM_MSG_PEER_NEEDS,
+                                             &km_msg_peer_need_pb, &need);
+    }
+}
+
+/* R8: the needs are read now, when all fills of the call have begun. They have the same
+ * number in Fill, FillMany and Peek. */
+static kama_status append_needs(struct km_peers_call *call, struct km_buf *out)
+{
+    const struct km_peer *peer = call->on->peer;
+    const struct km_peers *peers = peer->peers;
+    struct needs needs = {.out = out, .status = KAMA_OK};
+    uint64_t floor = floor_of(call);
+    if (floor != 0 && peers->fence != NULL) {
+        peers->fence->needs(peers->fence_arg, floor, &peer->id, append_need,
+                            &needs);
+    }
+    return needs.status;
+}
+
+/* Fill and FillMany have the same numbers for the key and for the keys, and for the
+ * traceparent. */
 static kama_status append_fills(struct km_peers_call *call, struct km_buf *out)
 {
     const struct km_owner_fill *first = call->requests[0];
     kama_status st = append_keys(call, out);
-    return st == KAMA_OK && first->traceparent != NULL
-               ? km_pb_append_bytes(out, 4, bytes_of(first->traceparent))
-               : st;
+    if (st == KAMA_OK && first->traceparent != NULL) {
+        st = km_pb_append_bytes(out, 4, bytes_of(first->traceparent));
+    }
+    return st == KAMA_OK ? append_needs(call, out) : st;
 }
 
 /* Appends the head of a mutation whose value is sent behind the message. */
@@ -282,7 +334,8 @@ kama_status km_peers_encode(struct km_peers_call *call, struct km_buf *out,
     case KM_PEERS_MUTATE:
         return append_mutations(call, out, ret_body);
     case KM_PEERS_PEEK:
-        return append_keys(call, out);
+        st = append_keys(call, out);
+        return st == KAMA_OK ? append_needs(call, out) : st;
     case KM_PEERS_CLEAR:
         return append_clear(out);
     case KM_PEERS_ASK:
@@ -393,6 +446,9 @@ static void take_fill(struct km_peers_call *call, size_t index,
                                    .version = r->version,
                                    .from_memory = r->from_memory,
                                    .etag_key = r->etag_key,
+                                   .stamp = {r->clock, r->origin},
+                                   .view_id = r->view_id,
+                                   .current = r->current,
                                    .current_ns = read_us(r->current_us)};
     if (index >= call->count || call->requests[index] == NULL) {
         return;
@@ -442,6 +498,7 @@ static bool read_item(const struct km_peers_call *call, kama_bytes element,
         return false;
     }
     reply->etag_key = result.etag_key;
+    reply->stamp = (struct km_version){result.clock, result.origin};
     read_reply(call, result.outcome, result.status, result.message, text,
                reply);
     return true;

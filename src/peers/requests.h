@@ -95,6 +95,8 @@ struct km_peers_request {
     const char *traceparent;
     km_ns deadline;
     size_t bytes; /* that it adds to a message */
+    uint64_t
+        floor; /* of the key, if the answer must include something; else 0 */
 };
 
 /* -- calls.c --------------------------------------------------------------- */

@@ -16,9 +16,11 @@ struct apply {
     enum km_operation_kind kind; /* what it is applied as */
     kama_value *item;            /* of a SET and, in the end, of an EXPIRE */
     struct km_version base;      /* of an EXPIRE */
-    struct km_place place;       /* of the live entry of the key */
-    struct km_shard_put put;     /* if it is reserved */
-    bool is_reserved;
+    struct km_place
+        place; /* of the live entry of the key; ref 0: there is none */
+    struct km_version
+        there; /* its version; not set: it is filled, or not there */
+    struct km_shard_put put; /* if it is reserved */
 };
 
 /* -- before there is a version ---------------------------------------------- */
@@ -26,19 +28,27 @@ struct apply {
 /* A put is reserved with any version, because only its size matters yet. */
 static kama_status reserve(struct apply *a)
 {
-    a->put = (struct km_shard_put){
-        .hash = a->operation->hash, .item = a->item, .stamp = {.hlc = 1}};
-    kama_status st = km_shard_put_reserve_locked(a->shard, &a->put);
-    a->is_reserved = st == KAMA_OK;
-    return st;
+    a->put = (struct km_shard_put){.hash = a->operation->hash,
+                                   .item = a->item,
+                                   .stamp = {.hlc = 1},
+                                   .place = a->place};
+    return km_shard_put_reserve_at_locked(a->shard, &a->put);
 }
 
-static struct km_version stamp_at(const struct apply *a)
+static void find(struct apply *a)
 {
-    struct km_version none = {0, 0};
-    return a->place.ref != 0
-               ? km_record_stamp(km_shard_record(a->shard, &a->place))
-               : none;
+    a->place =
+        km_shard_find_locked(a->shard, a->operation->hash, a->operation->key);
+    if (a->place.ref != 0) {
+        a->there = km_record_stamp(km_shard_record(a->shard, &a->place));
+    }
+}
+
+/* There is no entry any more. */
+static void note_gone(struct apply *a)
+{
+    a->place.ref = 0;
+    a->there = (struct km_version){0, 0};
 }
 
 static bool has_value(const struct apply *a)
@@ -61,7 +71,7 @@ static kama_status begin_expire(struct apply *a)
     if (!has_value(a)) {
         return KAMA_MISS;
     }
-    a->base = stamp_at(a);
+    a->base = a->there;
     if (!km_version_is_set(a->base)) {
         a->kind = KM_APPLY_SET;
     }
@@ -103,7 +113,7 @@ static void begin_foreign(struct apply *a)
                  : reserve(a);
     } else if (a->kind == KM_APPLY_EXPIRE) {
         st = has_value(a) && km_version_is_set(a->base) &&
-                     km_version_compare(stamp_at(a), a->base) == 0
+                     km_version_compare(a->there, a->base) == 0
                  ? reserve_copy(a)
                  : KAMA_MISS;
     }
@@ -122,8 +132,7 @@ static struct km_version ask(struct apply *a, const struct km_stamp *stamp)
         .kind = a->kind, .base = a->base, .key = a->operation->key};
     struct km_version version = stamp->ask(stamp->arg, &asking);
     if (KM_UNLIKELY(km_shard_catch_up_locked(a->shard))) {
-        a->place.ref = 0;
-        a->is_reserved = false;
+        note_gone(a);
         if (a->operation->kind != KM_APPLY_SET || reserve(a) != KAMA_OK) {
             a->kind = KM_APPLY_DROP;
         }
@@ -136,8 +145,7 @@ static struct km_version ask(struct apply *a, const struct km_stamp *stamp)
 /* Returns whether there is an explicit entry that is not older than v. */
 static bool is_newer_there(const struct apply *a, struct km_version v)
 {
-    struct km_version there = stamp_at(a);
-    return km_version_is_set(there) && km_version_compare(there, v) >= 0;
+    return km_version_is_set(a->there) && km_version_compare(a->there, v) >= 0;
 }
 
 /* Removes the entry, if there is one that v removes. Returns whether it was a live
@@ -150,7 +158,7 @@ static bool remove_entry(struct apply *a, struct km_version v)
     bool live = has_value(a);
     km_shard_take_out_locked(a->shard, a->operation->hash, &a->place,
                              KM_FORGET_DELETED);
-    a->place.ref = 0;
+    note_gone(a);
     return live;
 }
 
@@ -166,7 +174,7 @@ static bool act_delete(struct apply *a, struct km_version v)
  * for other keys. */
 static bool may_install(const struct apply *a, struct km_version v)
 {
-    if (km_version_is_set(stamp_at(a))) {
+    if (km_version_is_set(a->there)) {
         return !is_newer_there(a, v);
     }
     return v.hlc > km_floors_get(a->shard->floors, a->operation->hash);
@@ -200,7 +208,7 @@ static bool act(struct apply *a, struct km_version v)
 static kama_status apply_locked(struct apply *a, const struct km_stamp *stamp)
 {
     const struct km_operation *op = a->operation;
-    a->place = km_shard_find_locked(a->shard, op->hash, op->key);
+    find(a);
     if (stamp->ask == NULL) {
         begin_foreign(a);
         return act(a, stamp->version) ? KAMA_OK : KAMA_MISS;
@@ -216,17 +224,27 @@ static kama_status apply_locked(struct apply *a, const struct km_stamp *stamp)
                : KAMA_MISS;
 }
 
+/* The put is not written before it is reserved: to zero it takes a tenth of a set. */
+static void apply_init(struct apply *a, struct km_store *store,
+                       const struct km_operation *operation)
+{
+    a->store = store;
+    a->shard = km_store_shard(store, operation->hash);
+    a->operation = operation;
+    a->kind = operation->kind;
+    a->item = operation->item;
+    a->base = (struct km_version){0, 0};
+    note_gone(a);
+}
+
 /* Room is made before a SET unless it has a condition, as km_store_put_if does. */
 kama_status km_store_apply(struct km_store *store,
                            const struct km_operation *operation,
                            const struct km_stamp *stamp)
 {
-    struct apply a = {.store = store,
-                      .shard = km_store_shard(store, operation->hash),
-                      .operation = operation,
-                      .kind = operation->kind,
-                      .item = operation->item};
+    struct apply a;
     struct km_gone gone;
+    apply_init(&a, store, operation);
     KM_ASSERT(store->floors != NULL);
     KM_ASSERT((operation->kind == KM_APPLY_SET) == (operation->item != NULL));
     KM_ASSERT(stamp->ask != NULL || operation->condition == NULL);

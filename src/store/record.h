@@ -86,12 +86,15 @@ static inline unsigned km_record_field_word(uint64_t header, uint64_t flag)
     return 1 + km_record_field_words(header & (flag - KM_RECORD_LINKS));
 }
 
-/* Returns how many words are before the key. Most records have no optional field. */
+/* Returns how many words are before the key. Most records have no optional field, or
+ * only a stamp. */
 static inline unsigned km_record_key_word(uint64_t header)
 {
-    return KM_LIKELY((header & KM_RECORD_FIELDS) == 0)
-               ? 1
-               : 1 + km_record_field_words(header);
+    uint64_t fields = header & KM_RECORD_FIELDS;
+    if (KM_LIKELY(fields == 0)) {
+        return 1;
+    }
+    return fields == KM_RECORD_EXPLICIT ? 3 : 1 + km_record_field_words(header);
 }
 
 /* Returns where the last byte of the value ends in a record that has a key. */

@@ -375,14 +375,12 @@ static kama_status reserve_new(struct km_shard *shard, struct km_shard_put *put)
     return KAMA_OK;
 }
 
-kama_status km_shard_put_reserve_locked(struct km_shard *shard,
-                                        struct km_shard_put *put)
+kama_status km_shard_put_reserve_at_locked(struct km_shard *shard,
+                                           struct km_shard_put *put)
 {
     KM_ASSERT_HELD(&shard->lock);
     put->header = km_record_header_of(put->item, shard->policy.ops->has_links) |
                   (km_version_is_set(put->stamp) ? KM_RECORD_EXPLICIT : 0);
-    put->place =
-        km_index_find(&shard->index, put->hash, km_item_key_bytes(put->item));
     put->ref = put->place.ref;
     if (put->ref != 0 && km_record_bytes(put->header) ==
                              km_record_bytes(km_record_header(
@@ -390,6 +388,15 @@ kama_status km_shard_put_reserve_locked(struct km_shard *shard,
         return KAMA_OK;
     }
     return reserve_new(shard, put);
+}
+
+kama_status km_shard_put_reserve_locked(struct km_shard *shard,
+                                        struct km_shard_put *put)
+{
+    KM_ASSERT_HELD(&shard->lock);
+    put->place =
+        km_index_find(&shard->index, put->hash, km_item_key_bytes(put->item));
+    return km_shard_put_reserve_at_locked(shard, put);
 }
 
 /* An entry that is replaced counts as used. */

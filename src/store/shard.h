@@ -186,6 +186,10 @@ struct km_shard_put {
  * KAMA_ERR_NO_MEMORY. */
 KAMA_NODISCARD kama_status
 km_shard_put_reserve_locked(struct km_shard *shard, struct km_shard_put *put);
+/* Does the same for a caller that has looked for the key: put->place is that of the entry
+ * that is there, or its ref is 0. */
+KAMA_NODISCARD kama_status km_shard_put_reserve_at_locked(
+    struct km_shard *shard, struct km_shard_put *put);
 /* Stores the copy, with put->stamp, in the place of the entry that is there. */
 void km_shard_put_commit_locked(struct km_shard *shard,
                                 struct km_shard_put *put);

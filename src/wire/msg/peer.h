@@ -96,8 +96,9 @@ KM_PB_DECLARE(km_msg_peer_fill_response, km_msg_peer_fill_response_pb,
     X(M, 5, LIST, needs, _)
 KM_PB_DECLARE(km_msg_peer_fill_many_request, km_msg_peer_fill_many_request_pb,
               KM_MSG_PEER_FILL_MANY_REQUEST);
-/* The number of the keys in FillManyRequest and in PeekRequest. */
+/* The numbers of the keys and of the needs, also in PeekRequest. */
 #define KM_MSG_PEER_KEYS 3
+#define KM_MSG_PEER_NEEDS 5
 
 #define KM_MSG_PEER_FILL_MANY_RESPONSE(X, M)                                   \
     X(M, 1, UINT32, index, _)                                                  \
@@ -111,7 +112,8 @@ KM_PB_DECLARE(km_msg_peer_fill_many_response, km_msg_peer_fill_many_response_pb,
 #define KM_MSG_PEER_PEEK_REQUEST(X, M)                                         \
     X(M, 1, MESSAGE, sender, (km_msg_peer_sender, km_msg_peer_sender_pb))      \
     X(M, 2, BYTES, group, _)                                                   \
-    X(M, 3, LIST, keys, _)
+    X(M, 3, LIST, keys, _)                                                     \
+    X(M, 5, LIST, needs, _)
 KM_PB_DECLARE(km_msg_peer_peek_request, km_msg_peer_peek_request_pb,
               KM_MSG_PEER_PEEK_REQUEST);
 
@@ -152,7 +154,9 @@ KM_PB_DECLARE(km_msg_peer_mutate_request, km_msg_peer_mutate_request_pb,
     X(M, 1, INT32, outcome, _)                                                 \
     X(M, 2, SINT64, status, _)                                                 \
     X(M, 3, BYTES, message, _)                                                 \
-    X(M, 4, FIXED64, etag_key, _)
+    X(M, 4, FIXED64, etag_key, _)                                              \
+    X(M, 5, FIXED64, clock, _)                                                 \
+    X(M, 6, FIXED64, origin, _)
 KM_PB_DECLARE(km_msg_peer_mutate_result, km_msg_peer_mutate_result_pb,
               KM_MSG_PEER_MUTATE_RESULT);
 
