@@ -34,6 +34,24 @@ kama_status km_store_peek(struct km_store *store, uint64_t adoption,
     return st;
 }
 
+kama_value *km_store_value_of(struct km_store *store, uint64_t hash,
+                              kama_bytes key, struct km_version version)
+{
+    struct km_shard *shard = km_store_shard(store, hash);
+    kama_value *value = NULL;
+    struct km_gone gone;
+    km_shard_lock(shard, &gone);
+    struct km_place place = find_value(shard, hash, key);
+    const km_word *record =
+        place.ref != 0 ? km_shard_record(shard, &place) : NULL;
+    if (record != NULL && km_version_is_set(version) &&
+        km_version_compare(km_record_stamp(record), version) == 0) {
+        value = km_record_item(store->account, record, false);
+    }
+    km_shard_unlock(shard, &gone);
+    return value;
+}
+
 /* -- looks ----------------------------------------------------------------- */
 
 static enum km_store_presence presence_of(const struct km_shard *shard,

@@ -28,6 +28,11 @@ KAMA_NODISCARD kama_status km_store_peek(struct km_store *store,
                                          uint64_t adoption, uint64_t hash,
                                          kama_bytes key, km_ns *ret_expires_at);
 
+/* Returns a reference to the explicit value of key if it has exactly this version and is
+ * alive; NULL if not, and without memory. The entry does not count as used. */
+kama_value *km_store_value_of(struct km_store *store, uint64_t hash,
+                              kama_bytes key, struct km_version version);
+
 /* Gives the value of key another time at which it expires (0 means never), and
  * counts it as used for the eviction. The fills of the key are overtaken,
  * because a load that ends later would bring a time of its own. References to

@@ -277,6 +277,38 @@ static void test_every_order_ends_alike(void **state)
     }
 }
 
+/* The stream of mutations sends the value of a version: neither another one nor one
+ * that is over. Taking it is no use and no hit. */
+static void test_the_value_of_a_version(void **state)
+{
+    struct fixture *f = synced();
+    kama_bytes a = KAMA_STR("a");
+    uint64_t hash = hash_of(f, a);
+    (void)state;
+    assert_null(km_store_value_of(f->store, hash, a, at(1)));
+    assert_int_equal(set(f, "a", "one", at(1)), KAMA_OK);
+    kama_value *value = km_store_value_of(f->store, hash, a, at(1));
+    assert_non_null(value);
+    assert_memory_equal(kama_value_bytes(value).data, "one", 3);
+    kama_value_unref(value);
+    assert_null(km_store_value_of(f->store, hash, a, at(2)));
+    assert_null(km_store_value_of(f->store, hash, a, none));
+    assert_int_equal(stats(f).hits, 0);
+    assert_int_equal(expire(f, "a", at(1), at(2)), KAMA_OK);
+    assert_null(km_store_value_of(f->store, hash, a, at(1)));
+    value = km_store_value_of(f->store, hash, a, at(2));
+    assert_non_null(value);
+    kama_value_unref(value);
+    fake_clock_add_ms(&f->clock, 1000);
+    assert_null(km_store_value_of(f->store, hash, a, at(2)));
+    assert_int_equal(floor_of(f, "a"), 2);
+    /* A filled value has no version, and none asks for it. */
+    assert_int_equal(put(f, KAMA_STR("b"), KAMA_STR("filled")), KAMA_OK);
+    kama_bytes b = KAMA_STR("b");
+    assert_null(km_store_value_of(f->store, hash_of(f, b), b, none));
+    fixture_free(f, 0);
+}
+
 /* -- what is forgotten first ------------------------------------------------ */
 
 static void set_until(struct fixture *f, const char *key, km_ns expires_at,
@@ -742,6 +774,7 @@ static void test_each_allocation_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_value_of_a_version),
         cmocka_unit_test(test_the_larger_version_wins),
         cmocka_unit_test(test_equal_clocks),
         cmocka_unit_test(test_repeated_mutations),
