@@ -722,7 +722,7 @@ typedef struct kama_group_options {
      * and four times max_value_bytes. Default: 64 MiB. */
     uint64_t max_bytes;
     /* How many bytes a value may have: at most 64 MiB, and at most 16 MiB in a
-     * group of a cluster whose `sync` is "owner". 0 means 1 MiB or a quarter of
+     * group of a cluster whose `sync` is not "local". 0 means 1 MiB or a quarter of
      * max_bytes, whichever is less. Default: 0. */
     uint64_t max_value_bytes;
     /* How long entries live, in milliseconds, unless a set or a loader says
@@ -760,11 +760,16 @@ typedef struct kama_group_options {
     const char *policy;
     /* Where the group takes its memory; NULL means malloc. */
     const kama_allocator *allocator;
-    /* Who keeps a value when the group belongs to a node of a cluster: "owner"
-     * (the node that owns the key; all others ask it) or "local" (each node by
-     * itself, as if it were alone). It has no effect on other groups. Names of
-     * later versions are KAMA_ERR_UNSUPPORTED. Default: "owner"; NULL is
-     * KAMA_ERR_INVALID. */
+    /* Who keeps a value when the group belongs to a node of a cluster:
+     *   "broadcast"  every node keeps what it sets and fetches. A change acts on
+     *                the node that is called, at once, and travels to all others
+     *                by itself; a key that no node has is loaded by its owner,
+     *                once in the cluster.
+     *   "owner"      the node that owns the key. All others ask it each time, and
+     *                send it their changes.
+     *   "local"      each node by itself, as if it were alone.
+     * It has no effect on other groups. Names of later versions are
+     * KAMA_ERR_UNSUPPORTED. Default: "owner"; NULL is KAMA_ERR_INVALID. */
     const char *sync;
     /* Whether the memory for entries consists of pages of 2 MiB, if the system has
      * them (transparent huge pages, `madvise` or `always`): "on", "off" or "auto".

@@ -95,28 +95,33 @@ static kama_status find_policy(const kama_group_options *o,
 /* Returns whether a name of `sync` belongs to a later version. */
 static bool is_later_sync(const char *name)
 {
-    return strcmp(name, "broadcast") == 0 || strcmp(name, "invalidate") == 0 ||
-           strncmp(name, "shard:", 6) == 0 || strncmp(name, "peers:", 6) == 0;
+    return strcmp(name, "invalidate") == 0 || strncmp(name, "shard:", 6) == 0 ||
+           strncmp(name, "peers:", 6) == 0;
 }
 
 static kama_status find_sync(const kama_group_options *o,
                              struct km_group_config *config)
 {
+    static const char *const names[] = {[KM_GROUP_SYNC_BROADCAST] = "broadcast",
+                                        [KM_GROUP_SYNC_OWNER] = "owner",
+                                        [KM_GROUP_SYNC_LOCAL] = "local"};
     char shown[64];
     const char *sync = o->sync != NULL ? o->sync : "";
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(sync, names[i]) == 0) {
+            config->sync = (enum km_group_strategy)i;
+            return KAMA_OK;
+        }
+    }
     (void)km_bytes_quote(kama_bytes_str(sync), shown, sizeof shown);
     if (is_later_sync(sync)) {
-        return km_fail(
-            KAMA_ERR_UNSUPPORTED,
-            "sync: \"%s\" is not in this version; use owner or local", shown);
+        return km_fail(KAMA_ERR_UNSUPPORTED,
+                       "sync: \"%s\" is not in this version; use broadcast, "
+                       "owner or local",
+                       shown);
     }
-    bool is_owner = strcmp(sync, "owner") == 0;
-    if (!is_owner && strcmp(sync, "local") != 0) {
-        return km_fail(KAMA_ERR_INVALID,
-                       "sync: \"%s\" is neither owner nor local", shown);
-    }
-    config->sync = is_owner ? KM_GROUP_SYNC_OWNER : KM_GROUP_SYNC_LOCAL;
-    return KAMA_OK;
+    return km_fail(KAMA_ERR_INVALID,
+                   "sync: \"%s\" is none of broadcast, owner and local", shown);
 }
 
 static kama_status find_huge_pages(const kama_group_options *o,
@@ -144,7 +149,7 @@ static uint64_t value_limit(const struct km_group_config *config,
                             uint64_t value_bytes_max)
 {
     bool travels =
-        company == KM_GROUP_CLUSTERED && config->sync == KM_GROUP_SYNC_OWNER;
+        company == KM_GROUP_CLUSTERED && config->sync != KM_GROUP_SYNC_LOCAL;
     return travels && value_bytes_max > KM_VALUE_BYTES_CLUSTER_MAX
                ? KM_VALUE_BYTES_CLUSTER_MAX
                : value_bytes_max;

@@ -17,9 +17,10 @@
 struct km_policy_ops;
 
 /* Who keeps a value when the group belongs to a node of a cluster. */
-enum km_group_sync {
-    KM_GROUP_SYNC_OWNER, /* the owner of the key */
-    KM_GROUP_SYNC_LOCAL  /* each node, by itself */
+enum km_group_strategy {
+    KM_GROUP_SYNC_BROADCAST, /* every node, and each mutation reaches all of them */
+    KM_GROUP_SYNC_OWNER,     /* the owner of the key */
+    KM_GROUP_SYNC_LOCAL      /* each node, by itself */
 };
 
 /* What a group was told, checked and completed. */
@@ -36,7 +37,7 @@ struct km_group_config {
     uint32_t loader_concurrency;
     uint32_t async_threads;
     const struct km_policy_ops *policy;
-    enum km_group_sync sync;
+    enum km_group_strategy sync;
     enum km_huge_pages huge_pages;
 };
 

@@ -21,6 +21,7 @@
 #include "flight/flight_check.h"
 #include "group/load/load.h"
 #include "group/observer.h"
+#include "group/sync_apply.h"
 #include "store/policy.h"
 
 static const struct km_metric metric_rows[KM_GROUP_METRIC_COUNT] = {
@@ -69,8 +70,21 @@ static kama_status make_store(kama_group *group, const struct km_group_env *env)
         .slot_seed = group->owner_seed,
         .etag_key = seed != 0 ? ~seed : km_hash_random_seed(),
         .huge_pages = group->config.huge_pages,
-        .keep_at = env->keep_at};
+        .keep_at = env->keep_at,
+        .keeps_floors = km_group_is_synced(group)};
     return km_store_new(&options, &group->store);
+}
+
+/* Adds a synchronized group to the log of the node. */
+static kama_status register_group(kama_group *group)
+{
+    const struct km_group_sync *sync = &group->sync;
+    if (!km_group_is_synced(group)) {
+        return KAMA_OK;
+    }
+    group->sync_number = sync->add(sync->arg, group->name, group->store);
+    return group->sync_number != KM_SYNC_NO_NUMBER ? KAMA_OK
+                                                   : KAMA_ERR_NO_MEMORY;
 }
 
 static void init_hot_keys(kama_group *group, uint64_t seed)
@@ -110,9 +124,15 @@ static kama_status make_parts(kama_group *group, const char *name,
     if (st != KAMA_OK) {
         goto fail_store;
     }
+    st = register_group(group);
+    if (st != KAMA_OK) {
+        goto fail_register;
+    }
     init_hot_keys(group, env->seed);
     return KAMA_OK;
 
+fail_register:
+    km_store_free(group->store);
 fail_store:
     km_metric_set_free(group->metrics);
 fail_metrics:
@@ -150,8 +170,11 @@ static kama_group *make_group(const kama_allocator *mem,
     group->config = *config;
     group->clock = env->clock != NULL ? env->clock : km_clock_system();
     group->observer = env->observer;
-    if (config->sync == KM_GROUP_SYNC_OWNER) {
+    if (config->sync != KM_GROUP_SYNC_LOCAL) {
         group->owner = env->owner;
+    }
+    if (config->sync == KM_GROUP_SYNC_BROADCAST && group->owner.ops != NULL) {
+        group->sync = env->sync;
     }
     KM_ASSERT(group->owner.ops == NULL || env->pool != NULL);
     group->is_traced = env->observer != NULL && env->observer->trace != NULL;

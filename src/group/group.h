@@ -26,6 +26,7 @@
 #include "group/checks.h"
 #include "group/get_op.h"
 #include "group/owner.h"
+#include "group/sync.h"
 
 #include <kamacache/kamacache.h>
 
@@ -43,6 +44,9 @@ struct km_group_env {
     /* Who owns which key; ops is NULL for a group that owns every key. A group
      * with ops needs a pool. They are not used if the group has sync=local. */
     struct km_owner owner;
+    /* How mutations reach the other nodes; ops is NULL if they do not. It is used only
+     * by a group that has sync=broadcast and is given an owner. */
+    struct km_group_sync sync;
 };
 
 /* Makes a group as kama_group_new does, in an environment. If there is a pool,

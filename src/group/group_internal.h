@@ -51,8 +51,10 @@ struct kama_group {
     bool is_traced;                           /* observer->trace is not NULL */
     bool owns_pool;                           /* written under the lock */
     const struct km_group_observer *observer; /* borrowed; may be NULL */
-    struct km_owner owner; /* ops is NULL if the group owns every key */
-    uint64_t owner_seed;   /* of the slots (km_owner_seed) */
+    struct km_owner owner;     /* ops is NULL if the group owns every key */
+    uint64_t owner_seed;       /* of the slots (km_owner_seed) */
+    struct km_group_sync sync; /* ops is NULL if it is not synchronized */
+    uint32_t sync_number;      /* of the group in the log of the node */
     struct km_group_config config;
     kama_allocator mem;
     const struct km_clock *clock;

@@ -68,8 +68,9 @@
       "How many threads a group without a node starts at its first "           \
       "asynchronous call. A node uses its own pool instead.")                  \
     X("sync", sync, KM_OPTION_STRING, "NAME", "owner", "owner", 0, 0, "0.2.0", \
-      "Who keeps a value in a cluster: owner (one node, which all others "     \
-      "ask) or local (each node, by itself).")                                 \
+      "Who keeps a value in a cluster: broadcast (every node that has set or " \
+      "fetched it, and each change reaches all of them), owner (one node, "    \
+      "which all others ask) or local (each node, by itself).")                \
     X("huge_pages", huge_pages, KM_OPTION_STRING, "WHEN", "auto", "auto", 0,   \
       0, "0.2.0",                                                              \
       "Pages of 2 MiB, with which a large group is faster: on, off, or auto "  \

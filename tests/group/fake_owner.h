@@ -37,10 +37,11 @@ struct fake_node {
     kama_group *group;
     struct km_slot_map lost;
     struct km_owner owner;
-    struct gate wire;       /* what comes to this node passes it */
-    struct gate way_back;   /* its answers to fills pass it */
-    _Atomic int outcome;    /* of what comes to this node */
-    atomic_uint fill_lists; /* that this node has sent, and all below */
+    struct km_group_sync sync; /* set before the node is opened; NULL: none */
+    struct gate wire;          /* what comes to this node passes it */
+    struct gate way_back;      /* its answers to fills pass it */
+    _Atomic int outcome;       /* of what comes to this node */
+    atomic_uint fill_lists;    /* that this node has sent, and all below */
     atomic_uint fills;
     atomic_uint mutation_lists;
     atomic_uint mutations;
@@ -437,7 +438,8 @@ static inline void fake_node_open(struct fake_cluster *c, unsigned i,
     assert_int_equal(km_pool_new(&c->probe.allocator, km_clock_system(), "node",
                                  2, &node->pool),
                      KAMA_OK);
-    const struct km_group_env env = {.pool = node->pool, .owner = node->owner};
+    const struct km_group_env env = {
+        .pool = node->pool, .owner = node->owner, .sync = node->sync};
     assert_int_equal(km_group_new(&own, &env, &node->group), KAMA_OK);
 }
 

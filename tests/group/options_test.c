@@ -182,8 +182,7 @@ static void test_limits(void **state)
     EXPECT(policy, "s3fifo", NULL, KAMA_ERR_INVALID);
     EXPECT(sync, "local", "everyone", KAMA_ERR_INVALID);
     EXPECT(sync, "owner", NULL, KAMA_ERR_INVALID);
-    EXPECT(sync, "owner", "broadcast", KAMA_ERR_UNSUPPORTED);
-    EXPECT(sync, "local", "invalidate", KAMA_ERR_UNSUPPORTED);
+    EXPECT(sync, "broadcast", "invalidate", KAMA_ERR_UNSUPPORTED);
     EXPECT(sync, "local", "shard:2", KAMA_ERR_UNSUPPORTED);
     EXPECT(sync, "local", "peers:eu", KAMA_ERR_UNSUPPORTED);
     EXPECT(huge_pages, "on", "often", KAMA_ERR_INVALID);
