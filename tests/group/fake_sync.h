@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What synchronizes the groups of a test: a log on each node, whose records the test
+ * carries to the other nodes when it wants.
+ *
+ *     struct fake_cluster *c = fake_synced_open(logs);
+ *     assert_int_equal(kama_set(c->nodes[0].group, ...), KAMA_OK);
+ *     fake_deliver(&logs[0], &logs[1]);       node 1 applies all of node 0's records
+ *     fake_close(c);
+ *
+ * The clock of a node counts the mutations that it knows. K of an origin is the clock of
+ * the newest record that has come from it.
+ */
+#pragma once
+
+#include "fake_owner.h"
+
+#include "group/sync_apply.h"
+#include "store/store_epoch.h"
+
+#define FAKE_RECORDS 4096
+#define FAKE_CLEAR 100 /* the kind of a clear */
+
+struct fake_record {
+    unsigned kind; /* enum km_operation_kind, or FAKE_CLEAR */
+    struct km_version version;
+    struct km_version base;
+    char key[24];
+    size_t key_len;
+};
+
+struct fake_log {
+    pthread_mutex_t lock;
+    uint64_t hlc;
+    uint64_t origin;
+    struct km_store *store;
+    kama_group *group;
+    unsigned count;
+    struct fake_record records[FAKE_RECORDS];
+    unsigned delivered[FAKE_NODES];     /* to the node of that number */
+    _Atomic uint64_t known[FAKE_NODES]; /* K of each origin */
+    _Atomic int role;
+    atomic_int inside;           /* mutations between enter and leave */
+    _Atomic uint64_t asked_view; /* by the last may_keep */
+};
+
+static inline enum km_sync_role fake_enter(void *sync,
+                                           struct km_snapshot_reader *reader)
+{
+    struct fake_log *log = sync;
+    (void)reader;
+    atomic_fetch_add(&log->inside, 1);
+    return (enum km_sync_role)atomic_load(&log->role);
+}
+
+static inline void fake_leave(void *sync, struct km_snapshot_reader *reader)
+{
+    struct fake_log *log = sync;
+    (void)reader;
+    assert_true(atomic_fetch_sub(&log->inside, 1) > 0);
+}
+
+/* Appends a record, with the lock. */
+static inline struct fake_record *fake_append(struct fake_log *log,
+                                              unsigned kind)
+{
+    assert_true(log->count < FAKE_RECORDS);
+    struct fake_record *record = &log->records[log->count++];
+    *record = (struct fake_record){
+        .kind = kind, .version = {.hlc = ++log->hlc, .origin = log->origin}};
+    atomic_store(&log->known[log->origin - 1], log->hlc);
+    return record;
+}
+
+static inline struct km_version fake_originate(void *sync, uint32_t number,
+                                               const struct km_asking *asking)
+{
+    struct fake_log *log = sync;
+    assert_int_equal(number, log->origin);
+    assert_true(asking->key.len < sizeof log->records[0].key);
+    (void)pthread_mutex_lock(&log->lock);
+    struct fake_record *record = fake_append(log, asking->kind);
+    record->base = asking->base;
+    record->key_len = asking->key.len;
+    memcpy(record->key, asking->key.data, asking->key.len);
+    struct km_version version = record->version;
+    (void)pthread_mutex_unlock(&log->lock);
+    return version;
+}
+
+static inline void fake_sync_clear(void *sync, uint32_t number)
+{
+    struct fake_log *log = sync;
+    assert_int_equal(number, log->origin);
+    (void)pthread_mutex_lock(&log->lock);
+    km_store_invalidate_begin(log->store);
+    (void)fake_append(log, FAKE_CLEAR);
+    km_store_invalidate_end(log->store, log->hlc);
+    (void)pthread_mutex_unlock(&log->lock);
+}
+
+/* Merges a clock, and invalidates the group. */
+static inline void fake_invalidate_at(struct fake_log *log, uint64_t hlc)
+{
+    (void)pthread_mutex_lock(&log->lock);
+    log->hlc = hlc > log->hlc ? hlc : log->hlc;
+    km_store_invalidate_begin(log->store);
+    km_store_invalidate_end(log->store, log->hlc);
+    (void)pthread_mutex_unlock(&log->lock);
+}
+
+static inline void fake_invalidate(void *sync, uint32_t number)
+{
+    struct fake_log *log = sync;
+    assert_int_equal(number, log->origin);
+    fake_invalidate_at(log, 0);
+}
+
+static inline bool fake_may_keep(void *sync, struct km_version version,
+                                 uint64_t view_id)
+{
+    struct fake_log *log = sync;
+    assert_true(version.origin >= 1 && version.origin <= FAKE_NODES);
+    atomic_store(&log->asked_view, view_id);
+    return version.hlc <= atomic_load(&log->known[version.origin - 1]);
+}
+
+static const struct km_group_sync_ops fake_sync_ops = {
+    .enter = fake_enter,
+    .leave = fake_leave,
+    .originate = fake_originate,
+    .clear = fake_sync_clear,
+    .invalidate = fake_invalidate,
+    .may_keep = fake_may_keep};
+
+static inline uint32_t fake_add(void *arg, const char *name,
+                                struct km_store *store)
+{
+    struct fake_log *log = arg;
+    assert_string_equal(name, "test");
+    log->store = store;
+    return (uint32_t)log->origin;
+}
+
+static inline void fake_log_init(struct fake_log *log, uint64_t origin)
+{
+    memset(log, 0, sizeof *log);
+    (void)pthread_mutex_init(&log->lock, NULL);
+    log->origin = origin;
+}
+
+static inline struct km_group_sync fake_sync(struct fake_log *log)
+{
+    return (struct km_group_sync){
+        .ops = &fake_sync_ops, .arg = log, .add = fake_add};
+}
+
+/* Opens three nodes whose groups are synchronized. The second one owns all keys. */
+static inline struct fake_cluster *fake_synced_open(
+    struct fake_log logs[FAKE_NODES])
+{
+    struct fake_cluster *c = fake_new();
+    kama_group_options options;
+    fake_options(c, &options);
+    options.sync = "broadcast";
+    for (unsigned i = 0; i < FAKE_NODES; i++) {
+        fake_log_init(&logs[i], i + 1);
+        c->nodes[i].sync = fake_sync(&logs[i]);
+    }
+    fake_open_with(c, &options);
+    for (unsigned i = 0; i < FAKE_NODES; i++) {
+        logs[i].group = c->nodes[i].group;
+    }
+    return c;
+}
+
+/* -- the streams ------------------------------------------------------------ */
+
+/* Reads the next record for another node. Returns false if there is none. */
+static inline bool fake_next(struct fake_log *from, const struct fake_log *to,
+                             struct fake_record *ret_record)
+{
+    unsigned *position = &from->delivered[to->origin - 1];
+    (void)pthread_mutex_lock(&from->lock);
+    bool is_there = *position < from->count;
+    if (is_there) {
+        *ret_record = from->records[(*position)++];
+    }
+    (void)pthread_mutex_unlock(&from->lock);
+    return is_there;
+}
+
+static inline void fake_merge(struct fake_log *log, struct km_version version)
+{
+    (void)pthread_mutex_lock(&log->lock);
+    log->hlc = version.hlc > log->hlc ? version.hlc : log->hlc;
+    (void)pthread_mutex_unlock(&log->lock);
+    atomic_store(&log->known[version.origin - 1], version.hlc);
+}
+
+/* Sends one record: the value is read now, and is a DROP if it is gone. */
+static inline void fake_carry(struct fake_log *from, struct fake_log *to,
+                              const struct fake_record *r)
+{
+    struct km_group_record record = {.kind = (enum km_operation_kind)r->kind,
+                                     .version = r->version,
+                                     .base = r->base,
+                                     .key = kama_bytes_make(r->key, r->key_len),
+                                     .ttl_ms = KAMA_TTL_FOREVER};
+    fake_merge(to, r->version);
+    if (r->kind == FAKE_CLEAR) {
+        fake_invalidate_at(to, r->version.hlc);
+        return;
+    }
+    kama_value *value =
+        km_group_value_of(from->group, record.key, r->version, &record.ttl_ms);
+    if (value != NULL) {
+        record.value = kama_value_bytes(value);
+    } else if (record.kind == KM_APPLY_SET || record.kind == KM_APPLY_EXPIRE) {
+        record.kind = KM_APPLY_DROP;
+    }
+    (void)km_group_apply(to->group, &record);
+    kama_value_unref(value);
+}
+
+/* Carries all records of a node to another one. Returns how many there were. */
+static inline unsigned fake_deliver(struct fake_log *from, struct fake_log *to)
+{
+    struct fake_record record;
+    unsigned n = 0;
+    while (fake_next(from, to, &record)) {
+        fake_carry(from, to, &record);
+        n++;
+    }
+    return n;
+}
