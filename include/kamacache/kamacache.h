@@ -1389,6 +1389,16 @@ typedef struct kama_group_stats {
     uint64_t ghost_bytes;
     /* The memory of tables and of the store itself. */
     uint64_t fixed_bytes;
+    /* Mutations that began on this node and go to all the others. */
+    uint64_t sync_originated;
+    /* Mutations of other nodes that were applied here, whether they changed anything
+     * or not. */
+    uint64_t sync_applied;
+    /* Answers of owners that this node keeps. */
+    uint64_t fills_kept;
+    /* Answers of owners that a mutation may have overtaken, so that only those that
+     * waited got them. */
+    uint64_t fills_not_kept;
 } kama_group_stats;
 
 /* Reads the figures, and writes no more than `struct_size` bytes. Applications

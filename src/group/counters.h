@@ -112,6 +112,19 @@
            "mutations_served",                                                 \
            "Sets, deletes and touches of other nodes that this node carried "  \
            "out as the owner.")                                                \
+    METRIC(sync_originated, KM_GROUP_SYNC_ORIGINATED, KM_METRIC_COUNTER, "",   \
+           "sync_originated",                                                  \
+           "Mutations that began on this node and go to all the others.")      \
+    METRIC(sync_applied, KM_GROUP_SYNC_APPLIED, KM_METRIC_COUNTER, "",         \
+           "sync_applied",                                                     \
+           "Mutations of other nodes that were applied here, whether they "    \
+           "changed anything or not.")                                         \
+    METRIC(fills_kept, KM_GROUP_FILLS_KEPT, KM_METRIC_COUNTER, "",             \
+           "fills_kept", "Answers of owners that this node keeps.")            \
+    METRIC(fills_not_kept, KM_GROUP_FILLS_NOT_KEPT, KM_METRIC_COUNTER, "",     \
+           "fills_not_kept",                                                   \
+           "Answers of owners that a mutation may have overtaken, so that "    \
+           "only those that waited got them.")                                 \
     METRIC(sets, KM_GROUP_SETS, KM_METRIC_COUNTER, "",                         \
            "mutations{operation=set}", "Values that callers stored.")          \
     METRIC(dels, KM_GROUP_DELS, KM_METRIC_COUNTER, "",                         \

@@ -59,6 +59,7 @@ bool km_group_apply(kama_group *group, const struct km_group_record *record)
     bool changed = false;
     if (km_group_is_synced(group) && km_group_key_is_good(record->key) &&
         km_gate_enter(&group->gate)) {
+        km_group_count(group, KM_GROUP_SYNC_APPLIED);
         changed = apply(group, record);
         km_gate_leave(&group->gate);
     }
