@@ -32,6 +32,7 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "base/version.h"
 #include "store/condition.h"
 
 #include <kamacache/kamacache.h>
@@ -97,6 +98,9 @@ struct km_owner_reply {
     uint64_t etag_key; /* ANSWERED, of a fill or a set: the key with which the
                         * owner names the value (km_item_etag); 0: not told */
     bool from_memory;  /* the owner had it */
+    /* ANSWERED, in a synchronized group: the version of an explicit value, or of the
+     * mutation; not set: a loaded value, or no mutation. */
+    struct km_version stamp;
     /* ANSWERED, of a fill: for so long after the request had come, no mutation
      * had overtaken the answer; 0: it may have been overtaken at once. */
     km_ns current_ns;

@@ -442,6 +442,7 @@ static bool read_item(const struct km_peers_call *call, kama_bytes element,
         return false;
     }
     reply->etag_key = result.etag_key;
+    reply->stamp = (struct km_version){result.clock, result.origin};
     read_reply(call, result.outcome, result.status, result.message, text,
                reply);
     return true;

@@ -152,7 +152,9 @@ KM_PB_DECLARE(km_msg_peer_mutate_request, km_msg_peer_mutate_request_pb,
     X(M, 1, INT32, outcome, _)                                                 \
     X(M, 2, SINT64, status, _)                                                 \
     X(M, 3, BYTES, message, _)                                                 \
-    X(M, 4, FIXED64, etag_key, _)
+    X(M, 4, FIXED64, etag_key, _)                                              \
+    X(M, 5, FIXED64, clock, _)                                                 \
+    X(M, 6, FIXED64, origin, _)
 KM_PB_DECLARE(km_msg_peer_mutate_result, km_msg_peer_mutate_result_pb,
               KM_MSG_PEER_MUTATE_RESULT);
 
