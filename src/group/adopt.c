@@ -4,6 +4,7 @@
 #include "group/adopt.h"
 
 #include "group/group_internal.h"
+#include "group/sync_apply.h"
 #include "store/store_hide.h"
 
 void km_group_adopt(kama_group *group, uint64_t adoption,
@@ -19,7 +20,13 @@ bool km_group_sweep(kama_group *group, struct km_group_sweep *sweep)
     return km_store_sweep(group->store, &sweep->cursor);
 }
 
+/* R6 needs the clock of the node. */
 void km_group_forget(kama_group *group)
 {
-    km_store_clear(group->store);
+    const struct km_group_sync *sync = &group->sync;
+    if (km_group_is_synced(group)) {
+        sync->ops->invalidate(sync->arg, group->sync_number);
+    } else {
+        km_store_clear(group->store);
+    }
 }

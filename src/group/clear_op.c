@@ -7,12 +7,56 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/struct.h"
+#include "group/adopt.h"
 #include "group/group_internal.h"
+#include "group/sync_apply.h"
 
 void km_group_clear_here(kama_group *group)
 {
     km_group_count(group, KM_GROUP_CLEARS);
-    km_store_clear(group->store);
+    km_group_forget(group);
+}
+
+/* Clears a synchronized group, if a clear may begin on this node. Returns its role. */
+static enum km_sync_role originate(kama_group *group)
+{
+    const struct km_group_sync *sync = &group->sync;
+    struct km_snapshot_reader reader;
+    enum km_sync_role role = sync->ops->enter(sync->arg, &reader);
+    if (role == KM_SYNC_ORIGINATES) {
+        km_group_count(group, KM_GROUP_CLEARS);
+        km_group_count(group, KM_GROUP_SYNC_ORIGINATED);
+        sync->ops->clear(sync->arg, group->sync_number);
+    }
+    sync->ops->leave(sync->arg, &reader);
+    return role;
+}
+
+/* Clears a group that needs no other node for it. Returns KAMA_DEFERRED if it does: a
+ * node that is joining or leaving asks each member. */
+static kama_status clear_at_once(kama_group *group)
+{
+    enum km_sync_role role = KM_SYNC_LEAVING;
+    if (!km_group_is_clustered(group)) {
+        km_group_clear_here(group);
+        return KAMA_OK;
+    }
+    if (km_group_is_synced(group)) {
+        role = originate(group);
+    }
+    switch (role) {
+    case KM_SYNC_ORIGINATES:
+        return KAMA_OK;
+    case KM_SYNC_OUT:
+        return km_fail(KAMA_ERR_NOT_READY,
+                       "group %.*s: nothing was changed: this node is not a "
+                       "member of the cluster yet",
+                       KM_GROUP_SHOWN(group->name));
+    case KM_SYNC_JOINING:
+    case KM_SYNC_LEAVING:
+        break;
+    }
+    return KAMA_DEFERRED;
 }
 
 static void on_cleared(struct km_owner_clear *clear, kama_status status,
@@ -35,15 +79,15 @@ kama_status km_clear_op_start(kama_group *group, struct km_clear_op *op,
     if (st != KAMA_OK) {
         return st;
     }
-    if (!km_group_is_clustered(group)) {
-        km_group_clear_here(group);
-        return KAMA_OK;
-    }
-    if (limits.origin == KAMA_ORIGIN_PEER) {
+    if (limits.origin == KAMA_ORIGIN_PEER && km_group_is_clustered(group)) {
         return km_fail(
             KAMA_ERR_INVALID,
             "ctx: origin: KAMA_ORIGIN_PEER is only for gets in a group "
             "of a cluster");
+    }
+    st = clear_at_once(group);
+    if (st != KAMA_DEFERRED) {
+        return st;
     }
     if (patience == KM_MUTATE_REFUSES) {
         return km_fail(KAMA_ERR_WOULD_DEADLOCK,

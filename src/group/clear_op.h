@@ -7,8 +7,9 @@
  *     status = km_clear_op_start(group, op, ctx);
  *     if (status == KAMA_DEFERRED) { ... done runs later, exactly once ... }
  *
- * A group that is not clustered is cleared at once. Members that did not answer
- * are the outcome KAMA_UNSYNCED, with their addresses.
+ * A group that is not clustered is cleared at once, and so is one that is synchronized
+ * (group/sync.h): its stream carries the clear to the others. Members that did not
+ * answer are the outcome KAMA_UNSYNCED, with their addresses.
  *
  * Threads: any thread may start; done runs on a loop or pool thread, never inside
  * the call. Errors: those of kama_group_clear_ctx. Ownership: the op is the

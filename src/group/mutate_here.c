@@ -2,6 +2,8 @@
 #include "group/mutate_here.h"
 
 #include "group/group_internal.h"
+#include "group/sync_apply.h"
+#include "store/store_hide.h"
 #include "store/store_touch.h"
 
 static void count_done(const struct km_mutate_op *op, kama_status status)
@@ -16,7 +18,12 @@ static void count_done(const struct km_mutate_op *op, kama_status status)
 void km_mutate_name(struct km_mutate_op *op, uint64_t etag_key)
 {
     op->etag_key = etag_key;
-    if (op->ret_etag != NULL) {
+    if (op->ret_etag == NULL) {
+        return;
+    }
+    if (km_version_is_set(op->version)) {
+        *op->ret_etag = km_etag_of_stamp(op->version);
+    } else {
         *op->ret_etag = etag_key != 0 ? km_item_etag(op->item, etag_key) : 0;
     }
 }
@@ -46,7 +53,105 @@ static kama_status touch(struct km_mutate_op *op, uint64_t adoption)
                                           op->key, expires_at);
 }
 
-kama_status km_mutate_here(struct km_mutate_op *op, uint64_t adoption)
+/* -- in a synchronized group ------------------------------------------------ */
+
+/* The lock of the shard is held. */
+static struct km_version originate(void *arg, const struct km_asking *asking)
+{
+    struct km_mutate_op *op = arg;
+    kama_group *group = op->group;
+    op->version =
+        group->sync.ops->originate(group->sync.arg, group->sync_number, asking);
+    km_group_count(group, KM_GROUP_SYNC_ORIGINATED);
+    return op->version;
+}
+
+static kama_status apply(struct km_mutate_op *op,
+                         struct km_operation *operation)
+{
+    const struct km_stamp stamp = {.ask = originate, .arg = op};
+    operation->hash = op->hash;
+    operation->key = op->key;
+    return km_store_apply(op->group->store, operation, &stamp);
+}
+
+/* As put. */
+static kama_status apply_set(struct km_mutate_op *op, uint64_t adoption)
+{
+    bool always = op->condition.kind == KM_PUT_ALWAYS;
+    struct km_operation set = {.kind = KM_APPLY_SET,
+                               .item = kama_value_ref(op->item),
+                               .condition = always ? NULL : &op->condition,
+                               .adoption = adoption};
+    kama_status st = apply(op, &set);
+    if (st == KAMA_OK) {
+        km_mutate_name(op, 0);
+        kama_value_unref(op->item);
+        op->item = NULL;
+    }
+    return st;
+}
+
+static kama_status apply_expire(struct km_mutate_op *op, uint64_t adoption)
+{
+    struct km_operation expire = {.kind = KM_APPLY_EXPIRE,
+                                  .adoption = adoption};
+    kama_status st =
+        km_group_expiry(op->group, op->ttl_ms, op->hash, &expire.expires_at);
+    return st == KAMA_OK ? apply(op, &expire) : st;
+}
+
+/* The other half of km_mutate_here. A node that stops waits until nobody is between
+ * enter and leave. */
+static kama_status begin_here(struct km_mutate_op *op, uint64_t adoption)
+{
+    const struct km_group_sync *sync = &op->group->sync;
+    struct km_operation del = {.kind = KM_APPLY_DELETE, .adoption = adoption};
+    struct km_snapshot_reader reader;
+    kama_status st = KAMA_ERR_NOT_READY;
+    op->role = sync->ops->enter(sync->arg, &reader);
+    if (op->role == KM_SYNC_ORIGINATES) {
+        switch (op->kind) {
+        case KM_MUTATION_SET:
+            st = apply_set(op, adoption);
+            break;
+        case KM_MUTATION_DELETE:
+            st = apply(op, &del);
+            break;
+        case KM_MUTATION_EXPIRE:
+            st = apply_expire(op, adoption);
+            break;
+        }
+    }
+    sync->ops->leave(sync->arg, &reader);
+    return st;
+}
+
+/* A DROP with the version of the mutation makes that version the floor of the key, so that
+ * older ones do not come back before the owner's stream has brought the value. The
+ * value is not stored here yet, because a value must not be ahead of its origin's
+ * stream (R8). Without a version, it is only forgotten. */
+void km_mutate_elsewhere(const struct km_mutate_op *op,
+                         const struct km_owner_reply *reply)
+{
+    kama_group *group = op->group;
+    const struct km_group_sync *sync = &group->sync;
+    const struct km_stamp stamp = {.version = reply->stamp};
+    const struct km_operation drop = {
+        .kind = KM_APPLY_DROP, .hash = op->hash, .key = op->key};
+    if (!km_group_is_synced(group)) {
+        km_store_overtake(group->store, op->hash, op->key);
+    } else if (km_version_is_set(reply->stamp) &&
+               sync->ops->merge(sync->arg, reply->stamp.hlc)) {
+        (void)!km_store_apply(group->store, &drop, &stamp);
+    } else {
+        (void)!km_store_del(group->store, KM_ANY_ADOPTION, op->hash, op->key);
+    }
+}
+
+/* -- in any other group ------------------------------------------------------ */
+
+static kama_status change(struct km_mutate_op *op, uint64_t adoption)
 {
     kama_status st = KAMA_ERR_INTERNAL;
     switch (op->kind) {
@@ -60,7 +165,14 @@ kama_status km_mutate_here(struct km_mutate_op *op, uint64_t adoption)
         st = touch(op, adoption);
         break;
     }
-    if (st != KAMA_ERR_TRY_AGAIN) {
+    return st;
+}
+
+kama_status km_mutate_here(struct km_mutate_op *op, uint64_t adoption)
+{
+    kama_status st = km_group_is_synced(op->group) ? begin_here(op, adoption)
+                                                   : change(op, adoption);
+    if (st != KAMA_ERR_TRY_AGAIN && op->role == KM_SYNC_ORIGINATES) {
         count_done(op, st);
     }
     return st;

@@ -12,7 +12,7 @@
 #include "group/group_internal.h"
 #include "group/mutate_here.h"
 #include "group/sentence.h"
-#include "store/store_hide.h"
+#include "group/sync_apply.h"
 
 enum {
     REFUSED_PAUSE_MS = 50, /* before a peer that has refused is asked again */
@@ -201,6 +201,7 @@ static kama_status answer_of(struct km_mutate_op *op,
     case KM_OWNER_ANSWERED:
         if (op->kind == KM_MUTATION_SET && reply->status == KAMA_OK) {
             km_group_count(op->group, KM_GROUP_SETS);
+            op->version = reply->stamp;
             km_mutate_name(op, reply->etag_key);
         }
         return (int)reply->status < 0
@@ -232,11 +233,10 @@ static void on_reply(struct km_owner_mutation *mutation,
         KM_CONTAINER_OF(mutation, struct km_mutate_op, mutation);
     KM_ASSERT(op->state == KM_MUTATE_SENT);
     /* Also after a refusal: it has told the caller of a change that a load which
-     * began before may not have seen. Loads here are never kept, so nothing is
-     * lost. */
+     * began before may not have seen. */
     if (reply->outcome == KM_OWNER_ANSWERED ||
         reply->outcome == KM_OWNER_LOST) {
-        km_store_overtake(op->group->store, op->hash, op->key);
+        km_mutate_elsewhere(op, reply);
     }
     finish(op, answer_of(op, reply));
 }
@@ -322,20 +322,73 @@ static kama_status act_elsewhere(struct km_mutate_op *op,
                              "nothing was changed: %s", owner->text);
 }
 
+/* This node owns the key, or nobody has to, but it may not begin a mutation. It is
+ * about to give the key to another node, or to become a member. */
+static kama_status refuse_to_begin(struct km_mutate_op *op)
+{
+    static const char *const why[] = {
+        [KM_SYNC_JOINING] = "this node is joining the cluster",
+        [KM_SYNC_LEAVING] = "this node is leaving the cluster",
+        [KM_SYNC_OUT] = "this node is not a member of the cluster yet"};
+    if (op->from == KM_MUTATE_FOR_PEER) {
+        op->outcome = KM_OWNER_NOT_OWNER;
+        return km_group_fail_key(op->group, KAMA_ERR_TRY_AGAIN, op->key, "%s",
+                                 why[op->role]);
+    }
+    op->refusal = KAMA_ERR_NOT_READY;
+    op->why = why[op->role];
+    return op->role == KM_SYNC_OUT ? fail_again(op, op->why)
+                                   : wait_to_ask_again(op);
+}
+
+/* Returns whether this node may carry the op out. In a synchronized group it needs not
+ * be settled for that, unless it has to know whether the key has a value. */
+static bool is_here(const struct km_mutate_op *op,
+                    const struct km_owner_answer *owner)
+{
+    return owner->place == KM_OWNER_HERE ||
+           (owner->place == KM_OWNER_HERE_UNSETTLED &&
+            km_group_is_synced(op->group) &&
+            op->condition.kind == KM_PUT_ALWAYS);
+}
+
+/* Lets the owner of the key carry the op out, who may be this node. */
+static kama_status proceed_at_owner(struct km_mutate_op *op)
+{
+    struct km_owner_answer owner;
+    kama_status st = KAMA_ERR_TRY_AGAIN;
+    bool here;
+    do {
+        km_group_ask(op->group, op->key, &owner);
+        here = is_here(op, &owner);
+        if (here) {
+            st = km_mutate_here(op, owner.adoption);
+        }
+    } while (here && st == KAMA_ERR_TRY_AGAIN);
+    if (!here) {
+        return act_elsewhere(op, &owner);
+    }
+    op->change = owner.change;
+    return op->role == KM_SYNC_ORIGINATES
+               ? km_condition_answer(&op->condition, st)
+               : refuse_to_begin(op);
+}
+
 /* Does the next step of an op that ASKS. Returns the answer, or KAMA_DEFERRED. */
 static kama_status proceed(struct km_mutate_op *op)
 {
-    struct km_owner_answer owner = {.place = KM_OWNER_HERE};
-    kama_status st;
     KM_ASSERT(op->state == KM_MUTATE_ASKS);
-    do {
-        km_group_ask(op->group, op->key, &owner);
-        st = owner.place == KM_OWNER_HERE ? km_mutate_here(op, owner.adoption)
-                                          : KAMA_ERR_TRY_AGAIN;
-    } while (st == KAMA_ERR_TRY_AGAIN && owner.place == KM_OWNER_HERE);
-    return owner.place == KM_OWNER_HERE
-               ? km_condition_answer(&op->condition, st)
-               : act_elsewhere(op, &owner);
+    if (km_group_is_synced(op->group) && op->from == KM_MUTATE_FOR_CALLER &&
+        op->condition.kind == KM_PUT_ALWAYS) {
+        kama_status st = km_mutate_here(op, KM_ANY_ADOPTION);
+        if (op->role == KM_SYNC_ORIGINATES) {
+            return st;
+        }
+        if (op->role == KM_SYNC_OUT) {
+            return refuse_to_begin(op);
+        }
+    }
+    return proceed_at_owner(op);
 }
 
 /* -- the start -------------------------------------------------------------- */
@@ -408,6 +461,8 @@ kama_status km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
     }
     op->outcome = KM_OWNER_ANSWERED;
     op->etag_key = 0;
+    op->version = (struct km_version){0, 0};
+    op->role = KM_SYNC_ORIGINATES;
     op->group = group;
     op->kind = order->kind;
     op->from = order->from;

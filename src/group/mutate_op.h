@@ -35,6 +35,17 @@
  * on this node are overtaken before the caller is answered, so that its next get
  * cannot join one that has begun before.
  *
+ * In a synchronized group (group/sync.h) the store of this node is changed at once,
+ * whoever owns the key, and the other nodes hear of it:
+ *
+ *     start --this node originates------------------------> stored
+ *       |---set with a condition, or for a peer--+
+ *       +---it is joining or leaving-------------+--> ASKS, as above: the owner of the
+ *                                                     key originates it
+ *
+ * When the owner on another node has done it, its version is applied here as a DROP: the
+ * value itself comes with the owner's stream.
+ *
  * A set with a condition goes the same way, and the owner checks the condition when
  * it stores the value. A refusal for that reason is an ANSWER: it is not asked again.
  *
@@ -52,6 +63,7 @@
 #include "base/clock.h"
 #include "group/checks.h"
 #include "group/owner.h"
+#include "group/sync.h"
 
 /* The side that has asked for a mutation. */
 enum km_mutate_from {
@@ -98,12 +110,16 @@ struct km_mutate_op {
     enum km_owner_outcome
         outcome;       /* FOR_PEER: whether this node is the owner */
     uint64_t etag_key; /* SET with KAMA_OK: the one of the owner; 0: not told */
+    struct km_version
+        version; /* that the mutation of a synchronized group was given;
+                                * not set: none */
     /* ---- the group's ---- */
     kama_group *group;
     enum km_mutation_kind kind;
     enum km_mutate_from from;
     enum km_mutate_patience patience;
     enum km_mutate_state state;
+    enum km_sync_role role; /* of this node when it was asked last */
     unsigned refusals; /* how often a peer has said that it is not the owner */
     uint64_t hash;
     kama_bytes key; /* borrowed from the caller, from item, or from key_copy */

@@ -8,7 +8,7 @@
  *                            store: originate   R1, under the lock of the shard
  *                            leave
  *     clear              --> clear     R6 and the record of the clear, in one step
- *     the answer of the owner --> may_keep      R8
+ *     the answer of the owner --> merge, may_keep    R8
  *
  * A group without ops (struct km_group_sync) is not synchronized: it is alone, or has
  * sync=owner or sync=local.
@@ -41,6 +41,9 @@ struct km_group_sync_ops {
      * log. `number` is that of the group. */
     struct km_version (*originate)(void *sync, uint32_t number,
                                    const struct km_asking *asking);
+    /* Receiving any clock: the next version that begins here is larger. Returns false,
+     * and does nothing, if the clock is too far ahead to be one. */
+    bool (*merge)(void *sync, uint64_t hlc);
     /* Clears the group here (R6), and puts that into the log. */
     void (*clear)(void *sync, uint32_t number);
     /* R6, because this node cannot know whether its entries are still true. */

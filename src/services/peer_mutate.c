@@ -61,24 +61,28 @@ static void cancel(struct km_server_call *call)
 
 /* -- results --------------------------------------------------------------- */
 
+/* op: NULL for an answer that needed none. */
 static kama_status append(struct mutations *m, enum km_msg_peer_outcome outcome,
-                          uint64_t etag_key, kama_status status,
+                          const struct km_mutate_op *op, kama_status status,
                           const char *text)
 {
     struct km_msg_peer_mutate_result result = {
         .outcome = (int32_t)outcome,
         .status = status,
-        .message = kama_bytes_make(text, status < 0 ? strlen(text) : 0),
-        .etag_key = etag_key};
+        .message = kama_bytes_make(text, status < 0 ? strlen(text) : 0)};
+    if (op != NULL) {
+        result.etag_key = op->etag_key;
+        result.clock = op->version.hlc;
+        result.origin = op->version.origin;
+    }
     return km_pb_append_element(&m->results, KM_MSG_PEER_ITEMS,
                                 &km_msg_peer_mutate_result_pb, &result);
 }
 
-/* Appends an answer that needed no op. */
 static kama_status append_answer(struct mutations *m, kama_status status,
                                  const char *text)
 {
-    return append(m, KM_MSG_PEER_ANSWERED, 0, status, text);
+    return append(m, KM_MSG_PEER_ANSWERED, NULL, status, text);
 }
 
 static enum km_msg_peer_outcome outcome_of(const struct km_mutate_op *op)
@@ -97,7 +101,7 @@ static enum km_msg_peer_outcome outcome_of(const struct km_mutate_op *op)
 static kama_status append_op(struct mutations *m, kama_status status,
                              const char *text)
 {
-    return append(m, outcome_of(&m->op), m->op.etag_key, status, text);
+    return append(m, outcome_of(&m->op), &m->op, status, text);
 }
 
 static void finish(struct mutations *m, kama_status status)
@@ -205,7 +209,7 @@ static kama_status carry_out(struct mutations *m, kama_bytes element)
     struct km_msg_peer_mutation message;
     struct km_put_condition condition;
     if (m->knowledge == KM_PEER_VIEW_UNKNOWN) {
-        return append(m, KM_MSG_PEER_BEHIND, 0, KAMA_OK, "");
+        return append(m, KM_MSG_PEER_BEHIND, NULL, KAMA_OK, "");
     }
     if (!read_mutation(element, &message, &condition)) {
         return append_answer(

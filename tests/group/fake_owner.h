@@ -137,7 +137,8 @@ static inline void fake_mutated(struct fake_call *call, kama_status status,
     struct km_owner_reply reply = {.outcome = call->mutate.outcome,
                                    .status = status,
                                    .text = sentence,
-                                   .etag_key = call->mutate.etag_key};
+                                   .etag_key = call->mutate.etag_key,
+                                   .stamp = call->mutate.version};
     fake_reply(call, &reply);
 }
 

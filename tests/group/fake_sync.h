@@ -116,6 +116,15 @@ static inline void fake_invalidate(void *sync, uint32_t number)
     fake_invalidate_at(log, 0);
 }
 
+static inline bool fake_merge_hlc(void *sync, uint64_t hlc)
+{
+    struct fake_log *log = sync;
+    (void)pthread_mutex_lock(&log->lock);
+    log->hlc = hlc > log->hlc ? hlc : log->hlc;
+    (void)pthread_mutex_unlock(&log->lock);
+    return true;
+}
+
 static inline bool fake_may_keep(void *sync, struct km_version version,
                                  uint64_t view_id)
 {
@@ -129,6 +138,7 @@ static const struct km_group_sync_ops fake_sync_ops = {
     .enter = fake_enter,
     .leave = fake_leave,
     .originate = fake_originate,
+    .merge = fake_merge_hlc,
     .clear = fake_sync_clear,
     .invalidate = fake_invalidate,
     .may_keep = fake_may_keep};
@@ -192,9 +202,7 @@ static inline bool fake_next(struct fake_log *from, const struct fake_log *to,
 
 static inline void fake_merge(struct fake_log *log, struct km_version version)
 {
-    (void)pthread_mutex_lock(&log->lock);
-    log->hlc = version.hlc > log->hlc ? version.hlc : log->hlc;
-    (void)pthread_mutex_unlock(&log->lock);
+    (void)fake_merge_hlc(log, version.hlc);
     atomic_store(&log->known[version.origin - 1], version.hlc);
 }
 
