@@ -40,7 +40,7 @@ static bool explain_load(kama_group *group, kama_bytes key, uint64_t hash,
     const struct km_load_key wanted = {.key = key,
                                        .now = km_group_now(group),
                                        .origin = KAMA_ORIGIN_CLIENT,
-                                       .purpose = km_get_purpose(owner)};
+                                       .purpose = km_get_purpose(group, owner)};
     km_flight_look(&group->flight, hash, &wanted, &look);
     e->loading = look.works;
     e->waiters = look.waiters;
@@ -51,8 +51,14 @@ static bool explain_load(kama_group *group, kama_bytes key, uint64_t hash,
 }
 
 /* Why a load on this node is not the usual one; NULL: it is. */
-static const char *why_here(const struct km_owner_answer *owner)
+static const char *why_here(const kama_group *group,
+                            const struct km_owner_answer *owner)
 {
+    if (km_group_is_synced(group) && owner->place != KM_OWNER_NOBODY) {
+        return owner->place == KM_OWNER_PEER
+                   ? "the owner of the key does not answer this node"
+                   : NULL;
+    }
     switch (owner->place) {
     case KM_OWNER_HERE:
         break;
@@ -74,7 +80,7 @@ static void explain_here(kama_group *group, kama_bytes key,
                          struct km_explain *e)
 {
     const struct km_get_op op = {.group = group, .origin = KAMA_ORIGIN_CLIENT};
-    const char *why = why_here(owner);
+    const char *why = why_here(group, owner);
     if (group->config.loader != NULL) {
         e->get = KM_EXPLAIN_LOAD;
     } else if (owner->place == KM_OWNER_PEER) {

@@ -74,12 +74,11 @@ static void finish_late_leader(struct km_get_op *op, const struct km_load *load)
     }
 }
 
-/* Returns how a get ends that receives the outcome of the load. The owner's answer
- * is the only outcome that is for gets which began earlier. A load that has called
+/* Returns how a get ends that receives the outcome of the load. A load that has called
  * no loader was cancelled, or could not be started. */
 static enum km_group_metric ended_as(const struct km_load *load)
 {
-    if (load->result.verdict == KM_LOAD_FOR_EARLIER) {
+    if (load->result.from_owner) {
         return KM_GROUP_PEER_HITS;
     }
     return atomic_load(&load->started_at) != 0 ? KM_GROUP_GETS_LOADED
@@ -96,6 +95,8 @@ static void note_source(struct km_get_op *op, const struct km_load *load)
         asks == KM_LOAD_ASKS_PEER ? KM_GET_FROM_PEER : KM_GET_FROM_LOADER;
     op->current_ns =
         current_at > op->started_at ? current_at - op->started_at : 0;
+    op->current = load->result.current;
+    op->absent_ttl_ms = load->result.absent_ttl_ms;
     km_get_count_end(op, ended_as(load));
 }
 

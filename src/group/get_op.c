@@ -223,7 +223,7 @@ static kama_status join_once(struct km_get_op *op, struct start *start,
     start->load = NULL;
     start->asked = op->asked;
     start->why = op->why;
-    start->key.purpose = km_get_purpose(&owner);
+    start->key.purpose = km_get_purpose(group, &owner);
     if (can_load) {
         start->load = km_load_new(
             group, &start->key, op->waiter.hash, place,
@@ -303,6 +303,8 @@ kama_status km_get_op_miss(kama_group *group, struct km_get_op *op,
     op->user = limits->user;
     op->source = KM_GET_FROM_LOADER;
     op->current_ns = 0;
+    op->current = false;
+    op->absent_ttl_ms = 0;
     op->counted = KM_GET_COUNT_NONE;
     op->asked = KM_GET_ASKED_NOBODY;
     op->ended_as = KM_GROUP_GETS_LOADED;
@@ -331,6 +333,8 @@ kama_status km_get_op_start_of_many(kama_group *group, struct km_get_op *op,
     op->fills = fills;
     op->source = KM_GET_FROM_MEMORY;
     op->current_ns = 0;
+    op->current = true;
+    op->absent_ttl_ms = 0;
     kama_status st = km_call_limits_init(group, ctx, &limits);
     if (st == KAMA_OK) {
         count_served(group, &limits);

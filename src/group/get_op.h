@@ -30,6 +30,8 @@
  *                            and nothing is kept
  *     unknown                the loader; nothing is kept
  *
+ * A synchronized group keeps the value in each of these cases (group/get_place.h).
+ *
  * If the node adopts another view between the answer and the begin of the load, the
  * store refuses to begin it, and the get asks again.
  *
@@ -97,6 +99,11 @@ struct km_get_op {
     /* For so long after the get had begun, no mutation had overtaken the answer;
      * 0: not known. Written before done runs, and when the start returns. */
     km_ns current_ns;
+    /* What a node that has asked this one for the key may keep (R8): whether it may keep
+     * the answer, and for how long it may remember a miss; 0: not at all. Written like
+     * current_ns, except for a miss that was known at the start (km_group_absent_ttl). */
+    bool current;
+    int64_t absent_ttl_ms;
     /* ---- the group's ---- */
     struct km_list *fills; /* the list for a request to the owner, while the get
                             * is started; NULL: it is sent at once */

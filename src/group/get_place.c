@@ -19,7 +19,7 @@ enum km_load_place km_get_place(const struct km_get_op *op,
 void km_get_decide(struct km_load *load, const struct km_owner_answer *owner)
 {
     load->fill.adoption = owner->adoption;
-    load->fill.purpose = km_get_purpose(owner);
+    load->fill.purpose = km_get_purpose(load->group, owner);
     if (load->place == KM_LOAD_AT_PEER) {
         load->peer = owner->peer;
         atomic_store(&load->asks, KM_LOAD_ASKS_PEER);

@@ -12,6 +12,9 @@
  *       for a peer       the loader            no     KAMA_ERR_PEER
  *     unknown            the loader            no     KAMA_ERR_PEER
  *
+ * In a synchronized group every load is kept: the mutations of other nodes overtake it
+ * (R7, R8). The answer of an owner is kept if group/load/at_peer.h finds it current.
+ *
  * Cost: no lock and no allocation. Threads: any thread. Errors: none but the answers.
  * Ownership: the answer is borrowed, except where a function says so.
  */
@@ -19,6 +22,7 @@
 
 #include "group/get_op.h"
 #include "group/load/load.h"
+#include "group/sync_apply.h"
 
 /* Returns where the load of a get runs. pool is NULL if a loader would run on the
  * calling thread. */
@@ -28,9 +32,11 @@ enum km_load_place km_get_place(const struct km_get_op *op,
 
 /* Returns whether the store keeps what is loaded for the get. */
 static inline enum km_fill_purpose km_get_purpose(
-    const struct km_owner_answer *owner)
+    const kama_group *group, const struct km_owner_answer *owner)
 {
-    return owner->place == KM_OWNER_HERE ? KM_FILL_TO_KEEP : KM_FILL_TO_SERVE;
+    return owner->place == KM_OWNER_HERE || km_group_is_synced(group)
+               ? KM_FILL_TO_KEEP
+               : KM_FILL_TO_SERVE;
 }
 
 /* Gives the load what was decided about its key. A load AT_PEER takes the reference

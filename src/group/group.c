@@ -58,6 +58,17 @@ static void fini_locks(kama_group *group)
     km_mutex_fini(&group->lock);
 }
 
+/* Returns the key of the etags of values without a version. The copies of a loaded value
+ * on the nodes of a synchronized group have one etag, because any of them may be read and
+ * only the owner's is compared. So the key follows from the name of the group there. */
+static uint64_t etag_key_of(const kama_group *group, uint64_t seed)
+{
+    if (km_group_is_synced(group)) {
+        return ~group->owner_seed | 1;
+    }
+    return seed != 0 ? ~seed : km_hash_random_seed();
+}
+
 static kama_status make_store(kama_group *group, const struct km_group_env *env)
 {
     uint64_t seed = env->seed;
@@ -68,7 +79,7 @@ static kama_status make_store(kama_group *group, const struct km_group_env *env)
         .max_bytes = group->config.max_bytes,
         .seed = seed != 0 ? seed : km_hash_random_seed(),
         .slot_seed = group->owner_seed,
-        .etag_key = seed != 0 ? ~seed : km_hash_random_seed(),
+        .etag_key = etag_key_of(group, seed),
         .huge_pages = group->config.huge_pages,
         .keep_at = env->keep_at,
         .keeps_floors = km_group_is_synced(group)};
@@ -376,7 +387,7 @@ kama_status km_group_need_pool(kama_group *group, struct km_pool **ret_pool)
 }
 
 /* Asserts that only a group of a cluster has loads that ask another node, and that
- * such a load is never kept. */
+ * such a load is only kept if the group is synchronized. */
 static void check_load(struct km_flight_call *call, void *arg)
 {
     const struct km_load *load = km_load_of(call);
@@ -385,7 +396,8 @@ static void check_load(struct km_flight_call *call, void *arg)
     enum km_load_asks asks = atomic_load(&load->asks);
     KM_ASSERT(at_peer == (asks != KM_LOAD_ASKS_LOADER));
     KM_ASSERT(!at_peer || km_group_is_clustered(group));
-    KM_ASSERT(!at_peer || load->fill.purpose == KM_FILL_TO_SERVE);
+    KM_ASSERT(!at_peer || km_group_is_synced(group) ||
+              load->fill.purpose == KM_FILL_TO_SERVE);
 }
 
 void km_group_check(kama_group *group)

@@ -8,6 +8,8 @@
  *                                      --> PEER            fill, at the owner
  *                                      --> NOBODY          the loader; not kept
  *
+ * A synchronized group (group/sync.h) asks the same and keeps everything.
+ *
  * A standalone group, a group of a node without a cluster, and one with
  * sync=local have no owner ops and own every key.
  *
@@ -91,9 +93,11 @@ enum km_owner_outcome {
 struct km_owner_reply {
     enum km_owner_outcome outcome;
     kama_status status; /* ANSWERED: of the owner; else of the connection */
-    const char *text;  /* "" or a sentence, which names the peer if it failed */
-    kama_bytes value;  /* a fill with KAMA_OK */
-    int64_t ttl_ms;    /* what is left of it; KAMA_TTL_FOREVER: never expires */
+    const char *text; /* "" or a sentence, which names the peer if it failed */
+    kama_bytes value; /* a fill with KAMA_OK */
+    int64_t ttl_ms; /* what is left of it; KAMA_TTL_FOREVER: never expires. Of a
+                        * fill with KAMA_MISS: for how long the owner remembers that;
+                        * 0: not at all */
     uint64_t version;  /* that the loader gave */
     uint64_t etag_key; /* ANSWERED, of a fill or a set: the key with which the
                         * owner names the value (km_item_etag); 0: not told */
@@ -101,6 +105,10 @@ struct km_owner_reply {
     /* ANSWERED, in a synchronized group: the version of an explicit value, or of the
      * mutation; not set: a loaded value, or no mutation. */
     struct km_version stamp;
+    uint64_t view_id; /* ANSWERED, of a fill: the view of the owner */
+    bool
+        current; /* likewise: the asking node may keep the answer, as far as the
+                       * owner knows */
     /* ANSWERED, of a fill: for so long after the request had come, no mutation
      * had overtaken the answer; 0: it may have been overtaken at once. */
     km_ns current_ns;
@@ -112,6 +120,7 @@ struct km_owner_fill {
     struct km_peer *peer; /* the reference of the answer; taken by `fill` */
     const char *group;
     kama_bytes key;
+    uint64_t floor;          /* of the load's fill (store/fill.h) */
     km_ns deadline;          /* monotonic */
     const char *traceparent; /* may be NULL */
     void (*done)(struct km_owner_fill *fill,

@@ -21,6 +21,15 @@ int64_t km_peek_left_ms(const kama_group *group, km_ns expires_at)
                                          KM_NS_PER_MS);
 }
 
+int64_t km_group_absent_ttl(kama_group *group, kama_bytes key)
+{
+    struct km_store_look look;
+    km_store_look(group->store, km_store_hash(group->store, key), key, &look);
+    return look.presence == KM_STORE_NEGATIVE
+               ? km_peek_left_ms(group, look.expires_at)
+               : 0;
+}
+
 static void on_reply(struct km_owner_peek *peek,
                      const struct km_owner_reply *reply)
 {

@@ -42,3 +42,7 @@ KAMA_NODISCARD kama_status km_peek_op_start(kama_group *group,
  * expires_at 0. The entry had not expired when it was looked up, so that at least
  * 1 ms is left. */
 int64_t km_peek_left_ms(const kama_group *group, km_ns expires_at);
+
+/* Returns for how long the group remembers that a key does not exist, as
+ * km_peek_left_ms; 0: it does not. */
+int64_t km_group_absent_ttl(kama_group *group, kama_bytes key);

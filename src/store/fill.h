@@ -67,3 +67,9 @@ static inline bool km_fill_overtaken(const struct km_fill *fill)
             atomic_load_explicit(fill->store_epoch, memory_order_acquire) !=
                 fill->epoch);
 }
+
+/* Nobody keeps the result, and no caller joins the load afterwards. Any thread. */
+static inline void km_fill_give_up(struct km_fill *fill)
+{
+    atomic_store_explicit(&fill->overtaken, true, memory_order_release);
+}

@@ -28,6 +28,16 @@
 #define FAKE_NODES 3
 
 struct fake_cluster;
+struct fake_node;
+
+/* Rule R8, if the groups are synchronized (fake_sync.h). */
+struct fake_fence {
+    /* Writes what an answer must include of each node. */
+    void (*needs)(struct fake_node *from, uint64_t floor,
+                  uint64_t ret_needs[FAKE_NODES]);
+    /* Returns whether this node has that. */
+    bool (*has)(struct fake_node *node, const uint64_t needs[FAKE_NODES]);
+};
 
 struct fake_node {
     const char *name;
@@ -38,6 +48,8 @@ struct fake_node {
     struct km_slot_map lost;
     struct km_owner owner;
     struct km_group_sync sync; /* set before the node is opened; NULL: none */
+    const struct fake_fence *fence;
+    _Atomic int fence_wait_ms; /* how long this node waits for needs */
     struct gate wire;          /* what comes to this node passes it */
     struct gate way_back;      /* its answers to fills pass it */
     _Atomic int outcome;       /* of what comes to this node */
@@ -71,6 +83,7 @@ struct fake_call {
     struct km_owner_peek *peek;
     struct km_owner_wait *wait;
     struct km_owner_clear *clear;
+    uint64_t needs[FAKE_NODES]; /* of the fill */
     struct km_get_op get;
     struct km_mutate_op mutate;
     struct km_peek_op look;
@@ -113,12 +126,17 @@ static inline void fake_got(struct fake_call *call, kama_status status,
     struct km_owner_reply reply = {.status = status,
                                    .text = sentence,
                                    .ttl_ms = KAMA_TTL_FOREVER,
+                                   .current = call->get.current,
                                    .current_ns = call->get.current_ns};
     gate_pass(&call->to->way_back);
     if (value != NULL) {
         reply.value = kama_value_bytes(value);
         reply.version = kama_value_version(value);
         reply.etag_key = km_item_etag_key(value);
+        reply.stamp = km_item_stamp(value);
+    }
+    if (status == KAMA_MISS) {
+        reply.ttl_ms = call->get.absent_ttl_ms;
     }
     fake_reply(call, &reply);
     kama_value_unref(value);
@@ -170,6 +188,10 @@ static inline void fake_serve(struct fake_call *call)
         ctx.traceparent = call->fill->traceparent;
         kama_status st = km_get_op_start(call->to->group, &call->get,
                                          call->fill->key, &ctx, &value);
+        if (st == KAMA_MISS) {
+            call->get.absent_ttl_ms =
+                km_group_absent_ttl(call->to->group, call->fill->key);
+        }
         if (st != KAMA_DEFERRED) {
             fake_text(text, st);
             fake_got(call, st, value, text);
@@ -199,14 +221,34 @@ static inline void fake_serve(struct fake_call *call)
     }
 }
 
+/* Waits until the node has what the fill needs. Returns false if that takes too long. */
+static inline bool fake_has(const struct fake_call *call)
+{
+    struct fake_node *to = call->to;
+    int64_t until = now_ms() + atomic_load(&to->fence_wait_ms);
+    bool has = to->fence == NULL || call->fill == NULL;
+    while (!has && !to->fence->has(to, call->needs)) {
+        struct timespec pause = {0, 200000};
+        if (now_ms() >= until) {
+            return false;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
 static inline void fake_arrive(struct km_job *job)
 {
     struct fake_call *call = KM_CONTAINER_OF(job, struct fake_call, job);
     gate_pass(&call->to->wire);
+    bool has = fake_has(call);
     struct km_owner_reply reply = {
         .outcome = (enum km_owner_outcome)atomic_load(&call->to->outcome),
         .status = KAMA_ERR_UNREACHABLE,
         .text = "node b: cannot connect"};
+    if (!has) {
+        reply.outcome = KM_OWNER_BEHIND;
+    }
     if (reply.outcome != KM_OWNER_ANSWERED) {
         fake_reply(call, &reply);
     } else {
@@ -253,6 +295,9 @@ static inline void fake_fill(void *owner, struct km_list *fills)
             KM_CONTAINER_OF(link, struct km_owner_fill, node);
         struct fake_call *call = fake_call_new(node, fill->peer);
         call->fill = fill;
+        if (node->fence != NULL) {
+            node->fence->needs(node, fill->floor, call->needs);
+        }
         atomic_fetch_add(&node->fills, 1);
         fake_submit(call);
     }

@@ -37,8 +37,9 @@ struct fake_log {
     kama_group *group;
     unsigned count;
     struct fake_record records[FAKE_RECORDS];
-    unsigned delivered[FAKE_NODES];     /* to the node of that number */
-    _Atomic uint64_t known[FAKE_NODES]; /* K of each origin */
+    unsigned delivered[FAKE_NODES];       /* to the node of that number */
+    _Atomic uint64_t applied[FAKE_NODES]; /* W of each origin */
+    _Atomic uint64_t known[FAKE_NODES];   /* K of each origin */
     _Atomic int role;
     atomic_int inside;           /* mutations between enter and leave */
     _Atomic uint64_t asked_view; /* by the last may_keep */
@@ -165,22 +166,63 @@ static inline struct km_group_sync fake_sync(struct fake_log *log)
         .ops = &fake_sync_ops, .arg = log, .add = fake_add};
 }
 
+/* -- R8 --------------------------------------------------------------------- */
+
+static inline struct fake_log *fake_log_of(const struct fake_node *node)
+{
+    return node->sync.arg;
+}
+
+static inline void fake_needs(struct fake_node *from, uint64_t floor,
+                              uint64_t ret_needs[FAKE_NODES])
+{
+    for (unsigned i = 0; i < FAKE_NODES; i++) {
+        uint64_t known = atomic_load(&fake_log_of(from)->known[i]);
+        ret_needs[i] = floor < known ? floor : known;
+    }
+}
+
+/* A node has all of its own. */
+static inline bool fake_has_needs(struct fake_node *node,
+                                  const uint64_t needs[FAKE_NODES])
+{
+    struct fake_log *log = fake_log_of(node);
+    for (unsigned i = 0; i < FAKE_NODES; i++) {
+        if (i + 1 != log->origin && atomic_load(&log->applied[i]) < needs[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const struct fake_fence fake_fence = {.needs = fake_needs,
+                                             .has = fake_has_needs};
+
 /* Opens three nodes whose groups are synchronized. The second one owns all keys. */
+static inline void fake_synced_open_with(struct fake_cluster *c,
+                                         struct fake_log logs[FAKE_NODES],
+                                         kama_group_options options)
+{
+    options.sync = "broadcast";
+    for (unsigned i = 0; i < FAKE_NODES; i++) {
+        fake_log_init(&logs[i], i + 1);
+        c->nodes[i].sync = fake_sync(&logs[i]);
+        c->nodes[i].fence = &fake_fence;
+        atomic_store(&c->nodes[i].fence_wait_ms, 50);
+    }
+    fake_open_with(c, &options);
+    for (unsigned i = 0; i < FAKE_NODES; i++) {
+        logs[i].group = c->nodes[i].group;
+    }
+}
+
 static inline struct fake_cluster *fake_synced_open(
     struct fake_log logs[FAKE_NODES])
 {
     struct fake_cluster *c = fake_new();
     kama_group_options options;
     fake_options(c, &options);
-    options.sync = "broadcast";
-    for (unsigned i = 0; i < FAKE_NODES; i++) {
-        fake_log_init(&logs[i], i + 1);
-        c->nodes[i].sync = fake_sync(&logs[i]);
-    }
-    fake_open_with(c, &options);
-    for (unsigned i = 0; i < FAKE_NODES; i++) {
-        logs[i].group = c->nodes[i].group;
-    }
+    fake_synced_open_with(c, logs, options);
     return c;
 }
 
@@ -215,7 +257,6 @@ static inline void fake_carry(struct fake_log *from, struct fake_log *to,
                                      .base = r->base,
                                      .key = kama_bytes_make(r->key, r->key_len),
                                      .ttl_ms = KAMA_TTL_FOREVER};
-    fake_merge(to, r->version);
     if (r->kind == FAKE_CLEAR) {
         fake_invalidate_at(to, r->version.hlc);
         return;
@@ -237,7 +278,9 @@ static inline unsigned fake_deliver(struct fake_log *from, struct fake_log *to)
     struct fake_record record;
     unsigned n = 0;
     while (fake_next(from, to, &record)) {
+        fake_merge(to, record.version);
         fake_carry(from, to, &record);
+        atomic_store(&to->applied[from->origin - 1], record.version.hlc);
         n++;
     }
     return n;

@@ -100,7 +100,8 @@ struct script {
     size_t value_len;
     int64_t ttl_ms;
     uint64_t version;
-    bool no_set; /* KAMA_OK without a value */
+    uint32_t flags; /* KAMA_NO_STORE */
+    bool no_set;    /* KAMA_OK without a value */
     const char *sentence;
     atomic_uint calls;
     atomic_uint frees;
@@ -139,6 +140,7 @@ static inline kama_status script_load(void *arg, const kama_load *req,
     kama_sink_options_init(&options);
     options.ttl_ms = s->ttl_ms;
     options.version = s->version;
+    options.flags = s->flags;
     int n = snprintf(value, sizeof value, "value of %.*s", (int)req->key.len,
                      (const char *)req->key.data);
     return kama_sink_set(out,

@@ -109,13 +109,8 @@ static void test_what_cannot_be_kept_is_dropped(void **state)
     memset(long_value, 'x', 1024);
     long_value[1024] = '\0';
     fake_options(c, &options);
-    options.sync = "broadcast";
     options.max_value_bytes = 1023;
-    for (unsigned i = 0; i < FAKE_NODES; i++) {
-        fake_log_init(&logs[i], i + 1);
-        c->nodes[i].sync = fake_sync(&logs[i]);
-    }
-    fake_open_with(c, &options);
+    fake_synced_open_with(c, logs, options);
     kama_group *group = c->nodes[0].group;
     assert_true(set(group, "k", 10, "old"));
     assert_true(set(group, "k", 11, long_value));

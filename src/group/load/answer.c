@@ -95,10 +95,8 @@ void km_load_describe_timeout(const struct km_load *load,
     }
 }
 
-/* Makes the item that says "does not exist". Returns NULL if that shall not be
- * remembered, or without memory. */
-static kama_value *negative_item(struct km_load *load,
-                                 const struct km_load_keep *keep)
+kama_value *km_load_absence(struct km_load *load,
+                            const struct km_load_keep *keep)
 {
     int64_t ttl_ms = load->group->config.negative_ttl_ms;
     if (ttl_ms == 0 || (keep->flags & KAMA_NO_STORE) != 0 ||
@@ -112,7 +110,7 @@ static kama_value *negative_item(struct km_load *load,
         .key = kama_bytes_make(load->key, load->key_len),
         .negative = true,
         .expires_at = km_ns_after_ms(km_group_now(load->group), ttl_ms)};
-    return km_store_item_new(load->group->store, &spec);
+    return km_store_item_now(load->group->store, &spec);
 }
 
 /* Returns the item that the store shall keep, as a view: the value, the item that
@@ -152,7 +150,7 @@ void km_load_complete(struct km_load *load, const struct km_load_answer *answer)
     }
     o.value = o.status == KAMA_OK ? answer->item : NULL;
     kama_value *negative =
-        o.status == KAMA_MISS ? negative_item(load, &answer->keep) : NULL;
+        o.status == KAMA_MISS ? km_load_absence(load, &answer->keep) : NULL;
     o.stored = kept(load, &o, negative, &answer->keep);
     if (!km_load_end(load, &o)) {
         km_trace_load_late(load, answer->status);

@@ -35,6 +35,11 @@ struct km_load_answer {
 void km_load_complete(struct km_load *load,
                       const struct km_load_answer *answer);
 
+/* Makes the item that says "does not exist". Returns NULL if that shall not be
+ * remembered, or without memory. */
+kama_value *km_load_absence(struct km_load *load,
+                            const struct km_load_keep *keep);
+
 /* Writes the sentence of a load that did not end within loader_timeout_ms. */
 void km_load_describe_timeout(const struct km_load *load,
                               char ret_sentence[KM_ERROR_BYTES_MAX]);

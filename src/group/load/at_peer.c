@@ -7,12 +7,13 @@
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/status.h"
+#include "group/load/answer.h"
 #include "group/load/run.h"
 #include "group/sentence.h"
+#include "group/sync_apply.h"
 #include "group/trace.h"
 
-/* Makes an item of the owner's answer. It is in no store and says how long the value
- * may live. */
+/* Makes an item of the owner's answer, which says how long the value may live. */
 static kama_value *item_of(struct km_load *load,
                            const struct km_owner_reply *reply)
 {
@@ -20,6 +21,7 @@ static kama_value *item_of(struct km_load *load,
     struct km_item_spec spec = {.key = km_load_key_bytes(load),
                                 .value = reply->value,
                                 .version = reply->version,
+                                .stamp = reply->stamp,
                                 .etag_key = reply->etag_key};
     if (reply->ttl_ms != KAMA_TTL_FOREVER) {
         spec.expires_at = km_ns_after_ms(km_group_now(group),
@@ -50,11 +52,54 @@ static km_ns current_at(const struct km_load *load,
                                                     : KM_NS_NEVER;
 }
 
-/* Ends the load with the owner's answer, which is not kept. */
+/* R8, the requester: returns whether the answer may be kept, if no mutation has
+ * overtaken the fill. The owner has looked at the key when it had all that this node
+ * needed (FillRequest.needs). An explicit value must not be ahead of its origin's
+ * stream: if that origin died now, no other node would ever hear of the value. The clock
+ * is merged in any case, because a caller who has seen the value may set a newer one. */
+static bool may_keep(const struct km_load *load,
+                     const struct km_owner_reply *reply)
+{
+    const struct km_group_sync *sync = &load->group->sync;
+    if (!km_group_is_synced(load->group)) {
+        return false;
+    }
+    return !km_version_is_set(reply->stamp)
+               ? reply->current
+               : sync->ops->merge(sync->arg, reply->stamp.hlc) &&
+                     reply->current &&
+                     sync->ops->may_keep(sync->arg, reply->stamp,
+                                         reply->view_id);
+}
+
+/* Returns the item that the store shall keep of an answer, a reference, or NULL. A value
+ * that is longer than this node keeps any is for the callers only. */
+static kama_value *kept(struct km_load *load,
+                        const struct km_owner_reply *reply,
+                        const struct km_load_outcome *outcome)
+{
+    const struct km_load_keep keep = {
+        .absent_ttl_ms = reply->ttl_ms > 0 ? reply->ttl_ms : 0};
+    bool is_value = outcome->status == KAMA_OK;
+    if ((int)outcome->status < 0 || !may_keep(load, reply)) {
+        return NULL;
+    }
+    if (is_value) {
+        return reply->value.len <= load->group->config.max_value_bytes
+                   ? kama_value_ref(outcome->value)
+                   : NULL;
+    }
+    return reply->ttl_ms != 0 ? km_load_absence(load, &keep) : NULL;
+}
+
+/* Ends the load with the owner's answer. */
 static void complete(struct km_load *load, const struct km_owner_reply *reply)
 {
     struct km_load_outcome o = {.status = map_status(reply->status),
-                                .verdict = KM_LOAD_FOR_EARLIER,
+                                .verdict = km_group_is_synced(load->group)
+                                               ? KM_LOAD_FOR_ALL
+                                               : KM_LOAD_FOR_EARLIER,
+                                .from_owner = true,
                                 .current_at = current_at(load, reply),
                                 .sentence = reply->text};
     char own[KM_ERROR_BYTES_MAX];
@@ -62,12 +107,14 @@ static void complete(struct km_load *load, const struct km_owner_reply *reply)
         o.value = item_of(load, reply);
         o.status = o.value != NULL ? KAMA_OK : KAMA_ERR_NO_MEMORY;
     }
+    o.stored = kept(load, reply, &o);
     if ((int)o.status < 0 && o.sentence[0] == '\0') {
         km_group_sentence(load->group, km_load_key_bytes(load), own,
                           "the owner answered %s", kama_status_name(o.status));
         o.sentence = own;
     }
     (void)km_load_end(load, &o);
+    kama_value_unref(o.stored);
     kama_value_unref(o.value);
 }
 
@@ -134,6 +181,7 @@ kama_status km_load_start_at_peer(struct km_load *load, struct km_list *fills)
         .peer = load->peer,
         .group = group->name,
         .key = km_load_key_bytes(load),
+        .floor = load->fill.floor,
         .deadline = load->call.deadline -
                     (km_ns)group->config.loader_timeout_ms * KM_NS_PER_MS,
         .traceparent = load->request.traceparent,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The third place of a load: the owner of the key, on another node. The load asks
- * it with a fill, and ends with its answer, which no store of this node keeps. If
- * the owner cannot answer, the load goes on with the loader of this node, on the
- * pool, with a loader_timeout of its own; that answer is not kept either.
+ * it with a fill, and ends with its answer. If the owner cannot answer, the load goes on
+ * with the loader of this node, on the pool, with a loader_timeout of its own. The store
+ * of this node keeps either answer only if the group is synchronized.
  *
  *     ask the owner --ANSWERED--------------------------> value, miss or error
  *          |
@@ -13,8 +13,20 @@
  *     km_load_start_at_peer(load, &fills);       for each key of an mget
  *     km_load_send_fills(group, &fills);         one request for each owner
  *
- * Between the owner and this node the answer can be overtaken by a mutation, which
- * this node does not hear of. Callers join the load meanwhile:
+ * A synchronized group keeps the answer (R8) if no mutation of the key was applied here
+ * since the load began, the owner says that it is current, and an explicit value is not
+ * ahead of the stream of the node that has set it:
+ *
+ *     this node                     the owner
+ *     the fill begins; floor
+ *     needs = what this node has
+ *     of others, up to the floor -> waits until it has that, too
+ *                                   looks the key up, or loads it
+ *     keeps it, if the fill was <-- value, current, version
+ *     not overtaken
+ *
+ * In any other group the answer can be overtaken by a mutation between the owner and
+ * this node, which does not hear of it. Callers join the load meanwhile:
  *
  *     this node                   the owner               another node
  *     get 1 leads; the fill ----> loads v1

@@ -52,9 +52,12 @@ static bool load_equal(const struct km_flight_call *call, const void *key)
 static bool load_joinable(const struct km_flight_call *call, const void *key)
 {
     const struct km_load_key *wanted = key;
-    const struct km_load *load = km_load_of(call);
+    struct km_load *load = km_load_of(call);
     bool would_circle = wanted->origin == KAMA_ORIGIN_PEER &&
                         atomic_load(&load->asks) == KM_LOAD_ASKS_PEER;
+    if (would_circle) { /* R8: its callers get the answer, and nobody keeps it */
+        km_fill_give_up(&load->fill);
+    }
     bool is_too_old = wanted->purpose == KM_FILL_TO_KEEP &&
                       load->fill.purpose == KM_FILL_TO_SERVE;
     return !km_fill_overtaken(&load->fill) && wanted->now < call->deadline &&
@@ -316,22 +319,52 @@ static km_ns current_at(const struct km_load *load,
                : 0;
 }
 
+/* Counts whether the store has kept what it was to keep. */
+static void count_kept(struct km_load *load,
+                       const struct km_load_outcome *outcome, bool kept)
+{
+    kama_group *group = load->group;
+    if (!outcome->from_owner) {
+        if (outcome->stored != NULL && !kept &&
+            km_fill_overtaken(&load->fill)) {
+            km_group_count(group, KM_GROUP_OVERTAKEN);
+        }
+    } else if (load->fill.purpose == KM_FILL_TO_KEEP &&
+               (outcome->status == KAMA_OK || outcome->stored != NULL)) {
+        km_group_count(group,
+                       kept ? KM_GROUP_FILLS_KEPT : KM_GROUP_FILLS_NOT_KEPT);
+    }
+}
+
+/* Hands the result to the store, or ends the fill without one. */
+static void store_result(struct km_load *load,
+                         const struct km_load_outcome *outcome)
+{
+    struct km_store *store = load->group->store;
+    kama_value *stored = outcome->stored;
+    bool kept = false;
+    if (stored == NULL) {
+        km_store_fill_cancel(store, &load->fill);
+    } else {
+        load->result.current = !km_fill_overtaken(&load->fill);
+        kept = km_store_fill_commit(store, &load->fill, stored);
+        load->result.absent_ttl_ms =
+            outcome->status == KAMA_MISS ? kama_value_ttl_ms(stored) : 0;
+    }
+    count_kept(load, outcome, kept);
+}
+
 static void settle(struct km_flight_call *call, void *arg)
 {
     struct km_load *load = km_load_of(call);
-    struct km_store *store = load->group->store;
     const struct km_load_outcome *outcome = arg;
     KM_ASSERT((outcome->status == KAMA_OK) == (outcome->value != NULL));
     KM_ASSERT(outcome->stored == NULL || (int)outcome->status >= 0);
     km_ns now = outcome->now != 0 ? outcome->now : km_group_now(load->group);
-    if (outcome->stored == NULL) {
-        km_store_fill_cancel(store, &load->fill);
-    } else if (!km_store_fill_commit(store, &load->fill, outcome->stored) &&
-               km_fill_overtaken(&load->fill)) {
-        km_group_count(load->group, KM_GROUP_OVERTAKEN);
-    }
+    store_result(load, outcome);
     load->result.status = outcome->status;
     load->result.verdict = outcome->verdict;
+    load->result.from_owner = outcome->from_owner;
     load->result.current_at = current_at(load, outcome, now);
     load->result.value =
         outcome->value == NULL ? NULL : kama_value_ref(outcome->value);

@@ -127,7 +127,9 @@ struct kama_deferred {
  * has failed, and a waiter with more time loads the key anew.
  *
  * FOR_EARLIER is for the answer of the owner, on another node, where a mutation may
- * have overtaken it before it arrives here (group/load/at_peer.h).
+ * have overtaken it before it arrives here (group/load/at_peer.h). In a synchronized
+ * group the mutations of this node end the joining, and those of others may be seen
+ * later, so that there it is FOR_ALL.
  */
 enum km_load_verdict {
     KM_LOAD_FOR_ALL,
@@ -144,6 +146,9 @@ struct km_load_result {
     enum km_load_verdict verdict;
     kama_value *value;
     km_ns current_at;
+    bool from_owner;       /* the owner on another node has answered */
+    bool current;          /* another node that has asked may keep it (R8) */
+    int64_t absent_ttl_ms; /* of a miss that is remembered; 0: it is not */
 };
 
 /* The way in which a load shall end. Everything is borrowed. */
@@ -152,6 +157,7 @@ struct km_load_outcome {
     enum km_load_verdict verdict;
     km_ns now;            /* 0: the clock is read */
     km_ns current_at;     /* if the verdict is FOR_EARLIER */
+    bool from_owner;      /* the owner on another node has answered */
     kama_value *value;    /* the answer; NULL unless status is KAMA_OK */
     kama_value *stored;   /* the item that the store shall keep, or NULL */
     const char *sentence; /* about an error; "" says nothing */
