@@ -779,6 +779,14 @@ typedef struct kama_group_options {
      * the pages in the background where memory is full. Without effect if there is an allocator.
      * Default: "auto"; NULL is KAMA_ERR_INVALID. */
     const char *huge_pages;
+    /* With `sync` "broadcast": how long a change may wait for the answer of another
+     * node before that node is reported as unsynced, in milliseconds, 1 to an hour.
+     * The node takes the least of its groups. Nobody waits for it. Default: 2000. */
+    int64_t sync_timeout_ms;
+    /* With `sync` "broadcast": how long this node, as the owner of a key, waits for
+     * changes that the asking node knows already, in milliseconds, 0 to 10000. If
+     * they do not come, the asking node loads the key itself. Default: 50. */
+    int64_t fence_wait_ms;
 } kama_group_options;
 
 /* Fills the options with the defaults, and writes no more than `struct_size`

@@ -75,6 +75,8 @@ static void complete_times(const kama_group_options *o,
         o->negative_ttl_ms == KAMA_TTL_FOREVER ? INT64_MAX : o->negative_ttl_ms;
     config->ttl_jitter = o->ttl_jitter;
     config->loader_timeout_ms = o->loader_timeout_ms;
+    config->sync_timeout_ms = o->sync_timeout_ms;
+    config->fence_wait_ms = o->fence_wait_ms;
 }
 
 static kama_status find_policy(const kama_group_options *o,

@@ -38,6 +38,8 @@ struct km_group_config {
     uint32_t async_threads;
     const struct km_policy_ops *policy;
     enum km_group_strategy sync;
+    int64_t sync_timeout_ms;
+    int64_t fence_wait_ms;
     enum km_huge_pages huge_pages;
 };
 

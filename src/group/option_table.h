@@ -71,6 +71,14 @@
       "Who keeps a value in a cluster: broadcast (every node that has set or " \
       "fetched it, and each change reaches all of them), owner (one node, "    \
       "which all others ask) or local (each node, by itself).")                \
+    X("sync_timeout", sync_timeout_ms, KM_OPTION_DURATION, "TIME",             \
+      KM_SYNC_TIMEOUT_MS, "2s", 1, KM_SYNC_TIMEOUT_MS_MAX, "0.3.0",            \
+      "With sync=broadcast: how long a change may wait for the answer of a "   \
+      "node before that node is reported as unsynced.")                        \
+    X("fence_wait", fence_wait_ms, KM_OPTION_DURATION, "TIME",                 \
+      KM_FENCE_WAIT_MS, "50ms", 0, KM_FENCE_WAIT_MS_MAX, "0.3.0",              \
+      "With sync=broadcast: how long the owner of a key waits for changes "    \
+      "that the asking node knows already. Then that node loads the key.")     \
     X("huge_pages", huge_pages, KM_OPTION_STRING, "WHEN", "auto", "auto", 0,   \
       0, "0.2.0",                                                              \
       "Pages of 2 MiB, with which a large group is faster: on, off, or auto "  \
@@ -84,8 +92,6 @@
     X("max_staleness")                                                         \
     X("on_unclean_leave")                                                      \
     X("crash_refresh")                                                         \
-    X("fence_wait")                                                            \
     X("hot_copies")                                                            \
     X("breaker")                                                               \
-    X("sync_ack")                                                              \
-    X("sync_timeout")
+    X("sync_ack")

@@ -12,6 +12,16 @@ bool km_group_is_synced(const kama_group *group)
     return group->sync.ops != NULL;
 }
 
+int64_t km_group_sync_timeout_ms(const kama_group *group)
+{
+    return group->config.sync_timeout_ms;
+}
+
+int64_t km_group_fence_wait_ms(const kama_group *group)
+{
+    return group->config.fence_wait_ms;
+}
+
 /* Returns when a value expires that has so much left of its time. */
 static km_ns expires_at(const kama_group *group, int64_t ttl_ms)
 {

@@ -38,3 +38,8 @@ kama_value *km_group_value_of(kama_group *group, kama_bytes key,
 
 /* Returns whether the group is synchronized. */
 bool km_group_is_synced(const kama_group *group);
+
+/* Returns the options of the group that concern its node: after how long a member is
+ * unsynced, and for how long the node waits for what a fill of the group needs (R8). */
+int64_t km_group_sync_timeout_ms(const kama_group *group);
+int64_t km_group_fence_wait_ms(const kama_group *group);

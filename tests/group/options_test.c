@@ -57,6 +57,12 @@ static void test_by_name(void **state)
     assert_int_equal(o.loader_concurrency, 8);
     assert_int_equal(set(&o, "async_threads", "3"), KAMA_OK);
     assert_int_equal(o.async_threads, 3);
+    assert_int_equal(set(&o, "sync_timeout", "3s"), KAMA_OK);
+    assert_int_equal(o.sync_timeout_ms, 3000);
+    assert_int_equal(set(&o, "fence_wait", "0"), KAMA_OK);
+    assert_int_equal(o.fence_wait_ms, 0);
+    assert_int_equal(set(&o, "fence_wait", "20ms"), KAMA_OK);
+    assert_int_equal(o.fence_wait_ms, 20);
     assert_int_equal(o.struct_size, sizeof o);
     assert_int_equal(try_new(&o), KAMA_OK);
 }
@@ -185,6 +191,8 @@ static void test_limits(void **state)
     EXPECT(sync, "broadcast", "invalidate", KAMA_ERR_UNSUPPORTED);
     EXPECT(sync, "local", "shard:2", KAMA_ERR_UNSUPPORTED);
     EXPECT(sync, "local", "peers:eu", KAMA_ERR_UNSUPPORTED);
+    EXPECT(sync_timeout_ms, KM_SYNC_TIMEOUT_MS_MAX, 0, KAMA_ERR_INVALID);
+    EXPECT(fence_wait_ms, 0, KM_FENCE_WAIT_MS_MAX + 1, KAMA_ERR_INVALID);
     EXPECT(huge_pages, "on", "often", KAMA_ERR_INVALID);
     EXPECT(huge_pages, "off", NULL, KAMA_ERR_INVALID);
     EXPECT(name, "\xe7\x94\xa8\xe6\x88\xb7", "\xff", KAMA_ERR_INVALID);

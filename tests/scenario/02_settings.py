@@ -161,7 +161,7 @@ class Settings(unittest.TestCase):
         self.refused("--group", "a:loader=exec:/bin/echo x", says="blanks")
         self.refused("--group", "a:sync=shard:2",
                      says="not in this version")
-        self.refused("--group", "a:sync=all", says="neither owner nor local")
+        self.refused("--group", "a:sync=all", says="none of broadcast, owner")
         self.refused("--group", "a", "--group", "a", says="exists already")
         self.refused("--group", "a:max_bytes=1m,max_value_bytes=1m",
                      says="max_value_bytes")
