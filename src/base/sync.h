@@ -46,6 +46,7 @@ enum km_lock_rank {
     KM_RANK_GATE,     /* leaving a gate that is closed */
     KM_RANK_FLIGHT,   /* one shard of a flight table */
     KM_RANK_STORE,    /* one shard of a store */
+    KM_RANK_SYNC_LOG, /* the mutations of a node, and its clock */
     KM_RANK_PAGES,    /* the memory of a store */
     KM_RANK_WAITER,   /* one caller that waits for a result */
     KM_RANK_POOL,     /* the jobs of a pool */
