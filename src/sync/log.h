@@ -24,9 +24,10 @@
  *     n = km_sync_log_read(log, seq, entries, cap, &buf);   the sync loop
  *
  * Threads: any; one lock, whose rank is above that of the store's shards. Errors:
- * append does not fail: a mutation for which there is no memory leaves the ring at
- * once, as if it were full. Ownership: names are copied, stores are borrowed; entries
- * are copied out. Cost: one lock and one clock per mutation; 48 bytes and the key.
+ * append does not fail, because the memory of the ring (sync/ring.h) is there from the
+ * beginning: when it is full, the oldest mutation leaves. Ownership: names are copied,
+ * stores are borrowed; entries are copied out. Cost: one lock and two clocks per
+ * mutation; 48 bytes and the key.
  */
 #pragma once
 
@@ -64,9 +65,12 @@ void km_sync_log_free(struct km_sync_log *log);
 void km_sync_log_set_reader(struct km_sync_log *log, void (*grew)(void *arg),
                             void *arg);
 
-/* Adds a group, and returns its number, or UINT32_MAX without memory. */
+/* Adds a group, and returns its number, or UINT32_MAX without memory or behind
+ * KM_GROUPS_MAX groups. */
 uint32_t km_sync_log_add(struct km_sync_log *log, const char *name,
                          struct km_store *store);
+/* Forgets the store of a group whose making has failed. Its number is not used again. */
+void km_sync_log_remove(struct km_sync_log *log, uint32_t number);
 
 /* Begins a life: origin is that of the node's id (the first 8 bytes, big-endian). The
  * ring is emptied; seq: 0 or 1. */
@@ -90,11 +94,11 @@ void km_sync_log_invalidate(struct km_sync_log *log, uint32_t number,
 struct km_sync_log_state {
     uint64_t seq; /* of the newest mutation; 0: there was none */
     uint64_t
-        oldest; /* the smallest seq from which the ring is complete: seq + 1 if it
-                      * is empty */
+        oldest; /* the smallest seq from which the ring is complete: seq + 1 if
+                      * it is empty */
     uint64_t hlc;    /* the clock of the node */
     uint64_t newest; /* the clock of the newest mutation: K of this node */
-    uint64_t lost; /* the clock of the newest mutation that has left; 0: none */
+    uint64_t lost;   /* that of the newest mutation that has left; 0: none */
     uint64_t origin;
     uint32_t groups;
 };
@@ -121,10 +125,13 @@ size_t km_sync_log_read(struct km_sync_log *log, uint64_t seq,
  * ring. */
 km_ns km_sync_log_time_of(struct km_sync_log *log, uint64_t seq);
 /* Returns the name of a group, which stays valid. */
-const char *km_sync_log_name(const struct km_sync_log *log, uint32_t number);
+const char *km_sync_log_name(struct km_sync_log *log, uint32_t number);
 /* Returns the seq of the newest mutation of the group that has left the ring. */
 uint64_t km_sync_log_lost(struct km_sync_log *log, uint32_t number);
 /* Looks for the newest record of a key that is in the ring. Returns its seq, or 0. For
  * people: O(ring). */
 uint64_t km_sync_log_find(struct km_sync_log *log, uint32_t number,
                           kama_bytes key, struct km_version *ret_version);
+
+/* Asserts the invariants. For tests. */
+void km_sync_log_check(struct km_sync_log *log);
