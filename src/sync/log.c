@@ -15,6 +15,7 @@
 #include "base/sync.h"
 #include "store/store_epoch.h"
 #include "sync/ring.h"
+#include "sync/rules.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -143,33 +144,47 @@ void km_sync_log_remove(struct km_sync_log *log, uint32_t number)
     km_mutex_unlock(&log->lock);
 }
 
-/* The mutation with the number 1 stands for those that no stream will ever tell (R12): it
- * has left the ring already. */
-static void lose_first_locked(struct km_sync_log *log)
+/* The first mutations of a life stand for those that no stream will ever tell (R12): they
+ * have left the ring already. */
+static void begin_locked(struct km_sync_log *log, uint64_t origin, uint64_t seq)
 {
     KM_ASSERT_HELD(&log->lock);
-    log->lost = log->hlc;
-    atomic_store_explicit(&log->newest, log->hlc, memory_order_release);
+    uint64_t clock = seq > 0 ? log->hlc : 0;
+    km_sync_ring_clear(&log->ring, seq + 1);
+    log->origin = origin;
+    log->lost = clock;
+    atomic_store_explicit(&log->newest, clock, memory_order_release);
     for (uint32_t i = 0; i < log->count; i++) {
-        log->groups[i].lost = 1;
+        log->groups[i].lost = seq;
     }
+}
+
+static void get_locked(struct km_sync_log *log, struct km_sync_log_state *ret)
+{
+    KM_ASSERT_HELD(&log->lock);
+    *ret = (struct km_sync_log_state){
+        .seq = log->ring.next - 1,
+        .oldest = log->ring.first,
+        .hlc = log->hlc,
+        .newest = atomic_load_explicit(&log->newest, memory_order_relaxed),
+        .lost = log->lost,
+        .origin = log->origin,
+        .groups = log->count};
+}
+
+void km_sync_log_renew(struct km_sync_log *log, uint64_t origin, uint64_t seq,
+                       struct km_sync_log_state *ret_old)
+{
+    km_mutex_lock(&log->lock);
+    get_locked(log, ret_old);
+    begin_locked(log, origin, seq);
+    km_mutex_unlock(&log->lock);
 }
 
 void km_sync_log_begin(struct km_sync_log *log, uint64_t origin, uint64_t seq)
 {
-    KM_ASSERT(seq <= 1);
-    km_mutex_lock(&log->lock);
-    km_sync_ring_clear(&log->ring, seq + 1);
-    log->origin = origin;
-    log->lost = 0;
-    atomic_store_explicit(&log->newest, 0, memory_order_release);
-    for (uint32_t i = 0; i < log->count; i++) {
-        log->groups[i].lost = 0;
-    }
-    if (seq == 1) {
-        lose_first_locked(log);
-    }
-    km_mutex_unlock(&log->lock);
+    struct km_sync_log_state old;
+    km_sync_log_renew(log, origin, seq, &old);
 }
 
 void km_sync_log_set_view(struct km_sync_log *log, uint64_t view_id)
@@ -298,14 +313,17 @@ void km_sync_log_merge(struct km_sync_log *log, uint64_t hlc)
 /* R6. The floors rise to the clock of this node, not only to that of the event: this node
  * may have applied something newer, which it forgets here. The clock is read while the
  * epoch is odd, in the lock in which others merge theirs (store/store_epoch.h). */
-static void invalidate_locked(struct km_sync_log *log, struct group *group)
+static void invalidate_locked(struct km_sync_log *log, struct group *group,
+                              uint64_t event)
 {
     KM_ASSERT_HELD(&log->lock);
     if (group->store == NULL) {
         return;
     }
+    (void)event;
     km_store_invalidate_begin(group->store);
-    km_store_invalidate_end(group->store, log->hlc);
+    km_store_invalidate_end(
+        group->store, KM_SYNC_KEEPS(KM_SYNC_R6_OWN_CLOCK) ? log->hlc : event);
 }
 
 void km_sync_log_invalidate(struct km_sync_log *log, uint32_t number,
@@ -315,7 +333,7 @@ void km_sync_log_invalidate(struct km_sync_log *log, uint32_t number,
     merge_locked(log, hlc);
     for (uint32_t i = 0; i < log->count; i++) {
         if (number == i || number == UINT32_MAX) {
-            invalidate_locked(log, &log->groups[i]);
+            invalidate_locked(log, &log->groups[i], hlc);
         }
     }
     km_mutex_unlock(&log->lock);
@@ -328,7 +346,7 @@ struct km_version km_sync_log_clear(struct km_sync_log *log, uint32_t number)
     km_mutex_lock(&log->lock);
     struct km_version version = next_version_locked(log, at.wall);
     record_locked(log, number, KM_SYNC_CLEAR, &nothing, at.now);
-    invalidate_locked(log, &log->groups[number]);
+    invalidate_locked(log, &log->groups[number], version.hlc);
     bool tell = must_tell_locked(log);
     km_mutex_unlock(&log->lock);
     if (tell) {
@@ -344,14 +362,7 @@ void km_sync_log_get(struct km_sync_log *log, struct km_sync_log_state *ret)
     km_ns now = km_clock_mono(log->clock);
     km_mutex_lock(&log->lock);
     drop_aged_locked(log, now);
-    *ret = (struct km_sync_log_state){
-        .seq = log->ring.next - 1,
-        .oldest = log->ring.first,
-        .hlc = log->hlc,
-        .newest = atomic_load_explicit(&log->newest, memory_order_relaxed),
-        .lost = log->lost,
-        .origin = log->origin,
-        .groups = log->count};
+    get_locked(log, ret);
     km_mutex_unlock(&log->lock);
 }
 
