@@ -6,13 +6,19 @@
 
 #include <string.h>
 
+/* Noticed views that are remembered until one is adopted. A view that is forgotten is only
+ * one that this node does not know. */
+#define NOTICED_KEPT 16
+
 /* The members as one snapshot. It is immutable; the numbers that it points to are not. */
 struct table {
     struct km_member_id self;
     uint64_t view_id;
     struct km_member_id
-        gone[KM_SYNC_GONE_KEPT]; /* the newest ones, in a ring */
-    unsigned gone_count;         /* so many in all */
+        gone[KM_SYNC_GONE_KEPT];        /* the newest ones, in a ring */
+    unsigned gone_count;                /* so many in all */
+    uint64_t views[KM_SYNC_VIEWS_KEPT]; /* adopted or passed over, likewise */
+    unsigned view_count;
     size_t count;
     struct km_sync_origin_row rows[];
 };
@@ -21,6 +27,9 @@ struct km_sync_origins {
     const kama_allocator *mem;
     struct km_sync_log *log;
     struct km_snapshot tables; /* struct table, or NULL */
+    uint64_t
+        noticed[NOTICED_KEPT]; /* views that are not adopted yet, in order */
+    unsigned noticed_count;
 };
 
 /* -- the numbers of one member ------------------------------------------------ */
@@ -177,6 +186,49 @@ static void copy_gone(struct table *table, const struct table *old)
     }
 }
 
+static void add_view(struct table *table, uint64_t view_id)
+{
+    table->views[table->view_count++ % KM_SYNC_VIEWS_KEPT] = view_id;
+}
+
+void km_sync_origins_notice(struct km_sync_origins *origins, uint64_t view_id)
+{
+    uint64_t *noticed = origins->noticed;
+    if (origins->noticed_count == NOTICED_KEPT) {
+        memmove(noticed, noticed + 1, (NOTICED_KEPT - 1) * sizeof *noticed);
+        origins->noticed_count--;
+    }
+    noticed[origins->noticed_count++] = view_id;
+}
+
+/* Counts the views that were noticed up to the one that is adopted now as passed over. */
+static void pass_views(struct km_sync_origins *origins, struct table *table)
+{
+    unsigned n = origins->noticed_count;
+    while (n > 0 && origins->noticed[n - 1] != table->view_id) {
+        n--;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        add_view(table, origins->noticed[i]);
+    }
+    origins->noticed_count -= n;
+    memmove(origins->noticed, origins->noticed + n,
+            origins->noticed_count * sizeof origins->noticed[0]);
+}
+
+static void copy_views(struct km_sync_origins *origins, struct table *table,
+                       const struct table *old)
+{
+    if (old != NULL) {
+        memcpy(table->views, old->views, sizeof table->views);
+        table->view_count = old->view_count;
+    }
+    if (old == NULL || old->view_id != table->view_id) {
+        pass_views(origins, table);
+        add_view(table, table->view_id);
+    }
+}
+
 kama_status km_sync_origins_replace(struct km_sync_origins *origins,
                                     const struct km_member_id *self,
                                     uint64_t view_id,
@@ -199,6 +251,7 @@ kama_status km_sync_origins_replace(struct km_sync_origins *origins,
     if (old != NULL) {
         copy_gone(table, old);
     }
+    copy_views(origins, table, old);
     free_table(origins->mem, km_snapshot_replace(&origins->tables, table));
     return KAMA_OK;
 }
@@ -243,10 +296,10 @@ static void add_need(const struct fencing *f, const struct km_member_id *id,
     }
 }
 
-void km_sync_needs(struct km_sync_origins *origins, uint64_t floor,
-                   const struct km_member_id *to,
-                   void (*cb)(void *arg, const struct km_sync_need *need),
-                   void *arg)
+uint64_t km_sync_needs(struct km_sync_origins *origins, uint64_t floor,
+                       const struct km_member_id *to,
+                       void (*cb)(void *arg, const struct km_sync_need *need),
+                       void *arg)
 {
     struct km_snapshot_reader reader;
     const struct table *table = km_snapshot_enter(&origins->tables, &reader);
@@ -268,7 +321,9 @@ void km_sync_needs(struct km_sync_origins *origins, uint64_t floor,
                 row->adopted ? f.stable : 0);
         }
     }
+    uint64_t view_id = table != NULL ? table->view_id : 0;
     km_snapshot_leave(&reader);
+    return view_id;
 }
 
 static bool has_in(const struct table *table, const struct km_sync_need *need)
@@ -290,6 +345,25 @@ bool km_sync_has(struct km_sync_origins *origins,
     bool has = table != NULL && has_in(table, need);
     km_snapshot_leave(&reader);
     return has;
+}
+
+static bool knows_in(const struct table *table, uint64_t view_id)
+{
+    for (unsigned i = 0; i < table->view_count && i < KM_SYNC_VIEWS_KEPT; i++) {
+        if (table->views[i] == view_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool km_sync_knows_view(struct km_sync_origins *origins, uint64_t view_id)
+{
+    struct km_snapshot_reader reader;
+    const struct table *table = km_snapshot_enter(&origins->tables, &reader);
+    bool knows = table != NULL && knows_in(table, view_id);
+    km_snapshot_leave(&reader);
+    return knows;
 }
 
 static bool may_keep_by(const struct km_sync_origins *origins,

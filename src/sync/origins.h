@@ -79,6 +79,8 @@ struct km_sync_origin_row {
 KAMA_NODISCARD kama_status km_sync_origins_replace(
     struct km_sync_origins *origins, const struct km_member_id *self,
     uint64_t view_id, const struct km_sync_origin_row *rows, size_t count);
+/* A view was noticed. It counts as passed over when a later one is adopted. */
+void km_sync_origins_notice(struct km_sync_origins *origins, uint64_t view_id);
 /* Returns the clock up to which this node has the mutations of all members of the adopted
  * view: what its heartbeats say. */
 uint64_t km_sync_origins_stable(struct km_sync_origins *origins);
@@ -89,16 +91,20 @@ uint64_t km_sync_origin_number(const struct km_member_id *id);
 /* -- any thread ------------------------------------------------------------- */
 
 /* R8, requester. Calls cb for each need of a fill whose key's slot has the floor, that
- * the member `to` may not fulfil yet as far as this node knows (its `stable`). */
-void km_sync_needs(struct km_sync_origins *origins, uint64_t floor,
-                   const struct km_member_id *to,
-                   void (*cb)(void *arg, const struct km_sync_need *need),
-                   void *arg);
+ * the member `to` may not fulfil yet as far as this node knows (its `stable`). Returns
+ * the id of the adopted view by which they were chosen. */
+uint64_t km_sync_needs(struct km_sync_origins *origins, uint64_t floor,
+                       const struct km_member_id *to,
+                       void (*cb)(void *arg, const struct km_sync_need *need),
+                       void *arg);
 /* R8, answering node. Returns whether W has reached the need. A member that is in no
  * view here any more counts as reached: what this node lacks of it was invalidated. One
  * that this node has not heard of yet does not. */
 bool km_sync_has(struct km_sync_origins *origins,
                  const struct km_sync_need *need);
+/* R8, answering node. Returns whether it has adopted the view, now or lately, or has passed
+ * over it. */
+bool km_sync_knows_view(struct km_sync_origins *origins, uint64_t view_id);
 /* R8, requester: struct km_group_sync_ops.may_keep. */
 bool km_sync_may_keep(struct km_sync_origins *origins,
                       struct km_version version, uint64_t view_id);
