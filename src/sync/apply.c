@@ -219,7 +219,8 @@ static bool is_next(struct applying *a, uint64_t seq)
     if (seq != 0 && seq <= member->applied) {
         member->duplicates++;
     }
-    if (seq != member->applied + 1 && KM_SYNC_KEEPS(KM_SYNC_R2_ORDER)) {
+    if (seq == 0 ||
+        (seq != member->applied + 1 && KM_SYNC_KEEPS(KM_SYNC_R2_ORDER))) {
         return false;
     }
     member->is_known = true;

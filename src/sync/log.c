@@ -213,13 +213,18 @@ static void drop_oldest_locked(struct km_sync_log *log)
     km_sync_ring_pop(&log->ring);
 }
 
+/* A record leaves the ring long before the lower half of the clock comes round. */
+static uint32_t age_ms(const struct km_sync_record *record, km_ns now)
+{
+    return (uint32_t)(now / KM_NS_PER_MS) - record->time_ms;
+}
+
 static void drop_aged_locked(struct km_sync_log *log, km_ns now)
 {
     KM_ASSERT_HELD(&log->lock);
     for (unsigned i = 0; i < AGED_PER_CALL; i++) {
         const struct km_sync_record *oldest = km_sync_ring_oldest(&log->ring);
-        if (oldest == NULL ||
-            km_ns_after_ms(oldest->time, KM_SYNC_RING_MS) >= now) {
+        if (oldest == NULL || age_ms(oldest, now) <= KM_SYNC_RING_MS) {
             return;
         }
         drop_oldest_locked(log);
@@ -260,10 +265,12 @@ static void record_locked(struct km_sync_log *log, uint32_t number,
     const struct km_sync_record record = {.hlc = log->hlc,
                                           .view_id = log->view_id,
                                           .base = asking->base,
-                                          .time = now,
-                                          .number = number,
+                                          .expires_at = asking->expires_at,
+                                          .time_ms =
+                                              (uint32_t)(now / KM_NS_PER_MS),
                                           .key_len = (uint16_t)asking->key.len,
-                                          .kind = (uint16_t)kind};
+                                          .number = (uint16_t)(number & 0xfff),
+                                          .kind = (uint16_t)(kind & 0xf)};
     drop_aged_locked(log, now);
     put_locked(log, &record, asking->key);
 }
@@ -378,6 +385,7 @@ static struct km_sync_entry entry_of(const struct km_sync_record *record,
                                   .hlc = record->hlc,
                                   .view_id = record->view_id,
                                   .base = record->base,
+                                  .expires_at = record->expires_at,
                                   .kind = (enum km_sync_kind)record->kind,
                                   .number = record->number,
                                   .key_len = record->key_len};
@@ -423,13 +431,15 @@ km_ns km_sync_log_time_of(struct km_sync_log *log, uint64_t seq)
 {
     struct km_sync_cursor at;
     kama_bytes key;
-    km_ns time = 0;
+    km_ns now = km_clock_mono(log->clock);
+    km_ns time_ms = 0;
     km_mutex_lock(&log->lock);
     if (km_sync_ring_find(&log->ring, seq, &at)) {
-        time = km_sync_ring_next(&log->ring, &at, &key)->time;
+        time_ms = now / KM_NS_PER_MS -
+                  age_ms(km_sync_ring_next(&log->ring, &at, &key), now);
     }
     km_mutex_unlock(&log->lock);
-    return time;
+    return time_ms * KM_NS_PER_MS;
 }
 
 /* Returns the group with this number, whose name never changes. */

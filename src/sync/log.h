@@ -117,6 +117,7 @@ struct km_sync_entry {
     uint64_t hlc;
     uint64_t view_id;
     struct km_version base; /* of an EXPIRE */
+    km_ns expires_at;       /* of an EXPIRE; 0: never */
     enum km_sync_kind kind;
     uint32_t number; /* of the group */
     uint32_t key_at; /* in the buffer */
@@ -127,8 +128,8 @@ struct km_sync_entry {
 size_t km_sync_log_read(struct km_sync_log *log, uint64_t seq,
                         struct km_sync_entry *entries, size_t cap,
                         struct km_buf *keys);
-/* Returns when a mutation was appended, by the monotonic clock; 0: it is not in the
- * ring. */
+/* Returns when a mutation was appended, by the monotonic clock and in whole
+ * milliseconds; 0: it is not in the ring. */
 km_ns km_sync_log_time_of(struct km_sync_log *log, uint64_t seq);
 /* Returns the name of a group, which stays valid. */
 const char *km_sync_log_name(struct km_sync_log *log, uint32_t number);

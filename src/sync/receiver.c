@@ -255,6 +255,8 @@ static const char *refuse_hello(const struct km_sync *sync,
     return NULL;
 }
 
+/* The clock of a Hello is looked at, and not merged: after a Gap the floors rise to the clock
+ * of this node, and all that follows the Gap would be below it. */
 static void on_hello(struct km_sync_in *in, kama_bytes message)
 {
     struct km_sync *sync = in->sync;
@@ -272,7 +274,6 @@ static void on_hello(struct km_sync_in *in, kama_bytes message)
         return;
     }
     memcpy(in->id.bytes, hello.sender.id.data, KM_MEMBER_ID_BYTES);
-    km_sync_log_merge(sync->log, hello.clock);
     struct km_sync_member *member = km_sync_member_find(sync, &in->id);
     if (member != NULL) {
         welcome(in, member);

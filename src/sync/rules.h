@@ -18,8 +18,8 @@ enum km_sync_rule {
     KM_SYNC_R2_ORDER = 1 << 0, /* another seq than the next one ends a stream */
     KM_SYNC_R2_HEARTBEAT =
         1 << 1, /* the clock of a heartbeat is that of what was sent */
-    KM_SYNC_R2_DROP = 1 << 2, /* a value that is not that version is not sent */
-    KM_SYNC_R3_GAP = 1 << 3,  /* the ring is too short */
+
+    KM_SYNC_R3_GAP = 1 << 3, /* the ring is too short */
     KM_SYNC_R3_FIRST_GAP = 1
                            << 4, /* an old ring is not told to a younger node */
     KM_SYNC_R4_FOREIGN_GROUP = 1 << 5, /* a record of an unknown group counts */

@@ -15,6 +15,7 @@
 #define HEARTBEAT_NS (KM_SYNC_HEARTBEAT_MS * KM_NS_PER_MS)
 
 static void fire(struct km_timer *timer);
+static void look_at_lag(struct km_sync_out *out);
 
 static struct km_sync *sync_of(const struct km_sync_out *out)
 {
@@ -121,6 +122,7 @@ static void forget_stream(struct km_sync_out *out)
 static void dial_later(struct km_sync_out *out)
 {
     struct km_sync *sync = sync_of(out);
+    look_at_lag(out);
     if (sync->stage == KM_SYNC_STAYS && !sync->is_closed) {
         km_sync_arm(sync, &out->timer, km_sync_now(sync) + out->pause);
     }
@@ -339,13 +341,26 @@ static kama_group *group_of(struct km_sync *sync, uint32_t number,
     return sync->groups[number];
 }
 
-/* R2. Reads the value of a SET, and what is left of the time of a SET and an EXPIRE. If the
- * entry is gone or has another version, the record is a Drop: it removes what is older,
- * as the mutation would have, and a newer one has a record of its own. */
+/* Returns what is left of the time of an EXPIRE. The version that it gives an entry may be
+ * an older one here already, so that the store does not know its time any more. */
+static int64_t left_of(const struct km_sync *sync, km_ns expires_at)
+{
+    km_ns now = km_sync_now(sync);
+    if (expires_at == 0) {
+        return KAMA_TTL_FOREVER;
+    }
+    return expires_at > now + KM_NS_PER_MS
+               ? (int64_t)((expires_at - now) / KM_NS_PER_MS)
+               : 1;
+}
+
+/* R2. Reads the value of a SET, and what is left of its time. If the entry is gone or has
+ * another version, the record is a Drop: it removes what is older, as the set would have,
+ * and a newer one has a record of its own. */
 static kama_value *complete(struct km_sync *sync, struct km_sync_mutation *m,
                             uint64_t origin)
 {
-    if (m->kind != KM_SYNC_SET && m->kind != KM_SYNC_EXPIRE) {
+    if (m->kind != KM_SYNC_SET) {
         return NULL;
     }
     struct km_version version = {.hlc = m->hlc, .origin = origin};
@@ -355,7 +370,7 @@ static kama_value *complete(struct km_sync *sync, struct km_sync_mutation *m,
                       : NULL;
     if (value == NULL) {
         m->kind = KM_SYNC_DROP;
-    } else if (m->kind == KM_SYNC_SET) {
+    } else {
         m->value = kama_value_bytes(value);
     }
     return value;
@@ -373,7 +388,7 @@ static struct km_sync_mutation mutation_of(struct km_sync *sync,
         .number = entry->number,
         .name = km_sync_log_name(sync->log, entry->number),
         .key = kama_bytes_make(sync->keys.data + entry->key_at, entry->key_len),
-        .ttl_ms = KAMA_TTL_FOREVER};
+        .ttl_ms = left_of(sync, entry->expires_at)};
 }
 
 /* The mutation with this clock was sent. */
@@ -571,7 +586,6 @@ static void on_welcome(struct km_sync_out *out, kama_bytes message)
         hang_up(out);
         return;
     }
-    km_sync_log_merge(sync->log, welcome.clock);
     km_sync_log_get(sync->log, &log);
     if (welcome.knows && welcome.applied > log.seq) {
         hang_up(out);

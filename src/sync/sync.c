@@ -294,7 +294,7 @@ static struct km_sync_member_info info_of(const struct km_sync_member *member,
         .duplicates = member->duplicates,
         .gaps_sent = out->gaps,
         .gaps_received = member->gaps,
-        .unsynced = out->is_unsynced};
+        .unsynced = km_sync_out_lag(out, seq) > member->sync->timeout};
 }
 
 void km_sync_visit(struct km_sync *sync,
