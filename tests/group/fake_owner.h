@@ -457,6 +457,7 @@ static inline void fake_options(struct fake_cluster *c,
 {
     kama_group_options_init(ret_options);
     ret_options->name = "test";
+    ret_options->sync = "owner";
     ret_options->loader_timeout_ms = 30000;
     ret_options->loader = script_load;
     ret_options->loader_free = script_free;

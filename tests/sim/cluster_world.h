@@ -800,6 +800,7 @@ static inline void cw_make_group(struct cw_node *node)
     kama_group_options options;
     kama_group_options_init(&options);
     options.name = CW_GROUP;
+    options.sync = "owner";
     options.loader = cw_loader;
     options.loader_arg = node;
     options.loader_timeout_ms = 2000;
