@@ -189,6 +189,10 @@ struct km_owner_clear {
 struct km_owner_ops {
     /* Writes who owns a slot. Never blocks. */
     void (*ask)(void *owner, uint32_t slot, struct km_owner_answer *ret_answer);
+    /* R9. Returns the node that has owned a slot until a moment ago, of those that answer:
+     * a reference, or NULL. It is meant for a slot that this node owns now. May be
+     * NULL. */
+    struct km_peer *(*earlier)(void *owner, uint32_t slot);
     /* Gives a peer of an answer back that is not used. Like `address` and
      * `answers`, it needs only the peer. */
     void (*release)(void *owner, struct km_peer *peer);

@@ -469,7 +469,128 @@ static void fill_one(struct cluster *cluster, unsigned from, struct fill *fill)
     assert_int_equal(fill->done, 0);
 }
 
+/* -- earlier owners -------------------------------------------------------- */
+
+/* Returns the number of the node that a node finds as the owner of a slot before it, or
+ * -1. */
+static int earlier_of(struct node *node, uint32_t slot)
+{
+    struct km_peer *peer = km_peers_owner_ops.earlier(node->peers, slot);
+    int found = -1;
+    for (int i = 0; peer != NULL && i < NODES; i++) {
+        found = strcmp(peer->address, addresses[i]) == 0 ? i : found;
+    }
+    if (peer != NULL) {
+        assert_true(found >= 0);
+        km_peers_owner_ops.release(node->peers, peer);
+    }
+    return found;
+}
+
+static bool owns(struct node *node, uint32_t slot)
+{
+    return ask(node, slot).place == KM_OWNER_HERE;
+}
+
+#define STEP 997 /* between the slots that are looked at */
+
 /* -- tests: views ---------------------------------------------------------- */
+
+/* A node that joins finds the owners of before for a minute, and nobody for a slot that
+ * has not moved. */
+static void test_earlier_owners(void **state)
+{
+    struct cluster c;
+    unsigned moved = 0;
+    (void)state;
+    cluster_open(&c, 3);
+    c.nodes[2].member.state = KM_MEMBER_JOINING;
+    notice_all(&c, 7);
+    static bool was_a[KM_OWNER_SLOTS / STEP + 1];
+    for (uint32_t slot = 0; slot < KM_OWNER_SLOTS; slot += STEP) {
+        was_a[slot / STEP] = owns(&c.nodes[0], slot);
+        assert_int_equal(earlier_of(&c.nodes[0], slot), -1);
+    }
+    c.nodes[2].member.state = KM_MEMBER_ACTIVE;
+    notice_all(&c, 7);
+    for (uint32_t slot = 0; slot < KM_OWNER_SLOTS; slot += STEP) {
+        if (owns(&c.nodes[2], slot)) {
+            moved++;
+            assert_int_equal(earlier_of(&c.nodes[2], slot),
+                             was_a[slot / STEP] ? 0 : 1);
+        } else if (owns(&c.nodes[0], slot)) {
+            assert_int_equal(earlier_of(&c.nodes[0], slot), -1);
+        }
+    }
+    assert_true(moved > 50);
+    sim_net_run(&c.net, (KM_PEERS_EARLIER_MS - 1000) * MS);
+    uint32_t slot = 0;
+    while (!owns(&c.nodes[2], slot)) {
+        slot++;
+    }
+    assert_true(earlier_of(&c.nodes[2], slot) >= 0);
+    sim_net_run(&c.net, 1500 * MS);
+    assert_int_equal(earlier_of(&c.nodes[2], slot), -1);
+    for (unsigned i = 0; i < NODES; i++) { /* and the tables are gone */
+        assert_int_equal(km_peers_own(c.nodes[i].peers)->earlier.count, 0);
+    }
+    cluster_close(&c);
+}
+
+/* A member that leaves answers until it has left; then an older owner is found, if
+ * there is one. */
+static void test_earlier_owners_that_leave(void **state)
+{
+    struct cluster c;
+    uint32_t slot = 0;
+    (void)state;
+    cluster_open(&c, 3);
+    notice_all(&c, 7);
+    static bool was_c[KM_OWNER_SLOTS];
+    for (slot = 0; slot < KM_OWNER_SLOTS; slot++) {
+        was_c[slot] = owns(&c.nodes[2], slot);
+    }
+    c.nodes[2].member.state = KM_MEMBER_LEAVING;
+    notice_all(&c, 7);
+    for (slot = 0; !was_c[slot] || !owns(&c.nodes[1], slot); slot++) {
+    }
+    assert_int_equal(earlier_of(&c.nodes[1], slot), 2);
+    c.nodes[1].member.state = KM_MEMBER_LEAVING;
+    notice_all(
+        &c, 7); /* all slots are A's; B has owned this one, and before that C */
+    assert_true(owns(&c.nodes[0], slot));
+    assert_int_equal(earlier_of(&c.nodes[0], slot), 1);
+    notice(&c, 0, 5);
+    sim_net_run(&c.net, 100 * MS);
+    assert_int_equal(earlier_of(&c.nodes[0], slot), 2);
+    notice(&c, 0, 1);
+    sim_net_run(&c.net, 100 * MS);
+    assert_int_equal(earlier_of(&c.nodes[0], slot), -1);
+    cluster_close(&c);
+}
+
+/* Views that come and go all the time do not cost more and more memory, and views with
+ * the same placement cost none. */
+static void test_earlier_owners_are_bounded(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    notice_all(&c, 3);
+    for (unsigned i = 0; i < 2 * KM_PEERS_EARLIER_MAX; i++) {
+        notice(&c, 0, i % 2 == 0 ? 7 : 3);
+        sim_net_run(&c.net, 1000 * MS);
+        unsigned most =
+            i + 1 < KM_PEERS_EARLIER_MAX ? i + 1 : KM_PEERS_EARLIER_MAX;
+        assert_int_equal(km_peers_own(c.nodes[0].peers)->earlier.count, most);
+    }
+    sim_net_run(&c.net, (KM_PEERS_EARLIER_MS + 1000) * MS);
+    c.nodes[2].member.state = KM_MEMBER_JOINING;
+    notice(&c, 0, 7); /* it owns nothing yet */
+    sim_net_run(&c.net, 1000 * MS);
+    assert_int_equal(km_peers_own(c.nodes[0].peers)->earlier.count, 0);
+    cluster_close(&c);
+}
 
 /* Nodes that have adopted the same view agree on all owners, and are settled. */
 static void test_agree(void **state)
@@ -1866,6 +1987,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_agree),
+        cmocka_unit_test(test_earlier_owners),
+        cmocka_unit_test(test_earlier_owners_that_leave),
+        cmocka_unit_test(test_earlier_owners_are_bounded),
         cmocka_unit_test(test_turn),
         cmocka_unit_test(test_hidden),
         cmocka_unit_test(test_replaced),
