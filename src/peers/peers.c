@@ -176,6 +176,8 @@ static void set_up(struct km_peers *peers,
     peers->transport = options->transport;
     peers->events = options->events;
     peers->owner = options->owner;
+    peers->fence = options->fence;
+    peers->fence_arg = options->fence_arg;
     peers->nonce = options->nonce;
     atomic_init(&peers->live, 1);
     atomic_init(&peers->refusal, KAMA_ERR_NOT_READY);

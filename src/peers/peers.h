@@ -56,6 +56,17 @@ struct km_peers_events {
     void (*closed)(void *owner);
 };
 
+/* R8: what a fill needs. node/ fills the table in. */
+struct km_peers_fence_ops {
+    /* Calls cb for each member whose mutations up to a clock must be in the answer of the
+     * member `to`, to a fill whose key's slot has this floor. Any thread; it does not
+     * block. */
+    void (*needs)(void *arg, uint64_t floor, const struct km_member_id *to,
+                  void (*cb)(void *cb_arg, const struct km_member_id *id,
+                             uint64_t clock),
+                  void *cb_arg);
+};
+
 struct km_peers_options {
     const kama_allocator *mem;
     struct km_transport transport;
@@ -67,6 +78,8 @@ struct km_peers_options {
     /* The number of the last adoption that the groups have seen, because they had
      * other peers before; 0: none. */
     uint64_t adoption;
+    const struct km_peers_fence_ops *fence; /* NULL: no fill needs anything */
+    void *fence_arg;
 };
 
 KAMA_NODISCARD kama_status km_peers_new(const struct km_peers_options *options,

@@ -198,15 +198,61 @@ static kama_status append_keys(struct km_peers_call *call, struct km_buf *out)
     return st;
 }
 
-/* Fill and FillMany have the same numbers for the key and for the keys, and for
- * the traceparent. */
+/* Returns the largest floor of the fills of a call. What one of them needs, all wait
+ * for. */
+static uint64_t floor_of(const struct km_peers_call *call)
+{
+    uint64_t floor = 0;
+    for (size_t i = 0; i < call->count; i++) {
+        const struct km_owner_fill *fill = call->requests[i];
+        floor = fill->floor > floor ? fill->floor : floor;
+    }
+    return floor;
+}
+
+/* A message that needs are appended to. */
+struct needs {
+    struct km_buf *out;
+    kama_status status;
+};
+
+static void append_need(void *arg, const struct km_member_id *id,
+                        uint64_t clock)
+{
+    struct needs *needs = arg;
+    const struct km_msg_peer_need need = {
+        .member_id = kama_bytes_make(id->bytes, sizeof id->bytes),
+        .clock = clock};
+    if (needs->status == KAMA_OK) {
+        needs->status = km_pb_append_element(needs->out, KM_MSG_PEER_NEEDS,
+                                             &km_msg_peer_need_pb, &need);
+    }
+}
+
+/* R8: the needs are read now, when all fills of the call have begun. */
+static kama_status append_needs(struct km_peers_call *call, struct km_buf *out)
+{
+    const struct km_peer *peer = call->on->peer;
+    const struct km_peers *peers = peer->peers;
+    struct needs needs = {.out = out, .status = KAMA_OK};
+    uint64_t floor = floor_of(call);
+    if (floor != 0 && peers->fence != NULL) {
+        peers->fence->needs(peers->fence_arg, floor, &peer->id, append_need,
+                            &needs);
+    }
+    return needs.status;
+}
+
+/* Fill and FillMany have the same numbers for the key and for the keys, for the
+ * traceparent, and for the needs. */
 static kama_status append_fills(struct km_peers_call *call, struct km_buf *out)
 {
     const struct km_owner_fill *first = call->requests[0];
     kama_status st = append_keys(call, out);
-    return st == KAMA_OK && first->traceparent != NULL
-               ? km_pb_append_bytes(out, 4, bytes_of(first->traceparent))
-               : st;
+    if (st == KAMA_OK && first->traceparent != NULL) {
+        st = km_pb_append_bytes(out, 4, bytes_of(first->traceparent));
+    }
+    return st == KAMA_OK ? append_needs(call, out) : st;
 }
 
 /* Appends the head of a mutation whose value is sent behind the message. */
@@ -393,6 +439,9 @@ static void take_fill(struct km_peers_call *call, size_t index,
                                    .version = r->version,
                                    .from_memory = r->from_memory,
                                    .etag_key = r->etag_key,
+                                   .stamp = {r->clock, r->origin},
+                                   .view_id = r->view_id,
+                                   .current = r->current,
                                    .current_ns = read_us(r->current_us)};
     if (index >= call->count || call->requests[index] == NULL) {
         return;

@@ -112,6 +112,8 @@ struct km_peers {
     struct km_transport transport;
     const struct km_peers_events *events;
     void *owner;
+    const struct km_peers_fence_ops *fence;
+    void *fence_arg;
     char *cluster;
     char *service;
     struct km_member_id nonce;

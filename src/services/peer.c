@@ -8,6 +8,8 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/peek_op.h"
+#include "group/registry.h"
+#include "group/sync_apply.h"
 #include "services/peer_work.h"
 #include "services/service.h"
 #include "wire/msg/peer.h"
@@ -49,8 +51,34 @@ void km_service_peer_hello(struct km_server_call *call, kama_bytes message)
 /* -- admission ------------------------------------------------------------- */
 
 /* The beginning of all requests but Hello: a Fill has one key where the others
- * have a list of keys or of mutations. */
-typedef struct km_msg_peer_peek_request head;
+ * have a list of keys or of mutations, and only a Fill and a FillMany have needs. */
+typedef struct km_msg_peer_fill_many_request head;
+#define HEAD_PB (&km_msg_peer_fill_many_request_pb)
+
+/* Returns whether this node has all that an answer must include. Once it has, it does
+ * for good, so that the key may be looked up afterwards. */
+static bool has_needs(const struct km_service_peers *peers, const head *request)
+{
+    struct km_pb_list needs = request->needs;
+    struct km_msg_peer_need need;
+    kama_bytes element;
+    while (km_pb_next(&needs, &element)) {
+        if (peers->ops->has == NULL ||
+            km_pb_decode(&km_msg_peer_need_pb, element, &need) != KAMA_OK ||
+            !peers->ops->has(peers->arg, need.member_id, need.clock)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Returns the time until which a call waits, counted from its begin: for a view, or if
+ * that is known, for needs. */
+static km_ns until_of(const struct km_service_peer_state *state,
+                      bool knows_view)
+{
+    return knows_view ? state->needs_until : state->view_until;
+}
 
 static void end_wait(struct km_server_call *call)
 {
@@ -69,6 +97,17 @@ static void go_on(struct km_server_call *call, kama_bytes message,
     state->begin(call, message, knowledge);
 }
 
+/* A mutation comes within a millisecond or so, a view within some. */
+static void arm(struct km_server_call *call, const head *request)
+{
+    struct km_service_peer_state *state = km_server_call_state(call);
+    struct km_loop *loop = km_server_call_loop(call);
+    int64_t pause_ms = request->needs.count > 0 ? KM_SERVICE_NEEDS_POLL_MS
+                                                : KM_SERVICE_VIEW_POLL_MS;
+    km_loop_timer_arm(loop, &state->timer,
+                      km_ns_after_ms(km_loop_now(loop), pause_ms));
+}
+
 static void on_poll(struct km_timer *timer)
 {
     struct km_service_peer_state *state =
@@ -79,21 +118,30 @@ static void on_poll(struct km_timer *timer)
     kama_bytes message = kama_bytes_make(state->copy, state->bytes);
     km_ns now = km_loop_now(loop);
     head request;
-    kama_status st =
-        km_pb_decode(&km_msg_peer_peek_request_pb, message, &request);
+    kama_status st = km_pb_decode(HEAD_PB, message, &request);
     KM_ASSERT(st == KAMA_OK);
-    bool known = peers->ops->has_adopted(peers->arg, request.sender.view_id);
-    if (!known && now < state->until) {
-        km_loop_timer_arm(loop, timer,
-                          km_ns_after_ms(now, KM_SERVICE_VIEW_POLL_MS));
+    bool knows = peers->ops->has_adopted(peers->arg, request.sender.view_id);
+    bool level = knows && has_needs(peers, &request);
+    if (!level && now < until_of(state, knows)) {
+        arm(call, &request);
         return;
     }
-    go_on(call, message, known ? KM_PEER_VIEW_KNOWN : KM_PEER_VIEW_UNKNOWN);
+    go_on(call, message, level ? KM_PEER_IS_LEVEL : KM_PEER_IS_BEHIND);
     end_wait(call);
 }
 
-/* Parks the call until this node has learned the view of the sender. */
-static void wait_for_view(struct km_server_call *call, kama_bytes message)
+/* Returns how long a call may wait for needs. A group that is not here needs none. */
+static int64_t fence_wait_ms(struct km_server_call *call, kama_bytes name)
+{
+    kama_group *group =
+        km_registry_find(km_service_env_of(call)->registry, name);
+    return group != NULL ? km_group_fence_wait_ms(group) : 0;
+}
+
+/* Parks the call until this node has learned the view of the sender, and what the sender
+ * needs. */
+static void wait(struct km_server_call *call, kama_bytes message,
+                 const head *request)
 {
     struct km_service_peer_state *state = km_server_call_state(call);
     struct km_loop *loop = km_server_call_loop(call);
@@ -107,11 +155,12 @@ static void wait_for_view(struct km_server_call *call, kama_bytes message)
         memcpy(state->copy, message.data, message.len);
     }
     state->bytes = message.len;
-    state->until = km_ns_after_ms(now, KM_SERVICE_VIEW_WAIT_MS);
+    state->view_until = km_ns_after_ms(now, KM_SERVICE_VIEW_WAIT_MS);
+    state->needs_until =
+        km_ns_after_ms(now, fence_wait_ms(call, request->group));
     state->timer.fire = on_poll;
     km_server_call_hold(call);
-    km_loop_timer_arm(loop, &state->timer,
-                      km_ns_after_ms(now, KM_SERVICE_VIEW_POLL_MS));
+    arm(call, request);
 }
 
 /* A list is worked through in one turn of the loop, and each of its elements has
@@ -119,13 +168,19 @@ static void wait_for_view(struct km_server_call *call, kama_bytes message)
 static bool refuse_long_list(struct km_server_call *call, const head *request)
 {
     char text[KM_ERROR_BYTES_MAX];
-    if (request->keys.count <= KM_PEERS_BATCH_KEYS) {
+    if (request->keys.count > KM_PEERS_BATCH_KEYS) {
+        (void)snprintf(text, sizeof text,
+                       "the request has %" PRIu32 " keys or mutations, and at "
+                       "most %d are allowed; send several requests",
+                       request->keys.count, KM_PEERS_BATCH_KEYS);
+    } else if (request->needs.count > KM_PEERS_NEEDS_MAX) {
+        (void)snprintf(text, sizeof text,
+                       "the request has %" PRIu32 " needs, and at most %d are "
+                       "allowed",
+                       request->needs.count, KM_PEERS_NEEDS_MAX);
+    } else {
         return false;
     }
-    (void)snprintf(text, sizeof text,
-                   "the request has %" PRIu32 " keys or mutations, and at most "
-                   "%d are allowed; send several requests",
-                   request->keys.count, KM_PEERS_BATCH_KEYS);
     km_server_call_finish(call, KAMA_ERR_TOO_LARGE, text);
     return true;
 }
@@ -136,8 +191,7 @@ void km_peer_method_start(struct km_server_call *call, kama_bytes message,
     struct km_peer_method_state *state = km_server_call_state(call);
     const struct km_service_peers *peers = peers_of(call);
     head request;
-    if (peers == NULL || !km_service_decode(call, &km_msg_peer_peek_request_pb,
-                                            message, &request)) {
+    if (peers == NULL || !km_service_decode(call, HEAD_PB, message, &request)) {
         return;
     }
     km_last_error_clear();
@@ -151,10 +205,11 @@ void km_peer_method_start(struct km_server_call *call, kama_bytes message,
     }
     km_server_call_trust_peer(call);
     state->begin = begin;
-    if (peers->ops->has_adopted(peers->arg, request.sender.view_id)) {
-        go_on(call, message, KM_PEER_VIEW_KNOWN);
+    if (peers->ops->has_adopted(peers->arg, request.sender.view_id) &&
+        has_needs(peers, &request)) {
+        go_on(call, message, KM_PEER_IS_LEVEL);
     } else {
-        wait_for_view(call, message);
+        wait(call, message, &request);
     }
 }
 
@@ -230,7 +285,7 @@ static void begin_peek(struct km_server_call *call, kama_bytes message,
     kama_status st = KAMA_OK;
     while (st == KAMA_OK && km_pb_next(&request.keys, &key)) {
         struct km_msg_peer_peek_item item = {.outcome = KM_MSG_PEER_BEHIND};
-        if (knowledge == KM_PEER_VIEW_KNOWN) {
+        if (knowledge == KM_PEER_IS_LEVEL) {
             item = peek(call, group, key);
         }
         st = km_pb_append_element(&out, KM_MSG_PEER_ITEMS,

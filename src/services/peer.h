@@ -4,11 +4,17 @@
  * A request is answered or refused, and never passed on.
  *
  *     message --> sender admitted? --> its view known? --no, 50 ms--> BEHIND
- *                     | no                 | yes
- *                     v                    v
- *               NOT_MEMBER        Fill, FillMany: owner? --> the get of the group
+ *                     | no                 | yes                           ^
+ *                     v                    v                               |
+ *               NOT_MEMBER        its needs applied? --no, fence_wait------+
+ *                                          | yes
+ *                                          v
+ *                                 Fill, FillMany: owner? --> the get of the group
  *                                 Peek: owner? --> memory
  *                                 Mutate: the mutations, one after the other
+ *
+ * R8: the needs are what the sender has of other members' mutations. Only when this node
+ * has them, too, does it look at the key.
  *
  * Hello needs no admission, because it is how nodes get to know each other.
  *
@@ -30,12 +36,14 @@
 /* How long a call waits for this node to learn the view of its sender. */
 #define KM_SERVICE_VIEW_WAIT_MS 50
 #define KM_SERVICE_VIEW_POLL_MS 5
+#define KM_SERVICE_NEEDS_POLL_MS 1
 #define KM_SERVICE_FILLS_PARALLEL 64
 
 /* The beginning of the state of each call but Hello. */
 struct km_service_peer_state {
-    struct km_timer timer; /* armed while the call waits for a view */
-    km_ns until;
+    struct km_timer timer; /* armed while the call waits */
+    km_ns view_until;
+    km_ns needs_until;
     uint8_t *copy; /* of the message, owned, while it waits */
     size_t bytes;
     void *work; /* the object that holds the call, or NULL */

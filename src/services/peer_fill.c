@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/status.h"
+#include "group/peek_op.h"
 #include "services/traceparent.h"
 #include "store/item.h"
 
@@ -74,11 +75,19 @@ static void fill_response(const struct km_peer_slot *slot,
         .message = kama_bytes_str(slot->text != NULL ? slot->text : ""),
         .view_id = km_peer_view_id(slot->fills->call),
         .from_memory = slot->source == KM_GET_FROM_MEMORY,
+        .current = slot->current,
         .current_us = slot->current_ns / NS_PER_US};
     if (slot->value != NULL) {
+        struct km_version stamp = km_item_stamp(slot->value);
         ret->ttl_ms = kama_value_ttl_ms(slot->value);
         ret->version = kama_value_version(slot->value);
-        ret->etag_key = ret->version == 0 ? km_item_etag_key(slot->value) : 0;
+        ret->clock = stamp.hlc;
+        ret->origin = stamp.origin;
+        ret->etag_key = ret->version == 0 && !km_version_is_set(stamp)
+                            ? km_item_etag_key(slot->value)
+                            : 0;
+    } else if (slot->status == KAMA_MISS) {
+        ret->ttl_ms = slot->absent_ttl_ms;
     }
 }
 
@@ -155,6 +164,8 @@ static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
     slot->value = value;
     slot->source = op->source;
     slot->current_ns = op->current_ns;
+    slot->current = op->current;
+    slot->absent_ttl_ms = op->absent_ttl_ms;
     if ((int)status < 0) {
         slot->text = km_mem_strdup(env->mem, sentence);
     }
@@ -183,6 +194,9 @@ static void get(struct km_peer_slot *slot, kama_bytes key)
     km_service_env_unpark(fills->env);
     slot->status = st;
     slot->source = KM_GET_FROM_MEMORY;
+    slot->current = true;
+    slot->absent_ttl_ms =
+        st == KAMA_MISS ? km_group_absent_ttl(fills->group, key) : 0;
     if ((int)st < 0) {
         slot->text = km_mem_strdup(fills->env->mem, km_last_error());
     }
@@ -199,7 +213,9 @@ static void begin_key(struct km_peer_fills *fills, kama_bytes key)
     slot->status = KAMA_OK;
     slot->source = KM_GET_FROM_LOADER;
     slot->current_ns = 0;
-    slot->outcome = fills->knowledge == KM_PEER_VIEW_KNOWN
+    slot->current = false;
+    slot->absent_ttl_ms = 0;
+    slot->outcome = fills->knowledge == KM_PEER_IS_LEVEL
                         ? km_peer_place(fills->call, fills->group, key)
                         : KM_MSG_PEER_BEHIND;
     if (slot->outcome == KM_MSG_PEER_ANSWERED) {

@@ -36,7 +36,9 @@ struct km_peer_slot {
     uint32_t index;
     enum km_msg_peer_outcome outcome;
     enum km_get_source source;
-    km_ns current_ns; /* of the get */
+    km_ns current_ns; /* of the get, */
+    bool current;     /* and these two */
+    int64_t absent_ttl_ms;
     kama_status status;
     kama_value *value; /* owned */
     char *text;        /* owned; NULL: none */

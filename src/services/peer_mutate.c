@@ -208,7 +208,7 @@ static kama_status carry_out(struct mutations *m, kama_bytes element)
 {
     struct km_msg_peer_mutation message;
     struct km_put_condition condition;
-    if (m->knowledge == KM_PEER_VIEW_UNKNOWN) {
+    if (m->knowledge == KM_PEER_IS_BEHIND) {
         return append(m, KM_MSG_PEER_BEHIND, NULL, KAMA_OK, "");
     }
     if (!read_mutation(element, &message, &condition)) {

@@ -33,6 +33,9 @@ struct km_service_peer_ops {
     uint64_t (*view_id)(void *peers);
     enum km_service_place (*place)(void *peers, const char *group,
                                    kama_bytes key);
+    /* R8. Returns whether this node has applied the mutations of a member up to a clock.
+     * Bytes that are no id of a member count as one that is not here any more. */
+    bool (*has)(void *peers, kama_bytes member_id, uint64_t clock);
 };
 
 struct km_service_peers {

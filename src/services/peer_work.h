@@ -12,8 +12,9 @@
 #include "services/service.h"
 #include "wire/msg/peer.h"
 
-/* Whether this node has adopted the view of the sender, or a newer one. */
-enum km_peer_knowledge { KM_PEER_VIEW_KNOWN, KM_PEER_VIEW_UNKNOWN };
+/* Whether this node has adopted the view of the sender, or a newer one, and has what
+ * the sender needs (R8). */
+enum km_peer_knowledge { KM_PEER_IS_LEVEL, KM_PEER_IS_BEHIND };
 
 typedef void (*km_peer_begin_fn)(struct km_server_call *call,
                                  kama_bytes message,

@@ -145,8 +145,11 @@ static enum km_service_place place(void *peers, const char *group,
                                              : KM_SERVICE_OWNER;
 }
 
-static const struct km_service_peer_ops peer_ops = {hello, admit, has_adopted,
-                                                    view_id, place};
+static const struct km_service_peer_ops peer_ops = {.hello = hello,
+                                                    .admit = admit,
+                                                    .has_adopted = has_adopted,
+                                                    .view_id = view_id,
+                                                    .place = place};
 
 /* -- life ------------------------------------------------------------------ */
 

@@ -62,6 +62,8 @@ struct cluster {
     km_ns hello_after;                /* the answer to a Hello takes so long */
     unsigned hellos[NODES];           /* that each node has said */
     kama_status failed;               /* in a failmalloc scenario */
+    unsigned needs;                   /* of the last fill that has come */
+    uint64_t need_clocks[4];
 };
 
 static const char *const addresses[] = {"a:1", "b:1", "c:1"};
@@ -160,7 +162,28 @@ static struct km_msg_peer_fill_response fill_answer(const struct script *script,
         .ttl_ms = 7,
         .version = 9,
         .etag_key = 66,
+        .view_id = 55,
+        .current = true,
+        .clock = 44,
+        .origin = 33,
         .value = key};
+}
+
+/* Notes what a fill needs: of node b, and of the one behind it. */
+static void note_needs(struct cluster *cluster, struct km_pb_list needs)
+{
+    struct km_msg_peer_need need;
+    kama_bytes element;
+    cluster->needs = 0;
+    while (km_pb_next(&needs, &element)) {
+        struct km_member_id want = id_of(1 + cluster->needs);
+        KM_ASSERT(km_pb_decode(&km_msg_peer_need_pb, element, &need) ==
+                  KAMA_OK);
+        KM_ASSERT(km_bytes_eq(need.member_id,
+                              kama_bytes_make(want.bytes, sizeof want.bytes)));
+        KM_ASSERT(cluster->needs < 4);
+        cluster->need_clocks[cluster->needs++] = need.clock;
+    }
 }
 
 static void serve_fill_many(struct cluster *cluster, kama_bytes message,
@@ -171,6 +194,7 @@ static void serve_fill_many(struct cluster *cluster, kama_bytes message,
     uint32_t index = 0;
     KM_ASSERT(km_pb_decode(&km_msg_peer_fill_many_request_pb, message,
                            &request) == KAMA_OK);
+    note_needs(cluster, request.needs);
     while (km_pb_next(&request.keys, &key)) {
         cluster->keys++;
         struct km_msg_peer_fill_many_response one = {
@@ -187,6 +211,7 @@ static void serve_fill(struct cluster *cluster, kama_bytes message,
     struct km_msg_peer_fill_request request;
     KM_ASSERT(km_pb_decode(&km_msg_peer_fill_request_pb, message, &request) ==
               KAMA_OK);
+    note_needs(cluster, request.needs);
     struct km_msg_peer_fill_response one =
         fill_answer(&cluster->script, request.key);
     add_message(answer, &km_msg_peer_fill_response_pb, &one);
@@ -282,6 +307,22 @@ static void serve(struct sim_net *net, struct sim_node *to, const char *path,
 
 /* -- life ------------------------------------------------------------------ */
 
+/* Every fill needs two members up to its floor, of which the second knows one more. */
+static void needs(void *arg, uint64_t floor, const struct km_member_id *to,
+                  void (*cb)(void *cb_arg, const struct km_member_id *id,
+                             uint64_t clock),
+                  void *cb_arg)
+{
+    const struct node *node = arg;
+    struct km_member_id ids[] = {id_of(1), id_of(2)};
+    assert_int_not_equal(floor, 0);
+    assert_false(km_member_id_equal(to, &node->member.id));
+    cb(cb_arg, &ids[0], floor);
+    cb(cb_arg, &ids[1], floor + 1);
+}
+
+static const struct km_peers_fence_ops fence = {.needs = needs};
+
 static kama_status node_open(struct cluster *cluster, unsigned i,
                              const kama_allocator *mem)
 {
@@ -303,7 +344,9 @@ static kama_status node_open(struct cluster *cluster, unsigned i,
                                        .owner = node,
                                        .cluster = "test",
                                        .service = "svc",
-                                       .nonce = id_of(100 + i)};
+                                       .nonce = id_of(100 + i),
+                                       .fence = &fence,
+                                       .fence_arg = node};
     kama_status st = km_peers_new(&options, &node->peers);
     if (st == KAMA_OK) {
         km_peers_set_self(node->peers, &node->member.id, addresses[i]);
@@ -419,6 +462,9 @@ struct fill {
     char text[256];
     char value[32];
     uint64_t etag_key;
+    struct km_version stamp;
+    uint64_t view_id;
+    bool current;
     km_ns at;
     struct sim_net *net;
 };
@@ -430,6 +476,9 @@ static void fill_done(struct km_owner_fill *f, const struct km_owner_reply *r)
     fill->outcome = r->outcome;
     fill->status = r->status;
     fill->etag_key = r->etag_key;
+    fill->stamp = r->stamp;
+    fill->view_id = r->view_id;
+    fill->current = r->current;
     fill->at = sim_net_now(fill->net);
     (void)snprintf(fill->text, sizeof fill->text, "%s", r->text);
     (void)snprintf(fill->value, sizeof fill->value, "%.*s", (int)r->value.len,
@@ -1366,6 +1415,46 @@ static void test_fill(void **state)
 }
 
 /* A miss and an error of the loader come back as they are. */
+/* R8: a fill says what its answer must include, several of them together what the one
+ * with the largest floor needs; and the answer says what may be kept of it. */
+static void test_fill_needs(void **state)
+{
+    struct cluster c;
+    struct fill fill;
+    struct fill many[3];
+    struct km_list list;
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    fill_one(&c, 0, &fill);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(fill.done, 1);
+    assert_int_equal(c.needs, 0);
+    assert_true(fill.current);
+    assert_int_equal(fill.view_id, 55);
+    assert_int_equal(fill.stamp.hlc, 44);
+    assert_int_equal(fill.stamp.origin, 33);
+    km_list_init(&list);
+    fill_make(&c, 0, &fill, 0, &list);
+    fill.fill.floor = 8;
+    km_peers_owner_ops.fill(c.nodes[0].peers, &list);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(c.needs, 2);
+    assert_int_equal(c.need_clocks[0], 8);
+    assert_int_equal(c.need_clocks[1], 9);
+    for (unsigned i = 0; i < 3; i++) {
+        fill_make(&c, 0, &many[i], i, &list);
+        many[i].fill.floor = i == 1 ? 12 : i;
+    }
+    km_peers_owner_ops.fill(c.nodes[0].peers, &list);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(c.many, 1);
+    assert_int_equal(c.needs, 2);
+    assert_int_equal(c.need_clocks[0], 12);
+    assert_int_equal(many[2].done, 1);
+    cluster_close(&c);
+}
+
 static void test_fill_typed(void **state)
 {
     struct cluster c;
@@ -2017,6 +2106,7 @@ int main(void)
         cmocka_unit_test(test_a_peer_that_is_registering),
         cmocka_unit_test(test_probe),
         cmocka_unit_test(test_admit),
+        cmocka_unit_test(test_fill_needs),
         cmocka_unit_test(test_fill),
         cmocka_unit_test(test_fill_typed),
         cmocka_unit_test(test_fill_bounded),

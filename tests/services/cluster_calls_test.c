@@ -346,8 +346,8 @@ static uint64_t view_id(void *arg)
 /* So does the deadline of a peer's request, which is that of its caller. */
 static void test_the_deadline_of_a_peer_bounds_the_wait(void **state)
 {
-    static const struct km_service_peer_ops ops = {NULL, admit, knows_view,
-                                                   view_id, NULL};
+    static const struct km_service_peer_ops ops = {
+        .admit = admit, .has_adopted = knows_view, .view_id = view_id};
     struct world w;
     struct km_buf message;
     const struct km_msg_peer_mutation mutation = {

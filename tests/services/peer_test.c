@@ -49,6 +49,9 @@ struct world {
     atomic_uint place;
     atomic_uint asked_view; /* so often was asked whether a view is known */
     atomic_uint known_after;
+    atomic_uint asked_need; /* likewise: a need, whose clock is 5 */
+    atomic_uint has_after;
+    atomic_uint versions; /* the clock of the last one */
 };
 
 static kama_status hello(void *arg,
@@ -94,8 +97,62 @@ static enum km_service_place place(void *arg, const char *group, kama_bytes key)
     return (enum km_service_place)atomic_load(&world->place);
 }
 
-static const struct km_service_peer_ops ops = {hello, admit, has_adopted,
-                                               view_id, place};
+static bool has(void *arg, kama_bytes member_id, uint64_t clock)
+{
+    struct world *world = arg;
+    KM_ASSERT(km_bytes_eq(member_id, KM_LIT("0123456789abcdef")));
+    KM_ASSERT(clock == 5);
+    return atomic_fetch_add(&world->asked_need, 1) >=
+           atomic_load(&world->has_after);
+}
+
+static const struct km_service_peer_ops ops = {hello,   admit, has_adopted,
+                                               view_id, place, has};
+
+/* -- a synchronized group that is alone ------------------------------------ */
+
+static void ask_here(void *owner, uint32_t slot,
+                     struct km_owner_answer *ret_answer)
+{
+    (void)owner;
+    (void)slot;
+    *ret_answer = (struct km_owner_answer){.place = KM_OWNER_HERE};
+}
+
+static enum km_sync_role enter(void *sync, struct km_snapshot_reader *reader)
+{
+    (void)sync;
+    (void)reader;
+    return KM_SYNC_ORIGINATES;
+}
+
+static void leave(void *sync, struct km_snapshot_reader *reader)
+{
+    (void)sync;
+    (void)reader;
+}
+
+static struct km_version originate(void *sync, uint32_t number,
+                                   const struct km_asking *asking)
+{
+    struct world *world = sync;
+    (void)number;
+    (void)asking;
+    return (struct km_version){.hlc = 1 + atomic_fetch_add(&world->versions, 1),
+                               .origin = 9};
+}
+
+static uint32_t add(void *sync, const char *name, struct km_store *store)
+{
+    (void)sync;
+    (void)name;
+    (void)store;
+    return 0;
+}
+
+static const struct km_owner_ops owner_ops = {.ask = ask_here};
+static const struct km_group_sync_ops sync_ops = {
+    .enter = enter, .leave = leave, .originate = originate};
 
 static kama_status load(void *arg, const kama_load *req, kama_sink *out)
 {
@@ -112,12 +169,21 @@ static kama_status load(void *arg, const kama_load *req, kama_sink *out)
         kama_del(((struct world *)arg)->group, req->key, NULL) != KAMA_MISS) {
         return KAMA_ERR_LOADER;
     }
+    if (km_bytes_eq(req->key, KM_LIT("secret"))) {
+        kama_sink_options options;
+        kama_sink_options_init(&options);
+        options.flags = KAMA_NO_STORE;
+        return kama_sink_set(out, req->key, &options);
+    }
     return km_bytes_eq(req->key, KM_LIT("none"))
                ? KAMA_MISS
                : kama_sink_set(out, req->key, NULL);
 }
 
-static void world_open(struct world *w, bool clustered)
+/* What the node of a test is. */
+enum company { ALONE, CLUSTERED, SYNCED };
+
+static void world_open(struct world *w, enum company company)
 {
     memset(w, 0, sizeof *w);
     assert_int_equal(km_loop_new(NULL, NULL, 0, &w->loop), KAMA_OK);
@@ -130,7 +196,7 @@ static void world_open(struct world *w, bool clustered)
                                          km_clock_system(), &w->registry,
                                          "kama"),
                      KAMA_OK);
-    if (clustered) {
+    if (company != ALONE) {
         w->env.peers = (struct km_service_peers){&ops, w};
     }
     kama_group_options options;
@@ -138,7 +204,15 @@ static void world_open(struct world *w, bool clustered)
     options.name = "g";
     options.loader = load;
     options.loader_arg = w;
+    options.sync = "broadcast";
+    options.negative_ttl_ms = 60000;
+    options.fence_wait_ms = 30;
     struct km_group_env env = {.pool = w->pool};
+    if (company == SYNCED) {
+        env.owner.ops = &owner_ops;
+        env.sync =
+            (struct km_group_sync){.ops = &sync_ops, .arg = w, .add = add};
+    }
     assert_int_equal(km_group_new(&options, &env, &w->group), KAMA_OK);
     km_registry_add(&w->registry, w->group);
     serve_env(&w->env, &w->loop, &w->server);
@@ -211,7 +285,7 @@ static void test_no_cluster(void **state)
     struct world w;
     struct km_msg_peer_fill_request request = {.key = KM_LIT("k")};
     (void)state;
-    world_open(&w, false);
+    world_open(&w, ALONE);
     assert_int_equal(
         ask(&w, PEER "Fill", &km_msg_peer_fill_request_pb, &request),
         KAMA_ERR_UNSUPPORTED);
@@ -227,7 +301,7 @@ static void test_admission(void **state)
     static const char *const paths[] = {PEER "Fill", PEER "FillMany",
                                         PEER "Peek", PEER "Mutate"};
     (void)state;
-    world_open(&w, true);
+    world_open(&w, CLUSTERED);
     atomic_store(&w.refusal, KAMA_ERR_NOT_MEMBER);
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(
@@ -254,7 +328,7 @@ static void test_fill(void **state)
 {
     struct world w;
     (void)state;
-    world_open(&w, true);
+    world_open(&w, CLUSTERED);
     struct km_msg_peer_fill_response r = fill(&w, "key");
     assert_int_equal(r.outcome, KM_MSG_PEER_ANSWERED);
     assert_int_equal(r.status, KAMA_OK);
@@ -287,7 +361,7 @@ static void test_overtaken_fill(void **state)
 {
     struct world w;
     (void)state;
-    world_open(&w, true);
+    world_open(&w, CLUSTERED);
     struct km_msg_peer_fill_response r = fill(&w, "overtaken");
     assert_int_equal(r.status, KAMA_OK);
     assert_false(r.from_memory);
@@ -301,7 +375,7 @@ static void test_wait_for_view(void **state)
 {
     struct world w;
     (void)state;
-    world_open(&w, true);
+    world_open(&w, CLUSTERED);
     atomic_store(&w.known_after, 3);
     struct km_msg_peer_fill_response r = fill(&w, "key");
     assert_int_equal(r.outcome, KM_MSG_PEER_ANSWERED);
@@ -309,6 +383,136 @@ static void test_wait_for_view(void **state)
     atomic_store(&w.known_after, UINT32_MAX);
     r = fill(&w, "key");
     assert_int_equal(r.outcome, KM_MSG_PEER_BEHIND);
+    world_close(&w);
+}
+
+/* -- R8: what the asking node may keep --------------------------------------- */
+
+/* Fills a key with needs, of which one has a member's id, or only some bytes. */
+static struct km_msg_peer_fill_response fill_with_need(struct world *w,
+                                                       kama_bytes need)
+{
+    struct km_buf buf;
+    struct km_msg_peer_fill_response response;
+    km_buf_init(&buf, km_mem_default(), SIZE_MAX);
+    assert_int_equal(km_pb_append_bytes(&buf, 2, KM_LIT("g")), KAMA_OK);
+    assert_int_equal(km_pb_append_bytes(&buf, 3, KM_LIT("key")), KAMA_OK);
+    assert_int_equal(km_pb_append_bytes(&buf, 5, need), KAMA_OK);
+    km_buf_reset(&w->reply, SIZE_MAX);
+    struct km_client_request request = {.path = PEER "Fill",
+                                        .message = km_buf_bytes(&buf),
+                                        .timeout_ms = PATIENCE_MS};
+    assert_int_equal(km_client_unary(w->client, &request, &w->reply), KAMA_OK);
+    assert_int_equal(km_pb_decode(&km_msg_peer_fill_response_pb,
+                                  km_buf_bytes(&w->reply), &response),
+                     KAMA_OK);
+    km_buf_fini(&buf);
+    return response;
+}
+
+#define NEED                                                                   \
+    KM_LIT("\x0a\x10"                                                          \
+           "0123456789abcdef\x11\5\0\0\0\0\0\0\0")
+
+/* What a fill needs is waited for, before the key is looked at; if it does not come
+ * within the fence_wait of the group, the answer is BEHIND. */
+static void test_wait_for_needs(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w, SYNCED);
+    struct km_msg_peer_fill_response r = fill_with_need(&w, NEED);
+    assert_int_equal(r.outcome, KM_MSG_PEER_ANSWERED);
+    assert_int_equal(atomic_load(&w.asked_need), 1);
+    atomic_store(&w.asked_need, 0);
+    atomic_store(&w.has_after, 5);
+    atomic_store(&w.known_after, 3);
+    r = fill_with_need(&w, NEED);
+    assert_int_equal(r.outcome, KM_MSG_PEER_ANSWERED);
+    assert_int_equal(atomic_load(&w.asked_need), 6);
+    atomic_store(&w.has_after, UINT32_MAX);
+    km_ns before = km_clock_mono(km_clock_system());
+    unsigned loads = atomic_load(&w.loads);
+    r = fill_with_need(&w, NEED);
+    assert_int_equal(r.outcome, KM_MSG_PEER_BEHIND);
+    assert_true(km_clock_mono(km_clock_system()) - before >= 29 * KM_NS_PER_MS);
+    assert_int_equal(atomic_load(&w.loads), loads);
+    r = fill_with_need(&w, KM_LIT("\x0a\x7f"));
+    assert_int_equal(r.outcome, KM_MSG_PEER_BEHIND);
+    world_close(&w);
+}
+
+static void test_what_may_be_kept(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w, SYNCED);
+    struct km_msg_peer_fill_response r = fill(&w, "key");
+    assert_true(r.current);
+    assert_int_equal(r.clock, 0);
+    assert_int_equal(r.origin, 0);
+    r = fill(&w, "key");
+    assert_true(r.from_memory);
+    assert_true(r.current);
+    r = fill(&w, "overtaken");
+    assert_false(r.current);
+    r = fill(&w, "secret"); /* KAMA_NO_STORE */
+    assert_int_equal(r.status, KAMA_OK);
+    assert_false(r.current);
+    r = fill(&w, "none");
+    assert_int_equal(r.status, KAMA_MISS);
+    assert_in_range(r.ttl_ms, 1, 60000);
+    assert_true(r.current);
+    r = fill(&w, "none");
+    assert_true(r.from_memory);
+    assert_in_range(r.ttl_ms, 1, 60000);
+    assert_true(r.current);
+    assert_int_equal(kama_set(w.group, KM_LIT("key"), KM_LIT("set"), NULL),
+                     KAMA_OK);
+    r = fill(&w, "key");
+    assert_int_equal(r.clock, atomic_load(&w.versions));
+    assert_int_equal(r.origin, 9);
+    assert_int_equal(r.etag_key, 0);
+    world_close(&w);
+}
+
+/* The result of a mutation has the version that it was given. */
+static void test_versions_of_mutations(void **state)
+{
+    static const int32_t kinds[] = {KM_MSG_PEER_SET, KM_MSG_PEER_DELETE};
+    struct world w;
+    (void)state;
+    world_open(&w, SYNCED);
+    for (unsigned i = 0; i < 2; i++) {
+        struct km_buf buf;
+        struct km_msg_peer_items_response response;
+        struct km_msg_peer_mutate_result result;
+        kama_bytes element;
+        const struct km_msg_peer_mutation m = {
+            .kind = kinds[i], .key = KM_LIT("a"), .value = KM_LIT("")};
+        km_buf_init(&buf, km_mem_default(), SIZE_MAX);
+        assert_int_equal(km_pb_append_bytes(&buf, 2, KM_LIT("g")), KAMA_OK);
+        assert_int_equal(km_pb_append_element(&buf, KM_MSG_PEER_MUTATIONS,
+                                              &km_msg_peer_mutation_pb, &m),
+                         KAMA_OK);
+        km_buf_reset(&w.reply, SIZE_MAX);
+        struct km_client_request request = {.path = PEER "Mutate",
+                                            .message = km_buf_bytes(&buf),
+                                            .timeout_ms = PATIENCE_MS};
+        assert_int_equal(km_client_unary(w.client, &request, &w.reply),
+                         KAMA_OK);
+        assert_int_equal(km_pb_decode(&km_msg_peer_items_response_pb,
+                                      km_buf_bytes(&w.reply), &response),
+                         KAMA_OK);
+        assert_true(km_pb_next(&response.items, &element));
+        assert_int_equal(
+            km_pb_decode(&km_msg_peer_mutate_result_pb, element, &result),
+            KAMA_OK);
+        assert_int_equal(result.status, KAMA_OK);
+        assert_int_equal(result.clock, i + 1);
+        assert_int_equal(result.origin, 9);
+        km_buf_fini(&buf);
+    }
     world_close(&w);
 }
 
@@ -324,7 +528,7 @@ static void test_peek(void **state)
     static const int32_t statuses[] = {KAMA_OK, KAMA_MISS};
     kama_bytes element;
     (void)state;
-    world_open(&w, true);
+    world_open(&w, CLUSTERED);
     (void)fill(&w, "key");
     km_buf_init(&buf, km_mem_default(), SIZE_MAX);
     assert_int_equal(km_pb_append_bytes(&buf, 2, KM_LIT("g")), KAMA_OK);
@@ -374,7 +578,7 @@ static void test_mutate(void **state)
         KAMA_OK, KAMA_OK, KAMA_MISS, KAMA_ERR_MALFORMED, KAMA_OK, KAMA_OK};
     kama_bytes element;
     (void)state;
-    world_open(&w, true);
+    world_open(&w, CLUSTERED);
     km_buf_init(&buf, km_mem_default(), SIZE_MAX);
     assert_int_equal(km_pb_append_bytes(&buf, 2, KM_LIT("g")), KAMA_OK);
     append_mutation(&buf, KM_MSG_PEER_SET, KM_LIT("a"), KM_LIT("1"));
@@ -450,7 +654,7 @@ static void test_mutate_with_conditions(void **state)
                                         .timeout_ms = PATIENCE_MS};
     kama_bytes element;
     (void)state;
-    world_open(&w, true);
+    world_open(&w, CLUSTERED);
     km_buf_init(&buf, km_mem_default(), SIZE_MAX);
     assert_int_equal(km_pb_append_bytes(&buf, 2, KM_LIT("g")), KAMA_OK);
     for (unsigned i = 0; i < COUNT; i++) {
@@ -517,7 +721,7 @@ static void test_fill_many(void **state)
     struct km_client_request request = {.path = PEER "FillMany",
                                         .timeout_ms = PATIENCE_MS};
     (void)state;
-    world_open(&w, true);
+    world_open(&w, CLUSTERED);
     memset(&seen, 0, sizeof seen);
     km_buf_init(&buf, km_mem_default(), SIZE_MAX);
     assert_int_equal(km_pb_append_bytes(&buf, 2, KM_LIT("g")), KAMA_OK);
@@ -540,7 +744,7 @@ static void test_a_fill_from_memory_allocates_nothing(void **state)
 {
     struct world w;
     (void)state;
-    world_open(&w, true);
+    world_open(&w, CLUSTERED);
     (void)fill(&w, "key");
     long long before = atomic_load(&w.probe.allocs);
     struct km_msg_peer_fill_response r = fill(&w, "key");
@@ -625,7 +829,7 @@ static void test_fill_many_waits_for_its_reader(void **state)
     struct world w;
     struct slow_reader reader = {.world = &w};
     (void)state;
-    world_open(&w, true);
+    world_open(&w, CLUSTERED);
     assert_int_equal(pthread_create(&reader.thread, NULL, read_slowly, &reader),
                      0);
     while (atomic_load(&reader.count) == 0) {
@@ -650,7 +854,7 @@ static void test_bad_requests(void **state)
                                     .message = KM_LIT("\x0a\x7f"),
                                     .timeout_ms = PATIENCE_MS};
     (void)state;
-    world_open(&w, true);
+    world_open(&w, CLUSTERED);
     assert_int_equal(
         ask(&w, PEER "Fill", &km_msg_peer_fill_request_pb, &request),
         KAMA_ERR_NO_GROUP);
@@ -671,15 +875,15 @@ static kama_status on_any(void *arg, kama_bytes message)
     return KAMA_OK;
 }
 
-/* Asks with a list of so many empty elements. */
+/* Asks with a list of so many empty elements, whose field has this tag. */
 static kama_status ask_with_list(struct world *w, const char *path,
-                                 unsigned count)
+                                 const char *tag, unsigned count)
 {
     struct km_buf buf;
     km_buf_init(&buf, km_mem_default(), SIZE_MAX);
     assert_int_equal(km_pb_append_bytes(&buf, 2, KM_LIT("g")), KAMA_OK);
     for (unsigned i = 0; i < count; i++) {
-        assert_int_equal(km_buf_append(&buf, "\x1a", 2), KAMA_OK);
+        assert_int_equal(km_buf_append(&buf, tag, 2), KAMA_OK);
     }
     km_buf_reset(&w->reply, SIZE_MAX);
     struct km_client_request request = {
@@ -699,13 +903,17 @@ static void test_long_lists_are_refused(void **state)
                                         PEER "Mutate"};
     struct world w;
     (void)state;
-    world_open(&w, true);
+    world_open(&w, CLUSTERED);
     for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(ask_with_list(&w, paths[i], KM_PEERS_BATCH_KEYS),
-                         KAMA_OK);
-        assert_int_equal(ask_with_list(&w, paths[i], KM_PEERS_BATCH_KEYS + 1),
-                         KAMA_ERR_TOO_LARGE);
+        assert_int_equal(
+            ask_with_list(&w, paths[i], "\x1a", KM_PEERS_BATCH_KEYS), KAMA_OK);
+        assert_int_equal(
+            ask_with_list(&w, paths[i], "\x1a", KM_PEERS_BATCH_KEYS + 1),
+            KAMA_ERR_TOO_LARGE);
     }
+    assert_int_equal(
+        ask_with_list(&w, PEER "FillMany", "\x2a", KM_PEERS_NEEDS_MAX + 1),
+        KAMA_ERR_TOO_LARGE);
     world_close(&w);
 }
 
@@ -718,6 +926,9 @@ int main(void)
         cmocka_unit_test(test_fill_many),
         cmocka_unit_test(test_overtaken_fill),
         cmocka_unit_test(test_wait_for_view),
+        cmocka_unit_test(test_wait_for_needs),
+        cmocka_unit_test(test_what_may_be_kept),
+        cmocka_unit_test(test_versions_of_mutations),
         cmocka_unit_test(test_peek),
         cmocka_unit_test(test_mutate),
         cmocka_unit_test(test_mutate_with_conditions),

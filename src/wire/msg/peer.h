@@ -96,8 +96,9 @@ KM_PB_DECLARE(km_msg_peer_fill_response, km_msg_peer_fill_response_pb,
     X(M, 5, LIST, needs, _)
 KM_PB_DECLARE(km_msg_peer_fill_many_request, km_msg_peer_fill_many_request_pb,
               KM_MSG_PEER_FILL_MANY_REQUEST);
-/* The number of the keys in FillManyRequest and in PeekRequest. */
+/* The number of the keys in FillManyRequest and in PeekRequest, and that of the needs. */
 #define KM_MSG_PEER_KEYS 3
+#define KM_MSG_PEER_NEEDS 5
 
 #define KM_MSG_PEER_FILL_MANY_RESPONSE(X, M)                                   \
     X(M, 1, UINT32, index, _)                                                  \
