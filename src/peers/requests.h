@@ -94,7 +94,8 @@ struct km_peers_request {
     kama_bytes key;
     const char *traceparent;
     km_ns deadline;
-    size_t bytes; /* that it adds to a message */
+    size_t bytes;               /* that it adds to a message */
+    enum km_fill_effort effort; /* of a fill */
 };
 
 /* -- calls.c --------------------------------------------------------------- */

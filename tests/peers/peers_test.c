@@ -58,6 +58,7 @@ struct cluster {
     struct node nodes[NODES];
     struct script script;
     unsigned fills, many, peeks, mutates, keys;
+    unsigned peeking;                 /* of fills and many, those that peek */
     struct km_msg_peer_mutation last; /* that has come; without its bytes */
     km_ns hello_after;                /* the answer to a Hello takes so long */
     unsigned hellos[NODES];           /* that each node has said */
@@ -195,6 +196,7 @@ static void serve_fill_many(struct cluster *cluster, kama_bytes message,
     KM_ASSERT(km_pb_decode(&km_msg_peer_fill_many_request_pb, message,
                            &request) == KAMA_OK);
     note_needs(cluster, request.needs);
+    cluster->peeking += request.peek;
     while (km_pb_next(&request.keys, &key)) {
         cluster->keys++;
         struct km_msg_peer_fill_many_response one = {
@@ -212,6 +214,7 @@ static void serve_fill(struct cluster *cluster, kama_bytes message,
     KM_ASSERT(km_pb_decode(&km_msg_peer_fill_request_pb, message, &request) ==
               KAMA_OK);
     note_needs(cluster, request.needs);
+    cluster->peeking += request.peek;
     struct km_msg_peer_fill_response one =
         fill_answer(&cluster->script, request.key);
     add_message(answer, &km_msg_peer_fill_response_pb, &one);
@@ -1414,7 +1417,6 @@ static void test_fill(void **state)
     cluster_close(&c);
 }
 
-/* A miss and an error of the loader come back as they are. */
 /* R8: a fill says what its answer must include, several of them together what the one
  * with the largest floor needs; and the answer says what may be kept of it. */
 static void test_fill_needs(void **state)
@@ -1455,6 +1457,70 @@ static void test_fill_needs(void **state)
     cluster_close(&c);
 }
 
+/* R9: a fill that peeks says so, travels with others that do, and is not sent on to the
+ * owner. */
+static void test_fills_that_peek(void **state)
+{
+    struct cluster c;
+    struct fill fills[4];
+    struct km_list list;
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    km_list_init(&list);
+    for (unsigned i = 0; i < 4; i++) {
+        fill_make(&c, 0, &fills[i], i, &list);
+        fills[i].fill.effort = i < 3 ? KM_FILL_PEEKS : KM_FILL_LOADS;
+    }
+    c.script.status = KAMA_WOULD_LOAD;
+    km_peers_owner_ops.fill(c.nodes[0].peers, &list);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(c.many, 1);
+    assert_int_equal(c.fills, 1);
+    assert_int_equal(c.peeking, 1); /* of the two calls */
+    assert_int_equal(fills[0].status, KAMA_WOULD_LOAD);
+    fill_make(&c, 0, &fills[0], 0, &list);
+    fills[0].fill.effort = KM_FILL_PEEKS;
+    km_peers_owner_ops.fill(c.nodes[0].peers, &list);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(c.peeking, 2);
+    cluster_close(&c);
+}
+
+/* The node that is asked is not the owner in the view of the one that asks. */
+static void test_a_peek_is_not_sent_on(void **state)
+{
+    struct cluster c;
+    struct fill fill;
+    struct km_list list;
+    uint32_t slot = 0;
+    (void)state;
+    cluster_open(&c, 3);
+    notice_all(&c, 7);
+    c.script.outcome = KM_MSG_PEER_NOT_OWNER;
+    for (int effort = KM_FILL_LOADS; effort <= KM_FILL_PEEKS; effort++) {
+        struct km_owner_answer other;
+        km_list_init(&list);
+        fill_make(&c, 0, &fill, 0, &list);
+        fill.fill.effort = (enum km_fill_effort)effort;
+        do {
+            km_peers_owner_ops.ask(c.nodes[0].peers, slot++, &other);
+            if (other.peer == fill.fill.peer) {
+                km_peers_owner_ops.release(c.nodes[0].peers, other.peer);
+            }
+        } while (other.peer == NULL || other.peer == fill.fill.peer);
+        km_peers_owner_ops.release(c.nodes[0].peers, fill.fill.peer);
+        fill.fill.peer = other.peer;
+        unsigned before = c.fills;
+        km_peers_owner_ops.fill(c.nodes[0].peers, &list);
+        sim_net_run(&c.net, 10 * MS);
+        assert_int_equal(c.fills - before, effort == KM_FILL_LOADS ? 2 : 1);
+        assert_int_equal(fill.outcome, KM_OWNER_NOT_OWNER);
+    }
+    cluster_close(&c);
+}
+
+/* A miss and an error of the loader come back as they are. */
 static void test_fill_typed(void **state)
 {
     struct cluster c;
@@ -2108,6 +2174,8 @@ int main(void)
         cmocka_unit_test(test_admit),
         cmocka_unit_test(test_fill_needs),
         cmocka_unit_test(test_fill),
+        cmocka_unit_test(test_fills_that_peek),
+        cmocka_unit_test(test_a_peek_is_not_sent_on),
         cmocka_unit_test(test_fill_typed),
         cmocka_unit_test(test_fill_bounded),
         cmocka_unit_test(test_fill_incomplete),
