@@ -76,11 +76,8 @@ static struct km_peer *earlier(void *owner, uint32_t slot)
 {
     struct km_peers *peers = owner;
     struct km_snapshot_reader reader;
-    struct km_peer *peer = NULL;
     const struct km_peers_state *state = km_peers_enter(peers, &reader);
-    if (state->earlier.count > 0) {
-        peer = km_earlier_find(&state->earlier, slot, km_peers_now(peers));
-    }
+    struct km_peer *peer = km_earlier_find(&state->earlier, slot);
     if (peer != NULL) {
         (void)km_peer_ref(peer);
     }

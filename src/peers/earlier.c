@@ -52,15 +52,13 @@ void km_earlier_clear(struct km_earlier *earlier)
 
 /* The newest table in which this node did not own the slot, and whose owner can be
  * asked, is the right one: what that owner lacks, older ones can only have by chance. */
-struct km_peer *km_earlier_find(const struct km_earlier *earlier, uint32_t slot,
-                                km_ns now)
+struct km_peer *km_earlier_find(const struct km_earlier *earlier, uint32_t slot)
 {
     for (unsigned i = 0; i < earlier->count; i++) {
         const struct km_peers_table *table = earlier->tables[i].table;
         struct km_peer *peer =
             table->owners[km_placement_owner(table->placement, slot)];
-        if (earlier->tables[i].until > now && peer != NULL &&
-            km_peer_is_open(peer)) {
+        if (peer != NULL && km_peer_is_open(peer)) {
             return peer;
         }
     }

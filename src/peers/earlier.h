@@ -5,7 +5,7 @@
  *
  *     an adoption      km_earlier_push(&peers->earlier, old_table, now)
  *     a new state      km_earlier_copy(&state->earlier, &peers->earlier)
- *     a miss           km_earlier_find(&state->earlier, slot, now)
+ *     a miss           km_earlier_find(&state->earlier, slot)
  *     the tick         km_earlier_expire(&peers->earlier, now)
  *
  *     newest                           oldest
@@ -50,5 +50,5 @@ void km_earlier_clear(struct km_earlier *earlier);
 
 /* Returns the peer that has owned a slot last, of those that requests can be sent to:
  * borrowed, or NULL. */
-struct km_peer *km_earlier_find(const struct km_earlier *earlier, uint32_t slot,
-                                km_ns now);
+struct km_peer *km_earlier_find(const struct km_earlier *earlier,
+                                uint32_t slot);

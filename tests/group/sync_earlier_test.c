@@ -183,6 +183,8 @@ static void test_without_a_loader(void **state)
     assert_int_equal(get(A, ""), KAMA_MISS);
     assert_int_equal(get(C, ""), KAMA_MISS);
     assert_int_equal(peeks(A), 2); /* one of them is for node c */
+    assert_int_equal(km_metric_read(A->group->metrics, KM_GROUP_GETS_ABSENT),
+                     2);
     atomic_store(&B->outcome, KM_OWNER_UNREACHABLE);
     assert_int_equal(get(A, ""), KAMA_MISS);
     atomic_store(&B->outcome, KM_OWNER_ANSWERED);
