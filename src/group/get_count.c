@@ -41,6 +41,14 @@ void km_get_count_asked(struct km_get_op *op, const struct km_load *load)
     op->asked = KM_GET_ASKED_PEER;
 }
 
+void km_get_count_earlier(struct km_get_op *op)
+{
+    if (op->asked == KM_GET_ASKED_NOBODY) {
+        km_group_count(op->group, KM_GROUP_PEER_GETS);
+        op->asked = KM_GET_ASKED_PEER;
+    }
+}
+
 void km_get_count_end(struct km_get_op *op, enum km_group_metric ended_as)
 {
     op->ended_as = ended_as;

@@ -30,6 +30,10 @@
 /* Counts a key that was not in memory, in the row of the reason. */
 void km_get_count_miss(kama_group *group, enum km_miss why);
 
+/* Counts a get that an earlier owner of the key has answered (R9) as one that has asked
+ * the owner. */
+void km_get_count_earlier(struct km_get_op *op);
+
 /* Counts a get after its join. why: it is a miss. before says what it had been counted as when it
  * joined: once it is parked, it may be answered and freed by another thread. */
 void km_get_count_join(kama_group *group, enum km_get_count before,

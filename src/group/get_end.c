@@ -75,14 +75,17 @@ static void finish_late_leader(struct km_get_op *op, const struct km_load *load)
 }
 
 /* Returns how a get ends that receives the outcome of the load. A load that has called
- * no loader was cancelled, or could not be started. */
+ * no loader was cancelled, or could not be started, or there is no loader. */
 static enum km_group_metric ended_as(const struct km_load *load)
 {
     if (load->result.from_owner) {
         return KM_GROUP_PEER_HITS;
     }
-    return atomic_load(&load->started_at) != 0 ? KM_GROUP_GETS_LOADED
-                                               : KM_GROUP_GETS_FAILED;
+    if (atomic_load(&load->started_at) != 0) {
+        return KM_GROUP_GETS_LOADED;
+    }
+    return load->result.status == KAMA_MISS ? KM_GROUP_GETS_ABSENT
+                                            : KM_GROUP_GETS_FAILED;
 }
 
 /* Notes who has answered and for how long the answer was current, and counts the
@@ -91,8 +94,14 @@ static void note_source(struct km_get_op *op, const struct km_load *load)
 {
     enum km_load_asks asks = atomic_load(&load->asks);
     km_ns current_at = load->result.current_at;
-    op->source =
-        asks == KM_LOAD_ASKS_PEER ? KM_GET_FROM_PEER : KM_GET_FROM_LOADER;
+    bool is_of_earlier =
+        asks == KM_LOAD_ASKS_EARLIER && load->result.from_owner;
+    op->source = asks == KM_LOAD_ASKS_PEER || is_of_earlier
+                     ? KM_GET_FROM_PEER
+                     : KM_GET_FROM_LOADER;
+    if (is_of_earlier) {
+        km_get_count_earlier(op);
+    }
     op->current_ns =
         current_at > op->started_at ? current_at - op->started_at : 0;
     op->current = load->result.current;

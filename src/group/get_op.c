@@ -82,10 +82,10 @@ struct start {
 static kama_status start_elsewhere(const struct start *start)
 {
     struct km_load *load = start->load;
-    if (load->place != KM_LOAD_AT_PEER) {
+    if (!km_load_asks_first(load->place)) {
         return km_load_start_on_pool(load, start->pool);
     }
-    if (start->asked == KM_GET_ASKED_NOBODY) {
+    if (load->place == KM_LOAD_AT_PEER && start->asked == KM_GET_ASKED_NOBODY) {
         km_group_count(load->group, KM_GROUP_PEER_GETS);
     }
     return km_load_start_at_peer(load, start->fills);
@@ -217,8 +217,9 @@ static kama_status join_once(struct km_get_op *op, struct start *start,
     kama_group *group = op->group;
     struct km_owner_answer owner = {.place = KM_OWNER_HERE};
     km_group_ask(group, start->key.key, &owner);
+    km_get_find_earlier(op, start->key.key, &owner);
     enum km_load_place place = km_get_place(op, start->pool, &owner);
-    bool is_asked = place == KM_LOAD_AT_PEER;
+    bool is_asked = km_load_asks_first(place);
     bool can_load = group->config.loader != NULL || is_asked;
     start->load = NULL;
     start->asked = op->asked;

@@ -5,6 +5,24 @@
 
 #include "group/sentence.h"
 
+static bool is_here(const struct km_owner_answer *owner)
+{
+    return owner->place == KM_OWNER_HERE ||
+           owner->place == KM_OWNER_HERE_UNSETTLED;
+}
+
+void km_get_find_earlier(const struct km_get_op *op, kama_bytes key,
+                         struct km_owner_answer *owner)
+{
+    const kama_group *group = op->group;
+    if (is_here(owner) && km_group_is_synced(group) &&
+        group->owner.ops->earlier != NULL &&
+        (op->flags & KAMA_LOCAL_ONLY) == 0) {
+        owner->peer = group->owner.ops->earlier(
+            group->owner.arg, km_owner_slot(group->owner_seed, key));
+    }
+}
+
 enum km_load_place km_get_place(const struct km_get_op *op,
                                 const struct km_pool *pool,
                                 const struct km_owner_answer *owner)
@@ -13,6 +31,9 @@ enum km_load_place km_get_place(const struct km_get_op *op,
         (op->flags & KAMA_LOCAL_ONLY) == 0) {
         return KM_LOAD_AT_PEER;
     }
+    if (is_here(owner) && owner->peer != NULL) {
+        return KM_LOAD_AT_EARLIER;
+    }
     return pool != NULL ? KM_LOAD_ON_POOL : KM_LOAD_ON_CALLER;
 }
 
@@ -20,9 +41,11 @@ void km_get_decide(struct km_load *load, const struct km_owner_answer *owner)
 {
     load->fill.adoption = owner->adoption;
     load->fill.purpose = km_get_purpose(load->group, owner);
-    if (load->place == KM_LOAD_AT_PEER) {
+    if (km_load_asks_first(load->place)) {
         load->peer = owner->peer;
-        atomic_store(&load->asks, KM_LOAD_ASKS_PEER);
+        atomic_store(&load->asks, load->place == KM_LOAD_AT_PEER
+                                      ? KM_LOAD_ASKS_PEER
+                                      : KM_LOAD_ASKS_EARLIER);
     }
 }
 

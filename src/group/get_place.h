@@ -12,6 +12,10 @@
  *       for a peer       the loader            no     KAMA_ERR_PEER
  *     unknown            the loader            no     KAMA_ERR_PEER
  *
+ *     this node, since a
+ *     moment ago       the owner before,   yes    the owner before, or KAMA_MISS
+ *                      then the loader
+ *
  * In a synchronized group every load is kept: the mutations of other nodes overtake it
  * (R7, R8). The answer of an owner is kept if group/load/at_peer.h finds it current.
  *
@@ -23,6 +27,12 @@
 #include "group/get_op.h"
 #include "group/load/load.h"
 #include "group/sync_apply.h"
+
+/* R9. If this node owns the key since a moment ago, fills in the peer that has owned it
+ * before: then the load of the get asks that one first. Only in a synchronized group,
+ * where each node keeps what it has had. */
+void km_get_find_earlier(const struct km_get_op *op, kama_bytes key,
+                         struct km_owner_answer *owner);
 
 /* Returns where the load of a get runs. pool is NULL if a loader would run on the
  * calling thread. */
@@ -39,8 +49,8 @@ static inline enum km_fill_purpose km_get_purpose(
                : KM_FILL_TO_SERVE;
 }
 
-/* Gives the load what was decided about its key. A load AT_PEER takes the reference
- * to the peer. */
+/* Gives the load what was decided about its key. A load that asks a peer takes the
+ * reference to it. */
 void km_get_decide(struct km_load *load, const struct km_owner_answer *owner);
 
 /* Returns the answer for a key that has no loader on this node and is not asked of

@@ -394,7 +394,9 @@ static void check_load(struct km_flight_call *call, void *arg)
     const kama_group *group = arg;
     bool at_peer = load->place == KM_LOAD_AT_PEER;
     enum km_load_asks asks = atomic_load(&load->asks);
-    KM_ASSERT(at_peer == (asks != KM_LOAD_ASKS_LOADER));
+    KM_ASSERT(at_peer ==
+              (asks == KM_LOAD_ASKS_PEER || asks == KM_LOAD_ASKS_AFTER_PEER));
+    KM_ASSERT(load->place != KM_LOAD_AT_EARLIER || km_group_is_synced(group));
     KM_ASSERT(!at_peer || km_group_is_clustered(group));
     KM_ASSERT(!at_peer || km_group_is_synced(group) ||
               load->fill.purpose == KM_FILL_TO_SERVE);

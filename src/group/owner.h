@@ -70,7 +70,7 @@ struct km_owner_answer {
      * node becomes settled. For `wait`. */
     uint64_t change;
     struct km_peer *peer; /* PEER: a reference, for `fill`, `mutate` or
-                           * `release`; else NULL */
+                           * `release`; else NULL, but see km_get_find_earlier */
     /* NOBODY: what a mutation fails with (KAMA_ERR_TRY_AGAIN or
      * KAMA_ERR_NOT_READY), whether it waits first, and a sentence; static. */
     kama_status refusal;
@@ -114,12 +114,19 @@ struct km_owner_reply {
     km_ns current_ns;
 };
 
-/* Asks the owner for the value of a key. */
+/* What a fill may do at the node that it asks. */
+enum km_fill_effort {
+    KM_FILL_LOADS, /* the owner loads the key if it must */
+    KM_FILL_PEEKS /* the node has it in memory, or answers KAMA_WOULD_LOAD (R9) */
+};
+
+/* Asks the owner for the value of a key, or a node that has been the owner. */
 struct km_owner_fill {
     struct km_list node;  /* in the list that is given to `fill` */
     struct km_peer *peer; /* the reference of the answer; taken by `fill` */
     const char *group;
     kama_bytes key;
+    enum km_fill_effort effort;
     uint64_t floor;          /* of the load's fill (store/fill.h) */
     km_ns deadline;          /* monotonic */
     const char *traceparent; /* may be NULL */
@@ -190,6 +197,10 @@ struct km_owner_clear {
 struct km_owner_ops {
     /* Writes who owns a slot. Never blocks. */
     void (*ask)(void *owner, uint32_t slot, struct km_owner_answer *ret_answer);
+    /* R9. Returns the node that has owned a slot until a moment ago, of those that answer:
+     * a reference, or NULL. It is meant for a slot that this node owns now. May be
+     * NULL. */
+    struct km_peer *(*earlier)(void *owner, uint32_t slot);
     /* Gives a peer of an answer back that is not used. Like `address` and
      * `answers`, it needs only the peer. */
     void (*release)(void *owner, struct km_peer *peer);

@@ -108,6 +108,17 @@ static void owner_ask(void *owner, uint32_t slot,
     km_snapshot_leave(&reader);
 }
 
+static struct km_peer *owner_earlier(void *owner, uint32_t slot)
+{
+    kama_node *node = owner;
+    struct km_snapshot_reader reader;
+    struct km_peers *peers = enter(node, &reader);
+    struct km_peer *peer =
+        peers != NULL ? km_peers_owner_ops.earlier(peers, slot) : NULL;
+    km_snapshot_leave(&reader);
+    return peer;
+}
+
 /* A peer knows the peers that it belongs to, which may be those of an earlier
  * start, and the thread that gives it back must not look at node->cluster. */
 static void owner_release(void *owner, struct km_peer *peer)
@@ -212,6 +223,7 @@ static void owner_clear(void *owner, struct km_owner_clear *clear)
 
 static const struct km_owner_ops owner_ops = {
     .ask = owner_ask,
+    .earlier = owner_earlier,
     .release = owner_release,
     .fill = owner_fill,
     .mutate = owner_mutate,

@@ -59,6 +59,7 @@ static void state_free(struct km_peers *peers, struct km_peers_state *state)
 {
     if (state != NULL) {
         km_peers_table_unref(state->table);
+        km_earlier_clear(&state->earlier);
         km_mem_free(peers->mem, state->unsettled);
         km_mem_free(peers->mem, state);
     }
@@ -98,6 +99,7 @@ static void state_publish(struct km_peers *peers, struct km_peers_state *state)
     state->change = old->change + 1;
     state->settled = km_turn_settled(peers->turn);
     atomic_init(&state->announced, announced(peers, state->standing));
+    km_earlier_copy(&state->earlier, &peers->earlier);
     if (gained == NULL && peers->hidden == NULL) {
         km_mem_free(peers->mem, state->unsettled);
         state->unsettled = NULL;
@@ -285,6 +287,15 @@ static void hide(struct km_peers *peers, struct adoption *a,
     a->hidden = NULL;
 }
 
+/* Keeps the table for a while, if another one has other owners. */
+static void remember_owners(struct km_peers *peers, struct km_peers_table *old,
+                            const struct km_peers_table *table)
+{
+    if (old->placement != NULL && old->placement != table->placement) {
+        km_earlier_push(&peers->earlier, old, km_peers_now(peers));
+    }
+}
+
 /* Nothing fails from here on. */
 static void adoption_commit(struct km_peers *peers, struct adoption *a,
                             enum km_standing standing)
@@ -296,6 +307,7 @@ static void adoption_commit(struct km_peers *peers, struct adoption *a,
     (void)km_peers_table_ref(old_table);
     hide(peers, a, acts_for(old_table, old->standing),
          acts_for(a->table, standing), &old_hidden);
+    remember_owners(peers, old_table, a->table);
     peers->adopted_at = km_peers_now(peers);
     a->state->adoption = old->adoption + 1;
     a->state->standing = standing;
@@ -441,6 +453,7 @@ void km_peers_state_close(struct km_peers *peers)
         }
     }
     part_from_all(peers);
+    km_earlier_clear(&peers->earlier);
     last->adoption = old->adoption + 1;
     last->change = old->change + 1;
     state_free(peers, km_snapshot_replace(&peers->snapshot, last));

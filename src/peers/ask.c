@@ -72,6 +72,19 @@ static void ask(void *owner, uint32_t slot, struct km_owner_answer *ret_answer)
     km_peers_leave(&reader);
 }
 
+static struct km_peer *earlier(void *owner, uint32_t slot)
+{
+    struct km_peers *peers = owner;
+    struct km_snapshot_reader reader;
+    const struct km_peers_state *state = km_peers_enter(peers, &reader);
+    struct km_peer *peer = km_earlier_find(&state->earlier, slot);
+    if (peer != NULL) {
+        (void)km_peer_ref(peer);
+    }
+    km_peers_leave(&reader);
+    return peer;
+}
+
 static void release(void *owner, struct km_peer *peer)
 {
     (void)owner;
@@ -184,6 +197,7 @@ static void wait_for(void *owner, struct km_owner_wait *wait)
 
 const struct km_owner_ops km_peers_owner_ops = {
     .ask = ask,
+    .earlier = earlier,
     .release = release,
     .fill = km_peers_fill,
     .mutate = km_peers_mutate,

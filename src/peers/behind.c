@@ -18,6 +18,9 @@ void km_peers_try_again(struct km_peers *peers)
     if (peers->needs_adopting) {
         km_peers_adopt_again(peers);
     }
+    if (km_earlier_expire(&peers->earlier, km_peers_now(peers))) {
+        peers->needs_publishing = true;
+    }
     if (peers->needs_publishing) {
         km_peers_publish_again(peers);
     }

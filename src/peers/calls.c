@@ -303,8 +303,8 @@ static bool fits(const struct km_peers_call *call, enum km_peers_kind kind,
 {
     struct km_peers_request first =
         km_peers_request_of(call->kind, call->requests[0]);
-    return call->kind == kind && !km_peers_kind_is_alone(kind) &&
-           call->count < KM_PEERS_BATCH_KEYS &&
+    return call->kind == kind && first.effort == request->effort &&
+           !km_peers_kind_is_alone(kind) && call->count < KM_PEERS_BATCH_KEYS &&
            call->bytes + request->bytes <= KM_PEERS_BATCH_BYTES &&
            strcmp(first.group, request->group) == 0 &&
            same_trace(first.traceparent, request->traceparent);

@@ -29,40 +29,48 @@ struct km_peers_request km_peers_request_of(enum km_peers_kind kind,
     switch (kind) {
     case KM_PEERS_FILL: {
         struct km_owner_fill *fill = request;
-        r = (struct km_peers_request){
-            &fill->peer,    fill->group, fill->key,  fill->traceparent,
-            fill->deadline, 0,           fill->floor};
+        r = (struct km_peers_request){.peer = &fill->peer,
+                                      .group = fill->group,
+                                      .key = fill->key,
+                                      .traceparent = fill->traceparent,
+                                      .deadline = fill->deadline,
+                                      .floor = fill->floor,
+                                      .effort = fill->effort};
         break;
     }
     case KM_PEERS_MUTATE: {
         struct km_owner_mutation *mutation = request;
-        r = (struct km_peers_request){&mutation->peer,
-                                      mutation->group,
-                                      mutation->key,
-                                      NULL,
-                                      mutation->deadline,
-                                      mutation->value.len,
-                                      0};
+        r = (struct km_peers_request){.peer = &mutation->peer,
+                                      .group = mutation->group,
+                                      .key = mutation->key,
+                                      .deadline = mutation->deadline,
+                                      .bytes = mutation->value.len};
         break;
     }
     case KM_PEERS_PEEK: {
         struct km_owner_peek *peek = request;
-        r = (struct km_peers_request){&peek->peer, peek->group,    peek->key,
-                                      NULL,        peek->deadline, 0,
-                                      peek->floor};
+        r = (struct km_peers_request){.peer = &peek->peer,
+                                      .group = peek->group,
+                                      .key = peek->key,
+                                      .deadline = peek->deadline,
+                                      .floor = peek->floor};
         break;
     }
     case KM_PEERS_CLEAR: {
         struct km_peers_clear_one *one = request;
-        r = (struct km_peers_request){
-            &one->peer, one->group, bytes_of(NULL), NULL, one->deadline, 0, 0};
+        r = (struct km_peers_request){.peer = &one->peer,
+                                      .group = one->group,
+                                      .key = bytes_of(NULL),
+                                      .deadline = one->deadline};
         break;
     }
     case KM_PEERS_ASK: {
         struct km_peers_ask_one *one = request;
-        r = (struct km_peers_request){
-            &one->peer,       "", bytes_of(NULL), NULL, one->deadline,
-            one->message.len, 0};
+        r = (struct km_peers_request){.peer = &one->peer,
+                                      .group = "",
+                                      .key = bytes_of(NULL),
+                                      .deadline = one->deadline,
+                                      .bytes = one->message.len};
         break;
     }
     }
@@ -249,14 +257,17 @@ static kama_status append_needs(struct km_peers_call *call, struct km_buf *out)
     return needs.status;
 }
 
-/* Fill and FillMany have the same numbers for the key and for the keys, and for the
- * traceparent. */
+/* Fill and FillMany have the same numbers for the key and for the keys, for the
+ * traceparent, for the needs, and for the peek. */
 static kama_status append_fills(struct km_peers_call *call, struct km_buf *out)
 {
     const struct km_owner_fill *first = call->requests[0];
     kama_status st = append_keys(call, out);
     if (st == KAMA_OK && first->traceparent != NULL) {
         st = km_pb_append_bytes(out, 4, bytes_of(first->traceparent));
+    }
+    if (st == KAMA_OK && first->effort == KM_FILL_PEEKS) {
+        st = km_pb_append_varint(out, KM_MSG_PEER_PEEK, 1);
     }
     return st == KAMA_OK ? append_needs(call, out) : st;
 }
@@ -411,7 +422,7 @@ static bool regroup(struct km_peers_call *call, size_t index)
     struct km_owner_fill *fill = call->requests[index];
     struct km_peers *peers = call->on->peer->peers;
     struct km_owner_answer answer;
-    if (fill->use[0] != NULL) {
+    if (fill->use[0] != NULL || fill->effort == KM_FILL_PEEKS) {
         return false;
     }
     km_peers_owner_ops.ask(

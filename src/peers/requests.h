@@ -97,6 +97,7 @@ struct km_peers_request {
     size_t bytes; /* that it adds to a message */
     uint64_t
         floor; /* of the key, if the answer must include something; else 0 */
+    enum km_fill_effort effort; /* of a fill */
 };
 
 /* -- calls.c --------------------------------------------------------------- */

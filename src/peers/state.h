@@ -6,6 +6,7 @@
  *     build.c    the placement of a noticed view is built
  *     table.c    a view with its placement and its peers
  *     adopt.c    a built view becomes the adopted one; settled
+ *     earlier.c  the tables before it, for a minute
  *     behind.c   others know more; what has failed is tried again
  *     peer.c     one other member, with its links on all lanes
  *     hello.c    Hello to the others
@@ -31,6 +32,7 @@
 #include "base/list.h"
 #include "base/snapshot.h"
 #include "base/sync.h"
+#include "peers/earlier.h"
 #include "peers/peer.h"
 #include "peers/peers.h"
 
@@ -57,6 +59,7 @@ struct km_peers_state {
     bool settled;
     struct km_member_id self;
     struct km_slot_map *unsettled; /* NULL: none; owned */
+    struct km_earlier earlier;
 };
 
 /* The state of the building of placements, on lane 0:
@@ -143,7 +146,8 @@ struct km_peers {
     struct km_peers_build build;
     struct km_turn *turn;
     struct km_slot_map *hidden; /* slots that are not swept yet; NULL: none */
-    bool needs_publishing;      /* there was no memory for it */
+    struct km_earlier earlier;
+    bool needs_publishing; /* there was no memory for it */
     bool needs_behind;
     bool needs_adopting;
     bool behind_by_views; /* members name views that this node cannot learn */

@@ -6,6 +6,7 @@
 #include "base/container.h"
 #include "base/status.h"
 #include "group/peek_op.h"
+#include "group/sync_apply.h"
 #include "services/traceparent.h"
 #include "store/item.h"
 
@@ -174,13 +175,28 @@ static void on_done(struct km_get_op *op, kama_status status, kama_value *value,
     km_service_env_unpark(env);
 }
 
-/* Begins the get of a key that this node owns. */
+/* Returns whether this node is one to answer for the key. */
+static enum km_msg_peer_outcome place(const struct km_peer_fills *fills,
+                                      kama_bytes key)
+{
+    if (fills->knowledge != KM_PEER_IS_LEVEL) {
+        return KM_MSG_PEER_BEHIND;
+    }
+    if (fills->effort == KM_FILL_PEEKS) {
+        return km_group_is_synced(fills->group) ? KM_MSG_PEER_ANSWERED
+                                                : KM_MSG_PEER_NOT_OWNER;
+    }
+    return km_peer_place(fills->call, fills->group, key);
+}
+
+/* Begins the get of a key. */
 static void get(struct km_peer_slot *slot, kama_bytes key)
 {
     struct km_peer_fills *fills = slot->fills;
     kama_ctx ctx;
     kama_ctx_init(&ctx);
     ctx.origin = KAMA_ORIGIN_PEER;
+    ctx.flags = fills->effort == KM_FILL_PEEKS ? KAMA_NO_LOAD : 0;
     ctx.deadline_ms = km_server_call_deadline_ms(fills->call);
     ctx.traceparent = km_service_traceparent(fills->traceparent);
     slot->op.done = on_done;
@@ -215,9 +231,7 @@ static void begin_key(struct km_peer_fills *fills, kama_bytes key)
     slot->current_ns = 0;
     slot->current = false;
     slot->absent_ttl_ms = 0;
-    slot->outcome = fills->knowledge == KM_PEER_IS_LEVEL
-                        ? km_peer_place(fills->call, fills->group, key)
-                        : KM_MSG_PEER_BEHIND;
+    slot->outcome = place(fills, key);
     if (slot->outcome == KM_MSG_PEER_ANSWERED) {
         get(slot, key);
     } else {
@@ -322,6 +336,7 @@ static void start(struct km_peer_fills *fills, struct km_server_call *call,
     fills->group = group;
     fills->keys = request->keys;
     fills->left = request->keys.count;
+    fills->effort = request->peek ? KM_FILL_PEEKS : KM_FILL_LOADS;
     km_service_traceparent_copy(request->traceparent, fills->traceparent);
     km_list_init(&fills->free);
     km_list_init(&fills->running);

@@ -15,6 +15,9 @@
  * KM_SERVICE_FILLS_PARALLEL slots. Keys that have not begun when the handler
  * returns, for want of slots or of room, are copied.
  *
+ * A fill that peeks (R9) is answered from memory, whoever owns the key: the asking node
+ * is its owner since a moment ago, and this one has been that before.
+ *
  * Threads: loop thread. Errors: those of the get stand in the answer of its key;
  * KAMA_ERR_MALFORMED, KAMA_ERR_NO_GROUP and KAMA_ERR_NO_MEMORY end the call.
  * Ownership: the fills hold the call.
@@ -53,6 +56,7 @@ struct km_peer_fills {
     kama_group *group;
     enum km_peer_fills_kind kind;
     enum km_peer_knowledge knowledge;
+    enum km_fill_effort effort;
     char traceparent[KM_TRACEPARENT_BYTES]; /* "": none */
     struct km_pb_list keys;                 /* that have not begun */
     uint8_t *copy; /* of their bytes, owned; NULL: they are in the message */

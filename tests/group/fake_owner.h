@@ -61,6 +61,9 @@ struct fake_node {
     atomic_ullong wait_ms; /* that the last wait of this node could last */
     pthread_mutex_t lock;
     struct km_owner_answer answer; /* the peer is a struct fake_node */
+    _Atomic(struct fake_node *)
+        earlier;       /* the owner before this one; NULL: none */
+    atomic_uint peeks; /* of the fills that it has sent */
 };
 
 struct fake_cluster {
@@ -186,6 +189,7 @@ static inline void fake_serve(struct fake_call *call)
     if (call->fill != NULL) {
         call->get.done = fake_on_get;
         ctx.traceparent = call->fill->traceparent;
+        ctx.flags = call->fill->effort == KM_FILL_PEEKS ? KAMA_NO_LOAD : 0;
         kama_status st = km_get_op_start(call->to->group, &call->get,
                                          call->fill->key, &ctx, &value);
         if (st == KAMA_MISS) {
@@ -278,6 +282,17 @@ static inline void fake_ask(void *owner, uint32_t slot,
     }
 }
 
+static inline struct km_peer *fake_earlier(void *owner, uint32_t slot)
+{
+    struct fake_node *node = owner;
+    struct fake_node *earlier = atomic_load(&node->earlier);
+    assert_true(slot < KM_OWNER_SLOTS);
+    if (earlier != NULL) {
+        atomic_fetch_add(&node->cluster->peer_refs, 1);
+    }
+    return (struct km_peer *)earlier;
+}
+
 static inline void fake_release(void *owner, struct km_peer *peer)
 {
     struct fake_node *node = owner;
@@ -299,6 +314,7 @@ static inline void fake_fill(void *owner, struct km_list *fills)
             node->fence->needs(node, fill->floor, call->needs);
         }
         atomic_fetch_add(&node->fills, 1);
+        atomic_fetch_add(&node->peeks, fill->effort == KM_FILL_PEEKS);
         fake_submit(call);
     }
 }
@@ -415,6 +431,7 @@ static inline const char *fake_address(void *owner, const struct km_peer *peer)
 }
 
 static const struct km_owner_ops fake_ops = {.ask = fake_ask,
+                                             .earlier = fake_earlier,
                                              .release = fake_release,
                                              .fill = fake_fill,
                                              .mutate = fake_mutate,

@@ -58,6 +58,7 @@ struct cluster {
     struct node nodes[NODES];
     struct script script;
     unsigned fills, many, peeks, mutates, keys;
+    unsigned peeking;                 /* of fills and many, those that peek */
     struct km_msg_peer_mutation last; /* that has come; without its bytes */
     km_ns hello_after;                /* the answer to a Hello takes so long */
     unsigned hellos[NODES];           /* that each node has said */
@@ -195,6 +196,7 @@ static void serve_fill_many(struct cluster *cluster, kama_bytes message,
     KM_ASSERT(km_pb_decode(&km_msg_peer_fill_many_request_pb, message,
                            &request) == KAMA_OK);
     note_needs(cluster, request.needs);
+    cluster->peeking += request.peek;
     while (km_pb_next(&request.keys, &key)) {
         cluster->keys++;
         struct km_msg_peer_fill_many_response one = {
@@ -212,6 +214,7 @@ static void serve_fill(struct cluster *cluster, kama_bytes message,
     KM_ASSERT(km_pb_decode(&km_msg_peer_fill_request_pb, message, &request) ==
               KAMA_OK);
     note_needs(cluster, request.needs);
+    cluster->peeking += request.peek;
     struct km_msg_peer_fill_response one =
         fill_answer(&cluster->script, request.key);
     add_message(answer, &km_msg_peer_fill_response_pb, &one);
@@ -518,7 +521,128 @@ static void fill_one(struct cluster *cluster, unsigned from, struct fill *fill)
     assert_int_equal(fill->done, 0);
 }
 
+/* -- earlier owners -------------------------------------------------------- */
+
+/* Returns the number of the node that a node finds as the owner of a slot before it, or
+ * -1. */
+static int earlier_of(struct node *node, uint32_t slot)
+{
+    struct km_peer *peer = km_peers_owner_ops.earlier(node->peers, slot);
+    int found = -1;
+    for (int i = 0; peer != NULL && i < NODES; i++) {
+        found = strcmp(peer->address, addresses[i]) == 0 ? i : found;
+    }
+    if (peer != NULL) {
+        assert_true(found >= 0);
+        km_peers_owner_ops.release(node->peers, peer);
+    }
+    return found;
+}
+
+static bool owns(struct node *node, uint32_t slot)
+{
+    return ask(node, slot).place == KM_OWNER_HERE;
+}
+
+#define STEP 997 /* between the slots that are looked at */
+
 /* -- tests: views ---------------------------------------------------------- */
+
+/* A node that joins finds the owners of before for a minute, and nobody for a slot that
+ * has not moved. */
+static void test_earlier_owners(void **state)
+{
+    struct cluster c;
+    unsigned moved = 0;
+    (void)state;
+    cluster_open(&c, 3);
+    c.nodes[2].member.state = KM_MEMBER_JOINING;
+    notice_all(&c, 7);
+    static bool was_a[KM_OWNER_SLOTS / STEP + 1];
+    for (uint32_t slot = 0; slot < KM_OWNER_SLOTS; slot += STEP) {
+        was_a[slot / STEP] = owns(&c.nodes[0], slot);
+        assert_int_equal(earlier_of(&c.nodes[0], slot), -1);
+    }
+    c.nodes[2].member.state = KM_MEMBER_ACTIVE;
+    notice_all(&c, 7);
+    for (uint32_t slot = 0; slot < KM_OWNER_SLOTS; slot += STEP) {
+        if (owns(&c.nodes[2], slot)) {
+            moved++;
+            assert_int_equal(earlier_of(&c.nodes[2], slot),
+                             was_a[slot / STEP] ? 0 : 1);
+        } else if (owns(&c.nodes[0], slot)) {
+            assert_int_equal(earlier_of(&c.nodes[0], slot), -1);
+        }
+    }
+    assert_true(moved > 50);
+    sim_net_run(&c.net, (KM_PEERS_EARLIER_MS - 1000) * MS);
+    uint32_t slot = 0;
+    while (!owns(&c.nodes[2], slot)) {
+        slot++;
+    }
+    assert_true(earlier_of(&c.nodes[2], slot) >= 0);
+    sim_net_run(&c.net, 1500 * MS);
+    assert_int_equal(earlier_of(&c.nodes[2], slot), -1);
+    for (unsigned i = 0; i < NODES; i++) { /* and the tables are gone */
+        assert_int_equal(km_peers_own(c.nodes[i].peers)->earlier.count, 0);
+    }
+    cluster_close(&c);
+}
+
+/* A member that leaves answers until it has left; then an older owner is found, if
+ * there is one. */
+static void test_earlier_owners_that_leave(void **state)
+{
+    struct cluster c;
+    uint32_t slot = 0;
+    (void)state;
+    cluster_open(&c, 3);
+    notice_all(&c, 7);
+    static bool was_c[KM_OWNER_SLOTS];
+    for (slot = 0; slot < KM_OWNER_SLOTS; slot++) {
+        was_c[slot] = owns(&c.nodes[2], slot);
+    }
+    c.nodes[2].member.state = KM_MEMBER_LEAVING;
+    notice_all(&c, 7);
+    for (slot = 0; !was_c[slot] || !owns(&c.nodes[1], slot); slot++) {
+    }
+    assert_int_equal(earlier_of(&c.nodes[1], slot), 2);
+    c.nodes[1].member.state = KM_MEMBER_LEAVING;
+    notice_all(
+        &c, 7); /* all slots are A's; B has owned this one, and before that C */
+    assert_true(owns(&c.nodes[0], slot));
+    assert_int_equal(earlier_of(&c.nodes[0], slot), 1);
+    notice(&c, 0, 5);
+    sim_net_run(&c.net, 100 * MS);
+    assert_int_equal(earlier_of(&c.nodes[0], slot), 2);
+    notice(&c, 0, 1);
+    sim_net_run(&c.net, 100 * MS);
+    assert_int_equal(earlier_of(&c.nodes[0], slot), -1);
+    cluster_close(&c);
+}
+
+/* Views that come and go all the time do not cost more and more memory, and views with
+ * the same placement cost none. */
+static void test_earlier_owners_are_bounded(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    notice_all(&c, 3);
+    for (unsigned i = 0; i < 2 * KM_PEERS_EARLIER_MAX; i++) {
+        notice(&c, 0, i % 2 == 0 ? 7 : 3);
+        sim_net_run(&c.net, 1000 * MS);
+        unsigned most =
+            i + 1 < KM_PEERS_EARLIER_MAX ? i + 1 : KM_PEERS_EARLIER_MAX;
+        assert_int_equal(km_peers_own(c.nodes[0].peers)->earlier.count, most);
+    }
+    sim_net_run(&c.net, (KM_PEERS_EARLIER_MS + 1000) * MS);
+    c.nodes[2].member.state = KM_MEMBER_JOINING;
+    notice(&c, 0, 7); /* it owns nothing yet */
+    sim_net_run(&c.net, 1000 * MS);
+    assert_int_equal(km_peers_own(c.nodes[0].peers)->earlier.count, 0);
+    cluster_close(&c);
+}
 
 /* Nodes that have adopted the same view agree on all owners, and are settled. */
 static void test_agree(void **state)
@@ -1293,7 +1417,6 @@ static void test_fill(void **state)
     cluster_close(&c);
 }
 
-/* A miss and an error of the loader come back as they are. */
 /* R8: a fill says what its answer must include, several of them together what the one
  * with the largest floor needs; and the answer says what may be kept of it. */
 static void test_fill_needs(void **state)
@@ -1334,6 +1457,70 @@ static void test_fill_needs(void **state)
     cluster_close(&c);
 }
 
+/* R9: a fill that peeks says so, travels with others that do, and is not sent on to the
+ * owner. */
+static void test_fills_that_peek(void **state)
+{
+    struct cluster c;
+    struct fill fills[4];
+    struct km_list list;
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    km_list_init(&list);
+    for (unsigned i = 0; i < 4; i++) {
+        fill_make(&c, 0, &fills[i], i, &list);
+        fills[i].fill.effort = i < 3 ? KM_FILL_PEEKS : KM_FILL_LOADS;
+    }
+    c.script.status = KAMA_WOULD_LOAD;
+    km_peers_owner_ops.fill(c.nodes[0].peers, &list);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(c.many, 1);
+    assert_int_equal(c.fills, 1);
+    assert_int_equal(c.peeking, 1); /* of the two calls */
+    assert_int_equal(fills[0].status, KAMA_WOULD_LOAD);
+    fill_make(&c, 0, &fills[0], 0, &list);
+    fills[0].fill.effort = KM_FILL_PEEKS;
+    km_peers_owner_ops.fill(c.nodes[0].peers, &list);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(c.peeking, 2);
+    cluster_close(&c);
+}
+
+/* The node that is asked is not the owner in the view of the one that asks. */
+static void test_a_peek_is_not_sent_on(void **state)
+{
+    struct cluster c;
+    struct fill fill;
+    struct km_list list;
+    uint32_t slot = 0;
+    (void)state;
+    cluster_open(&c, 3);
+    notice_all(&c, 7);
+    c.script.outcome = KM_MSG_PEER_NOT_OWNER;
+    for (int effort = KM_FILL_LOADS; effort <= KM_FILL_PEEKS; effort++) {
+        struct km_owner_answer other;
+        km_list_init(&list);
+        fill_make(&c, 0, &fill, 0, &list);
+        fill.fill.effort = (enum km_fill_effort)effort;
+        do {
+            km_peers_owner_ops.ask(c.nodes[0].peers, slot++, &other);
+            if (other.peer == fill.fill.peer) {
+                km_peers_owner_ops.release(c.nodes[0].peers, other.peer);
+            }
+        } while (other.peer == NULL || other.peer == fill.fill.peer);
+        km_peers_owner_ops.release(c.nodes[0].peers, fill.fill.peer);
+        fill.fill.peer = other.peer;
+        unsigned before = c.fills;
+        km_peers_owner_ops.fill(c.nodes[0].peers, &list);
+        sim_net_run(&c.net, 10 * MS);
+        assert_int_equal(c.fills - before, effort == KM_FILL_LOADS ? 2 : 1);
+        assert_int_equal(fill.outcome, KM_OWNER_NOT_OWNER);
+    }
+    cluster_close(&c);
+}
+
+/* A miss and an error of the loader come back as they are. */
 static void test_fill_typed(void **state)
 {
     struct cluster c;
@@ -1955,6 +2142,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_agree),
+        cmocka_unit_test(test_earlier_owners),
+        cmocka_unit_test(test_earlier_owners_that_leave),
+        cmocka_unit_test(test_earlier_owners_are_bounded),
         cmocka_unit_test(test_turn),
         cmocka_unit_test(test_hidden),
         cmocka_unit_test(test_replaced),
@@ -1984,6 +2174,8 @@ int main(void)
         cmocka_unit_test(test_admit),
         cmocka_unit_test(test_fill_needs),
         cmocka_unit_test(test_fill),
+        cmocka_unit_test(test_fills_that_peek),
+        cmocka_unit_test(test_a_peek_is_not_sent_on),
         cmocka_unit_test(test_fill_typed),
         cmocka_unit_test(test_fill_bounded),
         cmocka_unit_test(test_fill_incomplete),

@@ -356,6 +356,52 @@ static void test_fill(void **state)
     world_close(&w);
 }
 
+static struct km_msg_peer_fill_response peek_fill(struct world *w,
+                                                  const char *key)
+{
+    const struct km_msg_peer_fill_request request = {
+        .group = KM_LIT("g"), .key = KAMA_STR(key), .peek = true};
+    struct km_msg_peer_fill_response response;
+    assert_int_equal(
+        ask(w, PEER "Fill", &km_msg_peer_fill_request_pb, &request), KAMA_OK);
+    assert_int_equal(km_pb_decode(&km_msg_peer_fill_response_pb,
+                                  km_buf_bytes(&w->reply), &response),
+                     KAMA_OK);
+    return response;
+}
+
+/* R9: a fill that peeks is answered by a node that does not own the key any more, from
+ * memory, and loads nothing. */
+static void test_fill_that_peeks(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w, SYNCED);
+    struct km_msg_peer_fill_response r = peek_fill(&w, "xkey");
+    assert_int_equal(r.outcome, KM_MSG_PEER_ANSWERED);
+    assert_int_equal(r.status, KAMA_WOULD_LOAD);
+    assert_int_equal(r.ttl_ms, 0);
+    assert_int_equal(atomic_load(&w.loads), 0);
+    assert_int_equal(kama_set(w.group, KM_LIT("xkey"), KM_LIT("set"), NULL),
+                     KAMA_OK);
+    r = peek_fill(&w, "xkey");
+    assert_int_equal(r.status, KAMA_OK);
+    assert_true(km_bytes_eq(r.value, KM_LIT("set")));
+    assert_true(r.from_memory);
+    assert_true(r.current);
+    assert_int_equal(r.origin, 9);
+    r = fill(&w, "none");
+    r = peek_fill(&w, "none");
+    assert_int_equal(r.status, KAMA_MISS);
+    assert_in_range(r.ttl_ms, 1, 60000);
+    world_close(&w);
+    world_open(&w, CLUSTERED); /* other nodes may have changed the key */
+    r = fill(&w, "key");
+    r = peek_fill(&w, "key");
+    assert_int_equal(r.outcome, KM_MSG_PEER_NOT_OWNER);
+    world_close(&w);
+}
+
 /* The answer of a load that a mutation has overtaken was current for no time. */
 static void test_overtaken_fill(void **state)
 {
@@ -924,6 +970,7 @@ int main(void)
         cmocka_unit_test(test_admission),
         cmocka_unit_test(test_fill),
         cmocka_unit_test(test_fill_many),
+        cmocka_unit_test(test_fill_that_peeks),
         cmocka_unit_test(test_overtaken_fill),
         cmocka_unit_test(test_wait_for_view),
         cmocka_unit_test(test_wait_for_needs),

@@ -118,7 +118,22 @@ static void complete(struct km_load *load, const struct km_owner_reply *reply)
     kama_value_unref(o.value);
 }
 
-/* Goes on with the loader of this node, or fails if there is none. */
+/* Goes on with the loader of this node. */
+static void load_here(struct km_load *load)
+{
+    kama_group *group = load->group;
+    km_ns until =
+        km_ns_after_ms(km_group_now(group), group->config.loader_timeout_ms);
+    load->loader_deadline =
+        until < load->call.deadline ? until : load->call.deadline;
+    km_load_ref(load);
+    kama_status st = km_load_start_on_pool(load, km_group_pool(group));
+    if (st != KAMA_OK) {
+        km_load_fail(load, st, km_last_error());
+    }
+}
+
+/* Does without the owner, or fails if there is no loader. */
 static void go_on_here(struct km_load *load, const struct km_owner_reply *reply)
 {
     kama_group *group = load->group;
@@ -133,14 +148,39 @@ static void go_on_here(struct km_load *load, const struct km_owner_reply *reply)
         km_load_fail(load, KAMA_ERR_PEER, sentence);
         return;
     }
-    km_ns until =
-        km_ns_after_ms(km_group_now(group), group->config.loader_timeout_ms);
-    load->loader_deadline =
-        until < load->call.deadline ? until : load->call.deadline;
-    km_load_ref(load);
-    kama_status st = km_load_start_on_pool(load, km_group_pool(group));
-    if (st != KAMA_OK) {
-        km_load_fail(load, st, km_last_error());
+    load_here(load);
+}
+
+/* R9: returns whether the owner before had the value in memory, or remembers that there
+ * is none. */
+static bool has_kept(const struct km_owner_reply *reply)
+{
+    return reply->outcome == KM_OWNER_ANSWERED &&
+           (reply->status == KAMA_OK ||
+            (reply->status == KAMA_MISS && reply->ttl_ms != 0));
+}
+
+/* Does what the owner of a key does that misses. */
+static void go_on_as_owner(struct km_load *load)
+{
+    struct km_load_outcome miss = {.status = KAMA_MISS, .sentence = ""};
+    atomic_store(&load->asks, KM_LOAD_ASKS_LOADER);
+    if (load->group->config.loader != NULL) {
+        load_here(load);
+    } else {
+        (void)km_load_end(load, &miss);
+    }
+}
+
+static void take_reply(struct km_load *load, const struct km_owner_reply *reply)
+{
+    if (load->place == KM_LOAD_AT_EARLIER && !has_kept(reply)) {
+        go_on_as_owner(load);
+    } else if (load->place == KM_LOAD_AT_EARLIER ||
+               reply->outcome == KM_OWNER_ANSWERED) {
+        complete(load, reply);
+    } else {
+        go_on_here(load, reply);
     }
 }
 
@@ -149,13 +189,9 @@ static void on_filled(struct km_owner_fill *fill,
 {
     struct km_load *load = KM_CONTAINER_OF(fill, struct km_load, owner_fill);
     kama_group *group = load->group;
-    KM_ASSERT(load->place == KM_LOAD_AT_PEER);
+    KM_ASSERT(km_load_asks_first(load->place));
     if (!km_flight_ended(&load->call)) {
-        if (reply->outcome == KM_OWNER_ANSWERED) {
-            complete(load, reply);
-        } else {
-            go_on_here(load, reply);
-        }
+        take_reply(load, reply);
     }
     km_load_unref(load);
     km_gate_leave(&group->gate);
@@ -168,11 +204,18 @@ void km_load_send_fills(kama_group *group, struct km_list *fills)
     }
 }
 
+/* Returns for how long the other node is waited for. */
+static km_ns answer_by(const struct km_load *load)
+{
+    int64_t loader_ms = load->group->config.loader_timeout_ms;
+    return load->call.deadline - (km_ns)loader_ms * KM_NS_PER_MS;
+}
+
 kama_status km_load_start_at_peer(struct km_load *load, struct km_list *fills)
 {
     kama_group *group = load->group;
     struct km_list alone;
-    KM_ASSERT(load->place == KM_LOAD_AT_PEER && load->peer != NULL);
+    KM_ASSERT(km_load_asks_first(load->place) && load->peer != NULL);
     if (!km_gate_enter(&group->gate)) {
         km_load_unref(load);
         return km_fail(KAMA_ERR_CLOSED, "the group is closed");
@@ -181,14 +224,17 @@ kama_status km_load_start_at_peer(struct km_load *load, struct km_list *fills)
         .peer = load->peer,
         .group = group->name,
         .key = km_load_key_bytes(load),
+        .effort =
+            load->place == KM_LOAD_AT_PEER ? KM_FILL_LOADS : KM_FILL_PEEKS,
         .floor = load->fill.floor,
-        .deadline = load->call.deadline -
-                    (km_ns)group->config.loader_timeout_ms * KM_NS_PER_MS,
+        .deadline = answer_by(load),
         .traceparent = load->request.traceparent,
         .done = on_filled};
     load->peer = NULL;
     load->sent_at = km_group_now(group);
-    km_trace_owner_asked(load);
+    if (load->place == KM_LOAD_AT_PEER) {
+        km_trace_owner_asked(load);
+    }
     km_list_init(&alone);
     km_list_push_back(fills != NULL ? fills : &alone, &load->owner_fill.node);
     km_load_send_fills(group, &alone);

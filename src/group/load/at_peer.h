@@ -41,6 +41,17 @@
  * that join it, because it is sent after they have begun: no get asks a third time.
  * No second fill is needed if the callers began during the owner's load.
  *
+ * R9: an owner that has the key since a moment ago asks the owner before in the same way,
+ * but only for what that one has in memory, and for 0.1 s at most:
+ *
+ *     ask the owner before --it has the value------------> the value
+ *          |
+ *          +--it has not, does not answer in time, ...--> loader on the pool
+ *                                                         no loader: KAMA_MISS
+ *
+ * The other node does not wait for anybody meanwhile, so that requests of peers may join
+ * such a load.
+ *
  * The load needs no timer while it asks: `done` of the fill runs exactly once, at
  * its deadline at the latest. The runner's reference and a place in the gate of
  * the group are held until then, so that km_group_free waits for it.
@@ -52,7 +63,7 @@
 
 #include "group/load/load.h"
 
-/* Starts a load that was just made to lead: asks its owner, or puts the request
+/* Starts a load that was just made to lead: asks the other node, or puts the request
  * into fills, which must be sent afterwards. fills: NULL, or a list. Takes the
  * runner's reference. On an error the load has not ended, and the caller must end
  * it. */

@@ -95,15 +95,22 @@ const struct km_flight_ops km_load_flight_ops = {.equal = load_equal,
 
 /* -- life ---------------------------------------------------------------- */
 
-/* A load that asks the owner may take the time of that and then, if the owner
- * cannot answer, the time of a loader. */
+/* A load that asks another node may take the time of that and then, if the other one
+ * does not answer, the time of a loader. */
 static km_ns deadline_of(const kama_group *group, km_ns now,
                          enum km_load_place place)
 {
     int64_t timeout_ms = group->config.loader_timeout_ms;
-    return km_ns_after_ms(now, place != KM_LOAD_AT_PEER
-                                   ? timeout_ms
-                                   : 2 * timeout_ms + KM_FILL_EXTRA_MS);
+    switch (place) {
+    case KM_LOAD_AT_PEER:
+        return km_ns_after_ms(now, 2 * timeout_ms + KM_FILL_EXTRA_MS);
+    case KM_LOAD_AT_EARLIER:
+        return km_ns_after_ms(now, timeout_ms + KM_EARLIER_WAIT_MS);
+    case KM_LOAD_ON_CALLER:
+    case KM_LOAD_ON_POOL:
+        break;
+    }
+    return km_ns_after_ms(now, timeout_ms);
 }
 
 /* Copies what the loader is told about the caller that leads. */

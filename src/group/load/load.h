@@ -72,20 +72,37 @@ enum km_load_timer {
 };
 
 /* Where the value comes from: the thread that runs the loader (group/load/run.h),
- * or the owner of the key (group/load/at_peer.h). */
-enum km_load_place { KM_LOAD_ON_CALLER, KM_LOAD_ON_POOL, KM_LOAD_AT_PEER };
+ * or another node (group/load/at_peer.h), which is the owner of the key, or was that
+ * until a moment ago. */
+enum km_load_place {
+    KM_LOAD_ON_CALLER,
+    KM_LOAD_ON_POOL,
+    KM_LOAD_AT_PEER,
+    KM_LOAD_AT_EARLIER
+};
 
-/* The event for which a load waits. A load of another place than AT_PEER waits for its loader
+/* Returns whether a load asks another node before it calls its loader. */
+static inline bool km_load_asks_first(enum km_load_place place)
+{
+    return place == KM_LOAD_AT_PEER || place == KM_LOAD_AT_EARLIER;
+}
+
+/* The event for which a load waits. A load ON_CALLER or ON_POOL waits for its loader
  * from the beginning:
  *
  *     ASKS_PEER --the owner has answered---------------------> the load ends
  *         |
  *         +--the owner cannot answer--> ASKS_AFTER_PEER --> the load ends
+ *
+ *     ASKS_EARLIER --the owner before has the value-----> the load ends
+ *         |
+ *         +--it has not, or does not say so--> ASKS_LOADER --> the load ends
  */
 enum km_load_asks {
     KM_LOAD_ASKS_LOADER,
-    KM_LOAD_ASKS_PEER,      /* no request of another node may join it now */
-    KM_LOAD_ASKS_AFTER_PEER /* the loader, because the owner could not answer */
+    KM_LOAD_ASKS_PEER,       /* no request of another node may join it now */
+    KM_LOAD_ASKS_AFTER_PEER, /* the loader, because the owner could not answer */
+    KM_LOAD_ASKS_EARLIER /* everybody may join it: the other node waits for none */
 };
 
 /* Whether the get that starts a load has been counted before. */
@@ -174,8 +191,9 @@ struct km_load {
     _Atomic enum km_load_stage stage;
     _Atomic enum km_load_timer timer_state;
     _Atomic km_ns started_at; /* 0: the loader was not called */
-    km_ns loader_deadline;    /* the loader's own deadline; <= call.deadline. A
-                               * load AT_PEER has it when its loader begins */
+    km_ns
+        loader_deadline; /* the loader's own deadline; <= call.deadline. A load
+                               * that asks first has it when its loader begins */
     struct km_fill fill;
     kama_load request;
     struct km_timer timer;
@@ -192,8 +210,8 @@ struct km_load {
     struct kama_deferred deferred; /* which are empty at first, not zeroed */
     char sentence[KM_ERROR_BYTES_MAX];
     char traceparent[KM_TRACEPARENT_BYTES];
-    struct km_owner_fill owner_fill; /* of a load AT_PEER */
-    km_ns sent_at;                   /* a time before the owner was asked */
+    struct km_owner_fill owner_fill; /* of a load that asks first */
+    km_ns sent_at; /* a time before the other node was asked */
     size_t key_len;
     uint8_t key[];
 };

@@ -67,7 +67,8 @@ KM_PB_DECLARE(km_msg_peer_need, km_msg_peer_need_pb, KM_MSG_PEER_NEED);
     X(M, 2, BYTES, group, _)                                                   \
     X(M, 3, BYTES, key, _)                                                     \
     X(M, 4, BYTES, traceparent, _)                                             \
-    X(M, 5, LIST, needs, _)
+    X(M, 5, LIST, needs, _)                                                    \
+    X(M, 6, BOOL, peek, _)
 KM_PB_DECLARE(km_msg_peer_fill_request, km_msg_peer_fill_request_pb,
               KM_MSG_PEER_FILL_REQUEST);
 
@@ -93,12 +94,15 @@ KM_PB_DECLARE(km_msg_peer_fill_response, km_msg_peer_fill_response_pb,
     X(M, 2, BYTES, group, _)                                                   \
     X(M, 3, LIST, keys, _)                                                     \
     X(M, 4, BYTES, traceparent, _)                                             \
-    X(M, 5, LIST, needs, _)
+    X(M, 5, LIST, needs, _)                                                    \
+    X(M, 6, BOOL, peek, _)
 KM_PB_DECLARE(km_msg_peer_fill_many_request, km_msg_peer_fill_many_request_pb,
               KM_MSG_PEER_FILL_MANY_REQUEST);
-/* The numbers of the keys and of the needs, also in PeekRequest. */
+/* The number of the keys in FillManyRequest and in PeekRequest, that of the needs, and
+ * that of the flag of a fill that only looks. */
 #define KM_MSG_PEER_KEYS 3
 #define KM_MSG_PEER_NEEDS 5
+#define KM_MSG_PEER_PEEK 6
 
 #define KM_MSG_PEER_FILL_MANY_RESPONSE(X, M)                                   \
     X(M, 1, UINT32, index, _)                                                  \
