@@ -46,8 +46,6 @@
 #define GROUPS 2
 #define DELAY (KM_NS_PER_MS / 2)
 
-extern unsigned km_sync_broken;
-
 struct world;
 
 struct node {
@@ -83,12 +81,13 @@ struct wire {
     struct node *to;         /* NULL: nobody listens there */
     struct km_sync_out *out; /* NULL: closed on this side */
     struct km_sync_in *in;
-    bool was_opened;     /* in_new was called, or will not be */
     bool is_blocked_out; /* can_send has said no */
     size_t queued;       /* bytes on their way to `to` */
     unsigned on_way;
-    km_ns last
-        [2]; /* when the last message arrives, by the side that has sent it */
+    /* By the side that has sent the messages: */
+    km_ns last[2]; /* when the last one arrives */
+    uint64_t posted[2];
+    uint64_t arrived[2];
     unsigned epoch; /* changes when what is on its way is lost */
 };
 
@@ -97,6 +96,7 @@ struct flight {
     struct wire *wire;
     enum side from;
     unsigned epoch;
+    uint64_t number; /* messages arrive in their order */
     enum { OPEN, MESSAGE, END } what;
     kama_status status;
     size_t len;
@@ -171,6 +171,7 @@ static inline void post_flight(struct wire *wire, enum side from, int what,
     *f = (struct flight){.wire = wire,
                          .from = from,
                          .epoch = wire->epoch,
+                         .number = wire->posted[from]++,
                          .what = what,
                          .status = status,
                          .len = bytes.len};
@@ -348,14 +349,14 @@ static inline void arrive(void *arg)
 {
     struct flight *f = arg;
     struct wire *wire = f->wire;
-    if (is_blocked(f) && f->epoch == wire->epoch) {
-        wire->last[f->from] =
-            0; /* the order is kept by the queue of the world */
+    if (f->epoch == wire->epoch &&
+        (is_blocked(f) || f->number != wire->arrived[f->from])) {
         sim_post(&wire->world->sim, 10 * KM_NS_PER_MS, arrive, f);
         return;
     }
     wire->on_way--;
     if (f->epoch == wire->epoch) {
+        wire->arrived[f->from]++;
         if (f->from == CALLER) {
             arrive_called(wire, f);
         } else {
@@ -379,6 +380,7 @@ static inline void cut(struct world *w, unsigned a, unsigned b)
             continue;
         }
         wire->epoch++;
+        memcpy(wire->arrived, wire->posted, sizeof wire->arrived);
         wire->queued = 0;
         wire->is_blocked_out = false;
         close_called(wire);
@@ -424,13 +426,8 @@ static inline struct km_version on_originate(void *arg, uint32_t number,
     struct world *w = n->world;
     struct km_version v = km_sync_log_append(n->log, number, asking);
     w->originated++;
-    if (asking->kind == KM_APPLY_EXPIRE) {
-        note_best(w, w->acting_group, (unsigned)w->acting_key, v,
-                  w->best[w->acting_group][w->acting_key].counter);
-    } else {
-        note_best(w, w->acting_group, (unsigned)w->acting_key, v,
-                  w->acting_counter);
-    }
+    note_best(w, w->acting_group, (unsigned)w->acting_key, v,
+              w->acting_counter);
     return v;
 }
 
@@ -837,21 +834,6 @@ static inline void del(struct node *n, unsigned k)
     del_in(n, 0, k);
 }
 
-static inline void touch_in(struct node *n, unsigned g, unsigned k,
-                            int64_t ttl_ms)
-{
-    char buf[16];
-    act_as(n, g, (int)k, 0);
-    kama_status st = kama_touch(n->groups[g], key_of(buf, k), ttl_ms, NULL);
-    assert_true(st == KAMA_OK || st == KAMA_MISS);
-}
-
-static inline void clear(struct node *n, unsigned g)
-{
-    act_as(n, g, -1, 0);
-    on_clear(n, n->numbers[g]);
-}
-
 /* Returns the number of the value that a node has of a key; 0: none. */
 static inline unsigned shown_in(struct node *n, unsigned g, unsigned k)
 {
@@ -872,6 +854,21 @@ static inline unsigned shown_in(struct node *n, unsigned g, unsigned k)
         kama_value_unref(value);
     }
     return counter;
+}
+
+static inline void touch_in(struct node *n, unsigned g, unsigned k,
+                            int64_t ttl_ms)
+{
+    char buf[16];
+    act_as(n, g, (int)k, shown_in(n, g, k));
+    kama_status st = kama_touch(n->groups[g], key_of(buf, k), ttl_ms, NULL);
+    assert_true(st == KAMA_OK || st == KAMA_MISS);
+}
+
+static inline void clear(struct node *n, unsigned g)
+{
+    act_as(n, g, -1, 0);
+    on_clear(n, n->numbers[g]);
 }
 
 static inline unsigned shown(struct node *n, unsigned k)
