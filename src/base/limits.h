@@ -247,6 +247,10 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 #define KM_SYNC_TIMEOUT_MS_MAX 3600000
 #define KM_FENCE_WAIT_MS 50 /* for what a fill needs */
 #define KM_FENCE_WAIT_MS_MAX 10000
+#define KM_SYNC_GONE_KEPT 256   /* ids of members that have left */
+#define KM_SYNC_VIEWS_KEPT 256  /* ids of views that were adopted */
+#define KM_SYNC_PROTO 1         /* the version of the messages */
+#define KM_SYNC_GROUPS_MAX 4096 /* numbers of groups in one stream */
 
 /* -- nodes --------------------------------------------------------------- */
 #define KM_NODE_THREADS_MAX 64

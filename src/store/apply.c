@@ -128,8 +128,10 @@ static void begin_foreign(struct apply *a)
  * that an EXPIRE has found is invalid now, too. */
 static struct km_version ask(struct apply *a, const struct km_stamp *stamp)
 {
-    const struct km_asking asking = {
-        .kind = a->kind, .base = a->base, .key = a->operation->key};
+    const struct km_asking asking = {.kind = a->kind,
+                                     .base = a->base,
+                                     .expires_at = a->operation->expires_at,
+                                     .key = a->operation->key};
     struct km_version version = stamp->ask(stamp->arg, &asking);
     if (KM_UNLIKELY(km_shard_catch_up_locked(a->shard))) {
         note_gone(a);

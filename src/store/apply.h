@@ -78,6 +78,7 @@ struct km_operation {
 struct km_asking {
     enum km_operation_kind kind;
     struct km_version base; /* of an EXPIRE: the version of the entry */
+    km_ns expires_at;       /* of an EXPIRE; 0: never */
     kama_bytes key;
 };
 

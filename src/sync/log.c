@@ -15,6 +15,7 @@
 #include "base/sync.h"
 #include "store/store_epoch.h"
 #include "sync/ring.h"
+#include "sync/rules.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -143,33 +144,47 @@ void km_sync_log_remove(struct km_sync_log *log, uint32_t number)
     km_mutex_unlock(&log->lock);
 }
 
-/* The mutation with the number 1 stands for those that no stream will ever tell (R12): it
- * has left the ring already. */
-static void lose_first_locked(struct km_sync_log *log)
+/* The first mutations of a life stand for those that no stream will ever tell (R12): they
+ * have left the ring already. */
+static void begin_locked(struct km_sync_log *log, uint64_t origin, uint64_t seq)
 {
     KM_ASSERT_HELD(&log->lock);
-    log->lost = log->hlc;
-    atomic_store_explicit(&log->newest, log->hlc, memory_order_release);
+    uint64_t clock = seq > 0 ? log->hlc : 0;
+    km_sync_ring_clear(&log->ring, seq + 1);
+    log->origin = origin;
+    log->lost = clock;
+    atomic_store_explicit(&log->newest, clock, memory_order_release);
     for (uint32_t i = 0; i < log->count; i++) {
-        log->groups[i].lost = 1;
+        log->groups[i].lost = seq;
     }
+}
+
+static void get_locked(struct km_sync_log *log, struct km_sync_log_state *ret)
+{
+    KM_ASSERT_HELD(&log->lock);
+    *ret = (struct km_sync_log_state){
+        .seq = log->ring.next - 1,
+        .oldest = log->ring.first,
+        .hlc = log->hlc,
+        .newest = atomic_load_explicit(&log->newest, memory_order_relaxed),
+        .lost = log->lost,
+        .origin = log->origin,
+        .groups = log->count};
+}
+
+void km_sync_log_renew(struct km_sync_log *log, uint64_t origin, uint64_t seq,
+                       struct km_sync_log_state *ret_old)
+{
+    km_mutex_lock(&log->lock);
+    get_locked(log, ret_old);
+    begin_locked(log, origin, seq);
+    km_mutex_unlock(&log->lock);
 }
 
 void km_sync_log_begin(struct km_sync_log *log, uint64_t origin, uint64_t seq)
 {
-    KM_ASSERT(seq <= 1);
-    km_mutex_lock(&log->lock);
-    km_sync_ring_clear(&log->ring, seq + 1);
-    log->origin = origin;
-    log->lost = 0;
-    atomic_store_explicit(&log->newest, 0, memory_order_release);
-    for (uint32_t i = 0; i < log->count; i++) {
-        log->groups[i].lost = 0;
-    }
-    if (seq == 1) {
-        lose_first_locked(log);
-    }
-    km_mutex_unlock(&log->lock);
+    struct km_sync_log_state old;
+    km_sync_log_renew(log, origin, seq, &old);
 }
 
 void km_sync_log_set_view(struct km_sync_log *log, uint64_t view_id)
@@ -198,13 +213,18 @@ static void drop_oldest_locked(struct km_sync_log *log)
     km_sync_ring_pop(&log->ring);
 }
 
+/* A record leaves the ring long before the lower half of the clock comes round. */
+static uint32_t age_ms(const struct km_sync_record *record, km_ns now)
+{
+    return (uint32_t)(now / KM_NS_PER_MS) - record->time_ms;
+}
+
 static void drop_aged_locked(struct km_sync_log *log, km_ns now)
 {
     KM_ASSERT_HELD(&log->lock);
     for (unsigned i = 0; i < AGED_PER_CALL; i++) {
         const struct km_sync_record *oldest = km_sync_ring_oldest(&log->ring);
-        if (oldest == NULL ||
-            km_ns_after_ms(oldest->time, KM_SYNC_RING_MS) >= now) {
+        if (oldest == NULL || age_ms(oldest, now) <= KM_SYNC_RING_MS) {
             return;
         }
         drop_oldest_locked(log);
@@ -245,10 +265,12 @@ static void record_locked(struct km_sync_log *log, uint32_t number,
     const struct km_sync_record record = {.hlc = log->hlc,
                                           .view_id = log->view_id,
                                           .base = asking->base,
-                                          .time = now,
-                                          .number = number,
+                                          .expires_at = asking->expires_at,
+                                          .time_ms =
+                                              (uint32_t)(now / KM_NS_PER_MS),
                                           .key_len = (uint16_t)asking->key.len,
-                                          .kind = (uint16_t)kind};
+                                          .number = (uint16_t)(number & 0xfff),
+                                          .kind = (uint16_t)(kind & 0xf)};
     drop_aged_locked(log, now);
     put_locked(log, &record, asking->key);
 }
@@ -298,14 +320,17 @@ void km_sync_log_merge(struct km_sync_log *log, uint64_t hlc)
 /* R6. The floors rise to the clock of this node, not only to that of the event: this node
  * may have applied something newer, which it forgets here. The clock is read while the
  * epoch is odd, in the lock in which others merge theirs (store/store_epoch.h). */
-static void invalidate_locked(struct km_sync_log *log, struct group *group)
+static void invalidate_locked(struct km_sync_log *log, struct group *group,
+                              uint64_t event)
 {
     KM_ASSERT_HELD(&log->lock);
     if (group->store == NULL) {
         return;
     }
+    (void)event;
     km_store_invalidate_begin(group->store);
-    km_store_invalidate_end(group->store, log->hlc);
+    km_store_invalidate_end(
+        group->store, KM_SYNC_KEEPS(KM_SYNC_R6_OWN_CLOCK) ? log->hlc : event);
 }
 
 void km_sync_log_invalidate(struct km_sync_log *log, uint32_t number,
@@ -315,7 +340,7 @@ void km_sync_log_invalidate(struct km_sync_log *log, uint32_t number,
     merge_locked(log, hlc);
     for (uint32_t i = 0; i < log->count; i++) {
         if (number == i || number == UINT32_MAX) {
-            invalidate_locked(log, &log->groups[i]);
+            invalidate_locked(log, &log->groups[i], hlc);
         }
     }
     km_mutex_unlock(&log->lock);
@@ -328,7 +353,7 @@ struct km_version km_sync_log_clear(struct km_sync_log *log, uint32_t number)
     km_mutex_lock(&log->lock);
     struct km_version version = next_version_locked(log, at.wall);
     record_locked(log, number, KM_SYNC_CLEAR, &nothing, at.now);
-    invalidate_locked(log, &log->groups[number]);
+    invalidate_locked(log, &log->groups[number], version.hlc);
     bool tell = must_tell_locked(log);
     km_mutex_unlock(&log->lock);
     if (tell) {
@@ -344,14 +369,7 @@ void km_sync_log_get(struct km_sync_log *log, struct km_sync_log_state *ret)
     km_ns now = km_clock_mono(log->clock);
     km_mutex_lock(&log->lock);
     drop_aged_locked(log, now);
-    *ret = (struct km_sync_log_state){
-        .seq = log->ring.next - 1,
-        .oldest = log->ring.first,
-        .hlc = log->hlc,
-        .newest = atomic_load_explicit(&log->newest, memory_order_relaxed),
-        .lost = log->lost,
-        .origin = log->origin,
-        .groups = log->count};
+    get_locked(log, ret);
     km_mutex_unlock(&log->lock);
 }
 
@@ -367,6 +385,7 @@ static struct km_sync_entry entry_of(const struct km_sync_record *record,
                                   .hlc = record->hlc,
                                   .view_id = record->view_id,
                                   .base = record->base,
+                                  .expires_at = record->expires_at,
                                   .kind = (enum km_sync_kind)record->kind,
                                   .number = record->number,
                                   .key_len = record->key_len};
@@ -412,13 +431,15 @@ km_ns km_sync_log_time_of(struct km_sync_log *log, uint64_t seq)
 {
     struct km_sync_cursor at;
     kama_bytes key;
-    km_ns time = 0;
+    km_ns now = km_clock_mono(log->clock);
+    km_ns time_ms = 0;
     km_mutex_lock(&log->lock);
     if (km_sync_ring_find(&log->ring, seq, &at)) {
-        time = km_sync_ring_next(&log->ring, &at, &key)->time;
+        time_ms = now / KM_NS_PER_MS -
+                  age_ms(km_sync_ring_next(&log->ring, &at, &key), now);
     }
     km_mutex_unlock(&log->lock);
-    return time;
+    return time_ms * KM_NS_PER_MS;
 }
 
 /* Returns the group with this number, whose name never changes. */

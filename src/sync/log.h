@@ -58,6 +58,18 @@ struct km_sync_log_options {
     void *arg;
 };
 
+struct km_sync_log_state {
+    uint64_t seq; /* of the newest mutation; 0: there was none */
+    uint64_t
+        oldest; /* the smallest seq from which the ring is complete: seq + 1 if
+                      * it is empty */
+    uint64_t hlc;    /* the clock of the node */
+    uint64_t newest; /* the clock of the newest mutation: K of this node */
+    uint64_t lost;   /* that of the newest mutation that has left; 0: none */
+    uint64_t origin;
+    uint32_t groups;
+};
+
 KAMA_NODISCARD kama_status km_sync_log_new(
     const struct km_sync_log_options *options, struct km_sync_log **ret_log);
 void km_sync_log_free(struct km_sync_log *log);
@@ -73,8 +85,13 @@ uint32_t km_sync_log_add(struct km_sync_log *log, const char *name,
 void km_sync_log_remove(struct km_sync_log *log, uint32_t number);
 
 /* Begins a life: origin is that of the node's id (the first 8 bytes, big-endian). The
- * ring is emptied; seq: 0 or 1. */
+ * ring is emptied, and has lost the first `seq` mutations: 0, 1, or 2 if others count the
+ * first one as theirs. */
 void km_sync_log_begin(struct km_sync_log *log, uint64_t origin, uint64_t seq);
+/* Does the same, and returns in the same step how the life before has ended: each mutation
+ * belongs to one of the two. */
+void km_sync_log_renew(struct km_sync_log *log, uint64_t origin, uint64_t seq,
+                       struct km_sync_log_state *ret_old);
 /* The view by which mutations are made from now on. */
 void km_sync_log_set_view(struct km_sync_log *log, uint64_t view_id);
 
@@ -91,17 +108,6 @@ void km_sync_log_invalidate(struct km_sync_log *log, uint32_t number,
 
 /* -- reading ------------------------------------------------------------- */
 
-struct km_sync_log_state {
-    uint64_t seq; /* of the newest mutation; 0: there was none */
-    uint64_t
-        oldest; /* the smallest seq from which the ring is complete: seq + 1 if
-                      * it is empty */
-    uint64_t hlc;    /* the clock of the node */
-    uint64_t newest; /* the clock of the newest mutation: K of this node */
-    uint64_t lost;   /* that of the newest mutation that has left; 0: none */
-    uint64_t origin;
-    uint32_t groups;
-};
 void km_sync_log_get(struct km_sync_log *log, struct km_sync_log_state *ret);
 /* Returns K of this node without the lock. */
 uint64_t km_sync_log_newest(const struct km_sync_log *log);
@@ -111,6 +117,7 @@ struct km_sync_entry {
     uint64_t hlc;
     uint64_t view_id;
     struct km_version base; /* of an EXPIRE */
+    km_ns expires_at;       /* of an EXPIRE; 0: never */
     enum km_sync_kind kind;
     uint32_t number; /* of the group */
     uint32_t key_at; /* in the buffer */
@@ -121,8 +128,8 @@ struct km_sync_entry {
 size_t km_sync_log_read(struct km_sync_log *log, uint64_t seq,
                         struct km_sync_entry *entries, size_t cap,
                         struct km_buf *keys);
-/* Returns when a mutation was appended, by the monotonic clock; 0: it is not in the
- * ring. */
+/* Returns when a mutation was appended, by the monotonic clock and in whole
+ * milliseconds; 0: it is not in the ring. */
 km_ns km_sync_log_time_of(struct km_sync_log *log, uint64_t seq);
 /* Returns the name of a group, which stays valid. */
 const char *km_sync_log_name(struct km_sync_log *log, uint32_t number);

@@ -28,6 +28,20 @@
 
 struct km_sync_origins;
 
+/* The numbers of one member. They are written by the sync loop and only grow, except
+ * that `stable` is of one view. */
+struct km_sync_origin {
+    struct km_member_id id;
+    uint64_t number;          /* the origin in the versions of the member */
+    unsigned refs;            /* the sync loop's */
+    _Atomic uint64_t known;   /* K */
+    _Atomic uint64_t applied; /* W */
+    _Atomic uint64_t
+        stable; /* the member has of every member of that view all */
+    _Atomic uint64_t
+        stable_view; /* mutations up to this clock; 0: it is not known */
+};
+
 /* A clock that an answer must have reached of one member. */
 struct km_sync_need {
     struct km_member_id id;
@@ -39,16 +53,58 @@ KAMA_NODISCARD kama_status km_sync_origins_new(const kama_allocator *mem,
                                                struct km_sync_origins **ret);
 void km_sync_origins_free(struct km_sync_origins *origins);
 
+/* -- the sync loop --------------------------------------------------------- */
+
+/* Returns the numbers of a member of whom nothing is known, with one reference, or NULL
+ * without memory. */
+struct km_sync_origin *km_sync_origin_new(const kama_allocator *mem,
+                                          const struct km_member_id *id);
+/* Gives a reference back. NULL does nothing. */
+void km_sync_origin_unref(const kama_allocator *mem,
+                          struct km_sync_origin *origin);
+/* R4. Raise K before a mutation is applied, and W behind it. */
+void km_sync_origin_reached(struct km_sync_origin *origin, uint64_t clock);
+void km_sync_origin_applied(struct km_sync_origin *origin, uint64_t clock);
+/* What the member has said of the view with this id. */
+void km_sync_origin_set_stable(struct km_sync_origin *origin, uint64_t view_id,
+                               uint64_t clock);
+
+/* A member of the table. */
+struct km_sync_origin_row {
+    struct km_sync_origin *origin; /* borrowed; the table takes a reference */
+    bool adopted; /* the adopted view has it, not only a noticed one */
+};
+/* Replaces the table. `self` is this node, which has no row; rows that the older table
+ * has and the new one lacks are gone from now on. */
+KAMA_NODISCARD kama_status km_sync_origins_replace(
+    struct km_sync_origins *origins, const struct km_member_id *self,
+    uint64_t view_id, const struct km_sync_origin_row *rows, size_t count);
+/* A view was noticed. It counts as passed over when a later one is adopted. */
+void km_sync_origins_notice(struct km_sync_origins *origins, uint64_t view_id);
+/* Returns the clock up to which this node has the mutations of all members of the adopted
+ * view: what its heartbeats say. */
+uint64_t km_sync_origins_stable(struct km_sync_origins *origins);
+
+/* Returns the number by which a member orders its versions. */
+uint64_t km_sync_origin_number(const struct km_member_id *id);
+
+/* -- any thread ------------------------------------------------------------- */
+
 /* R8, requester. Calls cb for each need of a fill whose key's slot has the floor, that
- * the member `to` may not fulfil yet as far as this node knows (its `stable`). */
-void km_sync_needs(struct km_sync_origins *origins, uint64_t floor,
-                   const struct km_member_id *to,
-                   void (*cb)(void *arg, const struct km_sync_need *need),
-                   void *arg);
+ * the member `to` may not fulfil yet as far as this node knows (its `stable`). Returns
+ * the id of the adopted view by which they were chosen. */
+uint64_t km_sync_needs(struct km_sync_origins *origins, uint64_t floor,
+                       const struct km_member_id *to,
+                       void (*cb)(void *arg, const struct km_sync_need *need),
+                       void *arg);
 /* R8, answering node. Returns whether W has reached the need. A member that is in no
- * view here any more counts as reached: what it lacks was invalidated. */
+ * view here any more counts as reached: what this node lacks of it was invalidated. One
+ * that this node has not heard of yet does not. */
 bool km_sync_has(struct km_sync_origins *origins,
                  const struct km_sync_need *need);
+/* R8, answering node. Returns whether it has adopted the view, now or lately, or has passed
+ * over it. */
+bool km_sync_knows_view(struct km_sync_origins *origins, uint64_t view_id);
 /* R8, requester: struct km_group_sync_ops.may_keep. */
 bool km_sync_may_keep(struct km_sync_origins *origins,
                       struct km_version version, uint64_t view_id);

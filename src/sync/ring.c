@@ -2,6 +2,7 @@
 #include "sync/ring.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "base/status.h"
 
 #include <string.h>
@@ -10,6 +11,7 @@ enum { MARK_EVERY = 64, ALIGN = 8 };
 
 _Static_assert(sizeof(struct km_sync_record) == 48,
                "a record costs what the header says");
+_Static_assert(KM_GROUPS_MAX <= 1 << 12, "a record has room for the number");
 
 static size_t size_of(size_t key_len)
 {

@@ -30,10 +30,11 @@ struct km_sync_record {
     uint64_t hlc; /* never 0 */
     uint64_t view_id;
     struct km_version base;
-    km_ns time; /* when it was pushed */
-    uint32_t number;
+    km_ns expires_at;
+    uint32_t time_ms; /* when it was pushed; the lower half of the clock */
     uint16_t key_len;
-    uint16_t kind;
+    uint16_t number : 12;
+    uint16_t kind : 4;
     /* the key */
 };
 

@@ -104,6 +104,8 @@ void km_sync_set_self(struct km_sync *sync, const struct km_member_id *id,
 void km_sync_notice(struct km_sync *sync, struct km_view *view);
 /* R10. A view is adopted: who has left is forgotten (R11), or invalidates. */
 void km_sync_adopt(struct km_sync *sync, struct km_view *view);
+/* R10. A life went by unseen: all groups are invalidated (R6). */
+void km_sync_forget(struct km_sync *sync);
 /* The log has grown. */
 void km_sync_grew(struct km_sync *sync);
 /* R11. Flushes all live streams; their last record is the goodbye. -> said_goodbye,

@@ -226,7 +226,7 @@ static void test_aged(void **state)
     (void)append_number(&w, 1, 2);
     w.clock.now += 30 * KM_NS_PER_S;
     assert_int_equal(state_of(&w).oldest, 1);
-    w.clock.now += 1;
+    w.clock.now += KM_NS_PER_MS;
     assert_int_equal(state_of(&w).oldest, 2);
     assert_int_equal(km_sync_log_lost(w.log, 0), 1);
     assert_int_equal(km_sync_log_lost(w.log, 1), 0);
