@@ -59,6 +59,7 @@ static kama_group *open_group(struct km_pool *pool, enum side side)
     kama_group_options options;
     kama_group *group = NULL;
     kama_group_options_init(&options);
+    options.sync = "owner";
     kama_status st = km_group_new(&options, &env, &group);
     KM_ASSERT(st == KAMA_OK);
     for (unsigned i = 0; i < ITEMS; i++) {

@@ -153,7 +153,7 @@ def spent(nodes, function):
 
 def many_keys(rounds):
     """One MGet of 100 keys of three nodes, beside 100 gets one after another."""
-    with cluster.Cluster(3) as nodes, \
+    with cluster.Cluster(3, "--group", "default:sync=owner") as nodes, \
             grpc.insecure_channel(nodes.nodes[0].address) as channel:
         keys = []
         for node, count in zip(nodes.nodes, (34, 33, 33)):

@@ -153,7 +153,7 @@ def main():
         return
     processes = []
     with tempfile.TemporaryDirectory() as folder, \
-            cluster.Cluster(2) as nodes:
+            cluster.Cluster(2, "--group", "default:sync=owner") as nodes:
         try:
             sides = {"kamacached": our_side(nodes.nodes, options.keys,
                                             options.value_bytes, folder)}

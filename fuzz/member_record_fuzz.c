@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+#define WALL_MS 1700000000000u
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static void require(bool condition)
@@ -25,11 +27,16 @@ static void write_and_read(const struct km_record *record, kama_bytes address)
     require(km_record_format(record, &buf) == KAMA_OK);
     /* Escapes can make a record longer than it was. */
     if (buf.len <= KM_MEMBERSHIP_RECORD_BYTES_MAX) {
-        require(km_record_parse(km_buf_bytes(&buf), address, &again) ==
+        require(km_record_parse(km_buf_bytes(&buf), address, WALL_MS, &again) ==
                 KAMA_OK);
         require(strcmp(again.cluster, record->cluster) == 0);
         require(km_member_id_equal(&again.member.id, &record->member.id));
         require(again.member.label_count == record->member.label_count);
+        require(again.member.final_seq == record->member.final_seq);
+        require(again.member.clock == record->member.clock);
+        require(
+            km_member_id_equal(&again.member.prev.id, &record->member.prev.id));
+        require(again.member.prev.clock == record->member.prev.clock);
     }
     km_buf_fini(&buf);
 }
@@ -43,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     kama_bytes address = kama_bytes_make(data, (size_t)(newline - data));
     kama_bytes value = kama_bytes_make(newline + 1, len - address.len - 1);
-    if (km_record_parse(value, address, &record) == KAMA_OK) {
+    if (km_record_parse(value, address, WALL_MS, &record) == KAMA_OK) {
         require(value.len <= KM_MEMBERSHIP_RECORD_BYTES_MAX);
         require(record.member.weight >= 1 &&
                 record.member.weight <= KM_MEMBER_WEIGHT_MAX);

@@ -32,6 +32,7 @@ set -- ${KAMA_CLUSTER_PORTS:-12379 12380 8001 8002 8003}
 etcd_port=$1 etcd_peer_port=$2
 a=127.0.0.1:$3 b=127.0.0.1:$4 c=127.0.0.1:$5
 key=1F600
+demo_options=sync=owner,
 cli=$build/bin/kamacache-cli
 folder=
 etcd_pid=

@@ -4,7 +4,8 @@
 # cluster.sh, from the root of the tree, after they have defined die().
 #
 #   demo_prepare       checks what is needed, makes the database, sets $rows
-#   demo_node ARGS...  becomes a kamacached with the groups of the data set
+#   demo_node ARGS...  becomes a kamacached with the groups of the data set;
+#                      $demo_options is "" or more options of them, with a comma
 build=${KAMA_BUILD_DIR:-build}
 table=/usr/share/unicode/UnicodeData.txt
 database=$build/demo/unicode.db
@@ -45,9 +46,9 @@ demo_node() {
     json="json_object('code', code, 'name', name, 'category', category, \
 'upper', upper, 'lower', lower)"
     exec "$build/bin/kamacached" \
-        --group "unicode:loader=\"sqlite:$database?query=\
+        --group "unicode:${demo_options:-}loader=\"sqlite:$database?query=\
 SELECT name FROM chars WHERE code=?1\"" \
-        --group "unicode-json:loader=\"sqlite:$database?query=\
+        --group "unicode-json:${demo_options:-}loader=\"sqlite:$database?query=\
 SELECT $json FROM chars WHERE code=?1\"" \
         "$@"
 }

@@ -309,6 +309,8 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 #define KM_MEMBERSHIP_RECORD_BYTES_MAX 8192
 /* The parser of JSON recurses; a record has two levels. */
 #define KM_MEMBERSHIP_RECORD_DEPTH_MAX 8
+/* A clock in a record that is further ahead of the own one makes it junk. */
+#define KM_MEMBERSHIP_CLOCK_MS 60000
 #define KM_MEMBERSHIP_MEMBERS_MAX 4096 /* the others are ignored, as junk is */
 #define KM_MEMBERSHIP_LEASE_MS_DEFAULT 10000
 #define KM_MEMBERSHIP_KEPT_PENDING_MAX 4 /* keepalives without an answer */
@@ -330,6 +332,9 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 #define KM_MEMBERSHIP_WAIT_ROUNDS_MAX 3
 #define KM_MEMBERSHIP_LEAVE_MS 2000
 #define KM_MEMBERSHIP_REVOKE_MS 1000
+#define KM_MEMBERSHIP_GOODBYE_MS 500 /* so much of it waits for the goodbye */
+_Static_assert(KM_MEMBERSHIP_GOODBYE_MS < KM_MEMBERSHIP_REVOKE_MS,
+               "the lease is revoked after the goodbye");
 #define KM_MEMBERSHIP_JUNK_LOG_MS 60000 /* between two lines about junk */
 /* -- etcd ---------------------------------------------------------------- */
 #define KM_ETCD_ENDPOINTS_MAX 16

@@ -46,6 +46,12 @@ static inline bool km_version_is_set(struct km_version v)
     return (v.hlc | v.origin) != 0;
 }
 
+/* Returns the milliseconds since 1970 of a hybrid logical clock. */
+static inline uint64_t km_hlc_ms(uint64_t hlc)
+{
+    return hlc >> 16;
+}
+
 /* Writes the version as 16 bytes, which memcmp orders as km_version_compare does. */
 static inline void km_version_write(struct km_version v,
                                     uint8_t ret_bytes[KM_VERSION_BYTES])

@@ -29,6 +29,16 @@ static bool format_own(struct km_membership *m, enum km_member_state state,
     return km_record_format(&m->own, buf) == KAMA_OK;
 }
 
+/* Lets the own record name the life before, if there was one (R12). */
+static void name_life_before(struct km_membership *m)
+{
+    struct km_member_goodbye prev = {.id = m->registration.last_id};
+    if (m->registration.registrations > 0 && m->events->life != NULL) {
+        m->events->life(m->owner, &prev);
+        m->own.member.prev = prev;
+    }
+}
+
 static void send_claim(struct km_membership *m, kama_bytes value)
 {
     bool is_active = m->registration.sent == KM_MEMBER_ACTIVE;
@@ -62,6 +72,7 @@ void km_claim_send(struct km_membership *m)
     }
     km_buf_init(&buf, m->mem, SIZE_MAX);
     r->sent = r->was_active ? KM_MEMBER_ACTIVE : KM_MEMBER_JOINING;
+    name_life_before(m);
     if (format_own(m, r->sent, &buf)) {
         send_claim(m, km_buf_bytes(&buf));
     } else {
@@ -130,8 +141,8 @@ static void refused(struct km_membership *m,
     r->found_mod_revision = found->mod_revision;
     r->found_lease = found->lease;
     m->follow.own_key_present = true;
-    kama_status status =
-        km_record_parse(found->value, KAMA_STR(m->own.address), &record);
+    kama_status status = km_record_parse(found->value, KAMA_STR(m->own.address),
+                                         m->env.wall_ms(m->env.arg), &record);
     if (status == KAMA_OK) {
         look_at_found(m, &record);
     } else if (status == KAMA_ERR_NO_MEMORY) {

@@ -109,9 +109,21 @@ static enum km_directory_change compare(const struct km_entry *entry,
                : KM_DIRECTORY_UPDATED;
 }
 
+/* Returns whether a member says how its life has ended, and `before`, the record
+ * until now, did not say the same. */
+static bool says_goodbye(const struct km_member *before,
+                         const struct km_member *member)
+{
+    return member->clock != 0 &&
+           (before == NULL || !km_member_id_equal(&before->id, &member->id) ||
+            before->clock != member->clock ||
+            before->final_seq != member->final_seq);
+}
+
 static void replace(struct km_directory *d, struct km_entry *entry,
                     struct km_member *copy, int64_t mod_revision)
 {
+    d->goodbyes += says_goodbye(entry->member, copy);
     km_mem_free(d->mem, entry->member);
     *entry = (struct km_entry){.member = copy,
                                .state = KM_ENTRY_LIVE,

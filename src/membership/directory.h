@@ -53,10 +53,11 @@ struct km_directory {
     struct km_entry *entries; /* sorted by address */
     size_t count;
     size_t cap;
-    uint32_t list;    /* the number of the list that is being applied */
-    uint64_t joins;   /* registrations that the registry has counted */
-    unsigned changes; /* of the view; counts up */
-    unsigned holds;   /* how many holds have begun; counts up */
+    uint32_t list;     /* the number of the list that is being applied */
+    uint64_t joins;    /* registrations that the registry has counted */
+    unsigned changes;  /* of the view; counts up */
+    unsigned holds;    /* how many holds have begun; counts up */
+    unsigned goodbyes; /* members that have written a goodbye; counts up */
 };
 
 /* The change that a put has made. */

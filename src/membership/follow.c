@@ -95,12 +95,13 @@ static bool may_tell(const struct km_membership *m, const struct km_view *view)
 
 /* Takes a reference to the view that is told, because the owner may cause
  * another one meanwhile. */
-static void tell(struct km_membership *m, struct km_view *view)
+static void tell(struct km_membership *m, struct km_view *view,
+                 void (*event)(void *owner, struct km_view *view))
 {
     km_view_unref(m->view);
     m->view = view;
     (void)km_view_ref(view);
-    m->events->view(m->owner, view);
+    event(m->owner, view);
     km_view_unref(view);
 }
 
@@ -140,11 +141,15 @@ void km_follow_publish(struct km_membership *m)
     }
     bool same = m->view != NULL && m->view->id == view->id;
     bool told = !same && may_tell(m, view);
+    bool goodbye = same && m->goodbyes != m->directory.goodbyes;
     if (same || told) {
         m->published = m->directory.changes;
+        m->goodbyes = m->directory.goodbyes;
     }
     if (told) {
-        tell(m, view);
+        tell(m, view, m->events->view);
+    } else if (goodbye && m->events->goodbye != NULL) {
+        tell(m, view, m->events->goodbye);
     } else {
         km_view_unref(view);
     }
@@ -366,7 +371,7 @@ void km_follow_on_listed(void *owner, const struct km_registry_result *result,
 static void tell_older(struct km_membership *m, struct km_view *view)
 {
     m->published = m->directory.changes - 1;
-    tell(m, view);
+    tell(m, view, m->events->view);
     km_follow_publish(m);
 }
 

@@ -195,7 +195,7 @@ static void init_parts(struct km_membership *m,
         o->lease_ttl_ms > 0 ? o->lease_ttl_ms : KM_MEMBERSHIP_LEASE_MS_DEFAULT;
     m->registration.wanted = KM_MEMBER_JOINING;
     m->registration.timer.fire = km_registration_on_timer;
-    m->registration.leave_timer.fire = km_registration_on_leave_timer;
+    m->registration.leave_timer.fire = km_leaving_on_timer;
     m->lease.timer.fire = km_lease_on_timer;
     m->lease.doubt_timer.fire = km_lease_on_doubt_timer;
     m->follow.timer.fire = km_follow_on_timer;

@@ -69,12 +69,24 @@ struct km_membership_events {
      * and is in it; later ones may lack this node, which is then about to
      * register again. */
     void (*view)(void *owner, struct km_view *view);
+    /* R11. A member has written its goodbye into its record (final_seq and clock).
+     * The view has the same id as before, and this member in it. A goodbye that
+     * comes together with another change is in the view that is told for that. May
+     * be NULL. */
+    void (*goodbye)(void *owner, struct km_view *view);
     /* This node is registered under an id: for the first time if registrations
      * is 1, else again with a new id, because the lease was lost or the record
-     * was deleted: then all groups must be cleared. The record says `active` at
+     * was deleted: then the groups whose keys have owners must be cleared (R12: the
+     * others are kept). The record says `active` at
      * once if it has said so before. A view with the new id follows. */
     void (*registered)(void *owner, const struct km_member_id *id,
                        unsigned registrations);
+    /* R12. The node is about to register again: fills in how its life before has
+     * ended. ret_prev->id is set already, the rest is 0. What begins on the node
+     * from now on belongs to the next life, because no stream would tell it as part
+     * of the one before. Each attempt to register asks again. This event must not
+     * call membership. It may be NULL: then the record names no life before. */
+    void (*life)(void *owner, struct km_member_goodbye *ret_prev);
     /* The record says `active` now (the answer to activate). It comes once, and
      * not again after a later registration. */
     void (*activated)(void *owner);
@@ -146,9 +158,15 @@ void km_membership_activate(struct km_membership *membership);
 /* Writes `leaving`, which takes at most 2 s. The node does not register any
  * more, whatever happens to its lease. -> events->leaving */
 void km_membership_leave(struct km_membership *membership);
-/* Revokes the lease, or deletes nothing if that takes more than 1 s, and
- * ends. It may be called in any state, and once more does nothing.
- * -> events->closed */
+/* R11. Writes into the record of a node that leaves how its life has ended: the number
+ * and the clock of its last mutation. It is called between leave and close, and does
+ * nothing if there is no record any more. A clock of 0 is written as 1, because 0
+ * stands for no goodbye. */
+void km_membership_set_goodbye(struct km_membership *membership,
+                               uint64_t final_seq, uint64_t clock);
+/* Waits at most 0.5 s until the goodbye is written, if there is one. Revokes the
+ * lease, or deletes nothing if all that takes more than 1 s, and ends. It may be
+ * called in any state, and once more does nothing. -> events->closed */
 void km_membership_close(struct km_membership *membership);
 /* Frees a membership after `closed`, or one that was never started. NULL does
  * nothing. */

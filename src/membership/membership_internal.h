@@ -4,6 +4,7 @@
  *
  *     membership.c     making, starting, closing; the doors to the outside
  *     registration.c   the record of this node and its states
+ *     leaving.c        the goodbye, and the end of the lease
  *     claim.c          an address that has a record already
  *     lease.c          keepalives; whether the lease is held, doubtful, lost
  *     follow.c         reading and watching the members
@@ -43,7 +44,8 @@ struct km_backoff {
  *     WAITING    the end of the found record    CLAIMING
  *     REGISTERED the loss of lease or record    STAMPING, RESIGNING
  *     RESIGNING  revoked, at most 1 s           STAMPING
- *     LEAVING    close                          REVOKING
+ *     LEAVING    close                          PARTING, REVOKING
+ *     PARTING    the goodbye, at most 0.5 s     REVOKING
  *     FAILED     close                          REVOKING
  *     REVOKING   revoked, at most 1 s           CLOSING
  *     CLOSING    the registry's closed          OVER
@@ -62,9 +64,19 @@ enum km_registration_state {
     KM_REGISTRATION_RESIGNING,
     KM_REGISTRATION_LEAVING,
     KM_REGISTRATION_FAILED,
+    KM_REGISTRATION_PARTING,
     KM_REGISTRATION_REVOKING,
     KM_REGISTRATION_CLOSING,
     KM_REGISTRATION_OVER
+};
+
+/* The goodbye in the record of a node that leaves. A request that has failed is
+ * wanted again. */
+enum km_parting_state {
+    KM_PARTING_NONE,
+    KM_PARTING_WANTED,
+    KM_PARTING_SENT,
+    KM_PARTING_WRITTEN
 };
 
 /* The requests of which one at most is under way. */
@@ -93,6 +105,9 @@ struct km_registration {
     enum km_member_state wanted;  /* state that the record shall have */
     enum km_member_state sent;    /* state in the request under way */
     enum km_member_state written; /* state in the record */
+    enum km_parting_state goodbye;
+    km_ns closed_by; /* of PARTING and REVOKING: when it ends in any case */
+    int64_t parting_lease; /* of PARTING, whose lease is kept by nobody */
     bool was_active;
     bool said_leaving;
     bool said_unreachable;
@@ -171,6 +186,7 @@ struct km_membership {
     struct km_directory directory;
     struct km_timer directory_timer;
     unsigned published;   /* directory.changes of the last view */
+    unsigned goodbyes;    /* and directory.goodbyes */
     struct km_view *view; /* the last one that was told, or NULL */
     struct km_membership_stats stats;
 };
@@ -224,10 +240,11 @@ void km_registration_listed(struct km_membership *m, const char *foreign);
 void km_registration_resign(struct km_membership *m, const char *why);
 /* The lease is gone. */
 void km_registration_lease_lost(struct km_membership *m);
-/* Ends the registration: revokes the lease, and closes the registry. */
-void km_registration_end(struct km_membership *m);
+/* Writes the record with the wanted state and goodbye, if it says something else. */
+void km_registration_update(struct km_membership *m);
+/* Ends a lease. */
+void km_registration_revoke(struct km_membership *m, int64_t lease);
 void km_registration_on_timer(struct km_timer *timer);
-void km_registration_on_leave_timer(struct km_timer *timer);
 /* Answers of the registry. */
 void km_registration_on_stamped(void *owner,
                                 const struct km_registry_result *result);
@@ -239,6 +256,17 @@ void km_registration_on_updated(void *owner,
                                 enum km_registry_verdict verdict);
 void km_registration_on_revoked(void *owner,
                                 const struct km_registry_result *result);
+
+/* -- leaving.c ------------------------------------------------------------- */
+
+/* Tells once that the record says `leaving`, or that it does not matter any more. */
+void km_leaving_say(struct km_membership *m);
+/* In PARTING, the record was written, or was not in time. If that was an older request
+ * than that of the goodbye, the goodbye follows. */
+void km_leaving_part(struct km_membership *m, bool done);
+/* Closes the registry. */
+void km_leaving_end(struct km_membership *m);
+void km_leaving_on_timer(struct km_timer *timer);
 
 /* -- claim.c --------------------------------------------------------------- */
 

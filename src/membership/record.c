@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/status.h"
+#include "base/version.h"
 
 #include <jansson.h>
 
@@ -34,18 +35,30 @@ static json_t *labels_json(const struct km_member *m)
     return labels;
 }
 
+/* No life before is null. */
+static json_t *prev_json(const struct km_member_goodbye *prev)
+{
+    return km_member_id_is_none(&prev->id)
+               ? json_null()
+               : json_pack("{s:o, s:I, s:I, s:b}", "id", id_json(&prev->id),
+                           "final_seq", (json_int_t)prev->final_seq, "clock",
+                           (json_int_t)prev->clock, "originated",
+                           prev->originated);
+}
+
 /* json_pack takes the pieces, also when one of them is NULL. */
 static json_t *record_json(const struct km_record *record)
 {
     const struct km_member *m = &record->member;
     return json_pack("{s:s, s:o, s:o, s:s, s:s, s:s, s:o, s:i, s:[i, i], s:s,"
-                     " s:i, s:i, s:n}",
+                     " s:I, s:I, s:o}",
                      "cluster", record->cluster, "nonce",
                      id_json(&record->nonce), "id", id_json(&m->id), "addr",
                      m->address, "admin", m->admin, "state",
                      km_member_state_name(m->state), "labels", labels_json(m),
                      "weight", (int)m->weight, "proto", 1, 1, "version",
-                     m->version, "final_seq", 0, "clock", 0, "prev");
+                     m->version, "final_seq", (json_int_t)m->final_seq, "clock",
+                     (json_int_t)m->clock, "prev", prev_json(&m->prev));
 }
 
 static int append_to_buf(const char *text, size_t len, void *arg)
@@ -231,8 +244,66 @@ static kama_status read_texts(const json_t *json, struct km_record *r)
     return status;
 }
 
+/* A number that is missing is 0. */
+static kama_status read_number(const json_t *json, const char *name,
+                               uint64_t *ret_number)
+{
+    const json_t *number = json_object_get(json, name);
+    if (number != NULL &&
+        (!json_is_integer(number) || json_integer_value(number) < 0)) {
+        return junk(name, "it is not a number from 0 on");
+    }
+    *ret_number = (uint64_t)json_integer_value(number);
+    return KAMA_OK;
+}
+
+static kama_status read_clock(const json_t *json, uint64_t wall_ms,
+                              uint64_t *ret_clock)
+{
+    kama_status status = read_number(json, "clock", ret_clock);
+    if (status == KAMA_OK &&
+        km_hlc_ms(*ret_clock) > wall_ms + KM_MEMBERSHIP_CLOCK_MS) {
+        status =
+            junk("clock", "it is more than " KM_TEXT_OF(
+                              KM_MEMBERSHIP_CLOCK_MS) " ms ahead of the "
+                                                      "clock of this node");
+    }
+    return status;
+}
+
+/* Whether the life before has originated is never guessed. */
+static kama_status read_prev(const json_t *json, uint64_t wall_ms,
+                             struct km_member_goodbye *prev)
+{
+    const json_t *object = json_object_get(json, "prev");
+    const json_t *originated = json_object_get(object, "originated");
+    if (object == NULL || json_is_null(object)) {
+        return KAMA_OK;
+    }
+    if (!json_is_boolean(originated)) {
+        return junk("prev", "it is not an object that has \"originated\"");
+    }
+    prev->originated = json_is_true(originated);
+    kama_status status = read_id(object, "id", &prev->id);
+    if (status == KAMA_OK) {
+        status = read_number(object, "final_seq", &prev->final_seq);
+    }
+    return status == KAMA_OK ? read_clock(object, wall_ms, &prev->clock)
+                             : status;
+}
+
+static kama_status read_goodbyes(const json_t *json, uint64_t wall_ms,
+                                 struct km_member *m)
+{
+    kama_status status = read_number(json, "final_seq", &m->final_seq);
+    if (status == KAMA_OK) {
+        status = read_clock(json, wall_ms, &m->clock);
+    }
+    return status == KAMA_OK ? read_prev(json, wall_ms, &m->prev) : status;
+}
+
 static kama_status read_record(const json_t *json, kama_bytes address,
-                               struct km_record *r)
+                               uint64_t wall_ms, struct km_record *r)
 {
     kama_status status = read_texts(json, r);
     if (status == KAMA_OK) {
@@ -250,11 +321,14 @@ static kama_status read_record(const json_t *json, kama_bytes address,
     if (status == KAMA_OK) {
         status = read_weight(json, &r->member);
     }
+    if (status == KAMA_OK) {
+        status = read_goodbyes(json, wall_ms, &r->member);
+    }
     return status == KAMA_OK ? read_labels(json, r) : status;
 }
 
 kama_status km_record_parse(kama_bytes value, kama_bytes address,
-                            struct km_record *ret_record)
+                            uint64_t wall_ms, struct km_record *ret_record)
 {
     json_t *json = NULL;
     kama_status status = load(value, &json);
@@ -262,7 +336,7 @@ kama_status km_record_parse(kama_bytes value, kama_bytes address,
         return status;
     }
     *ret_record = (struct km_record){.member.weight = 1};
-    status = read_record(json, address, ret_record);
+    status = read_record(json, address, wall_ms, ret_record);
     json_decref(json);
     ret_record->member.address = ret_record->address;
     ret_record->member.admin = ret_record->admin;

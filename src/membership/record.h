@@ -4,13 +4,15 @@
  * docs/CLUSTER.md 2 has its members.
  *
  *     km_record_format(&record, &buf);
- *     status = km_record_parse(value, address, &record);
+ *     status = km_record_parse(value, address, wall_ms, &record);
  *
  * Whatever is not such an object is junk: a value of more than 8 KiB (which is
  * not parsed at all), brackets that are nested deeper than a record needs,
  * malformed JSON or UTF-8, a member of another type, a number or a text outside
- * its limit, an address that is not canonical or not the one in the key.
- * Members that this version does not know are ignored.
+ * its limit, an address that is not canonical or not the one in the key, a clock
+ * that is more than 60 s ahead of the wall clock (R3). Members that this version
+ * does not know are ignored. A record without final_seq, clock and prev, which an
+ * older version has written, reads as if they were 0 and null.
  *
  * Cost: O(bytes); jansson allocates with malloc while it parses. Threads: any;
  * plain data. Errors: KAMA_ERR_MALFORMED with a sentence for junk, and
@@ -39,6 +41,8 @@ struct km_record {
 KAMA_NODISCARD kama_status km_record_format(const struct km_record *record,
                                             struct km_buf *buf);
 
-/* Reads the value of the key members/<address>. */
+/* Reads the value of the key members/<address>. wall_ms: the clock of this node, in
+ * milliseconds since 1970. */
 KAMA_NODISCARD kama_status km_record_parse(kama_bytes value, kama_bytes address,
+                                           uint64_t wall_ms,
                                            struct km_record *ret_record);

@@ -40,6 +40,7 @@ static enum km_request_kind request_of(enum km_registration_state state)
         return KM_REQUEST_LEFT;
     case KM_REGISTRATION_REGISTERED:
     case KM_REGISTRATION_LEAVING:
+    case KM_REGISTRATION_PARTING:
         return KM_REQUEST_UPDATE;
     default:
         return no_request;
@@ -65,6 +66,14 @@ static void send_grant(struct km_membership *m)
     }
 }
 
+/* The lease under which the record stands, or 0. */
+static int64_t lease_of(const struct km_membership *m)
+{
+    return m->registration.state == KM_REGISTRATION_PARTING
+               ? m->registration.parting_lease
+               : m->lease.id;
+}
+
 /* Clients of other implementations call every node that has a sister key: only
  * an active member has one. */
 static void request_update(struct km_membership *m, kama_bytes record)
@@ -75,19 +84,19 @@ static void request_update(struct km_membership *m, kama_bytes record)
         .member_value = record,
         .sister_key = KAMA_STR(m->sister_key),
         .sister_value = is_active ? KAMA_STR(m->own.address) : (kama_bytes){0},
-        .lease = m->lease.id,
+        .lease = lease_of(m),
     };
     m->ops->update(m->registry, &update);
 }
 
-/* Writes the record with the wanted state, if it says another one. */
-static void send_update(struct km_membership *m)
+void km_registration_update(struct km_membership *m)
 {
     static const struct km_registry_result no_memory = {
         KAMA_ERR_NO_MEMORY, "no memory for the own record"};
     struct km_registration *r = &m->registration;
     struct km_buf buf;
-    if (r->wanted == r->written || m->lease.id == 0 ||
+    bool differs = r->wanted != r->written || r->goodbye == KM_PARTING_WANTED;
+    if (!differs || lease_of(m) == 0 ||
         r->requests[KM_REQUEST_UPDATE] != KM_REQUEST_FREE) {
         return; /* the answer of the request under way looks again */
     }
@@ -96,6 +105,9 @@ static void send_update(struct km_membership *m)
     if (km_record_format(&m->own, &buf) == KAMA_OK) {
         r->requests[KM_REQUEST_UPDATE] = KM_REQUEST_SENT;
         r->sent = r->wanted;
+        if (r->goodbye == KM_PARTING_WANTED) {
+            r->goodbye = KM_PARTING_SENT;
+        }
         request_update(m, km_buf_bytes(&buf));
     } else {
         km_registration_retry(m, &no_memory);
@@ -103,7 +115,7 @@ static void send_update(struct km_membership *m)
     km_buf_fini(&buf);
 }
 
-static void send_revoke(struct km_membership *m, int64_t lease)
+void km_registration_revoke(struct km_membership *m, int64_t lease)
 {
     if (m->registration.requests[KM_REQUEST_REVOKE] == KM_REQUEST_FREE) {
         m->registration.requests[KM_REQUEST_REVOKE] = KM_REQUEST_SENT;
@@ -135,7 +147,8 @@ static void send_request(struct km_membership *m)
         break;
     case KM_REGISTRATION_REGISTERED:
     case KM_REGISTRATION_LEAVING:
-        send_update(m);
+    case KM_REGISTRATION_PARTING:
+        km_registration_update(m);
         break;
     default:
         break;
@@ -308,44 +321,9 @@ void km_membership_activate(struct km_membership *m)
     if (r->wanted == KM_MEMBER_JOINING) {
         r->wanted = KM_MEMBER_ACTIVE;
         if (r->state == KM_REGISTRATION_REGISTERED) {
-            send_update(m);
+            km_registration_update(m);
         }
     }
-}
-
-static void say_leaving(struct km_membership *m)
-{
-    struct km_registration *r = &m->registration;
-    km_membership_disarm(m, &r->leave_timer);
-    if (!r->said_leaving) {
-        r->said_leaving = true;
-        m->events->leaving(m->owner);
-    }
-}
-
-void km_membership_leave(struct km_membership *m)
-{
-    struct km_registration *r = &m->registration;
-    bool registered = r->state == KM_REGISTRATION_REGISTERED;
-    if (r->state == KM_REGISTRATION_LEAVING ||
-        r->state > KM_REGISTRATION_FAILED) {
-        return;
-    }
-    r->wanted = KM_MEMBER_LEAVING;
-    km_membership_arm(m, &r->leave_timer,
-                      km_ns_after_ms(km_membership_now(m),
-                                     registered ? KM_MEMBERSHIP_LEAVE_MS : 0));
-    if (!registered) {
-        r->written = KM_MEMBER_LEAVING; /* there is no record to write */
-    }
-    km_registration_enter(m, KM_REGISTRATION_LEAVING);
-}
-
-void km_registration_on_leave_timer(struct km_timer *timer)
-{
-    struct km_membership *m =
-        KM_CONTAINER_OF(timer, struct km_membership, registration.leave_timer);
-    say_leaving(m);
 }
 
 /* The record says what was sent. */
@@ -354,9 +332,9 @@ static void written(struct km_membership *m)
     struct km_registration *r = &m->registration;
     r->written = r->sent;
     r->backoff = (struct km_backoff){0};
-    send_update(m);
+    km_registration_update(m);
     if (r->written == KM_MEMBER_LEAVING) {
-        say_leaving(m);
+        km_leaving_say(m);
     } else if (r->written == KM_MEMBER_ACTIVE && !r->was_active) {
         r->was_active = true;
         m->events->activated(m->owner);
@@ -371,28 +349,29 @@ void km_registration_on_updated(void *owner,
     enum km_registration_state state = m->registration.state;
     bool registered =
         state == KM_REGISTRATION_REGISTERED || state == KM_REGISTRATION_LEAVING;
-    if (!km_registration_answered(m, KM_REQUEST_UPDATE) || !registered) {
+    if (!km_registration_answered(m, KM_REQUEST_UPDATE)) {
         return;
     }
-    if (result->status != KAMA_OK) {
+    bool done = result->status == KAMA_OK && verdict == KM_REGISTRY_DONE;
+    if (m->registration.goodbye == KM_PARTING_SENT) {
+        m->registration.goodbye = done ? KM_PARTING_WRITTEN : KM_PARTING_WANTED;
+    }
+    if (state == KM_REGISTRATION_PARTING) {
+        km_leaving_part(m, done);
+    } else if (!registered) {
+        return;
+    } else if (result->status != KAMA_OK) {
         km_registration_retry(m, result);
     } else if (verdict == KM_REGISTRY_DONE) {
         written(m);
     } else if (state == KM_REGISTRATION_REGISTERED) {
         km_registration_resign(m, "the registry has another record");
     } else {
-        say_leaving(m);
+        km_leaving_say(m);
     }
 }
 
 /* -- losing it ------------------------------------------------------------- */
-
-static void arm_revoke(struct km_membership *m)
-{
-    km_membership_arm(
-        m, &m->registration.timer,
-        km_ns_after_ms(km_membership_now(m), KM_MEMBERSHIP_REVOKE_MS));
-}
 
 void km_registration_resign(struct km_membership *m, const char *why)
 {
@@ -403,8 +382,10 @@ void km_registration_resign(struct km_membership *m, const char *why)
                       m->own.address, why);
     km_lease_stop(m);
     m->registration.state = KM_REGISTRATION_RESIGNING;
-    arm_revoke(m);
-    send_revoke(m, lease);
+    km_membership_arm(
+        m, &m->registration.timer,
+        km_ns_after_ms(km_membership_now(m), KM_MEMBERSHIP_REVOKE_MS));
+    km_registration_revoke(m, lease);
     km_lease_say(m, KM_LEASE_LOST);
 }
 
@@ -424,40 +405,11 @@ void km_registration_lease_lost(struct km_membership *m)
         km_lease_say(m, KM_LEASE_LOST);
     }
     if (state == KM_REGISTRATION_LEAVING) {
-        say_leaving(m);
+        km_leaving_say(m);
     }
 }
 
-/* -- closing --------------------------------------------------------------- */
-
-void km_registration_end(struct km_membership *m)
-{
-    km_membership_disarm(m, &m->registration.timer);
-    m->registration.state = KM_REGISTRATION_CLOSING;
-    m->ops->close(m->registry);
-}
-
-void km_membership_close(struct km_membership *m)
-{
-    struct km_registration *r = &m->registration;
-    int64_t lease = m->lease.id;
-    if (r->state >= KM_REGISTRATION_REVOKING) {
-        return;
-    }
-    km_follow_stop(m);
-    km_lease_stop(m);
-    km_membership_disarm(m, &r->timer);
-    km_membership_disarm(m, &r->leave_timer);
-    if (lease == 0 && r->state != KM_REGISTRATION_RESIGNING) {
-        km_registration_end(m);
-        return;
-    }
-    r->state = KM_REGISTRATION_REVOKING;
-    arm_revoke(m);
-    if (lease != 0) {
-        send_revoke(m, lease);
-    }
-}
+/* -- answers and timers ---------------------------------------------------- */
 
 void km_registration_on_revoked(void *owner,
                                 const struct km_registry_result *result)
@@ -468,7 +420,7 @@ void km_registration_on_revoked(void *owner,
     if (m->registration.state == KM_REGISTRATION_RESIGNING) {
         km_registration_begin(m);
     } else if (m->registration.state == KM_REGISTRATION_REVOKING) {
-        km_registration_end(m);
+        km_leaving_end(m);
     }
 }
 
@@ -486,8 +438,11 @@ void km_registration_on_timer(struct km_timer *timer)
     case KM_REGISTRATION_RESIGNING:
         km_registration_begin(m);
         break;
+    case KM_REGISTRATION_PARTING:
+        km_leaving_part(m, false);
+        break;
     case KM_REGISTRATION_REVOKING:
-        km_registration_end(m);
+        km_leaving_end(m);
         break;
     default:
         send_request(m);

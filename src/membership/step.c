@@ -105,7 +105,8 @@ static kama_status apply_member(struct km_membership *m, struct km_step *step,
         km_directory_remove(&m->directory, address, km_membership_now(m));
         return KAMA_OK;
     }
-    kama_status status = km_record_parse(record->value, address, &parsed);
+    kama_status status = km_record_parse(record->value, address,
+                                         m->env.wall_ms(m->env.arg), &parsed);
     if (status == KAMA_ERR_NO_MEMORY) {
         return status;
     }
@@ -167,8 +168,9 @@ static kama_status add_member(const struct km_membership *m,
     if (!km_bytes_starts(name, KAMA_STR(members))) {
         return KAMA_OK;
     }
-    kama_status status = km_record_parse(
-        record->value, km_bytes_skip(name, sizeof members - 1), &parsed);
+    kama_status status =
+        km_record_parse(record->value, km_bytes_skip(name, sizeof members - 1),
+                        m->env.wall_ms(m->env.arg), &parsed);
     if (status != KAMA_OK || strcmp(parsed.cluster, m->own.cluster) != 0) {
         return status == KAMA_ERR_NO_MEMORY ? status : KAMA_OK;
     }

@@ -17,9 +17,9 @@
  * of registrations that the registry has counted, 8 bytes, unless it is 0: the
  * members {A, B}, {A, B, C} and {A, B} are three views with three ids, so that a
  * node that has adopted only the first one cannot announce the last one. A view
- * without members has the id 0; if the hash of other members is 0, then their id is 1. Labels, versions and
- * admin addresses are not part of it, because nothing that nodes must agree on
- * depends on them.
+ * without members has the id 0; if the hash of other members is 0, then their id is 1. Labels, versions,
+ * admin addresses and goodbyes are not part of it, because nothing that nodes must
+ * agree on depends on them.
  *
  * Cost: one allocation for a view; finding by address is O(log n), by id O(n).
  * Threads: any thread; a view never changes. Errors: KAMA_ERR_NO_MEMORY, and

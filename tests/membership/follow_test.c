@@ -146,6 +146,50 @@ static void test_a_member_that_leaves_is_seen_leaving_and_goes(void **state)
     assert_true(sim_member_sees(&f->nodes[0], 2));
 }
 
+/* Its place in the view stays, and so does the id of the view. */
+static void test_a_goodbye_is_told_with_the_same_view(void **state)
+{
+    struct fixture *f = *state;
+    start_all(f, 3);
+    km_membership_leave(f->nodes[1].membership);
+    run_for(f, S);
+    struct sim_member *node = &f->nodes[0];
+    uint64_t id = node->view->id;
+    unsigned views = node->views;
+    assert_int_equal(node->goodbyes, 0);
+    km_membership_set_goodbye(f->nodes[1].membership, 12, 34);
+    run_for(f, S);
+    assert_int_equal(node->goodbyes, 1);
+    assert_int_equal(node->views, views);
+    assert_true(node->view->id == id);
+    const struct km_member *leaver =
+        km_view_find_id(node->view, &f->nodes[1].id);
+    assert_int_equal(leaver->final_seq, 12);
+    assert_int_equal(leaver->clock, 34);
+    run_for(f, 2 * KM_MEMBERSHIP_RECONCILE_MS * MS);
+    assert_int_equal(node->goodbyes, 1); /* it is read again, and not told */
+}
+
+/* A node that reads late finds everything at once. */
+static void test_a_goodbye_that_comes_with_a_change_is_in_its_view(void **state)
+{
+    struct fixture *f = *state;
+    start_all(f, 3);
+    struct sim_member *node = &f->nodes[0];
+    sim_client_cut(&node->client);
+    km_membership_leave(f->nodes[1].membership);
+    run_for(f, S);
+    km_membership_set_goodbye(f->nodes[1].membership, 12, 34);
+    run_for(f, S);
+    sim_client_mend(&node->client);
+    run_for(f, 5 * S);
+    assert_int_equal(node->goodbyes, 0);
+    const struct km_member *leaver =
+        km_view_find_id(node->view, &f->nodes[1].id);
+    assert_int_equal(leaver->state, KM_MEMBER_LEAVING);
+    assert_int_equal(leaver->final_seq, 12);
+}
+
 static void test_a_killed_member_goes_when_its_lease_ends(void **state)
 {
     struct fixture *f = *state;
@@ -474,6 +518,92 @@ static void test_a_wiped_registry_takes_nobody_out_of_the_view(void **state)
     assert_int_equal(stats_of(&f->nodes[0]).held, 0);
 }
 
+/* Each new view of a node has all addresses of the one before, and an id that is new
+ * there names the id that it replaces (R10, R12). */
+static void expect_direct(const struct km_view *before,
+                          const struct km_view *after)
+{
+    assert_int_equal(before->count, after->count);
+    for (size_t i = 0; i < before->count; i++) {
+        const struct km_member *old = &before->members[i];
+        const struct km_member *now = &after->members[i];
+        assert_string_equal(old->address, now->address);
+        if (!km_member_id_equal(&old->id, &now->id)) {
+            assert_true(km_member_id_equal(&now->prev.id, &old->id));
+            assert_int_equal(now->prev.final_seq, 7);
+            assert_int_equal(now->state, KM_MEMBER_ACTIVE);
+        }
+    }
+}
+
+/* Runs the world, and looks at all views of the first `count` nodes. */
+static void run_direct(struct fixture *f, size_t count, km_ns span)
+{
+    km_ns until = f->world.now + span;
+    struct km_view *before[NODES];
+    for (size_t i = 0; i < count; i++) {
+        before[i] = km_view_ref(f->nodes[i].view);
+        f->nodes[i].life.final_seq = 7;
+    }
+    while (sim_step(&f->world, until)) {
+        for (size_t i = 0; i < count; i++) {
+            if (before[i] != f->nodes[i].view) {
+                expect_direct(before[i], f->nodes[i].view);
+                km_view_unref(before[i]);
+                before[i] = km_view_ref(f->nodes[i].view);
+            }
+        }
+    }
+    f->world.now = until;
+    for (size_t i = 0; i < count; i++) {
+        km_view_unref(before[i]);
+        assert_true(sim_member_sees(&f->nodes[i], count));
+    }
+}
+
+/* A record that was deleted by hand, or whose lease was revoked: the node is back
+ * before it is missed. */
+static void test_a_new_life_replaces_the_old_one_in_one_step(void **state)
+{
+    struct fixture *f = *state;
+    start_all(f, 3);
+    sim_registry_delete(&f->registry, FOLDER "members/10.0.0.2:8001");
+    run_direct(f, 3, 5 * S);
+    assert_int_equal(f->nodes[1].registered, 2);
+    sim_registry_revoke(&f->registry,
+                        km_membership_lease_id(f->nodes[2].membership));
+    run_direct(f, 3, 5 * S);
+    assert_int_equal(f->nodes[2].registered, 2);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(f->nodes[i].forgets, 0);
+    }
+}
+
+/* The records come back one by one while the addresses are held. */
+static void test_after_a_wipe_new_lives_replace_the_old_ones(void **state)
+{
+    struct fixture *f = *state;
+    start_all(f, NODES);
+    sim_registry_wipe(&f->registry);
+    run_direct(f, NODES, 30 * S);
+    for (size_t i = 0; i < NODES; i++) {
+        assert_int_equal(f->nodes[i].registered, 2);
+        assert_int_equal(f->nodes[i].forgets, 0);
+    }
+    assert_int_equal(stats_of(&f->nodes[0]).held, 0);
+}
+
+/* A cluster of two has no MISSING entries, and yet nobody goes. */
+static void test_after_a_wipe_two_members_replace_their_lives(void **state)
+{
+    struct fixture *f = *state;
+    start_all(f, 2);
+    sim_registry_wipe(&f->registry);
+    run_direct(f, 2, 30 * S);
+    assert_int_equal(f->nodes[0].registered, 2);
+    assert_int_equal(f->nodes[1].registered, 2);
+}
+
 static void test_after_a_wipe_a_dead_member_is_held_for_one_lease(void **state)
 {
     struct fixture *f = *state;
@@ -730,6 +860,8 @@ int main(void)
         TEST(test_all_members_have_the_same_view),
         TEST(test_the_id_of_a_view_does_not_come_back),
         TEST(test_a_member_that_leaves_is_seen_leaving_and_goes),
+        TEST(test_a_goodbye_is_told_with_the_same_view),
+        TEST(test_a_goodbye_that_comes_with_a_change_is_in_its_view),
         TEST(test_a_killed_member_goes_when_its_lease_ends),
         TEST(test_a_service_whose_name_is_a_prefix_sees_only_its_own),
         TEST(test_junk_is_counted_once_and_logged_once_a_minute),
@@ -748,6 +880,9 @@ int main(void)
         TEST(test_a_life_that_was_seen_clears_nothing),
         TEST(test_two_lives_at_one_address_clear_the_groups),
         TEST(test_a_wiped_registry_takes_nobody_out_of_the_view),
+        TEST(test_a_new_life_replaces_the_old_one_in_one_step),
+        TEST(test_after_a_wipe_new_lives_replace_the_old_ones),
+        TEST(test_after_a_wipe_two_members_replace_their_lives),
         TEST(test_after_a_wipe_a_dead_member_is_held_for_one_lease),
         TEST(test_another_stamp_means_that_the_data_is_lost),
         TEST(test_a_stamp_that_was_deleted_is_written_again),

@@ -190,7 +190,7 @@ static bool view_is_registered(const struct run *run,
         if (!km_bytes_starts(KAMA_STR(key->key), prefix) ||
             km_record_parse(kama_bytes_make(key->value, key->value_len),
                             km_bytes_skip(KAMA_STR(key->key), prefix.len),
-                            &record) != KAMA_OK) {
+                            UINT64_MAX / 2, &record) != KAMA_OK) {
             continue;
         }
         const struct km_member *m = km_view_find_id(view, &record.member.id);

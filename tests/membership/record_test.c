@@ -13,13 +13,14 @@
 #define ADDRESS "10.0.0.1:8001"
 #define REST_OF_RECORD                                                         \
     "\"nonce\":\"" ID "\",\"id\":\"" ID "\",\"addr\":\"" ADDRESS "\""
+#define WALL_MS 1700000000000u
 #define HEAD "{\"cluster\":\"default\"," REST_OF_RECORD
 
 static struct km_record parsed;
 
 static kama_status parse_bytes(kama_bytes value)
 {
-    return km_record_parse(value, KM_LIT(ADDRESS), &parsed);
+    return km_record_parse(value, KM_LIT(ADDRESS), WALL_MS, &parsed);
 }
 
 static void expect_junk(const char *value, const char *why)
@@ -51,14 +52,19 @@ static void test_a_record_is_read_as_it_was_written(void **state)
     struct km_buf buf;
     km_buf_init(&buf, NULL, SIZE_MAX);
     memset(record.nonce.bytes, 0xab, sizeof record.nonce.bytes);
-    record.member = (struct km_member){.id = {{1, 2, 3}},
-                                       .address = ADDRESS,
-                                       .admin = "10.0.0.1:9001",
-                                       .version = "0.2.0",
-                                       .state = KM_MEMBER_LEAVING,
-                                       .weight = 16,
-                                       .labels = labels,
-                                       .label_count = 2};
+    record.member = (struct km_member){
+        .id = {{1, 2, 3}},
+        .address = ADDRESS,
+        .admin = "10.0.0.1:9001",
+        .version = "0.2.0",
+        .state = KM_MEMBER_LEAVING,
+        .weight = 16,
+        .labels = labels,
+        .label_count = 2,
+        .final_seq = INT64_MAX,
+        .clock = (WALL_MS << 16) + 3,
+        .prev = {
+            .id = {{4, 5}}, .final_seq = 6, .clock = 7, .originated = true}};
     assert_int_equal(km_record_format(&record, &buf), KAMA_OK);
     assert_int_equal(parse_bytes(km_buf_bytes(&buf)), KAMA_OK);
     assert_string_equal(parsed.cluster, "default");
@@ -71,6 +77,13 @@ static void test_a_record_is_read_as_it_was_written(void **state)
     assert_int_equal(parsed.member.weight, 16);
     assert_int_equal(parsed.member.label_count, 2);
     assert_string_equal(parsed.member.labels[1], labels[1]);
+    assert_true(parsed.member.final_seq == INT64_MAX);
+    assert_true(parsed.member.clock == record.member.clock);
+    assert_true(
+        km_member_id_equal(&parsed.member.prev.id, &record.member.prev.id));
+    assert_int_equal(parsed.member.prev.final_seq, 6);
+    assert_int_equal(parsed.member.prev.clock, 7);
+    assert_true(parsed.member.prev.originated);
     km_buf_fini(&buf);
 }
 
@@ -96,6 +109,17 @@ static void test_a_record_is_written_as_the_document_says(void **state)
                "\"active\",\"labels\":[],\"weight\":1,\"proto\":[1,1],"
                "\"version\":\"0.2.0\",\"final_seq\":0,\"clock\":0,"
                "\"prev\":null}")));
+    km_buf_reset(&buf, SIZE_MAX);
+    record.member.final_seq = 8;
+    record.member.clock = 9;
+    record.member.prev =
+        (struct km_member_goodbye){record.nonce, 10, 11, false};
+    assert_int_equal(km_record_format(&record, &buf), KAMA_OK);
+    kama_bytes end =
+        KM_LIT("\"final_seq\":8,\"clock\":9,\"prev\":{\"id\":\"" ID
+               "\",\"final_seq\":10,\"clock\":11,\"originated\":false}}");
+    assert_true(
+        km_bytes_eq(km_bytes_skip(km_buf_bytes(&buf), buf.len - end.len), end));
     km_buf_fini(&buf);
 }
 
@@ -103,10 +127,70 @@ static void test_unknown_members_are_ignored(void **state)
 {
     (void)state;
     expect_good(HEAD ",\"state\":\"active\",\"weight\":2,"
-                     "\"colour\":{\"a\":[1,{\"b\":null}]},\"prev\":[],"
-                     "\"final_seq\":\"x\",\"clock\":-1}");
+                     "\"colour\":{\"a\":[1,{\"b\":null}]}}");
     assert_string_equal(parsed.member.version, "");
     assert_int_equal(parsed.member.label_count, 0);
+}
+
+/* An older version has written zeros and null, or nothing. */
+static void test_a_record_without_goodbyes_reads_as_zeros(void **state)
+{
+    (void)state;
+    static const char *const records[] = {
+        HEAD ",\"state\":\"active\",\"weight\":2}",
+        HEAD ",\"state\":\"active\",\"weight\":2,\"final_seq\":0,\"clock\":0,"
+             "\"prev\":null}"};
+    for (size_t i = 0; i < 2; i++) {
+        expect_good(records[i]);
+        assert_int_equal(parsed.member.final_seq, 0);
+        assert_int_equal(parsed.member.clock, 0);
+        assert_true(km_member_id_is_none(&parsed.member.prev.id));
+        assert_int_equal(parsed.member.prev.final_seq, 0);
+        assert_int_equal(parsed.member.prev.clock, 0);
+        assert_false(parsed.member.prev.originated);
+    }
+}
+
+#define ACTIVE HEAD ",\"state\":\"active\",\"weight\":1,"
+#define PREV "\"prev\":{\"id\":\"" ID "\","
+
+/* Whoever believed in a wrong goodbye would miss mutations. */
+static void test_a_goodbye_of_another_type_is_junk(void **state)
+{
+    (void)state;
+    expect_junk(ACTIVE "\"final_seq\":\"1\"}", "final_seq");
+    expect_junk(ACTIVE "\"final_seq\":-1}", "final_seq");
+    expect_junk(ACTIVE "\"final_seq\":null}", "final_seq");
+    expect_junk(ACTIVE "\"final_seq\":9223372036854775808}", "JSON");
+    expect_junk(ACTIVE "\"clock\":1.5}", "clock");
+    expect_junk(ACTIVE "\"prev\":[]}", "prev");
+    expect_junk(ACTIVE "\"prev\":0}", "prev");
+    expect_junk(ACTIVE "\"prev\":{}}", "prev");
+    expect_junk(ACTIVE "\"prev\":{\"originated\":true}}", "id");
+    expect_junk(ACTIVE PREV "\"originated\":1}}", "prev");
+    expect_junk(ACTIVE PREV "\"originated\":true,\"final_seq\":[]}}",
+                "final_seq");
+    expect_junk(ACTIVE PREV "\"originated\":true,\"clock\":{}}}", "clock");
+    expect_good(ACTIVE PREV "\"originated\":true,\"new\":1}}");
+    assert_true(parsed.member.prev.originated);
+}
+
+/* R3: at the limit, and one millisecond past it. */
+static void test_a_clock_that_is_a_minute_ahead_is_junk(void **state)
+{
+    (void)state;
+    static const char *const forms[] = {
+        ACTIVE "\"clock\":%llu}",
+        ACTIVE PREV "\"originated\":false,\"clock\":%llu}}"};
+    char text[1024];
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t most = ((WALL_MS + KM_MEMBERSHIP_CLOCK_MS) << 16) + 0xffff;
+        (void)snprintf(text, sizeof text, forms[i], (unsigned long long)most);
+        expect_good(text);
+        (void)snprintf(text, sizeof text, forms[i],
+                       (unsigned long long)(most + 1));
+        expect_junk(text, "clock: it is more than 60000 ms ahead");
+    }
 }
 
 static void test_what_is_no_such_object_is_junk(void **state)
@@ -163,8 +247,9 @@ static void test_an_address_that_is_not_the_one_of_the_key_is_junk(void **state)
                         "\"weight\":1}";
     expect_junk(value, "the address in the key");
     /* The key has the same spelling, but it is not canonical. */
-    assert_int_equal(km_record_parse(KAMA_STR(value), KM_LIT("A:1"), &parsed),
-                     KAMA_ERR_MALFORMED);
+    assert_int_equal(
+        km_record_parse(KAMA_STR(value), KM_LIT("A:1"), WALL_MS, &parsed),
+        KAMA_ERR_MALFORMED);
 }
 
 static void test_a_weight_is_1_to_16(void **state)
@@ -274,7 +359,8 @@ static kama_status write_one(const kama_allocator *mem, void *arg)
 static void test_each_allocation_of_writing_may_fail(void **state)
 {
     (void)state;
-    expect_good(HEAD ",\"state\":\"active\",\"weight\":1}");
+    expect_good(HEAD ",\"state\":\"active\",\"weight\":1," PREV
+                     "\"originated\":true}}");
     assert_true(km_test_fail_each(write_one, &parsed) > 0);
 }
 
@@ -284,6 +370,9 @@ int main(void)
         cmocka_unit_test(test_a_record_is_read_as_it_was_written),
         cmocka_unit_test(test_a_record_is_written_as_the_document_says),
         cmocka_unit_test(test_unknown_members_are_ignored),
+        cmocka_unit_test(test_a_record_without_goodbyes_reads_as_zeros),
+        cmocka_unit_test(test_a_goodbye_of_another_type_is_junk),
+        cmocka_unit_test(test_a_clock_that_is_a_minute_ahead_is_junk),
         cmocka_unit_test(test_what_is_no_such_object_is_junk),
         cmocka_unit_test(test_members_of_another_type_are_junk),
         cmocka_unit_test(test_an_id_of_zeros_is_junk),

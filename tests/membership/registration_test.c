@@ -79,7 +79,7 @@ static const struct km_record *own_record(const struct fixture *f)
     assert_non_null(key);
     assert_int_equal(
         km_record_parse(kama_bytes_make(key->value, key->value_len),
-                        KM_LIT(ADDRESS), &record),
+                        KM_LIT(ADDRESS), UINT64_MAX / 2, &record),
         KAMA_OK);
     return &record;
 }
@@ -507,6 +507,54 @@ static void test_a_lost_lease_leads_to_a_new_id(void **state)
     assert_true(sim_member_sees(&f->node, 1));
 }
 
+/* The record of the new life says how the one before has ended. */
+static void test_a_new_life_names_the_one_before(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    struct km_member_id first = f->node.id;
+    assert_true(km_member_id_is_none(&own_record(f)->member.prev.id));
+    assert_int_equal(f->node.lives, 0);
+    f->node.life = (struct km_member_goodbye){
+        .final_seq = 7, .clock = 8, .originated = true};
+    sim_registry_delete(&f->registry, KEY);
+    run_for(f, S);
+    struct km_member_goodbye prev = own_record(f)->member.prev;
+    assert_int_equal(f->node.lives, 1);
+    assert_true(km_member_id_equal(&prev.id, &first));
+    assert_int_equal(prev.final_seq, 7);
+    assert_int_equal(prev.clock, 8);
+    assert_true(prev.originated);
+    km_membership_leave(f->node.membership);
+    run_for(f, S);
+    expect_record(f, KM_MEMBER_LEAVING);
+    assert_true(km_member_id_equal(&own_record(f)->member.prev.id, &first));
+}
+
+/* The node has not been told that the first claim has succeeded. The life before is
+ * the one that it knows of, and it is asked again how that has ended. */
+static void test_each_claim_asks_for_the_life_before(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    struct km_member_id first = f->node.id;
+    sim_registry_delete(&f->registry, KEY);
+    while (f->node.lives == 0) {
+        assert_true(sim_step(&f->world, KM_NS_NEVER));
+    }
+    f->node.client.lose_answer = 1000;
+    f->node.life.final_seq = 9;
+    run_for(f, 500 * MS);
+    f->node.client.lose_answer = 0;
+    run_for(f, 5 * S);
+    assert_int_equal(f->node.registered, 2);
+    assert_int_equal(f->node.lives, 3); /* lost, found, replaced */
+    assert_true(km_member_id_equal(&own_record(f)->member.prev.id, &first));
+    assert_int_equal(own_record(f)->member.prev.final_seq, 9);
+}
+
 static void test_a_joining_node_joins_again_after_a_lost_lease(void **state)
 {
     struct fixture *f = *state;
@@ -693,6 +741,125 @@ static void test_closing_revokes_the_lease(void **state)
     assert_int_equal(f->registry.lease_count, 0);
 }
 
+/* Runs the world until the own record is gone, and returns what it said last. */
+static struct km_member last_words(struct fixture *f)
+{
+    struct km_member said = {0};
+    while (own_key(f) != NULL) {
+        said = own_record(f)->member;
+        assert_true(sim_step(&f->world, KM_NS_NEVER));
+    }
+    return said;
+}
+
+static void test_a_goodbye_stands_in_the_record(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    km_membership_set_goodbye(f->node.membership, 1, 1); /* it does not leave */
+    km_membership_leave(f->node.membership);
+    run_for(f, S);
+    assert_int_equal(own_record(f)->member.clock, 0);
+    km_membership_set_goodbye(f->node.membership, 12, 34);
+    run_for(f, S);
+    expect_record(f, KM_MEMBER_LEAVING);
+    assert_int_equal(own_record(f)->member.final_seq, 12);
+    assert_int_equal(own_record(f)->member.clock, 34);
+    int64_t revision = own_key(f)->mod_revision;
+    run_for(f, 10 * S);
+    assert_int_equal(own_key(f)->mod_revision, revision);
+    km_membership_set_goodbye(f->node.membership, 0, 0);
+    run_for(f, S);
+    assert_int_equal(own_record(f)->member.clock, 1);
+    assert_int_equal(f->node.leaving, 1);
+}
+
+/* Closing waits for it, also if the record that says `leaving` is not written
+ * yet. */
+static void test_closing_writes_the_goodbye_before_it_revokes(void **state)
+{
+    struct fixture *f = *state;
+    for (int early = 0; early <= 1; early++) {
+        start(f);
+        run_for(f, S);
+        km_membership_leave(f->node.membership);
+        run_for(f, early ? 0 : S);
+        km_membership_set_goodbye(f->node.membership, 12, 34);
+        sim_member_close(&f->node);
+        struct km_member said = last_words(f);
+        assert_int_equal(said.state, KM_MEMBER_LEAVING);
+        assert_int_equal(said.final_seq, 12);
+        run_for(f, 100 * MS);
+        assert_int_equal(f->node.closed, 1);
+        assert_int_equal(f->registry.lease_count, 0);
+        sim_member_fini(&f->node);
+    }
+}
+
+/* The lease is revoked all the same, and within the same second. */
+static void test_closing_waits_half_a_second_for_the_goodbye(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    km_membership_leave(f->node.membership);
+    run_for(f, S);
+    f->node.client.delay_min = 400 * MS; /* each way */
+    f->node.client.delay_max = 400 * MS;
+    km_membership_set_goodbye(f->node.membership, 12, 34);
+    sim_member_close(&f->node);
+    run_for(f, 700 * MS);
+    assert_int_equal(own_record(f)->member.final_seq, 12);
+    assert_int_equal(f->node.closed, 0);
+    run_for(f, 250 * MS);
+    assert_null(own_key(f));
+    run_for(f, 150 * MS);
+    assert_int_equal(f->node.closed, 1);
+}
+
+/* A request that fails costs the goodbye, but not the revocation. */
+static void test_closing_does_not_repeat_a_goodbye(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    km_membership_leave(f->node.membership);
+    run_for(f, S);
+    f->node.client.refuses = KAMA_ERR_UNREACHABLE;
+    km_membership_set_goodbye(f->node.membership, 12, 34);
+    run_for(f, 50 * MS);
+    f->node.client.refuses = KAMA_OK;
+    run_for(f, 5 * S);
+    assert_int_equal(own_record(f)->member.final_seq,
+                     12); /* that was tried again */
+    f->node.client.refuses = KAMA_ERR_UNREACHABLE;
+    km_membership_set_goodbye(f->node.membership, 13, 35);
+    unsigned updates = f->node.client.requests[SIM_UPDATE];
+    sim_member_close(&f->node);
+    run_for(f, S + 100 * MS);
+    assert_int_equal(f->node.closed, 1);
+    assert_int_equal(f->node.client.requests[SIM_UPDATE], updates);
+}
+
+static void test_a_node_without_a_record_writes_no_goodbye(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    run_for(f, S);
+    km_membership_leave(f->node.membership);
+    run_for(f, S);
+    sim_registry_revoke(&f->registry,
+                        km_membership_lease_id(f->node.membership));
+    run_for(f, 5 * S);
+    unsigned updates = f->node.client.requests[SIM_UPDATE];
+    km_membership_set_goodbye(f->node.membership, 12, 34);
+    sim_member_close(&f->node);
+    run_for(f, S);
+    assert_int_equal(f->node.closed, 1);
+    assert_int_equal(f->node.client.requests[SIM_UPDATE], updates);
+}
+
 static void test_closing_takes_at_most_one_second(void **state)
 {
     struct fixture *f = *state;
@@ -720,6 +887,7 @@ static void test_closing_works_in_every_state(void **state)
         }
         if (steps % 3 == 0) {
             km_membership_leave(f->node.membership);
+            km_membership_set_goodbye(f->node.membership, 1, 1);
         }
         sim_member_close(&f->node);
         run_for(f, 5 * S);
@@ -857,6 +1025,8 @@ int main(void)
         TEST(test_a_lease_that_may_have_expired_is_doubtful),
         TEST(test_time_in_a_suspended_machine_counts),
         TEST(test_a_lost_lease_leads_to_a_new_id),
+        TEST(test_a_new_life_names_the_one_before),
+        TEST(test_each_claim_asks_for_the_life_before),
         TEST(test_a_joining_node_joins_again_after_a_lost_lease),
         TEST(test_a_lease_that_is_revoked_by_hand_leads_to_a_new_id),
         TEST(test_a_record_that_is_deleted_by_hand_is_written_anew),
@@ -870,6 +1040,11 @@ int main(void)
         TEST(test_a_node_that_was_never_registered_leaves_at_once),
         TEST(test_a_node_that_leaves_does_not_register_again),
         TEST(test_closing_revokes_the_lease),
+        TEST(test_a_goodbye_stands_in_the_record),
+        TEST(test_closing_writes_the_goodbye_before_it_revokes),
+        TEST(test_closing_waits_half_a_second_for_the_goodbye),
+        TEST(test_closing_does_not_repeat_a_goodbye),
+        TEST(test_a_node_without_a_record_writes_no_goodbye),
         TEST(test_closing_takes_at_most_one_second),
         TEST(test_closing_works_in_every_state),
         TEST(test_a_service_of_another_cluster_only_is_refused),

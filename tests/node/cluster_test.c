@@ -42,6 +42,7 @@ static void add_group(kama_node *node)
     kama_group_options group;
     kama_group_options_init(&group);
     group.name = "users";
+    group.sync = "owner";
     group.loader = load;
     assert_int_equal(kama_node_add_group(node, &group, NULL), KAMA_OK);
 }

@@ -217,6 +217,7 @@ static void open_group(struct node *node)
     kama_group_options options;
     kama_group_options_init(&options);
     options.name = "g";
+    options.sync = "owner";
     options.loader = load;
     options.loader_arg = node;
     options.max_bytes = 256u << 20;

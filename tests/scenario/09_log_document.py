@@ -101,7 +101,8 @@ class RealLines(unittest.TestCase):
     def test_a_cluster(self):
         """A join, gets over two nodes, a junk record, a leave, a crash, and a
         node that is refused."""
-        with Cluster(3, "--group", "g", "--log-level", "debug") as cluster:
+        with Cluster(3, "--group", "g:sync=owner", "--log-level",
+                     "debug") as cluster:
             a, b, c = cluster.nodes
             for i in range(8):
                 a.client.set(b"k%d" % i, b"v", "g")

@@ -12,9 +12,10 @@ import grpc
 import etcdkit
 from clikit import cli
 from clusterkit import Cluster
-from kamatest import Client, kama_status, pb2, wait_until
+from kamatest import Client, group, kama_status, pb2, wait_until
 
 GROUP = "g"
+SPEC = group(GROUP, sync="owner")
 OK, MISS = "KAMA_OK", "KAMA_MISS"
 
 
@@ -37,7 +38,7 @@ def names(statuses):
 class Mutations(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster(3, "--group", GROUP)
+        cls.cluster = Cluster(3, "--group", SPEC)
         cls.addClassCleanup(cls.cluster.close)
         cls.nodes = cls.cluster.nodes
 
@@ -152,7 +153,7 @@ class Failures(unittest.TestCase):
     """An owner that stands still or is dead."""
 
     def setUp(self):
-        self.cluster = Cluster(3, "--group", GROUP)
+        self.cluster = Cluster(3, "--group", SPEC)
         self.addCleanup(self.cluster.close)
 
     def test_an_owner_that_is_frozen(self):
@@ -185,7 +186,7 @@ class Failures(unittest.TestCase):
     def test_a_stop_does_not_wait_for_a_parked_set(self):
         """A node that is behind parks a Set until the client's deadline. A stop
         ends it after the drain."""
-        cluster = Cluster(2, "--group", GROUP, "--drain-timeout", "1s",
+        cluster = Cluster(2, "--group", SPEC, "--drain-timeout", "1s",
                           etcd_proxies=True)
         self.addCleanup(cluster.close)
         a = cluster.nodes[0]

@@ -66,8 +66,8 @@ class Conditions(unittest.TestCase):
         cls.addClassCleanup(folder.__exit__)
         script = folder.script("origin", "printf 'loaded %s' \"$1\"")
         cls.cluster = Cluster(
-            2, "--group", "default", "--group",
-            group("loads", loader="exec:%s {key}" % script))
+            2, "--group", "default:sync=owner", "--group",
+            group("loads", loader="exec:%s {key}" % script, sync="owner"))
         cls.addClassCleanup(cls.cluster.close)
         cls.nodes = cls.cluster.nodes
 
@@ -189,7 +189,7 @@ class Conditions(unittest.TestCase):
 
     def test_a_dead_owner_refuses_nothing(self):
         """It cannot be asked, and the answer says so, whatever the condition."""
-        with Cluster(2, "--group", "default") as cluster:
+        with Cluster(2, "--group", "default:sync=owner") as cluster:
             a, b = cluster.nodes
             key = cluster.key_of(b, via=a)
             self.assertEqual(set_absent(a, key, b"1"), "KAMA_OK")

@@ -41,6 +41,8 @@ class Stampede(unittest.TestCase):
         cls.cluster = Cluster(
             3, "--group", kamatest.group("g", loader="exec:%s {key}" % script,
                                          loader_timeout="30s"),
+            "--group", kamatest.group("owned", sync="owner",
+                                      loader="exec:%s {key}" % script),
             "--group", cls.origin.group("web", loader_timeout="30s"))
         cls.addClassCleanup(cls.cluster.close)
 
@@ -57,23 +59,23 @@ class Stampede(unittest.TestCase):
         return [stack.enter_context(Client(node))
                 for _ in range(per_node) for node in self.cluster.nodes]
 
-    def ask(self, key, count, per_node):
+    def ask(self, key, count, per_node, group):
         """count concurrent Gets; their outcomes and the seconds that they
         took together."""
         clients = self.clients(per_node)
         begin = time.monotonic()
-        calls = [clients[i % len(clients)].get_future(key, "g", timeout=30)
+        calls = [clients[i % len(clients)].get_future(key, group, timeout=30)
                  for i in range(count)]
         outcomes = {outcome(call) for call in calls}
         return outcomes, time.monotonic() - begin
 
-    def expect_one_load(self, key, count, per_node=1):
-        before = self.cluster.loads("g")
-        outcomes, seconds = self.ask(key, count, per_node)
+    def expect_one_load(self, key, count, per_node=1, group="g"):
+        before = self.cluster.loads(group)
+        outcomes, seconds = self.ask(key, count, per_node, group)
         print("%d gets of one key on 3 nodes: %.2f x the load" %
               (count, seconds / LOAD_SECONDS))
         self.assertEqual(outcomes, {("KAMA_OK", b"v-" + key)})
-        self.assertEqual(self.cluster.loads("g") - before, 1)
+        self.assertEqual(self.cluster.loads(group) - before, 1)
         lines = self.folder.read("log").split()
         self.assertEqual(lines.count(key), 1)
 
@@ -89,12 +91,12 @@ class Stampede(unittest.TestCase):
 
     def test_the_owner_alone_keeps_the_value(self):
         owner, first, second = self.cluster.nodes
-        key = self.cluster.key_of(owner, "g", b"kept")
-        before = [node.entries("g") for node in self.cluster.nodes]
-        self.expect_one_load(key, 30)
-        after = [node.entries("g") for node in self.cluster.nodes]
+        key = self.cluster.key_of(owner, "owned", b"kept")
+        before = [node.entries("owned") for node in self.cluster.nodes]
+        self.expect_one_load(key, 30, group="owned")
+        after = [node.entries("owned") for node in self.cluster.nodes]
         self.assertEqual([a - b for a, b in zip(after, before)], [1, 0, 0])
-        hits = first.stats("g").peer_hits + second.stats("g").peer_hits
+        hits = first.stats("owned").peer_hits + second.stats("owned").peer_hits
         self.assertGreater(hits, 0)
 
     def test_an_error_is_one_load(self):

@@ -32,7 +32,7 @@ class Database:
         return 200, self.values.get(path[1:], "first").encode()
 
     def group(self, name):
-        return self.origin.group(name)
+        return self.origin.group(name, sync="owner")
 
     def __enter__(self):
         return self

@@ -79,7 +79,8 @@ class ViewTurn(unittest.TestCase):
 
     def cluster(self, count):
         cluster = Cluster(count, "--group",
-                          self.origin.group("g", loader_timeout="30s"),
+                          self.origin.group("g", loader_timeout="30s",
+                                            sync="owner"),
                           etcd_proxies=True)
         self.addCleanup(cluster.close)
         return cluster

@@ -80,7 +80,8 @@ class Start(unittest.TestCase):
     def test_the_log_follows_a_get_to_the_owner(self):
         """At the level debug: that the owner is asked, and why it cannot
         answer."""
-        with Cluster(2, "--group", "g", "--log-level", "debug") as cluster:
+        with Cluster(2, "--group", "g:sync=owner", "--log-level",
+                     "debug") as cluster:
             a, b = cluster.nodes
             key = cluster.key_of(b, "g")
             b.client.set(key, b"v", "g")
@@ -151,7 +152,7 @@ class Start(unittest.TestCase):
 
     def test_twenty_nodes_start_at_once(self):
         """More than 16 that are registered are no more difficult."""
-        cluster = Cluster(20, "--threads=1")
+        cluster = Cluster(20, "--threads=1", "--group", "default:sync=owner")
         self.addCleanup(cluster.close)
         self.assertEqual(len(cluster.nodes[0].members()), 20)
         owners = {cluster.owner(b"key-%d" % i).address for i in range(200)}

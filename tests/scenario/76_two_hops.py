@@ -31,8 +31,8 @@ class TwoHops(unittest.TestCase):
         cls.addClassCleanup(origin.__exit__)
         cls.cluster = Cluster(
             3, "--group", origin.group("g", loader_timeout="1s",
-                                       negative_ttl="1m"),
-            "--group", "wide:max_bytes=256m,max_value_bytes=16m")
+                                       negative_ttl="1m", sync="owner"),
+            "--group", "wide:max_bytes=256m,max_value_bytes=16m,sync=owner")
         cls.addClassCleanup(cls.cluster.close)
         cls.owner, cls.near, cls.far = cls.cluster.nodes
 

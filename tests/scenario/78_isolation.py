@@ -65,7 +65,7 @@ class Isolation(unittest.TestCase):
         origin = HttpOrigin(
             lambda path: (200, self.database.get(path[1:], b"first")))
         self.addCleanup(origin.__exit__)
-        self.cluster = Cluster(3, "--group", origin.group("g"),
+        self.cluster = Cluster(3, "--group", origin.group("g", sync="owner"),
                                etcd_proxies=True, peer_proxies=True)
         self.addCleanup(self.cluster.close)
 

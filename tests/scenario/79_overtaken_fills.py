@@ -28,7 +28,8 @@ class OvertakenFills(unittest.TestCase):
         cls.origin = HttpOrigin(cls.answer)
         cls.addClassCleanup(cls.origin.__exit__)
         cls.cluster = Cluster(
-            3, "--group", cls.origin.group(GROUP, loader_timeout="30s"))
+            3, "--group", cls.origin.group(GROUP, loader_timeout="30s",
+                                           sync="owner"))
         cls.addClassCleanup(cls.cluster.close)
         cls.nodes = cls.cluster.nodes
 

@@ -357,7 +357,7 @@ class Chaos(unittest.TestCase):
 
     def test_random_faults(self):
         say("KAMA_SEED=%d KAMA_SECONDS=%g", SEED, SECONDS)
-        with FaultCluster(3, "--group", PLAIN) as cluster:
+        with FaultCluster(3, "--group", PLAIN + ":sync=owner") as cluster:
             for node in cluster.nodes:
                 node.client.get(KEYS[0], GROUP)
             before = tuple(map(max, zip(*(self.resources(cluster, node)

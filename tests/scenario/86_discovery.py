@@ -92,7 +92,8 @@ class ForeignDiscovery(unittest.TestCase):
         """How the calls of a client ended while each of three nodes was
         stopped and started again."""
         with HttpOrigin(lambda path: (404, b"")) as origin:
-            with Cluster(3, "--group", origin.group("g")) as cluster:
+            with Cluster(3, "--group",
+                         origin.group("g", sync="owner")) as cluster:
                 client = Discovery(cluster, "g", 16, kind)
                 client.wait(cluster.nodes, 10)
                 for node in cluster.nodes:
@@ -125,7 +126,7 @@ class ForeignDiscovery(unittest.TestCase):
     def test_nodes_that_join_and_die(self):
         """A node that joins is called when it is active; one that is killed
         when its lease has expired is not."""
-        with Cluster(2, "--group", "g") as cluster:
+        with Cluster(2, "--group", "g:sync=owner") as cluster:
             client = Discovery(cluster, "g", 4, "careful")
             client.wait(cluster.nodes, 10)
             third = cluster.add().start()

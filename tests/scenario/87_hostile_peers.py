@@ -13,7 +13,7 @@ import grpc
 
 from clusterkit import Cluster
 from etcdkit import MISSING
-from kamatest import SLOWDOWN, insecure_channel, kama_status, pb2
+from kamatest import SLOWDOWN, insecure_channel, kama_status, pb2, wait_until
 
 PEER = "/kama.peer.v1.Peer/"
 SEED = int(os.environ.get("KAMA_SEED", "1"))
@@ -141,7 +141,8 @@ class HostilePeers(unittest.TestCase):
                              "KAMA_ERR_TOO_LARGE", "KAMA_ERR_INVALID"}, set())
             cluster.wait_view()
             cluster.nodes[1].client.set(b"key", b"value", "users")
-            self.assertEqual(node.client.get(b"key", "users"), b"value")
+            wait_until(lambda: node.call("Get", group="users", key=b"key").value
+                       == b"value", what="the value of the other node")
 
 
 if __name__ == "__main__":

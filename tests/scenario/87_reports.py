@@ -63,7 +63,7 @@ class Reports(unittest.TestCase):
         """Nodes, each of them behind a proxy of this class."""
         kind, clusterkit.PeerProxy = clusterkit.PeerProxy, proxy
         try:
-            cluster = Cluster(count, "--group", "g", *arguments,
+            cluster = Cluster(count, "--group", "g:sync=owner", *arguments,
                               peer_proxies=proxy is not None)
         finally:
             clusterkit.PeerProxy = kind

@@ -41,8 +41,9 @@ class InACluster(Explaining):
         cls.origin = HttpOrigin(cls.answer)
         cls.addClassCleanup(cls.origin.__exit__)
         cls.cluster = Cluster(
-            3, "--group", cls.origin.group("web", negative_ttl="60s"),
-            "--group", "plain")
+            3, "--group", cls.origin.group("web", negative_ttl="60s",
+                                           sync="owner"),
+            "--group", "plain:sync=owner")
         cls.addClassCleanup(cls.cluster.close)
         cls.addClassCleanup(cls.gate.set)
 
@@ -152,7 +153,7 @@ class AFrozenMember(Explaining):
     def test_it_is_a_row_with_a_reason(self):
         """Within 2 s, also before anybody has noticed that it is frozen; and a
         get of its keys is refused, where there is no loader."""
-        with Cluster(3, "--group", "plain") as cluster:
+        with Cluster(3, "--group", "plain:sync=owner") as cluster:
             owner, other, _ = cluster.nodes
             key = cluster.key_of(owner, "plain").decode()
             owner.freeze()
@@ -220,9 +221,10 @@ class NotReady(Explaining):
         """Its etcd does not answer, so that it is in no view. With a loader it
         would load."""
         with HttpOrigin(lambda path: (200, b"v")) as origin:
-            node = Daemon("--etcd", "127.0.0.1:%d" % free_port(), "--group",
-                          "plain", "--group", origin.group("web"), ready=False,
-                          listen="127.0.0.1:0")
+            node = Daemon("--etcd", "127.0.0.1:%d" % free_port(),
+                          "--group", "plain:sync=owner",
+                          "--group", origin.group("web", sync="owner"),
+                          ready=False, listen="127.0.0.1:0")
             self.addCleanup(node.kill)
             node.address = node.wait_line("listening")["addr"]
             answer, copies = self.explain(node, "k", "plain")

@@ -113,7 +113,8 @@ class Scrape(unittest.TestCase):
         cls.origin = HttpOrigin(
             lambda path: (404, b"") if "absent" in path else (200, b"value"))
         cls.addClassCleanup(cls.origin.__exit__)
-        cls.cluster = Cluster(2, "--group", cls.origin.group("web"))
+        cls.cluster = Cluster(2, "--group",
+                              cls.origin.group("web", sync="owner"))
         cls.addClassCleanup(cls.cluster.close)
         cls.prometheus = Prometheus(
             cls.folder, [node.daemon.admin for node in cls.cluster.nodes])

@@ -155,13 +155,15 @@ class Watch:
 
 
 class FaultCluster(Cluster):
-    """Nodes whose group GROUP loads from one database."""
+    """Nodes whose group GROUP loads from one database. Its keys have owners
+    (sync=owner), because a watch demands that a delete that was acknowledged is
+    seen by every get that begins afterwards, on every node."""
 
     def __init__(self, count=3, *arguments, **kwargs):
         self.database = Database()
         super().__init__(count, "--threads=2", "--group",
-                         self.database.origin.group(GROUP), *arguments,
-                         **kwargs)
+                         self.database.origin.group(GROUP, sync="owner"),
+                         *arguments, **kwargs)
 
     @contextlib.contextmanager
     def watched(self, nodes=None):

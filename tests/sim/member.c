@@ -19,6 +19,15 @@ static void on_view(void *owner, struct km_view *view)
     }
 }
 
+static void on_goodbye(void *owner, struct km_view *view)
+{
+    struct sim_member *m = owner;
+    KM_ASSERT(m->view->id == view->id);
+    km_view_unref(m->view);
+    m->view = km_view_ref(view);
+    m->goodbyes++;
+}
+
 static void on_registered(void *owner, const struct km_member_id *id,
                           unsigned registrations)
 {
@@ -29,6 +38,15 @@ static void on_registered(void *owner, const struct km_member_id *id,
     if (!m->plan.stays_joining) {
         km_membership_activate(m->membership);
     }
+}
+
+static void on_life(void *owner, struct km_member_goodbye *ret_prev)
+{
+    struct sim_member *m = owner;
+    KM_ASSERT(ret_prev->clock == 0 && ret_prev->final_seq == 0);
+    m->life.id = ret_prev->id;
+    *ret_prev = m->life;
+    m->lives++;
 }
 
 static void on_activated(void *owner)
@@ -125,7 +143,9 @@ static void on_closed(void *owner)
 }
 
 static const struct km_membership_events events = {.view = on_view,
+                                                   .goodbye = on_goodbye,
                                                    .registered = on_registered,
+                                                   .life = on_life,
                                                    .activated = on_activated,
                                                    .leaving = on_leaving,
                                                    .forget = on_forget,

@@ -39,9 +39,14 @@ struct sim_member {
     /* What it has said. */
     struct km_view *view;    /* the last one */
     size_t first_view_count; /* its members */
+    unsigned goodbyes; /* views that were told for the goodbye of a member */
     unsigned views, registered, activated, leaving, forgets, probes, failed,
         closed, logs, junk_logs;
     struct km_member_id id;
+    /* How its next life says that the one before has ended, but for the id; and the
+     * id that membership has asked for last. */
+    struct km_member_goodbye life;
+    unsigned lives;
     enum km_membership_lease lease;
     unsigned lease_events;
     unsigned kept; /* times that the lease was prolonged, and the last one */

@@ -132,6 +132,27 @@ static void test_members_are_sorted_copies(void **state)
     assert_int_equal(id_of(swapped, 2), id_of(members + 1, 2));
 }
 
+/* A goodbye is a fact about the member, and no reason for another view. */
+static void test_goodbyes_are_copied_and_are_no_part_of_the_id(void **state)
+{
+    (void)state;
+    struct km_member m = make_member("a:1", 1, KM_MEMBER_LEAVING, 1);
+    uint64_t id = id_of(&m, 1);
+    m.final_seq = 2;
+    m.clock = 3;
+    m.prev = (struct km_member_goodbye){{{4}}, 5, 6, true};
+    struct km_view *view = make_view(&m, 1);
+    const struct km_member *copy = &view->members[0];
+    assert_true(view->id == id);
+    assert_int_equal(copy->final_seq, 2);
+    assert_int_equal(copy->clock, 3);
+    assert_true(km_member_id_equal(&copy->prev.id, &m.prev.id));
+    assert_int_equal(copy->prev.final_seq, 5);
+    assert_int_equal(copy->prev.clock, 6);
+    assert_true(copy->prev.originated);
+    km_view_unref(view);
+}
+
 static void test_members_are_found_by_id_and_address(void **state)
 {
     (void)state;
@@ -229,6 +250,7 @@ int main(void)
             test_the_id_depends_on_the_registrations_that_were_counted),
         cmocka_unit_test(test_the_id_depends_on_address_id_state_and_weight),
         cmocka_unit_test(test_members_are_sorted_copies),
+        cmocka_unit_test(test_goodbyes_are_copied_and_are_no_part_of_the_id),
         cmocka_unit_test(test_members_are_found_by_id_and_address),
         cmocka_unit_test(test_two_members_with_one_address_are_refused),
         cmocka_unit_test(test_ids_and_states_have_texts),
