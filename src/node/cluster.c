@@ -107,6 +107,7 @@ kama_status km_cluster_open(kama_node *node, struct km_server *server,
         km_mem_free(&node->mem, cluster);
         return status;
     }
+    cluster->life.log = node->sync_log;
     keep_earlier(cluster, node->cluster);
     *ret_cluster = cluster;
     return KAMA_OK;
@@ -237,16 +238,13 @@ void km_cluster_close(struct km_cluster *cluster)
     KM_ASSERT(closed);
     km_pulse_remove(&cluster->node->pulse, &cluster->beat);
     km_loop_join(cluster->control);
-}
-
-struct km_peers *km_cluster_peers(struct km_cluster *cluster)
-{
-    return cluster->peers;
+    km_cluster_sync_close(cluster->sync);
 }
 
 bool km_cluster_is_inside(const struct km_cluster *cluster)
 {
-    return km_loop_is_inside(cluster->control);
+    return km_loop_is_inside(cluster->control) ||
+           km_cluster_sync_is_inside(cluster->sync);
 }
 
 void km_cluster_free(struct km_cluster *cluster)

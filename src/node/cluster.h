@@ -32,7 +32,6 @@
 #include <stdbool.h>
 
 struct km_cluster;
-struct km_peers;
 struct km_server;
 
 /* Makes the parts and starts the control loop. On an error nothing is left. */
@@ -52,8 +51,6 @@ void km_cluster_leave(struct km_cluster *cluster);
 /* Revokes the lease, ends all requests to peers and the control loop. The loops
  * of the node must still run. */
 void km_cluster_close(struct km_cluster *cluster);
-/* Returns the peers, for the methods of kama.peer.v1. */
-struct km_peers *km_cluster_peers(struct km_cluster *cluster);
 /* Returns whether the calling thread is the control loop's. */
 bool km_cluster_is_inside(const struct km_cluster *cluster);
 /* Frees the cluster, after close. No group may use it any more. */

@@ -7,6 +7,7 @@
 #include "node/cluster_groups.h"
 #include "node/cluster_routing.h"
 #include "node/cluster_status.h"
+#include "node/group_sync.h"
 #include "node/node.h"
 #include "node/node_event.h"
 
@@ -24,6 +25,7 @@ static void on_view(void *owner, struct km_view *view)
 {
     struct km_cluster *cluster = owner;
     copy_stats(cluster);
+    km_cluster_sync_notice(cluster->sync, view);
     km_peers_notice(cluster->peers, view);
 }
 
@@ -42,6 +44,8 @@ static void on_registered(void *owner, const struct km_member_id *id,
                          address);
     cluster->registration = registrations <= 1 ? "joining" : "active";
     km_mutex_unlock(&cluster->lock);
+    km_cluster_life_begin(&cluster->life);
+    km_cluster_sync_set_self(cluster->sync, id, address, &cluster->life.prev);
     km_peers_set_self(cluster->peers, id, address);
     if (registrations > 1) {
         km_cluster_groups_forget(cluster);
@@ -92,6 +96,7 @@ static void on_lease(void *owner, enum km_membership_lease lease)
         lease == KM_LEASE_DOUBTFUL || lease == KM_LEASE_LOST ? "lease" : "";
     if (lease == KM_LEASE_LOST) {
         cluster->registration = "lost";
+    km_node_invalidate_all(cluster->node, 0);
         cluster->lease_id = 0;
     }
     km_mutex_unlock(&cluster->lock);

@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "node/cluster_peers.h"
 #include "node/cluster_source.h"
+#include "node/cluster_sync.h"
 #include "node/node.h"
 #include "node/node_event.h"
 #include "services/methods.h"
@@ -146,8 +147,9 @@ static kama_status open_cluster(kama_node *node, struct km_server *server)
         const struct km_cluster_source source = {&km_cluster_source_ops,
                                                  node->cluster};
         km_service_env_set_cluster(services, source);
-        services->peers = (struct km_service_peers){
-            &km_cluster_peer_ops, km_cluster_peers(node->cluster)};
+        services->peers =
+            (struct km_service_peers){&km_cluster_peer_ops, node->cluster};
+        services->sync = km_cluster_sync_service(node->cluster);
     }
     return status;
 }

@@ -111,7 +111,7 @@ struct km_cluster_node {
     bool settled;
     bool ready;                 /* exactly if no step is missing */
     const char *const *missing; /* steps: "listen", "register", "view",
-                                 * "peers", "dialback", "clock", "lease" */
+                                 * "peers", "streams", "dialback", "clock", "lease" */
     size_t missing_count;
     const char *degraded; /* "" or a reason: "lease", "given up" */
 };
