@@ -1574,6 +1574,12 @@ typedef struct kama_node kama_node;
  *     "joined"        info     a node whose start has ended without the cluster
  *                              is ready now: it serves as a member
  *     "settled"       debug    no member can act on an older view any more
+ *     "sync"          debug    a stream of mutations to a member has ended
+ *                     info     a member was not told of mutations and drops what may be
+ *                              stale, or it has all mutations again
+ *                     warn     a member does not acknowledge mutations, or has sent what
+ *                              is refused; or groups of this node were emptied,
+ *                              because mutations may be missing
  *     "degraded"      warn     the node serves, but is not what it should be;
  *                              the message says why
  *     "held"          warn     addresses without a record stay in the view for a

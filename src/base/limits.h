@@ -166,9 +166,9 @@
 #define KM_RPC_ETCD_PING_TIMEOUT_MS 4000
 /* Metadata that a call keeps for its handler. Tokens of people have up to 2 KB. */
 #define KM_RPC_METADATA_BYTES_MAX 4096
-/* Connections beyond max_connections that only peers may keep: two for each
+/* Connections beyond max_connections that only peers may keep: three for each
  * other node of a cluster of 33, were all of them locked out at a time. */
-#define KM_RPC_PEER_CONNECTIONS_MAX 64
+#define KM_RPC_PEER_CONNECTIONS_MAX 96
 /* One of these connections shows within this time that it is a peer's. */
 #define KM_RPC_PEER_CALL_MS 2000
 #define KM_RPC_CALLS_SPARE_MAX 512         /* free calls that a loop keeps */
@@ -264,9 +264,9 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
  * those of the admin port, which must not take any from clients. */
 #define KM_NODE_FD_RESERVE 128
 /* A node in a cluster keeps more: for the connections that only peers may keep,
- * for its own to so many peers (one for each loop and one for Hello), and for those
- * to etcd, two of which can be on their way out. */
-#define KM_NODE_FD_PEERS (KM_RPC_PEER_CONNECTIONS_MAX / 2)
+ * for its own to so many peers (one for each loop, one for Hello and one for the stream
+ * of mutations), and for those to etcd, two of which can be on their way out. */
+#define KM_NODE_FD_PEERS (KM_RPC_PEER_CONNECTIONS_MAX / 3)
 #define KM_NODE_FD_ETCD 4
 /* Warnings about loads, per group; after these there is one a second. */
 #define KM_LOAD_WARNINGS_BURST 5u

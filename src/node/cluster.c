@@ -15,6 +15,7 @@
 #include "node/cluster_status.h"
 #include "node/node.h"
 #include "node/node_event.h"
+#include "sync/log.h"
 
 /* -- mails to the control loop ------------------------------------------- */
 
@@ -39,6 +40,17 @@ static void leave_here(struct km_mail *mail)
     }
 }
 
+/* R11. Without the lease, or with a doubtful one, others may have given this node up, and
+ * the record must not say that they know everything (R12). */
+static void write_goodbye(struct km_cluster *cluster)
+{
+    struct km_sync_log_state state;
+    if (cluster->lease == KM_LEASE_HELD) {
+        km_sync_log_get(cluster->node->sync_log, &state);
+        km_membership_set_goodbye(cluster->membership, state.seq, state.newest);
+    }
+}
+
 /* Membership ends first, because it asks the peers; then the peers. */
 static void close_here(struct km_mail *mail)
 {
@@ -46,6 +58,7 @@ static void close_here(struct km_mail *mail)
         KM_CONTAINER_OF(mail, struct km_cluster, close_mail);
     km_cluster_steps_stop(cluster);
     if (cluster->was_started) {
+        write_goodbye(cluster);
         km_membership_close(cluster->membership);
     } else {
         km_peers_close(cluster->peers);
@@ -94,6 +107,7 @@ kama_status km_cluster_open(kama_node *node, struct km_server *server,
     cluster->registration = "none";
     cluster->degraded = "";
     cluster->steps.done = KM_STEPS_AT_FIRST;
+    cluster->life.log = node->sync_log;
     km_hash_random_fill(cluster->nonce.bytes, sizeof cluster->nonce.bytes);
     kama_status status = make_lock(cluster);
     if (status != KAMA_OK) {
@@ -227,6 +241,17 @@ void km_cluster_leave(struct km_cluster *cluster)
                    km_ns_after_ms(now, KM_CLUSTER_LEAVE_MS));
 }
 
+void km_cluster_refuse_streams(struct km_cluster *cluster)
+{
+    km_cluster_sync_refuse(cluster->sync);
+}
+
+void km_cluster_say_goodbye(struct km_cluster *cluster, km_ns deadline)
+{
+    km_cluster_sync_retire(cluster);
+    km_cluster_sync_goodbye(cluster->sync, deadline);
+}
+
 void km_cluster_close(struct km_cluster *cluster)
 {
     km_cluster_groups_close(cluster);
@@ -237,16 +262,13 @@ void km_cluster_close(struct km_cluster *cluster)
     KM_ASSERT(closed);
     km_pulse_remove(&cluster->node->pulse, &cluster->beat);
     km_loop_join(cluster->control);
-}
-
-struct km_peers *km_cluster_peers(struct km_cluster *cluster)
-{
-    return cluster->peers;
+    km_cluster_sync_close(cluster->sync);
 }
 
 bool km_cluster_is_inside(const struct km_cluster *cluster)
 {
-    return km_loop_is_inside(cluster->control);
+    return km_loop_is_inside(cluster->control) ||
+           km_cluster_sync_is_inside(cluster->sync);
 }
 
 void km_cluster_free(struct km_cluster *cluster)

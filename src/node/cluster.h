@@ -9,6 +9,8 @@
  *     km_cluster_wait_start(cluster)        ready, or why not
  *     ...
  *     km_cluster_leave(cluster)             others take the keys over
+ *     km_cluster_refuse_streams(cluster)    while the server drains
+ *     km_cluster_say_goodbye(cluster)       the server has drained
  *     km_cluster_close(cluster)             goodbye; the control loop ends
  *     km_cluster_free(cluster)              with the node
  *
@@ -28,11 +30,12 @@
  */
 #pragma once
 
+#include "base/clock.h"
+
 #include <kamacache/kamacache.h>
 #include <stdbool.h>
 
 struct km_cluster;
-struct km_peers;
 struct km_server;
 
 /* Makes the parts and starts the control loop. On an error nothing is left. */
@@ -49,11 +52,16 @@ KAMA_NODISCARD kama_status km_cluster_wait_start(struct km_cluster *cluster);
 /* Says goodbye to the members, and waits until they have taken over, at most
  * KM_CLUSTER_LEAVE_MS. */
 void km_cluster_leave(struct km_cluster *cluster);
+/* Ends the streams of mutations of other nodes, which the drain of the server would
+ * wait for. */
+void km_cluster_refuse_streams(struct km_cluster *cluster);
+/* From now on mutations of synchronized groups run at the owners. Sends the members the
+ * last ones of this node, and says on its streams that there are no more, until
+ * `deadline`. The server has drained. */
+void km_cluster_say_goodbye(struct km_cluster *cluster, km_ns deadline);
 /* Revokes the lease, ends all requests to peers and the control loop. The loops
  * of the node must still run. */
 void km_cluster_close(struct km_cluster *cluster);
-/* Returns the peers, for the methods of kama.peer.v1. */
-struct km_peers *km_cluster_peers(struct km_cluster *cluster);
 /* Returns whether the calling thread is the control loop's. */
 bool km_cluster_is_inside(const struct km_cluster *cluster);
 /* Frees the cluster, after close. No group may use it any more. */

@@ -15,6 +15,7 @@
 #include "base/container.h"
 #include "base/pool.h"
 #include "group/group.h"
+#include "group/sync_apply.h"
 #include "node/cluster_state.h"
 #include "node/cluster_status.h"
 #include "node/node.h"
@@ -256,14 +257,15 @@ void km_cluster_groups_close(struct km_cluster *cluster)
 
 /* -- adoption --------------------------------------------------------------- */
 
-/* The number of groups that a sweep has to visit; groups that are added later
- * have nothing to sweep. */
+/* The number of groups that a sweep has to visit; groups that are added later, and those
+ * that are synchronized, have nothing to sweep. */
 static void sweep_all(kama_node *node)
 {
     unsigned count = km_registry_count(&node->registry);
     for (unsigned i = 0; i < count; i++) {
+        kama_group *group = km_registry_at(&node->registry, i);
         struct km_group_sweep sweep = {0};
-        while (km_group_sweep(km_registry_at(&node->registry, i), &sweep)) {
+        while (!km_group_is_synced(group) && km_group_sweep(group, &sweep)) {
         }
     }
 }
@@ -360,7 +362,10 @@ void km_cluster_groups_forget(struct km_cluster *cluster)
     kama_node *node = cluster->node;
     km_mutex_lock(&node->lock);
     for (unsigned i = 0; i < km_registry_count(&node->registry); i++) {
-        km_group_forget(km_registry_at(&node->registry, i));
+        kama_group *group = km_registry_at(&node->registry, i);
+        if (!km_group_is_synced(group)) {
+            km_group_forget(group);
+        }
     }
     km_mutex_unlock(&node->lock);
 }

@@ -43,5 +43,5 @@ bool km_cluster_sweep_has_ended(struct km_cluster *cluster);
 void km_cluster_end(struct km_cluster *cluster);
 /* A group was added after the start. node->lock is held. */
 void km_cluster_groups_added(struct km_cluster *cluster, kama_group *group);
-/* Empties each group. Control loop. */
+/* Empties each group that is not synchronized. Control loop. */
 void km_cluster_groups_forget(struct km_cluster *cluster);

@@ -7,6 +7,7 @@
 #include "node/cluster_groups.h"
 #include "node/cluster_routing.h"
 #include "node/cluster_status.h"
+#include "node/group_sync.h"
 #include "node/node.h"
 #include "node/node_event.h"
 
@@ -24,6 +25,7 @@ static void on_view(void *owner, struct km_view *view)
 {
     struct km_cluster *cluster = owner;
     copy_stats(cluster);
+    km_cluster_sync_notice(cluster->sync, view);
     km_peers_notice(cluster->peers, view);
 }
 
@@ -42,6 +44,8 @@ static void on_registered(void *owner, const struct km_member_id *id,
                          address);
     cluster->registration = registrations <= 1 ? "joining" : "active";
     km_mutex_unlock(&cluster->lock);
+    km_cluster_life_begin(&cluster->life);
+    km_cluster_sync_set_self(cluster->sync, id, address, &cluster->life.prev);
     km_peers_set_self(cluster->peers, id, address);
     if (registrations > 1) {
         km_cluster_groups_forget(cluster);
@@ -57,6 +61,19 @@ static void on_registered(void *owner, const struct km_member_id *id,
                             address);
     }
     km_cluster_step_done(cluster, KM_STEP_REGISTER);
+}
+
+static void on_life(void *owner, struct km_member_goodbye *prev)
+{
+    struct km_cluster *cluster = owner;
+    km_cluster_life_end(&cluster->life, prev);
+}
+
+/* The goodbye is no part of the id of a view. */
+static void on_goodbye(void *owner, struct km_view *view)
+{
+    struct km_cluster *cluster = owner;
+    km_cluster_sync_notice(cluster->sync, view);
 }
 
 static void on_activated(void *owner)
@@ -79,6 +96,7 @@ static void on_forget(void *owner, const char *why)
 {
     struct km_cluster *cluster = owner;
     km_cluster_groups_forget(cluster);
+    km_node_invalidate_all(cluster->node, 0);
     km_node_emit_event(cluster->node, KM_NODE_WARN, "degraded",
                        "all groups were emptied: %s", why);
 }
@@ -87,6 +105,9 @@ static void on_lease(void *owner, enum km_membership_lease lease)
 {
     struct km_cluster *cluster = owner;
     cluster->lease = lease;
+    if (lease == KM_LEASE_DOUBTFUL || lease == KM_LEASE_LOST) {
+        km_cluster_life_doubt(&cluster->life, lease == KM_LEASE_LOST);
+    }
     km_mutex_lock(&cluster->lock);
     cluster->degraded =
         lease == KM_LEASE_DOUBTFUL || lease == KM_LEASE_LOST ? "lease" : "";
@@ -106,10 +127,14 @@ static void on_lease(void *owner, enum km_membership_lease lease)
 static void on_kept(void *owner, int64_t ttl_ms, km_ns sent_at)
 {
     struct km_cluster *cluster = owner;
+    const struct km_clock *clock = cluster->node->clock;
+    km_ns age = km_clock_boot() - sent_at;
+    km_cluster_life_kept(&cluster->life, clock->wall_ms(clock->arg), ttl_ms,
+                         age);
     km_mutex_lock(&cluster->lock);
     cluster->lease_ttl_ms = ttl_ms;
     cluster->lease_kept_at = sent_at;
-    cluster->registry_latency = km_clock_boot() - sent_at;
+    cluster->registry_latency = age;
     km_mutex_unlock(&cluster->lock);
 }
 
@@ -201,7 +226,9 @@ static void on_registry(void *owner, kama_status status, const char *text)
 
 const struct km_membership_events km_cluster_membership_events = {
     .view = on_view,
+    .goodbye = on_goodbye,
     .registered = on_registered,
+    .life = on_life,
     .activated = on_activated,
     .leaving = on_leaving,
     .forget = on_forget,

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "node/cluster_env.h"
 #include "node/cluster_members.h"
+#include "node/cluster_peers.h"
 #include "node/cluster_routing.h"
 #include "node/node.h"
 #include "node/node_event.h"
@@ -96,6 +97,8 @@ static kama_status make_peers(struct km_cluster *cluster)
         .service = node->config.service,
         .nonce = cluster->nonce,
         .adoption = atomic_load(&node->adoption),
+        .fence = &km_cluster_fence_ops,
+        .fence_arg = cluster,
     };
     return km_peers_new(&options, &cluster->peers);
 }
@@ -150,6 +153,12 @@ kama_status km_cluster_make_parts(struct km_cluster *cluster,
         status = make_etcd(cluster);
     }
     if (status == KAMA_OK) {
+        status = km_cluster_sync_new(cluster, &cluster->sync);
+    }
+    if (status == KAMA_OK) {
+        status = km_cluster_sync_start(cluster->sync);
+    }
+    if (status == KAMA_OK) {
         status = km_loop_start(cluster->control);
     }
     if (status == KAMA_OK) {
@@ -159,8 +168,18 @@ kama_status km_cluster_make_parts(struct km_cluster *cluster,
     return status;
 }
 
+/* The sync loop runs already if the control loop could not be started. */
+static void free_sync(struct km_cluster_sync *sync)
+{
+    if (sync != NULL) {
+        km_cluster_sync_close(sync);
+        km_cluster_sync_free(sync);
+    }
+}
+
 void km_cluster_free_parts(struct km_cluster *cluster)
 {
+    free_sync(cluster->sync);
     km_membership_free(cluster->membership);
     km_etcd_free(cluster->etcd);
     km_peers_free(cluster->peers);

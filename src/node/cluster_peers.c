@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/cluster_peers.h"
 
-#include "peers/peers.h"
+#include "node/cluster_state.h"
+#include "sync/origins.h"
 #include "wire/msg/peer.h"
 
-static kama_status hello(void *peers,
+static struct km_peers *peers_of(void *cluster)
+{
+    return ((struct km_cluster *)cluster)->peers;
+}
+
+static kama_status hello(void *cluster,
                          const struct km_msg_peer_hello_request *request,
                          struct km_buf *out)
 {
-    return km_peers_hello(peers, request, out);
+    return km_peers_hello(peers_of(cluster), request, out);
 }
 
-static kama_status admit(void *peers, const struct km_msg_peer_sender *sender)
+static kama_status admit(void *cluster, const struct km_msg_peer_sender *sender)
 {
     const struct km_peers_sender who = {
         .cluster = sender->cluster,
@@ -19,36 +25,46 @@ static kama_status admit(void *peers, const struct km_msg_peer_sender *sender)
         .id = sender->id,
         .view_id = sender->view_id,
     };
-    return km_peers_admit(peers, &who);
+    return km_peers_admit(peers_of(cluster), &who);
 }
 
-static bool has_adopted(void *peers, uint64_t view_id)
+static bool has_adopted(void *cluster, uint64_t view_id)
 {
-    return km_peers_has_adopted(peers, view_id);
+    return km_peers_has_adopted(peers_of(cluster), view_id);
 }
 
-static uint64_t view_id(void *peers)
+static uint64_t view_id(void *cluster)
 {
-    return km_peers_view_id(peers);
+    return km_peers_view_id(peers_of(cluster));
 }
 
-static enum km_service_place place(void *peers, const char *group,
+static enum km_service_place place(void *cluster, const char *group,
                                    kama_bytes key)
 {
     struct km_owner_answer answer;
-    km_peers_owner_ops.ask(peers, km_owner_slot(km_owner_seed(group), key),
-                           &answer);
+    km_peers_owner_ops.ask(peers_of(cluster),
+                           km_owner_slot(km_owner_seed(group), key), &answer);
     switch (answer.place) {
     case KM_OWNER_HERE:
     case KM_OWNER_HERE_UNSETTLED:
         return KM_SERVICE_OWNER;
     case KM_OWNER_PEER:
-        km_peers_owner_ops.release(peers, answer.peer);
+        km_peers_owner_ops.release(peers_of(cluster), answer.peer);
         return KM_SERVICE_NOT_OWNER;
     case KM_OWNER_NOBODY:
         break;
     }
     return KM_SERVICE_BEHIND;
+}
+
+static bool has(void *cluster, kama_bytes member_id, uint64_t clock)
+{
+    struct km_sync_need need = {.clock = clock};
+    if (member_id.len != KM_MEMBER_ID_BYTES) {
+        return true;
+    }
+    memcpy(need.id.bytes, member_id.data, KM_MEMBER_ID_BYTES);
+    return km_sync_has(km_cluster_sync_origins(cluster), &need);
 }
 
 const struct km_service_peer_ops km_cluster_peer_ops = {
@@ -57,4 +73,30 @@ const struct km_service_peer_ops km_cluster_peer_ops = {
     .has_adopted = has_adopted,
     .view_id = view_id,
     .place = place,
+    .has = has,
 };
+
+/* -- needs ------------------------------------------------------------------- */
+
+struct question {
+    void (*cb)(void *arg, const struct km_member_id *id, uint64_t clock);
+    void *arg;
+};
+
+static void pass_on(void *arg, const struct km_sync_need *need)
+{
+    const struct question *question = arg;
+    question->cb(question->arg, &need->id, need->clock);
+}
+
+static void needs(void *cluster, uint64_t floor, const struct km_member_id *to,
+                  void (*cb)(void *cb_arg, const struct km_member_id *id,
+                             uint64_t clock),
+                  void *cb_arg)
+{
+    struct question question = {cb, cb_arg};
+    (void)km_sync_needs(km_cluster_sync_origins(cluster), floor, to, pass_on,
+                        &question);
+}
+
+const struct km_peers_fence_ops km_cluster_fence_ops = {.needs = needs};

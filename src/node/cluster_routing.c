@@ -41,6 +41,7 @@ void km_cluster_follow_self(struct km_cluster *cluster)
         cluster->view != NULL ? km_view_find_id(cluster->view, &cluster->id)
                               : NULL;
     if (self != NULL && self->state == KM_MEMBER_ACTIVE) {
+        km_cluster_sync_activate(cluster);
         km_cluster_move(cluster, KM_CLUSTER_MEMBER);
     }
     if (cluster->goodbye == KM_GOODBYE_WRITTEN &&
@@ -123,6 +124,7 @@ static void on_adopted(void *owner, uint64_t adoption, struct km_view *view,
     struct km_view *before = cluster->view;
     set_given_up(cluster, km_peers_is_given_up(cluster->peers));
     km_cluster_groups_adopt(cluster, adoption, lost);
+    km_cluster_sync_adopt(cluster->sync, view);
     if (before == NULL || before->id != view->id) {
         (void)atomic_fetch_add(&cluster->views, 1);
         tell_changes(cluster, before, view);

@@ -107,6 +107,14 @@ static void read_peer(void *arg, const struct km_peer_info *info)
     }
 }
 
+static void read_streams(struct asking *ask)
+{
+    for (size_t i = 0; i < ask->count; i++) {
+        struct km_cluster_member *m = &ask->members[i];
+        km_cluster_sync_find(ask->cluster->sync, m->id, &m->stream);
+    }
+}
+
 /* Marks this node itself. */
 static void mark_self(struct asking *ask, const struct km_member_id *id)
 {
@@ -130,6 +138,7 @@ static void source_view(void *arg, km_cluster_view_fn cb, void *cb_arg)
     struct km_member_id id = cluster->id;
     ask.shown.registry_up = cluster->registry_up;
     km_mutex_unlock(&cluster->lock);
+    read_streams(&ask);
     mark_self(&ask, &id);
     ask.shown.cluster = node->config.cluster.name;
     ask.shown.service = node->config.service;

@@ -17,7 +17,9 @@
 #include "net/loop.h"
 #include "net/pulse.h"
 #include "node/cluster.h"
+#include "node/cluster_life.h"
 #include "node/cluster_steps.h"
+#include "node/cluster_sync.h"
 #include "node/transport.h"
 #include "peers/peers.h"
 
@@ -55,12 +57,14 @@ struct km_cluster {
     struct km_beat beat; /* of the control loop */
     struct km_node_transport *transport;
     struct km_peers *peers;
+    struct km_cluster_sync *sync;
     struct km_etcd *etcd; /* NULL once it has closed */
     struct km_membership *membership;
     struct km_member_id nonce; /* of this process */
 
     /* -- the control loop's -- */
     struct km_cluster_steps steps;
+    struct km_cluster_life life;
     struct km_view *view; /* adopted last; NULL: none */
     atomic_ullong views;  /* that were adopted; any thread may read it */
     enum km_cluster_goodbye goodbye;

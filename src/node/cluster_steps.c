@@ -15,10 +15,10 @@
 #include "node/node_event.h"
 
 static const char *const names[KM_STEP_COUNT] = {
-    [KM_STEP_LISTEN] = "listen",     [KM_STEP_REGISTER] = "register",
-    [KM_STEP_VIEW] = "view",         [KM_STEP_PEERS] = "peers",
-    [KM_STEP_DIALBACK] = "dialback", [KM_STEP_CLOCK] = "clock",
-    [KM_STEP_LEASE] = "lease",
+    [KM_STEP_LISTEN] = "listen",   [KM_STEP_REGISTER] = "register",
+    [KM_STEP_VIEW] = "view",       [KM_STEP_PEERS] = "peers",
+    [KM_STEP_STREAMS] = "streams", [KM_STEP_DIALBACK] = "dialback",
+    [KM_STEP_CLOCK] = "clock",     [KM_STEP_LEASE] = "lease",
 };
 
 size_t km_cluster_steps_name(unsigned missing,
@@ -204,11 +204,33 @@ static void look_peers(struct km_cluster *cluster)
     }
 }
 
+/* An active node originates mutations. The others should not have to wait for them, and no
+ * Gap of a first contact should drop what was just set here. */
+static void look_streams(struct km_cluster *cluster)
+{
+    struct km_cluster_steps *steps = &cluster->steps;
+    km_ns now = km_loop_now(cluster->control);
+    if (!has(cluster, KM_STEP_PEERS) || has(cluster, KM_STEP_STREAMS)) {
+        return;
+    }
+    if (steps->streams_until == 0) {
+        steps->streams_until = km_ns_after_ms(now, KM_CLUSTER_PEERS_WAIT_MS);
+        km_cluster_sync_watch(cluster->sync);
+    }
+    if (now < steps->streams_until) {
+        km_loop_timer_arm(cluster->control, &steps->timer,
+                          steps->streams_until);
+    } else {
+        steps->done |= 1u << KM_STEP_STREAMS;
+    }
+}
+
 void km_cluster_steps_look(struct km_cluster *cluster)
 {
     struct km_cluster_steps *steps = &cluster->steps;
     look_peers(cluster);
-    if (has(cluster, KM_STEP_PEERS) && steps->dialback == KM_DIALBACK_IDLE &&
+    look_streams(cluster);
+    if (has(cluster, KM_STEP_STREAMS) && steps->dialback == KM_DIALBACK_IDLE &&
         !has(cluster, KM_STEP_DIALBACK)) {
         dial(cluster);
     }
@@ -236,5 +258,6 @@ void km_cluster_step_undone(struct km_cluster *cluster,
 void km_cluster_steps_stop(struct km_cluster *cluster)
 {
     km_loop_timer_disarm(cluster->control, &cluster->steps.timer);
+    km_cluster_sync_unwatch(cluster->sync);
     cluster->steps.dialback = KM_DIALBACK_DONE;
 }

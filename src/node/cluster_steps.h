@@ -6,12 +6,15 @@
  *     register  the record of this node stands in the registry
  *     view      the first full view was adopted
  *     peers     each member has answered Hello, or 2 s have passed
+ *     streams   the streams of mutations to and from each active member stand, or 2 s have
+ *               passed. What they have to say first makes this node drop everything, which
+ *               must not include what is set on it
  *     dialback  a Hello to the own advertised address was answered by this node
  *     clock     the clocks of the others agree with the own one; done until Hello
  *               has found the opposite
  *     lease     the lease is held
  *
- *     register, view --> peers --> dialback --> membership writes `active`
+ *     register, view --> peers --> streams --> dialback --> membership writes `active`
  *                                           --> the view says `active`: ready
  *
  * `lease` and `register` can be missing again later, when the lease is lost; a
@@ -32,6 +35,7 @@ enum km_cluster_step {
     KM_STEP_REGISTER,
     KM_STEP_VIEW,
     KM_STEP_PEERS,
+    KM_STEP_STREAMS,
     KM_STEP_DIALBACK,
     KM_STEP_CLOCK,
     KM_STEP_LEASE,
@@ -45,8 +49,9 @@ struct km_cluster_steps {
     unsigned done; /* a bit for each step */
     enum km_dialback dialback;
     struct km_peers_probe probe;
-    struct km_timer timer; /* of `peers`, and of the next dial-back */
+    struct km_timer timer; /* of `peers`, `streams` and the next dial-back */
     km_ns peers_until;     /* 0: the first view was not adopted yet */
+    km_ns streams_until;   /* 0: `peers` is not done yet */
     km_ns dial_until;      /* 0: not dialed yet */
 };
 

@@ -16,9 +16,11 @@
 #include "node/cluster_groups.h"
 #include "node/cluster_status.h"
 #include "node/group_log.h"
+#include "node/group_sync.h"
 #include "node/node_event.h"
 #include "node/node_metrics.h"
 #include "node/node_server.h"
+#include "sync/log.h"
 
 /* How many threads the pool may have before a group asks for more. They run the
  * callbacks of asynchronous calls. */
@@ -65,10 +67,16 @@ static kama_status init_parts(kama_node *node)
     if (status != KAMA_OK) {
         goto fail_services;
     }
+    status = km_node_sync_log_new(node);
+    if (status != KAMA_OK) {
+        goto fail_log;
+    }
     km_keeper_init(&node->keeper, node->clock, &node->registry);
     describe_alone(node);
     return KAMA_OK;
 
+fail_log:
+    km_service_env_fini(&node->services);
 fail_services:
     km_pool_free(node->pool);
 fail_pool:
@@ -137,6 +145,7 @@ void kama_node_free(kama_node *node)
     km_registry_fini(&node->registry);
     km_pool_free(node->pool);
     km_cluster_free(node->cluster);
+    km_sync_log_free(node->sync_log);
     free_group_logs(node);
     km_service_env_fini(&node->services);
     km_pulse_fini(&node->pulse);
@@ -431,6 +440,7 @@ static kama_status make_group(kama_node *node,
                                .pool = node->pool,
                                .keep_at = km_keeper_lend(&node->keeper)};
     km_cluster_owner_of(node, &env.owner);
+    km_node_group_sync_of(node, &env.sync);
     struct km_group_log *log = NULL;
     if (node->config.event != NULL) {
         log = km_group_log_new(node);

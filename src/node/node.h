@@ -66,6 +66,7 @@ struct kama_node {
     struct km_cluster *cluster;     /* NULL: the node is alone, or has not
                                      * started yet */
     struct km_snapshot cluster_now; /* the cluster, while it can be asked */
+    struct km_sync_log *sync_log;   /* NULL: the node is alone */
     _Atomic uint64_t adoption;      /* that the groups have adopted, in this
                                      * cluster or an earlier one; written under
                                      * `lock` */

@@ -63,7 +63,7 @@ static unsigned descriptors_kept(const kama_node_options *options,
         return KM_NODE_FD_RESERVE;
     }
     return KM_NODE_FD_RESERVE + KM_RPC_PEER_CONNECTIONS_MAX +
-           KM_NODE_FD_PEERS * (threads + 1) + KM_NODE_FD_ETCD;
+           KM_NODE_FD_PEERS * (threads + 2) + KM_NODE_FD_ETCD;
 }
 
 /* If there are few descriptors in all, connections get half of them. */

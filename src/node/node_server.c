@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "node/cluster_peers.h"
 #include "node/cluster_source.h"
+#include "node/cluster_sync.h"
 #include "node/node.h"
 #include "node/node_event.h"
 #include "services/methods.h"
@@ -146,8 +147,9 @@ static kama_status open_cluster(kama_node *node, struct km_server *server)
         const struct km_cluster_source source = {&km_cluster_source_ops,
                                                  node->cluster};
         km_service_env_set_cluster(services, source);
-        services->peers = (struct km_service_peers){
-            &km_cluster_peer_ops, km_cluster_peers(node->cluster)};
+        services->peers =
+            (struct km_service_peers){&km_cluster_peer_ops, node->cluster};
+        services->sync = km_cluster_sync_service(node->cluster);
     }
     return status;
 }
@@ -238,13 +240,15 @@ static int64_t ms_until(const kama_node *node, km_ns deadline)
 
 /* Clients go first, because their calls may need the peers of this node, and
  * the peers need it until it has told them that it goes. Both steps share one
- * timeout. */
-static unsigned drain(kama_node *node, struct km_server *server,
-                      int64_t timeout_ms)
+ * timeout. The streams of other nodes would never end by themselves. */
+static unsigned drain(kama_node *node, struct km_server *server, km_ns deadline)
 {
-    km_ns deadline = km_ns_after_ms(km_clock_mono(node->clock), timeout_ms);
-    km_server_drain_clients(server, timeout_ms, on_clients_gone, node);
+    km_server_drain_clients(server, ms_until(node, deadline), on_clients_gone,
+                            node);
     (void)wait_for_step(node, KM_NODE_CLIENTS_GONE);
+    if (node->cluster != NULL) {
+        km_cluster_refuse_streams(node->cluster);
+    }
     km_server_drain(server, ms_until(node, deadline), on_drained, node);
     return wait_for_step(node, KM_NODE_DRAINED);
 }
@@ -252,7 +256,8 @@ static unsigned drain(kama_node *node, struct km_server *server,
 /*
  * Each step needs the one before it. The services close first, so that watches
  * and streams of reflection end and do not use up the time of the drain. When the
- * server has drained, no call runs. But an operation of a call that was cut off
+ * server has drained, no call runs, and nothing can be mutated here any more: the
+ * goodbye of the streams is the last word. But an operation of a call that was cut off
  * may go on: a change waits for another view for as long as its client was
  * willing to, so the end of the cluster ends it. Another thread may still be about
  * to post the answer: the loops that receive such mails must be there until
@@ -267,7 +272,10 @@ unsigned km_node_server_close(kama_node *node, struct km_server *server,
     if (node->cluster != NULL) {
         km_cluster_leave(node->cluster);
     }
-    unsigned cut = drain(node, server, ms_until(node, deadline));
+    unsigned cut = drain(node, server, deadline);
+    if (node->cluster != NULL) {
+        km_cluster_say_goodbye(node->cluster, deadline);
+    }
     close_cluster(node);
     km_service_env_settle(&node->services);
     stop_loops(node);

@@ -40,6 +40,25 @@ enum km_cluster_reach {
 /* Returns "unknown", "self", "up", "unreachable" or "refused". */
 const char *km_cluster_reach_name(enum km_cluster_reach reach);
 
+/* The streams of mutations between the node and a member, as they are shown; up to
+ * a quarter of a second old. */
+struct km_cluster_stream {
+    /* Of the stream to the member: "down", "hello" or "live"; NULL: there is none,
+     * because the member is the node itself, or the node has no streams. */
+    const char *sync_state;
+    uint64_t
+        sync_lag_ns; /* age of the oldest mutation of this node that the member
+                           * has not acknowledged; 0: there is none */
+    uint64_t sync_queue; /* how many it has not acknowledged */
+    uint64_t acked;      /* number of the newest one that it has acknowledged */
+    uint64_t applied; /* number of the member's newest mutation applied here */
+    uint64_t sent, received;
+    uint64_t duplicates; /* mutations that came a second time */
+    uint64_t gaps_sent, gaps_received;
+    bool
+        unsynced; /* it has acknowledged nothing for longer than sync_timeout */
+};
+
 /* A member, as it is shown. */
 struct km_cluster_member {
     const char *address;
@@ -60,6 +79,7 @@ struct km_cluster_member {
     uint64_t fills, fills_failed;
     uint64_t mutations, mutations_failed;
     uint64_t served;
+    struct km_cluster_stream stream; /* all zero if the node has no streams */
 };
 
 /* The members, as they are shown. */
@@ -91,7 +111,7 @@ struct km_cluster_node {
     bool settled;
     bool ready;                 /* exactly if no step is missing */
     const char *const *missing; /* steps: "listen", "register", "view",
-                                 * "peers", "dialback", "clock", "lease" */
+                                 * "peers", "streams", "dialback", "clock", "lease" */
     size_t missing_count;
     const char *degraded; /* "" or a reason: "lease", "given up" */
 };

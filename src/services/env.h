@@ -34,6 +34,7 @@
 #include "rpc/server_call.h"
 #include "services/alone.h"
 #include "services/peer_source.h"
+#include "services/sync_source.h"
 
 enum km_service_phase {
     KM_SERVICE_STARTING,
@@ -52,6 +53,7 @@ struct km_service_env {
     struct km_alone alone;       /* shown without a cluster */
     /* Set before the server listens; without ops the node is in no cluster. */
     struct km_service_peers peers;
+    struct km_service_sync sync;
 
     struct km_mutex lock; /* of all members below */
     struct km_cond settled;

@@ -14,6 +14,7 @@
 #include "services/mget.h"
 #include "services/one_key.h"
 #include "services/peer_fill.h"
+#include "services/peer_sync.h"
 #include "services/reflection.h"
 #include "services/resize.h"
 #include "services/scan.h"
@@ -176,7 +177,13 @@ const struct km_server_method km_service_methods[] = {
           km_service_peer_peek),
     PEERS(PEER "Mutate", KM_RPC_UNARY, km_peer_method_state,
           km_service_peer_mutate),
-    LATER(PEER "Sync"),
+    {.path = PEER "Sync",
+     .kind = KM_RPC_BIDI_STREAM,
+     .audience = KM_SERVER_FOR_PEERS,
+     .state_bytes = sizeof(struct km_service_peer_sync),
+     .on_message = km_service_peer_sync,
+     .on_half_close = km_service_peer_sync_half_closed,
+     .on_cancel = km_service_peer_sync_cancelled},
     {.path = HEALTH "Check",
      .kind = KM_RPC_UNARY,
      .audience = KM_SERVER_FOR_PROBES,

@@ -119,5 +119,8 @@ struct km_sync_member_info {
     uint64_t queue;    /* mutations of this node that it has not acknowledged */
     km_ns lag;         /* how old the oldest of them is; 0: there is none */
     uint64_t sent, received, duplicates, gaps_sent, gaps_received;
+    bool
+        is_known; /* its stream has told its first mutation, a Gap, or that there is
+                    * nothing to tell */
     bool unsynced; /* it has not acknowledged for longer than sync_timeout */
 };

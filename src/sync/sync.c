@@ -289,6 +289,7 @@ static struct km_sync_member_info info_of(const struct km_sync_member *member,
         .duplicates = member->duplicates,
         .gaps_sent = out->gaps,
         .gaps_received = member->gaps,
+        .is_known = member->is_known,
         .unsynced = km_sync_out_lag(out, seq) > member->sync->timeout};
 }
 

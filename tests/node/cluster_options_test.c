@@ -275,7 +275,7 @@ static void test_descriptors_are_kept_for_peers(void **state)
     assert_int_equal(alone.max_connections, 1000 - KM_NODE_FD_RESERVE);
     assert_int_equal(member.max_connections,
                      1000 - KM_NODE_FD_RESERVE - KM_RPC_PEER_CONNECTIONS_MAX -
-                         3 * KM_NODE_FD_PEERS - KM_NODE_FD_ETCD);
+                         4 * KM_NODE_FD_PEERS - KM_NODE_FD_ETCD);
     assert_int_equal(wide.max_connections, 501);
     drop(&alone);
     drop(&member);

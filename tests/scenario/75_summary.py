@@ -222,7 +222,7 @@ class Member(unittest.TestCase):
                 self.assertEqual(
                     (first["missing"], first["registration"],
                      first["peer_count"]),
-                    ("register,view,peers,dialback,lease", "none", 0))
+                    ("register,view,peers,streams,dialback,lease", "none", 0))
                 proxy.flow()
                 node.wait_line("all steps are done: the node serves as a "
                                "member", 30)

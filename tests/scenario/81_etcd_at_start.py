@@ -18,7 +18,7 @@ from etcdkit import MISSING, Etcd, TcpProxy
 from faultkit import GROUP, MEMBERS, FaultCluster, count_lines_of, say
 from kamatest import Client, Daemon, Folder, free_port, wait_until
 
-STEPS = "register, view, peers, dialback, lease"
+STEPS = "register, view, peers, streams, dialback, lease"
 
 
 def begin(etcd, *arguments):

@@ -23,7 +23,7 @@ from etcdkit import Etcd, TcpProxy
 from kamatest import Client, Daemon, Folder, HttpOrigin, wait_until
 
 FAKETIME = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
-STEPS = ["register", "view", "peers", "dialback", "lease"]
+STEPS = ["register", "view", "peers", "streams", "dialback", "lease"]
 
 
 def ask(node, path):

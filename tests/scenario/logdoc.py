@@ -123,6 +123,13 @@ def node_lines(tokens):
             yield Line("node", events[0], word, text)
 
 
+def sync_lines(tokens):
+    for _, args in calls(tokens, ["km_sync_say"]):
+        for text in texts(args[3]):
+            for word in levels(args[1]):
+                yield Line("node", "sync", word, text)
+
+
 def group_lines(tokens):
     """Sentences of group/trace.c; without the group and the key around them."""
     event = None
@@ -180,6 +187,7 @@ def sources():
                 frozenset(["count"])))
         found.update(daemon_lines(tokens))
         found.update(node_lines(tokens))
+        found.update(sync_lines(tokens))
         found.update(made_lines(path, tokens))
         if path.endswith("group/trace.c"):
             found.update(group_lines(tokens))

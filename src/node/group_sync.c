@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#include "node/group_sync.h"
+
+#include "base/limits.h"
+#include "base/status.h"
+#include "group/info.h"
+#include "node/cluster_sync.h"
+#include "node/node.h"
+#include "sync/log.h"
+#include "sync/origins.h"
+
+/* -- the functions of a group ------------------------------------------------ */
+
+static enum km_sync_role enter(void *sync, struct km_snapshot_reader *reader)
+{
+    kama_node *node = sync;
+    const struct km_cluster *cluster =
+        km_snapshot_enter(&node->cluster_now, reader);
+    return cluster != NULL ? km_cluster_sync_role(cluster) : KM_SYNC_OUT;
+}
+
+static void leave(void *sync, struct km_snapshot_reader *reader)
+{
+    (void)sync;
+    km_snapshot_leave(reader);
+}
+
+static struct km_version originate(void *sync, uint32_t number,
+                                   const struct km_asking *asking)
+{
+    return km_sync_log_append(((kama_node *)sync)->sync_log, number, asking);
+}
+
+static bool merge(void *sync, uint64_t hlc)
+{
+    kama_node *node = sync;
+    uint64_t wall_ms = node->clock->wall_ms(node->clock->arg);
+    bool plausible = hlc >> 16 <= wall_ms + KM_SYNC_CLOCK_MS;
+    if (plausible) {
+        km_sync_log_merge(node->sync_log, hlc);
+    }
+    return plausible;
+}
+
+static void clear(void *sync, uint32_t number)
+{
+    (void)km_sync_log_clear(((kama_node *)sync)->sync_log, number);
+}
+
+static void invalidate(void *sync, uint32_t number)
+{
+    km_sync_log_invalidate(((kama_node *)sync)->sync_log, number, 0);
+}
+
+static bool may_keep(void *sync, struct km_version version, uint64_t view_id)
+{
+    kama_node *node = sync;
+    struct km_snapshot_reader reader;
+    const struct km_cluster *cluster =
+        km_snapshot_enter(&node->cluster_now, &reader);
+    bool keep =
+        cluster != NULL &&
+        km_sync_may_keep(km_cluster_sync_origins(cluster), version, view_id);
+    km_snapshot_leave(&reader);
+    return keep;
+}
+
+static const struct km_group_sync_ops ops = {
+    .enter = enter,
+    .leave = leave,
+    .originate = originate,
+    .merge = merge,
+    .clear = clear,
+    .invalidate = invalidate,
+    .may_keep = may_keep,
+};
+
+/* R4: records that came before the group was there counted as applied. The floors that
+ * this raises bar what they have barred. */
+static uint32_t add(void *arg, const char *name, struct km_store *store)
+{
+    kama_node *node = arg;
+    uint32_t number = km_sync_log_add(node->sync_log, name, store);
+    if (number != KM_SYNC_NO_NUMBER) {
+        km_sync_log_invalidate(node->sync_log, number, 0);
+    }
+    return number;
+}
+
+void km_node_group_sync_of(kama_node *node, struct km_group_sync *ret_sync)
+{
+    *ret_sync = (struct km_group_sync){
+        .ops = node->sync_log != NULL ? &ops : NULL, .arg = node, .add = add};
+}
+
+/* -- the log ----------------------------------------------------------------- */
+
+/* The log has grown. Without a cluster nobody reads it. */
+static void grew(void *arg)
+{
+    kama_node *node = arg;
+    struct km_snapshot_reader reader;
+    const struct km_cluster *cluster =
+        km_snapshot_enter(&node->cluster_now, &reader);
+    if (cluster != NULL) {
+        km_cluster_sync_grew(cluster);
+    }
+    km_snapshot_leave(&reader);
+}
+
+kama_status km_node_sync_log_new(kama_node *node)
+{
+    const struct km_sync_log_options options = {
+        .mem = &node->mem, .clock = node->clock, .grew = grew, .arg = node};
+    if (node->config.cluster.etcd == NULL) {
+        return KAMA_OK;
+    }
+    kama_status status = km_sync_log_new(&options, &node->sync_log);
+    return status == KAMA_OK ? status : km_fail(status, "no memory for a node");
+}
+
+/* -- invalidations ----------------------------------------------------------- */
+
+void km_node_invalidate_all(kama_node *node, uint64_t hlc)
+{
+    km_sync_log_invalidate(node->sync_log, UINT32_MAX, hlc);
+}
+
+static bool has_loader(const kama_node *node, const char *name)
+{
+    const kama_group *group = km_registry_find(&node->registry, KAMA_STR(name));
+    struct km_group_info info = {.has_loader = true};
+    if (group != NULL) {
+        km_group_info_get(group, &info);
+    }
+    return info.has_loader;
+}
+
+void km_node_invalidate_loaded(kama_node *node, uint64_t hlc)
+{
+    struct km_sync_log_state state;
+    km_sync_log_get(node->sync_log, &state);
+    for (uint32_t number = 0; number < state.groups; number++) {
+        if (has_loader(node, km_sync_log_name(node->sync_log, number))) {
+            km_sync_log_invalidate(node->sync_log, number, hlc);
+        }
+    }
+}
