@@ -22,12 +22,12 @@ enum km_sync_rule {
     KM_SYNC_R3_GAP = 1 << 3, /* the ring is too short */
     KM_SYNC_R3_FIRST_GAP = 1
                            << 4, /* an old ring is not told to a younger node */
-    KM_SYNC_R4_FOREIGN_GROUP = 1 << 5, /* a record of an unknown group counts */
-    KM_SYNC_R4_VIEW_GATE = 1 << 10,    /* Sets of an older view are late */
-    KM_SYNC_R6_OWN_CLOCK = 1 << 6, /* floors rise to the clock of this node */
-    KM_SYNC_R11_BEHIND = 1 << 7,   /* a member that has not all of a leaver's */
-    KM_SYNC_R12_FIRST = 1 << 8,    /* seq 1 stands for what was not told */
-    KM_SYNC_QUARANTINE = 1 << 9    /* a clock far ahead is not merged */
+
+    KM_SYNC_R4_VIEW_GATE = 1 << 10, /* Sets of an older view are late */
+    KM_SYNC_R6_OWN_CLOCK = 1 << 6,  /* floors rise to the clock of this node */
+    KM_SYNC_R11_BEHIND = 1 << 7, /* a member that has not all of a leaver's */
+    KM_SYNC_R12_FIRST = 1 << 8,  /* seq 1 stands for what was not told */
+    KM_SYNC_QUARANTINE = 1 << 9  /* a clock far ahead is not merged */
 };
 
 #ifdef KAMA_BREAKABLE

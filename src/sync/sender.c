@@ -331,14 +331,18 @@ static bool find_position(struct km_sync_out *out,
 
 /* -- frames ------------------------------------------------------------------------ */
 
-static kama_group *group_of(struct km_sync *sync, uint32_t number,
-                            const char *name)
+static const struct km_sync_group *group_of(struct km_sync *sync,
+                                            uint32_t number)
 {
-    if (sync->groups[number] == NULL) {
-        sync->groups[number] =
-            sync->events->group(sync->owner, kama_bytes_str(name));
+    struct km_sync_group *group = &sync->groups[number];
+    if (group->name == NULL) {
+        group->name = km_sync_log_name(sync->log, number);
     }
-    return sync->groups[number];
+    if (group->group == NULL) {
+        group->group =
+            sync->events->group(sync->owner, kama_bytes_str(group->name));
+    }
+    return group;
 }
 
 /* Returns what is left of the time of an EXPIRE. The version that it gives an entry may be
@@ -364,7 +368,7 @@ static kama_value *complete(struct km_sync *sync, struct km_sync_mutation *m,
         return NULL;
     }
     struct km_version version = {.hlc = m->hlc, .origin = origin};
-    kama_group *group = group_of(sync, m->number, m->name);
+    kama_group *group = group_of(sync, m->number)->group;
     kama_value *value =
         group != NULL ? km_group_value_of(group, m->key, version, &m->ttl_ms)
                       : NULL;
@@ -386,7 +390,7 @@ static struct km_sync_mutation mutation_of(struct km_sync *sync,
         .base = entry->base,
         .kind = entry->kind,
         .number = entry->number,
-        .name = km_sync_log_name(sync->log, entry->number),
+        .name = group_of(sync, entry->number)->name,
         .key = kama_bytes_make(sync->keys.data + entry->key_at, entry->key_len),
         .ttl_ms = left_of(sync, entry->expires_at)};
 }

@@ -143,12 +143,6 @@ void km_sync_free(struct km_sync *sync)
 
 /* -- views --------------------------------------------------------------------------------- */
 
-static void restart(struct km_sync_out *out)
-{
-    km_sync_out_stop(out);
-    km_sync_out_start(out);
-}
-
 /* The caller may have begun the life in the log already (km_sync_log_renew). */
 static uint64_t begin_life(struct km_sync *sync, uint64_t origin, uint64_t seq)
 {
@@ -224,7 +218,8 @@ void km_sync_grew(struct km_sync *sync)
 /* R15. Nothing is sent before both sides have said again how far they are. */
 void km_sync_woke(struct km_sync *sync)
 {
-    each_out(sync, restart);
+    each_out(sync, km_sync_out_stop);
+    km_sync_members_follow(sync);
 }
 
 /* -- R11 ------------------------------------------------------------------------------------ */

@@ -123,6 +123,12 @@ struct km_sync_member {
     struct km_sync_out out;
 };
 
+/* A group of this node. */
+struct km_sync_group {
+    const char *name;  /* NULL: it was not asked for yet */
+    kama_group *group; /* NULL: it is not there, or not there yet */
+};
+
 enum km_sync_stage { KM_SYNC_STAYS, KM_SYNC_LEAVES, KM_SYNC_HAS_LEFT };
 
 struct km_sync {
@@ -153,7 +159,7 @@ struct km_sync {
     struct km_buf head;    /* the message that is being built */
     struct km_buf keys;
     struct km_sync_entry entries[KM_SYNC_READ];
-    kama_group *groups[KM_GROUPS_MAX]; /* by their number in the log */
+    struct km_sync_group groups[KM_GROUPS_MAX]; /* by their number in the log */
 };
 
 /* -- sync.c: for the other files -------------------------------------------- */

@@ -12,6 +12,7 @@
  *     grew           the reader is told once until it reads
  *     clear          R6 and the record, in one step
  *     invalidate     R6: the floors rise to the clock of the node
+ *     own clock      the same, when the rule is broken
  *     find           the newest record of a key
  *     no memory      new and add fail cleanly
  */
@@ -20,6 +21,7 @@
 #include "base/bytes.h"
 #include "helpers/draw.h"
 #include "store/store_fixture.h"
+#include "sync/rules.h"
 
 #include <stdlib.h>
 
@@ -385,6 +387,25 @@ static void test_clear(void **state)
     fixture_free(f, 0);
 }
 
+/* Without the rule, the floors rise to the clock of the event only. */
+static void test_own_clock(void **state)
+{
+    (void)state;
+    struct world w;
+    struct fixture *f = fixture_synced(1u << 20, &km_policy_s3fifo);
+    world_init(&w, 0);
+    uint32_t number = km_sync_log_add(w.log, "c", f->store);
+    struct km_version v = append_number(&w, number, 1);
+    km_sync_broken = KM_SYNC_R6_OWN_CLOCK;
+    km_sync_log_invalidate(w.log, number, 5);
+    assert_int_equal(floor_of(f), 5);
+    km_sync_broken = 0;
+    km_sync_log_invalidate(w.log, number, 5);
+    assert_int_equal(floor_of(f), v.hlc);
+    world_fini(&w);
+    fixture_free(f, 0);
+}
+
 /* An invalidation raises the floors to the clock of the node, although the clock of the
  * event is behind it, and tells no stream. */
 static void test_invalidate(void **state)
@@ -465,7 +486,8 @@ int main(void)
         cmocka_unit_test(test_model),     cmocka_unit_test(test_begin),
         cmocka_unit_test(test_grew),      cmocka_unit_test(test_find),
         cmocka_unit_test(test_clear),     cmocka_unit_test(test_invalidate),
-        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_own_clock), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

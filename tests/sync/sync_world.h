@@ -46,8 +46,6 @@
 #define GROUPS 2
 #define DELAY (KM_NS_PER_MS / 2)
 
-extern unsigned km_sync_broken;
-
 struct world;
 
 struct node {
