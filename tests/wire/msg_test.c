@@ -92,6 +92,7 @@ static const struct {
     {"kama.peer.v1.SyncRequest", &km_msg_sync_request_pb},
     {"kama.peer.v1.SyncResponse", &km_msg_sync_response_pb},
     {"kama.v2.NodeResponse", &km_msg_node_response_pb},
+    {"kama.v2.MemberStream", &km_msg_member_stream_pb},
     {"kama.v2.Member", &km_msg_member_pb},
     {"kama.v2.MembersResponse", &km_msg_members_response_pb},
     {"kama.v2.OwnerRequest", &km_msg_owner_request_pb},

@@ -65,6 +65,8 @@ KM_PB_DEFINE(km_msg_groups_response, km_msg_groups_response_pb,
              KM_MSG_GROUPS_RESPONSE)
 KM_PB_DEFINE(km_msg_node_response, km_msg_node_response_pb,
              KM_MSG_NODE_RESPONSE)
+KM_PB_DEFINE(km_msg_member_stream, km_msg_member_stream_pb,
+             KM_MSG_MEMBER_STREAM)
 KM_PB_DEFINE(km_msg_member, km_msg_member_pb, KM_MSG_MEMBER)
 KM_PB_DEFINE(km_msg_members_response, km_msg_members_response_pb,
              KM_MSG_MEMBERS_RESPONSE)

@@ -411,7 +411,22 @@ enum km_msg_reach {
     KM_MSG_REACH_REFUSED = 4
 };
 
-/* The stream (10) belongs to a later version. */
+#define KM_MSG_MEMBER_STREAM(X, M)                                             \
+    X(M, 1, BOOL, up, _)                                                       \
+    X(M, 2, UINT64, lag_entries, _)                                            \
+    X(M, 5, UINT64, gaps, _)                                                   \
+    X(M, 6, BYTES, state, _)                                                   \
+    X(M, 7, UINT64, lag_ns, _)                                                 \
+    X(M, 8, BOOL, unsynced, _)                                                 \
+    X(M, 9, UINT64, acked, _)                                                  \
+    X(M, 10, UINT64, applied, _)                                               \
+    X(M, 11, UINT64, sent, _)                                                  \
+    X(M, 12, UINT64, received, _)                                              \
+    X(M, 13, UINT64, duplicates, _)                                            \
+    X(M, 14, UINT64, gaps_sent, _)
+KM_PB_DECLARE(km_msg_member_stream, km_msg_member_stream_pb,
+              KM_MSG_MEMBER_STREAM);
+
 #define KM_MSG_MEMBER(X, M)                                                    \
     X(M, 1, BYTES, address, _)                                                 \
     X(M, 2, BYTES, admin_address, _)                                           \
@@ -422,6 +437,7 @@ enum km_msg_reach {
     X(M, 7, BYTES, version, _)                                                 \
     X(M, 8, UINT32, share_ppm, _)                                              \
     X(M, 9, BOOL, self, _)                                                     \
+    X(M, 10, MESSAGE, stream, (km_msg_member_stream, km_msg_member_stream_pb)) \
     X(M, 11, INT32, reach, _)                                                  \
     X(M, 12, UINT64, latency_ns, _)                                            \
     X(M, 13, UINT64, since_ms, _)                                              \
