@@ -140,6 +140,15 @@ struct km_cluster_registry {
     uint64_t latency_ns; /* of the answer to that; 0: not known */
 };
 
+/* The log of the mutations that begin on this node, as it is shown. */
+struct km_cluster_log {
+    bool exists;        /* the node has one */
+    uint64_t seq;       /* number of its newest mutation; 0: there was none */
+    uint64_t entries;   /* mutations that members can still read from it */
+    uint64_t bytes;     /* the memory of these */
+    uint64_t oldest_ns; /* the age of the oldest of these; 0: there is none */
+};
+
 /* The counters of the cluster, one row each, which Stats shows behind those of
  * the server. */
 enum {
@@ -221,6 +230,8 @@ struct km_cluster_ops {
     void (*requests)(void *cluster, km_cluster_requests_fn cb, void *arg);
     /* Writes the values of the counters. */
     void (*counters)(void *cluster, uint64_t ret_values[KM_CLUSTER_M_COUNT]);
+    /* NULL: it has no log. */
+    void (*log)(void *cluster, struct km_cluster_log *ret_log);
 };
 
 struct km_cluster_source {
@@ -240,6 +251,8 @@ void km_cluster_owner(struct km_service_env *env, const char *group,
 uint64_t km_cluster_version(struct km_service_env *env);
 void km_cluster_registry(struct km_service_env *env,
                          struct km_cluster_registry *ret_registry);
+
+void km_cluster_log(struct km_service_env *env, struct km_cluster_log *ret_log);
 
 /* Asks all other members; a node alone has none. The survey, its path and its
  * message are the caller's memory until done has run. */

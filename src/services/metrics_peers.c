@@ -18,7 +18,17 @@ const struct km_cluster_member *km_metrics_peers_next(
 static void add_peer(struct km_cluster_member *sum,
                      const struct km_cluster_member *member)
 {
+    const struct km_cluster_stream *from = &member->stream;
+    struct km_cluster_stream *to = &sum->stream;
     sum->served += member->served;
+    if (from->sync_state != NULL) {
+        to->sync_state = "";
+        to->sent += from->sent;
+        to->received += from->received;
+        to->duplicates += from->duplicates;
+        to->gaps_sent += from->gaps_sent;
+        to->gaps_received += from->gaps_received;
+    }
 }
 
 void km_metrics_peers_read(struct km_metrics_peers *ret_peers,
