@@ -3,11 +3,11 @@
 
 #include "admin/group.h"
 #include "admin/json.h"
+#include "admin/sync.h"
 #include "wire/msg/msg.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 /* The states of the API have the numbers of the wire, whose words are shown. */
 _Static_assert(KAMA_MEMBER_JOINING == 1 && KAMA_MEMBER_ACTIVE == 2 &&
@@ -96,29 +96,6 @@ static void set_traffic(struct km_admin_json *json, const kama_member *m)
     km_admin_json_uint(json, "served", m->served);
 }
 
-/* null: the member has no streams, as the node itself. */
-static json_t *stream_json(const kama_member *m)
-{
-    struct km_admin_json json;
-    if (m->sync_state[0] == '\0') {
-        return json_null();
-    }
-    km_admin_json_begin(&json);
-    km_admin_json_text(&json, "state", m->sync_state);
-    km_admin_json_bool(&json, "up", strcmp(m->sync_state, "live") == 0);
-    km_admin_json_bool(&json, "unsynced", m->unsynced);
-    km_admin_json_uint(&json, "lag_ns", m->sync_lag_ns);
-    km_admin_json_uint(&json, "lag_entries", m->sync_queue);
-    km_admin_json_uint(&json, "acked", m->sync_acked);
-    km_admin_json_uint(&json, "applied", m->sync_applied);
-    km_admin_json_uint(&json, "sent", m->sync_sent);
-    km_admin_json_uint(&json, "received", m->sync_received);
-    km_admin_json_uint(&json, "duplicates", m->sync_duplicates);
-    km_admin_json_uint(&json, "gaps", m->sync_gaps_received);
-    km_admin_json_uint(&json, "gaps_sent", m->sync_gaps_sent);
-    return km_admin_json_end(&json);
-}
-
 static void on_member(void *arg, const kama_member *m)
 {
     struct km_admin_json json;
@@ -134,7 +111,7 @@ static void on_member(void *arg, const kama_member *m)
     km_admin_json_bool(&json, "self", m->self);
     km_admin_json_text(&json, "reach", m->reach);
     set_traffic(&json, m);
-    km_admin_json_set(&json, "stream", stream_json(m));
+    km_admin_json_set(&json, "stream", km_admin_sync_stream(m));
     add_member(arg, &json);
 }
 
