@@ -101,6 +101,7 @@ static const struct {
     {"kama.v2.HotKey", &km_msg_hot_key_pb},
     {"kama.v2.HotKeysResponse", &km_msg_hot_keys_response_pb},
     {"kama.v2.ExplainRequest", &km_msg_explain_request_pb},
+    {"kama.v2.MutationVersion", &km_msg_version_pb},
     {"kama.v2.KeyRecord", &km_msg_key_record_pb},
     {"kama.v2.Copy", &km_msg_copy_pb},
     {"kama.v2.ExplainResponse", &km_msg_explain_response_pb},
