@@ -26,6 +26,7 @@
 #include "base/clock.h"
 #include "base/histogram.h"
 #include "base/metric.h"
+#include "base/version.h"
 #include "view/member.h"
 
 /* How a node reaches a member. */
@@ -149,6 +150,16 @@ struct km_cluster_log {
     uint64_t oldest_ns; /* the age of the oldest of these; 0: there is none */
 };
 
+/* The newest mutation of a key, or of all keys of its group, in that log. */
+struct km_cluster_record {
+    /* "set", "drop", "delete", "touch", "clear"; "none" if there is no mutation; ""
+     * if there is no log of the group. */
+    const char *operation;
+    uint64_t seq;
+    struct km_version version;
+    uint64_t age_ns;
+};
+
 /* The counters of the cluster, one row each, which Stats shows behind those of
  * the server. */
 enum {
@@ -232,6 +243,9 @@ struct km_cluster_ops {
     void (*counters)(void *cluster, uint64_t ret_values[KM_CLUSTER_M_COUNT]);
     /* NULL: it has no log. */
     void (*log)(void *cluster, struct km_cluster_log *ret_log);
+    /* For people: O(log). NULL: it has no log. */
+    void (*record)(void *cluster, const char *group, kama_bytes key,
+                   struct km_cluster_record *ret_record);
 };
 
 struct km_cluster_source {
@@ -253,6 +267,8 @@ void km_cluster_registry(struct km_service_env *env,
                          struct km_cluster_registry *ret_registry);
 
 void km_cluster_log(struct km_service_env *env, struct km_cluster_log *ret_log);
+void km_cluster_record(struct km_service_env *env, const char *group,
+                       kama_bytes key, struct km_cluster_record *ret_record);
 
 /* Asks all other members; a node alone has none. The survey, its path and its
  * message are the caller's memory until done has run. */
