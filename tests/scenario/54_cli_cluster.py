@@ -196,6 +196,41 @@ class Several(unittest.TestCase):
             self.assertEqual((second["stream"]["unsynced"],
                               second["stream"]["up"]), (True, False))
 
+    def test_explain_shows_versions_and_records(self):
+        """With the address of the member where a mutation began, or its digits if
+        the address is not known."""
+        c = pb2()
+        here = c.MutationVersion(unix_ms=1764357361123, counter=2,
+                                 origin=b"\1" * 8, address="10.0.0.1:1")
+        gone = c.MutationVersion(unix_ms=5, origin=b"\xab" * 8)
+        answer = c.ExplainResponse(copies=[
+            c.Copy(address="10.0.0.1:1", rank=1, kind=2, value_bytes=3,
+                   ttl_ms=-1, age_ms=12000, stamp=here, get=1,
+                   record=c.KeyRecord(operation="set", seq=7, age_ms=12000,
+                                      origin=b"\1" * 16, version=here)),
+            c.Copy(address="10.0.0.2:1", rank=2, kind=2, value_bytes=3,
+                   ttl_ms=-1, stamp=gone, get=1,
+                   record=c.KeyRecord(operation="none"))])
+        with FakeNode({V2 + "Explain":
+                       lambda *_: answer.SerializeToString()}) as fake:
+            lines = cli(fake, "explain", "k").stdout.decode().splitlines()
+            self.assertEqual(lines[1].split(), [
+                "owner", "10.0.0.1:1", "explicit",
+                "1764357361123.2@10.0.0.1:1", "12s", "forever", "3", "set",
+                "#7,", "12s", "ago", "hit"])
+            self.assertEqual(lines[2].split(), [
+                "2", "10.0.0.2:1", "explicit", "5.0@" + "ab" * 8, "unknown",
+                "forever", "3", "none", "hit"])
+            first, second = cli_json(fake, "explain", "k")[1]["copies"]
+            version = {"unix_ms": 1764357361123, "counter": 2,
+                       "origin": "01" * 8, "address": "10.0.0.1:1"}
+            self.assertEqual(first["stamp"], version)
+            self.assertEqual(first["record"], {
+                "operation": "set", "origin": "01" * 16, "age_ms": 12000,
+                "seq": 7, "version": version})
+            self.assertEqual((second["record"]["operation"],
+                              second["record"]["version"]), ("none", None))
+
     def test_an_etcd_that_does_not_answer_is_told(self):
         """By `peers`, behind the members that the node has known last."""
         fake = self.naming("10.0.0.1:1")
