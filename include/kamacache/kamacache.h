@@ -1847,8 +1847,9 @@ typedef struct kama_member {
     /* Requests of this member that the asked node has answered. */
     uint64_t served;
     /* The stream that carries the mutations of the asked node to the member: "live",
-     * "hello" (the two agree where to go on), "down" (there is no connection), or ""
-     * (there is none: the member is the asked node, or the node is alone). The
+     * "hello" (the two agree where to go on), "down" (there is no connection),
+     * "quarantined" (one of the two clocks is more than 60 s ahead), or "" (there is
+     * none: the member is the asked node, or the node is alone). The
      * figures below are up to a quarter of a second old. */
     const char *sync_state;
     /* How many mutations of the asked node the member has not acknowledged, and how
@@ -1870,6 +1871,8 @@ typedef struct kama_member {
      * dropped. */
     uint64_t sync_gaps_sent;
     uint64_t sync_gaps_received;
+    /* How long ago the newest one of the latter came; 0 if there was none. */
+    uint64_t sync_gap_age_ms;
     /* 1 if something has waited for more than 2 s for the member, which has
      * acknowledged nothing. */
     uint32_t unsynced;

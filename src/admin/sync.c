@@ -24,6 +24,7 @@ json_t *km_admin_sync_stream(const kama_member *member)
     km_admin_json_uint(&json, "duplicates", member->sync_duplicates);
     km_admin_json_uint(&json, "gaps", member->sync_gaps_received);
     km_admin_json_uint(&json, "gaps_sent", member->sync_gaps_sent);
+    km_admin_json_uint(&json, "gap_age_ms", member->sync_gap_age_ms);
     return km_admin_json_end(&json);
 }
 

@@ -22,6 +22,7 @@ static void show_stream(const struct km_cluster_stream *stream,
     member->sync_duplicates = stream->duplicates;
     member->sync_gaps_sent = stream->gaps_sent;
     member->sync_gaps_received = stream->gaps_received;
+    member->sync_gap_age_ms = stream->gap_age_ms;
     member->unsynced = stream->unsynced;
 }
 

@@ -128,6 +128,7 @@ static struct km_msg_member_stream show_stream(
             .received = stream->received,
             .duplicates = stream->duplicates,
             .gaps_sent = stream->gaps_sent,
+            .gap_age_ms = stream->gap_age_ms,
         };
     }
     return message;

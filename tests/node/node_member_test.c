@@ -24,6 +24,7 @@ static void test_a_member_with_streams(void **state)
                                                         .duplicates = 7,
                                                         .gaps_sent = 8,
                                                         .gaps_received = 9,
+                                                        .gap_age_ms = 10,
                                                         .unsynced = true}};
     kama_member shown;
     km_node_member_show(&member, &shown);
@@ -37,6 +38,7 @@ static void test_a_member_with_streams(void **state)
     assert_int_equal(shown.sync_duplicates, 7);
     assert_int_equal(shown.sync_gaps_sent, 8);
     assert_int_equal(shown.sync_gaps_received, 9);
+    assert_int_equal(shown.sync_gap_age_ms, 10);
     assert_int_equal(shown.unsynced, 1);
     assert_int_equal(shown.struct_size, sizeof(kama_member));
 }

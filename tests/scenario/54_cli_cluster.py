@@ -175,7 +175,8 @@ class Several(unittest.TestCase):
         figures = {"state": "live", "up": True, "unsynced": False,
                    "lag_ns": 1250000, "lag_entries": 3, "acked": 5,
                    "applied": 6, "sent": 7, "received": 8, "duplicates": 9,
-                   "gaps": 10, "gaps_sent": 11}
+                   "gaps": 10, "gaps_sent": 11,
+                   "gap_age_ms": 12}
         members = c.MembersResponse(members=[
             c.Member(address="10.0.0.1:1",
                      stream=c.MemberStream(**figures)),

@@ -70,6 +70,7 @@ static void fake_view(void *arg, km_cluster_view_fn cb, void *cb_arg)
                 .duplicates = 16,
                 .gaps_sent = 17,
                 .gaps_received = 18,
+                .gap_age_ms = 19,
                 .unsynced = true,
             };
         }
@@ -335,6 +336,7 @@ static void test_members_have_streams(void **state)
     assert_int_equal(member.stream.duplicates, 16);
     assert_int_equal(member.stream.gaps_sent, 17);
     assert_int_equal(member.stream.gaps, 18);
+    assert_int_equal(member.stream.gap_age_ms, 19);
     km_buf_fini(&buf);
     kama_node_free(node);
     fake_fini(&fake);

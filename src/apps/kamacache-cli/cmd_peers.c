@@ -39,7 +39,8 @@ static json_t *stream_json(const struct km_msg_member_stream *s)
                 cli_json_set(o, "received", cli_json_uint(s->received)) &&
                 cli_json_set(o, "duplicates", cli_json_uint(s->duplicates)) &&
                 cli_json_set(o, "gaps", cli_json_uint(s->gaps)) &&
-                cli_json_set(o, "gaps_sent", cli_json_uint(s->gaps_sent));
+                cli_json_set(o, "gaps_sent", cli_json_uint(s->gaps_sent)) &&
+                cli_json_set(o, "gap_age_ms", cli_json_uint(s->gap_age_ms));
     return cli_json_made(o, made);
 }
 
