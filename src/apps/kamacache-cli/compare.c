@@ -11,6 +11,7 @@
 
 #define CLOCK_WARN_MS 1000
 #define CLOCK_FAIL_MS 60000
+#define GAP_WARN_MS 600000
 
 /* The members that are compared. */
 struct ward {
@@ -123,6 +124,12 @@ static void add_own_checks(const struct ward *w, const struct cli_patient *p)
 
 /* -- who reaches whom -------------------------------------------------------- */
 
+static bool is_cut(const struct km_msg_member *m)
+{
+    return m->reach == KM_MSG_REACH_UNREACHABLE ||
+           m->reach == KM_MSG_REACH_REFUSED;
+}
+
 /* A member that has not answered is told once, and not by each of the others. */
 static void check_reach_of(const struct ward *w, const struct cli_patient *from)
 {
@@ -132,8 +139,7 @@ static void check_reach_of(const struct ward *w, const struct cli_patient *from)
     while (has_answered(from) && km_pb_next(&list, &element)) {
         char since[CLI_TIME_BYTES];
         if (km_pb_decode(&km_msg_member_pb, element, &m) != KAMA_OK ||
-            (m.reach != KM_MSG_REACH_UNREACHABLE &&
-             m.reach != KM_MSG_REACH_REFUSED)) {
+            !is_cut(&m)) {
             continue;
         }
         const struct cli_patient *to = find_patient(w, m.address);
@@ -144,6 +150,54 @@ static void check_reach_of(const struct ward *w, const struct cli_patient *from)
                              "%s is %s from here for %s", to->address,
                              cli_members_reach(m.reach),
                              cli_columns_time(m.since_ms, since));
+        }
+    }
+}
+
+/* -- the streams of mutations ------------------------------------------------ */
+
+static void check_stream(const struct ward *w, const struct cli_pair *pair,
+                         const struct km_msg_member *m)
+{
+    const struct km_msg_member_stream *s = &m->stream;
+    char age[CLI_TIME_BYTES];
+    if (km_bytes_eq(s->state, KAMA_STR("quarantined"))) {
+        cli_findings_add(w->findings, KM_FINDING_CLOCK_QUARANTINED,
+                         KM_SEVERITY_FAIL, pair,
+                         "no mutations go between here and %s, because their "
+                         "clocks are more than 60 s apart",
+                         pair->other);
+    } else if (s->unsynced && !is_cut(m)) {
+        cli_findings_add(w->findings, KM_FINDING_MEMBER_UNSYNCED,
+                         KM_SEVERITY_WARN, pair,
+                         "%s has not acknowledged %" PRIu64
+                         " of its mutations, of which the oldest has waited "
+                         "for %s",
+                         pair->other, s->lag_entries,
+                         cli_columns_time(s->lag_ns / 1000000, age));
+    }
+    if (s->gaps > 0 && s->gap_age_ms < GAP_WARN_MS) {
+        cli_findings_add(
+            w->findings, KM_FINDING_MEMBER_GAP, KM_SEVERITY_WARN, pair,
+            "it has missed mutations of %s %" PRIu64 " times, last %s ago",
+            pair->other, s->gaps, cli_columns_time(s->gap_age_ms, age));
+    }
+}
+
+static void check_streams_of(const struct ward *w,
+                             const struct cli_patient *from)
+{
+    struct km_pb_list list = from->answer.members.members;
+    struct km_msg_member m;
+    kama_bytes element;
+    while (has_answered(from) && km_pb_next(&list, &element)) {
+        if (km_pb_decode(&km_msg_member_pb, element, &m) != KAMA_OK) {
+            continue;
+        }
+        const struct cli_patient *to = find_patient(w, m.address);
+        if (to != NULL && to->status == KAMA_OK) {
+            const struct cli_pair pair = {from->address, to->address};
+            check_stream(w, &pair, &m);
         }
     }
 }
@@ -362,7 +416,6 @@ static void compare_options(const struct km_msg_group_info *own,
     add_number(d, "loader_concurrency", own->loader_concurrency,
                its->loader_concurrency);
     add_text(d, "policy", own->policy, its->policy);
-    add_text(d, "sync", own->sync, its->sync);
     add_other_options(d, own->options, its->options);
 }
 
@@ -380,6 +433,16 @@ static void check_group(const struct ward *w, const struct cli_patient *p,
             w->findings, KM_FINDING_GROUP_MISSING, KM_SEVERITY_FAIL, &pair,
             "it has no group \"%s\", which %s has", name, first->address);
         return;
+    }
+    if (!km_bytes_eq(own.sync, its->sync)) {
+        char strategy[64];
+        char other[64];
+        (void)km_text_clean(own.sync, strategy, sizeof strategy);
+        (void)km_text_clean(its->sync, other, sizeof other);
+        cli_findings_add(w->findings, KM_FINDING_GROUP_SYNC, KM_SEVERITY_FAIL,
+                         &pair,
+                         "group \"%s\" has sync=%s, and on %s it has sync=%s",
+                         name, strategy, first->address, other);
     }
     compare_options(&own, its, &d);
     if (d.text[0] != '\0') {
@@ -431,6 +494,7 @@ static void check_each(const struct ward *w)
         check_answer(w, &w->patients[i]);
         add_own_checks(w, &w->patients[i]);
         check_reach_of(w, &w->patients[i]);
+        check_streams_of(w, &w->patients[i]);
         check_groups(w, &w->patients[i]);
     }
 }
