@@ -1873,8 +1873,8 @@ typedef struct kama_member {
     uint64_t sync_gaps_received;
     /* How long ago the newest one of the latter came; 0 if there was none. */
     uint64_t sync_gap_age_ms;
-    /* 1 if something has waited for more than 2 s for the member, which has
-     * acknowledged nothing. */
+    /* 1 if something has waited for longer than sync_timeout (2 s) for the member,
+     * which has acknowledged nothing. */
     uint32_t unsynced;
     uint32_t reserved2;
 } kama_member;

@@ -63,7 +63,7 @@
       "keys of one fail or load at the other.")                                \
     X(MEMBER_UNSYNCED, "member-unsynced", "warn",                              \
       "A member has acknowledged none of the mutations of another one "        \
-      "that have waited for more than 2 s.",                                   \
+      "that have waited for longer than sync_timeout (2 s).",                  \
       "Look whether the member is overloaded or stands still, and at the "     \
       "network between the two; until then its copies of what changes at "     \
       "the other one are old.")                                                \
@@ -74,7 +74,7 @@
       "dropped. Look for what kept the two apart, because it costs loads.")    \
     X(CLOCK_QUARANTINED, "clock-quarantined", "fail",                          \
       "The clock in the mutations of a member is more than 60 s ahead, so "    \
-      "that another one does not take them for a while.",                     \
+      "that another one does not take them for a while.",                      \
       "Let each machine synchronise its clock, for example with chrony, "      \
       "and restart the member whose clock was ahead.")                         \
     X(ADVERTISE_OTHER, "advertise-other", "fail",                              \

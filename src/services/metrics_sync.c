@@ -65,8 +65,8 @@ static const struct family families[] = {
      1},
     {"sync_unsynced",
      KM_METRIC_GAUGE,
-     "1 if something has waited for more than 2 s for the member, which has "
-     "acknowledged nothing.",
+     "1 if something has waited for longer than sync_timeout (2 s) for the "
+     "member, which has acknowledged nothing.",
      NULL,
      {{NULL, UNSYNCED}},
      1},
