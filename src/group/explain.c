@@ -31,6 +31,7 @@ static bool explain_memory(kama_group *group, kama_bytes key, uint64_t hash,
     struct km_store_look look;
     km_store_look(group->store, hash, key, &look);
     e->presence = look.presence;
+    e->why = look.why;
     e->version = look.version;
     if (look.presence != KM_STORE_VALUE && look.presence != KM_STORE_NEGATIVE) {
         return false;

@@ -50,6 +50,7 @@ enum km_explain_kind {
 
 struct km_explain {
     enum km_store_presence presence;
+    enum km_miss why; /* there is no entry, as far as that is remembered */
     enum km_explain_kind kind;
     struct km_version stamp; /* EXPLICIT: the version that all nodes compare */
     int64_t

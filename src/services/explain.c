@@ -196,6 +196,19 @@ static kama_status status_of(enum km_store_presence presence)
 }
 
 /* The numbers of the wire. */
+static int32_t absence_of(const struct km_explain *e)
+{
+    static const int32_t numbers[KM_MISS_REASONS] = {
+        [KM_MISS_ABSENT] = KM_MSG_ABSENCE_UNKNOWN,
+        [KM_MISS_EXPIRED] = KM_MSG_ABSENCE_EXPIRED,
+        [KM_MISS_EVICTED] = KM_MSG_ABSENCE_EVICTED,
+        [KM_MISS_DELETED] = KM_MSG_ABSENCE_DELETED,
+    };
+    return status_of(e->presence) == KAMA_WOULD_LOAD ? numbers[e->why]
+                                                     : KM_MSG_ABSENCE_UNKNOWN;
+}
+
+/* The numbers of the wire. */
 static int32_t kind_of(enum km_explain_kind kind)
 {
     static const int32_t numbers[] = {
@@ -250,8 +263,7 @@ static void add_own_row(struct km_explain_question *q,
         .state = (int32_t)self.state,
         .view_id = self.view_id,
         .status = status_of(e->presence),
-        .absence = e->presence == KM_STORE_EXPIRED ? KM_MSG_ABSENCE_EXPIRED
-                                                   : KM_MSG_ABSENCE_UNKNOWN,
+        .absence = absence_of(e),
         .kind = kind_of(e->kind),
         .version = e->version,
         .value_bytes = e->value_bytes,

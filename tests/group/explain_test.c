@@ -86,6 +86,7 @@ static void test_expired(void **state)
     AWAIT(explain(f->group, K).presence == KM_STORE_EXPIRED);
     struct km_explain e = explain(f->group, K);
     assert_int_equal(e.presence, KM_STORE_EXPIRED);
+    assert_int_equal(e.why, KM_MISS_EXPIRED);
     assert_int_equal(e.get, KM_EXPLAIN_LOAD);
     assert_int_equal(e.value_bytes, 0);
     fixture_free(f);

@@ -281,6 +281,25 @@ static void test_versions_of_others(void **state)
     world_close(&w);
 }
 
+/* A key without an entry says why there is none; one with an entry does not. */
+static void test_absence(void **state)
+{
+    struct world w;
+    (void)state;
+    assert_int_equal(world_open(&w, km_mem_default()), KAMA_OK);
+    assert_int_equal(explain(&w, KM_EXPLAIN_CLUSTER), KAMA_OK);
+    assert_int_equal(w.rows[0].absence, KM_MSG_ABSENCE_UNKNOWN);
+    assert_int_equal(kama_set(w.group, KAMA_STR("k"), KAMA_STR("v"), NULL),
+                     KAMA_OK);
+    assert_int_equal(explain(&w, KM_EXPLAIN_CLUSTER), KAMA_OK);
+    assert_int_equal(w.rows[0].absence, KM_MSG_ABSENCE_UNKNOWN);
+    assert_int_equal(kama_del(w.group, KAMA_STR("k"), NULL), KAMA_OK);
+    assert_int_equal(explain(&w, KM_EXPLAIN_CLUSTER), KAMA_OK);
+    assert_int_equal(w.rows[0].status, KAMA_WOULD_LOAD);
+    assert_int_equal(w.rows[0].absence, KM_MSG_ABSENCE_DELETED);
+    world_close(&w);
+}
+
 /* The record in the log of this node, with its id; "none"; and nothing on a node that
  * has no log. */
 static void test_own_record(void **state)
@@ -414,6 +433,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_are_in_order),
         cmocka_unit_test(test_versions_of_others),
+        cmocka_unit_test(test_absence),
         cmocka_unit_test(test_own_record),
         cmocka_unit_test(test_members_that_cannot_be_asked),
         cmocka_unit_test(test_one_node),

@@ -21,7 +21,12 @@ KM_PB_DECLARE(km_msg_explain_request, km_msg_explain_request_pb,
 
 /* The numbers of kama.v2.CopyAbsence and kama.v2.GetAction that this version
  * sends. */
-enum km_msg_absence { KM_MSG_ABSENCE_UNKNOWN = 0, KM_MSG_ABSENCE_EXPIRED = 2 };
+enum km_msg_absence {
+    KM_MSG_ABSENCE_UNKNOWN = 0,
+    KM_MSG_ABSENCE_EVICTED = 1,
+    KM_MSG_ABSENCE_EXPIRED = 2,
+    KM_MSG_ABSENCE_DELETED = 3
+};
 enum km_msg_get_action {
     KM_MSG_GET_UNKNOWN = 0,
     KM_MSG_GET_HIT = 1,
