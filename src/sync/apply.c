@@ -387,6 +387,7 @@ static enum km_sync_outcome apply_gap(struct applying *a, kama_bytes message)
     member->applied = gap.seq;
     member->is_known = true;
     member->gaps++;
+    member->gap_at = km_sync_now(member->sync);
     return KM_SYNC_APPLIED;
 }
 
