@@ -1847,9 +1847,8 @@ typedef struct kama_member {
     /* Requests of this member that the asked node has answered. */
     uint64_t served;
     /* The stream that carries the mutations of the asked node to the member: "live",
-     * "hello" (the two agree where to go on), "down" (there is no connection),
-     * "quarantined" (one of the two clocks is more than 60 s ahead), or "" (there is
-     * none: the member is the asked node, or the node is alone). The
+     * "hello" (the two agree where to go on), "down" (there is no connection), or ""
+     * (there is none: the member is the asked node, or the node is alone). The
      * figures below are up to a quarter of a second old. */
     const char *sync_state;
     /* How many mutations of the asked node the member has not acknowledged, and how
@@ -1876,7 +1875,9 @@ typedef struct kama_member {
     /* 1 if something has waited for longer than sync_timeout (2 s) for the member,
      * which has acknowledged nothing. */
     uint32_t unsynced;
-    uint32_t reserved2;
+    /* 1 if the asked node refuses the mutations of the member for a while, because the
+     * clock in them was more than 60 s ahead. */
+    uint32_t quarantined;
 } kama_member;
 
 typedef void (*kama_member_fn)(void *arg, const kama_member *member);

@@ -23,6 +23,7 @@ static void show_stream(const struct km_cluster_stream *stream,
     member->sync_gaps_sent = stream->gaps_sent;
     member->sync_gaps_received = stream->gaps_received;
     member->sync_gap_age_ms = stream->gap_age_ms;
+    member->quarantined = stream->quarantined;
     member->unsynced = stream->unsynced;
 }
 

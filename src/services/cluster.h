@@ -57,8 +57,10 @@ struct km_cluster_stream {
     uint64_t duplicates; /* mutations that came a second time */
     uint64_t gaps_sent, gaps_received;
     uint64_t gap_age_ms; /* of the newest one that was received; 0: none */
+    /* It has acknowledged nothing for longer than sync_timeout. */
+    bool unsynced;
     bool
-        unsynced; /* it has acknowledged nothing for longer than sync_timeout */
+        quarantined; /* its mutations are refused, because its clock is ahead */
 };
 
 /* A member, as it is shown. */

@@ -129,6 +129,7 @@ static struct km_msg_member_stream show_stream(
             .duplicates = stream->duplicates,
             .gaps_sent = stream->gaps_sent,
             .gap_age_ms = stream->gap_age_ms,
+            .quarantined = stream->quarantined,
         };
     }
     return message;

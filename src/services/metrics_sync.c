@@ -15,6 +15,7 @@
 enum figure {
     CONNECTED,
     UNSYNCED,
+    QUARANTINED,
     LAG_NS,
     QUEUE,
     ACKED,
@@ -32,6 +33,7 @@ static void read_figures(const struct km_cluster_stream *stream,
 {
     figures[CONNECTED] = strcmp(stream->sync_state, "live") == 0;
     figures[UNSYNCED] = stream->unsynced;
+    figures[QUARANTINED] = stream->quarantined;
     figures[LAG_NS] = stream->sync_lag_ns;
     figures[QUEUE] = stream->sync_queue;
     figures[ACKED] = stream->acked;
@@ -69,6 +71,13 @@ static const struct family families[] = {
      "member, which has acknowledged nothing.",
      NULL,
      {{NULL, UNSYNCED}},
+     1},
+    {"sync_quarantined",
+     KM_METRIC_GAUGE,
+     "1 if this node refuses the mutations of the member for a while, because "
+     "the clock in them was more than 60 s ahead.",
+     NULL,
+     {{NULL, QUARANTINED}},
      1},
     {"sync_lag_seconds",
      KM_METRIC_GAUGE,

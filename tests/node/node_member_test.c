@@ -25,7 +25,8 @@ static void test_a_member_with_streams(void **state)
                                                         .gaps_sent = 8,
                                                         .gaps_received = 9,
                                                         .gap_age_ms = 10,
-                                                        .unsynced = true}};
+                                                        .unsynced = true,
+                                                        .quarantined = true}};
     kama_member shown;
     km_node_member_show(&member, &shown);
     assert_string_equal(shown.sync_state, "hello");
@@ -40,6 +41,7 @@ static void test_a_member_with_streams(void **state)
     assert_int_equal(shown.sync_gaps_received, 9);
     assert_int_equal(shown.sync_gap_age_ms, 10);
     assert_int_equal(shown.unsynced, 1);
+    assert_int_equal(shown.quarantined, 1);
     assert_int_equal(shown.struct_size, sizeof(kama_member));
 }
 

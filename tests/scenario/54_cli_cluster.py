@@ -173,6 +173,7 @@ class Several(unittest.TestCase):
         and how many wait; all figures in JSON."""
         c = pb2()
         figures = {"state": "live", "up": True, "unsynced": False,
+                   "quarantined": False,
                    "lag_ns": 1250000, "lag_entries": 3, "acked": 5,
                    "applied": 6, "sent": 7, "received": 8, "duplicates": 9,
                    "gaps": 10, "gaps_sent": 11,
@@ -181,7 +182,7 @@ class Several(unittest.TestCase):
             c.Member(address="10.0.0.1:1",
                      stream=c.MemberStream(**figures)),
             c.Member(address="10.0.0.2:1", stream=c.MemberStream(
-                state="down\x1b", unsynced=True, lag_ns=75 * 10 ** 9,
+                state="down\x1b", unsynced=True, quarantined=True, lag_ns=75 * 10 ** 9,
                 lag_entries=2 ** 40))])
         with FakeNode({V2 + "Members":
                        lambda *_: members.SerializeToString()}) as fake:
@@ -189,7 +190,7 @@ class Several(unittest.TestCase):
             self.assertEqual([line.split()[-3:] for line in lines],
                              [["SYNC", "LAG", "QUEUE"],
                               ["live", "1.250ms", "3"],
-                              ["down\\x1b,unsynced", "1m", str(2 ** 40)]])
+                              ["down\\x1b,unsynced,quarantined", "1m", str(2 ** 40)]])
             self.assertEqual(cli(fake, "--raw", "peers").stdout.decode(),
                              "\n".join(lines) + "\n")
             first, second = cli_json(fake, "peers")[1]["members"]

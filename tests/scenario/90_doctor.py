@@ -339,7 +339,7 @@ class FakeNodes(Examining):
         self.assertIn("2 times, last 9m ago", report["findings"][0]["text"])
         b.members.members[2].stream.gap_age_ms += 1
         self.expect(cluster)
-        b.members.members[0].stream.state = "quarantined"
+        b.members.members[0].stream.quarantined = True
         self.expect(cluster, ("clock-quarantined", "fail", 1, 0))
 
     def test_groups_with_different_strategies(self):

@@ -72,6 +72,7 @@ static void fake_view(void *arg, km_cluster_view_fn cb, void *cb_arg)
                 .gaps_received = 18,
                 .gap_age_ms = 19,
                 .unsynced = true,
+                .quarantined = true,
             };
         }
     }
@@ -327,6 +328,7 @@ static void test_members_have_streams(void **state)
     next_member(&members.members, &member);
     expect_text(member.stream.state, "live");
     assert_true(member.stream.up && member.stream.unsynced);
+    assert_true(member.stream.quarantined);
     assert_int_equal(member.stream.lag_ns, 10);
     assert_int_equal(member.stream.lag_entries, 11);
     assert_int_equal(member.stream.acked, 12);

@@ -308,6 +308,7 @@ static void test_streams(void **state)
     expect(text, "kamacache_sync_connected{peer=\"10.0.0.2:1\"} 0");
     expect(text, "kamacache_sync_unsynced{peer=\"10.0.0.0:1\"} 0");
     expect(text, "kamacache_sync_unsynced{peer=\"10.0.0.2:1\"} 1");
+    expect(text, "kamacache_sync_quarantined{peer=\"10.0.0.2:1\"} 0");
     expect(text, "kamacache_sync_lag_seconds{peer=\"10.0.0.2:1\"} 0.0000015");
     expect(text, "kamacache_sync_queue_entries{peer=\"10.0.0.2:1\"} 2");
     expect(text, "kamacache_sync_acked_seq{peer=\"10.0.0.2:1\"} 7");

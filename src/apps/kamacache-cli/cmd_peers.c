@@ -31,6 +31,7 @@ static json_t *stream_json(const struct km_msg_member_stream *s)
     bool made = cli_json_set_bytes(o, "state", s->state) &&
                 cli_json_set(o, "up", json_boolean(s->up)) &&
                 cli_json_set(o, "unsynced", json_boolean(s->unsynced)) &&
+                cli_json_set(o, "quarantined", json_boolean(s->quarantined)) &&
                 cli_json_set(o, "lag_ns", cli_json_uint(s->lag_ns)) &&
                 cli_json_set(o, "lag_entries", cli_json_uint(s->lag_entries)) &&
                 cli_json_set(o, "acked", cli_json_uint(s->acked)) &&
@@ -126,7 +127,8 @@ static void add_stream(struct cli_table *table,
         return;
     }
     (void)km_text_clean(s->state, state, sizeof state);
-    cli_table_text(table, "%s%s", state, s->unsynced ? ",unsynced" : "");
+    cli_table_text(table, "%s%s%s", state, s->unsynced ? ",unsynced" : "",
+                   s->quarantined ? ",quarantined" : "");
     add_ns(table, s->lag_ns);
     cli_table_text(table, "%" PRIu64, s->lag_entries);
 }

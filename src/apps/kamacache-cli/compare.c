@@ -161,11 +161,11 @@ static void check_stream(const struct ward *w, const struct cli_pair *pair,
 {
     const struct km_msg_member_stream *s = &m->stream;
     char age[CLI_TIME_BYTES];
-    if (km_bytes_eq(s->state, KAMA_STR("quarantined"))) {
+    if (s->quarantined) {
         cli_findings_add(w->findings, KM_FINDING_CLOCK_QUARANTINED,
                          KM_SEVERITY_FAIL, pair,
-                         "no mutations go between here and %s, because their "
-                         "clocks are more than 60 s apart",
+                         "it refuses the mutations of %s, in which the clock "
+                         "was more than 60 s ahead",
                          pair->other);
     } else if (s->unsynced && !is_cut(m)) {
         cli_findings_add(w->findings, KM_FINDING_MEMBER_UNSYNCED,

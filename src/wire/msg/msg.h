@@ -424,7 +424,8 @@ enum km_msg_reach {
     X(M, 12, UINT64, received, _)                                              \
     X(M, 13, UINT64, duplicates, _)                                            \
     X(M, 14, UINT64, gaps_sent, _)                                             \
-    X(M, 15, UINT64, gap_age_ms, _)
+    X(M, 15, UINT64, gap_age_ms, _)                                            \
+    X(M, 16, BOOL, quarantined, _)
 KM_PB_DECLARE(km_msg_member_stream, km_msg_member_stream_pb,
               KM_MSG_MEMBER_STREAM);
 
