@@ -97,6 +97,8 @@ static const struct {
     {"kama.v2.MembersResponse", &km_msg_members_response_pb},
     {"kama.v2.OwnerRequest", &km_msg_owner_request_pb},
     {"kama.v2.OwnerResponse", &km_msg_owner_response_pb},
+    {"kama.v2.WatchRequest", &km_msg_watch_request_pb},
+    {"kama.v2.WatchEvent", &km_msg_watch_event_pb},
     {"kama.v2.HotKeysRequest", &km_msg_hot_keys_request_pb},
     {"kama.v2.HotKey", &km_msg_hot_key_pb},
     {"kama.v2.HotKeysResponse", &km_msg_hot_keys_response_pb},

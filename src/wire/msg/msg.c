@@ -79,6 +79,10 @@ KM_PB_DEFINE(km_msg_hot_keys_request, km_msg_hot_keys_request_pb,
 KM_PB_DEFINE(km_msg_hot_key, km_msg_hot_key_pb, KM_MSG_HOT_KEY)
 KM_PB_DEFINE(km_msg_hot_keys_response, km_msg_hot_keys_response_pb,
              KM_MSG_HOT_KEYS_RESPONSE)
+KM_PB_DEFINE(km_msg_watch_request, km_msg_watch_request_pb,
+             KM_MSG_WATCH_REQUEST)
+KM_PB_DEFINE(km_msg_watch_event, km_msg_watch_event_pb, KM_MSG_WATCH_EVENT)
+
 KM_PB_DEFINE(km_msg_health_request, km_msg_health_request_pb,
              KM_MSG_HEALTH_REQUEST)
 KM_PB_DEFINE(km_msg_health_response, km_msg_health_response_pb,

@@ -524,6 +524,38 @@ static inline double km_msg_double(uint64_t bits)
     return number;
 }
 
+/* -- kama.v2: following -------------------------------------------------- */
+
+#define KM_MSG_WATCH_REQUEST(X, M)                                             \
+    X(M, 1, BYTES, group, _)                                                   \
+    X(M, 2, BYTES, glob, _)                                                    \
+    X(M, 3, BYTES, cursor, _)                                                  \
+    X(M, 4, BOOL, values, _)
+KM_PB_DECLARE(km_msg_watch_request, km_msg_watch_request_pb,
+              KM_MSG_WATCH_REQUEST);
+
+/* The numbers of kama.v2.Operation that a watch sends. */
+enum km_msg_operation {
+    KM_MSG_OPERATION_UNSPECIFIED = 0,
+    KM_MSG_OPERATION_SET = 2,
+    KM_MSG_OPERATION_DELETE = 3,
+    KM_MSG_OPERATION_CLEAR = 4,
+    KM_MSG_OPERATION_EXPIRE = 5,
+    KM_MSG_OPERATION_DROP = 6
+};
+
+#define KM_MSG_WATCH_EVENT(X, M)                                               \
+    X(M, 1, BYTES, cursor, _)                                                  \
+    X(M, 2, INT32, operation, _)                                               \
+    X(M, 3, BYTES, key, _)                                                     \
+    X(M, 4, SINT64, ttl_ms, _)                                                 \
+    X(M, 5, BYTES, etag, _)                                                    \
+    X(M, 6, BYTES, origin, _)                                                  \
+    X(M, 7, BOOL, gap, _)                                                      \
+    X(M, 8, UINT64, unix_ms, _)                                                \
+    X(M, 15, BYTES, value, _)
+KM_PB_DECLARE(km_msg_watch_event, km_msg_watch_event_pb, KM_MSG_WATCH_EVENT);
+
 /* -- grpc.health.v1 ------------------------------------------------------ */
 
 #define KM_MSG_HEALTH_REQUEST(X, M) X(M, 1, BYTES, service, _)
