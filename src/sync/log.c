@@ -476,6 +476,14 @@ static uint32_t number_of_locked(const struct km_sync_log *log,
     return UINT32_MAX;
 }
 
+uint32_t km_sync_log_number(struct km_sync_log *log, const char *name)
+{
+    km_mutex_lock(&log->lock);
+    uint32_t number = number_of_locked(log, name);
+    km_mutex_unlock(&log->lock);
+    return number;
+}
+
 static void find_locked(struct km_sync_log *log, uint32_t number,
                         kama_bytes key, struct km_sync_found *ret_found)
 {

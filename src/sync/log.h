@@ -132,6 +132,8 @@ size_t km_sync_log_read(struct km_sync_log *log, uint64_t seq,
 /* Returns when a mutation was appended, by the monotonic clock and in whole
  * milliseconds; 0: it is not in the ring. */
 km_ns km_sync_log_time_of(struct km_sync_log *log, uint64_t seq);
+/* Returns the number of the group of that name, or UINT32_MAX. */
+uint32_t km_sync_log_number(struct km_sync_log *log, const char *name);
 /* Returns the name of a group, which stays valid. */
 const char *km_sync_log_name(struct km_sync_log *log, uint32_t number);
 /* Returns the seq of the newest mutation of the group that has left the ring. */

@@ -352,6 +352,8 @@ static void test_find(void **state)
     char buf[32];
     world_init(&w, 0);
     uint32_t number = km_sync_log_add(w.log, "found", f->store);
+    assert_int_equal(km_sync_log_number(w.log, "found"), number);
+    assert_int_equal(km_sync_log_number(w.log, "g"), UINT32_MAX);
     assert_false(km_sync_log_find(w.log, "g", number_key(buf, 1), &found));
     assert_true(km_sync_log_find(w.log, "found", number_key(buf, 1), &found));
     assert_int_equal(found.seq, 0);
