@@ -1860,8 +1860,8 @@ typedef struct kama_member {
      * of the member that is applied at the asked node. */
     uint64_t sync_acked;
     uint64_t sync_applied;
-    /* How many mutations went to the member and came from it, and how many of the
-     * latter were known already. */
+    /* How many mutations went to the member, how many came from it and were applied,
+     * and how many came a second time and were refused. */
     uint64_t sync_sent;
     uint64_t sync_received;
     uint64_t sync_duplicates;

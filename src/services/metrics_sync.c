@@ -107,11 +107,10 @@ static const struct family families[] = {
      1},
     {"sync_mutations",
      KM_METRIC_COUNTER,
-     "Mutations on the streams, by their result: sent (to the member), "
-     "received "
-     "(from it), duplicate (received, but known already).",
+     "Mutations on the streams, by their result: sent (to the member), applied "
+     "(from it, here), duplicate (they came a second time, and were refused).",
      "result",
-     {{"sent", SENT}, {"received", RECEIVED}, {"duplicate", DUPLICATES}},
+     {{"sent", SENT}, {"applied", RECEIVED}, {"duplicate", DUPLICATES}},
      3},
     {"sync_gaps",
      KM_METRIC_COUNTER,

@@ -78,7 +78,7 @@ class Streams(unittest.TestCase):
             self.assertEqual(total(samples, "kamacache_sync_applied_seq",
                                    peer=origin.advertise), seq)
             self.assertEqual(total(samples, "kamacache_sync_mutations_total",
-                                   peer=origin.advertise, result="received"),
+                                   peer=origin.advertise, result="applied"),
                              stream["received"])
         if metricskit.PROMTOOL:
             self.assertEqual(

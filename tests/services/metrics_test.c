@@ -316,7 +316,7 @@ static void test_streams(void **state)
     expect(text, "kamacache_sync_mutations_total"
                  "{peer=\"10.0.0.2:1\",result=\"sent\"} 2");
     expect(text, "kamacache_sync_mutations_total"
-                 "{peer=\"10.0.0.2:1\",result=\"received\"} 4");
+                 "{peer=\"10.0.0.2:1\",result=\"applied\"} 4");
     expect(text, "kamacache_sync_mutations_total"
                  "{peer=\"10.0.0.2:1\",result=\"duplicate\"} 1");
     expect(text, "kamacache_sync_gaps_total"
@@ -376,7 +376,7 @@ static void test_more_members(void **state)
                  "{peer=\"other\"} 3");
     expect(text, "kamacache_peer_served_total{peer=\"other\"} 12");
     expect(text, "kamacache_sync_mutations_total"
-                 "{peer=\"other\",result=\"received\"} 396");
+                 "{peer=\"other\",result=\"applied\"} 396");
     expect(text, "kamacache_sync_gaps_total"
                  "{peer=\"other\",direction=\"received\"} 12");
     assert_null(strstr(text, "peer_up{peer=\"other\"}"));
