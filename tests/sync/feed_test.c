@@ -9,6 +9,7 @@
  *     kept         a watcher goes on where it was, for a minute
  *     lost         a slow watcher is told so
  *     lives        another life of the log is a gap
+ *     threads      watchers come and go while mutations are applied
  *     no memory    new and watch fail cleanly
  */
 #include "sync/feed.h"
@@ -16,8 +17,10 @@
 #include "base/bytes.h"
 #include "helpers/failmalloc.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -255,6 +258,65 @@ static void test_lives(void **state)
     world_free(w);
 }
 
+#define READERS 3
+#define WRITES 20000
+
+struct reader {
+    pthread_t thread;
+    struct km_sync_feed *feed;
+    atomic_bool *done;
+    uint64_t last; /* clock of the last event */
+    bool in_order;
+};
+
+/* Watches again and again, and reads what comes meanwhile. */
+static void *read_along(void *arg)
+{
+    struct reader *r = arg;
+    struct km_sync_feed_event event;
+    uint64_t position;
+    r->in_order = true;
+    while (!atomic_load(r->done)) {
+        if (km_sync_feed_watch(r->feed, &position) != KAMA_OK) {
+            continue;
+        }
+        for (unsigned i = 0; i < 100; i++) {
+            if (km_sync_feed_read(r->feed, 0, &position, &event) ==
+                KM_SYNC_FEED_EVENT) {
+                r->in_order = r->in_order && event.version.hlc > r->last;
+                r->last = event.version.hlc;
+            }
+        }
+        km_sync_feed_unwatch(r->feed);
+    }
+    return NULL;
+}
+
+/* Readers come and go while the sync loop writes, and each sees rising clocks. */
+static void test_threads(void **state)
+{
+    struct world *w = world_new();
+    struct reader readers[READERS];
+    atomic_bool done = false;
+    (void)state;
+    for (unsigned i = 0; i < READERS; i++) {
+        readers[i] = (struct reader){.feed = w->feed, .done = &done};
+        assert_int_equal(
+            pthread_create(&readers[i].thread, NULL, read_along, &readers[i]),
+            0);
+    }
+    for (unsigned i = 0; i < WRITES; i++) {
+        apply(w, 0, 1 + i, "k");
+    }
+    atomic_store(&done, true);
+    for (unsigned i = 0; i < READERS; i++) {
+        assert_int_equal(pthread_join(readers[i].thread, NULL), 0);
+        assert_true(readers[i].in_order);
+    }
+    km_sync_log_check(w->log);
+    world_free(w);
+}
+
 static kama_status make_and_watch(const kama_allocator *mem, void *arg)
 {
     struct world *w = arg;
@@ -290,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_kept),
         cmocka_unit_test(test_lost),
         cmocka_unit_test(test_lives),
+        cmocka_unit_test(test_threads),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
