@@ -3,6 +3,7 @@
  * be walked without looking at errors: an element that is damaged is passed over. */
 #include "compare.h"
 #include "columns.h"
+#include "compare_stream.h"
 #include "members.h"
 
 #include "base/text.h"
@@ -11,7 +12,6 @@
 
 #define CLOCK_WARN_MS 1000
 #define CLOCK_FAIL_MS 60000
-#define GAP_WARN_MS 600000
 
 /* The members that are compared. */
 struct ward {
@@ -124,12 +124,6 @@ static void add_own_checks(const struct ward *w, const struct cli_patient *p)
 
 /* -- who reaches whom -------------------------------------------------------- */
 
-static bool is_cut(const struct km_msg_member *m)
-{
-    return m->reach == KM_MSG_REACH_UNREACHABLE ||
-           m->reach == KM_MSG_REACH_REFUSED;
-}
-
 /* A member that has not answered is told once, and not by each of the others. */
 static void check_reach_of(const struct ward *w, const struct cli_patient *from)
 {
@@ -139,7 +133,7 @@ static void check_reach_of(const struct ward *w, const struct cli_patient *from)
     while (has_answered(from) && km_pb_next(&list, &element)) {
         char since[CLI_TIME_BYTES];
         if (km_pb_decode(&km_msg_member_pb, element, &m) != KAMA_OK ||
-            !is_cut(&m)) {
+            !cli_members_is_cut(&m)) {
             continue;
         }
         const struct cli_patient *to = find_patient(w, m.address);
@@ -156,34 +150,6 @@ static void check_reach_of(const struct ward *w, const struct cli_patient *from)
 
 /* -- the streams of mutations ------------------------------------------------ */
 
-static void check_stream(const struct ward *w, const struct cli_pair *pair,
-                         const struct km_msg_member *m)
-{
-    const struct km_msg_member_stream *s = &m->stream;
-    char age[CLI_TIME_BYTES];
-    if (s->quarantined) {
-        cli_findings_add(w->findings, KM_FINDING_CLOCK_QUARANTINED,
-                         KM_SEVERITY_FAIL, pair,
-                         "it refuses the mutations of %s, in which the clock "
-                         "was more than 60 s ahead",
-                         pair->other);
-    } else if (s->unsynced && !is_cut(m)) {
-        cli_findings_add(w->findings, KM_FINDING_MEMBER_UNSYNCED,
-                         KM_SEVERITY_WARN, pair,
-                         "%s has not acknowledged %" PRIu64
-                         " of its mutations, of which the oldest has waited "
-                         "for %s",
-                         pair->other, s->lag_entries,
-                         cli_columns_time(s->lag_ns / 1000000, age));
-    }
-    if (s->gaps > 0 && s->gap_age_ms < GAP_WARN_MS) {
-        cli_findings_add(
-            w->findings, KM_FINDING_MEMBER_GAP, KM_SEVERITY_WARN, pair,
-            "it has missed mutations of %s %" PRIu64 " times, last %s ago",
-            pair->other, s->gaps, cli_columns_time(s->gap_age_ms, age));
-    }
-}
-
 static void check_streams_of(const struct ward *w,
                              const struct cli_patient *from)
 {
@@ -197,7 +163,7 @@ static void check_streams_of(const struct ward *w,
         const struct cli_patient *to = find_patient(w, m.address);
         if (to != NULL && to->status == KAMA_OK) {
             const struct cli_pair pair = {from->address, to->address};
-            check_stream(w, &pair, &m);
+            cli_compare_stream(&pair, &m, w->findings);
         }
     }
 }
