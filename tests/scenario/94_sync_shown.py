@@ -13,12 +13,13 @@ import kamatest
 import metricskit
 from clikit import cli, cli_json
 from clusterkit import Cluster
-from kamatest import wait_until
+from kamatest import pb2, wait_until
 from metricskit import read, total
 
 
-@unittest.skipIf(etcdkit.MISSING, etcdkit.MISSING)
-class Streams(unittest.TestCase):
+class Looking(unittest.TestCase):
+    """Three nodes of its own for each class."""
+
     @classmethod
     def setUpClass(cls):
         cls.cluster = Cluster(3, "--group", "g:max_bytes=8m,sync=broadcast")
@@ -53,6 +54,17 @@ class Streams(unittest.TestCase):
                                for o in others), what="acknowledgements")
         return seq
 
+    def wait_applied(self, node, origin, seq):
+        """Waits until the node shows that it has applied the origin's mutations
+        up to this one, and returns the stream."""
+        def applied():
+            stream = self.peers(node)[origin.advertise]
+            return stream["applied"] == seq and stream
+        return wait_until(applied, what="mutations to be applied")
+
+
+@unittest.skipIf(etcdkit.MISSING, etcdkit.MISSING)
+class Streams(Looking):
     def test_all_surfaces_agree(self):
         origin, *others = self.cluster.nodes
         before = self.wait_acked(origin, others)
@@ -70,10 +82,9 @@ class Streams(unittest.TestCase):
         self.assertEqual(total(samples, "kamacache_sync_connected"), 2)
         self.assertEqual(total(samples, "kamacache_sync_unsynced"), 0)
         for other in others:
-            stream = self.peers(other)[origin.advertise]
-            self.assertEqual((stream["state"], stream["applied"],
-                              stream["gaps"], stream["duplicates"]),
-                             ("live", seq, 0, 0))
+            stream = self.wait_applied(other, origin, seq)
+            self.assertEqual((stream["state"], stream["gaps"],
+                              stream["duplicates"]), ("live", 0, 0))
             samples = read(metricskit.scrape(other.daemon))
             self.assertEqual(total(samples, "kamacache_sync_applied_seq",
                                    peer=origin.advertise), seq)
@@ -142,6 +153,34 @@ class Streams(unittest.TestCase):
         wait_until(lambda: self.peers(frozen)[origin.advertise]["state"] ==
                    "live")
         self.assertEqual(self.peers(frozen)[origin.advertise]["gaps"], 0)
+
+
+@unittest.skipIf(etcdkit.MISSING, etcdkit.MISSING)
+class Gaps(Looking):
+    def test_a_gap_is_told(self):
+        """A node that stands still while more is written than the log holds has a
+        gap, which doctor warns of and which is no failure."""
+        origin, frozen, _ = self.cluster.nodes
+        self.wait_acked(origin, self.cluster.nodes[1:])
+        self.assertEqual(self.peers(frozen)[origin.advertise]["gaps"], 0)
+        frozen.freeze()
+        for part in range(25):
+            origin.call("MSet", group="g", entries=[
+                pb2().MSetEntry(key=b"%d-%d-" % (part, i) + b"k" * 1000)
+                for i in range(1000)])
+        frozen.thaw()
+        stream = wait_until(
+            lambda: (s := self.peers(frozen)[origin.advertise])["gaps"] and s)
+        self.assertLess(stream["gap_age_ms"], 20000 * kamatest.SLOWDOWN)
+        self.wait_applied(frozen, origin,
+                          self.wait_acked(origin, self.cluster.nodes[1:]))
+        self.assertEqual(self.peers(origin)[frozen.advertise]["gaps_sent"],
+                         self.peers(frozen)[origin.advertise]["gaps"])
+        self.cluster.wait_view()
+        _, report = cli_json(origin, "doctor")
+        gaps = [(f["severity"], f["member"], f["other"])
+                for f in report["findings"] if f["id"] == "member-gap"]
+        self.assertIn(("warn", frozen.advertise, origin.advertise), gaps)
 
 
 if __name__ == "__main__":
