@@ -11,8 +11,11 @@
 
 #include <stdatomic.h>
 
-#define OWN_MAX 32     /* mutations that are taken over at once */
-#define PASSED_MAX 256 /* events that one reading passes */
+#define OWN_MAX 32      /* mutations that are taken over at once */
+#define PASSED_MAX 256  /* events that one reading passes */
+#define ALL_GROUPS 4095 /* the number of a record for all groups */
+
+_Static_assert(KM_GROUPS_MAX <= ALL_GROUPS, "no group has this number");
 
 struct km_sync_feed {
     const kama_allocator *mem;
@@ -95,12 +98,13 @@ static void push_locked(struct km_sync_feed *feed,
 static bool push(struct km_sync_feed *feed, struct km_sync_record record,
                  kama_bytes key)
 {
-    record.time = km_clock_mono(feed->clock);
+    km_ns now = km_clock_mono(feed->clock);
+    record.time_ms = (uint32_t)(now / KM_NS_PER_MS);
     record.key_len = (uint16_t)key.len;
     km_mutex_lock(&feed->lock);
     bool is_watched = feed->watchers > 0;
     if (!is_watched &&
-        record.time > km_ns_after_ms(feed->idle_since, KM_SYNC_FEED_KEPT_MS)) {
+        now > km_ns_after_ms(feed->idle_since, KM_SYNC_FEED_KEPT_MS)) {
         stop_locked(feed);
     } else {
         push_locked(feed, &record, key);
@@ -121,7 +125,7 @@ void km_sync_feed_applied(struct km_sync_feed *feed, uint32_t number,
     const struct km_sync_record record = {.hlc = version.hlc,
                                           .view_id = version.origin,
                                           .number = number,
-                                          .kind = (uint16_t)kind};
+                                          .kind = (unsigned)kind & 15};
     if (does_record(feed) && key.len <= KM_KEY_BYTES_MAX &&
         push(feed, record, key)) {
         feed->grew(feed->arg);
@@ -135,10 +139,11 @@ void km_sync_feed_missed(struct km_sync_feed *feed, uint32_t number)
         return;
     }
     km_sync_log_get(feed->log, &log);
-    const struct km_sync_record record = {.hlc = log.hlc > 0 ? log.hlc : 1,
-                                          .view_id = log.origin,
-                                          .number = number,
-                                          .kind = KM_SYNC_FEED_GAP};
+    const struct km_sync_record record = {
+        .hlc = log.hlc > 0 ? log.hlc : 1,
+        .view_id = log.origin,
+        .number = number == UINT32_MAX ? ALL_GROUPS : number & ALL_GROUPS,
+        .kind = KM_SYNC_FEED_GAP};
     if (push(feed, record, KM_LIT(""))) {
         feed->grew(feed->arg);
     }
@@ -185,7 +190,8 @@ static size_t take_own(struct km_sync_feed *feed, bool *ret_is_watched)
         const struct km_sync_record record = {.hlc = entry->hlc,
                                               .view_id = log.origin,
                                               .number = entry->number,
-                                              .kind = (uint16_t)entry->kind};
+                                              .kind =
+                                                  (unsigned)entry->kind & 15};
         *ret_is_watched = does_record(feed) &&
                           push(feed, record,
                                kama_bytes_make(feed->keys.data + entry->key_at,
@@ -293,7 +299,7 @@ static enum km_sync_feed_result read_locked(
             return KM_SYNC_FEED_NONE;
         }
         (*position)++;
-        if (record->number == number || record->number == UINT32_MAX) {
+        if (record->number == number || record->number == ALL_GROUPS) {
             copy_event(record, key, ret_event);
             return KM_SYNC_FEED_EVENT;
         }

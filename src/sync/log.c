@@ -485,7 +485,8 @@ uint32_t km_sync_log_number(struct km_sync_log *log, const char *name)
 }
 
 static void find_locked(struct km_sync_log *log, uint32_t number,
-                        kama_bytes key, struct km_sync_found *ret_found)
+                        kama_bytes key, km_ns now,
+                        struct km_sync_found *ret_found)
 {
     KM_ASSERT_HELD(&log->lock);
     struct km_sync_cursor at = {.number = log->ring.first,
@@ -499,7 +500,8 @@ static void find_locked(struct km_sync_log *log, uint32_t number,
                 .seq = at.number - 1,
                 .version = {.hlc = record->hlc, .origin = log->origin},
                 .kind = (enum km_sync_kind)record->kind,
-                .time = record->time};
+                .time =
+                    (now / KM_NS_PER_MS - age_ms(record, now)) * KM_NS_PER_MS};
         }
     }
 }
@@ -507,11 +509,12 @@ static void find_locked(struct km_sync_log *log, uint32_t number,
 bool km_sync_log_find(struct km_sync_log *log, const char *name, kama_bytes key,
                       struct km_sync_found *ret_found)
 {
+    km_ns now = km_clock_mono(log->clock);
     *ret_found = (struct km_sync_found){.seq = 0};
     km_mutex_lock(&log->lock);
     uint32_t number = number_of_locked(log, name);
     if (number != UINT32_MAX) {
-        find_locked(log, number, key, ret_found);
+        find_locked(log, number, key, now, ret_found);
     }
     km_mutex_unlock(&log->lock);
     return number != UINT32_MAX;

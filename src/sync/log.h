@@ -144,7 +144,8 @@ struct km_sync_found {
     uint64_t seq;
     struct km_version version;
     enum km_sync_kind kind;
-    km_ns time; /* when it was appended, by the monotonic clock */
+    km_ns
+        time; /* when it was appended, by the monotonic clock in milliseconds */
 };
 /* Looks for the newest record of a key of the group of that name, or for a newer CLEAR of
  * it, in the ring. Returns false if there is no such group; the seq is 0 if there is no

@@ -70,14 +70,14 @@ static void test_the_log(void **state)
     assert_int_equal(shown.bytes, 0);
     assert_int_equal(shown.oldest_ns, 0);
     append(&w, KM_APPLY_SET, "a");
-    w.now += 5;
+    w.now += 5 * KM_NS_PER_MS;
     append(&w, KM_APPLY_SET, "b");
-    w.now += 2;
+    w.now += 2 * KM_NS_PER_MS;
     km_cluster_log_show(w.log, &w.clock, &shown);
     assert_int_equal(shown.seq, 2);
     assert_int_equal(shown.entries, 2);
     assert_in_range(shown.bytes, 2 * 48, 2 * 100);
-    assert_int_equal(shown.oldest_ns, 7);
+    assert_int_equal(shown.oldest_ns, 7 * KM_NS_PER_MS);
     km_sync_log_free(w.log);
 }
 
@@ -97,11 +97,11 @@ static void test_records(void **state)
     assert_string_equal(find(&w, "other", "k").operation, "");
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         append(&w, kinds[i].kind, "k");
-        w.now += 3;
+        w.now += 3 * KM_NS_PER_MS;
         struct km_cluster_record record = find(&w, "g", "k");
         assert_string_equal(record.operation, kinds[i].name);
         assert_int_equal(record.seq, i + 1);
-        assert_int_equal(record.age_ns, 3);
+        assert_int_equal(record.age_ns, 3 * KM_NS_PER_MS);
         assert_int_equal(record.version.origin, 7);
     }
     assert_string_equal(find(&w, "g", "l").operation, "none");

@@ -358,7 +358,7 @@ static void test_find(void **state)
     assert_true(km_sync_log_find(w.log, "found", number_key(buf, 1), &found));
     assert_int_equal(found.seq, 0);
     (void)append_number(&w, number, 1);
-    w.clock.now += 5;
+    w.clock.now += 5 * KM_NS_PER_MS;
     struct km_version newest = append_number(&w, number, 1);
     (void)append_number(&w, 0, 1);
     (void)append_number(&w, number, 2);
