@@ -1846,6 +1846,38 @@ typedef struct kama_member {
     uint64_t mutations_failed;
     /* Requests of this member that the asked node has answered. */
     uint64_t served;
+    /* The stream that carries the mutations of the asked node to the member: "live",
+     * "hello" (the two agree where to go on), "down" (there is no connection), or ""
+     * (there is none: the member is the asked node, or the node is alone). The
+     * figures below are up to a quarter of a second old. */
+    const char *sync_state;
+    /* How many mutations of the asked node the member has not acknowledged, and how
+     * old the first of them is, in nanoseconds. */
+    uint64_t sync_queue;
+    uint64_t sync_lag_ns;
+    /* Each node numbers its own mutations from 1. This is the number of the newest
+     * one of the asked node that the member has acknowledged, and of the newest one
+     * of the member that is applied at the asked node. */
+    uint64_t sync_acked;
+    uint64_t sync_applied;
+    /* How many mutations went to the member, how many came from it and were applied,
+     * and how many came a second time and were refused. */
+    uint64_t sync_sent;
+    uint64_t sync_received;
+    uint64_t sync_duplicates;
+    /* How often the member had missed mutations of the asked node for good, and the
+     * asked node those of the member. The entries that they may have changed were
+     * dropped. */
+    uint64_t sync_gaps_sent;
+    uint64_t sync_gaps_received;
+    /* How long ago the newest one of the latter came; 0 if there was none. */
+    uint64_t sync_gap_age_ms;
+    /* 1 if something has waited for longer than sync_timeout (2 s) for the member,
+     * which has acknowledged nothing. */
+    uint32_t unsynced;
+    /* 1 if the asked node refuses the mutations of the member for a while, because the
+     * clock in them was more than 60 s ahead. */
+    uint32_t quarantined;
 } kama_member;
 
 typedef void (*kama_member_fn)(void *arg, const kama_member *member);

@@ -3,6 +3,7 @@
 
 #include "admin/group.h"
 #include "admin/json.h"
+#include "admin/sync.h"
 #include "wire/msg/msg.h"
 
 #include <inttypes.h>
@@ -110,6 +111,7 @@ static void on_member(void *arg, const kama_member *m)
     km_admin_json_bool(&json, "self", m->self);
     km_admin_json_text(&json, "reach", m->reach);
     set_traffic(&json, m);
+    km_admin_json_set(&json, "stream", km_admin_sync_stream(m));
     add_member(arg, &json);
 }
 

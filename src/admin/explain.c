@@ -44,6 +44,22 @@ static json_t *held_json(const struct km_msg_copy *copy)
                                       : json_null();
 }
 
+/* null: there is none. */
+static json_t *version_json(const struct km_msg_version *version)
+{
+    struct km_admin_json json;
+    if (version->origin.len == 0) {
+        return json_null();
+    }
+    km_admin_json_begin(&json);
+    km_admin_json_uint(&json, "unix_ms", version->unix_ms);
+    km_admin_json_uint(&json, "counter", version->counter);
+    km_admin_json_id(&json, "origin", version->origin.data,
+                     version->origin.len);
+    km_admin_json_bytes(&json, "address", version->address);
+    return km_admin_json_end(&json);
+}
+
 static json_t *record_json(const struct km_msg_key_record *record)
 {
     struct km_admin_json json;
@@ -54,6 +70,8 @@ static json_t *record_json(const struct km_msg_key_record *record)
     km_admin_json_bytes(&json, "operation", record->operation);
     km_admin_json_id(&json, "origin", record->origin.data, record->origin.len);
     km_admin_json_uint(&json, "age_ms", record->age_ms);
+    km_admin_json_uint(&json, "seq", record->seq);
+    km_admin_json_set(&json, "version", version_json(&record->version));
     return km_admin_json_end(&json);
 }
 
@@ -74,6 +92,7 @@ static void set_entry(struct km_admin_json *json,
                                                 : json_null());
     km_admin_json_uint(json, "value_bytes", copy->value_bytes);
     km_admin_json_uint(json, "version", copy->version);
+    km_admin_json_set(json, "stamp", version_json(&copy->stamp));
     km_admin_json_set(json, "record", record_json(&copy->record));
 }
 

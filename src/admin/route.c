@@ -8,6 +8,7 @@
 #include "admin/keys.h"
 #include "admin/metrics.h"
 #include "admin/query.h"
+#include "admin/sync.h"
 #include "base/bytes.h"
 #include "group/registry.h"
 
@@ -30,6 +31,8 @@ static const struct km_admin_route routes[] = {
      "The groups: options and counters.", km_admin_groups},
     {"/api/v1/ring", "group", KM_ADMIN_LINK_BARE,
      "Which member owns which share of the keys.", km_admin_ring},
+    {"/api/v1/sync", "", KM_ADMIN_LINK_BARE,
+     "The streams of mutations between the members.", km_admin_sync},
     {"/api/v1/keys", "group prefix glob limit cursor", KM_ADMIN_LINK_GROUP,
      "Keys that this node holds.", km_admin_keys},
     {"/api/v1/key", "group key", KM_ADMIN_LINK_KEY,

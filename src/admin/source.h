@@ -38,6 +38,15 @@ struct km_admin_view {
     bool registry_up;
 };
 
+/* The log of the mutations that begin on the node. */
+struct km_admin_log {
+    bool exists;        /* it is in a cluster */
+    uint64_t seq;       /* number of the newest mutation; 0: there was none */
+    uint64_t entries;   /* mutations that members can still read from it */
+    uint64_t bytes;     /* the memory of these */
+    uint64_t oldest_ns; /* the age of the oldest of these; 0: there is none */
+};
+
 /* `view` is called once, and then `member` for each member. */
 struct km_admin_visitor {
     void (*view)(void *arg, const struct km_admin_view *view);
@@ -58,6 +67,7 @@ struct km_admin_ops {
                          struct km_pulse_late *ret_late, size_t cap);
     void (*node)(void *arg, kama_node_info_fn fn, void *fn_arg);
     void (*members)(void *arg, const struct km_admin_visitor *visitor);
+    void (*log)(void *arg, struct km_admin_log *ret_log);
     kama_status (*owner)(void *arg, const char *group, kama_bytes key,
                          kama_owner_fn fn, void *fn_arg);
     /* Asks all members where a key lives, for at most 2 s. done gets an encoded

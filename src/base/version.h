@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #define KM_VERSION_BYTES 16u
+#define KM_VERSION_COUNTER_BITS 16u
 
 struct km_version {
     uint64_t hlc;

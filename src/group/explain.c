@@ -7,10 +7,21 @@
 #include "group/checks.h"
 #include "group/get_place.h"
 #include "group/peek_op.h"
+#include "group/sync_apply.h"
 
 static void say(struct km_explain *e, const char *sentence)
 {
     (void)km_text_printf(e->reason, sizeof e->reason, "%s", sentence);
+}
+
+/* A group that is not synchronized gives no stamps, also to values that were set. */
+static enum km_explain_kind kind_of(const kama_group *group,
+                                    struct km_version stamp)
+{
+    if (!km_group_is_synced(group)) {
+        return KM_EXPLAIN_UNKNOWN;
+    }
+    return km_version_is_set(stamp) ? KM_EXPLAIN_EXPLICIT : KM_EXPLAIN_FILLED;
 }
 
 /* Describes the entry in memory. Returns whether it answers a get. */
@@ -20,11 +31,14 @@ static bool explain_memory(kama_group *group, kama_bytes key, uint64_t hash,
     struct km_store_look look;
     km_store_look(group->store, hash, key, &look);
     e->presence = look.presence;
+    e->why = look.why;
     e->version = look.version;
     if (look.presence != KM_STORE_VALUE && look.presence != KM_STORE_NEGATIVE) {
         return false;
     }
     e->value_bytes = look.value_bytes;
+    e->stamp = look.stamp;
+    e->kind = kind_of(group, look.stamp);
     e->ttl_ms = km_peek_left_ms(group, look.expires_at);
     e->get =
         look.presence == KM_STORE_VALUE ? KM_EXPLAIN_HIT : KM_EXPLAIN_NEGATIVE;

@@ -41,11 +41,21 @@ enum km_explain_get {
     KM_EXPLAIN_REFUSE
 };
 
+/* How the value came into memory. Only a synchronized group knows. */
+enum km_explain_kind {
+    KM_EXPLAIN_UNKNOWN,
+    KM_EXPLAIN_FILLED,  /* from a loader, here or on another node */
+    KM_EXPLAIN_EXPLICIT /* a caller has set it, here or on another node */
+};
+
 struct km_explain {
     enum km_store_presence presence;
+    enum km_miss why; /* there is no entry, as far as that is remembered */
+    enum km_explain_kind kind;
+    struct km_version stamp; /* EXPLICIT: the version that all nodes compare */
     int64_t
         ttl_ms; /* that an entry has left; KAMA_TTL_FOREVER: never expires */
-    uint64_t version;
+    uint64_t version; /* of the loader */
     uint64_t value_bytes;
     bool loading;     /* a load runs; the next get need not join it */
     uint32_t waiters; /* gets that wait for it */

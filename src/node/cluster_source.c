@@ -7,6 +7,7 @@
 #include "node/cluster_source.h"
 
 #include "base/text.h"
+#include "node/cluster_log.h"
 #include "node/cluster_state.h"
 #include "node/cluster_survey.h"
 #include "node/node.h"
@@ -363,6 +364,21 @@ static void source_counters(void *arg, uint64_t values[KM_CLUSTER_M_COUNT])
     km_mutex_unlock(&cluster->lock);
 }
 
+static void source_log(void *arg, struct km_cluster_log *ret_log)
+{
+    const struct km_cluster *cluster = arg;
+    const kama_node *node = cluster->node;
+    km_cluster_log_show(node->sync_log, node->clock, ret_log);
+}
+
+static void source_record(void *arg, const char *group, kama_bytes key,
+                          struct km_cluster_record *ret_record)
+{
+    const struct km_cluster *cluster = arg;
+    const kama_node *node = cluster->node;
+    km_cluster_log_find(node->sync_log, node->clock, group, key, ret_record);
+}
+
 const struct km_cluster_ops km_cluster_source_ops = {
     .view = source_view,
     .node = source_node,
@@ -372,4 +388,6 @@ const struct km_cluster_ops km_cluster_source_ops = {
     .survey = km_node_survey,
     .requests = source_requests,
     .counters = source_counters,
+    .log = source_log,
+    .record = source_record,
 };

@@ -7,6 +7,7 @@
 #include "node/node.h"
 #include "node/node_event.h"
 #include "node/sync_streams.h"
+#include "sync/feed.h"
 
 /* -- what the machine tells --------------------------------------------------- */
 
@@ -38,11 +39,26 @@ static void on_said_goodbye(void *owner)
     km_cluster_sync_said_goodbye(owner);
 }
 
+static void on_applied(void *owner, uint32_t number, enum km_sync_kind kind,
+                       struct km_version version, kama_bytes key)
+{
+    const struct km_cluster_sync *sync = owner;
+    km_sync_feed_applied(sync->node->sync_feed, number, kind, version, key);
+}
+
+static void on_missed(void *owner, uint32_t number)
+{
+    const struct km_cluster_sync *sync = owner;
+    km_sync_feed_missed(sync->node->sync_feed, number);
+}
+
 static const struct km_sync_events events = {
     .group = find_group,
     .invalidate_loaded = invalidate_loaded,
     .log = log_line,
     .said_goodbye = on_said_goodbye,
+    .applied = on_applied,
+    .missed = on_missed,
 };
 
 static void on_streams_stopped(void *arg)

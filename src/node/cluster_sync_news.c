@@ -11,6 +11,7 @@
 #include "node/group_sync.h"
 #include "node/node.h"
 #include "node/sync_streams.h"
+#include "sync/feed.h"
 
 /* -- the sync loop ----------------------------------------------------------- */
 
@@ -37,6 +38,7 @@ void km_cluster_sync_on_grew(struct km_mail *mail)
     if (!sync->closed) {
         km_sync_grew(sync->machine);
     }
+    km_sync_feed_own(sync->node->sync_feed);
 }
 
 static void take_self(struct km_cluster_sync *sync,

@@ -39,19 +39,21 @@ static void show_row(void *arg, const struct km_sync_member_info *info)
     if (!reserve_locked(sync)) {
         return;
     }
-    sync->shown[sync->shown_count++] =
-        (struct km_sync_shown){.id = info->id,
-                               .stream = {.sync_state = info->state,
-                                          .sync_lag_ns = info->lag,
-                                          .sync_queue = info->queue,
-                                          .acked = info->acked,
-                                          .applied = info->applied,
-                                          .sent = info->sent,
-                                          .received = info->received,
-                                          .duplicates = info->duplicates,
-                                          .gaps_sent = info->gaps_sent,
-                                          .gaps_received = info->gaps_received,
-                                          .unsynced = info->unsynced}};
+    sync->shown[sync->shown_count++] = (struct km_sync_shown){
+        .id = info->id,
+        .stream = {.sync_state = info->state,
+                   .sync_lag_ns = info->lag,
+                   .sync_queue = info->queue,
+                   .acked = info->acked,
+                   .applied = info->applied,
+                   .sent = info->sent,
+                   .received = info->received,
+                   .duplicates = info->duplicates,
+                   .gaps_sent = info->gaps_sent,
+                   .gaps_received = info->gaps_received,
+                   .gap_age_ms = info->gap_age / KM_NS_PER_MS,
+                   .unsynced = info->unsynced,
+                   .quarantined = info->quarantined}};
 }
 
 static void show(struct km_cluster_sync *sync)

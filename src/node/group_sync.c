@@ -6,6 +6,8 @@
 #include "group/info.h"
 #include "node/cluster_sync.h"
 #include "node/node.h"
+#include "node/sync_feed.h"
+#include "sync/feed.h"
 #include "sync/log.h"
 #include "sync/origins.h"
 
@@ -116,7 +118,14 @@ kama_status km_node_sync_log_new(kama_node *node)
         return KAMA_OK;
     }
     kama_status status = km_sync_log_new(&options, &node->sync_log);
-    return status == KAMA_OK ? status : km_fail(status, "no memory for a node");
+    if (status == KAMA_OK) {
+        status = km_node_sync_feed_new(node);
+    }
+    if (status != KAMA_OK) {
+        km_sync_log_free(node->sync_log);
+        return km_fail(status, "no memory for a node");
+    }
+    return KAMA_OK;
 }
 
 /* -- invalidations ----------------------------------------------------------- */
@@ -124,6 +133,7 @@ kama_status km_node_sync_log_new(kama_node *node)
 void km_node_invalidate_all(kama_node *node, uint64_t hlc)
 {
     km_sync_log_invalidate(node->sync_log, UINT32_MAX, hlc);
+    km_sync_feed_missed(node->sync_feed, UINT32_MAX);
 }
 
 static bool has_loader(const kama_node *node, const char *name)
@@ -143,6 +153,7 @@ void km_node_invalidate_loaded(kama_node *node, uint64_t hlc)
     for (uint32_t number = 0; number < state.groups; number++) {
         if (has_loader(node, km_sync_log_name(node->sync_log, number))) {
             km_sync_log_invalidate(node->sync_log, number, hlc);
+            km_sync_feed_missed(node->sync_feed, number);
         }
     }
 }

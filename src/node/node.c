@@ -20,6 +20,7 @@
 #include "node/node_event.h"
 #include "node/node_metrics.h"
 #include "node/node_server.h"
+#include "sync/feed.h"
 #include "sync/log.h"
 
 /* How many threads the pool may have before a group asks for more. They run the
@@ -145,6 +146,7 @@ void kama_node_free(kama_node *node)
     km_registry_fini(&node->registry);
     km_pool_free(node->pool);
     km_cluster_free(node->cluster);
+    km_sync_feed_free(node->sync_feed);
     km_sync_log_free(node->sync_log);
     free_group_logs(node);
     km_service_env_fini(&node->services);

@@ -67,6 +67,7 @@ struct kama_node {
                                      * started yet */
     struct km_snapshot cluster_now; /* the cluster, while it can be asked */
     struct km_sync_log *sync_log;   /* NULL: the node is alone */
+    struct km_sync_feed *sync_feed; /* likewise */
     _Atomic uint64_t adoption;      /* that the groups have adopted, in this
                                      * cluster or an earlier one; written under
                                      * `lock` */

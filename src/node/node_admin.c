@@ -89,6 +89,18 @@ static void show_members(void *arg, const struct km_admin_visitor *visitor)
     km_cluster_view(&node->services, on_view, (void *)visitor);
 }
 
+static void show_log(void *arg, struct km_admin_log *ret_log)
+{
+    kama_node *node = arg;
+    struct km_cluster_log log;
+    km_cluster_log(&node->services, &log);
+    *ret_log = (struct km_admin_log){.exists = log.exists,
+                                     .seq = log.seq,
+                                     .entries = log.entries,
+                                     .bytes = log.bytes,
+                                     .oldest_ns = log.oldest_ns};
+}
+
 static kama_status show_owner(void *arg, const char *group, kama_bytes key,
                               kama_owner_fn fn, void *fn_arg)
 {
@@ -151,6 +163,7 @@ static const struct km_admin_ops ops = {
     .late_loops = late_loops,
     .node = show_node,
     .members = show_members,
+    .log = show_log,
     .owner = show_owner,
     .explain = explain,
     .metrics = append_metrics,

@@ -9,6 +9,24 @@ _Static_assert((int)KAMA_MEMBER_JOINING == (int)KM_MEMBER_JOINING &&
                    (int)KAMA_MEMBER_LEAVING == (int)KM_MEMBER_LEAVING,
                "the states have the same numbers");
 
+static void show_stream(const struct km_cluster_stream *stream,
+                        kama_member *member)
+{
+    member->sync_state = stream->sync_state != NULL ? stream->sync_state : "";
+    member->sync_queue = stream->sync_queue;
+    member->sync_lag_ns = stream->sync_lag_ns;
+    member->sync_acked = stream->acked;
+    member->sync_applied = stream->applied;
+    member->sync_sent = stream->sent;
+    member->sync_received = stream->received;
+    member->sync_duplicates = stream->duplicates;
+    member->sync_gaps_sent = stream->gaps_sent;
+    member->sync_gaps_received = stream->gaps_received;
+    member->sync_gap_age_ms = stream->gap_age_ms;
+    member->quarantined = stream->quarantined;
+    member->unsynced = stream->unsynced;
+}
+
 void km_node_member_show(const struct km_cluster_member *m,
                          kama_member *ret_member)
 {
@@ -33,6 +51,7 @@ void km_node_member_show(const struct km_cluster_member *m,
         .served = m->served,
     };
     memcpy(ret_member->id, m->id, sizeof ret_member->id);
+    show_stream(&m->stream, ret_member);
 }
 
 void km_node_info_show(const struct km_cluster_node *node,

@@ -11,6 +11,7 @@
 #include "node/cluster_sync.h"
 #include "node/node.h"
 #include "node/node_event.h"
+#include "node/sync_feed.h"
 #include "services/methods.h"
 
 #include <stdio.h>
@@ -150,6 +151,7 @@ static kama_status open_cluster(kama_node *node, struct km_server *server)
         services->peers =
             (struct km_service_peers){&km_cluster_peer_ops, node->cluster};
         services->sync = km_cluster_sync_service(node->cluster);
+        services->feed = (struct km_service_feed){&km_node_feed_ops, node};
     }
     return status;
 }

@@ -96,6 +96,25 @@ void km_cluster_registry(struct km_service_env *env,
     }
 }
 
+void km_cluster_log(struct km_service_env *env, struct km_cluster_log *ret_log)
+{
+    const struct km_cluster_source *source = &env->cluster;
+    *ret_log = (struct km_cluster_log){.exists = false};
+    if (source->ops != NULL && source->ops->log != NULL) {
+        source->ops->log(source->arg, ret_log);
+    }
+}
+
+void km_cluster_record(struct km_service_env *env, const char *group,
+                       kama_bytes key, struct km_cluster_record *ret_record)
+{
+    const struct km_cluster_source *source = &env->cluster;
+    *ret_record = (struct km_cluster_record){.operation = ""};
+    if (source->ops != NULL && source->ops->record != NULL) {
+        source->ops->record(source->arg, group, key, ret_record);
+    }
+}
+
 void km_cluster_survey(struct km_service_env *env,
                        struct km_cluster_survey *survey)
 {

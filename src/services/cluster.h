@@ -26,6 +26,7 @@
 #include "base/clock.h"
 #include "base/histogram.h"
 #include "base/metric.h"
+#include "base/version.h"
 #include "view/member.h"
 
 /* How a node reaches a member. */
@@ -55,8 +56,11 @@ struct km_cluster_stream {
     uint64_t sent, received;
     uint64_t duplicates; /* mutations that came a second time */
     uint64_t gaps_sent, gaps_received;
+    uint64_t gap_age_ms; /* of the newest one that was received; 0: none */
+    /* It has acknowledged nothing for longer than sync_timeout. */
+    bool unsynced;
     bool
-        unsynced; /* it has acknowledged nothing for longer than sync_timeout */
+        quarantined; /* its mutations are refused, because its clock is ahead */
 };
 
 /* A member, as it is shown. */
@@ -140,6 +144,25 @@ struct km_cluster_registry {
     uint64_t latency_ns; /* of the answer to that; 0: not known */
 };
 
+/* The log of the mutations that begin on this node, as it is shown. */
+struct km_cluster_log {
+    bool exists;        /* the node has one */
+    uint64_t seq;       /* number of its newest mutation; 0: there was none */
+    uint64_t entries;   /* mutations that members can still read from it */
+    uint64_t bytes;     /* the memory of these */
+    uint64_t oldest_ns; /* the age of the oldest of these; 0: there is none */
+};
+
+/* The newest mutation of a key, or of all keys of its group, in that log. */
+struct km_cluster_record {
+    /* "set", "drop", "delete", "touch", "clear"; "none" if there is no mutation; ""
+     * if there is no log of the group. */
+    const char *operation;
+    uint64_t seq;
+    struct km_version version;
+    uint64_t age_ns;
+};
+
 /* The counters of the cluster, one row each, which Stats shows behind those of
  * the server. */
 enum {
@@ -221,6 +244,11 @@ struct km_cluster_ops {
     void (*requests)(void *cluster, km_cluster_requests_fn cb, void *arg);
     /* Writes the values of the counters. */
     void (*counters)(void *cluster, uint64_t ret_values[KM_CLUSTER_M_COUNT]);
+    /* NULL: it has no log. */
+    void (*log)(void *cluster, struct km_cluster_log *ret_log);
+    /* For people: O(log). NULL: it has no log. */
+    void (*record)(void *cluster, const char *group, kama_bytes key,
+                   struct km_cluster_record *ret_record);
 };
 
 struct km_cluster_source {
@@ -240,6 +268,10 @@ void km_cluster_owner(struct km_service_env *env, const char *group,
 uint64_t km_cluster_version(struct km_service_env *env);
 void km_cluster_registry(struct km_service_env *env,
                          struct km_cluster_registry *ret_registry);
+
+void km_cluster_log(struct km_service_env *env, struct km_cluster_log *ret_log);
+void km_cluster_record(struct km_service_env *env, const char *group,
+                       kama_bytes key, struct km_cluster_record *ret_record);
 
 /* Asks all other members; a node alone has none. The survey, its path and its
  * message are the caller's memory until done has run. */

@@ -33,6 +33,7 @@
 #include "group/registry.h"
 #include "rpc/server_call.h"
 #include "services/alone.h"
+#include "services/feed_source.h"
 #include "services/peer_source.h"
 #include "services/sync_source.h"
 
@@ -54,6 +55,7 @@ struct km_service_env {
     /* Set before the server listens; without ops the node is in no cluster. */
     struct km_service_peers peers;
     struct km_service_sync sync;
+    struct km_service_feed feed;
 
     struct km_mutex lock; /* of all members below */
     struct km_cond settled;

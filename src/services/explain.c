@@ -16,6 +16,57 @@
  * part of its time is left for the way back. */
 #define SHARE_FOR_THE_WAY 10
 
+/* -- versions -------------------------------------------------------------- */
+
+/* The member whose id begins with the origin of a version. */
+struct origin_question {
+    kama_bytes origin;
+    char *address; /* KM_MEMBER_ADDRESS_BYTES of them */
+};
+
+static void find_origin(void *arg, const struct km_cluster_view *view)
+{
+    const struct origin_question *question = arg;
+    for (size_t i = 0; i < view->count; i++) {
+        const struct km_cluster_member *m = &view->members[i];
+        if (memcmp(m->id, question->origin.data, question->origin.len) == 0) {
+            (void)km_text_printf(question->address, KM_MEMBER_ADDRESS_BYTES,
+                                 "%s", m->address);
+        }
+    }
+}
+
+/* Writes the address of the origin as this node knows it, and not as a member has said
+ * it, whose view may be another one. A version without an origin is none. */
+static void name_origin(struct km_service_env *env,
+                        struct km_msg_version *version,
+                        char address[KM_MEMBER_ADDRESS_BYTES])
+{
+    struct origin_question question = {version->origin, address};
+    address[0] = '\0';
+    if (version->origin.len == KM_MSG_VERSION_ORIGIN_BYTES) {
+        km_cluster_view(env, find_origin, &question);
+        version->address = KAMA_STR(address);
+    } else {
+        *version = (struct km_msg_version){.unix_ms = 0};
+    }
+}
+
+/* bytes: written, and borrowed by the message. */
+static struct km_msg_version show_version(struct km_version version,
+                                          uint8_t bytes[KM_VERSION_BYTES])
+{
+    if (!km_version_is_set(version)) {
+        return (struct km_msg_version){.unix_ms = 0};
+    }
+    km_version_write(version, bytes);
+    return (struct km_msg_version){
+        .unix_ms = version.hlc >> KM_VERSION_COUNTER_BITS,
+        .counter = version.hlc & ((1u << KM_VERSION_COUNTER_BITS) - 1),
+        .origin = kama_bytes_make(bytes + sizeof version.hlc,
+                                  KM_MSG_VERSION_ORIGIN_BYTES)};
+}
+
 /* -- rows ------------------------------------------------------------------ */
 
 /* A copy that was encoded. */
@@ -65,10 +116,14 @@ static void insert(struct km_explain_question *q, struct row *row)
     km_list_push_back(&q->rows, &row->node);
 }
 
-/* Adds a copy, whose rank is filled in. */
+/* Adds a copy, whose rank and the addresses in its versions are filled in. */
 static void add_row(struct km_explain_question *q, struct km_msg_copy *copy)
 {
+    char stamp_at[KM_MEMBER_ADDRESS_BYTES];
+    char record_at[KM_MEMBER_ADDRESS_BYTES];
     copy->rank = rank_of(q, copy->address);
+    name_origin(q->env, &copy->stamp, stamp_at);
+    name_origin(q->env, &copy->record.version, record_at);
     size_t bytes = km_pb_size(&km_msg_copy_pb, copy);
     struct row *row = km_mem_alloc(q->env->mem, sizeof *row + bytes);
     if (row == NULL) {
@@ -140,10 +195,66 @@ static kama_status status_of(enum km_store_presence presence)
     return KAMA_WOULD_LOAD;
 }
 
+/* The numbers of the wire. */
+static int32_t absence_of(const struct km_explain *e)
+{
+    static const int32_t numbers[KM_MISS_REASONS] = {
+        [KM_MISS_ABSENT] = KM_MSG_ABSENCE_UNKNOWN,
+        [KM_MISS_EXPIRED] = KM_MSG_ABSENCE_EXPIRED,
+        [KM_MISS_EVICTED] = KM_MSG_ABSENCE_EVICTED,
+        [KM_MISS_DELETED] = KM_MSG_ABSENCE_DELETED,
+    };
+    return status_of(e->presence) == KAMA_WOULD_LOAD ? numbers[e->why]
+                                                     : KM_MSG_ABSENCE_UNKNOWN;
+}
+
+/* The numbers of the wire. */
+static int32_t kind_of(enum km_explain_kind kind)
+{
+    static const int32_t numbers[] = {
+        [KM_EXPLAIN_UNKNOWN] = KM_MSG_COPY_UNKNOWN,
+        [KM_EXPLAIN_FILLED] = KM_MSG_COPY_FILLED,
+        [KM_EXPLAIN_EXPLICIT] = KM_MSG_COPY_EXPLICIT,
+    };
+    return numbers[kind];
+}
+
+/* The age by the clock of the cluster, which may be ahead of that of this node. */
+static uint64_t age_of(const struct km_service_env *env,
+                       struct km_version stamp)
+{
+    uint64_t now = env->clock->wall_ms(env->clock->arg);
+    uint64_t then = stamp.hlc >> KM_VERSION_COUNTER_BITS;
+    if (!km_version_is_set(stamp)) {
+        return 0;
+    }
+    return now > then ? now - then : 1;
+}
+
+static struct km_msg_key_record show_record(struct km_explain_question *q,
+                                            const struct self *self,
+                                            uint8_t bytes[KM_VERSION_BYTES])
+{
+    struct km_cluster_record record;
+    km_cluster_record(q->env, kama_group_name(q->group), q->key, &record);
+    struct km_msg_key_record message = {
+        .operation = KAMA_STR(record.operation),
+        .age_ms = record.age_ns / KM_NS_PER_MS,
+        .version = show_version(record.version, bytes),
+        .seq = record.seq,
+    };
+    if (record.seq > 0) {
+        message.origin = kama_bytes_make(self->id, sizeof self->id);
+    }
+    return message;
+}
+
 static void add_own_row(struct km_explain_question *q,
                         const struct km_explain *e)
 {
     struct self self = {.view_id = 0};
+    uint8_t stamp[KM_VERSION_BYTES];
+    uint8_t record[KM_VERSION_BYTES];
     km_cluster_node(q->env, read_self, &self);
     km_cluster_view(q->env, read_state, &self);
     struct km_msg_copy copy = {
@@ -152,11 +263,14 @@ static void add_own_row(struct km_explain_question *q,
         .state = (int32_t)self.state,
         .view_id = self.view_id,
         .status = status_of(e->presence),
-        .absence = e->presence == KM_STORE_EXPIRED ? KM_MSG_ABSENCE_EXPIRED
-                                                   : KM_MSG_ABSENCE_UNKNOWN,
+        .absence = absence_of(e),
+        .kind = kind_of(e->kind),
         .version = e->version,
         .value_bytes = e->value_bytes,
         .ttl_ms = e->ttl_ms,
+        .age_ms = age_of(q->env, e->stamp),
+        .record = show_record(q, &self, record),
+        .stamp = show_version(e->stamp, stamp),
         .get = action_of(e->get),
         .get_peer = KAMA_STR(e->peer),
         .get_status = e->get_status,
@@ -192,6 +306,19 @@ static kama_status read_copy(const struct km_cluster_answer *answer,
     return KAMA_OK;
 }
 
+/* Returns whether the record is one that this program would tell. */
+static bool is_sound(const struct km_msg_key_record *record)
+{
+    static const char *const operations[] = {"set",   "drop",  "delete",
+                                             "touch", "clear", "none"};
+    for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
+        if (km_bytes_eq(record->operation, KAMA_STR(operations[i]))) {
+            return record->origin.len <= KM_MEMBER_ID_BYTES;
+        }
+    }
+    return false;
+}
+
 static void on_answer(struct km_cluster_survey *survey,
                       const struct km_cluster_answer *answer)
 {
@@ -212,7 +339,9 @@ static void on_answer(struct km_cluster_survey *survey,
     (void)km_text_clean(copy.get_peer, peer, sizeof peer);
     copy.reason = KAMA_STR(reason);
     copy.get_peer = KAMA_STR(peer);
-    copy.record = (struct km_msg_key_record){.age_ms = 0};
+    if (!is_sound(&copy.record)) {
+        copy.record = (struct km_msg_key_record){.age_ms = 0};
+    }
     copy.address = KAMA_STR(answer->address);
     copy.id = kama_bytes_make(answer->id, KM_MEMBER_ID_BYTES);
     copy.state = (int32_t)answer->state;

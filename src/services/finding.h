@@ -61,6 +61,22 @@
       "A member does not reach another one.",                                  \
       "Look at firewalls and routes between the two machines; gets of the "    \
       "keys of one fail or load at the other.")                                \
+    X(MEMBER_UNSYNCED, "member-unsynced", "warn",                              \
+      "A member has acknowledged none of the mutations of another one "        \
+      "that have waited for longer than sync_timeout (2 s).",                  \
+      "Look whether the member is overloaded or stands still, and at the "     \
+      "network between the two; until then its copies of what changes at "     \
+      "the other one are old.")                                                \
+    X(MEMBER_GAP, "member-gap", "warn",                                        \
+      "In the last 10 minutes, mutations of another member had left its "      \
+      "log before a member had read them.",                                    \
+      "Nothing is wrong any more: the entries that could be old were "         \
+      "dropped. Look for what kept the two apart, because it costs loads.")    \
+    X(CLOCK_QUARANTINED, "clock-quarantined", "fail",                          \
+      "The clock in the mutations of a member is more than 60 s ahead, so "    \
+      "that another one does not take them for a while.",                      \
+      "Let each machine synchronise its clock, for example with chrony, "      \
+      "and restart the member whose clock was ahead.")                         \
     X(ADVERTISE_OTHER, "advertise-other", "fail",                              \
       "Another node answers at the address that a member advertises.",         \
       "Give the member an --advertise that leads to it alone.")                \
@@ -84,6 +100,10 @@
     X(GROUP_MISSING, "group-missing", "fail",                                  \
       "A group does not exist on every member.",                               \
       "Start all members with the same groups.")                               \
+    X(GROUP_SYNC, "group-sync", "fail",                                        \
+      "Members keep the values of a group by different strategies.",           \
+      "Start all members with the same option sync of the group; until "       \
+      "then they can have different values of a key.")                         \
     X(GROUP_OPTIONS, "group-options", "warn",                                  \
       "An option of a group differs between members.",                         \
       "Start all members with the same options of the group.")                 \

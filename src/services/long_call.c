@@ -28,6 +28,29 @@ void km_long_calls_notify_locked(struct km_service_env *env)
     }
 }
 
+void km_long_calls_notify(struct km_service_env *env,
+                          void (*on_change)(struct km_server_call *call))
+{
+    struct km_list *node;
+    struct km_list *tmp;
+    km_mutex_lock(&env->lock);
+    KM_LIST_FOREACH(node, tmp, &env->long_calls) {
+        struct km_long_call *long_call =
+            KM_CONTAINER_OF(node, struct km_long_call, node);
+        if (long_call->on_change == on_change) {
+            notify(long_call);
+        }
+    }
+    km_mutex_unlock(&env->lock);
+}
+
+void km_long_call_again(struct km_long_call *long_call)
+{
+    km_mutex_lock(&long_call->env->lock);
+    notify(long_call);
+    km_mutex_unlock(&long_call->env->lock);
+}
+
 /* The mail has run: NOTIFIED becomes JOINED, and LEAVING becomes OUT. Returns
  * the new state. */
 static enum km_long_call_state end_mail(struct km_long_call *long_call)

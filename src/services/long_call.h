@@ -27,7 +27,7 @@
  *      +------------- the mail runs ---------- LEAVING
  *
  * Cost: join and leave are O(1); a change is O(long calls).
- * Threads: loop thread, except km_long_calls_notify_locked: any thread.
+ * Threads: loop thread, except km_long_calls_notify and _locked: any thread.
  * Errors: none.
  * Ownership: everything lies in the state of the call.
  */
@@ -64,6 +64,14 @@ void km_long_call_finish(struct km_server_call *call, kama_status status,
 
 /* on_cancel of a long call: leaves. */
 void km_long_call_cancelled(struct km_server_call *call, kama_status why);
+
+/* Lets on_change run once more, behind what else waits for the loop. */
+void km_long_call_again(struct km_long_call *long_call);
+
+/* Posts a mail to each long call with this on_change that has none under way. The caller
+ * holds no lock. */
+void km_long_calls_notify(struct km_service_env *env,
+                          void (*on_change)(struct km_server_call *call));
 
 /* Posts a mail to each long call that has none under way. The caller holds
  * env->lock, under which it has changed the phase. */

@@ -109,6 +109,32 @@ void km_service_v2_node(struct km_server_call *call, kama_bytes message)
 
 /* -- Members ------------------------------------------------------------- */
 
+/* A member without streams has a message without fields, which is left out. */
+static struct km_msg_member_stream show_stream(
+    const struct km_cluster_stream *stream)
+{
+    struct km_msg_member_stream message = {.up = false};
+    if (stream->sync_state != NULL) {
+        message = (struct km_msg_member_stream){
+            .up = strcmp(stream->sync_state, "live") == 0,
+            .lag_entries = stream->sync_queue,
+            .gaps = stream->gaps_received,
+            .state = KAMA_STR(stream->sync_state),
+            .lag_ns = stream->sync_lag_ns,
+            .unsynced = stream->unsynced,
+            .acked = stream->acked,
+            .applied = stream->applied,
+            .sent = stream->sent,
+            .received = stream->received,
+            .duplicates = stream->duplicates,
+            .gaps_sent = stream->gaps_sent,
+            .gap_age_ms = stream->gap_age_ms,
+            .quarantined = stream->quarantined,
+        };
+    }
+    return message;
+}
+
 static kama_status append_member(struct km_buf *out,
                                  const struct km_cluster_member *member)
 {
@@ -124,6 +150,7 @@ static kama_status append_member(struct km_buf *out,
         .version = KAMA_STR(member->version),
         .share_ppm = member->share_ppm,
         .self = member->self,
+        .stream = show_stream(&member->stream),
         .reach = reach_numbers[member->reach],
         .latency_ns = member->latency_ns,
         .since_ms = member->since_ms,

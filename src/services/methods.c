@@ -22,6 +22,7 @@
 #include "services/traceparent.h"
 #include "services/v1.h"
 #include "services/v2.h"
+#include "services/watch_group.h"
 
 #include <stddef.h>
 
@@ -167,7 +168,12 @@ const struct km_server_method km_service_methods[] = {
      .on_cancel = km_service_hot_keys_cancelled},
     LARGE(V2 "Doctor", km_service_v2_doctor, km_service_doctor_writable),
     LATER(V2 "Monitor"),
-    LATER(V2 "Watch"),
+    {.path = V2 "Watch",
+     .kind = KM_RPC_SERVER_STREAM,
+     .state_bytes = sizeof(struct km_service_watch_group),
+     .on_message = km_service_v2_watch,
+     .on_writable = km_service_watch_group_writable,
+     .on_cancel = km_service_watch_group_cancelled},
     PEERS(PEER "Hello", KM_RPC_UNARY, km_peer_method_state,
           km_service_peer_hello),
     PEERS(PEER "Fill", KM_RPC_UNARY, km_peer_fill_state, km_service_peer_fill),

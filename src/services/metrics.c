@@ -16,6 +16,7 @@
 #include "services/cluster.h"
 #include "services/env.h"
 #include "services/metrics_members.h"
+#include "services/metrics_sync.h"
 #include "services/process.h"
 
 #include <stdio.h>
@@ -138,48 +139,6 @@ void km_service_metrics_server(struct km_metric_text *text,
     write_calls(text, server);
 }
 
-/* -- the synchronisation -------------------------------------------------- */
-
-const struct km_service_metrics_row
-    km_service_metrics_sync_rows[KM_SERVICE_METRICS_SYNC_COUNT] = {
-        {{"sync_mutations", KM_METRIC_COUNTER, "",
-          "Mutations that were sent to a member, by their result."},
-         {"peer", "result"}},
-        {{"sync_lag", KM_METRIC_GAUGE, "seconds",
-          "How long the oldest mutation has waited for the member's answer."},
-         {"peer"}},
-        {{"sync_queue_entries", KM_METRIC_GAUGE, "",
-          "Mutations that wait to be sent to the member."},
-         {"peer"}},
-        {{"sync_queue", KM_METRIC_GAUGE, "bytes",
-          "The memory of the mutations that wait to be sent to the member."},
-         {"peer"}},
-        {{"sync_gaps", KM_METRIC_COUNTER, "",
-          "Times that mutations of a member were missed, by the reason."},
-         {"peer", "reason"}},
-        {{"sync_applied_age", KM_METRIC_GAUGE, "seconds",
-          "The age of the newest mutation of the member that is applied here."},
-         {"peer"}},
-        {{"sync_invalidations", KM_METRIC_COUNTER, "",
-          "Entries that were dropped because they may be old, by the reason."},
-         {"reason"}},
-        {{"fence_waits", KM_METRIC_COUNTER, "",
-          "Reads that waited until a mutation had been applied here."},
-         {NULL}},
-        {{"fence_behind", KM_METRIC_COUNTER, "",
-          "Reads that were refused because a mutation was not applied here in "
-          "time."},
-         {NULL}},
-};
-
-static void write_sync(struct km_metric_text *text)
-{
-    for (size_t i = 0; i < KM_SERVICE_METRICS_SYNC_COUNT; i++) {
-        const struct km_metric *row = &km_service_metrics_sync_rows[i].metric;
-        begin_named(text, row->name, row);
-    }
-}
-
 /* -- the node in its cluster ---------------------------------------------- */
 
 static void write_ready(void *arg, const struct km_cluster_node *node)
@@ -258,7 +217,7 @@ void km_service_metrics_cluster(struct km_metric_text *text,
         write_left(text, &source);
         write_cluster_rows(text, &source);
         km_service_metrics_members(text, env, &source);
-        write_sync(text);
+        km_service_metrics_sync(text, env);
     }
 }
 

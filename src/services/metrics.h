@@ -20,9 +20,7 @@
  * The process: `process_*` with the names that the client libraries of
  * Prometheus use, and the version of the library.
  *
- * The synchronisation: a table of families that nothing counts in this version.
- * They have their lines HELP and TYPE and no samples, so that rules and dashboards
- * that name them can be written now. The code that counts takes over its rows.
+ * The streams of mutations (services/metrics_sync.h) belong to the cluster.
  *
  * Threads: any thread. Cost: O(members + methods), two readings of files, and 5 KiB
  * of memory for each member that has its name, at most 333 KiB. Errors: the text
@@ -30,20 +28,9 @@
  */
 #pragma once
 
-#include "base/metric.h"
-
 struct km_metric_text;
 struct km_server;
 struct km_service_env;
-
-/* A family without samples, and the labels that it will have. */
-struct km_service_metrics_row {
-    struct km_metric metric;
-    const char *labels[2]; /* NULL behind the last one */
-};
-#define KM_SERVICE_METRICS_SYNC_COUNT 9
-extern const struct km_service_metrics_row
-    km_service_metrics_sync_rows[KM_SERVICE_METRICS_SYNC_COUNT];
 
 void km_service_metrics_server(struct km_metric_text *text,
                                struct km_server *server);

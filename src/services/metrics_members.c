@@ -3,66 +3,12 @@
 #include "services/metrics_members.h"
 
 #include "base/bytes.h"
-#include "base/limits.h"
 #include "base/metric_text.h"
 #include "base/status.h"
 #include "group/metrics.h"
+#include "services/metrics_peers.h"
 
 #include <stdio.h>
-
-/* The other members as a text shows them. */
-struct peers {
-    const struct km_cluster_view *view;
-    struct km_cluster_member others; /* the sums of those without a name */
-    size_t named;                    /* so many have their address */
-    size_t count;
-};
-
-/* Returns a member that is not this node, and moves *i behind it, or NULL. */
-static const struct km_cluster_member *next_peer(
-    const struct km_cluster_view *view, size_t *i)
-{
-    while (*i < view->count) {
-        const struct km_cluster_member *member = &view->members[(*i)++];
-        if (!member->self) {
-            return member;
-        }
-    }
-    return NULL;
-}
-
-static void add_peer(struct km_cluster_member *sum,
-                     const struct km_cluster_member *member)
-{
-    sum->served += member->served;
-}
-
-static void read_peers(struct peers *peers, const struct km_cluster_view *view)
-{
-    const struct km_cluster_member *member;
-    size_t at = 0;
-    *peers = (struct peers){.view = view, .others = {.address = "other"}};
-    while ((member = next_peer(view, &at)) != NULL) {
-        if (peers->count++ < KM_METRIC_PEERS_MAX) {
-            peers->named++;
-        } else {
-            add_peer(&peers->others, member);
-        }
-    }
-}
-
-/* Moves to the next member that is shown: those with their address, and then the
- * sum of the others. *i and *n are 0 at first. */
-static const struct km_cluster_member *next_shown(const struct peers *peers,
-                                                  size_t *i, size_t *n)
-{
-    size_t index = (*n)++;
-    if (index < peers->named) {
-        return next_peer(peers->view, i);
-    }
-    return index == peers->named && peers->count > peers->named ? &peers->others
-                                                                : NULL;
-}
 
 static void write_states(struct km_metric_text *text,
                          const struct km_cluster_view *view)
@@ -80,7 +26,7 @@ static void write_states(struct km_metric_text *text,
         const struct km_cluster_member *member;
         size_t at = 0;
         uint64_t count = 0;
-        while ((member = next_peer(view, &at)) != NULL) {
+        while ((member = km_metrics_peers_next(view, &at)) != NULL) {
             count += member->reach == states[i];
         }
         km_metric_text_count(text, &label, 1, count);
@@ -111,8 +57,8 @@ struct requests {
 };
 
 struct requests_table {
-    const struct peers *peers;
-    struct requests *rows; /* in the order of next_shown */
+    const struct km_metrics_peers *peers;
+    struct requests *rows; /* in the order of km_metrics_peers_shown */
 };
 
 static void add_codes(uint64_t sum[KM_STATUS_GRPC_CODES],
@@ -131,7 +77,7 @@ static struct requests *find_row(const struct requests_table *table,
     const struct km_cluster_member *member;
     size_t i = 0;
     size_t n = 0;
-    while ((member = next_shown(table->peers, &i, &n)) != NULL) {
+    while ((member = km_metrics_peers_shown(table->peers, &i, &n)) != NULL) {
         if (strcmp(member->address, address) == 0 ||
             member == &table->peers->others) {
             return &table->rows[n - 1];
@@ -160,7 +106,7 @@ static void write_table(struct km_metric_text *text,
                           KM_METRIC_COUNTER,
                           "Keys that were asked of a member or sent to it, by "
                           "method (fill, mutate) and code of gRPC.");
-    while ((member = next_shown(table->peers, &i, &n)) != NULL) {
+    while ((member = km_metrics_peers_shown(table->peers, &i, &n)) != NULL) {
         const struct requests *row = &table->rows[n - 1];
         write_method(text, member->address, KM_LIT("fill"), row->fills);
         write_method(text, member->address, KM_LIT("mutate"), row->mutations);
@@ -170,7 +116,8 @@ static void write_table(struct km_metric_text *text,
                           KM_METRIC_HISTOGRAM,
                           "How long the calls with these keys took, until they "
                           "were answered or had failed.");
-    for (i = 0, n = 0; (member = next_shown(table->peers, &i, &n)) != NULL;) {
+    for (i = 0, n = 0;
+         (member = km_metrics_peers_shown(table->peers, &i, &n)) != NULL;) {
         const struct km_metric_label label = {"peer",
                                               kama_bytes_str(member->address)};
         km_metric_text_histogram(text, &label, 1, &table->rows[n - 1].times);
@@ -178,7 +125,7 @@ static void write_table(struct km_metric_text *text,
 }
 
 static void write_requests(struct km_metric_text *text,
-                           const struct peers *peers,
+                           const struct km_metrics_peers *peers,
                            const struct km_cluster_source *source)
 {
     struct requests_table table = {.peers = peers};
@@ -193,7 +140,8 @@ static void write_requests(struct km_metric_text *text,
     km_mem_free(text->out->mem, table.rows);
 }
 
-static void write_served(struct km_metric_text *text, const struct peers *peers)
+static void write_served(struct km_metric_text *text,
+                         const struct km_metrics_peers *peers)
 {
     const struct km_cluster_member *member;
     size_t i = 0;
@@ -202,7 +150,7 @@ static void write_served(struct km_metric_text *text, const struct peers *peers)
         text, KM_METRIC_PREFIX "peer_served", KM_METRIC_COUNTER,
         "Calls of a member that this node has answered; one call may ask "
         "for many keys.");
-    while ((member = next_shown(peers, &i, &n)) != NULL) {
+    while ((member = km_metrics_peers_shown(peers, &i, &n)) != NULL) {
         const struct km_metric_label label = {"peer",
                                               kama_bytes_str(member->address)};
         km_metric_text_count(text, &label, 1, member->served);
@@ -210,13 +158,15 @@ static void write_served(struct km_metric_text *text, const struct peers *peers)
 }
 
 /* Only members with their own address are up, or have a latency. */
-static void write_reach(struct km_metric_text *text, const struct peers *peers)
+static void write_reach(struct km_metric_text *text,
+                        const struct km_metrics_peers *peers)
 {
     size_t at = 0;
     km_metric_text_family(text, KM_METRIC_PREFIX "peer_up", KM_METRIC_GAUGE,
                           "1 if the member answers.");
     for (size_t n = 0; n < peers->named; n++) {
-        const struct km_cluster_member *member = next_peer(peers->view, &at);
+        const struct km_cluster_member *member =
+            km_metrics_peers_next(peers->view, &at);
         const struct km_metric_label label = {"peer",
                                               kama_bytes_str(member->address)};
         km_metric_text_count(text, &label, 1,
@@ -227,7 +177,8 @@ static void write_reach(struct km_metric_text *text, const struct peers *peers)
                           KM_METRIC_GAUGE,
                           "How long the last answer of the member took.");
     for (size_t n = 0; n < peers->named; n++) {
-        const struct km_cluster_member *member = next_peer(peers->view, &at);
+        const struct km_cluster_member *member =
+            km_metrics_peers_next(peers->view, &at);
         const struct km_metric_label label = {"peer",
                                               kama_bytes_str(member->address)};
         if (member->latency_ns > 0) {
@@ -245,7 +196,7 @@ static void write_view(void *arg, const struct km_cluster_view *view)
 {
     const struct view_text *to = arg;
     struct km_metric_text *text = to->text;
-    struct peers peers;
+    struct km_metrics_peers peers;
     char id[20];
     (void)snprintf(id, sizeof id, "%016llx", (unsigned long long)view->view_id);
     const struct km_metric_label label = {"view_id", kama_bytes_str(id)};
@@ -254,7 +205,7 @@ static void write_view(void *arg, const struct km_cluster_view *view)
     km_metric_text_count(text, &label, 1, 1);
     km_metric_text_one(text, KM_METRIC_PREFIX "ring_members", KM_METRIC_GAUGE,
                        "Members of the view, this node included.", view->count);
-    read_peers(&peers, view);
+    km_metrics_peers_read(&peers, view);
     write_states(text, view);
     write_reach(text, &peers);
     write_requests(text, &peers, to->source);

@@ -70,13 +70,15 @@ void km_store_look(struct km_store *store, uint64_t hash, kama_bytes key,
 {
     struct km_shard *shard = km_store_shard(store, hash);
     struct km_gone gone;
-    *ret_look = (struct km_store_look){.presence = KM_STORE_ABSENT};
     km_shard_lock(shard, &gone);
+    *ret_look = (struct km_store_look){.presence = KM_STORE_ABSENT,
+                                       .why = km_shard_why_locked(shard, hash)};
     struct km_place place = km_index_find(&shard->index, hash, key);
     if (place.ref != 0 && !km_shard_is_hidden_locked(shard, key)) {
         const km_word *record = km_shard_record(shard, &place);
         *ret_look = (struct km_store_look){
             .presence = presence_of(shard, record),
+            .why = KM_MISS_EXPIRED,
             .expires_at = km_record_expires_at(record),
             .version = km_record_version(record),
             .stamp = km_record_stamp(record),

@@ -52,6 +52,7 @@ enum km_store_presence {
 
 struct km_store_look {
     enum km_store_presence presence;
+    enum km_miss why;        /* of a key without an alive entry */
     km_ns expires_at;        /* 0: never, or there is no entry */
     uint64_t version;        /* of the loader */
     struct km_version stamp; /* of an explicit entry */

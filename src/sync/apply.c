@@ -145,6 +145,19 @@ static bool is_late(const struct applying *a, enum km_sync_kind kind)
            KM_SYNC_KEEPS(KM_SYNC_R4_VIEW_GATE);
 }
 
+static void tell_applied(const struct applying *a,
+                         const struct km_msg_sync_mutation *m,
+                         enum km_sync_kind kind)
+{
+    const struct km_sync *sync = a->in->sync;
+    uint32_t number = a->in->groups[a->group - 1].number;
+    if (sync->events->applied != NULL && number != UINT32_MAX) {
+        const struct km_version version = {.hlc = a->clock,
+                                           .origin = a->member->origin->number};
+        sync->events->applied(sync->owner, number, kind, version, m->key);
+    }
+}
+
 static void act(struct applying *a, const struct km_msg_sync_mutation *m,
                 enum km_sync_kind kind)
 {
@@ -166,6 +179,7 @@ static void act(struct applying *a, const struct km_msg_sync_mutation *m,
             .ttl_ms = ttl_of(m->ttl_ms)};
         (void)km_group_apply(group->group, &record);
     }
+    tell_applied(a, m, kind);
 }
 
 /* K before the store and W behind it: a fill that begins in between asks for too much,
@@ -352,6 +366,14 @@ static enum km_sync_outcome apply_chunk(
 
 /* -- gaps, heartbeats, views, goodbyes ------------------------------------------------- */
 
+static void miss(const struct km_sync *sync, uint32_t number, uint64_t clock)
+{
+    km_sync_log_invalidate(sync->log, number, clock);
+    if (sync->events->missed != NULL) {
+        sync->events->missed(sync->owner, number);
+    }
+}
+
 static void invalidate_named(struct applying *a,
                              const struct km_msg_sync_gap *gap)
 {
@@ -359,12 +381,12 @@ static void invalidate_named(struct applying *a,
     struct km_pb_list list = gap->groups;
     kama_bytes name;
     if (gap->all_groups) {
-        km_sync_log_invalidate(log, UINT32_MAX, gap->clock);
+        miss(a->in->sync, UINT32_MAX, gap->clock);
     }
     while (!gap->all_groups && km_pb_next(&list, &name)) {
         uint32_t number = find_number(log, name);
         if (number != UINT32_MAX) {
-            km_sync_log_invalidate(log, number, gap->clock);
+            miss(a->in->sync, number, gap->clock);
         }
     }
 }
@@ -387,6 +409,7 @@ static enum km_sync_outcome apply_gap(struct applying *a, kama_bytes message)
     member->applied = gap.seq;
     member->is_known = true;
     member->gaps++;
+    member->gap_at = km_sync_now(member->sync);
     return KM_SYNC_APPLIED;
 }
 

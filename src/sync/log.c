@@ -169,6 +169,7 @@ static void get_locked(struct km_sync_log *log, struct km_sync_log_state *ret)
         .newest = atomic_load_explicit(&log->newest, memory_order_relaxed),
         .lost = log->lost,
         .origin = log->origin,
+        .bytes = (size_t)(log->ring.head - log->ring.tail),
         .groups = log->count};
 }
 
@@ -462,24 +463,61 @@ uint64_t km_sync_log_lost(struct km_sync_log *log, uint32_t number)
     return group_of(log, number).lost;
 }
 
-uint64_t km_sync_log_find(struct km_sync_log *log, uint32_t number,
-                          kama_bytes key, struct km_version *ret_version)
+/* Returns the number of the group of that name, or UINT32_MAX. */
+static uint32_t number_of_locked(const struct km_sync_log *log,
+                                 const char *name)
 {
-    uint64_t found = 0;
+    KM_ASSERT_HELD(&log->lock);
+    for (uint32_t i = 0; i < log->count; i++) {
+        if (strcmp(log->groups[i].name, name) == 0) {
+            return i;
+        }
+    }
+    return UINT32_MAX;
+}
+
+uint32_t km_sync_log_number(struct km_sync_log *log, const char *name)
+{
     km_mutex_lock(&log->lock);
+    uint32_t number = number_of_locked(log, name);
+    km_mutex_unlock(&log->lock);
+    return number;
+}
+
+static void find_locked(struct km_sync_log *log, uint32_t number,
+                        kama_bytes key, km_ns now,
+                        struct km_sync_found *ret_found)
+{
+    KM_ASSERT_HELD(&log->lock);
     struct km_sync_cursor at = {.number = log->ring.first,
                                 .position = log->ring.tail};
     const struct km_sync_record *record;
     kama_bytes other;
     while ((record = km_sync_ring_next(&log->ring, &at, &other)) != NULL) {
-        if (record->number == number && km_bytes_eq(key, other)) {
-            found = at.number - 1;
-            *ret_version =
-                (struct km_version){.hlc = record->hlc, .origin = log->origin};
+        if (record->number == number &&
+            (record->kind == KM_SYNC_CLEAR || km_bytes_eq(key, other))) {
+            *ret_found = (struct km_sync_found){
+                .seq = at.number - 1,
+                .version = {.hlc = record->hlc, .origin = log->origin},
+                .kind = (enum km_sync_kind)record->kind,
+                .time =
+                    (now / KM_NS_PER_MS - age_ms(record, now)) * KM_NS_PER_MS};
         }
     }
+}
+
+bool km_sync_log_find(struct km_sync_log *log, const char *name, kama_bytes key,
+                      struct km_sync_found *ret_found)
+{
+    km_ns now = km_clock_mono(log->clock);
+    *ret_found = (struct km_sync_found){.seq = 0};
+    km_mutex_lock(&log->lock);
+    uint32_t number = number_of_locked(log, name);
+    if (number != UINT32_MAX) {
+        find_locked(log, number, key, now, ret_found);
+    }
     km_mutex_unlock(&log->lock);
-    return found;
+    return number != UINT32_MAX;
 }
 
 void km_sync_log_check(struct km_sync_log *log)

@@ -67,6 +67,7 @@ struct km_sync_log_state {
     uint64_t newest; /* the clock of the newest mutation: K of this node */
     uint64_t lost;   /* that of the newest mutation that has left; 0: none */
     uint64_t origin;
+    size_t bytes; /* that the records in the ring take */
     uint32_t groups;
 };
 
@@ -131,14 +132,26 @@ size_t km_sync_log_read(struct km_sync_log *log, uint64_t seq,
 /* Returns when a mutation was appended, by the monotonic clock and in whole
  * milliseconds; 0: it is not in the ring. */
 km_ns km_sync_log_time_of(struct km_sync_log *log, uint64_t seq);
+/* Returns the number of the group of that name, or UINT32_MAX. */
+uint32_t km_sync_log_number(struct km_sync_log *log, const char *name);
 /* Returns the name of a group, which stays valid. */
 const char *km_sync_log_name(struct km_sync_log *log, uint32_t number);
 /* Returns the seq of the newest mutation of the group that has left the ring. */
 uint64_t km_sync_log_lost(struct km_sync_log *log, uint32_t number);
-/* Looks for the newest record of a key that is in the ring. Returns its seq, or 0. For
- * people: O(ring). */
-uint64_t km_sync_log_find(struct km_sync_log *log, uint32_t number,
-                          kama_bytes key, struct km_version *ret_version);
+
+/* A record that was looked for. */
+struct km_sync_found {
+    uint64_t seq;
+    struct km_version version;
+    enum km_sync_kind kind;
+    km_ns
+        time; /* when it was appended, by the monotonic clock in milliseconds */
+};
+/* Looks for the newest record of a key of the group of that name, or for a newer CLEAR of
+ * it, in the ring. Returns false if there is no such group; the seq is 0 if there is no
+ * such record. For people: O(ring). */
+bool km_sync_log_find(struct km_sync_log *log, const char *name, kama_bytes key,
+                      struct km_sync_found *ret_found);
 
 /* Asserts the invariants. For tests. */
 void km_sync_log_check(struct km_sync_log *log);

@@ -122,5 +122,8 @@ struct km_sync_member_info {
     bool
         is_known; /* its stream has told its first mutation, a Gap, or that there is
                     * nothing to tell */
+    km_ns gap_age; /* of the newest gap that was received; 0: there was none */
     bool unsynced; /* it has not acknowledged for longer than sync_timeout */
+    bool
+        quarantined; /* its mutations are refused, because its clock is ahead */
 };

@@ -276,6 +276,7 @@ static struct km_sync_member_info info_of(const struct km_sync_member *member,
                                           uint64_t seq)
 {
     const struct km_sync_out *out = &member->out;
+    km_ns now = km_sync_now(member->sync);
     return (struct km_sync_member_info){
         .id = member->id,
         .address = member->address,
@@ -290,7 +291,10 @@ static struct km_sync_member_info info_of(const struct km_sync_member *member,
         .gaps_sent = out->gaps,
         .gaps_received = member->gaps,
         .is_known = member->is_known,
-        .unsynced = km_sync_out_lag(out, seq) > member->sync->timeout};
+        .gap_age = member->gaps > 0 ? now - member->gap_at : 0,
+        .quarantined = now<member->quarantined_until,
+                           .unsynced = km_sync_out_lag(out, seq)>
+                           member->sync->timeout};
 }
 
 void km_sync_visit(struct km_sync *sync,

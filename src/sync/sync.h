@@ -76,6 +76,12 @@ struct km_sync_events {
                 const char *text);
     /* All streams that stand have been flushed, and have got the goodbye (R11). */
     void (*said_goodbye)(void *owner);
+    /* A mutation of another node was applied to a group, by its number in the log; and
+     * mutations of a group, or of all of them (UINT32_MAX), were missed for good. Both
+     * may be NULL. */
+    void (*applied)(void *owner, uint32_t number, enum km_sync_kind kind,
+                    struct km_version version, kama_bytes key);
+    void (*missed)(void *owner, uint32_t number);
 };
 
 struct km_sync_options {

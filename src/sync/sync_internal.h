@@ -119,6 +119,7 @@ struct km_sync_member {
     uint64_t received;
     uint64_t duplicates;
     uint64_t gaps;
+    km_ns gap_at; /* when the newest one came */
     /* ---- to it ---- */
     struct km_sync_out out;
 };

@@ -43,6 +43,7 @@ struct kit {
     struct km_pulse_late late[3];
     size_t late_count;
     size_t metrics_bytes; /* that /metrics has */
+    struct km_admin_log log;
 };
 
 static inline enum km_admin_phase kit_phase(void *arg)
@@ -118,6 +119,7 @@ static inline void kit_members(void *arg,
         .share_ppm = 600000,
         .self = 1,
         .reach = "self",
+        .sync_state = "",
     };
     (void)arg;
     visitor->view(visitor->arg, &view);
@@ -127,7 +129,16 @@ static inline void kit_members(void *arg,
     member.self = 0;
     member.label_count = 0;
     member.fills = UINT64_MAX;
+    member.sync_state = "live";
+    member.sync_queue = 2;
+    member.sync_lag_ns = 1500;
+    member.sync_gaps_received = 4;
     visitor->member(visitor->arg, &member);
+}
+
+static inline void kit_log(void *arg, struct km_admin_log *ret_log)
+{
+    *ret_log = ((const struct kit *)arg)->log;
 }
 
 static inline kama_status kit_owner(void *arg, const char *group,
@@ -165,6 +176,7 @@ static const struct km_admin_ops kit_ops = {
     .late_loops = kit_late_loops,
     .node = kit_node,
     .members = kit_members,
+    .log = kit_log,
     .owner = kit_owner,
     .metrics = kit_metrics,
 };

@@ -70,6 +70,46 @@ static void test_members(void **state)
     assert_string_equal(text_of(first, "state"), "active");
     assert_string_equal(text_of(second, "state"), "joining");
     assert_int_equal(number_of(second, "fills"), INT64_MAX);
+    assert_true(json_is_null(json_object_get(first, "stream")));
+    assert_int_equal(
+        number_of(json_object_get(second, "stream"), "lag_entries"), 2);
+    json_decref(json);
+    kit_end(&kit);
+}
+
+/* The log, and the streams of each member that has some. */
+static void test_sync(void **state)
+{
+    struct kit kit;
+    (void)state;
+    kit_begin(&kit);
+    kit.log = (struct km_admin_log){.exists = true,
+                                    .seq = 9,
+                                    .entries = 4,
+                                    .bytes = 300,
+                                    .oldest_ns = 1200};
+    kit_ask(&kit, "/api/v1/sync", "");
+    json_t *json = kit_json(&kit);
+    json_t *log = json_object_get(json, "log");
+    json_t *members = json_object_get(json, "members");
+    assert_int_equal(number_of(log, "seq"), 9);
+    assert_int_equal(number_of(log, "entries"), 4);
+    assert_int_equal(number_of(log, "bytes"), 300);
+    assert_int_equal(number_of(log, "age_ns"), 1200);
+    assert_int_equal(json_array_size(members), 1);
+    json_t *stream = json_object_get(json_array_get(members, 0), "stream");
+    assert_string_equal(text_of(json_array_get(members, 0), "address"),
+                        "10.0.0.2:8001");
+    assert_string_equal(text_of(stream, "state"), "live");
+    assert_true(json_is_true(json_object_get(stream, "up")));
+    assert_true(json_is_false(json_object_get(stream, "unsynced")));
+    assert_int_equal(number_of(stream, "lag_ns"), 1500);
+    assert_int_equal(number_of(stream, "gaps"), 4);
+    json_decref(json);
+    kit.log.exists = false;
+    kit_ask(&kit, "/api/v1/sync", "");
+    json = kit_json(&kit);
+    assert_true(json_is_null(json_object_get(json, "log")));
     json_decref(json);
     kit_end(&kit);
 }
@@ -376,6 +416,7 @@ int main(void)
         cmocka_unit_test(test_node),
         cmocka_unit_test(test_settings_of_any_bytes),
         cmocka_unit_test(test_members),
+        cmocka_unit_test(test_sync),
         cmocka_unit_test(test_ring),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_keys),

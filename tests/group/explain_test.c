@@ -4,7 +4,7 @@
  * changes nothing. Each test gets the key afterwards where that is possible, so
  * that the words are compared with the deed.
  */
-#include "fake_owner.h"
+#include "fake_sync.h"
 
 #include "group/explain.h"
 
@@ -86,6 +86,7 @@ static void test_expired(void **state)
     AWAIT(explain(f->group, K).presence == KM_STORE_EXPIRED);
     struct km_explain e = explain(f->group, K);
     assert_int_equal(e.presence, KM_STORE_EXPIRED);
+    assert_int_equal(e.why, KM_MISS_EXPIRED);
     assert_int_equal(e.get, KM_EXPLAIN_LOAD);
     assert_int_equal(e.value_bytes, 0);
     fixture_free(f);
@@ -218,6 +219,67 @@ static void test_loads_that_are_not_kept(void **state)
     fake_close(c);
 }
 
+/* -- a synchronized group -------------------------------------------------- */
+
+/* A value that was set says so, with the same stamp on the node where it was set and
+ * on one to which it has come. */
+static void test_stamp_of_a_set(void **state)
+{
+    static struct fake_log logs[FAKE_NODES];
+    struct fake_cluster *c = fake_synced_open(logs);
+    (void)state;
+    assert_int_equal(kama_set(A->group, K, KAMA_STR("v"), NULL), KAMA_OK);
+    (void)fake_deliver(&logs[0], &logs[1]);
+    for (unsigned i = 0; i < 2; i++) {
+        struct km_explain e = explain(c->nodes[i].group, K);
+        assert_int_equal(e.get, KM_EXPLAIN_HIT);
+        assert_int_equal(e.kind, KM_EXPLAIN_EXPLICIT);
+        assert_int_equal(e.stamp.hlc, 1);
+        assert_int_equal(e.stamp.origin, 1);
+    }
+    fake_close(c);
+}
+
+/* A value that was loaded has no stamp, and a group that is not synchronized does not
+ * know how its values came. */
+static void test_kind_without_a_stamp(void **state)
+{
+    static struct fake_log logs[FAKE_NODES];
+    struct fake_cluster *c = fake_synced_open(logs);
+    (void)state;
+    assert_int_equal(explain(B->group, K).kind, KM_EXPLAIN_UNKNOWN);
+    assert_int_equal(get_text(B->group, "k", NULL, "value of k"), KAMA_OK);
+    struct km_explain e = explain(B->group, K);
+    assert_int_equal(e.kind, KM_EXPLAIN_FILLED);
+    assert_false(km_version_is_set(e.stamp));
+    fake_close(c);
+    c = fake_open();
+    assert_int_equal(kama_set(B->group, K, KAMA_STR("v"), NULL), KAMA_OK);
+    assert_int_equal(explain(B->group, K).kind, KM_EXPLAIN_UNKNOWN);
+    fake_close(c);
+}
+
+/* What is loaded here is kept, whoever owns the key, so that nothing says the
+ * opposite. */
+static void test_loads_that_are_kept(void **state)
+{
+    static struct fake_log logs[FAKE_NODES];
+    struct fake_cluster *c = fake_synced_open(logs);
+    (void)state;
+    fake_own(A, KM_OWNER_HERE_UNSETTLED, NULL);
+    struct km_explain e = explain(A->group, K);
+    assert_int_equal(e.get, KM_EXPLAIN_LOAD);
+    assert_string_equal(e.reason, "");
+    fake_close(c);
+    c = fake_synced_open(logs);
+    atomic_store(&B->outcome, KM_OWNER_UNREACHABLE);
+    e = explain(A->group, K);
+    assert_int_equal(e.get, KM_EXPLAIN_LOAD);
+    assert_non_null(strstr(e.reason, "does not answer"));
+    assert_null(strstr(e.reason, "not kept"));
+    fake_close(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +293,9 @@ int main(void)
         cmocka_unit_test(test_silent_owner),
         cmocka_unit_test(test_silent_owner_without_a_loader),
         cmocka_unit_test(test_loads_that_are_not_kept),
+        cmocka_unit_test(test_stamp_of_a_set),
+        cmocka_unit_test(test_kind_without_a_stamp),
+        cmocka_unit_test(test_loads_that_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

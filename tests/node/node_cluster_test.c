@@ -34,6 +34,7 @@ struct seen {
     kama_node_info info;
     char address[128];
     char text[128];
+    char sync[16];
 };
 
 static void on_member(void *arg, const kama_member *member)
@@ -45,6 +46,7 @@ static void on_member(void *arg, const kama_member *member)
     (void)snprintf(seen->text, sizeof seen->text, "%s %s %zu %s",
                    member->labels[0], member->labels[1], member->label_count,
                    member->reach);
+    (void)snprintf(seen->sync, sizeof seen->sync, "%s", member->sync_state);
 }
 
 static void on_owner(void *arg, const kama_owner *owner)
@@ -90,6 +92,7 @@ static void test_a_node_alone_from_new_to_stopped(void **state)
     assert_int_equal(seen.calls, 1);
     assert_string_equal(seen.address, kama_node_address(node));
     assert_string_equal(seen.text, "zone-a ssd 2 self");
+    assert_string_equal(seen.sync, "");
     assert_int_equal(seen.member.struct_size, sizeof(kama_member));
     assert_int_equal(seen.member.state, KAMA_MEMBER_ACTIVE);
     assert_int_equal(seen.member.weight, 3);

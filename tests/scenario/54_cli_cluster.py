@@ -57,11 +57,12 @@ class Alone(unittest.TestCase):
                          (["zone-a", "ssd"], 1, 1000000, True))
         head, line = self.out("peers").splitlines()
         self.assertEqual(head.split(), "ADDR ID STATE LATENCY SINCE "
-                         "REACH".split())
+                         "REACH SYNC LAG QUEUE".split())
         cells = line.split()
         self.assertEqual(cells[:4], [self.node.address, member["id"][:8],
                                      "active", "-"])
-        self.assertEqual(cells[4:], ["-", "self"])
+        self.assertEqual(cells[4:], ["-", "self", "-", "-", "-"])
+        self.assertIsNone(member["stream"])
 
     def test_owner(self):
         code, owner = cli_json(self.node, "-g", "users", "owner", "tom")
@@ -159,12 +160,78 @@ class Several(unittest.TestCase):
         fake = self.naming("10.0.0.1:1", "10.0.0.2:22")
         lines = cli(fake, "peers").stdout.decode().splitlines()
         self.assertEqual(lines[1].split(), ["10.0.0.1:1", "01" * 4, "active",
-                                            "1.500ms", "1m", "unreachable"])
+                                            "1.500ms", "1m", "unreachable",
+                                            "-", "-", "-"])
         self.assertEqual(lines[1].index("active"), lines[2].index("active"))
         text = cli(fake, "owner", "k").stdout.decode()
         self.assertEqual(text, "owner  10.0.0.1:1\nid     %s\n"
                          "rank   10.0.0.1:1 10.0.0.2:22\nslot   9\n"
                          "view   0000000000000007\n" % ("02" * 16))
+
+    def test_peers_show_the_streams(self):
+        """Their state, the age of the oldest mutation that waits for the member,
+        and how many wait; all figures in JSON."""
+        c = pb2()
+        figures = {"state": "live", "up": True, "unsynced": False,
+                   "quarantined": False,
+                   "lag_ns": 1250000, "lag_entries": 3, "acked": 5,
+                   "applied": 6, "sent": 7, "received": 8, "duplicates": 9,
+                   "gaps": 10, "gaps_sent": 11,
+                   "gap_age_ms": 12}
+        members = c.MembersResponse(members=[
+            c.Member(address="10.0.0.1:1",
+                     stream=c.MemberStream(**figures)),
+            c.Member(address="10.0.0.2:1", stream=c.MemberStream(
+                state="down\x1b", unsynced=True, quarantined=True, lag_ns=75 * 10 ** 9,
+                lag_entries=2 ** 40))])
+        with FakeNode({V2 + "Members":
+                       lambda *_: members.SerializeToString()}) as fake:
+            lines = cli(fake, "peers").stdout.decode().splitlines()
+            self.assertEqual([line.split()[-3:] for line in lines],
+                             [["SYNC", "LAG", "QUEUE"],
+                              ["live", "1.250ms", "3"],
+                              ["down\\x1b,unsynced,quarantined", "1m", str(2 ** 40)]])
+            self.assertEqual(cli(fake, "--raw", "peers").stdout.decode(),
+                             "\n".join(lines) + "\n")
+            first, second = cli_json(fake, "peers")[1]["members"]
+            self.assertEqual(first["stream"], figures)
+            self.assertEqual((second["stream"]["unsynced"],
+                              second["stream"]["up"]), (True, False))
+
+    def test_explain_shows_versions_and_records(self):
+        """With the address of the member where a mutation began, or its digits if
+        the address is not known."""
+        c = pb2()
+        here = c.MutationVersion(unix_ms=1764357361123, counter=2,
+                                 origin=b"\1" * 8, address="10.0.0.1:1")
+        gone = c.MutationVersion(unix_ms=5, origin=b"\xab" * 8)
+        answer = c.ExplainResponse(copies=[
+            c.Copy(address="10.0.0.1:1", rank=1, kind=2, value_bytes=3,
+                   ttl_ms=-1, age_ms=12000, stamp=here, get=1,
+                   record=c.KeyRecord(operation="set", seq=7, age_ms=12000,
+                                      origin=b"\1" * 16, version=here)),
+            c.Copy(address="10.0.0.2:1", rank=2, kind=2, value_bytes=3,
+                   ttl_ms=-1, stamp=gone, get=1,
+                   record=c.KeyRecord(operation="none"))])
+        with FakeNode({V2 + "Explain":
+                       lambda *_: answer.SerializeToString()}) as fake:
+            lines = cli(fake, "explain", "k").stdout.decode().splitlines()
+            self.assertEqual(lines[1].split(), [
+                "owner", "10.0.0.1:1", "explicit",
+                "1764357361123.2@10.0.0.1:1", "12s", "forever", "3", "set",
+                "#7,", "12s", "ago", "hit"])
+            self.assertEqual(lines[2].split(), [
+                "2", "10.0.0.2:1", "explicit", "5.0@" + "ab" * 8, "unknown",
+                "forever", "3", "none", "hit"])
+            first, second = cli_json(fake, "explain", "k")[1]["copies"]
+            version = {"unix_ms": 1764357361123, "counter": 2,
+                       "origin": "01" * 8, "address": "10.0.0.1:1"}
+            self.assertEqual(first["stamp"], version)
+            self.assertEqual(first["record"], {
+                "operation": "set", "origin": "01" * 16, "age_ms": 12000,
+                "seq": 7, "version": version})
+            self.assertEqual((second["record"]["operation"],
+                              second["record"]["version"]), ("none", None))
 
     def test_an_etcd_that_does_not_answer_is_told(self):
         """By `peers`, behind the members that the node has known last."""

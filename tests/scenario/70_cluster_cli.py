@@ -101,8 +101,8 @@ class Cluster(unittest.TestCase):
         self.assertEqual(code, 0, out)
         loads = [line.split()[-1] for line in out.splitlines()
                  if "loads in the cluster" in line]
-        self.assertEqual(loads[:3], ["1", "1", "1"], out)
-        self.assertEqual(out.count("a smile"), 2, out)
+        self.assertEqual(loads[:4], ["1", "1", "1", "2"], out)
+        self.assertEqual(out.count("a smile"), 4, out)
         self.assertIn("-g unicode set 1F600 'a smile'\n   A$ ", out)
         # Each step begins behind one empty line, and there is no other one.
         self.assertEqual(out.count("\n\n"), out.count("\n\n== "), out)

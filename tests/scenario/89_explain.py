@@ -84,9 +84,9 @@ class InACluster(Explaining):
         self.assertEqual(other.stats("web").peer_gets, fills + 1)
         text = cli(third, "-g", "web", "explain", key).stdout.decode()
         head, line, *_ = text.splitlines()
-        self.assertEqual(head.split(), "RANK ADDRESS HELD AGE TTL SIZE RECORD "
-                         "GET".split())
-        self.assertEqual(line.split(), ["owner", owner.advertise, "yes",
+        self.assertEqual(head.split(), "RANK ADDRESS HELD VERSION AGE TTL SIZE "
+                         "RECORD GET".split())
+        self.assertEqual(line.split(), ["owner", owner.advertise, "yes", "-",
                                         "unknown", "forever",
                                         str(first["value_bytes"]), "unknown",
                                         "hit"])
@@ -250,7 +250,7 @@ class NotReady(Explaining):
                              ("miss", 1, False))
             client.set(b"k", b"vvv", "plain")
             text = cli(node, "-g", "plain", "explain", "k").stdout.decode()
-            self.assertRegex(text, r"(?m)^owner +\S+ +yes +unknown +forever +3"
+            self.assertRegex(text, r"(?m)^owner +\S+ +yes +- +unknown +forever +3"
                              r" +unknown +hit$")
 
 

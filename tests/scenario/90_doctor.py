@@ -316,6 +316,41 @@ class FakeNodes(Examining):
         report = self.expect(cluster, ("group-options", "warn", 1, 0))
         self.assertIn("loader", report["findings"][0]["text"])
 
+    def test_streams(self):
+        """A member that is behind and one that was, and a clock in quarantine; of
+        a member that is not reached, only that."""
+        cluster = FakeCluster(3, self)
+        a, b, _ = cluster.answers
+        to_b = a.members.members[1]
+        to_b.stream.CopyFrom(pb2().MemberStream(
+            state="live", lag_ns=5 * 10 ** 9, lag_entries=17))
+        self.expect(cluster)
+        to_b.stream.unsynced = True
+        report = self.expect(cluster, ("member-unsynced", "warn", 0, 1))
+        text = report["findings"][0]["text"]
+        self.assertIn(" 17 of its mutations", text)
+        self.assertIn("for 5s", text)
+        to_b.reach = pb2().REACH_UNREACHABLE
+        self.expect(cluster, ("member-cut", "fail", 0, 1))
+        a.members.CopyFrom(cluster.view())
+        b.members.members[2].stream.CopyFrom(pb2().MemberStream(
+            state="live", gaps=2, gap_age_ms=599999))
+        report = self.expect(cluster, ("member-gap", "warn", 1, 2))
+        self.assertIn("2 times, last 9m ago", report["findings"][0]["text"])
+        b.members.members[2].stream.gap_age_ms += 1
+        self.expect(cluster)
+        b.members.members[0].stream.quarantined = True
+        self.expect(cluster, ("clock-quarantined", "fail", 1, 0))
+
+    def test_groups_with_different_strategies(self):
+        cluster = FakeCluster(2, self)
+        for answer, sync in zip(cluster.answers, ("broadcast", "owner")):
+            answer.groups[0].sync = sync
+        report = self.expect(cluster, ("group-sync", "fail", 1, 0))
+        self.assertIn('group "g" has sync=owner, and on %s it has '
+                      "sync=broadcast" % cluster.addresses[0],
+                      report["findings"][0]["text"])
+
     def test_members_that_are_not_what_they_should_be(self):
         cluster = FakeCluster(3, self)
         a, b, c = cluster.answers

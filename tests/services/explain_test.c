@@ -36,6 +36,8 @@ struct world {
     const struct other *others;
     size_t count;
     unsigned asked;
+    struct km_cluster_record record; /* of this node */
+    kama_bytes operation;            /* of the others; empty: "set" */
     /* the response */
     unsigned done;
     kama_status status;
@@ -48,7 +50,7 @@ struct world {
 static void fake_view(void *arg, km_cluster_view_fn cb, void *cb_arg)
 {
     const struct km_cluster_member self = {
-        .address = SELF, .state = KM_MEMBER_ACTIVE, .self = true};
+        .address = SELF, .id = {9}, .state = KM_MEMBER_ACTIVE, .self = true};
     const struct km_cluster_view view = {.members = &self, .count = 1};
     (void)arg;
     cb(cb_arg, &view);
@@ -73,17 +75,41 @@ static void fake_owner(void *arg, const char *group, kama_bytes key,
     cb(cb_arg, &info);
 }
 
+static void fake_record(void *arg, const char *group, kama_bytes key,
+                        struct km_cluster_record *ret_record)
+{
+    const struct world *w = arg;
+    assert_string_equal(group, "g");
+    assert_true(km_bytes_eq(key, KAMA_STR("k")));
+    *ret_record = w->record;
+}
+
+/* The origins of versions, which are the first 8 bytes of an id. */
+#define SELF_ORIGIN KM_LIT("\x09\0\0\0\0\0\0\0")
+#define GONE_ORIGIN KM_LIT("\x77\0\0\0\0\0\0\0")
+
 /* Encodes the answer that a member gives for itself. */
-static kama_status answer_of(const struct other *other, struct km_buf *buf)
+static kama_status answer_of(const struct world *w, const struct other *other,
+                             struct km_buf *buf)
 {
     uint8_t id[KM_MEMBER_ID_BYTES] = {other->answers_as};
-    const struct km_msg_copy copy = {.address = KM_LIT("of its own"),
-                                     .id = kama_bytes_make(id, sizeof id),
-                                     .value_bytes = 7,
-                                     .rank = 4,
-                                     .get = KM_MSG_GET_HIT,
-                                     .reason = KM_LIT("a\xff"
-                                                      "b")};
+    const struct km_msg_copy copy = {
+        .address = KM_LIT("of its own"),
+        .id = kama_bytes_make(id, sizeof id),
+        .value_bytes = 7,
+        .rank = 4,
+        .kind = KM_MSG_COPY_EXPLICIT,
+        .stamp = {.unix_ms = 5,
+                  .counter = 6,
+                  .origin = SELF_ORIGIN,
+                  .address = KM_LIT("a lie")},
+        .record = {.operation = w->operation,
+                   .origin = GONE_ORIGIN,
+                   .seq = 8,
+                   .version = {.unix_ms = 7, .origin = GONE_ORIGIN}},
+        .get = KM_MSG_GET_HIT,
+        .reason = KM_LIT("a\xff"
+                         "b")};
     return other->answers_as == 0
                ? km_buf_append(buf, "\x0a\x7f", 2)
                : km_pb_append_element(buf, KM_MSG_EXPLAIN_COPIES,
@@ -104,7 +130,7 @@ static void fake_survey(void *arg, struct km_cluster_survey *survey)
         uint8_t id[KM_MEMBER_ID_BYTES] = {other->id};
         struct km_buf buf;
         km_buf_init(&buf, km_mem_default(), SIZE_MAX);
-        assert_int_equal(answer_of(other, &buf), KAMA_OK);
+        assert_int_equal(answer_of(w, other, &buf), KAMA_OK);
         const struct km_cluster_answer answer = {.address = other->address,
                                                  .id = id,
                                                  .state = KM_MEMBER_ACTIVE,
@@ -121,7 +147,8 @@ static void fake_survey(void *arg, struct km_cluster_survey *survey)
 static const struct km_cluster_ops fake_ops = {.view = fake_view,
                                                .node = fake_node,
                                                .owner = fake_owner,
-                                               .survey = fake_survey};
+                                               .survey = fake_survey,
+                                               .record = fake_record};
 
 static kama_status world_open(struct world *w, const kama_allocator *mem)
 {
@@ -149,6 +176,8 @@ static void world_join(struct world *w, const struct other *others,
 {
     w->others = others;
     w->count = count;
+    w->operation = KM_LIT("set");
+    w->record = (struct km_cluster_record){.operation = "none"};
     km_service_env_set_cluster(
         &w->env, (struct km_cluster_source){.ops = &fake_ops, .arg = w});
 }
@@ -217,6 +246,91 @@ static void expect_row(const struct world *w, size_t at, const char *address,
 }
 
 /* -- tests ----------------------------------------------------------------- */
+
+static void expect_bytes(kama_bytes bytes, kama_bytes expected)
+{
+    assert_int_equal(bytes.len, expected.len);
+    assert_memory_equal(bytes.data, expected.data, expected.len);
+}
+
+/* The versions that a member tells come with the address of their origin as this node
+ * knows it, and without one if it is no member. */
+static void test_versions_of_others(void **state)
+{
+    static const struct other others[] = {{"10.0.0.3:1", 3, 3, KAMA_OK, ""}};
+    struct world w;
+    (void)state;
+    assert_int_equal(world_open(&w, km_mem_default()), KAMA_OK);
+    world_join(&w, others, 1);
+    assert_int_equal(explain(&w, KM_EXPLAIN_CLUSTER), KAMA_OK);
+    const struct km_msg_copy *row = &w.rows[0];
+    assert_int_equal(row->kind, KM_MSG_COPY_EXPLICIT);
+    assert_int_equal(row->stamp.unix_ms, 5);
+    assert_int_equal(row->stamp.counter, 6);
+    expect_bytes(row->stamp.origin, SELF_ORIGIN);
+    expect_bytes(row->stamp.address, KAMA_STR(SELF));
+    expect_bytes(row->record.operation, KM_LIT("set"));
+    assert_int_equal(row->record.seq, 8);
+    assert_int_equal(row->record.version.unix_ms, 7);
+    expect_bytes(row->record.version.origin, GONE_ORIGIN);
+    assert_int_equal(row->record.version.address.len, 0);
+    w.operation = KM_LIT("a\x1bn odd word");
+    assert_int_equal(explain(&w, KM_EXPLAIN_CLUSTER), KAMA_OK);
+    assert_int_equal(w.rows[0].record.operation.len, 0);
+    assert_int_equal(w.rows[0].record.version.origin.len, 0);
+    world_close(&w);
+}
+
+/* A key without an entry says why there is none; one with an entry does not. */
+static void test_absence(void **state)
+{
+    struct world w;
+    (void)state;
+    assert_int_equal(world_open(&w, km_mem_default()), KAMA_OK);
+    assert_int_equal(explain(&w, KM_EXPLAIN_CLUSTER), KAMA_OK);
+    assert_int_equal(w.rows[0].absence, KM_MSG_ABSENCE_UNKNOWN);
+    assert_int_equal(kama_set(w.group, KAMA_STR("k"), KAMA_STR("v"), NULL),
+                     KAMA_OK);
+    assert_int_equal(explain(&w, KM_EXPLAIN_CLUSTER), KAMA_OK);
+    assert_int_equal(w.rows[0].absence, KM_MSG_ABSENCE_UNKNOWN);
+    assert_int_equal(kama_del(w.group, KAMA_STR("k"), NULL), KAMA_OK);
+    assert_int_equal(explain(&w, KM_EXPLAIN_CLUSTER), KAMA_OK);
+    assert_int_equal(w.rows[0].status, KAMA_WOULD_LOAD);
+    assert_int_equal(w.rows[0].absence, KM_MSG_ABSENCE_DELETED);
+    world_close(&w);
+}
+
+/* The record in the log of this node, with its id; "none"; and nothing on a node that
+ * has no log. */
+static void test_own_record(void **state)
+{
+    struct world w;
+    (void)state;
+    assert_int_equal(world_open(&w, km_mem_default()), KAMA_OK);
+    assert_int_equal(explain(&w, KM_EXPLAIN_CLUSTER), KAMA_OK);
+    assert_int_equal(w.rows[0].record.operation.len, 0);
+    world_join(&w, NULL, 0);
+    assert_int_equal(explain(&w, KM_EXPLAIN_CLUSTER), KAMA_OK);
+    expect_bytes(w.rows[0].record.operation, KM_LIT("none"));
+    assert_int_equal(w.rows[0].record.origin.len, 0);
+    assert_int_equal(w.rows[0].record.version.origin.len, 0);
+    w.record = (struct km_cluster_record){
+        .operation = "delete",
+        .seq = 12,
+        .version = {.hlc = 1000u << 16 | 3, .origin = UINT64_C(9) << 56},
+        .age_ns = 2500 * KM_NS_PER_MS};
+    assert_int_equal(explain(&w, KM_EXPLAIN_CLUSTER), KAMA_OK);
+    const struct km_msg_key_record *record = &w.rows[0].record;
+    expect_bytes(record->operation, KM_LIT("delete"));
+    assert_int_equal(record->age_ms, 2500);
+    assert_int_equal(record->seq, 12);
+    assert_int_equal(record->origin.len, KM_MEMBER_ID_BYTES);
+    assert_int_equal(record->version.unix_ms, 1000);
+    assert_int_equal(record->version.counter, 3);
+    expect_bytes(record->version.origin, SELF_ORIGIN);
+    expect_bytes(record->version.address, KAMA_STR(SELF));
+    world_close(&w);
+}
 
 /* The owner comes first, then the others by their rank and their address. The
  * address, the state and the rank are those of the asking node's view; only what a
@@ -318,6 +432,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_are_in_order),
+        cmocka_unit_test(test_versions_of_others),
+        cmocka_unit_test(test_absence),
+        cmocka_unit_test(test_own_record),
         cmocka_unit_test(test_members_that_cannot_be_asked),
         cmocka_unit_test(test_one_node),
         cmocka_unit_test(test_failmalloc),

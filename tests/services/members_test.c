@@ -58,6 +58,23 @@ static void fake_view(void *arg, km_cluster_view_fn cb, void *cb_arg)
             .latency_ns = 7,
             .since_ms = 8,
         };
+        if (i > 0) {
+            members[i].stream = (struct km_cluster_stream){
+                .sync_state = "live",
+                .sync_lag_ns = 10,
+                .sync_queue = 11,
+                .acked = 12,
+                .applied = 13,
+                .sent = 14,
+                .received = 15,
+                .duplicates = 16,
+                .gaps_sent = 17,
+                .gaps_received = 18,
+                .gap_age_ms = 19,
+                .unsynced = true,
+                .quarantined = true,
+            };
+        }
     }
     const struct km_cluster_view view = {.cluster = "blue",
                                          .service = "cache",
@@ -219,6 +236,14 @@ static void expect_texts(struct km_pb_list list, const char *const *texts,
     assert_false(km_pb_next(&list, &element));
 }
 
+/* Reads the next member of a list. */
+static void next_member(struct km_pb_list *list, struct km_msg_member *ret)
+{
+    kama_bytes element;
+    assert_true(km_pb_next(list, &element));
+    assert_int_equal(km_pb_decode(&km_msg_member_pb, element, ret), KAMA_OK);
+}
+
 /* -- tests --------------------------------------------------------------- */
 
 /* Node, Members and Owner have everything that the source says. */
@@ -231,7 +256,6 @@ static void test_methods_say_what_the_source_says(void **state)
     struct km_msg_members_response members;
     struct km_msg_member member;
     struct km_msg_owner_response owner;
-    kama_bytes element;
     fake_init(&fake);
     kama_node *node = node_new(&fake);
     assert_int_equal(ask(node, "/kama.v2.Cache/Node", KM_LIT(""), &buf),
@@ -258,10 +282,8 @@ static void test_methods_say_what_the_source_says(void **state)
     expect_text(members.cluster, "blue");
     assert_int_equal(members.members.count, 2);
     assert_true(members.settled && !members.registry_up);
-    assert_true(km_pb_next(&members.members, &element));
-    assert_true(km_pb_next(&members.members, &element));
-    assert_int_equal(km_pb_decode(&km_msg_member_pb, element, &member),
-                     KAMA_OK);
+    next_member(&members.members, &member);
+    next_member(&members.members, &member);
     expect_text(member.address, "10.0.0.2:1");
     expect_text(member.version, "9.8.7");
     expect_texts(member.labels, labels, 2);
@@ -279,6 +301,44 @@ static void test_methods_say_what_the_source_says(void **state)
     expect_texts(owner.addresses, ranks, 2);
     assert_int_equal(owner.slot, 5); /* the name of the group has arrived */
     assert_false(owner.self);
+    km_buf_fini(&buf);
+    kama_node_free(node);
+    fake_fini(&fake);
+}
+
+/* Members has the streams to and from each other member, and none of the node
+ * itself. */
+static void test_members_have_streams(void **state)
+{
+    (void)state;
+    struct fake fake;
+    struct km_buf buf;
+    struct km_msg_members_response members;
+    struct km_msg_member member;
+    fake_init(&fake);
+    kama_node *node = node_new(&fake);
+    assert_int_equal(ask(node, "/kama.v2.Cache/Members", KM_LIT(""), &buf),
+                     KAMA_OK);
+    assert_int_equal(
+        km_pb_decode(&km_msg_members_response_pb, km_buf_bytes(&buf), &members),
+        KAMA_OK);
+    next_member(&members.members, &member);
+    assert_int_equal(member.stream.state.len, 0);
+    assert_false(member.stream.up);
+    next_member(&members.members, &member);
+    expect_text(member.stream.state, "live");
+    assert_true(member.stream.up && member.stream.unsynced);
+    assert_true(member.stream.quarantined);
+    assert_int_equal(member.stream.lag_ns, 10);
+    assert_int_equal(member.stream.lag_entries, 11);
+    assert_int_equal(member.stream.acked, 12);
+    assert_int_equal(member.stream.applied, 13);
+    assert_int_equal(member.stream.sent, 14);
+    assert_int_equal(member.stream.received, 15);
+    assert_int_equal(member.stream.duplicates, 16);
+    assert_int_equal(member.stream.gaps_sent, 17);
+    assert_int_equal(member.stream.gaps, 18);
+    assert_int_equal(member.stream.gap_age_ms, 19);
     km_buf_fini(&buf);
     kama_node_free(node);
     fake_fini(&fake);
@@ -507,6 +567,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_methods_say_what_the_source_says),
+        cmocka_unit_test(test_members_have_streams),
         cmocka_unit_test(test_owner_refuses_wrong_requests),
         cmocka_unit_test(test_a_node_alone_is_a_cluster_of_itself),
         cmocka_unit_test(test_watch_sends_each_change_and_ends_with_the_node),

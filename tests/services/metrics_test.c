@@ -40,6 +40,7 @@ struct fake {
     size_t count;
     struct km_cluster_node node;
     struct km_cluster_registry registry;
+    struct km_cluster_log log;
     /* Of each other member. */
     _Atomic uint64_t fill_codes[MEMBERS_MAX][KM_STATUS_GRPC_CODES];
     _Atomic uint64_t mutation_codes[KM_STATUS_GRPC_CODES];
@@ -91,11 +92,17 @@ static void fake_requests(void *arg, km_cluster_requests_fn cb, void *cb_arg)
     }
 }
 
+static void fake_log(void *arg, struct km_cluster_log *ret_log)
+{
+    *ret_log = ((struct fake *)arg)->log;
+}
+
 static const struct km_cluster_ops fake_ops = {.view = fake_view,
                                                .node = fake_node,
                                                .requests = fake_requests,
                                                .registry = fake_registry,
-                                               .counters = fake_counters};
+                                               .counters = fake_counters,
+                                               .log = fake_log};
 
 /* Makes `count` members, of which the second one is this node. Each of the others
  * was asked for as many keys as its number says. */
@@ -107,6 +114,11 @@ static void fake_init(struct fake *fake, size_t count)
         .ready = true, .lease_id = 7, .lease_held = true, .degraded = ""};
     fake->registry = (struct km_cluster_registry){
         .exists = true, .lease_ttl_ms = 10000, .lease_age_ms = 2500};
+    fake->log = (struct km_cluster_log){.exists = true,
+                                        .seq = 9,
+                                        .entries = 4,
+                                        .bytes = 300,
+                                        .oldest_ns = 2500000000};
     for (size_t i = 0; i < count; i++) {
         (void)snprintf(fake->addresses[i], sizeof fake->addresses[i],
                        "10.0.0.%zu:1", i);
@@ -117,8 +129,20 @@ static void fake_init(struct fake *fake, size_t count)
                                        .latency_ns = 1500,
                                        .served = 4};
         fake->fill_codes[i][0] = i;
+        fake->members[i].stream =
+            (struct km_cluster_stream){.sync_state = "live",
+                                       .sync_lag_ns = 1500,
+                                       .sync_queue = 2,
+                                       .acked = 7,
+                                       .applied = 100 + i,
+                                       .sent = i,
+                                       .received = 2 * i,
+                                       .duplicates = 1,
+                                       .gaps_sent = 3,
+                                       .gaps_received = 4};
     }
     fake->members[1].reach = KM_CLUSTER_REACH_SELF;
+    fake->members[1].stream = (struct km_cluster_stream){.sync_state = NULL};
     fake->mutation_codes[4] = 3;
     km_histogram_init(&fake->times);
     km_histogram_record(&fake->times, 1500000000);
@@ -270,6 +294,46 @@ static void test_members(void **state)
     world_close(&w);
 }
 
+/* The streams to and from each other member, and the log. */
+static void test_streams(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w, 4);
+    w.fake.members[2].stream.sync_state = "hello";
+    w.fake.members[2].stream.unsynced = true;
+    w.fake.members[3].stream.sync_state = NULL;
+    const char *text = write_text(&w);
+    expect(text, "kamacache_sync_connected{peer=\"10.0.0.0:1\"} 1");
+    expect(text, "kamacache_sync_connected{peer=\"10.0.0.2:1\"} 0");
+    expect(text, "kamacache_sync_unsynced{peer=\"10.0.0.0:1\"} 0");
+    expect(text, "kamacache_sync_unsynced{peer=\"10.0.0.2:1\"} 1");
+    expect(text, "kamacache_sync_quarantined{peer=\"10.0.0.2:1\"} 0");
+    expect(text, "kamacache_sync_lag_seconds{peer=\"10.0.0.2:1\"} 0.0000015");
+    expect(text, "kamacache_sync_queue_entries{peer=\"10.0.0.2:1\"} 2");
+    expect(text, "kamacache_sync_acked_seq{peer=\"10.0.0.2:1\"} 7");
+    expect(text, "kamacache_sync_applied_seq{peer=\"10.0.0.2:1\"} 102");
+    expect(text, "kamacache_sync_mutations_total"
+                 "{peer=\"10.0.0.2:1\",result=\"sent\"} 2");
+    expect(text, "kamacache_sync_mutations_total"
+                 "{peer=\"10.0.0.2:1\",result=\"applied\"} 4");
+    expect(text, "kamacache_sync_mutations_total"
+                 "{peer=\"10.0.0.2:1\",result=\"duplicate\"} 1");
+    expect(text, "kamacache_sync_gaps_total"
+                 "{peer=\"10.0.0.2:1\",direction=\"sent\"} 3");
+    expect(text, "kamacache_sync_gaps_total"
+                 "{peer=\"10.0.0.2:1\",direction=\"received\"} 4");
+    assert_null(strstr(text, "sync_connected{peer=\"10.0.0.1:1\""));
+    assert_null(strstr(text, "sync_connected{peer=\"10.0.0.3:1\""));
+    expect(text, "kamacache_sync_seq 9");
+    expect(text, "kamacache_sync_log_entries 4");
+    expect(text, "kamacache_sync_log_bytes 300");
+    expect(text, "kamacache_sync_log_age_seconds 2.5");
+    w.fake.log.exists = false;
+    assert_null(strstr(write_text(&w), "kamacache_sync_log_"));
+    world_close(&w);
+}
+
 /* A node says of itself whether it is ready and has a lease. */
 static void test_node(void **state)
 {
@@ -311,7 +375,12 @@ static void test_more_members(void **state)
     expect(text, "kamacache_peer_request_duration_seconds_count"
                  "{peer=\"other\"} 3");
     expect(text, "kamacache_peer_served_total{peer=\"other\"} 12");
+    expect(text, "kamacache_sync_mutations_total"
+                 "{peer=\"other\",result=\"applied\"} 396");
+    expect(text, "kamacache_sync_gaps_total"
+                 "{peer=\"other\",direction=\"received\"} 12");
     assert_null(strstr(text, "peer_up{peer=\"other\"}"));
+    assert_null(strstr(text, "sync_connected{peer=\"other\"}"));
     world_close(&w);
 }
 
@@ -390,30 +459,6 @@ static void append_labels(const char *at, char *line)
     }
 }
 
-/* Appends the labels of a family that has no samples in this version. */
-static void append_coming(const char *name, char *line)
-{
-    bool found = false;
-    for (size_t i = 0; i < KM_SERVICE_METRICS_SYNC_COUNT; i++) {
-        const struct km_service_metrics_row *row =
-            &km_service_metrics_sync_rows[i];
-        char full[128];
-        (void)snprintf(full, sizeof full, "kamacache_%s%s%s%s",
-                       row->metric.name, row->metric.unit[0] != '\0' ? "_" : "",
-                       row->metric.unit,
-                       row->metric.kind == KM_METRIC_COUNTER ? "_total" : "");
-        for (size_t j = 0; j < 2 && strcmp(full, name) == 0; j++) {
-            if (row->labels[j] != NULL) {
-                append_label(row->labels[j], strlen(row->labels[j]), line);
-            }
-        }
-        found = found || strcmp(full, name) == 0;
-    }
-    if (!found) {
-        fail_msg("%s has no samples", name);
-    }
-}
-
 /* Makes the line of the family whose HELP begins at `help`. */
 static void make_line(const char *help, char line[LINE_BYTES])
 {
@@ -428,10 +473,9 @@ static void make_line(const char *help, char line[LINE_BYTES])
                    : has_part(name, "_bytes") ? " bytes"
                                               : "");
     if (samples[0] == '#' || samples[0] == '\0') {
-        append_coming(name, line);
-    } else {
-        append_labels(samples, line);
+        fail_msg("%s has no samples", name);
     }
+    append_labels(samples, line);
     size_t len = strlen(line);
     (void)snprintf(line + len, LINE_BYTES - len, " | %.*s |\n",
                    (int)(end - sentence), sentence);
@@ -475,9 +519,10 @@ static void test_document(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_members),      cmocka_unit_test(test_node),
-        cmocka_unit_test(test_more_members), cmocka_unit_test(test_alone),
-        cmocka_unit_test(test_calls),        cmocka_unit_test(test_document),
+        cmocka_unit_test(test_members),  cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_node),     cmocka_unit_test(test_more_members),
+        cmocka_unit_test(test_alone),    cmocka_unit_test(test_calls),
+        cmocka_unit_test(test_document),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,6 +99,25 @@ static void test_a_look_changes_nothing(void **state)
     fixture_free(f, 0);
 }
 
+/* A look says why there is no entry, as long as that is remembered. */
+static void test_a_look_says_why(void **state)
+{
+    struct fixture *f = fixture_new(MIB, &km_policy_lru);
+    (void)state;
+    assert_int_equal(look(f, "k").why, KM_MISS_ABSENT);
+    assert_int_equal(
+        put_expiring(f, KAMA_STR("k"), KAMA_STR("v"), in_ms(f, 10)), KAMA_OK);
+    fake_clock_add_ms(&f->clock, 10);
+    assert_int_equal(look(f, "k").why, KM_MISS_EXPIRED);
+    assert_false(has(f, KAMA_STR("k")));
+    assert_int_equal(look(f, "k").presence, KM_STORE_ABSENT);
+    assert_int_equal(look(f, "k").why, KM_MISS_EXPIRED);
+    assert_int_equal(put(f, KAMA_STR("k"), KAMA_STR("v")), KAMA_OK);
+    assert_true(del(f, KAMA_STR("k")));
+    assert_int_equal(look(f, "k").why, KM_MISS_DELETED);
+    fixture_free(f, 0);
+}
+
 /* A touch of an absent, negative or expired key is a miss, and makes no
  * entry. */
 static void test_what_is_not_there_is_a_miss(void **state)
@@ -247,6 +266,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_time_changes),
         cmocka_unit_test(test_a_look_changes_nothing),
+        cmocka_unit_test(test_a_look_says_why),
         cmocka_unit_test(test_what_is_not_there_is_a_miss),
         cmocka_unit_test(test_views_keep_their_time),
         cmocka_unit_test(test_fills_are_overtaken),

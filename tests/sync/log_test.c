@@ -205,6 +205,7 @@ static void test_full(void **state)
     struct km_sync_log_state at = state_of(&w);
     assert_int_equal(at.seq, 30);
     assert_int_equal(at.oldest, 21);
+    assert_int_equal(at.bytes, 640);
     assert_int_equal(at.lost, versions[19].hlc);
     assert_int_equal(at.newest, versions[29].hlc);
     assert_int_equal(km_sync_log_lost(w.log, 1), 5);
@@ -341,21 +342,38 @@ static void test_grew(void **state)
     world_fini(&w);
 }
 
+/* The newest record of a key, or of the whole group, with what it was and when. */
 static void test_find(void **state)
 {
     (void)state;
     struct world w;
-    struct km_version v = {0, 0};
+    struct km_sync_found found;
+    struct fixture *f = fixture_synced(1u << 20, &km_policy_s3fifo);
     char buf[32];
     world_init(&w, 0);
-    assert_int_equal(km_sync_log_find(w.log, 0, number_key(buf, 1), &v), 0);
+    uint32_t number = km_sync_log_add(w.log, "found", f->store);
+    assert_int_equal(km_sync_log_number(w.log, "found"), number);
+    assert_int_equal(km_sync_log_number(w.log, "g"), UINT32_MAX);
+    assert_false(km_sync_log_find(w.log, "g", number_key(buf, 1), &found));
+    assert_true(km_sync_log_find(w.log, "found", number_key(buf, 1), &found));
+    assert_int_equal(found.seq, 0);
+    (void)append_number(&w, number, 1);
+    w.clock.now += 5 * KM_NS_PER_MS;
+    struct km_version newest = append_number(&w, number, 1);
     (void)append_number(&w, 0, 1);
-    struct km_version newest = append_number(&w, 0, 1);
-    (void)append_number(&w, 1, 1);
-    (void)append_number(&w, 0, 2);
-    assert_int_equal(km_sync_log_find(w.log, 0, number_key(buf, 1), &v), 2);
-    assert_int_equal(km_version_compare(v, newest), 0);
+    (void)append_number(&w, number, 2);
+    assert_true(km_sync_log_find(w.log, "found", number_key(buf, 1), &found));
+    assert_int_equal(found.seq, 2);
+    assert_int_equal(found.kind, KM_SYNC_SET);
+    assert_int_equal(found.time, w.clock.now);
+    assert_int_equal(km_version_compare(found.version, newest), 0);
+    newest = km_sync_log_clear(w.log, number);
+    assert_true(km_sync_log_find(w.log, "found", number_key(buf, 1), &found));
+    assert_int_equal(found.seq, 5);
+    assert_int_equal(found.kind, KM_SYNC_CLEAR);
+    assert_int_equal(km_version_compare(found.version, newest), 0);
     world_fini(&w);
+    fixture_free(f, 0);
 }
 
 /* -- R6 ------------------------------------------------------------------------- */

@@ -2,13 +2,18 @@
 /*
  * explain: where a key lives, and what a get of it would do at each member.
  *
- *     RANK   ADDRESS         HELD  AGE      TTL      SIZE  RECORD   GET
- *     owner  127.0.0.1:8002  yes   unknown  forever     9  unknown  hit
- *     2      127.0.0.1:8001  no    -        -           -  unknown  fill from ...
+ *     RANK   ADDRESS         HELD      VERSION                         AGE ...
+ *     owner  127.0.0.1:8002  explicit  1764357361123.0@127.0.0.1:8001  12s
+ *     2      127.0.0.1:8001  no        -                               -
+ *
+ *     ... TTL      SIZE  RECORD             GET
+ *         forever     9  none               hit
+ *         -           -  set #7, 12s ago    fill from 127.0.0.1:8002
  */
 #include "call.h"
 #include "columns.h"
 #include "commands.h"
+#include "hex.h"
 #include "members.h"
 #include "print.h"
 #include "quote.h"
@@ -28,6 +33,23 @@ static json_t *known(const char *text)
     return strcmp(text, "unknown") == 0 ? json_null() : json_string(text);
 }
 
+/* null: there is none. */
+static json_t *version_json(const struct km_msg_version *version)
+{
+    char origin[2 * KM_MSG_VERSION_ORIGIN_BYTES + 1];
+    if (version->origin.len == 0) {
+        return json_null();
+    }
+    json_t *o = json_object();
+    bool made = cli_json_set(o, "unix_ms", cli_json_uint(version->unix_ms)) &&
+                cli_json_set(o, "counter", cli_json_uint(version->counter)) &&
+                cli_json_set(o, "origin",
+                             json_string(cli_hex_write(version->origin, origin,
+                                                       sizeof origin))) &&
+                cli_json_set_bytes(o, "address", version->address);
+    return cli_json_made(o, made);
+}
+
 static json_t *record_json(const struct km_msg_key_record *record)
 {
     char id[CLI_ID_BYTES];
@@ -38,7 +60,9 @@ static json_t *record_json(const struct km_msg_key_record *record)
     bool made = cli_json_set_bytes(o, "operation", record->operation) &&
                 cli_json_set(o, "origin",
                              json_string(cli_members_id(record->origin, id))) &&
-                cli_json_set(o, "age_ms", cli_json_uint(record->age_ms));
+                cli_json_set(o, "age_ms", cli_json_uint(record->age_ms)) &&
+                cli_json_set(o, "seq", cli_json_uint(record->seq)) &&
+                cli_json_set(o, "version", version_json(&record->version));
     return cli_json_made(o, made);
 }
 
@@ -61,6 +85,7 @@ static bool set_entry(json_t *o, const struct km_msg_copy *copy)
                         held ? json_integer(copy->ttl_ms) : json_null()) &&
            cli_json_set(o, "value_bytes", cli_json_uint(copy->value_bytes)) &&
            cli_json_set(o, "version", cli_json_uint(copy->version)) &&
+           cli_json_set(o, "stamp", version_json(&copy->stamp)) &&
            cli_json_set(o, "record", record_json(&copy->record));
 }
 
@@ -130,6 +155,25 @@ static void add_held(struct cli_table *table, const struct km_msg_copy *copy)
     }
 }
 
+/* The origin is its address, or hexadecimal digits if nobody knows the address. */
+static void add_version(struct cli_table *table,
+                        const struct km_msg_version *version)
+{
+    char origin[2 * KM_MSG_VERSION_ORIGIN_BYTES + 1];
+    char *address = cli_columns_quote(version->address);
+    if (version->origin.len == 0) {
+        cli_table_text(table, "-");
+    } else {
+        cli_table_text(
+            table, "%" PRIu64 ".%" PRIu32 "@%s", version->unix_ms,
+            version->counter,
+            version->address.len > 0 && address != NULL
+                ? address
+                : cli_hex_write(version->origin, origin, sizeof origin));
+    }
+    free(address);
+}
+
 /* A time that only an entry has. */
 static void add_time(struct cli_table *table, const struct km_msg_copy *copy,
                      uint64_t ms, const char *otherwise)
@@ -148,8 +192,11 @@ static void add_record(struct cli_table *table, const struct km_msg_copy *copy)
     char *operation = cli_columns_quote(copy->record.operation);
     if (copy->record.operation.len == 0) {
         cli_table_text(table, "unknown");
+    } else if (copy->record.seq == 0) {
+        cli_table_text(table, "%s", operation != NULL ? operation : "?");
     } else {
-        cli_table_text(table, "%s, %s ago", operation != NULL ? operation : "?",
+        cli_table_text(table, "%s #%" PRIu64 ", %s ago",
+                       operation != NULL ? operation : "?", copy->record.seq,
                        cli_columns_time(copy->record.age_ms, text));
     }
     free(operation);
@@ -209,6 +256,7 @@ static kama_status add_line(void *arg, const void *message)
     add_rank(table, copy);
     cli_table_quoted(table, copy->address);
     add_held(table, copy);
+    add_version(table, &copy->stamp);
     add_time(table, copy, copy->age_ms, copy->age_ms == 0 ? "unknown" : NULL);
     add_time(table, copy, (uint64_t)copy->ttl_ms,
              copy->ttl_ms < 0 ? "forever" : NULL);
@@ -253,15 +301,16 @@ static enum cli_exit print_json(const struct cli *cli,
 
 static enum cli_exit print_explain(struct cli *cli, const void *arg)
 {
-    static const char *const heads[] = {"RANK", "ADDRESS", "HELD",   "AGE",
-                                        "TTL",  "SIZE",    "RECORD", "GET"};
+    static const char *const heads[] = {"RANK",    "ADDRESS", "HELD",
+                                        "VERSION", "AGE",     "TTL",
+                                        "SIZE",    "RECORD",  "GET"};
     const struct question *question = arg;
     struct km_msg_copy copy;
     struct cli_table table;
     if (cli->mode == CLI_MODE_JSON) {
         return print_json(cli, question);
     }
-    cli_table_init(&table, sizeof heads / sizeof heads[0], "lllllrll");
+    cli_table_init(&table, sizeof heads / sizeof heads[0], "llllllrll");
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
         cli_table_text(&table, "%s", heads[i]);
     }

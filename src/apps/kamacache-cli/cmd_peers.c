@@ -2,9 +2,9 @@
 /*
  * peers: the members of the cluster, as the asked node sees them.
  *
- *     ADDR            ID        STATE   LATENCY  SINCE  REACH
- *     127.0.0.1:8001  5f09c2d1  active        -      -  self
- *     127.0.0.1:8002  a80b13e7  active  0.212ms    10s  up
+ *     ADDR            ID        STATE   LATENCY  SINCE  REACH  SYNC      LAG  QUEUE
+ *     127.0.0.1:8001  5f09c2d1  active        -      -  self   -           -      -
+ *     127.0.0.1:8002  a80b13e7  active  0.212ms    10s  up     live  0.000ms      0
  */
 #include "call.h"
 #include "columns.h"
@@ -14,9 +14,36 @@
 #include "report.h"
 #include "table.h"
 
+#include "base/text.h"
 #include "wire/msg/msg.h"
 
+#include <inttypes.h>
+
 /* -- JSON ---------------------------------------------------------------- */
+
+/* null: the member has no streams, as the asked node itself. */
+static json_t *stream_json(const struct km_msg_member_stream *s)
+{
+    if (s->state.len == 0) {
+        return json_null();
+    }
+    json_t *o = json_object();
+    bool made = cli_json_set_bytes(o, "state", s->state) &&
+                cli_json_set(o, "up", json_boolean(s->up)) &&
+                cli_json_set(o, "unsynced", json_boolean(s->unsynced)) &&
+                cli_json_set(o, "quarantined", json_boolean(s->quarantined)) &&
+                cli_json_set(o, "lag_ns", cli_json_uint(s->lag_ns)) &&
+                cli_json_set(o, "lag_entries", cli_json_uint(s->lag_entries)) &&
+                cli_json_set(o, "acked", cli_json_uint(s->acked)) &&
+                cli_json_set(o, "applied", cli_json_uint(s->applied)) &&
+                cli_json_set(o, "sent", cli_json_uint(s->sent)) &&
+                cli_json_set(o, "received", cli_json_uint(s->received)) &&
+                cli_json_set(o, "duplicates", cli_json_uint(s->duplicates)) &&
+                cli_json_set(o, "gaps", cli_json_uint(s->gaps)) &&
+                cli_json_set(o, "gaps_sent", cli_json_uint(s->gaps_sent)) &&
+                cli_json_set(o, "gap_age_ms", cli_json_uint(s->gap_age_ms));
+    return cli_json_made(o, made);
+}
 
 static json_t *member_json(const struct km_msg_member *m)
 {
@@ -41,7 +68,8 @@ static json_t *member_json(const struct km_msg_member *m)
         cli_json_set(o, "mutations", cli_json_uint(m->mutations)) &&
         cli_json_set(o, "mutations_failed",
                      cli_json_uint(m->mutations_failed)) &&
-        cli_json_set(o, "served", cli_json_uint(m->served));
+        cli_json_set(o, "served", cli_json_uint(m->served)) &&
+        cli_json_set(o, "stream", stream_json(&m->stream));
     return cli_json_made(o, made);
 }
 
@@ -78,6 +106,33 @@ static enum cli_exit print_json(const struct cli *cli,
 
 /* -- lines --------------------------------------------------------------- */
 
+static void add_ns(struct cli_table *table, uint64_t ns)
+{
+    char text[CLI_TIME_BYTES];
+    if (ns < 1000000000) {
+        cli_table_text(table, "%.3fms", (double)ns / 1e6);
+    } else {
+        cli_table_text(table, "%s", cli_columns_time(ns / 1000000, text));
+    }
+}
+
+static void add_stream(struct cli_table *table,
+                       const struct km_msg_member_stream *s)
+{
+    char state[16];
+    if (s->state.len == 0) {
+        cli_table_text(table, "-");
+        cli_table_text(table, "-");
+        cli_table_text(table, "-");
+        return;
+    }
+    (void)km_text_clean(s->state, state, sizeof state);
+    cli_table_text(table, "%s%s%s", state, s->unsynced ? ",unsynced" : "",
+                   s->quarantined ? ",quarantined" : "");
+    add_ns(table, s->lag_ns);
+    cli_table_text(table, "%" PRIu64, s->lag_entries);
+}
+
 static kama_status add_line(void *arg, const void *message)
 {
     struct cli_table *table = arg;
@@ -88,27 +143,29 @@ static kama_status add_line(void *arg, const void *message)
     cli_table_text(table, "%s", cli_members_short_id(m->id, id));
     cli_table_text(table, "%s", km_msg_member_state_name(m->state));
     if (m->latency_ns > 0) {
-        cli_table_text(table, "%.3fms", (double)m->latency_ns / 1e6);
+        add_ns(table, m->latency_ns);
     } else {
         cli_table_text(table, "-");
     }
     cli_table_text(table, "%s",
                    m->self ? "-" : cli_columns_time(m->since_ms, since));
     cli_table_text(table, "%s", cli_members_reach(m->reach));
+    add_stream(table, &m->stream);
     return KAMA_OK;
 }
 
 static enum cli_exit print_peers(struct cli *cli, const void *arg)
 {
     static const char *const heads[] = {"ADDR",    "ID",    "STATE",
-                                        "LATENCY", "SINCE", "REACH"};
+                                        "LATENCY", "SINCE", "REACH",
+                                        "SYNC",    "LAG",   "QUEUE"};
     const struct km_msg_members_response *r = arg;
     struct km_msg_member member;
     struct cli_table table;
     if (cli->mode == CLI_MODE_JSON) {
         return print_json(cli, r);
     }
-    cli_table_init(&table, sizeof heads / sizeof heads[0], "lllrrl");
+    cli_table_init(&table, sizeof heads / sizeof heads[0], "lllrrllrr");
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
         cli_table_text(&table, "%s", heads[i]);
     }

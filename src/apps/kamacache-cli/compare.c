@@ -3,6 +3,7 @@
  * be walked without looking at errors: an element that is damaged is passed over. */
 #include "compare.h"
 #include "columns.h"
+#include "compare_stream.h"
 #include "members.h"
 
 #include "base/text.h"
@@ -132,8 +133,7 @@ static void check_reach_of(const struct ward *w, const struct cli_patient *from)
     while (has_answered(from) && km_pb_next(&list, &element)) {
         char since[CLI_TIME_BYTES];
         if (km_pb_decode(&km_msg_member_pb, element, &m) != KAMA_OK ||
-            (m.reach != KM_MSG_REACH_UNREACHABLE &&
-             m.reach != KM_MSG_REACH_REFUSED)) {
+            !cli_members_is_cut(&m)) {
             continue;
         }
         const struct cli_patient *to = find_patient(w, m.address);
@@ -144,6 +144,26 @@ static void check_reach_of(const struct ward *w, const struct cli_patient *from)
                              "%s is %s from here for %s", to->address,
                              cli_members_reach(m.reach),
                              cli_columns_time(m.since_ms, since));
+        }
+    }
+}
+
+/* -- the streams of mutations ------------------------------------------------ */
+
+static void check_streams_of(const struct ward *w,
+                             const struct cli_patient *from)
+{
+    struct km_pb_list list = from->answer.members.members;
+    struct km_msg_member m;
+    kama_bytes element;
+    while (has_answered(from) && km_pb_next(&list, &element)) {
+        if (km_pb_decode(&km_msg_member_pb, element, &m) != KAMA_OK) {
+            continue;
+        }
+        const struct cli_patient *to = find_patient(w, m.address);
+        if (to != NULL && to->status == KAMA_OK) {
+            const struct cli_pair pair = {from->address, to->address};
+            cli_compare_stream(&pair, &m, w->findings);
         }
     }
 }
@@ -362,7 +382,6 @@ static void compare_options(const struct km_msg_group_info *own,
     add_number(d, "loader_concurrency", own->loader_concurrency,
                its->loader_concurrency);
     add_text(d, "policy", own->policy, its->policy);
-    add_text(d, "sync", own->sync, its->sync);
     add_other_options(d, own->options, its->options);
 }
 
@@ -380,6 +399,16 @@ static void check_group(const struct ward *w, const struct cli_patient *p,
             w->findings, KM_FINDING_GROUP_MISSING, KM_SEVERITY_FAIL, &pair,
             "it has no group \"%s\", which %s has", name, first->address);
         return;
+    }
+    if (!km_bytes_eq(own.sync, its->sync)) {
+        char strategy[64];
+        char other[64];
+        (void)km_text_clean(own.sync, strategy, sizeof strategy);
+        (void)km_text_clean(its->sync, other, sizeof other);
+        cli_findings_add(w->findings, KM_FINDING_GROUP_SYNC, KM_SEVERITY_FAIL,
+                         &pair,
+                         "group \"%s\" has sync=%s, and on %s it has sync=%s",
+                         name, strategy, first->address, other);
     }
     compare_options(&own, its, &d);
     if (d.text[0] != '\0') {
@@ -431,6 +460,7 @@ static void check_each(const struct ward *w)
         check_answer(w, &w->patients[i]);
         add_own_checks(w, &w->patients[i]);
         check_reach_of(w, &w->patients[i]);
+        check_streams_of(w, &w->patients[i]);
         check_groups(w, &w->patients[i]);
     }
 }

@@ -50,6 +50,12 @@ const char *cli_members_reach(int32_t reach)
     return reach >= 0 && reach < 5 ? names[reach] : names[0];
 }
 
+bool cli_members_is_cut(const struct km_msg_member *member)
+{
+    return member->reach == KM_MSG_REACH_UNREACHABLE ||
+           member->reach == KM_MSG_REACH_REFUSED;
+}
+
 json_t *cli_members_owner(const struct km_msg_owner_response *r)
 {
     char id[CLI_ID_BYTES];

@@ -38,6 +38,10 @@ const char *cli_members_view(uint64_t view_id, char text[CLI_VIEW_BYTES]);
  * any other one. */
 const char *cli_members_reach(int32_t reach);
 
+/* Returns whether the asked node does not reach the member, or is refused there. */
+struct km_msg_member;
+bool cli_members_is_cut(const struct km_msg_member *member);
+
 /* Makes the JSON object of an OwnerResponse, or NULL. */
 struct km_msg_owner_response;
 json_t *cli_members_owner(const struct km_msg_owner_response *owner);

@@ -3,6 +3,7 @@
 
 KM_PB_DEFINE(km_msg_explain_request, km_msg_explain_request_pb,
              KM_MSG_EXPLAIN_REQUEST)
+KM_PB_DEFINE(km_msg_version, km_msg_version_pb, KM_MSG_VERSION)
 KM_PB_DEFINE(km_msg_key_record, km_msg_key_record_pb, KM_MSG_KEY_RECORD)
 KM_PB_DEFINE(km_msg_copy, km_msg_copy_pb, KM_MSG_COPY)
 KM_PB_DEFINE(km_msg_explain_response, km_msg_explain_response_pb,

@@ -21,7 +21,12 @@ KM_PB_DECLARE(km_msg_explain_request, km_msg_explain_request_pb,
 
 /* The numbers of kama.v2.CopyAbsence and kama.v2.GetAction that this version
  * sends. */
-enum km_msg_absence { KM_MSG_ABSENCE_UNKNOWN = 0, KM_MSG_ABSENCE_EXPIRED = 2 };
+enum km_msg_absence {
+    KM_MSG_ABSENCE_UNKNOWN = 0,
+    KM_MSG_ABSENCE_EVICTED = 1,
+    KM_MSG_ABSENCE_EXPIRED = 2,
+    KM_MSG_ABSENCE_DELETED = 3
+};
 enum km_msg_get_action {
     KM_MSG_GET_UNKNOWN = 0,
     KM_MSG_GET_HIT = 1,
@@ -33,10 +38,27 @@ enum km_msg_get_action {
     KM_MSG_GET_REFUSE = 7
 };
 
+/* The numbers of kama.v2.CopyKind. */
+enum km_msg_copy_kind {
+    KM_MSG_COPY_UNKNOWN = 0,
+    KM_MSG_COPY_FILLED = 1,
+    KM_MSG_COPY_EXPLICIT = 2
+};
+
+#define KM_MSG_VERSION(X, M)                                                   \
+    X(M, 1, UINT64, unix_ms, _)                                                \
+    X(M, 2, UINT32, counter, _)                                                \
+    X(M, 3, BYTES, origin, _)                                                  \
+    X(M, 4, BYTES, address, _)
+KM_PB_DECLARE(km_msg_version, km_msg_version_pb, KM_MSG_VERSION);
+#define KM_MSG_VERSION_ORIGIN_BYTES 8
+
 #define KM_MSG_KEY_RECORD(X, M)                                                \
     X(M, 1, BYTES, operation, _)                                               \
     X(M, 2, BYTES, origin, _)                                                  \
-    X(M, 3, UINT64, age_ms, _)
+    X(M, 3, UINT64, age_ms, _)                                                 \
+    X(M, 4, MESSAGE, version, (km_msg_version, km_msg_version_pb))             \
+    X(M, 5, UINT64, seq, _)
 KM_PB_DECLARE(km_msg_key_record, km_msg_key_record_pb, KM_MSG_KEY_RECORD);
 
 #define KM_MSG_COPY(X, M)                                                      \
@@ -60,7 +82,8 @@ KM_PB_DECLARE(km_msg_key_record, km_msg_key_record_pb, KM_MSG_KEY_RECORD);
     X(M, 18, INT32, get_status, _)                                             \
     X(M, 19, BYTES, reason, _)                                                 \
     X(M, 20, BOOL, loading, _)                                                 \
-    X(M, 21, UINT32, waiters, _)
+    X(M, 21, UINT32, waiters, _)                                               \
+    X(M, 22, MESSAGE, stamp, (km_msg_version, km_msg_version_pb))
 KM_PB_DECLARE(km_msg_copy, km_msg_copy_pb, KM_MSG_COPY);
 
 #define KM_MSG_EXPLAIN_RESPONSE(X, M)                                          \

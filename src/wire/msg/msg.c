@@ -65,6 +65,8 @@ KM_PB_DEFINE(km_msg_groups_response, km_msg_groups_response_pb,
              KM_MSG_GROUPS_RESPONSE)
 KM_PB_DEFINE(km_msg_node_response, km_msg_node_response_pb,
              KM_MSG_NODE_RESPONSE)
+KM_PB_DEFINE(km_msg_member_stream, km_msg_member_stream_pb,
+             KM_MSG_MEMBER_STREAM)
 KM_PB_DEFINE(km_msg_member, km_msg_member_pb, KM_MSG_MEMBER)
 KM_PB_DEFINE(km_msg_members_response, km_msg_members_response_pb,
              KM_MSG_MEMBERS_RESPONSE)
@@ -77,6 +79,10 @@ KM_PB_DEFINE(km_msg_hot_keys_request, km_msg_hot_keys_request_pb,
 KM_PB_DEFINE(km_msg_hot_key, km_msg_hot_key_pb, KM_MSG_HOT_KEY)
 KM_PB_DEFINE(km_msg_hot_keys_response, km_msg_hot_keys_response_pb,
              KM_MSG_HOT_KEYS_RESPONSE)
+KM_PB_DEFINE(km_msg_watch_request, km_msg_watch_request_pb,
+             KM_MSG_WATCH_REQUEST)
+KM_PB_DEFINE(km_msg_watch_event, km_msg_watch_event_pb, KM_MSG_WATCH_EVENT)
+
 KM_PB_DEFINE(km_msg_health_request, km_msg_health_request_pb,
              KM_MSG_HEALTH_REQUEST)
 KM_PB_DEFINE(km_msg_health_response, km_msg_health_response_pb,

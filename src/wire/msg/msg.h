@@ -411,7 +411,24 @@ enum km_msg_reach {
     KM_MSG_REACH_REFUSED = 4
 };
 
-/* The stream (10) belongs to a later version. */
+#define KM_MSG_MEMBER_STREAM(X, M)                                             \
+    X(M, 1, BOOL, up, _)                                                       \
+    X(M, 2, UINT64, lag_entries, _)                                            \
+    X(M, 5, UINT64, gaps, _)                                                   \
+    X(M, 6, BYTES, state, _)                                                   \
+    X(M, 7, UINT64, lag_ns, _)                                                 \
+    X(M, 8, BOOL, unsynced, _)                                                 \
+    X(M, 9, UINT64, acked, _)                                                  \
+    X(M, 10, UINT64, applied, _)                                               \
+    X(M, 11, UINT64, sent, _)                                                  \
+    X(M, 12, UINT64, received, _)                                              \
+    X(M, 13, UINT64, duplicates, _)                                            \
+    X(M, 14, UINT64, gaps_sent, _)                                             \
+    X(M, 15, UINT64, gap_age_ms, _)                                            \
+    X(M, 16, BOOL, quarantined, _)
+KM_PB_DECLARE(km_msg_member_stream, km_msg_member_stream_pb,
+              KM_MSG_MEMBER_STREAM);
+
 #define KM_MSG_MEMBER(X, M)                                                    \
     X(M, 1, BYTES, address, _)                                                 \
     X(M, 2, BYTES, admin_address, _)                                           \
@@ -422,6 +439,7 @@ enum km_msg_reach {
     X(M, 7, BYTES, version, _)                                                 \
     X(M, 8, UINT32, share_ppm, _)                                              \
     X(M, 9, BOOL, self, _)                                                     \
+    X(M, 10, MESSAGE, stream, (km_msg_member_stream, km_msg_member_stream_pb)) \
     X(M, 11, INT32, reach, _)                                                  \
     X(M, 12, UINT64, latency_ns, _)                                            \
     X(M, 13, UINT64, since_ms, _)                                              \
@@ -505,6 +523,38 @@ static inline double km_msg_double(uint64_t bits)
     memcpy(&number, &bits, sizeof number);
     return number;
 }
+
+/* -- kama.v2: following -------------------------------------------------- */
+
+#define KM_MSG_WATCH_REQUEST(X, M)                                             \
+    X(M, 1, BYTES, group, _)                                                   \
+    X(M, 2, BYTES, glob, _)                                                    \
+    X(M, 3, BYTES, cursor, _)                                                  \
+    X(M, 4, BOOL, values, _)
+KM_PB_DECLARE(km_msg_watch_request, km_msg_watch_request_pb,
+              KM_MSG_WATCH_REQUEST);
+
+/* The numbers of kama.v2.Operation that a watch sends. */
+enum km_msg_operation {
+    KM_MSG_OPERATION_UNSPECIFIED = 0,
+    KM_MSG_OPERATION_SET = 2,
+    KM_MSG_OPERATION_DELETE = 3,
+    KM_MSG_OPERATION_CLEAR = 4,
+    KM_MSG_OPERATION_EXPIRE = 5,
+    KM_MSG_OPERATION_DROP = 6
+};
+
+#define KM_MSG_WATCH_EVENT(X, M)                                               \
+    X(M, 1, BYTES, cursor, _)                                                  \
+    X(M, 2, INT32, operation, _)                                               \
+    X(M, 3, BYTES, key, _)                                                     \
+    X(M, 4, SINT64, ttl_ms, _)                                                 \
+    X(M, 5, BYTES, etag, _)                                                    \
+    X(M, 6, BYTES, origin, _)                                                  \
+    X(M, 7, BOOL, gap, _)                                                      \
+    X(M, 8, UINT64, unix_ms, _)                                                \
+    X(M, 15, BYTES, value, _)
+KM_PB_DECLARE(km_msg_watch_event, km_msg_watch_event_pb, KM_MSG_WATCH_EVENT);
 
 /* -- grpc.health.v1 ------------------------------------------------------ */
 
