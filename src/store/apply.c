@@ -6,6 +6,7 @@
 #include "store/apply.h"
 
 #include "base/status.h"
+#include "store/rules.h"
 #include "store/store_internal.h"
 
 /* One mutation. */
@@ -167,7 +168,9 @@ static bool remove_entry(struct apply *a, struct km_version v)
 /* R4 for DROP and DELETE. */
 static bool act_delete(struct apply *a, struct km_version v)
 {
-    km_floors_raise(a->shard->floors, a->operation->hash, v.hlc);
+    if (KM_STORE_KEEPS(KM_STORE_R4_FLOOR)) {
+        km_floors_raise(a->shard->floors, a->operation->hash, v.hlc);
+    }
     return remove_entry(a, v);
 }
 

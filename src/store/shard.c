@@ -9,6 +9,7 @@
  */
 #include "store/shard.h"
 
+#include "store/rules.h"
 #include "store/store.h"
 
 #include <sched.h>
@@ -48,7 +49,8 @@ static void forget_all(struct km_shard *shard)
     km_index_clear(&shard->index);
     km_log_clear(&shard->log);
     km_policy_clear(&shard->policy);
-    if (shard->floors != NULL) { /* R5, for all of them */
+    if (shard->floors != NULL &&
+        KM_STORE_KEEPS(KM_STORE_R5_FLOOR)) { /* for all of them */
         km_floors_raise_all(shard->floors, shard->newest_hlc);
     }
     shard->newest_hlc = 0;
@@ -186,7 +188,8 @@ static void raise_floor(struct km_shard *shard, const km_word *record,
 static void forget(struct km_shard *shard, const km_word *record, uint64_t heir)
 {
     uint64_t header = km_record_header(record);
-    if (shard->floors != NULL && (header & KM_RECORD_EXPLICIT) != 0) {
+    if (shard->floors != NULL && (header & KM_RECORD_EXPLICIT) != 0 &&
+        KM_STORE_KEEPS(KM_STORE_R5_FLOOR)) {
         raise_floor(shard, record, heir);
     }
     count_out(shard, record);

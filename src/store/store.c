@@ -3,6 +3,7 @@
  * debt to the bound afterwards. */
 #include "base/hash.h"
 #include "base/mem.h"
+#include "store/rules.h"
 #include "store/store_epoch.h"
 #include "store/store_internal.h"
 
@@ -16,6 +17,10 @@
 #define SEGMENT_BYTES_MIN (8u << 10)
 #define SEGMENT_BYTES_MAX (512u << 10)
 #define RECORDS_PER_SEGMENT 8u /* of the longest values that are in the log */
+
+#ifdef KAMA_BREAKABLE
+unsigned km_store_broken;
+#endif
 
 /* -- making ---------------------------------------------------------------- */
 
@@ -342,7 +347,7 @@ kama_status km_store_fill_begin_again(struct km_store *store,
 static bool may_keep_locked(struct km_shard *shard, const struct km_fill *fill,
                             const kama_value *item)
 {
-    if (km_fill_overtaken(fill)) {
+    if (km_fill_overtaken(fill) && KM_STORE_KEEPS(KM_STORE_TOKEN)) {
         return false;
     }
     struct km_place place = km_shard_find_locked(shard, fill->hash, fill->key);

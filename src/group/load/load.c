@@ -26,6 +26,7 @@
 #include "group/load/slot.h"
 #include "group/sentence.h"
 #include "group/trace.h"
+#include "store/rules.h"
 
 /* -- as a call of the flight --------------------------------------------- */
 
@@ -60,8 +61,10 @@ static bool load_joinable(const struct km_flight_call *call, const void *key)
     }
     bool is_too_old = wanted->purpose == KM_FILL_TO_KEEP &&
                       load->fill.purpose == KM_FILL_TO_SERVE;
-    return !km_fill_overtaken(&load->fill) && wanted->now < call->deadline &&
-           !would_circle && !is_too_old;
+    bool is_overtaken =
+        km_fill_overtaken(&load->fill) && KM_STORE_KEEPS(KM_STORE_R4_DETACH);
+    return !is_overtaken && wanted->now < call->deadline && !would_circle &&
+           !is_too_old;
 }
 
 /* The fill is registered while the lock is held under which the call becomes
