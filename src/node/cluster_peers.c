@@ -28,9 +28,12 @@ static kama_status admit(void *cluster, const struct km_msg_peer_sender *sender)
     return km_peers_admit(peers_of(cluster), &who);
 }
 
+/* R8. The streams hear of an adoption later than peers do, and drop then what a member that
+ * has left has set. A fill that came in between would bring that back. */
 static bool has_adopted(void *cluster, uint64_t view_id)
 {
-    return km_peers_has_adopted(peers_of(cluster), view_id);
+    return km_peers_has_adopted(peers_of(cluster), view_id) &&
+           km_sync_knows_view(km_cluster_sync_origins(cluster), view_id);
 }
 
 static uint64_t view_id(void *cluster)
