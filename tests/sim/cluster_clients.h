@@ -25,6 +25,7 @@
 #include <stdarg.h>
 
 #define CC_OPS 48u
+#define CC_VALUE_BYTES (200u << 10)
 
 enum cc_kind { CC_GET, CC_DELETE, CC_SET, CC_TOUCH, CC_CLEAR, CC_KINDS };
 
@@ -38,7 +39,6 @@ struct cc_op {
     uint64_t target;           /* of a write */
     uint64_t targets[CW_KEYS]; /* of a clear */
     uint64_t floor;            /* a get may not be older */
-    char text[24];             /* of a set */
     struct km_get_op get;
     struct km_mutate_op mutate;
     struct km_clear_op clear;
@@ -56,6 +56,20 @@ struct cc_run {
     uint64_t floor[CW_KEYS];  /* that was acknowledged */
     bool quiet;  /* nothing is broken yet: values may be in the cache only */
     bool strict; /* each get is held against its floor */
+    /* What a get of a key through a node may not be older than; NULL: `floor`. */
+    uint64_t (*floor_of)(struct cc_run *run, const struct cw_node *node,
+                         unsigned key);
+    /* A write was acknowledged; NULL: nobody is told. */
+    void (*acknowledged)(struct cc_run *run, const struct cw_node *node,
+                         unsigned key, uint64_t target);
+    unsigned
+        first_key; /* clients use the keys from here on, and so many of them */
+    unsigned key_count;    /* 0: all */
+    unsigned deleted_keys; /* the first ones are never set or touched */
+    bool sets; /* more of the other keys' writes are sets than deletes */
+    bool never_touches;
+    km_ns rest;         /* between two writes of a key */
+    size_t value_bytes; /* how long the values of sets may be; 0: short ones */
     const struct cw_node *late;  /* writes prefer it, for as long as it runs */
     const struct cw_node *early; /* gets prefer it */
     unsigned counts[CC_KINDS];
@@ -104,7 +118,7 @@ static inline struct cw_node *cc_any_node(struct cc_run *r)
     unsigned first = (unsigned)sim_between(&r->cw.world, 0, CW_PLACES - 1);
     for (unsigned i = 0; i < CW_PLACES; i++) {
         struct cw_node *node = cc_running_at(r, (first + i) % CW_PLACES);
-        if (node != NULL && !cw_is_still(node)) {
+        if (node != NULL && node->group != NULL && !cw_is_still(node)) {
             return node;
         }
     }
@@ -115,8 +129,8 @@ static inline struct cw_node *cc_any_node(struct cc_run *r)
 static inline struct cw_node *cc_rather(struct cc_run *r,
                                         const struct cw_node *node)
 {
-    if (node != NULL && node->phase == CW_RUNS && !cw_is_still(node) &&
-        sim_chance(&r->cw.world, 700)) {
+    if (node != NULL && node->phase == CW_RUNS && node->group != NULL &&
+        !cw_is_still(node) && sim_chance(&r->cw.world, 700)) {
         return &r->cw.nodes[node->net->index];
     }
     return cc_any_node(r);
@@ -129,8 +143,8 @@ static inline void cc_take_value(struct cc_op *op, kama_value *value)
     if (value != NULL) {
         char text[24] = "";
         kama_bytes bytes = kama_value_bytes(value);
-        KM_ASSERT(bytes.len < sizeof text);
-        memcpy(text, bytes.data, bytes.len);
+        memcpy(text, bytes.data,
+               bytes.len < sizeof text ? bytes.len : sizeof text - 1);
         op->value = strtoull(text, NULL, 10);
         kama_value_unref(value);
     }
@@ -173,7 +187,9 @@ static inline void cc_get(struct cc_op *op, struct cw_node *node, unsigned key,
     op->busy = true;
     op->key = key;
     op->value = 0;
-    op->floor = op->run->floor[key];
+    op->floor = op->run->floor_of != NULL
+                    ? op->run->floor_of(op->run, node, key)
+                    : op->run->floor[key];
     op->at = node;
     op->get = (struct km_get_op){.done = cc_get_done};
     op->run->counts[CC_GET]++;
@@ -188,12 +204,24 @@ static inline void cc_get(struct cc_op *op, struct cw_node *node, unsigned key,
 
 static inline void cc_again(void *a, void *b);
 
-static inline void cc_acknowledge(struct cc_run *r, unsigned key,
-                                  uint64_t target)
+static inline void cc_acknowledge(struct cc_run *r, const struct cw_node *node,
+                                  unsigned key, uint64_t target)
 {
     if (r->floor[key] < target) {
         r->floor[key] = target;
     }
+    if (r->acknowledged != NULL) {
+        r->acknowledged(r, node, key, target);
+    }
+}
+
+/* The next write of the key may begin. */
+static inline void cc_write_ends(void *a, void *b)
+{
+    struct cc_op *op = a;
+    (void)b;
+    op->run->writing[op->key] = false;
+    op->busy = false;
 }
 
 /* A set that may have been applied, or will be, is followed by a delete. */
@@ -221,10 +249,13 @@ static inline void cc_written(struct cc_op *op, kama_status status)
     if (op->kind != CC_TOUCH) {
         CW_SAY(&r->cw, "  k%u=%llu: written through %u", op->key,
                (unsigned long long)op->target, op->at->place);
-        cc_acknowledge(r, op->key, op->target);
+        cc_acknowledge(r, op->at, op->key, op->target);
     }
-    r->writing[op->key] = false;
-    op->busy = false;
+    if (r->rest > 0) {
+        sim_at(&r->cw.net, r->cw.world.now + r->rest, cc_write_ends, op, NULL);
+    } else {
+        cc_write_ends(op, NULL);
+    }
 }
 
 static inline void cc_mutate_done(struct km_mutate_op *mutate,
@@ -239,6 +270,24 @@ static inline enum km_mutation_kind cc_mutation_of(enum cc_kind kind)
     return kind == CC_SET     ? KM_MUTATION_SET
            : kind == CC_TOUCH ? KM_MUTATION_EXPIRE
                               : KM_MUTATION_DELETE;
+}
+
+/* The value of a set is its number, and a space and some more bytes if it is long. It is
+ * valid until the next one is asked for. */
+static inline kama_bytes cc_value(const struct cc_op *op)
+{
+    static char bytes[CC_VALUE_BYTES];
+    struct cc_run *r = op->run;
+    int len =
+        snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)op->target);
+    size_t all = r->value_bytes == 0
+                     ? 0
+                     : (size_t)sim_between(&r->cw.world, 0, r->value_bytes);
+    if (all <= (size_t)len) {
+        return kama_bytes_make(bytes, (size_t)len);
+    }
+    memset(bytes + len, ' ', all - (size_t)len);
+    return kama_bytes_make(bytes, all);
 }
 
 static inline void cc_again(void *a, void *b)
@@ -259,10 +308,8 @@ static inline void cc_again(void *a, void *b)
         cc_written(op, KAMA_ERR_PEER);
         return;
     }
-    (void)snprintf(op->text, sizeof op->text, "%llu",
-                   (unsigned long long)op->target);
     if (op->kind == CC_SET) {
-        order.value = KAMA_STR(op->text);
+        order.value = cc_value(op);
     } else if (op->kind == CC_TOUCH) {
         order.ttl_ms = (int64_t)sim_between(w, 10, 2000);
     }
@@ -311,7 +358,7 @@ static inline void cc_cleared(struct cc_op *op, kama_status status)
     op->busy = false;
     r->clearing = false;
     for (unsigned key = 0; key < CW_KEYS; key++) {
-        cc_acknowledge(r, key, op->targets[key]);
+        cc_acknowledge(r, op->at, key, op->targets[key]);
     }
 }
 
@@ -360,17 +407,23 @@ static inline void cc_clear(struct cc_op *op)
 
 /* -- one step of the clients ------------------------------------------------- */
 
-static inline enum cc_kind cc_draw_write(struct cc_run *r)
+static inline enum cc_kind cc_draw_write(struct cc_run *r, unsigned key)
 {
+    if (key < r->deleted_keys) {
+        return CC_DELETE;
+    }
     uint64_t kind = sim_between(&r->cw.world, 0, 9);
-    return kind < 6 ? CC_DELETE : kind < 9 ? CC_SET : CC_TOUCH;
+    return kind < (r->sets ? 2 : 6)       ? CC_DELETE
+           : kind < 9 || r->never_touches ? CC_SET
+                                          : CC_TOUCH;
 }
 
 /* One client does something. writes: of a thousand clients, those that write. */
 static inline void cc_step(struct cc_run *r, unsigned writes)
 {
     struct sim_world *w = &r->cw.world;
-    unsigned key = (unsigned)sim_between(w, 0, CW_KEYS - 1);
+    unsigned keys = r->key_count > 0 ? r->key_count : CW_KEYS;
+    unsigned key = r->first_key + (unsigned)sim_between(w, 0, keys - 1);
     struct cw_node *node = cc_rather(r, r->early);
     unsigned i = 0;
     while (i < CC_OPS && r->ops[i].busy) {
@@ -385,7 +438,7 @@ static inline void cc_step(struct cc_run *r, unsigned writes)
     } else if (!r->clearing && sim_chance(w, 30)) {
         cc_clear(&r->ops[i]);
     } else if (!r->writing[key]) {
-        cc_write(&r->ops[i], cc_draw_write(r), key);
+        cc_write(&r->ops[i], cc_draw_write(r, key), key);
     }
 }
 

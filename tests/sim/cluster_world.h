@@ -13,6 +13,9 @@
  * the same place. The database is one number for each key; the loader reads it when
  * it begins, and gives the value later.
  *
+ * A world may add something to its processes (struct cw_extras), as sim/sync_world.h
+ * adds the streams of synchronized groups.
+ *
  * A process can stand still (cw_pause), as one does that was stopped by a signal:
  * nothing in it runs, messages to it wait, and its clocks go on.
  *
@@ -29,15 +32,18 @@
 #include "group/get_op.h"
 #include "group/group.h"
 #include "group/mutate_op.h"
+#include "group/peek_op.h"
 #include "membership/membership.h"
 #include "peers/peers.h"
 #include "sim/net.h"
 #include "sim/registry.h"
+#include "store/item.h"
 #include "wire/msg/peer.h"
 
 #define CW_PLACES 5u
 #define CW_KEYS 8u
 #define CW_PROCESSES 40u
+#define CW_HELD 8u
 #define CW_GROUP "things"
 #define CW_MS KM_NS_PER_MS
 
@@ -50,7 +56,14 @@ enum cw_rule {
     CW_NO_TURNING = 8,   /* a node that is turning announces the view */
     CW_ACT_BEHIND = 16,  /* a node that is behind, or was told "gone", acts as
                           * the owner of what it owns in its view */
-    CW_NO_RULE_6 = 32    /* mutations also without a lease and any member */
+    CW_NO_RULE_6 = 32,   /* mutations also without a lease and any member */
+    CW_READ_FIRST = 64,  /* R8: a Fill reads the entry, and then waits */
+    CW_ANY_VIEW = 128,   /* R8: a Fill does not wait for the view */
+    CW_NO_NEEDS = 256,   /* R8: a Fill does not wait for mutations */
+    CW_NO_JOINS = 512,   /* R10: registrations are not counted */
+    CW_NO_SEQ_1 = 1024,  /* R12: each life begins with seq 0 */
+    CW_SPLIT = 2048,     /* R1: the version comes before the effect */
+    CW_PEERS_VIEW = 4096 /* R8: a Fill waits for the view until peers have it */
 };
 
 enum cw_phase {
@@ -62,6 +75,40 @@ enum cw_phase {
 };
 
 struct cw;
+struct cw_node;
+
+/* What a world adds to its processes. Each function may be NULL. */
+struct cw_extras {
+    /* The process begins; it has no group yet. */
+    void (*begins)(struct cw_node *node);
+    /* Completes the options of the group, which is about to be made. */
+    void (*prepare)(struct cw_node *node, kama_group_options *options,
+                    struct km_group_env *env);
+    /* Completes the options of the peers. */
+    void (*equip)(struct cw_node *node, struct km_peers_options *options);
+    /* What membership and peers tell. */
+    void (*registered)(struct cw_node *node, unsigned registrations);
+    void (*life)(struct cw_node *node, struct km_member_goodbye *ret_prev);
+    void (*lease)(struct cw_node *node);
+    void (*kept)(struct cw_node *node, int64_t ttl_ms, km_ns sent_at);
+    void (*noticed)(struct cw_node *node, struct km_view *view);
+    void (*adopted)(struct cw_node *node, struct km_view *view);
+    /* The group cannot know whether its entries are still true; instead of
+     * km_group_forget. */
+    void (*forgets)(struct cw_node *node);
+    /* The process has stood still. */
+    void (*woke)(struct cw_node *node);
+    /* The node stops, and its clients have ended. cw_close follows. */
+    void (*leaves)(struct cw_node *node);
+    /* The network of the process ends; maybe twice. */
+    void (*ends)(struct cw_node *node);
+    /* Its parts have ended, and the group is freed. */
+    void (*fini)(struct cw_node *node);
+    /* R8: whether the node has adopted the view of a Fill; without it, peers are asked. */
+    bool (*knows)(struct cw_node *node, uint64_t view_id);
+    /* R8: whether the node has what a Fill needs. */
+    bool (*has)(struct cw_node *node, kama_bytes member_id, uint64_t clock);
+};
 
 struct cw_node {
     struct cw *cw;
@@ -80,11 +127,13 @@ struct cw_node {
     struct km_member_id nonce;
     enum km_membership_lease lease;
     bool is_mutable;
+    bool is_active; /* its record has said so */
     bool has_adopted;
     bool has_failed;
     uint64_t adoption;
     struct km_peers_probe probe;
     bool probing;
+    void *extra;               /* of the world's extras */
     struct km_timer_heap heap; /* the timers of the process */
     struct km_mem_probe mem;   /* its blocks */
 };
@@ -99,8 +148,13 @@ struct cw {
     uint64_t db[CW_KEYS];
     unsigned loads;
     unsigned loads_under_way;
-    km_ns load_max; /* how long a load takes at most */
-    bool says;      /* it prints its steps */
+    bool holds_loads; /* a load that has read the database waits */
+    struct cw_load *held[CW_HELD];
+    unsigned held_count;
+    const struct cw_extras *extras; /* never NULL */
+    void *more;                     /* of the extras */
+    km_ns load_max;                 /* how long a load takes at most */
+    bool says;                      /* it prints its steps */
 };
 
 static const char *const cw_addresses[CW_PLACES] = {
@@ -162,6 +216,15 @@ static inline void cw_load_ends(void *arg)
     free(load);
 }
 
+/* Ends the loads that were held. */
+static inline void cw_release_loads(struct cw *cw)
+{
+    cw->holds_loads = false;
+    while (cw->held_count > 0) {
+        sim_post(&cw->world, 0, cw_load_ends, cw->held[--cw->held_count]);
+    }
+}
+
 static inline kama_status cw_loader(void *arg, const kama_load *request,
                                     kama_sink *out)
 {
@@ -175,6 +238,11 @@ static inline kama_status cw_loader(void *arg, const kama_load *request,
     KM_ASSERT(load->deferred != NULL);
     cw->loads++;
     cw->loads_under_way++;
+    if (cw->holds_loads) {
+        KM_ASSERT(cw->held_count < CW_HELD);
+        cw->held[cw->held_count++] = load;
+        return KAMA_DEFERRED;
+    }
     sim_post(&cw->world, sim_between(&cw->world, CW_MS, cw->load_max),
              cw_load_ends, load);
     return KAMA_DEFERRED;
@@ -274,7 +342,20 @@ static const struct km_owner_ops cw_owner_ops = {.ask = cw_ask,
 
 static inline void cw_on_view(void *owner, struct km_view *view)
 {
-    km_peers_notice(((struct cw_node *)owner)->peers, view);
+    struct cw_node *node = owner;
+    km_peers_notice(node->peers, view);
+    if (node->cw->extras->noticed != NULL) {
+        node->cw->extras->noticed(node, view);
+    }
+}
+
+static inline void cw_forget(struct cw_node *node)
+{
+    if (node->cw->extras->forgets != NULL) {
+        node->cw->extras->forgets(node);
+    } else {
+        km_group_forget(node->group);
+    }
 }
 
 static inline void cw_on_registered(void *owner, const struct km_member_id *id,
@@ -284,8 +365,18 @@ static inline void cw_on_registered(void *owner, const struct km_member_id *id,
     CW_SAY(node->cw, "%u registered, %u", node->place, registrations);
     node->id = *id;
     km_peers_set_self(node->peers, id, cw_addresses[node->place]);
-    if (registrations > 1) {
+    if (node->cw->extras->registered != NULL) {
+        node->cw->extras->registered(node, registrations);
+    } else if (registrations > 1) {
         km_group_forget(node->group);
+    }
+}
+
+static inline void cw_on_life(void *owner, struct km_member_goodbye *ret_prev)
+{
+    struct cw_node *node = owner;
+    if (node->cw->extras->life != NULL) {
+        node->cw->extras->life(node, ret_prev);
     }
 }
 
@@ -294,11 +385,24 @@ static inline void cw_ignore(void *owner)
     (void)owner;
 }
 
+static inline void cw_on_goodbye(void *owner, struct km_view *view)
+{
+    struct cw_node *node = owner;
+    if (node->cw->extras->noticed != NULL) {
+        node->cw->extras->noticed(node, view);
+    }
+}
+
+static inline void cw_on_activated(void *owner)
+{
+    ((struct cw_node *)owner)->is_active = true;
+}
+
 static inline void cw_on_forget(void *owner, const char *why)
 {
     struct cw_node *node = owner;
     CW_SAY(node->cw, "%u forgets: %s", node->place, why);
-    km_group_forget(node->group);
+    cw_forget(node);
 }
 
 static inline void cw_count_up(void *arg, const struct km_peer_info *info)
@@ -325,7 +429,18 @@ static inline void cw_on_lease(void *owner, enum km_membership_lease lease)
 {
     struct cw_node *node = owner;
     node->lease = lease;
+    if (node->cw->extras->lease != NULL) {
+        node->cw->extras->lease(node);
+    }
     cw_look_mutable(node);
+}
+
+static inline void cw_on_kept(void *owner, int64_t ttl_ms, km_ns sent_at)
+{
+    struct cw_node *node = owner;
+    if (node->cw->extras->kept != NULL) {
+        node->cw->extras->kept(node, ttl_ms, sent_at);
+    }
 }
 
 static inline void cw_on_failed(void *owner, kama_status status,
@@ -387,6 +502,13 @@ static inline void cw_on_log(void *owner, int level, const char *name,
     }
 }
 
+static inline void cw_end_extras(struct cw_node *node)
+{
+    if (node->cw->extras->ends != NULL) {
+        node->cw->extras->ends(node);
+    }
+}
+
 /* The network of a process ends with its peers. */
 static inline void cw_on_membership_closed(void *owner)
 {
@@ -395,16 +517,20 @@ static inline void cw_on_membership_closed(void *owner)
         node->net->health = SIM_DOWN;
         sim_net_cut(&node->cw->net, node->net->address);
     }
+    cw_end_extras(node);
     km_peers_close(node->peers);
 }
 
 static const struct km_membership_events cw_membership_events = {
     .view = cw_on_view,
     .registered = cw_on_registered,
-    .activated = cw_ignore,
+    .life = cw_on_life,
+    .goodbye = cw_on_goodbye,
+    .activated = cw_on_activated,
     .leaving = cw_ignore,
     .forget = cw_on_forget,
     .lease = cw_on_lease,
+    .kept = cw_on_kept,
     .failed = cw_on_failed,
     .probe = cw_on_probe,
     .waiting = cw_on_waiting,
@@ -422,7 +548,7 @@ static inline void cw_sweep(void *a, void *b)
         return;
     }
     struct km_group_sweep sweep = {0};
-    while (km_group_sweep(node->group, &sweep)) {
+    while (node->group != NULL && km_group_sweep(node->group, &sweep)) {
     }
     km_peers_swept(node->peers, adoption);
 }
@@ -435,8 +561,14 @@ static inline void cw_on_adopted(void *owner, uint64_t adoption,
     CW_SAY(node->cw, "%u adopts %llx of %zu", node->place,
            (unsigned long long)view->id, view->count);
     node->adoption = adoption;
-    km_group_adopt(node->group, adoption,
-                   (node->cw->broken & CW_NO_HIDING) != 0 ? NULL : lost);
+    if (node->cw->extras->adopted != NULL) {
+        node->cw->extras->adopted(node, view);
+        lost = NULL;
+    }
+    if (node->group != NULL) {
+        km_group_adopt(node->group, adoption,
+                       (node->cw->broken & CW_NO_HIDING) != 0 ? NULL : lost);
+    }
     cw_at(node, 20 * CW_MS, cw_sweep, node, (void *)(uintptr_t)adoption);
     if (!node->has_adopted && node->phase == CW_RUNS) {
         node->has_adopted = true;
@@ -501,18 +633,21 @@ struct cw_call {
     struct sim_answer *answer;
     enum cw_call_kind kind;
     uint64_t view_id; /* of the sender */
-    km_ns until;      /* for that view */
+    km_ns until;      /* for that view, and for what it needs */
     struct km_buf message;
+    struct km_pb_list needs;
     struct km_pb_list list;
     struct km_buf results;
     struct km_mutate_op op;
     unsigned left;
+    kama_value *early; /* what was read first, if that rule is broken */
     struct cw_get gets[SIM_MESSAGES];
 };
 
 static inline void cw_call_ends(struct cw_call *call)
 {
     struct sim_answer *answer = call->answer;
+    kama_value_unref(call->early);
     km_buf_fini(&call->message);
     km_buf_fini(&call->results);
     free(call);
@@ -535,20 +670,29 @@ static inline enum km_msg_peer_outcome cw_place(struct cw_node *node,
     }
 }
 
+/* current: whether the asking node may keep the value. */
 static inline void cw_fill_answer(struct cw_call *call, uint32_t index,
                                   enum km_msg_peer_outcome outcome,
                                   kama_status status, kama_value *value,
+                                  bool current, int64_t absent_ttl_ms,
                                   const char *text)
 {
+    struct km_version stamp = {0, 0};
     struct km_buf *buf = &call->answer->messages[call->answer->count++];
     kama_bytes bytes =
         value != NULL ? kama_value_bytes(value) : kama_bytes_make(NULL, 0);
+    if (value != NULL) {
+        stamp = km_item_stamp(value);
+    }
     struct km_msg_peer_fill_response one = {
         .outcome = (int32_t)outcome,
         .status = status,
         .message = kama_bytes_make(text, status < 0 ? strlen(text) : 0),
-        .ttl_ms = value != NULL ? kama_value_ttl_ms(value) : 0,
+        .ttl_ms = value != NULL ? kama_value_ttl_ms(value) : absent_ttl_ms,
         .view_id = km_peers_view_id(call->node->peers),
+        .current = current,
+        .clock = stamp.hlc,
+        .origin = stamp.origin,
         .value = bytes};
     struct km_msg_peer_fill_many_response many = {.index = index,
                                                   .answer = one};
@@ -568,7 +712,7 @@ static inline void cw_get_done(struct km_get_op *op, kama_status status,
 {
     struct cw_get *get = KM_CONTAINER_OF(op, struct cw_get, op);
     cw_fill_answer(get->call, get->index, KM_MSG_PEER_ANSWERED, status, value,
-                   sentence);
+                   op->current, op->absent_ttl_ms, sentence);
 }
 
 static inline void cw_serve_key(struct cw_call *call, uint32_t index,
@@ -579,8 +723,15 @@ static inline void cw_serve_key(struct cw_call *call, uint32_t index,
         knows ? cw_place(call->node, key) : KM_MSG_PEER_BEHIND;
     kama_value *value = NULL;
     kama_ctx ctx;
-    if (outcome != KM_MSG_PEER_ANSWERED) {
-        cw_fill_answer(call, index, outcome, KAMA_OK, NULL, "");
+    if (outcome != KM_MSG_PEER_ANSWERED || call->node->group == NULL) {
+        cw_fill_answer(call, index, outcome,
+                       call->node->group == NULL ? KAMA_ERR_INVALID : KAMA_OK,
+                       NULL, false, 0, "");
+        return;
+    }
+    if (call->early != NULL) {
+        cw_fill_answer(call, index, outcome, KAMA_OK,
+                       kama_value_ref(call->early), true, 0, "");
         return;
     }
     kama_ctx_init(&ctx);
@@ -590,7 +741,10 @@ static inline void cw_serve_key(struct cw_call *call, uint32_t index,
     kama_status st =
         km_get_op_start(call->node->group, &get->op, key, &ctx, &value);
     if (st != KAMA_DEFERRED) {
-        cw_fill_answer(call, index, outcome, st, value, "");
+        cw_fill_answer(
+            call, index, outcome, st, value, true,
+            st == KAMA_MISS ? km_group_absent_ttl(call->node->group, key) : 0,
+            "");
     }
 }
 
@@ -647,6 +801,10 @@ static inline void cw_serve_mutations(struct cw_call *call, bool knows)
             cw_result(call, KM_MSG_PEER_BEHIND, KAMA_OK);
             continue;
         }
+        if (call->node->group == NULL) {
+            cw_result(call, KM_MSG_PEER_ANSWERED, KAMA_ERR_INVALID);
+            continue;
+        }
         if (message.kind == KM_MSG_PEER_CLEAR) {
             km_group_clear_here(call->node->group);
             cw_result(call, KM_MSG_PEER_ANSWERED, KAMA_OK);
@@ -677,7 +835,50 @@ static inline void cw_serve_mutations(struct cw_call *call, bool knows)
     cw_call_ends(call);
 }
 
-/* Waits until the view of the sender is known, 50 ms at most. */
+static inline bool cw_knows(struct cw_node *node, uint64_t view_id)
+{
+    const struct cw *cw = node->cw;
+    return (cw->broken & CW_ANY_VIEW) != 0 ||
+           (km_peers_has_adopted(node->peers, view_id) &&
+            (cw->extras->knows == NULL || cw->extras->knows(node, view_id)));
+}
+
+/* R8: returns whether the node has all mutations that an answer must include. */
+static inline bool cw_has_needs(const struct cw_call *call)
+{
+    const struct cw *cw = call->node->cw;
+    struct km_pb_list needs = call->needs;
+    kama_bytes element;
+    while (km_pb_next(&needs, &element)) {
+        struct km_msg_peer_need need;
+        KM_ASSERT(km_pb_decode(&km_msg_peer_need_pb, element, &need) ==
+                  KAMA_OK);
+        if ((cw->broken & CW_NO_NEEDS) == 0 &&
+            !cw->extras->has(call->node, need.member_id, need.clock)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Breaks the rule: reads the entry of the only key before anything is checked. */
+static inline void cw_read_first(struct cw_call *call)
+{
+    struct km_pb_list keys = call->list;
+    kama_bytes key;
+    kama_ctx ctx;
+    if (call->kind == CW_FILL && call->node->group != NULL &&
+        km_pb_next(&keys, &key)) {
+        kama_ctx_init(&ctx);
+        ctx.flags = KAMA_NO_LOAD | KAMA_LOCAL_ONLY;
+        if (kama_get(call->node->group, key, &ctx, &call->early) != KAMA_OK) {
+            call->early = NULL;
+        }
+    }
+}
+
+/* Waits until the view of the sender is known, and what it needs is here, 50 ms at
+ * most. */
 static inline void cw_call_begins(void *a, void *b)
 {
     struct cw_call *call = a;
@@ -687,7 +888,8 @@ static inline void cw_call_begins(void *a, void *b)
         cw_call_ends(call);
         return;
     }
-    bool knows = km_peers_knows_view(call->node->peers, call->view_id);
+    bool knows = cw_knows(call->node, call->view_id);
+    knows = knows && cw_has_needs(call);
     if (!knows && sim_net_now(net) < call->until) {
         cw_at(call->node, 5 * CW_MS, cw_call_begins, call, NULL);
     } else if (call->kind == CW_MUTATE) {
@@ -729,6 +931,12 @@ static inline void cw_serve_call(struct cw_node *node, const char *path,
                            km_buf_bytes(&call->message), &request) == KAMA_OK);
     call->list =
         request.keys; /* the mutations of Mutate have the same number */
+    if (call->kind != CW_MUTATE) {
+        call->needs = request.needs;
+    }
+    if ((node->cw->broken & CW_READ_FIRST) != 0) {
+        cw_read_first(call);
+    }
     sim_answer_later(answer);
     cw_call_begins(call, NULL);
 }
@@ -792,7 +1000,7 @@ static inline km_ns cw_time(void *arg)
 
 static inline uint64_t cw_wall_ms(void *arg)
 {
-    return 1700000000000u + cw_time(arg) / KM_NS_PER_MS;
+    return sim_wall_ms(((struct cw_node *)arg)->net);
 }
 
 static inline void cw_make_group(struct cw_node *node)
@@ -805,24 +1013,34 @@ static inline void cw_make_group(struct cw_node *node)
     options.loader_arg = node;
     options.loader_timeout_ms = 2000;
     options.allocator = &node->mem.allocator;
+    struct km_group_env env = {.clock = &node->time,
+                               .pool = node->pool,
+                               .seed = 7,
+                               .owner = {&cw_owner_ops, node}};
+    if (node->cw->extras->prepare != NULL) {
+        node->cw->extras->prepare(node, &options, &env);
+    }
+    KM_ASSERT(km_group_new(&options, &env, &node->group) == KAMA_OK);
+}
+
+static inline void cw_make_pool(struct cw_node *node)
+{
     KM_ASSERT(km_pool_new_manual(&node->mem.allocator, &node->time,
                                  &node->pool) == KAMA_OK);
-    const struct km_group_env env = {.clock = &node->time,
-                                     .pool = node->pool,
-                                     .seed = 7,
-                                     .owner = {&cw_owner_ops, node}};
-    KM_ASSERT(km_group_new(&options, &env, &node->group) == KAMA_OK);
 }
 
 static inline void cw_make_peers(struct cw_node *node)
 {
-    const struct km_peers_options options = {.mem = &node->mem.allocator,
-                                             .transport = node->transport,
-                                             .events = &cw_peers_events,
-                                             .owner = node,
-                                             .cluster = "default",
-                                             .service = "kama-cache",
-                                             .nonce = node->nonce};
+    struct km_peers_options options = {.mem = &node->mem.allocator,
+                                       .transport = node->transport,
+                                       .events = &cw_peers_events,
+                                       .owner = node,
+                                       .cluster = "default",
+                                       .service = "kama-cache",
+                                       .nonce = node->nonce};
+    if (node->cw->extras->equip != NULL) {
+        node->cw->extras->equip(node, &options);
+    }
     KM_ASSERT(km_peers_new(&options, &node->peers) == KAMA_OK);
 }
 
@@ -847,7 +1065,8 @@ static inline void cw_make_membership(struct cw_node *node)
                     &km_membership_registry_events, node->membership);
 }
 
-static inline struct cw_node *cw_start(struct cw *cw, unsigned place)
+/* Begins a process; it has no group yet. */
+static inline struct cw_node *cw_start_bare(struct cw *cw, unsigned place)
 {
     unsigned index = cw->node_count++;
     struct cw_node *node = &cw->nodes[index];
@@ -865,12 +1084,31 @@ static inline struct cw_node *cw_start(struct cw *cw, unsigned place)
     sim_net_node(&cw->net, index, cw_addresses[place], &node->transport);
     node->net = &cw->net.nodes[index];
     node->net->heap = &node->heap;
+    if (cw->extras->begins != NULL) {
+        cw->extras->begins(node);
+    }
     cw_make_peers(node);
-    cw_make_group(node);
+    cw_make_pool(node);
     cw_make_membership(node);
     CW_SAY(cw, "%u starts", place);
+    return node;
+}
+
+static inline struct cw_node *cw_start(struct cw *cw, unsigned place)
+{
+    struct cw_node *node = cw_start_bare(cw, place);
+    cw_make_group(node);
     km_membership_start(node->membership);
     return node;
+}
+
+static inline void cw_wakes(void *a, void *b)
+{
+    struct cw_node *node = a;
+    (void)b;
+    if (node->phase < CW_CLOSES) {
+        node->cw->extras->woke(node);
+    }
 }
 
 /* As SIGSTOP does, and SIGCONT later. */
@@ -881,6 +1119,9 @@ static inline void cw_pause(struct cw_node *node, km_ns span)
     node->net->still_until = node->cw->world.now + span;
     node->client.still_since = node->cw->world.now;
     node->client.still_until = node->net->still_until;
+    if (node->cw->extras->woke != NULL) {
+        cw_at(node, 0, cw_wakes, node, NULL);
+    }
 }
 
 static inline void cw_go_on(struct cw_node *node)
@@ -897,6 +1138,7 @@ static inline void cw_kill(struct cw_node *node)
     node->phase = CW_CLOSES;
     node->net->health = SIM_DOWN;
     sim_net_cut(&node->cw->net, node->net->address);
+    cw_end_extras(node);
     sim_client_cut(&node->client);
     km_membership_close(node->membership);
 }
@@ -912,20 +1154,33 @@ static inline void cw_close(void *a, void *b)
     }
 }
 
+/* The clients of the node have ended. */
+static inline void cw_leave(void *a, void *b)
+{
+    struct cw_node *node = a;
+    if (node->phase == CW_STOPS && node->cw->extras->leaves != NULL) {
+        node->cw->extras->leaves(node);
+    } else {
+        cw_close(a, b);
+    }
+}
+
 static inline void cw_stop(struct cw_node *node)
 {
     CW_SAY(node->cw, "%u stops", node->place);
     node->phase = CW_STOPS;
     km_membership_leave(node->membership);
-    cw_at(node, 2 * KM_NS_PER_S, cw_close, node, NULL);
+    cw_at(node, 2 * KM_NS_PER_S, cw_leave, node, NULL);
 }
 
 /* -- the world -------------------------------------------------------------- */
 
 static inline void cw_init(struct cw *cw, uint64_t seed, unsigned broken)
 {
+    static const struct cw_extras none;
     memset(cw, 0, sizeof *cw);
     cw->broken = broken;
+    cw->extras = &none;
     cw->load_max = 50 * CW_MS;
     sim_world_init(&cw->world, seed);
     sim_registry_init(&cw->registry, &cw->world);
@@ -994,10 +1249,15 @@ static inline void cw_fini(struct cw *cw)
     for (unsigned i = 0; i < cw->node_count; i++) {
         struct cw_node *node = &cw->nodes[i];
         KM_ASSERT(node->phase == CW_OVER);
-        km_group_free(node->group);
+        if (node->group != NULL) {
+            km_group_free(node->group);
+        }
         km_pool_free(node->pool);
         km_peers_free(node->peers);
         km_membership_free(node->membership);
+        if (cw->extras->fini != NULL) {
+            cw->extras->fini(node);
+        }
         KM_ASSERT(atomic_load(&node->mem.live_blocks) == 0);
     }
     cw->node_count = 0;

@@ -51,6 +51,7 @@ struct sim_node {
     struct km_list links;
     int64_t clock_skew_ms;
     km_ns far;                  /* what each message takes longer */
+    km_ns busy;                 /* what its computations take longer */
     km_ns still_until;          /* the node stands still until then */
     struct km_timer_heap *heap; /* of its timers; NULL: that of the world */
 };
@@ -83,6 +84,7 @@ struct sim_net {
     km_ns delay;
     km_ns delay_spread;
     km_ns compute;
+    km_ns answers_late; /* how much longer answers take that were put off */
     const kama_allocator *mem;          /* of links */
     unsigned calls;                     /* that have arrived, Hello aside */
     unsigned links;                     /* that are open */
@@ -328,7 +330,7 @@ static inline void sim_answer_now(struct sim_answer *answer)
 {
     struct sim_call *c = answer->call;
     sim_at_node(c->net, c->from,
-                sim_net_now(c->net) +
+                sim_net_now(c->net) + c->net->answers_late +
                     sim_way(c->from, sim_find(c->net, c->address)),
                 sim_on_answer, c, NULL);
 }
@@ -466,7 +468,8 @@ static inline void sim_compute(void *arg, struct km_lane_job *job,
                                struct km_lane_job *then)
 {
     struct sim_node *node = arg;
-    sim_at_node(node->net, node, sim_net_now(node->net) + node->net->compute,
+    sim_at_node(node->net, node,
+                sim_net_now(node->net) + node->net->compute + node->busy,
                 sim_on_computed, job, then);
 }
 
@@ -478,8 +481,9 @@ static inline km_ns sim_now(void *arg)
 static inline uint64_t sim_wall_ms(void *arg)
 {
     struct sim_node *node = arg;
-    return (uint64_t)((int64_t)(sim_net_now(node->net) / KM_NS_PER_MS) +
-                      1000000 + node->clock_skew_ms);
+    return (uint64_t)((int64_t)(1700000000000u +
+                                sim_net_now(node->net) / KM_NS_PER_MS) +
+                      node->clock_skew_ms);
 }
 
 static inline void sim_disarm(void *arg, unsigned lane, struct km_timer *timer)
