@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: MIT
 # The gate: runs each step, goes on after a failure, and closes with a table
 # of steps and times. Without arguments all steps run.
-#   check.sh [format|layers|style|clang|asan|tsan|fuzz]...
+#   check.sh [format|layers|style|sim|clang|asan|tsan|fuzz]...
 # KAMA_FUZZ_SECONDS: how long each fuzz target runs (10).
 set -u
 cd "$(dirname "$0")/.."
 
-all_steps='format layers style clang asan tsan fuzz'
+all_steps='format layers style sim clang asan tsan fuzz'
 python=/usr/bin/python3
 jobs=$(nproc 2>/dev/null || echo 2)
 
@@ -41,6 +41,13 @@ step_layers() {
 
 step_style() {
     $python tools/style_stats.py
+}
+
+# More seeds of the simulator than the tests run.
+step_sim() {
+    cmake --preset release -G Ninja >/dev/null &&
+        cmake --build --preset release -j "$jobs" --target sim_sync_sim &&
+        tools/sim.py --seeds 2000 --jobs "$jobs"
 }
 
 # The whole tree has passed its tests with gcc; here the units suffice.
