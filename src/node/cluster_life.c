@@ -4,9 +4,12 @@
 #include "sync/log.h"
 
 void km_cluster_life_kept(struct km_cluster_life *life, uint64_t wall_ms,
-                          int64_t ttl_ms, km_ns age)
+                          km_ns age)
 {
-    life->next_ends_ms = wall_ms - age / KM_NS_PER_MS + (uint64_t)ttl_ms;
+    struct km_sync_log_state state;
+    km_sync_log_get(life->log, &state);
+    life->next_ms = wall_ms - age / KM_NS_PER_MS;
+    life->next_hlc = state.hlc;
     if (!life->lost) {
         km_cluster_life_begin(life);
     }
@@ -14,34 +17,26 @@ void km_cluster_life_kept(struct km_cluster_life *life, uint64_t wall_ms,
 
 void km_cluster_life_begin(struct km_cluster_life *life)
 {
-    life->lease_ends_ms = life->next_ends_ms;
-    life->doubtful = false;
+    life->kept_ms = life->next_ms;
+    life->kept_hlc = life->next_hlc;
     life->lost = false;
-    life->unsure = false;
 }
 
-void km_cluster_life_doubt(struct km_cluster_life *life, bool lost)
+void km_cluster_life_lose(struct km_cluster_life *life)
 {
-    struct km_sync_log_state state;
-    life->unsure |= lost && !life->doubtful;
-    life->lost |= lost;
-    if (!life->doubtful) {
-        km_sync_log_get(life->log, &state);
-        life->doubtful = true;
-        life->doubtful_seq = state.seq;
-    }
+    life->lost = true;
 }
 
 /* Returns whether something may have been mutated after the others have given this node
- * up. A process that stood still notices late that the lease is in doubt, so the clock of
- * the newest mutation decides as well: it is never behind the wall clock of that
- * moment. */
+ * up. That may have been at any time since the registry has heard of it last: a lease
+ * that is lost has perhaps not expired, but was revoked. The clock of the newest mutation
+ * is never behind the wall clock of its moment, unless the wall clock was set back; then
+ * it is above that of the log when the answer came. */
 static bool has_originated(const struct km_cluster_life *life,
                            const struct km_sync_log_state *state)
 {
-    return state->seq != 0 && (life->unsure || !life->doubtful ||
-                               state->seq != life->doubtful_seq ||
-                               state->newest >> 16 >= life->lease_ends_ms);
+    return state->seq != 0 && (state->newest > life->kept_hlc ||
+                               state->newest >> 16 >= life->kept_ms);
 }
 
 void km_cluster_life_renew(struct km_sync_log *log, uint64_t origin,

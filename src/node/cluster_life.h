@@ -5,9 +5,10 @@
  * life before has ended, so that members that have all of its mutations keep what they
  * have.
  *
- *     kept, kept, ..            the lease is prolonged: when will it end?
- *     doubtful                  it may have ended: which mutation was the last?
- *     km_cluster_life_end       number and clock of the last one, and whether it came
+ *     kept, kept, ..            the lease is prolonged: until then nobody has given the
+ *                               node up
+ *     lost                      it has ended, nobody knows when
+ *     km_cluster_life_end       number and clock of the last mutation, and whether it came
  *                               after the lease may have ended
  *
  *     km_cluster_life_renew     the log begins the new life
@@ -29,21 +30,21 @@ struct km_sync_log;
 
 struct km_cluster_life {
     struct km_sync_log *log;
-    uint64_t lease_ends_ms; /* by the wall clock; 0: there was none */
-    uint64_t next_ends_ms;  /* of the lease of the next life */
-    bool doubtful;          /* the lease may have ended */
+    uint64_t
+        kept_ms; /* the wall clock when the registry was asked for the last time
+                        * with success to prolong the lease */
+    uint64_t kept_hlc;          /* the clock of the log when it had answered */
+    uint64_t next_ms, next_hlc; /* likewise of the lease of the next life */
     bool lost;
-    bool unsure;           /* it was lost without having been in doubt before */
-    uint64_t doubtful_seq; /* of the newest mutation when it became so */
     struct km_member_goodbye prev; /* as the record has it; id: none before the
                                     * first km_cluster_life_end */
 };
 
-/* The lease was prolonged for ttl_ms by a request that is `age` old; it is wall_ms. */
+/* The lease was granted or prolonged by a request that is `age` old; it is wall_ms. */
 void km_cluster_life_kept(struct km_cluster_life *life, uint64_t wall_ms,
-                          int64_t ttl_ms, km_ns age);
-/* The lease may have ended, or is lost: the next one that is kept is another one. */
-void km_cluster_life_doubt(struct km_cluster_life *life, bool lost);
+                          km_ns age);
+/* The lease is lost: the next one that is kept is another one. */
+void km_cluster_life_lose(struct km_cluster_life *life);
 /* The node is about to register again: says how this life ends. prev->id is set. */
 void km_cluster_life_end(struct km_cluster_life *life,
                          struct km_member_goodbye *prev);

@@ -105,8 +105,8 @@ static void on_lease(void *owner, enum km_membership_lease lease)
 {
     struct km_cluster *cluster = owner;
     cluster->lease = lease;
-    if (lease == KM_LEASE_DOUBTFUL || lease == KM_LEASE_LOST) {
-        km_cluster_life_doubt(&cluster->life, lease == KM_LEASE_LOST);
+    if (lease == KM_LEASE_LOST) {
+        km_cluster_life_lose(&cluster->life);
     }
     km_mutex_lock(&cluster->lock);
     cluster->degraded =
@@ -129,8 +129,7 @@ static void on_kept(void *owner, int64_t ttl_ms, km_ns sent_at)
     struct km_cluster *cluster = owner;
     const struct km_clock *clock = cluster->node->clock;
     km_ns age = km_clock_boot() - sent_at;
-    km_cluster_life_kept(&cluster->life, clock->wall_ms(clock->arg), ttl_ms,
-                         age);
+    km_cluster_life_kept(&cluster->life, clock->wall_ms(clock->arg), age);
     km_mutex_lock(&cluster->lock);
     cluster->lease_ttl_ms = ttl_ms;
     cluster->lease_kept_at = sent_at;

@@ -43,7 +43,7 @@ static void world_open(struct world *w)
     assert_int_equal(km_sync_log_add(w->log, "g", NULL), 0);
     km_sync_log_begin(w->log, 7, 0);
     w->life.log = w->log;
-    km_cluster_life_kept(&w->life, w->wall_ms, TTL_MS, 0);
+    km_cluster_life_kept(&w->life, w->wall_ms, 0);
     km_cluster_life_begin(&w->life);
 }
 
@@ -69,7 +69,7 @@ static bool end_life(struct world *w, uint64_t seq, uint64_t clock)
     return prev.originated;
 }
 
-/* What was mutated under the lease can be known to everybody. */
+/* What was mutated before the lease was prolonged can be known to everybody. */
 static void test_nothing_after_the_lease(void **state)
 {
     struct world w;
@@ -77,37 +77,28 @@ static void test_nothing_after_the_lease(void **state)
     world_open(&w);
     assert_false(end_life(&w, 0, 0));
     uint64_t clock = mutate(&w).hlc;
+    w.wall_ms += 3000;
+    km_cluster_life_kept(&w.life, w.wall_ms, 0);
     w.wall_ms += TTL_MS;
-    km_cluster_life_doubt(&w.life, false);
-    km_cluster_life_doubt(&w.life, true);
+    km_cluster_life_lose(&w.life);
     assert_false(end_life(&w, 1, clock));
     world_close(&w);
 }
 
-static void test_a_mutation_after_the_lease(void **state)
+/* The lease may have been revoked at any time since. */
+static void test_a_mutation_behind_the_last_answer(void **state)
 {
     struct world w;
     (void)state;
     world_open(&w);
     (void)mutate(&w);
+    w.wall_ms += 3000;
+    km_cluster_life_kept(&w.life, w.wall_ms, 0);
+    w.wall_ms += 1;
+    uint64_t clock = mutate(&w).hlc;
     w.wall_ms += TTL_MS;
-    km_cluster_life_doubt(&w.life, false);
-    uint64_t clock = mutate(&w).hlc;
-    km_cluster_life_doubt(&w.life, true);
+    km_cluster_life_lose(&w.life);
     assert_true(end_life(&w, 2, clock));
-    world_close(&w);
-}
-
-/* The process stood still, and noticed the end of the lease behind a mutation. */
-static void test_the_doubt_comes_late(void **state)
-{
-    struct world w;
-    (void)state;
-    world_open(&w);
-    w.wall_ms += TTL_MS + 5000;
-    uint64_t clock = mutate(&w).hlc;
-    km_cluster_life_doubt(&w.life, false);
-    assert_true(end_life(&w, 1, clock));
     world_close(&w);
 }
 
@@ -117,18 +108,25 @@ static void test_a_lease_that_is_kept(void **state)
     struct world w;
     (void)state;
     world_open(&w);
-    w.wall_ms += TTL_MS;
-    km_cluster_life_doubt(&w.life, false);
-    (void)mutate(&w);
-    km_cluster_life_kept(&w.life, w.wall_ms, TTL_MS, 1000 * KM_NS_PER_MS);
-    w.wall_ms += TTL_MS - 1001;
+    w.wall_ms += 2;
     uint64_t clock = mutate(&w).hlc;
     w.wall_ms += 1000;
-    km_cluster_life_doubt(&w.life, false);
-    assert_false(end_life(&w, 2, clock));
-    w.wall_ms -= 999;
-    clock = mutate(&w).hlc;
-    assert_true(end_life(&w, 3, clock));
+    km_cluster_life_kept(&w.life, w.wall_ms, 1000 * KM_NS_PER_MS);
+    assert_true(end_life(&w, 1, clock));
+    km_cluster_life_kept(&w.life, w.wall_ms, 999 * KM_NS_PER_MS);
+    assert_false(end_life(&w, 1, clock));
+    world_close(&w);
+}
+
+/* The wall clock was set back behind the answer. */
+static void test_a_clock_that_was_set_back(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w);
+    w.wall_ms -= 5000;
+    uint64_t clock = mutate(&w).hlc;
+    assert_true(end_life(&w, 1, clock));
     world_close(&w);
 }
 
@@ -139,7 +137,7 @@ static void test_lost_without_a_doubt(void **state)
     struct world w;
     (void)state;
     world_open(&w);
-    km_cluster_life_doubt(&w.life, true);
+    km_cluster_life_lose(&w.life);
     assert_false(end_life(&w, 0, 0));
     uint64_t clock = mutate(&w).hlc;
     assert_true(end_life(&w, 1, clock));
@@ -153,18 +151,16 @@ static void test_the_next_lease(void **state)
     (void)state;
     world_open(&w);
     w.wall_ms += TTL_MS;
-    km_cluster_life_doubt(&w.life, false);
-    km_cluster_life_doubt(&w.life, true);
-    km_cluster_life_kept(&w.life, w.wall_ms, TTL_MS, 0);
     uint64_t clock = mutate(&w).hlc;
+    km_cluster_life_lose(&w.life);
+    w.wall_ms += 1;
+    km_cluster_life_kept(&w.life, w.wall_ms, 0);
     assert_true(end_life(&w, 1, clock));
     km_sync_log_begin(w.log, 8, 1);
     km_cluster_life_begin(&w.life);
-    w.wall_ms += TTL_MS - 1;
+    assert_false(end_life(&w, 1, clock));
     clock = mutate(&w).hlc;
-    w.wall_ms += 1;
-    km_cluster_life_doubt(&w.life, false);
-    assert_false(end_life(&w, 2, clock));
+    assert_true(end_life(&w, 2, clock));
     world_close(&w);
 }
 
@@ -172,7 +168,7 @@ static void test_the_next_lease(void **state)
 static uint64_t renew(struct world *w, uint64_t origin)
 {
     struct km_sync_log_state state;
-    km_cluster_life_kept(&w->life, w->wall_ms, TTL_MS, 0);
+    km_cluster_life_kept(&w->life, w->wall_ms, 0);
     km_cluster_life_renew(w->log, origin, &w->life.prev);
     km_cluster_life_begin(&w->life);
     km_sync_log_get(w->log, &state);
@@ -190,19 +186,18 @@ static void test_a_new_life(void **state)
     world_open(&w);
     assert_int_equal(renew(&w, 8), 0);
     uint64_t clock = mutate(&w).hlc;
-    w.wall_ms += TTL_MS;
-    km_cluster_life_doubt(&w.life, false);
+    w.wall_ms += 1;
+    km_cluster_life_kept(&w.life, w.wall_ms, 0);
     assert_false(end_life(&w, 1, clock));
     assert_int_equal(renew(&w, 9), 0);
-    km_cluster_life_doubt(&w.life, false);
     clock = mutate(&w).hlc;
     assert_true(end_life(&w, 1, clock));
+    w.wall_ms += 1;
     assert_int_equal(renew(&w, 10), 1);
-    km_cluster_life_doubt(&w.life, false);
     assert_false(end_life(&w, 1, clock));
     (void)mutate(&w);
+    w.wall_ms += 1;
     assert_int_equal(renew(&w, 11), 1);
-    km_cluster_life_doubt(&w.life, false);
     clock = mutate(&w).hlc;
     assert_true(end_life(&w, 2, clock));
     (void)mutate(&w);
@@ -214,9 +209,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_after_the_lease),
-        cmocka_unit_test(test_a_mutation_after_the_lease),
-        cmocka_unit_test(test_the_doubt_comes_late),
+        cmocka_unit_test(test_a_mutation_behind_the_last_answer),
         cmocka_unit_test(test_a_lease_that_is_kept),
+        cmocka_unit_test(test_a_clock_that_was_set_back),
         cmocka_unit_test(test_lost_without_a_doubt),
         cmocka_unit_test(test_the_next_lease),
         cmocka_unit_test(test_a_new_life),

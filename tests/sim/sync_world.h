@@ -343,16 +343,16 @@ static inline void sw_adopted(struct cw_node *node, struct km_view *view)
 
 static inline void sw_lease(struct cw_node *node)
 {
-    if (node->lease == KM_LEASE_DOUBTFUL || node->lease == KM_LEASE_LOST) {
-        km_cluster_life_doubt(&sw_node_of(node)->life,
-                              node->lease == KM_LEASE_LOST);
+    if (node->lease == KM_LEASE_LOST) {
+        km_cluster_life_lose(&sw_node_of(node)->life);
     }
 }
 
 /* The clock of keepalives is that of the world. */
 static inline void sw_kept(struct cw_node *node, int64_t ttl_ms, km_ns sent_at)
 {
-    km_cluster_life_kept(&sw_node_of(node)->life, cw_wall_ms(node), ttl_ms,
+    (void)ttl_ms;
+    km_cluster_life_kept(&sw_node_of(node)->life, cw_wall_ms(node),
                          node->cw->world.now - sent_at);
 }
 
