@@ -261,6 +261,10 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 
 /* -- nodes --------------------------------------------------------------- */
 #define KM_NODE_THREADS_MAX 64
+/* A node that stops answers peeks of the new owners for so long, and until nobody has
+ * asked for so long. */
+#define KM_NODE_LINGER_MS 1000
+#define KM_NODE_LINGER_QUIET_MS 500
 #define KM_NODE_CONNECTIONS_DEFAULT 10000
 /* Descriptors that are not for connections of the data port. Half of them are for
  * those of the admin port, which must not take any from clients. */

@@ -9,6 +9,7 @@
 #include "node/cluster_peers.h"
 #include "node/cluster_source.h"
 #include "node/cluster_sync.h"
+#include "node/linger.h"
 #include "node/node.h"
 #include "node/node_event.h"
 #include "node/sync_feed.h"
@@ -243,11 +244,13 @@ static int64_t ms_until(const kama_node *node, km_ns deadline)
 /* Clients go first, because their calls may need the peers of this node, and
  * the peers need it until it has told them that it goes. Both steps share one
  * timeout. The streams of other nodes would never end by themselves. */
-static unsigned drain(kama_node *node, struct km_server *server, km_ns deadline)
+static unsigned drain(kama_node *node, struct km_server *server, km_ns left_at,
+                      km_ns deadline)
 {
     km_server_drain_clients(server, ms_until(node, deadline), on_clients_gone,
                             node);
     (void)wait_for_step(node, KM_NODE_CLIENTS_GONE);
+    km_node_linger(node, left_at, deadline);
     if (node->cluster != NULL) {
         km_cluster_refuse_streams(node->cluster);
     }
@@ -274,7 +277,7 @@ unsigned km_node_server_close(kama_node *node, struct km_server *server,
     if (node->cluster != NULL) {
         km_cluster_leave(node->cluster);
     }
-    unsigned cut = drain(node, server, deadline);
+    unsigned cut = drain(node, server, km_clock_mono(node->clock), deadline);
     if (node->cluster != NULL) {
         km_cluster_say_goodbye(node->cluster, deadline);
     }

@@ -51,7 +51,9 @@ struct km_service_env {
     struct km_server *server; /* NULL before open; never NULL in a handler */
     uint64_t process_started_ns; /* since 1970; 0: not known */
     atomic_uint mget_keys;       /* keys of all MGets that run now */
-    struct km_alone alone;       /* shown without a cluster */
+    _Atomic km_ns
+        peeked_at;         /* a fill that peeks was begun last then; 0: never */
+    struct km_alone alone; /* shown without a cluster */
     /* Set before the server listens; without ops the node is in no cluster. */
     struct km_service_peers peers;
     struct km_service_sync sync;

@@ -183,6 +183,7 @@ static enum km_msg_peer_outcome place(const struct km_peer_fills *fills,
         return KM_MSG_PEER_BEHIND;
     }
     if (fills->effort == KM_FILL_PEEKS) {
+        atomic_store(&fills->env->peeked_at, km_clock_mono(fills->env->clock));
         return km_group_is_synced(fills->group) ? KM_MSG_PEER_ANSWERED
                                                 : KM_MSG_PEER_NOT_OWNER;
     }
