@@ -250,8 +250,9 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 #define KM_SYNC_HELLO_MS 1000  /* before a stream is begun again */
 #define KM_SYNC_CLOCK_MS 60000 /* a clock that is further ahead is refused */
 #define KM_SYNC_QUARANTINE_MS 60000 /* and so is its node, for so long */
-#define KM_SYNC_TIMEOUT_MS 2000     /* without an acknowledgement: unsynced */
-#define KM_SYNC_TIMEOUT_MS_MAX 3600000
+#define KM_UNSYNCED_MS_DEFAULT 2000 /* without an acknowledgement */
+#define KM_UNSYNCED_MS_MAX 3600000
+#define KM_SYNC_TIMEOUT_MS KM_UNSYNCED_MS_DEFAULT
 #define KM_FENCE_WAIT_MS 50 /* for what a fill needs */
 #define KM_FENCE_WAIT_MS_MAX 10000
 #define KM_SYNC_GONE_KEPT 256   /* ids of members that have left */

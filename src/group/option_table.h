@@ -73,7 +73,7 @@
       "fetched it, and each change reaches all of them), owner (one node, "    \
       "which all others ask) or local (each node, by itself).")                \
     X("sync_timeout", sync_timeout_ms, KM_OPTION_DURATION, "TIME",             \
-      KM_SYNC_TIMEOUT_MS, "2s", 1, KM_SYNC_TIMEOUT_MS_MAX, "0.3.0",            \
+      KM_UNSYNCED_MS_DEFAULT, "2s", 1, KM_UNSYNCED_MS_MAX, "0.3.0",            \
       "With sync=broadcast: how long a change may wait for the answer of a "   \
       "node before that node is reported as unsynced.")                        \
     X("fence_wait", fence_wait_ms, KM_OPTION_DURATION, "TIME",                 \

@@ -191,7 +191,7 @@ static void test_limits(void **state)
     EXPECT(sync, "broadcast", "invalidate", KAMA_ERR_UNSUPPORTED);
     EXPECT(sync, "local", "shard:2", KAMA_ERR_UNSUPPORTED);
     EXPECT(sync, "local", "peers:eu", KAMA_ERR_UNSUPPORTED);
-    EXPECT(sync_timeout_ms, KM_SYNC_TIMEOUT_MS_MAX, 0, KAMA_ERR_INVALID);
+    EXPECT(sync_timeout_ms, KM_UNSYNCED_MS_MAX, 0, KAMA_ERR_INVALID);
     EXPECT(fence_wait_ms, 0, KM_FENCE_WAIT_MS_MAX + 1, KAMA_ERR_INVALID);
     EXPECT(huge_pages, "on", "often", KAMA_ERR_INVALID);
     EXPECT(huge_pages, "off", NULL, KAMA_ERR_INVALID);
