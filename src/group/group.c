@@ -301,6 +301,9 @@ void km_group_free(kama_group *group)
         km_pool_free(km_group_pool(group));
     }
     km_hot_keys_fini(&group->hot);
+    if (group->sync.remove != NULL) {
+        group->sync.remove(group->sync.arg, group->sync_number);
+    }
     km_store_free(group->store);
     km_group_unref(group);
 }

@@ -60,5 +60,8 @@ struct km_group_sync {
     /* Adds the group to the log, and returns its number there. Runs once, when the
      * group is made; KM_SYNC_NO_NUMBER without memory. */
     uint32_t (*add)(void *arg, const char *name, struct km_store *store);
+    /* The store of that group is about to be freed, and is not used any more when this
+     * returns. NULL: the log never uses it from here on anyway. */
+    void (*remove)(void *arg, uint32_t number);
 };
 #define KM_SYNC_NO_NUMBER UINT32_MAX

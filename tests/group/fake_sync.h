@@ -153,6 +153,14 @@ static inline uint32_t fake_add(void *arg, const char *name,
     return (uint32_t)log->origin;
 }
 
+static inline void fake_remove(void *arg, uint32_t number)
+{
+    struct fake_log *log = arg;
+    assert_int_equal(number, log->origin);
+    assert_non_null(log->store);
+    log->store = NULL;
+}
+
 static inline void fake_log_init(struct fake_log *log, uint64_t origin)
 {
     memset(log, 0, sizeof *log);
@@ -162,8 +170,10 @@ static inline void fake_log_init(struct fake_log *log, uint64_t origin)
 
 static inline struct km_group_sync fake_sync(struct fake_log *log)
 {
-    return (struct km_group_sync){
-        .ops = &fake_sync_ops, .arg = log, .add = fake_add};
+    return (struct km_group_sync){.ops = &fake_sync_ops,
+                                  .arg = log,
+                                  .add = fake_add,
+                                  .remove = fake_remove};
 }
 
 /* -- R8 --------------------------------------------------------------------- */

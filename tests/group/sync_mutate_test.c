@@ -3,6 +3,7 @@
  * others by its stream, and go to the owner only if they have a condition or the node
  * may not begin them. Node b owns all keys. */
 #include "fake_sync.h"
+#include "helpers/failmalloc.h"
 
 static struct fake_log logs[FAKE_NODES];
 
@@ -79,6 +80,9 @@ static void close_all(struct fake_cluster *c)
                          logs[i].count);
     }
     fake_close(c);
+    for (unsigned i = 0; i < FAKE_NODES; i++) {
+        assert_null(logs[i].store); /* the log uses it no longer */
+    }
 }
 
 static void test_mutations_act_here(void **state)
@@ -374,6 +378,77 @@ static void test_forget(void **state)
     close_all(c);
 }
 
+/* -- without memory ---------------------------------------------------------- */
+
+/* Changes a key in all ways. A change that fails has no version. */
+static kama_status change_all(kama_group *group, struct fake_log *log)
+{
+    kama_bytes key = KAMA_STR("k");
+    unsigned before = log->count;
+    kama_status st = kama_set(group, key, KAMA_STR("v"), NULL);
+    assert_int_equal(log->count, before + (st == KAMA_OK ? 1 : 0));
+    if (st == KAMA_OK) {
+        st = kama_touch(group, key, 60000, NULL);
+        assert_int_equal(log->count, before + (st == KAMA_OK ? 2 : 1));
+    }
+    if (st == KAMA_OK) {
+        st = kama_del(group, key, NULL);
+        assert_int_equal(st, KAMA_OK);
+    }
+    return st;
+}
+
+/* Applies a set of another node, which does not fail: at worst the value is gone. */
+static void apply_set(kama_group *group)
+{
+    struct km_group_record record = {.kind = KM_APPLY_SET,
+                                     .version = {.hlc = 1000, .origin = 2},
+                                     .key = KAMA_STR("other"),
+                                     .value = KAMA_STR("v"),
+                                     .ttl_ms = KAMA_TTL_FOREVER};
+    int64_t ttl_ms;
+    (void)km_group_apply(group, &record);
+    kama_value *value =
+        km_group_value_of(group, record.key, record.version, &ttl_ms);
+    kama_value_unref(value);
+}
+
+static kama_status scenario(const kama_allocator *mem, void *arg)
+{
+    static struct fake_node node = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct km_pool *pool = arg;
+    kama_group *group;
+    kama_group_options options;
+    const struct km_group_env env = {.pool = pool,
+                                     .owner = {.ops = &fake_ops, .arg = &node},
+                                     .sync = fake_sync(&logs[0])};
+    fake_log_init(&logs[0], 1);
+    node.answer.place = KM_OWNER_HERE;
+    kama_group_options_init(&options);
+    options.name = "test";
+    options.sync = "broadcast";
+    options.allocator = mem;
+    options.max_bytes = 1u << 20;
+    kama_status st = km_group_new(&options, &env, &group);
+    if (st == KAMA_OK) {
+        st = change_all(group, &logs[0]);
+        apply_set(group);
+        km_group_check(group);
+        km_group_free(group);
+    }
+    return st;
+}
+
+static void test_no_memory(void **state)
+{
+    struct km_pool *pool;
+    (void)state;
+    assert_int_equal(km_pool_new(NULL, km_clock_system(), "node", 2, &pool),
+                     KAMA_OK);
+    assert_true(km_test_fail_each(scenario, pool) > 10);
+    km_pool_free(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_a_joining_node),
         cmocka_unit_test(test_a_node_outside),
         cmocka_unit_test(test_forget),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
