@@ -22,7 +22,7 @@ static _Atomic unsigned database[KEYS];
 
 static unsigned key_number(kama_bytes key)
 {
-    return (unsigned)(((const char *)key.data)[key.len - 1] - '0');
+    return (unsigned)(((const char *)key.data)[key.len - 1] - '0') % KEYS;
 }
 
 static kama_status load_number(void *arg, const kama_load *req, kama_sink *out)
