@@ -391,7 +391,8 @@ static void invalidate_named(struct applying *a,
     }
 }
 
-/* R3. The member's mutations up to seq do not come: what they may have made stale goes. */
+/* R3. The member's mutations up to seq do not come. The groups that they may have made stale
+ * are invalidated. */
 static enum km_sync_outcome apply_gap(struct applying *a, kama_bytes message)
 {
     struct km_sync_member *member = a->member;

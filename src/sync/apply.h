@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The records of a stream, and what they do on this node (R3, R4).
+  * Carrying out the records of a stream on this node (R3, R4).
  *
  *     mutation   merge its clock, K, the store, W, applied     in this order
  *     chunk      the same with the last one
@@ -25,8 +25,8 @@ enum km_sync_outcome {
     KM_SYNC_GOODBYE
 };
 
-/* Carries out a message of a live stream. *ret_wrong is set for KM_SYNC_WRONG. What came
- * in front of a wrong record is applied. */
+/* Carries out a message of a live stream. *ret_wrong is set for KM_SYNC_WRONG. Records in
+ * front of a wrong one are applied. */
 enum km_sync_outcome km_sync_apply(struct km_sync_in *in,
                                    const struct km_msg_sync_request *request,
                                    const char **ret_wrong);

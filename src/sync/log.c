@@ -46,7 +46,7 @@ struct km_sync_log {
     struct group groups[KM_GROUPS_MAX];
 };
 
-/* What a mutation is told outside of the lock. */
+/* The clocks, which are read outside of the lock. */
 struct moment {
     uint64_t wall; /* as a clock */
     km_ns now;

@@ -86,7 +86,7 @@ static bool is_self(const struct km_sync *sync, const struct km_member *record)
            strcmp(record->address, sync->address) == 0;
 }
 
-/* Makes the members of a view that are missing, and copies what their records say. */
+/* Makes the members of a view that are missing, and copies their states and goodbyes. */
 static void take_in(struct km_sync *sync, const struct km_view *view)
 {
     for (size_t i = 0; view != NULL && i < view->count; i++) {
@@ -158,7 +158,7 @@ static struct parting parting_of(const struct km_sync *sync,
     return (struct parting){.how = KM_SYNC_PARTED_UNCLEANLY};
 }
 
-/* R11. Whoever may lack mutations of a member that is gone drops what may be stale. */
+/* R11. A node that may lack mutations of a member that is gone invalidates its groups. */
 static void part(struct km_sync_member *member)
 {
     struct km_sync *sync = member->sync;

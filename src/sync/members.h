@@ -9,8 +9,8 @@
  *                            v                             |
  *                          parted: cleanly (R11, R12), or its groups are invalidated
  *
- * A stream to a member stands as long as the noticed view has it, and what comes from a
- * member is applied as long as one of the two views has it: a leaver's last records may
+ * A stream to a member stands as long as the noticed view has it, and records of a
+ * member are applied as long as one of the two views has it: a leaver's last records may
  * arrive behind the notice that it has left.
  *
  * A member with a new id is a new member. If its record says that this is the next life
@@ -24,7 +24,7 @@
 
 #include "sync/sync_internal.h"
 
-/* Makes the members those of the two views, after one of them has changed. Who is in
+/* Makes the members those of the two views, after one of them has changed. A member that is in
  * neither has parted. */
 void km_sync_members_follow(struct km_sync *sync);
 /* Frees all members. Their streams were hung up. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What this node has of each other node, for any thread (rule R8).
+  * The clocks of each other node as they are known here, for any thread (rule R8).
  *
  *     K   clock of the newest mutation of the member that has reached this node
  *     W   every mutation of the member up to this clock is applied here
@@ -65,7 +65,7 @@ void km_sync_origin_unref(const kama_allocator *mem,
 /* R4. Raise K before a mutation is applied, and W behind it. */
 void km_sync_origin_reached(struct km_sync_origin *origin, uint64_t clock);
 void km_sync_origin_applied(struct km_sync_origin *origin, uint64_t clock);
-/* What the member has said of the view with this id. */
+/* The member has said that it has all mutations of this view's members up to a clock. */
 void km_sync_origin_set_stable(struct km_sync_origin *origin, uint64_t view_id,
                                uint64_t clock);
 
@@ -82,7 +82,7 @@ KAMA_NODISCARD kama_status km_sync_origins_replace(
 /* A view was noticed. It counts as passed over when a later one is adopted. */
 void km_sync_origins_notice(struct km_sync_origins *origins, uint64_t view_id);
 /* Returns the clock up to which this node has the mutations of all members of the adopted
- * view: what its heartbeats say. */
+ * view, for its heartbeats. */
 uint64_t km_sync_origins_stable(struct km_sync_origins *origins);
 
 /* Returns the number by which a member orders its versions. */
@@ -109,7 +109,7 @@ bool km_sync_knows_view(struct km_sync_origins *origins, uint64_t view_id);
 bool km_sync_may_keep(struct km_sync_origins *origins,
                       struct km_version version, uint64_t view_id);
 
-/* What is shown of the stream from one member, and to it. */
+/* The streams from and to one member, for people. */
 struct km_sync_member_info {
     struct km_member_id id;
     const char *address;

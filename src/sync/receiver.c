@@ -81,7 +81,7 @@ void km_sync_in_end_all(struct km_sync *sync, kama_status status,
     }
 }
 
-/* Ends a stream because of what it has brought. People are told if it is a member's. */
+/* Ends a stream because of a message that cannot be. People are told if it is a member's. */
 static void end_bad(struct km_sync_in *in, const char *text)
 {
     const char *address = in->member != NULL ? in->member->address : "";

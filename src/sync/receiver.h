@@ -7,7 +7,7 @@
  *
  * A Hello of a node that this one does not know yet is held for a second, because its
  * registration may be on its way here. When two streams of one member meet, the newer
- * one stays: what the older one still brings is ignored, so that nothing is applied
+ * one stays: messages of the older one are ignored, so that nothing is applied
  * twice.
  *
  * Each record must have the seq behind the one that was applied last; anything else ends

@@ -18,7 +18,7 @@
  * Cost: 48 bytes for each record, and its key, rounded up to 8. Push and pop are O(1),
  * and finding a record walks over at most 63 others. Threads: the owner's lock. Errors:
  * KAMA_ERR_NO_MEMORY from init; nothing else fails. Ownership: the ring owns its memory;
- * what it returns is valid until the next push or pop.
+ * returned records are valid until the next push or pop.
  */
 #pragma once
 

@@ -17,7 +17,7 @@
 enum km_sync_rule {
     KM_SYNC_R2_ORDER = 1 << 0, /* another seq than the next one ends a stream */
     KM_SYNC_R2_HEARTBEAT =
-        1 << 1, /* the clock of a heartbeat is that of what was sent */
+        1 << 1, /* a heartbeat has the clock of the last record */
 
     KM_SYNC_R3_GAP = 1 << 3, /* the ring is too short */
     KM_SYNC_R3_FIRST_GAP = 1

@@ -8,8 +8,8 @@
  *                                                   from 50 ms up to 1 s
  *
  * A stream has a position in the log: the seq that it sends next. When the member has
- * said what it has applied, the position is behind that, and a Gap covers what has left
- * the ring. Frames are built only while the network can take them, so that a slow member
+ * said what it has applied, the position is behind that, and a Gap covers the records that
+ * have left the ring. Frames are built only while the network can take them, so that a slow member
  * costs no memory: it falls behind in the ring, and beyond its end it gets a Gap.
  *
  *     log   | ... 40 | 41 | 42 | 43 | 44 | 45 |

@@ -16,7 +16,7 @@
  * docs/CLUSTER.md has the rules R1 to R12. Each rule is named where its code is, and
  * only there.
  *
- * Threads: one, the sync loop; what other threads ask is in origins.h and log.h. Errors:
+ * Threads: one, the sync loop; other threads use origins.h and log.h. Errors:
  * KAMA_ERR_NO_MEMORY from new; later lack of memory closes a stream, which begins anew.
  * Ownership: the log, the origins and the tables are borrowed. Cost: a few hundred bytes for
  * each member, one frame of 64 KiB while it is built, and one value that is received in
@@ -45,8 +45,9 @@ struct km_sync_env {
     uint64_t (*wall_ms)(void *arg);
     void (*arm)(void *arg, struct km_timer *timer, km_ns at);
     void (*disarm)(void *arg, struct km_timer *timer);
-    /* Begins a stream to an address. It is answered by km_sync_out_message and
-     * km_sync_out_closed. *ret_use is whatever the network wants to remember. */
+    /* Begins a stream to an address; messages may be sent at once. It is answered by
+     * km_sync_out_message and km_sync_out_closed. *ret_use is whatever the network wants
+     * to remember. */
     kama_status (*dial)(void *arg, struct km_sync_out *out, const char *address,
                         void **ret_use);
     /* Sends a message: head, then the bytes of body, of which a reference is taken
@@ -58,14 +59,15 @@ struct km_sync_env {
     /* Ends a stream. km_sync_out_closed does not follow. */
     void (*hang_up)(void *arg, void *use);
     /* The other side of a stream that another node has begun: answers it, and ends it
-     * with a status. After `refuse` nothing more comes from it. */
+          * with a status, which is KAMA_OK behind a goodbye. After `refuse` nothing more comes
+     * from it, and the network frees it (km_sync_in_free) soon, but not from inside. */
     void (*reply)(void *arg, void *in_use, kama_bytes message);
     void (*refuse)(void *arg, void *in_use, kama_status status,
                    const char *text);
     void *arg;
 };
 
-/* What the machine does on its node. */
+/* The effects of the machine on its node. */
 struct km_sync_events {
     /* Returns the group of that name, or NULL. */
     kama_group *(*group)(void *owner, kama_bytes name);
@@ -98,12 +100,13 @@ struct km_sync_options {
 
 KAMA_NODISCARD kama_status km_sync_new(const struct km_sync_options *options,
                                        struct km_sync **ret_sync);
-/* Hangs up all streams. */
+/* Ends all streams. The network frees those that others have begun. */
 void km_sync_close(struct km_sync *sync);
+/* Frees a closed machine, whose streams were freed. NULL does nothing. */
 void km_sync_free(struct km_sync *sync);
 
-/* R12. The node has an id: its log begins a life. Before the first one, and after each
- * one, all streams begin anew. */
+/* R12. The node has an id: its log begins a life with so many mutations that were lost,
+ * unless the caller has begun it already (km_sync_log_renew). All streams begin anew. */
 void km_sync_set_self(struct km_sync *sync, const struct km_member_id *id,
                       const char *address, uint64_t seq);
 /* R10. A view was noticed; streams to new members begin. */
