@@ -84,10 +84,12 @@ void km_sync_in_end_all(struct km_sync *sync, kama_status status,
 /* Ends a stream because of a message that cannot be. People are told if it is a member's. */
 static void end_bad(struct km_sync_in *in, const char *text)
 {
-    const char *address = in->member != NULL ? in->member->address : "";
-    km_sync_say(in->sync, in->member != NULL ? KM_LOG_WARN : KM_LOG_DEBUG,
-                address, "the stream of %s was ended, and begins anew: %s",
-                address, text);
+    if (in->member != NULL) {
+        const char *address = in->member->address;
+        km_sync_say(in->sync, KM_LOG_WARN, address,
+                    "the stream of %s was ended, and begins anew: %s", address,
+                    text);
+    }
     km_sync_in_end(in, KAMA_ERR_MALFORMED, text);
 }
 

@@ -29,7 +29,15 @@ void km_sync_out_init(struct km_sync_out *out, struct km_sync_member *member);
 void km_sync_out_start(struct km_sync_out *out);
 /* Ends the stream; it stays down until km_sync_out_start. */
 void km_sync_out_stop(struct km_sync_out *out);
-/* Sends what waits. */
+/* Ends the stream from this side, and begins it again after the pause. */
+void km_sync_out_hang_up(struct km_sync_out *out);
+/* Sends the message that was built (sync->head), or one that has a single field. Returns
+ * false if the stream has ended. */
+bool km_sync_out_send_head(struct km_sync_out *out);
+bool km_sync_out_send_field(struct km_sync_out *out, uint32_t field,
+                            const struct km_pb_message *table,
+                            const void *message);
+/* Sends everything that waits, as far as the network takes it. */
 void km_sync_out_pump(struct km_sync_out *out);
 /* R10. Tells the noticed view. */
 void km_sync_out_announce(struct km_sync_out *out);

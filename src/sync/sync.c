@@ -39,6 +39,12 @@ void km_sync_disarm(struct km_sync *sync, struct km_timer *timer)
     }
 }
 
+bool km_sync_get_log(struct km_sync *sync, struct km_sync_log_state *ret)
+{
+    km_sync_log_get(sync->log, ret);
+    return ret->origin == km_sync_origin_number(&sync->self);
+}
+
 void km_sync_say(struct km_sync *sync, int level, const char *address,
                  const char *format, ...)
 {

@@ -169,6 +169,10 @@ km_ns km_sync_now(const struct km_sync *sync);
 /* Arms a timer anew, and disarms it. */
 void km_sync_arm(struct km_sync *sync, struct km_timer *timer, km_ns at);
 void km_sync_disarm(struct km_sync *sync, struct km_timer *timer);
+/* Reads the state of the log. Returns false if its life is another one than the machine
+ * knows: a new one was begun, and km_sync_set_self follows. Until then the streams, which
+ * are those of the life before, must say nothing about it. */
+bool km_sync_get_log(struct km_sync *sync, struct km_sync_log_state *ret);
 /* Writes a line about a member. */
 void km_sync_say(struct km_sync *sync, int level, const char *address,
                  const char *format, ...) KAMA_PRINTF(4, 5);

@@ -12,6 +12,7 @@
  *     view gate       R4: a set of an older view that comes late
  *     unseen          R10: a life that went by unseen
  *     new id          R12: the next life of a node, with seq 0 and with seq 1
+ *     life is over    R12: the log has begun the next life already
  *     woke            R15: all streams say Hello anew
  *     never adopted   a member of a noticed view only
  */
@@ -362,6 +363,36 @@ static void test_given_up(void **state)
     }
 }
 
+/* The life of the log ends a moment before the machine is told: the streams of the life
+ * before say nothing about what they have not sent of it, and nothing of the next one. */
+static void test_life_is_over(void **state)
+{
+    (void)state;
+    struct world *w = world_new(3, 2);
+    struct node *n = w->nodes;
+    struct km_sync_log_state old;
+    struct km_sync_need need = {.id = n[1].id};
+    set(&n[1], 1);
+    world_run(w, 10 * KM_NS_PER_MS);
+    n[1].slow = true;
+    set(&n[1], 2);
+    need.clock = w->best[0][2].version.hlc;
+    km_sync_log_renew(n[1].log, 77, 0, &old);
+    assert_int_equal(old.seq, 2);
+    n[1].slow = false;
+    for (unsigned i = 0; i < 5; i++) {
+        set(&n[1], 3 + i);
+    }
+    km_sync_grew(n[1].sync);
+    world_run(w, 3 * KM_NS_PER_S);
+    assert_false(km_sync_has(n[0].origins, &need));
+    assert_int_equal(info_of_member(&n[0], &n[1]).applied, 1);
+    say_goodbye(&n[1]);
+    world_run(w, 3 * KM_NS_PER_S);
+    assert_false(member_of(&n[0], &n[1])->said_goodbye);
+    world_free(w);
+}
+
 /* A peer that lacks mutations of the life before invalidates, and is told of the next one. */
 static void test_new_id_behind(void **state)
 {
@@ -449,6 +480,7 @@ int main(void)
         cmocka_unit_test(test_new_id),
         cmocka_unit_test(test_given_up),
         cmocka_unit_test(test_new_id_behind),
+        cmocka_unit_test(test_life_is_over),
         cmocka_unit_test(test_woke),
         cmocka_unit_test(test_never_adopted),
     };
