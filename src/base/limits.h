@@ -236,8 +236,9 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 /* -- streams of mutations ------------------------------------------------ */
 #define KM_SYNC_RING_BYTES (4u << 20) /* of the log, and */
 #define KM_SYNC_RING_MS 60000         /* how long a mutation stays in it */
-#define KM_SYNC_FEED_BYTES (1u << 20) /* of the mutations that are watched, and */
-#define KM_SYNC_FEED_KEPT_MS 60000    /* how long they are kept unwatched */
+#define KM_SYNC_FEED_BYTES                                                     \
+    (1u << 20)                     /* of the mutations that are watched, and */
+#define KM_SYNC_FEED_KEPT_MS 60000 /* how long they are kept unwatched */
 #define KM_SYNC_FRAME_BYTES                                                    \
     (64u << 10) /* of one message; larger values in parts */
 #define KM_SYNC_QUEUED_BYTES                                                   \

@@ -4,7 +4,7 @@
 #include "node/linger.h"
 
 #include "group/sync_apply.h"
-#include "node/cluster.h"
+#include "node/cluster_state.h"
 #include "node/node.h"
 #include "peers/peers.h"
 
@@ -17,8 +17,7 @@ static bool has_others(kama_node *node)
 {
     size_t count = 0;
     if (node->cluster != NULL) {
-        km_peers_routing(km_cluster_peers(node->cluster), count_members,
-                         &count);
+        km_peers_routing(node->cluster->peers, count_members, &count);
     }
     return count > 1;
 }

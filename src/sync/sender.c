@@ -5,7 +5,7 @@
 #include "base/container.h"
 #include "base/log.h"
 #include "base/status.h"
-#include "sync/feed.h"
+#include "sync/course.h"
 #include "sync/members.h"
 #include "sync/pin.h"
 
@@ -213,7 +213,7 @@ void km_sync_out_pump(struct km_sync_out *out)
     bool more = true;
     while (more && out->state == KM_SYNC_OUT_LIVE &&
            sync->env.can_send(sync->env.arg, out->use)) {
-        more = km_sync_feed_next(out);
+        more = km_sync_course_next(out);
     }
     if (sync->stage == KM_SYNC_LEAVES && out->state == KM_SYNC_OUT_LIVE &&
         out->pin == NULL) {
@@ -262,11 +262,11 @@ static void on_welcome(struct km_sync_out *out, kama_bytes message)
     out->pause = PAUSE_MIN_MS * KM_NS_PER_MS;
     out->heard = km_sync_now(sync);
     km_sync_arm(sync, &out->timer, out->heard + HEARTBEAT_NS);
-    if (km_sync_feed_position(out, &welcome)) {
+    if (km_sync_course_position(out, &welcome)) {
         km_sync_out_announce(out);
     }
     if (out->state == KM_SYNC_OUT_LIVE) {
-        km_sync_feed_heartbeat(out);
+        km_sync_course_heartbeat(out);
         km_sync_out_pump(out);
     }
 }
@@ -368,7 +368,7 @@ static void tick_live(struct km_sync_out *out)
     }
     if (now >= out->beat + HEARTBEAT_NS) {
         if (sync->env.can_send(sync->env.arg, out->use)) {
-            km_sync_feed_heartbeat(out);
+            km_sync_course_heartbeat(out);
         } else {
             out->beat = now;
         }
