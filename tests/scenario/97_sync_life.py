@@ -4,6 +4,7 @@
 """Nodes that come and go, and a registry that loses its data, under a group that
 every node holds: nobody drops an entry because of it."""
 import os
+import random
 import threading
 import time
 import unittest
@@ -68,11 +69,12 @@ class Life(unittest.TestCase):
             reads = []
 
             def read():
+                choose = random.Random(1)
                 turn = 0
                 while not stopping.is_set():
                     for node in cluster.nodes:
                         if node not in resting and not quietly(
-                                lambda n=node, k=KEYS[turn % len(KEYS)]:
+                                lambda n=node, k=choose.choice(KEYS):
                                 clients[n].get(k, GROUP)):
                             failed.append(node not in resting)
                         turn += 1
