@@ -88,6 +88,9 @@ void km_cluster_sync_activate(struct km_cluster *cluster);
 void km_cluster_sync_watch(struct km_cluster_sync *sync);
 void km_cluster_sync_unwatch(struct km_cluster_sync *sync);
 
+/* R10. A life of a member went by unseen: all groups are invalidated. Any thread. */
+void km_cluster_sync_forget(struct km_cluster_sync *sync);
+
 /* -- the stop, in this order ------------------------------------------------- */
 
 /* Ends the streams of the other nodes, so that the server can drain. */

@@ -91,6 +91,13 @@ static void take_view(struct km_cluster_sync *sync, struct km_view *view,
     sync->view = km_view_ref(view);
 }
 
+/* R10. A member has come and gone unseen. */
+static void forget(struct km_cluster_sync *sync)
+{
+    km_sync_forget(sync->machine);
+    km_sync_feed_missed(sync->node->sync_feed, UINT32_MAX);
+}
+
 /* A member may have come and gone in a view that is missing (R10). */
 static void take_newest(struct km_cluster_sync *sync,
                         const struct km_sync_news *news)
@@ -98,7 +105,7 @@ static void take_newest(struct km_cluster_sync *sync,
     if (news->noticed == NULL && news->adopted == NULL) {
         return;
     }
-    km_node_invalidate_all(sync->node, 0);
+    forget(sync);
     if (news->noticed != NULL) {
         take_view(sync, news->noticed, false);
     }
@@ -117,6 +124,9 @@ static void handle(struct km_cluster_sync *sync,
     }
     if (news->has_self) {
         take_self(sync, news);
+    }
+    if (news->forget) {
+        forget(sync);
     }
     KM_LIST_FOREACH(node, tmp, views) {
         struct km_sync_view_news *v =
@@ -246,6 +256,13 @@ void km_cluster_sync_unwatch(struct km_cluster_sync *sync)
     km_mutex_lock(&sync->lock);
     atomic_store(&sync->watched, false);
     km_mutex_unlock(&sync->lock);
+}
+
+void km_cluster_sync_forget(struct km_cluster_sync *sync)
+{
+    km_mutex_lock(&sync->lock);
+    sync->news.forget = true;
+    unlock_and_post(sync);
 }
 
 void km_cluster_sync_refuse(struct km_cluster_sync *sync)
