@@ -133,16 +133,17 @@ static kama_status begin_here(struct km_mutate_op *op, uint64_t adoption)
     return st;
 }
 
-/* A DROP with the version of the mutation makes that version the floor of the key, so that
- * older ones do not come back before the owner's stream has brought the value. The
- * value is not stored here yet, because a value must not be ahead of its origin's
- * stream (R8). Without a version, it is only forgotten. */
+/* A DROP just below the version of the mutation removes what is older, and makes its floor
+ * so high that nothing older comes back before the owner's stream has brought the value,
+ * which is above the floor. The value is not stored here yet, because a value must not be
+ * ahead of its origin's stream (R8). Without a version, it is only forgotten. */
 void km_mutate_elsewhere(const struct km_mutate_op *op,
                          const struct km_owner_reply *reply)
 {
     kama_group *group = op->group;
     const struct km_group_sync *sync = &group->sync;
-    const struct km_stamp stamp = {.version = reply->stamp};
+    const struct km_stamp stamp = {
+        .version = {.hlc = reply->stamp.hlc - 1, .origin = UINT64_MAX}};
     const struct km_operation drop = {
         .kind = KM_APPLY_DROP, .hash = op->hash, .key = op->key};
     if (!km_group_is_synced(group)) {

@@ -76,6 +76,20 @@ bool km_group_apply(kama_group *group, const struct km_group_record *record)
     return changed;
 }
 
+void km_group_cleared(kama_group *group)
+{
+    if (km_group_is_synced(group)) {
+        km_group_count(group, KM_GROUP_SYNC_APPLIED);
+    }
+}
+
+bool km_group_merge_clock(kama_group *group, uint64_t hlc)
+{
+    const struct km_group_sync *sync = &group->sync;
+    return hlc == 0 || !km_group_is_synced(group) ||
+           sync->ops->merge(sync->arg, hlc);
+}
+
 kama_value *km_group_value_of(kama_group *group, kama_bytes key,
                               struct km_version version, int64_t *ret_ttl_ms)
 {

@@ -30,6 +30,14 @@ struct km_group_record {
  * before (R6). Returns whether the entry of the key has changed. */
 bool km_group_apply(kama_group *group, const struct km_group_record *record);
 
+/* A clear of another node has emptied the group: counts it. */
+void km_group_cleared(kama_group *group);
+
+/* Receives the clock of a node that lets this one carry out a mutation. Returns false if
+ * it is too far ahead of the wall clock, and is not merged then. A group that is not
+ * synchronized has no clock. */
+KAMA_NODISCARD bool km_group_merge_clock(kama_group *group, uint64_t hlc);
+
 /* Returns the explicit value of a key if it has exactly this version and has not
  * expired, with what is left of its time; NULL: it is gone or another one. It is no
  * use of the entry for the policy, and no hit. */

@@ -2,6 +2,7 @@
 #include "node/cluster_peers.h"
 
 #include "node/cluster_state.h"
+#include "node/node.h"
 #include "sync/origins.h"
 #include "wire/msg/peer.h"
 
@@ -102,4 +103,13 @@ static void needs(void *cluster, uint64_t floor, const struct km_member_id *to,
                         &question);
 }
 
-const struct km_peers_fence_ops km_cluster_fence_ops = {.needs = needs};
+static uint64_t clock_of(void *arg)
+{
+    const struct km_cluster *cluster = arg;
+    struct km_sync_log_state log;
+    km_sync_log_get(cluster->node->sync_log, &log);
+    return log.hlc;
+}
+
+const struct km_peers_fence_ops km_cluster_fence_ops = {.needs = needs,
+                                                        .clock = clock_of};

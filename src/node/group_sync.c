@@ -89,10 +89,18 @@ static uint32_t add(void *arg, const char *name, struct km_store *store)
     return number;
 }
 
+static void remove_group(void *arg, uint32_t number)
+{
+    km_sync_log_remove(((kama_node *)arg)->sync_log, number);
+}
+
 void km_node_group_sync_of(kama_node *node, struct km_group_sync *ret_sync)
 {
-    *ret_sync = (struct km_group_sync){
-        .ops = node->sync_log != NULL ? &ops : NULL, .arg = node, .add = add};
+    *ret_sync =
+        (struct km_group_sync){.ops = node->sync_log != NULL ? &ops : NULL,
+                               .arg = node,
+                               .add = add,
+                               .remove = remove_group};
 }
 
 /* -- the log ----------------------------------------------------------------- */

@@ -65,6 +65,9 @@ struct km_peers_fence_ops {
                   void (*cb)(void *cb_arg, const struct km_member_id *id,
                              uint64_t clock),
                   void *cb_arg);
+    /* Returns the hybrid clock of this node, which the owner of a key must be ahead of when
+     * it carries a mutation out. */
+    uint64_t (*clock)(void *arg);
 };
 
 struct km_peers_options {

@@ -183,7 +183,8 @@ void km_peers_end_all(struct km_peers_call *call, enum km_owner_outcome outcome,
 
 /* -- encoding -------------------------------------------------------------- */
 
-/* The first three fields are the same in all requests. */
+/* The fields before the list are the same in all requests, but for the clock of a
+ * Mutate. */
 static kama_status append_head(struct km_peers_call *call, struct km_buf *out)
 {
     struct km_peers *peers = call->on->peer->peers;
@@ -192,6 +193,10 @@ static kama_status append_head(struct km_peers_call *call, struct km_buf *out)
     struct km_msg_peer_mutate_request request = {.group =
                                                      bytes_of(first.group)};
     struct km_snapshot_reader reader;
+    if (call->kind == KM_PEERS_MUTATE && peers->fence != NULL &&
+        peers->fence->clock != NULL) {
+        request.clock = peers->fence->clock(peers->fence_arg);
+    }
     const struct km_peers_state *state = km_peers_enter(peers, &reader);
     struct km_member_id self = state->self;
     km_peers_fill_sender(peers, state, &request.sender);

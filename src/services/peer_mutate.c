@@ -9,6 +9,7 @@
 #include "group/clear_op.h"
 #include "group/condition.h"
 #include "group/mutate_op.h"
+#include "group/sync_apply.h"
 #include "services/peer_work.h"
 
 #include <stdio.h>
@@ -271,6 +272,12 @@ static void begin(struct km_server_call *call, kama_bytes message,
     if (!km_service_decode(call, &km_msg_peer_mutate_request_pb, message,
                            &request) ||
         (group = km_service_find_group(call, request.group)) == NULL) {
+        return;
+    }
+    if (!km_group_merge_clock(group, request.clock)) {
+        km_server_call_finish(
+            call, KAMA_ERR_NOT_MEMBER,
+            "the clock of the sender is more than 60 s ahead");
         return;
     }
     struct mutations *m = mutations_new(call, message);

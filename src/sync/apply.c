@@ -168,6 +168,9 @@ static void act(struct applying *a, const struct km_msg_sync_mutation *m,
         if (group->number != UINT32_MAX) {
             km_sync_log_invalidate(sync->log, group->number, a->clock);
         }
+        if (group->group != NULL) {
+            km_group_cleared(group->group);
+        }
     } else if (group->group != NULL) {
         const struct km_group_record record = {
             .kind =

@@ -297,7 +297,9 @@ static void test_comes_and_goes(void **state)
     kama_node_free(one);
 }
 
-/* A thread that sets one key as fast as it can, with a number that counts up. */
+/* A thread that sets one key all the time, with a number that counts up. It leaves the
+ * streams the time to follow: one that sets for a second as fast as it can fills the
+ * whole ring, and the others are told of a gap. */
 struct writer {
     kama_group *group;
     unsigned done; /* the last number that was set */
@@ -313,6 +315,7 @@ static void *write_on(void *arg)
         (void)snprintf(text, sizeof text, "%u", w->done + 1);
         w->end = kama_set(w->group, KAMA_STR("counter"), KAMA_STR(text), NULL);
         w->done += w->end == KAMA_OK ? 1 : 0;
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000}, NULL);
     }
     return NULL;
 }
