@@ -66,6 +66,7 @@ struct cc_run {
         first_key; /* clients use the keys from here on, and so many of them */
     unsigned key_count;    /* 0: all */
     unsigned deleted_keys; /* the first ones are never set or touched */
+    bool uses_leavers;     /* clients also use nodes that are about to stop */
     bool sets; /* more of the other keys' writes are sets than deletes */
     bool never_touches;
     km_ns rest;         /* between two writes of a key */
@@ -112,10 +113,27 @@ static inline unsigned cc_count_running(struct cc_run *r)
     return count;
 }
 
+/* Returns a node that is about to stop, or NULL. */
+static inline struct cw_node *cc_any_leaver(struct cc_run *r)
+{
+    for (unsigned i = 0; i < r->cw.node_count; i++) {
+        struct cw_node *node = &r->cw.nodes[i];
+        if (node->phase == CW_STOPS && node->group != NULL &&
+            !cw_is_still(node)) {
+            return node;
+        }
+    }
+    return NULL;
+}
+
 /* Returns a node that runs and does not stand still, or NULL. */
 static inline struct cw_node *cc_any_node(struct cc_run *r)
 {
     unsigned first = (unsigned)sim_between(&r->cw.world, 0, CW_PLACES - 1);
+    struct cw_node *leaver = r->uses_leavers ? cc_any_leaver(r) : NULL;
+    if (leaver != NULL && sim_chance(&r->cw.world, 400)) {
+        return leaver;
+    }
     for (unsigned i = 0; i < CW_PLACES; i++) {
         struct cw_node *node = cc_running_at(r, (first + i) % CW_PLACES);
         if (node != NULL && node->group != NULL && !cw_is_still(node)) {
@@ -377,6 +395,12 @@ static inline void cc_clear_again(void *a, void *b)
     struct cc_op *op = a;
     struct cw_node *node = cc_any_node(op->run);
     (void)b;
+    /* In a synchronized group, a clear through a node that joins or leaves has no
+     * version, and a set from before it may arrive behind it. */
+    if (node != NULL && op->run->uses_leavers &&
+        (node->phase != CW_RUNS || !node->is_active)) {
+        node = NULL;
+    }
     if (node == NULL) {
         cc_cleared(op, KAMA_ERR_PEER);
         return;

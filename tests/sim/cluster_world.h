@@ -760,12 +760,18 @@ static inline void cw_serve_keys(struct cw_call *call, bool knows)
     }
 }
 
+/* op: NULL if it needed none. */
 static inline void cw_result(struct cw_call *call,
                              enum km_msg_peer_outcome outcome,
-                             kama_status status)
+                             const struct km_mutate_op *op, kama_status status)
 {
     struct km_msg_peer_mutate_result result = {.outcome = (int32_t)outcome,
                                                .status = status};
+    if (op != NULL) {
+        result.etag_key = op->etag_key;
+        result.clock = op->version.hlc;
+        result.origin = op->version.origin;
+    }
     KM_ASSERT(km_pb_append_element(&call->results, KM_MSG_PEER_ITEMS,
                                    &km_msg_peer_mutate_result_pb,
                                    &result) == KAMA_OK);
@@ -785,7 +791,7 @@ static inline void cw_mutation_done(struct km_mutate_op *op, kama_status status,
 {
     struct cw_call *call = KM_CONTAINER_OF(op, struct cw_call, op);
     (void)sentence;
-    cw_result(call, cw_outcome(op), status);
+    cw_result(call, cw_outcome(op), op, status);
     cw_serve_mutations(call, true);
 }
 
@@ -798,16 +804,16 @@ static inline void cw_serve_mutations(struct cw_call *call, bool knows)
         KM_ASSERT(km_pb_decode(&km_msg_peer_mutation_pb, element, &message) ==
                   KAMA_OK);
         if (!knows) {
-            cw_result(call, KM_MSG_PEER_BEHIND, KAMA_OK);
+            cw_result(call, KM_MSG_PEER_BEHIND, NULL, KAMA_OK);
             continue;
         }
         if (call->node->group == NULL) {
-            cw_result(call, KM_MSG_PEER_ANSWERED, KAMA_ERR_INVALID);
+            cw_result(call, KM_MSG_PEER_ANSWERED, NULL, KAMA_ERR_INVALID);
             continue;
         }
         if (message.kind == KM_MSG_PEER_CLEAR) {
             km_group_clear_here(call->node->group);
-            cw_result(call, KM_MSG_PEER_ANSWERED, KAMA_OK);
+            cw_result(call, KM_MSG_PEER_ANSWERED, NULL, KAMA_OK);
             continue;
         }
         struct km_mutate_order order = {.kind =
@@ -824,7 +830,7 @@ static inline void cw_serve_mutations(struct cw_call *call, bool knows)
         if (st == KAMA_DEFERRED) {
             return;
         }
-        cw_result(call, cw_outcome(&call->op), st);
+        cw_result(call, cw_outcome(&call->op), &call->op, st);
     }
     struct km_msg_peer_items_response end = {
         .view_id = km_peers_view_id(call->node->peers)};

@@ -30,6 +30,7 @@
 struct sc_ack {
     km_ns at;
     uint64_t target;
+    unsigned process;
 };
 
 struct sc_run {
@@ -55,21 +56,29 @@ static inline void sc_acknowledged(struct cc_run *cc,
     uint64_t *own = &r->own[node->net->index][key];
     *own = target > *own ? target : *own;
     r->acks[key][r->ack_count[key]++ % SC_ACKS] =
-        (struct sc_ack){cc->cw.world.now, target};
+        (struct sc_ack){cc->cw.world.now, target, node->net->index};
+}
+
+/* Without a loader nothing is dropped when a node dies, and what only that node knew is
+ * missed until the next write. */
+static inline bool sc_counts(const struct sc_run *r, const struct sc_ack *ack)
+{
+    return ack->at + SC_LAG <= r->cc.cw.world.now &&
+           (r->sw.plan.has_loader ||
+            r->cc.cw.nodes[ack->process].phase == CW_RUNS);
 }
 
 static inline uint64_t sc_floor_of(struct cc_run *cc,
                                    const struct cw_node *node, unsigned key)
 {
     const struct sc_run *r = (const struct sc_run *)cc;
-    km_ns now = cc->cw.world.now;
     if (!sc_is_held(r, key)) {
         return 0;
     }
     uint64_t floor = r->own[node->net->index][key];
     for (unsigned i = 0; r->is_well && i < SC_ACKS; i++) {
         const struct sc_ack *ack = &r->acks[key][i];
-        if (ack->at + SC_LAG <= now && ack->target > floor) {
+        if (sc_counts(r, ack) && ack->target > floor) {
             floor = ack->target;
         }
     }
@@ -86,6 +95,7 @@ static inline void sc_begin(struct sc_run *r, uint64_t seed, unsigned broken,
     r->sw.plan = *plan;
     sw_init(&r->sw, &r->cc.cw);
     r->cc.strict = true;
+    r->cc.uses_leavers = true;
     r->cc.floor_of = sc_floor_of;
     r->cc.acknowledged = sc_acknowledged;
     r->cc.rest = 3 * CW_MS; /* so that the clocks have gone on */

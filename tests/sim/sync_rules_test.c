@@ -153,7 +153,7 @@ static void set(struct trial *t, struct cw_node *node, unsigned key)
     mutate(t, node, KM_MUTATION_SET, key);
 }
 
-static void delete (struct trial *t, struct cw_node *node, unsigned key)
+static void del(struct trial *t, struct cw_node *node, unsigned key)
 {
     mutate(t, node, KM_MUTATION_DELETE, key);
 }
@@ -237,7 +237,7 @@ static bool one_step(struct trial *t, const struct off *off)
     (void)read_now(t, at(t, 0), key);
     write_database(t, key);
     if (off->world == 0) {
-        delete (t, at(t, 0), key);
+        del(t, at(t, 0), key);
         (void)read_now(t, at(t, 1), key);
         return is_kept(t);
     }
@@ -269,7 +269,7 @@ static bool old_ring(struct trial *t, const struct off *off)
     pass(t, 100);
     hold_stream(t, at(t, 1), at(t, 0));
     write_database(t, key);
-    delete (t, at(t, 1), key);
+    del(t, at(t, 1), key);
     cw_kill(at(t, 1));
     at(t, 0)->net->busy = 500 * CW_MS; /* between noticing and adopting */
     (void)cw_start(world(t), 1);
@@ -292,7 +292,7 @@ static bool joined_load(struct trial *t, const struct off *off)
     (void)get(t, at(t, 0), key);
     pass(t, 10);
     write_database(t, key);
-    delete (t, at(t, 0), key);
+    del(t, at(t, 0), key);
     (void)get(t, at(t, 0), key);
     pass(t, 10);
     return is_kept(t);
@@ -312,7 +312,7 @@ static bool deaf_owner(struct trial *t, const struct off *off)
     (void)read_now(t, at(t, 0), key);
     hold_stream(t, at(t, 1), at(t, 0));
     write_database(t, key);
-    delete (t, at(t, 1), key);
+    del(t, at(t, 1), key);
     (void)read_now(t, at(t, 1), key);
     return is_kept(t);
 }
@@ -342,7 +342,7 @@ static bool late_set(struct trial *t, const struct off *off)
     pass(t, 50);
     hold_stream(t, at(t, 1), at(t, 0));
     write_database(t, key);
-    delete (t, at(t, 1), key);
+    del(t, at(t, 1), key);
     crash(t, at(t, 1));
     pass(t, 600);
     let_stream(t, at(t, 0), at(t, 2));
@@ -420,7 +420,7 @@ static bool late_load(struct trial *t, const struct off *off)
     (void)get(t, at(t, 0), key);
     pass(t, 10);
     write_database(t, key);
-    delete (t, at(t, 0), key);
+    del(t, at(t, 0), key);
     cw_release_loads(world(t));
     pass(t, 100);
     return is_kept(t);
@@ -442,7 +442,7 @@ static bool late_answer(struct trial *t, const struct off *off)
     (void)get(t, at(t, 1), key);
     pass(t, 10);
     write_database(t, key);
-    delete (t, at(t, 0), key);
+    del(t, at(t, 0), key);
     pass(t, 400);
     return is_kept(t);
 }
@@ -461,7 +461,7 @@ static bool checked_late(struct trial *t, const struct off *off)
     (void)read_now(t, at(t, 0), key);
     hold_stream(t, at(t, 1), at(t, 0));
     write_database(t, key);
-    delete (t, at(t, 1), key);
+    del(t, at(t, 1), key);
     (void)get(t, at(t, 1), key);
     pass(t, 5);
     let_stream(t, at(t, 1), at(t, 0));
@@ -486,7 +486,7 @@ static bool old_view(struct trial *t, const struct off *off)
     pass(t, 100);
     hold_stream(t, at(t, 0), at(t, 1));
     write_database(t, key);
-    delete (t, at(t, 0), key);
+    del(t, at(t, 0), key);
     learn_late(at(t, 1));
     crash(t, at(t, 0));
     pass(t, 300);
@@ -512,7 +512,7 @@ static bool half_a_view(struct trial *t, const struct off *off)
     pass(t, 100);
     hold_stream(t, at(t, 0), at(t, 1));
     write_database(t, key);
-    delete (t, at(t, 0), key);
+    del(t, at(t, 0), key);
     sw_node_of(at(t, 1))->mail = 40 * CW_MS;
     crash(t, at(t, 0));
     pass(t, 20);
@@ -547,7 +547,7 @@ static bool unseen_life(struct trial *t, const struct off *off)
     (void)get(t, at(t, 1), key);
     pass(t, 10);
     write_database(t, key);
-    delete (t, younger, key);
+    del(t, younger, key);
     crash(t, younger);
     learn(t, at(t, 1));
     return is_kept(t);
@@ -569,7 +569,7 @@ static bool unheard_goodbye(struct trial *t, const struct off *off)
     pass(t, 10);
     hold_stream(t, at(t, 1), at(t, 0));
     write_database(t, key);
-    delete (t, at(t, 1), key);
+    del(t, at(t, 1), key);
     cw_release_loads(world(t));
     pass(t, 50);
     cw_stop(at(t, 1));
@@ -596,7 +596,7 @@ static bool given_up(struct trial *t, const struct off *off)
     (void)get(t, at(t, 1), key);
     pass(t, 10);
     write_database(t, key);
-    delete (t, at(t, 0), key);
+    del(t, at(t, 0), key);
     cf_mend_registry(at(t, 0));
     pass(t, 500);
     cw_release_loads(world(t));
@@ -618,7 +618,7 @@ static bool died(struct trial *t, const struct off *off)
     (void)read_now(t, at(t, 0), key);
     hold_stream(t, at(t, 1), at(t, 0));
     write_database(t, key);
-    delete (t, at(t, 1), key);
+    del(t, at(t, 1), key);
     crash(t, at(t, 1));
     pass(t, 1000);
     return is_kept(t);

@@ -163,6 +163,28 @@ static void expect_once(struct sc_run *r)
     }
 }
 
+struct visit {
+    struct sc_run *run;
+    const struct cw_node *node;
+};
+
+/* When all is idle, the streams stand, everything was acknowledged, and nothing was sent
+ * twice. */
+static void expect_level(void *arg, const struct km_sync_member_info *info)
+{
+    const struct visit *visit = arg;
+    if (strcmp(info->state, "live") != 0 || info->queue != 0 ||
+        info->unsynced || info->duplicates != 0) {
+        cc_violate(
+            &visit->run->cc,
+            "the stream of node %u to %s is %s, %llu mutations wait, and "
+            "%llu came twice",
+            visit->node->place, info->address, info->state,
+            (unsigned long long)info->queue,
+            (unsigned long long)info->duplicates);
+    }
+}
+
 static void expect_bounds(struct sc_run *r, const struct choice *c)
 {
     size_t most = KM_SYNC_QUEUED_BYTES + 2 * KM_SYNC_FRAME_BYTES;
@@ -171,7 +193,9 @@ static void expect_bounds(struct sc_run *r, const struct choice *c)
         const struct cw_node *node = &r->cc.cw.nodes[i];
         long long blocks = atomic_load(&node->mem.live_blocks);
         if (node->phase == CW_RUNS) {
+            struct visit visit = {r, node};
             km_sync_check(sw_node_of(node)->sync);
+            km_sync_visit(sw_node_of(node)->sync, expect_level, &visit);
             totals.blocks = blocks > totals.blocks ? blocks : totals.blocks;
         }
         if (node->phase == CW_RUNS && blocks > BLOCKS_MAX) {
