@@ -37,6 +37,9 @@ struct km_sync_log {
     uint64_t hlc;
     uint64_t origin;
     uint64_t view_id;
+    uint64_t
+        wall; /* the wall clock, as a clock, at this tick of the coarse one */
+    km_ns tick;
     uint64_t lost; /* the clock of the newest mutation that has left the ring */
     _Atomic uint64_t newest;
     void (*grew)(void *arg);
@@ -45,19 +48,6 @@ struct km_sync_log {
     uint32_t count;
     struct group groups[KM_GROUPS_MAX];
 };
-
-/* The clocks, which are read outside of the lock. */
-struct moment {
-    uint64_t wall; /* as a clock */
-    km_ns now;
-};
-
-static struct moment moment_now(const struct km_sync_log *log)
-{
-    const struct km_clock *clock = log->clock;
-    return (struct moment){.wall = clock->wall_ms(clock->arg) << 16,
-                           .now = km_clock_mono(clock)};
-}
 
 /* -- life -------------------------------------------------------------------- */
 
@@ -75,6 +65,7 @@ kama_status km_sync_log_new(const struct km_sync_log_options *options,
     log->clock = options->clock;
     log->grew = options->grew;
     log->arg = options->arg;
+    log->tick = KM_NS_NEVER;
     kama_status st = km_sync_ring_init(&log->ring, log->mem, bytes);
     if (st != KAMA_OK) {
         goto fail_ring;
@@ -246,12 +237,24 @@ static void put_locked(struct km_sync_log *log,
     }
 }
 
-/* Returns the version of a new mutation, which is K of this node from now on. A count of
- * the clock that overflows borrows a millisecond. */
-static struct km_version next_version_locked(struct km_sync_log *log,
-                                             uint64_t wall)
+/* Returns the wall clock, which is read once in a tick of the coarse clock: it need only
+ * be near, and reading it takes as long as the rest of a mutation in the log. */
+static uint64_t wall_locked(struct km_sync_log *log, km_ns now)
 {
     KM_ASSERT_HELD(&log->lock);
+    if (log->tick != now) {
+        log->tick = now;
+        log->wall = log->clock->wall_ms(log->clock->arg) << 16;
+    }
+    return log->wall;
+}
+
+/* Returns the version of a new mutation, which is K of this node from now on. A count of
+ * the clock that overflows borrows a millisecond. */
+static struct km_version next_version_locked(struct km_sync_log *log, km_ns now)
+{
+    KM_ASSERT_HELD(&log->lock);
+    uint64_t wall = wall_locked(log, now);
     log->hlc = log->hlc + 1 > wall ? log->hlc + 1 : wall;
     atomic_store_explicit(&log->newest, log->hlc, memory_order_release);
     return (struct km_version){.hlc = log->hlc, .origin = log->origin};
@@ -292,12 +295,13 @@ static bool must_tell_locked(struct km_sync_log *log)
 struct km_version km_sync_log_append(struct km_sync_log *log, uint32_t number,
                                      const struct km_asking *asking)
 {
-    struct moment at = moment_now(log);
+    km_ns now = km_clock_coarse(log->clock);
     KM_ASSERT(asking->key.len <= KM_KEY_BYTES_MAX);
     km_mutex_lock(&log->lock);
-    struct km_version version = next_version_locked(log, at.wall);
-    record_locked(log, number, asking->kind, asking, at.now);
+    struct km_version version = next_version_locked(log, now);
+    record_locked(log, number, asking->kind, asking, now);
     bool tell = must_tell_locked(log);
+    km_sync_ring_prefetch(&log->ring);
     km_mutex_unlock(&log->lock);
     if (tell) {
         log->grew(log->arg);
@@ -350,10 +354,10 @@ void km_sync_log_invalidate(struct km_sync_log *log, uint32_t number,
 struct km_version km_sync_log_clear(struct km_sync_log *log, uint32_t number)
 {
     const struct km_asking nothing = {.key = {NULL, 0}};
-    struct moment at = moment_now(log);
+    km_ns now = km_clock_coarse(log->clock);
     km_mutex_lock(&log->lock);
-    struct km_version version = next_version_locked(log, at.wall);
-    record_locked(log, number, KM_SYNC_CLEAR, &nothing, at.now);
+    struct km_version version = next_version_locked(log, now);
+    record_locked(log, number, KM_SYNC_CLEAR, &nothing, now);
     invalidate_locked(log, &log->groups[number], version.hlc);
     bool tell = must_tell_locked(log);
     km_mutex_unlock(&log->lock);

@@ -74,6 +74,9 @@ bool km_sync_ring_push(struct km_sync_ring *ring,
 void km_sync_ring_skip(struct km_sync_ring *ring);
 /* Removes the oldest record. The ring must have one. */
 void km_sync_ring_pop(struct km_sync_ring *ring);
+/* Asks for the memory that the next push and the next pop will need. A ring is larger than
+ * the caches that are near. */
+void km_sync_ring_prefetch(const struct km_sync_ring *ring);
 
 /* Returns the oldest record, or NULL. */
 const struct km_sync_record *km_sync_ring_oldest(

@@ -132,13 +132,16 @@ static void test_clock(void **state)
     assert_int_equal(a.origin, 7);
     assert_int_equal(b.hlc, a.hlc + 1);
     w.clock.wall -= 500; /* the wall clock was set back */
+    w.clock.now += KM_NS_PER_MS;
     assert_int_equal(append_number(&w, 0, 3).hlc, a.hlc + 2);
     km_sync_log_merge(w.log, a.hlc + 100);
     assert_int_equal(append_number(&w, 0, 4).hlc, a.hlc + 101);
     km_sync_log_merge(w.log, a.hlc);
     assert_int_equal(append_number(&w, 0, 5).hlc, a.hlc + 102);
-    w.clock.wall = WALL + 2;
-    assert_int_equal(append_number(&w, 0, 6).hlc, (uint64_t)(WALL + 2) << 16);
+    w.clock.wall = WALL + 2; /* which is seen at the next tick */
+    assert_int_equal(append_number(&w, 0, 6).hlc, a.hlc + 103);
+    w.clock.now += KM_NS_PER_MS;
+    assert_int_equal(append_number(&w, 0, 7).hlc, (uint64_t)(WALL + 2) << 16);
     assert_int_equal(km_sync_log_newest(w.log), (uint64_t)(WALL + 2) << 16);
     world_fini(&w);
 }
