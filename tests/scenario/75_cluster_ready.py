@@ -124,9 +124,11 @@ class Start(unittest.TestCase):
                 {a.address: ("active", "up"), b.address: ("active", "self")})
             self.assertAlmostEqual(
                 sum(m["share_ppm"] for m in view["members"]), 1000000, delta=9)
-            text = cli(a, "peers").stdout.decode()
-            self.assertRegex(text, r"(?m)^%s +[0-9a-f]{8} +active +\S+ms +\S+ "
-                             r"+up$" % re.escape(b.address))
+            row = (r"(?m)^%s +[0-9a-f]{8} +active +\S+ms +\S+ +up +live +\S+ "
+                   r"+\d+$" % re.escape(b.address))
+            # The figures of the streams are copied four times a second.
+            wait_until(lambda: re.search(row, cli(a, "peers").stdout.decode()),
+                       what="the row of a peer with its stream")
             b.freeze()
             wait_until(lambda: b"unreachable" in cli(a, "peers").stdout,
                        what="a frozen peer to be unreachable")
