@@ -150,7 +150,7 @@ KM_PB_DECLARE(km_msg_peer_mutation, km_msg_peer_mutation_pb,
     X(M, 1, MESSAGE, sender, (km_msg_peer_sender, km_msg_peer_sender_pb))      \
     X(M, 2, BYTES, group, _)                                                   \
     X(M, 3, LIST, mutations, _)                                                \
-    X(M, 4, FIXED64, clock, _)
+    X(M, 7, FIXED64, clock, _)
 KM_PB_DECLARE(km_msg_peer_mutate_request, km_msg_peer_mutate_request_pb,
               KM_MSG_PEER_MUTATE_REQUEST);
 #define KM_MSG_PEER_MUTATIONS 3
