@@ -98,8 +98,8 @@ class Everywhere(unittest.TestCase):
             thread.start()
         for thread in threads:
             thread.join()
-        self.cluster.wait_same(KEYS)
         self.cluster.wait_applied()
+        self.cluster.wait_agree(KEYS)
 
     @staticmethod
     def write_all(node):

@@ -72,6 +72,18 @@ class SyncCalls:
             raise AssertionError("%s\n%s" % (
                 error, "\n".join(list(self.differences(keys, nodes))[:20]))) from None
 
+    def wait_agree(self, keys, nodes=None, seconds=SOON):
+        """Waits until no two nodes show different values of a key. A node may show
+        none: a set that is late is not kept where something newer was deleted in
+        its slot. Returns what each node shows."""
+        nodes = self.running() if nodes is None else nodes
+
+        def agree():
+            shown = [self.shown(node, keys) for node in nodes]
+            return shown if all(len(set(values) - {None}) <= 1
+                                for values in zip(*shown)) else None
+        return wait_until(agree, seconds, "no two nodes to differ")
+
     def differences(self, keys, nodes):
         """The first keys of which the nodes show different values."""
         for key in keys:
