@@ -205,10 +205,19 @@ static void drop_oldest_locked(struct km_sync_log *log)
     km_sync_ring_pop(&log->ring);
 }
 
-/* A record leaves the ring long before the lower half of the clock comes round. */
+/* Returns how old a record is. A thread may have read its clock before another one has
+ * put the record into the ring. The record leaves long before the lower half of the clock
+ * comes round. */
 static uint32_t age_ms(const struct km_sync_record *record, km_ns now)
 {
-    return (uint32_t)(now / KM_NS_PER_MS) - record->time_ms;
+    int32_t age = (int32_t)((uint32_t)(now / KM_NS_PER_MS) - record->time_ms);
+    return age > 0 ? (uint32_t)age : 0;
+}
+
+/* Returns when a record was put into the ring. */
+static km_ns time_of(const struct km_sync_record *record, km_ns now)
+{
+    return (now / KM_NS_PER_MS - age_ms(record, now)) * KM_NS_PER_MS;
 }
 
 static void drop_aged_locked(struct km_sync_log *log, km_ns now)
@@ -437,14 +446,13 @@ km_ns km_sync_log_time_of(struct km_sync_log *log, uint64_t seq)
     struct km_sync_cursor at;
     kama_bytes key;
     km_ns now = km_clock_mono(log->clock);
-    km_ns time_ms = 0;
+    km_ns time = 0;
     km_mutex_lock(&log->lock);
     if (km_sync_ring_find(&log->ring, seq, &at)) {
-        time_ms = now / KM_NS_PER_MS -
-                  age_ms(km_sync_ring_next(&log->ring, &at, &key), now);
+        time = time_of(km_sync_ring_next(&log->ring, &at, &key), now);
     }
     km_mutex_unlock(&log->lock);
-    return time_ms * KM_NS_PER_MS;
+    return time;
 }
 
 /* Returns the group with this number, whose name never changes. */
@@ -504,8 +512,7 @@ static void find_locked(struct km_sync_log *log, uint32_t number,
                 .seq = at.number - 1,
                 .version = {.hlc = record->hlc, .origin = log->origin},
                 .kind = (enum km_sync_kind)record->kind,
-                .time =
-                    (now / KM_NS_PER_MS - age_ms(record, now)) * KM_NS_PER_MS};
+                .time = time_of(record, now)};
         }
     }
 }

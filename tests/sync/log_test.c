@@ -242,6 +242,20 @@ static void test_aged(void **state)
     world_fini(&w);
 }
 
+/* A thread reads its clock, and another one that has read it later is first at the lock:
+ * the record of that one is not too old. */
+static void test_a_clock_that_was_read_before(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 0);
+    (void)append_number(&w, 0, 1);
+    w.clock.now -= 4 * KM_NS_PER_MS;
+    (void)append_number(&w, 0, 2);
+    assert_int_equal(state_of(&w).oldest, 1);
+    world_fini(&w);
+}
+
 static void test_large_key(void **state)
 {
     (void)state;
@@ -501,14 +515,22 @@ static void test_groups(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_clock),     cmocka_unit_test(test_overflow),
-        cmocka_unit_test(test_ring),      cmocka_unit_test(test_full),
-        cmocka_unit_test(test_aged),      cmocka_unit_test(test_large_key),
-        cmocka_unit_test(test_model),     cmocka_unit_test(test_begin),
-        cmocka_unit_test(test_grew),      cmocka_unit_test(test_find),
-        cmocka_unit_test(test_clear),     cmocka_unit_test(test_invalidate),
-        cmocka_unit_test(test_own_clock), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_ring),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_aged),
+        cmocka_unit_test(test_large_key),
+        cmocka_unit_test(test_model),
+        cmocka_unit_test(test_begin),
+        cmocka_unit_test(test_grew),
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_clear),
+        cmocka_unit_test(test_invalidate),
+        cmocka_unit_test(test_own_clock),
+        cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_a_clock_that_was_read_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
