@@ -29,8 +29,9 @@ static void on_view(void *owner, struct km_view *view)
     km_peers_notice(cluster->peers, view);
 }
 
-/* The first registration has no entries to lose. After a later one, others may
- * have owned the keys of this node meanwhile. */
+/* Before the first registration no stream has told this node what others have changed, so
+ * that what a node has loaded while it served alone is invalidated (R6). After a later one, others may have owned the keys of this node
+ * meanwhile. */
 static void on_registered(void *owner, const struct km_member_id *id,
                           unsigned registrations)
 {
@@ -49,6 +50,8 @@ static void on_registered(void *owner, const struct km_member_id *id,
     km_peers_set_self(cluster->peers, id, address);
     if (registrations > 1) {
         km_cluster_groups_forget(cluster);
+    } else {
+        km_node_invalidate_all(cluster->node, 0);
     }
     km_node_tell_member(cluster->node, KM_NODE_INFO, "register", address, 0,
                         "registered %s of the service %s, %s id %s", address,

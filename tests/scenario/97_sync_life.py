@@ -10,6 +10,7 @@ import time
 import unittest
 
 import etcdkit
+from etcdkit import TcpProxy
 from kamatest import Client, HttpOrigin, wait_until
 from synckit import GROUP, SyncCluster, quietly
 
@@ -103,6 +104,27 @@ class Life(unittest.TestCase):
                 reads[0], loads, len(KEYS), sum(failed)))
             self.assertEqual(sum(failed), 0)
             self.assertLessEqual(loads, len(KEYS) // 10)
+
+    def test_a_node_that_has_served_alone_begins_empty(self):
+        """Nobody has told it what was changed meanwhile."""
+        value = [b"old"]
+        with HttpOrigin(lambda path: (200, value[0])) as origin, \
+                SyncCluster(1, origin.group(GROUP)) as cluster:
+            proxy = TcpProxy(cluster.etcd.address)
+            self.addCleanup(proxy.close)
+            proxy.stall()
+            late = cluster.add("--start-timeout=1s")
+            late.etcd = proxy.address
+            late.start()
+            self.assertEqual(late.client.get(b"key", GROUP), b"old")
+            self.assertEqual(cluster.here(late, b"key"), b"old")
+            value[0] = b"new"
+            cluster.delete(cluster.nodes[0], b"key")
+            cluster.nodes[0].stop()
+            cluster.nodes[0].start()
+            proxy.flow()
+            cluster.wait_view()
+            self.assertEqual(late.client.get(b"key", GROUP), b"new")
 
     def test_a_group_that_only_one_node_has(self):
         """What was skipped does not come back when another node has it, too."""
