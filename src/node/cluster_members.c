@@ -99,7 +99,6 @@ static void on_forget(void *owner, const char *why)
 {
     struct km_cluster *cluster = owner;
     km_cluster_groups_forget(cluster);
-    km_node_invalidate_all(cluster->node, 0);
     km_cluster_sync_forget(cluster->sync);
     km_node_emit_event(cluster->node, KM_NODE_WARN, "degraded",
                        "all groups were emptied: %s", why);
