@@ -50,7 +50,20 @@ static inline bool km_version_is_set(struct km_version v)
 /* Returns the milliseconds since 1970 of a hybrid logical clock. */
 static inline uint64_t km_hlc_ms(uint64_t hlc)
 {
-    return hlc >> 16;
+    return hlc >> KM_VERSION_COUNTER_BITS;
+}
+
+/* Returns the smallest hybrid logical clock of such a millisecond. */
+static inline uint64_t km_hlc_of_ms(uint64_t ms)
+{
+    return ms << KM_VERSION_COUNTER_BITS;
+}
+
+/* Returns whether a hybrid logical clock is more than max_ms ahead of a wall clock. */
+static inline bool km_hlc_is_ahead(uint64_t hlc, uint64_t wall_ms,
+                                   uint64_t max_ms)
+{
+    return km_hlc_ms(hlc) > wall_ms + max_ms;
 }
 
 /* Writes the version as 16 bytes, which memcmp orders as km_version_compare does. */

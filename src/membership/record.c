@@ -262,7 +262,7 @@ static kama_status read_clock(const json_t *json, uint64_t wall_ms,
 {
     kama_status status = read_number(json, "clock", ret_clock);
     if (status == KAMA_OK &&
-        km_hlc_ms(*ret_clock) > wall_ms + KM_MEMBERSHIP_CLOCK_MS) {
+        km_hlc_is_ahead(*ret_clock, wall_ms, KM_MEMBERSHIP_CLOCK_MS)) {
         status =
             junk("clock", "it is more than " KM_TEXT_OF(
                               KM_MEMBERSHIP_CLOCK_MS) " ms ahead of the "

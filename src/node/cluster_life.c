@@ -36,7 +36,7 @@ static bool has_originated(const struct km_cluster_life *life,
                            const struct km_sync_log_state *state)
 {
     return state->seq != 0 && (state->newest > life->kept_hlc ||
-                               state->newest >> 16 >= life->kept_ms);
+                               km_hlc_ms(state->newest) >= life->kept_ms);
 }
 
 void km_cluster_life_renew(struct km_sync_log *log, uint64_t origin,

@@ -37,7 +37,7 @@ static bool merge(void *sync, uint64_t hlc)
 {
     kama_node *node = sync;
     uint64_t wall_ms = node->clock->wall_ms(node->clock->arg);
-    bool plausible = hlc >> 16 <= wall_ms + KM_SYNC_CLOCK_MS;
+    bool plausible = !km_hlc_is_ahead(hlc, wall_ms, KM_SYNC_CLOCK_MS);
     if (plausible) {
         km_sync_log_merge(node->sync_log, hlc);
     }

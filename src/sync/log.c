@@ -253,7 +253,7 @@ static uint64_t wall_locked(struct km_sync_log *log, km_ns now)
     KM_ASSERT_HELD(&log->lock);
     if (log->tick != now) {
         log->tick = now;
-        log->wall = log->clock->wall_ms(log->clock->arg) << 16;
+        log->wall = km_hlc_of_ms(log->clock->wall_ms(log->clock->arg));
     }
     return log->wall;
 }

@@ -58,7 +58,8 @@ void km_sync_say(struct km_sync *sync, int level, const char *address,
 
 bool km_sync_is_ahead(const struct km_sync *sync, uint64_t clock)
 {
-    return clock >> 16 > sync->env.wall_ms(sync->env.arg) + KM_SYNC_CLOCK_MS;
+    return km_hlc_is_ahead(clock, sync->env.wall_ms(sync->env.arg),
+                           KM_SYNC_CLOCK_MS);
 }
 
 void km_sync_try_again(struct km_sync *sync)
