@@ -22,13 +22,7 @@
 #define SYNC_PATH "/kama.peer.v1.Peer/Sync"
 
 struct km_sync_streams {
-    const kama_allocator *mem;
-    const struct km_clock *clock;
-    struct km_loop *loop;
-    void (*woke)(void *arg);
-    void (*moved)(void *arg);
-    void (*stopped)(void *arg);
-    void *arg;
+    struct km_sync_streams_options o;
     struct km_sync *sync;
     struct km_list arrivals; /* of arrival.node */
     unsigned open;           /* channels that are not freed yet */
@@ -60,23 +54,23 @@ struct arrival {
 
 static km_ns now(void *arg)
 {
-    return km_loop_now(((struct km_sync_streams *)arg)->loop);
+    return km_loop_now(((struct km_sync_streams *)arg)->o.loop);
 }
 
 static uint64_t wall_ms(void *arg)
 {
-    const struct km_clock *clock = ((struct km_sync_streams *)arg)->clock;
+    const struct km_clock *clock = ((struct km_sync_streams *)arg)->o.clock;
     return clock->wall_ms(clock->arg);
 }
 
 static void arm(void *arg, struct km_timer *timer, km_ns at)
 {
-    km_loop_timer_arm(((struct km_sync_streams *)arg)->loop, timer, at);
+    km_loop_timer_arm(((struct km_sync_streams *)arg)->o.loop, timer, at);
 }
 
 static void disarm(void *arg, struct km_timer *timer)
 {
-    km_loop_timer_disarm(((struct km_sync_streams *)arg)->loop, timer);
+    km_loop_timer_disarm(((struct km_sync_streams *)arg)->o.loop, timer);
 }
 
 /* -- streams of this node ---------------------------------------------------- */
@@ -85,7 +79,7 @@ static void look_stopped(struct km_sync_streams *streams)
 {
     if (streams->stops && streams->open == 0) {
         streams->stops = false;
-        streams->stopped(streams->arg);
+        streams->o.stopped(streams->o.arg);
     }
 }
 
@@ -93,7 +87,7 @@ static void on_freed(void *arg)
 {
     struct departure *d = arg;
     struct km_sync_streams *streams = d->streams;
-    km_mem_free(streams->mem, d);
+    km_mem_free(streams->o.mem, d);
     streams->open--;
     look_stopped(streams);
 }
@@ -102,17 +96,17 @@ static void on_message(void *arg, kama_bytes message)
 {
     struct departure *d = arg;
     struct km_sync_streams *streams = d->streams;
-    streams->woke(streams->arg);
+    streams->o.woke(streams->o.arg);
     if (d->out != NULL) {
         km_sync_out_message(d->out, message);
-        streams->moved(streams->arg);
+        streams->o.moved(streams->o.arg);
     }
 }
 
 static void on_writable(void *arg)
 {
     struct departure *d = arg;
-    d->streams->woke(d->streams->arg);
+    d->streams->o.woke(d->streams->o.arg);
     if (d->out != NULL) {
         km_sync_out_writable(d->out);
     }
@@ -140,15 +134,15 @@ static const struct km_channel_call_ops call_ops = {
 static kama_status open_channel(struct departure *d, const char *address)
 {
     const struct km_channel_options options = {
-        .mem = d->streams->mem,
-        .clock = d->streams->clock,
+        .mem = d->streams->o.mem,
+        .clock = d->streams->o.clock,
         .address = address,
         .max_message_bytes = KM_SYNC_FRAME_BYTES,
         .connect_timeout_ms = KM_SYNC_SILENT_MS,
         .keepalive_ms = KM_RPC_PEER_PING_MS,
         .keepalive_timeout_ms = KM_RPC_PEER_PING_TIMEOUT_MS,
         .keepalive = KM_CHANNEL_KEEPALIVE_CALLS};
-    return km_channel_new(d->streams->loop, &options, &d->channel);
+    return km_channel_new(d->streams->o.loop, &options, &d->channel);
 }
 
 static kama_status open_call(struct departure *d)
@@ -164,14 +158,14 @@ static kama_status dial(void *arg, struct km_sync_out *out, const char *address,
                         void **ret_use)
 {
     struct km_sync_streams *streams = arg;
-    struct departure *d = km_mem_zalloc(streams->mem, 1, sizeof *d);
+    struct departure *d = km_mem_zalloc(streams->o.mem, 1, sizeof *d);
     if (d == NULL) {
         return KAMA_ERR_NO_MEMORY;
     }
     d->streams = streams;
     kama_status status = open_channel(d, address);
     if (status != KAMA_OK) {
-        km_mem_free(streams->mem, d);
+        km_mem_free(streams->o.mem, d);
         return status;
     }
     streams->open++;
@@ -226,7 +220,7 @@ static bool can_send(void *arg, void *use)
 
 static struct km_loop *loop_of(void *sync)
 {
-    return ((struct km_sync_streams *)sync)->loop;
+    return ((struct km_sync_streams *)sync)->o.loop;
 }
 
 static void refuse(void *arg, void *in_use, kama_status status,
@@ -253,7 +247,7 @@ static void refuse_stopping(struct arrival *arrival)
 static void *begin(void *sync, struct km_peer_stream *stream)
 {
     struct km_sync_streams *streams = sync;
-    struct arrival *arrival = km_mem_zalloc(streams->mem, 1, sizeof *arrival);
+    struct arrival *arrival = km_mem_zalloc(streams->o.mem, 1, sizeof *arrival);
     if (arrival == NULL) {
         return NULL;
     }
@@ -261,7 +255,7 @@ static void *begin(void *sync, struct km_peer_stream *stream)
     arrival->stream = stream;
     arrival->in = km_sync_in_new(streams->sync, arrival);
     if (arrival->in == NULL) {
-        km_mem_free(streams->mem, arrival);
+        km_mem_free(streams->o.mem, arrival);
         return NULL;
     }
     km_list_push_back(&streams->arrivals, &arrival->node);
@@ -275,10 +269,10 @@ static void deliver(void *sync, void *in, kama_bytes message)
 {
     struct km_sync_streams *streams = sync;
     struct arrival *arrival = in;
-    streams->woke(streams->arg);
+    streams->o.woke(streams->o.arg);
     if (!arrival->refused) {
         km_sync_in_message(arrival->in, message);
-        streams->moved(streams->arg);
+        streams->o.moved(streams->o.arg);
     }
 }
 
@@ -288,7 +282,7 @@ static void end(void *sync, void *in)
     struct arrival *arrival = in;
     km_sync_in_free(arrival->in);
     km_list_remove(&arrival->node);
-    km_mem_free(streams->mem, arrival);
+    km_mem_free(streams->o.mem, arrival);
 }
 
 const struct km_service_sync_ops km_sync_streams_ops = {
@@ -308,13 +302,7 @@ kama_status km_sync_streams_new(const struct km_sync_streams_options *options,
     if (streams == NULL) {
         return KAMA_ERR_NO_MEMORY;
     }
-    streams->mem = options->mem;
-    streams->clock = options->clock;
-    streams->loop = options->loop;
-    streams->woke = options->woke;
-    streams->moved = options->moved;
-    streams->stopped = options->stopped;
-    streams->arg = options->arg;
+    streams->o = *options;
     km_list_init(&streams->arrivals);
     *ret_streams = streams;
     return KAMA_OK;
@@ -326,7 +314,7 @@ void km_sync_streams_free(struct km_sync_streams *streams)
         return;
     }
     KM_ASSERT(streams->open == 0 && km_list_empty(&streams->arrivals));
-    km_mem_free(streams->mem, streams);
+    km_mem_free(streams->o.mem, streams);
 }
 
 struct km_sync_env km_sync_streams_env(struct km_sync_streams *streams)
