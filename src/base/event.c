@@ -17,14 +17,7 @@
 bool km_event_init(struct km_event *event)
 {
     event->is_set = false;
-    if (!km_mutex_init(&event->lock, KM_RANK_WAITER)) {
-        return false;
-    }
-    if (!km_cond_init(&event->cond)) {
-        km_mutex_fini(&event->lock);
-        return false;
-    }
-    return true;
+    return km_mutex_init_with(&event->lock, KM_RANK_WAITER, &event->cond);
 }
 
 void km_event_fini(struct km_event *event)

@@ -13,14 +13,7 @@ bool km_gate_init(struct km_gate *gate)
     for (unsigned i = 0; i < KM_THREAD_CELLS; i++) {
         atomic_init(&gate->cells[i].word, 0);
     }
-    if (!km_mutex_init(&gate->lock, KM_RANK_GATE)) {
-        return false;
-    }
-    if (!km_cond_init(&gate->left)) {
-        km_mutex_fini(&gate->lock);
-        return false;
-    }
-    return true;
+    return km_mutex_init_with(&gate->lock, KM_RANK_GATE, &gate->left);
 }
 
 void km_gate_fini(struct km_gate *gate)

@@ -94,6 +94,19 @@ void km_cond_fini(struct km_cond *cond)
     (void)pthread_cond_destroy(&cond->native);
 }
 
+bool km_mutex_init_with(struct km_mutex *mutex, enum km_lock_rank rank,
+                        struct km_cond *cond)
+{
+    if (!km_mutex_init(mutex, rank)) {
+        return false;
+    }
+    if (!km_cond_init(cond)) {
+        km_mutex_fini(mutex);
+        return false;
+    }
+    return true;
+}
+
 void km_cond_wait(struct km_cond *cond, struct km_mutex *mutex)
 {
     KM_ASSERT_HELD(mutex);

@@ -99,6 +99,11 @@ bool km_cond_init(struct km_cond *cond);
 /* Ends a condition, for which no thread may be waiting. */
 void km_cond_fini(struct km_cond *cond);
 
+/* Makes a lock with a condition of what it guards, or neither. Returns false if the
+ * system has no resources. */
+bool km_mutex_init_with(struct km_mutex *mutex, enum km_lock_rank rank,
+                        struct km_cond *cond);
+
 /* Releases the mutex, waits for a signal and takes the mutex again. It may
  * return without a signal, so the caller looks at its state again. The thread
  * is not cancelled in here, because it would end with the mutex locked. */

@@ -69,14 +69,10 @@ static void close_here(struct km_mail *mail)
 
 static kama_status make_lock(struct km_cluster *cluster)
 {
-    if (!km_mutex_init(&cluster->lock, KM_RANK_CLUSTER)) {
-        return km_fail(KAMA_ERR_THREADS, "no resources for a lock");
-    }
-    if (!km_cond_init(&cluster->changed)) {
-        km_mutex_fini(&cluster->lock);
-        return km_fail(KAMA_ERR_THREADS, "no resources for a lock");
-    }
-    return KAMA_OK;
+    return km_mutex_init_with(&cluster->lock, KM_RANK_CLUSTER,
+                              &cluster->changed)
+               ? KAMA_OK
+               : km_fail(KAMA_ERR_THREADS, "no resources for a lock");
 }
 
 static void free_lock(struct km_cluster *cluster)

@@ -174,14 +174,9 @@ static kama_status make_parts(struct km_cluster_sync *sync)
 
 static kama_status make_lock(struct km_cluster_sync *sync)
 {
-    if (!km_mutex_init(&sync->lock, KM_RANK_CLUSTER)) {
-        return km_fail(KAMA_ERR_THREADS, "no resources for a lock");
-    }
-    if (!km_cond_init(&sync->changed)) {
-        km_mutex_fini(&sync->lock);
-        return km_fail(KAMA_ERR_THREADS, "no resources for a lock");
-    }
-    return KAMA_OK;
+    return km_mutex_init_with(&sync->lock, KM_RANK_CLUSTER, &sync->changed)
+               ? KAMA_OK
+               : km_fail(KAMA_ERR_THREADS, "no resources for a lock");
 }
 
 kama_status km_cluster_sync_new(struct km_cluster *cluster,
