@@ -99,8 +99,8 @@ static void needs(void *cluster, uint64_t floor, const struct km_member_id *to,
                   void *cb_arg)
 {
     struct question question = {cb, cb_arg};
-    (void)km_sync_needs(km_cluster_sync_origins(cluster), floor, to, pass_on,
-                        &question);
+    km_sync_needs(km_cluster_sync_origins(cluster), floor, to, pass_on,
+                  &question);
 }
 
 static uint64_t clock_of(void *arg)

@@ -296,10 +296,10 @@ static void add_need(const struct fencing *f, const struct km_member_id *id,
     }
 }
 
-uint64_t km_sync_needs(struct km_sync_origins *origins, uint64_t floor,
-                       const struct km_member_id *to,
-                       void (*cb)(void *arg, const struct km_sync_need *need),
-                       void *arg)
+void km_sync_needs(struct km_sync_origins *origins, uint64_t floor,
+                   const struct km_member_id *to,
+                   void (*cb)(void *arg, const struct km_sync_need *need),
+                   void *arg)
 {
     struct km_snapshot_reader reader;
     const struct table *table = km_snapshot_enter(&origins->tables, &reader);
@@ -321,9 +321,7 @@ uint64_t km_sync_needs(struct km_sync_origins *origins, uint64_t floor,
                 row->adopted ? f.stable : 0);
         }
     }
-    uint64_t view_id = table != NULL ? table->view_id : 0;
     km_snapshot_leave(&reader);
-    return view_id;
 }
 
 static bool has_in(const struct table *table, const struct km_sync_need *need)

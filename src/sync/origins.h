@@ -91,12 +91,11 @@ uint64_t km_sync_origin_number(const struct km_member_id *id);
 /* -- any thread ------------------------------------------------------------- */
 
 /* R8, requester. Calls cb for each need of a fill whose key's slot has the floor, that
- * the member `to` may not fulfil yet as far as this node knows (its `stable`). Returns
- * the id of the adopted view by which they were chosen. */
-uint64_t km_sync_needs(struct km_sync_origins *origins, uint64_t floor,
-                       const struct km_member_id *to,
-                       void (*cb)(void *arg, const struct km_sync_need *need),
-                       void *arg);
+ * the member `to` may not fulfil yet as far as this node knows (its `stable`). */
+void km_sync_needs(struct km_sync_origins *origins, uint64_t floor,
+                   const struct km_member_id *to,
+                   void (*cb)(void *arg, const struct km_sync_need *need),
+                   void *arg);
 /* R8, answering node. Returns whether W has reached the need. A member that is in no
  * view here any more counts as reached: what this node lacks of it was invalidated. One
  * that this node has not heard of yet does not. */
