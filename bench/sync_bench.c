@@ -55,7 +55,7 @@ static void *append_all(void *arg)
     const struct km_asking asking = {.kind = KM_APPLY_SET,
                                      .key = {"key-0123456789ab", 16}};
     for (unsigned i = 0; i < APPENDS; i++) {
-        (void)km_sync_log_append(arg, 0, &asking);
+        (void)km_sync_log_append(arg, 0, &asking, NULL);
     }
     return NULL;
 }
@@ -229,9 +229,11 @@ static void leave(void *sync, struct km_snapshot_reader *reader)
 }
 
 static struct km_version originate(void *sync, uint32_t number,
-                                   const struct km_asking *asking)
+                                   const struct km_asking *asking,
+                                   uint64_t *ret_seq)
 {
-    return km_sync_log_append(((struct node *)sync)->log, number, asking);
+    return km_sync_log_append(((struct node *)sync)->log, number, asking,
+                              ret_seq);
 }
 
 static uint32_t add(void *arg, const char *name, struct km_store *store)

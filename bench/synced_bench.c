@@ -77,10 +77,11 @@ static void leave(void *sync, struct km_snapshot_reader *reader)
 }
 
 static struct km_version originate(void *sync, uint32_t number,
-                                   const struct km_asking *asking)
+                                   const struct km_asking *asking,
+                                   uint64_t *ret_seq)
 {
     struct node *node = sync;
-    return km_sync_log_append(node->log, number, asking);
+    return km_sync_log_append(node->log, number, asking, ret_seq);
 }
 
 static uint32_t add(void *sync, const char *name, struct km_store *store)

@@ -22,11 +22,12 @@ static enum km_sync_role originate(kama_group *group)
 {
     const struct km_group_sync *sync = &group->sync;
     struct km_snapshot_reader reader;
+    uint64_t seq;
     enum km_sync_role role = sync->ops->enter(sync->arg, &reader);
     if (role == KM_SYNC_ORIGINATES) {
         km_group_count(group, KM_GROUP_CLEARS);
         km_group_count(group, KM_GROUP_SYNC_ORIGINATED);
-        sync->ops->clear(sync->arg, group->sync_number);
+        (void)sync->ops->clear(sync->arg, group->sync_number, &seq);
     }
     sync->ops->leave(sync->arg, &reader);
     return role;

@@ -60,8 +60,8 @@ static struct km_version originate(void *arg, const struct km_asking *asking)
 {
     struct km_mutate_op *op = arg;
     kama_group *group = op->group;
-    op->version =
-        group->sync.ops->originate(group->sync.arg, group->sync_number, asking);
+    op->version = group->sync.ops->originate(
+        group->sync.arg, group->sync_number, asking, &op->seq);
     km_group_count(group, KM_GROUP_SYNC_ORIGINATED);
     return op->version;
 }

@@ -428,6 +428,7 @@ kama_status km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
     op->outcome = KM_OWNER_ANSWERED;
     op->etag_key = 0;
     op->version = (struct km_version){0, 0};
+    op->seq = 0;
     op->role = KM_SYNC_ORIGINATES;
     op->group = group;
     op->kind = order->kind;

@@ -115,6 +115,9 @@ struct km_mutate_op {
     struct km_version
         version; /* that the mutation of a synchronized group was given;
                                 * not set: none */
+    uint64_t
+        seq; /* the number of its record in the log of this node, if it has begun
+                       * here */
     /* ---- the group's ---- */
     kama_group *group;
     enum km_mutation_kind kind;

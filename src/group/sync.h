@@ -8,6 +8,7 @@
  *                            store: originate   R1, under the lock of the shard
  *                            leave
  *     clear              --> clear     R6 and the record of the clear, in one step
+ *     the answer, unless sync_ack=async  --> await    that other members have it
  *     the answer of the owner --> merge, may_keep    R8
  *
  * A group without ops (struct km_group_sync) is not synchronized: it is alone, or has
@@ -20,7 +21,10 @@
  */
 #pragma once
 
+#include "base/list.h"
 #include "base/snapshot.h"
+#include "base/timer.h"
+#include "group/unsynced.h"
 #include "store/apply.h"
 
 /* Whether a mutation may begin on this node. */
@@ -32,20 +36,49 @@ enum km_sync_role {
     KM_SYNC_OUT      /* the node is in no cluster: KAMA_ERR_NOT_READY at once */
 };
 
+/* When a mutation is acknowledged to its caller (sync_ack). */
+enum km_sync_ack {
+    KM_SYNC_ACK_ASYNC, /* at once */
+    KM_SYNC_ACK_ONE, /* when another member of the noticed view has applied it */
+    KM_SYNC_ACK_ALL  /* when all others have */
+};
+
+/* A mutation that waits for that. */
+struct km_sync_wait {
+    struct km_version version; /* that it was given */
+    uint64_t seq;              /* the number of its record */
+    enum km_sync_ack ack;      /* not ASYNC */
+    km_ns until;               /* monotonic: then it is answered nevertheless */
+    /* It is acknowledged, or the time is over: then the list has the members that have not
+     * acknowledged it, and is the callee's reference. Runs once, on a loop or pool thread,
+     * without a lock, never inside the call. */
+    void (*done)(struct km_sync_wait *wait, struct km_unsynced *unsynced);
+    /* ---- of sync/ ---- */
+    struct km_list node;
+    struct km_timer timer;
+};
+
 struct km_group_sync_ops {
     /* Begins a mutation. It is followed by leave in any case, on the same thread and
      * soon: a node that stops waits for those that are inside. */
     enum km_sync_role (*enter)(void *sync, struct km_snapshot_reader *reader);
     void (*leave)(void *sync, struct km_snapshot_reader *reader);
     /* R1. Returns the version of a mutation that is about to act, and puts it into the
-     * log. `number` is that of the group. */
+     * log, with its number there. `number` is that of the group. */
     struct km_version (*originate)(void *sync, uint32_t number,
-                                   const struct km_asking *asking);
+                                   const struct km_asking *asking,
+                                   uint64_t *ret_seq);
+    /* Returns whether a mutation that begins now would have to wait for other members:
+     * this node is not alone in the view that it has noticed. NULL: it is alone. */
+    bool (*has_witnesses)(void *sync);
+    /* Waits for the acknowledgement of a mutation. The wait must stay where it is until
+     * `done` has run. */
+    void (*await)(void *sync, struct km_sync_wait *wait);
     /* Receiving any clock: the next version that begins here is larger. Returns false,
      * and does nothing, if the clock is too far ahead to be one. */
     bool (*merge)(void *sync, uint64_t hlc);
     /* Clears the group here (R6), and puts that into the log. */
-    void (*clear)(void *sync, uint32_t number);
+    struct km_version (*clear)(void *sync, uint32_t number, uint64_t *ret_seq);
     /* R6, because this node cannot know whether its entries are still true. */
     void (*invalidate)(void *sync, uint32_t number);
     /* R8. Returns whether the explicit value of a member that has this version, in an

@@ -28,9 +28,11 @@ static void leave(void *sync, struct km_snapshot_reader *reader)
 }
 
 static struct km_version originate(void *sync, uint32_t number,
-                                   const struct km_asking *asking)
+                                   const struct km_asking *asking,
+                                   uint64_t *ret_seq)
 {
-    return km_sync_log_append(((kama_node *)sync)->sync_log, number, asking);
+    return km_sync_log_append(((kama_node *)sync)->sync_log, number, asking,
+                              ret_seq);
 }
 
 static bool merge(void *sync, uint64_t hlc)
@@ -44,9 +46,9 @@ static bool merge(void *sync, uint64_t hlc)
     return plausible;
 }
 
-static void clear(void *sync, uint32_t number)
+static struct km_version clear(void *sync, uint32_t number, uint64_t *ret_seq)
 {
-    (void)km_sync_log_clear(((kama_node *)sync)->sync_log, number);
+    return km_sync_log_clear(((kama_node *)sync)->sync_log, number, ret_seq);
 }
 
 static void invalidate(void *sync, uint32_t number)

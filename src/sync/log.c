@@ -301,14 +301,25 @@ static bool must_tell_locked(struct km_sync_log *log)
 
 /* R1. The caller holds the lock of the key's shard, and goes on to act before it gives it
  * back. */
+/* Writes the number of the newest record. */
+static void tell_seq_locked(const struct km_sync_log *log, uint64_t *ret_seq)
+{
+    KM_ASSERT_HELD(&log->lock);
+    if (ret_seq != NULL) {
+        *ret_seq = log->ring.next - 1;
+    }
+}
+
 struct km_version km_sync_log_append(struct km_sync_log *log, uint32_t number,
-                                     const struct km_asking *asking)
+                                     const struct km_asking *asking,
+                                     uint64_t *ret_seq)
 {
     km_ns now = km_clock_coarse(log->clock);
     KM_ASSERT(asking->key.len <= KM_KEY_BYTES_MAX);
     km_mutex_lock(&log->lock);
     struct km_version version = next_version_locked(log, now);
     record_locked(log, number, asking->kind, asking, now);
+    tell_seq_locked(log, ret_seq);
     bool tell = must_tell_locked(log);
     km_sync_ring_prefetch(&log->ring);
     km_mutex_unlock(&log->lock);
@@ -360,13 +371,15 @@ void km_sync_log_invalidate(struct km_sync_log *log, uint32_t number,
     km_mutex_unlock(&log->lock);
 }
 
-struct km_version km_sync_log_clear(struct km_sync_log *log, uint32_t number)
+struct km_version km_sync_log_clear(struct km_sync_log *log, uint32_t number,
+                                    uint64_t *ret_seq)
 {
     const struct km_asking nothing = {.key = {NULL, 0}};
     km_ns now = km_clock_coarse(log->clock);
     km_mutex_lock(&log->lock);
     struct km_version version = next_version_locked(log, now);
     record_locked(log, number, KM_SYNC_CLEAR, &nothing, now);
+    tell_seq_locked(log, ret_seq);
     invalidate_locked(log, &log->groups[number], version.hlc);
     bool tell = must_tell_locked(log);
     km_mutex_unlock(&log->lock);

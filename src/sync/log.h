@@ -19,8 +19,8 @@
  * A life begins when the node has got an id: the ring is empty, and seq is 0, or 1 if
  * something has happened that no stream will ever tell (R12).
  *
- *     version = km_sync_log_append(log, number, asking);    R1, with the shard's lock
- *     km_sync_log_clear(log, number);                       R6 and a CLEAR, in one step
+ *     version = km_sync_log_append(log, number, asking, &seq);    R1, with the shard's lock
+ *     version = km_sync_log_clear(log, number, &seq);    R6 and a CLEAR, in one step
  *     n = km_sync_log_read(log, seq, entries, cap, &buf);   the sync loop
  *
  * Threads: any; one lock, whose rank is above that of the store's shards. Errors:
@@ -96,13 +96,15 @@ void km_sync_log_renew(struct km_sync_log *log, uint64_t origin, uint64_t seq,
 /* The view by which mutations are made from now on. */
 void km_sync_log_set_view(struct km_sync_log *log, uint64_t view_id);
 
-/* R1. */
+/* R1. ret_seq gets the number of the record; it may be NULL. */
 struct km_version km_sync_log_append(struct km_sync_log *log, uint32_t number,
-                                     const struct km_asking *asking);
+                                     const struct km_asking *asking,
+                                     uint64_t *ret_seq);
 /* Receiving any clock. */
 void km_sync_log_merge(struct km_sync_log *log, uint64_t hlc);
-/* R6 with a CLEAR record. Returns its version. */
-struct km_version km_sync_log_clear(struct km_sync_log *log, uint32_t number);
+/* R6 with a CLEAR record. Returns its version; ret_seq as above. */
+struct km_version km_sync_log_clear(struct km_sync_log *log, uint32_t number,
+                                    uint64_t *ret_seq);
 /* R6 after merging hlc: one group, or all of them (UINT32_MAX). */
 void km_sync_log_invalidate(struct km_sync_log *log, uint32_t number,
                             uint64_t hlc);

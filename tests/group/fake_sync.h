@@ -74,7 +74,8 @@ static inline struct fake_record *fake_append(struct fake_log *log,
 }
 
 static inline struct km_version fake_originate(void *sync, uint32_t number,
-                                               const struct km_asking *asking)
+                                               const struct km_asking *asking,
+                                               uint64_t *ret_seq)
 {
     struct fake_log *log = sync;
     assert_int_equal(number, log->origin);
@@ -85,19 +86,23 @@ static inline struct km_version fake_originate(void *sync, uint32_t number,
     record->key_len = asking->key.len;
     memcpy(record->key, asking->key.data, asking->key.len);
     struct km_version version = record->version;
+    *ret_seq = version.hlc;
     (void)pthread_mutex_unlock(&log->lock);
     return version;
 }
 
-static inline void fake_sync_clear(void *sync, uint32_t number)
+static inline struct km_version fake_sync_clear(void *sync, uint32_t number,
+                                                uint64_t *ret_seq)
 {
     struct fake_log *log = sync;
     assert_int_equal(number, log->origin);
     (void)pthread_mutex_lock(&log->lock);
     km_store_invalidate_begin(log->store);
-    (void)fake_append(log, FAKE_CLEAR);
+    struct km_version version = fake_append(log, FAKE_CLEAR)->version;
+    *ret_seq = version.hlc;
     km_store_invalidate_end(log->store, log->hlc);
     (void)pthread_mutex_unlock(&log->lock);
+    return version;
 }
 
 /* Merges a clock, and invalidates the group. */

@@ -56,7 +56,7 @@ static struct km_version mutate(struct world *w)
 {
     const struct km_asking asking = {.kind = KM_APPLY_DELETE,
                                      .key = kama_bytes_str("k")};
-    return km_sync_log_append(w->log, 0, &asking);
+    return km_sync_log_append(w->log, 0, &asking, NULL);
 }
 
 /* Ends the life, which must have had so many mutations. */

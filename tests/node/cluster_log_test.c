@@ -46,7 +46,7 @@ static void append(struct world *w, enum km_operation_kind kind,
                    const char *key)
 {
     const struct km_asking asking = {.kind = kind, .key = kama_bytes_str(key)};
-    (void)km_sync_log_append(w->log, w->number, &asking);
+    (void)km_sync_log_append(w->log, w->number, &asking, NULL);
 }
 
 static struct km_cluster_record find(struct world *w, const char *group,
@@ -105,7 +105,7 @@ static void test_records(void **state)
         assert_int_equal(record.version.origin, 7);
     }
     assert_string_equal(find(&w, "g", "l").operation, "none");
-    (void)km_sync_log_clear(w.log, w.number);
+    (void)km_sync_log_clear(w.log, w.number, NULL);
     assert_string_equal(find(&w, "g", "l").operation, "clear");
     km_sync_log_free(w.log);
 }

@@ -133,13 +133,14 @@ static void leave(void *sync, struct km_snapshot_reader *reader)
 }
 
 static struct km_version originate(void *sync, uint32_t number,
-                                   const struct km_asking *asking)
+                                   const struct km_asking *asking,
+                                   uint64_t *ret_seq)
 {
     struct world *world = sync;
     (void)number;
     (void)asking;
-    return (struct km_version){.hlc = 1 + atomic_fetch_add(&world->versions, 1),
-                               .origin = 9};
+    *ret_seq = 1 + atomic_fetch_add(&world->versions, 1);
+    return (struct km_version){.hlc = *ret_seq, .origin = 9};
 }
 
 static uint32_t add(void *sync, const char *name, struct km_store *store)

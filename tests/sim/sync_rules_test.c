@@ -246,7 +246,7 @@ static bool one_step(struct trial *t, const struct off *off)
     struct km_group_record record = {.kind = KM_APPLY_DELETE,
                                      .key = cw_key(key)};
     record.version =
-        sw_originate(at(t, 0), at(t, 0)->group->sync_number, &asking);
+        sw_originate(at(t, 0), at(t, 0)->group->sync_number, &asking, NULL);
     pass(t, 100);
     (void)read_now(t, at(t, 1), key);
     (void)km_group_apply(at(t, 0)->group, &record);

@@ -154,21 +154,25 @@ static inline void sw_note(struct cw_node *node, struct km_version version,
 }
 
 static inline struct km_version sw_originate(void *arg, uint32_t number,
-                                             const struct km_asking *asking)
+                                             const struct km_asking *asking,
+                                             uint64_t *ret_seq)
 {
     struct cw_node *node = arg;
     struct km_version version =
-        km_sync_log_append(sw_node_of(node)->log, number, asking);
+        km_sync_log_append(sw_node_of(node)->log, number, asking, ret_seq);
     sw_note(node, version, sw_key_number(asking->key),
             asking->kind == KM_APPLY_SET || asking->kind == KM_APPLY_EXPIRE);
     return version;
 }
 
-static inline void sw_clear(void *arg, uint32_t number)
+static inline struct km_version sw_clear(void *arg, uint32_t number,
+                                         uint64_t *ret_seq)
 {
     struct cw_node *node = arg;
-    sw_note(node, km_sync_log_clear(sw_node_of(node)->log, number), CW_KEYS,
-            false);
+    struct km_version version =
+        km_sync_log_clear(sw_node_of(node)->log, number, ret_seq);
+    sw_note(node, version, CW_KEYS, false);
+    return version;
 }
 
 static inline void sw_invalidate(void *arg, uint32_t number)

@@ -98,7 +98,7 @@ static void append(struct world *w, uint32_t number, const char *key)
 {
     const struct km_asking asking = {.kind = KM_APPLY_SET,
                                      .key = kama_bytes_str(key)};
-    (void)km_sync_log_append(w->log, number, &asking);
+    (void)km_sync_log_append(w->log, number, &asking, NULL);
 }
 
 static void apply(struct world *w, uint32_t number, uint64_t hlc,

@@ -94,7 +94,7 @@ static struct km_version append(struct world *w, uint32_t number,
 {
     const struct km_asking asking = {
         .kind = kind, .key = key, .base = {.hlc = 3, .origin = 4}};
-    return km_sync_log_append(w->log, number, &asking);
+    return km_sync_log_append(w->log, number, &asking, NULL);
 }
 
 static struct km_version append_number(struct world *w, uint32_t number,
@@ -347,7 +347,7 @@ static void test_grew(void **state)
     assert_int_equal(w.told, 1);
     assert_true(read_one(&w, 1, &entry));
     assert_int_equal(w.told, 1);
-    (void)km_sync_log_clear(w.log, 0);
+    (void)km_sync_log_clear(w.log, 0, NULL);
     (void)append_number(&w, 0, 3);
     assert_int_equal(w.told, 2);
     km_sync_log_set_reader(w.log, NULL, NULL);
@@ -384,7 +384,7 @@ static void test_find(void **state)
     assert_int_equal(found.kind, KM_SYNC_SET);
     assert_int_equal(found.time, w.clock.now);
     assert_int_equal(km_version_compare(found.version, newest), 0);
-    newest = km_sync_log_clear(w.log, number);
+    newest = km_sync_log_clear(w.log, number, NULL);
     assert_true(km_sync_log_find(w.log, "found", number_key(buf, 1), &found));
     assert_int_equal(found.seq, 5);
     assert_int_equal(found.kind, KM_SYNC_CLEAR);
@@ -410,7 +410,7 @@ static void test_clear(void **state)
     world_init(&w, 0);
     uint32_t number = km_sync_log_add(w.log, "c", f->store);
     assert_int_equal(put(f, KM_LIT("k"), KM_LIT("v")), KAMA_OK);
-    struct km_version v = km_sync_log_clear(w.log, number);
+    struct km_version v = km_sync_log_clear(w.log, number, NULL);
     assert_false(has(f, KM_LIT("k")));
     assert_int_equal(floor_of(f), v.hlc);
     assert_true(read_one(&w, 1, &entry));

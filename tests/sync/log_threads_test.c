@@ -46,7 +46,7 @@ static struct km_version originate(void *arg, const struct km_asking *asking)
     const struct asked *asked = arg;
     struct shared *shared = asked->shared;
     struct km_version v =
-        km_sync_log_append(shared->log, shared->number, asking);
+        km_sync_log_append(shared->log, shared->number, asking, NULL);
     REQUIRE(v.hlc > atomic_load(&shared->given[asked->k]));
     atomic_store(&shared->given[asked->k], v.hlc);
     return v;
@@ -86,7 +86,8 @@ static void invalidate(struct writer *w)
         km_sync_log_invalidate(shared->log, UINT32_MAX, 0);
         REQUIRE(km_store_floor(shared->store, hash) >= clock);
     } else {
-        struct km_version v = km_sync_log_clear(shared->log, shared->number);
+        struct km_version v =
+            km_sync_log_clear(shared->log, shared->number, NULL);
         REQUIRE(km_store_floor(shared->store, hash) >= v.hlc);
     }
 }

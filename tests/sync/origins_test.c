@@ -124,7 +124,7 @@ static bool may_keep(struct world *w, unsigned member, uint64_t clock,
 static struct km_version append(struct world *w)
 {
     const struct km_asking asking = {.kind = KM_APPLY_DELETE, .key = {"k", 1}};
-    return km_sync_log_append(w->log, 0, &asking);
+    return km_sync_log_append(w->log, 0, &asking, NULL);
 }
 
 static void test_needs(void **state)

@@ -420,11 +420,12 @@ static inline void on_leave(void *arg, struct km_snapshot_reader *reader)
 }
 
 static inline struct km_version on_originate(void *arg, uint32_t number,
-                                             const struct km_asking *asking)
+                                             const struct km_asking *asking,
+                                             uint64_t *ret_seq)
 {
     struct node *n = arg;
     struct world *w = n->world;
-    struct km_version v = km_sync_log_append(n->log, number, asking);
+    struct km_version v = km_sync_log_append(n->log, number, asking, ret_seq);
     w->originated++;
     note_best(w, w->acting_group, (unsigned)w->acting_key, v,
               w->acting_counter);
@@ -437,14 +438,16 @@ static inline bool on_merge(void *arg, uint64_t hlc)
     return true;
 }
 
-static inline void on_clear(void *arg, uint32_t number)
+static inline struct km_version on_clear(void *arg, uint32_t number,
+                                         uint64_t *ret_seq)
 {
     struct node *n = arg;
-    struct km_version v = km_sync_log_clear(n->log, number);
+    struct km_version v = km_sync_log_clear(n->log, number, ret_seq);
     n->world->originated++;
     for (unsigned k = 0; k < KEYS; k++) {
         note_best(n->world, n->world->acting_group, k, v, 0);
     }
+    return v;
 }
 
 static inline void on_invalidate(void *arg, uint32_t number)
@@ -868,7 +871,7 @@ static inline void touch_in(struct node *n, unsigned g, unsigned k,
 static inline void clear(struct node *n, unsigned g)
 {
     act_as(n, g, -1, 0);
-    on_clear(n, n->numbers[g]);
+    (void)on_clear(n, n->numbers[g], NULL);
 }
 
 static inline unsigned shown(struct node *n, unsigned k)
