@@ -115,14 +115,6 @@ void km_peers_start_open(struct km_peers_lane *lane);
 
 struct km_peers_request km_peers_request_of(enum km_peers_kind kind,
                                             void *request);
-/* Appends the message of a call without the bytes of the value in *ret_body
- * (NULL: there is none). */
-KAMA_NODISCARD kama_status km_peers_encode(struct km_peers_call *call,
-                                           struct km_buf *out,
-                                           kama_value **ret_body);
-const char *km_peers_path(const struct km_peers_call *call);
-/* Takes a message of the answer. */
-void km_peers_decode(struct km_peers_call *call, kama_bytes message);
 /* Gives a request that is in no call its answer. */
 void km_peers_done(enum km_peers_kind kind, void *request,
                    const struct km_owner_reply *reply);
@@ -132,6 +124,24 @@ void km_peers_end_one(struct km_peers_call *call, size_t index,
 /* Ends all that are left, with a sentence that names the peer. */
 void km_peers_end_all(struct km_peers_call *call, enum km_owner_outcome outcome,
                       kama_status status, const char *why);
+/* Writes a sentence about an outcome that names the peer, and returns the text. */
+const char *km_peers_sentence(char text[KM_ERROR_BYTES_MAX],
+                              const char *address,
+                              enum km_owner_outcome outcome, const char *why);
+
+/* -- message.c ------------------------------------------------------------- */
+
+/* Appends the message of a call without the bytes of the value in *ret_body
+ * (NULL: there is none). */
+KAMA_NODISCARD kama_status km_peers_encode(struct km_peers_call *call,
+                                           struct km_buf *out,
+                                           kama_value **ret_body);
+const char *km_peers_path(const struct km_peers_call *call);
+
+/* -- reply.c --------------------------------------------------------------- */
+
+/* Takes a message of the answer. */
+void km_peers_decode(struct km_peers_call *call, kama_bytes message);
 
 /* -- clear.c --------------------------------------------------------------- */
 

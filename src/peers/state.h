@@ -13,7 +13,9 @@
  *     answer.c   Hello of the others, and whether a sender is admitted
  *     ask.c      who owns a slot; waits
  *     calls.c    fills, mutations and peeks on a lane
- *     request.c  what is put into their messages, and what comes back
+ *     request.c  what requests of all kinds have, and how each of them ends
+ *     message.c  what is put into the messages of calls
+ *     reply.c    what comes back
  *     clear.c    a Clear for all members
  *     probe.c    who answers at an address
  *
