@@ -4,7 +4,6 @@
 #include "services/peer.h"
 
 #include "base/assert.h"
-#include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/peek_op.h"
@@ -80,15 +79,6 @@ static km_ns until_of(const struct km_service_peer_state *state,
     return knows_view ? state->needs_until : state->view_until;
 }
 
-static void end_wait(struct km_server_call *call)
-{
-    struct km_service_peer_state *state = km_server_call_state(call);
-    km_loop_timer_disarm(km_server_call_loop(call), &state->timer);
-    km_mem_free(km_service_env_of(call)->mem, state->copy);
-    state->copy = NULL;
-    km_server_call_release(call);
-}
-
 /* Each method goes on in `begin`, the first member behind the state. */
 static void go_on(struct km_server_call *call, kama_bytes message,
                   enum km_peer_knowledge knowledge)
@@ -97,37 +87,29 @@ static void go_on(struct km_server_call *call, kama_bytes message,
     state->begin(call, message, knowledge);
 }
 
-/* A mutation comes within a millisecond or so, a view within some. */
-static void arm(struct km_server_call *call, const head *request)
+/* Returns the time between two looks: a mutation comes within a millisecond or so, a view
+ * within some. */
+static int64_t pause_ms_of(const head *request)
 {
-    struct km_service_peer_state *state = km_server_call_state(call);
-    struct km_loop *loop = km_server_call_loop(call);
-    int64_t pause_ms = request->needs.count > 0 ? KM_SERVICE_NEEDS_POLL_MS
-                                                : KM_SERVICE_VIEW_POLL_MS;
-    km_loop_timer_arm(loop, &state->timer,
-                      km_ns_after_ms(km_loop_now(loop), pause_ms));
+    return request->needs.count > 0 ? KM_SERVICE_NEEDS_POLL_MS
+                                    : KM_SERVICE_VIEW_POLL_MS;
 }
 
-static void on_poll(struct km_timer *timer)
+static int64_t look(struct km_server_call *call, kama_bytes message)
 {
-    struct km_service_peer_state *state =
-        KM_CONTAINER_OF(timer, struct km_service_peer_state, timer);
-    struct km_server_call *call = km_server_call_of_state(state);
+    struct km_service_peer_state *state = km_server_call_state(call);
     const struct km_service_peers *peers = &km_service_env_of(call)->peers;
-    struct km_loop *loop = km_server_call_loop(call);
-    kama_bytes message = kama_bytes_make(state->copy, state->bytes);
-    km_ns now = km_loop_now(loop);
+    km_ns now = km_loop_now(km_server_call_loop(call));
     head request;
     kama_status st = km_pb_decode(HEAD_PB, message, &request);
     KM_ASSERT(st == KAMA_OK);
     bool knows = peers->ops->has_adopted(peers->arg, request.sender.view_id);
     bool level = knows && has_needs(peers, &request);
     if (!level && now < until_of(state, knows)) {
-        arm(call, &request);
-        return;
+        return pause_ms_of(&request);
     }
     go_on(call, message, level ? KM_PEER_IS_LEVEL : KM_PEER_IS_BEHIND);
-    end_wait(call);
+    return 0;
 }
 
 /* Returns how long a call may wait for needs. A group that is not here needs none. */
@@ -144,23 +126,12 @@ static void wait(struct km_server_call *call, kama_bytes message,
                  const head *request)
 {
     struct km_service_peer_state *state = km_server_call_state(call);
-    struct km_loop *loop = km_server_call_loop(call);
-    km_ns now = km_loop_now(loop);
-    state->copy = km_mem_alloc(km_service_env_of(call)->mem, message.len + 1);
-    if (state->copy == NULL) {
-        km_server_call_finish(call, KAMA_ERR_NO_MEMORY, NULL);
-        return;
-    }
-    if (message.len > 0) {
-        memcpy(state->copy, message.data, message.len);
-    }
-    state->bytes = message.len;
+    km_ns now = km_loop_now(km_server_call_loop(call));
     state->view_until = km_ns_after_ms(now, KM_SERVICE_VIEW_WAIT_MS);
     state->needs_until =
         km_ns_after_ms(now, fence_wait_ms(call, request->group));
-    state->timer.fire = on_poll;
-    km_server_call_hold(call);
-    arm(call, request);
+    (void)km_waiting_call_start(&state->waiting, call, message,
+                                pause_ms_of(request), look);
 }
 
 /* A list is worked through in one turn of the loop, and each of its elements has
@@ -239,8 +210,8 @@ void km_service_peer_cancelled(struct km_server_call *call, kama_status why)
 {
     struct km_peer_method_state *state = km_server_call_state(call);
     (void)why;
-    if (state->base.copy != NULL) {
-        end_wait(call);
+    if (km_waiting_call_waits(&state->base.waiting)) {
+        km_waiting_call_end(&state->base.waiting);
     } else if (state->base.work != NULL && state->cancel != NULL) {
         state->cancel(call);
     }

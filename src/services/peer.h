@@ -29,9 +29,9 @@
 #pragma once
 
 #include "base/buf.h"
-#include "base/timer.h"
 #include "rpc/server.h"
 #include "services/peer_source.h"
+#include "services/waiting_call.h"
 
 /* How long a call waits for this node to learn the view of its sender. */
 #define KM_SERVICE_VIEW_WAIT_MS 50
@@ -41,11 +41,9 @@
 
 /* The beginning of the state of each call but Hello. */
 struct km_service_peer_state {
-    struct km_timer timer; /* armed while the call waits */
-    km_ns view_until;
+    struct km_waiting_call waiting;
+    km_ns view_until; /* of a call that waits, and the next one */
     km_ns needs_until;
-    uint8_t *copy; /* of the message, owned, while it waits */
-    size_t bytes;
     void *work; /* the object that holds the call, or NULL */
 };
 

@@ -305,50 +305,26 @@ static bool try_to_begin(struct km_server_call *call, kama_bytes message,
 
 /* -- a sender that is not known yet ------------------------------------------ */
 
-static void end_wait(struct km_server_call *call)
+static int64_t look(struct km_server_call *call, kama_bytes hello)
 {
-    struct km_service_peer_sync *state = km_server_call_state(call);
-    km_loop_timer_disarm(km_server_call_loop(call), &state->timer);
-    km_mem_free(km_service_env_of(call)->mem, state->hello);
-    state->hello = NULL;
-    km_server_call_release(call);
-}
-
-static void on_poll(struct km_timer *timer)
-{
-    struct km_service_peer_sync *state =
-        KM_CONTAINER_OF(timer, struct km_service_peer_sync, timer);
-    struct km_server_call *call = km_server_call_of_state(state);
-    struct km_loop *loop = km_server_call_loop(call);
-    kama_bytes hello = kama_bytes_make(state->hello, state->hello_bytes);
-    km_ns now = km_loop_now(loop);
+    const struct km_service_peer_sync *state = km_server_call_state(call);
+    km_ns now = km_loop_now(km_server_call_loop(call));
     if (!try_to_begin(call, hello, now < state->until)) {
-        km_loop_timer_arm(loop, timer,
-                          km_ns_after_ms(now, KM_SERVICE_SYNC_POLL_MS));
-        return;
+        return KM_SERVICE_SYNC_POLL_MS;
     }
     km_server_call_resume_reading(call);
-    end_wait(call);
+    return 0;
 }
 
 static void wait_for_member(struct km_server_call *call, kama_bytes message)
 {
     struct km_service_peer_sync *state = km_server_call_state(call);
-    struct km_loop *loop = km_server_call_loop(call);
-    km_ns now = km_loop_now(loop);
-    state->hello = km_mem_alloc(km_service_env_of(call)->mem, message.len);
-    if (state->hello == NULL) {
-        km_server_call_finish(call, KAMA_ERR_NO_MEMORY, NULL);
-        return;
+    state->until = km_ns_after_ms(km_loop_now(km_server_call_loop(call)),
+                                  KM_SERVICE_SYNC_WAIT_MS);
+    if (km_waiting_call_start(&state->waiting, call, message,
+                              KM_SERVICE_SYNC_POLL_MS, look)) {
+        km_server_call_pause_reading(call);
     }
-    memcpy(state->hello, message.data, message.len);
-    state->hello_bytes = message.len;
-    state->until = km_ns_after_ms(now, KM_SERVICE_SYNC_WAIT_MS);
-    state->timer.fire = on_poll;
-    km_server_call_hold(call);
-    km_server_call_pause_reading(call);
-    km_loop_timer_arm(loop, &state->timer,
-                      km_ns_after_ms(now, KM_SERVICE_SYNC_POLL_MS));
 }
 
 /* -- the method --------------------------------------------------------------- */
@@ -378,8 +354,8 @@ void km_service_peer_sync_cancelled(struct km_server_call *call,
 {
     struct km_service_peer_sync *state = km_server_call_state(call);
     (void)why;
-    if (state->hello != NULL) {
-        end_wait(call);
+    if (km_waiting_call_waits(&state->waiting)) {
+        km_waiting_call_end(&state->waiting);
     }
     leave(call);
 }

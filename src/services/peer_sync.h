@@ -29,9 +29,9 @@
  */
 #pragma once
 
-#include "base/timer.h"
 #include "rpc/server.h"
 #include "services/sync_source.h"
+#include "services/waiting_call.h"
 
 /* How long the Hello of a node that is not known yet waits. */
 #define KM_SERVICE_SYNC_WAIT_MS 500
@@ -42,10 +42,8 @@ struct km_server_call;
 /* The state of a call. */
 struct km_service_peer_sync {
     struct km_peer_stream *stream; /* NULL: before the Hello, or it has ended */
-    struct km_timer timer;         /* armed while the Hello waits */
-    km_ns until;
-    uint8_t *hello; /* owned, while it waits */
-    size_t hello_bytes;
+    struct km_waiting_call waiting; /* a Hello */
+    km_ns until;                    /* of the wait */
 };
 
 void km_service_peer_sync(struct km_server_call *call, kama_bytes message);
