@@ -71,20 +71,56 @@ static bool has_needs(const struct km_service_peers *peers, const head *request)
     return true;
 }
 
-/* Returns the time until which a call waits, counted from its begin: for a view, or if
- * that is known, for needs. */
-static km_ns until_of(const struct km_service_peer_state *state,
-                      bool knows_view)
+/* What this node lacks to answer a request. */
+enum level {
+    IS_LEVEL,
+    LACKS_VIEW, /* it has adopted neither that of the sender nor a later one */
+    LACKS_NEEDS
+};
+
+static enum level level_of(const struct km_service_peers *peers,
+                           const head *request)
 {
-    return knows_view ? state->needs_until : state->view_until;
+    if (!peers->ops->has_adopted(peers->arg, request->sender.view_id)) {
+        return LACKS_VIEW;
+    }
+    return has_needs(peers, request) ? IS_LEVEL : LACKS_NEEDS;
+}
+
+/* Returns the time until which a call waits for what is lacking. */
+static km_ns until_of(const struct km_service_peer_state *state,
+                      enum level level)
+{
+    switch (level) {
+    case LACKS_VIEW:
+        return state->view_until;
+    case LACKS_NEEDS:
+        return state->needs_until;
+    case IS_LEVEL:
+        break;
+    }
+    return 0;
+}
+
+static kama_group *group_of(struct km_server_call *call, const head *request)
+{
+    return km_registry_find(km_service_env_of(call)->registry, request->group);
+}
+
+/* Returns whether a call waits for what is lacking, or goes on waiting. */
+static bool waits(struct km_server_call *call, enum level level)
+{
+    return km_loop_now(km_server_call_loop(call)) <
+           until_of(km_server_call_state(call), level);
 }
 
 /* Each method goes on in `begin`, the first member behind the state. */
 static void go_on(struct km_server_call *call, kama_bytes message,
-                  enum km_peer_knowledge knowledge)
+                  enum level level)
 {
     struct km_peer_method_state *state = km_server_call_state(call);
-    state->begin(call, message, knowledge);
+    state->begin(call, message,
+                 level == IS_LEVEL ? KM_PEER_IS_LEVEL : KM_PEER_IS_BEHIND);
 }
 
 /* Returns the time between two looks: a mutation comes within a millisecond or so, a view
@@ -97,41 +133,28 @@ static int64_t pause_ms_of(const head *request)
 
 static int64_t look(struct km_server_call *call, kama_bytes message)
 {
-    struct km_service_peer_state *state = km_server_call_state(call);
     const struct km_service_peers *peers = &km_service_env_of(call)->peers;
-    km_ns now = km_loop_now(km_server_call_loop(call));
     head request;
     kama_status st = km_pb_decode(HEAD_PB, message, &request);
     KM_ASSERT(st == KAMA_OK);
-    bool knows = peers->ops->has_adopted(peers->arg, request.sender.view_id);
-    bool level = knows && has_needs(peers, &request);
-    if (!level && now < until_of(state, knows)) {
+    enum level level = level_of(peers, &request);
+    if (waits(call, level)) {
         return pause_ms_of(&request);
     }
-    go_on(call, message, level ? KM_PEER_IS_LEVEL : KM_PEER_IS_BEHIND);
+    go_on(call, message, level);
     return 0;
 }
 
-/* Returns how long a call may wait for needs. A group that is not here needs none. */
-static int64_t fence_wait_ms(struct km_server_call *call, kama_bytes name)
-{
-    kama_group *group =
-        km_registry_find(km_service_env_of(call)->registry, name);
-    return group != NULL ? km_group_fence_wait_ms(group) : 0;
-}
-
-/* Parks the call until this node has learned the view of the sender, and what the sender
- * needs. */
-static void wait(struct km_server_call *call, kama_bytes message,
-                 const head *request)
+/* Begins to count the time of a call for which this node lacks something. A group that is
+ * not here needs nothing. */
+static void start_clock(struct km_server_call *call, const head *request)
 {
     struct km_service_peer_state *state = km_server_call_state(call);
+    const kama_group *group = group_of(call, request);
     km_ns now = km_loop_now(km_server_call_loop(call));
     state->view_until = km_ns_after_ms(now, KM_SERVICE_VIEW_WAIT_MS);
     state->needs_until =
-        km_ns_after_ms(now, fence_wait_ms(call, request->group));
-    (void)km_waiting_call_start(&state->waiting, call, message,
-                                pause_ms_of(request), look);
+        km_ns_after_ms(now, group != NULL ? km_group_fence_wait_ms(group) : 0);
 }
 
 /* A list is worked through in one turn of the loop, and each of its elements has
@@ -176,11 +199,15 @@ void km_peer_method_start(struct km_server_call *call, kama_bytes message,
     }
     km_server_call_trust_peer(call);
     state->begin = begin;
-    if (peers->ops->has_adopted(peers->arg, request.sender.view_id) &&
-        has_needs(peers, &request)) {
-        go_on(call, message, KM_PEER_IS_LEVEL);
+    enum level level = level_of(peers, &request);
+    if (level != IS_LEVEL) {
+        start_clock(call, &request);
+    }
+    if (waits(call, level)) {
+        (void)km_waiting_call_start(&state->base.waiting, call, message,
+                                    pause_ms_of(&request), look);
     } else {
-        wait(call, message, &request);
+        go_on(call, message, level);
     }
 }
 
