@@ -1416,6 +1416,9 @@ typedef struct kama_group_stats {
     /* Answers of owners that a mutation may have overtaken, so that only those that
      * waited got them. */
     uint64_t fills_not_kept;
+    /* Calls of other nodes that waited here for mutations which the answer must
+     * include. */
+    uint64_t fence_waits;
 } kama_group_stats;
 
 /* Reads the figures, and writes no more than `struct_size` bytes. Applications

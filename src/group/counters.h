@@ -125,6 +125,10 @@
            "fills_not_kept",                                                   \
            "Answers of owners that a mutation may have overtaken, so that "    \
            "only those that waited got them.")                                 \
+    METRIC(fence_waits, KM_GROUP_FENCE_WAITS, KM_METRIC_COUNTER, "",           \
+           "fence_waits",                                                      \
+           "Calls of other nodes that waited here for mutations which the "    \
+           "answer must include.")                                             \
     METRIC(sets, KM_GROUP_SETS, KM_METRIC_COUNTER, "",                         \
            "mutations{operation=set}", "Values that callers stored.")          \
     METRIC(dels, KM_GROUP_DELS, KM_METRIC_COUNTER, "",                         \

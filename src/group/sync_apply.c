@@ -22,6 +22,11 @@ int64_t km_group_fence_wait_ms(const kama_group *group)
     return group->config.fence_wait_ms;
 }
 
+void km_group_count_fence_wait(kama_group *group)
+{
+    km_group_count(group, KM_GROUP_FENCE_WAITS);
+}
+
 /* Returns when a value expires that has so much left of its time. */
 static km_ns expires_at(const kama_group *group, int64_t ttl_ms)
 {

@@ -51,3 +51,6 @@ bool km_group_is_synced(const kama_group *group);
  * unsynced, and for how long the node waits for what a fill of the group needs (R8). */
 int64_t km_group_sync_timeout_ms(const kama_group *group);
 int64_t km_group_fence_wait_ms(const kama_group *group);
+
+/* Counts a call of another node that waits for what its answer must include (R8). */
+void km_group_count_fence_wait(kama_group *group);

@@ -107,11 +107,28 @@ static kama_group *group_of(struct km_server_call *call, const head *request)
     return km_registry_find(km_service_env_of(call)->registry, request->group);
 }
 
-/* Returns whether a call waits for what is lacking, or goes on waiting. */
-static bool waits(struct km_server_call *call, enum level level)
+/* Counts a call that begins to wait for needs. */
+static void count_wait(struct km_server_call *call, const head *request)
 {
-    return km_loop_now(km_server_call_loop(call)) <
-           until_of(km_server_call_state(call), level);
+    struct km_service_peer_state *state = km_server_call_state(call);
+    kama_group *group = group_of(call, request);
+    if (!state->is_counted && group != NULL) {
+        state->is_counted = true;
+        km_group_count_fence_wait(group);
+    }
+}
+
+/* Returns whether a call waits for what is lacking, or goes on waiting. */
+static bool waits(struct km_server_call *call, const head *request,
+                  enum level level)
+{
+    const struct km_service_peer_state *state = km_server_call_state(call);
+    bool there_is_time =
+        km_loop_now(km_server_call_loop(call)) < until_of(state, level);
+    if (there_is_time && level == LACKS_NEEDS) {
+        count_wait(call, request);
+    }
+    return there_is_time;
 }
 
 /* Each method goes on in `begin`, the first member behind the state. */
@@ -138,7 +155,7 @@ static int64_t look(struct km_server_call *call, kama_bytes message)
     kama_status st = km_pb_decode(HEAD_PB, message, &request);
     KM_ASSERT(st == KAMA_OK);
     enum level level = level_of(peers, &request);
-    if (waits(call, level)) {
+    if (waits(call, &request, level)) {
         return pause_ms_of(&request);
     }
     go_on(call, message, level);
@@ -203,7 +220,7 @@ void km_peer_method_start(struct km_server_call *call, kama_bytes message,
     if (level != IS_LEVEL) {
         start_clock(call, &request);
     }
-    if (waits(call, level)) {
+    if (waits(call, &request, level)) {
         (void)km_waiting_call_start(&state->base.waiting, call, message,
                                     pause_ms_of(&request), look);
     } else {

@@ -42,9 +42,10 @@
 /* The beginning of the state of each call but Hello. */
 struct km_service_peer_state {
     struct km_waiting_call waiting;
-    km_ns view_until; /* of a call that waits, and the next one */
-    km_ns needs_until;
-    void *work; /* the object that holds the call, or NULL */
+    km_ns view_until;  /* a call that waits goes on then, if this node */
+    km_ns needs_until; /* lacks the view, and if it lacks mutations */
+    bool is_counted;   /* among those that have waited for needs */
+    void *work;        /* the object that holds the call, or NULL */
 };
 
 struct km_server_call;

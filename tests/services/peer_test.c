@@ -489,6 +489,47 @@ static void test_wait_for_needs(void **state)
     world_close(&w);
 }
 
+static uint64_t fence_waits(const struct world *w)
+{
+    kama_group_stats stats;
+    kama_group_stats_get(w->group, &stats);
+    return stats.fence_waits;
+}
+
+/* A call that waits for what it needs counts once, however often the node looks; one that
+ * waits for a view only does not count. */
+static void test_waits_are_counted(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w, SYNCED);
+    struct km_msg_peer_fill_response r = fill_with_need(&w, NEED);
+    assert_int_equal(r.outcome, KM_MSG_PEER_ANSWERED);
+    assert_int_equal(fence_waits(&w), 0);
+    atomic_store(&w.has_after, UINT32_MAX);
+    r = fill_with_need(&w, NEED);
+    assert_int_equal(r.outcome, KM_MSG_PEER_BEHIND);
+    assert_int_equal(fence_waits(&w), 1);
+    atomic_store(&w.asked_need, 0);
+    atomic_store(&w.has_after, 4);
+    r = fill_with_need(&w, NEED);
+    assert_int_equal(r.outcome, KM_MSG_PEER_ANSWERED);
+    assert_int_equal(fence_waits(&w), 2);
+    atomic_store(&w.asked_view,
+                 0); /* first for the view, and then for the need */
+    atomic_store(&w.known_after, 2);
+    atomic_store(&w.asked_need, 0);
+    r = fill_with_need(&w, NEED);
+    assert_int_equal(r.outcome, KM_MSG_PEER_ANSWERED);
+    assert_int_equal(fence_waits(&w), 3);
+    atomic_store(&w.asked_view, 0);
+    r = fill(&w, "key");
+    assert_int_equal(r.outcome, KM_MSG_PEER_ANSWERED);
+    assert_true(atomic_load(&w.asked_view) > 2);
+    assert_int_equal(fence_waits(&w), 3);
+    world_close(&w);
+}
+
 static void test_what_may_be_kept(void **state)
 {
     struct world w;
@@ -975,6 +1016,7 @@ int main(void)
         cmocka_unit_test(test_overtaken_fill),
         cmocka_unit_test(test_wait_for_view),
         cmocka_unit_test(test_wait_for_needs),
+        cmocka_unit_test(test_waits_are_counted),
         cmocka_unit_test(test_what_may_be_kept),
         cmocka_unit_test(test_versions_of_mutations),
         cmocka_unit_test(test_peek),

@@ -330,7 +330,8 @@ KM_PB_DECLARE(km_msg_latency, km_msg_latency_pb, KM_MSG_LATENCY);
     X(M, 52, UINT64, sync_originated, _)                                       \
     X(M, 53, UINT64, sync_applied, _)                                          \
     X(M, 54, UINT64, fills_kept, _)                                            \
-    X(M, 55, UINT64, fills_not_kept, _)
+    X(M, 55, UINT64, fills_not_kept, _)                                        \
+    X(M, 56, UINT64, fence_waits, _)
 KM_PB_DECLARE(km_msg_group_stats, km_msg_group_stats_pb, KM_MSG_GROUP_STATS);
 
 #define KM_MSG_METRIC(X, M)                                                    \
