@@ -35,10 +35,10 @@ class SyncCalls:
                    for key, value in pairs]
         node.call("MSet", group=GROUP, entries=entries)
 
-    def here(self, node, key):
+    def here(self, node, key, group=GROUP):
         """What the node itself has in memory: the value, or None."""
         try:
-            reply = node.call("Get", group=GROUP, key=key, no_load=True,
+            reply = node.call("Get", group=group, key=key, no_load=True,
                               local_only=True)
         except grpc.RpcError as error:
             if error.code() != grpc.StatusCode.NOT_FOUND:
@@ -58,6 +58,26 @@ class SyncCalls:
         wait_until(lambda: self.here(node, key) == value, seconds,
                    "%r on %r" % (value, node))
         return time.monotonic() - begin
+
+    def wait_heard(self, origin, nodes=None, group=GROUP, seconds=SOON):
+        """Waits until the nodes have applied, or know that they have missed, all
+        that the origin has written before. It writes marks until each node has
+        shown one: a single mark may be evicted at the origin before it is sent,
+        and may come to a node that lets nothing in which is so old."""
+        nodes = self.running() if nodes is None else nodes
+        prefix = b"mark-%d-" % time.monotonic_ns()
+        missing = set(nodes)
+
+        def heard():
+            for node in list(missing):
+                shown = self.here(node, b"mark", group) or b""
+                if shown.startswith(prefix):
+                    missing.discard(node)
+            if missing:
+                origin.call("Set", group=group, key=b"mark",
+                            value=prefix + b"%d" % time.monotonic_ns())
+            return not missing
+        wait_until(heard, seconds, "%r to be heard by all" % origin)
 
     def wait_same(self, keys, nodes=None, seconds=SOON):
         """Waits until the nodes show the same of each key, and returns it."""
