@@ -70,6 +70,9 @@ class PeerProxy(TcpProxy):
         """Resets what this node has opened and will open; None lets all
         pass."""
         self._refused = node
+        self._reset_all_of(node)
+
+    def _reset_all_of(self, node):
         if node is not None:
             with self._change:
                 for sock in list(self._sockets):
@@ -87,8 +90,9 @@ class PeerProxy(TcpProxy):
             self._reset(client)
             client.close()
             server.close()
-        else:
-            super()._open(client, server)
+            return
+        super()._open(client, server)
+        self._reset_all_of(self._refused)  # since it was asked for above
 
 
 class ClusterNode:
