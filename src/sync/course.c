@@ -76,10 +76,11 @@ bool km_sync_course_position(struct km_sync_out *out,
         return false;
     }
     out->clock = 0;
+    out->confirmed = welcome->knows ? welcome->applied : 0;
     if (!welcome->knows && log.seq > 0) {
         return send_first_gap(out, &log);
     }
-    out->acked = welcome->knows ? welcome->applied : 0;
+    out->acked = out->confirmed;
     out->next = out->acked + 1;
     return out->next >= log.oldest || send_lost(out, &log, out->acked);
 }

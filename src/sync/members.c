@@ -80,7 +80,7 @@ static struct km_sync_member *new_member(struct km_sync *sync,
     return member;
 }
 
-static bool is_self(const struct km_sync *sync, const struct km_member *record)
+bool km_sync_is_self(const struct km_sync *sync, const struct km_member *record)
 {
     return km_member_id_equal(&record->id, &sync->self) ||
            strcmp(record->address, sync->address) == 0;
@@ -91,7 +91,7 @@ static void take_in(struct km_sync *sync, const struct km_view *view)
 {
     for (size_t i = 0; view != NULL && i < view->count; i++) {
         const struct km_member *record = &view->members[i];
-        if (is_self(sync, record)) {
+        if (km_sync_is_self(sync, record)) {
             continue;
         }
         struct km_sync_member *member = km_sync_member_find(sync, &record->id);
@@ -106,6 +106,16 @@ static void take_in(struct km_sync *sync, const struct km_view *view)
             member->final_clock = record->clock;
         }
     }
+}
+
+static size_t count_others(const struct km_sync *sync)
+{
+    const struct km_view *view = sync->noticed;
+    size_t count = 0;
+    for (size_t i = 0; view != NULL && i < view->count; i++) {
+        count += !km_sync_is_self(sync, &view->members[i]);
+    }
+    return count;
 }
 
 /* -- parting --------------------------------------------------------------------------- */
@@ -233,7 +243,8 @@ static void direct_streams(struct km_sync *sync)
     struct km_list *tmp;
     KM_LIST_FOREACH(node, tmp, &sync->members) {
         struct km_sync_member *member = member_at(node);
-        if (find_in(sync->noticed, &member->id) == NULL) {
+        member->is_noticed = find_in(sync->noticed, &member->id) != NULL;
+        if (!member->is_noticed) {
             km_sync_out_stop(&member->out);
         } else if (member->out.timer.at == 0) { /* it does not pause */
             km_sync_out_start(&member->out);
@@ -247,6 +258,7 @@ void km_sync_members_follow(struct km_sync *sync)
 {
     take_in(sync, sync->adopted);
     take_in(sync, sync->noticed);
+    sync->others = count_others(sync);
     let_go(sync);
     km_sync_members_publish(sync);
     direct_streams(sync);

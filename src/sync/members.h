@@ -33,5 +33,8 @@ void km_sync_members_fini(struct km_sync *sync);
 /* Returns a member, or NULL. */
 struct km_sync_member *km_sync_member_find(const struct km_sync *sync,
                                            const struct km_member_id *id);
+/* Returns whether a record of a view is this node's, of any of its lives. */
+bool km_sync_is_self(const struct km_sync *sync,
+                     const struct km_member *record);
 /* Replaces the table of origins.h. */
 void km_sync_members_publish(struct km_sync *sync);

@@ -36,6 +36,7 @@ void km_sync_out_init(struct km_sync_out *out, struct km_sync_member *member)
 void km_sync_out_rebase(struct km_sync_out *out, uint64_t seq)
 {
     out->acked = seq;
+    out->confirmed = 0;
     out->next = seq + 1;
 }
 
@@ -315,6 +316,7 @@ static void on_applied(struct km_sync_out *out, uint64_t applied)
     }
     out->heard = km_sync_now(sync_of(out));
     out->acked = applied > out->acked ? applied : out->acked;
+    out->confirmed = applied > out->confirmed ? applied : out->confirmed;
     if (out->is_unsynced) {
         look_at_lag(out);
     }

@@ -46,6 +46,9 @@ struct km_sync_out {
     uint64_t next;  /* seq of the next mutation to be sent */
     uint64_t clock; /* of the last one that was sent; 0: none in this stream */
     uint64_t acked;
+    /* What the member itself has said to have applied. `acked` can be ahead of it: it
+     * counts what a Gap covers before the member has the Gap. */
+    uint64_t confirmed;
     bool is_unsynced;
     struct km_sync_named named;
     struct km_sync_pin *pin; /* the value that is being sent in chunks */
@@ -106,6 +109,7 @@ struct km_sync_member {
     char *address;
     struct km_sync_origin *origin;
     enum km_member_state state; /* when a view had it last */
+    bool is_noticed;            /* the noticed view has it */
     uint64_t final_seq;         /* of its record */
     uint64_t final_clock;       /* likewise; 0: the record has no goodbye */
     /* ---- from it ---- */
@@ -149,6 +153,7 @@ struct km_sync {
     struct km_list members;
     struct km_list ins;
     struct km_list pins;
+    size_t others; /* members of the noticed view, without this node */
     uint64_t
         gates; /* how often a member was gone of whom mutations may be missing: the
                      * view gate of R4 */
