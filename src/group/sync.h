@@ -22,6 +22,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "base/pool.h"
 #include "base/snapshot.h"
 #include "base/timer.h"
 #include "group/unsynced.h"
@@ -53,9 +54,11 @@ struct km_sync_wait {
      * acknowledged it, and is the callee's reference. Runs once, on a loop or pool thread,
      * without a lock, never inside the call. */
     void (*done)(struct km_sync_wait *wait, struct km_unsynced *unsynced);
-    /* ---- of sync/ ---- */
+    /* ---- of node/ and sync/ ---- */
+    void *owner;
     struct km_list node;
     struct km_timer timer;
+    struct km_job job;
 };
 
 struct km_group_sync_ops {

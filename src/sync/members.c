@@ -3,6 +3,7 @@
 
 #include "base/container.h"
 #include "base/log.h"
+#include "sync/acks.h"
 #include "sync/receiver.h"
 #include "sync/sender.h"
 
@@ -263,6 +264,7 @@ void km_sync_members_follow(struct km_sync *sync)
     km_sync_members_publish(sync);
     direct_streams(sync);
     km_sync_in_answer_held(sync);
+    km_sync_acks_look(sync);
 }
 
 void km_sync_members_fini(struct km_sync *sync)

@@ -27,7 +27,12 @@ enum km_sync_rule {
     KM_SYNC_R6_OWN_CLOCK = 1 << 6,  /* floors rise to the clock of this node */
     KM_SYNC_R11_BEHIND = 1 << 7, /* a member that has not all of a leaver's */
     KM_SYNC_R12_FIRST = 1 << 8,  /* seq 1 stands for what was not told */
-    KM_SYNC_QUARANTINE = 1 << 9  /* a clock far ahead is not merged */
+    KM_SYNC_QUARANTINE = 1 << 9, /* a clock far ahead is not merged */
+
+    /* Only members of the noticed view acknowledge. */
+    KM_SYNC_R10_WHOSE_ACKS = 1 << 11,
+    /* A Gap acknowledges nothing before the member has it. */
+    KM_SYNC_R1_GAP_ACK = 1 << 12
 };
 
 #ifdef KAMA_BREAKABLE

@@ -5,6 +5,7 @@
 #include "base/container.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "sync/acks.h"
 #include "sync/course.h"
 #include "sync/members.h"
 #include "sync/pin.h"
@@ -270,6 +271,7 @@ static void on_welcome(struct km_sync_out *out, kama_bytes message)
         km_sync_course_heartbeat(out);
         km_sync_out_pump(out);
     }
+    km_sync_acks_look(sync);
 }
 
 km_ns km_sync_out_lag(const struct km_sync_out *out, uint64_t seq)
@@ -320,6 +322,7 @@ static void on_applied(struct km_sync_out *out, uint64_t applied)
     if (out->is_unsynced) {
         look_at_lag(out);
     }
+    km_sync_acks_look(sync_of(out));
 }
 
 void km_sync_out_message(struct km_sync_out *out, kama_bytes message)

@@ -4,6 +4,7 @@
 #include "base/container.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "sync/acks.h"
 #include "sync/members.h"
 #include "sync/receiver.h"
 #include "sync/sender.h"
@@ -102,7 +103,8 @@ kama_status km_sync_new(const struct km_sync_options *options,
     sync->again.fire = on_again;
     sync->cluster = km_mem_strdup(sync->mem, options->cluster);
     sync->service = km_mem_strdup(sync->mem, options->service);
-    if (sync->cluster == NULL || sync->service == NULL) {
+    bool has_acks = km_sync_acks_init(sync);
+    if (sync->cluster == NULL || sync->service == NULL || !has_acks) {
         km_sync_free(sync);
         return km_fail(KAMA_ERR_NO_MEMORY, "no memory for streams");
     }
@@ -128,6 +130,7 @@ void km_sync_close(struct km_sync *sync)
     sync->is_closed = true;
     km_sync_disarm(sync, &sync->goodbye);
     km_sync_disarm(sync, &sync->again);
+    km_sync_acks_end(sync);
     each_out(sync, km_sync_out_stop);
     km_sync_in_end_all(sync, KAMA_ERR_CLOSED, "the node stops");
 }
@@ -139,6 +142,7 @@ void km_sync_free(struct km_sync *sync)
     }
     KM_ASSERT(km_list_empty(&sync->ins) && km_list_empty(&sync->pins));
     km_sync_members_fini(sync);
+    km_sync_acks_fini(sync);
     km_view_unref(sync->noticed);
     km_view_unref(sync->adopted);
     km_buf_fini(&sync->head);
@@ -175,6 +179,7 @@ void km_sync_set_self(struct km_sync *sync, const struct km_member_id *id,
         seq = 0;
     }
     seq = begin_life(sync, km_sync_origin_number(id), seq);
+    km_sync_acks_renew(sync, km_sync_origin_number(id));
     km_sync_in_end_all(sync, KAMA_ERR_NOT_MEMBER, "this node has a new id");
     each_out(sync, km_sync_out_stop);
     KM_LIST_FOREACH(node, tmp, &sync->members) {
@@ -352,5 +357,6 @@ void km_sync_check(const struct km_sync *sync)
     }
     KM_ASSERT(refs == 0);
     KM_ASSERT(bytes == sync->large_bytes && bytes <= KM_SYNC_LARGE_BYTES);
+    km_sync_acks_check(sync);
     km_sync_log_check(sync->log);
 }

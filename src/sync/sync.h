@@ -6,6 +6,7 @@
  *     log grew, writable, ack  --> sender.c    one stream to each member of any state
  *     message of another node  --> receiver.c  apply, then acknowledge
  *     view noticed, adopted    --> members.c   who is there, and how they have left
+ *     mutation waits           --> acks.c      until one member has it, or all have
  *
  * A stream to a member:
  *
@@ -25,6 +26,7 @@
 #pragma once
 
 #include "base/timer.h"
+#include "group/sync.h"
 #include "group/sync_apply.h"
 #include "sync/origins.h"
 
@@ -117,6 +119,11 @@ void km_sync_adopt(struct km_sync *sync, struct km_view *view);
 void km_sync_forget(struct km_sync *sync);
 /* The log has grown. */
 void km_sync_grew(struct km_sync *sync);
+/* R1. Waits for the acknowledgement of a mutation of this node. `done` may run inside. A
+ * machine that is closed lists all members. */
+void km_sync_await(struct km_sync *sync, struct km_sync_wait *wait);
+/* Returns whether the noticed view has other members. */
+bool km_sync_has_witnesses(const struct km_sync *sync);
 /* R11. Flushes all live streams; their last record is the goodbye. -> said_goodbye,
  * at the latest at `until`. */
 void km_sync_say_goodbye(struct km_sync *sync, km_ns until);

@@ -134,6 +134,14 @@ struct km_sync_group {
     kama_group *group; /* NULL: it is not there, or not there yet */
 };
 
+/* The mutations whose callers wait (acks.h). */
+struct km_sync_acks {
+    uint64_t life;      /* the origin in their versions */
+    struct km_list one; /* by seq */
+    struct km_list all;
+    struct km_unsynced *unknown; /* instead of a list that finds no memory */
+};
+
 enum km_sync_stage { KM_SYNC_STAYS, KM_SYNC_LEAVES, KM_SYNC_HAS_LEFT };
 
 struct km_sync {
@@ -153,6 +161,7 @@ struct km_sync {
     struct km_list members;
     struct km_list ins;
     struct km_list pins;
+    struct km_sync_acks acks;
     size_t others; /* members of the noticed view, without this node */
     uint64_t
         gates; /* how often a member was gone of whom mutations may be missing: the

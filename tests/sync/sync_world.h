@@ -28,6 +28,7 @@
 #include "group/group.h"
 #include "group/group_internal.h"
 #include "sim/world.h"
+#include "sync/acks.h"
 #include "sync/members.h"
 #include "sync/sender.h"
 #include "sync/sync_internal.h"
@@ -835,6 +836,44 @@ static inline void del_in(struct node *n, unsigned g, unsigned k)
 static inline void del(struct node *n, unsigned k)
 {
     del_in(n, 0, k);
+}
+
+/* A caller that waits for the newest mutation of a node. */
+struct waiter {
+    struct km_sync_wait wait;
+    unsigned ended;
+    struct km_unsynced *unsynced; /* a reference */
+};
+
+static inline void on_acknowledged(struct km_sync_wait *wait,
+                                   struct km_unsynced *unsynced)
+{
+    struct waiter *waiter = KM_CONTAINER_OF(wait, struct waiter, wait);
+    waiter->ended++;
+    waiter->unsynced = unsynced;
+}
+
+static inline void await_ack(struct node *n, struct waiter *waiter,
+                             enum km_sync_ack ack, km_ns span)
+{
+    struct km_sync_log_state log;
+    km_sync_log_get(n->log, &log);
+    *waiter = (struct waiter){
+        .wait = {.version = {.hlc = log.newest, .origin = log.origin},
+                 .seq = log.seq,
+                 .ack = ack,
+                 .until = n->world->sim.now + span,
+                 .done = on_acknowledged}};
+    km_sync_await(n->sync, &waiter->wait);
+}
+
+/* Asserts that a wait has ended with so many members, and gives the list back. */
+static inline void expect_ended(struct waiter *waiter, size_t unsynced)
+{
+    assert_int_equal(waiter->ended, 1);
+    assert_int_equal(km_unsynced_count(waiter->unsynced), unsynced);
+    km_unsynced_unref(waiter->unsynced);
+    waiter->unsynced = NULL;
 }
 
 /* Returns the number of the value that a node has of a key; 0: none. */
