@@ -193,6 +193,8 @@ kama_status km_cluster_sync_new(struct km_cluster *cluster,
     km_list_init(&sync->views);
     sync->news_mail.run = km_cluster_sync_on_news;
     sync->grew_mail.run = km_cluster_sync_on_grew;
+    km_list_init(&sync->waits);
+    sync->waits_mail.run = km_cluster_sync_on_waits;
     atomic_init(&sync->role, KM_SYNC_JOINING);
     kama_status status = make_lock(sync);
     if (status != KAMA_OK) {

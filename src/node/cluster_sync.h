@@ -7,6 +7,7 @@
  *     peers: adopted             +-- one mail --> machine --> streams to all members
  *     stop: refuse, goodbye    --+
  *     groups: the log has grown ---- one mail -->
+ *     groups: a mutation waits  ---- one mail -->
  *     people: the streams      <---- copied every KM_SYNC_SHOWN_MS, under a lock
  *
  * Every view reaches the machine, in order, because a member may have come and gone in
@@ -21,8 +22,8 @@
  * A node that leaves goes on until its clients have gone: every mutation is on its way
  * before the goodbye.
  *
- * Threads: new, start, close and free are setup; `role`, `origins`, `grew` and `find`
- * any thread; goodbye and retire the thread that stops the node; the rest the
+ * Threads: new, start, close and free are setup; `role`, `origins`, `grew`,
+ * `has_witnesses`, `await` and `find` any thread; goodbye and retire the thread that stops the node; the rest the
  * control loop. Errors: KAMA_ERR_NO_MEMORY, KAMA_ERR_THREADS, KAMA_ERR_IO. Ownership: part
  * of a cluster. Cost: one thread, and one connection to each member.
  */
@@ -68,6 +69,11 @@ enum km_sync_role km_cluster_sync_role(const struct km_cluster *cluster);
 struct km_sync_origins *km_cluster_sync_origins(
     const struct km_cluster *cluster);
 void km_cluster_sync_grew(const struct km_cluster *cluster);
+/* Returns whether the noticed view has other members (struct km_group_sync_ops). */
+bool km_cluster_sync_has_witnesses(const struct km_cluster *cluster);
+/* R1. Waits for the acknowledgement of a mutation; `done` runs on the sync loop. */
+void km_cluster_sync_await(const struct km_cluster *cluster,
+                           struct km_sync_wait *wait);
 
 /* -- news -------------------------------------------------------------------- */
 

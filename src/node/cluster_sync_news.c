@@ -41,6 +41,25 @@ void km_cluster_sync_on_grew(struct km_mail *mail)
     km_sync_feed_own(sync->node->sync_feed);
 }
 
+/* The list is emptied before the callers are answered, who may make mutations that wait. */
+void km_cluster_sync_on_waits(struct km_mail *mail)
+{
+    struct km_cluster_sync *sync =
+        KM_CONTAINER_OF(mail, struct km_cluster_sync, waits_mail);
+    struct km_list waits;
+    struct km_list *node;
+    km_list_init(&waits);
+    km_mutex_lock(&sync->lock);
+    km_list_splice(&waits, &sync->waits);
+    sync->waits_posted = false;
+    km_mutex_unlock(&sync->lock);
+    km_cluster_sync_look_clock(sync);
+    while ((node = km_list_pop_front(&waits)) != NULL) {
+        km_sync_await(sync->machine,
+                      KM_CONTAINER_OF(node, struct km_sync_wait, node));
+    }
+}
+
 static void take_self(struct km_cluster_sync *sync,
                       const struct km_sync_news *news)
 {
@@ -82,13 +101,14 @@ static void say_goodbye(struct km_cluster_sync *sync, km_ns until)
 static void take_view(struct km_cluster_sync *sync, struct km_view *view,
                       bool adopted)
 {
-    if (!adopted) {
+    if (adopted) {
+        km_sync_adopt(sync->machine, view);
+        km_view_unref(sync->view);
+        sync->view = km_view_ref(view);
+    } else {
         km_sync_notice(sync->machine, view);
-        return;
     }
-    km_sync_adopt(sync->machine, view);
-    km_view_unref(sync->view);
-    sync->view = km_view_ref(view);
+    atomic_store(&sync->has_witnesses, km_sync_has_witnesses(sync->machine));
 }
 
 /* R10. A member has come and gone unseen. */
@@ -306,5 +326,24 @@ void km_cluster_sync_grew(const struct km_cluster *cluster)
     struct km_cluster_sync *sync = cluster->sync;
     if (!atomic_exchange(&sync->grew_posted, true)) {
         km_loop_post(sync->loop, &sync->grew_mail);
+    }
+}
+
+bool km_cluster_sync_has_witnesses(const struct km_cluster *cluster)
+{
+    return atomic_load(&cluster->sync->has_witnesses);
+}
+
+void km_cluster_sync_await(const struct km_cluster *cluster,
+                           struct km_sync_wait *wait)
+{
+    struct km_cluster_sync *sync = cluster->sync;
+    km_mutex_lock(&sync->lock);
+    km_list_push_back(&sync->waits, &wait->node);
+    bool post = !sync->waits_posted;
+    sync->waits_posted = true;
+    km_mutex_unlock(&sync->lock);
+    if (post) {
+        km_loop_post(sync->loop, &sync->waits_mail);
     }
 }

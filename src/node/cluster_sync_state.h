@@ -56,8 +56,10 @@ struct km_cluster_sync {
     struct km_sync *machine;
     struct km_mail news_mail;
     struct km_mail grew_mail;
+    struct km_mail waits_mail;
     struct km_mail standing_mail; /* to the control loop */
     atomic_bool grew_posted;
+    atomic_bool has_witnesses; /* written by the sync loop */
     /* By the control loop: do all streams stand? Written under the lock. */
     atomic_bool watched;
     _Atomic(enum km_sync_role) role;
@@ -75,6 +77,8 @@ struct km_cluster_sync {
     struct km_sync_news news;
     struct km_list views; /* of struct km_sync_view_news, in their order */
     bool posted;          /* news_mail */
+    struct km_list waits; /* of struct km_sync_wait, in their order */
+    bool waits_posted;    /* waits_mail */
     bool said_goodbye;
     struct km_sync_shown *shown;
     size_t shown_count, shown_cap;
@@ -82,9 +86,10 @@ struct km_cluster_sync {
 
 /* -- cluster_sync_news.c ---------------------------------------------------- */
 
-/* The mails of `news` and `grew`. */
+/* The mails of `news`, `grew` and `waits`. */
 void km_cluster_sync_on_news(struct km_mail *mail);
 void km_cluster_sync_on_grew(struct km_mail *mail);
+void km_cluster_sync_on_waits(struct km_mail *mail);
 /* R15. Looks whether the process or the machine has stood still. arg: the sync. */
 void km_cluster_sync_look_clock(void *arg);
 /* The goodbye is said, or there is nobody who could hear it. */

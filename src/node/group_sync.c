@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/group_sync.h"
 
+#include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/info.h"
@@ -33,6 +34,44 @@ static struct km_version originate(void *sync, uint32_t number,
 {
     return km_sync_log_append(((kama_node *)sync)->sync_log, number, asking,
                               ret_seq);
+}
+
+static bool has_witnesses(void *sync)
+{
+    kama_node *node = sync;
+    struct km_snapshot_reader reader;
+    const struct km_cluster *cluster =
+        km_snapshot_enter(&node->cluster_now, &reader);
+    bool has = cluster != NULL && km_cluster_sync_has_witnesses(cluster);
+    km_snapshot_leave(&reader);
+    return has;
+}
+
+static void end_alone(struct km_job *job)
+{
+    struct km_sync_wait *wait = KM_CONTAINER_OF(job, struct km_sync_wait, job);
+    wait->done(wait, NULL);
+}
+
+/* The node may have left its cluster since the mutation has begun: then it is alone. */
+static void await(void *sync, struct km_sync_wait *wait)
+{
+    kama_node *node = sync;
+    struct km_snapshot_reader reader;
+    const struct km_cluster *cluster =
+        km_snapshot_enter(&node->cluster_now, &reader);
+    bool alone = cluster == NULL;
+    if (!alone) {
+        km_cluster_sync_await(cluster, wait);
+    }
+    km_snapshot_leave(&reader);
+    if (!alone) {
+        return;
+    }
+    wait->job.run = end_alone;
+    if (km_pool_submit(node->pool, &wait->job) != KAMA_OK) {
+        end_alone(&wait->job);
+    }
 }
 
 static bool merge(void *sync, uint64_t hlc)
@@ -73,6 +112,8 @@ static const struct km_group_sync_ops ops = {
     .enter = enter,
     .leave = leave,
     .originate = originate,
+    .has_witnesses = has_witnesses,
+    .await = await,
     .merge = merge,
     .clear = clear,
     .invalidate = invalidate,
