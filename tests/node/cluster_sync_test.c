@@ -3,11 +3,14 @@
 /* Nodes of one process over a real etcd, whose group is synchronized: each node has
  * what the others set, and has nothing that they have deleted. */
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/status.h"
 #include "helpers/etcd_server.h"
 #include "helpers/failmalloc.h"
+#include "node/group_sync.h"
 #include "node/node.h"
 #include "services/cluster.h"
+#include "sync/log.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -211,6 +214,143 @@ static void test_mutations_reach_the_others(void **state)
         kama_node_free(nodes[i]);
     }
 }
+
+/* -- waits ------------------------------------------------------------------- */
+
+/* A wait for the newest mutation of a node, as a group makes it. */
+struct waiter {
+    struct km_sync_wait wait;
+    struct km_unsynced *unsynced;
+    atomic_bool ended;
+};
+
+static void on_acknowledged(struct km_sync_wait *wait,
+                            struct km_unsynced *unsynced)
+{
+    struct waiter *waiter = KM_CONTAINER_OF(wait, struct waiter, wait);
+    waiter->unsynced = unsynced;
+    atomic_store(&waiter->ended, true);
+}
+
+static void await_newest(kama_node *node, struct waiter *waiter,
+                         enum km_sync_ack ack, int64_t patience_ms)
+{
+    struct km_group_sync sync;
+    struct km_sync_log_state log;
+    km_node_group_sync_of(node, &sync);
+    km_sync_log_get(node->sync_log, &log);
+    *waiter = (struct waiter){
+        .wait = {.version = {.hlc = log.newest, .origin = log.origin},
+                 .seq = log.seq,
+                 .ack = ack,
+                 .until = km_ns_after_ms(km_clock_mono(km_clock_system()),
+                                         patience_ms),
+                 .done = on_acknowledged}};
+    sync.ops->await(sync.arg, &waiter->wait);
+}
+
+static bool has_witnesses(kama_node *node)
+{
+    struct km_group_sync sync;
+    km_node_group_sync_of(node, &sync);
+    return sync.ops->has_witnesses(sync.arg);
+}
+
+/* A node that is alone or stopped has nobody to wait for; otherwise the mutation is on
+ * all nodes when the wait ends. */
+static void test_waits_end_when_the_others_have_it(void **state)
+{
+    static const enum km_sync_ack acks[] = {KM_SYNC_ACK_ONE, KM_SYNC_ACK_ALL};
+    kama_node *nodes[NODES] = {start_node()};
+    struct waiter waiter;
+    char text[24];
+    (void)state;
+    set(values(nodes[0]), KAMA_STR("alone"), "value");
+    assert_false(has_witnesses(nodes[0]));
+    await_newest(nodes[0], &waiter, KM_SYNC_ACK_ALL, PATIENCE_MS);
+    WAIT_UNTIL(atomic_load(&waiter.ended));
+    assert_null(waiter.unsynced);
+    for (unsigned i = 1; i < NODES; i++) {
+        nodes[i] = start_node();
+    }
+    for (unsigned i = 0; i < NODES; i++) {
+        WAIT_UNTIL(is_linked(nodes[i], NODES - 1) && has_witnesses(nodes[i]));
+    }
+    for (unsigned i = 0; i < 40; i++) {
+        kama_node *node = nodes[i % NODES];
+        unsigned have = 0;
+        set(values(node), key_of(text, i), "value");
+        await_newest(node, &waiter, acks[i % 2], PATIENCE_MS);
+        WAIT_UNTIL(atomic_load(&waiter.ended));
+        assert_null(waiter.unsynced);
+        for (unsigned k = 0; k < NODES; k++) {
+            have += has(values(nodes[k]), key_of(text, i), "value");
+        }
+        assert_true(have >= (acks[i % 2] == KM_SYNC_ACK_ALL ? NODES : 2));
+    }
+    assert_int_equal(kama_node_stop(nodes[1]), KAMA_OK);
+    assert_false(has_witnesses(nodes[1]));
+    await_newest(nodes[1], &waiter, KM_SYNC_ACK_ONE, PATIENCE_MS);
+    WAIT_UNTIL(atomic_load(&waiter.ended));
+    assert_null(waiter.unsynced);
+    for (unsigned i = 0; i < NODES; i++) {
+        kama_node_free(nodes[i]);
+    }
+}
+
+#define WAITS 300
+
+struct waiting {
+    kama_node *node;
+    unsigned number;
+    struct waiter waiters[WAITS];
+};
+
+static void *wait_often(void *arg)
+{
+    struct waiting *w = arg;
+    char text[24];
+    for (unsigned i = 0; i < WAITS; i++) {
+        set(values(w->node), key_of(text, w->number * WAITS + i), "value");
+        await_newest(w->node, &w->waiters[i],
+                     i % 2 == 0 ? KM_SYNC_ACK_ONE : KM_SYNC_ACK_ALL,
+                     PATIENCE_MS);
+    }
+    return NULL;
+}
+
+/* Four threads wait at the same time, and the last node is stopped meanwhile: each wait
+ * ends once. */
+static void test_waits_of_many_threads(void **state)
+{
+    static struct waiting waiting[4];
+    pthread_t threads[4];
+    (void)state;
+    kama_node *one = start_node();
+    kama_node *two = start_node();
+    WAIT_UNTIL(is_linked(one, 1) && has_witnesses(one));
+    for (unsigned i = 0; i < 4; i++) {
+        waiting[i].node = one;
+        waiting[i].number = i;
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, wait_often, &waiting[i]), 0);
+    }
+    kama_node_free(two);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    assert_int_equal(kama_node_stop(one), KAMA_OK);
+    for (unsigned i = 0; i < 4; i++) {
+        for (unsigned k = 0; k < WAITS; k++) {
+            struct waiter *waiter = &waiting[i].waiters[k];
+            WAIT_UNTIL(atomic_load(&waiter->ended));
+            km_unsynced_unref(waiter->unsynced);
+        }
+    }
+    kama_node_free(one);
+}
+
+/* -- values and fills -------------------------------------------------------- */
 
 /* A value of each length travels: within a message, alone, and in parts. */
 static void test_values_of_all_lengths(void **state)
@@ -555,6 +695,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_mutations_reach_the_others),
+        TEST(test_waits_end_when_the_others_have_it),
+        TEST(test_waits_of_many_threads),
         TEST(test_values_of_all_lengths),
         TEST(test_what_is_loaded_is_kept),
         TEST(test_comes_and_goes),
