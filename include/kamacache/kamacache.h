@@ -1849,10 +1849,18 @@ typedef struct kama_member {
     uint64_t mutations_failed;
     /* Requests of this member that the asked node has answered. */
     uint64_t served;
-    /* The stream that carries the mutations of the asked node to the member: "live",
-     * "hello" (the two agree where to go on), "down" (there is no connection), or ""
-     * (there is none: the member is the asked node, or the node is alone). The
-     * figures below are up to a quarter of a second old. */
+    /* How far the member has the mutations of the asked node:
+     *     "in_sync"   a stream carries them, and none has waited for longer than 500 ms
+     *     "lagging"   one has
+     *     "unsynced"  one has waited for longer than sync_timeout, with or without a
+     *                 stream; the member may have older values
+     *     "gapped"    the member is told that it has missed some for good, and drops
+     *                 what they may have changed
+     *     "down"      no stream stands, and none has waited for so long
+     *     ""          there is no stream: the member is the asked node, or the node is
+     *                 alone
+     * A mutation waits until the member has acknowledged it. The figures below are up to
+     * a quarter of a second old. */
     const char *sync_state;
     /* How many mutations of the asked node the member has not acknowledged, and how
      * old the first of them is, in nanoseconds. */
@@ -1881,6 +1889,8 @@ typedef struct kama_member {
     /* 1 if the asked node refuses the mutations of the member for a while, because the
      * clock in them was more than 60 s ahead. */
     uint32_t quarantined;
+    /* 1 if a stream carries the mutations of the asked node to the member. */
+    uint32_t sync_up;
 } kama_member;
 
 typedef void (*kama_member_fn)(void *arg, const kama_member *member);

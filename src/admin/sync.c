@@ -3,8 +3,6 @@
 
 #include "admin/json.h"
 
-#include <string.h>
-
 json_t *km_admin_sync_stream(const kama_member *member)
 {
     struct km_admin_json json;
@@ -13,7 +11,7 @@ json_t *km_admin_sync_stream(const kama_member *member)
     }
     km_admin_json_begin(&json);
     km_admin_json_text(&json, "state", member->sync_state);
-    km_admin_json_bool(&json, "up", strcmp(member->sync_state, "live") == 0);
+    km_admin_json_bool(&json, "up", member->sync_up);
     km_admin_json_bool(&json, "unsynced", member->unsynced);
     km_admin_json_bool(&json, "quarantined", member->quarantined);
     km_admin_json_uint(&json, "lag_ns", member->sync_lag_ns);

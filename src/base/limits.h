@@ -248,6 +248,7 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 #define KM_SYNC_HEARTBEAT_MS 500
 #define KM_SYNC_ACK_MS 10 /* acknowledgements that come together are one */
 #define KM_SYNC_SILENT_MS 1500
+#define KM_SYNC_LAGGING_MS 500 /* a member that acknowledges later is shown */
 #define KM_SYNC_HELLO_MS 1000  /* before a stream is begun again */
 #define KM_SYNC_CLOCK_MS 60000 /* a clock that is further ahead is refused */
 #define KM_SYNC_QUARANTINE_MS 60000 /* and so is its node, for so long */

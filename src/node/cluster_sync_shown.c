@@ -41,7 +41,8 @@ static void show_row(void *arg, const struct km_sync_member_info *info)
     }
     sync->shown[sync->shown_count++] = (struct km_sync_shown){
         .id = info->id,
-        .stream = {.sync_state = info->state,
+        .stream = {.sync_state = km_sync_peer_state_name(info->state),
+                   .up = info->up,
                    .sync_lag_ns = info->lag,
                    .sync_queue = info->queue,
                    .acked = info->acked,
@@ -119,7 +120,7 @@ static void count_missing(void *arg, const struct km_sync_member_info *info)
     struct standing *standing = arg;
     const struct km_member *member = km_view_find_id(standing->view, &info->id);
     if (member != NULL && member->state == KM_MEMBER_ACTIVE &&
-        (strcmp(info->state, "live") != 0 || !info->is_known)) {
+        (!info->up || !info->is_known)) {
         standing->missing++;
     }
 }

@@ -13,6 +13,7 @@ static void show_stream(const struct km_cluster_stream *stream,
                         kama_member *member)
 {
     member->sync_state = stream->sync_state != NULL ? stream->sync_state : "";
+    member->sync_up = stream->up;
     member->sync_queue = stream->sync_queue;
     member->sync_lag_ns = stream->sync_lag_ns;
     member->sync_acked = stream->acked;

@@ -44,9 +44,11 @@ const char *km_cluster_reach_name(enum km_cluster_reach reach);
 /* The streams of mutations between the node and a member, as they are shown; up to
  * a quarter of a second old. */
 struct km_cluster_stream {
-    /* Of the stream to the member: "down", "hello" or "live"; NULL: there is none,
-     * because the member is the node itself, or the node has no streams. */
+    /* How far the member has the mutations of the node: "in_sync", "lagging",
+     * "unsynced", "gapped" or "down" (sync/peer_state.h); NULL: it is the node itself,
+     * or the node has no streams. */
     const char *sync_state;
+    bool up; /* mutations of the node flow to the member */
     uint64_t
         sync_lag_ns; /* age of the oldest mutation of this node that the member
                            * has not acknowledged; 0: there is none */

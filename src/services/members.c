@@ -116,7 +116,7 @@ static struct km_msg_member_stream show_stream(
     struct km_msg_member_stream message = {.up = false};
     if (stream->sync_state != NULL) {
         message = (struct km_msg_member_stream){
-            .up = strcmp(stream->sync_state, "live") == 0,
+            .up = stream->up,
             .lag_entries = stream->sync_queue,
             .gaps = stream->gaps_received,
             .state = KAMA_STR(stream->sync_state),

@@ -31,7 +31,7 @@ enum figure {
 static void read_figures(const struct km_cluster_stream *stream,
                          uint64_t figures[FIGURE_COUNT])
 {
-    figures[CONNECTED] = strcmp(stream->sync_state, "live") == 0;
+    figures[CONNECTED] = stream->up;
     figures[UNSYNCED] = stream->unsynced;
     figures[QUARANTINED] = stream->quarantined;
     figures[LAG_NS] = stream->sync_lag_ns;

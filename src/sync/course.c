@@ -29,6 +29,8 @@ static bool send_gap(struct km_sync_out *out, const struct km_msg_sync_gap *gap,
     }
     out->next = gap->seq + 1;
     out->clock = gap->clock;
+    out->before_gap = km_sync_out_is_gapped(out) ? out->before_gap : out->acked;
+    out->gap = gap->seq;
     out->acked = gap->seq;
     out->gaps++;
     km_sync_say(sync, KM_LOG_INFO, out->member->address,

@@ -24,6 +24,7 @@
 
 #include "base/snapshot.h"
 #include "sync/log.h"
+#include "sync/peer_state.h"
 #include "view/view.h"
 
 struct km_sync_origins;
@@ -112,11 +113,12 @@ bool km_sync_may_keep(struct km_sync_origins *origins,
 struct km_sync_member_info {
     struct km_member_id id;
     const char *address;
-    const char *state; /* of the stream to it: "down", "hello", "live" */
-    uint64_t applied;  /* of its mutations, here */
-    uint64_t acked;    /* of the mutations of this node, there */
-    uint64_t queue;    /* mutations of this node that it has not acknowledged */
-    km_ns lag;         /* how old the oldest of them is; 0: there is none */
+    enum km_sync_peer_state state;
+    bool up;          /* mutations of this node flow to it */
+    uint64_t applied; /* of its mutations, here */
+    uint64_t acked;   /* of the mutations of this node, there */
+    uint64_t queue;   /* mutations of this node that it has not acknowledged */
+    km_ns lag;        /* how old the oldest of them is; 0: there is none */
     uint64_t sent, received, duplicates, gaps_sent, gaps_received;
     bool
         is_known; /* its stream has told its first mutation, a Gap, or that there is

@@ -41,23 +41,22 @@ void km_sync_out_rebase(struct km_sync_out *out, uint64_t seq)
     out->next = seq + 1;
 }
 
-const char *km_sync_out_state_name(const struct km_sync_out *out)
+bool km_sync_out_is_gapped(const struct km_sync_out *out)
 {
-    switch (out->state) {
-    case KM_SYNC_OUT_HELLO:
-        return "hello";
-    case KM_SYNC_OUT_LIVE:
-        return "live";
-    default:
-        return "down";
-    }
+    return out->gap > out->confirmed;
 }
 
 /* -- the life of a stream ---------------------------------------------------------- */
 
+/* A Gap that the member has not acknowledged may be lost, and what it covers waits as
+ * before. */
 static void forget_stream(struct km_sync_out *out)
 {
     km_sync_pin_give(sync_of(out), out->pin);
+    if (km_sync_out_is_gapped(out)) {
+        out->acked = out->before_gap;
+    }
+    out->gap = 0;
     out->pin = NULL;
     out->use = NULL;
     out->state = KM_SYNC_OUT_DOWN;

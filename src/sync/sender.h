@@ -46,5 +46,5 @@ void km_sync_out_rebase(struct km_sync_out *out, uint64_t seq);
 /* Returns how long the oldest mutation waits that the member has not acknowledged; 0:
  * none does. */
 km_ns km_sync_out_lag(const struct km_sync_out *out, uint64_t seq);
-/* Returns the name of the state, for people. */
-const char *km_sync_out_state_name(const struct km_sync_out *out);
+/* Returns whether the member was told a Gap that it has not acknowledged. */
+bool km_sync_out_is_gapped(const struct km_sync_out *out);

@@ -289,10 +289,12 @@ static struct km_sync_member_info info_of(const struct km_sync_member *member,
 {
     const struct km_sync_out *out = &member->out;
     km_ns now = km_sync_now(member->sync);
+    enum km_sync_peer_state state = km_sync_peer_state_of(out, seq);
     return (struct km_sync_member_info){
         .id = member->id,
         .address = member->address,
-        .state = km_sync_out_state_name(out),
+        .state = state,
+        .up = out->state == KM_SYNC_OUT_LIVE,
         .applied = member->applied,
         .acked = out->acked,
         .queue = seq > out->acked ? seq - out->acked : 0,
@@ -304,9 +306,8 @@ static struct km_sync_member_info info_of(const struct km_sync_member *member,
         .gaps_received = member->gaps,
         .is_known = member->is_known,
         .gap_age = member->gaps > 0 ? now - member->gap_at : 0,
-        .quarantined = now<member->quarantined_until,
-                           .unsynced = km_sync_out_lag(out, seq)>
-                           member->sync->timeout};
+        .quarantined = now < member->quarantined_until,
+        .unsynced = state == KM_SYNC_PEER_UNSYNCED};
 }
 
 void km_sync_visit(struct km_sync *sync,

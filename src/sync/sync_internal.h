@@ -49,6 +49,8 @@ struct km_sync_out {
     /* What the member itself has said to have applied. `acked` can be ahead of it: it
      * counts what a Gap covers before the member has the Gap. */
     uint64_t confirmed;
+    uint64_t gap; /* seq of the newest Gap of this stream; 0: there was none */
+    uint64_t before_gap; /* what was acknowledged before it */
     bool is_unsynced;
     struct km_sync_named named;
     struct km_sync_pin *pin; /* the value that is being sent in chunks */

@@ -129,7 +129,8 @@ static inline void kit_members(void *arg,
     member.self = 0;
     member.label_count = 0;
     member.fills = UINT64_MAX;
-    member.sync_state = "live";
+    member.sync_state = "in_sync";
+    member.sync_up = 1;
     member.sync_queue = 2;
     member.sync_lag_ns = 1500;
     member.sync_gaps_received = 4;

@@ -100,7 +100,7 @@ static void test_sync(void **state)
     json_t *stream = json_object_get(json_array_get(members, 0), "stream");
     assert_string_equal(text_of(json_array_get(members, 0), "address"),
                         "10.0.0.2:8001");
-    assert_string_equal(text_of(stream, "state"), "live");
+    assert_string_equal(text_of(stream, "state"), "in_sync");
     assert_true(json_is_true(json_object_get(stream, "up")));
     assert_true(json_is_false(json_object_get(stream, "unsynced")));
     assert_int_equal(number_of(stream, "lag_ns"), 1500);

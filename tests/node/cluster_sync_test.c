@@ -108,7 +108,7 @@ static void count_streams(void *arg, const struct km_cluster_view *view)
     struct streams *streams = arg;
     for (size_t i = 0; i < view->count; i++) {
         const struct km_cluster_stream *s = &view->members[i].stream;
-        bool live = s->sync_state != NULL && strcmp(s->sync_state, "live") == 0;
+        bool live = s->up;
         streams->live += live ? 1 : 0;
         streams->down += live || view->members[i].self ? 0 : 1;
         streams->queue += s->sync_queue;

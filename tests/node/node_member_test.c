@@ -14,7 +14,8 @@ static void test_a_member_with_streams(void **state)
 {
     (void)state;
     const struct km_cluster_member member = {.address = "10.0.0.2:1",
-                                             .stream = {.sync_state = "hello",
+                                             .stream = {.sync_state = "lagging",
+                                                        .up = true,
                                                         .sync_lag_ns = 1,
                                                         .sync_queue = 2,
                                                         .acked = 3,
@@ -29,7 +30,8 @@ static void test_a_member_with_streams(void **state)
                                                         .quarantined = true}};
     kama_member shown;
     km_node_member_show(&member, &shown);
-    assert_string_equal(shown.sync_state, "hello");
+    assert_string_equal(shown.sync_state, "lagging");
+    assert_int_equal(shown.sync_up, 1);
     assert_int_equal(shown.sync_lag_ns, 1);
     assert_int_equal(shown.sync_queue, 2);
     assert_int_equal(shown.sync_acked, 3);

@@ -172,7 +172,7 @@ class Several(unittest.TestCase):
         """Their state, the age of the oldest mutation that waits for the member,
         and how many wait; all figures in JSON."""
         c = pb2()
-        figures = {"state": "live", "up": True, "unsynced": False,
+        figures = {"state": "in_sync", "up": True, "unsynced": False,
                    "quarantined": False,
                    "lag_ns": 1250000, "lag_entries": 3, "acked": 5,
                    "applied": 6, "sent": 7, "received": 8, "duplicates": 9,
@@ -189,7 +189,7 @@ class Several(unittest.TestCase):
             lines = cli(fake, "peers").stdout.decode().splitlines()
             self.assertEqual([line.split()[-3:] for line in lines],
                              [["SYNC", "LAG", "QUEUE"],
-                              ["live", "1.250ms", "3"],
+                              ["in_sync", "1.250ms", "3"],
                               ["down\\x1b,unsynced,quarantined", "1m", str(2 ** 40)]])
             self.assertEqual(cli(fake, "--raw", "peers").stdout.decode(),
                              "\n".join(lines) + "\n")

@@ -323,7 +323,7 @@ class FakeNodes(Examining):
         a, b, _ = cluster.answers
         to_b = a.members.members[1]
         to_b.stream.CopyFrom(pb2().MemberStream(
-            state="live", lag_ns=5 * 10 ** 9, lag_entries=17))
+            state="lagging", lag_ns=5 * 10 ** 9, lag_entries=17))
         self.expect(cluster)
         to_b.stream.unsynced = True
         report = self.expect(cluster, ("member-unsynced", "warn", 0, 1))
@@ -334,7 +334,7 @@ class FakeNodes(Examining):
         self.expect(cluster, ("member-cut", "fail", 0, 1))
         a.members.CopyFrom(cluster.view())
         b.members.members[2].stream.CopyFrom(pb2().MemberStream(
-            state="live", gaps=2, gap_age_ms=599999))
+            state="in_sync", gaps=2, gap_age_ms=599999))
         report = self.expect(cluster, ("member-gap", "warn", 1, 2))
         self.assertIn("2 times, last 9m ago", report["findings"][0]["text"])
         b.members.members[2].stream.gap_age_ms += 1

@@ -60,7 +60,8 @@ static void fake_view(void *arg, km_cluster_view_fn cb, void *cb_arg)
         };
         if (i > 0) {
             members[i].stream = (struct km_cluster_stream){
-                .sync_state = "live",
+                .sync_state = "in_sync",
+                .up = true,
                 .sync_lag_ns = 10,
                 .sync_queue = 11,
                 .acked = 12,
@@ -326,7 +327,7 @@ static void test_members_have_streams(void **state)
     assert_int_equal(member.stream.state.len, 0);
     assert_false(member.stream.up);
     next_member(&members.members, &member);
-    expect_text(member.stream.state, "live");
+    expect_text(member.stream.state, "in_sync");
     assert_true(member.stream.up && member.stream.unsynced);
     assert_true(member.stream.quarantined);
     assert_int_equal(member.stream.lag_ns, 10);

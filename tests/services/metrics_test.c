@@ -130,7 +130,8 @@ static void fake_init(struct fake *fake, size_t count)
                                        .served = 4};
         fake->fill_codes[i][0] = i;
         fake->members[i].stream =
-            (struct km_cluster_stream){.sync_state = "live",
+            (struct km_cluster_stream){.sync_state = "in_sync",
+                                       .up = true,
                                        .sync_lag_ns = 1500,
                                        .sync_queue = 2,
                                        .acked = 7,
@@ -300,7 +301,8 @@ static void test_streams(void **state)
     struct world w;
     (void)state;
     world_open(&w, 4);
-    w.fake.members[2].stream.sync_state = "hello";
+    w.fake.members[2].stream.sync_state = "unsynced";
+    w.fake.members[2].stream.up = false;
     w.fake.members[2].stream.unsynced = true;
     w.fake.members[3].stream.sync_state = NULL;
     const char *text = write_text(&w);

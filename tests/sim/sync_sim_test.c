@@ -173,13 +173,14 @@ struct visit {
 static void expect_level(void *arg, const struct km_sync_member_info *info)
 {
     const struct visit *visit = arg;
-    if (strcmp(info->state, "live") != 0 || info->queue != 0 ||
+    if (info->state != KM_SYNC_PEER_IN_SYNC || info->queue != 0 ||
         info->unsynced || info->duplicates != 0) {
         cc_violate(
             &visit->run->cc,
             "the stream of node %u to %s is %s, %llu mutations wait, and "
             "%llu came twice",
-            visit->node->place, info->address, info->state,
+            visit->node->place, info->address,
+            km_sync_peer_state_name(info->state),
             (unsigned long long)info->queue,
             (unsigned long long)info->duplicates);
     }

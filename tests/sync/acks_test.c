@@ -13,6 +13,8 @@
  *     new life        R12: no member confirms a mutation of the life before
  *     next life       a mutation of a life that the machine does not know yet
  *     closed          all waits end
+ *     states          what is shown of a member that falls behind, and comes back
+ *     lost gap        a Gap that is lost has told the member nothing
  *     memory          a wait that ends late without memory is not acknowledged
  */
 #include "sync_world.h"
@@ -309,6 +311,68 @@ static void test_closed(void **state)
     world_free(w);
 }
 
+static enum km_sync_peer_state state_of(struct node *n, struct node *other)
+{
+    return info_of_member(n, other).state;
+}
+
+/* The stream ends after 1.5 s of silence. */
+static void test_states(void **state)
+{
+    (void)state;
+    struct world *w = world_new(1, 2);
+    struct node *n = w->nodes;
+    assert_int_equal(state_of(&n[0], &n[1]), KM_SYNC_PEER_IN_SYNC);
+    assert_string_equal(km_sync_peer_state_name(KM_SYNC_PEER_IN_SYNC),
+                        "in_sync");
+    block(w, 0, 1, true);
+    set(&n[0], 1);
+    world_run(w, 400 * KM_NS_PER_MS);
+    assert_int_equal(state_of(&n[0], &n[1]), KM_SYNC_PEER_IN_SYNC);
+    world_run(w, 200 * KM_NS_PER_MS);
+    assert_int_equal(state_of(&n[0], &n[1]), KM_SYNC_PEER_LAGGING);
+    world_run(w, 1200 * KM_NS_PER_MS);
+    assert_int_equal(state_of(&n[0], &n[1]), KM_SYNC_PEER_DOWN);
+    assert_int_equal(n[0].lines, 0);
+    world_run(w, 3 * KM_NS_PER_S);
+    assert_int_equal(state_of(&n[0], &n[1]), KM_SYNC_PEER_UNSYNCED);
+    assert_true(info_of_member(&n[0], &n[1]).unsynced);
+    assert_int_equal(n[0].lines, 1);
+    block(w, 0, 1, false);
+    world_run(w, 5 * KM_NS_PER_S);
+    assert_int_equal(state_of(&n[0], &n[1]), KM_SYNC_PEER_IN_SYNC);
+    assert_int_equal(n[0].lines, 2);
+    node_close(&n[1]);
+    world_run(w, KM_NS_PER_S);
+    assert_int_equal(state_of(&n[0], &n[1]), KM_SYNC_PEER_DOWN);
+    world_free(w);
+}
+
+/* The Gap is lost with its connection. Node 1 shows what it was not told, so it is not as
+ * if it had acknowledged that. */
+static void test_lost_gap(void **state)
+{
+    (void)state;
+    struct world *w = world_new_with(1, 2, 4096);
+    struct node *n = w->nodes;
+    cut(w, 0, 1);
+    for (unsigned i = 0; i < 200; i++) {
+        set(&n[0], i % 20);
+    }
+    while (info_of_member(&n[0], &n[1]).gaps_sent == 0) {
+        world_run(w, KM_NS_PER_MS / 20);
+    }
+    assert_int_equal(state_of(&n[0], &n[1]), KM_SYNC_PEER_GAPPED);
+    assert_int_not_equal(info_of_member(&n[0], &n[1]).acked, 0);
+    cut(w, 0, 1);
+    assert_int_equal(info_of_member(&n[0], &n[1]).acked, 0);
+    assert_int_equal(state_of(&n[0], &n[1]), KM_SYNC_PEER_UNSYNCED);
+    world_run(w, KM_NS_PER_S);
+    assert_int_equal(state_of(&n[0], &n[1]), KM_SYNC_PEER_IN_SYNC);
+    assert_int_equal(info_of_member(&n[0], &n[1]).queue, 0);
+    world_free(w);
+}
+
 static void test_memory(void **state)
 {
     (void)state;
@@ -334,6 +398,7 @@ int main(void)
         cmocka_unit_test(test_gap),      cmocka_unit_test(test_whose_acks),
         cmocka_unit_test(test_gone),     cmocka_unit_test(test_joins),
         cmocka_unit_test(test_new_life), cmocka_unit_test(test_next_life),
-        cmocka_unit_test(test_closed),   cmocka_unit_test(test_memory)};
+        cmocka_unit_test(test_closed),   cmocka_unit_test(test_states),
+        cmocka_unit_test(test_lost_gap), cmocka_unit_test(test_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

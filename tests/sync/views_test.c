@@ -37,10 +37,10 @@ static void test_held(void **state)
     register_node(n, 0);
     learn(n);
     world_run(w, 500 * KM_NS_PER_MS);
-    assert_string_equal(info_of_member(n, &w->nodes[0]).state, "hello");
+    assert_false(info_of_member(n, &w->nodes[0]).up);
     learn_all(w);
     world_run(w, 10 * KM_NS_PER_MS);
-    assert_string_equal(info_of_member(n, &w->nodes[0]).state, "live");
+    assert_true(info_of_member(n, &w->nodes[0]).up);
     set(n, 1);
     world_run(w, 10 * KM_NS_PER_MS);
     check_all_equal(w);
@@ -62,7 +62,7 @@ static void test_stranger(void **state)
     learn_all(w);
     world_run(w, 3 * KM_NS_PER_S);
     assert_true(is_converged(w, OR_NOTHING));
-    assert_string_equal(info_of_member(n, &w->nodes[0]).state, "live");
+    assert_true(info_of_member(n, &w->nodes[0]).up);
     set(n, 2);
     world_run(w, 10 * KM_NS_PER_MS);
     assert_int_not_equal(shown(&w->nodes[0], 2), 0);
@@ -427,9 +427,9 @@ static void test_woke(void **state)
     world_run(w, 10 * KM_NS_PER_MS);
     set(&n[0], 2);
     km_sync_woke(n[0].sync);
-    assert_string_equal(info_of_member(&n[0], &n[1]).state, "hello");
+    assert_false(info_of_member(&n[0], &n[1]).up);
     world_run(w, 100 * KM_NS_PER_MS);
-    assert_string_equal(info_of_member(&n[0], &n[1]).state, "live");
+    assert_true(info_of_member(&n[0], &n[1]).up);
     check_all_equal(w);
     assert_int_equal(info_of_member(&n[1], &n[0]).received, 2);
     assert_int_equal(info_of_member(&n[1], &n[0]).duplicates, 0);

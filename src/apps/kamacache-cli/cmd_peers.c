@@ -18,6 +18,7 @@
 #include "wire/msg/msg.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* -- JSON ---------------------------------------------------------------- */
 
@@ -127,7 +128,8 @@ static void add_stream(struct cli_table *table,
         return;
     }
     (void)km_text_clean(s->state, state, sizeof state);
-    cli_table_text(table, "%s%s%s", state, s->unsynced ? ",unsynced" : "",
+    bool tells = s->unsynced && strcmp(state, "unsynced") != 0;
+    cli_table_text(table, "%s%s%s", state, tells ? ",unsynced" : "",
                    s->quarantined ? ",quarantined" : "");
     add_ns(table, s->lag_ns);
     cli_table_text(table, "%" PRIu64, s->lag_entries);
