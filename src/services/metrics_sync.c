@@ -25,8 +25,18 @@ enum figure {
     DUPLICATES,
     GAPS_SENT,
     GAPS_RECEIVED,
+    IN_SYNC, /* from here on: whether that is the state of the member */
+    LAGGING,
+    UNSYNCED_STATE,
+    GAPPED,
+    DOWN,
     FIGURE_COUNT
 };
+
+static bool is_in(const struct km_cluster_stream *stream, const char *state)
+{
+    return strcmp(stream->sync_state, state) == 0;
+}
 
 static void read_figures(const struct km_cluster_stream *stream,
                          uint64_t figures[FIGURE_COUNT])
@@ -43,6 +53,11 @@ static void read_figures(const struct km_cluster_stream *stream,
     figures[DUPLICATES] = stream->duplicates;
     figures[GAPS_SENT] = stream->gaps_sent;
     figures[GAPS_RECEIVED] = stream->gaps_received;
+    figures[IN_SYNC] = is_in(stream, "in_sync");
+    figures[LAGGING] = is_in(stream, "lagging");
+    figures[UNSYNCED_STATE] = is_in(stream, "unsynced");
+    figures[GAPPED] = is_in(stream, "gapped");
+    figures[DOWN] = is_in(stream, "down");
 }
 
 /* A family has one sample for each member, or several that differ in a label. */
@@ -54,11 +69,25 @@ struct family {
     struct {
         const char *value; /* of the label */
         enum figure figure;
-    } samples[3];
+    } samples[5];
     size_t count;
 };
 
 static const struct family families[] = {
+    {"sync_peer_state",
+     KM_METRIC_GAUGE,
+     "1 for the state that the member is in as to the mutations of this node, "
+     "and 0 for the others: in_sync, lagging (it has not acknowledged one "
+     "that is older than 500 ms), unsynced (nor one that is older than "
+     "sync_timeout), gapped (it is told that it has missed some for good), "
+     "down (no stream stands, and nothing waits).",
+     "state",
+     {{"in_sync", IN_SYNC},
+      {"lagging", LAGGING},
+      {"unsynced", UNSYNCED_STATE},
+      {"gapped", GAPPED},
+      {"down", DOWN}},
+     5},
     {"sync_connected",
      KM_METRIC_GAUGE,
      "1 if the mutations of this node flow to the member.",

@@ -46,6 +46,15 @@ class Looking(unittest.TestCase):
         _, answer = cli_json(node, "-g", "g", "explain", key)
         return {copy["address"]: copy for copy in answer["copies"]}
 
+    @staticmethod
+    def states(node, peer):
+        """The states in which the metrics of the node show the peer: one."""
+        samples = read(metricskit.scrape(node.daemon))
+        return [state for state in ("in_sync", "lagging", "unsynced", "gapped",
+                                    "down")
+                if total(samples, "kamacache_sync_peer_state",
+                         peer=peer.advertise, state=state) == 1]
+
     def wait_acked(self, node, others):
         """Waits until the others have acknowledged all of the node's mutations,
         and returns the number of the newest one."""
@@ -84,7 +93,7 @@ class Streams(Looking):
         for other in others:
             stream = self.wait_applied(other, origin, seq)
             self.assertEqual((stream["state"], stream["gaps"],
-                              stream["duplicates"]), ("live", 0, 0))
+                              stream["duplicates"]), ("in_sync", 0, 0))
             samples = read(metricskit.scrape(other.daemon))
             self.assertEqual(total(samples, "kamacache_sync_applied_seq",
                                    peer=origin.advertise), seq)
@@ -96,7 +105,7 @@ class Streams(Looking):
                 metricskit.check(metricskit.scrape(origin.daemon)), "")
         lines = cli(origin, "peers").stdout.decode().splitlines()[1:]
         self.assertEqual(sorted(line.split()[-3] for line in lines),
-                         ["-", "live", "live"])
+                         ["-", "in_sync", "in_sync"])
 
     def test_explain_shows_where_a_key_was_changed(self):
         """Each copy has the same version, and the record is in the log of the node
@@ -146,12 +155,14 @@ class Streams(Looking):
         line, = [line for line in
                  cli(origin, "peers").stdout.decode().splitlines()
                  if line.startswith(frozen.advertise)]
-        self.assertRegex(line, r",unsynced +\d+s +5$")
+        self.assertRegex(line, r" unsynced +\d+s +5$")
+        self.assertEqual(self.states(origin, frozen), ["unsynced"])
         frozen.thaw()
         self.wait_acked(origin, self.cluster.nodes[1:])
         wait_until(lambda: not self.peers(origin)[frozen.advertise]["unsynced"])
         wait_until(lambda: self.peers(frozen)[origin.advertise]["state"] ==
-                   "live")
+                   "in_sync")
+        wait_until(lambda: self.states(origin, frozen) == ["in_sync"])
         self.assertEqual(self.peers(frozen)[origin.advertise]["gaps"], 0)
 
 

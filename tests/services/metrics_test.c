@@ -306,6 +306,14 @@ static void test_streams(void **state)
     w.fake.members[2].stream.unsynced = true;
     w.fake.members[3].stream.sync_state = NULL;
     const char *text = write_text(&w);
+    expect(text, "kamacache_sync_peer_state"
+                 "{peer=\"10.0.0.0:1\",state=\"in_sync\"} 1");
+    expect(text, "kamacache_sync_peer_state"
+                 "{peer=\"10.0.0.2:1\",state=\"unsynced\"} 1");
+    expect(text, "kamacache_sync_peer_state"
+                 "{peer=\"10.0.0.2:1\",state=\"in_sync\"} 0");
+    expect(text, "kamacache_sync_peer_state"
+                 "{peer=\"10.0.0.2:1\",state=\"down\"} 0");
     expect(text, "kamacache_sync_connected{peer=\"10.0.0.0:1\"} 1");
     expect(text, "kamacache_sync_connected{peer=\"10.0.0.2:1\"} 0");
     expect(text, "kamacache_sync_unsynced{peer=\"10.0.0.0:1\"} 0");
