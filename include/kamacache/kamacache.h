@@ -781,12 +781,23 @@ typedef struct kama_group_options {
     const char *huge_pages;
     /* With `sync` "broadcast": how long a change may wait for the answer of another
      * node before that node is reported as unsynced, in milliseconds, 1 to an hour.
-     * The node takes the least of its groups. Nobody waits for it. Default: 2000. */
+     * The node takes the least of its groups. A change that waits because of
+     * `sync_ack` is answered then. Default: 2000. */
     int64_t sync_timeout_ms;
     /* With `sync` "broadcast": how long this node, as the owner of a key, waits for
      * changes that the asking node knows already, in milliseconds, 0 to 10000. If
      * they do not come, the asking node loads the key itself. Default: 50. */
     int64_t fence_wait_ms;
+    /* With `sync` "broadcast": when a change is answered.
+     *   "async"  at once; the other nodes follow.
+     *   "one"    when another node has applied it.
+     *   "all"    when every other node has applied it.
+     * The nodes that count are those that this node sees in the cluster just now; if
+     * it is alone, the answer comes at once. After sync_timeout_ms, or at the deadline
+     * of the call, the answer is KAMA_UNSYNCED, and kama_ctx.ret_unsynced has the
+     * nodes that have not applied the change yet. It has acted nevertheless, and goes
+     * on travelling to them. Default: "async"; NULL is KAMA_ERR_INVALID. */
+    const char *sync_ack;
 } kama_group_options;
 
 /* Fills the options with the defaults, and writes no more than `struct_size`

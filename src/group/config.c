@@ -126,6 +126,37 @@ static kama_status find_sync(const kama_group_options *o,
                    "sync: \"%s\" is none of broadcast, owner and local", shown);
 }
 
+/* Writes the position of a name. Returns false if it is not there. */
+static bool find_name(const char *const *names, unsigned count,
+                      const char *name, unsigned *ret_index)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *ret_index = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static kama_status find_ack(const kama_group_options *o,
+                            struct km_group_config *config)
+{
+    static const char *const names[] = {[KM_SYNC_ACK_ASYNC] = "async",
+                                        [KM_SYNC_ACK_ONE] = "one",
+                                        [KM_SYNC_ACK_ALL] = "all"};
+    char shown[64];
+    const char *name = o->sync_ack != NULL ? o->sync_ack : "";
+    unsigned index;
+    if (find_name(names, sizeof names / sizeof names[0], name, &index)) {
+        config->sync_ack = (enum km_sync_ack)index;
+        return KAMA_OK;
+    }
+    return km_fail(KAMA_ERR_INVALID,
+                   "sync_ack: \"%s\" is none of async, one and all",
+                   km_bytes_quote(kama_bytes_str(name), shown, sizeof shown));
+}
+
 static kama_status find_huge_pages(const kama_group_options *o,
                                    struct km_group_config *config)
 {
@@ -134,11 +165,10 @@ static kama_status find_huge_pages(const kama_group_options *o,
                                         [KM_HUGE_PAGES_OFF] = "off"};
     char shown[64];
     const char *name = o->huge_pages != NULL ? o->huge_pages : "";
-    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(name, names[i]) == 0) {
-            config->huge_pages = (enum km_huge_pages)i;
-            return KAMA_OK;
-        }
+    unsigned index;
+    if (find_name(names, sizeof names / sizeof names[0], name, &index)) {
+        config->huge_pages = (enum km_huge_pages)index;
+        return KAMA_OK;
     }
     return km_fail(KAMA_ERR_INVALID,
                    "huge_pages: \"%s\" is none of auto, on and off",
@@ -177,6 +207,9 @@ static kama_status check_fields(const kama_group_options *o,
     }
     if (st == KAMA_OK) {
         st = find_huge_pages(o, config);
+    }
+    if (st == KAMA_OK) {
+        st = find_ack(o, config);
     }
     complete_times(o, config);
     config->loader = o->loader;

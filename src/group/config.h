@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/mem.h"
+#include "group/sync.h"
 #include "store/pages.h"
 
 #include <kamacache/kamacache.h>
@@ -40,6 +41,7 @@ struct km_group_config {
     enum km_group_strategy sync;
     int64_t sync_timeout_ms;
     int64_t fence_wait_ms;
+    enum km_sync_ack sync_ack;
     enum km_huge_pages huge_pages;
 };
 

@@ -75,11 +75,17 @@
     X("sync_timeout", sync_timeout_ms, KM_OPTION_DURATION, "TIME",             \
       KM_UNSYNCED_MS_DEFAULT, "2s", 1, KM_UNSYNCED_MS_MAX, "0.3.0",            \
       "With sync=broadcast: how long a change may wait for the answer of a "   \
-      "node before that node is reported as unsynced.")                        \
+      "node before that node is reported as unsynced, and its caller is "      \
+      "answered.")                                                             \
     X("fence_wait", fence_wait_ms, KM_OPTION_DURATION, "TIME",                 \
       KM_FENCE_WAIT_MS, "50ms", 0, KM_FENCE_WAIT_MS_MAX, "0.3.0",              \
       "With sync=broadcast: how long the owner of a key waits for changes "    \
       "that the asking node knows already. Then that node loads the key.")     \
+    X("sync_ack", sync_ack, KM_OPTION_STRING, "WHEN", "async", "async", 0, 0,  \
+      "0.3.0",                                                                 \
+      "With sync=broadcast: when a change is answered: async (at once), one "  \
+      "(when another node has applied it) or all (when all have), but after "  \
+      "sync_timeout in any case.")                                             \
     X("huge_pages", huge_pages, KM_OPTION_STRING, "WHEN", "auto", "auto", 0,   \
       0, "0.2.0",                                                              \
       "Pages of 2 MiB, with which a large group is faster: on, off, or auto "  \
@@ -94,5 +100,4 @@
     X("on_unclean_leave")                                                      \
     X("crash_refresh")                                                         \
     X("hot_copies")                                                            \
-    X("breaker")                                                               \
-    X("sync_ack")
+    X("breaker")

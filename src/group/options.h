@@ -12,7 +12,7 @@
  * element for each of them. The names that later versions will use follow as
  * rows of the kind KM_OPTION_LATER:
  *
- *     km_group_option_rows     | max_bytes | ttl | ... | sync | sync_ack | ...
+ *     km_group_option_rows     | max_bytes | ttl | ... | hot_copies | breaker
  *     km_group_option_details  | max_bytes | ttl | ... |
  *                              0                       km_group_option_count
  *

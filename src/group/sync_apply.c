@@ -27,6 +27,11 @@ void km_group_count_fence_wait(kama_group *group)
     km_group_count(group, KM_GROUP_FENCE_WAITS);
 }
 
+enum km_sync_ack km_group_ack(const kama_group *group)
+{
+    return group->config.sync_ack;
+}
+
 /* Returns when a value expires that has so much left of its time. */
 static km_ns expires_at(const kama_group *group, int64_t ttl_ms)
 {

@@ -14,7 +14,7 @@
  */
 #pragma once
 
-#include "store/apply.h"
+#include "group/sync.h"
 
 struct km_group_record {
     enum km_operation_kind kind;
@@ -54,3 +54,6 @@ int64_t km_group_fence_wait_ms(const kama_group *group);
 
 /* Counts a call of another node that waits for what its answer must include (R8). */
 void km_group_count_fence_wait(kama_group *group);
+
+/* Returns when a mutation of the group is acknowledged to its caller. */
+enum km_sync_ack km_group_ack(const kama_group *group);

@@ -63,6 +63,8 @@ static void test_by_name(void **state)
     assert_int_equal(o.fence_wait_ms, 0);
     assert_int_equal(set(&o, "fence_wait", "20ms"), KAMA_OK);
     assert_int_equal(o.fence_wait_ms, 20);
+    assert_int_equal(set(&o, "sync_ack", "one"), KAMA_OK);
+    assert_string_equal(o.sync_ack, "one");
     assert_int_equal(o.struct_size, sizeof o);
     assert_int_equal(try_new(&o), KAMA_OK);
 }
@@ -193,6 +195,9 @@ static void test_limits(void **state)
     EXPECT(sync, "local", "peers:eu", KAMA_ERR_UNSUPPORTED);
     EXPECT(sync_timeout_ms, KM_UNSYNCED_MS_MAX, 0, KAMA_ERR_INVALID);
     EXPECT(fence_wait_ms, 0, KM_FENCE_WAIT_MS_MAX + 1, KAMA_ERR_INVALID);
+    EXPECT(sync_ack, "async", "none", KAMA_ERR_INVALID);
+    EXPECT(sync_ack, "one", NULL, KAMA_ERR_INVALID);
+    EXPECT(sync_ack, "all", "two", KAMA_ERR_INVALID);
     EXPECT(huge_pages, "on", "often", KAMA_ERR_INVALID);
     EXPECT(huge_pages, "off", NULL, KAMA_ERR_INVALID);
     EXPECT(name, "\xe7\x94\xa8\xe6\x88\xb7", "\xff", KAMA_ERR_INVALID);
