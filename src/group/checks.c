@@ -115,6 +115,19 @@ static kama_status read_ctx(const kama_ctx *ctx, kama_ctx *ret_ctx)
     return KAMA_OK;
 }
 
+static kama_status check_list(const kama_unsynced *list)
+{
+    if (list == NULL || (list->struct_size >= sizeof *list &&
+                         (list->capacity == 0 || list->addresses != NULL))) {
+        return KAMA_OK;
+    }
+    return km_fail(KAMA_ERR_INVALID,
+                   "ctx: ret_unsynced: struct_size is %u, and %u addresses "
+                   "have %s; use kama_unsynced_init",
+                   list->struct_size, list->capacity,
+                   list->addresses == NULL ? "no room" : "room");
+}
+
 /* Without a deadline of its own, a call has as much time as a load. */
 kama_status km_call_limits_init(const kama_group *group, const kama_ctx *ctx,
                                 struct km_call_limits *ret_limits)
@@ -126,6 +139,9 @@ kama_status km_call_limits_init(const kama_group *group, const kama_ctx *ctx,
         return KAMA_OK;
     }
     kama_status st = read_ctx(ctx, &own);
+    if (st == KAMA_OK) {
+        st = check_list(own.ret_unsynced);
+    }
     if (st == KAMA_OK) {
         ret_limits->flags = own.flags;
         ret_limits->origin = own.origin;

@@ -143,30 +143,11 @@ static void on_done(struct km_clear_op *op, kama_status status,
     km_event_set(&clear->answered);
 }
 
-static kama_status check_list(const kama_unsynced *list)
-{
-    if (list == NULL) {
-        return KAMA_OK;
-    }
-    if (list->struct_size < sizeof *list ||
-        (list->capacity > 0 && list->addresses == NULL)) {
-        return km_fail(KAMA_ERR_INVALID,
-                       "ctx: ret_unsynced: struct_size is %u, and %u addresses "
-                       "have %s; use kama_unsynced_init",
-                       list->struct_size, list->capacity,
-                       list->addresses == NULL ? "no room" : "room");
-    }
-    return KAMA_OK;
-}
-
 kama_status kama_group_clear_ctx(kama_group *group, const kama_ctx *ctx)
 {
     struct blocked_clear clear;
     struct km_call_limits limits;
     kama_status st = km_call_limits_init(group, ctx, &limits);
-    if (st == KAMA_OK) {
-        st = check_list(limits.ret_unsynced);
-    }
     if (st != KAMA_OK) {
         return st;
     }

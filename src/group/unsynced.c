@@ -2,6 +2,8 @@
 /* The pointers and the texts are behind the head, in one allocation. */
 #include "group/unsynced.h"
 
+#include "base/text.h"
+
 #include <stdatomic.h>
 #include <string.h>
 
@@ -71,6 +73,33 @@ struct km_unsynced *km_unsynced_merge(const kama_allocator *mem,
     return list;
 }
 
+static bool has_all(const struct km_unsynced *list,
+                    const struct km_unsynced *others)
+{
+    bool all = true;
+    for (size_t i = 0; i < km_unsynced_count(others) && all; i++) {
+        all = has(list->addresses, list->count, others->addresses[i]);
+    }
+    return all;
+}
+
+/* Hardly ever allocates: the mutations of one call are late for the same members. */
+void km_unsynced_add(const kama_allocator *mem, struct km_unsynced **list,
+                     struct km_unsynced *more)
+{
+    if (*list == NULL) {
+        *list = more;
+        return;
+    }
+    struct km_unsynced *both =
+        has_all(*list, more) ? NULL : km_unsynced_merge(mem, *list, more);
+    if (both != NULL) {
+        km_unsynced_unref(*list);
+        *list = both;
+    }
+    km_unsynced_unref(more);
+}
+
 struct km_unsynced *km_unsynced_ref(struct km_unsynced *list)
 {
     if (list != NULL) {
@@ -96,4 +125,14 @@ size_t km_unsynced_count(const struct km_unsynced *list)
 const char *km_unsynced_at(const struct km_unsynced *list, size_t i)
 {
     return list->addresses[i];
+}
+
+void km_unsynced_tell(const struct km_unsynced *list, kama_unsynced *ret_list)
+{
+    size_t count = km_unsynced_count(list);
+    ret_list->count = (uint32_t)count;
+    for (size_t i = 0; i < count && i < ret_list->capacity; i++) {
+        (void)km_text_printf(ret_list->addresses[i], KAMA_ADDRESS_BYTES, "%s",
+                             km_unsynced_at(list, i));
+    }
 }

@@ -28,6 +28,10 @@ struct km_unsynced *km_unsynced_new(const kama_allocator *mem,
 struct km_unsynced *km_unsynced_merge(const kama_allocator *mem,
                                       const struct km_unsynced *a,
                                       const struct km_unsynced *b);
+/* Adds a list, whose reference is taken, to *list. Without memory, *list stays as it is,
+ * but becomes the other one if it was empty. */
+void km_unsynced_add(const kama_allocator *mem, struct km_unsynced **list,
+                     struct km_unsynced *more);
 /* Takes a reference, and returns the list. */
 struct km_unsynced *km_unsynced_ref(struct km_unsynced *list);
 void km_unsynced_unref(struct km_unsynced *list);
@@ -35,3 +39,6 @@ void km_unsynced_unref(struct km_unsynced *list);
 size_t km_unsynced_count(const struct km_unsynced *list);
 /* Returns an address, borrowed from the list. */
 const char *km_unsynced_at(const struct km_unsynced *list, size_t i);
+
+/* Writes the addresses into the list of a caller, as many as it has room for. */
+void km_unsynced_tell(const struct km_unsynced *list, kama_unsynced *ret_list);
