@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "group/mutate_park.h"
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/group_internal.h"
@@ -43,7 +44,7 @@ static kama_status reserve(struct km_mutate_op *op)
     return KAMA_OK;
 }
 
-kama_status km_mutate_park(struct km_mutate_op *op)
+kama_status km_mutate_reserve(struct km_mutate_op *op)
 {
     if (op->patience == KM_MUTATE_TRIES) {
         return KAMA_WOULD_LOAD;
@@ -53,8 +54,21 @@ kama_status km_mutate_park(struct km_mutate_op *op)
                                  "this call would wait on a thread that other "
                                  "nodes' answers need; use the _async call");
     }
-    kama_status st = reserve(op);
+    return reserve(op);
+}
+
+kama_status km_mutate_park(struct km_mutate_op *op)
+{
+    kama_status st = km_mutate_reserve(op);
     return st == KAMA_OK ? copy_key(op) : st;
+}
+
+void km_mutate_trim(struct km_mutate_op *op)
+{
+    KM_ASSERT(op->parked_bytes >= sizeof *op && op->item == NULL);
+    (void)atomic_fetch_sub(&op->group->parked_bytes,
+                           op->parked_bytes - sizeof *op);
+    op->parked_bytes = sizeof *op;
 }
 
 void km_mutate_unpark(struct km_mutate_op *op)
