@@ -401,7 +401,8 @@ KAMA_API void kama_value_unref(kama_value *value);
 #define KAMA_ADDRESS_BYTES 264
 
 /*
- * The members of a cluster that a call has not reached. The list is the caller's:
+ * The members of a cluster that a clear has not reached, or that have not applied a
+ * change in time (kama_group_options.sync_ack). The list is the caller's:
  *
  *     char addresses[8][KAMA_ADDRESS_BYTES];
  *     kama_unsynced unsynced;
@@ -409,7 +410,7 @@ KAMA_API void kama_value_unref(kama_value *value);
  *     unsynced.addresses = addresses;
  *     unsynced.capacity = 8;
  *     ctx.ret_unsynced = &unsynced;
- *     if (kama_group_clear_ctx(users, &ctx) == KAMA_UNSYNCED) {
+ *     if (kama_del(users, KAMA_STR("tom"), &ctx) != KAMA_OK) {
  *         ... unsynced.count members, of which the first 8 are in addresses ...
  *     }
  */
@@ -417,8 +418,9 @@ typedef struct kama_unsynced {
     uint32_t struct_size;
     /* How many addresses there is room for. */
     uint32_t capacity;
-    /* How many members were not reached. It may be more than capacity; then the
-     * others are not in the list. */
+    /* How many members there are. It may be more than capacity; then the others are
+     * not in the list. Every change that has the list writes it, and so 0 if all
+     * is well. */
     uint32_t count;
     uint32_t reserved;
     /* Room for `capacity` addresses, each of which is terminated by a NUL. */
@@ -499,8 +501,11 @@ typedef struct kama_ctx {
      * writes it, with at most 55 bytes; NULL: none. The load and the request to
      * another node carry it on. Copied. */
     const char *traceparent;
-    /* The caller's list of members that kama_group_clear_ctx did not reach;
-     * NULL: they are not listed. It is written with KAMA_UNSYNCED. */
+    /* The caller's list of members that have not applied a change; NULL: they are not
+     * listed. It is written when the status is KAMA_UNSYNCED, and also when it is
+     * KAMA_MISS or an error of a change that has acted: the status says then what the
+     * change has found. For the _async calls the list must stay where it is until the
+     * callback has run. Gets leave it as it is. */
     kama_unsynced *ret_unsynced;
 } kama_ctx;
 
@@ -993,7 +998,7 @@ typedef struct kama_set_options {
     /* For KAMA_SET_IF_MATCH: kama_value_etag of the value that is to be replaced.
      * Otherwise it must be 0. */
     uint64_t if_etag;
-    /* If it is not NULL and the call returns KAMA_OK, the etag of the new value is
+    /* If it is not NULL and the value was stored, the etag of the new value is
      * written there. For kama_set_async the number must stay where it is until the
      * callback has run. */
     uint64_t *ret_etag;
@@ -1044,6 +1049,9 @@ static inline void kama_set_options_init(kama_set_options *options)
  * of the key is asked, and the call waits for it. After a set with a condition, this
  * node asks other nodes for the key until it has heard of the new value.
  *
+ * Returns KAMA_OK, or KAMA_UNSYNCED: the value was stored, but the other nodes for
+ * which the call waits (kama_group_options.sync_ack) have not all applied it in time.
+ *
  * Errors: KAMA_ERR_INVALID (key, ttl_ms, if_etag, context), KAMA_ERR_UNSUPPORTED (a
  * condition that this version does not know), KAMA_ERR_TOO_LARGE (key or
  * value; kama_last_error names the limit), KAMA_ERR_NO_MEMORY, and in a group of
@@ -1055,9 +1063,9 @@ static inline void kama_set_options_init(kama_set_options *options)
  *                            was changed, as after a condition that does not match
  *   KAMA_ERR_NOT_READY       this node is no member of its cluster now
  *   KAMA_ERR_OVERLOADED      changes of 256 MiB wait for other nodes already
- *   KAMA_ERR_WOULD_DEADLOCK  another node would have to be asked, and the calling
- *                            thread is one of the node's; kama_set_async does not
- *                            wait
+ *   KAMA_ERR_WOULD_DEADLOCK  the call would have to wait for another node, and the
+ *                            calling thread is one of the node's; kama_set_async
+ *                            does not wait
  * A context with KAMA_ORIGIN_PEER is KAMA_ERR_INVALID there. Never waits for a
  * load. Cost: O(length of the value), and evictions where room is needed.
  */
@@ -1068,8 +1076,9 @@ KAMA_API KAMA_NODISCARD kama_status kama_set(kama_group *group, kama_bytes key,
 /*
  * Removes the entry of `key`, also a negative one. `ctx` may be NULL.
  *
- * Returns KAMA_OK if the key had a value, and KAMA_MISS if it had none. In both
- * cases a load of the key that is running is overtaken, so the next get loads
+ * Returns KAMA_OK if the key had a value, and KAMA_MISS if it had none; KAMA_UNSYNCED
+ * in place of KAMA_OK as kama_set. In each
+ * case a load of the key that is running is overtaken, so the next get loads
  * the key anew. Errors: KAMA_ERR_INVALID and KAMA_ERR_TOO_LARGE (the key).
  */
 KAMA_API KAMA_NODISCARD kama_status kama_del(kama_group *group, kama_bytes key,
@@ -1088,9 +1097,10 @@ typedef struct kama_set_item {
  * items have the same key, the later one stays. `ctx` may be NULL. Everything
  * is borrowed until the call returns.
  *
- * ret_statuses: gets `n` statuses, one for each item: KAMA_OK, or
- *               KAMA_ERR_NO_MEMORY for an item that could not be stored beside
- *               the others.
+ * ret_statuses: gets `n` statuses, one for each item, which are those of kama_set:
+ *               KAMA_ERR_NO_MEMORY, for example, for an item that could not be
+ *               stored beside the others. The members that have not applied some
+ *               item are in ctx->ret_unsynced, each once.
  *
  * Returns KAMA_OK when every item has its status. All items are checked before
  * the first one is stored. So an error means that nothing has changed and no
@@ -1107,7 +1117,7 @@ KAMA_API KAMA_NODISCARD kama_status kama_mset(kama_group *group,
 /*
  * Does what kama_del does for `n` keys, at most 65536. `ctx` may be NULL.
  *
- * ret_statuses: gets `n` statuses, KAMA_OK or KAMA_MISS, one for each key. It
+ * ret_statuses: gets `n` statuses, one for each key, which are those of kama_del. It
  *               may be NULL if the caller does not need them.
  *
  * An error means that nothing has changed: KAMA_ERR_INVALID and
@@ -1125,7 +1135,8 @@ KAMA_API KAMA_NODISCARD kama_status kama_mdel(kama_group *group,
  * Values that callers hold keep the time that they had. `ctx` may be NULL.
  *
  * Returns KAMA_OK, or KAMA_MISS if there is no entry with a value: the key is
- * not in memory, it has expired, or it is known not to exist.
+ * not in memory, it has expired, or it is known not to exist; KAMA_UNSYNCED in place of
+ * KAMA_OK as kama_set.
  * Errors: KAMA_ERR_INVALID (key, ttl_ms), KAMA_ERR_TOO_LARGE (key),
  * KAMA_ERR_NO_MEMORY; then nothing has changed.
  * Cost: O(length of the value), because the value is copied; a large one is not.

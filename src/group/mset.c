@@ -39,6 +39,7 @@ struct batch;
 struct batch_item {
     struct km_mutate_op op;
     struct batch *batch;
+    struct km_unsynced *unsynced; /* a reference, once it is answered */
 };
 
 /* The items of one call. items[i] answers into statuses[i]. */
@@ -71,6 +72,7 @@ static void on_done(struct km_mutate_op *op, kama_status status,
     struct batch_item *item = KM_CONTAINER_OF(op, struct batch_item, op);
     struct batch *batch = item->batch;
     (void)sentence;
+    item->unsynced = km_unsynced_ref(op->unsynced);
     answer(batch, (size_t)(item - batch->items), status);
 }
 
@@ -133,6 +135,20 @@ static void start_all(struct batch *batch, const void *items, size_t n,
     km_mutate_send(batch->group, &sends);
 }
 
+/* Writes the nodes that have not applied some item, each once, for the caller. */
+static void tell(struct batch *batch, size_t n)
+{
+    kama_unsynced *ret_unsynced = batch->items[0].op.ret_unsynced;
+    struct km_unsynced *all = NULL;
+    for (size_t i = 0; i < n; i++) {
+        km_unsynced_add(&batch->group->mem, &all, batch->items[i].unsynced);
+    }
+    if (ret_unsynced != NULL) {
+        km_unsynced_tell(all, ret_unsynced);
+    }
+    km_unsynced_unref(all);
+}
+
 /* Carries out the items all at once, in a group of a cluster, and waits. */
 static kama_status mutate_at_once(kama_group *group, const void *items,
                                   size_t n, order_fn fn, const kama_ctx *ctx,
@@ -151,6 +167,7 @@ static kama_status mutate_at_once(kama_group *group, const void *items,
     close_one(&batch);
     (void)km_event_wait(&batch.answered, KM_NS_NEVER);
     km_event_fini(&batch.answered);
+    tell(&batch, n);
     km_mem_free(&group->mem, batch.items);
     return KAMA_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * kama_set, kama_del and kama_touch: a mutation (mutate_op.h) on the stack of the
- * calling thread, and a wait for its answer if another node has to give it. The
+ * calling thread, and a wait for its answer if another node has to give or acknowledge it. The
  * store makes each of them overtake the loads of its key that have begun before, so
  * that their results are not kept (store/fill.h).
  */
@@ -30,6 +30,7 @@ static void on_done(struct km_mutate_op *op, kama_status status,
     struct blocked_mutation *mutation =
         KM_CONTAINER_OF(op, struct blocked_mutation, op);
     mutation->status = status;
+    km_mutate_op_tell(op);
     (void)km_text_printf(mutation->sentence, sizeof mutation->sentence, "%s",
                          sentence);
     km_event_set(&mutation->answered);
@@ -44,15 +45,22 @@ static kama_status await(struct blocked_mutation *mutation)
                : mutation->status;
 }
 
-/* A synchronized group hardly ever has to wait, so that it is tried without anything to
- * wait with. */
+/* Returns whether a mutation is likely to be answered at once, so that it is tried without
+ * anything to wait with. */
+static bool hardly_waits(const kama_group *group)
+{
+    return !km_group_is_clustered(group) ||
+           (km_group_is_synced(group) &&
+            km_group_ack(group) == KM_SYNC_ACK_ASYNC);
+}
+
 kama_status km_group_mutate(kama_group *group, struct km_mutate_order *order)
 {
     struct blocked_mutation mutation;
     mutation.op.done = on_done;
     order->from = KM_MUTATE_FOR_CALLER;
     order->patience = KM_MUTATE_TRIES;
-    if (!km_group_is_clustered(group) || km_group_is_synced(group)) {
+    if (hardly_waits(group)) {
         kama_status tried = km_mutate_op_start(group, &mutation.op, order);
         if (tried != KAMA_WOULD_LOAD) {
             return tried;

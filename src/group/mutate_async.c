@@ -57,6 +57,7 @@ static void on_done(struct km_mutate_op *op, kama_status status,
                     const char *sentence)
 {
     struct async_mutation *m = KM_CONTAINER_OF(op, struct async_mutation, op);
+    km_mutate_op_tell(op);
     if (submit(m, status, sentence) != KAMA_OK) {
         run_callback(&m->job);
     }

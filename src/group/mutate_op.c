@@ -10,6 +10,7 @@
 #include "base/thread.h"
 #include "group/condition.h"
 #include "group/group_internal.h"
+#include "group/mutate_acks.h"
 #include "group/mutate_here.h"
 #include "group/mutate_park.h"
 #include "group/sentence.h"
@@ -38,12 +39,14 @@ static void fini(struct km_mutate_op *op)
 static void answer(struct km_mutate_op *op, kama_status status)
 {
     kama_group *group = op->group;
+    struct km_unsynced *unsynced = op->unsynced;
     char sentence[KM_ERROR_BYTES_MAX] = "";
     if ((int)status < 0) {
         (void)km_text_printf(sentence, sizeof sentence, "%s", km_last_error());
     }
     fini(op);
     op->done(op, status, sentence);
+    km_unsynced_unref(unsynced);
     km_gate_leave(&group->gate);
 }
 
@@ -121,6 +124,7 @@ static kama_status wait_for_change(struct km_mutate_op *op,
     }
     op->state = state;
     op->sends = NULL; /* the list is the caller's, who has gone on by then */
+    op->ret_acted = NULL;
     op->wait = (struct km_owner_wait){
         .change = op->change, .until = until, .changed = on_changed};
     op->group->owner.ops->wait(op->group->owner.arg, &op->wait);
@@ -146,7 +150,9 @@ static kama_status answer_of(struct km_mutate_op *op,
 {
     switch (reply->outcome) {
     case KM_OWNER_ANSWERED:
-        if (op->kind == KM_MUTATION_SET && reply->status == KAMA_OK) {
+        op->unsynced = km_unsynced_ref(reply->unsynced);
+        if (op->kind == KM_MUTATION_SET &&
+            (reply->status == KAMA_OK || reply->status == KAMA_UNSYNCED)) {
             km_group_count(op->group, KM_GROUP_SETS);
             op->version = reply->stamp;
             km_mutate_name(op, reply->etag_key);
@@ -202,6 +208,7 @@ static kama_status send(struct km_mutate_op *op, struct km_peer *peer)
     km_group_count(group, KM_GROUP_MUTATIONS_FORWARDED);
     op->state = KM_MUTATE_SENT;
     op->sends = NULL;
+    op->ret_acted = NULL;
     op->mutation = (struct km_owner_mutation){
         .peer = peer,
         .group = group->name,
@@ -220,6 +227,13 @@ static kama_status send(struct km_mutate_op *op, struct km_peer *peer)
     km_list_push_back(sends != NULL ? sends : &alone, &op->mutation.node);
     km_mutate_send(group, &alone);
     return KAMA_DEFERRED;
+}
+
+void km_mutate_op_tell(const struct km_mutate_op *op)
+{
+    if (op->ret_unsynced != NULL) {
+        km_unsynced_tell(op->unsynced, op->ret_unsynced);
+    }
 }
 
 void km_mutate_send(kama_group *group, struct km_list *sends)
@@ -249,7 +263,6 @@ static kama_status refuse_peer(struct km_mutate_op *op,
 static kama_status act_elsewhere(struct km_mutate_op *op,
                                  const struct km_owner_answer *owner)
 {
-    op->change = owner->change;
     op->refusal = KAMA_OK;
     if (owner->place == KM_OWNER_HERE_UNSETTLED) {
         return wait_for_change(op, KM_MUTATE_WAITS_SETTLED, KM_NS_NEVER);
@@ -267,6 +280,76 @@ static kama_status act_elsewhere(struct km_mutate_op *op,
     }
     return km_group_fail_key(op->group, owner->refusal, op->key,
                              "nothing was changed: %s", owner->text);
+}
+
+/* -- on this node ------------------------------------------------------------ */
+
+/* Returns by when a wait for acknowledgements has to end, so that the answer still reaches
+ * whoever has asked: an owner leaves an eighth of the time to the way back. */
+static km_ns answer_by(const struct km_mutate_op *op,
+                       const struct km_call_limits *limits)
+{
+    km_ns time = limits->deadline - limits->begin;
+    if (!limits->has_deadline) {
+        return KM_NS_NEVER;
+    }
+    return op->from == KM_MUTATE_FOR_PEER ? limits->deadline - time / 8
+                                          : limits->deadline;
+}
+
+/* Returns the deadline of a request to the owner, which may wait for acknowledgements. */
+static km_ns owner_deadline(const struct km_mutate_op *op,
+                            const struct km_call_limits *limits)
+{
+    bool may_wait = !limits->has_deadline && km_group_is_synced(op->group) &&
+                    km_group_ack(op->group) != KM_SYNC_ACK_ASYNC;
+    return may_wait ? km_ns_after_ms(limits->deadline,
+                                     km_group_sync_timeout_ms(op->group))
+                    : limits->deadline;
+}
+
+/* Writes the times of an op that may have to wait. One that begins on this node and waits
+ * for nobody does not read the clock. */
+static void begin(struct km_mutate_op *op)
+{
+    struct km_call_limits *limits = op->limits;
+    if (limits == NULL) {
+        return;
+    }
+    op->limits = NULL;
+    km_call_limits_begin(op->group, limits);
+    km_ns two_s = km_ns_after_ms(limits->begin, KM_VIEW_WAIT_MS);
+    op->deadline = owner_deadline(op, limits);
+    op->answer_by = answer_by(op, limits);
+    op->wait_until = limits->has_deadline ? limits->deadline : two_s;
+    op->settled_until = op->wait_until < two_s ? op->wait_until : two_s;
+}
+
+static void on_acked(struct km_sync_wait *wait, struct km_unsynced *unsynced)
+{
+    struct km_mutate_op *op = KM_CONTAINER_OF(wait, struct km_mutate_op, acks);
+    answer(op, km_mutate_acked(op, unsynced));
+}
+
+/* Carries the op out on this node, and waits for acknowledgements if the group wants them.
+ * The memory for the wait is reserved first: what has acted cannot be refused any more. */
+static kama_status act_here(struct km_mutate_op *op, uint64_t adoption)
+{
+    bool is_witnessed = km_mutate_is_witnessed(op);
+    kama_status st = is_witnessed ? km_mutate_reserve(op) : KAMA_OK;
+    if (st != KAMA_OK) {
+        return st;
+    }
+    if (is_witnessed) {
+        begin(op);
+    }
+    op->seq = 0;
+    st = km_mutate_here(op, adoption);
+    if (!is_witnessed || op->seq == 0) {
+        return st;
+    }
+    km_mutate_await(op, st, on_acked);
+    return KAMA_DEFERRED;
 }
 
 /* This node owns the key, or nobody has to, but it may not begin a mutation. It is
@@ -307,15 +390,18 @@ static kama_status proceed_at_owner(struct km_mutate_op *op)
     bool here;
     do {
         km_group_ask(op->group, op->key, &owner);
+        op->change = owner.change;
         here = is_here(op, &owner);
         if (here) {
-            st = km_mutate_here(op, owner.adoption);
+            st = act_here(op, owner.adoption);
         }
     } while (here && st == KAMA_ERR_TRY_AGAIN);
     if (!here) {
         return act_elsewhere(op, &owner);
     }
-    op->change = owner.change;
+    if (st == KAMA_DEFERRED) {
+        return st;
+    }
     return op->role == KM_SYNC_ORIGINATES
                ? km_condition_answer(&op->condition, st)
                : refuse_to_begin(op);
@@ -328,29 +414,13 @@ static bool begins_here(const struct km_mutate_op *op)
            op->condition.kind == KM_PUT_ALWAYS;
 }
 
-/* Writes the times of an op that may have to wait. One that begins on this node does not
- * read the clock. */
-static void begin(struct km_mutate_op *op)
-{
-    struct km_call_limits *limits = op->limits;
-    if (limits == NULL) {
-        return;
-    }
-    op->limits = NULL;
-    km_call_limits_begin(op->group, limits);
-    km_ns two_s = km_ns_after_ms(limits->begin, KM_VIEW_WAIT_MS);
-    op->deadline = limits->deadline;
-    op->wait_until = limits->has_deadline ? limits->deadline : two_s;
-    op->settled_until = op->wait_until < two_s ? op->wait_until : two_s;
-}
-
 /* Does the next step of an op that ASKS. Returns the answer, or KAMA_DEFERRED. */
 static kama_status proceed(struct km_mutate_op *op)
 {
     KM_ASSERT(op->state == KM_MUTATE_ASKS);
     if (begins_here(op)) {
-        kama_status st = km_mutate_here(op, KM_ANY_ADOPTION);
-        if (op->role == KM_SYNC_ORIGINATES) {
+        kama_status st = act_here(op, KM_ANY_ADOPTION);
+        if (st == KAMA_DEFERRED || op->role == KM_SYNC_ORIGINATES) {
             return st;
         }
         if (op->role == KM_SYNC_OUT) {
@@ -425,6 +495,8 @@ kama_status km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
     if (st != KAMA_OK) {
         return st;
     }
+    op->unsynced = NULL;
+    op->ret_unsynced = limits.ret_unsynced;
     op->outcome = KM_OWNER_ANSWERED;
     op->etag_key = 0;
     op->version = (struct km_version){0, 0};
@@ -446,6 +518,7 @@ kama_status km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
     op->condition = order->condition;
     op->ret_etag = order->ret_etag;
     op->sends = order->sends;
+    op->ret_acted = order->ret_acted;
     op->limits = km_group_is_clustered(group) ? &limits : NULL;
     if (order->patience != KM_MUTATE_TRIES) {
         count_begun(group, order);
@@ -461,6 +534,7 @@ kama_status km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
         count_begun(group, order);
     }
     if (st != KAMA_DEFERRED) {
+        km_mutate_op_tell(op);
         fini(op);
         km_gate_leave(&group->gate);
     }

@@ -43,6 +43,17 @@
  *       +---it is joining or leaving-------------+--> ASKS, as above: the owner of the
  *                                                     key originates it
  *
+ * With sync_ack=one or all, it is answered when other nodes have applied it:
+ *
+ *     stored --> WAITS_ACKS --acknowledged--------------------> KAMA_OK
+ *                    +---sync_timeout, or the deadline is over--> KAMA_UNSYNCED, and a
+ *                                                                 list of the others
+ *
+ * That stands for KAMA_OK alone; KAMA_MISS stays, with the list. A mutation that has changed
+ * nothing on any node, because its condition is not fulfilled, does not wait, and neither
+ * does one on a node that is alone. Whoever originates it waits, so that the answer of an
+ * owner has the list as well.
+ *
  * When the owner on another node has done it, its version is applied here as a DROP: the
  * value itself comes with the owner's stream.
  *
@@ -85,6 +96,7 @@ enum km_mutate_state {
     KM_MUTATE_WAITS_SETTLED,
     KM_MUTATE_WAITS_VIEW,
     KM_MUTATE_SENT,
+    KM_MUTATE_WAITS_ACKS,
     KM_MUTATE_ENDED
 };
 
@@ -103,12 +115,20 @@ struct km_mutate_order {
     struct km_list *sends; /* a list for the request to the owner, which the
                             * caller sends with km_mutate_send; NULL: it is sent
                             * at once */
+    bool *
+        ret_acted; /* becomes true, during the start, if the op is deferred only
+                      * because other nodes have to acknowledge what it has done;
+                      * may be NULL */
 };
 
 struct km_mutate_op {
     /* The answer. sentence is borrowed; it is "" or says why. */
     void (*done)(struct km_mutate_op *op, kama_status status,
                  const char *sentence);
+    struct km_unsynced
+        *unsynced; /* the nodes that have not applied it in time; NULL:
+                                   * none. Borrowed from the op until done returns */
+    kama_unsynced *ret_unsynced; /* of the caller's context; NULL: none */
     enum km_owner_outcome
         outcome;       /* FOR_PEER: whether this node is the owner */
     uint64_t etag_key; /* SET with KAMA_OK: the one of the owner; 0: not told */
@@ -141,10 +161,16 @@ struct km_mutate_op {
     km_ns wait_until;              /* for a newer view */
     km_ns settled_until;           /* for this node to become settled */
     km_ns deadline;                /* of a request to the owner */
+    km_ns answer_by;               /* the end of a wait for acknowledgements */
+    kama_status found;             /* by a mutation that waits for them */
+    bool *ret_acted;               /* of the order, during the start */
     struct km_call_limits *limits; /* NULL: the times above are known */
     struct km_list *sends;         /* of the order, during the start */
     struct km_owner_wait wait;
-    struct km_owner_mutation mutation;
+    union {
+        struct km_owner_mutation mutation; /* SENT */
+        struct km_sync_wait acks;          /* WAITS_ACKS */
+    };
 };
 
 /* Carries out a mutation, or begins to. Returns its answer, or KAMA_DEFERRED if
@@ -152,6 +178,14 @@ struct km_mutate_op {
 KAMA_NODISCARD kama_status
 km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
                    const struct km_mutate_order *order);
+
+/* Writes the list of unsynced nodes into that of the caller, if there is one. For `done`; a
+ * start that is not deferred has written it. */
+void km_mutate_op_tell(const struct km_mutate_op *op);
+
+/* Writes the list of unsynced nodes into that of the caller, if there is one. For `done`; a
+ * start that is not deferred has written it. */
+void km_mutate_op_tell(const struct km_mutate_op *op);
 
 /* Sends the mutations of a list to their owners, and empties it. */
 void km_mutate_send(kama_group *group, struct km_list *sends);

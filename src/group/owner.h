@@ -41,6 +41,7 @@
 #include <stdbool.h>
 
 struct km_peer;
+struct km_unsynced;
 
 /* Slots are the 2^18 parts of the space of keys that are placed as one. */
 #define KM_OWNER_SLOT_BITS 18
@@ -109,6 +110,9 @@ struct km_owner_reply {
     bool
         current; /* likewise: the asking node may keep the answer, as far as the
                        * owner knows */
+    struct km_unsynced
+        *unsynced; /* ANSWERED, of a mutation: the nodes that have not
+                                   * applied it in time; NULL: none */
     /* ANSWERED, of a fill: for so long after the request had come, no mutation
      * had overtaken the answer; 0: it may have been overtaken at once. */
     km_ns current_ns;

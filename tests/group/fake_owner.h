@@ -57,6 +57,7 @@ struct fake_node {
     atomic_uint fills;
     atomic_uint mutation_lists;
     atomic_uint mutations;
+    _Atomic km_ns last_deadline; /* of the last of them */
     atomic_uint clears;
     atomic_ullong wait_ms; /* that the last wait of this node could last */
     pthread_mutex_t lock;
@@ -159,6 +160,7 @@ static inline void fake_mutated(struct fake_call *call, kama_status status,
                                    .status = status,
                                    .text = sentence,
                                    .etag_key = call->mutate.etag_key,
+                                   .unsynced = call->mutate.unsynced,
                                    .stamp = call->mutate.version};
     fake_reply(call, &reply);
 }
@@ -176,6 +178,15 @@ static inline void fake_text(char text[256], kama_status status)
     if ((int)status < 0) {
         kama_last_error(text, 256);
     }
+}
+
+/* Returns how much time a request has, in ms, as its receiver is told. */
+static inline int64_t fake_time_left(km_ns deadline)
+{
+    km_ns now = km_clock_mono(km_clock_system());
+    return deadline > now + KM_NS_PER_MS
+               ? (int64_t)((deadline - now) / KM_NS_PER_MS)
+               : 1;
 }
 
 /* Carries a request out at the node that it has come to. */
@@ -201,6 +212,8 @@ static inline void fake_serve(struct fake_call *call)
             fake_got(call, st, value, text);
         }
     } else if (call->mutation != NULL) {
+        ctx.origin = KAMA_ORIGIN_CLIENT;
+        ctx.deadline_ms = fake_time_left(call->mutation->deadline);
         const struct km_mutate_order order = {.kind = call->mutation->kind,
                                               .from = KM_MUTATE_FOR_PEER,
                                               .patience = KM_MUTATE_PARKS,
@@ -208,7 +221,8 @@ static inline void fake_serve(struct fake_call *call)
                                               .value = call->mutation->value,
                                               .condition =
                                                   call->mutation->condition,
-                                              .ttl_ms = call->mutation->ttl_ms};
+                                              .ttl_ms = call->mutation->ttl_ms,
+                                              .ctx = &ctx};
         call->mutate.done = fake_on_mutate;
         kama_status st =
             km_mutate_op_start(call->to->group, &call->mutate, &order);
@@ -330,6 +344,7 @@ static inline void fake_mutate(void *owner, struct km_list *mutations)
         struct fake_call *call = fake_call_new(node, mutation->peer);
         call->mutation = mutation;
         atomic_fetch_add(&node->mutations, 1);
+        atomic_store(&node->last_deadline, mutation->deadline);
         fake_submit(call);
     }
 }

@@ -8,6 +8,9 @@
  *     fake_deliver(&logs[0], &logs[1]);       node 1 applies all of node 0's records
  *     fake_close(c);
  *
+ * A mutation that waits for acknowledgements waits until the test says that they have come,
+ * or have not (fake_end_waits); or the node says it at once (`verdict`).
+ *
  * The clock of a node counts the mutations that it knows. K of an origin is the clock of
  * the newest record that has come from it.
  */
@@ -43,7 +46,81 @@ struct fake_log {
     _Atomic int role;
     atomic_int inside;           /* mutations between enter and leave */
     _Atomic uint64_t asked_view; /* by the last may_keep */
+    /* -- sync_ack -- */
+    atomic_bool has_witnesses;
+    struct fake_node *node;
+    struct km_list waits;
+    atomic_uint waiting; /* in that list */
+    const char
+        *verdict; /* NULL: the test ends the waits; "": they have come; else the
+                          * address of a node that is late */
+    struct km_sync_wait last; /* as it was begun */
 };
+
+/* The answer to one wait, on a thread of the node. */
+struct fake_verdict {
+    struct km_job job;
+    struct km_sync_wait *wait;
+    const char *late;
+};
+
+static inline void fake_end_wait(struct km_sync_wait *wait, const char *late)
+{
+    wait->done(wait, late[0] != '\0'
+                         ? km_unsynced_new(km_mem_or_default(NULL), &late, 1)
+                         : NULL);
+}
+
+static inline void fake_judge(struct km_job *job)
+{
+    struct fake_verdict *v = KM_CONTAINER_OF(job, struct fake_verdict, job);
+    struct km_sync_wait *wait = v->wait;
+    const char *late = v->late;
+    free(v);
+    fake_end_wait(wait, late);
+}
+
+static inline bool fake_has_witnesses(void *sync)
+{
+    return atomic_load(&((struct fake_log *)sync)->has_witnesses);
+}
+
+static inline void fake_await(void *sync, struct km_sync_wait *wait)
+{
+    struct fake_log *log = sync;
+    (void)pthread_mutex_lock(&log->lock);
+    log->last = *wait;
+    const char *late = log->verdict;
+    if (late == NULL) {
+        km_list_push_back(&log->waits, &wait->node);
+        atomic_fetch_add(&log->waiting, 1);
+    }
+    (void)pthread_mutex_unlock(&log->lock);
+    if (late != NULL) {
+        struct fake_verdict *v = calloc(1, sizeof *v);
+        assert_non_null(v);
+        *v = (struct fake_verdict){
+            .job.run = fake_judge, .wait = wait, .late = late};
+        assert_int_equal(km_pool_submit(log->node->cluster->wire, &v->job),
+                         KAMA_OK);
+    }
+}
+
+/* Ends all waits of a node: late is "", or names a node that is late. */
+static inline void fake_end_waits(struct fake_log *log, const char *late)
+{
+    struct km_list *link = NULL;
+    do {
+        (void)pthread_mutex_lock(&log->lock);
+        link = km_list_pop_front(&log->waits);
+        (void)pthread_mutex_unlock(&log->lock);
+        if (link != NULL) {
+            atomic_fetch_sub(&log->waiting, 1);
+            fake_end_wait(KM_CONTAINER_OF(link, struct km_sync_wait, node),
+                          late);
+        }
+    } while (link != NULL);
+}
 
 static inline enum km_sync_role fake_enter(void *sync,
                                            struct km_snapshot_reader *reader)
@@ -144,6 +221,8 @@ static const struct km_group_sync_ops fake_sync_ops = {
     .enter = fake_enter,
     .leave = fake_leave,
     .originate = fake_originate,
+    .has_witnesses = fake_has_witnesses,
+    .await = fake_await,
     .merge = fake_merge_hlc,
     .clear = fake_sync_clear,
     .invalidate = fake_invalidate,
@@ -171,6 +250,7 @@ static inline void fake_log_init(struct fake_log *log, uint64_t origin)
     memset(log, 0, sizeof *log);
     (void)pthread_mutex_init(&log->lock, NULL);
     log->origin = origin;
+    km_list_init(&log->waits);
 }
 
 static inline struct km_group_sync fake_sync(struct fake_log *log)
@@ -228,6 +308,7 @@ static inline void fake_synced_open_with(struct fake_cluster *c,
     fake_open_with(c, &options);
     for (unsigned i = 0; i < FAKE_NODES; i++) {
         logs[i].group = c->nodes[i].group;
+        logs[i].node = &c->nodes[i];
     }
 }
 
