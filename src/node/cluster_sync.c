@@ -18,12 +18,13 @@ static kama_group *find_group(void *owner, kama_bytes name)
     return group != NULL && km_group_is_synced(group) ? group : NULL;
 }
 
-static void invalidate_loaded(void *owner, uint64_t hlc, const char *why)
+static void on_lost_member(void *owner, uint64_t hlc, const char *why)
 {
     const struct km_cluster_sync *sync = owner;
-    km_node_invalidate_loaded(sync->node, hlc);
+    km_node_invalidate_lost(sync->node, hlc);
     km_node_emit_event(sync->node, KM_NODE_WARN, "sync",
-                       "the groups with a loader were emptied: %s", why);
+                       "the groups with a loader or sync_ack were emptied: %s",
+                       why);
 }
 
 static void log_line(void *owner, int level, const char *name,
@@ -54,7 +55,7 @@ static void on_missed(void *owner, uint32_t number)
 
 static const struct km_sync_events events = {
     .group = find_group,
-    .invalidate_loaded = invalidate_loaded,
+    .lost_member = on_lost_member,
     .log = log_line,
     .said_goodbye = on_said_goodbye,
     .applied = on_applied,

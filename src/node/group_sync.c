@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/info.h"
+#include "group/sync_apply.h"
 #include "node/cluster_sync.h"
 #include "node/node.h"
 #include "node/sync_feed.h"
@@ -187,22 +188,29 @@ void km_node_invalidate_all(kama_node *node, uint64_t hlc)
     km_sync_feed_missed(node->sync_feed, UINT32_MAX);
 }
 
-static bool has_loader(const kama_node *node, const char *name)
+/* A value of a group without a loader is lost when it is dropped. It is dropped if
+ * mutations are acknowledged, because no member passes on what it has from another one:
+ *
+ *     A: deletes k, B applies that, A answers and dies       C: has not heard of it
+ *     C drops what it has, or it would show k for ever
+ */
+static bool drops_for_lost(const kama_node *node, const char *name)
 {
     const kama_group *group = km_registry_find(&node->registry, KAMA_STR(name));
     struct km_group_info info = {.has_loader = true};
     if (group != NULL) {
         km_group_info_get(group, &info);
     }
-    return info.has_loader;
+    return info.has_loader ||
+           (group != NULL && km_group_ack(group) != KM_SYNC_ACK_ASYNC);
 }
 
-void km_node_invalidate_loaded(kama_node *node, uint64_t hlc)
+void km_node_invalidate_lost(kama_node *node, uint64_t hlc)
 {
     struct km_sync_log_state state;
     km_sync_log_get(node->sync_log, &state);
     for (uint32_t number = 0; number < state.groups; number++) {
-        if (has_loader(node, km_sync_log_name(node->sync_log, number))) {
+        if (drops_for_lost(node, km_sync_log_name(node->sync_log, number))) {
             km_sync_log_invalidate(node->sync_log, number, hlc);
             km_sync_feed_missed(node->sync_feed, number);
         }

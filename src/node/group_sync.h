@@ -27,6 +27,9 @@ KAMA_NODISCARD kama_status km_node_sync_log_new(kama_node *node);
 /* Writes what groups are given; it has no ops if the node is alone. */
 void km_node_group_sync_of(kama_node *node, struct km_group_sync *ret_sync);
 
-/* R6 of all synchronized groups, or of those with a loader, after merging hlc. */
+/* R6 of all synchronized groups, after merging hlc. */
 void km_node_invalidate_all(kama_node *node, uint64_t hlc);
-void km_node_invalidate_loaded(kama_node *node, uint64_t hlc);
+/* R14. The last mutations of a member may be missing: R6 of the groups that can load
+ * their values again, and of those that have promised that nothing is undone (sync_ack
+ * one and all). In the others, what only that member has deleted stays. */
+void km_node_invalidate_lost(kama_node *node, uint64_t hlc);

@@ -180,7 +180,7 @@ static void part(struct km_sync_member *member)
         (void)snprintf(why, sizeof why,
                        "%s is gone, and not all of its mutations are here",
                        member->address);
-        sync->events->invalidate_loaded(sync->owner, parting.clock, why);
+        sync->events->lost_member(sync->owner, parting.clock, why);
         sync->gates++;
     }
     km_sync_log_merge(sync->log, parting.clock);

@@ -14,7 +14,7 @@
  *       ^              |  refused: again a second later                          |
  *       +--------------+---------------------------------------------------------+
  *
- * docs/CLUSTER.md has the rules R1 to R12. Each rule is named where its code is, and
+ * docs/CLUSTER.md has the rules R1 to R14. Each rule is named where its code is, and
  * only there.
  *
  * Threads: one, the sync loop; other threads use origins.h and log.h. Errors:
@@ -73,8 +73,9 @@ struct km_sync_env {
 struct km_sync_events {
     /* Returns the group of that name, or NULL. */
     kama_group *(*group)(void *owner, kama_bytes name);
-    /* R6 of all groups that have a loader (number UINT32_MAX: all), with a sentence. */
-    void (*invalidate_loaded)(void *owner, uint64_t hlc, const char *why);
+    /* R14. A member is gone whose last mutations may be missing here: R6 of the groups
+     * that must show nothing of which that may be true. why: a sentence. */
+    void (*lost_member)(void *owner, uint64_t hlc, const char *why);
     /* One structured line. level as in kama_node_event. */
     void (*log)(void *owner, int level, const char *name, const char *address,
                 const char *text);

@@ -126,6 +126,22 @@ class Life(unittest.TestCase):
             cluster.wait_view()
             self.assertEqual(late.client.get(b"key", GROUP), b"new")
 
+    def test_a_node_dies(self):
+        """Nobody knows what it has changed last. A group that has promised that
+        nothing is undone (sync_ack) keeps nothing that may be stale; any other one
+        without a loader keeps everything."""
+        with SyncCluster(3, GROUP, "--group", "acked:sync_ack=one") as cluster:
+            first, second, victim = cluster.nodes
+            for group in (GROUP, "acked"):
+                first.call("Set", group=group, key=b"key", value=b"value")
+                cluster.wait_heard(first, group=group)
+                self.assertEqual(cluster.here(second, b"key", group), b"value")
+            victim.kill()
+            cluster.wait_view()
+            for node in (first, second):
+                wait_until(lambda: cluster.here(node, b"key", "acked") is None)
+                self.assertEqual(cluster.here(node, b"key"), b"value")
+
     def test_a_group_that_only_one_node_has(self):
         """What was skipped does not come back when another node has it, too."""
         with SyncCluster(2, GROUP) as cluster:

@@ -219,8 +219,7 @@ static inline kama_group *sw_group(void *owner, kama_bytes name)
     return km_bytes_eq(name, KAMA_STR(CW_GROUP)) ? node->group : NULL;
 }
 
-static inline void sw_invalidate_loaded(void *owner, uint64_t hlc,
-                                        const char *why)
+static inline void sw_lost_member(void *owner, uint64_t hlc, const char *why)
 {
     struct cw_node *node = owner;
     struct sw *sw = sw_of(node);
@@ -254,11 +253,11 @@ static inline void sw_said_goodbye(void *owner)
     cw_at(node, 0, cw_close, node, NULL);
 }
 
-static const struct km_sync_events sw_events = {
-    .group = sw_group,
-    .invalidate_loaded = sw_invalidate_loaded,
-    .log = sw_log,
-    .said_goodbye = sw_said_goodbye};
+static const struct km_sync_events sw_events = {.group = sw_group,
+                                                .lost_member = sw_lost_member,
+                                                .log = sw_log,
+                                                .said_goodbye =
+                                                    sw_said_goodbye};
 
 /* -- mails to the sync loop ---------------------------------------------------- */
 

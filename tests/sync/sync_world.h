@@ -503,8 +503,7 @@ static inline kama_group *on_group(void *owner, kama_bytes name)
     return NULL;
 }
 
-static inline void on_invalidate_loaded(void *owner, uint64_t hlc,
-                                        const char *why)
+static inline void on_lost_member(void *owner, uint64_t hlc, const char *why)
 {
     struct node *n = owner;
     assert_non_null(why);
@@ -536,7 +535,7 @@ static inline void on_said_goodbye(void *owner)
 
 static const struct km_sync_events world_events = {
     .group = on_group,
-    .invalidate_loaded = on_invalidate_loaded,
+    .lost_member = on_lost_member,
     .log = on_line,
     .said_goodbye = on_said_goodbye};
 
