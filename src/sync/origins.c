@@ -296,6 +296,14 @@ static void add_need(const struct fencing *f, const struct km_member_id *id,
     }
 }
 
+/* Returns the clock of the newest mutation of a member that this node has heard of. */
+static uint64_t newest_of(const struct km_sync_origin *origin)
+{
+    uint64_t known = atomic_load_explicit(&origin->known, memory_order_acquire);
+    uint64_t told = atomic_load_explicit(&origin->told, memory_order_acquire);
+    return known > told ? known : told;
+}
+
 void km_sync_needs(struct km_sync_origins *origins, uint64_t floor,
                    const struct km_member_id *to,
                    void (*cb)(void *arg, const struct km_sync_need *need),
@@ -315,10 +323,30 @@ void km_sync_needs(struct km_sync_origins *origins, uint64_t floor,
     for (size_t i = 0; table != NULL && i < table->count; i++) {
         const struct km_sync_origin_row *row = &table->rows[i];
         if (row != asked) {
-            add_need(
-                &f, &row->origin->id,
-                atomic_load_explicit(&row->origin->known, memory_order_acquire),
-                row->adopted ? f.stable : 0);
+            add_need(&f, &row->origin->id, newest_of(row->origin),
+                     row->adopted ? f.stable : 0);
+        }
+    }
+    km_snapshot_leave(&reader);
+}
+
+/* There are many writers. */
+static void raise_told(struct km_sync_origin *origin, uint64_t clock)
+{
+    uint64_t old = atomic_load(&origin->told);
+    while (clock > old &&
+           !atomic_compare_exchange_weak(&origin->told, &old, clock)) {
+    }
+}
+
+void km_sync_told(struct km_sync_origins *origins, struct km_version version)
+{
+    struct km_snapshot_reader reader;
+    const struct table *table = km_snapshot_enter(&origins->tables, &reader);
+    for (size_t i = 0; table != NULL && i < table->count; i++) {
+        struct km_sync_origin *origin = table->rows[i].origin;
+        if (origin->number == version.origin) {
+            raise_told(origin, version.hlc);
         }
     }
     km_snapshot_leave(&reader);

@@ -2,15 +2,18 @@
 /*
   * The clocks of each other node as they are known here, for any thread (rule R8).
  *
- *     K   clock of the newest mutation of the member that has reached this node
+ *     K   clock of the newest mutation of the member that has reached this node by its
+ *         stream, and `told`, that of the newest one whose answer has, because the member
+ *         has carried it out for this node
  *     W   every mutation of the member up to this clock is applied here
  *
  *     requester                                 owner
  *     token (store/fill.h), then:
- *     needs = min(floor of the key's slot, K of each member) --> W >= needs? else waits
+ *     needs = min(floor of the key's slot, K or told, of each member) --> W >= needs?
+ *                                                                         else waits
  *     keeps an explicit value of member o only if its version <= K of o
  *
- * Both only grow. The sync loop stores K before it applies a record and W behind it, with
+ * All of them only grow. The sync loop stores K before it applies a record and W behind it, with
  * release; others load with acquire. So a thread that sees W sees what was applied.
  *
  * The table of the members is a snapshot that the sync loop replaces when it adopts a
@@ -29,13 +32,14 @@
 
 struct km_sync_origins;
 
-/* The numbers of one member. They are written by the sync loop and only grow, except
- * that `stable` is of one view. */
+/* The numbers of one member. They only grow, except that `stable` is of one view, and are
+ * written by the sync loop, except for `told`. */
 struct km_sync_origin {
     struct km_member_id id;
     uint64_t number;          /* the origin in the versions of the member */
     unsigned refs;            /* the sync loop's */
     _Atomic uint64_t known;   /* K */
+    _Atomic uint64_t told;    /* by any thread */
     _Atomic uint64_t applied; /* W */
     _Atomic uint64_t
         stable; /* the member has of every member of that view all */
@@ -97,6 +101,18 @@ void km_sync_needs(struct km_sync_origins *origins, uint64_t floor,
                    const struct km_member_id *to,
                    void (*cb)(void *arg, const struct km_sync_need *need),
                    void *arg);
+/* R8, requester. The member that has this origin has carried a mutation out for this node.
+ * Fills that begin afterwards need it, although its record may still be on its way:
+ *
+ *     this node                    A                       B, owner of another key
+ *     "clear the group" ---------> begins it: version 7
+ *     is told "7"  <-------------
+ *     answers its caller
+ *     get: a fill of that key -------------------------> answers what it had before 7
+ *
+ * An origin that is in no view here is left out: what this node lacks of a member that has
+ * left is invalidated. */
+void km_sync_told(struct km_sync_origins *origins, struct km_version version);
 /* R8, answering node. Returns whether W has reached the need. A member that is in no
  * view here any more counts as reached: what this node lacks of it was invalidated. One
  * that this node has not heard of yet does not. */

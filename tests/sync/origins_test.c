@@ -150,6 +150,30 @@ static void test_needs(void **state)
     world_fini(&w);
 }
 
+/* The answer of a member has told this node of a mutation whose record has not come: it is a
+ * need like one that has, but no reason to keep what is ahead of the stream. */
+static void test_told(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    const struct km_version v = {.hlc = 70, .origin = B + 1};
+    km_sync_told(w.origins, v); /* there is no table yet */
+    assert_int_equal(set_table(&w, A, false), KAMA_OK);
+    assert_int_equal(need_of(&w, 100, B), 0);
+    km_sync_origin_reached(w.of[B], 50);
+    km_sync_told(w.origins, v);
+    km_sync_told(w.origins, (struct km_version){60, B + 1}); /* it only grows */
+    km_sync_told(w.origins, (struct km_version){90, MEMBERS + 1});
+    assert_int_equal(need_of(&w, 100, B), 70);
+    assert_int_equal(need_of(&w, 65, B), 65);
+    assert_int_equal(need_of(&w, 100, C), 0);
+    assert_false(may_keep(&w, B, 70, VIEW));
+    km_sync_origin_reached(w.of[B], 80);
+    assert_int_equal(need_of(&w, 100, B), 80);
+    world_fini(&w);
+}
+
 /* A need at or below what the asked member has said of this view is left out; but not
  * of a member that this view does not have. */
 static void test_stable(void **state)
@@ -306,7 +330,8 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_needs),   cmocka_unit_test(test_stable),
+        cmocka_unit_test(test_needs),   cmocka_unit_test(test_told),
+        cmocka_unit_test(test_stable),
         cmocka_unit_test(test_has),     cmocka_unit_test(test_may_keep),
         cmocka_unit_test(test_least),   cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_threads),
