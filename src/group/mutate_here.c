@@ -136,15 +136,20 @@ static kama_status begin_here(struct km_mutate_op *op, uint64_t adoption)
 /* A DROP just below the version of the mutation removes what is older, and makes its floor
  * so high that nothing older comes back before the owner's stream has brought the value,
  * which is above the floor. The value is not stored here yet, because a value must not be
- * ahead of its origin's stream (R8).
+ * ahead of its origin's stream (R8). A delete brings no value, and its own version is the
+ * floor: a fill must not be answered from just below it.
  *
  * A refusal has no version. If the key exists, the caller was told of a value that a loaded
  * copy here may not have; a copy that was set stays, because the stream brings what is
  * newer. If it is another value than the caller meant, or there is none, what is here may be
  * what misled it, and is forgotten. So it is after an answer that was lost. */
-static struct km_version dropped_below(const struct km_owner_reply *reply)
+static struct km_version dropped_below(const struct km_mutate_op *op,
+                                       const struct km_owner_reply *reply)
 {
     static const struct km_version least = {.hlc = 1, .origin = 0};
+    if (km_version_is_set(reply->stamp) && op->kind == KM_MUTATION_DELETE) {
+        return reply->stamp;
+    }
     if (km_version_is_set(reply->stamp)) {
         return (struct km_version){.hlc = reply->stamp.hlc - 1,
                                    .origin = UINT64_MAX};
@@ -152,18 +157,23 @@ static struct km_version dropped_below(const struct km_owner_reply *reply)
     return reply->status == KAMA_ERR_EXISTS ? least : (struct km_version){0, 0};
 }
 
+/* Returns false if the version of an answer is not to be believed. A refusal has none. */
+static bool learn(const struct km_group_sync *sync, struct km_version version)
+{
+    return !km_version_is_set(version) || sync->ops->learn(sync->arg, version);
+}
+
 void km_mutate_elsewhere(const struct km_mutate_op *op,
                          const struct km_owner_reply *reply)
 {
     kama_group *group = op->group;
     const struct km_group_sync *sync = &group->sync;
-    const struct km_stamp stamp = {.version = dropped_below(reply)};
+    const struct km_stamp stamp = {.version = dropped_below(op, reply)};
     const struct km_operation drop = {
         .kind = KM_APPLY_DROP, .hash = op->hash, .key = op->key};
     if (!km_group_is_synced(group)) {
         km_store_overtake(group->store, op->hash, op->key);
-    } else if (km_version_is_set(stamp.version) &&
-               sync->ops->merge(sync->arg, reply->stamp.hlc)) {
+    } else if (km_version_is_set(stamp.version) && learn(sync, reply->stamp)) {
         (void)!km_store_apply(group->store, &drop, &stamp);
     } else {
         (void)!km_store_del(group->store, KM_ANY_ADOPTION, op->hash, op->key);

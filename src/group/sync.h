@@ -10,6 +10,7 @@
  *     clear              --> clear     R6 and the record of the clear, in one step
  *     the answer, unless sync_ack=async  --> await    that other members have it
  *     the answer of the owner --> merge, may_keep    R8
+ *     its answer to a mutation -> learn              R8
  *
  * A group without ops (struct km_group_sync) is not synchronized: it is alone, or has
  * sync=owner or sync=local.
@@ -80,6 +81,9 @@ struct km_group_sync_ops {
     /* Receiving any clock: the next version that begins here is larger. Returns false,
      * and does nothing, if the clock is too far ahead to be one. */
     bool (*merge)(void *sync, uint64_t hlc);
+    /* R8. Another node has carried a mutation out for this one, and its answer has the
+     * version: merges the clock, and lets later fills ask for it. As merge. */
+    bool (*learn)(void *sync, struct km_version version);
     /* Clears the group here (R6), and puts that into the log. */
     struct km_version (*clear)(void *sync, uint32_t number, uint64_t *ret_seq);
     /* R6, because this node cannot know whether its entries are still true. */

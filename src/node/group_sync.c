@@ -86,6 +86,23 @@ static bool merge(void *sync, uint64_t hlc)
     return plausible;
 }
 
+/* Without a cluster no fill asks anybody. */
+static bool learn(void *sync, struct km_version version)
+{
+    kama_node *node = sync;
+    struct km_snapshot_reader reader;
+    if (!merge(sync, version.hlc)) {
+        return false;
+    }
+    const struct km_cluster *cluster =
+        km_snapshot_enter(&node->cluster_now, &reader);
+    if (cluster != NULL) {
+        km_sync_told(km_cluster_sync_origins(cluster), version);
+    }
+    km_snapshot_leave(&reader);
+    return true;
+}
+
 static struct km_version clear(void *sync, uint32_t number, uint64_t *ret_seq)
 {
     return km_sync_log_clear(((kama_node *)sync)->sync_log, number, ret_seq);
@@ -116,6 +133,7 @@ static const struct km_group_sync_ops ops = {
     .has_witnesses = has_witnesses,
     .await = await,
     .merge = merge,
+    .learn = learn,
     .clear = clear,
     .invalidate = invalidate,
     .may_keep = may_keep,

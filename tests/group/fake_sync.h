@@ -12,7 +12,7 @@
  * or have not (fake_end_waits); or the node says it at once (`verdict`).
  *
  * The clock of a node counts the mutations that it knows. K of an origin is the clock of
- * the newest record that has come from it.
+ * the newest record that has come from it, and `told` that of the newest answer.
  */
 #pragma once
 
@@ -43,6 +43,7 @@ struct fake_log {
     unsigned delivered[FAKE_NODES];       /* to the node of that number */
     _Atomic uint64_t applied[FAKE_NODES]; /* W of each origin */
     _Atomic uint64_t known[FAKE_NODES];   /* K of each origin */
+    _Atomic uint64_t told[FAKE_NODES];
     _Atomic int role;
     atomic_int inside;           /* mutations between enter and leave */
     _Atomic uint64_t asked_view; /* by the last may_keep */
@@ -208,6 +209,18 @@ static inline bool fake_merge_hlc(void *sync, uint64_t hlc)
     return true;
 }
 
+static inline bool fake_learn(void *sync, struct km_version version)
+{
+    struct fake_log *log = sync;
+    _Atomic uint64_t *told = &log->told[version.origin - 1];
+    uint64_t old = atomic_load(told);
+    assert_true(version.origin >= 1 && version.origin <= FAKE_NODES);
+    while (version.hlc > old &&
+           !atomic_compare_exchange_weak(told, &old, version.hlc)) {
+    }
+    return fake_merge_hlc(sync, version.hlc);
+}
+
 static inline bool fake_may_keep(void *sync, struct km_version version,
                                  uint64_t view_id)
 {
@@ -224,6 +237,7 @@ static const struct km_group_sync_ops fake_sync_ops = {
     .has_witnesses = fake_has_witnesses,
     .await = fake_await,
     .merge = fake_merge_hlc,
+    .learn = fake_learn,
     .clear = fake_sync_clear,
     .invalidate = fake_invalidate,
     .may_keep = fake_may_keep};
@@ -273,7 +287,9 @@ static inline void fake_needs(struct fake_node *from, uint64_t floor,
 {
     for (unsigned i = 0; i < FAKE_NODES; i++) {
         uint64_t known = atomic_load(&fake_log_of(from)->known[i]);
-        ret_needs[i] = floor < known ? floor : known;
+        uint64_t told = atomic_load(&fake_log_of(from)->told[i]);
+        uint64_t newest = known > told ? known : told;
+        ret_needs[i] = floor < newest ? floor : newest;
     }
 }
 

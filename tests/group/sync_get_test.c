@@ -311,6 +311,26 @@ static void test_the_owner_is_behind(void **state)
     fake_close(c);
 }
 
+/* R8: b has carried the delete out for a node that is leaving, and c, which owns the key by
+ * now, has not heard of it. */
+static void test_the_next_owner_is_behind(void **state)
+{
+    struct fake_cluster *c = fake_synced_open(logs);
+    (void)state;
+    fake_own(C, KM_OWNER_HERE, NULL);
+    C->script.value = "old";
+    C->script.value_len = 3;
+    assert_int_equal(get(C, "old"), KAMA_OK);
+    atomic_store(&logs[0].role, KM_SYNC_LEAVING);
+    assert_int_equal(del(A), KAMA_MISS);
+    assert_int_equal(logs[1].count, 1);
+    fake_own(A, KM_OWNER_PEER, C);
+    atomic_store(&C->fence_wait_ms, 5);
+    assert_int_equal(get(A, "value of k"), KAMA_OK);
+    assert_kept(A, "value of k");
+    fake_close(c);
+}
+
 static void test_the_owner_catches_up(void **state)
 {
     struct fake_cluster *c = fake_synced_open(logs);
@@ -455,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_a_load_is_overtaken_at_the_owner),
         cmocka_unit_test(test_a_fill_is_overtaken),
         cmocka_unit_test(test_the_owner_is_behind),
+        cmocka_unit_test(test_the_next_owner_is_behind),
         cmocka_unit_test(test_the_owner_catches_up),
         cmocka_unit_test(test_a_local_load_is_overtaken),
         cmocka_unit_test(test_two_owners),

@@ -196,10 +196,19 @@ static inline bool sw_merge(void *arg, uint64_t hlc)
     return true;
 }
 
+static inline bool sw_learn(void *arg, struct km_version version)
+{
+    struct cw_node *node = arg;
+    km_sync_log_merge(sw_node_of(node)->log, version.hlc);
+    km_sync_told(sw_node_of(node)->origins, version);
+    return true;
+}
+
 static const struct km_group_sync_ops sw_group_ops = {.enter = sw_enter,
                                                       .leave = sw_leave,
                                                       .originate = sw_originate,
                                                       .merge = sw_merge,
+                                                      .learn = sw_learn,
                                                       .clear = sw_clear,
                                                       .invalidate =
                                                           sw_invalidate,

@@ -330,11 +330,10 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_needs),   cmocka_unit_test(test_told),
-        cmocka_unit_test(test_stable),
-        cmocka_unit_test(test_has),     cmocka_unit_test(test_may_keep),
-        cmocka_unit_test(test_least),   cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_needs),     cmocka_unit_test(test_told),
+        cmocka_unit_test(test_stable),    cmocka_unit_test(test_has),
+        cmocka_unit_test(test_may_keep),  cmocka_unit_test(test_least),
+        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -439,6 +439,13 @@ static inline bool on_merge(void *arg, uint64_t hlc)
     return true;
 }
 
+static inline bool on_learn(void *arg, struct km_version version)
+{
+    km_sync_log_merge(((struct node *)arg)->log, version.hlc);
+    km_sync_told(((struct node *)arg)->origins, version);
+    return true;
+}
+
 static inline struct km_version on_clear(void *arg, uint32_t number,
                                          uint64_t *ret_seq)
 {
@@ -473,6 +480,7 @@ static const struct km_group_sync_ops world_sync_ops = {
     .leave = on_leave,
     .originate = on_originate,
     .merge = on_merge,
+    .learn = on_learn,
     .clear = on_clear,
     .invalidate = on_invalidate,
     .may_keep = on_may_keep};
