@@ -1171,11 +1171,14 @@ KAMA_API KAMA_NODISCARD kama_status kama_ttl(kama_group *group, kama_bytes key,
  * Removes every entry of the group. Every load that is running is
  * overtaken. Values that callers hold stay valid. In a cluster, the group is
  * cleared on all members, this node first. With `sync` "broadcast" the call returns
- * then, and the others follow by themselves, in milliseconds.
+ * then, and the others follow by themselves, in milliseconds; on a node that joins or
+ * leaves the cluster, another node begins the clear, and the call waits for its answer.
  *
  * Returns KAMA_OK, or KAMA_UNSYNCED if members of the cluster were not reached.
- * Errors, only in a cluster: those of kama_set that have to do with other nodes;
- * this node has been cleared nevertheless, except after KAMA_ERR_WOULD_DEADLOCK.
+ * Errors, only in a cluster: those of kama_set that have to do with other nodes. With
+ * `sync` "owner", this node has been cleared nevertheless, except after
+ * KAMA_ERR_WOULD_DEADLOCK. With "broadcast", nothing was cleared, unless the message
+ * says that it may have been.
  * Cost: O(1); the memory is given back step by step by later calls, and in a group
  * of a node that runs also without any, within seconds.
  */
@@ -1379,8 +1382,8 @@ typedef struct kama_group_stats {
     uint64_t fills_served;
     /* Sets, deletes and touches that were sent to the owner of the key. */
     uint64_t mutations_forwarded;
-    /* Sets, deletes and touches of other nodes that this node carried out as the
-     * owner. */
+    /* Sets, deletes, touches and clears of other nodes that this node carried out as
+     * the owner. */
     uint64_t mutations_served;
     /* Gets that ended with a load of this node: with its value, with its miss or
      * with its error. Each miss that has ended is counted in one of gets_loaded,

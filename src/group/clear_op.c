@@ -10,54 +10,12 @@
 #include "group/adopt.h"
 #include "group/group_internal.h"
 #include "group/sync_apply.h"
+#include "group/unsynced.h"
 
 void km_group_clear_here(kama_group *group)
 {
     km_group_count(group, KM_GROUP_CLEARS);
     km_group_forget(group);
-}
-
-/* Clears a synchronized group, if a clear may begin on this node. Returns its role. */
-static enum km_sync_role originate(kama_group *group)
-{
-    const struct km_group_sync *sync = &group->sync;
-    struct km_snapshot_reader reader;
-    uint64_t seq;
-    enum km_sync_role role = sync->ops->enter(sync->arg, &reader);
-    if (role == KM_SYNC_ORIGINATES) {
-        km_group_count(group, KM_GROUP_CLEARS);
-        km_group_count(group, KM_GROUP_SYNC_ORIGINATED);
-        (void)sync->ops->clear(sync->arg, group->sync_number, &seq);
-    }
-    sync->ops->leave(sync->arg, &reader);
-    return role;
-}
-
-/* Clears a group that needs no other node for it. Returns KAMA_DEFERRED if it does: a
- * node that is joining or leaving asks each member. */
-static kama_status clear_at_once(kama_group *group)
-{
-    enum km_sync_role role = KM_SYNC_LEAVING;
-    if (!km_group_is_clustered(group)) {
-        km_group_clear_here(group);
-        return KAMA_OK;
-    }
-    if (km_group_is_synced(group)) {
-        role = originate(group);
-    }
-    switch (role) {
-    case KM_SYNC_ORIGINATES:
-        return KAMA_OK;
-    case KM_SYNC_OUT:
-        return km_fail(KAMA_ERR_NOT_READY,
-                       "group %.*s: nothing was changed: this node is not a "
-                       "member of the cluster yet",
-                       KM_GROUP_SHOWN(group->name));
-    case KM_SYNC_JOINING:
-    case KM_SYNC_LEAVING:
-        break;
-    }
-    return KAMA_DEFERRED;
 }
 
 static void on_cleared(struct km_owner_clear *clear, kama_status status,
@@ -71,25 +29,11 @@ static void on_cleared(struct km_owner_clear *clear, kama_status status,
     km_gate_leave(&group->gate);
 }
 
-kama_status km_clear_op_start(kama_group *group, struct km_clear_op *op,
-                              enum km_mutate_patience patience,
-                              const kama_ctx *ctx)
+/* A group that is not synchronized asks each member. */
+static kama_status clear_all(kama_group *group, struct km_clear_op *op,
+                             enum km_mutate_patience patience,
+                             struct km_call_limits *limits)
 {
-    struct km_call_limits limits;
-    kama_status st = km_call_limits_init(group, ctx, &limits);
-    if (st != KAMA_OK) {
-        return st;
-    }
-    if (limits.origin == KAMA_ORIGIN_PEER && km_group_is_clustered(group)) {
-        return km_fail(
-            KAMA_ERR_INVALID,
-            "ctx: origin: KAMA_ORIGIN_PEER is only for gets in a group "
-            "of a cluster");
-    }
-    st = clear_at_once(group);
-    if (st != KAMA_DEFERRED) {
-        return st;
-    }
     if (patience == KM_MUTATE_REFUSES) {
         return km_fail(KAMA_ERR_WOULD_DEADLOCK,
                        "group %.*s: a clear would wait on a thread that other "
@@ -100,12 +44,66 @@ kama_status km_clear_op_start(kama_group *group, struct km_clear_op *op,
         return km_fail(KAMA_ERR_CLOSED, "the group is closed");
     }
     km_group_clear_here(group);
-    km_call_limits_begin(group, &limits);
-    op->group = group;
+    km_call_limits_begin(group, limits);
     op->clear = (struct km_owner_clear){
-        .group = group->name, .deadline = limits.deadline, .done = on_cleared};
+        .group = group->name, .deadline = limits->deadline, .done = on_cleared};
     group->owner.ops->clear(group->owner.arg, &op->clear);
     return KAMA_DEFERRED;
+}
+
+/* The members that have not acknowledged the clear in time (sync_ack) were not reached as
+ * far as its caller knows. Without memory it learns only that there are some. */
+static void on_mutated(struct km_mutate_op *mutate, kama_status status,
+                       const char *sentence)
+{
+    struct km_clear_op *op =
+        KM_CONTAINER_OF(mutate, struct km_clear_op, mutate);
+    const kama_allocator *mem = &op->group->mem;
+    const struct km_unsynced *list = mutate->unsynced;
+    size_t count = km_unsynced_count(list);
+    const char **addresses =
+        count > 0 ? km_mem_zalloc(mem, count, sizeof *addresses) : NULL;
+    count = addresses != NULL ? count : 0;
+    for (size_t i = 0; i < count; i++) {
+        addresses[i] = km_unsynced_at(list, i);
+    }
+    op->done(op, status, sentence, addresses, count);
+    km_mem_free(mem, addresses);
+}
+
+static kama_status mutate(kama_group *group, struct km_clear_op *op,
+                          enum km_mutate_patience patience, const kama_ctx *ctx)
+{
+    const struct km_mutate_order order = {.kind = KM_MUTATION_CLEAR,
+                                          .from = KM_MUTATE_FOR_CALLER,
+                                          .patience = patience,
+                                          .ctx = ctx};
+    op->mutate.done = on_mutated;
+    return km_mutate_op_start(group, &op->mutate, &order);
+}
+
+kama_status km_clear_op_start(kama_group *group, struct km_clear_op *op,
+                              enum km_mutate_patience patience,
+                              const kama_ctx *ctx)
+{
+    struct km_call_limits limits;
+    op->group = group;
+    if (km_group_is_synced(group)) {
+        return mutate(group, op, patience, ctx);
+    }
+    kama_status st = km_call_limits_init(group, ctx, &limits);
+    if (st != KAMA_OK) {
+        return st;
+    }
+    if (!km_group_is_clustered(group)) {
+        km_group_clear_here(group);
+        return KAMA_OK;
+    }
+    return limits.origin == KAMA_ORIGIN_PEER
+               ? km_fail(KAMA_ERR_INVALID,
+                         "ctx: origin: KAMA_ORIGIN_PEER is only for gets in a "
+                         "group of a cluster")
+               : clear_all(group, op, patience, &limits);
 }
 
 /* -- with a thread that waits ---------------------------------------------- */

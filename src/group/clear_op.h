@@ -7,9 +7,11 @@
  *     status = km_clear_op_start(group, op, ctx);
  *     if (status == KAMA_DEFERRED) { ... done runs later, exactly once ... }
  *
- * A group that is not clustered is cleared at once, and so is one that is synchronized
- * (group/sync.h): its stream carries the clear to the others. Members that did not
- * answer are the outcome KAMA_UNSYNCED, with their addresses.
+ * A group that is not clustered is cleared at once. The clear of one that is synchronized
+ * (group/sync.h) is a mutation (group/mutate_op.h) of its empty key: it begins here, or at
+ * the owner of that key if this node is joining or leaving, and a stream carries it to the
+ * others. In any other group, members that did not answer are the outcome KAMA_UNSYNCED,
+ * with their addresses.
  *
  * Threads: any thread may start; done runs on a loop or pool thread, never inside
  * the call. Errors: those of kama_group_clear_ctx. Ownership: the op is the
@@ -26,7 +28,10 @@ struct km_clear_op {
                  size_t count);
     /* ---- the group's ---- */
     kama_group *group;
-    struct km_owner_clear clear;
+    union {
+        struct km_owner_clear clear;
+        struct km_mutate_op mutate; /* in a synchronized group */
+    };
 };
 
 /* Clears the group here, and on all other members or begins to. A call that would
@@ -37,5 +42,5 @@ KAMA_NODISCARD kama_status km_clear_op_start(kama_group *group,
                                              enum km_mutate_patience patience,
                                              const kama_ctx *ctx);
 
-/* Clears the group on this node alone, because another member asks for it. */
+/* Clears the group on this node alone. It is not synchronized. */
 void km_group_clear_here(kama_group *group);

@@ -110,8 +110,8 @@
            "key.")                                                             \
     METRIC(mutations_served, KM_GROUP_MUTATIONS_SERVED, KM_METRIC_COUNTER, "", \
            "mutations_served",                                                 \
-           "Sets, deletes and touches of other nodes that this node carried "  \
-           "out as the owner.")                                                \
+           "Sets, deletes, touches and clears of other nodes that this node "  \
+           "carried out as the owner.")                                        \
     METRIC(sync_originated, KM_GROUP_SYNC_ORIGINATED, KM_METRIC_COUNTER, "",   \
            "sync_originated",                                                  \
            "Mutations that began on this node and go to all the others.")      \

@@ -107,6 +107,17 @@ static kama_status apply_expire(struct km_mutate_op *op, uint64_t adoption)
     return st == KAMA_OK ? apply(op, &expire) : st;
 }
 
+/* R6. */
+static kama_status apply_clear(struct km_mutate_op *op)
+{
+    kama_group *group = op->group;
+    op->version =
+        group->sync.ops->clear(group->sync.arg, group->sync_number, &op->seq);
+    km_group_count(group, KM_GROUP_CLEARS);
+    km_group_count(group, KM_GROUP_SYNC_ORIGINATED);
+    return KAMA_OK;
+}
+
 /* The other half of km_mutate_here. A node that stops waits until nobody is between
  * enter and leave. */
 static kama_status begin_here(struct km_mutate_op *op, uint64_t adoption)
@@ -126,6 +137,9 @@ static kama_status begin_here(struct km_mutate_op *op, uint64_t adoption)
             break;
         case KM_MUTATION_EXPIRE:
             st = apply_expire(op, adoption);
+            break;
+        case KM_MUTATION_CLEAR:
+            st = apply_clear(op);
             break;
         }
     }
@@ -163,6 +177,15 @@ static bool learn(const struct km_group_sync *sync, struct km_version version)
     return !km_version_is_set(version) || sync->ops->learn(sync->arg, version);
 }
 
+/* R6 with the clock of the clear: nothing from before it comes back, from no stream and, as
+ * this node has learnt of it, by no fill. So it is after an answer that was lost. */
+static void invalidate(kama_group *group, struct km_version version)
+{
+    const struct km_group_sync *sync = &group->sync;
+    (void)learn(sync, version);
+    sync->ops->invalidate(sync->arg, group->sync_number);
+}
+
 void km_mutate_elsewhere(const struct km_mutate_op *op,
                          const struct km_owner_reply *reply)
 {
@@ -173,6 +196,8 @@ void km_mutate_elsewhere(const struct km_mutate_op *op,
         .kind = KM_APPLY_DROP, .hash = op->hash, .key = op->key};
     if (!km_group_is_synced(group)) {
         km_store_overtake(group->store, op->hash, op->key);
+    } else if (op->kind == KM_MUTATION_CLEAR) {
+        invalidate(group, reply->stamp);
     } else if (km_version_is_set(stamp.version) && learn(sync, reply->stamp)) {
         (void)!km_store_apply(group->store, &drop, &stamp);
     } else {
@@ -194,6 +219,8 @@ static kama_status change(struct km_mutate_op *op, uint64_t adoption)
         break;
     case KM_MUTATION_EXPIRE:
         st = touch(op, adoption);
+        break;
+    case KM_MUTATION_CLEAR: /* mutate_op.c */
         break;
     }
     return st;

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/thread.h"
+#include "group/clear_op.h"
 #include "group/condition.h"
 #include "group/group_internal.h"
 #include "group/mutate_acks.h"
@@ -79,10 +80,14 @@ static kama_status fail_late(struct km_mutate_op *op,
     if (waited_in == KM_MUTATE_WAITS_SETTLED) {
         return fail_again(op, "other nodes have not adopted the new view yet");
     }
-    return fail_again(op, op->refusals > 0
-                              ? "the nodes that were asked say that they do "
-                                "not own the key"
-                              : "no newer view of the cluster has come");
+    if (op->refusals == 0) {
+        return fail_again(op, "no newer view of the cluster has come");
+    }
+    return fail_again(op, op->kind == KM_MUTATION_CLEAR
+                              ? "the nodes that were asked say that another "
+                                "one has to begin the clear"
+                              : "the nodes that were asked say that they do "
+                                "not own the key");
 }
 
 static km_ns end_of_wait(const struct km_mutate_op *op,
@@ -144,6 +149,17 @@ static kama_status wait_to_ask_again(struct km_mutate_op *op)
     return wait_for_change(op, KM_MUTATE_WAITS_VIEW, pause);
 }
 
+/* Returns what the caller can do when the answer to its mutation was lost. */
+static const char *advice(const struct km_mutate_op *op)
+{
+    if (op->kind == KM_MUTATION_CLEAR) {
+        return "repeat the clear";
+    }
+    return op->condition.kind == KM_PUT_ALWAYS
+               ? "read the key, or repeat the change"
+               : "read the key before you repeat the change";
+}
+
 /* Returns the answer of a request that has ended, or waits for a newer view. */
 static kama_status answer_of(struct km_mutate_op *op,
                              const struct km_owner_reply *reply)
@@ -166,12 +182,8 @@ static kama_status answer_of(struct km_mutate_op *op,
                                  reply->text);
     case KM_OWNER_LOST:
         return km_group_fail_key(op->group, KAMA_ERR_PEER, op->key,
-                                 "the change may have been applied: %s; read "
-                                 "the key%s",
-                                 reply->text,
-                                 op->condition.kind == KM_PUT_ALWAYS
-                                     ? ", or repeat the change"
-                                     : " before you repeat the change");
+                                 "the change may have been applied: %s; %s",
+                                 reply->text, advice(op));
     case KM_OWNER_BEHIND:
     case KM_OWNER_NOT_OWNER:
         break;
@@ -418,6 +430,10 @@ static bool begins_here(const struct km_mutate_op *op)
 static kama_status proceed(struct km_mutate_op *op)
 {
     KM_ASSERT(op->state == KM_MUTATE_ASKS);
+    if (op->kind == KM_MUTATION_CLEAR && !km_group_is_synced(op->group)) {
+        km_group_clear_here(op->group);
+        return KAMA_OK;
+    }
     if (begins_here(op)) {
         kama_status st = act_here(op, KM_ANY_ADOPTION);
         if (st == KAMA_DEFERRED || op->role == KM_SYNC_ORIGINATES) {
@@ -438,14 +454,18 @@ static kama_status check(const kama_group *group,
                          struct km_call_limits *ret_limits)
 {
     km_ns ignored;
-    kama_status st = km_group_check_key(order->key);
+    bool has_time =
+        order->kind == KM_MUTATION_SET || order->kind == KM_MUTATION_EXPIRE;
+    kama_status st = order->kind != KM_MUTATION_CLEAR
+                         ? km_group_check_key(order->key)
+                         : KAMA_OK;
     if (st == KAMA_OK && order->kind == KM_MUTATION_SET) {
         st = km_group_check_value(group, order->value);
     }
     if (st == KAMA_OK) {
         st = km_call_limits_init(group, order->ctx, ret_limits);
     }
-    if (st == KAMA_OK && order->kind != KM_MUTATION_DELETE) {
+    if (st == KAMA_OK && has_time) {
         st = km_group_expiry(group, order->ttl_ms, 0, &ignored);
     }
     if (st == KAMA_OK && ret_limits->origin == KAMA_ORIGIN_PEER &&
@@ -509,8 +529,8 @@ kama_status km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
     op->state = KM_MUTATE_ASKS;
     op->refusals = 0;
     op->refusal = KAMA_OK;
-    op->hash = km_store_hash(group->store, order->key);
-    op->key = order->key;
+    op->key = order->kind != KM_MUTATION_CLEAR ? order->key : KAMA_STR("");
+    op->hash = km_store_hash(group->store, op->key);
     op->key_copy = NULL;
     op->item = NULL;
     op->parked_bytes = 0;

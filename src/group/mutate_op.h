@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One mutation of one key, from the call to the answer. This is the only road for a
- * set, a delete and a touch: kama_set, kama_del, kama_touch, kama_mset, kama_mdel,
+ * set, a delete, a touch, and the clear of a synchronized group: kama_set, kama_del, kama_touch, kama_mset, kama_mdel,
  * the asynchronous calls and the services of a node are this, and a wait, a copy,
  * or a group of them.
  *
@@ -55,7 +55,9 @@
  * owner has the list as well.
  *
  * When the owner on another node has done it, its version is applied here as a DROP: the
- * value itself comes with the owner's stream.
+ * value itself comes with the owner's stream. A clear has the empty key, whose owner is as
+ * good as any other node to begin it, and is an invalidation here (R6). In a group that is
+ * not synchronized, each member is asked to clear itself (clear_op.h).
  *
  * A set with a condition goes the same way, and the owner checks the condition when
  * it stores the value. A refusal for that reason is an ANSWER: it is not asked again.
@@ -105,7 +107,7 @@ struct km_mutate_order {
     enum km_mutation_kind kind;
     enum km_mutate_from from;
     enum km_mutate_patience patience;
-    kama_bytes key;
+    kama_bytes key;      /* not of a CLEAR */
     kama_bytes value;    /* SET */
     int64_t ttl_ms;      /* SET and EXPIRE, as in kama_set_options */
     const kama_ctx *ctx; /* may be NULL */

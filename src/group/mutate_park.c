@@ -10,7 +10,7 @@
 /* Makes the op independent of its caller. */
 static kama_status copy_key(struct km_mutate_op *op)
 {
-    if (op->item != NULL || op->key_copy != NULL) {
+    if (op->item != NULL || op->key_copy != NULL || op->key.len == 0) {
         return KAMA_OK;
     }
     op->key_copy = km_mem_alloc(&op->group->mem, op->key.len);
@@ -50,9 +50,11 @@ kama_status km_mutate_reserve(struct km_mutate_op *op)
         return KAMA_WOULD_LOAD;
     }
     if (op->patience == KM_MUTATE_REFUSES) {
-        return km_group_fail_key(op->group, KAMA_ERR_WOULD_DEADLOCK, op->key,
-                                 "this call would wait on a thread that other "
-                                 "nodes' answers need; use the _async call");
+        return km_group_fail_key(
+            op->group, KAMA_ERR_WOULD_DEADLOCK, op->key,
+            "this call would wait on a thread that other "
+            "nodes' answers need%s",
+            op->kind == KM_MUTATION_CLEAR ? "" : "; use the _async call");
     }
     return reserve(op);
 }

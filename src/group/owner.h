@@ -144,7 +144,8 @@ struct km_owner_fill {
 enum km_mutation_kind {
     KM_MUTATION_SET = 1,
     KM_MUTATION_DELETE = 2,
-    KM_MUTATION_EXPIRE = 3
+    KM_MUTATION_EXPIRE = 3,
+    KM_MUTATION_CLEAR = 4 /* the key is empty */
 };
 
 /* Lets the owner carry out one mutation. */

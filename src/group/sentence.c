@@ -17,7 +17,8 @@
 /* The room of a sentence without its middle part: name, key and fixed words. */
 #define FRAME_BYTES (NAME_SHOWN_BYTES + KEY_SHOWN_BYTES + 19)
 
-/* Writes the sentence. cap is the room, and must be larger than the frame. */
+/* Writes the sentence. cap is the room, and must be larger than the frame. A clear has the
+ * empty key, which is not shown. */
 static void write_sentence(const kama_group *group, kama_bytes key,
                            char *ret_sentence, size_t cap, const char *fmt,
                            va_list args)
@@ -29,10 +30,11 @@ static void write_sentence(const kama_group *group, kama_bytes key,
     size_t name_len = strlen(group->name);
     (void)km_bytes_quote(key, shown, sizeof shown);
     (void)km_text_vprintf(middle, middle_cap, fmt, args);
-    (void)km_text_printf(ret_sentence, cap, "group %.*s%s: %s (key \"%s\")",
+    (void)km_text_printf(ret_sentence, cap, "group %.*s%s: %s%s%s%s",
                          KM_TEXT_UP_TO(NAME_SHOWN_BYTES, group->name),
                          name_len > NAME_SHOWN_BYTES ? "..." : "", middle,
-                         shown);
+                         key.len > 0 ? " (key \"" : "", shown,
+                         key.len > 0 ? "\")" : "");
 }
 
 void km_group_sentence(const kama_group *group, kama_bytes key,

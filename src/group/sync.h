@@ -7,7 +7,7 @@
  *     set, delete, touch --> enter     may a mutation begin here?
  *                            store: originate   R1, under the lock of the shard
  *                            leave
- *     clear              --> clear     R6 and the record of the clear, in one step
+ *     clear, likewise    --> clear     R6 and the record of the clear, in one step
  *     the answer, unless sync_ack=async  --> await    that other members have it
  *     the answer of the owner --> merge, may_keep    R8
  *     its answer to a mutation -> learn              R8
@@ -84,7 +84,8 @@ struct km_group_sync_ops {
     /* R8. Another node has carried a mutation out for this one, and its answer has the
      * version: merges the clock, and lets later fills ask for it. As merge. */
     bool (*learn)(void *sync, struct km_version version);
-    /* Clears the group here (R6), and puts that into the log. */
+    /* Clears the group here (R6), and puts that into the log, with its number there. Returns
+     * its version. */
     struct km_version (*clear)(void *sync, uint32_t number, uint64_t *ret_seq);
     /* R6, because this node cannot know whether its entries are still true. */
     void (*invalidate)(void *sync, uint32_t number);

@@ -6,7 +6,6 @@
 #include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
-#include "group/clear_op.h"
 #include "group/condition.h"
 #include "group/mutate_op.h"
 #include "group/sync_apply.h"
@@ -216,10 +215,6 @@ static kama_status carry_out(struct mutations *m, kama_bytes element)
         return append_answer(
             m, KAMA_ERR_MALFORMED,
             "the bytes are not a mutation that this node knows");
-    }
-    if (message.kind == KM_MSG_PEER_CLEAR) {
-        km_group_clear_here(m->group);
-        return append_answer(m, KAMA_OK, "");
     }
     kama_status st = start(m, &message, &condition);
     return st == KAMA_DEFERRED ? st : append_op(m, st, km_last_error());

@@ -296,8 +296,6 @@ static void test_a_leaving_node(void **state)
     assert_int_equal(del(A, "k"), KAMA_OK);
     assert_int_equal(logs[1].count, 3);
     assert_memory(B, "k", NULL);
-    assert_int_equal(kama_group_clear(A->group), KAMA_OK);
-    assert_int_equal(atomic_load(&A->clears), 1);
     assert_int_equal(logs[0].count, 1);
     /* The owner of the key is leaving, too. */
     become(B, KM_SYNC_LEAVING);
@@ -308,6 +306,83 @@ static void test_a_leaving_node(void **state)
                      KAMA_ERR_TRY_AGAIN);
     assert_int_equal(kama_del(B->group, KAMA_STR("k"), &ctx),
                      KAMA_ERR_NOT_READY);
+    close_all(c);
+}
+
+/* A clear has no key: the owner of the empty one begins it, and it has a version, so that a
+ * set from before it does not land behind it anywhere. */
+static void test_a_clear_of_a_leaving_node(void **state)
+{
+    struct fake_cluster *c = fake_synced_open(logs);
+    (void)state;
+    assert_int_equal(set(C, "k", "v1"), KAMA_OK);
+    assert_int_equal(fake_deliver(&logs[2], &logs[0]), 1);
+    assert_memory(A, "k", "v1");
+    become(A, KM_SYNC_LEAVING);
+    assert_int_equal(kama_group_clear(A->group), KAMA_OK);
+    assert_memory(A, "k", NULL);
+    assert_int_equal(logs[0].count, 0);
+    assert_int_equal(logs[1].count, 1);
+    assert_int_equal(logs[1].records[0].kind, FAKE_CLEAR);
+    assert_int_equal(atomic_load(&logs[0].told[1]), logs[1].hlc);
+    assert_int_equal(fake_deliver(&logs[2], &logs[1]), 1);
+    assert_memory(B, "k", NULL);
+    deliver_all();
+    assert_memory(C, "k", NULL);
+    assert_int_equal(atomic_load(&A->clears), 0);
+    assert_int_equal(fake_stats(A).clears, 0);
+    assert_int_equal(fake_stats(A).mutations_forwarded, 1);
+    assert_int_equal(fake_stats(B).clears, 1);
+    assert_int_equal(fake_stats(B).mutations_served, 1);
+    close_all(c);
+}
+
+/* Another owner may still have what the clear has removed: a get behind the clear does not
+ * show it (R8). */
+static void test_a_get_behind_a_clear(void **state)
+{
+    struct fake_cluster *c = fake_synced_open(logs);
+    (void)state;
+    fake_own(C, KM_OWNER_HERE, NULL);
+    C->script.value = "old";
+    C->script.value_len = 3;
+    assert_int_equal(get_text(C->group, "k", NULL, "old"), KAMA_OK);
+    become(A, KM_SYNC_LEAVING);
+    assert_int_equal(kama_group_clear(A->group), KAMA_OK);
+    fake_own(A, KM_OWNER_PEER, C);
+    atomic_store(&C->fence_wait_ms, 5);
+    assert_int_equal(get_text(A->group, "k", NULL, "value of k"), KAMA_OK);
+    close_all(c);
+}
+
+/* The answers that a mutation of a key can get. A clear whose answer is lost empties this
+ * node; one that was refused has changed nothing. */
+static void test_a_clear_that_fails(void **state)
+{
+    struct fake_cluster *c = fake_synced_open(logs);
+    char text[256];
+    kama_ctx ctx;
+    (void)state;
+    kama_ctx_init(&ctx);
+    ctx.deadline_ms = 120;
+    assert_int_equal(set(A, "k", "v1"), KAMA_OK);
+    become(A, KM_SYNC_LEAVING);
+    become(B, KM_SYNC_LEAVING);
+    assert_int_equal(kama_group_clear_ctx(A->group, &ctx), KAMA_ERR_TRY_AGAIN);
+    (void)kama_last_error(text, sizeof text);
+    assert_string_equal(
+        text, "group test: nothing was changed: the nodes that were asked say "
+              "that another one has to begin the clear");
+    assert_int_equal(kama_group_clear_ctx(B->group, &ctx), KAMA_ERR_NOT_READY);
+    become(B, KM_SYNC_ORIGINATES);
+    atomic_store(&B->outcome, KM_OWNER_UNREACHABLE);
+    assert_int_equal(kama_group_clear(A->group), KAMA_ERR_PEER);
+    assert_memory(A, "k", "v1");
+    atomic_store(&B->outcome, KM_OWNER_LOST);
+    assert_int_equal(kama_group_clear(A->group), KAMA_ERR_PEER);
+    (void)kama_last_error(text, sizeof text);
+    assert_non_null(strstr(text, "repeat the clear"));
+    assert_memory(A, "k", NULL);
     close_all(c);
 }
 
@@ -338,12 +413,28 @@ static void test_a_joining_node(void **state)
     ctx.deadline_ms = 50;
     assert_int_equal(kama_del(A->group, KAMA_STR("k"), &ctx),
                      KAMA_ERR_NOT_READY);
+    assert_int_equal(kama_group_clear_ctx(A->group, &ctx), KAMA_ERR_NOT_READY);
     atomic_store(&c->waits, 0);
     assert_int_equal(pthread_create(&thread, NULL, become_member, A), 0);
     ctx.deadline_ms = 20000;
     assert_int_equal(kama_del(A->group, KAMA_STR("k"), &ctx), KAMA_MISS);
     (void)pthread_join(thread, NULL);
     assert_int_equal(logs[0].count, 1);
+    close_all(c);
+}
+
+static void test_a_clear_of_a_joining_node(void **state)
+{
+    struct fake_cluster *c = fake_synced_open(logs);
+    pthread_t thread;
+    (void)state;
+    become(A, KM_SYNC_JOINING);
+    fake_own(A, KM_OWNER_NOBODY, NULL);
+    assert_int_equal(pthread_create(&thread, NULL, become_member, A), 0);
+    assert_int_equal(kama_group_clear(A->group), KAMA_OK);
+    (void)pthread_join(thread, NULL);
+    assert_int_equal(logs[0].count, 1);
+    assert_int_equal(logs[0].records[0].kind, FAKE_CLEAR);
     close_all(c);
 }
 
@@ -461,7 +552,11 @@ int main(void)
         cmocka_unit_test(test_refused_conditions),
         cmocka_unit_test(test_a_lost_answer),
         cmocka_unit_test(test_a_leaving_node),
+        cmocka_unit_test(test_a_clear_of_a_leaving_node),
+        cmocka_unit_test(test_a_get_behind_a_clear),
+        cmocka_unit_test(test_a_clear_that_fails),
         cmocka_unit_test(test_a_joining_node),
+        cmocka_unit_test(test_a_clear_of_a_joining_node),
         cmocka_unit_test(test_a_node_outside),
         cmocka_unit_test(test_forget),
         cmocka_unit_test(test_no_memory),

@@ -811,11 +811,6 @@ static inline void cw_serve_mutations(struct cw_call *call, bool knows)
             cw_result(call, KM_MSG_PEER_ANSWERED, NULL, KAMA_ERR_INVALID);
             continue;
         }
-        if (message.kind == KM_MSG_PEER_CLEAR) {
-            km_group_clear_here(call->node->group);
-            cw_result(call, KM_MSG_PEER_ANSWERED, NULL, KAMA_OK);
-            continue;
-        }
         struct km_mutate_order order = {.kind =
                                             (enum km_mutation_kind)message.kind,
                                         .from = KM_MUTATE_FOR_PEER,
