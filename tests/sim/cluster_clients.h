@@ -45,6 +45,7 @@ struct cc_op {
     kama_status status;
     uint64_t value; /* of a get */
     struct cw_node *at;
+    bool is_elsewhere; /* a clear has come to a node that joins or leaves */
 };
 
 struct cc_run {
@@ -75,8 +76,9 @@ struct cc_run {
     const struct cw_node *early; /* gets prefer it */
     unsigned counts[CC_KINDS];
     unsigned failed_gets, late_gets;
-    bool stale;    /* a get was older than the database */
-    char why[256]; /* what was violated; "": nothing */
+    unsigned clears_elsewhere; /* through nodes that do not begin them */
+    bool stale;                /* a get was older than the database */
+    char why[256];             /* what was violated; "": nothing */
 };
 
 static inline void cc_violate(struct cc_run *r, const char *fmt, ...)
@@ -373,6 +375,7 @@ static inline void cc_cleared(struct cc_op *op, kama_status status)
         return;
     }
     CW_SAY(&r->cw, "  cleared through %u", op->at->place);
+    r->clears_elsewhere += op->is_elsewhere;
     op->busy = false;
     r->clearing = false;
     for (unsigned key = 0; key < CW_KEYS; key++) {
@@ -395,17 +398,12 @@ static inline void cc_clear_again(void *a, void *b)
     struct cc_op *op = a;
     struct cw_node *node = cc_any_node(op->run);
     (void)b;
-    /* In a synchronized group, a clear through a node that joins or leaves has no
-     * version, and a set from before it may arrive behind it. */
-    if (node != NULL && op->run->uses_leavers &&
-        (node->phase != CW_RUNS || !node->is_active)) {
-        node = NULL;
-    }
     if (node == NULL) {
         cc_cleared(op, KAMA_ERR_PEER);
         return;
     }
     op->at = node;
+    op->is_elsewhere = node->phase != CW_RUNS || !node->is_active;
     op->clear = (struct km_clear_op){.done = cc_clear_done};
     kama_status st =
         km_clear_op_start(node->group, &op->clear, KM_MUTATE_PARKS, NULL);

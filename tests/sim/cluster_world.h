@@ -33,6 +33,7 @@
 #include "group/group.h"
 #include "group/mutate_op.h"
 #include "group/peek_op.h"
+#include "group/sync_apply.h"
 #include "membership/membership.h"
 #include "peers/peers.h"
 #include "sim/net.h"
@@ -844,6 +845,17 @@ static inline bool cw_knows(struct cw_node *node, uint64_t view_id)
             (cw->extras->knows == NULL || cw->extras->knows(node, view_id)));
 }
 
+/* A mutation is newer than those that its sender knows. */
+static inline void cw_merge_clock(struct cw_call *call)
+{
+    struct km_msg_peer_mutate_request request;
+    KM_ASSERT(km_pb_decode(&km_msg_peer_mutate_request_pb,
+                           km_buf_bytes(&call->message), &request) == KAMA_OK);
+    if (call->node->group != NULL) {
+        KM_ASSERT(km_group_merge_clock(call->node->group, request.clock));
+    }
+}
+
 /* R8: returns whether the node has all mutations that an answer must include. */
 static inline bool cw_has_needs(const struct cw_call *call)
 {
@@ -894,6 +906,7 @@ static inline void cw_call_begins(void *a, void *b)
     if (!knows && sim_net_now(net) < call->until) {
         cw_at(call->node, 5 * CW_MS, cw_call_begins, call, NULL);
     } else if (call->kind == CW_MUTATE) {
+        cw_merge_clock(call);
         cw_serve_mutations(call, knows);
     } else {
         cw_serve_keys(call, knows);

@@ -44,6 +44,7 @@ static struct {
     unsigned long long ops[CC_KINDS];
     unsigned long long faults[SF_KINDS];
     unsigned long long failed_gets, mutations, invalidations, messages;
+    unsigned long long clears_elsewhere;
     long long blocks;
     size_t waiting;
 } totals;
@@ -270,6 +271,7 @@ static void count(const struct sc_run *r, const struct sf_faults *f)
         totals.faults[i] += f->counts[i];
     }
     totals.failed_gets += r->cc.failed_gets;
+    totals.clears_elsewhere += r->cc.clears_elsewhere;
     totals.mutations += r->sw.mutation_count;
     totals.invalidations += r->sw.invalidations;
     totals.messages += r->sw.streams.messages;
@@ -405,12 +407,13 @@ static void test_seeds_keep_the_promises(void **state)
         }
     }
     printf("%llu seeds, %u violations: gets %llu (failed %llu), mutations %llu "
-           "(deletes %llu, sets %llu, touches %llu, clears %llu), messages "
-           "%llu, invalidations %llu\n",
+           "(deletes %llu, sets %llu, touches %llu, clears %llu, %llu of them "
+           "through nodes that join or leave), messages %llu, invalidations "
+           "%llu\n",
            (unsigned long long)seeds, violated, totals.ops[CC_GET],
            totals.failed_gets, totals.mutations, totals.ops[CC_DELETE],
            totals.ops[CC_SET], totals.ops[CC_TOUCH], totals.ops[CC_CLEAR],
-           totals.messages, totals.invalidations);
+           totals.clears_elsewhere, totals.messages, totals.invalidations);
     printf("faults: streams %llu, network %llu, processes %llu, registry %llu, "
            "pauses %llu, evictions %llu, late groups %llu, conflicts %llu; at "
            "most %lld blocks and %zu bytes that wait\n",

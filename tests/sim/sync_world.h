@@ -498,7 +498,15 @@ static inline void sw_needs(
     km_sync_needs(sw_node_of(arg)->origins, floor, to, sw_on_need, &needing);
 }
 
-static const struct km_peers_fence_ops sw_fence_ops = {.needs = sw_needs};
+static inline uint64_t sw_clock(void *arg)
+{
+    struct km_sync_log_state state;
+    km_sync_log_get(sw_node_of(arg)->log, &state);
+    return state.hlc;
+}
+
+static const struct km_peers_fence_ops sw_fence_ops = {.needs = sw_needs,
+                                                       .clock = sw_clock};
 
 static inline void sw_equip(struct cw_node *node,
                             struct km_peers_options *options)
