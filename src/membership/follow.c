@@ -305,8 +305,8 @@ static void conclude(struct km_membership *m, const struct km_step *step,
         km_registration_resign(m, "it is not among the members");
     }
     km_registration_listed(m, step->is_list && step->members == 0 &&
-                                      step->foreign > 0
-                                  ? step->cluster
+                                      step->refusal[0] != '\0'
+                                  ? step->refusal
                                   : NULL);
     if (forget && m->follow.is_on) {
         say_forget(m);

@@ -233,9 +233,9 @@ void km_registration_done(struct km_membership *m);
  * registered before goes on trying. */
 void km_registration_give_up(struct km_membership *m, kama_status status,
                              const char *text);
-/* A list was read, and nothing but other clusters' records was in it, or there
- * was something else; foreign is the name of another cluster, or NULL. */
-void km_registration_listed(struct km_membership *m, const char *foreign);
+/* A list was read. refusal: why this node must not start, because there was nothing in it
+ * but records of nodes that it has nothing to do with; else NULL. */
+void km_registration_listed(struct km_membership *m, const char *refusal);
 /* The own record is gone or replaced, although the lease lives. */
 void km_registration_resign(struct km_membership *m, const char *why);
 /* The lease is gone. */
@@ -339,13 +339,14 @@ struct km_step {
     int64_t lives;      /* registrations that were seen */
     int64_t joins;      /* the version of `joins`; -1: not in this step */
     size_t members;     /* records of the own cluster */
-    size_t foreign;     /* records of other clusters */
     bool differs;       /* it has said something new */
     bool own_key;       /* the own address has a record; of a list */
     bool has_stamp;     /* of a list: `registry` is there */
     bool touches_stamp; /* of changes: `registry` was written or deleted */
     uint64_t stamp;
-    char cluster[KM_CLUSTER_NAME_BYTES_MAX + 1]; /* the first foreign one */
+    /* Why the first record of another cluster or protocol is no member's; "": there is
+     * none. */
+    char refusal[KM_EVENT_BYTES_MAX];
 };
 
 /* Reads the record `registry`. */

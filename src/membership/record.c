@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/limits.h"
 #include "base/status.h"
 #include "base/version.h"
 
@@ -50,15 +51,15 @@ static json_t *prev_json(const struct km_member_goodbye *prev)
 static json_t *record_json(const struct km_record *record)
 {
     const struct km_member *m = &record->member;
-    return json_pack("{s:s, s:o, s:o, s:s, s:s, s:s, s:o, s:i, s:[i, i], s:s,"
-                     " s:I, s:I, s:o}",
-                     "cluster", record->cluster, "nonce",
-                     id_json(&record->nonce), "id", id_json(&m->id), "addr",
-                     m->address, "admin", m->admin, "state",
-                     km_member_state_name(m->state), "labels", labels_json(m),
-                     "weight", (int)m->weight, "proto", 1, 1, "version",
-                     m->version, "final_seq", (json_int_t)m->final_seq, "clock",
-                     (json_int_t)m->clock, "prev", prev_json(&m->prev));
+    return json_pack(
+        "{s:s, s:o, s:o, s:s, s:s, s:s, s:o, s:i, s:[i, i], s:s,"
+        " s:I, s:I, s:o}",
+        "cluster", record->cluster, "nonce", id_json(&record->nonce), "id",
+        id_json(&m->id), "addr", m->address, "admin", m->admin, "state",
+        km_member_state_name(m->state), "labels", labels_json(m), "weight",
+        (int)m->weight, "proto", KM_PEERS_PROTO_MIN, KM_PEERS_PROTO_MAX,
+        "version", m->version, "final_seq", (json_int_t)m->final_seq, "clock",
+        (json_int_t)m->clock, "prev", prev_json(&m->prev));
 }
 
 static int append_to_buf(const char *text, size_t len, void *arg)
@@ -302,6 +303,36 @@ static kama_status read_goodbyes(const json_t *json, uint64_t wall_ms,
     return status == KAMA_OK ? read_prev(json, wall_ms, &m->prev) : status;
 }
 
+static bool is_version(const json_t *number)
+{
+    return json_is_integer(number) && json_integer_value(number) >= 0 &&
+           json_integer_value(number) <= UINT32_MAX;
+}
+
+static kama_status read_proto(const json_t *json, struct km_record *r)
+{
+    const json_t *range = json_object_get(json, "proto");
+    const json_t *min = json_array_get(range, 0);
+    const json_t *max = json_array_get(range, 1);
+    if (range == NULL) {
+        r->proto_min = KM_PEERS_PROTO_MIN;
+        r->proto_max = KM_PEERS_PROTO_MAX;
+        return KAMA_OK;
+    }
+    if (!is_version(min) || !is_version(max)) {
+        return junk("proto", "it is not a range of two numbers from 0 on");
+    }
+    r->proto_min = (uint32_t)json_integer_value(min);
+    r->proto_max = (uint32_t)json_integer_value(max);
+    return KAMA_OK;
+}
+
+bool km_record_is_spoken(const struct km_record *record)
+{
+    return record->proto_min <= KM_PEERS_PROTO_MAX &&
+           record->proto_max >= KM_PEERS_PROTO_MIN;
+}
+
 static kama_status read_record(const json_t *json, kama_bytes address,
                                uint64_t wall_ms, struct km_record *r)
 {
@@ -320,6 +351,9 @@ static kama_status read_record(const json_t *json, kama_bytes address,
     }
     if (status == KAMA_OK) {
         status = read_weight(json, &r->member);
+    }
+    if (status == KAMA_OK) {
+        status = read_proto(json, r);
     }
     if (status == KAMA_OK) {
         status = read_goodbyes(json, wall_ms, &r->member);

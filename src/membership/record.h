@@ -12,7 +12,8 @@
  * its limit, an address that is not canonical or not the one in the key, a clock
  * that is more than 60 s ahead of the wall clock (R3). Members that this version
  * does not know are ignored. A record without final_seq, clock and prev, which an
- * older version has written, reads as if they were 0 and null.
+ * older version has written, reads as if they were 0 and null, and one without proto as
+ * if it had the range of this node.
  *
  * Cost: O(bytes); jansson allocates with malloc while it parses. Threads: any;
  * plain data. Errors: KAMA_ERR_MALFORMED with a sentence for junk, and
@@ -27,6 +28,9 @@
 struct km_record {
     char cluster[KM_CLUSTER_NAME_BYTES_MAX + 1];
     struct km_member_id nonce;
+    uint32_t
+        proto_min; /* of the protocol between nodes; format writes that of */
+    uint32_t proto_max; /* this node */
     struct km_member member;
     /* The texts of a record that was parsed. */
     char address[KM_MEMBER_ADDRESS_BYTES];
@@ -40,6 +44,10 @@ struct km_record {
  * that record->member says. Errors: KAMA_ERR_NO_MEMORY. */
 KAMA_NODISCARD kama_status km_record_format(const struct km_record *record,
                                             struct km_buf *buf);
+
+/* Returns whether this node and that of a parsed record have a version of the protocol
+ * in common. */
+bool km_record_is_spoken(const struct km_record *record);
 
 /* Reads the value of the key members/<address>. wall_ms: the clock of this node, in
  * milliseconds since 1970. */

@@ -254,20 +254,13 @@ void km_registration_on_stamped(void *owner,
     }
 }
 
-/* A node with another cluster's name would never see anybody, and nobody would
- * see it; that must not look like a cluster of one. */
-void km_registration_listed(struct km_membership *m, const char *foreign)
+/* A node with another cluster's name, or of another protocol, would never see anybody, and
+ * nobody would see it; that must not look like a cluster of one. */
+void km_registration_listed(struct km_membership *m, const char *refusal)
 {
     struct km_registration *r = &m->registration;
-    if (r->state == KM_REGISTRATION_READING && foreign != NULL) {
-        char text[KM_EVENT_BYTES_MAX];
-        (void)snprintf(text, sizeof text,
-                       "the members of the service \"%.80s\" belong to the "
-                       "cluster \"%.80s\", and this node to the cluster "
-                       "\"%.80s\"; correct --cluster, or choose another "
-                       "--service",
-                       m->service, foreign, m->own.cluster);
-        km_registration_give_up(m, KAMA_ERR_NOT_MEMBER, text);
+    if (r->state == KM_REGISTRATION_READING && refusal != NULL) {
+        km_registration_give_up(m, KAMA_ERR_NOT_MEMBER, refusal);
     } else if (r->state == KM_REGISTRATION_READING) {
         km_registration_enter(m, KM_REGISTRATION_GRANTING);
     } else if (r->state == KM_REGISTRATION_WAITING &&

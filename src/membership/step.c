@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The meaning of one reading of the registry, or of all changes of one revision. A key
- * whose value is junk, belongs to another cluster, or is one member too many,
- * has no member: all nodes that look at the registry now must see the same,
+ * whose value is junk, belongs to another cluster or to a node of another protocol, or
+ * is one member too many, has no member: all nodes that look at the registry now must see the same,
  * whatever stood there before.
  */
 #include "membership/membership_internal.h"
@@ -59,18 +59,56 @@ static void junk(struct km_membership *m, struct km_step *step,
     }
 }
 
-static void foreign(struct km_membership *m, struct km_step *step,
-                    const struct km_registry_record *record, kama_bytes address,
-                    const char *cluster)
+/* Says why a node that finds only such records does not start. */
+static void refuse(const struct km_membership *m,
+                   const struct km_record *parsed,
+                   char refusal[KM_EVENT_BYTES_MAX])
 {
-    no_member(m, step, record, address);
-    if (step->foreign++ == 0) {
-        (void)snprintf(step->cluster, sizeof step->cluster, "%s", cluster);
+    if (strcmp(parsed->cluster, m->own.cluster) != 0) {
+        (void)snprintf(refusal, KM_EVENT_BYTES_MAX,
+                       "the members of the service \"%.80s\" belong to the "
+                       "cluster \"%.80s\", and this node to the cluster "
+                       "\"%.80s\"; correct --cluster, or choose another "
+                       "--service",
+                       m->service, parsed->cluster, m->own.cluster);
+        return;
+    }
+    (void)snprintf(refusal, KM_EVENT_BYTES_MAX,
+                   "the member %s of version \"%.40s\" speaks the versions %u "
+                   "to %u of the protocol between nodes, and this node %d to "
+                   "%d; stop all nodes of the other version before this one "
+                   "starts",
+                   parsed->address, parsed->version, parsed->proto_min,
+                   parsed->proto_max, KM_PEERS_PROTO_MIN, KM_PEERS_PROTO_MAX);
+}
+
+/* Takes a record of a node that this one has nothing to do with. The record at the own
+ * address does not count: registration waits for it, or replaces it. */
+static void foreign(struct km_membership *m, struct km_step *step,
+                    const struct km_registry_record *record,
+                    const struct km_record *parsed)
+{
+    bool is_other = strcmp(parsed->cluster, m->own.cluster) != 0;
+    no_member(m, step, record, KAMA_STR(parsed->address));
+    if (step->refusal[0] == '\0' &&
+        (is_other || !km_bytes_eq(record->key, KAMA_STR(m->member_key)))) {
+        refuse(m, parsed, step->refusal);
     }
     if (is_fresh(step, record)) {
         m->stats.foreign_records++;
-        log_junk(m, record->key, "it belongs to another cluster");
+        log_junk(m, record->key,
+                 is_other ? "it belongs to another cluster"
+                          : "its node speaks no version of the protocol that "
+                            "this node does");
     }
+}
+
+/* Returns whether the node of a record may be a member for this one. */
+static bool is_ours(const struct km_membership *m,
+                    const struct km_record *parsed)
+{
+    return strcmp(parsed->cluster, m->own.cluster) == 0 &&
+           km_record_is_spoken(parsed);
 }
 
 static kama_status put_member(struct km_membership *m, struct km_step *step,
@@ -115,8 +153,8 @@ static kama_status apply_member(struct km_membership *m, struct km_step *step,
         junk(m, step, record, address, why);
         return KAMA_OK;
     }
-    if (strcmp(parsed.cluster, m->own.cluster) != 0) {
-        foreign(m, step, record, address, parsed.cluster);
+    if (!is_ours(m, &parsed)) {
+        foreign(m, step, record, &parsed);
         return KAMA_OK;
     }
     return put_member(m, step, record, &parsed);
@@ -171,7 +209,7 @@ static kama_status add_member(const struct km_membership *m,
     kama_status status =
         km_record_parse(record->value, km_bytes_skip(name, sizeof members - 1),
                         m->env.wall_ms(m->env.arg), &parsed);
-    if (status != KAMA_OK || strcmp(parsed.cluster, m->own.cluster) != 0) {
+    if (status != KAMA_OK || !is_ours(m, &parsed)) {
         return status == KAMA_ERR_NO_MEMORY ? status : KAMA_OK;
     }
     return km_directory_put(to, &parsed.member, record->mod_revision,

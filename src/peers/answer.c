@@ -251,7 +251,16 @@ static void note_stranger(struct km_peers *peers, uint64_t view_id)
     km_mutex_unlock(&peers->lock);
 }
 
-/* Takes the announcement of the sender. Returns how this node knows it. */
+/* Returns whether a sender may become a member here. One that says no range may. */
+static bool is_spoken(const struct km_msg_peer_hello_request *request)
+{
+    return request->proto_max == 0 ||
+           (request->proto_min <= KM_PEERS_PROTO_MAX &&
+            request->proto_max >= KM_PEERS_PROTO_MIN);
+}
+
+/* Takes the announcement of the sender. Returns how this node knows it. A node of another
+ * protocol is never a member here, and the views that it has adopted say nothing. */
 static enum km_msg_peer_welcome welcome(
     struct km_peers *peers, const struct km_msg_peer_hello_request *request)
 {
@@ -265,6 +274,9 @@ static enum km_msg_peer_welcome welcome(
     if (peer == NULL) {
         if (has_gone(peers, &id)) {
             return KM_MSG_PEER_WELCOME_GONE;
+        }
+        if (!is_spoken(request)) {
+            return KM_MSG_PEER_WELCOME_UNKNOWN;
         }
         if (request->standing == KM_MSG_PEER_STANDING_MEMBER ||
             request->standing == KM_MSG_PEER_STANDING_TURNING) {

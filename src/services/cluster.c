@@ -40,8 +40,9 @@ const struct km_metric km_cluster_metric_rows[KM_CLUSTER_M_COUNT] = {
                                        "", "Watches that were begun."},
     [KM_CLUSTER_M_JUNK_RECORDS] = {"junk_records", KM_METRIC_COUNTER, "",
                                    "Records that are none of a member."},
-    [KM_CLUSTER_M_FOREIGN_RECORDS] = {"foreign_records", KM_METRIC_COUNTER, "",
-                                      "Records of other clusters."},
+    [KM_CLUSTER_M_FOREIGN_RECORDS] =
+        {"foreign_records", KM_METRIC_COUNTER, "",
+         "Records of other clusters, or of nodes of another protocol."},
 };
 
 /* -- questions ----------------------------------------------------------- */

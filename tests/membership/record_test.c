@@ -106,7 +106,7 @@ static void test_a_record_is_written_as_the_document_says(void **state)
         km_buf_bytes(&buf),
         KM_LIT("{\"cluster\":\"default\",\"nonce\":\"" ID "\",\"id\":\"" ID
                "\",\"addr\":\"" ADDRESS "\",\"admin\":\"\",\"state\":"
-               "\"active\",\"labels\":[],\"weight\":1,\"proto\":[1,1],"
+               "\"active\",\"labels\":[],\"weight\":1,\"proto\":[2,2],"
                "\"version\":\"0.2.0\",\"final_seq\":0,\"clock\":0,"
                "\"prev\":null}")));
     km_buf_reset(&buf, SIZE_MAX);
@@ -229,6 +229,36 @@ static void test_members_of_another_type_are_junk(void **state)
                 "admin");
     expect_junk(HEAD ",\"state\":\"active\",\"weight\":1,\"version\":[]}",
                 "version");
+    for (unsigned i = 0; i < 6; i++) {
+        static const char *const ranges[] = {"null", "1",         "[]",
+                                             "[1]",  "[1,\"2\"]", "[-1,2]"};
+        char text[512];
+        (void)snprintf(text, sizeof text,
+                       HEAD ",\"state\":\"active\",\"weight\":1,\"proto\":%s}",
+                       ranges[i]);
+        expect_junk(text, "proto");
+    }
+}
+
+static bool is_spoken(const char *range)
+{
+    char text[512];
+    (void)snprintf(text, sizeof text,
+                   HEAD ",\"state\":\"active\",\"weight\":1%s}", range);
+    expect_good(text);
+    return km_record_is_spoken(&parsed);
+}
+
+/* Nodes without a version of the protocol in common cannot be in one cluster. */
+static void test_the_range_of_the_protocol(void **state)
+{
+    (void)state;
+    assert_false(is_spoken(",\"proto\":[1,1]"));
+    assert_true(is_spoken(",\"proto\":[1,2]"));
+    assert_true(is_spoken(",\"proto\":[2,2]"));
+    assert_true(is_spoken(",\"proto\":[2,9]"));
+    assert_false(is_spoken(",\"proto\":[3,4294967295]"));
+    assert_true(is_spoken(""));
 }
 
 static void test_an_id_of_zeros_is_junk(void **state)
@@ -375,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_a_clock_that_is_a_minute_ahead_is_junk),
         cmocka_unit_test(test_what_is_no_such_object_is_junk),
         cmocka_unit_test(test_members_of_another_type_are_junk),
+        cmocka_unit_test(test_the_range_of_the_protocol),
         cmocka_unit_test(test_an_id_of_zeros_is_junk),
         cmocka_unit_test(
             test_an_address_that_is_not_the_one_of_the_key_is_junk),

@@ -898,17 +898,63 @@ static void test_closing_works_in_every_state(void **state)
 
 /* -- clusters and options -------------------------------------------------- */
 
-static void put_foreign(struct fixture *f, const char *address)
+/* Puts the record of a node whose cluster and protocol are these. */
+static void put_node(struct fixture *f, const char *address,
+                     const char *cluster, const char *proto)
 {
     char key[128];
     char value[512];
     (void)snprintf(key, sizeof key, FOLDER "members/%s", address);
     (void)snprintf(value, sizeof value,
-                   "{\"cluster\":\"blue\",\"nonce\":\"" OTHER_ID
+                   "{\"cluster\":\"%s\",\"nonce\":\"" OTHER_ID
                    "\",\"id\":\"" OTHER_ID
-                   "\",\"addr\":\"%s\",\"state\":\"active\",\"weight\":1}",
-                   address);
+                   "\",\"addr\":\"%s\",\"state\":\"active\",\"weight\":1,"
+                   "\"proto\":%s,\"version\":\"0.2.0\"}",
+                   cluster, address, proto);
     sim_registry_put(&f->registry, key, KAMA_STR(value), 0);
+}
+
+static void put_foreign(struct fixture *f, const char *address)
+{
+    put_node(f, address, "blue", "[2,2]");
+}
+
+/* A node of 0.2 has no streams. One of this version does not start beside it, and says why. */
+static void test_a_cluster_of_an_older_protocol_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    put_node(f, "10.0.0.7:8001", "default", "[1,1]");
+    start(f);
+    run_for(f, 5 * S);
+    assert_int_equal(f->node.failed, 1);
+    assert_string_equal(
+        f->node.failed_text,
+        "the member 10.0.0.7:8001 of version \"0.2.0\" speaks the versions 1 "
+        "to "
+        "1 of the protocol between nodes, and this node 2 to 2; stop all nodes "
+        "of the other version before this one starts");
+    assert_null(own_key(f));
+}
+
+/* One that comes later is no member, so that it owns nothing; nor is the record that a
+ * node of 0.2 has left at the own address a reason not to start. */
+static void test_nodes_of_an_older_protocol_are_no_members(void **state)
+{
+    struct fixture *f = *state;
+    struct km_membership_stats stats;
+    put_node(f, ADDRESS, "default", "[1,1]");
+    start(f);
+    run_for(f, S);
+    assert_int_equal(f->node.failed, 0);
+    sim_registry_delete(&f->registry, FOLDER "members/" ADDRESS);
+    run_for(f, 20 * S);
+    put_node(f, "10.0.0.7:8001", "default", "[1,1]");
+    run_for(f, 10 * S);
+    km_membership_stats_get(f->node.membership, &stats);
+    assert_int_equal(stats.junk_records, 0);
+    assert_int_equal(stats.foreign_records, 2);
+    assert_true(sim_member_sees(&f->node, 1));
+    assert_int_equal(f->node.failed, 0);
 }
 
 static void test_a_service_of_another_cluster_only_is_refused(void **state)
@@ -1049,6 +1095,8 @@ int main(void)
         TEST(test_closing_works_in_every_state),
         TEST(test_a_service_of_another_cluster_only_is_refused),
         TEST(test_records_of_another_cluster_are_counted),
+        TEST(test_a_cluster_of_an_older_protocol_is_refused),
+        TEST(test_nodes_of_an_older_protocol_are_no_members),
         cmocka_unit_test(test_options_outside_their_limits_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,10 +60,12 @@ struct cluster {
     unsigned fills, many, peeks, mutates, keys;
     unsigned peeking;                 /* of fills and many, those that peek */
     struct km_msg_peer_mutation last; /* that has come; without its bytes */
-    km_ns hello_after;                /* the answer to a Hello takes so long */
-    unsigned hellos[NODES];           /* that each node has said */
-    kama_status failed;               /* in a failmalloc scenario */
-    unsigned needs;                   /* of the last fill that has come */
+    unsigned
+        old; /* the bits of the nodes that speak version 1 of the protocol */
+    km_ns hello_after;      /* the answer to a Hello takes so long */
+    unsigned hellos[NODES]; /* that each node has said */
+    kama_status failed;     /* in a failmalloc scenario */
+    unsigned needs;         /* of the last fill that has come */
     uint64_t need_clocks[4];
 };
 
@@ -244,6 +246,34 @@ static void add_items(struct sim_answer *answer, struct km_pb_list *requests,
     }
 }
 
+static bool is_old(const struct cluster *cluster, kama_bytes id)
+{
+    bool old = false;
+    for (unsigned i = 0; i < NODES; i++) {
+        const struct km_member *m = &cluster->nodes[i].member;
+        old |=
+            (cluster->old >> i & 1) != 0 &&
+            km_bytes_eq(id, kama_bytes_make(m->id.bytes, sizeof m->id.bytes));
+    }
+    return old;
+}
+
+/* Lets an old node say which version it speaks. */
+static void make_old(struct km_buf *answer)
+{
+    struct km_msg_peer_hello_response response;
+    struct km_buf buf;
+    km_buf_init(&buf, km_mem_default(), SIZE_MAX);
+    KM_ASSERT(km_pb_decode(&km_msg_peer_hello_response_pb, km_buf_bytes(answer),
+                           &response) == KAMA_OK);
+    response.proto_min = 1;
+    response.proto_max = 1;
+    KM_ASSERT(km_pb_append(&buf, &km_msg_peer_hello_response_pb, &response) ==
+              KAMA_OK);
+    km_buf_fini(answer);
+    *answer = buf;
+}
+
 static void serve_hello(struct node *node, kama_bytes message,
                         struct sim_answer *answer)
 {
@@ -251,8 +281,15 @@ static void serve_hello(struct node *node, kama_bytes message,
     struct km_buf *buf = &answer->messages[0];
     KM_ASSERT(km_pb_decode(&km_msg_peer_hello_request_pb, message, &request) ==
               KAMA_OK);
+    if (is_old(node->cluster, request.sender.id)) {
+        request.proto_min = 1;
+        request.proto_max = 1;
+    }
     km_buf_init(buf, km_mem_default(), SIZE_MAX);
     KM_ASSERT(km_peers_hello(node->peers, &request, buf) == KAMA_OK);
+    if ((node->cluster->old >> node->index & 1) != 0) {
+        make_old(buf);
+    }
     answer->count = 1;
     answer->after = node->cluster->hello_after;
     for (unsigned i = 0; i < NODES; i++) {
@@ -911,6 +948,23 @@ static void test_stranger(void **state)
     cluster_close(&c);
 }
 
+/* A node of an older protocol is in no view of this one, whatever it has adopted: its Hello
+ * says nothing. */
+static void test_a_stranger_of_an_older_protocol(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    c.old = 1u << 2;
+    notice_all(&c, 3);
+    sim_net_run(&c.net, 100 * MS);
+    c.nodes[0].reads = false;
+    notice(&c, 2, 7);
+    sim_net_run(&c.net, 3000 * MS);
+    assert_int_equal(routing_of(&c.nodes[0]).standing, KM_STANDING_MEMBER);
+    cluster_close(&c);
+}
+
 /* A node that has read the registry after it has heard of an unknown view is
  * not behind: the other one is. */
 static void test_other_is_behind(void **state)
@@ -1250,6 +1304,22 @@ static void test_refused(void **state)
     sim_net_run(&c.net, 1100 * MS);
     assert_int_equal(c.nodes[0].state, KM_PEER_REFUSED);
     assert_non_null(strstr(c.nodes[0].text, "the view expects the member"));
+    cluster_close(&c);
+}
+
+/* A node of 0.2 and one of this version refuse each other; here the view has both. */
+static void test_another_protocol_is_refused(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 2);
+    c.old = 1u << 1;
+    notice_all(&c, 3);
+    assert_int_equal(c.nodes[0].state, KM_PEER_REFUSED);
+    assert_string_equal(
+        c.nodes[0].text,
+        "b:1 speaks the versions 1 to 1 of the protocol between "
+        "nodes; this node speaks 2 to 2");
     cluster_close(&c);
 }
 
@@ -2155,6 +2225,7 @@ int main(void)
         cmocka_unit_test(test_behind_before_others_call_it_silent),
         cmocka_unit_test(test_behind_until_the_registry_was_read),
         cmocka_unit_test(test_stranger),
+        cmocka_unit_test(test_a_stranger_of_an_older_protocol),
         cmocka_unit_test(test_other_is_behind),
         cmocka_unit_test(test_gone),
         cmocka_unit_test(test_new_member_waits_for_a_removed_one),
@@ -2169,6 +2240,7 @@ int main(void)
         cmocka_unit_test(test_unreachable),
         cmocka_unit_test(test_down),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_another_protocol_is_refused),
         cmocka_unit_test(test_a_peer_that_is_registering),
         cmocka_unit_test(test_probe),
         cmocka_unit_test(test_admit),
