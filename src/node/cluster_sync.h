@@ -8,7 +8,8 @@
  *     stop: refuse, goodbye    --+
  *     groups: the log has grown ---- one mail -->
  *     groups: a mutation waits  ---- one mail -->
- *     people: the streams      <---- copied every KM_SYNC_SHOWN_MS, under a lock
+ *     people: the streams      <---- copied every KM_SYNC_SHOWN_MS, with each view, and
+ *                                    when all stand, under a lock
  *
  * Every view reaches the machine, in order, because a member may have come and gone in
  * one. One for which there is no memory is replaced by the next, and then all

@@ -194,6 +194,9 @@ void km_cluster_sync_on_news(struct km_mail *mail)
         handle(sync, &news, &views);
         km_cluster_sync_look_standing(sync);
     }
+    if (!sync->closed) {
+        km_cluster_sync_show(sync); /* with the members that are new */
+    }
     km_cluster_sync_drop_views(sync, &news, &views);
 }
 

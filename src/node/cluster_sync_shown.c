@@ -57,7 +57,7 @@ static void show_row(void *arg, const struct km_sync_member_info *info)
                    .quarantined = info->quarantined}};
 }
 
-static void show(struct km_cluster_sync *sync)
+void km_cluster_sync_show(struct km_cluster_sync *sync)
 {
     km_mutex_lock(&sync->lock);
     sync->shown_count = 0;
@@ -77,7 +77,7 @@ static void on_tick(struct km_timer *timer)
     struct km_cluster_sync *sync =
         KM_CONTAINER_OF(timer, struct km_cluster_sync, tick);
     km_cluster_sync_look_clock(sync);
-    show(sync);
+    km_cluster_sync_show(sync);
     arm_tick(sync);
 }
 
@@ -134,7 +134,8 @@ static bool all_stand(const struct km_cluster_sync *sync)
     return sync->view != NULL && standing.missing == 0;
 }
 
-/* The mail is posted under the lock, so that none is under way to a control loop that has
+/* A node is ready when its streams stand, and is shown with them from then on. The mail is
+ * posted under the lock, so that none is under way to a control loop that has
  * ended. */
 void km_cluster_sync_look_standing(void *arg)
 {
@@ -142,6 +143,7 @@ void km_cluster_sync_look_standing(void *arg)
     if (!atomic_load(&sync->watched) || sync->closed || !all_stand(sync)) {
         return;
     }
+    km_cluster_sync_show(sync);
     km_mutex_lock(&sync->lock);
     if (atomic_exchange(&sync->watched, false)) {
         km_loop_post(sync->cluster->control, &sync->standing_mail);

@@ -101,7 +101,9 @@ void km_cluster_sync_drop_views(struct km_cluster_sync *sync,
 
 /* -- cluster_sync_shown.c --------------------------------------------------- */
 
-/* Begins to copy what is shown, again and again. */
+/* Copies what is shown. */
+void km_cluster_sync_show(struct km_cluster_sync *sync);
+/* Begins to do so again and again. */
 void km_cluster_sync_begin_to_show(struct km_cluster_sync *sync);
 /* Tells the control loop if it waits for the streams and they stand. arg: the sync. */
 void km_cluster_sync_look_standing(void *arg);

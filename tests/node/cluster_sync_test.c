@@ -215,6 +215,22 @@ static void test_mutations_reach_the_others(void **state)
     }
 }
 
+/* A node that is ready has streams with all active members, and is shown with them. */
+static void test_streams_are_shown_at_once(void **state)
+{
+    kama_node *nodes[NODES];
+    (void)state;
+    for (unsigned i = 0; i < NODES; i++) {
+        nodes[i] = start_node();
+        struct streams streams = streams_of(nodes[i]);
+        assert_int_equal(streams.live, i);
+        assert_int_equal(streams.down, 0);
+    }
+    for (unsigned i = 0; i < NODES; i++) {
+        kama_node_free(nodes[i]);
+    }
+}
+
 /* -- waits ------------------------------------------------------------------- */
 
 /* A wait for the newest mutation of a node, as a group makes it. */
@@ -695,6 +711,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_mutations_reach_the_others),
+        TEST(test_streams_are_shown_at_once),
         TEST(test_waits_end_when_the_others_have_it),
         TEST(test_waits_of_many_threads),
         TEST(test_values_of_all_lengths),

@@ -27,14 +27,12 @@ class Looking(unittest.TestCase):
 
     @staticmethod
     def peers(node):
-        """{address: stream} of the other members, as soon as all have one: they
-        are shown up to a quarter of a second later."""
-        def shown():
-            _, view = cli_json(node, "peers")
-            streams = {m["address"]: m["stream"] for m in view["members"]
-                       if not m["self"]}
-            return None not in streams.values() and streams
-        return wait_until(shown, what="streams")
+        """{address: stream} of the other members; each has one."""
+        _, view = cli_json(node, "peers")
+        streams = {m["address"]: m["stream"] for m in view["members"]
+                   if not m["self"]}
+        assert None not in streams.values(), view
+        return streams
 
     @staticmethod
     def sync(node):
