@@ -7,6 +7,7 @@
 #include "group/group_fixture.h"
 #include "group/options.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static kama_status try_new(const kama_group_options *options)
@@ -483,6 +484,22 @@ static void test_inits(void **state)
     assert_null(set_options.ctx);
 }
 
+/* A program asks for an option by the version of the header, so no option may be newer. */
+static void test_no_option_is_newer_than_the_header(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < km_group_option_count; i++) {
+        int major = -1;
+        int minor = -1;
+        assert_int_equal(
+            sscanf(km_group_option_details[i].since, "%d.%d", &major, &minor),
+            2);
+        assert_true(
+            major < KAMA_VERSION_MAJOR ||
+            (major == KAMA_VERSION_MAJOR && minor <= KAMA_VERSION_MINOR));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -494,6 +511,7 @@ int main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_defaults_are_as_shown),
         cmocka_unit_test(test_ranges_come_from_the_table),
+        cmocka_unit_test(test_no_option_is_newer_than_the_header),
         cmocka_unit_test(test_status_of_a_range),
         cmocka_unit_test(test_wrong_group_is_named),
         cmocka_unit_test(test_value_limit),

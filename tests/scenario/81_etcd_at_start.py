@@ -140,7 +140,7 @@ class Held(unittest.TestCase):
         self.etcd.put(MEMBERS + address, json.dumps({
             "cluster": "default", "nonce": "ab" * 16, "id": "cd" * 16,
             "addr": address, "admin": "", "state": "active",
-            "labels": [], "weight": 1, "proto": [2, 2], "version": "0.2.0",
+            "labels": [], "weight": 1, "proto": [2, 2], "version": "0.3.0",
             "final_seq": 0, "clock": 0, "prev": None}), lease)
 
     def start(self, *arguments):
