@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "helpers/etcd_server.h"
 #include "helpers/failmalloc.h"
+#include "node/cluster_sync.h"
 #include "node/group_sync.h"
 #include "node/node.h"
 #include "services/cluster.h"
@@ -213,6 +214,43 @@ static void test_mutations_reach_the_others(void **state)
     for (unsigned i = 0; i < NODES; i++) {
         kama_node_free(nodes[i]);
     }
+}
+
+/* A node that may begin nothing any more lets the owner of the empty key clear the group: it
+ * is a record of that node, so that it is ordered among the sets. */
+static void test_a_leaving_node_clears(void **state)
+{
+    kama_node *a = start_node();
+    kama_node *b = start_node();
+    kama_group_stats of_a;
+    kama_group_stats of_b;
+    char text[24];
+    kama_bytes key = key_of(text, 1);
+    (void)state;
+    WAIT_UNTIL(is_linked(a, 1) && is_linked(b, 1));
+    set(values(a), key, "v");
+    WAIT_UNTIL(has(values(b), key, "v"));
+    km_cluster_sync_retire(b->cluster);
+    kama_ctx ctx;
+    kama_ctx_init(&ctx);
+    ctx.deadline_ms = 300;
+    kama_status st = kama_group_clear_ctx(values(b), &ctx);
+    kama_group_stats_get(values(a), &of_a);
+    kama_group_stats_get(values(b), &of_b);
+    if (of_b.mutations_forwarded > 0) {
+        assert_int_equal(st, KAMA_OK);
+        assert_true(has(values(b), key, NULL));
+        assert_true(has(values(a), key, NULL));
+        assert_int_equal(of_a.clears, 1);
+        assert_int_equal(of_a.mutations_served, 1);
+    } else { /* b owns the empty key */
+        assert_int_equal(st, KAMA_ERR_NOT_READY);
+        assert_true(has(values(b), key, "v"));
+        assert_int_equal(of_a.clears, 0);
+    }
+    assert_int_equal(of_b.clears, 0);
+    kama_node_free(b);
+    kama_node_free(a);
 }
 
 /* A node that is ready has streams with all active members, and is shown with them. */
@@ -711,6 +749,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_mutations_reach_the_others),
+        TEST(test_a_leaving_node_clears),
         TEST(test_streams_are_shown_at_once),
         TEST(test_waits_end_when_the_others_have_it),
         TEST(test_waits_of_many_threads),
