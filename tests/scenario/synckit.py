@@ -48,6 +48,26 @@ class SyncCalls:
 
     # -- conditions ----------------------------------------------------------
 
+    def agreed(self, nodes):
+        """As of every cluster, and each node has heard from each other one where
+        its stream begins. Before that a node may yet learn of a gap, which covers
+        what was set until then, and drops what it has."""
+        view = super().agreed(nodes)
+        return view if view and self._streams_have_begun(nodes) else None
+
+    @staticmethod
+    def _streams_have_begun(nodes):
+        try:
+            seen = {node: node.members() for node in nodes}
+        except grpc.RpcError:
+            return False
+
+        def stream(node, other):
+            return seen[node].get(other.advertise, pb2().Member()).stream
+        return all(stream(origin, node).up and
+                   stream(node, origin).applied >= stream(origin, node).acked
+                   for origin in nodes for node in nodes if node is not origin)
+
     def shown(self, node, keys):
         """What the node itself has in memory of the keys."""
         return [self.here(node, key) for key in keys]
