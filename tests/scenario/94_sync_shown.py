@@ -12,9 +12,9 @@ import etcdkit
 import kamatest
 import metricskit
 from clikit import cli, cli_json
-from clusterkit import Cluster
 from kamatest import pb2, wait_until
 from metricskit import read, total
+from synckit import SyncCluster
 
 
 class Looking(unittest.TestCase):
@@ -22,7 +22,7 @@ class Looking(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster(3, "--group", "g:max_bytes=8m,sync=broadcast")
+        cls.cluster = SyncCluster(3, "g:max_bytes=8m,sync=broadcast")
         cls.addClassCleanup(cls.cluster.close)
 
     @staticmethod
