@@ -173,6 +173,14 @@ static int64_t ttl_of(kama_group *group, kama_bytes key)
     return status == KAMA_OK ? ttl_ms : 0;
 }
 
+/* Sets a value on a node, again and again until another node has it: whoever waits for a
+ * Gap may lose it once. */
+static void set_until(kama_node *from, kama_node *to, const char *key)
+{
+    WAIT_UNTIL((set(values(from), KAMA_STR(key), "v"),
+                has(values(to), KAMA_STR(key), "v")));
+}
+
 /* -- tests --------------------------------------------------------------------- */
 
 /* Each kind of mutation reaches the others, from each of them. */
@@ -195,6 +203,16 @@ static void mutate(kama_node *from, kama_node *to, kama_bytes key)
     WAIT_UNTIL(has(values(to), key, NULL));
 }
 
+/* Waits until all nodes have applied what one has changed, with a key that is new. A
+ * clear that comes late takes away what the node has set meanwhile. */
+static void wait_heard(kama_node *nodes[NODES], unsigned origin,
+                       const char *key)
+{
+    for (unsigned i = 0; i < NODES; i++) {
+        set_until(nodes[origin], nodes[i], key);
+    }
+}
+
 static void test_mutations_reach_the_others(void **state)
 {
     kama_node *nodes[NODES];
@@ -209,6 +227,7 @@ static void test_mutations_reach_the_others(void **state)
         char text[24];
         if (i / NODES != i % NODES) {
             mutate(nodes[i / NODES], nodes[i % NODES], key_of(text, i));
+            wait_heard(nodes, i / NODES, key_of(text, NODES * NODES + i).data);
         }
     }
     for (unsigned i = 0; i < NODES; i++) {
@@ -414,6 +433,7 @@ static void test_values_of_all_lengths(void **state)
     (void)state;
     kama_node *one = start_node();
     kama_node *two = start_node();
+    WAIT_UNTIL(is_linked(one, 1) && is_linked(two, 1));
     memset(bytes, 'x', sizeof bytes);
     for (unsigned i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         char text[24];
@@ -574,14 +594,6 @@ static void free_three(kama_node *nodes[NODES])
     for (unsigned i = 0; i < NODES; i++) {
         kama_node_free(nodes[i]);
     }
-}
-
-/* Sets a value on a node, again and again until another node has it: whoever waits for a
- * Gap may lose it once. */
-static void set_until(kama_node *from, kama_node *to, const char *key)
-{
-    WAIT_UNTIL((set(values(from), KAMA_STR(key), "v"),
-                has(values(to), KAMA_STR(key), "v")));
 }
 
 /* A node that has lost its record, and nothing else, gets another id; nobody loses a
