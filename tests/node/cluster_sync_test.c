@@ -516,7 +516,7 @@ static void test_comes_and_goes(void **state)
  * whole ring, and the others are told of a gap. */
 struct writer {
     kama_group *group;
-    unsigned done; /* the last number that was set */
+    atomic_uint done; /* the last number that was set */
     atomic_uint limit;
     kama_status end;
 };
@@ -528,7 +528,7 @@ static void *write_on(void *arg)
     while (w->end == KAMA_OK && w->done < atomic_load(&w->limit)) {
         (void)snprintf(text, sizeof text, "%u", w->done + 1);
         w->end = kama_set(w->group, KAMA_STR("counter"), KAMA_STR(text), NULL);
-        w->done += w->end == KAMA_OK ? 1 : 0;
+        atomic_fetch_add(&w->done, w->end == KAMA_OK ? 1 : 0);
         (void)nanosleep(&(struct timespec){.tv_nsec = 1000}, NULL);
     }
     return NULL;
@@ -545,10 +545,10 @@ static void test_a_stop_loses_nothing(void **state)
         char text[24];
         pthread_t thread;
         assert_int_equal(pthread_create(&thread, NULL, write_on, &writer), 0);
+        WAIT_UNTIL(atomic_load(&writer.done) > 0);
         pause_ms(20);
         assert_int_equal(kama_node_stop(two), KAMA_OK);
         assert_int_equal(pthread_join(thread, NULL), 0);
-        assert_true(writer.done > 0);
         (void)snprintf(text, sizeof text, "%u", writer.done);
         assert_true(has(values(one), KAMA_STR("counter"), text));
         kama_node_free(two);
