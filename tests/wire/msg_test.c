@@ -37,7 +37,7 @@ static const struct {
     {"kama.v2.TtlRequest", &km_msg_ttl_request_pb},
     {"kama.v2.TtlResponse", &km_msg_ttl_response_pb},
     {"kama.v2.TouchRequest", &km_msg_touch_request_pb},
-    {"kama.v2.TouchResponse", &km_msg_ttl_response_pb},
+    {"kama.v2.TouchResponse", &km_msg_touch_response_pb},
     {"kama.v2.ExistsRequest", &km_msg_exists_request_pb},
     {"kama.v2.ExistsResponse", &km_msg_numbers_response_pb},
     {"kama.v2.MSetEntry", &km_msg_mset_entry_pb},

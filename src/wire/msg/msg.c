@@ -23,6 +23,8 @@ KM_PB_DEFINE(km_msg_ttl_request, km_msg_ttl_request_pb, KM_MSG_TTL_REQUEST)
 KM_PB_DEFINE(km_msg_ttl_response, km_msg_ttl_response_pb, KM_MSG_TTL_RESPONSE)
 KM_PB_DEFINE(km_msg_touch_request, km_msg_touch_request_pb,
              KM_MSG_TOUCH_REQUEST)
+KM_PB_DEFINE(km_msg_touch_response, km_msg_touch_response_pb,
+             KM_MSG_TOUCH_RESPONSE)
 KM_PB_DEFINE(km_msg_exists_request, km_msg_exists_request_pb,
              KM_MSG_EXISTS_REQUEST)
 KM_PB_DEFINE(km_msg_mdelete_request, km_msg_mdelete_request_pb,

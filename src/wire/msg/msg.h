@@ -108,8 +108,15 @@ KM_PB_DECLARE(km_msg_delete_request, km_msg_delete_request_pb,
 KM_PB_DECLARE(km_msg_delete_response, km_msg_delete_response_pb,
               KM_MSG_DELETE_RESPONSE);
 
-/* The answer of Ttl. Touch answers with a message whose only field is the first
- * one of these. */
+#define KM_MSG_TOUCH_RESPONSE(X, M)                                            \
+    X(M, 1, BOOL, found, _)                                                    \
+    X(M, 2, LIST, unsynced, _)
+KM_PB_DECLARE(km_msg_touch_response, km_msg_touch_response_pb,
+              KM_MSG_TOUCH_RESPONSE);
+
+/* The number of `unsynced` in the answers of Set, Delete, Touch, MSet and MDelete. */
+#define KM_MSG_UNSYNCED 2
+
 #define KM_MSG_TTL_RESPONSE(X, M)                                              \
     X(M, 1, BOOL, found, _)                                                    \
     X(M, 2, SINT64, ttl_ms, _)
@@ -159,8 +166,10 @@ KM_PB_DECLARE(km_msg_mset_request, km_msg_mset_request_pb, KM_MSG_MSET_REQUEST);
 
 /* ExistsResponse.exists, which are bools, and the kama_status numbers of
  * MSetResponse.statuses and MDeleteResponse.statuses: one number for each
- * key. */
-#define KM_MSG_NUMBERS_RESPONSE(X, M) X(M, 1, VLIST, numbers, _)
+ * key. ExistsResponse has no `unsynced`. */
+#define KM_MSG_NUMBERS_RESPONSE(X, M)                                          \
+    X(M, 1, VLIST, numbers, _)                                                 \
+    X(M, 2, LIST, unsynced, _)
 KM_PB_DECLARE(km_msg_numbers_response, km_msg_numbers_response_pb,
               KM_MSG_NUMBERS_RESPONSE);
 #define KM_MSG_NUMBERS 1

@@ -161,9 +161,11 @@ KM_PB_DECLARE(km_msg_peer_mutate_request, km_msg_peer_mutate_request_pb,
     X(M, 3, BYTES, message, _)                                                 \
     X(M, 4, FIXED64, etag_key, _)                                              \
     X(M, 5, FIXED64, clock, _)                                                 \
-    X(M, 6, FIXED64, origin, _)
+    X(M, 6, FIXED64, origin, _)                                                \
+    X(M, 7, LIST, unsynced, _)
 KM_PB_DECLARE(km_msg_peer_mutate_result, km_msg_peer_mutate_result_pb,
               KM_MSG_PEER_MUTATE_RESULT);
+#define KM_MSG_PEER_UNSYNCED 7
 
 /* -- the stream of mutations ----------------------------------------------- */
 
