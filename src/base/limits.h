@@ -226,7 +226,8 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 #define KM_PEERS_VIEWS_KEPT                                                    \
     256 /* ids of views, and of members that have gone */
 #define KM_PEERS_GONE_KEPT 1024
-#define KM_PEERS_BATCH_KEYS 1024          /* of one message */
+#define KM_PEERS_BATCH_KEYS 1024 /* of one message */
+#define KM_PEERS_UNSYNCED_MAX 64 /* late nodes that one mutation names */
 #define KM_PEERS_BATCH_BYTES (256u << 10) /* of its keys, or of its values */
 #define KM_PEERS_NEEDS_MAX 4096           /* of a fill */
 #define KM_PEERS_HEAD_KEPT_BYTES 4096u    /* a lane keeps for messages */

@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "group/unsynced.h"
 #include "peers/requests.h"
 #include "wire/msg/peer.h"
 
@@ -124,6 +125,36 @@ static void take_fills(struct km_peers_call *call, kama_bytes message)
     }
 }
 
+/* Copies an address of another node, which need not be one. */
+static bool read_address(kama_bytes address, char text[KAMA_ADDRESS_BYTES])
+{
+    bool is_good = address.len > 0 && address.len < KAMA_ADDRESS_BYTES;
+    if (is_good) {
+        size_t len = km_text_clean(address, text, KAMA_ADDRESS_BYTES);
+        text[len < KAMA_ADDRESS_BYTES ? len : KAMA_ADDRESS_BYTES - 1] = '\0';
+    }
+    return is_good;
+}
+
+/* Returns a list with one reference. It is short, because a view is; what is longer is
+ * cut off. */
+static struct km_unsynced *read_unsynced(const struct km_peers_call *call,
+                                         struct km_pb_list list)
+{
+    const kama_allocator *mem = call->on->peer->peers->mem;
+    struct km_unsynced *all = NULL;
+    kama_bytes element;
+    char text[KAMA_ADDRESS_BYTES];
+    const char *const address = text;
+    while (km_unsynced_count(all) < KM_PEERS_UNSYNCED_MAX &&
+           km_pb_next(&list, &element)) {
+        if (read_address(element, text)) {
+            km_unsynced_add(mem, &all, km_unsynced_new(mem, &address, 1));
+        }
+    }
+    return all;
+}
+
 static bool read_item(const struct km_peers_call *call, kama_bytes element,
                       char text[KM_ERROR_BYTES_MAX],
                       struct km_owner_reply *reply)
@@ -147,6 +178,7 @@ static bool read_item(const struct km_peers_call *call, kama_bytes element,
     }
     reply->etag_key = result.etag_key;
     reply->stamp = (struct km_version){result.clock, result.origin};
+    reply->unsynced = read_unsynced(call, result.unsynced);
     read_reply(call, result.outcome, result.status, result.message, text,
                reply);
     return true;
@@ -185,6 +217,7 @@ void km_peers_decode(struct km_peers_call *call, kama_bytes message)
         if (call->requests[i] != NULL &&
             read_item(call, element, text, &reply)) {
             km_peers_end_one(call, i, &reply);
+            km_unsynced_unref(reply.unsynced);
         }
     }
 }

@@ -5,6 +5,7 @@
  * over, Hello, who is behind or given up, and all outcomes of fills, mutations,
  * peeks and Clears. What an owner answers to them is a script.
  */
+#include "group/unsynced.h"
 #include "peers/peers.h"
 #include "peers/survey.h"
 
@@ -50,6 +51,7 @@ struct script {
     km_ns after;
     bool never;
     bool only_first; /* only the first of several keys is answered */
+    kama_bytes late; /* the encoded `unsynced` of each mutation */
 };
 
 struct cluster {
@@ -235,6 +237,12 @@ static void add_items(struct sim_answer *answer, struct km_pb_list *requests,
         struct km_msg_peer_mutate_result result = {.outcome = script->outcome,
                                                    .status = script->status,
                                                    .etag_key = 55};
+        if (script->late.len > 0) {
+            KM_ASSERT(km_pb_decode(&km_msg_peer_mutate_result_pb, script->late,
+                                   &result) == KAMA_OK);
+            result.outcome = script->outcome;
+            result.status = script->status;
+        }
         KM_ASSERT(peek || km_pb_decode(&km_msg_peer_mutation_pb, element,
                                        &cluster->last) == KAMA_OK);
         KM_ASSERT(km_pb_append_element(buf, KM_MSG_PEER_ITEMS,
@@ -1729,6 +1737,8 @@ struct mutation {
     enum km_owner_outcome outcome;
     kama_status status;
     uint64_t etag_key;
+    size_t late;
+    char first_late[KAMA_ADDRESS_BYTES];
     char text[256];
 };
 
@@ -1740,6 +1750,11 @@ static void mutation_done(struct km_owner_mutation *m,
     mutation->outcome = r->outcome;
     mutation->status = r->status;
     mutation->etag_key = r->etag_key;
+    mutation->late = km_unsynced_count(r->unsynced);
+    if (mutation->late > 0) {
+        (void)snprintf(mutation->first_late, sizeof mutation->first_late, "%s",
+                       km_unsynced_at(r->unsynced, 0));
+    }
     (void)snprintf(mutation->text, sizeof mutation->text, "%s", r->text);
 }
 
@@ -1849,6 +1864,47 @@ static void test_mutate_with_a_condition(void **state)
     assert_int_equal(m.outcome, KM_OWNER_ANSWERED);
     assert_int_equal(m.status, KAMA_ERR_TRY_AGAIN);
     assert_int_equal(c.mutates, 2);
+    cluster_close(&c);
+}
+
+/* The owner names the nodes that are late. What is no address, or too much, is left out. */
+static void test_mutate_unsynced(void **state)
+{
+    static const char listed[] = "\x3a\x03"
+                                 "h:1"
+                                 "\x3a\x00\x3a\x03"
+                                 "h\n2"
+                                 "\x3a\x03"
+                                 "h:1";
+    static char many[4 * 5000];
+    struct cluster c;
+    struct mutation m[2];
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    c.script.status = KAMA_UNSYNCED;
+    c.script.late = kama_bytes_make(listed, sizeof listed - 1);
+    mutate(&c, m, 2, 10);
+    sim_net_run(&c.net, 10 * MS);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(m[i].outcome, KM_OWNER_ANSWERED);
+        assert_int_equal(m[i].status, KAMA_UNSYNCED);
+        assert_int_equal(m[i].late, 2);
+        assert_string_equal(m[i].first_late, "h:1");
+    }
+    for (unsigned i = 0; i < 5000; i++) {
+        const char one[4] = {0x3a, 2, (char)('0' + i / 70),
+                             (char)('0' + i % 70)};
+        memcpy(many + 4 * i, one, sizeof one);
+    }
+    c.script.late = kama_bytes_make(many, sizeof many);
+    mutate(&c, m, 1, 10);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(m[0].late, KM_PEERS_UNSYNCED_MAX);
+    c.script.late.len = 0;
+    mutate(&c, m, 1, 10);
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(m[0].late, 0);
     cluster_close(&c);
 }
 
@@ -2255,6 +2311,7 @@ int main(void)
         cmocka_unit_test(test_not_owner),
         cmocka_unit_test(test_mutate),
         cmocka_unit_test(test_mutate_with_a_condition),
+        cmocka_unit_test(test_mutate_unsynced),
         cmocka_unit_test(test_mutate_refused),
         cmocka_unit_test(test_clear),
         cmocka_unit_test(test_clear_without_knowing_all_members),
