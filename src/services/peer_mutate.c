@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Mutate: the mutations of another node, one after the other. One that has to
  * wait until this node is settled holds up those behind it, because they may be
- * of the same key. */
+ * of the same key. One that has acted, and waits for acknowledgements only, does not:
+ * all that are under way end together, and are answered in their order. */
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/limits.h"
@@ -19,8 +20,19 @@ enum mutations_state {
     MUTATIONS_WAITING  /* a mail will come */
 };
 
-struct mutations {
+struct mutations;
+
+/* One mutation that has begun, and its answer. */
+struct slot {
     struct km_mutate_op op;
+    struct mutations *m;
+    enum km_msg_peer_outcome outcome;
+    kama_status status;
+    char *text;                   /* owned; NULL: none */
+    struct km_unsynced *unsynced; /* a reference */
+};
+
+struct mutations {
     struct km_mail mail;
     struct km_server_call *call; /* held */
     struct km_service_env *env;
@@ -29,12 +41,26 @@ struct mutations {
     enum mutations_state state;
     uint8_t *copy;          /* of the message; owned */
     struct km_pb_list list; /* those that have not begun; in the copy */
+    uint32_t left;          /* so many */
     struct km_buf results;
-    kama_status status; /* of the one that has waited */
-    char text[KM_ERROR_BYTES_MAX];
+    atomic_uint
+        open; /* slots without an answer, and 1 while the loop fills them */
+    uint32_t begun; /* slots that are in use */
+    uint32_t
+        slot_count; /* 1, or more if the group waits for acknowledgements */
+    struct slot slots[];
 };
 
 static void advance(struct mutations *m);
+
+static void empty_slots(struct mutations *m)
+{
+    for (uint32_t i = 0; i < m->begun; i++) {
+        km_mem_free(m->env->mem, m->slots[i].text);
+        km_unsynced_unref(m->slots[i].unsynced);
+    }
+    m->begun = 0;
+}
 
 static void mutations_free(struct mutations *m)
 {
@@ -42,6 +68,7 @@ static void mutations_free(struct mutations *m)
     struct km_peer_method_state *state = km_server_call_state(call);
     KM_ASSERT(m->state == MUTATIONS_RUNNING);
     state->base.work = NULL;
+    empty_slots(m);
     km_buf_fini(&m->results);
     km_mem_free(m->env->mem, m->copy);
     km_mem_free(m->env->mem, m);
@@ -61,30 +88,6 @@ static void cancel(struct km_server_call *call)
 
 /* -- results --------------------------------------------------------------- */
 
-/* op: NULL for an answer that needed none. */
-static kama_status append(struct mutations *m, enum km_msg_peer_outcome outcome,
-                          const struct km_mutate_op *op, kama_status status,
-                          const char *text)
-{
-    struct km_msg_peer_mutate_result result = {
-        .outcome = (int32_t)outcome,
-        .status = status,
-        .message = kama_bytes_make(text, status < 0 ? strlen(text) : 0)};
-    if (op != NULL) {
-        result.etag_key = op->etag_key;
-        result.clock = op->version.hlc;
-        result.origin = op->version.origin;
-    }
-    return km_pb_append_element(&m->results, KM_MSG_PEER_ITEMS,
-                                &km_msg_peer_mutate_result_pb, &result);
-}
-
-static kama_status append_answer(struct mutations *m, kama_status status,
-                                 const char *text)
-{
-    return append(m, KM_MSG_PEER_ANSWERED, NULL, status, text);
-}
-
 static enum km_msg_peer_outcome outcome_of(const struct km_mutate_op *op)
 {
     switch (op->outcome) {
@@ -97,11 +100,53 @@ static enum km_msg_peer_outcome outcome_of(const struct km_mutate_op *op)
     }
 }
 
-/* Appends the answer of the op. */
-static kama_status append_op(struct mutations *m, kama_status status,
-                             const char *text)
+/* A list for which there is no memory is left out, and the status says that there is
+ * one. */
+static kama_status append_listed(struct mutations *m,
+                                 const struct km_msg_peer_mutate_result *result,
+                                 const struct km_unsynced *list)
 {
-    return append(m, outcome_of(&m->op), &m->op, status, text);
+    struct km_buf buf;
+    km_buf_init(&buf, m->env->mem, SIZE_MAX);
+    kama_status st = km_pb_append(&buf, &km_msg_peer_mutate_result_pb, result);
+    if (st == KAMA_OK) {
+        st = km_service_append_unsynced(&buf, KM_MSG_PEER_UNSYNCED, list);
+    }
+    if (st == KAMA_OK) {
+        st = km_pb_append_bytes(&m->results, KM_MSG_PEER_ITEMS,
+                                km_buf_bytes(&buf));
+    }
+    km_buf_fini(&buf);
+    return st;
+}
+
+static kama_status append(struct mutations *m, const struct slot *slot)
+{
+    const char *text = slot->text != NULL ? slot->text : "";
+    struct km_msg_peer_mutate_result result = {
+        .outcome = (int32_t)slot->outcome,
+        .status = slot->status,
+        .message = kama_bytes_str(text),
+        .etag_key = slot->op.etag_key,
+        .clock = slot->op.version.hlc,
+        .origin = slot->op.version.origin};
+    if (slot->unsynced != NULL &&
+        append_listed(m, &result, slot->unsynced) == KAMA_OK) {
+        return KAMA_OK;
+    }
+    return km_pb_append_element(&m->results, KM_MSG_PEER_ITEMS,
+                                &km_msg_peer_mutate_result_pb, &result);
+}
+
+/* Appends the answers of all slots, in their order. */
+static kama_status append_all(struct mutations *m)
+{
+    kama_status st = KAMA_OK;
+    for (uint32_t i = 0; i < m->begun && st == KAMA_OK; i++) {
+        st = append(m, &m->slots[i]);
+    }
+    empty_slots(m);
+    return st;
 }
 
 static void finish(struct mutations *m, kama_status status)
@@ -118,6 +163,12 @@ static void finish(struct mutations *m, kama_status status)
 
 /* -- one mutation ---------------------------------------------------------- */
 
+/* Returns whether no slot is open any more. */
+static bool close_one(struct mutations *m)
+{
+    return atomic_fetch_sub(&m->open, 1) == 1;
+}
+
 static void on_mail(struct km_mail *mail)
 {
     struct mutations *m = KM_CONTAINER_OF(mail, struct mutations, mail);
@@ -127,24 +178,33 @@ static void on_mail(struct km_mail *mail)
         mutations_free(m);
         return;
     }
-    if (append_op(m, m->status, m->text) != KAMA_OK) {
-        finish(m, KAMA_ERR_NO_MEMORY);
-        return;
-    }
     advance(m);
+}
+
+static void answer(struct slot *slot, enum km_msg_peer_outcome outcome,
+                   kama_status status, const char *text)
+{
+    slot->outcome = outcome;
+    slot->status = status;
+    if ((int)status < 0 && text[0] != '\0') {
+        slot->text = km_mem_strdup(slot->m->env->mem, text);
+    }
 }
 
 /* Any thread. As soon as the mail is posted, the loop may free everything. */
 static void on_done(struct km_mutate_op *op, kama_status status,
                     const char *sentence)
 {
-    struct mutations *m = KM_CONTAINER_OF(op, struct mutations, op);
+    struct slot *slot = KM_CONTAINER_OF(op, struct slot, op);
+    struct mutations *m = slot->m;
     struct km_service_env *env = m->env;
     struct km_loop *loop = km_server_call_loop(m->call);
-    m->status = status;
-    (void)snprintf(m->text, sizeof m->text, "%s", status < 0 ? sentence : "");
-    km_loop_post(loop, &m->mail);
-    km_service_env_unpark(env);
+    answer(slot, outcome_of(op), status, sentence);
+    slot->unsynced = km_unsynced_ref(op->unsynced);
+    if (close_one(m)) {
+        km_loop_post(loop, &m->mail);
+        km_service_env_unpark(env);
+    }
 }
 
 /* SET_IF is a set for the group; only the wire tells the two apart. */
@@ -155,11 +215,13 @@ static enum km_mutation_kind kind_of(const struct km_msg_peer_mutation *message)
                : (enum km_mutation_kind)message->kind;
 }
 
-static kama_status start(struct mutations *m,
-                         const struct km_msg_peer_mutation *message,
-                         const struct km_put_condition *condition)
+/* Begins a mutation. Returns whether the next one may begin as well. */
+static bool start(struct slot *slot, const struct km_msg_peer_mutation *message,
+                  const struct km_put_condition *condition)
 {
+    struct mutations *m = slot->m;
     kama_ctx ctx;
+    bool has_acted = false;
     kama_ctx_init(&ctx);
     ctx.deadline_ms = km_server_call_deadline_ms(m->call);
     struct km_mutate_order order = {.kind = kind_of(message),
@@ -169,19 +231,19 @@ static kama_status start(struct mutations *m,
                                     .key = message->key,
                                     .value = message->value,
                                     .ttl_ms = message->ttl_ms,
-                                    .ctx = &ctx};
-    m->op =
+                                    .ctx = &ctx,
+                                    .ret_acted = &has_acted};
+    slot->op =
         (struct km_mutate_op){.done = on_done, .outcome = KM_OWNER_ANSWERED};
-    m->mail.run = on_mail;
-    m->state = MUTATIONS_WAITING;
+    (void)atomic_fetch_add(&m->open, 1);
     km_last_error_clear();
-    km_service_env_park(m->env);
-    kama_status st = km_mutate_op_start(m->group, &m->op, &order);
-    if (st != KAMA_DEFERRED) {
-        km_service_env_unpark(m->env);
-        m->state = MUTATIONS_RUNNING;
+    kama_status st = km_mutate_op_start(m->group, &slot->op, &order);
+    if (st == KAMA_DEFERRED) {
+        return has_acted;
     }
-    return st;
+    answer(slot, outcome_of(&slot->op), st, (int)st < 0 ? km_last_error() : "");
+    (void)close_one(m);
+    return true;
 }
 
 /* Returns false for bytes that this node cannot carry out: a condition that it does
@@ -202,47 +264,69 @@ static bool read_mutation(kama_bytes element,
                              ret_message->if_etag, ret_condition) == KAMA_OK;
 }
 
-/* Carries one out. Returns KAMA_DEFERRED if its answer will come with a mail,
- * or an error of the whole call. */
-static kama_status carry_out(struct mutations *m, kama_bytes element)
+/* Carries one out, or begins to. Returns whether the next one may begin. */
+static bool carry_out(struct slot *slot, kama_bytes element)
 {
+    struct mutations *m = slot->m;
     struct km_msg_peer_mutation message;
     struct km_put_condition condition;
     if (m->knowledge == KM_PEER_IS_BEHIND) {
-        return append(m, KM_MSG_PEER_BEHIND, NULL, KAMA_OK, "");
+        answer(slot, KM_MSG_PEER_BEHIND, KAMA_OK, "");
+        return true;
     }
     if (!read_mutation(element, &message, &condition)) {
-        return append_answer(
-            m, KAMA_ERR_MALFORMED,
-            "the bytes are not a mutation that this node knows");
+        answer(slot, KM_MSG_PEER_ANSWERED, KAMA_ERR_MALFORMED,
+               "the bytes are not a mutation that this node knows");
+        return true;
     }
-    kama_status st = start(m, &message, &condition);
-    return st == KAMA_DEFERRED ? st : append_op(m, st, km_last_error());
+    return start(slot, &message, &condition);
+}
+
+/* Fills the slots, until one of them holds up the others. Returns whether all that have
+ * begun are answered; else a mail will come. */
+static bool fill_slots(struct mutations *m)
+{
+    kama_bytes element;
+    bool more = true;
+    atomic_store(&m->open, 1);
+    m->state = MUTATIONS_WAITING;
+    while (more && m->begun < m->slot_count && m->left > 0) {
+        struct slot *slot = &m->slots[m->begun++];
+        bool is_there = km_pb_next(&m->list, &element);
+        KM_ASSERT(is_there);
+        m->left--;
+        memset(slot, 0, sizeof *slot);
+        slot->m = m;
+        more = carry_out(slot, element);
+    }
+    km_service_env_park(m->env);
+    if (!close_one(m)) {
+        return false;
+    }
+    km_service_env_unpark(m->env);
+    m->state = MUTATIONS_RUNNING;
+    return true;
 }
 
 static void advance(struct mutations *m)
 {
-    kama_bytes element;
-    while (km_pb_next(&m->list, &element)) {
-        kama_status st = carry_out(m, element);
-        if (st == KAMA_DEFERRED) {
-            return;
-        }
-        if (st != KAMA_OK) {
-            finish(m, st);
-            return;
-        }
+    kama_status st;
+    do {
+        st = append_all(m);
+    } while (st == KAMA_OK && m->left > 0 && fill_slots(m));
+    if (m->state == MUTATIONS_RUNNING) {
+        finish(m, st);
     }
-    finish(m, KAMA_OK);
 }
 
 /* -- the call -------------------------------------------------------------- */
 
 static struct mutations *mutations_new(struct km_server_call *call,
-                                       kama_bytes message)
+                                       kama_bytes message, uint32_t slot_count)
 {
     struct km_service_env *env = km_service_env_of(call);
-    struct mutations *m = km_mem_zalloc(env->mem, 1, sizeof *m);
+    struct mutations *m =
+        km_mem_zalloc(env->mem, 1, sizeof *m + slot_count * sizeof m->slots[0]);
     if (m == NULL) {
         return NULL;
     }
@@ -254,8 +338,18 @@ static struct mutations *mutations_new(struct km_server_call *call,
     memcpy(m->copy, message.data, message.len);
     m->call = call;
     m->env = env;
+    m->mail.run = on_mail;
+    m->slot_count = slot_count;
     km_buf_init(&m->results, env->mem, SIZE_MAX);
     return m;
+}
+
+/* Returns how many mutations may be under way at the same time. */
+static uint32_t slots_for(const kama_group *group, uint32_t count)
+{
+    uint32_t max =
+        km_group_ack(group) != KM_SYNC_ACK_ASYNC ? KM_PEERS_BATCH_KEYS : 1;
+    return count == 0 ? 1 : count < max ? count : max;
 }
 
 static void begin(struct km_server_call *call, kama_bytes message,
@@ -275,7 +369,8 @@ static void begin(struct km_server_call *call, kama_bytes message,
             "the clock of the sender is more than 60 s ahead");
         return;
     }
-    struct mutations *m = mutations_new(call, message);
+    struct mutations *m =
+        mutations_new(call, message, slots_for(group, request.mutations.count));
     if (m == NULL) {
         km_server_call_finish(call, KAMA_ERR_NO_MEMORY, NULL);
         return;
@@ -287,6 +382,7 @@ static void begin(struct km_server_call *call, kama_bytes message,
     m->group = group;
     m->knowledge = knowledge;
     m->list = request.mutations;
+    m->left = request.mutations.count;
     state->base.work = m;
     state->cancel = cancel;
     km_server_call_hold(call);

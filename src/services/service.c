@@ -132,6 +132,52 @@ void km_service_reply_message(struct km_server_call *call,
                          NULL);
 }
 
+kama_status km_service_append_unsynced(struct km_buf *buf, uint32_t number,
+                                       const struct km_unsynced *list)
+{
+    kama_status st = KAMA_OK;
+    for (size_t i = 0; i < km_unsynced_count(list) && st == KAMA_OK; i++) {
+        st = km_pb_append_bytes(buf, number, KAMA_STR(km_unsynced_at(list, i)));
+    }
+    return st;
+}
+
+void km_service_reply_unsynced(struct km_server_call *call, kama_bytes message,
+                               const struct km_unsynced *list)
+{
+    if (list == NULL) {
+        km_server_call_reply(call, message, NULL);
+        return;
+    }
+    kama_status st = km_server_call_send(call, message, NULL);
+    km_server_call_finish(call, st == KAMA_OK ? KAMA_UNSYNCED : st, NULL);
+}
+
+void km_service_reply_change(struct km_server_call *call,
+                             const struct km_pb_message *table,
+                             const void *message,
+                             const struct km_unsynced *list)
+{
+    struct km_buf buf;
+    if (list == NULL) {
+        km_service_reply_message(call, table, message);
+        return;
+    }
+    km_buf_init(&buf, km_service_env_of(call)->mem, SIZE_MAX);
+    kama_status st = km_pb_append(&buf, table, message);
+    if (st == KAMA_OK) {
+        size_t len = buf.len;
+        if (km_service_append_unsynced(&buf, KM_MSG_UNSYNCED, list) !=
+            KAMA_OK) {
+            buf.len = len;
+        }
+        km_service_reply_unsynced(call, km_buf_bytes(&buf), list);
+    } else {
+        km_server_call_finish(call, st, NULL);
+    }
+    km_buf_fini(&buf);
+}
+
 void km_service_reply_buf(struct km_server_call *call, struct km_buf *buf,
                           kama_status status)
 {

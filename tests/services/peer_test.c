@@ -3,6 +3,7 @@
 /* kama.peer.v1 over a real connection: admission, the wait for a view, and
  * the answers of each method. The members are a script. */
 #include "base/assert.h"
+#include "base/container.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "group/group.h"
@@ -54,6 +55,10 @@ struct world {
     atomic_uint asked_need; /* likewise: a need, whose clock is 5 */
     atomic_uint has_after;
     atomic_uint versions; /* the clock of the last one */
+    struct km_list waits; /* for acknowledgements; on the loop */
+    unsigned waiting;
+    unsigned end_after; /* so many wait: then all end */
+    struct km_job end_waits;
 };
 
 static kama_status hello(void *arg,
@@ -145,6 +150,36 @@ static struct km_version originate(void *sync, uint32_t number,
     return (struct km_version){.hlc = *ret_seq, .origin = 9};
 }
 
+static bool has_witnesses(void *sync)
+{
+    return ((struct world *)sync)->end_after > 0;
+}
+
+/* The second mutation is late for h:1, the others for nobody. */
+static void end_waits(struct km_job *job)
+{
+    static const char *const late = "h:1";
+    struct world *world = KM_CONTAINER_OF(job, struct world, end_waits);
+    struct km_list *link;
+    while ((link = km_list_pop_front(&world->waits)) != NULL) {
+        struct km_sync_wait *wait =
+            KM_CONTAINER_OF(link, struct km_sync_wait, node);
+        wait->done(wait, wait->seq != 2
+                             ? NULL
+                             : km_unsynced_new(km_mem_default(), &late, 1));
+    }
+}
+
+static void await(void *sync, struct km_sync_wait *wait)
+{
+    struct world *world = sync;
+    km_list_push_back(&world->waits, &wait->node);
+    if (++world->waiting == world->end_after) {
+        world->end_waits.run = end_waits;
+        KM_ASSERT(km_pool_submit(world->pool, &world->end_waits) == KAMA_OK);
+    }
+}
+
 static uint32_t add(void *sync, const char *name, struct km_store *store)
 {
     (void)sync;
@@ -154,8 +189,12 @@ static uint32_t add(void *sync, const char *name, struct km_store *store)
 }
 
 static const struct km_owner_ops owner_ops = {.ask = ask_here};
-static const struct km_group_sync_ops sync_ops = {
-    .enter = enter, .leave = leave, .originate = originate};
+static const struct km_group_sync_ops sync_ops = {.enter = enter,
+                                                  .leave = leave,
+                                                  .originate = originate,
+                                                  .has_witnesses =
+                                                      has_witnesses,
+                                                  .await = await};
 
 static kama_status load(void *arg, const kama_load *req, kama_sink *out)
 {
@@ -184,7 +223,7 @@ static kama_status load(void *arg, const kama_load *req, kama_sink *out)
 }
 
 /* What the node of a test is. */
-enum company { ALONE, CLUSTERED, SYNCED };
+enum company { ALONE, CLUSTERED, SYNCED, WITNESSED };
 
 static void world_open_with(struct world *w, enum company company,
                             int64_t fence_wait_ms)
@@ -212,7 +251,9 @@ static void world_open_with(struct world *w, enum company company,
     options.negative_ttl_ms = 60000;
     options.fence_wait_ms = fence_wait_ms;
     struct km_group_env env = {.pool = w->pool};
-    if (company == SYNCED) {
+    km_list_init(&w->waits);
+    options.sync_ack = company == WITNESSED ? "all" : "async";
+    if (company == SYNCED || company == WITNESSED) {
         env.owner.ops = &owner_ops;
         env.sync =
             (struct km_group_sync){.ops = &sync_ops, .arg = w, .add = add};
@@ -706,6 +747,51 @@ static void test_mutate(void **state)
     world_close(&w);
 }
 
+/* Mutations that wait for acknowledgements wait together. Each has its own answer, in the
+ * order in which they have come, with those that are late. */
+static void test_mutate_unsynced(void **state)
+{
+    static const int32_t statuses[] = {KAMA_OK, KAMA_UNSYNCED,
+                                       KAMA_ERR_MALFORMED, KAMA_MISS};
+    struct world w;
+    struct km_buf buf;
+    struct km_msg_peer_items_response response;
+    struct km_msg_peer_mutate_result result;
+    struct km_client_request request = {.path = PEER "Mutate",
+                                        .timeout_ms = PATIENCE_MS};
+    kama_bytes element;
+    (void)state;
+    world_open(&w, WITNESSED);
+    w.end_after = 3;
+    km_buf_init(&buf, km_mem_default(), SIZE_MAX);
+    assert_int_equal(km_pb_append_bytes(&buf, 2, KM_LIT("g")), KAMA_OK);
+    append_mutation(&buf, KM_MSG_PEER_SET, KM_LIT("a"), KM_LIT("1"));
+    append_mutation(&buf, KM_MSG_PEER_DELETE, KM_LIT("a"), KM_LIT(""));
+    append_mutation(&buf, 9, KM_LIT("a"), KM_LIT(""));
+    append_mutation(&buf, KM_MSG_PEER_DELETE, KM_LIT("a"), KM_LIT(""));
+    request.message = km_buf_bytes(&buf);
+    km_buf_reset(&w.reply, SIZE_MAX);
+    assert_int_equal(km_client_unary(w.client, &request, &w.reply), KAMA_OK);
+    assert_int_equal(km_pb_decode(&km_msg_peer_items_response_pb,
+                                  km_buf_bytes(&w.reply), &response),
+                     KAMA_OK);
+    assert_int_equal(response.items.count, 4);
+    for (unsigned i = 0; km_pb_next(&response.items, &element); i++) {
+        assert_int_equal(
+            km_pb_decode(&km_msg_peer_mutate_result_pb, element, &result),
+            KAMA_OK);
+        assert_int_equal(result.status, statuses[i]);
+        assert_int_equal(result.unsynced.count, i == 1);
+        assert_int_equal(result.clock, i == 2 ? 0 : i == 3 ? 3 : i + 1);
+        if (i == 1) {
+            assert_true(km_pb_next(&result.unsynced, &element));
+            assert_true(km_bytes_eq(element, KM_LIT("h:1")));
+        }
+    }
+    km_buf_fini(&buf);
+    world_close(&w);
+}
+
 /* Appends a mutation that does, or does not, have a condition. */
 static void append_set_if(struct km_buf *buf, int32_t kind, int32_t condition,
                           uint64_t etag)
@@ -1032,6 +1118,7 @@ int main(void)
         cmocka_unit_test(test_what_may_be_kept),
         cmocka_unit_test(test_versions_of_mutations),
         cmocka_unit_test(test_peek),
+        cmocka_unit_test(test_mutate_unsynced),
         cmocka_unit_test(test_mutate),
         cmocka_unit_test(test_mutate_with_conditions),
         cmocka_unit_test(test_bad_requests),
