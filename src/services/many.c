@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "group/group.h"
+#include "group/sync_apply.h"
 #include "services/many_items.h"
 #include "services/service.h"
 #include "wire/msg/msg.h"
@@ -44,6 +45,8 @@ struct km_service_many {
     kama_ctx ctx;
     atomic_uint open; /* elements of the turn without an answer, and 1 for the
                        * loop while it starts them */
+    struct km_unsynced
+        *unsynced; /* by any element of the turns that are over */
     atomic_bool failed;
     char *text; /* of the element that failed first; owned; may be NULL */
     uint32_t turn_max;   /* elements of one turn */
@@ -62,6 +65,7 @@ static void many_free(struct km_service_many *many)
               many->state == MANY_WAITS_FOR_ROOM);
     KM_ASSERT(state->many == many);
     km_buf_fini(&many->answers);
+    km_unsynced_unref(many->unsynced);
     km_mem_free(mem, many->statuses);
     km_mem_free(mem, many->copy);
     km_mem_free(mem, many->text);
@@ -81,9 +85,9 @@ static void append_varint(struct km_buf *buf, uint64_t number)
     KM_ASSERT(buf->len <= buf->cap);
 }
 
-/* Writes the numbers behind room for the tag and the length of their field, and
- * these in front of them. Returns the message, a view. Errors: those of the
- * first element that makes the call fail. */
+/* Writes the numbers behind room for the tag and the length of their field, these in front
+ * of them, and the members that are late behind them. Returns the message, a view. Errors:
+ * those of the first element that makes the call fail. */
 static kama_status encode(struct km_service_many *many, kama_bytes *ret_message)
 {
     struct km_buf *buf = &many->answers;
@@ -99,9 +103,14 @@ static kama_status encode(struct km_service_many *many, kama_bytes *ret_message)
     }
     size_t len = buf->len - KM_PB_PREFIX_BYTES_MAX;
     size_t prefix = km_pb_prefix_size(KM_MSG_NUMBERS, len);
-    uint8_t *start = buf->data + KM_PB_PREFIX_BYTES_MAX - prefix;
-    (void)km_pb_write_prefix(start, KM_MSG_NUMBERS, len);
-    *ret_message = kama_bytes_make(start, prefix + len);
+    size_t start = KM_PB_PREFIX_BYTES_MAX - prefix;
+    size_t end = buf->len;
+    (void)km_pb_write_prefix(buf->data + start, KM_MSG_NUMBERS, len);
+    if (km_service_append_unsynced(buf, KM_MSG_UNSYNCED, many->unsynced) !=
+        KAMA_OK) {
+        buf->len = end;
+    }
+    *ret_message = kama_bytes_make(buf->data + start, buf->len - start);
     return KAMA_OK;
 }
 
@@ -116,7 +125,7 @@ static void reply_if_room(struct km_service_many *many)
     }
     kama_status st = encode(many, &message);
     if (st == KAMA_OK) {
-        km_server_call_reply(many->call, message, NULL);
+        km_service_reply_unsynced(many->call, message, many->unsynced);
     } else {
         km_server_call_finish(many->call, st, many->text);
     }
@@ -189,6 +198,18 @@ static bool start_turn(struct km_service_many *many)
     return close_some(many, answered + 1);
 }
 
+/* Takes over what the elements of a turn have said, which are answered. */
+static void collect(struct km_service_many *many)
+{
+    for (uint32_t i = 0; i < many->slot_count; i++) {
+        struct km_many_slot *slot = &many->slots[i];
+        if (slot->unsynced != NULL) {
+            km_unsynced_add(many->env->mem, &many->unsynced, slot->unsynced);
+            slot->unsynced = NULL;
+        }
+    }
+}
+
 /* Every element of the turn has its answer: the call replies, or the next turn is
  * posted. */
 static void end_turn(struct km_service_many *many)
@@ -205,6 +226,7 @@ static void end_turn(struct km_service_many *many)
 static void advance(struct km_service_many *many)
 {
     if (start_turn(many)) {
+        collect(many);
         end_turn(many);
         return;
     }
@@ -219,6 +241,7 @@ static void on_turn(struct km_mail *mail)
     enum many_state state = many->state;
     KM_ASSERT(state == MANY_TURN_POSTED || state == MANY_WAITS_FOR_OWNERS);
     many->state = MANY_RUNNING;
+    collect(many);
     if (km_server_call_ended(many->call)) {
         many_free(many);
     } else if (state == MANY_WAITS_FOR_OWNERS && many->left == 0) {
@@ -330,7 +353,9 @@ static struct km_service_many *many_new(struct km_server_call *call,
 {
     struct km_service_env *env = km_service_env_of(call);
     bool alone = !km_group_has_owners(group);
-    uint32_t turn_max = alone ? KM_MGET_KEYS_PER_TURN : KM_MANY_PARALLEL;
+    uint32_t turn_max = alone || km_group_ack(group) != KM_SYNC_ACK_ASYNC
+                            ? KM_MGET_KEYS_PER_TURN
+                            : KM_MANY_PARALLEL;
     uint32_t slot_count = alone || list.count == 0 ? 1
                           : list.count < turn_max  ? list.count
                                                    : turn_max;

@@ -6,7 +6,8 @@
  * Every element is checked before the first one is carried out, and all memory
  * is allocated before that, too. So a call that is refused has changed nothing.
  * Then KM_MGET_KEYS_PER_TURN elements are carried out in a turn of the loop. In a
- * group of a cluster a turn has KM_MANY_PARALLEL elements. Those that other nodes
+ * group of a cluster a turn has KM_MANY_PARALLEL elements, unless the group waits for
+ * acknowledgements (sync_ack), which all elements of a turn do at the same time. Those that other nodes
  * own are started together, one request for each owner, and the next turn begins
  * when all of them have been answered: a key that is there twice has its last
  * value afterwards. When some are left, the rest of the request is copied, a mail

@@ -14,6 +14,7 @@ static void on_mutated(struct km_mutate_op *op, kama_status status,
 {
     struct km_many_slot *slot =
         KM_CONTAINER_OF(op, struct km_many_slot, op.mutate);
+    slot->unsynced = km_unsynced_ref(op->unsynced);
     slot->done(slot, status, sentence);
 }
 

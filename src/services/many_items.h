@@ -32,6 +32,9 @@ struct km_many_slot {
         struct km_mutate_op mutate;
         struct km_peek_op peek;
     } op;
+    struct km_unsynced
+        *unsynced;  /* the members that are late; a reference of the
+                                   * slot's owner */
     void *owner;    /* of the slot, for done */
     uint32_t index; /* likewise */
     km_many_done_fn done;

@@ -16,7 +16,17 @@ static void on_mutated(struct km_mutate_op *op, kama_status status,
 {
     struct km_service_mutate *mutate =
         KM_CONTAINER_OF(op, struct km_service_mutate, op);
+    mutate->unsynced = km_unsynced_ref(op->unsynced);
     km_service_parked_end(&mutate->parked, status, sentence);
+}
+
+static void reply_mutate(struct km_server_call *call, kama_status status,
+                         const char *text)
+{
+    struct km_service_mutate *mutate = km_server_call_state(call);
+    struct km_unsynced *unsynced = mutate->unsynced;
+    mutate->reply(call, status, text);
+    km_unsynced_unref(unsynced);
 }
 
 void km_service_mutate_start(struct km_server_call *call, kama_group *group,
@@ -29,7 +39,9 @@ void km_service_mutate_start(struct km_server_call *call, kama_group *group,
     order->from = KM_MUTATE_FOR_CALLER;
     order->patience = KM_MUTATE_PARKS;
     order->ctx = &ctx;
-    km_service_parked_init(call, reply);
+    km_service_parked_init(call, reply_mutate);
+    mutate->reply = reply;
+    mutate->unsynced = NULL;
     mutate->op.done = on_mutated;
     km_last_error_clear();
     km_service_parked_go_on(call,

@@ -23,6 +23,8 @@ struct km_service_mutate {
     struct km_service_parked parked;
     struct km_mutate_op op;
     uint64_t etag; /* a place for ret_etag of the order; for the reply */
+    km_service_answer_fn reply;
+    struct km_unsynced *unsynced; /* the members that are late; for the reply */
 };
 
 /* Carries out `order`, which the caller has filled in except for from, patience and

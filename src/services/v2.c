@@ -77,13 +77,14 @@ static void reply_set(struct km_server_call *call, kama_status status,
 {
     const struct km_service_mutate *mutate = km_server_call_state(call);
     uint8_t etag[KM_SERVICE_ETAG_BYTES];
-    if (status != KAMA_OK) {
+    if (status != KAMA_OK && status != KAMA_UNSYNCED) {
         km_server_call_finish(call, status, text);
         return;
     }
     struct km_msg_set_response response = {
         .etag = km_service_etag_write(mutate->etag, etag)};
-    km_service_reply_message(call, &km_msg_set_response_pb, &response);
+    km_service_reply_change(call, &km_msg_set_response_pb, &response,
+                            mutate->unsynced);
 }
 
 void km_service_v2_set(struct km_server_call *call, kama_bytes message)
@@ -112,12 +113,14 @@ void km_service_v2_set(struct km_server_call *call, kama_bytes message)
 static void reply_delete(struct km_server_call *call, kama_status status,
                          const char *text)
 {
+    const struct km_service_mutate *mutate = km_server_call_state(call);
     struct km_msg_delete_response response = {.removed = status != KAMA_MISS};
     if ((int)status < 0) {
         km_server_call_finish(call, status, text);
         return;
     }
-    km_service_reply_message(call, &km_msg_delete_response_pb, &response);
+    km_service_reply_change(call, &km_msg_delete_response_pb, &response,
+                            mutate->unsynced);
 }
 
 void km_service_v2_delete(struct km_server_call *call, kama_bytes message)
@@ -136,26 +139,19 @@ void km_service_v2_delete(struct km_server_call *call, kama_bytes message)
 
 /* -- Ttl, Touch ---------------------------------------------------------- */
 
-/* Replies to Ttl, and to Touch, whose answer is the same without a time. */
-static void reply_found(struct km_server_call *call, kama_status status,
-                        int64_t ttl_ms, const char *text)
+static void reply_ttl(struct km_server_call *call, kama_status status,
+                      const char *text)
 {
+    const struct km_service_peek *peek = km_server_call_state(call);
     struct km_msg_ttl_response response = {.found = status != KAMA_MISS};
     if ((int)status < 0) {
         km_server_call_finish(call, status, text);
         return;
     }
     if (response.found) {
-        response.ttl_ms = ttl_ms;
+        response.ttl_ms = peek->ttl_ms;
     }
     km_service_reply_message(call, &km_msg_ttl_response_pb, &response);
-}
-
-static void reply_ttl(struct km_server_call *call, kama_status status,
-                      const char *text)
-{
-    const struct km_service_peek *peek = km_server_call_state(call);
-    reply_found(call, status, peek->ttl_ms, text);
 }
 
 void km_service_v2_ttl(struct km_server_call *call, kama_bytes message)
@@ -171,7 +167,14 @@ void km_service_v2_ttl(struct km_server_call *call, kama_bytes message)
 static void reply_touch(struct km_server_call *call, kama_status status,
                         const char *text)
 {
-    reply_found(call, status, 0, text);
+    const struct km_service_mutate *mutate = km_server_call_state(call);
+    struct km_msg_touch_response response = {.found = status != KAMA_MISS};
+    if ((int)status < 0) {
+        km_server_call_finish(call, status, text);
+        return;
+    }
+    km_service_reply_change(call, &km_msg_touch_response_pb, &response,
+                            mutate->unsynced);
 }
 
 void km_service_v2_touch(struct km_server_call *call, kama_bytes message)

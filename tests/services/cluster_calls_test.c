@@ -4,6 +4,7 @@
  * until the owner has answered, and their loop serves others meanwhile. The
  * other nodes are groups in this process (group/fake_owner.h). */
 #include "group/fake_owner.h"
+#include "group/fake_sync.h"
 
 #include "base/status.h"
 #include "group/registry.h"
@@ -70,6 +71,24 @@ static void world_open(struct world *w)
     w->c = fake_open();
     w->a = &w->c->nodes[0];
     w->b = &w->c->nodes[1];
+    world_serve(w);
+}
+
+static struct fake_log logs[FAKE_NODES];
+
+/* Opens a world in which every mutation of this node waits, and c:1 is late. */
+static void world_open_late(struct world *w)
+{
+    kama_group_options options;
+    memset(w, 0, sizeof *w);
+    w->c = fake_new();
+    w->a = &w->c->nodes[0];
+    w->b = &w->c->nodes[1];
+    fake_options(w->c, &options);
+    options.sync_ack = "all";
+    fake_synced_open_with(w->c, logs, options);
+    logs[0].verdict = "c:1";
+    atomic_store(&logs[0].has_witnesses, true);
     world_serve(w);
 }
 
@@ -810,6 +829,103 @@ static void test_clear_lists_the_members_that_it_did_not_reach(void **state)
     world_close(&w);
 }
 
+/* -- members that are late ------------------------------------------------------ */
+
+static void expect_late(struct km_pb_list unsynced)
+{
+    kama_bytes address;
+    assert_int_equal(unsynced.count, 1);
+    assert_true(km_pb_next(&unsynced, &address));
+    assert_true(km_bytes_eq(address, KM_LIT("c:1")));
+}
+
+/* The answers of one key name the members that are late, and the calls succeed. */
+static void test_changes_of_one_key_name_who_is_late(void **state)
+{
+    struct world w;
+    const struct km_msg_set_request set_request = {
+        .group = NAME, .key = KM_LIT("k"), .want_etag = true};
+    const struct km_msg_touch_request touch_request = {
+        .group = NAME, .key = KM_LIT("k"), .ttl_ms = 5000};
+    const struct km_msg_delete_request delete_request = {.group = NAME,
+                                                         .key = KM_LIT("k")};
+    struct km_msg_set_response set_response;
+    struct km_msg_touch_response touch_response;
+    struct km_msg_delete_response delete_response;
+    (void)state;
+    world_open_late(&w);
+    assert_int_equal(ask(&w, V2 "Set", &km_msg_set_request_pb, &set_request),
+                     KAMA_UNSYNCED);
+    decode(&w, &km_msg_set_response_pb, &set_response);
+    assert_int_equal(set_response.etag.len, 8);
+    expect_late(set_response.unsynced);
+    assert_int_equal(
+        ask(&w, V2 "Touch", &km_msg_touch_request_pb, &touch_request),
+        KAMA_UNSYNCED);
+    decode(&w, &km_msg_touch_response_pb, &touch_response);
+    assert_true(touch_response.found);
+    expect_late(touch_response.unsynced);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(
+            ask(&w, V2 "Delete", &km_msg_delete_request_pb, &delete_request),
+            KAMA_UNSYNCED);
+        decode(&w, &km_msg_delete_response_pb, &delete_response);
+        assert_int_equal(delete_response.removed, i == 0);
+        expect_late(delete_response.unsynced);
+    }
+    assert_int_equal(
+        ask(&w, V2 "Touch", &km_msg_touch_request_pb, &touch_request), KAMA_OK);
+    assert_int_equal(
+        ask(&w, V1 "Set", &km_msg_v1_request_pb,
+            &(struct km_msg_v1_request){.group = NAME, .key = KM_LIT("k")}),
+        KAMA_OK);
+    world_close(&w);
+}
+
+static kama_status mset(struct world *w, unsigned count)
+{
+    struct km_buf buf;
+    km_buf_init(&buf, km_mem_default(), SIZE_MAX);
+    assert_int_equal(km_pb_append_bytes(&buf, 1, NAME), KAMA_OK);
+    for (unsigned i = 0; i < count; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "k%u", i);
+        struct km_msg_mset_entry entry = {.key = KAMA_STR(key),
+                                          .value = KM_LIT("v")};
+        assert_int_equal(km_pb_append_element(&buf, KM_MSG_MSET_ENTRIES,
+                                              &km_msg_mset_entry_pb, &entry),
+                         KAMA_OK);
+    }
+    kama_status st = ask_in(w, V2 "MSet", km_buf_bytes(&buf), PATIENCE_MS);
+    km_buf_fini(&buf);
+    return st;
+}
+
+/* The answers of many keys have a status for each, and one list. There are enough for two
+ * turns. */
+static void test_changes_of_many_keys_name_who_is_late(void **state)
+{
+    enum { KEYS = KM_MGET_KEYS_PER_TURN + 10 };
+    struct world w;
+    struct km_msg_numbers_response response;
+    uint64_t number;
+    (void)state;
+    world_open_late(&w);
+    assert_int_equal(mset(&w, KEYS), KAMA_UNSYNCED);
+    decode(&w, &km_msg_numbers_response_pb, &response);
+    expect_late(response.unsynced);
+    for (unsigned i = 0; i < KEYS; i++) {
+        assert_true(km_pb_next_varint(&response.numbers, &number));
+        assert_int_equal(number, KAMA_UNSYNCED);
+    }
+    assert_false(km_pb_next_varint(&response.numbers, &number));
+    logs[0].verdict = "";
+    assert_int_equal(mset(&w, 2), KAMA_OK);
+    decode(&w, &km_msg_numbers_response_pb, &response);
+    assert_int_equal(response.unsynced.count, 0);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -833,6 +949,8 @@ int main(void)
         cmocka_unit_test(test_mget_asks_each_owner_once),
         cmocka_unit_test(test_a_client_leaves_an_mget),
         cmocka_unit_test(test_a_traceparent_reaches_the_loader_of_the_owner),
+        cmocka_unit_test(test_changes_of_one_key_name_who_is_late),
+        cmocka_unit_test(test_changes_of_many_keys_name_who_is_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
