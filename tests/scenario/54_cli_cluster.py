@@ -273,6 +273,45 @@ class Several(unittest.TestCase):
             self.assertEqual(json.loads(done.stdout),
                              {"ok": True, "unsynced": unsynced})
 
+    def test_changes_name_the_members_that_are_late(self):
+        """They succeed all the same, with one line, or a field of JSON."""
+        late = ["10.0.0.1:1", "10.0.0.2:22\x1b"]
+        answers = {"Set": pb2().SetResponse(unsynced=late),
+                   "Touch": pb2().TouchResponse(found=True, unsynced=late),
+                   "Delete": pb2().DeleteResponse(removed=True, unsynced=late),
+                   "MSet": pb2().MSetResponse(statuses=[0, 4], unsynced=late),
+                   "MDelete": pb2().MDeleteResponse(statuses=[4, 1],
+                                                    unsynced=late)}
+
+        def method(message):
+            def answer(_, context):
+                context.set_trailing_metadata(
+                    (("kama-status", "KAMA_UNSYNCED"),))
+                return message.SerializeToString()
+            return answer
+
+        ok = {"ok": True, "unsynced": late}
+        removed = {"removed": 1, "unsynced": late}
+        with FakeNode({V2 + name: method(message)
+                       for name, message in answers.items()}) as fake:
+            for words, shown in ((("set", "k", "v"), ok),
+                                 (("touch", "k"), ok),
+                                 (("mset", "k", "v", "l", "w"), ok),
+                                 (("del", "k"), removed),
+                                 (("mdel", "k", "l"), removed)):
+                done = cli(fake, *words)
+                self.assertEqual(
+                    (done.returncode, done.stdout),
+                    (OK, b"1\n" if shown is removed else b""), done)
+                self.assertEqual(
+                    done.stderr.decode(),
+                    "kamacache-cli: %s: warning: done, but these members have "
+                    'not acknowledged it in time: 10.0.0.1:1 "10.0.0.2:22\\x1b"'
+                    "\n" % words[0])
+                done = cli(fake, "--json", *words)
+                self.assertEqual((done.returncode, done.stderr), (OK, b""))
+                self.assertEqual(json.loads(done.stdout), shown)
+
     def test_the_next_endpoint_is_tried(self):
         """Also by a stream, by --wait, and by the variable; an address that is
         none is refused wherever it stands."""

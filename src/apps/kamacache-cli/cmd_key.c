@@ -6,6 +6,7 @@
 #include "hex.h"
 #include "print.h"
 #include "report.h"
+#include "unsynced.h"
 
 #include "base/status.h"
 #include "wire/msg/msg.h"
@@ -169,9 +170,12 @@ static enum cli_exit send_set(struct cli *cli, kama_bytes key, kama_bytes value)
                                          .key = key,
                                          .value = value,
                                          .ttl_ms = cli->options.ttl};
+    struct km_msg_set_response response = {0};
     const struct cli_request call = {.path = "/kama.v2.Cache/Set",
                                      .request_table = &km_msg_set_request_pb,
-                                     .request = &request};
+                                     .request = &request,
+                                     .reply_table = &km_msg_set_response_pb,
+                                     .reply = &response};
     struct km_buf buf;
     kama_status status = read_condition(cli, etag, &request);
     if (status != KAMA_OK) {
@@ -179,9 +183,11 @@ static enum cli_exit send_set(struct cli *cli, kama_bytes key, kama_bytes value)
     }
     km_buf_init(&buf, km_mem_default(), SIZE_MAX);
     status = cli_request(cli, &call, &buf);
-    km_buf_fini(&buf);
-    return status == KAMA_OK ? cli_print_ok(cli)
+    enum cli_exit code = status == KAMA_OK
+                             ? cli_unsynced_ok(cli, "set", response.unsynced)
                              : fail_set(cli, request.condition, status);
+    km_buf_fini(&buf);
+    return code;
 }
 
 /* Reads the value from standard input, after a hint if that is a terminal. */
@@ -210,8 +216,16 @@ enum cli_exit cli_cmd_set(struct cli *cli, const kama_bytes *args, int count)
 
 /* -- del ----------------------------------------------------------------- */
 
-/* Sends one del. *ret_removed tells whether the key was in memory. */
-static kama_status send_del(struct cli *cli, kama_bytes key, bool *ret_removed)
+/* What several dels have answered. */
+struct removed {
+    int count;          /* keys that were in memory */
+    struct km_buf late; /* of the last del that names members: its answer */
+    struct km_pb_list unsynced; /* in `late` */
+};
+
+/* Sends one del. */
+static kama_status send_del(struct cli *cli, kama_bytes key,
+                            struct removed *removed)
 {
     const struct km_msg_delete_request request = {.group = cli->group,
                                                   .key = key};
@@ -224,29 +238,43 @@ static kama_status send_del(struct cli *cli, kama_bytes key, bool *ret_removed)
     struct km_buf buf;
     km_buf_init(&buf, km_mem_default(), SIZE_MAX);
     kama_status status = cli_request(cli, &call, &buf);
-    km_buf_fini(&buf);
     if (status == KAMA_OK) {
-        *ret_removed = response.removed;
+        removed->count += response.removed ? 1 : 0;
+    }
+    if (status == KAMA_OK && response.unsynced.count > 0) {
+        km_buf_fini(&removed->late);
+        removed->late = buf;
+        removed->unsynced = response.unsynced;
+    } else {
+        km_buf_fini(&buf);
     }
     return status;
 }
 
-enum cli_exit cli_cmd_del(struct cli *cli, const kama_bytes *args, int count)
+static enum cli_exit print_removed(struct cli *cli,
+                                   const struct removed *removed)
 {
-    int removed = 0;
-    for (int i = 0; i < count; i++) {
-        bool was_there = false;
-        kama_status status = send_del(cli, args[i], &was_there);
-        if (status != KAMA_OK) {
-            return cli_failed(cli, status);
-        }
-        removed += was_there ? 1 : 0;
-    }
     enum cli_exit code = CLI_EXIT_OK;
     if (cli->mode == CLI_MODE_JSON) {
-        code = cli_print_json(json_pack("{s:i}", "removed", removed));
+        code = cli_unsynced_json(json_pack("{s:i}", "removed", removed->count),
+                                 removed->unsynced);
     } else {
-        printf("%d\n", removed);
+        cli_unsynced_warn(cli, "del", removed->unsynced);
+        printf("%d\n", removed->count);
     }
-    return code == CLI_EXIT_OK && removed == 0 ? CLI_EXIT_MISS : code;
+    return code == CLI_EXIT_OK && removed->count == 0 ? CLI_EXIT_MISS : code;
+}
+
+enum cli_exit cli_cmd_del(struct cli *cli, const kama_bytes *args, int count)
+{
+    struct removed removed = {.count = 0};
+    kama_status status = KAMA_OK;
+    km_buf_init(&removed.late, km_mem_default(), SIZE_MAX);
+    for (int i = 0; i < count && status == KAMA_OK; i++) {
+        status = send_del(cli, args[i], &removed);
+    }
+    enum cli_exit code = status == KAMA_OK ? print_removed(cli, &removed)
+                                           : cli_failed(cli, status);
+    km_buf_fini(&removed.late);
+    return code;
 }

@@ -3,12 +3,13 @@
 #include "call.h"
 #include "commands.h"
 #include "print.h"
+#include "unsynced.h"
 
 #include "base/status.h"
 #include "wire/msg/msg.h"
 
-/* Prints how many keys were removed, which is the number of statuses
- * KAMA_OK. */
+/* Prints how many keys were removed, which is the number of statuses KAMA_OK and
+ * KAMA_UNSYNCED. */
 static enum cli_exit print_removed(struct cli *cli, const void *arg)
 {
     const struct km_msg_numbers_response *response = arg;
@@ -17,11 +18,14 @@ static enum cli_exit print_removed(struct cli *cli, const void *arg)
     uint64_t status;
     int removed = 0;
     while (km_pb_next_varint(&list, &status)) {
-        removed += status == (uint64_t)KAMA_OK;
+        removed +=
+            status == (uint64_t)KAMA_OK || status == (uint64_t)KAMA_UNSYNCED;
     }
     if (cli->mode == CLI_MODE_JSON) {
-        code = cli_print_json(json_pack("{s:i}", "removed", removed));
+        code = cli_unsynced_json(json_pack("{s:i}", "removed", removed),
+                                 response->unsynced);
     } else {
+        cli_unsynced_warn(cli, "mdel", response->unsynced);
         printf("%d\n", removed);
     }
     return code == CLI_EXIT_OK && removed == 0 ? CLI_EXIT_MISS : code;

@@ -5,6 +5,7 @@
 #include "print.h"
 #include "quote.h"
 #include "report.h"
+#include "unsynced.h"
 
 #include "base/status.h"
 #include "wire/msg/msg.h"
@@ -41,7 +42,7 @@ static enum cli_exit print_failures(struct cli *cli,
         if (status != KAMA_OK) {
             return cli_failed(cli, status);
         }
-        if (item != KAMA_OK) {
+        if (item != KAMA_OK && item != KAMA_UNSYNCED) {
             enum cli_exit of_item = cli_exit_of(item);
             code = of_item > code ? of_item : code;
             cli_quote_write(stderr, stored->pairs[2 * i]);
@@ -53,8 +54,14 @@ static enum cli_exit print_failures(struct cli *cli,
 
 static enum cli_exit print_stored(struct cli *cli, const void *arg)
 {
-    enum cli_exit code = print_failures(cli, arg);
-    return code == CLI_EXIT_OK ? cli_print_ok(cli) : code;
+    const struct stored *stored = arg;
+    struct km_pb_list unsynced = stored->response.unsynced;
+    enum cli_exit code = print_failures(cli, stored);
+    if (code == CLI_EXIT_OK) {
+        return cli_unsynced_ok(cli, "mset", unsynced);
+    }
+    cli_unsynced_warn(cli, "mset", unsynced);
+    return code;
 }
 
 /* Encodes the group and the pairs into one MSetRequest, without an array of
