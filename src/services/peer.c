@@ -54,37 +54,67 @@ void km_service_peer_hello(struct km_server_call *call, kama_bytes message)
 typedef struct km_msg_peer_fill_many_request head;
 #define HEAD_PB (&km_msg_peer_fill_many_request_pb)
 
-/* Returns whether this node has all that an answer must include. Once it has, it does
- * for good, so that the key may be looked up afterwards. */
-static bool has_needs(const struct km_service_peers *peers, const head *request)
-{
-    struct km_pb_list needs = request->needs;
-    struct km_msg_peer_need need;
-    kama_bytes element;
-    while (km_pb_next(&needs, &element)) {
-        if (peers->ops->has == NULL ||
-            km_pb_decode(&km_msg_peer_need_pb, element, &need) != KAMA_OK ||
-            !peers->ops->has(peers->arg, need.member_id, need.clock)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* What this node lacks to answer a request. */
 enum level {
     IS_LEVEL,
     LACKS_VIEW, /* it has adopted neither that of the sender nor a later one */
-    LACKS_NEEDS
+    LACKS_NEEDS,
+    STILL_LACKS_NEEDS /* the sender knows that, and does not wait */
 };
 
-static enum level level_of(const struct km_service_peers *peers,
-                           const head *request)
+/* Returns whether this node has what a need says. Once it has, it does for good, so that
+ * the key may be looked up afterwards. */
+static bool has(const struct km_service_peers *peers,
+                const struct km_msg_peer_need *need)
 {
-    if (!peers->ops->has_adopted(peers->arg, request->sender.view_id)) {
-        return LACKS_VIEW;
+    return peers->ops->has != NULL &&
+           peers->ops->has(peers->arg, need->member_id, need->clock);
+}
+
+/* Notes what this node lacks, to name it in the answer. */
+static void note_lacking(struct km_service_peer_state *state,
+                         const struct km_msg_peer_need *need)
+{
+    state->names_lacking =
+        need->member_id.len == sizeof state->lacking_member_id;
+    if (state->names_lacking) {
+        memcpy(state->lacking_member_id, need->member_id.data,
+               sizeof state->lacking_member_id);
+        state->lacking_clock = need->clock;
     }
-    return has_needs(peers, request) ? IS_LEVEL : LACKS_NEEDS;
+}
+
+/* Looks for all needs, because one that is not waited for may be behind another one. */
+static enum level level_of_needs(struct km_server_call *call,
+                                 const head *request)
+{
+    const struct km_service_peers *peers = &km_service_env_of(call)->peers;
+    struct km_pb_list needs = request->needs;
+    enum level level = IS_LEVEL;
+    kama_bytes element;
+    while (level != STILL_LACKS_NEEDS && km_pb_next(&needs, &element)) {
+        struct km_msg_peer_need need;
+        bool is_need =
+            km_pb_decode(&km_msg_peer_need_pb, element, &need) == KAMA_OK;
+        if (!is_need) {
+            need = (struct km_msg_peer_need){.clock = 0};
+        }
+        if (!is_need || !has(peers, &need)) {
+            note_lacking(km_server_call_state(call), &need);
+            level = need.at_once ? STILL_LACKS_NEEDS : LACKS_NEEDS;
+        }
+    }
+    return level;
+}
+
+static enum level level_of(struct km_server_call *call, const head *request)
+{
+    const struct km_service_peers *peers = &km_service_env_of(call)->peers;
+    struct km_service_peer_state *state = km_server_call_state(call);
+    state->names_lacking = false;
+    return peers->ops->has_adopted(peers->arg, request->sender.view_id)
+               ? level_of_needs(call, request)
+               : LACKS_VIEW;
 }
 
 /* Returns the time until which a call waits for what is lacking. */
@@ -97,6 +127,7 @@ static km_ns until_of(const struct km_service_peer_state *state,
     case LACKS_NEEDS:
         return state->needs_until;
     case IS_LEVEL:
+    case STILL_LACKS_NEEDS:
         break;
     }
     return 0;
@@ -150,11 +181,10 @@ static int64_t pause_ms_of(const head *request)
 
 static int64_t look(struct km_server_call *call, kama_bytes message)
 {
-    const struct km_service_peers *peers = &km_service_env_of(call)->peers;
     head request;
     kama_status st = km_pb_decode(HEAD_PB, message, &request);
     KM_ASSERT(st == KAMA_OK);
-    enum level level = level_of(peers, &request);
+    enum level level = level_of(call, &request);
     if (waits(call, &request, level)) {
         return pause_ms_of(&request);
     }
@@ -216,7 +246,7 @@ void km_peer_method_start(struct km_server_call *call, kama_bytes message,
     }
     km_server_call_trust_peer(call);
     state->begin = begin;
-    enum level level = level_of(peers, &request);
+    enum level level = level_of(call, &request);
     if (level != IS_LEVEL) {
         start_clock(call, &request);
     }
@@ -248,6 +278,18 @@ uint64_t km_peer_view_id(struct km_server_call *call)
 {
     const struct km_service_peers *peers = &km_service_env_of(call)->peers;
     return peers->ops->view_id(peers->arg);
+}
+
+struct km_msg_peer_need km_peer_lacking(struct km_server_call *call)
+{
+    const struct km_service_peer_state *state = km_server_call_state(call);
+    struct km_msg_peer_need need = {.clock = 0};
+    if (state->names_lacking) {
+        need.member_id = kama_bytes_make(state->lacking_member_id,
+                                         sizeof state->lacking_member_id);
+        need.clock = state->lacking_clock;
+    }
+    return need;
 }
 
 void km_service_peer_cancelled(struct km_server_call *call, kama_status why)

@@ -14,7 +14,8 @@
  *                                 Mutate: the mutations, one after the other
  *
  * R8: the needs are what the sender has of other members' mutations. Only when this node
- * has them, too, does it look at the key.
+ * has them, too, does it look at the key. The answer BEHIND to a fill names a need that is
+ * lacking; when the sender sends it again a moment later, it is not waited for.
  *
  * Hello needs no admission, because it is how nodes get to know each other.
  *
@@ -32,6 +33,7 @@
 #include "rpc/server.h"
 #include "services/peer_source.h"
 #include "services/waiting_call.h"
+#include "view/member.h"
 
 /* How long a call waits for this node to learn the view of its sender. */
 #define KM_SERVICE_VIEW_WAIT_MS 50
@@ -42,10 +44,13 @@
 /* The beginning of the state of each call but Hello. */
 struct km_service_peer_state {
     struct km_waiting_call waiting;
-    km_ns view_until;  /* a call that waits goes on then, if this node */
-    km_ns needs_until; /* lacks the view, and if it lacks mutations */
-    bool is_counted;   /* among those that have waited for needs */
-    void *work;        /* the object that holds the call, or NULL */
+    km_ns view_until;   /* a call that waits goes on then, if this node */
+    km_ns needs_until;  /* lacks the view, and if it lacks mutations */
+    bool is_counted;    /* among those that have waited for needs */
+    bool names_lacking; /* a need that this node lacks: of this member */
+    uint8_t lacking_member_id[KM_MEMBER_ID_BYTES];
+    uint64_t lacking_clock;
+    void *work; /* the object that holds the call, or NULL */
 };
 
 struct km_server_call;

@@ -89,6 +89,8 @@ static void fill_response(const struct km_peer_slot *slot,
                             : 0;
     } else if (slot->status == KAMA_MISS) {
         ret->ttl_ms = slot->absent_ttl_ms;
+    } else if (slot->outcome == KM_MSG_PEER_BEHIND) {
+        ret->lacking = km_peer_lacking(slot->fills->call);
     }
 }
 

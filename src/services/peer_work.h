@@ -36,3 +36,6 @@ void km_peer_method_start(struct km_server_call *call, kama_bytes message,
 enum km_msg_peer_outcome km_peer_place(struct km_server_call *call,
                                        kama_group *group, kama_bytes key);
 uint64_t km_peer_view_id(struct km_server_call *call);
+/* Returns the need that this node lacks, if the knowledge of the call is IS_BEHIND for
+ * that; otherwise one without a member. It is borrowed from the call. */
+struct km_msg_peer_need km_peer_lacking(struct km_server_call *call);

@@ -511,6 +511,11 @@ static struct km_msg_peer_fill_response fill_with_need(struct world *w,
     KM_LIT("\x0a\x10"                                                          \
            "0123456789abcdef\x11\5\0\0\0\0\0\0\0")
 
+/* The same as one that the node has lacked a moment ago. */
+#define NEED_AT_ONCE                                                           \
+    KM_LIT("\x0a\x10"                                                          \
+           "0123456789abcdef\x11\5\0\0\0\0\0\0\0\x18\1")
+
 /* What a fill needs is waited for, before the key is looked at; if it does not come
  * within the fence_wait of the group, the answer is BEHIND. */
 static void test_wait_for_needs(void **state)
@@ -547,6 +552,38 @@ static uint64_t fence_waits(const struct world *w)
     kama_group_stats stats;
     kama_group_stats_get(w->group, &stats);
     return stats.fence_waits;
+}
+
+/* A node that lacks something names it, and does not wait again for what it has named. */
+static void test_what_is_lacking(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w, SYNCED);
+    struct km_msg_peer_fill_response r = fill_with_need(&w, NEED_AT_ONCE);
+    assert_int_equal(r.outcome, KM_MSG_PEER_ANSWERED);
+    assert_int_equal(r.lacking.member_id.len, 0);
+    atomic_store(&w.has_after, UINT32_MAX);
+    r = fill_with_need(&w, NEED);
+    assert_int_equal(r.outcome, KM_MSG_PEER_BEHIND);
+    assert_true(km_bytes_eq(r.lacking.member_id, KM_LIT("0123456789abcdef")));
+    assert_int_equal(r.lacking.clock, 5);
+    uint64_t waits = fence_waits(&w);
+    atomic_store(&w.asked_need, 0);
+    r = fill_with_need(&w, NEED_AT_ONCE);
+    assert_int_equal(r.outcome, KM_MSG_PEER_BEHIND);
+    assert_int_equal(r.lacking.clock, 5);
+    assert_int_equal(atomic_load(&w.asked_need), 1);
+    assert_int_equal(fence_waits(&w), waits);
+    r = fill_with_need(&w, KM_LIT("\x0a\x7f")); /* it cannot be named */
+    assert_int_equal(r.outcome, KM_MSG_PEER_BEHIND);
+    assert_int_equal(r.lacking.member_id.len, 0);
+    atomic_store(&w.has_after, 0);
+    atomic_store(&w.known_after, UINT32_MAX);
+    r = fill_with_need(&w, NEED_AT_ONCE); /* it lacks the view */
+    assert_int_equal(r.outcome, KM_MSG_PEER_BEHIND);
+    assert_int_equal(r.lacking.member_id.len, 0);
+    world_close(&w);
 }
 
 /* A call that waits for what it needs counts once, however often the node looks; one that
@@ -1114,6 +1151,7 @@ int main(void)
         cmocka_unit_test(test_overtaken_fill),
         cmocka_unit_test(test_wait_for_view),
         cmocka_unit_test(test_wait_for_needs),
+        cmocka_unit_test(test_what_is_lacking),
         cmocka_unit_test(test_waits_are_counted),
         cmocka_unit_test(test_what_may_be_kept),
         cmocka_unit_test(test_versions_of_mutations),

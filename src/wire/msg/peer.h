@@ -59,7 +59,8 @@ KM_PB_DECLARE(km_msg_peer_hello_response, km_msg_peer_hello_response_pb,
 
 #define KM_MSG_PEER_NEED(X, M)                                                 \
     X(M, 1, BYTES, member_id, _)                                               \
-    X(M, 2, FIXED64, clock, _)
+    X(M, 2, FIXED64, clock, _)                                                 \
+    X(M, 3, BOOL, at_once, _)
 KM_PB_DECLARE(km_msg_peer_need, km_msg_peer_need_pb, KM_MSG_PEER_NEED);
 
 #define KM_MSG_PEER_FILL_REQUEST(X, M)                                         \
@@ -85,6 +86,7 @@ KM_PB_DECLARE(km_msg_peer_fill_request, km_msg_peer_fill_request_pb,
     X(M, 10, FIXED64, etag_key, _)                                             \
     X(M, 11, FIXED64, clock, _)                                                \
     X(M, 12, FIXED64, origin, _)                                               \
+    X(M, 13, MESSAGE, lacking, (km_msg_peer_need, km_msg_peer_need_pb))        \
     X(M, 15, BYTES, value, _)
 KM_PB_DECLARE(km_msg_peer_fill_response, km_msg_peer_fill_response_pb,
               KM_MSG_PEER_FILL_RESPONSE);
