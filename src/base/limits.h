@@ -218,6 +218,7 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 #define KM_PEERS_REST_MS 500   /* but no longer than this */
 #define KM_PEERS_PASSED_MAX 8  /* views that no memory has let the turn learn */
 #define KM_PEERS_AGAIN_MS 50   /* before the second try of a refused call */
+#define KM_PEERS_LACKING_MS 500 /* what a peer lacks is not waited for again */
 /* R9: for so long, an owner that misses asks the one before; so many placements, of
  * 0.5 MiB, are kept for that. */
 #define KM_PEERS_EARLIER_MS 60000

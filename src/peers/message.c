@@ -52,9 +52,12 @@ static uint64_t floor_of(const struct km_peers_call *call)
     return floor;
 }
 
-/* A message that needs are appended to. */
+/* The message of a call that needs are appended to. */
 struct needs {
+    struct km_peers_call *call;
     struct km_buf *out;
+    bool is_behind; /* the peer lacks this: */
+    struct km_lack lack;
     kama_status status;
 };
 
@@ -64,7 +67,9 @@ static void append_need(void *arg, const struct km_member_id *id,
     struct needs *needs = arg;
     const struct km_msg_peer_need need = {
         .member_id = kama_bytes_make(id->bytes, sizeof id->bytes),
-        .clock = clock};
+        .clock = clock,
+        .at_once = needs->is_behind && km_lack_covers(&needs->lack, id, clock)};
+    needs->call->marked |= need.at_once;
     if (needs->status == KAMA_OK) {
         needs->status = km_pb_append_element(needs->out, KM_MSG_PEER_NEEDS,
                                              &km_msg_peer_need_pb, &need);
@@ -75,11 +80,15 @@ static void append_need(void *arg, const struct km_member_id *id,
  * number in Fill, FillMany and Peek. */
 static kama_status append_needs(struct km_peers_call *call, struct km_buf *out)
 {
-    const struct km_peer *peer = call->on->peer;
+    struct km_peer *peer = call->on->peer;
     const struct km_peers *peers = peer->peers;
-    struct needs needs = {.out = out, .status = KAMA_OK};
+    struct needs needs = {.call = call, .out = out, .status = KAMA_OK};
     uint64_t floor = floor_of(call);
+    call->marked = false;
     if (floor != 0 && peers->fence != NULL) {
+        needs.is_behind =
+            km_lacking_any(&peer->lacking) &&
+            km_lacking_get(&peer->lacking, km_peers_now(peers), &needs.lack);
         peers->fence->needs(peers->fence_arg, floor, &peer->id, append_need,
                             &needs);
     }

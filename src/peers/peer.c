@@ -87,6 +87,7 @@ kama_status km_peer_new(struct km_peers *peers, const struct km_member *member,
     peer->id = member->id;
     peer->suspect_job.run = on_suspect;
     km_histogram_init(&peer->times);
+    km_lacking_init(&peer->lacking, &peers->lock);
     lanes_init(peer);
     km_peers_hold(peers);
     *ret_peer = peer;

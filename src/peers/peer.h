@@ -25,6 +25,7 @@
 #include "base/histogram.h"
 #include "base/list.h"
 #include "base/status.h"
+#include "peers/lacking.h"
 #include "peers/peers.h"
 
 struct km_peers;
@@ -73,6 +74,7 @@ struct km_peer {
     _Atomic uint64_t mutation_codes[KM_STATUS_GRPC_CODES];
     atomic_ullong fills_failed, mutations_failed, served;
     struct km_histogram times; /* of fills and mutations, one for each call */
+    struct km_lacking lacking; /* with peers->lock */
 
     /* Lane 0. */
     enum km_peer_place place;

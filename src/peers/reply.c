@@ -7,6 +7,8 @@
 #include "peers/requests.h"
 #include "wire/msg/peer.h"
 
+#include <string.h>
+
 #define NS_PER_US 1000u
 
 /* A status that is none becomes an internal error. */
@@ -86,6 +88,22 @@ static km_ns read_us(uint64_t us)
     return us < KM_NS_NEVER / NS_PER_US ? us * NS_PER_US : KM_NS_NEVER;
 }
 
+/* R8: remembers what the peer lacks, or that it has it now. */
+static void note_lacking(struct km_peers_call *call,
+                         const struct km_msg_peer_fill_response *r)
+{
+    struct km_peer *peer = call->on->peer;
+    struct km_lack lack = {.clock = r->lacking.clock};
+    if (r->outcome == KM_MSG_PEER_ANSWERED && call->marked) {
+        call->marked = false;
+        km_lacking_end(&peer->lacking);
+    } else if (r->outcome == KM_MSG_PEER_BEHIND &&
+               r->lacking.member_id.len == sizeof lack.id.bytes) {
+        memcpy(lack.id.bytes, r->lacking.member_id.data, sizeof lack.id.bytes);
+        km_lacking_note(&peer->lacking, &lack, km_peers_now(peer->peers));
+    }
+}
+
 static void take_fill(struct km_peers_call *call, size_t index,
                       const struct km_msg_peer_fill_response *r)
 {
@@ -102,6 +120,7 @@ static void take_fill(struct km_peers_call *call, size_t index,
     if (index >= call->count || call->requests[index] == NULL) {
         return;
     }
+    note_lacking(call, r);
     read_reply(call, r->outcome, r->status, r->message, text, &reply);
     if (reply.outcome == KM_OWNER_NOT_OWNER && regroup(call, index)) {
         km_peers_start_open(&call->on->peer->peers->lanes[call->on->index]);

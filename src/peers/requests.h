@@ -57,6 +57,7 @@ struct km_peers_call {
     enum km_peers_kind kind;
     enum km_peers_call_stage stage;
     bool tried;        /* once already */
+    bool marked;       /* it has a need that the peer has lacked (lacking.h) */
     kama_status error; /* that has ended the call as a whole; KAMA_OK: none */
     km_ns began_at;
     size_t bytes;

@@ -16,6 +16,7 @@
  *     request.c  what requests of all kinds have, and how each of them ends
  *     message.c  what is put into the messages of calls
  *     reply.c    what comes back
+ *     lacking.c  the need that a peer has named when it was behind
  *     clear.c    a Clear for all members
  *     probe.c    who answers at an address
  *

@@ -52,6 +52,8 @@ struct script {
     bool never;
     bool only_first; /* only the first of several keys is answered */
     kama_bytes late; /* the encoded `unsynced` of each mutation */
+    struct km_member_id lacks_id; /* what BEHIND names, up to a clock */
+    uint64_t lacks;               /* 0: nothing */
 };
 
 struct cluster {
@@ -69,6 +71,7 @@ struct cluster {
     kama_status failed;     /* in a failmalloc scenario */
     unsigned needs;         /* of the last fill that has come */
     uint64_t need_clocks[4];
+    unsigned marked; /* the bits of those that are not waited for */
 };
 
 static const char *const addresses[] = {"a:1", "b:1", "c:1"};
@@ -171,6 +174,10 @@ static struct km_msg_peer_fill_response fill_answer(const struct script *script,
         .current = true,
         .clock = 44,
         .origin = 33,
+        .lacking = {.member_id = kama_bytes_make(
+                        script->lacks_id.bytes,
+                        script->lacks > 0 ? KM_MEMBER_ID_BYTES : 0),
+                    .clock = script->lacks},
         .value = key};
 }
 
@@ -180,6 +187,7 @@ static void note_needs(struct cluster *cluster, struct km_pb_list needs)
     struct km_msg_peer_need need;
     kama_bytes element;
     cluster->needs = 0;
+    cluster->marked = 0;
     while (km_pb_next(&needs, &element)) {
         struct km_member_id want = id_of(1 + cluster->needs);
         KM_ASSERT(km_pb_decode(&km_msg_peer_need_pb, element, &need) ==
@@ -187,6 +195,7 @@ static void note_needs(struct cluster *cluster, struct km_pb_list needs)
         KM_ASSERT(km_bytes_eq(need.member_id,
                               kama_bytes_make(want.bytes, sizeof want.bytes)));
         KM_ASSERT(cluster->needs < 4);
+        cluster->marked |= (unsigned)need.at_once << cluster->needs;
         cluster->need_clocks[cluster->needs++] = need.clock;
     }
 }
@@ -1535,6 +1544,82 @@ static void test_fill_needs(void **state)
     cluster_close(&c);
 }
 
+/* Sends a fill whose needs of nodes b and c are these clocks, the second one 1 more.
+ * Returns which of them were marked: 1 the first one, 2 the second one. */
+static unsigned marks_of(struct cluster *c, uint64_t floor)
+{
+    struct fill fill;
+    struct km_list list;
+    km_list_init(&list);
+    fill_make(c, 0, &fill, 0, &list);
+    fill.fill.floor = floor;
+    km_peers_owner_ops.fill(c->nodes[0].peers, &list);
+    sim_net_run(&c->net, 10 * MS);
+    assert_int_equal(fill.done, 1);
+    assert_int_equal(c->needs, 2);
+    return c->marked;
+}
+
+/* Lets the owner be behind from now on, and name what it lacks. */
+static void lack(struct cluster *c, unsigned node, uint64_t clock)
+{
+    c->script.outcome = KM_MSG_PEER_BEHIND;
+    c->script.lacks_id = id_of(node);
+    c->script.lacks = clock;
+}
+
+/* R8: a need that the owner has named is marked for half a second, and so are larger ones
+ * of the same member, so that the owner waits once and not for each fill. */
+static void test_what_the_owner_lacks(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    assert_int_equal(marks_of(&c, 8), 0);
+    lack(&c, 2, 9);
+    assert_int_equal(marks_of(&c, 8), 0);
+    assert_int_equal(marks_of(&c, 8), 2);
+    lack(&c, 2, 21); /* it lacks 9 as well */
+    assert_int_equal(marks_of(&c, 20), 2);
+    assert_int_equal(marks_of(&c, 8), 2);
+    assert_int_equal(marks_of(&c, 7), 0);
+    lack(&c, 1, 5); /* takes the place of the other one */
+    assert_int_equal(marks_of(&c, 7), 0);
+    assert_int_equal(marks_of(&c, 20), 1);
+    assert_int_equal(marks_of(&c, 4), 0);
+    cluster_close(&c);
+}
+
+/* It ends when the owner has answered a fill that had the mark, and otherwise half a
+ * second after the owner has said it last. */
+static void test_the_owner_catches_up(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    lack(&c, 2, 9);
+    assert_int_equal(marks_of(&c, 8), 0);
+    c.script.outcome = KM_MSG_PEER_ANSWERED;
+    assert_int_equal(marks_of(&c, 7), 0);
+    assert_int_equal(marks_of(&c, 8), 2);
+    assert_int_equal(marks_of(&c, 8), 0);
+    lack(&c, 2, 9);
+    assert_int_equal(marks_of(&c, 8), 0);
+    sim_net_run(&c.net, 400 * MS);
+    assert_int_equal(marks_of(&c, 8), 2);
+    sim_net_run(&c.net, 400 * MS);
+    assert_int_equal(marks_of(&c, 8), 2);
+    sim_net_run(&c.net, 500 * MS);
+    assert_int_equal(marks_of(&c, 8), 0);
+    c.script.lacks = 0; /* the owner lacks the view */
+    sim_net_run(&c.net, 500 * MS);
+    assert_int_equal(marks_of(&c, 8), 0);
+    assert_int_equal(marks_of(&c, 8), 0);
+    cluster_close(&c);
+}
+
 /* R9: a fill that peeks says so, travels with others that do, and is not sent on to the
  * owner. */
 static void test_fills_that_peek(void **state)
@@ -2302,6 +2387,8 @@ int main(void)
         cmocka_unit_test(test_admit),
         cmocka_unit_test(test_fill_needs),
         cmocka_unit_test(test_fill),
+        cmocka_unit_test(test_what_the_owner_lacks),
+        cmocka_unit_test(test_the_owner_catches_up),
         cmocka_unit_test(test_fills_that_peek),
         cmocka_unit_test(test_a_peek_is_not_sent_on),
         cmocka_unit_test(test_fill_typed),
