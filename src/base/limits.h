@@ -224,6 +224,8 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 #define KM_PEERS_EARLIER_MS 60000
 #define KM_EARLIER_WAIT_MS 100 /* for its answer */
 #define KM_PEERS_EARLIER_MAX 4
+#define KM_PEERS_RANKS_ASKED                                                   \
+    4 /* of a slot, for a node that answers: the owner, and those behind it */
 #define KM_PEERS_VIEWS_KEPT                                                    \
     256 /* ids of views, and of members that have gone */
 #define KM_PEERS_GONE_KEPT 1024

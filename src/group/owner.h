@@ -206,6 +206,10 @@ struct km_owner_ops {
      * a reference, or NULL. It is meant for a slot that this node owns now. May be
      * NULL. */
     struct km_peer *(*earlier)(void *owner, uint32_t slot);
+    /* R8, R9. Returns the best-ranked node for a slot, of the other ones that answer, except
+     * `but` (NULL: of all): a reference, or NULL. May be NULL. */
+    struct km_peer *(*next)(void *owner, uint32_t slot,
+                            const struct km_peer *but);
     /* Gives a peer of an answer back that is not used. Like `address` and
      * `answers`, it needs only the peer. */
     void (*release)(void *owner, struct km_peer *peer);

@@ -120,6 +120,18 @@ static struct km_peer *owner_earlier(void *owner, uint32_t slot)
     return peer;
 }
 
+static struct km_peer *owner_next(void *owner, uint32_t slot,
+                                  const struct km_peer *but)
+{
+    kama_node *node = owner;
+    struct km_snapshot_reader reader;
+    struct km_peers *peers = enter(node, &reader);
+    struct km_peer *peer =
+        peers != NULL ? km_peers_owner_ops.next(peers, slot, but) : NULL;
+    km_snapshot_leave(&reader);
+    return peer;
+}
+
 /* A peer knows the peers that it belongs to, which may be those of an earlier
  * start, and the thread that gives it back must not look at node->cluster. */
 static void owner_release(void *owner, struct km_peer *peer)
@@ -225,6 +237,7 @@ static void owner_clear(void *owner, struct km_owner_clear *clear)
 static const struct km_owner_ops owner_ops = {
     .ask = owner_ask,
     .earlier = owner_earlier,
+    .next = owner_next,
     .release = owner_release,
     .fill = owner_fill,
     .mutate = owner_mutate,

@@ -85,6 +85,29 @@ static struct km_peer *earlier(void *owner, uint32_t slot)
     return peer;
 }
 
+static struct km_peer *next(void *owner, uint32_t slot,
+                            const struct km_peer *but)
+{
+    struct km_peers *peers = owner;
+    struct km_snapshot_reader reader;
+    const struct km_peers_state *state = km_peers_enter(peers, &reader);
+    const struct km_peers_table *table = state->table;
+    uint16_t ranks[KM_PEERS_RANKS_ASKED];
+    size_t count = table->placement != NULL
+                       ? km_placement_rank(table->placement, slot, ranks,
+                                           KM_PEERS_RANKS_ASKED)
+                       : 0;
+    struct km_peer *found = NULL;
+    for (size_t i = 0; i < count && found == NULL; i++) {
+        struct km_peer *peer = table->owners[ranks[i]];
+        if (peer != NULL && peer != but && km_peer_is_open(peer)) {
+            found = km_peer_ref(peer);
+        }
+    }
+    km_peers_leave(&reader);
+    return found;
+}
+
 static void release(void *owner, struct km_peer *peer)
 {
     (void)owner;
@@ -198,6 +221,7 @@ static void wait_for(void *owner, struct km_owner_wait *wait)
 const struct km_owner_ops km_peers_owner_ops = {
     .ask = ask,
     .earlier = earlier,
+    .next = next,
     .release = release,
     .fill = km_peers_fill,
     .mutate = km_peers_mutate,

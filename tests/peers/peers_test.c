@@ -577,11 +577,9 @@ static void fill_one(struct cluster *cluster, unsigned from, struct fill *fill)
 
 /* -- earlier owners -------------------------------------------------------- */
 
-/* Returns the number of the node that a node finds as the owner of a slot before it, or
- * -1. */
-static int earlier_of(struct node *node, uint32_t slot)
+/* Gives a peer back, and returns the number of its node; -1: there is none. */
+static int take_number(struct node *node, struct km_peer *peer)
 {
-    struct km_peer *peer = km_peers_owner_ops.earlier(node->peers, slot);
     int found = -1;
     for (int i = 0; peer != NULL && i < NODES; i++) {
         found = strcmp(peer->address, addresses[i]) == 0 ? i : found;
@@ -591,6 +589,18 @@ static int earlier_of(struct node *node, uint32_t slot)
         km_peers_owner_ops.release(node->peers, peer);
     }
     return found;
+}
+
+/* Returns the number of the node that a node finds as the owner of a slot before it, or
+ * -1. */
+static int earlier_of(struct node *node, uint32_t slot)
+{
+    return take_number(node, km_peers_owner_ops.earlier(node->peers, slot));
+}
+
+static int next_of(struct node *node, uint32_t slot, const struct km_peer *but)
+{
+    return take_number(node, km_peers_owner_ops.next(node->peers, slot, but));
 }
 
 static bool owns(struct node *node, uint32_t slot)
@@ -695,6 +705,46 @@ static void test_earlier_owners_are_bounded(void **state)
     notice(&c, 0, 7); /* it owns nothing yet */
     sim_net_run(&c.net, 1000 * MS);
     assert_int_equal(km_peers_own(c.nodes[0].peers)->earlier.count, 0);
+    cluster_close(&c);
+}
+
+/* The node that ranks next is another one than this and than the one that was asked, and
+ * it answers. When the owner goes, it is the owner. */
+static void test_next_ranked(void **state)
+{
+    struct cluster c;
+    uint32_t slot = 0;
+    (void)state;
+    cluster_open(&c, 3);
+    assert_int_equal(next_of(&c.nodes[0], 0, NULL), -1);
+    notice_all(&c, 7);
+    static int8_t next[KM_OWNER_SLOTS / STEP + 1];
+    for (slot = 0; slot < KM_OWNER_SLOTS; slot += STEP) {
+        struct km_owner_answer answer = ask(&c.nodes[0], slot);
+        next[slot / STEP] = -1;
+        if (answer.place == KM_OWNER_HERE) {
+            next[slot / STEP] = (int8_t)next_of(&c.nodes[0], slot, NULL);
+            assert_in_range(next[slot / STEP], 1, 2);
+            continue;
+        }
+        struct km_peer *owner = NULL;
+        km_peers_owner_ops.ask(c.nodes[0].peers, slot, &answer);
+        owner = answer.peer;
+        int first = next_of(&c.nodes[0], slot, NULL);
+        assert_int_equal(next_of(&c.nodes[0], slot, owner), 3 - first);
+        assert_int_equal(take_number(&c.nodes[0], owner), first);
+    }
+    c.nodes[0].member.state = KM_MEMBER_LEAVING;
+    notice_all(&c, 7);
+    for (slot = 0; slot < KM_OWNER_SLOTS; slot += STEP) {
+        int is = next[slot / STEP];
+        assert_true(is < 0 || owns(&c.nodes[is], slot));
+    }
+    c.net.nodes[2].health = SIM_DOWN;
+    sim_net_run(&c.net, 5000 * MS);
+    for (slot = 0; slot < KM_OWNER_SLOTS; slot += STEP) {
+        assert_int_equal(next_of(&c.nodes[1], slot, NULL), -1);
+    }
     cluster_close(&c);
 }
 
@@ -2356,6 +2406,7 @@ int main(void)
         cmocka_unit_test(test_earlier_owners),
         cmocka_unit_test(test_earlier_owners_that_leave),
         cmocka_unit_test(test_earlier_owners_are_bounded),
+        cmocka_unit_test(test_next_ranked),
         cmocka_unit_test(test_turn),
         cmocka_unit_test(test_hidden),
         cmocka_unit_test(test_replaced),
