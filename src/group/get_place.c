@@ -23,6 +23,16 @@ void km_get_find_earlier(const struct km_get_op *op, kama_bytes key,
     }
 }
 
+struct km_peer *km_get_find_next(const kama_group *group, kama_bytes key,
+                                 const struct km_peer *but)
+{
+    const struct km_owner *owner = &group->owner;
+    return km_group_is_synced(group) && owner->ops->next != NULL
+               ? owner->ops->next(owner->arg,
+                                  km_owner_slot(group->owner_seed, key), but)
+               : NULL;
+}
+
 enum km_load_place km_get_place(const struct km_get_op *op,
                                 const struct km_pool *pool,
                                 const struct km_owner_answer *owner)

@@ -34,6 +34,11 @@
 void km_get_find_earlier(const struct km_get_op *op, kama_bytes key,
                          struct km_owner_answer *owner);
 
+/* Returns the node that ranks next for a key, of those that answer, except `but` (NULL: of
+ * all others): a reference, or NULL. Only in a synchronized group. */
+struct km_peer *km_get_find_next(const kama_group *group, kama_bytes key,
+                                 const struct km_peer *but);
+
 /* Returns where the load of a get runs. pool is NULL if a loader would run on the
  * calling thread. */
 enum km_load_place km_get_place(const struct km_get_op *op,

@@ -63,8 +63,9 @@ struct fake_node {
     pthread_mutex_t lock;
     struct km_owner_answer answer; /* the peer is a struct fake_node */
     _Atomic(struct fake_node *)
-        earlier;       /* the owner before this one; NULL: none */
-    atomic_uint peeks; /* of the fills that it has sent */
+        earlier; /* the owner before this one; NULL: none */
+    _Atomic(struct fake_node *) next; /* the node that ranks next; NULL: none */
+    atomic_uint peeks;                /* of the fills that it has sent */
 };
 
 struct fake_cluster {
@@ -307,6 +308,19 @@ static inline struct km_peer *fake_earlier(void *owner, uint32_t slot)
     return (struct km_peer *)earlier;
 }
 
+static inline struct km_peer *fake_next_ranked(void *owner, uint32_t slot,
+                                               const struct km_peer *but)
+{
+    struct fake_node *node = owner;
+    struct fake_node *next = atomic_load(&node->next);
+    assert_true(slot < KM_OWNER_SLOTS);
+    if (next == NULL || (const struct km_peer *)next == but) {
+        return NULL;
+    }
+    atomic_fetch_add(&node->cluster->peer_refs, 1);
+    return (struct km_peer *)next;
+}
+
 static inline void fake_release(void *owner, struct km_peer *peer)
 {
     struct fake_node *node = owner;
@@ -447,6 +461,7 @@ static inline const char *fake_address(void *owner, const struct km_peer *peer)
 
 static const struct km_owner_ops fake_ops = {.ask = fake_ask,
                                              .earlier = fake_earlier,
+                                             .next = fake_next_ranked,
                                              .release = fake_release,
                                              .fill = fake_fill,
                                              .mutate = fake_mutate,

@@ -331,6 +331,94 @@ static void test_the_next_owner_is_behind(void **state)
     fake_close(c);
 }
 
+/* Opens a cluster without a loader. Node c ranks next to b, which owns the key. */
+static struct fake_cluster *open_without_loader(void)
+{
+    struct fake_cluster *c = fake_new();
+    kama_group_options options;
+    fake_options(c, &options);
+    options.loader = NULL;
+    options.loader_free = NULL;
+    fake_synced_open_with(c, logs, options);
+    atomic_store(&A->next, C);
+    return c;
+}
+
+/* R8: without a loader the node that ranks next is asked when the owner does not answer,
+ * once, for what it has in memory. */
+static void test_the_next_node_has_it(void **state)
+{
+    static const enum km_owner_outcome outcomes[] = {
+        KM_OWNER_NOT_OWNER, KM_OWNER_BEHIND, KM_OWNER_UNREACHABLE,
+        KM_OWNER_LOST};
+    (void)state;
+    for (unsigned i = 0; i < sizeof outcomes / sizeof outcomes[0]; i++) {
+        struct fake_cluster *c = open_without_loader();
+        assert_int_equal(set(C, "v"), KAMA_OK);
+        atomic_store(&B->outcome, outcomes[i]);
+        assert_int_equal(get(A, "v"), KAMA_OK);
+        assert_int_equal(atomic_load(&A->fills), 2);
+        assert_int_equal(atomic_load(&A->peeks), 1);
+        assert_int_equal(fake_stats(A).peer_gets, 1);
+        assert_int_equal(fake_stats(A).peer_hits, 1);
+        assert_not_kept(A); /* the stream of c has not brought it yet */
+        (void)fake_deliver(&logs[2], &logs[0]);
+        assert_kept(A, "v");
+        fake_close(c);
+    }
+}
+
+/* If that node has nothing or does not answer, the error is about the owner. */
+static void test_the_next_node_has_nothing(void **state)
+{
+    char text[256];
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        struct fake_cluster *c = open_without_loader();
+        atomic_store(&B->outcome, KM_OWNER_UNREACHABLE);
+        atomic_store(&C->outcome, i == 1 ? KM_OWNER_LOST : KM_OWNER_ANSWERED);
+        atomic_store(&A->next, i == 2 ? B : C);
+        assert_int_equal(get(A, ""), KAMA_ERR_PEER);
+        kama_last_error(text, sizeof text);
+        assert_non_null(strstr(text, "no loader to use instead of the owner: "
+                                     "node b: cannot connect; try again"));
+        assert_int_equal(atomic_load(&A->peeks), i == 2 ? 0 : 1);
+        assert_int_equal(fake_stats(A).peer_errors, 1);
+        fake_close(c);
+    }
+}
+
+/* A node with a loader does not ask it. */
+static void test_a_loader_is_used_instead(void **state)
+{
+    struct fake_cluster *c = fake_synced_open(logs);
+    (void)state;
+    atomic_store(&A->next, C);
+    assert_int_equal(set(C, "v"), KAMA_OK);
+    atomic_store(&B->outcome, KM_OWNER_UNREACHABLE);
+    assert_int_equal(get(A, "value of k"), KAMA_OK);
+    assert_int_equal(atomic_load(&A->peeks), 0);
+    fake_close(c);
+}
+
+/* A mutation overtakes the question like any other. */
+static void test_the_next_node_is_slow(void **state)
+{
+    struct fake_cluster *c = open_without_loader();
+    struct caller caller;
+    (void)state;
+    atomic_store(&B->outcome, KM_OWNER_UNREACHABLE);
+    assert_int_equal(set(C, "v"), KAMA_OK);
+    gate_close(&C->wire);
+    caller_start(&caller, A->group, "k", 0);
+    gate_await(&C->wire, 1);
+    assert_int_equal(del(A), KAMA_MISS); /* overtakes the fill */
+    gate_open(&C->wire);
+    assert_int_equal(caller_join(&caller), KAMA_OK);
+    assert_not_kept(A);
+    fake_close(c);
+}
+
 static void test_the_owner_catches_up(void **state)
 {
     struct fake_cluster *c = fake_synced_open(logs);
@@ -476,6 +564,10 @@ int main(void)
         cmocka_unit_test(test_a_fill_is_overtaken),
         cmocka_unit_test(test_the_owner_is_behind),
         cmocka_unit_test(test_the_next_owner_is_behind),
+        cmocka_unit_test(test_the_next_node_has_it),
+        cmocka_unit_test(test_the_next_node_has_nothing),
+        cmocka_unit_test(test_a_loader_is_used_instead),
+        cmocka_unit_test(test_the_next_node_is_slow),
         cmocka_unit_test(test_the_owner_catches_up),
         cmocka_unit_test(test_a_local_load_is_overtaken),
         cmocka_unit_test(test_two_owners),

@@ -7,6 +7,8 @@
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/status.h"
+#include "base/text.h"
+#include "group/get_place.h"
 #include "group/load/answer.h"
 #include "group/load/run.h"
 #include "group/sentence.h"
@@ -133,22 +135,73 @@ static void load_here(struct km_load *load)
     }
 }
 
-/* Does without the owner, or fails if there is no loader. */
-static void go_on_here(struct km_load *load, const struct km_owner_reply *reply)
+void km_load_send_fills(kama_group *group, struct km_list *fills)
+{
+    if (!km_list_empty(fills)) {
+        group->owner.ops->fill(group->owner.arg, fills);
+    }
+}
+
+/* Sends the fill of a load, which may have ended when this returns. */
+static void send_alone(struct km_load *load)
 {
     kama_group *group = load->group;
-    km_trace_owner_failed(load, reply->text);
+    struct km_list alone;
+    km_list_init(&alone);
+    km_list_push_back(&alone, &load->owner_fill.node);
+    group->owner.ops->fill(group->owner.arg, &alone);
+}
+
+static void fail_without_loader(struct km_load *load, const char *why)
+{
+    char sentence[KM_ERROR_BYTES_MAX];
     atomic_store(&load->asks, KM_LOAD_ASKS_AFTER_PEER);
-    if (group->config.loader == NULL) {
-        char sentence[KM_ERROR_BYTES_MAX];
-        km_group_sentence(group, km_load_key_bytes(load), sentence,
-                          "this node has no loader to use instead of the "
-                          "owner: %s; try again",
-                          reply->text);
-        km_load_fail(load, KAMA_ERR_PEER, sentence);
-        return;
+    km_group_sentence(load->group, km_load_key_bytes(load), sentence,
+                      "this node has no loader to use instead of the "
+                      "owner: %s; try again",
+                      why);
+    km_load_fail(load, KAMA_ERR_PEER, sentence);
+}
+
+/* R8: asks the node that ranks next, which may have the value in memory, with the same
+ * fill. The sink has the owner's sentence meanwhile, because there is no loader that would
+ * need it. Returns false if there is nobody to ask; otherwise the load may be gone. */
+static bool ask_next(struct km_load *load, const struct km_owner_reply *reply)
+{
+    kama_group *group = load->group;
+    struct km_owner_fill *fill = &load->owner_fill;
+    struct km_peer *peer = km_get_find_next(group, fill->key, fill->peer);
+    if (peer == NULL) {
+        return false;
     }
-    load_here(load);
+    (void)km_text_printf(load->sink.sentence, sizeof load->sink.sentence, "%s",
+                         reply->text);
+    load->sent_at = km_group_now(group);
+    fill->peer = peer;
+    fill->effort = KM_FILL_PEEKS;
+    fill->deadline = km_ns_after_ms(load->sent_at, KM_EARLIER_WAIT_MS);
+    if (fill->deadline > load->call.deadline) {
+        fill->deadline = load->call.deadline;
+    }
+    send_alone(load);
+    return true;
+}
+
+/* Does without the owner, or fails if there is no loader. Returns whether another node is
+ * asked. */
+static bool go_on_here(struct km_load *load, const struct km_owner_reply *reply)
+{
+    km_trace_owner_failed(load, reply->text);
+    if (load->group->config.loader != NULL) {
+        atomic_store(&load->asks, KM_LOAD_ASKS_AFTER_PEER);
+        load_here(load);
+        return false;
+    }
+    if (ask_next(load, reply)) {
+        return true;
+    }
+    fail_without_loader(load, reply->text);
+    return false;
 }
 
 /* R9: returns whether the owner before had the value in memory, or remembers that there
@@ -172,35 +225,32 @@ static void go_on_as_owner(struct km_load *load)
     }
 }
 
-static void take_reply(struct km_load *load, const struct km_owner_reply *reply)
+/* Returns whether another node is asked now: then the load may be gone. */
+static bool take_reply(struct km_load *load, const struct km_owner_reply *reply)
 {
-    if (load->place == KM_LOAD_AT_EARLIER && !has_kept(reply)) {
-        go_on_as_owner(load);
-    } else if (load->place == KM_LOAD_AT_EARLIER ||
-               reply->outcome == KM_OWNER_ANSWERED) {
+    bool peeks = load->owner_fill.effort == KM_FILL_PEEKS;
+    if (peeks ? has_kept(reply) : reply->outcome == KM_OWNER_ANSWERED) {
         complete(load, reply);
+    } else if (load->place == KM_LOAD_AT_EARLIER) {
+        go_on_as_owner(load);
+    } else if (peeks) {
+        fail_without_loader(load, load->sink.sentence);
     } else {
-        go_on_here(load, reply);
+        return go_on_here(load, reply);
     }
+    return false;
 }
 
+/* The reference and the place in the gate are the next question's, if there is one. */
 static void on_filled(struct km_owner_fill *fill,
                       const struct km_owner_reply *reply)
 {
     struct km_load *load = KM_CONTAINER_OF(fill, struct km_load, owner_fill);
     kama_group *group = load->group;
     KM_ASSERT(km_load_asks_first(load->place));
-    if (!km_flight_ended(&load->call)) {
-        take_reply(load, reply);
-    }
-    km_load_unref(load);
-    km_gate_leave(&group->gate);
-}
-
-void km_load_send_fills(kama_group *group, struct km_list *fills)
-{
-    if (!km_list_empty(fills)) {
-        group->owner.ops->fill(group->owner.arg, fills);
+    if (km_flight_ended(&load->call) || !take_reply(load, reply)) {
+        km_load_unref(load);
+        km_gate_leave(&group->gate);
     }
 }
 
@@ -214,7 +264,6 @@ static km_ns answer_by(const struct km_load *load)
 kama_status km_load_start_at_peer(struct km_load *load, struct km_list *fills)
 {
     kama_group *group = load->group;
-    struct km_list alone;
     KM_ASSERT(km_load_asks_first(load->place) && load->peer != NULL);
     if (!km_gate_enter(&group->gate)) {
         km_load_unref(load);
@@ -235,8 +284,10 @@ kama_status km_load_start_at_peer(struct km_load *load, struct km_list *fills)
     if (load->place == KM_LOAD_AT_PEER) {
         km_trace_owner_asked(load);
     }
-    km_list_init(&alone);
-    km_list_push_back(fills != NULL ? fills : &alone, &load->owner_fill.node);
-    km_load_send_fills(group, &alone);
+    if (fills != NULL) {
+        km_list_push_back(fills, &load->owner_fill.node);
+    } else {
+        send_alone(load);
+    }
     return KAMA_OK;
 }

@@ -8,7 +8,13 @@
  *     ask the owner --ANSWERED--------------------------> value, miss or error
  *          |
  *          +--NOT_OWNER, BEHIND, UNREACHABLE, LOST--> loader on the pool
- *                                                     no loader: KAMA_ERR_PEER
+ *                    |
+ *                    +--no loader--> ask the node that ranks next, as in R9
+ *                                        |--it has the value--> the value
+ *                                        +--it has not, ... --> KAMA_ERR_PEER
+ *
+ * The node that ranks next is asked in a synchronized group only, because in any other one
+ * no node but the owner keeps a value.
  *
  *     km_load_start_at_peer(load, &fills);       for each key of an mget
  *     km_load_send_fills(group, &fills);         one request for each owner
