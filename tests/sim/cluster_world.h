@@ -149,7 +149,8 @@ struct cw {
     uint64_t db[CW_KEYS];
     unsigned loads;
     unsigned loads_under_way;
-    bool holds_loads; /* a load that has read the database waits */
+    unsigned fence_waits; /* calls that have waited for needs */
+    bool holds_loads;     /* a load that has read the database waits */
     struct cw_load *held[CW_HELD];
     unsigned held_count;
     const struct cw_extras *extras; /* never NULL */
@@ -289,6 +290,17 @@ static inline void cw_ask(void *owner, uint32_t slot,
     }
 }
 
+static inline struct km_peer *cw_earlier(void *owner, uint32_t slot)
+{
+    return km_peers_owner_ops.earlier(((struct cw_node *)owner)->peers, slot);
+}
+
+static inline struct km_peer *cw_next(void *owner, uint32_t slot,
+                                      const struct km_peer *but)
+{
+    return km_peers_owner_ops.next(((struct cw_node *)owner)->peers, slot, but);
+}
+
 static inline void cw_release(void *owner, struct km_peer *peer)
 {
     km_peers_owner_ops.release(((struct cw_node *)owner)->peers, peer);
@@ -330,6 +342,8 @@ static inline bool cw_answers(void *owner, const struct km_peer *peer)
 }
 
 static const struct km_owner_ops cw_owner_ops = {.ask = cw_ask,
+                                                 .earlier = cw_earlier,
+                                                 .next = cw_next,
                                                  .release = cw_release,
                                                  .fill = cw_fill,
                                                  .mutate = cw_mutate,
@@ -637,6 +651,9 @@ struct cw_call {
     km_ns until;      /* for that view, and for what it needs */
     struct km_buf message;
     struct km_pb_list needs;
+    struct km_msg_peer_need lacking; /* of them, or of no member */
+    bool has_waited;                 /* for them */
+    bool peeks;
     struct km_pb_list list;
     struct km_buf results;
     struct km_mutate_op op;
@@ -694,6 +711,7 @@ static inline void cw_fill_answer(struct cw_call *call, uint32_t index,
         .current = current,
         .clock = stamp.hlc,
         .origin = stamp.origin,
+        .lacking = call->lacking,
         .value = bytes};
     struct km_msg_peer_fill_many_response many = {.index = index,
                                                   .answer = one};
@@ -716,12 +734,21 @@ static inline void cw_get_done(struct km_get_op *op, kama_status status,
                    op->current, op->absent_ttl_ms, sentence);
 }
 
+/* A fill that peeks is answered by any node. */
+static inline enum km_msg_peer_outcome cw_fill_place(struct cw_call *call,
+                                                     kama_bytes key, bool knows)
+{
+    if (!knows) {
+        return KM_MSG_PEER_BEHIND;
+    }
+    return call->peeks ? KM_MSG_PEER_ANSWERED : cw_place(call->node, key);
+}
+
 static inline void cw_serve_key(struct cw_call *call, uint32_t index,
                                 kama_bytes key, bool knows)
 {
     struct cw_get *get = &call->gets[index];
-    enum km_msg_peer_outcome outcome =
-        knows ? cw_place(call->node, key) : KM_MSG_PEER_BEHIND;
+    enum km_msg_peer_outcome outcome = cw_fill_place(call, key, knows);
     kama_value *value = NULL;
     kama_ctx ctx;
     if (outcome != KM_MSG_PEER_ANSWERED || call->node->group == NULL) {
@@ -737,6 +764,7 @@ static inline void cw_serve_key(struct cw_call *call, uint32_t index,
     }
     kama_ctx_init(&ctx);
     ctx.origin = KAMA_ORIGIN_PEER;
+    ctx.flags = call->peeks ? KAMA_NO_LOAD : 0;
     *get =
         (struct cw_get){.op.done = cw_get_done, .call = call, .index = index};
     kama_status st =
@@ -856,22 +884,24 @@ static inline void cw_merge_clock(struct cw_call *call)
     }
 }
 
-/* R8: returns whether the node has all mutations that an answer must include. */
-static inline bool cw_has_needs(const struct cw_call *call)
+/* R8: returns whether the node has all mutations that an answer must include. If not,
+ * `lacking` is one that it lacks, if possible one that is not waited for. */
+static inline bool cw_has_needs(struct cw_call *call)
 {
     const struct cw *cw = call->node->cw;
     struct km_pb_list needs = call->needs;
     kama_bytes element;
-    while (km_pb_next(&needs, &element)) {
+    call->lacking = (struct km_msg_peer_need){.clock = 0};
+    while (!call->lacking.at_once && km_pb_next(&needs, &element)) {
         struct km_msg_peer_need need;
         KM_ASSERT(km_pb_decode(&km_msg_peer_need_pb, element, &need) ==
                   KAMA_OK);
         if ((cw->broken & CW_NO_NEEDS) == 0 &&
             !cw->extras->has(call->node, need.member_id, need.clock)) {
-            return false;
+            call->lacking = need;
         }
     }
-    return true;
+    return call->lacking.member_id.len == 0;
 }
 
 /* Breaks the rule: reads the entry of the only key before anything is checked. */
@@ -903,7 +933,10 @@ static inline void cw_call_begins(void *a, void *b)
     }
     bool knows = cw_knows(call->node, call->view_id);
     knows = knows && cw_has_needs(call);
-    if (!knows && sim_net_now(net) < call->until) {
+    bool lacks_needs = call->lacking.member_id.len > 0;
+    if (!knows && !call->lacking.at_once && sim_net_now(net) < call->until) {
+        call->node->cw->fence_waits += lacks_needs && !call->has_waited;
+        call->has_waited |= lacks_needs;
         cw_at(call->node, 5 * CW_MS, cw_call_begins, call, NULL);
     } else if (call->kind == CW_MUTATE) {
         cw_merge_clock(call);
@@ -947,6 +980,7 @@ static inline void cw_serve_call(struct cw_node *node, const char *path,
         request.keys; /* the mutations of Mutate have the same number */
     if (call->kind != CW_MUTATE) {
         call->needs = request.needs;
+        call->peeks = request.peek;
     }
     if ((node->cw->broken & CW_READ_FIRST) != 0) {
         cw_read_first(call);

@@ -53,11 +53,10 @@ static struct cw_node *at(struct trial *t, unsigned place)
 }
 
 /* Starts so many nodes, and waits until they are members of one view. */
-static void begin(struct trial *t, unsigned nodes, const struct off *off,
-                  int64_t slow_clock_ms)
+static void begin_with(struct trial *t, unsigned nodes, const struct off *off,
+                       int64_t slow_clock_ms, const struct sw_plan *plan)
 {
-    const struct sw_plan plan = {.has_loader = true, .group_bytes = 256u << 10};
-    sc_begin(&t->run, 1, off->world, &plan);
+    sc_begin(&t->run, 1, off->world, plan);
     t->next_op = 0;
     t->run.cc.cw.says = getenv("KAMA_SAYS") != NULL;
     world(t)->net.delay_spread = 0;
@@ -72,6 +71,13 @@ static void begin(struct trial *t, unsigned nodes, const struct off *off,
     CW_SAY(world(t), "-- begin");
 }
 
+static void begin(struct trial *t, unsigned nodes, const struct off *off,
+                  int64_t slow_clock_ms)
+{
+    const struct sw_plan plan = {.has_loader = true, .group_bytes = 256u << 10};
+    begin_with(t, nodes, off, slow_clock_ms, &plan);
+}
+
 static unsigned owner_place(struct trial *t, unsigned key)
 {
     struct km_peers_routing routing;
@@ -82,15 +88,19 @@ static unsigned owner_place(struct trial *t, unsigned key)
     return (unsigned)(address[7] - '1');
 }
 
-/* Returns a key that the node at a place owns. */
-static unsigned key_of(struct trial *t, unsigned place)
+/* Returns the first key from `key` on that the node at a place owns. */
+static unsigned key_from(struct trial *t, unsigned place, unsigned key)
 {
-    unsigned key = 0;
     while (key < CW_KEYS && owner_place(t, key) != place) {
         key++;
     }
     assert_true(key < CW_KEYS);
     return key;
+}
+
+static unsigned key_of(struct trial *t, unsigned place)
+{
+    return key_from(t, place, 0);
 }
 
 static struct cc_op *get(struct trial *t, struct cw_node *node, unsigned key)
@@ -630,6 +640,70 @@ static void test_an_unclean_leave_invalidates(void **state)
     assert_needed(died, (struct off){.sync = KM_SYNC_R11_BEHIND});
 }
 
+/* -- schedules of rules that no promise depends on --------------------------------- */
+
+/* R8: the owner has not heard of deletes at the node that asks it. It waits for the first
+ * of them, and not again for half a second. */
+static void test_r8_what_is_lacking_is_waited_for_once(void **state)
+{
+    static struct trial t;
+    const struct off nothing = {0, 0, 0};
+    unsigned keys[3];
+    (void)state;
+    begin(&t, 2, &nothing, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        keys[i] = key_from(&t, 1, i > 0 ? keys[i - 1] + 1 : 0);
+    }
+    hold_stream(&t, at(&t, 0), at(&t, 1));
+    for (unsigned i = 0; i < 3; i++) {
+        write_database(&t, keys[i]);
+        del(&t, at(&t, 0), keys[i]);
+    }
+    unsigned before = world(&t)->fence_waits;
+    struct cc_op *op = get(&t, at(&t, 0), keys[0]);
+    pass(&t, 40);
+    assert_true(op->busy);
+    pass(&t, 300);
+    assert_false(op->busy);
+    assert_int_equal(op->value, world(&t)->db[keys[0]]);
+    assert_int_equal(world(&t)->fence_waits, before + 1);
+    assert_int_equal(read_now(&t, at(&t, 0), keys[1]), world(&t)->db[keys[1]]);
+    assert_int_equal(world(&t)->fence_waits, before + 1);
+    pass(&t, 600);
+    (void)read_now(&t, at(&t, 0), keys[2]);
+    assert_int_equal(world(&t)->fence_waits, before + 2);
+    assert_true(is_kept(&t));
+}
+
+/* Starts three nodes without a loader, which all have a key of node 0. */
+static unsigned begin_without_loader(struct trial *t)
+{
+    const struct off nothing = {0, 0, 0};
+    const struct sw_plan plan = {.group_bytes = 256u << 10};
+    begin_with(t, 3, &nothing, 0, &plan);
+    unsigned key = key_of(t, 0);
+    write_database(t, key);
+    set(t, at(t, 0), key);
+    pass(t, 100);
+    return key;
+}
+
+/* R8: without a loader the node that ranks next answers when the owner does not. */
+static void test_r8_the_next_node_answers(void **state)
+{
+    static struct trial t;
+    (void)state;
+    unsigned key = begin_without_loader(&t);
+    sw_evict(at(&t, 1), key);
+    cw_kill(at(&t, 0));
+    struct cc_op *op = get(&t, at(&t, 1), key);
+    pass(&t, 1900);
+    assert_false(op->busy);
+    assert_int_equal(op->status, KAMA_OK);
+    assert_int_equal(op->value, world(&t)->db[key]);
+    assert_true(is_kept(&t));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -650,6 +724,8 @@ int main(void)
         cmocka_unit_test(test_r11_a_goodbye_counts_only_at_its_end),
         cmocka_unit_test(test_r12_a_life_with_a_past_begins_with_seq_1),
         cmocka_unit_test(test_an_unclean_leave_invalidates),
+        cmocka_unit_test(test_r8_what_is_lacking_is_waited_for_once),
+        cmocka_unit_test(test_r8_the_next_node_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
