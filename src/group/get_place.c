@@ -11,18 +11,6 @@ static bool is_here(const struct km_owner_answer *owner)
            owner->place == KM_OWNER_HERE_UNSETTLED;
 }
 
-void km_get_find_earlier(const struct km_get_op *op, kama_bytes key,
-                         struct km_owner_answer *owner)
-{
-    const kama_group *group = op->group;
-    if (is_here(owner) && km_group_is_synced(group) &&
-        group->owner.ops->earlier != NULL &&
-        (op->flags & KAMA_LOCAL_ONLY) == 0) {
-        owner->peer = group->owner.ops->earlier(
-            group->owner.arg, km_owner_slot(group->owner_seed, key));
-    }
-}
-
 struct km_peer *km_get_find_next(const kama_group *group, kama_bytes key,
                                  const struct km_peer *but)
 {
@@ -31,6 +19,29 @@ struct km_peer *km_get_find_next(const kama_group *group, kama_bytes key,
                ? owner->ops->next(owner->arg,
                                   km_owner_slot(group->owner_seed, key), but)
                : NULL;
+}
+
+static struct km_peer *find_earlier(const kama_group *group, kama_bytes key)
+{
+    const struct km_owner *owner = &group->owner;
+    return owner->ops->earlier != NULL
+               ? owner->ops->earlier(owner->arg,
+                                     km_owner_slot(group->owner_seed, key))
+               : NULL;
+}
+
+void km_get_find_earlier(const struct km_get_op *op, kama_bytes key,
+                         struct km_owner_answer *owner)
+{
+    const kama_group *group = op->group;
+    if (!is_here(owner) || !km_group_is_synced(group) ||
+        (op->flags & KAMA_LOCAL_ONLY) != 0) {
+        return;
+    }
+    owner->peer = find_earlier(group, key);
+    if (owner->peer == NULL && group->config.loader == NULL) {
+        owner->peer = km_get_find_next(group, key, NULL);
+    }
 }
 
 enum km_load_place km_get_place(const struct km_get_op *op,

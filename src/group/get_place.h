@@ -15,6 +15,9 @@
  *     this node, since a
  *     moment ago       the owner before,   yes    the owner before, or KAMA_MISS
  *                      then the loader
+ *     this node        the next node       yes    the next node, or KAMA_MISS
+ *
+ * The last two rows are those of a synchronized group.
  *
  * In a synchronized group every load is kept: the mutations of other nodes overtake it
  * (R7, R8). The answer of an owner is kept if group/load/at_peer.h finds it current.
@@ -29,8 +32,9 @@
 #include "group/sync_apply.h"
 
 /* R9. If this node owns the key since a moment ago, fills in the peer that has owned it
- * before: then the load of the get asks that one first. Only in a synchronized group,
- * where each node keeps what it has had. */
+ * before: then the load of the get asks that one first. Without a loader the peer is the
+ * node that ranks next, if there is no owner before. Only in a synchronized group, where
+ * each node keeps what it has had. */
 void km_get_find_earlier(const struct km_get_op *op, kama_bytes key,
                          struct km_owner_answer *owner);
 

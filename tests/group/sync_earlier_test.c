@@ -169,16 +169,22 @@ static void test_it_does_not_answer(void **state)
     }
 }
 
-/* Without a loader the key is a miss of its owner, and not an error of a peer. */
-static void test_without_a_loader(void **state)
+static struct fake_cluster *open_without_loader(void)
 {
     struct fake_cluster *c = fake_new();
     kama_group_options options;
-    (void)state;
     fake_options(c, &options);
     options.loader = NULL;
     options.loader_free = NULL;
     fake_synced_open_with(c, logs, options);
+    return c;
+}
+
+/* Without a loader the key is a miss of its owner, and not an error of a peer. */
+static void test_without_a_loader(void **state)
+{
+    struct fake_cluster *c = open_without_loader();
+    (void)state;
     turn(c);
     assert_int_equal(get(A, ""), KAMA_MISS);
     assert_int_equal(get(C, ""), KAMA_MISS);
@@ -193,6 +199,65 @@ static void test_without_a_loader(void **state)
     assert_int_equal(get(A, "set"),
                      KAMA_OK); /* before the stream has brought it */
     fake_close(c);
+}
+
+/* Without a loader the owner always asks, also if it has owned the key for long: the node
+ * that ranks next. It does so for the get of another node, too. */
+static void test_the_next_node_has_it(void **state)
+{
+    struct fake_cluster *c = open_without_loader();
+    (void)state;
+    atomic_store(&B->next, C);
+    assert_int_equal(kama_set(C->group, KAMA_STR("k"), KAMA_STR("set"), NULL),
+                     KAMA_OK);
+    assert_int_equal(get(B, "set"), KAMA_OK);
+    assert_false(is_kept(B)); /* the stream of c has not brought it yet */
+    assert_int_equal(fake_deliver(&logs[2], &logs[1]), 1);
+    assert_true(is_kept(B));
+    evict(B);
+    assert_int_equal(get(A, "set"), KAMA_OK);
+    assert_true(is_kept(B));
+    assert_int_equal(peeks(B), 2);
+    assert_int_equal(peeks(A), 0);
+    assert_int_equal(fake_stats(B).peer_hits, 2);
+    fake_close(c);
+}
+
+/* One node is asked and no other: the owner before, if there is one. */
+static void test_the_next_node_has_nothing(void **state)
+{
+    struct fake_cluster *c = open_without_loader();
+    kama_ctx ctx;
+    (void)state;
+    atomic_store(&B->next, C);
+    assert_int_equal(get(B, ""), KAMA_MISS);
+    assert_int_equal(peeks(B), 1);
+    atomic_store(&C->outcome, KM_OWNER_LOST);
+    assert_int_equal(get(B, ""), KAMA_MISS);
+    assert_int_equal(peeks(B), 2);
+    atomic_store(&C->outcome, KM_OWNER_ANSWERED);
+    assert_int_equal(kama_set(C->group, KAMA_STR("k"), KAMA_STR("set"), NULL),
+                     KAMA_OK);
+    atomic_store(&B->earlier, A);
+    assert_int_equal(get(B, ""), KAMA_MISS);
+    assert_int_equal(peeks(B), 3);
+    atomic_store(&B->earlier, NULL);
+    kama_ctx_init(&ctx);
+    ctx.flags = KAMA_LOCAL_ONLY;
+    assert_int_equal(get_text(B->group, "k", &ctx, ""), KAMA_MISS);
+    assert_int_equal(peeks(B), 3);
+    fake_close(c);
+}
+
+/* An owner with a loader loads. */
+static void test_a_loader_is_asked_first(void **state)
+{
+    struct fake_cluster *c = fake_synced_open(logs);
+    (void)state;
+    atomic_store(&B->next, C);
+    assert_int_equal(get(B, "value of k"), KAMA_OK);
+    assert_int_equal(peeks(B), 0);
+    close_with_loads(c, 0, 1);
 }
 
 /* -- meanwhile ----------------------------------------------------------------- */
@@ -308,6 +373,9 @@ int main(void)
         cmocka_unit_test(test_it_has_nothing),
         cmocka_unit_test(test_it_does_not_answer),
         cmocka_unit_test(test_without_a_loader),
+        cmocka_unit_test(test_the_next_node_has_it),
+        cmocka_unit_test(test_the_next_node_has_nothing),
+        cmocka_unit_test(test_a_loader_is_asked_first),
         cmocka_unit_test(test_the_answer_is_overtaken),
         cmocka_unit_test(test_it_is_behind),
         cmocka_unit_test(test_others_join),

@@ -704,6 +704,20 @@ static void test_r8_the_next_node_answers(void **state)
     assert_true(is_kept(&t));
 }
 
+/* R9: without a loader an owner that has nothing asks the node that ranks next, also when
+ * it has always been the owner. */
+static void test_r9_an_owner_without_a_loader_peeks(void **state)
+{
+    static struct trial t;
+    (void)state;
+    unsigned key = begin_without_loader(&t);
+    pass(&t, 70000);
+    sw_evict(at(&t, 0), key);
+    assert_int_equal(read_now(&t, at(&t, 0), key), world(&t)->db[key]);
+    assert_true(sw_look(at(&t, 0), key).is_there);
+    assert_true(is_kept(&t));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -726,6 +740,7 @@ int main(void)
         cmocka_unit_test(test_an_unclean_leave_invalidates),
         cmocka_unit_test(test_r8_what_is_lacking_is_waited_for_once),
         cmocka_unit_test(test_r8_the_next_node_answers),
+        cmocka_unit_test(test_r9_an_owner_without_a_loader_peeks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

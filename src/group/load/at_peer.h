@@ -55,8 +55,9 @@
  *          +--it has not, does not answer in time, ...--> loader on the pool
  *                                                         no loader: KAMA_MISS
  *
- * The other node does not wait for anybody meanwhile, so that requests of peers may join
- * such a load.
+ * Without a loader, an owner that has the key for long asks the node that ranks next. The
+ * other node does not wait for anybody meanwhile, so that requests of peers may join such a
+ * load.
  *
  * The load needs no timer while it asks: `done` of the fill runs exactly once, at
  * its deadline at the latest. The runner's reference and a place in the gate of
