@@ -53,12 +53,15 @@ static bool send_lost(struct km_sync_out *out,
 }
 
 /* R3, any other first contact: an old ring must not be told to a younger node, which may
- * have received newer values from others, and never the deletions in between. */
+ * have received newer values from others, and never the deletions in between. A life that
+ * has no mutation has the clock of the life before. */
 static bool send_first_gap(struct km_sync_out *out,
                            const struct km_sync_log_state *log)
 {
-    const struct km_msg_sync_gap gap = {
-        .seq = log->seq, .clock = log->newest, .all_groups = true};
+    const struct km_msg_sync_gap gap = {.seq = log->seq,
+                                        .clock = log->seq > 0 ? log->newest
+                                                              : log->hlc,
+                                        .all_groups = true};
     if (!KM_SYNC_KEEPS(KM_SYNC_R3_FIRST_GAP)) {
         out->next = log->oldest;
         return true;
@@ -67,7 +70,8 @@ static bool send_first_gap(struct km_sync_out *out,
 }
 
 /* R3. Finds the position of the stream. A life that has no mutation yet begins with the
- * first one. */
+ * first one; but behind another life (R12) that tells nothing of what the member lacks of
+ * that one. */
 bool km_sync_course_position(struct km_sync_out *out,
                              const struct km_msg_sync_welcome *welcome)
 {
@@ -79,7 +83,10 @@ bool km_sync_course_position(struct km_sync_out *out,
     }
     out->clock = 0;
     out->confirmed = welcome->knows ? welcome->applied : 0;
-    if (!welcome->knows && log.seq > 0) {
+    bool has_missed_nothing =
+        log.seq == 0 &&
+        (!sync_of(out)->has_lived_before || !KM_SYNC_KEEPS(KM_SYNC_R12_FIRST));
+    if (!welcome->knows && !has_missed_nothing) {
         return send_first_gap(out, &log);
     }
     out->acked = out->confirmed;

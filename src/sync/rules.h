@@ -26,7 +26,7 @@ enum km_sync_rule {
     KM_SYNC_R4_VIEW_GATE = 1 << 10, /* Sets of an older view are late */
     KM_SYNC_R6_OWN_CLOCK = 1 << 6,  /* floors rise to the clock of this node */
     KM_SYNC_R11_BEHIND = 1 << 7, /* a member that has not all of a leaver's */
-    KM_SYNC_R12_FIRST = 1 << 8,  /* seq 1 stands for what was not told */
+    KM_SYNC_R12_FIRST = 1 << 8,  /* a new life tells of what was not told */
     KM_SYNC_QUARANTINE = 1 << 9, /* a clock far ahead is not merged */
 
     /* Only members of the noticed view acknowledge. */

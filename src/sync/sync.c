@@ -173,6 +173,8 @@ void km_sync_set_self(struct km_sync *sync, const struct km_member_id *id,
 {
     struct km_list *node;
     struct km_list *tmp;
+    sync->has_lived_before |= !km_member_id_is_none(&sync->self) &&
+                              !km_member_id_equal(&sync->self, id);
     sync->self = *id;
     (void)snprintf(sync->address, sizeof sync->address, "%s", address);
     if (!KM_SYNC_KEEPS(KM_SYNC_R12_FIRST)) {

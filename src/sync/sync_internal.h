@@ -157,6 +157,7 @@ struct km_sync {
     char *service;
     km_ns timeout;
     struct km_member_id self; /* none before the node has registered */
+    bool has_lived_before;    /* it has registered more than once */
     char address[KM_MEMBER_ADDRESS_BYTES];
     struct km_view *noticed; /* NULL: none yet */
     struct km_view *adopted;

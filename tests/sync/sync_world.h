@@ -131,6 +131,8 @@ struct world {
     int acting_key; /* -1: a clear */
     unsigned acting_counter;
     size_t ring_bytes;
+    bool
+        has_no_loader; /* the groups keep what a departed member knew more of */
 };
 
 /* -- time ---------------------------------------------------------------------------- */
@@ -516,7 +518,9 @@ static inline void on_lost_member(void *owner, uint64_t hlc, const char *why)
     struct node *n = owner;
     assert_non_null(why);
     n->invalidations++;
-    km_sync_log_invalidate(n->log, UINT32_MAX, hlc);
+    if (!n->world->has_no_loader) {
+        km_sync_log_invalidate(n->log, UINT32_MAX, hlc);
+    }
 }
 
 static inline void on_line(void *owner, int level, const char *name,

@@ -394,11 +394,11 @@ static void test_life_is_over(void **state)
 }
 
 /* A peer that lacks mutations of the life before invalidates, and is told of the next one. */
-static void test_new_id_behind(void **state)
+static void new_id_behind(bool has_no_loader)
 {
-    (void)state;
     struct world *w = world_new(3, 2);
     struct node *n = w->nodes;
+    w->has_no_loader = has_no_loader;
     set(&n[0], 1);
     world_run(w, 10 * KM_NS_PER_MS);
     block(w, 1, 0, true);
@@ -414,6 +414,20 @@ static void test_new_id_behind(void **state)
     world_run(w, 100 * KM_NS_PER_MS);
     assert_int_not_equal(shown(&n[0], 4), 0);
     world_free(w);
+}
+
+static void test_new_id_behind(void **state)
+{
+    (void)state;
+    new_id_behind(false);
+}
+
+/* A group without a loader keeps what it has when a member is gone, but that member is not
+ * gone, and shows what it has done. */
+static void test_new_id_behind_without_loader(void **state)
+{
+    (void)state;
+    new_id_behind(true);
 }
 
 /* -- R15 ------------------------------------------------------------------------------------------- */
@@ -480,6 +494,7 @@ int main(void)
         cmocka_unit_test(test_new_id),
         cmocka_unit_test(test_given_up),
         cmocka_unit_test(test_new_id_behind),
+        cmocka_unit_test(test_new_id_behind_without_loader),
         cmocka_unit_test(test_life_is_over),
         cmocka_unit_test(test_woke),
         cmocka_unit_test(test_never_adopted),
