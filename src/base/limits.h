@@ -43,6 +43,10 @@
 #define KM_GROUP_VALUES_MIN 4 /* max_bytes >= 4 x max_value_bytes */
 #define KM_GROUP_NAME_BYTES_MAX 255
 #define KM_GROUPS_MAX 1024
+/* sync=shard:R and sync=peers:...: R, the addresses, and the length of their list. */
+#define KM_STRATEGY_COPIES_MAX 16
+#define KM_STRATEGY_PEERS_MAX 16
+#define KM_STRATEGY_TARGETS_BYTES_MAX 1023
 #define KM_METRIC_GROUPS_MAX 64 /* names of groups in the text of metrics */
 #define KM_METRIC_PEERS_MAX 64  /* and addresses of members */
 #define KM_MGET_KEYS_MAX 65536
