@@ -94,36 +94,21 @@ static kama_status find_policy(const kama_group_options *o,
     return KAMA_OK;
 }
 
-/* Returns whether a name of `sync` belongs to a later version. */
-static bool is_later_sync(const char *name)
+static kama_status find_strategy(const kama_group_options *o,
+                                 struct km_group_config *config)
 {
-    return strcmp(name, "invalidate") == 0 || strncmp(name, "shard:", 6) == 0 ||
-           strncmp(name, "peers:", 6) == 0;
-}
-
-static kama_status find_sync(const kama_group_options *o,
-                             struct km_group_config *config)
-{
-    static const char *const names[] = {[KM_GROUP_SYNC_BROADCAST] = "broadcast",
-                                        [KM_GROUP_SYNC_OWNER] = "owner",
-                                        [KM_GROUP_SYNC_LOCAL] = "local"};
-    char shown[64];
-    const char *sync = o->sync != NULL ? o->sync : "";
-    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(sync, names[i]) == 0) {
-            config->sync = (enum km_group_strategy)i;
-            return KAMA_OK;
-        }
-    }
-    (void)km_bytes_quote(kama_bytes_str(sync), shown, sizeof shown);
-    if (is_later_sync(sync)) {
+    char text[KM_STRATEGY_TEXT_BYTES];
+    const struct km_strategy *strategy = &config->strategy;
+    kama_status st =
+        km_strategy_parse(o->sync != NULL ? o->sync : "", &config->strategy);
+    if (st == KAMA_OK && km_strategy_is_streamed(strategy) &&
+        strategy->kind != KM_STRATEGY_BROADCAST) {
         return km_fail(KAMA_ERR_UNSUPPORTED,
                        "sync: \"%s\" is not in this version; use broadcast, "
                        "owner or local",
-                       shown);
+                       km_strategy_format(strategy, text));
     }
-    return km_fail(KAMA_ERR_INVALID,
-                   "sync: \"%s\" is none of broadcast, owner and local", shown);
+    return st;
 }
 
 /* Writes the position of a name. Returns false if it is not there. */
@@ -180,8 +165,8 @@ static uint64_t value_limit(const struct km_group_config *config,
                             enum km_group_company company,
                             uint64_t value_bytes_max)
 {
-    bool travels =
-        company == KM_GROUP_CLUSTERED && config->sync != KM_GROUP_SYNC_LOCAL;
+    bool travels = company == KM_GROUP_CLUSTERED &&
+                   config->strategy.kind != KM_STRATEGY_LOCAL;
     return travels && value_bytes_max > KM_VALUE_BYTES_CLUSTER_MAX
                ? KM_VALUE_BYTES_CLUSTER_MAX
                : value_bytes_max;
@@ -196,7 +181,7 @@ static kama_status check_fields(const kama_group_options *o,
 {
     kama_status st = km_group_options_check(o);
     if (st == KAMA_OK) {
-        st = find_sync(o, config);
+        st = find_strategy(o, config);
     }
     if (st == KAMA_OK) {
         st = complete_sizes(o, value_limit(config, company, value_bytes_max),

@@ -10,19 +10,13 @@
 #pragma once
 
 #include "base/mem.h"
+#include "group/strategy.h"
 #include "group/sync.h"
 #include "store/pages.h"
 
 #include <kamacache/kamacache.h>
 
 struct km_policy_ops;
-
-/* Who keeps a value when the group belongs to a node of a cluster. */
-enum km_group_strategy {
-    KM_GROUP_SYNC_BROADCAST, /* every node, and each mutation reaches all of them */
-    KM_GROUP_SYNC_OWNER,     /* the owner of the key */
-    KM_GROUP_SYNC_LOCAL      /* each node, by itself */
-};
 
 /* What a group was told, checked and completed. */
 struct km_group_config {
@@ -38,7 +32,7 @@ struct km_group_config {
     uint32_t loader_concurrency;
     uint32_t async_threads;
     const struct km_policy_ops *policy;
-    enum km_group_strategy sync;
+    struct km_strategy strategy;
     int64_t sync_timeout_ms;
     int64_t fence_wait_ms;
     enum km_sync_ack sync_ack;
@@ -50,8 +44,9 @@ enum km_group_company { KM_GROUP_ALONE, KM_GROUP_CLUSTERED };
 
 /* Checks options, which may be of an older or newer size. name is borrowed
  * from them. A value may have value_bytes_max bytes, and not more than
- * KM_VALUE_BYTES_CLUSTER_MAX if it has to travel between nodes. Errors:
- * KAMA_ERR_INVALID, KAMA_ERR_TOO_LARGE, KAMA_ERR_UNSUPPORTED. */
+ * KM_VALUE_BYTES_CLUSTER_MAX if it has to travel between nodes. The addresses of the
+ * strategy stay as they are written (km_strategy_complete). Errors: KAMA_ERR_INVALID,
+ * KAMA_ERR_TOO_LARGE. */
 KAMA_NODISCARD kama_status km_group_config_init(
     const kama_group_options *options, enum km_group_company company,
     uint64_t value_bytes_max, struct km_group_config *ret,

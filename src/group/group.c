@@ -181,10 +181,11 @@ static kama_group *make_group(const kama_allocator *mem,
     group->config = *config;
     group->clock = env->clock != NULL ? env->clock : km_clock_system();
     group->observer = env->observer;
-    if (config->sync != KM_GROUP_SYNC_LOCAL) {
+    if (config->strategy.kind != KM_STRATEGY_LOCAL) {
         group->owner = env->owner;
     }
-    if (config->sync == KM_GROUP_SYNC_BROADCAST && group->owner.ops != NULL) {
+    if (km_strategy_is_streamed(&config->strategy) &&
+        group->owner.ops != NULL) {
         group->sync = env->sync;
     }
     KM_ASSERT(group->owner.ops == NULL || env->pool != NULL);
@@ -195,6 +196,19 @@ static kama_group *make_group(const kama_allocator *mem,
     km_stripes_init(&group->load_times, &group->mem);
     init_secrets(group, env->seed);
     return group;
+}
+
+/* A group without a node asks nobody, whatever addresses its strategy has. */
+static kama_status complete_strategy(struct km_group_config *config,
+                                     const struct km_group_env *env,
+                                     const char *name)
+{
+    kama_status st = env->address != NULL
+                         ? km_strategy_complete(&config->strategy, env->address)
+                         : KAMA_OK;
+    return st == KAMA_OK ? KAMA_OK
+                         : km_fail(st, "group %.*s: %s", KM_GROUP_SHOWN(name),
+                                   km_last_error());
 }
 
 kama_status km_group_new(const kama_group_options *options,
@@ -209,6 +223,9 @@ kama_status km_group_new(const kama_group_options *options,
     kama_status st = km_group_config_init(
         options, env->owner.ops != NULL ? KM_GROUP_CLUSTERED : KM_GROUP_ALONE,
         value_bytes_max, &config, &name, &mem);
+    if (st == KAMA_OK) {
+        st = complete_strategy(&config, env, name);
+    }
     if (st != KAMA_OK) {
         return st;
     }

@@ -26,6 +26,7 @@
 #include "group/checks.h"
 #include "group/get_op.h"
 #include "group/owner.h"
+#include "group/strategy.h"
 #include "group/sync.h"
 
 #include <kamacache/kamacache.h>
@@ -44,8 +45,10 @@ struct km_group_env {
     /* Who owns which key; ops is NULL for a group that owns every key. A group
      * with ops needs a pool. They are not used if the group has sync=local. */
     struct km_owner owner;
+    /* The canonical form of the addresses of a strategy; NULL: they stay as they are. */
+    km_strategy_address_fn address;
     /* How mutations reach the other nodes; ops is NULL if they do not. It is used only
-     * by a group that has sync=broadcast and is given an owner. */
+     * by a group that is given an owner, and whose strategy is streamed (strategy.h). */
     struct km_group_sync sync;
 };
 

@@ -22,6 +22,7 @@
 #include "node/node_server.h"
 #include "sync/feed.h"
 #include "sync/log.h"
+#include "view/member.h"
 
 /* How many threads the pool may have before a group asks for more. They run the
  * callbacks of asynchronous calls. */
@@ -440,6 +441,7 @@ static kama_status make_group(kama_node *node,
 {
     struct km_group_env env = {.clock = node->clock,
                                .pool = node->pool,
+                               .address = km_member_address,
                                .keep_at = km_keeper_lend(&node->keeper)};
     km_cluster_owner_of(node, &env.owner);
     km_node_group_sync_of(node, &env.sync);
