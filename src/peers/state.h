@@ -7,6 +7,7 @@
  *     table.c    a view with its placement and its peers
  *     adopt.c    a built view becomes the adopted one; settled
  *     earlier.c  the tables before it, for a minute
+ *     holders.c  which members hold the values of a slot
  *     behind.c   others know more; what has failed is tried again
  *     peer.c     one other member, with its links on all lanes
  *     hello.c    Hello to the others

@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "helpers/failmalloc.h"
+#include "peers/holders.h"
 #include "peers/peer.h"
 #include "peers/state.h"
 #include "sim/net.h"
@@ -745,6 +746,127 @@ static void test_next_ranked(void **state)
     for (slot = 0; slot < KM_OWNER_SLOTS; slot += STEP) {
         assert_int_equal(next_of(&c.nodes[1], slot, NULL), -1);
     }
+    cluster_close(&c);
+}
+
+/* Returns which nodes hold a slot, as bits, in the eyes of a node. */
+static unsigned holders(struct node *node, const char *text, uint32_t slot)
+{
+    struct km_strategy strategy;
+    unsigned found = 0;
+    assert_int_equal(km_strategy_parse(text, &strategy), KAMA_OK);
+    for (unsigned i = 0; i < NODES; i++) {
+        struct km_member_id id = node->cluster->nodes[i].member.id;
+        found |=
+            km_peers_holds(node->peers, &strategy, slot, &id) ? 1u << i : 0;
+    }
+    assert_true(km_peers_holds(node->peers, &strategy, slot, NULL) ==
+                ((found >> node->index & 1) != 0));
+    return found;
+}
+
+static unsigned owner_bit(struct cluster *c, uint32_t slot)
+{
+    return owns(&c->nodes[0], slot) ? 1 : owns(&c->nodes[1], slot) ? 2 : 4;
+}
+
+/* R17. All nodes say the same, and it is what the strategies say. */
+static void test_holders(void **state)
+{
+    static const char *const labels[] = {"ssd", "eu"};
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    c.nodes[1].member.labels = labels;
+    c.nodes[1].member.label_count = 2;
+    assert_int_equal(holders(&c.nodes[0], "broadcast", 5), 0);
+    notice_all(&c, 7);
+    for (uint32_t slot = 0; slot < KM_OWNER_SLOTS; slot += STEP) {
+        struct node *node = &c.nodes[slot % NODES];
+        unsigned owner = owner_bit(&c, slot);
+        unsigned two = holders(&c.nodes[0], "shard:2", slot);
+        assert_int_equal(holders(node, "broadcast", slot), 7);
+        assert_int_equal(holders(node, "invalidate", slot), owner);
+        assert_int_equal(holders(node, "shard:1", slot), owner);
+        assert_int_equal(holders(node, "shard:2", slot), two);
+        assert_int_equal(two & owner, owner);
+        assert_int_equal(__builtin_popcount(two), 2);
+        assert_int_equal(holders(node, "shard:3", slot), 7);
+        assert_int_equal(holders(node, "shard:16", slot), 7);
+        assert_int_equal(holders(node, "peers:eu", slot), owner | 2);
+        assert_int_equal(holders(node, "peers:us", slot), owner);
+        assert_int_equal(holders(node, "peers:a:1+c:1", slot), owner | 5);
+        assert_int_equal(holders(node, "owner", slot), owner);
+    }
+    cluster_close(&c);
+}
+
+/* A member that is not active holds what it is named for, and nothing by its rank; as
+ * long as nobody is active, all hold everything. */
+static void test_holders_that_are_not_active(void **state)
+{
+    struct cluster c;
+    (void)state;
+    cluster_open(&c, 3);
+    for (unsigned i = 0; i < NODES; i++) {
+        c.nodes[i].member.state = KM_MEMBER_JOINING;
+    }
+    notice_all(&c, 7);
+    assert_int_equal(holders(&c.nodes[1], "shard:1", 5), 7);
+    c.nodes[0].member.state = KM_MEMBER_ACTIVE;
+    c.nodes[2].member.state = KM_MEMBER_LEAVING;
+    notice_all(&c, 7);
+    assert_int_equal(holders(&c.nodes[1], "shard:2", 5), 1);
+    assert_int_equal(holders(&c.nodes[1], "invalidate", 5), 1);
+    assert_int_equal(holders(&c.nodes[1], "peers:c:1", 5), 5);
+    assert_int_equal(holders(&c.nodes[1], "broadcast", 5), 7);
+    notice(&c, 1, 3); /* C has left */
+    sim_net_run(&c.net, 100 * MS);
+    assert_int_equal(holders(&c.nodes[1], "peers:c:1", 5), 1);
+    cluster_close(&c);
+}
+
+/* Returns how many slots a node has not held for a minute, of those that are looked at,
+ * and whether they are the right ones. */
+static unsigned unheld(struct node *node, const char *text)
+{
+    static struct km_slot_map map;
+    struct km_strategy strategy;
+    unsigned found = 0;
+    memset(&map, 0, sizeof map);
+    assert_int_equal(km_strategy_parse(text, &strategy), KAMA_OK);
+    bool any = km_peers_find_unheld(node->peers, &strategy, &map);
+    for (uint32_t slot = 0; slot < KM_OWNER_SLOTS; slot += STEP) {
+        bool has = km_slot_map_has(&map, slot);
+        assert_false(has && km_peers_holds(node->peers, &strategy, slot, NULL));
+        found += has;
+    }
+    assert_true(any || found == 0);
+    return found;
+}
+
+/* What a node has held until a moment ago is forgotten a minute later. */
+static void test_slots_that_are_not_held(void **state)
+{
+    struct cluster c;
+    unsigned all = KM_OWNER_SLOTS / STEP + 1;
+    (void)state;
+    cluster_open(&c, 3);
+    assert_int_equal(unheld(&c.nodes[0], "shard:1"), 0);
+    notice_all(&c, 3);
+    unsigned other = unheld(&c.nodes[0], "shard:1");
+    assert_true(other > all / 3 && other < all * 2 / 3);
+    assert_int_equal(unheld(&c.nodes[0], "shard:2"), 0);
+    assert_int_equal(unheld(&c.nodes[0], "broadcast"), 0);
+    notice_all(&c, 7);
+    assert_int_equal(unheld(&c.nodes[0], "shard:1"), other);
+    assert_int_equal(unheld(&c.nodes[0], "shard:2"), 0);
+    sim_net_run(&c.net, (KM_PEERS_EARLIER_MS - 1000) * MS);
+    assert_int_equal(unheld(&c.nodes[0], "shard:1"), other);
+    sim_net_run(&c.net, 2000 * MS);
+    assert_true(unheld(&c.nodes[0], "shard:1") > other);
+    unsigned third = unheld(&c.nodes[0], "shard:2");
+    assert_true(third > all / 4 && third < all / 2);
     cluster_close(&c);
 }
 
@@ -2402,6 +2524,9 @@ static void test_failmalloc(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_holders),
+        cmocka_unit_test(test_holders_that_are_not_active),
+        cmocka_unit_test(test_slots_that_are_not_held),
         cmocka_unit_test(test_agree),
         cmocka_unit_test(test_earlier_owners),
         cmocka_unit_test(test_earlier_owners_that_leave),

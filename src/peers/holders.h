@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which members hold the values of a slot, by the strategy of the group (R17) and the
+ * view that this node has adopted.
+ *
+ *     if (km_peers_holds(peers, strategy, slot, &member->id)) { ... a Set ... }
+ *     else                                                    { ... a Drop ... }
+ *
+ *     broadcast    every member
+ *     invalidate   the owner
+ *     shard:R      the owner, and the next ones in its rank, R together
+ *     peers:...    the members that are named, and the owner
+ *     owner        the owner
+ *
+ * As long as no member is active, there is no owner, and every member holds everything.
+ * Two nodes with different views may say different things. That is no harm: a member
+ * that is sent a Drop forgets its copy, and one that is sent a Set has one more.
+ *
+ * Threads: any. Errors: none. Ownership: everything is borrowed. Cost: a snapshot, a
+ * look into the table of the slots, and for shard:R with R > 1 the rank of the slot,
+ * which is O(R x virtual ids).
+ */
+#pragma once
+
+#include "group/strategy.h"
+#include "peers/peers.h"
+#include "store/slot_map.h"
+
+/* Returns whether a member holds the values of a slot. id: NULL for this node. A node
+ * that is not in the view holds nothing. */
+bool km_peers_holds(struct km_peers *peers, const struct km_strategy *strategy,
+                    uint32_t slot, const struct km_member_id *id);
+
+/* Adds the slots whose values this node does not hold, and has held in none of the views
+ * of the last minute (struct km_earlier). Returns false, and adds nothing, if this node is
+ * in no view, or there was no view without it. O(slots). */
+bool km_peers_find_unheld(struct km_peers *peers,
+                          const struct km_strategy *strategy,
+                          struct km_slot_map *ret_unheld);
