@@ -21,16 +21,19 @@ void km_store_hide(struct km_store *store, uint64_t adoption,
     }
 }
 
-/* Cleans some buckets of a shard from the position `at` on. Returns the position
- * behind them. The map is given up behind the last bucket of the shard. */
-static uint64_t sweep_shard(struct km_shard *shard, unsigned shard_bits,
-                            uint64_t at)
+/* Returns the position behind the last bucket of the shard that `at` is in, minus 1. */
+static uint64_t end_of(uint64_t at, unsigned shard_bits)
 {
-    struct km_gone gone;
-    uint64_t end = at | (UINT64_MAX >> shard_bits);
-    bool done;
-    km_shard_lock(shard, &gone);
-    done = shard->hidden == NULL;
+    return at | (UINT64_MAX >> shard_bits);
+}
+
+/* Cleans some buckets of a shard from the position `at` on. Returns the position
+ * behind them. */
+static uint64_t clean_locked(struct km_shard *shard, unsigned shard_bits,
+                             uint64_t at)
+{
+    uint64_t end = end_of(at, shard_bits);
+    bool done = false;
     for (unsigned i = 0; i < BUCKETS_PER_CALL && !done; i++) {
         unsigned bits =
             km_shard_clean_bucket_locked(shard, at << shard_bits) + shard_bits;
@@ -40,19 +43,50 @@ static uint64_t sweep_shard(struct km_shard *shard, unsigned shard_bits,
         done = at == end;
         at++;
     }
-    if (done) {
+    return at;
+}
+
+/* The map is given up behind the last bucket of the shard. */
+static uint64_t sweep_shard(struct km_shard *shard, unsigned shard_bits,
+                            uint64_t at)
+{
+    struct km_gone gone;
+    uint64_t behind = end_of(at, shard_bits) + 1;
+    km_shard_lock(shard, &gone);
+    at = shard->hidden != NULL ? clean_locked(shard, shard_bits, at) : behind;
+    if (at == behind) {
         shard->hidden = NULL;
         km_shard_open_locked(shard);
     }
     km_shard_unlock(shard, &gone);
-    return done ? end + 1 : at;
+    return at;
+}
+
+static struct km_shard *shard_at(struct km_store *store, uint64_t cursor)
+{
+    unsigned bits = store->shard_bits;
+    return &store->shards[bits == 0 ? 0 : cursor >> (64 - bits)];
 }
 
 bool km_store_sweep(struct km_store *store, uint64_t *cursor)
 {
-    unsigned bits = store->shard_bits;
-    uint64_t s = bits == 0 ? 0 : *cursor >> (64 - bits);
-    *cursor = sweep_shard(&store->shards[s], bits, *cursor);
+    *cursor = sweep_shard(shard_at(store, *cursor), store->shard_bits, *cursor);
+    return *cursor != 0;
+}
+
+/* The slots are hidden as long as the lock is held. Hits without the lock go on meanwhile,
+ * as they do before and behind it. */
+bool km_store_forget_slots(struct km_store *store,
+                           const struct km_slot_map *slots, uint64_t *cursor)
+{
+    struct km_shard *shard = shard_at(store, *cursor);
+    struct km_gone gone;
+    km_shard_lock(shard, &gone);
+    KM_ASSERT(shard->hidden == NULL);
+    shard->hidden = slots;
+    *cursor = clean_locked(shard, store->shard_bits, *cursor);
+    shard->hidden = NULL;
+    km_shard_unlock(shard, &gone);
     return *cursor != 0;
 }
 

@@ -52,6 +52,13 @@ void km_store_hide(struct km_store *store, uint64_t adoption,
  * after a hide. Returns whether there is more to do. */
 bool km_store_sweep(struct km_store *store, uint64_t *cursor);
 
+/* Takes entries out whose slots are in the map, and forgets them (R5): those of some buckets
+ * of one shard. Unlike hidden ones they count until then, and what is stored meanwhile is
+ * taken out or not. *cursor is 0 before the first call. Returns whether there is more to do.
+ * No slots are hidden in this store. */
+bool km_store_forget_slots(struct km_store *store,
+                           const struct km_slot_map *slots, uint64_t *cursor);
+
 /* Overtakes the fills of key, without a change of its entry: another node has
  * changed the value. */
 void km_store_overtake(struct km_store *store, uint64_t hash, kama_bytes key);

@@ -354,6 +354,38 @@ static void test_threads(void **state)
     test_free(all);
 }
 
+/* The entries of some slots are taken out, and only they, without being hidden before. */
+static void test_forget_slots(void **state)
+{
+    struct fixture *f = fixture_new(8 * MIB, &km_policy_s3fifo);
+    struct km_slot_map *slots = test_calloc(1, sizeof *slots);
+    uint64_t cursor = 0;
+    char buf[16];
+    (void)state;
+    for (unsigned i = 0; i < 2000; i++) {
+        kama_bytes key = number_key(buf, i);
+        assert_int_equal(put(f, key, KAMA_STR("v")), KAMA_OK);
+        if (i % 2 == 1) {
+            add_key(slots, key);
+        }
+    }
+    assert_true(has(f, number_key(buf, 1)));
+    while (km_store_forget_slots(f->store, slots, &cursor)) {
+        km_store_check(f->store);
+        assert_true(has(f, number_key(buf, 2)));
+    }
+    for (unsigned i = 0; i < 2000; i++) {
+        kama_bytes key = number_key(buf, i);
+        bool is_chosen = km_slot_map_has(slots, km_slot_of(0, key));
+        assert_int_equal(has(f, key), !is_chosen);
+    }
+    assert_in_range(stats(f).moved, 1000, 1100);
+    assert_int_equal(put(f, number_key(buf, 1), KAMA_STR("v")), KAMA_OK);
+    assert_true(has(f, number_key(buf, 1)));
+    fixture_free(f, 0);
+    test_free(slots);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -361,6 +393,7 @@ int main(void)
         cmocka_unit_test(test_old_adoption_is_refused),
         cmocka_unit_test(test_fills_of_an_adoption),
         cmocka_unit_test(test_overtake_alone),
+        cmocka_unit_test(test_forget_slots),
         cmocka_unit_test(test_model),
         cmocka_unit_test(test_threads),
     };
