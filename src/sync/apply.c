@@ -171,7 +171,8 @@ static void act(struct applying *a, const struct km_msg_sync_mutation *m,
         if (group->group != NULL) {
             km_group_cleared(group->group);
         }
-    } else if (group->group != NULL) {
+    } else if (group->group != NULL &&
+               (kind != KM_SYNC_DROP || KM_SYNC_KEEPS(KM_SYNC_R17_DROP))) {
         const struct km_group_record record = {
             .kind =
                 is_late(a, kind) ? KM_APPLY_DROP : (enum km_operation_kind)kind,

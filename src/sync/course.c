@@ -148,20 +148,32 @@ static int64_t left_of(const struct km_sync *sync, km_ns expires_at)
                : 1;
 }
 
+/* R17. Returns whether the value goes to the member: others hear the version of the SET,
+ * as a Drop, so that they do not keep an older value. */
+static bool gets_value(const struct km_sync_out *out, kama_group *group,
+                       kama_bytes key)
+{
+    const struct km_sync *sync = sync_of(out);
+    return sync->events->gets_value == NULL ||
+           sync->events->gets_value(sync->owner, group, key, &out->member->id);
+}
+
 /* R2. Reads the value of a SET, and what is left of its time. If the entry is gone or has
  * another version, the record is a Drop: it removes what is older, as the set would have,
  * and a newer one has a record of its own. */
-static kama_value *complete(struct km_sync *sync, struct km_sync_mutation *m,
-                            uint64_t origin)
+static kama_value *complete(const struct km_sync_out *out,
+                            struct km_sync_mutation *m, uint64_t origin)
 {
+    struct km_sync *sync = sync_of(out);
     if (m->kind != KM_SYNC_SET) {
         return NULL;
     }
     struct km_version version = {.hlc = m->hlc, .origin = origin};
     kama_group *group = group_of(sync, m->number)->group;
     kama_value *value =
-        group != NULL ? km_group_value_of(group, m->key, version, &m->ttl_ms)
-                      : NULL;
+        group != NULL && gets_value(out, group, m->key)
+            ? km_group_value_of(group, m->key, version, &m->ttl_ms)
+            : NULL;
     if (value == NULL) {
         m->kind = KM_SYNC_DROP;
     } else {
@@ -254,7 +266,7 @@ static enum put put_record(struct km_sync_out *out, struct km_sync_frame *frame,
 {
     struct km_sync *sync = sync_of(out);
     struct km_sync_mutation m = mutation_of(sync, entry);
-    kama_value *value = complete(sync, &m, origin);
+    kama_value *value = complete(out, &m, origin);
     enum put put = PUT;
     if (km_sync_is_large(&m)) {
         put = frame->count > 0               ? FULL

@@ -32,7 +32,9 @@ enum km_sync_rule {
     /* Only members of the noticed view acknowledge. */
     KM_SYNC_R10_WHOSE_ACKS = 1 << 11,
     /* A Gap acknowledges nothing before the member has it. */
-    KM_SYNC_R1_GAP_ACK = 1 << 12
+    KM_SYNC_R1_GAP_ACK = 1 << 12,
+
+    KM_SYNC_R17_DROP = 1 << 13 /* who gets no value forgets its copy */
 };
 
 #ifdef KAMA_BREAKABLE

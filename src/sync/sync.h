@@ -76,6 +76,10 @@ struct km_sync_events {
     /* R14. A member is gone whose last mutations may be missing here: R6 of the groups
      * that must show nothing of which that may be true. why: a sentence. */
     void (*lost_member)(void *owner, uint64_t hlc, const char *why);
+    /* R17. Returns whether a member is sent the value of a SET of a key; else it is sent a
+     * Drop. NULL: every member is. */
+    bool (*gets_value)(void *owner, kama_group *group, kama_bytes key,
+                       const struct km_member_id *member);
     /* One structured line. level as in kama_node_event. */
     void (*log)(void *owner, int level, const char *name, const char *address,
                 const char *text);

@@ -14,6 +14,7 @@
  *     back-pressure   a slow node costs a bounded queue
  *     unsynced        a node that does not acknowledge is told of once
  *     groups          a group that is not here counts as applied
+ *     strategies      a node that is sent no values forgets its older ones
  *     sizes           bytes of a mutation on the wire
  */
 #include "sync_world.h"
@@ -210,6 +211,39 @@ static void test_acks(void **state)
     world_run(w, 10 * KM_NS_PER_S);
     assert_int_equal(w->replies, before); /* heartbeats are not answered */
     world_free(w);
+}
+
+/* -- R17 ------------------------------------------------------------------------------------- */
+
+/* A node that is sent no values loses its older ones, large or small, and the value does
+ * not travel to it. */
+static void test_values_for_some(void **state)
+{
+    (void)state;
+    for (unsigned broken = 0; broken < 2; broken++) {
+        struct world *w = world_new(3, 3);
+        struct node *n = w->nodes;
+        set(&n[0], 1);
+        set_in(&n[0], 0, 2, 200u << 10, KAMA_TTL_FOREVER);
+        world_run(w, 50 * KM_NS_PER_MS);
+        check_all_equal(w);
+        km_sync_broken = broken != 0 ? KM_SYNC_R17_DROP : 0;
+        n[0].drops_to = 1u << 2;
+        set(&n[0], 1);
+        set_in(&n[0], 0, 2, 200u << 10, KAMA_TTL_FOREVER);
+        world_run(w, 50 * KM_NS_PER_MS);
+        for (unsigned k = 1; k <= 2; k++) {
+            assert_int_equal(shown(&n[1], k), shown(&n[0], k));
+            assert_int_equal(shown(&n[2], k), broken != 0 ? k : 0);
+        }
+        assert_int_equal(info_of_member(&n[2], &n[0]).received, 4);
+        assert_int_equal(info_of_member(&n[2], &n[0]).gaps_received, 0);
+        n[0].drops_to = 0;
+        set(&n[0], 1);
+        world_run(w, 50 * KM_NS_PER_MS);
+        assert_int_equal(shown(&n[2], 1), shown(&n[0], 1));
+        world_free(w);
+    }
 }
 
 /* -- R3 ---------------------------------------------------------------------------------------- */
@@ -555,6 +589,7 @@ int main(void)
         cmocka_unit_test(test_large_are_many),
         cmocka_unit_test(test_large_is_slow),
         cmocka_unit_test(test_back_pressure),
+        cmocka_unit_test(test_values_for_some),
         cmocka_unit_test(test_unsynced),
         cmocka_unit_test(test_unknown_group),
         cmocka_unit_test(test_sizes),

@@ -64,8 +64,9 @@ struct node {
     struct km_sync *sync;
     kama_group *groups[GROUPS];
     uint32_t numbers[GROUPS];
-    unsigned hidden; /* groups that the streams do not find: bits */
-    bool slow;       /* its network takes nothing */
+    unsigned hidden;   /* groups that the streams do not find: bits */
+    bool slow;         /* its network takes nothing */
+    unsigned drops_to; /* nodes that are sent no values: bits */
     unsigned invalidations;
     unsigned goodbyes;
     unsigned lines;
@@ -523,6 +524,21 @@ static inline void on_lost_member(void *owner, uint64_t hlc, const char *why)
     }
 }
 
+static inline bool on_gets_value(void *owner, kama_group *group, kama_bytes key,
+                                 const struct km_member_id *member)
+{
+    const struct node *n = owner;
+    unsigned bits = 0;
+    assert_non_null(group);
+    assert_true(key.len > 0);
+    for (unsigned i = 0; i < n->world->count; i++) {
+        bits |=
+            km_member_id_equal(&n->world->nodes[i].id, member) ? 1u << i : 0;
+    }
+    assert_int_not_equal(bits, 0);
+    return (n->drops_to & bits) == 0;
+}
+
 static inline void on_line(void *owner, int level, const char *name,
                            const char *address, const char *text)
 {
@@ -548,6 +564,7 @@ static inline void on_said_goodbye(void *owner)
 static const struct km_sync_events world_events = {
     .group = on_group,
     .lost_member = on_lost_member,
+    .gets_value = on_gets_value,
     .log = on_line,
     .said_goodbye = on_said_goodbye};
 
