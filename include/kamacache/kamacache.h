@@ -770,11 +770,22 @@ typedef struct kama_group_options {
      *                the node that is called, at once, and travels to all others
      *                by itself; a key that no node has is loaded by its owner,
      *                once in the cluster.
+     *   "invalidate" the owner of the key, and the node that has set it; the others
+     *                hear that their copy is old. Every node keeps what it fetches.
+     *   "shard:2"    the owner of the key and the one that comes next (1 to 16 nodes
+     *                together). A set on another node is carried out by the owner;
+     *                other nodes hear that their copy is old, and keep nothing.
+     *   "peers:ssd"  the members with the label "ssd", and the owner; or with
+     *                "peers:a:8001+b:8001" the members at these addresses (up to 16).
+     *                A set on another node is carried out by the owner. Every node
+     *                keeps what it fetches until it hears of a change.
      *   "owner"      the node that owns the key. All others ask it each time, and
      *                send it their changes.
      *   "local"      each node by itself, as if it were alone.
-     * It has no effect on other groups. Names of later versions are
-     * KAMA_ERR_UNSUPPORTED. Default: "broadcast"; NULL is KAMA_ERR_INVALID. */
+     * With the first four, every node hears of each change, with the key and the
+     * version: such a group is synchronized. All nodes must have the same text for a
+     * group. It has no effect on groups of no cluster. Default: "broadcast"; NULL is
+     * KAMA_ERR_INVALID. */
     const char *sync;
     /* Whether the memory for entries consists of pages of 2 MiB, if the system has
      * them (transparent huge pages, `madvise` or `always`): "on", "off" or "auto".
@@ -784,12 +795,12 @@ typedef struct kama_group_options {
      * the pages in the background where memory is full. Without effect if there is an allocator.
      * Default: "auto"; NULL is KAMA_ERR_INVALID. */
     const char *huge_pages;
-    /* With `sync` "broadcast": how long a change may wait for the answer of another
+    /* In a synchronized group: how long a change may wait for the answer of another
      * node before that node is reported as unsynced, in milliseconds, 1 to an hour.
      * The node takes the least of its groups. A change that waits because of
      * `sync_ack` is answered then. Default: 2000. */
     int64_t sync_timeout_ms;
-    /* With `sync` "broadcast": how long this node, as the owner of a key, waits for
+    /* In a synchronized group: how long this node, as the owner of a key, waits for
      * changes that the asking node knows already, in milliseconds, 0 to 10000. If
      * they do not come, the asking node loads the key itself. Default: 50. */
     int64_t fence_wait_ms;
@@ -1042,11 +1053,12 @@ static inline void kama_set_options_init(kama_set_options *options)
  * the entry was evicted or has expired, and when the key has moved to another
  * owner.
  *
- * In a cluster, a set without a condition in a group with `sync` "broadcast" acts on
- * this node and returns; it reaches the other nodes by itself, in milliseconds. A get
+ * In a cluster, a set without a condition acts on this node and returns if `sync` lets
+ * this node keep the value; it reaches the other nodes by itself, in milliseconds. A get
  * on this node sees it at once. Of two nodes that set a key at the same time, all
- * nodes keep the same value. With `sync` "owner", and for every condition, the owner
- * of the key is asked, and the call waits for it. After a set with a condition, this
+ * nodes keep the same value. With `sync` "owner", on a node that does not keep the
+ * value, and for every condition, the owner of the key is asked, and the call waits for
+ * it. After a set with a condition, this
  * node asks other nodes for the key until it has heard of the new value.
  *
  * Returns KAMA_OK, or KAMA_UNSYNCED: the value was stored, but the other nodes for
@@ -1150,9 +1162,9 @@ KAMA_API KAMA_NODISCARD kama_status kama_touch(kama_group *group,
 /*
  * Returns KAMA_OK if `key` has a value in memory, and KAMA_MISS otherwise, also
  * if the key is known not to exist. In a cluster it is the memory of the owner of the
- * key, and with `sync` "broadcast" that of this node first. Nothing is loaded; the call is not counted
- * as a get, and the entry is not kept any longer because of it. `ctx` may be
- * NULL.
+ * key, and in a synchronized group that of this node first. Nothing is loaded; the call
+ * is not counted as a get, and the entry is not kept any longer because of it. `ctx` may
+ * be NULL.
  * Errors: KAMA_ERR_INVALID and KAMA_ERR_TOO_LARGE (the key).
  */
 KAMA_API KAMA_NODISCARD kama_status kama_exists(kama_group *group,
@@ -1170,14 +1182,14 @@ KAMA_API KAMA_NODISCARD kama_status kama_ttl(kama_group *group, kama_bytes key,
 /*
  * Removes every entry of the group. Every load that is running is
  * overtaken. Values that callers hold stay valid. In a cluster, the group is
- * cleared on all members, this node first. With `sync` "broadcast" the call returns
+ * cleared on all members, this node first. In a synchronized group the call returns
  * then, and the others follow by themselves, in milliseconds; on a node that joins or
  * leaves the cluster, another node begins the clear, and the call waits for its answer.
  *
  * Returns KAMA_OK, or KAMA_UNSYNCED if members of the cluster were not reached.
  * Errors, only in a cluster: those of kama_set that have to do with other nodes. With
  * `sync` "owner", this node has been cleared nevertheless, except after
- * KAMA_ERR_WOULD_DEADLOCK. With "broadcast", nothing was cleared, unless the message
+ * KAMA_ERR_WOULD_DEADLOCK. In a synchronized group, nothing was cleared, unless the message
  * says that it may have been.
  * Cost: O(1); the memory is given back step by step by later calls, and in a group
  * of a node that runs also without any, within seconds.

@@ -97,18 +97,7 @@ static kama_status find_policy(const kama_group_options *o,
 static kama_status find_strategy(const kama_group_options *o,
                                  struct km_group_config *config)
 {
-    char text[KM_STRATEGY_TEXT_BYTES];
-    const struct km_strategy *strategy = &config->strategy;
-    kama_status st =
-        km_strategy_parse(o->sync != NULL ? o->sync : "", &config->strategy);
-    if (st == KAMA_OK && km_strategy_is_streamed(strategy) &&
-        strategy->kind != KM_STRATEGY_BROADCAST) {
-        return km_fail(KAMA_ERR_UNSUPPORTED,
-                       "sync: \"%s\" is not in this version; use broadcast, "
-                       "owner or local",
-                       km_strategy_format(strategy, text));
-    }
-    return st;
+    return km_strategy_parse(o->sync != NULL ? o->sync : "", &config->strategy);
 }
 
 /* Writes the position of a name. Returns false if it is not there. */

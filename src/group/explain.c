@@ -54,7 +54,8 @@ static bool explain_load(kama_group *group, kama_bytes key, uint64_t hash,
     const struct km_load_key wanted = {.key = key,
                                        .now = km_group_now(group),
                                        .origin = KAMA_ORIGIN_CLIENT,
-                                       .purpose = km_get_purpose(group, owner)};
+                                       .purpose =
+                                           km_get_purpose(group, key, owner)};
     km_flight_look(&group->flight, hash, &wanted, &look);
     e->loading = look.works;
     e->waiters = look.waiters;
@@ -65,9 +66,13 @@ static bool explain_load(kama_group *group, kama_bytes key, uint64_t hash,
 }
 
 /* Why a load on this node is not the usual one; NULL: it is. */
-static const char *why_here(const kama_group *group,
+static const char *why_here(const kama_group *group, kama_bytes key,
                             const struct km_owner_answer *owner)
 {
+    if (km_group_is_synced(group) && !km_group_keeps_fills(group, key)) {
+        return "the value is not kept, because other nodes hold the key, and "
+               "its owner does not answer this node";
+    }
     if (km_group_is_synced(group) && owner->place != KM_OWNER_NOBODY) {
         return owner->place == KM_OWNER_PEER
                    ? "the owner of the key does not answer this node"
@@ -94,7 +99,7 @@ static void explain_here(kama_group *group, kama_bytes key,
                          struct km_explain *e)
 {
     const struct km_get_op op = {.group = group, .origin = KAMA_ORIGIN_CLIENT};
-    const char *why = why_here(group, owner);
+    const char *why = why_here(group, key, owner);
     if (group->config.loader != NULL) {
         e->get = KM_EXPLAIN_LOAD;
     } else if (owner->place == KM_OWNER_PEER) {

@@ -224,7 +224,7 @@ static kama_status join_once(struct km_get_op *op, struct start *start,
     start->load = NULL;
     start->asked = op->asked;
     start->why = op->why;
-    start->key.purpose = km_get_purpose(group, &owner);
+    start->key.purpose = km_get_purpose(group, start->key.key, &owner);
     if (can_load) {
         start->load = km_load_new(
             group, &start->key, op->waiter.hash, place,

@@ -61,7 +61,8 @@ enum km_load_place km_get_place(const struct km_get_op *op,
 void km_get_decide(struct km_load *load, const struct km_owner_answer *owner)
 {
     load->fill.adoption = owner->adoption;
-    load->fill.purpose = km_get_purpose(load->group, owner);
+    load->fill.purpose =
+        km_get_purpose(load->group, km_load_key_bytes(load), owner);
     if (km_load_asks_first(load->place)) {
         load->peer = owner->peer;
         atomic_store(&load->asks, load->place == KM_LOAD_AT_PEER

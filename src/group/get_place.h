@@ -19,8 +19,8 @@
  *
  * The last two rows are those of a synchronized group.
  *
- * In a synchronized group every load is kept: the mutations of other nodes overtake it
- * (R7, R8). The answer of an owner is kept if group/load/at_peer.h finds it current.
+ * In a synchronized group every load is kept, unless the strategy has others keep it
+ * (group/holders.h): the mutations of other nodes overtake it (R7, R8). The answer of an owner is kept if group/load/at_peer.h finds it current.
  *
  * Cost: no lock and no allocation. Threads: any thread. Errors: none but the answers.
  * Ownership: the answer is borrowed, except where a function says so.
@@ -28,6 +28,7 @@
 #pragma once
 
 #include "group/get_op.h"
+#include "group/holders.h"
 #include "group/load/load.h"
 #include "group/sync_apply.h"
 
@@ -51,11 +52,12 @@ enum km_load_place km_get_place(const struct km_get_op *op,
 
 /* Returns whether the store keeps what is loaded for the get. */
 static inline enum km_fill_purpose km_get_purpose(
-    const kama_group *group, const struct km_owner_answer *owner)
+    const kama_group *group, kama_bytes key,
+    const struct km_owner_answer *owner)
 {
-    return owner->place == KM_OWNER_HERE || km_group_is_synced(group)
-               ? KM_FILL_TO_KEEP
-               : KM_FILL_TO_SERVE;
+    bool keeps = km_group_is_synced(group) ? km_group_keeps_fills(group, key)
+                                           : owner->place == KM_OWNER_HERE;
+    return keeps ? KM_FILL_TO_KEEP : KM_FILL_TO_SERVE;
 }
 
 /* Gives the load what was decided about its key. A load that asks a peer takes the

@@ -11,6 +11,7 @@
 #include "group/clear_op.h"
 #include "group/condition.h"
 #include "group/group_internal.h"
+#include "group/holders.h"
 #include "group/mutate_acks.h"
 #include "group/mutate_here.h"
 #include "group/mutate_park.h"
@@ -423,7 +424,8 @@ static kama_status proceed_at_owner(struct km_mutate_op *op)
 static bool begins_here(const struct km_mutate_op *op)
 {
     return km_group_is_synced(op->group) && op->from == KM_MUTATE_FOR_CALLER &&
-           op->condition.kind == KM_PUT_ALWAYS;
+           op->condition.kind == KM_PUT_ALWAYS &&
+           km_group_begins(op->group, op->kind, op->key);
 }
 
 /* Does the next step of an op that ASKS. Returns the answer, or KAMA_DEFERRED. */

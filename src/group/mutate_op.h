@@ -36,10 +36,12 @@
  * cannot join one that has begun before.
  *
  * In a synchronized group (group/sync.h) the store of this node is changed at once,
- * whoever owns the key, and the other nodes hear of it:
+ * whoever owns the key, if its strategy lets this node keep the value, and the other
+ * nodes hear of it:
  *
  *     start --this node originates------------------------> stored
  *       |---set with a condition, or for a peer--+
+ *       |---this node does not hold the key------+    (group/holders.h)
  *       +---it is joining or leaving-------------+--> ASKS, as above: the owner of the
  *                                                     key originates it
  *

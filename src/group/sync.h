@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a synchronized group asks of the rest of the node. A group is synchronized if it
- * is in a cluster and has the strategy sync=broadcast: each node keeps what it sets and
- * fetches, and every mutation travels to all the others.
+ * is in a cluster and its strategy is streamed (group/strategy.h): every mutation travels
+ * to all other nodes, and the strategy says who keeps the values (group/holders.h).
  *
  *     set, delete, touch --> enter     may a mutation begin here?
  *                            store: originate   R1, under the lock of the shard
@@ -26,6 +26,7 @@
 #include "base/pool.h"
 #include "base/snapshot.h"
 #include "base/timer.h"
+#include "group/strategy.h"
 #include "group/unsynced.h"
 #include "store/apply.h"
 
@@ -89,6 +90,10 @@ struct km_group_sync_ops {
     struct km_version (*clear)(void *sync, uint32_t number, uint64_t *ret_seq);
     /* R6, because this node cannot know whether its entries are still true. */
     void (*invalidate)(void *sync, uint32_t number);
+    /* R17. Returns whether this node holds the values of a slot, by the view that it has
+     * adopted. NULL: every node holds everything. */
+    bool (*holds)(void *sync, const struct km_strategy *strategy,
+                  uint32_t slot);
     /* R8. Returns whether the explicit value of a member that has this version, in an
      * answer by that view, may be kept: it is not ahead of the member's stream. */
     bool (*may_keep)(void *sync, struct km_version version, uint64_t view_id);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The rules are in the store (store/apply.h). This file finds out when a value expires,
- * and whether this node can keep it. */
+ * and whether this node keeps it. A node may be sent a value that it does not hold (R17),
+ * because the sender has another view: it is a Drop then. */
 #include "group/sync_apply.h"
 
 #include "base/assert.h"
 #include "group/group_internal.h"
+#include "group/holders.h"
 #include "store/store_touch.h"
 
 bool km_group_is_synced(const kama_group *group)
@@ -64,7 +66,8 @@ static bool apply(kama_group *group, const struct km_group_record *record)
                               .key = record->key,
                               .base = record->base};
     if (op.kind == KM_APPLY_SET) {
-        op.item = item_of(group, record);
+        op.item =
+            km_group_holds(group, record->key) ? item_of(group, record) : NULL;
         op.kind = op.item != NULL ? KM_APPLY_SET : KM_APPLY_DROP;
     } else if (op.kind == KM_APPLY_EXPIRE) {
         op.expires_at = expires_at(group, record->ttl_ms);

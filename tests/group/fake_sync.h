@@ -18,6 +18,7 @@
 
 #include "fake_owner.h"
 
+#include "group/holders.h"
 #include "group/sync_apply.h"
 #include "store/store_epoch.h"
 
@@ -56,6 +57,7 @@ struct fake_log {
         *verdict; /* NULL: the test ends the waits; "": they have come; else the
                           * address of a node that is late */
     struct km_sync_wait last; /* as it was begun */
+    atomic_bool holds; /* R17: every key, unless the strategy is broadcast */
 };
 
 /* The answer to one wait, on a thread of the node. */
@@ -230,6 +232,22 @@ static inline bool fake_may_keep(void *sync, struct km_version version,
     return version.hlc <= atomic_load(&log->known[version.origin - 1]);
 }
 
+static inline bool fake_holds(void *sync, const struct km_strategy *strategy,
+                              uint32_t slot)
+{
+    struct fake_log *log = sync;
+    assert_int_not_equal(strategy->kind, KM_STRATEGY_BROADCAST);
+    assert_true(slot < KM_OWNER_SLOTS);
+    return atomic_load(&log->holds);
+}
+
+/* Returns whether a node is sent values. */
+static inline bool fake_gets_value(struct fake_log *to)
+{
+    return km_group_strategy(to->group)->kind == KM_STRATEGY_BROADCAST ||
+           atomic_load(&to->holds);
+}
+
 static const struct km_group_sync_ops fake_sync_ops = {
     .enter = fake_enter,
     .leave = fake_leave,
@@ -240,6 +258,7 @@ static const struct km_group_sync_ops fake_sync_ops = {
     .learn = fake_learn,
     .clear = fake_sync_clear,
     .invalidate = fake_invalidate,
+    .holds = fake_holds,
     .may_keep = fake_may_keep};
 
 static inline uint32_t fake_add(void *arg, const char *name,
@@ -265,6 +284,7 @@ static inline void fake_log_init(struct fake_log *log, uint64_t origin)
     (void)pthread_mutex_init(&log->lock, NULL);
     log->origin = origin;
     km_list_init(&log->waits);
+    atomic_init(&log->holds, origin == 2);
 }
 
 static inline struct km_group_sync fake_sync(struct fake_log *log)
@@ -309,12 +329,15 @@ static inline bool fake_has_needs(struct fake_node *node,
 static const struct fake_fence fake_fence = {.needs = fake_needs,
                                              .has = fake_has_needs};
 
-/* Opens three nodes whose groups are synchronized. The second one owns all keys. */
+/* Opens three nodes whose groups are synchronized. The second one owns all keys, and only
+ * it holds them if the strategy is not broadcast. */
 static inline void fake_synced_open_with(struct fake_cluster *c,
                                          struct fake_log logs[FAKE_NODES],
                                          kama_group_options options)
 {
-    options.sync = "broadcast";
+    if (strcmp(options.sync, "owner") == 0) { /* as fake_options has it */
+        options.sync = "broadcast";
+    }
     for (unsigned i = 0; i < FAKE_NODES; i++) {
         fake_log_init(&logs[i], i + 1);
         c->nodes[i].sync = fake_sync(&logs[i]);
@@ -373,8 +396,10 @@ static inline void fake_carry(struct fake_log *from, struct fake_log *to,
         fake_invalidate_at(to, r->version.hlc);
         return;
     }
-    kama_value *value =
-        km_group_value_of(from->group, record.key, r->version, &record.ttl_ms);
+    kama_value *value = fake_gets_value(to)
+                            ? km_group_value_of(from->group, record.key,
+                                                r->version, &record.ttl_ms)
+                            : NULL;
     if (value != NULL) {
         record.value = kama_value_bytes(value);
     } else if (record.kind == KM_APPLY_SET || record.kind == KM_APPLY_EXPIRE) {

@@ -191,9 +191,9 @@ static void test_limits(void **state)
     EXPECT(policy, "s3fifo", NULL, KAMA_ERR_INVALID);
     EXPECT(sync, "local", "everyone", KAMA_ERR_INVALID);
     EXPECT(sync, "owner", NULL, KAMA_ERR_INVALID);
-    EXPECT(sync, "broadcast", "invalidate", KAMA_ERR_UNSUPPORTED);
-    EXPECT(sync, "local", "shard:2", KAMA_ERR_UNSUPPORTED);
-    EXPECT(sync, "local", "peers:eu", KAMA_ERR_UNSUPPORTED);
+    EXPECT(sync, "invalidate", "invalidated", KAMA_ERR_INVALID);
+    EXPECT(sync, "shard:16", "shard:17", KAMA_ERR_INVALID);
+    EXPECT(sync, "peers:eu", "peers:", KAMA_ERR_INVALID);
     EXPECT(sync_timeout_ms, KM_UNSYNCED_MS_MAX, 0, KAMA_ERR_INVALID);
     EXPECT(fence_wait_ms, 0, KM_FENCE_WAIT_MS_MAX + 1, KAMA_ERR_INVALID);
     EXPECT(sync_ack, "async", "none", KAMA_ERR_INVALID);

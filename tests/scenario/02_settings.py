@@ -159,9 +159,9 @@ class Settings(unittest.TestCase):
         self.refused("--group", 'a:ttl="5s', says="a quote is not closed")
         self.refused("--group", 'a:ttl="5s"x', says="follows a closing quote")
         self.refused("--group", "a:loader=exec:/bin/echo x", says="blanks")
-        self.refused("--group", "a:sync=shard:2",
-                     says="not in this version")
-        self.refused("--group", "a:sync=all", says="none of broadcast, owner")
+        self.refused("--group", "a:sync=shard:17", says="must be 1 to 16")
+        self.refused("--group", "a:sync=peers:a:1+b", says="sync: peers:")
+        self.refused("--group", "a:sync=all", says="none of broadcast, inv")
         self.refused("--group", "a", "--group", "a", says="exists already")
         self.refused("--group", "a:max_bytes=1m,max_value_bytes=1m",
                      says="max_value_bytes")

@@ -57,7 +57,8 @@ static km_ns current_at(const struct km_load *load,
 /* R8, the requester: returns whether the answer may be kept, if no mutation has
  * overtaken the fill. The owner has looked at the key when it had all that this node
  * needed (FillRequest.needs). An explicit value must not be ahead of its origin's
- * stream: if that origin died now, no other node would ever hear of the value. The clock
+ * stream: if that origin died now, no other node would ever hear of the value. A node that
+ * does not hold the key keeps nothing (R17). The clock
  * is merged in any case, because a caller who has seen the value may set a newer one. */
 static bool may_keep(const struct km_load *load,
                      const struct km_owner_reply *reply)
@@ -66,10 +67,10 @@ static bool may_keep(const struct km_load *load,
     if (!km_group_is_synced(load->group)) {
         return false;
     }
+    bool keeps = load->fill.purpose == KM_FILL_TO_KEEP && reply->current;
     return !km_version_is_set(reply->stamp)
-               ? reply->current
-               : sync->ops->merge(sync->arg, reply->stamp.hlc) &&
-                     reply->current &&
+               ? keeps
+               : sync->ops->merge(sync->arg, reply->stamp.hlc) && keeps &&
                      sync->ops->may_keep(sync->arg, reply->stamp,
                                          reply->view_id);
 }
