@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/status.h"
+#include "group/holders.h"
 #include "group/sync_apply.h"
 #include "node/cluster_state.h"
 #include "node/cluster_sync_state.h"
@@ -7,6 +8,7 @@
 #include "node/node.h"
 #include "node/node_event.h"
 #include "node/sync_streams.h"
+#include "peers/holders.h"
 #include "sync/feed.h"
 
 /* -- what the machine tells --------------------------------------------------- */
@@ -25,6 +27,16 @@ static void on_lost_member(void *owner, uint64_t hlc, const char *why)
     km_node_emit_event(sync->node, KM_NODE_WARN, "sync",
                        "the groups with a loader or sync_ack were emptied: %s",
                        why);
+}
+
+static bool gets_value(void *owner, kama_group *group, kama_bytes key,
+                       const struct km_member_id *member)
+{
+    const struct km_cluster_sync *sync = owner;
+    const struct km_strategy *strategy = km_group_strategy(group);
+    return strategy->kind == KM_STRATEGY_BROADCAST ||
+           km_peers_holds(sync->cluster->peers, strategy,
+                          km_group_slot(group, key), member);
 }
 
 static void log_line(void *owner, int level, const char *name,
@@ -56,6 +68,7 @@ static void on_missed(void *owner, uint32_t number)
 static const struct km_sync_events events = {
     .group = find_group,
     .lost_member = on_lost_member,
+    .gets_value = gets_value,
     .log = log_line,
     .said_goodbye = on_said_goodbye,
     .applied = on_applied,

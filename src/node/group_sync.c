@@ -6,9 +6,11 @@
 #include "base/status.h"
 #include "group/info.h"
 #include "group/sync_apply.h"
+#include "node/cluster_state.h"
 #include "node/cluster_sync.h"
 #include "node/node.h"
 #include "node/sync_feed.h"
+#include "peers/holders.h"
 #include "sync/feed.h"
 #include "sync/log.h"
 #include "sync/origins.h"
@@ -126,6 +128,18 @@ static bool may_keep(void *sync, struct km_version version, uint64_t view_id)
     return keep;
 }
 
+static bool holds(void *sync, const struct km_strategy *strategy, uint32_t slot)
+{
+    kama_node *node = sync;
+    struct km_snapshot_reader reader;
+    const struct km_cluster *cluster =
+        km_snapshot_enter(&node->cluster_now, &reader);
+    bool found =
+        cluster != NULL && km_peers_holds(cluster->peers, strategy, slot, NULL);
+    km_snapshot_leave(&reader);
+    return found;
+}
+
 static const struct km_group_sync_ops ops = {
     .enter = enter,
     .leave = leave,
@@ -136,6 +150,7 @@ static const struct km_group_sync_ops ops = {
     .learn = learn,
     .clear = clear,
     .invalidate = invalidate,
+    .holds = holds,
     .may_keep = may_keep,
 };
 
