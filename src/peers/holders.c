@@ -7,27 +7,19 @@
 
 /* -- a table ------------------------------------------------------------------ */
 
-/* Returns whether a member of the placement is that of the view. */
-static bool is_placed(const struct km_placement *placement, size_t index,
-                      const struct km_member *member)
-{
-    return strcmp(km_placement_address(placement, index), member->address) == 0;
-}
-
-/* Returns whether a member is among the first `copies` of a slot. */
+/* Returns whether an active member is among the first `copies` of a slot. */
 static bool is_ranked(const struct km_placement *placement, uint32_t slot,
                       const struct km_member *member, unsigned copies)
 {
-    uint16_t ranks[KM_STRATEGY_COPIES_MAX];
-    bool found = false;
     if (copies >= km_placement_count(placement)) {
         return true;
     }
-    size_t count = km_placement_rank(placement, slot, ranks, copies);
-    for (size_t i = 0; i < count && !found; i++) {
-        found = is_placed(placement, ranks[i], member);
+    size_t index = km_placement_find(placement, member->address);
+    if (index == km_placement_owner(placement, slot)) {
+        return true;
     }
-    return found;
+    return copies > 1 && index != SIZE_MAX &&
+           km_placement_place(placement, slot, index) < copies;
 }
 
 static bool is_named(const struct km_strategy *strategy,

@@ -17,8 +17,8 @@
  * that is sent a Drop forgets its copy, and one that is sent a Set has one more.
  *
  * Threads: any. Errors: none. Ownership: everything is borrowed. Cost: a snapshot, a
- * look into the table of the slots, and for shard:R with R > 1 the rank of the slot,
- * which is O(R x virtual ids).
+ * look into the table of the slots, and for shard:R with R > 1 the place of the member in
+ * the rank of the slot, which is O(virtual ids).
  */
 #pragma once
 

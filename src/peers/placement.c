@@ -317,6 +317,46 @@ size_t km_placement_rank(const struct km_placement *placement, uint32_t slot,
     return count;
 }
 
+/* Counts the members that come before one that is not the owner. */
+size_t km_placement_place(const struct km_placement *placement, uint32_t slot,
+                          size_t member)
+{
+    uint64_t place = place_of(slot);
+    uint32_t owner = placement->table[slot];
+    struct standing own = {0, UINT32_MAX};
+    size_t before = 1;
+    KM_ASSERT(slot < KM_OWNER_SLOTS && member < placement->count);
+    if (owner == member) {
+        return 0;
+    }
+    for (uint32_t next = 0; own.member == UINT32_MAX;) {
+        struct standing s = next_standing(placement, place, &next);
+        own = s.member == member ? s : own;
+    }
+    for (uint32_t next = 0; next < placement->id_count;) {
+        struct standing s = next_standing(placement, place, &next);
+        before += s.member != owner && is_better(&s, &own);
+    }
+    return before;
+}
+
+size_t km_placement_find(const struct km_placement *placement,
+                         const char *address)
+{
+    size_t low = 0;
+    size_t high = placement->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(placement->addresses[middle], address);
+        if (order == 0) {
+            return middle;
+        }
+        low = order < 0 ? middle + 1 : low;
+        high = order < 0 ? high : middle;
+    }
+    return SIZE_MAX;
+}
+
 /* Returns how many slots of the table belong to a member. */
 static uint32_t count_slots(const struct km_placement *p, uint32_t member)
 {

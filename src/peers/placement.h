@@ -76,6 +76,12 @@ size_t km_placement_owner(const struct km_placement *placement, uint32_t slot);
  * many were written, at most cap and count. */
 size_t km_placement_rank(const struct km_placement *placement, uint32_t slot,
                          uint16_t *ret_members, size_t cap);
+/* Returns the place of a member in that order, from 0. O(virtual ids). */
+size_t km_placement_place(const struct km_placement *placement, uint32_t slot,
+                          size_t member);
+/* Returns the index of the member with an address, or SIZE_MAX. O(log members). */
+size_t km_placement_find(const struct km_placement *placement,
+                         const char *address);
 /* Returns how many slots a member owns, and how many it may own at most. */
 uint32_t km_placement_share(const struct km_placement *placement,
                             size_t member);

@@ -359,10 +359,16 @@ static void test_rank_begins_with_the_owner_and_names_all(void **state)
         for (size_t i = 0; i < 10; i++) {
             assert_true(ranked[i] < 10);
             seen |= 1u << ranked[i];
+            assert_int_equal(km_placement_place(p, slot, ranked[i]), i);
         }
         assert_int_equal(seen, (1u << 10) - 1);
         assert_int_equal(km_placement_rank(p, slot, ranked, 0), 0);
     }
+    for (size_t i = 0; i < 10; i++) {
+        assert_int_equal(km_placement_find(p, km_placement_address(p, i)), i);
+    }
+    assert_int_equal(km_placement_find(p, ""), SIZE_MAX);
+    assert_int_equal(km_placement_find(p, "zzz:1"), SIZE_MAX);
     km_placement_unref(p);
 }
 
@@ -405,6 +411,9 @@ static void test_rank_of_weights(void **state)
         assert_int_equal(km_placement_rank(p, slot, ranked, 3), 3);
         assert_int_equal(1u << ranked[0] | 1u << ranked[1] | 1u << ranked[2],
                          7);
+        for (size_t i = 0; i < 3; i++) {
+            assert_int_equal(km_placement_place(p, slot, ranked[i]), i);
+        }
     }
     km_placement_unref(p);
 }
