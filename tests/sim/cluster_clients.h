@@ -11,7 +11,8 @@
  *
  * Values of a key only grow. A delete is tried again through any node until a node
  * has carried it out. A set that fails may have been applied, or may be applied
- * later by a node that keeps it waiting; so it is followed by a delete, 3 s later.
+ * later by a node that keeps it waiting; so it is followed by a delete, 3 s later, or
+ * later while nodes may stand still for longer.
  * A clear is repeated until it has reached all members.
  * The promise to the clients of an acknowledged set, delete or clear is in
  * `floor`: a get that begins afterwards has that value or a newer one.
@@ -70,7 +71,9 @@ struct cc_run {
     bool uses_leavers;     /* clients also use nodes that are about to stop */
     bool sets; /* more of the other keys' writes are sets than deletes */
     bool never_touches;
-    km_ns rest;         /* between two writes of a key */
+    km_ns rest; /* between two writes of a key */
+    /* A set whose answer was lost may be applied for so long; 0: 3 s. */
+    km_ns late_set;
     size_t value_bytes; /* how long the values of sets may be; 0: short ones */
     const struct cw_node *late;  /* writes prefer it, for as long as it runs */
     const struct cw_node *early; /* gets prefer it */
@@ -251,7 +254,8 @@ static inline void cc_failed(struct cc_op *op, kama_status status)
     km_ns pause = 50 * CW_MS;
     op->status = status;
     if (op->kind == CC_SET) {
-        pause = 3 * KM_NS_PER_S;
+        pause = status == KAMA_ERR_PEER && r->late_set != 0 ? r->late_set
+                                                            : 3 * KM_NS_PER_S;
         op->kind = CC_DELETE;
         r->cw.db[op->key] = op->target;
     }

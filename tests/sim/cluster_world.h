@@ -1094,6 +1094,7 @@ static inline void cw_make_peers(struct cw_node *node)
 
 static inline void cw_make_membership(struct cw_node *node)
 {
+    static const char *const labels[] = {"eu"};
     struct km_membership_options options = {.mem = &node->mem.allocator,
                                             .registry_ops = &sim_client_ops,
                                             .registry = &node->client,
@@ -1106,6 +1107,8 @@ static inline void cw_make_membership(struct cw_node *node)
                                             .port = 8001,
                                             .admin = "",
                                             .weight = 1,
+                                            .labels = labels,
+                                            .label_count = node->place % 2,
                                             .nonce = node->nonce};
     sim_clock_env(&node->clock, &options.env);
     KM_ASSERT(km_membership_new(&options, &node->membership) == KAMA_OK);

@@ -25,6 +25,8 @@
 
 #define SC_ACKS 16u
 #define SC_LAG (500 * CW_MS)
+/* A request may wait in a process that stands still for 12 s. */
+#define SC_LATE_SET (13 * KM_NS_PER_S)
 #define SC_DELETED_KEYS (CW_KEYS / 2)
 
 struct sc_ack {
@@ -99,6 +101,7 @@ static inline void sc_begin(struct sc_run *r, uint64_t seed, unsigned broken,
     r->cc.floor_of = sc_floor_of;
     r->cc.acknowledged = sc_acknowledged;
     r->cc.rest = 3 * CW_MS; /* so that the clocks have gone on */
+    r->cc.late_set = SC_LATE_SET;
     r->cc.deleted_keys = SC_DELETED_KEYS;
     r->is_ordered = plan->skew_ms == 0;
     for (unsigned i = 0; i < CC_OPS; i++) {

@@ -640,6 +640,28 @@ static void test_an_unclean_leave_invalidates(void **state)
     assert_needed(died, (struct off){.sync = KM_SYNC_R11_BEHIND});
 }
 
+/* R17: node 1 keeps what it has fetched, and hears of a set whose value does not go to
+ * it. */
+static bool unheard_set(struct trial *t, const struct off *off)
+{
+    const struct sw_plan plan = {.strategy = "invalidate",
+                                 .has_loader = true,
+                                 .group_bytes = 256u << 10};
+    begin_with(t, 2, off, 0, &plan);
+    unsigned key = key_of(t, 0);
+    (void)read_now(t, at(t, 1), key);
+    write_database(t, key);
+    set(t, at(t, 0), key);
+    pass(t, 100);
+    return is_kept(t);
+}
+
+static void test_r17_who_gets_no_value_hears_of_it(void **state)
+{
+    (void)state;
+    assert_needed(unheard_set, (struct off){.sync = KM_SYNC_R17_DROP});
+}
+
 /* -- schedules of rules that no promise depends on --------------------------------- */
 
 /* R8: the owner has not heard of deletes at the node that asks it. It waits for the first
@@ -741,6 +763,7 @@ int main(void)
         cmocka_unit_test(test_r8_what_is_lacking_is_waited_for_once),
         cmocka_unit_test(test_r8_the_next_node_answers),
         cmocka_unit_test(test_r9_an_owner_without_a_loader_peeks),
+        cmocka_unit_test(test_r17_who_gets_no_value_hears_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,7 +20,9 @@
 #pragma once
 
 #include "group/group_internal.h"
+#include "group/holders.h"
 #include "node/cluster_life.h"
+#include "peers/holders.h"
 #include "sim/cluster_world.h"
 #include "sim/streams.h"
 #include "store/store_internal.h"
@@ -29,6 +31,7 @@
 
 /* How the nodes of a run are. */
 struct sw_plan {
+    const char *strategy; /* NULL: broadcast */
     bool has_loader;
     size_t ring_bytes; /* of the logs; 0: as in real nodes */
     int64_t skew_ms;   /* how far the clocks may be wrong, in both directions */
@@ -189,6 +192,13 @@ static inline bool sw_may_keep(void *arg, struct km_version version,
            km_sync_may_keep(sw_node_of(node)->origins, version, view_id);
 }
 
+static inline bool sw_holds(void *arg, const struct km_strategy *strategy,
+                            uint32_t slot)
+{
+    const struct cw_node *node = arg;
+    return km_peers_holds(node->peers, strategy, slot, NULL);
+}
+
 static inline bool sw_merge(void *arg, uint64_t hlc)
 {
     struct cw_node *node = arg;
@@ -212,6 +222,7 @@ static const struct km_group_sync_ops sw_group_ops = {.enter = sw_enter,
                                                       .clear = sw_clear,
                                                       .invalidate =
                                                           sw_invalidate,
+                                                      .holds = sw_holds,
                                                       .may_keep = sw_may_keep};
 
 static inline uint32_t sw_add_group(void *arg, const char *name,
@@ -226,6 +237,16 @@ static inline kama_group *sw_group(void *owner, kama_bytes name)
 {
     struct cw_node *node = owner;
     return km_bytes_eq(name, KAMA_STR(CW_GROUP)) ? node->group : NULL;
+}
+
+static inline bool sw_gets_value(void *owner, kama_group *group, kama_bytes key,
+                                 const struct km_member_id *member)
+{
+    const struct cw_node *node = owner;
+    const struct km_strategy *strategy = km_group_strategy(group);
+    return strategy->kind == KM_STRATEGY_BROADCAST ||
+           km_peers_holds(node->peers, strategy, km_group_slot(group, key),
+                          member);
 }
 
 static inline void sw_lost_member(void *owner, uint64_t hlc, const char *why)
@@ -264,6 +285,7 @@ static inline void sw_said_goodbye(void *owner)
 
 static const struct km_sync_events sw_events = {.group = sw_group,
                                                 .lost_member = sw_lost_member,
+                                                .gets_value = sw_gets_value,
                                                 .log = sw_log,
                                                 .said_goodbye =
                                                     sw_said_goodbye};
@@ -346,8 +368,33 @@ static inline void sw_noticed(struct cw_node *node, struct km_view *view)
     sw_post_view(sw_node_of(node), view, false);
 }
 
+/* Forgets the keys that the node does not hold, as node/cluster_forget.c does it a minute
+ * after an adoption. */
+static inline void sw_forget(void *a, void *b)
+{
+    static struct km_slot_map unheld;
+    struct cw_node *node = a;
+    struct km_group_sweep sweep = {0};
+    (void)b;
+    if (node->phase != CW_RUNS) {
+        return;
+    }
+    memset(&unheld, 0, sizeof unheld);
+    for (unsigned key = 0; key < CW_KEYS; key++) {
+        if (!km_group_holds(node->group, cw_key(key))) {
+            km_slot_map_add(&unheld, km_group_slot(node->group, cw_key(key)));
+        }
+    }
+    while (km_group_forget_slots(node->group, &unheld, &sweep)) {
+    }
+}
+
 static inline void sw_adopted(struct cw_node *node, struct km_view *view)
 {
+    if (node->group != NULL && km_group_forgets(node->group)) {
+        km_ns after = sim_between(&node->cw->world, 100, 4000) * CW_MS;
+        cw_at(node, after, sw_forget, node, NULL);
+    }
     sw_post_view(sw_node_of(node), view, true);
 }
 
@@ -464,7 +511,8 @@ static inline void sw_prepare(struct cw_node *node, kama_group_options *options,
                               struct km_group_env *env)
 {
     const struct sw_plan *plan = &sw_of(node)->plan;
-    options->sync = "broadcast";
+    options->sync = plan->strategy != NULL ? plan->strategy : "broadcast";
+    env->address = km_member_address;
     options->max_bytes = plan->group_bytes;
     if (!plan->has_loader) {
         options->loader = NULL;
