@@ -294,7 +294,7 @@ static void on_swept(struct km_mail *mail)
     cluster->sweep = again ? KM_SWEEP_RUNS : KM_SWEEP_IDLE;
     km_mutex_unlock(&cluster->lock);
     if (ends) {
-        km_cluster_end(cluster);
+        km_cluster_look_end(cluster);
     } else if (again) {
         km_cluster_sweep(cluster);
     } else {
@@ -324,7 +324,8 @@ void km_cluster_sweep(struct km_cluster *cluster)
     }
 }
 
-bool km_cluster_sweep_has_ended(struct km_cluster *cluster)
+/* Returns whether no sweep runs. If one does, its end looks again. */
+static bool sweep_has_ended(struct km_cluster *cluster)
 {
     km_mutex_lock(&cluster->lock);
     bool ended = cluster->sweep == KM_SWEEP_IDLE;
@@ -333,10 +334,13 @@ bool km_cluster_sweep_has_ended(struct km_cluster *cluster)
     return ended;
 }
 
-void km_cluster_end(struct km_cluster *cluster)
+void km_cluster_look_end(struct km_cluster *cluster)
 {
-    km_loop_stop(cluster->control);
-    km_cluster_move(cluster, KM_CLUSTER_CLOSED);
+    bool is_idle = sweep_has_ended(cluster);
+    if (km_cluster_forget_stop(cluster) && is_idle) {
+        km_loop_stop(cluster->control);
+        km_cluster_move(cluster, KM_CLUSTER_CLOSED);
+    }
 }
 
 void km_cluster_groups_adopt(struct km_cluster *cluster, uint64_t adoption,
@@ -349,6 +353,7 @@ void km_cluster_groups_adopt(struct km_cluster *cluster, uint64_t adoption,
         km_group_adopt(km_registry_at(&node->registry, i), adoption, lost);
     }
     km_mutex_unlock(&node->lock);
+    km_cluster_forget_later(cluster);
     if (lost == NULL) {
         km_peers_swept(cluster->peers, adoption);
         return;

@@ -36,11 +36,9 @@ void km_cluster_groups_adopt(struct km_cluster *cluster, uint64_t adoption,
                              const struct km_slot_map *lost);
 /* Sweeps the groups on the pool, and tells the peers when that is done. */
 void km_cluster_sweep(struct km_cluster *cluster);
-/* Returns whether no sweep runs. If one does, its end is the end of the cluster.
- * Control loop. */
-bool km_cluster_sweep_has_ended(struct km_cluster *cluster);
-/* The peers have closed and no sweep runs: ends the control loop, on it. */
-void km_cluster_end(struct km_cluster *cluster);
+/* The peers have closed: ends the control loop, on it, if no job of the cluster runs. The
+ * last job that ends calls this again. */
+void km_cluster_look_end(struct km_cluster *cluster);
 /* A group was added after the start. node->lock is held. */
 void km_cluster_groups_added(struct km_cluster *cluster, kama_group *group);
 /* Empties each group that is not synchronized. Control loop. */

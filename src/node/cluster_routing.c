@@ -207,9 +207,7 @@ static void on_peers_closed(void *owner)
 {
     struct km_cluster *cluster = owner;
     km_cluster_steps_stop(cluster);
-    if (km_cluster_sweep_has_ended(cluster)) {
-        km_cluster_end(cluster);
-    }
+    km_cluster_look_end(cluster);
 }
 
 const struct km_peers_events km_cluster_peers_events = {

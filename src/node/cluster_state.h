@@ -17,6 +17,7 @@
 #include "net/loop.h"
 #include "net/pulse.h"
 #include "node/cluster.h"
+#include "node/cluster_forget.h"
 #include "node/cluster_life.h"
 #include "node/cluster_steps.h"
 #include "node/cluster_sync.h"
@@ -83,6 +84,7 @@ struct km_cluster {
     enum { KM_SWEEP_IDLE, KM_SWEEP_RUNS, KM_SWEEP_AGAIN } sweep; /* lock */
     bool ends_after_sweep; /* lock: the peers have closed during a sweep */
     uint64_t swept;        /* lock: the adoption that the sweep works for */
+    struct km_cluster_forget forget; /* the control loop's */
 
     struct km_mutex lock;
     struct km_cond changed; /* state, failure or wait_until */
