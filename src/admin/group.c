@@ -117,6 +117,7 @@ static json_t *group_json(kama_group *group)
     km_admin_json_int(&json, "loader_timeout_ms", info.loader_timeout_ms);
     km_admin_json_uint(&json, "loader_concurrency", info.loader_concurrency);
     km_admin_json_text(&json, "policy", info.policy);
+    km_admin_json_text(&json, "sync", info.sync);
     km_admin_json_uint(&json, "entries", stats.entries);
     km_admin_json_uint(&json, "bytes", stats.bytes);
     km_admin_json_set(&json, "options", options_json(&info));

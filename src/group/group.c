@@ -179,6 +179,7 @@ static kama_group *make_group(const kama_allocator *mem,
     group->block = block;
     group->mem = *mem;
     group->config = *config;
+    (void)km_strategy_format(&config->strategy, group->strategy);
     group->clock = env->clock != NULL ? env->clock : km_clock_system();
     group->observer = env->observer;
     if (config->strategy.kind != KM_STRATEGY_LOCAL) {

@@ -56,6 +56,7 @@ struct kama_group {
     struct km_group_sync sync; /* ops is NULL if it is not synchronized */
     uint32_t sync_number;      /* of the group in the log of the node */
     struct km_group_config config;
+    char strategy[KM_STRATEGY_TEXT_BYTES]; /* of config, in canonical text */
     kama_allocator mem;
     const struct km_clock *clock;
     char *name;

@@ -22,5 +22,6 @@ void km_group_info_get(const kama_group *group, struct km_group_info *ret_info)
         .loader_timeout_ms = config->loader_timeout_ms,
         .loader_concurrency = config->loader_concurrency,
         .policy = config->policy->name,
+        .sync = group->strategy,
     };
 }

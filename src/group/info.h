@@ -6,7 +6,8 @@
  *     km_group_info_get(group, &info);
  *
  * Cost: a copy of a few numbers. Threads: any thread. max_bytes is the only
- * member that changes during the life of a group (resize.h). Errors: none. Ownership: the name of the policy is static.
+ * member that changes during the life of a group (resize.h). Errors: none. Ownership: the
+ * name of the policy is static, and `sync` lives as long as the group.
  */
 #pragma once
 
@@ -24,6 +25,9 @@ struct km_group_info {
     int64_t loader_timeout_ms;
     uint32_t loader_concurrency;
     const char *policy; /* static */
+    /* The strategy by which nodes keep the values (option `sync`), in the same words on
+     * all nodes that have the same one. */
+    const char *sync;
 };
 
 /* Writes the configuration of the group. */

@@ -217,6 +217,7 @@ static kama_status append_info(struct km_buf *buf, uint32_t number,
         .loader_timeout_ms = info->loader_timeout_ms,
         .loader_concurrency = info->loader_concurrency,
         .policy = KAMA_STR(info->policy),
+        .sync = KAMA_STR(info->sync),
         .entries = stats.entries,
         .bytes = stats.bytes,
     };

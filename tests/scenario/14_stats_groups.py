@@ -121,8 +121,9 @@ class StatsAndGroups(unittest.TestCase):
         self.assertEqual(
             (loads.name, loads.max_bytes, loads.ttl_ms, loads.negative_ttl_ms,
              loads.has_loader, loads.loader_timeout_ms,
-             loads.loader_concurrency, loads.policy),
-            ("loads", 8 << 20, 90000, 2000, True, 7000, 9, "lru"))
+             loads.loader_concurrency, loads.policy, loads.sync),
+            ("loads", 8 << 20, 90000, 2000, True, 7000, 9, "lru",
+             "broadcast"))
         self.assertEqual([(o.name, o.value) for o in loads.options],
                          [("ttl_jitter", "10")])
 

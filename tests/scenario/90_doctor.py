@@ -123,7 +123,8 @@ class RealNodes(Examining):
     def test_groups_that_differ(self):
         with Cluster(2, "--group", "g:max_bytes=1m,ttl=5s") as cluster:
             third = cluster.add("--group", "more:max_bytes=1m")
-            third.arguments[1] = "g:max_bytes=2m,ttl=6s,ttl_jitter=10"
+            third.arguments[1] = (
+                "g:max_bytes=2m,ttl=6s,ttl_jitter=10,sync=owner")
             third.start()
             cluster.wait_view()
             _, report = self.doctor(cluster.nodes[0])
@@ -134,12 +135,17 @@ class RealNodes(Examining):
                 differs = ("group-options", member.advertise) in texts
                 self.assertEqual(differs, member.advertise != first and
                                  third.advertise in (member.advertise, first))
+                self.assertEqual(("group-sync", member.advertise) in texts,
+                                 differs)
                 self.assertEqual(("group-missing", member.advertise) in texts,
                                  member is not third)
             text = next(t for (i, _), t in texts.items()
                         if i == "group-options")
             for option in ("max_bytes", "ttl_ms", "other options"):
                 self.assertIn(option, text)
+            text = next(t for (i, _), t in texts.items() if i == "group-sync")
+            for strategy in ("sync=broadcast", "sync=owner"):
+                self.assertIn(strategy, text)
 
     @unittest.skipUnless(FAKETIME, "faketime is missing")
     def test_a_clock_that_is_wrong(self):

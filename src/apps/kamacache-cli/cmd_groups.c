@@ -56,6 +56,7 @@ static json_t *group_json(const struct km_msg_group_info *info)
                 cli_json_set(o, "loader_concurrency",
                              cli_json_uint(info->loader_concurrency)) &&
                 cli_json_set_bytes(o, "policy", info->policy) &&
+                cli_json_set_bytes(o, "sync", info->sync) &&
                 cli_json_set(o, "entries", cli_json_uint(info->entries)) &&
                 cli_json_set(o, "bytes", cli_json_uint(info->bytes)) &&
                 set_options(o, info->options);
