@@ -52,6 +52,7 @@ static const struct km_pb_message *const tables[] = {
     &km_msg_peer_mutation_pb,
     &km_msg_peer_mutate_request_pb,
     &km_msg_peer_mutate_result_pb,
+    &km_msg_sync_strategy_pb,
     &km_msg_sync_hello_pb,
     &km_msg_sync_welcome_pb,
     &km_msg_sync_group_pb,

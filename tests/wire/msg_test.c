@@ -80,6 +80,7 @@ static const struct {
     {"kama.peer.v1.Mutation", &km_msg_peer_mutation_pb},
     {"kama.peer.v1.MutateRequest", &km_msg_peer_mutate_request_pb},
     {"kama.peer.v1.MutateResult", &km_msg_peer_mutate_result_pb},
+    {"kama.peer.v1.SyncStrategy", &km_msg_sync_strategy_pb},
     {"kama.peer.v1.SyncHello", &km_msg_sync_hello_pb},
     {"kama.peer.v1.SyncWelcome", &km_msg_sync_welcome_pb},
     {"kama.peer.v1.SyncGroup", &km_msg_sync_group_pb},

@@ -29,6 +29,8 @@ KM_PB_DEFINE(km_msg_peer_mutate_request, km_msg_peer_mutate_request_pb,
              KM_MSG_PEER_MUTATE_REQUEST)
 KM_PB_DEFINE(km_msg_peer_mutate_result, km_msg_peer_mutate_result_pb,
              KM_MSG_PEER_MUTATE_RESULT)
+KM_PB_DEFINE(km_msg_sync_strategy, km_msg_sync_strategy_pb,
+             KM_MSG_SYNC_STRATEGY)
 KM_PB_DEFINE(km_msg_sync_hello, km_msg_sync_hello_pb, KM_MSG_SYNC_HELLO)
 KM_PB_DEFINE(km_msg_sync_welcome, km_msg_sync_welcome_pb, KM_MSG_SYNC_WELCOME)
 KM_PB_DEFINE(km_msg_sync_group, km_msg_sync_group_pb, KM_MSG_SYNC_GROUP)

@@ -171,13 +171,21 @@ KM_PB_DECLARE(km_msg_peer_mutate_result, km_msg_peer_mutate_result_pb,
 
 /* -- the stream of mutations ----------------------------------------------- */
 
+#define KM_MSG_SYNC_STRATEGY(X, M)                                             \
+    X(M, 1, FIXED64, group, _)                                                 \
+    X(M, 2, FIXED64, digest, _)                                                \
+    X(M, 3, BYTES, text, _)
+KM_PB_DECLARE(km_msg_sync_strategy, km_msg_sync_strategy_pb,
+              KM_MSG_SYNC_STRATEGY);
+
 #define KM_MSG_SYNC_HELLO(X, M)                                                \
     X(M, 1, MESSAGE, sender, (km_msg_peer_sender, km_msg_peer_sender_pb))      \
     X(M, 2, BYTES, expected_id, _)                                             \
     X(M, 3, UINT32, proto_min, _)                                              \
     X(M, 4, UINT32, proto_max, _)                                              \
     X(M, 5, UINT64, wall_ms, _)                                                \
-    X(M, 6, FIXED64, clock, _)
+    X(M, 6, FIXED64, clock, _)                                                 \
+    X(M, 8, LIST, strategies, _)
 KM_PB_DECLARE(km_msg_sync_hello, km_msg_sync_hello_pb, KM_MSG_SYNC_HELLO);
 
 #define KM_MSG_SYNC_WELCOME(X, M)                                              \
@@ -187,7 +195,8 @@ KM_PB_DECLARE(km_msg_sync_hello, km_msg_sync_hello_pb, KM_MSG_SYNC_HELLO);
     X(M, 4, UINT64, applied, _)                                                \
     X(M, 5, UINT64, wall_ms, _)                                                \
     X(M, 6, FIXED64, clock, _)                                                 \
-    X(M, 7, FIXED64, view_id, _)
+    X(M, 7, FIXED64, view_id, _)                                               \
+    X(M, 8, LIST, strategies, _)
 KM_PB_DECLARE(km_msg_sync_welcome, km_msg_sync_welcome_pb, KM_MSG_SYNC_WELCOME);
 
 #define KM_MSG_SYNC_GROUP(X, M)                                                \
