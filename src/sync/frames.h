@@ -25,7 +25,7 @@
 #include "sync/log.h"
 #include "wire/msg/peer.h"
 
-/* The numbers of the fields of SyncRequest and of SyncGap. */
+/* The numbers of the fields of SyncRequest, and of SyncGap and others. */
 enum {
     KM_SYNC_FIELD_HELLO = 1,
     KM_SYNC_FIELD_WELCOME = 1, /* of SyncResponse */
@@ -33,6 +33,7 @@ enum {
     KM_SYNC_FIELD_GAP = 7,
     KM_SYNC_FIELD_HEARTBEAT = 8,
     KM_SYNC_FIELD_VIEW = 9,
+    KM_SYNC_FIELD_STRATEGIES = 8, /* of SyncHello and SyncWelcome */
     KM_SYNC_FIELD_BYE = 10,
     KM_SYNC_FIELD_CHUNK = 11
 };

@@ -6,6 +6,7 @@
 #include "sync/acks.h"
 #include "sync/receiver.h"
 #include "sync/sender.h"
+#include "sync/strategies.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -56,6 +57,7 @@ static void inherit(struct km_sync_member *member,
 static void free_member(struct km_sync *sync, struct km_sync_member *member)
 {
     km_sync_origin_unref(sync->mem, member->origin);
+    km_mem_free(sync->mem, member->differences);
     km_mem_free(sync->mem, member->address);
     km_mem_free(sync->mem, member);
 }
@@ -189,6 +191,7 @@ static void part(struct km_sync_member *member)
                        "the sender is no member any more");
     }
     km_sync_out_stop(&member->out);
+    km_sync_strategies_part(member);
     km_list_remove(&member->node);
     free_member(sync, member);
 }

@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "sync/apply.h"
 #include "sync/members.h"
+#include "sync/strategies.h"
 
 #include <string.h>
 
@@ -104,8 +105,8 @@ static void reply(struct km_sync_in *in,
     kama_status st = KAMA_OK;
     km_buf_reset(&sync->head, KM_SYNC_FRAME_BYTES);
     if (welcome != NULL) {
-        st = km_pb_append_element(&sync->head, KM_SYNC_FIELD_WELCOME,
-                                  &km_msg_sync_welcome_pb, welcome);
+        st = km_sync_strategies_put(sync, KM_SYNC_FIELD_WELCOME,
+                                    &km_msg_sync_welcome_pb, welcome);
     }
     if (st == KAMA_OK) {
         st = km_pb_append(&sync->head, &km_msg_sync_response_pb, &response);
@@ -258,7 +259,9 @@ static const char *refuse_hello(const struct km_sync *sync,
 }
 
 /* The clock of a Hello is looked at, and not merged: after a Gap the floors rise to the clock
- * of this node, and all that follows the Gap would be below it. */
+ * of this node, and all that follows the Gap would be below it. The strategies of a sender
+ * that no view has yet are not needed: the stream to it, which begins with the view, brings
+ * them with its Welcome. */
 static void on_hello(struct km_sync_in *in, kama_bytes message)
 {
     struct km_sync *sync = in->sync;
@@ -277,6 +280,12 @@ static void on_hello(struct km_sync_in *in, kama_bytes message)
     }
     memcpy(in->id.bytes, hello.sender.id.data, KM_MEMBER_ID_BYTES);
     struct km_sync_member *member = km_sync_member_find(sync, &in->id);
+    if (member != NULL &&
+        km_sync_strategies_learn(member, hello.strategies) != KAMA_OK) {
+        km_sync_in_end(in, KAMA_ERR_MALFORMED,
+                       "the strategies of the groups cannot be read");
+        return;
+    }
     if (member != NULL) {
         welcome(in, member);
         return;

@@ -9,6 +9,7 @@
 #include "sync/course.h"
 #include "sync/members.h"
 #include "sync/pin.h"
+#include "sync/strategies.h"
 
 #include <string.h>
 
@@ -154,8 +155,13 @@ static void say_hello(struct km_sync_out *out)
         .proto_max = KM_SYNC_PROTO,
         .wall_ms = sync->env.wall_ms(sync->env.arg),
         .clock = log.hlc};
-    (void)km_sync_out_send_field(out, KM_SYNC_FIELD_HELLO,
-                                 &km_msg_sync_hello_pb, &hello);
+    km_buf_reset(&sync->head, KM_SYNC_FRAME_BYTES);
+    if (km_sync_strategies_put(sync, KM_SYNC_FIELD_HELLO, &km_msg_sync_hello_pb,
+                               &hello) == KAMA_OK) {
+        (void)km_sync_out_send_head(out);
+    } else {
+        km_sync_out_hang_up(out);
+    }
 }
 
 void km_sync_out_start(struct km_sync_out *out)
@@ -253,6 +259,10 @@ static void on_welcome(struct km_sync_out *out, kama_bytes message)
         km_pb_decode(&km_msg_sync_welcome_pb, message, &welcome) == KAMA_OK
             ? refuse_welcome(out, &welcome)
             : "its answer is malformed";
+    if (why == NULL &&
+        km_sync_strategies_learn(out->member, welcome.strategies) != KAMA_OK) {
+        why = "the strategies of its groups cannot be read";
+    }
     if (why != NULL) {
         km_sync_say(sync, KM_LOG_DEBUG, out->member->address,
                     "no mutations go to %s: %s", out->member->address, why);

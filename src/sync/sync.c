@@ -229,11 +229,21 @@ void km_sync_grew(struct km_sync *sync)
     each_out(sync, km_sync_out_pump);
 }
 
-/* R15. Nothing is sent before both sides have said again how far they are. */
-void km_sync_woke(struct km_sync *sync)
+static void say_hello_again(struct km_sync *sync)
 {
     each_out(sync, km_sync_out_stop);
     km_sync_members_follow(sync);
+}
+
+void km_sync_regrouped(struct km_sync *sync)
+{
+    say_hello_again(sync);
+}
+
+/* R15. Nothing is sent before both sides have said again how far they are. */
+void km_sync_woke(struct km_sync *sync)
+{
+    say_hello_again(sync);
 }
 
 /* -- R11 ------------------------------------------------------------------------------------ */

@@ -69,10 +69,20 @@ struct km_sync_env {
     void *arg;
 };
 
+/* A group of this node, and its strategy in canonical text, which is equal exactly if two
+ * nodes keep the values in the same way. Both live as long as the node. */
+struct km_sync_strategy {
+    const char *group;
+    const char *text;
+};
+
 /* The effects of the machine on its node. */
 struct km_sync_events {
     /* Returns the group of that name, or NULL. */
     kama_group *(*group)(void *owner, kama_bytes name);
+    /* Returns whether the node has an i-th group, and which one that is. The order of the
+     * groups does not change. NULL: the strategies are not compared. */
+    bool (*strategy)(void *owner, uint32_t i, struct km_sync_strategy *ret);
     /* R14. A member is gone whose last mutations may be missing here: R6 of the groups
      * that must show nothing of which that may be true. why: a sentence. */
     void (*lost_member)(void *owner, uint64_t hlc, const char *why);
@@ -122,6 +132,9 @@ void km_sync_notice(struct km_sync *sync, struct km_view *view);
 void km_sync_adopt(struct km_sync *sync, struct km_view *view);
 /* R10. A life went by unseen: all groups are invalidated (R6). */
 void km_sync_forget(struct km_sync *sync);
+/* R3. The node has another group: the streams begin anew, so that both sides compare its
+ * strategy. */
+void km_sync_regrouped(struct km_sync *sync);
 /* The log has grown. */
 void km_sync_grew(struct km_sync *sync);
 /* R1. Waits for the acknowledgement of a mutation of this node. `done` may run inside. A

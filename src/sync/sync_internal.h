@@ -16,6 +16,9 @@
 #include "sync/rules.h"
 #include "sync/sync.h"
 
+/* So much of the strategy of another node is shown. */
+#define KM_SYNC_STRATEGY_SHOWN_BYTES 96
+
 /* So many records are read from the log at a time. */
 #define KM_SYNC_READ 128
 
@@ -104,6 +107,13 @@ struct km_sync_in {
     struct km_sync_in_chunk chunk;
 };
 
+/* A group whose strategy is another one on a member. */
+struct km_sync_difference {
+    const char *group; /* of this node */
+    const char *here;
+    char there[KM_SYNC_STRATEGY_SHOWN_BYTES];
+};
+
 struct km_sync_member {
     struct km_list node;
     struct km_sync *sync;
@@ -126,6 +136,10 @@ struct km_sync_member {
     uint64_t duplicates;
     uint64_t gaps;
     km_ns gap_at; /* when the newest one came */
+    /* ---- on both sides ---- */
+    struct km_sync_difference *differences; /* owned */
+    uint32_t difference_count;
+    struct km_sync_named differing; /* the groups of these, in the log */
     /* ---- to it ---- */
     struct km_sync_out out;
 };

@@ -64,9 +64,10 @@ struct node {
     struct km_sync *sync;
     kama_group *groups[GROUPS];
     uint32_t numbers[GROUPS];
-    unsigned hidden;   /* groups that the streams do not find: bits */
-    bool slow;         /* its network takes nothing */
-    unsigned drops_to; /* nodes that are sent no values: bits */
+    unsigned hidden; /* groups that the streams do not find: bits */
+    const char *strategies[GROUPS]; /* NULL: "broadcast" */
+    bool slow;                      /* its network takes nothing */
+    unsigned drops_to;              /* nodes that are sent no values: bits */
     unsigned invalidations;
     unsigned goodbyes;
     unsigned lines;
@@ -514,6 +515,23 @@ static inline kama_group *on_group(void *owner, kama_bytes name)
     return NULL;
 }
 
+static inline bool on_strategy(void *owner, uint32_t i,
+                               struct km_sync_strategy *ret)
+{
+    static const char *const names[GROUPS] = {"g0", "g1"};
+    const struct node *n = owner;
+    for (unsigned g = 0; g < GROUPS; g++) {
+        if ((n->hidden >> g & 1) == 0 && i-- == 0) {
+            *ret = (struct km_sync_strategy){.group = names[g],
+                                             .text = n->strategies[g] != NULL
+                                                         ? n->strategies[g]
+                                                         : "broadcast"};
+            return true;
+        }
+    }
+    return false;
+}
+
 static inline void on_lost_member(void *owner, uint64_t hlc, const char *why)
 {
     struct node *n = owner;
@@ -563,6 +581,7 @@ static inline void on_said_goodbye(void *owner)
 
 static const struct km_sync_events world_events = {
     .group = on_group,
+    .strategy = on_strategy,
     .lost_member = on_lost_member,
     .gets_value = on_gets_value,
     .log = on_line,
