@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "sync/pin.h"
 #include "sync/sender.h"
+#include "sync/strategies.h"
 
 #define PART_BYTES (KM_SYNC_FRAME_BYTES / 2)
 
@@ -148,14 +149,17 @@ static int64_t left_of(const struct km_sync *sync, km_ns expires_at)
                : 1;
 }
 
-/* R17. Returns whether the value goes to the member: others hear the version of the SET,
- * as a Drop, so that they do not keep an older value. */
+/* R17. Returns whether the value goes to the member: others, and those that have another
+ * strategy, hear the version of the SET, as a Drop, so that they do not keep an older
+ * value. */
 static bool gets_value(const struct km_sync_out *out, kama_group *group,
-                       kama_bytes key)
+                       const struct km_sync_mutation *m)
 {
     const struct km_sync *sync = sync_of(out);
-    return sync->events->gets_value == NULL ||
-           sync->events->gets_value(sync->owner, group, key, &out->member->id);
+    return !km_sync_strategies_differ(out->member, m->number) &&
+           (sync->events->gets_value == NULL ||
+            sync->events->gets_value(sync->owner, group, m->key,
+                                     &out->member->id));
 }
 
 /* R2. Reads the value of a SET, and what is left of its time. If the entry is gone or has
@@ -171,7 +175,7 @@ static kama_value *complete(const struct km_sync_out *out,
     struct km_version version = {.hlc = m->hlc, .origin = origin};
     kama_group *group = group_of(sync, m->number)->group;
     kama_value *value =
-        group != NULL && gets_value(out, group, m->key)
+        group != NULL && gets_value(out, group, m)
             ? km_group_value_of(group, m->key, version, &m->ttl_ms)
             : NULL;
     if (value == NULL) {

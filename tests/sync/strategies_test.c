@@ -4,6 +4,7 @@
  *
  *     same           nothing is said
  *     named          each side says once which group, which node and both strategies
+ *     Drops          no value of the group travels, and nothing old is shown
  *     ends           a new life with the same strategy ends it, and so does leaving
  *     added          a group that is added to a running node is compared at once
  *     earlier        a node that sends no digests is not compared
@@ -66,6 +67,33 @@ static void test_named(void **state)
     assert_true(differ(&w->nodes[1], &w->nodes[0], 1));
     assert_false(differ(&w->nodes[1], &w->nodes[2], 1));
     assert_false(differ(&w->nodes[1], &w->nodes[0], 0));
+    world_free(w);
+}
+
+/* A set of the group is a Drop between the two, and a set of another group or between
+ * others is not. */
+static void test_drops(void **state)
+{
+    (void)state;
+    struct world *w = world_with(3, "owner");
+    struct node *n = w->nodes;
+    world_run(w, 100 * KM_NS_PER_MS);
+    for (unsigned i = 0; i < 3; i++) {
+        set_in(&n[i], 1, 1 + i, 50, KAMA_TTL_FOREVER);
+        set_in(&n[i], 0, 1 + i, 50, KAMA_TTL_FOREVER);
+    }
+    world_run(w, 100 * KM_NS_PER_MS);
+    assert_int_equal(shown_in(&n[1], 1, 1), 0);
+    assert_int_equal(shown_in(&n[2], 1, 1), 0);
+    assert_int_equal(shown_in(&n[0], 1, 2), 0);
+    assert_int_not_equal(shown_in(&n[2], 1, 2), 0);
+    assert_int_not_equal(shown_in(&n[1], 0, 1), 0);
+    /* The Drop of a later value removes an earlier one, however large the later one is. */
+    set_in(&n[0], 1, 2, 200000, KAMA_TTL_FOREVER);
+    world_run(w, 100 * KM_NS_PER_MS);
+    assert_int_equal(shown_in(&n[1], 1, 2), 0);
+    assert_int_equal(shown_in(&n[2], 1, 2), 0);
+    assert_true(is_converged(w, OR_NOTHING));
     world_free(w);
 }
 
@@ -280,7 +308,7 @@ static void test_memory(void **state)
         world_run(w, 5 * KM_NS_PER_S);
         assert_true(differ(&n[0], &n[1], 1));
         assert_true(differ(&n[1], &n[0], 1));
-        assert_int_not_equal(shown_in(&n[1], 1, 1), 0);
+        assert_int_equal(shown_in(&n[1], 1, 1), 0);
         world_free(w);
     }
 }
@@ -288,10 +316,11 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same),    cmocka_unit_test(test_named),
-        cmocka_unit_test(test_ends),    cmocka_unit_test(test_added),
-        cmocka_unit_test(test_earlier), cmocka_unit_test(test_many),
-        cmocka_unit_test(test_hostile), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_same),   cmocka_unit_test(test_named),
+        cmocka_unit_test(test_drops),  cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_added),  cmocka_unit_test(test_earlier),
+        cmocka_unit_test(test_many),   cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
