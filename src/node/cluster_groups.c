@@ -373,6 +373,7 @@ void km_cluster_groups_added(struct km_cluster *cluster, kama_group *group)
     kama_node *node = cluster->node;
     KM_ASSERT_HELD(&node->lock);
     km_group_adopt(group, atomic_load(&node->adoption), NULL);
+    km_cluster_sync_regrouped(cluster->sync);
 }
 
 void km_cluster_groups_forget(struct km_cluster *cluster)

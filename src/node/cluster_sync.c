@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/status.h"
 #include "group/holders.h"
+#include "group/info.h"
 #include "group/sync_apply.h"
 #include "node/cluster_state.h"
 #include "node/cluster_sync_state.h"
@@ -18,6 +19,21 @@ static kama_group *find_group(void *owner, kama_bytes name)
     const struct km_cluster_sync *sync = owner;
     kama_group *group = km_registry_find(&sync->node->registry, name);
     return group != NULL && km_group_is_synced(group) ? group : NULL;
+}
+
+static bool strategy_of(void *owner, uint32_t i, struct km_sync_strategy *ret)
+{
+    const struct km_cluster_sync *sync = owner;
+    const struct km_registry *registry = &sync->node->registry;
+    struct km_group_info info;
+    if (i >= km_registry_count(registry)) {
+        return false;
+    }
+    const kama_group *group = km_registry_at(registry, i);
+    km_group_info_get(group, &info);
+    *ret = (struct km_sync_strategy){.group = kama_group_name(group),
+                                     .text = info.sync};
+    return true;
 }
 
 static void on_lost_member(void *owner, uint64_t hlc, const char *why)
@@ -67,6 +83,7 @@ static void on_missed(void *owner, uint32_t number)
 
 static const struct km_sync_events events = {
     .group = find_group,
+    .strategy = strategy_of,
     .lost_member = on_lost_member,
     .gets_value = gets_value,
     .log = log_line,

@@ -98,6 +98,9 @@ void km_cluster_sync_unwatch(struct km_cluster_sync *sync);
 /* R10. A life of a member went by unseen: all groups are invalidated. Any thread. */
 void km_cluster_sync_forget(struct km_cluster_sync *sync);
 
+/* R3. The node has another group, whose strategy the members have to compare. Any thread. */
+void km_cluster_sync_regrouped(struct km_cluster_sync *sync);
+
 /* -- the stop, in this order ------------------------------------------------- */
 
 /* Ends the streams of the other nodes, so that the server can drain. */

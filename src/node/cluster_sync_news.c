@@ -154,6 +154,9 @@ static void handle(struct km_cluster_sync *sync,
         take_view(sync, v->view, v->adopted);
     }
     take_newest(sync, news);
+    if (news->regrouped) {
+        km_sync_regrouped(sync->machine);
+    }
     if (news->goodbye_until != 0) {
         say_goodbye(sync, news->goodbye_until);
     }
@@ -285,6 +288,13 @@ void km_cluster_sync_forget(struct km_cluster_sync *sync)
 {
     km_mutex_lock(&sync->lock);
     sync->news.forget = true;
+    unlock_and_post(sync);
+}
+
+void km_cluster_sync_regrouped(struct km_cluster_sync *sync)
+{
+    km_mutex_lock(&sync->lock);
+    sync->news.regrouped = true;
     unlock_and_post(sync);
 }
 

@@ -34,7 +34,8 @@ struct km_sync_news {
      * before them are missing, because there was no memory. */
     struct km_view *noticed;
     struct km_view *adopted;
-    bool forget; /* a life went by unseen (R10) */
+    bool forget;    /* a life went by unseen (R10) */
+    bool regrouped; /* the node has another group (R3) */
     bool refuse;
     km_ns goodbye_until; /* 0: no goodbye */
     bool close;

@@ -24,6 +24,7 @@
 
 static struct etcd_server etcd;
 static atomic_int loads;
+static atomic_int differences;
 
 /* -- nodes ------------------------------------------------------------------ */
 
@@ -34,32 +35,56 @@ static kama_status load(void *arg, const kama_load *req, kama_sink *out)
     return kama_sink_set(out, req->key, NULL);
 }
 
-static kama_group *add_group(kama_node *node, const char *name, bool loader)
+static kama_group *add_group_with(kama_node *node, const char *name,
+                                  const char *sync, bool loader)
 {
     kama_group_options options;
     kama_group *group = NULL;
     kama_group_options_init(&options);
     options.name = name;
-    options.sync = "broadcast";
+    options.sync = sync;
     options.loader = loader ? load : NULL;
     assert_int_equal(kama_node_add_group(node, &options, &group), KAMA_OK);
     return group;
+}
+
+static kama_group *add_group(kama_node *node, const char *name, bool loader)
+{
+    return add_group_with(node, name, "broadcast", loader);
+}
+
+static void init_options(kama_node_options *options, const kama_allocator *mem)
+{
+    kama_node_options_init(options);
+    options->listen = "127.0.0.1:0";
+    options->threads = 1;
+    options->etcd = etcd.address;
+    options->require_discovery = 1;
+    options->allocator = mem;
 }
 
 static kama_node *new_node(const kama_allocator *mem)
 {
     kama_node_options options;
     kama_node *node = NULL;
-    kama_node_options_init(&options);
-    options.listen = "127.0.0.1:0";
-    options.threads = 1;
-    options.etcd = etcd.address;
-    options.require_discovery = 1;
-    options.allocator = mem;
+    init_options(&options, mem);
     assert_int_equal(kama_node_new(&options, &node), KAMA_OK);
     (void)add_group(node, "values", false);
     (void)add_group(node, "loaded", true);
     return node;
+}
+
+/* Counts the lines about a group "late" that is owner's at the other node. */
+static void count_difference(void *arg, const kama_node_event *event)
+{
+    (void)arg;
+    if (strstr(event->message, "has sync=") != NULL) {
+        assert_int_equal(event->level, 2);
+        assert_non_null(strstr(event->message,
+                               "group late has sync=local here and sync=owner "
+                               "on 127.0.0.1:"));
+        atomic_fetch_add(&differences, 1);
+    }
 }
 
 static kama_node *start_node(void)
@@ -683,6 +708,30 @@ static void test_a_group_is_added(void **state)
     kama_node_free(two);
 }
 
+/* Two groups that are added while the nodes run, and of which one has another strategy on
+ * each: the node that has added it last says so. */
+static void test_a_strategy_differs(void **state)
+{
+    (void)state;
+    kama_node *one = start_node();
+    atomic_store(&differences, 0);
+    kama_node_options options;
+    kama_node *two = NULL;
+    init_options(&options, NULL);
+    options.event = count_difference;
+    assert_int_equal(kama_node_new(&options, &two), KAMA_OK);
+    assert_int_equal(kama_node_start(two), KAMA_OK);
+    WAIT_UNTIL(is_linked(one, 1) && is_linked(two, 1));
+    (void)add_group_with(one, "same", "owner", false);
+    (void)add_group_with(one, "late", "owner", false);
+    (void)add_group_with(two, "same", "owner", false);
+    (void)add_group_with(two, "late", "local", false);
+    WAIT_UNTIL(atomic_load(&differences) == 1);
+    kama_node_free(one);
+    kama_node_free(two);
+    assert_int_equal(atomic_load(&differences), 1);
+}
+
 /* One after the other, an allocation of a node fails that receives mutations: it may
  * have fewer entries, but none that is old. */
 static void receive_short_of_memory(kama_node *one, long long n)
@@ -773,6 +822,7 @@ int main(void)
         TEST(test_another_id),
         TEST(test_another_id_under_way),
         TEST(test_a_group_is_added),
+        TEST(test_a_strategy_differs),
         TEST(test_allocations_may_fail),
     };
     if (!etcd_is_installed()) {
