@@ -1928,6 +1928,9 @@ typedef struct kama_member {
     uint32_t quarantined;
     /* 1 if a stream carries the mutations of the asked node to the member. */
     uint32_t sync_up;
+    /* How many groups have another strategy (option sync) on the member than on the
+     * asked node; the two tell each other only that keys of these have changed. */
+    uint32_t sync_differing;
 } kama_member;
 
 typedef void (*kama_member_fn)(void *arg, const kama_member *member);
@@ -2020,6 +2023,10 @@ typedef struct kama_node_info {
     /* How long the start took until the node served, in milliseconds; 0 before
      * that. */
     uint64_t start_ms;
+    /* A sentence that names a group whose strategy (option sync) is another one on a
+     * member, the member and both strategies; "" if there is none. Up to a quarter of a
+     * second old. */
+    const char *sync_differs;
 } kama_node_info;
 
 typedef void (*kama_node_info_fn)(void *arg, const kama_node_info *info);

@@ -44,6 +44,7 @@ static void on_node(void *arg, const kama_node_info *info)
     km_admin_json_bool(json, "ready", info->ready);
     km_admin_json_texts(json, "missing", info->missing, info->missing_count);
     km_admin_json_text(json, "degraded", info->degraded);
+    km_admin_json_text(json, "sync_differs", info->sync_differs);
     km_admin_json_uint(json, "start_ms", info->start_ms);
 }
 

@@ -59,6 +59,9 @@ static void on_node(void *arg, const kama_node_info *info)
         if (info->degraded[0] != '\0') {
             km_admin_reply_line(reply, "degraded: %s", info->degraded);
         }
+        if (info->sync_differs[0] != '\0') {
+            km_admin_reply_line(reply, "degraded: %s", info->sync_differs);
+        }
     }
 }
 

@@ -14,6 +14,7 @@ json_t *km_admin_sync_stream(const kama_member *member)
     km_admin_json_bool(&json, "up", member->sync_up);
     km_admin_json_bool(&json, "unsynced", member->unsynced);
     km_admin_json_bool(&json, "quarantined", member->quarantined);
+    km_admin_json_uint(&json, "differing", member->sync_differing);
     km_admin_json_uint(&json, "lag_ns", member->sync_lag_ns);
     km_admin_json_uint(&json, "lag_entries", member->sync_queue);
     km_admin_json_uint(&json, "acked", member->sync_acked);

@@ -271,6 +271,8 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 #define KM_SYNC_VIEWS_KEPT 256  /* ids of views that were adopted */
 #define KM_SYNC_PROTO 1         /* the version of the messages */
 #define KM_SYNC_GROUPS_MAX 4096 /* numbers of groups in one stream */
+/* So much of the strategy of a group on another node is shown. */
+#define KM_SYNC_STRATEGY_BYTES 96
 
 /* -- nodes --------------------------------------------------------------- */
 #define KM_NODE_THREADS_MAX 64

@@ -184,6 +184,7 @@ static void source_node(void *arg, km_cluster_node_fn cb, void *cb_arg)
     const char *missing[KM_STEP_COUNT];
     char address[KM_MEMBER_ADDRESS_BYTES];
     char listen[sizeof node->address];
+    char differs[KM_EVENT_BYTES_MAX];
     struct km_cluster_node shown = {
         .listen = listen,
         .cluster = node->config.cluster.name,
@@ -192,9 +193,11 @@ static void source_node(void *arg, km_cluster_node_fn cb, void *cb_arg)
         .missing = missing,
         .advertise = address,
         .admin = node->admin != NULL ? node->admin : "",
+        .sync_differs = differs,
     };
     struct counted counted = {0};
     km_node_copy_address(node, listen, sizeof listen);
+    km_cluster_sync_differs(cluster->sync, differs);
     km_mutex_lock(&cluster->lock);
     (void)km_text_printf(address, sizeof address, "%s", cluster->address);
     memcpy(shown.id, cluster->id.bytes, sizeof shown.id);

@@ -31,6 +31,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "group/sync.h"
 #include "services/cluster.h"
 #include "services/sync_source.h"
@@ -118,3 +119,6 @@ void km_cluster_sync_goodbye(struct km_cluster_sync *sync, km_ns until);
 void km_cluster_sync_find(struct km_cluster_sync *sync,
                           const uint8_t id[KM_MEMBER_ID_BYTES],
                           struct km_cluster_stream *ret_stream);
+/* Writes a sentence about a group that has another strategy on a member; "": there is none. */
+void km_cluster_sync_differs(struct km_cluster_sync *sync,
+                             char ret_text[KM_EVENT_BYTES_MAX]);

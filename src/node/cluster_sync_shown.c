@@ -2,6 +2,7 @@
 /* The streams as they are seen from outside: a copy for people, and the question of the
  * start whether all of them stand. */
 #include "base/container.h"
+#include "base/text.h"
 #include "node/cluster_state.h"
 #include "node/cluster_sync_state.h"
 #include "node/node.h"
@@ -54,14 +55,29 @@ static void show_row(void *arg, const struct km_sync_member_info *info)
                    .gaps_received = info->gaps_received,
                    .gap_age_ms = info->gap_age / KM_NS_PER_MS,
                    .unsynced = info->unsynced,
-                   .quarantined = info->quarantined}};
+                   .quarantined = info->quarantined,
+                   .differing = info->difference_count}};
+}
+
+/* Names the first group that differs, and the first member on which it does. */
+static void show_difference(void *arg, const struct km_sync_member_info *info)
+{
+    struct km_cluster_sync *sync = arg;
+    if (info->difference_count > 0 && sync->differs[0] == '\0') {
+        const struct km_sync_difference *d = &info->differences[0];
+        (void)km_text_printf(sync->differs, sizeof sync->differs,
+                             "group %s has sync=%s here and sync=%s on %s",
+                             d->group, d->here, d->there, info->address);
+    }
 }
 
 void km_cluster_sync_show(struct km_cluster_sync *sync)
 {
     km_mutex_lock(&sync->lock);
     sync->shown_count = 0;
+    sync->differs[0] = '\0';
     km_sync_visit(sync->machine, show_row, sync);
+    km_sync_visit(sync->machine, show_difference, sync);
     km_mutex_unlock(&sync->lock);
 }
 
@@ -98,6 +114,14 @@ void km_cluster_sync_find(struct km_cluster_sync *sync,
             *ret_stream = sync->shown[i].stream;
         }
     }
+    km_mutex_unlock(&sync->lock);
+}
+
+void km_cluster_sync_differs(struct km_cluster_sync *sync,
+                             char ret_text[KM_EVENT_BYTES_MAX])
+{
+    km_mutex_lock(&sync->lock);
+    memcpy(ret_text, sync->differs, sizeof sync->differs);
     km_mutex_unlock(&sync->lock);
 }
 

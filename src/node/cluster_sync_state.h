@@ -83,6 +83,7 @@ struct km_cluster_sync {
     bool said_goodbye;
     struct km_sync_shown *shown;
     size_t shown_count, shown_cap;
+    char differs[KM_EVENT_BYTES_MAX]; /* of the first row; "": nothing */
 };
 
 /* -- cluster_sync_news.c ---------------------------------------------------- */

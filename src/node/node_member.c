@@ -26,6 +26,7 @@ static void show_stream(const struct km_cluster_stream *stream,
     member->sync_gap_age_ms = stream->gap_age_ms;
     member->quarantined = stream->quarantined;
     member->unsynced = stream->unsynced;
+    member->sync_differing = stream->differing;
 }
 
 void km_node_member_show(const struct km_cluster_member *m,
@@ -74,6 +75,7 @@ void km_node_info_show(const struct km_cluster_node *node,
         .peer_count = node->peer_count,
         .settled = node->settled,
         .degraded = node->degraded,
+        .sync_differs = node->sync_differs,
         .admin = node->admin,
         .group_count = km_registry_count(env->registry),
         .start_ms = km_service_env_start_ms(env),

@@ -93,6 +93,7 @@ void km_alone_node(struct km_service_env *env, km_cluster_node_fn cb, void *arg)
         .missing = listen,
         .missing_count = 1,
         .degraded = "",
+        .sync_differs = "",
     };
     memcpy(node.id, env->alone.id, sizeof node.id);
     if (read_member(env, &member)) {

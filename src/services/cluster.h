@@ -63,6 +63,7 @@ struct km_cluster_stream {
     bool unsynced;
     bool
         quarantined; /* its mutations are refused, because its clock is ahead */
+    uint32_t differing; /* groups that have another strategy there */
 };
 
 /* A member, as it is shown. */
@@ -120,6 +121,8 @@ struct km_cluster_node {
                                  * "peers", "streams", "dialback", "clock", "lease" */
     size_t missing_count;
     const char *degraded; /* "" or a reason: "lease", "given up" */
+    /* "" or a sentence about a group that has another strategy on a member. */
+    const char *sync_differs;
 };
 
 /* The reason of a node of which another member says that it was given up. */

@@ -72,6 +72,7 @@ kama_status km_members_append_node(struct km_buf *out,
         .peer_count = node->peer_count,
         .ready = node->ready,
         .degraded = KAMA_STR(node->degraded),
+        .sync_differs = KAMA_STR(node->sync_differs),
         .version = KAMA_STR(kama_version()),
         .uptime_ms = km_service_env_uptime_ms(env),
         .settled = node->settled,
@@ -130,6 +131,7 @@ static struct km_msg_member_stream show_stream(
             .gaps_sent = stream->gaps_sent,
             .gap_age_ms = stream->gap_age_ms,
             .quarantined = stream->quarantined,
+            .differing = stream->differing,
         };
     }
     return message;

@@ -16,6 +16,7 @@ enum figure {
     CONNECTED,
     UNSYNCED,
     QUARANTINED,
+    DIFFERING,
     LAG_NS,
     QUEUE,
     ACKED,
@@ -44,6 +45,7 @@ static void read_figures(const struct km_cluster_stream *stream,
     figures[CONNECTED] = stream->up;
     figures[UNSYNCED] = stream->unsynced;
     figures[QUARANTINED] = stream->quarantined;
+    figures[DIFFERING] = stream->differing;
     figures[LAG_NS] = stream->sync_lag_ns;
     figures[QUEUE] = stream->sync_queue;
     figures[ACKED] = stream->acked;
@@ -107,6 +109,14 @@ static const struct family families[] = {
      "the clock in them was more than 60 s ahead.",
      NULL,
      {{NULL, QUARANTINED}},
+     1},
+    {"sync_differing_groups",
+     KM_METRIC_GAUGE,
+     "Groups that have another strategy (option sync) on the member than on "
+     "this "
+     "node; the two tell each other only that keys of these have changed.",
+     NULL,
+     {{NULL, DIFFERING}},
      1},
     {"sync_lag_seconds",
      KM_METRIC_GAUGE,

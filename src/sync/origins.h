@@ -125,6 +125,13 @@ bool km_sync_knows_view(struct km_sync_origins *origins, uint64_t view_id);
 bool km_sync_may_keep(struct km_sync_origins *origins,
                       struct km_version version, uint64_t view_id);
 
+/* A group whose strategy is another one on a member (strategies.h). */
+struct km_sync_difference {
+    const char *group; /* of this node */
+    const char *here;
+    char there[KM_SYNC_STRATEGY_BYTES];
+};
+
 /* The streams from and to one member, for people. */
 struct km_sync_member_info {
     struct km_member_id id;
@@ -143,4 +150,7 @@ struct km_sync_member_info {
     bool unsynced; /* it has not acknowledged for longer than sync_timeout */
     bool
         quarantined; /* its mutations are refused, because its clock is ahead */
+    /* Groups whose strategy is another one there; borrowed until the callback returns. */
+    const struct km_sync_difference *differences;
+    uint32_t difference_count;
 };

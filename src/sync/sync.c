@@ -318,6 +318,8 @@ static struct km_sync_member_info info_of(const struct km_sync_member *member,
         .gaps_received = member->gaps,
         .is_known = member->is_known,
         .gap_age = member->gaps > 0 ? now - member->gap_at : 0,
+        .differences = member->differences,
+        .difference_count = member->difference_count,
         .quarantined = now < member->quarantined_until,
         .unsynced = state == KM_SYNC_PEER_UNSYNCED};
 }

@@ -16,9 +16,6 @@
 #include "sync/rules.h"
 #include "sync/sync.h"
 
-/* So much of the strategy of another node is shown. */
-#define KM_SYNC_STRATEGY_SHOWN_BYTES 96
-
 /* So many records are read from the log at a time. */
 #define KM_SYNC_READ 128
 
@@ -105,13 +102,6 @@ struct km_sync_in {
     struct km_sync_in_group *groups; /* by number on the wire, minus 1 */
     size_t group_count;
     struct km_sync_in_chunk chunk;
-};
-
-/* A group whose strategy is another one on a member. */
-struct km_sync_difference {
-    const char *group; /* of this node */
-    const char *here;
-    char there[KM_SYNC_STRATEGY_SHOWN_BYTES];
 };
 
 struct km_sync_member {

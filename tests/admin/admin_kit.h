@@ -39,6 +39,7 @@ struct kit {
     const char *missing[8];
     size_t missing_count;
     const char *degraded;
+    const char *sync_differs;
     const char *service;
     struct km_pulse_late late[3];
     size_t late_count;
@@ -94,6 +95,7 @@ static inline void kit_node(void *arg, kama_node_info_fn fn, void *fn_arg)
         .peer_count = 1,
         .settled = 1,
         .degraded = kit->degraded,
+        .sync_differs = kit->sync_differs,
         .admin = "127.0.0.1:9001",
         .group_count = 1,
         .start_ms = 5,
@@ -198,6 +200,7 @@ static inline void kit_begin(struct kit *kit)
     kit->phase = KM_ADMIN_SERVING;
     kit->ready = true;
     kit->degraded = "";
+    kit->sync_differs = "";
     kit->service = "kama-cache";
     km_admin_reply_init(&kit->reply, km_mem_default());
 }

@@ -53,6 +53,11 @@ static void test_ready(void **state)
     kit.degraded = "lease";
     kit_ask(&kit, "/readyz", "");
     kit_expect(&kit, 200, "ready\ndegraded: lease\n");
+    kit.sync_differs = "group g has sync=owner here and sync=local on b:1";
+    kit_ask(&kit, "/readyz", "");
+    kit_expect(&kit, 200,
+               "ready\ndegraded: lease\ndegraded: group g has sync=owner here "
+               "and sync=local on b:1\n");
     kit_end(&kit);
 }
 

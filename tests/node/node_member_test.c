@@ -27,7 +27,8 @@ static void test_a_member_with_streams(void **state)
                                                         .gaps_received = 9,
                                                         .gap_age_ms = 10,
                                                         .unsynced = true,
-                                                        .quarantined = true}};
+                                                        .quarantined = true,
+                                                        .differing = 11}};
     kama_member shown;
     km_node_member_show(&member, &shown);
     assert_string_equal(shown.sync_state, "lagging");
@@ -44,6 +45,7 @@ static void test_a_member_with_streams(void **state)
     assert_int_equal(shown.sync_gap_age_ms, 10);
     assert_int_equal(shown.unsynced, 1);
     assert_int_equal(shown.quarantined, 1);
+    assert_int_equal(shown.sync_differing, 11);
     assert_int_equal(shown.struct_size, sizeof(kama_member));
 }
 

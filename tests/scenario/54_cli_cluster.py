@@ -173,7 +173,7 @@ class Several(unittest.TestCase):
         and how many wait; all figures in JSON."""
         c = pb2()
         figures = {"state": "in_sync", "up": True, "unsynced": False,
-                   "quarantined": False,
+                   "quarantined": False, "differing": 0,
                    "lag_ns": 1250000, "lag_entries": 3, "acked": 5,
                    "applied": 6, "sent": 7, "received": 8, "duplicates": 9,
                    "gaps": 10, "gaps_sent": 11,
@@ -182,7 +182,8 @@ class Several(unittest.TestCase):
             c.Member(address="10.0.0.1:1",
                      stream=c.MemberStream(**figures)),
             c.Member(address="10.0.0.2:1", stream=c.MemberStream(
-                state="down\x1b", unsynced=True, quarantined=True, lag_ns=75 * 10 ** 9,
+                state="down\x1b", unsynced=True, quarantined=True,
+                differing=2, lag_ns=75 * 10 ** 9,
                 lag_entries=2 ** 40))])
         with FakeNode({V2 + "Members":
                        lambda *_: members.SerializeToString()}) as fake:
@@ -190,7 +191,8 @@ class Several(unittest.TestCase):
             self.assertEqual([line.split()[-3:] for line in lines],
                              [["SYNC", "LAG", "QUEUE"],
                               ["in_sync", "1.250ms", "3"],
-                              ["down\\x1b,unsynced,quarantined", "1m", str(2 ** 40)]])
+                              ["down\\x1b,unsynced,quarantined,differs", "1m",
+                               str(2 ** 40)]])
             self.assertEqual(cli(fake, "--raw", "peers").stdout.decode(),
                              "\n".join(lines) + "\n")
             first, second = cli_json(fake, "peers")[1]["members"]

@@ -36,7 +36,7 @@ static void on_found(void *arg, enum km_finding finding,
 
 /* Facts with which nothing is wrong. */
 static const struct km_cluster_node ready = {
-    .etcd = "e:1", .ready = true, .degraded = ""};
+    .etcd = "e:1", .ready = true, .degraded = "", .sync_differs = ""};
 
 static struct km_doctor_facts good(void)
 {

@@ -74,6 +74,7 @@ static void fake_view(void *arg, km_cluster_view_fn cb, void *cb_arg)
                 .gap_age_ms = 19,
                 .unsynced = true,
                 .quarantined = true,
+                .differing = 20,
             };
         }
     }
@@ -109,6 +110,7 @@ static void fake_node(void *arg, km_cluster_node_fn cb, void *cb_arg)
         .missing = steps,
         .missing_count = ready ? 0 : 2,
         .degraded = "lease",
+        .sync_differs = "group g",
     };
     cb(cb_arg, &node);
 }
@@ -270,6 +272,7 @@ static void test_methods_say_what_the_source_says(void **state)
     expect_text(self.etcd, "http://127.0.0.1:2379");
     expect_text(self.registration, "active");
     expect_text(self.degraded, "lease");
+    expect_text(self.sync_differs, "group g");
     expect_text(self.version, kama_version());
     expect_texts(self.missing, steps, 2);
     assert_int_equal(self.lease_id, 77);
@@ -330,6 +333,7 @@ static void test_members_have_streams(void **state)
     expect_text(member.stream.state, "in_sync");
     assert_true(member.stream.up && member.stream.unsynced);
     assert_true(member.stream.quarantined);
+    assert_int_equal(member.stream.differing, 20);
     assert_int_equal(member.stream.lag_ns, 10);
     assert_int_equal(member.stream.lag_entries, 11);
     assert_int_equal(member.stream.acked, 12);

@@ -110,8 +110,11 @@ static void fake_init(struct fake *fake, size_t count)
 {
     memset(fake, 0, sizeof *fake);
     fake->count = count;
-    fake->node = (struct km_cluster_node){
-        .ready = true, .lease_id = 7, .lease_held = true, .degraded = ""};
+    fake->node = (struct km_cluster_node){.ready = true,
+                                          .lease_id = 7,
+                                          .lease_held = true,
+                                          .degraded = "",
+                                          .sync_differs = ""};
     fake->registry = (struct km_cluster_registry){
         .exists = true, .lease_ttl_ms = 10000, .lease_age_ms = 2500};
     fake->log = (struct km_cluster_log){.exists = true,
@@ -304,6 +307,7 @@ static void test_streams(void **state)
     w.fake.members[2].stream.sync_state = "unsynced";
     w.fake.members[2].stream.up = false;
     w.fake.members[2].stream.unsynced = true;
+    w.fake.members[2].stream.differing = 3;
     w.fake.members[3].stream.sync_state = NULL;
     const char *text = write_text(&w);
     expect(text, "kamacache_sync_peer_state"
@@ -319,6 +323,7 @@ static void test_streams(void **state)
     expect(text, "kamacache_sync_unsynced{peer=\"10.0.0.0:1\"} 0");
     expect(text, "kamacache_sync_unsynced{peer=\"10.0.0.2:1\"} 1");
     expect(text, "kamacache_sync_quarantined{peer=\"10.0.0.2:1\"} 0");
+    expect(text, "kamacache_sync_differing_groups{peer=\"10.0.0.2:1\"} 3");
     expect(text, "kamacache_sync_lag_seconds{peer=\"10.0.0.2:1\"} 0.0000015");
     expect(text, "kamacache_sync_queue_entries{peer=\"10.0.0.2:1\"} 2");
     expect(text, "kamacache_sync_acked_seq{peer=\"10.0.0.2:1\"} 7");

@@ -46,6 +46,7 @@ static json_t *node_json(const struct km_msg_node_response *r)
                 cli_json_set(o, "ready", json_boolean(r->ready)) &&
                 cli_json_set(o, "missing", cli_members_texts(r->missing)) &&
                 cli_json_set_bytes(o, "degraded", r->degraded) &&
+                cli_json_set_bytes(o, "sync_differs", r->sync_differs) &&
                 cli_json_set_bytes(o, "version", r->version) &&
                 cli_json_set(o, "start_ms", cli_json_uint(r->start_ms)) &&
                 cli_json_set(o, "uptime_ms", cli_json_uint(r->uptime_ms));
@@ -100,6 +101,7 @@ static enum cli_exit print_node(struct cli *cli, const void *arg)
     printf("%-13s %" PRIu32 "\n", "groups", r->group_count);
     print_ready(r);
     print_text("degraded", r->degraded);
+    print_text("sync differs", r->sync_differs);
     print_text("version", r->version);
     printf("%-13s %" PRIu64 " ms\n", "start", r->start_ms);
     printf("%-13s %" PRIu64 " ms\n", "uptime", r->uptime_ms);

@@ -33,6 +33,7 @@ static json_t *stream_json(const struct km_msg_member_stream *s)
                 cli_json_set(o, "up", json_boolean(s->up)) &&
                 cli_json_set(o, "unsynced", json_boolean(s->unsynced)) &&
                 cli_json_set(o, "quarantined", json_boolean(s->quarantined)) &&
+                cli_json_set(o, "differing", cli_json_uint(s->differing)) &&
                 cli_json_set(o, "lag_ns", cli_json_uint(s->lag_ns)) &&
                 cli_json_set(o, "lag_entries", cli_json_uint(s->lag_entries)) &&
                 cli_json_set(o, "acked", cli_json_uint(s->acked)) &&
@@ -129,8 +130,9 @@ static void add_stream(struct cli_table *table,
     }
     (void)km_text_clean(s->state, state, sizeof state);
     bool tells = s->unsynced && strcmp(state, "unsynced") != 0;
-    cli_table_text(table, "%s%s%s", state, tells ? ",unsynced" : "",
-                   s->quarantined ? ",quarantined" : "");
+    cli_table_text(table, "%s%s%s%s", state, tells ? ",unsynced" : "",
+                   s->quarantined ? ",quarantined" : "",
+                   s->differing > 0 ? ",differs" : "");
     add_ns(table, s->lag_ns);
     cli_table_text(table, "%" PRIu64, s->lag_entries);
 }

@@ -407,7 +407,8 @@ KM_PB_DECLARE(km_msg_groups_response, km_msg_groups_response_pb,
     X(M, 16, BOOL, settled, _)                                                 \
     X(M, 17, BYTES, admin, _)                                                  \
     X(M, 18, UINT32, group_count, _)                                           \
-    X(M, 19, UINT64, start_ms, _)
+    X(M, 19, UINT64, start_ms, _)                                              \
+    X(M, 20, BYTES, sync_differs, _)
 KM_PB_DECLARE(km_msg_node_response, km_msg_node_response_pb,
               KM_MSG_NODE_RESPONSE);
 #define KM_MSG_NODE_MISSING 12
@@ -435,7 +436,8 @@ enum km_msg_reach {
     X(M, 13, UINT64, duplicates, _)                                            \
     X(M, 14, UINT64, gaps_sent, _)                                             \
     X(M, 15, UINT64, gap_age_ms, _)                                            \
-    X(M, 16, BOOL, quarantined, _)
+    X(M, 16, BOOL, quarantined, _)                                             \
+    X(M, 17, UINT32, differing, _)
 KM_PB_DECLARE(km_msg_member_stream, km_msg_member_stream_pb,
               KM_MSG_MEMBER_STREAM);
 
