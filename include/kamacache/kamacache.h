@@ -1931,6 +1931,10 @@ typedef struct kama_member {
     /* How many groups have another strategy (option sync) on the member than on the
      * asked node; the two tell each other only that keys of these have changed. */
     uint32_t sync_differing;
+    /* How many bytes of messages went to the member and came from it: mutations,
+     * heartbeats and answers, without what the connection adds. */
+    uint64_t sync_bytes_sent;
+    uint64_t sync_bytes_received;
 } kama_member;
 
 typedef void (*kama_member_fn)(void *arg, const kama_member *member);

@@ -22,6 +22,8 @@ json_t *km_admin_sync_stream(const kama_member *member)
     km_admin_json_uint(&json, "sent", member->sync_sent);
     km_admin_json_uint(&json, "received", member->sync_received);
     km_admin_json_uint(&json, "duplicates", member->sync_duplicates);
+    km_admin_json_uint(&json, "bytes_sent", member->sync_bytes_sent);
+    km_admin_json_uint(&json, "bytes_received", member->sync_bytes_received);
     km_admin_json_uint(&json, "gaps", member->sync_gaps_received);
     km_admin_json_uint(&json, "gaps_sent", member->sync_gaps_sent);
     km_admin_json_uint(&json, "gap_age_ms", member->sync_gap_age_ms);

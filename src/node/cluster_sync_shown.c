@@ -51,6 +51,8 @@ static void show_row(void *arg, const struct km_sync_member_info *info)
                    .sent = info->sent,
                    .received = info->received,
                    .duplicates = info->duplicates,
+                   .bytes_sent = info->bytes_sent,
+                   .bytes_received = info->bytes_received,
                    .gaps_sent = info->gaps_sent,
                    .gaps_received = info->gaps_received,
                    .gap_age_ms = info->gap_age / KM_NS_PER_MS,

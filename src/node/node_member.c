@@ -21,6 +21,8 @@ static void show_stream(const struct km_cluster_stream *stream,
     member->sync_sent = stream->sent;
     member->sync_received = stream->received;
     member->sync_duplicates = stream->duplicates;
+    member->sync_bytes_sent = stream->bytes_sent;
+    member->sync_bytes_received = stream->bytes_received;
     member->sync_gaps_sent = stream->gaps_sent;
     member->sync_gaps_received = stream->gaps_received;
     member->sync_gap_age_ms = stream->gap_age_ms;

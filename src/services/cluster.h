@@ -56,7 +56,8 @@ struct km_cluster_stream {
     uint64_t acked;      /* number of the newest one that it has acknowledged */
     uint64_t applied; /* number of the member's newest mutation applied here */
     uint64_t sent, received;
-    uint64_t duplicates; /* mutations that came a second time */
+    uint64_t duplicates;                 /* mutations that came a second time */
+    uint64_t bytes_sent, bytes_received; /* of the messages of both streams */
     uint64_t gaps_sent, gaps_received;
     uint64_t gap_age_ms; /* of the newest one that was received; 0: none */
     /* It has acknowledged nothing for longer than sync_timeout. */

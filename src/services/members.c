@@ -132,6 +132,8 @@ static struct km_msg_member_stream show_stream(
             .gap_age_ms = stream->gap_age_ms,
             .quarantined = stream->quarantined,
             .differing = stream->differing,
+            .bytes_sent = stream->bytes_sent,
+            .bytes_received = stream->bytes_received,
         };
     }
     return message;

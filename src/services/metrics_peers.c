@@ -26,6 +26,8 @@ static void add_peer(struct km_cluster_member *sum,
         to->sent += from->sent;
         to->received += from->received;
         to->duplicates += from->duplicates;
+        to->bytes_sent += from->bytes_sent;
+        to->bytes_received += from->bytes_received;
         to->gaps_sent += from->gaps_sent;
         to->gaps_received += from->gaps_received;
     }

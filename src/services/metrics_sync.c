@@ -24,6 +24,8 @@ enum figure {
     SENT,
     RECEIVED,
     DUPLICATES,
+    BYTES_SENT,
+    BYTES_RECEIVED,
     GAPS_SENT,
     GAPS_RECEIVED,
     IN_SYNC, /* from here on: whether that is the state of the member */
@@ -53,6 +55,8 @@ static void read_figures(const struct km_cluster_stream *stream,
     figures[SENT] = stream->sent;
     figures[RECEIVED] = stream->received;
     figures[DUPLICATES] = stream->duplicates;
+    figures[BYTES_SENT] = stream->bytes_sent;
+    figures[BYTES_RECEIVED] = stream->bytes_received;
     figures[GAPS_SENT] = stream->gaps_sent;
     figures[GAPS_RECEIVED] = stream->gaps_received;
     figures[IN_SYNC] = is_in(stream, "in_sync");
@@ -151,6 +155,15 @@ static const struct family families[] = {
      "result",
      {{"sent", SENT}, {"applied", RECEIVED}, {"duplicate", DUPLICATES}},
      3},
+    {"sync_bytes",
+     KM_METRIC_COUNTER,
+     "Bytes of messages on the streams, by the direction: sent (to the "
+     "member), "
+     "received (from it). They are mutations, heartbeats and answers, without "
+     "what the connection adds.",
+     "direction",
+     {{"sent", BYTES_SENT}, {"received", BYTES_RECEIVED}},
+     2},
     {"sync_gaps",
      KM_METRIC_COUNTER,
      "Times that mutations had left the log of one side before the other one "

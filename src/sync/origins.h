@@ -150,6 +150,7 @@ struct km_sync_member_info {
     bool unsynced; /* it has not acknowledged for longer than sync_timeout */
     bool
         quarantined; /* its mutations are refused, because its clock is ahead */
+    uint64_t bytes_sent, bytes_received; /* of the messages of both streams */
     /* Groups whose strategy is another one there; borrowed until the callback returns. */
     const struct km_sync_difference *differences;
     uint32_t difference_count;

@@ -118,6 +118,7 @@ static void reply(struct km_sync_in *in,
     in->ack_at = 0;
     in->acked = in->member->applied;
     in->replied = km_sync_now(sync);
+    in->member->bytes_sent += sync->head.len;
     sync->env.reply(sync->env.arg, in->use, km_buf_bytes(&sync->head));
 }
 
@@ -212,6 +213,7 @@ static void welcome(struct km_sync_in *in, struct km_sync_member *member)
         .view_id = sync->adopted != NULL ? sync->adopted->id : 0};
     in->member = member;
     member->in = in;
+    member->bytes_received += in->hello_bytes;
     in->state = KM_SYNC_IN_LIVE;
     in->heard = km_sync_now(sync);
     km_sync_arm(sync, &in->timer, next_look(in));
@@ -303,6 +305,11 @@ void km_sync_in_message(struct km_sync_in *in, kama_bytes message)
         return;
     }
     in->heard = km_sync_now(in->sync);
+    if (in->member != NULL) {
+        in->member->bytes_received += message.len;
+    } else {
+        in->hello_bytes = message.len;
+    }
     bool is_read =
         km_pb_decode(&km_msg_sync_request_pb, message, &request) == KAMA_OK;
     bool is_hello = is_read && request.hello.data != NULL;

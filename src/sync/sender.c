@@ -121,6 +121,7 @@ void km_sync_out_closed(struct km_sync_out *out, kama_status status,
 bool km_sync_out_send_head(struct km_sync_out *out)
 {
     struct km_sync *sync = sync_of(out);
+    out->member->bytes_sent += sync->head.len;
     return sync->env.send(sync->env.arg, out->use, km_buf_bytes(&sync->head),
                           NULL) == KAMA_OK;
 }
@@ -337,6 +338,7 @@ static void on_applied(struct km_sync_out *out, uint64_t applied)
 void km_sync_out_message(struct km_sync_out *out, kama_bytes message)
 {
     struct km_msg_sync_response response;
+    out->member->bytes_received += message.len;
     if (km_pb_decode(&km_msg_sync_response_pb, message, &response) != KAMA_OK) {
         if (out->state != KM_SYNC_OUT_DOWN) {
             km_sync_out_hang_up(out);

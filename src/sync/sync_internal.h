@@ -95,6 +95,7 @@ struct km_sync_in {
     struct km_sync_member *member; /* of a live stream */
     struct km_timer timer;
     struct km_member_id id; /* of the node that has begun it */
+    size_t hello_bytes;     /* of the message that has said so */
     km_ns heard;
     km_ns ack_at;  /* 0: no acknowledgement is owed */
     km_ns replied; /* when the last one was sent */
@@ -127,6 +128,8 @@ struct km_sync_member {
     uint64_t gaps;
     km_ns gap_at; /* when the newest one came */
     /* ---- on both sides ---- */
+    uint64_t bytes_sent; /* of messages, on both streams */
+    uint64_t bytes_received;
     struct km_sync_difference *differences; /* owned */
     uint32_t difference_count;
     struct km_sync_named differing; /* the groups of these, in the log */

@@ -28,7 +28,9 @@ static void test_a_member_with_streams(void **state)
                                                         .gap_age_ms = 10,
                                                         .unsynced = true,
                                                         .quarantined = true,
-                                                        .differing = 11}};
+                                                        .differing = 11,
+                                                        .bytes_sent = 12,
+                                                        .bytes_received = 13}};
     kama_member shown;
     km_node_member_show(&member, &shown);
     assert_string_equal(shown.sync_state, "lagging");
@@ -46,6 +48,8 @@ static void test_a_member_with_streams(void **state)
     assert_int_equal(shown.unsynced, 1);
     assert_int_equal(shown.quarantined, 1);
     assert_int_equal(shown.sync_differing, 11);
+    assert_int_equal(shown.sync_bytes_sent, 12);
+    assert_int_equal(shown.sync_bytes_received, 13);
     assert_int_equal(shown.struct_size, sizeof(kama_member));
 }
 

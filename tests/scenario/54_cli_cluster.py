@@ -177,6 +177,7 @@ class Several(unittest.TestCase):
                    "lag_ns": 1250000, "lag_entries": 3, "acked": 5,
                    "applied": 6, "sent": 7, "received": 8, "duplicates": 9,
                    "gaps": 10, "gaps_sent": 11,
+                   "bytes_sent": 13, "bytes_received": 14,
                    "gap_age_ms": 12}
         members = c.MembersResponse(members=[
             c.Member(address="10.0.0.1:1",

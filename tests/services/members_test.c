@@ -75,6 +75,8 @@ static void fake_view(void *arg, km_cluster_view_fn cb, void *cb_arg)
                 .unsynced = true,
                 .quarantined = true,
                 .differing = 20,
+                .bytes_sent = 21,
+                .bytes_received = 22,
             };
         }
     }
@@ -334,6 +336,8 @@ static void test_members_have_streams(void **state)
     assert_true(member.stream.up && member.stream.unsynced);
     assert_true(member.stream.quarantined);
     assert_int_equal(member.stream.differing, 20);
+    assert_int_equal(member.stream.bytes_sent, 21);
+    assert_int_equal(member.stream.bytes_received, 22);
     assert_int_equal(member.stream.lag_ns, 10);
     assert_int_equal(member.stream.lag_entries, 11);
     assert_int_equal(member.stream.acked, 12);

@@ -308,6 +308,7 @@ static void test_streams(void **state)
     w.fake.members[2].stream.up = false;
     w.fake.members[2].stream.unsynced = true;
     w.fake.members[2].stream.differing = 3;
+    w.fake.members[2].stream.bytes_sent = 2000;
     w.fake.members[3].stream.sync_state = NULL;
     const char *text = write_text(&w);
     expect(text, "kamacache_sync_peer_state"
@@ -324,6 +325,8 @@ static void test_streams(void **state)
     expect(text, "kamacache_sync_unsynced{peer=\"10.0.0.2:1\"} 1");
     expect(text, "kamacache_sync_quarantined{peer=\"10.0.0.2:1\"} 0");
     expect(text, "kamacache_sync_differing_groups{peer=\"10.0.0.2:1\"} 3");
+    expect(text, "kamacache_sync_bytes_total"
+                 "{peer=\"10.0.0.2:1\",direction=\"sent\"} 2000");
     expect(text, "kamacache_sync_lag_seconds{peer=\"10.0.0.2:1\"} 0.0000015");
     expect(text, "kamacache_sync_queue_entries{peer=\"10.0.0.2:1\"} 2");
     expect(text, "kamacache_sync_acked_seq{peer=\"10.0.0.2:1\"} 7");

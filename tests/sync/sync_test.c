@@ -16,6 +16,7 @@
  *     groups          a group that is not here counts as applied
  *     strategies      a node that is sent no values forgets its older ones
  *     sizes           bytes of a mutation on the wire
+ *     bytes           both sides count the same bytes
  */
 #include "sync_world.h"
 
@@ -569,6 +570,29 @@ static void test_sizes(void **state)
     }
 }
 
+/* What one node has sent to another one is what that one has received, and all of it is
+ * what the network has carried, Hello and answers included. */
+static void test_bytes(void **state)
+{
+    (void)state;
+    struct world *w = world_new(3, 2);
+    struct node *n = w->nodes;
+    set_in(&n[0], 0, 1, 5000, KAMA_TTL_FOREVER);
+    set_in(&n[1], 0, 2, 100000, KAMA_TTL_FOREVER);
+    world_run(w, 5 * KM_NS_PER_S);
+    struct km_sync_member_info to = info_of_member(&n[0], &n[1]);
+    struct km_sync_member_info from = info_of_member(&n[1], &n[0]);
+    world_run(w, KM_NS_PER_MS); /* what has been on its way */
+    assert_int_equal(info_of_member(&n[1], &n[0]).bytes_received,
+                     to.bytes_sent);
+    assert_int_equal(info_of_member(&n[0], &n[1]).bytes_received,
+                     from.bytes_sent);
+    assert_int_equal(to.bytes_sent + from.bytes_sent,
+                     w->bytes + w->reply_bytes);
+    assert_true(to.bytes_sent > 5000 && from.bytes_sent > 100000);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -593,6 +617,7 @@ int main(void)
         cmocka_unit_test(test_unsynced),
         cmocka_unit_test(test_unknown_group),
         cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -127,6 +127,7 @@ struct world {
     uint64_t bytes; /* that were sent by callers */
     uint64_t frames;
     uint64_t replies;
+    uint64_t reply_bytes;
     km_ns spread;        /* of delays */
     struct node *acting; /* whose mutation is being made */
     unsigned acting_group;
@@ -256,6 +257,7 @@ static inline void env_reply(void *arg, void *in_use, kama_bytes message)
     struct wire *wire = in_use;
     assert_ptr_equal(arg, wire->to);
     wire->world->replies++;
+    wire->world->reply_bytes += message.len;
     post_flight(wire, CALLED, MESSAGE, KAMA_OK, message);
 }
 

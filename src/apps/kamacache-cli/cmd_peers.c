@@ -29,21 +29,24 @@ static json_t *stream_json(const struct km_msg_member_stream *s)
         return json_null();
     }
     json_t *o = json_object();
-    bool made = cli_json_set_bytes(o, "state", s->state) &&
-                cli_json_set(o, "up", json_boolean(s->up)) &&
-                cli_json_set(o, "unsynced", json_boolean(s->unsynced)) &&
-                cli_json_set(o, "quarantined", json_boolean(s->quarantined)) &&
-                cli_json_set(o, "differing", cli_json_uint(s->differing)) &&
-                cli_json_set(o, "lag_ns", cli_json_uint(s->lag_ns)) &&
-                cli_json_set(o, "lag_entries", cli_json_uint(s->lag_entries)) &&
-                cli_json_set(o, "acked", cli_json_uint(s->acked)) &&
-                cli_json_set(o, "applied", cli_json_uint(s->applied)) &&
-                cli_json_set(o, "sent", cli_json_uint(s->sent)) &&
-                cli_json_set(o, "received", cli_json_uint(s->received)) &&
-                cli_json_set(o, "duplicates", cli_json_uint(s->duplicates)) &&
-                cli_json_set(o, "gaps", cli_json_uint(s->gaps)) &&
-                cli_json_set(o, "gaps_sent", cli_json_uint(s->gaps_sent)) &&
-                cli_json_set(o, "gap_age_ms", cli_json_uint(s->gap_age_ms));
+    bool made =
+        cli_json_set_bytes(o, "state", s->state) &&
+        cli_json_set(o, "up", json_boolean(s->up)) &&
+        cli_json_set(o, "unsynced", json_boolean(s->unsynced)) &&
+        cli_json_set(o, "quarantined", json_boolean(s->quarantined)) &&
+        cli_json_set(o, "differing", cli_json_uint(s->differing)) &&
+        cli_json_set(o, "lag_ns", cli_json_uint(s->lag_ns)) &&
+        cli_json_set(o, "lag_entries", cli_json_uint(s->lag_entries)) &&
+        cli_json_set(o, "acked", cli_json_uint(s->acked)) &&
+        cli_json_set(o, "applied", cli_json_uint(s->applied)) &&
+        cli_json_set(o, "sent", cli_json_uint(s->sent)) &&
+        cli_json_set(o, "received", cli_json_uint(s->received)) &&
+        cli_json_set(o, "duplicates", cli_json_uint(s->duplicates)) &&
+        cli_json_set(o, "bytes_sent", cli_json_uint(s->bytes_sent)) &&
+        cli_json_set(o, "bytes_received", cli_json_uint(s->bytes_received)) &&
+        cli_json_set(o, "gaps", cli_json_uint(s->gaps)) &&
+        cli_json_set(o, "gaps_sent", cli_json_uint(s->gaps_sent)) &&
+        cli_json_set(o, "gap_age_ms", cli_json_uint(s->gap_age_ms));
     return cli_json_made(o, made);
 }
 

@@ -437,7 +437,9 @@ enum km_msg_reach {
     X(M, 14, UINT64, gaps_sent, _)                                             \
     X(M, 15, UINT64, gap_age_ms, _)                                            \
     X(M, 16, BOOL, quarantined, _)                                             \
-    X(M, 17, UINT32, differing, _)
+    X(M, 17, UINT32, differing, _)                                             \
+    X(M, 18, UINT64, bytes_sent, _)                                            \
+    X(M, 19, UINT64, bytes_received, _)
 KM_PB_DECLARE(km_msg_member_stream, km_msg_member_stream_pb,
               KM_MSG_MEMBER_STREAM);
 
