@@ -201,7 +201,7 @@ def name_of(strategy):
 
 @unittest.skipIf(etcdkit.MISSING, etcdkit.MISSING)
 class Rows(unittest.TestCase):
-    """The table of docs/STRATEGIES.md, row by row, on three nodes of which the
+    """The tables of docs/STRATEGIES.md, row by row, on three nodes of which the
     last one is warm. All sets go to the first one."""
 
     @classmethod
