@@ -1186,7 +1186,8 @@ KAMA_API KAMA_NODISCARD kama_status kama_ttl(kama_group *group, kama_bytes key,
  * then, and the others follow by themselves, in milliseconds; on a node that joins or
  * leaves the cluster, another node begins the clear, and the call waits for its answer.
  *
- * Returns KAMA_OK, or KAMA_UNSYNCED if members of the cluster were not reached.
+ * Returns KAMA_OK, or KAMA_UNSYNCED if members of the cluster were not reached, or have
+ * not acknowledged the clear in time (kama_group_options.sync_ack).
  * Errors, only in a cluster: those of kama_set that have to do with other nodes. With
  * `sync` "owner", this node has been cleared nevertheless, except after
  * KAMA_ERR_WOULD_DEADLOCK. In a synchronized group, nothing was cleared, unless the message
@@ -1198,8 +1199,7 @@ KAMA_API KAMA_NODISCARD kama_status kama_group_clear(kama_group *group);
 
 /*
  * Does what kama_group_clear does, within the deadline of `ctx`, which may be
- * NULL. With KAMA_UNSYNCED, ctx->ret_unsynced has the members that were not
- * reached. Errors: as kama_group_clear, and KAMA_ERR_INVALID (the context).
+ * NULL. With KAMA_UNSYNCED, ctx->ret_unsynced has these members. Errors: as kama_group_clear, and KAMA_ERR_INVALID (the context).
  */
 KAMA_API KAMA_NODISCARD kama_status kama_group_clear_ctx(kama_group *group,
                                                          const kama_ctx *ctx);

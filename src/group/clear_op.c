@@ -52,23 +52,14 @@ static kama_status clear_all(kama_group *group, struct km_clear_op *op,
 }
 
 /* The members that have not acknowledged the clear in time (sync_ack) were not reached as
- * far as its caller knows. Without memory it learns only that there are some. */
+ * far as its caller knows. */
 static void on_mutated(struct km_mutate_op *mutate, kama_status status,
                        const char *sentence)
 {
     struct km_clear_op *op =
         KM_CONTAINER_OF(mutate, struct km_clear_op, mutate);
-    const kama_allocator *mem = &op->group->mem;
-    const struct km_unsynced *list = mutate->unsynced;
-    size_t count = km_unsynced_count(list);
-    const char **addresses =
-        count > 0 ? km_mem_zalloc(mem, count, sizeof *addresses) : NULL;
-    count = addresses != NULL ? count : 0;
-    for (size_t i = 0; i < count; i++) {
-        addresses[i] = km_unsynced_at(list, i);
-    }
-    op->done(op, status, sentence, addresses, count);
-    km_mem_free(mem, addresses);
+    op->done(op, status, sentence, km_unsynced_addresses(mutate->unsynced),
+             km_unsynced_count(mutate->unsynced));
 }
 
 static kama_status mutate(kama_group *group, struct km_clear_op *op,
@@ -132,7 +123,7 @@ static void on_done(struct km_clear_op *op, kama_status status,
                     size_t count)
 {
     struct blocked_clear *clear = KM_CONTAINER_OF(op, struct blocked_clear, op);
-    if (status == KAMA_UNSYNCED && clear->unsynced != NULL) {
+    if (clear->unsynced != NULL) {
         list_unreached(clear->unsynced, unreached, count);
     }
     clear->status = status;
@@ -154,6 +145,9 @@ kama_status kama_group_clear_ctx(kama_group *group, const kama_ctx *ctx)
     }
     clear.op.done = on_done;
     clear.unsynced = limits.ret_unsynced;
+    if (clear.unsynced != NULL) {
+        clear.unsynced->count = 0;
+    }
     st = km_clear_op_start(group, &clear.op, km_group_patience(group), ctx);
     if (st == KAMA_DEFERRED) {
         (void)km_event_wait(&clear.answered, KM_NS_NEVER);

@@ -10,7 +10,8 @@
  * A group that is not clustered is cleared at once. The clear of one that is synchronized
  * (group/sync.h) is a mutation (group/mutate_op.h) of its empty key: it begins here, or at
  * the owner of that key if this node is joining or leaving, and a stream carries it to the
- * others. In any other group, members that did not answer are the outcome KAMA_UNSYNCED,
+ * others; members that have not acknowledged it in time (sync_ack) are its answer. In any
+ * other group, members that did not answer are the outcome KAMA_UNSYNCED,
  * with their addresses.
  *
  * Threads: any thread may start; done runs on a loop or pool thread, never inside

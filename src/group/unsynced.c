@@ -127,6 +127,11 @@ const char *km_unsynced_at(const struct km_unsynced *list, size_t i)
     return list->addresses[i];
 }
 
+const char *const *km_unsynced_addresses(const struct km_unsynced *list)
+{
+    return list != NULL ? list->addresses : NULL;
+}
+
 void km_unsynced_tell(const struct km_unsynced *list, kama_unsynced *ret_list)
 {
     size_t count = km_unsynced_count(list);

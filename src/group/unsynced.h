@@ -40,5 +40,8 @@ size_t km_unsynced_count(const struct km_unsynced *list);
 /* Returns an address, borrowed from the list. */
 const char *km_unsynced_at(const struct km_unsynced *list, size_t i);
 
+/* Returns all addresses, borrowed from the list. */
+const char *const *km_unsynced_addresses(const struct km_unsynced *list);
+
 /* Writes the addresses into the list of a caller, as many as it has room for. */
 void km_unsynced_tell(const struct km_unsynced *list, kama_unsynced *ret_list);

@@ -514,6 +514,10 @@ static void test_clear_everywhere(void **state)
     unsynced.addresses = addresses;
     assert_int_equal(kama_group_clear_ctx(A->group, &ctx), KAMA_UNSYNCED);
     assert_string_equal(addresses[0], "b:1");
+    atomic_store(&B->outcome, KM_OWNER_ANSWERED);
+    atomic_store(&C->outcome, KM_OWNER_ANSWERED);
+    assert_int_equal(kama_group_clear_ctx(A->group, &ctx), KAMA_OK);
+    assert_int_equal(unsynced.count, 0);
     unsynced.struct_size = 4;
     assert_int_equal(kama_group_clear_ctx(A->group, &ctx), KAMA_ERR_INVALID);
     fake_close(c);

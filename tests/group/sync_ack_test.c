@@ -398,6 +398,31 @@ static void test_a_leaving_node(void **state)
     fake_close(c);
 }
 
+/* A clear waits as any other mutation, also one that another node begins. */
+static void test_clear(void **state)
+{
+    struct fake_cluster *c = open("all", "c:1");
+    struct told told;
+    (void)state;
+    told_init(&told);
+    assert_int_equal(set(A, "v", NULL), KAMA_UNSYNCED);
+    assert_int_equal(kama_group_clear_ctx(A->group, &told.ctx), KAMA_UNSYNCED);
+    expect_late(&told, "c:1");
+    assert_int_equal(kama_exists(A->group, K, NULL), KAMA_MISS);
+    assert_int_equal(logs[0].last.seq, 2);
+    atomic_store(&logs[0].role, KM_SYNC_LEAVING);
+    assert_int_equal(kama_group_clear_ctx(A->group, &told.ctx), KAMA_UNSYNCED);
+    expect_late(&told, "c:1");
+    assert_int_equal(logs[1].count, 1);
+    assert_int_equal(logs[1].last.seq, logs[1].records[0].version.hlc);
+    atomic_store(&logs[0].role, KM_SYNC_ORIGINATES);
+    logs[0].verdict = "";
+    assert_int_equal(kama_group_clear_ctx(A->group, &told.ctx), KAMA_OK);
+    expect_late(&told, "");
+    assert_int_equal(parked(A) + parked(B), 0);
+    fake_close(c);
+}
+
 /* A request to the owner has the time of a load, and that of a wait besides. */
 static void test_time_of_a_request(void **state)
 {
@@ -443,6 +468,7 @@ int main(void)
         cmocka_unit_test(test_no_room),
         cmocka_unit_test(test_conditions),
         cmocka_unit_test(test_a_leaving_node),
+        cmocka_unit_test(test_clear),
         cmocka_unit_test(test_time_of_a_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
