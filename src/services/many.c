@@ -125,7 +125,8 @@ static void reply_if_room(struct km_service_many *many)
     }
     kama_status st = encode(many, &message);
     if (st == KAMA_OK) {
-        km_service_reply_unsynced(many->call, message, many->unsynced);
+        km_service_reply_as(many->call, message,
+                            many->unsynced != NULL ? KAMA_UNSYNCED : KAMA_OK);
     } else {
         km_server_call_finish(many->call, st, many->text);
     }

@@ -3,6 +3,8 @@
 
 #include "base/container.h"
 #include "base/status.h"
+#include "services/service.h"
+#include "wire/msg/msg.h"
 
 /* The time that the client gave to the call bounds every wait. */
 static void init_ctx(struct km_server_call *call, kama_ctx *ret_ctx)
@@ -40,12 +42,46 @@ void km_service_mutate_start(struct km_server_call *call, kama_group *group,
     order->patience = KM_MUTATE_PARKS;
     order->ctx = &ctx;
     km_service_parked_init(call, reply_mutate);
+    mutate->parked.status = KAMA_OK;
     mutate->reply = reply;
     mutate->unsynced = NULL;
     mutate->op.done = on_mutated;
     km_last_error_clear();
     km_service_parked_go_on(call,
                             km_mutate_op_start(group, &mutate->op, order));
+}
+
+/* A list for which there is no memory is left out as a whole. */
+static kama_status encode(struct km_buf *buf, const struct km_pb_message *table,
+                          const void *message, const struct km_unsynced *list)
+{
+    kama_status st = km_pb_append(buf, table, message);
+    size_t len = buf->len;
+    if (st == KAMA_OK &&
+        km_service_append_unsynced(buf, KM_MSG_UNSYNCED, list) != KAMA_OK) {
+        buf->len = len;
+    }
+    return st;
+}
+
+void km_service_mutate_reply(struct km_server_call *call,
+                             const struct km_pb_message *table,
+                             const void *message)
+{
+    const struct km_service_mutate *mutate = km_server_call_state(call);
+    struct km_buf buf;
+    if (mutate->unsynced == NULL && mutate->parked.status != KAMA_UNSYNCED) {
+        km_service_reply_message(call, table, message);
+        return;
+    }
+    km_buf_init(&buf, mutate->parked.env->mem, SIZE_MAX);
+    kama_status st = encode(&buf, table, message, mutate->unsynced);
+    if (st == KAMA_OK) {
+        km_service_reply_as(call, km_buf_bytes(&buf), KAMA_UNSYNCED);
+    } else {
+        km_server_call_finish(call, st, NULL);
+    }
+    km_buf_fini(&buf);
 }
 
 static void on_peeked(struct km_peek_op *op, kama_status status, int64_t ttl_ms,

@@ -18,6 +18,8 @@
 #include "group/peek_op.h"
 #include "services/parked.h"
 
+struct km_pb_message;
+
 /* The state of a call that changes one key. */
 struct km_service_mutate {
     struct km_service_parked parked;
@@ -32,6 +34,13 @@ struct km_service_mutate {
 void km_service_mutate_start(struct km_server_call *call, kama_group *group,
                              struct km_mutate_order *order,
                              km_service_answer_fn reply);
+
+/* Replies to a change that has acted, with a message as km_service_reply_message does. The
+ * members that are late stand behind its other fields, as KM_MSG_UNSYNCED, and the
+ * kama-status says that there are some, also when there is no memory for the list. */
+void km_service_mutate_reply(struct km_server_call *call,
+                             const struct km_pb_message *table,
+                             const void *message);
 
 /* The state of a call that looks at one key. */
 struct km_service_peek {

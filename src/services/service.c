@@ -142,40 +142,16 @@ kama_status km_service_append_unsynced(struct km_buf *buf, uint32_t number,
     return st;
 }
 
-void km_service_reply_unsynced(struct km_server_call *call, kama_bytes message,
-                               const struct km_unsynced *list)
+void km_service_reply_as(struct km_server_call *call, kama_bytes message,
+                         kama_status status)
 {
-    if (list == NULL) {
+    if (status == KAMA_OK) {
         km_server_call_reply(call, message, NULL);
         return;
     }
+    KM_ASSERT(status == KAMA_UNSYNCED);
     kama_status st = km_server_call_send(call, message, NULL);
-    km_server_call_finish(call, st == KAMA_OK ? KAMA_UNSYNCED : st, NULL);
-}
-
-void km_service_reply_change(struct km_server_call *call,
-                             const struct km_pb_message *table,
-                             const void *message,
-                             const struct km_unsynced *list)
-{
-    struct km_buf buf;
-    if (list == NULL) {
-        km_service_reply_message(call, table, message);
-        return;
-    }
-    km_buf_init(&buf, km_service_env_of(call)->mem, SIZE_MAX);
-    kama_status st = km_pb_append(&buf, table, message);
-    if (st == KAMA_OK) {
-        size_t len = buf.len;
-        if (km_service_append_unsynced(&buf, KM_MSG_UNSYNCED, list) !=
-            KAMA_OK) {
-            buf.len = len;
-        }
-        km_service_reply_unsynced(call, km_buf_bytes(&buf), list);
-    } else {
-        km_server_call_finish(call, st, NULL);
-    }
-    km_buf_fini(&buf);
+    km_server_call_finish(call, st == KAMA_OK ? status : st, NULL);
 }
 
 void km_service_reply_buf(struct km_server_call *call, struct km_buf *buf,

@@ -72,18 +72,10 @@ void km_service_reply_message(struct km_server_call *call,
 KAMA_NODISCARD kama_status km_service_append_unsynced(
     struct km_buf *buf, uint32_t number, const struct km_unsynced *list);
 
-/* Replies with a message that is encoded already; if there is a list, the call has the
- * kama-status KAMA_UNSYNCED, which is a success. */
-void km_service_reply_unsynced(struct km_server_call *call, kama_bytes message,
-                               const struct km_unsynced *list);
-
-/* Replies with a message as km_service_reply_message does, which has the list behind its
- * other fields, as KM_MSG_UNSYNCED. NULL: nobody is late. Without memory for the list, the
- * kama-status alone says that there is one: the change has been made. */
-void km_service_reply_change(struct km_server_call *call,
-                             const struct km_pb_message *table,
-                             const void *message,
-                             const struct km_unsynced *list);
+/* Replies with a message that is encoded already, and with KAMA_OK, or with KAMA_UNSYNCED,
+ * which is a success, too. */
+void km_service_reply_as(struct km_server_call *call, kama_bytes message,
+                         kama_status status);
 
 /* Replies with the bytes in buf if the status is KAMA_OK, and fails with the
  * status otherwise. Ends buf, which then owns no memory any more. */

@@ -83,8 +83,7 @@ static void reply_set(struct km_server_call *call, kama_status status,
     }
     struct km_msg_set_response response = {
         .etag = km_service_etag_write(mutate->etag, etag)};
-    km_service_reply_change(call, &km_msg_set_response_pb, &response,
-                            mutate->unsynced);
+    km_service_mutate_reply(call, &km_msg_set_response_pb, &response);
 }
 
 void km_service_v2_set(struct km_server_call *call, kama_bytes message)
@@ -113,14 +112,12 @@ void km_service_v2_set(struct km_server_call *call, kama_bytes message)
 static void reply_delete(struct km_server_call *call, kama_status status,
                          const char *text)
 {
-    const struct km_service_mutate *mutate = km_server_call_state(call);
     struct km_msg_delete_response response = {.removed = status != KAMA_MISS};
     if ((int)status < 0) {
         km_server_call_finish(call, status, text);
         return;
     }
-    km_service_reply_change(call, &km_msg_delete_response_pb, &response,
-                            mutate->unsynced);
+    km_service_mutate_reply(call, &km_msg_delete_response_pb, &response);
 }
 
 void km_service_v2_delete(struct km_server_call *call, kama_bytes message)
@@ -167,14 +164,12 @@ void km_service_v2_ttl(struct km_server_call *call, kama_bytes message)
 static void reply_touch(struct km_server_call *call, kama_status status,
                         const char *text)
 {
-    const struct km_service_mutate *mutate = km_server_call_state(call);
     struct km_msg_touch_response response = {.found = status != KAMA_MISS};
     if ((int)status < 0) {
         km_server_call_finish(call, status, text);
         return;
     }
-    km_service_reply_change(call, &km_msg_touch_response_pb, &response,
-                            mutate->unsynced);
+    km_service_mutate_reply(call, &km_msg_touch_response_pb, &response);
 }
 
 void km_service_v2_touch(struct km_server_call *call, kama_bytes message)

@@ -882,6 +882,20 @@ static void test_changes_of_one_key_name_who_is_late(void **state)
     world_close(&w);
 }
 
+static void test_a_clear_names_who_is_late(void **state)
+{
+    struct world w;
+    const struct km_msg_clear_request request = {.group = NAME};
+    struct km_msg_clear_response response;
+    (void)state;
+    world_open_late(&w);
+    assert_int_equal(ask(&w, V2 "Clear", &km_msg_clear_request_pb, &request),
+                     KAMA_UNSYNCED);
+    decode(&w, &km_msg_clear_response_pb, &response);
+    expect_late(response.unsynced);
+    world_close(&w);
+}
+
 static kama_status mset(struct world *w, unsigned count)
 {
     struct km_buf buf;
@@ -950,6 +964,7 @@ int main(void)
         cmocka_unit_test(test_a_client_leaves_an_mget),
         cmocka_unit_test(test_a_traceparent_reaches_the_loader_of_the_owner),
         cmocka_unit_test(test_changes_of_one_key_name_who_is_late),
+        cmocka_unit_test(test_a_clear_names_who_is_late),
         cmocka_unit_test(test_changes_of_many_keys_name_who_is_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
