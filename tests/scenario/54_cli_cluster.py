@@ -268,9 +268,9 @@ class Several(unittest.TestCase):
             self.assertEqual((done.returncode, done.stdout), (OK, b""), done)
             warning, advice = done.stderr.decode().splitlines()
             self.assertEqual(warning, "kamacache-cli: clear: warning: these "
-                             "members were not reached, and still have their "
+                             "members have not answered, and may still have their "
                              'entries: 10.0.0.1:1 "10.0.0.2:22\\x1b"')
-            self.assertIn("Clear the group again", advice)
+            self.assertIn("by itself", advice)
             done = cli(fake, "--json", "clear")
             self.assertEqual((done.returncode, done.stderr), (OK, b""))
             self.assertEqual(json.loads(done.stdout),

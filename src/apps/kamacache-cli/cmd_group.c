@@ -10,22 +10,23 @@
 #include "base/status.h"
 #include "wire/msg/msg.h"
 
-/* Says on standard error which members still have their entries. */
+/* Says on standard error which members may still have their entries. */
 static void warn_unsynced(struct km_pb_list unsynced)
 {
     kama_bytes address;
     if (unsynced.count == 0) {
         return;
     }
-    fputs("kamacache-cli: clear: warning: these members were not reached, and "
-          "still have their entries:",
+    fputs("kamacache-cli: clear: warning: these members have not answered, and "
+          "may still have their entries:",
           stderr);
     while (km_pb_next(&unsynced, &address)) {
         fputc(' ', stderr);
         cli_quote_write(stderr, address);
     }
-    fputs("\nClear the group again when they answer; 'kamacache-cli peers' "
-          "shows that.\n",
+    fputs("\nWith sync=broadcast the clear reaches them by itself, as soon as "
+          "they can be reached; in any other group, clear it again then. "
+          "'kamacache-cli peers' shows that.\n",
           stderr);
 }
 
