@@ -111,6 +111,8 @@ class All(unittest.TestCase):
             missed = calls.start("Delete", key=b"none").result()
             self.assertEqual((missed.removed, list(missed.unsynced)),
                              (False, [away.advertise]))
+            cleared = calls.start("Clear").result()
+            self.assertEqual(list(cleared.unsynced), [away.advertise])
             net.heal()
             healed = time.monotonic()
             wait_until(lambda: not calls.start(
@@ -121,8 +123,12 @@ class All(unittest.TestCase):
                   (time.monotonic() - healed))
             self.assertEqual(len(lines(origin, LATE, away)), 1)
             self.assertEqual(len(lines(origin, AGAIN, away)), 1)
-            for key in [b"key-%d" % i for i in range(SETS)]:
-                self.assertEqual(cluster.here(away, key), b"v")
+            # A set that is older than the clear at that node would not be kept.
+            after = calls.start("Set", key=b"after", value=b"v").result()
+            self.assertEqual(list(after.unsynced), [])
+            keys = [b"key-%d" % i for i in range(SETS)]
+            self.assertEqual(cluster.shown(away, [b"read", *keys, b"after"]),
+                             [None] * (1 + SETS) + [b"v"])
 
     def test_a_node_that_is_alone_waits_for_nobody(self):
         with SyncCluster(1, GROUP + ":sync_ack=all") as cluster, \
