@@ -58,6 +58,7 @@ static struct fake_cluster *open_with(kama_group_options options)
     fake_options(c, &own);
     own.sync_ack = options.sync_ack;
     own.loader_timeout_ms = options.loader_timeout_ms;
+    own.sync_timeout_ms = options.sync_timeout_ms;
     fake_synced_open_with(c, logs, own);
     for (unsigned i = 0; i < FAKE_NODES; i++) {
         atomic_store(&logs[i].has_witnesses, true);
@@ -427,7 +428,6 @@ static void test_clear(void **state)
 static void test_time_of_a_request(void **state)
 {
     kama_group_options options;
-    kama_ctx ctx;
     struct told told;
     (void)state;
     kama_group_options_init(&options);
@@ -441,15 +441,30 @@ static void test_time_of_a_request(void **state)
     km_ns now = km_clock_mono(km_clock_system());
     assert_true(A->last_deadline >= km_ns_after_ms(from, 3000));
     assert_true(A->last_deadline <= km_ns_after_ms(now, 3000));
+    fake_close(c);
+}
+
+/* An owner answers when seven eighths of the time of the call are over. */
+static void test_time_of_an_owner(void **state)
+{
+    kama_group_options options;
+    kama_ctx ctx;
+    (void)state;
+    kama_group_options_init(&options);
+    options.sync_ack = "one";
+    options.sync_timeout_ms = 60000;
+    struct fake_cluster *c = open_with(options);
+    logs[1].verdict = "";
     kama_ctx_init(&ctx);
-    ctx.deadline_ms = 800;
+    ctx.deadline_ms = 20000;
     atomic_store(&logs[0].role, KM_SYNC_LEAVING);
-    from = km_clock_mono(km_clock_system());
-    assert_int_equal(kama_del(A->group, K, &ctx), KAMA_OK);
-    now = km_clock_mono(km_clock_system());
-    assert_true(A->last_deadline <= km_ns_after_ms(now, 800));
-    assert_true(logs[1].last.until >= km_ns_after_ms(from, 600));
-    assert_true(logs[1].last.until < A->last_deadline);
+    km_ns from = km_clock_mono(km_clock_system());
+    assert_int_equal(kama_del(A->group, K, &ctx), KAMA_MISS);
+    km_ns now = km_clock_mono(km_clock_system());
+    assert_true(A->last_deadline >= km_ns_after_ms(from, 20000));
+    assert_true(A->last_deadline <= km_ns_after_ms(now, 20000));
+    assert_true(logs[1].last.until >= km_ns_after_ms(from, 17000));
+    assert_true(km_ns_after_ms(logs[1].last.until, 1000) < A->last_deadline);
     fake_close(c);
 }
 
@@ -470,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_a_leaving_node),
         cmocka_unit_test(test_clear),
         cmocka_unit_test(test_time_of_a_request),
+        cmocka_unit_test(test_time_of_an_owner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
