@@ -14,6 +14,7 @@
 #include "base/struct.h"
 #include "group/condition.h"
 #include "group/group_internal.h"
+#include "group/holders.h"
 #include "group/sync_apply.h"
 
 /* A mutation whose thread waits for the answer. */
@@ -47,11 +48,14 @@ static kama_status await(struct blocked_mutation *mutation)
 
 /* Returns whether a mutation is likely to be answered at once, so that it is tried without
  * anything to wait with. */
-static bool hardly_waits(const kama_group *group)
+static bool hardly_waits(const kama_group *group,
+                         const struct km_mutate_order *order)
 {
     return !km_group_is_clustered(group) ||
            (km_group_is_synced(group) &&
-            km_group_ack(group) == KM_SYNC_ACK_ASYNC);
+            km_group_ack(group) == KM_SYNC_ACK_ASYNC &&
+            (!km_group_key_is_good(order->key) ||
+             km_group_begins(group, order->kind, order->key)));
 }
 
 kama_status km_group_mutate(kama_group *group, struct km_mutate_order *order)
@@ -60,7 +64,7 @@ kama_status km_group_mutate(kama_group *group, struct km_mutate_order *order)
     mutation.op.done = on_done;
     order->from = KM_MUTATE_FOR_CALLER;
     order->patience = KM_MUTATE_TRIES;
-    if (hardly_waits(group)) {
+    if (hardly_waits(group, order)) {
         kama_status tried = km_mutate_op_start(group, &mutation.op, order);
         if (tried != KAMA_WOULD_LOAD) {
             return tried;
