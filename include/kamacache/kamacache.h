@@ -1183,8 +1183,9 @@ KAMA_API KAMA_NODISCARD kama_status kama_ttl(kama_group *group, kama_bytes key,
  * Removes every entry of the group. Every load that is running is
  * overtaken. Values that callers hold stay valid. In a cluster, the group is
  * cleared on all members, this node first. In a synchronized group the call returns
- * then, and the others follow by themselves, in milliseconds; on a node that joins or
- * leaves the cluster, another node begins the clear, and the call waits for its answer.
+ * then, or waits for the others as `sync_ack` says, and they follow by themselves, in
+ * milliseconds. On a node that joins or leaves the cluster, another node begins the
+ * clear, and the call waits for its answer.
  *
  * Returns KAMA_OK, or KAMA_UNSYNCED if members of the cluster were not reached, or have
  * not acknowledged the clear in time (kama_group_options.sync_ack).
