@@ -185,7 +185,7 @@ static kama_group *find_group(void *owner, kama_bytes name)
     return ((struct node *)owner)->group;
 }
 
-static void invalidate_loaded(void *owner, uint64_t hlc, const char *why)
+static void lost_member(void *owner, uint64_t hlc, const char *why)
 {
     (void)owner;
     (void)hlc;
@@ -208,8 +208,8 @@ static void said_goodbye(void *owner)
 }
 
 static const struct km_sync_events events = {.group = find_group,
-                                             .invalidate_loaded =
-                                                 invalidate_loaded,
+                                             .lost_member =
+                                                 lost_member,
                                              .log = write_line,
                                              .said_goodbye = said_goodbye};
 
