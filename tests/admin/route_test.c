@@ -32,7 +32,7 @@ static void test_node(void **state)
     assert_string_equal(text_of(json, "admin"), "127.0.0.1:9001");
     assert_int_equal(number_of(json, "group_count"), 1);
     assert_int_equal(number_of(json, "start_ms"), 5);
-    assert_int_equal(json_object_size(json), 19);
+    assert_int_equal(json_object_size(json), 20);
     json_decref(json);
     kit_end(&kit);
 }
