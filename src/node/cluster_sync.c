@@ -48,11 +48,12 @@ static void on_lost_member(void *owner, uint64_t hlc, const char *why)
 static bool gets_value(void *owner, kama_group *group, kama_bytes key,
                        const struct km_member_id *member)
 {
-    const struct km_cluster_sync *sync = owner;
+    struct km_cluster_sync *sync = owner;
     const struct km_strategy *strategy = km_group_strategy(group);
     return strategy->kind == KM_STRATEGY_BROADCAST ||
-           km_peers_holds(sync->cluster->peers, strategy,
-                          km_group_slot(group, key), member);
+           km_peers_holds_cached(sync->cluster->peers, strategy,
+                                 km_group_slot(group, key), member,
+                                 &sync->holders);
 }
 
 static void log_line(void *owner, int level, const char *name,

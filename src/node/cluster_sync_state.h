@@ -12,6 +12,7 @@
 #include "net/loop.h"
 #include "net/pulse.h"
 #include "node/cluster_sync.h"
+#include "peers/holders.h"
 #include "view/view.h"
 
 struct km_sync;
@@ -72,6 +73,7 @@ struct km_cluster_sync {
     bool has_self;
     bool closed;
     struct km_view *view; /* adopted last; NULL: none */
+    struct km_holders_cache holders;
 
     struct km_mutex lock; /* of all members below */
     struct km_cond changed;

@@ -7,9 +7,29 @@
 
 /* -- a table ------------------------------------------------------------------ */
 
-/* Returns whether an active member is among the first `copies` of a slot. */
+/* Returns whether a member is among the first ones of a slot, by the line of the slot, which
+ * is filled in if it is of another one. */
+static bool is_in_line(const struct km_placement *placement, uint32_t slot,
+                       size_t member, unsigned copies,
+                       struct km_holders_line *line)
+{
+    bool found = false;
+    if (line->slot != slot || line->copies != copies) {
+        line->slot = slot;
+        line->copies = copies;
+        (void)km_placement_rank(placement, slot, line->members, copies);
+    }
+    for (unsigned i = 0; i < copies && !found; i++) {
+        found = line->members[i] == member;
+    }
+    return found;
+}
+
+/* Returns whether an active member is among the first `copies` of a slot. line: of a
+ * cache, or NULL. */
 static bool is_ranked(const struct km_placement *placement, uint32_t slot,
-                      const struct km_member *member, unsigned copies)
+                      const struct km_member *member, unsigned copies,
+                      struct km_holders_line *line)
 {
     if (copies >= km_placement_count(placement)) {
         return true;
@@ -18,8 +38,11 @@ static bool is_ranked(const struct km_placement *placement, uint32_t slot,
     if (index == km_placement_owner(placement, slot)) {
         return true;
     }
-    return copies > 1 && index != SIZE_MAX &&
-           km_placement_place(placement, slot, index) < copies;
+    if (copies == 1 || index == SIZE_MAX) {
+        return false;
+    }
+    return line != NULL ? is_in_line(placement, slot, index, copies, line)
+                        : km_placement_place(placement, slot, index) < copies;
 }
 
 static bool is_named(const struct km_strategy *strategy,
@@ -34,21 +57,41 @@ static bool is_named(const struct km_strategy *strategy,
  * for. */
 static bool holds(const struct km_placement *placement,
                   const struct km_strategy *strategy, uint32_t slot,
-                  const struct km_member *member)
+                  const struct km_member *member, struct km_holders_line *line)
 {
     unsigned copies =
         strategy->kind == KM_STRATEGY_SHARD ? strategy->copies : 1;
     return placement == NULL || strategy->kind == KM_STRATEGY_BROADCAST ||
            is_named(strategy, member) ||
            (member->state == KM_MEMBER_ACTIVE &&
-            is_ranked(placement, slot, member, copies));
+            is_ranked(placement, slot, member, copies, line));
 }
 
 /* -- questions ---------------------------------------------------------------- */
 
+/* Returns the line of a slot, after all lines were emptied if the view is another one. */
+static struct km_holders_line *line_of(struct km_holders_cache *cache,
+                                       uint64_t adoption, uint32_t slot)
+{
+    if (cache->adoption != adoption) {
+        memset(cache, 0, sizeof *cache);
+        cache->adoption = adoption;
+    }
+    return &cache->lines[slot % KM_HOLDERS_LINES];
+}
+
 bool km_peers_holds(struct km_peers *peers, const struct km_strategy *strategy,
                     uint32_t slot, const struct km_member_id *id)
 {
+    return km_peers_holds_cached(peers, strategy, slot, id, NULL);
+}
+
+bool km_peers_holds_cached(struct km_peers *peers,
+                           const struct km_strategy *strategy, uint32_t slot,
+                           const struct km_member_id *id,
+                           struct km_holders_cache *cache)
+{
+    struct km_holders_line *line = NULL;
     struct km_snapshot_reader reader;
     const struct km_peers_state *state = km_peers_enter(peers, &reader);
     const struct km_peers_table *table = state->table;
@@ -56,8 +99,11 @@ bool km_peers_holds(struct km_peers *peers, const struct km_strategy *strategy,
         table->view != NULL
             ? km_view_find_id(table->view, id != NULL ? id : &state->self)
             : NULL;
+    if (cache != NULL) {
+        line = line_of(cache, state->adoption, slot);
+    }
     bool found =
-        member != NULL && holds(table->placement, strategy, slot, member);
+        member != NULL && holds(table->placement, strategy, slot, member, line);
     km_peers_leave(&reader);
     return found;
 }
@@ -99,8 +145,9 @@ static bool has_held(const struct tables *all,
 {
     bool held = false;
     for (unsigned i = 0; i < all->count && !held; i++) {
-        held = all->selves[i] != NULL &&
-               holds(all->tables[i]->placement, strategy, slot, all->selves[i]);
+        held =
+            all->selves[i] != NULL && holds(all->tables[i]->placement, strategy,
+                                            slot, all->selves[i], NULL);
     }
     return held;
 }

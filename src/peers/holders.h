@@ -31,6 +31,26 @@
 bool km_peers_holds(struct km_peers *peers, const struct km_strategy *strategy,
                     uint32_t slot, const struct km_member_id *id);
 
+/* The ranks of some slots, for one thread that asks about each member in turn: then the rank
+ * of a slot is found out once, and not for each of them. Zeroed before the first question,
+ * and used with one struct km_peers. */
+#define KM_HOLDERS_LINES 256
+struct km_holders_cache {
+    uint64_t adoption; /* of all lines */
+    struct km_holders_line {
+        uint32_t slot;
+        uint32_t
+            copies; /* of which members has the places; 0: the line is empty */
+        uint16_t members[KM_STRATEGY_COPIES_MAX];
+    } lines[KM_HOLDERS_LINES];
+};
+
+/* Does what km_peers_holds does, with a cache of the calling thread. */
+bool km_peers_holds_cached(struct km_peers *peers,
+                           const struct km_strategy *strategy, uint32_t slot,
+                           const struct km_member_id *id,
+                           struct km_holders_cache *cache);
+
 /* Adds the slots whose values this node does not hold, and has held in none of the views
  * of the last minute (struct km_earlier). Returns false, and adds nothing, if this node is
  * in no view, or there was no view without it. O(slots). */

@@ -749,6 +749,8 @@ static void test_next_ranked(void **state)
     cluster_close(&c);
 }
 
+static struct km_holders_cache caches[NODES];
+
 /* Returns which nodes hold a slot, as bits, in the eyes of a node. */
 static unsigned holders(struct node *node, const char *text, uint32_t slot)
 {
@@ -757,6 +759,9 @@ static unsigned holders(struct node *node, const char *text, uint32_t slot)
     assert_int_equal(km_strategy_parse(text, &strategy), KAMA_OK);
     for (unsigned i = 0; i < NODES; i++) {
         struct km_member_id id = node->cluster->nodes[i].member.id;
+        assert_int_equal(km_peers_holds_cached(node->peers, &strategy, slot,
+                                               &id, &caches[node->index]),
+                         km_peers_holds(node->peers, &strategy, slot, &id));
         found |=
             km_peers_holds(node->peers, &strategy, slot, &id) ? 1u << i : 0;
     }
@@ -776,6 +781,7 @@ static void test_holders(void **state)
     static const char *const labels[] = {"ssd", "eu"};
     struct cluster c;
     (void)state;
+    memset(caches, 0, sizeof caches);
     cluster_open(&c, 3);
     c.nodes[1].member.labels = labels;
     c.nodes[1].member.label_count = 2;
@@ -798,6 +804,13 @@ static void test_holders(void **state)
         assert_int_equal(holders(node, "peers:a:1+c:1", slot), owner | 5);
         assert_int_equal(holders(node, "owner", slot), owner);
     }
+    /* What was remembered of the view before is forgotten. */
+    c.nodes[0].member.weight = 8;
+    notice_all(&c, 7);
+    for (uint32_t slot = 0; slot < KM_OWNER_SLOTS; slot += STEP) {
+        unsigned two = holders(&c.nodes[0], "shard:2", slot);
+        assert_int_equal(__builtin_popcount(two), 2);
+    }
     cluster_close(&c);
 }
 
@@ -807,6 +820,7 @@ static void test_holders_that_are_not_active(void **state)
 {
     struct cluster c;
     (void)state;
+    memset(caches, 0, sizeof caches);
     cluster_open(&c, 3);
     for (unsigned i = 0; i < NODES; i++) {
         c.nodes[i].member.state = KM_MEMBER_JOINING;
