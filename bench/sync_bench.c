@@ -208,8 +208,7 @@ static void said_goodbye(void *owner)
 }
 
 static const struct km_sync_events events = {.group = find_group,
-                                             .lost_member =
-                                                 lost_member,
+                                             .lost_member = lost_member,
                                              .log = write_line,
                                              .said_goodbye = said_goodbye};
 
