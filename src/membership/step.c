@@ -62,10 +62,10 @@ static void junk(struct km_membership *m, struct km_step *step,
 /* Says why a node that finds only such records does not start. */
 static void refuse(const struct km_membership *m,
                    const struct km_record *parsed,
-                   char refusal[KM_EVENT_BYTES_MAX])
+                   char text[KM_EVENT_BYTES_MAX])
 {
     if (strcmp(parsed->cluster, m->own.cluster) != 0) {
-        (void)snprintf(refusal, KM_EVENT_BYTES_MAX,
+        (void)snprintf(text, KM_EVENT_BYTES_MAX,
                        "the members of the service \"%.80s\" belong to the "
                        "cluster \"%.80s\", and this node to the cluster "
                        "\"%.80s\"; correct --cluster, or choose another "
@@ -73,7 +73,7 @@ static void refuse(const struct km_membership *m,
                        m->service, parsed->cluster, m->own.cluster);
         return;
     }
-    (void)snprintf(refusal, KM_EVENT_BYTES_MAX,
+    (void)snprintf(text, KM_EVENT_BYTES_MAX,
                    "the member %s of version \"%.40s\" speaks the versions %u "
                    "to %u of the protocol between nodes, and this node %d to "
                    "%d; stop all nodes of the other version before this one "

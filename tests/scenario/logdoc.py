@@ -149,6 +149,7 @@ MADE = [
     ("peers/hello.c", "km_text_printf", 2, "peer", "warn"),
     ("membership/claim.c", "snprintf", 2, "register", "error"),
     ("membership/registration.c", "snprintf", 2, "register", "error"),
+    ("membership/step.c", "snprintf", 2, "register", "error"),
 ]
 
 
