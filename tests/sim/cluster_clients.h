@@ -80,8 +80,9 @@ struct cc_run {
     unsigned counts[CC_KINDS];
     unsigned failed_gets, late_gets;
     unsigned clears_elsewhere; /* through nodes that do not begin them */
-    bool stale;                /* a get was older than the database */
-    char why[256];             /* what was violated; "": nothing */
+    bool is_unsynced; /* what is acknowledged is so, and members are late */
+    bool stale;       /* a get was older than the database */
+    char why[256];    /* what was violated; "": nothing */
 };
 
 static inline void cc_violate(struct cc_run *r, const char *fmt, ...)
@@ -265,7 +266,8 @@ static inline void cc_failed(struct cc_op *op, kama_status status)
 static inline void cc_written(struct cc_op *op, kama_status status)
 {
     struct cc_run *r = op->run;
-    bool is_done = status == KAMA_OK || status == KAMA_MISS;
+    bool is_done =
+        status == KAMA_OK || status == KAMA_MISS || status == KAMA_UNSYNCED;
     if (!is_done && op->kind != CC_TOUCH) {
         cc_failed(op, status);
         return;
@@ -273,6 +275,7 @@ static inline void cc_written(struct cc_op *op, kama_status status)
     if (op->kind != CC_TOUCH) {
         CW_SAY(&r->cw, "  k%u=%llu: written through %u", op->key,
                (unsigned long long)op->target, op->at->place);
+        r->is_unsynced = status != KAMA_OK;
         cc_acknowledge(r, op->at, op->key, op->target);
     }
     if (r->rest > 0) {
@@ -382,6 +385,7 @@ static inline void cc_cleared(struct cc_op *op, kama_status status)
     r->clears_elsewhere += op->is_elsewhere;
     op->busy = false;
     r->clearing = false;
+    r->is_unsynced = true;
     for (unsigned key = 0; key < CW_KEYS; key++) {
         cc_acknowledge(r, op->at, key, op->targets[key]);
     }

@@ -4,7 +4,10 @@
  *
  *     always             a get is not older than what was acknowledged by the same node
  *                        (read-your-writes)
- *     while all is well  nor than what any node has acknowledged half a second ago
+ *     while all is well  nor than what any node has acknowledged half a second ago, or
+ *                        with sync_ack=all than what was acknowledged by all
+ *     sync_ack           when a mutation is acknowledged, so many members of the view of
+ *                        its node have it; with `all`, none of them shows anything older
  *     when all is idle   the nodes have one explicit value of a key or none, and it is that
  *                        of the largest version; what is loaded is in the database
  *
@@ -22,6 +25,7 @@
 #include "sim/cluster_faults.h"
 #include "sim/cluster_promise.h"
 #include "sim/sync_world.h"
+#include "sync/sync_internal.h"
 
 #define SC_ACKS 16u
 #define SC_LAG (500 * CW_MS)
@@ -33,6 +37,7 @@ struct sc_ack {
     km_ns at;
     uint64_t target;
     unsigned process;
+    bool is_by_all;
 };
 
 struct sc_run {
@@ -40,6 +45,9 @@ struct sc_run {
     struct sw sw;
     bool is_ordered; /* the versions of a key grow with its values */
     bool is_well;    /* everything was mended for long enough */
+    unsigned
+        deaths; /* of a thousand acknowledgements, how many are the last thing
+                      * that their node does */
     uint64_t own[CW_PROCESSES][CW_KEYS]; /* acknowledged by each process */
     struct sc_ack acks[CW_KEYS][SC_ACKS];
     unsigned ack_count[CW_KEYS];
@@ -58,15 +66,17 @@ static inline void sc_acknowledged(struct cc_run *cc,
     uint64_t *own = &r->own[node->net->index][key];
     *own = target > *own ? target : *own;
     r->acks[key][r->ack_count[key]++ % SC_ACKS] =
-        (struct sc_ack){cc->cw.world.now, target, node->net->index};
+        (struct sc_ack){cc->cw.world.now, target, node->net->index,
+                        r->sw.plan.ack == KM_SYNC_ACK_ALL && !cc->is_unsynced};
 }
 
-/* Without a loader nothing is dropped when a node dies, and what only that node knew is
- * missed until the next write. */
+/* If nothing is dropped when a node dies, then what only that node knew is missed until
+ * the next write. */
 static inline bool sc_counts(const struct sc_run *r, const struct sc_ack *ack)
 {
-    return ack->at + SC_LAG <= r->cc.cw.world.now &&
-           (r->sw.plan.has_loader ||
+    km_ns lag = ack->is_by_all ? 0 : SC_LAG;
+    return ack->at + lag <= r->cc.cw.world.now &&
+           (sw_drops(&r->sw.plan) ||
             r->cc.cw.nodes[ack->process].phase == CW_RUNS);
 }
 
@@ -87,6 +97,117 @@ static inline uint64_t sc_floor_of(struct cc_run *cc,
     return floor;
 }
 
+/* -- acknowledgements -------------------------------------------------------------- */
+
+/* A member shows nothing that is older than the mutation. */
+static inline void sc_expect_fresh(struct sc_run *r, const struct cw_node *node,
+                                   unsigned key, const struct sw_mutation *m)
+{
+    struct sw_entry entry = sw_look(node, key);
+    bool is_explicit = km_version_is_set(entry.version);
+    bool is_old = is_explicit
+                      ? km_version_compare(entry.version, m->version) < 0
+                      : sc_is_held(r, key) && entry.value < m->value;
+    if (entry.is_there && is_old) {
+        cc_violate(&r->cc,
+                   "k%u at node %u is %llu (%s), and a later %s of node %u was "
+                   "acknowledged by all",
+                   key, node->place, (unsigned long long)entry.value,
+                   is_explicit ? "set" : "filled", m->is_set ? "set" : "delete",
+                   r->cc.cw.nodes[m->process].place);
+    }
+}
+
+static inline void sc_dies(void *a, void *b)
+{
+    struct cw_node *node = a;
+    (void)b;
+    if (node->phase == CW_RUNS) {
+        cw_kill(node);
+    }
+}
+
+/* The life of a node that its streams are of: it may have a newer id already. */
+static inline const struct km_member_id *sc_life(const struct cw_node *node)
+{
+    return &sw_node_of(node)->sync->self;
+}
+
+/* Returns whether a process runs and is another member of the view that the node has
+ * noticed. */
+static inline bool sc_is_witness(const struct cw_node *node,
+                                 const struct cw_node *other)
+{
+    const struct km_view *view = sw_node_of(node)->sync->noticed;
+    return other != node && other->phase == CW_RUNS && view != NULL &&
+           km_view_find_id(view, sc_life(other)) != NULL;
+}
+
+static inline bool sc_has(const struct cw_node *other,
+                          const struct cw_node *node,
+                          const struct sw_mutation *m)
+{
+    const struct km_sync_need need = {.id = *sc_life(node),
+                                      .clock = m->version.hlc};
+    return km_sync_has(sw_node_of(other)->origins, &need);
+}
+
+/* As many members have applied the mutation as `sync_ack` says. If one of them is gone by
+ * now, then it may be the one that had. */
+static inline void sc_expect_applied(struct sc_run *r,
+                                     const struct cw_node *node,
+                                     const struct sw_mutation *m)
+{
+    const struct sw *sw = &r->sw;
+    size_t witnesses = 0;
+    size_t have = 0;
+    for (unsigned i = 0; i < sw->cw->node_count; i++) {
+        const struct cw_node *other = &sw->cw->nodes[i];
+        if (sc_is_witness(node, other)) {
+            witnesses++;
+            have += sc_has(other, node, m);
+        }
+    }
+    bool is_all = sw->plan.ack == KM_SYNC_ACK_ALL;
+    if (witnesses == sw_node_of(node)->sync->others &&
+        have < (is_all ? witnesses : witnesses > 0)) {
+        cc_violate(&r->cc,
+                   "a %s of k%u at node %u was acknowledged, and %zu of %zu "
+                   "members have it",
+                   m->is_set ? "set" : "delete", m->key, node->place, have,
+                   witnesses);
+    }
+}
+
+static inline void sc_expect_fresh_everywhere(struct sc_run *r,
+                                              const struct cw_node *node,
+                                              const struct sw_mutation *m)
+{
+    for (unsigned i = 0; i < r->cc.cw.node_count; i++) {
+        const struct cw_node *other = &r->cc.cw.nodes[i];
+        bool looks = sc_is_witness(node, other) && other->group != NULL;
+        for (unsigned key = 0; looks && key < CW_KEYS; key++) {
+            if (m->key == key || m->key == CW_KEYS) {
+                sc_expect_fresh(r, other, key, m);
+            }
+        }
+    }
+}
+
+static inline void sc_on_acknowledged(struct sw *sw, struct cw_node *node,
+                                      const struct sw_mutation *m)
+{
+    struct sc_run *r = KM_CONTAINER_OF(sw, struct sc_run, sw);
+    sc_expect_applied(r, node, m);
+    if (sw->plan.ack == KM_SYNC_ACK_ALL) {
+        sc_expect_fresh_everywhere(r, node, m);
+    }
+    if (r->deaths > 0 && cc_count_running(&r->cc) > 2 &&
+        sim_chance(&sw->cw->world, r->deaths)) {
+        cw_at(node, 0, sc_dies, node, NULL);
+    }
+}
+
 /* -- a run ------------------------------------------------------------------------- */
 
 static inline void sc_begin(struct sc_run *r, uint64_t seed, unsigned broken,
@@ -96,6 +217,7 @@ static inline void sc_begin(struct sc_run *r, uint64_t seed, unsigned broken,
     cw_init(&r->cc.cw, seed, broken);
     r->sw.plan = *plan;
     sw_init(&r->sw, &r->cc.cw);
+    r->sw.on_acknowledged = sc_on_acknowledged;
     r->cc.strict = true;
     r->cc.uses_leavers = true;
     r->cc.floor_of = sc_floor_of;
@@ -177,7 +299,7 @@ static inline void sc_expect_same(struct sc_run *r, unsigned key)
         if (!km_version_is_set(entry.version)) {
             continue;
         }
-        if (r->sw.plan.has_loader) {
+        if (sw_drops(&r->sw.plan)) {
             sc_expect_newest(r, node, key, &entry);
         }
         if (!km_version_is_set(first.version)) {
@@ -206,7 +328,7 @@ static inline void sc_expect_agreement(struct sc_run *r)
             if (node != NULL) {
                 entry = sw_look(node, key);
             }
-            if (entry.is_there && r->sw.plan.has_loader && sc_is_held(r, key) &&
+            if (entry.is_there && sw_drops(&r->sw.plan) && sc_is_held(r, key) &&
                 entry.value != r->cc.cw.db[key]) {
                 cc_violate(&r->cc,
                            "k%u at node %u is %llu (%s), and the database has "

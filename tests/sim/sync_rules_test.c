@@ -662,6 +662,69 @@ static void test_r17_who_gets_no_value_hears_of_it(void **state)
     assert_needed(unheard_set, (struct off){.sync = KM_SYNC_R17_DROP});
 }
 
+/* A delete of a client that waits. Returns it. */
+static struct cc_op *delete_later(struct trial *t, struct cw_node *node,
+                                  unsigned key)
+{
+    struct cc_op *op = &t->run.cc.ops[t->next_op++];
+    kama_ctx ctx;
+    kama_ctx_init(&ctx);
+    op->kind = CC_DELETE;
+    op->busy = true;
+    op->key = key;
+    op->target = world(t)->db[key];
+    op->at = node;
+    op->mutate = (struct km_mutate_op){.done = cc_mutate_done};
+    const struct km_mutate_order order = {.kind = KM_MUTATION_DELETE,
+                                          .from = KM_MUTATE_FOR_CALLER,
+                                          .patience = KM_MUTATE_PARKS,
+                                          .key = cw_key(key),
+                                          .ctx = &ctx};
+    CW_SAY(world(t), "delete k%u at %u", key, node->place);
+    assert_int_equal(km_mutate_op_start(node->group, &op->mutate, &order),
+                     KAMA_DEFERRED);
+    return op;
+}
+
+/* R10: the only member that has acknowledged the delete of node 2 was given up meanwhile.
+ * Node 2 dies, and nobody in the view has heard of it. Node 2 has noticed the view and not
+ * adopted it yet, and its sync loop hears of that before it hears that a client waits. */
+static bool expelled_witness(struct trial *t, const struct off *off)
+{
+    const struct sw_plan plan = {.has_loader = true,
+                                 .group_bytes = 256u << 10,
+                                 .ack = KM_SYNC_ACK_ONE,
+                                 .mail = 60 * CW_MS};
+    begin_with(t, 3, off, 0, &plan);
+    struct cw_node *expelled = at(t, 1);
+    struct cw_node *origin = at(t, 2);
+    unsigned key = key_of(t, 0);
+    int64_t lease = km_membership_lease_id(expelled->membership);
+    (void)read_now(t, at(t, 0), key);
+    hold_stream(t, origin, at(t, 0));
+    learn_late(expelled);
+    sw_node_of(origin)->adopts_late = KM_NS_PER_S;
+    sim_registry_revoke(&world(t)->registry, lease);
+    while (!sw_node_of(origin)->news.is_posted) {
+        pass(t, 1);
+    }
+    write_database(t, key);
+    struct cc_op *op = delete_later(t, origin, key);
+    pass(t, 100);
+    bool is_acknowledged = !op->busy;
+    assert_int_equal(is_acknowledged, off->sync != 0);
+    crash(t, origin);
+    pass(t, 1000);
+    return is_kept(t);
+}
+
+static void test_r10_whose_acknowledgements_count(void **state)
+{
+    (void)state;
+    assert_needed(expelled_witness,
+                  (struct off){.sync = KM_SYNC_R10_WHOSE_ACKS});
+}
+
 /* -- schedules of rules that no promise depends on --------------------------------- */
 
 /* R8: the owner has not heard of deletes at the node that asks it. It waits for the first
@@ -757,6 +820,7 @@ int main(void)
         cmocka_unit_test(test_r8_a_fill_waits_for_the_view),
         cmocka_unit_test(test_r8_a_fill_waits_until_the_streams_have_the_view),
         cmocka_unit_test(test_r10_registrations_are_counted),
+        cmocka_unit_test(test_r10_whose_acknowledgements_count),
         cmocka_unit_test(test_r11_a_goodbye_counts_only_at_its_end),
         cmocka_unit_test(test_r12_a_life_with_a_past_begins_with_seq_1),
         cmocka_unit_test(test_an_unclean_leave_invalidates),

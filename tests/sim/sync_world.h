@@ -33,8 +33,9 @@
 struct sw_plan {
     const char *strategy; /* NULL: broadcast */
     bool has_loader;
-    size_t ring_bytes; /* of the logs; 0: as in real nodes */
-    int64_t skew_ms;   /* how far the clocks may be wrong, in both directions */
+    enum km_sync_ack ack; /* of the group */
+    size_t ring_bytes;    /* of the logs; 0: as in real nodes */
+    int64_t skew_ms; /* how far the clocks may be wrong, in both directions */
     uint64_t
         small_bytes; /* max_value_bytes of the node at place 0; 0: no limit */
     uint64_t group_bytes;
@@ -52,6 +53,15 @@ struct sw_mutation {
                        * of it */
     bool is_set;
     km_ns at;
+    uint64_t value; /* of the database when it began; of a clear: of nothing */
+    bool is_acknowledged;
+};
+
+/* A group's wait on its way to the sync loop and in the machine. */
+struct sw_waiting {
+    struct km_sync_wait wait;
+    struct km_sync_wait *of_group;
+    struct cw_node *node;
 };
 
 /* A view on its way to the sync loop. */
@@ -77,7 +87,8 @@ struct sw_node {
     struct sim_streams_node streams;
     enum { SW_RUNS, SW_SAYS_GOODBYE, SW_ENDED } stage;
     struct sw_news news;
-    km_ns mail; /* how long the news takes to the sync loop */
+    km_ns mail;        /* how long the news takes to the sync loop */
+    km_ns adopts_late; /* how much longer, if a view is adopted */
     struct km_cluster_life life;
     unsigned lives;
 };
@@ -90,7 +101,19 @@ struct sw {
     struct sw_mutation mutations[SW_MUTATIONS];
     unsigned mutation_count;
     unsigned invalidations; /* by an unclean leave */
+    unsigned acknowledged;  /* mutations whose callers have waited, */
+    unsigned unsynced;      /* and have waited in vain */
+    /* A mutation is acknowledged, as `plan.ack` says; its caller is answered behind
+     * this. NULL: nobody is told. */
+    void (*on_acknowledged)(struct sw *sw, struct cw_node *node,
+                            const struct sw_mutation *mutation);
 };
+
+/* Returns whether nodes drop what may be stale when a member is gone uncleanly (R14). */
+static inline bool sw_drops(const struct sw_plan *plan)
+{
+    return plan->has_loader || plan->ack != KM_SYNC_ACK_ASYNC;
+}
 
 static inline struct sw *sw_of(const struct cw_node *node)
 {
@@ -153,7 +176,8 @@ static inline void sw_note(struct cw_node *node, struct km_version version,
                              .life = sw_node_of(node)->lives,
                              .is_unknown = !sw_is_registered(node),
                              .is_set = is_set,
-                             .at = now};
+                             .at = now,
+                             .value = key < CW_KEYS ? node->cw->db[key] : 0};
 }
 
 static inline struct km_version sw_originate(void *arg, uint32_t number,
@@ -199,6 +223,63 @@ static inline bool sw_holds(void *arg, const struct km_strategy *strategy,
     return km_peers_holds(node->peers, strategy, slot, NULL);
 }
 
+/* -- acknowledgements --------------------------------------------------------- */
+
+static inline bool sw_has_witnesses(void *arg)
+{
+    return km_sync_has_witnesses(sw_node_of(arg)->sync);
+}
+
+static inline struct sw_mutation *sw_find(struct sw *sw,
+                                          struct km_version version)
+{
+    unsigned i = sw->mutation_count;
+    while (i-- > 0) {
+        if (km_version_compare(sw->mutations[i].version, version) == 0) {
+            return &sw->mutations[i];
+        }
+    }
+    return NULL;
+}
+
+static inline void sw_acknowledged(struct km_sync_wait *wait,
+                                   struct km_unsynced *unsynced)
+{
+    struct sw_waiting *waiting = KM_CONTAINER_OF(wait, struct sw_waiting, wait);
+    struct cw_node *node = waiting->node;
+    struct sw *sw = sw_of(node);
+    struct sw_mutation *m = sw_find(sw, wait->version);
+    struct km_sync_wait *of_group = waiting->of_group;
+    KM_ASSERT(m != NULL);
+    free(waiting);
+    m->is_acknowledged = unsynced == NULL;
+    sw->acknowledged += m->is_acknowledged;
+    sw->unsynced += !m->is_acknowledged;
+    if (m->is_acknowledged && sw->on_acknowledged != NULL) {
+        sw->on_acknowledged(sw, node, m);
+    }
+    of_group->done(of_group, unsynced);
+}
+
+static inline void sw_on_wait(void *a, void *b)
+{
+    struct sw_waiting *waiting = a;
+    (void)b;
+    km_sync_await(sw_node_of(waiting->node)->sync, &waiting->wait);
+}
+
+static inline void sw_await(void *arg, struct km_sync_wait *wait)
+{
+    struct sw_waiting *waiting = calloc(1, sizeof *waiting);
+    KM_ASSERT(waiting != NULL);
+    *waiting =
+        (struct sw_waiting){.wait = *wait, .of_group = wait, .node = arg};
+    waiting->wait.done = sw_acknowledged;
+    cw_at(arg, sw_node_of(arg)->mail, sw_on_wait, waiting, NULL);
+}
+
+/* -- the rest ------------------------------------------------------------------ */
+
 static inline bool sw_merge(void *arg, uint64_t hlc)
 {
     struct cw_node *node = arg;
@@ -214,16 +295,18 @@ static inline bool sw_learn(void *arg, struct km_version version)
     return true;
 }
 
-static const struct km_group_sync_ops sw_group_ops = {.enter = sw_enter,
-                                                      .leave = sw_leave,
-                                                      .originate = sw_originate,
-                                                      .merge = sw_merge,
-                                                      .learn = sw_learn,
-                                                      .clear = sw_clear,
-                                                      .invalidate =
-                                                          sw_invalidate,
-                                                      .holds = sw_holds,
-                                                      .may_keep = sw_may_keep};
+static const struct km_group_sync_ops sw_group_ops = {
+    .enter = sw_enter,
+    .leave = sw_leave,
+    .originate = sw_originate,
+    .has_witnesses = sw_has_witnesses,
+    .await = sw_await,
+    .merge = sw_merge,
+    .learn = sw_learn,
+    .clear = sw_clear,
+    .invalidate = sw_invalidate,
+    .holds = sw_holds,
+    .may_keep = sw_may_keep};
 
 static inline uint32_t sw_add_group(void *arg, const char *name,
                                     struct km_store *store)
@@ -255,7 +338,7 @@ static inline void sw_lost_member(void *owner, uint64_t hlc, const char *why)
     struct sw *sw = sw_of(node);
     CW_SAY(node->cw, "%u invalidates: %s", node->place, why);
     sw->invalidations++;
-    if (sw->plan.has_loader) {
+    if (sw_drops(&sw->plan)) {
         km_sync_log_invalidate(sw_node_of(node)->log, UINT32_MAX, hlc);
     }
 }
@@ -389,13 +472,25 @@ static inline void sw_forget(void *a, void *b)
     }
 }
 
+static inline void sw_adopted_late(void *a, void *b)
+{
+    sw_post_view(a, b, true);
+    km_view_unref(b);
+}
+
 static inline void sw_adopted(struct cw_node *node, struct km_view *view)
 {
     if (node->group != NULL && km_group_forgets(node->group)) {
         km_ns after = sim_between(&node->cw->world, 100, 4000) * CW_MS;
         cw_at(node, after, sw_forget, node, NULL);
     }
-    sw_post_view(sw_node_of(node), view, true);
+    struct sw_node *self = sw_node_of(node);
+    if (self->adopts_late > 0) {
+        cw_at(node, self->adopts_late, sw_adopted_late, self,
+              km_view_ref(view));
+    } else {
+        sw_post_view(self, view, true);
+    }
 }
 
 /* -- membership ------------------------------------------------------------------ */
@@ -511,8 +606,10 @@ static inline void sw_prepare(struct cw_node *node, kama_group_options *options,
                               struct km_group_env *env)
 {
     const struct sw_plan *plan = &sw_of(node)->plan;
+    static const char *const acks[] = {"async", "one", "all"};
     options->sync = plan->strategy != NULL ? plan->strategy : "broadcast";
     env->address = km_member_address;
+    options->sync_ack = acks[plan->ack];
     options->max_bytes = plan->group_bytes;
     if (!plan->has_loader) {
         options->loader = NULL;
@@ -646,6 +743,9 @@ static inline void sw_init(struct sw *sw, struct cw *cw)
     sw->cw = cw;
     sw->mutation_count = 0;
     sw->invalidations = 0;
+    sw->acknowledged = 0;
+    sw->unsynced = 0;
+    sw->on_acknowledged = NULL;
     cw->more = sw;
     cw->extras = &sw_extras;
     sim_streams_init(&sw->streams, &cw->net);
