@@ -614,10 +614,12 @@ static bool given_up(struct trial *t, const struct off *off)
     return is_kept(t);
 }
 
-static void test_r12_a_life_with_a_past_begins_with_seq_1(void **state)
+/* Either of the two tells the others: the Gap of a new life, and its seq 1. */
+static void test_r12_a_new_life_tells_of_what_was_not_told(void **state)
 {
     (void)state;
-    assert_needed(given_up, (struct off){.world = CW_NO_SEQ_1});
+    assert_needed(given_up, (struct off){.world = CW_NO_SEQ_1,
+                                         .sync = KM_SYNC_R12_FIRST});
 }
 
 /* A node dies with a delete that nobody has heard of. */
@@ -822,7 +824,7 @@ int main(void)
         cmocka_unit_test(test_r10_registrations_are_counted),
         cmocka_unit_test(test_r10_whose_acknowledgements_count),
         cmocka_unit_test(test_r11_a_goodbye_counts_only_at_its_end),
-        cmocka_unit_test(test_r12_a_life_with_a_past_begins_with_seq_1),
+        cmocka_unit_test(test_r12_a_new_life_tells_of_what_was_not_told),
         cmocka_unit_test(test_an_unclean_leave_invalidates),
         cmocka_unit_test(test_r8_what_is_lacking_is_waited_for_once),
         cmocka_unit_test(test_r8_the_next_node_answers),
