@@ -183,6 +183,10 @@ static void act(struct applying *a, const struct km_msg_sync_mutation *m,
             .ttl_ms = ttl_of(m->ttl_ms)};
         (void)km_group_apply(group->group, &record);
     }
+    if (group->group != NULL &&
+        km_group_ack(group->group) != KM_SYNC_ACK_ASYNC) {
+        a->in->answers_now = true;
+    }
     tell_applied(a, m, kind);
 }
 

@@ -116,6 +116,7 @@ static void reply(struct km_sync_in *in,
         return;
     }
     in->ack_at = 0;
+    in->answers_now = false;
     in->acked = in->member->applied;
     in->replied = km_sync_now(sync);
     in->member->bytes_sent += sync->head.len;
@@ -130,10 +131,15 @@ static km_ns next_look(const struct km_sync_in *in)
 }
 
 /* R2. An acknowledgement is owed 10 ms after the first record that it is for, so that those
- * that come together are one. A part of a large value is answered twice a second: the
- * sender must not take this node for dead while it sends it. */
+ * that come together are one, and at once if callers wait for it (sync_ack). A part of a
+ * large value is answered twice a second: the sender must not take this node for dead while
+ * it sends it. */
 static void owe_reply(struct km_sync_in *in)
 {
+    if (in->answers_now) {
+        reply(in, NULL);
+        return;
+    }
     km_ns now = km_sync_now(in->sync);
     km_ns at = in->acked != in->member->applied ? now + ACK_NS
                : in->chunk.is_open              ? in->replied + SIGN_NS

@@ -97,8 +97,10 @@ struct km_sync_in {
     struct km_member_id id; /* of the node that has begun it */
     size_t hello_bytes;     /* of the message that has said so */
     km_ns heard;
-    km_ns ack_at;  /* 0: no acknowledgement is owed */
-    km_ns replied; /* when the last one was sent */
+    km_ns ack_at; /* 0: no acknowledgement is owed */
+    bool
+        answers_now; /* a caller at the sender waits for what this message has */
+    km_ns replied;   /* when the last one was sent */
     uint64_t acked;
     struct km_sync_in_group *groups; /* by number on the wire, minus 1 */
     size_t group_count;

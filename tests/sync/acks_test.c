@@ -4,6 +4,7 @@
  *
  *     alone           everything is acknowledged at once
  *     one and all     by the first other member, and by the last one
+ *     at once         a member answers without the pause in which it collects answers
  *     late            the members that have not acknowledged it are listed
  *     order           waits that are handed over late and out of order
  *     gap             a Gap acknowledges a mutation when the member has it
@@ -65,6 +66,24 @@ static void test_one_and_all(void **state)
     world_run(w, 30 * KM_NS_PER_MS);
     expect_ended(&all, 0);
     assert_int_not_equal(shown(&n[2], 1), 0);
+    world_free(w);
+}
+
+/* Group 1 has sync_ack=all, and group 0 has not. */
+static void test_at_once(void **state)
+{
+    (void)state;
+    struct world *w = world_new(1, 2);
+    struct node *n = w->nodes;
+    struct waiter waiter;
+    for (unsigned g = 0; g < GROUPS; g++) {
+        set_in(&n[0], g, 1, 10, KAMA_TTL_FOREVER);
+        await_ack(&n[0], &waiter, KM_SYNC_ACK_ALL, PATIENCE);
+        world_run(w, 9 * KM_NS_PER_MS);
+        assert_int_equal(waiter.ended, g);
+        world_run(w, 20 * KM_NS_PER_MS);
+        expect_ended(&waiter, 0);
+    }
     world_free(w);
 }
 
@@ -393,12 +412,13 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_alone),    cmocka_unit_test(test_one_and_all),
-        cmocka_unit_test(test_late),     cmocka_unit_test(test_order),
-        cmocka_unit_test(test_gap),      cmocka_unit_test(test_whose_acks),
-        cmocka_unit_test(test_gone),     cmocka_unit_test(test_joins),
-        cmocka_unit_test(test_new_life), cmocka_unit_test(test_next_life),
-        cmocka_unit_test(test_closed),   cmocka_unit_test(test_states),
-        cmocka_unit_test(test_lost_gap), cmocka_unit_test(test_memory)};
+        cmocka_unit_test(test_alone),      cmocka_unit_test(test_one_and_all),
+        cmocka_unit_test(test_at_once),    cmocka_unit_test(test_late),
+        cmocka_unit_test(test_order),      cmocka_unit_test(test_gap),
+        cmocka_unit_test(test_whose_acks), cmocka_unit_test(test_gone),
+        cmocka_unit_test(test_joins),      cmocka_unit_test(test_new_life),
+        cmocka_unit_test(test_next_life),  cmocka_unit_test(test_closed),
+        cmocka_unit_test(test_states),     cmocka_unit_test(test_lost_gap),
+        cmocka_unit_test(test_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

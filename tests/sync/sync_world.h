@@ -600,6 +600,7 @@ static inline void group_open(struct node *n, unsigned g)
     options.sync = "broadcast";
     options.max_bytes = UINT64_C(256) << 20;
     options.max_value_bytes = 16u << 20;
+    options.sync_ack = g == 1 ? "all" : "async";
     const struct km_group_env env = {
         .clock = &n->clock,
         .pool = n->pool,
