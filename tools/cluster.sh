@@ -147,9 +147,9 @@ has_peers() {
         END { exit !(peers == count && ready == "yes" && settled) }'
 }
 
-# streams_live ADDRESS: whether the mutations of the node flow to both others.
-streams_live() {
-    [ "$("$cli" -e "$1" peers | grep -c ' live ')" -eq 2 ]
+# streams_in_sync ADDRESS: whether the mutations of the node flow to both others.
+streams_in_sync() {
+    [ "$("$cli" -e "$1" peers | grep -c ' in_sync ')" -eq 2 ]
 }
 
 wait_peers() {
@@ -262,7 +262,7 @@ demonstrate() {
     step "It is started again. SYNC says that the others get its mutations."
     start_node "$owner"
     wait_peers 2 "$a" "$b" "$c"
-    wait_for 10 "the streams are shown" streams_live "$owner"
+    wait_for 10 "the streams are shown" streams_in_sync "$owner"
     ask "$owner" peers
     ask "$owner" get $key
     show_loads "$owner"

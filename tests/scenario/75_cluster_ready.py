@@ -124,7 +124,7 @@ class Start(unittest.TestCase):
                 {a.address: ("active", "up"), b.address: ("active", "self")})
             self.assertAlmostEqual(
                 sum(m["share_ppm"] for m in view["members"]), 1000000, delta=9)
-            row = (r"(?m)^%s +[0-9a-f]{8} +active +\S+ms +\S+ +up +live +\S+ "
+            row = (r"(?m)^%s +[0-9a-f]{8} +active +\S+ms +\S+ +up +in_sync +\S+ "
                    r"+\d+$" % re.escape(b.address))
             # The figures of the streams are copied four times a second.
             wait_until(lambda: re.search(row, cli(a, "peers").stdout.decode()),
