@@ -11,11 +11,21 @@
 
 #define NS_PER_US 1000u
 
-/* A status that is none becomes an internal error. */
-static kama_status read_status(int64_t number)
+/* Returns whether a request of the kind can end with an outcome that is no error. For whoever
+ * has asked, KAMA_DEFERRED would mean that the answer comes later: it would wait for ever. */
+static bool is_outcome(enum km_peers_kind kind, int64_t number)
 {
-    return number >= -999 && number <= KAMA_UNSYNCED ? (kama_status)number
-                                                     : KAMA_ERR_INTERNAL;
+    return number == KAMA_OK || number == KAMA_MISS ||
+           number == (km_peers_kind_is_mutation(kind) ? KAMA_UNSYNCED
+                                                      : KAMA_WOULD_LOAD);
+}
+
+/* A status that is none, or that no request of the kind has, becomes an internal error. */
+static kama_status read_status(enum km_peers_kind kind, int64_t number)
+{
+    bool is_error = number >= -999 && number < 0;
+    return is_error || is_outcome(kind, number) ? (kama_status)number
+                                                : KAMA_ERR_INTERNAL;
 }
 
 static enum km_owner_outcome read_outcome(int32_t number)
@@ -47,7 +57,7 @@ static void read_reply(const struct km_peers_call *call, int32_t outcome,
                                         "its view is another one");
         return;
     }
-    reply->status = read_status(status);
+    reply->status = read_status(call->kind, status);
     if (reply->status < 0 && message.len > 0) {
         size_t len = km_text_clean(message, text, KM_ERROR_BYTES_MAX);
         text[len < KM_ERROR_BYTES_MAX ? len : KM_ERROR_BYTES_MAX - 1] = '\0';

@@ -2179,6 +2179,27 @@ static void test_mutate_unsynced(void **state)
     cluster_close(&c);
 }
 
+/* An answer with a status that no mutation has is an error. Above all, it is not one that says
+ * that the answer comes later. */
+static void test_mutate_with_a_status_that_is_none(void **state)
+{
+    static const int rows[] = {KAMA_WOULD_LOAD, KAMA_DEFERRED,
+                               KAMA_UNSYNCED + 1, -1000};
+    struct cluster c;
+    struct mutation m;
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        c.script.status = (kama_status)rows[i];
+        mutate(&c, &m, 1, 10);
+        sim_net_run(&c.net, 10 * MS);
+        assert_int_equal(m.outcome, KM_OWNER_ANSWERED);
+        assert_int_equal(m.status, KAMA_ERR_INTERNAL);
+    }
+    cluster_close(&c);
+}
+
 /* A call that the peer refuses as a whole was certainly not carried out; one
  * that it cut off may have been. */
 static void test_mutate_refused(void **state)
@@ -2589,6 +2610,7 @@ int main(void)
         cmocka_unit_test(test_mutate),
         cmocka_unit_test(test_mutate_with_a_condition),
         cmocka_unit_test(test_mutate_unsynced),
+        cmocka_unit_test(test_mutate_with_a_status_that_is_none),
         cmocka_unit_test(test_mutate_refused),
         cmocka_unit_test(test_clear),
         cmocka_unit_test(test_clear_without_knowing_all_members),
