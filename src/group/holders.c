@@ -45,8 +45,9 @@ bool km_group_forgets(const kama_group *group)
            group->config.strategy.kind == KM_STRATEGY_SHARD;
 }
 
-bool km_group_forget_slots(kama_group *group, const struct km_slot_map *slots,
+bool km_group_forget_slots(kama_group *group,
+                           const struct km_forgetting *forgetting,
                            struct km_group_sweep *sweep)
 {
-    return km_store_forget_slots(group->store, slots, &sweep->cursor);
+    return km_store_forget_slots(group->store, forgetting, &sweep->cursor);
 }

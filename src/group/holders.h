@@ -44,9 +44,10 @@ bool km_group_keeps_fills(const kama_group *group, kama_bytes key);
 bool km_group_forgets(const kama_group *group);
 
 /* R10, R5. Forgets the entries of slots, which this node has not held for a while:
- * some of them. sweep: zeroed before the first call. Returns whether there is more to do.
- * One thread at a time. */
+ * some of them, as long as they are due (store/store_hide.h). sweep: zeroed before the first
+ * call. Returns whether there is more to do. One thread at a time. */
 struct km_group_sweep;
-struct km_slot_map;
-bool km_group_forget_slots(kama_group *group, const struct km_slot_map *slots,
+struct km_forgetting;
+bool km_group_forget_slots(kama_group *group,
+                           const struct km_forgetting *forgetting,
                            struct km_group_sweep *sweep);

@@ -8,6 +8,7 @@
 #include "node/cluster_state.h"
 #include "node/node.h"
 #include "peers/holders.h"
+#include "store/store_hide.h"
 
 /* The peers drop a table up to a second after its minute (km_peers_find_unheld). */
 #define AFTER_MS (KM_PEERS_EARLIER_MS + 2000)
@@ -26,8 +27,9 @@ static bool has_forgetful_group(const kama_node *node)
 
 static void forget_in(kama_group *group, const struct km_slot_map *unheld)
 {
+    const struct km_forgetting forgetting = {.slots = unheld};
     struct km_group_sweep sweep = {0};
-    while (km_group_forget_slots(group, unheld, &sweep)) {
+    while (km_group_forget_slots(group, &forgetting, &sweep)) {
     }
 }
 

@@ -77,17 +77,22 @@ bool km_store_sweep(struct km_store *store, uint64_t *cursor)
 /* The slots are hidden as long as the lock is held. Hits without the lock go on meanwhile,
  * as they do before and behind it. */
 bool km_store_forget_slots(struct km_store *store,
-                           const struct km_slot_map *slots, uint64_t *cursor)
+                           const struct km_forgetting *forgetting,
+                           uint64_t *cursor)
 {
     struct km_shard *shard = shard_at(store, *cursor);
     struct km_gone gone;
     km_shard_lock(shard, &gone);
     KM_ASSERT(shard->hidden == NULL);
-    shard->hidden = slots;
-    *cursor = clean_locked(shard, store->shard_bits, *cursor);
-    shard->hidden = NULL;
+    bool is_due =
+        forgetting->is_due == NULL || forgetting->is_due(forgetting->arg);
+    if (is_due) {
+        shard->hidden = forgetting->slots;
+        *cursor = clean_locked(shard, store->shard_bits, *cursor);
+        shard->hidden = NULL;
+    }
     km_shard_unlock(shard, &gone);
-    return *cursor != 0;
+    return is_due && *cursor != 0;
 }
 
 void km_store_overtake(struct km_store *store, uint64_t hash, kama_bytes key)

@@ -52,12 +52,23 @@ void km_store_hide(struct km_store *store, uint64_t adoption,
  * after a hide. Returns whether there is more to do. */
 bool km_store_sweep(struct km_store *store, uint64_t *cursor);
 
+/* Slots whose entries are to be forgotten. */
+struct km_forgetting {
+    const struct km_slot_map *slots;
+    /* Returns whether they still are. Runs under the lock of a shard: whoever stores an entry
+     * because they are not any more has either not stored it yet, or is seen here. NULL: they
+     * are. */
+    bool (*is_due)(void *arg);
+    void *arg;
+};
+
 /* Takes entries out whose slots are in the map, and forgets them (R5): those of some buckets
  * of one shard. Unlike hidden ones they count until then, and what is stored meanwhile is
- * taken out or not. *cursor is 0 before the first call. Returns whether there is more to do.
- * No slots are hidden in this store. */
+ * taken out or not. *cursor is 0 before the first call. Returns whether there is more to do:
+ * there is not if the slots are not due any more. No slots are hidden in this store. */
 bool km_store_forget_slots(struct km_store *store,
-                           const struct km_slot_map *slots, uint64_t *cursor);
+                           const struct km_forgetting *forgetting,
+                           uint64_t *cursor);
 
 /* Overtakes the fills of key, without a change of its entry: another node has
  * changed the value. */

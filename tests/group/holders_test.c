@@ -4,6 +4,7 @@
  * and which keep what they fetch (R17). Node b owns all keys.
  */
 #include "fake_sync.h"
+#include "store/store_hide.h"
 
 static struct fake_log logs[FAKE_NODES];
 
@@ -210,6 +211,7 @@ static void test_slots_are_forgotten(void **state)
 {
     struct fake_cluster *c = open_with("shard:1");
     struct km_slot_map *slots = calloc(1, sizeof *slots);
+    const struct km_forgetting forgetting = {.slots = slots};
     struct km_group_sweep sweep = {0};
     struct km_group_record record = {.kind = KM_APPLY_SET,
                                      .version = {.hlc = 1, .origin = 2},
@@ -224,7 +226,7 @@ static void test_slots_are_forgotten(void **state)
     assert_int_equal(kama_set(A->group, KAMA_STR("other"), KAMA_STR("v"), NULL),
                      KAMA_OK);
     km_slot_map_add(slots, km_group_slot(A->group, KAMA_STR("k")));
-    while (km_group_forget_slots(A->group, slots, &sweep)) {
+    while (km_group_forget_slots(A->group, &forgetting, &sweep)) {
     }
     assert_memory(A, NULL);
     assert_int_equal(fake_stats(A).entries, 1);

@@ -25,6 +25,7 @@
 #include "peers/holders.h"
 #include "sim/cluster_world.h"
 #include "sim/streams.h"
+#include "store/store_hide.h"
 #include "store/store_internal.h"
 
 #define SW_MUTATIONS 4096u
@@ -457,6 +458,7 @@ static inline void sw_forget(void *a, void *b)
 {
     static struct km_slot_map unheld;
     struct cw_node *node = a;
+    const struct km_forgetting forgetting = {.slots = &unheld};
     struct km_group_sweep sweep = {0};
     (void)b;
     if (node->phase != CW_RUNS) {
@@ -468,7 +470,7 @@ static inline void sw_forget(void *a, void *b)
             km_slot_map_add(&unheld, km_group_slot(node->group, cw_key(key)));
         }
     }
-    while (km_group_forget_slots(node->group, &unheld, &sweep)) {
+    while (km_group_forget_slots(node->group, &forgetting, &sweep)) {
     }
 }
 

@@ -354,11 +354,56 @@ static void test_threads(void **state)
     test_free(all);
 }
 
+/* A store that forgets slots, until a newer adoption gives them back. */
+struct forgetter {
+    struct fixture *f;
+    unsigned left; /* so many steps are due */
+};
+
+static bool is_due(void *arg)
+{
+    struct forgetter *forgetter = arg;
+    return forgetter->left-- > 0;
+}
+
+/* What is stored by a newer adoption stays, although the older one forgets its slot. */
+static void test_slots_that_are_held_again(void **state)
+{
+    struct forgetter forgetter = {.left = 1};
+    struct km_slot_map *slots = test_calloc(1, sizeof *slots);
+    const struct km_forgetting forgetting = {
+        .slots = slots, .is_due = is_due, .arg = &forgetter};
+    uint64_t cursor = 0;
+    unsigned before = 0;
+    char buf[16];
+    (void)state;
+    forgetter.f = fixture_new(8 * MIB, &km_policy_s3fifo);
+    for (unsigned i = 0; i < 20000; i++) {
+        assert_int_equal(put(forgetter.f, number_key(buf, i), KAMA_STR("v")),
+                         KAMA_OK);
+        add_key(slots, number_key(buf, i));
+    }
+    assert_true(
+        km_store_forget_slots(forgetter.f->store, &forgetting, &cursor));
+    assert_true(cursor != 0);
+    before = (unsigned)stats(forgetter.f).moved;
+    assert_true(before > 0);
+    forgetter.left = 0; /* adopted: this node holds the slots again */
+    assert_false(
+        km_store_forget_slots(forgetter.f->store, &forgetting, &cursor));
+    assert_int_equal(stats(forgetter.f).moved, before);
+    assert_int_equal(stats(forgetter.f).entries, 20000 - before);
+    km_store_check(forgetter.f->store);
+    fixture_free(forgetter.f, 0);
+    test_free(slots);
+}
+
 /* The entries of some slots are taken out, and only they, without being hidden before. */
 static void test_forget_slots(void **state)
 {
     struct fixture *f = fixture_new(8 * MIB, &km_policy_s3fifo);
     struct km_slot_map *slots = test_calloc(1, sizeof *slots);
+    const struct km_forgetting forgetting = {.slots = slots};
     uint64_t cursor = 0;
     char buf[16];
     (void)state;
@@ -370,7 +415,7 @@ static void test_forget_slots(void **state)
         }
     }
     assert_true(has(f, number_key(buf, 1)));
-    while (km_store_forget_slots(f->store, slots, &cursor)) {
+    while (km_store_forget_slots(f->store, &forgetting, &cursor)) {
         km_store_check(f->store);
         assert_true(has(f, number_key(buf, 2)));
     }
@@ -394,6 +439,7 @@ int main(void)
         cmocka_unit_test(test_fills_of_an_adoption),
         cmocka_unit_test(test_overtake_alone),
         cmocka_unit_test(test_forget_slots),
+        cmocka_unit_test(test_slots_that_are_held_again),
         cmocka_unit_test(test_model),
         cmocka_unit_test(test_threads),
     };
