@@ -110,6 +110,7 @@ bool km_peers_holds_cached(struct km_peers *peers,
 
 /* The tables of the last minute; references. The first one is the current one. */
 struct tables {
+    uint64_t adoption; /* of the current one */
     unsigned count;
     struct km_peers_table *tables[1 + KM_PEERS_EARLIER_MAX];
     const struct km_member *selves[1 + KM_PEERS_EARLIER_MAX]; /* or NULL */
@@ -131,6 +132,7 @@ static void take_tables(struct km_peers *peers, struct tables *all)
     const struct km_view *view = state->table->view;
     const struct km_member *self =
         view != NULL ? km_view_find_id(view, &state->self) : NULL;
+    all->adoption = state->adoption;
     if (self != NULL && state->table->placement != NULL) {
         add_table(all, state->table, self->address);
         for (unsigned i = 0; i < state->earlier.count; i++) {
@@ -154,11 +156,13 @@ static bool has_held(const struct tables *all,
 
 bool km_peers_find_unheld(struct km_peers *peers,
                           const struct km_strategy *strategy,
-                          struct km_slot_map *ret_unheld)
+                          struct km_slot_map *ret_unheld,
+                          uint64_t *ret_adoption)
 {
     struct tables all = {.count = 0};
     bool any = false;
     take_tables(peers, &all);
+    *ret_adoption = all.adoption;
     for (uint32_t slot = 0; all.count > 0 && slot < KM_SLOTS; slot++) {
         if (!has_held(&all, strategy, slot)) {
             km_slot_map_add(ret_unheld, slot);
@@ -169,4 +173,12 @@ bool km_peers_find_unheld(struct km_peers *peers,
         km_peers_table_unref(all.tables[i]);
     }
     return any;
+}
+
+uint64_t km_peers_adoption(struct km_peers *peers)
+{
+    struct km_snapshot_reader reader;
+    uint64_t adoption = km_peers_enter(peers, &reader)->adoption;
+    km_peers_leave(&reader);
+    return adoption;
 }

@@ -52,8 +52,13 @@ bool km_peers_holds_cached(struct km_peers *peers,
                            struct km_holders_cache *cache);
 
 /* Adds the slots whose values this node does not hold, and has held in none of the views
- * of the last minute (struct km_earlier). Returns false, and adds nothing, if this node is
- * in no view, or there was no view without it. O(slots). */
+ * of the last minute (struct km_earlier). That is true as long as km_peers_adoption returns
+ * *ret_adoption. Returns false, and adds nothing, if this node is in no view, or there was
+ * no view without it. O(slots). */
 bool km_peers_find_unheld(struct km_peers *peers,
                           const struct km_strategy *strategy,
-                          struct km_slot_map *ret_unheld);
+                          struct km_slot_map *ret_unheld,
+                          uint64_t *ret_adoption);
+
+/* Returns the number of the adoption by which km_peers_holds answers. */
+uint64_t km_peers_adoption(struct km_peers *peers);

@@ -849,7 +849,9 @@ static unsigned unheld(struct node *node, const char *text)
     unsigned found = 0;
     memset(&map, 0, sizeof map);
     assert_int_equal(km_strategy_parse(text, &strategy), KAMA_OK);
-    bool any = km_peers_find_unheld(node->peers, &strategy, &map);
+    uint64_t adoption;
+    bool any = km_peers_find_unheld(node->peers, &strategy, &map, &adoption);
+    assert_true(adoption == km_peers_adoption(node->peers));
     for (uint32_t slot = 0; slot < KM_OWNER_SLOTS; slot += STEP) {
         bool has = km_slot_map_has(&map, slot);
         assert_false(has && km_peers_holds(node->peers, &strategy, slot, NULL));
