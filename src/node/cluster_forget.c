@@ -25,9 +25,25 @@ static bool has_forgetful_group(const kama_node *node)
 
 /* -- the job ------------------------------------------------------------------- */
 
-static void forget_in(kama_group *group, const struct km_slot_map *unheld)
+/* The adoption by which the slots are not held. */
+struct decision {
+    struct km_peers *peers;
+    uint64_t adoption;
+};
+
+/* A newer adoption may have given a slot back, and a value that was stored by it may be the
+ * only one of the cluster. It forgets what it leaves, a minute later. */
+static bool is_due(void *arg)
 {
-    const struct km_forgetting forgetting = {.slots = unheld};
+    const struct decision *decision = arg;
+    return km_peers_adoption(decision->peers) == decision->adoption;
+}
+
+static void forget_in(kama_group *group, const struct km_slot_map *unheld,
+                      struct decision *decision)
+{
+    const struct km_forgetting forgetting = {
+        .slots = unheld, .is_due = is_due, .arg = decision};
     struct km_group_sweep sweep = {0};
     while (km_group_forget_slots(group, &forgetting, &sweep)) {
     }
@@ -37,14 +53,15 @@ static void forget_in(kama_group *group, const struct km_slot_map *unheld)
 static void forget_all(struct km_cluster *cluster, struct km_slot_map *unheld)
 {
     kama_node *node = cluster->node;
+    struct decision decision = {.peers = cluster->peers};
     unsigned count = km_registry_count(&node->registry);
     for (unsigned i = 0; i < count; i++) {
         kama_group *group = km_registry_at(&node->registry, i);
         if (km_group_forgets(group)) {
             memset(unheld, 0, sizeof *unheld);
             if (km_peers_find_unheld(cluster->peers, km_group_strategy(group),
-                                     unheld)) {
-                forget_in(group, unheld);
+                                     unheld, &decision.adoption)) {
+                forget_in(group, unheld, &decision);
             }
         }
     }
