@@ -166,7 +166,7 @@ static bool read_address(kama_bytes address, char text[KAMA_ADDRESS_BYTES])
 }
 
 /* Returns a list with one reference. It is short, because a view is; what is longer is
- * cut off. */
+ * cut off, whatever it consists of: an answer has room for millions of elements. */
 static struct km_unsynced *read_unsynced(const struct km_peers_call *call,
                                          struct km_pb_list list)
 {
@@ -175,8 +175,8 @@ static struct km_unsynced *read_unsynced(const struct km_peers_call *call,
     kama_bytes element;
     char text[KAMA_ADDRESS_BYTES];
     const char *const address = text;
-    while (km_unsynced_count(all) < KM_PEERS_UNSYNCED_MAX &&
-           km_pb_next(&list, &element)) {
+    for (unsigned i = 0;
+         i < KM_PEERS_UNSYNCED_MAX && km_pb_next(&list, &element); i++) {
         if (read_address(element, text)) {
             km_unsynced_add(mem, &all, km_unsynced_new(mem, &address, 1));
         }

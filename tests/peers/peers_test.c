@@ -2174,6 +2174,12 @@ static void test_mutate_unsynced(void **state)
     mutate(&c, m, 1, 10);
     sim_net_run(&c.net, 10 * MS);
     assert_int_equal(m[0].late, KM_PEERS_UNSYNCED_MAX);
+    for (unsigned i = 0; i < KM_PEERS_UNSYNCED_MAX; i++) {
+        memcpy(many + 4 * i, i % 2 == 0 ? "\x3a\x02h1" : "\x3a\x02\x3a\x00", 4);
+    }
+    mutate(&c, m, 1, 10); /* the same ones and no addresses count as well */
+    sim_net_run(&c.net, 10 * MS);
+    assert_in_range(m[0].late, 1, 2);
     c.script.late.len = 0;
     mutate(&c, m, 1, 10);
     sim_net_run(&c.net, 10 * MS);
