@@ -297,6 +297,17 @@ static bool same_trace(const char *a, const char *b)
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
+/* Returns whether two requests have nearly the same time. A call lasts as long as the latest
+ * of its requests, and nobody ends the others before: the caller of a mutation that has 50 ms
+ * must not wait for one that has 10 s. */
+static bool end_together(const struct km_peers *peers, km_ns a, km_ns b)
+{
+    km_ns now = km_peers_now(peers);
+    km_ns early = a < b ? a : b;
+    km_ns late = a < b ? b : a;
+    return late - early <= (early > now ? early - now : 0) / 8;
+}
+
 /* Returns whether the request may travel in the call. */
 static bool fits(const struct km_peers_call *call, enum km_peers_kind kind,
                  const struct km_peers_request *request)
@@ -307,6 +318,8 @@ static bool fits(const struct km_peers_call *call, enum km_peers_kind kind,
            !km_peers_kind_is_alone(kind) && call->count < KM_PEERS_BATCH_KEYS &&
            call->bytes + request->bytes <= KM_PEERS_BATCH_BYTES &&
            strcmp(first.group, request->group) == 0 &&
+           end_together(call->on->peer->peers, first.deadline,
+                        request->deadline) &&
            same_trace(first.traceparent, request->traceparent);
 }
 

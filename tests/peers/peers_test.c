@@ -2112,6 +2112,31 @@ static void test_mutate(void **state)
     cluster_close(&c);
 }
 
+/* A mutation does not wait for others that have more time, if the owner does not answer. */
+static void test_mutate_with_less_time(void **state)
+{
+    const km_ns times[] = {2000 * MS, 2010 * MS, 50 * MS};
+    struct cluster c;
+    struct mutation m[3];
+    (void)state;
+    cluster_open(&c, 2);
+    notice_all(&c, 3);
+    c.script.never = true;
+    mutate(&c, m, 3, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        m[i].mutation.deadline = c.world.now + times[i];
+    }
+    sim_net_run(&c.net, 10 * MS);
+    assert_int_equal(c.mutates, 2);
+    sim_net_run(&c.net, 60 * MS);
+    assert_int_equal(m[2].done, 1);
+    assert_int_equal(m[2].outcome, KM_OWNER_LOST);
+    assert_int_equal(m[0].done + m[1].done, 0);
+    sim_net_run(&c.net, 2500 * MS);
+    assert_int_equal(m[0].done + m[1].done, 2);
+    cluster_close(&c);
+}
+
 /* A set with a condition has a kind of its own on the wire. That the condition was
  * not fulfilled is an answer, and nothing is sent again. */
 static void test_mutate_with_a_condition(void **state)
@@ -2616,6 +2641,7 @@ int main(void)
         cmocka_unit_test(test_not_member),
         cmocka_unit_test(test_not_owner),
         cmocka_unit_test(test_mutate),
+        cmocka_unit_test(test_mutate_with_less_time),
         cmocka_unit_test(test_mutate_with_a_condition),
         cmocka_unit_test(test_mutate_unsynced),
         cmocka_unit_test(test_mutate_with_a_status_that_is_none),
