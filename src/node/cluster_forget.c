@@ -76,6 +76,7 @@ static void run(struct km_job *job)
     if (unheld != NULL) {
         forget_all(cluster, unheld);
     }
+    cluster->forget.has_failed = unheld == NULL;
     km_mem_free(&cluster->node->mem, unheld);
     km_loop_post(cluster->control, &cluster->forget.mail);
 }
@@ -92,15 +93,20 @@ static void wait_until_due(struct km_cluster *cluster)
     km_loop_timer_arm(cluster->control, &f->timer, f->due);
 }
 
+/* Without memory for the job nothing was forgotten, and no view may come that tries it again. */
 static void on_forgotten(struct km_mail *mail)
 {
     struct km_cluster *cluster =
         KM_CONTAINER_OF(mail, struct km_cluster, forget.mail);
     struct km_cluster_forget *f = &cluster->forget;
+    km_ns now = km_clock_mono(cluster->node->clock);
     f->stage = KM_FORGET_IDLE;
+    if (f->has_failed && f->due <= now) {
+        f->due = km_ns_after_ms(now, AFTER_MS);
+    }
     if (f->is_closed) {
         km_cluster_look_end(cluster);
-    } else if (f->due > km_clock_mono(cluster->node->clock)) {
+    } else if (f->due > now) {
         wait_until_due(cluster);
     }
 }

@@ -29,7 +29,9 @@ struct km_cluster_forget {
     struct km_timer timer;
     struct km_job job;
     struct km_mail mail;
-    km_ns due;      /* a minute after the last adoption */
+    km_ns due; /* a minute after the last adoption */
+    bool
+        has_failed; /* the job had no memory; written by it, read behind its mail */
     bool is_closed; /* no more jobs */
 };
 
