@@ -65,10 +65,13 @@ static void on_mutated(struct km_mutate_op *mutate, kama_status status,
 static kama_status mutate(kama_group *group, struct km_clear_op *op,
                           enum km_mutate_patience patience, const kama_ctx *ctx)
 {
-    const struct km_mutate_order order = {.kind = KM_MUTATION_CLEAR,
-                                          .from = KM_MUTATE_FOR_CALLER,
-                                          .patience = patience,
-                                          .ctx = ctx};
+    const struct km_mutate_order order = {
+        .kind = KM_MUTATION_CLEAR,
+        .from = KM_MUTATE_FOR_CALLER,
+        .patience = patience,
+        .answers = patience == KM_MUTATE_PARKS ? KM_MUTATE_ANSWERS_CLIENT
+                                               : KM_MUTATE_ANSWERS_HERE,
+        .ctx = ctx};
     op->mutate.done = on_mutated;
     return km_mutate_op_start(group, &op->mutate, &order);
 }

@@ -298,7 +298,7 @@ static kama_status act_elsewhere(struct km_mutate_op *op,
 /* -- on this node ------------------------------------------------------------ */
 
 /* Returns by when a wait for acknowledgements has to end, so that the answer still reaches
- * whoever has asked: an owner leaves an eighth of the time to the way back. */
+ * whoever has asked: an eighth of the time is left to the way back to a node or a client. */
 static km_ns answer_by(const struct km_mutate_op *op,
                        const struct km_call_limits *limits)
 {
@@ -306,8 +306,9 @@ static km_ns answer_by(const struct km_mutate_op *op,
     if (!limits->has_deadline) {
         return KM_NS_NEVER;
     }
-    return op->from == KM_MUTATE_FOR_PEER ? limits->deadline - time / 8
-                                          : limits->deadline;
+    bool is_far = op->from == KM_MUTATE_FOR_PEER ||
+                  op->answers == KM_MUTATE_ANSWERS_CLIENT;
+    return is_far ? limits->deadline - time / 8 : limits->deadline;
 }
 
 /* Returns the deadline of a request to the owner, which may wait for acknowledgements. */
@@ -528,6 +529,7 @@ kama_status km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
     op->kind = order->kind;
     op->from = order->from;
     op->patience = order->patience;
+    op->answers = order->answers;
     op->state = KM_MUTATE_ASKS;
     op->refusals = 0;
     op->refusal = KAMA_OK;

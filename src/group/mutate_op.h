@@ -86,6 +86,12 @@ enum km_mutate_from {
     KM_MUTATE_FOR_PEER    /* another node, which takes this one for the owner */
 };
 
+/* Whether the answer has a way to go before the deadline of the call. */
+enum km_mutate_answer {
+    KM_MUTATE_ANSWERS_HERE,   /* the caller is in this process */
+    KM_MUTATE_ANSWERS_CLIENT, /* the caller is a client on the wire */
+};
+
 /* Whether the thread that starts a mutation is going to wait for it. */
 enum km_mutate_patience {
     KM_MUTATE_PARKS,  /* no thread waits */
@@ -109,10 +115,11 @@ struct km_mutate_order {
     enum km_mutation_kind kind;
     enum km_mutate_from from;
     enum km_mutate_patience patience;
-    kama_bytes key;      /* not of a CLEAR */
-    kama_bytes value;    /* SET */
-    int64_t ttl_ms;      /* SET and EXPIRE, as in kama_set_options */
-    const kama_ctx *ctx; /* may be NULL */
+    enum km_mutate_answer answers; /* FOR_CALLER: where the caller is */
+    kama_bytes key;                /* not of a CLEAR */
+    kama_bytes value;              /* SET */
+    int64_t ttl_ms;                /* SET and EXPIRE, as in kama_set_options */
+    const kama_ctx *ctx;           /* may be NULL */
     struct km_put_condition condition; /* SET; checked (condition.h) */
     uint64_t *ret_etag; /* SET: gets the etag of the new value, until done has
                          * run; may be NULL */
@@ -147,6 +154,7 @@ struct km_mutate_op {
     enum km_mutation_kind kind;
     enum km_mutate_from from;
     enum km_mutate_patience patience;
+    enum km_mutate_answer answers;
     enum km_mutate_state state;
     enum km_sync_role role; /* of this node when it was asked last */
     unsigned refusals; /* how often a peer has said that it is not the owner */

@@ -23,6 +23,7 @@ static kama_status mutate(struct km_many_slot *slot, struct km_many_turn *turn,
 {
     order->from = KM_MUTATE_FOR_CALLER;
     order->patience = KM_MUTATE_PARKS;
+    order->answers = KM_MUTATE_ANSWERS_CLIENT;
     order->ctx = turn->ctx;
     order->sends = &turn->sends;
     slot->op.mutate.done = on_mutated;

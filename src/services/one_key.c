@@ -40,6 +40,7 @@ void km_service_mutate_start(struct km_server_call *call, kama_group *group,
     init_ctx(call, &ctx);
     order->from = KM_MUTATE_FOR_CALLER;
     order->patience = KM_MUTATE_PARKS;
+    order->answers = KM_MUTATE_ANSWERS_CLIENT;
     order->ctx = &ctx;
     km_service_parked_init(call, reply_mutate);
     mutate->parked.status = KAMA_OK;

@@ -7,7 +7,7 @@
  *     acknowledged     the answer is the one of a mutation that does not wait
  *     late nodes       KAMA_UNSYNCED in place of KAMA_OK only, and the list in any case
  *     many keys        a status for each, and a list of all
- *     times            sync_timeout, or the deadline of the caller; an owner leaves time
+ *     times            sync_timeout, or the deadline of the caller; less for those on the wire
  *     parked           the change is seen before it is acknowledged, by others as well
  *     refusals         on threads that must not wait, and for lack of room: nothing is done
  *     at the owner     the node that begins a mutation waits, and its answer has the list
@@ -468,6 +468,56 @@ static void test_time_of_an_owner(void **state)
     fake_close(c);
 }
 
+static void on_mutated(struct km_mutate_op *op, kama_status status,
+                       const char *sentence)
+{
+    (void)op;
+    (void)status;
+    (void)sentence;
+}
+
+/* Deletes the key for a caller that waits for 20 s. Returns when the wait for other nodes
+ * would have ended. */
+static km_ns end_of_a_wait(struct fake_node *node,
+                           enum km_mutate_answer answers)
+{
+    struct km_mutate_op op = {.done = on_mutated};
+    kama_ctx ctx;
+    kama_ctx_init(&ctx);
+    ctx.deadline_ms = 20000;
+    const struct km_mutate_order order = {.kind = KM_MUTATION_DELETE,
+                                          .from = KM_MUTATE_FOR_CALLER,
+                                          .patience = KM_MUTATE_PARKS,
+                                          .answers = answers,
+                                          .key = K,
+                                          .ctx = &ctx};
+    assert_int_equal(km_mutate_op_start(node->group, &op, &order),
+                     KAMA_DEFERRED);
+    AWAIT(atomic_load(&logs[0].waiting) == 1);
+    km_ns until = logs[0].last.until;
+    fake_end_waits(&logs[0], "");
+    return until;
+}
+
+/* A client on the wire has the answer before its deadline; a caller in this process has it at the deadline. */
+static void test_time_of_a_client(void **state)
+{
+    kama_group_options options;
+    (void)state;
+    kama_group_options_init(&options);
+    options.sync_ack = "all";
+    options.sync_timeout_ms = 60000;
+    struct fake_cluster *c = open_with(options);
+    km_ns from = km_clock_mono(km_clock_system());
+    assert_true(end_of_a_wait(A, KM_MUTATE_ANSWERS_HERE) >=
+                km_ns_after_ms(from, 20000));
+    km_ns until = end_of_a_wait(A, KM_MUTATE_ANSWERS_CLIENT);
+    km_ns now = km_clock_mono(km_clock_system());
+    assert_true(until >= km_ns_after_ms(from, 17500));
+    assert_true(until <= km_ns_after_ms(now, 17500));
+    fake_close(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -486,6 +536,7 @@ int main(void)
         cmocka_unit_test(test_clear),
         cmocka_unit_test(test_time_of_a_request),
         cmocka_unit_test(test_time_of_an_owner),
+        cmocka_unit_test(test_time_of_a_client),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

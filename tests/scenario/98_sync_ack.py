@@ -32,14 +32,13 @@ class Calls:
     def __init__(self, client):
         self.client = client
 
-    def start(self, method, **fields):
+    def start(self, method, timeout=30 * SLOWDOWN, **fields):
         request = getattr(pb2(), method + "Request")
         response = getattr(pb2(), method + "Response")
         call = self.client.channel.unary_unary(
             V2 + method, request_serializer=request.SerializeToString,
             response_deserializer=response.FromString)
-        return call.future(request(group=GROUP, **fields),
-                           timeout=30 * SLOWDOWN)
+        return call.future(request(group=GROUP, **fields), timeout=timeout)
 
 
 def status_of(future):
@@ -108,6 +107,9 @@ class All(unittest.TestCase):
                 min(ends.values()), max(ends.values()), len(gets),
                 1000 * p99(gets)))
             self.assertGreater(min(ends.values()), 1.9)
+            hurried = calls.start("Set", timeout=1.5, key=b"read",
+                                  value=b"there").result()
+            self.assertEqual(list(hurried.unsynced), [away.advertise])
             missed = calls.start("Delete", key=b"none").result()
             self.assertEqual((missed.removed, list(missed.unsynced)),
                              (False, [away.advertise]))
