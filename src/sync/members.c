@@ -179,9 +179,10 @@ static void part(struct km_sync_member *member)
     if (parting.how == KM_SYNC_PARTED_UNCLEANLY &&
         KM_SYNC_KEEPS(KM_SYNC_R11_BEHIND)) {
         char why[KM_MEMBER_ADDRESS_BYTES + 64];
-        (void)snprintf(why, sizeof why,
-                       "%s is gone, and not all of its mutations are here",
-                       member->address);
+        (void)snprintf(
+            why, sizeof why,
+            "%s is gone, and some of its mutations may be missing here",
+            member->address);
         sync->events->lost_member(sync->owner, parting.clock, why);
         sync->gates++;
     }
