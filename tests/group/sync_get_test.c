@@ -380,8 +380,8 @@ static void test_the_next_node_has_nothing(void **state)
         atomic_store(&A->next, i == 2 ? B : C);
         assert_int_equal(get(A, ""), KAMA_ERR_PEER);
         kama_last_error(text, sizeof text);
-        assert_non_null(strstr(text, "no loader to use instead of the owner: "
-                                     "node b: cannot connect; try again"));
+        assert_non_null(strstr(text, "try again: this node has no loader, and "
+                                     "node b: cannot connect (key \"k\")"));
         assert_int_equal(atomic_load(&A->peeks), i == 2 ? 0 : 1);
         assert_int_equal(fake_stats(A).peer_errors, 1);
         fake_close(c);

@@ -158,9 +158,7 @@ static void fail_without_loader(struct km_load *load, const char *why)
     char sentence[KM_ERROR_BYTES_MAX];
     atomic_store(&load->asks, KM_LOAD_ASKS_AFTER_PEER);
     km_group_sentence(load->group, km_load_key_bytes(load), sentence,
-                      "this node has no loader to use instead of the "
-                      "owner: %s; try again",
-                      why);
+                      "try again: this node has no loader, and %s", why);
     km_load_fail(load, KAMA_ERR_PEER, sentence);
 }
 
