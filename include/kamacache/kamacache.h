@@ -804,7 +804,7 @@ typedef struct kama_group_options {
      * changes that the asking node knows already, in milliseconds, 0 to 10000. If
      * they do not come, the asking node loads the key itself. Default: 50. */
     int64_t fence_wait_ms;
-    /* With `sync` "broadcast": when a change is answered.
+    /* In a synchronized group: when a change is answered.
      *   "async"  at once; the other nodes follow.
      *   "one"    when another node has applied it.
      *   "all"    when every other node has applied it.
