@@ -270,7 +270,9 @@ class Several(unittest.TestCase):
             self.assertEqual(warning, "kamacache-cli: clear: warning: these "
                              "members have not answered, and may still have their "
                              'entries: 10.0.0.1:1 "10.0.0.2:22\\x1b"')
-            self.assertIn("by itself", advice)
+            self.assertIn("sync=owner or local, clear the group again", advice)
+            self.assertIn("any other sync the clear comes to them by itself",
+                          advice)
             done = cli(fake, "--json", "clear")
             self.assertEqual((done.returncode, done.stderr), (OK, b""))
             self.assertEqual(json.loads(done.stdout),

@@ -24,8 +24,8 @@ static void warn_unsynced(struct km_pb_list unsynced)
         fputc(' ', stderr);
         cli_quote_write(stderr, address);
     }
-    fputs("\nWith sync=broadcast the clear reaches them by itself, as soon as "
-          "they can be reached; in any other group, clear it again then. "
+    fputs("\nWith sync=owner or local, clear the group again when they can be "
+          "reached; with any other sync the clear comes to them by itself. "
           "'kamacache-cli peers' shows that.\n",
           stderr);
 }
