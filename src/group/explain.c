@@ -117,21 +117,72 @@ static void explain_here(kama_group *group, kama_bytes key,
     }
 }
 
-/* Describes a get that memory does not answer. */
-static void explain_miss(kama_group *group, kama_bytes key, uint64_t hash,
+/* Describes a get that asks a node. Returns false if that one does not answer. */
+static bool explain_fill(const kama_group *group, const struct km_peer *peer,
+                         const char *why, struct km_explain *e)
+{
+    const struct km_owner *source = &group->owner;
+    if (!source->ops->answers(source->arg, peer)) {
+        return false;
+    }
+    e->get = KM_EXPLAIN_FILL;
+    (void)km_text_printf(e->peer, sizeof e->peer, "%s",
+                         source->ops->address(source->arg, peer));
+    say(e, why);
+    return true;
+}
+
+/* R8. Describes a get whose owner does not answer, on a node without a loader. */
+static bool explain_next(kama_group *group, kama_bytes key,
                          const struct km_owner_answer *owner,
                          struct km_explain *e)
 {
+    struct km_peer *next =
+        group->config.loader == NULL && km_group_is_synced(group)
+            ? km_get_find_next(group, key, owner->peer)
+            : NULL;
+    if (next == NULL) {
+        return false;
+    }
+    bool asks = explain_fill(group, next,
+                             "the owner of the key does not answer this node; "
+                             "if this one does not have it, the get fails",
+                             e);
+    group->owner.ops->release(group->owner.arg, next);
+    return asks;
+}
+
+/* Describes a get that asks another node first. Returns false if there is none. The owner
+ * itself may do so (R9): its peer is filled in. */
+static bool explain_peer(kama_group *group, kama_bytes key,
+                         struct km_owner_answer *owner, struct km_explain *e)
+{
     const struct km_get_op op = {.group = group, .origin = KAMA_ORIGIN_CLIENT};
-    const struct km_owner *source = &group->owner;
+    km_get_find_earlier(&op, key, owner);
+    switch (km_get_place(&op, NULL, owner)) {
+    case KM_LOAD_AT_PEER:
+        return explain_fill(group, owner->peer, "", e) ||
+               explain_next(group, key, owner, e);
+    case KM_LOAD_AT_EARLIER:
+        return explain_fill(group, owner->peer,
+                            group->config.loader != NULL
+                                ? "it has owned the key until lately; if it "
+                                  "does not have it, the key is loaded here"
+                                : "it may have the key; if not, there is no "
+                                  "value and no loader",
+                            e);
+    default:
+        return false;
+    }
+}
+
+/* Describes a get that memory does not answer. */
+static void explain_miss(kama_group *group, kama_bytes key, uint64_t hash,
+                         struct km_owner_answer *owner, struct km_explain *e)
+{
     if (explain_load(group, key, hash, owner, e)) {
         e->get = KM_EXPLAIN_JOIN;
-    } else if (km_get_place(&op, NULL, owner) == KM_LOAD_AT_PEER &&
-               source->ops->answers(source->arg, owner->peer)) {
-        e->get = KM_EXPLAIN_FILL;
-        (void)km_text_printf(e->peer, sizeof e->peer, "%s",
-                             source->ops->address(source->arg, owner->peer));
-    } else {
+    } else if (!explain_peer(group, key, owner, e)) {
         explain_here(group, key, owner, e);
     }
 }

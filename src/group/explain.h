@@ -12,6 +12,9 @@
  *     memory says that the key does not exist     NEGATIVE
  *     a load of the key runs and may be joined    JOIN
  *     another node owns the key and answers       FILL, from e.peer
+ *     the owner asks the one before it, or, without a loader, the node that
+ *     ranks next (R9); or a node without a loader asks that one because the
+ *     owner does not answer                       FILL, from e.peer, with a reason
  *     otherwise, with a loader                    LOAD
  *     otherwise, if this node owns the key        MISS
  *     otherwise                                   REFUSE, with a status

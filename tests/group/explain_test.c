@@ -259,6 +259,42 @@ static void test_kind_without_a_stamp(void **state)
     fake_close(c);
 }
 
+/* Opens three nodes without a loader, of which b owns all keys. */
+static struct fake_cluster *open_without_loader(struct fake_log *logs)
+{
+    struct fake_cluster *c = fake_new();
+    kama_group_options options;
+    fake_options(c, &options);
+    options.loader = NULL;
+    fake_synced_open_with(c, logs, options);
+    return c;
+}
+
+/* An owner asks another node first that may have the key, and so does a node without a
+ * loader whose owner is silent. */
+static void test_fill_from_another_node(void **state)
+{
+    static struct fake_log logs[FAKE_NODES];
+    struct fake_cluster *c = open_without_loader(logs);
+    (void)state;
+    assert_int_equal(explain(B->group, K).get, KM_EXPLAIN_MISS);
+    atomic_store(&B->next, &c->nodes[2]);
+    struct km_explain e = explain(B->group, K);
+    assert_int_equal(e.get, KM_EXPLAIN_FILL);
+    assert_string_equal(e.peer, c->nodes[2].name);
+    assert_non_null(strstr(e.reason, "it may have the key"));
+    atomic_store(&A->next, &c->nodes[2]);
+    assert_string_equal(explain(A->group, K).peer, B->name);
+    atomic_store(&B->outcome, KM_OWNER_UNREACHABLE);
+    e = explain(A->group, K);
+    assert_int_equal(e.get, KM_EXPLAIN_FILL);
+    assert_string_equal(e.peer, c->nodes[2].name);
+    assert_non_null(strstr(e.reason, "does not answer"));
+    atomic_store(&A->next, NULL);
+    assert_int_equal(explain(A->group, K).get, KM_EXPLAIN_REFUSE);
+    fake_close(c);
+}
+
 /* What is loaded here is kept, whoever owns the key, so that nothing says the
  * opposite. */
 static void test_loads_that_are_kept(void **state)
@@ -295,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_loads_that_are_not_kept),
         cmocka_unit_test(test_stamp_of_a_set),
         cmocka_unit_test(test_kind_without_a_stamp),
+        cmocka_unit_test(test_fill_from_another_node),
         cmocka_unit_test(test_loads_that_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
