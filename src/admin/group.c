@@ -90,12 +90,12 @@ static json_t *stats_json(kama_group *group, const kama_group_stats *stats)
 /* The options that have no member of their own, if they are set. */
 static json_t *options_json(const struct km_group_info *info)
 {
+    struct km_group_info_option list[KM_GROUP_INFO_OPTIONS_MAX];
     struct km_admin_json json;
-    char value[16];
+    unsigned count = km_group_info_options(info, list);
     km_admin_json_begin(&json);
-    if (info->ttl_jitter != 0) {
-        (void)snprintf(value, sizeof value, "%u", info->ttl_jitter);
-        km_admin_json_text(&json, "ttl_jitter", value);
+    for (unsigned i = 0; i < count; i++) {
+        km_admin_json_text(&json, list[i].name, list[i].value);
     }
     return km_admin_json_end(&json);
 }

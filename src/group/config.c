@@ -113,16 +113,23 @@ static bool find_name(const char *const *names, unsigned count,
     return false;
 }
 
+static const char *const ack_names[] = {[KM_SYNC_ACK_ASYNC] = "async",
+                                        [KM_SYNC_ACK_ONE] = "one",
+                                        [KM_SYNC_ACK_ALL] = "all"};
+
+const char *km_group_ack_name(enum km_sync_ack ack)
+{
+    return ack_names[ack];
+}
+
 static kama_status find_ack(const kama_group_options *o,
                             struct km_group_config *config)
 {
-    static const char *const names[] = {[KM_SYNC_ACK_ASYNC] = "async",
-                                        [KM_SYNC_ACK_ONE] = "one",
-                                        [KM_SYNC_ACK_ALL] = "all"};
     char shown[64];
     const char *name = o->sync_ack != NULL ? o->sync_ack : "";
     unsigned index;
-    if (find_name(names, sizeof names / sizeof names[0], name, &index)) {
+    if (find_name(ack_names, sizeof ack_names / sizeof ack_names[0], name,
+                  &index)) {
         config->sync_ack = (enum km_sync_ack)index;
         return KAMA_OK;
     }

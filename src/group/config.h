@@ -39,6 +39,9 @@ struct km_group_config {
     enum km_huge_pages huge_pages;
 };
 
+/* Returns the value of the option sync_ack: static. */
+const char *km_group_ack_name(enum km_sync_ack ack);
+
 /* Whether a group can ask other nodes at all. */
 enum km_group_company { KM_GROUP_ALONE, KM_GROUP_CLUSTERED };
 

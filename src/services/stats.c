@@ -187,15 +187,16 @@ void km_service_v2_stats(struct km_server_call *call, kama_bytes message)
 static kama_status append_options(struct km_buf *options,
                                   const struct km_group_info *info)
 {
-    char value[16];
-    if (info->ttl_jitter == 0) {
-        return KAMA_OK;
+    struct km_group_info_option list[KM_GROUP_INFO_OPTIONS_MAX];
+    unsigned count = km_group_info_options(info, list);
+    kama_status st = KAMA_OK;
+    for (unsigned i = 0; i < count && st == KAMA_OK; i++) {
+        struct km_msg_group_option option = {.name = KAMA_STR(list[i].name),
+                                             .value = KAMA_STR(list[i].value)};
+        st = km_pb_append_element(options, KM_MSG_GROUP_OPTIONS,
+                                  &km_msg_group_option_pb, &option);
     }
-    (void)snprintf(value, sizeof value, "%u", info->ttl_jitter);
-    struct km_msg_group_option option = {.name = KM_LIT("ttl_jitter"),
-                                         .value = KAMA_STR(value)};
-    return km_pb_append_element(options, KM_MSG_GROUP_OPTIONS,
-                                &km_msg_group_option_pb, &option);
+    return st;
 }
 
 /* Appends the GroupInfo. Its list of options is written from the encoded

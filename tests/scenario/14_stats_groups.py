@@ -20,6 +20,7 @@ class StatsAndGroups(unittest.TestCase):
         cls.node = Daemon(
             "--group", "default", "--group", kamatest.group(
                 "loads", loader="exec:%s {key}" % script, ttl="90s", ttl_jitter=10,
+                sync_ack="one", fence_wait="7ms",
                 negative_ttl="2s", max_bytes="8m", policy="lru",
                 loader_timeout="7s", loader_concurrency=9))
         cls.addClassCleanup(cls.node.stop)
@@ -125,7 +126,8 @@ class StatsAndGroups(unittest.TestCase):
             ("loads", 8 << 20, 90000, 2000, True, 7000, 9, "lru",
              "broadcast"))
         self.assertEqual([(o.name, o.value) for o in loads.options],
-                         [("ttl_jitter", "10")])
+                         [("ttl_jitter", "10"), ("sync_ack", "one"),
+                          ("fence_wait", "7ms")])
 
     def test_forever(self):
         with Daemon("--group", "g:ttl=forever,negative_ttl=forever") as node, \
