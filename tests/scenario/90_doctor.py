@@ -124,7 +124,8 @@ class RealNodes(Examining):
         with Cluster(2, "--group", "g:max_bytes=1m,ttl=5s") as cluster:
             third = cluster.add("--group", "more:max_bytes=1m")
             third.arguments[1] = (
-                "g:max_bytes=2m,ttl=6s,ttl_jitter=10,sync=owner")
+                "g:max_bytes=2m,ttl=6s,sync_ack=all,sync_timeout=300ms,"
+                "sync=owner")
             third.start()
             cluster.wait_view()
             _, report = self.doctor(cluster.nodes[0])
@@ -141,7 +142,8 @@ class RealNodes(Examining):
                                  member is not third)
             text = next(t for (i, _), t in texts.items()
                         if i == "group-options")
-            for option in ("max_bytes", "ttl_ms", "other options"):
+            for option in ("max_bytes", "ttl_ms",
+                           "sync_ack=all,sync_timeout=300ms"):
                 self.assertIn(option, text)
             text = next(t for (i, _), t in texts.items() if i == "group-sync")
             for strategy in ("sync=broadcast", "sync=owner"):

@@ -348,21 +348,37 @@ static void add_text(struct difference *d, const char *option, kama_bytes own,
     }
 }
 
+/* Writes "NAME=VALUE,...", or "" for none. */
+static void write_options(struct km_pb_list list, char ret_text[64])
+{
+    struct km_msg_group_option option;
+    kama_bytes element;
+    char name[24];
+    char value[24];
+    size_t len = 0;
+    ret_text[0] = '\0';
+    while (km_pb_next(&list, &element)) {
+        if (km_pb_decode(&km_msg_group_option_pb, element, &option) ==
+            KAMA_OK) {
+            (void)km_text_clean(option.name, name, sizeof name);
+            (void)km_text_clean(option.value, value, sizeof value);
+            (void)km_text_printf(ret_text + len, 64 - len, "%s%s=%s",
+                                 len > 0 ? "," : "", name, value);
+            len = strlen(ret_text);
+        }
+    }
+}
+
 /* Options without a field of their own: they are in the same order everywhere. */
 static void add_other_options(struct difference *d, struct km_pb_list own,
                               struct km_pb_list its)
 {
-    kama_bytes a;
-    kama_bytes b;
-    bool equal = own.count == its.count;
-    while (equal && km_pb_next(&own, &a) && km_pb_next(&its, &b)) {
-        equal = km_bytes_eq(a, b);
-    }
-    if (!equal) {
-        (void)km_text_printf(d->text, sizeof d->text, "%s%s%s", d->text,
-                             d->text[0] != '\0' ? "; " : "",
-                             "other options differ");
-    }
+    char a[64];
+    char b[64];
+    write_options(own, a);
+    write_options(its, b);
+    add_text(d, "the list of other options", kama_bytes_str(a),
+             kama_bytes_str(b));
 }
 
 static void compare_options(const struct km_msg_group_info *own,
