@@ -345,6 +345,11 @@ class FakeNodes(Examining):
             state="in_sync", gaps=2, gap_age_ms=599999))
         report = self.expect(cluster, ("member-gap", "warn", 1, 2))
         self.assertIn("2 times, last 9m ago", report["findings"][0]["text"])
+        b.node.uptime_ms, b.node.start_ms = 599999 + 1500, 499
+        self.expect(cluster, ("member-gap", "warn", 1, 2))
+        b.node.start_ms += 1  # it has just started when it met the other one
+        self.expect(cluster)
+        b.node.uptime_ms, b.node.start_ms = 10 ** 7, 500
         b.members.members[2].stream.gap_age_ms += 1
         self.expect(cluster)
         b.members.members[0].stream.quarantined = True

@@ -163,7 +163,7 @@ static void check_streams_of(const struct ward *w,
         const struct cli_patient *to = find_patient(w, m.address);
         if (to != NULL && to->status == KAMA_OK) {
             const struct cli_pair pair = {from->address, to->address};
-            cli_compare_stream(&pair, &m, w->findings);
+            cli_compare_stream(&pair, &from->answer.node, &m, w->findings);
         }
     }
 }

@@ -4,7 +4,7 @@
  * the first of them shows them.
  *
  *     const struct cli_pair pair = {"10.0.0.1:8001", "10.0.0.2:8001"};
- *     cli_compare_stream(&pair, &member, &findings);
+ *     cli_compare_stream(&pair, &node, &member, &findings);
  *
  * Threads: the main thread. Cost: none worth naming. Errors: none. Ownership: everything
  * is borrowed; the findings copy their texts.
@@ -15,7 +15,8 @@
 
 #include "wire/msg/msg.h"
 
-/* member: the second one, in the answer of the first. */
+/* node: the first one about itself; member: the second one, in the answer of the first. */
 void cli_compare_stream(const struct cli_pair *pair,
+                        const struct km_msg_node_response *node,
                         const struct km_msg_member *member,
                         struct cli_findings *findings);
