@@ -68,8 +68,8 @@
       "network between the two; until then its copies of what changes at "     \
       "the other one are old.")                                                \
     X(MEMBER_GAP, "member-gap", "warn",                                        \
-      "In the last 10 minutes, mutations of another member had left its "      \
-      "log before a member had read them.",                                    \
+      "In the last 10 minutes, and since the start of a member, mutations of " \
+      "another one had left its log before this member had read them.",        \
       "Nothing is wrong any more: the entries that could be old were "         \
       "dropped. Look for what kept the two apart, because it costs loads.")    \
     X(CLOCK_QUARANTINED, "clock-quarantined", "fail",                          \
@@ -102,8 +102,10 @@
       "Start all members with the same groups.")                               \
     X(GROUP_SYNC, "group-sync", "fail",                                        \
       "Members keep the values of a group by different strategies.",           \
-      "Start all members with the same option sync of the group; until "       \
-      "then they can have different values of a key.")                         \
+      "Start all members with the same option sync of the group. Until then "  \
+      "values are fetched or loaded more often than needed, and if one of "    \
+      "the strategies is owner or local, members can have different values "   \
+      "of a key.")                                                             \
     X(GROUP_OPTIONS, "group-options", "warn",                                  \
       "An option of a group differs between members.",                         \
       "Start all members with the same options of the group.")                 \
