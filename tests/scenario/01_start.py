@@ -47,7 +47,10 @@ class Start(unittest.TestCase):
                     "g", loader="exec:" + script)) as node:
                 line = node.wait_line("loader")
                 self.assertEqual((line["name"], line["group"]), ("exec", "g"))
-                self.assertEqual(node.wait_line("group")["loader"], "exec")
+                line = node.wait_line("group")
+                self.assertEqual((line["loader"], line["sync"],
+                                  line["sync_ack"]),
+                                 ("exec", "broadcast", "async"))
             # What a loader was told may be secret: it is not in the log.
             self.assertNotIn(script, "\n".join(node.raw))
 

@@ -35,6 +35,7 @@ static void log_group(const struct group_spec *spec, const char *loader)
               km_f_str("name", spec->name),
               km_f_int("max_bytes", (int64_t)o->max_bytes),
               km_f_int("ttl_ms", ttl_ms), km_f_str("policy", o->policy),
+              km_f_str("sync", o->sync), km_f_str("sync_ack", o->sync_ack),
               km_f_str("loader", loader));
 }
 
