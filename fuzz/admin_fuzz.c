@@ -53,6 +53,7 @@ static void show_node(void *arg, kama_node_info_fn fn, void *fn_arg)
                                  .ready = 1,
                                  .listen = "",
                                  .advertise = "",
+                                 .sync_differs = "",
                                  .cluster = "",
                                  .service = "",
                                  .etcd = "",
