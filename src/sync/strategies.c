@@ -180,11 +180,18 @@ static void mark_numbers(struct km_sync_member *member)
     }
 }
 
+/* Groups are only added in a life, so a shorter list is an older one. It comes on the other
+ * stream: a Welcome from before the group was there may arrive behind the Hello that tells
+ * of it. */
 kama_status km_sync_strategies_learn(struct km_sync_member *member,
                                      struct km_pb_list strategies)
 {
     struct reading now = {.member = member};
     kama_status st = read_all(&now, strategies);
+    if (st == KAMA_OK && strategies.count < member->strategy_count) {
+        km_mem_free(member->sync->mem, now.rows);
+        return KAMA_OK;
+    }
     if (st != KAMA_OK) {
         km_mem_free(member->sync->mem, now.rows);
         return st;
@@ -193,6 +200,7 @@ kama_status km_sync_strategies_learn(struct km_sync_member *member,
     km_mem_free(member->sync->mem, member->differences);
     member->differences = now.rows;
     member->difference_count = now.count;
+    member->strategy_count = strategies.count;
     mark_numbers(member);
     return KAMA_OK;
 }

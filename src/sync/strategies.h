@@ -34,7 +34,8 @@ KAMA_NODISCARD kama_status
 km_sync_strategies_put(struct km_sync *sync, uint32_t field,
                        const struct km_pb_message *table, const void *message);
 
-/* Compares the strategies that a member has sent with those of this node. */
+/* Compares the strategies that a member has sent with those of this node, unless it has told
+ * of more groups before. */
 KAMA_NODISCARD kama_status km_sync_strategies_learn(
     struct km_sync_member *member, struct km_pb_list strategies);
 /* The member is gone: the log is told of each difference that ends with that. */

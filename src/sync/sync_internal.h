@@ -134,6 +134,8 @@ struct km_sync_member {
     uint64_t bytes_received;
     struct km_sync_difference *differences; /* owned */
     uint32_t difference_count;
+    uint32_t
+        strategy_count; /* groups that it has told of, in the list that counts */
     struct km_sync_named differing; /* the groups of these, in the log */
     /* ---- to it ---- */
     struct km_sync_out out;

@@ -6,7 +6,8 @@
  *     named          each side says once which group, which node and both strategies
  *     Drops          no value of the group travels, and nothing old is shown
  *     ends           a new life with the same strategy ends it, and so does leaving
- *     added          a group that is added to a running node is compared at once
+ *     added          a group that is added to a running node is compared at once, and stays
+ *                    so if an older list arrives behind the newer one
  *     earlier        a node that sends no digests is not compared
  *     many           the digests of all groups fit into a Hello
  *     hostile        lists that are malformed, unknown or too long
@@ -167,6 +168,32 @@ static void test_added(void **state)
     world_free(w);
 }
 
+/* A Welcome that a node has sent before a group was added may arrive behind the Hello that it
+ * has sent since: two streams are in no order. */
+static void test_added_behind_a_welcome(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed < 200; seed++) {
+        struct world *w = world_new(seed, 2);
+        struct node *n = w->nodes;
+        w->spread = 5 * KM_NS_PER_MS;
+        n[1].hidden = 2;
+        km_sync_regrouped(n[1].sync);
+        n[0].strategies[1] = "shard:2";
+        km_sync_regrouped(n[0].sync);
+        world_run(w, 100 * KM_NS_PER_MS);
+        km_sync_regrouped(n[0].sync);
+        world_run(w, seed % 20 * w->spread / 20);
+        n[1].hidden = 0;
+        km_sync_regrouped(n[1].sync);
+        world_run(w, KM_NS_PER_S);
+        assert_true(differ(&n[0], &n[1], 1));
+        assert_true(differ(&n[1], &n[0], 1));
+        assert_int_equal(n[0].lines, 1);
+        world_free(w);
+    }
+}
+
 /* A node of an earlier version sends no digests, and has told nothing. */
 static void test_earlier(void **state)
 {
@@ -278,15 +305,17 @@ static void test_hostile(void **state)
     assert_int_equal(learn_element(&n[0], &n[1], km_buf_bytes(&unknown), 2000),
                      KAMA_OK);
     assert_int_equal(n[0].lines, 0);
-    assert_int_equal(learn_element(&n[0], &n[1], km_buf_bytes(&bad), 3),
+    assert_int_equal(learn_element(&n[0], &n[1], km_buf_bytes(&bad), 2000),
                      KAMA_OK);
     assert_int_equal(n[0].lines, 1);
     assert_null(strchr(n[0].last_line, '\n'));
     assert_null(strchr(n[0].last_line, '\x1b'));
     assert_int_equal(learn_element(&n[0], &n[1], KM_LIT("\x09"), 1),
                      KAMA_ERR_MALFORMED);
+    assert_int_equal(learn_element(&n[0], &n[1], km_buf_bytes(&unknown), 1999),
+                     KAMA_OK); /* an older list */
     assert_true(differ(&n[0], &n[1], 1));
-    assert_int_equal(learn_element(&n[1], &n[0], km_buf_bytes(&bare), 1),
+    assert_int_equal(learn_element(&n[1], &n[0], km_buf_bytes(&bare), 2),
                      KAMA_OK);
     assert_non_null(strstr(n[1].last_line, "sync=unknown on n0:1"));
     km_buf_fini(&unknown);
@@ -316,11 +345,16 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same),   cmocka_unit_test(test_named),
-        cmocka_unit_test(test_drops),  cmocka_unit_test(test_ends),
-        cmocka_unit_test(test_added),  cmocka_unit_test(test_earlier),
-        cmocka_unit_test(test_many),   cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_same),
+        cmocka_unit_test(test_named),
+        cmocka_unit_test(test_drops),
+        cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_added),
+        cmocka_unit_test(test_earlier),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_added_behind_a_welcome),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
