@@ -117,8 +117,8 @@ static const struct family families[] = {
     {"sync_differing_groups",
      KM_METRIC_GAUGE,
      "Groups that have another strategy (option sync) on the member than on "
-     "this "
-     "node; the two tell each other only that keys of these have changed.",
+     "this node; the two tell each other only that keys of these have changed, "
+     "or, if one of the strategies is owner or local, nothing.",
      NULL,
      {{NULL, DIFFERING}},
      1},

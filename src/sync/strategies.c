@@ -140,6 +140,30 @@ static kama_status read_all(struct reading *r, struct km_pb_list list)
     return KAMA_OK;
 }
 
+/* Whether a node with this strategy tells others of changes, and hears of theirs. */
+static bool hears(const char *strategy)
+{
+    return strcmp(strategy, "owner") != 0 && strcmp(strategy, "local") != 0;
+}
+
+static void tell_difference(const struct km_sync_member *member,
+                            const struct km_sync_difference *row)
+{
+    if (hears(row->here) && hears(row->there)) {
+        km_sync_say(member->sync, KM_LOG_WARN, member->address,
+                    "group %s has sync=%s here and sync=%s on %s; until "
+                    "both have the same one, they tell each other only "
+                    "that its keys have changed",
+                    row->group, row->here, row->there, member->address);
+    } else {
+        km_sync_say(member->sync, KM_LOG_WARN, member->address,
+                    "group %s has sync=%s here and sync=%s on %s; until "
+                    "both have the same one, neither hears of the changes "
+                    "of the other, and its values can be old",
+                    row->group, row->here, row->there, member->address);
+    }
+}
+
 /* Says what has begun and what has ended. */
 static void tell_changes(const struct km_sync_member *member,
                          const struct reading *now)
@@ -156,11 +180,7 @@ static void tell_changes(const struct km_sync_member *member,
         const struct km_sync_difference *row = &now->rows[i];
         if (find_row(member->differences, member->difference_count,
                      row->group) == NULL) {
-            km_sync_say(member->sync, KM_LOG_WARN, member->address,
-                        "group %s has sync=%s here and sync=%s on %s; until "
-                        "both have the same one, they tell each other only "
-                        "that its keys have changed",
-                        row->group, row->here, row->there, member->address);
+            tell_difference(member, row);
         }
     }
 }

@@ -71,6 +71,21 @@ static void test_named(void **state)
     world_free(w);
 }
 
+/* With `owner` or `local`, the line says that values can be old. */
+static void test_named_as_deaf(void **state)
+{
+    (void)state;
+    struct world *w = world_with(2, "local");
+    world_run(w, 100 * KM_NS_PER_MS);
+    assert_string_equal(
+        w->nodes[1].last_line,
+        "group g1 has sync=broadcast here and sync=local on n0:1; until both "
+        "have the same one, neither hears of the changes of the other, and its "
+        "values can be old");
+    assert_non_null(strstr(w->nodes[0].last_line, "its values can be old"));
+    world_free(w);
+}
+
 /* A set of the group is a Drop between the two, and a set of another group or between
  * others is not. */
 static void test_drops(void **state)
@@ -347,6 +362,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same),
         cmocka_unit_test(test_named),
+        cmocka_unit_test(test_named_as_deaf),
         cmocka_unit_test(test_drops),
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_added),
