@@ -55,6 +55,17 @@ static kama_status parse_copies(const char *text, struct km_strategy *strategy)
     return KAMA_OK;
 }
 
+/* Four numbers with dots between them: an address whose port was forgotten, which would
+ * be a label that no node has. */
+static bool looks_like_address(const char *label)
+{
+    size_t dots = 0;
+    for (const char *at = label; (at = strchr(at, '.')) != NULL; at++) {
+        dots++;
+    }
+    return dots == 3 && strspn(label, "0123456789.") == strlen(label);
+}
+
 static kama_status check_label(const char *label)
 {
     kama_bytes rest = kama_bytes_str(label);
@@ -62,6 +73,11 @@ static kama_status check_label(const char *label)
         return km_fail(KAMA_ERR_INVALID,
                        "sync: peers: a label has 1 to %d bytes",
                        KM_MEMBER_LABEL_BYTES_MAX);
+    }
+    if (looks_like_address(label)) {
+        return km_fail(KAMA_ERR_INVALID,
+                       "sync: peers: address \"%s\": it must end in :PORT",
+                       label);
     }
     if (strpbrk(label, "+, ") != NULL) {
         char shown[80];

@@ -111,6 +111,8 @@ static void test_labels(void **state)
     expect_refused("peers:", KAMA_ERR_INVALID, "1 to 63");
     expect_refused("peers:eu+us", KAMA_ERR_INVALID, "neither one label");
     expect_refused("peers:eu,us", KAMA_ERR_INVALID, "neither one label");
+    expect_refused("peers:10.0.0.1", KAMA_ERR_INVALID, "must end in :PORT");
+    expect_text("peers:v1.2.3.4", "peers:v1.2.3.4");
     expect_refused("peers:\x01", KAMA_ERR_INVALID, "control character");
 }
 
