@@ -89,14 +89,14 @@ bool km_service_refuse_if_match(struct km_server_call *call,
     return refused;
 }
 
-/* A node without peers answers when the change is made in its own memory. ASYNC
- * asks for exactly that. */
+/* ASYNC is what a group does unless it has the option sync_ack. */
 bool km_service_refuse_ack(struct km_server_call *call, int32_t ack)
 {
     bool refused = ack != KM_ACK_UNSPECIFIED && ack != KM_ACK_ASYNC;
     if (refused) {
         km_server_call_finish(call, KAMA_ERR_UNSUPPORTED,
-                              "ack: only ASYNC is in this version");
+                              "ack: leave it out; in this version only the "
+                              "option sync_ack of the group decides");
     }
     return refused;
 }
