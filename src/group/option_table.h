@@ -71,14 +71,17 @@
       "0.2.0",                                                                 \
       "Who keeps a value in a cluster: broadcast (every node), invalidate "    \
       "(the owner of the key, and who has set or fetched it), shard:R (R "     \
-      "nodes for each key), peers:LABEL or peers:ADDR+ADDR (the nodes with a " \
+      "nodes for each key, 1 to 16), peers:LABEL or peers:ADDR+ADDR (the "     \
+      "nodes with a "                                                          \
       "label or at addresses, and the owner), owner (one node, which all "     \
       "others ask) or local (each node, by itself). With the first four, "     \
       "all nodes hear of each change.")                                        \
     X("sync_timeout", sync_timeout_ms, KM_OPTION_DURATION, "TIME",             \
       KM_UNSYNCED_MS_DEFAULT, "2s", 1, KM_UNSYNCED_MS_MAX, "0.3.0",            \
       "How long a change may wait for the answer of a node that hears of it "  \
-      "before that node is reported as unsynced, and its caller is answered.") \
+      "before that node is reported as unsynced (by the least of all "         \
+      "groups), "                                                              \
+      "and its caller is answered.")                                           \
     X("fence_wait", fence_wait_ms, KM_OPTION_DURATION, "TIME",                 \
       KM_FENCE_WAIT_MS, "50ms", 0, KM_FENCE_WAIT_MS_MAX, "0.3.0",              \
       "How long the owner of a key waits for changes that the asking node "    \
@@ -87,7 +90,8 @@
       "0.3.0",                                                                 \
       "When a change that all nodes hear of is answered: async (at once), "    \
       "one (when another node has applied it) or all (when all have), but "    \
-      "after sync_timeout in any case.")                                       \
+      "after sync_timeout in any case. Without effect with sync=owner and "    \
+      "sync=local.")                                                           \
     X("huge_pages", huge_pages, KM_OPTION_STRING, "WHEN", "auto", "auto", 0,   \
       0, "0.2.0",                                                              \
       "Pages of 2 MiB, with which a large group is faster: on, off, or auto "  \
