@@ -26,16 +26,17 @@ void km_sync_acks_fini(struct km_sync *sync)
     km_unsynced_unref(sync->acks.unknown);
 }
 
-/* -- who has confirmed what -------------------------------------------------------------- */
+/* -- what members have confirmed ---------------------------------------------------------- */
 
-/* What the members of the noticed view have confirmed. */
+/* The mutations that the members of the noticed view have confirmed. */
 struct witnesses {
     size_t known; /* how many of them the machine has */
     uint64_t least;
     uint64_t most;
 };
 
-/* What a Gap covers counts when the member has it: until then it may still show it. */
+/* The mutations that a Gap covers count when the member has the Gap: until then it may still
+ * show the values from before them. */
 static uint64_t confirmed_by(const struct km_sync_member *member)
 {
     return KM_SYNC_KEEPS(KM_SYNC_R1_GAP_ACK) ? member->out.confirmed

@@ -71,8 +71,8 @@ static bool send_first_gap(struct km_sync_out *out,
 }
 
 /* R3. Finds the position of the stream. A life that has no mutation yet begins with the
- * first one; but behind another life (R12) that tells nothing of what the member lacks of
- * that one. */
+ * first one; but behind another life (R12) that tells nothing of the mutations of that
+ * one which the member lacks. */
 bool km_sync_course_position(struct km_sync_out *out,
                              const struct km_msg_sync_welcome *welcome)
 {
@@ -136,7 +136,7 @@ static const struct km_sync_group *group_of(struct km_sync *sync,
     return group;
 }
 
-/* Returns what is left of the time of an EXPIRE. The version that it gives an entry may be
+/* Returns the rest of the time of an EXPIRE. The version that it gives an entry may be
  * an older one here already, so that the store does not know its time any more. */
 static int64_t left_of(const struct km_sync *sync, km_ns expires_at)
 {
@@ -162,7 +162,7 @@ static bool gets_value(const struct km_sync_out *out, kama_group *group,
                                      &out->member->id));
 }
 
-/* R2. Reads the value of a SET, and what is left of its time. If the entry is gone or has
+/* R2. Reads the value of a SET, and the rest of its time. If the entry is gone or has
  * another version, the record is a Drop: it removes what is older, as the set would have,
  * and a newer one has a record of its own. */
 static kama_value *complete(const struct km_sync_out *out,
@@ -262,7 +262,7 @@ static bool send_chunk(struct km_sync_out *out)
     return km_sync_out_send_head(out);
 }
 
-/* What became of a record that was to be put into a frame. */
+/* The fate of a record that was to be put into a frame. */
 enum put { PUT, FULL, CHUNKS, FAILED };
 
 static enum put put_record(struct km_sync_out *out, struct km_sync_frame *frame,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The course of the stream to a member: what it sends, the records from its position in the log on.
+ * The course of the stream to a member: the records that it sends, from its position in the
+ * log on.
  *
  *     km_sync_course_position(out, &welcome);      resumes, or sends a Gap (R3)
  *     while (... && km_sync_course_next(out)) {    a frame, a chunk or a Gap (R2)

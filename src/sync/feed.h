@@ -50,7 +50,7 @@ uint64_t km_sync_feed_id(const struct km_sync_feed *feed);
 
 /* -- the sync loop --------------------------------------------------------- */
 
-/* Takes over what has come into the log. */
+/* Takes over the records that have come into the log. */
 void km_sync_feed_own(struct km_sync_feed *feed);
 /* A mutation of another node was applied. */
 void km_sync_feed_applied(struct km_sync_feed *feed, uint32_t number,
@@ -79,7 +79,7 @@ enum km_sync_feed_result {
     KM_SYNC_FEED_EVENT,
     KM_SYNC_FEED_NONE, /* there is nothing new */
     KM_SYNC_FEED_MORE, /* many events of other groups were passed; go on */
-    KM_SYNC_FEED_LOST  /* what follows the position has left the ring */
+    KM_SYNC_FEED_LOST  /* the events behind the position have left the ring */
 };
 
 /* Reads the next event of a group behind *position, which moves on. */

@@ -110,11 +110,12 @@ void km_sync_needs(struct km_sync_origins *origins, uint64_t floor,
  *     answers its caller
  *     get: a fill of that key -------------------------> answers what it had before 7
  *
- * An origin that is in no view here is left out: what this node lacks of a member that has
- * left is invalidated. */
+ * An origin that is in no view here is left out: if this node lacks mutations of a member
+ * that has left, their groups were invalidated. */
 void km_sync_told(struct km_sync_origins *origins, struct km_version version);
 /* R8, answering node. Returns whether W has reached the need. A member that is in no
- * view here any more counts as reached: what this node lacks of it was invalidated. One
+ * view here any more counts as reached: if this node lacks mutations of it, their groups were
+ * invalidated. One
  * that this node has not heard of yet does not. */
 bool km_sync_has(struct km_sync_origins *origins,
                  const struct km_sync_need *need);

@@ -194,7 +194,7 @@ static void quarantine(struct km_sync_in *in)
                    "the clock of the sender is more than 60 s ahead");
 }
 
-/* R3. Answers the Hello of a member: what this node has applied of it. */
+/* R3. Answers the Hello of a member with the number of its mutations that are applied here. */
 static void welcome(struct km_sync_in *in, struct km_sync_member *member)
 {
     struct km_sync *sync = in->sync;

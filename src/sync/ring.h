@@ -8,7 +8,7 @@
  *     marks   the position of each 64th record, so that a record is found in a few steps
  *
  * Positions count on for ever, and a position modulo the size is a place in the block. A
- * record lies in one piece; what is left at the end of the block is a pad, which begins
+ * record lies in one piece; the rest at the end of the block is a pad, which begins
  * with a clock of 0.
  *
  *     while (!km_sync_ring_push(&ring, &record, key)) {

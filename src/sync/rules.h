@@ -26,7 +26,8 @@ enum km_sync_rule {
     KM_SYNC_R4_VIEW_GATE = 1 << 10, /* Sets of an older view are late */
     KM_SYNC_R6_OWN_CLOCK = 1 << 6,  /* floors rise to the clock of this node */
     KM_SYNC_R11_BEHIND = 1 << 7, /* a member that has not all of a leaver's */
-    KM_SYNC_R12_FIRST = 1 << 8,  /* a new life tells of what was not told */
+    KM_SYNC_R12_FIRST =
+        1 << 8, /* a new life tells that mutations were not told */
     KM_SYNC_QUARANTINE = 1 << 9, /* a clock far ahead is not merged */
 
     /* Only members of the noticed view acknowledge. */
@@ -34,7 +35,8 @@ enum km_sync_rule {
     /* A Gap acknowledges nothing before the member has it. */
     KM_SYNC_R1_GAP_ACK = 1 << 12,
 
-    KM_SYNC_R17_DROP = 1 << 13 /* who gets no value forgets its copy */
+    KM_SYNC_R17_DROP =
+        1 << 13 /* a member that gets no value forgets its copy */
 };
 
 #ifdef KAMA_BREAKABLE

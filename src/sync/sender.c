@@ -49,8 +49,8 @@ bool km_sync_out_is_gapped(const struct km_sync_out *out)
 
 /* -- the life of a stream ---------------------------------------------------------- */
 
-/* A Gap that the member has not acknowledged may be lost, and what it covers waits as
- * before. */
+/* A Gap that the member has not acknowledged may be lost, and the mutations that it covers
+ * wait as before. */
 static void forget_stream(struct km_sync_out *out)
 {
     km_sync_pin_give(sync_of(out), out->pin);
@@ -229,7 +229,7 @@ void km_sync_out_pump(struct km_sync_out *out)
     }
 }
 
-/* -- what the member says ------------------------------------------------------------ */
+/* -- the words of the member --------------------------------------------------------- */
 
 /* Returns why the answer to Hello is not the one that was hoped for, or NULL. */
 static const char *refuse_welcome(const struct km_sync_out *out,

@@ -128,7 +128,7 @@ void km_sync_set_self(struct km_sync *sync, const struct km_member_id *id,
                       const char *address, uint64_t seq);
 /* R10. A view was noticed; streams to new members begin. */
 void km_sync_notice(struct km_sync *sync, struct km_view *view);
-/* R10. A view is adopted: who has left is forgotten (R11), or invalidates. */
+/* R10. A view is adopted: members that have left are forgotten (R11), or invalidate. */
 void km_sync_adopt(struct km_sync *sync, struct km_view *view);
 /* R10. A life went by unseen: all groups are invalidated (R6). */
 void km_sync_forget(struct km_sync *sync);

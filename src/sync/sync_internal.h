@@ -46,11 +46,11 @@ struct km_sync_out {
     uint64_t next;  /* seq of the next mutation to be sent */
     uint64_t clock; /* of the last one that was sent; 0: none in this stream */
     uint64_t acked;
-    /* What the member itself has said to have applied. `acked` can be ahead of it: it
-     * counts what a Gap covers before the member has the Gap. */
+    /* The seq that the member itself has said to have applied. `acked` can be ahead of it:
+     * it counts the mutations that a Gap covers before the member has the Gap. */
     uint64_t confirmed;
     uint64_t gap; /* seq of the newest Gap of this stream; 0: there was none */
-    uint64_t before_gap; /* what was acknowledged before it */
+    uint64_t before_gap; /* the seq that was acknowledged before it */
     bool is_unsynced;
     struct km_sync_named named;
     struct km_sync_pin *pin; /* the value that is being sent in chunks */
@@ -99,8 +99,8 @@ struct km_sync_in {
     km_ns heard;
     km_ns ack_at; /* 0: no acknowledgement is owed */
     bool
-        answers_now; /* a caller at the sender waits for what this message has */
-    km_ns replied;   /* when the last one was sent */
+        answers_now; /* a caller at the sender waits for a record of this message */
+    km_ns replied; /* when the last one was sent */
     uint64_t acked;
     struct km_sync_in_group *groups; /* by number on the wire, minus 1 */
     size_t group_count;
@@ -184,7 +184,7 @@ struct km_sync {
     enum km_sync_stage stage;
     bool is_closed;
     struct km_timer goodbye;
-    struct km_timer again; /* what has lacked memory */
+    struct km_timer again; /* for the steps that have lacked memory */
     struct km_buf head;    /* the message that is being built */
     struct km_buf keys;
     struct km_sync_entry entries[KM_SYNC_READ];
@@ -208,5 +208,5 @@ void km_sync_say(struct km_sync *sync, int level, const char *address,
 bool km_sync_is_ahead(const struct km_sync *sync, uint64_t clock);
 /* Ends the goodbye if no stream is left that has not got it. */
 void km_sync_check_goodbye(struct km_sync *sync);
-/* Looks again a second later for what has lacked memory. */
+/* Repeats a second later the steps that have lacked memory. */
 void km_sync_try_again(struct km_sync *sync);
