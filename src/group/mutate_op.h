@@ -195,10 +195,6 @@ km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
  * start that is not deferred has written it. */
 void km_mutate_op_tell(const struct km_mutate_op *op);
 
-/* Writes the list of unsynced nodes into that of the caller, if there is one. For `done`; a
- * start that is not deferred has written it. */
-void km_mutate_op_tell(const struct km_mutate_op *op);
-
 /* Sends the mutations of a list to their owners, and empties it. */
 void km_mutate_send(kama_group *group, struct km_list *sends);
 
