@@ -874,7 +874,9 @@ static void test_slots_that_are_not_held(void **state)
     assert_true(other > all / 3 && other < all * 2 / 3);
     assert_int_equal(unheld(&c.nodes[0], "shard:2"), 0);
     assert_int_equal(unheld(&c.nodes[0], "broadcast"), 0);
+    uint64_t before = km_peers_adoption(c.nodes[0].peers);
     notice_all(&c, 7);
+    assert_true(km_peers_adoption(c.nodes[0].peers) > before);
     assert_int_equal(unheld(&c.nodes[0], "shard:1"), other);
     assert_int_equal(unheld(&c.nodes[0], "shard:2"), 0);
     sim_net_run(&c.net, (KM_PEERS_EARLIER_MS - 1000) * MS);
