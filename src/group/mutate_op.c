@@ -10,6 +10,7 @@
 #include "base/thread.h"
 #include "group/clear_op.h"
 #include "group/condition.h"
+#include "group/get_place.h"
 #include "group/group_internal.h"
 #include "group/holders.h"
 #include "group/mutate_acks.h"
@@ -17,6 +18,7 @@
 #include "group/mutate_park.h"
 #include "group/sentence.h"
 #include "group/sync_apply.h"
+#include "store/store_touch.h"
 
 enum {
     REFUSED_PAUSE_MS = 50, /* before a peer that has refused is asked again */
@@ -396,6 +398,69 @@ static bool is_here(const struct km_mutate_op *op,
             op->condition.kind == KM_PUT_ALWAYS);
 }
 
+/* Returns whether another node may have the value that a condition is about. A thread that
+ * must not wait does not look. */
+static bool has_to_look(const struct km_mutate_op *op)
+{
+    const kama_group *group = op->group;
+    struct km_store_look look;
+    if (op->has_looked || op->condition.kind == KM_PUT_ALWAYS ||
+        op->patience == KM_MUTATE_REFUSES || group->config.loader != NULL ||
+        !km_group_is_synced(group)) {
+        return false;
+    }
+    km_store_look(group->store, op->hash, op->key, &look);
+    struct km_peer *next = look.presence != KM_STORE_VALUE
+                               ? km_get_find_next(group, op->key, NULL)
+                               : NULL;
+    if (next == NULL) {
+        return false;
+    }
+    group->owner.ops->release(group->owner.arg, next);
+    return true;
+}
+
+static void on_looked(struct km_get_op *get, kama_status status,
+                      kama_value *value, const char *sentence)
+{
+    struct km_mutate_op *op = KM_CONTAINER_OF(get, struct km_mutate_op, look);
+    (void)status;
+    (void)sentence;
+    kama_value_unref(value);
+    op->state = KM_MUTATE_ASKS;
+    finish(op, proceed(op));
+}
+
+/* Gets the key, so that it is here if another node has it (R9). Returns KAMA_DEFERRED, or
+ * KAMA_OK: the op goes on. */
+static kama_status look(struct km_mutate_op *op)
+{
+    kama_value *value = NULL;
+    kama_status st = km_mutate_park(op);
+    if (st != KAMA_OK) {
+        return st;
+    }
+    op->has_looked = true;
+    op->state = KM_MUTATE_LOOKS;
+    op->sends = NULL;
+    op->ret_acted = NULL;
+    op->look.done = on_looked;
+    st = km_get_op_start(op->group, &op->look, op->key, NULL, &value);
+    if (st == KAMA_DEFERRED) {
+        return st;
+    }
+    kama_value_unref(value);
+    op->state = KM_MUTATE_ASKS;
+    return KAMA_OK;
+}
+
+/* Carries the op out on this node, which owns the key. */
+static kama_status act_as_owner(struct km_mutate_op *op, uint64_t adoption)
+{
+    kama_status st = has_to_look(op) ? look(op) : KAMA_OK;
+    return st == KAMA_OK ? act_here(op, adoption) : st;
+}
+
 /* Lets the owner of the key carry the op out, who may be this node. */
 static kama_status proceed_at_owner(struct km_mutate_op *op)
 {
@@ -407,7 +472,7 @@ static kama_status proceed_at_owner(struct km_mutate_op *op)
         op->change = owner.change;
         here = is_here(op, &owner);
         if (here) {
-            st = act_here(op, owner.adoption);
+            st = act_as_owner(op, owner.adoption);
         }
     } while (here && st == KAMA_ERR_TRY_AGAIN);
     if (!here) {
@@ -532,6 +597,7 @@ kama_status km_mutate_op_start(kama_group *group, struct km_mutate_op *op,
     op->answers = order->answers;
     op->state = KM_MUTATE_ASKS;
     op->refusals = 0;
+    op->has_looked = false;
     op->refusal = KAMA_OK;
     op->key = order->kind != KM_MUTATION_CLEAR ? order->key : KAMA_STR("");
     op->hash = km_store_hash(group->store, op->key);

@@ -64,6 +64,10 @@
  * A set with a condition goes the same way, and the owner checks the condition when
  * it stores the value. A refusal for that reason is an ANSWER: it is not asked again.
  *
+ * In a synchronized group without a loader, an owner that does not have the key gets it
+ * first, as for any get (R9): a node that has become the owner begins without values, and
+ * would say of a key which all others show that it is absent.
+ *
  * A mutation that a peer has sent is never passed on: if this node is not the
  * owner, it is answered with op->outcome KM_OWNER_NOT_OWNER or KM_OWNER_BEHIND.
  *
@@ -77,6 +81,7 @@
 
 #include "base/clock.h"
 #include "group/checks.h"
+#include "group/get_op.h"
 #include "group/owner.h"
 #include "group/sync.h"
 
@@ -106,6 +111,7 @@ enum km_mutate_state {
     KM_MUTATE_WAITS_SETTLED,
     KM_MUTATE_WAITS_VIEW,
     KM_MUTATE_SENT,
+    KM_MUTATE_LOOKS, /* for the value of a condition, on another node (R9) */
     KM_MUTATE_WAITS_ACKS,
     KM_MUTATE_ENDED
 };
@@ -156,6 +162,7 @@ struct km_mutate_op {
     enum km_mutate_patience patience;
     enum km_mutate_answer answers;
     enum km_mutate_state state;
+    bool has_looked;        /* for the value of the condition */
     enum km_sync_role role; /* of this node when it was asked last */
     unsigned refusals; /* how often a peer has said that it is not the owner */
     uint64_t hash;
@@ -182,6 +189,7 @@ struct km_mutate_op {
     union {
         struct km_owner_mutation mutation; /* SENT */
         struct km_sync_wait acks;          /* WAITS_ACKS */
+        struct km_get_op look;             /* LOOKS */
     };
 };
 

@@ -388,6 +388,42 @@ static void test_the_next_node_has_nothing(void **state)
     }
 }
 
+static kama_status set_if(struct fake_node *node, const char *value,
+                          kama_condition condition)
+{
+    kama_set_options options;
+    kama_set_options_init(&options);
+    options.condition = condition;
+    return kama_set(node->group, KAMA_STR("k"), kama_bytes_str(value),
+                    &options);
+}
+
+/* An owner that does not have the key looks at the node that ranks next before it says
+ * that a condition is not fulfilled. */
+static void test_a_condition_is_about_what_others_have(void **state)
+{
+    struct fake_cluster *c = open_without_loader();
+    (void)state;
+    atomic_store(&B->next, C);
+    assert_int_equal(set(C, "v"), KAMA_OK);
+    (void)fake_deliver(&logs[2], &logs[0]);
+    (void)fake_deliver(&logs[2], &logs[1]);
+    evict(B);
+    assert_int_equal(set_if(A, "w", KAMA_SET_IF_ABSENT), KAMA_ERR_EXISTS);
+    assert_kept(A, "v");
+    assert_kept(B, "v");
+    evict(B);
+    assert_int_equal(set_if(A, "w", KAMA_SET_IF_PRESENT), KAMA_OK);
+    assert_kept(B, "w");
+    assert_int_equal(del(B), KAMA_OK);
+    (void)fake_deliver(&logs[1], &logs[2]);
+    unsigned peeks = atomic_load(&B->peeks);
+    assert_int_equal(set_if(B, "x", KAMA_SET_IF_PRESENT), KAMA_MISS);
+    assert_int_equal(atomic_load(&B->peeks), peeks + 1);
+    assert_int_equal(set_if(B, "x", KAMA_SET_IF_ABSENT), KAMA_OK);
+    fake_close(c);
+}
+
 /* A node with a loader does not ask it. */
 static void test_a_loader_is_used_instead(void **state)
 {
@@ -566,6 +602,7 @@ int main(void)
         cmocka_unit_test(test_the_next_owner_is_behind),
         cmocka_unit_test(test_the_next_node_has_it),
         cmocka_unit_test(test_the_next_node_has_nothing),
+        cmocka_unit_test(test_a_condition_is_about_what_others_have),
         cmocka_unit_test(test_a_loader_is_used_instead),
         cmocka_unit_test(test_the_next_node_is_slow),
         cmocka_unit_test(test_the_owner_catches_up),
