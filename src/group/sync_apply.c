@@ -66,8 +66,7 @@ static bool apply(kama_group *group, const struct km_group_record *record)
                               .key = record->key,
                               .base = record->base};
     if (op.kind == KM_APPLY_SET) {
-        op.item =
-            km_group_holds(group, record->key) ? item_of(group, record) : NULL;
+        op.item = item_of(group, record);
         op.kind = op.item != NULL ? KM_APPLY_SET : KM_APPLY_DROP;
     } else if (op.kind == KM_APPLY_EXPIRE) {
         op.expires_at = expires_at(group, record->ttl_ms);
