@@ -66,7 +66,10 @@ class TwoHops(unittest.TestCase):
             here, there = self.both(self.key(prefix))
             self.assertEqual((here[0], there[0]), (status, status), there)
             self.assertIn(part, there[1])
-            self.assertEqual(here[1], there[1])
+            # The times of the loader and of the group are over together, and
+            # either of them may say so.
+            if prefix != b"silent":
+                self.assertEqual(here[1], there[1])
 
     def test_a_miss_is_a_miss(self):
         key = self.key(b"absent")
