@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* ctest: labels=onethread */
 /* The policies of bench/hitratio give the numbers of misses that their papers'
  * rules give by hand, on traces that are short enough for that. */
 #include "base/status.h"

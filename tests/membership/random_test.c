@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ctest: timeout=300 */
+/* ctest: labels=onethread timeout=300 */
 /*
  * Several memberships on one virtual registry, and faults by seed. After the
  * faults have stopped, all memberships that live have the same view, which is

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* ctest: labels=onethread */
 /*
  * Placement: every node computes the same table (golden vectors, and a plain
  * reference beside them), shares are even, and a change moves little.

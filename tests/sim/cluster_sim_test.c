@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ctest: timeout=120 */
+/* ctest: labels=onethread timeout=120 */
 /*
  * Clusters of whole nodes by seed: clients (sim/cluster_clients.h) read and write
  * through any node of a cluster (sim/cluster_world.h) in which things break

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ctest: timeout=120 */
+/* ctest: labels=onethread timeout=120 */
 /*
  * One schedule for each rule of the synchronized groups (docs/CLUSTER.md): with the rule the
  * promises hold, and without it one of them is broken. So each rule is needed, and this

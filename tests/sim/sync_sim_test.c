@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ctest: timeout=240 */
+/* ctest: labels=onethread timeout=240 */
 /*
  * Clusters of synchronized groups by seed: clients (sim/sync_clients.h) read and write
  * through any node of a cluster (sim/sync_world.h) in which things break

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ctest: timeout=240 */
+/* ctest: labels=onethread timeout=240 */
 /*
  * The rules of the turn of a view, by seed: random schedules of a small cluster
  * keep the promise (tests/sim/turn_world.h), and each rule is needed, because

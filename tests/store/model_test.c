@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ctest: timeout=120 */
+/* ctest: labels=onethread timeout=120 */
 /*
  * Random steps by seed on a store beside a naive one (store/store_model.h): small
  * and large stores, values from nothing to the largest that is permitted, stores

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ctest: timeout=300 */
+/* ctest: labels=onethread timeout=300 */
 /*
  * Random schedules by seed. Three to five nodes set, delete, touch and clear, while
  * connections break, directions are blocked, rings overflow, entries are forgotten, and

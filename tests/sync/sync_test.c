@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* ctest: labels=onethread */
 /*
  * The streams of mutations between nodes, each rule in a schedule of its own:
  *
