@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The rules are in the store (store/apply.h). This file finds out when a value expires,
- * and whether this node keeps it. A node may be sent a value that it does not hold (R17),
- * because the sender has another view: it is a Drop then. */
+ * and whether this node can keep it. A value that it was sent it keeps, whatever its own view
+ * says of the holders (R17). */
 #include "group/sync_apply.h"
 
 #include "base/assert.h"
 #include "group/group_internal.h"
-#include "group/holders.h"
 #include "store/store_touch.h"
 
 bool km_group_is_synced(const kama_group *group)

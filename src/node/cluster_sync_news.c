@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Everything that reaches the machine comes in one mail, `news`, which is filled under the
- * lock and emptied by the sync loop. Only the growth of the log has a mail of its own:
- * it may be told under the lock of a store's shard, so it takes no lock.
+ * What reaches the machine comes in one mail, `news`, which is filled under the lock and
+ * emptied by the sync loop. Two things have a mail of their own: the growth of the log, which
+ * may be told under the lock of a store's shard, so that it takes no lock; and mutations that
+ * wait, because there may be many of them, and the streams are not shown anew for each.
  */
 #include "base/container.h"
 #include "base/text.h"

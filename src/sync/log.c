@@ -299,8 +299,6 @@ static bool must_tell_locked(struct km_sync_log *log)
 
 /* -- rules ---------------------------------------------------------------------- */
 
-/* R1. The caller holds the lock of the key's shard, and goes on to act before it gives it
- * back. */
 /* Writes the number of the newest record. */
 static void tell_seq_locked(const struct km_sync_log *log, uint64_t *ret_seq)
 {
@@ -310,6 +308,8 @@ static void tell_seq_locked(const struct km_sync_log *log, uint64_t *ret_seq)
     }
 }
 
+/* R1. The caller holds the lock of the key's shard, and goes on to act before it gives it
+ * back. */
 struct km_version km_sync_log_append(struct km_sync_log *log, uint32_t number,
                                      const struct km_asking *asking,
                                      uint64_t *ret_seq)
