@@ -110,24 +110,13 @@ struct blocked_clear {
     char sentence[KM_ERROR_BYTES_MAX];
 };
 
-/* Writes the addresses into the caller's list, as many as it has room for. */
-static void list_unreached(kama_unsynced *list, const char *const *unreached,
-                           size_t count)
-{
-    list->count = (uint32_t)count;
-    for (size_t i = 0; i < count && i < list->capacity; i++) {
-        (void)km_text_printf(list->addresses[i], KAMA_ADDRESS_BYTES, "%s",
-                             unreached[i]);
-    }
-}
-
 static void on_done(struct km_clear_op *op, kama_status status,
                     const char *sentence, const char *const *unreached,
                     size_t count)
 {
     struct blocked_clear *clear = KM_CONTAINER_OF(op, struct blocked_clear, op);
     if (clear->unsynced != NULL) {
-        list_unreached(clear->unsynced, unreached, count);
+        km_unsynced_write(unreached, count, clear->unsynced);
     }
     clear->status = status;
     (void)km_text_printf(clear->sentence, sizeof clear->sentence, "%s",

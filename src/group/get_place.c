@@ -16,8 +16,7 @@ struct km_peer *km_get_find_next(const kama_group *group, kama_bytes key,
 {
     const struct km_owner *owner = &group->owner;
     return km_group_is_synced(group) && owner->ops->next != NULL
-               ? owner->ops->next(owner->arg,
-                                  km_owner_slot(group->owner_seed, key), but)
+               ? owner->ops->next(owner->arg, km_group_slot(group, key), but)
                : NULL;
 }
 
@@ -25,8 +24,7 @@ static struct km_peer *find_earlier(const kama_group *group, kama_bytes key)
 {
     const struct km_owner *owner = &group->owner;
     return owner->ops->earlier != NULL
-               ? owner->ops->earlier(owner->arg,
-                                     km_owner_slot(group->owner_seed, key))
+               ? owner->ops->earlier(owner->arg, km_group_slot(group, key))
                : NULL;
 }
 

@@ -132,12 +132,18 @@ const char *const *km_unsynced_addresses(const struct km_unsynced *list)
     return list != NULL ? list->addresses : NULL;
 }
 
-void km_unsynced_tell(const struct km_unsynced *list, kama_unsynced *ret_list)
+void km_unsynced_write(const char *const *addresses, size_t count,
+                       kama_unsynced *ret_list)
 {
-    size_t count = km_unsynced_count(list);
     ret_list->count = (uint32_t)count;
     for (size_t i = 0; i < count && i < ret_list->capacity; i++) {
         (void)km_text_printf(ret_list->addresses[i], KAMA_ADDRESS_BYTES, "%s",
-                             km_unsynced_at(list, i));
+                             addresses[i]);
     }
+}
+
+void km_unsynced_tell(const struct km_unsynced *list, kama_unsynced *ret_list)
+{
+    km_unsynced_write(km_unsynced_addresses(list), km_unsynced_count(list),
+                      ret_list);
 }

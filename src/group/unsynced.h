@@ -45,3 +45,6 @@ const char *const *km_unsynced_addresses(const struct km_unsynced *list);
 
 /* Writes the addresses into the list of a caller, as many as it has room for. */
 void km_unsynced_tell(const struct km_unsynced *list, kama_unsynced *ret_list);
+/* Does that with addresses that are in no list. */
+void km_unsynced_write(const char *const *addresses, size_t count,
+                       kama_unsynced *ret_list);
