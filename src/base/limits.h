@@ -240,8 +240,8 @@ _Static_assert(2 * KM_PEERS_ASK_MS <= KM_PEERS_LEARN_MS,
 #define KM_PEERS_HEAD_KEPT_BYTES 4096u    /* a lane keeps for messages */
 /* The versions of the protocol between nodes. 1 is that of 0.2, whose nodes have no streams
  * of mutations: nobody can tell them of a change. */
-#define KM_PEERS_PROTO_MIN 2
-#define KM_PEERS_PROTO_MAX 2
+#define KM_MEMBER_PROTO_MIN 2
+#define KM_MEMBER_PROTO_MAX 2
 
 /* -- streams of mutations ------------------------------------------------ */
 #define KM_SYNC_RING_BYTES (4u << 20) /* of the log, and */

@@ -57,7 +57,7 @@ static json_t *record_json(const struct km_record *record)
         "cluster", record->cluster, "nonce", id_json(&record->nonce), "id",
         id_json(&m->id), "addr", m->address, "admin", m->admin, "state",
         km_member_state_name(m->state), "labels", labels_json(m), "weight",
-        (int)m->weight, "proto", KM_PEERS_PROTO_MIN, KM_PEERS_PROTO_MAX,
+        (int)m->weight, "proto", KM_MEMBER_PROTO_MIN, KM_MEMBER_PROTO_MAX,
         "version", m->version, "final_seq", (json_int_t)m->final_seq, "clock",
         (json_int_t)m->clock, "prev", prev_json(&m->prev));
 }
@@ -315,8 +315,8 @@ static kama_status read_proto(const json_t *json, struct km_record *r)
     const json_t *min = json_array_get(range, 0);
     const json_t *max = json_array_get(range, 1);
     if (range == NULL) {
-        r->proto_min = KM_PEERS_PROTO_MIN;
-        r->proto_max = KM_PEERS_PROTO_MAX;
+        r->proto_min = KM_MEMBER_PROTO_MIN;
+        r->proto_max = KM_MEMBER_PROTO_MAX;
         return KAMA_OK;
     }
     if (!is_version(min) || !is_version(max)) {
@@ -325,12 +325,6 @@ static kama_status read_proto(const json_t *json, struct km_record *r)
     r->proto_min = (uint32_t)json_integer_value(min);
     r->proto_max = (uint32_t)json_integer_value(max);
     return KAMA_OK;
-}
-
-bool km_record_is_spoken(const struct km_record *record)
-{
-    return record->proto_min <= KM_PEERS_PROTO_MAX &&
-           record->proto_max >= KM_PEERS_PROTO_MIN;
 }
 
 static kama_status read_record(const json_t *json, kama_bytes address,

@@ -45,10 +45,6 @@ struct km_record {
 KAMA_NODISCARD kama_status km_record_format(const struct km_record *record,
                                             struct km_buf *buf);
 
-/* Returns whether this node and that of a parsed record have a version of the protocol
- * in common. */
-bool km_record_is_spoken(const struct km_record *record);
-
 /* Reads the value of the key members/<address>. wall_ms: the clock of this node, in
  * milliseconds since 1970. */
 KAMA_NODISCARD kama_status km_record_parse(kama_bytes value, kama_bytes address,

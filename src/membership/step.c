@@ -79,7 +79,7 @@ static void refuse(const struct km_membership *m,
                    "%d; stop all nodes of the other version before this one "
                    "starts",
                    parsed->address, parsed->version, parsed->proto_min,
-                   parsed->proto_max, KM_PEERS_PROTO_MIN, KM_PEERS_PROTO_MAX);
+                   parsed->proto_max, KM_MEMBER_PROTO_MIN, KM_MEMBER_PROTO_MAX);
 }
 
 /* Takes a record of a node that this one has nothing to do with. The record at the own
@@ -108,7 +108,7 @@ static bool is_ours(const struct km_membership *m,
                     const struct km_record *parsed)
 {
     return strcmp(parsed->cluster, m->own.cluster) == 0 &&
-           km_record_is_spoken(parsed);
+           km_member_is_spoken(parsed->proto_min, parsed->proto_max);
 }
 
 static kama_status put_member(struct km_membership *m, struct km_step *step,

@@ -255,8 +255,7 @@ static void note_stranger(struct km_peers *peers, uint64_t view_id)
 static bool is_spoken(const struct km_msg_peer_hello_request *request)
 {
     return request->proto_max == 0 ||
-           (request->proto_min <= KM_PEERS_PROTO_MAX &&
-            request->proto_max >= KM_PEERS_PROTO_MIN);
+           km_member_is_spoken(request->proto_min, request->proto_max);
 }
 
 /* Takes the announcement of the sender. Returns how this node knows it. A node of another
@@ -310,8 +309,8 @@ kama_status km_peers_hello(struct km_peers *peers,
         .cluster = KAMA_STR(peers->cluster),
         .service = KAMA_STR(peers->service),
         .welcome = (int32_t)welcome(peers, request),
-        .proto_min = KM_PEERS_PROTO_MIN,
-        .proto_max = KM_PEERS_PROTO_MAX,
+        .proto_min = KM_MEMBER_PROTO_MIN,
+        .proto_max = KM_MEMBER_PROTO_MAX,
         .wall_ms = t->ops->wall_ms(t->arg),
         .version = KAMA_STR(kama_version())};
     struct km_snapshot_reader reader;

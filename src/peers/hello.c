@@ -108,14 +108,13 @@ static bool is_acceptable(const struct km_peer *peer,
             (const char *)r->service.data, peers->cluster, peers->service);
         return false;
     }
-    if (r->proto_min > KM_PEERS_PROTO_MAX ||
-        r->proto_max < KM_PEERS_PROTO_MIN) {
+    if (!km_member_is_spoken(r->proto_min, r->proto_max)) {
         (void)km_text_printf(text, TEXT_BYTES,
                              "%s speaks the versions %" PRIu32 " to %" PRIu32
                              " of the protocol between nodes; this node speaks "
                              "%d to %d",
                              peer->address, r->proto_min, r->proto_max,
-                             KM_PEERS_PROTO_MIN, KM_PEERS_PROTO_MAX);
+                             KM_MEMBER_PROTO_MIN, KM_MEMBER_PROTO_MAX);
         return false;
     }
     return true;
@@ -314,8 +313,8 @@ static void fill_request(struct km_peer *peer,
         .address = kama_bytes_make(peers->address, strlen(peers->address)),
         .expected_id = kama_bytes_make(peer->id.bytes, sizeof peer->id.bytes),
         .standing = (int32_t)atomic_load(&state->announced),
-        .proto_min = KM_PEERS_PROTO_MIN,
-        .proto_max = KM_PEERS_PROTO_MAX,
+        .proto_min = KM_MEMBER_PROTO_MIN,
+        .proto_max = KM_MEMBER_PROTO_MAX,
         .wall_ms = t->ops->wall_ms(t->arg)};
     km_peers_fill_sender(peers, state, &request->sender);
 }

@@ -102,8 +102,8 @@ static kama_status start(struct km_peers_probe *probe, const char *address,
     const struct km_peers_state *state = km_peers_own(peers);
     struct km_msg_peer_hello_request request = {
         .address = kama_bytes_make(peers->address, strlen(peers->address)),
-        .proto_min = KM_PEERS_PROTO_MIN,
-        .proto_max = KM_PEERS_PROTO_MAX,
+        .proto_min = KM_MEMBER_PROTO_MIN,
+        .proto_max = KM_MEMBER_PROTO_MAX,
         .wall_ms = t->ops->wall_ms(t->arg)};
     km_peers_fill_sender(peers, state, &request.sender);
     kama_status st = km_pb_append(buf, &km_msg_peer_hello_request_pb, &request);

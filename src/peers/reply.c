@@ -59,8 +59,7 @@ static void read_reply(const struct km_peers_call *call, int32_t outcome,
     }
     reply->status = read_status(call->kind, status);
     if (reply->status < 0 && message.len > 0) {
-        size_t len = km_text_clean(message, text, KM_ERROR_BYTES_MAX);
-        text[len < KM_ERROR_BYTES_MAX ? len : KM_ERROR_BYTES_MAX - 1] = '\0';
+        (void)km_text_clean(message, text, KM_ERROR_BYTES_MAX);
         reply->text = text;
     }
 }
@@ -159,8 +158,7 @@ static bool read_address(kama_bytes address, char text[KAMA_ADDRESS_BYTES])
 {
     bool is_good = address.len > 0 && address.len < KAMA_ADDRESS_BYTES;
     if (is_good) {
-        size_t len = km_text_clean(address, text, KAMA_ADDRESS_BYTES);
-        text[len < KAMA_ADDRESS_BYTES ? len : KAMA_ADDRESS_BYTES - 1] = '\0';
+        (void)km_text_clean(address, text, KAMA_ADDRESS_BYTES);
     }
     return is_good;
 }

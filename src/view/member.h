@@ -25,6 +25,13 @@ struct km_member_id {
     uint8_t bytes[KM_MEMBER_ID_BYTES];
 };
 
+/* Returns whether this node speaks a version of the protocol between nodes that is in the
+ * range. */
+static inline bool km_member_is_spoken(uint32_t proto_min, uint32_t proto_max)
+{
+    return proto_min <= KM_MEMBER_PROTO_MAX && proto_max >= KM_MEMBER_PROTO_MIN;
+}
+
 /* The numbers are those of kama.v2.MemberState, and part of the view id. */
 enum km_member_state {
     KM_MEMBER_JOINING = 1, /* owns nothing yet */

@@ -246,7 +246,7 @@ static bool is_spoken(const char *range)
     (void)snprintf(text, sizeof text,
                    HEAD ",\"state\":\"active\",\"weight\":1%s}", range);
     expect_good(text);
-    return km_record_is_spoken(&parsed);
+    return km_member_is_spoken(parsed.proto_min, parsed.proto_max);
 }
 
 /* Nodes without a version of the protocol in common cannot be in one cluster. */
