@@ -104,12 +104,8 @@ static kama_status encode(struct km_service_many *many, kama_bytes *ret_message)
     size_t len = buf->len - KM_PB_PREFIX_BYTES_MAX;
     size_t prefix = km_pb_prefix_size(KM_MSG_NUMBERS, len);
     size_t start = KM_PB_PREFIX_BYTES_MAX - prefix;
-    size_t end = buf->len;
     (void)km_pb_write_prefix(buf->data + start, KM_MSG_NUMBERS, len);
-    if (km_service_append_unsynced(buf, KM_MSG_UNSYNCED, many->unsynced) !=
-        KAMA_OK) {
-        buf->len = end;
-    }
+    (void)!km_service_append_unsynced(buf, KM_MSG_UNSYNCED, many->unsynced);
     *ret_message = kama_bytes_make(buf->data + start, buf->len - start);
     return KAMA_OK;
 }

@@ -57,10 +57,8 @@ static kama_status encode(struct km_buf *buf, const struct km_pb_message *table,
                           const void *message, const struct km_unsynced *list)
 {
     kama_status st = km_pb_append(buf, table, message);
-    size_t len = buf->len;
-    if (st == KAMA_OK &&
-        km_service_append_unsynced(buf, KM_MSG_UNSYNCED, list) != KAMA_OK) {
-        buf->len = len;
+    if (st == KAMA_OK) {
+        (void)!km_service_append_unsynced(buf, KM_MSG_UNSYNCED, list);
     }
     return st;
 }

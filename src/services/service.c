@@ -135,9 +135,13 @@ void km_service_reply_message(struct km_server_call *call,
 kama_status km_service_append_unsynced(struct km_buf *buf, uint32_t number,
                                        const struct km_unsynced *list)
 {
+    size_t before = buf->len;
     kama_status st = KAMA_OK;
     for (size_t i = 0; i < km_unsynced_count(list) && st == KAMA_OK; i++) {
         st = km_pb_append_bytes(buf, number, KAMA_STR(km_unsynced_at(list, i)));
+    }
+    if (st != KAMA_OK) {
+        buf->len = before;
     }
     return st;
 }

@@ -68,7 +68,8 @@ void km_service_reply_message(struct km_server_call *call,
                               const struct km_pb_message *table,
                               const void *message);
 
-/* Appends the addresses of a list to buf as the field `number`. */
+/* Appends the addresses of a list to buf as the field `number`: all of them, or, without
+ * memory, none. */
 KAMA_NODISCARD kama_status km_service_append_unsynced(
     struct km_buf *buf, uint32_t number, const struct km_unsynced *list);
 
