@@ -157,8 +157,8 @@ static void on_late(struct km_timer *timer)
 static void look_at_list(struct km_sync *sync, struct km_list *list,
                          uint64_t seq)
 {
-    while (!km_list_empty(list) && wait_at(list->next)->seq <= seq) {
-        end_wait(sync, wait_at(list->next), NULL);
+    while (!km_list_empty(list) && wait_at(km_list_first(list))->seq <= seq) {
+        end_wait(sync, wait_at(km_list_first(list)), NULL);
     }
 }
 
@@ -177,10 +177,10 @@ void km_sync_acks_end(struct km_sync *sync)
 {
     struct km_sync_acks *acks = &sync->acks;
     while (!km_list_empty(&acks->one)) {
-        end_late(sync, wait_at(acks->one.next));
+        end_late(sync, wait_at(km_list_first(&acks->one)));
     }
     while (!km_list_empty(&acks->all)) {
-        end_late(sync, wait_at(acks->all.next));
+        end_late(sync, wait_at(km_list_first(&acks->all)));
     }
 }
 

@@ -23,11 +23,6 @@ static uint32_t wire_number(uint32_t number)
     return number + 1;
 }
 
-static bool is_named(const struct km_sync_named *named, uint32_t number)
-{
-    return (named->bits[number / 64] >> number % 64 & 1) != 0;
-}
-
 static struct km_msg_sync_mutation message_of(const struct km_sync_mutation *m,
                                               uint64_t clock)
 {
@@ -57,15 +52,10 @@ static kama_status put_name(struct km_buf *out,
 {
     const struct km_msg_sync_group group = {.number = wire_number(m->number),
                                             .name = kama_bytes_str(m->name)};
-    return is_named(named, m->number)
+    return km_sync_named_has(named, m->number)
                ? KAMA_OK
                : km_pb_append_element(out, KM_MSG_SYNC_GROUPS,
                                       &km_msg_sync_group_pb, &group);
-}
-
-static void note_named(struct km_sync_named *named, uint32_t number)
-{
-    named->bits[number / 64] |= UINT64_C(1) << number % 64;
 }
 
 static size_t rough_size(const struct km_sync_mutation *m)
@@ -104,7 +94,7 @@ kama_status km_sync_frame_add(struct km_sync_frame *frame,
         frame->out->len = before;
         return st;
     }
-    note_named(named, m->number);
+    km_sync_named_add(named, m->number);
     frame->view_id = m->view_id;
     frame->clock = m->hlc;
     frame->number = m->number;
@@ -139,7 +129,7 @@ kama_status km_sync_put_first_chunk(struct km_buf *out,
     st = st == KAMA_OK ? put_name(out, named, m) : st;
     st = st == KAMA_OK ? put_part(out, &chunk) : st;
     if (st == KAMA_OK) {
-        note_named(named, m->number);
+        km_sync_named_add(named, m->number);
     }
     return st;
 }

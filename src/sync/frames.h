@@ -57,6 +57,18 @@ struct km_sync_named {
     uint64_t bits[KM_GROUPS_MAX / 64];
 };
 
+static inline bool km_sync_named_has(const struct km_sync_named *named,
+                                     uint32_t number)
+{
+    return (named->bits[number / 64] >> number % 64 & 1) != 0;
+}
+
+static inline void km_sync_named_add(struct km_sync_named *named,
+                                     uint32_t number)
+{
+    named->bits[number / 64] |= UINT64_C(1) << number % 64;
+}
+
 struct km_sync_frame {
     struct km_buf *out;
     uint64_t view_id;

@@ -195,7 +195,7 @@ static void mark_numbers(struct km_sync_member *member)
          n++) {
         if (find_row(member->differences, member->difference_count,
                      km_sync_log_name(log, n)) != NULL) {
-            member->differing.bits[n / 64] |= UINT64_C(1) << n % 64;
+            km_sync_named_add(&member->differing, n);
         }
     }
 }
@@ -208,11 +208,7 @@ kama_status km_sync_strategies_learn(struct km_sync_member *member,
 {
     struct reading now = {.member = member};
     kama_status st = read_all(&now, strategies);
-    if (st == KAMA_OK && strategies.count < member->strategy_count) {
-        km_mem_free(member->sync->mem, now.rows);
-        return KAMA_OK;
-    }
-    if (st != KAMA_OK) {
+    if (st != KAMA_OK || strategies.count < member->strategy_count) {
         km_mem_free(member->sync->mem, now.rows);
         return st;
     }
@@ -237,5 +233,5 @@ void km_sync_strategies_part(const struct km_sync_member *member)
 bool km_sync_strategies_differ(const struct km_sync_member *member,
                                uint32_t number)
 {
-    return (member->differing.bits[number / 64] >> number % 64 & 1) != 0;
+    return km_sync_named_has(&member->differing, number);
 }
