@@ -69,13 +69,13 @@
       "asynchronous call. A node uses its own pool instead.")                  \
     X("sync", sync, KM_OPTION_STRING, "NAME", "broadcast", "broadcast", 0, 0,  \
       "0.2.0",                                                                 \
-      "Who keeps a value in a cluster: broadcast (every node), invalidate "    \
-      "(the owner of the key, and who has set or fetched it), shard:R (R "     \
-      "nodes for each key, 1 to 16), peers:LABEL or peers:ADDR+ADDR (the "     \
-      "nodes with a "                                                          \
-      "label or at addresses, and the owner), owner (one node, which all "     \
-      "others ask) or local (each node, by itself). With the first four, "     \
-      "all nodes hear of each change.")                                        \
+      "Which nodes of a cluster keep a value: broadcast (every node), "        \
+      "invalidate (the owner of the key, and nodes that have set or fetched "  \
+      "it), shard:R (R nodes for each key, 1 to 16), peers:LABEL or "          \
+      "peers:ADDR+ADDR (the nodes with a label or at addresses, and the "      \
+      "owner), owner (one node, which all others ask) or local (each node, "   \
+      "by "                                                                    \
+      "itself). With the first four, all nodes hear of each change.")          \
     X("sync_timeout", sync_timeout_ms, KM_OPTION_DURATION, "TIME",             \
       KM_UNSYNCED_MS_DEFAULT, "2s", 1, KM_UNSYNCED_MS_MAX, "0.3.0",            \
       "How long a change may wait for the answer of a node that hears of it "  \

@@ -140,10 +140,13 @@ static kama_status read_all(struct reading *r, struct km_pb_list list)
     return KAMA_OK;
 }
 
-/* Whether a node with this strategy tells others of changes, and hears of theirs. */
-static bool hears(const char *strategy)
+/* Returns whether a node with this strategy tells others of changes, and hears of theirs. One
+ * that this version does not know is taken for such a strategy. */
+static bool hears(const char *text)
 {
-    return strcmp(strategy, "owner") != 0 && strcmp(strategy, "local") != 0;
+    struct km_strategy strategy;
+    return km_strategy_parse(text, &strategy) != KAMA_OK ||
+           km_strategy_is_streamed(&strategy);
 }
 
 static void tell_difference(const struct km_sync_member *member,

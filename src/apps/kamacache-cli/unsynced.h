@@ -24,6 +24,6 @@ void cli_unsynced_warn(const struct cli *cli, const char *command,
 /* Prints JSON as cli_print_json does, with the field. Takes the object. */
 enum cli_exit cli_unsynced_json(json_t *object, struct km_pb_list unsynced);
 
-/* Says that a change has acted, as cli_print_ok does, and who is late. */
+/* Says that a change has acted, as cli_print_ok does, and names the members that are late. */
 enum cli_exit cli_unsynced_ok(const struct cli *cli, const char *command,
                               struct km_pb_list unsynced);
